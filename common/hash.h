@@ -1,0 +1,36 @@
+/* hash.h - SHA-256 for identity, XXH3 for scrubbing and tables.
+ *
+ * xxHash is never an identity here: collisions can be made on demand, and training data is supplied by strangers.
+ */
+#ifndef DS_HASH_H
+#define DS_HASH_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "error.h"
+
+typedef struct ds_sha { uint8_t b[32]; } ds_sha;   /* a SHA-256 */
+typedef struct ds_x128 { uint8_t b[16]; } ds_x128; /* an XXH3-128 in canonical (big endian) form */
+
+typedef struct ds_hasher ds_hasher; /* a running SHA-256 */
+int ds_hasher_new(ds_hasher **out, ds_err *err);
+int ds_hasher_reset(ds_hasher *h, ds_err *err); /* begins anew */
+int ds_hasher_put(ds_hasher *h, const void *data, size_t len, ds_err *err);
+int ds_hasher_u64(ds_hasher *h, uint64_t v, ds_err *err); /* 8 bytes, little endian */
+int ds_hasher_end(ds_hasher *h, ds_sha *out, ds_err *err); /* call reset before the next use */
+void ds_hasher_free(ds_hasher *h);
+
+/* SHA-256(tag including its final NUL || data): domain-separated address. */
+int ds_sha_tagged(ds_sha *out, const char *tag, const void *data, size_t len, ds_err *err);
+int ds_sha_bytes(ds_sha *out, const void *data, size_t len, ds_err *err); /* plain SHA-256 */
+int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err);
+void ds_sha_hex(char out[65], const ds_sha *s);
+bool ds_sha_parse(ds_sha *out, const char *hex, size_t len); /* 64 hex digits */
+bool ds_sha_eq(const ds_sha *a, const ds_sha *b);
+
+ds_x128 ds_xxh128(const void *data, size_t len);
+uint64_t ds_xxh64(const void *data, size_t len); /* XXH3-64 */
+
+#endif

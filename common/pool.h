@@ -1,0 +1,27 @@
+/* pool.h - a thread pool whose results come back in the order of submission (after htslib's).
+ *
+ * One producer thread submits jobs and takes results; at most `window` jobs are in flight, so memory is bounded.
+ * A job's function runs on a worker and keeps its own ds_err inside its own argument. With threads <= 1
+ * no thread is made: ds_pool_submit runs the job at once. Same results for any thread count.
+ */
+#ifndef DS_POOL_H
+#define DS_POOL_H
+
+#include <stdbool.h>
+
+#include "error.h"
+
+typedef struct ds_pool ds_pool;
+typedef void (*ds_job_fn)(void *job, void *ctx); /* ctx: as given to ds_pool_new */
+
+int ds_pool_new(ds_pool **out, int threads, int window, ds_job_fn fn, void *ctx, ds_err *err);
+/* Submits; the pool borrows `job` until ds_pool_next returns it. Call only when !ds_pool_full. */
+int ds_pool_submit(ds_pool *p, void *job, ds_err *err);
+bool ds_pool_full(const ds_pool *p);  /* window jobs are in flight */
+bool ds_pool_empty(const ds_pool *p); /* none is in flight */
+void *ds_pool_next(ds_pool *p);       /* waits for the oldest job; NULL when none is in flight */
+void ds_pool_free(ds_pool *p);        /* waits for all; jobs not taken stay the caller's */
+
+int ds_cpu_count(void); /* processors this process may run on, at least 1 */
+
+#endif
