@@ -1,0 +1,5 @@
+# dsver: the store (packs, index), the catalog (git), and their commands.
+dsver_LIB  := dsver
+dsver_PROG := dsver
+dsver_SEES := dsver common
+dsver_PKG  := libgit2 sqlite3 libzstd

@@ -1,0 +1,91 @@
+# The tests: what is built for them, and the lanes. tests/run.sh runs what is built and counts.
+
+J ?= 2
+FUZZ_TIME ?= 60
+OTHERB = $(if $(filter build/$(MODE),$(B)),build/$(1),$(B)-$(1))
+
+TEST_INC := -iquote tests/unit $(foreach m,$(MODULES),$(addprefix -iquote ,$($(m)_DIRS)))
+# cmocka's assertions do not tell the compiler that they do not return.
+TEST_CFLAGS := -Wno-null-dereference
+UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))
+UNIT_HELP := $(call objs_of,$(filter-out $(UNIT_SRCS),$(sort $(wildcard tests/unit/*.c))))
+UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/tests/%)
+FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
+FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/fuzz/%)
+TEST_LIBS = -Wl,--start-group $(LIBS) -Wl,--end-group $(call pkglibs,$(PKGS)) -lm
+
+ifdef CCID
+$(call stamp,$(B)/stamp/tests.flags,$(CC) $(CCID) $(ALL_CPPFLAGS) $(TEST_INC) $(PKG_CFLAGS) $(ALL_CFLAGS) $(TEST_CFLAGS))
+$(call stamp,$(B)/stamp/tests.objs,$(LIBS) $(UNIT_HELP) $(ALL_LDFLAGS))
+endif
+
+$(B)/obj/tests/%.o: tests/%.c $(B)/stamp/tests.flags
+	$(call say,CC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CPPFLAGS) $(TEST_INC) $(PKG_CFLAGS) $(ALL_CFLAGS) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBS) $(B)/stamp/tests.objs
+	$(call say,LD,$(@F))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_HELP) $(TEST_LIBS) -lcmocka
+
+# A fuzz target is a libFuzzer program under MODE=fuzz; elsewhere its corpus is replayed by tests/fuzz/replay.c.
+FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/replay.o)
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(B)/stamp/tests.objs
+	$(call say,LD,$(@F))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $< $(FUZZ_MAIN) $(TEST_LIBS)
+
+-include $(UNIT_SRCS:%.c=$(B)/obj/%.d) $(UNIT_HELP:%.o=%.d) $(FUZZ_SRCS:%.c=$(B)/obj/%.d)
+.SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS))
+
+.PHONY: test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
+        fuzz-replay tsan fuzz bench
+test-programs: $(UNIT_BINS)
+fuzz-programs: $(FUZZ_BINS)
+
+RUN = bash tests/run.sh -j $(J) -t '$(T)'
+
+test:
+	@.ci/deps
+	@$(MAKE) run-tests
+
+run-tests: all test-programs asan-build
+	@$(RUN) unit:$(B) cli:$(B) extra:$(B) unit:$(call OTHERB,asan) cli:$(call OTHERB,asan) \
+	    fuzz:$(call OTHERB,asan)
+
+unit: test-programs
+	@$(RUN) unit:$(B)
+cli: all
+	@$(RUN) cli:$(B)
+extra: all test-programs
+	@$(RUN) extra:$(B)
+asan-build:
+	@$(MAKE) MODE=asan B=$(call OTHERB,asan) all test-programs fuzz-programs
+asan: asan-build
+	@$(RUN) unit:$(call OTHERB,asan) cli:$(call OTHERB,asan) fuzz:$(call OTHERB,asan)
+fuzz-replay: asan-build
+	@$(RUN) fuzz:$(call OTHERB,asan)
+
+test-long:
+	@.ci/deps
+	@$(MAKE) run-tests
+	@$(MAKE) tsan
+	@$(MAKE) fuzz
+tsan:
+	@$(MAKE) MODE=tsan B=$(call OTHERB,tsan) all test-programs
+	@$(RUN) unit:$(call OTHERB,tsan) cli:$(call OTHERB,tsan)
+
+fuzz:
+	@$(MAKE) MODE=fuzz CC=clang B=$(call OTHERB,fuzz) fuzz-programs
+	@bash tests/fuzz/fuzz.sh $(call OTHERB,fuzz) $(FUZZ_TIME) '$(T)'
+
+bench: all
+	@DS_BIN_DIR="$(abspath $(B))/bin" PATH="$(abspath $(B))/bin:$$PATH" bash tests/bench/bench.sh
+
+lint:
+	@bash tests/check/style.test
+	@bash tests/check/layering.test
+	@if command -v shellcheck >/dev/null; then \
+	    git ls-files '*.sh' '*.test' .ci | xargs -r shellcheck -S warning; fi
+	@if command -v mandoc >/dev/null; then $(MAKE) man && mandoc -T lint -W warning $(B)/man/*.1; fi
