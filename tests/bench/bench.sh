@@ -1,0 +1,189 @@
+#!/bin/bash
+# bench.sh - ratios against a peer or a physical limit, measured in the same run.
+#
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan]      (default: all)
+#
+# DS_BIN_DIR       where dsprep, dstok and dsver are
+# DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
+#                  there (see README, "Figures"); otherwise about 300 MB are made.
+# DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
+# DS_BENCH_DRIFT   versions after the first in `drift` (default 50)
+# DS_BENCH_LINES   lines of the corpus used in `drift` (default 20000)
+set -u -o pipefail
+export LC_ALL=C
+here=$(cd "$(dirname "$0")" && pwd)
+bin=${DS_BIN_DIR:-$here/../../build/release}
+PATH=$(cd "$bin" && pwd):$PATH
+runs=${DS_BENCH_RUNS:-3}
+work=${DS_BENCH_WORK:-}
+if [ -z "$work" ]; then
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+fi
+mkdir -p "$work/tmp"
+cd "$work" || exit 1
+
+die() { echo "bench: $*" >&2; exit 1; }
+now() { date +%s.%N; }
+# secs COMMAND...: the best wall time of $runs runs; RESET, if set, is run before each.
+secs() {
+    local best='' t0 t1 i
+    for ((i = 0; i < runs; i++)); do
+        [ -z "${RESET:-}" ] || eval "$RESET"
+        t0=$(now)
+        "$@" > tmp/out 2> tmp/err || die "failed: $* ($(tail -n 1 tmp/err))"
+        t1=$(now)
+        best=$(awk -v a="$t0" -v b="$t1" -v m="$best" 'BEGIN { d = b - a; print (m == "" || d < m) ? d : m }')
+    done
+    echo "$best"
+}
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+rate() { awk -v n="$1" -v t="$2" 'BEGIN { printf "%.2f", n / t / 1e9 }'; }
+size() { stat -c %s "$1"; }
+stored() { du -sb --apparent-size "$1/.dsver/packs" "$1/.dsver/catalog.git" | awk '{ n += $1 } END { print n }'; }
+say() { printf '%-58s %10s   goal %s\n' "$1" "$2" "$3"; }
+store() { rm -rf "$1" && mkdir -p "$1" && dsver init "$1" > /dev/null || die "dsver init $1"; }
+
+corpus() {
+    [ -e v1.dsr ] && return
+    if [ -d work/w1/v1 ]; then
+        cat work/w1/v1/*.jsonl > v1.jsonl
+        cat work/w1/v2/*.jsonl > v2.jsonl
+    else
+        python3 "$here/makelines.py" words 1000000 1 > v1.jsonl
+        python3 "$here/makelines.py" drift v1.jsonl v2.jsonl 1
+    fi
+    dsprep text --format jsonl --key-field id v1.jsonl > v1.dsr || die "dsprep text v1"
+    dsprep text --format jsonl --key-field id v2.jsonl > v2.dsr || die "dsprep text v2"
+}
+
+bench_commit() {
+    corpus
+    local z c s a v1 v2
+    z=$(RESET='' secs zstd -q -f -3 -T2 v1.dsr -o tmp/v1.zst)
+    c=$(RESET='store s1' secs dsver --store s1 commit -m one docs v1.dsr)
+    a=$(RESET='' secs dsver --store s1 commit -m again docs v1.dsr)
+    s=$(RESET='' secs openssl dgst -sha256 v1.dsr)
+    say 'first commit / zstd -3 -T2' "$(ratio "$c" "$z")" '<= 1.3'
+    say 'same stream again / openssl sha256' "$(ratio "$a" "$s")" '<= 2.5'
+    p=$(RESET='store s2' secs bash -c 'dsprep text --format jsonl --key-field id v1.jsonl | dsver --store s2 commit -m one docs')
+    say 'whole pipe from JSON lines / zstd -3 -T2' "$(ratio "$p" "$z")" '(beside it)'
+    v1=$(stored s1)
+    dsver --store s1 commit -m two docs v2.dsr > tmp/out || die "commit v2"
+    v2=$(($(stored s1) - v1))
+    say 'v2 (1 % changed) stored / v1' "$(awk -v a="$v2" -v b="$v1" 'BEGIN { printf "%.2f %%", 100 * a / b }')" '<= 2 %'
+}
+
+bench_small() {
+    local kind v1 v2 n
+    for kind in plain words; do
+        python3 "$here/makelines.py" $kind 200000 1 > small1.jsonl
+        python3 "$here/makelines.py" drift small1.jsonl small2.jsonl 1
+        local key=()
+        [ $kind = plain ] || key=(--key-field id)
+        store s3
+        dsprep text --format jsonl "${key[@]}" small1.jsonl | dsver --store s3 commit -m one docs > tmp/out || die small1
+        v1=$(stored s3)
+        dsprep text --format jsonl "${key[@]}" small2.jsonl | dsver --store s3 commit -m two docs > tmp/out || die small2
+        v2=$(($(stored s3) - v1))
+        n=$(zstd -q -3 -c small2.jsonl.new | wc -c)
+        say "300-byte records ($kind): v2 / zstd -3 of the new lines" "$(ratio "$v2" "$n")" '<= 2.2'
+    done
+}
+
+bench_drift() {
+    corpus
+    local n=${DS_BENCH_DRIFT:-50} lines=${DS_BENCH_LINES:-20000} i v1 v2 all t1 t51
+    head -n "$lines" v1.jsonl > drift1.jsonl
+    tail -n +$((lines + 1)) v1.jsonl | head -n $((lines * 2)) > pool.jsonl
+    store s4
+    cp drift1.jsonl drift.jsonl
+    for ((i = 0; i <= n; i++)); do
+        if ((i > 0)); then
+            python3 "$here/makelines.py" drift drift.jsonl next.jsonl "$i" pool.jsonl
+            mv next.jsonl drift.jsonl
+        fi
+        dsprep text --format jsonl drift.jsonl | dsver --store s4 commit -m "v$i" docs > tmp/out || die "drift $i"
+        ((i == 0)) && v1=$(stored s4)
+        ((i == 1)) && v2=$(($(stored s4) - v1))
+    done
+    all=$(($(stored s4) - v1))
+    say "$n versions / $n x v2" "$(ratio "$all" $((n * v2)))" '<= 3'
+    t1=$(RESET='' secs dsver --store s4 cat "docs@main~$n")
+    t51=$(RESET='' secs dsver --store s4 cat docs@main)
+    say 'speed of cat, last version / first' "$(ratio "$t1" "$t51")" '>= 0.5'
+}
+
+bench_cat() {
+    corpus
+    [ -d s1/.dsver ] || { store s1; dsver --store s1 commit -m one docs v1.dsr > tmp/out || die commit; }
+    local t z
+    dsver --store s1 cat docs@main~1 > tmp/first.dsr 2> /dev/null || dsver --store s1 cat docs@main > tmp/first.dsr || die cat
+    t=$(RESET='' secs bash -c "dsver --store s1 cat docs > /dev/null")
+    z=$(zstd -q -b3 -i1 -B262144 v1.dsr 2>&1 | tr '\r' '\n' | grep -o '[0-9.]* MB/s *$' | tail -n 1 | tr -dc 0-9.)
+    say 'dsver cat / zstd decode of 256 KiB blocks' \
+        "$(awk -v n="$(size v1.dsr)" -v t="$t" -v z="$z" 'BEGIN { printf "%.2f", n / t / 1e6 / z }')" '>= 0.8'
+}
+
+bench_column() {
+    corpus
+    head -n 20000 v1.jsonl > col.jsonl
+    dstok train --vocab-size 4096 -o col.tok.json -q col.jsonl || die train
+    dsprep text --format jsonl --key-field id col.jsonl > col.dsr
+    dsprep tokenize -t col.tok.json col.dsr > coltok.dsr || die tokenize
+    store s5
+    dsver --store s5 commit -m text docs col.dsr > tmp/out || die column
+    dsver --store s5 commit --json -m tokens docs coltok.dsr > tmp/out || die column
+    say 'pieces of text stored again with a tokens column' "$(jq -r 'select(.type=="commit") | .columns[]? | select(.name=="text") | .new' tmp/out | head -n 1)" '0'
+}
+
+bench_line() {
+    local kind v1 before after
+    for kind in plain logs; do
+        python3 "$here/makelines.py" $kind 100000 1 > line1.jsonl
+        { echo '{"text":"one more line on top of all"}'; cat line1.jsonl; } > line2.jsonl
+        store s6
+        dsprep text --format jsonl line1.jsonl | dsver --store s6 commit -m one docs > tmp/out || die line1
+        dsprep text --format jsonl line2.jsonl | dsver --store s6 commit --json -m two docs > tmp/out || die line2
+        say "blocks stored for a line on top of 100,000 ($kind)" "$(jq -r 'select(.type=="commit") | .blocks_new' tmp/out)" '1'
+    done
+}
+
+bench_text() {
+    corpus
+    local t c
+    t=$(RESET='' secs bash -c "dsprep text --format jsonl --key-field id v1.jsonl > /dev/null")
+    c=$(RESET='' secs bash -c "cat v1.jsonl > /dev/null")
+    say 'dsprep text, GB/s end to end' "$(rate "$(size v1.jsonl)" "$t")" '>= 0.5'
+    say '  (cat of the same file, GB/s)' "$(rate "$(size v1.jsonl)" "$c")" '-'
+}
+
+bench_files() {
+    local dir=work/w3/v1 t f
+    if [ ! -d $dir ]; then
+        dir=small_files
+        [ -d $dir ] || python3 - <<'PY'
+import os, random
+r = random.Random(5)
+for d in range(256):
+    os.makedirs("small_files/%02x" % d)
+for i in range(100000):
+    with open("small_files/%02x/%06d.txt" % (i % 256, i), "w") as f:
+        f.write(" ".join("w%d" % r.randrange(5000) for _ in range(700)))
+PY
+    fi
+    find $dir -type f -print0 | xargs -0 cat > /dev/null
+    t=$(RESET='' secs bash -c "dsprep text $dir > /dev/null")
+    f=$(RESET='' secs bash -c "find $dir -type f -print0 | xargs -0 cat > /dev/null")
+    say '100,000 small files / find | xargs cat' "$(ratio "$t" "$f")" '<= 1.5'
+}
+
+bench_scan() {
+    corpus
+    [ -x "$bin/bench_jscan" ] || { say 'JSON-lines scanner' 'not built' '>= 1 GB/s a core'; return; }
+    say 'JSON-lines scanner, GB/s a core' "$("$bin/bench_jscan" v1.jsonl)" '>= 1'
+}
+
+for what in ${*:-commit small drift column line cat text files scan}; do
+    "bench_$what"
+done
