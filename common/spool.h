@@ -19,6 +19,7 @@ typedef struct ds_spool {
     uint64_t filed; /* bytes in the file */
     void *map;
     size_t map_len;
+    size_t released; /* bytes of the map already given back */
 } ds_spool;
 
 int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err);

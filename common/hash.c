@@ -1,0 +1,161 @@
+/* hash.c - see hash.h. SHA-256 is FIPS 180-4, by libcrypto; XXH3 is by libxxhash. */
+#include "hash.h"
+
+#include <fcntl.h>
+#include <openssl/evp.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+#include "buf.h"
+#include "io.h"
+
+struct ds_hasher {
+    EVP_MD_CTX *ctx;
+};
+
+/* Finding the algorithm costs more than hashing a small piece, so it is found once and kept. */
+static pthread_once_t sha_once = PTHREAD_ONCE_INIT;
+static const EVP_MD *sha_md;
+
+static void sha_find(void)
+{
+    sha_md = EVP_MD_fetch(NULL, "SHA256", NULL);
+    if (!sha_md)
+        sha_md = EVP_sha256();
+}
+
+static int crypto_fail(ds_err *err)
+{
+    return ds_fail(err, DS_FAIL, "libcrypto: SHA-256 failed");
+}
+
+int ds_hasher_reset(ds_hasher *h, ds_err *err)
+{
+    pthread_once(&sha_once, sha_find);
+    return EVP_DigestInit_ex2(h->ctx, sha_md, NULL) == 1 ? 0 : crypto_fail(err);
+}
+
+int ds_hasher_new(ds_hasher **out, ds_err *err)
+{
+    *out = NULL;
+    ds_hasher *h = calloc(1, sizeof *h);
+    if (!h)
+        return ds_fail_nomem(err);
+    h->ctx = EVP_MD_CTX_new();
+    int rc = h->ctx ? ds_hasher_reset(h, err) : ds_fail_nomem(err);
+    if (rc)
+        ds_hasher_free(h);
+    else
+        *out = h;
+    return rc;
+}
+
+int ds_hasher_put(ds_hasher *h, const void *data, size_t len, ds_err *err)
+{
+    if (len == 0)
+        return 0;
+    return EVP_DigestUpdate(h->ctx, data, len) == 1 ? 0 : crypto_fail(err);
+}
+
+int ds_hasher_u64(ds_hasher *h, uint64_t v, ds_err *err)
+{
+    uint8_t p[8];
+    ds_set_u64(p, v);
+    return ds_hasher_put(h, p, sizeof p, err);
+}
+
+int ds_hasher_end(ds_hasher *h, ds_sha *out, ds_err *err)
+{
+    unsigned n = sizeof out->b;
+    return EVP_DigestFinal_ex(h->ctx, out->b, &n) == 1 && n == sizeof out->b ? 0 : crypto_fail(err);
+}
+
+void ds_hasher_free(ds_hasher *h)
+{
+    if (h) {
+        EVP_MD_CTX_free(h->ctx);
+        free(h);
+    }
+}
+
+int ds_sha_tagged(ds_sha *out, const char *tag, const void *data, size_t len, ds_err *err)
+{
+    ds_hasher h = {.ctx = EVP_MD_CTX_new()};
+    int rc = h.ctx ? ds_hasher_reset(&h, err) : ds_fail_nomem(err);
+    if (!rc && tag)
+        rc = ds_hasher_put(&h, tag, strlen(tag) + 1, err);
+    if (!rc)
+        rc = ds_hasher_put(&h, data, len, err);
+    if (!rc)
+        rc = ds_hasher_end(&h, out, err);
+    EVP_MD_CTX_free(h.ctx);
+    return rc;
+}
+
+int ds_sha_bytes(ds_sha *out, const void *data, size_t len, ds_err *err)
+{
+    return ds_sha_tagged(out, NULL, data, len, err);
+}
+
+int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err)
+{
+    enum { STEP = 256 << 10 };
+    int fd = -1;
+    size_t got = STEP;
+    ds_hasher *h = NULL;
+    uint8_t *buf = malloc(STEP);
+    uint64_t total = 0;
+    int rc = buf ? ds_hasher_new(&h, err) : ds_fail_nomem(err);
+    if (!rc)
+        rc = ds_open(&fd, path, O_RDONLY, 0, err);
+    while (!rc && got == STEP) {
+        rc = ds_read_full(fd, path, buf, STEP, &got, err);
+        if (!rc)
+            rc = ds_hasher_put(h, buf, got, err);
+        total += got;
+    }
+    if (!rc)
+        rc = ds_hasher_end(h, out, err);
+    if (!rc && size)
+        *size = total;
+    ds_close(&fd, path, NULL);
+    ds_hasher_free(h);
+    free(buf);
+    return rc;
+}
+
+void ds_sha_hex(char out[65], const ds_sha *s)
+{
+    static const char digit[] = "0123456789abcdef";
+    for (size_t i = 0; i < sizeof s->b; i++) {
+        out[2 * i] = digit[s->b[i] >> 4];
+        out[2 * i + 1] = digit[s->b[i] & 15];
+    }
+    out[64] = '\0';
+}
+
+bool ds_sha_parse(ds_sha *out, const char *hex, size_t len)
+{
+    return ds_hex_decode(hex, len, out->b, sizeof out->b);
+}
+
+bool ds_sha_eq(const ds_sha *a, const ds_sha *b)
+{
+    return memcmp(a->b, b->b, sizeof a->b) == 0;
+}
+
+ds_x128 ds_xxh128(const void *data, size_t len)
+{
+    XXH128_canonical_t c;
+    ds_x128 r;
+    XXH128_canonicalFromHash(&c, XXH3_128bits(len ? data : "", len));
+    memcpy(r.b, c.digest, sizeof r.b);
+    return r;
+}
+
+uint64_t ds_xxh64(const void *data, size_t len)
+{
+    return XXH3_64bits(len ? data : "", len);
+}

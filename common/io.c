@@ -1,0 +1,452 @@
+/* io.c - see io.h. */
+#include "io.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#define OUT_SIZE ((size_t)256 << 10)
+#define IN_SIZE ((size_t)256 << 10)
+#define IN_MAX ((size_t)2 << 20)
+/* A single read or write: the kernel takes 2 GiB - 4 KiB at most. */
+#define CALL_MAX ((size_t)1 << 30)
+
+static int sys_open(const char *path, int flags, mode_t mode)
+{
+    return open(path, flags, mode);
+}
+
+const ds_io_ops ds_io_system = {
+    .open = sys_open,
+    .read = read,
+    .pread = pread,
+    .write = write,
+    .fsync = fsync,
+    .close = close,
+    .rename = rename,
+    .unlink = unlink,
+    .mkdir = mkdir,
+    .fstat = fstat,
+};
+const ds_io_ops *ds_io_active = &ds_io_system;
+
+int ds_open(int *fd, const char *path, int flags, mode_t mode, ds_err *err)
+{
+    do
+        *fd = ds_io_active->open(path, flags | O_CLOEXEC, mode);
+    while (*fd < 0 && errno == EINTR);
+    if (*fd >= 0)
+        return 0;
+    *fd = -1;
+    return ds_fail_errno(err, errno, "%s", path);
+}
+
+int ds_close(int *fd, const char *path, ds_err *err)
+{
+    int f = *fd;
+    *fd = -1;
+    /* On Linux the descriptor is gone whatever close says; EINTR is no loss. */
+    if (f < 0 || ds_io_active->close(f) == 0 || errno == EINTR)
+        return 0;
+    return ds_fail_errno(err, errno, "%s: close", path);
+}
+
+int ds_read_full(int fd, const char *path, void *buf, size_t n, size_t *got, ds_err *err)
+{
+    uint8_t *p = buf;
+    *got = 0;
+    while (*got < n) {
+        size_t want = n - *got < CALL_MAX ? n - *got : CALL_MAX;
+        ssize_t r = ds_io_active->read(fd, p + *got, want);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return ds_fail_errno(err, errno, "%s: read", path);
+        if (r == 0)
+            break;
+        *got += (size_t)r;
+    }
+    return 0;
+}
+
+int ds_pread_exact(int fd, const char *path, void *buf, size_t n, uint64_t off, ds_err *err)
+{
+    uint8_t *p = buf;
+    if (off > INT64_MAX || n > (uint64_t)INT64_MAX - off)
+        return ds_fail(err, DS_CORRUPT, "%s: offset %" PRIu64 " is out of range", path, off);
+    for (size_t got = 0; got < n;) {
+        size_t want = n - got < CALL_MAX ? n - got : CALL_MAX;
+        ssize_t r = ds_io_active->pread(fd, p + got, want, (off_t)(off + got));
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return ds_fail_errno(err, errno, "%s: read at byte %" PRIu64, path, off + got);
+        if (r == 0)
+            return ds_fail(err, DS_CORRUPT, "%s: ends at byte %" PRIu64 ", needed %zu more", path,
+                           off + got, n - got);
+        got += (size_t)r;
+    }
+    return 0;
+}
+
+int ds_write_full(int fd, const char *path, const void *buf, size_t n, ds_err *err)
+{
+    const uint8_t *p = buf;
+    while (n > 0) {
+        ssize_t w = ds_io_active->write(fd, p, n < CALL_MAX ? n : CALL_MAX);
+        if (w < 0 && errno == EINTR)
+            continue;
+        if (w < 0)
+            return ds_fail_errno(err, errno, "%s: write", path);
+        if (w == 0)
+            return ds_fail_errno(err, EIO, "%s: write", path);
+        p += w;
+        n -= (size_t)w;
+    }
+    return 0;
+}
+
+int ds_fsync(int fd, const char *path, ds_err *err)
+{
+    int r;
+    do
+        r = ds_io_active->fsync(fd);
+    while (r != 0 && errno == EINTR);
+    /* Pipes, and folders on some file systems, cannot be synced and say EINVAL. */
+    if (r == 0 || errno == EINVAL || errno == ENOTSUP)
+        return 0;
+    return ds_fail_errno(err, errno, "%s: fsync", path);
+}
+
+/* The folder that holds path; the caller frees. NULL: out of memory. */
+static char *parent_of(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    while (len > 0 && path[len - 1] != '/')
+        len--;
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    return len ? strndup(path, len) : strdup(".");
+}
+
+int ds_fsync_parent(const char *path, ds_err *err)
+{
+    int fd = -1;
+    char *dir = parent_of(path);
+    if (!dir)
+        return ds_fail_nomem(err);
+    int rc = ds_open(&fd, dir, O_RDONLY | O_DIRECTORY, 0, err);
+    if (!rc)
+        rc = ds_fsync(fd, dir, err);
+    int rc2 = ds_close(&fd, dir, err);
+    free(dir);
+    return rc ? rc : rc2;
+}
+
+int ds_read_file(ds_buf *out, const char *path, size_t max, ds_err *err)
+{
+    int fd = -1;
+    struct stat st;
+    size_t before = out->len, got = 0;
+    int rc = ds_open(&fd, path, O_RDONLY, 0, err);
+    if (rc)
+        return rc;
+    if (ds_io_active->fstat(fd, &st) != 0) {
+        rc = ds_fail_errno(err, errno, "%s: stat", path);
+        goto out;
+    }
+    /* The size is a hint: files of /proc say 0, and a file may grow while it is read. */
+    size_t step = st.st_size > 0 && (uint64_t)st.st_size < max ? (size_t)st.st_size + 1 : 4096;
+    for (;;) {
+        if (ds_buf_reserve(out, step)) {
+            rc = ds_fail_nomem(err);
+            goto out;
+        }
+        rc = ds_read_full(fd, path, out->data + out->len, step, &got, err);
+        if (rc)
+            goto out;
+        out->len += got;
+        if (out->len - before > max) {
+            rc = ds_fail(err, DS_FAIL, "%s: larger than %zu bytes", path, max);
+            goto out;
+        }
+        if (got < step)
+            break;
+        step = 65536;
+    }
+out:
+    if (rc)
+        out->len = before;
+    ds_close(&fd, path, NULL);
+    return rc;
+}
+
+static bool is_dir(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+int ds_mkdirs(const char *path, ds_err *err)
+{
+    char *p = strdup(path);
+    if (!p)
+        return ds_fail_nomem(err);
+    int rc = 0;
+    size_t len = strlen(p);
+    for (size_t i = 1; i <= len && !rc; i++) {
+        if (p[i] != '/' && p[i] != '\0')
+            continue;
+        char c = p[i];
+        p[i] = '\0';
+        if (ds_io_active->mkdir(p, 0777) != 0) {
+            int e = errno;
+            if (!is_dir(p))
+                rc = ds_fail_errno(err, e == EEXIST ? ENOTDIR : e, "%s: mkdir", p);
+        }
+        p[i] = c;
+    }
+    free(p);
+    return rc;
+}
+
+bool ds_path_exists(const char *path)
+{
+    struct stat st;
+    return lstat(path, &st) == 0;
+}
+
+/* ---- files that appear whole ------------------------------ */
+
+static int random_u64(uint64_t *v, ds_err *err)
+{
+    uint8_t b[8];
+    ssize_t n;
+    do
+        n = getrandom(b, sizeof b, 0);
+    while (n < 0 && errno == EINTR);
+    if (n != (ssize_t)sizeof b)
+        return ds_fail_errno(err, n < 0 ? errno : EIO, "getrandom");
+    *v = ds_get_u64(b);
+    return 0;
+}
+
+/* Opens a new file whose name is `base` and 16 random digits; *tmp is the caller's. */
+static int open_unique(int *fd, char **tmp, const char *base, int flags, mode_t mode, ds_err *err)
+{
+    size_t size = strlen(base) + 32;
+    char *name = malloc(size);
+    *fd = -1;
+    if (!name)
+        return ds_fail_nomem(err);
+    for (int tries = 0; tries < 100; tries++) {
+        uint64_t r = 0;
+        int rc = random_u64(&r, err);
+        if (rc) {
+            free(name);
+            return rc;
+        }
+        snprintf(name, size, "%s.tmp-%016" PRIx64, base, r);
+        do
+            *fd = ds_io_active->open(name, flags | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        while (*fd < 0 && errno == EINTR);
+        if (*fd >= 0) {
+            *tmp = name;
+            return 0;
+        }
+        if (errno != EEXIST)
+            break;
+    }
+    *fd = -1;
+    int rc = ds_fail_errno(err, errno, "%s: create", name);
+    free(name);
+    return rc;
+}
+
+int ds_atomic_open(ds_atomic *a, const char *path, mode_t mode, ds_err *err)
+{
+    *a = (ds_atomic){.fd = -1};
+    a->path = strdup(path);
+    if (!a->path)
+        return ds_fail_nomem(err);
+    int rc = open_unique(&a->fd, &a->tmp, path, O_WRONLY, mode, err);
+    if (rc)
+        ds_atomic_abort(a);
+    return rc;
+}
+
+int ds_atomic_commit(ds_atomic *a, ds_err *err)
+{
+    if (!a->tmp)
+        return ds_fail(err, DS_FAIL, "commit of a file that is not open");
+    int rc = ds_fsync(a->fd, a->path, err);
+    int rc2 = ds_close(&a->fd, a->path, err);
+    if (!rc)
+        rc = rc2;
+    if (!rc && ds_io_active->rename(a->tmp, a->path) != 0)
+        rc = ds_fail_errno(err, errno, "%s: rename", a->path);
+    if (!rc) {
+        free(a->tmp); /* the name is gone: nothing to remove from here on */
+        a->tmp = NULL;
+        rc = ds_fsync_parent(a->path, err);
+    }
+    ds_atomic_abort(a);
+    return rc;
+}
+
+void ds_atomic_abort(ds_atomic *a)
+{
+    /* fd 0 in a zeroed object is not ours; an open object has a temporary. */
+    if (a->tmp) {
+        ds_close(&a->fd, a->path, NULL);
+        ds_io_active->unlink(a->tmp);
+    }
+    free(a->tmp);
+    free(a->path);
+    *a = (ds_atomic){.fd = -1};
+}
+
+int ds_atomic_write(const char *path, mode_t mode, const void *data, size_t len, ds_err *err)
+{
+    ds_atomic a = {0};
+    int rc = ds_atomic_open(&a, path, mode, err);
+    if (!rc)
+        rc = ds_write_full(a.fd, path, data, len, err);
+    if (!rc)
+        rc = ds_atomic_commit(&a, err);
+    ds_atomic_abort(&a);
+    return rc;
+}
+
+/* ---- buffered output ------------------------------ */
+
+int ds_out_init(ds_out *o, int fd, const char *path, ds_err *err)
+{
+    *o = (ds_out){.fd = fd, .path = strdup(path), .buf = malloc(OUT_SIZE)};
+    if (o->path && o->buf)
+        return 0;
+    ds_out_fini(o);
+    return ds_fail_nomem(err);
+}
+
+int ds_out_flush(ds_out *o, ds_err *err)
+{
+    size_t n = o->len;
+    o->len = 0;
+    return n ? ds_write_full(o->fd, o->path, o->buf, n, err) : 0;
+}
+
+int ds_out_put(ds_out *o, const void *data, size_t len, ds_err *err)
+{
+    int rc = 0;
+    if (len == 0)
+        return 0;
+    if (len > OUT_SIZE - o->len) {
+        rc = ds_out_flush(o, err);
+        if (!rc && len >= OUT_SIZE) {
+            rc = ds_write_full(o->fd, o->path, data, len, err);
+            if (!rc)
+                o->pos += len;
+            return rc;
+        }
+    }
+    if (rc)
+        return rc;
+    memcpy(o->buf + o->len, data, len);
+    o->len += len;
+    o->pos += len;
+    return 0;
+}
+
+void ds_out_fini(ds_out *o)
+{
+    free(o->path);
+    free(o->buf);
+    *o = (ds_out){.fd = -1};
+}
+
+/* ---- buffered input ------------------------------ */
+
+int ds_in_init(ds_in *in, int fd, const char *path, ds_err *err)
+{
+    *in = (ds_in){.fd = fd, .path = strdup(path), .buf = malloc(IN_SIZE), .cap = IN_SIZE};
+    if (in->path && in->buf)
+        return 0;
+    ds_in_fini(in);
+    return ds_fail_nomem(err);
+}
+
+/* Makes room for n bytes from start, moving or growing. */
+static int in_room(ds_in *in, size_t n, ds_err *err)
+{
+    if (in->cap - in->start >= n)
+        return 0;
+    if (in->start > 0) {
+        memmove(in->buf, in->buf + in->start, in->len);
+        in->start = 0;
+    }
+    if (in->cap >= n)
+        return 0;
+    size_t cap = in->cap;
+    while (cap < n)
+        cap *= 2;
+    uint8_t *p = realloc(in->buf, cap);
+    if (!p)
+        return ds_fail_nomem(err);
+    in->buf = p;
+    in->cap = cap;
+    return 0;
+}
+
+int ds_in_peek(ds_in *in, size_t n, const uint8_t **p, size_t *got, ds_err *err)
+{
+    *got = 0;
+    *p = in->buf + in->start;
+    if (n > IN_MAX)
+        return ds_fail(err, DS_FAIL, "%s: a look ahead of %zu bytes is too far", in->path, n);
+    if (in->len < n && !in->eof) {
+        int rc = in_room(in, n, err);
+        if (rc)
+            return rc;
+    }
+    while (in->len < n && !in->eof) {
+        size_t end = in->start + in->len;
+        ssize_t r = ds_io_active->read(in->fd, in->buf + end, in->cap - end);
+        if (r < 0 && errno == EINTR)
+            continue;
+        if (r < 0)
+            return ds_fail_errno(err, errno, "%s: read at byte %" PRIu64, in->path,
+                                 in->pos + in->len);
+        if (r == 0)
+            in->eof = true;
+        in->len += (size_t)r;
+    }
+    *p = in->buf + in->start;
+    *got = in->len < n ? in->len : n;
+    return 0;
+}
+
+void ds_in_skip(ds_in *in, size_t n)
+{
+    if (n > in->len)
+        n = in->len;
+    in->start += n;
+    in->len -= n;
+    in->pos += n;
+    if (in->len == 0)
+        in->start = 0;
+}
+
+void ds_in_fini(ds_in *in)
+{
+    free(in->path);
+    free(in->buf);
+    *in = (ds_in){.fd = -1};
+}
