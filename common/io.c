@@ -10,11 +10,27 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include "sig.h"
+
 #define OUT_SIZE ((size_t)256 << 10)
 #define IN_SIZE ((size_t)256 << 10)
 #define IN_MAX ((size_t)2 << 20)
 /* A single read or write: the kernel takes 2 GiB - 4 KiB at most. */
 #define CALL_MAX ((size_t)1 << 30)
+
+/* A call that a signal broke off is made again, unless the signal asks us to stop. */
+static bool again(int errnum)
+{
+    return errnum == EINTR && !ds_interrupted();
+}
+
+/* The message for a failed transfer. */
+static int transfer_fail(ds_err *err, int errnum, const char *path, const char *what)
+{
+    if (errnum == EINTR)
+        return ds_check_interrupt(err);
+    return ds_fail_errno(err, errnum, "%s: %s", path, what);
+}
 
 static int sys_open(const char *path, int flags, mode_t mode)
 {
@@ -63,10 +79,10 @@ int ds_read_full(int fd, const char *path, void *buf, size_t n, size_t *got, ds_
     while (*got < n) {
         size_t want = n - *got < CALL_MAX ? n - *got : CALL_MAX;
         ssize_t r = ds_io_active->read(fd, p + *got, want);
-        if (r < 0 && errno == EINTR)
+        if (r < 0 && again(errno))
             continue;
         if (r < 0)
-            return ds_fail_errno(err, errno, "%s: read", path);
+            return transfer_fail(err, errno, path, "read");
         if (r == 0)
             break;
         *got += (size_t)r;
@@ -99,10 +115,10 @@ int ds_write_full(int fd, const char *path, const void *buf, size_t n, ds_err *e
     const uint8_t *p = buf;
     while (n > 0) {
         ssize_t w = ds_io_active->write(fd, p, n < CALL_MAX ? n : CALL_MAX);
-        if (w < 0 && errno == EINTR)
+        if (w < 0 && again(errno))
             continue;
         if (w < 0)
-            return ds_fail_errno(err, errno, "%s: write", path);
+            return transfer_fail(err, errno, path, "write");
         if (w == 0)
             return ds_fail_errno(err, EIO, "%s: write", path);
         p += w;
@@ -419,8 +435,10 @@ int ds_in_peek(ds_in *in, size_t n, const uint8_t **p, size_t *got, ds_err *err)
     while (in->len < n && !in->eof) {
         size_t end = in->start + in->len;
         ssize_t r = ds_io_active->read(in->fd, in->buf + end, in->cap - end);
-        if (r < 0 && errno == EINTR)
+        if (r < 0 && again(errno))
             continue;
+        if (r < 0 && errno == EINTR)
+            return ds_check_interrupt(err);
         if (r < 0)
             return ds_fail_errno(err, errno, "%s: read at byte %" PRIu64, in->path,
                                  in->pos + in->len);

@@ -1,0 +1,155 @@
+/* term.c - see term.h. */
+#include "term.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+int ds_log_level = 1;
+
+static const char *prog_name = "ds";
+static bool bar_shown; /* a progress line stands on the terminal */
+
+void ds_term_prog(const char *prog)
+{
+    prog_name = prog;
+}
+
+static void bar_clear(void)
+{
+    if (bar_shown)
+        fputs("\r\033[K", stderr);
+    bar_shown = false;
+}
+
+static void say(const char *fmt, va_list ap)
+{
+    char text[DS_ERR_MAX];
+    if (vsnprintf(text, sizeof text, fmt, ap) < 0)
+        return;
+    for (char *s = text; *s; s++) /* names come from strangers */
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = '?';
+    bar_clear();
+    fprintf(stderr, "%s: %s\n", prog_name, text);
+}
+
+void ds_warn(const char *fmt, ...)
+{
+    va_list ap;
+    if (ds_log_level < 1)
+        return;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+}
+
+void ds_info(const char *fmt, ...)
+{
+    va_list ap;
+    if (ds_log_level < 2)
+        return;
+    va_start(ap, fmt);
+    say(fmt, ap);
+    va_end(ap);
+}
+
+static double now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static bool fake_tty(void)
+{
+    const char *fake = getenv("DS_FAKE_TTY");
+    return fake && strcmp(fake, "1") == 0;
+}
+
+static bool want_progress(void)
+{
+    const char *term = getenv("TERM");
+    if (ds_log_level < 1)
+        return false;
+    if (fake_tty())
+        return true;
+    return term && strcmp(term, "dumb") != 0 && isatty(STDERR_FILENO) &&
+           tcgetpgrp(STDERR_FILENO) == getpgrp();
+}
+
+void ds_progress_begin(ds_progress *p, const char *what, uint64_t total, bool bytes)
+{
+    *p = (ds_progress){.what = what, .total = total, .bytes = bytes, .on = want_progress()};
+    if (!p->on)
+        return;
+    p->start = now();
+    /* The first line comes after a second, in a test at once. */
+    p->last = p->start + (fake_tty() ? -1.0 : 0.8);
+}
+
+/* 1536 -> "1.5 KiB" */
+static void amount(char out[32], double v, bool bytes)
+{
+    static const char *const unit[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};
+    size_t u = 0;
+    if (!bytes) {
+        snprintf(out, 32, "%.0f", v);
+        return;
+    }
+    for (; v >= 1024 && u + 1 < sizeof unit / sizeof *unit; u++)
+        v /= 1024;
+    snprintf(out, 32, u ? "%.1f %s" : "%.0f %s", v, unit[u]);
+}
+
+static void show(ds_progress *p, double at)
+{
+    char done[32], total[32], rate[32];
+    double took = at - p->start;
+    double speed = took > 0 ? (double)p->done / took : 0;
+    amount(done, (double)p->done, p->bytes);
+    amount(rate, speed, p->bytes);
+    fprintf(stderr, "\r\033[K%s %s", p->what, done);
+    if (p->total) {
+        double part = (double)p->done / (double)p->total;
+        amount(total, (double)p->total, p->bytes);
+        fprintf(stderr, " of %s, %.0f%%", total, part > 1 ? 100.0 : 100.0 * part);
+    }
+    fprintf(stderr, ", %s/s", rate);
+    if (p->total > p->done && speed > 0)
+        fprintf(stderr, ", %.0f s left", (double)(p->total - p->done) / speed);
+    fflush(stderr);
+    bar_shown = true;
+}
+
+void ds_progress_at(ds_progress *p, uint64_t done)
+{
+    if (!p->on || done - p->done < (p->bytes ? 65536u : 16u))
+        return; /* too little to look at the clock for */
+    p->done = done;
+    double at = now();
+    if (at - p->last < 0.2)
+        return;
+    p->last = at;
+    /* A stopped and resumed job may be in the background now. */
+    if (fake_tty() || tcgetpgrp(STDERR_FILENO) == getpgrp())
+        show(p, at);
+}
+
+void ds_progress_end(ds_progress *p)
+{
+    if (p->on)
+        bar_clear();
+    p->on = false;
+}
+
+int ds_refuse_tty(int fd, const char *hint, ds_err *err)
+{
+    if (!isatty(fd))
+        return 0;
+    return ds_fail(err, DS_USAGE, "binary data is not written to a terminal: %s", hint);
+}
