@@ -163,6 +163,23 @@ void ds_spool_release(ds_spool *s, size_t upto)
     s->released = upto;
 }
 
+int ds_spool_truncate(ds_spool *s, uint64_t len, ds_err *err)
+{
+    if (len >= ds_spool_len(s))
+        return 0;
+    unmap(s);
+    if (len >= s->filed) {
+        s->mem.len = (size_t)(len - s->filed);
+        return 0;
+    }
+    int fd = s->fd_plus1 - 1;
+    if (ftruncate(fd, (off_t)len) != 0 || lseek(fd, (off_t)len, SEEK_SET) < 0)
+        return ds_fail_errno(err, errno, WHAT ": truncate");
+    s->filed = len;
+    ds_buf_reset(&s->mem);
+    return 0;
+}
+
 void ds_spool_reset(ds_spool *s)
 {
     unmap(s);

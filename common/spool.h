@@ -28,6 +28,8 @@ uint64_t ds_spool_len(const ds_spool *s);
 int ds_spool_view(ds_spool *s, const uint8_t **data, size_t *len, ds_err *err);
 /* Says that bytes [0, upto) of the view will not be read again soon: they stay readable. */
 void ds_spool_release(ds_spool *s, size_t upto);
+/* Forgets all bytes from `len` on; a longer len than there is changes nothing. Makes a view invalid. */
+int ds_spool_truncate(ds_spool *s, uint64_t len, ds_err *err);
 void ds_spool_reset(ds_spool *s); /* empty again; the memory is kept, the file is not */
 void ds_spool_fini(ds_spool *s);
 
