@@ -1,0 +1,649 @@
+#!/usr/bin/env python3
+"""DSR streams, read and written from docs/dsr-format.md alone: an implementation that shares no code with the tools.
+
+    dsr.py check FILE     reads FILE ("-": standard input) and checks every rule; prints counts and the dataset root
+    dsr.py root FILE      prints the dataset root and the origin root
+    dsr.py cat FILE       prints the records as JSON lines, as `dsprep cat` does (--data: tensors with their data)
+
+Exit 0, 1 when the producer aborted, 12 when the stream is corrupt. The whole stream is held in memory. zstd frames go
+through the `zstd` command.
+"""
+import base64
+import datetime
+import hashlib
+import struct
+import subprocess
+import sys
+
+from dsrcol import (Bad, Cursor, DTYPES, M64, Schema, canonical, decode_chunk, dump, encode_chunk, json_str, real,
+                    unzigzag, utf8, value_bytes, varint, zigzag)
+from xxh3 import xxh64, xxh128
+
+MAGIC = b"DSR1\r\n\x1a\n"
+MIB = 1 << 20
+INDEX_MAGIC = b"DSRINDEX"
+SOURCES_FILL = 256 << 10
+INDEX_FILL = 32768
+
+
+class Aborted(Exception):
+    pass
+
+
+def u64(v):
+    return struct.pack("<Q", v)
+
+
+# ---- addresses ----
+
+def tagged(tag, *parts):
+    h = hashlib.sha256(b"ds." + tag + b"\0")
+    for p in parts:
+        h.update(p)
+    return h.digest()
+
+
+def chunk_address(chunk):
+    pieces = [tagged(b"piece", p) for p in cut_pieces(chunk)]
+    return tagged(b"chunk", u64(len(chunk)), u64(len(pieces)), *pieces)
+
+
+def block_address(rows, chunks):
+    """Of the columns' chunks, without the origin chunk."""
+    return tagged(b"block", u64(rows), u64(len(chunks)), *map(chunk_address, chunks))
+
+
+def source_row(name, size, sha):
+    return varint(len(name)) + name + varint(size) + sha
+
+
+def roots(schema_json, blocks, sources):
+    """blocks: (rows, chunks, the origin chunk the last). Returns the dataset root and the origin root."""
+    addresses = [block_address(rows, chunks[:-1]) for rows, chunks in blocks]
+    root = tagged(b"root", tagged(b"schema", schema_json), *addresses, u64(len(blocks)))
+    digest = tagged(b"sources", *[source_row(*s) for s in sources], u64(len(sources)))
+    origin = tagged(b"origin", *[chunk_address(c[-1]) for _, c in blocks], u64(len(blocks)), digest)
+    return root, origin
+
+
+def derived_key(schema, row):
+    h = hashlib.sha256(b"ds.key\0")
+    for i in schema.keyed:
+        h.update(value_frame(schema.columns[i].type, row[i]))
+    return h.digest()[:16].hex()
+
+
+def value_frame(type, v):
+    if v is None:
+        return b"\0"
+    b = value_bytes(type, v)
+    return b"\1" + u64(len(b)) + b
+
+
+# ---- cuts ----
+
+GEAR = [int.from_bytes(hashlib.md5(bytes([i]) * 64).digest()[:8], "big") for i in range(256)]
+MASK_HARD, MASK_EASY = 0x0000D91767537000, 0x0000D90703537000
+PIECE_MIN, PIECE_NORMAL = 256 << 10, 512 << 10
+
+
+def piece_length(b):
+    """Length of the first piece of b: FastCDC 2020, two bytes a step."""
+    n = min(len(b), MIB)
+    if len(b) <= PIECE_MIN:
+        return len(b)
+    h = 0
+    for i in range(PIECE_MIN // 2, n // 2):
+        mask = MASK_HARD if i < min(PIECE_NORMAL, n) // 2 else MASK_EASY
+        h = ((h << 2) + (GEAR[b[2 * i]] << 1)) & M64
+        if not h & (mask << 1):
+            return 2 * i
+        h = (h + GEAR[b[2 * i + 1]]) & M64
+        if not h & mask:
+            return 2 * i + 1
+    return n
+
+
+def cut_pieces(chunk):
+    if len(chunk) <= MIB:
+        return [chunk]
+    out, at = [], 0
+    while at < len(chunk):
+        n = piece_length(chunk[at:at + MIB + 1])
+        out.append(chunk[at:at + n])
+        at += n
+    return out
+
+
+class Cutter:
+    """Where blocks end: record() is told of each record and answers."""
+
+    def __init__(self, schema):
+        self.schema, self.window, self.size = schema, [0] * 8, 0
+
+    def record(self, row):
+        hashed = b"".join(value_frame(self.schema.columns[i].type, row[i]) for i in self.schema.primary)
+        size = 8 + sum(len(value_bytes(self.schema.columns[i].type, row[i]))
+                       for i in self.schema.primary if row[i] is not None)
+        low, target, high = self.schema.block
+        self.window = self.window[1:] + [xxh64(hashed)]
+        self.size += size
+        cut = self.size >= high
+        if not cut and self.size >= low:
+            cut = size >= target or xxh64(struct.pack("<8Q", *self.window)) >> 32 < (size << 32) // target
+        if cut:
+            self.size = 0
+        return cut
+
+
+# ---- origins ----
+
+def encode_origins(state, ranges_of_rows):
+    """state: [source, end], carried from block to block."""
+    out = [varint(len(ranges_of_rows))]
+    for ranges in ranges_of_rows:
+        out.append(varint(len(ranges)))
+        for source, offset, length in ranges:
+            out.append(varint(zigzag(source - state[0])))
+            out.append(varint(zigzag(offset - state[1])) if source == state[0] else varint(offset))
+            out.append(varint(length))
+            state[:] = source, offset + length
+    return b"".join(out)
+
+
+def decode_origins(state, chunk, rows):
+    c = Cursor(chunk, "origins")
+    if c.varint() != rows:
+        raise Bad("origin-rows", "origins of another number of rows than the block's")
+    out = []
+    for _ in range(rows):
+        ranges = []
+        for _ in range(c.varint()):
+            source = state[0] + unzigzag(c.varint())
+            offset = state[1] + unzigzag(c.varint()) if source == state[0] else c.varint()
+            length = c.varint()
+            if not (0 <= source < 1 << 63 and 0 <= offset and offset + length < 1 << 63):
+                raise Bad("origin-range", "an origin out of bounds", c.at)
+            state[:] = source, offset + length
+            ranges.append([source, offset, length])
+        out.append(ranges)
+    c.end()
+    return out
+
+
+# ---- writing ----
+
+class Frame:
+    """One frame to be. What is None is computed; payload may be a function of the Stream as written so far."""
+
+    def __init__(self, type, payload, column=0, codec=0, raw=None, stored=None, seq=None, sum=None):
+        self.type, self.payload, self.column, self.codec = type, payload, column, codec
+        self.raw, self.stored, self.seq, self.sum = raw, stored, seq, sum
+
+
+class Out:
+    """Frames made into bytes."""
+
+    def __init__(self, magic=MAGIC):
+        self.parts, self.size, self.sums, self.seq, self.offsets = [magic], len(magic), b"", 0, []
+
+    def put(self, f):
+        payload = f.payload(self) if callable(f.payload) else f.payload
+        head = struct.pack("<cBHIII", f.type, f.codec, f.column, len(payload) if f.stored is None else f.stored,
+                           len(payload) if f.raw is None else f.raw, self.seq if f.seq is None else f.seq)
+        total = xxh128(head + payload) if f.sum is None else f.sum
+        self.offsets.append(self.size)
+        self.parts += [head, total, payload]
+        self.size += 32 + len(payload)
+        self.sums += total
+        self.seq += 1
+
+    def bytes(self):
+        return b"".join(self.parts)
+
+
+def serialise(frames, magic=MAGIC, tail=b""):
+    out = Out(magic)
+    for f in frames:
+        out.put(f)
+    return out.bytes() + tail
+
+
+def zstd(data, level):
+    return subprocess.run(["zstd", "-q", "-c", "-%d" % level], input=data, stdout=subprocess.PIPE, check=True).stdout
+
+
+def piece_frame(piece, column, level=0):
+    if level:
+        packed = zstd(piece, level)
+        if len(packed) < len(piece):
+            return Frame(b"P", packed, column, 1, len(piece))
+    return Frame(b"P", piece, column)
+
+
+def block_frames(rows, chunks, level=0):
+    pieces = [cut_pieces(c) for c in chunks]
+    head = varint(rows) + varint(len(chunks)) + b"".join(varint(len(c)) + varint(len(p)) for c, p in zip(chunks, pieces))
+    return [Frame(b"B", head)] + [piece_frame(p, i, level) for i, ps in enumerate(pieces) for p in ps]
+
+
+def end_frame(records, blocks, sources, held=None, failed=None, root=None):
+    d = {"records": records, "blocks": blocks, "sources": sources, "held": dict(sorted((held or {}).items())),
+         "failed": dict(sorted((failed or {}).items())), "root": root and "sha256:" + root.hex()}
+    return Frame(b"E", lambda out: dump(dict(d, frames=xxh128(out.sums).hex())).encode("utf-8"))
+
+
+def cut_blocks(schema, rows, origins=None):
+    """Rows (lists of values) and their ranges into blocks: (rows, chunks with the origin chunk, ranges)."""
+    cutter, state, out, start = Cutter(schema), [0, 0], [], 0
+    origins = origins or [[]] * len(rows)
+    for i, row in enumerate(rows):
+        if cutter.record(row) or i + 1 == len(rows):
+            part = rows[start:i + 1]
+            chunks = [encode_chunk(c, [r[k] for r in part]) for k, c in enumerate(schema.columns)]
+            chunks.append(encode_origins(state, origins[start:i + 1]))
+            out.append((len(part), chunks, origins[start:i + 1]))
+            start = i + 1
+    return out
+
+
+def source_frames(sources):
+    out, fill = [], []
+    for s in sources:
+        row = source_row(*s)
+        if fill and sum(map(len, fill)) + len(row) > SOURCES_FILL:
+            out.append(Frame(b"S", varint(len(fill)) + b"".join(fill)))
+            fill = []
+        fill.append(row)
+    return out + ([Frame(b"S", varint(len(fill)) + b"".join(fill))] if fill else [])
+
+
+def stream_frames(schema, rows, origins=None, sources=(), provenance=(), held=None, failed=None, with_root=True,
+                  level=0, index=False):
+    """A whole good stream, as frames. sources: (name, size, SHA-256 digest)."""
+    blocks = cut_blocks(schema, rows, origins)
+    frames = [Frame(b"H", schema.json()), Frame(b"V", dump(list(provenance)).encode("utf-8"))]
+    last = [-1] * len(sources)  # the last block that refers to each
+    for n, (_, _, ranges) in enumerate(blocks):
+        for r in (r for row in ranges for r in row):
+            last[r[0]] = n
+    done, heads = 0, []
+    for n, (count, chunks, _) in enumerate(blocks):
+        ready = done
+        while ready < len(sources) and last[ready] < n:
+            ready += 1
+        frames += source_frames(sources[done:ready])
+        done = ready
+        heads.append((len(frames), count))
+        frames += block_frames(count, chunks, level)
+    frames += source_frames(sources[done:])
+    root = roots(schema.json(), [(n, c) for n, c, _ in blocks], sources)[0] if with_root else None
+    frames.append(end_frame(len(rows), len(blocks), len(sources), held, failed, root))
+    if index:
+        frames.append(index_frame(heads))
+    return frames
+
+
+def index_frame(heads):
+    """heads: (number of the B frame, rows) of each block."""
+    def payload(out):
+        offsets = [0] + [out.offsets[k] for k, _ in heads]
+        return varint(len(heads)) + b"".join(varint(b - a) + varint(n)
+                                             for a, b, (_, n) in zip(offsets, offsets[1:], heads))
+    return Frame(b"X", payload)
+
+
+def write(schema, rows, **options):
+    frames = stream_frames(schema, rows, **options)
+    out = Out()
+    for f in frames:
+        out.put(f)
+    tail = u64(out.offsets[-1]) + INDEX_MAGIC if options.get("index") else b""
+    return out.bytes() + tail
+
+
+# ---- reading ----
+
+class Stream:
+    """A stream that was read and found good."""
+
+    def __init__(self):
+        self.schema = self.provenance = self.end = None
+        self.blocks, self.sources, self.offsets = [], [], []  # blocks: (rows, chunks, columns of values, origins)
+
+    def rows(self):
+        for _, _, columns, _ in self.blocks:
+            yield from zip(*columns)
+
+    def roots(self):
+        return roots(self.schema.json(), [(n, c) for n, c, _, _ in self.blocks], self.sources)
+
+
+def check_zstd(b, at):
+    """One zstd frame (RFC 8878) without a dictionary, and nothing after."""
+    if len(b) < 6 or b[:4] != b"\x28\xb5\x2f\xfd":
+        raise Bad("zstd", "not a zstd frame", at)
+    flags = b[4]
+    if flags & 3:
+        raise Bad("zstd-dictionary", "a zstd frame with a dictionary", at)
+    single = flags >> 5 & 1
+    pos = 5 + (not single) + (single if flags >> 6 == 0 else 1 << (flags >> 6))
+    last = 0
+    while not last:
+        if pos + 3 > len(b):
+            raise Bad("zstd", "a zstd frame that ends early", at)
+        head = int.from_bytes(b[pos:pos + 3], "little")
+        last = head & 1
+        pos += 3 + (1 if head >> 1 & 3 == 1 else head >> 3)
+    if pos + 4 * (flags >> 2 & 1) != len(b):
+        raise Bad("zstd", "a zstd frame of another length", at)
+
+
+def unzstd(stored, raw, at):
+    p = subprocess.run(["zstd", "-q", "-d", "-c"], input=stored, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    if p.returncode != 0 or len(p.stdout) != raw:
+        raise Bad("zstd", "a piece does not decode to %d bytes" % raw, at)
+    return p.stdout
+
+
+class Reader:
+    def __init__(self, data):
+        self.b, self.at, self.seq, self.sums, self.start = data, 0, 0, b"", 0
+        self.s = Stream()
+
+    def take(self, n):
+        if n > len(self.b) - self.at:
+            raise Bad("truncated", "the stream ends early", len(self.b))
+        self.at += n
+        return self.b[self.at - n:self.at]
+
+    def frame(self):
+        """The next frame: type, column, payload. The header is checked before the lengths in it are believed."""
+        self.start = self.at
+        head, total = self.take(16), self.take(16)
+        type, codec, column, stored, raw, seq = struct.unpack("<cBHIII", head)
+        if not 1 <= stored <= raw <= MIB:
+            raise Bad("frame-length", "a frame of %d bytes stored as %d" % (raw, stored), self.start)
+        payload = self.take(stored)
+        if xxh128(head + payload) != total:
+            raise Bad("checksum", "a frame's checksum fails", self.start)
+        if seq != self.seq:
+            raise Bad("seq", "frame %d where %d belongs" % (seq, self.seq), self.start)
+        if codec > 1 or (codec and type != b"P"):
+            raise Bad("codec", "codec %d" % codec, self.start)
+        if column and type != b"P":
+            raise Bad("column", "a column number on a frame that is no piece", self.start)
+        if codec == 0 and stored != raw:
+            raise Bad("frame-length", "raw and stored length of a raw frame differ", self.start)
+        if codec == 1:
+            if stored >= raw:
+                raise Bad("zstd-larger", "a zstd frame that is not smaller", self.start)
+            check_zstd(payload, self.start)
+            payload = unzstd(payload, raw, self.start)
+        self.seq += 1
+        self.before, self.sums = self.sums, self.sums + total
+        return type, column, payload
+
+    def read(self):
+        if self.take(8) != MAGIC:
+            raise Bad("magic", "not a DSR stream", 0)
+        type, _, payload = self.frame()
+        if type != b"H":
+            raise Bad("order", "the first frame is no schema", self.start)
+        self.s.schema = Schema.parse(payload)
+        type, _, payload = self.frame()
+        if type != b"V":
+            raise Bad("order", "the second frame is no provenance", self.start)
+        self.s.provenance = check_provenance(payload)
+        self.cutter, self.state, self.cut = Cutter(self.s.schema), [0, 0], True
+        self.records = 0
+        while True:
+            type, _, payload = self.frame()
+            if type == b"B":
+                self.block(payload)
+            elif type == b"S":
+                self.source(payload)
+            elif type == b"E":
+                self.end(payload)
+                return self.s
+            else:
+                self.stray(type, payload)
+
+    def stray(self, type, payload):
+        """A frame that is none of those expected: an abort, or an error."""
+        if type == b"R":
+            raise Bad("reference", "reference frames need a store", self.start)
+        if type != b"A" or self.s.provenance is None:
+            raise Bad("order", "a frame of type %r where none belongs" % type, self.start)
+        d = canonical(payload, "abort")
+        if not isinstance(d, dict) or list(d) != ["abort"] or not isinstance(d["abort"], str):
+            raise Bad("abort", "not an abort frame's JSON", self.start)
+        if self.at != len(self.b):
+            raise Bad("after-end", "bytes after an abort frame", self.at)
+        raise Aborted(d["abort"])
+
+    def block(self, payload):
+        schema, start = self.s.schema, self.start
+        if not self.cut:
+            raise Bad("cut-early", "the block before ended where no cut belongs", start)
+        c = Cursor(payload, "block")
+        rows, n = c.varint(), c.varint()
+        if rows == 0:
+            raise Bad("rows", "a block without rows", start)
+        if n != len(schema.columns) + 1:
+            raise Bad("nchunks", "a block of %d chunks" % n, start)
+        sizes = [(c.varint(), c.varint()) for _ in range(n)]
+        c.end()
+        chunks = [self.chunk(i, *size) for i, size in enumerate(sizes)]
+        columns = [decode_chunk(col, b, rows) for col, b in zip(schema.columns, chunks)]
+        origins = decode_origins(self.state, chunks[-1], rows)
+        for source in (r[0] for row in origins for r in row):
+            if source < len(self.s.sources):
+                raise Bad("source-late", "an origin in a source that was told of before", start)
+        for i, row in enumerate(zip(*columns)):
+            self.cut = self.cutter.record(row)
+            if self.cut and i + 1 < rows:
+                raise Bad("cut-late", "a block that should have ended after its row %d" % i, start)
+        self.s.offsets.append(start)
+        self.s.blocks.append((rows, chunks, columns, origins))
+        self.records += rows
+
+    def chunk(self, number, size, pieces):
+        got = []
+        for _ in range(pieces):
+            type, column, payload = self.frame()
+            if type != b"P":
+                self.stray(type, payload)
+            if column != number:
+                raise Bad("column", "a piece of chunk %d inside chunk %d" % (column, number), self.start)
+            got.append(payload)
+        b = b"".join(got)
+        if len(b) != size:
+            raise Bad("chunk-length", "a chunk's length is not what its block says", self.start)
+        if cut_pieces(b) != got:
+            raise Bad("piece-cut", "pieces that are not cut where they belong", self.start)
+        return b
+
+    def source(self, payload):
+        c = Cursor(payload, "sources")
+        n = c.varint()
+        if n == 0:
+            raise Bad("source-none", "a source frame without a source", self.start)
+        for _ in range(n):
+            name = c.take(c.varint())
+            check_name(name)
+            self.s.sources.append((name, c.varint(), c.take(32)))
+        c.end()
+
+    def end(self, payload):
+        s = self.s
+        d = s.end = canonical(payload, "end")
+        if not isinstance(d, dict) or list(d) != ["records", "blocks", "sources", "held", "failed", "root", "frames"]:
+            raise Bad("end", "the end frame's members", self.start)
+        for which in ("held", "failed"):
+            h = d[which]
+            if not (isinstance(h, dict) and list(h) == sorted(h, key=lambda x: x.encode("utf-8"))
+                    and all(type(v) is int and 0 < v < 1 << 63 for v in h.values()) and "" not in h):
+                raise Bad("end-" + which, "%s is an object of counts, sorted" % which, self.start)
+        for which, n in (("records", self.records), ("blocks", len(s.blocks)), ("sources", len(s.sources))):
+            if type(d[which]) is not int or d[which] != n:
+                raise Bad("end-" + which, "%s is %s, but there are %d" % (which, d[which], n), self.start)
+        if d["frames"] != xxh128(self.before).hex():
+            raise Bad("end-frames", "the checksum over all frames fails", self.start)
+        root = "sha256:" + s.roots()[0].hex()
+        if d["root"] is not None and d["root"] != root:
+            raise Bad("end-root", "the root is not that of the records", self.start)
+        if self.at != len(self.b):
+            self.index()
+
+    def index(self):
+        blocks = list(zip(self.s.offsets, (b[0] for b in self.s.blocks)))
+        at, first = 0, self.at
+        for k in range(0, max(len(blocks), 1), INDEX_FILL):
+            type, _, payload = self.frame()
+            if type != b"X":
+                raise Bad("after-end", "a frame of type %r after the end" % type, self.start)
+            c = Cursor(payload, "index")
+            part = blocks[k:k + INDEX_FILL]
+            if c.varint() != len(part):
+                raise Bad("index", "an index frame of another number of blocks", self.start)
+            for offset, rows in part:
+                at += c.varint()
+                if at != offset or c.varint() != rows:
+                    raise Bad("index", "an index that does not name the blocks", self.start)
+            c.end()
+        if self.take(16) != u64(first) + INDEX_MAGIC:
+            raise Bad("trailer", "the trailer does not name the index", self.at)
+        if self.at != len(self.b):
+            raise Bad("after-end", "bytes after the index", self.at)
+
+
+def check_name(name):
+    utf8(name)
+    if not 1 <= len(name) <= 65535 or b"\0" in name:
+        raise Bad("source-name", "a source's name has 1 to 65535 bytes, none of them NUL")
+
+
+def check_provenance(payload):
+    steps = canonical(payload, "provenance")
+    if not isinstance(steps, list):
+        raise Bad("provenance", "provenance is an array")
+    ids = set()
+    for s in steps:
+        if not isinstance(s, dict) or list(s) != STEP:
+            raise Bad("step", "a step's members are not %s" % " ".join(STEP))
+        if not (isinstance(s["tool"], str) and isinstance(s["version"], str) and isinstance(s["parents"], list)
+                and isinstance(s["options"], dict) and isinstance(s["digests"], dict)):
+            raise Bad("step", "a step's members have other types")
+        if not all(isinstance(p, str) and p in ids for p in s["parents"]):
+            raise Bad("step-parents", "a parent that does not stand before its child")
+        if len(set(s["parents"])) != len(s["parents"]):
+            raise Bad("step-parents", "a parent named twice")
+        if not is_sorted(s["options"]) or not is_sorted(s["digests"]):
+            raise Bad("step-sorted", "a step's options or digests are not sorted")
+        if s["id"] != step_id(s) or s["id"] in ids:
+            raise Bad("step-id", "a step's id is not its digest, or repeats")
+        ids.add(s["id"])
+    return steps
+
+
+STEP = ["id", "parents", "tool", "version", "options", "digests"]
+
+
+def is_sorted(v):
+    """Are the members of all objects in v sorted by name, bytewise?"""
+    if isinstance(v, dict):
+        return list(v) == sorted(v, key=lambda s: s.encode("utf-8")) and all(map(is_sorted, v.values()))
+    return not isinstance(v, list) or all(map(is_sorted, v))
+
+
+def step_id(step):
+    text = dump({k: step[k] for k in STEP[1:]}).encode("utf-8")
+    return hashlib.sha256(text).hexdigest()[:16]
+
+
+def step(tool, version="0.1.0", parents=(), options=None, digests=None):
+    s = {"parents": list(parents), "tool": tool, "version": version, "options": options or {}, "digests": digests or {}}
+    return {"id": step_id(s), **s}
+
+
+def read(data):
+    return Reader(data).read()
+
+
+# ---- JSON lines ----
+
+def timestamp(ns):
+    day = datetime.datetime(1970, 1, 1) + datetime.timedelta(seconds=ns // 10**9)
+    return '"%04d-%02d-%02dT%02d:%02d:%02d.%09dZ"' % (*day.timetuple()[:6], ns % 10**9)
+
+
+def shown(type, item, v, data):
+    if v is None:
+        return "null"
+    if type == "utf8":
+        return json_str(v.decode("utf-8"))
+    if type == "bytes":
+        return '"%s"' % base64.b64encode(v).decode()
+    if type == "json":
+        return v.decode("utf-8")
+    if type == "bool":
+        return "true" if v else "false"
+    if type == "i64":
+        return str(v)
+    if type == "f64":
+        return real(v)
+    if type == "timestamp":
+        return timestamp(v)
+    if type == "runs":
+        return "[" + ",".join("[%d,%d]" % p for p in v) + "]"
+    if type == "tensor":
+        what = ('"data":"%s"' % base64.b64encode(v.data).decode() if data
+                else '"sha256":"%s"' % hashlib.sha256(v.data).hexdigest())
+        return '{"dtype":"%s","shape":[%s],%s}' % (DTYPES[v.dtype][0], ",".join(map(str, v.dims)), what)
+    if type == "list":
+        return "[" + ",".join(shown(item, None, x, data) for x in v) + "]"
+    return "[" + ",".join(map(str, v)) + "]"
+
+
+def cat(stream, data=False):
+    """The records as JSON lines (bytes)."""
+    out = []
+    for row in stream.rows():
+        cells = [] if stream.schema.explicit else ['"key":"%s"' % derived_key(stream.schema, row)]
+        cells += [json_str(c.name) + ":" + shown(c.type, c.item, v, data) for c, v in zip(stream.schema.columns, row)]
+        out.append("{" + ",".join(cells) + "}\n")
+    return "".join(out).encode("utf-8")
+
+
+def main(argv):
+    data = "--data" in argv
+    argv = [a for a in argv if a != "--data"]
+    if len(argv) != 2 or argv[0] not in ("check", "cat", "root"):
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    if argv[1] == "-":
+        b = sys.stdin.buffer.read()
+    else:
+        with open(argv[1], "rb") as f:
+            b = f.read()
+    try:
+        s = read(b)
+    except Aborted as e:
+        print("%s: aborted by its producer: %s" % (argv[1], e), file=sys.stderr)
+        return 1
+    except Bad as e:
+        print("%s: %s" % (argv[1], e), file=sys.stderr)
+        return 12
+    if argv[0] == "cat":
+        sys.stdout.buffer.write(cat(s, data))
+    elif argv[0] == "root":
+        print("sha256:%s\nsha256:%s" % tuple(r.hex() for r in s.roots()))
+    else:
+        print("records %d blocks %d sources %d root sha256:%s"
+              % (s.end["records"], s.end["blocks"], s.end["sources"], s.roots()[0].hex()))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
