@@ -1,0 +1,218 @@
+/* instream.c - see instream.h. */
+#include "instream.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+struct ds_instream {
+    char **paths;
+    size_t n, at; /* at: the current file */
+    int fd;
+    bool ended; /* the current file was read to its end */
+    ds_reader *reader;
+    ds_schema schema;
+};
+
+static int path_add(ds_instream *in, const char *path, ds_err *err)
+{
+    char **more = reallocarray(in->paths, in->n + 1, sizeof *more);
+    if (!more)
+        return ds_fail_nomem(err);
+    in->paths = more;
+    more[in->n] = strdup(path);
+    if (!more[in->n])
+        return ds_fail_nomem(err);
+    in->n++;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool is_shard(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 10 && memcmp(name, "shard-", 6) == 0 && strcmp(name + len - 4, ".dsr") == 0;
+}
+
+/* Shards are numbered from 0: whatever is missing in between was lost. */
+static int check_numbers(const ds_instream *in, size_t first, const char *dir, ds_err *err)
+{
+    for (size_t i = first; i < in->n; i++) {
+        const char *name = in->paths[i] + strlen(dir) + 1 + 6;
+        char *end;
+        errno = 0;
+        unsigned long long no = strtoull(name, &end, 10);
+        if (end == name || strcmp(end, ".dsr") != 0 || errno)
+            return ds_fail(err, DS_FAIL, "%s: not a shard name: it is shard-NUMBER.dsr", in->paths[i]);
+        if (no != i - first)
+            return ds_fail(err, DS_CORRUPT, "%s: shard %zu is missing", dir, i - first);
+    }
+    return 0;
+}
+
+static int folder_add(ds_instream *in, const char *dir, ds_err *err)
+{
+    size_t first = in->n;
+    int rc = 0;
+    ds_buf path = {0};
+    DIR *d = opendir(dir);
+    if (!d)
+        return ds_fail_errno(err, errno, "%s: cannot open", dir);
+    for (;;) {
+        errno = 0;
+        struct dirent *e = readdir(d);
+        if (!e && errno) {
+            rc = ds_fail_errno(err, errno, "%s: cannot read", dir);
+            goto out;
+        }
+        if (!e)
+            break;
+        if (!is_shard(e->d_name))
+            continue;
+        ds_buf_reset(&path);
+        const char *p = ds_buf_printf(&path, "%s/%s", dir, e->d_name) ? NULL : ds_buf_cstr(&path);
+        rc = p ? path_add(in, p, err) : ds_fail_nomem(err);
+        if (rc)
+            goto out;
+    }
+    if (in->n == first) {
+        rc = ds_fail(err, DS_FAIL, "%s: a folder without shard-*.dsr files", dir);
+        goto out;
+    }
+    qsort(in->paths + first, in->n - first, sizeof *in->paths, by_name);
+    rc = check_numbers(in, first, dir, err);
+out:
+    closedir(d);
+    ds_buf_fini(&path);
+    return rc;
+}
+
+static int find_files(ds_instream *in, char **operands, int n, ds_err *err)
+{
+    if (n == 0)
+        return path_add(in, "-", err);
+    for (int i = 0; i < n; i++) {
+        struct stat st;
+        bool folder = strcmp(operands[i], "-") != 0 && stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode);
+        int rc = folder ? folder_add(in, operands[i], err) : path_add(in, operands[i], err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static void close_current(ds_instream *in)
+{
+    ds_reader_free(in->reader);
+    in->reader = NULL;
+    if (in->fd > STDIN_FILENO)
+        close(in->fd); /* it was only read */
+    in->fd = -1;
+}
+
+static int open_current(ds_instream *in, ds_err *err)
+{
+    const char *path = in->paths[in->at];
+    int rc = 0;
+    if (strcmp(path, "-") == 0) {
+        if (isatty(STDIN_FILENO))
+            return ds_fail(err, DS_USAGE, "standard input is a terminal: give a FILE, or pipe a DSR stream in");
+        in->fd = STDIN_FILENO;
+    } else if ((rc = ds_open(&in->fd, path, O_RDONLY, 0, err))) {
+        return rc;
+    }
+    in->ended = false;
+    return ds_reader_new(&in->reader, in->fd, path, err);
+}
+
+static int same_schema(const ds_instream *in, ds_err *err)
+{
+    ds_sha a, b;
+    int rc = ds_schema_digest(&a, &in->schema, err);
+    if (rc == 0)
+        rc = ds_schema_digest(&b, ds_reader_schema(in->reader), err);
+    if (rc == 0 && !ds_sha_eq(&a, &b))
+        rc = ds_fail(err, DS_FAIL, "%s: its schema is not that of %s", in->paths[in->at], in->paths[0]);
+    return rc;
+}
+
+int ds_instream_open(ds_instream **out, char **operands, int n, ds_err *err)
+{
+    ds_instream *in = calloc(1, sizeof *in);
+    if (!in)
+        return ds_fail_nomem(err);
+    in->fd = -1;
+    int rc = find_files(in, operands, n, err);
+    if (rc == 0)
+        rc = open_current(in, err);
+    if (rc == 0)
+        rc = ds_schema_copy(&in->schema, ds_reader_schema(in->reader), err);
+    if (rc) {
+        ds_instream_free(in);
+        return rc;
+    }
+    *out = in;
+    return 0;
+}
+
+int ds_instream_next(ds_instream *in, enum ds_event *ev, ds_err *err)
+{
+    int rc;
+    if (in->ended) {
+        if (ds_instream_last(in))
+            return ds_fail(err, DS_FAIL, "%s: read past the end", in->paths[in->at]);
+        close_current(in);
+        in->at++;
+        if ((rc = open_current(in, err)) || (rc = same_schema(in, err)))
+            return rc;
+    }
+    rc = ds_reader_next(in->reader, ev, err);
+    if (rc == 0 && *ev == DS_EV_END)
+        in->ended = true;
+    return rc;
+}
+
+ds_reader *ds_instream_reader(const ds_instream *in)
+{
+    return in->reader;
+}
+
+const ds_schema *ds_instream_schema(const ds_instream *in)
+{
+    return &in->schema;
+}
+
+const char *ds_instream_path(const ds_instream *in)
+{
+    return strcmp(in->paths[in->at], "-") == 0 ? "standard input" : in->paths[in->at];
+}
+
+size_t ds_instream_files(const ds_instream *in)
+{
+    return in->n;
+}
+
+bool ds_instream_last(const ds_instream *in)
+{
+    return in->at + 1 == in->n;
+}
+
+void ds_instream_free(ds_instream *in)
+{
+    if (!in)
+        return;
+    close_current(in);
+    ds_schema_fini(&in->schema);
+    for (size_t i = 0; i < in->n; i++)
+        free(in->paths[i]);
+    free(in->paths);
+    free(in);
+}
