@@ -26,7 +26,7 @@
 #include "hash.h"
 
 #define DS_PIECE_TAG "ds.piece"
-#define DS_PIECE_MAX ((size_t)1 << 20)
+#define DS_OBJ_MAX ((size_t)1 << 20)
 #define DS_SKETCH_MAX 8
 
 /* ---- sketches -------------------------------------------------------------------------------------
@@ -67,7 +67,7 @@ typedef struct ds_objtx ds_objtx;
 typedef struct ds_piece {
     ds_sha id;
     const uint8_t *data; /* borrowed during the call only */
-    size_t len;          /* <= DS_PIECE_MAX */
+    size_t len;          /* <= DS_OBJ_MAX */
     uint8_t kind;        /* the caller's; stored, given back by scrub and dump */
     uint8_t word;        /* 0, or 2, 4, 8: data is an array of little-endian words of so many bytes; lets the
                           * store try byte-plane filters. Never part of the address. */

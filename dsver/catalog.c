@@ -1,0 +1,467 @@
+/* catalog.c - see catalog.h. */
+#include "catalog.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "utf8.h"
+
+enum { NAME_MAX_LEN = 128, REF_TRIES = 200, MESSAGE_MAX = 1 << 20 };
+
+struct ds_catalog {
+    git_repository *repo;
+    git_odb *odb;
+    char *dir, *pack_dir, *lock;
+};
+
+static int code_of(int rc, const git_error *e)
+{
+    if (rc == GIT_ELOCKED)
+        return DS_LOCKED;
+    switch (e ? e->klass : GIT_ERROR_NONE) {
+    case GIT_ERROR_NOMEMORY:
+        return DS_NOMEM;
+    case GIT_ERROR_OS:
+        return DS_IO;
+    case GIT_ERROR_ODB:
+    case GIT_ERROR_OBJECT:
+    case GIT_ERROR_ZLIB:
+    case GIT_ERROR_TREE:
+    case GIT_ERROR_INDEXER:
+        return DS_CORRUPT;
+    default:
+        return DS_FAIL;
+    }
+}
+
+int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...)
+{
+    const git_error *e = git_error_last();
+    int code = code_of(git_rc, e);
+    if (!err)
+        return code;
+    char what[512];
+    va_list ap;
+    va_start(ap, fmt);
+    vsnprintf(what, sizeof what, fmt, ap);
+    va_end(ap);
+    return ds_fail(err, code, "%s: %s", what, e && e->message ? e->message : "git error");
+}
+
+/* ---- the repository ---------------------------------------------------------------------------------- */
+
+static void git_begin(void)
+{
+    git_libgit2_init();
+    git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1); /* off by default: a commit could vanish */
+}
+
+int ds_catalog_create(const char *dir, ds_err *err)
+{
+    git_begin();
+    git_repository *repo = NULL;
+    git_repository_init_options o;
+    git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
+    o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
+    o.initial_head = DS_BRANCH;
+    int rc = git_repository_init_ext(&repo, dir, &o);
+    if (rc < 0)
+        rc = ds_fail_git(err, rc, "%s: cannot create the catalog", dir);
+    git_repository_free(repo);
+    git_libgit2_shutdown();
+    return rc;
+}
+
+int ds_catalog_open(ds_catalog **out, const char *dir, const char *lock, ds_err *err)
+{
+    git_begin();
+    ds_catalog *c = calloc(1, sizeof *c);
+    int rc = 0;
+    if (!c || !(c->dir = strdup(dir)) || !(c->lock = strdup(lock)) ||
+        asprintf(&c->pack_dir, "%s/objects/pack", dir) < 0)
+        rc = ds_fail_nomem(err);
+    if (!rc && (rc = git_repository_open_bare(&c->repo, dir)) < 0) {
+        if (rc == GIT_EOWNER)
+            rc = ds_fail(err, DS_FAIL, "%s: the catalog belongs to somebody else; to trust it: "
+                         "git config --global --add safe.directory %s", dir, dir);
+        else
+            rc = ds_fail(err, DS_CORRUPT, "%s: cannot open the catalog: %s", dir,
+                         git_error_last() ? git_error_last()->message : "git error");
+    }
+    if (!rc && (rc = git_repository_odb(&c->odb, c->repo)) < 0)
+        rc = ds_fail_git(err, rc, "%s: cannot open the catalog's objects", dir);
+    if (rc) {
+        if (!c)
+            git_libgit2_shutdown();
+        ds_catalog_close(c);
+        return rc;
+    }
+    *out = c;
+    return 0;
+}
+
+void ds_catalog_close(ds_catalog *c)
+{
+    if (!c)
+        return;
+    git_odb_free(c->odb);
+    git_repository_free(c->repo);
+    free(c->dir);
+    free(c->pack_dir);
+    free(c->lock);
+    free(c);
+    git_libgit2_shutdown();
+}
+
+git_repository *ds_catalog_repo(ds_catalog *c)
+{
+    return c->repo;
+}
+
+git_odb *ds_catalog_odb(ds_catalog *c)
+{
+    return c->odb;
+}
+
+const char *ds_catalog_dir(const ds_catalog *c)
+{
+    return c->dir;
+}
+
+int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)
+{
+    return ds_gitpack_new(out, c->odb, c->pack_dir, err);
+}
+
+/* ---- names ------------------------------------------------------------------------------------------- */
+
+static int name_check(const char *name, const char *what, const char *banned, ds_err *err)
+{
+    size_t len = strlen(name);
+    char ref[NAME_MAX_LEN + 64];
+    if (len == 0 || len > NAME_MAX_LEN)
+        return ds_fail(err, DS_USAGE, "a %s name has 1 to %d bytes", what, NAME_MAX_LEN);
+    const char *bad = strpbrk(name, banned);
+    if (bad)
+        return ds_fail(err, DS_USAGE, "%s name '%s': '%c' is not allowed", what, name, *bad);
+    if (*name == '-')
+        return ds_fail(err, DS_USAGE, "%s name '%s' begins with '-'", what, name);
+    if (ds_utf8_check((const uint8_t *)name, len) != len)
+        return ds_fail(err, DS_USAGE, "a %s name must be UTF-8", what);
+    int valid = 0;
+    snprintf(ref, sizeof ref, DS_REF_PREFIX "%s/x", name);
+    if (git_reference_name_is_valid(&valid, ref) < 0 || !valid)
+        return ds_fail(err, DS_USAGE, "%s name '%s': git would refuse it (see git-check-ref-format(1))", what, name);
+    return 0;
+}
+
+int ds_dataset_check(const char *name, ds_err *err)
+{
+    return name_check(name, "dataset", "/@~", err);
+}
+
+int ds_branch_check(const char *name, ds_err *err)
+{
+    return name_check(name, "branch", "@~", err);
+}
+
+/* ---- objects ----------------------------------------------------------------------------------------- */
+
+int ds_catalog_blob(ds_buf *out, ds_catalog *c, const git_oid *id, ds_err *err)
+{
+    git_odb_object *o = NULL;
+    int rc = git_odb_read(&o, c->odb, id);
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog object %s: %s", git_oid_tostr_s(id), git_error_last()->message);
+    if (git_odb_object_type(o) != GIT_OBJECT_BLOB) {
+        rc = ds_fail(err, DS_CORRUPT, "catalog object %s is not a file", git_oid_tostr_s(id));
+    } else {
+        ds_buf_reset(out);
+        if (ds_buf_put(out, git_odb_object_data(o), git_odb_object_size(o)))
+            rc = ds_fail_nomem(err);
+    }
+    git_odb_object_free(o);
+    return rc;
+}
+
+int ds_catalog_file(ds_buf *out, ds_catalog *c, const git_oid *tree, const char *path, ds_err *err)
+{
+    git_tree *t = NULL;
+    int rc = git_tree_lookup(&t, c->repo, tree);
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree), git_error_last()->message);
+    const git_tree_entry *e = git_tree_entry_byname(t, path);
+    if (!e)
+        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s has no %s", git_oid_tostr_s(tree), path);
+    else
+        rc = ds_catalog_blob(out, c, git_tree_entry_id(e), err);
+    git_tree_free(t);
+    return rc;
+}
+
+static const char trailer_root[] = "Dsver-Root: sha256:";
+static const char trailer_records[] = "Dsver-Records: ";
+static const char trailer_dataset[] = "Dsver-Dataset: ";
+
+/* Trailers are the last lines of the message, each of a known form, so that a message cannot forge them. */
+static void read_trailers(ds_version *v, char *msg)
+{
+    char *lines[3], *end = msg + strlen(msg);
+    while (end > msg && end[-1] == '\n')
+        *--end = '\0';
+    for (int i = 2; i >= 0; i--) {
+        char *nl = strrchr(msg, '\n');
+        if (!nl)
+            return;
+        lines[i] = nl + 1;
+        *nl = '\0';
+    }
+    size_t nroot = sizeof trailer_root - 1, nrec = sizeof trailer_records - 1, nset = sizeof trailer_dataset - 1;
+    char *num_end;
+    if (strncmp(lines[0], trailer_root, nroot) != 0 || strncmp(lines[1], trailer_records, nrec) != 0 ||
+        strncmp(lines[2], trailer_dataset, nset) != 0 ||
+        !ds_sha_parse(&v->root, lines[0] + nroot, strlen(lines[0] + nroot)))
+        return;
+    errno = 0;
+    v->records = strtoull(lines[1] + nrec, &num_end, 10);
+    if (errno || *num_end || num_end == lines[1] + nrec)
+        return;
+    free(v->dataset);
+    v->dataset = strdup(lines[2] + nset);
+}
+
+int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id, ds_err *err)
+{
+    git_commit *k = NULL;
+    ds_version_fini(v);
+    int rc = git_commit_lookup(&k, c->repo, id);
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog commit %s: %s", git_oid_tostr_s(id), git_error_last()->message);
+    v->id = *id;
+    v->tree = *git_commit_tree_id(k);
+    v->has_parent = git_commit_parentcount(k) > 0;
+    if (v->has_parent)
+        v->parent = *git_commit_parent_id(k, 0);
+    v->time = git_commit_time(k);
+    const git_signature *a = git_commit_author(k);
+    if (asprintf(&v->author, "%s <%s>", a->name, a->email) < 0)
+        v->author = NULL;
+    v->dataset = strdup("");
+    char *text = strdup(git_commit_message(k));
+    v->message = strdup(git_commit_message(k));
+    if (text && v->message && v->dataset) {
+        read_trailers(v, text);
+        if (v->dataset && *v->dataset) {
+            char *t = text + strlen(text);
+            while (t > text && t[-1] == '\n')
+                *--t = '\0';
+            free(v->message);
+            v->message = text;
+            text = NULL;
+        }
+    }
+    free(text);
+    git_commit_free(k);
+    if (!v->author || !v->message || !v->dataset) {
+        ds_version_fini(v);
+        return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+void ds_version_fini(ds_version *v)
+{
+    free(v->author);
+    free(v->message);
+    free(v->dataset);
+    *v = (ds_version){0};
+}
+
+/* What stands in an author line: no line ends, no angle brackets. */
+static int put_person(ds_buf *b, const char *role, const ds_version_new *v)
+{
+    int rc = ds_buf_printf(b, "%s ", role);
+    for (const char *s = v->name; !rc && *s; s++)
+        if (!strchr("<>\n", *s))
+            rc = ds_buf_putc(b, (uint8_t)*s);
+    if (!rc)
+        rc = ds_buf_puts(b, " <");
+    for (const char *s = v->mail; !rc && *s; s++)
+        if (!strchr("<>\n ", *s))
+            rc = ds_buf_putc(b, (uint8_t)*s);
+    return rc ? rc : ds_buf_printf(b, "> %" PRId64 " +0000\n", v->time);
+}
+
+int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *err)
+{
+    ds_buf b = {0};
+    char hex[65];
+    size_t len = strlen(v->message);
+    while (len > 0 && (v->message[len - 1] == '\n' || v->message[len - 1] == ' '))
+        len--;
+    if (len > MESSAGE_MAX)
+        return ds_fail(err, DS_USAGE, "the message is longer than %d bytes", MESSAGE_MAX);
+    ds_sha_hex(hex, &v->root);
+    int rc = ds_buf_printf(&b, "tree %s\n", git_oid_tostr_s(&v->tree));
+    if (!rc && v->parent)
+        rc = ds_buf_printf(&b, "parent %s\n", git_oid_tostr_s(v->parent));
+    if (!rc)
+        rc = put_person(&b, "author", v);
+    if (!rc)
+        rc = put_person(&b, "committer", v);
+    if (!rc)
+        rc = ds_buf_putc(&b, '\n');
+    if (!rc)
+        rc = ds_buf_put(&b, v->message, len);
+    if (!rc)
+        rc = ds_buf_printf(&b, "\n\n%s%s\n%s%" PRIu64 "\n%s%s\n", trailer_root, hex, trailer_records, v->records,
+                           trailer_dataset, v->dataset);
+    rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_COMMIT, b.data, b.len, err);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* ---- refs -------------------------------------------------------------------------------------------- */
+
+/* Lets other processes finish: 1 to 16 ms, different in each process. */
+static void short_wait(void)
+{
+    struct timespec now, ts = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    ts.tv_nsec = 1000000 + (now.tv_nsec / 1000 * 7919 + (long)getpid() * 104729) % 15000000;
+    nanosleep(&ts, NULL);
+}
+
+int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
+{
+    git_reference *r = NULL;
+    git_object *o = NULL;
+    int rc = git_reference_lookup(&r, c->repo, name);
+    if (rc == GIT_ENOTFOUND || rc == GIT_EINVALIDSPEC)
+        return 0;
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
+    if (rc < 0)
+        rc = ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    else
+        *id = *git_object_id(o);
+    git_object_free(o);
+    git_reference_free(r);
+    return rc < 0 ? rc : 1;
+}
+
+/* While the lock is held its file names the ref being moved. When a process dies in the middle, git's own REF.lock
+ * stays behind; whoever gets the lock next sees the name, and removes the leftover. */
+static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
+{
+    char old[NAME_MAX_LEN * 4];
+    size_t n = 0;
+    int rc = ds_open(fd, c->lock, O_RDWR | O_CREAT, 0666, err);
+    if (rc)
+        return rc;
+    while (flock(*fd, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return ds_fail_errno(err, errno, "%s: cannot lock", c->lock);
+    rc = ds_read_full(*fd, c->lock, old, sizeof old - 1, &n, err);
+    if (rc)
+        return rc;
+    old[n] = '\0';
+    int valid = 0;
+    if (n > 0 && old[n - 1] == '\n') {
+        old[n - 1] = '\0';
+        char *path = NULL;
+        if (git_reference_name_is_valid(&valid, old) == 0 && valid &&
+            asprintf(&path, "%s/%s.lock", c->dir, old) >= 0) {
+            ds_io_active->unlink(path);
+            free(path);
+        }
+    }
+    if (ftruncate(*fd, 0) != 0 || lseek(*fd, 0, SEEK_SET) != 0)
+        return ds_fail_errno(err, errno, "%s", c->lock);
+    snprintf(old, sizeof old, "%s\n", name);
+    return ds_write_full(*fd, c->lock, old, strlen(old), err);
+}
+
+static void ref_unlock(ds_catalog *c, int *fd)
+{
+    if (*fd < 0)
+        return;
+    if (ftruncate(*fd, 0) != 0) {
+        /* harmless: the next holder removes a lock file that is not there */
+    }
+    ds_close(fd, c->lock, NULL);
+}
+
+int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to, ds_err *err)
+{
+    static const git_oid none;
+    git_reference *r = NULL;
+    int fd = -1;
+    if (strlen(name) >= NAME_MAX_LEN * 3)
+        return ds_fail(err, DS_USAGE, "ref name too long: %s", name);
+    int rc = ref_lock(c, &fd, name, err);
+    if (rc)
+        goto out;
+    for (int tries = 0;; tries++) {
+        rc = git_reference_create_matching(&r, c->repo, name, to, 1, expected ? expected : &none, "dsver");
+        /* Only a git command from outside can hold git's lock now. */
+        if (rc != GIT_ELOCKED || tries == REF_TRIES)
+            break;
+        short_wait();
+    }
+    if (rc == 0)
+        rc = 1;
+    else if (rc == GIT_EMODIFIED || rc == GIT_ENOTFOUND)
+        rc = 0;
+    else
+        rc = ds_fail_git(err, rc, "cannot move %s", name);
+    git_reference_free(r);
+out:
+    ref_unlock(c, &fd);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
+{
+    git_strarray refs = {0};
+    int rc = git_reference_list(&refs, c->repo);
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog: cannot list its refs: %s", git_error_last()->message);
+    qsort(refs.strings, refs.count, sizeof *refs.strings, by_name);
+    for (size_t i = 0; !rc && i < refs.count; i++) {
+        git_reference *r = NULL;
+        git_object *o = NULL;
+        git_oid id;
+        const char *name = refs.strings[i];
+        if (git_reference_lookup(&r, c->repo, name) < 0) /* deleted just now */
+            continue;
+        rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
+        git_reference_free(r);
+        if (rc == 0) {
+            id = *git_object_id(o);
+            git_object_free(o);
+            rc = fn(ctx, name, &id, err);
+        } else if (rc == GIT_EINVALIDSPEC || rc == GIT_EPEEL) {
+            rc = 0; /* a tag of something that is no commit */
+        } else {
+            rc = ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+        }
+    }
+    git_strarray_dispose(&refs);
+    return rc;
+}

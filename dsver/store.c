@@ -1,0 +1,230 @@
+/* store.c - see store.h. */
+#include "store.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+
+enum { CONFIG_MAX = 1 << 20, FORMAT = 1 };
+
+static const char first_config[] = "[dsver]\n\tformat = 1\n";
+
+int ds_store_path(char **path, const char *dir, const char *name, ds_err *err)
+{
+    if (asprintf(path, "%s/%s", dir, name) < 0) {
+        *path = NULL;
+        return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+static bool is_store(const char *dir)
+{
+    char *p = NULL;
+    bool yes = ds_store_path(&p, dir, "config", NULL) == 0 && ds_path_exists(p);
+    free(p);
+    return yes;
+}
+
+int ds_store_init(const char *dir, bool *made, ds_err *err)
+{
+    char *store = NULL, *cat = NULL, *config = NULL;
+    int rc = ds_store_path(&store, dir, DS_STORE_DIR, err);
+    if (!rc && made)
+        *made = !is_store(store);
+    if (rc || is_store(store))
+        goto out;
+    rc = ds_mkdirs(store, err);
+    if (!rc)
+        rc = ds_store_path(&cat, store, "catalog.git", err);
+    if (!rc)
+        rc = ds_store_path(&config, store, "config", err);
+    if (!rc)
+        rc = ds_catalog_create(cat, err);
+    if (!rc)
+        rc = ds_objstore_create(store, err);
+    if (!rc)
+        rc = ds_atomic_write(config, 0666, first_config, sizeof first_config - 1, err);
+out:
+    free(store);
+    free(cat);
+    free(config);
+    return rc;
+}
+
+/* `given` is a store, or holds one. */
+static int find_at(char **dir, const char *given, const char *from, ds_err *err)
+{
+    if (is_store(given)) {
+        *dir = strdup(given);
+        return *dir ? 0 : ds_fail_nomem(err);
+    }
+    int rc = ds_store_path(dir, given, DS_STORE_DIR, err);
+    if (rc || is_store(*dir))
+        return rc;
+    free(*dir);
+    *dir = NULL;
+    return ds_fail(err, DS_NOSTORE, "%s: no store there (from %s; make one with `dsver init`)", given, from);
+}
+
+int ds_store_find(char **dir, const char *given, ds_err *err)
+{
+    *dir = NULL;
+    const char *env = getenv("DSVER_STORE");
+    if (given)
+        return find_at(dir, given, "--store", err);
+    if (env && *env)
+        return find_at(dir, env, "DSVER_STORE", err);
+    char *cwd = getcwd(NULL, 0);
+    if (!cwd)
+        return ds_fail_errno(err, errno, "cannot tell the working directory");
+    char *at = strdup(cwd);
+    int rc = at ? 0 : ds_fail_nomem(err);
+    while (!rc) {
+        rc = ds_store_path(dir, strcmp(at, "/") == 0 ? "" : at, DS_STORE_DIR, err);
+        if (rc || is_store(*dir))
+            break;
+        free(*dir);
+        *dir = NULL;
+        char *slash = strrchr(at, '/');
+        if (!slash || strcmp(at, "/") == 0)
+            rc = ds_fail(err, DS_NOSTORE, "no store in %s or above it; make one with `dsver init`", cwd);
+        else
+            slash[slash == at] = '\0';
+    }
+    free(at);
+    free(cwd);
+    return rc;
+}
+
+static int check_format(const char *dir, ds_err *err)
+{
+    ds_buf v = {0};
+    int rc = ds_config_get(&v, dir, "dsver.format", false, err);
+    const char *text = rc > 0 ? ds_buf_cstr(&v) : "";
+    if (rc >= 0)
+        rc = !text ? ds_fail_nomem(err) : strcmp(text, "1") == 0 ? 0 :
+             ds_fail(err, DS_FAIL, "%s: store format '%s'; this dsver knows format %d", dir, text, FORMAT);
+    ds_buf_fini(&v);
+    return rc;
+}
+
+int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err)
+{
+    char *cat = NULL, *lock = NULL;
+    *s = (ds_store){0};
+    int rc = ds_store_find(&s->dir, given, err);
+    if (!rc)
+        rc = check_format(s->dir, err);
+    if (!rc)
+        rc = ds_store_path(&cat, s->dir, "catalog.git", err);
+    if (!rc)
+        rc = ds_store_path(&lock, s->dir, "locks/refs.lock", err);
+    if (!rc)
+        rc = ds_catalog_open(&s->cat, cat, lock, err);
+    if (!rc)
+        rc = ds_objstore_open(&s->objs, s->dir, mode, err);
+    free(cat);
+    free(lock);
+    if (rc)
+        ds_store_close(s);
+    return rc;
+}
+
+void ds_store_close(ds_store *s)
+{
+    ds_objstore_close(s->objs);
+    ds_catalog_close(s->cat);
+    free(s->dir);
+    *s = (ds_store){0};
+}
+
+/* ---- configuration ----------------------------------------------------------------------------------- */
+
+static int config_open(git_config **out, const char *dir, bool inherit, ds_err *err)
+{
+    char *path = NULL;
+    git_buf found = {0};
+    *out = NULL;
+    git_libgit2_init();
+    int rc = ds_store_path(&path, dir, "config", err);
+    if (!rc && git_config_new(out) < 0)
+        rc = ds_fail_nomem(err);
+    if (!rc && (rc = git_config_add_file_ondisk(*out, path, GIT_CONFIG_LEVEL_LOCAL, NULL, 0)) < 0)
+        rc = ds_fail_git(err, rc, "%s", path);
+    /* Somebody else's broken configuration is no reason to fail. */
+    if (!rc && inherit && git_config_find_global(&found) == 0)
+        git_config_add_file_ondisk(*out, found.ptr, GIT_CONFIG_LEVEL_GLOBAL, NULL, 0);
+    git_buf_dispose(&found);
+    if (!rc && inherit && git_config_find_system(&found) == 0)
+        git_config_add_file_ondisk(*out, found.ptr, GIT_CONFIG_LEVEL_SYSTEM, NULL, 0);
+    git_buf_dispose(&found);
+    free(path);
+    return rc;
+}
+
+static void config_close(git_config *c)
+{
+    git_config_free(c);
+    git_libgit2_shutdown();
+}
+
+int ds_config_get(ds_buf *value, const char *dir, const char *name, bool inherit, ds_err *err)
+{
+    git_config *c;
+    git_buf v = {0};
+    int rc = config_open(&c, dir, inherit, err);
+    if (!rc) {
+        rc = git_config_get_string_buf(&v, c, name);
+        if (rc == GIT_ENOTFOUND || rc == GIT_EINVALIDSPEC)
+            rc = 0;
+        else if (rc < 0)
+            rc = ds_fail_git(err, rc, "config %s", name);
+        else
+            rc = 1;
+    }
+    ds_buf_reset(value);
+    if (rc == 1 && ds_buf_put(value, v.ptr, v.size))
+        rc = ds_fail_nomem(err);
+    git_buf_dispose(&v);
+    config_close(c);
+    return rc;
+}
+
+int ds_config_set(const char *dir, const char *name, const char *value, ds_err *err)
+{
+    git_config *c;
+    if (strcmp(name, "dsver.format") == 0)
+        return ds_fail(err, DS_USAGE, "dsver.format is not to be changed by hand");
+    int rc = config_open(&c, dir, false, err);
+    if (!rc) {
+        rc = value ? git_config_set_string(c, name, value) : git_config_delete_entry(c, name);
+        if (rc == GIT_EINVALIDSPEC)
+            rc = ds_fail(err, DS_USAGE, "'%s' is not a configuration name (section.name)", name);
+        else if (rc == GIT_ENOTFOUND)
+            rc = ds_fail(err, DS_FAIL, "%s is not set", name);
+        else if (rc < 0)
+            rc = ds_fail_git(err, rc, "config %s", name);
+    }
+    config_close(c);
+    return rc;
+}
+
+int ds_config_each(const char *dir, ds_config_fn fn, void *ctx, ds_err *err)
+{
+    git_config *c;
+    git_config_iterator *it = NULL;
+    git_config_entry *e;
+    int rc = config_open(&c, dir, false, err);
+    if (!rc && (rc = git_config_iterator_new(&it, c)) < 0)
+        rc = ds_fail_git(err, rc, "config");
+    while (!rc && git_config_next(&e, it) == 0)
+        rc = fn(ctx, e->name, e->value ? e->value : "");
+    git_config_iterator_free(it);
+    config_close(c);
+    return rc;
+}
