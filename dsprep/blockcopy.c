@@ -8,7 +8,8 @@ size_t ds_block_bytes(const ds_block *b)
     size_t sum = 0;
     for (size_t i = 0; i < b->nchunks; i++) {
         size_t n;
-        if (!ds_add_size(b->chunks[i].head_len, b->chunks[i].body_len, &n) || !ds_add_size(sum, n, &sum))
+        if (!ds_add_size(b->chunks[i].head_len, b->chunks[i].body_len, &n) ||
+            !ds_add_size(sum, n, &sum))
             return SIZE_MAX;
     }
     return sum;
@@ -52,7 +53,11 @@ int ds_blockcopy_set(ds_blockcopy *c, const ds_block *b, ds_err *err)
             memcpy(ends, b->piece_ends[i], npieces[i] * sizeof *ends);
         ends += npieces[i];
     }
-    c->block = (ds_block){.rows = b->rows, .offset = b->offset, .nchunks = n, .chunks = chunks, .piece_ends = lists,
+    c->block = (ds_block){.rows = b->rows,
+                          .offset = b->offset,
+                          .nchunks = n,
+                          .chunks = chunks,
+                          .piece_ends = lists,
                           .npieces = npieces};
     return 0;
 }

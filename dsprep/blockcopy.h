@@ -1,4 +1,5 @@
-/* blockcopy.h - a block of one's own: the reader lends a block only until the next one, a worker needs it longer.
+/* blockcopy.h - a block of one's own: the reader lends a block only until the next one, a worker
+ * needs it longer.
  *
  * A zeroed object is valid and empty. Setting it again reuses its memory. One thread at a time.
  */

@@ -8,8 +8,9 @@
 #include "pool.h"
 #include "sig.h"
 
-#define BIG_BLOCK ((size_t)4 << 20)    /* larger ones are not copied */
-#define SOURCES_MAX ((size_t)1 << 20)  /* bytes of sources that may wait behind a block in flight */
+#define BIG_BLOCK ((size_t)4 << 20)   /* larger ones are not copied */
+#define SOURCES_MAX ((size_t)1 << 20) /* bytes of sources that may wait behind a block in flight   \
+                                       */
 
 typedef struct blockjob {
     ds_blockcopy copy;
@@ -53,7 +54,8 @@ static int sources_tell(pipe_run *r, const ds_buf *b, ds_err *err)
     int rc = 0;
     for (size_t at = 0; rc == 0 && at < b->len;) {
         const uint8_t *p = b->data + at;
-        ds_source s = {.name = (const char *)p + 48, .len = (size_t)ds_get_u64(p + 40), .size = ds_get_u64(p)};
+        ds_source s = {
+            .name = (const char *)p + 48, .len = (size_t)ds_get_u64(p + 40), .size = ds_get_u64(p)};
         memcpy(s.sha.b, p + 8, sizeof s.sha.b);
         rc = r->ops->source(r->ctx, &s, err);
         at += 48 + s.len;
@@ -61,11 +63,13 @@ static int sources_tell(pipe_run *r, const ds_buf *b, ds_err *err)
     return rc;
 }
 
-/* Bad bytes are told of with their place; files are drained one by one, so the current file is the right one. */
+/* Bad bytes are told of with their place; files are drained one by one, so the current file is the
+ * right one. */
 static int placed(const pipe_run *r, const ds_block *b, int rc, ds_err *err)
 {
     if (rc == DS_CORRUPT)
-        ds_err_prefix(err, "%s: block at byte %llu", ds_instream_path(r->in), (unsigned long long)b->offset);
+        ds_err_prefix(err, "%s: block at byte %llu", ds_instream_path(r->in),
+                      (unsigned long long)b->offset);
     return rc;
 }
 
@@ -186,7 +190,8 @@ static int start(pipe_run *r, int threads, ds_err *err)
     return ds_pool_new(&r->pool, threads, r->njobs ? (int)r->njobs : 1, job_work, r, err);
 }
 
-int ds_blockpipe_run(ds_instream *in, const ds_blockpipe_ops *ops, void *ctx, int threads, ds_err *err)
+int ds_blockpipe_run(ds_instream *in, const ds_blockpipe_ops *ops, void *ctx, int threads,
+                     ds_err *err)
 {
     pipe_run r = {.in = in, .ops = ops, .ctx = ctx};
     if (threads <= 0)

@@ -18,12 +18,17 @@ const ds_command ds_cmd_cat = {
     .max_operands = -1,
     .example = "dsprep text notes/ | dsprep cat | jq -r .text",
     .description =
-        "Reads DSR streams (files, folders of shard-*.dsr, or standard input) one after the other as one stream and writes "
+        "Reads DSR streams (files, folders of shard-*.dsr, or standard input) one after the other "
+        "as one stream and writes "
         "one JSON object a record: \"key\" first, then the columns in the order of the schema.\n\n"
-        "Text is a JSON string, bytes are base64, timestamps \"YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ\", tokens an array of ids, runs "
-        "[[length,value],...], lists arrays. A tensor is {\"dtype\",\"shape\",\"sha256\"} with the digest of its data, or with "
-        "--data {\"dtype\",\"shape\",\"data\"} with the data in base64. NaN and infinities are null.\n\n"
-        "What it prints before it meets damage is printed; the exit status is then 12 (or 1, when the producer "
+        "Text is a JSON string, bytes are base64, timestamps \"YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ\", "
+        "tokens an array of ids, runs "
+        "[[length,value],...], lists arrays. A tensor is {\"dtype\",\"shape\",\"sha256\"} with the "
+        "digest of its data, or with "
+        "--data {\"dtype\",\"shape\",\"data\"} with the data in base64. NaN and infinities are "
+        "null.\n\n"
+        "What it prints before it meets damage is printed; the exit status is then 12 (or 1, when "
+        "the producer "
         "said that it failed): look at it before trusting the output.",
     .run = run,
 };
@@ -126,13 +131,19 @@ static int run(int argc, char **argv)
     const char *columns = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {
-        {'c', "columns", DS_OPT_STR, &columns, "A,B", "show only these columns (the key is shown too)", 0, 0, NULL, false},
-        {0, "digests", DS_OPT_FLAG, &digests, NULL, "show tensors by the SHA-256 of their data (the default)", 0, 0, NULL, false},
-        {0, "data", DS_OPT_FLAG, &data, NULL, "show tensors with their data in base64", 0, 0, NULL, false},
+        {'c', "columns", DS_OPT_STR, &columns, "A,B",
+         "show only these columns (the key is shown too)", 0, 0, NULL, false},
+        {0, "digests", DS_OPT_FLAG, &digests, NULL,
+         "show tensors by the SHA-256 of their data (the default)", 0, 0, NULL, false},
+        {0, "data", DS_OPT_FLAG, &data, NULL, "show tensors with their data in base64", 0, 0, NULL,
+         false},
         {0, "no-key", DS_OPT_FLAG, &no_key, NULL, "leave out the key", 0, 0, NULL, false},
         {0, "origin", DS_OPT_FLAG, &origin, NULL,
-         "add where each record came from: [source number, offset, length] (see dsprep info --sources)", 0, 0, NULL, false},
-        {'j', "threads", DS_OPT_INT, &threads, "N", "threads; default one for each processor", 1, 256, NULL, false},
+         "add where each record came from: [source number, offset, length] (see dsprep info "
+         "--sources)",
+         0, 0, NULL, false},
+        {'j', "threads", DS_OPT_INT, &threads, "N", "threads; default one for each processor", 1,
+         256, NULL, false},
         {0},
     };
     char **operands;
@@ -149,7 +160,8 @@ static int run(int argc, char **argv)
     if (rc == 0)
         rc = ds_instream_open(&in, operands, n, &err);
     if (rc == 0)
-        rc = ds_jsonform_init(&c.form, ds_instream_schema(in), columns, !no_key, data, origin, &err);
+        rc =
+            ds_jsonform_init(&c.form, ds_instream_schema(in), columns, !no_key, data, origin, &err);
     if (rc == 0)
         rc = ds_blockpipe_run(in, &cat_ops, &c, (int)threads, &err);
     int flushed = ds_out_flush(&c.out, &err);

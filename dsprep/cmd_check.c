@@ -19,13 +19,16 @@ const ds_command ds_cmd_check = {
     .min_operands = 0,
     .max_operands = -1,
     .example = "dsprep check corpus.dsr && dsver commit -m corpus corpus <corpus.dsr",
-    .description =
-        "Reads every byte: frame checksums, the form of every value, where blocks and pieces are cut, origins, provenance "
-        "and the end frame, and computes the dataset root. For each file (a folder stands for its shard-*.dsr) one line "
-        "tells its records, blocks, sources and root. The root depends on the records alone: not on compression, "
-        "threads, machine or path.\n\n"
-        "The exit status is 0 when all is well, 12 when something is not as it was written, and 1 when the producer "
-        "said that it failed. The message names the file, the offset and the reason.",
+    .description = "Reads every byte: frame checksums, the form of every value, where blocks and "
+                   "pieces are cut, origins, provenance "
+                   "and the end frame, and computes the dataset root. For each file (a folder "
+                   "stands for its shard-*.dsr) one line "
+                   "tells its records, blocks, sources and root. The root depends on the records "
+                   "alone: not on compression, "
+                   "threads, machine or path.\n\n"
+                   "The exit status is 0 when all is well, 12 when something is not as it was "
+                   "written, and 1 when the producer "
+                   "said that it failed. The message names the file, the offset and the reason.",
     .run = run,
 };
 
@@ -47,7 +50,8 @@ typedef struct check_state {
     ds_buf pieces, chunks; /* addresses */
 } check_state;
 
-static int chunk_address(ds_sha *out, ds_buf *pieces, const ds_chunk *c, const size_t *ends, size_t n, ds_err *err)
+static int chunk_address(ds_sha *out, ds_buf *pieces, const ds_chunk *c, const size_t *ends,
+                         size_t n, ds_err *err)
 {
     size_t from = 0;
     ds_buf_reset(pieces);
@@ -73,13 +77,15 @@ static int check_work(void *ctx, void *state, const ds_block *b, ds_err *err)
     ds_buf_reset(&s->chunks);
     for (size_t i = 0; i < b->nchunks; i++) {
         ds_sha a;
-        int rc = chunk_address(i < columns ? &a : &s->origin, &s->pieces, &b->chunks[i], b->piece_ends[i], b->npieces[i], err);
+        int rc = chunk_address(i < columns ? &a : &s->origin, &s->pieces, &b->chunks[i],
+                               b->piece_ends[i], b->npieces[i], err);
         if (rc)
             return rc;
         if (i < columns && ds_buf_put(&s->chunks, a.b, sizeof a.b))
             return ds_fail_nomem(err);
     }
-    return ds_addr_block(&s->block, b->rows, (const ds_sha *)(const void *)s->chunks.data, columns, err);
+    return ds_addr_block(&s->block, b->rows, (const ds_sha *)(const void *)s->chunks.data, columns,
+                         err);
 }
 
 static int check_done(void *ctx, void *state, const ds_block *b, ds_err *err)
@@ -117,7 +123,8 @@ static void check_drop(check_ctx *c)
     c->root = NULL;
 }
 
-static int say(check_ctx *c, const char *path, const ds_counts *n, const ds_sha *root, const ds_sha *origin, ds_err *err)
+static int say(check_ctx *c, const char *path, const ds_counts *n, const ds_sha *root,
+               const ds_sha *origin, ds_err *err)
 {
     char hex[65], ohex[65];
     bool bad;
@@ -125,15 +132,18 @@ static int say(check_ctx *c, const char *path, const ds_counts *n, const ds_sha 
     ds_sha_hex(ohex, origin);
     ds_buf_reset(&c->text);
     if (c->json)
-        bad = ds_buf_puts(&c->text, "{\"type\":\"check\",\"file\":") || ds_json_name(&c->text, path, strlen(path)) ||
-              ds_buf_printf(&c->text,
-                            ",\"records\":%llu,\"blocks\":%llu,\"sources\":%llu,\"root\":\"sha256:%s\","
-                            "\"origin_root\":\"sha256:%s\"}\n",
-                            (unsigned long long)n->records, (unsigned long long)n->blocks, (unsigned long long)n->sources,
-                            hex, ohex);
+        bad = ds_buf_puts(&c->text, "{\"type\":\"check\",\"file\":") ||
+              ds_json_name(&c->text, path, strlen(path)) ||
+              ds_buf_printf(
+                  &c->text,
+                  ",\"records\":%llu,\"blocks\":%llu,\"sources\":%llu,\"root\":\"sha256:%s\","
+                  "\"origin_root\":\"sha256:%s\"}\n",
+                  (unsigned long long)n->records, (unsigned long long)n->blocks,
+                  (unsigned long long)n->sources, hex, ohex);
     else
-        bad = ds_buf_printf(&c->text, "%s: %llu records %llu blocks %llu sources root sha256:%s\n", path,
-                            (unsigned long long)n->records, (unsigned long long)n->blocks, (unsigned long long)n->sources, hex);
+        bad = ds_buf_printf(&c->text, "%s: %llu records %llu blocks %llu sources root sha256:%s\n",
+                            path, (unsigned long long)n->records, (unsigned long long)n->blocks,
+                            (unsigned long long)n->sources, hex);
     return bad ? ds_fail_nomem(err) : ds_out_put(&c->out, c->text.data, c->text.len, err);
 }
 
@@ -187,7 +197,8 @@ static int run(int argc, char **argv)
     int64_t threads = 0;
     const ds_opt opts[] = {
         {0, "json", DS_OPT_FLAG, &json, NULL, "print JSON lines", 0, 0, NULL, false},
-        {'j', "threads", DS_OPT_INT, &threads, "N", "threads; default one for each processor", 1, 256, NULL, false},
+        {'j', "threads", DS_OPT_INT, &threads, "N", "threads; default one for each processor", 1,
+         256, NULL, false},
         {0},
     };
     char **operands;

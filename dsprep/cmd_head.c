@@ -17,10 +17,11 @@ const ds_command ds_cmd_head = {
     .min_operands = 0,
     .max_operands = -1,
     .example = "dsprep head -n 3 shards/",
-    .description =
-        "Prints like dsprep cat, and stops after N records. It reads no further than it must: what follows is not "
-        "looked at, so that head says nothing about whether the stream is whole (dsprep check does). In a pipe the "
-        "producer is ended by SIGPIPE, which is as usual.",
+    .description = "Prints like dsprep cat, and stops after N records. It reads no further than it "
+                   "must: what follows is not "
+                   "looked at, so that head says nothing about whether the stream is whole (dsprep "
+                   "check does). In a pipe the "
+                   "producer is ended by SIGPIPE, which is as usual.",
     .run = run,
 };
 
@@ -46,7 +47,8 @@ static int head(ds_instream *in, const ds_jsonform *f, ds_jsonrow *row, uint64_t
             const ds_block *b = ds_reader_block(ds_instream_reader(in));
             rc = ds_jsonrow_block(row, f, b, &start, 0, left, err);
             if (rc == DS_CORRUPT)
-                ds_err_prefix(err, "%s: block at byte %llu", ds_instream_path(in), (unsigned long long)b->offset);
+                ds_err_prefix(err, "%s: block at byte %llu", ds_instream_path(in),
+                              (unsigned long long)b->offset);
             if (rc)
                 return rc;
             left -= b->rows < left ? b->rows : left;
@@ -63,9 +65,12 @@ static int run(int argc, char **argv)
     const char *columns = NULL;
     int64_t count = 10;
     const ds_opt opts[] = {
-        {'n', "records", DS_OPT_INT, &count, "N", "how many; default 10", 0, INT64_MAX, NULL, false},
-        {'c', "columns", DS_OPT_STR, &columns, "A,B", "show only these columns (the key is shown too)", 0, 0, NULL, false},
-        {0, "data", DS_OPT_FLAG, &data, NULL, "show tensors with their data in base64", 0, 0, NULL, false},
+        {'n', "records", DS_OPT_INT, &count, "N", "how many; default 10", 0, INT64_MAX, NULL,
+         false},
+        {'c', "columns", DS_OPT_STR, &columns, "A,B",
+         "show only these columns (the key is shown too)", 0, 0, NULL, false},
+        {0, "data", DS_OPT_FLAG, &data, NULL, "show tensors with their data in base64", 0, 0, NULL,
+         false},
         {0, "no-key", DS_OPT_FLAG, &no_key, NULL, "leave out the key", 0, 0, NULL, false},
         {0},
     };

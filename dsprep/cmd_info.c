@@ -1,4 +1,5 @@
-/* cmd_info.c - dsprep info: what a DSR stream is: schema, size by column, counts, sources, provenance. */
+/* cmd_info.c - dsprep info: what a DSR stream is: schema, size by column, counts, sources,
+ * provenance. */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,24 +23,27 @@ const ds_command ds_cmd_info = {
     .min_operands = 0,
     .max_operands = -1,
     .example = "dsprep info corpus.dsr",
-    .description =
-        "Reads DSR streams (files, folders of shard-*.dsr, or standard input) to the end as one stream and tells what they "
-        "hold: how records are keyed, the columns with their types and bytes, the number of records, blocks and sources, "
-        "what was held back or failed on the way, and the steps that made them. Bytes are those of the columns' "
-        "canonical form, uncompressed.\n\n"
-        "Frame checksums and order are verified on the way; values and cuts are not: dsprep check does that.",
+    .description = "Reads DSR streams (files, folders of shard-*.dsr, or standard input) to the "
+                   "end as one stream and tells what they "
+                   "hold: how records are keyed, the columns with their types and bytes, the "
+                   "number of records, blocks and sources, "
+                   "what was held back or failed on the way, and the steps that made them. Bytes "
+                   "are those of the columns' "
+                   "canonical form, uncompressed.\n\n"
+                   "Frame checksums and order are verified on the way; values and cuts are not: "
+                   "dsprep check does that.",
     .run = run,
 };
 
 typedef struct info {
     ds_instream *in;
-    bool json, list;      /* list: --sources */
-    uint64_t *bytes;      /* by column, and of the origins last */
+    bool json, list; /* list: --sources */
+    uint64_t *bytes; /* by column, and of the origins last */
     ds_counts total;
     uint64_t source_bytes;
-    ds_spool sources;     /* their text */
-    ds_buf prov;          /* of the first file */
-    bool prov_differs;    /* a later file has another */
+    ds_spool sources;  /* their text */
+    ds_buf prov;       /* of the first file */
+    bool prov_differs; /* a later file has another */
     ds_buf text;
     ds_out out;
 } info;
@@ -126,7 +130,8 @@ static int put_sources(info *f, ds_err *err)
     const uint8_t *p;
     size_t len;
     int rc = put(f, err);
-    if (rc == 0 && ds_spool_len(&f->sources) && (rc = ds_spool_view(&f->sources, &p, &len, err)) == 0)
+    if (rc == 0 && ds_spool_len(&f->sources) &&
+        (rc = ds_spool_view(&f->sources, &p, &len, err)) == 0)
         rc = ds_out_put(&f->out, p, len, err);
     return rc;
 }
@@ -137,7 +142,8 @@ static bool json_counts(ds_buf *b, const char *name, const ds_reason *r, size_t 
 {
     bool bad = ds_buf_printf(b, ",\"%s\":{", name);
     for (size_t i = 0; i < n; i++)
-        bad = bad || (i && ds_buf_putc(b, ',')) || ds_json_name(b, r[i].reason, strlen(r[i].reason)) ||
+        bad = bad || (i && ds_buf_putc(b, ',')) ||
+              ds_json_name(b, r[i].reason, strlen(r[i].reason)) ||
               ds_buf_printf(b, ":%" PRIu64, r[i].count);
     return bad || ds_buf_putc(b, '}');
 }
@@ -147,21 +153,27 @@ static int show_json(info *f, ds_err *err)
     const ds_schema *s = ds_instream_schema(f->in);
     ds_buf *b = &f->text;
     int rc;
-    bool bad = ds_buf_printf(b,
-                             "{\"type\":\"info\",\"files\":%zu,\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64
-                             ",\"source_bytes\":%" PRIu64,
-                             ds_instream_files(f->in), f->total.records, f->total.blocks, f->total.sources, f->source_bytes) ||
-               json_counts(b, "held", f->total.held, f->total.nheld) ||
-               json_counts(b, "failed", f->total.failed, f->total.nfailed) || ds_buf_puts(b, ",\"bytes\":{");
+    bool bad =
+        ds_buf_printf(b,
+                      "{\"type\":\"info\",\"files\":%zu,\"records\":%" PRIu64 ",\"blocks\":%" PRIu64
+                      ",\"sources\":%" PRIu64 ",\"source_bytes\":%" PRIu64,
+                      ds_instream_files(f->in), f->total.records, f->total.blocks, f->total.sources,
+                      f->source_bytes) ||
+        json_counts(b, "held", f->total.held, f->total.nheld) ||
+        json_counts(b, "failed", f->total.failed, f->total.nfailed) ||
+        ds_buf_puts(b, ",\"bytes\":{");
     for (size_t i = 0; i < s->n; i++)
-        bad = bad || (i && ds_buf_putc(b, ',')) || ds_json_str(b, s->cols[i].name, strlen(s->cols[i].name)) ||
+        bad = bad || (i && ds_buf_putc(b, ',')) ||
+              ds_json_str(b, s->cols[i].name, strlen(s->cols[i].name)) ||
               ds_buf_printf(b, ":%" PRIu64, f->bytes[i]);
     bad = bad || ds_buf_printf(b, "},\"origin_bytes\":%" PRIu64 ",\"schema\":", f->bytes[s->n]);
     if (bad)
         return ds_fail_nomem(err);
     if ((rc = ds_schema_dump(b, s, err)))
         return rc;
-    if (ds_buf_puts(b, f->prov_differs ? ",\"provenance_differs\":true,\"provenance\":" : ",\"provenance\":") || ds_buf_put(b, f->prov.data, f->prov.len) ||
+    if (ds_buf_puts(b, f->prov_differs ? ",\"provenance_differs\":true,\"provenance\":"
+                                       : ",\"provenance\":") ||
+        ds_buf_put(b, f->prov.data, f->prov.len) ||
         (f->list && ds_buf_puts(b, ",\"source_list\":[")))
         return ds_fail_nomem(err);
     if (f->list && (rc = put_sources(f, err)))
@@ -196,14 +208,16 @@ static bool text_columns(info *f, const ds_schema *s)
     for (size_t i = 0; i < s->n; i++) {
         const ds_column *c = &s->cols[i];
         char type[48];
-        snprintf(type, sizeof type, "%s%s%s", ds_type_name(c->type), c->type == DS_LIST ? " of " : "",
-                 c->type == DS_LIST ? ds_type_name(c->item) : "");
-        bad = bad || ds_buf_printf(b, "  %-*s  %-12s %14" PRIu64 " bytes %3.0f %%%s%s", wide, c->name, type, f->bytes[i],
-                                   sum ? 100.0 * (double)f->bytes[i] / (double)sum : 0.0, c->nullable ? "  nullable" : "",
-                                   s->primary[i] ? "  primary" : "");
+        snprintf(type, sizeof type, "%s%s%s", ds_type_name(c->type),
+                 c->type == DS_LIST ? " of " : "", c->type == DS_LIST ? ds_type_name(c->item) : "");
+        bad = bad || ds_buf_printf(
+                         b, "  %-*s  %-12s %14" PRIu64 " bytes %3.0f %%%s%s", wide, c->name, type,
+                         f->bytes[i], sum ? 100.0 * (double)f->bytes[i] / (double)sum : 0.0,
+                         c->nullable ? "  nullable" : "", s->primary[i] ? "  primary" : "");
         bad = bad || (c->attrs && ds_buf_printf(b, "  %s", c->attrs)) || ds_buf_putc(b, '\n');
     }
-    return bad || ds_buf_printf(b, "  %-*s  %-12s %14" PRIu64 " bytes\n", wide, "origin", "(beside)", f->bytes[s->n]);
+    return bad || ds_buf_printf(b, "  %-*s  %-12s %14" PRIu64 " bytes\n", wide, "origin",
+                                "(beside)", f->bytes[s->n]);
 }
 
 static bool text_reasons(ds_buf *b, const char *what, const ds_reason *r, size_t n)
@@ -222,12 +236,15 @@ static int text_steps(info *f, ds_err *err)
         rc = ds_json_parse(&steps, f->prov.data, f->prov.len, "provenance", err);
     if (rc)
         return rc;
-    bool bad = ds_buf_puts(&f->text, f->prov_differs ? "steps of the first file (others differ)\n" : "steps\n");
+    bool bad = ds_buf_puts(&f->text, f->prov_differs ? "steps of the first file (others differ)\n"
+                                                     : "steps\n");
     size_t i;
     json_t *step;
-    json_array_foreach(steps, i, step) {
-        bad = bad || ds_buf_printf(&f->text, "  %s %s  ", json_string_value(json_object_get(step, "tool")),
-                                   json_string_value(json_object_get(step, "version")));
+    json_array_foreach(steps, i, step)
+    {
+        bad = bad ||
+              ds_buf_printf(&f->text, "  %s %s  ", json_string_value(json_object_get(step, "tool")),
+                            json_string_value(json_object_get(step, "version")));
         if (!bad && json_object_get(step, "options"))
             rc = ds_json_dump(&f->text, json_object_get(step, "options"), err);
         if (rc == 0 && !bad && json_object_size(json_object_get(step, "digests")) > 0) {
@@ -244,17 +261,21 @@ static int show_text(info *f, ds_err *err)
 {
     const ds_schema *s = ds_instream_schema(f->in);
     ds_buf *b = &f->text;
-    bool bad = ds_buf_printf(b, "%-12s%" PRIu64 "\n%-12s%" PRIu64 "\n%-12s%" PRIu64 " (%" PRIu64 " bytes)\n", "records",
-                             f->total.records, "blocks", f->total.blocks, "sources", f->total.sources, f->source_bytes) ||
+    bool bad = ds_buf_printf(
+                   b, "%-12s%" PRIu64 "\n%-12s%" PRIu64 "\n%-12s%" PRIu64 " (%" PRIu64 " bytes)\n",
+                   "records", f->total.records, "blocks", f->total.blocks, "sources",
+                   f->total.sources, f->source_bytes) ||
                text_reasons(b, "held", f->total.held, f->total.nheld) ||
-               text_reasons(b, "failed", f->total.failed, f->total.nfailed) || ds_buf_printf(b, "%-12s", "key");
+               text_reasons(b, "failed", f->total.failed, f->total.nfailed) ||
+               ds_buf_printf(b, "%-12s", "key");
     if (s->explicit_key)
         bad = bad || ds_buf_puts(b, "explicit");
     else
         bad = bad || ds_buf_puts(b, "derived from ") || text_names(b, s, s->keyed);
     bad = bad ||
-          ds_buf_printf(b, "\n%-12s%" PRIu64 " / %" PRIu64 " / %" PRIu64 " bytes (least, target, most) of ", "cuts",
-                        s->block_min, s->block_target, s->block_max) ||
+          ds_buf_printf(
+              b, "\n%-12s%" PRIu64 " / %" PRIu64 " / %" PRIu64 " bytes (least, target, most) of ",
+              "cuts", s->block_min, s->block_target, s->block_max) ||
           text_names(b, s, s->primary) || ds_buf_putc(b, '\n') || text_columns(f, s);
     if (bad)
         return ds_fail_nomem(err);
@@ -269,7 +290,8 @@ static int run(int argc, char **argv)
     info f = {0};
     const ds_opt opts[] = {
         {0, "json", DS_OPT_FLAG, &f.json, NULL, "print one JSON object", 0, 0, NULL, false},
-        {'s', "sources", DS_OPT_FLAG, &f.list, NULL, "list every source with its digest and size", 0, 0, NULL, false},
+        {'s', "sources", DS_OPT_FLAG, &f.list, NULL, "list every source with its digest and size",
+         0, 0, NULL, false},
         {0},
     };
     char **operands;

@@ -51,7 +51,8 @@ static int check_numbers(const ds_instream *in, size_t first, const char *dir, d
         errno = 0;
         unsigned long long no = strtoull(name, &end, 10);
         if (end == name || strcmp(end, ".dsr") != 0 || errno)
-            return ds_fail(err, DS_FAIL, "%s: not a shard name: it is shard-NUMBER.dsr", in->paths[i]);
+            return ds_fail(err, DS_FAIL, "%s: not a shard name: it is shard-NUMBER.dsr",
+                           in->paths[i]);
         if (no != i - first)
             return ds_fail(err, DS_CORRUPT, "%s: shard %zu is missing", dir, i - first);
     }
@@ -101,7 +102,8 @@ static int find_files(ds_instream *in, char **operands, int n, ds_err *err)
         return path_add(in, "-", err);
     for (int i = 0; i < n; i++) {
         struct stat st;
-        bool folder = strcmp(operands[i], "-") != 0 && stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode);
+        bool folder =
+            strcmp(operands[i], "-") != 0 && stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode);
         int rc = folder ? folder_add(in, operands[i], err) : path_add(in, operands[i], err);
         if (rc)
             return rc;
@@ -124,7 +126,8 @@ static int open_current(ds_instream *in, ds_err *err)
     int rc = 0;
     if (strcmp(path, "-") == 0) {
         if (isatty(STDIN_FILENO))
-            return ds_fail(err, DS_USAGE, "standard input is a terminal: give a FILE, or pipe a DSR stream in");
+            return ds_fail(err, DS_USAGE,
+                           "standard input is a terminal: give a FILE, or pipe a DSR stream in");
         in->fd = STDIN_FILENO;
     } else if ((rc = ds_open(&in->fd, path, O_RDONLY, 0, err))) {
         return rc;
@@ -140,7 +143,8 @@ static int same_schema(const ds_instream *in, ds_err *err)
     if (rc == 0)
         rc = ds_schema_digest(&b, ds_reader_schema(in->reader), err);
     if (rc == 0 && !ds_sha_eq(&a, &b))
-        rc = ds_fail(err, DS_FAIL, "%s: its schema is not that of %s", in->paths[in->at], in->paths[0]);
+        rc = ds_fail(err, DS_FAIL, "%s: its schema is not that of %s", in->paths[in->at],
+                     in->paths[0]);
     return rc;
 }
 

@@ -1,9 +1,10 @@
 /* instream.h - one or more DSR files read in order as one stream.
  *
- * Operands: none or "-" is standard input, a file, or a folder that holds shard-*.dsr (read in the order of their
- * names; a gap in their numbers is an error, since a lost shard is lost data). All files must have the same schema.
- * Each file is a whole stream of its own, with its own end: DS_EV_END is reported once a file, and
- * ds_instream_last tells whether another follows. Errors name the file. One thread.
+ * Operands: none or "-" is standard input, a file, or a folder that holds shard-*.dsr (read in the
+ * order of their names; a gap in their numbers is an error, since a lost shard is lost data). All
+ * files must have the same schema. Each file is a whole stream of its own, with its own end:
+ * DS_EV_END is reported once a file, and ds_instream_last tells whether another follows. Errors
+ * name the file. One thread.
  */
 #ifndef DS_INSTREAM_H
 #define DS_INSTREAM_H
@@ -14,9 +15,11 @@ typedef struct ds_instream ds_instream;
 
 /* Finds the files and opens the first. `operands` are borrowed only for the call. */
 int ds_instream_open(ds_instream **in, char **operands, int n, ds_err *err);
-/* The next event of the current file; after a DS_EV_END that is not the last, the next file is opened. */
+/* The next event of the current file; after a DS_EV_END that is not the last, the next file is
+ * opened. */
 int ds_instream_next(ds_instream *in, enum ds_event *ev, ds_err *err);
-ds_reader *ds_instream_reader(const ds_instream *in);      /* of the current file; lent until the next call */
+ds_reader *
+ds_instream_reader(const ds_instream *in); /* of the current file; lent until the next call */
 const ds_schema *ds_instream_schema(const ds_instream *in); /* of all of them */
 const char *ds_instream_path(const ds_instream *in);        /* of the current file, for messages */
 size_t ds_instream_files(const ds_instream *in);            /* how many there are */

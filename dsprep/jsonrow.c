@@ -27,8 +27,8 @@ static void release(const place *at, const uint8_t *upto)
 }
 
 /* Writes a span by `put` in steps. */
-static int put_span(ds_jsonrow *r, const place *at, int (*put)(ds_buf *, const uint8_t *, size_t), const uint8_t *p,
-                    size_t len, ds_err *err)
+static int put_span(ds_jsonrow *r, const place *at, int (*put)(ds_buf *, const uint8_t *, size_t),
+                    const uint8_t *p, size_t len, ds_err *err)
 {
     while (len) {
         size_t n = len < STEP ? len : STEP;
@@ -55,23 +55,26 @@ static int put_text(ds_jsonrow *r, const char *s, ds_err *err)
     return ds_buf_puts(&r->out, s) ? ds_fail_nomem(err) : 0;
 }
 
-static int put_quoted(ds_jsonrow *r, const place *at, int (*put)(ds_buf *, const uint8_t *, size_t), const ds_value *x,
-                      ds_err *err)
+static int put_quoted(ds_jsonrow *r, const place *at, int (*put)(ds_buf *, const uint8_t *, size_t),
+                      const ds_value *x, ds_err *err)
 {
-    int rc = ds_buf_putc(&r->out, '"') ? ds_fail_nomem(err) : put_span(r, at, put, x->p, x->len, err);
+    int rc =
+        ds_buf_putc(&r->out, '"') ? ds_fail_nomem(err) : put_span(r, at, put, x->p, x->len, err);
     if (rc == 0 && ds_buf_putc(&r->out, '"'))
         rc = ds_fail_nomem(err);
     return rc;
 }
 
-static int put_tokens(ds_jsonrow *r, const place *at, enum ds_type type, const ds_value *x, ds_err *err)
+static int put_tokens(ds_jsonrow *r, const place *at, enum ds_type type, const ds_value *x,
+                      ds_err *err)
 {
     size_t width = type == DS_TOKENS16 ? 2 : 4;
     if (ds_buf_putc(&r->out, '['))
         return ds_fail_nomem(err);
     for (uint64_t i = 0; i < x->count; i++) {
         const uint8_t *p = x->p + i * width;
-        if ((i && ds_buf_putc(&r->out, ',')) || ds_decimal(&r->out, width == 2 ? (uint64_t)(p[0] | p[1] << 8) : ds_get_u32(p)))
+        if ((i && ds_buf_putc(&r->out, ',')) ||
+            ds_decimal(&r->out, width == 2 ? (uint64_t)(p[0] | p[1] << 8) : ds_get_u32(p)))
             return ds_fail_nomem(err);
         if (i % 16384 == 16383) {
             int rc = flush(r, FLUSH_AT, err);
@@ -90,10 +93,11 @@ static int put_runs(ds_jsonrow *r, const ds_value *x, ds_err *err)
         return ds_fail_nomem(err);
     for (uint64_t i = 0; i < x->count; i++) {
         uint64_t length, value;
-        if (!ds_varint_get(x->p, x->len, &pos, &length) || !ds_varint_get(x->p, x->len, &pos, &value))
+        if (!ds_varint_get(x->p, x->len, &pos, &length) ||
+            !ds_varint_get(x->p, x->len, &pos, &value))
             return ds_fail(err, DS_CORRUPT, "runs: a bad number");
-        if (ds_buf_puts(&r->out, i ? ",[" : "[") || ds_decimal(&r->out, length) || ds_buf_putc(&r->out, ',') ||
-            ds_decimal(&r->out, value) || ds_buf_putc(&r->out, ']'))
+        if (ds_buf_puts(&r->out, i ? ",[" : "[") || ds_decimal(&r->out, length) ||
+            ds_buf_putc(&r->out, ',') || ds_decimal(&r->out, value) || ds_buf_putc(&r->out, ']'))
             return ds_fail_nomem(err);
         int rc = flush(r, FLUSH_AT, err);
         if (rc)
@@ -127,7 +131,8 @@ static int put_digest(ds_jsonrow *r, const place *at, const ds_value *x, ds_err 
     return ds_buf_printf(&r->out, "\"%s\"", hex) ? ds_fail_nomem(err) : 0;
 }
 
-static int put_tensor(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_value *x, ds_err *err)
+static int put_tensor(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_value *x,
+                      ds_err *err)
 {
     if (ds_buf_printf(&r->out, "{\"dtype\":\"%s\",\"shape\":[", ds_dtype_name(x->dtype)))
         return ds_fail_nomem(err);
@@ -149,7 +154,8 @@ static int put_scalar(ds_jsonrow *r, enum ds_type type, const ds_value *x, ds_er
         bad = ds_buf_puts(b, x->i ? "true" : "false");
         break;
     case DS_I64:
-        bad = (x->i < 0 && ds_buf_putc(b, '-')) || ds_decimal(b, x->i < 0 ? 0 - (uint64_t)x->i : (uint64_t)x->i);
+        bad = (x->i < 0 && ds_buf_putc(b, '-')) ||
+              ds_decimal(b, x->i < 0 ? 0 - (uint64_t)x->i : (uint64_t)x->i);
         break;
     case DS_F64:
         bad = ds_json_real(b, x->f);
@@ -161,10 +167,11 @@ static int put_scalar(ds_jsonrow *r, enum ds_type type, const ds_value *x, ds_er
     return bad ? ds_fail_nomem(err) : 0;
 }
 
-static int put_value(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_colview *v, enum ds_type type,
-                     const ds_value *x, ds_err *err);
+static int put_value(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_colview *v,
+                     enum ds_type type, const ds_value *x, ds_err *err);
 
-static int put_list(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_colview *v, const ds_value *x, ds_err *err)
+static int put_list(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_colview *v,
+                    const ds_value *x, ds_err *err)
 {
     ds_items it;
     ds_value item;
@@ -181,8 +188,8 @@ static int put_list(ds_jsonrow *r, const ds_jsonform *f, const place *at, const 
     return rc ? rc : put_text(r, "]", err);
 }
 
-static int put_value(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_colview *v, enum ds_type type,
-                     const ds_value *x, ds_err *err)
+static int put_value(ds_jsonrow *r, const ds_jsonform *f, const place *at, const ds_colview *v,
+                     enum ds_type type, const ds_value *x, ds_err *err)
 {
     if (x->null)
         return put_text(r, "null", err);
@@ -232,9 +239,9 @@ static int put_origin(ds_jsonrow *r, const ds_jsonform *f, uint64_t base, ds_err
     for (size_t i = 0; rc == 0 && i + sizeof(ds_range) <= r->ranges.len; i += sizeof(ds_range)) {
         ds_range g;
         memcpy(&g, r->ranges.data + i, sizeof g);
-        if (ds_buf_puts(&r->out, i ? ",[" : "[") || ds_decimal(&r->out, base + g.source) || ds_buf_putc(&r->out, ',') ||
-            ds_decimal(&r->out, g.offset) || ds_buf_putc(&r->out, ',') || ds_decimal(&r->out, g.len) ||
-            ds_buf_putc(&r->out, ']'))
+        if (ds_buf_puts(&r->out, i ? ",[" : "[") || ds_decimal(&r->out, base + g.source) ||
+            ds_buf_putc(&r->out, ',') || ds_decimal(&r->out, g.offset) ||
+            ds_buf_putc(&r->out, ',') || ds_decimal(&r->out, g.len) || ds_buf_putc(&r->out, ']'))
             rc = ds_fail_nomem(err);
     }
     return rc ? rc : put_text(r, "]", err);
@@ -253,7 +260,8 @@ static int origin_begin(const ds_block *b, const uint8_t **p, size_t *len, size_
     return 0;
 }
 
-int ds_origin_walk(const ds_block *b, ds_origin_state *st, bool *any, uint64_t *max_source, ds_buf *ranges, ds_err *err)
+int ds_origin_walk(const ds_block *b, ds_origin_state *st, bool *any, uint64_t *max_source,
+                   ds_buf *ranges, ds_err *err)
 {
     const uint8_t *p;
     size_t len, pos;
@@ -321,8 +329,8 @@ static int put_record(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds
     return rc;
 }
 
-int ds_jsonrow_block(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, const ds_origin_state *from, uint64_t base,
-                     uint64_t max_rows, ds_err *err)
+int ds_jsonrow_block(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b,
+                     const ds_origin_state *from, uint64_t base, uint64_t max_rows, ds_err *err)
 {
     const uint8_t *origins = NULL;
     size_t olen = 0, opos = 0;
@@ -370,7 +378,8 @@ static int want_named(ds_jsonform *f, const char *columns, ds_err *err)
             i = ds_schema_find(f->schema, name);
         }
         if (i < 0)
-            return ds_fail(err, DS_USAGE, "no column '%.*s' in this stream", len < 128 ? (int)len : 128, p);
+            return ds_fail(err, DS_USAGE, "no column '%.*s' in this stream",
+                           len < 128 ? (int)len : 128, p);
         f->want[i] = true;
         if (!p[len])
             return 0;
@@ -378,7 +387,8 @@ static int want_named(ds_jsonform *f, const char *columns, ds_err *err)
     }
 }
 
-int ds_jsonform_init(ds_jsonform *f, const ds_schema *s, const char *columns, bool key, bool data, bool origin, ds_err *err)
+int ds_jsonform_init(ds_jsonform *f, const ds_schema *s, const char *columns, bool key, bool data,
+                     bool origin, ds_err *err)
 {
     *f = (ds_jsonform){.schema = s, .key = key, .data = data, .origin = origin};
     f->want = calloc(s->n, sizeof *f->want);
@@ -386,7 +396,8 @@ int ds_jsonform_init(ds_jsonform *f, const ds_schema *s, const char *columns, bo
     int rc = f->want && f->name ? 0 : ds_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < s->n; i++) {
         f->want[i] = !columns;
-        if (ds_json_str(&f->name[i], s->cols[i].name, strlen(s->cols[i].name)) || ds_buf_putc(&f->name[i], ':'))
+        if (ds_json_str(&f->name[i], s->cols[i].name, strlen(s->cols[i].name)) ||
+            ds_buf_putc(&f->name[i], ':'))
             rc = ds_fail_nomem(err);
     }
     if (rc == 0 && columns)

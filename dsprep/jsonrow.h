@@ -1,11 +1,13 @@
 /* jsonrow.h - records as JSON lines, the text form that `dsprep cat` and `dsprep head` print.
  *
- * One object a record, without white space: "key" first, then the columns in schema order. utf8 is a string with the
- * escapes that RFC 8259 demands and no others; bytes base64 (RFC 4648, padded); json as it is stored; bool, i64 and f64
- * JSON literals (f64 the shortest decimal text that reads back as the same double; NaN and infinities null); timestamp
- * "YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ"; tokens an array of ids; runs [[length,value],...]; tensor
- * {"dtype":"f32","shape":[2,3],"sha256":"<hex of its data>"} or, with `data`, "data":"<base64>" in place of the digest;
- * list an array; null null. With `origin` the last member is "origin":[[source,offset,length],...].
+ * One object a record, without white space: "key" first, then the columns in schema order. utf8 is
+ * a string with the escapes that RFC 8259 demands and no others; bytes base64 (RFC 4648, padded);
+ * json as it is stored; bool, i64 and f64 JSON literals (f64 the shortest decimal text that reads
+ * back as the same double; NaN and infinities null); timestamp "YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ";
+ * tokens an array of ids; runs [[length,value],...]; tensor
+ * {"dtype":"f32","shape":[2,3],"sha256":"<hex of its data>"} or, with `data`, "data":"<base64>" in
+ * place of the digest; list an array; null null. With `origin` the last member is
+ * "origin":[[source,offset,length],...].
  *
  * A ds_jsonform is read only once made and may be shared by threads; a ds_jsonrow belongs to one.
  */
@@ -18,14 +20,15 @@
 typedef struct ds_jsonform {
     const ds_schema *schema; /* borrowed */
     bool key, data, origin;
-    bool *want;   /* by column */
-    ds_buf *name; /* by column: "name": as it is written */
+    bool *want;     /* by column */
+    ds_buf *name;   /* by column: "name": as it is written */
     size_t members; /* of each object, without the origin */
 } ds_jsonform;
 
-/* `columns`: names separated by commas, or NULL for all. An explicit key is shown by `key` alone. */
-int ds_jsonform_init(ds_jsonform *f, const ds_schema *s, const char *columns, bool key, bool data, bool origin,
-                     ds_err *err);
+/* `columns`: names separated by commas, or NULL for all. An explicit key is shown by `key` alone.
+ */
+int ds_jsonform_init(ds_jsonform *f, const ds_schema *s, const char *columns, bool key, bool data,
+                     bool origin, ds_err *err);
 void ds_jsonform_fini(ds_jsonform *f);
 
 /* Takes what has been written and resets the buffer. */
@@ -36,26 +39,31 @@ typedef struct ds_jsonrow {
     ds_value *values;
     size_t n;
     ds_hasher *hasher;
-    ds_buf out;    /* the lines; with `flush` set it is handed on whenever it holds 256 KiB, in the midst of values too */
+    ds_buf out;    /* the lines; with `flush` set it is handed on whenever it holds 256 KiB, in the
+                      midst of values too */
     ds_buf ranges; /* of one record */
     ds_jsonrow_flush flush;
     void *flush_ctx;
 } ds_jsonrow; /* a zeroed object is valid */
 
-/* Writes up to max_rows records of the block, having checked the values that it shows. `from` is the state of origins before this
- * block and base what is added to its source ordinals; both are looked at only with f->origin. */
-int ds_jsonrow_block(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, const ds_origin_state *from, uint64_t base,
-                     uint64_t max_rows, ds_err *err);
+/* Writes up to max_rows records of the block, having checked the values that it shows. `from` is
+ * the state of origins before this block and base what is added to its source ordinals; both are
+ * looked at only with f->origin. */
+int ds_jsonrow_block(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b,
+                     const ds_origin_state *from, uint64_t base, uint64_t max_rows, ds_err *err);
 void ds_jsonrow_fini(ds_jsonrow *r);
 
 /* Pieces of it, for other writers of text. Appended to b. */
 int ds_json_escape(ds_buf *b, const uint8_t *p, size_t len); /* what stands between the quotes */
-int ds_json_name(ds_buf *b, const char *s, size_t len);      /* a string of any bytes: what is not UTF-8 becomes U+FFFD */
-int ds_base64(ds_buf *b, const uint8_t *p, size_t len);      /* padded */
+int ds_json_name(ds_buf *b, const char *s,
+                 size_t len); /* a string of any bytes: what is not UTF-8 becomes U+FFFD */
+int ds_base64(ds_buf *b, const uint8_t *p, size_t len); /* padded */
 int ds_decimal(ds_buf *b, uint64_t v);
 int ds_time_text(ds_buf *b, int64_t ns); /* without quotes */
 
-/* Advances `st` over a block's origins; *max_source is raised to the largest source ordinal seen. */
-int ds_origin_walk(const ds_block *b, ds_origin_state *st, bool *any, uint64_t *max_source, ds_buf *ranges, ds_err *err);
+/* Advances `st` over a block's origins; *max_source is raised to the largest source ordinal seen.
+ */
+int ds_origin_walk(const ds_block *b, ds_origin_state *st, bool *any, uint64_t *max_source,
+                   ds_buf *ranges, ds_err *err);
 
 #endif

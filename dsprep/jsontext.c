@@ -118,8 +118,8 @@ int ds_decimal(ds_buf *b, uint64_t v)
     return ds_buf_put(b, text + at, sizeof text - at);
 }
 
-/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (Hinnant, "chrono-compatible low-level date
- * algorithms", civil_from_days): eras of 400 years that begin on 1 March. */
+/* Days since 1970-01-01 to a date of the proleptic Gregorian calendar (Hinnant, "chrono-compatible
+ * low-level date algorithms", civil_from_days): eras of 400 years that begin on 1 March. */
 static void civil(int64_t days, int *year, unsigned *month, unsigned *day)
 {
     days += 719468;
@@ -145,6 +145,6 @@ int ds_time_text(ds_buf *b, int64_t ns)
     unsigned month, day;
     civil(days, &year, &month, &day);
     unsigned secs = (unsigned)(rest / 1000000000);
-    return ds_buf_printf(b, "%04d-%02u-%02uT%02u:%02u:%02u.%09uZ", year, month, day, secs / 3600, secs / 60 % 60, secs % 60,
-                         (unsigned)(rest % 1000000000));
+    return ds_buf_printf(b, "%04d-%02u-%02uT%02u:%02u:%02u.%09uZ", year, month, day, secs / 3600,
+                         secs / 60 % 60, secs % 60, (unsigned)(rest % 1000000000));
 }

@@ -6,8 +6,8 @@
 
 #include "term.h"
 
-int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, const void *prov, size_t prov_len, int level,
-                     ds_err *err)
+int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, const void *prov,
+                     size_t prov_len, int level, ds_err *err)
 {
     int rc;
     *o = (ds_stageout){.file = {.fd = -1}, .to_file = path && strcmp(path, "-") != 0};
@@ -16,7 +16,8 @@ int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, 
     else
         rc = ds_refuse_tty(STDOUT_FILENO, "pipe it on, or give -o FILE", err);
     if (rc == 0)
-        rc = ds_out_init(&o->out, o->to_file ? o->file.fd : STDOUT_FILENO, o->to_file ? path : "standard output", err);
+        rc = ds_out_init(&o->out, o->to_file ? o->file.fd : STDOUT_FILENO,
+                         o->to_file ? path : "standard output", err);
     if (rc == 0) {
         const ds_writer_opts opts = {.level = level, .index = o->to_file};
         rc = ds_writer_new(&o->writer, &o->out, schema, prov, prov_len, &opts, err);

@@ -1,7 +1,9 @@
-/* stageout.h - where a stage writes its stream: standard output, or a file that appears when it is whole.
+/* stageout.h - where a stage writes its stream: standard output, or a file that appears when it is
+ * whole.
  *
- * A zeroed object is valid. ds_stageout_end finishes the stream; when anything failed before, ds_stageout_abort tells the reader of
- * the pipe why (an abort frame) and drops the file. ds_stageout_fini frees, in every case.
+ * A zeroed object is valid. ds_stageout_end finishes the stream; when anything failed before,
+ * ds_stageout_abort tells the reader of the pipe why (an abort frame) and drops the file.
+ * ds_stageout_fini frees, in every case.
  */
 #ifndef DS_STAGEOUT_H
 #define DS_STAGEOUT_H
@@ -15,9 +17,10 @@ typedef struct ds_stageout {
     ds_writer *writer;
 } ds_stageout;
 
-/* path NULL or "-" is standard output, refused when it is a terminal. A file gets a footer index. level as in ds_writer_opts. */
-int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, const void *prov, size_t prov_len, int level,
-                     ds_err *err);
+/* path NULL or "-" is standard output, refused when it is a terminal. A file gets a footer index.
+ * level as in ds_writer_opts. */
+int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, const void *prov,
+                     size_t prov_len, int level, ds_err *err);
 int ds_stageout_end(ds_stageout *o, const ds_counts *counts, ds_err *err);
 void ds_stageout_abort(ds_stageout *o, const char *reason);
 void ds_stageout_fini(ds_stageout *o);

@@ -5,17 +5,20 @@
 
 #include "json.h"
 
-int ds_tokenplan_init(ds_tokenplan *p, const ds_schema *in, const ds_tok *tok, const char *column, const char *name,
-                      unsigned flags, ds_err *err)
+int ds_tokenplan_init(ds_tokenplan *p, const ds_schema *in, const ds_tok *tok, const char *column,
+                      const char *name, unsigned flags, ds_err *err)
 {
     memset(p, 0, sizeof *p);
     long text = ds_schema_find(in, column);
     if (text < 0)
-        return ds_fail(err, DS_FAIL, "no column '%s' in the stream (--column names the text)", column);
+        return ds_fail(err, DS_FAIL, "no column '%s' in the stream (--column names the text)",
+                       column);
     if (in->cols[text].type != DS_UTF8)
-        return ds_fail(err, DS_FAIL, "column '%s' is %s, not text", column, ds_type_name(in->cols[text].type));
+        return ds_fail(err, DS_FAIL, "column '%s' is %s, not text", column,
+                       ds_type_name(in->cols[text].type));
     if (ds_schema_find(in, name) >= 0)
-        return ds_fail(err, DS_FAIL, "the stream has a column '%s' already (--name chooses another)", name);
+        return ds_fail(err, DS_FAIL,
+                       "the stream has a column '%s' already (--name chooses another)", name);
     p->tok = tok;
     p->flags = flags;
     p->text = (size_t)text;
@@ -35,7 +38,8 @@ int ds_tokenplan_init(ds_tokenplan *p, const ds_schema *in, const ds_tok *tok, c
         rc = ds_fail_nomem(err);
     enum ds_type type = ds_tok_max_id(tok) <= 65535 ? DS_TOKENS16 : DS_TOKENS32;
     if (rc == 0)
-        rc = ds_schema_add(&p->schema, NULL, name, type, in->cols[text].nullable, false, false, text_attrs, err);
+        rc = ds_schema_add(&p->schema, NULL, name, type, in->cols[text].nullable, false, false,
+                           text_attrs, err);
     if (rc == 0)
         rc = ds_schema_check(&p->schema, err);
     ds_buf_fini(&attrs);
@@ -65,7 +69,8 @@ static int sink(void *ctx, const uint32_t *ids, size_t n, uint64_t consumed, ds_
     return n ? ds_colbuild_part_tokens(&s->col->build, ids, n, err) : 0;
 }
 
-static int row(ds_tokencol *c, const ds_tokenplan *p, const ds_chunk *chunk, const ds_value *x, ds_err *err)
+static int row(ds_tokencol *c, const ds_tokenplan *p, const ds_chunk *chunk, const ds_value *x,
+               ds_err *err)
 {
     if (x->null)
         return ds_colbuild_null(&c->build, err);
@@ -96,7 +101,8 @@ int ds_tokencol_block(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, 
     for (uint64_t i = 0; rc == 0 && ds_colview_next(&v, &x); i++) {
         rc = row(c, p, chunk, &x, err);
         if (rc)
-            ds_err_prefix(err, "column %s, record %llu of the block", p->schema.cols[p->text].name, (unsigned long long)i);
+            ds_err_prefix(err, "column %s, record %llu of the block", p->schema.cols[p->text].name,
+                          (unsigned long long)i);
     }
     return rc ? rc : ds_colbuild_chunk(&c->build, &c->head, &c->chunk, err);
 }
