@@ -20,7 +20,7 @@ void ds_buf_reset(ds_buf *b)
 int ds_buf_reserve(ds_buf *b, size_t more)
 {
     size_t need, cap;
-    if (!ds_add_size(b->len, more, &need))
+    if (!ds_add_size(b->len, more, &need) || need > PTRDIFF_MAX)
         return DS_NOMEM;
     if (need <= b->cap)
         return 0;

@@ -1,0 +1,134 @@
+/* Digests against published values: FIPS 180-4 examples, and xxHash's for the empty input. */
+#include "unit.h"
+
+#include <stdio.h>
+
+#include "hash.h"
+
+static void sha_is(const char *data, size_t len, const char *want)
+{
+    ds_sha s;
+    char hex[65];
+    assert_int_equal(ds_sha_bytes(&s, data, len, NULL), 0);
+    ds_sha_hex(hex, &s);
+    assert_string_equal(hex, want);
+}
+
+static void published_digests(void **state)
+{
+    (void)state;
+    sha_is("", 0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+    sha_is("abc", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    sha_is("abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq", 56,
+           "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
+}
+
+static void million_a_in_pieces(void **state)
+{
+    (void)state;
+    ds_hasher *h;
+    ds_sha s;
+    char hex[65], a[1000];
+    memset(a, 'a', sizeof a);
+    assert_int_equal(ds_hasher_new(&h, NULL), 0);
+    for (int round = 0; round < 2; round++) { /* reset begins anew */
+        assert_int_equal(ds_hasher_reset(h, NULL), 0);
+        for (int i = 0; i < 1000; i++)
+            assert_int_equal(ds_hasher_put(h, a, sizeof a, NULL), 0);
+        assert_int_equal(ds_hasher_end(h, &s, NULL), 0);
+        ds_sha_hex(hex, &s);
+        assert_string_equal(hex,
+                            "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0");
+    }
+    ds_hasher_free(h);
+    ds_hasher_free(NULL);
+}
+
+static void tags_separate(void **state)
+{
+    (void)state;
+    ds_sha a, b, c;
+    assert_int_equal(ds_sha_tagged(&a, "ab", "c", 1, NULL), 0);
+    assert_int_equal(ds_sha_tagged(&b, "a", "bc", 2, NULL), 0);
+    assert_false(ds_sha_eq(&a, &b));
+    assert_int_equal(ds_sha_bytes(&c, "ab\0c", 4, NULL), 0); /* tag, its NUL, data */
+    assert_true(ds_sha_eq(&a, &c));
+}
+
+static void numbers_are_little_endian(void **state)
+{
+    (void)state;
+    ds_hasher *h;
+    ds_sha a, b;
+    assert_int_equal(ds_hasher_new(&h, NULL), 0);
+    assert_int_equal(ds_hasher_u64(h, 0x0807060504030201, NULL), 0);
+    assert_int_equal(ds_hasher_end(h, &a, NULL), 0);
+    assert_int_equal(ds_sha_bytes(&b, "\1\2\3\4\5\6\7\10", 8, NULL), 0);
+    assert_true(ds_sha_eq(&a, &b));
+    ds_hasher_free(h);
+}
+
+static void files(void **state)
+{
+    (void)state;
+    ds_err e = {0};
+    ds_sha a, b;
+    uint64_t size = 0;
+    size_t len = 600001;
+    char *data = malloc(len);
+    assert_non_null(data);
+    memset(data, 'q', len);
+    unit_write(unit_path("q"), data, len);
+    assert_int_equal(ds_sha_file(&a, &size, unit_path("q"), &e), 0);
+    assert_int_equal(ds_sha_bytes(&b, data, len, &e), 0);
+    assert_true(ds_sha_eq(&a, &b));
+    assert_true(size == len);
+    free(data);
+    unit_write(unit_path("empty"), "", 0);
+    assert_int_equal(ds_sha_file(&a, &size, unit_path("empty"), &e), 0);
+    assert_true(size == 0);
+    assert_int_equal(ds_sha_file(&a, NULL, unit_path("absent"), &e), DS_IO);
+    ds_err_clear(&e);
+    assert_int_equal(ds_sha_file(&a, NULL, unit_dir(), &e), DS_IO);
+}
+
+static void parse(void **state)
+{
+    (void)state;
+    ds_sha a, b;
+    char hex[65];
+    ds_sha_bytes(&a, "x", 1, NULL);
+    ds_sha_hex(hex, &a);
+    assert_true(ds_sha_parse(&b, hex, 64));
+    assert_true(ds_sha_eq(&a, &b));
+    assert_false(ds_sha_parse(&b, hex, 63));
+    assert_false(ds_sha_parse(&b, hex, 65));
+    hex[10] = 'g';
+    assert_false(ds_sha_parse(&b, hex, 64));
+}
+
+static void xxh3(void **state)
+{
+    (void)state;
+    static const uint8_t empty128[16] = {0x99, 0xaa, 0x06, 0xd3, 0x01, 0x47, 0x98, 0xd8,
+                                         0x60, 0x01, 0xc3, 0x24, 0x46, 0x8d, 0x49, 0x7f};
+    ds_x128 e = ds_xxh128(NULL, 0);
+    assert_memory_equal(e.b, empty128, sizeof empty128);
+    assert_true(ds_xxh64(NULL, 0) == 0x2d06800538d394c2);
+    ds_x128 a = ds_xxh128("a", 1), b = ds_xxh128("b", 1);
+    assert_memory_not_equal(a.b, b.b, sizeof a.b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(published_digests),
+        cmocka_unit_test(million_a_in_pieces),
+        cmocka_unit_test(tags_separate),
+        cmocka_unit_test(numbers_are_little_endian),
+        cmocka_unit_test(files),
+        cmocka_unit_test(parse),
+        cmocka_unit_test(xxh3),
+    };
+    return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
+}
