@@ -1,4 +1,11 @@
-# kernels: arithmetic behind kernels.h; the CPU reference is always built.
+# kernels: arithmetic behind kernels.h; cpu/ is always built. vec_*.c are one body compiled for each instruction set, and give
+# the same bits on all of them: no contraction of a*b+c but the fused ones that the code asks for.
 kernels_LIB  := dskern
 kernels_SEES := kernels common
+kernels_DIRS := kernels kernels/cpu
 kernels_PKG  :=
+kernels_CFLAGS := -ffp-contract=off -Wno-psabi
+ifeq ($(shell uname -m),x86_64)
+CFLAGS_kernels/cpu/vec_avx2.c := -O3 -mavx2 -mfma
+CFLAGS_kernels/cpu/vec_avx512.c := -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
+endif

@@ -1,0 +1,131 @@
+/* cpu.c - the CPU backend: its table, memory, and the choice of instruction set. */
+#include "cpu.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "pool.h"
+
+const ds_vec *ds_vec_pick(const char *name)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+    const bool wide = fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    if (wide && (!name || !strcmp(name, "avx512")))
+        return &ds_vec_avx512;
+    if (fma && (!name || !strcmp(name, "avx2")))
+        return &ds_vec_avx2;
+#endif
+    return !name || !strcmp(name, "base") ? &ds_vec_base : NULL;
+}
+
+float *ds_cpu_scratch(size_t floats)
+{
+    size_t bytes;
+
+    if (__builtin_mul_overflow(floats, sizeof(float), &bytes) || bytes > SIZE_MAX - 64)
+        return NULL;
+    return aligned_alloc(64, (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0));
+}
+
+static int cpu_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
+{
+    (void)k;
+    *p = ds_cpu_scratch(bytes / sizeof(float) + 1);
+    if (!*p)
+        return ds_fail_nomem(err);
+    memset(*p, 0, bytes);
+    return 0;
+}
+
+static void cpu_free(ds_kernels *k, void *p)
+{
+    (void)k;
+    free(p);
+}
+
+static int cpu_copy(ds_kernels *k, void *dst, const void *src, size_t bytes, ds_err *err)
+{
+    (void)k;
+    (void)err;
+    if (bytes)
+        memcpy(dst, src, bytes);
+    return 0;
+}
+
+static int cpu_zero(ds_kernels *k, void *p, size_t bytes, ds_err *err)
+{
+    (void)k;
+    (void)err;
+    if (bytes)
+        memset(p, 0, bytes);
+    return 0;
+}
+
+static int cpu_sync(ds_kernels *k, ds_err *err)
+{
+    (void)k;
+    (void)err;
+    return 0;
+}
+
+static void cpu_close(ds_kernels *k)
+{
+    if (!k)
+        return;
+    ds_cpu *c = k->ctx;
+    if (c) {
+        ds_workers_free(c->workers);
+        free(c->pack_a);
+        free(c);
+    }
+    free(k);
+}
+
+int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
+{
+    ds_kernels *k = calloc(1, sizeof *k);
+    ds_cpu *c = calloc(1, sizeof *c);
+    int rc;
+
+    if (k)
+        k->ctx = c;
+    if (!k || !c) {
+        rc = ds_fail_nomem(err);
+        free(c);
+        free(k);
+        return rc;
+    }
+    c->vec = ds_vec_pick(isa);
+    if (!c->vec) {
+        rc = ds_fail(err, DS_FAIL, "this processor has no '%s' instructions", isa);
+        goto out;
+    }
+    rc = ds_workers_new(&c->workers, threads > 0 ? threads : ds_cpu_count(), err);
+    if (rc)
+        goto out;
+    snprintf(c->detail, sizeof c->detail, "%s, %d thread(s)", c->vec->name, ds_workers_count(c->workers));
+    k->name = "cpu";
+    k->detail = c->detail;
+    k->alloc = cpu_alloc;
+    k->free = cpu_free;
+    k->upload = cpu_copy;
+    k->download = cpu_copy;
+    k->zero = cpu_zero;
+    k->sync = cpu_sync;
+    k->close = cpu_close;
+    k->matmul = ds_cpu_matmul;
+    ds_cpu_rows(k);
+    ds_cpu_attention(k);
+    ds_cpu_loss(k);
+    ds_cpu_optim(k);
+    *out = k;
+    return 0;
+out:
+    cpu_close(k);
+    return rc;
+}

@@ -1,0 +1,478 @@
+/* rows.c - what works row by row: embedding, RMSNorm, bias, rotary positions, SwiGLU, dropout, conversions.
+ *
+ * Rows are split over workers; a sum over rows is split over columns instead, so that each is added in ascending row order.
+ */
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu.h"
+
+#define COLS 256        /* columns a worker takes when rows are summed */
+#define ELEMS (1 << 14) /* elements a worker takes of a long array; a multiple of 16 */
+
+typedef struct rowjob {
+    const ds_vec *v;
+    enum ds_kfmt f, f2;
+    void *y, *y2;
+    const void *a, *b, *c, *x;
+    const float *stat;
+    float *fy;
+    const int32_t *ids;
+    int64_t t, d, stride, first;
+    int32_t heads, hd, rot;
+    float s;
+    bool flag, flag2;
+    uint64_t seed, stream;
+    bool failed;
+} rowjob;
+
+static int64_t blocks_of(int64_t n, int64_t size)
+{
+    return (n + size - 1) / size;
+}
+
+static int finish(const rowjob *j, ds_err *err)
+{
+    return j->failed ? ds_fail_nomem(err) : 0;
+}
+
+static void fail(rowjob *j)
+{
+    __atomic_store_n(&j->failed, true, __ATOMIC_RELAXED);
+}
+
+#define ROWS(j, i)                                                                                                     \
+    const int64_t row0 = (i) * DS_ROW_BLOCK;                                                                           \
+    const int64_t row1 = row0 + DS_ROW_BLOCK < (j)->t ? row0 + DS_ROW_BLOCK : (j)->t
+
+/* ---- embedding ---- */
+
+static void embed_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    const size_t w = (size_t)j->d * ds_kfmt_size(j->f);
+
+    for (int64_t t = row0; t < row1; t++)
+        memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
+}
+
+static int embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids, int64_t t, int64_t d,
+                 ds_err *err)
+{
+    rowjob j = {.f = f, .y = out, .a = table, .ids = ids, .t = t, .d = d};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), embed_job, &j);
+    return 0;
+}
+
+static void embed_back_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    const int64_t c0 = i * COLS, n = j->d - c0 < COLS ? j->d - c0 : COLS;
+    float tmp[COLS];
+
+    for (int64_t t = 0; t < j->t; t++) {
+        const float *g = ds_row_get(j->v, j->a, j->f, t * j->d + c0, n, tmp);
+        j->v->add_scaled(j->fy + j->ids[t] * j->d + c0, j->fy + j->ids[t] * j->d + c0, g, 1.0f, n);
+    }
+}
+
+static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f, const int32_t *ids, int64_t t, int64_t d,
+                      ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .fy = dtable, .a = dout, .ids = ids, .t = t, .d = d};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(d, COLS), embed_back_job, &j);
+    return 0;
+}
+
+/* ---- RMSNorm ---- */
+
+static void norm_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    float *tmp = ds_cpu_scratch((size_t)j->d * 3);
+
+    if (!tmp) {
+        fail(j);
+        return;
+    }
+    const float *g = ds_row_get(j->v, j->b, j->f, 0, j->d, tmp + 2 * j->d);
+    for (int64_t t = row0; t < row1; t++) {
+        const float *x = ds_row_get(j->v, j->a, j->f, t * j->d, j->d, tmp);
+        const float r = 1.0f / sqrtf(j->v->dot(x, x, j->d) / (float)j->d + j->s);
+        j->fy[t] = r;
+        float *y = ds_row_out(j->y, j->f, t * j->d, tmp + j->d);
+        j->v->norm_row(y, x, g, r, j->d);
+        ds_row_put(j->v, j->y, j->f, t * j->d, j->d, y);
+    }
+    free(tmp);
+}
+
+static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const void *g, enum ds_kfmt f, int64_t t, int64_t d,
+                   float eps, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .fy = rstd, .a = x, .b = g, .t = t, .d = d, .s = eps};
+
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), norm_job, &j);
+    return finish(&j, err);
+}
+
+static void norm_back_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    const int64_t d = j->d;
+    float *tmp = ds_cpu_scratch((size_t)d * 4);
+
+    if (!tmp) {
+        fail(j);
+        return;
+    }
+    const float *g = ds_row_get(j->v, j->c, j->f, 0, d, tmp + 3 * d);
+    for (int64_t t = row0; t < row1; t++) {
+        const float *dy = ds_row_get(j->v, j->a, j->f, t * d, d, tmp);
+        const float *x = ds_row_get(j->v, j->b, j->f, t * d, d, tmp + d);
+        const float r = j->stat[t];
+        const float c = j->v->dot3(g, dy, x, d) * r * r * r / (float)d;
+        float *dx = ds_row_out(j->y, j->f, t * d, tmp + 2 * d);
+        if (!j->flag)
+            memset(dx, 0, (size_t)d * sizeof *dx);
+        else if (j->f != DS_KF32)
+            j->v->to_f32(dx, (const uint16_t *)j->y + t * d, d);
+        j->v->norm_back_row(dx, dy, x, g, r, c, d);
+        ds_row_put(j->v, j->y, j->f, t * d, d, dx);
+    }
+    free(tmp);
+}
+
+static void norm_gain_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    const int64_t c0 = i * COLS, n = j->d - c0 < COLS ? j->d - c0 : COLS;
+    float tmp[2][COLS];
+
+    for (int64_t t = 0; t < j->t; t++) {
+        const float *dy = ds_row_get(j->v, j->a, j->f, t * j->d + c0, n, tmp[0]);
+        const float *x = ds_row_get(j->v, j->b, j->f, t * j->d + c0, n, tmp[1]);
+        j->v->mul_add3(j->fy + c0, x, dy, j->stat[t], n);
+    }
+}
+
+static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x, const void *g, const float *rstd,
+                        enum ds_kfmt f, int64_t t, int64_t d, bool accumulate, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = dx, .fy = dg, .a = dy, .b = x, .c = g, .stat = rstd, .t = t, .d = d,
+                .flag = accumulate};
+
+    if (dg)
+        ds_workers_run(ds_cpu_of(k)->workers, blocks_of(d, COLS), norm_gain_job, &j);
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), norm_back_job, &j);
+    return finish(&j, err);
+}
+
+/* ---- bias ---- */
+
+static void bias_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    float *tmp = ds_cpu_scratch((size_t)j->d * 2);
+
+    if (!tmp) {
+        fail(j);
+        return;
+    }
+    const float *b = ds_row_get(j->v, j->b, j->f, 0, j->d, tmp);
+    for (int64_t t = row0; t < row1; t++) {
+        float *y = ds_row_out(j->y, j->f, t * j->d, tmp + j->d);
+        const float *old = ds_row_get(j->v, j->y, j->f, t * j->d, j->d, tmp + j->d);
+        j->v->add_scaled(y, old, b, 1.0f, j->d);
+        ds_row_put(j->v, j->y, j->f, t * j->d, j->d, y);
+    }
+    free(tmp);
+}
+
+static int bias(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .b = b, .t = t, .d = n};
+
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), bias_job, &j);
+    return finish(&j, err);
+}
+
+static void bias_back_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    const int64_t c0 = i * COLS, n = j->d - c0 < COLS ? j->d - c0 : COLS;
+    float tmp[COLS];
+
+    for (int64_t t = 0; t < j->t; t++)
+        j->v->add_scaled(j->fy + c0, j->fy + c0, ds_row_get(j->v, j->a, j->f, t * j->d + c0, n, tmp), 1.0f, n);
+}
+
+static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .fy = db, .a = dy, .t = t, .d = n};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, COLS), bias_back_job, &j);
+    return 0;
+}
+
+/* ---- rotary positions ---- */
+
+static void rope_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    const int32_t half = j->rot / 2;
+
+    for (int64_t t = row0; t < row1; t++) {
+        const float *cs = j->stat + (int64_t)j->ids[t] * j->rot;
+        for (int32_t h = 0; h < j->heads; h++) {
+            const int64_t at = t * j->stride + j->first + (int64_t)h * j->hd;
+            for (int32_t p = 0; p < half; p++) {
+                const int64_t a = at + (j->flag ? 2 * p : p), b = at + (j->flag ? 2 * p + 1 : p + half);
+                const float c = cs[2 * p], s = j->flag2 ? -cs[2 * p + 1] : cs[2 * p + 1];
+                if (j->f == DS_KF32) {
+                    float *x = j->y;
+                    const float xa = x[a], xb = x[b];
+                    x[a] = xa * c - xb * s;
+                    x[b] = xb * c + xa * s;
+                } else {
+                    uint16_t *x = j->y;
+                    const float xa = ds_bf16_to(x[a]), xb = ds_bf16_to(x[b]);
+                    x[a] = ds_bf16_from(xa * c - xb * s);
+                    x[b] = ds_bf16_from(xb * c + xa * s);
+                }
+            }
+        }
+    }
+}
+
+static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs, int64_t t, int64_t stride,
+                int64_t first, int32_t heads, int32_t hd, int32_t rot, bool interleaved, bool back, ds_err *err)
+{
+    rowjob j = {.f = f, .y = x, .ids = pos, .stat = cs, .t = t, .stride = stride, .first = first, .heads = heads, .hd = hd,
+                .rot = rot, .flag = interleaved, .flag2 = back};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), rope_job, &j);
+    return 0;
+}
+
+/* ---- element by element: a long array in parts of ELEMS ---- */
+
+#define PART(j, i)                                                                                                     \
+    const int64_t at = (i) * ELEMS;                                                                                    \
+    const int64_t n = (j)->t - at < ELEMS ? (j)->t - at : ELEMS;                                                       \
+    float tmp_a[256], tmp_b[256], tmp_c[256], tmp_y[256], tmp_z[256]
+
+#define STEP(n, o) ((n) - (o) < 256 ? (n) - (o) : 256)
+
+static void swiglu_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    PART(j, i);
+
+    (void)tmp_c;
+    (void)tmp_z;
+    for (int64_t o = 0; o < n; o += 256) {
+        const int64_t w = STEP(n, o);
+        float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
+        j->v->swiglu(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a), ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), w);
+        ds_row_put(j->v, j->y, j->f, at + o, w, y);
+    }
+}
+
+static int swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = a, .b = b, .t = n};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), swiglu_job, &j);
+    return 0;
+}
+
+static void swiglu_back_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    PART(j, i);
+
+    for (int64_t o = 0; o < n; o += 256) {
+        const int64_t w = STEP(n, o);
+        float *da = ds_row_out(j->y, j->f, at + o, tmp_y), *db = ds_row_out(j->y2, j->f, at + o, tmp_z);
+        /* the results may be written over the inputs, so these are copied first */
+        memcpy(tmp_a, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a), (size_t)w * sizeof(float));
+        memcpy(tmp_b, ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), (size_t)w * sizeof(float));
+        memcpy(tmp_c, ds_row_get(j->v, j->x, j->f, at + o, w, tmp_c), (size_t)w * sizeof(float));
+        j->v->swiglu_back(da, db, tmp_c, tmp_a, tmp_b, w);
+        ds_row_put(j->v, j->y, j->f, at + o, w, da);
+        ds_row_put(j->v, j->y2, j->f, at + o, w, db);
+    }
+}
+
+static int swiglu_back(ds_kernels *k, void *da, void *db, const void *dy, const void *a, const void *b, enum ds_kfmt f,
+                       int64_t n, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = da, .y2 = db, .x = dy, .a = a, .b = b, .t = n};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), swiglu_back_job, &j);
+    return 0;
+}
+
+static void add_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    PART(j, i);
+
+    (void)tmp_c;
+    (void)tmp_z;
+    for (int64_t o = 0; o < n; o += 256) {
+        const int64_t w = STEP(n, o);
+        float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
+        j->v->add_scaled(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a), ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b),
+                         j->s, w);
+        ds_row_put(j->v, j->y, j->f, at + o, w, y);
+    }
+}
+
+static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f, int64_t n, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = a, .b = b, .s = s, .t = n};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), add_job, &j);
+    return 0;
+}
+
+static void convert_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    const int64_t at = i * ELEMS, n = j->t - at < ELEMS ? j->t - at : ELEMS;
+
+    if (j->f == j->f2)
+        memcpy((char *)j->y + (size_t)at * ds_kfmt_size(j->f), (const char *)j->a + (size_t)at * ds_kfmt_size(j->f),
+               (size_t)n * ds_kfmt_size(j->f));
+    else if (j->f == DS_KF32)
+        j->v->to_f32((float *)j->y + at, (const uint16_t *)j->a + at, n);
+    else
+        j->v->to_bf16((uint16_t *)j->y + at, (const float *)j->a + at, n);
+}
+
+static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs, int64_t n, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = fd, .f2 = fs, .y = dst, .a = src, .t = n};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), convert_job, &j);
+    return 0;
+}
+
+static void dropout_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    const int64_t at = i * ELEMS, end = at + ELEMS < j->t ? at + ELEMS : j->t;
+    const uint32_t key[2] = {(uint32_t)j->seed, (uint32_t)(j->seed >> 32)};
+    const double edge = (double)j->s * 4294967296.0;
+    const uint32_t below = edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge;
+    const float up = 1.0f / (1.0f - j->s);
+    uint32_t r[4] = {0};
+
+    for (int64_t e = at; e < end; e++) {
+        if ((e & 3) == 0) {
+            const uint64_t block = (uint64_t)e >> 2;
+            const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)j->stream,
+                                     (uint32_t)(j->stream >> 32)};
+            ds_philox4(r, key, ctr);
+        }
+        const float m = r[e & 3] >= below ? up : 0.0f;
+        if (j->f == DS_KF32)
+            ((float *)j->y)[e] = ((const float *)j->a)[e] * m;
+        else
+            ((uint16_t *)j->y)[e] = ds_bf16_from(ds_bf16_to(((const uint16_t *)j->a)[e]) * m);
+    }
+}
+
+static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p, uint64_t seed, uint64_t stream,
+                   ds_err *err)
+{
+    rowjob j = {.f = f, .y = y, .a = x, .t = n, .s = p, .seed = seed, .stream = stream};
+
+    if (!(p >= 0.0f && p < 1.0f))
+        return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), dropout_job, &j);
+    return 0;
+}
+
+/* ---- rows of experts ---- */
+
+static void gather_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    const size_t w = (size_t)j->d * ds_kfmt_size(j->f);
+
+    for (int64_t t = row0; t < row1; t++)
+        memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
+}
+
+static int gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows, int64_t n, int64_t d, ds_err *err)
+{
+    rowjob j = {.f = f, .y = out, .a = x, .ids = rows, .t = n, .d = d};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, DS_ROW_BLOCK), gather_job, &j);
+    return 0;
+}
+
+static void scatter_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    const int64_t c0 = i * COLS, w = j->d - c0 < COLS ? j->d - c0 : COLS;
+    float tmp[COLS], out[COLS];
+
+    for (int64_t t = 0; t < j->t; t++) {
+        const int64_t at = (int64_t)j->ids[t] * j->d + c0;
+        const float *x = ds_row_get(j->v, j->a, j->f, t * j->d + c0, w, tmp);
+        const float *old = ds_row_get(j->v, j->y, j->f, at, w, out);
+        float *y = ds_row_out(j->y, j->f, at, out);
+        j->v->add_scaled(y, old, x, j->stat ? j->stat[t] : 1.0f, w);
+        ds_row_put(j->v, j->y, j->f, at, w, y);
+    }
+}
+
+static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows, const float *w, int64_t n,
+                       int64_t d, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = x, .ids = rows, .stat = w, .t = n, .d = d};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(d, COLS), scatter_job, &j);
+    return 0;
+}
+
+void ds_cpu_rows(ds_kernels *k)
+{
+    k->embed = embed;
+    k->embed_back = embed_back;
+    k->rmsnorm = rmsnorm;
+    k->rmsnorm_back = rmsnorm_back;
+    k->bias = bias;
+    k->bias_back = bias_back;
+    k->rope = rope;
+    k->swiglu = swiglu;
+    k->swiglu_back = swiglu_back;
+    k->add = add;
+    k->convert = convert;
+    k->dropout = dropout;
+    k->gather = gather;
+    k->scatter_add = scatter_add;
+}

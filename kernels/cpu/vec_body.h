@@ -1,0 +1,343 @@
+/* vec_body.h - the body of the inner loops, included once for each instruction set (vec_*.c). MR x 16*NV is the product's tile.
+ *
+ * The rule that keeps bits equal everywhere: 16 lanes, whatever the machine's width; element i of a row goes to lane i % 16; what
+ * is left at the end of a row is padded with zeros; lanes are summed in one fixed tree.
+ */
+#include <math.h>
+#include <string.h>
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+#include "kernels.h"
+#include "vec.h"
+
+typedef float vf __attribute__((vector_size(64), aligned(4)));
+typedef int32_t vi __attribute__((vector_size(64), aligned(4)));
+#define LANES 16
+
+static inline vf vec_load(const float *p)
+{
+    vf v;
+    memcpy(&v, p, sizeof v);
+    return v;
+}
+
+static inline void vec_store(float *p, vf v)
+{
+    memcpy(p, &v, sizeof v);
+}
+
+static inline vf vec_part(const float *p, int64_t n) /* n < 16 elements, zeros after them */
+{
+    vf v = {0};
+    memcpy(&v, p, (size_t)n * sizeof *p);
+    return v;
+}
+
+static inline void vec_store_part(float *p, vf v, int64_t n)
+{
+    memcpy(p, &v, (size_t)n * sizeof *p);
+}
+
+static inline vf vec_all(float x)
+{
+    return (vf){x, x, x, x, x, x, x, x, x, x, x, x, x, x, x, x};
+}
+
+static inline vf vec_fma(vf a, vf b, vf c)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
+#elif defined(__FMA__)
+    union { vf v; __m256 h[2]; } x = {.v = a}, y = {.v = b}, z = {.v = c};
+    z.h[0] = _mm256_fmadd_ps(x.h[0], y.h[0], z.h[0]);
+    z.h[1] = _mm256_fmadd_ps(x.h[1], y.h[1], z.h[1]);
+    return z.v;
+#else
+    for (int i = 0; i < LANES; i++)
+        c[i] = fmaf(a[i], b[i], c[i]);
+    return c;
+#endif
+}
+
+static inline float vec_sum(vf v)
+{
+    float a[LANES];
+    vec_store(a, v);
+    for (int w = LANES / 2; w > 0; w /= 2)
+        for (int i = 0; i < w; i++)
+            a[i] = a[i] + a[i + w];
+    return a[0];
+}
+
+/* exp(x) for x <= 88: 2^n * p(r), r = x - n ln 2 in two parts, p of degree 6 (relative error about 1e-7). Below -87 it is 0.
+ * Steps are the same in every lane, so lanes and machines agree. */
+static inline vf vec_exp(vf x)
+{
+    const vf lo = vec_all(-87.0f), hi = vec_all(88.0f);
+    vi under = x < lo;
+    vi over = x > hi;
+    x = (vf)(((vi)lo & under) | ((vi)hi & over) | ((vi)x & ~(under | over)));
+    vf t = vec_fma(x, vec_all(1.44269504088896341f), vec_all(12582912.0f)); /* rounds to an integer in the low bits */
+    vf n = t - vec_all(12582912.0f);
+    vf r = vec_fma(n, vec_all(-0.693359375f), x);
+    r = vec_fma(n, vec_all(2.12194440e-4f), r);
+    vf p = vec_all(1.9875691500e-4f);
+    p = vec_fma(p, r, vec_all(1.3981999507e-3f));
+    p = vec_fma(p, r, vec_all(8.3334519073e-3f));
+    p = vec_fma(p, r, vec_all(4.1665795894e-2f));
+    p = vec_fma(p, r, vec_all(1.6666665459e-1f));
+    p = vec_fma(p, r, vec_all(5.0000001201e-1f));
+    p = vec_fma(p, r * r, r) + vec_all(1.0f);
+    vi e = ((vi)t - (vi)vec_all(12582912.0f) + 127) << 23;
+    return (vf)((vi)(p * (vf)e) & ~under);
+}
+
+static inline vf vec_sigmoid(vf x)
+{
+    return vec_all(1.0f) / (vec_all(1.0f) + vec_exp(-x));
+}
+
+#if defined(__FMA__) && !defined(__AVX512F__)
+/* The generic tile below, in registers of 8: a vector of 16 would live in memory here. */
+static void tile(float *acc, size_t stride, const float *a, const float *b, int64_t k)
+{
+    __m256 c[MR][2];
+
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < 2; j++)
+            c[i][j] = _mm256_loadu_ps(acc + (size_t)i * stride + j * 8);
+    for (int64_t p = 0; p < k; p++) {
+        const __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
+#pragma GCC unroll 8
+        for (int i = 0; i < MR; i++) {
+            const __m256 av = _mm256_broadcast_ss(a + i);
+            c[i][0] = _mm256_fmadd_ps(av, b0, c[i][0]);
+            c[i][1] = _mm256_fmadd_ps(av, b1, c[i][1]);
+        }
+        a += MR;
+        b += LANES;
+    }
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < 2; j++)
+            _mm256_storeu_ps(acc + (size_t)i * stride + j * 8, c[i][j]);
+}
+#else
+static void tile(float *acc, size_t stride, const float *a, const float *b, int64_t k)
+{
+    vf c[MR][NV];
+
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++)
+            c[i][j] = vec_load(acc + (size_t)i * stride + j * LANES);
+    for (int64_t p = 0; p < k; p++) {
+        vf bv[NV];
+        for (int j = 0; j < NV; j++)
+            bv[j] = vec_load(b + j * LANES);
+#pragma GCC unroll 16
+        for (int i = 0; i < MR; i++) {
+            vf av = vec_all(a[i]);
+#pragma GCC unroll 4
+            for (int j = 0; j < NV; j++)
+                c[i][j] = vec_fma(av, bv[j], c[i][j]);
+        }
+        a += MR;
+        b += NV * LANES;
+    }
+    for (int i = 0; i < MR; i++)
+        for (int j = 0; j < NV; j++)
+            vec_store(acc + (size_t)i * stride + j * LANES, c[i][j]);
+}
+#endif
+
+/* Walks n elements in steps of 16: `full` sees whole vectors through LD and ST, the tail sees padded ones. */
+#define EACH(n, BODY)                                                                                                  \
+    do {                                                                                                               \
+        int64_t i_ = 0;                                                                                                \
+        for (; i_ + LANES <= (n); i_ += LANES) {                                                                       \
+            BODY(vec_load, vec_store, i_)                                                                              \
+        }                                                                                                              \
+        if (i_ < (n)) {                                                                                                \
+            const int64_t rest_ = (n) - i_;                                                                            \
+            BODY(LD_PART, ST_PART, i_)                                                                                 \
+        }                                                                                                              \
+    } while (0)
+#define LD_PART(p) vec_part(p, rest_)
+#define ST_PART(p, v) vec_store_part(p, v, rest_)
+
+static float dot(const float *a, const float *b, int64_t n)
+{
+    vf s = {0};
+#define BODY(LD, ST, i) s = vec_fma(LD(a + i), LD(b + i), s);
+    EACH(n, BODY);
+#undef BODY
+    return vec_sum(s);
+}
+
+static float dot3(const float *a, const float *b, const float *c, int64_t n)
+{
+    vf s = {0};
+#define BODY(LD, ST, i) s = vec_fma(LD(a + i) * LD(b + i), LD(c + i), s);
+    EACH(n, BODY);
+#undef BODY
+    return vec_sum(s);
+}
+
+static float sum(const float *a, int64_t n)
+{
+    vf s = {0};
+#define BODY(LD, ST, i) s = s + LD(a + i);
+    EACH(n, BODY);
+#undef BODY
+    return vec_sum(s);
+}
+
+static float max(const float *a, int64_t n)
+{
+    float m = a[0];
+    for (int64_t i = 1; i < n; i++)
+        m = a[i] > m ? a[i] : m;
+    return m;
+}
+
+static void axpy(float *y, float s, const float *x, int64_t n)
+{
+    const vf sv = vec_all(s);
+#define BODY(LD, ST, i) ST(y + i, vec_fma(sv, LD(x + i), LD(y + i)));
+    EACH(n, BODY);
+#undef BODY
+}
+
+static void scale(float *y, float s, int64_t n)
+{
+    const vf sv = vec_all(s);
+#define BODY(LD, ST, i) ST(y + i, LD(y + i) * sv);
+    EACH(n, BODY);
+#undef BODY
+}
+
+static float expsum(float *y, const float *x, float m, int64_t n)
+{
+    const vf mv = vec_all(m);
+    vf s = {0};
+    int64_t i = 0;
+    for (; i + LANES <= n; i += LANES) {
+        vf e = vec_exp(vec_load(x + i) - mv);
+        vec_store(y + i, e);
+        s = s + e;
+    }
+    if (i < n) {
+        vf e = vec_exp(vec_part(x + i, n - i) - mv);
+        vec_store_part(y + i, e, n - i);
+        s = s + vec_part(y + i, n - i);
+    }
+    return vec_sum(s);
+}
+
+static void norm_row(float *y, const float *x, const float *g, float r, int64_t n)
+{
+    const vf rv = vec_all(r);
+#define BODY(LD, ST, i) ST(y + i, LD(x + i) * rv * LD(g + i));
+    EACH(n, BODY);
+#undef BODY
+}
+
+static void norm_back_row(float *dx, const float *dy, const float *x, const float *g, float r, float c, int64_t n)
+{
+    const vf rv = vec_all(r), cv = vec_all(-c);
+#define BODY(LD, ST, i) ST(dx + i, LD(dx + i) + vec_fma(cv, LD(x + i), rv * (LD(g + i) * LD(dy + i))));
+    EACH(n, BODY);
+#undef BODY
+}
+
+static void swiglu(float *y, const float *a, const float *b, int64_t n)
+{
+#define BODY(LD, ST, i)                                                                                                \
+    {                                                                                                                  \
+        vf x = LD(a + i);                                                                                              \
+        ST(y + i, x * vec_sigmoid(x) * LD(b + i));                                                                     \
+    }
+    EACH(n, BODY);
+#undef BODY
+}
+
+static void swiglu_back(float *da, float *db, const float *dy, const float *a, const float *b, int64_t n)
+{
+    const vf one = vec_all(1.0f);
+#define BODY(LD, ST, i)                                                                                                \
+    {                                                                                                                  \
+        vf x = LD(a + i), u = LD(b + i), d = LD(dy + i), s = vec_sigmoid(x);                                           \
+        ST(db + i, d * (x * s));                                                                                       \
+        ST(da + i, d * u * (s * vec_fma(x, one - s, one)));                                                            \
+    }
+    EACH(n, BODY);
+#undef BODY
+}
+
+static void add_scaled(float *y, const float *a, const float *b, float s, int64_t n)
+{
+    const vf sv = vec_all(s);
+#define BODY(LD, ST, i) ST(y + i, vec_fma(sv, LD(b + i), LD(a + i)));
+    EACH(n, BODY);
+#undef BODY
+}
+
+static void mul_add3(float *y, const float *a, const float *b, float s, int64_t n)
+{
+    const vf sv = vec_all(s);
+#define BODY(LD, ST, i) ST(y + i, vec_fma(LD(a + i) * sv, LD(b + i), LD(y + i)));
+    EACH(n, BODY);
+#undef BODY
+}
+
+static inline vf vec_sqrt(vf x)
+{
+#if defined(__AVX512F__)
+    return (vf)_mm512_sqrt_ps((__m512)x);
+#else
+    for (int i = 0; i < LANES; i++)
+        x[i] = sqrtf(x[i]);
+    return x;
+#endif
+}
+
+/* p: lr, beta1, beta2, eps, decay, 1/corr1, 1/corr2, gscale */
+static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const float *p)
+{
+    const vf keep = vec_all(1.0f - p[0] * p[4]), b1 = vec_all(p[1]), b2 = vec_all(p[2]);
+    const vf c1 = vec_all(1.0f - p[1]), c2 = vec_all(1.0f - p[2]), eps = vec_all(p[3]), lr = vec_all(-p[0]);
+    const vf i1 = vec_all(p[5]), i2 = vec_all(p[6]), gs = vec_all(p[7]);
+#define BODY(LD, ST, i)                                                                                                \
+    {                                                                                                                  \
+        vf gv = LD(g + i) * gs;                                                                                        \
+        vf mv = vec_fma(b1, LD(m + i), c1 * gv);                                                                       \
+        vf vv = vec_fma(b2, LD(v + i), c2 * (gv * gv));                                                                \
+        ST(m + i, mv);                                                                                                 \
+        ST(v + i, vv);                                                                                                 \
+        vf step = (mv * i1) / (vec_sqrt(vv * i2) + eps);                                                               \
+        ST(w + i, vec_fma(lr, step, LD(w + i) * keep));                                                                \
+    }
+    EACH(n, BODY);
+#undef BODY
+}
+
+static void to_f32(float *y, const uint16_t *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = ds_bf16_to(x[i]);
+}
+
+static void to_bf16(uint16_t *y, const float *x, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = ds_bf16_from(x[i]);
+}
+
+const ds_vec DS_VEC_TABLE = {
+    .name = DS_VEC_NAME, .mr = MR, .nr = NV * LANES, .tile = tile,
+    .dot = dot, .sum = sum, .max = max, .axpy = axpy, .scale = scale, .expsum = expsum,
+    .norm_row = norm_row, .norm_back_row = norm_back_row, .dot3 = dot3,
+    .swiglu = swiglu, .swiglu_back = swiglu_back, .add_scaled = add_scaled, .mul_add3 = mul_add3,
+    .adamw = adamw, .to_f32 = to_f32, .to_bf16 = to_bf16,
+};

@@ -1,0 +1,150 @@
+/* Matrix products: against sums in double, for all layouts, odd sizes and formats; the same bits on every instruction set and
+ * thread count, and equal to the documented chain of fused multiply-adds. */
+#include <math.h>
+
+#include "kern_help.h"
+
+typedef struct shape { int64_t m, n, k; } shape;
+static const shape SHAPES[] = {{1, 1, 1}, {5, 7, 3}, {13, 33, 65}, {48, 32, 384}, {100, 300, 400}, {200, 17, 769}};
+
+static void layouts_agree_with_double(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    ds_err err = {0};
+
+    (void)state;
+    for (size_t s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++) {
+        const shape z = SHAPES[s];
+        float *a = kh_fill(1, z.m * z.k), *b = kh_fill(2, z.k * z.n), *c = kh_zeros(z.m * z.n), *first = kh_zeros(z.m * z.n);
+        double *want = malloc((size_t)(z.m * z.n) * sizeof *want);
+        assert_non_null(want);
+        for (int layout = 0; layout < 4; layout++) {
+            const bool ta = layout & 1, tb = layout & 2;
+            for (int64_t i = 0; i < z.m; i++)
+                for (int64_t j = 0; j < z.n; j++) {
+                    double sum = 0;
+                    for (int64_t p = 0; p < z.k; p++)
+                        sum += (double)a[ta ? p * z.m + i : i * z.k + p] * (double)b[tb ? j * z.k + p : p * z.n + j];
+                    want[i * z.n + j] = 0.5 * sum;
+                }
+            for (int x = 0; x < backends; x++) {
+                memset(c, 0x7f, (size_t)(z.m * z.n) * sizeof *c);
+                assert_int_equal(k[x]->matmul(k[x], c, DS_KF32, a, DS_KF32, ta, b, DS_KF32, tb, z.m, z.n, z.k, 0.5f, false, &err),
+                                 0);
+                kh_close_to(c, want, z.m * z.n, 3e-6 * sqrt((double)z.k) + 1e-6, "c");
+                if (x == 0)
+                    memcpy(first, c, (size_t)(z.m * z.n) * sizeof *c);
+                else
+                    assert_memory_equal(first, c, (size_t)(z.m * z.n) * sizeof *c);
+            }
+        }
+        free(a);
+        free(b);
+        free(c);
+        free(first);
+        free(want);
+    }
+    kh_close(k, backends);
+}
+
+static void an_element_is_one_chain(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    const int64_t m = 9, n = 35, depth = 1000;
+    float *a = kh_fill(3, m * depth), *b = kh_fill(4, depth * n), *c = kh_fill(5, m * n);
+    ds_err err = {0};
+
+    (void)state;
+    float *want = malloc((size_t)(m * n) * sizeof *want);
+    assert_non_null(want);
+    for (int64_t i = 0; i < m; i++)
+        for (int64_t j = 0; j < n; j++) {
+            float s = 0;
+            for (int64_t p = 0; p < depth; p++)
+                s = fmaf(a[i * depth + p], b[j * depth + p], s);
+            want[i * n + j] = s + c[i * n + j];
+        }
+    for (int x = 0; x < backends; x++) {
+        float *got = malloc((size_t)(m * n) * sizeof *got);
+        assert_non_null(got);
+        memcpy(got, c, (size_t)(m * n) * sizeof *got);
+        assert_int_equal(k[x]->matmul(k[x], got, DS_KF32, a, DS_KF32, false, b, DS_KF32, true, m, n, depth, 1.0f, true, &err), 0);
+        assert_memory_equal(got, want, (size_t)(m * n) * sizeof *got);
+        free(got);
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(want);
+    kh_close(k, backends);
+}
+
+static void bf16_operands_and_result(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    const int64_t m = 17, n = 40, depth = 130;
+    float *a = kh_fill(6, m * depth), *b = kh_fill(7, depth * n);
+    uint16_t *ah = kh_bf16(a, m * depth), *bh = kh_bf16(b, depth * n), *c = calloc((size_t)(m * n), sizeof *c);
+    ds_err err = {0};
+
+    (void)state;
+    assert_non_null(c);
+    for (int x = 0; x < backends; x++) {
+        assert_int_equal(k[x]->matmul(k[x], c, DS_KBF16, ah, DS_KBF16, false, bh, DS_KBF16, true, m, n, depth, 1.0f, false, &err),
+                         0);
+        for (int64_t i = 0; i < m; i++)
+            for (int64_t j = 0; j < n; j++) {
+                float s = 0;
+                for (int64_t p = 0; p < depth; p++)
+                    s = fmaf(ds_bf16_to(ah[i * depth + p]), ds_bf16_to(bh[j * depth + p]), s);
+                assert_int_equal(c[i * n + j], ds_bf16_from(s));
+            }
+    }
+    free(a);
+    free(b);
+    free(ah);
+    free(bh);
+    free(c);
+    kh_close(k, backends);
+}
+
+static void empty_products(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    float c[4] = {1, 2, 3, 4}, a[1] = {1};
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 2, 2, 0, 1, true, &err), 0);
+    assert_true(c[0] == 1 && c[3] == 4);
+    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 2, 2, 0, 1, false, &err), 0);
+    assert_true(c[0] == 0 && c[3] == 0);
+    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 0, 2, 5, 1, false, &err), 0);
+    kh_close(k, backends);
+}
+
+static void unknown_instructions_are_refused(void **state)
+{
+    ds_kernels *k;
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_kernels_cpu(&k, 1, "abacus", &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "abacus"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(layouts_agree_with_double),
+        cmocka_unit_test(an_element_is_one_chain),
+        cmocka_unit_test(bf16_operands_and_result),
+        cmocka_unit_test(empty_products),
+        cmocka_unit_test(unknown_instructions_are_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,235 @@
+/* RMSNorm, rotary positions, SwiGLU, bias, embedding, dropout, conversions: references in double, finite differences, equal bits. */
+#include <math.h>
+
+#include "kern_help.h"
+
+#define T 37
+#define D 70
+
+static double norm_ref(double *y, const double *x, const float *g, const float *w, float eps)
+{
+    double total = 0;
+    for (int t = 0; t < T; t++) {
+        double s = 0;
+        for (int i = 0; i < D; i++)
+            s += x[t * D + i] * x[t * D + i];
+        const double r = 1 / sqrt(s / D + (double)eps);
+        for (int i = 0; i < D; i++) {
+            y[t * D + i] = x[t * D + i] * r * (double)g[i];
+            total += y[t * D + i] * (double)w[t * D + i];
+        }
+    }
+    return total;
+}
+
+static void rmsnorm_and_its_gradient(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int n = kh_open(k);
+    float *x = kh_fill(1, T * D), *g = kh_fill(2, D), *w = kh_fill(3, T * D), *y = kh_zeros(T * D), *r = kh_zeros(T);
+    float *dx = kh_zeros(T * D), *dg = kh_zeros(D), *keep = kh_zeros(T * D + D);
+    double *xd = malloc(T * D * sizeof *xd), *yd = malloc(T * D * sizeof *yd);
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < T * D; i++)
+        xd[i] = (double)x[i];
+    norm_ref(yd, xd, g, w, 1e-5f);
+    for (int b = 0; b < n; b++) {
+        assert_int_equal(k[b]->rmsnorm(k[b], y, r, x, g, DS_KF32, T, D, 1e-5f, &err), 0);
+        kh_close_to(y, yd, T * D, 1e-5, "y");
+        memset(dg, 0, D * sizeof *dg);
+        for (int i = 0; i < T * D; i++)
+            dx[i] = 1.0f;
+        assert_int_equal(k[b]->rmsnorm_back(k[b], dx, dg, w, x, g, r, DS_KF32, T, D, true, &err), 0);
+        if (b == 0) {
+            memcpy(keep, dx, T * D * sizeof *dx);
+            memcpy(keep + T * D, dg, D * sizeof *dg);
+        }
+        assert_memory_equal(keep, dx, T * D * sizeof *dx);
+        assert_memory_equal(keep + T * D, dg, D * sizeof *dg);
+    }
+    for (int i = 3; i < T * D; i += 97) {
+        const double was = xd[i], h = 1e-5;
+        xd[i] = was + h;
+        const double up = norm_ref(yd, xd, g, w, 1e-5f);
+        xd[i] = was - h;
+        const double down = norm_ref(yd, xd, g, w, 1e-5f);
+        xd[i] = was;
+        const double want = 1.0 + (up - down) / (2 * h); /* accumulated onto 1 */
+        kh_close_to(&dx[i], &want, 1, 1e-4, "dx");
+    }
+    void *all[] = {x, g, w, y, r, dx, dg, keep, xd, yd};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    kh_close(k, n);
+}
+
+static void swiglu_and_its_gradient(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int n = kh_open(k), len = 1000;
+    float *a = kh_fill(1, len), *b = kh_fill(2, len), *w = kh_fill(3, len), *y = kh_zeros(len), *da = kh_zeros(len), *db = kh_zeros(len);
+    double *want = malloc((size_t)len * 3 * sizeof *want);
+    float *keep = kh_zeros(3 * len);
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < len; i++) {
+        a[i] *= 20;
+        const double x = (double)a[i], u = (double)b[i], s = 1 / (1 + exp(-x)), d = (double)w[i];
+        want[i] = x * s * u;
+        want[len + i] = d * u * (s + x * s * (1 - s));
+        want[2 * len + i] = d * x * s;
+    }
+    for (int q = 0; q < n; q++) {
+        assert_int_equal(k[q]->swiglu(k[q], y, a, b, DS_KF32, len, &err), 0);
+        assert_int_equal(k[q]->swiglu_back(k[q], da, db, w, a, b, DS_KF32, len, &err), 0);
+        kh_close_to(y, want, len, 2e-6, "y");
+        kh_close_to(da, want + len, len, 2e-6, "da");
+        kh_close_to(db, want + 2 * len, len, 2e-6, "db");
+        if (q == 0) {
+            memcpy(keep, y, (size_t)len * 4);
+            memcpy(keep + len, da, (size_t)len * 4);
+        }
+        assert_memory_equal(keep, y, (size_t)len * 4);
+        assert_memory_equal(keep + len, da, (size_t)len * 4);
+    }
+    void *all[] = {a, b, w, y, da, db, want, keep};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    kh_close(k, n);
+}
+
+static void rope_turns_pairs_and_back(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int n = kh_open(k);
+    const int heads = 2, hd = 8, rot = 6, stride = 20, first = 3;
+    float *x = kh_fill(1, T * stride), *y = kh_zeros(T * stride);
+    float cs[T * 6];
+    int32_t pos[T];
+    ds_err err = {0};
+
+    (void)state;
+    for (int t = 0; t < T; t++) {
+        pos[t] = (t * 7) % T;
+        for (int p = 0; p < rot / 2; p++) {
+            cs[(t * rot / 2 + p) * 2] = cosf((float)t * powf(10, -(float)p));
+            cs[(t * rot / 2 + p) * 2 + 1] = sinf((float)t * powf(10, -(float)p));
+        }
+    }
+    for (int inter = 0; inter < 2; inter++)
+        for (int b = 0; b < n; b++) {
+            memcpy(y, x, (size_t)T * stride * sizeof *x);
+            assert_int_equal(k[b]->rope(k[b], y, DS_KF32, pos, cs, T, stride, first, heads, hd, rot, inter, false, &err), 0);
+            for (int t = 0; t < T; t++)
+                for (int h = 0; h < heads; h++)
+                    for (int p = 0; p < rot / 2; p++) {
+                        const int o = t * stride + first + h * hd;
+                        const int i = o + (inter ? 2 * p : p), j = o + (inter ? 2 * p + 1 : p + rot / 2);
+                        const double c = (double)cs[(pos[t] * rot / 2 + p) * 2], s = (double)cs[(pos[t] * rot / 2 + p) * 2 + 1];
+                        const double want[2] = {(double)x[i] * c - (double)x[j] * s, (double)x[j] * c + (double)x[i] * s};
+                        kh_close_to(&y[i], &want[0], 1, 1e-6, "rotated");
+                        kh_close_to(&y[j], &want[1], 1, 1e-6, "rotated");
+                    }
+            for (int t = 0; t < T; t++) /* what lies outside the rotated columns is untouched */
+                assert_memory_equal(y + t * stride, x + t * stride, first * sizeof *x);
+            assert_int_equal(k[b]->rope(k[b], y, DS_KF32, pos, cs, T, stride, first, heads, hd, rot, inter, true, &err), 0);
+            for (int i = 0; i < T * stride; i++)
+                assert_true(fabsf(y[i] - x[i]) < 1e-6f);
+        }
+    free(x);
+    free(y);
+    kh_close(k, n);
+}
+
+static void embedding_and_bias(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int n = kh_open(k);
+    float *table = kh_fill(1, 11 * D), *y = kh_zeros(T * D), *g = kh_fill(2, T * D), *dt = kh_zeros(11 * D), *db = kh_zeros(D);
+    int32_t ids[T];
+    ds_err err = {0};
+
+    (void)state;
+    for (int t = 0; t < T; t++)
+        ids[t] = (t * 5) % 11;
+    for (int b = 0; b < n; b++) {
+        float want[11 * D] = {0}, sum[D] = {0};
+        memset(dt, 0, 11 * D * sizeof *dt);
+        memset(db, 0, D * sizeof *db);
+        assert_int_equal(k[b]->embed(k[b], y, table, DS_KF32, ids, T, D, &err), 0);
+        assert_int_equal(k[b]->embed_back(k[b], dt, g, DS_KF32, ids, T, D, &err), 0);
+        assert_int_equal(k[b]->bias_back(k[b], db, g, DS_KF32, T, D, &err), 0);
+        for (int t = 0; t < T; t++) {
+            assert_memory_equal(y + t * D, table + ids[t] * D, D * sizeof *y);
+            for (int i = 0; i < D; i++) {
+                want[ids[t] * D + i] += g[t * D + i];
+                sum[i] += g[t * D + i];
+            }
+        }
+        assert_memory_equal(dt, want, sizeof want);
+        assert_memory_equal(db, sum, sizeof sum);
+        assert_int_equal(k[b]->bias(k[b], y, table, DS_KF32, T, D, &err), 0);
+        for (int t = 0; t < T; t++)
+            for (int i = 0; i < D; i++)
+                assert_true(y[t * D + i] == table[ids[t] * D + i] + table[i]);
+    }
+    void *all[] = {table, y, g, dt, db};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    kh_close(k, n);
+}
+
+static void dropout_is_a_function_of_its_counter(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int n = kh_open(k), len = 100000;
+    float *x = kh_fill(1, len), *y = kh_zeros(len), *z = kh_zeros(len);
+    ds_err err = {0};
+    int dropped = 0;
+
+    (void)state;
+    assert_int_equal(k[0]->dropout(k[0], y, x, DS_KF32, len, 0.25f, 7, 9, &err), 0);
+    for (int i = 0; i < len; i++) {
+        const bool keep = ds_philox(7, 9, (uint64_t)i) >= 0x40000000u;
+        assert_true(y[i] == (keep ? x[i] * (1.0f / 0.75f) : 0.0f));
+        dropped += !keep;
+    }
+    assert_in_range(dropped, len / 4 - 600, len / 4 + 600);
+    for (int b = 1; b < n; b++) {
+        assert_int_equal(k[b]->dropout(k[b], z, x, DS_KF32, len, 0.25f, 7, 9, &err), 0);
+        assert_memory_equal(z, y, (size_t)len * sizeof *z);
+    }
+    assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len, 0.25f, 7, 10, &err), 0);
+    assert_memory_not_equal(z, y, (size_t)len * sizeof *z);
+    assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len, 1.0f, 7, 10, &err), DS_FAIL);
+    free(x);
+    free(y);
+    free(z);
+    kh_close(k, n);
+}
+
+static void bf16_rounds_to_nearest_even(void **state)
+{
+    (void)state;
+    assert_int_equal(ds_bf16_from(1.0f), 0x3f80);
+    assert_int_equal(ds_bf16_from(1.00390625f), 0x3f80);  /* half way to 0x3f81: to even */
+    assert_int_equal(ds_bf16_from(1.01171875f), 0x3f82);  /* half way from 0x3f81: to even */
+    assert_int_equal(ds_bf16_from(INFINITY), 0x7f80);
+    assert_true(isnan(ds_bf16_to(ds_bf16_from(NAN))));
+    assert_int_equal(ds_bf16_from(3.3961775e38f), 0x7f80); /* rounds up past the largest */
+    for (uint32_t h = 0; h < 0x7f80; h++)
+        assert_int_equal(ds_bf16_from(ds_bf16_to((uint16_t)h)), h);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rmsnorm_and_its_gradient), cmocka_unit_test(swiglu_and_its_gradient),
+        cmocka_unit_test(rope_turns_pairs_and_back), cmocka_unit_test(embedding_and_bias),
+        cmocka_unit_test(dropout_is_a_function_of_its_counter), cmocka_unit_test(bf16_rounds_to_nearest_even),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
