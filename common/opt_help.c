@@ -19,24 +19,20 @@ static size_t columns(const char *s, size_t n)
     return c;
 }
 
-/* Writes words with line breaks; `at` is the column we stand at, `indent` that of the lines that
- * follow. Newlines in the text begin a new line. Returns the column reached. */
-static size_t wrap(FILE *f, const char *s, size_t at, size_t indent)
+/* Writes n bytes as words with line breaks; `at` is the column we stand at, `indent` that of the
+ * lines that follow. Newlines count as blanks. Returns the column reached. */
+static size_t wrap_n(FILE *f, const char *s, size_t n, size_t at, size_t indent)
 {
     bool first = true;
-    while (*s) {
-        if (*s == ' ' || *s == '\n') {
-            if (*s == '\n') {
-                fputc('\n', f);
-                bool more = s[1] != '\0' && s[1] != '\n';
-                at = more ? (size_t)fprintf(f, "%*s", (int)indent, "") : 0;
-                first = true;
-            }
-            s++;
+    for (size_t i = 0; i < n;) {
+        size_t len = 0;
+        while (i + len < n && s[i + len] != ' ' && s[i + len] != '\n')
+            len++;
+        if (len == 0) {
+            i++;
             continue;
         }
-        size_t n = strcspn(s, " \n");
-        size_t w = columns(s, n);
+        size_t w = columns(s + i, len);
         if (!first && at + 1 + w > WIDTH) {
             fprintf(f, "\n%*s", (int)indent, "");
             at = indent;
@@ -44,12 +40,36 @@ static size_t wrap(FILE *f, const char *s, size_t at, size_t indent)
             fputc(' ', f);
             at++;
         }
-        fwrite(s, 1, n, f);
+        fwrite(s + i, 1, len, f);
         at += w;
-        s += n;
+        i += len;
         first = false;
     }
     return at;
+}
+
+static size_t wrap(FILE *f, const char *s, size_t at, size_t indent)
+{
+    return wrap_n(f, s, strlen(s), at, indent);
+}
+
+/* Paragraphs are filled; lines that begin with a blank are set as they are. */
+static void paragraphs(FILE *f, const char *s)
+{
+    while (*s) {
+        size_t n = strcspn(s, "\n");
+        if (n > 0 && *s != ' ') {
+            while (s[n] && s[n + 1] && s[n + 1] != '\n' && s[n + 1] != ' ')
+                n += 1 + strcspn(s + n + 1, "\n");
+            wrap_n(f, s, n, 0, 0);
+        } else {
+            fwrite(s, 1, n, f);
+        }
+        fputc('\n', f);
+        s += n;
+        if (*s)
+            s++;
+    }
 }
 
 /* Where to break a shell line that is too long: after a "|" if there is one, else at a blank
@@ -166,8 +186,7 @@ void ds_help_command(FILE *f, const ds_command *cmd, const ds_opt *opts)
     usage_line(f, cmd);
     if (cmd->description && *cmd->description) {
         fputc('\n', f);
-        wrap(f, cmd->description, 0, 0);
-        fputc('\n', f);
+        paragraphs(f, cmd->description);
     }
     fputs("\nOptions:\n", f);
     for (const ds_opt *o = opts; o && o->name; o++)

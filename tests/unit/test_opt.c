@@ -40,7 +40,7 @@ static const ds_command cmd = {
                "--and-more | wc -l",
     .description =
         "First paragraph with a -dash and a \\ in it, long enough that it has to be wrapped at the "
-        "edge.\n\n.Second paragraph, which begins with a dot.",
+        "edge.\n\n.Second paragraph, which begins\nwith a dot. And\ngoes on.\n  verbatim   line",
 };
 
 static char **operands;
@@ -214,7 +214,9 @@ static void help(void **state)
     assert_non_null(strstr(h, "-f, --[no-]force"));
     assert_non_null(strstr(h, "-o, --output FILE"));
     assert_non_null(strstr(h, "    --on-error WHAT"));
-    assert_non_null(strstr(h, "skip, quarantine\n"));
+    assert_non_null(strstr(h, ": fail, skip,\n                          quarantine\n"));
+    assert_non_null(strstr(h, "\n  verbatim   line\n"));
+    assert_non_null(strstr(h, "with a dot. And goes on.\n"));
     assert_non_null(strstr(h, "-h, --help"));
     assert_non_null(strstr(h, "| \\\n"));
     assert_non_null(strstr(u, "Usage: prog do [OPTION...] FILE [FILE...]\n"));
