@@ -25,11 +25,8 @@ class Noise:
         self.seed, self.n = seed.encode(), 0
 
     def bytes(self, n):
-        out = b""
-        while len(out) < n:
-            out += hashlib.sha256(b"%s %d" % (self.seed, self.n)).digest()
-            self.n += 1
-        return out[:n]
+        first, self.n = self.n, self.n + (n + 31) // 32
+        return b"".join(hashlib.sha256(b"%s %d" % (self.seed, k)).digest() for k in range(first, self.n))[:n]
 
     def below(self, n):
         return int.from_bytes(self.bytes(8), "big") % n
