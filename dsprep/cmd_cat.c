@@ -52,13 +52,12 @@ static int cat_prepare(void *ctx, void *state, const ds_block *b, ds_err *err)
 {
     cat_ctx *c = ctx;
     cat_state *s = state;
-    bool any = false;
-    uint64_t max = 0;
+    uint64_t least = UINT64_MAX;
     if (!c->form.origin)
         return 0;
     s->from = c->origin;
     s->base = c->base;
-    return ds_origin_walk(b, &c->origin, &any, &max, &s->ranges, err);
+    return ds_origin_walk(b, &c->origin, &least, &s->ranges, err);
 }
 
 static int cat_work(void *ctx, void *state, const ds_block *b, ds_err *err)

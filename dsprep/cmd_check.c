@@ -39,8 +39,6 @@ typedef struct check_ctx {
     const ds_schema *schema;
     ds_origin_state origin;
     uint64_t sources; /* told of so far in this file */
-    bool any;         /* a record of this file has an origin */
-    uint64_t max_source;
     ds_out out;
     ds_buf text, ranges;
 } check_ctx;
@@ -92,9 +90,13 @@ static int check_done(void *ctx, void *state, const ds_block *b, ds_err *err)
 {
     check_ctx *c = ctx;
     const check_state *s = state;
+    uint64_t least = UINT64_MAX;
     int rc = ds_blockcheck_block(c->check, b, err);
     if (rc == 0)
-        rc = ds_origin_walk(b, &c->origin, &c->any, &c->max_source, &c->ranges, err);
+        rc = ds_origin_walk(b, &c->origin, &least, &c->ranges, err);
+    if (rc == 0 && least < c->sources)
+        rc = ds_fail(err, DS_CORRUPT, "source %llu was told of before its last record",
+                     (unsigned long long)least);
     return rc ? rc : ds_rootsum_block(c->root, &s->block, &s->origin, err);
 }
 
@@ -109,8 +111,7 @@ static int check_source(void *ctx, const ds_source *src, ds_err *err)
 static int check_begin(check_ctx *c, ds_err *err)
 {
     c->origin = (ds_origin_state){0};
-    c->sources = c->max_source = 0;
-    c->any = false;
+    c->sources = 0;
     int rc = ds_blockcheck_new(&c->check, c->schema, err);
     return rc ? rc : ds_rootsum_new(&c->root, err);
 }
@@ -154,9 +155,6 @@ static int check_end(void *ctx, ds_instream *in, ds_err *err)
     const char *path = ds_instream_path(in);
     ds_sha schema, root, origin;
     int rc = ds_blockcheck_end(c->check, err);
-    if (rc == 0 && c->any && c->max_source >= c->sources)
-        rc = ds_fail(err, DS_CORRUPT, "a record comes from source %llu, but there are %llu",
-                     (unsigned long long)c->max_source, (unsigned long long)c->sources);
     if (rc == 0) {
         size_t len;
         const char *prov = ds_reader_provenance(r, &len);

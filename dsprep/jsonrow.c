@@ -65,25 +65,51 @@ static int put_quoted(ds_jsonrow *r, const place *at, int (*put)(ds_buf *, const
     return rc;
 }
 
+#define IDS_STEP 4096 /* ids written at a time */
+
+/* Up to IDS_STEP ids, each with a comma before it. */
+static int put_ids(ds_buf *b, const uint8_t *p, size_t width, size_t n)
+{
+    if (ds_buf_reserve(b, n * 11))
+        return DS_NOMEM;
+    uint8_t *to = b->data + b->len;
+    for (size_t i = 0; i < n; i++, p += width) {
+        uint32_t v = width == 2 ? (uint32_t)(p[0] | p[1] << 8) : ds_get_u32(p);
+        uint8_t text[10];
+        size_t at = sizeof text;
+        do {
+            text[--at] = (uint8_t)('0' + v % 10);
+            v /= 10;
+        } while (v);
+        *to++ = ',';
+        memcpy(to, text + at, sizeof text - at);
+        to += sizeof text - at;
+    }
+    b->len = (size_t)(to - b->data);
+    return 0;
+}
+
 static int put_tokens(ds_jsonrow *r, const place *at, enum ds_type type, const ds_value *x,
                       ds_err *err)
 {
     size_t width = type == DS_TOKENS16 ? 2 : 4;
-    if (ds_buf_putc(&r->out, '['))
-        return ds_fail_nomem(err);
-    for (uint64_t i = 0; i < x->count; i++) {
+    if (x->count == 0)
+        return put_text(r, "[]", err);
+    size_t first = r->out.len;
+    for (uint64_t i = 0; i < x->count; i += IDS_STEP) {
         const uint8_t *p = x->p + i * width;
-        if ((i && ds_buf_putc(&r->out, ',')) ||
-            ds_decimal(&r->out, width == 2 ? (uint64_t)(p[0] | p[1] << 8) : ds_get_u32(p)))
+        size_t n = x->count - i < IDS_STEP ? (size_t)(x->count - i) : IDS_STEP;
+        if (put_ids(&r->out, p, width, n))
             return ds_fail_nomem(err);
-        if (i % 16384 == 16383) {
-            int rc = flush(r, FLUSH_AT, err);
-            if (rc)
-                return rc;
+        if (i == 0)
+            r->out.data[first] = '['; /* in place of the first comma */
+        int rc = flush(r, FLUSH_AT, err);
+        if (rc)
+            return rc;
+        if (i + n < x->count)
             release(at, p);
-        }
     }
-    return ds_buf_putc(&r->out, ']') ? ds_fail_nomem(err) : 0;
+    return put_text(r, "]", err);
 }
 
 static int put_runs(ds_jsonrow *r, const ds_value *x, ds_err *err)
@@ -260,8 +286,8 @@ static int origin_begin(const ds_block *b, const uint8_t **p, size_t *len, size_
     return 0;
 }
 
-int ds_origin_walk(const ds_block *b, ds_origin_state *st, bool *any, uint64_t *max_source,
-                   ds_buf *ranges, ds_err *err)
+int ds_origin_walk(const ds_block *b, ds_origin_state *st, uint64_t *least, ds_buf *ranges,
+                   ds_err *err)
 {
     const uint8_t *p;
     size_t len, pos;
@@ -271,9 +297,8 @@ int ds_origin_walk(const ds_block *b, ds_origin_state *st, bool *any, uint64_t *
         for (size_t k = 0; rc == 0 && k + sizeof(ds_range) <= ranges->len; k += sizeof(ds_range)) {
             ds_range g;
             memcpy(&g, ranges->data + k, sizeof g);
-            if (!*any || g.source > *max_source)
-                *max_source = g.source;
-            *any = true;
+            if (g.source < *least)
+                *least = g.source;
         }
     }
     return rc;
