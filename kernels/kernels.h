@@ -57,7 +57,8 @@ struct ds_kernels {
 
     /* ---- products ---- */
     /* C[M,N] = op(A) op(B) (+ C when accumulate). op(A) is [M,K]: A is stored [M,K], or [K,M] when ta; op(B) is [K,N]: stored [K,N], or
-     * [N,K] when tb (a weight [out,in]). Formats of A, B and C are free. 2MNK FLOPs. */
+     * [N,K] when tb (a weight [out,in]). Formats of A, B and C are free. With alpha 1 and an f32 C, accumulation goes on with C's own chain of
+     * fused multiply-adds: a product over all rows has the bits of the sum of products over parts of them, in order. 2MNK FLOPs. */
     int (*matmul)(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta, const void *b, enum ds_kfmt fb,
                   bool tb, int64_t m, int64_t n, int64_t kk, float alpha, bool accumulate, ds_err *err);
 
@@ -88,10 +89,10 @@ struct ds_kernels {
     /* y = a + s*b (y may be a). */
     int (*add)(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f, int64_t n, ds_err *err);
     int (*convert)(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs, int64_t n, ds_err *err);
-    /* Dropout by a counter generator: element i is kept when the Philox 4x32-10 word of (seed, stream, i) >= p * 2^32, and then divided by
-     * 1-p. The same call on a gradient is the backward pass. */
+    /* Dropout by a counter generator: element i is kept when the Philox 4x32-10 word of (seed, stream, base + i) >= p * 2^32, and then
+     * divided by 1-p. The same call on a gradient is the backward pass. base is a multiple of 4. */
     int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p, uint64_t seed, uint64_t stream,
-                   ds_err *err);
+                   uint64_t base, ds_err *err);
 
     /* ---- attention ---- */
     /* Causal attention inside each sequence, tiled, no T x T matrix: o[T, heads*v_dim], lse[T, heads] (log of the softmax sum).

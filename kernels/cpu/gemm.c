@@ -1,6 +1,7 @@
 /* gemm.c - matrix products: packed panels and a register tile (Goto & van de Geijn 2008).
  *
- * Every element of C is one chain of fused multiply-adds over ascending k, started at zero, whatever the blocking, the thread count or
+ * Every element of C is one chain of fused multiply-adds over ascending k, started at zero or, for
+ * accumulation into f32, at C itself, whatever the blocking, the thread count or
  * the vector width: the same bits everywhere. Threads share packed A and split C into slices of columns.
  *
  * Cost: 2MNK FLOPs; A is packed once for each chunk of rows (at most A_CHUNK floats), B once for each such chunk.
@@ -76,6 +77,20 @@ static void pack_a_job(void *arg, int64_t i)
     ds_pack_panel(t->pack_a + first * t->k, t->a, t->fa, t->ta, t->ta ? t->m : t->k, t->row0 + first, have, mr, t->k);
 }
 
+/* A sum that goes on from C: nothing is lost to a second rounding, and one product over rows 0..n has the bits of two over its halves. */
+static bool goes_on(const product *t)
+{
+    return t->accumulate && t->fc == DS_KF32 && t->alpha == 1.0f;
+}
+
+static void start_rows(const product *t, float *sums, int64_t row, int64_t rows, int64_t col, int64_t cols)
+{
+    memset(sums, 0, (size_t)(MC * t->width) * sizeof *sums);
+    if (goes_on(t))
+        for (int64_t i = 0; i < rows; i++)
+            memcpy(sums + i * t->width, (const float *)t->c + (row + i) * t->n + col, (size_t)cols * sizeof *sums);
+}
+
 /* Writes a finished tile of sums to C. */
 static void put_rows(const product *t, const float *sums, int64_t row, int64_t rows, int64_t col, int64_t cols)
 {
@@ -84,11 +99,11 @@ static void put_rows(const product *t, const float *sums, int64_t row, int64_t r
         const int64_t at = (row + i) * t->n + col;
         if (t->fc == DS_KF32) {
             float *c = (float *)t->c + at;
-            if (t->accumulate)
+            if (t->alpha == 1.0f)
+                memcpy(c, s, (size_t)cols * sizeof *c);
+            else if (t->accumulate)
                 for (int64_t j = 0; j < cols; j++)
                     c[j] += t->alpha * s[j];
-            else if (t->alpha == 1.0f)
-                memcpy(c, s, (size_t)cols * sizeof *c);
             else
                 for (int64_t j = 0; j < cols; j++)
                     c[j] = t->alpha * s[j];
@@ -121,7 +136,7 @@ static void slice_job(void *arg, int64_t slice)
     }
     for (int64_t row = 0; row < t->rows; row += MC) {
         const int64_t rows = t->rows - row < MC ? t->rows - row : MC;
-        memset(sums, 0, (size_t)(MC * t->width) * sizeof *sums);
+        start_rows(t, sums, t->row0 + row, rows, col, cols);
         for (int64_t p = 0; p < t->k; p += KC) {
             const int64_t depth = t->k - p < KC ? t->k - p : KC;
             for (int64_t j = 0; j < panels; j++)

@@ -23,7 +23,7 @@ typedef struct rowjob {
     int32_t heads, hd, rot;
     float s;
     bool flag, flag2;
-    uint64_t seed, stream;
+    uint64_t seed, stream, base;
     bool failed;
 } rowjob;
 
@@ -388,7 +388,7 @@ static void dropout_job(void *arg, int64_t i)
 
     for (int64_t e = at; e < end; e++) {
         if ((e & 3) == 0) {
-            const uint64_t block = (uint64_t)e >> 2;
+            const uint64_t block = (j->base + (uint64_t)e) >> 2;
             const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)j->stream,
                                      (uint32_t)(j->stream >> 32)};
             ds_philox4(r, key, ctr);
@@ -402,10 +402,12 @@ static void dropout_job(void *arg, int64_t i)
 }
 
 static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p, uint64_t seed, uint64_t stream,
-                   ds_err *err)
+                   uint64_t base, ds_err *err)
 {
-    rowjob j = {.f = f, .y = y, .a = x, .t = n, .s = p, .seed = seed, .stream = stream};
+    rowjob j = {.f = f, .y = y, .a = x, .t = n, .s = p, .seed = seed, .stream = stream, .base = base};
 
+    if (base & 3)
+        return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4", (unsigned long long)base);
     if (!(p >= 0.0f && p < 1.0f))
         return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), dropout_job, &j);
