@@ -55,7 +55,7 @@ include $(MODULES:%=%/module.mk)
 PKGS := $(sort $(foreach m,$(MODULES),$($(m)_PKG)))
 
 # `deps` must work before the libraries are there, and so must what begins with it.
-NOCHECK := clean help deps test test-long demo
+NOCHECK := clean help deps format test test-long demo
 ifneq ($(filter-out $(NOCHECK),$(or $(MAKECMDGOALS),all)),)
 ifneq ($(shell $(PKG_CONFIG) --exists $(PKGS) && echo yes),yes)
 $(info $(shell $(PKG_CONFIG) --print-errors --exists $(PKGS) 2>&1))
@@ -122,7 +122,7 @@ include tests/module.mk docs/module.mk
 
 # ---- targets ---------------------------------------------------------------------------------------
 
-.PHONY: all install uninstall deps demo clean help lint
+.PHONY: all install uninstall deps demo clean help lint format
 all: $(LIBS) $(BINS)
 
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
@@ -150,6 +150,11 @@ demo:
 	@$(MAKE) all
 	@PATH="$(abspath $(B))/bin:$$PATH" DS_BIN_DIR="$(abspath $(B))/bin" bash examples/demo/demo.sh
 
+# Tables that a program wrote say "generated" in their first line and are left alone.
+format:
+	@git ls-files '*.c' '*.h' | while read -r f; do \
+	    head -n 1 "$$f" | grep -q generated || clang-format -i "$$f"; done
+
 clean:
 	rm -rf build $(filter-out build/%,$(B))
 
@@ -163,6 +168,7 @@ help:
 	@echo 'make fuzz          libFuzzer on every target, FUZZ_TIME=60 seconds each'
 	@echo 'make bench         ratios against a peer or a limit measured in the same run'
 	@echo 'make lint          style and layers, and shellcheck and mandoc where installed'
+	@echo 'make format        clang-format on every source that git knows'
 	@echo 'make man           manual pages into $(B)/man'
 	@echo 'make install       DESTDIR=$(DESTDIR) PREFIX=$(PREFIX): programs, manuals, completions'
 	@echo 'make clean'

@@ -1,0 +1,142 @@
+#!/usr/bin/env bats
+# What every command of every program owes its user: help, manual, completion, exit codes. The programs
+# are those in DS_BIN_DIR, the commands those that a program lists.
+
+programs() {
+    for p in "$DS_BIN_DIR"/*; do
+        [ -f "$p" ] && [ -x "$p" ] && basename "$p"
+    done
+}
+
+# Calls "$1" PROGRAM COMMAND for every command; says which one it was that failed.
+each_command() {
+    local p c
+    for p in $(programs); do
+        for c in $("$DS_BIN_DIR/$p" --list-commands); do
+            "$1" "$p" "$c" || { echo "failed for: $p $c" && return 1; }
+        done
+    done
+}
+
+setup() {
+    cd "$BATS_TEST_TMPDIR"
+    [ -n "$(programs)" ] || skip "no program is built"
+}
+
+narrow() { awk 'length($0) > 80 { print FILENAME ": " length($0) " columns: " $0; bad = 1 } END { exit bad }' "$1"; }
+
+help_is_good() {
+    "$1" "$2" -h >out 2>err </dev/null && [ ! -s err ] || return 1
+    LC_ALL=C.UTF-8 narrow out || return 1
+    grep -q "^$1 $2 - " out && grep -q "^Usage: $1 $2" out && grep -q '^Options:' out || return 1
+    # an example comes first, before the usage and the options
+    [ "$(grep -nE '^(Example|Usage|Options):' out | head -n 1 | cut -d: -f2)" = Example ] || return 1
+    "$1" "$2" --help >out2 2>&1 </dev/null && cmp out out2
+}
+@test "-h of every command: on stdout, 80 columns, an example first" {
+    each_command help_is_good
+}
+
+no_operands_is_refused() {
+    # a first operand that is not in brackets is needed
+    "$1" "$2" -h | grep -A1 "^Usage:" | grep -qE "\[OPTION\.\.\.\]$|\[OPTION\.\.\.\] (\[|$)" && return 0
+    rc=0
+    "$1" "$2" >out 2>err </dev/null || rc=$?
+    [ "$rc" -eq 2 ] && [ ! -s out ] && grep -q "^Usage: $1 $2" err && narrow err
+}
+@test "a command that needs operands and gets none: usage on stderr, exit 2" {
+    each_command no_operands_is_refused
+}
+
+unknown_option_is_refused() {
+    rc=0
+    "$1" "$2" --no-such-option-anywhere >out 2>err </dev/null || rc=$?
+    [ "$rc" -eq 2 ] && [ ! -s out ] && grep -q "^$1: $2: unknown option --no-such-option-anywhere" err
+}
+@test "an unknown option: exit 2, one line that names it" {
+    each_command unknown_option_is_refused
+}
+
+manual_is_good() {
+    "$1" "$2" --man >out 2>err </dev/null && [ ! -s err ] || return 1
+    head -n 1 out | grep -q '^\.TH ' || return 1
+    for section in NAME SYNOPSIS EXAMPLE DESCRIPTION OPTIONS "EXIT STATUS"; do
+        grep -qx ".SH $section" out || return 1
+    done
+    # every option of the help is in the manual
+    "$1" "$2" --completion-words >words || return 1
+    while read -r w; do
+        case $w in --no-*) continue ;; esac
+        sed 's/\\-/-/g; s/\[no-\]//g' out | grep -qF -- "$w" || { echo "no $w" && return 1; }
+    done <words
+}
+@test "every command has a manual page with all its options" {
+    each_command manual_is_good
+}
+
+words_are_options() {
+    "$1" "$2" --completion-words >out && grep -qx -- --help out && ! grep -qvE '^--[a-z0-9][a-z0-9-]*$' out
+}
+@test "completion words of every command" {
+    each_command words_are_options
+}
+
+full_disk_is_seen() {
+    rc=0
+    "$1" "$2" -h >/dev/full 2>err </dev/null || rc=$?
+    [ "$rc" -eq 13 ] && grep -q 'standard output: No space left' err
+}
+@test "a full standard output: exit 13" {
+    [ -c /dev/full ] || skip "no /dev/full"
+    each_command full_disk_is_seen
+}
+
+@test "programs: -h, --version, --man, completion, unknown command" {
+    for p in $(programs); do
+        "$p" -h >out 2>err
+        [ ! -s err ]
+        narrow out
+        for c in $("$p" --list-commands); do grep -q "^  $c " out; done
+        "$p" --help | cmp - out
+        "$p" --version >out
+        grep -qE "^$p [0-9]+\.[0-9]+\.[0-9]+$" out
+        grep -q '^libraries: ' out
+        "$p" --man | head -n 1 | grep -q '^\.TH '
+        "$p" --completion bash >comp.bash
+        bash -n comp.bash
+        "$p" --completion zsh | head -n 1 | grep -qx "#compdef $p"
+        run "$p" --completion fish
+        [ "$status" -eq 2 ]
+        run "$p"
+        [ "$status" -eq 2 ]
+        run "$p" no-such-command
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"unknown command 'no-such-command'"* ]]
+        first=$("$p" --list-commands | head -n 1)
+        run "$p" "${first}x"
+        [ "$status" -eq 2 ]
+        [[ "$output" == *"did you mean '$first'?"* ]]
+        [ "$("$p" help "$first")" = "$("$p" "$first" -h)" ]
+    done
+}
+
+@test "bash completion offers commands and options" {
+    for p in $(programs); do
+        first=$("$p" --list-commands | head -n 1)
+        "$p" --completion bash >comp.bash
+        run bash -c "source ./comp.bash; COMP_WORDS=($p ''); COMP_CWORD=1; _$p; echo \" \${COMPREPLY[*]} \""
+        [ "$status" -eq 0 ]
+        [[ "$output" == *" $first "* ]]
+        run bash -c "source ./comp.bash; COMP_WORDS=($p $first --he); COMP_CWORD=2; _$p; echo \" \${COMPREPLY[*]} \""
+        [[ "$output" == *" --help "* ]]
+    done
+}
+
+@test "help works with every standard descriptor closed or absent" {
+    p=$(programs | head -n 1)
+    "$p" -h <&- >out 2>&-
+    [ -s out ]
+    rc=0
+    "$p" -h >&- 2>err || rc=$?
+    [ "$rc" -eq 13 ]
+}
