@@ -1,0 +1,326 @@
+/* blockjob.c - see blockjob.h. */
+#include "blockjob.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "commitpass.h"
+
+#define LARGE ((size_t)8 << 20) /* a block of more bytes is not copied */
+enum { DELTA_MIN = 512 };       /* the store makes no deltas of shorter pieces */
+
+/* ---- what jobs share ----------------------------------------------------------------------------------- */
+
+int ds_blockctx_init(ds_blockctx *c, const ds_schema *s, ds_objstore *objs, ds_err *err)
+{
+    *c = (ds_blockctx){.schema = s, .objs = objs, .salts = calloc(s->n + 1, sizeof *c->salts)};
+    if (!c->salts)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < s->n; i++)
+        c->salts[i] = ds_xxh64(s->cols[i].name, strlen(s->cols[i].name));
+    c->salts[s->n] = ds_xxh64("origin", 7); /* with its NUL: no column's name */
+    return 0;
+}
+
+void ds_blockctx_fini(ds_blockctx *c)
+{
+    free(c->salts);
+    *c = (ds_blockctx){0};
+}
+
+/* ---- filling ------------------------------------------------------------------------------------------- */
+
+static int reserve(ds_blockjob *j, size_t n, ds_err *err)
+{
+    if (n <= j->cap)
+        return 0;
+    ds_chunk *c = realloc(j->chunks, n * sizeof *c);
+    if (c)
+        j->chunks = c;
+    ds_buf *b = realloc(j->copies, n * sizeof *b);
+    if (b)
+        j->copies = b;
+    if (!c || !b)
+        return ds_fail_nomem(err);
+    memset(b + j->cap, 0, (n - j->cap) * sizeof *b);
+    j->cap = n;
+    return 0;
+}
+
+static int begin(ds_blockjob *j, size_t nchunks, ds_err *err)
+{
+    j->page = j->large = false;
+    j->err.code = 0;
+    j->nchunks = nchunks;
+    ds_buf_reset(&j->ends);
+    ds_buf_reset(&j->known);
+    ds_buf_reset(&j->sketches);
+    ds_buf_reset(&j->keys);
+    ds_manline_reset(&j->line);
+    if (!j->hasher && ds_hasher_new(&j->hasher, err))
+        return err->code;
+    return reserve(j, nchunks, err);
+}
+
+int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err)
+{
+    size_t total = 0;
+    int rc = begin(j, b->nchunks, err);
+    if (rc)
+        return rc;
+    j->line.rows = b->rows;
+    j->offset = b->offset;
+    for (size_t i = 0; i < b->nchunks; i++)
+        total += b->chunks[i].body_len;
+    j->large = total > LARGE;
+    for (size_t i = 0; i < b->nchunks; i++) {
+        uint64_t len = b->chunks[i].body_len, n = b->npieces[i];
+        j->chunks[i] = b->chunks[i];
+        if (ds_buf_put(&j->line.lens, &len, sizeof len) || ds_buf_put(&j->line.npieces, &n, sizeof n) ||
+            ds_buf_put(&j->ends, b->piece_ends[i], b->npieces[i] * sizeof *b->piece_ends[i]))
+            return ds_fail_nomem(err);
+        j->line.nchunks++;
+        if (j->large)
+            continue;
+        ds_buf_reset(&j->copies[i]);
+        if (ds_buf_put(&j->copies[i], b->chunks[i].body, b->chunks[i].body_len))
+            return ds_fail_nomem(err);
+        j->chunks[i] = (ds_chunk){.body = j->copies[i].data, .body_len = j->copies[i].len};
+    }
+    return 0;
+}
+
+int ds_blockjob_page(ds_blockjob *j, ds_buf *page, uint64_t rows, ds_err *err)
+{
+    int rc = begin(j, 1, err);
+    if (rc)
+        return rc;
+    uint64_t len = page->len, n = 1;
+    size_t end = page->len;
+    j->page = true;
+    j->line.rows = rows;
+    j->line.nchunks = 1;
+    if (ds_buf_put(&j->line.lens, &len, sizeof len) || ds_buf_put(&j->line.npieces, &n, sizeof n) ||
+        ds_buf_put(&j->ends, &end, sizeof end))
+        return ds_fail_nomem(err);
+    ds_buf t = j->copies[0];
+    j->copies[0] = *page;
+    *page = t;
+    ds_buf_reset(page);
+    j->chunks[0] = (ds_chunk){.body = j->copies[0].data, .body_len = j->copies[0].len};
+    return 0;
+}
+
+void ds_blockjob_fini(ds_blockjob *j)
+{
+    for (size_t i = 0; i < j->cap; i++)
+        ds_buf_fini(&j->copies[i]);
+    free(j->copies);
+    free(j->chunks);
+    ds_buf_fini(&j->ends);
+    ds_buf_fini(&j->known);
+    ds_buf_fini(&j->sketches);
+    ds_buf_fini(&j->keys);
+    ds_manline_fini(&j->line);
+    ds_hasher_free(j->hasher);
+    *j = (ds_blockjob){0};
+}
+
+/* ---- computing ------------------------------------------------------------------------------------------ */
+
+static const size_t *ends_of(const ds_blockjob *j)
+{
+    return (const size_t *)(const void *)j->ends.data;
+}
+
+/* Addresses of all pieces, and whether the store has them. *fresh = it lacks some. */
+static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
+{
+    const size_t *end = ends_of(j);
+    int rc = 0;
+    *fresh = false;
+    for (size_t i = 0; !rc && i < j->nchunks; i++) {
+        size_t at = 0;
+        for (size_t k = 0; !rc && k < ds_manline_npieces(&j->line, i); k++, at = *end++) {
+            ds_sha id;
+            rc = ds_addr_piece(&id, j->chunks[i].body + at, *end - at, &j->err);
+            if (rc)
+                break;
+            bool known = ds_objstore_has(c->objs, &id);
+            *fresh |= !known;
+            if (ds_buf_put(&j->line.pieces, &id, sizeof id) || ds_buf_putc(&j->known, known))
+                rc = ds_fail_nomem(&j->err);
+            if (j->chunks[i].spool)
+                ds_spool_release(j->chunks[i].spool, *end);
+        }
+    }
+    return rc;
+}
+
+static int open_views(const ds_blockjob *j, const ds_blockctx *c, ds_colview *views, bool (*want)(const ds_schema *, size_t),
+                      ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < c->schema->n; i++)
+        if (want(c->schema, i))
+            rc = ds_colview_open(&views[i], &c->schema->cols[i], j->chunks[i].body, j->chunks[i].body_len,
+                                 j->line.rows, err);
+    return rc;
+}
+
+static bool is_primary(const ds_schema *s, size_t i)
+{
+    return s->primary[i] != 0;
+}
+
+static bool is_key(const ds_schema *s, size_t i)
+{
+    (void)s;
+    return i == 0;
+}
+
+/* The row hashes that cut the block also tell which known block resembles it: the same rows, in every column. */
+static int hash_rows(ds_blockjob *j, const ds_blockctx *c, ds_buf *hashes)
+{
+    const ds_schema *s = c->schema;
+    ds_colview *views = calloc(s->n, sizeof *views);
+    ds_rowhash h = {0};
+    int rc = views ? ds_rowhash_init(&h, &j->err) : ds_fail_nomem(&j->err);
+    if (!rc)
+        rc = open_views(j, c, views, is_primary, &j->err);
+    for (uint64_t r = 0; !rc && r < j->line.rows; r++) {
+        ds_value v;
+        uint64_t size, hash;
+        ds_rowhash_begin(&h);
+        for (size_t i = 0; i < s->n; i++)
+            if (s->primary[i] && ds_colview_next(&views[i], &v))
+                ds_rowhash_value(&h, &views[i], &v);
+        hash = ds_rowhash_end(&h, &size);
+        if (ds_buf_put(hashes, &hash, sizeof hash))
+            rc = ds_fail_nomem(&j->err);
+    }
+    ds_rowhash_fini(&h);
+    free(views);
+    return rc;
+}
+
+static void sketch_rows(ds_sketch *s, const ds_buf *hashes, uint64_t salt)
+{
+    for (size_t at = 0; at < hashes->len; at += 8) {
+        uint64_t h;
+        memcpy(&h, hashes->data + at, sizeof h);
+        ds_sketch_add(s, (uint32_t)(((h ^ salt) * 0x9e3779b97f4a7c15u) >> 32));
+    }
+}
+
+static int sketch(ds_blockjob *j, const ds_blockctx *c)
+{
+    const size_t *end = ends_of(j);
+    ds_buf hashes = {0};
+    size_t piece = 0;
+    bool by_rows = !j->large && !j->page;
+    int rc = by_rows ? hash_rows(j, c, &hashes) : 0;
+    for (size_t i = 0; !rc && i < j->nchunks; i++) {
+        size_t at = 0, n = ds_manline_npieces(&j->line, i);
+        for (size_t k = 0; !rc && k < n; k++, at = *end++, piece++) {
+            ds_sketch s = {0};
+            uint64_t salt = j->page ? 1 : c->salts[i];
+            if (j->known.data[piece] || *end - at < DELTA_MIN)
+                ; /* never a delta */
+            else if (by_rows && n == 1)
+                sketch_rows(&s, &hashes, salt);
+            else
+                ds_sketch_bytes(&s, (uint32_t)salt, j->chunks[i].body + at, *end - at);
+            if (ds_buf_put(&j->sketches, &s, sizeof s))
+                rc = ds_fail_nomem(&j->err);
+        }
+    }
+    ds_buf_fini(&hashes);
+    return rc;
+}
+
+static int hash_keys(ds_blockjob *j, const ds_blockctx *c)
+{
+    ds_colview *views = calloc(c->schema->n, sizeof *views);
+    ds_value v;
+    int rc = views ? open_views(j, c, views, is_key, &j->err) : ds_fail_nomem(&j->err);
+    while (!rc && ds_colview_next(&views[0], &v)) {
+        ds_keyhash h;
+        rc = ds_keyhash_make(&h, j->hasher, v.p, v.len, &j->err);
+        if (!rc && ds_buf_put(&j->keys, &h, sizeof h))
+            rc = ds_fail_nomem(&j->err);
+    }
+    free(views);
+    return rc;
+}
+
+void ds_blockjob_run(void *job, void *ctx)
+{
+    ds_blockjob *j = job;
+    const ds_blockctx *c = ctx;
+    bool fresh;
+    int rc = address(j, c, &fresh);
+    if (!rc && !j->page)
+        rc = ds_manline_addr(&j->line, &j->addr, &j->origin, &j->err);
+    if (!rc && fresh)
+        rc = sketch(j, c);
+    if (!rc && !j->page && c->schema->explicit_key)
+        rc = hash_keys(j, c);
+}
+
+/* ---- putting -------------------------------------------------------------------------------------------- */
+
+/* Bytes of one element of the column, as far as that helps a byte-plane filter; 0 = it does not. */
+static uint8_t word_of(const ds_blockctx *c, const ds_blockjob *j, size_t chunk)
+{
+    if (j->page || chunk >= c->schema->n)
+        return 0;
+    const ds_column *col = &c->schema->cols[chunk];
+    switch (col->type == DS_LIST ? col->item : col->type) {
+    case DS_TOKENS16:
+        return 2;
+    case DS_TOKENS32:
+        return 4;
+    case DS_I64:
+    case DS_F64:
+    case DS_TIMESTAMP:
+        return 8;
+    case DS_TENSOR: {
+        ds_colview view;
+        ds_value v;
+        if (ds_colview_open(&view, col, j->chunks[chunk].body, j->chunks[chunk].body_len, j->line.rows, NULL) == 0)
+            while (ds_colview_next(&view, &v))
+                if (!v.null)
+                    return ds_dtype_size(v.dtype) > 1 ? (uint8_t)ds_dtype_size(v.dtype) : 0;
+        return 0;
+    }
+    default:
+        return 0;
+    }
+}
+
+int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *err)
+{
+    const size_t *end = ends_of(j);
+    const ds_sha *ids = ds_manline_pieces(&j->line);
+    const ds_sketch *sketches = (const ds_sketch *)(const void *)j->sketches.data;
+    size_t piece = 0;
+    int rc = 0;
+    for (size_t i = 0; !rc && i < j->nchunks; i++) {
+        size_t at = 0, n = ds_manline_npieces(&j->line, i);
+        uint8_t word = j->sketches.len ? word_of(c, j, i) : 0;
+        for (size_t k = 0; !rc && k < n; k++, at = *end++, piece++) {
+            ds_piece p = {.id = ids[piece], .data = j->chunks[i].body + at, .len = *end - at, .word = word};
+            p.kind = j->page ? DS_KIND_SOURCES : i == j->nchunks - 1 ? DS_KIND_ORIGIN : DS_KIND_COLUMN;
+            if (j->sketches.len)
+                p.sketch = sketches[piece];
+            if (n == 1 && !j->large)
+                rc = ds_objtx_put_buf(tx, &p, &j->copies[i], NULL, err);
+            else
+                rc = ds_objtx_put(tx, &p, NULL, err);
+            if (j->large && j->chunks[i].spool)
+                ds_spool_release(j->chunks[i].spool, *end);
+        }
+    }
+    return rc;
+}

@@ -1,0 +1,46 @@
+/* blockjob.h - what a commit computes about one block (or one page of sources), apart from all others: a pool's job.
+ *
+ * Filled by ds_blockjob_block or _page (main thread), computed by ds_blockjob_run (any thread; its error is in job->err),
+ * then put into the store by ds_blockjob_put (main thread, in stream order).
+ */
+#ifndef DS_BLOCKJOB_H
+#define DS_BLOCKJOB_H
+
+#include "keycheck.h"
+#include "manifest.h"
+#include "objstore.h"
+
+/* What all jobs of a pass share, read only. */
+typedef struct ds_blockctx {
+    const ds_schema *schema;
+    ds_objstore *objs;
+    uint64_t *salts; /* one a chunk: keeps the sketches of columns apart */
+} ds_blockctx;
+int ds_blockctx_init(ds_blockctx *c, const ds_schema *s, ds_objstore *objs, ds_err *err);
+void ds_blockctx_fini(ds_blockctx *c);
+
+typedef struct ds_blockjob {
+    bool page;       /* of sources, not a block */
+    bool large;      /* chunks are lent, not copied: run and put before the reader goes on */
+    uint64_t offset; /* in the stream, for messages */
+    size_t nchunks;
+    ds_chunk *chunks; /* head_len == 0 */
+    ds_buf *copies;   /* the chunks' bytes when they are ours */
+    size_t cap;
+    ds_buf ends;     /* size_t: where the pieces end in their chunk */
+    ds_manline line; /* rows, chunk lengths and addresses */
+    ds_buf known;    /* a byte a piece: the store has it */
+    ds_buf sketches; /* ds_sketch a piece */
+    ds_buf keys;     /* ds_keyhash a record, when keys are explicit */
+    ds_sha addr, origin;
+    ds_hasher *hasher;
+    ds_err err;
+} ds_blockjob;
+
+int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err);
+int ds_blockjob_page(ds_blockjob *j, ds_buf *page, uint64_t rows, ds_err *err); /* takes the bytes by exchange */
+void ds_blockjob_run(void *job, void *ctx); /* ds_job_fn; ctx: ds_blockctx */
+int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *err);
+void ds_blockjob_fini(ds_blockjob *j);
+
+#endif

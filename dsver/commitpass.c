@@ -1,0 +1,299 @@
+/* commitpass.c - see commitpass.h. */
+#include "commitpass.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blockjob.h"
+#include "keycheck.h"
+#include "keyclash.h"
+#include "pool.h"
+#include "sig.h"
+#include "sourcepage.h"
+#include "term.h"
+
+typedef struct pass {
+    ds_store *store;
+    ds_objtx *tx;
+    ds_reader *reader;
+    ds_blockcheck *check;
+    ds_blockctx ctx;
+    ds_pool *pool;
+    ds_blockjob *jobs;
+    ds_blockjob **idle;
+    size_t njobs, nidle;
+    ds_manwriter *man;
+    ds_rootsum *sum;
+    ds_keycheck *keys; /* NULL when keys are derived */
+    ds_keyclash clash;
+    ds_pagebuild page;
+    uint64_t blocks; /* read so far */
+    ds_pass *out;
+} pass;
+
+void ds_pass_fini(ds_pass *p)
+{
+    ds_meta_fini(&p->meta);
+    *p = (ds_pass){0};
+}
+
+/* ---- one job's result, in stream order ------------------------------------------------------------------ */
+
+static int take_keys(pass *p, const ds_blockjob *j, ds_err *err)
+{
+    const ds_keyhash *h = (const ds_keyhash *)(const void *)j->keys.data;
+    int rc = ds_keyclash_block(&p->clash, &j->line, err);
+    for (size_t i = 0; !rc && i < j->keys.len / sizeof *h; i++)
+        rc = ds_keycheck_add(p->keys, &h[i], err);
+    return rc;
+}
+
+static int take(pass *p, ds_blockjob *j, ds_err *err)
+{
+    int rc = j->err.code;
+    if (rc) {
+        ds_fail(err, rc, "%s", j->err.msg);
+        return rc;
+    }
+    rc = ds_blockjob_put(j, &p->ctx, p->tx, err);
+    if (!rc && j->page) {
+        rc = ds_manwriter_page(p->man, &j->line, err);
+        if (!rc && p->keys)
+            rc = ds_keyclash_page(&p->clash, &j->line, err);
+        return rc;
+    }
+    if (!rc)
+        rc = ds_manwriter_block(p->man, &j->line, &j->addr, err);
+    if (!rc)
+        rc = ds_rootsum_block(p->sum, &j->addr, &j->origin, err);
+    if (!rc && p->keys)
+        rc = take_keys(p, j, err);
+    p->out->meta.records += j->line.rows;
+    p->out->meta.blocks++;
+    for (size_t i = 0; i < j->nchunks; i++)
+        p->out->meta.bytes += ds_manline_len(&j->line, i);
+    return rc;
+}
+
+static int take_next(pass *p, ds_err *err)
+{
+    ds_blockjob *j = ds_pool_next(p->pool);
+    int rc = take(p, j, err);
+    p->idle[p->nidle++] = j;
+    return rc;
+}
+
+static int take_all(pass *p, ds_err *err)
+{
+    int rc = 0;
+    while (!rc && !ds_pool_empty(p->pool))
+        rc = take_next(p, err);
+    return rc;
+}
+
+static int free_job(pass *p, ds_blockjob **j, ds_err *err)
+{
+    int rc = 0;
+    while (!rc && (p->nidle == 0 || ds_pool_full(p->pool)))
+        rc = take_next(p, err);
+    if (!rc)
+        *j = p->idle[--p->nidle];
+    return rc;
+}
+
+static int submit(pass *p, ds_blockjob *j, ds_err *err)
+{
+    int rc = ds_pool_submit(p->pool, j, err);
+    if (rc)
+        p->idle[p->nidle++] = j;
+    return rc;
+}
+
+/* ---- events ----------------------------------------------------------------------------------------------- */
+
+static int on_block(pass *p, ds_err *err)
+{
+    const ds_block *b = ds_reader_block(p->reader);
+    ds_blockjob *j = NULL;
+    int rc = ds_blockcheck_block(p->check, b, err);
+    if (!rc)
+        rc = free_job(p, &j, err);
+    if (rc)
+        return rc;
+    p->blocks++;
+    rc = ds_blockjob_block(j, b, err);
+    if (rc) {
+        p->idle[p->nidle++] = j;
+        return rc;
+    }
+    rc = submit(p, j, err);
+    /* A large block is not copied: done with before the reader goes on. */
+    return !rc && j->large ? take_all(p, err) : rc;
+}
+
+static int end_page(pass *p, ds_err *err)
+{
+    ds_blockjob *j = NULL;
+    if (p->page.rows == 0)
+        return 0;
+    int rc = free_job(p, &j, err);
+    if (rc)
+        return rc;
+    rc = ds_blockjob_page(j, &p->page.bytes, p->page.rows, err);
+    p->page.rows = 0;
+    if (rc) {
+        p->idle[p->nidle++] = j;
+        return rc;
+    }
+    return submit(p, j, err);
+}
+
+static int on_source(pass *p, ds_err *err)
+{
+    const ds_source *s = ds_reader_source(p->reader);
+    bool before, after;
+    int rc = ds_rootsum_source(p->sum, s, err);
+    if (!rc)
+        rc = ds_pagebuild_add(&p->page, s, p->blocks, &before, &after, err);
+    if (!rc && before) {
+        rc = end_page(p, err);
+        if (!rc)
+            rc = ds_pagebuild_add(&p->page, s, p->blocks, &before, &after, err);
+    }
+    p->out->meta.sources++;
+    return !rc && after ? end_page(p, err) : rc;
+}
+
+static int copy_counts(ds_counts *to, const ds_counts *from, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < from->nheld; i++)
+        rc = ds_counts_add(to, false, from->held[i].reason, from->held[i].count, err);
+    for (size_t i = 0; !rc && i < from->nfailed; i++)
+        rc = ds_counts_add(to, true, from->failed[i].reason, from->failed[i].count, err);
+    return rc;
+}
+
+static int on_end(pass *p, const char *path, bool strict, ds_err *err)
+{
+    const ds_counts *c = ds_reader_counts(p->reader);
+    uint64_t a, b, failed = ds_counts_total(c, true);
+    int rc = ds_blockcheck_end(p->check, err);
+    if (!rc && strict && failed)
+        rc = ds_fail(err, DS_FAIL, "%s: the stream counts %" PRIu64 " failed records (%s ...), and --strict refuses such",
+                     path, failed, c->failed[0].reason);
+    if (!rc)
+        rc = end_page(p, err);
+    if (!rc)
+        rc = take_all(p, err);
+    if (!rc && p->keys) {
+        rc = ds_keycheck_end(p->keys, &a, &b, err);
+        rc = rc < 0 ? rc : rc ? 0 : ds_keyclash_fail(&p->clash, p->tx, ds_reader_schema(p->reader), a, b, err);
+    }
+    return rc ? rc : copy_counts(&p->out->meta.counts, c, err);
+}
+
+/* Roots, the manifest's last files, its tree. */
+static int finish(pass *p, const char *path, ds_err *err)
+{
+    const ds_schema *schema = ds_reader_schema(p->reader);
+    const ds_sha *claimed = ds_reader_root(p->reader);
+    ds_meta *m = &p->out->meta;
+    ds_buf json = {0};
+    ds_sha digest;
+    size_t prov_len;
+    const char *prov = ds_reader_provenance(p->reader, &prov_len);
+    int rc = ds_schema_digest(&digest, schema, err);
+    if (!rc)
+        rc = ds_rootsum_end(p->sum, &digest, &m->root, &m->origin_root, err);
+    if (!rc && claimed && !ds_sha_eq(claimed, &m->root))
+        rc = ds_fail(err, DS_CORRUPT, "%s: the root in the stream's end frame is not that of its records", path);
+    if (!rc)
+        rc = ds_schema_dump(&json, schema, err);
+    if (!rc)
+        rc = ds_manwriter_finish(p->man, json.data, json.len, prov, prov_len, m, &p->out->tree, err);
+    p->out->bytes_read = ds_reader_pos(p->reader);
+    ds_buf_fini(&json);
+    return rc;
+}
+
+/* ---- the whole --------------------------------------------------------------------------------------------- */
+
+static int start(pass *p, int threads, ds_gitpack *pack, ds_err *err)
+{
+    const ds_schema *schema = ds_reader_schema(p->reader);
+    char *tmp = NULL;
+    p->njobs = (size_t)(threads > 1 ? threads * 2 + 2 : 1);
+    p->jobs = calloc(p->njobs, sizeof *p->jobs);
+    p->idle = calloc(p->njobs, sizeof *p->idle);
+    int rc = p->jobs && p->idle ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; !rc && i < p->njobs; i++)
+        p->idle[p->nidle++] = &p->jobs[i];
+    if (!rc)
+        rc = ds_blockctx_init(&p->ctx, schema, p->store->objs, err);
+    if (!rc)
+        rc = ds_pool_new(&p->pool, threads, (int)p->njobs, ds_blockjob_run, &p->ctx, err);
+    if (!rc)
+        rc = ds_blockcheck_new(&p->check, schema, err);
+    if (!rc)
+        rc = ds_manwriter_new(&p->man, pack, err);
+    if (!rc)
+        rc = ds_rootsum_new(&p->sum, err);
+    if (!rc && schema->explicit_key) {
+        rc = ds_store_path(&tmp, p->store->dir, "tmp", err);
+        if (!rc)
+            rc = ds_keycheck_new(&p->keys, tmp, 0, err);
+        free(tmp);
+    }
+    return rc;
+}
+
+static void stop(pass *p)
+{
+    ds_pool_free(p->pool); /* before the jobs that it borrows */
+    for (size_t i = 0; p->jobs && i < p->njobs; i++)
+        ds_blockjob_fini(&p->jobs[i]);
+    free(p->jobs);
+    free(p->idle);
+    ds_blockctx_fini(&p->ctx);
+    ds_blockcheck_free(p->check);
+    ds_manwriter_free(p->man);
+    ds_rootsum_free(p->sum);
+    ds_keycheck_free(p->keys);
+    ds_keyclash_fini(&p->clash);
+    ds_buf_fini(&p->page.bytes);
+    ds_reader_free(p->reader);
+}
+
+int ds_pass_run(ds_pass *out, ds_store *s, ds_objtx *tx, ds_gitpack *pack, int fd, const char *path,
+                const ds_pass_opts *o, ds_err *err)
+{
+    pass p = {.store = s, .tx = tx, .out = out};
+    ds_progress bar = {0};
+    enum ds_event ev = DS_EV_BLOCK;
+    *out = (ds_pass){0};
+    int rc = ds_reader_new(&p.reader, fd, path, err);
+    if (!rc)
+        rc = start(&p, o->threads, pack, err);
+    ds_progress_begin(&bar, "reading", 0, true);
+    while (!rc && ev != DS_EV_END) {
+        rc = ds_reader_next(p.reader, &ev, err);
+        if (!rc && ev == DS_EV_BLOCK)
+            rc = on_block(&p, err);
+        else if (!rc && ev == DS_EV_SOURCE)
+            rc = on_source(&p, err);
+        if (!rc)
+            rc = ds_check_interrupt(err);
+        ds_progress_at(&bar, p.reader ? ds_reader_pos(p.reader) : 0);
+    }
+    ds_progress_end(&bar);
+    if (!rc)
+        rc = on_end(&p, path, o->strict, err);
+    if (!rc)
+        rc = finish(&p, path, err);
+    stop(&p);
+    if (rc)
+        ds_pass_fini(out);
+    return rc;
+}

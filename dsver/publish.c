@@ -1,0 +1,182 @@
+/* publish.c - see publish.h. */
+#include "publish.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { MOVES_MAX = 1000 }; /* only commands from outside can win more than once */
+
+void ds_published_fini(ds_published *p)
+{
+    ds_pass_fini(&p->pass);
+    *p = (ds_published){0};
+}
+
+/* ---- who ---------------------------------------------------------------------------------------------- */
+
+typedef struct person {
+    ds_buf name, mail;
+} person;
+
+static int put_text(ds_buf *b, const char *s, size_t len, ds_err *err)
+{
+    ds_buf_reset(b);
+    return ds_buf_put(b, s, len) || !ds_buf_cstr(b) ? ds_fail_nomem(err) : 0;
+}
+
+static int split_author(person *p, const char *author, ds_err *err)
+{
+    const char *open = strrchr(author, '<'), *close = open ? strchr(open, '>') : NULL;
+    size_t len = open ? (size_t)(open - author) : 0;
+    while (len > 0 && author[len - 1] == ' ')
+        len--;
+    if (!close || close[1] || len == 0 || close == open + 1)
+        return ds_fail(err, DS_USAGE, "'%s' is not of the form Name <mail>", author);
+    int rc = put_text(&p->name, author, len, err);
+    return rc ? rc : put_text(&p->mail, open + 1, (size_t)(close - open - 1), err);
+}
+
+static int from_config(ds_buf *b, ds_store *s, const char *env, const char *name, const char *otherwise, ds_err *err)
+{
+    const char *v = getenv(env);
+    if (v && *v)
+        return put_text(b, v, strlen(v), err);
+    int rc = ds_config_get(b, s->dir, name, true, err);
+    if (rc == 0 || (rc > 0 && b->len == 0))
+        return put_text(b, otherwise, strlen(otherwise), err);
+    return rc < 0 ? rc : ds_buf_cstr(b) ? 0 : ds_fail_nomem(err);
+}
+
+static int who(person *p, ds_store *s, const char *author, ds_err *err)
+{
+    if (author)
+        return split_author(p, author, err);
+    int rc = from_config(&p->name, s, "GIT_AUTHOR_NAME", "user.name", "dsver", err);
+    return rc ? rc : from_config(&p->mail, s, "GIT_AUTHOR_EMAIL", "user.email", "dsver@localhost", err);
+}
+
+/* ---- the branch ------------------------------------------------------------------------------------------ */
+
+typedef struct branch {
+    char *ref;
+    bool exists;  /* the ref is there, at `id` */
+    bool has_parent;
+    git_oid id, parent;
+    bool same; /* its version holds the same records from the same places */
+} branch;
+
+static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta *m, ds_err *err)
+{
+    ds_version v = {0};
+    ds_meta old = {0};
+    b->same = false;
+    int rc = ds_ref_get(s->cat, b->ref, &b->id, err);
+    if (rc < 0)
+        return rc;
+    b->exists = b->has_parent = rc > 0;
+    b->parent = b->id;
+    if (rc > 0) {
+        rc = ds_version_get(&v, s->cat, &b->id, err);
+        if (!rc)
+            rc = ds_meta_read(&old, s->cat, &v.tree, err);
+        if (!rc)
+            b->same = ds_sha_eq(&old.root, &m->root) && ds_sha_eq(&old.origin_root, &m->origin_root);
+    } else if (strcmp(o->branch, DS_BRANCH) != 0) { /* a new branch goes on from the default one */
+        char *ref = NULL;
+        rc = asprintf(&ref, DS_REF_PREFIX "%s/" DS_BRANCH, o->dataset) < 0 ? ds_fail_nomem(err) : 0;
+        if (!rc) {
+            rc = ds_ref_get(s->cat, ref, &b->parent, err);
+            b->has_parent = rc > 0;
+            rc = rc < 0 ? rc : 0;
+            free(ref);
+        }
+    }
+    ds_version_fini(&v);
+    ds_meta_fini(&old);
+    return rc;
+}
+
+/* Version objects and ref. 1 moved, 0 somebody else was first. */
+static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *b, const person *p,
+                const ds_publish_opts *o, ds_err *err)
+{
+    char subject[64];
+    const ds_meta *m = &out->pass.meta;
+    snprintf(subject, sizeof subject, "%" PRIu64 " record%s", m->records, m->records == 1 ? "" : "s");
+    ds_version_new v = {.tree = out->pass.tree,
+                        .parent = b->has_parent ? &b->parent : NULL,
+                        .dataset = o->dataset,
+                        .message = o->message && *o->message ? o->message : subject,
+                        .name = (const char *)p->name.data,
+                        .mail = (const char *)p->mail.data,
+                        .time = o->time ? o->time : (int64_t)time(NULL),
+                        .root = m->root,
+                        .records = m->records};
+    int rc = ds_version_put(pack, &out->id, &v, err);
+    if (!rc)
+        rc = ds_gitpack_publish(pack, err);
+    out->catalog_bytes = ds_gitpack_bytes(pack);
+    return rc ? rc : ds_ref_move(s->cat, b->ref, b->exists ? &b->id : NULL, &out->id, err);
+}
+
+static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pack, const person *p,
+                   const ds_publish_opts *o, ds_err *err)
+{
+    branch b = {0};
+    int rc = asprintf(&b.ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0 ? ds_fail_nomem(err) : 0;
+    for (int tries = 0; !rc; tries++) {
+        rc = look(&b, s, o, &out->pass.meta, err);
+        if (rc)
+            break;
+        if (b.same) {
+            out->id = b.id;
+            out->unchanged = true;
+            break;
+        }
+        if (*tx) { /* before anything that leads to its pieces */
+            rc = ds_objtx_finish(*tx, &out->objs, err);
+            *tx = NULL;
+        }
+        if (!rc)
+            rc = move(out, s, pack, &b, p, o, err);
+        if (rc > 0)
+            break;
+        if (!rc && tries == MOVES_MAX)
+            rc = ds_fail(err, DS_LOCKED, "%s keeps moving", b.ref);
+    }
+    free(b.ref);
+    return rc > 0 ? 0 : rc;
+}
+
+int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path, const ds_publish_opts *o, ds_err *err)
+{
+    ds_objtx *tx = NULL;
+    ds_gitpack *pack = NULL;
+    person p = {0};
+    *out = (ds_published){0};
+    int rc = who(&p, s, o->author, err);
+    if (rc)
+        goto out;
+    rc = ds_objstore_hold(s->objs, err); /* gc keeps out until the ref has moved */
+    if (rc)
+        goto out;
+    rc = ds_objtx_begin(&tx, s->objs, o->pass.threads, err);
+    if (!rc)
+        rc = ds_catalog_pack(&pack, s->cat, err);
+    if (!rc)
+        rc = ds_pass_run(&out->pass, s, tx, pack, fd, path, &o->pass, err);
+    if (!rc)
+        rc = publish(out, s, &tx, pack, &p, o, err);
+    ds_objtx_abort(tx);
+    ds_gitpack_free(pack);
+    ds_objstore_release(s->objs);
+out:
+    ds_buf_fini(&p.name);
+    ds_buf_fini(&p.mail);
+    if (rc)
+        ds_published_fini(out);
+    return rc;
+}

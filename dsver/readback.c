@@ -1,0 +1,267 @@
+/* readback.c - see readback.h.
+ *
+ * Two cursors run over the manifest: one that asks for pieces ahead, one that takes blocks apart as their pieces arrive. Pages of
+ * sources are few; they are read when a block calls for them.
+ */
+#include "readback.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "sig.h"
+#include "sourcepage.h"
+#include "term.h"
+
+typedef struct back {
+    ds_store *store;
+    ds_version version;
+    ds_meta meta;
+    ds_schema schema;
+    ds_buf prov;
+    ds_writer *w;
+    ds_rootsum *sum;
+    ds_objreader *reader;
+    ds_manscan ahead, at, pages;
+    ds_manline ahead_line, line, page_line;
+    size_t ahead_piece; /* of ahead_line */
+    bool ahead_end;
+    ds_spool *spools; /* one a chunk */
+    ds_chunk *chunks;
+    /* sources */
+    ds_buf page;
+    size_t page_pos;
+    ds_source source; /* the next one, in page */
+    bool has_source;
+    uint64_t source_block; /* blocks before it */
+    uint64_t blocks, sources, records;
+} back;
+
+static int load(back *b, const git_oid *commit, ds_err *err)
+{
+    ds_buf text = {0};
+    int rc = ds_version_get(&b->version, b->store->cat, commit, err);
+    if (!rc)
+        rc = ds_meta_read(&b->meta, b->store->cat, &b->version.tree, err);
+    if (!rc)
+        rc = ds_catalog_file(&text, b->store->cat, &b->version.tree, "schema.json", err);
+    if (!rc)
+        rc = ds_schema_parse(&b->schema, text.data, text.len, err);
+    if (!rc)
+        rc = ds_catalog_file(&b->prov, b->store->cat, &b->version.tree, "provenance.json", err);
+    if (!rc)
+        rc = ds_manscan_open(&b->ahead, b->store->cat, &b->version.tree, "blocks", err);
+    if (!rc)
+        rc = ds_manscan_open(&b->at, b->store->cat, &b->version.tree, "blocks", err);
+    if (!rc)
+        rc = ds_manscan_open(&b->pages, b->store->cat, &b->version.tree, "sources", err);
+    if (!rc)
+        rc = ds_rootsum_new(&b->sum, err);
+    if (!rc) {
+        b->spools = calloc(b->schema.n + 1, sizeof *b->spools);
+        b->chunks = calloc(b->schema.n + 1, sizeof *b->chunks);
+        if (!b->spools || !b->chunks)
+            rc = ds_fail_nomem(err);
+    }
+    ds_buf_fini(&text);
+    return rc;
+}
+
+static void unload(back *b)
+{
+    ds_objreader_free(b->reader);
+    ds_writer_free(b->w);
+    ds_rootsum_free(b->sum);
+    ds_manscan_close(&b->ahead);
+    ds_manscan_close(&b->at);
+    ds_manscan_close(&b->pages);
+    ds_manline_fini(&b->ahead_line);
+    ds_manline_fini(&b->line);
+    ds_manline_fini(&b->page_line);
+    for (size_t i = 0; b->spools && i <= b->schema.n; i++)
+        ds_spool_fini(&b->spools[i]);
+    free(b->spools);
+    free(b->chunks);
+    ds_buf_fini(&b->page);
+    ds_buf_fini(&b->prov);
+    ds_schema_fini(&b->schema);
+    ds_meta_fini(&b->meta);
+    ds_version_fini(&b->version);
+}
+
+/* ---- pieces ----------------------------------------------------------------------------------------------- */
+
+/* Asks for pieces until enough are in flight. */
+static int fill(back *b, ds_err *err)
+{
+    int rc = 0;
+    while (!rc && !b->ahead_end && !ds_objreader_full(b->reader)) {
+        size_t n = b->ahead_line.pieces.len / sizeof(ds_sha);
+        if (b->ahead_piece == n) {
+            rc = ds_manscan_next(&b->ahead, &b->ahead_line, err);
+            if (rc < 0)
+                return rc;
+            b->ahead_end = rc == 0;
+            b->ahead_piece = 0;
+            rc = 0;
+            continue;
+        }
+        rc = ds_objreader_put(b->reader, &ds_manline_pieces(&b->ahead_line)[b->ahead_piece++], NULL, err);
+    }
+    return rc;
+}
+
+static int next_piece(back *b, const ds_sha *want, ds_objread *got, ds_err *err)
+{
+    int rc = fill(b, err);
+    if (!rc)
+        rc = ds_objreader_next(b->reader, got, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0 || !ds_sha_eq(&got->id, want))
+        return ds_fail(err, DS_CORRUPT, "pieces arrive out of order");
+    return 0;
+}
+
+/* All pieces of one chunk into its spool. */
+static int get_chunk(back *b, size_t i, const ds_sha *pieces, ds_err *err)
+{
+    ds_spool *s = &b->spools[i];
+    int rc = 0;
+    ds_spool_reset(s);
+    for (size_t k = 0; !rc && k < ds_manline_npieces(&b->line, i); k++) {
+        ds_objread got;
+        rc = next_piece(b, &pieces[k], &got, err);
+        if (!rc)
+            rc = ds_spool_put(s, got.data, got.len, err);
+    }
+    const uint8_t *p = NULL;
+    size_t len = 0;
+    if (!rc)
+        rc = ds_spool_view(s, &p, &len, err);
+    if (!rc && len != ds_manline_len(&b->line, i))
+        rc = ds_fail(err, DS_CORRUPT, "manifest file %s line %zu: a chunk's pieces do not add up to its length",
+                     git_oid_tostr_s(&b->at.file), b->at.line);
+    b->chunks[i] = (ds_chunk){.body = p, .body_len = len, .spool = ds_manline_npieces(&b->line, i) > 1 ? s : NULL};
+    return rc;
+}
+
+/* ---- sources ---------------------------------------------------------------------------------------------- */
+
+/* Reads the next source, if there is one. */
+static int next_source(back *b, ds_err *err)
+{
+    uint64_t blocks;
+    b->has_source = false;
+    while (b->page_pos == b->page.len) {
+        int rc = ds_manscan_next(&b->pages, &b->page_line, err);
+        if (rc <= 0)
+            return rc;
+        if (b->page_line.pieces.len != sizeof(ds_sha))
+            return ds_fail(err, DS_CORRUPT, "manifest file %s: a page of sources is one piece",
+                           git_oid_tostr_s(&b->pages.file));
+        rc = ds_objstore_get(b->store->objs, ds_manline_pieces(&b->page_line), true, &b->page, err);
+        if (rc)
+            return rc;
+        b->page_pos = 0;
+    }
+    int rc = ds_page_next(b->page.data, b->page.len, &b->page_pos, &blocks, &b->source, err);
+    if (rc)
+        return rc;
+    b->source_block += blocks;
+    b->has_source = true;
+    return 0;
+}
+
+/* Those that stood before the next block; all of them at the end. */
+static int write_sources(back *b, bool all, ds_err *err)
+{
+    int rc = 0;
+    while (!rc && b->has_source && (all || b->source_block <= b->blocks)) {
+        rc = ds_rootsum_source(b->sum, &b->source, err);
+        if (!rc)
+            rc = ds_writer_source(b->w, &b->source, err);
+        b->sources++;
+        if (!rc)
+            rc = next_source(b, err);
+    }
+    return rc;
+}
+
+/* ---- the stream --------------------------------------------------------------------------------------------- */
+
+static int write_block(back *b, ds_err *err)
+{
+    ds_sha block, origin;
+    const ds_sha *pieces = ds_manline_pieces(&b->line);
+    int rc = 0;
+    if (b->line.nchunks != b->schema.n + 1)
+        return ds_fail(err, DS_CORRUPT, "manifest file %s line %zu: %zu chunks, the schema has %zu columns",
+                       git_oid_tostr_s(&b->at.file), b->at.line, b->line.nchunks, b->schema.n);
+    for (size_t i = 0; !rc && i < b->line.nchunks; i++) {
+        rc = get_chunk(b, i, pieces, err);
+        pieces += ds_manline_npieces(&b->line, i);
+    }
+    if (!rc)
+        rc = ds_manline_addr(&b->line, &block, &origin, err);
+    if (!rc)
+        rc = ds_rootsum_block(b->sum, &block, &origin, err);
+    if (!rc)
+        rc = ds_writer_block(b->w, b->line.rows, b->chunks, &b->chunks[b->schema.n], err);
+    b->blocks++;
+    b->records += b->line.rows;
+    return rc;
+}
+
+static int write_end(back *b, ds_err *err)
+{
+    ds_sha digest, root, origin;
+    int rc = write_sources(b, true, err);
+    if (!rc)
+        rc = ds_schema_digest(&digest, &b->schema, err);
+    if (!rc)
+        rc = ds_rootsum_end(b->sum, &digest, &root, &origin, err);
+    if (!rc && (!ds_sha_eq(&root, &b->meta.root) || !ds_sha_eq(&origin, &b->meta.origin_root) ||
+                b->records != b->meta.records || b->blocks != b->meta.blocks || b->sources != b->meta.sources))
+        rc = ds_fail(err, DS_CORRUPT, "version %s: its blocks do not give the root and counts in its meta.json",
+                     git_oid_tostr_s(&b->version.id));
+    return rc ? rc : ds_writer_end(b->w, &b->meta.counts, &b->meta.root, err);
+}
+
+static int write_stream(back *b, ds_err *err)
+{
+    ds_progress bar = {0};
+    int rc = next_source(b, err);
+    ds_progress_begin(&bar, "writing", b->meta.records, false);
+    while (!rc) {
+        rc = write_sources(b, false, err);
+        if (rc)
+            break;
+        rc = ds_manscan_next(&b->at, &b->line, err);
+        if (rc <= 0)
+            break;
+        rc = write_block(b, err);
+        if (!rc)
+            rc = ds_check_interrupt(err);
+        ds_progress_at(&bar, b->records);
+    }
+    ds_progress_end(&bar);
+    return rc ? rc : write_end(b, err);
+}
+
+int ds_readback_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_readback_opts *o, ds_err *err)
+{
+    back b = {.store = s};
+    ds_schema_init(&b.schema);
+    int rc = load(&b, commit, err);
+    if (!rc)
+        rc = ds_objreader_new(&b.reader, s->objs, o->threads, true, err);
+    if (!rc)
+        rc = ds_writer_new(&b.w, out, &b.schema, b.prov.data, b.prov.len, &o->writer, err);
+    if (!rc) {
+        rc = write_stream(&b, err);
+        if (rc)
+            ds_writer_abort(b.w, "dsver cat failed");
+    }
+    unload(&b);
+    return rc;
+}
