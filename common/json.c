@@ -139,7 +139,7 @@ static int dump_real(ds_buf *b, double v)
 
 static int dump(ds_buf *b, const json_t *v, int depth, ds_err *err)
 {
-    if (depth > DEPTH_MAX)
+    if (depth >= DEPTH_MAX && (json_is_object(v) || json_is_array(v)))
         return ds_fail(err, DS_FAIL, "JSON nested deeper than %d", DEPTH_MAX);
     switch (json_typeof(v)) {
     case JSON_OBJECT:

@@ -452,7 +452,7 @@ def bad_schemas(c):
     put("slash", "json", b'"1"', b'"\\/"')
     put("upper", "json", b'"1"', b'"\\u001F"')
     put("number", "json", b"[1,2,3]", b"[1,2,3e0]")
-    put("float", "json", b"[1,2,3]", b"[1,2,3.0]")
+    put("float", "schema-block", b"[1,2,3]", b"[1,2,3.0]")
     put("minus-zero", "json", b"[1,2,3]", b"[-0,2,3]")
     put("member-twice", "json", b'"key":"derived"', b'"key":"derived","key":"derived"')
     put("member-more", "schema", b'"block"', b'"x":1,"block"')
@@ -468,7 +468,7 @@ def bad_schemas(c):
     put("name-empty", "schema-name", b'"name":"b"', b'"name":""')
     put("name-long", "schema-name", b'"name":"b"', b'"name":"' + b"b" * 129 + b'"')
     put("name-long-utf8", "schema-name", b'"name":"b"', b'"name":"' + "é".encode() * 65 + b'"')
-    put("name-nul", "schema-name", b'"name":"b"', b'"name":"b\\u0000"')
+    put("name-nul", "json", b'"name":"b"', b'"name":"b\\u0000"')
     put("name-number", "schema", b'"name":"b"', b'"name":1')
     put("type-unknown", "schema-type", b'"type":"utf8"', b'"type":"text"')
     put("type-case", "schema-type", b'"type":"utf8"', b'"type":"UTF8"')
@@ -481,6 +481,7 @@ def bad_schemas(c):
     put("attrs-empty", "schema-attrs", b'{"a":"1","b":"2"}', b"{}")
     put("attrs-order", "schema-attrs", b'{"a":"1","b":"2"}', b'{"b":"2","a":"1"}')
     put("attrs-number", "schema-attrs", b'{"a":"1","b":"2"}', b'{"a":1}')
+    put("attrs-nul", "json", b'{"a":"1","b":"2"}', b'{"a":"\\u0000"}')
     put("attrs-array", "schema-attrs", b'{"a":"1","b":"2"}', b"[]")
     put("key-word", "schema-key", b'"derived"', b'"none"')
     put("key-null", "schema-key", b'"key":"derived"', b'"key":null')
@@ -501,7 +502,7 @@ def bad_schemas(c):
     put("primary-list", "schema-primary", b'"primary":["text"]', b'"primary":["b"]')
     put("primary-order", "schema-primary", b'"primary":["x"]', b'"primary":["x","key"]', keyed)
     for name, b in (("zero", b"[0,2,3]"), ("min", b"[3,2,3]"), ("max", b"[1,3,2]"), ("huge", b"[1,2,1073741825]"), ("two", b"[1,2]"), ("four", b"[1,2,3,4]"),
-                    ("negative", b"[-1,2,3]"), ("text", b'["1",2,3]'), ("true", b"[true,2,3]"), ("wrap", b"[1,2,18446744073709551619]")):
+                    ("negative", b"[-1,2,3]"), ("text", b'["1",2,3]'), ("true", b"[true,2,3]"), ("past", b"[1,2,9223372036854775807]")):
         put("block-" + name, "schema-block", b"[1,2,3]", b)
 
 
@@ -528,6 +529,10 @@ def bad_provenance(c):
     put("tool-number", "step", [made(tool=1)])
     put("version-null", "step", [made(version=None)])
     put("options-array", "step", [made(options=[])])
+    put("options-nul", "json", b'[{"id":"0123456789abcdef","parents":[],"tool":"a","version":"1","options":{"a":"\\u0000"},"digests":{}}]')
+    put("options-deep", "json", dump([a]).encode().replace(b'"options":{}', b'"options":{"a":' + b"[" * 600 + b"]" * 600 + b"}"))
+    for name, text in (("exponent", b"1e2"), ("digits", b"0.10"), ("whole", b"1.00"), ("large", b"9223372036854775808"), ("tiny", b"1e-999")):
+        put("options-" + name, "json", dump([a]).encode().replace(b'"options":{}', b'"options":{"a":' + text + b"}"))
     put("parents-object", "step", [made(parents={})])
     put("id", "step-id", [{**a, "id": "0123456789abcdef"}])
     put("id-upper", "step-id", [{**a, "id": a["id"].upper()}])
@@ -567,11 +572,11 @@ def bad_ends(c):
     put("more", "end", b'"root"', b'"x":1,"root"')
     put("less", "end", b'"failed":{},', b"")
     put("order", "end", b'"held":{},"failed":{}', b'"failed":{},"held":{}')
-    put("float", "json", b'"records":60', b'"records":60.0')
+    put("float", "end-records", b'"records":60', b'"records":60.0')
     put("held-order", "end-held", b'"held":{}', b'"held":{"b":1,"a":1}')
     put("held-zero", "end-held", b'"held":{}', b'"held":{"a":0}')
     put("held-negative", "end-held", b'"held":{}', b'"held":{"a":-1}')
-    put("held-past", "end-held", b'"held":{}', b'"held":{"a":9223372036854775808}')
+    put("held-past", "json", b'"held":{}', b'"held":{"a":9223372036854775808}')
     put("held-unnamed", "end-held", b'"held":{}', b'"held":{"":1}')
     put("held-text", "end-held", b'"held":{}', b'"held":{"a":"1"}')
     put("held-array", "end-held", b'"held":{}', b'"held":[]')

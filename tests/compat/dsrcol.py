@@ -6,6 +6,7 @@ tokens32), a list of (length, value) (runs), a Tensor, a list of items (list).
 import json
 import re
 import struct
+import sys
 from collections import namedtuple
 
 M64 = (1 << 64) - 1
@@ -17,6 +18,8 @@ WORDS = ("i64", "timestamp", "f64")
 DTYPES = {1: ("u8", 1), 2: ("i8", 1), 3: ("u16", 2), 4: ("i16", 2), 5: ("u32", 4), 6: ("i32", 4), 7: ("u64", 8),
           8: ("i64", 8), 9: ("f16", 2), 10: ("bf16", 2), 11: ("f32", 4), 12: ("f64", 8)}
 JSON_DEPTH = 128
+CANONICAL_DEPTH = 512
+sys.setrecursionlimit(20000)
 
 Tensor = namedtuple("Tensor", "dtype dims data")
 
@@ -113,21 +116,30 @@ def json_str(s):
     return '"' + s.translate(_ESCAPES) + '"'
 
 
-def dump(v):
+def dump(v, depth=0):
     """Canonical text: members in the order of the dict, no white space."""
     if v is None:
         return "null"
     if v is True or v is False:
         return "true" if v else "false"
     if isinstance(v, int):
+        if not -1 << 63 <= v < 1 << 63:
+            raise Bad("json", "a number of more than 64 bits")
         return str(v)
     if isinstance(v, float):
-        return real(v)
+        if v != v or v in (float("inf"), float("-inf")):
+            raise Bad("json", "a number that is none")
+        text = real(v)
+        return text if "." in text or "e" in text else text + ".0"
     if isinstance(v, str):
+        if "\0" in v:
+            raise Bad("json", "a string with U+0000")
         return json_str(v)
+    if depth == CANONICAL_DEPTH:
+        raise Bad("json", "nested too deep")
     if isinstance(v, dict):
-        return "{" + ",".join(json_str(k) + ":" + dump(x) for k, x in v.items()) + "}"
-    return "[" + ",".join(map(dump, v)) + "]"
+        return "{" + ",".join([dump(k) + ":" + dump(x, depth + 1) for k, x in v.items()]) + "}"
+    return "[" + ",".join([dump(x, depth + 1) for x in v]) + "]"
 
 
 def real(v):

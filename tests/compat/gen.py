@@ -111,7 +111,8 @@ def lineage():
         origins.append(ranges)
     sources = [("dir/größe %d.txt" % i).encode() for i in range(7)]
     sources = [(name, 10**i * 77, n.bytes(32)) for i, name in enumerate(sources)]
-    one, two = step("dsprep text", options={"format": "text", "split": {"a": 1, "b": [True, None]}}), step("import")
+    one, two = step("dsprep text", options={"format": "text", "rate": [0.1, -2.0, 1e+300, 1 / 3, 2.0**60, -2**63],
+                                                       "split": {"a": 1, "b": [True, None]}}), step("import")
     three = step("merge", parents=[one["id"], two["id"]])
     four = step("dsprep tokenize", "0.1.0", [three["id"]], {"é": "\x7f"}, {"tokenizer": "sha256:" + "0f" * 32})
     return s, rows, {"origins": origins, "sources": sources, "provenance": [one, two, three, four], "index": True,
