@@ -1,10 +1,10 @@
 /* opt_help.c - see opt_help.h. */
 #include "opt_help.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define WIDTH 80
+#define HELP_MAX 2048 /* bytes of one description */
 #define OPT_COLUMN 26 /* where the description of an option begins */
 #define WORD_MAX 64   /* longer words are not looked for among the names */
 
@@ -126,20 +126,13 @@ static void opt_left(char *out, size_t size, const ds_opt *o)
 }
 
 /* The description, with the words that a choice allows unless it names them itself. */
-static char *opt_right(const ds_opt *o)
+static void opt_right(char *out, size_t size, const ds_opt *o)
 {
-    size_t size = strlen(o->help) + 8;
-    for (size_t i = 0; o->type == DS_OPT_CHOICE && o->choices[i]; i++)
-        size += strlen(o->choices[i]) + 2;
-    char *text = malloc(size);
-    if (!text)
-        return NULL;
-    size_t n = (size_t)snprintf(text, size, "%s", o->help);
+    size_t n = (size_t)snprintf(out, size, "%s", o->help);
     if (o->type != DS_OPT_CHOICE || strstr(o->help, o->choices[0]))
-        return text;
-    for (size_t i = 0; o->choices[i]; i++)
-        n += (size_t)snprintf(text + n, size - n, "%s%s", i ? ", " : ": ", o->choices[i]);
-    return text;
+        return;
+    for (size_t i = 0; o->choices[i] && n < size; i++)
+        n += (size_t)snprintf(out + n, size - n, "%s%s", i ? ", " : ": ", o->choices[i]);
 }
 
 static void help_option(FILE *f, const ds_opt *o)
@@ -152,9 +145,9 @@ static void help_option(FILE *f, const ds_opt *o)
         at = 0;
     }
     fprintf(f, "%*s", (int)(OPT_COLUMN - at), "");
-    char *right = opt_right(o);
-    wrap(f, right ? right : o->help, OPT_COLUMN, OPT_COLUMN);
-    free(right);
+    char right[HELP_MAX];
+    opt_right(right, sizeof right, o);
+    wrap(f, right, OPT_COLUMN, OPT_COLUMN);
     fputc('\n', f);
 }
 
@@ -336,10 +329,10 @@ static void roff_option(FILE *f, const ds_opt *o)
         fputs("\\fR", f);
     }
     fputc('\n', f);
-    char *right = opt_right(o);
-    roff_str(f, right ? right : o->help);
+    char right[HELP_MAX];
+    opt_right(right, sizeof right, o);
+    roff_str(f, right);
     fputc('\n', f);
-    free(right);
 }
 
 static void roff_status(FILE *f)
