@@ -259,14 +259,16 @@ def source_frames(sources):
 
 
 def stream_frames(schema, rows, origins=None, sources=(), provenance=(), held=None, failed=None, with_root=True,
-                  level=0, index=False):
-    """A whole good stream, as frames. sources: (name, size, SHA-256 digest)."""
+                  level=0, index=False, told=None):
+    """A whole good stream, as frames. sources: (name, size, SHA-256 digest); told: how many blocks stand before each."""
     blocks = cut_blocks(schema, rows, origins)
     frames = [Frame(b"H", schema.json()), Frame(b"V", dump(list(provenance)).encode("utf-8"))]
     last = [-1] * len(sources)  # the last block that refers to each
     for n, (_, _, ranges) in enumerate(blocks):
         for r in (r for row in ranges for r in row):
             last[r[0]] = n
+    if told is not None:
+        last = [n - 1 for n in told]
     done, heads = 0, []
     for n, (count, chunks, _) in enumerate(blocks):
         ready = done
@@ -309,7 +311,8 @@ class Stream:
 
     def __init__(self):
         self.schema = self.provenance = self.end = None
-        self.blocks, self.sources, self.offsets = [], [], []  # blocks: (rows, chunks, columns of values, origins)
+        self.blocks, self.offsets = [], []  # blocks: (rows, chunks, columns of values, origins)
+        self.sources, self.told = [], []  # told: how many blocks stood before each source
 
     def rows(self):
         for _, _, columns, _ in self.blocks:
@@ -473,6 +476,7 @@ class Reader:
             name = c.take(c.varint())
             check_name(name)
             self.s.sources.append((name, c.varint(), c.take(32)))
+            self.s.told.append(len(self.s.blocks))
         c.end()
 
     def end(self, payload):
@@ -565,6 +569,13 @@ def step_id(step):
 def step(tool, version="0.1.0", parents=(), options=None, digests=None):
     s = {"parents": list(parents), "tool": tool, "version": version, "options": options or {}, "digests": digests or {}}
     return {"id": step_id(s), **s}
+
+
+def again(s):
+    """The stream of a Stream written anew, without compression and index: what any writer makes of the same records."""
+    return write(s.schema, [list(r) for r in s.rows()], origins=[o for b in s.blocks for o in b[3]], sources=s.sources,
+                 provenance=s.provenance, held=s.end["held"], failed=s.end["failed"], with_root=s.end["root"] is not None,
+                 told=s.told)
 
 
 def read(data):
