@@ -170,6 +170,7 @@ typedef struct ds_gcstats {
 } ds_gcstats;
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
 int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err); /* known may be NULL */
+int ds_objgc_mark_all(ds_objgc *gc, ds_err *err); /* nothing is garbage: only leftovers go and small packs are gathered */
 /* Deletes dead packs, rewrites those that are more than half dead, gathers small ones when there are more than 64. */
 int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err);
 void ds_objgc_end(ds_objgc *gc); /* NULL is fine */

@@ -1,0 +1,253 @@
+/* Is everything in the store what it was when written? */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "objcore.h"
+
+typedef struct known_pack {
+    ds_sha name;
+    int64_t n;
+    uint64_t size, objects;
+    bool seen;
+} known_pack;
+
+typedef struct place {
+    ds_sha id;
+    uint64_t off;
+} place;
+
+typedef struct scrub {
+    ds_objstore *s;
+    bool full;
+    int threads;
+    ds_objproblem_fn report;
+    void *ctx;
+    ds_scrubstats stats;
+    ds_buf packs;     /* known_pack */
+    ds_buf places;    /* place: pieces of the pack at hand that the index has there */
+    const ds_sha *pack; /* at hand */
+    char file[96];
+    uint64_t indexed; /* pieces that the index has in the pack at hand */
+    bool busy;        /* a writer is at work: packs not in the index yet are no problem */
+    bool blind;       /* the index is damaged: packs are checked without it */
+    int stop;         /* what report returned */
+    ds_err *err;
+} scrub;
+
+static int tell(scrub *k, uint64_t off, const ds_sha *id, const char *reason)
+{
+    ds_objproblem p = {.file = k->file, .offset = off, .id = id, .reason = reason};
+    k->stats.problems++;
+    if (k->report && !k->stop)
+        k->stop = k->report(k->ctx, &p);
+    return k->stop;
+}
+
+static void name_file(scrub *k, const ds_sha *name)
+{
+    char hex[65];
+    ds_sha_hex(hex, name);
+    snprintf(k->file, sizeof k->file, "packs/%s.pack", hex);
+}
+
+static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason) { return tell(ctx, off, id, reason); }
+
+/* An object of a pack: the index must know the piece, here or (stored twice) elsewhere. */
+static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t *object, size_t n)
+{
+    scrub *k = ctx;
+    ds_objloc loc;
+    (void)object;
+    k->stats.objects++;
+    k->stats.bytes += n;
+    if (k->blind)
+        return 0;
+    int rc = ds_objindex_find(k->s->ix, &h->id, &loc, k->err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0)
+        return tell(k, off, &h->id, "the piece is not in the index: run `dsver reindex`");
+    if (!ds_sha_eq(&loc.pack, k->pack) || loc.off != off)
+        return 0;
+    k->indexed++;
+    if (loc.size != n || loc.raw != h->raw || loc.chain != h->chain || loc.kind != h->kind ||
+        loc.has_base != (h->codec == DS_CODEC_DELTA) || (loc.has_base && !ds_sha_eq(&loc.base, &h->base)))
+        return tell(k, off, &h->id, "the index says something else of it: run `dsver reindex`");
+    place p = {.id = h->id, .off = off};
+    return k->full && ds_buf_put(&k->places, &p, sizeof p) ? ds_fail_nomem(k->err) : 0;
+}
+
+/* Decodes every piece of the pack at hand and recomputes its address. */
+static int decode_all(scrub *k, ds_err *err)
+{
+    ds_objreader *r = NULL;
+    size_t n = k->places.len / sizeof(place), next = 0;
+    int rc = ds_objreader_new(&r, k->s, k->threads, true, err);
+    for (size_t i = 0; rc == 0 && i < n && !k->stop; i++) {
+        ds_objread got;
+        ds_err bad = {0};
+        place p;
+        while (rc == 0 && next < n && !ds_objreader_full(r)) {
+            memcpy(&p, k->places.data + next++ * sizeof p, sizeof p);
+            rc = ds_objreader_put(r, &p.id, NULL, err);
+        }
+        memcpy(&p, k->places.data + i * sizeof p, sizeof p);
+        int one = rc ? 0 : ds_objreader_next(r, &got, &bad);
+        if (one == DS_CORRUPT || one == DS_FAIL)
+            (void)tell(k, p.off, &p.id, bad.msg);
+        else if (one < 0)
+            rc = ds_fail(err, bad.code, "%s", bad.msg);
+    }
+    ds_objreader_free(r);
+    return rc;
+}
+
+static int check_name(scrub *k, const char *path, const ds_sha *name, ds_err *err)
+{
+    ds_sha got;
+    uint64_t size;
+    int rc = ds_sha_file(&got, &size, path, err);
+    if (rc == 0 && !ds_sha_eq(&got, name))
+        (void)tell(k, 0, NULL, "the pack's SHA-256 is not its name");
+    return rc;
+}
+
+static int count_row(void *ctx, const ds_objloc *loc)
+{
+    (void)loc;
+    ++*(uint64_t *)ctx;
+    return 0;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(((const known_pack *)a)->name.b, ((const known_pack *)b)->name.b, 32);
+}
+
+static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
+{
+    size_t cap = strlen(k->s->dir) + 80;
+    char *path = malloc(cap);
+    uint64_t rows = 0, before = k->stats.problems;
+    known_pack want = {.name = *name};
+    if (!path)
+        return ds_fail_nomem(err);
+    ds_pack_path(path, cap, k->s->dir, name);
+    name_file(k, name);
+    known_pack *row = bsearch(&want, k->packs.data, k->packs.len / sizeof want, sizeof want, by_name);
+    if (!row && k->busy) {
+        free(path);
+        return 0;
+    }
+    k->pack = name;
+    k->indexed = 0;
+    k->stats.packs++;
+    ds_buf_reset(&k->places);
+    ds_packscan scan = {.path = path, .full = k->full, .object = on_object, .bad = on_bad, .ctx = k};
+    if (!row && !k->blind)
+        (void)tell(k, 0, NULL, "not in the index: run `dsver reindex`");
+    int rc = ds_pack_scan(&scan, err);
+    if (rc == 0 && row) {
+        row->seen = true;
+        rc = ds_objindex_pieces(k->s->ix, row->n, count_row, &rows, err);
+        if (rc == 0 && k->stats.problems == before &&
+            (rows != k->indexed || row->size != scan.size || row->objects != scan.objects))
+            (void)tell(k, 0, NULL, "the index says something else of this pack: run `dsver reindex`");
+    }
+    if (rc == 0 && k->full && !k->stop)
+        rc = check_name(k, path, name, err);
+    if (rc == 0 && k->full && !k->stop)
+        rc = decode_all(k, err);
+    free(path);
+    return k->stop ? 0 : rc;
+}
+
+static int collect(void *ctx, int64_t n, const ds_packrow *p)
+{
+    known_pack k = {.name = p->name, .n = n, .size = p->size, .objects = p->objects};
+    return ds_buf_put(ctx, &k, sizeof k);
+}
+
+static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off)
+{
+    scrub *k = ctx;
+    name_file(k, pack);
+    (void)tell(k, off, id, "the piece it is a delta against is lost");
+}
+
+static int scrub_index(scrub *k, ds_err *err)
+{
+    uint64_t bad = UINT64_MAX;
+    ds_err mine = {0};
+    snprintf(k->file, sizeof k->file, "index.db");
+    int rc = ds_objindex_check(k->s->ix, &bad, &mine);
+    if (rc == 0 && bad != UINT64_MAX) {
+        k->blind = true;
+        (void)tell(k, bad, NULL, "the page's checksum is wrong: run `dsver reindex`");
+        return 0;
+    }
+    if (rc == 0)
+        rc = ds_objindex_orphans(k->s->ix, tell_orphan, k, &mine);
+    if (rc == 0)
+        rc = ds_objindex_packs(k->s->ix, collect, &k->packs, &mine);
+    if (rc == DS_CORRUPT) {
+        k->blind = true;
+        (void)tell(k, 0, NULL, mine.msg);
+        return 0;
+    }
+    return rc ? ds_fail(err, mine.code, "%s", mine.msg) : 0;
+}
+
+/* Index and folder are looked at with nobody writing, if that can be had at once; then writers may go on, but gc may
+ * not. On a medium that cannot be written there is no lock and no writer either. */
+static int look_around(scrub *k, int *fd, ds_sha **names, size_t *n, size_t *strange, ds_err *err)
+{
+    int rc = ds_objcore_flock(fd, k->s->dir, LOCK_EX | LOCK_NB, NULL);
+    k->busy = rc != 0;
+    if (rc == DS_LOCKED)
+        (void)ds_objcore_flock(fd, k->s->dir, LOCK_SH, NULL);
+    rc = scrub_index(k, err);
+    if (rc == 0)
+        rc = ds_pack_list(k->s->dir, names, n, strange, err);
+    if (*fd >= 0)
+        (void)ds_objcore_flock(fd, k->s->dir, LOCK_SH, NULL);
+    return rc;
+}
+
+static int scrub_all(scrub *k, ds_err *err)
+{
+    ds_sha *names = NULL;
+    size_t n = 0, strange = 0;
+    int fd = -1;
+    int rc = look_around(k, &fd, &names, &n, &strange, err);
+    if (rc == 0 && strange) {
+        snprintf(k->file, sizeof k->file, "packs");
+        (void)tell(k, 0, NULL, "there are files that are no packs");
+    }
+    for (size_t i = 0; rc == 0 && i < n && !k->stop; i++)
+        rc = scrub_pack(k, &names[i], err);
+    for (size_t i = 0; rc == 0 && !k->stop && i < k->packs.len / sizeof(known_pack); i++) {
+        known_pack p;
+        memcpy(&p, k->packs.data + i * sizeof p, sizeof p);
+        name_file(k, &p.name);
+        if (!p.seen)
+            (void)tell(k, 0, NULL, "the pack is missing");
+    }
+    (void)ds_close(&fd, k->s->dir, NULL);
+    free(names);
+    return rc;
+}
+
+int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report, void *ctx,
+                      ds_scrubstats *stats, ds_err *err)
+{
+    scrub k = {.s = s, .full = read_data, .threads = threads, .report = report, .ctx = ctx, .err = err};
+    int rc = scrub_all(&k, err);
+    if (stats)
+        *stats = k.stats;
+    ds_buf_fini(&k.packs);
+    ds_buf_fini(&k.places);
+    return k.stop ? k.stop : rc;
+}

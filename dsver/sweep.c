@@ -1,0 +1,471 @@
+/* Garbage: marking by row, deleting dead packs, rewriting those mostly dead, gathering small ones.
+ *
+ * What stays in a pack that is kept stays in the index, dead or not: index and packs always say the same. So a base of such a
+ * piece stays too, and which packs are kept is found by going round until nothing changes.
+ * Order: new packs synced and named, index in one transaction, old packs unlinked. A crash in between leaves packs that
+ * the next opening adopts and the next gc deletes.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+
+#include "objcore.h"
+
+#define SMALL_PACK (DS_PACK_TARGET / 4)
+#define SMALL_PACKS_MAX 64
+
+enum fate { KEEP, REWRITE, DELETE };
+
+typedef struct gc_pack {
+    ds_sha name;
+    int64_t n;
+    uint64_t size, live_bytes, live, rows;
+    enum fate fate;
+    bool stuck; /* holds a damaged object: left as it is */
+} gc_pack;
+
+typedef struct gc_move {
+    int64_t row;
+    uint32_t pack; /* index into out */
+    uint64_t off;
+} gc_move;
+
+struct ds_objgc {
+    ds_objstore *s;
+    int fd;
+    uint8_t *bits;
+    int64_t rows; /* highest row */
+    gc_pack *packs;
+    size_t npacks;
+    ds_buf moves;  /* gc_move */
+    ds_packw *out; /* new packs */
+    size_t nout, cap_out;
+    bool writing;
+};
+
+static bool marked(const ds_objgc *gc, int64_t row)
+{
+    return row >= 0 && row <= gc->rows && (gc->bits[row / 8] >> row % 8 & 1);
+}
+
+static void set_mark(ds_objgc *gc, int64_t row) { gc->bits[row / 8] |= (uint8_t)(1u << row % 8); }
+
+/* ---- marking ---- */
+
+int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
+{
+    ds_objgc *gc = calloc(1, sizeof *gc);
+    *out = NULL;
+    if (!gc)
+        return ds_fail_nomem(err);
+    gc->s = s;
+    gc->fd = -1;
+    pthread_mutex_lock(&s->lock);
+    bool held = s->holds > 0;
+    pthread_mutex_unlock(&s->lock);
+    int rc = 0;
+    if (s->mode != DS_OBJ_WRITE)
+        rc = ds_fail(err, DS_FAIL, "%s: opened for reading only", s->dir);
+    else if (held) /* waiting would be for ourselves */
+        rc = ds_fail(err, DS_LOCKED, "%s: a transaction is open", s->dir);
+    if (rc == 0)
+        rc = ds_objcore_flock(&gc->fd, s->dir, LOCK_EX | (wait ? 0 : LOCK_NB), err);
+    if (rc == 0)
+        rc = ds_objcore_adopt(s->ix, s->dir, false, NULL, NULL, NULL, err);
+    if (rc == 0)
+        rc = ds_objindex_last_row(s->ix, &gc->rows, err);
+    if (rc == 0 && !(gc->bits = calloc((size_t)(gc->rows / 8) + 1, 1)))
+        rc = ds_fail_nomem(err);
+    if (rc) {
+        ds_objgc_end(gc);
+        return rc;
+    }
+    *out = gc;
+    return 0;
+}
+
+int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err)
+{
+    ds_objloc loc;
+    int rc = ds_objindex_find(gc->s->ix, id, &loc, err);
+    if (known)
+        *known = rc == 1;
+    /* A base lost already is for scrub to tell. */
+    while (rc == 1 && loc.row <= gc->rows && !marked(gc, loc.row)) {
+        set_mark(gc, loc.row);
+        if (!loc.has_base)
+            break;
+        ds_sha base = loc.base;
+        rc = ds_objindex_find(gc->s->ix, &base, &loc, err);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+int ds_objgc_mark_all(ds_objgc *gc, ds_err *err)
+{
+    (void)err;
+    memset(gc->bits, 0xff, (size_t)(gc->rows / 8) + 1);
+    return 0;
+}
+
+/* ---- planning ---- */
+
+static int by_number(const void *a, const void *b)
+{
+    int64_t x = ((const gc_pack *)a)->n, y = ((const gc_pack *)b)->n;
+    return x < y ? -1 : x > y;
+}
+
+static gc_pack *pack_of(const ds_objgc *gc, int64_t n)
+{
+    gc_pack want = {.n = n};
+    return gc->npacks ? bsearch(&want, gc->packs, gc->npacks, sizeof want, by_number) : NULL;
+}
+
+static int collect_pack(void *ctx, int64_t n, const ds_packrow *p)
+{
+    gc_pack g = {.name = p->name, .n = n, .size = p->size};
+    return ds_buf_put(ctx, &g, sizeof g);
+}
+
+static int count_piece(void *ctx, const ds_objloc *loc)
+{
+    ds_objgc *gc = ctx;
+    gc_pack *p = pack_of(gc, loc->packrow);
+    if (!p)
+        return 0;
+    p->rows++;
+    if (marked(gc, loc->row)) {
+        p->live++;
+        p->live_bytes += loc->size;
+    }
+    return 0;
+}
+
+typedef struct closure {
+    ds_objgc *gc;
+    ds_buf bases; /* ids of bases of dead pieces that stay */
+} closure;
+
+static int collect_base(void *ctx, const ds_objloc *loc)
+{
+    closure *c = ctx;
+    const gc_pack *p = pack_of(c->gc, loc->packrow);
+    if (!p || p->fate != KEEP || marked(c->gc, loc->row))
+        return 0;
+    set_mark(c->gc, loc->row);
+    return loc->has_base ? ds_buf_put(&c->bases, loc->base.b, sizeof loc->base) : 0;
+}
+
+/* Decides by what is marked. */
+static void decide(ds_objgc *gc)
+{
+    size_t small = 0;
+    for (size_t i = 0; i < gc->npacks; i++) {
+        gc_pack *p = &gc->packs[i];
+        p->fate = p->stuck ? KEEP : p->live == 0 ? DELETE : p->live_bytes * 2 < p->size ? REWRITE : KEEP;
+        small += p->fate != DELETE && p->size < SMALL_PACK;
+    }
+    for (size_t i = 0; small > SMALL_PACKS_MAX && i < gc->npacks; i++)
+        if (gc->packs[i].fate == KEEP && gc->packs[i].size < SMALL_PACK && !gc->packs[i].stuck)
+            gc->packs[i].fate = REWRITE;
+}
+
+static int plan(ds_objgc *gc, ds_gcstats *st, ds_err *err)
+{
+    ds_buf list = {0};
+    closure c = {.gc = gc};
+    int rc = ds_objindex_packs(gc->s->ix, collect_pack, &list, err);
+    free(gc->packs);
+    gc->packs = (gc_pack *)(void *)list.data;
+    gc->npacks = list.len / sizeof(gc_pack);
+    if (gc->npacks)
+        qsort(gc->packs, gc->npacks, sizeof(gc_pack), by_number);
+    for (bool first = true; rc == 0; first = false) {
+        for (size_t i = 0; i < gc->npacks; i++)
+            gc->packs[i].live = gc->packs[i].live_bytes = gc->packs[i].rows = 0;
+        rc = ds_objindex_pieces(gc->s->ix, 0, count_piece, gc, err);
+        if (rc)
+            break;
+        decide(gc);
+        for (size_t i = 0; first && i < gc->npacks; i++) {
+            st->pieces += gc->packs[i].rows;
+            st->live += gc->packs[i].live;
+            st->bytes_before += gc->packs[i].size;
+        }
+        ds_buf_reset(&c.bases);
+        rc = ds_objindex_pieces(gc->s->ix, 0, collect_base, &c, err);
+        /* Marks what stays anyway, and its bases: when those are in packs that go, think again. */
+        for (size_t i = 0; rc == 0 && i < c.bases.len; i += sizeof(ds_sha)) {
+            ds_sha id;
+            memcpy(&id, c.bases.data + i, sizeof id);
+            rc = ds_objgc_mark(gc, &id, NULL, err);
+        }
+        if (rc == 0 && c.bases.len == 0)
+            break;
+    }
+    st->dead = st->pieces - st->live;
+    ds_buf_fini(&c.bases);
+    return rc;
+}
+
+/* ---- rewriting ---- */
+
+static int next_out(ds_objgc *gc, ds_err *err)
+{
+    if (gc->nout == gc->cap_out) {
+        size_t cap = gc->cap_out ? gc->cap_out * 2 : 16;
+        ds_packw *v = realloc(gc->out, cap * sizeof *v);
+        if (!v)
+            return ds_fail_nomem(err);
+        gc->out = v;
+        gc->cap_out = cap;
+    }
+    int rc = ds_packw_open(&gc->out[gc->nout], gc->s->dir, err);
+    if (rc == 0) {
+        gc->nout++;
+        gc->writing = true;
+    }
+    return rc;
+}
+
+/* A whole new pack: synced, named, and its file closed, so that a large gc does not hold them all open. */
+static int end_out(ds_objgc *gc, ds_err *err)
+{
+    ds_packw *w = &gc->out[gc->nout - 1];
+    gc->writing = false;
+    int rc = ds_packw_end(w, err);
+    if (rc == 0)
+        rc = ds_packw_sync(w, err);
+    if (rc == 0)
+        rc = ds_packw_publish(w, gc->s->dir, err);
+    if (rc == 0) {
+        (void)ds_close(&w->fd, w->path, NULL);
+        w->fd = -1;
+    }
+    return rc;
+}
+
+static int collect_live(void *ctx, const ds_objloc *loc)
+{
+    closure *c = ctx;
+    return marked(c->gc, loc->row) ? ds_buf_put(&c->bases, loc, sizeof *loc) : 0;
+}
+
+static int copy_object(ds_objgc *gc, const ds_objloc *loc, ds_buf *obj, bool *damaged, ds_err *err)
+{
+    ds_objhead h;
+    const uint8_t *payload;
+    ds_err mine = {0};
+    gc_move m = {.row = loc->row};
+    int rc = ds_packset_read(gc->s->packs, loc, obj, &h, &payload, &mine);
+    if (rc == 0 || rc == DS_CORRUPT) {
+        *damaged = true;
+        return 0;
+    }
+    if (rc < 0)
+        return ds_fail(err, mine.code, "%s", mine.msg);
+    rc = gc->writing ? 0 : next_out(gc, err);
+    if (rc == 0)
+        rc = ds_packw_put(&gc->out[gc->nout - 1], obj->data, obj->len, &m.off, err);
+    m.pack = (uint32_t)gc->nout - 1;
+    if (rc == 0 && ds_buf_put(&gc->moves, &m, sizeof m))
+        rc = ds_fail_nomem(err);
+    if (rc == 0 && gc->out[gc->nout - 1].size >= DS_PACK_TARGET)
+        rc = end_out(gc, err);
+    return rc;
+}
+
+static int rewrite_pack(ds_objgc *gc, gc_pack *p, ds_err *err)
+{
+    closure c = {.gc = gc};
+    ds_buf obj = {0};
+    bool damaged = false;
+    int rc = ds_objindex_pieces(gc->s->ix, p->n, collect_live, &c, err);
+    for (size_t i = 0; rc == 0 && i < c.bases.len; i += sizeof(ds_objloc)) {
+        ds_objloc loc;
+        memcpy(&loc, c.bases.data + i, sizeof loc);
+        rc = copy_object(gc, &loc, &obj, &damaged, err);
+    }
+    if (damaged) /* what can be read has moved, the rest stays where `repair` may find it */
+        p->stuck = true;
+    ds_buf_fini(&c.bases);
+    ds_buf_fini(&obj);
+    return rc;
+}
+
+/* ---- index and files ---- */
+
+static int collect_dead(void *ctx, const ds_objloc *loc)
+{
+    closure *c = ctx;
+    const gc_pack *p = pack_of(c->gc, loc->packrow);
+    bool dies = p && p->fate != KEEP && !marked(c->gc, loc->row);
+    return dies ? ds_buf_put(&c->bases, &loc->row, sizeof loc->row) : 0;
+}
+
+/* A new pack may have the very name of an old one: the same objects in the same order. */
+static bool is_new_name(const ds_objgc *gc, const ds_sha *name)
+{
+    for (size_t i = 0; i < gc->nout; i++)
+        if (ds_sha_eq(&gc->out[i].name, name))
+            return true;
+    return false;
+}
+
+static int index_changes(ds_objgc *gc, const ds_buf *dead, ds_err *err)
+{
+    int64_t *at = calloc(gc->nout + 1, sizeof *at);
+    int rc = at ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; rc == 0 && i < gc->nout; i++) {
+        ds_packrow row = {.name = gc->out[i].name, .size = gc->out[i].size, .objects = gc->out[i].objects};
+        rc = ds_objindex_add_pack(gc->s->ix, &row, &at[i], err);
+    }
+    for (size_t i = 0; rc == 0 && i < gc->moves.len; i += sizeof(gc_move)) {
+        gc_move m;
+        memcpy(&m, gc->moves.data + i, sizeof m);
+        rc = ds_objindex_move(gc->s->ix, m.row, at[m.pack], m.off, err);
+    }
+    for (size_t i = 0; rc == 0 && i < dead->len; i += sizeof(int64_t)) {
+        int64_t row;
+        memcpy(&row, dead->data + i, sizeof row);
+        rc = ds_objindex_remove(gc->s->ix, row, err);
+    }
+    for (size_t i = 0; rc == 0 && i < gc->npacks; i++)
+        if (gc->packs[i].fate != KEEP && !gc->packs[i].stuck && !is_new_name(gc, &gc->packs[i].name))
+            rc = ds_objindex_remove_pack(gc->s->ix, gc->packs[i].n, err);
+    free(at);
+    return rc;
+}
+
+static int publish(ds_objgc *gc, ds_err *err)
+{
+    closure dead = {.gc = gc};
+    size_t cap = strlen(gc->s->dir) + 80;
+    char *path = malloc(cap);
+    int rc = path ? 0 : ds_fail_nomem(err);
+    if (rc == 0 && gc->writing)
+        rc = end_out(gc, err);
+    if (rc == 0 && gc->nout) {
+        ds_pack_path(path, cap, gc->s->dir, &gc->out[0].name);
+        rc = ds_fsync_parent(path, err);
+    }
+    if (rc == 0)
+        rc = ds_objindex_pieces(gc->s->ix, 0, collect_dead, &dead, err);
+    if (rc == 0)
+        rc = ds_objindex_begin(gc->s->ix, err);
+    if (rc == 0) {
+        rc = index_changes(gc, &dead.bases, err);
+        if (rc == 0)
+            rc = ds_objindex_commit(gc->s->ix, err);
+        if (rc)
+            ds_objindex_rollback(gc->s->ix);
+    }
+    ds_buf_fini(&dead.bases);
+    free(path);
+    return rc;
+}
+
+static int unlink_old(ds_objgc *gc, ds_gcstats *st, ds_err *err)
+{
+    size_t cap = strlen(gc->s->dir) + 80;
+    char *path = malloc(cap);
+    int rc = path ? 0 : ds_fail_nomem(err);
+    ds_packset_drop(gc->s->packs);
+    for (size_t i = 0; rc == 0 && i < gc->npacks; i++) {
+        const gc_pack *p = &gc->packs[i];
+        if (p->fate == KEEP || p->stuck) {
+            st->bytes_after += p->size;
+            continue;
+        }
+        if (is_new_name(gc, &p->name))
+            continue;
+        ds_pack_path(path, cap, gc->s->dir, &p->name);
+        if (ds_io_active->unlink(path) != 0 && errno != ENOENT)
+            rc = ds_fail_errno(err, errno, "%s: cannot be removed", path);
+        st->packs_deleted += p->fate == DELETE;
+        st->packs_rewritten += p->fate == REWRITE;
+    }
+    free(path);
+    return rc;
+}
+
+static bool is_leftover(const char *name)
+{
+    size_t n = strlen(name);
+    return (n > 5 && strcmp(name + n - 5, ".pack") == 0) || strncmp(name, "index-", 6) == 0;
+}
+
+/* Writers hold the lock shared, so with it held alone whatever lies in tmp/ belongs to nobody. */
+static void clean_tmp(ds_objgc *gc, bool dry_run, ds_gcstats *st)
+{
+    ds_buf path = {0};
+    DIR *d = NULL;
+    if (ds_buf_printf(&path, "%s/tmp", gc->s->dir) == 0 && ds_buf_cstr(&path))
+        d = opendir(ds_buf_cstr(&path));
+    for (struct dirent *e; d && (e = readdir(d));) {
+        if (!is_leftover(e->d_name))
+            continue;
+        ds_buf_reset(&path);
+        if (ds_buf_printf(&path, "%s/tmp/%s", gc->s->dir, e->d_name) || !ds_buf_cstr(&path))
+            break;
+        if (dry_run || ds_io_active->unlink(ds_buf_cstr(&path)) == 0)
+            st->tmp_removed++;
+    }
+    if (d)
+        closedir(d);
+    ds_buf_fini(&path);
+}
+
+static void forget_out(ds_objgc *gc)
+{
+    for (size_t i = 0; i < gc->nout; i++)
+        ds_packw_fini(&gc->out[i]);
+    free(gc->out);
+    gc->out = NULL;
+    gc->nout = gc->cap_out = 0;
+    gc->writing = false;
+    ds_buf_fini(&gc->moves);
+}
+
+int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err)
+{
+    ds_gcstats st = {0};
+    int rc = plan(gc, &st, err);
+    for (size_t i = 0; rc == 0 && !dry_run && i < gc->npacks; i++)
+        if (gc->packs[i].fate == REWRITE)
+            rc = rewrite_pack(gc, &gc->packs[i], err);
+    if (rc == 0 && !dry_run)
+        rc = publish(gc, err);
+    if (rc == 0 && !dry_run)
+        rc = unlink_old(gc, &st, err);
+    for (size_t i = 0; rc == 0 && i < gc->nout; i++) {
+        st.packs_written++;
+        st.bytes_after += gc->out[i].size;
+    }
+    for (size_t i = 0; rc == 0 && dry_run && i < gc->npacks; i++) {
+        const gc_pack *p = &gc->packs[i];
+        st.packs_deleted += p->fate == DELETE;
+        st.packs_rewritten += p->fate == REWRITE;
+        st.bytes_after += p->fate == KEEP ? p->size : p->fate == REWRITE ? p->live_bytes : 0;
+    }
+    if (rc == 0)
+        clean_tmp(gc, dry_run, &st);
+    forget_out(gc);
+    if (stats)
+        *stats = st;
+    return rc;
+}
+
+void ds_objgc_end(ds_objgc *gc)
+{
+    if (!gc)
+        return;
+    forget_out(gc);
+    (void)ds_close(&gc->fd, gc->s->dir, NULL);
+    free(gc->bits);
+    free(gc->packs);
+    free(gc);
+}
