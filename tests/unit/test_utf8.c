@@ -122,6 +122,55 @@ static void good_text_in_parts(void **state)
         in_parts(p, len, step);
 }
 
+static uint32_t next(uint32_t *seed)
+{
+    *seed = *seed * 1664525u + 1013904223u;
+    return *seed >> 8;
+}
+
+/* Appends a random character of 1 to 4 bytes; returns its length. */
+static size_t random_char(uint8_t *p, uint32_t *seed)
+{
+    static const uint32_t from[] = {0, 0x80, 0x800, 0x10000},
+                          to[] = {0x80, 0x800, 0x10000, 0x110000};
+    unsigned n = next(seed) % 4;
+    uint32_t v = from[n] + next(seed) % (to[n] - from[n]);
+    if (v >= 0xd800 && v <= 0xdfff)
+        v = 0x4e2d;
+    if (n == 0) {
+        p[0] = (uint8_t)v;
+        return 1;
+    }
+    p[0] = (uint8_t)(((0xf0u << (3 - n)) & 0xf0u) | v >> 6 * n);
+    for (unsigned i = 1; i <= n; i++)
+        p[i] = (uint8_t)(0x80 | ((v >> 6 * (n - i)) & 0x3f));
+    return n + 1;
+}
+
+/* Long enough for whole blocks of the fast path: good text, then the same with one byte replaced.
+ */
+static void random_text_with_one_wrong_byte(void **state)
+{
+    (void)state;
+    static const uint8_t often[] = {0x80, 0x8f, 0x90, 0x9f, 0xa0, 0xbf, 0xc0, 0xc1, 0xc2,
+                                    0xe0, 0xed, 0xf0, 0xf4, 0xf5, 0xff, 0x00, 0x7f, 0xe1};
+    uint32_t seed = 7;
+    uint8_t text[300];
+    for (int round = 0; round < 100000; round++) {
+        size_t n = 0, len = 60 + next(&seed) % 200;
+        while (n < len)
+            n += random_char(text + n, &seed);
+        if (ds_utf8_check(text, n) != n)
+            fail_msg("round %d: good text refused", round);
+        text[next(&seed) % n] =
+            next(&seed) % 2 ? often[next(&seed) % sizeof often] : (uint8_t)next(&seed);
+        size_t cut = n - next(&seed) % 5;
+        if (ds_utf8_check(text, cut) != plain_check(text, cut))
+            fail_msg("round %d: %zu, not %zu", round, ds_utf8_check(text, cut),
+                     plain_check(text, cut));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -129,6 +178,7 @@ int main(void)
         cmocka_unit_test(every_four_byte_lead),
         cmocka_unit_test(every_position_and_cut),
         cmocka_unit_test(good_text_in_parts),
+        cmocka_unit_test(random_text_with_one_wrong_byte),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
