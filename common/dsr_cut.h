@@ -32,8 +32,12 @@ void ds_rowhash_begin(ds_rowhash *h);
 void ds_rowhash_value(ds_rowhash *h, const ds_colview *v, const ds_value *x);
 uint64_t ds_rowhash_end(ds_rowhash *h, uint64_t *size);
 
-/* Length of the first piece of the n remaining bytes (head ++ body seen as one run). */
+/* Length of the first piece of the n remaining bytes (head ++ body seen as one run) of a chunk longer than DS_PIECE_MAX. Looks at
+ * no more than DS_PIECE_MAX bytes. */
 size_t ds_piece_len(const uint8_t *p, size_t n);
+/* Whether ds_piece_len would cut here: the piece has `len` bytes, `left` bytes of the chunk begin at p, and the first `have` of them
+ * can be looked at. A cut is decided by the bytes just past it: have >= len + 2 unless the chunk ends before. */
+bool ds_piece_ok(const uint8_t *p, size_t len, size_t have, uint64_t left);
 
 /* The derived key of a record: hex of the first 16 bytes of SHA-256 over its keyed values (see the format). */
 struct ds_hasher;

@@ -59,7 +59,9 @@ typedef struct ds_reader ds_reader;
  * spool set when it came in several pieces. piece_ends: offsets in the chunk where its pieces end. */
 typedef struct ds_block {
     uint64_t rows;
+    const char *path;  /* of the input, for messages; may be NULL */
     uint64_t offset;   /* of its first frame in the input, for messages */
+    uint64_t sources;  /* told of before it: it refers to none of these */
     size_t nchunks;    /* schema->n + 1: the last is the origin chunk */
     ds_chunk *chunks;
     size_t **piece_ends;
@@ -92,6 +94,8 @@ typedef struct ds_blockcheck ds_blockcheck;
 int ds_blockcheck_new(ds_blockcheck **c, const ds_schema *s, ds_err *err);
 int ds_blockcheck_block(ds_blockcheck *c, const ds_block *b, ds_err *err);
 int ds_blockcheck_end(ds_blockcheck *c, ds_err *err);
+/* How many sources the blocks so far name: the highest ordinal + 1. A stream that describes fewer is incomplete (head of a stream). */
+uint64_t ds_blockcheck_sources(const ds_blockcheck *c);
 void ds_blockcheck_free(ds_blockcheck *c);
 
 /* ---- addresses (docs/dsr-format.md, "Addresses") ---- */

@@ -8,9 +8,14 @@
 typedef struct ds_range { uint64_t source, offset, len; } ds_range; /* source ordinal; bytes of the decoded source */
 typedef struct ds_origin_state { uint64_t source, end; } ds_origin_state; /* zeroed before the first record */
 
+/* The body is what follows the number of rows in an origin chunk: read a chunk's varint of rows before the first get. */
 /* Appends one record's ranges (n may be 0) to an origin body. */
 int ds_origin_put(ds_buf *body, ds_origin_state *st, const ds_range *ranges, size_t n, ds_err *err);
 /* Reads one record's ranges at *pos into `out` (reset; ds_range objects one after the other). */
 int ds_origin_get(const uint8_t *p, size_t len, size_t *pos, ds_origin_state *st, ds_buf *out, ds_err *err);
+/* Goes over a whole origin chunk (with its number of rows): sound, and of how many rows. The sources it names lie in
+ * [*lowest, *highest); none: UINT64_MAX and 0. */
+int ds_origin_scan(const uint8_t *p, size_t len, uint64_t rows, ds_origin_state *st, uint64_t *lowest, uint64_t *highest,
+                   ds_err *err);
 
 #endif

@@ -156,6 +156,8 @@ void ds_spool_release(ds_spool *s, size_t upto)
     if (upto > s->map_len)
         upto = s->map_len;
     upto -= upto % page;
+    if (upto < s->released) /* another walk from the beginning */
+        s->released = 0;
     /* In steps: a call for every record would cost more than it gives back. */
     if (!s->map || upto < s->released + ((size_t)1 << 20))
         return;
