@@ -44,7 +44,6 @@ typedef struct cat_state {
     ds_jsonrow row;
     ds_origin_state from;
     uint64_t base;
-    ds_buf ranges;
 } cat_state;
 
 /* Origins are coded from block to block, so each worker is told where its block begins. */
@@ -52,12 +51,14 @@ static int cat_prepare(void *ctx, void *state, const ds_block *b, ds_err *err)
 {
     cat_ctx *c = ctx;
     cat_state *s = state;
-    uint64_t least = UINT64_MAX;
+    uint64_t lowest, highest;
+    const ds_chunk *origins = &b->chunks[b->nchunks - 1];
     if (!c->form.origin)
         return 0;
     s->from = c->origin;
     s->base = c->base;
-    return ds_origin_walk(b, &c->origin, &least, &s->ranges, err);
+    return ds_origin_scan(origins->body, origins->body_len, b->rows, &c->origin, &lowest, &highest,
+                          err);
 }
 
 static int cat_work(void *ctx, void *state, const ds_block *b, ds_err *err)
@@ -111,7 +112,6 @@ static void cat_fini(void *state)
 {
     cat_state *s = state;
     ds_jsonrow_fini(&s->row);
-    ds_buf_fini(&s->ranges);
 }
 
 static const ds_blockpipe_ops cat_ops = {

@@ -37,10 +37,8 @@ typedef struct check_ctx {
     ds_blockcheck *check;
     ds_rootsum *root;
     const ds_schema *schema;
-    ds_origin_state origin;
-    uint64_t sources; /* told of so far in this file */
     ds_out out;
-    ds_buf text, ranges;
+    ds_buf text;
 } check_ctx;
 
 typedef struct check_state {
@@ -90,28 +88,19 @@ static int check_done(void *ctx, void *state, const ds_block *b, ds_err *err)
 {
     check_ctx *c = ctx;
     const check_state *s = state;
-    uint64_t least = UINT64_MAX;
     int rc = ds_blockcheck_block(c->check, b, err);
-    if (rc == 0)
-        rc = ds_origin_walk(b, &c->origin, &least, &c->ranges, err);
-    if (rc == 0 && least < c->sources)
-        rc = ds_fail(err, DS_CORRUPT, "source %llu was told of before its last record",
-                     (unsigned long long)least);
     return rc ? rc : ds_rootsum_block(c->root, &s->block, &s->origin, err);
 }
 
 static int check_source(void *ctx, const ds_source *src, ds_err *err)
 {
     check_ctx *c = ctx;
-    c->sources++;
     return ds_rootsum_source(c->root, src, err);
 }
 
 /* Begins a file. */
 static int check_begin(check_ctx *c, ds_err *err)
 {
-    c->origin = (ds_origin_state){0};
-    c->sources = 0;
     int rc = ds_blockcheck_new(&c->check, c->schema, err);
     return rc ? rc : ds_rootsum_new(&c->root, err);
 }
@@ -221,6 +210,5 @@ static int run(int argc, char **argv)
     ds_instream_free(in);
     ds_out_fini(&c.out);
     ds_buf_fini(&c.text);
-    ds_buf_fini(&c.ranges);
     return ds_command_end(&ds_cmd_check, &err, json);
 }

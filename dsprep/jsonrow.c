@@ -286,24 +286,6 @@ static int origin_begin(const ds_block *b, const uint8_t **p, size_t *len, size_
     return 0;
 }
 
-int ds_origin_walk(const ds_block *b, ds_origin_state *st, uint64_t *least, ds_buf *ranges,
-                   ds_err *err)
-{
-    const uint8_t *p;
-    size_t len, pos;
-    int rc = origin_begin(b, &p, &len, &pos, err);
-    for (uint64_t i = 0; rc == 0 && i < b->rows; i++) {
-        rc = ds_origin_get(p, len, &pos, st, ranges, err);
-        for (size_t k = 0; rc == 0 && k + sizeof(ds_range) <= ranges->len; k += sizeof(ds_range)) {
-            ds_range g;
-            memcpy(&g, ranges->data + k, sizeof g);
-            if (g.source < *least)
-                *least = g.source;
-        }
-    }
-    return rc;
-}
-
 static int ready(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err *err)
 {
     size_t n = f->schema->n;

@@ -61,8 +61,4 @@ int ds_base64(ds_buf *b, const uint8_t *p, size_t len); /* padded */
 int ds_decimal(ds_buf *b, uint64_t v);
 int ds_time_text(ds_buf *b, int64_t ns); /* without quotes */
 
-/* Advances `st` over the origins of a block; *least falls to the smallest source ordinal in them. */
-int ds_origin_walk(const ds_block *b, ds_origin_state *st, uint64_t *least, ds_buf *ranges,
-                   ds_err *err);
-
 #endif
