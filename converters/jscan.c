@@ -1,0 +1,523 @@
+/* jscan.c - see jscan.h. */
+#include "jscan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+typedef struct cursor {
+    const uint8_t *p, *end;
+    const char *why;
+    bool spaced;  /* white space was stepped over since this was cleared */
+    bool escaped; /* the last string held escapes */
+} cursor;
+
+static bool fail(cursor *c, const char *why)
+{
+    if (!c->why)
+        c->why = why;
+    return false;
+}
+
+static inline void skip_space(cursor *c)
+{
+    while (c->p < c->end && (*c->p == ' ' || *c->p == '\t' || *c->p == '\n' || *c->p == '\r')) {
+        c->p++;
+        c->spaced = true;
+    }
+}
+
+static inline bool plain(uint8_t ch)
+{
+    return ch != '"' && ch != '\\' && ch >= 0x20;
+}
+
+/* The first quote, backslash or control at or after p. */
+static inline const uint8_t *find_special(const uint8_t *p, const uint8_t *end)
+{
+#ifdef __SSE2__
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), ctl = _mm_set1_epi8(0x1f);
+    while (end - p >= 16) {
+        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+        __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
+                                   _mm_cmpeq_epi8(_mm_min_epu8(v, ctl), v));
+        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
+        if (mask)
+            return p + __builtin_ctz(mask);
+        p += 16;
+    }
+#endif
+    while (p < end && plain(*p))
+        p++;
+    return p;
+}
+
+static int hex_digit(uint8_t ch)
+{
+    if (ch >= '0' && ch <= '9')
+        return ch - '0';
+    ch |= 0x20;
+    return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+/* Four hex digits at p, or -1. */
+static long hex4(const uint8_t *p, const uint8_t *end)
+{
+    if (end - p < 4)
+        return -1;
+    int a = hex_digit(p[0]), b = hex_digit(p[1]), c = hex_digit(p[2]), d = hex_digit(p[3]);
+    return (a | b | c | d) < 0 ? -1 : (long)a << 12 | (long)b << 8 | (long)c << 4 | d;
+}
+
+/* c->p stands on the backslash. */
+static bool scan_escape(cursor *c)
+{
+    const uint8_t *p = c->p + 1;
+    if (p == c->end)
+        return fail(c, "the string does not end");
+    switch (*p) {
+    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+        c->p = p + 1;
+        return true;
+    case 'u':
+        break;
+    default:
+        return fail(c, "no such escape in a string");
+    }
+    long u = hex4(p + 1, c->end);
+    if (u < 0)
+        return fail(c, "\\u wants four hexadecimal digits");
+    p += 5;
+    if (u >= 0xd800 && u <= 0xdfff) {
+        long low = c->end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2, c->end) : -1;
+        if (u >= 0xdc00 || low < 0xdc00 || low > 0xdfff)
+            return fail(c, "half a surrogate pair in a string");
+        p += 6;
+    }
+    c->p = p;
+    return true;
+}
+
+/* c->p stands on the opening quote; afterwards behind the closing one. */
+static bool scan_string(cursor *c)
+{
+    c->p++;
+    c->escaped = false;
+    for (;;) {
+        c->p = find_special(c->p, c->end);
+        if (c->p == c->end)
+            return fail(c, "the string does not end");
+        if (*c->p == '"') {
+            c->p++;
+            return true;
+        }
+        if (*c->p != '\\')
+            return fail(c, "a bare control character in a string");
+        c->escaped = true;
+        do {
+            if (!scan_escape(c))
+                return false;
+        } while (c->p < c->end && *c->p == '\\');
+    }
+}
+
+static inline bool digit(const cursor *c)
+{
+    return c->p < c->end && *c->p >= '0' && *c->p <= '9';
+}
+
+static bool scan_number(cursor *c)
+{
+    if (*c->p == '-')
+        c->p++;
+    if (!digit(c))
+        return fail(c, "a number wants a digit here");
+    if (*c->p == '0')
+        c->p++;
+    else
+        while (digit(c))
+            c->p++;
+    if (c->p < c->end && *c->p == '.') {
+        c->p++;
+        if (!digit(c))
+            return fail(c, "a number wants a digit here");
+        while (digit(c))
+            c->p++;
+    }
+    if (c->p < c->end && (*c->p | 0x20) == 'e') {
+        c->p++;
+        if (c->p < c->end && (*c->p == '+' || *c->p == '-'))
+            c->p++;
+        if (!digit(c))
+            return fail(c, "a number wants a digit here");
+        while (digit(c))
+            c->p++;
+    }
+    return true;
+}
+
+static bool scan_word(cursor *c, const char *word, size_t n)
+{
+    if ((size_t)(c->end - c->p) < n || memcmp(c->p, word, n) != 0)
+        return fail(c, "a value is expected here");
+    c->p += n;
+    return true;
+}
+
+/* Any value but an object or array. */
+static bool scan_scalar(cursor *c, enum ds_jkind *kind)
+{
+    switch (*c->p) {
+    case '"':
+        *kind = DS_J_STRING;
+        return scan_string(c);
+    case 't':
+        *kind = DS_J_TRUE;
+        return scan_word(c, "true", 4);
+    case 'f':
+        *kind = DS_J_FALSE;
+        return scan_word(c, "false", 5);
+    case 'n':
+        *kind = DS_J_NULL;
+        return scan_word(c, "null", 4);
+    default:
+        *kind = DS_J_NUMBER;
+        if (*c->p != '-' && !digit(c))
+            return fail(c, "a value is expected here");
+        return scan_number(c);
+    }
+}
+
+/* "name" : with the spaces around it. */
+static bool scan_name(cursor *c)
+{
+    if (c->p == c->end)
+        return fail(c, "the text ends in the middle of an object");
+    if (*c->p != '"')
+        return fail(c, "a member's name is expected here");
+    if (!scan_string(c))
+        return false;
+    skip_space(c);
+    if (c->p == c->end || *c->p != ':')
+        return fail(c, "a colon is expected here");
+    c->p++;
+    skip_space(c);
+    return true;
+}
+
+/* Which of the open containers are objects: one bit each. */
+typedef struct nesting {
+    uint64_t bits[DS_JSCAN_DEPTH_MAX / 64];
+    unsigned depth, max;
+} nesting;
+
+static bool nest_open(cursor *c, nesting *n, bool object)
+{
+    if (n->depth == n->max)
+        return fail(c, "nested deeper than the limit");
+    uint64_t bit = (uint64_t)1 << n->depth % 64;
+    uint64_t *w = &n->bits[n->depth / 64];
+    *w = object ? *w | bit : *w & ~bit;
+    n->depth++;
+    c->p++;
+    skip_space(c);
+    return true;
+}
+
+static bool nest_object(const nesting *n)
+{
+    unsigned at = n->depth - 1;
+    return n->bits[at / 64] >> at % 64 & 1;
+}
+
+/* Closes what ends here, and steps over the comma before the next value. *done when the outermost container closed. */
+static bool nest_after(cursor *c, nesting *n, bool *done)
+{
+    for (;;) {
+        bool object = nest_object(n);
+        skip_space(c);
+        if (c->p == c->end)
+            return fail(c, object ? "the text ends in the middle of an object" : "the text ends in the middle of an array");
+        if (*c->p == ',') {
+            c->p++;
+            skip_space(c);
+            return !object || scan_name(c);
+        }
+        if (*c->p != (object ? '}' : ']'))
+            return fail(c, object ? "a comma or } is expected here" : "a comma or ] is expected here");
+        c->p++;
+        if (--n->depth == 0) {
+            *done = true;
+            return true;
+        }
+    }
+}
+
+/* A value of any kind; `base` containers are open around it. */
+static bool scan_value(cursor *c, unsigned base, unsigned max, enum ds_jkind *kind)
+{
+    nesting n = {.depth = 0, .max = max - base};
+    enum ds_jkind inner;
+    for (bool first = true;; first = false) {
+        if (c->p == c->end)
+            return fail(c, "the text ends where a value is expected");
+        enum ds_jkind *k = first ? kind : &inner;
+        if (*c->p == '{' || *c->p == '[') {
+            bool object = *c->p == '{';
+            *k = object ? DS_J_OBJECT : DS_J_ARRAY;
+            if (!nest_open(c, &n, object))
+                return false;
+            if (c->p < c->end && *c->p == (object ? '}' : ']')) {
+                c->p++;
+                if (--n.depth == 0)
+                    return true;
+            } else if (object && !scan_name(c)) {
+                return false;
+            } else {
+                continue;
+            }
+        } else if (!scan_scalar(c, k)) {
+            return false;
+        }
+        if (n.depth == 0)
+            return true;
+        bool done = false;
+        if (!nest_after(c, &n, &done))
+            return false;
+        if (done)
+            return true;
+    }
+}
+
+static ds_jmember *add_member(ds_jscan *s)
+{
+    if (s->n == s->cap) {
+        size_t cap = s->cap ? s->cap * 2 : 16, bytes;
+        ds_jmember *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(s->v, bytes) : NULL;
+        if (!v)
+            return NULL;
+        s->v = v;
+        s->cap = cap;
+    }
+    return &s->v[s->n++];
+}
+
+/* The members of the outermost object, whose brace has been stepped over. */
+static int scan_members(ds_jscan *s, cursor *c, unsigned depth)
+{
+    skip_space(c);
+    if (c->p < c->end && *c->p == '}') {
+        c->p++;
+        return 0;
+    }
+    for (;;) {
+        ds_jmember *m = add_member(s);
+        if (!m)
+            return DS_NOMEM;
+        m->name = c->p + 1;
+        if (c->p == c->end || *c->p != '"') {
+            fail(c, c->p == c->end ? "the text ends in the middle of an object" : "a member's name is expected here");
+            return DS_FAIL;
+        }
+        if (!scan_string(c))
+            return DS_FAIL;
+        m->name_len = (size_t)(c->p - 1 - m->name);
+        m->name_escaped = c->escaped;
+        skip_space(c);
+        if (c->p == c->end || *c->p != ':') {
+            fail(c, "a colon is expected here");
+            return DS_FAIL;
+        }
+        c->p++;
+        skip_space(c);
+        m->value = c->p;
+        c->spaced = false;
+        if (!scan_value(c, 1, depth, &m->kind))
+            return DS_FAIL;
+        m->value_len = (size_t)(c->p - m->value);
+        m->escaped = m->kind == DS_J_STRING && c->escaped;
+        m->spaced = c->spaced;
+        skip_space(c);
+        if (c->p < c->end && *c->p == ',') {
+            c->p++;
+            skip_space(c);
+            continue;
+        }
+        if (c->p < c->end && *c->p == '}') {
+            c->p++;
+            return 0;
+        }
+        fail(c, c->p == c->end ? "the text ends in the middle of an object" : "a comma or } is expected here");
+        return DS_FAIL;
+    }
+}
+
+int ds_jscan_text(ds_jscan *s, const uint8_t *p, size_t len, unsigned depth)
+{
+    static const uint8_t nothing[1];
+    cursor c = {.p = len ? p : nothing, .end = len ? p + len : nothing};
+    const uint8_t *start = c.p;
+    int rc = 0;
+    if (depth > DS_JSCAN_DEPTH_MAX)
+        depth = DS_JSCAN_DEPTH_MAX;
+    s->n = 0;
+    s->why = NULL;
+    skip_space(&c);
+    if (c.p < c.end && *c.p == '{' && depth > 0) {
+        s->kind = DS_J_OBJECT;
+        c.p++;
+        rc = scan_members(s, &c, depth);
+    } else if (!scan_value(&c, 0, depth, &s->kind)) {
+        rc = DS_FAIL;
+    }
+    if (rc == 0) {
+        skip_space(&c);
+        if (c.p != c.end) {
+            fail(&c, "something follows the value");
+            rc = DS_FAIL;
+        }
+    }
+    s->at = (size_t)(c.p - start);
+    s->why = c.why;
+    return rc;
+}
+
+void ds_jscan_fini(ds_jscan *s)
+{
+    free(s->v);
+    memset(s, 0, sizeof *s);
+}
+
+static bool name_is(const ds_jmember *m, const char *name, size_t len)
+{
+    if (!m->name_escaped)
+        return m->name_len == len && memcmp(m->name, name, len) == 0;
+    if (m->name_len < len || m->name_len > 6 * len)
+        return false;
+    uint8_t small[256], *out = m->name_len + DS_JSCAN_SLACK <= sizeof small ? small : malloc(m->name_len + DS_JSCAN_SLACK);
+    if (!out)
+        return false;
+    bool same = ds_jscan_unescape(out, m->name, m->name_len) == len && memcmp(out, name, len) == 0;
+    if (out != small)
+        free(out);
+    return same;
+}
+
+const ds_jmember *ds_jscan_find(const ds_jscan *s, const char *name, size_t len, bool *twice)
+{
+    const ds_jmember *found = NULL;
+    *twice = false;
+    for (size_t i = 0; i < s->n; i++) {
+        if (!name_is(&s->v[i], name, len))
+            continue;
+        *twice = found != NULL;
+        if (found)
+            break;
+        found = &s->v[i];
+    }
+    return found;
+}
+
+static size_t put_utf8(uint8_t *out, uint32_t u)
+{
+    if (u < 0x80) {
+        out[0] = (uint8_t)u;
+        return 1;
+    }
+    if (u < 0x800) {
+        out[0] = (uint8_t)(0xc0 | u >> 6);
+        out[1] = (uint8_t)(0x80 | (u & 0x3f));
+        return 2;
+    }
+    if (u < 0x10000) {
+        out[0] = (uint8_t)(0xe0 | u >> 12);
+        out[1] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
+        out[2] = (uint8_t)(0x80 | (u & 0x3f));
+        return 3;
+    }
+    out[0] = (uint8_t)(0xf0 | u >> 18);
+    out[1] = (uint8_t)(0x80 | (u >> 12 & 0x3f));
+    out[2] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
+    out[3] = (uint8_t)(0x80 | (u & 0x3f));
+    return 4;
+}
+
+/* One escape at *p, already checked by the scan. */
+static size_t unescape_one(uint8_t *out, const uint8_t **p, const uint8_t *end)
+{
+    const uint8_t *s = *p + 1;
+    *p = s + 1;
+    switch (*s) {
+    case 'b': *out = '\b'; return 1;
+    case 'f': *out = '\f'; return 1;
+    case 'n': *out = '\n'; return 1;
+    case 'r': *out = '\r'; return 1;
+    case 't': *out = '\t'; return 1;
+    case 'u': break;
+    default: *out = *s; return 1;
+    }
+    uint32_t u = (uint32_t)hex4(s + 1, end);
+    *p = s + 5;
+    if (u >= 0xd800 && u < 0xdc00) {
+        u = 0x10000 + ((u - 0xd800) << 10) + ((uint32_t)hex4(s + 7, end) - 0xdc00);
+        *p = s + 11;
+    }
+    return put_utf8(out, u);
+}
+
+size_t ds_jscan_unescape(uint8_t *out, const uint8_t *p, size_t len)
+{
+    const uint8_t *end = p + len;
+    uint8_t *o = out;
+    while (p < end) {
+#ifdef __SSE2__
+        /* Copies blindly and counts what was good: `out` has room for that (see DS_JSCAN_SLACK). */
+        while (end - p >= 16) {
+            __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
+            _mm_storeu_si128((__m128i *)(void *)o, v);
+            unsigned mask = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
+            size_t good = mask ? (size_t)__builtin_ctz(mask) : 16;
+            p += good;
+            o += good;
+            if (mask)
+                break;
+        }
+#endif
+        while (p < end && *p != '\\')
+            *o++ = *p++;
+        while (p < end && *p == '\\')
+            o += unescape_one(o, &p, end);
+    }
+    return (size_t)(o - out);
+}
+
+int ds_jscan_minify(ds_buf *out, const uint8_t *p, size_t len)
+{
+    const uint8_t *end = p + len;
+    if (ds_buf_reserve(out, len) != 0)
+        return DS_NOMEM;
+    while (p < end) {
+        if (*p == '"') {
+            const uint8_t *start = p++;
+            while (p < end && *p != '"') {
+                p = find_special(p, end);
+                if (p < end && *p == '\\')
+                    p += end - p >= 2 ? 2 : 1;
+                else if (p < end && *p != '"')
+                    p++;
+            }
+            if (p < end)
+                p++;
+            if (ds_buf_put(out, start, (size_t)(p - start)) != 0)
+                return DS_NOMEM;
+        } else if (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r') {
+            p++;
+        } else if (ds_buf_putc(out, *p++) != 0) {
+            return DS_NOMEM;
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,465 @@
+/* unpack.c - see unpack.h. */
+#include "unpack.h"
+
+#include <archive.h>
+#include <archive_entry.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <unistd.h>
+#include <zlib.h>
+
+#include "buf.h"
+#include "io.h"
+#include "utf8.h"
+
+#define IN_SIZE (128u << 10)
+#define OUT_SIZE (256u << 10)
+#define RATIO_FROM (16u << 20) /* small files may be as repetitive as they like */
+#define NAME_LIMIT 4096
+
+struct ds_unpack {
+    int fd;
+    const char *name;
+    enum ds_packing packing;
+    ds_unpack_limits limits;
+    struct archive *a;
+    locale_t locale; /* libarchive converts names by the thread's locale: always UTF-8 here */
+    ds_buf head;     /* bytes to be seen before those of fd */
+    uint8_t *in;
+    uint64_t consumed, size; /* of the archive; size 0 = not a file */
+    z_stream z;
+    uint8_t *unzipped;
+    size_t zpos, zlen; /* compressed bytes that wait in `in` */
+    bool z_on, z_over, z_eof, seekable;
+    uint64_t out, members;
+    bool open_member, first;
+    ds_buf clean; /* the member's name */
+    ds_err inner; /* what a callback found */
+};
+
+enum ds_packing ds_unpack_sniff(const uint8_t *p, size_t len)
+{
+    if (len >= 4 && p[0] == 0x1f && p[1] == 0x8b && p[2] == 8 && (p[3] & 0xe0) == 0)
+        return DS_PACK_GZ;
+    if (len >= 6 && memcmp(p, "\xfd" "7zXZ", 6) == 0)
+        return DS_PACK_XZ;
+    if (len >= 4 && memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0)
+        return DS_PACK_ZST;
+    if (len >= 10 && memcmp(p, "BZh", 3) == 0 && p[3] >= '1' && p[3] <= '9' &&
+        (memcmp(p + 4, "1AY&SY", 6) == 0 || memcmp(p + 4, "\x17\x72\x45\x38\x50\x90", 6) == 0))
+        return DS_PACK_BZ2;
+    if (len >= 4 && (memcmp(p, "PK\3\4", 4) == 0 || memcmp(p, "PK\5\6", 4) == 0))
+        return DS_PACK_ZIP;
+    if (len >= 6 && memcmp(p, "7z\xbc\xaf\x27\x1c", 6) == 0)
+        return DS_PACK_7Z;
+    if (len < 512 || memcmp(p + 257, "ustar", 5) != 0)
+        return DS_PACK_NONE;
+    unsigned long sum = 0, said = 0;
+    for (size_t i = 0; i < 512; i++)
+        sum += i >= 148 && i < 156 ? ' ' : p[i];
+    for (size_t i = 148; i < 156; i++)
+        if (p[i] >= '0' && p[i] <= '7')
+            said = said << 3 | (unsigned long)(p[i] - '0');
+    return sum == said ? DS_PACK_TAR : DS_PACK_NONE;
+}
+
+static bool ends_with(const char *name, const char *const *list)
+{
+    size_t n = strlen(name);
+    for (; *list; list++) {
+        size_t k = strlen(*list);
+        if (n > k && strcasecmp(name + n - k, *list) == 0)
+            return true;
+    }
+    return false;
+}
+
+size_t ds_unpack_bare(const char *name)
+{
+    static const char *const one[][2] = {{".gz", NULL}, {".xz", NULL}, {".zst", NULL}, {".bz2", NULL}};
+    for (size_t i = 0; i < 4; i++)
+        if (ends_with(name, one[i]))
+            return strlen(name) - strlen(one[i][0]);
+    return strlen(name);
+}
+
+bool ds_unpack_is_packed_name(const char *name)
+{
+    static const char *const list[] = {".gz", ".xz", ".zst", ".bz2", ".tar", ".tgz", ".txz", ".tbz2", ".tzst", ".zip", ".7z", NULL};
+    return ends_with(name, list);
+}
+
+bool ds_unpack_is_document(const char *name)
+{
+    static const char *const list[] = {".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".jar", ".war",
+                                       ".apk", ".whl", ".xpi", ".nupkg", NULL};
+    return ends_with(name, list);
+}
+
+/* ---- bytes of the archive ---- */
+
+static ssize_t raw_read(ds_unpack *u, uint8_t *buf, size_t n)
+{
+    ssize_t got;
+    if (u->head.len > 0) {
+        got = (ssize_t)(n < u->head.len ? n : u->head.len);
+        memcpy(buf, u->head.data, (size_t)got);
+        memmove(u->head.data, u->head.data + got, u->head.len - (size_t)got);
+        u->head.len -= (size_t)got;
+        u->consumed += (uint64_t)got;
+        return got;
+    }
+    do
+        got = ds_io_active->read(u->fd, buf, n);
+    while (got < 0 && errno == EINTR);
+    if (got < 0)
+        ds_fail_errno(&u->inner, errno, "%s: offset %" PRIu64, u->name, u->consumed);
+    else
+        u->consumed += (uint64_t)got;
+    return got;
+}
+
+static int over_limit(ds_unpack *u, uint64_t out, ds_err *err)
+{
+    uint64_t in = u->size && u->consumed > u->size ? u->size : u->consumed;
+    if (u->limits.max_ratio && out > RATIO_FROM && out / u->limits.max_ratio > in)
+        return ds_fail(err, DS_FAIL, "%s: expands to more than %" PRIu64 " times its size: not unpacked any further", u->name,
+                       u->limits.max_ratio);
+    if (u->limits.max_bytes && out > u->limits.max_bytes)
+        return ds_fail(err, DS_FAIL, "%s: expands to more than %" PRIu64 " bytes: not unpacked any further", u->name,
+                       u->limits.max_bytes);
+    return 0;
+}
+
+static int gz_broken(ds_unpack *u, const char *why)
+{
+    return ds_fail(&u->inner, DS_FAIL, "%s: damaged gzip data near byte %" PRIu64 ": %s", u->name, u->consumed - u->zlen, why);
+}
+
+/* Between members of a gzip file: another one, padding, or the end. Returns 1 to go on, 0 at the end, -1 when broken. */
+static int gz_next_member(ds_unpack *u)
+{
+    while (u->zlen > 0 && u->in[u->zpos] == 0) { /* tapes and tar pad with zeros */
+        u->zpos++;
+        u->zlen--;
+    }
+    if (u->zlen == 0)
+        return u->z_eof ? 0 : 1;
+    if (inflateReset(&u->z) != Z_OK) {
+        gz_broken(u, "cannot go on");
+        return -1;
+    }
+    u->z_over = false;
+    return 1;
+}
+
+static ssize_t gz_read(ds_unpack *u, const void **buf)
+{
+    *buf = u->unzipped;
+    u->z.next_out = u->unzipped;
+    u->z.avail_out = OUT_SIZE;
+    while (u->z.avail_out == OUT_SIZE) {
+        if (u->zlen == 0 && !u->z_eof) {
+            ssize_t got = raw_read(u, u->in, IN_SIZE);
+            if (got < 0)
+                return -1;
+            u->z_eof = got == 0;
+            u->zpos = 0;
+            u->zlen = (size_t)got;
+        }
+        if (u->z_over) {
+            int more = gz_next_member(u);
+            if (more <= 0)
+                return more;
+            if (u->z_over)
+                continue;
+        }
+        u->z.next_in = u->in + u->zpos;
+        u->z.avail_in = (uInt)u->zlen;
+        int rc = inflate(&u->z, Z_NO_FLUSH);
+        u->zpos += u->zlen - u->z.avail_in;
+        u->zlen = u->z.avail_in;
+        if (rc == Z_STREAM_END)
+            u->z_over = true;
+        else if (rc == Z_BUF_ERROR && u->z_eof)
+            return gz_broken(u, "the file ends too early");
+        else if (rc != Z_OK && rc != Z_BUF_ERROR)
+            return gz_broken(u, u->z.msg ? u->z.msg : "it cannot be read");
+    }
+    ssize_t n = (ssize_t)(OUT_SIZE - u->z.avail_out);
+    u->out += (uint64_t)n;
+    return over_limit(u, u->out, &u->inner) != 0 ? -1 : n;
+}
+
+static ssize_t on_read(struct archive *a, void *ctx, const void **buf)
+{
+    ds_unpack *u = ctx;
+    ssize_t n;
+    if (u->z_on) {
+        n = gz_read(u, buf);
+    } else {
+        *buf = u->in;
+        n = raw_read(u, u->in, IN_SIZE);
+    }
+    if (n < 0) {
+        archive_set_error(a, EIO, "%s", u->inner.msg);
+        return -1;
+    }
+    return n;
+}
+
+static int64_t on_seek(struct archive *a, void *ctx, int64_t offset, int whence)
+{
+    ds_unpack *u = ctx;
+    off_t at = lseek(u->fd, (off_t)offset, whence);
+    if (at < 0) {
+        archive_set_error(a, errno, "cannot seek");
+        return ARCHIVE_FATAL;
+    }
+    return at;
+}
+
+/* ---- the archive ---- */
+
+static int broken(ds_unpack *u, ds_err *err)
+{
+    if (u->inner.code)
+        return ds_fail(err, u->inner.code, "%s", u->inner.msg);
+    const char *why = archive_error_string(u->a);
+    return ds_fail(err, DS_FAIL, "%s: damaged archive near byte %" PRIu64 ": %s", u->name, u->consumed,
+                   why ? why : "it cannot be read");
+}
+
+static int choose(ds_unpack *u)
+{
+    struct archive *a = u->a;
+    int rc = ARCHIVE_OK;
+    switch (u->packing) {
+    case DS_PACK_ZIP: return archive_read_support_format_zip(a);
+    case DS_PACK_7Z: return archive_read_support_format_7zip(a);
+    case DS_PACK_TAR: return archive_read_support_format_tar(a);
+    case DS_PACK_XZ: rc = archive_read_support_filter_xz(a); break;
+    case DS_PACK_ZST: rc = archive_read_support_filter_zstd(a); break;
+    case DS_PACK_BZ2: rc = archive_read_support_filter_bzip2(a); break;
+    default: break; /* gz is unpacked here */
+    }
+    if (rc != ARCHIVE_OK)
+        return rc;
+    if (archive_read_support_format_tar(a) != ARCHIVE_OK || archive_read_support_format_empty(a) != ARCHIVE_OK)
+        return ARCHIVE_FATAL;
+    return archive_read_support_format_raw(a);
+}
+
+static int start(ds_unpack *u, ds_err *err)
+{
+    u->a = archive_read_new();
+    if (!u->a)
+        return ds_fail_nomem(err);
+    if (u->packing == DS_PACK_GZ) {
+        u->unzipped = malloc(OUT_SIZE);
+        if (!u->unzipped || inflateInit2(&u->z, 15 + 16) != Z_OK)
+            return ds_fail_nomem(err);
+        u->z_on = true;
+    }
+    if (choose(u) != ARCHIVE_OK || archive_read_set_read_callback(u->a, on_read) != ARCHIVE_OK ||
+        archive_read_set_callback_data(u->a, u) != ARCHIVE_OK)
+        return broken(u, err);
+    if (u->seekable && (u->packing == DS_PACK_ZIP || u->packing == DS_PACK_7Z) &&
+        archive_read_set_seek_callback(u->a, on_seek) != ARCHIVE_OK)
+        return broken(u, err);
+    return archive_read_open1(u->a) != ARCHIVE_OK ? broken(u, err) : 0;
+}
+
+int ds_unpack_new(ds_unpack **out, int fd, const char *name, const uint8_t *head, size_t nhead, enum ds_packing packing,
+                  const ds_unpack_limits *limits, ds_err *err)
+{
+    *out = NULL;
+    ds_unpack *u = calloc(1, sizeof *u);
+    if (!u)
+        return ds_fail_nomem(err);
+    struct stat st;
+    u->fd = fd;
+    u->name = name;
+    u->packing = packing;
+    u->limits = *limits;
+    u->first = true;
+    u->in = malloc(IN_SIZE);
+    u->locale = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
+    u->seekable = nhead == 0 && ds_io_active->fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+    if (u->seekable)
+        u->size = (uint64_t)st.st_size;
+    int rc = u->in && (nhead == 0 || ds_buf_put(&u->head, head, nhead) == 0) ? 0 : ds_fail_nomem(err);
+    if (rc == 0) {
+        locale_t old = u->locale ? uselocale(u->locale) : (locale_t)0;
+        rc = start(u, err);
+        if (old)
+            uselocale(old);
+    }
+    if (rc != 0) {
+        ds_unpack_free(u);
+        return rc;
+    }
+    *out = u;
+    return 0;
+}
+
+void ds_unpack_free(ds_unpack *u)
+{
+    if (!u)
+        return;
+    if (u->a)
+        archive_read_free(u->a);
+    if (u->z_on)
+        inflateEnd(&u->z);
+    if (u->locale)
+        freelocale(u->locale);
+    free(u->unzipped);
+    free(u->in);
+    ds_buf_fini(&u->head);
+    ds_buf_fini(&u->clean);
+    free(u);
+}
+
+uint64_t ds_unpack_consumed(const ds_unpack *u)
+{
+    return u->consumed;
+}
+
+/* Puts the member's name without "./" and doubled slashes into u->clean; a reason when it is not one to be trusted. */
+static const char *clean_name(ds_unpack *u, const char *name)
+{
+    size_t len = strlen(name);
+    u->clean.len = 0;
+    if (len == 0 || len > NAME_LIMIT)
+        return len ? "its name is too long" : "it has no name";
+    if (ds_utf8_check((const uint8_t *)name, len) != len)
+        return "its name is not UTF-8";
+    if (*name == '/' || *name == '\\' || (len >= 2 && name[1] == ':' && strchr("/\\", name[2])))
+        return "its name is absolute";
+    for (const char *p = name; *p;) {
+        size_t n = strcspn(p, "/\\");
+        if (n == 2 && memcmp(p, "..", 2) == 0)
+            return "its name climbs out of the archive (..)";
+        p += n + (p[n] != '\0');
+    }
+    for (const char *p = name; *p;) {
+        size_t n = strcspn(p, "/");
+        if (n > 0 && !(n == 1 && *p == '.')) {
+            if (u->clean.len > 0 && ds_buf_putc(&u->clean, '/') != 0)
+                return "out of memory";
+            if (ds_buf_put(&u->clean, p, n) != 0)
+                return "out of memory";
+        }
+        p += n + (p[n] != '\0');
+    }
+    return u->clean.len > 0 ? NULL : "it has no name";
+}
+
+/* Reads what is left of a member under the limits, rather than let libarchive step over it without any. */
+static int discard(ds_unpack *u, ds_err *err)
+{
+    bool stream = u->packing != DS_PACK_TAR && u->packing != DS_PACK_ZIP;
+    size_t got = 1;
+    while (u->open_member && stream && got > 0) {
+        static _Thread_local uint8_t waste[32 << 10];
+        int rc = ds_unpack_read(u, waste, sizeof waste, &got, err);
+        if (rc != 0)
+            return rc;
+    }
+    u->open_member = false;
+    return 0;
+}
+
+static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
+{
+    int rc = archive_read_next_header(u->a, e);
+    if (rc == ARCHIVE_EOF && !u->inner.code)
+        return 0;
+    if (rc == ARCHIVE_OK || (rc == ARCHIVE_WARN && !u->inner.code))
+        return 1;
+    return broken(u, err);
+}
+
+static int describe(ds_unpack *u, struct archive_entry *e, ds_member *m)
+{
+    u->open_member = true;
+    if (archive_format(u->a) == ARCHIVE_FORMAT_RAW)
+        return 1;
+    const char *name = archive_entry_pathname_utf8(e);
+    if (!name)
+        name = archive_entry_pathname(e);
+    m->why = name ? clean_name(u, name) : "its name is not UTF-8";
+    m->name = m->why ? (name ? name : "?") : ds_buf_cstr(&u->clean);
+    if (!m->name) {
+        m->name = "?";
+        m->why = "out of memory";
+    }
+    if (m->why)
+        m->kind = DS_MEMBER_REFUSED;
+    else if (archive_entry_hardlink(e) || archive_entry_filetype(e) == AE_IFLNK)
+        m->kind = DS_MEMBER_LINK;
+    else if (archive_entry_filetype(e) != AE_IFREG)
+        m->kind = DS_MEMBER_SPECIAL;
+    return 1;
+}
+
+static int next_member(ds_unpack *u, ds_member *m, ds_err *err)
+{
+    struct archive_entry *e;
+    memset(m, 0, sizeof *m);
+    for (;;) {
+        int rc = discard(u, err);
+        if (rc != 0)
+            return rc;
+        if ((rc = header(u, &e, err)) < 0)
+            return rc;
+        if (rc == 0) {
+            /* A compressed file of no bytes at all is a file of no bytes. */
+            bool empty = u->first && archive_format(u->a) == ARCHIVE_FORMAT_EMPTY;
+            u->first = false;
+            return empty;
+        }
+        u->first = false;
+        if (u->limits.max_members && ++u->members > u->limits.max_members)
+            return ds_fail(err, DS_FAIL, "%s: has more than %" PRIu64 " members: not unpacked any further", u->name,
+                           u->limits.max_members);
+        u->open_member = true;
+        if (archive_entry_filetype(e) != AE_IFDIR || archive_format(u->a) == ARCHIVE_FORMAT_RAW)
+            return describe(u, e, m);
+    }
+}
+
+int ds_unpack_next(ds_unpack *u, ds_member *m, ds_err *err)
+{
+    locale_t old = u->locale ? uselocale(u->locale) : (locale_t)0;
+    int rc = next_member(u, m, err);
+    if (old)
+        uselocale(old);
+    return rc;
+}
+
+int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err)
+{
+    *got = 0;
+    while (u->open_member && *got < n) {
+        la_ssize_t k = archive_read_data(u->a, (uint8_t *)buf + *got, n - *got);
+        if (k < 0 || u->inner.code)
+            return broken(u, err);
+        if (k == 0) {
+            u->open_member = false;
+            break;
+        }
+        *got += (size_t)k;
+        if (!u->z_on) {
+            u->out += (uint64_t)k;
+            int rc = over_limit(u, u->out, err);
+            if (rc != 0)
+                return rc;
+        }
+    }
+    return 0;
+}
