@@ -307,6 +307,7 @@ def bad_chunks(c):
     put("lengths-varint", "varint", utf, [2, 0, 0x81, 0, 1, 97, 98], 2)
     put("lengths-huge", "short", utf, b"\2\0\1" + U64_MAX + b"ab", 2)
     put("lengths-wrap", "short", utf, b"\2\0\3" + U64_MAX + b"ab", 2)
+    put("lengths-wrap-none", "short", utf, b"\2\0\1" + U64_MAX, 2)
     put("data-short", "short", utf, [2, 0, 1, 2, 97, 98], 2)
     for name, b in (("overlong", b"\xc0\x80"), ("overlong-3", b"\xe0\x80\xaf"), ("surrogate", b"\xed\xa0\x80"), ("past", b"\xf4\x90\x80\x80"),
                     ("cut", b"ab\xe2\x82"), ("lone", b"\x80"), ("ff", b"a" * 40 + b"\xff" + b"b" * 40)):
@@ -357,6 +358,13 @@ def bad_sequences(c):
     put("tokens-trailing", "trailing", "tokens32", [1, 0, 1, 1, 0, 0, 0, 9])
     put("tokens-huge", "short", "tokens32", b"\1\0" + varint(2**62) + bytes(4))
     put("tokens-wrap", "short", "tokens16", b"\1\0" + varint(2**63 + 1) + bytes(2))
+    for bits, t in ((15, "tokens16"), (14, "tokens32")):
+        put(t + "-wrap-none", "short", t, b"\1\0" + varint(2**(bits + 48)))
+        put(t + "-wrap-some", "short", t, b"\1\0" + varint(2**(bits + 48) + 1) + bytes(2 if bits == 15 else 4))
+    put("list-wrap-none", "short", "list", b"\1\0" + varint(2**61), item="i64")
+    put("list-wrap-some", "short", "list", b"\1\0" + varint(2**61 + 1) + bytes(8), item="f64")
+    put("list-wrap-bits", "short", "list", b"\1\0" + U64_MAX, item="bool")
+    put("list-wrap-sum", "short", "list", b"\2\0" + U64_MAX + b"\1", 2, item="utf8")
     put("run-empty", "run-empty", "runs", [1, 0, 1, 0, 5])
     put("run-merge", "run-merge", "runs", [1, 0, 2, 1, 5, 2, 5])
     put("run-sum", "run-sum", "runs", b"\1\0\2" + U64_MAX + b"\1\1\2")

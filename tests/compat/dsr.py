@@ -10,6 +10,7 @@ through the `zstd` command.
 """
 import base64
 import datetime
+import functools
 import hashlib
 import struct
 import subprocess
@@ -105,8 +106,11 @@ def piece_length(b):
 
 
 def cut_pieces(chunk):
-    if len(chunk) <= MIB:
-        return [chunk]
+    return [chunk] if len(chunk) <= MIB else list(cut_long(chunk))
+
+
+@functools.lru_cache(8)
+def cut_long(chunk):
     out, at = [], 0
     while at < len(chunk):
         n = piece_length(chunk[at:at + MIB + 1])
@@ -282,17 +286,19 @@ def stream_frames(schema, rows, origins=None, sources=(), provenance=(), held=No
     root = roots(schema.json(), [(n, c) for n, c, _ in blocks], sources)[0] if with_root else None
     frames.append(end_frame(len(rows), len(blocks), len(sources), held, failed, root))
     if index:
-        frames.append(index_frame(heads))
+        frames += index_frames(heads)
     return frames
 
 
-def index_frame(heads):
+def index_frames(heads):
     """heads: (number of the B frame, rows) of each block."""
-    def payload(out):
-        offsets = [0] + [out.offsets[k] for k, _ in heads]
-        return varint(len(heads)) + b"".join(varint(b - a) + varint(n)
-                                             for a, b, (_, n) in zip(offsets, offsets[1:], heads))
-    return Frame(b"X", payload)
+    def frame(part, before):
+        def payload(out):
+            offsets = [out.offsets[before] if before else 0] + [out.offsets[k] for k, _ in part]
+            return varint(len(part)) + b"".join(varint(b - a) + varint(n)
+                                                for a, b, (_, n) in zip(offsets, offsets[1:], part))
+        return Frame(b"X", payload)
+    return [frame(heads[k:k + INDEX_FILL], k and heads[k - 1][0]) for k in range(0, max(len(heads), 1), INDEX_FILL)]
 
 
 def write(schema, rows, **options):
@@ -300,8 +306,8 @@ def write(schema, rows, **options):
     out = Out()
     for f in frames:
         out.put(f)
-    tail = u64(out.offsets[-1]) + INDEX_MAGIC if options.get("index") else b""
-    return out.bytes() + tail
+    first = next((o for o, f in zip(out.offsets, frames) if f.type == b"X"), None)
+    return out.bytes() + (b"" if first is None else u64(first) + INDEX_MAGIC)
 
 
 # ---- reading ----
