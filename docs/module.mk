@@ -6,5 +6,6 @@ $(B)/man/%.stamp: $(B)/bin/%
 	$(call say,MAN,$*)
 	@mkdir -p $(@D) && rm -f $(@D)/$*.1 $(@D)/$*-*.1
 	$(Q)$< --man >$(@D)/$*.1
-	$(Q)for c in $$($< --list-commands); do $< $$c --man >$(@D)/$*-$$c.1 || exit 1; done
+	$(Q)for c in $$($< --list-commands); do \
+	    $< $$c --man >$(@D)/$*-$$c.1 || { echo "$* $$c --man failed"; exit 1; }; done
 	@touch $@
