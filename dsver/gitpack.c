@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <openssl/evp.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -28,6 +29,8 @@ struct ds_gitpack {
     uint32_t *slots; /* open addressing by id: entry number + 1 */
     size_t nslots;   /* a power of two */
     uint64_t published;
+    bool keep_all;
+    char name[5 + 2 * SHA1_LEN + 1];
 };
 
 int ds_gitpack_new(ds_gitpack **out, git_odb *odb, const char *pack_dir, ds_err *err)
@@ -56,6 +59,16 @@ void ds_gitpack_free(ds_gitpack *p)
 uint64_t ds_gitpack_bytes(const ds_gitpack *p)
 {
     return p->published;
+}
+
+void ds_gitpack_keep_all(ds_gitpack *p)
+{
+    p->keep_all = true;
+}
+
+const char *ds_gitpack_name(const ds_gitpack *p)
+{
+    return p->name;
 }
 
 static size_t slot_of(const ds_gitpack *p, const git_oid *id)
@@ -138,7 +151,7 @@ int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *da
         return rc;
     size_t slot = slot_of(p, id);
     /* No refresh: an object that somebody else wrote just now is merely written twice. */
-    if (p->slots[slot] || git_odb_exists_ext(p->odb, id, GIT_ODB_LOOKUP_NO_REFRESH))
+    if (p->slots[slot] || (!p->keep_all && git_odb_exists_ext(p->odb, id, GIT_ODB_LOOKUP_NO_REFRESH)))
         return 0;
     entry *e = &p->entries[p->n];
     e->id = *id;
@@ -317,13 +330,12 @@ int ds_gitpack_publish(ds_gitpack *p, ds_err *err)
     /* The pack first: git finds packs by their indexes. */
     const char *const ext[2] = {"pack", "idx"};
     hashfile *const file[2] = {&pack, &idx};
+    size_t len = (size_t)snprintf(p->name, sizeof p->name, "pack-");
+    for (int i = 0; i < SHA1_LEN; i++)
+        len += (size_t)snprintf(p->name + len, sizeof p->name - len, "%02x", sum[i]);
     for (int i = 0; i < 2 && !rc; i++) {
         ds_buf_reset(&path);
-        rc = ds_buf_printf(&path, "%s/pack-", p->dir);
-        if (!rc)
-            rc = ds_buf_hex(&path, sum, SHA1_LEN);
-        if (!rc)
-            rc = ds_buf_printf(&path, ".%s", ext[i]);
+        rc = ds_buf_printf(&path, "%s/%s.%s", p->dir, p->name, ext[i]);
         const char *name = rc ? NULL : ds_buf_cstr(&path);
         rc = name ? hashfile_name(file[i], name, err) : ds_fail_nomem(err);
     }

@@ -23,6 +23,9 @@ int ds_gitpack_new(ds_gitpack **out, git_odb *odb, const char *pack_dir, ds_err 
 int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *data, size_t len, ds_err *err);
 /* Writes what was put since the last publish. No file is made when there was nothing. */
 int ds_gitpack_publish(ds_gitpack *p, ds_err *err);
+/* From now on objects are written although the repository holds them: to join its packs. */
+void ds_gitpack_keep_all(ds_gitpack *p);
+const char *ds_gitpack_name(const ds_gitpack *p); /* "pack-<sha1>" last published, "" before */
 uint64_t ds_gitpack_bytes(const ds_gitpack *p); /* published so far, packs and indexes */
 void ds_gitpack_free(ds_gitpack *p);            /* drops what was not published; NULL is fine */
 

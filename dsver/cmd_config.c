@@ -1,0 +1,82 @@
+/* cmd_config.c - dsver config. */
+#include <stdlib.h>
+
+#include "cmd_verb.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_config;
+const ds_command ds_ver_config = {
+    .prog = "dsver",
+    .name = "config",
+    .summary = "read and set a store's configuration",
+    .operands = "[NAME [VALUE]]",
+    .max_operands = 2,
+    .example = "dsver config dsver.dataset docs",
+    .description = "Without operands all settings are listed; with NAME its value is printed (exit 1 when it is not set); with VALUE it "
+                   "is set. The file is .dsver/config, in git's syntax.\n\n"
+                   "dsver.dataset: the dataset meant when none is named. user.name, user.email: who commits; git's own settings "
+                   "are asked when the store has none.",
+    .run = run,
+};
+
+static int list_one(void *ctx, const char *name, const char *value)
+{
+    const bool *json = ctx;
+    if (*json) {
+        printf("{\"type\":\"config\",\"name\":");
+        verb_json(stdout, name);
+        printf(",\"value\":");
+        verb_json(stdout, value);
+        printf("}\n");
+    } else {
+        printf("%s=%s\n", name, value);
+    }
+    return 0;
+}
+
+static int get(const char *dir, const char *name, bool json, ds_err *err)
+{
+    ds_buf v = {0};
+    int rc = ds_config_get(&v, dir, name, false, err);
+    if (rc == 0)
+        rc = ds_fail(err, DS_FAIL, "%s is not set", name);
+    const char *text = rc > 0 ? ds_buf_cstr(&v) : NULL;
+    if (rc > 0 && !text)
+        rc = ds_fail_nomem(err);
+    if (rc > 0 && json)
+        list_one(&json, name, text);
+    else if (rc > 0)
+        printf("%s\n", text);
+    ds_buf_fini(&v);
+    return rc < 0 ? rc : 0;
+}
+
+static int run(int argc, char **argv)
+{
+    bool json = false, unset = false;
+    const char *store = NULL;
+    const ds_opt opts[] = {
+        {.name = "unset", .type = DS_OPT_FLAG, .var = &unset, .help = "remove the setting NAME"},
+        VERB_STORE(store),
+        VERB_JSON(json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_config, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    char *dir = NULL;
+    int rc = unset && n != 1 ? ds_fail(&err, DS_USAGE, "--unset goes with one NAME") : ds_store_find(&dir, store, &err);
+    if (!rc && unset)
+        ds_config_set(dir, operands[0], NULL, &err);
+    else if (!rc && n == 0)
+        ds_config_each(dir, list_one, &json, &err);
+    else if (!rc && n == 1)
+        get(dir, operands[0], json, &err);
+    else if (!rc)
+        ds_config_set(dir, operands[0], operands[1], &err);
+    free(dir);
+    return ds_command_end(&ds_ver_config, &err, json);
+}

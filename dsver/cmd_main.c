@@ -1,0 +1,14 @@
+/* cmd_main.c - dsver: the table of its commands. */
+#include "opt.h"
+
+extern const ds_command ds_ver_init, ds_ver_commit, ds_ver_log, ds_ver_show, ds_ver_ls, ds_ver_cat, ds_ver_stamp, ds_ver_fsck,
+    ds_ver_reindex, ds_ver_gc, ds_ver_config;
+
+int main(int argc, char **argv)
+{
+    static const ds_command *const commands[] = {
+        &ds_ver_init, &ds_ver_commit, &ds_ver_log,     &ds_ver_show, &ds_ver_ls,     &ds_ver_cat,
+        &ds_ver_stamp, &ds_ver_fsck,  &ds_ver_reindex, &ds_ver_gc,   &ds_ver_config, NULL,
+    };
+    return ds_program_main("dsver", "versions of datasets: content-addressed, checked, kept in git", commands, argc, argv);
+}

@@ -1,0 +1,85 @@
+/* cmd_reindex.c - dsver reindex. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "cmd_verb.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_reindex;
+const ds_command ds_ver_reindex = {
+    .prog = "dsver",
+    .name = "reindex",
+    .summary = "rebuild the index from the packs",
+    .max_operands = 0,
+    .example = "dsver reindex",
+    .description = "index.db says where each piece lies and holds nothing that is not in the packs too. This builds it anew, "
+                   "without decompressing; writers wait meanwhile. Damaged objects are left out and told of (exit 12).",
+    .run = run,
+};
+
+static int on_problem(void *ctx, const ds_objproblem *p)
+{
+    const bool *json = ctx;
+    if (*json) {
+        printf("{\"type\":\"problem\",\"file\":");
+        verb_json(stdout, p->file);
+        printf(",\"offset\":%" PRIu64 ",\"reason\":", p->offset);
+        verb_json(stdout, p->reason);
+        printf("}\n");
+    } else {
+        printf("%s offset %" PRIu64 ": %s\n", p->file, p->offset, p->reason);
+    }
+    return 0;
+}
+
+static int print_index(const char *dir, ds_err *err)
+{
+    ds_objstore *objs = NULL;
+    ds_buf text = {0};
+    int rc = ds_objstore_open(&objs, dir, DS_OBJ_READ, err);
+    if (!rc)
+        rc = ds_objstore_dump(objs, true, &text, err);
+    if (!rc)
+        fwrite(text.data, 1, text.len, stdout);
+    ds_buf_fini(&text);
+    ds_objstore_close(objs);
+    return rc;
+}
+
+static int rebuild(const char *dir, bool json, ds_err *err)
+{
+    ds_scrubstats st = {0};
+    int rc = ds_objstore_reindex(dir, on_problem, &json, &st, err);
+    if (rc)
+        return rc;
+    if (json)
+        printf("{\"type\":\"reindex\",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n", st.packs,
+               st.objects, st.problems);
+    else
+        printf("%" PRIu64 " pieces in %" PRIu64 " packs\n", st.objects, st.packs);
+    return st.problems ? ds_fail(err, DS_CORRUPT, "%" PRIu64 " problem%s found", st.problems, st.problems == 1 ? "" : "s") : 0;
+}
+
+static int run(int argc, char **argv)
+{
+    bool json = false, dump = false;
+    const char *store = NULL;
+    const ds_opt opts[] = {
+        {.name = "dump", .type = DS_OPT_FLAG, .var = &dump, .help = "print the index as text instead"},
+        VERB_STORE(store),
+        VERB_JSON(json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_reindex, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    char *dir = NULL;
+    int rc = ds_store_find(&dir, store, &err);
+    if (!rc)
+        rc = dump ? print_index(dir, &err) : rebuild(dir, json, &err);
+    free(dir);
+    return ds_command_end(&ds_ver_reindex, &err, json);
+}

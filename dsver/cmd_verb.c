@@ -1,0 +1,56 @@
+/* cmd_verb.c - see cmd_verb.h. */
+#include "cmd_verb.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "json.h"
+#include "pool.h"
+#include "utf8.h"
+
+int verb_threads(int64_t asked)
+{
+    return asked > 0 ? (int)asked : ds_cpu_count();
+}
+
+const char *verb_bytes(char out[32], uint64_t n)
+{
+    static const char *const unit[] = {"KB", "MB", "GB", "TB", "PB", "EB"};
+    double v = (double)n / 1000;
+    int i = 0;
+    if (n < 1000) {
+        snprintf(out, 32, "%" PRIu64 " bytes", n);
+        return out;
+    }
+    for (; v >= 999.95 && i < 5; i++)
+        v /= 1000;
+    snprintf(out, 32, "%.1f %s", v, unit[i]);
+    return out;
+}
+
+void verb_json_buf(FILE *f, const void *p, size_t n)
+{
+    ds_buf b = {0}, clean = {0};
+    const uint8_t *s = p;
+    /* What is not UTF-8 becomes '?': the line must parse. */
+    for (size_t at = 0; at < n;) {
+        size_t ok = ds_utf8_check(s + at, n - at);
+        ds_buf_put(&clean, s + at, ok);
+        at += ok;
+        if (at < n) {
+            ds_buf_putc(&clean, '?');
+            at++;
+        }
+    }
+    if (ds_json_str(&b, (const char *)clean.data, clean.len) == 0)
+        fwrite(b.data, 1, b.len, f);
+    else
+        fputs("null", f);
+    ds_buf_fini(&b);
+    ds_buf_fini(&clean);
+}
+
+void verb_json(FILE *f, const char *s)
+{
+    verb_json_buf(f, s, strlen(s));
+}

@@ -1,0 +1,359 @@
+/* health.c - see health.h. */
+#include "health.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "history.h"
+#include "manifest.h"
+#include "oidset.h"
+#include "sig.h"
+#include "sourcepage.h"
+
+enum { KEPT_MAX = 10000, NAMED_MAX = 8 }; /* troubles kept until their datasets are known; datasets named for each */
+
+/* A damaged piece: told of only after the manifests were read, with the versions that need it. */
+typedef struct kept {
+    ds_sha id;
+    char *file, *reason;
+    uint64_t offset;
+    ds_buf datasets;
+    size_t named;
+} kept;
+
+typedef struct health {
+    ds_store *store;
+    ds_health *out;
+    bool read_data;
+    ds_trouble_fn fn;
+    void *ctx;
+    kept *kept;
+    size_t nkept;
+    ds_oidset files;
+    ds_manline line;
+    ds_err *err; /* for callbacks that have none */
+} health;
+
+static void tell(health *h, const char *file, uint64_t offset, const char *id, const char *reason, const char *datasets)
+{
+    ds_trouble t = {.file = file, .offset = offset, .id = id, .reason = reason, .datasets = datasets};
+    h->out->problems++;
+    h->fn(h->ctx, &t);
+}
+
+/* ---- data packs ---------------------------------------------------------------------------------------- */
+
+static int on_piece(void *ctx, const ds_objproblem *p)
+{
+    health *h = ctx;
+    if (!p->id || h->nkept == KEPT_MAX) {
+        tell(h, p->file, p->offset, "", p->reason, "");
+        return 0;
+    }
+    kept *k = realloc(h->kept, (h->nkept + 1) * sizeof *k);
+    if (!k)
+        return ds_fail_nomem(h->err);
+    h->kept = k;
+    k += h->nkept;
+    *k = (kept){.id = *p->id, .offset = p->offset, .file = strdup(p->file), .reason = strdup(p->reason)};
+    h->nkept++;
+    return k->file && k->reason ? 0 : ds_fail_nomem(h->err);
+}
+
+static int by_piece(const void *a, const void *b)
+{
+    return memcmp(((const kept *)a)->id.b, ((const kept *)b)->id.b, sizeof(ds_sha));
+}
+
+/* The version needs this piece: said beside the trouble. */
+static void touch(health *h, const ds_sha *id, const ds_version *v)
+{
+    kept want = {.id = *id};
+    kept *k = h->nkept ? bsearch(&want, h->kept, h->nkept, sizeof *k, by_piece) : NULL;
+    if (!k)
+        return;
+    while (k > h->kept && by_piece(k - 1, &want) == 0)
+        k--;
+    char name[300];
+    int n = snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(&v->id));
+    for (; k < h->kept + h->nkept && by_piece(k, &want) == 0; k++) {
+        bool again = k->datasets.len >= (size_t)n &&
+                     memcmp(k->datasets.data + k->datasets.len - (size_t)n, name, (size_t)n) == 0;
+        if (again || k->named == NAMED_MAX)
+            continue;
+        k->named++;
+        if (k->datasets.len)
+            ds_buf_putc(&k->datasets, ' ');
+        ds_buf_put(&k->datasets, name, (size_t)n); /* out of memory: one name less */
+    }
+}
+
+static void tell_kept(health *h)
+{
+    for (size_t i = 0; i < h->nkept; i++) {
+        kept *k = &h->kept[i];
+        char hex[65];
+        ds_sha_hex(hex, &k->id);
+        const char *names = k->datasets.len ? ds_buf_cstr(&k->datasets) : "";
+        tell(h, k->file, k->offset, hex, k->reason, names ? names : "");
+    }
+}
+
+static void free_kept(health *h)
+{
+    for (size_t i = 0; i < h->nkept; i++) {
+        free(h->kept[i].file);
+        free(h->kept[i].reason);
+        ds_buf_fini(&h->kept[i].datasets);
+    }
+    free(h->kept);
+}
+
+/* ---- the catalog's files and objects ----------------------------------------------------------------------- */
+
+static int check_packs(health *h, ds_err *err)
+{
+    char *path = NULL, *file = NULL;
+    int rc = ds_store_path(&path, ds_catalog_dir(h->store->cat), "objects/pack", err);
+    DIR *d = rc ? NULL : opendir(path);
+    if (!rc && !d)
+        rc = ds_fail_errno(err, errno, "%s", path);
+    for (struct dirent *e; !rc && (e = readdir(d));) {
+        size_t len = strlen(e->d_name);
+        ds_err why = {0};
+        if (strncmp(e->d_name, "pack-", 5) != 0 || len < 10 ||
+            (strcmp(e->d_name + len - 5, ".pack") != 0 && strcmp(e->d_name + len - 4, ".idx") != 0))
+            continue;
+        rc = ds_store_path(&file, path, e->d_name, err);
+        if (!rc && ds_gitpack_verify(file, &why)) {
+            char name[300];
+            snprintf(name, sizeof name, "catalog.git/objects/pack/%s", e->d_name);
+            tell(h, name, 0, "", why.msg, "");
+        }
+        free(file);
+        file = NULL;
+    }
+    if (d)
+        closedir(d);
+    free(path);
+    return rc;
+}
+
+static int check_object(const git_oid *id, void *ctx)
+{
+    health *h = ctx;
+    git_odb_object *o = NULL;
+    h->out->git_objects++;
+    if (git_odb_read(&o, ds_catalog_odb(h->store->cat), id) < 0) /* hashes what it reads */
+        tell(h, "catalog.git", 0, git_oid_tostr_s(id), git_error_last() ? git_error_last()->message : "unreadable", "");
+    git_odb_object_free(o);
+    return ds_check_interrupt(h->err);
+}
+
+static int check_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    (void)ctx;
+    (void)name;
+    (void)id;
+    (void)err;
+    return 0;
+}
+
+/* Refs that cannot be read end ds_ref_each: told of, and the rest of the check goes on with what there is. */
+static int check_catalog(health *h, ds_err *err)
+{
+    ds_err why = {0};
+    int rc = check_packs(h, err);
+    if (!rc && git_odb_foreach(ds_catalog_odb(h->store->cat), check_object, h) < 0 && !err->code)
+        tell(h, "catalog.git", 0, "", "its objects cannot be listed", "");
+    if (!rc && err->code)
+        rc = err->code;
+    if (!rc && ds_ref_each(h->store->cat, check_ref, NULL, &why))
+        tell(h, "catalog.git/refs", 0, "", why.msg, "");
+    return rc;
+}
+
+/* ---- versions ------------------------------------------------------------------------------------------------ */
+
+static bool seen(void *ctx, const git_oid *file)
+{
+    const health *h = ctx;
+    return ds_oidset_has(&h->files, file);
+}
+
+static int check_pieces(health *h, const ds_version *v, bool fresh, ds_err *err)
+{
+    const ds_sha *p = ds_manline_pieces(&h->line);
+    for (size_t i = 0; i < h->line.pieces.len / sizeof *p; i++) {
+        uint32_t raw;
+        int rc = ds_objstore_stat(h->store->objs, &p[i], &raw, NULL, NULL, err);
+        h->out->pieces++;
+        if (rc < 0)
+            return rc;
+        touch(h, &p[i], v);
+        if (rc == 0 && fresh) {
+            char hex[65], name[300];
+            ds_sha_hex(hex, &p[i]);
+            snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(&v->id));
+            tell(h, "packs", 0, hex, "missing: no pack holds this piece", name);
+        }
+    }
+    return 0;
+}
+
+/* Lines of "blocks" or "sources"; sum: NULL, or the roots to add to. Files that another version had are looked into again only
+ * for the roots, and to name the versions that need damaged pieces. */
+static int check_lines(health *h, const ds_version *v, const char *what, ds_rootsum *sum, uint64_t *rows, uint64_t *lines,
+                       ds_err *err)
+{
+    ds_manscan s;
+    git_oid last = {{0}};
+    bool fresh = false;
+    int rc = ds_manscan_open(&s, h->store->cat, &v->tree, what, err);
+    if (!sum && !h->nkept) {
+        s.skip = seen;
+        s.skip_ctx = h;
+    }
+    while (!rc) {
+        ds_sha block, origin;
+        rc = ds_manscan_next(&s, &h->line, err);
+        if (rc <= 0)
+            break;
+        rc = 0;
+        if (!git_oid_equal(&s.file, &last)) {
+            rc = ds_oidset_add(&h->files, &s.file, &fresh, err);
+            last = s.file;
+        }
+        *rows += h->line.rows;
+        ++*lines;
+        h->out->blocks++;
+        if (!rc && (fresh || h->nkept))
+            rc = check_pieces(h, v, fresh, err);
+        if (!rc && sum && strcmp(what, "blocks") == 0) {
+            rc = ds_manline_addr(&h->line, &block, &origin, err);
+            if (!rc)
+                rc = ds_rootsum_block(sum, &block, &origin, err);
+        }
+    }
+    ds_manscan_close(&s);
+    return rc;
+}
+
+static int add_sources(health *h, const ds_version *v, ds_rootsum *sum, uint64_t *n, ds_err *err)
+{
+    ds_manscan s;
+    ds_buf page = {0};
+    int rc = ds_manscan_open(&s, h->store->cat, &v->tree, "sources", err);
+    while (!rc) {
+        rc = ds_manscan_next(&s, &h->line, err);
+        if (rc <= 0)
+            break;
+        rc = ds_objstore_get(h->store->objs, ds_manline_pieces(&h->line), true, &page, err);
+        for (size_t pos = 0; !rc && pos < page.len; ++*n) {
+            ds_source src;
+            uint64_t blocks;
+            rc = ds_page_next(page.data, page.len, &pos, &blocks, &src, err);
+            if (!rc)
+                rc = ds_rootsum_source(sum, &src, err);
+        }
+    }
+    ds_manscan_close(&s);
+    ds_buf_fini(&page);
+    return rc;
+}
+
+/* Everything about one version; what is wrong with it stands in err. */
+static int check_version(health *h, const ds_version *v, ds_err *err)
+{
+    ds_meta m = {0};
+    ds_schema schema;
+    ds_buf text = {0};
+    ds_rootsum *sum = NULL;
+    ds_sha digest, root, origin;
+    uint64_t rows = 0, blocks = 0, sources = 0, pages = 0;
+    ds_schema_init(&schema);
+    int rc = ds_meta_read(&m, h->store->cat, &v->tree, err);
+    if (!rc && !ds_sha_eq(&m.root, &v->root))
+        rc = ds_fail(err, DS_CORRUPT, "the root in the message is not that of meta.json");
+    if (!rc)
+        rc = ds_catalog_file(&text, h->store->cat, &v->tree, "schema.json", err);
+    if (!rc)
+        rc = ds_schema_parse(&schema, text.data, text.len, err);
+    if (!rc && h->read_data)
+        rc = ds_rootsum_new(&sum, err);
+    if (!rc)
+        rc = check_lines(h, v, "blocks", sum, &rows, &blocks, err);
+    if (!rc)
+        rc = check_lines(h, v, "sources", sum, &sources, &pages, err);
+    if (!rc && sum) {
+        sources = 0;
+        rc = add_sources(h, v, sum, &sources, err);
+        if (!rc)
+            rc = ds_schema_digest(&digest, &schema, err);
+        if (!rc)
+            rc = ds_rootsum_end(sum, &digest, &root, &origin, err);
+        if (!rc && (!ds_sha_eq(&root, &m.root) || !ds_sha_eq(&origin, &m.origin_root)))
+            rc = ds_fail(err, DS_CORRUPT, "its blocks do not give its root");
+        if (!rc && (rows != m.records || blocks != m.blocks || sources != m.sources))
+            rc = ds_fail(err, DS_CORRUPT, "its blocks do not add up to its counts");
+    }
+    ds_rootsum_free(sum);
+    ds_schema_fini(&schema);
+    ds_buf_fini(&text);
+    ds_meta_fini(&m);
+    return rc;
+}
+
+static int on_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why, ds_err *err)
+{
+    health *h = ctx;
+    ds_err what = {0};
+    char name[300], reason[DS_ERR_MAX + 64];
+    if (!v) {
+        tell(h, "catalog.git", 0, git_oid_tostr_s(id), why->msg, "");
+        return 0;
+    }
+    if (!*v->dataset) /* somebody's own git history beside ours */
+        return 0;
+    h->out->versions++;
+    int rc = check_version(h, v, &what);
+    if (rc == DS_NOMEM || rc == DS_IO)
+        return ds_fail(err, rc, "%s", what.msg);
+    if (rc) {
+        snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(id));
+        snprintf(reason, sizeof reason, "the version cannot be read: %s", what.msg);
+        tell(h, "catalog.git", 0, git_oid_tostr_s(id), reason, name);
+    }
+    return ds_check_interrupt(err);
+}
+
+int ds_health_check(ds_health *out, ds_store *s, bool read_data, int threads, ds_trouble_fn fn, void *ctx, ds_err *err)
+{
+    ds_err none = {0};
+    if (!err)
+        err = &none;
+    health h = {.store = s, .out = out, .read_data = read_data, .fn = fn, .ctx = ctx, .err = err};
+    *out = (ds_health){0};
+    int rc = ds_objstore_scrub(s->objs, read_data, threads, on_piece, &h, &out->objs, err);
+    if (!rc && h.nkept)
+        qsort(h.kept, h.nkept, sizeof *h.kept, by_piece);
+    if (!rc)
+        rc = check_catalog(&h, err);
+    if (!rc) {
+        ds_err why = {0};
+        rc = ds_history_each(s->cat, on_version, &h, &why);
+        if (rc == DS_CORRUPT) /* a ref: told of already */
+            rc = 0;
+        if (rc)
+            ds_fail(err, rc, "%s", why.msg);
+    }
+    if (!rc)
+        tell_kept(&h);
+    free_kept(&h);
+    ds_oidset_fini(&h.files);
+    ds_manline_fini(&h.line);
+    return rc;
+}
