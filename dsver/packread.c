@@ -299,11 +299,13 @@ static int scan_open_pack(ds_packscan *s, window *w, ds_err *err)
     if (w->size < DS_PACK_HEADER + DS_PACK_TRAILER)
         return s->bad(s->ctx, 0, NULL, "too short for a pack");
     int rc = window_at(w, w->size - DS_PACK_TRAILER, DS_PACK_TRAILER, &p, &got, err);
-    if (rc == 0 && ds_pack_trailer_get(&objects, &said, p) && said == w->size - DS_PACK_TRAILER) {
-        end = said;
-    } else if (rc == 0) {
+    bool sound = rc == 0 && ds_pack_trailer_get(&objects, &said, p);
+    if (sound)
+        end = w->size - DS_PACK_TRAILER;
+    if (rc == 0 && (!sound || said != end)) {
         damaged = true;
-        rc = s->bad(s->ctx, w->size - DS_PACK_TRAILER, NULL, "trailer is missing or damaged");
+        rc = s->bad(s->ctx, w->size - DS_PACK_TRAILER, NULL,
+                    sound ? "the pack has another length than its trailer says" : "trailer is missing or damaged");
     }
     if (rc == 0)
         rc = window_at(w, 0, DS_PACK_HEADER, &p, &got, err);

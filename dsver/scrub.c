@@ -136,7 +136,9 @@ static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
         return ds_fail_nomem(err);
     ds_pack_path(path, cap, k->s->dir, name);
     name_file(k, name);
-    known_pack *row = bsearch(&want, k->packs.data, k->packs.len / sizeof want, sizeof want, by_name);
+    known_pack *row = NULL;
+    if (k->packs.len)
+        row = bsearch(&want, k->packs.data, k->packs.len / sizeof want, sizeof want, by_name);
     if (!row && k->busy) {
         free(path);
         return 0;
