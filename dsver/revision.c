@@ -174,14 +174,14 @@ int ds_dataset_default(char **name, ds_store *s, ds_err *err)
 
 /* ---- look-up --------------------------------------------------------------------------------------------- */
 
-static int ref_of(ds_store *s, git_oid *id, ds_err *err, const char *fmt, const char *a, const char *b)
+static int ref_of(ds_store *s, git_oid *id, ds_err *err, const char *prefix, const char *a, const char *b)
 {
     char *name = NULL;
-    size_t n = strlen(fmt) + strlen(a) + strlen(b) + 1;
+    size_t n = strlen(prefix) + strlen(a) + strlen(b) + 2;
     name = malloc(n);
     if (!name)
         return ds_fail_nomem(err);
-    snprintf(name, n, "%s%s%s%s", fmt, a, *b ? "/" : "", b);
+    snprintf(name, n, "%s%s%s%s", prefix, a, *b ? "/" : "", b);
     int rc = ds_ref_get(s->cat, name, id, err);
     free(name);
     return rc;
