@@ -1,0 +1,194 @@
+/* cmd_tok_encode.c - dstok encode: text to ids in decimal. */
+#include "cmd_tok.h"
+#include "io.h"
+#include "sig.h"
+#include "spool.h"
+#include "term.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define PIECE ((size_t)256 << 10)
+
+/* Where ids go: decimal numbers with spaces between, or a JSON line for each text. */
+typedef struct sink {
+    ds_out *out;
+    bool json, first;
+    uint64_t tokens;
+    ds_spool *text;     /* released behind, when the text is long */
+    uint64_t released;
+} sink;
+
+static int put_ids(void *ctx, const uint32_t *ids, size_t n, uint64_t consumed, ds_err *err)
+{
+    sink *s = ctx;
+    int rc = ds_check_interrupt(err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        char text[16];
+        size_t at = sizeof text;
+        uint32_t v = ids[i];
+        do
+            text[--at] = (char)('0' + v % 10);
+        while ((v /= 10) != 0);
+        if (!s->first)
+            text[--at] = s->json ? ',' : ' ';
+        s->first = false;
+        rc = ds_out_put(s->out, text + at, sizeof text - at, err);
+    }
+    s->tokens += n;
+    if (rc == 0 && s->text != NULL && consumed - s->released >= (16u << 20)) {
+        s->released = consumed;
+        ds_spool_release(s->text, (size_t)consumed);
+    }
+    return rc;
+}
+
+typedef struct encoder {
+    const char *path;
+    ds_tok *tok;
+    ds_tok_state *st;
+    unsigned flags;
+    sink sink;
+} encoder;
+
+static int encode_one(encoder *e, const uint8_t *p, size_t len, ds_err *err)
+{
+    sink *s = &e->sink;
+    s->first = true;
+    s->tokens = 0;
+    int rc = s->json ? ds_out_put(s->out, "{\"ids\":[", 8, err) : 0;
+    if (rc == 0)
+        rc = ds_tok_encode_to(e->tok, e->st, p, len, e->flags, put_ids, s, err);
+    if (rc == 0 && s->json) {
+        char tail[40];
+        int n = snprintf(tail, sizeof tail, "],\"n\":%" PRIu64 "}", s->tokens);
+        rc = ds_out_put(s->out, tail, (size_t)n, err);
+    }
+    return rc == 0 ? ds_out_put(s->out, "\n", 1, err) : rc;
+}
+
+/* Everything that can be read from fd, as one text. */
+static int encode_whole(encoder *e, int fd, ds_err *err)
+{
+    ds_spool text = {0};
+    uint8_t *buf = malloc(PIECE);
+    const uint8_t *p;
+    size_t got = 0, len;
+    int rc = buf != NULL ? 0 : ds_fail_nomem(err);
+    do {
+        if (rc == 0)
+            rc = ds_check_interrupt(err);
+        if (rc == 0)
+            rc = ds_read_full(fd, e->path, buf, PIECE, &got, err);
+        if (rc == 0)
+            rc = ds_spool_put(&text, buf, got, err);
+    } while (rc == 0 && got == PIECE);
+    if (rc == 0)
+        rc = ds_spool_view(&text, &p, &len, err);
+    if (rc == 0) {
+        e->sink.text = &text;
+        rc = encode_one(e, p, len, err);
+        if (rc == DS_FAIL)
+            ds_err_prefix(err, "%s", e->path);
+        e->sink.text = NULL;
+    }
+    free(buf);
+    ds_spool_fini(&text);
+    return rc;
+}
+
+/* Each line a text, without its newline. */
+static int encode_lines(encoder *e, int fd, ds_err *err)
+{
+    ds_buf line = {0};
+    uint8_t *buf = malloc(PIECE);
+    uint64_t number = 0;
+    size_t got = PIECE;
+    int rc = buf != NULL ? 0 : ds_fail_nomem(err);
+    while (rc == 0 && got == PIECE) {
+        rc = ds_read_full(fd, e->path, buf, PIECE, &got, err);
+        for (size_t at = 0; at < got && rc == 0;) {
+            const uint8_t *nl = memchr(buf + at, '\n', got - at);
+            size_t n = nl != NULL ? (size_t)(nl - buf) - at : got - at;
+            if (ds_buf_put(&line, buf + at, n) != 0)
+                rc = ds_fail_nomem(err);
+            at += n + (nl != NULL);
+            if (rc == 0 && nl != NULL) {
+                number++;
+                rc = encode_one(e, line.data, line.len, err);
+                ds_buf_reset(&line);
+            }
+        }
+    }
+    if (rc == 0 && line.len > 0) {
+        number++;
+        rc = encode_one(e, line.data, line.len, err);
+    }
+    if (rc == DS_FAIL)
+        ds_err_prefix(err, "%s: line %" PRIu64, e->path, number);
+    ds_buf_fini(&line);
+    free(buf);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    const char *tok_path = NULL;
+    bool no_special = false, no_added = false, lines = false, json = false;
+    const ds_opt opts[] = {
+        {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
+        {0, "no-special", DS_OPT_FLAG, &no_special, NULL, "add no tokens before and after a text", 0, 0, NULL, false},
+        {0, "no-added", DS_OPT_FLAG, &no_added, NULL,
+         "take added tokens in the text for plain text, as text from strangers should be", 0, 0, NULL, false},
+        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0, NULL, false},
+        {0, "json", DS_OPT_FLAG, &json, NULL, "write {\"ids\":[...],\"n\":N} for each text", 0, 0, NULL, false},
+        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+    char **operands;
+    int n, code = ds_opt_begin(&dstok_encode, opts, argc, argv, &operands, &n);
+    if (code >= 0)
+        return code;
+    ds_err err = {0};
+    ds_out out = {0};
+    encoder e = {.path = operands[0], .sink.out = &out, .sink.json = json};
+    int fd = -1;
+    e.flags = (no_special ? DS_TOK_NO_SPECIAL : 0u) | (no_added ? DS_TOK_NO_ADDED : 0u);
+    int rc = tok_path != NULL ? 0 : ds_fail(&err, DS_USAGE, "-t FILE is needed: which tokenizer?");
+    if (rc == 0)
+        rc = ds_tok_load(&e.tok, tok_path, &err);
+    if (rc == 0)
+        rc = ds_tok_state_new(&e.st, e.tok, &err);
+    bool std = strcmp(e.path, "-") == 0;
+    if (rc == 0 && std)
+        e.path = "standard input";
+    else if (rc == 0)
+        rc = ds_open(&fd, e.path, O_RDONLY, 0, &err);
+    if (rc == 0)
+        rc = ds_out_init(&out, STDOUT_FILENO, "standard output", &err);
+    if (rc == 0)
+        rc = (lines ? encode_lines : encode_whole)(&e, std ? STDIN_FILENO : fd, &err);
+    if (rc == 0)
+        rc = ds_out_flush(&out, &err);
+    ds_out_fini(&out);
+    ds_close(&fd, e.path, NULL);
+    ds_tok_state_free(e.st);
+    ds_tok_free(e.tok);
+    return ds_command_end(&dstok_encode, &err, json);
+}
+
+const ds_command dstok_encode = {
+    .prog = "dstok",
+    .name = "encode",
+    .summary = "text to token ids",
+    .operands = "FILE|-",
+    .min_operands = 1,
+    .max_operands = 1,
+    .example = "echo 'Hello world' | dstok encode -t tokenizer.json -\n"
+               "dstok encode -t tokenizer.json --lines --json notes.txt",
+    .description = "Writes the ids of a text, in decimal with spaces between, on one line. The whole input is one text, "
+                   "or every line with --lines. The ids are those of the reference implementation of tokenizer.json; "
+                   "a tokenizer that cannot be reproduced exactly is refused.",
+    .run = run,
+};

@@ -1,0 +1,245 @@
+/* tok_encode.c - a text to ids, segment by segment.
+ *
+ * A segment ends where every pipeline has a boundary for certain: between a letter and a character that
+ * neither belongs to a word nor can combine with one. All well-known patterns match letters greedily and
+ * look at nothing behind them, so what stands left of such a cut does not depend on what stands right of
+ * it, and nothing looks back. Added tokens are respected: no cut inside, right before or right after one.
+ */
+#include "tok_priv.h"
+#include "utf8.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define SEGMENT ((size_t)1 << 20)
+
+int ds_tok_state_new(ds_tok_state **out, const ds_tok *tok, ds_err *err)
+{
+    ds_tok_state *st = calloc(1, sizeof *st);
+    *out = NULL;
+    if (st == NULL)
+        return ds_fail_nomem(err);
+    st->tok = tok;
+    st->segment = SEGMENT;
+    st->cache = aligned_alloc(64, sizeof *st->cache << TOK_CACHE_BITS);
+    st->out = malloc(TOK_OUT * sizeof *st->out);
+    st->mctx = pcre2_match_context_create(NULL);
+    st->jit = pcre2_jit_stack_create(32 << 10, 4 << 20, NULL);
+    bool ok = st->cache != NULL && st->out != NULL && st->mctx != NULL;
+    for (unsigned k = 0; k < tok->n_steps && ok; k++) {
+        if (tok->step[k].re != NULL) {
+            st->md[k] = pcre2_match_data_create(1, NULL);
+            ok = st->md[k] != NULL;
+        }
+    }
+    if (!ok) {
+        ds_tok_state_free(st);
+        return ds_fail_nomem(err);
+    }
+    memset(st->cache, 0, sizeof *st->cache << TOK_CACHE_BITS);
+    if (st->jit != NULL)
+        pcre2_jit_stack_assign(st->mctx, NULL, st->jit);
+    pcre2_set_match_limit(st->mctx, 10000000); /* the reference's own limit on retries */
+    pcre2_set_heap_limit(st->mctx, 256 << 10); /* KiB */
+    *out = st;
+    return 0;
+}
+
+void ds_tok_state_free(ds_tok_state *st)
+{
+    if (st == NULL)
+        return;
+    for (unsigned k = 0; k < TOK_STEPS; k++) {
+        pcre2_match_data_free(st->md[k]);
+        ds_buf_fini(&st->with_space[k]);
+    }
+    pcre2_match_context_free(st->mctx);
+    pcre2_jit_stack_free(st->jit);
+    ds_buf_fini(&st->nfc);
+    free(st->cache);
+    free(st->out);
+    free(st->link);
+    free(st->heap);
+    free(st);
+}
+
+void ds_tok_state_segment(ds_tok_state *st, size_t bytes) { st->segment = bytes ? bytes : SEGMENT; }
+
+int ds_tok_flush(ds_tok_state *st)
+{
+    size_t n = st->out_n;
+    if (n == 0)
+        return 0;
+    st->out_n = 0;
+    return st->sink(st->ctx, st->out, n, st->consumed, st->err);
+}
+
+/* Text between added tokens, after normalisation. */
+static int plain(ds_tok_state *st, const uint8_t *p, size_t len, bool first)
+{
+    return ds_tok_piece(st, 0, p, len, first);
+}
+
+/* Cuts added tokens of `t` out of (p, len); what stands between goes on to `rest`. */
+static int cut_added(ds_tok_state *st, const tok_trie *t, const uint8_t *p, size_t len, bool first,
+                     int (*rest)(ds_tok_state *, const uint8_t *, size_t, bool))
+{
+    size_t done = 0, from = 0;
+    int rc = 0;
+    tok_match m;
+    while (rc == 0 && !(st->flags & DS_TOK_NO_ADDED) &&
+           ds_tok_trie_find(t, st->tok->cls, p, len, from, done, &m, &from)) {
+        if (m.start > done)
+            rc = rest(st, p + done, m.start - done, first || done > 0);
+        if (rc == 0)
+            rc = ds_tok_emit(st, m.id);
+        done = m.end;
+    }
+    if (rc == 0 && done < len)
+        rc = rest(st, p + done, len - done, first || done > 0);
+    return rc;
+}
+
+static int normalised(ds_tok_state *st, const uint8_t *p, size_t len, bool first)
+{
+    const ds_tok *t = st->tok;
+    if (t->nfc && !ds_uni_is_nfc(t->cls, p, len)) {
+        ds_buf_reset(&st->nfc);
+        int rc = ds_uni_nfc(&st->nfc, t->cls, p, len, st->err);
+        if (rc != 0)
+            return rc;
+        p = st->nfc.data;
+        len = st->nfc.len;
+    }
+    return cut_added(st, &t->normal, p, len, first, plain);
+}
+
+/* May the text be cut before p + at, as far as characters go? The left one is a letter of ASCII or of the
+ * common CJK block, the right one ASCII or CJK punctuation, white space or a digit. */
+static bool cut_chars(const uint8_t *p, size_t len, size_t at)
+{
+    const uint8_t *l = p + at;
+    bool left = (uint8_t)((l[-1] | 0x20) - 'a') < 26 ||
+                (at >= 3 && l[-3] >= 0xe5 && l[-3] <= 0xe8 && (l[-2] & 0xc0) == 0x80 && (l[-1] & 0xc0) == 0x80);
+    if (!left)
+        return false;
+    if (l[0] < 0x80)
+        return (uint8_t)((l[0] | 0x20) - 'a') >= 26;
+    return at + 2 < len && ((l[0] == 0xe3 && l[1] == 0x80 && l[2] <= 0x82) ||
+                            (l[0] == 0xef && l[1] == 0xbc && l[2] == 0x8c));
+}
+
+/* Does an added token that begins before the cut reach it, or one begin at it? */
+static bool cut_token(const tok_trie *t, const uint8_t *p, size_t len, size_t at)
+{
+    size_t from = at > t->longest ? at - t->longest : 0;
+    if (t->longest == 0)
+        return false;
+    for (size_t i = from; i <= at && i < len; i++) {
+        uint32_t node;
+        if (t->first[p[i]] && i + ds_tok_trie_at(t, p + i, len - i, &node) >= at &&
+            ds_tok_trie_at(t, p + i, len - i, &node) > 0)
+            return true;
+    }
+    return false;
+}
+
+static size_t segment_end(const ds_tok_state *st, const uint8_t *p, size_t len)
+{
+    const ds_tok *t = st->tok;
+    if (!t->cuttable || len <= st->segment)
+        return len;
+    for (size_t at = st->segment; at < len; at++)
+        if (cut_chars(p, len, at) && !cut_token(&t->raw, p, len, at) && !cut_token(&t->normal, p, len, at))
+            return at;
+    return len;
+}
+
+static int emit_ids(ds_tok_state *st, const uint32_t *ids, size_t n)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0 && !(st->flags & DS_TOK_NO_SPECIAL); i++)
+        rc = ds_tok_emit(st, ids[i]);
+    return rc;
+}
+
+static int encode_all(ds_tok_state *st, const uint8_t *p, size_t len)
+{
+    const ds_tok *t = st->tok;
+    int rc = emit_ids(st, t->prefix, t->n_prefix);
+    for (size_t at = 0; at < len && rc == 0;) {
+        size_t n = segment_end(st, p + at, len - at), good = ds_utf8_check(p + at, n);
+        if (good != n)
+            return ds_fail(st->err, DS_FAIL, "not UTF-8 at byte %" PRIu64, (uint64_t)at + good);
+        rc = cut_added(st, &t->raw, p + at, n, at == 0, normalised);
+        at += n;
+        st->consumed = at;
+        if (rc == 0)
+            rc = ds_tok_flush(st);
+    }
+    if (rc == 0)
+        rc = emit_ids(st, t->suffix, t->n_suffix);
+    if (rc == 0)
+        rc = ds_tok_flush(st);
+    return rc;
+}
+
+int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len, unsigned flags,
+                     ds_tok_sink sink, void *ctx, ds_err *err)
+{
+    if (st->tok != tok)
+        return ds_fail(err, DS_FAIL, "this state belongs to another tokenizer");
+    st->out_n = 0;
+    st->consumed = 0;
+    st->flags = flags;
+    st->sink = sink;
+    st->ctx = ctx;
+    st->err = err;
+    int rc = encode_all(st, text, len);
+    st->err = NULL;
+    return rc;
+}
+
+int ds_ids_put(ds_ids *ids, const uint32_t *v, size_t n)
+{
+    size_t need, bytes;
+    if (!ds_add_size(ids->n, n, &need))
+        return DS_NOMEM;
+    if (need > ids->cap) {
+        size_t cap = ids->cap + ids->cap / 2;
+        if (cap < need)
+            cap = need < 64 ? 64 : need;
+        uint32_t *p = ds_mul_size(cap, sizeof *p, &bytes) ? realloc(ids->v, bytes) : NULL;
+        if (p == NULL)
+            return DS_NOMEM;
+        ids->v = p;
+        ids->cap = cap;
+    }
+    if (n > 0)
+        memcpy(ids->v + ids->n, v, n * sizeof *v);
+    ids->n = need;
+    return 0;
+}
+
+void ds_ids_fini(ds_ids *ids)
+{
+    free(ids->v);
+    memset(ids, 0, sizeof *ids);
+}
+
+static int collect(void *ctx, const uint32_t *ids, size_t n, uint64_t consumed, ds_err *err)
+{
+    (void)consumed;
+    return ds_ids_put(ctx, ids, n) == 0 ? 0 : ds_fail_nomem(err);
+}
+
+int ds_tok_encode(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len, unsigned flags,
+                  ds_ids *out, ds_err *err)
+{
+    size_t before = out->n;
+    int rc = ds_tok_encode_to(tok, st, text, len, flags, collect, out, err);
+    if (rc != 0)
+        out->n = before;
+    return rc;
+}

@@ -1,0 +1,387 @@
+/* tok_load.c - reads tokenizer.json: model, added tokens, and the life of a ds_tok.
+ *
+ * The reference gives added tokens ids of its own making when the file's do not fit; here such a file is
+ * refused, because a model's rows belong to the ids of the file. */
+#include "io.h"
+#include "json.h"
+#include "tok_json.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define ID_LIMIT ((json_int_t)1 << 24) /* more tokens than any model has */
+
+void ds_tok_free(ds_tok *t)
+{
+    if (t == NULL)
+        return;
+    ds_tok_steps_fini(t);
+    ds_tok_trie_fini(&t->raw);
+    ds_tok_trie_fini(&t->normal);
+    ds_buf_fini(&t->pool);
+    free(t->entry);
+    free(t->by_text.slot);
+    free(t->by_bytes.slot);
+    free(t->byte_pair);
+    free(t->merge);
+    free(t->prefix);
+    free(t->suffix);
+    free(t);
+}
+
+static int refuse_affix(const json_t *model, const char *name, ds_err *err)
+{
+    const json_t *v = json_object_get(model, name);
+    if (v == NULL || json_is_null(v) || (json_is_string(v) && json_string_length(v) == 0))
+        return 0;
+    return ds_fail(err, DS_FAIL, "model: %s is not supported", name);
+}
+
+static int check_model(const json_t *model, ds_err *err)
+{
+    if (!json_is_object(model))
+        return ds_fail(err, DS_FAIL, "model is missing or not an object");
+    const json_t *type = json_object_get(model, "type"), *dropout = json_object_get(model, "dropout");
+    if (type != NULL && (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0))
+        return ds_fail(err, DS_FAIL, "model %s is not supported (BPE is)",
+                       json_is_string(type) ? json_string_value(type) : "without a type");
+    if (dropout != NULL && !json_is_null(dropout) && !(json_is_number(dropout) && json_number_value(dropout) == 0))
+        return ds_fail(err, DS_FAIL, "model: dropout is not supported: ids would be random");
+    int rc = refuse_affix(model, "continuing_subword_prefix", err);
+    return rc == 0 ? refuse_affix(model, "end_of_word_suffix", err) : rc;
+}
+
+static int get_id(const json_t *v, const char *where, const char *name, uint32_t *id, ds_err *err)
+{
+    json_int_t x = json_integer_value(v);
+    if (!json_is_integer(v) || x < 0 || x >= ID_LIMIT)
+        return ds_fail(err, DS_FAIL, "%s: token %s has no id in 0..%lld", where, name, (long long)ID_LIMIT - 1);
+    *id = (uint32_t)x;
+    return 0;
+}
+
+/* The table has room for the largest id of model and added tokens. */
+static int size_table(ds_tok *t, json_t *vocab, const json_t *added, ds_err *err)
+{
+    const char *key;
+    json_t *v;
+    uint32_t max = 0, id = 0;
+    int rc = 0;
+    json_object_foreach(vocab, key, v) {
+        rc = get_id(v, "model.vocab", key, &id, err);
+        if (rc != 0)
+            return rc;
+        max = id > max ? id : max;
+    }
+    for (size_t i = 0; i < json_array_size(added); i++) {
+        const json_t *a = json_array_get(added, i);
+        const char *content = json_string_value(json_object_get(a, "content"));
+        rc = get_id(json_object_get(a, "id"), "added_tokens", content ? content : "(no content)", &id, err);
+        if (rc != 0)
+            return rc;
+        max = id > max ? id : max;
+    }
+    size_t n = json_object_size(vocab) + json_array_size(added);
+    rc = ds_tok_set_size(t, n > 0 ? max + 1 : 0, err);
+    if (rc == 0)
+        rc = ds_tok_index_init(&t->by_text, n, err);
+    return rc == 0 ? ds_tok_index_init(&t->by_bytes, json_object_size(vocab), err) : rc;
+}
+
+static int read_vocab(ds_tok *t, json_t *vocab, ds_err *err)
+{
+    const char *key;
+    json_t *v;
+    json_object_foreach(vocab, key, v) {
+        uint32_t id = (uint32_t)json_integer_value(v);
+        if (t->entry[id].flags & TOK_EXISTS)
+            return ds_fail(err, DS_FAIL, "model.vocab: tokens %s and %s have the same id %u",
+                           ds_tok_text(t, id, NULL), key, id);
+        int rc = ds_tok_add_entry(t, id, key, strlen(key), err);
+        if (rc != 0)
+            return rc;
+        ds_tok_index_text(t, id);
+        if (t->entry[id].flags & TOK_BYTES)
+            ds_tok_index_bytes(t, id);
+    }
+    t->n_model = t->n_tokens;
+    return 0;
+}
+
+static int read_bytes(ds_tok *t, const json_t *model, ds_err *err)
+{
+    int missing = -1;
+    for (unsigned b = 0; b < 256; b++) {
+        uint8_t text[4];
+        unsigned n = ds_uni_put(text, ds_tok_byte_cp((uint8_t)b));
+        t->byte_id[b] = ds_tok_id(t, (const char *)text, n);
+        if (t->byte_id[b] == DS_TOK_NONE && missing < 0)
+            missing = (int)b;
+    }
+    const json_t *unk = json_object_get(model, "unk_token");
+    if (missing < 0)
+        return 0;
+    if (unk != NULL && !json_is_null(unk))
+        return ds_fail(err, DS_FAIL, "model: unk_token is not supported (the vocabulary lacks byte 0x%02x)",
+                       (unsigned)missing);
+    if (json_is_true(json_object_get(model, "byte_fallback")))
+        return ds_fail(err, DS_FAIL, "model: byte_fallback is not supported (the vocabulary lacks byte 0x%02x)",
+                       (unsigned)missing);
+    return 0;
+}
+
+/* Both spellings: "a b" and ["a", "b"]. */
+static int merge_parts(const json_t *m, const char *part[2], size_t len[2])
+{
+    if (json_is_string(m)) {
+        const char *s = json_string_value(m), *sp = strchr(s, ' ');
+        if (sp == NULL || strchr(sp + 1, ' ') != NULL)
+            return -1;
+        part[0] = s;
+        len[0] = (size_t)(sp - s);
+        part[1] = sp + 1;
+        len[1] = strlen(sp + 1);
+        return 0;
+    }
+    if (json_array_size(m) != 2)
+        return -1;
+    for (size_t i = 0; i < 2; i++) {
+        const json_t *s = json_array_get(m, i);
+        if (!json_is_string(s))
+            return -1;
+        part[i] = json_string_value(s);
+        len[i] = json_string_length(s);
+    }
+    return 0;
+}
+
+static int read_merges(ds_tok *t, const json_t *merges, ds_err *err)
+{
+    size_t n = json_array_size(merges);
+    ds_buf both = {0};
+    int rc = n < UINT32_MAX ? ds_tok_merges_init(t, n, err) : ds_fail(err, DS_FAIL, "model: too many merges");
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        const char *part[2];
+        size_t len[2];
+        uint32_t id[3] = {DS_TOK_NONE, DS_TOK_NONE, DS_TOK_NONE};
+        if (merge_parts(json_array_get(merges, i), part, len) != 0) {
+            rc = ds_fail(err, DS_FAIL, "model.merges[%zu] is neither \"a b\" nor [\"a\", \"b\"]", i);
+            break;
+        }
+        ds_buf_reset(&both);
+        if (ds_buf_put(&both, part[0], len[0]) != 0 || ds_buf_put(&both, part[1], len[1]) != 0) {
+            rc = ds_fail_nomem(err);
+            break;
+        }
+        for (unsigned k = 0; k < 3 && rc == 0; k++) {
+            const char *s = k < 2 ? part[k] : (const char *)both.data;
+            size_t l = k < 2 ? len[k] : both.len;
+            id[k] = l > 0 ? ds_tok_id(t, s, l) : DS_TOK_NONE;
+            if (id[k] == DS_TOK_NONE)
+                rc = ds_fail(err, DS_FAIL, "model.merges[%zu]: token %.*s is not in the vocabulary", i,
+                             (int)(l < 200 ? l : 200), s ? s : "");
+        }
+        if (rc == 0)
+            ds_tok_merge_add(t, id[0], id[1], (uint32_t)i, id[2]);
+    }
+    ds_buf_fini(&both);
+    if (rc == 0)
+        ds_tok_merges_finish(t);
+    t->n_merges = (uint32_t)n;
+    return rc;
+}
+
+static int read_model(ds_tok *t, const json_t *root, ds_err *err)
+{
+    json_t *model = json_object_get(root, "model");
+    int rc = check_model(model, err);
+    if (rc != 0)
+        return rc;
+    json_t *vocab = json_object_get(model, "vocab");
+    const json_t *merges = json_object_get(model, "merges"), *added = json_object_get(root, "added_tokens");
+    const json_t *ignore = json_object_get(model, "ignore_merges");
+    if (!json_is_object(vocab))
+        return ds_fail(err, DS_FAIL, "model.vocab is missing or not an object");
+    if (!json_is_array(merges))
+        return ds_fail(err, DS_FAIL, "model.merges is missing or not a list");
+    if (added != NULL && !json_is_null(added) && !json_is_array(added))
+        return ds_fail(err, DS_FAIL, "added_tokens is not a list");
+    if (ignore != NULL && !json_is_boolean(ignore) && !json_is_null(ignore))
+        return ds_fail(err, DS_FAIL, "model.ignore_merges is neither true nor false");
+    t->ignore_merges = json_is_true(ignore);
+    rc = size_table(t, vocab, added, err);
+    if (rc == 0)
+        rc = read_vocab(t, vocab, err);
+    if (rc == 0)
+        rc = read_bytes(t, model, err);
+    return rc == 0 ? read_merges(t, merges, err) : rc;
+}
+
+typedef struct added_token {
+    const char *content;
+    size_t len;
+    uint32_t id;
+    bool special, normalized, single_word, lstrip, rstrip;
+} added_token;
+
+static int read_added_token(added_token *a, const json_t *o, size_t i, ds_err *err)
+{
+    struct { const char *name; bool *out; } fields[] = {{"special", &a->special},
+                                                       {"normalized", &a->normalized},
+                                                       {"single_word", &a->single_word},
+                                                       {"lstrip", &a->lstrip},
+                                                       {"rstrip", &a->rstrip}};
+    const json_t *content = json_object_get(o, "content");
+    if (!json_is_string(content))
+        return ds_fail(err, DS_FAIL, "added_tokens[%zu] has no content", i);
+    a->content = json_string_value(content);
+    a->len = json_string_length(content);
+    a->id = (uint32_t)json_integer_value(json_object_get(o, "id"));
+    for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
+        const json_t *v = json_object_get(o, fields[k].name);
+        if (!json_is_boolean(v))
+            return ds_fail(err, DS_FAIL, "added_tokens[%zu] (%s): %s is neither true nor false", i, a->content,
+                           fields[k].name);
+        *fields[k].out = json_is_true(v);
+    }
+    return 0;
+}
+
+/* Puts one added token into the table. `max` is the largest id of added tokens so far, -1 for none. */
+static int enter_added(ds_tok *t, const added_token *a, int64_t *max, ds_err *err)
+{
+    uint32_t id = ds_tok_id(t, a->content, a->len);
+    bool known = id != DS_TOK_NONE;
+    if (!known) /* as the reference numbers them */
+        id = *max >= (int64_t)t->n_model ? (uint32_t)(*max + 1) : t->n_model;
+    if (id != a->id)
+        return ds_fail(err, DS_FAIL, "added token %s has id %u in the file, but %u for the reference", a->content,
+                       a->id, id);
+    if (!known) {
+        if (t->entry[id].flags & TOK_EXISTS)
+            return ds_fail(err, DS_FAIL, "added token %s has the id %u of token %s", a->content, id,
+                           ds_tok_text(t, id, NULL));
+        int rc = ds_tok_add_entry(t, id, a->content, a->len, err);
+        if (rc != 0)
+            return rc;
+        ds_tok_index_text(t, id);
+    }
+    if (t->entry[id].flags & TOK_ADDED)
+        return ds_fail(err, DS_FAIL, "added token %s appears twice", a->content);
+    t->entry[id].flags |= (uint8_t)(TOK_ADDED | (a->special ? TOK_SPECIAL : 0));
+    t->n_added++;
+    t->n_special += a->special;
+    if (id > *max)
+        *max = id;
+    return 0;
+}
+
+/* The trie of the tokens that are matched before (normalized = false) or after normalisation. */
+static int build_trie(ds_tok *t, tok_trie *trie, const added_token *v, size_t n, bool normalized, ds_err *err)
+{
+    tok_pattern *pat = calloc(n ? n : 1, sizeof *pat);
+    ds_buf text = {0};
+    size_t k = 0;
+    int rc = pat != NULL ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        if (v[i].normalized != normalized || v[i].len == 0)
+            continue;
+        size_t at = text.len;
+        if (normalized && t->nfc)
+            rc = ds_uni_nfc(&text, t->cls, (const uint8_t *)v[i].content, v[i].len, err);
+        else if (ds_buf_put(&text, v[i].content, v[i].len) != 0)
+            rc = ds_fail_nomem(err);
+        pat[k].len = text.len - at;
+        pat[k].id = v[i].id;
+        pat[k++].strip = (uint8_t)((v[i].single_word ? TOK_SINGLE_WORD : 0) | (v[i].lstrip ? TOK_LSTRIP : 0) |
+                                   (v[i].rstrip ? TOK_RSTRIP : 0));
+    }
+    size_t at = 0;
+    for (size_t i = 0; i < k && rc == 0; i++) {
+        pat[i].text = text.data + at;
+        at += pat[i].len;
+    }
+    if (rc == 0)
+        rc = ds_tok_trie_build(trie, pat, k, err);
+    ds_buf_fini(&text);
+    free(pat);
+    return rc;
+}
+
+static int read_added(ds_tok *t, const json_t *list, ds_err *err)
+{
+    size_t n = json_array_size(list);
+    added_token *v = calloc(n ? n : 1, sizeof *v);
+    int64_t max = -1;
+    int rc = v != NULL ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        rc = read_added_token(&v[i], json_array_get(list, i), i, err);
+        if (rc == 0 && v[i].len > 0) /* the reference ignores empty ones */
+            rc = enter_added(t, &v[i], &max, err);
+    }
+    if (rc == 0)
+        rc = build_trie(t, &t->raw, v, n, false, err);
+    if (rc == 0)
+        rc = build_trie(t, &t->normal, v, n, true, err);
+    free(v);
+    return rc;
+}
+
+static int read_root(ds_tok *t, const json_t *root, ds_err *err)
+{
+    if (!json_is_object(root))
+        return ds_fail(err, DS_FAIL, "not a JSON object");
+    const json_t *version = json_object_get(root, "version");
+    if (version != NULL && (!json_is_string(version) || strcmp(json_string_value(version), "1.0") != 0))
+        return ds_fail(err, DS_FAIL, "version is not \"1.0\"");
+    int rc = ds_tok_read_normalizer(t, json_object_get(root, "normalizer"), err);
+    if (rc == 0)
+        rc = read_model(t, root, err);
+    if (rc == 0)
+        rc = read_added(t, json_object_get(root, "added_tokens"), err);
+    if (rc == 0)
+        rc = ds_tok_read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), err);
+    if (rc == 0)
+        rc = ds_tok_read_post_processor(t, json_object_get(root, "post_processor"), err);
+    if (rc == 0)
+        rc = ds_tok_read_decoder(t, json_object_get(root, "decoder"), err);
+    if (rc == 0)
+        ds_tok_fuse_steps(t);
+    return rc;
+}
+
+int ds_tok_parse(ds_tok **out, const void *json, size_t len, const char *name, ds_err *err)
+{
+    json_t *root = NULL;
+    ds_tok *t = calloc(1, sizeof *t);
+    *out = NULL;
+    if (t == NULL)
+        return ds_fail_nomem(err);
+    ds_uni_fill(t->cls);
+    int rc = ds_sha_bytes(&t->digest, json, len, err);
+    if (rc == 0)
+        rc = ds_json_parse(&root, json, len, name, err);
+    if (rc == 0) {
+        rc = read_root(t, root, err);
+        if (rc != 0)
+            ds_err_prefix(err, "%s", name);
+    }
+    json_decref(root);
+    if (rc != 0) {
+        ds_tok_free(t);
+        return rc;
+    }
+    *out = t;
+    return 0;
+}
+
+int ds_tok_load(ds_tok **out, const char *path, ds_err *err)
+{
+    ds_buf b = {0};
+    *out = NULL;
+    int rc = ds_read_file(&b, path, DS_TOK_FILE_MAX, err);
+    if (rc == 0)
+        rc = ds_tok_parse(out, b.data, b.len, path, err);
+    ds_buf_fini(&b);
+    return rc;
+}

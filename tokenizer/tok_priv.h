@@ -1,0 +1,193 @@
+/* tok_priv.h - what the parts of the tokenizer library share. Not for users of the library.
+ *
+ * Steps of the pre-tokenizer form a chain: each cuts its piece of text and hands the parts to the next,
+ * the last one is BPE. Everything here runs on text that was checked to be UTF-8.
+ */
+#ifndef DS_TOK_PRIV_H
+#define DS_TOK_PRIV_H
+
+#define PCRE2_CODE_UNIT_WIDTH 8
+#include <pcre2.h>
+
+#include "tok.h"
+#include "tok_uni.h"
+
+enum { TOK_EXISTS = 1, TOK_ADDED = 2, TOK_SPECIAL = 4, TOK_BYTES = 8 /* spelled in the byte alphabet */ };
+
+typedef struct tok_entry {
+    size_t text_at, bytes_at; /* into ds_tok.pool */
+    uint32_t text_len, bytes_len;
+    uint8_t flags;
+} tok_entry;
+
+/* Open addressing, power of two, empty slots hold DS_TOK_NONE. */
+typedef struct tok_index {
+    uint32_t *slot;
+    size_t mask, n;
+} tok_index;
+
+/* Pair of ids -> rank and merged id. An empty slot has val == TOK_NO_MERGE. */
+typedef struct tok_merge { uint64_t pair, val; } tok_merge; /* val: rank << 32 | new id */
+#define TOK_NO_MERGE UINT64_MAX
+
+enum { TOK_SINGLE_WORD = 1, TOK_LSTRIP = 2, TOK_RSTRIP = 4 };
+
+/* Added tokens as a trie over bytes; children of a node are a sorted run of edges. */
+typedef struct tok_trie_node {
+    uint32_t edges, n_edges; /* into ds_tok trie's edge array */
+    uint32_t id;             /* token that ends here, or DS_TOK_NONE */
+    uint8_t strip;           /* TOK_SINGLE_WORD ... of that token */
+} tok_trie_node;
+typedef struct tok_trie_edge { uint8_t byte; uint32_t to; } tok_trie_edge;
+typedef struct tok_trie {
+    tok_trie_node *nodes;
+    tok_trie_edge *edges;
+    uint32_t n_nodes, n_edges;
+    size_t longest;     /* bytes of the longest token, 0 = no tokens */
+    bool first[256];    /* bytes that some token begins with */
+    int only_first;     /* the one byte all tokens begin with, or -1 */
+} tok_trie;
+
+typedef struct tok_pattern { const uint8_t *text; size_t len; uint32_t id; uint8_t strip; } tok_pattern;
+int ds_tok_trie_build(tok_trie *t, const tok_pattern *v, size_t n, ds_err *err);
+void ds_tok_trie_fini(tok_trie *t);
+
+typedef struct tok_match { size_t start, end; uint32_t id; } tok_match;
+/* The first match at or after `from` in (p, len) that counts; `floor` is where the last one ended.
+ * False when there is none. */
+bool ds_tok_trie_find(const tok_trie *t, const uint8_t *cls, const uint8_t *p, size_t len, size_t from,
+                      size_t floor, tok_match *m, size_t *next);
+/* Length of the longest token that begins at p, 0 when none. */
+size_t ds_tok_trie_at(const tok_trie *t, const uint8_t *p, size_t len, uint32_t *node);
+
+enum tok_step_kind {
+    TOK_STEP_LLAMA3,   /* hand-written scanners, see tok_scan.h */
+    TOK_STEP_QWEN2,
+    TOK_STEP_GPT2,
+    TOK_STEP_DEEPSEEK, /* its three splits in one pass */
+    TOK_STEP_DIGITS,   /* runs of at most `max` numbers, 0 = any length */
+    TOK_STEP_REGEX,
+    TOK_STEP_PREFIX    /* a space before every piece that has none */
+};
+
+typedef struct tok_step {
+    enum tok_step_kind kind;
+    unsigned max;
+    bool drop_match, drop_gap; /* behaviour Removed */
+    pcre2_code *re;
+    char *pattern;
+} tok_step;
+
+#define TOK_STEPS 16
+
+struct ds_tok {
+    uint8_t cls[DS_UNI_MAX];
+    ds_sha digest;
+    ds_buf pool; /* texts and bytes of all tokens */
+    tok_entry *entry;
+    uint32_t n_entries; /* max id + 1 */
+    uint32_t n_tokens, n_model, n_added, n_special, n_merges;
+    tok_index by_text;  /* every token */
+    tok_index by_bytes; /* model tokens, for ignore_merges */
+    uint32_t byte_id[256];
+    uint64_t *byte_pair; /* 65536: merge of two single bytes, as tok_merge.val */
+    tok_merge *merge;
+    size_t merge_mask;
+    bool ignore_merges, nfc, has_decoder, cuttable, byte_level;
+    tok_trie raw, normal; /* added tokens matched before and after normalisation */
+    tok_step step[TOK_STEPS];
+    unsigned n_steps;
+    uint32_t *prefix, *suffix;
+    size_t n_prefix, n_suffix;
+};
+
+/* tok_vocab.c: the byte alphabet. */
+uint32_t ds_tok_byte_cp(uint8_t b);                 /* byte -> code point */
+int ds_tok_cp_byte(uint32_t cp);                    /* code point -> byte or -1 */
+uint64_t ds_tok_hash(const void *p, size_t n);
+
+/* tok_vocab.c: tables */
+int ds_tok_index_init(tok_index *ix, size_t n, ds_err *err);
+int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err);
+int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err);
+uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len);
+void ds_tok_index_text(ds_tok *t, uint32_t id);
+void ds_tok_index_bytes(ds_tok *t, uint32_t id);
+int ds_tok_merges_init(ds_tok *t, size_t n, ds_err *err);
+void ds_tok_merge_add(ds_tok *t, uint32_t a, uint32_t b, uint32_t rank, uint32_t id);
+void ds_tok_merges_finish(ds_tok *t);
+
+static inline uint64_t ds_tok_merge_get(const ds_tok *t, uint32_t a, uint32_t b)
+{
+    uint64_t pair = (uint64_t)a << 32 | b;
+    size_t i = (size_t)((pair * 0x9e3779b97f4a7c15u) >> 20) & t->merge_mask;
+    while (t->merge[i].val != TOK_NO_MERGE) {
+        if (t->merge[i].pair == pair)
+            return t->merge[i].val;
+        i = (i + 1) & t->merge_mask;
+    }
+    return TOK_NO_MERGE;
+}
+
+/* tok_pipeline.c */
+int ds_tok_add_split(ds_tok *t, const char *pattern, size_t len, bool literal, bool drop_match,
+                     bool drop_gap, ds_err *err);
+int ds_tok_add_step(ds_tok *t, enum tok_step_kind kind, unsigned max, ds_err *err);
+void ds_tok_fuse_steps(ds_tok *t); /* after all steps and added tokens are known */
+void ds_tok_steps_fini(ds_tok *t);
+
+/* Encoding. */
+#define TOK_KEY 30  /* longest pretoken that is cached */
+#define TOK_VALUE 8 /* most ids of one */
+typedef struct tok_cached { /* one cache line */
+    uint8_t len, n; /* len 0 = empty */
+    uint8_t key[TOK_KEY];
+    uint32_t ids[TOK_VALUE];
+} tok_cached;
+#define TOK_CACHE_BITS 15
+
+struct ds_tok_state {
+    const ds_tok *tok;
+    tok_cached *cache;
+    size_t segment;
+    ds_buf nfc;             /* a normalised segment */
+    ds_buf with_space[TOK_STEPS];
+    pcre2_match_data *md[TOK_STEPS];
+    pcre2_match_context *mctx;
+    pcre2_jit_stack *jit;
+    uint32_t *link; /* scratch of long pretokens: ids, next, prev */
+    size_t link_cap;
+    uint64_t *heap;
+    size_t heap_n, heap_cap;
+    /* of the running call */
+    uint32_t *out;
+    size_t out_n;
+    uint64_t consumed;
+    unsigned flags;
+    ds_tok_sink sink;
+    void *ctx;
+    ds_err *err;
+};
+#define TOK_OUT 16384
+
+int ds_tok_flush(ds_tok_state *st);
+static inline int ds_tok_emit(ds_tok_state *st, uint32_t id)
+{
+    if (st->out_n == TOK_OUT) {
+        int rc = ds_tok_flush(st);
+        if (rc != 0)
+            return rc;
+    }
+    st->out[st->out_n++] = id;
+    return 0;
+}
+/* tok_bpe.c: one pretoken to ids. */
+int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len);
+/* tok_split.c: a piece of text through the steps from k on. `first` = it begins where the text between
+ * added tokens does. */
+int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, bool first);
+/* tok_regex.c */
+int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len);
+int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool literal, ds_err *err);
+
+#endif

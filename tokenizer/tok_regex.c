@@ -1,0 +1,161 @@
+/* tok_regex.c - splits by a pattern that is not one of the well-known ones, through PCRE2.
+ *
+ * The reference uses Oniguruma with Ruby syntax. What means something else there than in PCRE2 is refused
+ * when the pattern is read, so that a split is never silently different. `^` and `$` are always about
+ * lines there, hence PCRE2_MULTILINE. Matching runs under limits: a pattern that backtracks without end
+ * fails with an error.
+ */
+#include "tok_priv.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* After a backslash: letters that both engines read alike, outside classes (lower) or anywhere. */
+static bool escape_known(uint8_t c)
+{
+    return c < 0x80 && ((c != 0 && strchr("pPsSdDwWbBAznrtfvxae", c) != NULL) ||
+                        !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')));
+}
+
+/* White space is spelled out: PCRE2 counts U+180E, the reference does not. */
+static const char space_set[] = "\\t-\\r\\x{85}\\p{Z}";
+
+static int put_escape(ds_buf *out, uint8_t c, bool in_class)
+{
+    if (c == 's' && in_class)
+        return ds_buf_puts(out, space_set);
+    if ((c == 's' || c == 'S') && !in_class)
+        return ds_buf_printf(out, "[%s%s]", c == 'S' ? "^" : "", space_set);
+    return ds_buf_printf(out, "\\%c", c);
+}
+
+static bool group_known(const uint8_t *p, size_t n) /* what follows "(?" */
+{
+    return n > 1 && (strchr(":=!>", p[0]) != NULL || memcmp(p, "i:", 2) == 0 || memcmp(p, "<=", 2) == 0 ||
+                     memcmp(p, "<!", 2) == 0);
+}
+
+/* Writes the pattern for PCRE2. *why is set when it would mean something else to the reference. */
+static int translate(ds_buf *out, const uint8_t *p, size_t len, const char **why)
+{
+    bool in_class = false;
+    int rc = 0;
+    *why = NULL;
+    for (size_t i = 0; i < len && *why == NULL && rc == 0; i++) {
+        uint8_t c = p[i], d = i + 1 < len ? p[i + 1] : 0;
+        if (c == '\\') {
+            if (!escape_known(d))
+                *why = "an escape";
+            else if (in_class && (d == 'b' || d == 'S'))
+                *why = "an escape in a class";
+            else
+                rc = d < 0x80 ? put_escape(out, d, in_class) : ds_buf_putc(out, c);
+            i += d < 0x80;
+            continue;
+        }
+        if (in_class && c == '[')
+            *why = "a class inside a class";
+        else if (in_class && c == '&' && d == '&')
+            *why = "an intersection of classes";
+        else if (!in_class && c == '}' && d == '+')
+            *why = "a possessive interval";
+        else if (!in_class && c == '(' && (d == '*' || (d == '?' && !group_known(p + i + 2, len - i - 2))))
+            *why = "a group of a special kind";
+        rc = ds_buf_putc(out, c);
+        if (in_class) {
+            in_class = c != ']';
+        } else if (c == '[') {
+            in_class = true;
+            if (d == '^' && rc == 0) {
+                rc = ds_buf_putc(out, d);
+                d = ++i + 1 < len ? p[i + 1] : 0;
+            }
+            if (d == ']')
+                *why = "a class that begins with ]";
+        }
+    }
+    return rc;
+}
+
+int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool literal, ds_err *err)
+{
+    const char *why = NULL;
+    ds_buf b = {0};
+    int code = 0, rc = literal ? ds_buf_put(&b, pattern, len) : translate(&b, (const uint8_t *)pattern, len, &why);
+    PCRE2_SIZE at = 0;
+    uint32_t flags = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C |
+                     (literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE);
+    pcre2_compile_context *cc = pcre2_compile_context_create(NULL);
+    if (rc != 0 || cc == NULL) {
+        rc = ds_fail_nomem(err);
+        goto out;
+    }
+    if (why != NULL) {
+        rc = ds_fail(err, DS_FAIL, "Split pattern %s: %s may mean something else to the reference", pattern, why);
+        goto out;
+    }
+    pcre2_set_newline(cc, PCRE2_NEWLINE_LF);
+    s->re = pcre2_compile(b.data, b.len, flags, &code, &at, cc);
+    if (s->re == NULL) {
+        PCRE2_UCHAR msg[200] = "";
+        pcre2_get_error_message(code, msg, sizeof msg);
+        rc = ds_fail(err, DS_FAIL, "Split pattern %s: %s", pattern, (char *)msg);
+        goto out;
+    }
+    pcre2_jit_compile(s->re, PCRE2_JIT_COMPLETE); /* without a JIT it is interpreted */
+out:
+    pcre2_compile_context_free(cc);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+static int match_failed(ds_tok_state *st, unsigned k, int rc)
+{
+    PCRE2_UCHAR msg[200] = "";
+    if (rc == PCRE2_ERROR_NOMEMORY)
+        return ds_fail_nomem(st->err);
+    pcre2_get_error_message(rc, msg, sizeof msg);
+    return ds_fail(st->err, DS_FAIL, "Split pattern %s: %s", st->tok->step[k].pattern, (char *)msg);
+}
+
+/* Hands over what stands before a match, and the match. */
+static int hand_on(ds_tok_state *st, unsigned k, const uint8_t *p, size_t prev, size_t start, size_t end)
+{
+    const tok_step *s = &st->tok->step[k];
+    int rc = 0;
+    if (start > prev && !s->drop_gap)
+        rc = ds_tok_piece(st, k + 1, p + prev, start - prev, true);
+    if (rc == 0 && end > start && !s->drop_match)
+        rc = ds_tok_piece(st, k + 1, p + start, end - start, true);
+    return rc;
+}
+
+int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len)
+{
+    const tok_step *s = &st->tok->step[k];
+    size_t prev = 0, from = 0, last = SIZE_MAX;
+    int rc = 0;
+    while (rc == 0 && from <= len) {
+        int n = pcre2_match(s->re, p, len, from, PCRE2_NO_UTF_CHECK, st->md[k], st->mctx);
+        if (n == PCRE2_ERROR_NOMATCH)
+            break;
+        if (n < 0)
+            return match_failed(st, k, n);
+        const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(st->md[k]);
+        size_t start = ov[0], end = ov[1];
+        if (end < start || start < prev)
+            return ds_fail(st->err, DS_FAIL, "Split pattern %s: a match runs backwards", s->pattern);
+        if (end > start || end != last) { /* an empty match right behind another one does not count */
+            rc = hand_on(st, k, p, prev, start, end);
+            prev = last = end;
+        }
+        from = end;
+        if (end == start) {
+            unsigned step = 1;
+            if (end < len)
+                ds_uni_get(p + end, &step);
+            from += step;
+        }
+    }
+    return rc == 0 ? hand_on(st, k, p, prev, len, len) : rc;
+}

@@ -1,0 +1,194 @@
+/* tok_scan.h - hand-written scanners for the well-known pre-tokenizer patterns.
+ *
+ * Each returns the length of the piece that begins at p (p < end), what the regex would match there; its
+ * comments name the alternatives of the pattern, in its order. White space is tried last everywhere, and
+ * is the same in all patterns:   \s*[\r\n]+ | \s+(?!\S) | \s+
+ */
+#ifndef DS_TOK_SCAN_H
+#define DS_TOK_SCAN_H
+
+#include <string.h>
+
+#include "tok_uni.h"
+
+static inline uint8_t scan_cls(const uint8_t *cls, const uint8_t *p, unsigned *n)
+{
+    if (*p < 0x80) {
+        *n = 1;
+        return cls[*p];
+    }
+    return cls[ds_uni_get(p, n)];
+}
+
+/* End of the run of characters that have a bit of `any` and none of `not`. */
+static inline const uint8_t *scan_run(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
+                                      unsigned any, unsigned not)
+{
+    unsigned n;
+    while (p < end) {
+        unsigned f = scan_cls(cls, p, &n);
+        if (!(f & any) || (f & not))
+            break;
+        p += n;
+    }
+    return p;
+}
+/* End of the run of characters that have no bit of `not`. */
+static inline const uint8_t *scan_run_not(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
+                                          unsigned not)
+{
+    unsigned n;
+    while (p < end && !(scan_cls(cls, p, &n) & not))
+        p += n;
+    return p;
+}
+static inline const uint8_t *scan_newlines(const uint8_t *p, const uint8_t *end)
+{
+    while (p < end && (*p == '\n' || *p == '\r'))
+        p++;
+    return p;
+}
+
+/* \s*[\r\n]+ | \s+(?!\S) | \s+ at a white space character. `hard`: characters with these bits count as
+ * the end of the text. `newlines` = false leaves the first alternative out. */
+static inline const uint8_t *scan_space(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
+                                        unsigned hard, bool newlines)
+{
+    const uint8_t *q = p, *last = p, *line = NULL;
+    unsigned n, f = 0;
+    while (q < end && ((f = scan_cls(cls, q, &n)) & DS_UNI_WS)) {
+        last = q;
+        if (*q == '\n' || *q == '\r')
+            line = q + 1;
+        q += n;
+    }
+    if (newlines && line != NULL)
+        return line;
+    if (q == end || (f & hard) || last == p)
+        return q;
+    return last;
+}
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d) at an apostrophe; 0 when none. U+017F folds to s. */
+static inline unsigned scan_contraction(const uint8_t *p, const uint8_t *end)
+{
+    size_t left = (size_t)(end - p);
+    if (left < 2)
+        return 0;
+    unsigned a = p[1] | 0x20u;
+    if (p[1] < 0x80 && (a == 's' || a == 't' || a == 'm' || a == 'd'))
+        return 2;
+    if (left < 3)
+        return 0;
+    if (p[1] == 0xc5 && p[2] == 0xbf)
+        return 3;
+    if (p[1] >= 0x80 || p[2] >= 0x80)
+        return 0;
+    unsigned b = p[2] | 0x20u;
+    return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 3 : 0;
+}
+
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}| ?[^\s\p{L}\p{N}]+[\r\n]*|SPACE
+ * Llama 3 has DIGITS = 3, Qwen 2 has 1. */
+static inline size_t scan_llama(const uint8_t *cls, const uint8_t *p, const uint8_t *end, unsigned digits)
+{
+    const unsigned word = DS_UNI_WS | DS_UNI_L | DS_UNI_N;
+    unsigned n, m, f = scan_cls(cls, p, &n);
+    if (f & DS_UNI_L)
+        return (size_t)(scan_run(cls, p + n, end, DS_UNI_L, 0) - p);
+    if (*p == '\'' && (m = scan_contraction(p, end)) != 0)
+        return m;
+    if (f & DS_UNI_N) {
+        const uint8_t *q = p + n;
+        for (unsigned i = 1; i < digits && q < end && (scan_cls(cls, q, &n) & DS_UNI_N); i++)
+            q += n;
+        return (size_t)(q - p);
+    }
+    const uint8_t *q = p + n;
+    unsigned g = q < end ? scan_cls(cls, q, &m) : DS_UNI_WS;
+    if ((g & DS_UNI_L) && *p != '\r' && *p != '\n')
+        return (size_t)(scan_run(cls, q + m, end, DS_UNI_L, 0) - p);
+    if (!(f & DS_UNI_WS) || (*p == ' ' && !(g & word)))
+        return (size_t)(scan_newlines(scan_run_not(cls, q, end, word), end) - p);
+    return (size_t)(scan_space(cls, p, end, 0, true) - p);
+}
+
+/* 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+ */
+static inline size_t scan_gpt2(const uint8_t *cls, const uint8_t *p, const uint8_t *end)
+{
+    const unsigned word = DS_UNI_WS | DS_UNI_L | DS_UNI_N;
+    unsigned n, m;
+    if (*p == '\'' && (m = scan_contraction(p, end)) != 0 && p[1] >= 'a' && p[1] <= 'z' &&
+        (m == 2 || (p[2] >= 'a' && p[2] <= 'z')))
+        return m;
+    const uint8_t *q = p + (*p == ' ');
+    unsigned f = q < end ? scan_cls(cls, q, &n) : DS_UNI_WS;
+    if (f & DS_UNI_WS)
+        return (size_t)(scan_space(cls, p, end, 0, false) - p);
+    if (f & DS_UNI_L)
+        q = scan_run(cls, q, end, DS_UNI_L, 0);
+    else if (f & DS_UNI_N)
+        q = scan_run(cls, q, end, DS_UNI_N, 0);
+    else
+        q = scan_run_not(cls, q, end, word);
+    return (size_t)(q - p);
+}
+
+static inline bool scan_ascii_letter(uint8_t c) { return (uint8_t)((c | 0x20) - 'a') < 26; }
+
+/* What stands between matches of DeepSeek's third split: control, format, unassigned characters that no
+ * letter follows. One piece up to where something matches again. */
+static inline const uint8_t *scan_deepseek_gap(const uint8_t *cls, const uint8_t *p, const uint8_t *end)
+{
+    const unsigned hard = DS_UNI_N | DS_UNI_CJK, lm = DS_UNI_L | DS_UNI_M;
+    unsigned n, m;
+    while (p < end) {
+        unsigned f = scan_cls(cls, p, &n);
+        if (f & (hard | lm | DS_UNI_PS | DS_UNI_WS))
+            break;
+        unsigned g = p + n < end ? scan_cls(cls, p + n, &m) : 0;
+        if ((g & lm) && !(g & hard))
+            break;
+        p += n;
+    }
+    return p;
+}
+
+/* Three splits in a row, in one pass: numbers and CJK are cut out first and bound everything else.
+ *   \p{N}{1,3}   [U+4E00-9FA5 U+3040-30FF]+
+ *   [ASCII punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|SPACE */
+static inline size_t scan_deepseek(const uint8_t *cls, const uint8_t *p, const uint8_t *end)
+{
+    const unsigned hard = DS_UNI_N | DS_UNI_CJK, lm = DS_UNI_L | DS_UNI_M;
+    unsigned n, m, f = scan_cls(cls, p, &n);
+    const uint8_t *q = p + n;
+    if (f & DS_UNI_N) {
+        for (unsigned i = 1; i < 3 && q < end && (scan_cls(cls, q, &n) & DS_UNI_N); i++)
+            q += n;
+        return (size_t)(q - p);
+    }
+    if (f & DS_UNI_CJK)
+        return (size_t)(scan_run(cls, q, end, DS_UNI_CJK, DS_UNI_N) - p);
+    if (f & lm)
+        return (size_t)(scan_run(cls, q, end, lm, hard) - p);
+    if (f & DS_UNI_PS) {
+        if (*p < 0x80 && q < end && scan_ascii_letter(*q)) {
+            while (q < end && scan_ascii_letter(*q))
+                q++;
+            return (size_t)(q - p);
+        }
+        return (size_t)(scan_newlines(scan_run(cls, q, end, DS_UNI_PS, hard), end) - p);
+    }
+    unsigned g = q < end ? scan_cls(cls, q, &m) : 0;
+    if (g & hard)
+        g = 0;
+    if ((g & lm) && *p != '\r' && *p != '\n')
+        return (size_t)(scan_run(cls, q + m, end, lm, hard) - p);
+    if (*p == ' ' && (g & DS_UNI_PS))
+        return (size_t)(scan_newlines(scan_run(cls, q + m, end, DS_UNI_PS, hard), end) - p);
+    if (f & DS_UNI_WS)
+        return (size_t)(scan_space(cls, p, end, hard, true) - p);
+    return (size_t)(scan_deepseek_gap(cls, q, end) - p);
+}
+
+#endif

@@ -1,0 +1,245 @@
+/* tok_uni.c - see tok_uni.h. NFC is done on runs: from the code point before the first one that may
+ * combine up to the next one that cannot; everything between runs is copied. */
+#include "tok_uni.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { S_BASE = 0xac00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11a7, /* Unicode 3.12 */
+       L_N = 19, V_N = 21, T_N = 28, S_N = L_N * V_N * T_N };
+
+void ds_uni_fill(uint8_t cls[DS_UNI_MAX])
+{
+    memset(cls, 0, DS_UNI_MAX);
+    for (unsigned i = 0; i < ds_uni_cls_n; i++)
+        memset(cls + ds_uni_cls[i].first, ds_uni_cls[i].v, ds_uni_cls[i].n);
+    for (unsigned i = 0; i < ds_uni_ccc_n; i++)
+        for (unsigned j = 0; j < ds_uni_ccc[i].n; j++)
+            cls[ds_uni_ccc[i].first + j] |= DS_UNI_COMBINES;
+    for (unsigned i = 0; i < ds_uni_comp_n; i++)
+        cls[ds_uni_comp[i].b] |= DS_UNI_COMBINES;
+    for (unsigned c = V_BASE; c < V_BASE + V_N; c++)
+        cls[c] |= DS_UNI_COMBINES;
+    for (unsigned c = T_BASE + 1; c < T_BASE + T_N; c++)
+        cls[c] |= DS_UNI_COMBINES;
+    /* A decomposition that does not compose again changes the character itself. */
+    for (unsigned i = 0; i < ds_uni_decomp_n; i++)
+        cls[ds_uni_decomp[i].cp] |= DS_UNI_COMBINES;
+    for (unsigned i = 0; i < ds_uni_comp_n; i++) {
+        uint32_t c = ds_uni_comp[i].c;
+        bool second = false;
+        for (unsigned j = 0; j < ds_uni_comp_n && !second; j++)
+            second = ds_uni_comp[j].b == c;
+        if (!second)
+            cls[c] &= (uint8_t)~DS_UNI_COMBINES;
+    }
+    for (unsigned c = 0x4e00; c <= 0x9fa5; c++)
+        cls[c] |= DS_UNI_CJK;
+    for (unsigned c = 0x3040; c <= 0x30ff; c++)
+        cls[c] |= DS_UNI_CJK;
+}
+
+unsigned ds_uni_put(uint8_t out[4], uint32_t cp)
+{
+    if (cp < 0x80) {
+        out[0] = (uint8_t)cp;
+        return 1;
+    }
+    if (cp < 0x800) {
+        out[0] = (uint8_t)(0xc0 | cp >> 6);
+        out[1] = (uint8_t)(0x80 | (cp & 0x3f));
+        return 2;
+    }
+    if (cp < 0x10000) {
+        out[0] = (uint8_t)(0xe0 | cp >> 12);
+        out[1] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
+        out[2] = (uint8_t)(0x80 | (cp & 0x3f));
+        return 3;
+    }
+    out[0] = (uint8_t)(0xf0 | cp >> 18);
+    out[1] = (uint8_t)(0x80 | (cp >> 12 & 0x3f));
+    out[2] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
+    out[3] = (uint8_t)(0x80 | (cp & 0x3f));
+    return 4;
+}
+
+bool ds_uni_is_nfc(const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len)
+{
+    const uint8_t *end = p + len;
+    while (p < end) {
+        unsigned n;
+        if (*p < 0xcc) { /* nothing below U+0300 combines */
+            p += *p < 0x80 ? 1 : 2;
+            continue;
+        }
+        if (cls[ds_uni_get(p, &n)] & DS_UNI_COMBINES)
+            return false;
+        p += n;
+    }
+    return true;
+}
+
+static unsigned ccc_of(uint32_t c)
+{
+    unsigned lo = 0, hi = ds_uni_ccc_n;
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (c < ds_uni_ccc[mid].first)
+            hi = mid;
+        else if (c >= ds_uni_ccc[mid].first + ds_uni_ccc[mid].n)
+            lo = mid + 1;
+        else
+            return ds_uni_ccc[mid].v;
+    }
+    return 0;
+}
+
+static uint32_t compose(uint32_t a, uint32_t b)
+{
+    if (a - L_BASE < L_N && b - V_BASE < V_N)
+        return S_BASE + ((a - L_BASE) * V_N + (b - V_BASE)) * T_N;
+    if (a - S_BASE < S_N && (a - S_BASE) % T_N == 0 && b > T_BASE && b < T_BASE + T_N)
+        return a + (b - T_BASE);
+    unsigned lo = 0, hi = ds_uni_comp_n;
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        const ds_uni_pair *q = &ds_uni_comp[mid];
+        if (q->a == a && q->b == b)
+            return q->c;
+        if (a < q->a || (a == q->a && b < q->b))
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return 0;
+}
+
+/* A code point of a run: class above, place of arrival in the middle so that sorting is stable. */
+typedef struct mark { uint32_t cp, at; uint8_t ccc; } mark;
+
+static int add_mark(ds_buf *run, uint32_t cp)
+{
+    mark m = {cp, (uint32_t)(run->len / sizeof(mark)), (uint8_t)ccc_of(cp)};
+    return ds_buf_put(run, &m, sizeof m);
+}
+
+static int decompose(ds_buf *run, uint32_t c)
+{
+    if (c - S_BASE < S_N) {
+        uint32_t s = c - S_BASE;
+        int rc = add_mark(run, L_BASE + s / (V_N * T_N));
+        if (rc == 0)
+            rc = add_mark(run, V_BASE + s % (V_N * T_N) / T_N);
+        if (rc == 0 && s % T_N != 0)
+            rc = add_mark(run, T_BASE + s % T_N);
+        return rc;
+    }
+    unsigned lo = 0, hi = ds_uni_decomp_n;
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        const ds_uni_map *m = &ds_uni_decomp[mid];
+        if (m->cp == c) {
+            int rc = 0;
+            for (unsigned i = 0; i < m->n && rc == 0; i++)
+                rc = add_mark(run, ds_uni_pool[m->at + i]);
+            return rc;
+        }
+        if (c < m->cp)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return add_mark(run, c);
+}
+
+static int by_class(const void *pa, const void *pb)
+{
+    const mark *a = pa, *b = pb;
+    if (a->ccc != b->ccc)
+        return a->ccc < b->ccc ? -1 : 1;
+    return a->at < b->at ? -1 : a->at > b->at;
+}
+
+static void order(mark *v, size_t n)
+{
+    for (size_t i = 0; i < n;) {
+        size_t j = i + 1;
+        if (v[i].ccc != 0) {
+            bool sorted = true;
+            for (; j < n && v[j].ccc != 0; j++)
+                sorted = sorted && v[j - 1].ccc <= v[j].ccc;
+            if (!sorted)
+                qsort(v + i, j - i, sizeof *v, by_class);
+        }
+        i = j;
+    }
+}
+
+/* Canonical composition in place (UAX #15); returns the new length. */
+static size_t compose_run(mark *v, size_t n)
+{
+    size_t out = 0, starter = SIZE_MAX;
+    unsigned last = 0; /* class of the last mark kept after the starter; 0 = none */
+    for (size_t i = 0; i < n; i++) {
+        bool blocked = starter != SIZE_MAX && out > starter + 1 && last >= v[i].ccc;
+        if (starter != SIZE_MAX && !blocked) {
+            uint32_t c = compose(v[starter].cp, v[i].cp);
+            if (c != 0) {
+                v[starter].cp = c;
+                continue;
+            }
+        }
+        if (v[i].ccc == 0)
+            starter = out;
+        last = v[i].ccc;
+        v[out++] = v[i];
+    }
+    return out;
+}
+
+static int flush_run(ds_buf *out, ds_buf *run)
+{
+    mark *v = (mark *)(void *)run->data;
+    size_t n = run->len / sizeof *v;
+    if (n == 0)
+        return 0;
+    order(v, n);
+    n = compose_run(v, n);
+    int rc = ds_buf_reserve(out, n * 4);
+    for (size_t i = 0; i < n && rc == 0; i++)
+        out->len += ds_uni_put(out->data + out->len, v[i].cp);
+    ds_buf_reset(run);
+    return rc;
+}
+
+int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len, ds_err *err)
+{
+    const uint8_t *end = p + len, *kept = p, *prev = NULL; /* kept: start of what is not yet written */
+    ds_buf run = {0};
+    int rc = 0;
+    while (p < end && rc == 0) {
+        unsigned n;
+        uint32_t c = ds_uni_get(p, &n);
+        if (!(cls[c] & DS_UNI_COMBINES)) {
+            prev = p;
+            p += n;
+            continue;
+        }
+        const uint8_t *start = prev != NULL ? prev : p; /* the code point before takes part */
+        rc = ds_buf_put(out, kept, (size_t)(start - kept));
+        for (p = start; p < end && rc == 0; p += n) {
+            c = ds_uni_get(p, &n);
+            if (p != start && !(cls[c] & DS_UNI_COMBINES))
+                break;
+            rc = decompose(&run, c);
+        }
+        if (rc == 0)
+            rc = flush_run(out, &run);
+        kept = p;
+        prev = NULL;
+    }
+    if (rc == 0)
+        rc = ds_buf_put(out, kept, (size_t)(end - kept));
+    ds_buf_fini(&run);
+    return rc == 0 ? 0 : ds_fail_nomem(err);
+}
