@@ -189,7 +189,7 @@ class Out:
     """Frames made into bytes."""
 
     def __init__(self, magic=MAGIC):
-        self.parts, self.size, self.sums, self.seq, self.offsets = [magic], len(magic), b"", 0, []
+        self.parts, self.size, self.sums, self.seq, self.offsets = [magic], len(magic), bytearray(), 0, []
 
     def put(self, f):
         payload = f.payload(self) if callable(f.payload) else f.payload
@@ -357,7 +357,7 @@ def unzstd(stored, raw, at):
 
 class Reader:
     def __init__(self, data):
-        self.b, self.at, self.seq, self.sums, self.start = data, 0, 0, b"", 0
+        self.b, self.at, self.seq, self.sums, self.start = data, 0, 0, bytearray(), 0
         self.s = Stream()
 
     def take(self, n):
@@ -390,7 +390,8 @@ class Reader:
             check_zstd(payload, self.start)
             payload = unzstd(payload, raw, self.start)
         self.seq += 1
-        self.before, self.sums = self.sums, self.sums + total
+        self.before = len(self.sums)
+        self.sums += total
         return type, column, payload
 
     def read(self):
@@ -498,7 +499,7 @@ class Reader:
         for which, n in (("records", self.records), ("blocks", len(s.blocks)), ("sources", len(s.sources))):
             if type(d[which]) is not int or d[which] != n:
                 raise Bad("end-" + which, "%s is %s, but there are %d" % (which, d[which], n), self.start)
-        if d["frames"] != xxh128(self.before).hex():
+        if d["frames"] != xxh128(self.sums[:self.before]).hex():
             raise Bad("end-frames", "the checksum over all frames fails", self.start)
         root = "sha256:" + s.roots()[0].hex()
         if d["root"] is not None and d["root"] != root:
