@@ -30,6 +30,7 @@ struct ds_reader {
     const uint8_t *payload;
     size_t hold; /* bytes of the input to skip before the next frame */
     bool failed, done;
+    bool ended; /* the end frame was read */
 
     ds_block block;
     rchunk *chunk; /* schema.n + 1 */
@@ -66,9 +67,12 @@ static int within(ds_reader *r, int rc, ds_err *err)
 
 static int cut_off(ds_reader *r, ds_err *err)
 {
+    uint64_t end = r->in.pos + r->in.len;
     r->failed = true;
-    return ds_fail(err, DS_CORRUPT, "%s: ends at byte %" PRIu64 " without its end frame: truncated", r->in.path,
-                   r->in.pos + r->in.len);
+    if (r->ended)
+        return ds_fail(err, DS_CORRUPT, "%s: the index after the end of the stream is cut off at byte %" PRIu64,
+                       r->in.path, end);
+    return ds_fail(err, DS_CORRUPT, "%s: ends at byte %" PRIu64 " without its end frame: truncated", r->in.path, end);
 }
 
 static bool lengths_ok(const ds_frame *f)
@@ -148,7 +152,7 @@ static int next_frame(ds_reader *r, ds_err *err)
     r->payload = p + DS_FRAME_HEAD;
     r->hold = all;
     rc = check_header(r, err);
-    if (!rc && r->f.type == 'A' && r->seq > 2)
+    if (!rc && r->f.type == 'A' && r->seq > 2 && !r->ended)
         rc = fail_abort(r, err);
     if (!rc && r->f.type != 'E')
         XXH3_128bits_update(r->sums, sum.b, sizeof sum.b);
@@ -496,6 +500,7 @@ static int read_end(ds_reader *r, ds_err *err)
     r->counts = said;
     if (rc)
         return rc;
+    r->ended = true;
     ds_in_skip(&r->in, r->hold);
     r->hold = 0;
     rc = ds_in_peek(&r->in, 1, &p, &got, err);
