@@ -24,8 +24,9 @@ const char *ds_charset_bom(const uint8_t *p, size_t len, size_t *mark)
         uint8_t b[4];
     } marks[] = {
         /* UTF-32LE begins like UTF-16LE: longer marks first. */
-        {"UTF-32LE", 4, {0xff, 0xfe, 0, 0}}, {"UTF-32BE", 4, {0, 0, 0xfe, 0xff}}, {"UTF-8", 3, {0xef, 0xbb, 0xbf, 0}},
-        {"UTF-16LE", 2, {0xff, 0xfe, 0, 0}}, {"UTF-16BE", 2, {0xfe, 0xff, 0, 0}},
+        {"UTF-32LE", 4, {0xff, 0xfe, 0, 0}}, {"UTF-32BE", 4, {0, 0, 0xfe, 0xff}},
+        {"UTF-8", 3, {0xef, 0xbb, 0xbf, 0}}, {"UTF-16LE", 2, {0xff, 0xfe, 0, 0}},
+        {"UTF-16BE", 2, {0xfe, 0xff, 0, 0}},
     };
     for (size_t i = 0; i < sizeof marks / sizeof *marks; i++)
         if (len >= marks[i].n && memcmp(p, marks[i].b, marks[i].n) == 0) {
@@ -41,12 +42,15 @@ int ds_charset_is_utf8(const char *name)
     return strcasecmp(name, "UTF-8") == 0 || strcasecmp(name, "UTF8") == 0;
 }
 
-/* Without a mark these take the byte order of the machine: say little endian instead, on every machine. */
+/* Without a mark these take the byte order of the machine: say little endian instead, on every
+ * machine. */
 static const char *fixed_order(const char *name)
 {
-    if (strcasecmp(name, "UTF-16") == 0 || strcasecmp(name, "UTF16") == 0 || strcasecmp(name, "UCS-2") == 0)
+    if (strcasecmp(name, "UTF-16") == 0 || strcasecmp(name, "UTF16") == 0 ||
+        strcasecmp(name, "UCS-2") == 0)
         return "UTF-16LE";
-    if (strcasecmp(name, "UTF-32") == 0 || strcasecmp(name, "UTF32") == 0 || strcasecmp(name, "UCS-4") == 0)
+    if (strcasecmp(name, "UTF-32") == 0 || strcasecmp(name, "UTF32") == 0 ||
+        strcasecmp(name, "UCS-4") == 0)
         return "UTF-32LE";
     return name;
 }
@@ -62,7 +66,9 @@ int ds_charset_new(ds_charset **out, const char *name, ds_err *err)
     c->cd = iconv_open("UTF-8", fixed_order(name));
     c->name = strdup(name);
     if (c->cd == (iconv_t)-1 || !c->name) {
-        int rc = c->name ? ds_fail(err, DS_USAGE, "no such encoding: %s (`iconv -l` lists them)", name) : ds_fail_nomem(err);
+        int rc = c->name
+                     ? ds_fail(err, DS_USAGE, "no such encoding: %s (`iconv -l` lists them)", name)
+                     : ds_fail_nomem(err);
         ds_charset_free(c);
         return rc;
     }
@@ -93,11 +99,16 @@ static int bad(ds_charset *c, ds_err *err)
     return ds_fail(err, DS_FAIL, "offset %" PRIu64 ": not valid %s", c->done, c->name);
 }
 
-/* Converts until the input is used up or ends in the middle of a sequence. *used counts what was taken. */
-static int convert(ds_charset *c, const uint8_t *p, size_t len, size_t *used, ds_buf *out, ds_err *err)
+/* Converts until the input is used up or ends in the middle of a sequence. *used counts what was
+ * taken. */
+static int convert(ds_charset *c, const uint8_t *p, size_t len, size_t *used, ds_buf *out,
+                   ds_err *err)
 {
     /* iconv's prototype lacks a const: it does not write there. */
-    union { const uint8_t *in; char *out; } u = {.in = p};
+    union {
+        const uint8_t *in;
+        char *out;
+    } u = {.in = p};
     char *in = u.out;
     size_t left = len;
     int rc = 0;
@@ -140,7 +151,8 @@ static int finish_tail(ds_charset *c, const uint8_t **p, size_t *len, ds_buf *ou
     return 0;
 }
 
-int ds_charset_feed(ds_charset *c, const uint8_t *p, size_t len, int final, ds_buf *out, ds_err *err)
+int ds_charset_feed(ds_charset *c, const uint8_t *p, size_t len, int final, ds_buf *out,
+                    ds_err *err)
 {
     int rc = finish_tail(c, &p, &len, out, err);
     if (rc != 0)
@@ -157,7 +169,9 @@ int ds_charset_feed(ds_charset *c, const uint8_t *p, size_t len, int final, ds_b
     if (!final)
         return 0;
     if (c->ntail > 0)
-        return ds_fail(err, DS_FAIL, "offset %" PRIu64 ": the input ends in the middle of a %s character", c->done, c->name);
+        return ds_fail(err, DS_FAIL,
+                       "offset %" PRIu64 ": the input ends in the middle of a %s character",
+                       c->done, c->name);
     /* Stateful encodings keep a character back until they are told of the end. */
     if (ds_buf_reserve(out, 64) != 0)
         return ds_fail_nomem(err);

@@ -62,7 +62,8 @@ static int bad(ds_csvrec *r, csvscan *s, const uint8_t *at, const char *why, siz
     return DS_FAIL;
 }
 
-/* Behind the opening quote: finds the closing one. Leaves s->p behind it. 0, or DS_CSV_MORE when the input ends first. */
+/* Behind the opening quote: finds the closing one. Leaves s->p behind it. 0, or DS_CSV_MORE when
+ * the input ends first. */
 static int quoted(csvscan *s, ds_csvfield *f)
 {
     f->p = s->p;
@@ -94,7 +95,8 @@ static void unquoted(csvscan *s, ds_csvfield *f)
     f->len = (size_t)(s->p - f->p);
 }
 
-int ds_csv_record(ds_csvrec *r, const uint8_t *p, size_t len, bool final, uint8_t delimiter, size_t *used)
+int ds_csv_record(ds_csvrec *r, const uint8_t *p, size_t len, bool final, uint8_t delimiter,
+                  size_t *used)
 {
     csvscan s = {p, p, p + len, delimiter, final};
     r->n = 0;
@@ -107,7 +109,8 @@ int ds_csv_record(ds_csvrec *r, const uint8_t *p, size_t len, bool final, uint8_
         if (in_quotes) {
             const uint8_t *open = s.p++;
             if (quoted(&s, f) != 0)
-                return final ? bad(r, &s, open, "the quoted field does not end", used) : DS_CSV_MORE;
+                return final ? bad(r, &s, open, "the quoted field does not end", used)
+                             : DS_CSV_MORE;
         } else {
             unquoted(&s, f);
         }
@@ -133,7 +136,10 @@ int ds_csv_record(ds_csvrec *r, const uint8_t *p, size_t len, bool final, uint8_
             *used = (size_t)(s.p + 1 - p);
             return 0;
         }
-        return bad(r, &s, s.p, in_quotes ? "text after the closing quote" : "a quote in a field that is not quoted", used);
+        return bad(r, &s, s.p,
+                   in_quotes ? "text after the closing quote"
+                             : "a quote in a field that is not quoted",
+                   used);
     }
 }
 

@@ -1,9 +1,10 @@
 /* csv.h - comma- and tab-separated records, one at a time (RFC 4180).
  *
- * A record ends with LF or CRLF outside quotes, or with the input. Strict for commas: a quote inside an unquoted field, text after
- * a closing quote and a lone CR are errors. With tabs a quote counts only at the beginning of a field, since text in
- * such files is rarely quoted. After an error `used` names where the next line begins, so that one bad record costs one line.
- * Fields are slices of the input. UTF-8 is not checked here. No global state.
+ * A record ends with LF or CRLF outside quotes, or with the input. Strict for commas: a quote
+ * inside an unquoted field, text after a closing quote and a lone CR are errors. With tabs a quote
+ * counts only at the beginning of a field, since text in such files is rarely quoted. After an
+ * error `used` names where the next line begins, so that one bad record costs one line. Fields are
+ * slices of the input. UTF-8 is not checked here. No global state.
  */
 #ifndef DS_CSV_H
 #define DS_CSV_H
@@ -29,12 +30,15 @@ typedef struct ds_csvrec {
 
 #define DS_CSV_MORE 1
 
-/* Reads the record at p. Returns 0, DS_FAIL (at, why, and used = where to go on), DS_NOMEM, or DS_CSV_MORE when the record does not
- * end within len and `final` is false. *used counts the line end. An empty line is a record of one empty field. len > 0. */
-int ds_csv_record(ds_csvrec *r, const uint8_t *p, size_t len, bool final, uint8_t delimiter, size_t *used);
+/* Reads the record at p. Returns 0, DS_FAIL (at, why, and used = where to go on), DS_NOMEM, or
+ * DS_CSV_MORE when the record does not end within len and `final` is false. *used counts the line
+ * end. An empty line is a record of one empty field. len > 0. */
+int ds_csv_record(ds_csvrec *r, const uint8_t *p, size_t len, bool final, uint8_t delimiter,
+                  size_t *used);
 void ds_csv_fini(ds_csvrec *r);
 
-/* Length of the longest prefix that holds whole records only (good and bad ones); 0 when there is none. */
+/* Length of the longest prefix that holds whole records only (good and bad ones); 0 when there is
+ * none. */
 size_t ds_csv_whole(ds_csvrec *scratch, const uint8_t *p, size_t len, uint8_t delimiter);
 
 /* Copies a field with doubled quotes made single; out has room for f->len. Returns the length. */

@@ -9,28 +9,33 @@ static const struct {
     const char *name;
     enum tagclass is;
 } tags[] = {
-    {"address", T_BLOCK}, {"article", T_BLOCK}, {"aside", T_BLOCK}, {"blockquote", T_PARA}, {"body", T_BLOCK},
-    {"br", T_BR}, {"caption", T_BLOCK}, {"center", T_BLOCK}, {"dd", T_BLOCK}, {"details", T_BLOCK}, {"dialog", T_BLOCK},
-    {"dir", T_PARA}, {"div", T_BLOCK}, {"dl", T_PARA}, {"dt", T_BLOCK}, {"fieldset", T_BLOCK}, {"figcaption", T_BLOCK},
-    {"figure", T_PARA}, {"footer", T_BLOCK}, {"form", T_BLOCK}, {"h1", T_PARA}, {"h2", T_PARA}, {"h3", T_PARA},
-    {"h4", T_PARA}, {"h5", T_PARA}, {"h6", T_PARA}, {"head", T_BLOCK}, {"header", T_BLOCK}, {"hgroup", T_BLOCK},
-    {"hr", T_BLOCK}, {"html", T_BLOCK}, {"iframe", T_DROP}, {"legend", T_BLOCK}, {"li", T_BLOCK}, {"listing", T_PRE},
-    {"main", T_BLOCK}, {"menu", T_PARA}, {"nav", T_BLOCK}, {"noembed", T_DROP}, {"noframes", T_DROP}, {"ol", T_PARA},
-    {"optgroup", T_BLOCK}, {"option", T_BLOCK}, {"p", T_PARA}, {"pre", T_PRE}, {"script", T_DROP}, {"section", T_BLOCK},
-    {"select", T_BLOCK}, {"style", T_DROP}, {"summary", T_BLOCK}, {"table", T_PARA}, {"tbody", T_BLOCK}, {"td", T_CELL},
-    {"template", T_DROP}, {"textarea", T_AREA}, {"tfoot", T_BLOCK}, {"th", T_CELL}, {"thead", T_BLOCK}, {"title", T_TITLE},
-    {"tr", T_BLOCK}, {"ul", T_PARA},
+    {"address", T_BLOCK},    {"article", T_BLOCK},  {"aside", T_BLOCK},   {"blockquote", T_PARA},
+    {"body", T_BLOCK},       {"br", T_BR},          {"caption", T_BLOCK}, {"center", T_BLOCK},
+    {"dd", T_BLOCK},         {"details", T_BLOCK},  {"dialog", T_BLOCK},  {"dir", T_PARA},
+    {"div", T_BLOCK},        {"dl", T_PARA},        {"dt", T_BLOCK},      {"fieldset", T_BLOCK},
+    {"figcaption", T_BLOCK}, {"figure", T_PARA},    {"footer", T_BLOCK},  {"form", T_BLOCK},
+    {"h1", T_PARA},          {"h2", T_PARA},        {"h3", T_PARA},       {"h4", T_PARA},
+    {"h5", T_PARA},          {"h6", T_PARA},        {"head", T_BLOCK},    {"header", T_BLOCK},
+    {"hgroup", T_BLOCK},     {"hr", T_BLOCK},       {"html", T_BLOCK},    {"iframe", T_DROP},
+    {"legend", T_BLOCK},     {"li", T_BLOCK},       {"listing", T_PRE},   {"main", T_BLOCK},
+    {"menu", T_PARA},        {"nav", T_BLOCK},      {"noembed", T_DROP},  {"noframes", T_DROP},
+    {"ol", T_PARA},          {"optgroup", T_BLOCK}, {"option", T_BLOCK},  {"p", T_PARA},
+    {"pre", T_PRE},          {"script", T_DROP},    {"section", T_BLOCK}, {"select", T_BLOCK},
+    {"style", T_DROP},       {"summary", T_BLOCK},  {"table", T_PARA},    {"tbody", T_BLOCK},
+    {"td", T_CELL},          {"template", T_DROP},  {"textarea", T_AREA}, {"tfoot", T_BLOCK},
+    {"th", T_CELL},          {"thead", T_BLOCK},    {"title", T_TITLE},   {"tr", T_BLOCK},
+    {"ul", T_PARA},
 };
 
 #define TAG_MAX 12
 
 typedef struct page {
     ds_buf *out, *title;
-    size_t base;      /* out->len at the start */
-    int lines;        /* line ends owed before the next character, 0..2 */
-    bool space, tab;  /* a space or tab owed */
-    unsigned pre;     /* open <pre> elements */
-    bool pre_start;   /* right behind <pre>: one line feed is dropped */
+    size_t base;     /* out->len at the start */
+    int lines;       /* line ends owed before the next character, 0..2 */
+    bool space, tab; /* a space or tab owed */
+    unsigned pre;    /* open <pre> elements */
+    bool pre_start;  /* right behind <pre>: one line feed is dropped */
 } page;
 
 static bool is_space(uint8_t c)
@@ -195,7 +200,8 @@ static void apply_pre(page *g, bool closing)
     }
 }
 
-/* A tag whose name begins at p. Returns behind it, and behind the content of raw text elements; NULL = out of memory. */
+/* A tag whose name begins at p. Returns behind it, and behind the content of raw text elements;
+ * NULL = out of memory. */
 static const uint8_t *put_tag(page *g, const uint8_t *p, const uint8_t *end, bool closing)
 {
     char name[TAG_MAX + 1];
@@ -220,7 +226,8 @@ static const uint8_t *put_tag(page *g, const uint8_t *p, const uint8_t *end, boo
     if (closing || (is != T_DROP && is != T_TITLE && is != T_AREA))
         return p;
     const uint8_t *stop = raw_end(p, end, name);
-    if ((is == T_TITLE && put_title(g, p, stop) != 0) || (is == T_AREA && put_text(g, p, stop) != 0))
+    if ((is == T_TITLE && put_title(g, p, stop) != 0) ||
+        (is == T_AREA && put_text(g, p, stop) != 0))
         return NULL;
     return stop;
 }
@@ -233,8 +240,8 @@ int ds_html_text(ds_buf *out, ds_buf *title, const uint8_t *p, size_t len)
     for (const uint8_t *end = p + len; p < end;) {
         const uint8_t *lt = p;
         /* A '<' that opens nothing is text. */
-        while ((lt = memchr(lt, '<', (size_t)(end - lt))) != NULL && lt + 1 < end && !is_alpha(lt[1]) && lt[1] != '/' &&
-               lt[1] != '!' && lt[1] != '?')
+        while ((lt = memchr(lt, '<', (size_t)(end - lt))) != NULL && lt + 1 < end &&
+               !is_alpha(lt[1]) && lt[1] != '/' && lt[1] != '!' && lt[1] != '?')
             lt++;
         if (!lt || lt + 1 == end)
             lt = end;

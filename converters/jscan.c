@@ -39,7 +39,8 @@ static inline bool plain(uint8_t ch)
 static inline const uint8_t *find_special(const uint8_t *p, const uint8_t *end)
 {
 #ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'), ctl = _mm_set1_epi8(0x1f);
+    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
+                  ctl = _mm_set1_epi8(0x1f);
     while (end - p >= 16) {
         __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
         __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
@@ -79,7 +80,14 @@ static bool scan_escape(cursor *c)
     if (p == c->end)
         return fail(c, "the string does not end");
     switch (*p) {
-    case '"': case '\\': case '/': case 'b': case 'f': case 'n': case 'r': case 't':
+    case '"':
+    case '\\':
+    case '/':
+    case 'b':
+    case 'f':
+    case 'n':
+    case 'r':
+    case 't':
         c->p = p + 1;
         return true;
     case 'u':
@@ -233,21 +241,24 @@ static bool nest_object(const nesting *n)
     return n->bits[at / 64] >> at % 64 & 1;
 }
 
-/* Closes what ends here, and steps over the comma before the next value. *done when the outermost container closed. */
+/* Closes what ends here, and steps over the comma before the next value. *done when the outermost
+ * container closed. */
 static bool nest_after(cursor *c, nesting *n, bool *done)
 {
     for (;;) {
         bool object = nest_object(n);
         skip_space(c);
         if (c->p == c->end)
-            return fail(c, object ? "the text ends in the middle of an object" : "the text ends in the middle of an array");
+            return fail(c, object ? "the text ends in the middle of an object"
+                                  : "the text ends in the middle of an array");
         if (*c->p == ',') {
             c->p++;
             skip_space(c);
             return !object || scan_name(c);
         }
         if (*c->p != (object ? '}' : ']'))
-            return fail(c, object ? "a comma or } is expected here" : "a comma or ] is expected here");
+            return fail(c,
+                        object ? "a comma or } is expected here" : "a comma or ] is expected here");
         c->p++;
         if (--n->depth == 0) {
             *done = true;
@@ -319,7 +330,8 @@ static int scan_members(ds_jscan *s, cursor *c, unsigned depth)
             return DS_NOMEM;
         m->name = c->p + 1;
         if (c->p == c->end || *c->p != '"') {
-            fail(c, c->p == c->end ? "the text ends in the middle of an object" : "a member's name is expected here");
+            fail(c, c->p == c->end ? "the text ends in the middle of an object"
+                                   : "a member's name is expected here");
             return DS_FAIL;
         }
         if (!scan_string(c))
@@ -350,7 +362,8 @@ static int scan_members(ds_jscan *s, cursor *c, unsigned depth)
             c->p++;
             return 0;
         }
-        fail(c, c->p == c->end ? "the text ends in the middle of an object" : "a comma or } is expected here");
+        fail(c, c->p == c->end ? "the text ends in the middle of an object"
+                               : "a comma or } is expected here");
         return DS_FAIL;
     }
 }
@@ -397,7 +410,9 @@ static bool name_is(const ds_jmember *m, const char *name, size_t len)
         return m->name_len == len && memcmp(m->name, name, len) == 0;
     if (m->name_len < len || m->name_len > 6 * len)
         return false;
-    uint8_t small[256], *out = m->name_len + DS_JSCAN_SLACK <= sizeof small ? small : malloc(m->name_len + DS_JSCAN_SLACK);
+    uint8_t small[256], *out = m->name_len + DS_JSCAN_SLACK <= sizeof small
+                                   ? small
+                                   : malloc(m->name_len + DS_JSCAN_SLACK);
     if (!out)
         return false;
     bool same = ds_jscan_unescape(out, m->name, m->name_len) == len && memcmp(out, name, len) == 0;
@@ -451,13 +466,26 @@ static size_t unescape_one(uint8_t *out, const uint8_t **p, const uint8_t *end)
     const uint8_t *s = *p + 1;
     *p = s + 1;
     switch (*s) {
-    case 'b': *out = '\b'; return 1;
-    case 'f': *out = '\f'; return 1;
-    case 'n': *out = '\n'; return 1;
-    case 'r': *out = '\r'; return 1;
-    case 't': *out = '\t'; return 1;
-    case 'u': break;
-    default: *out = *s; return 1;
+    case 'b':
+        *out = '\b';
+        return 1;
+    case 'f':
+        *out = '\f';
+        return 1;
+    case 'n':
+        *out = '\n';
+        return 1;
+    case 'r':
+        *out = '\r';
+        return 1;
+    case 't':
+        *out = '\t';
+        return 1;
+    case 'u':
+        break;
+    default:
+        *out = *s;
+        return 1;
     }
     uint32_t u = (uint32_t)hex4(s + 1, end);
     *p = s + 5;

@@ -1,10 +1,11 @@
 /* jscan.h - a strict JSON scanner for bulk JSON lines (RFC 8259).
  *
- * Checks one JSON text and, when it is an object, lists its members as slices of the input: nothing is copied, numbers
- * and member order stay as written. Strings are scanned 16 bytes at a time. Strict: one value, no trailing commas, no
- * bare controls, no lone surrogate escapes; white space is the four characters of the RFC. UTF-8 is *not* checked here:
- * the caller checks whole blocks with ds_utf8_check. Duplicate names are the caller's business too.
- * Needs no NUL at the end, recurses never, reads nothing past len. No global state.
+ * Checks one JSON text and, when it is an object, lists its members as slices of the input: nothing
+ * is copied, numbers and member order stay as written. Strings are scanned 16 bytes at a time.
+ * Strict: one value, no trailing commas, no bare controls, no lone surrogate escapes; white space
+ * is the four characters of the RFC. UTF-8 is *not* checked here: the caller checks whole blocks
+ * with ds_utf8_check. Duplicate names are the caller's business too. Needs no NUL at the end,
+ * recurses never, reads nothing past len. No global state.
  */
 #ifndef DS_JSCAN_H
 #define DS_JSCAN_H
@@ -18,7 +19,15 @@
 
 #define DS_JSCAN_DEPTH_MAX 128
 
-enum ds_jkind { DS_J_OBJECT, DS_J_ARRAY, DS_J_STRING, DS_J_NUMBER, DS_J_TRUE, DS_J_FALSE, DS_J_NULL };
+enum ds_jkind {
+    DS_J_OBJECT,
+    DS_J_ARRAY,
+    DS_J_STRING,
+    DS_J_NUMBER,
+    DS_J_TRUE,
+    DS_J_FALSE,
+    DS_J_NULL
+};
 
 typedef struct ds_jmember {
     const uint8_t *name;  /* between its quotes, as written */
@@ -38,16 +47,17 @@ typedef struct ds_jscan {
     const char *why;    /* after a failure: the reason (static) */
 } ds_jscan;
 
-/* Scans the text of `len` bytes. `depth` (1..DS_JSCAN_DEPTH_MAX) limits nesting; an outermost object or array is depth 1.
- * Returns 0, DS_FAIL with at and why, or DS_NOMEM. A zeroed ds_jscan is ready for use and is reused from text to text. */
+/* Scans the text of `len` bytes. `depth` (1..DS_JSCAN_DEPTH_MAX) limits nesting; an outermost
+ * object or array is depth 1. Returns 0, DS_FAIL with at and why, or DS_NOMEM. A zeroed ds_jscan is
+ * ready for use and is reused from text to text. */
 int ds_jscan_text(ds_jscan *s, const uint8_t *p, size_t len, unsigned depth);
 void ds_jscan_fini(ds_jscan *s);
 
 /* The member whose (unescaped) name is `name`, or NULL; *twice says that there is another one. */
 const ds_jmember *ds_jscan_find(const ds_jscan *s, const char *name, size_t len, bool *twice);
 
-/* Unescapes a scanned string (between its quotes) into `out`, which has room for len + DS_JSCAN_SLACK bytes: escapes never make it
- * longer. Returns the length. */
+/* Unescapes a scanned string (between its quotes) into `out`, which has room for len +
+ * DS_JSCAN_SLACK bytes: escapes never make it longer. Returns the length. */
 #define DS_JSCAN_SLACK 16
 size_t ds_jscan_unescape(uint8_t *out, const uint8_t *p, size_t len);
 

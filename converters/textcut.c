@@ -97,7 +97,8 @@ static bool next_paragraph(const uint8_t *p, size_t len, size_t *at, size_t *sta
     return open;
 }
 
-bool ds_textcut_next(enum ds_split split, size_t n, const uint8_t *p, size_t len, size_t *at, size_t *start, size_t *rlen)
+bool ds_textcut_next(enum ds_split split, size_t n, const uint8_t *p, size_t len, size_t *at,
+                     size_t *start, size_t *rlen)
 {
     if (split == DS_SPLIT_LINE)
         return next_line(p, len, at, start, rlen);

@@ -10,8 +10,8 @@
 #include "feed.h"
 #include "io.h"
 
-#define SMALL (1u << 20)   /* larger files are streamed */
-#define BUDGET (4u << 20)  /* bytes of files in one job */
+#define SMALL (1u << 20)  /* larger files are streamed */
+#define BUDGET (4u << 20) /* bytes of files in one job */
 
 void ds_filejob_reset(ds_filejob *j)
 {
@@ -45,7 +45,9 @@ int ds_filejob_add(ds_filejob *j, const ds_walk_entry *e, ds_err *err)
     i->operand = e->operand;
     i->pipe = e->pipe;
     i->reason = e->reason;
-    i->state = e->kind == DS_WALK_PROBLEM ? DS_FILE_PROBLEM : e->pipe ? DS_FILE_STREAM : DS_FILE_WAITS;
+    i->state = e->kind == DS_WALK_PROBLEM ? DS_FILE_PROBLEM
+               : e->pipe                  ? DS_FILE_STREAM
+                                          : DS_FILE_WAITS;
     if (add_word(j, e->path, &i->path) != 0 || add_word(j, e->name, &i->name) != 0 ||
         (e->message && add_word(j, e->message, &i->why) != 0))
         return ds_fail_nomem(err);
@@ -55,7 +57,8 @@ int ds_filejob_add(ds_filejob *j, const ds_walk_entry *e, ds_err *err)
 
 int ds_textfile_open(int *fd, const char *path, bool operand, bool pipe, ds_err *err)
 {
-    int flags = O_RDONLY | O_CLOEXEC | O_NOCTTY | (operand ? 0 : O_NOFOLLOW) | (pipe ? 0 : O_NONBLOCK);
+    int flags =
+        O_RDONLY | O_CLOEXEC | O_NOCTTY | (operand ? 0 : O_NOFOLLOW) | (pipe ? 0 : O_NONBLOCK);
     do
         *fd = ds_io_active->open(path, flags, 0);
     while (*fd < 0 && errno == EINTR);
@@ -81,8 +84,9 @@ static int refuse(ds_filejob *j, ds_fileitem *i, const char *reason, const char 
     return add_word(j, why, &i->why) == 0 ? 0 : ds_fail_nomem(&j->err);
 }
 
-/* Reads the file into the job's data, which has room. False when it is not for this road. Which road a file takes depends on the file
- * alone: one that finds no room waits for a job of its own. */
+/* Reads the file into the job's data, which has room. False when it is not for this road. Which
+ * road a file takes depends on the file alone: one that finds no room waits for a job of its own.
+ */
 static bool slurp(ds_filejob *j, ds_fileitem *i, int fd, size_t room, ds_err *err)
 {
     struct stat st;
@@ -105,7 +109,8 @@ static bool slurp(ds_filejob *j, ds_fileitem *i, int fd, size_t room, ds_err *er
             return false;
         }
         len += (size_t)got;
-        /* A file that gives less than was asked for, and as much as it has, ends there: saves a call for each. */
+        /* A file that gives less than was asked for, and as much as it has, ends there: saves a
+         * call for each. */
         if (got == 0 || (st.st_size > 0 && len == (size_t)st.st_size))
             break;
     }
@@ -113,7 +118,8 @@ static bool slurp(ds_filejob *j, ds_fileitem *i, int fd, size_t room, ds_err *er
     return true;
 }
 
-static int parse(ds_filejob *j, ds_fileitem *i, const ds_textopts *o, const uint8_t *p, size_t len, size_t mark)
+static int parse(ds_filejob *j, ds_fileitem *i, const ds_textopts *o, const uint8_t *p, size_t len,
+                 size_t mark)
 {
     const char *name = ds_filejob_word(j, i->name);
     if (!ds_textformat_rows(i->format))
@@ -123,10 +129,13 @@ static int parse(ds_filejob *j, ds_fileitem *i, const ds_textopts *o, const uint
     ds_err why = {0};
     int rc = 0;
     if (i->format != DS_TEXT_JSONL && len > mark &&
-        (rc = ds_csvhead_read(&head, &j->csv, o, i->format, p + mark, len - mark, &used, &why)) == DS_FAIL)
-        rc = ds_textbatch_problem(&j->batch, "invalid table", mark, mark, NULL, len - mark, "%s", why.msg);
+        (rc = ds_csvhead_read(&head, &j->csv, o, i->format, p + mark, len - mark, &used, &why)) ==
+            DS_FAIL)
+        rc = ds_textbatch_problem(&j->batch, "invalid table", mark, mark, NULL, len - mark, "%s",
+                                  why.msg);
     else if (rc == 0)
-        rc = ds_textbatch_records(&j->batch, o, i->format, &head, p + mark + used, len - mark - used, mark + used);
+        rc = ds_textbatch_records(&j->batch, o, i->format, &head, p + mark + used,
+                                  len - mark - used, mark + used);
     ds_csvhead_fini(&head);
     return rc;
 }
@@ -146,7 +155,8 @@ static int look(ds_filejob *j, ds_fileitem *i, const ds_textopts *o)
         i->state = DS_FILE_STREAM; /* which says why, where that is called for */
         return 0;
     }
-    if (ds_hasher_reset(j->hasher, &j->err) != 0 || ds_hasher_put(j->hasher, p, len, &j->err) != 0 ||
+    if (ds_hasher_reset(j->hasher, &j->err) != 0 ||
+        ds_hasher_put(j->hasher, p, len, &j->err) != 0 ||
         ds_hasher_end(j->hasher, &i->sha, &j->err) != 0)
         return j->err.code;
     i->first = j->batch.n;

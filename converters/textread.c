@@ -27,14 +27,15 @@ struct ds_textread {
     ds_pool *pool;
     ds_filejob *jobs; /* a ring: job i % njobs */
     size_t njobs, submitted;
-    ds_filejob *spare; /* for a file that found no room in its job */
+    ds_filejob *spare;     /* for a file that found no room in its job */
     uint64_t files, bytes; /* read by workers: how many files make a good job */
 };
 
 /* ---- looking at the first input ---- */
 
 /* The format that the name of an archive's first file says. */
-static enum ds_textformat peek_inside(const ds_textread *r, int fd, enum ds_packing packing, const char *name)
+static enum ds_textformat peek_inside(const ds_textread *r, int fd, enum ds_packing packing,
+                                      const char *name)
 {
     ds_unpack *u = NULL;
     ds_member m;
@@ -85,7 +86,8 @@ static int peek_first(ds_textread *r, ds_err *err)
     return ds_filejob_add(&r->jobs[0], &e, err);
 }
 
-int ds_textread_new(ds_textread **out, const ds_textopts *o, char *const *operands, size_t n, int threads, ds_err *err)
+int ds_textread_new(ds_textread **out, const ds_textopts *o, char *const *operands, size_t n,
+                    int threads, ds_err *err)
 {
     ds_textread *r = calloc(1, sizeof *r);
     *out = NULL;
@@ -145,7 +147,8 @@ typedef struct opened {
 } opened;
 
 /* A member of an archive. *stop when the archive cannot be read any further. */
-static int member(ds_textread *r, ds_unpack *u, const opened *in, const ds_member *m, bool *stop, ds_err *err)
+static int member(ds_textread *r, ds_unpack *u, const opened *in, const ds_member *m, bool *stop,
+                  ds_err *err)
 {
     ds_buf name = {0};
     ds_textrun *run = &r->run;
@@ -162,12 +165,16 @@ static int member(ds_textread *r, ds_unpack *u, const opened *in, const ds_membe
     else if (m->kind == DS_MEMBER_SPECIAL)
         run->special++;
     else if (m->name && ds_unpack_is_packed_name(m->name))
-        rc = ds_textrun_refuse(run, full, "nested archive", true, "packed inside an archive: not looked into", err);
+        rc = ds_textrun_refuse(run, full, "nested archive", true,
+                               "packed inside an archive: not looked into", err);
     else if (m->name && ds_unpack_is_document(m->name))
-        rc = ds_textrun_refuse(run, full, "not text", true, "an office document or a program's archive, not text", err);
+        rc = ds_textrun_refuse(run, full, "not text", true,
+                               "an office document or a program's archive, not text", err);
     else {
         ds_feed f = {.fd = -1, .unpack = u, .name = in->name, .encoding = r->o.encoding};
-        rc = ds_textrun_stream(run, &f, full, r->o.format ? r->o.format : ds_textformat_of(m->name ? m->name : in->name), err);
+        rc = ds_textrun_stream(
+            run, &f, full,
+            r->o.format ? r->o.format : ds_textformat_of(m->name ? m->name : in->name), err);
         *stop = f.lost;
     }
     ds_buf_fini(&name);
@@ -191,10 +198,13 @@ static int archive(ds_textread *r, const opened *in, ds_err *err)
     ds_member m;
     ds_err why = {0};
     bool stop = false;
-    int rc = ds_unpack_new(&u, in->fd, in->name, in->head, in->nhead, in->packing, &r->o.limits, &why), more;
+    int rc = ds_unpack_new(&u, in->fd, in->name, in->head, in->nhead, in->packing, &r->o.limits,
+                           &why),
+        more;
     if (rc != 0)
         return broken_archive(r, in, &why, err);
-    while (rc == 0 && !stop && (rc = ds_check_interrupt(err)) == 0 && (more = ds_unpack_next(u, &m, &why)) != 0) {
+    while (rc == 0 && !stop && (rc = ds_check_interrupt(err)) == 0 &&
+           (more = ds_unpack_next(u, &m, &why)) != 0) {
         if (more < 0) {
             rc = broken_archive(r, in, &why, err);
             break;
@@ -208,16 +218,24 @@ static int archive(ds_textread *r, const opened *in, ds_err *err)
 static int stream_opened(ds_textread *r, opened *in, ds_err *err)
 {
     if (in->packing == DS_PACK_ZIP && ds_unpack_is_document(in->name))
-        return ds_textrun_refuse(&r->run, in->name, "not text", true, "an office document or a program's archive, not text", err);
+        return ds_textrun_refuse(&r->run, in->name, "not text", true,
+                                 "an office document or a program's archive, not text", err);
     if (in->packing != DS_PACK_NONE)
         return archive(r, in, err);
-    ds_feed f = {.fd = in->fd, .name = in->name, .encoding = r->o.encoding, .head = in->head, .nhead = in->nhead};
-    return ds_textrun_stream(&r->run, &f, in->name, r->o.format ? r->o.format : ds_textformat_of(in->name), err);
+    ds_feed f = {.fd = in->fd,
+                 .name = in->name,
+                 .encoding = r->o.encoding,
+                 .head = in->head,
+                 .nhead = in->nhead};
+    return ds_textrun_stream(&r->run, &f, in->name,
+                             r->o.format ? r->o.format : ds_textformat_of(in->name), err);
 }
 
 static int stream_item(ds_textread *r, const ds_filejob *j, const ds_fileitem *i, ds_err *err)
 {
-    opened in = {.fd = STDIN_FILENO, .path = ds_filejob_word(j, i->path), .name = ds_filejob_word(j, i->name)};
+    opened in = {.fd = STDIN_FILENO,
+                 .path = ds_filejob_word(j, i->path),
+                 .name = ds_filejob_word(j, i->name)};
     ds_err why = {0};
     bool own = i->kind != DS_WALK_STDIN;
     int rc = own ? ds_textfile_open(&in.fd, in.path, i->operand, i->pipe, &why) : 0;
@@ -246,7 +264,9 @@ static int finish_alone(ds_textread *r, const ds_filejob *j, const ds_fileitem *
 {
     if (!r->spare && !(r->spare = calloc(1, sizeof *r->spare)))
         return ds_fail_nomem(err);
-    ds_walk_entry e = {.kind = i->kind, .path = ds_filejob_word(j, i->path), .name = ds_filejob_word(j, i->name),
+    ds_walk_entry e = {.kind = i->kind,
+                       .path = ds_filejob_word(j, i->path),
+                       .name = ds_filejob_word(j, i->name),
                        .operand = i->operand};
     ds_filejob_reset(r->spare);
     int rc = ds_filejob_add(r->spare, &e, err);

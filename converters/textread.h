@@ -1,11 +1,12 @@
 /* textread.h - files, folders, archives and pipes into rows of text, in order, with threads.
  *
- * What is named is walked in a fixed order; small files are read and parsed by workers ahead of time, large ones are cut into blocks of
- * whole records that workers parse; rows, sources and problems reach the sink in the order of the input, on the caller's thread,
- * the same for any number of threads. Memory is bounded by max_record and the number of threads, not by the input.
+ * What is named is walked in a fixed order; small files are read and parsed by workers ahead of
+ * time, large ones are cut into blocks of whole records that workers parse; rows, sources and
+ * problems reach the sink in the order of the input, on the caller's thread, the same for any
+ * number of threads. Memory is bounded by max_record and the number of threads, not by the input.
  *
- * Keys: when rows have keys, a document's is its name, and a record's comes from key_field; a file of records in such a run without
- * key_field is a problem.
+ * Keys: when rows have keys, a document's is its name, and a record's comes from key_field; a file
+ * of records in such a run without key_field is a problem.
  */
 #ifndef DS_TEXTREAD_H
 #define DS_TEXTREAD_H
@@ -15,11 +16,11 @@
 
 /* One thing that is not right with the input. */
 typedef struct ds_textproblem {
-    const char *source; /* name of the file or member */
-    const char *reason; /* a slug, counted by */
-    const char *why;    /* in words */
-    bool located;       /* offset and len mean something */
-    bool lost;          /* nobody knows how much is missing: the rest of a file, an archive */
+    const char *source;   /* name of the file or member */
+    const char *reason;   /* a slug, counted by */
+    const char *why;      /* in words */
+    bool located;         /* offset and len mean something */
+    bool lost;            /* nobody knows how much is missing: the rest of a file, an archive */
     uint64_t offset, len; /* range of the record in the source */
     uint64_t at;          /* offset of the fault */
     const uint8_t *bytes; /* of the record, or its beginning; NULL when they are not at hand */
@@ -41,8 +42,10 @@ typedef struct ds_textsink {
 } ds_textsink;
 
 typedef struct ds_textread ds_textread;
-/* Borrows the operands; looks at the first input's name (and at the first member's, of an archive), no further. */
-int ds_textread_new(ds_textread **r, const ds_textopts *o, char *const *operands, size_t n, int threads, ds_err *err);
+/* Borrows the operands; looks at the first input's name (and at the first member's, of an archive),
+ * no further. */
+int ds_textread_new(ds_textread **r, const ds_textopts *o, char *const *operands, size_t n,
+                    int threads, ds_err *err);
 /* Format of the first input: what o->format says, or its name. */
 enum ds_textformat ds_textread_first(const ds_textread *r);
 /* Runs to the end. `o` is what ds_textread_new got, with explicit_key and meta decided. */

@@ -14,15 +14,18 @@
 #define KEY_MAX 4096
 #define CHUNK_MIN (64u << 10)
 
-const char *const ds_textformat_names[] = {"auto", "text", "markdown", "jsonl", "csv", "tsv", "html", NULL};
+const char *const ds_textformat_names[] = {"auto", "text", "markdown", "jsonl",
+                                           "csv",  "tsv",  "html",     NULL};
 
 enum ds_textformat ds_textformat_of(const char *name)
 {
     static const struct {
         const char *end;
         enum ds_textformat f;
-    } ends[] = {{".jsonl", DS_TEXT_JSONL}, {".ndjson", DS_TEXT_JSONL}, {".csv", DS_TEXT_CSV}, {".tsv", DS_TEXT_TSV},
-                {".tab", DS_TEXT_TSV}, {".html", DS_TEXT_HTML}, {".htm", DS_TEXT_HTML}, {".xhtml", DS_TEXT_HTML},
+    } ends[] = {{".jsonl", DS_TEXT_JSONL}, {".ndjson", DS_TEXT_JSONL},
+                {".csv", DS_TEXT_CSV},     {".tsv", DS_TEXT_TSV},
+                {".tab", DS_TEXT_TSV},     {".html", DS_TEXT_HTML},
+                {".htm", DS_TEXT_HTML},    {".xhtml", DS_TEXT_HTML},
                 {".md", DS_TEXT_MARKDOWN}, {".markdown", DS_TEXT_MARKDOWN}};
     size_t n = ds_unpack_bare(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
@@ -129,8 +132,8 @@ static ds_textrow *add_row(ds_textbatch *b, uint64_t offset, uint64_t len)
     return r;
 }
 
-int ds_textbatch_problem(ds_textbatch *b, const char *reason, uint64_t at, uint64_t offset, const uint8_t *raw, size_t len,
-                         const char *why, ...)
+int ds_textbatch_problem(ds_textbatch *b, const char *reason, uint64_t at, uint64_t offset,
+                         const uint8_t *raw, size_t len, const char *why, ...)
 {
     char words[512];
     va_list ap;
@@ -160,7 +163,8 @@ static int refuse(ds_textbatch *b, const record *r, const char *reason, size_t a
     return ds_textbatch_problem(b, reason, r->offset + at, r->offset, r->p, r->len, "%s", why);
 }
 
-/* 0 = fine, 1 = refused (a problem was added), DS_NOMEM. `clean`: the whole block is known to be UTF-8 without NUL. */
+/* 0 = fine, 1 = refused (a problem was added), DS_NOMEM. `clean`: the whole block is known to be
+ * UTF-8 without NUL. */
 static int check_text(ds_textbatch *b, const record *r, bool clean)
 {
     int rc = 0;
@@ -175,7 +179,8 @@ static int check_text(ds_textbatch *b, const record *r, bool clean)
         if (nul)
             rc = refuse(b, r, "NUL byte", (size_t)(nul - r->p), "a NUL byte: this is not text");
         else if (good < r->len)
-            rc = refuse(b, r, "invalid UTF-8", good, "not valid UTF-8 (--encoding names another encoding)");
+            rc = refuse(b, r, "invalid UTF-8", good,
+                        "not valid UTF-8 (--encoding names another encoding)");
         else
             return 0;
     }
@@ -189,7 +194,9 @@ static bool is_clean(const uint8_t *p, size_t len)
 
 static int check_key(ds_textbatch *b, const record *r, const uint8_t *key, size_t len)
 {
-    const char *why = len == 0 ? "the key is empty" : len > KEY_MAX ? "the key is longer than 4096 bytes" : NULL;
+    const char *why = len == 0        ? "the key is empty"
+                      : len > KEY_MAX ? "the key is longer than 4096 bytes"
+                                      : NULL;
     if (!why && memchr(key, 0, len))
         why = "the key holds a NUL";
     if (!why)
@@ -219,7 +226,8 @@ static int member_text(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, 
 }
 
 /* The members other than text and key, as one minified object; null when there are none. */
-static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text, const ds_jmember *key)
+static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text,
+                     const ds_jmember *key)
 {
     ds_buf *s = &b->scratch;
     s->len = 0;
@@ -230,7 +238,8 @@ static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text, c
         if (ds_buf_putc(s, s->len ? ',' : '{') != 0 || ds_buf_putc(s, '"') != 0 ||
             ds_buf_put(s, m->name, m->name_len) != 0 || ds_buf_put(s, "\":", 2) != 0)
             return DS_NOMEM;
-        if ((m->spaced ? ds_jscan_minify(s, m->value, m->value_len) : ds_buf_put(s, m->value, m->value_len)) != 0)
+        if ((m->spaced ? ds_jscan_minify(s, m->value, m->value_len)
+                       : ds_buf_put(s, m->value, m->value_len)) != 0)
             return DS_NOMEM;
     }
     if (s->len == 0)
@@ -242,21 +251,24 @@ static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text, c
 }
 
 /* Finds a member that must be there once. NULL with *rc = 1 (refused) or DS_NOMEM. */
-static const ds_jmember *want(ds_textbatch *b, const record *r, const char *name, const char *reason, int *rc)
+static const ds_jmember *want(ds_textbatch *b, const record *r, const char *name,
+                              const char *reason, int *rc)
 {
     bool twice;
     const ds_jmember *m = ds_jscan_find(&b->json, name, strlen(name), &twice);
     *rc = 1;
     if (m && !twice)
         return m;
-    int k = ds_textbatch_problem(b, reason, r->offset, r->offset, r->p, r->len,
-                                 m ? "the member \"%.100s\" is there twice" : "no member \"%.100s\"", name);
+    int k = ds_textbatch_problem(
+        b, reason, r->offset, r->offset, r->p, r->len,
+        m ? "the member \"%.100s\" is there twice" : "no member \"%.100s\"", name);
     if (k != 0)
         *rc = k;
     return NULL;
 }
 
-/* The row's key from its member: a string, or a number as it is written. 0, 1 = refused, DS_NOMEM. */
+/* The row's key from its member: a string, or a number as it is written. 0, 1 = refused, DS_NOMEM.
+ */
 static int json_key(ds_textbatch *b, const record *r, const ds_jmember *m, ds_textrow *row)
 {
     if (m->kind == DS_J_NUMBER) {
@@ -266,7 +278,8 @@ static int json_key(ds_textbatch *b, const record *r, const ds_jmember *m, ds_te
         if (member_text(b, m, &row->key, &row->key_len) != 0)
             return DS_NOMEM;
     } else {
-        int rc = refuse(b, r, "bad key", (size_t)(m->value - r->p), "the key is neither a string nor a number");
+        int rc = refuse(b, r, "bad key", (size_t)(m->value - r->p),
+                        "the key is neither a string nor a number");
         return rc ? rc : 1;
     }
     return check_key(b, r, row->key, row->key_len);
@@ -288,10 +301,12 @@ static int json_line(ds_textbatch *b, const record *r)
         return refuse(b, r, "no text", (size_t)(text->value - r->p), "the text is not a string");
     ds_textrow row = {.offset = r->offset, .len = r->len};
     if (r->o->explicit_key) {
-        if (!(key = want(b, r, r->o->key_field, "no key", &rc)) || (rc = json_key(b, r, key, &row)) != 0)
+        if (!(key = want(b, r, r->o->key_field, "no key", &rc)) ||
+            (rc = json_key(b, r, key, &row)) != 0)
             return rc < 0 ? rc : 0;
     }
-    if (member_text(b, text, &row.text, &row.text_len) != 0 || (r->o->meta && json_meta(b, &row, text, key) != 0))
+    if (member_text(b, text, &row.text, &row.text_len) != 0 ||
+        (r->o->meta && json_meta(b, &row, text, key) != 0))
         return DS_NOMEM;
     ds_textrow *to = add_row(b, 0, 0);
     if (!to)
@@ -308,7 +323,8 @@ static bool only_space(const uint8_t *p, size_t len)
     return true;
 }
 
-static int json_lines(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, size_t len, uint64_t base)
+static int json_lines(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, size_t len,
+                      uint64_t base)
 {
     bool clean = is_clean(p, len);
     for (size_t at = 0; at < len;) {
@@ -376,7 +392,8 @@ static int head_columns(ds_csvhead *h, const ds_csvrec *rec, const ds_textopts *
         if (head_name(h, &raw, &rec->v[i], i) != 0)
             rc = ds_fail_nomem(err);
         else if (repeated(h, i))
-            rc = ds_fail(err, DS_FAIL, "the header names a column twice: %.100s", ds_buf_cstr(&raw) ? (char *)raw.data : "");
+            rc = ds_fail(err, DS_FAIL, "the header names a column twice: %.100s",
+                         ds_buf_cstr(&raw) ? (char *)raw.data : "");
         else if (raw_is(&raw, o->field))
             h->field = (long)i;
         else if (raw_is(&raw, o->key_field))
@@ -386,12 +403,13 @@ static int head_columns(ds_csvhead *h, const ds_csvrec *rec, const ds_textopts *
     if (rc == 0 && h->field < 0)
         rc = ds_fail(err, DS_FAIL, "the header has no column \"%.100s\" (--field)", o->field);
     if (rc == 0 && h->key < 0 && o->key_field && o->explicit_key)
-        rc = ds_fail(err, DS_FAIL, "the header has no column \"%.100s\" (--key-field)", o->key_field);
+        rc = ds_fail(err, DS_FAIL, "the header has no column \"%.100s\" (--key-field)",
+                     o->key_field);
     return rc;
 }
 
-int ds_csvhead_read(ds_csvhead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f, const uint8_t *p, size_t len,
-                    size_t *used, ds_err *err)
+int ds_csvhead_read(ds_csvhead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
+                    const uint8_t *p, size_t len, size_t *used, ds_err *err)
 {
     ds_csvhead_fini(h);
     h->field = h->key = -1;
@@ -435,8 +453,8 @@ static int table_meta(ds_textbatch *b, ds_textrow *row, const ds_csvhead *h)
         if ((long)i == h->field || (row->key && (long)i == h->key))
             continue;
         if (field_text(b, &b->csv.v[i], &p, &len) != 0 || ds_buf_putc(s, s->len ? ',' : '{') != 0 ||
-            ds_buf_put(s, h->names.data + from, h->ends[i] - from) != 0 || ds_buf_putc(s, ':') != 0 ||
-            ds_json_str(s, (const char *)p, len) != 0)
+            ds_buf_put(s, h->names.data + from, h->ends[i] - from) != 0 ||
+            ds_buf_putc(s, ':') != 0 || ds_json_str(s, (const char *)p, len) != 0)
             return DS_NOMEM;
     }
     if (s->len == 0)
@@ -460,7 +478,8 @@ static int table_row(ds_textbatch *b, const record *r, const ds_csvhead *h)
         if ((rc = check_key(b, r, row.key, row.key_len)) != 0)
             return rc < 0 ? rc : 0;
     }
-    if (field_text(b, &b->csv.v[h->field], &row.text, &row.text_len) != 0 || (r->o->meta && table_meta(b, &row, h) != 0))
+    if (field_text(b, &b->csv.v[h->field], &row.text, &row.text_len) != 0 ||
+        (r->o->meta && table_meta(b, &row, h) != 0))
         return DS_NOMEM;
     ds_textrow *to = add_row(b, 0, 0);
     if (!to)
@@ -479,8 +498,8 @@ static size_t without_end(const uint8_t *p, size_t n)
     return n;
 }
 
-static int table_rows(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f, const ds_csvhead *h, const uint8_t *p,
-                      size_t len, uint64_t base)
+static int table_rows(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
+                      const ds_csvhead *h, const uint8_t *p, size_t len, uint64_t base)
 {
     bool clean = is_clean(p, len);
     for (size_t at = 0, used = 0; at < len; at += used) {
@@ -492,7 +511,8 @@ static int table_rows(ds_textbatch *b, const ds_textopts *o, enum ds_textformat 
             continue; /* an empty line */
         int bad = check_text(b, &r, clean);
         if (bad == 0)
-            bad = rc == DS_FAIL ? refuse(b, &r, "invalid table", b->csv.at, b->csv.why) : table_row(b, &r, h);
+            bad = rc == DS_FAIL ? refuse(b, &r, "invalid table", b->csv.at, b->csv.why)
+                                : table_row(b, &r, h);
         if (bad < 0)
             return bad;
     }
@@ -501,7 +521,8 @@ static int table_rows(ds_textbatch *b, const ds_textopts *o, enum ds_textformat 
 
 /* ---- plain text, pages ---- */
 
-static int split_text(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, size_t len, uint64_t base)
+static int split_text(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, size_t len,
+                      uint64_t base)
 {
     bool clean = is_clean(p, len);
     size_t at = 0, start, n;
@@ -521,15 +542,16 @@ static int split_text(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, s
     return 0;
 }
 
-size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f, const uint8_t *p, size_t len)
+size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
+                     const uint8_t *p, size_t len)
 {
     if (f == DS_TEXT_CSV || f == DS_TEXT_TSV)
         return ds_csv_whole(scratch, p, len, delimiter_of(f));
     return ds_textcut_whole(f == DS_TEXT_JSONL ? DS_SPLIT_LINE : o->split, o->split_bytes, p, len);
 }
 
-int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f, const ds_csvhead *head, const uint8_t *p,
-                         size_t len, uint64_t base)
+int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
+                         const ds_csvhead *head, const uint8_t *p, size_t len, uint64_t base)
 {
     if (len == 0)
         return 0;
@@ -547,7 +569,8 @@ static int page_meta(ds_textbatch *b, ds_textrow *row)
     s->len = 0;
     if (b->title.len == 0)
         return 0;
-    if (ds_buf_puts(s, "{\"title\":") != 0 || ds_json_str(s, (const char *)b->title.data, b->title.len) != 0 ||
+    if (ds_buf_puts(s, "{\"title\":") != 0 ||
+        ds_json_str(s, (const char *)b->title.data, b->title.len) != 0 ||
         ds_buf_putc(s, '}') != 0 || !(row->meta = batch_copy(b, s->data, s->len)))
         return DS_NOMEM;
     row->meta_len = s->len;
@@ -564,8 +587,8 @@ static int page_text(ds_textbatch *b, const uint8_t **p, size_t *len)
     return *p ? 0 : DS_NOMEM;
 }
 
-int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f, const char *name, const uint8_t *p,
-                          size_t len, uint64_t base)
+int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
+                          const char *name, const uint8_t *p, size_t len, uint64_t base)
 {
     static const uint8_t nothing[1];
     bool page = f == DS_TEXT_HTML;
@@ -586,7 +609,8 @@ int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textfor
     if (n == 0 && o->split != DS_SPLIT_NONE)
         return 0;
     /* The pieces of a split page all come from the whole of it. */
-    while (n == 0 || ds_textcut_next(page ? o->split : DS_SPLIT_NONE, o->split_bytes, text, n, &at, &start, &k)) {
+    while (n == 0 || ds_textcut_next(page ? o->split : DS_SPLIT_NONE, o->split_bytes, text, n, &at,
+                                     &start, &k)) {
         ds_textrow *row = add_row(b, base, len);
         if (!row)
             return DS_NOMEM;

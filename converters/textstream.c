@@ -17,10 +17,12 @@ static void parse_block(void *job, void *ctx)
     ds_blockjob *j = job;
     const ds_textrun *r = ctx;
     ds_textbatch_reset(&j->batch);
-    j->rc = ds_textbatch_records(&j->batch, r->o, j->format, j->head, j->in.data + j->skip, j->len, j->base);
+    j->rc = ds_textbatch_records(&j->batch, r->o, j->format, j->head, j->in.data + j->skip, j->len,
+                                 j->base);
 }
 
-int ds_textrun_init(ds_textrun *r, const ds_textopts *o, const ds_textsink *sink, int threads, ds_err *err)
+int ds_textrun_init(ds_textrun *r, const ds_textopts *o, const ds_textsink *sink, int threads,
+                    ds_err *err)
 {
     memset(r, 0, sizeof *r);
     r->o = o;
@@ -51,7 +53,8 @@ void ds_textrun_fini(ds_textrun *r)
 
 /* ---- to the sink ---- */
 
-int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size_t first, size_t last, ds_err *err)
+int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size_t first,
+                    size_t last, ds_err *err)
 {
     for (size_t i = first; i < last; i++) {
         const ds_textrow *row = &b->v[i];
@@ -60,8 +63,15 @@ int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size
             r->rows++;
             rc = r->sink->row(r->sink->ctx, row, r->sources, err);
         } else {
-            ds_textproblem p = {.source = name, .reason = row->reason, .why = row->why, .located = row->raw != NULL,
-                                .lost = row->raw == NULL, .offset = row->offset, .len = row->len, .at = row->at, .bytes = row->raw,
+            ds_textproblem p = {.source = name,
+                                .reason = row->reason,
+                                .why = row->why,
+                                .located = row->raw != NULL,
+                                .lost = row->raw == NULL,
+                                .offset = row->offset,
+                                .len = row->len,
+                                .at = row->at,
+                                .bytes = row->raw,
                                 .nbytes = row->raw ? (size_t)row->len : 0};
             rc = r->sink->problem(r->sink->ctx, &p, err);
         }
@@ -71,7 +81,8 @@ int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size
     return 0;
 }
 
-int ds_textrun_source(ds_textrun *r, const char *name, uint64_t size, const ds_sha *sha, ds_err *err)
+int ds_textrun_source(ds_textrun *r, const char *name, uint64_t size, const ds_sha *sha,
+                      ds_err *err)
 {
     int rc = r->sink->source(r->sink->ctx, name, size, sha, err);
     if (rc == 0)
@@ -80,7 +91,8 @@ int ds_textrun_source(ds_textrun *r, const char *name, uint64_t size, const ds_s
     return rc;
 }
 
-int ds_textrun_refuse(ds_textrun *r, const char *name, const char *reason, bool lost, const char *why, ds_err *err)
+int ds_textrun_refuse(ds_textrun *r, const char *name, const char *reason, bool lost,
+                      const char *why, ds_err *err)
 {
     ds_textproblem p = {.source = name, .reason = reason, .why = why, .lost = lost};
     return r->sink->problem(r->sink->ctx, &p, err);
@@ -94,12 +106,13 @@ typedef struct stream {
     enum ds_textformat format;
     ds_csvhead head;
     bool begun, have_head;
-    uint64_t at;   /* offset in the source of the next byte to be looked at */
-    ds_buf carry;  /* the beginning of a record whose end has not been read */
+    uint64_t at;    /* offset in the source of the next byte to be looked at */
+    ds_buf carry;   /* the beginning of a record whose end has not been read */
     ds_err failure; /* the feed's, once it failed */
 } stream;
 
-/* Fills `out`; a failure of the feed is kept in s->failure, for those behind it there is nothing left to read. */
+/* Fills `out`; a failure of the feed is kept in s->failure, for those behind it there is nothing
+ * left to read. */
 static int fill(ds_textrun *r, stream *s, ds_buf *out, size_t n, ds_err *err)
 {
     int rc = ds_check_interrupt(err);
@@ -125,7 +138,8 @@ static bool over(const stream *s)
 /* The feed failed: says so. The message names the file already when reading failed. */
 static int report_failure(ds_textrun *r, stream *s, ds_err *err)
 {
-    const char *reason = s->f->lost ? (s->f->unpack ? "damaged archive" : "unreadable") : "bad encoding";
+    const char *reason =
+        s->f->lost ? (s->f->unpack ? "damaged archive" : "unreadable") : "bad encoding";
     size_t n = strlen(s->name);
     const char *why = s->failure.msg;
     if (strncmp(why, s->name, n) == 0 && why[n] == ':' && why[n + 1] == ' ')
@@ -151,7 +165,8 @@ static int take_block(ds_textrun *r, const char *name, ds_err *err)
     ds_blockjob *j = ds_pool_next(r->pool);
     if (!j)
         return 0;
-    return j->rc != 0 ? ds_fail_nomem(err) : ds_textrun_emit(r, name, &j->batch, 0, j->batch.n, err);
+    return j->rc != 0 ? ds_fail_nomem(err)
+                      : ds_textrun_emit(r, name, &j->batch, 0, j->batch.n, err);
 }
 
 static int drain(ds_textrun *r, const char *name, ds_err *err)
@@ -169,7 +184,8 @@ static void forget(ds_textrun *r)
         ds_pool_next(r->pool);
 }
 
-/* Reads until `in` holds whole records: *whole bytes. 0 bytes: at the end nothing is left, or else the first record is too long. */
+/* Reads until `in` holds whole records: *whole bytes. 0 bytes: at the end nothing is left, or else
+ * the first record is too long. */
 static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, ds_err *err)
 {
     for (;;) {
@@ -183,18 +199,22 @@ static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, ds_er
     }
 }
 
-/* Where records begin again after one that was too long: behind a line end, or a blank line. 0 = not here. */
+/* Where records begin again after one that was too long: behind a line end, or a blank line. 0 =
+ * not here. */
 static size_t resync(const ds_textrun *r, const stream *s, const uint8_t *p, size_t len)
 {
     bool blank = s->format <= DS_TEXT_MARKDOWN && r->o->split == DS_SPLIT_PARAGRAPH;
-    for (const uint8_t *q = p, *end = p + len; q < end && (q = memchr(q, '\n', (size_t)(end - q))) != NULL; q++) {
-        if (!blank || (end - q > 1 && q[1] == '\n') || (end - q > 2 && q[1] == '\r' && q[2] == '\n'))
+    for (const uint8_t *q = p, *end = p + len;
+         q < end && (q = memchr(q, '\n', (size_t)(end - q))) != NULL; q++) {
+        if (!blank || (end - q > 1 && q[1] == '\n') ||
+            (end - q > 2 && q[1] == '\r' && q[2] == '\n'))
             return (size_t)(q + 1 - p);
     }
     return 0;
 }
 
-/* The record that begins `in` is longer than the limit: drops it, without keeping it. What follows it lands in s->carry. */
+/* The record that begins `in` is longer than the limit: drops it, without keeping it. What follows
+ * it lands in s->carry. */
 static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
 {
     int rc = drain(r, s->name, err);
@@ -217,13 +237,21 @@ static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
         return rc;
     char why[80];
     snprintf(why, sizeof why, "longer than %zu bytes (--max-record)", r->o->max_record);
-    ds_textproblem p = {.source = s->name, .reason = "too long", .why = why, .located = true, .offset = from,
-                        .len = s->at - from, .at = from, .bytes = r->kept.data, .nbytes = r->kept.len};
+    ds_textproblem p = {.source = s->name,
+                        .reason = "too long",
+                        .why = why,
+                        .located = true,
+                        .offset = from,
+                        .len = s->at - from,
+                        .at = from,
+                        .bytes = r->kept.data,
+                        .nbytes = r->kept.len};
     return r->sink->problem(r->sink->ctx, &p, err);
 }
 
 /* The header of a table. *go = false when it is none, which was reported. */
-static int read_head(ds_textrun *r, stream *s, const ds_buf *in, size_t whole, size_t *used, bool *go, ds_err *err)
+static int read_head(ds_textrun *r, stream *s, const ds_buf *in, size_t whole, size_t *used,
+                     bool *go, ds_err *err)
 {
     ds_err why = {0};
     *go = true;
@@ -293,14 +321,20 @@ static int records(ds_textrun *r, stream *s, ds_err *err)
 
 /* ---- documents ---- */
 
-static int refuse_document(ds_textrun *r, stream *s, const char *reason, uint64_t at, const char *why, ds_err *err)
+static int refuse_document(ds_textrun *r, stream *s, const char *reason, uint64_t at,
+                           const char *why, ds_err *err)
 {
     int rc = read_on(r, s, err);
     if (rc != 0)
         return rc;
     uint64_t start = ds_feed_start(s->f);
-    ds_textproblem p = {.source = s->name, .reason = reason, .why = why, .located = true, .offset = start,
-                        .len = s->f->size - start, .at = at};
+    ds_textproblem p = {.source = s->name,
+                        .reason = reason,
+                        .why = why,
+                        .located = true,
+                        .offset = start,
+                        .len = s->f->size - start,
+                        .at = at};
     return r->sink->problem(r->sink->ctx, &p, err);
 }
 
@@ -316,7 +350,8 @@ static int document(ds_textrun *r, stream *s, ds_err *err)
         if ((rc = fill(r, s, &r->buf, BLOCK, err)) != 0 || s->failure.code)
             break;
         const uint8_t *nul = r->buf.len ? memchr(r->buf.data, 0, r->buf.len) : NULL;
-        bool good = ds_utf8_feed(&utf8, r->buf.data, nul ? (size_t)(nul - r->buf.data) : r->buf.len);
+        bool good =
+            ds_utf8_feed(&utf8, r->buf.data, nul ? (size_t)(nul - r->buf.data) : r->buf.len);
         if (good && !nul && s->f->eof)
             good = ds_utf8_end(&utf8);
         if (!good) {
@@ -357,17 +392,21 @@ static int page(ds_textrun *r, stream *s, ds_err *err)
         return refuse_document(r, s, "too long", s->at, why, err);
     }
     ds_textbatch_reset(&r->batch);
-    if (ds_textbatch_document(&r->batch, r->o, s->format, s->name, s->carry.data, s->carry.len, s->at) != 0)
+    if (ds_textbatch_document(&r->batch, r->o, s->format, s->name, s->carry.data, s->carry.len,
+                              s->at) != 0)
         return ds_fail_nomem(err);
     return ds_textrun_emit(r, s->name, &r->batch, 0, r->batch.n, err);
 }
 
-int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textformat format, ds_err *err)
+int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textformat format,
+                      ds_err *err)
 {
     stream s = {.f = f, .name = name, .format = format};
     if (ds_textformat_rows(format) && r->o->explicit_key && !r->o->key_field)
         return ds_textrun_refuse(r, name, "no key", true,
-                                 "its records have no key, in a run of documents keyed by name (--key-field, --keys derived)", err);
+                                 "its records have no key, in a run of documents keyed by name "
+                                 "(--key-field, --keys derived)",
+                                 err);
     f->hasher = r->hasher;
     r->rows = 0;
     int rc = ds_feed_begin(f, err);
@@ -381,7 +420,8 @@ int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textf
     }
     if (rc == 0 && s.failure.code)
         rc = report_failure(r, &s, err);
-    /* Of a source that could not be read to its end the rows that were found count for what was read. */
+    /* Of a source that could not be read to its end the rows that were found count for what was
+     * read. */
     if (rc == 0 && (!s.failure.code || r->rows > 0)) {
         uint64_t size;
         ds_sha sha;

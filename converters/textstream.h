@@ -1,4 +1,5 @@
-/* textstream.h - one open source into rows; the inner part of textread.h, which says what matters to users. */
+/* textstream.h - one open source into rows; the inner part of textread.h, which says what matters
+ * to users. */
 #ifndef DS_TEXTSTREAM_H
 #define DS_TEXTSTREAM_H
 
@@ -33,16 +34,22 @@ typedef struct ds_textrun {
     ds_csvrec csv;
 } ds_textrun;
 
-int ds_textrun_init(ds_textrun *r, const ds_textopts *o, const ds_textsink *sink, int threads, ds_err *err);
+int ds_textrun_init(ds_textrun *r, const ds_textopts *o, const ds_textsink *sink, int threads,
+                    ds_err *err);
 void ds_textrun_fini(ds_textrun *r);
 
 /* Hands rows [first, last) of a batch to the sink. */
-int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size_t first, size_t last, ds_err *err);
+int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size_t first,
+                    size_t last, ds_err *err);
 /* Tells the sink of a source and counts it. */
-int ds_textrun_source(ds_textrun *r, const char *name, uint64_t size, const ds_sha *sha, ds_err *err);
+int ds_textrun_source(ds_textrun *r, const char *name, uint64_t size, const ds_sha *sha,
+                      ds_err *err);
 /* A problem with a whole file. */
-int ds_textrun_refuse(ds_textrun *r, const char *name, const char *reason, bool lost, const char *why, ds_err *err);
-/* Reads a feed (hasher, encoding and the source of bytes set; begun and finished here) to its end. */
-int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textformat format, ds_err *err);
+int ds_textrun_refuse(ds_textrun *r, const char *name, const char *reason, bool lost,
+                      const char *why, ds_err *err);
+/* Reads a feed (hasher, encoding and the source of bytes set; begun and finished here) to its end.
+ */
+int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textformat format,
+                      ds_err *err);
 
 #endif

@@ -45,7 +45,10 @@ enum ds_packing ds_unpack_sniff(const uint8_t *p, size_t len)
 {
     if (len >= 4 && p[0] == 0x1f && p[1] == 0x8b && p[2] == 8 && (p[3] & 0xe0) == 0)
         return DS_PACK_GZ;
-    if (len >= 6 && memcmp(p, "\xfd" "7zXZ", 6) == 0)
+    if (len >= 6 && memcmp(p,
+                           "\xfd"
+                           "7zXZ",
+                           6) == 0)
         return DS_PACK_XZ;
     if (len >= 4 && memcmp(p, "\x28\xb5\x2f\xfd", 4) == 0)
         return DS_PACK_ZST;
@@ -80,7 +83,8 @@ static bool ends_with(const char *name, const char *const *list)
 
 size_t ds_unpack_bare(const char *name)
 {
-    static const char *const one[][2] = {{".gz", NULL}, {".xz", NULL}, {".zst", NULL}, {".bz2", NULL}};
+    static const char *const one[][2] = {
+        {".gz", NULL}, {".xz", NULL}, {".zst", NULL}, {".bz2", NULL}};
     for (size_t i = 0; i < 4; i++)
         if (ends_with(name, one[i]))
             return strlen(name) - strlen(one[i][0]);
@@ -89,14 +93,15 @@ size_t ds_unpack_bare(const char *name)
 
 bool ds_unpack_is_packed_name(const char *name)
 {
-    static const char *const list[] = {".gz", ".xz", ".zst", ".bz2", ".tar", ".tgz", ".txz", ".tbz2", ".tzst", ".zip", ".7z", NULL};
+    static const char *const list[] = {".gz",  ".xz",   ".zst",  ".bz2", ".tar", ".tgz",
+                                       ".txz", ".tbz2", ".tzst", ".zip", ".7z",  NULL};
     return ends_with(name, list);
 }
 
 bool ds_unpack_is_document(const char *name)
 {
-    static const char *const list[] = {".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp", ".epub", ".jar", ".war",
-                                       ".apk", ".whl", ".xpi", ".nupkg", NULL};
+    static const char *const list[] = {".docx", ".xlsx", ".pptx", ".odt", ".ods", ".odp",   ".epub",
+                                       ".jar",  ".war",  ".apk",  ".whl", ".xpi", ".nupkg", NULL};
     return ends_with(name, list);
 }
 
@@ -127,20 +132,25 @@ static int over_limit(ds_unpack *u, uint64_t out, ds_err *err)
 {
     uint64_t in = u->size && u->consumed > u->size ? u->size : u->consumed;
     if (u->limits.max_ratio && out > RATIO_FROM && out / u->limits.max_ratio > in)
-        return ds_fail(err, DS_FAIL, "%s: expands to more than %" PRIu64 " times its size: not unpacked any further", u->name,
-                       u->limits.max_ratio);
+        return ds_fail(err, DS_FAIL,
+                       "%s: expands to more than %" PRIu64
+                       " times its size: not unpacked any further",
+                       u->name, u->limits.max_ratio);
     if (u->limits.max_bytes && out > u->limits.max_bytes)
-        return ds_fail(err, DS_FAIL, "%s: expands to more than %" PRIu64 " bytes: not unpacked any further", u->name,
-                       u->limits.max_bytes);
+        return ds_fail(err, DS_FAIL,
+                       "%s: expands to more than %" PRIu64 " bytes: not unpacked any further",
+                       u->name, u->limits.max_bytes);
     return 0;
 }
 
 static int gz_broken(ds_unpack *u, const char *why)
 {
-    return ds_fail(&u->inner, DS_FAIL, "%s: damaged gzip data near byte %" PRIu64 ": %s", u->name, u->consumed - u->zlen, why);
+    return ds_fail(&u->inner, DS_FAIL, "%s: damaged gzip data near byte %" PRIu64 ": %s", u->name,
+                   u->consumed - u->zlen, why);
 }
 
-/* Between members of a gzip file: another one, padding, or the end. Returns 1 to go on, 0 at the end, -1 when broken. */
+/* Between members of a gzip file: another one, padding, or the end. Returns 1 to go on, 0 at the
+ * end, -1 when broken. */
 static int gz_next_member(ds_unpack *u)
 {
     while (u->zlen > 0 && u->in[u->zpos] == 0) { /* tapes and tar pad with zeros */
@@ -230,8 +240,8 @@ static int broken(ds_unpack *u, ds_err *err)
     if (u->inner.code)
         return ds_fail(err, u->inner.code, "%s", u->inner.msg);
     const char *why = archive_error_string(u->a);
-    return ds_fail(err, DS_FAIL, "%s: damaged archive near byte %" PRIu64 ": %s", u->name, u->consumed,
-                   why ? why : "it cannot be read");
+    return ds_fail(err, DS_FAIL, "%s: damaged archive near byte %" PRIu64 ": %s", u->name,
+                   u->consumed, why ? why : "it cannot be read");
 }
 
 static int choose(ds_unpack *u)
@@ -239,17 +249,28 @@ static int choose(ds_unpack *u)
     struct archive *a = u->a;
     int rc = ARCHIVE_OK;
     switch (u->packing) {
-    case DS_PACK_ZIP: return archive_read_support_format_zip(a);
-    case DS_PACK_7Z: return archive_read_support_format_7zip(a);
-    case DS_PACK_TAR: return archive_read_support_format_tar(a);
-    case DS_PACK_XZ: rc = archive_read_support_filter_xz(a); break;
-    case DS_PACK_ZST: rc = archive_read_support_filter_zstd(a); break;
-    case DS_PACK_BZ2: rc = archive_read_support_filter_bzip2(a); break;
-    default: break; /* gz is unpacked here */
+    case DS_PACK_ZIP:
+        return archive_read_support_format_zip(a);
+    case DS_PACK_7Z:
+        return archive_read_support_format_7zip(a);
+    case DS_PACK_TAR:
+        return archive_read_support_format_tar(a);
+    case DS_PACK_XZ:
+        rc = archive_read_support_filter_xz(a);
+        break;
+    case DS_PACK_ZST:
+        rc = archive_read_support_filter_zstd(a);
+        break;
+    case DS_PACK_BZ2:
+        rc = archive_read_support_filter_bzip2(a);
+        break;
+    default:
+        break; /* gz is unpacked here */
     }
     if (rc != ARCHIVE_OK)
         return rc;
-    if (archive_read_support_format_tar(a) != ARCHIVE_OK || archive_read_support_format_empty(a) != ARCHIVE_OK)
+    if (archive_read_support_format_tar(a) != ARCHIVE_OK ||
+        archive_read_support_format_empty(a) != ARCHIVE_OK)
         return ARCHIVE_FATAL;
     return archive_read_support_format_raw(a);
 }
@@ -274,8 +295,8 @@ static int start(ds_unpack *u, ds_err *err)
     return archive_read_open1(u->a) != ARCHIVE_OK ? broken(u, err) : 0;
 }
 
-int ds_unpack_new(ds_unpack **out, int fd, const char *name, const uint8_t *head, size_t nhead, enum ds_packing packing,
-                  const ds_unpack_limits *limits, ds_err *err)
+int ds_unpack_new(ds_unpack **out, int fd, const char *name, const uint8_t *head, size_t nhead,
+                  enum ds_packing packing, const ds_unpack_limits *limits, ds_err *err)
 {
     *out = NULL;
     ds_unpack *u = calloc(1, sizeof *u);
@@ -292,7 +313,8 @@ int ds_unpack_new(ds_unpack **out, int fd, const char *name, const uint8_t *head
     u->seekable = nhead == 0 && ds_io_active->fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
     if (u->seekable)
         u->size = (uint64_t)st.st_size;
-    int rc = u->in && (nhead == 0 || ds_buf_put(&u->head, head, nhead) == 0) ? 0 : ds_fail_nomem(err);
+    int rc =
+        u->in && (nhead == 0 || ds_buf_put(&u->head, head, nhead) == 0) ? 0 : ds_fail_nomem(err);
     if (rc == 0) {
         locale_t old = u->locale ? uselocale(u->locale) : (locale_t)0;
         rc = start(u, err);
@@ -329,7 +351,8 @@ uint64_t ds_unpack_consumed(const ds_unpack *u)
     return u->consumed;
 }
 
-/* Puts the member's name without "./" and doubled slashes into u->clean; a reason when it is not one to be trusted. */
+/* Puts the member's name without "./" and doubled slashes into u->clean; a reason when it is not
+ * one to be trusted. */
 static const char *clean_name(ds_unpack *u, const char *name)
 {
     size_t len = strlen(name);
@@ -359,7 +382,8 @@ static const char *clean_name(ds_unpack *u, const char *name)
     return u->clean.len > 0 ? NULL : "it has no name";
 }
 
-/* Reads what is left of a member under the limits, rather than let libarchive step over it without any. */
+/* Reads what is left of a member under the limits, rather than let libarchive step over it without
+ * any. */
 static int discard(ds_unpack *u, ds_err *err)
 {
     bool stream = u->packing != DS_PACK_TAR && u->packing != DS_PACK_ZIP;
@@ -425,8 +449,9 @@ static int next_member(ds_unpack *u, ds_member *m, ds_err *err)
         }
         u->first = false;
         if (u->limits.max_members && ++u->members > u->limits.max_members)
-            return ds_fail(err, DS_FAIL, "%s: has more than %" PRIu64 " members: not unpacked any further", u->name,
-                           u->limits.max_members);
+            return ds_fail(err, DS_FAIL,
+                           "%s: has more than %" PRIu64 " members: not unpacked any further",
+                           u->name, u->limits.max_members);
         u->open_member = true;
         if (archive_entry_filetype(e) != AE_IFDIR || archive_format(u->a) == ARCHIVE_FORMAT_RAW)
             return describe(u, e, m);

@@ -1,9 +1,11 @@
 /* unpack.h - the files inside archives and compressed files, under limits.
  *
- * tar, zip and 7z through libarchive; gz (zlib, which checks its sums), xz, zst, bz2, alone or around a tar. What it is is decided by
- * its first bytes. Untrusted: what comes out may not be larger than max_ratio times what went in (once past 16 MiB) nor than
- * max_bytes; a member whose name is absolute, holds "..", or is not UTF-8 is refused; links, devices and archives inside archives
- * are not followed. Nothing is ever written to disk. Reads forward only, except zip and 7z in files. One thread an object.
+ * tar, zip and 7z through libarchive; gz (zlib, which checks its sums), xz, zst, bz2, alone or
+ * around a tar. What it is is decided by its first bytes. Untrusted: what comes out may not be
+ * larger than max_ratio times what went in (once past 16 MiB) nor than max_bytes; a member whose
+ * name is absolute, holds "..", or is not UTF-8 is refused; links, devices and archives inside
+ * archives are not followed. Nothing is ever written to disk. Reads forward only, except zip and 7z
+ * in files. One thread an object.
  */
 #ifndef DS_UNPACK_H
 #define DS_UNPACK_H
@@ -14,15 +16,26 @@
 
 #include "error.h"
 
-enum ds_packing { DS_PACK_NONE, DS_PACK_GZ, DS_PACK_XZ, DS_PACK_ZST, DS_PACK_BZ2, DS_PACK_TAR, DS_PACK_ZIP, DS_PACK_7Z };
+enum ds_packing {
+    DS_PACK_NONE,
+    DS_PACK_GZ,
+    DS_PACK_XZ,
+    DS_PACK_ZST,
+    DS_PACK_BZ2,
+    DS_PACK_TAR,
+    DS_PACK_ZIP,
+    DS_PACK_7Z
+};
 
 #define DS_UNPACK_SNIFF 512 /* bytes that ds_unpack_sniff wants to see */
 enum ds_packing ds_unpack_sniff(const uint8_t *p, size_t len);
 /* Length of the name without ".gz", ".xz", ".zst", ".bz2". */
 size_t ds_unpack_bare(const char *name);
-/* True for names of compressed files and archives: what is not entered when it lies in another one. */
+/* True for names of compressed files and archives: what is not entered when it lies in another one.
+ */
 bool ds_unpack_is_packed_name(const char *name);
-/* True for office documents and program archives, which are zip files but no collections of texts. */
+/* True for office documents and program archives, which are zip files but no collections of texts.
+ */
 bool ds_unpack_is_document(const char *name);
 
 typedef struct ds_unpack_limits {
@@ -35,20 +48,23 @@ enum ds_member_kind { DS_MEMBER_FILE, DS_MEMBER_LINK, DS_MEMBER_SPECIAL, DS_MEMB
 
 typedef struct ds_member {
     enum ds_member_kind kind;
-    const char *name; /* lent until the next call; NULL for the content of a compressed file that is no archive */
+    const char *name; /* lent until the next call; NULL for the content of a compressed file that is
+                         no archive */
     const char *why;  /* of a refused one */
 } ds_member;
 
 typedef struct ds_unpack ds_unpack;
-/* Reads from fd (borrowed). `head`: bytes already read from a pipe, to be seen first (copied); a file must stand at its beginning, with no head.
- * `name` is for messages (borrowed). */
-int ds_unpack_new(ds_unpack **u, int fd, const char *name, const uint8_t *head, size_t nhead, enum ds_packing packing,
-                  const ds_unpack_limits *limits, ds_err *err);
-/* 1 and the next member (folders are stepped over); 0 at the end; negative: the archive is broken or over a limit. */
+/* Reads from fd (borrowed). `head`: bytes already read from a pipe, to be seen first (copied); a
+ * file must stand at its beginning, with no head. `name` is for messages (borrowed). */
+int ds_unpack_new(ds_unpack **u, int fd, const char *name, const uint8_t *head, size_t nhead,
+                  enum ds_packing packing, const ds_unpack_limits *limits, ds_err *err);
+/* 1 and the next member (folders are stepped over); 0 at the end; negative: the archive is broken
+ * or over a limit. */
 int ds_unpack_next(ds_unpack *u, ds_member *m, ds_err *err);
 /* Reads the current member: *got < n only at its end. */
 int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err);
-uint64_t ds_unpack_consumed(const ds_unpack *u); /* bytes of the archive read so far, for progress */
+uint64_t
+ds_unpack_consumed(const ds_unpack *u); /* bytes of the archive read so far, for progress */
 void ds_unpack_free(ds_unpack *u);
 
 #endif

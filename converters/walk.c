@@ -103,7 +103,10 @@ static unsigned char type_of(DIR *dir, const struct dirent *d)
         return d->d_type;
     if (fstatat(dirfd(dir), d->d_name, &st, AT_SYMLINK_NOFOLLOW) != 0)
         return DT_REG; /* opening it will say why */
-    return S_ISDIR(st.st_mode) ? DT_DIR : S_ISREG(st.st_mode) ? DT_REG : S_ISLNK(st.st_mode) ? DT_LNK : DT_FIFO;
+    return S_ISDIR(st.st_mode)   ? DT_DIR
+           : S_ISREG(st.st_mode) ? DT_REG
+           : S_ISLNK(st.st_mode) ? DT_LNK
+                                 : DT_FIFO;
 }
 
 /* Reads and sorts the names of a level. 1 = the system would not read it: errno says why. */
@@ -156,7 +159,8 @@ static int lend(ds_walk *w, ds_walk_entry *e, ds_err *err)
     return 0;
 }
 
-/* Opens the folder whose path stands in w->path (with a slash at its end). 0 = opened; 1 = *e tells of a problem. */
+/* Opens the folder whose path stands in w->path (with a slash at its end). 0 = opened; 1 = *e tells
+ * of a problem. */
 static int enter(ds_walk *w, const char *last, ds_walk_entry *e, ds_err *err)
 {
     if (w->depth == DS_WALK_DEPTH_MAX)
@@ -165,7 +169,8 @@ static int enter(ds_walk *w, const char *last, ds_walk_entry *e, ds_err *err)
     int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | (w->depth > 0 ? O_NOFOLLOW : 0);
     int fd = openat(at, last, flags);
     if (fd < 0)
-        return errno == ENOMEM ? ds_fail_nomem(err) : problem(w, e, "unreadable", "cannot open the folder", errno);
+        return errno == ENOMEM ? ds_fail_nomem(err)
+                               : problem(w, e, "unreadable", "cannot open the folder", errno);
     level *l = &w->levels[w->depth];
     memset(l, 0, sizeof *l);
     l->dir = fdopendir(fd);

@@ -1,9 +1,11 @@
-/* walk.h - the files that operands name: each operand itself, or everything below it in byte order of the relative path.
+/* walk.h - the files that operands name: each operand itself, or everything below it in byte order
+ * of the relative path.
  *
- * Hidden files are included. Symbolic links are followed when they are operands and never below one, so that no loop can be walked;
- * they are counted, as are devices, pipes and sockets below a folder. Names are relative to the operand: for a folder the
- * path below it, for a file its last component. What cannot be read, or has a name that is not UTF-8, is handed on as a problem. The order
- * depends on names alone. Memory: the names of the folders that are open. One thread.
+ * Hidden files are included. Symbolic links are followed when they are operands and never below
+ * one, so that no loop can be walked; they are counted, as are devices, pipes and sockets below a
+ * folder. Names are relative to the operand: for a folder the path below it, for a file its last
+ * component. What cannot be read, or has a name that is not UTF-8, is handed on as a problem. The
+ * order depends on names alone. Memory: the names of the folders that are open. One thread.
  */
 #ifndef DS_WALK_H
 #define DS_WALK_H
@@ -20,10 +22,10 @@ enum ds_walk_kind { DS_WALK_FILE, DS_WALK_STDIN, DS_WALK_PROBLEM };
 
 typedef struct ds_walk_entry {
     enum ds_walk_kind kind;
-    const char *path; /* to open; lent until the next call, as all of this */
-    const char *name; /* relative, with '/' between components */
-    bool operand;     /* it is an operand itself: links are followed, pipes are read */
-    bool pipe;        /* an operand that is no regular file */
+    const char *path;             /* to open; lent until the next call, as all of this */
+    const char *name;             /* relative, with '/' between components */
+    bool operand;                 /* it is an operand itself: links are followed, pipes are read */
+    bool pipe;                    /* an operand that is no regular file */
     const char *reason, *message; /* of a problem: a slug, and words */
 } ds_walk_entry;
 

@@ -2,7 +2,6 @@
 #include "badlog.h"
 
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "json.h"
@@ -15,12 +14,13 @@
 
 const char *const ds_onerror_names[] = {"fail", "skip", "quarantine", NULL};
 
-int ds_badlog_open(ds_badlog *b, enum ds_onerror mode, const char *path, const char *command, ds_err *err)
+int ds_badlog_open(ds_badlog *b, enum ds_onerror mode, const char *path, ds_err *err)
 {
-    *b = (ds_badlog){.mode = mode, .command = command, .file = {.fd = -1}};
+    *b = (ds_badlog){.mode = mode, .file = {.fd = -1}};
     if ((mode == DS_ONERROR_QUARANTINE) != (path != NULL))
-        return ds_fail(err, DS_USAGE, path ? "--quarantine FILE wants --on-error=quarantine"
-                                           : "--on-error=quarantine wants --quarantine FILE");
+        return ds_fail(err, DS_USAGE,
+                       path ? "--quarantine FILE wants --on-error=quarantine"
+                            : "--on-error=quarantine wants --quarantine FILE");
     if (!path)
         return 0;
     /* What is wrong with a record may be that it holds what it should not. */
@@ -48,7 +48,8 @@ static int put_line(ds_badlog *b, const ds_textproblem *p, ds_err *err)
     rc |= ds_buf_puts(l, ",\"message\":");
     rc |= put_string(l, p->why);
     if (p->located)
-        rc |= ds_buf_printf(l, ",\"offset\":%" PRIu64 ",\"length\":%" PRIu64 ",\"at\":%" PRIu64, p->offset, p->len, p->at);
+        rc |= ds_buf_printf(l, ",\"offset\":%" PRIu64 ",\"length\":%" PRIu64 ",\"at\":%" PRIu64,
+                            p->offset, p->len, p->at);
     if (p->bytes) {
         rc |= ds_buf_puts(l, ",\"bytes\":\"");
         rc |= ds_base64(l, p->bytes, n);
@@ -70,12 +71,12 @@ int ds_badlog_add(ds_badlog *b, const ds_textproblem *p, ds_err *err)
 {
     if (b->mode == DS_ONERROR_FAIL)
         return describe(b, p, err);
-    if (b->printed < PRINT_MAX && ds_log_level > 0) {
+    if (b->printed < PRINT_MAX) {
         ds_err line = {0};
         describe(b, p, &line);
-        fprintf(stderr, "%s: %s\n", b->command, line.msg);
-    } else if (b->printed == PRINT_MAX && ds_log_level > 0) {
-        fprintf(stderr, "%s: further problems are counted, not printed\n", b->command);
+        ds_warn("%s", line.msg);
+    } else if (b->printed == PRINT_MAX) {
+        ds_warn("further problems are counted, not printed");
     }
     b->printed++;
     if (p->lost)

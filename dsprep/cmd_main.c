@@ -1,12 +1,12 @@
 /* cmd_main.c - dsprep: one line for each command. */
 #include "opt.h"
 
-#define COMMANDS(X) \
-    X(text)         \
-    X(tokenize)     \
-    X(cat)          \
-    X(head)         \
-    X(check)        \
+#define COMMANDS(X)                                                                                \
+    X(text)                                                                                        \
+    X(tokenize)                                                                                    \
+    X(cat)                                                                                         \
+    X(head)                                                                                        \
+    X(check)                                                                                       \
     X(info)
 
 #define DECLARE(name) extern const ds_command ds_cmd_##name;
@@ -17,5 +17,7 @@ static const ds_command *const commands[] = {COMMANDS(ENTRY) NULL};
 
 int main(int argc, char **argv)
 {
-    return ds_program_main("dsprep", "files into streams of typed records, and what is done to them", commands, argc, argv);
+    return ds_program_main("dsprep",
+                           "files into streams of typed records, and what is done to them",
+                           commands, argc, argv);
 }

@@ -27,24 +27,36 @@ const ds_command ds_cmd_text = {
     .max_operands = -1,
     .example = "dsprep text corpus/ | dsver commit -m 'first' corpus\n"
                "dsprep text --field body --key-field id posts.jsonl.zst | dsprep head",
-    .description =
-        "Reads text and writes a stream of records (DSR) to standard output, or shard files into a folder with -o. An INPUT is "
-        "a file, a folder (everything below it, hidden files too, in the byte order of the names), an archive (tar, zip, 7z), a "
-        "compressed file (gz, xz, zst, bz2), or - for standard input. Symbolic links inside folders and archives are left out.\n\n"
-        "The format goes by the name's end (.jsonl .ndjson .csv .tsv .html .htm .md), and is plain text otherwise; --format says "
-        "it for all. A plain text, Markdown or HTML file is one record, or several with --split. In JSON lines and tables "
-        "(with a header; RFC 4180) a line is a record: --field names the member that is the text; what else it holds is kept in "
-        "the column meta as JSON, numbers and order as written.\n\n"
-        "Keys: a file's record has its name, relative to the folder or archive it was found in, as its key. Records of JSON "
-        "lines and tables have the key that --key-field names, or else no explicit key: then it is derived from their text, as "
-        "for --split. One run has one kind of key: --key-field asks for explicit ones, and without it the first input decides; "
-        "--keys says it outright.\n\n"
-        "Text is UTF-8, or what a byte order mark says, or what --encoding says; it is never guessed, and bytes that do not "
-        "belong to it are an error. --on-error says what happens then: fail (the stream ends with the reason), skip, or quarantine "
-        "(the record goes to the file that --quarantine names). The last line says how input, output, held and failed add up; "
-        "the exit status is 3 when something was left out.\n\n"
-        "The records do not depend on the number of threads, the locale, the working directory or the order of a folder's "
-        "entries.",
+    .description = "Reads text and writes a stream of records (DSR) to standard output, or shard "
+                   "files into a folder with -o. An INPUT is "
+                   "a file, a folder (everything below it, hidden files too, in the byte order of "
+                   "the names), an archive (tar, zip, 7z), a "
+                   "compressed file (gz, xz, zst, bz2), or - for standard input. Symbolic links "
+                   "inside folders and archives are left out.\n\n"
+                   "The format goes by the name's end (.jsonl .ndjson .csv .tsv .html .htm .md), "
+                   "and is plain text otherwise; --format says "
+                   "it for all. A plain text, Markdown or HTML file is one record, or several with "
+                   "--split. In JSON lines and tables "
+                   "(with a header; RFC 4180) a line is a record: --field names the member that is "
+                   "the text; what else it holds is kept in "
+                   "the column meta as JSON, numbers and order as written.\n\n"
+                   "Keys: a file's record has its name, relative to the folder or archive it was "
+                   "found in, as its key. Records of JSON "
+                   "lines and tables have the key that --key-field names, or else no explicit key: "
+                   "then it is derived from their text, as "
+                   "for --split. One run has one kind of key: --key-field asks for explicit ones, "
+                   "and without it the first input decides; "
+                   "--keys says it outright.\n\n"
+                   "Text is UTF-8, or what a byte order mark says, or what --encoding says; it is "
+                   "never guessed, and bytes that do not "
+                   "belong to it are an error. --on-error says what happens then: fail (the stream "
+                   "ends with the reason), skip, or quarantine "
+                   "(the record goes to the file that --quarantine names). The last line says how "
+                   "input, output, held and failed add up; "
+                   "the exit status is 3 when something was left out.\n\n"
+                   "The records do not depend on the number of threads, the locale, the working "
+                   "directory or the order of a folder's "
+                   "entries.",
     .run = run,
 };
 
@@ -83,7 +95,8 @@ static int begin_row(text_ctx *c, const void *key, size_t key_len, ds_rows **row
     return rc;
 }
 
-static int end_row(text_ctx *c, ds_rows *rows, const void *meta, size_t meta_len, uint64_t offset, uint64_t len, ds_err *err)
+static int end_row(text_ctx *c, ds_rows *rows, const void *meta, size_t meta_len, uint64_t offset,
+                   uint64_t len, ds_err *err)
 {
     int rc = 0;
     if (c->o.meta)
@@ -169,7 +182,8 @@ static int read_split(ds_textopts *o, const char *split, ds_err *err)
         for (; *p >= '0' && *p <= '9' && n < (1u << 30); p++)
             n = n * 10 + (uint64_t)(*p - '0');
         if (*p || n < 4 || n > o->max_record)
-            return ds_fail(err, DS_USAGE, "--split %s: a number from 4 to --max-record is wanted", split);
+            return ds_fail(err, DS_USAGE, "--split %s: a number from 4 to --max-record is wanted",
+                           split);
         o->split = DS_SPLIT_BYTES;
         o->split_bytes = (size_t)n;
     } else {
@@ -180,9 +194,14 @@ static int read_split(ds_textopts *o, const char *split, ds_err *err)
 
 static int read_options(text_ctx *c, const text_args *a, ds_err *err)
 {
-    c->o = (ds_textopts){.format = (enum ds_textformat)a->format, .field = a->field, .key_field = a->key_field,
-                         .encoding = a->encoding, .max_record = (size_t)a->max_record, .max_depth = (unsigned)a->max_depth,
-                         .limits = {.max_ratio = (uint64_t)a->max_ratio, .max_bytes = (uint64_t)a->max_unpacked,
+    c->o = (ds_textopts){.format = (enum ds_textformat)a->format,
+                         .field = a->field,
+                         .key_field = a->key_field,
+                         .encoding = a->encoding,
+                         .max_record = (size_t)a->max_record,
+                         .max_depth = (unsigned)a->max_depth,
+                         .limits = {.max_ratio = (uint64_t)a->max_ratio,
+                                    .max_bytes = (uint64_t)a->max_unpacked,
                                     .max_members = 100000000}};
     int rc = read_split(&c->o, a->split, err);
     if (rc == 0 && a->encoding)
@@ -219,7 +238,8 @@ static int make_schema(text_ctx *c, ds_err *err)
     if (s->explicit_key)
         rc = ds_schema_add(s, NULL, "key", DS_UTF8, false, false, false, NULL, err);
     if (rc == 0)
-        rc = ds_schema_add(s, &c->col_text, "text", DS_UTF8, false, true, !s->explicit_key, NULL, err);
+        rc = ds_schema_add(s, &c->col_text, "text", DS_UTF8, false, true, !s->explicit_key, NULL,
+                           err);
     if (rc == 0 && c->o.meta)
         rc = ds_schema_add(s, &c->col_meta, "meta", DS_JSON, true, false, false, NULL, err);
     return rc ? rc : ds_schema_check(s, err);
@@ -229,15 +249,18 @@ static int make_schema(text_ctx *c, ds_err *err)
 static int make_provenance(text_ctx *c, const text_args *a, ds_err *err)
 {
     bool rows = c->o.format == DS_TEXT_AUTO || ds_textformat_rows(c->o.format);
-    json_t *j = json_pack("{s:s,s:s,s:s,s:b,s:s,s:I,s:I,s:I}", "encoding", a->encoding ? a->encoding : "UTF-8", "format",
-                          ds_textformat_names[a->format], "keys", c->o.explicit_key ? "explicit" : "derived", "meta",
-                          (int)c->o.meta, "on_error", ds_onerror_names[a->on_error], "max_record", (json_int_t)a->max_record,
-                          "max_ratio", (json_int_t)a->max_ratio, "max_unpacked", (json_int_t)a->max_unpacked);
+    json_t *j = json_pack(
+        "{s:s,s:s,s:s,s:b,s:s,s:I,s:I,s:I}", "encoding", a->encoding ? a->encoding : "UTF-8",
+        "format", ds_textformat_names[a->format], "keys",
+        c->o.explicit_key ? "explicit" : "derived", "meta", (int)c->o.meta, "on_error",
+        ds_onerror_names[a->on_error], "max_record", (json_int_t)a->max_record, "max_ratio",
+        (json_int_t)a->max_ratio, "max_unpacked", (json_int_t)a->max_unpacked);
     int rc = j ? 0 : ds_fail(err, DS_FAIL, "an option is not valid UTF-8");
-    if (rc == 0 && ((rows && (json_object_set_new(j, "field", json_string(a->field)) != 0 ||
-                              json_object_set_new(j, "max_depth", json_integer(a->max_depth)) != 0)) ||
-                    (a->key_field && json_object_set_new(j, "key_field", json_string(a->key_field)) != 0) ||
-                    (a->split && json_object_set_new(j, "split", json_string(a->split)) != 0)))
+    if (rc == 0 &&
+        ((rows && (json_object_set_new(j, "field", json_string(a->field)) != 0 ||
+                   json_object_set_new(j, "max_depth", json_integer(a->max_depth)) != 0)) ||
+         (a->key_field && json_object_set_new(j, "key_field", json_string(a->key_field)) != 0) ||
+         (a->split && json_object_set_new(j, "split", json_string(a->split)) != 0)))
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0)
         rc = ds_prov_append(&c->prov, NULL, 0, "dsprep text", j, NULL, err);
@@ -253,7 +276,8 @@ static uint64_t total_bytes(char *const *operands, size_t n)
     uint64_t total = 0;
     for (size_t i = 0; i < n; i++) {
         struct stat st;
-        if (stat(operands[i], &st) != 0 || !S_ISREG(st.st_mode) || ds_unpack_is_packed_name(operands[i]))
+        if (stat(operands[i], &st) != 0 || !S_ISREG(st.st_mode) ||
+            ds_unpack_is_packed_name(operands[i]))
             return 0;
         total += (uint64_t)st.st_size;
     }
@@ -262,17 +286,28 @@ static uint64_t total_bytes(char *const *operands, size_t n)
 
 static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, ds_err *err)
 {
-    const ds_textsink sink = {.ctx = c, .row = on_row, .begin = on_begin, .part = on_part, .end = on_end, .drop = on_drop,
-                              .source = on_source, .problem = on_problem, .progress = on_progress};
-    const ds_shardopts shards = {.dir = a->output, .size = (uint64_t)a->shard_size,
-                                 .level = a->level >= 0 ? (int)a->level : a->output ? 3 : 0};
+    const ds_textsink sink = {.ctx = c,
+                              .row = on_row,
+                              .begin = on_begin,
+                              .part = on_part,
+                              .end = on_end,
+                              .drop = on_drop,
+                              .source = on_source,
+                              .problem = on_problem,
+                              .progress = on_progress};
+    const ds_shardopts shards = {.dir = a->output,
+                                 .size = (uint64_t)a->shard_size,
+                                 .level = a->level >= 0 ? (int)a->level
+                                          : a->output   ? 3
+                                                        : 0};
     int rc = read_options(c, a, err);
     if (rc == 0 && !a->output)
         rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
-        rc = ds_badlog_open(&c->bad, (enum ds_onerror)a->on_error, a->quarantine, "dsprep text", err);
+        rc = ds_badlog_open(&c->bad, (enum ds_onerror)a->on_error, a->quarantine, err);
     if (rc == 0)
-        rc = ds_textread_new(&c->read, &c->o, operands, n, a->threads ? (int)a->threads : ds_cpu_count(), err);
+        rc = ds_textread_new(&c->read, &c->o, operands, n,
+                             a->threads ? (int)a->threads : ds_cpu_count(), err);
     if (rc != 0)
         return rc;
     settle(c, a);
@@ -296,7 +331,9 @@ static void say_accounts(const text_ctx *c)
 {
     uint64_t links, special;
     ds_textread_left_out(c->read, &links, &special);
-    fprintf(stderr, "dsprep text: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64 " failed",
+    fprintf(stderr,
+            "dsprep text: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
+            " failed",
             c->records + c->bad.held + c->bad.failed, c->records, c->bad.held, c->bad.failed);
     if (links > 0)
         fprintf(stderr, "; %" PRIu64 " symbolic or hard links left out", links);
@@ -307,34 +344,50 @@ static void say_accounts(const text_ctx *c)
 
 static int run(int argc, char **argv)
 {
-    text_args a = {.field = "text", .max_record = 64 << 20, .max_depth = 100, .max_ratio = 200, .shard_size = 64 << 20,
+    text_args a = {.field = "text",
+                   .max_record = 64 << 20,
+                   .max_depth = 100,
+                   .max_ratio = 200,
+                   .shard_size = 64 << 20,
                    .level = -1};
     const ds_opt opts[] = {
-        {'f', "format", DS_OPT_CHOICE, &a.format, "FORMAT", "format of all inputs; auto goes by the name's end", 0, 0,
-         ds_textformat_names, false},
-        {0, "field", DS_OPT_STR, &a.field, "NAME", "member or column that is the text; default text", 0, 0, NULL, false},
-        {0, "key-field", DS_OPT_STR, &a.key_field, "NAME", "member or column that is the key", 0, 0, NULL, false},
-        {0, "keys", DS_OPT_CHOICE, &a.keys, "KIND", "whether records have explicit keys", 0, 0, keys_names, false},
-        {0, "split", DS_OPT_STR, &a.split, "HOW", "cut documents: paragraph, line, or bytes=N", 0, 0, NULL, false},
-        {0, "no-meta", DS_OPT_FLAG, &a.no_meta, NULL, "drop the other members of a record", 0, 0, NULL, false},
-        {0, "encoding", DS_OPT_STR, &a.encoding, "NAME", "encoding of the text, such as GB18030; default UTF-8", 0, 0, NULL,
-         false},
-        {0, "on-error", DS_OPT_CHOICE, &a.on_error, "WHAT", "what to do with bad input", 0, 0, ds_onerror_names, false},
-        {0, "quarantine", DS_OPT_STR, &a.quarantine, "FILE", "where --on-error=quarantine puts bad records, as JSON lines", 0,
+        {'f', "format", DS_OPT_CHOICE, &a.format, "FORMAT",
+         "format of all inputs; auto goes by the name's end", 0, 0, ds_textformat_names, false},
+        {0, "field", DS_OPT_STR, &a.field, "NAME",
+         "member or column that is the text; default text", 0, 0, NULL, false},
+        {0, "key-field", DS_OPT_STR, &a.key_field, "NAME", "member or column that is the key", 0, 0,
+         NULL, false},
+        {0, "keys", DS_OPT_CHOICE, &a.keys, "KIND", "whether records have explicit keys", 0, 0,
+         keys_names, false},
+        {0, "split", DS_OPT_STR, &a.split, "HOW", "cut documents: paragraph, line, or bytes=N", 0,
          0, NULL, false},
-        {'o', "output", DS_OPT_STR, &a.output, "DIR", "write shard files into a folder", 0, 0, NULL, false},
-        {0, "shard-size", DS_OPT_SIZE, &a.shard_size, "SIZE", "bytes after which a shard ends; default 64M", 0, 0, NULL, false},
-        {'z', "level", DS_OPT_INT, &a.level, "N", "zstd level, 0 = none; default 0 to a pipe, 3 to files", 0, 19, NULL, false},
-        {0, "max-record", DS_OPT_SIZE, &a.max_record, "SIZE", "longest line, table record or page; default 64M", 0, 0, NULL,
+        {0, "no-meta", DS_OPT_FLAG, &a.no_meta, NULL, "drop the other members of a record", 0, 0,
+         NULL, false},
+        {0, "encoding", DS_OPT_STR, &a.encoding, "NAME",
+         "encoding of the text, such as GB18030; default UTF-8", 0, 0, NULL, false},
+        {0, "on-error", DS_OPT_CHOICE, &a.on_error, "WHAT", "what to do with bad input", 0, 0,
+         ds_onerror_names, false},
+        {0, "quarantine", DS_OPT_STR, &a.quarantine, "FILE",
+         "where --on-error=quarantine puts bad records, as JSON lines", 0, 0, NULL, false},
+        {'o', "output", DS_OPT_STR, &a.output, "DIR", "write shard files into a folder", 0, 0, NULL,
          false},
-        {0, "max-depth", DS_OPT_INT, &a.max_depth, "N", "deepest nesting of JSON; default 100", 1, DS_JSCAN_DEPTH_MAX, NULL,
-         false},
-        {0, "max-ratio", DS_OPT_INT, &a.max_ratio, "N", "how many times its size an archive may unpack to; default 200, 0 = any", 0,
-         INT64_MAX, NULL, false},
-        {0, "max-unpacked", DS_OPT_SIZE, &a.max_unpacked, "SIZE", "how much an archive may unpack to; default any", 0, 0, NULL,
-         false},
-        {'j', "threads", DS_OPT_INT, &a.threads, "N", "threads; default one for each processor", 1, 256, NULL, false},
-        {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no words on standard error but for failure", 0, 0, NULL, false},
+        {0, "shard-size", DS_OPT_SIZE, &a.shard_size, "SIZE",
+         "bytes after which a shard ends; default 64M", 0, 0, NULL, false},
+        {'z', "level", DS_OPT_INT, &a.level, "N",
+         "zstd level, 0 = none; default 0 to a pipe, 3 to files", 0, 19, NULL, false},
+        {0, "max-record", DS_OPT_SIZE, &a.max_record, "SIZE",
+         "longest line, table record or page; default 64M", 0, 0, NULL, false},
+        {0, "max-depth", DS_OPT_INT, &a.max_depth, "N", "deepest nesting of JSON; default 100", 1,
+         DS_JSCAN_DEPTH_MAX, NULL, false},
+        {0, "max-ratio", DS_OPT_INT, &a.max_ratio, "N",
+         "how many times its size an archive may unpack to; default 200, 0 = any", 0, INT64_MAX,
+         NULL, false},
+        {0, "max-unpacked", DS_OPT_SIZE, &a.max_unpacked, "SIZE",
+         "how much an archive may unpack to; default any", 0, 0, NULL, false},
+        {'j', "threads", DS_OPT_INT, &a.threads, "N", "threads; default one for each processor", 1,
+         256, NULL, false},
+        {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no words on standard error but for failure", 0,
+         0, NULL, false},
         {0},
     };
     char **operands;

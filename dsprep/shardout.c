@@ -73,13 +73,14 @@ static int refuse_used(const char *dir, ds_err *err)
         return ds_fail_errno(err, errno, "%s: cannot open the folder", dir);
     while (rc == 0 && (e = readdir(d)) != NULL)
         if (strncmp(e->d_name, "shard-", 6) == 0)
-            rc = ds_fail(err, DS_FAIL, "%s: holds shards already (%s): name an empty folder", dir, e->d_name);
+            rc = ds_fail(err, DS_FAIL, "%s: holds shards already (%s): name an empty folder", dir,
+                         e->d_name);
     closedir(d);
     return rc;
 }
 
-int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *schema, const void *prov, size_t prov_len,
-                     ds_err *err)
+int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *schema,
+                     const void *prov, size_t prov_len, ds_err *err)
 {
     ds_shardout *s = calloc(1, sizeof *s);
     *out = NULL;
@@ -127,7 +128,8 @@ static int keep_done(ds_shardout *s, shard *d, ds_err *err)
     return 0;
 }
 
-/* End frame and rename. A pipe is finished for good here; a file that must go again is known by its path. */
+/* End frame and rename. A pipe is finished for good here; a file that must go again is known by its
+ * path. */
 static int shard_close(ds_shardout *s, shard *d, const ds_counts *counts, ds_err *err)
 {
     int rc = ds_stageout_end(&d->out, counts, err);
@@ -142,7 +144,8 @@ static int shard_close(ds_shardout *s, shard *d, const ds_counts *counts, ds_err
     return rc;
 }
 
-/* The block that was just written filled the shard. It cannot end before the source that is being read has. */
+/* The block that was just written filled the shard. It cannot end before the source that is being
+ * read has. */
 static int rotate(ds_shardout *s, ds_err *err)
 {
     int rc = ds_rows_finish(s->now->rows, err);

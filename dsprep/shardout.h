@@ -1,8 +1,9 @@
 /* shardout.h - records into one stream on standard output, or into shard files in a folder.
  *
- * Shards are shard-00000.dsr, shard-00001.dsr, ...: each a stream of its own with all its sources, ended at the first block bound
- * past the size asked for. A shard whose last source has not been read to its end waits for that source's digest; past 200 such
- * shards the last one grows instead. Files appear when all is done; when anything fails none stays. A zeroed object is no valid one:
+ * Shards are shard-00000.dsr, shard-00001.dsr, ...: each a stream of its own with all its sources,
+ * ended at the first block bound past the size asked for. A shard whose last source has not been
+ * read to its end waits for that source's digest; past 200 such shards the last one grows instead.
+ * Files appear when all is done; when anything fails none stays. A zeroed object is no valid one:
  * _open first. One thread.
  */
 #ifndef DS_SHARDOUT_H
@@ -19,8 +20,8 @@ typedef struct ds_shardopts {
 } ds_shardopts;
 
 /* Borrows schema and provenance. Makes the folder; one that holds shards already is refused. */
-int ds_shardout_open(ds_shardout **s, const ds_shardopts *o, const ds_schema *schema, const void *prov, size_t prov_len,
-                     ds_err *err);
+int ds_shardout_open(ds_shardout **s, const ds_shardopts *o, const ds_schema *schema,
+                     const void *prov, size_t prov_len, ds_err *err);
 /* Where the next record goes; after ds_rows_begin up to ds_shardout_row it is the same. */
 int ds_shardout_rows(ds_shardout *s, ds_rows **rows, ds_err *err);
 /* The range of the open record in the current source; then the end of the record. */
