@@ -11,21 +11,22 @@
 
 void ds_cutter_init(ds_cutter *c, const ds_schema *s)
 {
-    *c = (ds_cutter){.min = s->block_min, .target = s->block_target, .max = s->block_max};
+    *c = (ds_cutter){.min = s->block_min, .target = s->block_target, .max = s->block_max, .at = 8};
 }
 
 bool ds_cutter_record(ds_cutter *c, uint64_t hash, uint64_t size)
 {
-    memmove(c->window, c->window + 1, 7 * sizeof c->window[0]);
-    c->window[7] = hash;
+    if (c->at == sizeof c->hashes / sizeof *c->hashes) {
+        memcpy(c->hashes, c->hashes + c->at - 7, 7 * sizeof *c->hashes);
+        c->at = 7;
+    }
+    ds_set_u64((uint8_t *)&c->hashes[c->at++], hash);
     c->size += size;
     bool cut = c->size >= c->max;
     if (!cut && c->size >= c->min) {
-        uint8_t bytes[64];
-        for (size_t i = 0; i < 8; i++)
-            ds_set_u64(bytes + 8 * i, c->window[i]);
-        /* target <= 2^30, so a size below it can be shifted by 32 bits. */
-        cut = size >= c->target || XXH3_64bits(bytes, sizeof bytes) >> 32 < (size << 32) / c->target;
+        /* h < floor(size * 2^32 / target), without the division: target <= 2^30, so nothing overflows. */
+        cut = size >= c->target ||
+              ((XXH3_64bits(c->hashes + c->at - 8, 64) >> 32) + 1) * c->target <= size << 32;
     }
     if (cut)
         c->size = 0;

@@ -14,8 +14,9 @@
 
 typedef struct ds_cutter {
     uint64_t min, target, max;
-    uint64_t window[8]; /* hashes of the last records, oldest first; zeros before the first */
-    uint64_t size;      /* of the block so far */
+    uint64_t hashes[128]; /* of the last records: little endian, the window is the 8 before `at` */
+    size_t at;
+    uint64_t size; /* of the block so far */
 } ds_cutter;
 void ds_cutter_init(ds_cutter *c, const ds_schema *s);
 /* Tells of one record; true when the block ends after it. */
