@@ -56,6 +56,7 @@ int ds_blockcopy_set(ds_blockcopy *c, const ds_block *b, ds_err *err)
     c->block = (ds_block){.rows = b->rows,
                           .offset = b->offset,
                           .sources = b->sources,
+                          .path = b->path,
                           .nchunks = n,
                           .chunks = chunks,
                           .piece_ends = lists,

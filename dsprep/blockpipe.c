@@ -8,9 +8,10 @@
 #include "pool.h"
 #include "sig.h"
 
-#define BIG_BLOCK ((size_t)4 << 20)   /* larger ones are not copied */
-#define SOURCES_MAX ((size_t)1 << 20) /* bytes of sources that may wait behind a block in flight   \
-                                       */
+#define BIG_BLOCK ((size_t)4 << 20) /* larger ones are not copied */
+#define SOURCES_MAX                                                                                \
+    ((size_t)1 << 20) /* bytes of sources that may wait behind a block in flight                   \
+                       */
 
 typedef struct blockjob {
     ds_blockcopy copy;
@@ -63,13 +64,11 @@ static int sources_tell(pipe_run *r, const ds_buf *b, ds_err *err)
     return rc;
 }
 
-/* Bad bytes are told of with their place; files are drained one by one, so the current file is the
- * right one. */
-static int placed(const pipe_run *r, const ds_block *b, int rc, ds_err *err)
+/* Bad bytes are told of with their place, unless the one who found them did. */
+static int placed(const ds_block *b, int rc, ds_err *err)
 {
-    if (rc == DS_CORRUPT)
-        ds_err_prefix(err, "%s: block at byte %llu", ds_instream_path(r->in),
-                      (unsigned long long)b->offset);
+    if (rc == DS_CORRUPT && b->path && strncmp(err->msg, b->path, strlen(b->path)) != 0)
+        ds_err_prefix(err, "%s: block at byte %llu", b->path, (unsigned long long)b->offset);
     return rc;
 }
 
@@ -81,8 +80,8 @@ static int take(pipe_run *r, ds_err *err)
     if (j == r->last)
         r->last = NULL;
     if (j->err.code)
-        return placed(r, b, ds_fail(err, j->err.code, "%s", j->err.msg), err);
-    int rc = placed(r, b, r->ops->done(r->ctx, j->state, b, err), err);
+        return placed(b, ds_fail(err, j->err.code, "%s", j->err.msg), err);
+    int rc = placed(b, r->ops->done(r->ctx, j->state, b, err), err);
     return rc ? rc : sources_tell(r, &j->sources, err);
 }
 
@@ -106,7 +105,7 @@ static int in_place(pipe_run *r, const ds_block *b, ds_err *err)
         rc = ops->big ? ops->big(r->ctx, r->own, b, err) : ops->work(r->ctx, r->own, b, err);
     if (rc == 0 && !ops->big)
         rc = ops->done(r->ctx, r->own, b, err);
-    return placed(r, b, rc, err);
+    return placed(b, rc, err);
 }
 
 static int on_block(pipe_run *r, const ds_block *b, ds_err *err)
@@ -121,7 +120,7 @@ static int on_block(pipe_run *r, const ds_block *b, ds_err *err)
     ds_err_clear(&j->err);
     ds_buf_reset(&j->sources);
     if (r->ops->prepare && (rc = r->ops->prepare(r->ctx, j->state, b, err)))
-        return placed(r, b, rc, err);
+        return placed(b, rc, err);
     rc = ds_blockcopy_set(&j->copy, b, err);
     if (rc == 0)
         rc = ds_pool_submit(r->pool, j, err);

@@ -1,4 +1,5 @@
 /* cmd_head.c - dsprep head: the first records of a DSR stream as JSON lines. */
+#include <string.h>
 #include <unistd.h>
 
 #include "instream.h"
@@ -46,8 +47,8 @@ static int head(ds_instream *in, const ds_jsonform *f, ds_jsonrow *row, uint64_t
         if (ev == DS_EV_BLOCK) {
             const ds_block *b = ds_reader_block(ds_instream_reader(in));
             rc = ds_jsonrow_block(row, f, b, &start, 0, left, err);
-            if (rc == DS_CORRUPT)
-                ds_err_prefix(err, "%s: block at byte %llu", ds_instream_path(in),
+            if (rc == DS_CORRUPT && b->path && strncmp(err->msg, b->path, strlen(b->path)) != 0)
+                ds_err_prefix(err, "%s: block at byte %llu", b->path,
                               (unsigned long long)b->offset);
             if (rc)
                 return rc;

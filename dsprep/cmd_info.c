@@ -194,30 +194,40 @@ static bool text_names(ds_buf *b, const ds_schema *s, const uint8_t *flags)
     return bad;
 }
 
+static void type_text(char *out, size_t size, const ds_column *c)
+{
+    bool list = c->type == DS_LIST;
+    snprintf(out, size, "%s%s%s", ds_type_name(c->type), list ? " of " : "",
+             list ? ds_type_name(c->item) : "");
+}
+
 static bool text_columns(info *f, const ds_schema *s)
 {
     ds_buf *b = &f->text;
     uint64_t sum = 0;
-    int wide = 6;
+    int name_wide = 6, type_wide = 8;
+    char type[48];
     for (size_t i = 0; i < s->n; i++) {
         int len = (int)strlen(s->cols[i].name);
-        wide = len > wide ? len : wide;
+        name_wide = len > name_wide ? len : name_wide;
+        type_text(type, sizeof type, &s->cols[i]);
+        len = (int)strlen(type);
+        type_wide = len > type_wide ? len : type_wide;
         sum += f->bytes[i];
     }
     bool bad = ds_buf_puts(b, "columns\n");
     for (size_t i = 0; i < s->n; i++) {
         const ds_column *c = &s->cols[i];
-        char type[48];
-        snprintf(type, sizeof type, "%s%s%s", ds_type_name(c->type),
-                 c->type == DS_LIST ? " of " : "", c->type == DS_LIST ? ds_type_name(c->item) : "");
-        bad = bad || ds_buf_printf(
-                         b, "  %-*s  %-12s %14" PRIu64 " bytes %3.0f %%%s%s", wide, c->name, type,
-                         f->bytes[i], sum ? 100.0 * (double)f->bytes[i] / (double)sum : 0.0,
-                         c->nullable ? "  nullable" : "", s->primary[i] ? "  primary" : "");
-        bad = bad || (c->attrs && ds_buf_printf(b, "  %s", c->attrs)) || ds_buf_putc(b, '\n');
+        type_text(type, sizeof type, c);
+        bad = bad ||
+              ds_buf_printf(b, "  %-*s  %-*s %13" PRIu64 " bytes %3.0f %%%s%s", name_wide, c->name,
+                            type_wide, type, f->bytes[i],
+                            sum ? 100.0 * (double)f->bytes[i] / (double)sum : 0.0,
+                            c->nullable ? "  nullable" : "", s->primary[i] ? "  primary" : "") ||
+              (c->attrs && ds_buf_printf(b, "  %s", c->attrs)) || ds_buf_putc(b, '\n');
     }
-    return bad || ds_buf_printf(b, "  %-*s  %-12s %14" PRIu64 " bytes\n", wide, "origin",
-                                "(beside)", f->bytes[s->n]);
+    return bad || ds_buf_printf(b, "  %-*s  %-*s %13" PRIu64 " bytes\n", name_wide, "origin",
+                                type_wide, "(beside)", f->bytes[s->n]);
 }
 
 static bool text_reasons(ds_buf *b, const char *what, const ds_reason *r, size_t n)
@@ -307,6 +317,7 @@ static int run(int argc, char **argv)
         f.bytes = calloc(ds_instream_schema(f.in)->n + 1, sizeof *f.bytes);
         rc = f.bytes ? read_all(&f, &err) : ds_fail_nomem(&err);
     }
+    ds_buf_reset(&f.text);
     if (rc == 0)
         rc = f.json ? show_json(&f, &err) : show_text(&f, &err);
     (void)ds_out_flush(&f.out, &err); /* its error stands in err */

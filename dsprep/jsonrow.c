@@ -301,8 +301,8 @@ static int ready(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err 
     int rc = ds_block_views(b, f->schema, r->views, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         bool shown = f->want[i] || (i == 0 && f->key && f->schema->explicit_key);
-        if (shown && (rc = ds_colview_check(&r->views[i], b->chunks[i].spool, err)))
-            ds_err_prefix(err, "column %s", f->schema->cols[i].name);
+        if (shown)
+            rc = ds_colview_check(&r->views[i], b->chunks[i].spool, err);
         ds_colview_rewind(&r->views[i]);
     }
     return rc;
