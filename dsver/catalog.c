@@ -159,7 +159,10 @@ static int name_check(const char *name, const char *what, const char *banned, ds
         return ds_fail(err, DS_USAGE, "a %s name must be UTF-8", what);
     int valid = 0;
     snprintf(ref, sizeof ref, DS_REF_PREFIX "%s/x", name);
-    if (git_reference_name_is_valid(&valid, ref) < 0 || !valid)
+    git_libgit2_init(); /* names are looked at before there is a repository */
+    int rc = git_reference_name_is_valid(&valid, ref);
+    git_libgit2_shutdown();
+    if (rc < 0 || !valid)
         return ds_fail(err, DS_USAGE, "%s name '%s': git would refuse it (see git-check-ref-format(1))", what, name);
     return 0;
 }
