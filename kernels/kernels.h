@@ -94,6 +94,12 @@ struct ds_kernels {
     int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p, uint64_t seed, uint64_t stream,
                    uint64_t base, ds_err *err);
 
+    /* dst[t*dstride + i] = (or +=) src[t*sstride + i] for i < n: columns of one matrix to columns of another. */
+    int (*copy_cols)(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride, enum ds_kfmt f, int64_t t, int64_t n,
+                     bool accumulate, ds_err *err);
+    /* out[i] = sum over columns of a[i].b[i], f32. */
+    int (*row_dot)(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f, int64_t t, int64_t d, ds_err *err);
+
     /* ---- attention ---- */
     /* Causal attention inside each sequence, tiled, no T x T matrix: o[T, heads*v_dim], lse[T, heads] (log of the softmax sum).
      * q[T, heads*qk_dim], k[T, kv_heads*qk_dim], v[T, kv_heads*v_dim]. 2*T*len*heads*(qk_dim+v_dim)/2 FLOPs. */
@@ -114,6 +120,9 @@ struct ds_kernels {
      * their sum first when normalise. idx is host memory. */
     int (*topk)(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits, enum ds_kfmt f, int64_t t, int32_t e, int32_t kk,
                 float scale, bool normalise, ds_err *err);
+    /* Gradient of the gate: dlogits[T,E] of the softmax from dw[T,k], undoing scale and normalisation; w and idx as topk gave them. */
+    int (*topk_back)(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob, const int32_t *idx, const float *dw, int64_t t,
+                     int32_t e, int32_t kk, float scale, bool normalise, ds_err *err);
     /* out[i] = x[rows[i]];  y[rows[i]] += w[i] * x[i] (i ascending). rows is host memory, w may be NULL (1). */
     int (*gather)(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows, int64_t n, int64_t d, ds_err *err);
     int (*scatter_add)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows, const float *w, int64_t n, int64_t d,

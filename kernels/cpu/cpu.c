@@ -32,20 +32,30 @@ float *ds_cpu_scratch(size_t floats)
     return aligned_alloc(64, (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0));
 }
 
+/* Zeroed by the system where it can be, so that large buffers cost nothing until they are used. The start of the allocation lies in the
+ * eight bytes before what is handed out. */
 static int cpu_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
 {
+    char *raw = bytes <= SIZE_MAX - 128 ? calloc(1, bytes + 128) : NULL;
+
     (void)k;
-    *p = ds_cpu_scratch(bytes / sizeof(float) + 1);
-    if (!*p)
+    if (!raw)
         return ds_fail_nomem(err);
-    memset(*p, 0, bytes);
+    char *at = raw + 64 + (64 - (uintptr_t)raw % 64) % 64;
+    memcpy(at - sizeof raw, &raw, sizeof raw);
+    *p = at;
     return 0;
 }
 
 static void cpu_free(ds_kernels *k, void *p)
 {
+    char *raw;
+
     (void)k;
-    free(p);
+    if (!p)
+        return;
+    memcpy(&raw, (char *)p - sizeof raw, sizeof raw);
+    free(raw);
 }
 
 static int cpu_copy(ds_kernels *k, void *dst, const void *src, size_t bytes, ds_err *err)

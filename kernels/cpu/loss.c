@@ -12,7 +12,8 @@ typedef struct lossjob {
     const void *gate;
     float *loss, *prob, *w;
     const int32_t *target;
-    const float *weight;
+    const float *weight, *prob_in;
+    const int32_t *idx_in;
     int32_t *idx;
     int64_t t, n;
     int32_t k;
@@ -130,8 +131,58 @@ static int topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *
     return 0;
 }
 
+/* w_s = c p_s or, normalised, c p_s / sum; then the softmax: dz_i = p_i (dp_i - sum_j dp_j p_j). */
+static void topk_back_row(const lossjob *j, int64_t t, float *dp)
+{
+    const float *p = j->prob_in + t * j->n, *dw = j->weight + t * j->k;
+    const int32_t *idx = j->idx_in + t * j->k;
+    float total = 0.0f, mean = 0.0f, dot = 0.0f;
+
+    memset(dp, 0, (size_t)j->n * sizeof *dp);
+    for (int32_t s = 0; s < j->k; s++) {
+        total += p[idx[s]];
+        mean += dw[s] * p[idx[s]];
+    }
+    for (int32_t s = 0; s < j->k; s++)
+        dp[idx[s]] = j->normalise ? j->scale * (dw[s] - mean / total) / total : j->scale * dw[s];
+    for (int32_t s = 0; s < j->k; s++)
+        dot += dp[idx[s]] * p[idx[s]];
+    for (int64_t i = 0; i < j->n; i++)
+        dp[i] = p[i] * (dp[i] - dot);
+    if (j->f == DS_KF32)
+        memcpy((float *)j->logits + t * j->n, dp, (size_t)j->n * sizeof *dp);
+    else
+        j->v->to_bf16((uint16_t *)j->logits + t * j->n, dp, j->n);
+}
+
+static void topk_back_job(void *arg, int64_t i)
+{
+    lossjob *j = arg;
+    const int64_t end = (i + 1) * DS_ROW_BLOCK < j->t ? (i + 1) * DS_ROW_BLOCK : j->t;
+    float *dp = ds_cpu_scratch((size_t)j->n);
+
+    if (!dp) {
+        __atomic_store_n(&j->failed, true, __ATOMIC_RELAXED);
+        return;
+    }
+    for (int64_t t = i * DS_ROW_BLOCK; t < end; t++)
+        topk_back_row(j, t, dp);
+    free(dp);
+}
+
+static int topk_back(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob, const int32_t *idx, const float *dw,
+                     int64_t t, int32_t e, int32_t kk, float scale, bool normalise, ds_err *err)
+{
+    lossjob j = {.v = ds_cpu_of(k)->vec, .f = f, .logits = dlogits, .weight = dw, .prob_in = prob, .idx_in = idx, .t = t, .n = e,
+                 .k = kk, .scale = scale, .normalise = normalise};
+
+    ds_workers_run(ds_cpu_of(k)->workers, (t + DS_ROW_BLOCK - 1) / DS_ROW_BLOCK, topk_back_job, &j);
+    return j.failed ? ds_fail_nomem(err) : 0;
+}
+
 void ds_cpu_loss(ds_kernels *k)
 {
     k->softmax_xent = softmax_xent;
     k->topk = topk;
+    k->topk_back = topk_back;
 }

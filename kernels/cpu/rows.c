@@ -414,6 +414,66 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
     return 0;
 }
 
+/* ---- columns, and products of rows ---- */
+
+static void copy_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    const size_t w = ds_kfmt_size(j->f);
+    float tmp[2][COLS];
+
+    for (int64_t t = row0; t < row1; t++) {
+        if (!j->flag) {
+            memcpy((char *)j->y + (size_t)(t * j->stride) * w, (const char *)j->a + (size_t)(t * j->first) * w, (size_t)j->d * w);
+            continue;
+        }
+        for (int64_t c = 0; c < j->d; c += COLS) {
+            const int64_t n = j->d - c < COLS ? j->d - c : COLS;
+            const float *x = ds_row_get(j->v, j->a, j->f, t * j->first + c, n, tmp[0]);
+            const float *old = ds_row_get(j->v, j->y, j->f, t * j->stride + c, n, tmp[1]);
+            float *y = ds_row_out(j->y, j->f, t * j->stride + c, tmp[1]);
+            j->v->add_scaled(y, old, x, 1.0f, n);
+            ds_row_put(j->v, j->y, j->f, t * j->stride + c, n, y);
+        }
+    }
+}
+
+static int copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride, enum ds_kfmt f, int64_t t,
+                     int64_t n, bool accumulate, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = dst, .a = src, .stride = dstride, .first = sstride, .t = t, .d = n,
+                .flag = accumulate};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), copy_job, &j);
+    return 0;
+}
+
+static void row_dot_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    float *tmp = ds_cpu_scratch((size_t)j->d * 2);
+
+    if (!tmp) {
+        fail(j);
+        return;
+    }
+    for (int64_t t = row0; t < row1; t++)
+        j->fy[t] = j->v->dot(ds_row_get(j->v, j->a, j->f, t * j->d, j->d, tmp),
+                             ds_row_get(j->v, j->b, j->f, t * j->d, j->d, tmp + j->d), j->d);
+    free(tmp);
+}
+
+static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f, int64_t t, int64_t d, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .fy = out, .a = a, .b = b, .t = t, .d = d};
+
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), row_dot_job, &j);
+    return finish(&j, err);
+}
+
 /* ---- rows of experts ---- */
 
 static void gather_job(void *arg, int64_t i)
@@ -475,6 +535,8 @@ void ds_cpu_rows(ds_kernels *k)
     k->add = add;
     k->convert = convert;
     k->dropout = dropout;
+    k->copy_cols = copy_cols;
+    k->row_dot = row_dot;
     k->gather = gather;
     k->scatter_add = scatter_add;
 }

@@ -1,0 +1,335 @@
+/* The network: gradients of every parameter against finite differences, for LLaMA, Qwen2 and DeepSeek-V2 shapes, full, LoRA and prompt
+ * tuning; packing and micro-batches that change nothing, bit for bit; saving and loading. */
+#include <math.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kern_help.h"
+#include "net.h"
+
+#define T 24
+static const int32_t CU[] = {0, 9, 10, 24};
+
+typedef struct fixture {
+    int32_t ids[T], pos[T], target[T];
+    float weight[T];
+    ds_netbatch b;
+} fixture;
+
+static void fill(fixture *f, int32_t vocab)
+{
+    for (int s = 0; s < 3; s++)
+        for (int i = CU[s]; i < CU[s + 1]; i++) {
+            f->ids[i] = (int32_t)(ds_philox(1, 2, (uint64_t)i) % (uint32_t)vocab);
+            f->target[i] = (int32_t)(ds_philox(1, 3, (uint64_t)i) % (uint32_t)vocab);
+            f->pos[i] = i - CU[s];
+            f->weight[i] = i % 4 == 3 ? 0.0f : 1.0f;
+        }
+    f->b = (ds_netbatch){.t = T, .ids = f->ids, .pos = f->pos, .target = f->target, .weight = f->weight, .seqs = {CU, 3},
+                         .seed = 5, .step = 1};
+}
+
+static ds_modelconf small(enum ds_arch arch)
+{
+    ds_modelconf c;
+    ds_err err = {0};
+
+    assert_int_equal(ds_modelconf_preset(&c, arch, "tiny", 53, &err), 0);
+    c.hidden = 24;
+    c.ffn = 40;
+    c.layers = 3;
+    c.heads = 4;
+    c.kv_heads = arch == DS_DEEPSEEK_V2 ? 4 : 2;
+    c.head_dim = 6;
+    c.init_range = 0.2f;
+    if (arch == DS_DEEPSEEK_V2) {
+        c.q_lora = 10;
+        c.kv_lora = 12;
+        c.qk_nope = 6;
+        c.qk_rope = 4;
+        c.v_dim = 5;
+        c.experts = 5;
+        c.experts_used = 2;
+        c.moe_ffn = 14;
+        c.routed_scale = 1.5f;
+    }
+    return c;
+}
+
+static double total(ds_net *n, const ds_netbatch *b)
+{
+    float loss[T];
+    double sum = 0;
+    ds_err err = {0};
+
+    if (ds_net_step(n, b, 1.0f, false, false, loss, &err))
+        fail_msg("%s", err.msg);
+    for (int i = 0; i < b->t; i++)
+        sum += (double)loss[i];
+    return sum;
+}
+
+/* (loss(w + h d) - loss(w - h d)) / 2h, extrapolated over h and h/2: the term in h^2 cancels. */
+static double slope(ds_net *n, const ds_netbatch *b, ds_param *p, const float *w, const float *d)
+{
+    const int64_t count = ds_param_count(p);
+    ds_params *s = ds_net_params(n);
+    float *x = kh_zeros(count);
+    double at[2];
+    ds_err err = {0};
+
+    for (int half = 0; half < 2; half++) {
+        const double h = half ? 2e-4 : 4e-4;
+        double sum = 0;
+        for (int side = -1; side <= 1; side += 2) {
+            for (int64_t e = 0; e < count; e++)
+                x[e] = w[e] + (float)(side * h) * d[e];
+            assert_int_equal(ds_param_set(s, p, x, &err), 0);
+            sum += side * total(n, b);
+        }
+        at[half] = sum / (2 * h);
+    }
+    assert_int_equal(ds_param_set(s, p, w, &err), 0);
+    free(x);
+    return (4 * at[1] - at[0]) / 3;
+}
+
+/* Along a random direction the loss must change as the gradient says: one number for each parameter. */
+static void check_gradients(ds_net *n, const ds_netbatch *b)
+{
+    ds_params *s = ds_net_params(n);
+    float loss[T];
+    ds_err err = {0};
+    int trained = 0;
+
+    for (int recompute = 0; recompute < 2; recompute++) {
+        for (size_t i = 0; i < s->n; i++)
+            if (s->p[i]->g)
+                s->k->zero(s->k, s->p[i]->g, (size_t)ds_param_count(s->p[i]) * 4, &err);
+        assert_int_equal(ds_net_step(n, b, 1.0f, true, recompute, loss, &err), 0);
+        assert_int_equal(ds_net_finish_grads(n, &err), 0);
+        for (size_t i = 0; i < s->n; i++) {
+            ds_param *p = s->p[i];
+            const int64_t count = ds_param_count(p);
+            if (!p->train)
+                continue;
+            float *w, *d = kh_fill(100 + i, count);
+            double want = 0, norm = 0;
+            assert_int_equal(ds_param_get(s, p, &w, &err), 0);
+            for (int64_t e = 0; e < count; e++) {
+                want += (double)p->g[e] * (double)d[e];
+                norm += (double)p->g[e] * (double)p->g[e];
+            }
+            const double got = slope(n, b, p, w, d);
+            if (!(fabs(got - want) < 0.02 * (sqrt(norm) + 2)))
+                fail_msg("%s: gradient %g (norm %g), difference %g", p->name, want, sqrt(norm), got);
+            trained++;
+            free(w);
+            free(d);
+        }
+    }
+    assert_true(trained > 0);
+}
+
+/* used: experts of a token. All of them where differences are taken: a choice that tips over is a jump. */
+static ds_net *make_used(ds_kernels *k, enum ds_arch arch, int32_t used)
+{
+    ds_modelconf c = small(arch);
+    ds_net *n;
+    ds_err err = {0};
+
+    c.experts_used = used;
+    if (ds_net_new(&n, k, &c, DS_KF32, 64, &err) || ds_net_init(n, 3, &err))
+        fail_msg("%s", err.msg);
+    return n;
+}
+
+static ds_net *make(ds_kernels *k, enum ds_arch arch)
+{
+    return make_used(k, arch, 2);
+}
+
+static ds_kernels *cpu(void)
+{
+    ds_kernels *k;
+    ds_err err = {0};
+    assert_int_equal(ds_kernels_cpu(&k, 2, NULL, &err), 0);
+    return k;
+}
+
+static void full_gradients(void **state)
+{
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    for (int arch = 0; arch < 3; arch++) {
+        ds_net *n = make_used(k, (enum ds_arch)arch, 5);
+        assert_int_equal(ds_net_train_full(n, NULL, &err), 0);
+        check_gradients(n, &f.b);
+        ds_net_free(n);
+    }
+    k->close(k);
+}
+
+static void lora_and_prompt_gradients(void **state)
+{
+    static const char *const gqa[] = {"q_proj", "v_proj", "*mlp.down_proj", NULL};
+    static const char *const mla[] = {"q_a_proj", "kv_b_proj", "o_proj", "*.experts.1.up_proj", NULL};
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    for (int arch = 0; arch < 3; arch++) {
+        const ds_lora_conf c = {.r = 3, .alpha = 6, .targets = arch == 2 ? mla : gqa};
+        ds_net *n = make_used(k, (enum ds_arch)arch, 5);
+        ds_params *s = ds_net_params(n);
+        assert_int_equal(ds_net_add_lora(n, &c, 9, &err), 0);
+        assert_int_equal(ds_net_add_prompt(n, 2, &err), 0);
+        for (size_t i = 0; i < s->n; i++) /* B begins at zero, where A has no gradient */
+            if (strstr(s->p[i]->name, "lora_B") || !strcmp(s->p[i]->name, "prompt_embeddings"))
+                assert_int_equal(ds_param_normal(s, s->p[i], 0.2f, 8, &err), 0);
+        f.ids[0] = 53;
+        f.ids[1] = 54;
+        f.ids[9] = 53;
+        check_gradients(n, &f.b);
+        fill(&f, 53);
+        ds_net_free(n);
+    }
+    k->close(k);
+}
+
+static void merging_keeps_the_function(void **state)
+{
+    static const char *const targets[] = {"q_proj", "up_proj", NULL};
+    const ds_lora_conf c = {.r = 3, .alpha = 6, .rslora = true, .targets = targets};
+    ds_kernels *k = cpu();
+    ds_net *n = make(k, DS_QWEN2);
+    ds_params *s = ds_net_params(n);
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    const double base = total(n, &f.b);
+    assert_int_equal(ds_net_add_lora(n, &c, 9, &err), 0);
+    assert_true(total(n, &f.b) == base); /* B is zero */
+    for (size_t i = 0; i < s->n; i++)
+        if (strstr(s->p[i]->name, "lora_B"))
+            assert_int_equal(ds_param_normal(s, s->p[i], 0.2f, 8, &err), 0);
+    const double adapted = total(n, &f.b);
+    assert_int_equal(ds_net_merge_lora(n, &err), 0);
+    assert_true(fabs(total(n, &f.b) - adapted) < 1e-4 && fabs(adapted - base) > 1e-3);
+    ds_net_free(n);
+    k->close(k);
+}
+
+/* The three sequences packed, or one after the other with gradients added up: the same losses and the same gradients, every bit. */
+static void micro_batches_change_no_bit(void **state)
+{
+    static const char *const targets[] = {"q_proj", "o_proj", "gate_proj", NULL};
+    const ds_lora_conf c = {.r = 4, .alpha = 4, .dropout = 0.3f, .targets = targets};
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    for (int arch = 0; arch < 3; arch++)
+        for (int lora = 0; lora < 2; lora++) {
+            ds_net *a = make(k, (enum ds_arch)arch), *b = make(k, (enum ds_arch)arch);
+            ds_net *both[] = {a, b};
+            float whole[T], parts[T];
+            for (int i = 0; i < 2; i++) {
+                if (lora)
+                    assert_int_equal(ds_net_add_lora(both[i], &c, 9, &err), 0);
+                else
+                    assert_int_equal(ds_net_train_full(both[i], NULL, &err), 0);
+            }
+            assert_int_equal(ds_net_step(a, &f.b, 0.1f, true, false, whole, &err), 0);
+            for (int s = 0; s < 3; s++) {
+                const int32_t cu[] = {0, CU[s + 1] - CU[s]};
+                const int at = CU[s];
+                const ds_netbatch one = {.t = cu[1], .ids = f.ids + at, .pos = f.pos + at, .target = f.target + at,
+                                         .weight = f.weight + at, .seqs = {cu, 1}, .seed = 5, .step = 1,
+                                         .first_token = (uint64_t)at};
+                assert_int_equal(ds_net_step(b, &one, 0.1f, true, true, parts + at, &err), 0);
+            }
+            assert_memory_equal(whole, parts, sizeof whole);
+            for (int i = 0; i < 2; i++)
+                assert_int_equal(ds_net_finish_grads(both[i], &err), 0);
+            for (size_t i = 0; i < ds_net_params(a)->n; i++) {
+                const ds_param *p = ds_net_params(a)->p[i], *q = ds_net_params(b)->p[i];
+                if (p->g && memcmp(p->g, q->g, (size_t)ds_param_count(p) * 4))
+                    fail_msg("architecture %d: gradient of %s differs", arch, p->name);
+            }
+            ds_net_free(a);
+            ds_net_free(b);
+        }
+    k->close(k);
+}
+
+static void frozen_layers_are_left_alone(void **state)
+{
+    static const char *const only[] = {"model.layers.2.mlp.*", NULL}, *const none[] = {"nothing*", NULL};
+    ds_kernels *k = cpu();
+    ds_net *n = make(k, DS_LLAMA);
+    ds_err err = {0};
+    int64_t all;
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    assert_int_equal(ds_net_train_full(n, none, &err), DS_USAGE);
+    err.code = 0;
+    assert_int_equal(ds_net_train_full(n, only, &err), 0);
+    assert_int_equal(ds_net_trained(n, &all), 3 * 24 * 40);
+    assert_true(all > 3 * 24 * 40);
+    check_gradients(n, &f.b);
+    ds_net_free(n);
+    k->close(k);
+}
+
+static void saved_and_loaded(void **state)
+{
+    char dir[] = "/tmp/ds-net-XXXXXX", path[64];
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    assert_non_null(mkdtemp(dir));
+    for (int arch = 0; arch < 3; arch++) {
+        ds_net *n = make(k, (enum ds_arch)arch), *m;
+        ds_modelconf c;
+        if (ds_net_save(n, dir, &err) || ds_modelconf_read(&c, dir, &err) || ds_net_new(&m, k, &c, DS_KF32, 64, &err) ||
+            ds_net_load(m, dir, &err))
+            fail_msg("%s", err.msg);
+        assert_true(total(n, &f.b) == total(m, &f.b));
+        ds_modelconf_fini(&c);
+        ds_net_free(n);
+        ds_net_free(m);
+    }
+    snprintf(path, sizeof path, "%s/config.json", dir);
+    unlink(path);
+    snprintf(path, sizeof path, "%s/model.safetensors", dir);
+    unlink(path);
+    rmdir(dir);
+    k->close(k);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(full_gradients),          cmocka_unit_test(lora_and_prompt_gradients),
+        cmocka_unit_test(merging_keeps_the_function), cmocka_unit_test(micro_batches_change_no_bit),
+        cmocka_unit_test(frozen_layers_are_left_alone), cmocka_unit_test(saved_and_loaded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,167 @@
+/* linear.c - a projection with its optional adapter (Hu et al. 2021), and the memory of a step. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net_priv.h"
+
+/* ---- memory of a step ---- */
+
+#define BLOCK ((size_t)64 << 20)
+
+/* The next block of at least `bytes` after the current one, allocated when there is none. */
+static int next_block(ds_net *n, size_t bytes, ds_err *err)
+{
+    arena *a = &n->mem;
+    const size_t size = bytes > BLOCK ? bytes : BLOCK;
+
+    for (size_t i = a->n ? a->cur + 1 : 0; i < a->n; i++)
+        if (a->size[i] >= bytes) {
+            a->cur = i;
+            a->used = 0;
+            return 0;
+        }
+    if (a->n == a->cap) {
+        const size_t cap = a->cap ? a->cap * 2 : 8;
+        void **b = realloc(a->block, cap * sizeof *b);
+        if (!b)
+            return ds_fail_nomem(err);
+        a->block = b;
+        size_t *z = realloc(a->size, cap * sizeof *z);
+        if (!z)
+            return ds_fail_nomem(err);
+        a->size = z;
+        a->cap = cap;
+    }
+    TRY(n->k->alloc(n->k, &a->block[a->n], size, err));
+    a->size[a->n] = size;
+    a->cur = a->n++;
+    a->used = 0;
+    return 0;
+}
+
+int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err)
+{
+    arena *a = &n->mem;
+
+    bytes = (bytes + 63) & ~(size_t)63;
+    if (a->n == 0 || a->size[a->cur] - a->used < bytes)
+        TRY(next_block(n, bytes, err));
+    *p = (char *)a->block[a->cur] + a->used;
+    a->used += bytes;
+    return 0;
+}
+
+size_t arena_mark(const ds_net *n, size_t *block)
+{
+    *block = n->mem.cur;
+    return n->mem.used;
+}
+
+void arena_back(ds_net *n, size_t block, size_t used)
+{
+    n->mem.cur = block;
+    n->mem.used = used;
+}
+
+void arena_fini(ds_net *n)
+{
+    while (n->mem.n > 0)
+        n->k->free(n->k, n->mem.block[--n->mem.n]);
+    free(n->mem.block);
+    free(n->mem.size);
+    memset(&n->mem, 0, sizeof n->mem);
+}
+
+/* ---- the projection ---- */
+
+/* y = dropout(x) of t rows. Elements are keyed by their place in the global batch, which for an expert's rows is that of their tokens. */
+static int drop(ds_net *n, const linear *l, void *y, const void *x, int64_t t, ds_err *err)
+{
+    const uint64_t stream = n->b->step << 16 | l->id, in = (uint64_t)l->w->cols;
+    const size_t row = (size_t)in * fmt_size(n->f);
+
+    if (!n->drop_rows)
+        return n->k->dropout(n->k, y, x, n->f, t * (int64_t)in, l->drop, n->b->seed, stream, n->b->first_token * in, err);
+    for (int64_t i = 0; i < t; i++)
+        TRY(n->k->dropout(n->k, (char *)y + (size_t)i * row, (const char *)x + (size_t)i * row, n->f, (int64_t)in, l->drop,
+                          n->b->seed, stream, (n->b->first_token + (uint64_t)n->drop_rows[i]) * in, err));
+    return 0;
+}
+
+/* dropout(x), or x itself where there is none. */
+static int dropped(ds_net *n, const linear *l, const void *x, int64_t t, const void **out, ds_err *err)
+{
+    void *y;
+
+    *out = x;
+    if (!n->dropout || l->drop == 0.0f)
+        return 0;
+    TRY(act_get(n, &y, t, l->w->cols, err));
+    *out = y;
+    return drop(n, l, y, x, t, err);
+}
+
+int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err)
+{
+    ds_kernels *k = n->k;
+    const int64_t in = l->w->cols, out = l->w->rows;
+    size_t block, used = arena_mark(n, &block);
+    const void *xd;
+    void *xa;
+
+    TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false, err));
+    if (l->b)
+        TRY(k->bias(k, y, l->b->w, n->f, t, out, err));
+    if (!l->la)
+        return 0;
+    TRY(dropped(n, l, x, t, &xd, err));
+    TRY(arena_get(n, &xa, (size_t)(t * l->la->rows) * 4, err));
+    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, l->la->rows, in, 1.0f, false, err));
+    TRY(k->matmul(k, y, n->f, xa, DS_KF32, false, l->lb->w, l->lb->f, true, t, out, l->la->rows, l->s, true, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx, ds_err *err)
+{
+    ds_kernels *k = n->k;
+    const int64_t in = l->w->cols, out = l->w->rows, r = l->la->rows;
+    const void *xd;
+    void *xa, *da, *dxd;
+
+    TRY(dropped(n, l, x, t, &xd, err));
+    TRY(arena_get(n, &xa, (size_t)(t * r) * 4, err));
+    TRY(arena_get(n, &da, (size_t)(t * r) * 4, err));
+    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, r, in, l->s, false, err));
+    TRY(k->matmul(k, da, DS_KF32, dy, n->f, false, l->lb->w, l->lb->f, false, t, r, out, l->s, false, err));
+    if (l->lb->train)
+        TRY(k->matmul(k, l->lb->g, DS_KF32, dy, n->f, true, xa, DS_KF32, false, out, r, t, 1.0f, true, err));
+    if (l->la->train)
+        TRY(k->matmul(k, l->la->g, DS_KF32, da, DS_KF32, true, xd, n->f, false, r, in, t, 1.0f, true, err));
+    if (!dx)
+        return 0;
+    if (xd == x)
+        return k->matmul(k, dx, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f, true, err);
+    TRY(act_get(n, &dxd, t, in, err));
+    TRY(k->matmul(k, dxd, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f, false, err));
+    TRY(drop(n, l, dxd, dxd, t, err));
+    return k->add(k, dx, dx, dxd, 1.0f, n->f, t * in, err);
+}
+
+int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx, bool accumulate, ds_err *err)
+{
+    ds_kernels *k = n->k;
+    const int64_t in = l->w->cols, out = l->w->rows;
+    size_t block, used = arena_mark(n, &block);
+
+    if (l->w->train)
+        TRY(k->matmul(k, l->w->g, DS_KF32, dy, n->f, true, x, n->f, false, out, in, t, 1.0f, true, err));
+    if (l->b && l->b->train)
+        TRY(k->bias_back(k, l->b->g, dy, n->f, t, out, err));
+    if (dx)
+        TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f, accumulate, err));
+    if (l->la)
+        TRY(lora_back(n, l, dy, x, t, dx, err));
+    arena_back(n, block, used);
+    return 0;
+}

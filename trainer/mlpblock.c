@@ -1,0 +1,212 @@
+/* mlpblock.c - the feed-forward half of a layer: SwiGLU, and the mixture of experts of DeepSeek-V2.
+ *
+ * Experts: softmax gate in f32, the k largest, weights times routed_scaling_factor; y = sum_s w_s E_s(x) + shared(x). Tokens are sorted by
+ * (expert, token) with a counting sort, each expert works on its own rows, and results are added in that order: nothing races.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net_priv.h"
+
+/* ---- one SwiGLU: out (+)= down(silu(gate x) * up x) ---- */
+
+static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x, int64_t t, void *gate, void *up,
+                   void *out, ds_err *err)
+{
+    const int64_t w = g->w->rows;
+    size_t block, used = arena_mark(n, &block);
+    void *s;
+
+    TRY(lin_fwd(n, g, x, t, gate, err));
+    TRY(lin_fwd(n, u, x, t, up, err));
+    TRY(act_get(n, &s, t, w, err));
+    TRY(n->k->swiglu(n->k, s, gate, up, n->f, t * w, err));
+    TRY(lin_fwd(n, d, s, t, out, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+static int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout, const void *x, int64_t t,
+                    const void *gate, const void *up, void *dx, bool accumulate, ds_err *err)
+{
+    const int64_t w = g->w->rows;
+    size_t block, used = arena_mark(n, &block);
+    void *s, *ds, *dg, *du;
+
+    TRY(act_get(n, &s, t, w, err));
+    TRY(act_get(n, &ds, t, w, err));
+    TRY(act_get(n, &dg, t, w, err));
+    TRY(act_get(n, &du, t, w, err));
+    TRY(n->k->swiglu(n->k, s, gate, up, n->f, t * w, err));
+    TRY(lin_back(n, d, dout, s, t, ds, false, err));
+    TRY(n->k->swiglu_back(n->k, dg, du, ds, gate, up, n->f, t * w, err));
+    TRY(lin_back(n, g, dg, x, t, dx, accumulate, err));
+    TRY(lin_back(n, u, du, x, t, dx, true, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+/* ---- experts ---- */
+
+static char *row_of(const ds_net *n, void *base, int64_t row, int64_t d)
+{
+    return (char *)base + (size_t)(row * d) * fmt_size(n->f);
+}
+
+/* Counting sort of the T*k choices by expert; within one, by token and then by place. */
+static int sort_choices(const ds_net *n, acts *a, int64_t t, ds_err *err)
+{
+    const int32_t e = n->c.experts, k = n->c.experts_used;
+    int32_t *at = calloc((size_t)e + 1, sizeof *at);
+
+    if (!at)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < t * k; i++)
+        at[a->idx[i] + 1]++;
+    for (int32_t x = 0; x < e; x++)
+        at[x + 1] += at[x];
+    memcpy(a->first, at, ((size_t)e + 1) * sizeof *at);
+    for (int64_t i = 0; i < t * k; i++) {
+        const int32_t to = at[a->idx[i]]++;
+        a->rows[to] = (int32_t)(i / k);
+        a->slot[to] = (int32_t)i;
+    }
+    free(at);
+    return 0;
+}
+
+static void sorted_weights(const acts *a, float *w, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        w[i] = a->topw[a->slot[i]];
+}
+
+static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out, ds_err *err)
+{
+    const ds_modelconf *c = &n->c;
+    const int64_t d = c->hidden, total = t * c->experts_used;
+    size_t block, used = arena_mark(n, &block);
+    void *logits, *xs, *w;
+
+    TRY(arena_get(n, &logits, (size_t)(t * c->experts) * 4, err));
+    TRY(n->k->matmul(n->k, logits, DS_KF32, x, n->f, false, l->router->w, l->router->f, true, t, c->experts, d, 1.0f, false, err));
+    TRY(n->k->topk(n->k, a->prob, a->idx, a->topw, logits, DS_KF32, t, c->experts, c->experts_used, c->routed_scale,
+                   c->norm_topk, err));
+    TRY(sort_choices(n, a, t, err));
+    TRY(act_get(n, &xs, total, d, err));
+    TRY(n->k->gather(n->k, xs, x, n->f, a->rows, total, d, err));
+    for (int32_t e = 0; e < c->experts; e++) {
+        const int64_t r0 = a->first[e], r = a->first[e + 1] - r0;
+        const linear *p = &l->experts[3 * e];
+        n->drop_rows = a->rows + r0;
+        if (r > 0)
+            TRY(glu_fwd(n, p, p + 1, p + 2, row_of(n, xs, r0, d), r, row_of(n, a->xgate, r0, c->moe_ffn),
+                        row_of(n, a->xup, r0, c->moe_ffn), row_of(n, a->xout, r0, d), err));
+    }
+    n->drop_rows = NULL;
+    TRY(arena_get(n, &w, (size_t)total * 4, err));
+    sorted_weights(a, w, total);
+    TRY(n->k->scatter_add(n->k, out, a->xout, n->f, a->rows, w, total, d, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+/* Gradient of the gate: of dw[t,s] = dout[t] . E_s(x)[t]. */
+static int router_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *douts, const void *x, void *dx, ds_err *err)
+{
+    const ds_modelconf *c = &n->c;
+    const int64_t d = c->hidden, total = t * c->experts_used;
+    void *dws, *dw, *dl;
+
+    TRY(arena_get(n, &dws, (size_t)total * 4, err));
+    TRY(arena_get(n, &dw, (size_t)total * 4, err));
+    TRY(arena_get(n, &dl, (size_t)(t * c->experts) * 4, err));
+    TRY(n->k->row_dot(n->k, dws, douts, a->xout, n->f, total, d, err));
+    for (int64_t i = 0; i < total; i++)
+        ((float *)dw)[a->slot[i]] = ((float *)dws)[i];
+    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, a->idx, dw, t, c->experts, c->experts_used, c->routed_scale, c->norm_topk, err));
+    if (l->router->train)
+        TRY(n->k->matmul(n->k, l->router->g, DS_KF32, dl, DS_KF32, true, x, n->f, false, c->experts, d, t, 1.0f, true, err));
+    return n->k->matmul(n->k, dx, n->f, dl, DS_KF32, false, l->router->w, l->router->f, false, t, d, c->experts, 1.0f, true, err);
+}
+
+static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *dout, const void *x, void *dx, ds_err *err)
+{
+    const ds_modelconf *c = &n->c;
+    const int64_t d = c->hidden, total = t * c->experts_used;
+    size_t block, used = arena_mark(n, &block);
+    void *xs, *douts, *scaled, *dxs, *w;
+
+    TRY(act_get(n, &xs, total, d, err));
+    TRY(act_get(n, &douts, total, d, err));
+    TRY(act_get(n, &scaled, total, d, err));
+    TRY(act_get(n, &dxs, total, d, err));
+    TRY(arena_get(n, &w, (size_t)total * 4, err));
+    TRY(n->k->gather(n->k, xs, x, n->f, a->rows, total, d, err));
+    TRY(n->k->gather(n->k, douts, dout, n->f, a->rows, total, d, err));
+    sorted_weights(a, w, total);
+    TRY(n->k->zero(n->k, scaled, (size_t)(total * d) * fmt_size(n->f), err));
+    int32_t *self = malloc((size_t)(total ? total : 1) * sizeof *self);
+    if (!self)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < total; i++)
+        self[i] = (int32_t)i;
+    int rc = n->k->scatter_add(n->k, scaled, douts, n->f, self, w, total, d, err);
+    free(self);
+    TRY(rc);
+    for (int32_t e = 0; e < c->experts; e++) {
+        const int64_t r0 = a->first[e], r = a->first[e + 1] - r0;
+        const linear *p = &l->experts[3 * e];
+        n->drop_rows = a->rows + r0;
+        if (r > 0)
+            TRY(glu_back(n, p, p + 1, p + 2, row_of(n, scaled, r0, d), row_of(n, xs, r0, d), r,
+                         row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn), row_of(n, dxs, r0, d), false, err));
+    }
+    n->drop_rows = NULL;
+    TRY(n->k->scatter_add(n->k, dx, dxs, n->f, a->rows, NULL, total, d, err));
+    TRY(router_back(n, l, a, t, douts, x, dx, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+/* ---- both ---- */
+
+int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err)
+{
+    const int64_t d = n->c.hidden;
+    size_t block, used = arena_mark(n, &block);
+    void *x, *y;
+
+    TRY(act_get(n, &x, t, d, err));
+    TRY(act_get(n, &y, t, d, err));
+    TRY(n->k->rmsnorm(n->k, x, a->r2, a->mid, l->norm2->w, n->f, t, d, n->c.eps, err));
+    if (l->has_dense)
+        TRY(glu_fwd(n, &l->gate, &l->up, &l->down, x, t, a->gate, a->up, y, err));
+    else
+        TRY(n->k->zero(n->k, y, (size_t)(t * d) * fmt_size(n->f), err));
+    if (l->moe)
+        TRY(moe_fwd(n, l, a, t, x, y, err));
+    TRY(n->k->add(n->k, out, a->mid, y, 1.0f, n->f, t * d, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err)
+{
+    const int64_t d = n->c.hidden;
+    size_t block, used = arena_mark(n, &block);
+    void *x, *dx;
+
+    TRY(act_get(n, &x, t, d, err));
+    TRY(act_get(n, &dx, t, d, err));
+    TRY(n->k->rmsnorm(n->k, x, a->r2, a->mid, l->norm2->w, n->f, t, d, n->c.eps, err));
+    if (l->has_dense)
+        TRY(glu_back(n, &l->gate, &l->up, &l->down, dh, x, t, a->gate, a->up, dx, false, err));
+    else
+        TRY(n->k->zero(n->k, dx, (size_t)(t * d) * fmt_size(n->f), err));
+    if (l->moe)
+        TRY(moe_back(n, l, a, t, dh, x, dx, err));
+    TRY(n->k->rmsnorm_back(n->k, dh, l->norm2->g, dx, a->mid, l->norm2->w, a->r2, n->f, t, d, true, err));
+    arena_back(n, block, used);
+    return 0;
+}

@@ -1,0 +1,104 @@
+/* net_priv.h - what the files of the network share: linear.c, attnblock.c, mlpblock.c, net.c. */
+#ifndef DS_NET_PRIV_H
+#define DS_NET_PRIV_H
+
+#include "net.h"
+
+/* y = x W' + b + s B A dropout(x) */
+typedef struct linear {
+    ds_param *w, *b;   /* b may be NULL */
+    ds_param *la, *lb; /* LoRA, f32; NULL without */
+    float s, drop;
+    uint32_t id; /* of the module, for dropout */
+} linear;
+
+typedef struct layer {
+    ds_param *norm1, *norm2;
+    linear q, k, v, o;
+    /* latent attention */
+    linear qa, qb, kva, kvb;
+    ds_param *qa_norm, *kva_norm;
+    /* dense, or shared experts */
+    linear gate, up, down;
+    bool moe, has_dense;
+    ds_param *router;
+    linear *experts; /* 3 an expert: gate, up, down */
+} layer;
+
+/* What a layer keeps for its backward pass. */
+typedef struct acts {
+    void *h;         /* its input */
+    void *q, *k, *v; /* after rotation */
+    void *o;
+    float *lse, *r1, *r2;
+    void *mid; /* after attention */
+    void *gate, *up;
+    /* latent attention */
+    void *qa, *ckv;
+    float *rqa, *rckv;
+    /* experts */
+    float *prob, *topw;
+    int32_t *idx;            /* [T,k] */
+    int32_t *rows, *slot;    /* T*k places sorted by (expert, token): token, and place in [T,k] */
+    int32_t *first;          /* E + 1 */
+    void *xgate, *xup, *xout; /* of the sorted rows */
+} acts;
+
+/* Memory of one step: a stack in blocks of the backend, kept from step to step. What it lends is not zeroed. */
+typedef struct arena {
+    void **block;
+    size_t *size, n, cap, cur, used; /* used: of block cur */
+} arena;
+
+struct ds_net {
+    ds_kernels *k;
+    ds_modelconf c;
+    enum ds_kfmt f;
+    int32_t positions;
+    ds_params params;
+    ds_param *embed, *head, *norm; /* head == embed when tied */
+    float *embed_g; /* of look-ups in a tied embedding, apart from those of the head until the batch is whole: two chains, not one woven */
+    ds_param *prompt;
+    layer *layers;
+    acts *acts;
+    float *cs; /* rotary table, backend memory */
+    arena mem;
+    uint32_t modules;
+    const ds_netbatch *b;
+    bool dropout; /* on while training */
+    const int32_t *drop_rows; /* while experts work: the token of each row */
+};
+
+int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err);
+size_t arena_mark(const ds_net *n, size_t *block);
+void arena_back(ds_net *n, size_t block, size_t used);
+void arena_fini(ds_net *n);
+static inline size_t fmt_size(enum ds_kfmt f)
+{
+    return f == DS_KF32 ? 4 : 2;
+}
+/* An activation of t x d in the network's format. */
+static inline int act_get(ds_net *n, void **p, int64_t t, int64_t d, ds_err *err)
+{
+    return arena_get(n, p, (size_t)(t * d) * fmt_size(n->f), err);
+}
+
+int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err);
+/* Gradients of the weights, and dx (+)= dy W ...; dx may be NULL. x: as it went forward. */
+int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx, bool accumulate, ds_err *err);
+
+/* Each takes h (kept) to the residual sum after it. dh is the gradient of the output, turned into that of the input. When dx is not
+ * needed (want_dx false) only the parameters' gradients are made. */
+int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
+int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want_dx, ds_err *err);
+int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err);
+int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
+
+#define TRY(call)                                                                                                      \
+    do {                                                                                                               \
+        int rc_ = (call);                                                                                              \
+        if (rc_)                                                                                                       \
+            return rc_;                                                                                                \
+    } while (0)
+
+#endif

@@ -1,0 +1,317 @@
+/* netstep.c - one pass through the network: embedding, layers, loss, and back.
+ *
+ * The loss is computed in chunks of rows, so that logits of the whole batch never exist at once; a chunk's logits become their gradient
+ * in place and are used up at once. Layers below the lowest that is trained are not gone back through.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "net_priv.h"
+
+#define LOGITS ((int64_t)16 << 20) /* elements of a chunk of logits */
+
+/* ---- memory of the layers ---- */
+
+static int acts_get(ds_net *n, acts *a, const layer *l, int64_t t, ds_err *err)
+{
+    const ds_modelconf *c = &n->c;
+    const int64_t qk = ds_qk_dim(c), vd = ds_v_dim(c), total = t * c->experts_used;
+
+    TRY(act_get(n, &a->q, t, c->heads * qk, err));
+    TRY(act_get(n, &a->k, t, c->kv_heads * qk, err));
+    TRY(act_get(n, &a->v, t, c->kv_heads * vd, err));
+    TRY(act_get(n, &a->o, t, c->heads * vd, err));
+    TRY(arena_get(n, (void **)&a->lse, (size_t)(t * c->heads) * 4, err));
+    TRY(arena_get(n, (void **)&a->r1, (size_t)t * 4, err));
+    TRY(arena_get(n, (void **)&a->r2, (size_t)t * 4, err));
+    TRY(act_get(n, &a->mid, t, c->hidden, err));
+    if (l->has_dense) {
+        TRY(act_get(n, &a->gate, t, l->gate.w->rows, err));
+        TRY(act_get(n, &a->up, t, l->gate.w->rows, err));
+    }
+    if (c->arch == DS_DEEPSEEK_V2) {
+        TRY(act_get(n, &a->ckv, t, c->kv_lora + c->qk_rope, err));
+        TRY(arena_get(n, (void **)&a->rckv, (size_t)t * 4, err));
+        if (c->q_lora) {
+            TRY(act_get(n, &a->qa, t, c->q_lora, err));
+            TRY(arena_get(n, (void **)&a->rqa, (size_t)t * 4, err));
+        }
+    }
+    if (!l->moe)
+        return 0;
+    TRY(arena_get(n, (void **)&a->prob, (size_t)(t * c->experts) * 4, err));
+    TRY(arena_get(n, (void **)&a->topw, (size_t)total * 4, err));
+    TRY(arena_get(n, (void **)&a->idx, (size_t)total * 4, err));
+    TRY(arena_get(n, (void **)&a->rows, (size_t)total * 4, err));
+    TRY(arena_get(n, (void **)&a->slot, (size_t)total * 4, err));
+    TRY(arena_get(n, (void **)&a->first, (size_t)(c->experts + 1) * 4, err));
+    TRY(act_get(n, &a->xgate, total, c->moe_ffn, err));
+    TRY(act_get(n, &a->xup, total, c->moe_ffn, err));
+    return act_get(n, &a->xout, total, c->hidden, err);
+}
+
+/* ---- embedding ---- */
+
+static bool is_virtual(const ds_net *n, int32_t id)
+{
+    return id >= n->c.vocab;
+}
+
+/* Ids with virtual tokens replaced by 0, and a check of all. */
+static int real_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err)
+{
+    const int32_t top = n->c.vocab + (n->prompt ? (int32_t)n->prompt->rows : 0);
+    int32_t *ids = malloc((size_t)(b->t ? b->t : 1) * sizeof *ids);
+
+    if (!ids)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < b->t; i++) {
+        if (b->ids[i] < 0 || b->ids[i] >= top || b->target[i] < 0 || b->target[i] >= n->c.vocab) {
+            const int32_t id = b->ids[i], target = b->target[i];
+            free(ids);
+            return ds_fail(err, DS_FAIL, "token %lld: id %d or target %d is not in the vocabulary of %d", (long long)i,
+                           (int)id, (int)target, (int)n->c.vocab);
+        }
+        if (b->pos[i] < 0 || b->pos[i] >= n->positions) {
+            free(ids);
+            return ds_fail(err, DS_FAIL, "token %lld: position %d of a context of %d", (long long)i, (int)b->pos[i],
+                           (int)n->positions);
+        }
+        ids[i] = is_virtual(n, b->ids[i]) ? 0 : b->ids[i];
+    }
+    *out = ids;
+    return 0;
+}
+
+static int embed_prompt(ds_net *n, const ds_netbatch *b, char *h, bool back, ds_err *err)
+{
+    const int64_t d = n->c.hidden;
+
+    for (int64_t i = 0; i < b->t; i++) {
+        if (!is_virtual(n, b->ids[i]))
+            continue;
+        const int64_t row = b->ids[i] - n->c.vocab;
+        char *at = h + (size_t)(i * d) * fmt_size(n->f);
+        if (!back) {
+            TRY(n->k->convert(n->k, at, n->f, (float *)n->prompt->w + row * d, DS_KF32, d, err));
+        } else {
+            const int32_t to = (int32_t)row;
+            TRY(n->k->embed_back(n->k, n->prompt->g, at, n->f, &to, 1, d, err));
+        }
+    }
+    return 0;
+}
+
+static int embed_fwd(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err)
+{
+    TRY(n->k->embed(n->k, h, n->embed->w, n->f, ids, b->t, n->c.hidden, err));
+    return n->prompt ? embed_prompt(n, b, h, false, err) : 0;
+}
+
+static int embed_back(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *dh, ds_err *err)
+{
+    if (n->prompt && n->prompt->train)
+        TRY(embed_prompt(n, b, dh, true, err));
+    if (!n->embed->train)
+        return 0;
+    if (n->prompt) /* virtual tokens have no row in the table */
+        for (int64_t i = 0; i < b->t; i++)
+            if (is_virtual(n, b->ids[i]))
+                TRY(n->k->zero(n->k, (char *)dh + (size_t)(i * n->c.hidden) * fmt_size(n->f),
+                               (size_t)n->c.hidden * fmt_size(n->f), err));
+    if (n->head == n->embed && !n->embed_g)
+        TRY(n->k->alloc(n->k, (void **)&n->embed_g, (size_t)ds_param_count(n->embed) * 4, err));
+    return n->k->embed_back(n->k, n->embed_g ? n->embed_g : n->embed->g, dh, n->f, ids, b->t, n->c.hidden, err);
+}
+
+int ds_net_finish_grads(ds_net *n, ds_err *err)
+{
+    const int64_t count = ds_param_count(n->embed);
+
+    if (!n->embed_g)
+        return 0;
+    TRY(n->k->add(n->k, n->embed->g, n->embed->g, n->embed_g, 1.0f, DS_KF32, count, err));
+    return n->k->zero(n->k, n->embed_g, (size_t)count * 4, err);
+}
+
+/* ---- loss ---- */
+
+/* x: the last layer's output. dx: its gradient, or NULL for the loss alone. */
+static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, float scale, float *loss, ds_err *err)
+{
+    ds_kernels *k = n->k;
+    const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t;
+    const int64_t rows = LOGITS / v < 16 ? 16 : LOGITS / v;
+    size_t block, used = arena_mark(n, &block);
+    void *y, *dy = NULL, *logits, *r, *dev;
+
+    TRY(act_get(n, &y, t, d, err));
+    TRY(arena_get(n, &r, (size_t)t * 4, err));
+    TRY(arena_get(n, &dev, (size_t)t * 4, err));
+    if (dx)
+        TRY(act_get(n, &dy, t, d, err));
+    TRY(arena_get(n, &logits, (size_t)((rows < t ? rows : t) * v) * 4, err));
+    TRY(k->rmsnorm(k, y, r, x, n->norm->w, n->f, t, d, n->c.eps, err));
+    for (int64_t i = 0; i < t; i += rows) {
+        const int64_t m = t - i < rows ? t - i : rows;
+        const char *yi = (const char *)y + (size_t)(i * d) * fmt_size(n->f);
+        TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f, false, err));
+        TRY(k->softmax_xent(k, logits, (float *)dev + i, DS_KF32, b->target + i, b->weight + i, m, v, scale, err));
+        if (!dx)
+            continue;
+        TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, logits, DS_KF32, false, n->head->w, n->f, false, m, d,
+                      v, 1.0f, false, err));
+        if (n->head->train)
+            TRY(k->matmul(k, n->head->g, DS_KF32, logits, DS_KF32, true, yi, n->f, false, v, d, m, 1.0f, true, err));
+    }
+    TRY(k->download(k, loss, dev, (size_t)t * 4, err));
+    if (dx)
+        TRY(k->rmsnorm_back(k, dx, n->norm->g, dy, x, n->norm->w, r, n->f, t, d, false, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+/* ---- layers ---- */
+
+static bool trains(const ds_param *p)
+{
+    return p && p->train;
+}
+
+static bool lin_trains(const linear *l)
+{
+    return trains(l->w) || trains(l->b) || trains(l->la) || trains(l->lb);
+}
+
+static bool layer_trains(const ds_net *n, const layer *l)
+{
+    const linear *fixed[] = {&l->q, &l->k, &l->v, &l->o, &l->qa, &l->qb, &l->kva, &l->kvb, &l->gate, &l->up, &l->down};
+
+    if (trains(l->norm1) || trains(l->norm2) || trains(l->qa_norm) || trains(l->kva_norm) || trains(l->router))
+        return true;
+    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
+        if (lin_trains(fixed[i]))
+            return true;
+    for (int32_t i = 0; l->moe && i < 3 * n->c.experts; i++)
+        if (lin_trains(&l->experts[i]))
+            return true;
+    return false;
+}
+
+/* The lowest layer that a gradient must reach: 0 when the embedding or a prompt is trained, layers when none. */
+static int32_t lowest(const ds_net *n)
+{
+    int32_t i = 0;
+
+    if (trains(n->embed) || trains(n->prompt))
+        return -1;
+    while (i < n->c.layers && !layer_trains(n, &n->layers[i]))
+        i++;
+    return i;
+}
+
+static int layer_fwd(ds_net *n, int32_t i, int64_t t, void *out, ds_err *err)
+{
+    TRY(attn_fwd(n, &n->layers[i], &n->acts[i], t, err));
+    return mlp_fwd(n, &n->layers[i], &n->acts[i], t, out, err);
+}
+
+static int forward(ds_net *n, int64_t t, bool keep, void **last, ds_err *err)
+{
+    acts shared = {0};
+    const int32_t layers = n->c.layers;
+    bool have = false;
+
+    for (int32_t i = 0; i < layers; i++) {
+        acts *a = &n->acts[i];
+        void *h = a->h, *next;
+        TRY(act_get(n, &next, t, n->c.hidden, err));
+        if (keep || !have || n->layers[i].moe != n->layers[i ? i - 1 : 0].moe)
+            TRY(acts_get(n, &shared, &n->layers[i], t, err));
+        have = true;
+        *a = shared;
+        a->h = h;
+        TRY(layer_fwd(n, i, t, next, err));
+        if (i + 1 < layers)
+            n->acts[i + 1].h = next;
+        else
+            *last = next;
+    }
+    return 0;
+}
+
+static int backward(ds_net *n, int64_t t, int32_t low, bool recompute, void *dh, ds_err *err)
+{
+    for (int32_t i = n->c.layers - 1; i >= 0 && i >= low; i--) {
+        acts *a = &n->acts[i];
+        size_t block, used = arena_mark(n, &block);
+        if (recompute) {
+            void *h = a->h, *out;
+            TRY(acts_get(n, a, &n->layers[i], t, err));
+            a->h = h;
+            TRY(act_get(n, &out, t, n->c.hidden, err));
+            TRY(layer_fwd(n, i, t, out, err));
+        }
+        TRY(mlp_back(n, &n->layers[i], a, t, dh, err));
+        TRY(attn_back(n, &n->layers[i], a, t, dh, i > low, err));
+        arena_back(n, block, used);
+    }
+    return 0;
+}
+
+int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool recompute, float *loss, ds_err *err)
+{
+    const int32_t low = grads ? lowest(n) : n->c.layers;
+    int32_t *ids = NULL;
+    void *last, *dh = NULL;
+    int rc;
+
+    if (b->t <= 0)
+        return 0;
+    n->b = b;
+    n->dropout = grads;
+    n->drop_rows = NULL;
+    arena_back(n, 0, 0);
+    rc = real_ids(n, b, &ids, err);
+    rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, n->c.hidden, err);
+    rc = rc ? rc : embed_fwd(n, b, ids, n->acts[0].h, err);
+    rc = rc ? rc : forward(n, b->t, grads && !recompute, &last, err);
+    if (!rc && grads)
+        rc = act_get(n, &dh, b->t, n->c.hidden, err);
+    rc = rc ? rc : loss_pass(n, b, last, grads ? dh : NULL, scale, loss, err);
+    if (!rc && grads)
+        rc = backward(n, b->t, low, recompute, dh, err);
+    if (!rc && grads && low < 0)
+        rc = embed_back(n, b, ids, dh, err);
+    rc = rc ? rc : n->k->sync(n->k, err);
+    free(ids);
+    n->b = NULL;
+    return rc;
+}
+
+int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_t count, float *out, ds_err *err)
+{
+    const int64_t d = n->c.hidden;
+    int32_t *ids = NULL;
+    void *last, *x, *y, *r, *logits;
+    int rc;
+
+    n->b = b;
+    n->dropout = false;
+    arena_back(n, 0, 0);
+    rc = real_ids(n, b, &ids, err);
+    rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, d, err);
+    rc = rc ? rc : embed_fwd(n, b, ids, n->acts[0].h, err);
+    rc = rc ? rc : forward(n, b->t, false, &last, err);
+    rc = rc ? rc : act_get(n, &x, count, d, err);
+    rc = rc ? rc : act_get(n, &y, count, d, err);
+    rc = rc ? rc : arena_get(n, &r, (size_t)count * 4, err);
+    rc = rc ? rc : arena_get(n, &logits, (size_t)(count * n->c.vocab) * 4, err);
+    rc = rc ? rc : n->k->gather(n->k, x, last, n->f, tokens, count, d, err);
+    rc = rc ? rc : n->k->rmsnorm(n->k, y, r, x, n->norm->w, n->f, count, d, n->c.eps, err);
+    rc = rc ? rc : n->k->matmul(n->k, logits, DS_KF32, y, n->f, false, n->head->w, n->f, true, count, n->c.vocab, d, 1.0f, false, err);
+    rc = rc ? rc : n->k->download(n->k, out, logits, (size_t)(count * n->c.vocab) * 4, err);
+    free(ids);
+    n->b = NULL;
+    return rc;
+}

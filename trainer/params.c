@@ -1,0 +1,274 @@
+/* params.c - see params.h. */
+#include "params.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+int64_t ds_param_count(const ds_param *p)
+{
+    return p->rows * p->cols;
+}
+
+static size_t width(enum ds_kfmt f)
+{
+    return f == DS_KF32 ? 4 : 2;
+}
+
+int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, int64_t cols, bool vector, enum ds_kfmt f,
+                  ds_err *err)
+{
+    ds_param *p;
+    size_t count, bytes;
+
+    if (ds_params_find(s, name))
+        return ds_fail(err, DS_FAIL, "parameter '%s' exists already", name);
+    if (rows < 1 || cols < 1 || !ds_mul_size((size_t)rows, (size_t)cols, &count) || !ds_mul_size(count, 8, &bytes))
+        return ds_fail(err, DS_FAIL, "parameter '%s': a shape of %lld x %lld", name, (long long)rows, (long long)cols);
+    if (s->n == s->cap) {
+        const size_t cap = s->cap ? s->cap * 2 : 64;
+        ds_param **grown = realloc(s->p, cap * sizeof *grown);
+        if (!grown)
+            return ds_fail_nomem(err);
+        s->p = grown;
+        s->cap = cap;
+    }
+    p = calloc(1, sizeof *p);
+    if (!p || !(p->name = strdup(name))) {
+        free(p);
+        return ds_fail_nomem(err);
+    }
+    p->rows = rows;
+    p->cols = cols;
+    p->vector = vector;
+    p->f = f;
+    p->lr_scale = 1.0f;
+    p->decay = vector ? 0.0f : 1.0f;
+    s->p[s->n++] = p;
+    *out = p;
+    return s->k->alloc(s->k, &p->w, count * width(f), err);
+}
+
+ds_param *ds_params_find(const ds_params *s, const char *name)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (!strcmp(s->p[i]->name, name))
+            return s->p[i];
+    return NULL;
+}
+
+void ds_params_fini(ds_params *s)
+{
+    for (size_t i = 0; i < s->n; i++) {
+        ds_param *p = s->p[i];
+        void *mem[] = {p->w, p->g, p->m, p->v, p->master};
+        for (size_t j = 0; j < sizeof mem / sizeof *mem; j++)
+            if (mem[j])
+                s->k->free(s->k, mem[j]);
+        free(p->name);
+        free(p);
+    }
+    free(s->p);
+    memset(s, 0, sizeof *s);
+}
+
+int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err)
+{
+    const int64_t n = ds_param_count(p);
+    uint16_t *half;
+    int rc;
+
+    if (p->f == DS_KF32)
+        return s->k->upload(s->k, p->w, from, (size_t)n * 4, err);
+    half = malloc((size_t)n * 2);
+    if (!half)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < n; i++)
+        half[i] = ds_bf16_from(from[i]);
+    rc = s->k->upload(s->k, p->w, half, (size_t)n * 2, err);
+    free(half);
+    if (!rc && p->master)
+        rc = s->k->upload(s->k, p->master, from, (size_t)n * 4, err);
+    return rc;
+}
+
+int ds_param_get(const ds_params *s, const ds_param *p, float **out, ds_err *err)
+{
+    const int64_t n = ds_param_count(p);
+    float *x = malloc((size_t)n * 4);
+    int rc;
+
+    if (!x)
+        return ds_fail_nomem(err);
+    if (p->f == DS_KF32 || p->master) {
+        rc = s->k->download(s->k, x, p->f == DS_KF32 ? p->w : p->master, (size_t)n * 4, err);
+    } else {
+        uint16_t *half = malloc((size_t)n * 2);
+        rc = half ? s->k->download(s->k, half, p->w, (size_t)n * 2, err) : ds_fail_nomem(err);
+        for (int64_t i = 0; !rc && i < n; i++)
+            x[i] = ds_bf16_to(half[i]);
+        free(half);
+    }
+    if (rc)
+        free(x);
+    else
+        *out = x;
+    return rc;
+}
+
+int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *file, ds_err *err)
+{
+    const int64_t n = ds_param_count(p);
+    const bool fits = p->vector ? t->ndim == 1 && t->dims[0] == p->cols
+                                : t->ndim == 2 && t->dims[0] == p->rows && t->dims[1] == p->cols;
+    float *x;
+    int rc;
+
+    if (!fits)
+        return ds_fail(err, DS_FAIL, "%s: tensor '%s' has %d dimensions of %lld x %lld; the configuration wants %lld x %lld",
+                       file, t->name, t->ndim, (long long)(t->ndim > 0 ? t->dims[0] : 1),
+                       (long long)(t->ndim > 1 ? t->dims[1] : 1), (long long)p->rows, (long long)p->cols);
+    x = malloc((size_t)n * 4);
+    if (!x)
+        return ds_fail_nomem(err);
+    rc = ds_st_to_f32(x, t, 0, (size_t)n, err);
+    if (rc)
+        ds_err_prefix(err, "%s", file);
+    for (int64_t i = 0; !rc && i < n; i++)
+        if (!isfinite(x[i]))
+            rc = ds_fail(err, DS_CORRUPT, "%s: tensor '%s': element %lld is not a finite number", file, t->name, (long long)i);
+    rc = rc ? rc : ds_param_set(s, p, x, err);
+    free(x);
+    return rc;
+}
+
+/* ---- random weights ---- */
+
+static uint64_t stream_of(const char *name)
+{
+    uint64_t h = 1469598103934665603u;
+
+    for (; *name; name++)
+        h = (h ^ (uint8_t)*name) * 1099511628211u;
+    return h;
+}
+
+/* Normal deviates from sums of uniform words (twelve of them less 6, exact in f32): no function of the C library takes part, so the
+ * same seed gives the same weights everywhere. Tails end at 6 deviations. */
+static float normal(uint64_t seed, uint64_t stream, uint64_t i)
+{
+    const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
+    int64_t sum = 0;
+
+    for (uint32_t part = 0; part < 3; part++) {
+        const uint64_t block = i * 3 + part;
+        const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)stream, (uint32_t)(stream >> 32)};
+        uint32_t w[4];
+        ds_philox4(w, key, ctr);
+        for (int j = 0; j < 4; j++)
+            sum += (int64_t)w[j] - INT64_C(2147483648);
+    }
+    return (float)((double)sum / 4294967296.0);
+}
+
+static int random_fill(ds_params *s, ds_param *p, float scale, bool gaussian, uint64_t seed, ds_err *err)
+{
+    const int64_t n = ds_param_count(p);
+    const uint64_t stream = stream_of(p->name);
+    float *x = malloc((size_t)n * 4);
+    int rc;
+
+    if (!x)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < n; i++)
+        x[i] = scale * (gaussian ? normal(seed, stream, (uint64_t)i)
+                                 : (float)((double)ds_philox(seed, stream, (uint64_t)i) / 2147483648.0 - 1.0));
+    rc = ds_param_set(s, p, x, err);
+    free(x);
+    return rc;
+}
+
+int ds_param_normal(ds_params *s, ds_param *p, float sd, uint64_t seed, ds_err *err)
+{
+    return random_fill(s, p, sd, true, seed, err);
+}
+
+int ds_param_uniform(ds_params *s, ds_param *p, float a, uint64_t seed, ds_err *err)
+{
+    return random_fill(s, p, a, false, seed, err);
+}
+
+int ds_param_fill(ds_params *s, ds_param *p, float x, ds_err *err)
+{
+    const int64_t n = ds_param_count(p);
+    float *v = malloc((size_t)n * 4);
+    int rc;
+
+    if (!v)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < n; i++)
+        v[i] = x;
+    rc = ds_param_set(s, p, v, err);
+    free(v);
+    return rc;
+}
+
+int ds_param_train(ds_params *s, ds_param *p, ds_err *err)
+{
+    const size_t bytes = (size_t)ds_param_count(p) * 4;
+    int rc = 0;
+
+    if (!p->g)
+        rc = s->k->alloc(s->k, (void **)&p->g, bytes, err);
+    if (!rc && p->f != DS_KF32 && !p->master) {
+        rc = s->k->alloc(s->k, (void **)&p->master, bytes, err);
+        rc = rc ? rc : s->k->convert(s->k, p->master, DS_KF32, p->w, p->f, ds_param_count(p), err);
+    }
+    p->train = p->train || !rc;
+    return rc;
+}
+
+/* ---- writing ---- */
+
+static int tensor_of(const ds_params *s, const ds_param *p, const char *prefix, ds_st_tensor *t, ds_err *err)
+{
+    const size_t bytes = (size_t)ds_param_count(p) * width(p->f);
+    void *data = malloc(bytes);
+    int rc;
+
+    if (!data || asprintf(&t->name, "%s%s", prefix ? prefix : "", p->name) < 0) {
+        free(data);
+        t->name = NULL;
+        return ds_fail_nomem(err);
+    }
+    t->dtype = p->f == DS_KF32 ? DS_ST_F32 : DS_ST_BF16;
+    t->ndim = p->vector ? 1 : 2;
+    t->dims[0] = p->vector ? p->cols : p->rows;
+    t->dims[1] = p->cols;
+    t->data = data;
+    t->bytes = bytes;
+    rc = s->k->download(s->k, data, p->w, bytes, err);
+    return rc;
+}
+
+int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_param *p), const char *prefix,
+                    const char *const *metadata, ds_err *err)
+{
+    ds_st_tensor *t = calloc(s->n + 1, sizeof *t);
+    size_t n = 0;
+    int rc = t ? 0 : ds_fail_nomem(err);
+
+    for (size_t i = 0; !rc && i < s->n; i++)
+        if (!want || want(s->p[i]))
+            rc = tensor_of(s, s->p[i], prefix, &t[n++], err);
+    if (!rc)
+        rc = ds_st_write(path, t, n, metadata, err);
+    for (size_t i = 0; t && i < n; i++) {
+        free(t[i].name);
+        union { const void *c; void *m; } data = {.c = t[i].data};
+        free(data.m);
+    }
+    free(t);
+    return rc;
+}
