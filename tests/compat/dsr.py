@@ -269,7 +269,7 @@ def stream_frames(schema, rows, origins=None, sources=(), provenance=(), held=No
     frames = [Frame(b"H", schema.json()), Frame(b"V", dump(list(provenance)).encode("utf-8"))]
     last = [-1] * len(sources)  # the last block that refers to each
     for n, (_, _, ranges) in enumerate(blocks):
-        for r in (r for row in ranges for r in row):
+        for r in (r for row in ranges for r in row if r[0] < len(last)):
             last[r[0]] = n
     if told is not None:
         last = [n - 1 for n in told]

@@ -10,6 +10,7 @@ STORE is the .dsver folder. index.db is not looked at: packs and catalog are all
 import hashlib
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -23,7 +24,8 @@ PACK_HEADER = b"dsvpack\n" + struct.pack("<II", 1, 0)
 PACK_END = b"dsvpend\n"
 OBJECT = b"\xf5dso"
 RAW, ZSTD, DELTA = range(3)
-COLUMN, ORIGIN, SOURCES = 1, 2, 3
+LINE = re.compile("[1-9][0-9]*( [1-9][0-9]*:[0-9a-f]{64}(,[0-9a-f]{64})*)+")
+FILE_LINES, FOLDER_FILES, PAGE_MAX = 1024, 512, 512 << 10
 
 
 class Object:
@@ -131,12 +133,14 @@ class Catalog:
         return subprocess.run(self.git + list(argv), stdout=subprocess.PIPE, check=True).stdout
 
     def commit(self, ref):
-        """Id, tree and trailers."""
+        """Id, tree, root and number of records."""
         id = self.run("rev-parse", "--verify", "--end-of-options", "refs/heads/" + ref).decode().strip()
         head, _, message = self.run("cat-file", "commit", id).partition(b"\n\n")
         tree = head.split(b"\n")[0].split(b" ")[1].decode()
-        trailers = dict(line.split(": ", 1) for line in message.decode().strip().split("\n\n")[-1].split("\n") if ": " in line)
-        return id, tree, trailers
+        end = re.search(rb"\n\nDsver-Root: (sha256:[0-9a-f]{64})\nDsver-Records: ([0-9]+)\nDsver-Dataset: ([^\n]+)\n\Z", message)
+        if not end or end[3].decode() != ref.split("/")[0]:
+            raise Bad("commit", "commit %s does not end in the three lines of a version" % id)
+        return id, tree, end[1].decode(), int(end[2])
 
     def tree(self, id):
         """name -> (type, id), in git's order."""
@@ -149,24 +153,41 @@ class Catalog:
     def blob(self, id):
         return self.run("cat-file", "blob", id)
 
-    def lines(self, tree, what):
-        """Lines of all files under blocks/ or sources/."""
+    def lines(self, tree, what, address):
+        """Lines of all files under blocks/ or sources/, parsed. Every file and folder must end where it belongs."""
         if what not in tree:
             return
-        for i, (name, (_, folder)) in enumerate(self.tree(tree[what][1]).items()):
-            if name != "%04d" % i:
-                raise Bad("manifest-name", "%s/%s where %04d belongs" % (what, name, i))
-            for k, (file, (_, blob)) in enumerate(self.tree(folder).items()):
-                if file != "%04d" % k:
-                    raise Bad("manifest-name", "%s/%s/%s where %04d belongs" % (what, name, file, k))
-                text = self.blob(blob).decode("ascii")
-                if not text.endswith("\n"):
-                    raise Bad("manifest", "%s/%s/%s does not end in a line" % (what, name, file))
-                yield from text[:-1].split("\n")
+        folders = list(self.tree(tree[what][1]).items())
+        for i, (name, (_, folder)) in enumerate(folders):
+            files = list(self.tree(folder).items())
+            for k, (file, (_, blob)) in enumerate(files):
+                if (name, file) != ("%04d" % i, "%04d" % k):
+                    raise Bad("manifest-name", "%s/%s/%s where %04d/%04d belongs" % (what, name, file, i, k))
+                last = i + 1 == len(folders) and k + 1 == len(files)
+                yield from self.file(what, blob, last, address)
+                if i + 1 == len(folders) and k + 1 == len(files):
+                    break
+                full = int(blob[-2:], 16) & 63 == 0 or k + 1 == FOLDER_FILES
+                if full != (k + 1 == len(files)):
+                    raise Bad("manifest-folder", "%s/%s ends where it should not" % (what, name))
+
+    def file(self, what, blob, last, address):
+        text = self.blob(blob).decode("ascii")
+        if not text.endswith("\n"):
+            raise Bad("manifest", "%s does not end in a newline" % what)
+        rows = text[:-1].split("\n")
+        for n, row in enumerate(rows):
+            line = parse_line(row)
+            yield line
+            full = address(line)[0] == 0 or n + 1 == FILE_LINES
+            if full != (n + 1 == len(rows)) and not (last and n + 1 == len(rows)):
+                raise Bad("manifest-file", "a file of %s ends where it should not" % what)
 
 
 def parse_line(line):
     """rows, then for each chunk its length and the addresses of its pieces."""
+    if not LINE.fullmatch(line):
+        raise Bad("manifest-line", "a line of another form: %s" % line[:60])
     rows, *chunks = line.split(" ")
     out = []
     for c in chunks:
@@ -175,25 +196,47 @@ def parse_line(line):
     return int(rows), out
 
 
-def chunk_of(store, length, pieces, kind):
+def line_address(line):
+    """Of a block: the last chunk, its origins, has no part in it."""
+    rows, chunks = line
+    return dsr.tagged(b"block", dsr.u64(rows), dsr.u64(len(chunks) - 1), *[
+        dsr.tagged(b"chunk", dsr.u64(n), dsr.u64(len(p)), *p) for n, p in chunks[:-1]])
+
+
+def page_address(line):
+    return line[1][0][1][0]
+
+
+def chunk_of(store, length, pieces):
     got = [store.get(p) for p in pieces]
     b = b"".join(got)
     if len(b) != length:
         raise Bad("chunk-length", "a chunk of another length than the manifest says")
+    if dsr.cut_pieces(b) != got:
+        raise Bad("piece-cut", "a chunk's pieces are not cut where they belong")
     return b
 
 
 def sources_of(store, lines):
     """Sources, and how many blocks stand before each."""
-    sources, told = [], []
-    for line in lines:
-        count, [(length, pieces)] = parse_line(line)
-        c = Cursor(chunk_of(store, length, pieces, SOURCES), "page of sources")
-        for _ in range(count):
+    sources, told, before = [], [], None
+    for count, chunks in lines:
+        if len(chunks) != 1 or len(chunks[0][1]) != 1:
+            raise Bad("page", "a page of sources is one piece")
+        page = chunk_of(store, *chunks[0])
+        c = Cursor(page, "page of sources")
+        for n in range(count):
+            start = c.at
             told.append((told[-1] if told else 0) + c.varint())
-            name = c.take(c.varint())
-            sources.append((name, c.varint(), c.take(32)))
+            hashed = c.at
+            sources.append((c.take(c.varint()), c.varint(), c.take(32)))
+            cut = xxh64(page[hashed:c.at]) & 511 == 0
+            if n == 0 and before is not None and not before[0] and before[1] + c.at - start <= PAGE_MAX:
+                raise Bad("page-cut", "a page of sources ended too early")
+            if cut and n + 1 < count or c.at > PAGE_MAX:
+                raise Bad("page-cut", "a page of sources should have ended")
         c.end()
+        before = cut, len(page)
     return sources, told
 
 
@@ -201,15 +244,14 @@ class Version:
     """A version of a dataset, read whole: its stream as dsr.py reads it, checked by the same rules."""
 
     def __init__(self, store, catalog, ref):
-        self.id, tree, self.trailers = catalog.commit(ref)
+        self.id, tree, root, records = catalog.commit(ref)
         tree = catalog.tree(tree)
         self.meta = json.loads(catalog.blob(tree["meta.json"][1]))
         schema, provenance = catalog.blob(tree["schema.json"][1]), catalog.blob(tree["provenance.json"][1])
         blocks = []
-        for line in catalog.lines(tree, "blocks"):
-            rows, chunks = parse_line(line)
-            blocks.append((rows, [chunk_of(store, n, p, COLUMN) for n, p in chunks]))
-        sources, told = sources_of(store, catalog.lines(tree, "sources"))
+        for rows, chunks in catalog.lines(tree, "blocks", line_address):
+            blocks.append((rows, [chunk_of(store, n, p) for n, p in chunks]))
+        sources, told = sources_of(store, catalog.lines(tree, "sources", page_address))
         frames = [dsr.Frame(b"H", schema), dsr.Frame(b"V", provenance)]
         done = 0
         for n, (rows, chunks) in enumerate(blocks):
@@ -218,18 +260,17 @@ class Version:
             done = ready
         frames += dsr.source_frames(sources[done:])
         m = self.meta
-        root = bytes.fromhex(m["root"].removeprefix("sha256:"))
-        frames.append(dsr.end_frame(m["records"], m["blocks"], m["sources"], m["held"], m["failed"], root))
+        if sorted(m) != sorted("format records blocks sources bytes root origin_root held failed".split()) or m["format"] != 1:
+            raise Bad("meta", "meta.json has other members")
+        frames.append(dsr.end_frame(m["records"], m["blocks"], m["sources"], m["held"], m["failed"],
+                                    bytes.fromhex(root.removeprefix("sha256:"))))
         self.bytes = dsr.serialise(frames)
         self.stream = dsr.read(self.bytes)
         self.roots = ["sha256:" + r.hex() for r in self.stream.roots()]
-        if [m["root"], m["origin_root"]] != self.roots or self.trailers.get("Dsver-Root") != self.roots[0]:
-            raise Bad("root", "the roots are not those that the commit names")
-        if int(self.trailers.get("Dsver-Records", -1)) != m["records"]:
-            raise Bad("records", "the commit names another number of records")
-        size = sum(len(c) for _, chunks in blocks for c in chunks)
-        if m["bytes"] != size:
-            raise Bad("bytes", "meta.json tells of %d bytes, there are %d" % (m["bytes"], size))
+        if [m["root"], m["origin_root"]] != self.roots or records != m["records"]:
+            raise Bad("meta", "meta.json tells of other roots or records")
+        if m["bytes"] != sum(len(c) for _, chunks in blocks for c in chunks):
+            raise Bad("meta", "meta.json tells of another number of bytes")
 
 
 def version(path, name):

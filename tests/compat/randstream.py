@@ -114,3 +114,33 @@ def stream(seed):
     if r.random() < 0.3:
         options["held"] = {"b": 1, "é": 2, "a": 2**62}
     return dsr.write(s, rows, **options)
+
+
+def edges():
+    """(name, bytes) of good streams that lie at a bound of the format."""
+    text = Column("text", "utf8")
+    s = Schema([text], ["text"], ["text"])
+    zeros = bytes(32)
+    yield "undescribed", undescribed(s)
+    yield "sources", dsr.write(s, [[b"a"]], sources=[(b"x" * 65535, 2**64 - 1, zeros)] * 9 + [(b"\xf0\x9f\xa9\xbb", 0, zeros)] * 2)
+    yield "counts", dsr.write(s, [], held={"x": 2**63 - 1, '"\x7f': 1}, failed={"é": 1})
+    yield "origin", dsr.write(s, [[b"a"], [b"b"]], with_root=False, told=[1, 1],
+                              origins=[[(0, 0, 0), (2**63 - 1, 2**63 - 1, 0)], [(2**63 - 1, 0, 2**63 - 1), (0, 2**62, 2**62 - 1)]],
+                              sources=[(b"a", 1, zeros)] * 2)
+    wide = [Column("c%d" % i, "i64", null=i % 2 == 0) for i in range(255)] + [Column("é" * 64, "bool")]
+    yield "columns", dsr.write(Schema(wide, ["c0", "é" * 64], ["c254"], (1, 2**30, 2**30)), [[None if i % 2 == 0 else -i for i in range(255)] + [True]] * 9)
+    deep = b'{"a":' * 64 + b"[" * 64 + b"]" * 64 + b"}" * 64
+    yield "depth", dsr.write(Schema([Column("j", "json")], ["j"], ["j"]), [[deep], [b'"\\udbff\\udfff"']])
+    value = []
+    for _ in range(508):
+        value = [value]
+    yield "provenance", dsr.write(s, [], provenance=[step("deep", options={"a": value}, digests={"": "", "\x7f": None})])
+    shapes = [Tensor(1, [2**32, 2**31, 0], b""), Tensor(12, [0] + [2**60] * 7, b""), Tensor(9, [1] * 7 + [3], b"abcdef")]
+    yield "tensors", dsr.write(Schema([Column("t", "tensor")], ["t"], ["t"], (1, 1, 100)), [[t] for t in shapes])
+    yield "mib", dsr.write(s, [[b"x" * (dsr.MIB - 5)], [b"y" * (dsr.MIB - 4)], [b"z" * (dsr.MIB + 1)]], level=1)
+
+
+def undescribed(s):
+    """Records from a source that the stream does not describe."""
+    frames = dsr.stream_frames(s, [[b"a"]], [[(0, 0, 1)]], [(b"x", 1, bytes(32))])
+    return dsr.serialise([f for f in frames[:-1] if f.type != b"S"] + [dsr.end_frame(1, 1, 0)])
