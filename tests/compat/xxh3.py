@@ -38,8 +38,12 @@ def _s32(at):
     return _u32(SECRET, at)
 
 
+S64 = [_u64(SECRET, at) for at in range(len(SECRET) - 7)]
+_two = struct.Struct("<QQ").unpack_from
+
+
 def _s64(at):
-    return _u64(SECRET, at)
+    return S64[at]
 
 
 def _swap64(x):
@@ -70,7 +74,9 @@ def _avalanche3(h):
 
 
 def _mix16(b, at, s):
-    return _fold(_u64(b, at) ^ _s64(s), _u64(b, at + 8) ^ _s64(s + 8))
+    lo, hi = _two(b, at)
+    p = (lo ^ S64[s]) * (hi ^ S64[s + 8])
+    return (p ^ p >> 64) & M64
 
 
 # ---- more than 240 bytes ----
@@ -176,9 +182,11 @@ def _short128(b, n):
 
 
 def _mix32(lo, hi, b, p, q, s):
-    lo = (lo + _mix16(b, p, s)) & M64 ^ (_u64(b, q) + _u64(b, q + 8)) & M64
-    hi = (hi + _mix16(b, q, s + 16)) & M64 ^ (_u64(b, p) + _u64(b, p + 8)) & M64
-    return lo, hi
+    p0, p1 = _two(b, p)
+    q0, q1 = _two(b, q)
+    x = (p0 ^ S64[s]) * (p1 ^ S64[s + 8])
+    y = (q0 ^ S64[s + 16]) * (q1 ^ S64[s + 24])
+    return (lo + ((x ^ x >> 64) & M64) ^ q0 + q1) & M64, (hi + ((y ^ y >> 64) & M64) ^ p0 + p1) & M64
 
 
 def _mid128(b, n):
