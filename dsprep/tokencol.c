@@ -98,6 +98,8 @@ int ds_tokencol_block(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, 
     c->ready = true;
     c->tokens = c->bytes = 0;
     rc = ds_colview_open(&v, &p->schema.cols[p->text], chunk->body, chunk->body_len, b->rows, err);
+    if (rc == 0)
+        rc = ds_colview_check(&v, chunk->spool, err); /* text is UTF-8 from here on */
     for (uint64_t i = 0; rc == 0 && ds_colview_next(&v, &x); i++) {
         rc = row(c, p, chunk, &x, err);
         if (rc)
