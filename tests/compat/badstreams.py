@@ -424,6 +424,10 @@ def bad_origins(c):
     def source(name, rule, payload, n=1):
         c.frames(name, rule, [Frame(b"H", s.json()), V, Frame(b"S", bytes(payload)), end_frame(0, 0, n)])
     source("source-none", "source-none", b"\0", 0)
+    c.frames("source-parted", "source-parted", [Frame(b"H", s.json()), V] + [Frame(b"S", b"\1" + row)] * 2 + [end_frame(0, 0, 2)])
+    long = varint(60000) + b"a" * 60000 + b"\1" + bytes(32)
+    source("source-frame", "source-frame", b"\5" + long * 5, 5)
+    c.frames("source-parted-early", "source-parted", [Frame(b"H", s.json()), V] + [Frame(b"S", b"\3" + long * 3)] * 2 + [end_frame(0, 0, 6)])
     source("source-short", "short", b"\1" + row[:-1])
     source("source-trailing", "trailing", b"\1" + row + b"\0")
     source("source-count", "short", b"\2" + row, 2)

@@ -406,10 +406,11 @@ class Reader:
             raise Bad("order", "the second frame is no provenance", self.start)
         self.s.provenance = check_provenance(payload)
         self.cutter, self.state, self.cut = Cutter(self.s.schema), [0, 0], True
-        self.records = 0
+        self.records = self.filled = 0  # filled: bytes in the source frame just before
         while True:
             type, _, payload = self.frame()
             if type == b"B":
+                self.filled = 0
                 self.block(payload)
             elif type == b"S":
                 self.source(payload)
@@ -479,11 +480,18 @@ class Reader:
         n = c.varint()
         if n == 0:
             raise Bad("source-none", "a source frame without a source", self.start)
+        head, first = c.at, None
         for _ in range(n):
             name = c.take(c.varint())
             check_name(name)
             self.s.sources.append((name, c.varint(), c.take(32)))
             self.s.told.append(len(self.s.blocks))
+            first = first or c.at - head
+        if self.filled and self.filled + first <= SOURCES_FILL:
+            raise Bad("source-parted", "the source frame before had room for this source", self.start)
+        self.filled = c.at - head
+        if self.filled > SOURCES_FILL:
+            raise Bad("source-frame", "a source frame of more than 256 KiB", self.start)
         c.end()
 
     def end(self, payload):
