@@ -1,3 +1,249 @@
+/* cmd_tok_train.c - dstok train: a tokenizer.json from texts. */
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "cmd_tok.h"
-static int run(int argc, char **argv) { (void)argc; (void)argv; return 1; }
-const ds_command dstok_train = {.prog = "dstok", .name = "train", .summary = "x", .run = run};
+#include "cmd_tok_files.h"
+#include "io.h"
+#include "pool.h"
+#include "sig.h"
+#include "term.h"
+#include "tok_train.h"
+
+/* Each running job borrows a table of its own; which one does not matter, for they are added up. */
+typedef struct counters {
+    pthread_mutex_t lock;
+    ds_words **all, **idle;
+    int n, n_idle;
+} counters;
+
+typedef struct job {
+    ds_buf text;
+    ds_err err;
+} job;
+
+typedef struct training {
+    counters counters;
+    ds_pool *pool;
+    ds_progress bar;
+    uint64_t read;
+} training;
+
+static void count_job(void *arg, void *ctx)
+{
+    job *j = arg;
+    counters *c = ctx;
+    pthread_mutex_lock(&c->lock);
+    ds_words *w = c->idle[--c->n_idle];
+    pthread_mutex_unlock(&c->lock);
+    ds_words_add(w, j->text.data, j->text.len, &j->err);
+    pthread_mutex_lock(&c->lock);
+    c->idle[c->n_idle++] = w;
+    pthread_mutex_unlock(&c->lock);
+}
+
+static void job_free(job *j)
+{
+    ds_buf_fini(&j->text);
+    free(j);
+}
+
+/* Takes the oldest job back. */
+static int collect(training *t, ds_err *err)
+{
+    job *j = ds_pool_next(t->pool);
+    if (j == NULL)
+        return 0;
+    int rc = j->err.code != 0 ? ds_fail(err, j->err.code, "%s", j->err.msg) : 0;
+    t->read += j->text.len;
+    ds_progress_at(&t->bar, t->read);
+    job_free(j);
+    return rc;
+}
+
+static int submit(void *ctx, ds_buf *part, ds_err *err)
+{
+    training *t = ctx;
+    int rc = 0;
+    while (rc == 0 && ds_pool_full(t->pool))
+        rc = collect(t, err);
+    job *j = rc == 0 ? calloc(1, sizeof *j) : NULL;
+    if (j == NULL)
+        return rc != 0 ? rc : ds_fail_nomem(err);
+    j->text = *part;
+    memset(part, 0, sizeof *part);
+    rc = ds_pool_submit(t->pool, j, err);
+    if (rc != 0)
+        job_free(j);
+    return rc;
+}
+
+static int counters_init(counters *c, int n, ds_err *err)
+{
+    int rc = 0;
+    pthread_mutex_init(&c->lock, NULL);
+    c->all = calloc((size_t)n, sizeof *c->all);
+    c->idle = calloc((size_t)n, sizeof *c->idle);
+    if (c->all == NULL || c->idle == NULL)
+        return ds_fail_nomem(err);
+    for (; c->n < n && rc == 0; c->n++) {
+        rc = ds_words_new(&c->all[c->n], err);
+        c->idle[c->n_idle++] = c->all[c->n];
+    }
+    return rc;
+}
+
+static void counters_fini(counters *c)
+{
+    for (int i = 0; i < c->n; i++)
+        ds_words_free(c->all[i]);
+    free(c->all);
+    free(c->idle);
+    pthread_mutex_destroy(&c->lock);
+}
+
+/* Counts everything; the sum ends up in the first table. */
+static int count_all(training *t, tok_reader *r, char **operands, int n, int threads, ds_err *err)
+{
+    int rc = counters_init(&t->counters, threads, err);
+    if (rc == 0)
+        rc = ds_pool_new(&t->pool, threads, threads * 2, count_job, &t->counters, err);
+    ds_progress_begin(&t->bar, "reading", 0, true);
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = tok_read_operand(r, operands[i], err);
+    while (t->pool != NULL && !ds_pool_empty(t->pool)) {
+        int bad = collect(t, err);
+        rc = rc != 0 ? rc : bad;
+    }
+    ds_progress_end(&t->bar);
+    ds_pool_free(t->pool);
+    t->pool = NULL;
+    for (int i = 1; i < t->counters.n && rc == 0; i++) {
+        rc = ds_words_merge(t->counters.all[0], t->counters.all[i], err);
+        ds_words_free(t->counters.all[i]);
+        t->counters.all[i] = NULL;
+    }
+    return rc;
+}
+
+static int on_merge(void *ctx, uint32_t tokens, ds_err *err)
+{
+    ds_progress_at(ctx, tokens);
+    return ds_check_interrupt(err);
+}
+
+static int merge_and_write(training *t, const ds_train_options *o, const char *path, uint32_t *tokens, ds_err *err)
+{
+    ds_buf json = {0};
+    ds_train_options opts = *o;
+    ds_progress_begin(&t->bar, "merging", o->vocab_size, false);
+    opts.progress = on_merge;
+    opts.ctx = &t->bar;
+    int rc = ds_tok_train(&json, tokens, t->counters.all[0], &opts, err);
+    ds_progress_end(&t->bar);
+    if (rc == 0)
+        rc = ds_atomic_write(path, 0666, json.data, json.len, err);
+    ds_buf_fini(&json);
+    return rc;
+}
+
+typedef struct train_opts {
+    const char *output;
+    int64_t vocab_size, min_count, threads;
+    ds_opt_list special;
+    bool no_special, json;
+    int on_error;
+} train_opts;
+
+static void say_result(const train_opts *o, const tok_reader *r, const ds_words *w, uint32_t tokens)
+{
+    if (r->skipped > 20)
+        ds_warn("%" PRIu64 " more files skipped", r->skipped - 20);
+    if (tokens < (uint64_t)o->vocab_size)
+        ds_warn("%u tokens instead of %" PRId64 ": no pair of tokens occurs often enough to make more", tokens,
+                o->vocab_size);
+    if (o->json)
+        printf("{\"tokens\":%u,\"files\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"bytes\":%" PRIu64
+               ",\"words\":%" PRIu64 ",\"distinct_words\":%" PRIu64 "}\n",
+               tokens, r->files, r->skipped, r->bytes, ds_words_total(w), ds_words_distinct(w));
+    else
+        ds_warn("%u tokens from %" PRIu64 " bytes in %" PRIu64 " files, %" PRIu64 " distinct words", tokens, r->bytes,
+                r->files, ds_words_distinct(w));
+}
+
+static int train(const train_opts *o, char **operands, int n, ds_err *err)
+{
+    static const char *const end_of_text[] = {"<|endoftext|>"};
+    training t = {0};
+    tok_reader r = {.fn = submit, .ctx = &t, .skip = o->on_error == 1};
+    ds_train_options opts = {.vocab_size = (uint32_t)o->vocab_size, .min_count = (uint64_t)o->min_count};
+    uint32_t tokens = 0;
+    opts.special = o->special.n > 0 ? o->special.v : end_of_text;
+    opts.n_special = o->no_special ? 0 : o->special.n > 0 ? o->special.n : 1;
+    int rc = 0;
+    if (o->output == NULL)
+        rc = ds_fail(err, DS_USAGE, "-o FILE is needed: where to write the tokenizer.json");
+    else if (opts.vocab_size < 256 + opts.n_special)
+        rc = ds_fail(err, DS_USAGE, "--vocab-size is at least 256 bytes and the special tokens: %zu",
+                     256 + opts.n_special);
+    if (rc == 0)
+        rc = count_all(&t, &r, operands, n, o->threads > 0 ? (int)o->threads : ds_cpu_count(), err);
+    if (rc == 0 && ds_words_total(t.counters.all[0]) == 0)
+        rc = ds_fail(err, DS_FAIL, "no text to learn from%s", r.skipped ? ": every file was skipped" : "");
+    if (rc == 0)
+        rc = merge_and_write(&t, &opts, o->output, &tokens, err);
+    if (rc == 0)
+        say_result(o, &r, t.counters.all[0], tokens);
+    if (rc == 0 && r.skipped > 0)
+        rc = ds_fail(err, DS_PARTIAL, "%" PRIu64 " of %" PRIu64 " files skipped", r.skipped, r.skipped + r.files);
+    if (t.counters.n > 0 || t.counters.all != NULL)
+        counters_fini(&t.counters);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    static const char *const on_error[] = {"fail", "skip", NULL};
+    train_opts o = {.vocab_size = 32000, .min_count = 2, .on_error = 1};
+    const ds_opt opts[] = {
+        {'o', "output", DS_OPT_STR, &o.output, "FILE", "write the tokenizer.json here", 0, 0, NULL, false},
+        {0, "vocab-size", DS_OPT_INT, &o.vocab_size, "N", "tokens to learn, bytes and special ones included (32000)",
+         257, 1 << 24, NULL, false},
+        {0, "min-count", DS_OPT_INT, &o.min_count, "N", "merge no pair that is rarer (2)", 1, INT64_MAX, NULL, false},
+        {0, "special", DS_OPT_LIST, &o.special, "TOKEN", "a special token, in place of <|endoftext|>; may be repeated",
+         0, 0, NULL, false},
+        {0, "no-special", DS_OPT_FLAG, &o.no_special, NULL, "no special tokens", 0, 0, NULL, false},
+        {'j', "threads", DS_OPT_INT, &o.threads, "N", "threads that count (all processors); changes no result", 1, 1024,
+         NULL, false},
+        {0, "on-error", DS_OPT_CHOICE, &o.on_error, "WHAT", "fail, or skip files that cannot be read (skip)", 0, 0,
+         on_error, false},
+        {0, "json", DS_OPT_FLAG, &o.json, NULL, "tell the result as one JSON object", 0, 0, NULL, false},
+        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+    char **operands;
+    int n, code = ds_opt_begin(&dstok_train, opts, argc, argv, &operands, &n);
+    if (code >= 0)
+        return code;
+    ds_err err = {0};
+    train(&o, operands, n, &err);
+    ds_opt_list_fini(&o.special);
+    return ds_command_end(&dstok_train, &err, o.json);
+}
+
+const ds_command dstok_train = {
+    .prog = "dstok",
+    .name = "train",
+    .summary = "learn a vocabulary from texts",
+    .operands = "FILE|FOLDER|-...",
+    .min_operands = 1,
+    .max_operands = -1,
+    .example = "dstok train --vocab-size 32000 -o tokenizer.json corpus/\n"
+               "zcat logs.gz | dstok train --vocab-size 8000 --special '<pad>' --special '</s>' -o logs.json -",
+    .description = "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the reference library loads "
+                   "with the same ids. Folders are read with all files below. The result depends on the texts only, not "
+                   "on their order or the number of threads.\n\n"
+                   "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and skipped; the exit "
+                   "status is 3 then.",
+    .run = run,
+};

@@ -1,11 +1,10 @@
 /* tok_encode.c - a text to ids, segment by segment.
  *
- * A segment ends where every pipeline has a boundary for certain: between a letter and a character that
- * neither belongs to a word nor can combine with one. All well-known patterns match letters greedily and
- * look at nothing behind them, so what stands left of such a cut does not depend on what stands right of
- * it, and nothing looks back. Added tokens are respected: no cut inside, right before or right after one.
+ * A segment ends where every pipeline has a boundary for certain (tok_cut.h). Added tokens are respected:
+ * no cut inside, right before or right after one.
  */
 #include "tok_priv.h"
+#include "tok_cut.h"
 #include "utf8.h"
 
 #include <inttypes.h>
@@ -115,21 +114,6 @@ static int normalised(ds_tok_state *st, const uint8_t *p, size_t len, bool first
     return cut_added(st, &t->normal, p, len, first, plain);
 }
 
-/* May the text be cut before p + at, as far as characters go? The left one is a letter of ASCII or of the
- * common CJK block, the right one ASCII or CJK punctuation, white space or a digit. */
-static bool cut_chars(const uint8_t *p, size_t len, size_t at)
-{
-    const uint8_t *l = p + at;
-    bool left = (uint8_t)((l[-1] | 0x20) - 'a') < 26 ||
-                (at >= 3 && l[-3] >= 0xe5 && l[-3] <= 0xe8 && (l[-2] & 0xc0) == 0x80 && (l[-1] & 0xc0) == 0x80);
-    if (!left)
-        return false;
-    if (l[0] < 0x80)
-        return (uint8_t)((l[0] | 0x20) - 'a') >= 26;
-    return at + 2 < len && ((l[0] == 0xe3 && l[1] == 0x80 && l[2] <= 0x82) ||
-                            (l[0] == 0xef && l[1] == 0xbc && l[2] == 0x8c));
-}
-
 /* Does an added token that begins before the cut reach it, or one begin at it? */
 static bool cut_token(const tok_trie *t, const uint8_t *p, size_t len, size_t at)
 {
@@ -151,7 +135,7 @@ static size_t segment_end(const ds_tok_state *st, const uint8_t *p, size_t len)
     if (!t->cuttable || len <= st->segment)
         return len;
     for (size_t at = st->segment; at < len; at++)
-        if (cut_chars(p, len, at) && !cut_token(&t->raw, p, len, at) && !cut_token(&t->normal, p, len, at))
+        if (ds_tok_cut_chars(p, len, at) && !cut_token(&t->raw, p, len, at) && !cut_token(&t->normal, p, len, at))
             return at;
     return len;
 }

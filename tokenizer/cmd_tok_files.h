@@ -1,0 +1,24 @@
+/* cmd_tok_files.h - the texts that dstok train reads: files, folders with everything below, standard input. */
+#ifndef DS_CMD_TOK_FILES_H
+#define DS_CMD_TOK_FILES_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "error.h"
+
+/* Takes a part of a text, cut where words end, and may keep the memory: `part` is then zeroed. */
+typedef int (*tok_part_fn)(void *ctx, ds_buf *part, ds_err *err);
+
+typedef struct tok_reader {
+    tok_part_fn fn;
+    void *ctx;
+    bool skip;         /* go on past files that cannot be used */
+    uint64_t files, skipped, bytes;
+} tok_reader;
+
+/* Reads one operand. Folders are walked in the byte order of their names; links to folders are not followed. */
+int tok_read_operand(tok_reader *r, const char *path, ds_err *err);
+
+#endif

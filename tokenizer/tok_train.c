@@ -1,0 +1,297 @@
+/* tok_train.c - the merging half of the trainer.
+ *
+ * Symbols of all distinct words stand in one array, linked within their word. Every pair of neighbours has
+ * its exact count and the places where it stood when it came into being; a place is looked at again when
+ * its pair is merged. A heap holds (count, pair): counts only fall while an entry waits, except for pairs
+ * that are pushed anew, so an entry whose count is out of date is put back with the right one.
+ */
+#include "tok_train.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "tok_grow.h"
+#include "tok_words.h"
+#include "tok_write.h"
+
+#define NONE UINT32_MAX
+
+typedef struct place_list { uint32_t *v; uint32_t n, cap; } place_list;
+
+typedef struct pair_info {
+    uint64_t pair; /* a << 32 | b */
+    uint64_t count;
+    place_list places;
+    uint32_t stamp; /* merge at which it was last pushed */
+    bool merged;    /* it is in the list of merges: it comes back when a token is reached by two ways */
+} pair_info;
+
+typedef struct heap_entry { uint64_t count, pair; } heap_entry;
+
+typedef struct trainer {
+    tok_table table; /* tokens so far */
+    uint32_t *sym, *next, *prev, *word; /* by place; sym NONE = merged away */
+    uint64_t *count;                    /* by word */
+    size_t n_places, n_words;
+    pair_info *info;
+    size_t n_info, cap_info;
+    uint32_t *index; /* hash of pair -> info, NONE = empty */
+    size_t index_mask;
+    heap_entry *heap;
+    size_t n_heap, cap_heap;
+    uint32_t *fresh; /* infos whose count grew during this merge */
+    size_t n_fresh, cap_fresh;
+    uint32_t stamp;
+} trainer;
+
+static size_t pair_slot(const trainer *t, uint64_t pair)
+{
+    size_t i = (size_t)((pair * 0x9e3779b97f4a7c15u) >> 16) & t->index_mask;
+    while (t->index[i] != NONE && t->info[t->index[i]].pair != pair)
+        i = (i + 1) & t->index_mask;
+    return i;
+}
+
+static int grow_index(trainer *t)
+{
+    size_t cap = (t->index_mask + 1) * 2;
+    uint32_t *index = malloc(cap * sizeof *index);
+    if (index == NULL)
+        return DS_NOMEM;
+    memset(index, 0xff, cap * sizeof *index);
+    free(t->index);
+    t->index = index;
+    t->index_mask = cap - 1;
+    for (size_t k = 0; k < t->n_info; k++)
+        t->index[pair_slot(t, t->info[k].pair)] = (uint32_t)k;
+    return 0;
+}
+
+static pair_info *pair_get(trainer *t, uint64_t pair)
+{
+    size_t i = pair_slot(t, pair);
+    if (t->index[i] != NONE)
+        return &t->info[t->index[i]];
+    if (t->n_info >= NONE - 1 || ds_tok_grow((void **)&t->info, &t->cap_info, t->n_info, sizeof *t->info) != 0)
+        return NULL;
+    t->index[i] = (uint32_t)t->n_info;
+    t->info[t->n_info] = (pair_info){.pair = pair, .stamp = NONE};
+    if (++t->n_info * 2 > t->index_mask && grow_index(t) != 0)
+        return NULL;
+    return &t->info[t->n_info - 1];
+}
+
+static bool before(const heap_entry *a, const heap_entry *b)
+{
+    return a->count != b->count ? a->count > b->count : a->pair < b->pair;
+}
+
+static int heap_push(trainer *t, heap_entry e)
+{
+    if (ds_tok_grow((void **)&t->heap, &t->cap_heap, t->n_heap, sizeof *t->heap) != 0)
+        return DS_NOMEM;
+    size_t i = t->n_heap++;
+    for (; i > 0 && before(&e, &t->heap[(i - 1) / 2]); i = (i - 1) / 2)
+        t->heap[i] = t->heap[(i - 1) / 2];
+    t->heap[i] = e;
+    return 0;
+}
+
+static heap_entry heap_pop(trainer *t)
+{
+    heap_entry top = t->heap[0], e = t->heap[--t->n_heap];
+    size_t i = 0;
+    for (size_t c; (c = 2 * i + 1) < t->n_heap; i = c) {
+        if (c + 1 < t->n_heap && before(&t->heap[c + 1], &t->heap[c]))
+            c++;
+        if (!before(&t->heap[c], &e))
+            break;
+        t->heap[i] = t->heap[c];
+    }
+    t->heap[i] = e;
+    return top;
+}
+
+/* One more place of a pair; `fresh` asks for a push at the end of this merge. */
+static int pair_add(trainer *t, uint32_t a, uint32_t b, uint32_t place, bool fresh)
+{
+    pair_info *p = pair_get(t, (uint64_t)a << 32 | b);
+    if (p == NULL)
+        return DS_NOMEM;
+    size_t cap = p->places.cap;
+    if (ds_tok_grow((void **)&p->places.v, &cap, p->places.n, sizeof *p->places.v) != 0 || cap > NONE)
+        return DS_NOMEM;
+    p->places.cap = (uint32_t)cap;
+    p->places.v[p->places.n++] = place;
+    p->count += t->count[t->word[place]];
+    if (!fresh || p->stamp == t->stamp)
+        return 0;
+    p->stamp = t->stamp;
+    if (ds_tok_grow((void **)&t->fresh, &t->cap_fresh, t->n_fresh, sizeof *t->fresh) != 0)
+        return DS_NOMEM;
+    t->fresh[t->n_fresh++] = (uint32_t)(p - t->info);
+    return 0;
+}
+
+static void pair_drop(trainer *t, uint32_t a, uint32_t b, uint32_t place)
+{
+    uint32_t k = t->index[pair_slot(t, (uint64_t)a << 32 | b)];
+    t->info[k].count -= t->count[t->word[place]];
+}
+
+/* Merges at one place, if the pair still stands there. */
+static int merge_at(trainer *t, uint32_t place, uint32_t a, uint32_t b, uint32_t id)
+{
+    uint32_t right = t->sym[place] == a ? t->next[place] : NONE;
+    if (right == NONE || t->sym[right] != b)
+        return 0;
+    uint32_t left = t->prev[place], after = t->next[right];
+    pair_drop(t, a, b, place);
+    if (left != NONE)
+        pair_drop(t, t->sym[left], a, place);
+    if (after != NONE)
+        pair_drop(t, b, t->sym[after], place);
+    t->sym[place] = id;
+    t->sym[right] = NONE;
+    t->next[place] = after;
+    if (after != NONE)
+        t->prev[after] = place;
+    int rc = left != NONE ? pair_add(t, t->sym[left], id, left, true) : 0;
+    return rc == 0 && after != NONE ? pair_add(t, id, t->sym[after], place, true) : rc;
+}
+
+static int by_place(const void *pa, const void *pb)
+{
+    uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
+    return a < b ? -1 : a > b;
+}
+
+static int merge_pair(trainer *t, uint64_t pair, uint32_t id)
+{
+    pair_info *p = pair_get(t, pair);
+    if (p == NULL)
+        return DS_NOMEM;
+    place_list list = p->places;
+    p->places = (place_list){0};
+    t->stamp++;
+    t->n_fresh = 0;
+    qsort(list.v, list.n, sizeof *list.v, by_place); /* leftmost first: "aaa" is (aa)a */
+    int rc = 0;
+    for (uint32_t i = 0; i < list.n && rc == 0; i++)
+        rc = merge_at(t, list.v[i], (uint32_t)(pair >> 32), (uint32_t)pair, id);
+    free(list.v);
+    for (size_t i = 0; i < t->n_fresh && rc == 0; i++) {
+        const pair_info *f = &t->info[t->fresh[i]];
+        if (f->count > 0)
+            rc = heap_push(t, (heap_entry){f->count, f->pair});
+    }
+    return rc;
+}
+
+static int lay_out(trainer *t, const ds_words *w, ds_err *err)
+{
+    size_t n = w->bytes.len;
+    if (n >= NONE)
+        return ds_fail(err, DS_FAIL, "too much text: the distinct words have %zu bytes, at most 4 GiB are possible", n);
+    t->n_places = n;
+    t->n_words = w->n;
+    t->sym = calloc(n ? n : 1, sizeof *t->sym);
+    t->next = calloc(n ? n : 1, sizeof *t->next);
+    t->prev = calloc(n ? n : 1, sizeof *t->prev);
+    t->word = calloc(n ? n : 1, sizeof *t->word);
+    t->count = calloc(w->n ? w->n : 1, sizeof *t->count);
+    t->index = malloc(1024 * sizeof *t->index);
+    if (!t->sym || !t->next || !t->prev || !t->word || !t->count || !t->index)
+        return ds_fail_nomem(err);
+    memset(t->index, 0xff, 1024 * sizeof *t->index);
+    t->index_mask = 1023;
+    uint32_t word = 0;
+    for (size_t i = 0; i <= w->mask; i++) {
+        const tok_word *s = &w->slot[i];
+        if (s->count == 0)
+            continue;
+        t->count[word] = s->count;
+        for (size_t k = s->at; k < s->at + s->len; k++) {
+            t->sym[k] = t->table.byte_id[w->bytes.data[k]];
+            t->word[k] = word;
+            t->prev[k] = k > s->at ? (uint32_t)(k - 1) : NONE;
+            t->next[k] = k + 1 < s->at + s->len ? (uint32_t)(k + 1) : NONE;
+        }
+        word++;
+    }
+    int rc = 0;
+    for (size_t k = 0; k < n && rc == 0; k++)
+        if (t->next[k] != NONE)
+            rc = pair_add(t, t->sym[k], t->sym[k + 1], (uint32_t)k, false);
+    for (size_t k = 0; k < t->n_info && rc == 0; k++)
+        rc = heap_push(t, (heap_entry){t->info[k].count, t->info[k].pair});
+    return rc == 0 ? 0 : ds_fail_nomem(err);
+}
+
+static int merge_all(trainer *t, const ds_train_options *o, ds_err *err)
+{
+    uint64_t least = o->min_count > 0 ? o->min_count : 1;
+    int rc = 0;
+    while (rc == 0 && t->table.n < o->vocab_size && t->n_heap > 0) {
+        heap_entry top = heap_pop(t);
+        pair_info *info = &t->info[t->index[pair_slot(t, top.pair)]];
+        uint64_t now = info->count;
+        if (now != top.count) {
+            if (now > 0 && heap_push(t, (heap_entry){now, top.pair}) != 0)
+                rc = ds_fail_nomem(err);
+            continue;
+        }
+        if (now < least)
+            break;
+        uint32_t id = 0;
+        int bad = ds_tok_table_merge(&t->table, (uint32_t)(top.pair >> 32), (uint32_t)top.pair, !info->merged, &id);
+        info->merged = true;
+        if (bad != 0 || merge_pair(t, top.pair, id) != 0)
+            rc = ds_fail_nomem(err);
+        if (rc == 0 && o->progress != NULL && t->table.n % 256 == 0)
+            rc = o->progress(o->ctx, t->table.n, err);
+    }
+    return rc;
+}
+
+static void trainer_fini(trainer *t)
+{
+    for (size_t i = 0; i < t->n_info; i++)
+        free(t->info[i].places.v);
+    free(t->info);
+    free(t->sym);
+    free(t->next);
+    free(t->prev);
+    free(t->word);
+    free(t->count);
+    free(t->index);
+    free(t->heap);
+    free(t->fresh);
+    ds_tok_table_fini(&t->table);
+}
+
+int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words, const ds_train_options *opts,
+                 ds_err *err)
+{
+    trainer t = {0};
+    size_t before_len = json->len;
+    int rc = 0;
+    if (opts->n_special > 65536 || opts->vocab_size < 256 + opts->n_special || opts->vocab_size > 1u << 24)
+        rc = ds_fail(err, DS_USAGE, "vocabulary size %u: it is between 256 + %zu special tokens and 16777216",
+                     opts->vocab_size, opts->n_special);
+    if (rc == 0)
+        rc = ds_tok_table_init(&t.table, opts->special, opts->n_special, err);
+    if (rc == 0)
+        rc = lay_out(&t, words, err);
+    if (rc == 0)
+        rc = merge_all(&t, opts, err);
+    if (rc == 0 && ds_tok_write_json(json, &t.table) != 0)
+        rc = ds_fail_nomem(err);
+    if (rc != 0)
+        json->len = before_len;
+    *tokens = t.table.n;
+    trainer_fini(&t);
+    return rc;
+}
