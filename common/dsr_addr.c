@@ -10,7 +10,8 @@ int ds_addr_piece(ds_sha *out, const void *p, size_t len, ds_err *err)
 }
 
 /* tag || a || n || addresses */
-static int addr_list(ds_sha *out, const char *tag, size_t tag_len, uint64_t a, const ds_sha *addrs, size_t n, ds_err *err)
+static int addr_list(ds_sha *out, const char *tag, size_t tag_len, uint64_t a, const ds_sha *addrs,
+                     size_t n, ds_err *err)
 {
     ds_hasher *h = NULL;
     int rc = ds_hasher_new(&h, err);
@@ -42,7 +43,8 @@ int ds_addr_block(ds_sha *out, uint64_t rows, const ds_sha *chunks, size_t n, ds
 
 struct ds_rootsum {
     ds_hasher *blocks, *origins, *sources;
-    ds_spool addrs; /* block addresses, kept: the schema digest goes before them and is known only at the end */
+    ds_spool addrs; /* block addresses, kept: the schema digest goes before them and is known only
+                       at the end */
     ds_buf row;
     uint64_t nblocks, nsources;
 };
@@ -87,7 +89,8 @@ int ds_rootsum_source(ds_rootsum *r, const ds_source *s, ds_err *err)
     return ds_hasher_put(r->sources, r->row.data, r->row.len, err);
 }
 
-int ds_rootsum_end(ds_rootsum *r, const ds_sha *schema_digest, ds_sha *root, ds_sha *origin_root, ds_err *err)
+int ds_rootsum_end(ds_rootsum *r, const ds_sha *schema_digest, ds_sha *root, ds_sha *origin_root,
+                   ds_err *err)
 {
     static const char tag[] = "ds.root";
     ds_sha sources;

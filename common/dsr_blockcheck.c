@@ -1,5 +1,5 @@
-/* dsr_blockcheck.c - what makes a block canonical beyond its checksums; see dsr_io.h and the rules marked (check) in
- * docs/dsr-format.md. */
+/* dsr_blockcheck.c - what makes a block canonical beyond its checksums; see dsr_io.h and the rules
+ * marked (check) in docs/dsr-format.md. */
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -51,7 +51,8 @@ static int check_origins(ds_blockcheck *c, const ds_block *b, ds_err *err)
     uint64_t lowest, highest;
     int rc = ds_origin_scan(o->body, o->body_len, b->rows, &c->origin, &lowest, &highest, err);
     if (!rc && lowest < b->sources)
-        rc = ds_fail(err, DS_CORRUPT, "names source %" PRIu64 ", which was told of before this block", lowest);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "names source %" PRIu64 ", which was told of before this block", lowest);
     if (highest > c->sources)
         c->sources = highest;
     return rc;
@@ -76,7 +77,8 @@ static int check_cut(ds_blockcheck *c, uint64_t rows, ds_err *err)
         cut = ds_cutter_record(&c->cutter, hash, size);
     }
     if (i < rows)
-        return ds_fail(err, DS_CORRUPT, "it must end after record %" PRIu64 " of %" PRIu64, i - 1, rows);
+        return ds_fail(err, DS_CORRUPT, "it must end after record %" PRIu64 " of %" PRIu64, i - 1,
+                       rows);
     c->open = !cut;
     return 0;
 }

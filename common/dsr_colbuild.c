@@ -53,7 +53,8 @@ static int row_begin(ds_colbuild *b, ds_err *err)
         return ds_fail(err, DS_FAIL, "row %" PRIu64 " of the column has not ended", b->rows);
     if (b->sealed)
         return ds_fail(err, DS_FAIL, "the chunk was taken; no row can follow");
-    b->mark = (ds_colmark){b->lens.len, b->item_lens.len, ds_spool_len(&b->data), b->bits, b->present, b->bit_tail};
+    b->mark = (ds_colmark){b->lens.len, b->item_lens.len, ds_spool_len(&b->data),
+                           b->bits,     b->present,       b->bit_tail};
     b->marked = true;
     b->open = true;
     b->open_len = 0;
@@ -108,7 +109,8 @@ static int check_ids(enum ds_type t, const uint32_t *ids, size_t n, ds_err *err)
 {
     for (size_t i = 0; t == DS_TOKENS16 && i < n; i++)
         if (ids[i] > 0xffff)
-            return ds_fail(err, DS_FAIL, "token %" PRIu32 " does not fit into a tokens16 column", ids[i]);
+            return ds_fail(err, DS_FAIL, "token %" PRIu32 " does not fit into a tokens16 column",
+                           ids[i]);
     return 0;
 }
 
@@ -223,7 +225,8 @@ static int put_head(ds_colbuild *b, int dtype, int ndim, const uint64_t *dims, d
     return rc ? ds_fail_nomem(err) : 0;
 }
 
-int ds_colbuild_tensor(ds_colbuild *b, int dtype, int ndim, const uint64_t *dims, const void *data, size_t len, ds_err *err)
+int ds_colbuild_tensor(ds_colbuild *b, int dtype, int ndim, const uint64_t *dims, const void *data,
+                       size_t len, ds_err *err)
 {
     uint64_t want;
     if (b->type != DS_TENSOR)
@@ -240,7 +243,8 @@ int ds_colbuild_tensor(ds_colbuild *b, int dtype, int ndim, const uint64_t *dims
     return rc ? rc : row_end(b, true, err);
 }
 
-/* The run that begins at *i, with its equal neighbours and the empty runs between them; false past the last. */
+/* The run that begins at *i, with its equal neighbours and the empty runs between them; false past
+ * the last. */
 static bool run_next(const uint64_t *pairs, size_t n, size_t *i, uint64_t *len, uint64_t *value)
 {
     *len = 0;
@@ -368,7 +372,8 @@ int ds_colbuild_part(ds_colbuild *b, const void *p, size_t len, ds_err *err)
     if (!b->open || (!is_bytes(b->type) && b->type != DS_TENSOR))
         return wrong(b, "part of a bytes", err);
     if (b->type == DS_TENSOR && len > b->want - b->open_len)
-        return ds_fail(err, DS_FAIL, "tensor data goes on past the %" PRIu64 " bytes of its shape", b->want);
+        return ds_fail(err, DS_FAIL, "tensor data goes on past the %" PRIu64 " bytes of its shape",
+                       b->want);
     b->open_len += len;
     return ds_spool_put(&b->data, p, len, err);
 }
@@ -390,7 +395,8 @@ int ds_colbuild_end(ds_colbuild *b, ds_err *err)
     if (!b->open || b->type == DS_LIST)
         return ds_fail(err, DS_FAIL, "a value ends that has not begun");
     if (b->type == DS_TENSOR && b->open_len != b->want)
-        return ds_fail(err, DS_FAIL, "tensor of %" PRIu64 " bytes ends after %" PRIu64, b->want, b->open_len);
+        return ds_fail(err, DS_FAIL, "tensor of %" PRIu64 " bytes ends after %" PRIu64, b->want,
+                       b->open_len);
     if (b->type != DS_TENSOR)
         rc = put_len(&b->lens, b->open_len, err);
     return rc ? rc : row_end(b, true, err);

@@ -58,7 +58,8 @@ static inline uint64_t got(const ds_colview *v, size_t *pos)
 static int corrupt(const ds_colview *v, size_t at, uint64_t nth, const char *why, ds_err *err)
 {
     return ds_fail(err, DS_CORRUPT, "column \"%s\", %s %" PRIu64 ", byte %zu of the chunk: %s",
-                   v->col ? v->col->name : "?", v->type == DS_LIST ? "item" : "value", nth, at, why);
+                   v->col ? v->col->name : "?", v->type == DS_LIST ? "item" : "value", nth, at,
+                   why);
 }
 
 /* ---- open ---- */
@@ -69,7 +70,8 @@ static int open_presence(ds_colview *v, uint64_t rows, size_t *pos, ds_err *err)
     if (!get(v->p, v->len, pos, &n))
         return corrupt(v, *pos, 0, "bad number of rows", err);
     if (n != rows)
-        return ds_fail(err, DS_CORRUPT, "column \"%s\": %" PRIu64 " rows in a block of %" PRIu64, v->col->name, n, rows);
+        return ds_fail(err, DS_CORRUPT, "column \"%s\": %" PRIu64 " rows in a block of %" PRIu64,
+                       v->col->name, n, rows);
     if (*pos >= v->len || v->p[*pos] > 1 || (v->p[*pos] && !v->col->nullable))
         return corrupt(v, *pos, 0, "bad null flag", err);
     v->present = rows;
@@ -106,7 +108,8 @@ static int open_data(const ds_colview *v, size_t pos, uint64_t n, size_t size, d
 {
     uint64_t bytes;
     if (__builtin_mul_overflow(n, (uint64_t)size, &bytes) || bytes != v->len - pos)
-        return corrupt(v, pos, n, bytes > v->len - pos ? "data cut off" : "bytes after the data", err);
+        return corrupt(v, pos, n, bytes > v->len - pos ? "data cut off" : "bytes after the data",
+                       err);
     return 0;
 }
 
@@ -144,7 +147,8 @@ static int open_tensors(ds_colview *v, size_t pos, ds_err *err)
     uint64_t total = 0, bytes;
     ds_value x;
     for (uint64_t i = 0; i < v->present; i++)
-        if (!tensor_head(v->p, v->len, &pos, &x, &bytes) || __builtin_add_overflow(total, bytes, &total))
+        if (!tensor_head(v->p, v->len, &pos, &x, &bytes) ||
+            __builtin_add_overflow(total, bytes, &total))
             return corrupt(v, pos, i, "bad tensor head", err);
     v->data_pos = pos;
     return open_data(v, pos, total, 1, err);
@@ -188,10 +192,12 @@ static int open_leaves(ds_colview *v, enum ds_type t, size_t pos, ds_err *err)
     return t == DS_BOOL ? open_bits(v, pos, n, err) : open_data(v, pos, n, width(t), err);
 }
 
-int ds_colview_open(ds_colview *v, const ds_column *col, const uint8_t *p, size_t len, uint64_t rows, ds_err *err)
+int ds_colview_open(ds_colview *v, const ds_column *col, const uint8_t *p, size_t len,
+                    uint64_t rows, ds_err *err)
 {
     size_t pos = 0;
-    *v = (ds_colview){.type = col->type, .item = col->item, .col = col, .p = p, .len = len, .rows = rows};
+    *v = (ds_colview){
+        .type = col->type, .item = col->item, .col = col, .p = p, .len = len, .rows = rows};
     int rc = open_presence(v, rows, &pos, err);
     if (rc)
         return rc;
@@ -233,7 +239,8 @@ static bool text_ok(const ds_colview *v, size_t at, size_t len, ds_spool *spool,
     return ok;
 }
 
-/* Data that is valid as a whole, with every value beginning at a character, is valid value by value. */
+/* Data that is valid as a whole, with every value beginning at a character, is valid value by
+ * value. */
 static bool text_ok_fast(const ds_colview *v)
 {
     size_t at = v->data_pos, lens = v->items_pos;
@@ -257,8 +264,9 @@ static int check_text(const ds_colview *v, enum ds_type t, ds_spool *spool, ds_e
         if (t == DS_JSON) {
             const char *why = ds_jsoncheck(v->p + at, len, spool, at, &bad);
             if (why)
-                return ds_fail(err, DS_CORRUPT, "column \"%s\", %s %" PRIu64 ", byte %zu of it: JSON: %s", v->col->name,
-                               v->type == DS_LIST ? "item" : "value", i, bad, why);
+                return ds_fail(err, DS_CORRUPT,
+                               "column \"%s\", %s %" PRIu64 ", byte %zu of it: JSON: %s",
+                               v->col->name, v->type == DS_LIST ? "item" : "value", i, bad, why);
         } else if (!text_ok(v, at, len, spool, &bad)) {
             return corrupt(v, bad, i, "not UTF-8", err);
         }
@@ -306,7 +314,8 @@ static bool bit(const uint8_t *p, uint64_t i)
 }
 
 /* One simple value at the cursors, which move past it. */
-static void leaf(const ds_colview *v, enum ds_type t, size_t *lens_at, size_t *data_at, uint64_t *bit_at, ds_value *x)
+static void leaf(const ds_colview *v, enum ds_type t, size_t *lens_at, size_t *data_at,
+                 uint64_t *bit_at, ds_value *x)
 {
     if (t == DS_BOOL) {
         x->i = bit(v->p + v->data_pos, (*bit_at)++);
@@ -394,7 +403,10 @@ bool ds_colview_next(ds_colview *v, ds_value *out)
 
 void ds_value_items(ds_items *it, const ds_colview *v, const ds_value *list)
 {
-    *it = (ds_items){.v = v, .left = list->count, .lens_at = list->items_at, .data_at = list->data_at,
+    *it = (ds_items){.v = v,
+                     .left = list->count,
+                     .lens_at = list->items_at,
+                     .data_at = list->data_at,
                      .bit_at = list->bit_at};
 }
 

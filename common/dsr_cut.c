@@ -24,7 +24,8 @@ bool ds_cutter_record(ds_cutter *c, uint64_t hash, uint64_t size)
     c->size += size;
     bool cut = c->size >= c->max;
     if (!cut && c->size >= c->min) {
-        /* h < floor(size * 2^32 / target), without the division: target <= 2^30, so nothing overflows. */
+        /* h < floor(size * 2^32 / target), without the division: target <= 2^30, so nothing
+         * overflows. */
         cut = size >= c->target ||
               ((XXH3_64bits(c->hashes + c->at - 8, 64) >> 32) + 1) * c->target <= size << 32;
     }
@@ -35,7 +36,8 @@ bool ds_cutter_record(ds_cutter *c, uint64_t hash, uint64_t size)
 
 /* ---- hashes of records ---- */
 
-#define SMALL 1024 /* up to here one call hashes it all, which is much faster than a running state */
+#define SMALL                                                                                      \
+    1024 /* up to here one call hashes it all, which is much faster than a running state */
 #define STEP ((size_t)1 << 20)
 
 typedef struct state {
@@ -163,7 +165,8 @@ static size_t scan(const uint8_t *p, size_t *i, size_t to, uint64_t mask, uint64
     return cut;
 }
 
-/* The first piece of n bytes of which only the first `have` can be looked at; `have` when it goes on past them. */
+/* The first piece of n bytes of which only the first `have` can be looked at; `have` when it goes
+ * on past them. */
 static size_t piece(const uint8_t *p, size_t have, uint64_t n)
 {
     if (n <= PIECE_MIN)
@@ -192,8 +195,8 @@ bool ds_piece_ok(const uint8_t *p, size_t len, size_t have, uint64_t left)
 
 /* ---- derived keys ---- */
 
-int ds_key_derive(char out[33], struct ds_hasher *h, const ds_schema *s, const ds_colview *views, const ds_value *values,
-                  ds_err *err)
+int ds_key_derive(char out[33], struct ds_hasher *h, const ds_schema *s, const ds_colview *views,
+                  const ds_value *values, ds_err *err)
 {
     static const char tag[] = "ds.key";
     static const char hex[] = "0123456789abcdef";

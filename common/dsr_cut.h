@@ -1,9 +1,10 @@
 /* dsr_cut.h - where blocks and pieces end: pure functions of content (docs/dsr-format.md, "Cuts").
  *
- * Blocks: after record i with probability size_i / target, decided by a hash over the hashes of the last 8 records, between
- * min and max. size_i = 8 + bytes of the primary values. The window runs on over cuts, so that the same records resynchronise.
- * Pieces: a chunk of at most 1 MiB is one piece; a longer one is cut by FastCDC (Xia et al. 2020; min 256 KiB, normal
- * 512 KiB, max 1 MiB, normalisation 2).
+ * Blocks: after record i with probability size_i / target, decided by a hash over the hashes of the
+ * last 8 records, between min and max. size_i = 8 + bytes of the primary values. The window runs on
+ * over cuts, so that the same records resynchronise. Pieces: a chunk of at most 1 MiB is one piece;
+ * a longer one is cut by FastCDC (Xia et al. 2020; min 256 KiB, normal 512 KiB, max 1 MiB,
+ * normalisation 2).
  */
 #ifndef DS_DSR_CUT_H
 #define DS_DSR_CUT_H
@@ -33,16 +34,18 @@ void ds_rowhash_begin(ds_rowhash *h);
 void ds_rowhash_value(ds_rowhash *h, const ds_colview *v, const ds_value *x);
 uint64_t ds_rowhash_end(ds_rowhash *h, uint64_t *size);
 
-/* Length of the first piece of the n remaining bytes (head ++ body seen as one run) of a chunk longer than DS_PIECE_MAX. Looks at
- * no more than DS_PIECE_MAX bytes. */
+/* Length of the first piece of the n remaining bytes (head ++ body seen as one run) of a chunk
+ * longer than DS_PIECE_MAX. Looks at no more than DS_PIECE_MAX bytes. */
 size_t ds_piece_len(const uint8_t *p, size_t n);
-/* Whether ds_piece_len would cut here: the piece has `len` bytes, `left` bytes of the chunk begin at p, and the first `have` of them
- * can be looked at. A cut is decided by the bytes just past it: have >= len + 2 unless the chunk ends before. */
+/* Whether ds_piece_len would cut here: the piece has `len` bytes, `left` bytes of the chunk begin
+ * at p, and the first `have` of them can be looked at. A cut is decided by the bytes just past it:
+ * have >= len + 2 unless the chunk ends before. */
 bool ds_piece_ok(const uint8_t *p, size_t len, size_t have, uint64_t left);
 
-/* The derived key of a record: hex of the first 16 bytes of SHA-256 over its keyed values (see the format). */
+/* The derived key of a record: hex of the first 16 bytes of SHA-256 over its keyed values (see the
+ * format). */
 struct ds_hasher;
-int ds_key_derive(char out[33], struct ds_hasher *h, const ds_schema *s, const ds_colview *views, const ds_value *values,
-                  ds_err *err);
+int ds_key_derive(char out[33], struct ds_hasher *h, const ds_schema *s, const ds_colview *views,
+                  const ds_value *values, ds_err *err);
 
 #endif

@@ -38,7 +38,8 @@ ds_x128 ds_xxh128_digest(const XXH3_state_t *x)
     return out;
 }
 
-ds_x128 ds_frame_sum(XXH3_state_t *x, const uint8_t head[16], const void *a, size_t alen, const void *b, size_t blen)
+ds_x128 ds_frame_sum(XXH3_state_t *x, const uint8_t head[16], const void *a, size_t alen,
+                     const void *b, size_t blen)
 {
     XXH3_128bits_reset(x);
     XXH3_128bits_update(x, head, 16);
@@ -116,19 +117,22 @@ static int put_reasons(ds_buf *b, const char *name, const ds_reason *list, size_
     return rc ? rc : ds_buf_putc(b, '}');
 }
 
-int ds_end_dump(ds_buf *out, const ds_counts *c, const ds_sha *root, const ds_x128 *frames, ds_err *err)
+int ds_end_dump(ds_buf *out, const ds_counts *c, const ds_sha *root, const ds_x128 *frames,
+                ds_err *err)
 {
     char hex[65] = "";
     if (root)
         ds_sha_hex(hex, root);
-    int rc = ds_buf_printf(out, "{\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64, c->records,
-                           c->blocks, c->sources);
+    int rc =
+        ds_buf_printf(out, "{\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64,
+                      c->records, c->blocks, c->sources);
     if (!rc)
         rc = put_reasons(out, "held", c->held, c->nheld);
     if (!rc)
         rc = put_reasons(out, "failed", c->failed, c->nfailed);
     if (!rc)
-        rc = root ? ds_buf_printf(out, ",\"root\":\"sha256:%s\"", hex) : ds_buf_puts(out, ",\"root\":null");
+        rc = root ? ds_buf_printf(out, ",\"root\":\"sha256:%s\"", hex)
+                  : ds_buf_puts(out, ",\"root\":null");
     if (!rc)
         rc = ds_buf_puts(out, ",\"frames\":\"");
     if (!rc)
@@ -151,7 +155,8 @@ static int get_reasons(ds_counts *c, bool failed, json_t *v, ds_err *err)
     const char *name;
     json_t *n;
     uint64_t count;
-    json_object_foreach(v, name, n) {
+    json_object_foreach(v, name, n)
+    {
         if (!get_count(&count, n))
             return ds_fail(err, DS_CORRUPT, "end frame: a count is no number");
         int rc = ds_counts_add(c, failed, name, count, err);
@@ -161,23 +166,27 @@ static int get_reasons(ds_counts *c, bool failed, json_t *v, ds_err *err)
     return 0;
 }
 
-static int get_end(ds_counts *c, bool *has_root, ds_sha *root, ds_x128 *frames, const json_t *v, ds_err *err)
+static int get_end(ds_counts *c, bool *has_root, ds_sha *root, ds_x128 *frames, const json_t *v,
+                   ds_err *err)
 {
     const json_t *r = json_object_get(v, "root");
     const char *hex = json_string_value(json_object_get(v, "frames")), *text = json_string_value(r);
-    if (!get_count(&c->records, json_object_get(v, "records")) || !get_count(&c->blocks, json_object_get(v, "blocks")) ||
+    if (!get_count(&c->records, json_object_get(v, "records")) ||
+        !get_count(&c->blocks, json_object_get(v, "blocks")) ||
         !get_count(&c->sources, json_object_get(v, "sources")))
         return ds_fail(err, DS_CORRUPT, "end frame: a total is absent");
     if (!hex || !ds_hex_decode(hex, strlen(hex), frames->b, sizeof frames->b))
         return ds_fail(err, DS_CORRUPT, "end frame: no digest of the frames");
     *has_root = text != NULL;
-    if (text && (strncmp(text, "sha256:", 7) != 0 || !ds_sha_parse(root, text + 7, strlen(text + 7))))
+    if (text &&
+        (strncmp(text, "sha256:", 7) != 0 || !ds_sha_parse(root, text + 7, strlen(text + 7))))
         return ds_fail(err, DS_CORRUPT, "end frame: bad root");
     int rc = get_reasons(c, false, json_object_get(v, "held"), err);
     return rc ? rc : get_reasons(c, true, json_object_get(v, "failed"), err);
 }
 
-int ds_end_parse(ds_counts *c, bool *has_root, ds_sha *root, ds_x128 *frames, const void *p, size_t len, ds_err *err)
+int ds_end_parse(ds_counts *c, bool *has_root, ds_sha *root, ds_x128 *frames, const void *p,
+                 size_t len, ds_err *err)
 {
     json_t *v = NULL;
     ds_buf again = {0};

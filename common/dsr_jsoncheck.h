@@ -1,6 +1,8 @@
-/* dsr_jsoncheck.h - is it one minified JSON value, as json columns demand? (docs/dsr-format.md, section 3.2)
+/* dsr_jsoncheck.h - is it one minified JSON value, as json columns demand? (docs/dsr-format.md,
+ * section 3.2)
  *
- * Walks the bytes once, keeps nothing but a bit per level. `spool`, when given, is released behind the walk; `base` is where p lies in it.
+ * Walks the bytes once, keeps nothing but a bit per level. `spool`, when given, is released behind
+ * the walk; `base` is where p lies in it.
  */
 #ifndef DS_DSR_JSONCHECK_H
 #define DS_DSR_JSONCHECK_H

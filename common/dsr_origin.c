@@ -14,7 +14,9 @@ int ds_origin_put(ds_buf *body, ds_origin_state *st, const ds_range *ranges, siz
         const ds_range *r = &ranges[i];
         if (r->source >= TOP || r->offset >= TOP || r->len >= TOP - r->offset) {
             body->len = before;
-            return ds_fail(err, DS_FAIL, "origin out of range: source %" PRIu64 ", offset %" PRIu64 ", length %" PRIu64,
+            return ds_fail(err, DS_FAIL,
+                           "origin out of range: source %" PRIu64 ", offset %" PRIu64
+                           ", length %" PRIu64,
                            r->source, r->offset, r->len);
         }
         bool same = r->source == s.source;
@@ -38,7 +40,8 @@ int ds_origin_put(ds_buf *body, ds_origin_state *st, const ds_range *ranges, siz
 static bool range_get(const uint8_t *p, size_t len, size_t *pos, ds_origin_state *st, ds_range *r)
 {
     uint64_t ds, d;
-    if (!ds_varint_get(p, len, pos, &ds) || !ds_varint_get(p, len, pos, &d) || !ds_varint_get(p, len, pos, &r->len))
+    if (!ds_varint_get(p, len, pos, &ds) || !ds_varint_get(p, len, pos, &d) ||
+        !ds_varint_get(p, len, pos, &r->len))
         return false;
     /* Unsigned sums wrap; what left the range below 2^63 shows in the top bit. */
     r->source = st->source + (uint64_t)ds_unzigzag(ds);
@@ -50,7 +53,8 @@ static bool range_get(const uint8_t *p, size_t len, size_t *pos, ds_origin_state
     return true;
 }
 
-int ds_origin_get(const uint8_t *p, size_t len, size_t *pos, ds_origin_state *st, ds_buf *out, ds_err *err)
+int ds_origin_get(const uint8_t *p, size_t len, size_t *pos, ds_origin_state *st, ds_buf *out,
+                  ds_err *err)
 {
     uint64_t n;
     ds_buf_reset(out);
@@ -66,8 +70,8 @@ int ds_origin_get(const uint8_t *p, size_t len, size_t *pos, ds_origin_state *st
     return 0;
 }
 
-int ds_origin_scan(const uint8_t *p, size_t len, uint64_t rows, ds_origin_state *st, uint64_t *lowest, uint64_t *highest,
-                   ds_err *err)
+int ds_origin_scan(const uint8_t *p, size_t len, uint64_t rows, ds_origin_state *st,
+                   uint64_t *lowest, uint64_t *highest, ds_err *err)
 {
     size_t pos = 0;
     uint64_t n;
@@ -77,11 +81,13 @@ int ds_origin_scan(const uint8_t *p, size_t len, uint64_t rows, ds_origin_state 
         return ds_fail(err, DS_CORRUPT, "origins: wrong number of rows");
     for (uint64_t i = 0; i < rows; i++) {
         if (!ds_varint_get(p, len, &pos, &n) || n > (len - pos) / 3)
-            return ds_fail(err, DS_CORRUPT, "origins: record %" PRIu64 ": bad number of ranges at byte %zu", i, pos);
+            return ds_fail(err, DS_CORRUPT,
+                           "origins: record %" PRIu64 ": bad number of ranges at byte %zu", i, pos);
         for (uint64_t k = 0; k < n; k++) {
             ds_range r;
             if (!range_get(p, len, &pos, st, &r))
-                return ds_fail(err, DS_CORRUPT, "origins: record %" PRIu64 ": bad range at byte %zu", i, pos);
+                return ds_fail(err, DS_CORRUPT,
+                               "origins: record %" PRIu64 ": bad range at byte %zu", i, pos);
             if (r.source < *lowest)
                 *lowest = r.source;
             if (r.source >= *highest)

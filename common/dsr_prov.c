@@ -42,7 +42,8 @@ static json_t *sorted_object(json_t *v)
 static json_t *sorted(const json_t *v)
 {
     if (json_is_object(v))
-        return sorted_object((json_t *)(uintptr_t)v); /* jansson iterates over non-const objects only */
+        return sorted_object(
+            (json_t *)(uintptr_t)v); /* jansson iterates over non-const objects only */
     if (!json_is_array(v))
         return json_deep_copy(v);
     json_t *out = json_array();
@@ -71,8 +72,8 @@ static int put_text(ds_buf *b, const char *name, const char *text)
 }
 
 /* Appends the canonical text of a step; id gets its 16 digits. */
-static int put_step(ds_buf *out, char id[17], const json_t *parents, const char *tool, const char *version,
-                    const json_t *options, const json_t *digests, ds_err *err)
+static int put_step(ds_buf *out, char id[17], const json_t *parents, const char *tool,
+                    const char *version, const json_t *options, const json_t *digests, ds_err *err)
 {
     ds_buf b = {0}; /* the step without its id */
     ds_sha sha;
@@ -113,7 +114,8 @@ static int check_parents(json_t *known, const json_t *parents, size_t step, ds_e
         const char *id = json_string_value(json_array_get(parents, i));
         const json_t *by = id ? json_object_get(known, id) : NULL;
         if (!by)
-            return ds_fail(err, DS_CORRUPT, "provenance: step %zu has a parent that does not stand before it", step);
+            return ds_fail(err, DS_CORRUPT,
+                           "provenance: step %zu has a parent that does not stand before it", step);
         if (json_is_integer(by) && json_integer_value(by) == (json_int_t)step)
             return ds_fail(err, DS_CORRUPT, "provenance: step %zu names a parent twice", step);
         if (json_object_set_new(known, id, json_integer((json_int_t)step)) != 0)
@@ -124,7 +126,8 @@ static int check_parents(json_t *known, const json_t *parents, size_t step, ds_e
 
 static int check_step(ds_buf *again, json_t *known, const json_t *step, size_t n, ds_err *err)
 {
-    const json_t *parents = json_object_get(step, "parents"), *options = json_object_get(step, "options"),
+    const json_t *parents = json_object_get(step, "parents"),
+                 *options = json_object_get(step, "options"),
                  *digests = json_object_get(step, "digests");
     const char *tool = json_string_value(json_object_get(step, "tool"));
     const char *version = json_string_value(json_object_get(step, "version"));
@@ -144,8 +147,8 @@ static int check_step(ds_buf *again, json_t *known, const json_t *step, size_t n
     return json_object_set_new(known, id, json_null()) ? ds_fail_nomem(err) : 0;
 }
 
-/* Parses and checks; `known` maps the id of each step to the last step that names it, or null; `again` is the same text, without the
- * closing bracket. */
+/* Parses and checks; `known` maps the id of each step to the last step that names it, or null;
+ * `again` is the same text, without the closing bracket. */
 static int load(json_t **known, ds_buf *again, const void *p, size_t len, ds_err *err)
 {
     json_t *v = NULL;
@@ -158,7 +161,8 @@ static int load(json_t **known, ds_buf *again, const void *p, size_t len, ds_err
     for (size_t i = 0; !rc && i < json_array_size(v); i++)
         rc = check_step(again, *known, json_array_get(v, i), i, err);
     json_decref(v);
-    if (!rc && (again->len + 1 != len || memcmp(again->data, p, len - 1) != 0 || ((const char *)p)[len - 1] != ']'))
+    if (!rc && (again->len + 1 != len || memcmp(again->data, p, len - 1) != 0 ||
+                ((const char *)p)[len - 1] != ']'))
         rc = ds_fail(err, DS_CORRUPT, "provenance: not in canonical form, or an id is wrong");
     return rc;
 }
@@ -173,8 +177,8 @@ int ds_prov_check(const void *p, size_t len, ds_err *err)
     return rc;
 }
 
-int ds_prov_append(ds_buf *out, const void *in, size_t len, const char *tool, const json_t *options, const json_t *digests,
-                   ds_err *err)
+int ds_prov_append(ds_buf *out, const void *in, size_t len, const char *tool, const json_t *options,
+                   const json_t *digests, ds_err *err)
 {
     json_t *known = NULL, *parents = json_array(), *by;
     const char *name;
@@ -184,7 +188,8 @@ int ds_prov_append(ds_buf *out, const void *in, size_t len, const char *tool, co
     if (!rc && !parents)
         rc = ds_fail_nomem(err);
     if (!rc)
-        json_object_foreach(known, name, by) {
+        json_object_foreach(known, name, by)
+        {
             if (json_is_null(by) && json_array_append_new(parents, json_string(name)) != 0)
                 rc = ds_fail_nomem(err);
         }

@@ -53,15 +53,16 @@ struct ds_reader {
 static int bad(ds_reader *r, int code, const char *why, ds_err *err)
 {
     r->failed = true;
-    return ds_fail(err, code, "%s: frame %" PRIu64 " at byte %" PRIu64 ": %s", r->in.path, r->seq ? r->seq - 1 : 0, r->at,
-                   why);
+    return ds_fail(err, code, "%s: frame %" PRIu64 " at byte %" PRIu64 ": %s", r->in.path,
+                   r->seq ? r->seq - 1 : 0, r->at, why);
 }
 
 /* Puts the frame's place before a message made further down. */
 static int within(ds_reader *r, int rc, ds_err *err)
 {
     r->failed = true;
-    ds_err_prefix(err, "%s: frame %" PRIu64 " at byte %" PRIu64, r->in.path, r->seq ? r->seq - 1 : 0, r->at);
+    ds_err_prefix(err, "%s: frame %" PRIu64 " at byte %" PRIu64, r->in.path,
+                  r->seq ? r->seq - 1 : 0, r->at);
     return rc;
 }
 
@@ -70,9 +71,11 @@ static int cut_off(ds_reader *r, ds_err *err)
     uint64_t end = r->in.pos + r->in.len;
     r->failed = true;
     if (r->ended)
-        return ds_fail(err, DS_CORRUPT, "%s: the index after the end of the stream is cut off at byte %" PRIu64,
+        return ds_fail(err, DS_CORRUPT,
+                       "%s: the index after the end of the stream is cut off at byte %" PRIu64,
                        r->in.path, end);
-    return ds_fail(err, DS_CORRUPT, "%s: ends at byte %" PRIu64 " without its end frame: truncated", r->in.path, end);
+    return ds_fail(err, DS_CORRUPT, "%s: ends at byte %" PRIu64 " without its end frame: truncated",
+                   r->in.path, end);
 }
 
 static bool lengths_ok(const ds_frame *f)
@@ -177,9 +180,11 @@ static int read_magic(ds_reader *r, ds_err *err)
     if (rc)
         return rc;
     if (got == 0)
-        return ds_fail(err, DS_CORRUPT, "%s: empty: not even the beginning of a DSR stream", r->in.path);
+        return ds_fail(err, DS_CORRUPT, "%s: empty: not even the beginning of a DSR stream",
+                       r->in.path);
     if (memcmp(p, DS_MAGIC, got) != 0)
-        return ds_fail(err, DS_CORRUPT, "%s: not a DSR stream (its first bytes are others)", r->in.path);
+        return ds_fail(err, DS_CORRUPT, "%s: not a DSR stream (its first bytes are others)",
+                       r->in.path);
     if (got < DS_MAGIC_LEN)
         return cut_off(r, err);
     r->hold = DS_MAGIC_LEN;
@@ -217,7 +222,9 @@ static int alloc_block(ds_reader *r, ds_err *err)
     r->block.chunks = calloc(n, sizeof *r->block.chunks);
     r->block.piece_ends = calloc(n, sizeof *r->block.piece_ends);
     r->block.npieces = calloc(n, sizeof *r->block.npieces);
-    return r->chunk && r->block.chunks && r->block.piece_ends && r->block.npieces ? 0 : ds_fail_nomem(err);
+    return r->chunk && r->block.chunks && r->block.piece_ends && r->block.npieces
+               ? 0
+               : ds_fail_nomem(err);
 }
 
 int ds_reader_new(ds_reader **out, int fd, const char *path, ds_err *err)
@@ -284,8 +291,9 @@ static int parse_block(ds_reader *r, ds_err *err)
         return bad(r, DS_CORRUPT, "block with a wrong number of chunks", err);
     for (size_t i = 0; i <= r->schema.n; i++) {
         rchunk *c = &r->chunk[i];
-        if (!ds_varint_get(r->payload, len, &pos, &c->len) || !ds_varint_get(r->payload, len, &pos, &c->pieces) ||
-            c->len < 1 || c->len >= INT64_MAX || c->len > SIZE_MAX)
+        if (!ds_varint_get(r->payload, len, &pos, &c->len) ||
+            !ds_varint_get(r->payload, len, &pos, &c->pieces) || c->len < 1 ||
+            c->len >= INT64_MAX || c->len > SIZE_MAX)
             return bad(r, DS_CORRUPT, "bad length of a chunk", err);
         uint64_t least = (c->len + DS_PIECE_MAX - 1) / DS_PIECE_MAX;
         uint64_t most = c->len <= DS_PIECE_MAX ? 1 : c->len / (DS_PIECE_MAX / 4) + 1;
@@ -425,7 +433,8 @@ static int read_block(ds_reader *r, ds_err *err)
 static int open_sources(ds_reader *r, ds_err *err)
 {
     r->sources_pos = 0;
-    if (!ds_varint_get(r->payload, r->f.raw, &r->sources_pos, &r->sources_left) || r->sources_left < 1)
+    if (!ds_varint_get(r->payload, r->f.raw, &r->sources_pos, &r->sources_left) ||
+        r->sources_left < 1)
         return bad(r, DS_CORRUPT, "no sources in their frame", err);
     size_t bytes = r->f.raw - r->sources_pos, before = r->sources_bytes, pos = r->sources_pos;
     ds_source first;
@@ -464,7 +473,8 @@ static int read_index(ds_reader *r, ds_err *err)
             return rc;
         for (uint64_t i = 0; i < 2 * n; i++)
             ds_varint_get(r->index.data, r->index.len, &pos, &v);
-        if (!ds_varint_get(r->payload, r->f.raw, &at, &said) || said != n || r->f.raw - at != pos - from ||
+        if (!ds_varint_get(r->payload, r->f.raw, &at, &said) || said != n ||
+            r->f.raw - at != pos - from ||
             (n && memcmp(r->payload + at, r->index.data + from, pos - from) != 0))
             return bad(r, DS_CORRUPT, "the index does not agree with the blocks", err);
         left -= n;
@@ -492,8 +502,10 @@ static int read_end(ds_reader *r, ds_err *err)
     int rc = ds_end_parse(&said, &r->has_root, &r->root, &frames, r->payload, r->f.raw, err);
     if (rc)
         rc = within(r, rc, err);
-    else if (said.records != r->counts.records || said.blocks != r->counts.blocks || said.sources != r->counts.sources)
-        rc = bad(r, DS_CORRUPT, "the end frame counts other records, blocks or sources than there are", err);
+    else if (said.records != r->counts.records || said.blocks != r->counts.blocks ||
+             said.sources != r->counts.sources)
+        rc = bad(r, DS_CORRUPT,
+                 "the end frame counts other records, blocks or sources than there are", err);
     else if (memcmp(frames.b, seen.b, sizeof seen.b) != 0)
         rc = bad(r, DS_CORRUPT, "the end frame's digest is not that of the frames", err);
     ds_counts_fini(&r->counts);
@@ -589,9 +601,11 @@ uint64_t ds_reader_pos(const ds_reader *r)
 int ds_block_views(const ds_block *b, const ds_schema *s, ds_colview *views, ds_err *err)
 {
     for (size_t i = 0; i < s->n; i++) {
-        int rc = ds_colview_open(&views[i], &s->cols[i], b->chunks[i].body, b->chunks[i].body_len, b->rows, err);
+        int rc = ds_colview_open(&views[i], &s->cols[i], b->chunks[i].body, b->chunks[i].body_len,
+                                 b->rows, err);
         if (rc) {
-            ds_err_prefix(err, "%s: block at byte %" PRIu64, b->path ? b->path : "block", b->offset);
+            ds_err_prefix(err, "%s: block at byte %" PRIu64, b->path ? b->path : "block",
+                          b->offset);
             return rc;
         }
         views[i].spool = b->chunks[i].spool;

@@ -11,17 +11,17 @@ struct ds_rows {
     ds_writer *w;
     const ds_schema *s;
     ds_colbuild *cols;
-    ds_buf *heads;   /* of the chunks while they are written */
+    ds_buf *heads; /* of the chunks while they are written */
     ds_chunk *chunks;
     ds_cutter cutter;
     ds_rowhash hash;
-    uint64_t rows;   /* whole records in the builders */
-    bool open;       /* a record has begun */
+    uint64_t rows; /* whole records in the builders */
+    bool open;     /* a record has begun */
     ds_origin_state origin;
-    ds_buf ranges;   /* of the open record */
-    ds_buf origins;  /* of the records of this block, without the number of rows */
+    ds_buf ranges;  /* of the open record */
+    ds_buf origins; /* of the records of this block, without the number of rows */
     ds_buf origin_head;
-    ds_buf sources;  /* told of, waiting for the block they may be named in; as in S frames */
+    ds_buf sources; /* told of, waiting for the block they may be named in; as in S frames */
 };
 
 int ds_rows_new(ds_rows **out, ds_writer *w, const ds_schema *s, ds_err *err)
@@ -96,8 +96,9 @@ static int write_sources(ds_rows *r, ds_err *err)
     int rc = 0;
     ds_source s;
     while (pos < r->sources.len && !rc)
-        rc = ds_source_get(r->sources.data, r->sources.len, &pos, &s) ? ds_writer_source(r->w, &s, err)
-                                                                     : ds_fail(err, DS_FAIL, "bad source");
+        rc = ds_source_get(r->sources.data, r->sources.len, &pos, &s)
+                 ? ds_writer_source(r->w, &s, err)
+                 : ds_fail(err, DS_FAIL, "bad source");
     ds_buf_reset(&r->sources);
     return rc;
 }
@@ -113,7 +114,9 @@ static int write_block(ds_rows *r, ds_err *err)
         rc = ds_fail_nomem(err);
     if (rc)
         return rc;
-    origin = (ds_chunk){.head = r->origin_head.data, .head_len = r->origin_head.len, .body = r->origins.data,
+    origin = (ds_chunk){.head = r->origin_head.data,
+                        .head_len = r->origin_head.len,
+                        .body = r->origins.data,
                         .body_len = r->origins.len};
     rc = ds_writer_block(r->w, r->rows, r->chunks, &origin, err);
     if (rc)
@@ -139,8 +142,10 @@ static int hash_record(ds_rows *r, uint64_t *hash, uint64_t *size, ds_err *err)
         int rc = ds_colbuild_last(b, &x, err);
         if (rc)
             return rc;
-        /* As a view over the builder's data would look, so that a large value is released behind the hash. */
-        ds_colview v = {.type = b->type, .p = x.p ? x.p - b->mark.data : NULL, .spool = x.p ? &b->data : NULL};
+        /* As a view over the builder's data would look, so that a large value is released behind
+         * the hash. */
+        ds_colview v = {
+            .type = b->type, .p = x.p ? x.p - b->mark.data : NULL, .spool = x.p ? &b->data : NULL};
         ds_rowhash_value(&r->hash, &v, &x);
     }
     *hash = ds_rowhash_end(&r->hash, size);
@@ -154,7 +159,8 @@ int ds_rows_end(ds_rows *r, ds_err *err)
         return ds_fail(err, DS_FAIL, "a record ends that has not begun");
     for (size_t i = 0; i < r->s->n; i++)
         if (r->cols[i].open || r->cols[i].rows != r->rows + 1)
-            return ds_fail(err, DS_FAIL, "column \"%s\" has no value, or more than one, for a record",
+            return ds_fail(err, DS_FAIL,
+                           "column \"%s\" has no value, or more than one, for a record",
                            r->s->cols[i].name);
     int rc = hash_record(r, &hash, &size, err);
     if (!rc)
@@ -186,8 +192,8 @@ int ds_rows_source(ds_rows *r, const ds_source *s, ds_err *err)
     if (r->rows == 0)
         return ds_writer_source(r->w, s, err);
     if (!ds_source_name_ok(s->name, s->len))
-        return ds_fail(err, DS_FAIL, "source \"%.*s\": a name is UTF-8 of 1 to %d bytes", s->len > 200 ? 200 : (int)s->len,
-                       s->name, DS_SOURCE_NAME_MAX);
+        return ds_fail(err, DS_FAIL, "source \"%.*s\": a name is UTF-8 of 1 to %d bytes",
+                       s->len > 200 ? 200 : (int)s->len, s->name, DS_SOURCE_NAME_MAX);
     return ds_source_put(&r->sources, s) ? ds_fail_nomem(err) : 0;
 }
 

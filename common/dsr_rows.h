@@ -1,7 +1,8 @@
 /* dsr_rows.h - rows in, canonical blocks out: what a producer of records uses.
  *
- * For each record: ds_rows_begin, one ds_colbuild_* call for every column (ds_rows_col lends its builder), ds_rows_origin as often
- * as there are ranges, ds_rows_end. A record that failed half way: ds_rows_drop. Blocks are cut and written as they fill.
+ * For each record: ds_rows_begin, one ds_colbuild_* call for every column (ds_rows_col lends its
+ * builder), ds_rows_origin as often as there are ranges, ds_rows_end. A record that failed half
+ * way: ds_rows_drop. Blocks are cut and written as they fill.
  */
 #ifndef DS_DSR_ROWS_H
 #define DS_DSR_ROWS_H
@@ -16,10 +17,12 @@ ds_colbuild *ds_rows_col(ds_rows *r, size_t column);
 int ds_rows_origin(ds_rows *r, uint64_t source, uint64_t offset, uint64_t len, ds_err *err);
 int ds_rows_end(ds_rows *r, ds_err *err);
 int ds_rows_drop(ds_rows *r, ds_err *err);
-/* A source is told of when it has been read to its end; it is written after the last block that refers to it. Ordinals count up from 0
- * in the order of these calls and must be used in that order. */
+/* A source is told of when it has been read to its end; it is written after the last block that
+ * refers to it. Ordinals count up from 0 in the order of these calls and must be used in that
+ * order. */
 int ds_rows_source(ds_rows *r, const ds_source *s, ds_err *err);
-int ds_rows_finish(ds_rows *r, ds_err *err); /* the last block and the sources left; ds_writer_end is the caller's */
+/* The last block and the sources left; ds_writer_end is the caller's. */
+int ds_rows_finish(ds_rows *r, ds_err *err);
 void ds_rows_free(ds_rows *r);
 
 #endif

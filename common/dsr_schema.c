@@ -14,19 +14,19 @@
 #define BLOCK_MAX_BYTES ((uint64_t)1 << 30)
 
 static const char *const type_names[DS_NTYPES] = {
-    [DS_UTF8] = "utf8",         [DS_BYTES] = "bytes",       [DS_JSON] = "json",
-    [DS_BOOL] = "bool",         [DS_I64] = "i64",           [DS_F64] = "f64",
-    [DS_TIMESTAMP] = "timestamp", [DS_TENSOR] = "tensor",   [DS_TOKENS16] = "tokens16",
-    [DS_TOKENS32] = "tokens32", [DS_RUNS] = "runs",         [DS_LIST] = "list",
+    [DS_UTF8] = "utf8",           [DS_BYTES] = "bytes",   [DS_JSON] = "json",
+    [DS_BOOL] = "bool",           [DS_I64] = "i64",       [DS_F64] = "f64",
+    [DS_TIMESTAMP] = "timestamp", [DS_TENSOR] = "tensor", [DS_TOKENS16] = "tokens16",
+    [DS_TOKENS32] = "tokens32",   [DS_RUNS] = "runs",     [DS_LIST] = "list",
 };
 
 static const struct {
     const char *name;
     size_t size;
 } dtypes[] = {
-    [DS_U8] = {"u8", 1},     [DS_I8] = {"i8", 1},   [DS_U16] = {"u16", 2}, [DS_I16] = {"i16", 2},
-    [DS_U32] = {"u32", 4},   [DS_I32] = {"i32", 4}, [DS_U64] = {"u64", 8}, [DS_I64T] = {"i64", 8},
-    [DS_F16] = {"f16", 2},   [DS_BF16] = {"bf16", 2}, [DS_F32] = {"f32", 4}, [DS_F64T] = {"f64", 8},
+    [DS_U8] = {"u8", 1},   [DS_I8] = {"i8", 1},     [DS_U16] = {"u16", 2}, [DS_I16] = {"i16", 2},
+    [DS_U32] = {"u32", 4}, [DS_I32] = {"i32", 4},   [DS_U64] = {"u64", 8}, [DS_I64T] = {"i64", 8},
+    [DS_F16] = {"f16", 2}, [DS_BF16] = {"bf16", 2}, [DS_F32] = {"f32", 4}, [DS_F64T] = {"f64", 8},
 };
 
 size_t ds_dtype_size(int dtype)
@@ -71,7 +71,8 @@ void ds_schema_fini(ds_schema *s)
     *s = (ds_schema){0};
 }
 
-static int add(ds_schema *s, size_t *index, const ds_column *col, bool primary, bool keyed, ds_err *err)
+static int add(ds_schema *s, size_t *index, const ds_column *col, bool primary, bool keyed,
+               ds_err *err)
 {
     if (s->n >= COLUMNS_MAX)
         return ds_fail(err, DS_FAIL, "schema: more than %d columns", COLUMNS_MAX);
@@ -108,19 +109,21 @@ static int add(ds_schema *s, size_t *index, const ds_column *col, bool primary, 
     return 0;
 }
 
-int ds_schema_add(ds_schema *s, size_t *index, const char *name, enum ds_type type, bool nullable, bool primary,
-                  bool keyed, const char *attrs, ds_err *err)
+int ds_schema_add(ds_schema *s, size_t *index, const char *name, enum ds_type type, bool nullable,
+                  bool primary, bool keyed, const char *attrs, ds_err *err)
 {
     ds_column col = {.type = type, .nullable = nullable};
     /* add() copies both. */
     col.name = (char *)(uintptr_t)name;
     col.attrs = (char *)(uintptr_t)attrs;
     if (type == DS_LIST)
-        return ds_fail(err, DS_FAIL, "schema: column \"%s\": a list needs the type of its items", name);
+        return ds_fail(err, DS_FAIL, "schema: column \"%s\": a list needs the type of its items",
+                       name);
     return add(s, index, &col, primary, keyed, err);
 }
 
-int ds_schema_add_list(ds_schema *s, size_t *index, const char *name, enum ds_type item, bool nullable, ds_err *err)
+int ds_schema_add_list(ds_schema *s, size_t *index, const char *name, enum ds_type item,
+                       bool nullable, ds_err *err)
 {
     ds_column col = {.type = DS_LIST, .item = item, .nullable = nullable};
     col.name = (char *)(uintptr_t)name;
@@ -162,15 +165,20 @@ static int attrs_canonical(ds_buf *out, const char *text, const char *column, ds
     json_t *v = NULL;
     int rc = ds_json_parse(&v, text, strlen(text), "schema: attributes", err);
     if (!rc && (!json_is_object(v) || json_object_size(v) == 0))
-        rc = ds_fail(err, DS_FAIL, "schema: column \"%s\": attributes are not an object with members", column);
+        rc = ds_fail(err, DS_FAIL,
+                     "schema: column \"%s\": attributes are not an object with members", column);
     const char *name, *before = NULL;
     json_t *m;
     if (!rc)
-        json_object_foreach(v, name, m) {
+        json_object_foreach(v, name, m)
+        {
             if (!json_is_string(m))
-                rc = ds_fail(err, DS_FAIL, "schema: column \"%s\": attribute \"%s\" is not a string", column, name);
+                rc =
+                    ds_fail(err, DS_FAIL, "schema: column \"%s\": attribute \"%s\" is not a string",
+                            column, name);
             else if (before && strcmp(before, name) >= 0)
-                rc = ds_fail(err, DS_FAIL, "schema: column \"%s\": attributes are not sorted", column);
+                rc = ds_fail(err, DS_FAIL, "schema: column \"%s\": attributes are not sorted",
+                             column);
             if (rc)
                 break;
             before = name;
@@ -186,22 +194,24 @@ static int check_column(const ds_schema *s, size_t i, ds_err *err)
     const ds_column *c = &s->cols[i];
     size_t len = strlen(c->name);
     if (len < 1 || len > NAME_MAX_BYTES)
-        return ds_fail(err, DS_FAIL, "schema: column %zu: a name has 1 to %d bytes, not %zu", i, NAME_MAX_BYTES, len);
+        return ds_fail(err, DS_FAIL, "schema: column %zu: a name has 1 to %d bytes, not %zu", i,
+                       NAME_MAX_BYTES, len);
     if (ds_utf8_check((const uint8_t *)c->name, len) != len)
         return ds_fail(err, DS_FAIL, "schema: column %zu: the name is not UTF-8", i);
     if ((unsigned)c->type >= DS_NTYPES)
         return ds_fail(err, DS_FAIL, "schema: column \"%s\": no such type", c->name);
-    if (c->type == DS_LIST && ((unsigned)c->item >= DS_NTYPES || c->item == DS_TENSOR || c->item == DS_RUNS ||
-                               c->item == DS_LIST))
+    if (c->type == DS_LIST && ((unsigned)c->item >= DS_NTYPES || c->item == DS_TENSOR ||
+                               c->item == DS_RUNS || c->item == DS_LIST))
         return ds_fail(err, DS_FAIL, "schema: column \"%s\": a list of %s is not possible", c->name,
                        ds_type_name(c->item));
     if ((s->primary[i] || s->keyed[i]) && (c->type == DS_LIST || c->type == DS_RUNS))
-        return ds_fail(err, DS_FAIL, "schema: column \"%s\": a %s can be neither primary nor keyed", c->name,
-                       ds_type_name(c->type));
+        return ds_fail(err, DS_FAIL, "schema: column \"%s\": a %s can be neither primary nor keyed",
+                       c->name, ds_type_name(c->type));
     if (strcmp(c->name, "key") == 0 && !s->explicit_key)
         return ds_fail(err, DS_FAIL, "schema: a column named \"key\" needs explicit keys");
     if (s->explicit_key && s->keyed[i])
-        return ds_fail(err, DS_FAIL, "schema: column \"%s\": keys are explicit, no column is keyed", c->name);
+        return ds_fail(err, DS_FAIL, "schema: column \"%s\": keys are explicit, no column is keyed",
+                       c->name);
     for (size_t k = 0; k < i; k++)
         if (strcmp(s->cols[k].name, c->name) == 0)
             return ds_fail(err, DS_FAIL, "schema: two columns are named \"%s\"", c->name);
@@ -222,15 +232,18 @@ int ds_schema_check(const ds_schema *s, ds_err *err)
     }
     const ds_column *c = &s->cols[0];
     if (s->explicit_key && (strcmp(c->name, "key") != 0 || c->type != DS_UTF8 || c->nullable))
-        return ds_fail(err, DS_FAIL, "schema: explicit keys need a first column \"key\", utf8 and never null");
+        return ds_fail(err, DS_FAIL,
+                       "schema: explicit keys need a first column \"key\", utf8 and never null");
     if (!primary)
         return ds_fail(err, DS_FAIL, "schema: no column is primary");
     if (!s->explicit_key && !keyed)
         return ds_fail(err, DS_FAIL, "schema: keys are derived, but no column is keyed");
     if (s->block_min < 1 || s->block_min > s->block_target || s->block_target > s->block_max ||
         s->block_max > BLOCK_MAX_BYTES)
-        return ds_fail(err, DS_FAIL, "schema: block sizes %" PRIu64 ", %" PRIu64 ", %" PRIu64
-                       " do not rise from 1 to 1 GiB", s->block_min, s->block_target, s->block_max);
+        return ds_fail(err, DS_FAIL,
+                       "schema: block sizes %" PRIu64 ", %" PRIu64 ", %" PRIu64
+                       " do not rise from 1 to 1 GiB",
+                       s->block_min, s->block_target, s->block_max);
     return 0;
 }
 
@@ -283,7 +296,8 @@ int ds_schema_dump(ds_buf *out, const ds_schema *s, ds_err *err)
             rc = put_column(out, &s->cols[i], err);
     }
     if (!rc)
-        rc = ds_buf_printf(out, "],\"key\":\"%s\",\"keyed\":", s->explicit_key ? "explicit" : "derived");
+        rc = ds_buf_printf(out,
+                           "],\"key\":\"%s\",\"keyed\":", s->explicit_key ? "explicit" : "derived");
     if (!rc)
         rc = put_names(out, s, s->keyed);
     if (!rc)
@@ -291,8 +305,8 @@ int ds_schema_dump(ds_buf *out, const ds_schema *s, ds_err *err)
     if (!rc)
         rc = put_names(out, s, s->primary);
     if (!rc)
-        rc = ds_buf_printf(out, ",\"block\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]}", s->block_min, s->block_target,
-                           s->block_max);
+        rc = ds_buf_printf(out, ",\"block\":[%" PRIu64 ",%" PRIu64 ",%" PRIu64 "]}", s->block_min,
+                           s->block_target, s->block_max);
     if (!rc && out->len - before > JSON_MAX_BYTES)
         rc = ds_fail(err, DS_FAIL, "schema: longer than 1 MiB");
     if (rc)
@@ -326,7 +340,8 @@ static int parse_column(ds_schema *s, json_t *v, ds_err *err)
     return rc;
 }
 
-static int parse_names(const ds_schema *s, uint8_t *flags, const json_t *v, const char *what, ds_err *err)
+static int parse_names(const ds_schema *s, uint8_t *flags, const json_t *v, const char *what,
+                       ds_err *err)
 {
     if (!json_is_array(v))
         return ds_fail(err, DS_CORRUPT, "schema: \"%s\" is not an array", what);

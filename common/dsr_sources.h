@@ -1,4 +1,5 @@
-/* dsr_sources.h - a source as it stands in S frames and in the digest of sources (docs/dsr-format.md, "S: sources"). */
+/* dsr_sources.h - a source as it stands in S frames and in the digest of sources
+ * (docs/dsr-format.md, "S: sources"). */
 #ifndef DS_DSR_SOURCES_H
 #define DS_DSR_SOURCES_H
 

@@ -14,8 +14,8 @@ struct ds_writer {
     ds_schema schema;
     ds_writer_opts opts;
     uint64_t seq;
-    bool done;   /* ended or aborted */
-    bool broken; /* a write failed: no frame may follow */
+    bool done;                /* ended or aborted */
+    bool broken;              /* a write failed: no frame may follow */
     XXH3_state_t *sum, *sums; /* of one frame; over the sums of all */
     ZSTD_CCtx *zstd;
     uint8_t *window; /* a piece whose bytes are not in one place */
@@ -37,17 +37,20 @@ typedef struct span {
     size_t len;
 } span;
 
-static int put_frame(ds_writer *w, int type, int codec, size_t column, size_t raw, span a, span b, ds_err *err)
+static int put_frame(ds_writer *w, int type, int codec, size_t column, size_t raw, span a, span b,
+                     ds_err *err)
 {
     uint8_t head[DS_FRAME_HEAD];
     size_t stored = a.len + b.len;
     if (w->broken || w->done)
         return ds_fail(err, DS_FAIL, "%s: the stream has already ended or failed", w->out->path);
     if (stored < 1 || raw > DS_FRAME_MAX)
-        return ds_fail(err, DS_FAIL, "%s: a '%c' frame of %zu bytes; 1 MiB is the limit", w->out->path, type, raw);
+        return ds_fail(err, DS_FAIL, "%s: a '%c' frame of %zu bytes; 1 MiB is the limit",
+                       w->out->path, type, raw);
     if (w->seq > UINT32_MAX)
         return ds_fail(err, DS_FAIL, "%s: more than 2^32 frames", w->out->path);
-    ds_frame f = {(uint8_t)type, (uint8_t)codec, (uint16_t)column, (uint32_t)stored, (uint32_t)raw, (uint32_t)w->seq};
+    ds_frame f = {(uint8_t)type,    (uint8_t)codec, (uint16_t)column,
+                  (uint32_t)stored, (uint32_t)raw,  (uint32_t)w->seq};
     ds_frame_encode(head, &f);
     ds_x128 sum = ds_frame_sum(w->sum, head, a.p, a.len, b.p, b.len);
     memcpy(head + 16, sum.b, sizeof sum.b);
@@ -75,8 +78,8 @@ static int put_schema(ds_writer *w, ds_err *err)
     return rc ? rc : put_plain(w, 'H', w->payload.data, w->payload.len, err);
 }
 
-int ds_writer_new(ds_writer **out, ds_out *to, const ds_schema *schema, const void *provenance, size_t provenance_len,
-                  const ds_writer_opts *opts, ds_err *err)
+int ds_writer_new(ds_writer **out, ds_out *to, const ds_schema *schema, const void *provenance,
+                  size_t provenance_len, const ds_writer_opts *opts, ds_err *err)
 {
     ds_writer *w = calloc(1, sizeof *w);
     *out = NULL;
@@ -99,7 +102,8 @@ int ds_writer_new(ds_writer **out, ds_out *to, const ds_schema *schema, const vo
         rc = put_schema(w, err);
     }
     if (!rc)
-        rc = put_plain(w, 'V', provenance_len ? provenance : "[]", provenance_len ? provenance_len : 2, err);
+        rc = put_plain(w, 'V', provenance_len ? provenance : "[]",
+                       provenance_len ? provenance_len : 2, err);
     if (rc)
         ds_writer_free(w);
     else
@@ -146,8 +150,8 @@ static int flush_sources(ds_writer *w, ds_err *err)
 int ds_writer_source(ds_writer *w, const ds_source *s, ds_err *err)
 {
     if (!ds_source_name_ok(s->name, s->len))
-        return ds_fail(err, DS_FAIL, "source \"%.*s\": a name is UTF-8 of 1 to %d bytes", s->len > 200 ? 200 : (int)s->len,
-                       s->name, DS_SOURCE_NAME_MAX);
+        return ds_fail(err, DS_FAIL, "source \"%.*s\": a name is UTF-8 of 1 to %d bytes",
+                       s->len > 200 ? 200 : (int)s->len, s->name, DS_SOURCE_NAME_MAX);
     size_t before = w->sources.len;
     if (ds_source_put(&w->sources, s))
         return ds_fail_nomem(err);
@@ -226,7 +230,8 @@ static int cut_chunk(ds_writer *w, const ds_chunk *c, uint64_t *pieces, ds_err *
     return 0;
 }
 
-static int put_piece(ds_writer *w, size_t column, const ds_chunk *c, size_t at, size_t n, ds_err *err)
+static int put_piece(ds_writer *w, size_t column, const ds_chunk *c, size_t at, size_t n,
+                     ds_err *err)
 {
     span s[2];
     if (w->zstd) {
@@ -240,7 +245,8 @@ static int put_piece(ds_writer *w, size_t column, const ds_chunk *c, size_t at, 
     return put_frame(w, 'P', 0, column, n, s[0], s[1], err);
 }
 
-static int put_chunk(ds_writer *w, size_t column, const ds_chunk *c, const size_t *cuts, size_t *k, ds_err *err)
+static int put_chunk(ds_writer *w, size_t column, const ds_chunk *c, const size_t *cuts, size_t *k,
+                     ds_err *err)
 {
     size_t len = chunk_len(c);
     int rc = 0;
@@ -255,7 +261,8 @@ static int put_chunk(ds_writer *w, size_t column, const ds_chunk *c, const size_
 static int no_origins(ds_writer *w, uint64_t rows, ds_chunk *c, ds_err *err)
 {
     ds_buf_reset(&w->origin);
-    if (rows > SIZE_MAX / 2 || ds_buf_varint(&w->origin, rows) || ds_buf_reserve(&w->origin, (size_t)rows))
+    if (rows > SIZE_MAX / 2 || ds_buf_varint(&w->origin, rows) ||
+        ds_buf_reserve(&w->origin, (size_t)rows))
         return ds_fail_nomem(err);
     memset(w->origin.data + w->origin.len, 0, (size_t)rows);
     w->origin.len += (size_t)rows;
@@ -274,7 +281,8 @@ static int note_index(ds_writer *w, uint64_t rows, ds_err *err)
     return 0;
 }
 
-int ds_writer_block(ds_writer *w, uint64_t rows, const ds_chunk *chunks, const ds_chunk *origin, ds_err *err)
+int ds_writer_block(ds_writer *w, uint64_t rows, const ds_chunk *chunks, const ds_chunk *origin,
+                    ds_err *err)
 {
     size_t n = w->schema.n, k = 0;
     ds_chunk made;
@@ -303,7 +311,8 @@ int ds_writer_block(ds_writer *w, uint64_t rows, const ds_chunk *chunks, const d
     }
     rc = put_plain(w, 'B', w->payload.data, w->payload.len, err);
     for (size_t i = 0; i <= n && !rc; i++)
-        rc = put_chunk(w, i, i < n ? &chunks[i] : last, (const size_t *)(const void *)w->cuts.data, &k, err);
+        rc = put_chunk(w, i, i < n ? &chunks[i] : last, (const size_t *)(const void *)w->cuts.data,
+                       &k, err);
     if (rc)
         return rc;
     w->counts.blocks++;
@@ -327,7 +336,8 @@ static int put_index(ds_writer *w, ds_err *err)
         for (uint64_t i = 0; i < 2 * n; i++)
             ds_varint_get(w->index.data, w->index.len, &pos, &v);
         ds_buf_reset(&w->payload);
-        if (ds_buf_varint(&w->payload, n) || ds_buf_put(&w->payload, w->index.data + from, pos - from))
+        if (ds_buf_varint(&w->payload, n) ||
+            ds_buf_put(&w->payload, w->index.data + from, pos - from))
             return ds_fail_nomem(err);
         rc = put_plain(w, 'X', w->payload.data, w->payload.len, err);
         left -= n;

@@ -1,7 +1,8 @@
 /* fuzz_dsr.c - the reader, the checks of blocks and all views over any bytes.
  *
- * Byte 0 of the input says how the rest is taken: odd = checksums, frame numbers and the end frame's digest are put right first, so
- * that what lies behind them is reached. Nothing may crash; what the checks accept must be readable value by value.
+ * Byte 0 of the input says how the rest is taken: odd = checksums, frame numbers and the end
+ * frame's digest are put right first, so that what lies behind them is reached. Nothing may crash;
+ * what the checks accept must be readable value by value.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -72,7 +73,8 @@ static uint64_t walk(const ds_block *b, const ds_schema *s)
         ds_value x, y;
         ds_items it;
         uint64_t rows = 0;
-        if (ds_colview_open(&v, &s->cols[i], b->chunks[i].body, b->chunks[i].body_len, b->rows, NULL))
+        if (ds_colview_open(&v, &s->cols[i], b->chunks[i].body, b->chunks[i].body_len, b->rows,
+                            NULL))
             return sum;
         for (; ds_colview_next(&v, &x); rows++) {
             sum += touch(x.p, x.p ? x.len : 0) + touch(x.head, x.head_len);

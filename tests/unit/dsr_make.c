@@ -71,7 +71,8 @@ void make_wide_schema(ds_schema *s)
     s->block_target = 1024;
     s->block_max = 4096;
     int rc = ds_schema_add(s, NULL, "key", DS_UTF8, false, false, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "text", DS_UTF8, true, true, false, "{\"lang\":\"d\xc3\xa9\"}", NULL);
+    rc |= ds_schema_add(s, NULL, "text", DS_UTF8, true, true, false, "{\"lang\":\"d\xc3\xa9\"}",
+                        NULL);
     rc |= ds_schema_add(s, NULL, "blob", DS_BYTES, false, true, false, NULL, NULL);
     rc |= ds_schema_add(s, NULL, "meta", DS_JSON, true, false, false, NULL, NULL);
     rc |= ds_schema_add(s, NULL, "flag", DS_BOOL, true, true, false, NULL, NULL);
@@ -79,7 +80,8 @@ void make_wide_schema(ds_schema *s)
     rc |= ds_schema_add(s, NULL, "real", DS_F64, true, true, false, NULL, NULL);
     rc |= ds_schema_add(s, NULL, "when", DS_TIMESTAMP, true, false, false, NULL, NULL);
     rc |= ds_schema_add(s, NULL, "image", DS_TENSOR, true, true, false, NULL, NULL);
-    rc |= ds_schema_add(s, NULL, "short", DS_TOKENS16, false, true, false, "{\"a\":\"1\",\"tokenizer\":\"sha256:00\"}", NULL);
+    rc |= ds_schema_add(s, NULL, "short", DS_TOKENS16, false, true, false,
+                        "{\"a\":\"1\",\"tokenizer\":\"sha256:00\"}", NULL);
     rc |= ds_schema_add(s, NULL, "long", DS_TOKENS32, true, false, false, NULL, NULL);
     rc |= ds_schema_add(s, NULL, "mask", DS_RUNS, true, false, false, NULL, NULL);
     rc |= ds_schema_add_list(s, NULL, "tags", DS_UTF8, true, NULL);
@@ -89,8 +91,10 @@ void make_wide_schema(ds_schema *s)
     assert_int_equal(rc, 0);
 }
 
-static const char *const texts[] = {"", "plain", "\xc3\xa9t\xc3\xa9", "\xf0\x9f\x90\xa7 and more of the text, so that it is longer"};
-static const char *const jsons[] = {"null", "{\"b\":1,\"a\":[true,1.50,\"\\u00e9\"]}", "[]", "\"\\ud83d\\udc27\"", "-0.0e+1"};
+static const char *const texts[] = {"", "plain", "\xc3\xa9t\xc3\xa9",
+                                    "\xf0\x9f\x90\xa7 and more of the text, so that it is longer"};
+static const char *const jsons[] = {"null", "{\"b\":1,\"a\":[true,1.50,\"\\u00e9\"]}", "[]",
+                                    "\"\\ud83d\\udc27\"", "-0.0e+1"};
 
 static int wide_lists(ds_rows *r, uint64_t n)
 {
@@ -135,16 +139,21 @@ static int wide_flat(ds_rows *r, uint64_t n)
     rc |= ds_colbuild_end(ds_rows_col(r, 2), NULL);
     rc |= n % 3 == 1 ? ds_colbuild_null(ds_rows_col(r, 3), NULL)
                      : ds_colbuild_bytes(ds_rows_col(r, 3), j, strlen(j), NULL);
-    rc |= n % 4 == 1 ? ds_colbuild_null(ds_rows_col(r, 4), NULL) : ds_colbuild_bool(ds_rows_col(r, 4), n % 3 == 0, NULL);
+    rc |= n % 4 == 1 ? ds_colbuild_null(ds_rows_col(r, 4), NULL)
+                     : ds_colbuild_bool(ds_rows_col(r, 4), n % 3 == 0, NULL);
     rc |= ds_colbuild_i64(ds_rows_col(r, 5), n % 2 ? (int64_t)n : -(int64_t)n, NULL);
-    rc |= n % 7 == 3 ? ds_colbuild_null(ds_rows_col(r, 6), NULL) : ds_colbuild_f64(ds_rows_col(r, 6), (double)n / 7, NULL);
-    rc |= n % 2 ? ds_colbuild_null(ds_rows_col(r, 7), NULL) : ds_colbuild_i64(ds_rows_col(r, 7), (int64_t)(n << 40), NULL);
+    rc |= n % 7 == 3 ? ds_colbuild_null(ds_rows_col(r, 6), NULL)
+                     : ds_colbuild_f64(ds_rows_col(r, 6), (double)n / 7, NULL);
+    rc |= n % 2 ? ds_colbuild_null(ds_rows_col(r, 7), NULL)
+                : ds_colbuild_i64(ds_rows_col(r, 7), (int64_t)(n << 40), NULL);
     rc |= n % 3 == 2 ? ds_colbuild_null(ds_rows_col(r, 8), NULL)
-                     : ds_colbuild_tensor(ds_rows_col(r, 8), n % 3 ? DS_I16 : DS_U8, (int)(n % 3 + n % 3), dims, pixels,
-                                          n % 3 ? 4 : 1, NULL);
+                     : ds_colbuild_tensor(ds_rows_col(r, 8), n % 3 ? DS_I16 : DS_U8,
+                                          (int)(n % 3 + n % 3), dims, pixels, n % 3 ? 4 : 1, NULL);
     rc |= ds_colbuild_tokens(ds_rows_col(r, 9), ids, n % 6, NULL);
-    rc |= n % 5 == 0 ? ds_colbuild_null(ds_rows_col(r, 10), NULL) : ds_colbuild_tokens(ds_rows_col(r, 10), ids, n % 4, NULL);
-    return rc | (n % 4 == 3 ? ds_colbuild_null(ds_rows_col(r, 11), NULL) : ds_colbuild_runs(ds_rows_col(r, 11), runs, 4, NULL));
+    rc |= n % 5 == 0 ? ds_colbuild_null(ds_rows_col(r, 10), NULL)
+                     : ds_colbuild_tokens(ds_rows_col(r, 10), ids, n % 4, NULL);
+    return rc | (n % 4 == 3 ? ds_colbuild_null(ds_rows_col(r, 11), NULL)
+                            : ds_colbuild_runs(ds_rows_col(r, 11), runs, 4, NULL));
 }
 
 void make_wide_row(ds_rows *r, uint64_t n)
@@ -209,7 +218,9 @@ static void walk(const ds_block *b, const ds_schema *s)
     ds_items it;
     for (size_t i = 0; i < s->n; i++) {
         uint64_t rows = 0;
-        assert_int_equal(ds_colview_open(&v, &s->cols[i], b->chunks[i].body, b->chunks[i].body_len, b->rows, NULL), 0);
+        assert_int_equal(ds_colview_open(&v, &s->cols[i], b->chunks[i].body, b->chunks[i].body_len,
+                                         b->rows, NULL),
+                         0);
         while (ds_colview_next(&v, &x)) {
             rows++;
             if (v.type == DS_LIST && !x.null) {

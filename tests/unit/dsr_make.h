@@ -25,10 +25,12 @@ void make_wide_row(ds_rows *r, uint64_t n);
 /* A whole stream of `rows` wide records and `sources` sources as bytes. */
 void make_wide_stream(ds_buf *out, uint64_t rows, uint64_t sources, const ds_writer_opts *opts);
 
-/* Reads a stream to its end with every check there is, views and items walked. 0 or the code, message in err. */
+/* Reads a stream to its end with every check there is, views and items walked. 0 or the code,
+ * message in err. */
 int make_read_all(const void *p, size_t len, ds_counts *counts, ds_err *err);
 
-/* Puts the right checksums (and the digest in the end frame, when it is in place) into a stream whose frames were meddled with. */
+/* Puts the right checksums (and the digest in the end frame, when it is in place) into a stream
+ * whose frames were meddled with. */
 void make_resum(ds_buf *stream);
 
 #endif

@@ -54,12 +54,18 @@ static void test_exact_bytes(void **state)
     static uint8_t zero[1200];
 
     ds_colbuild_init(&b, DS_UTF8, 0, true);
-    assert_int_equal(ds_colbuild_bytes(&b, "ab", 2, NULL) | ds_colbuild_null(&b, NULL) | ds_colbuild_bytes(&b, "", 0, NULL), 0);
-    EXPECT(&c, &b, "\x03\x01\x05\x02\x00" "ab");
+    assert_int_equal(ds_colbuild_bytes(&b, "ab", 2, NULL) | ds_colbuild_null(&b, NULL) |
+                         ds_colbuild_bytes(&b, "", 0, NULL),
+                     0);
+    EXPECT(&c, &b,
+           "\x03\x01\x05\x02\x00"
+           "ab");
 
     ds_colbuild_init(&b, DS_UTF8, 0, true);
     assert_int_equal(ds_colbuild_bytes(&b, "c", 1, NULL), 0);
-    EXPECT(&c, &b, "\x01\x00\x01" "c");
+    EXPECT(&c, &b,
+           "\x01\x00\x01"
+           "c");
 
     c = column(DS_BOOL, 0, false);
     ds_colbuild_init(&b, DS_BOOL, 0, false);
@@ -74,7 +80,8 @@ static void test_exact_bytes(void **state)
 
     c = column(DS_TOKENS16, 0, false);
     ds_colbuild_init(&b, DS_TOKENS16, 0, false);
-    assert_int_equal(ds_colbuild_tokens(&b, ids, 3, NULL) | ds_colbuild_tokens(&b, NULL, 0, NULL), 0);
+    assert_int_equal(ds_colbuild_tokens(&b, ids, 3, NULL) | ds_colbuild_tokens(&b, NULL, 0, NULL),
+                     0);
     EXPECT(&c, &b, "\x02\x00\x03\x00\x01\x00\xff\xff\x02\x01");
 
     c = column(DS_RUNS, 0, false);
@@ -96,9 +103,14 @@ static void test_exact_bytes(void **state)
     c = column(DS_LIST, DS_BYTES, true);
     ds_colbuild_init(&b, DS_LIST, DS_BYTES, true);
     assert_int_equal(ds_colbuild_list_begin(&b, NULL) | ds_colbuild_item_bytes(&b, "xy", 2, NULL) |
-                     ds_colbuild_item_bytes(&b, "", 0, NULL) | ds_colbuild_list_end(&b, NULL), 0);
-    assert_int_equal(ds_colbuild_null(&b, NULL) | ds_colbuild_list_begin(&b, NULL) | ds_colbuild_list_end(&b, NULL), 0);
-    EXPECT(&c, &b, "\x03\x01\x05\x02\x00\x02\x00" "xy");
+                         ds_colbuild_item_bytes(&b, "", 0, NULL) | ds_colbuild_list_end(&b, NULL),
+                     0);
+    assert_int_equal(ds_colbuild_null(&b, NULL) | ds_colbuild_list_begin(&b, NULL) |
+                         ds_colbuild_list_end(&b, NULL),
+                     0);
+    EXPECT(&c, &b,
+           "\x03\x01\x05\x02\x00\x02\x00"
+           "xy");
 }
 
 /* Every simple type with a mix of nulls: what goes in comes out, row by row. */
@@ -211,7 +223,8 @@ static void test_drop(void **state)
     uint64_t dims[1] = {2};
     for (int half = 0; half < 2; half++)
         for (int t = 0; t < 5; t++) {
-            static const enum ds_type types[] = {DS_BYTES, DS_BOOL, DS_LIST, DS_TENSOR, DS_TOKENS32};
+            static const enum ds_type types[] = {DS_BYTES, DS_BOOL, DS_LIST, DS_TENSOR,
+                                                 DS_TOKENS32};
             ds_colbuild a, b;
             ds_buf x = {0}, y = {0};
             ds_colbuild *both[2] = {&a, &b};
@@ -229,17 +242,20 @@ static void test_drop(void **state)
                             rc = ds_colbuild_begin(c, NULL) | ds_colbuild_part(c, &i, 3, NULL);
                             rc |= stop ? 0 : ds_colbuild_end(c, NULL);
                         } else if (types[t] == DS_BOOL) {
-                            rc = i % 3 ? ds_colbuild_bool(c, i % 2, NULL) : ds_colbuild_null(c, NULL);
+                            rc = i % 3 ? ds_colbuild_bool(c, i % 2, NULL)
+                                       : ds_colbuild_null(c, NULL);
                         } else if (types[t] == DS_LIST) {
                             rc = ds_colbuild_list_begin(c, NULL);
                             for (uint64_t n = 0; n < i % 20; n++)
                                 rc |= ds_colbuild_item_i64(c, (int64_t)(n * i % 2), NULL);
                             rc |= stop ? 0 : ds_colbuild_list_end(c, NULL);
                         } else if (types[t] == DS_TENSOR) {
-                            rc = ds_colbuild_tensor_begin(c, DS_I32, 1, dims, NULL) | ds_colbuild_part(c, &i, 8, NULL);
+                            rc = ds_colbuild_tensor_begin(c, DS_I32, 1, dims, NULL) |
+                                 ds_colbuild_part(c, &i, 8, NULL);
                             rc |= stop ? 0 : ds_colbuild_end(c, NULL);
                         } else {
-                            rc = ds_colbuild_begin(c, NULL) | ds_colbuild_part_tokens(c, ids, 2, NULL);
+                            rc = ds_colbuild_begin(c, NULL) |
+                                 ds_colbuild_part_tokens(c, ids, 2, NULL);
                             rc |= stop ? 0 : ds_colbuild_end(c, NULL);
                         }
                         assert_int_equal(rc, 0);
@@ -310,31 +326,76 @@ typedef struct bad_chunk {
     size_t len;
     const char *why; /* in the message; NULL: the chunk is good */
 } bad_chunk;
-#define BAD(t, item, nullable, rows, text, why) {t, item, nullable, rows, text, sizeof text - 1, why}
+#define BAD(t, item, nullable, rows, text, why)                                                    \
+    {                                                                                              \
+        t, item, nullable, rows, text, sizeof text - 1, why                                        \
+    }
 
 static const bad_chunk bad_chunks[] = {
-    BAD(DS_UTF8, 0, false, 1, "\x01\x00\x01" "a", NULL),
-    BAD(DS_UTF8, 0, false, 2, "\x01\x00\x01" "a", "1 rows in a block of 2"),
-    BAD(DS_UTF8, 0, false, 1, "\x81\x00\x00\x01" "a", "number of rows"),
-    BAD(DS_UTF8, 0, false, 1, "\x01\x02\x01" "a", "null flag"),
-    BAD(DS_UTF8, 0, false, 2, "\x02\x01\x01\x01" "a", "null flag"),
-    BAD(DS_UTF8, 0, true, 2, "\x02\x01\x01\x01" "a", NULL),
-    BAD(DS_UTF8, 0, true, 2, "\x02\x01\x05\x01" "a", "padding"),
-    BAD(DS_UTF8, 0, true, 1, "\x01\x01\x01\x01" "a", "without a null"),
+    BAD(DS_UTF8, 0, false, 1,
+        "\x01\x00\x01"
+        "a",
+        NULL),
+    BAD(DS_UTF8, 0, false, 2,
+        "\x01\x00\x01"
+        "a",
+        "1 rows in a block of 2"),
+    BAD(DS_UTF8, 0, false, 1,
+        "\x81\x00\x00\x01"
+        "a",
+        "number of rows"),
+    BAD(DS_UTF8, 0, false, 1,
+        "\x01\x02\x01"
+        "a",
+        "null flag"),
+    BAD(DS_UTF8, 0, false, 2,
+        "\x02\x01\x01\x01"
+        "a",
+        "null flag"),
+    BAD(DS_UTF8, 0, true, 2,
+        "\x02\x01\x01\x01"
+        "a",
+        NULL),
+    BAD(DS_UTF8, 0, true, 2,
+        "\x02\x01\x05\x01"
+        "a",
+        "padding"),
+    BAD(DS_UTF8, 0, true, 1,
+        "\x01\x01\x01\x01"
+        "a",
+        "without a null"),
     BAD(DS_UTF8, 0, true, 9, "\x09\x01\x00", "cut off"),
-    BAD(DS_UTF8, 0, false, 1, "\x01\x00\x02" "a", "cut off"),
-    BAD(DS_UTF8, 0, false, 1, "\x01\x00\x01" "ab", "after the data"),
-    BAD(DS_UTF8, 0, false, 1, "\x01\x00\x81\x00" "a", "bad length"),
+    BAD(DS_UTF8, 0, false, 1,
+        "\x01\x00\x02"
+        "a",
+        "cut off"),
+    BAD(DS_UTF8, 0, false, 1,
+        "\x01\x00\x01"
+        "ab",
+        "after the data"),
+    BAD(DS_UTF8, 0, false, 1,
+        "\x01\x00\x81\x00"
+        "a",
+        "bad length"),
     BAD(DS_UTF8, 0, false, 1, "\x01\x00", "bad length"),
     BAD(DS_UTF8, 0, false, 1, "\x01\x00\x01\xc3", "UTF-8"),
     BAD(DS_UTF8, 0, false, 2, "\x02\x00\x01\x01\xc3\xa9", "UTF-8"),
     BAD(DS_UTF8, 0, false, 2, "\x02\x00\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x01", "bad length"),
     BAD(DS_BYTES, 0, false, 2, "\x02\x00\x01\x01\xc3\xa9", NULL),
     BAD(DS_LIST, DS_UTF8, false, 1, "\x01\x00\x02\x01\x01\xc3\xa9", "UTF-8"),
-    BAD(DS_JSON, 0, false, 1, "\x01\x00\x02" "{}", NULL),
-    BAD(DS_JSON, 0, false, 1, "\x01\x00\x03" "{ }", "JSON"),
+    BAD(DS_JSON, 0, false, 1,
+        "\x01\x00\x02"
+        "{}",
+        NULL),
+    BAD(DS_JSON, 0, false, 1,
+        "\x01\x00\x03"
+        "{ }",
+        "JSON"),
     BAD(DS_JSON, 0, false, 1, "\x01\x00\x00", "JSON"),
-    BAD(DS_LIST, DS_JSON, false, 1, "\x01\x00\x01\x03" "[1}", "JSON"),
+    BAD(DS_LIST, DS_JSON, false, 1,
+        "\x01\x00\x01\x03"
+        "[1}",
+        "JSON"),
     BAD(DS_BOOL, 0, false, 3, "\x03\x00\x07", NULL),
     BAD(DS_BOOL, 0, false, 3, "\x03\x00\x08", "padding"),
     BAD(DS_BOOL, 0, false, 3, "\x03\x00", "cut off"),
@@ -357,15 +418,36 @@ static const bad_chunk bad_chunks[] = {
     BAD(DS_RUNS, 0, false, 1, "\x01\x00\x01\x00\x05", "length of a run"),
     BAD(DS_RUNS, 0, false, 1, "\x01\x00\x01\x01", "bad run"),
     BAD(DS_RUNS, 0, false, 1, "\x01\x00\x01\x01\x05\x05", "after the data"),
-    BAD(DS_RUNS, 0, false, 1, "\x01\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x05\x01\x06", "length of a run"),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x01\x01\x02" "ab", NULL),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x01\x00" "a", NULL),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x00\x01\x02" "ab", "head"),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x0d\x01\x02" "ab", "head"),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x01\x09\x01\x01\x01\x01\x01\x01\x01\x01\x01" "a", "head"),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x01\x01\x02" "abc", "after the data"),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x01\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02", "head"),
-    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x03\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00", "head"),
+    BAD(DS_RUNS, 0, false, 1, "\x01\x00\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x05\x01\x06",
+        "length of a run"),
+    BAD(DS_TENSOR, 0, false, 1,
+        "\x01\x00\x01\x01\x02"
+        "ab",
+        NULL),
+    BAD(DS_TENSOR, 0, false, 1,
+        "\x01\x00\x01\x00"
+        "a",
+        NULL),
+    BAD(DS_TENSOR, 0, false, 1,
+        "\x01\x00\x00\x01\x02"
+        "ab",
+        "head"),
+    BAD(DS_TENSOR, 0, false, 1,
+        "\x01\x00\x0d\x01\x02"
+        "ab",
+        "head"),
+    BAD(DS_TENSOR, 0, false, 1,
+        "\x01\x00\x01\x09\x01\x01\x01\x01\x01\x01\x01\x01\x01"
+        "a",
+        "head"),
+    BAD(DS_TENSOR, 0, false, 1,
+        "\x01\x00\x01\x01\x02"
+        "abc",
+        "after the data"),
+    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x01\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x02",
+        "head"),
+    BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x03\x02\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x00",
+        "head"),
     BAD(DS_TENSOR, 0, false, 1, "\x01\x00\x01\x02\x00\x05", NULL),
     BAD(DS_LIST, DS_BOOL, false, 2, "\x02\x00\x02\x01\x05", NULL),
     BAD(DS_LIST, DS_BOOL, false, 2, "\x02\x00\x02\x01\x08", "padding"),
@@ -388,7 +470,8 @@ static void test_bad_chunks(void **state)
         if (!rc)
             rc = ds_colview_check(&v, NULL, &err);
         if (rc != (b->why ? DS_CORRUPT : 0) || (b->why && !strstr(err.msg, b->why)))
-            print_error("chunk %zu: %d %s, expected %s\n", i, rc, err.msg, b->why ? b->why : "good");
+            print_error("chunk %zu: %d %s, expected %s\n", i, rc, err.msg,
+                        b->why ? b->why : "good");
         assert_int_equal(rc, b->why ? DS_CORRUPT : 0);
         assert_true(!b->why || strstr(err.msg, b->why));
         free(copy);
@@ -399,14 +482,78 @@ static void test_json(void **state)
 {
     (void)state;
     static const char *const good[] = {
-        "0", "-0", "1.5e+10", "true", "false", "null", "\"\"", "[]", "{}", "[1,[2,{\"a\":[]}],\"x\"]", "{\"a\":1,\"a\":2}",
-        "\"\\u0000\\\"\\\\\\/\\b\\f\\n\\r\\t\"", "\"\\uD834\\udd1E\"", "\"a b\"", "\"\x7f\"", "{\"\":{}}", "1E5", "123456789012345678901234567890",
+        "0",
+        "-0",
+        "1.5e+10",
+        "true",
+        "false",
+        "null",
+        "\"\"",
+        "[]",
+        "{}",
+        "[1,[2,{\"a\":[]}],\"x\"]",
+        "{\"a\":1,\"a\":2}",
+        "\"\\u0000\\\"\\\\\\/\\b\\f\\n\\r\\t\"",
+        "\"\\uD834\\udd1E\"",
+        "\"a b\"",
+        "\"\x7f\"",
+        "{\"\":{}}",
+        "1E5",
+        "123456789012345678901234567890",
     };
     static const char *const bad[] = {
-        "", " 1", "1 ", "[1, 2]", "{\"a\" :1}", "01", "-", "1.", ".5", "1e", "1e+", "+1", "tru", "nul", "nulll", "\"", "\"\\x\"",
-        "\"\\u12\"", "\"\\ud834\"", "\"\\ud834\\u0041\"", "\"\\udd1e\"", "\"\\ud834x\"", "\"\n\"", "\"\xff\"", "\"\xed\xa0\x80\"", "[", "[1", "[1,", "[1,]",
-        "[,1]", "{", "{\"a\"", "{\"a\":", "{\"a\":1", "{\"a\":1,", "{\"a\":1,}", "{1:2}", "{a:1}", "[1}", "{\"a\":1]", "]", "1,2", "[1]]",
-        "Infinity", "NaN", "'a'", "\"\\", "\"\\u", "0x1", "--1", "\xef\xbb\xbf" "1",
+        "",
+        " 1",
+        "1 ",
+        "[1, 2]",
+        "{\"a\" :1}",
+        "01",
+        "-",
+        "1.",
+        ".5",
+        "1e",
+        "1e+",
+        "+1",
+        "tru",
+        "nul",
+        "nulll",
+        "\"",
+        "\"\\x\"",
+        "\"\\u12\"",
+        "\"\\ud834\"",
+        "\"\\ud834\\u0041\"",
+        "\"\\udd1e\"",
+        "\"\\ud834x\"",
+        "\"\n\"",
+        "\"\xff\"",
+        "\"\xed\xa0\x80\"",
+        "[",
+        "[1",
+        "[1,",
+        "[1,]",
+        "[,1]",
+        "{",
+        "{\"a\"",
+        "{\"a\":",
+        "{\"a\":1",
+        "{\"a\":1,",
+        "{\"a\":1,}",
+        "{1:2}",
+        "{a:1}",
+        "[1}",
+        "{\"a\":1]",
+        "]",
+        "1,2",
+        "[1]]",
+        "Infinity",
+        "NaN",
+        "'a'",
+        "\"\\",
+        "\"\\u",
+        "0x1",
+        "--1",
+        "\xef\xbb\xbf"
+        "1",
     };
     size_t at;
     for (size_t i = 0; i < sizeof good / sizeof *good; i++)
@@ -468,7 +615,8 @@ static void test_large(void **state)
     assert_int_equal(x.p[0], 'x');
     assert_int_equal(ds_colbuild_bytes(&b, "end", 3, NULL), 0);
     assert_int_equal(ds_colbuild_chunk(&b, &head, &c, NULL), 0);
-    assert_int_equal(ds_buf_put(&chunk, c.head, c.head_len) | ds_buf_put(&chunk, c.body, c.body_len), 0);
+    assert_int_equal(
+        ds_buf_put(&chunk, c.head, c.head_len) | ds_buf_put(&chunk, c.body, c.body_len), 0);
     assert_int_equal(ds_colview_open(&v, &col, chunk.data, chunk.len, 3, NULL), 0);
     assert_int_equal(ds_colview_check(&v, NULL, NULL), 0);
     assert_true(ds_colview_next(&v, &x) && ds_colview_next(&v, &x));
@@ -488,8 +636,9 @@ static void test_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_exact_bytes), cmocka_unit_test(test_round_trips), cmocka_unit_test(test_drop),
-        cmocka_unit_test(test_wrong_calls), cmocka_unit_test(test_bad_chunks),  cmocka_unit_test(test_json),
+        cmocka_unit_test(test_exact_bytes), cmocka_unit_test(test_round_trips),
+        cmocka_unit_test(test_drop),        cmocka_unit_test(test_wrong_calls),
+        cmocka_unit_test(test_bad_chunks),  cmocka_unit_test(test_json),
         cmocka_unit_test(test_json_long),   cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -114,7 +114,8 @@ static void test_rowhash(void **state)
     ds_colview text = {.type = DS_UTF8}, flag = {.type = DS_BOOL};
     ds_value null = {.null = true}, yes = {.i = 1};
     assert_int_equal(ds_rowhash_init(&h, NULL), 0);
-    for (size_t len = 0; len < 5000; len = len * 2 + 1) { /* short ones and long ones take different ways */
+    for (size_t len = 0; len < 5000;
+         len = len * 2 + 1) { /* short ones and long ones take different ways */
         ds_value x = {.p = p, .len = len};
         ds_rowhash_begin(&h);
         ds_rowhash_value(&h, &text, &null);
@@ -164,7 +165,8 @@ static void test_cutter(void **state)
     ds_schema_fini(&s);
 }
 
-/* Offsets in records at which blocks end, for records of random text, from `skip` on, with `extra` put before number 1000. */
+/* Offsets in records at which blocks end, for records of random text, from `skip` on, with `extra`
+ * put before number 1000. */
 static size_t ends(uint64_t *out, bool extra)
 {
     ds_schema s;
@@ -205,14 +207,19 @@ static void test_derived_key(void **state)
     ds_hasher *h;
     char key[33], hex[65];
     ds_sha sha;
-    static const uint8_t bytes[] = "ds.key\0" "\x01\x03\0\0\0\0\0\0\0abc" "\x00" "\x01\x08\0\0\0\0\0\0\0\x05\0\0\0\0\0\0";
+    static const uint8_t bytes[] = "ds.key\0"
+                                   "\x01\x03\0\0\0\0\0\0\0abc"
+                                   "\x00"
+                                   "\x01\x08\0\0\0\0\0\0\0\x05\0\0\0\0\0\0";
     ds_schema_init(&s);
     assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, false, true, true, NULL, NULL), 0);
     assert_int_equal(ds_schema_add(&s, NULL, "b", DS_UTF8, true, false, true, NULL, NULL), 0);
     assert_int_equal(ds_schema_add(&s, NULL, "c", DS_UTF8, true, false, false, NULL, NULL), 0);
     assert_int_equal(ds_schema_add(&s, NULL, "d", DS_I64, true, false, true, NULL, NULL), 0);
     ds_colview v[4] = {{.type = DS_UTF8}, {.type = DS_UTF8}, {.type = DS_UTF8}, {.type = DS_I64}};
-    ds_value x[4] = {{.p = (const uint8_t *)"abc", .len = 3}, {.null = true}, {.p = (const uint8_t *)"no", .len = 2},
+    ds_value x[4] = {{.p = (const uint8_t *)"abc", .len = 3},
+                     {.null = true},
+                     {.p = (const uint8_t *)"no", .len = 2},
                      {.p = (const uint8_t *)"\x05\0\0\0\0\0\0", .len = 8}};
     assert_int_equal(ds_hasher_new(&h, NULL), 0);
     for (int i = 0; i < 2; i++) {
@@ -258,7 +265,10 @@ static void test_addresses(void **state)
     assert_int_equal(ds_sha_bytes(&want, t.data, t.len, NULL), 0);
     assert_true(ds_sha_eq(&want, &root));
     ds_buf_reset(&t);
-    ds_buf_put(&t, "ds.sources\0\x01" "a\xac\x02", 15);
+    ds_buf_put(&t,
+               "ds.sources\0\x01"
+               "a\xac\x02",
+               15);
     ds_buf_put(&t, &src.sha, 32);
     ds_buf_u64(&t, 1);
     assert_int_equal(ds_sha_bytes(&want, t.data, t.len, NULL), 0);
@@ -275,9 +285,10 @@ static void test_addresses(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_gear),      cmocka_unit_test(test_pieces),        cmocka_unit_test(test_pieces_resync),
-        cmocka_unit_test(test_rowhash),   cmocka_unit_test(test_cutter),        cmocka_unit_test(test_cutter_resync),
-        cmocka_unit_test(test_derived_key), cmocka_unit_test(test_addresses),
+        cmocka_unit_test(test_gear),          cmocka_unit_test(test_pieces),
+        cmocka_unit_test(test_pieces_resync), cmocka_unit_test(test_rowhash),
+        cmocka_unit_test(test_cutter),        cmocka_unit_test(test_cutter_resync),
+        cmocka_unit_test(test_derived_key),   cmocka_unit_test(test_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

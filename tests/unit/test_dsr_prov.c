@@ -29,8 +29,11 @@ static void test_append(void **state)
     char hex[65], want[17];
     append(&b, "dsprep text", "{\"b\":{\"z\":1,\"a\":[1.5,null]},\"a\":\"x\\n\"}");
     /* The text is fixed: members in their order, options sorted all the way down. */
-    ds_buf_printf(&step, "{\"parents\":[],\"tool\":\"dsprep text\",\"version\":\"%s\",\"options\":{\"a\":\"x\\n\",\"b\":"
-                  "{\"a\":[1.5,null],\"z\":1}},\"digests\":{}}", DS_VERSION);
+    ds_buf_printf(&step,
+                  "{\"parents\":[],\"tool\":\"dsprep "
+                  "text\",\"version\":\"%s\",\"options\":{\"a\":\"x\\n\",\"b\":"
+                  "{\"a\":[1.5,null],\"z\":1}},\"digests\":{}}",
+                  DS_VERSION);
     assert_int_equal(ds_sha_bytes(&sha, step.data, step.len, NULL), 0);
     ds_sha_hex(hex, &sha);
     snprintf(want, sizeof want, "%.16s", hex);
@@ -60,7 +63,8 @@ static void test_join(void **state)
     append(&both, "three", NULL);
     assert_non_null(ds_buf_cstr(&both));
     char parents[60];
-    snprintf(parents, sizeof parents, "\"parents\":[\"%.16s\",\"%.16s\"]", (char *)a.data + 8, (char *)b.data + 8);
+    snprintf(parents, sizeof parents, "\"parents\":[\"%.16s\",\"%.16s\"]", (char *)a.data + 8,
+             (char *)b.data + 8);
     assert_non_null(strstr((char *)both.data, parents));
     ds_buf_fini(&a);
     ds_buf_fini(&b);
@@ -75,7 +79,8 @@ static void test_refused(void **state)
     append(&b, "two", NULL);
     for (size_t n = 0; n < b.len; n++)
         assert_true(ds_prov_check(b.data, n, NULL) != 0);
-    for (size_t n = 0; n < b.len; n++) { /* every byte is bound: by the ids, the form or the parents */
+    for (size_t n = 0; n < b.len;
+         n++) { /* every byte is bound: by the ids, the form or the parents */
         uint8_t was = b.data[n];
         b.data[n] = was == 'x' ? 'y' : 'x';
         assert_true(ds_prov_check(b.data, b.len, NULL) != 0);
@@ -94,7 +99,8 @@ static void test_origins(void **state)
     ds_buf body = {0}, out = {0};
     ds_origin_state w = {0}, r = {0};
     ds_range in[3] = {{0, 5, 10}, {0, 15, 1}, {3, INT64_MAX - 7, 6}}, back = {3, 2, 1};
-    static const uint8_t want[] = "\x03\x00\x0a\x0a\x00\x00\x01\x06\xf8\xff\xff\xff\xff\xff\xff\xff\x7f\x06\x00\x01\x00";
+    static const uint8_t want[] =
+        "\x03\x00\x0a\x0a\x00\x00\x01\x06\xf8\xff\xff\xff\xff\xff\xff\xff\x7f\x06\x00\x01\x00";
     uint64_t low, high;
     size_t pos = 0;
     assert_int_equal(ds_origin_put(&body, &w, in, 3, NULL), 0);

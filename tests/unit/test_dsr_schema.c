@@ -9,10 +9,11 @@
 
 #include "dsr_make.h"
 
-static const char good[] =
-    "{\"columns\":[{\"name\":\"key\",\"type\":\"utf8\"},{\"name\":\"t\",\"type\":\"utf8\",\"null\":true,\"attrs\":{\"a\":\"1\","
-    "\"b\":\"\xc3\xa9\"}},{\"name\":\"l\",\"type\":\"list\",\"item\":\"tokens16\"}],\"key\":\"explicit\",\"keyed\":[],"
-    "\"primary\":[\"t\"],\"block\":[1,2,3]}";
+static const char good[] = "{\"columns\":[{\"name\":\"key\",\"type\":\"utf8\"},{\"name\":\"t\","
+                           "\"type\":\"utf8\",\"null\":true,\"attrs\":{\"a\":\"1\","
+                           "\"b\":\"\xc3\xa9\"}},{\"name\":\"l\",\"type\":\"list\",\"item\":"
+                           "\"tokens16\"}],\"key\":\"explicit\",\"keyed\":[],"
+                           "\"primary\":[\"t\"],\"block\":[1,2,3]}";
 
 static int parse(const char *text, ds_err *err)
 {
@@ -99,7 +100,8 @@ static void test_rejections(void **state)
         ds_err err = {0};
         const char *at = strstr(good, edits[i].from);
         assert_non_null(at);
-        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, edits[i].to, at + strlen(edits[i].from));
+        snprintf(text, sizeof text, "%.*s%s%s", (int)(at - good), good, edits[i].to,
+                 at + strlen(edits[i].from));
         int rc = parse(text, &err);
         if (i == 3) {
             assert_int_equal(rc, 0);
@@ -124,9 +126,11 @@ static void test_build_rules(void **state)
     ds_schema_init(&s);
     assert_int_equal(ds_schema_check(&s, NULL), DS_FAIL);
     assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, false, true, false, NULL, NULL), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, false, true, false, NULL, &err), DS_FAIL);
+    assert_int_equal(ds_schema_add(&s, NULL, "a", DS_UTF8, false, true, false, NULL, &err),
+                     DS_FAIL);
     assert_non_null(strstr(err.msg, "\"a\""));
-    assert_int_equal(ds_schema_add(&s, NULL, "b", DS_LIST, false, false, false, NULL, NULL), DS_FAIL);
+    assert_int_equal(ds_schema_add(&s, NULL, "b", DS_LIST, false, false, false, NULL, NULL),
+                     DS_FAIL);
     assert_int_equal(ds_schema_check(&s, NULL), DS_FAIL); /* nothing keyed */
     s.keyed[0] = 1;
     assert_int_equal(ds_schema_check(&s, NULL), 0);
@@ -134,11 +138,13 @@ static void test_build_rules(void **state)
         char name[16];
         size_t index = 0;
         snprintf(name, sizeof name, "c%d", i);
-        assert_int_equal(ds_schema_add(&s, &index, name, DS_I64, true, false, false, NULL, NULL), 0);
+        assert_int_equal(ds_schema_add(&s, &index, name, DS_I64, true, false, false, NULL, NULL),
+                         0);
         assert_int_equal(index, i);
     }
     assert_int_equal(ds_schema_check(&s, NULL), 0);
-    assert_int_equal(ds_schema_add(&s, NULL, "more", DS_I64, true, false, false, NULL, NULL), DS_FAIL);
+    assert_int_equal(ds_schema_add(&s, NULL, "more", DS_I64, true, false, false, NULL, NULL),
+                     DS_FAIL);
     ds_schema_fini(&s);
 }
 

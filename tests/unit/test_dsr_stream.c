@@ -1,4 +1,5 @@
-/* test_dsr_stream.c - whole streams: round trips, truncation, damage, abort, index, sources, many pieces. */
+/* test_dsr_stream.c - whole streams: round trips, truncation, damage, abort, index, sources, many
+ * pieces. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -119,7 +120,8 @@ static void test_flips(void **state)
     ds_buf_fini(&a);
 }
 
-/* Damage with the checksums put right again is refused by the rules, or changes a value; it crashes nothing. */
+/* Damage with the checksums put right again is refused by the rules, or changes a value; it crashes
+ * nothing. */
 static void test_resummed_flips(void **state)
 {
     (void)state;
@@ -131,7 +133,8 @@ static void test_resummed_flips(void **state)
         ds_buf_reset(&b);
         ds_buf_put(&b, a.data, a.len);
         for (uint64_t k = 0; k <= make_random(&seed) % 2; k++)
-            b.data[DS_MAGIC_LEN + make_random(&seed) % (a.len - DS_MAGIC_LEN)] = (uint8_t)make_random(&seed);
+            b.data[DS_MAGIC_LEN + make_random(&seed) % (a.len - DS_MAGIC_LEN)] =
+                (uint8_t)make_random(&seed);
         make_resum(&b);
         int rc = make_read_all(b.data, b.len, NULL, &err);
         assert_true(rc == 0 || rc == DS_CORRUPT || rc == DS_FAIL);
@@ -168,7 +171,6 @@ static void test_abort(void **state)
 
 /* ---- streams of two columns: text, and bytes of which some are large ---- */
 
-
 static void write_big(ds_buf *out, int rows, size_t big, bool second, int level)
 {
     ds_schema s;
@@ -180,7 +182,8 @@ static void write_big(ds_buf *out, int rows, size_t big, bool second, int level)
     int fd = make_file();
     make_text_schema(&s, 1000, 4000, 16000);
     if (second)
-        assert_int_equal(ds_schema_add(&s, NULL, "blob", DS_BYTES, true, false, false, NULL, NULL), 0);
+        assert_int_equal(ds_schema_add(&s, NULL, "blob", DS_BYTES, true, false, false, NULL, NULL),
+                         0);
     assert_int_equal(ds_out_init(&o, fd, "test", NULL), 0);
     assert_int_equal(ds_writer_new(&w, &o, &s, NULL, 0, &opts, NULL), 0);
     assert_int_equal(ds_rows_new(&r, w, &s, NULL), 0);
@@ -201,7 +204,8 @@ static void write_big(ds_buf *out, int rows, size_t big, bool second, int level)
             }
             rc |= ds_colbuild_end(ds_rows_col(r, 1), NULL);
         } else if (second) {
-            rc |= i % 2 ? ds_colbuild_null(ds_rows_col(r, 1), NULL) : ds_colbuild_bytes(ds_rows_col(r, 1), text, len / 2, NULL);
+            rc |= i % 2 ? ds_colbuild_null(ds_rows_col(r, 1), NULL)
+                        : ds_colbuild_bytes(ds_rows_col(r, 1), text, len / 2, NULL);
         }
         rc |= ds_rows_origin(r, 0, (uint64_t)i * 300, len, NULL);
         assert_int_equal(rc | ds_rows_end(r, NULL), 0);
@@ -291,8 +295,8 @@ static void test_added_column(void **state)
     ds_buf_fini(&b);
 }
 
-/* A chunk cut elsewhere than FastCDC says is refused, with good checksums and all: two pieces are joined and parted at another
- * place. */
+/* A chunk cut elsewhere than FastCDC says is refused, with good checksums and all: two pieces are
+ * joined and parted at another place. */
 static void test_wrong_piece_cut(void **state)
 {
     (void)state;
@@ -343,8 +347,10 @@ static void test_long_index(void **state)
     assert_int_equal(ds_writer_new(&w, &o, &s, NULL, 0, &indexed, NULL), 0);
     assert_int_equal(ds_rows_new(&r, w, &s, NULL), 0);
     for (int i = 0; i < DS_INDEX_BLOCKS + 1; i++)
-        assert_int_equal(ds_rows_begin(r, NULL) | ds_colbuild_bytes(ds_rows_col(r, 0), &"ab"[i % 2], 1, NULL) |
-                         ds_rows_end(r, NULL), 0);
+        assert_int_equal(ds_rows_begin(r, NULL) |
+                             ds_colbuild_bytes(ds_rows_col(r, 0), &"ab"[i % 2], 1, NULL) |
+                             ds_rows_end(r, NULL),
+                         0);
     assert_int_equal(ds_rows_finish(r, NULL) | ds_writer_end(w, NULL, NULL, NULL), 0);
     ds_rows_free(r);
     ds_writer_free(w);
@@ -364,7 +370,8 @@ static void test_long_index(void **state)
     ds_schema_fini(&s);
 }
 
-/* Sources stand after the last block that names them, as few frames as need be, wherever they were told of. */
+/* Sources stand after the last block that names them, as few frames as need be, wherever they were
+ * told of. */
 static void test_sources(void **state)
 {
     (void)state;
@@ -481,7 +488,8 @@ static void test_full_disk(void **state)
     assert_int_equal(ds_writer_new(&w, &o, &s, NULL, 0, NULL, NULL), 0);
     assert_int_equal(ds_rows_new(&r, w, &s, NULL), 0);
     for (int i = 0; i < 100000 && !rc; i++)
-        rc = ds_rows_begin(r, &err) | ds_colbuild_bytes(ds_rows_col(r, 0), "some text to fill a disk with", 29, &err) |
+        rc = ds_rows_begin(r, &err) |
+             ds_colbuild_bytes(ds_rows_col(r, 0), "some text to fill a disk with", 29, &err) |
              ds_rows_end(r, &err);
     assert_int_equal(rc, DS_IO);
     assert_non_null(strstr(err.msg, "/dev/full"));
@@ -496,10 +504,12 @@ static void test_full_disk(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_round_trip),    cmocka_unit_test(test_counts),          cmocka_unit_test(test_truncation),
-        cmocka_unit_test(test_flips),         cmocka_unit_test(test_resummed_flips),  cmocka_unit_test(test_abort),
-        cmocka_unit_test(test_many_pieces),   cmocka_unit_test(test_added_column),    cmocka_unit_test(test_wrong_piece_cut),
-        cmocka_unit_test(test_long_index),    cmocka_unit_test(test_sources),         cmocka_unit_test(test_many_sources),
+        cmocka_unit_test(test_round_trip),      cmocka_unit_test(test_counts),
+        cmocka_unit_test(test_truncation),      cmocka_unit_test(test_flips),
+        cmocka_unit_test(test_resummed_flips),  cmocka_unit_test(test_abort),
+        cmocka_unit_test(test_many_pieces),     cmocka_unit_test(test_added_column),
+        cmocka_unit_test(test_wrong_piece_cut), cmocka_unit_test(test_long_index),
+        cmocka_unit_test(test_sources),         cmocka_unit_test(test_many_sources),
         cmocka_unit_test(test_dropped_records), cmocka_unit_test(test_full_disk),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
