@@ -10,8 +10,8 @@
 #include "packread.h"
 #include "piececache.h"
 
-/* Longest chain of bases that is followed: a longer one is damage. New deltas stay far below (delta.h). */
-#define DS_CHAIN_CAP 40
+/* Most pieces that one piece may be built on, directly or not: more is damage. New deltas stay far below (delta.h). */
+#define DS_CLOSURE_CAP 64
 
 typedef struct ds_codecs { /* scratch spaces not in use, for any thread */
     ds_codec *c;
@@ -33,12 +33,20 @@ struct ds_objstore {
 int ds_objcore_codec(ds_objstore *s, ds_codecs **c, ds_err *err); /* borrow one */
 void ds_objcore_codec_back(ds_objstore *s, ds_codecs *c);         /* NULL is fine */
 
-/* A piece and its bases, down to a whole one. *n = 0: not known. */
-int ds_objcore_resolve(ds_objstore *s, const ds_sha *id, ds_objloc chain[DS_CHAIN_CAP], size_t *n, ds_err *err);
-/* Decodes chain[0]: 1, or 0 when a pack is gone, or an error. chain[1..] go through the cache. */
-int ds_objcore_decode(ds_objstore *s, ds_codec *c, const ds_objloc *chain, size_t n, ds_buf *out, ds_err *err);
-/* The same for a piece that serves as base: shared, cached. */
-int ds_objcore_base(ds_objstore *s, ds_codec *c, const ds_objloc *chain, size_t n, ds_shared **out, ds_err *err);
+/* Where pieces are: 1 found, 0 not, < 0 error. */
+typedef int (*ds_lookup_fn)(void *ctx, const ds_sha *id, ds_objloc *out, ds_err *err);
+/* Adds a piece and all it is built on to v[0..*n), unless there already. 1, 0 when the piece or a base is not known
+ * or there are more than `max`: *n is then as it was, *overflow says which. */
+int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *v, size_t max, size_t *n,
+                       bool *overflow, ds_err *err);
+const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n, const ds_sha *id); /* NULL when not there */
+int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out, ds_err *err); /* a ds_lookup_fn */
+/* Decodes a piece whose closure is v: 1, or 0 when a pack is gone, or an error. */
+int ds_objcore_decode(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
+                      ds_err *err);
+/* The prefix that bases make: shared; a single base goes through the cache. */
+int ds_objcore_prefix(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_bases *bases,
+                      ds_shared **out, ds_err *err);
 /* Recomputes the address: DS_CORRUPT when it is another. */
 int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *err);
 

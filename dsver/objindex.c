@@ -20,7 +20,7 @@ static const char schema[] =
     "CREATE TABLE IF NOT EXISTS minhash(hash INTEGER, piece INTEGER, PRIMARY KEY(hash, piece)) WITHOUT ROWID;"
     "COMMIT";
 
-#define LOC_COLUMNS "p.id, p.base, k.name, p.off, p.stored, p.raw, p.chain, p.kind, p.n, p.pack"
+#define LOC_COLUMNS "p.id, p.base, k.name, p.off, p.stored, p.raw, p.chain, p.kind, p.n, p.pack, p.sketch"
 
 enum statement {
     FIND, AT, ROW, SHARING, LAST, PACK_ADD, PACK_OF, PIECE_ADD, HASH_ADD, HASH_DEL, PIECE_DEL, PIECE_MOVE, PACK_DEL,
@@ -116,10 +116,17 @@ static bool column_loc(sqlite3_stmt *st, ds_objloc *out)
 {
     memset(out, 0, sizeof *out);
     out->fd = -1;
-    out->has_base = sqlite3_column_type(st, 1) != SQLITE_NULL;
     sqlite3_int64 off = sqlite3_column_int64(st, 3), size = sqlite3_column_int64(st, 4),
                   raw = sqlite3_column_int64(st, 5);
-    if (!column_sha(st, 0, &out->id) || (out->has_base && !column_sha(st, 1, &out->base)) ||
+    int bases = sqlite3_column_bytes(st, 1), sketch = sqlite3_column_bytes(st, 10);
+    if (bases % 32 || bases > 32 * DS_BASES_MAX || sketch % 4 || sketch > 4 * DS_SKETCH_MAX)
+        return false;
+    if ((out->bases.n = (uint8_t)(bases / 32)))
+        memcpy(out->bases.id, sqlite3_column_blob(st, 1), (size_t)bases);
+    const uint8_t *h = sqlite3_column_blob(st, 10);
+    for (out->sketch.n = 0; out->sketch.n < sketch / 4; out->sketch.n++)
+        out->sketch.h[out->sketch.n] = ds_get_u32(h + 4 * out->sketch.n);
+    if (!column_sha(st, 0, &out->id) ||
         !column_sha(st, 2, &out->pack) || off < 0 || size < DS_OBJHEAD_MIN || size > (int)DS_OBJECT_MAX || raw < 0 ||
         raw > (int)DS_OBJ_MAX)
         return false;
@@ -351,8 +358,8 @@ static void bind_piece(sqlite3_stmt *st, const ds_objrow *r, int64_t pack, const
     sqlite3_bind_int64(st, 4, r->size);
     sqlite3_bind_int64(st, 5, r->raw);
     sqlite3_bind_int(st, 6, r->kind);
-    if (r->has_base)
-        bind_sha(st, 7, &r->base);
+    if (r->bases.n)
+        sqlite3_bind_blob(st, 7, r->bases.id, 32 * r->bases.n, SQLITE_STATIC);
     else
         sqlite3_bind_null(st, 7);
     sqlite3_bind_int(st, 8, r->chain);
@@ -444,8 +451,8 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
 {
     uint8_t sketch[4 * DS_SKETCH_MAX];
     sqlite3_stmt *st = NULL;
-    ds_objrow r = {.id = h->id, .base = h->base, .off = off, .size = (uint32_t)ds_object_size(h), .raw = h->raw,
-                   .chain = h->chain, .kind = h->kind, .has_base = h->codec == DS_CODEC_DELTA, .sketch = h->sketch};
+    ds_objrow r = {.id = h->id, .bases = h->bases, .off = off, .size = (uint32_t)ds_object_size(h), .raw = h->raw,
+                   .chain = h->chain, .kind = h->kind, .sketch = h->sketch};
     pthread_mutex_lock(&ix->lock);
     int rc = stmt(ix, CAND_ADD, &st, err);
     if (rc == 0) {
@@ -462,11 +469,15 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
 #define TAKE "INSERT OR IGNORE INTO pieces(id, pack, off, stored, raw, kind, base, chain, sketch)" \
              " SELECT c.id, c.pack, c.off, c.stored, c.raw, c.kind, c.base, c.chain, c.sketch FROM temp.cand c" \
              " JOIN packs k ON k.n = c.pack WHERE "
+/* All of the up to three bases are in. */
+#define BASE_IN(at) "substr(c.base," at ",32) IN (SELECT id FROM pieces)"
+#define BASES_IN BASE_IN("1") " AND (length(c.base) < 64 OR " BASE_IN("33") ") AND (length(c.base) < 96 OR " \
+                 BASE_IN("65") ")"
 static int take_rounds(ds_objindex *ix, ds_err *err)
 {
     int rc = exec(ix, TAKE "c.base IS NULL ORDER BY k.name, c.off", "adopting packs", err);
     while (rc == 0) {
-        rc = exec(ix, TAKE "c.base IN (SELECT id FROM pieces) AND c.id NOT IN (SELECT id FROM pieces)"
+        rc = exec(ix, TAKE BASES_IN " AND c.id NOT IN (SELECT id FROM pieces)"
                   " ORDER BY c.chain, k.name, c.off", "adopting packs", err);
         if (rc == 0 && sqlite3_changes(ix->db) == 0)
             break;
@@ -508,9 +519,8 @@ static int report_orphans(ds_objindex *ix, const char *sql, ds_objorphan_fn orph
 int ds_objindex_orphans(ds_objindex *ix, ds_objorphan_fn fn, void *ctx, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int rc = report_orphans(ix, "SELECT p.id, k.name, p.off FROM pieces p JOIN packs k ON k.n = p.pack"
-                            " WHERE p.base IS NOT NULL AND p.base NOT IN (SELECT id FROM pieces)"
-                            " ORDER BY k.name, p.off", fn, ctx, err);
+    int rc = report_orphans(ix, "SELECT c.id, k.name, c.off FROM pieces c JOIN packs k ON k.n = c.pack"
+                            " WHERE c.base IS NOT NULL AND NOT (" BASES_IN ") ORDER BY k.name, c.off", fn, ctx, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }

@@ -1,7 +1,7 @@
 /* objindex.h - index.db: where every piece is, and which pieces hold which min-hashes (docs/store-format.md, "Index").
  *
  * Nothing here is authoritative: packs hold it all. One connection behind a mutex, so every call may come from any
- * thread; other processes see each publish whole or not at all. Rows are inserted so that a piece's base is there
+ * thread; other processes see each publish whole or not at all. Rows are inserted so that a piece's bases are there
  * before the piece: following bases always ends.
  */
 #ifndef DS_OBJINDEX_H
@@ -11,24 +11,25 @@
 
 /* Where a piece is. fd >= 0: in a pack of a running transaction, not yet named. */
 typedef struct ds_objloc {
-    ds_sha id, base, pack;
+    ds_sha id, pack;
+    ds_bases bases;
+    ds_sketch sketch;
     uint64_t off;
     uint32_t size, raw; /* size: of the whole object */
     uint16_t chain;
     uint8_t kind;
-    bool has_base;
     int fd;
     int64_t row, packrow; /* in the index */
 } ds_objloc;
 
 /* A row to publish. pack: index into the packs published with it. */
 typedef struct ds_objrow {
-    ds_sha id, base;
+    ds_sha id;
+    ds_bases bases;
     uint64_t off;
     uint32_t size, raw, pack;
     uint16_t chain;
     uint8_t kind;
-    bool has_base;
     ds_sketch sketch;
 } ds_objrow;
 
@@ -58,7 +59,7 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
                         ds_err *err);
 
 /* Taking in packs from the folder, any number of them: begin, add every object of a pack, pack by pack, end. Rows
- * whose base is in no pack are left out and reported. One SQLite transaction; cancel rolls it back. */
+ * with a base that is in no pack are left out and reported. One SQLite transaction; cancel rolls it back. */
 typedef void (*ds_objorphan_fn)(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off);
 int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err);
 int ds_objindex_adopt_pack(ds_objindex *ix, const ds_packrow *pack, int64_t *n, ds_err *err);
@@ -74,7 +75,7 @@ typedef int (*ds_piecerow_fn)(void *ctx, const ds_objloc *loc);
 /* Pieces of one pack in order of offset; pack 0 = all pieces, in order of row. */
 int ds_objindex_pieces(ds_objindex *ix, int64_t pack, ds_piecerow_fn fn, void *ctx, ds_err *err);
 
-/* Pieces whose base is not in the index. */
+/* Pieces with a base that is not in the index. */
 int ds_objindex_orphans(ds_objindex *ix, ds_objorphan_fn fn, void *ctx, ds_err *err);
 
 /* gc: moves, removals and pack rows in one transaction. */

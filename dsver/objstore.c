@@ -208,68 +208,139 @@ int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *k
     return rc;
 }
 
-int ds_objcore_resolve(ds_objstore *s, const ds_sha *id, ds_objloc chain[DS_CHAIN_CAP], size_t *n, ds_err *err)
+const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n, const ds_sha *id)
 {
-    char hex[65];
-    *n = 0;
-    for (const ds_sha *want = id; *n < DS_CHAIN_CAP; want = &chain[*n - 1].base) {
-        int rc = ds_objindex_find(s->ix, want, &chain[*n], err);
-        if (rc < 0)
-            return rc;
-        if (rc == 0 && *n == 0)
-            return 0;
-        if (rc == 0) {
-            ds_sha_hex(hex, id);
-            return ds_fail(err, DS_CORRUPT, "piece %s: its base is not in the index: run `dsver reindex`", hex);
-        }
-        if (!chain[(*n)++].has_base)
-            return 0;
-    }
-    ds_sha_hex(hex, id);
-    return ds_fail(err, DS_CORRUPT, "piece %s: too many bases: run `dsver reindex`", hex);
+    for (size_t i = 0; i < n; i++)
+        if (ds_sha_eq(&v[i].id, id))
+            return &v[i];
+    return NULL;
 }
 
-int ds_objcore_base(ds_objstore *s, ds_codec *c, const ds_objloc *chain, size_t n, ds_shared **out, ds_err *err)
+int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out, ds_err *err)
+{
+    return ds_objindex_find(((ds_objstore *)store)->ix, id, out, err);
+}
+
+int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *v, size_t max, size_t *n,
+                       bool *overflow, ds_err *err)
+{
+    size_t first = *n, end = *n;
+    int rc = 1;
+    *overflow = false;
+    if (ds_objcore_in(v, end, id))
+        return 1;
+    if (end == max) {
+        *overflow = true;
+        return 0;
+    }
+    if ((rc = fn(ctx, id, &v[end], err)) != 1)
+        return rc;
+    end++;
+    for (size_t i = first; i < end; i++)
+        for (int k = 0; k < v[i].bases.n; k++) {
+            if (ds_objcore_in(v, end, &v[i].bases.id[k]))
+                continue;
+            *overflow = end == max;
+            rc = *overflow ? 0 : fn(ctx, &v[i].bases.id[k], &v[end], err);
+            if (rc != 1)
+                return rc;
+            end++;
+        }
+    *n = end;
+    return 1;
+}
+
+static int shared_piece(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
+                        ds_shared **out, ds_err *err);
+
+/* Bases one after the other, the first one last. */
+static int join_bases(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_bases *bases, unsigned depth,
+                      ds_shared **out, ds_err *err)
+{
+    ds_buf all = {0};
+    int rc = 1;
+    *out = NULL;
+    if (bases->n == 1)
+        return shared_piece(s, c, v, n, &bases->id[0], depth, out, err);
+    for (int i = bases->n; rc == 1 && i-- > 0;) {
+        ds_shared *one = NULL;
+        size_t len = 0;
+        rc = shared_piece(s, c, v, n, &bases->id[i], depth, &one, err);
+        const uint8_t *p = rc == 1 ? ds_shared_data(one, &len) : NULL;
+        if (rc == 1 && ds_buf_put(&all, p, len))
+            rc = ds_fail_nomem(err);
+        ds_shared_unref(one);
+    }
+    if (rc == 1 && !(*out = ds_shared_take(&all)))
+        rc = ds_fail_nomem(err);
+    ds_buf_fini(&all);
+    return rc;
+}
+
+int ds_objcore_prefix(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_bases *bases,
+                      ds_shared **out, ds_err *err)
+{
+    return join_bases(s, c, v, n, bases, 0, out, err);
+}
+
+static int damaged(ds_objstore *s, const ds_objloc *loc, const char *what, ds_err *err)
+{
+    char hex[65];
+    ds_sha_hex(hex, &loc->pack);
+    return ds_fail(err, DS_CORRUPT, "%s/packs/%s.pack: offset %llu: %s", s->dir, hex, (unsigned long long)loc->off,
+                   what);
+}
+
+static int decode(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_objloc *piece, unsigned depth,
+                  ds_buf *out, ds_err *err)
+{
+    ds_shared *prefix = NULL;
+    ds_buf obj = {0};
+    ds_objhead h;
+    const uint8_t *payload = NULL, *p = NULL;
+    size_t len = 0;
+    int rc = 1;
+    if (depth > DS_CLOSURE_CAP) /* only an index that was tampered with has rings */
+        return damaged(s, piece, "its bases form a ring: run `dsver reindex`", err);
+    if (piece->bases.n) {
+        rc = join_bases(s, c, v, n, &piece->bases, depth + 1, &prefix, err);
+        if (rc == 1)
+            p = ds_shared_data(prefix, &len);
+    }
+    if (rc == 1)
+        rc = ds_packset_read(s->packs, piece, &obj, &h, &payload, err);
+    if (rc == 1) {
+        const char *bad = ds_codec_unpack(c, &h, payload, p, len, out);
+        if (bad)
+            rc = damaged(s, piece, bad, err);
+    }
+    ds_shared_unref(prefix);
+    ds_buf_fini(&obj);
+    return rc;
+}
+
+static int shared_piece(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
+                        ds_shared **out, ds_err *err)
 {
     ds_buf b = {0};
-    if ((*out = ds_piececache_get(s->cache, &chain[0].id)))
+    const ds_objloc *loc = ds_objcore_in(v, n, id);
+    if ((*out = ds_piececache_get(s->cache, id)))
         return 1;
-    int rc = ds_objcore_decode(s, c, chain, n, &b, err);
+    if (!loc)
+        return ds_fail(err, DS_CORRUPT, "%s: a base is not where it was: run `dsver reindex`", s->dir);
+    int rc = decode(s, c, v, n, loc, depth, &b, err);
     if (rc == 1 && !(*out = ds_shared_take(&b)))
         rc = ds_fail_nomem(err);
     if (rc == 1)
-        ds_piececache_put(s->cache, &chain[0].id, *out);
+        ds_piececache_put(s->cache, id, *out);
     ds_buf_fini(&b);
     return rc;
 }
 
-int ds_objcore_decode(ds_objstore *s, ds_codec *c, const ds_objloc *chain, size_t n, ds_buf *out, ds_err *err)
+int ds_objcore_decode(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
+                      ds_err *err)
 {
-    ds_shared *base = NULL;
-    ds_buf obj = {0};
-    ds_objhead h;
-    const uint8_t *payload = NULL, *prefix = NULL;
-    size_t prefix_len = 0;
-    int rc = 1;
-    if (n > 1) { /* as deep as the chain, which is bounded */
-        rc = ds_objcore_base(s, c, chain + 1, n - 1, &base, err);
-        if (rc == 1)
-            prefix = ds_shared_data(base, &prefix_len);
-    }
-    if (rc == 1)
-        rc = ds_packset_read(s->packs, &chain[0], &obj, &h, &payload, err);
-    if (rc == 1) {
-        const char *bad = ds_codec_unpack(c, &h, payload, prefix, prefix_len, out);
-        if (bad) {
-            char hex[65];
-            ds_sha_hex(hex, &chain[0].pack);
-            rc = ds_fail(err, DS_CORRUPT, "%s/packs/%s.pack: offset %llu: %s", s->dir, hex,
-                         (unsigned long long)chain[0].off, bad);
-        }
-    }
-    ds_shared_unref(base);
-    ds_buf_fini(&obj);
-    return rc;
+    return decode(s, c, v, n, piece, 0, out, err);
 }
 
 int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *err)
@@ -284,34 +355,49 @@ int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *er
     return ds_fail(err, DS_CORRUPT, "piece %s: its bytes have the address %s", want, have);
 }
 
+/* Looks up and decodes: 1, 0 when the piece is not known (*known) or a pack is gone, or an error. */
+static int get_once(ds_objstore *s, ds_codec *c, const ds_sha *id, ds_objloc *v, bool *known, ds_buf *out, ds_err *err)
+{
+    char hex[65];
+    size_t n = 0;
+    bool overflow;
+    int rc = ds_objcore_closure(ds_objcore_lookup, s, id, v, DS_CLOSURE_CAP, &n, &overflow, err);
+    *known = true;
+    if (rc == 1)
+        return ds_objcore_decode(s, c, v, n, &v[0], out, err);
+    if (rc == 0 && !overflow)
+        *known = ds_objindex_find(s->ix, id, &v[0], err) == 1;
+    if (rc < 0 || !*known)
+        return rc;
+    ds_sha_hex(hex, id);
+    return ds_fail(err, DS_CORRUPT, "%s: piece %s: %s: run `dsver reindex`", s->dir, hex,
+                   overflow ? "it has too many bases" : "a base of it is not in the index");
+}
+
 int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, ds_err *err)
 {
-    ds_objloc chain[DS_CHAIN_CAP];
+    ds_objloc v[DS_CLOSURE_CAP];
     ds_codecs *c = NULL;
-    size_t n = 0;
+    bool known = true;
     int rc = ds_objcore_codec(s, &c, err);
     if (rc)
         return rc;
     /* A pack that vanished was consolidated: the index knows the new place. Once is enough but for bad luck. */
-    int got = 0;
-    for (int i = 0; i < 3 && rc == 0 && got == 0; i++) {
-        rc = ds_objcore_resolve(s, id, chain, &n, err);
-        if (rc || n == 0)
-            break;
-        got = ds_objcore_decode(s, c->c, chain, n, out, err);
-        rc = got < 0 ? got : 0;
-    }
+    for (int i = 0; i < 3 && rc == 0 && known; i++)
+        rc = get_once(s, c->c, id, v, &known, out, err);
     ds_objcore_codec_back(s, c);
-    if (rc == 0 && got == 0) {
+    if (rc == 0) {
         char hex[65], pack[65];
         ds_sha_hex(hex, id);
-        if (n == 0)
+        if (!known)
             return ds_fail(err, DS_FAIL, "%s: no piece %s in this store", s->dir, hex);
-        ds_sha_hex(pack, &chain[0].pack);
+        ds_sha_hex(pack, &v[0].pack);
         return ds_fail(err, DS_CORRUPT, "%s/packs/%s.pack: missing; piece %s needs it or another lost pack", s->dir,
                        pack, hex);
     }
-    return rc == 0 && verify ? ds_objcore_verify(id, out->data, out->len, err) : rc;
+    if (rc < 0)
+        return rc;
+    return verify ? ds_objcore_verify(id, out->data, out->len, err) : 0;
 }
 
 /* ---- the index as a whole ---- */

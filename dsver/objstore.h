@@ -71,6 +71,7 @@ typedef struct ds_piece {
     uint8_t kind;        /* the caller's; stored, given back by scrub and dump */
     uint8_t word;        /* 0, or 2, 4, 8: data is an array of little-endian words of so many bytes; lets the
                           * store try byte-plane filters. Never part of the address. */
+    uint8_t stream;      /* the caller's: pieces with the same number follow each other in content (a column's) */
     ds_sketch sketch;
     const ds_sha *hints; /* pieces it probably resembles, best first; ids unknown to the store are skipped */
     size_t n_hints;

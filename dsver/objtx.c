@@ -16,6 +16,7 @@
 #define PUBLISH_BYTES ((uint64_t)2 << 30)
 #define PUBLISH_PIECES 100000u
 #define NONE UINT32_MAX
+#define TX_KEY (INT64_MAX / 2) /* keys of pieces of the transaction: newer than all of the store */
 
 typedef struct encode_job {
     ds_buf raw, out, alt;
@@ -24,8 +25,9 @@ typedef struct encode_job {
     ds_objhead head;
     uint8_t word;
     uint16_t number;  /* chain number, should it become a delta */
-    ds_objloc chain[DS_DELTA_DEPTH];
-    size_t nchain;    /* 0: no base */
+    ds_bases bases;   /* n = 0: none */
+    ds_objloc under[DS_DELTA_PIECES]; /* the bases and all that they are built on */
+    size_t nunder;
     uint32_t entry;
     int rc;
     ds_err err;
@@ -46,6 +48,11 @@ typedef struct vote_slot { /* one hash of one entry's sketch */
 
 struct ds_objtx {
     ds_objstore *s;
+    struct candidates *candidates; /* scratch */
+    struct {
+        ds_sha like; /* what the last piece of the stream that resembled any resembled most */
+        unsigned fresh; /* for how many more pieces without a likeness it is tried */
+    } last[256];
     ds_pool *pool;
     encode_job *idle;
     bool held, failed, store_empty;
@@ -206,43 +213,46 @@ static int headroom(ds_buf *b, ds_err *err)
     return 0;
 }
 
-/* What the piece would take whole, going by the whole piece at the end of its base's chain. */
+/* What the piece would take whole, going by the whole pieces that it is built on. */
 static size_t guess_whole(const encode_job *j)
 {
-    const ds_objloc *root = &j->chain[j->nchain - 1];
-    if (root->raw == 0)
-        return 0;
-    return (size_t)((uint64_t)root->size * j->raw.len / root->raw);
+    uint64_t size = 0, raw = 0;
+    for (size_t i = 0; i < j->nunder; i++)
+        if (j->under[i].bases.n == 0) {
+            size += j->under[i].size;
+            raw += j->under[i].raw;
+        }
+    return raw ? (size_t)(size * j->raw.len / raw) : 0;
 }
 
 /* A delta in out. *got: it is worth keeping for sure (1), perhaps (0), or there is none (-1). A base that cannot be
  * read is no reason to fail: the piece is stored whole. */
 static int try_delta(encode_job *j, ds_objstore *s, ds_codec *c, int *got, ds_err *err)
 {
-    ds_shared *base = NULL;
+    ds_shared *prefix = NULL;
     ds_err ignored = {0};
     size_t n;
     bool made = false;
     *got = -1;
-    int rc = ds_objcore_base(s, c, j->chain, j->nchain, &base, &ignored);
+    int rc = ds_objcore_prefix(s, c, j->under, j->nunder, &j->bases, &prefix, &ignored);
     if (rc == DS_NOMEM)
         return ds_fail_nomem(err);
     if (rc != 1)
         return 0;
-    const uint8_t *data = ds_shared_data(base, &n);
+    const uint8_t *data = ds_shared_data(prefix, &n);
     rc = headroom(&j->out, err);
     if (rc == 0)
         rc = ds_codec_delta(c, j->raw.data, j->raw.len, data, n, j->raw.len, &j->out, &made, err);
-    ds_shared_unref(base);
+    ds_shared_unref(prefix);
     if (rc == 0 && made)
-        *got = j->out.len - DS_OBJHEAD_MAX + sizeof(ds_sha) < guess_whole(j) / 2;
+        *got = j->out.len - DS_OBJHEAD_MAX + j->bases.n * sizeof(ds_sha) < guess_whole(j) / 2;
     return rc;
 }
 
 static int encode_with(encode_job *j, ds_objstore *s, ds_codec *c, ds_err *err)
 {
     int got = -1;
-    int rc = j->nchain ? try_delta(j, s, c, &got, err) : 0;
+    int rc = j->bases.n ? try_delta(j, s, c, &got, err) : 0;
     if (rc == 0 && got <= 0)
         rc = headroom(&j->alt, err);
     if (rc == 0 && got <= 0)
@@ -250,11 +260,11 @@ static int encode_with(encode_job *j, ds_objstore *s, ds_codec *c, ds_err *err)
     if (rc)
         return rc;
     size_t delta = j->out.len - DS_OBJHEAD_MAX;
-    if (got == 1 || (got == 0 && (delta + sizeof(ds_sha)) * 10 < (size_t)j->head.stored * 9)) {
+    if (got == 1 || (got == 0 && (delta + j->bases.n * sizeof(ds_sha)) * 10 < (size_t)j->head.stored * 9)) {
         j->head.codec = DS_CODEC_DELTA;
         j->head.filter = 0;
         j->head.stored = (uint32_t)delta;
-        j->head.base = j->chain[0].id;
+        j->head.bases = j->bases;
         j->head.chain = j->number;
         return seal(j, &j->out, err);
     }
@@ -349,10 +359,9 @@ static int append(ds_objtx *tx, encode_job *j, ds_err *err)
     r->size = (uint32_t)(b->len - j->start);
     r->pack = tx->npacks - 1;
     r->chain = j->head.chain;
-    r->has_base = j->head.codec == DS_CODEC_DELTA;
-    r->base = j->head.base;
+    r->bases = j->head.bases;
     tx->done[j->entry] = true;
-    tx->stats.deltas += r->has_base;
+    tx->stats.deltas += r->bases.n > 0;
     return p->w.size >= DS_PACK_TARGET ? close_pack(tx, err) : 0;
 }
 
@@ -442,45 +451,34 @@ static int publish(ds_objtx *tx, ds_err *err)
 static void row_loc(const ds_objtx *tx, uint32_t row, ds_objloc *out)
 {
     const ds_objrow *r = &tx->rows[row];
-    *out = (ds_objloc){.id = r->id, .base = r->base, .off = r->off, .size = r->size, .raw = r->raw, .chain = r->chain,
-                       .kind = r->kind, .has_base = r->has_base, .fd = tx->packs[r->pack]->w.fd};
+    *out = (ds_objloc){.id = r->id, .bases = r->bases, .sketch = r->sketch, .off = r->off, .size = r->size,
+                       .raw = r->raw, .chain = r->chain, .kind = r->kind, .fd = tx->packs[r->pack]->w.fd};
 }
 
-/* A piece of the transaction (its job must be done) or of the store, and its bases. *n = 0: not known. */
-static int tx_resolve(ds_objtx *tx, const ds_sha *id, ds_objloc *chain, size_t max, size_t *n, ds_err *err)
+/* A piece of the transaction (its job must be done) or of the store: a ds_lookup_fn. */
+static int lookup(void *ctx, const ds_sha *id, ds_objloc *out, ds_err *err)
 {
-    for (*n = 0; *n < max; id = &chain[*n - 1].base) {
-        uint32_t row = map_find(tx, id);
-        int rc = 1;
-        if (row != NONE)
-            row_loc(tx, row, &chain[*n]);
-        else
-            rc = ds_objindex_find(tx->s->ix, id, &chain[*n], err);
-        if (rc < 0)
-            return rc;
-        if (rc == 0) {
-            *n = 0;
-            return 0;
-        }
-        if (!chain[(*n)++].has_base)
-            return 0;
-    }
-    *n = 0; /* deeper than we build on */
-    return 0;
+    ds_objtx *tx = ctx;
+    uint32_t row = map_find(tx, id);
+    if (row == NONE)
+        return ds_objindex_find(tx->s->ix, id, out, err);
+    row_loc(tx, row, out);
+    return 1;
 }
 
 /* Everything of these places must be in the file, where workers read it. */
-static int flush_for(ds_objtx *tx, const ds_objloc *chain, size_t n, ds_err *err)
+static int flush_for(ds_objtx *tx, const ds_objloc *v, size_t n, ds_err *err)
 {
     if (!tx->writing)
         return 0;
     ds_packw *w = &tx->packs[tx->npacks - 1]->w;
     for (size_t i = 0; i < n; i++)
-        if (chain[i].fd == w->fd && chain[i].off + chain[i].size > w->size - w->out.len)
+        if (v[i].fd == w->fd && v[i].off + v[i].size > w->size - w->out.len)
             return ds_packw_flush(w, err);
     return 0;
 }
 
+/* limit: entries of the transaction before it count. */
 static int collect_votes(ds_objtx *tx, const ds_sketch *s, uint32_t limit, ds_votes *votes, ds_err *err)
 {
     int64_t rows[DS_DELTA_SHARING];
@@ -492,55 +490,150 @@ static int collect_votes(ds_objtx *tx, const ds_sketch *s, uint32_t limit, ds_vo
                 return rc;
         }
         for (size_t i = 0; i < n; i++)
-            ds_votes_add(votes, rows[i]);
+            ds_votes_add(votes, rows[i], k);
         n = 0;
         uint32_t v = tx->heads ? tx->heads[s->h[k] & tx->head_mask] : NONE;
         for (; v != NONE && n < DS_DELTA_SHARING; v = tx->slots[v].older)
             if (tx->slots[v].hash == s->h[k] && tx->slots[v].entry < limit) {
-                ds_votes_add(votes, INT64_MAX / 2 + tx->slots[v].entry); /* newer than all of the store */
+                ds_votes_add(votes, TX_KEY + tx->slots[v].entry, k);
                 n++;
             }
     }
     return 0;
 }
 
-/* Fills in j->chain: the base and its bases. */
-static int find_base(ds_objtx *tx, encode_job *j, const ds_piece *p, ds_err *err)
+/* Pieces that may be built on, and all that they are built on. */
+typedef struct candidates {
+    ds_objloc v[DS_CLOSURE_CAP];
+    unsigned depth[DS_CLOSURE_CAP];
+    size_t n;
+    unsigned number; /* of the new piece */
+} candidates;
+
+static int add_candidate(ds_objtx *tx, candidates *c, const ds_sha *id, ds_err *err)
 {
-    ds_objloc chain[DS_CHAIN_CAP];
+    bool overflow;
+    size_t first = c->n;
+    int rc = ds_objcore_closure(lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err);
+    if (rc == 1 && first == 0)
+        c->number = c->v[0].chain + 1u;
+    return rc < 0 ? rc : 0;
+}
+
+/* Those that share the sketch's hashes: the best, then the best for what that one lacks, and so on. */
+static int voted(ds_objtx *tx, candidates *c, const ds_sketch *s, uint32_t limit, ds_err *err)
+{
     ds_votes votes = {.n = 0};
-    /* limit: entries before it are done whatever the number of threads */
-    uint32_t limit = j->entry >= LAG ? j->entry - LAG : 0;
+    unsigned left = (1u << s->n) - 1, mask = 0;
     int64_t key = 0;
-    size_t n = 0, at;
-    j->nchain = 0;
-    if (p->len < DS_DELTA_MIN || (tx->store_empty && limit == 0))
-        return 0;
-    int rc = collect_votes(tx, &p->sketch, limit, &votes, err);
-    if (rc)
-        return rc;
-    if (ds_votes_best(&votes, p->sketch.n, &key)) {
+    int rc = collect_votes(tx, s, limit, &votes, err);
+    while (rc == 0 && ds_votes_best(&votes, left, &key, &mask)) {
         ds_objloc found;
-        if (key >= INT64_MAX / 2) {
-            row_loc(tx, (uint32_t)(key - INT64_MAX / 2), &found);
-            rc = 1;
-        } else {
+        rc = 1;
+        if (key >= TX_KEY)
+            row_loc(tx, (uint32_t)(key - TX_KEY), &found);
+        else
             rc = ds_objindex_at(tx->s->ix, key, &found, err);
-        }
+        if (rc < 0)
+            return rc;
         if (rc == 1)
-            rc = tx_resolve(tx, &found.id, chain, DS_CHAIN_CAP, &n, err);
-    }
-    for (size_t i = 0; rc == 0 && n == 0 && i < p->n_hints; i++) {
-        uint32_t row = map_find(tx, &p->hints[i]);
-        if (row == NONE || row < limit)
-            rc = tx_resolve(tx, &p->hints[i], chain, DS_CHAIN_CAP, &n, err);
-    }
-    if (rc == 0 && ds_delta_base(chain, n, &at, &j->number)) {
-        j->nchain = n - at;
-        memcpy(j->chain, chain + at, j->nchain * sizeof *chain);
-        rc = flush_for(tx, j->chain, j->nchain, err);
+            rc = add_candidate(tx, c, &found.id, err);
+        left &= ~mask;
     }
     return rc;
+}
+
+/* Without a shared hash: the caller's hints, then what the piece before in the stream was like. A large piece of old that
+ * was cut into many shares its few hashes with some of them only, but they follow each other. */
+static int hinted(ds_objtx *tx, candidates *c, const ds_piece *p, uint32_t limit, ds_err *err)
+{
+    int rc = 0;
+    if (c->n > 0) {
+        tx->last[p->stream].like = c->v[0].id;
+        tx->last[p->stream].fresh = 8;
+        return 0;
+    }
+    for (size_t i = 0; rc == 0 && c->n == 0 && i < p->n_hints; i++) {
+        uint32_t row = map_find(tx, &p->hints[i]);
+        if (row == NONE || row < limit)
+            rc = add_candidate(tx, c, &p->hints[i], err);
+    }
+    if (rc == 0 && c->n == 0 && tx->last[p->stream].fresh > 0) {
+        tx->last[p->stream].fresh--;
+        rc = add_candidate(tx, c, &tx->last[p->stream].like, err);
+    }
+    return rc;
+}
+
+/* Takes a base and all below it into the job. False when that would be too much. */
+static bool take_base(encode_job *j, candidates *c, const ds_objloc *base)
+{
+    size_t before = j->nunder;
+    ds_objloc *u = j->under;
+    if (!ds_objcore_in(u, j->nunder, &base->id)) {
+        if (j->nunder == DS_DELTA_PIECES)
+            return false;
+        u[j->nunder++] = *base;
+    }
+    for (size_t i = before; i < j->nunder; i++)
+        for (int k = 0; k < u[i].bases.n; k++) {
+            const ds_objloc *b = ds_objcore_in(c->v, c->n, &u[i].bases.id[k]);
+            if (ds_objcore_in(u, j->nunder, &u[i].bases.id[k]))
+                continue;
+            if (!b || j->nunder == DS_DELTA_PIECES) {
+                j->nunder = before;
+                return false;
+            }
+            u[j->nunder++] = *b;
+        }
+    j->bases.id[j->bases.n++] = base->id;
+    return true;
+}
+
+/* A hint without a sketch: the first piece down from it that is not too deep. */
+static const ds_objloc *down_from_hint(const candidates *c, unsigned room)
+{
+    const ds_objloc *l = &c->v[0];
+    while (l && l->bases.n && c->depth[l - c->v] > room)
+        l = ds_objcore_in(c->v, c->n, &l->bases.id[0]);
+    return l;
+}
+
+static void choose(encode_job *j, candidates *c, const ds_sketch *s)
+{
+    unsigned left = (1u << s->n) - 1, mask = 0, room = ds_delta_room(c->number);
+    if (c->n == 0 || c->number > DS_DELTA_LAST)
+        return;
+    j->number = (uint16_t)c->number;
+    ds_delta_depths(c->v, c->n, c->depth);
+    while (j->bases.n < DS_BASES_MAX) {
+        const ds_objloc *b = ds_delta_best(s, c->v, c->depth, c->n, room, left, &j->bases, &mask);
+        if (!b || !take_base(j, c, b))
+            break;
+        left &= ~mask;
+    }
+    const ds_objloc *b = j->bases.n == 0 ? down_from_hint(c, room) : NULL;
+    if (b)
+        (void)take_base(j, c, b);
+}
+
+/* Fills in the job's bases. */
+static int find_bases(ds_objtx *tx, encode_job *j, const ds_piece *p, ds_err *err)
+{
+    /* entries before it are done whatever the number of threads */
+    uint32_t limit = j->entry >= LAG ? j->entry - LAG : 0;
+    candidates *c = tx->candidates;
+    j->nunder = j->bases.n = 0;
+    if (p->len < DS_DELTA_MIN || (tx->store_empty && limit == 0))
+        return 0;
+    c->n = 0;
+    int rc = voted(tx, c, &p->sketch, limit, err);
+    if (rc == 0)
+        rc = hinted(tx, c, p, limit, err);
+    if (rc)
+        return rc;
+    choose(j, c, &p->sketch);
+    return flush_for(tx, j->under, j->nunder, err);
 }
 
 /* ---- the interface ---- */
@@ -552,8 +645,10 @@ int ds_objtx_begin(ds_objtx **out, ds_objstore *s, int threads, ds_err *err)
     if (s->mode != DS_OBJ_WRITE)
         return ds_fail(err, DS_FAIL, "%s: opened for reading only", s->dir);
     ds_objtx *tx = calloc(1, sizeof *tx);
-    if (!tx)
+    if (!tx || !(tx->candidates = calloc(1, sizeof *tx->candidates))) {
+        free(tx);
         return ds_fail_nomem(err);
+    }
     tx->s = s;
     int window = threads < 1 ? 1 : 2 * threads + 2 < LAG ? 2 * threads + 2 : LAG;
     int rc = ds_pool_new(&tx->pool, threads, window, encode, tx, err);
@@ -628,7 +723,7 @@ static int submit(ds_objtx *tx, const ds_piece *p, ds_buf *own, ds_err *err)
     if (rc == 0)
         rc = rows_add(tx, p, &j->entry, err);
     if (rc == 0)
-        rc = find_base(tx, j, p, err);
+        rc = find_bases(tx, j, p, err);
     if (rc == 0)
         rc = ds_pool_submit(tx->pool, j, err);
     if (rc) {
@@ -679,23 +774,24 @@ int ds_objtx_put_buf(ds_objtx *tx, const ds_piece *p, ds_buf *buf, bool *is_new,
 
 int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err)
 {
-    ds_objloc chain[DS_CHAIN_CAP];
-    ds_codecs *c = NULL;
-    size_t n = 0;
+    candidates *c = tx->candidates;
+    ds_codecs *scratch = NULL;
+    bool overflow;
     if (map_find(tx, id) == NONE)
         return ds_objstore_get(tx->s, id, true, out, err);
+    c->n = 0;
     int rc = drain(tx, err);
     if (rc == 0)
-        rc = tx_resolve(tx, id, chain, DS_CHAIN_CAP, &n, err);
+        rc = ds_objcore_closure(lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err) < 0 ? DS_FAIL : 0;
     if (rc == 0)
-        rc = flush_for(tx, chain, n, err);
+        rc = flush_for(tx, c->v, c->n, err);
     if (rc == 0)
-        rc = ds_objcore_codec(tx->s, &c, err);
+        rc = ds_objcore_codec(tx->s, &scratch, err);
     if (rc == 0) {
-        rc = ds_objcore_decode(tx->s, c->c, chain, n, out, err);
-        rc = rc == 1 ? 0 : rc == 0 ? ds_fail(err, DS_CORRUPT, "%s: a pack vanished", tx->s->dir) : rc;
+        int got = c->n ? ds_objcore_decode(tx->s, scratch->c, c->v, c->n, &c->v[0], out, err) : 0;
+        rc = got == 0 ? ds_fail(err, DS_CORRUPT, "%s: a pack vanished", tx->s->dir) : got < 0 ? got : 0;
     }
-    ds_objcore_codec_back(tx->s, c);
+    ds_objcore_codec_back(tx->s, scratch);
     return rc ? rc : ds_objcore_verify(id, out->data, out->len, err);
 }
 
@@ -726,6 +822,7 @@ void ds_objtx_abort(ds_objtx *tx)
     }
     if (tx->held)
         ds_objstore_release(tx->s);
+    free(tx->candidates);
     free(tx->packs);
     free(tx->rows);
     free(tx->done);

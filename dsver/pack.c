@@ -22,9 +22,14 @@ static void set_u16(uint8_t *p, uint16_t v)
 
 /* ---- object heads ---- */
 
+bool ds_bases_eq(const ds_bases *a, const ds_bases *b)
+{
+    return a->n == b->n && memcmp(a->id, b->id, a->n * sizeof a->id[0]) == 0;
+}
+
 size_t ds_objhead_size(const ds_objhead *h)
 {
-    return DS_OBJHEAD_MIN + (h->codec == DS_CODEC_DELTA ? 32u : 0) + 4u * h->sketch.n;
+    return DS_OBJHEAD_MIN + 32u * h->bases.n + 4u * h->sketch.n;
 }
 
 void ds_objhead_put(uint8_t *dst, const ds_objhead *h)
@@ -39,13 +44,11 @@ void ds_objhead_put(uint8_t *dst, const ds_objhead *h)
     ds_set_u32(dst + 8, h->stored);
     ds_set_u32(dst + 12, h->raw);
     set_u16(dst + 16, h->chain);
-    dst[18] = h->sketch.n;
+    dst[18] = (uint8_t)(h->sketch.n | h->bases.n << 4);
     dst[19] = 0;
     memcpy(dst + 20, h->id.b, 32);
-    if (h->codec == DS_CODEC_DELTA) {
-        memcpy(p, h->base.b, 32);
-        p += 32;
-    }
+    for (int i = 0; i < h->bases.n; i++, p += 32)
+        memcpy(p, h->bases.id[i].b, 32);
     for (int i = 0; i < h->sketch.n; i++, p += 4)
         ds_set_u32(p, h->sketch.h[i]);
     ds_set_u32(p, (uint32_t)ds_xxh64(dst, size - 4));
@@ -69,18 +72,18 @@ const char *ds_objhead_get(ds_objhead *h, size_t *size, const uint8_t *p, size_t
     h->stored = ds_get_u32(p + 8);
     h->raw = ds_get_u32(p + 12);
     h->chain = (uint16_t)(p[16] | p[17] << 8);
-    h->sketch.n = p[18];
+    h->sketch.n = p[18] & 15;
+    h->bases.n = p[18] >> 4;
     memcpy(h->id.b, p + 20, 32);
     if (h->codec > DS_CODEC_DELTA || p[19] != 0)
         return "object of an unknown kind: written by a newer version?";
-    if (h->sketch.n > DS_SKETCH_MAX || *size != ds_objhead_size(h) || h->raw > DS_OBJ_MAX || h->stored > h->raw ||
+    if (h->sketch.n > DS_SKETCH_MAX || h->bases.n > DS_BASES_MAX ||
+        (h->codec == DS_CODEC_DELTA) != (h->bases.n > 0) || *size != ds_objhead_size(h) || h->raw > DS_OBJ_MAX || h->stored > h->raw ||
         (h->codec == DS_CODEC_RAW && h->stored != h->raw))
         return "object head makes no sense";
     const uint8_t *q = p + 52;
-    if (h->codec == DS_CODEC_DELTA) {
-        memcpy(h->base.b, q, 32);
-        q += 32;
-    }
+    for (int i = 0; i < h->bases.n; i++, q += 32)
+        memcpy(h->bases.id[i].b, q, 32);
     for (int i = 0; i < h->sketch.n; i++, q += 4)
         h->sketch.h[i] = ds_get_u32(q);
     return NULL;

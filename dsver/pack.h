@@ -6,14 +6,13 @@
  *     trailer := "dsvpend\n" u64 objects u64 offset of the trailer u64 XXH3-64 of the 24 bytes before
  *
  * All numbers are little endian. An object head:
- *      0  4  magic f5 64 73 6f                 18  1  n = hashes in the sketch, 0..8
+ *      0  4  magic f5 64 73 6f                 18  1  low half: hashes in the sketch, 0..8; high: bases, 0..3
  *      4  1  length of the head                19  1  key id, 0 (reserved for encryption)
  *      5  1  kind, the caller's                20 32  id
- *      6  1  codec                             52 32  id of the base, codec 2 only
- *      7  1  filter                             .  4n sketch, ascending
- *      8  4  length of the payload              .  4  low half of XXH3-64 of the head before it
- *     12  4  raw length
- *     16  2  chain number
+ *      6  1  codec                             52  .  ids of the bases, 32 bytes each; codec 2 only
+ *      7  1  filter                             .  .  sketch, 4 bytes a hash, ascending
+ *      8  4  length of the payload             12  4  raw length
+ *     16  2  chain number                          .  4  low half of XXH3-64 of the head before it
  */
 #ifndef DS_PACK_H
 #define DS_PACK_H
@@ -24,7 +23,8 @@
 #define DS_PACK_HEADER 16
 #define DS_PACK_TRAILER 32
 #define DS_OBJHEAD_MIN 56
-#define DS_OBJHEAD_MAX 120
+#define DS_BASES_MAX 3
+#define DS_OBJHEAD_MAX (DS_OBJHEAD_MIN + 32 * DS_BASES_MAX + 4 * DS_SKETCH_MAX)
 #define DS_OBJSUM 16
 /* No payload is longer than its piece: what does not shrink is stored raw. */
 #define DS_OBJECT_MAX (DS_OBJHEAD_MAX + DS_OBJ_MAX + DS_OBJSUM)
@@ -32,11 +32,19 @@
 
 enum ds_codec_id { DS_CODEC_RAW = 0, DS_CODEC_ZSTD = 1, DS_CODEC_DELTA = 2 };
 
+/* What a delta is made against. Its prefix is the raw bytes of the bases one after the other, the first one last. */
+typedef struct ds_bases {
+    ds_sha id[DS_BASES_MAX];
+    uint8_t n;
+} ds_bases;
+bool ds_bases_eq(const ds_bases *a, const ds_bases *b);
+
 typedef struct ds_objhead {
     uint8_t kind, codec, filter;
     uint16_t chain; /* 0: a whole piece; else its number in its chain of deltas (delta.h) */
     uint32_t stored, raw;
-    ds_sha id, base; /* base: DS_CODEC_DELTA only, else zero */
+    ds_sha id;
+    ds_bases bases; /* n > 0 exactly for DS_CODEC_DELTA */
     ds_sketch sketch;
 } ds_objhead;
 

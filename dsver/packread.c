@@ -147,9 +147,7 @@ int ds_packset_read(ds_packset *p, const ds_objloc *loc, ds_buf *obj, ds_objhead
         const char *bad = ds_object_check(h, &head, obj->data, obj->len);
         if (!bad && !ds_sha_eq(&h->id, &loc->id))
             bad = "another piece lies there than the index says: run `dsver reindex`";
-        if (!bad && (h->codec == DS_CODEC_DELTA) != loc->has_base)
-            bad = "another base than the index says: run `dsver reindex`";
-        if (!bad && loc->has_base && !ds_sha_eq(&h->base, &loc->base))
+        if (!bad && !ds_bases_eq(&h->bases, &loc->bases))
             bad = "another base than the index says: run `dsver reindex`";
         if (bad)
             rc = ds_fail(err, DS_CORRUPT, "%s: offset %llu: %s", path, (unsigned long long)loc->off, bad);

@@ -48,7 +48,7 @@ static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_
 {
     adoption *a = ctx;
     name_file(a, pack);
-    (void)tell(a, off, id, "the piece it is a delta against is lost");
+    (void)tell(a, off, id, "a piece that it is a delta against is lost");
 }
 
 static int adopt_pack(adoption *a, const char *dir, const ds_sha *name, ds_err *err)

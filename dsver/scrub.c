@@ -73,7 +73,7 @@ static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t
         return 0;
     k->indexed++;
     if (loc.size != n || loc.raw != h->raw || loc.chain != h->chain || loc.kind != h->kind ||
-        loc.has_base != (h->codec == DS_CODEC_DELTA) || (loc.has_base && !ds_sha_eq(&loc.base, &h->base)))
+        !ds_bases_eq(&loc.bases, &h->bases))
         return tell(k, off, &h->id, "the index says something else of it: run `dsver reindex`");
     place p = {.id = h->id, .off = off};
     return k->full && ds_buf_put(&k->places, &p, sizeof p) ? ds_fail_nomem(k->err) : 0;
@@ -176,7 +176,7 @@ static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_
 {
     scrub *k = ctx;
     name_file(k, pack);
-    (void)tell(k, off, id, "the piece it is a delta against is lost");
+    (void)tell(k, off, id, "a piece that it is a delta against is lost");
 }
 
 static int scrub_index(scrub *k, ds_err *err)

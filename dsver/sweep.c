@@ -88,18 +88,26 @@ int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
 
 int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err)
 {
+    ds_buf todo = {0};
     ds_objloc loc;
     int rc = ds_objindex_find(gc->s->ix, id, &loc, err);
     if (known)
         *known = rc == 1;
-    /* A base lost already is for scrub to tell. */
-    while (rc == 1 && loc.row <= gc->rows && !marked(gc, loc.row)) {
-        set_mark(gc, loc.row);
-        if (!loc.has_base)
+    for (;;) {
+        /* A base lost already is for scrub to tell. */
+        if (rc == 1 && loc.row <= gc->rows && !marked(gc, loc.row)) {
+            set_mark(gc, loc.row);
+            if (ds_buf_put(&todo, loc.bases.id, 32u * loc.bases.n))
+                rc = ds_fail_nomem(err);
+        }
+        if (rc < 0 || todo.len == 0)
             break;
-        ds_sha base = loc.base;
+        ds_sha base;
+        todo.len -= sizeof base;
+        memcpy(&base, todo.data + todo.len, sizeof base);
         rc = ds_objindex_find(gc->s->ix, &base, &loc, err);
     }
+    ds_buf_fini(&todo);
     return rc < 0 ? rc : 0;
 }
 
@@ -156,7 +164,7 @@ static int collect_base(void *ctx, const ds_objloc *loc)
     if (!p || p->fate != KEEP || marked(c->gc, loc->row))
         return 0;
     set_mark(c->gc, loc->row);
-    return loc->has_base ? ds_buf_put(&c->bases, loc->base.b, sizeof loc->base) : 0;
+    return ds_buf_put(&c->bases, loc->bases.id, 32u * loc->bases.n);
 }
 
 /* Decides by what is marked. */

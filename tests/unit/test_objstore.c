@@ -246,7 +246,7 @@ static void filters_turn_back(void **state)
     (void)state;
     uint8_t in[1003], mid[1003], out[1003];
     uint64_t seed = 5;
-    for (size_t n = 0; n < sizeof in; n += n < 40 ? 1 : 321) {
+    for (size_t n = 1; n < sizeof in; n += n < 40 ? 1 : 321) {
         for (unsigned f = 1; f < 8; f++) {
             if (f == 4)
                 continue;
@@ -255,9 +255,8 @@ static void filters_turn_back(void **state)
             memset(out, 0, sizeof out);
             ds_filter_apply(mid, in, n, f);
             ds_filter_undo(out, mid, n, f);
-            assert_memory_equal(in, out, n ? n : 1);
+            assert_memory_equal(in, out, n);
         }
-        memset(in, 0, 1);
     }
 }
 
