@@ -36,7 +36,7 @@ struct ds_unpack {
     size_t zpos, zlen; /* compressed bytes that wait in `in` */
     bool z_on, z_over, z_eof, seekable;
     uint64_t out, members;
-    bool open_member, first;
+    bool open_member, first, at_end;
     ds_buf clean; /* the member's name */
     ds_err inner; /* what a callback found */
 };
@@ -436,6 +436,8 @@ static int next_member(ds_unpack *u, ds_member *m, ds_err *err)
     struct archive_entry *e;
     memset(m, 0, sizeof *m);
     for (;;) {
+        if (u->at_end)
+            return 0;
         int rc = discard(u, err);
         if (rc != 0)
             return rc;
@@ -445,6 +447,7 @@ static int next_member(ds_unpack *u, ds_member *m, ds_err *err)
             /* A compressed file of no bytes at all is a file of no bytes. */
             bool empty = u->first && archive_format(u->a) == ARCHIVE_FORMAT_EMPTY;
             u->first = false;
+            u->at_end = true;
             return empty;
         }
         u->first = false;
