@@ -1,5 +1,5 @@
-/* dsr_gear.h - the table of FastCDC: G[b] is the first 8 bytes, big endian, of the MD5 of 64 bytes of
- * value b (docs/dsr-format.md, section 5.2). A unit test computes it again. Included by dsr_cut.c. */
+/* dsr_gear.h - the table of FastCDC: G[b] is the first 8 bytes, big endian, of the MD5 of 64 bytes
+ * of value b (docs/dsr-format.md, section 5.2). A unit test computes it again. */
 #ifndef DS_DSR_GEAR_H
 #define DS_DSR_GEAR_H
 

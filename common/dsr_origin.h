@@ -14,8 +14,8 @@ typedef struct ds_origin_state {
     uint64_t source, end;
 } ds_origin_state;
 
-/* The body is what follows the number of rows in an origin chunk: who reads a chunk takes that varint
- * before the first get. */
+/* The body is what follows the number of rows in an origin chunk: who reads a chunk takes that
+ * varint before the first get. */
 
 /* Appends one record's ranges (n may be 0) to an origin body. */
 int ds_origin_put(ds_buf *body, ds_origin_state *st, const ds_range *ranges, size_t n, ds_err *err);

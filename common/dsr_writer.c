@@ -337,7 +337,7 @@ static int put_index(ds_writer *w, ds_err *err)
             ds_varint_get(w->index.data, w->index.len, &pos, &v);
         ds_buf_reset(&w->payload);
         if (ds_buf_varint(&w->payload, n) ||
-            ds_buf_put(&w->payload, w->index.data + from, pos - from))
+            (n && ds_buf_put(&w->payload, w->index.data + from, pos - from)))
             return ds_fail_nomem(err);
         rc = put_plain(w, 'X', w->payload.data, w->payload.len, err);
         left -= n;
