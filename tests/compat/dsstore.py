@@ -38,10 +38,12 @@ class Object:
         if len(head) < 56 or int.from_bytes(head[-4:], "little") != xxh64(head[:-4]) & 0xFFFFFFFF:
             raise Bad("pack-head", "%s: an object head's checksum fails" % where, at)
         self.kind, self.codec, self.filter = head[5:8]
-        self.stored, self.raw, self.chain, sketch, key = struct.unpack("<IIHBB", head[8:20])
+        self.stored, self.raw, self.chain, counts, key = struct.unpack("<IIHBB", head[8:20])
+        sketch, bases = counts & 15, counts >> 4
         self.id = head[20:52]
-        self.base = head[52:84] if self.codec == DELTA else None
-        if len(head) != 56 + 4 * sketch + (32 if self.base else 0) or sketch > 8 or key or self.codec > DELTA:
+        self.bases = [head[52 + 32 * k:84 + 32 * k] for k in range(bases)]
+        if (len(head) != 56 + 32 * bases + 4 * sketch or sketch > 8 or bases > 3 or key or self.codec > DELTA
+                or (bases > 0) != (self.codec == DELTA)):
             raise Bad("pack-head", "%s: an object head of another form" % where, at)
         hashes = struct.unpack("<%dI" % sketch, head[-4 - 4 * sketch:-4])
         if any(a >= b for a, b in zip(hashes, hashes[1:])):
@@ -100,7 +102,7 @@ class Store:
         if o.codec == ZSTD:
             return unfilter(dsr.unzstd(o.payload, o.raw, 0), o.filter)
         with tempfile.NamedTemporaryFile() as f:
-            f.write(self.get(o.base))
+            f.write(b"".join(map(self.get, reversed(o.bases))))
             f.flush()
             p = subprocess.run(["zstd", "-q", "-d", "-c", "--patch-from=" + f.name], input=o.payload, stdout=subprocess.PIPE)
         return p.stdout
