@@ -104,11 +104,15 @@ static void only_number(conf *r, const char *name, double value)
 
 static void read_rope(conf *r, ds_modelconf *c)
 {
-    const json_t *s = json_object_get(r->o, "rope_scaling");
+    const json_t *s = json_object_get(r->o, "rope_parameters"); /* transformers 5; rope_scaling and rope_theta before it */
+    const bool newer = s && !json_is_null(s);
+    s = newer ? s : json_object_get(r->o, "rope_scaling");
     const json_t *t = s ? json_object_get(s, "rope_type") : NULL;
 
-    c->theta = real(r, r->o, "rope_theta", 10000.0);
+    c->theta = real(r, newer ? s : r->o, "rope_theta", 10000.0);
     c->rope = DS_ROPE_PLAIN;
+    if (newer && real(r, s, "partial_rotary_factor", 1.0) != 1.0 && !r->rc)
+        r->rc = ds_fail(r->err, DS_FAIL, "%s: a partial_rotary_factor is not supported", r->what);
     if (!s || json_is_null(s))
         return;
     t = t ? t : json_object_get(s, "type");
@@ -156,6 +160,8 @@ static void read_deepseek(conf *r, ds_modelconf *c)
     c->norm_topk = flag(r, "norm_topk_prob", false);
     c->routed_scale = (float)real(r, r->o, "routed_scaling_factor", 1.0);
     c->aux_alpha = (float)real(r, r->o, "aux_loss_alpha", 0.0);
+    only_number(r, "n_group", 1.0);
+    only_number(r, "topk_group", 1.0);
     only_string(r, "topk_method", "greedy");
     only_string(r, "scoring_func", "softmax");
     only_false(r, "attention_bias");
@@ -164,7 +170,7 @@ static void read_deepseek(conf *r, ds_modelconf *c)
 static const char *const READ[] = {
     "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
     "head_dim", "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling",
-    "tie_word_embeddings", "attention_bias", "mlp_bias", "bos_token_id", "eos_token_id", "initializer_range", "hidden_act",
+    "rope_parameters", "tie_word_embeddings", "attention_bias", "mlp_bias", "bos_token_id", "eos_token_id", "initializer_range", "hidden_act",
     "q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "n_routed_experts",
     "n_shared_experts", "num_experts_per_tok", "moe_intermediate_size", "first_k_dense_replace", "moe_layer_freq",
     "norm_topk_prob", "routed_scaling_factor", "aux_loss_alpha", "topk_method", "scoring_func", "architectures", NULL};
