@@ -37,7 +37,7 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(B)/stamp/tests.objs
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $< $(FUZZ_MAIN) $(TEST_LIBS)
 
 -include $(UNIT_SRCS:%.c=$(B)/obj/%.d) $(UNIT_HELP:%.o=%.d) $(FUZZ_SRCS:%.c=$(B)/obj/%.d)
-.SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS))
+.SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS)) $(UNIT_HELP) $(FUZZ_MAIN)
 
 .PHONY: test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
         fuzz-replay tsan fuzz bench

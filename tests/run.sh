@@ -42,7 +42,7 @@ one() {
     case $build in *asan*) label="asan/$label" ;; *tsan*) label="tsan/$label" ;; esac
     export DS_BIN_DIR=$build/bin DS_BUILD=$build
     export PATH="$build/bin:$PATH" CMOCKA_MESSAGE_OUTPUT=TAP
-    export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1:detect_stack_use_after_return=1}
+    export ASAN_OPTIONS=${ASAN_OPTIONS:-allocator_may_return_null=1}
     export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
     export TMPDIR="$RUN_DIR/${label//\//_}"
     out="$RUN_DIR/${label//\//_}.out"
