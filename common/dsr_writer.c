@@ -363,7 +363,7 @@ int ds_writer_end(ds_writer *w, const ds_counts *counts, const ds_sha *root, ds_
         rc = put_index(w, err);
     if (!rc)
         rc = ds_out_flush(w->out, err);
-    w->done = rc == 0;
+    w->done |= rc == 0;
     return rc;
 }
 

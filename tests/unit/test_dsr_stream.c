@@ -501,6 +501,110 @@ static void test_full_disk(void **state)
     ds_schema_fini(&s);
 }
 
+/* Blocks written without origins read as if each record had none; schema digest and counts. */
+static void test_no_origins(void **state)
+{
+    (void)state;
+    ds_schema s;
+    ds_out o;
+    ds_writer *w;
+    ds_colbuild b;
+    ds_buf head = {0}, a = {0}, text = {0};
+    ds_chunk c;
+    ds_counts counts = {0};
+    ds_sha root = {{7}}, want, got;
+    ds_reader *r;
+    enum ds_event ev;
+    int fd = make_file();
+    make_text_schema(&s, 0, 0, 0);
+    assert_int_equal(ds_out_init(&o, fd, "test", NULL), 0);
+    assert_int_equal(ds_writer_new(&w, &o, &s, NULL, 0, NULL, NULL), 0);
+    ds_colbuild_init(&b, DS_UTF8, DS_UTF8, false);
+    for (int i = 0; i < 200; i++)
+        assert_int_equal(ds_colbuild_bytes(&b, "x", 1, NULL), 0);
+    assert_int_equal(ds_colbuild_chunk(&b, &head, &c, NULL), 0);
+    assert_int_equal(ds_colbuild_bytes(&b, "x", 1, NULL), DS_FAIL); /* the chunk is taken */
+    assert_int_equal(ds_writer_block(w, 0, &c, NULL, NULL), DS_FAIL);
+    assert_int_equal(ds_writer_block(w, 200, &c, NULL, NULL), 0);
+    assert_int_equal(ds_counts_add(&counts, true, "", 1, NULL), DS_FAIL);
+    assert_int_equal(ds_counts_add(&counts, true, "\xff", 1, NULL), DS_FAIL);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(ds_counts_add(&counts, true, "a \"b\"", 5, NULL), 0);
+    assert_int_equal(ds_counts_add(&counts, true, "none", 0, NULL), 0);
+    assert_int_equal(counts.nfailed, 1);
+    assert_int_equal(ds_writer_end(w, &counts, &root, NULL), 0);
+    ds_writer_free(w);
+    ds_out_fini(&o);
+    make_slurp(&a, fd);
+    close(fd);
+    ds_counts_fini(&counts);
+    assert_int_equal(make_read_all(a.data, a.len, NULL, NULL), 0);
+
+    fd = make_file_of(a.data, a.len);
+    assert_int_equal(ds_reader_new(&r, fd, "test", NULL), 0);
+    assert_int_equal(ds_reader_next(r, &ev, NULL), 0);
+    const ds_chunk *origin = &ds_reader_block(r)->chunks[1];
+    assert_int_equal(origin->body_len, 202);
+    assert_memory_equal(origin->body, "\xc8\x01\0\0\0", 5);
+    assert_int_equal(ds_reader_next(r, &ev, NULL), 0);
+    assert_int_equal(ev, DS_EV_END);
+    assert_true(ds_sha_eq(ds_reader_root(r), &root));
+    assert_int_equal(ds_reader_counts(r)->failed[0].count, 15);
+    assert_int_equal(ds_schema_dump(&text, ds_reader_schema(r), NULL), 0);
+    assert_int_equal(ds_schema_digest(&got, ds_reader_schema(r), NULL), 0);
+    assert_int_equal(ds_sha_tagged(&want, "ds.schema", text.data, text.len, NULL), 0);
+    assert_true(ds_sha_eq(&got, &want));
+    ds_reader_free(r);
+    close(fd);
+    ds_colbuild_fini(&b);
+    ds_buf_fini(&head);
+    ds_buf_fini(&text);
+    ds_buf_fini(&a);
+    ds_schema_fini(&s);
+}
+
+/* Calls out of order are refused and harm nothing. */
+static void test_order_of_calls(void **state)
+{
+    (void)state;
+    ds_schema s;
+    ds_out o;
+    ds_writer *w;
+    ds_rows *r;
+    ds_buf a = {0};
+    ds_counts c;
+    ds_source src = {.name = "a", .len = 1}, unnamed = {.name = "", .len = 0};
+    int fd = make_file();
+    make_text_schema(&s, 0, 0, 0);
+    assert_int_equal(ds_out_init(&o, fd, "test", NULL), 0);
+    assert_int_equal(ds_writer_new(&w, &o, &s, NULL, 0, NULL, NULL), 0);
+    assert_int_equal(ds_rows_new(&r, w, &s, NULL), 0);
+    assert_int_equal(ds_rows_end(r, NULL), DS_FAIL);
+    assert_int_equal(ds_rows_begin(r, NULL), 0);
+    assert_int_equal(ds_rows_begin(r, NULL), DS_FAIL);
+    assert_int_equal(ds_rows_end(r, NULL), DS_FAIL); /* no value */
+    assert_int_equal(ds_rows_source(r, &src, NULL), DS_FAIL);
+    assert_int_equal(ds_rows_finish(r, NULL), DS_FAIL);
+    assert_int_equal(ds_colbuild_bytes(ds_rows_col(r, 0), "t", 1, NULL), 0);
+    assert_int_equal(ds_rows_end(r, NULL), 0);
+    assert_int_equal(ds_rows_source(r, &unnamed, NULL), DS_FAIL);
+    assert_int_equal(ds_rows_source(r, &src, NULL), 0);
+    assert_int_equal(ds_rows_finish(r, NULL), 0);
+    assert_int_equal(ds_writer_end(w, NULL, NULL, NULL), 0);
+    assert_int_equal(ds_writer_end(w, NULL, NULL, NULL), DS_FAIL);
+    ds_writer_abort(w, "too late");
+    ds_rows_free(r);
+    ds_writer_free(w);
+    ds_out_fini(&o);
+    make_slurp(&a, fd);
+    close(fd);
+    assert_int_equal(make_read_all(a.data, a.len, &c, NULL), 0);
+    assert_int_equal(c.records, 1);
+    assert_int_equal(c.sources, 1);
+    ds_buf_fini(&a);
+    ds_schema_fini(&s);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -511,6 +615,7 @@ int main(void)
         cmocka_unit_test(test_wrong_piece_cut), cmocka_unit_test(test_long_index),
         cmocka_unit_test(test_sources),         cmocka_unit_test(test_many_sources),
         cmocka_unit_test(test_dropped_records), cmocka_unit_test(test_full_disk),
+        cmocka_unit_test(test_no_origins),      cmocka_unit_test(test_order_of_calls),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
