@@ -1,8 +1,12 @@
 #!/usr/bin/env bash
-# The tools at work on this machine's own documentation: from raw files to a versioned, tokenized data set, an edit,
-# a second version that costs a little, and the proof that nothing was lost. `make demo` runs it.
+# The tools at work on this machine's own documentation: from raw files to a versioned, tokenized
+# data set, an edit, a second version that costs a little, and the proof that nothing was lost.
+# `make demo` runs it.
 #
 #   demo.sh [FOLDER]      FOLDER keeps what it makes (default: a new one under $TMPDIR)
+#
+# DS_DEMO_FROM    folders to take text from (default: where Debian keeps documentation)
+# DS_DEMO_BYTES   how much of it (default 40 MiB)
 #
 # Takes half a minute on two cores and 300 MB of disk. Needs no network and no rights.
 set -euo pipefail
@@ -10,9 +14,13 @@ export LC_ALL=C
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [ -n "${DS_BIN_DIR:-}" ] && PATH=$DS_BIN_DIR:$PATH
 for tool in dsprep dstok dsver; do
-    command -v $tool >/dev/null || { echo "demo: no $tool in PATH: run it by \`make demo\`" >&2; exit 1; }
+    command -v $tool >/dev/null && continue
+    echo "demo: no $tool in PATH: run it by \`make demo\`" >&2
+    exit 1
 done
-CAP=$((40 << 20))
+CAP=${DS_DEMO_BYTES:-$((40 << 20))}
+FROM=${DS_DEMO_FROM:-/usr/share/common-licenses /usr/share/doc /usr/share/man /usr/share/perl
+    /usr/share/info /usr/include $ROOT /usr/lib/python3 /usr/share}
 if [ $# -gt 0 ]; then
     mkdir -p "$1"
     WORK=$(cd "$1" && pwd)
@@ -24,7 +32,8 @@ rm -rf docs store ./*.dsr ./*.jsonl tok.json
 
 step=0
 say() { step=$((step + 1)); printf '\n\033[1m%d. %s\033[0m\n' "$step" "$*"; }
-[ -t 1 ] && [ -z "${NO_COLOR:-}" ] || say() { step=$((step + 1)); printf '\n%d. %s\n' "$step" "$*"; }
+[ -t 1 ] && [ -z "${NO_COLOR:-}" ] ||
+    say() { step=$((step + 1)); printf '\n%d. %s\n' "$step" "$*"; }
 # show COMMAND: prints a shell line, then runs it.
 show() { printf '$ %s\n' "$1"; eval "$1"; }
 bytes() { find "$1" -type f -printf '%s\n' | awk '{ s += $1 } END { printf "%d", s }'; }
@@ -32,16 +41,18 @@ mb() { awk -v n="$1" 'BEGIN { printf "%.1f MB", n / 1e6 }'; }
 
 # ---- a corpus: text that every Debian system has -------------------------------------------------
 
-# Lists candidates, best folders first, up to CAP bytes and a third of it from one folder; a compressed file weighs four times its size.
+# Lists candidates, best folders first, up to CAP bytes and a third of it from one folder; a
+# compressed file weighs four times its size.
 candidates() {
     local dir
-    for dir in /usr/share/common-licenses /usr/share/doc /usr/share/man /usr/share/perl /usr/share/info \
-        /usr/include "$ROOT" /usr/lib/python3 /usr/share; do
+    for dir in $FROM; do
         [ -d "$dir" ] || continue
-        find "$dir" -xdev \( -name .git -o -name build -o -name .dsver \) -prune -o -type f -size -2048k -readable \
-            \( -name '*.txt*' -o -name '*.md' -o -name 'copyright' -o -name 'changelog*' -o -name 'README*' -o -name 'NEWS*' \
-            -o -name '*.[1-8]' -o -name '*.[1-8].gz' -o -name '*.p[mlo]' -o -name '*.pod' -o -name '*.[ch]' -o -name '*.py' \
-            -o -name '*.html' -o -name '*.info*' -o -name '*.conf' -o -path '*/common-licenses/*' \) -printf '%s\t%p\n' 2>/dev/null |
+        find "$dir" -xdev \( -name .git -o -name build -o -name .dsver \) -prune -o \
+            -type f -size -2048k -readable \( -name '*.txt*' -o -name '*.md' -o -name copyright \
+            -o -name 'changelog*' -o -name 'README*' -o -name 'NEWS*' -o -name '*.[1-8]' \
+            -o -name '*.[1-8].gz' -o -name '*.p[mlo]' -o -name '*.pod' -o -name '*.[ch]' \
+            -o -name '*.py' -o -name '*.html' -o -name '*.info*' -o -name '*.conf' \
+            -o -path '*/common-licenses/*' \) -printf '%s\t%p\n' 2>/dev/null |
             sort -t "$(printf '\t')" -k 2 | sed "s|^|$dir\t|"
     done | awk -F '\t' -v cap=$CAP '
         !seen[$3]++ && $2 > 0 {
@@ -53,12 +64,14 @@ candidates() {
 
 say "Collecting documentation from this machine"
 mkdir docs
-candidates | tr '\n' '\0' | (cd / && xargs -0 -r cp --parents -t "$WORK/docs" 2>/dev/null) || true
+candidates | tr '\n' '\0' |
+    (cd / && xargs -0 -r cp --parents -t "$WORK/docs" 2>/dev/null) || true
 chmod -R u+rw docs
 find docs -name '*.gz' -print0 | xargs -0 -r gzip -dqf 2>/dev/null || true
 find docs -name '*.gz' -delete
 # Files that are not UTF-8 text would be named and refused; here they are left out.
-{ grep -rlaP '\x00' docs; LC_ALL=C.UTF-8 grep -rlavx '.*' docs; } 2>/dev/null | sort -u | tr '\n' '\0' | xargs -0 -r rm -f || true
+{ grep -rlaP '\x00' docs; LC_ALL=C.UTF-8 grep -rlavx '.*' docs; } 2>/dev/null |
+    sort -u | tr '\n' '\0' | xargs -0 -r rm -f || true
 files=$(find docs -type f | wc -l)
 raw=$(bytes docs)
 echo "$files files, $(mb "$raw"), in $WORK/docs"
@@ -91,7 +104,7 @@ show 'dsprep text docs | dsprep tokenize -q -t tok.json | dsver commit -m "again
 # ---- second version ------------------------------------------------------------------------------
 
 say "Editing one file in a hundred, and committing the whole folder again"
-find docs -type f | sort | awk 'NR % 100 == 7' >edited
+find docs -type f | sort | awk 'NR % 100 == 1' >edited
 while IFS= read -r f; do
     printf '\nReviewed: this page was looked at again.\n' >>"$f"
 done <edited
@@ -103,7 +116,8 @@ size2=$(bytes store)
 say "What is in the store"
 show 'dsver log docs'
 show 'dsver show docs'
-printf '%-34s %12s\n' 'text' "$(mb "$raw")" 'stream with tokens, version 1' "$(mb "$(stat -c %s v1.dsr)")" \
+printf '%-34s %12s\n' 'text' "$(mb "$raw")" \
+    'stream with tokens, version 1' "$(mb "$(stat -c %s v1.dsr)")" \
     'store after version 1' "$(mb "$size1")" 'added by version 2' "$(mb $((size2 - size1)))"
 
 # ---- proof ---------------------------------------------------------------------------------------
@@ -115,19 +129,23 @@ for v in 1 2; do
     dsprep cat --data v$v.dsr >want.jsonl
     dsver cat "$rev" | dsprep cat --data >got.jsonl
     cmp want.jsonl got.jsonl
-    echo "$rev: $(wc -l <got.jsonl) records, $(mb "$(stat -c %s got.jsonl)") as JSON lines: identical"
+    size=$(mb "$(stat -c %s got.jsonl)")
+    echo "$rev: $(wc -l <got.jsonl) records, $size as JSON lines: identical"
 done
 rm -f want.jsonl got.jsonl
 
-say "A stream that was damaged on its way is not committed"
+say "A stream that was damaged on its way, by one bit, is not committed"
 cp v2.dsr bad.dsr
-printf 'X' | dd of=bad.dsr bs=1 seek=$(($(stat -c %s bad.dsr) / 2)) conv=notrunc status=none
+middle=$(($(stat -c %s bad.dsr) / 2))
+byte=$(od -An -tu1 -j $middle -N 1 bad.dsr | tr -d ' ')
+printf "\\x$(printf %02x $((byte ^ 1)))" | dd of=bad.dsr bs=1 seek=$middle conv=notrunc status=none
 before=$(dsver log docs)
 echo '$ dsver commit -m "damaged" docs <bad.dsr'
-dsver commit -m damaged docs <bad.dsr && { echo "demo: damage went unnoticed" >&2; exit 1; }
+unnoticed() { echo "demo: damage went unnoticed" >&2; exit 1; }
+dsver commit -m damaged docs <bad.dsr && unnoticed
 echo "exit status $?"
-echo '$ head -c 1000000 v2.dsr | dsver commit -m "cut off" docs'
-head -c 1000000 v2.dsr | dsver commit -m 'cut off' docs && { echo "demo: damage went unnoticed" >&2; exit 1; }
+echo '$ head -c 100000 v2.dsr | dsver commit -m "cut off" docs'
+head -c 100000 v2.dsr | dsver commit -m 'cut off' docs && unnoticed
 [ "$before" = "$(dsver log docs)" ]
 echo "The log is as it was."
 rm -f bad.dsr edited
