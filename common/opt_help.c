@@ -224,8 +224,10 @@ void ds_help_program(FILE *f, const char *prog, const char *summary,
         wrap(f, commands[i]->summary, at, 14);
         fputc('\n', f);
     }
-    fprintf(f, "\n'%s COMMAND -h' tells more of a command; '%s --version' names the version.\n",
-            prog, prog);
+    fprintf(f,
+            "\n'%s COMMAND -h' tells more of a command.\n"
+            "'%s --version' names the version, '%s --completion bash|zsh' prints completion.\n",
+            prog, prog, prog);
 }
 
 /* ---- manual pages, man(7) ------------------------------ */
