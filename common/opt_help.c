@@ -225,8 +225,8 @@ void ds_help_program(FILE *f, const char *prog, const char *summary,
         fputc('\n', f);
     }
     fprintf(f,
-            "\n'%s COMMAND -h' tells more of a command.\n"
-            "'%s --version' names the version, '%s --completion bash|zsh' prints completion.\n",
+            "\n'%s COMMAND -h' tells more of a command, '%s --version' the version;\n"
+            "'%s --completion bash|zsh' prints completion.\n",
             prog, prog, prog);
 }
 
