@@ -7,6 +7,7 @@
 #include "jsonrow.h"
 #include "opt.h"
 #include "sig.h"
+#include "term.h"
 
 static int run(int argc, char **argv);
 
@@ -37,6 +38,8 @@ typedef struct check_ctx {
     ds_blockcheck *check;
     ds_rootsum *root;
     const ds_schema *schema;
+    const ds_instream *in;
+    ds_progress progress;
     ds_out out;
     ds_buf text;
 } check_ctx;
@@ -89,6 +92,7 @@ static int check_done(void *ctx, void *state, const ds_block *b, ds_err *err)
     check_ctx *c = ctx;
     const check_state *s = state;
     int rc = ds_blockcheck_block(c->check, b, err);
+    ds_progress_at(&c->progress, ds_instream_pos(c->in));
     return rc ? rc : ds_rootsum_block(c->root, &s->block, &s->origin, err);
 }
 
@@ -200,11 +204,15 @@ static int run(int argc, char **argv)
     if (rc == 0)
         rc = ds_instream_open(&in, operands, n, &err);
     if (rc == 0) {
+        c.in = in;
         c.schema = ds_instream_schema(in);
         rc = check_begin(&c, &err);
     }
-    if (rc == 0)
+    if (rc == 0) {
+        ds_progress_begin(&c.progress, "checking", ds_instream_size(in), true);
         rc = ds_blockpipe_run(in, &check_ops, &c, (int)threads, &err);
+        ds_progress_end(&c.progress);
+    }
     (void)ds_out_flush(&c.out, &err); /* its error stands in err */
     check_drop(&c);
     ds_instream_free(in);

@@ -36,7 +36,8 @@ static int head_flush(void *ctx, ds_buf *text, ds_err *err)
 
 static int head(ds_instream *in, const ds_jsonform *f, ds_jsonrow *row, uint64_t left, ds_err *err)
 {
-    static const ds_origin_state start;
+    ds_origin_state origin = {0}, from;
+    uint64_t base = 0, lowest, highest;
     while (left) {
         enum ds_event ev;
         int rc = ds_check_interrupt(err);
@@ -46,15 +47,22 @@ static int head(ds_instream *in, const ds_jsonform *f, ds_jsonrow *row, uint64_t
             return rc;
         if (ev == DS_EV_BLOCK) {
             const ds_block *b = ds_reader_block(ds_instream_reader(in));
-            rc = ds_jsonrow_block(row, f, b, &start, 0, left, err);
+            const ds_chunk *o = &b->chunks[b->nchunks - 1];
+            from = origin;
+            rc = ds_origin_scan(o->body, o->body_len, b->rows, &origin, &lowest, &highest, err);
+            if (rc == 0)
+                rc = ds_jsonrow_block(row, f, b, &from, base, left, err);
             if (rc == DS_CORRUPT && b->path && strncmp(err->msg, b->path, strlen(b->path)) != 0)
                 ds_err_prefix(err, "%s: block at byte %llu", b->path,
                               (unsigned long long)b->offset);
             if (rc)
                 return rc;
             left -= b->rows < left ? b->rows : left;
-        } else if (ev == DS_EV_END && ds_instream_last(in)) {
-            return 0;
+        } else if (ev == DS_EV_END) {
+            if (ds_instream_last(in))
+                return 0;
+            base += ds_reader_counts(ds_instream_reader(in))->sources;
+            origin = (ds_origin_state){0};
         }
     }
     return 0;
@@ -62,7 +70,7 @@ static int head(ds_instream *in, const ds_jsonform *f, ds_jsonrow *row, uint64_t
 
 static int run(int argc, char **argv)
 {
-    bool data = false, no_key = false;
+    bool data = false, no_key = false, origin = false;
     const char *columns = NULL;
     int64_t count = 10;
     const ds_opt opts[] = {
@@ -73,6 +81,8 @@ static int run(int argc, char **argv)
         {0, "data", DS_OPT_FLAG, &data, NULL, "show tensors with their data in base64", 0, 0, NULL,
          false},
         {0, "no-key", DS_OPT_FLAG, &no_key, NULL, "leave out the key", 0, 0, NULL, false},
+        {0, "origin", DS_OPT_FLAG, &origin, NULL, "add where each record came from, as cat does", 0,
+         0, NULL, false},
         {0},
     };
     char **operands;
@@ -89,7 +99,7 @@ static int run(int argc, char **argv)
     if (rc == 0)
         rc = ds_instream_open(&in, operands, n, &err);
     if (rc == 0)
-        rc = ds_jsonform_init(&form, ds_instream_schema(in), columns, !no_key, data, false, &err);
+        rc = ds_jsonform_init(&form, ds_instream_schema(in), columns, !no_key, data, origin, &err);
     if (rc == 0)
         rc = head(in, &form, &row, (uint64_t)count, &err);
     if (row.out.len)

@@ -44,7 +44,6 @@ typedef struct tok_ctx {
     ds_tokenplan plan;
     ds_stageout out;
     ds_chunk *chunks; /* of the block being written */
-    ds_counts counts; /* of the input's end */
     uint64_t records, tokens, bytes;
     ds_instream *in;
     ds_progress progress;
@@ -66,7 +65,7 @@ static int tok_done(void *ctx, void *state, const ds_block *b, ds_err *err)
     c->records += b->rows;
     c->tokens += t->tokens;
     c->bytes += t->bytes;
-    ds_progress_at(&c->progress, ds_reader_pos(ds_instream_reader(c->in)));
+    ds_progress_at(&c->progress, ds_instream_pos(c->in));
     return ds_writer_block(c->out.writer, b->rows, c->chunks, &b->chunks[columns], err);
 }
 
@@ -142,7 +141,7 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
         rc = ds_stageout_open(&c->out, o->output, &c->plan.schema, prov.data, prov.len, (int)level,
                               err);
     if (rc == 0) {
-        ds_progress_begin(&c->progress, "tokenizing", 0, true);
+        ds_progress_begin(&c->progress, "tokenizing", ds_instream_size(c->in), true);
         rc = ds_blockpipe_run(c->in, &tok_ops, c, (int)o->threads, err);
         ds_progress_end(&c->progress);
     }

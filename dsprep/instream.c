@@ -13,7 +13,8 @@ struct ds_instream {
     char **paths;
     size_t n, at; /* at: the current file */
     int fd;
-    bool ended; /* the current file was read to its end */
+    bool ended;      /* the current file was read to its end */
+    uint64_t before; /* bytes of the files before the current one */
     ds_reader *reader;
     ds_schema schema;
 };
@@ -173,6 +174,7 @@ int ds_instream_next(ds_instream *in, enum ds_event *ev, ds_err *err)
     if (in->ended) {
         if (ds_instream_last(in))
             return ds_fail(err, DS_FAIL, "%s: read past the end", in->paths[in->at]);
+        in->before += ds_reader_pos(in->reader);
         close_current(in);
         in->at++;
         if ((rc = open_current(in, err)) || (rc = same_schema(in, err)))
@@ -207,6 +209,24 @@ size_t ds_instream_files(const ds_instream *in)
 bool ds_instream_last(const ds_instream *in)
 {
     return in->at + 1 == in->n;
+}
+
+uint64_t ds_instream_size(const ds_instream *in)
+{
+    uint64_t sum = 0;
+    for (size_t i = 0; i < in->n; i++) {
+        struct stat st;
+        bool std = strcmp(in->paths[i], "-") == 0;
+        if ((std ? fstat(STDIN_FILENO, &st) : stat(in->paths[i], &st)) || !S_ISREG(st.st_mode))
+            return 0;
+        sum += (uint64_t)st.st_size;
+    }
+    return sum;
+}
+
+uint64_t ds_instream_pos(const ds_instream *in)
+{
+    return in->before + (in->reader ? ds_reader_pos(in->reader) : 0);
 }
 
 void ds_instream_free(ds_instream *in)

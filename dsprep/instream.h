@@ -24,6 +24,8 @@ const ds_schema *ds_instream_schema(const ds_instream *in); /* of all of them */
 const char *ds_instream_path(const ds_instream *in);        /* of the current file, for messages */
 size_t ds_instream_files(const ds_instream *in);            /* how many there are */
 bool ds_instream_last(const ds_instream *in);               /* the current file is the last */
+uint64_t ds_instream_size(const ds_instream *in); /* bytes of all of them; 0 when not known */
+uint64_t ds_instream_pos(const ds_instream *in);  /* how many were read */
 void ds_instream_free(ds_instream *in);
 
 #endif

@@ -1,6 +1,7 @@
 # What the tests of dsprep share. DS_ROOT is the tree; programs are first in PATH.
 
 : "${DS_ROOT:=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)}"
+export PATH=${DS_BIN_DIR:-$DS_ROOT/build/release/bin}:$PATH
 GOLDEN=$DS_ROOT/tests/compat/v1
 TOKENIZER=$DS_ROOT/tests/cli/data/bytelevel.json
 

@@ -16,6 +16,12 @@ load dsprep_common
     dsprep head -n 1 --no-key -c text s.dsr | cmp - <(head -n 1 lines.txt | sed 's/.*/{"text":"&"}/')
 }
 
+@test "head: origins as cat shows them" {
+    stream 6000
+    dsprep cat --origin s.dsr s.dsr >all
+    dsprep head --origin -n 12000 s.dsr s.dsr | cmp - all
+}
+
 @test "head: stops before damage further on, and does not hide damage on its way" {
     stream 6000
     head -c $(($(stat -c %s s.dsr) - 100)) s.dsr >t.dsr

@@ -75,6 +75,14 @@ load dsprep_common
     [ ! -e x.dsr ]
 }
 
+@test "tokenize: counts of what was held back or failed pass" {
+    dsprep info --json "$GOLDEN/lineage.dsr" | grep -o '"records":.*"failed":{[^}]*}' >a
+    dsprep tokenize -q -t "$TOKENIZER" --name more "$GOLDEN/lineage.dsr" | dsprep info --json |
+        grep -o '"records":.*"failed":{[^}]*}' >b
+    grep -q '"NUL byte":1' a
+    cmp a b
+}
+
 @test "tokenize: a file appears whole or not at all" {
     stream 6000
     dsprep tokenize -q -t "$TOKENIZER" s.dsr -o t.dsr
