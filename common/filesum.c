@@ -1,0 +1,103 @@
+/* filesum.c - see filesum.h. */
+#include "filesum.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "buf.h"
+
+#define DEPTH 16
+
+typedef struct names {
+    char **v;
+    size_t n, cap;
+} names;
+
+static int add_name(names *l, char *name, ds_err *err)
+{
+    if (l->n == l->cap) {
+        const size_t cap = l->cap ? l->cap * 2 : 16;
+        char **grown = realloc(l->v, cap * sizeof *grown);
+        if (!grown)
+            return ds_fail_nomem(err);
+        l->v = grown;
+        l->cap = cap;
+    }
+    l->v[l->n++] = name;
+    return 0;
+}
+
+/* Regular files below dir/at, as paths relative to dir. */
+static int collect(names *l, const char *dir, const char *at, const char *except, int depth, ds_err *err)
+{
+    char path[4096];
+    struct dirent *e;
+    int rc = 0;
+
+    if (depth > DEPTH || snprintf(path, sizeof path, "%s/%s", dir, at) >= (int)sizeof path)
+        return ds_fail(err, DS_FAIL, "%s/%s: too deep", dir, at);
+    DIR *d = opendir(path);
+    if (!d)
+        return ds_fail_errno(err, errno, "%s", path);
+    while (!rc && (errno = 0, e = readdir(d))) {
+        char *name = NULL, full[8192];
+        struct stat st;
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || (except && !*at && !strcmp(e->d_name, except)))
+            continue;
+        if (asprintf(&name, "%s%s%s", at, *at ? "/" : "", e->d_name) < 0) {
+            rc = ds_fail_nomem(err);
+            break;
+        }
+        snprintf(full, sizeof full, "%s/%s", dir, name);
+        if (stat(full, &st))
+            rc = ds_fail_errno(err, errno, "%s", full);
+        else if (S_ISDIR(st.st_mode))
+            rc = collect(l, dir, name, except, depth + 1, err);
+        else if (!S_ISREG(st.st_mode))
+            rc = ds_fail(err, DS_FAIL, "%s: not a file", full);
+        else
+            rc = add_name(l, name, err);
+        if (rc || S_ISDIR(st.st_mode))
+            free(name);
+    }
+    if (!rc && errno)
+        rc = ds_fail_errno(err, errno, "%s", path);
+    closedir(d);
+    return rc;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err)
+{
+    names l = {0};
+    ds_buf text = {0};
+    int rc = collect(&l, dir, "", except, 0, err);
+
+    qsort(l.v ? l.v : (char *[]){NULL}, l.n, sizeof *l.v, by_text);
+    for (size_t i = 0; !rc && i < l.n; i++) {
+        char full[8192], hex[65];
+        uint64_t size;
+        ds_sha sum;
+        snprintf(full, sizeof full, "%s/%s", dir, l.v[i]);
+        rc = ds_sha_file(&sum, &size, full, err);
+        if (rc)
+            break;
+        ds_sha_hex(hex, &sum);
+        rc = ds_buf_printf(&text, "%s %" PRIu64 " %s\n", hex, size, l.v[i]) ? ds_fail_nomem(err) : 0;
+    }
+    rc = rc ? rc : ds_sha_bytes(out, text.data ? text.data : (const uint8_t *)"", text.len, err);
+    for (size_t i = 0; i < l.n; i++)
+        free(l.v[i]);
+    free(l.v);
+    ds_buf_fini(&text);
+    return rc;
+}

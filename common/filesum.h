@@ -1,0 +1,11 @@
+/* filesum.h - one digest for a folder of files (docs/lineage-format.md, "lineage.json"): SHA-256 over a line
+ * "<hex SHA-256> <size> <path>\n" for each regular file, in byte order of the paths. Symbolic links are followed to files, refused else. */
+#ifndef DS_FILESUM_H
+#define DS_FILESUM_H
+
+#include "hash.h"
+
+/* `except` (may be NULL): a file name at the top that is left out. */
+int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err);
+
+#endif

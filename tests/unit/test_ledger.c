@@ -1,0 +1,162 @@
+/* The ledger: rows come back, the chain binds them, any change is named; a folder's digest. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "filesum.h"
+#include "ledger.h"
+
+static char dir[] = "/tmp/ds-ledger-XXXXXX";
+static char path[64];
+
+static ds_ledger_row row_of(uint64_t i)
+{
+    static uint8_t pieces[3];
+
+    pieces[0] = 1;
+    pieces[1] = (uint8_t)i;
+    pieces[2] = 7;
+    return (ds_ledger_row){.step = i / 2 + 1, .row = i, .targets = 10 * i, .lr = 0x3f50624dd2f1a9fc, .loss = i * i, .norm = ~i,
+                           .pieces = pieces, .pieces_len = 1 + i % 3};
+}
+
+static int compare(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    uint64_t *n = ctx;
+    const ds_ledger_row want = row_of(*n);
+
+    (void)err;
+    assert_true(r->step == want.step && r->row == want.row && r->targets == want.targets && r->lr == want.lr &&
+                r->loss == want.loss && r->norm == want.norm && r->pieces_len == want.pieces_len);
+    assert_memory_equal(r->pieces, want.pieces, want.pieces_len);
+    ++*n;
+    return 0;
+}
+
+static void rows_come_back(void **state)
+{
+    const ds_sha run = {{1}};
+    ds_sha start, chain, again;
+    ds_ledger *l;
+    uint64_t n = 0, rows;
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_ledger_first(&start, &run, &err), 0);
+    assert_int_equal(ds_ledger_create(&l, path, &start, &err), 0);
+    for (uint64_t i = 0; i < 1000; i++) {
+        const ds_ledger_row r = row_of(i);
+        assert_int_equal(ds_ledger_add(l, &r, &err), 0);
+    }
+    assert_int_equal(access(path, F_OK), -1); /* not before it is whole */
+    assert_int_equal(ds_ledger_finish(l, &chain, &rows, &err), 0);
+    assert_int_equal(rows, 1000);
+    again = start;
+    assert_int_equal(ds_ledger_read(path, &again, compare, &n, &err), 0);
+    assert_int_equal(n, 1000);
+    assert_true(ds_sha_eq(&chain, &again));
+}
+
+static int ignore(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    (void)ctx;
+    (void)r;
+    (void)err;
+    return 0;
+}
+
+static void another_start_does_not_fit(void **state)
+{
+    const ds_sha run = {{2}};
+    ds_sha start;
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_ledger_first(&start, &run, &err), 0);
+    assert_int_equal(ds_ledger_read(path, &start, ignore, NULL, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, "step 1, row 0: the row does not follow"));
+}
+
+static void every_member_is_bound(void **state)
+{
+    const ds_ledger_row base = row_of(2);
+    ds_sha a = {{0}}, b;
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_ledger_next(&a, &base, &err), 0);
+    for (int i = 0; i < 7; i++) {
+        ds_ledger_row r = base;
+        uint64_t *member[] = {&r.step, &r.row, &r.targets, &r.lr, &r.loss, &r.norm};
+        if (i < 6)
+            ++*member[i];
+        else
+            r.pieces_len--;
+        memset(&b, 0, sizeof b);
+        assert_int_equal(ds_ledger_next(&b, &r, &err), 0);
+        assert_false(ds_sha_eq(&a, &b));
+    }
+}
+
+static void names(void **state)
+{
+    char name[48];
+    uint64_t a, b;
+
+    (void)state;
+    ds_ledger_name(name, 1, 300);
+    assert_string_equal(name, "ledger-000001-000300.dsr");
+    assert_true(ds_ledger_parse_name(name, &a, &b) && a == 1 && b == 300);
+    assert_false(ds_ledger_parse_name("ledger-1-300.dsr", &a, &b));
+    assert_false(ds_ledger_parse_name("ledger-000001-000300.dsr.tmp", &a, &b));
+}
+
+static void folder_digest(void **state)
+{
+    char file[96];
+    ds_sha a, b;
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_filesum_dir(&a, dir, NULL, &err), 0);
+    snprintf(file, sizeof file, "%s/lineage.json", dir);
+    FILE *f = fopen(file, "w");
+    assert_non_null(f);
+    assert_int_equal(fclose(f), 0);
+    assert_int_equal(ds_filesum_dir(&b, dir, "lineage.json", &err), 0);
+    assert_true(ds_sha_eq(&a, &b));
+    assert_int_equal(ds_filesum_dir(&b, dir, NULL, &err), 0);
+    assert_false(ds_sha_eq(&a, &b));
+    unlink(file);
+    assert_int_equal(ds_filesum_dir(&b, "/tmp/ds-there-is-no-such-folder", NULL, &err), DS_IO);
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    if (!mkdtemp(dir))
+        return -1;
+    snprintf(path, sizeof path, "%s/ledger-000001-000500.dsr", dir);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    unlink(path);
+    return rmdir(dir);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(rows_come_back), cmocka_unit_test(another_start_does_not_fit), cmocka_unit_test(every_member_is_bound),
+        cmocka_unit_test(names),          cmocka_unit_test(folder_digest),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
