@@ -3,7 +3,8 @@
 
 int main(int argc, char **argv)
 {
-    static const ds_command *const commands[] = {&dstok_encode, &dstok_decode, &dstok_info, &dstok_train, NULL};
-    return ds_program_main("dstok", "encode, decode, inspect and train byte-level BPE tokenizers", commands, argc,
-                           argv);
+    static const ds_command *const commands[] = {&dstok_encode, &dstok_decode, &dstok_info,
+                                                 &dstok_train, NULL};
+    return ds_program_main("dstok", "encode, decode, inspect and train byte-level BPE tokenizers",
+                           commands, argc, argv);
 }

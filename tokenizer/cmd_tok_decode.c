@@ -48,8 +48,9 @@ static int take(decoder *d, uint8_t c, ds_err *err)
     if (c >= '0' && c <= '9') {
         d->value = d->value * 10 + (uint64_t)(c - '0');
         d->digits = true;
-        return d->value < UINT32_MAX ? 0
-                                     : ds_fail(err, DS_FAIL, "number too large at byte %" PRIu64, d->at);
+        return d->value < UINT32_MAX
+                   ? 0
+                   : ds_fail(err, DS_FAIL, "number too large at byte %" PRIu64, d->at);
     }
     if (c != ' ' && c != '\n' && c != '\t' && c != '\r' && c != ',')
         return ds_fail(err, DS_FAIL, "not a list of numbers at byte %" PRIu64, d->at);
@@ -96,10 +97,12 @@ static int run(int argc, char **argv)
     bool skip = false, lossy = false, lines = false;
     const ds_opt opts[] = {
         {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
-        {0, "skip-special", DS_OPT_FLAG, &skip, NULL, "leave special tokens out", 0, 0, NULL, false},
-        {0, "lossy", DS_OPT_FLAG, &lossy, NULL, "write U+FFFD for what is not UTF-8, as the reference does", 0, 0,
+        {0, "skip-special", DS_OPT_FLAG, &skip, NULL, "leave special tokens out", 0, 0, NULL,
+         false},
+        {0, "lossy", DS_OPT_FLAG, &lossy, NULL,
+         "write U+FFFD for what is not UTF-8, as the reference does", 0, 0, NULL, false},
+        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0,
          NULL, false},
-        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0, NULL, false},
         {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
     char **operands;
     int n, code = ds_opt_begin(&dstok_decode, opts, argc, argv, &operands, &n);
@@ -140,6 +143,7 @@ const ds_command dstok_decode = {
     .min_operands = 1,
     .max_operands = 1,
     .example = "dstok encode -t tokenizer.json notes.txt | dstok decode -t tokenizer.json -",
-    .description = "Reads ids in decimal, separated by white space or commas, and writes the bytes they stand for.",
+    .description = "Reads ids in decimal, separated by white space or commas, and writes the bytes "
+                   "they stand for.",
     .run = run,
 };

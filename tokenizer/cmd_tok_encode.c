@@ -18,7 +18,7 @@ typedef struct sink {
     ds_out *out;
     bool json, first;
     uint64_t tokens;
-    ds_spool *text;     /* released behind, when the text is long */
+    ds_spool *text; /* released behind, when the text is long */
     uint64_t released;
 } sink;
 
@@ -140,11 +140,15 @@ static int run(int argc, char **argv)
     bool no_special = false, no_added = false, lines = false, json = false;
     const ds_opt opts[] = {
         {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
-        {0, "no-special", DS_OPT_FLAG, &no_special, NULL, "add no tokens before and after a text", 0, 0, NULL, false},
+        {0, "no-special", DS_OPT_FLAG, &no_special, NULL, "add no tokens before and after a text",
+         0, 0, NULL, false},
         {0, "no-added", DS_OPT_FLAG, &no_added, NULL,
-         "take added tokens in the text for plain text, as text from strangers should be", 0, 0, NULL, false},
-        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0, NULL, false},
-        {0, "json", DS_OPT_FLAG, &json, NULL, "write {\"ids\":[...],\"n\":N} for each text", 0, 0, NULL, false},
+         "take added tokens in the text for plain text, as text from strangers should be", 0, 0,
+         NULL, false},
+        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0,
+         NULL, false},
+        {0, "json", DS_OPT_FLAG, &json, NULL, "write {\"ids\":[...],\"n\":N} for each text", 0, 0,
+         NULL, false},
         {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
     char **operands;
     int n, code = ds_opt_begin(&dstok_encode, opts, argc, argv, &operands, &n);
@@ -187,8 +191,10 @@ const ds_command dstok_encode = {
     .max_operands = 1,
     .example = "echo 'Hello world' | dstok encode -t tokenizer.json -\n"
                "dstok encode -t tokenizer.json --lines --json notes.txt",
-    .description = "Writes the ids of a text, in decimal with spaces between, on one line. The whole input is one text, "
-                   "or every line with --lines. The ids are those of the reference implementation of tokenizer.json; "
+    .description = "Writes the ids of a text, in decimal with spaces between, on one line. The "
+                   "whole input is one text, "
+                   "or every line with --lines. The ids are those of the reference implementation "
+                   "of tokenizer.json; "
                    "a tokenizer that cannot be reproduced exactly is refused.",
     .run = run,
 };

@@ -1,5 +1,5 @@
-/* cmd_tok_files.c - see cmd_tok_files.h. A file is read twice: a bad byte at its end must not leave its
- * beginning counted. */
+/* cmd_tok_files.c - see cmd_tok_files.h. A file is read twice: a bad byte at its end must not leave
+ * its beginning counted. */
 #include "cmd_tok_files.h"
 
 #include <dirent.h>
@@ -31,7 +31,8 @@ static int skip_file(tok_reader *r, ds_err *why, ds_err *err)
     return 0;
 }
 
-/* Hands over what stands in `part` up to the last place, at or after half of it, where it may be cut. */
+/* Hands over what stands in `part` up to the last place, at or after half of it, where it may be
+ * cut. */
 static int hand_over(tok_reader *r, ds_buf *part, bool all, ds_err *err)
 {
     size_t cut = all ? part->len : ds_words_cut(part->data, part->len, part->len - part->len / 8);
@@ -153,7 +154,10 @@ static int read_stream(tok_reader *r, int fd, const char *path, ds_err *err)
 
 static int read_path(tok_reader *r, const char *path, bool operand, int depth, ds_err *err);
 
-static int by_name(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
 
 static int list_folder(int fd, const char *path, char ***names, size_t *n, ds_err *err)
 {
@@ -208,7 +212,8 @@ static int read_folder(tok_reader *r, int fd, const char *path, int depth, ds_er
         const char *full = NULL;
         size_t len = strlen(path);
         ds_buf_reset(&b);
-        if (ds_buf_printf(&b, "%s%s%s", path, len > 0 && path[len - 1] == '/' ? "" : "/", names[i]) == 0)
+        if (ds_buf_printf(&b, "%s%s%s", path, len > 0 && path[len - 1] == '/' ? "" : "/",
+                          names[i]) == 0)
             full = ds_buf_cstr(&b);
         rc = full != NULL ? read_path(r, full, false, depth + 1, err) : ds_fail_nomem(err);
     }

@@ -1,4 +1,5 @@
-/* cmd_tok_files.h - the texts that dstok train reads: files, folders with everything below, standard input. */
+/* cmd_tok_files.h - the texts that dstok train reads: files, folders with everything below,
+ * standard input. */
 #ifndef DS_CMD_TOK_FILES_H
 #define DS_CMD_TOK_FILES_H
 
@@ -14,11 +15,12 @@ typedef int (*tok_part_fn)(void *ctx, ds_buf *part, ds_err *err);
 typedef struct tok_reader {
     tok_part_fn fn;
     void *ctx;
-    bool skip;         /* go on past files that cannot be used */
+    bool skip; /* go on past files that cannot be used */
     uint64_t files, skipped, bytes;
 } tok_reader;
 
-/* Reads one operand. Folders are walked in the byte order of their names; links to folders are not followed. */
+/* Reads one operand. Folders are walked in the byte order of their names; links to folders are not
+ * followed. */
 int tok_read_operand(tok_reader *r, const char *path, ds_err *err);
 
 #endif

@@ -18,12 +18,14 @@ static int as_json(ds_buf *b, const ds_tok *t, const ds_tok_facts *f, const char
 {
     size_t np, ns;
     const uint32_t *prefix = ds_tok_prefix(t, &np), *suffix = ds_tok_suffix(t, &ns);
-    int rc = ds_buf_printf(b,
-                           "{\"digest\":\"sha256:%s\",\"pre_tokenizer\":\"%s\",\"normalizer\":\"%s\",\"vocab_size\":%u,"
-                           "\"max_id\":%u,\"model_tokens\":%u,\"merges\":%u,\"ignore_merges\":%s,\"added_tokens\":%u,"
-                           "\"special_tokens\":{",
-                           digest, f->pre_tokenizer, f->normalizer, ds_tok_vocab_size(t), ds_tok_max_id(t),
-                           f->model_tokens, f->merges, f->ignore_merges ? "true" : "false", f->added_tokens);
+    int rc = ds_buf_printf(
+        b,
+        "{\"digest\":\"sha256:%s\",\"pre_tokenizer\":\"%s\",\"normalizer\":\"%s\",\"vocab_size\":%"
+        "u,"
+        "\"max_id\":%u,\"model_tokens\":%u,\"merges\":%u,\"ignore_merges\":%s,\"added_tokens\":%u,"
+        "\"special_tokens\":{",
+        digest, f->pre_tokenizer, f->normalizer, ds_tok_vocab_size(t), ds_tok_max_id(t),
+        f->model_tokens, f->merges, f->ignore_merges ? "true" : "false", f->added_tokens);
     bool first = true;
     for (uint32_t id = 0; id <= ds_tok_max_id(t) && rc == 0; id++) {
         size_t len;
@@ -51,13 +53,14 @@ static int as_text(ds_buf *b, const ds_tok *t, const ds_tok_facts *f, const char
 {
     size_t np, ns;
     const uint32_t *prefix = ds_tok_prefix(t, &np), *suffix = ds_tok_suffix(t, &ns);
-    int rc = ds_buf_printf(b,
-                           "digest         sha256:%s\npre-tokenizer  %s\nnormalizer     %s\nvocabulary     %u tokens, "
-                           "ids up to %u (%s)\nmodel          %u tokens, %u merges%s\nadded tokens   %u, %u of them "
-                           "special\n",
-                           digest, f->pre_tokenizer, f->normalizer, ds_tok_vocab_size(t), ds_tok_max_id(t),
-                           ds_tok_max_id(t) <= UINT16_MAX ? "u16" : "u32", f->model_tokens, f->merges,
-                           f->ignore_merges ? ", whole words first" : "", f->added_tokens, f->special_tokens);
+    int rc = ds_buf_printf(
+        b,
+        "digest         sha256:%s\npre-tokenizer  %s\nnormalizer     %s\nvocabulary     %u tokens, "
+        "ids up to %u (%s)\nmodel          %u tokens, %u merges%s\nadded tokens   %u, %u of them "
+        "special\n",
+        digest, f->pre_tokenizer, f->normalizer, ds_tok_vocab_size(t), ds_tok_max_id(t),
+        ds_tok_max_id(t) <= UINT16_MAX ? "u16" : "u32", f->model_tokens, f->merges,
+        f->ignore_merges ? ", whole words first" : "", f->added_tokens, f->special_tokens);
     if (rc == 0)
         rc = ds_buf_puts(b, "a text gets    ");
     if (rc == 0)
@@ -74,8 +77,9 @@ static int as_text(ds_buf *b, const ds_tok *t, const ds_tok_facts *f, const char
 static int run(int argc, char **argv)
 {
     bool json = false;
-    const ds_opt opts[] = {{0, "json", DS_OPT_FLAG, &json, NULL, "write one JSON object", 0, 0, NULL, false},
-                           {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+    const ds_opt opts[] = {
+        {0, "json", DS_OPT_FLAG, &json, NULL, "write one JSON object", 0, 0, NULL, false},
+        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
     char **operands;
     int n, code = ds_opt_begin(&dstok_info, opts, argc, argv, &operands, &n);
     if (code >= 0)
@@ -107,6 +111,7 @@ const ds_command dstok_info = {
     .min_operands = 1,
     .max_operands = 1,
     .example = "dstok info tokenizer.json\ndstok info --json tokenizer.json | jq .max_id",
-    .description = "Checks that the tokenizer can be reproduced exactly and tells its digest, pipeline and sizes.",
+    .description = "Checks that the tokenizer can be reproduced exactly and tells its digest, "
+                   "pipeline and sizes.",
     .run = run,
 };

@@ -134,7 +134,8 @@ static int on_merge(void *ctx, uint32_t tokens, ds_err *err)
     return ds_check_interrupt(err);
 }
 
-static int merge_and_write(training *t, const ds_train_options *o, const char *path, uint32_t *tokens, ds_err *err)
+static int merge_and_write(training *t, const ds_train_options *o, const char *path,
+                           uint32_t *tokens, ds_err *err)
 {
     ds_buf json = {0};
     ds_train_options opts = *o;
@@ -162,15 +163,16 @@ static void say_result(const train_opts *o, const tok_reader *r, const ds_words 
     if (r->skipped > 20)
         ds_warn("%" PRIu64 " more files skipped", r->skipped - 20);
     if (tokens < (uint64_t)o->vocab_size)
-        ds_warn("%u tokens instead of %" PRId64 ": no pair of tokens occurs often enough to make more", tokens,
-                o->vocab_size);
+        ds_warn("%u tokens instead of %" PRId64
+                ": no pair of tokens occurs often enough to make more",
+                tokens, o->vocab_size);
     if (o->json)
         printf("{\"tokens\":%u,\"files\":%" PRIu64 ",\"skipped\":%" PRIu64 ",\"bytes\":%" PRIu64
                ",\"words\":%" PRIu64 ",\"distinct_words\":%" PRIu64 "}\n",
                tokens, r->files, r->skipped, r->bytes, ds_words_total(w), ds_words_distinct(w));
     else
-        ds_warn("%u tokens from %" PRIu64 " bytes in %" PRIu64 " files, %" PRIu64 " distinct words", tokens, r->bytes,
-                r->files, ds_words_distinct(w));
+        ds_warn("%u tokens from %" PRIu64 " bytes in %" PRIu64 " files, %" PRIu64 " distinct words",
+                tokens, r->bytes, r->files, ds_words_distinct(w));
 }
 
 static int train(const train_opts *o, char **operands, int n, ds_err *err)
@@ -178,7 +180,8 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
     static const char *const end_of_text[] = {"<|endoftext|>"};
     training t = {0};
     tok_reader r = {.fn = submit, .ctx = &t, .skip = o->on_error == 1};
-    ds_train_options opts = {.vocab_size = (uint32_t)o->vocab_size, .min_count = (uint64_t)o->min_count};
+    ds_train_options opts = {.vocab_size = (uint32_t)o->vocab_size,
+                             .min_count = (uint64_t)o->min_count};
     uint32_t tokens = 0;
     opts.special = o->special.n > 0 ? o->special.v : end_of_text;
     opts.n_special = o->no_special ? 0 : o->special.n > 0 ? o->special.n : 1;
@@ -186,18 +189,21 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
     if (o->output == NULL)
         rc = ds_fail(err, DS_USAGE, "-o FILE is needed: where to write the tokenizer.json");
     else if (opts.vocab_size < 256 + opts.n_special)
-        rc = ds_fail(err, DS_USAGE, "--vocab-size is at least 256 bytes and the special tokens: %zu",
-                     256 + opts.n_special);
+        rc =
+            ds_fail(err, DS_USAGE, "--vocab-size is at least 256 bytes and the special tokens: %zu",
+                    256 + opts.n_special);
     if (rc == 0)
         rc = count_all(&t, &r, operands, n, o->threads > 0 ? (int)o->threads : ds_cpu_count(), err);
     if (rc == 0 && ds_words_total(t.counters.all[0]) == 0)
-        rc = ds_fail(err, DS_FAIL, "no text to learn from%s", r.skipped ? ": every file was skipped" : "");
+        rc = ds_fail(err, DS_FAIL, "no text to learn from%s",
+                     r.skipped ? ": every file was skipped" : "");
     if (rc == 0)
         rc = merge_and_write(&t, &opts, o->output, &tokens, err);
     if (rc == 0)
         say_result(o, &r, t.counters.all[0], tokens);
     if (rc == 0 && r.skipped > 0)
-        rc = ds_fail(err, DS_PARTIAL, "%" PRIu64 " of %" PRIu64 " files skipped", r.skipped, r.skipped + r.files);
+        rc = ds_fail(err, DS_PARTIAL, "%" PRIu64 " of %" PRIu64 " files skipped", r.skipped,
+                     r.skipped + r.files);
     if (t.counters.n > 0 || t.counters.all != NULL)
         counters_fini(&t.counters);
     return rc;
@@ -208,18 +214,21 @@ static int run(int argc, char **argv)
     static const char *const on_error[] = {"fail", "skip", NULL};
     train_opts o = {.vocab_size = 32000, .min_count = 2, .on_error = 1};
     const ds_opt opts[] = {
-        {'o', "output", DS_OPT_STR, &o.output, "FILE", "write the tokenizer.json here", 0, 0, NULL, false},
-        {0, "vocab-size", DS_OPT_INT, &o.vocab_size, "N", "tokens to learn, bytes and special ones included (32000)",
-         257, 1 << 24, NULL, false},
-        {0, "min-count", DS_OPT_INT, &o.min_count, "N", "merge no pair that is rarer (2)", 1, INT64_MAX, NULL, false},
-        {0, "special", DS_OPT_LIST, &o.special, "TOKEN", "a special token, in place of <|endoftext|>; may be repeated",
-         0, 0, NULL, false},
+        {'o', "output", DS_OPT_STR, &o.output, "FILE", "write the tokenizer.json here", 0, 0, NULL,
+         false},
+        {0, "vocab-size", DS_OPT_INT, &o.vocab_size, "N",
+         "tokens to learn, bytes and special ones included (32000)", 257, 1 << 24, NULL, false},
+        {0, "min-count", DS_OPT_INT, &o.min_count, "N", "merge no pair that is rarer (2)", 1,
+         INT64_MAX, NULL, false},
+        {0, "special", DS_OPT_LIST, &o.special, "TOKEN",
+         "a special token, in place of <|endoftext|>; may be repeated", 0, 0, NULL, false},
         {0, "no-special", DS_OPT_FLAG, &o.no_special, NULL, "no special tokens", 0, 0, NULL, false},
-        {'j', "threads", DS_OPT_INT, &o.threads, "N", "threads that count (all processors); changes no result", 1, 1024,
-         NULL, false},
-        {0, "on-error", DS_OPT_CHOICE, &o.on_error, "WHAT", "fail, or skip files that cannot be read (skip)", 0, 0,
-         on_error, false},
-        {0, "json", DS_OPT_FLAG, &o.json, NULL, "tell the result as one JSON object", 0, 0, NULL, false},
+        {'j', "threads", DS_OPT_INT, &o.threads, "N",
+         "threads that count (all processors); changes no result", 1, 1024, NULL, false},
+        {0, "on-error", DS_OPT_CHOICE, &o.on_error, "WHAT",
+         "fail, or skip files that cannot be read (skip)", 0, 0, on_error, false},
+        {0, "json", DS_OPT_FLAG, &o.json, NULL, "tell the result as one JSON object", 0, 0, NULL,
+         false},
         {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
     char **operands;
     int n, code = ds_opt_begin(&dstok_train, opts, argc, argv, &operands, &n);
@@ -239,11 +248,15 @@ const ds_command dstok_train = {
     .min_operands = 1,
     .max_operands = -1,
     .example = "dstok train --vocab-size 32000 -o tokenizer.json corpus/\n"
-               "zcat logs.gz | dstok train --vocab-size 8000 --special '<pad>' --special '</s>' -o logs.json -",
-    .description = "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the reference library loads "
-                   "with the same ids. Folders are read with all files below. The result depends on the texts only, not "
+               "zcat logs.gz | dstok train --vocab-size 8000 --special '<pad>' --special '</s>' -o "
+               "logs.json -",
+    .description = "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the "
+                   "reference library loads "
+                   "with the same ids. Folders are read with all files below. The result depends "
+                   "on the texts only, not "
                    "on their order or the number of threads.\n\n"
-                   "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and skipped; the exit "
+                   "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and "
+                   "skipped; the exit "
                    "status is 3 then.",
     .run = run,
 };

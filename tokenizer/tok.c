@@ -4,9 +4,18 @@
 
 #include <string.h>
 
-const ds_sha *ds_tok_digest(const ds_tok *tok) { return &tok->digest; }
-uint32_t ds_tok_vocab_size(const ds_tok *tok) { return tok->n_tokens; }
-uint32_t ds_tok_max_id(const ds_tok *tok) { return tok->n_entries ? tok->n_entries - 1 : 0; }
+const ds_sha *ds_tok_digest(const ds_tok *tok)
+{
+    return &tok->digest;
+}
+uint32_t ds_tok_vocab_size(const ds_tok *tok)
+{
+    return tok->n_tokens;
+}
+uint32_t ds_tok_max_id(const ds_tok *tok)
+{
+    return tok->n_entries ? tok->n_entries - 1 : 0;
+}
 
 static const tok_entry *entry_of(const ds_tok *tok, uint32_t id)
 {
@@ -58,20 +67,29 @@ const uint32_t *ds_tok_suffix(const ds_tok *tok, size_t *n)
 
 void ds_tok_get_facts(const ds_tok *tok, ds_tok_facts *f)
 {
-    static const char *const names[] = {[TOK_STEP_LLAMA3] = "llama3", [TOK_STEP_QWEN2] = "qwen2",
-                                        [TOK_STEP_GPT2] = "gpt2", [TOK_STEP_DEEPSEEK] = "deepseek-v3"};
-    *f = (ds_tok_facts){.model_tokens = tok->n_model, .merges = tok->n_merges, .added_tokens = tok->n_added,
-                        .special_tokens = tok->n_special, .normalizer = tok->nfc ? "NFC" : "none",
-                        .ignore_merges = tok->ignore_merges, .has_decoder = tok->has_decoder};
+    static const char *const names[] = {[TOK_STEP_LLAMA3] = "llama3",
+                                        [TOK_STEP_QWEN2] = "qwen2",
+                                        [TOK_STEP_GPT2] = "gpt2",
+                                        [TOK_STEP_DEEPSEEK] = "deepseek-v3"};
+    *f = (ds_tok_facts){.model_tokens = tok->n_model,
+                        .merges = tok->n_merges,
+                        .added_tokens = tok->n_added,
+                        .special_tokens = tok->n_special,
+                        .normalizer = tok->nfc ? "NFC" : "none",
+                        .ignore_merges = tok->ignore_merges,
+                        .has_decoder = tok->has_decoder};
     bool known = tok->n_steps == 1 && tok->step[0].kind <= TOK_STEP_DEEPSEEK;
     f->pre_tokenizer = known ? names[tok->step[0].kind] : "general";
 }
 
-/* Length of the bad sequence at p: what the reference's lossy conversion replaces by one U+FFFD, the
- * longest prefix of a well-formed sequence, or one byte (Unicode 3.9, "maximal subparts"). */
+/* Length of the bad sequence at p: what the reference's lossy conversion replaces by one U+FFFD,
+ * the longest prefix of a well-formed sequence, or one byte (Unicode 3.9, "maximal subparts"). */
 static size_t bad_length(const uint8_t *p, size_t len)
 {
-    size_t need = p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : p[0] >= 0xe0 && p[0] < 0xf0 ? 3 : p[0] >= 0xc2 && p[0] < 0xe0 ? 2 : 1;
+    size_t need = p[0] >= 0xf0 && p[0] <= 0xf4  ? 4
+                  : p[0] >= 0xe0 && p[0] < 0xf0 ? 3
+                  : p[0] >= 0xc2 && p[0] < 0xe0 ? 2
+                                                : 1;
     uint8_t lo = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80;
     uint8_t hi = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
     size_t n = 1;
@@ -99,7 +117,8 @@ static int put_lossy(ds_buf *out, const uint8_t *p, size_t len)
     return rc;
 }
 
-int ds_tok_decode(const ds_tok *tok, const uint32_t *ids, size_t n, unsigned flags, ds_buf *out, ds_err *err)
+int ds_tok_decode(const ds_tok *tok, const uint32_t *ids, size_t n, unsigned flags, ds_buf *out,
+                  ds_err *err)
 {
     ds_buf raw = {0}, *to = flags & DS_TOK_LOSSY ? &raw : out;
     size_t before = out->len;

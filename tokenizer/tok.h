@@ -1,7 +1,7 @@
 /* tok.h - byte-level BPE tokenizers read from a Hugging Face tokenizer.json.
  *
- * Ids are exactly those of the reference implementation (the `tokenizers` library) for every pipeline
- * that is accepted; a pipeline that is not known is refused by name, never approximated:
+ * Ids are exactly those of the reference implementation (the `tokenizers` library) for every
+ * pipeline that is accepted; a pipeline that is not known is refused by name, never approximated:
  *
  *   normalizer      null, NFC, Sequence of these
  *   pre_tokenizer   Split (regex or string; Isolated, Removed; invert), Digits, ByteLevel, Sequence
@@ -14,10 +14,11 @@
  * Threads: a ds_tok is immutable after loading and shared freely; every thread has its own
  * ds_tok_state (caches and scratch), bound to the ds_tok it was made for.
  *
- * Memory: a text is encoded in segments of about 1 MiB, cut only where every pipeline step surely has
- * a boundary, so that memory does not depend on its length. Exceptions: a regex that is not one of the
- * well-known ones is matched over the whole text in place; with NFC on top, the normalised text is
- * held as well; a single pretoken (a run of letters without end) needs 20 bytes a byte while merging.
+ * Memory: a text is encoded in segments of about 1 MiB, cut only where every pipeline step surely
+ * has a boundary, so that memory does not depend on its length. Exceptions: a regex that is not one
+ * of the well-known ones is matched over the whole text in place; with NFC on top, the normalised
+ * text is held as well; a single pretoken (a run of letters without end) needs 20 bytes a byte
+ * while merging.
  */
 #ifndef DS_TOK_H
 #define DS_TOK_H
@@ -47,9 +48,11 @@ const ds_sha *ds_tok_digest(const ds_tok *tok);
 
 /* Tokens. Text is the token as it is spelled in the file (byte-level alphabet), not its bytes. */
 uint32_t ds_tok_vocab_size(const ds_tok *tok); /* distinct tokens, added ones included */
-uint32_t ds_tok_max_id(const ds_tok *tok);     /* largest id in use: ids fit u16 when it is <= 65535 */
-uint32_t ds_tok_id(const ds_tok *tok, const char *text, size_t len); /* DS_TOK_NONE when there is none */
-/* Lends the text of a token, NULL when the id is not in use; *len may be NULL. Also NUL-terminated. */
+uint32_t ds_tok_max_id(const ds_tok *tok); /* largest id in use: ids fit u16 when it is <= 65535 */
+uint32_t ds_tok_id(const ds_tok *tok, const char *text,
+                   size_t len); /* DS_TOK_NONE when there is none */
+/* Lends the text of a token, NULL when the id is not in use; *len may be NULL. Also NUL-terminated.
+ */
 const char *ds_tok_text(const ds_tok *tok, uint32_t id, size_t *len);
 /* Lends the bytes a token decodes to; NULL when the id is not in use. */
 const uint8_t *ds_tok_bytes(const ds_tok *tok, uint32_t id, size_t *len);
@@ -75,21 +78,22 @@ void ds_tok_state_free(ds_tok_state *st);
 void ds_tok_state_segment(ds_tok_state *st, size_t bytes);
 
 enum ds_tok_flags {
-    DS_TOK_NO_ADDED = 1,   /* added tokens in the text are plain text: for text from strangers */
-    DS_TOK_NO_SPECIAL = 2, /* the post-processor adds nothing (add_special_tokens = false) */
+    DS_TOK_NO_ADDED = 1,     /* added tokens in the text are plain text: for text from strangers */
+    DS_TOK_NO_SPECIAL = 2,   /* the post-processor adds nothing (add_special_tokens = false) */
     DS_TOK_SKIP_SPECIAL = 4, /* decode: special tokens give nothing */
-    DS_TOK_LOSSY = 8         /* decode: bytes that are not UTF-8 become U+FFFD, as the reference does */
+    DS_TOK_LOSSY = 8 /* decode: bytes that are not UTF-8 become U+FFFD, as the reference does */
 };
 
-/* Receives ids in order; n > 0 but in the last call, where it may be 0. The first `consumed` bytes of
- * the text are not needed any more (they may be looked at again, but seldom). Non-zero ends the
+/* Receives ids in order; n > 0 but in the last call, where it may be 0. The first `consumed` bytes
+ * of the text are not needed any more (they may be looked at again, but seldom). Non-zero ends the
  * encoding with that code. */
-typedef int (*ds_tok_sink)(void *ctx, const uint32_t *ids, size_t n, uint64_t consumed, ds_err *err);
+typedef int (*ds_tok_sink)(void *ctx, const uint32_t *ids, size_t n, uint64_t consumed,
+                           ds_err *err);
 
 /* Encodes a text of any length through the sink. Text that is not UTF-8 is an error that names the
  * offset; ids of what came before it may have been delivered already. */
-int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len, unsigned flags,
-                     ds_tok_sink sink, void *ctx, ds_err *err);
+int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len,
+                     unsigned flags, ds_tok_sink sink, void *ctx, ds_err *err);
 
 /* A growing array of ids; zeroed is empty. */
 typedef struct ds_ids {

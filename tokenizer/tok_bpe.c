@@ -1,9 +1,9 @@
 /* tok_bpe.c - one pretoken to ids: look-up in the cache, else merge.
  *
- * Always the pair of lowest rank is merged, of equal ones the leftmost. Short pretokens search for it;
- * long ones keep the candidates in a heap of (rank, position), where an entry is stale when the pair at
- * its position has another rank by now (ranks belong to one pair each, so nothing else needs to be
- * compared): O(n log n).
+ * Always the pair of lowest rank is merged, of equal ones the leftmost. Short pretokens search for
+ * it; long ones keep the candidates in a heap of (rank, position), where an entry is stale when the
+ * pair at its position has another rank by now (ranks belong to one pair each, so nothing else
+ * needs to be compared): O(n log n).
  */
 #include "tok_priv.h"
 
@@ -99,7 +99,8 @@ static int heap_push(ds_tok_state *st, uint64_t v)
 static int room(ds_tok_state *st, size_t len)
 {
     if (len >= RUN_MAX)
-        return ds_fail(st->err, DS_FAIL, "a run of %zu bytes without any word boundary is too long", len);
+        return ds_fail(st->err, DS_FAIL, "a run of %zu bytes without any word boundary is too long",
+                       len);
     if (len * 3 > st->link_cap) {
         free(st->link);
         st->link_cap = 0;
@@ -120,7 +121,8 @@ static int room(ds_tok_state *st, size_t len)
     return 0;
 }
 
-/* The links of a long pretoken are given back so that one huge run does not stay with the thread. */
+/* The links of a long pretoken are given back so that one huge run does not stay with the thread.
+ */
 static void give_back(ds_tok_state *st)
 {
     if (st->link_cap > 3 << 20) {

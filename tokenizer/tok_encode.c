@@ -1,7 +1,7 @@
 /* tok_encode.c - a text to ids, segment by segment.
  *
- * A segment ends where every pipeline has a boundary for certain (tok_cut.h). Added tokens are respected:
- * no cut inside, right before or right after one.
+ * A segment ends where every pipeline has a boundary for certain (tok_cut.h). Added tokens are
+ * respected: no cut inside, right before or right after one.
  */
 #include "tok_priv.h"
 #include "tok_cut.h"
@@ -63,7 +63,10 @@ void ds_tok_state_free(ds_tok_state *st)
     free(st);
 }
 
-void ds_tok_state_segment(ds_tok_state *st, size_t bytes) { st->segment = bytes ? bytes : SEGMENT; }
+void ds_tok_state_segment(ds_tok_state *st, size_t bytes)
+{
+    st->segment = bytes ? bytes : SEGMENT;
+}
 
 int ds_tok_flush(ds_tok_state *st)
 {
@@ -135,7 +138,8 @@ static size_t segment_end(const ds_tok_state *st, const uint8_t *p, size_t len)
     if (!t->cuttable || len <= st->segment)
         return len;
     for (size_t at = st->segment; at < len; at++)
-        if (ds_tok_cut_chars(p, len, at) && !cut_token(&t->raw, p, len, at) && !cut_token(&t->normal, p, len, at))
+        if (ds_tok_cut_chars(p, len, at) && !cut_token(&t->raw, p, len, at) &&
+            !cut_token(&t->normal, p, len, at))
             return at;
     return len;
 }
@@ -169,8 +173,8 @@ static int encode_all(ds_tok_state *st, const uint8_t *p, size_t len)
     return rc;
 }
 
-int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len, unsigned flags,
-                     ds_tok_sink sink, void *ctx, ds_err *err)
+int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len,
+                     unsigned flags, ds_tok_sink sink, void *ctx, ds_err *err)
 {
     if (st->tok != tok)
         return ds_fail(err, DS_FAIL, "this state belongs to another tokenizer");

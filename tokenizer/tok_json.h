@@ -1,4 +1,5 @@
-/* tok_json.h - the parts of the tokenizer.json reader (tok_load.c, tok_pipeline.c). Not for users. */
+/* tok_json.h - the parts of the tokenizer.json reader (tok_load.c, tok_pipeline.c). Not for users.
+ */
 #ifndef DS_TOK_JSON_H
 #define DS_TOK_JSON_H
 

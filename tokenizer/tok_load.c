@@ -1,7 +1,7 @@
 /* tok_load.c - reads tokenizer.json: model, added tokens, and the life of a ds_tok.
  *
- * The reference gives added tokens ids of its own making when the file's do not fit; here such a file is
- * refused, because a model's rows belong to the ids of the file. */
+ * The reference gives added tokens ids of its own making when the file's do not fit; here such a
+ * file is refused, because a model's rows belong to the ids of the file. */
 #include "io.h"
 #include "json.h"
 #include "tok_json.h"
@@ -41,11 +41,13 @@ static int check_model(const json_t *model, ds_err *err)
 {
     if (!json_is_object(model))
         return ds_fail(err, DS_FAIL, "model is missing or not an object");
-    const json_t *type = json_object_get(model, "type"), *dropout = json_object_get(model, "dropout");
+    const json_t *type = json_object_get(model, "type"),
+                 *dropout = json_object_get(model, "dropout");
     if (type != NULL && (!json_is_string(type) || strcmp(json_string_value(type), "BPE") != 0))
         return ds_fail(err, DS_FAIL, "model %s is not supported (BPE is)",
                        json_is_string(type) ? json_string_value(type) : "without a type");
-    if (dropout != NULL && !json_is_null(dropout) && !(json_is_number(dropout) && json_number_value(dropout) == 0))
+    if (dropout != NULL && !json_is_null(dropout) &&
+        !(json_is_number(dropout) && json_number_value(dropout) == 0))
         return ds_fail(err, DS_FAIL, "model: dropout is not supported: ids would be random");
     int rc = refuse_affix(model, "continuing_subword_prefix", err);
     return rc == 0 ? refuse_affix(model, "end_of_word_suffix", err) : rc;
@@ -55,7 +57,8 @@ static int get_id(const json_t *v, const char *where, const char *name, uint32_t
 {
     json_int_t x = json_integer_value(v);
     if (!json_is_integer(v) || x < 0 || x >= ID_LIMIT)
-        return ds_fail(err, DS_FAIL, "%s: token %s has no id in 0..%lld", where, name, (long long)ID_LIMIT - 1);
+        return ds_fail(err, DS_FAIL, "%s: token %s has no id in 0..%lld", where, name,
+                       (long long)ID_LIMIT - 1);
     *id = (uint32_t)x;
     return 0;
 }
@@ -67,7 +70,8 @@ static int size_table(ds_tok *t, json_t *vocab, const json_t *added, ds_err *err
     json_t *v;
     uint32_t max = 0, id = 0;
     int rc = 0;
-    json_object_foreach(vocab, key, v) {
+    json_object_foreach(vocab, key, v)
+    {
         rc = get_id(v, "model.vocab", key, &id, err);
         if (rc != 0)
             return rc;
@@ -76,7 +80,8 @@ static int size_table(ds_tok *t, json_t *vocab, const json_t *added, ds_err *err
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *a = json_array_get(added, i);
         const char *content = json_string_value(json_object_get(a, "content"));
-        rc = get_id(json_object_get(a, "id"), "added_tokens", content ? content : "(no content)", &id, err);
+        rc = get_id(json_object_get(a, "id"), "added_tokens", content ? content : "(no content)",
+                    &id, err);
         if (rc != 0)
             return rc;
         max = id > max ? id : max;
@@ -92,7 +97,8 @@ static int read_vocab(ds_tok *t, json_t *vocab, ds_err *err)
 {
     const char *key;
     json_t *v;
-    json_object_foreach(vocab, key, v) {
+    json_object_foreach(vocab, key, v)
+    {
         uint32_t id = (uint32_t)json_integer_value(v);
         if (t->entry[id].flags & TOK_EXISTS)
             return ds_fail(err, DS_FAIL, "model.vocab: tokens %s and %s have the same id %u",
@@ -122,10 +128,12 @@ static int read_bytes(ds_tok *t, const json_t *model, ds_err *err)
     if (missing < 0)
         return 0;
     if (unk != NULL && !json_is_null(unk))
-        return ds_fail(err, DS_FAIL, "model: unk_token is not supported (the vocabulary lacks byte 0x%02x)",
+        return ds_fail(err, DS_FAIL,
+                       "model: unk_token is not supported (the vocabulary lacks byte 0x%02x)",
                        (unsigned)missing);
     if (json_is_true(json_object_get(model, "byte_fallback")))
-        return ds_fail(err, DS_FAIL, "model: byte_fallback is not supported (the vocabulary lacks byte 0x%02x)",
+        return ds_fail(err, DS_FAIL,
+                       "model: byte_fallback is not supported (the vocabulary lacks byte 0x%02x)",
                        (unsigned)missing);
     return 0;
 }
@@ -159,13 +167,15 @@ static int read_merges(ds_tok *t, const json_t *merges, ds_err *err)
 {
     size_t n = json_array_size(merges);
     ds_buf both = {0};
-    int rc = n < UINT32_MAX ? ds_tok_merges_init(t, n, err) : ds_fail(err, DS_FAIL, "model: too many merges");
+    int rc = n < UINT32_MAX ? ds_tok_merges_init(t, n, err)
+                            : ds_fail(err, DS_FAIL, "model: too many merges");
     for (size_t i = 0; i < n && rc == 0; i++) {
         const char *part[2];
         size_t len[2];
         uint32_t id[3] = {DS_TOK_NONE, DS_TOK_NONE, DS_TOK_NONE};
         if (merge_parts(json_array_get(merges, i), part, len) != 0) {
-            rc = ds_fail(err, DS_FAIL, "model.merges[%zu] is neither \"a b\" nor [\"a\", \"b\"]", i);
+            rc =
+                ds_fail(err, DS_FAIL, "model.merges[%zu] is neither \"a b\" nor [\"a\", \"b\"]", i);
             break;
         }
         ds_buf_reset(&both);
@@ -178,8 +188,8 @@ static int read_merges(ds_tok *t, const json_t *merges, ds_err *err)
             size_t l = k < 2 ? len[k] : both.len;
             id[k] = l > 0 ? ds_tok_id(t, s, l) : DS_TOK_NONE;
             if (id[k] == DS_TOK_NONE)
-                rc = ds_fail(err, DS_FAIL, "model.merges[%zu]: token %.*s is not in the vocabulary", i,
-                             (int)(l < 200 ? l : 200), s ? s : "");
+                rc = ds_fail(err, DS_FAIL, "model.merges[%zu]: token %.*s is not in the vocabulary",
+                             i, (int)(l < 200 ? l : 200), s ? s : "");
         }
         if (rc == 0)
             ds_tok_merge_add(t, id[0], id[1], (uint32_t)i, id[2]);
@@ -198,7 +208,8 @@ static int read_model(ds_tok *t, const json_t *root, ds_err *err)
     if (rc != 0)
         return rc;
     json_t *vocab = json_object_get(model, "vocab");
-    const json_t *merges = json_object_get(model, "merges"), *added = json_object_get(root, "added_tokens");
+    const json_t *merges = json_object_get(model, "merges"),
+                 *added = json_object_get(root, "added_tokens");
     const json_t *ignore = json_object_get(model, "ignore_merges");
     if (!json_is_object(vocab))
         return ds_fail(err, DS_FAIL, "model.vocab is missing or not an object");
@@ -226,11 +237,14 @@ typedef struct added_token {
 
 static int read_added_token(added_token *a, const json_t *o, size_t i, ds_err *err)
 {
-    struct { const char *name; bool *out; } fields[] = {{"special", &a->special},
-                                                       {"normalized", &a->normalized},
-                                                       {"single_word", &a->single_word},
-                                                       {"lstrip", &a->lstrip},
-                                                       {"rstrip", &a->rstrip}};
+    struct {
+        const char *name;
+        bool *out;
+    } fields[] = {{"special", &a->special},
+                  {"normalized", &a->normalized},
+                  {"single_word", &a->single_word},
+                  {"lstrip", &a->lstrip},
+                  {"rstrip", &a->rstrip}};
     const json_t *content = json_object_get(o, "content");
     if (!json_is_string(content))
         return ds_fail(err, DS_FAIL, "added_tokens[%zu] has no content", i);
@@ -240,14 +254,15 @@ static int read_added_token(added_token *a, const json_t *o, size_t i, ds_err *e
     for (size_t k = 0; k < sizeof fields / sizeof *fields; k++) {
         const json_t *v = json_object_get(o, fields[k].name);
         if (!json_is_boolean(v))
-            return ds_fail(err, DS_FAIL, "added_tokens[%zu] (%s): %s is neither true nor false", i, a->content,
-                           fields[k].name);
+            return ds_fail(err, DS_FAIL, "added_tokens[%zu] (%s): %s is neither true nor false", i,
+                           a->content, fields[k].name);
         *fields[k].out = json_is_true(v);
     }
     return 0;
 }
 
-/* Puts one added token into the table. `max` is the largest id of added tokens so far, -1 for none. */
+/* Puts one added token into the table. `max` is the largest id of added tokens so far, -1 for none.
+ */
 static int enter_added(ds_tok *t, const added_token *a, int64_t *max, ds_err *err)
 {
     uint32_t id = ds_tok_id(t, a->content, a->len);
@@ -255,7 +270,8 @@ static int enter_added(ds_tok *t, const added_token *a, int64_t *max, ds_err *er
     if (!known) /* as the reference numbers them */
         id = *max >= (int64_t)t->n_model ? (uint32_t)(*max + 1) : t->n_model;
     if (id != a->id)
-        return ds_fail(err, DS_FAIL, "added token %s has id %u in the file, but %u for the reference", a->content,
+        return ds_fail(err, DS_FAIL,
+                       "added token %s has id %u in the file, but %u for the reference", a->content,
                        a->id, id);
     if (!known) {
         if (t->entry[id].flags & TOK_EXISTS)
@@ -277,7 +293,8 @@ static int enter_added(ds_tok *t, const added_token *a, int64_t *max, ds_err *er
 }
 
 /* The trie of the tokens that are matched before (normalized = false) or after normalisation. */
-static int build_trie(ds_tok *t, tok_trie *trie, const added_token *v, size_t n, bool normalized, ds_err *err)
+static int build_trie(ds_tok *t, tok_trie *trie, const added_token *v, size_t n, bool normalized,
+                      ds_err *err)
 {
     tok_pattern *pat = calloc(n ? n : 1, sizeof *pat);
     ds_buf text = {0};
@@ -293,8 +310,8 @@ static int build_trie(ds_tok *t, tok_trie *trie, const added_token *v, size_t n,
             rc = ds_fail_nomem(err);
         pat[k].len = text.len - at;
         pat[k].id = v[i].id;
-        pat[k++].strip = (uint8_t)((v[i].single_word ? TOK_SINGLE_WORD : 0) | (v[i].lstrip ? TOK_LSTRIP : 0) |
-                                   (v[i].rstrip ? TOK_RSTRIP : 0));
+        pat[k++].strip = (uint8_t)((v[i].single_word ? TOK_SINGLE_WORD : 0) |
+                                   (v[i].lstrip ? TOK_LSTRIP : 0) | (v[i].rstrip ? TOK_RSTRIP : 0));
     }
     size_t at = 0;
     for (size_t i = 0; i < k && rc == 0; i++) {
@@ -332,7 +349,8 @@ static int read_root(ds_tok *t, const json_t *root, ds_err *err)
     if (!json_is_object(root))
         return ds_fail(err, DS_FAIL, "not a JSON object");
     const json_t *version = json_object_get(root, "version");
-    if (version != NULL && (!json_is_string(version) || strcmp(json_string_value(version), "1.0") != 0))
+    if (version != NULL &&
+        (!json_is_string(version) || strcmp(json_string_value(version), "1.0") != 0))
         return ds_fail(err, DS_FAIL, "version is not \"1.0\"");
     int rc = ds_tok_read_normalizer(t, json_object_get(root, "normalizer"), err);
     if (rc == 0)

@@ -11,14 +11,20 @@
 #define CONTRACTION "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|"
 static const char llama3[] = CONTRACTION "\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACE;
 static const char qwen2[] = CONTRACTION "\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|" SPACE;
-static const char gpt2[] = "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
+static const char gpt2[] =
+    "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+";
 static const char digits3[] = "\\p{N}{1,3}";
-static const char cjk[] = "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+";
+static const char cjk[] =
+    "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+";
 static const char deepseek[] =
-    "[!\"#$%&'()*+,\\-./:;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
+    "[!\"#$%&'()*+,\\-./"
+    ":;<=>?@\\[\\\\\\]^_`{|}~][A-Za-z]+|[^\r\n\\p{L}\\p{P}\\p{S}]?[\\p{L}\\p{M}]+|"
     " ?[\\p{P}\\p{S}]+[\r\n]*|\\s*[\r\n]+|\\s+(?!\\S)|\\s+";
 
-const char *ds_tok_llama3_pattern(void) { return llama3; }
+const char *ds_tok_llama3_pattern(void)
+{
+    return llama3;
+}
 
 int ds_tok_add_step(ds_tok *t, enum tok_step_kind kind, unsigned max, ds_err *err)
 {
@@ -61,7 +67,8 @@ int ds_tok_add_split(ds_tok *t, const char *pattern, size_t len, bool literal, b
 
 static bool step_is_regex(const tok_step *s, const char *pattern)
 {
-    return s->kind == TOK_STEP_REGEX && !s->drop_match && !s->drop_gap && strcmp(s->pattern, pattern) == 0;
+    return s->kind == TOK_STEP_REGEX && !s->drop_match && !s->drop_gap &&
+           strcmp(s->pattern, pattern) == 0;
 }
 
 static void step_fini(tok_step *s)
@@ -75,15 +82,16 @@ static void step_fini(tok_step *s)
 void ds_tok_fuse_steps(ds_tok *t)
 {
     tok_step *s = t->step;
-    if (t->n_steps == 3 && s[0].kind == TOK_STEP_DIGITS && s[0].max == 3 && step_is_regex(&s[1], cjk) &&
-        step_is_regex(&s[2], deepseek)) {
+    if (t->n_steps == 3 && s[0].kind == TOK_STEP_DIGITS && s[0].max == 3 &&
+        step_is_regex(&s[1], cjk) && step_is_regex(&s[2], deepseek)) {
         step_fini(&s[1]);
         step_fini(&s[2]);
         s[0] = (tok_step){.kind = TOK_STEP_DEEPSEEK};
         t->n_steps = 1;
     }
     unsigned k = 0; /* a cut must not change what the steps before the scanner do */
-    while (k < t->n_steps && (s[k].kind == TOK_STEP_DIGITS || (k == 0 && s[k].kind == TOK_STEP_PREFIX)))
+    while (k < t->n_steps &&
+           (s[k].kind == TOK_STEP_DIGITS || (k == 0 && s[k].kind == TOK_STEP_PREFIX)))
         k++;
     t->cuttable = k + 1 == t->n_steps && s[k].kind <= TOK_STEP_DEEPSEEK;
     for (unsigned i = 1; i < t->n_steps; i++)
@@ -98,7 +106,10 @@ void ds_tok_steps_fini(ds_tok *t)
         step_fini(&t->step[k]);
 }
 
-static const char *type_of(const json_t *o) { return json_string_value(json_object_get(o, "type")); }
+static const char *type_of(const json_t *o)
+{
+    return json_string_value(json_object_get(o, "type"));
+}
 
 /* The parts of a Sequence under `member`; depth guards against a file made to nest. */
 static int each(ds_tok *t, const json_t *o, const char *what, const char *member, int depth,
@@ -139,9 +150,13 @@ static int normalizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
     return 0;
 }
 
-int ds_tok_read_normalizer(ds_tok *t, const json_t *o, ds_err *err) { return normalizer(t, o, 0, err); }
+int ds_tok_read_normalizer(ds_tok *t, const json_t *o, ds_err *err)
+{
+    return normalizer(t, o, 0, err);
+}
 
-static int flag(const json_t *o, const char *name, bool missing, bool *out, const char *what, ds_err *err)
+static int flag(const json_t *o, const char *name, bool missing, bool *out, const char *what,
+                ds_err *err)
 {
     const json_t *v = json_object_get(o, name);
     if (v == NULL) {
@@ -170,10 +185,12 @@ static int split_step(ds_tok *t, const json_t *o, ds_err *err)
         return ds_fail(err, DS_FAIL, "pre_tokenizer Split has no behavior");
     removed = strcmp(behavior, "Removed") == 0;
     if (!removed && strcmp(behavior, "Isolated") != 0)
-        return ds_fail(err, DS_FAIL,
-                       "pre_tokenizer Split with behavior %s is not supported (Isolated, Removed are)", behavior);
-    return ds_tok_add_split(t, json_string_value(v), json_string_length(v), literal, removed && !invert,
-                            removed && invert, err);
+        return ds_fail(
+            err, DS_FAIL,
+            "pre_tokenizer Split with behavior %s is not supported (Isolated, Removed are)",
+            behavior);
+    return ds_tok_add_split(t, json_string_value(v), json_string_length(v), literal,
+                            removed && !invert, removed && invert, err);
 }
 
 static int byte_level_step(ds_tok *t, const json_t *o, ds_err *err)
@@ -209,30 +226,37 @@ static int pre_tokenizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
         rc = flag(o, "individual_digits", false, &one, "pre_tokenizer Digits", err);
         return rc == 0 ? ds_tok_add_step(t, TOK_STEP_DIGITS, one ? 1 : 0, err) : rc;
     }
-    return ds_fail(err, DS_FAIL, "pre_tokenizer %s is not supported (Split, Digits, ByteLevel are)", type);
+    return ds_fail(err, DS_FAIL, "pre_tokenizer %s is not supported (Split, Digits, ByteLevel are)",
+                   type);
 }
 
 int ds_tok_read_pre_tokenizer(ds_tok *t, const json_t *o, ds_err *err)
 {
     if (o == NULL || json_is_null(o))
-        return ds_fail(err, DS_FAIL, "pre_tokenizer is missing: only byte-level tokenizers are supported");
+        return ds_fail(err, DS_FAIL,
+                       "pre_tokenizer is missing: only byte-level tokenizers are supported");
     int rc = pre_tokenizer(t, o, 0, err);
     if (rc == 0 && !t->byte_level)
-        rc = ds_fail(err, DS_FAIL, "pre_tokenizer has no ByteLevel: only byte-level tokenizers are supported");
+        rc = ds_fail(err, DS_FAIL,
+                     "pre_tokenizer has no ByteLevel: only byte-level tokenizers are supported");
     return rc;
 }
 
-static int put_special(ds_tok *t, const json_t *map, const json_t *part, uint32_t **v, size_t *n, ds_err *err)
+static int put_special(ds_tok *t, const json_t *map, const json_t *part, uint32_t **v, size_t *n,
+                       ds_err *err)
 {
     const char *name = json_string_value(json_object_get(part, "id"));
     const json_t *ids = name ? json_object_get(json_object_get(map, name), "ids") : NULL;
     if (!json_is_array(ids))
-        return ds_fail(err, DS_FAIL, "post_processor: special token %s is not defined", name ? name : "(no id)");
+        return ds_fail(err, DS_FAIL, "post_processor: special token %s is not defined",
+                       name ? name : "(no id)");
     for (size_t i = 0; i < json_array_size(ids); i++) {
         const json_t *id = json_array_get(ids, i);
         json_int_t x = json_integer_value(id);
-        if (!json_is_integer(id) || x < 0 || x >= (json_int_t)t->n_entries || !(t->entry[x].flags & TOK_EXISTS))
-            return ds_fail(err, DS_FAIL, "post_processor: special token %s has an id that is not in use", name);
+        if (!json_is_integer(id) || x < 0 || x >= (json_int_t)t->n_entries ||
+            !(t->entry[x].flags & TOK_EXISTS))
+            return ds_fail(err, DS_FAIL,
+                           "post_processor: special token %s has an id that is not in use", name);
         uint32_t *p = realloc(*v, (*n + 1) * sizeof *p);
         if (p == NULL)
             return ds_fail_nomem(err);
@@ -244,26 +268,33 @@ static int put_special(ds_tok *t, const json_t *map, const json_t *part, uint32_
 
 static int template(ds_tok *t, const json_t *o, ds_err *err)
 {
-    const json_t *single = json_object_get(o, "single"), *map = json_object_get(o, "special_tokens");
+    const json_t *single = json_object_get(o, "single"),
+                 *map = json_object_get(o, "special_tokens");
     if (!json_is_array(single))
         return ds_fail(err, DS_FAIL, "post_processor TemplateProcessing has no list \"single\"");
     bool seen = false;
     int rc = 0;
     if (t->n_prefix > 0 || t->n_suffix > 0)
-        return ds_fail(err, DS_FAIL, "post_processor: more than one TemplateProcessing is not supported");
+        return ds_fail(err, DS_FAIL,
+                       "post_processor: more than one TemplateProcessing is not supported");
     for (size_t i = 0; i < json_array_size(single) && rc == 0; i++) {
-        const json_t *part = json_array_get(single, i), *special = json_object_get(part, "SpecialToken");
-        const char *seq = json_string_value(json_object_get(json_object_get(part, "Sequence"), "id"));
+        const json_t *part = json_array_get(single, i),
+                     *special = json_object_get(part, "SpecialToken");
+        const char *seq =
+            json_string_value(json_object_get(json_object_get(part, "Sequence"), "id"));
         if (special != NULL)
             rc = seen ? put_special(t, map, special, &t->suffix, &t->n_suffix, err)
                       : put_special(t, map, special, &t->prefix, &t->n_prefix, err);
         else if (seq != NULL && strcmp(seq, "A") == 0 && !seen)
             seen = true;
         else
-            rc = ds_fail(err, DS_FAIL, "post_processor TemplateProcessing: \"single\" part %zu is not understood", i);
+            rc = ds_fail(err, DS_FAIL,
+                         "post_processor TemplateProcessing: \"single\" part %zu is not understood",
+                         i);
     }
     if (rc == 0 && !seen)
-        rc = ds_fail(err, DS_FAIL, "post_processor TemplateProcessing: \"single\" lacks Sequence A");
+        rc =
+            ds_fail(err, DS_FAIL, "post_processor TemplateProcessing: \"single\" lacks Sequence A");
     return rc;
 }
 
@@ -281,10 +312,14 @@ static int post_processor(ds_tok *t, const json_t *o, int depth, ds_err *err)
         return 0; /* moves offsets only */
     if (strcmp(type, "TemplateProcessing") == 0)
         return template(t, o, err);
-    return ds_fail(err, DS_FAIL, "post_processor %s is not supported (TemplateProcessing, ByteLevel are)", type);
+    return ds_fail(err, DS_FAIL,
+                   "post_processor %s is not supported (TemplateProcessing, ByteLevel are)", type);
 }
 
-int ds_tok_read_post_processor(ds_tok *t, const json_t *o, ds_err *err) { return post_processor(t, o, 0, err); }
+int ds_tok_read_post_processor(ds_tok *t, const json_t *o, ds_err *err)
+{
+    return post_processor(t, o, 0, err);
+}
 
 static int decoder(ds_tok *t, const json_t *o, int depth, ds_err *err)
 {
@@ -303,4 +338,7 @@ static int decoder(ds_tok *t, const json_t *o, int depth, ds_err *err)
     return 0;
 }
 
-int ds_tok_read_decoder(ds_tok *t, const json_t *o, ds_err *err) { return decoder(t, o, 0, err); }
+int ds_tok_read_decoder(ds_tok *t, const json_t *o, ds_err *err)
+{
+    return decoder(t, o, 0, err);
+}

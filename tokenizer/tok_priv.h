@@ -1,7 +1,7 @@
 /* tok_priv.h - what the parts of the tokenizer library share. Not for users of the library.
  *
- * Steps of the pre-tokenizer form a chain: each cuts its piece of text and hands the parts to the next,
- * the last one is BPE. Everything here runs on text that was checked to be UTF-8.
+ * Steps of the pre-tokenizer form a chain: each cuts its piece of text and hands the parts to the
+ * next, the last one is BPE. Everything here runs on text that was checked to be UTF-8.
  */
 #ifndef DS_TOK_PRIV_H
 #define DS_TOK_PRIV_H
@@ -12,7 +12,12 @@
 #include "tok.h"
 #include "tok_uni.h"
 
-enum { TOK_EXISTS = 1, TOK_ADDED = 2, TOK_SPECIAL = 4, TOK_BYTES = 8 /* spelled in the byte alphabet */ };
+enum {
+    TOK_EXISTS = 1,
+    TOK_ADDED = 2,
+    TOK_SPECIAL = 4,
+    TOK_BYTES = 8 /* spelled in the byte alphabet */
+};
 
 typedef struct tok_entry {
     size_t text_at, bytes_at; /* into ds_tok.pool */
@@ -27,7 +32,9 @@ typedef struct tok_index {
 } tok_index;
 
 /* Pair of ids -> rank and merged id. An empty slot has val == TOK_NO_MERGE. */
-typedef struct tok_merge { uint64_t pair, val; } tok_merge; /* val: rank << 32 | new id */
+typedef struct tok_merge {
+    uint64_t pair, val;
+} tok_merge; /* val: rank << 32 | new id */
 #define TOK_NO_MERGE UINT64_MAX
 
 enum { TOK_SINGLE_WORD = 1, TOK_LSTRIP = 2, TOK_RSTRIP = 4 };
@@ -38,36 +45,47 @@ typedef struct tok_trie_node {
     uint32_t id;             /* token that ends here, or DS_TOK_NONE */
     uint8_t strip;           /* TOK_SINGLE_WORD ... of that token */
 } tok_trie_node;
-typedef struct tok_trie_edge { uint8_t byte; uint32_t to; } tok_trie_edge;
+typedef struct tok_trie_edge {
+    uint8_t byte;
+    uint32_t to;
+} tok_trie_edge;
 typedef struct tok_trie {
     tok_trie_node *nodes;
     tok_trie_edge *edges;
     uint32_t n_nodes, n_edges;
-    size_t longest;     /* bytes of the longest token, 0 = no tokens */
-    bool first[256];    /* bytes that some token begins with */
-    int only_first;     /* the one byte all tokens begin with, or -1 */
+    size_t longest;  /* bytes of the longest token, 0 = no tokens */
+    bool first[256]; /* bytes that some token begins with */
+    int only_first;  /* the one byte all tokens begin with, or -1 */
 } tok_trie;
 
-typedef struct tok_pattern { const uint8_t *text; size_t len; uint32_t id; uint8_t strip; } tok_pattern;
+typedef struct tok_pattern {
+    const uint8_t *text;
+    size_t len;
+    uint32_t id;
+    uint8_t strip;
+} tok_pattern;
 int ds_tok_trie_build(tok_trie *t, const tok_pattern *v, size_t n, ds_err *err);
 void ds_tok_trie_fini(tok_trie *t);
 
-typedef struct tok_match { size_t start, end; uint32_t id; } tok_match;
+typedef struct tok_match {
+    size_t start, end;
+    uint32_t id;
+} tok_match;
 /* The first match at or after `from` in (p, len) that counts; `floor` is where the last one ended.
  * False when there is none. */
-bool ds_tok_trie_find(const tok_trie *t, const uint8_t *cls, const uint8_t *p, size_t len, size_t from,
-                      size_t floor, tok_match *m, size_t *next);
+bool ds_tok_trie_find(const tok_trie *t, const uint8_t *cls, const uint8_t *p, size_t len,
+                      size_t from, size_t floor, tok_match *m, size_t *next);
 /* Length of the longest token that begins at p, 0 when none. */
 size_t ds_tok_trie_at(const tok_trie *t, const uint8_t *p, size_t len, uint32_t *node);
 
 enum tok_step_kind {
-    TOK_STEP_LLAMA3,   /* hand-written scanners, see tok_scan.h */
+    TOK_STEP_LLAMA3, /* hand-written scanners, see tok_scan.h */
     TOK_STEP_QWEN2,
     TOK_STEP_GPT2,
     TOK_STEP_DEEPSEEK, /* its three splits in one pass */
     TOK_STEP_DIGITS,   /* runs of at most `max` numbers, 0 = any length */
     TOK_STEP_REGEX,
-    TOK_STEP_PREFIX    /* a space before every piece that has none */
+    TOK_STEP_PREFIX /* a space before every piece that has none */
 };
 
 typedef struct tok_step {
@@ -102,8 +120,8 @@ struct ds_tok {
 };
 
 /* tok_vocab.c: the byte alphabet. */
-uint32_t ds_tok_byte_cp(uint8_t b);                 /* byte -> code point */
-int ds_tok_cp_byte(uint32_t cp);                    /* code point -> byte or -1 */
+uint32_t ds_tok_byte_cp(uint8_t b); /* byte -> code point */
+int ds_tok_cp_byte(uint32_t cp);    /* code point -> byte or -1 */
 uint64_t ds_tok_hash(const void *p, size_t n);
 
 /* tok_vocab.c: tables */
@@ -137,10 +155,10 @@ void ds_tok_fuse_steps(ds_tok *t); /* after all steps and added tokens are known
 void ds_tok_steps_fini(ds_tok *t);
 
 /* Encoding. */
-#define TOK_KEY 30  /* longest pretoken that is cached */
-#define TOK_VALUE 8 /* most ids of one */
+#define TOK_KEY 30          /* longest pretoken that is cached */
+#define TOK_VALUE 8         /* most ids of one */
 typedef struct tok_cached { /* one cache line */
-    uint8_t len, n; /* len 0 = empty */
+    uint8_t len, n;         /* len 0 = empty */
     uint8_t key[TOK_KEY];
     uint32_t ids[TOK_VALUE];
 } tok_cached;
@@ -150,7 +168,7 @@ struct ds_tok_state {
     const ds_tok *tok;
     tok_cached *cache;
     size_t segment;
-    ds_buf nfc;             /* a normalised segment */
+    ds_buf nfc; /* a normalised segment */
     ds_buf with_space[TOK_STEPS];
     pcre2_match_data *md[TOK_STEPS];
     pcre2_match_context *mctx;
@@ -183,8 +201,8 @@ static inline int ds_tok_emit(ds_tok_state *st, uint32_t id)
 }
 /* tok_bpe.c: one pretoken to ids. */
 int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len);
-/* tok_split.c: a piece of text through the steps from k on. `first` = it begins where the text between
- * added tokens does. */
+/* tok_split.c: a piece of text through the steps from k on. `first` = it begins where the text
+ * between added tokens does. */
 int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, bool first);
 /* tok_regex.c */
 int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len);

@@ -1,9 +1,9 @@
 /* tok_regex.c - splits by a pattern that is not one of the well-known ones, through PCRE2.
  *
- * The reference uses Oniguruma with Ruby syntax. What means something else there than in PCRE2 is refused
- * when the pattern is read, so that a split is never silently different. `^` and `$` are always about
- * lines there, hence PCRE2_MULTILINE. Matching runs under limits: a pattern that backtracks without end
- * fails with an error.
+ * The reference uses Oniguruma with Ruby syntax. What means something else there than in PCRE2 is
+ * refused when the pattern is read, so that a split is never silently different. `^` and `$` are
+ * always about lines there, hence PCRE2_MULTILINE. Matching runs under limits: a pattern that
+ * backtracks without end fails with an error.
  */
 #include "tok_priv.h"
 
@@ -13,8 +13,9 @@
 /* After a backslash: letters that both engines read alike, outside classes (lower) or anywhere. */
 static bool escape_known(uint8_t c)
 {
-    return c < 0x80 && ((c != 0 && strchr("pPsSdDwWbBAznrtfvxae", c) != NULL) ||
-                        !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')));
+    return c < 0x80 &&
+           ((c != 0 && strchr("pPsSdDwWbBAznrtfvxae", c) != NULL) ||
+            !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')));
 }
 
 /* White space is spelled out: PCRE2 counts U+180E, the reference does not. */
@@ -31,8 +32,17 @@ static int put_escape(ds_buf *out, uint8_t c, bool in_class)
 
 static bool group_known(const uint8_t *p, size_t n) /* what follows "(?" */
 {
-    return n > 1 && (strchr(":=!>", p[0]) != NULL || memcmp(p, "i:", 2) == 0 || memcmp(p, "<=", 2) == 0 ||
-                     memcmp(p, "<!", 2) == 0);
+    return n > 1 && (strchr(":=!>", p[0]) != NULL || memcmp(p, "i:", 2) == 0 ||
+                     memcmp(p, "<=", 2) == 0 || memcmp(p, "<!", 2) == 0);
+}
+
+/* Length of the braces of \p{...}, \P{...}, \x{...} whose letter stands at p[i]: no interval. */
+static size_t braces(const uint8_t *p, size_t len, size_t i)
+{
+    if (i + 1 >= len || p[i + 1] != '{' || (p[i] != 'p' && p[i] != 'P' && p[i] != 'x'))
+        return 0;
+    const uint8_t *close = memchr(p + i + 1, '}', len - i - 1);
+    return close != NULL ? (size_t)(close - p) - i : 0;
 }
 
 /* Writes the pattern for PCRE2. *why is set when it would mean something else to the reference. */
@@ -51,6 +61,10 @@ static int translate(ds_buf *out, const uint8_t *p, size_t len, const char **why
             else
                 rc = d < 0x80 ? put_escape(out, d, in_class) : ds_buf_putc(out, c);
             i += d < 0x80;
+            size_t more = *why == NULL ? braces(p, len, i) : 0;
+            if (rc == 0)
+                rc = ds_buf_put(out, p + i + 1, more);
+            i += more;
             continue;
         }
         if (in_class && c == '[')
@@ -59,7 +73,8 @@ static int translate(ds_buf *out, const uint8_t *p, size_t len, const char **why
             *why = "an intersection of classes";
         else if (!in_class && c == '}' && d == '+')
             *why = "a possessive interval";
-        else if (!in_class && c == '(' && (d == '*' || (d == '?' && !group_known(p + i + 2, len - i - 2))))
+        else if (!in_class && c == '(' &&
+                 (d == '*' || (d == '?' && !group_known(p + i + 2, len - i - 2))))
             *why = "a group of a special kind";
         rc = ds_buf_putc(out, c);
         if (in_class) {
@@ -81,7 +96,8 @@ int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool lite
 {
     const char *why = NULL;
     ds_buf b = {0};
-    int code = 0, rc = literal ? ds_buf_put(&b, pattern, len) : translate(&b, (const uint8_t *)pattern, len, &why);
+    int code = 0, rc = literal ? ds_buf_put(&b, pattern, len)
+                               : translate(&b, (const uint8_t *)pattern, len, &why);
     PCRE2_SIZE at = 0;
     uint32_t flags = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C |
                      (literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE);
@@ -91,7 +107,8 @@ int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool lite
         goto out;
     }
     if (why != NULL) {
-        rc = ds_fail(err, DS_FAIL, "Split pattern %s: %s may mean something else to the reference", pattern, why);
+        rc = ds_fail(err, DS_FAIL, "Split pattern %s: %s may mean something else to the reference",
+                     pattern, why);
         goto out;
     }
     pcre2_set_newline(cc, PCRE2_NEWLINE_LF);
@@ -119,7 +136,8 @@ static int match_failed(ds_tok_state *st, unsigned k, int rc)
 }
 
 /* Hands over what stands before a match, and the match. */
-static int hand_on(ds_tok_state *st, unsigned k, const uint8_t *p, size_t prev, size_t start, size_t end)
+static int hand_on(ds_tok_state *st, unsigned k, const uint8_t *p, size_t prev, size_t start,
+                   size_t end)
 {
     const tok_step *s = &st->tok->step[k];
     int rc = 0;
@@ -144,8 +162,10 @@ int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t le
         const PCRE2_SIZE *ov = pcre2_get_ovector_pointer(st->md[k]);
         size_t start = ov[0], end = ov[1];
         if (end < start || start < prev)
-            return ds_fail(st->err, DS_FAIL, "Split pattern %s: a match runs backwards", s->pattern);
-        if (end > start || end != last) { /* an empty match right behind another one does not count */
+            return ds_fail(st->err, DS_FAIL, "Split pattern %s: a match runs backwards",
+                           s->pattern);
+        if (end > start ||
+            end != last) { /* an empty match right behind another one does not count */
             rc = hand_on(st, k, p, prev, start, end);
             prev = last = end;
         }

@@ -1,8 +1,8 @@
 /* tok_scan.h - hand-written scanners for the well-known pre-tokenizer patterns.
  *
- * Each returns the length of the piece that begins at p (p < end), what the regex would match there; its
- * comments name the alternatives of the pattern, in its order. White space is tried last everywhere, and
- * is the same in all patterns:   \s*[\r\n]+ | \s+(?!\S) | \s+
+ * Each returns the length of the piece that begins at p (p < end), what the regex would match
+ * there; its comments name the alternatives of the pattern, in its order. White space is tried last
+ * everywhere, and is the same in all patterns:   \s*[\r\n]+ | \s+(?!\S) | \s+
  */
 #ifndef DS_TOK_SCAN_H
 #define DS_TOK_SCAN_H
@@ -22,12 +22,12 @@ static inline uint8_t scan_cls(const uint8_t *cls, const uint8_t *p, unsigned *n
 
 /* End of the run of characters that have a bit of `any` and none of `not`. */
 static inline const uint8_t *scan_run(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
-                                      unsigned any, unsigned not)
+                                      unsigned any, unsigned not )
 {
     unsigned n;
     while (p < end) {
         unsigned f = scan_cls(cls, p, &n);
-        if (!(f & any) || (f & not))
+        if (!(f & any) || (f & not ))
             break;
         p += n;
     }
@@ -35,10 +35,10 @@ static inline const uint8_t *scan_run(const uint8_t *cls, const uint8_t *p, cons
 }
 /* End of the run of characters that have no bit of `not`. */
 static inline const uint8_t *scan_run_not(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
-                                          unsigned not)
+                                          unsigned not )
 {
     unsigned n;
-    while (p < end && !(scan_cls(cls, p, &n) & not))
+    while (p < end && !(scan_cls(cls, p, &n) & not ))
         p += n;
     return p;
 }
@@ -49,8 +49,8 @@ static inline const uint8_t *scan_newlines(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-/* \s*[\r\n]+ | \s+(?!\S) | \s+ at a white space character. `hard`: characters with these bits count as
- * the end of the text. `newlines` = false leaves the first alternative out. */
+/* \s*[\r\n]+ | \s+(?!\S) | \s+ at a white space character. `hard`: characters with these bits count
+ * as the end of the text. `newlines` = false leaves the first alternative out. */
 static inline const uint8_t *scan_space(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
                                         unsigned hard, bool newlines)
 {
@@ -88,9 +88,10 @@ static inline unsigned scan_contraction(const uint8_t *p, const uint8_t *end)
     return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 3 : 0;
 }
 
-/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}| ?[^\s\p{L}\p{N}]+[\r\n]*|SPACE
- * Llama 3 has DIGITS = 3, Qwen 2 has 1. */
-static inline size_t scan_llama(const uint8_t *cls, const uint8_t *p, const uint8_t *end, unsigned digits)
+/* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}|
+ * ?[^\s\p{L}\p{N}]+[\r\n]*|SPACE Llama 3 has DIGITS = 3, Qwen 2 has 1. */
+static inline size_t scan_llama(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
+                                unsigned digits)
 {
     const unsigned word = DS_UNI_WS | DS_UNI_L | DS_UNI_N;
     unsigned n, m, f = scan_cls(cls, p, &n);
@@ -134,11 +135,15 @@ static inline size_t scan_gpt2(const uint8_t *cls, const uint8_t *p, const uint8
     return (size_t)(q - p);
 }
 
-static inline bool scan_ascii_letter(uint8_t c) { return (uint8_t)((c | 0x20) - 'a') < 26; }
+static inline bool scan_ascii_letter(uint8_t c)
+{
+    return (uint8_t)((c | 0x20) - 'a') < 26;
+}
 
-/* What stands between matches of DeepSeek's third split: control, format, unassigned characters that no
- * letter follows. One piece up to where something matches again. */
-static inline const uint8_t *scan_deepseek_gap(const uint8_t *cls, const uint8_t *p, const uint8_t *end)
+/* What stands between matches of DeepSeek's third split: control, format, unassigned characters
+ * that no letter follows. One piece up to where something matches again. */
+static inline const uint8_t *scan_deepseek_gap(const uint8_t *cls, const uint8_t *p,
+                                               const uint8_t *end)
 {
     const unsigned hard = DS_UNI_N | DS_UNI_CJK, lm = DS_UNI_L | DS_UNI_M;
     unsigned n, m;
@@ -154,9 +159,35 @@ static inline const uint8_t *scan_deepseek_gap(const uint8_t *cls, const uint8_t
     return p;
 }
 
-/* Three splits in a row, in one pass: numbers and CJK are cut out first and bound everything else.
+/* Inside a match of the second split the third one goes on: letters and marks, punctuation and symbols
+ * (U+30A0, U+30FB, U+309B-309C), and what is not assigned (U+3040, U+3097-3098), alone or before a
+ * letter, are pieces of their own. */
+static inline size_t scan_deepseek_cjk(const uint8_t *cls, const uint8_t *p, const uint8_t *end)
+{
+    const unsigned lm = DS_UNI_L | DS_UNI_M, none = DS_UNI_CJK;
+    unsigned n, f = scan_cls(cls, p, &n), kind = f & lm ? lm : f & DS_UNI_PS;
+    const uint8_t *q = p + n;
+    if (kind == 0) { /* unassigned: joins letters behind it, else more of its like */
+        while (q < end && ((f = scan_cls(cls, q, &n)) & (lm | DS_UNI_PS | none)) == none) {
+            unsigned m, g = q + n < end ? scan_cls(cls, q + n, &m) : 0;
+            if ((g & none) && (g & lm))
+                return (size_t)(q - p);
+            q += n;
+        }
+        if (q != p + 3 || q == end || !(f & none) || !(f & lm))
+            return (size_t)(q - p);
+        kind = lm;
+    }
+    while (q < end && ((f = scan_cls(cls, q, &n)) & none) && (f & kind))
+        q += n;
+    return (size_t)(q - p);
+}
+
+/* Three splits in a row, in one pass: numbers and CJK are cut out first and bound everything else,
+ * CJK is cut further.
  *   \p{N}{1,3}   [U+4E00-9FA5 U+3040-30FF]+
- *   [ASCII punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|SPACE */
+ *   [ASCII punctuation][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|SPACE
+ */
 static inline size_t scan_deepseek(const uint8_t *cls, const uint8_t *p, const uint8_t *end)
 {
     const unsigned hard = DS_UNI_N | DS_UNI_CJK, lm = DS_UNI_L | DS_UNI_M;
@@ -168,7 +199,7 @@ static inline size_t scan_deepseek(const uint8_t *cls, const uint8_t *p, const u
         return (size_t)(q - p);
     }
     if (f & DS_UNI_CJK)
-        return (size_t)(scan_run(cls, q, end, DS_UNI_CJK, DS_UNI_N) - p);
+        return scan_deepseek_cjk(cls, p, end);
     if (f & lm)
         return (size_t)(scan_run(cls, q, end, lm, hard) - p);
     if (f & DS_UNI_PS) {

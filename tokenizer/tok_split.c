@@ -5,11 +5,11 @@
 #include <string.h>
 
 /* One loop for each scanner, so that it is inlined; the last step feeds BPE without a detour. */
-#define SCAN_ALL(call)                                                                                  \
-    while (p < end && rc == 0) {                                                                        \
-        size_t n = (call);                                                                              \
-        rc = last ? ds_tok_pretoken(st, p, n) : ds_tok_piece(st, k + 1, p, n, true);                    \
-        p += n;                                                                                         \
+#define SCAN_ALL(call)                                                                             \
+    while (p < end && rc == 0) {                                                                   \
+        size_t n = (call);                                                                         \
+        rc = last ? ds_tok_pretoken(st, p, n) : ds_tok_piece(st, k + 1, p, n, true);               \
+        p += n;                                                                                    \
     }
 
 static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len)
@@ -41,7 +41,8 @@ static int digits_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t l
     while (p < end && rc == 0) {
         const uint8_t *q = scan_run_not(cls, p, end, DS_UNI_N);
         if (q == p)
-            for (unsigned i = 0; q < end && (max == 0 || i < max) && (scan_cls(cls, q, &n) & DS_UNI_N); i++)
+            for (unsigned i = 0;
+                 q < end && (max == 0 || i < max) && (scan_cls(cls, q, &n) & DS_UNI_N); i++)
                 q += n;
         rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), true);
         p = q;

@@ -1,9 +1,10 @@
 /* tok_train.c - the merging half of the trainer.
  *
- * Symbols of all distinct words stand in one array, linked within their word. Every pair of neighbours has
- * its exact count and the places where it stood when it came into being; a place is looked at again when
- * its pair is merged. A heap holds (count, pair): counts only fall while an entry waits, except for pairs
- * that are pushed anew, so an entry whose count is out of date is put back with the right one.
+ * Symbols of all distinct words stand in one array, linked within their word. Every pair of
+ * neighbours has its exact count and the places where it stood when it came into being; a place is
+ * looked at again when its pair is merged. A heap holds (count, pair): counts only fall while an
+ * entry waits, except for pairs that are pushed anew, so an entry whose count is out of date is put
+ * back with the right one.
  */
 #include "tok_train.h"
 
@@ -18,20 +19,25 @@
 
 #define NONE UINT32_MAX
 
-typedef struct place_list { uint32_t *v; uint32_t n, cap; } place_list;
+typedef struct place_list {
+    uint32_t *v;
+    uint32_t n, cap;
+} place_list;
 
 typedef struct pair_info {
     uint64_t pair; /* a << 32 | b */
     uint64_t count;
     place_list places;
     uint32_t stamp; /* merge at which it was last pushed */
-    bool merged;    /* it is in the list of merges: it comes back when a token is reached by two ways */
+    bool merged;    /* in the list of merges; pairs come back when a token is reached in two ways */
 } pair_info;
 
-typedef struct heap_entry { uint64_t count, pair; } heap_entry;
+typedef struct heap_entry {
+    uint64_t count, pair;
+} heap_entry;
 
 typedef struct trainer {
-    tok_table table; /* tokens so far */
+    tok_table table;                    /* tokens so far */
     uint32_t *sym, *next, *prev, *word; /* by place; sym NONE = merged away */
     uint64_t *count;                    /* by word */
     size_t n_places, n_words;
@@ -74,7 +80,8 @@ static pair_info *pair_get(trainer *t, uint64_t pair)
     size_t i = pair_slot(t, pair);
     if (t->index[i] != NONE)
         return &t->info[t->index[i]];
-    if (t->n_info >= NONE - 1 || ds_tok_grow((void **)&t->info, &t->cap_info, t->n_info, sizeof *t->info) != 0)
+    if (t->n_info >= NONE - 1 ||
+        ds_tok_grow((void **)&t->info, &t->cap_info, t->n_info, sizeof *t->info) != 0)
         return NULL;
     t->index[i] = (uint32_t)t->n_info;
     t->info[t->n_info] = (pair_info){.pair = pair, .stamp = NONE};
@@ -121,7 +128,8 @@ static int pair_add(trainer *t, uint32_t a, uint32_t b, uint32_t place, bool fre
     if (p == NULL)
         return DS_NOMEM;
     size_t cap = p->places.cap;
-    if (ds_tok_grow((void **)&p->places.v, &cap, p->places.n, sizeof *p->places.v) != 0 || cap > NONE)
+    if (ds_tok_grow((void **)&p->places.v, &cap, p->places.n, sizeof *p->places.v) != 0 ||
+        cap > NONE)
         return DS_NOMEM;
     p->places.cap = (uint32_t)cap;
     p->places.v[p->places.n++] = place;
@@ -194,7 +202,9 @@ static int lay_out(trainer *t, const ds_words *w, ds_err *err)
 {
     size_t n = w->bytes.len;
     if (n >= NONE)
-        return ds_fail(err, DS_FAIL, "too much text: the distinct words have %zu bytes, at most 4 GiB are possible", n);
+        return ds_fail(
+            err, DS_FAIL,
+            "too much text: the distinct words have %zu bytes, at most 4 GiB are possible", n);
     t->n_places = n;
     t->n_words = w->n;
     t->sym = calloc(n ? n : 1, sizeof *t->sym);
@@ -246,7 +256,8 @@ static int merge_all(trainer *t, const ds_train_options *o, ds_err *err)
         if (now < least)
             break;
         uint32_t id = 0;
-        int bad = ds_tok_table_merge(&t->table, (uint32_t)(top.pair >> 32), (uint32_t)top.pair, !info->merged, &id);
+        int bad = ds_tok_table_merge(&t->table, (uint32_t)(top.pair >> 32), (uint32_t)top.pair,
+                                     !info->merged, &id);
         info->merged = true;
         if (bad != 0 || merge_pair(t, top.pair, id) != 0)
             rc = ds_fail_nomem(err);
@@ -272,14 +283,16 @@ static void trainer_fini(trainer *t)
     ds_tok_table_fini(&t->table);
 }
 
-int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words, const ds_train_options *opts,
-                 ds_err *err)
+int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words,
+                 const ds_train_options *opts, ds_err *err)
 {
     trainer t = {0};
     size_t before_len = json->len;
     int rc = 0;
-    if (opts->n_special > 65536 || opts->vocab_size < 256 + opts->n_special || opts->vocab_size > 1u << 24)
-        rc = ds_fail(err, DS_USAGE, "vocabulary size %u: it is between 256 + %zu special tokens and 16777216",
+    if (opts->n_special > 65536 || opts->vocab_size < 256 + opts->n_special ||
+        opts->vocab_size > 1u << 24)
+        rc = ds_fail(err, DS_USAGE,
+                     "vocabulary size %u: it is between 256 + %zu special tokens and 16777216",
                      opts->vocab_size, opts->n_special);
     if (rc == 0)
         rc = ds_tok_table_init(&t.table, opts->special, opts->n_special, err);

@@ -1,10 +1,11 @@
 /* tok_train.h - learning a byte-level BPE vocabulary.
  *
  * Words (pretokens of the Llama 3 split) are counted first, by any number of threads: each fills a
- * ds_words of its own, which are then added up. ds_tok_train merges: always the pair with the largest
- * count, of equal ones the smallest pair of ids, counts in 64 bits. The result depends on the counts
- * only, so neither on the order of texts nor on threads. Ids: special tokens, the 256 bytes by code
- * point of the byte alphabet, then merges (Sennrich et al. 2016; ids as the reference's trainer).
+ * ds_words of its own, which are then added up. ds_tok_train merges: always the pair with the
+ * largest count, of equal ones the smallest pair of ids, counts in 64 bits. The result depends on
+ * the counts only, so neither on the order of texts nor on threads. Ids: special tokens, the 256
+ * bytes by code point of the byte alphabet, then merges (Sennrich et al. 2016; ids as the
+ * reference's trainer).
  *
  * Memory: about 50 bytes for each distinct word, 16 for each of its bytes while merging.
  */
@@ -18,14 +19,16 @@
 
 typedef struct ds_words ds_words;
 int ds_words_new(ds_words **out, ds_err *err);
-/* Counts the words of a text. Text that is not UTF-8 fails, naming the offset, with nothing counted. */
+/* Counts the words of a text. Text that is not UTF-8 fails, naming the offset, with nothing
+ * counted. */
 int ds_words_add(ds_words *w, const void *text, size_t len, ds_err *err);
 int ds_words_merge(ds_words *to, const ds_words *from, ds_err *err);
 uint64_t ds_words_distinct(const ds_words *w);
 uint64_t ds_words_total(const ds_words *w);
 void ds_words_free(ds_words *w);
 
-/* The first place in (from, len) where a text may be cut without changing any word; len when there is none. */
+/* The first place in (from, len) where a text may be cut without changing any word; len when there
+ * is none. */
 size_t ds_words_cut(const void *text, size_t len, size_t from);
 
 typedef struct ds_train_options {
@@ -33,12 +36,14 @@ typedef struct ds_train_options {
     uint64_t min_count;         /* pairs that are rarer are not merged; 0 counts as 1 */
     const char *const *special; /* distinct, not empty, UTF-8 */
     size_t n_special;
-    int (*progress)(void *ctx, uint32_t tokens, ds_err *err); /* may be NULL; non-zero ends the training */
+    int (*progress)(void *ctx, uint32_t tokens,
+                    ds_err *err); /* may be NULL; non-zero ends the training */
     void *ctx;
 } ds_train_options;
 
-/* Appends the tokenizer.json to `json`; *tokens = tokens in it: fewer than asked for when pairs ran out. */
-int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words, const ds_train_options *opts,
-                 ds_err *err);
+/* Appends the tokenizer.json to `json`; *tokens = tokens in it: fewer than asked for when pairs ran
+ * out. */
+int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words,
+                 const ds_train_options *opts, ds_err *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* tok_trie.c - added tokens in a text: leftmost, of those the longest, with the reference's treatment of
- * single words and of white space around a token. */
+/* tok_trie.c - added tokens in a text: leftmost, of those the longest, with the reference's
+ * treatment of single words and of white space around a token. */
 #include "tok_priv.h"
 
 #include <stdlib.h>
@@ -35,7 +35,10 @@ static int build_node(tok_trie *t, uint32_t node, const tok_pattern *v, size_t n
     return 0;
 }
 
-typedef struct pending { uint32_t node; size_t from, n, depth; } pending;
+typedef struct pending {
+    uint32_t node;
+    size_t from, n, depth;
+} pending;
 
 static int build_all(tok_trie *t, const tok_pattern *v, size_t n, ds_buf *work)
 {
@@ -161,8 +164,8 @@ static size_t next_start(const tok_trie *t, const uint8_t *p, size_t len, size_t
     return i;
 }
 
-bool ds_tok_trie_find(const tok_trie *t, const uint8_t *cls, const uint8_t *p, size_t len, size_t from,
-                      size_t floor, tok_match *m, size_t *next)
+bool ds_tok_trie_find(const tok_trie *t, const uint8_t *cls, const uint8_t *p, size_t len,
+                      size_t from, size_t floor, tok_match *m, size_t *next)
 {
     if (t->longest == 0)
         return false;
@@ -176,7 +179,8 @@ bool ds_tok_trie_find(const tok_trie *t, const uint8_t *cls, const uint8_t *p, s
         const tok_trie_node *nd = &t->nodes[node];
         size_t start = i, end = i + n;
         i = end; /* a match is passed over whole, even one that does not count */
-        if ((nd->strip & TOK_SINGLE_WORD) && (word_before(cls, p, start) || word_after(cls, p, len, end)))
+        if ((nd->strip & TOK_SINGLE_WORD) &&
+            (word_before(cls, p, start) || word_after(cls, p, len, end)))
             continue;
         *next = end;
         unsigned k;

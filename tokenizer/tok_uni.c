@@ -5,8 +5,16 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { S_BASE = 0xac00, L_BASE = 0x1100, V_BASE = 0x1161, T_BASE = 0x11a7, /* Unicode 3.12 */
-       L_N = 19, V_N = 21, T_N = 28, S_N = L_N * V_N * T_N };
+enum {
+    S_BASE = 0xac00,
+    L_BASE = 0x1100,
+    V_BASE = 0x1161,
+    T_BASE = 0x11a7, /* Unicode 3.12 */
+    L_N = 19,
+    V_N = 21,
+    T_N = 28,
+    S_N = L_N * V_N * T_N
+};
 
 void ds_uni_fill(uint8_t cls[DS_UNI_MAX])
 {
@@ -115,7 +123,10 @@ static uint32_t compose(uint32_t a, uint32_t b)
 }
 
 /* A code point of a run: class above, place of arrival in the middle so that sorting is stable. */
-typedef struct mark { uint32_t cp, at; uint8_t ccc; } mark;
+typedef struct mark {
+    uint32_t cp, at;
+    uint8_t ccc;
+} mark;
 
 static int add_mark(ds_buf *run, uint32_t cp)
 {
@@ -212,9 +223,11 @@ static int flush_run(ds_buf *out, ds_buf *run)
     return rc;
 }
 
-int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len, ds_err *err)
+int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len,
+               ds_err *err)
 {
-    const uint8_t *end = p + len, *kept = p, *prev = NULL; /* kept: start of what is not yet written */
+    const uint8_t *end = p + len, *kept = p,
+                  *prev = NULL; /* kept: start of what is not yet written */
     ds_buf run = {0};
     int rc = 0;
     while (p < end && rc == 0) {

@@ -1,8 +1,8 @@
 /* tok_uni.h - Unicode facts, pinned to the reference implementation, and NFC.
  *
- * The tables are generated (tok_unidata.c): classes as the reference's regex engine sees them (Unicode
- * 16), normalisation as its normaliser sees it (Unicode 12). They do not follow the libraries of the
- * machine, because ids must not either. NFC follows UAX #15; Hangul is computed.
+ * The tables are generated (tok_unidata.c): classes as the reference's regex engine sees them
+ * (Unicode 16), normalisation as its normaliser sees it (Unicode 12). They do not follow the
+ * libraries of the machine, because ids must not either. NFC follows UAX #15; Hangul is computed.
  */
 #ifndef DS_TOK_UNI_H
 #define DS_TOK_UNI_H
@@ -14,21 +14,31 @@
 #include "buf.h"
 #include "error.h"
 
-enum { /* bits of a class byte */
-    DS_UNI_L = 1,       /* \p{L} */
-    DS_UNI_N = 2,       /* \p{N} */
-    DS_UNI_PS = 4,      /* [\p{P}\p{S}] */
-    DS_UNI_M = 8,       /* \p{M} */
-    DS_UNI_WS = 16,     /* \s */
-    DS_UNI_WORD = 32,   /* \w, for added tokens that are single words */
-    DS_UNI_COMBINES = 64, /* may change under NFC, by itself or with what stands before it */
-    DS_UNI_CJK = 128    /* [U+4E00-9FA5 U+3040-30FF], DeepSeek's second split */
+enum {                       /* bits of a class byte */
+       DS_UNI_L = 1,         /* \p{L} */
+       DS_UNI_N = 2,         /* \p{N} */
+       DS_UNI_PS = 4,        /* [\p{P}\p{S}] */
+       DS_UNI_M = 8,         /* \p{M} */
+       DS_UNI_WS = 16,       /* \s */
+       DS_UNI_WORD = 32,     /* \w, for added tokens that are single words */
+       DS_UNI_COMBINES = 64, /* may change under NFC, by itself or with what stands before it */
+       DS_UNI_CJK = 128      /* [U+4E00-9FA5 U+3040-30FF], DeepSeek's second split */
 };
 #define DS_UNI_MAX 0x110000u
 
-typedef struct ds_uni_range { uint32_t first; uint16_t n; uint8_t v; } ds_uni_range;
-typedef struct ds_uni_map { uint32_t cp; uint16_t at; uint8_t n; } ds_uni_map;
-typedef struct ds_uni_pair { uint32_t a, b, c; } ds_uni_pair;
+typedef struct ds_uni_range {
+    uint32_t first;
+    uint16_t n;
+    uint8_t v;
+} ds_uni_range;
+typedef struct ds_uni_map {
+    uint32_t cp;
+    uint16_t at;
+    uint8_t n;
+} ds_uni_map;
+typedef struct ds_uni_pair {
+    uint32_t a, b, c;
+} ds_uni_pair;
 
 extern const ds_uni_range ds_uni_cls[], ds_uni_ccc[];
 extern const ds_uni_map ds_uni_decomp[];
@@ -68,9 +78,11 @@ static inline const uint8_t *ds_uni_back(const uint8_t *p, const uint8_t *end)
 }
 unsigned ds_uni_put(uint8_t out[4], uint32_t cp); /* writes UTF-8, returns the length */
 
-/* True when valid UTF-8 text is in NFC for certain (a quick check: false may be wrong, true never). */
+/* True when valid UTF-8 text is in NFC for certain (a quick check: false may be wrong, true never).
+ */
 bool ds_uni_is_nfc(const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len);
 /* Appends the NFC of valid UTF-8 text. */
-int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len, ds_err *err);
+int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len,
+               ds_err *err);
 
 #endif

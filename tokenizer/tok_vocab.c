@@ -36,7 +36,10 @@ int ds_tok_cp_byte(uint32_t cp)
     return -1;
 }
 
-uint64_t ds_tok_hash(const void *p, size_t n) { return ds_xxh64(p, n); }
+uint64_t ds_tok_hash(const void *p, size_t n)
+{
+    return ds_xxh64(p, n);
+}
 
 int ds_tok_index_init(tok_index *ix, size_t n, ds_err *err)
 {
@@ -60,7 +63,8 @@ int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err)
     return 0;
 }
 
-/* The bytes of a token: the byte alphabet undone, or, when a character is not in it, the text itself. */
+/* The bytes of a token: the byte alphabet undone, or, when a character is not in it, the text
+ * itself. */
 static int put_bytes(ds_tok *t, tok_entry *e, const char *text, size_t len)
 {
     const uint8_t *p = (const uint8_t *)text, *end = p + len;
@@ -109,12 +113,19 @@ static void index_put(const ds_tok *t, tok_index *ix, uint32_t id, bool bytes)
     ix->n++;
 }
 
-void ds_tok_index_text(ds_tok *t, uint32_t id) { index_put(t, &t->by_text, id, false); }
-void ds_tok_index_bytes(ds_tok *t, uint32_t id) { index_put(t, &t->by_bytes, id, true); }
+void ds_tok_index_text(ds_tok *t, uint32_t id)
+{
+    index_put(t, &t->by_text, id, false);
+}
+void ds_tok_index_bytes(ds_tok *t, uint32_t id)
+{
+    index_put(t, &t->by_bytes, id, true);
+}
 
 uint32_t ds_tok_id(const ds_tok *t, const char *text, size_t len)
 {
-    for (size_t i = (size_t)ds_tok_hash(text, len) & t->by_text.mask;; i = (i + 1) & t->by_text.mask) {
+    for (size_t i = (size_t)ds_tok_hash(text, len) & t->by_text.mask;;
+         i = (i + 1) & t->by_text.mask) {
         uint32_t id = t->by_text.slot[i];
         if (id == DS_TOK_NONE)
             return DS_TOK_NONE;
@@ -126,7 +137,8 @@ uint32_t ds_tok_id(const ds_tok *t, const char *text, size_t len)
 
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len)
 {
-    for (size_t i = (size_t)ds_tok_hash(p, len) & t->by_bytes.mask;; i = (i + 1) & t->by_bytes.mask) {
+    for (size_t i = (size_t)ds_tok_hash(p, len) & t->by_bytes.mask;;
+         i = (i + 1) & t->by_bytes.mask) {
         uint32_t id = t->by_bytes.slot[i];
         if (id == DS_TOK_NONE)
             return DS_TOK_NONE;
@@ -156,7 +168,8 @@ void ds_tok_merge_add(ds_tok *t, uint32_t a, uint32_t b, uint32_t rank, uint32_t
     size_t i = (size_t)((pair * 0x9e3779b97f4a7c15u) >> 20) & t->merge_mask;
     while (t->merge[i].val != TOK_NO_MERGE && t->merge[i].pair != pair)
         i = (i + 1) & t->merge_mask;
-    t->merge[i] = (tok_merge){pair, (uint64_t)rank << 32 | id}; /* a repeated merge: the last rank wins */
+    t->merge[i] =
+        (tok_merge){pair, (uint64_t)rank << 32 | id}; /* a repeated merge: the last rank wins */
 }
 
 void ds_tok_merges_finish(ds_tok *t)

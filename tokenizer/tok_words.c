@@ -36,8 +36,14 @@ void ds_words_free(ds_words *w)
     free(w);
 }
 
-uint64_t ds_words_distinct(const ds_words *w) { return w->n; }
-uint64_t ds_words_total(const ds_words *w) { return w->total; }
+uint64_t ds_words_distinct(const ds_words *w)
+{
+    return w->n;
+}
+uint64_t ds_words_total(const ds_words *w)
+{
+    return w->total;
+}
 
 static int grow(ds_words *w)
 {

@@ -117,7 +117,10 @@ int ds_tok_table_merge(tok_table *t, uint32_t a, uint32_t b, bool note, uint32_t
     return enter(t, at, id);
 }
 
-static const char *text_of(const tok_table *t, uint32_t id) { return (const char *)t->pool.data + t->text[id].at; }
+static const char *text_of(const tok_table *t, uint32_t id)
+{
+    return (const char *)t->pool.data + t->text[id].at;
+}
 
 static int put_text(ds_buf *out, const tok_table *t, uint32_t id)
 {
@@ -126,8 +129,9 @@ static int put_text(ds_buf *out, const tok_table *t, uint32_t id)
 
 static int put_head(ds_buf *out, const tok_table *t)
 {
-    int rc = ds_buf_puts(out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
-                              "  \"added_tokens\": [");
+    int rc = ds_buf_puts(
+        out, "{\n  \"version\": \"1.0\",\n  \"truncation\": null,\n  \"padding\": null,\n"
+             "  \"added_tokens\": [");
     for (uint32_t id = 0; id < t->n_special && rc == 0; id++) {
         rc = ds_buf_printf(out, "%s\n    {\"id\": %u, \"content\": ", id ? "," : "", id);
         if (rc == 0)
@@ -138,19 +142,23 @@ static int put_head(ds_buf *out, const tok_table *t)
     }
     const char *pattern = ds_tok_llama3_pattern();
     if (rc == 0)
-        rc = ds_buf_printf(out, "%s],\n  \"normalizer\": null,\n  \"pre_tokenizer\": {\"type\": \"Sequence\", "
-                                "\"pretokenizers\": [\n    {\"type\": \"Split\", \"pattern\": {\"Regex\": ",
-                           t->n_special ? "\n  " : "");
+        rc = ds_buf_printf(
+            out,
+            "%s],\n  \"normalizer\": null,\n  \"pre_tokenizer\": {\"type\": \"Sequence\", "
+            "\"pretokenizers\": [\n    {\"type\": \"Split\", \"pattern\": {\"Regex\": ",
+            t->n_special ? "\n  " : "");
     if (rc == 0)
         rc = ds_json_str(out, pattern, strlen(pattern));
     if (rc == 0)
-        rc = ds_buf_puts(out, "}, \"behavior\": \"Isolated\", \"invert\": false},\n"
-                              "    {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
-                              "\"use_regex\": false}\n  ]},\n"
-                              "  \"post_processor\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
-                              "\"trim_offsets\": false, \"use_regex\": false},\n"
-                              "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
-                              "\"trim_offsets\": true, \"use_regex\": true},\n");
+        rc = ds_buf_puts(
+            out,
+            "}, \"behavior\": \"Isolated\", \"invert\": false},\n"
+            "    {\"type\": \"ByteLevel\", \"add_prefix_space\": false, \"trim_offsets\": true, "
+            "\"use_regex\": false}\n  ]},\n"
+            "  \"post_processor\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
+            "\"trim_offsets\": false, \"use_regex\": false},\n"
+            "  \"decoder\": {\"type\": \"ByteLevel\", \"add_prefix_space\": false, "
+            "\"trim_offsets\": true, \"use_regex\": true},\n");
     return rc;
 }
 
@@ -158,10 +166,13 @@ int ds_tok_write_json(ds_buf *out, const tok_table *t)
 {
     int rc = put_head(out, t);
     if (rc == 0)
-        rc = ds_buf_puts(out, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    \"unk_token\": null,\n"
-                              "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
-                              "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": false,\n"
-                              "    \"vocab\": {");
+        rc = ds_buf_puts(
+            out, "  \"model\": {\n    \"type\": \"BPE\",\n    \"dropout\": null,\n    "
+                 "\"unk_token\": null,\n"
+                 "    \"continuing_subword_prefix\": null,\n    \"end_of_word_suffix\": null,\n"
+                 "    \"fuse_unk\": false,\n    \"byte_fallback\": false,\n    \"ignore_merges\": "
+                 "false,\n"
+                 "    \"vocab\": {");
     for (uint32_t id = 0; id < t->n && rc == 0; id++) {
         rc = ds_buf_puts(out, id ? ",\n      " : "\n      ");
         if (rc == 0)
