@@ -1,0 +1,217 @@
+#!/usr/bin/env bats
+# dsver commit, and what comes back by dsver cat.
+load dsver_common
+
+@test "what was committed comes back, byte for byte" {
+    for n in types explicit; do
+        exits 0 dsver commit -m first $n "$GOLDEN/$n.dsr"
+        dsver cat $n >back.dsr
+        cmp back.dsr "$GOLDEN/$n.dsr"
+    done
+    for n in blocks pieces lineage empty; do # these are compressed, or have an index
+        dsver commit -m first $n <"$GOLDEN/$n.dsr"
+        dsver cat $n >back.dsr
+        dsprep check back.dsr
+        records back.dsr >back.jsonl
+        records "$GOLDEN/$n.dsr" >want.jsonl
+        cmp back.jsonl want.jsonl
+        dsver cat -j 1 $n | cmp - back.dsr
+    done
+}
+
+@test "the root and provenance are the stream's" {
+    need_jq
+    dsver commit d "$GOLDEN/lineage.dsr"
+    root=$(dsprep check --json "$GOLDEN/lineage.dsr" | jq -r .root)
+    [ "$(dsver show --json d | jq -r .root)" = "$root" ]
+    dsver log d | grep -q "root    $root"
+    dsver cat d >back.dsr
+    [ "$(dsprep check --json back.dsr | jq -r .origin_root)" = "$(dsprep check --json "$GOLDEN/lineage.dsr" | jq -r .origin_root)" ]
+    [ "$(dsprep info --json back.dsr | jq -c .provenance)" = "$(dsprep info --json "$GOLDEN/lineage.dsr" | jq -c .provenance)" ]
+    git -C .dsver/catalog.git log -1 --format=%B d/main | grep -q "^Dsver-Root: $root"
+}
+
+@test "without a store nothing is made" {
+    mkdir -p "$BATS_TEST_TMPDIR/../none.$$" && cd "$BATS_TEST_TMPDIR/../none.$$"
+    run dsver commit -m x d <"$GOLDEN/blocks.dsr"
+    [ "$status" -eq 10 ]
+    has "dsver init"
+    [ ! -e .dsver ]
+}
+
+@test "the same records again make no version, and cost nothing" {
+    versions 3000
+    dsver commit -m one d v1.dsr
+    state d >before
+    ls .dsver/packs .dsver/catalog.git/objects/pack >packs
+    exits 0 dsver commit -m two d v1.dsr
+    has unchanged
+    state d | cmp - before
+    ls .dsver/packs .dsver/catalog.git/objects/pack | cmp - packs
+    [ -z "$(ls .dsver/tmp)" ]
+}
+
+@test "a small edit shares nearly everything" {
+    need_jq
+    versions 20000
+    dsver commit --json -m one d v1.dsr >j1
+    dsver commit --json -m two d v2.dsr >j2
+    jq -e '.pieces_new > 4 and .pieces_shared == 0 and .bytes_read > 1000000 and .ratio > 1' j1
+    jq -e '.pieces_shared > .pieces_new and .unchanged == false' j2
+    [ $(($(jq '.bytes_stored + .catalog_bytes' j2) * 10)) -lt "$(jq .bytes_stored j1)" ]
+    dsver cat d >two.dsr
+    records two.dsr >two.jsonl
+    records v2.dsr | cmp - two.jsonl
+    dsver cat d~1 >one.dsr
+    records one.dsr >one.jsonl
+    records v1.dsr | cmp - one.jsonl
+    [ "$(jq -r .commit j2)" = "$(dsver log --json d | head -n 1 | jq -r .commit)" ]
+}
+
+@test "a broken stream changes nothing: cut, flipped, empty, aborted, text" {
+    versions 2000
+    dsver commit -m one d v1.dsr
+    state d >before
+    size=$(wc -c <v2.dsr)
+    for n in 0 1 8 100 $((size / 2)) $((size - 1)); do
+        head -c "$n" v2.dsr >cut.dsr
+        fails dsver commit -m bad d cut.dsr
+        state d | cmp - before
+    done
+    for at in 9 40 $((size / 3)) $((size / 2)) $((size - 3)); do
+        cp v2.dsr flip.dsr
+        flip flip.dsr "$at"
+        fails dsver commit -m bad d flip.dsr
+        state d | cmp - before
+    done
+    run dsver commit d </dev/null
+    [ "$status" -eq 12 ]
+    run bash -c 'dsver commit d - <&-'
+    [ "$status" -ne 0 ]
+    exits 1 dsver commit d "$GOLDEN/aborted.dsr"
+    has "producer failed"
+    run dsver commit d <l1.txt
+    [ "$status" -eq 12 ]
+    (cat v2.dsr && echo more) >long.dsr
+    exits 12 dsver commit d long.dsr
+    exits 13 dsver commit d none.dsr
+    state d | cmp - before
+    exits 0 dsver fsck --read-data
+    exits 0 dsver gc
+    exits 0 dsver fsck --read-data
+    dsver cat d >back.dsr
+    records back.dsr >back.jsonl
+    records v1.dsr | cmp - back.jsonl
+}
+
+@test "a producer that dies in a pipe commits nothing" {
+    versions 2000
+    run bash -c 'dsprep text -q --split line l1.txt missing.txt | dsver commit -m x d'
+    [ "$status" -ne 0 ]
+    exits 1 dsver log d
+}
+
+@test "two records with one explicit key are refused and both named" {
+    dsprep text -q --format jsonl --key-field id - >dup.dsr <<'X'
+{"id":"a","text":"one"}
+{"id":"b","text":"two"}
+{"id":"c","text":"three"}
+{"id":"b","text":"four"}
+{"id":"a","text":"five"}
+X
+    exits 1 dsver commit d dup.dsr
+    has "'b'" "record 2" "record 4"
+    exits 1 dsver log d
+    exits 1 dsver commit d "$GOLDEN/rootless.dsr"
+    has "'same'"
+}
+
+@test "the clash names file and byte" {
+    mkdir in
+    printf '{"id":"x1","text":"one"}\n{"id":"x2","text":"two"}\n' >in/a.jsonl
+    printf '{"id":"y1","text":"one"}\n{"id":"x2","text":"two"}\n' >in/b.jsonl
+    dsprep text -q --key-field id in >dup.dsr
+    exits 1 dsver commit d dup.dsr
+    has "'x2'" "a.jsonl, byte 25" "b.jsonl, byte 25"
+}
+
+@test "derived keys may repeat" {
+    printf 'same\nsame\nsame\n' | dsprep text -q --split line - >s.dsr
+    exits 0 dsver commit d s.dsr
+    dsver cat d >back.dsr
+    [ "$(records back.dsr | wc -l)" -eq 3 ]
+}
+
+@test "--strict refuses counted failures" {
+    exits 1 dsver commit --strict d "$GOLDEN/lineage.dsr"
+    has "failed"
+    exits 1 dsver log d
+    exits 0 dsver commit d "$GOLDEN/lineage.dsr"
+    exits 0 dsver show d
+    has "unreadable" "not text"
+    exits 0 dsver commit --strict e "$GOLDEN/types.dsr"
+}
+
+@test "message, author, date, branch" {
+    need_jq
+    versions 500
+    exits 0 dsver commit -m "first line
+second line" --author "Ann B <a@b.c>" --date 2020-05-06T07:08:09Z d v1.dsr
+    dsver log --json d >j
+    jq -e '.author == "Ann B <a@b.c>" and .date == "2020-05-06T07:08:09Z" and .message == "first line\nsecond line"' j
+    exits 0 dsver commit -b topic/x --date @1600000000 d v2.dsr
+    dsver log --json d@topic/x >j
+    [ "$(jq -s length j)" -eq 2 ]
+    jq -es '.[0].message == "500 records" and .[0].author == "dsver <dsver@localhost>"' j
+    [ "$(dsver log --json d | jq -s length)" -eq 1 ]
+    dsver config user.name Carl
+    dsver config user.email c@d
+    GIT_AUTHOR_NAME=Dora dsver commit d v2.dsr
+    [ "$(dsver log --json d | jq -rs '.[0].author')" = "Dora <c@d>" ]
+    exits 2 dsver commit --author nobody d v1.dsr
+    exits 2 dsver commit --date yesterday d v1.dsr
+}
+
+@test "names of datasets and branches are checked before anything is read" {
+    for n in a/b a@b a~b .a a..b -- 'a b' a.lock 'a^' 'a:b'; do
+        run dsver commit -m x -- "$n" "$GOLDEN/blocks.dsr"
+        echo "$n: $status"
+        if [ "$n" = -- ]; then continue; fi
+        [ "$status" -eq 2 ]
+    done
+    exits 2 dsver commit -b 'x y' d "$GOLDEN/blocks.dsr"
+    exits 0 dsver commit 'größe' "$GOLDEN/blocks.dsr"
+    exits 0 dsver log 'größe'
+}
+
+@test "without DATASET: the only one, or the configured one" {
+    versions 300
+    exits 2 dsver commit -m x <v1.dsr
+    has "dataset"
+    dsver commit d v1.dsr
+    dsver commit -m two <v2.dsr
+    dsver log --oneline | grep -q two
+    dsver commit e v1.dsr
+    exits 2 dsver log
+    dsver config dsver.dataset e
+    exits 0 dsver log
+}
+
+@test "the store is the same for any number of threads" {
+    versions 20000
+    for j in 1 2 5; do
+        dsver init s$j >/dev/null
+        dsver commit -j $j --date @1500000000 --store s$j -m one d v1.dsr >/dev/null
+        dsver commit -j $j --date @1500000001 --store s$j -m two d v2.dsr >/dev/null
+        (cd s$j/.dsver && git -C catalog.git for-each-ref && find packs catalog.git/objects -type f | sort | xargs sha256sum) >t$j
+        cmp t1 t$j
+    done
+}
+
+@test "commit --json parses when it fails too" {
+    need_jq
+    dsver commit --json d "$GOLDEN/blocks.dsr" | jq -e '.type == "commit" and .records == 100'
+    dsver commit --json d "$GOLDEN/blocks.dsr" | jq -e '.unchanged'
+    run bash -c "dsver commit --json d $GOLDEN/aborted.dsr 2>/dev/null | jq -e '.type == \"exit\" and .code == 1'"
+    [ "$status" -eq 0 ]
+}

@@ -1,0 +1,154 @@
+#!/usr/bin/env bats
+# dsver fsck, reindex, gc.
+load dsver_common
+
+pack() { ls .dsver/packs/*.pack | head -n 1; }
+
+@test "a whole store has no problems" {
+    versions 2000
+    dsver commit d v1.dsr
+    dsver commit d v2.dsr
+    exits 0 dsver fsck
+    has "2 versions" "0 problems"
+    exits 0 dsver fsck --read-data -j 1
+    has "all bytes read"
+}
+
+@test "fsck --read-data finds a flipped byte and names pack and version" {
+    need_jq
+    versions 2000
+    dsver commit d v1.dsr
+    p=$(pack)
+    chmod u+w "$p"
+    flip "$p" $(($(wc -c <"$p") / 2))
+    exits 12 dsver fsck --read-data
+    has "$(basename "$p")" "d@"
+    dsver fsck --read-data --json >j 2>/dev/null || true
+    jq -es 'map(select(.type == "problem")) | length > 0 and all(.file | startswith("packs/"))' j
+    run bash -c 'dsver cat d >out.dsr'
+    [ "$status" -eq 12 ]
+    fails dsprep check out.dsr
+}
+
+@test "fsck finds a pack that is gone" {
+    versions 1000
+    dsver commit d v1.dsr
+    rm -f "$(pack)"
+    exits 12 dsver fsck
+}
+
+@test "fsck finds a flipped byte anywhere in the catalog's packs" {
+    versions 1000
+    dsver commit d v1.dsr
+    cd .dsver/catalog.git/objects/pack
+    for f in *.pack *.idx; do
+        size=$(wc -c <"$f")
+        chmod u+w "$f"
+        for at in 9 $((size / 2)) $((size - 30)) $((size - 1)); do
+            flip "$f" "$at"
+            run dsver fsck
+            echo "$f $at: $status $output"
+            [ "$status" -eq 12 ]
+            flip "$f" "$at"
+        done
+    done
+    exits 0 dsver fsck
+}
+
+@test "fsck finds a ref that leads nowhere" {
+    versions 300
+    dsver commit d v1.dsr
+    echo 1234567890123456789012345678901234567890 >.dsver/catalog.git/refs/heads/d/main
+    exits 12 dsver fsck
+}
+
+@test "reindex: the same index as before, from nothing" {
+    versions 3000
+    dsver commit d v1.dsr
+    dsver commit d v2.dsr
+    dsver reindex --dump >before
+    rm -f .dsver/index.db*
+    exits 0 dsver reindex
+    dsver reindex --dump | cmp - before
+    exits 0 dsver fsck --read-data
+    echo garbage >.dsver/index.db
+    rm -f .dsver/index.db-*
+    exits 0 dsver reindex
+    dsver reindex --dump | cmp - before
+    dsver cat d >back.dsr
+    records back.dsr | cmp - <(records v2.dsr)
+}
+
+@test "gc keeps what versions need, removes the rest" {
+    need_jq
+    versions 5000
+    dsver commit -m one d v1.dsr
+    dsver commit -m two e v2.dsr
+    dsver commit -m three f "$GOLDEN/types.dsr"
+    dsver reindex --dump >all
+    exits 0 dsver gc
+    dsver reindex --dump | cmp - all
+    git -C .dsver/catalog.git update-ref -d refs/heads/d/main
+    git -C .dsver/catalog.git update-ref -d refs/heads/f/main
+    dsver gc --dry-run --json | jq -e '.dead > 0 and .dry_run'
+    dsver reindex --dump | cmp - all
+    dsver gc --json | jq -e '.dead > 0 and .bytes_after < .bytes_before and .missing == 0'
+    exits 0 dsver fsck --read-data
+    dsver cat e >back.dsr
+    records back.dsr | cmp - <(records v2.dsr)
+    dsver commit -m again f "$GOLDEN/types.dsr" # its pieces are stored anew
+    dsver cat f | cmp - "$GOLDEN/types.dsr"
+}
+
+@test "a tag keeps a version" {
+    need_jq
+    versions 2000
+    dsver commit -m one d v1.dsr
+    git -C .dsver/catalog.git tag keep refs/heads/d/main
+    git -C .dsver/catalog.git update-ref -d refs/heads/d/main
+    dsver gc --json | jq -e '.dead == 0 and .versions == 1'
+}
+
+@test "gc removes nothing when a version cannot be read" {
+    versions 2000
+    dsver commit -m one d v1.dsr
+    ls .dsver/packs >before
+    rm -f .dsver/catalog.git/objects/pack/*.pack
+    exits 12 dsver gc
+    ls .dsver/packs | cmp - before
+}
+
+@test "gc joins the catalog's packs past 64, and drops leftovers" {
+    for i in $(seq 65); do
+        printf 'line %s\n' "$i" | dsprep text -q --split line - | dsver commit -m "$i" d >/dev/null
+    done
+    touch .dsver/catalog.git/objects/pack/tmp_pack_1_1 .dsver/catalog.git/objects/pack/pack_git2_abc
+    dsver log --json d >before
+    exits 0 dsver gc
+    [ "$(ls .dsver/catalog.git/objects/pack/*.pack | wc -l)" -eq 1 ]
+    [ "$(ls .dsver/catalog.git/objects/pack | wc -l)" -eq 2 ]
+    dsver log --json d | cmp - before
+    git -C .dsver/catalog.git fsck --strict
+    exits 0 dsver fsck --read-data
+    printf 'after\n' | dsprep text -q --split line - | dsver commit -m after d
+    exits 0 dsver fsck
+}
+
+@test "gc --no-wait gives up while a writer is at work" {
+    versions 1000
+    dsver commit d v1.dsr
+    mkfifo pipe
+    dsver commit -m slow d pipe >/dev/null &
+    exec 9>pipe
+    head -c 60000 v2.dsr >&9 # the writer has begun: it holds the lock until the pipe ends
+    for i in $(seq 500); do
+        run dsver gc --no-wait
+        [ "$status" -eq 11 ] && break
+    done
+    [ "$status" -eq 11 ]
+    tail -c +60001 v2.dsr >&9
+    exec 9>&-
+    wait
+    exits 0 dsver gc --no-wait
+    dsver log --oneline d | grep -q slow
+}

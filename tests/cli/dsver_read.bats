@@ -1,0 +1,122 @@
+#!/usr/bin/env bats
+# dsver log, show, ls, cat, stamp: looking at versions.
+load dsver_common
+
+setup_file() {
+    load dsver_common
+    cd "$BATS_FILE_TMPDIR" || return 1
+    export HOME=$BATS_FILE_TMPDIR LC_ALL=C
+    dsver init >/dev/null
+    versions 2000
+    dsver commit -m "the first" --date 2021-01-01T10:00:00Z docs v1.dsr
+    dsver commit -m "the second" --date 2021-02-01T10:00:00Z docs v2.dsr
+    dsver commit -m "on a branch" -b side --date 2021-03-01T10:00:00Z docs v1.dsr
+    dsver commit -m "other" logs "$GOLDEN/lineage.dsr"
+}
+
+setup() {
+    cd "$BATS_FILE_TMPDIR" || return 1
+    export HOME=$BATS_FILE_TMPDIR LC_ALL=C
+    unset DSVER_STORE
+}
+
+@test "log: order, limit, forms" {
+    dsver log docs >out
+    [ "$(grep -c ^commit out)" -eq 2 ]
+    [ "$(grep -n 'the second' out | cut -d: -f1)" -lt "$(grep -n 'the first' out | cut -d: -f1)" ]
+    [ "$(dsver log -n 1 docs | grep -c ^commit)" -eq 1 ]
+    dsver log --oneline docs | grep -Eq '^[0-9a-f]{10}  2021-02-01T10:00:00Z +2000  the second$'
+    [ "$(dsver log --oneline docs@side | wc -l)" -eq 3 ]
+    exits 1 dsver log none
+    has "no dataset 'none'"
+    exits 2 dsver log -n 0 docs
+}
+
+@test "revisions: branch, ~n, date, id, tag" {
+    second=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main)
+    first=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main~1)
+    git -C .dsver/catalog.git tag -f docs/v1 "$first"
+    git -C .dsver/catalog.git -c user.name=x -c user.email=y tag -f -a -m note docs/v2 "$second"
+    for r in docs~1 docs@main~ docs@2021-01-15 docs@2021-01-01 docs@2021-02-01T09:59:59Z "docs@$first" "docs@${first:0:7}" docs@v1 docs@v2~1 docs@side~2; do
+        dsver log --oneline -n 1 "$r" | grep -q "the first"
+    done
+    for r in docs docs@main docs@2021-02-01 docs@2022-01-01 docs@v2 docs@side~; do
+        dsver log --oneline -n 1 "$r" | grep -q "the second"
+    done
+    exits 1 dsver log docs@2020-12-31
+    exits 1 dsver log docs~2
+    exits 1 dsver log "logs@${first:0:8}"
+    exits 1 dsver log docs@123
+    exits 2 dsver log docs@
+}
+
+@test "log, show, ls --json parse and agree" {
+    need_jq
+    dsver log --json docs | jq -es 'length == 2 and (.[0].parent == .[1].commit) and (.[1].parent == null)'
+    dsver show --json logs >s
+    jq -e '.schema.columns | length > 0' s
+    jq -e '.provenance | type == "array"' s
+    jq -e '.records == 130 and .sources == 7 and .blocks == 7' s
+    dsver ls --json | jq -es 'length == 3 and (map(.dataset + "@" + .branch) == ["docs@main", "docs@side", "logs@main"])'
+    dsver ls --json logs | jq -es 'length == 1'
+    [ "$(dsver ls --json | jq -rs '.[0].root')" = "$(dsver show --json docs | jq -r .root)" ]
+}
+
+@test "show for people; ls" {
+    exits 0 dsver show docs
+    has "the second" "records 2000 in" "root    sha256:" "column  text utf8" "keys    derived" "step    dsprep text"
+    exits 0 dsver ls
+    has "docs@main" "docs@side" "logs@main"
+    exits 1 dsver ls nothing
+}
+
+@test "cat: stdout, file with index, level, terminal guard" {
+    dsver cat docs >a.dsr
+    dsver cat docs -o b.dsr
+    [ ! -e b.dsr.tmp ]
+    dsprep check a.dsr b.dsr
+    dsver cat docs --level 3 >c.dsr
+    [ "$(wc -c <c.dsr)" -lt "$(wc -c <a.dsr)" ]
+    for f in a b c; do records $f.dsr | cmp - <(records v2.dsr); done
+    exits 1 dsver cat docs@none
+    exits 13 dsver cat docs -o none/x.dsr
+    [ ! -e none ]
+}
+
+@test "cat into a closed pipe and a full disk" {
+    dsver cat docs | head -c 100 >/dev/null
+    [ -e /dev/full ] || skip "no /dev/full"
+    run bash -c 'dsver cat docs >/dev/full'
+    [ "$status" -eq 13 ]
+}
+
+@test "stamp touches its file only when the root changes" {
+    dsver stamp docs~1 f.stamp
+    grep -Eq '^sha256:[0-9a-f]{64}$' f.stamp
+    touch -d '2001-01-01 00:00:00 UTC' f.stamp
+    dsver stamp docs~1 f.stamp
+    [ "$(date -u -r f.stamp +%Y)" = 2001 ]
+    dsver stamp docs@side f.stamp # the same records in another version
+    [ "$(date -u -r f.stamp +%Y)" = 2001 ]
+    dsver stamp docs f.stamp
+    [ "$(date -u -r f.stamp +%Y)" != 2001 ]
+    cp f.stamp g
+    exits 1 dsver stamp docs@none f.stamp
+    cmp f.stamp g
+    exits 13 dsver stamp docs none/f
+    exits 2 dsver stamp docs
+}
+
+@test "git reads the catalog: log, fsck, clone" {
+    git -C .dsver/catalog.git fsck --strict
+    rm -rf clone.git
+    git clone -q --bare .dsver/catalog.git clone.git
+    git -C clone.git log --format=%s docs/main >subjects
+    printf 'the second\nthe first\n' | cmp - subjects
+    git -C clone.git cat-file -p docs/main:meta.json | grep -q '"records": 2000'
+}
+
+@test "no key, source name or value stands in the catalog" {
+    git -C .dsver/catalog.git cat-file --batch-all-objects --batch >all
+    ! grep -q -a -e 'l1.txt' -e 'line 17' all
+}

@@ -1,0 +1,75 @@
+#!/usr/bin/env bats
+# dsver: making, finding and configuring a store.
+load dsver_common
+
+@test "init makes a store that git and fsck accept, and is idempotent" {
+    mkdir new
+    exits 0 dsver init new
+    has "store made"
+    [ -f new/.dsver/config ] && [ -d new/.dsver/packs ] && [ -f new/.dsver/index.db ]
+    git -C new/.dsver/catalog.git fsck --strict
+    exits 0 dsver fsck --store new
+    echo '[x]' >>new/.dsver/config
+    cp new/.dsver/config before
+    exits 0 dsver init new
+    has "already"
+    cmp before new/.dsver/config
+}
+
+@test "a dead init is completed" {
+    mkdir -p half/.dsver/catalog.git
+    exits 10 dsver ls --store half
+    exits 0 dsver init half
+    exits 0 dsver fsck --store half
+}
+
+@test "without a store: exit 10 and a hint" {
+    mkdir -p "$BATS_TEST_TMPDIR/../nostore.$$" && cd "$BATS_TEST_TMPDIR/../nostore.$$"
+    for c in "ls" "log d" "cat d" "fsck" "gc" "reindex" "config" "stamp d f" "commit d $GOLDEN/blocks.dsr"; do
+        run dsver $c </dev/null
+        echo "$c: $status $output"
+        [ "$status" -eq 10 ]
+        has "dsver init"
+    done
+    exits 10 dsver ls --store "$PWD/none"
+    DSVER_STORE=$PWD/none exits 10 dsver ls
+}
+
+@test "the store is found upward, by --store and by DSVER_STORE" {
+    dsver commit d "$GOLDEN/blocks.dsr"
+    mkdir -p a/b/c
+    (cd a/b/c && dsver ls) >out
+    grep -q '^d@main' out
+    mkdir elsewhere
+    dsver init elsewhere
+    exits 0 dsver ls --store elsewhere
+    [ -z "$output" ]
+    exits 0 dsver ls --store elsewhere/.dsver
+    (cd elsewhere && dsver ls --store ..) | grep -q '^d@main'
+    (cd elsewhere && DSVER_STORE=.. dsver ls) | grep -q '^d@main'
+}
+
+@test "config: set, get, list, unset; the format is not to be touched" {
+    exits 1 dsver config user.name
+    exits 0 dsver config user.name "A B"
+    exits 0 dsver config user.name
+    [ "$output" = "A B" ]
+    exits 0 dsver config
+    has "user.name=A B" "dsver.format=1"
+    exits 0 dsver config --unset user.name
+    exits 1 dsver config user.name
+    exits 2 dsver config nodot x
+    exits 2 dsver config dsver.format 2
+    exits 2 dsver config --unset
+    git config -f .dsver/config --get dsver.format
+    git config -f .dsver/config dsver.format 9
+    exits 1 dsver ls
+    has "format"
+}
+
+@test "config --json parses" {
+    need_jq
+    dsver config user.name 'quote " and \ back'
+    [ "$(dsver config --json user.name | jq -r .value)" = 'quote " and \ back' ]
+    dsver config --json | jq -es 'length == 2'
+}
