@@ -293,9 +293,9 @@ static int add_lora(ds_net *n, linear *l, const ds_lora_conf *c, uint64_t seed, 
     TRY(ds_params_add(&n->params, &l->la, name, c->r, l->w->cols, false, DS_KF32, err));
     snprintf(name, sizeof name, "%.*s.lora_B.weight", base, l->w->name);
     TRY(ds_params_add(&n->params, &l->lb, name, l->w->rows, c->r, false, DS_KF32, err));
-    l->s = c->rslora ? c->alpha / sqrtf((float)c->r) : c->alpha / (float)c->r;
-    l->drop = c->dropout;
-    l->lb->lr_scale = c->lr_ratio > 0 ? c->lr_ratio : 1.0f;
+    l->s = (float)(c->rslora ? c->alpha / sqrt((double)c->r) : c->alpha / (double)c->r);
+    l->drop = (float)c->dropout;
+    l->lb->lr_scale = c->lr_ratio > 0 ? (float)c->lr_ratio : 1.0f;
     TRY(ds_param_uniform(&n->params, l->la, 1.0f / sqrtf((float)l->w->cols), seed, err));
     TRY(ds_param_train(&n->params, l->la, err));
     return ds_param_train(&n->params, l->lb, err);
@@ -306,7 +306,7 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
     size_t added = 0;
 
     if (c->r < 1 || !(c->alpha > 0) || !(c->dropout >= 0 && c->dropout < 1))
-        return ds_fail(err, DS_USAGE, "LoRA of rank %d, alpha %g, dropout %g", (int)c->r, (double)c->alpha, (double)c->dropout);
+        return ds_fail(err, DS_USAGE, "LoRA of rank %d, alpha %g, dropout %g", (int)c->r, c->alpha, c->dropout);
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;
         for (int32_t j = 0; (l = nth_linear(n, &n->layers[i], j)); j++)

@@ -13,9 +13,9 @@
 
 typedef struct ds_lora_conf {
     int32_t r;
-    float alpha, dropout;
+    double alpha, dropout;
     bool rslora;
-    float lr_ratio; /* LoRA+: learning rate of B over that of A; 1 = plain */
+    double lr_ratio; /* LoRA+: learning rate of B over that of A; 1 = plain */
     const char *const *targets; /* names of projections ("q_proj") or suffixes of parameter names; NULL-terminated */
 } ds_lora_conf;
 

@@ -233,7 +233,7 @@ static void merging_keeps_the_function(void **state)
 static void micro_batches_change_no_bit(void **state)
 {
     static const char *const targets[] = {"q_proj", "o_proj", "gate_proj", NULL};
-    const ds_lora_conf c = {.r = 4, .alpha = 4, .dropout = 0.3f, .targets = targets};
+    const ds_lora_conf c = {.r = 4, .alpha = 4, .dropout = 0.3, .targets = targets};
     ds_kernels *k = cpu();
     ds_err err = {0};
     fixture f;

@@ -1,0 +1,415 @@
+/* checkpoint.c - see checkpoint.h. PEFT's files: adapter_config.json and adapter_model.safetensors, whose names are ours behind
+ * "base_model.model." (LoRA) or the one tensor prompt_embeddings. */
+#include "checkpoint.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "filesum.h"
+#include "io.h"
+#include "net_priv.h"
+
+#define PEFT_PREFIX "base_model.model."
+#define PATH 4096
+
+void ds_checkpoint_name(char out[32], uint64_t step)
+{
+    snprintf(out, 32, "step-%06" PRIu64, step);
+}
+
+static int join(char out[PATH], const char *dir, const char *name, ds_err *err)
+{
+    return snprintf(out, PATH, "%s/%s", dir, name) >= PATH ? ds_fail(err, DS_FAIL, "%s/%s: path too long", dir, name) : 0;
+}
+
+static bool is_adapter(const ds_param *p)
+{
+    return strstr(p->name, ".lora_") != NULL;
+}
+
+static bool is_prompt(const ds_param *p)
+{
+    return !strcmp(p->name, "prompt_embeddings");
+}
+
+/* ---- writing ---- */
+
+static int write_json(const char *dir, const char *name, json_t *o, ds_err *err)
+{
+    char path[PATH];
+    char *text = json_dumps(o, JSON_INDENT(2));
+    ds_buf b = {0};
+    int rc = join(path, dir, name, err);
+
+    if (!rc && (!text || ds_buf_puts(&b, text) || ds_buf_putc(&b, '\n')))
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_atomic_write(path, 0644, b.data, b.len, err);
+    ds_buf_fini(&b);
+    free(text);
+    return rc;
+}
+
+static const char *last_part(const char *path)
+{
+    const char *s = strrchr(path, '/');
+    return s && s[1] ? s + 1 : path;
+}
+
+static int write_lora_config(const char *dir, const ds_trainconf *c, const char *model, ds_err *err)
+{
+    json_t *o = json_object(), *targets = json_array();
+    int rc;
+
+    for (size_t i = 0; c->lora.targets[i]; i++)
+        json_array_append_new(targets, json_string(c->lora.targets[i]));
+    json_object_set_new(o, "peft_type", json_string("LORA"));
+    json_object_set_new(o, "task_type", json_string("CAUSAL_LM"));
+    json_object_set_new(o, "base_model_name_or_path", json_string(model));
+    json_object_set_new(o, "r", json_integer(c->lora.r));
+    json_object_set_new(o, "lora_alpha", json_real(c->lora.alpha));
+    json_object_set_new(o, "lora_dropout", json_real(c->lora.dropout));
+    json_object_set_new(o, "target_modules", targets);
+    json_object_set_new(o, "bias", json_string("none"));
+    json_object_set_new(o, "fan_in_fan_out", json_false());
+    json_object_set_new(o, "use_rslora", json_boolean(c->lora.rslora));
+    json_object_set_new(o, "init_lora_weights", json_true());
+    json_object_set_new(o, "modules_to_save", json_null());
+    json_object_set_new(o, "inference_mode", json_true());
+    rc = write_json(dir, "adapter_config.json", o, err);
+    json_decref(o);
+    return rc;
+}
+
+static int write_prompt_config(const char *dir, const ds_trainconf *c, const ds_modelconf *m, const char *model, ds_err *err)
+{
+    json_t *o = json_object();
+    int rc;
+
+    json_object_set_new(o, "peft_type", json_string("PROMPT_TUNING"));
+    json_object_set_new(o, "task_type", json_string("CAUSAL_LM"));
+    json_object_set_new(o, "base_model_name_or_path", json_string(model));
+    json_object_set_new(o, "num_virtual_tokens", json_integer(c->prompt_tokens));
+    json_object_set_new(o, "token_dim", json_integer(m->hidden));
+    json_object_set_new(o, "num_transformer_submodules", json_integer(1));
+    json_object_set_new(o, "num_layers", json_integer(m->layers));
+    json_object_set_new(o, "num_attention_heads", json_integer(m->heads));
+    json_object_set_new(o, "inference_mode", json_true());
+    rc = write_json(dir, "adapter_config.json", o, err);
+    json_decref(o);
+    return rc;
+}
+
+static int write_weights(const char *dir, ds_net *net, const ds_trainconf *c, const char *model, ds_err *err)
+{
+    char path[PATH];
+
+    if (c->method == DS_METHOD_FULL)
+        return ds_net_save(net, dir, err);
+    TRY(join(path, dir, "adapter_model.safetensors", err));
+    if (c->method == DS_METHOD_LORA) {
+        TRY(ds_params_write(&net->params, path, is_adapter, PEFT_PREFIX, NULL, err));
+        return write_lora_config(dir, c, model, err);
+    }
+    TRY(ds_params_write(&net->params, path, is_prompt, NULL, NULL, err));
+    return write_prompt_config(dir, c, &net->c, model, err);
+}
+
+/* Moments, and the f32 weights behind bf16 ones. */
+static int write_optimizer(const char *dir, ds_net *net, ds_err *err)
+{
+    static const char *const kinds[] = {"m", "v", "master"};
+    ds_st_tensor *t = calloc(net->params.n * 3 + 1, sizeof *t);
+    char path[PATH];
+    size_t n = 0;
+    int rc = t ? join(path, dir, "optimizer.safetensors", err) : ds_fail_nomem(err);
+
+    for (size_t i = 0; !rc && i < net->params.n; i++) {
+        const ds_param *p = net->params.p[i];
+        const float *src[] = {p->m, p->v, p->master};
+        for (int k = 0; !rc && p->train && k < 3; k++) {
+            const size_t bytes = (size_t)ds_param_count(p) * 4;
+            void *host;
+            if (!src[k])
+                continue;
+            host = malloc(bytes);
+            if (!host || asprintf(&t[n].name, "%s.%s", p->name, kinds[k]) < 0) {
+                free(host);
+                t[n].name = NULL;
+                rc = ds_fail_nomem(err);
+                break;
+            }
+            rc = net->k->download(net->k, host, src[k], bytes, err);
+            t[n].dtype = DS_ST_F32;
+            t[n].ndim = 2;
+            t[n].dims[0] = p->rows;
+            t[n].dims[1] = p->cols;
+            t[n].data = host;
+            t[n++].bytes = bytes;
+        }
+    }
+    rc = rc ? rc : ds_st_write(path, t, n, NULL, err);
+    for (size_t i = 0; t && i < n; i++) {
+        union { const void *c; void *m; } data = {.c = t[i].data};
+        free(data.m);
+        free(t[i].name);
+    }
+    free(t);
+    return rc;
+}
+
+static int write_state(const char *dir, const ds_ckpt_state *s, ds_err *err)
+{
+    json_t *o = json_object();
+    char head[65];
+    int rc;
+
+    ds_sha_hex(head, &s->head);
+    json_object_set_new(o, "step", json_integer((json_int_t)s->step));
+    json_object_set_new(o, "rows", json_integer((json_int_t)s->rows));
+    json_object_set_new(o, "head", json_string(head));
+    json_object_set_new(o, "loss", json_real(s->loss));
+    rc = write_json(dir, "state.json", o, err);
+    json_decref(o);
+    return rc;
+}
+
+static int copy_file(const char *from, const char *to, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = ds_read_file(&b, from, (size_t)1 << 32, err);
+
+    rc = rc ? rc : ds_atomic_write(to, 0644, b.data, b.len, err);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* RUN/ledger holds the segments while the run goes on; a checkpoint has them all. */
+static int link_ledger(const char *run_dir, const char *dir, ds_err *err)
+{
+    char from[PATH], to[PATH], a[PATH], b[PATH];
+    struct dirent *e;
+    int rc = join(from, run_dir, "ledger", err);
+
+    rc = rc ? rc : join(to, dir, "ledger", err);
+    rc = rc ? rc : ds_mkdirs(to, err);
+    DIR *d = rc ? NULL : opendir(from);
+    if (!rc && !d)
+        return ds_fail_errno(err, errno, "%s", from);
+    while (!rc && (e = readdir(d))) {
+        uint64_t first, last;
+        if (!ds_ledger_parse_name(e->d_name, &first, &last))
+            continue;
+        rc = join(a, from, e->d_name, err);
+        rc = rc ? rc : join(b, to, e->d_name, err);
+        if (!rc && link(a, b))
+            rc = copy_file(a, b, err);
+    }
+    if (d)
+        closedir(d);
+    if (!rc)
+        rc = ds_fsync_parent(b[0] ? b : to, err);
+    return rc;
+}
+
+static int write_lineage(const char *dir, ds_lineage *l, const ds_ckpt_state *s, ds_err *err)
+{
+    char name[32], path[PATH];
+    ds_buf b = {0};
+    int rc;
+
+    ds_checkpoint_name(name, s->step);
+    free(l->name);
+    l->name = strdup(name);
+    if (!l->name)
+        return ds_fail_nomem(err);
+    l->step = s->step;
+    l->rows = s->rows;
+    l->head = s->head;
+    rc = ds_filesum_dir(&l->files, dir, "lineage.json", err);
+    rc = rc ? rc : ds_lineage_dump(&b, l, err);
+    rc = rc ? rc : join(path, dir, "lineage.json", err);
+    rc = rc ? rc : ds_atomic_write(path, 0644, b.data, b.len, err);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* Removes a folder of files (and ledger/): an unfinished checkpoint. */
+static void remove_dir(const char *dir)
+{
+    char path[PATH];
+    struct dirent *e;
+    DIR *d = opendir(dir);
+
+    while (d && (e = readdir(d))) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= PATH)
+            continue;
+        if (unlink(path) && (errno == EISDIR || errno == EPERM))
+            remove_dir(path);
+    }
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c, const ds_ckpt_state *s, ds_lineage *lineage,
+                        ds_err *err)
+{
+    char name[32], tmp[PATH], final[PATH], from[PATH], to[PATH];
+    int rc;
+
+    ds_checkpoint_name(name, s->step);
+    if (snprintf(tmp, sizeof tmp, "%s/.%s.tmp", run_dir, name) >= PATH || snprintf(final, sizeof final, "%s/%s", run_dir, name) >= PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+    remove_dir(tmp);
+    rc = ds_mkdirs(tmp, err);
+    rc = rc ? rc : write_weights(tmp, net, c, last_part(c->model), err);
+    rc = rc ? rc : write_optimizer(tmp, net, err);
+    rc = rc ? rc : write_state(tmp, s, err);
+    rc = rc ? rc : link_ledger(run_dir, tmp, err);
+    rc = rc ? rc : join(from, c->model, "tokenizer.json", err);
+    if (!rc && ds_path_exists(from)) {
+        rc = join(to, tmp, "tokenizer.json", err);
+        rc = rc ? rc : copy_file(from, to, err);
+    }
+    rc = rc ? rc : write_lineage(tmp, lineage, s, err);
+    if (!rc && ds_io_active->rename(tmp, final))
+        rc = ds_fail_errno(err, errno, "%s", final);
+    rc = rc ? rc : ds_fsync_parent(final, err);
+    if (rc)
+        remove_dir(tmp);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+static int read_json(json_t **o, const char *dir, const char *name, ds_err *err)
+{
+    char path[PATH];
+    ds_buf b = {0};
+    int rc = join(path, dir, name, err);
+
+    rc = rc ? rc : ds_read_file(&b, path, 1u << 24, err);
+    rc = rc ? rc : ds_json_parse(o, b.data, b.len, path, err);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* Loads the parameters that `want` chooses from an adapter file. */
+static int read_adapter(ds_net *net, const char *dir, bool (*want)(const ds_param *), const char *prefix, ds_err *err)
+{
+    char path[PATH], name[512];
+    ds_st_file f = {0};
+    int rc = join(path, dir, "adapter_model.safetensors", err);
+
+    rc = rc ? rc : ds_st_open(&f, path, err);
+    for (size_t i = 0; !rc && i < net->params.n; i++) {
+        ds_param *p = net->params.p[i];
+        if (!want(p))
+            continue;
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        const ds_st_tensor *t = ds_st_find(&f, name);
+        rc = t ? ds_param_load(&net->params, p, t, path, err) : ds_fail(err, DS_CORRUPT, "%s: tensor '%s' is missing", path, name);
+    }
+    ds_st_close(&f);
+    return rc;
+}
+
+static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
+{
+    const json_t *targets = json_object_get(o, "target_modules");
+    const size_t n = json_array_size(targets);
+    const char **names = calloc(n + 2, sizeof *names);
+    ds_lora_conf c = {.r = (int32_t)json_integer_value(json_object_get(o, "r")),
+                      .alpha = json_number_value(json_object_get(o, "lora_alpha")),
+                      .rslora = json_is_true(json_object_get(o, "use_rslora")), .targets = names};
+    int rc = names ? 0 : ds_fail_nomem(err);
+
+    if (!rc && json_is_true(json_object_get(o, "use_dora")))
+        rc = ds_fail(err, DS_FAIL, "%s: DoRA adapters are not supported", dir);
+    for (size_t i = 0; !rc && i < n; i++)
+        names[i] = json_string_value(json_array_get(targets, i));
+    if (!rc && json_is_string(targets))
+        names[0] = json_string_value(targets);
+    rc = rc ? rc : ds_net_add_lora(net, &c, 0, err);
+    free(names);
+    return rc ? rc : read_adapter(net, dir, is_adapter, PEFT_PREFIX, err);
+}
+
+int ds_adapter_load(ds_net *net, const char *dir, ds_err *err)
+{
+    json_t *o = NULL;
+    int rc = read_json(&o, dir, "adapter_config.json", err);
+    const char *type = json_string_value(json_object_get(o, "peft_type"));
+
+    if (!rc && type && !strcmp(type, "LORA"))
+        rc = load_lora(net, dir, o, err);
+    else if (!rc && type && !strcmp(type, "PROMPT_TUNING")) {
+        rc = ds_net_add_prompt(net, (int32_t)json_integer_value(json_object_get(o, "num_virtual_tokens")), err);
+        rc = rc ? rc : read_adapter(net, dir, is_prompt, "", err);
+    } else if (!rc)
+        rc = ds_fail(err, DS_FAIL, "%s: an adapter of type '%s' is not supported", dir, type ? type : "(none)");
+    json_decref(o);
+    return rc;
+}
+
+static int read_state(const char *dir, ds_ckpt_state *s, ds_err *err)
+{
+    json_t *o = NULL;
+    int rc = read_json(&o, dir, "state.json", err);
+    const char *head = json_string_value(json_object_get(o, "head"));
+
+    if (!rc) {
+        s->step = (uint64_t)json_integer_value(json_object_get(o, "step"));
+        s->rows = (uint64_t)json_integer_value(json_object_get(o, "rows"));
+        s->loss = json_number_value(json_object_get(o, "loss"));
+        if (!head || !ds_sha_parse(&s->head, head, strlen(head)))
+            rc = ds_fail(err, DS_CORRUPT, "%s/state.json: no ledger head", dir);
+    }
+    json_decref(o);
+    return rc;
+}
+
+static int read_optimizer(ds_net *net, const char *dir, ds_err *err)
+{
+    static const char *const kinds[] = {"m", "v", "master"};
+    char path[PATH], name[512];
+    ds_st_file f = {0};
+    int rc = join(path, dir, "optimizer.safetensors", err);
+
+    rc = rc ? rc : ds_st_open(&f, path, err);
+    for (size_t i = 0; !rc && i < net->params.n; i++) {
+        ds_param *p = net->params.p[i];
+        float *to[] = {p->m, p->v, p->master};
+        for (int k = 0; !rc && p->train && k < 3; k++) {
+            const size_t bytes = (size_t)ds_param_count(p) * 4;
+            if (!to[k])
+                continue;
+            snprintf(name, sizeof name, "%s.%s", p->name, kinds[k]);
+            const ds_st_tensor *t = ds_st_find(&f, name);
+            if (!t || t->dtype != DS_ST_F32 || t->bytes != bytes)
+                rc = ds_fail(err, DS_CORRUPT, "%s: optimizer state '%s' is missing or of another size", path, name);
+            else
+                rc = net->k->upload(net->k, to[k], t->data, bytes, err);
+        }
+    }
+    ds_st_close(&f);
+    return rc;
+}
+
+int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments, ds_ckpt_state *s, ds_err *err)
+{
+    TRY(read_state(dir, s, err));
+    if (c->method == DS_METHOD_FULL)
+        TRY(ds_net_load(net, dir, err));
+    else
+        TRY(read_adapter(net, dir, c->method == DS_METHOD_LORA ? is_adapter : is_prompt,
+                         c->method == DS_METHOD_LORA ? PEFT_PREFIX : "", err));
+    return moments ? read_optimizer(net, dir, err) : 0;
+}

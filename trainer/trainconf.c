@@ -1,0 +1,132 @@
+/* trainconf.c - see trainconf.h. */
+#include "trainconf.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static const char *const METHODS[] = {"lora", "full", "prompt"};
+static const char *const SCHEDULES[] = {"constant", "linear", "cosine"};
+
+const char *ds_method_name(enum ds_method m)
+{
+    return METHODS[m];
+}
+
+static json_t *list(const char *const *v)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; v && v[i]; i++)
+        json_array_append_new(a, json_string(v[i]));
+    return a;
+}
+
+int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
+{
+    json_t *o = json_object(), *m = json_object(), *p = json_object();
+    const ds_optim_conf *q = &c->optim;
+    int rc;
+
+    json_object_set_new(o, "method", json_string(METHODS[c->method]));
+    if (c->method == DS_METHOD_LORA) {
+        json_object_set_new(m, "r", json_integer(c->lora.r));
+        json_object_set_new(m, "alpha", json_real(c->lora.alpha));
+        json_object_set_new(m, "dropout", json_real(c->lora.dropout));
+        json_object_set_new(m, "rslora", json_boolean(c->lora.rslora));
+        json_object_set_new(m, "lr_ratio", json_real(c->lora.lr_ratio));
+        json_object_set_new(m, "targets", list(c->lora.targets));
+    } else if (c->method == DS_METHOD_PROMPT) {
+        json_object_set_new(m, "tokens", json_integer(c->prompt_tokens));
+    } else {
+        json_object_set_new(m, "only", list(c->only));
+    }
+    json_object_set_new(o, "settings", m);
+    json_object_set_new(p, "name", json_string("adamw"));
+    json_object_set_new(p, "lr", json_real(q->lr));
+    json_object_set_new(p, "min_lr", json_real(q->min_lr));
+    json_object_set_new(p, "schedule", json_string(SCHEDULES[q->schedule]));
+    json_object_set_new(p, "warmup", json_integer((json_int_t)q->warmup));
+    json_object_set_new(p, "beta1", json_real(q->beta1));
+    json_object_set_new(p, "beta2", json_real(q->beta2));
+    json_object_set_new(p, "eps", json_real(q->eps));
+    json_object_set_new(p, "decay", json_real(q->decay));
+    json_object_set_new(p, "clip", json_real(q->clip));
+    json_object_set_new(o, "optimizer", p);
+    json_object_set_new(o, "format", json_string(c->format == DS_KF32 ? "f32" : "bf16"));
+    rc = ds_json_dump(out, o, err);
+    json_decref(o);
+    return rc;
+}
+
+static int choice(int *out, const json_t *v, const char *const *names, int n, const char *what, ds_err *err)
+{
+    const char *s = json_string_value(v);
+
+    for (int i = 0; s && i < n; i++)
+        if (!strcmp(s, names[i])) {
+            *out = i;
+            return 0;
+        }
+    return ds_fail(err, DS_CORRUPT, "run description: %s of '%s'", what, s ? s : "(none)");
+}
+
+static int strings(const char ***out, const json_t *a, ds_err *err)
+{
+    const char **v = calloc(json_array_size(a) + 1, sizeof *v);
+
+    if (!v)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < json_array_size(a); i++) {
+        v[i] = json_string_value(json_array_get(a, i));
+        if (!v[i]) {
+            free(v);
+            return ds_fail(err, DS_CORRUPT, "run description: a pattern is no string");
+        }
+    }
+    *out = v;
+    return 0;
+}
+
+int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets, ds_err *err)
+{
+    static const char *const formats[] = {"f32", "bf16"};
+    json_t *o = NULL;
+    int method = 0, schedule = 0, format = 0;
+    int rc = ds_json_parse(&o, training, strlen(training), "run description", err);
+    const json_t *m = json_object_get(o, "settings"), *p = json_object_get(o, "optimizer");
+
+    *keep = o;
+    *targets = NULL;
+    rc = rc ? rc : choice(&method, json_object_get(o, "method"), METHODS, 3, "method", err);
+    rc = rc ? rc : choice(&schedule, json_object_get(p, "schedule"), SCHEDULES, 3, "schedule", err);
+    rc = rc ? rc : choice(&format, json_object_get(o, "format"), formats, 2, "number format", err);
+    if (rc)
+        return rc;
+    c->method = (enum ds_method)method;
+    c->format = format == 0 ? DS_KF32 : DS_KBF16;
+    c->optim = (ds_optim_conf){.lr = json_number_value(json_object_get(p, "lr")),
+                               .min_lr = json_number_value(json_object_get(p, "min_lr")),
+                               .schedule = (enum ds_schedule)schedule,
+                               .warmup = (uint64_t)json_integer_value(json_object_get(p, "warmup")),
+                               .beta1 = json_number_value(json_object_get(p, "beta1")),
+                               .beta2 = json_number_value(json_object_get(p, "beta2")),
+                               .eps = json_number_value(json_object_get(p, "eps")),
+                               .decay = json_number_value(json_object_get(p, "decay")),
+                               .clip = json_number_value(json_object_get(p, "clip")),
+                               .steps = c->steps};
+    if (c->method == DS_METHOD_LORA) {
+        c->lora = (ds_lora_conf){.r = (int32_t)json_integer_value(json_object_get(m, "r")),
+                                 .alpha = json_number_value(json_object_get(m, "alpha")),
+                                 .dropout = json_number_value(json_object_get(m, "dropout")),
+                                 .rslora = json_is_true(json_object_get(m, "rslora")),
+                                 .lr_ratio = json_number_value(json_object_get(m, "lr_ratio"))};
+        rc = strings(targets, json_object_get(m, "targets"), err);
+        c->lora.targets = *targets;
+    } else if (c->method == DS_METHOD_PROMPT) {
+        c->prompt_tokens = (int32_t)json_integer_value(json_object_get(m, "tokens"));
+    } else {
+        rc = strings(targets, json_object_get(m, "only"), err);
+        c->only = *targets;
+    }
+    return rc;
+}
