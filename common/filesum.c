@@ -76,28 +76,36 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err)
+int ds_filesum_files(ds_sha *out, const char *dir, char *const *list, size_t n, ds_err *err)
 {
-    names l = {0};
     ds_buf text = {0};
-    int rc = collect(&l, dir, "", except, 0, err);
+    int rc = 0;
 
-    qsort(l.v ? l.v : (char *[]){NULL}, l.n, sizeof *l.v, by_text);
-    for (size_t i = 0; !rc && i < l.n; i++) {
+    for (size_t i = 0; !rc && i < n; i++) {
         char full[8192], hex[65];
         uint64_t size;
         ds_sha sum;
-        snprintf(full, sizeof full, "%s/%s", dir, l.v[i]);
+        snprintf(full, sizeof full, "%s/%s", dir, list[i]);
         rc = ds_sha_file(&sum, &size, full, err);
         if (rc)
             break;
         ds_sha_hex(hex, &sum);
-        rc = ds_buf_printf(&text, "%s %" PRIu64 " %s\n", hex, size, l.v[i]) ? ds_fail_nomem(err) : 0;
+        rc = ds_buf_printf(&text, "%s %" PRIu64 " %s\n", hex, size, list[i]) ? ds_fail_nomem(err) : 0;
     }
     rc = rc ? rc : ds_sha_bytes(out, text.data ? text.data : (const uint8_t *)"", text.len, err);
+    ds_buf_fini(&text);
+    return rc;
+}
+
+int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err)
+{
+    names l = {0};
+    int rc = collect(&l, dir, "", except, 0, err);
+
+    qsort(l.v ? l.v : (char *[]){NULL}, l.n, sizeof *l.v, by_text);
+    rc = rc ? rc : ds_filesum_files(out, dir, l.v, l.n, err);
     for (size_t i = 0; i < l.n; i++)
         free(l.v[i]);
     free(l.v);
-    ds_buf_fini(&text);
     return rc;
 }

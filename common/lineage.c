@@ -1,0 +1,645 @@
+/* lineage.c - see lineage.h. A document is written member by member; what is read must give the same bytes when it is written again, so
+ * nothing in it goes unchecked. */
+#include "lineage.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filesum.h"
+#include "io.h"
+#include "utf8.h"
+
+#define DOCUMENT_MAX ((size_t)8 << 20)
+#define DATASETS_MAX 65536
+#define TRAINER "dstrain"
+
+static const char *const long_names[] = {[DS_LONG_ERROR] = "error", [DS_LONG_SPLIT] = "split", [DS_LONG_TRUNCATE] = "truncate"};
+
+/* ---- memory ---- */
+
+void ds_run_fini(ds_run *r)
+{
+    for (size_t i = 0; i < r->ndatasets; i++) {
+        free(r->datasets[i].name);
+        free(r->datasets[i].column);
+        free(r->datasets[i].tokenizer);
+    }
+    free(r->datasets);
+    free(r->training);
+    free(r->trainer);
+    *r = (ds_run){0};
+}
+
+void ds_lineage_fini(ds_lineage *l)
+{
+    ds_run_fini(&l->run);
+    free(l->name);
+    free(l->environment);
+    free(l->model_name);
+    *l = (ds_lineage){0};
+}
+
+/* ---- writing ---- */
+
+/* Text with its facts checked as it goes in: the first failure stays. */
+typedef struct text {
+    ds_buf *b;
+    ds_err *err;
+    int rc;
+} text;
+
+static void put(text *t, const char *s)
+{
+    if (!t->rc && ds_buf_puts(t->b, s))
+        t->rc = ds_fail_nomem(t->err);
+}
+
+static void put_str(text *t, const char *what, const char *s)
+{
+    const size_t len = s ? strlen(s) : 0;
+
+    if (t->rc)
+        return;
+    if (!s)
+        t->rc = ds_fail(t->err, DS_FAIL, "lineage: %s is absent", what);
+    else if (ds_utf8_check((const uint8_t *)s, len) != len)
+        t->rc = ds_fail(t->err, DS_FAIL, "lineage: %s is not UTF-8: %s", what, s);
+    else if (ds_json_str(t->b, s, len))
+        t->rc = ds_fail_nomem(t->err);
+}
+
+static void put_u64(text *t, const char *what, uint64_t v)
+{
+    if (t->rc)
+        return;
+    if (v > INT64_MAX)
+        t->rc = ds_fail(t->err, DS_USAGE, "lineage: %s %" PRIu64 " is larger than 2^63 - 1", what, v);
+    else if (ds_buf_printf(t->b, "%" PRIu64, v))
+        t->rc = ds_fail_nomem(t->err);
+}
+
+static void put_sha(text *t, const char *before, const ds_sha *s)
+{
+    char hex[65];
+
+    ds_sha_hex(hex, s);
+    put(t, "\"");
+    put(t, before);
+    put(t, hex);
+    put(t, "\"");
+}
+
+static void put_dataset(text *t, const ds_run_dataset *d)
+{
+    put(t, "{\"name\":");
+    put_str(t, "a dataset's name", d->name);
+    put(t, ",\"column\":");
+    put_str(t, "a dataset's column", d->column);
+    put(t, ",\"tokenizer\":");
+    put_str(t, "a dataset's tokenizer", d->tokenizer);
+    put(t, ",\"root\":");
+    put_sha(t, "sha256:", &d->root);
+    put(t, ",\"records\":");
+    put_u64(t, "records", d->records);
+    put(t, "}");
+}
+
+int ds_run_dump(ds_buf *out, const ds_run *r, ds_err *err)
+{
+    text t = {out, err, 0};
+
+    put(&t, "{\"version\":1,\"trainer\":");
+    put_str(&t, "trainer", r->trainer);
+    put(&t, ",\"datasets\":[");
+    for (size_t i = 0; i < r->ndatasets; i++) {
+        put(&t, i ? "," : "");
+        put_dataset(&t, &r->datasets[i]);
+    }
+    put(&t, "],\"seed\":");
+    put_u64(&t, "seed", r->seed);
+    put(&t, ",\"steps\":");
+    put_u64(&t, "steps", r->steps);
+    put(&t, ",\"rows\":");
+    put_u64(&t, "rows", r->rows);
+    put(&t, ",\"seq_len\":");
+    put_u64(&t, "seq_len", r->seq_len);
+    put(&t, ",\"window\":");
+    put_u64(&t, "window", r->window);
+    put(&t, ",\"long\":");
+    put_str(&t, "long", (unsigned)r->longer < sizeof long_names / sizeof *long_names ? long_names[r->longer] : NULL);
+    put(&t, ",\"model\":");
+    put_sha(&t, "sha256:", &r->model);
+    put(&t, ",\"training\":");
+    put(&t, r->training ? r->training : "{}");
+    put(&t, "}");
+    return t.rc;
+}
+
+int ds_run_digest(ds_sha *out, const ds_run *r, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = ds_run_dump(&b, r, err);
+
+    rc = rc ? rc : ds_sha_tagged(out, "ds.run", b.data, b.len, err);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+static void put_dependency(text *t, const char *kind, const char *name, const char *commit, const ds_sha *sum)
+{
+    ds_buf b = {0};
+
+    if (!t->rc && (ds_buf_puts(&b, kind) || ds_buf_puts(&b, name ? name : "") || !ds_buf_cstr(&b)))
+        t->rc = ds_fail_nomem(t->err);
+    put(t, "{\"name\":");
+    put_str(t, "a dependency's name", (const char *)b.data);
+    put(t, ",\"digest\":{");
+    if (*commit) {
+        put(t, "\"gitCommit\":");
+        put_str(t, "a commit", commit);
+        put(t, ",");
+    }
+    put(t, "\"sha256\":");
+    put_sha(t, "", sum);
+    put(t, "}}");
+    ds_buf_fini(&b);
+}
+
+/* The tokenizer is named by some dataset before number i. */
+static bool told_before(const ds_run *r, size_t i)
+{
+    for (size_t k = 0; k < i; k++)
+        if (!strcmp(r->datasets[k].tokenizer, r->datasets[i].tokenizer))
+            return true;
+    return false;
+}
+
+static void put_dependencies(text *t, const ds_lineage *l)
+{
+    const ds_run *r = &l->run;
+
+    for (size_t i = 0; !t->rc && i < r->ndatasets; i++) {
+        const ds_run_dataset *d = &r->datasets[i];
+        put_dependency(t, *d->commit ? "dsver:" : "file:", d->name, d->commit, &d->root);
+        put(t, ",");
+    }
+    for (size_t i = 0; !t->rc && i < r->ndatasets; i++) {
+        ds_sha sum;
+        const char *s = r->datasets[i].tokenizer;
+        if (!*s || told_before(r, i))
+            continue;
+        if (strncmp(s, "sha256:", 7) != 0 || !ds_sha_parse(&sum, s + 7, strlen(s + 7)))
+            t->rc = ds_fail(t->err, DS_FAIL, "lineage: the tokenizer of '%s' is no digest: %s", r->datasets[i].name, s);
+        put_dependency(t, "tokenizer", "", "", &sum);
+        put(t, ",");
+    }
+    put_dependency(t, "model:", l->model_name, "", &r->model);
+    put(t, ",");
+    put_dependency(t, TRAINER, "", "", &l->binary);
+}
+
+int ds_lineage_dump(ds_buf *out, const ds_lineage *l, ds_err *err)
+{
+    text t = {out, err, 0};
+    ds_sha run;
+
+    t.rc = ds_run_digest(&run, &l->run, err);
+    put(&t, "{\"_type\":\"https://in-toto.io/Statement/v1\",\"subject\":[{\"name\":");
+    put_str(&t, "the checkpoint's name", l->name);
+    put(&t, ",\"digest\":{\"sha256\":");
+    put_sha(&t, "", &l->files);
+    put(&t, "}}],\"predicateType\":\"https://slsa.dev/provenance/v1\",\"predicate\":{\"buildDefinition\":{\"buildType\":"
+            "\"urn:ds:run:1\",\"externalParameters\":");
+    if (!t.rc)
+        t.rc = ds_run_dump(out, &l->run, err);
+    put(&t, ",\"internalParameters\":");
+    put(&t, l->environment ? l->environment : "{}");
+    put(&t, ",\"resolvedDependencies\":[");
+    put_dependencies(&t, l);
+    put(&t, "]},\"runDetails\":{\"builder\":{\"id\":\"urn:ds:" TRAINER "\"},\"metadata\":{\"invocationId\":");
+    put_sha(&t, "sha256:", &run);
+    put(&t, "},\"byproducts\":[{\"name\":\"ledger\",\"digest\":{\"sha256\":");
+    put_sha(&t, "", &l->head);
+    put(&t, "},\"annotations\":{\"rows\":");
+    put_u64(&t, "rows", l->rows);
+    put(&t, ",\"steps\":");
+    put_u64(&t, "steps", l->step);
+    put(&t, "}}]}}}");
+    return t.rc;
+}
+
+/* ---- reading ---- */
+
+/* A document being read: `what` names it, `at` the object within it. */
+typedef struct doc {
+    const char *what;
+    ds_err *err;
+} doc;
+
+static int bad(const doc *d, const char *at, const char *name, const char *want)
+{
+    return ds_fail(d->err, DS_CORRUPT, "%s: %s%s%s is not %s", d->what, at, *at && *name ? "." : "", name, want);
+}
+
+static const json_t *member(const json_t *o, const char *name)
+{
+    return json_is_object(o) ? json_object_get(o, name) : NULL;
+}
+
+static int get_object(const doc *d, const json_t **out, const json_t *o, const char *at, const char *name)
+{
+    *out = member(o, name);
+    return json_is_object(*out) ? 0 : bad(d, at, name, "an object");
+}
+
+/* The i-th element of an array of exactly n; n 0: of any number. */
+static int get_element(const doc *d, const json_t **out, const json_t *o, const char *at, const char *name, size_t i, size_t n)
+{
+    const json_t *a = member(o, name);
+
+    if (!json_is_array(a) || (n && json_array_size(a) != n) || json_array_size(a) <= i)
+        return bad(d, at, name, "an array of what belongs there");
+    *out = json_array_get(a, i);
+    return json_is_object(*out) ? 0 : bad(d, at, name, "an array of objects");
+}
+
+static int get_str(const doc *d, const char **out, const json_t *o, const char *at, const char *name)
+{
+    const json_t *v = member(o, name);
+
+    if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
+        return bad(d, at, name, "a string");
+    *out = json_string_value(v);
+    return 0;
+}
+
+static int dup_str(const doc *d, char **out, const json_t *o, const char *at, const char *name)
+{
+    const char *s;
+    const int rc = get_str(d, &s, o, at, name);
+
+    if (rc)
+        return rc;
+    *out = strdup(s);
+    return *out ? 0 : ds_fail_nomem(d->err);
+}
+
+static int get_u64(const doc *d, uint64_t *out, const json_t *o, const char *at, const char *name, uint64_t min, uint64_t max)
+{
+    const json_t *v = member(o, name);
+
+    if (!json_is_integer(v) || json_integer_value(v) < 0 || (uint64_t)json_integer_value(v) < min ||
+        (uint64_t)json_integer_value(v) > max)
+        return bad(d, at, name, "a number in its range");
+    *out = (uint64_t)json_integer_value(v);
+    return 0;
+}
+
+/* `before` and 64 hex digits in lower case. */
+static int get_sha(const doc *d, ds_sha *out, const json_t *o, const char *at, const char *name, const char *before)
+{
+    const char *s;
+    const size_t n = strlen(before);
+    int rc = get_str(d, &s, o, at, name);
+
+    if (!rc && (strncmp(s, before, n) != 0 || !ds_sha_parse(out, s + n, strlen(s + n)) || s[n + strcspn(s + n, "ABCDEF")]))
+        rc = bad(d, at, name, "a SHA-256 digest");
+    return rc;
+}
+
+static int is_text(const doc *d, const json_t *o, const char *at, const char *name, const char *want)
+{
+    const char *s;
+    int rc = get_str(d, &s, o, at, name);
+
+    if (!rc && strcmp(s, want) != 0)
+        rc = bad(d, at, name, want);
+    return rc;
+}
+
+static int dup_json(const doc *d, char **out, const json_t *o, const char *at, const char *name)
+{
+    const json_t *v = NULL;
+    ds_buf b = {0};
+    int rc = get_object(d, &v, o, at, name);
+
+    rc = rc ? rc : ds_json_dump(&b, v, d->err);
+    if (!rc) {
+        *out = strndup((const char *)b.data, b.len);
+        rc = *out ? 0 : ds_fail_nomem(d->err);
+    }
+    ds_buf_fini(&b);
+    return rc;
+}
+
+static int read_dataset(const doc *d, ds_run_dataset *to, const json_t *v, const char *at)
+{
+    ds_sha sum;
+    int rc = dup_str(d, &to->name, v, at, "name");
+
+    rc = rc ? rc : dup_str(d, &to->column, v, at, "column");
+    rc = rc ? rc : dup_str(d, &to->tokenizer, v, at, "tokenizer");
+    if (!rc && *to->tokenizer)
+        rc = get_sha(d, &sum, v, at, "tokenizer", "sha256:");
+    rc = rc ? rc : get_sha(d, &to->root, v, at, "root", "sha256:");
+    rc = rc ? rc : get_u64(d, &to->records, v, at, "records", 0, INT64_MAX);
+    if (!rc && json_object_size(v) != 5)
+        rc = bad(d, at, "", "of five members");
+    return rc;
+}
+
+static int read_datasets(const doc *d, ds_run *r, const json_t *v)
+{
+    const json_t *list = member(v, "datasets");
+    const size_t n = json_is_array(list) ? json_array_size(list) : 0;
+    uint64_t all = 0;
+    int rc = 0;
+
+    if (n < 1 || n > DATASETS_MAX)
+        return bad(d, "", "datasets", "a list of datasets");
+    r->datasets = calloc(n, sizeof *r->datasets);
+    if (!r->datasets)
+        return ds_fail_nomem(d->err);
+    r->ndatasets = n;
+    for (size_t i = 0; !rc && i < n; i++) {
+        char at[48];
+        snprintf(at, sizeof at, "datasets[%zu]", i);
+        rc = read_dataset(d, &r->datasets[i], json_array_get(list, i), at);
+        if (!rc && __builtin_add_overflow(all, r->datasets[i].records, &all))
+            rc = bad(d, at, "records", "a number in its range");
+    }
+    return rc;
+}
+
+static int read_long(const doc *d, enum ds_long *out, const json_t *v)
+{
+    const char *s;
+    int rc = get_str(d, &s, v, "", "long");
+
+    for (size_t i = 0; !rc && i < sizeof long_names / sizeof *long_names; i++)
+        if (!strcmp(s, long_names[i])) {
+            *out = (enum ds_long)i;
+            return 0;
+        }
+    return rc ? rc : bad(d, "", "long", "error, split or truncate");
+}
+
+static int read_run(const doc *d, ds_run *r, const json_t *v)
+{
+    uint64_t n = 0, all;
+    int rc = get_u64(d, &n, v, "", "version", 1, 1);
+
+    rc = rc ? rc : dup_str(d, &r->trainer, v, "", "trainer");
+    rc = rc ? rc : read_datasets(d, r, v);
+    rc = rc ? rc : get_u64(d, &r->seed, v, "", "seed", 0, INT64_MAX);
+    rc = rc ? rc : get_u64(d, &r->steps, v, "", "steps", 1, INT64_MAX);
+    rc = rc ? rc : get_u64(d, &r->rows, v, "", "rows", 1, INT64_MAX);
+    if (!rc && __builtin_mul_overflow(r->steps, r->rows, &all))
+        rc = bad(d, "", "rows", "a number in its range");
+    rc = rc ? rc : get_u64(d, &n, v, "", "seq_len", 2, UINT32_C(1) << 24);
+    r->seq_len = (uint32_t)n;
+    rc = rc ? rc : get_u64(d, &n, v, "", "window", 1, UINT32_MAX);
+    r->window = (uint32_t)n;
+    rc = rc ? rc : read_long(d, &r->longer, v);
+    rc = rc ? rc : get_sha(d, &r->model, v, "", "model", "sha256:");
+    rc = rc ? rc : dup_json(d, &r->training, v, "", "training");
+    if (!rc && json_object_size(v) != 11)
+        rc = bad(d, "the run description", "", "of eleven members");
+    return rc;
+}
+
+int ds_run_parse(ds_run *r, const json_t *v, const char *what, ds_err *err)
+{
+    const doc d = {what, err};
+    int rc;
+
+    *r = (ds_run){0};
+    rc = json_is_object(v) ? read_run(&d, r, v) : bad(&d, "the run description", "", "an object");
+    if (rc)
+        ds_run_fini(r);
+    return rc;
+}
+
+/* What follows `kind` in the name of a dependency. */
+static int tail_of(const doc *d, const char **out, const json_t *o, const char *at, const char *kind)
+{
+    int rc = get_str(d, out, o, at, "name");
+
+    if (!rc && strncmp(*out, kind, strlen(kind)) != 0)
+        rc = bad(d, at, "name", kind);
+    if (!rc)
+        *out += strlen(kind);
+    return rc;
+}
+
+static int read_commit(const doc *d, ds_run_dataset *to, const json_t *digest, const char *at)
+{
+    const char *s;
+    int rc;
+
+    if (!member(digest, "gitCommit"))
+        return 0;
+    rc = get_str(d, &s, digest, at, "gitCommit");
+    if (!rc && (strlen(s) != 40 || strspn(s, "0123456789abcdef") != 40))
+        rc = bad(d, at, "gitCommit", "40 hex digits");
+    if (!rc)
+        memcpy(to->commit, s, 41);
+    return rc;
+}
+
+/* Commits, the model's name, the binary; that the rest repeats the run description is left to the comparison of bytes. */
+static int read_dependencies(const doc *d, ds_lineage *l, const json_t *def)
+{
+    const char *name = "resolvedDependencies", *s;
+    const json_t *list = member(def, name), *o, *digest = NULL;
+    const size_t n = json_is_array(list) ? json_array_size(list) : 0;
+    int rc = n >= l->run.ndatasets + 2 ? 0 : bad(d, "", name, "a list of the datasets, the model and the trainer");
+
+    for (size_t i = 0; !rc && i < l->run.ndatasets; i++) {
+        rc = get_element(d, &o, def, "", name, i, 0);
+        rc = rc ? rc : get_object(d, &digest, o, name, "digest");
+        rc = rc ? rc : read_commit(d, &l->run.datasets[i], digest, name);
+    }
+    rc = rc ? rc : get_element(d, &o, def, "", name, n - 2, 0);
+    rc = rc ? rc : tail_of(d, &s, o, name, "model:");
+    if (!rc && !(l->model_name = strdup(s)))
+        rc = ds_fail_nomem(d->err);
+    rc = rc ? rc : get_element(d, &o, def, "", name, n - 1, 0);
+    rc = rc ? rc : tail_of(d, &s, o, name, TRAINER);
+    rc = rc ? rc : get_object(d, &digest, o, name, "digest");
+    return rc ? rc : get_sha(d, &l->binary, digest, name, "sha256", "");
+}
+
+static int read_ledger(const doc *d, ds_lineage *l, const json_t *details)
+{
+    const json_t *o = NULL, *digest = NULL, *notes = NULL;
+    int rc = get_element(d, &o, details, "runDetails", "byproducts", 0, 1);
+
+    rc = rc ? rc : is_text(d, o, "byproducts", "name", "ledger");
+    rc = rc ? rc : get_object(d, &digest, o, "byproducts", "digest");
+    rc = rc ? rc : get_sha(d, &l->head, digest, "byproducts.digest", "sha256", "");
+    rc = rc ? rc : get_object(d, &notes, o, "byproducts", "annotations");
+    rc = rc ? rc : get_u64(d, &l->rows, notes, "annotations", "rows", 0, INT64_MAX);
+    return rc ? rc : get_u64(d, &l->step, notes, "annotations", "steps", 0, INT64_MAX);
+}
+
+static int read_statement(const doc *d, ds_lineage *l, const json_t *v)
+{
+    const json_t *o = NULL, *def = NULL, *predicate = NULL, *details = NULL, *run = NULL;
+    int rc = is_text(d, v, "", "_type", "https://in-toto.io/Statement/v1");
+
+    rc = rc ? rc : is_text(d, v, "", "predicateType", "https://slsa.dev/provenance/v1");
+    rc = rc ? rc : get_element(d, &o, v, "", "subject", 0, 1);
+    rc = rc ? rc : dup_str(d, &l->name, o, "subject", "name");
+    rc = rc ? rc : get_object(d, &o, o, "subject", "digest");
+    rc = rc ? rc : get_sha(d, &l->files, o, "subject.digest", "sha256", "");
+    rc = rc ? rc : get_object(d, &predicate, v, "", "predicate");
+    rc = rc ? rc : get_object(d, &def, predicate, "predicate", "buildDefinition");
+    rc = rc ? rc : is_text(d, def, "buildDefinition", "buildType", "urn:ds:run:1");
+    rc = rc ? rc : get_object(d, &run, def, "buildDefinition", "externalParameters");
+    rc = rc ? rc : ds_run_parse(&l->run, run, d->what, d->err);
+    rc = rc ? rc : dup_json(d, &l->environment, def, "buildDefinition", "internalParameters");
+    rc = rc ? rc : read_dependencies(d, l, def);
+    rc = rc ? rc : get_object(d, &details, predicate, "predicate", "runDetails");
+    rc = rc ? rc : get_object(d, &o, details, "runDetails", "metadata");
+    return rc ? rc : read_ledger(d, l, details);
+}
+
+/* The document says again what was read from it, byte for byte. */
+static int check_bytes(const ds_lineage *l, const void *json, size_t len, const char *what, ds_err *err)
+{
+    const uint8_t *got = json;
+    ds_buf b = {0};
+    size_t i = 0;
+    int rc = ds_lineage_dump(&b, l, err);
+
+    while (!rc && i < b.len && i < len && got[i] == b.data[i])
+        i++;
+    if (!rc && (i != len || i != b.len)) {
+        size_t from = i < b.len ? i : b.len;
+        size_t n = b.len - from < 40 ? b.len - from : 40;
+        rc = ds_fail(err, DS_CORRUPT, "%s: byte %zu does not follow from the rest of it: %.*s expected", what, i, (int)n,
+                     (const char *)b.data + from);
+    }
+    ds_buf_fini(&b);
+    return rc;
+}
+
+int ds_lineage_parse(ds_lineage *l, const void *json, size_t len, const char *what, ds_err *err)
+{
+    const doc d = {what, err};
+    json_t *v = NULL;
+    int rc;
+
+    *l = (ds_lineage){0};
+    rc = ds_json_parse(&v, json, len, what, err);
+    if (rc == DS_FAIL && err) /* what a program wrote and no longer reads */
+        rc = err->code = DS_CORRUPT;
+    rc = rc ? rc : read_statement(&d, l, v);
+    rc = rc ? rc : check_bytes(l, json, len, what, err);
+    json_decref(v);
+    if (rc)
+        ds_lineage_fini(l);
+    return rc;
+}
+
+int ds_lineage_read(ds_lineage *l, const char *dir, ds_err *err)
+{
+    ds_buf b = {0};
+    char *path = NULL;
+    int rc = asprintf(&path, "%s/lineage.json", dir) < 0 ? ds_fail_nomem(err) : 0;
+
+    *l = (ds_lineage){0};
+    rc = rc ? rc : ds_read_file(&b, path, DOCUMENT_MAX, err);
+    rc = rc ? rc : ds_lineage_parse(l, b.data, b.len, path, err);
+    ds_buf_fini(&b);
+    free(path);
+    return rc;
+}
+
+/* ---- what follows from it ---- */
+
+uint64_t ds_run_firsts(const ds_run *r, uint64_t *firsts)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < r->ndatasets; i++) {
+        firsts[i] = n;
+        n += r->datasets[i].records;
+    }
+    return n;
+}
+
+void ds_run_packing(ds_packing_conf *out, const ds_run *r, const uint32_t *lengths)
+{
+    uint64_t n = 0;
+
+    for (size_t i = 0; i < r->ndatasets; i++)
+        n += r->datasets[i].records;
+    *out = (ds_packing_conf){.seed = r->seed,
+                             .records = n,
+                             .lengths = lengths,
+                             .seq_len = r->seq_len,
+                             .window = r->window,
+                             .longer = r->longer};
+}
+
+static bool is_weights(const char *name)
+{
+    static const char ext[] = ".safetensors";
+    const size_t n = strlen(name), k = sizeof ext - 1;
+
+    return n > k && !strcmp(name + n - k, ext);
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int add_file(ds_buf *list, const char *name, ds_err *err)
+{
+    char *copy = strdup(name);
+
+    if (!copy || ds_buf_put(list, &copy, sizeof copy)) {
+        free(copy);
+        return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
+{
+    ds_buf list = {0};
+    bool conf = false, weights = false;
+    DIR *d = opendir(dir);
+    int rc = d ? 0 : ds_fail_errno(err, errno, "%s", dir);
+
+    for (struct dirent *e; !rc && (errno = 0, e = readdir(d));) {
+        const bool c = !strcmp(e->d_name, "config.json"), w = is_weights(e->d_name);
+        conf |= c;
+        weights |= w;
+        if (c || w || !strcmp(e->d_name, "model.safetensors.index.json"))
+            rc = add_file(&list, e->d_name, err);
+    }
+    if (!rc && errno)
+        rc = ds_fail_errno(err, errno, "%s", dir);
+    if (d)
+        closedir(d);
+    if (!rc && (!conf || !weights))
+        rc = ds_fail(err, DS_FAIL, "%s: no model: config.json and *.safetensors belong there", dir);
+    char **v = (char **)(void *)list.data;
+    const size_t n = list.len / sizeof *v;
+    if (!rc) {
+        qsort(v, n, sizeof *v, by_text);
+        rc = ds_filesum_files(out, dir, v, n, err);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(v[i]);
+    ds_buf_fini(&list);
+    return rc;
+}
