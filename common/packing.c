@@ -257,6 +257,11 @@ int ds_packing_next(ds_packing *p, uint64_t *row, const ds_span **spans, size_t 
     return 0;
 }
 
+uint32_t ds_packing_epoch(const ds_packing *p)
+{
+    return p->epoch;
+}
+
 /* ---- spans in the ledger ---- */
 
 int ds_spans_encode(ds_buf *out, const ds_span *spans, size_t n, const uint64_t *firsts, size_t datasets, ds_err *err)

@@ -31,6 +31,7 @@ typedef struct ds_packing ds_packing;
 int ds_packing_new(ds_packing **p, const ds_packing_conf *c, ds_err *err);
 /* The next row's spans, lent until the next call; *row numbers it. DS_FAIL names a record that is too long, or data without tokens. */
 int ds_packing_next(ds_packing *p, uint64_t *row, const ds_span **spans, size_t *n, ds_err *err);
+uint32_t ds_packing_epoch(const ds_packing *p); /* of the row last given */
 void ds_packing_free(ds_packing *p);
 
 /* Canonical bytes of a row's spans for the ledger. firsts: the number of each dataset's first record, ascending, firsts[0] = 0. */
