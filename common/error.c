@@ -51,9 +51,11 @@ static void set_message(ds_err *err, const char *fmt, va_list ap, const char *ta
 int ds_fail(ds_err *err, int code, const char *fmt, ...)
 {
     if (!err)
-        return code;
+        return code ? code : DS_FAIL;
     if (err->code)
         return err->code;
+    if (code == 0) /* a failure never passes for success, whatever the caller computed */
+        code = DS_FAIL;
     va_list ap;
     va_start(ap, fmt);
     set_message(err, fmt, ap, NULL);

@@ -261,6 +261,7 @@ int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id, ds_err *err)
     v->dataset = strdup("");
     char *text = strdup(git_commit_message(k));
     v->message = strdup(git_commit_message(k));
+    bool whole = text != NULL;
     if (text && v->message && v->dataset) {
         read_trailers(v, text);
         if (v->dataset && *v->dataset) {
@@ -274,7 +275,7 @@ int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id, ds_err *err)
     }
     free(text);
     git_commit_free(k);
-    if (!v->author || !v->message || !v->dataset) {
+    if (!whole || !v->author || !v->message || !v->dataset) {
         ds_version_fini(v);
         return ds_fail_nomem(err);
     }

@@ -128,7 +128,10 @@ static int check_packs(health *h, ds_err *err)
             (strcmp(e->d_name + len - 5, ".pack") != 0 && strcmp(e->d_name + len - 4, ".idx") != 0))
             continue;
         rc = ds_store_path(&file, path, e->d_name, err);
-        if (!rc && ds_gitpack_verify(file, &why)) {
+        int bad = rc ? 0 : ds_gitpack_verify(file, &why);
+        if (bad == DS_NOMEM) {
+            rc = ds_fail_nomem(err);
+        } else if (bad) {
             char name[300];
             snprintf(name, sizeof name, "catalog.git/objects/pack/%s", e->d_name);
             tell(h, name, 0, "", why.msg, "");
@@ -313,6 +316,8 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     ds_err what = {0};
     char name[300], reason[DS_ERR_MAX + 64];
     if (!v) {
+        if (why->code == DS_NOMEM || why->code == DS_IO)
+            return ds_fail(err, why->code, "%s", why->msg);
         tell(h, "catalog.git", 0, git_oid_tostr_s(id), why->msg, "");
         return 0;
     }

@@ -194,6 +194,8 @@ static int scrub_index(scrub *k, ds_err *err)
         rc = ds_objindex_orphans(k->s->ix, tell_orphan, k, &mine);
     if (rc == 0)
         rc = ds_objindex_packs(k->s->ix, collect, &k->packs, &mine);
+    if (rc == DS_NOMEM)
+        (void)ds_fail_nomem(&mine);
     if (rc == DS_CORRUPT) {
         k->blind = true;
         (void)tell(k, 0, NULL, mine.msg);
