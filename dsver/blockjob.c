@@ -233,6 +233,8 @@ static int sketch(ds_blockjob *j, const ds_blockctx *c)
                 ds_sketch_bytes(&s, (uint32_t)salt, j->chunks[i].body + at, *end - at);
             if (ds_buf_put(&j->sketches, &s, sizeof s))
                 rc = ds_fail_nomem(&j->err);
+            if (j->chunks[i].spool)
+                ds_spool_release(j->chunks[i].spool, *end);
         }
     }
     ds_buf_fini(&hashes);
