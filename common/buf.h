@@ -1,8 +1,8 @@
 /* buf.h - a growing byte buffer, and checked size arithmetic.
  *
- * A zeroed ds_buf is a valid empty one. Owns its memory; ds_buf_fini frees it and zeroes the object.
- * Appends return 0 or DS_NOMEM; nothing is appended when they fail. Appended pointers must not
- * point into the buffer itself. `data` is never NUL-terminated unless ds_buf_cstr is used.
+ * A zeroed ds_buf is a valid empty one. Owns its memory; ds_buf_fini frees it and zeroes the
+ * object. Appends return 0 or DS_NOMEM; nothing is appended when they fail. Appended pointers must
+ * not point into the buffer itself. `data` is never NUL-terminated unless ds_buf_cstr is used.
  */
 #ifndef DS_BUF_H
 #define DS_BUF_H
@@ -19,24 +19,30 @@ typedef struct ds_buf {
 } ds_buf;
 
 void ds_buf_fini(ds_buf *b);
-void ds_buf_reset(ds_buf *b); /* len = 0, memory kept */
+void ds_buf_reset(ds_buf *b);               /* len = 0, memory kept */
 int ds_buf_reserve(ds_buf *b, size_t more); /* room for `more` bytes after len */
 int ds_buf_put(ds_buf *b, const void *data, size_t len);
 int ds_buf_putc(ds_buf *b, uint8_t c);
 int ds_buf_puts(ds_buf *b, const char *s);
 int ds_buf_printf(ds_buf *b, const char *fmt, ...) DS_PRINTF(2, 3);
-int ds_buf_u32(ds_buf *b, uint32_t v);    /* little endian */
-int ds_buf_u64(ds_buf *b, uint64_t v);    /* little endian */
-int ds_buf_varint(ds_buf *b, uint64_t v); /* unsigned LEB128, shortest form */
+int ds_buf_u32(ds_buf *b, uint32_t v);                   /* little endian */
+int ds_buf_u64(ds_buf *b, uint64_t v);                   /* little endian */
+int ds_buf_varint(ds_buf *b, uint64_t v);                /* unsigned LEB128, shortest form */
 int ds_buf_hex(ds_buf *b, const void *data, size_t len); /* lower case */
 /* NUL-terminates (the NUL is not counted in len) and lends the text; NULL when out of memory. */
 const char *ds_buf_cstr(ds_buf *b);
 
-/* Reads a shortest-form LEB128 at *pos of (p, len). False, with nothing moved, when it is truncated,
- * longer than 64 bits or not in shortest form. */
+/* Reads a shortest-form LEB128 at *pos of (p, len). False, with nothing moved, when it is
+ * truncated, longer than 64 bits or not in shortest form. */
 bool ds_varint_get(const uint8_t *p, size_t len, size_t *pos, uint64_t *v);
-static inline uint64_t ds_zigzag(int64_t v) { return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63); }
-static inline int64_t ds_unzigzag(uint64_t v) { return (int64_t)(v >> 1) ^ -(int64_t)(v & 1); }
+static inline uint64_t ds_zigzag(int64_t v)
+{
+    return ((uint64_t)v << 1) ^ (uint64_t)(v >> 63);
+}
+static inline int64_t ds_unzigzag(uint64_t v)
+{
+    return (int64_t)(v >> 1) ^ -(int64_t)(v & 1);
+}
 
 static inline uint32_t ds_get_u32(const uint8_t *p)
 {
@@ -58,8 +64,14 @@ static inline void ds_set_u64(uint8_t *p, uint64_t v)
 }
 
 /* Checked arithmetic: false on overflow. */
-static inline bool ds_add_size(size_t a, size_t b, size_t *r) { return !__builtin_add_overflow(a, b, r); }
-static inline bool ds_mul_size(size_t a, size_t b, size_t *r) { return !__builtin_mul_overflow(a, b, r); }
+static inline bool ds_add_size(size_t a, size_t b, size_t *r)
+{
+    return !__builtin_add_overflow(a, b, r);
+}
+static inline bool ds_mul_size(size_t a, size_t b, size_t *r)
+{
+    return !__builtin_mul_overflow(a, b, r);
+}
 
 /* Hex text of exactly 2*n digits to n bytes; false when a digit is wrong. */
 bool ds_hex_decode(const char *hex, size_t digits, uint8_t *out, size_t n);

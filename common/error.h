@@ -13,14 +13,14 @@
 
 enum ds_code {
     DS_OK = 0,
-    DS_FAIL = -1,       /* failed, or the answer is "no"                              exit 1  */
-    DS_USAGE = -2,      /* the command line is wrong                                  exit 2  */
-    DS_PARTIAL = -3,    /* done, but some input was skipped or quarantined            exit 3  */
-    DS_NOSTORE = -10,   /* no dsver store where one is needed                         exit 10 */
-    DS_LOCKED = -11,    /* somebody else holds the lock                               exit 11 */
-    DS_CORRUPT = -12,   /* bytes are not what they were when written                  exit 12 */
-    DS_IO = -13,        /* the system refused to read or write (EIO, ENOSPC, ...)     exit 13 */
-    DS_NOMEM = -14      /* allocation failed                                          exit 1  */
+    DS_FAIL = -1,     /* failed, or the answer is "no"                              exit 1  */
+    DS_USAGE = -2,    /* the command line is wrong                                  exit 2  */
+    DS_PARTIAL = -3,  /* done, but some input was skipped or quarantined            exit 3  */
+    DS_NOSTORE = -10, /* no dsver store where one is needed                         exit 10 */
+    DS_LOCKED = -11,  /* somebody else holds the lock                               exit 11 */
+    DS_CORRUPT = -12, /* bytes are not what they were when written                  exit 12 */
+    DS_IO = -13,      /* the system refused to read or write (EIO, ENOSPC, ...)     exit 13 */
+    DS_NOMEM = -14    /* allocation failed                                          exit 1  */
 };
 
 #define DS_ERR_MAX 1024
@@ -45,7 +45,8 @@ int ds_fail_errno(ds_err *err, int errnum, const char *fmt, ...) DS_PRINTF(3, 4)
 /* DS_NOMEM with a fixed message. */
 int ds_fail_nomem(ds_err *err);
 
-/* Puts "prefix: " before the message of a set error; does nothing when none is set. Returns the code. */
+/* Puts "prefix: " before the message of a set error; does nothing when none is set. Returns the
+ * code. */
 int ds_err_prefix(ds_err *err, const char *fmt, ...) DS_PRINTF(2, 3);
 
 void ds_err_clear(ds_err *err);

@@ -33,7 +33,8 @@ static int add_name(names *l, char *name, ds_err *err)
 }
 
 /* Regular files below dir/at, as paths relative to dir. */
-static int collect(names *l, const char *dir, const char *at, const char *except, int depth, ds_err *err)
+static int collect(names *l, const char *dir, const char *at, const char *except, int depth,
+                   ds_err *err)
 {
     char path[4096];
     struct dirent *e;
@@ -47,7 +48,8 @@ static int collect(names *l, const char *dir, const char *at, const char *except
     while (!rc && (errno = 0, e = readdir(d))) {
         char *name = NULL, full[8192];
         struct stat st;
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || (except && !*at && !strcmp(e->d_name, except)))
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+            (except && !*at && !strcmp(e->d_name, except)))
             continue;
         if (asprintf(&name, "%s%s%s", at, *at ? "/" : "", e->d_name) < 0) {
             rc = ds_fail_nomem(err);
@@ -90,7 +92,8 @@ int ds_filesum_files(ds_sha *out, const char *dir, char *const *list, size_t n, 
         if (rc)
             break;
         ds_sha_hex(hex, &sum);
-        rc = ds_buf_printf(&text, "%s %" PRIu64 " %s\n", hex, size, list[i]) ? ds_fail_nomem(err) : 0;
+        rc = ds_buf_printf(&text, "%s %" PRIu64 " %s\n", hex, size, list[i]) ? ds_fail_nomem(err)
+                                                                             : 0;
     }
     rc = rc ? rc : ds_sha_bytes(out, text.data ? text.data : (const uint8_t *)"", text.len, err);
     ds_buf_fini(&text);

@@ -1,5 +1,7 @@
-/* filesum.h - one digest for a folder of files (docs/lineage-format.md, "lineage.json"): SHA-256 over a line
- * "<hex SHA-256> <size> <path>\n" for each regular file, in byte order of the paths. Symbolic links are followed to files, refused else. */
+/* filesum.h - one digest for a folder of files (docs/lineage-format.md, "lineage.json"): SHA-256
+ * over a line
+ * "<hex SHA-256> <size> <path>\n" for each regular file, in byte order of the paths. Symbolic links
+ * are followed to files, refused else. */
 #ifndef DS_FILESUM_H
 #define DS_FILESUM_H
 

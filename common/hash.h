@@ -1,6 +1,7 @@
 /* hash.h - SHA-256 for identity, XXH3 for scrubbing and tables.
  *
- * xxHash is never an identity here: collisions can be made on demand, and training data is supplied by strangers.
+ * xxHash is never an identity here: collisions can be made on demand, and training data is supplied
+ * by strangers.
  */
 #ifndef DS_HASH_H
 #define DS_HASH_H
@@ -11,14 +12,18 @@
 
 #include "error.h"
 
-typedef struct ds_sha { uint8_t b[32]; } ds_sha;   /* a SHA-256 */
-typedef struct ds_x128 { uint8_t b[16]; } ds_x128; /* an XXH3-128 in canonical (big endian) form */
+typedef struct ds_sha {
+    uint8_t b[32];
+} ds_sha; /* a SHA-256 */
+typedef struct ds_x128 {
+    uint8_t b[16];
+} ds_x128; /* an XXH3-128 in canonical (big endian) form */
 
 typedef struct ds_hasher ds_hasher; /* a running SHA-256 */
 int ds_hasher_new(ds_hasher **out, ds_err *err);
 int ds_hasher_reset(ds_hasher *h, ds_err *err); /* begins anew */
 int ds_hasher_put(ds_hasher *h, const void *data, size_t len, ds_err *err);
-int ds_hasher_u64(ds_hasher *h, uint64_t v, ds_err *err); /* 8 bytes, little endian */
+int ds_hasher_u64(ds_hasher *h, uint64_t v, ds_err *err);  /* 8 bytes, little endian */
 int ds_hasher_end(ds_hasher *h, ds_sha *out, ds_err *err); /* call reset before the next use */
 void ds_hasher_free(ds_hasher *h);
 

@@ -36,16 +36,19 @@ int ds_open(int *fd, const char *path, int flags, mode_t mode, ds_err *err); /* 
 int ds_close(int *fd, const char *path, ds_err *err); /* sets *fd = -1; fd < 0 is fine */
 /* Reads up to n bytes, *got < n only at the end of the file. */
 int ds_read_full(int fd, const char *path, void *buf, size_t n, size_t *got, ds_err *err);
-int ds_pread_exact(int fd, const char *path, void *buf, size_t n, uint64_t off, ds_err *err); /* short = DS_CORRUPT */
+int ds_pread_exact(int fd, const char *path, void *buf, size_t n, uint64_t off,
+                   ds_err *err); /* short = DS_CORRUPT */
 int ds_write_full(int fd, const char *path, const void *buf, size_t n, ds_err *err);
 int ds_fsync(int fd, const char *path, ds_err *err);
 int ds_fsync_parent(const char *path, ds_err *err); /* fsyncs the folder that holds path */
-int ds_read_file(ds_buf *out, const char *path, size_t max, ds_err *err); /* whole small file; larger than max fails */
+int ds_read_file(ds_buf *out, const char *path, size_t max,
+                 ds_err *err);                /* whole small file; larger than max fails */
 int ds_mkdirs(const char *path, ds_err *err); /* mkdir -p */
 bool ds_path_exists(const char *path);
 
-/* A file that appears whole or not at all: written to a temporary beside `path`, then fsync, rename,
- * fsync of the folder. ds_atomic_abort removes the temporary and accepts a zeroed or finished object. */
+/* A file that appears whole or not at all: written to a temporary beside `path`, then fsync,
+ * rename, fsync of the folder. ds_atomic_abort removes the temporary and accepts a zeroed or
+ * finished object. */
 typedef struct ds_atomic {
     int fd;
     char *path, *tmp;
@@ -69,7 +72,8 @@ int ds_out_flush(ds_out *o, ds_err *err);
 void ds_out_fini(ds_out *o); /* drops what was not flushed; does not close fd */
 
 /* Buffered input. ds_in_get lends exactly n bytes (n <= 2 MiB) or, at the end of input, fewer
- * (*got < n). The pointer holds until the next call. ds_in_unread-free by design: peek, then skip. */
+ * (*got < n). The pointer holds until the next call. ds_in_unread-free by design: peek, then skip.
+ */
 typedef struct ds_in {
     int fd;
     char *path;

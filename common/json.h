@@ -1,4 +1,5 @@
-/* json.h - writing JSON text exactly, and small helpers over jansson for configuration and manifests.
+/* json.h - writing JSON text exactly, and small helpers over jansson for configuration and
+ * manifests.
  *
  * Bulk JSON lines are scanned by converters/jscan; this is for documents of bounded size.
  */
@@ -11,12 +12,15 @@
 #include "buf.h"
 #include "error.h"
 
-/* Appends a JSON string literal with quotes. Bytes must be valid UTF-8; escapes only what RFC 8259 demands
- * (quote, backslash, controls: \b \f \n \r \t or \u00xx in lower case); everything else is copied. */
+/* Appends a JSON string literal with quotes. Bytes must be valid UTF-8; escapes only what RFC 8259
+ * demands (quote, backslash, controls: \b \f \n \r \t or \u00xx in lower case); everything else is
+ * copied. */
 int ds_json_str(ds_buf *b, const char *s, size_t len);
-/* Shortest decimal text that reads back as the same double (tries %.15g, %.16g, %.17g); NaN and infinities give null. */
+/* Shortest decimal text that reads back as the same double (tries %.15g, %.16g, %.17g); NaN and
+ * infinities give null. */
 int ds_json_real(ds_buf *b, double v);
-/* Parses a document: duplicates rejected, depth limited, exact offsets in messages. `what` names it. */
+/* Parses a document: duplicates rejected, depth limited, exact offsets in messages. `what` names
+ * it. */
 int ds_json_parse(json_t **out, const void *data, size_t len, const char *what, ds_err *err);
 /* Canonical text: members in insertion order, no white space, integers exact. */
 int ds_json_dump(ds_buf *b, const json_t *v, ds_err *err);

@@ -43,15 +43,20 @@ int ds_ledger_next(ds_sha *chain, const ds_ledger_row *r, ds_err *err)
 
 static int make_schema(ds_schema *s, ds_err *err)
 {
-    static const struct { const char *name; enum ds_type type; bool key; } cols[NCOLS] = {
-        [STEP] = {"step", DS_I64, true},        [ROW] = {"row", DS_I64, true},     [PIECES] = {"pieces", DS_BYTES, false},
-        [TARGETS] = {"targets", DS_I64, false}, [LR] = {"lr", DS_I64, false},      [LOSS] = {"loss", DS_I64, false},
-        [NORM] = {"norm", DS_I64, false},       [CHAIN] = {"chain", DS_BYTES, false}};
+    static const struct {
+        const char *name;
+        enum ds_type type;
+        bool key;
+    } cols[NCOLS] = {[STEP] = {"step", DS_I64, true},        [ROW] = {"row", DS_I64, true},
+                     [PIECES] = {"pieces", DS_BYTES, false}, [TARGETS] = {"targets", DS_I64, false},
+                     [LR] = {"lr", DS_I64, false},           [LOSS] = {"loss", DS_I64, false},
+                     [NORM] = {"norm", DS_I64, false},       [CHAIN] = {"chain", DS_BYTES, false}};
     int rc = 0;
 
     ds_schema_init(s);
     for (size_t i = 0; !rc && i < NCOLS; i++)
-        rc = ds_schema_add(s, NULL, cols[i].name, cols[i].type, false, i == STEP, cols[i].key, NULL, err);
+        rc = ds_schema_add(s, NULL, cols[i].name, cols[i].type, false, i == STEP, cols[i].key, NULL,
+                           err);
     return rc;
 }
 
@@ -79,8 +84,8 @@ int ds_ledger_create(ds_ledger **out, const char *path, const ds_sha *chain, ds_
 
 int ds_ledger_add(ds_ledger *l, const ds_ledger_row *r, ds_err *err)
 {
-    const uint64_t numbers[NCOLS] = {[STEP] = r->step, [ROW] = r->row, [TARGETS] = r->targets, [LR] = r->lr, [LOSS] = r->loss,
-                                     [NORM] = r->norm};
+    const uint64_t numbers[NCOLS] = {[STEP] = r->step, [ROW] = r->row,   [TARGETS] = r->targets,
+                                     [LR] = r->lr,     [LOSS] = r->loss, [NORM] = r->norm};
     int rc = ds_ledger_next(&l->chain, r, err);
 
     rc = rc ? rc : ds_rows_begin(l->rows, err);
@@ -127,20 +132,29 @@ void ds_ledger_drop(ds_ledger *l)
 
 /* ---- reading ---- */
 
-static int read_row(const ds_value v[NCOLS], ds_sha *chain, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err)
+static int read_row(const ds_value v[NCOLS], ds_sha *chain, const char *path, ds_ledger_fn fn,
+                    void *ctx, ds_err *err)
 {
-    const ds_ledger_row r = {.step = (uint64_t)v[STEP].i, .row = (uint64_t)v[ROW].i, .targets = (uint64_t)v[TARGETS].i,
-                             .lr = (uint64_t)v[LR].i, .loss = (uint64_t)v[LOSS].i, .norm = (uint64_t)v[NORM].i,
-                             .pieces = v[PIECES].p, .pieces_len = v[PIECES].len};
+    const ds_ledger_row r = {.step = (uint64_t)v[STEP].i,
+                             .row = (uint64_t)v[ROW].i,
+                             .targets = (uint64_t)v[TARGETS].i,
+                             .lr = (uint64_t)v[LR].i,
+                             .loss = (uint64_t)v[LOSS].i,
+                             .norm = (uint64_t)v[NORM].i,
+                             .pieces = v[PIECES].p,
+                             .pieces_len = v[PIECES].len};
     int rc = ds_ledger_next(chain, &r, err);
 
     if (!rc && (v[CHAIN].len != sizeof chain->b || memcmp(v[CHAIN].p, chain->b, sizeof chain->b)))
-        rc = ds_fail(err, DS_CORRUPT, "%s: step %" PRIu64 ", row %" PRIu64 ": the row does not follow from those before it", path,
-                     r.step, r.row);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s: step %" PRIu64 ", row %" PRIu64
+                     ": the row does not follow from those before it",
+                     path, r.step, r.row);
     return rc ? rc : fn(ctx, &r, err);
 }
 
-static int read_block(const ds_block *b, const ds_schema *s, ds_sha *chain, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err)
+static int read_block(const ds_block *b, const ds_schema *s, ds_sha *chain, const char *path,
+                      ds_ledger_fn fn, void *ctx, ds_err *err)
 {
     ds_colview view[NCOLS];
     ds_value v[NCOLS];
@@ -188,7 +202,8 @@ int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, 
         if (rc || ev != DS_EV_BLOCK)
             continue;
         rc = ds_blockcheck_block(check, ds_reader_block(r), err);
-        rc = rc ? rc : read_block(ds_reader_block(r), ds_reader_schema(r), chain, path, fn, ctx, err);
+        rc = rc ? rc
+                : read_block(ds_reader_block(r), ds_reader_schema(r), chain, path, fn, ctx, err);
     }
     rc = rc ? rc : ds_blockcheck_end(check, err);
     ds_blockcheck_free(check);
@@ -208,7 +223,8 @@ bool ds_ledger_parse_name(const char *name, uint64_t *first, uint64_t *last)
 {
     char again[48];
 
-    if (strlen(name) >= sizeof again || sscanf(name, "ledger-%" SCNu64 "-%" SCNu64 ".dsr", first, last) != 2)
+    if (strlen(name) >= sizeof again ||
+        sscanf(name, "ledger-%" SCNu64 "-%" SCNu64 ".dsr", first, last) != 2)
         return false;
     ds_ledger_name(again, *first, *last);
     return !strcmp(name, again);

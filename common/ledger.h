@@ -1,6 +1,7 @@
 /* ledger.h - what a run consumed, row by row, chained (docs/lineage-format.md, "Ledger").
  *
- * A segment is a DSR file that appears whole or not at all. Reading recomputes the chain; the first row that does not follow is named.
+ * A segment is a DSR file that appears whole or not at all. Reading recomputes the chain; the first
+ * row that does not follow is named.
  */
 #ifndef DS_LEDGER_H
 #define DS_LEDGER_H
@@ -22,11 +23,13 @@ typedef struct ds_ledger ds_ledger;
 /* Begins a segment file; `chain` is where the one before ended. */
 int ds_ledger_create(ds_ledger **l, const char *path, const ds_sha *chain, ds_err *err);
 int ds_ledger_add(ds_ledger *l, const ds_ledger_row *r, ds_err *err);
-/* Ends it, syncs, renames. *chain is then that of its last row, *rows their number. Frees l in any case. */
+/* Ends it, syncs, renames. *chain is then that of its last row, *rows their number. Frees l in any
+ * case. */
 int ds_ledger_finish(ds_ledger *l, ds_sha *chain, uint64_t *rows, ds_err *err);
 void ds_ledger_drop(ds_ledger *l); /* NULL is fine */
 
-/* Each row of a segment in order; *chain goes in as the value before, comes out as that of the last row. Non-zero from fn stops. */
+/* Each row of a segment in order; *chain goes in as the value before, comes out as that of the last
+ * row. Non-zero from fn stops. */
 typedef int (*ds_ledger_fn)(void *ctx, const ds_ledger_row *r, ds_err *err);
 int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, ds_err *err);
 

@@ -1,5 +1,5 @@
-/* lineage.c - see lineage.h. A document is written member by member; what is read must give the same bytes when it is written again, so
- * nothing in it goes unchecked. */
+/* lineage.c - see lineage.h. A document is written member by member; what is read must give the
+ * same bytes when it is written again, so nothing in it goes unchecked. */
 #include "lineage.h"
 
 #include <dirent.h>
@@ -17,7 +17,8 @@
 #define DATASETS_MAX 65536
 #define TRAINER "dstrain"
 
-static const char *const long_names[] = {[DS_LONG_ERROR] = "error", [DS_LONG_SPLIT] = "split", [DS_LONG_TRUNCATE] = "truncate"};
+static const char *const long_names[] = {
+    [DS_LONG_ERROR] = "error", [DS_LONG_SPLIT] = "split", [DS_LONG_TRUNCATE] = "truncate"};
 
 /* ---- memory ---- */
 
@@ -77,7 +78,8 @@ static void put_u64(text *t, const char *what, uint64_t v)
     if (t->rc)
         return;
     if (v > INT64_MAX)
-        t->rc = ds_fail(t->err, DS_USAGE, "lineage: %s %" PRIu64 " is larger than 2^63 - 1", what, v);
+        t->rc =
+            ds_fail(t->err, DS_USAGE, "lineage: %s %" PRIu64 " is larger than 2^63 - 1", what, v);
     else if (ds_buf_printf(t->b, "%" PRIu64, v))
         t->rc = ds_fail_nomem(t->err);
 }
@@ -130,7 +132,9 @@ int ds_run_dump(ds_buf *out, const ds_run *r, ds_err *err)
     put(&t, ",\"window\":");
     put_u64(&t, "window", r->window);
     put(&t, ",\"long\":");
-    put_str(&t, "long", (unsigned)r->longer < sizeof long_names / sizeof *long_names ? long_names[r->longer] : NULL);
+    put_str(&t, "long",
+            (unsigned)r->longer < sizeof long_names / sizeof *long_names ? long_names[r->longer]
+                                                                         : NULL);
     put(&t, ",\"model\":");
     put_sha(&t, "sha256:", &r->model);
     put(&t, ",\"training\":");
@@ -149,7 +153,8 @@ int ds_run_digest(ds_sha *out, const ds_run *r, ds_err *err)
     return rc;
 }
 
-static void put_dependency(text *t, const char *kind, const char *name, const char *commit, const ds_sha *sum)
+static void put_dependency(text *t, const char *kind, const char *name, const char *commit,
+                           const ds_sha *sum)
 {
     ds_buf b = {0};
 
@@ -193,7 +198,8 @@ static void put_dependencies(text *t, const ds_lineage *l)
         if (!*s || told_before(r, i))
             continue;
         if (strncmp(s, "sha256:", 7) != 0 || !ds_sha_parse(&sum, s + 7, strlen(s + 7)))
-            t->rc = ds_fail(t->err, DS_FAIL, "lineage: the tokenizer of '%s' is no digest: %s", r->datasets[i].name, s);
+            t->rc = ds_fail(t->err, DS_FAIL, "lineage: the tokenizer of '%s' is no digest: %s",
+                            r->datasets[i].name, s);
         put_dependency(t, "tokenizer", "", "", &sum);
         put(t, ",");
     }
@@ -212,7 +218,8 @@ int ds_lineage_dump(ds_buf *out, const ds_lineage *l, ds_err *err)
     put_str(&t, "the checkpoint's name", l->name);
     put(&t, ",\"digest\":{\"sha256\":");
     put_sha(&t, "", &l->files);
-    put(&t, "}}],\"predicateType\":\"https://slsa.dev/provenance/v1\",\"predicate\":{\"buildDefinition\":{\"buildType\":"
+    put(&t, "}}],\"predicateType\":\"https://slsa.dev/provenance/"
+            "v1\",\"predicate\":{\"buildDefinition\":{\"buildType\":"
             "\"urn:ds:run:1\",\"externalParameters\":");
     if (!t.rc)
         t.rc = ds_run_dump(out, &l->run, err);
@@ -220,7 +227,8 @@ int ds_lineage_dump(ds_buf *out, const ds_lineage *l, ds_err *err)
     put(&t, l->environment ? l->environment : "{}");
     put(&t, ",\"resolvedDependencies\":[");
     put_dependencies(&t, l);
-    put(&t, "]},\"runDetails\":{\"builder\":{\"id\":\"urn:ds:" TRAINER "\"},\"metadata\":{\"invocationId\":");
+    put(&t, "]},\"runDetails\":{\"builder\":{\"id\":\"urn:ds:" TRAINER
+            "\"},\"metadata\":{\"invocationId\":");
     put_sha(&t, "sha256:", &run);
     put(&t, "},\"byproducts\":[{\"name\":\"ledger\",\"digest\":{\"sha256\":");
     put_sha(&t, "", &l->head);
@@ -242,7 +250,8 @@ typedef struct doc {
 
 static int bad(const doc *d, const char *at, const char *name, const char *want)
 {
-    return ds_fail(d->err, DS_CORRUPT, "%s: %s%s%s is not %s", d->what, at, *at && *name ? "." : "", name, want);
+    return ds_fail(d->err, DS_CORRUPT, "%s: %s%s%s is not %s", d->what, at, *at && *name ? "." : "",
+                   name, want);
 }
 
 static const json_t *member(const json_t *o, const char *name)
@@ -250,14 +259,16 @@ static const json_t *member(const json_t *o, const char *name)
     return json_is_object(o) ? json_object_get(o, name) : NULL;
 }
 
-static int get_object(const doc *d, const json_t **out, const json_t *o, const char *at, const char *name)
+static int get_object(const doc *d, const json_t **out, const json_t *o, const char *at,
+                      const char *name)
 {
     *out = member(o, name);
     return json_is_object(*out) ? 0 : bad(d, at, name, "an object");
 }
 
 /* The i-th element of an array of exactly n; n 0: of any number. */
-static int get_element(const doc *d, const json_t **out, const json_t *o, const char *at, const char *name, size_t i, size_t n)
+static int get_element(const doc *d, const json_t **out, const json_t *o, const char *at,
+                       const char *name, size_t i, size_t n)
 {
     const json_t *a = member(o, name);
 
@@ -267,7 +278,8 @@ static int get_element(const doc *d, const json_t **out, const json_t *o, const 
     return json_is_object(*out) ? 0 : bad(d, at, name, "an array of objects");
 }
 
-static int get_str(const doc *d, const char **out, const json_t *o, const char *at, const char *name)
+static int get_str(const doc *d, const char **out, const json_t *o, const char *at,
+                   const char *name)
 {
     const json_t *v = member(o, name);
 
@@ -288,7 +300,8 @@ static int dup_str(const doc *d, char **out, const json_t *o, const char *at, co
     return *out ? 0 : ds_fail_nomem(d->err);
 }
 
-static int get_u64(const doc *d, uint64_t *out, const json_t *o, const char *at, const char *name, uint64_t min, uint64_t max)
+static int get_u64(const doc *d, uint64_t *out, const json_t *o, const char *at, const char *name,
+                   uint64_t min, uint64_t max)
 {
     const json_t *v = member(o, name);
 
@@ -300,18 +313,21 @@ static int get_u64(const doc *d, uint64_t *out, const json_t *o, const char *at,
 }
 
 /* `before` and 64 hex digits in lower case. */
-static int get_sha(const doc *d, ds_sha *out, const json_t *o, const char *at, const char *name, const char *before)
+static int get_sha(const doc *d, ds_sha *out, const json_t *o, const char *at, const char *name,
+                   const char *before)
 {
     const char *s;
     const size_t n = strlen(before);
     int rc = get_str(d, &s, o, at, name);
 
-    if (!rc && (strncmp(s, before, n) != 0 || !ds_sha_parse(out, s + n, strlen(s + n)) || s[n + strcspn(s + n, "ABCDEF")]))
+    if (!rc && (strncmp(s, before, n) != 0 || !ds_sha_parse(out, s + n, strlen(s + n)) ||
+                s[n + strcspn(s + n, "ABCDEF")]))
         rc = bad(d, at, name, "a SHA-256 digest");
     return rc;
 }
 
-static int is_text(const doc *d, const json_t *o, const char *at, const char *name, const char *want)
+static int is_text(const doc *d, const json_t *o, const char *at, const char *name,
+                   const char *want)
 {
     const char *s;
     int rc = get_str(d, &s, o, at, name);
@@ -425,7 +441,8 @@ int ds_run_parse(ds_run *r, const json_t *v, const char *what, ds_err *err)
 }
 
 /* What follows `kind` in the name of a dependency. */
-static int tail_of(const doc *d, const char **out, const json_t *o, const char *at, const char *kind)
+static int tail_of(const doc *d, const char **out, const json_t *o, const char *at,
+                   const char *kind)
 {
     int rc = get_str(d, out, o, at, "name");
 
@@ -451,13 +468,16 @@ static int read_commit(const doc *d, ds_run_dataset *to, const json_t *digest, c
     return rc;
 }
 
-/* Commits, the model's name, the binary; that the rest repeats the run description is left to the comparison of bytes. */
+/* Commits, the model's name, the binary; that the rest repeats the run description is left to the
+ * comparison of bytes. */
 static int read_dependencies(const doc *d, ds_lineage *l, const json_t *def)
 {
     const char *name = "resolvedDependencies", *s;
     const json_t *list = member(def, name), *o, *digest = NULL;
     const size_t n = json_is_array(list) ? json_array_size(list) : 0;
-    int rc = n >= l->run.ndatasets + 2 ? 0 : bad(d, "", name, "a list of the datasets, the model and the trainer");
+    int rc = n >= l->run.ndatasets + 2
+                 ? 0
+                 : bad(d, "", name, "a list of the datasets, the model and the trainer");
 
     for (size_t i = 0; !rc && i < l->run.ndatasets; i++) {
         rc = get_element(d, &o, def, "", name, i, 0);
@@ -510,7 +530,8 @@ static int read_statement(const doc *d, ds_lineage *l, const json_t *v)
 }
 
 /* The document says again what was read from it, byte for byte. */
-static int check_bytes(const ds_lineage *l, const void *json, size_t len, const char *what, ds_err *err)
+static int check_bytes(const ds_lineage *l, const void *json, size_t len, const char *what,
+                       ds_err *err)
 {
     const uint8_t *got = json;
     ds_buf b = {0};
@@ -522,8 +543,9 @@ static int check_bytes(const ds_lineage *l, const void *json, size_t len, const 
     if (!rc && (i != len || i != b.len)) {
         size_t from = i < b.len ? i : b.len;
         size_t n = b.len - from < 40 ? b.len - from : 40;
-        rc = ds_fail(err, DS_CORRUPT, "%s: byte %zu does not follow from the rest of it: %.*s expected", what, i, (int)n,
-                     (const char *)b.data + from);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s: byte %zu does not follow from the rest of it: %.*s expected", what, i,
+                     (int)n, (const char *)b.data + from);
     }
     ds_buf_fini(&b);
     return rc;

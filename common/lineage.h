@@ -1,7 +1,7 @@
 /* lineage.h - lineage.json of a checkpoint and the description of a run (docs/lineage-format.md).
  *
- * Both are canonical JSON: the same facts give the same bytes. What is read is checked in full; DS_CORRUPT names the member. A zeroed object is
- * valid; _fini frees what it owns.
+ * Both are canonical JSON: the same facts give the same bytes. What is read is checked in full;
+ * DS_CORRUPT names the member. A zeroed object is valid; _fini frees what it owns.
  */
 #ifndef DS_LINEAGE_H
 #define DS_LINEAGE_H
@@ -19,19 +19,22 @@ typedef struct ds_run_dataset {
     char commit[41]; /* "" for a file; in lineage.json only, not in the run description */
 } ds_run_dataset;
 
-/* What a run is a function of. Nothing else may change its bits, and nothing here says how it was split into micro-batches or threads. */
+/* What a run is a function of. Nothing else may change its bits, and nothing here says how it was
+ * split into micro-batches or threads. */
 typedef struct ds_run {
     ds_run_dataset *datasets;
     size_t ndatasets;
     uint64_t seed, steps, rows; /* rows a step */
     uint32_t seq_len, window;
     enum ds_long longer;
-    ds_sha model;   /* ds_filesum_dir of the base model's config.json and weights: see ds_model_sum */
-    char *training; /* canonical JSON object: method, optimizer, schedule, dtype: the trainer's own */
-    char *trainer;  /* version */
+    ds_sha model; /* ds_filesum_dir of the base model's config.json and weights: see ds_model_sum */
+    char *
+        training; /* canonical JSON object: method, optimizer, schedule, dtype: the trainer's own */
+    char *trainer; /* version */
 } ds_run;
 void ds_run_fini(ds_run *r);
-/* {"version":1,"trainer":..,"datasets":[{"name","column","tokenizer","root","records"}..],"seed","steps","rows","seq_len","window","long","model","training"} */
+/* {"version":1,"trainer":..,"datasets":[{"name","column","tokenizer","root","records"}..],"seed",
+ * "steps","rows","seq_len","window","long","model","training"} */
 int ds_run_dump(ds_buf *out, const ds_run *r, ds_err *err);
 int ds_run_parse(ds_run *r, const json_t *v, const char *what, ds_err *err);
 int ds_run_digest(ds_sha *out, const ds_run *r, ds_err *err); /* SHA-256("ds.run\0" || dump) */
@@ -41,21 +44,22 @@ void ds_run_packing(ds_packing_conf *out, const ds_run *r, const uint32_t *lengt
 uint64_t ds_run_firsts(const ds_run *r, uint64_t *firsts);
 
 typedef struct ds_lineage {
-    char *name;        /* of the checkpoint's folder: "step-000300" */
-    ds_sha files;      /* ds_filesum_dir(dir, "lineage.json") */
+    char *name;   /* of the checkpoint's folder: "step-000300" */
+    ds_sha files; /* ds_filesum_dir(dir, "lineage.json") */
     ds_run run;
-    char *environment; /* canonical JSON object: backend, instructions, compiler ... */
-    char *model_name;  /* last part of the base model's path */
-    ds_sha binary;     /* of the trainer */
+    char *environment;   /* canonical JSON object: backend, instructions, compiler ... */
+    char *model_name;    /* last part of the base model's path */
+    ds_sha binary;       /* of the trainer */
     uint64_t step, rows; /* rows in the ledger up to here */
-    ds_sha head;       /* last chain value */
+    ds_sha head;         /* last chain value */
 } ds_lineage;
 void ds_lineage_fini(ds_lineage *l);
 int ds_lineage_dump(ds_buf *out, const ds_lineage *l, ds_err *err);
 int ds_lineage_parse(ds_lineage *l, const void *json, size_t len, const char *what, ds_err *err);
 int ds_lineage_read(ds_lineage *l, const char *checkpoint_dir, ds_err *err); /* DIR/lineage.json */
 
-/* Digest of a model folder's config.json, *.safetensors and index, as ds_filesum_dir over these alone. */
+/* Digest of a model folder's config.json, *.safetensors and index, as ds_filesum_dir over these
+ * alone. */
 int ds_model_sum(ds_sha *out, const char *dir, ds_err *err);
 
 #endif

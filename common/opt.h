@@ -1,8 +1,9 @@
 /* opt.h - one table describes a command: parser, --help, manual page and completion come from it.
  *
- * GNU conventions: long options, --no-x for flags that say so, -abc bundling, --opt=value, `--`, options
- * after operands, "did you mean". -h/--help prints help on stdout (80 columns, an example first), --man a
- * man(7) page, both exit 0. A command without needed operands prints the short usage on stderr and exits 2.
+ * GNU conventions: long options, --no-x for flags that say so, -abc bundling, --opt=value, `--`,
+ * options after operands, "did you mean". -h/--help prints help on stdout (80 columns, an example
+ * first), --man a man(7) page, both exit 0. A command without needed operands prints the short
+ * usage on stderr and exits 2.
  */
 #ifndef DS_OPT_H
 #define DS_OPT_H
@@ -29,43 +30,48 @@ typedef struct ds_opt_list {
 } ds_opt_list;
 
 typedef struct ds_opt {
-    char letter;        /* 0 = none */
-    const char *name;   /* without the dashes; NULL ends the table */
+    char letter;      /* 0 = none */
+    const char *name; /* without the dashes; NULL ends the table */
     enum ds_opt_type type;
     void *var;
-    const char *arg;    /* name of the value in help; NULL for flags */
-    const char *help;   /* one sentence, lower case, no full stop */
-    int64_t min, max;   /* DS_OPT_INT: both 0 = no limit */
+    const char *arg;  /* name of the value in help; NULL for flags */
+    const char *help; /* one sentence, lower case, no full stop */
+    int64_t min, max; /* DS_OPT_INT: both 0 = no limit */
     const char *const *choices;
-    bool negatable;     /* FLAG: --no-NAME exists */
+    bool negatable; /* FLAG: --no-NAME exists */
 } ds_opt;
 
 typedef struct ds_command {
-    const char *prog;     /* "dsprep" */
-    const char *name;     /* "text" */
-    const char *summary;  /* one line */
-    const char *operands; /* "[FILE...]" */
-    int min_operands, max_operands; /* max -1 = any */
-    const char *example;  /* one or more whole shell lines, separated by \n */
-    const char *description; /* paragraphs separated by a blank line */
+    const char *prog;                  /* "dsprep" */
+    const char *name;                  /* "text" */
+    const char *summary;               /* one line */
+    const char *operands;              /* "[FILE...]" */
+    int min_operands, max_operands;    /* max -1 = any */
+    const char *example;               /* one or more whole shell lines, separated by \n */
+    const char *description;           /* paragraphs separated by a blank line */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
 } ds_command;
 
-/* Parses argv[1..argc). On success returns 0 with *operands pointing into argv (permuted) and *n set.
- * When it returns 1 the help or manual was printed: exit 0. On error: DS_USAGE with a message. */
-int ds_opt_parse(const ds_command *cmd, const ds_opt *opts, int argc, char **argv, char ***operands, int *n,
-                 ds_err *err);
+/* Parses argv[1..argc). On success returns 0 with *operands pointing into argv (permuted) and *n
+ * set. When it returns 1 the help or manual was printed: exit 0. On error: DS_USAGE with a message.
+ */
+int ds_opt_parse(const ds_command *cmd, const ds_opt *opts, int argc, char **argv, char ***operands,
+                 int *n, ds_err *err);
 void ds_opt_list_fini(ds_opt_list *l);
 
-/* The whole of a command's start: parses, prints help or the usage error. Returns -1 to go on, or the exit status. */
-int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **argv, char ***operands, int *n);
+/* The whole of a command's start: parses, prints help or the usage error. Returns -1 to go on, or
+ * the exit status. */
+int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **argv, char ***operands,
+                 int *n);
 
-/* main() of a program made of commands: `prog -h`, `prog --version`, `prog --completion bash|zsh`, `prog CMD ...`.
- * `commands` ends with a zeroed entry. Sets SIGPIPE to default, checks that stdout was written. */
-int ds_program_main(const char *prog, const char *summary, const ds_command *const *commands, int argc, char **argv);
+/* main() of a program made of commands: `prog -h`, `prog --version`, `prog --completion bash|zsh`,
+ * `prog CMD ...`. `commands` ends with NULL. Sets SIGPIPE to default, checks that stdout
+ * was written. */
+int ds_program_main(const char *prog, const char *summary, const ds_command *const *commands,
+                    int argc, char **argv);
 
-/* Ends a command: prints "prog name: message" when err is set (as a JSON line {"type":"exit","code":N,"error":...} on
- * stdout too when json), and returns the exit status. */
+/* Ends a command: prints "prog name: message" when err is set (as a JSON line
+ * {"type":"exit","code":N,"error":...} on stdout too when json), and returns the exit status. */
 int ds_command_end(const ds_command *cmd, const ds_err *err, bool json);
 
 #endif

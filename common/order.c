@@ -27,7 +27,8 @@ static uint64_t permute(uint64_t seed, uint32_t epoch, unsigned m, uint64_t x)
     uint64_t left = x >> m, right = x & mask;
 
     for (uint32_t r = 0; r < 6; r++) {
-        const uint32_t counter[4] = {(uint32_t)right, (uint32_t)(right >> 32), epoch, r << 16 | 0x0dd5u};
+        const uint32_t counter[4] = {(uint32_t)right, (uint32_t)(right >> 32), epoch,
+                                     r << 16 | 0x0dd5u};
         uint32_t w[4];
         ds_philox_block(w, seed, counter);
         const uint64_t f = ((uint64_t)w[0] | (uint64_t)w[1] << 32) & mask, next = left ^ f;

@@ -1,6 +1,8 @@
-/* order.h - the order in which a run visits records: a pure function of (seed, epoch, number of records).
+/* order.h - the order in which a run visits records: a pure function of (seed, epoch, number of
+ * records).
  *
- * Source: docs/lineage-format.md, "Order". A Feistel permutation with cycle walking: any place is found in O(1), nothing is stored.
+ * Source: docs/lineage-format.md, "Order". A Feistel permutation with cycle walking: any place is
+ * found in O(1), nothing is stored.
  */
 #ifndef DS_ORDER_H
 #define DS_ORDER_H

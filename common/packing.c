@@ -1,5 +1,5 @@
-/* packing.c - see packing.h. Rows with room are kept in one list for each amount of free space, with a bitmap over the amounts: the
- * least that fits is found in a few words. */
+/* packing.c - see packing.h. Rows with room are kept in one list for each amount of free space,
+ * with a bitmap over the amounts: the least that fits is found in a few words. */
 #include "packing.h"
 
 #include <stdlib.h>
@@ -9,7 +9,8 @@
 
 typedef struct bin {
     uint32_t free;
-    uint32_t next; /* bin + 1 of the next with the same space; 0 = none. Lists are in order of opening */
+    uint32_t
+        next; /* bin + 1 of the next with the same space; 0 = none. Lists are in order of opening */
     uint32_t first, last; /* chain of its spans: index + 1 into placed */
     uint32_t count;
 } bin;
@@ -41,7 +42,8 @@ int ds_packing_new(ds_packing **out, const ds_packing_conf *c, ds_err *err)
     ds_packing *p;
 
     if (c->seq_len < 2 || c->seq_len > (1u << 24) || c->window < 1)
-        return ds_fail(err, DS_USAGE, "rows of %u tokens packed from %u records", c->seq_len, c->window);
+        return ds_fail(err, DS_USAGE, "rows of %u tokens packed from %u records", c->seq_len,
+                       c->window);
     if (c->records < 1)
         return ds_fail(err, DS_FAIL, "there are no records to train on");
     p = calloc(1, sizeof *p);
@@ -91,8 +93,10 @@ static int add_record(ds_packing *p, uint64_t record, ds_err *err)
     if (len <= size)
         return add_piece(p, record, 0, len, err);
     if (p->c.longer == DS_LONG_ERROR)
-        return ds_fail(err, DS_FAIL, "record %llu has %u tokens, a row holds %u (--long split or truncate takes it)",
-                       (unsigned long long)record, len, size);
+        return ds_fail(
+            err, DS_FAIL,
+            "record %llu has %u tokens, a row holds %u (--long split or truncate takes it)",
+            (unsigned long long)record, len, size);
     if (p->c.longer == DS_LONG_TRUNCATE)
         return add_piece(p, record, 0, size, err);
     for (uint32_t off = 0; !rc && off < len; off += size)
@@ -136,7 +140,8 @@ static void list_put(ds_packing *p, uint32_t b)
 
     p->bins[b].next = 0;
     if (p->head[space]) {
-        /* lists are in order of opening: a bin that comes from another list is put where it belongs */
+        /* lists are in order of opening: a bin that comes from another list is put where it belongs
+         */
         uint32_t *link = &p->head[space];
         while (*link && *link - 1 < b)
             link = &p->bins[*link - 1].next;
@@ -224,7 +229,8 @@ static int next_window(ds_packing *p, ds_err *err)
 
     if (p->at == p->c.records) {
         if (p->tokens == 0)
-            return ds_fail(err, DS_FAIL, "none of the %llu records has a token", (unsigned long long)p->c.records);
+            return ds_fail(err, DS_FAIL, "none of the %llu records has a token",
+                           (unsigned long long)p->c.records);
         p->at = p->window = p->tokens = 0;
         p->epoch++;
     }
@@ -264,7 +270,8 @@ uint32_t ds_packing_epoch(const ds_packing *p)
 
 /* ---- spans in the ledger ---- */
 
-int ds_spans_encode(ds_buf *out, const ds_span *spans, size_t n, const uint64_t *firsts, size_t datasets, ds_err *err)
+int ds_spans_encode(ds_buf *out, const ds_span *spans, size_t n, const uint64_t *firsts,
+                    size_t datasets, ds_err *err)
 {
     int rc = ds_buf_varint(out, n);
 
@@ -280,22 +287,28 @@ int ds_spans_encode(ds_buf *out, const ds_span *spans, size_t n, const uint64_t 
     return rc ? ds_fail_nomem(err) : 0;
 }
 
-int ds_spans_decode(ds_buf *out, const void *p, size_t len, const uint64_t *firsts, size_t datasets, ds_err *err)
+int ds_spans_decode(ds_buf *out, const void *p, size_t len, const uint64_t *firsts, size_t datasets,
+                    ds_err *err)
 {
     size_t pos = 0;
     uint64_t n;
 
     if (!ds_varint_get(p, len, &pos, &n) || n > len)
-        return ds_fail(err, DS_CORRUPT, "ledger row: %zu bytes of pieces do not begin with their number", len);
+        return ds_fail(err, DS_CORRUPT,
+                       "ledger row: %zu bytes of pieces do not begin with their number", len);
     for (uint64_t i = 0; i < n; i++) {
         uint64_t d, record, offset, size;
-        if (!ds_varint_get(p, len, &pos, &d) || !ds_varint_get(p, len, &pos, &record) || !ds_varint_get(p, len, &pos, &offset) ||
-            !ds_varint_get(p, len, &pos, &size) || d >= datasets || offset > UINT32_MAX || size > UINT32_MAX ||
+        if (!ds_varint_get(p, len, &pos, &d) || !ds_varint_get(p, len, &pos, &record) ||
+            !ds_varint_get(p, len, &pos, &offset) || !ds_varint_get(p, len, &pos, &size) ||
+            d >= datasets || offset > UINT32_MAX || size > UINT32_MAX ||
             record > UINT64_MAX - firsts[d])
-            return ds_fail(err, DS_CORRUPT, "ledger row: piece %llu is not well formed", (unsigned long long)i);
+            return ds_fail(err, DS_CORRUPT, "ledger row: piece %llu is not well formed",
+                           (unsigned long long)i);
         const ds_span s = {firsts[d] + record, (uint32_t)offset, (uint32_t)size};
         if (ds_buf_put(out, &s, sizeof s))
             return ds_fail_nomem(err);
     }
-    return pos == len ? 0 : ds_fail(err, DS_CORRUPT, "ledger row: %zu bytes after its last piece", len - pos);
+    return pos == len
+               ? 0
+               : ds_fail(err, DS_CORRUPT, "ledger row: %zu bytes after its last piece", len - pos);
 }

@@ -1,8 +1,9 @@
 /* pool.h - a thread pool whose results come back in the order of submission (after htslib's).
  *
- * One producer thread submits jobs and takes results; at most `window` jobs are in flight, so memory is bounded.
- * A job's function runs on a worker and keeps its own ds_err inside its own argument. With threads <= 1
- * no thread is made: ds_pool_submit runs the job at once. Same results for any thread count.
+ * One producer thread submits jobs and takes results; at most `window` jobs are in flight, so
+ * memory is bounded. A job's function runs on a worker and keeps its own ds_err inside its own
+ * argument. With threads <= 1 no thread is made: ds_pool_submit runs the job at once. Same results
+ * for any thread count.
  */
 #ifndef DS_POOL_H
 #define DS_POOL_H

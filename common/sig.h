@@ -1,5 +1,6 @@
-/* sig.h - orderly interruption. ^C stops reading: loops look at ds_interrupted() and return DS_FAIL with a message; the
- * command drops its temporaries and calls ds_sig_reraise. A second ^C leaves at once. */
+/* sig.h - orderly interruption. ^C stops reading: loops look at ds_interrupted() and return DS_FAIL
+ * with a message; the command drops its temporaries and calls ds_sig_reraise. A second ^C leaves at
+ * once. */
 #ifndef DS_SIG_H
 #define DS_SIG_H
 
@@ -7,9 +8,9 @@
 
 #include "error.h"
 
-void ds_sig_setup(void);          /* SIGINT, SIGTERM, SIGHUP */
+void ds_sig_setup(void); /* SIGINT, SIGTERM, SIGHUP */
 bool ds_interrupted(void);
 int ds_check_interrupt(ds_err *err); /* DS_FAIL "interrupted" when a signal came */
-void ds_sig_reraise(void);        /* dies by the signal that came, if one did */
+void ds_sig_reraise(void);           /* dies by the signal that came, if one did */
 
 #endif
