@@ -132,29 +132,19 @@ void ds_ledger_drop(ds_ledger *l)
 
 /* ---- reading ---- */
 
-static int read_row(const ds_value v[NCOLS], ds_sha *chain, const char *path, ds_ledger_fn fn,
-                    void *ctx, ds_err *err)
+static int read_row(const ds_value v[NCOLS], const char *path, ds_ledger_fn fn, void *ctx, ds_err *err)
 {
-    const ds_ledger_row r = {.step = (uint64_t)v[STEP].i,
-                             .row = (uint64_t)v[ROW].i,
-                             .targets = (uint64_t)v[TARGETS].i,
-                             .lr = (uint64_t)v[LR].i,
-                             .loss = (uint64_t)v[LOSS].i,
-                             .norm = (uint64_t)v[NORM].i,
-                             .pieces = v[PIECES].p,
-                             .pieces_len = v[PIECES].len};
-    int rc = ds_ledger_next(chain, &r, err);
+    const ds_ledger_row r = {.step = (uint64_t)v[STEP].i, .row = (uint64_t)v[ROW].i, .targets = (uint64_t)v[TARGETS].i,
+                             .lr = (uint64_t)v[LR].i, .loss = (uint64_t)v[LOSS].i, .norm = (uint64_t)v[NORM].i,
+                             .pieces = v[PIECES].p, .pieces_len = v[PIECES].len, .chain = v[CHAIN].p};
 
-    if (!rc && (v[CHAIN].len != sizeof chain->b || memcmp(v[CHAIN].p, chain->b, sizeof chain->b)))
-        rc = ds_fail(err, DS_CORRUPT,
-                     "%s: step %" PRIu64 ", row %" PRIu64
-                     ": the row does not follow from those before it",
-                     path, r.step, r.row);
-    return rc ? rc : fn(ctx, &r, err);
+    if (v[CHAIN].len != sizeof(ds_sha))
+        return ds_fail(err, DS_CORRUPT, "%s: step %" PRIu64 ", row %" PRIu64 ": a chain value of %zu bytes", path, r.step, r.row,
+                       v[CHAIN].len);
+    return fn(ctx, &r, err);
 }
 
-static int read_block(const ds_block *b, const ds_schema *s, ds_sha *chain, const char *path,
-                      ds_ledger_fn fn, void *ctx, ds_err *err)
+static int read_block(const ds_block *b, const ds_schema *s, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err)
 {
     ds_colview view[NCOLS];
     ds_value v[NCOLS];
@@ -164,7 +154,7 @@ static int read_block(const ds_block *b, const ds_schema *s, ds_sha *chain, cons
         for (size_t c = 0; c < NCOLS; c++)
             if (!ds_colview_next(&view[c], &v[c]))
                 return ds_fail(err, DS_CORRUPT, "%s: a column ends early", path);
-        rc = read_row(v, chain, path, fn, ctx, err);
+        rc = read_row(v, path, fn, ctx, err);
     }
     return rc;
 }
@@ -186,15 +176,13 @@ static int check_schema(const ds_schema *got, const char *path, ds_err *err)
     return rc;
 }
 
-int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, ds_err *err)
+int ds_ledger_scan(int fd, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err)
 {
     ds_blockcheck *check = NULL;
     ds_reader *r = NULL;
     enum ds_event ev = DS_EV_BLOCK;
-    int fd = -1;
-    int rc = ds_open(&fd, path, O_RDONLY, 0, err);
+    int rc = ds_reader_new(&r, fd, path, err);
 
-    rc = rc ? rc : ds_reader_new(&r, fd, path, err);
     rc = rc ? rc : check_schema(ds_reader_schema(r), path, err);
     rc = rc ? rc : ds_blockcheck_new(&check, ds_reader_schema(r), err);
     while (!rc && ev != DS_EV_END) {
@@ -202,12 +190,39 @@ int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, 
         if (rc || ev != DS_EV_BLOCK)
             continue;
         rc = ds_blockcheck_block(check, ds_reader_block(r), err);
-        rc = rc ? rc
-                : read_block(ds_reader_block(r), ds_reader_schema(r), chain, path, fn, ctx, err);
+        rc = rc ? rc : read_block(ds_reader_block(r), ds_reader_schema(r), path, fn, ctx, err);
     }
     rc = rc ? rc : ds_blockcheck_end(check, err);
     ds_blockcheck_free(check);
     ds_reader_free(r);
+    return rc;
+}
+
+typedef struct follow {
+    ds_sha *chain;
+    const char *path;
+    ds_ledger_fn fn;
+    void *ctx;
+} follow;
+
+static int follow_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    follow *f = ctx;
+    int rc = ds_ledger_next(f->chain, r, err);
+
+    if (!rc && memcmp(r->chain, f->chain->b, sizeof f->chain->b) != 0)
+        rc = ds_fail(err, DS_CORRUPT, "%s: step %" PRIu64 ", row %" PRIu64 ": the row does not follow from those before it", f->path,
+                     r->step, r->row);
+    return rc ? rc : f->fn(f->ctx, r, err);
+}
+
+int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, ds_err *err)
+{
+    follow f = {chain, path, fn, ctx};
+    int fd = -1;
+    int rc = ds_open(&fd, path, O_RDONLY, 0, err);
+
+    rc = rc ? rc : ds_ledger_scan(fd, path, follow_row, &f, err);
     ds_close(&fd, path, NULL);
     return rc;
 }

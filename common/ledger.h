@@ -13,6 +13,7 @@ typedef struct ds_ledger_row {
     uint64_t lr, loss, norm; /* bits of f64 */
     const void *pieces;      /* ds_spans_encode */
     size_t pieces_len;
+    const uint8_t *chain; /* as recorded, 32 bytes; only where a row is read */
 } ds_ledger_row;
 
 /* chain[0] of a run, and the next value from the last. */
@@ -32,6 +33,8 @@ void ds_ledger_drop(ds_ledger *l); /* NULL is fine */
  * row. Non-zero from fn stops. */
 typedef int (*ds_ledger_fn)(void *ctx, const ds_ledger_row *r, ds_err *err);
 int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, ds_err *err);
+/* The same from a descriptor (borrowed), and without looking whether a row's chain follows: r->chain is what stands there. */
+int ds_ledger_scan(int fd, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err);
 
 /* "ledger-000001-000300.dsr" */
 void ds_ledger_name(char out[48], uint64_t first, uint64_t last);

@@ -32,7 +32,8 @@ static int add_line(ds_colread *c, const ds_manline *l, ds_err *err)
     const ds_sha *from = ds_manline_pieces(l);
 
     if (l->nchunks != c->schema.n + 1)
-        return ds_fail(err, DS_CORRUPT, "a block of %zu chunks for %zu columns", l->nchunks, c->schema.n);
+        return ds_fail(err, DS_CORRUPT, "a block of %zu chunks for %zu columns", l->nchunks,
+                       c->schema.n);
     for (size_t i = 0; i < c->column; i++)
         from += ds_manline_npieces(l, i);
     p.n = ds_manline_npieces(l, c->column);
@@ -65,7 +66,8 @@ static int read_manifest(ds_colread *c, ds_err *err)
     return rc;
 }
 
-int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const char *column, ds_err *err)
+int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const char *column,
+                    ds_err *err)
 {
     ds_colread *c = calloc(1, sizeof *c);
     ds_buf text = {0};
@@ -82,7 +84,8 @@ int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const 
     if (!rc) {
         const long i = ds_schema_find(&c->schema, column);
         if (i < 0)
-            rc = ds_fail(err, DS_FAIL, "dataset '%s' has no column '%s'", c->version.dataset, column);
+            rc = ds_fail(err, DS_FAIL, "dataset '%s' has no column '%s'", c->version.dataset,
+                         column);
         c->column = (size_t)i;
     }
     rc = rc ? rc : read_manifest(c, err);
@@ -165,9 +168,10 @@ int ds_colread_block(ds_colread *c, size_t block, ds_buf *buf, ds_colview *view,
     }
     ds_buf_fini(&piece);
     if (!rc && buf->len != p->len)
-        rc = ds_fail(err, DS_CORRUPT, "block %zu of '%s': %zu bytes instead of %llu", block, c->version.dataset, buf->len,
-                     (unsigned long long)p->len);
+        rc = ds_fail(err, DS_CORRUPT, "block %zu of '%s': %zu bytes instead of %llu", block,
+                     c->version.dataset, buf->len, (unsigned long long)p->len);
     if (!rc)
-        rc = ds_colview_open(view, &c->schema.cols[c->column], buf->data, buf->len, place_of(c, block + 1)->first - p->first, err);
+        rc = ds_colview_open(view, &c->schema.cols[c->column], buf->data, buf->len,
+                             place_of(c, block + 1)->first - p->first, err);
     return rc;
 }

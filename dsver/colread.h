@@ -1,7 +1,8 @@
-/* colread.h - one column of a version, block by block, in any order: what a trainer or an audit reads.
+/* colread.h - one column of a version, block by block, in any order: what a trainer or an audit
+ * reads.
  *
- * Opening reads the manifest (32 bytes of memory a piece); a block's chunk is fetched piece by piece, its addresses checked. One
- * thread a reader; the store may be shared.
+ * Opening reads the manifest (32 bytes of memory a piece); a block's chunk is fetched piece by
+ * piece, its addresses checked. One thread a reader; the store may be shared.
  */
 #ifndef DS_COLREAD_H
 #define DS_COLREAD_H
@@ -12,13 +13,16 @@
 typedef struct ds_colread ds_colread;
 
 /* DS_FAIL when the version has no such column. */
-int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const char *column, ds_err *err);
+int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const char *column,
+                    ds_err *err);
 const ds_schema *ds_colread_schema(const ds_colread *c);
 const ds_column *ds_colread_column(const ds_colread *c);
 const ds_version *ds_colread_version(const ds_colread *c);
 uint64_t ds_colread_records(const ds_colread *c);
 size_t ds_colread_blocks(const ds_colread *c);
-uint64_t ds_colread_first(const ds_colread *c, size_t block); /* its first record; block == blocks: the number of records */
+uint64_t
+ds_colread_first(const ds_colread *c,
+                 size_t block); /* its first record; block == blocks: the number of records */
 size_t ds_colread_find(const ds_colread *c, uint64_t record); /* the block that holds it */
 /* Fetches the block's chunk into buf (replaced) and opens a view of it. */
 int ds_colread_block(ds_colread *c, size_t block, ds_buf *buf, ds_colview *view, ds_err *err);

@@ -1,12 +1,15 @@
-/* kernels.h - the arithmetic of training behind one narrow interface: a backend is a table of functions.
+/* kernels.h - the arithmetic of training behind one narrow interface: a backend is a table of
+ * functions.
  *
- * Memory: buffers belong to a backend (ds_k->alloc/free) and are plain pointers that only it may follow; the CPU backend's are
- * ordinary memory. All matrices are row-major and dense. T counts tokens (rows) of a packed micro-batch.
- * Numbers are stored as f32 or bf16 (round to nearest even); all arithmetic is f32, reductions run in an order that depends on the
- * shapes alone, so a result has the same bits for any thread count and any CPU: products are accumulated in ascending k with one
- * fused multiply-add per term, sums over rows in ascending row order or in fixed blocks of 64.
- * Errors: functions return 0 or a negative ds_code; on an asynchronous backend a failure may surface at sync.
- * Threads: a ds_kernels object is used by one thread at a time and runs its own workers.
+ * Memory: buffers belong to a backend (ds_k->alloc/free) and are plain pointers that only it may
+ * follow; the CPU backend's are ordinary memory. All matrices are row-major and dense. T counts
+ * tokens (rows) of a packed micro-batch. Numbers are stored as f32 or bf16 (round to nearest even);
+ * all arithmetic is f32, reductions run in an order that depends on the shapes alone, so a result
+ * has the same bits for any thread count and any CPU: products are accumulated in ascending k with
+ * one fused multiply-add per term, sums over rows in ascending row order or in fixed blocks of 64.
+ * Errors: functions return 0 or a negative ds_code; on an asynchronous backend a failure may
+ * surface at sync. Threads: a ds_kernels object is used by one thread at a time and runs its own
+ * workers.
  *
  * Every function names its cost: FLOPs and bytes moved for f32, per call.
  */
@@ -30,7 +33,8 @@ typedef struct ds_kseqs {
 } ds_kseqs;
 
 typedef struct ds_kattn {
-    int32_t heads, kv_heads; /* heads is a multiple of kv_heads; query head h reads kv head h / (heads / kv_heads) */
+    int32_t heads, kv_heads; /* heads is a multiple of kv_heads; query head h reads kv head h /
+                                (heads / kv_heads) */
     int32_t qk_dim, v_dim;   /* widths of a head of q and k, and of v */
     float scale;
 } ds_kattn;
@@ -56,102 +60,135 @@ struct ds_kernels {
     void (*close)(ds_kernels *k);
 
     /* ---- products ---- */
-    /* C[M,N] = op(A) op(B) (+ C when accumulate). op(A) is [M,K]: A is stored [M,K], or [K,M] when ta; op(B) is [K,N]: stored [K,N], or
-     * [N,K] when tb (a weight [out,in]). Formats of A, B and C are free. With alpha 1 and an f32 C, accumulation goes on with C's own chain of
-     * fused multiply-adds: a product over all rows has the bits of the sum of products over parts of them, in order. 2MNK FLOPs. */
-    int (*matmul)(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta, const void *b, enum ds_kfmt fb,
-                  bool tb, int64_t m, int64_t n, int64_t kk, float alpha, bool accumulate, ds_err *err);
+    /* C[M,N] = op(A) op(B) (+ C when accumulate). op(A) is [M,K]: A is stored [M,K], or [K,M] when
+     * ta; op(B) is [K,N]: stored [K,N], or [N,K] when tb (a weight [out,in]). Formats of A, B and C
+     * are free. With alpha 1 and an f32 C, accumulation goes on with C's own chain of fused
+     * multiply-adds: a product over all rows has the bits of the sum of products over parts of
+     * them, in order. 2MNK FLOPs. */
+    int (*matmul)(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
+                  const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
+                  float alpha, bool accumulate, ds_err *err);
 
     /* ---- rows ---- */
     /* out[T,d] = table[ids[t]]; ids are host memory and were checked against the table's rows. */
-    int (*embed)(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids, int64_t t, int64_t d, ds_err *err);
+    int (*embed)(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
+                 int64_t t, int64_t d, ds_err *err);
     /* dtable[ids[t]] += dout[t], in ascending t for each row; dtable is f32. */
-    int (*embed_back)(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f, const int32_t *ids, int64_t t, int64_t d,
-                      ds_err *err);
+    int (*embed_back)(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
+                      const int32_t *ids, int64_t t, int64_t d, ds_err *err);
     /* RMSNorm (Zhang & Sennrich 2019): y = x * rstd * g, rstd[t] = 1/sqrt(mean x^2 + eps). */
-    int (*rmsnorm)(ds_kernels *k, void *y, float *rstd, const void *x, const void *g, enum ds_kfmt f, int64_t t, int64_t d, float eps,
-                   ds_err *err);
-    /* dx (+)= rstd*(g.dy) - x*rstd^3/d * sum(g.dy.x); dg[d] += sum_t dy.x.rstd (f32; NULL to leave out). */
-    int (*rmsnorm_back)(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x, const void *g, const float *rstd,
-                        enum ds_kfmt f, int64_t t, int64_t d, bool accumulate, ds_err *err);
+    int (*rmsnorm)(ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
+                   enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err);
+    /* dx (+)= rstd*(g.dy) - x*rstd^3/d * sum(g.dy.x); dg[d] += sum_t dy.x.rstd (f32; NULL to leave
+     * out). */
+    int (*rmsnorm_back)(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
+                        const void *g, const float *rstd, enum ds_kfmt f, int64_t t, int64_t d,
+                        bool accumulate, ds_err *err);
     /* y[T,n] += bias[n];  dbias[n] += sum_t dy (f32). */
-    int (*bias)(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n, ds_err *err);
-    int (*bias_back)(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n, ds_err *err);
-    /* Rotary embedding (Su et al. 2021) in place on heads of x[T, stride]: head h begins at column first + h*hd and its first `rot` columns
-     * are rotated by pos[t] using cs[pos][rot/2][2] = (cos, sin). interleaved: pairs (2i, 2i+1), else (i, i + rot/2). `back` rotates
-     * by the opposite angle: the gradient. pos is host memory. */
-    int (*rope)(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs, int64_t t, int64_t stride, int64_t first,
-                int32_t heads, int32_t hd, int32_t rot, bool interleaved, bool back, ds_err *err);
+    int (*bias)(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
+                ds_err *err);
+    int (*bias_back)(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n,
+                     ds_err *err);
+    /* Rotary embedding (Su et al. 2021) in place on heads of x[T, stride]: head h begins at column
+     * first + h*hd and its first `rot` columns are rotated by pos[t] using cs[pos][rot/2][2] =
+     * (cos, sin). interleaved: pairs (2i, 2i+1), else (i, i + rot/2). `back` rotates by the
+     * opposite angle: the gradient. pos is host memory. */
+    int (*rope)(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
+                int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
+                bool interleaved, bool back, ds_err *err);
     /* y = silu(a) * b, and its gradient (Shazeer 2020). n elements. */
-    int (*swiglu)(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n, ds_err *err);
-    int (*swiglu_back)(ds_kernels *k, void *da, void *db, const void *dy, const void *a, const void *b, enum ds_kfmt f, int64_t n,
-                       ds_err *err);
+    int (*swiglu)(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
+                  ds_err *err);
+    int (*swiglu_back)(ds_kernels *k, void *da, void *db, const void *dy, const void *a,
+                       const void *b, enum ds_kfmt f, int64_t n, ds_err *err);
     /* y = a + s*b (y may be a). */
-    int (*add)(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f, int64_t n, ds_err *err);
-    int (*convert)(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs, int64_t n, ds_err *err);
-    /* Dropout by a counter generator: element i is kept when the Philox 4x32-10 word of (seed, stream, base + i) >= p * 2^32, and then
-     * divided by 1-p. The same call on a gradient is the backward pass. base is a multiple of 4. */
-    int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p, uint64_t seed, uint64_t stream,
-                   uint64_t base, ds_err *err);
+    int (*add)(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,
+               int64_t n, ds_err *err);
+    int (*convert)(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
+                   int64_t n, ds_err *err);
+    /* Dropout by a counter generator: element i is kept when the Philox 4x32-10 word of (seed,
+     * stream, base + i) >= p * 2^32, and then divided by 1-p. The same call on a gradient is the
+     * backward pass. base is a multiple of 4. */
+    int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
+                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err);
 
-    /* dst[t*dstride + i] = (or +=) src[t*sstride + i] for i < n: columns of one matrix to columns of another. */
-    int (*copy_cols)(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride, enum ds_kfmt f, int64_t t, int64_t n,
-                     bool accumulate, ds_err *err);
+    /* dst[t*dstride + i] = (or +=) src[t*sstride + i] for i < n: columns of one matrix to columns
+     * of another. */
+    int (*copy_cols)(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride,
+                     enum ds_kfmt f, int64_t t, int64_t n, bool accumulate, ds_err *err);
     /* out[i] = sum over columns of a[i].b[i], f32. */
-    int (*row_dot)(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f, int64_t t, int64_t d, ds_err *err);
+    int (*row_dot)(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f,
+                   int64_t t, int64_t d, ds_err *err);
 
     /* ---- attention ---- */
-    /* Causal attention inside each sequence, tiled, no T x T matrix: o[T, heads*v_dim], lse[T, heads] (log of the softmax sum).
-     * q[T, heads*qk_dim], k[T, kv_heads*qk_dim], v[T, kv_heads*v_dim]. 2*T*len*heads*(qk_dim+v_dim)/2 FLOPs. */
-    int (*attention)(ds_kernels *k, void *o, float *lse, const void *q, const void *kk, const void *v, enum ds_kfmt f,
-                     const ds_kattn *p, const ds_kseqs *s, ds_err *err);
+    /* Causal attention inside each sequence, tiled, no T x T matrix: o[T, heads*v_dim], lse[T,
+     * heads] (log of the softmax sum). q[T, heads*qk_dim], k[T, kv_heads*qk_dim], v[T,
+     * kv_heads*v_dim]. 2*T*len*heads*(qk_dim+v_dim)/2 FLOPs. */
+    int (*attention)(ds_kernels *k, void *o, float *lse, const void *q, const void *kk,
+                     const void *v, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s,
+                     ds_err *err);
     /* dq, dk, dv are overwritten; groups of query heads are summed in ascending head order. */
-    int (*attention_back)(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout, const void *q, const void *kk, const void *v,
-                          const void *o, const float *lse, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s, ds_err *err);
+    int (*attention_back)(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
+                          const void *q, const void *kk, const void *v, const void *o,
+                          const float *lse, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s,
+                          ds_err *err);
 
     /* ---- loss ---- */
-    /* Rows of logits[T,V] become their gradient in place: weight[t] * (softmax - onehot(target[t])) * scale; rows with weight 0 become 0.
-     * loss[t] = weight[t] * -log p(target) (f32, not scaled). targets and weights are host memory. */
-    int (*softmax_xent)(ds_kernels *k, void *logits, float *loss, enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
-                        int64_t v, float scale, ds_err *err);
+    /* Rows of logits[T,V] become their gradient in place: weight[t] * (softmax - onehot(target[t]))
+     * * scale; rows with weight 0 become 0. loss[t] = weight[t] * -log p(target) (f32, not scaled).
+     * targets and weights are host memory. */
+    int (*softmax_xent)(ds_kernels *k, void *logits, float *loss, enum ds_kfmt f,
+                        const int32_t *target, const float *weight, int64_t t, int64_t v,
+                        float scale, ds_err *err);
 
     /* ---- mixture of experts ---- */
-    /* prob[T,E] = softmax(logits) in f32; the k largest (ties: lower index first) give idx[T,k] and w[T,k] = prob * scale, divided by
-     * their sum first when normalise. idx is host memory. */
-    int (*topk)(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits, enum ds_kfmt f, int64_t t, int32_t e, int32_t kk,
-                float scale, bool normalise, ds_err *err);
-    /* Gradient of the gate: dlogits[T,E] of the softmax from dw[T,k], undoing scale and normalisation; w and idx as topk gave them. */
-    int (*topk_back)(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob, const int32_t *idx, const float *dw, int64_t t,
-                     int32_t e, int32_t kk, float scale, bool normalise, ds_err *err);
-    /* out[i] = x[rows[i]];  y[rows[i]] += w[i] * x[i] (i ascending). rows is host memory, w may be NULL (1). */
-    int (*gather)(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows, int64_t n, int64_t d, ds_err *err);
-    int (*scatter_add)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows, const float *w, int64_t n, int64_t d,
-                       ds_err *err);
+    /* prob[T,E] = softmax(logits) in f32; the k largest (ties: lower index first) give idx[T,k] and
+     * w[T,k] = prob * scale, divided by their sum first when normalise. idx is host memory. */
+    int (*topk)(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits,
+                enum ds_kfmt f, int64_t t, int32_t e, int32_t kk, float scale, bool normalise,
+                ds_err *err);
+    /* Gradient of the gate: dlogits[T,E] of the softmax from dw[T,k], undoing scale and
+     * normalisation; w and idx as topk gave them. */
+    int (*topk_back)(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
+                     const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk,
+                     float scale, bool normalise, ds_err *err);
+    /* out[i] = x[rows[i]];  y[rows[i]] += w[i] * x[i] (i ascending). rows is host memory, w may be
+     * NULL (1). */
+    int (*gather)(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
+                  int64_t n, int64_t d, ds_err *err);
+    int (*scatter_add)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+                       const float *w, int64_t n, int64_t d, ds_err *err);
 
     /* ---- optimizer ---- */
     /* Sum of squares in f64, in fixed blocks of 4096 elements added in order. */
     int (*norm2)(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err);
-    /* AdamW (Loshchilov & Hutter 2019): m, v and the master weights are f32; when `w` is bf16, `master` holds the f32 weights and w is
-     * rounded from them; when f32, master is NULL. */
-    int (*adamw)(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v, const float *g, int64_t n,
-                 const ds_kadamw *p, ds_err *err);
+    /* AdamW (Loshchilov & Hutter 2019): m, v and the master weights are f32; when `w` is bf16,
+     * `master` holds the f32 weights and w is rounded from them; when f32, master is NULL. */
+    int (*adamw)(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
+                 const float *g, int64_t n, const ds_kadamw *p, ds_err *err);
 };
 
-/* The CPU backend, always there. `threads` 0 = as many as processors. isa: NULL = the best that there is, or "base", "avx2", "avx512":
- * speed differs, bits do not. */
+/* The CPU backend, always there. `threads` 0 = as many as processors. isa: NULL = the best that
+ * there is, or "base", "avx2", "avx512": speed differs, bits do not. */
 int ds_kernels_cpu(ds_kernels **k, int threads, const char *isa, ds_err *err);
 
 /* bf16: the upper half of an f32, rounded to nearest even; NaN stays NaN. */
 static inline uint16_t ds_bf16_from(float f)
 {
-    union { float f; uint32_t u; } x = {.f = f};
+    union {
+        float f;
+        uint32_t u;
+    } x = {.f = f};
     if ((x.u & 0x7fffffffu) > 0x7f800000u)
         return (uint16_t)(x.u >> 16 | 0x40);
     return (uint16_t)((x.u + 0x7fffu + (x.u >> 16 & 1)) >> 16);
 }
 static inline float ds_bf16_to(uint16_t h)
 {
-    union { uint32_t u; float f; } x = {.u = (uint32_t)h << 16};
+    union {
+        uint32_t u;
+        float f;
+    } x = {.u = (uint32_t)h << 16};
     return x.f;
 }
 

@@ -1,5 +1,5 @@
-/* checkpoint.c - see checkpoint.h. PEFT's files: adapter_config.json and adapter_model.safetensors, whose names are ours behind
- * "base_model.model." (LoRA) or the one tensor prompt_embeddings. */
+/* checkpoint.c - see checkpoint.h. PEFT's files: adapter_config.json and adapter_model.safetensors,
+ * whose names are ours behind "base_model.model." (LoRA) or the one tensor prompt_embeddings. */
 #include "checkpoint.h"
 
 #include <dirent.h>
@@ -26,7 +26,9 @@ void ds_checkpoint_name(char out[32], uint64_t step)
 
 static int join(char out[PATH], const char *dir, const char *name, ds_err *err)
 {
-    return snprintf(out, PATH, "%s/%s", dir, name) >= PATH ? ds_fail(err, DS_FAIL, "%s/%s: path too long", dir, name) : 0;
+    return snprintf(out, PATH, "%s/%s", dir, name) >= PATH
+               ? ds_fail(err, DS_FAIL, "%s/%s: path too long", dir, name)
+               : 0;
 }
 
 static bool is_adapter(const ds_param *p)
@@ -87,7 +89,8 @@ static int write_lora_config(const char *dir, const ds_trainconf *c, const char 
     return rc;
 }
 
-static int write_prompt_config(const char *dir, const ds_trainconf *c, const ds_modelconf *m, const char *model, ds_err *err)
+static int write_prompt_config(const char *dir, const ds_trainconf *c, const ds_modelconf *m,
+                               const char *model, ds_err *err)
 {
     json_t *o = json_object();
     int rc;
@@ -106,7 +109,8 @@ static int write_prompt_config(const char *dir, const ds_trainconf *c, const ds_
     return rc;
 }
 
-static int write_weights(const char *dir, ds_net *net, const ds_trainconf *c, const char *model, ds_err *err)
+static int write_weights(const char *dir, ds_net *net, const ds_trainconf *c, const char *model,
+                         ds_err *err)
 {
     char path[PATH];
 
@@ -156,7 +160,10 @@ static int write_optimizer(const char *dir, ds_net *net, ds_err *err)
     }
     rc = rc ? rc : ds_st_write(path, t, n, NULL, err);
     for (size_t i = 0; t && i < n; i++) {
-        union { const void *c; void *m; } data = {.c = t[i].data};
+        union {
+            const void *c;
+            void *m;
+        } data = {.c = t[i].data};
         free(data.m);
         free(t[i].name);
     }
@@ -248,7 +255,8 @@ static void remove_dir(const char *dir)
     DIR *d = opendir(dir);
 
     while (d && (e = readdir(d))) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") || snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= PATH)
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+            snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= PATH)
             continue;
         if (unlink(path) && (errno == EISDIR || errno == EPERM))
             remove_dir(path);
@@ -258,14 +266,15 @@ static void remove_dir(const char *dir)
     rmdir(dir);
 }
 
-int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c, const ds_ckpt_state *s, ds_lineage *lineage,
-                        ds_err *err)
+int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
+                        const ds_ckpt_state *s, ds_lineage *lineage, ds_err *err)
 {
     char name[32], tmp[PATH], final[PATH], from[PATH], to[PATH];
     int rc;
 
     ds_checkpoint_name(name, s->step);
-    if (snprintf(tmp, sizeof tmp, "%s/.%s.tmp", run_dir, name) >= PATH || snprintf(final, sizeof final, "%s/%s", run_dir, name) >= PATH)
+    if (snprintf(tmp, sizeof tmp, "%s/.%s.tmp", run_dir, name) >= PATH ||
+        snprintf(final, sizeof final, "%s/%s", run_dir, name) >= PATH)
         return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
     remove_dir(tmp);
     rc = ds_mkdirs(tmp, err);
@@ -302,7 +311,8 @@ static int read_json(json_t **o, const char *dir, const char *name, ds_err *err)
 }
 
 /* Loads the parameters that `want` chooses from an adapter file. */
-static int read_adapter(ds_net *net, const char *dir, bool (*want)(const ds_param *), const char *prefix, ds_err *err)
+static int read_adapter(ds_net *net, const char *dir, bool (*want)(const ds_param *),
+                        const char *prefix, ds_err *err)
 {
     char path[PATH], name[512];
     ds_st_file f = {0};
@@ -315,7 +325,8 @@ static int read_adapter(ds_net *net, const char *dir, bool (*want)(const ds_para
             continue;
         snprintf(name, sizeof name, "%s%s", prefix, p->name);
         const ds_st_tensor *t = ds_st_find(&f, name);
-        rc = t ? ds_param_load(&net->params, p, t, path, err) : ds_fail(err, DS_CORRUPT, "%s: tensor '%s' is missing", path, name);
+        rc = t ? ds_param_load(&net->params, p, t, path, err)
+               : ds_fail(err, DS_CORRUPT, "%s: tensor '%s' is missing", path, name);
     }
     ds_st_close(&f);
     return rc;
@@ -328,7 +339,8 @@ static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
     const char **names = calloc(n + 2, sizeof *names);
     ds_lora_conf c = {.r = (int32_t)json_integer_value(json_object_get(o, "r")),
                       .alpha = json_number_value(json_object_get(o, "lora_alpha")),
-                      .rslora = json_is_true(json_object_get(o, "use_rslora")), .targets = names};
+                      .rslora = json_is_true(json_object_get(o, "use_rslora")),
+                      .targets = names};
     int rc = names ? 0 : ds_fail_nomem(err);
 
     if (!rc && json_is_true(json_object_get(o, "use_dora")))
@@ -351,10 +363,12 @@ int ds_adapter_load(ds_net *net, const char *dir, ds_err *err)
     if (!rc && type && !strcmp(type, "LORA"))
         rc = load_lora(net, dir, o, err);
     else if (!rc && type && !strcmp(type, "PROMPT_TUNING")) {
-        rc = ds_net_add_prompt(net, (int32_t)json_integer_value(json_object_get(o, "num_virtual_tokens")), err);
+        rc = ds_net_add_prompt(
+            net, (int32_t)json_integer_value(json_object_get(o, "num_virtual_tokens")), err);
         rc = rc ? rc : read_adapter(net, dir, is_prompt, "", err);
     } else if (!rc)
-        rc = ds_fail(err, DS_FAIL, "%s: an adapter of type '%s' is not supported", dir, type ? type : "(none)");
+        rc = ds_fail(err, DS_FAIL, "%s: an adapter of type '%s' is not supported", dir,
+                     type ? type : "(none)");
     json_decref(o);
     return rc;
 }
@@ -394,7 +408,8 @@ static int read_optimizer(ds_net *net, const char *dir, ds_err *err)
             snprintf(name, sizeof name, "%s.%s", p->name, kinds[k]);
             const ds_st_tensor *t = ds_st_find(&f, name);
             if (!t || t->dtype != DS_ST_F32 || t->bytes != bytes)
-                rc = ds_fail(err, DS_CORRUPT, "%s: optimizer state '%s' is missing or of another size", path, name);
+                rc = ds_fail(err, DS_CORRUPT,
+                             "%s: optimizer state '%s' is missing or of another size", path, name);
             else
                 rc = net->k->upload(net->k, to[k], t->data, bytes, err);
         }
@@ -403,7 +418,8 @@ static int read_optimizer(ds_net *net, const char *dir, ds_err *err)
     return rc;
 }
 
-int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments, ds_ckpt_state *s, ds_err *err)
+int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments,
+                       ds_ckpt_state *s, ds_err *err)
 {
     TRY(read_state(dir, s, err));
     if (c->method == DS_METHOD_FULL)

@@ -1,4 +1,5 @@
-/* checkpoint.h - a run's state on disk: a folder that appears by rename when every file in it is synced (docs/lineage-format.md).
+/* checkpoint.h - a run's state on disk: a folder that appears by rename when every file in it is
+ * synced (docs/lineage-format.md).
  *
  * Adapters are written in PEFT's format, full fine-tunes as a Hugging Face model.
  */
@@ -10,17 +11,21 @@
 
 typedef struct ds_ckpt_state {
     uint64_t step, rows;
-    ds_sha head;  /* of the ledger */
-    double loss;  /* of the last step */
+    ds_sha head; /* of the ledger */
+    double loss; /* of the last step */
 } ds_ckpt_state;
 
-/* Writes RUN/step-NNNNNN: weights, optimizer, state, tokenizer.json (copied from the model), ledger segments (hard links where they can be), and
- * last lineage.json. `lineage` is filled in here but for what the caller knows: run, environment, model_name, binary. */
-int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c, const ds_ckpt_state *s, ds_lineage *lineage,
-                        ds_err *err);
-/* Loads weights (of the adapter, or all) and, when moments, optimizer state into a net that was prepared as the run's; fills *s. */
-int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments, ds_ckpt_state *s, ds_err *err);
-/* Adds the adapter or prompt of a checkpoint (or any PEFT adapter folder) to a net, for evaluation and merging. Nothing for a full model. */
+/* Writes RUN/step-NNNNNN: weights, optimizer, state, tokenizer.json (copied from the model), ledger
+ * segments (hard links where they can be), and last lineage.json. `lineage` is filled in here but
+ * for what the caller knows: run, environment, model_name, binary. */
+int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
+                        const ds_ckpt_state *s, ds_lineage *lineage, ds_err *err);
+/* Loads weights (of the adapter, or all) and, when moments, optimizer state into a net that was
+ * prepared as the run's; fills *s. */
+int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments,
+                       ds_ckpt_state *s, ds_err *err);
+/* Adds the adapter or prompt of a checkpoint (or any PEFT adapter folder) to a net, for evaluation
+ * and merging. Nothing for a full model. */
 int ds_adapter_load(ds_net *net, const char *dir, ds_err *err);
 /* "step-000300" */
 void ds_checkpoint_name(char out[32], uint64_t step);

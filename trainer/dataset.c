@@ -1,5 +1,5 @@
-/* dataset.c - see dataset.h. A file's token column is copied once into an unlinked temporary; a store's blocks are decoded as they are needed
- * and the last CACHE of them kept. */
+/* dataset.c - see dataset.h. A file's token column is copied once into an unlinked temporary; a
+ * store's blocks are decoded as they are needed and the last CACHE of them kept. */
 #include "dataset.h"
 
 #include <fcntl.h>
@@ -12,11 +12,11 @@
 
 #define CACHE 256
 
-#define TRY(call)                                                                                            \
-    do {                                                                                                               \
-        int rc_ = (call);                                                                                              \
-        if (rc_)                                                                                                       \
-            return rc_;                                                                                                \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        int rc_ = (call);                                                                          \
+        if (rc_)                                                                                   \
+            return rc_;                                                                            \
     } while (0)
 
 typedef struct cached {
@@ -25,7 +25,7 @@ typedef struct cached {
     uint64_t used;
     ds_buf buf;
     ds_colview view;
-    uint32_t *at;  /* first token of each row in the block's data; rows + 1 */
+    uint32_t *at; /* first token of each row in the block's data; rows + 1 */
     const uint8_t *data;
 } cached;
 
@@ -70,8 +70,9 @@ static int take_column(ds_dataset *d, const ds_column *c, ds_err *err)
     int rc = 0;
 
     if (c->type != DS_TOKENS16 && c->type != DS_TOKENS32)
-        return ds_fail(err, DS_FAIL, "'%s': column '%s' holds %s, not tokens (dsprep tokenize adds them)", d->name, c->name,
-                       ds_type_name(c->type));
+        return ds_fail(err, DS_FAIL,
+                       "'%s': column '%s' holds %s, not tokens (dsprep tokenize adds them)",
+                       d->name, c->name, ds_type_name(c->type));
     d->wide = c->type == DS_TOKENS32;
     if (c->attrs)
         rc = ds_json_parse(&attrs, c->attrs, strlen(c->attrs), "column attributes", err);
@@ -85,12 +86,15 @@ static int take_column(ds_dataset *d, const ds_column *c, ds_err *err)
 
 static int no_column(const ds_dataset *d, const char *column, ds_err *err)
 {
-    return ds_fail(err, DS_FAIL, "'%s' has no column '%s': it is not tokenized (dsprep tokenize adds it)", d->name, column);
+    return ds_fail(err, DS_FAIL,
+                   "'%s' has no column '%s': it is not tokenized (dsprep tokenize adds it)",
+                   d->name, column);
 }
 
 /* ---- a store ---- */
 
-static int open_store(ds_dataset *d, const char *spec, const char *store, const char *column, ds_err *err)
+static int open_store(ds_dataset *d, const char *spec, const char *store, const char *column,
+                      ds_err *err)
 {
     ds_revision rev = {0};
     ds_buf buf = {0};
@@ -170,7 +174,8 @@ static int get_block(ds_dataset *d, size_t block, cached **out, ds_err *err)
 
 /* ---- a file ---- */
 
-static int take_block(ds_dataset *d, const ds_block *b, const ds_column *col, size_t column, ds_err *err)
+static int take_block(ds_dataset *d, const ds_block *b, const ds_column *col, size_t column,
+                      ds_err *err)
 {
     ds_colview v;
     ds_value x;
@@ -212,7 +217,8 @@ static int sum_block(ds_rootsum *sum, const ds_block *b, ds_err *err)
     return ds_rootsum_block(sum, &block, &chunk[b->nchunks - 1], err);
 }
 
-static int read_events(ds_dataset *d, ds_reader *r, const char *column, ds_rootsum *sum, ds_err *err)
+static int read_events(ds_dataset *d, ds_reader *r, const char *column, ds_rootsum *sum,
+                       ds_err *err)
 {
     const ds_schema *s = ds_reader_schema(r);
     const long col = ds_schema_find(s, column);
@@ -263,7 +269,8 @@ static int open_file(ds_dataset *d, const char *path, const char *column, ds_err
 
 /* ---- both again ---- */
 
-int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const char *column, ds_err *err)
+int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const char *column,
+                    ds_err *err)
 {
     const size_t len = strlen(spec);
     ds_dataset *d = calloc(1, sizeof *d);
@@ -294,17 +301,20 @@ const ds_dataset_info *ds_dataset_about(const ds_dataset *d)
 static void widen(int32_t *out, const uint8_t *p, uint32_t n, bool wide)
 {
     for (uint32_t i = 0; i < n; i++)
-        out[i] = wide ? (int32_t)ds_get_u32(p + 4 * (size_t)i) : (int32_t)(p[2 * (size_t)i] | p[2 * (size_t)i + 1] << 8);
+        out[i] = wide ? (int32_t)ds_get_u32(p + 4 * (size_t)i)
+                      : (int32_t)(p[2 * (size_t)i] | p[2 * (size_t)i + 1] << 8);
 }
 
-int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n, int32_t *out, ds_err *err)
+int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n, int32_t *out,
+                      ds_err *err)
 {
     const size_t width = d->wide ? 4 : 2;
     const uint8_t *p;
 
-    if (record >= d->info.records || offset > d->info.lengths[record] || n > d->info.lengths[record] - offset)
-        return ds_fail(err, DS_FAIL, "'%s': record %llu has no tokens %u to %llu", d->name, (unsigned long long)record, offset,
-                       (unsigned long long)offset + n);
+    if (record >= d->info.records || offset > d->info.lengths[record] ||
+        n > d->info.lengths[record] - offset)
+        return ds_fail(err, DS_FAIL, "'%s': record %llu has no tokens %u to %llu", d->name,
+                       (unsigned long long)record, offset, (unsigned long long)offset + n);
     if (d->col) {
         cached *c = NULL;
         const size_t block = ds_colread_find(d->col, record);

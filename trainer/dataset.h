@@ -1,7 +1,8 @@
 /* dataset.h - tokens to train on: a version in a store, read in place, or a DSR file.
  *
- * Opening reads the lengths of all records (4 bytes each in memory). Tokens are fetched block by block through a cache. The same records
- * give the same tokens wherever they lie. One thread a dataset.
+ * Opening reads the lengths of all records (4 bytes each in memory). Tokens are fetched block by
+ * block through a cache. The same records give the same tokens wherever they lie. One thread a
+ * dataset.
  */
 #ifndef DS_DATASET_H
 #define DS_DATASET_H
@@ -15,19 +16,22 @@
 typedef struct ds_dataset ds_dataset;
 
 typedef struct ds_dataset_info {
-    const char *name;   /* "docs", or the file's name without folders */
-    char commit[41];    /* "" for a file */
+    const char *name; /* "docs", or the file's name without folders */
+    char commit[41];  /* "" for a file */
     ds_sha root;
     const char *tokenizer; /* "sha256:..." of the column, or "" */
     uint64_t records, tokens;
     const uint32_t *lengths;
 } ds_dataset_info;
 
-/* spec: DATASET[@REV] of the store (found as dsver finds it; `store` may be NULL), or a path that ends in .dsr. column: "tokens". */
-int ds_dataset_open(ds_dataset **d, const char *spec, const char *store, const char *column, ds_err *err);
+/* spec: DATASET[@REV] of the store (found as dsver finds it; `store` may be NULL), or a path that
+ * ends in .dsr. column: "tokens". */
+int ds_dataset_open(ds_dataset **d, const char *spec, const char *store, const char *column,
+                    ds_err *err);
 const ds_dataset_info *ds_dataset_about(const ds_dataset *d);
 /* Tokens [offset, offset + n) of a record. */
-int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n, int32_t *out, ds_err *err);
+int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n, int32_t *out,
+                      ds_err *err);
 void ds_dataset_close(ds_dataset *d); /* NULL is fine */
 
 #endif

@@ -1,7 +1,8 @@
 /* finetune.h - the training loop: rows in, checkpoints with their lineage out.
  *
- * The result is a function of the run description alone (docs/lineage-format.md): not of how a step is split into micro-batches, of threads,
- * instruction set, prefetching, or of where the data lies. Interrupted (SIGTERM, SIGINT, SIGUSR1) it writes a checkpoint and stops.
+ * The result is a function of the run description alone (docs/lineage-format.md): not of how a step
+ * is split into micro-batches, of threads, instruction set, prefetching, or of where the data lies.
+ * Interrupted (SIGTERM, SIGINT, SIGUSR1) it writes a checkpoint and stops.
  */
 #ifndef DS_FINETUNE_H
 #define DS_FINETUNE_H
@@ -27,13 +28,16 @@ typedef struct ds_step_report {
 } ds_step_report;
 typedef int (*ds_step_fn)(void *ctx, const ds_step_report *r);
 
-/* Opens model and data, checks that they fit each other, prepares what is trained, describes the run. c's pointers stay borrowed. */
+/* Opens model and data, checks that they fit each other, prepares what is trained, describes the
+ * run. c's pointers stay borrowed. */
 int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err);
 void ds_trainer_close(ds_trainer *t);
-/* Runs from the state (zeroed: the beginning) to the last step, writing checkpoints; *last = the newest. Returns DS_PARTIAL when stopped early. */
+/* Runs from the state (zeroed: the beginning) to the last step, writing checkpoints; *last = the
+ * newest. Returns DS_PARTIAL when stopped early. */
 int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx, ds_err *err);
 /* Mean loss over a dataset in the order of its records, without gradients. rows 0 = all. */
-int ds_trainer_eval(ds_net *net, ds_dataset *d, uint32_t seq_len, uint64_t rows, double *loss, uint64_t *targets, ds_err *err);
+int ds_trainer_eval(ds_net *net, ds_dataset *d, uint32_t seq_len, uint64_t rows, double *loss,
+                    uint64_t *targets, ds_err *err);
 /* Registers a checkpoint's run in the store that the first dataset came from; nothing for files. */
 int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err);
 

@@ -74,22 +74,26 @@ void arena_fini(ds_net *n)
 
 /* ---- the projection ---- */
 
-/* y = dropout(x) of t rows. Elements are keyed by their place in the global batch, which for an expert's rows is that of their tokens. */
+/* y = dropout(x) of t rows. Elements are keyed by their place in the global batch, which for an
+ * expert's rows is that of their tokens. */
 static int drop(ds_net *n, const linear *l, void *y, const void *x, int64_t t, ds_err *err)
 {
     const uint64_t stream = n->b->step << 16 | l->id, in = (uint64_t)l->w->cols;
     const size_t row = (size_t)in * fmt_size(n->f);
 
     if (!n->drop_rows)
-        return n->k->dropout(n->k, y, x, n->f, t * (int64_t)in, l->drop, n->b->seed, stream, n->b->first_token * in, err);
+        return n->k->dropout(n->k, y, x, n->f, t * (int64_t)in, l->drop, n->b->seed, stream,
+                             n->b->first_token * in, err);
     for (int64_t i = 0; i < t; i++)
-        TRY(n->k->dropout(n->k, (char *)y + (size_t)i * row, (const char *)x + (size_t)i * row, n->f, (int64_t)in, l->drop,
-                          n->b->seed, stream, (n->b->first_token + (uint64_t)n->drop_rows[i]) * in, err));
+        TRY(n->k->dropout(n->k, (char *)y + (size_t)i * row, (const char *)x + (size_t)i * row,
+                          n->f, (int64_t)in, l->drop, n->b->seed, stream,
+                          (n->b->first_token + (uint64_t)n->drop_rows[i]) * in, err));
     return 0;
 }
 
 /* dropout(x), or x itself where there is none. */
-static int dropped(ds_net *n, const linear *l, const void *x, int64_t t, const void **out, ds_err *err)
+static int dropped(ds_net *n, const linear *l, const void *x, int64_t t, const void **out,
+                   ds_err *err)
 {
     void *y;
 
@@ -109,20 +113,24 @@ int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_er
     const void *xd;
     void *xa;
 
-    TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false, err));
+    TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
+                  err));
     if (l->b)
         TRY(k->bias(k, y, l->b->w, n->f, t, out, err));
     if (!l->la)
         return 0;
     TRY(dropped(n, l, x, t, &xd, err));
     TRY(arena_get(n, &xa, (size_t)(t * l->la->rows) * 4, err));
-    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, l->la->rows, in, 1.0f, false, err));
-    TRY(k->matmul(k, y, n->f, xa, DS_KF32, false, l->lb->w, l->lb->f, true, t, out, l->la->rows, l->s, true, err));
+    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, l->la->rows, in,
+                  1.0f, false, err));
+    TRY(k->matmul(k, y, n->f, xa, DS_KF32, false, l->lb->w, l->lb->f, true, t, out, l->la->rows,
+                  l->s, true, err));
     arena_back(n, block, used);
     return 0;
 }
 
-static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx, ds_err *err)
+static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
+                     ds_err *err)
 {
     ds_kernels *k = n->k;
     const int64_t in = l->w->cols, out = l->w->rows, r = l->la->rows;
@@ -132,34 +140,43 @@ static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, 
     TRY(dropped(n, l, x, t, &xd, err));
     TRY(arena_get(n, &xa, (size_t)(t * r) * 4, err));
     TRY(arena_get(n, &da, (size_t)(t * r) * 4, err));
-    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, r, in, l->s, false, err));
-    TRY(k->matmul(k, da, DS_KF32, dy, n->f, false, l->lb->w, l->lb->f, false, t, r, out, l->s, false, err));
+    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, r, in, l->s, false,
+                  err));
+    TRY(k->matmul(k, da, DS_KF32, dy, n->f, false, l->lb->w, l->lb->f, false, t, r, out, l->s,
+                  false, err));
     if (l->lb->train)
-        TRY(k->matmul(k, l->lb->g, DS_KF32, dy, n->f, true, xa, DS_KF32, false, out, r, t, 1.0f, true, err));
+        TRY(k->matmul(k, l->lb->g, DS_KF32, dy, n->f, true, xa, DS_KF32, false, out, r, t, 1.0f,
+                      true, err));
     if (l->la->train)
-        TRY(k->matmul(k, l->la->g, DS_KF32, da, DS_KF32, true, xd, n->f, false, r, in, t, 1.0f, true, err));
+        TRY(k->matmul(k, l->la->g, DS_KF32, da, DS_KF32, true, xd, n->f, false, r, in, t, 1.0f,
+                      true, err));
     if (!dx)
         return 0;
     if (xd == x)
-        return k->matmul(k, dx, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f, true, err);
+        return k->matmul(k, dx, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f,
+                         true, err);
     TRY(act_get(n, &dxd, t, in, err));
-    TRY(k->matmul(k, dxd, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f, false, err));
+    TRY(k->matmul(k, dxd, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f,
+                  false, err));
     TRY(drop(n, l, dxd, dxd, t, err));
     return k->add(k, dx, dx, dxd, 1.0f, n->f, t * in, err);
 }
 
-int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx, bool accumulate, ds_err *err)
+int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
+             bool accumulate, ds_err *err)
 {
     ds_kernels *k = n->k;
     const int64_t in = l->w->cols, out = l->w->rows;
     size_t block, used = arena_mark(n, &block);
 
     if (l->w->train)
-        TRY(k->matmul(k, l->w->g, DS_KF32, dy, n->f, true, x, n->f, false, out, in, t, 1.0f, true, err));
+        TRY(k->matmul(k, l->w->g, DS_KF32, dy, n->f, true, x, n->f, false, out, in, t, 1.0f, true,
+                      err));
     if (l->b && l->b->train)
         TRY(k->bias_back(k, l->b->g, dy, n->f, t, out, err));
     if (dx)
-        TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f, accumulate, err));
+        TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f,
+                      accumulate, err));
     if (l->la)
         TRY(lora_back(n, l, dy, x, t, dx, err));
     arena_back(n, block, used);

@@ -1,4 +1,5 @@
-/* loader.c - see loader.h. One producer thread fills a ring of micro-batches; the consumer gives them back. */
+/* loader.c - see loader.h. One producer thread fills a ring of micro-batches; the consumer gives
+ * them back. */
 #include "loader.h"
 
 #include <pthread.h>
@@ -13,7 +14,8 @@ struct ds_loader {
     uint64_t *firsts;
     ds_packing *packing;
     ds_minibatch *ring;
-    int depth, filled, head, taken; /* ready ones; the oldest of them; handed out and not yet back */
+    int depth, filled, head,
+        taken; /* ready ones; the oldest of them; handed out and not yet back */
     bool done, stop;
     ds_err err; /* the producer's */
     pthread_t thread;
@@ -41,7 +43,8 @@ static int gather_lengths(uint32_t **out, const ds_run *run, ds_dataset **datase
     return 0;
 }
 
-int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, uint32_t epochs, ds_err *err)
+int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, uint32_t epochs,
+                    ds_err *err)
 {
     ds_packing_conf conf;
     ds_packing *p = NULL;
@@ -86,7 +89,8 @@ static void mini_fini(ds_minibatch *m, uint64_t rows)
 static int mini_grow(ds_minibatch *m, int64_t n, ds_err *err)
 {
     const size_t t = (size_t)(m->t + n) + 1;
-    void **arrays[] = {(void **)&m->ids, (void **)&m->pos, (void **)&m->target, (void **)&m->weight};
+    void **arrays[] = {(void **)&m->ids, (void **)&m->pos, (void **)&m->target,
+                       (void **)&m->weight};
 
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         void *grown = realloc(*arrays[i], t * 4);
@@ -101,7 +105,8 @@ static int mini_grow(ds_minibatch *m, int64_t n, ds_err *err)
     return 0;
 }
 
-static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_t *targets, ds_err *err)
+static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_t *targets,
+                        ds_err *err)
 {
     const int32_t lead = l->c.virtual_tokens;
     size_t d = l->c.run->ndatasets - 1;
@@ -111,10 +116,12 @@ static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_
     TRY(mini_grow(m, (int64_t)s->len + lead, err));
     for (int32_t i = 0; i < lead; i++)
         m->ids[m->t + i] = l->c.vocab + i;
-    TRY(ds_dataset_tokens(l->c.datasets[d], s->record - l->firsts[d], s->offset, s->len, m->ids + m->t + lead, err));
+    TRY(ds_dataset_tokens(l->c.datasets[d], s->record - l->firsts[d], s->offset, s->len,
+                          m->ids + m->t + lead, err));
     const int64_t n = (int64_t)s->len + lead;
     for (int64_t i = 0; i < n; i++) {
-        const bool learn = i + 1 < n && i + 1 > lead; /* the record's own first token is no target */
+        const bool learn =
+            i + 1 < n && i + 1 > lead; /* the record's own first token is no target */
         m->pos[m->t + i] = (int32_t)i;
         m->target[m->t + i] = learn ? m->ids[m->t + i + 1] : 0;
         m->weight[m->t + i] = learn ? 1.0f : 0.0f;
@@ -165,7 +172,8 @@ static int fill(ds_loader *l, ds_minibatch *m, uint64_t row, ds_err *err)
     m->nseqs = 0;
     m->tokens = 0;
     m->row = row;
-    m->rows = l->c.count - (row - l->c.first) < l->c.rows ? l->c.count - (row - l->c.first) : l->c.rows;
+    m->rows =
+        l->c.count - (row - l->c.first) < l->c.rows ? l->c.count - (row - l->c.first) : l->c.rows;
     TRY(mini_grow(m, 0, err));
     m->cu[0] = 0;
     for (uint64_t i = 0; i < m->rows; i++)

@@ -1,8 +1,10 @@
-/* loader.h - rows of a run, as micro-batches of tokens: prepared by a thread of their own while the backend computes.
+/* loader.h - rows of a run, as micro-batches of tokens: prepared by a thread of their own while the
+ * backend computes.
  *
- * Which tokens lie in which row is a pure function of the run's description (packing.h); the loader only fetches them. A row is padded to
- * seq_len with tokens that nothing learns from, except for prompt tuning, where every piece is preceded by the virtual tokens and rows
- * are as long as they are.
+ * Which tokens lie in which row is a pure function of the run's description (packing.h); the loader
+ * only fetches them. A row is padded to seq_len with tokens that nothing learns from, except for
+ * prompt tuning, where every piece is preceded by the virtual tokens and rows are as long as they
+ * are.
  */
 #ifndef DS_LOADER_H
 #define DS_LOADER_H
@@ -20,12 +22,13 @@ typedef struct ds_minibatch {
     int32_t *ids, *pos, *target, *cu;
     float *weight;
     int32_t nseqs;
-    uint64_t *targets;  /* of each row */
-    ds_buf *pieces;     /* of each row: ds_spans_encode */
-    uint64_t tokens;    /* without padding */
+    uint64_t *targets; /* of each row */
+    ds_buf *pieces;    /* of each row: ds_spans_encode */
+    uint64_t tokens;   /* without padding */
 } ds_minibatch;
 
-/* Rows `first` on, `rows` of them a micro-batch, `count` in all. virtual_ids: vocab and number of virtual tokens (0: none). */
+/* Rows `first` on, `rows` of them a micro-batch, `count` in all. virtual_ids: vocab and number of
+ * virtual tokens (0: none). */
 typedef struct ds_loader_conf {
     const ds_run *run;
     ds_dataset **datasets;
@@ -33,13 +36,15 @@ typedef struct ds_loader_conf {
     int32_t vocab, virtual_tokens;
     int depth; /* micro-batches prepared ahead */
 } ds_loader_conf;
-int ds_loader_new(ds_loader **l, const ds_loader_conf *c, ds_err *err); /* conf's pointers are borrowed */
+int ds_loader_new(ds_loader **l, const ds_loader_conf *c,
+                  ds_err *err); /* conf's pointers are borrowed */
 /* The next micro-batch; 1, or 0 after the last. */
 int ds_loader_next(ds_loader *l, ds_minibatch **m, ds_err *err);
 void ds_loader_give_back(ds_loader *l, ds_minibatch *m);
 void ds_loader_free(ds_loader *l);
 
 /* Rows of `epochs` whole epochs of the run. */
-int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, uint32_t epochs, ds_err *err);
+int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, uint32_t epochs,
+                    ds_err *err);
 
 #endif

@@ -1,7 +1,8 @@
 /* mlpblock.c - the feed-forward half of a layer: SwiGLU, and the mixture of experts of DeepSeek-V2.
  *
- * Experts: softmax gate in f32, the k largest, weights times routed_scaling_factor; y = sum_s w_s E_s(x) + shared(x). Tokens are sorted by
- * (expert, token) with a counting sort, each expert works on its own rows, and results are added in that order: nothing races.
+ * Experts: softmax gate in f32, the k largest, weights times routed_scaling_factor; y = sum_s w_s
+ * E_s(x) + shared(x). Tokens are sorted by (expert, token) with a counting sort, each expert works
+ * on its own rows, and results are added in that order: nothing races.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,8 +11,8 @@
 
 /* ---- one SwiGLU: out (+)= down(silu(gate x) * up x) ---- */
 
-static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x, int64_t t, void *gate, void *up,
-                   void *out, ds_err *err)
+static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x,
+                   int64_t t, void *gate, void *up, void *out, ds_err *err)
 {
     const int64_t w = g->w->rows;
     size_t block, used = arena_mark(n, &block);
@@ -26,8 +27,9 @@ static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d,
     return 0;
 }
 
-static int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout, const void *x, int64_t t,
-                    const void *gate, const void *up, void *dx, bool accumulate, ds_err *err)
+static int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
+                    const void *x, int64_t t, const void *gate, const void *up, void *dx,
+                    bool accumulate, ds_err *err)
 {
     const int64_t w = g->w->rows;
     size_t block, used = arena_mark(n, &block);
@@ -81,7 +83,8 @@ static void sorted_weights(const acts *a, float *w, int64_t n)
         w[i] = a->topw[a->slot[i]];
 }
 
-static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out, ds_err *err)
+static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out,
+                   ds_err *err)
 {
     const ds_modelconf *c = &n->c;
     const int64_t d = c->hidden, total = t * c->experts_used;
@@ -89,9 +92,10 @@ static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
     void *logits, *xs, *w;
 
     TRY(arena_get(n, &logits, (size_t)(t * c->experts) * 4, err));
-    TRY(n->k->matmul(n->k, logits, DS_KF32, x, n->f, false, l->router->w, l->router->f, true, t, c->experts, d, 1.0f, false, err));
-    TRY(n->k->topk(n->k, a->prob, a->idx, a->topw, logits, DS_KF32, t, c->experts, c->experts_used, c->routed_scale,
-                   c->norm_topk, err));
+    TRY(n->k->matmul(n->k, logits, DS_KF32, x, n->f, false, l->router->w, l->router->f, true, t,
+                     c->experts, d, 1.0f, false, err));
+    TRY(n->k->topk(n->k, a->prob, a->idx, a->topw, logits, DS_KF32, t, c->experts, c->experts_used,
+                   c->routed_scale, c->norm_topk, err));
     TRY(sort_choices(n, a, t, err));
     TRY(act_get(n, &xs, total, d, err));
     TRY(n->k->gather(n->k, xs, x, n->f, a->rows, total, d, err));
@@ -100,8 +104,9 @@ static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
         const linear *p = &l->experts[3 * e];
         n->drop_rows = a->rows + r0;
         if (r > 0)
-            TRY(glu_fwd(n, p, p + 1, p + 2, row_of(n, xs, r0, d), r, row_of(n, a->xgate, r0, c->moe_ffn),
-                        row_of(n, a->xup, r0, c->moe_ffn), row_of(n, a->xout, r0, d), err));
+            TRY(glu_fwd(n, p, p + 1, p + 2, row_of(n, xs, r0, d), r,
+                        row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn),
+                        row_of(n, a->xout, r0, d), err));
     }
     n->drop_rows = NULL;
     TRY(arena_get(n, &w, (size_t)total * 4, err));
@@ -112,7 +117,8 @@ static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
 }
 
 /* Gradient of the gate: of dw[t,s] = dout[t] . E_s(x)[t]. */
-static int router_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *douts, const void *x, void *dx, ds_err *err)
+static int router_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *douts,
+                       const void *x, void *dx, ds_err *err)
 {
     const ds_modelconf *c = &n->c;
     const int64_t d = c->hidden, total = t * c->experts_used;
@@ -124,13 +130,17 @@ static int router_back(ds_net *n, const layer *l, acts *a, int64_t t, const void
     TRY(n->k->row_dot(n->k, dws, douts, a->xout, n->f, total, d, err));
     for (int64_t i = 0; i < total; i++)
         ((float *)dw)[a->slot[i]] = ((float *)dws)[i];
-    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, a->idx, dw, t, c->experts, c->experts_used, c->routed_scale, c->norm_topk, err));
+    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, a->idx, dw, t, c->experts, c->experts_used,
+                        c->routed_scale, c->norm_topk, err));
     if (l->router->train)
-        TRY(n->k->matmul(n->k, l->router->g, DS_KF32, dl, DS_KF32, true, x, n->f, false, c->experts, d, t, 1.0f, true, err));
-    return n->k->matmul(n->k, dx, n->f, dl, DS_KF32, false, l->router->w, l->router->f, false, t, d, c->experts, 1.0f, true, err);
+        TRY(n->k->matmul(n->k, l->router->g, DS_KF32, dl, DS_KF32, true, x, n->f, false, c->experts,
+                         d, t, 1.0f, true, err));
+    return n->k->matmul(n->k, dx, n->f, dl, DS_KF32, false, l->router->w, l->router->f, false, t, d,
+                        c->experts, 1.0f, true, err);
 }
 
-static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *dout, const void *x, void *dx, ds_err *err)
+static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *dout, const void *x,
+                    void *dx, ds_err *err)
 {
     const ds_modelconf *c = &n->c;
     const int64_t d = c->hidden, total = t * c->experts_used;
@@ -160,7 +170,8 @@ static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *d
         n->drop_rows = a->rows + r0;
         if (r > 0)
             TRY(glu_back(n, p, p + 1, p + 2, row_of(n, scaled, r0, d), row_of(n, xs, r0, d), r,
-                         row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn), row_of(n, dxs, r0, d), false, err));
+                         row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn),
+                         row_of(n, dxs, r0, d), false, err));
     }
     n->drop_rows = NULL;
     TRY(n->k->scatter_add(n->k, dx, dxs, n->f, a->rows, NULL, total, d, err));
@@ -206,7 +217,8 @@ int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *er
         TRY(n->k->zero(n->k, dx, (size_t)(t * d) * fmt_size(n->f), err));
     if (l->moe)
         TRY(moe_back(n, l, a, t, dh, x, dx, err));
-    TRY(n->k->rmsnorm_back(n->k, dh, l->norm2->g, dx, a->mid, l->norm2->w, a->r2, n->f, t, d, true, err));
+    TRY(n->k->rmsnorm_back(n->k, dh, l->norm2->g, dx, a->mid, l->norm2->w, a->r2, n->f, t, d, true,
+                           err));
     arena_back(n, block, used);
     return 0;
 }

@@ -1,5 +1,5 @@
-/* modelconf.c - see modelconf.h. Formulas of the rotary scalings: YaRN (Peng et al. 2023, section 3), Llama 3's as its authors
- * published it, both as transformers computes them. */
+/* modelconf.c - see modelconf.h. Formulas of the rotary scalings: YaRN (Peng et al. 2023, section
+ * 3), Llama 3's as its authors published it, both as transformers computes them. */
 #include "modelconf.h"
 
 #include <math.h>
@@ -19,7 +19,9 @@ int ds_arch_parse(enum ds_arch *a, const char *name, ds_err *err)
             *a = (enum ds_arch)i;
             return 0;
         }
-    return ds_fail(err, DS_FAIL, "architecture '%s' is not supported (llama, qwen2 and deepseek_v2 are)", name ? name : "(none)");
+    return ds_fail(err, DS_FAIL,
+                   "architecture '%s' is not supported (llama, qwen2 and deepseek_v2 are)",
+                   name ? name : "(none)");
 }
 
 const char *ds_arch_name(enum ds_arch a)
@@ -47,8 +49,8 @@ static int64_t whole(conf *r, const char *name, int64_t otherwise, int64_t min, 
     }
     if (!json_is_integer(v) || json_integer_value(v) < min || json_integer_value(v) > max) {
         if (!r->rc)
-            r->rc = ds_fail(r->err, DS_FAIL, "%s: '%s' is not a whole number from %lld to %lld", r->what, name, (long long)min,
-                            (long long)max);
+            r->rc = ds_fail(r->err, DS_FAIL, "%s: '%s' is not a whole number from %lld to %lld",
+                            r->what, name, (long long)min, (long long)max);
         return otherwise;
     }
     return json_integer_value(v);
@@ -84,9 +86,10 @@ static void only_string(conf *r, const char *name, const char *value)
 {
     const json_t *v = json_object_get(r->o, name);
 
-    if (v && !json_is_null(v) && (!json_is_string(v) || strcmp(json_string_value(v), value)) && !r->rc)
-        r->rc = ds_fail(r->err, DS_FAIL, "%s: '%s' of '%s' is not supported, only '%s'", r->what, name,
-                        json_is_string(v) ? json_string_value(v) : "(not a string)", value);
+    if (v && !json_is_null(v) && (!json_is_string(v) || strcmp(json_string_value(v), value)) &&
+        !r->rc)
+        r->rc = ds_fail(r->err, DS_FAIL, "%s: '%s' of '%s' is not supported, only '%s'", r->what,
+                        name, json_is_string(v) ? json_string_value(v) : "(not a string)", value);
 }
 
 static void only_false(conf *r, const char *name)
@@ -104,7 +107,8 @@ static void only_number(conf *r, const char *name, double value)
 
 static void read_rope(conf *r, ds_modelconf *c)
 {
-    const json_t *s = json_object_get(r->o, "rope_parameters"); /* transformers 5; rope_scaling and rope_theta before it */
+    const json_t *s = json_object_get(
+        r->o, "rope_parameters"); /* transformers 5; rope_scaling and rope_theta before it */
     const bool newer = s && !json_is_null(s);
     s = newer ? s : json_object_get(r->o, "rope_scaling");
     const json_t *t = s ? json_object_get(s, "rope_type") : NULL;
@@ -134,7 +138,8 @@ static void read_rope(conf *r, ds_modelconf *c)
         c->mscale = real(r, s, "mscale", 0.0);
         c->mscale_all = real(r, s, "mscale_all_dim", 0.0);
     } else if (!r->rc) {
-        r->rc = ds_fail(r->err, DS_FAIL, "%s: rope_scaling of type '%s' is not supported", r->what, type ? type : "(none)");
+        r->rc = ds_fail(r->err, DS_FAIL, "%s: rope_scaling of type '%s' is not supported", r->what,
+                        type ? type : "(none)");
     }
     if (!r->rc && !(c->rope_factor > 0))
         r->rc = ds_fail(r->err, DS_FAIL, "%s: rope_scaling factor %g", r->what, c->rope_factor);
@@ -167,19 +172,52 @@ static void read_deepseek(conf *r, ds_modelconf *c)
     only_false(r, "attention_bias");
 }
 
-static const char *const READ[] = {
-    "model_type", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads",
-    "head_dim", "vocab_size", "max_position_embeddings", "rms_norm_eps", "rope_theta", "rope_scaling",
-    "rope_parameters", "tie_word_embeddings", "attention_bias", "mlp_bias", "bos_token_id", "eos_token_id", "initializer_range", "hidden_act",
-    "q_lora_rank", "kv_lora_rank", "qk_nope_head_dim", "qk_rope_head_dim", "v_head_dim", "n_routed_experts",
-    "n_shared_experts", "num_experts_per_tok", "moe_intermediate_size", "first_k_dense_replace", "moe_layer_freq",
-    "norm_topk_prob", "routed_scaling_factor", "aux_loss_alpha", "topk_method", "scoring_func", "architectures", NULL};
+static const char *const READ[] = {"model_type",
+                                   "hidden_size",
+                                   "intermediate_size",
+                                   "num_hidden_layers",
+                                   "num_attention_heads",
+                                   "num_key_value_heads",
+                                   "head_dim",
+                                   "vocab_size",
+                                   "max_position_embeddings",
+                                   "rms_norm_eps",
+                                   "rope_theta",
+                                   "rope_scaling",
+                                   "rope_parameters",
+                                   "tie_word_embeddings",
+                                   "attention_bias",
+                                   "mlp_bias",
+                                   "bos_token_id",
+                                   "eos_token_id",
+                                   "initializer_range",
+                                   "hidden_act",
+                                   "q_lora_rank",
+                                   "kv_lora_rank",
+                                   "qk_nope_head_dim",
+                                   "qk_rope_head_dim",
+                                   "v_head_dim",
+                                   "n_routed_experts",
+                                   "n_shared_experts",
+                                   "num_experts_per_tok",
+                                   "moe_intermediate_size",
+                                   "first_k_dense_replace",
+                                   "moe_layer_freq",
+                                   "norm_topk_prob",
+                                   "routed_scaling_factor",
+                                   "aux_loss_alpha",
+                                   "topk_method",
+                                   "scoring_func",
+                                   "architectures",
+                                   NULL};
 
 static int first_id(const json_t *v)
 {
     if (json_is_array(v))
         v = json_array_get(v, 0);
-    return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < INT32_MAX ? (int)json_integer_value(v) : -1;
+    return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < INT32_MAX
+               ? (int)json_integer_value(v)
+               : -1;
 }
 
 static int keep_extra(ds_modelconf *c, json_t *o, ds_err *err)
@@ -272,14 +310,18 @@ int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err)
 int ds_modelconf_check(const ds_modelconf *c, ds_err *err)
 {
     if (c->heads % c->kv_heads)
-        return ds_fail(err, DS_FAIL, "%d heads are no multiple of %d kv heads", (int)c->heads, (int)c->kv_heads);
+        return ds_fail(err, DS_FAIL, "%d heads are no multiple of %d kv heads", (int)c->heads,
+                       (int)c->kv_heads);
     if (c->arch != DS_DEEPSEEK_V2 && c->head_dim % 2)
-        return ds_fail(err, DS_FAIL, "a head of %d columns cannot be rotated in pairs", (int)c->head_dim);
+        return ds_fail(err, DS_FAIL, "a head of %d columns cannot be rotated in pairs",
+                       (int)c->head_dim);
     if (c->arch == DS_DEEPSEEK_V2 && c->qk_rope % 2)
-        return ds_fail(err, DS_FAIL, "qk_rope_head_dim of %d cannot be rotated in pairs", (int)c->qk_rope);
+        return ds_fail(err, DS_FAIL, "qk_rope_head_dim of %d cannot be rotated in pairs",
+                       (int)c->qk_rope);
     if (c->arch == DS_DEEPSEEK_V2 && c->experts > 0 &&
         (c->experts_used < 1 || c->experts_used > c->experts || c->moe_ffn < 1))
-        return ds_fail(err, DS_FAIL, "%d of %d experts a token, of width %d", (int)c->experts_used, (int)c->experts, (int)c->moe_ffn);
+        return ds_fail(err, DS_FAIL, "%d of %d experts a token, of width %d", (int)c->experts_used,
+                       (int)c->experts, (int)c->moe_ffn);
     if (!(c->eps >= 0) || !(c->theta > 0))
         return ds_fail(err, DS_FAIL, "rms_norm_eps %g, rope_theta %g", (double)c->eps, c->theta);
     return 0;
@@ -295,8 +337,10 @@ static void put_deepseek(json_t *o, const ds_modelconf *c)
     json_object_set_new(o, "qk_rope_head_dim", json_integer(c->qk_rope));
     json_object_set_new(o, "v_head_dim", json_integer(c->v_dim));
     json_object_set_new(o, "n_routed_experts", c->experts ? json_integer(c->experts) : json_null());
-    json_object_set_new(o, "n_shared_experts", c->shared_experts ? json_integer(c->shared_experts) : json_null());
-    json_object_set_new(o, "num_experts_per_tok", json_integer(c->experts_used > 0 ? c->experts_used : 0));
+    json_object_set_new(o, "n_shared_experts",
+                        c->shared_experts ? json_integer(c->shared_experts) : json_null());
+    json_object_set_new(o, "num_experts_per_tok",
+                        json_integer(c->experts_used > 0 ? c->experts_used : 0));
     json_object_set_new(o, "moe_intermediate_size", json_integer(c->moe_ffn > 0 ? c->moe_ffn : 1));
     json_object_set_new(o, "first_k_dense_replace", json_integer(c->first_dense));
     json_object_set_new(o, "moe_layer_freq", json_integer(c->moe_every));
@@ -349,7 +393,8 @@ static double tidy(float f)
 
 int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c, ds_err *err)
 {
-    static const char *const classes[] = {"LlamaForCausalLM", "Qwen2ForCausalLM", "DeepseekV2ForCausalLM"};
+    static const char *const classes[] = {"LlamaForCausalLM", "Qwen2ForCausalLM",
+                                          "DeepseekV2ForCausalLM"};
     json_t *o = json_object(), *extra = NULL;
     int rc = 0;
 
@@ -394,10 +439,15 @@ int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c, ds_err *err)
 
 /* ---- presets ---- */
 
-int ds_modelconf_preset(ds_modelconf *c, enum ds_arch arch, const char *preset, int32_t vocab, ds_err *err)
+int ds_modelconf_preset(ds_modelconf *c, enum ds_arch arch, const char *preset, int32_t vocab,
+                        ds_err *err)
 {
-    static const struct { const char *name; int32_t hidden, ffn, layers, heads, kv; } sizes[] = {
-        {"tiny", 128, 352, 4, 4, 2}, {"small", 384, 1024, 8, 6, 2}, {"100m", 768, 2048, 12, 12, 12}};
+    static const struct {
+        const char *name;
+        int32_t hidden, ffn, layers, heads, kv;
+    } sizes[] = {{"tiny", 128, 352, 4, 4, 2},
+                 {"small", 384, 1024, 8, 6, 2},
+                 {"100m", 768, 2048, 12, 12, 12}};
     size_t i = 0;
 
     memset(c, 0, sizeof *c);
@@ -451,7 +501,8 @@ int32_t ds_v_dim(const ds_modelconf *c)
 
 bool ds_layer_is_moe(const ds_modelconf *c, int32_t layer)
 {
-    return c->arch == DS_DEEPSEEK_V2 && c->experts > 0 && layer >= c->first_dense && layer % c->moe_every == 0;
+    return c->arch == DS_DEEPSEEK_V2 && c->experts > 0 && layer >= c->first_dense &&
+           layer % c->moe_every == 0;
 }
 
 static double yarn_m(double factor, double a)
@@ -505,7 +556,8 @@ int ds_rope_table(float *cs, const ds_modelconf *c, int32_t rot, int32_t positio
     double factor = 1.0;
 
     if (rot < 2 || rot % 2 || positions < 1)
-        return ds_fail(err, DS_FAIL, "rotary table of %d columns for %d positions", (int)rot, (int)positions);
+        return ds_fail(err, DS_FAIL, "rotary table of %d columns for %d positions", (int)rot,
+                       (int)positions);
     if (c->rope == DS_ROPE_YARN)
         factor = c->mscale != 0.0 && c->mscale_all != 0.0
                      ? yarn_m(c->rope_factor, c->mscale) / yarn_m(c->rope_factor, c->mscale_all)

@@ -1,7 +1,8 @@
 /* modelconf.h - what a model is: config.json of a Hugging Face folder, read strictly.
  *
- * Architectures: llama (LLaMA, DeepSeek-LLM, R1-Distill-Llama), qwen2 (R1-Distill-Qwen), deepseek_v2. A member that changes the
- * arithmetic and is not supported is refused by name and value; members that do not are ignored.
+ * Architectures: llama (LLaMA, DeepSeek-LLM, R1-Distill-Llama), qwen2 (R1-Distill-Qwen),
+ * deepseek_v2. A member that changes the arithmetic and is not supported is refused by name and
+ * value; members that do not are ignored.
  */
 #ifndef DS_MODELCONF_H
 #define DS_MODELCONF_H
@@ -24,31 +25,38 @@ typedef struct ds_modelconf {
     int32_t bos, eos; /* -1: none */
     float init_range; /* standard deviation of random weights */
     enum ds_rope rope;
-    double rope_factor, rope_low, rope_high; /* llama3: low and high frequency factors; yarn: beta_slow and beta_fast */
-    double mscale, mscale_all;               /* yarn */
-    int32_t rope_orig;                       /* original_max_position_embeddings */
+    double rope_factor, rope_low,
+        rope_high; /* llama3: low and high frequency factors; yarn: beta_slow and beta_fast */
+    double mscale, mscale_all; /* yarn */
+    int32_t rope_orig;         /* original_max_position_embeddings */
     /* deepseek_v2 */
     int32_t q_lora, kv_lora, qk_nope, qk_rope, v_dim;
     int32_t experts, experts_used, shared_experts, moe_ffn, first_dense, moe_every;
     bool norm_topk;
     float routed_scale;
     float aux_alpha; /* recorded; the balance loss is not added */
-    char *extra;     /* the members of config.json that were not read, to be written back: canonical JSON object or NULL */
+    char *extra;     /* the members of config.json that were not read, to be written back: canonical
+                        JSON object or NULL */
 } ds_modelconf;
 
 void ds_modelconf_fini(ds_modelconf *c);
 int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err); /* DIR/config.json */
-int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char *what, ds_err *err);
-int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c, ds_err *err); /* a config.json that transformers reads */
+int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char *what,
+                       ds_err *err);
+int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c,
+                      ds_err *err); /* a config.json that transformers reads */
 int ds_modelconf_check(const ds_modelconf *c, ds_err *err);
 /* A small model of an architecture: preset "tiny", "small", "100m". vocab is the tokenizer's. */
-int ds_modelconf_preset(ds_modelconf *c, enum ds_arch arch, const char *preset, int32_t vocab, ds_err *err);
+int ds_modelconf_preset(ds_modelconf *c, enum ds_arch arch, const char *preset, int32_t vocab,
+                        ds_err *err);
 int ds_arch_parse(enum ds_arch *a, const char *name, ds_err *err);
 const char *ds_arch_name(enum ds_arch a);
 
-/* cos and sin of every position: cs[pos][rot/2][2], with the model's scaling and attention factor. rot: rotated width of a head. */
+/* cos and sin of every position: cs[pos][rot/2][2], with the model's scaling and attention factor.
+ * rot: rotated width of a head. */
 int ds_rope_table(float *cs, const ds_modelconf *c, int32_t rot, int32_t positions, ds_err *err);
-/* The factor of the scores: 1/sqrt(qk width), times YaRN's m(mscale_all_dim)^2 where the model has it. */
+/* The factor of the scores: 1/sqrt(qk width), times YaRN's m(mscale_all_dim)^2 where the model has
+ * it. */
 float ds_attn_scale(const ds_modelconf *c);
 /* Width of a head of q and k, and of v. */
 int32_t ds_qk_dim(const ds_modelconf *c);

@@ -13,7 +13,8 @@
 
 /* ---- building ---- */
 
-static int vec_param(ds_net *n, ds_param **p, int64_t d, ds_err *err, const char *fmt, ...) DS_PRINTF(5, 6);
+static int vec_param(ds_net *n, ds_param **p, int64_t d, ds_err *err, const char *fmt, ...)
+    DS_PRINTF(5, 6);
 static int vec_param(ds_net *n, ds_param **p, int64_t d, ds_err *err, const char *fmt, ...)
 {
     char name[192];
@@ -25,8 +26,10 @@ static int vec_param(ds_net *n, ds_param **p, int64_t d, ds_err *err, const char
     return ds_params_add(&n->params, p, name, 1, d, true, n->f, err);
 }
 
-static int lin_new(ds_net *n, linear *l, int64_t out, int64_t in, bool bias, ds_err *err, const char *fmt, ...) DS_PRINTF(7, 8);
-static int lin_new(ds_net *n, linear *l, int64_t out, int64_t in, bool bias, ds_err *err, const char *fmt, ...)
+static int lin_new(ds_net *n, linear *l, int64_t out, int64_t in, bool bias, ds_err *err,
+                   const char *fmt, ...) DS_PRINTF(7, 8);
+static int lin_new(ds_net *n, linear *l, int64_t out, int64_t in, bool bias, ds_err *err,
+                   const char *fmt, ...)
 {
     char base[160], name[192];
     va_list ap;
@@ -64,7 +67,8 @@ static int build_attention(ds_net *n, layer *l, int32_t i, ds_err *err)
     }
     TRY(lin_new(n, &l->kva, c->kv_lora + c->qk_rope, d, false, err, NAME("kv_a_proj_with_mqa")));
     TRY(vec_param(n, &l->kva_norm, c->kv_lora, err, NAME("kv_a_layernorm.weight")));
-    TRY(lin_new(n, &l->kvb, (int64_t)c->heads * (c->qk_nope + vd), c->kv_lora, false, err, NAME("kv_b_proj")));
+    TRY(lin_new(n, &l->kvb, (int64_t)c->heads * (c->qk_nope + vd), c->kv_lora, false, err,
+                NAME("kv_b_proj")));
     return lin_new(n, &l->o, d, c->heads * vd, false, err, NAME("o_proj"));
 #undef NAME
 }
@@ -87,18 +91,24 @@ static int build_mlp(ds_net *n, layer *l, int32_t i, ds_err *err)
             return ds_fail_nomem(err);
         for (int32_t e = 0; e < c->experts; e++) {
             linear *p = &l->experts[3 * e];
-            TRY(lin_new(n, p, c->moe_ffn, d, false, err, "model.layers.%d.mlp.experts.%d.gate_proj", (int)i, (int)e));
-            TRY(lin_new(n, p + 1, c->moe_ffn, d, false, err, "model.layers.%d.mlp.experts.%d.up_proj", (int)i, (int)e));
-            TRY(lin_new(n, p + 2, d, c->moe_ffn, false, err, "model.layers.%d.mlp.experts.%d.down_proj", (int)i, (int)e));
+            TRY(lin_new(n, p, c->moe_ffn, d, false, err, "model.layers.%d.mlp.experts.%d.gate_proj",
+                        (int)i, (int)e));
+            TRY(lin_new(n, p + 1, c->moe_ffn, d, false, err,
+                        "model.layers.%d.mlp.experts.%d.up_proj", (int)i, (int)e));
+            TRY(lin_new(n, p + 2, d, c->moe_ffn, false, err,
+                        "model.layers.%d.mlp.experts.%d.down_proj", (int)i, (int)e));
         }
         shared = "shared_experts.";
         ffn = (int64_t)c->moe_ffn * c->shared_experts;
     }
     if (!l->has_dense)
         return 0;
-    TRY(lin_new(n, &l->gate, ffn, d, c->mlp_bias, err, "model.layers.%d.mlp.%sgate_proj", (int)i, shared));
-    TRY(lin_new(n, &l->up, ffn, d, c->mlp_bias, err, "model.layers.%d.mlp.%sup_proj", (int)i, shared));
-    return lin_new(n, &l->down, d, ffn, c->mlp_bias, err, "model.layers.%d.mlp.%sdown_proj", (int)i, shared);
+    TRY(lin_new(n, &l->gate, ffn, d, c->mlp_bias, err, "model.layers.%d.mlp.%sgate_proj", (int)i,
+                shared));
+    TRY(lin_new(n, &l->up, ffn, d, c->mlp_bias, err, "model.layers.%d.mlp.%sup_proj", (int)i,
+                shared));
+    return lin_new(n, &l->down, d, ffn, c->mlp_bias, err, "model.layers.%d.mlp.%sdown_proj", (int)i,
+                   shared);
 }
 
 static int build(ds_net *n, ds_err *err)
@@ -108,31 +118,40 @@ static int build(ds_net *n, ds_err *err)
     float *cs;
     int rc;
 
-    TRY(ds_params_add(&n->params, &n->embed, "model.embed_tokens.weight", c->vocab, c->hidden, false, n->f, err));
+    TRY(ds_params_add(&n->params, &n->embed, "model.embed_tokens.weight", c->vocab, c->hidden,
+                      false, n->f, err));
     for (int32_t i = 0; i < c->layers; i++) {
         layer *l = &n->layers[i];
-        TRY(vec_param(n, &l->norm1, c->hidden, err, "model.layers.%d.input_layernorm.weight", (int)i));
+        TRY(vec_param(n, &l->norm1, c->hidden, err, "model.layers.%d.input_layernorm.weight",
+                      (int)i));
         TRY(build_attention(n, l, i, err));
-        TRY(vec_param(n, &l->norm2, c->hidden, err, "model.layers.%d.post_attention_layernorm.weight", (int)i));
+        TRY(vec_param(n, &l->norm2, c->hidden, err,
+                      "model.layers.%d.post_attention_layernorm.weight", (int)i));
         TRY(build_mlp(n, l, i, err));
     }
     TRY(vec_param(n, &n->norm, c->hidden, err, "model.norm.weight"));
     n->head = n->embed;
     if (!c->tied)
-        TRY(ds_params_add(&n->params, &n->head, "lm_head.weight", c->vocab, c->hidden, false, n->f, err));
+        TRY(ds_params_add(&n->params, &n->head, "lm_head.weight", c->vocab, c->hidden, false, n->f,
+                          err));
     if (n->modules > 0xffff)
-        return ds_fail(err, DS_FAIL, "%u projections: more than dropout can tell apart", n->modules);
+        return ds_fail(err, DS_FAIL, "%u projections: more than dropout can tell apart",
+                       n->modules);
     cs = malloc((size_t)n->positions * (size_t)rot * sizeof *cs);
     if (!cs)
         return ds_fail_nomem(err);
     rc = ds_rope_table(cs, c, rot, n->positions, err);
-    rc = rc ? rc : n->k->alloc(n->k, (void **)&n->cs, (size_t)n->positions * (size_t)rot * sizeof *cs, err);
-    rc = rc ? rc : n->k->upload(n->k, n->cs, cs, (size_t)n->positions * (size_t)rot * sizeof *cs, err);
+    rc = rc ? rc
+            : n->k->alloc(n->k, (void **)&n->cs, (size_t)n->positions * (size_t)rot * sizeof *cs,
+                          err);
+    rc = rc ? rc
+            : n->k->upload(n->k, n->cs, cs, (size_t)n->positions * (size_t)rot * sizeof *cs, err);
     free(cs);
     return rc;
 }
 
-int ds_net_new(ds_net **out, ds_kernels *k, const ds_modelconf *c, enum ds_kfmt f, int32_t positions, ds_err *err)
+int ds_net_new(ds_net **out, ds_kernels *k, const ds_modelconf *c, enum ds_kfmt f,
+               int32_t positions, ds_err *err)
 {
     ds_net *n = calloc(1, sizeof *n);
     int rc;
@@ -252,13 +271,16 @@ int ds_net_train_full(ds_net *n, const char *const *only, ds_err *err)
             TRY(ds_param_train(&n->params, n->params.p[i], err));
         chosen += want;
     }
-    return chosen ? 0 : ds_fail(err, DS_USAGE, "no parameter's name matches the patterns of what is to be trained");
+    return chosen ? 0
+                  : ds_fail(err, DS_USAGE,
+                            "no parameter's name matches the patterns of what is to be trained");
 }
 
 /* Every projection of a layer, in order; NULL past the last. */
 static linear *nth_linear(ds_net *n, layer *l, int32_t i)
 {
-    linear *fixed[] = {&l->q, &l->qa, &l->qb, &l->kva, &l->kvb, &l->k, &l->v, &l->o, &l->gate, &l->up, &l->down};
+    linear *fixed[] = {&l->q, &l->qa, &l->qb,   &l->kva, &l->kvb, &l->k,
+                       &l->v, &l->o,  &l->gate, &l->up,  &l->down};
     const int32_t nfixed = (int32_t)(sizeof fixed / sizeof *fixed);
 
     if (i < nfixed)
@@ -267,16 +289,19 @@ static linear *nth_linear(ds_net *n, layer *l, int32_t i)
     return l->moe && i < 3 * n->c.experts ? &l->experts[i] : NULL;
 }
 
-/* Does "model.layers.0.self_attn.q_proj.weight" end in the target "q_proj", or match it as a pattern? */
+/* Does "model.layers.0.self_attn.q_proj.weight" end in the target "q_proj", or match it as a
+ * pattern? */
 static bool targeted(const char *name, const char *const *targets)
 {
     char module[192];
     const size_t len = strlen(name) - strlen(".weight");
 
-    snprintf(module, sizeof module, "%.*s", (int)(len < sizeof module ? len : sizeof module - 1), name);
+    snprintf(module, sizeof module, "%.*s", (int)(len < sizeof module ? len : sizeof module - 1),
+             name);
     for (int i = 0; targets[i]; i++) {
         const size_t m = strlen(targets[i]), at = strlen(module);
-        if (at >= m && !strcmp(module + at - m, targets[i]) && (at == m || module[at - m - 1] == '.'))
+        if (at >= m && !strcmp(module + at - m, targets[i]) &&
+            (at == m || module[at - m - 1] == '.'))
             return true;
         if (fnmatch(targets[i], module, 0) == 0)
             return true;
@@ -306,7 +331,8 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
     size_t added = 0;
 
     if (c->r < 1 || !(c->alpha > 0) || !(c->dropout >= 0 && c->dropout < 1))
-        return ds_fail(err, DS_USAGE, "LoRA of rank %d, alpha %g, dropout %g", (int)c->r, c->alpha, c->dropout);
+        return ds_fail(err, DS_USAGE, "LoRA of rank %d, alpha %g, dropout %g", (int)c->r, c->alpha,
+                       c->dropout);
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;
         for (int32_t j = 0; (l = nth_linear(n, &n->layers[i], j)); j++)
@@ -326,7 +352,9 @@ static int merge_one(ds_net *n, linear *l, ds_err *err)
 
     TRY(k->alloc(k, (void **)&w, (size_t)(out * in) * 4, err));
     int rc = k->convert(k, w, DS_KF32, l->w->w, l->w->f, out * in, err);
-    rc = rc ? rc : k->matmul(k, w, DS_KF32, l->lb->w, DS_KF32, false, l->la->w, DS_KF32, false, out, in, l->la->rows, l->s, true, err);
+    rc = rc ? rc
+            : k->matmul(k, w, DS_KF32, l->lb->w, DS_KF32, false, l->la->w, DS_KF32, false, out, in,
+                        l->la->rows, l->s, true, err);
     rc = rc ? rc : k->convert(k, l->w->w, l->w->f, w, DS_KF32, out * in, err);
     k->free(k, w);
     if (!rc)
@@ -348,8 +376,10 @@ int ds_net_merge_lora(ds_net *n, ds_err *err)
 int ds_net_add_prompt(ds_net *n, int32_t count, ds_err *err)
 {
     if (count < 1 || n->prompt)
-        return ds_fail(err, DS_USAGE, "a prompt of %d virtual tokens%s", (int)count, n->prompt ? ", and there is one" : "");
-    TRY(ds_params_add(&n->params, &n->prompt, "prompt_embeddings", count, n->c.hidden, false, DS_KF32, err));
+        return ds_fail(err, DS_USAGE, "a prompt of %d virtual tokens%s", (int)count,
+                       n->prompt ? ", and there is one" : "");
+    TRY(ds_params_add(&n->params, &n->prompt, "prompt_embeddings", count, n->c.hidden, false,
+                      DS_KF32, err));
     return ds_param_train(&n->params, n->prompt, err);
 }
 

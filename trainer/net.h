@@ -1,10 +1,13 @@
-/* net.h - the network: forward, loss and gradients of LLaMA, Qwen2 and DeepSeek-V2 on packed sequences.
+/* net.h - the network: forward, loss and gradients of LLaMA, Qwen2 and DeepSeek-V2 on packed
+ * sequences.
  *
- * Sources: Touvron et al. 2023 (LLaMA); Qwen2 technical report 2024; DeepSeek-V2 2024 (multi-head latent attention, experts). Names of
- * parameters are those of the Hugging Face files. One thread uses a net; the backend has its own workers.
+ * Sources: Touvron et al. 2023 (LLaMA); Qwen2 technical report 2024; DeepSeek-V2 2024 (multi-head
+ * latent attention, experts). Names of parameters are those of the Hugging Face files. One thread
+ * uses a net; the backend has its own workers.
  *
- * What the batch is cut into does not matter: gradients are chains over tokens in order, dropout is keyed by (seed, step, module, place
- * in the global batch), so 8 micro-batches of 1 row give the bits of 1 of 8.
+ * What the batch is cut into does not matter: gradients are chains over tokens in order, dropout is
+ * keyed by (seed, step, module, place in the global batch), so 8 micro-batches of 1 row give the
+ * bits of 1 of 8.
  */
 #ifndef DS_NET_H
 #define DS_NET_H
@@ -15,13 +18,15 @@ typedef struct ds_lora_conf {
     int32_t r;
     double alpha, dropout;
     bool rslora;
-    double lr_ratio; /* LoRA+: learning rate of B over that of A; 1 = plain */
-    const char *const *targets; /* names of projections ("q_proj") or suffixes of parameter names; NULL-terminated */
+    double lr_ratio;            /* LoRA+: learning rate of B over that of A; 1 = plain */
+    const char *const *targets; /* names of projections ("q_proj") or suffixes of parameter names;
+                                   NULL-terminated */
 } ds_lora_conf;
 
 typedef struct ds_net ds_net;
 
-/* One micro-batch. Rows of the global batch follow each other; each row holds packed sequences. All arrays are the caller's. */
+/* One micro-batch. Rows of the global batch follow each other; each row holds packed sequences. All
+ * arrays are the caller's. */
 typedef struct ds_netbatch {
     int64_t t;             /* tokens */
     const int32_t *ids;    /* t; an id >= vocab is virtual token (id - vocab) of the prompt */
@@ -30,31 +35,42 @@ typedef struct ds_netbatch {
     const float *weight;   /* t; 0 where there is nothing to learn */
     ds_kseqs seqs;
     uint64_t seed, step;
-    uint64_t first_token;  /* place of token 0 in the global batch (rows padded to their full length), for dropout */
+    uint64_t first_token; /* place of token 0 in the global batch (rows padded to their full
+                             length), for dropout */
 } ds_netbatch;
 
 /* Builds an empty network (zero weights) of format f; positions: longest sequence. */
-int ds_net_new(ds_net **net, ds_kernels *k, const ds_modelconf *c, enum ds_kfmt f, int32_t positions, ds_err *err);
-int ds_net_load(ds_net *net, const char *dir, ds_err *err);         /* from a Hugging Face folder; every tensor must be there */
-int ds_net_init(ds_net *net, uint64_t seed, ds_err *err);           /* random */
-int ds_net_save(ds_net *net, const char *dir, ds_err *err);         /* config.json, model.safetensors; DIR must exist */
+int ds_net_new(ds_net **net, ds_kernels *k, const ds_modelconf *c, enum ds_kfmt f,
+               int32_t positions, ds_err *err);
+int ds_net_load(ds_net *net, const char *dir,
+                ds_err *err); /* from a Hugging Face folder; every tensor must be there */
+int ds_net_init(ds_net *net, uint64_t seed, ds_err *err); /* random */
+int ds_net_save(ds_net *net, const char *dir,
+                ds_err *err); /* config.json, model.safetensors; DIR must exist */
 void ds_net_free(ds_net *net);
 const ds_modelconf *ds_net_conf(const ds_net *net);
 ds_params *ds_net_params(ds_net *net);
 
-/* What is trained. Full: everything, or the layers and names that `only` (a NULL-terminated list of shell patterns on names) matches. */
+/* What is trained. Full: everything, or the layers and names that `only` (a NULL-terminated list of
+ * shell patterns on names) matches. */
 int ds_net_train_full(ds_net *net, const char *const *only, ds_err *err);
-int ds_net_add_lora(ds_net *net, const ds_lora_conf *c, uint64_t seed, ds_err *err); /* parameters NAME.lora_A, NAME.lora_B */
-int ds_net_merge_lora(ds_net *net, ds_err *err); /* W += s B A, adapters dropped from the arithmetic */
-int ds_net_add_prompt(ds_net *net, int32_t n, ds_err *err); /* parameter prompt_embeddings, zero: the caller fills it */
+int ds_net_add_lora(ds_net *net, const ds_lora_conf *c, uint64_t seed,
+                    ds_err *err); /* parameters NAME.lora_A, NAME.lora_B */
+int ds_net_merge_lora(ds_net *net,
+                      ds_err *err); /* W += s B A, adapters dropped from the arithmetic */
+int ds_net_add_prompt(ds_net *net, int32_t n,
+                      ds_err *err); /* parameter prompt_embeddings, zero: the caller fills it */
 int64_t ds_net_trained(const ds_net *net, int64_t *all);
 
-/* Loss of every token (weight * -log p, f32, host memory of t floats) and, when grads, gradients added to params' g: of
- * scale * sum of losses. recompute: keep only layer inputs, compute the rest again on the way back. */
-int ds_net_step(ds_net *net, const ds_netbatch *b, float scale, bool grads, bool recompute, float *loss, ds_err *err);
+/* Loss of every token (weight * -log p, f32, host memory of t floats) and, when grads, gradients
+ * added to params' g: of scale * sum of losses. recompute: keep only layer inputs, compute the rest
+ * again on the way back. */
+int ds_net_step(ds_net *net, const ds_netbatch *b, float scale, bool grads, bool recompute,
+                float *loss, ds_err *err);
 /* After the last micro-batch of a batch, before gradients are used. */
 int ds_net_finish_grads(ds_net *net, ds_err *err);
 /* Logits of chosen tokens: out[n][vocab], host memory. */
-int ds_net_logits(ds_net *net, const ds_netbatch *b, const int32_t *tokens, int64_t n, float *out, ds_err *err);
+int ds_net_logits(ds_net *net, const ds_netbatch *b, const int32_t *tokens, int64_t n, float *out,
+                  ds_err *err);
 
 #endif

@@ -38,13 +38,14 @@ typedef struct acts {
     float *rqa, *rckv;
     /* experts */
     float *prob, *topw;
-    int32_t *idx;            /* [T,k] */
-    int32_t *rows, *slot;    /* T*k places sorted by (expert, token): token, and place in [T,k] */
-    int32_t *first;          /* E + 1 */
+    int32_t *idx;             /* [T,k] */
+    int32_t *rows, *slot;     /* T*k places sorted by (expert, token): token, and place in [T,k] */
+    int32_t *first;           /* E + 1 */
     void *xgate, *xup, *xout; /* of the sorted rows */
 } acts;
 
-/* Memory of one step: a stack in blocks of the backend, kept from step to step. What it lends is not zeroed. */
+/* Memory of one step: a stack in blocks of the backend, kept from step to step. What it lends is
+ * not zeroed. */
 typedef struct arena {
     void **block;
     size_t *size, n, cap, cur, used; /* used: of block cur */
@@ -57,7 +58,8 @@ struct ds_net {
     int32_t positions;
     ds_params params;
     ds_param *embed, *head, *norm; /* head == embed when tied */
-    float *embed_g; /* of look-ups in a tied embedding, apart from those of the head until the batch is whole: two chains, not one woven */
+    float *embed_g; /* of look-ups in a tied embedding, apart from those of the head until the batch
+                       is whole: two chains, not one woven */
     ds_param *prompt;
     layer *layers;
     acts *acts;
@@ -65,7 +67,7 @@ struct ds_net {
     arena mem;
     uint32_t modules;
     const ds_netbatch *b;
-    bool dropout; /* on while training */
+    bool dropout;             /* on while training */
     const int32_t *drop_rows; /* while experts work: the token of each row */
 };
 
@@ -85,20 +87,22 @@ static inline int act_get(ds_net *n, void **p, int64_t t, int64_t d, ds_err *err
 
 int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err);
 /* Gradients of the weights, and dx (+)= dy W ...; dx may be NULL. x: as it went forward. */
-int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx, bool accumulate, ds_err *err);
+int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
+             bool accumulate, ds_err *err);
 
-/* Each takes h (kept) to the residual sum after it. dh is the gradient of the output, turned into that of the input. When dx is not
- * needed (want_dx false) only the parameters' gradients are made. */
+/* Each takes h (kept) to the residual sum after it. dh is the gradient of the output, turned into
+ * that of the input. When dx is not needed (want_dx false) only the parameters' gradients are made.
+ */
 int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want_dx, ds_err *err);
 int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
 
-#define TRY(call)                                                                                                      \
-    do {                                                                                                               \
-        int rc_ = (call);                                                                                              \
-        if (rc_)                                                                                                       \
-            return rc_;                                                                                                \
+#define TRY(call)                                                                                  \
+    do {                                                                                           \
+        int rc_ = (call);                                                                          \
+        if (rc_)                                                                                   \
+            return rc_;                                                                            \
     } while (0)
 
 #endif

@@ -1,7 +1,8 @@
 /* netstep.c - one pass through the network: embedding, layers, loss, and back.
  *
- * The loss is computed in chunks of rows, so that logits of the whole batch never exist at once; a chunk's logits become their gradient
- * in place and are used up at once. Layers below the lowest that is trained are not gone back through.
+ * The loss is computed in chunks of rows, so that logits of the whole batch never exist at once; a
+ * chunk's logits become their gradient in place and are used up at once. Layers below the lowest
+ * that is trained are not gone back through.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -69,13 +70,14 @@ static int real_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err
         if (b->ids[i] < 0 || b->ids[i] >= top || b->target[i] < 0 || b->target[i] >= n->c.vocab) {
             const int32_t id = b->ids[i], target = b->target[i];
             free(ids);
-            return ds_fail(err, DS_FAIL, "token %lld: id %d or target %d is not in the vocabulary of %d", (long long)i,
-                           (int)id, (int)target, (int)n->c.vocab);
+            return ds_fail(err, DS_FAIL,
+                           "token %lld: id %d or target %d is not in the vocabulary of %d",
+                           (long long)i, (int)id, (int)target, (int)n->c.vocab);
         }
         if (b->pos[i] < 0 || b->pos[i] >= n->positions) {
             free(ids);
-            return ds_fail(err, DS_FAIL, "token %lld: position %d of a context of %d", (long long)i, (int)b->pos[i],
-                           (int)n->positions);
+            return ds_fail(err, DS_FAIL, "token %lld: position %d of a context of %d", (long long)i,
+                           (int)b->pos[i], (int)n->positions);
         }
         ids[i] = is_virtual(n, b->ids[i]) ? 0 : b->ids[i];
     }
@@ -121,7 +123,8 @@ static int embed_back(ds_net *n, const ds_netbatch *b, const int32_t *ids, void 
                                (size_t)n->c.hidden * fmt_size(n->f), err));
     if (n->head == n->embed && !n->embed_g)
         TRY(n->k->alloc(n->k, (void **)&n->embed_g, (size_t)ds_param_count(n->embed) * 4, err));
-    return n->k->embed_back(n->k, n->embed_g ? n->embed_g : n->embed->g, dh, n->f, ids, b->t, n->c.hidden, err);
+    return n->k->embed_back(n->k, n->embed_g ? n->embed_g : n->embed->g, dh, n->f, ids, b->t,
+                            n->c.hidden, err);
 }
 
 int ds_net_finish_grads(ds_net *n, ds_err *err)
@@ -137,7 +140,8 @@ int ds_net_finish_grads(ds_net *n, ds_err *err)
 /* ---- loss ---- */
 
 /* x: the last layer's output. dx: its gradient, or NULL for the loss alone. */
-static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, float scale, float *loss, ds_err *err)
+static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, float scale,
+                     float *loss, ds_err *err)
 {
     ds_kernels *k = n->k;
     const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t;
@@ -155,14 +159,17 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
     for (int64_t i = 0; i < t; i += rows) {
         const int64_t m = t - i < rows ? t - i : rows;
         const char *yi = (const char *)y + (size_t)(i * d) * fmt_size(n->f);
-        TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f, false, err));
-        TRY(k->softmax_xent(k, logits, (float *)dev + i, DS_KF32, b->target + i, b->weight + i, m, v, scale, err));
+        TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f,
+                      false, err));
+        TRY(k->softmax_xent(k, logits, (float *)dev + i, DS_KF32, b->target + i, b->weight + i, m,
+                            v, scale, err));
         if (!dx)
             continue;
-        TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, logits, DS_KF32, false, n->head->w, n->f, false, m, d,
-                      v, 1.0f, false, err));
+        TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, logits, DS_KF32,
+                      false, n->head->w, n->f, false, m, d, v, 1.0f, false, err));
         if (n->head->train)
-            TRY(k->matmul(k, n->head->g, DS_KF32, logits, DS_KF32, true, yi, n->f, false, v, d, m, 1.0f, true, err));
+            TRY(k->matmul(k, n->head->g, DS_KF32, logits, DS_KF32, true, yi, n->f, false, v, d, m,
+                          1.0f, true, err));
     }
     TRY(k->download(k, loss, dev, (size_t)t * 4, err));
     if (dx)
@@ -185,9 +192,11 @@ static bool lin_trains(const linear *l)
 
 static bool layer_trains(const ds_net *n, const layer *l)
 {
-    const linear *fixed[] = {&l->q, &l->k, &l->v, &l->o, &l->qa, &l->qb, &l->kva, &l->kvb, &l->gate, &l->up, &l->down};
+    const linear *fixed[] = {&l->q,   &l->k,   &l->v,    &l->o,  &l->qa,  &l->qb,
+                             &l->kva, &l->kvb, &l->gate, &l->up, &l->down};
 
-    if (trains(l->norm1) || trains(l->norm2) || trains(l->qa_norm) || trains(l->kva_norm) || trains(l->router))
+    if (trains(l->norm1) || trains(l->norm2) || trains(l->qa_norm) || trains(l->kva_norm) ||
+        trains(l->router))
         return true;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++)
         if (lin_trains(fixed[i]))
@@ -198,7 +207,8 @@ static bool layer_trains(const ds_net *n, const layer *l)
     return false;
 }
 
-/* The lowest layer that a gradient must reach: 0 when the embedding or a prompt is trained, layers when none. */
+/* The lowest layer that a gradient must reach: 0 when the embedding or a prompt is trained, layers
+ * when none. */
 static int32_t lowest(const ds_net *n)
 {
     int32_t i = 0;
@@ -259,7 +269,8 @@ static int backward(ds_net *n, int64_t t, int32_t low, bool recompute, void *dh,
     return 0;
 }
 
-int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool recompute, float *loss, ds_err *err)
+int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool recompute,
+                float *loss, ds_err *err)
 {
     const int32_t low = grads ? lowest(n) : n->c.layers;
     int32_t *ids = NULL;
@@ -289,7 +300,8 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool r
     return rc;
 }
 
-int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_t count, float *out, ds_err *err)
+int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_t count, float *out,
+                  ds_err *err)
 {
     const int64_t d = n->c.hidden;
     int32_t *ids = NULL;
@@ -309,7 +321,9 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
     rc = rc ? rc : arena_get(n, &logits, (size_t)(count * n->c.vocab) * 4, err);
     rc = rc ? rc : n->k->gather(n->k, x, last, n->f, tokens, count, d, err);
     rc = rc ? rc : n->k->rmsnorm(n->k, y, r, x, n->norm->w, n->f, count, d, n->c.eps, err);
-    rc = rc ? rc : n->k->matmul(n->k, logits, DS_KF32, y, n->f, false, n->head->w, n->f, true, count, n->c.vocab, d, 1.0f, false, err);
+    rc = rc ? rc
+            : n->k->matmul(n->k, logits, DS_KF32, y, n->f, false, n->head->w, n->f, true, count,
+                           n->c.vocab, d, 1.0f, false, err);
     rc = rc ? rc : n->k->download(n->k, out, logits, (size_t)(count * n->c.vocab) * 4, err);
     free(ids);
     n->b = NULL;

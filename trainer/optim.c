@@ -5,7 +5,8 @@
 
 #include "net_priv.h"
 
-/* cos(pi x) for x in [0,1], from its series around the nearest multiple of a quarter turn: the same bits with any C library. */
+/* cos(pi x) for x in [0,1], from its series around the nearest multiple of a quarter turn: the same
+ * bits with any C library. */
 static double cos_pi(double x)
 {
     const double pi = 3.14159265358979323846;
@@ -71,9 +72,13 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *n
     }
     *norm = sqrt(sum);
     if (!isfinite(*norm))
-        return ds_fail(err, DS_FAIL, "step %llu: the gradient is not finite", (unsigned long long)step);
-    ds_kadamw a = {.beta1 = (float)c->beta1, .beta2 = (float)c->beta2, .eps = (float)c->eps,
-                   .corr1 = (float)(1.0 - power(c->beta1, step)), .corr2 = (float)(1.0 - power(c->beta2, step)),
+        return ds_fail(err, DS_FAIL, "step %llu: the gradient is not finite",
+                       (unsigned long long)step);
+    ds_kadamw a = {.beta1 = (float)c->beta1,
+                   .beta2 = (float)c->beta2,
+                   .eps = (float)c->eps,
+                   .corr1 = (float)(1.0 - power(c->beta1, step)),
+                   .corr2 = (float)(1.0 - power(c->beta2, step)),
                    .gscale = c->clip > 0 && *norm > c->clip ? (float)(c->clip / *norm) : 1.0f};
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];

@@ -16,16 +16,18 @@ static size_t width(enum ds_kfmt f)
     return f == DS_KF32 ? 4 : 2;
 }
 
-int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, int64_t cols, bool vector, enum ds_kfmt f,
-                  ds_err *err)
+int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, int64_t cols,
+                  bool vector, enum ds_kfmt f, ds_err *err)
 {
     ds_param *p;
     size_t count, bytes;
 
     if (ds_params_find(s, name))
         return ds_fail(err, DS_FAIL, "parameter '%s' exists already", name);
-    if (rows < 1 || cols < 1 || !ds_mul_size((size_t)rows, (size_t)cols, &count) || !ds_mul_size(count, 8, &bytes))
-        return ds_fail(err, DS_FAIL, "parameter '%s': a shape of %lld x %lld", name, (long long)rows, (long long)cols);
+    if (rows < 1 || cols < 1 || !ds_mul_size((size_t)rows, (size_t)cols, &count) ||
+        !ds_mul_size(count, 8, &bytes))
+        return ds_fail(err, DS_FAIL, "parameter '%s': a shape of %lld x %lld", name,
+                       (long long)rows, (long long)cols);
     if (s->n == s->cap) {
         const size_t cap = s->cap ? s->cap * 2 : 64;
         ds_param **grown = realloc(s->p, cap * sizeof *grown);
@@ -126,9 +128,11 @@ int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *
     int rc;
 
     if (!fits)
-        return ds_fail(err, DS_FAIL, "%s: tensor '%s' has %d dimensions of %lld x %lld; the configuration wants %lld x %lld",
-                       file, t->name, t->ndim, (long long)(t->ndim > 0 ? t->dims[0] : 1),
-                       (long long)(t->ndim > 1 ? t->dims[1] : 1), (long long)p->rows, (long long)p->cols);
+        return ds_fail(
+            err, DS_FAIL,
+            "%s: tensor '%s' has %d dimensions of %lld x %lld; the configuration wants %lld x %lld",
+            file, t->name, t->ndim, (long long)(t->ndim > 0 ? t->dims[0] : 1),
+            (long long)(t->ndim > 1 ? t->dims[1] : 1), (long long)p->rows, (long long)p->cols);
     x = malloc((size_t)n * 4);
     if (!x)
         return ds_fail_nomem(err);
@@ -137,7 +141,8 @@ int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *
         ds_err_prefix(err, "%s", file);
     for (int64_t i = 0; !rc && i < n; i++)
         if (!isfinite(x[i]))
-            rc = ds_fail(err, DS_CORRUPT, "%s: tensor '%s': element %lld is not a finite number", file, t->name, (long long)i);
+            rc = ds_fail(err, DS_CORRUPT, "%s: tensor '%s': element %lld is not a finite number",
+                         file, t->name, (long long)i);
     rc = rc ? rc : ds_param_set(s, p, x, err);
     free(x);
     return rc;
@@ -154,8 +159,9 @@ static uint64_t stream_of(const char *name)
     return h;
 }
 
-/* Normal deviates from sums of uniform words (twelve of them less 6, exact in f32): no function of the C library takes part, so the
- * same seed gives the same weights everywhere. Tails end at 6 deviations. */
+/* Normal deviates from sums of uniform words (twelve of them less 6, exact in f32): no function of
+ * the C library takes part, so the same seed gives the same weights everywhere. Tails end at 6
+ * deviations. */
 static float normal(uint64_t seed, uint64_t stream, uint64_t i)
 {
     const uint32_t key[2] = {(uint32_t)seed, (uint32_t)(seed >> 32)};
@@ -163,7 +169,8 @@ static float normal(uint64_t seed, uint64_t stream, uint64_t i)
 
     for (uint32_t part = 0; part < 3; part++) {
         const uint64_t block = i * 3 + part;
-        const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)stream, (uint32_t)(stream >> 32)};
+        const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)stream,
+                                 (uint32_t)(stream >> 32)};
         uint32_t w[4];
         ds_philox4(w, key, ctr);
         for (int j = 0; j < 4; j++)
@@ -172,7 +179,8 @@ static float normal(uint64_t seed, uint64_t stream, uint64_t i)
     return (float)((double)sum / 4294967296.0);
 }
 
-static int random_fill(ds_params *s, ds_param *p, float scale, bool gaussian, uint64_t seed, ds_err *err)
+static int random_fill(ds_params *s, ds_param *p, float scale, bool gaussian, uint64_t seed,
+                       ds_err *err)
 {
     const int64_t n = ds_param_count(p);
     const uint64_t stream = stream_of(p->name);
@@ -182,8 +190,10 @@ static int random_fill(ds_params *s, ds_param *p, float scale, bool gaussian, ui
     if (!x)
         return ds_fail_nomem(err);
     for (int64_t i = 0; i < n; i++)
-        x[i] = scale * (gaussian ? normal(seed, stream, (uint64_t)i)
-                                 : (float)((double)ds_philox(seed, stream, (uint64_t)i) / 2147483648.0 - 1.0));
+        x[i] =
+            scale *
+            (gaussian ? normal(seed, stream, (uint64_t)i)
+                      : (float)((double)ds_philox(seed, stream, (uint64_t)i) / 2147483648.0 - 1.0));
     rc = ds_param_set(s, p, x, err);
     free(x);
     return rc;
@@ -231,7 +241,8 @@ int ds_param_train(ds_params *s, ds_param *p, ds_err *err)
 
 /* ---- writing ---- */
 
-static int tensor_of(const ds_params *s, const ds_param *p, const char *prefix, ds_st_tensor *t, ds_err *err)
+static int tensor_of(const ds_params *s, const ds_param *p, const char *prefix, ds_st_tensor *t,
+                     ds_err *err)
 {
     const size_t bytes = (size_t)ds_param_count(p) * width(p->f);
     void *data = malloc(bytes);
@@ -252,8 +263,8 @@ static int tensor_of(const ds_params *s, const ds_param *p, const char *prefix, 
     return rc;
 }
 
-int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_param *p), const char *prefix,
-                    const char *const *metadata, ds_err *err)
+int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_param *p),
+                    const char *prefix, const char *const *metadata, ds_err *err)
 {
     ds_st_tensor *t = calloc(s->n + 1, sizeof *t);
     size_t n = 0;
@@ -266,7 +277,10 @@ int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_
         rc = ds_st_write(path, t, n, metadata, err);
     for (size_t i = 0; t && i < n; i++) {
         free(t[i].name);
-        union { const void *c; void *m; } data = {.c = t[i].data};
+        union {
+            const void *c;
+            void *m;
+        } data = {.c = t[i].data};
         free(data.m);
     }
     free(t);

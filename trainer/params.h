@@ -1,6 +1,8 @@
-/* params.h - the parameters of a model: named matrices in a backend's memory, in the order of their names in the files.
+/* params.h - the parameters of a model: named matrices in a backend's memory, in the order of their
+ * names in the files.
  *
- * A parameter that is trained has a gradient (f32) and, once the optimizer asks, its moments. The set owns everything.
+ * A parameter that is trained has a gradient (f32) and, once the optimizer asks, its moments. The
+ * set owns everything.
  */
 #ifndef DS_PARAMS_H
 #define DS_PARAMS_H
@@ -27,14 +29,16 @@ typedef struct ds_params {
     size_t n, cap;
 } ds_params;
 
-int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, int64_t cols, bool vector, enum ds_kfmt f,
-                  ds_err *err); /* zeroed weights */
+int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, int64_t cols,
+                  bool vector, enum ds_kfmt f, ds_err *err); /* zeroed weights */
 ds_param *ds_params_find(const ds_params *s, const char *name);
 void ds_params_fini(ds_params *s);
 
-/* Fills a parameter from a tensor of its shape; NaN and infinite weights are refused with their place. */
+/* Fills a parameter from a tensor of its shape; NaN and infinite weights are refused with their
+ * place. */
 int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *file, ds_err *err);
-/* Standard normal times sd, or uniform in [-a, a]: element i is a function of (seed, FNV-1a of the name, i). */
+/* Standard normal times sd, or uniform in [-a, a]: element i is a function of (seed, FNV-1a of the
+ * name, i). */
 int ds_param_normal(ds_params *s, ds_param *p, float sd, uint64_t seed, ds_err *err);
 int ds_param_uniform(ds_params *s, ds_param *p, float a, uint64_t seed, ds_err *err);
 int ds_param_fill(ds_params *s, ds_param *p, float x, ds_err *err);
@@ -44,8 +48,9 @@ int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err);
 /* Gives it a gradient, marks it trained. */
 int ds_param_train(ds_params *s, ds_param *p, ds_err *err);
 int64_t ds_param_count(const ds_param *p);
-/* Writes the parameters that `want` chooses (NULL: all) to a safetensors file, under `prefix` + name. */
-int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_param *p), const char *prefix,
-                    const char *const *metadata, ds_err *err);
+/* Writes the parameters that `want` chooses (NULL: all) to a safetensors file, under `prefix` +
+ * name. */
+int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_param *p),
+                    const char *prefix, const char *const *metadata, ds_err *err);
 
 #endif

@@ -16,10 +16,14 @@
 
 #define HEADER_MAX 100000000u
 
-static const struct { const char *name; size_t size; } DTYPES[] = {
-    [DS_ST_F32] = {"F32", 4}, [DS_ST_F16] = {"F16", 2}, [DS_ST_BF16] = {"BF16", 2}, [DS_ST_F64] = {"F64", 8},
-    [DS_ST_I64] = {"I64", 8}, [DS_ST_I32] = {"I32", 4}, [DS_ST_I16] = {"I16", 2},   [DS_ST_I8] = {"I8", 1},
-    [DS_ST_U8] = {"U8", 1},   [DS_ST_BOOL] = {"BOOL", 1},
+static const struct {
+    const char *name;
+    size_t size;
+} DTYPES[] = {
+    [DS_ST_F32] = {"F32", 4},   [DS_ST_F16] = {"F16", 2}, [DS_ST_BF16] = {"BF16", 2},
+    [DS_ST_F64] = {"F64", 8},   [DS_ST_I64] = {"I64", 8}, [DS_ST_I32] = {"I32", 4},
+    [DS_ST_I16] = {"I16", 2},   [DS_ST_I8] = {"I8", 1},   [DS_ST_U8] = {"U8", 1},
+    [DS_ST_BOOL] = {"BOOL", 1},
 };
 #define NDTYPES (sizeof DTYPES / sizeof *DTYPES)
 
@@ -35,7 +39,8 @@ const char *ds_st_dtype_name(enum ds_st_dtype t)
 
 /* ---- reading ---- */
 
-static int tensor_shape(ds_st_tensor *t, const json_t *v, const char *path, size_t *count, ds_err *err)
+static int tensor_shape(ds_st_tensor *t, const json_t *v, const char *path, size_t *count,
+                        ds_err *err)
 {
     const json_t *dt = json_object_get(v, "dtype"), *shape = json_object_get(v, "shape");
     const char *name = json_string_value(dt);
@@ -44,16 +49,20 @@ static int tensor_shape(ds_st_tensor *t, const json_t *v, const char *path, size
     while (name && k < NDTYPES && strcmp(DTYPES[k].name, name))
         k++;
     if (!name || k == NDTYPES)
-        return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': unknown dtype '%s'", path, t->name, name ? name : "(none)");
+        return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': unknown dtype '%s'", path, t->name,
+                       name ? name : "(none)");
     t->dtype = (enum ds_st_dtype)k;
     if (!json_is_array(shape) || json_array_size(shape) > 8)
-        return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': its shape is not a list of up to 8 sizes", path, t->name);
+        return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': its shape is not a list of up to 8 sizes",
+                       path, t->name);
     t->ndim = (int)json_array_size(shape);
     *count = 1;
     for (int i = 0; i < t->ndim; i++) {
         const json_t *d = json_array_get(shape, (size_t)i);
         if (!json_is_integer(d) || json_integer_value(d) < 0)
-            return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': size %d of its shape is not a whole number", path, t->name, i);
+            return ds_fail(err, DS_CORRUPT,
+                           "%s: tensor '%s': size %d of its shape is not a whole number", path,
+                           t->name, i);
         t->dims[i] = json_integer_value(d);
         if (!ds_mul_size(*count, (size_t)t->dims[i], count))
             return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': its shape overflows", path, t->name);
@@ -61,8 +70,8 @@ static int tensor_shape(ds_st_tensor *t, const json_t *v, const char *path, size
     return 0;
 }
 
-static int tensor_read(ds_st_tensor *t, const char *name, const json_t *v, const uint8_t *data, size_t len, const char *path,
-                       ds_err *err)
+static int tensor_read(ds_st_tensor *t, const char *name, const json_t *v, const uint8_t *data,
+                       size_t len, const char *path, ds_err *err)
 {
     const json_t *off = json_object_get(v, "data_offsets");
     size_t count = 0, want;
@@ -72,14 +81,19 @@ static int tensor_read(ds_st_tensor *t, const char *name, const json_t *v, const
         return ds_fail_nomem(err);
     if (tensor_shape(t, v, path, &count, err))
         return DS_CORRUPT;
-    const json_int_t b = json_integer_value(json_array_get(off, 0)), e = json_integer_value(json_array_get(off, 1));
-    if (!json_is_array(off) || json_array_size(off) != 2 || !json_is_integer(json_array_get(off, 0)) ||
-        !json_is_integer(json_array_get(off, 1)) || b < 0 || e < b || (uint64_t)e > len)
-        return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': data_offsets [%lld,%lld] do not lie in the %zu bytes of data", path,
-                       name, (long long)b, (long long)e, len);
+    const json_int_t b = json_integer_value(json_array_get(off, 0)),
+                     e = json_integer_value(json_array_get(off, 1));
+    if (!json_is_array(off) || json_array_size(off) != 2 ||
+        !json_is_integer(json_array_get(off, 0)) || !json_is_integer(json_array_get(off, 1)) ||
+        b < 0 || e < b || (uint64_t)e > len)
+        return ds_fail(
+            err, DS_CORRUPT,
+            "%s: tensor '%s': data_offsets [%lld,%lld] do not lie in the %zu bytes of data", path,
+            name, (long long)b, (long long)e, len);
     if (!ds_mul_size(count, DTYPES[t->dtype].size, &want) || want != (size_t)(e - b))
-        return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': %lld bytes of data for a shape of %zu elements of %s", path, name,
-                       (long long)(e - b), count, DTYPES[t->dtype].name);
+        return ds_fail(err, DS_CORRUPT,
+                       "%s: tensor '%s': %lld bytes of data for a shape of %zu elements of %s",
+                       path, name, (long long)(e - b), count, DTYPES[t->dtype].name);
     t->data = data + b;
     t->bytes = want;
     return 0;
@@ -113,12 +127,14 @@ static int check_cover(const ds_st_file *f, const uint8_t *data, size_t len, ds_
     for (size_t i = 0; i < f->n && !rc; i++) {
         const uint8_t *p = order[i]->data;
         if (p != at)
-            rc = ds_fail(err, DS_CORRUPT, "%s: tensor '%s' %s at byte %zu of the data", f->path, order[i]->name,
-                         p < at ? "overlaps another" : "leaves a hole before it", (size_t)(p - data));
+            rc = ds_fail(err, DS_CORRUPT, "%s: tensor '%s' %s at byte %zu of the data", f->path,
+                         order[i]->name, p < at ? "overlaps another" : "leaves a hole before it",
+                         (size_t)(p - data));
         at = p + order[i]->bytes;
     }
     if (!rc && at != data + len)
-        rc = ds_fail(err, DS_CORRUPT, "%s: %zu bytes at its end belong to no tensor", f->path, (size_t)(data + len - at));
+        rc = ds_fail(err, DS_CORRUPT, "%s: %zu bytes at its end belong to no tensor", f->path,
+                     (size_t)(data + len - at));
     free(order);
     return rc;
 }
@@ -132,11 +148,14 @@ static int parse_header(ds_st_file *f, ds_err *err)
     int rc;
 
     if (f->map_len < 8)
-        return ds_fail(err, DS_CORRUPT, "%s: %zu bytes: too short for a safetensors file", f->path, f->map_len);
+        return ds_fail(err, DS_CORRUPT, "%s: %zu bytes: too short for a safetensors file", f->path,
+                       f->map_len);
     const uint64_t n = ds_get_u64(p);
     if (n > HEADER_MAX || n > f->map_len - 8 || n < 2 || p[8] != '{')
-        return ds_fail(err, DS_CORRUPT, "%s: its header of %llu bytes does not fit: not a safetensors file, or cut short",
-                       f->path, (unsigned long long)n);
+        return ds_fail(
+            err, DS_CORRUPT,
+            "%s: its header of %llu bytes does not fit: not a safetensors file, or cut short",
+            f->path, (unsigned long long)n);
     rc = ds_json_parse(&head, p + 8, n, f->path, err);
     if (rc)
         return rc;
@@ -223,7 +242,10 @@ const ds_st_tensor *ds_st_find(const ds_st_file *f, const char *name)
 static float half_to_f32(uint16_t h)
 {
     const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, e = h >> 10 & 31, m = h & 1023u;
-    union { uint32_t u; float f; } x;
+    union {
+        uint32_t u;
+        float f;
+    } x;
 
     if (e == 31)
         x.u = sign | 0x7f800000u | m << 13;
@@ -259,7 +281,8 @@ int ds_st_to_f32(float *out, const ds_st_tensor *t, size_t at, size_t count, ds_
         }
         return 0;
     default:
-        return ds_fail(err, DS_FAIL, "tensor '%s': weights of dtype %s are not supported", t->name, DTYPES[t->dtype].name);
+        return ds_fail(err, DS_FAIL, "tensor '%s': weights of dtype %s are not supported", t->name,
+                       DTYPES[t->dtype].name);
     }
 }
 
@@ -273,7 +296,8 @@ static int by_size_then_name(const void *a, const void *b)
     return sx != sy ? (sx > sy ? -1 : 1) : strcmp(x->name, y->name);
 }
 
-static int header_text(ds_buf *h, const ds_st_tensor **order, size_t n, const char *const *meta, ds_err *err)
+static int header_text(ds_buf *h, const ds_st_tensor **order, size_t n, const char *const *meta,
+                       ds_err *err)
 {
     uint64_t at = 0;
     int rc = ds_buf_puts(h, "{\"__metadata__\":{\"format\":\"pt\"");
@@ -292,7 +316,9 @@ static int header_text(ds_buf *h, const ds_st_tensor **order, size_t n, const ch
         rc = rc ? rc : ds_buf_printf(h, ":{\"dtype\":\"%s\",\"shape\":[", DTYPES[t->dtype].name);
         for (int d = 0; !rc && d < t->ndim; d++)
             rc = ds_buf_printf(h, d ? ",%lld" : "%lld", (long long)t->dims[d]);
-        rc = rc ? rc : ds_buf_printf(h, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at, (unsigned long long)(at + t->bytes));
+        rc = rc ? rc
+                : ds_buf_printf(h, "],\"data_offsets\":[%llu,%llu]}", (unsigned long long)at,
+                                (unsigned long long)(at + t->bytes));
         at += t->bytes;
     }
     rc = rc ? rc : ds_buf_putc(h, '}');
@@ -301,7 +327,8 @@ static int header_text(ds_buf *h, const ds_st_tensor **order, size_t n, const ch
     return rc ? ds_fail_nomem(err) : 0;
 }
 
-int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n, const char *const *metadata, ds_err *err)
+int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n,
+                const char *const *metadata, ds_err *err)
 {
     const ds_st_tensor **order = calloc(n ? n : 1, sizeof *order);
     ds_atomic a = {.fd = -1};
@@ -334,7 +361,8 @@ int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n, const c
 
 /* ---- a model's files ---- */
 
-static int open_shards(ds_st_set *s, const char *dir, const json_t *index, const char *index_path, ds_err *err)
+static int open_shards(ds_st_set *s, const char *dir, const json_t *index, const char *index_path,
+                       ds_err *err)
 {
     json_t *map = json_object_get(index, "weight_map"), *v;
     const char *key;

@@ -1,8 +1,11 @@
-/* safetensors.h - tensors in a file: u64 LE header length, a JSON object, then the data, row-major, without holes.
+/* safetensors.h - tensors in a file: u64 LE header length, a JSON object, then the data, row-major,
+ * without holes.
  *
- * Source: the safetensors format description (version 0.4). Files are mapped; tensors lend their bytes until close. A header that lies
- * (offsets out of range, overlapping, with holes, sizes that do not follow from shapes, duplicate names, over 100 MB) is DS_CORRUPT
- * naming file and tensor. Written files are a pure function of their contents: tensors sorted by falling element size, then name.
+ * Source: the safetensors format description (version 0.4). Files are mapped; tensors lend their
+ * bytes until close. A header that lies (offsets out of range, overlapping, with holes, sizes that
+ * do not follow from shapes, duplicate names, over 100 MB) is DS_CORRUPT naming file and tensor.
+ * Written files are a pure function of their contents: tensors sorted by falling element size, then
+ * name.
  */
 #ifndef DS_SAFETENSORS_H
 #define DS_SAFETENSORS_H
@@ -12,7 +15,18 @@
 
 #include "error.h"
 
-enum ds_st_dtype { DS_ST_F32, DS_ST_F16, DS_ST_BF16, DS_ST_F64, DS_ST_I64, DS_ST_I32, DS_ST_I16, DS_ST_I8, DS_ST_U8, DS_ST_BOOL };
+enum ds_st_dtype {
+    DS_ST_F32,
+    DS_ST_F16,
+    DS_ST_BF16,
+    DS_ST_F64,
+    DS_ST_I64,
+    DS_ST_I32,
+    DS_ST_I16,
+    DS_ST_I8,
+    DS_ST_U8,
+    DS_ST_BOOL
+};
 
 typedef struct ds_st_tensor {
     char *name;
@@ -37,11 +51,14 @@ const ds_st_tensor *ds_st_find(const ds_st_file *f, const char *name);
 size_t ds_st_dtype_size(enum ds_st_dtype t);
 const char *ds_st_dtype_name(enum ds_st_dtype t);
 
-/* Converts count elements (F32, F16, BF16, F64) to f32 from element `at` on. Other dtypes fail by name. */
+/* Converts count elements (F32, F16, BF16, F64) to f32 from element `at` on. Other dtypes fail by
+ * name. */
 int ds_st_to_f32(float *out, const ds_st_tensor *t, size_t at, size_t count, ds_err *err);
 
-/* Writes whole or not at all (a temporary, fsync, rename). metadata: pairs name, value, NULL-terminated; {"format":"pt"} is always there. */
-int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n, const char *const *metadata, ds_err *err);
+/* Writes whole or not at all (a temporary, fsync, rename). metadata: pairs name, value,
+ * NULL-terminated; {"format":"pt"} is always there. */
+int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n,
+                const char *const *metadata, ds_err *err);
 
 /* A model's files: model.safetensors, or the shards that model.safetensors.index.json names. */
 typedef struct ds_st_set {

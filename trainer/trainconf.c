@@ -58,7 +58,8 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
     return rc;
 }
 
-static int choice(int *out, const json_t *v, const char *const *names, int n, const char *what, ds_err *err)
+static int choice(int *out, const json_t *v, const char *const *names, int n, const char *what,
+                  ds_err *err)
 {
     const char *s = json_string_value(v);
 
@@ -87,7 +88,8 @@ static int strings(const char ***out, const json_t *a, ds_err *err)
     return 0;
 }
 
-int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets, ds_err *err)
+int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets,
+                       ds_err *err)
 {
     static const char *const formats[] = {"f32", "bf16"};
     json_t *o = NULL;

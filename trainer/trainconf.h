@@ -1,4 +1,5 @@
-/* trainconf.h - everything that a fine-tuning run is told, and the part of it that the run is a function of. */
+/* trainconf.h - everything that a fine-tuning run is told, and the part of it that the run is a
+ * function of. */
 #ifndef DS_TRAINCONF_H
 #define DS_TRAINCONF_H
 
@@ -26,14 +27,18 @@ typedef struct ds_trainconf {
     ds_optim_conf optim;
     ds_lora_conf lora;
     int32_t prompt_tokens;
-    const char *const *only; /* patterns of what full fine-tuning trains; NULL-terminated, or NULL */
+    const char *const
+        *only; /* patterns of what full fine-tuning trains; NULL-terminated, or NULL */
     bool json, quiet;
+    bool scratch; /* a replay: nothing is registered in the catalog */
 } ds_trainconf;
 
 /* The `training` member of the run description. */
 int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err);
-/* Back: method, optimizer, LoRA and so on into c; strings point into *keep (caller: json_decref and free *targets). */
-int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets, ds_err *err);
+/* Back: method, optimizer, LoRA and so on into c; strings point into *keep (caller: json_decref and
+ * free *targets). */
+int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets,
+                       ds_err *err);
 const char *ds_method_name(enum ds_method m);
 
 #endif

@@ -1,11 +1,13 @@
 /* attention.c - causal attention over packed sequences, forward and backward.
  *
- * One worker takes one (sequence, kv head) with its whole group of query heads, in strips of BQ queries: a strip's scores lie in
- * BQ x len floats, never T x T. Products use the register tile of gemm.c on panels packed once for each worker, so every element is
- * one chain of fused multiply-adds in ascending order of what it sums over: keys for o and dq; heads, then queries, for dk and dv.
+ * One worker takes one (sequence, kv head) with its whole group of query heads, in strips of BQ
+ * queries: a strip's scores lie in BQ x len floats, never T x T. Products use the register tile of
+ * gemm.c on panels packed once for each worker, so every element is one chain of fused
+ * multiply-adds in ascending order of what it sums over: keys for o and dq; heads, then queries,
+ * for dk and dv.
  *
- * Backward (Dao et al. 2022, appendix B): P = exp(s*QK' - lse), dV = P'dO, dP = dO V', D = rowsum(dO.O),
- * dS = s * P.(dP - D), dQ = dS K, dK = dS'Q.
+ * Backward (Dao et al. 2022, appendix B): P = exp(s*QK' - lse), dV = P'dO, dP = dO V', D =
+ * rowsum(dO.O), dS = s * P.(dP - D), dQ = dS K, dK = dS'Q.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,28 +33,33 @@ static int64_t round_up(int64_t n, int64_t to)
     return (n + to - 1) / to * to;
 }
 
-/* Panels of a right operand: element (k, n) of [depth, n] is stored at k*ld + n (rows), or at n*ld + k (columns). */
-static void pack_right(const ds_vec *v, float *dst, const void *src, enum ds_kfmt f, bool columns, int64_t ld, int64_t n,
-                       int64_t depth)
+/* Panels of a right operand: element (k, n) of [depth, n] is stored at k*ld + n (rows), or at n*ld
+ * + k (columns). */
+static void pack_right(const ds_vec *v, float *dst, const void *src, enum ds_kfmt f, bool columns,
+                       int64_t ld, int64_t n, int64_t depth)
 {
     for (int64_t j = 0; j < n; j += v->nr)
-        ds_pack_panel(dst + j * depth, src, f, !columns, ld, j, n - j < v->nr ? n - j : v->nr, v->nr, depth);
+        ds_pack_panel(dst + j * depth, src, f, !columns, ld, j, n - j < v->nr ? n - j : v->nr,
+                      v->nr, depth);
 }
 
-static void pack_left(const ds_vec *v, float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld, int64_t m,
-                      int64_t depth)
+static void pack_left(const ds_vec *v, float *dst, const void *src, enum ds_kfmt f, bool trans,
+                      int64_t ld, int64_t m, int64_t depth)
 {
     for (int64_t i = 0; i < m; i += v->mr)
-        ds_pack_panel(dst + i * depth, src, f, trans, ld, i, m - i < v->mr ? m - i : v->mr, v->mr, depth);
+        ds_pack_panel(dst + i * depth, src, f, trans, ld, i, m - i < v->mr ? m - i : v->mr, v->mr,
+                      depth);
 }
 
-/* acc[m][stride] += left (panels of `depth`) times right (panels `pitch` deep, of which `depth` are used). */
-static void multiply(const ds_vec *v, float *acc, int64_t stride, int64_t m, int64_t n, int64_t depth, const float *left,
-                     const float *right, int64_t pitch)
+/* acc[m][stride] += left (panels of `depth`) times right (panels `pitch` deep, of which `depth` are
+ * used). */
+static void multiply(const ds_vec *v, float *acc, int64_t stride, int64_t m, int64_t n,
+                     int64_t depth, const float *left, const float *right, int64_t pitch)
 {
     for (int64_t j = 0; j < n; j += v->nr)
         for (int64_t i = 0; i < m; i += v->mr)
-            v->tile(acc + i * stride + j, (size_t)stride, left + i * depth, right + j * pitch, depth);
+            v->tile(acc + i * stride + j, (size_t)stride, left + i * depth, right + j * pitch,
+                    depth);
 }
 
 static const void *at(const void *base, enum ds_kfmt f, int64_t i)
@@ -71,8 +78,8 @@ static void put_row(const attn *a, void *dst, int64_t i, const float *row, int64
 /* ---- forward ---- */
 
 typedef struct strip {
-    int64_t t0, len;   /* the sequence's first token and length */
-    int64_t q0, rows;  /* queries of the strip */
+    int64_t t0, len;    /* the sequence's first token and length */
+    int64_t q0, rows;   /* queries of the strip */
     int64_t keys, wide; /* keys that they see, and the strip's width */
 } strip;
 
@@ -84,12 +91,13 @@ static strip strip_of(const attn *a, int64_t t0, int64_t len, int64_t q0)
     return s;
 }
 
-static void forward_strip(const attn *a, const strip *s, int32_t h, float *left, float *scores, float *out, const float *kp,
-                          const float *vp)
+static void forward_strip(const attn *a, const strip *s, int32_t h, float *left, float *scores,
+                          float *out, const float *kp, const float *vp)
 {
     const ds_kattn *p = a->p;
     const ds_vec *v = a->v;
-    const int64_t qw = (int64_t)p->heads * p->qk_dim, ow = (int64_t)p->heads * p->v_dim, outw = round_up(p->v_dim, v->nr);
+    const int64_t qw = (int64_t)p->heads * p->qk_dim, ow = (int64_t)p->heads * p->v_dim,
+                  outw = round_up(p->v_dim, v->nr);
     const int64_t first = (s->t0 + s->q0) * qw + (int64_t)h * p->qk_dim;
 
     memset(scores, 0, (size_t)(BQ * s->wide) * sizeof *scores);
@@ -108,7 +116,8 @@ static void forward_strip(const attn *a, const strip *s, int32_t h, float *left,
     pack_left(v, left, scores, DS_KF32, false, s->wide, s->rows, s->keys);
     multiply(v, out, outw, s->rows, p->v_dim, s->keys, left, vp, s->len);
     for (int64_t r = 0; r < s->rows; r++)
-        put_row(a, a->o, (s->t0 + s->q0 + r) * ow + (int64_t)h * p->v_dim, out + r * outw, p->v_dim);
+        put_row(a, a->o, (s->t0 + s->q0 + r) * ow + (int64_t)h * p->v_dim, out + r * outw,
+                p->v_dim);
 }
 
 static void forward_job(void *arg, int64_t i)
@@ -129,7 +138,8 @@ static void forward_job(void *arg, int64_t i)
         __atomic_store_n(&a->failed, true, __ATOMIC_RELAXED);
         return;
     }
-    float *vp = kp + wide * p->qk_dim, *left = vp + outw * len, *scores = left + BQ * deep, *out = scores + BQ * wide;
+    float *vp = kp + wide * p->qk_dim, *left = vp + outw * len, *scores = left + BQ * deep,
+          *out = scores + BQ * wide;
     pack_right(v, kp, at(a->k, a->f, t0 * kw + g * p->qk_dim), a->f, true, kw, len, p->qk_dim);
     pack_right(v, vp, at(a->val, a->f, t0 * vw + g * p->v_dim), a->f, false, vw, p->v_dim, len);
     for (int64_t h = g * group; h < (g + 1) * group; h++)
@@ -143,15 +153,24 @@ static void forward_job(void *arg, int64_t i)
 static int check(const ds_kattn *p, ds_err *err)
 {
     if (p->heads < 1 || p->kv_heads < 1 || p->heads % p->kv_heads || p->qk_dim < 1 || p->v_dim < 1)
-        return ds_fail(err, DS_FAIL, "attention of %d heads over %d kv heads, widths %d and %d", (int)p->heads,
-                       (int)p->kv_heads, (int)p->qk_dim, (int)p->v_dim);
+        return ds_fail(err, DS_FAIL, "attention of %d heads over %d kv heads, widths %d and %d",
+                       (int)p->heads, (int)p->kv_heads, (int)p->qk_dim, (int)p->v_dim);
     return 0;
 }
 
-static int attention(ds_kernels *k, void *o, float *lse, const void *q, const void *kk, const void *v, enum ds_kfmt f,
-                     const ds_kattn *p, const ds_kseqs *s, ds_err *err)
+static int attention(ds_kernels *k, void *o, float *lse, const void *q, const void *kk,
+                     const void *v, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s,
+                     ds_err *err)
 {
-    attn a = {.v = ds_cpu_of(k)->vec, .f = f, .p = p, .s = s, .q = q, .k = kk, .val = v, .o = o, .lse = lse};
+    attn a = {.v = ds_cpu_of(k)->vec,
+              .f = f,
+              .p = p,
+              .s = s,
+              .q = q,
+              .k = kk,
+              .val = v,
+              .o = o,
+              .lse = lse};
 
     if (check(p, err))
         return DS_FAIL;
@@ -178,9 +197,10 @@ static float *back_new(back *b, const attn *a, int64_t len)
 
     b->dkw = round_up(qk, v->nr);
     b->dvw = round_up(vd, v->nr);
-    const int64_t left = BQ * (tall > depth ? tall : depth), right = BQ * (b->dkw > b->dvw ? b->dkw : b->dvw);
-    float *m = ds_cpu_scratch((size_t)(wide * (qk + vd) + b->dkw * len + tall * (b->dkw + b->dvw) + left + right +
-                                       BQ * (2 * wide + b->dkw)));
+    const int64_t left = BQ * (tall > depth ? tall : depth),
+                  right = BQ * (b->dkw > b->dvw ? b->dkw : b->dvw);
+    float *m = ds_cpu_scratch((size_t)(wide * (qk + vd) + b->dkw * len + tall * (b->dkw + b->dvw) +
+                                       left + right + BQ * (2 * wide + b->dkw)));
     if (!m)
         return NULL;
     b->k_by_key = m;
@@ -208,11 +228,13 @@ static int scores_back(const attn *a, const strip *s, int32_t h, back *b)
     if (!tmp)
         return -1;
     for (int64_t r = 0; r < s->rows; r++) {
-        const int64_t t = s->t0 + s->q0 + r, n = s->q0 + r + 1, where = t * ow + (int64_t)h * p->v_dim;
+        const int64_t t = s->t0 + s->q0 + r, n = s->q0 + r + 1,
+                      where = t * ow + (int64_t)h * p->v_dim;
         float *pr = b->prob + r * s->wide, *ds = b->ds + r * s->wide;
         const float lse = a->lse_in[t * p->heads + h];
-        const float d = v->dot(ds_row_get(v, a->dout, a->f, where, p->v_dim, tmp),
-                               ds_row_get(v, a->o_in, a->f, where, p->v_dim, tmp + p->v_dim), p->v_dim);
+        const float d =
+            v->dot(ds_row_get(v, a->dout, a->f, where, p->v_dim, tmp),
+                   ds_row_get(v, a->o_in, a->f, where, p->v_dim, tmp + p->v_dim), p->v_dim);
         v->scale(pr, p->scale, n);
         (void)v->expsum(pr, pr, lse, n);
         memset(pr + n, 0, (size_t)(s->wide - n) * sizeof *pr);
@@ -245,7 +267,8 @@ static int backward_strip(const attn *a, const strip *s, int32_t h, back *b)
     pack_left(v, b->left, b->ds, DS_KF32, false, s->wide, s->rows, s->keys);
     multiply(v, b->dq, b->dkw, s->rows, p->qk_dim, s->keys, b->left, b->k_by_dim, s->len);
     for (int64_t r = 0; r < s->rows; r++)
-        put_row(a, a->dq, (s->t0 + s->q0 + r) * qw + (int64_t)h * p->qk_dim, b->dq + r * b->dkw, p->qk_dim);
+        put_row(a, a->dq, (s->t0 + s->q0 + r) * qw + (int64_t)h * p->qk_dim, b->dq + r * b->dkw,
+                p->qk_dim);
 
     pack_left(v, b->left, b->ds, DS_KF32, true, s->wide, s->keys, s->rows);
     pack_right(v, b->right, q, a->f, false, qw, p->qk_dim, s->rows);
@@ -271,7 +294,8 @@ static void backward_job(void *arg, int64_t i)
     float *m = back_new(&b, a, len);
     bool ok = m != NULL;
     if (ok) {
-        const void *k = at(a->k, a->f, t0 * kw + g * p->qk_dim), *val = at(a->val, a->f, t0 * vw + g * p->v_dim);
+        const void *k = at(a->k, a->f, t0 * kw + g * p->qk_dim),
+                   *val = at(a->val, a->f, t0 * vw + g * p->v_dim);
         pack_right(v, b.k_by_key, k, a->f, true, kw, len, p->qk_dim);
         pack_right(v, b.v_by_key, val, a->f, true, vw, len, p->v_dim);
         pack_right(v, b.k_by_dim, k, a->f, false, kw, p->qk_dim, len);
@@ -290,12 +314,24 @@ static void backward_job(void *arg, int64_t i)
     free(m);
 }
 
-static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout, const void *q, const void *kk,
-                          const void *v, const void *o, const float *lse, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s,
+static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
+                          const void *q, const void *kk, const void *v, const void *o,
+                          const float *lse, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s,
                           ds_err *err)
 {
-    attn a = {.v = ds_cpu_of(k)->vec, .f = f, .p = p, .s = s, .q = q, .k = kk, .val = v, .o_in = o, .dout = dout,
-              .dq = dq, .dk = dk, .dv = dv, .lse_in = lse};
+    attn a = {.v = ds_cpu_of(k)->vec,
+              .f = f,
+              .p = p,
+              .s = s,
+              .q = q,
+              .k = kk,
+              .val = v,
+              .o_in = o,
+              .dout = dout,
+              .dq = dq,
+              .dk = dk,
+              .dv = dv,
+              .lse_in = lse};
 
     if (check(p, err))
         return DS_FAIL;

@@ -13,8 +13,9 @@ const ds_vec *ds_vec_pick(const char *name)
 #if defined(__x86_64__)
     __builtin_cpu_init();
     const bool fma = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-    const bool wide = fma && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-                      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq");
+    const bool wide = fma && __builtin_cpu_supports("avx512f") &&
+                      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                      __builtin_cpu_supports("avx512dq");
     if (wide && (!name || !strcmp(name, "avx512")))
         return &ds_vec_avx512;
     if (fma && (!name || !strcmp(name, "avx2")))
@@ -32,8 +33,8 @@ float *ds_cpu_scratch(size_t floats)
     return aligned_alloc(64, (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0));
 }
 
-/* Zeroed by the system where it can be, so that large buffers cost nothing until they are used. The start of the allocation lies in the
- * eight bytes before what is handed out. */
+/* Zeroed by the system where it can be, so that large buffers cost nothing until they are used. The
+ * start of the allocation lies in the eight bytes before what is handed out. */
 static int cpu_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
 {
     char *raw = bytes <= SIZE_MAX - 128 ? calloc(1, bytes + 128) : NULL;
@@ -118,7 +119,8 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     rc = ds_workers_new(&c->workers, threads > 0 ? threads : ds_cpu_count(), err);
     if (rc)
         goto out;
-    snprintf(c->detail, sizeof c->detail, "%s, %d thread(s)", c->vec->name, ds_workers_count(c->workers));
+    snprintf(c->detail, sizeof c->detail, "%s, %d thread(s)", c->vec->name,
+             ds_workers_count(c->workers));
     k->name = "cpu";
     k->detail = c->detail;
     k->alloc = cpu_alloc;

@@ -1,4 +1,5 @@
-/* cpu.h - what the files of the CPU backend share. Each file defines functions of the table in kernels.h. */
+/* cpu.h - what the files of the CPU backend share. Each file defines functions of the table in
+ * kernels.h. */
 #ifndef DS_CPU_H
 #define DS_CPU_H
 
@@ -10,7 +11,8 @@ typedef struct ds_cpu {
     const ds_vec *vec;
     ds_workers *workers;
     char detail[64];
-    /* scratch of the matrix product, grown as needed: packed A, one packed slice of B and one tile of sums a thread */
+    /* scratch of the matrix product, grown as needed: packed A, one packed slice of B and one tile
+     * of sums a thread */
     float *pack_a;
     size_t pack_a_len;
 } ds_cpu;
@@ -30,7 +32,8 @@ static inline size_t ds_kfmt_size(enum ds_kfmt f)
 }
 
 /* A row as f32: itself, or converted into tmp. */
-static inline const float *ds_row_get(const ds_vec *v, const void *base, enum ds_kfmt f, int64_t at, int64_t n, float *tmp)
+static inline const float *ds_row_get(const ds_vec *v, const void *base, enum ds_kfmt f, int64_t at,
+                                      int64_t n, float *tmp)
 {
     if (f == DS_KF32)
         return (const float *)base + at;
@@ -43,7 +46,8 @@ static inline float *ds_row_out(void *base, enum ds_kfmt f, int64_t at, float *t
 {
     return f == DS_KF32 ? (float *)base + at : tmp;
 }
-static inline void ds_row_put(const ds_vec *v, void *base, enum ds_kfmt f, int64_t at, int64_t n, const float *tmp)
+static inline void ds_row_put(const ds_vec *v, void *base, enum ds_kfmt f, int64_t at, int64_t n,
+                              const float *tmp)
 {
     if (f != DS_KF32)
         v->to_bf16((uint16_t *)base + at, tmp, n);
@@ -52,17 +56,20 @@ static inline void ds_row_put(const ds_vec *v, void *base, enum ds_kfmt f, int64
 /* Aligned scratch for one call; NULL when out of memory. */
 float *ds_cpu_scratch(size_t floats);
 
-/* Natural logarithm of a positive finite x, rounded once from double: the same bits with any C library. x = m * 2^e with m near
- * 1; ln m = 2 atanh((m-1)/(m+1)), whose series is cut off below 1e-15. */
+/* Natural logarithm of a positive finite x, rounded once from double: the same bits with any C
+ * library. x = m * 2^e with m near 1; ln m = 2 atanh((m-1)/(m+1)), whose series is cut off below
+ * 1e-15. */
 float ds_logf_exact(float x);
 
-/* Packs lines [first, first + have) of a matrix into one panel[k][w] of f32; lines from `have` to w are zero. A line is a row of the left
- * operand or a column of the right one; `trans` says that element (line, p) is stored at p * ld + line, else at line * ld + p. */
-void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld, int64_t first, int64_t have, int w,
-                   int64_t k);
+/* Packs lines [first, first + have) of a matrix into one panel[k][w] of f32; lines from `have` to w
+ * are zero. A line is a row of the left operand or a column of the right one; `trans` says that
+ * element (line, p) is stored at p * ld + line, else at line * ld + p. */
+void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld,
+                   int64_t first, int64_t have, int w, int64_t k);
 
-int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta, const void *b,
-                  enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk, float alpha, bool accumulate, ds_err *err);
+int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
+                  const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
+                  float alpha, bool accumulate, ds_err *err);
 void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, dropout, elementwise */
 void ds_cpu_attention(ds_kernels *k); /* attention.c */
 void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy, experts */

@@ -2,18 +2,20 @@
  *
  * Every element of C is one chain of fused multiply-adds over ascending k, started at zero or, for
  * accumulation into f32, at C itself, whatever the blocking, the thread count or
- * the vector width: the same bits everywhere. Threads share packed A and split C into slices of columns.
+ * the vector width: the same bits everywhere. Threads share packed A and split C into slices of
+ * columns.
  *
- * Cost: 2MNK FLOPs; A is packed once for each chunk of rows (at most A_CHUNK floats), B once for each such chunk.
+ * Cost: 2MNK FLOPs; A is packed once for each chunk of rows (at most A_CHUNK floats), B once for
+ * each such chunk.
  */
 #include <stdlib.h>
 #include <string.h>
 
 #include "cpu.h"
 
-#define MC 192           /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
-#define NC 256           /* columns of a slice */
-#define KC 384           /* depth of one pass over a tile: a panel of A stays in the first-level cache */
+#define MC 192 /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
+#define NC 256 /* columns of a slice */
+#define KC 384 /* depth of one pass over a tile: a panel of A stays in the first-level cache */
 #define A_CHUNK (8 << 20) /* floats of packed A */
 
 typedef struct product {
@@ -35,8 +37,8 @@ static inline float get(const void *p, enum ds_kfmt f, int64_t at)
     return f == DS_KF32 ? ((const float *)p)[at] : ds_bf16_to(((const uint16_t *)p)[at]);
 }
 
-void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld, int64_t first, int64_t have, int w,
-                       int64_t k)
+void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld,
+                   int64_t first, int64_t have, int w, int64_t k)
 {
     if (trans) {
         for (int64_t p = 0; p < k; p++, dst += w) {
@@ -74,25 +76,30 @@ static void pack_a_job(void *arg, int64_t i)
     const int64_t first = i * mr;
     const int64_t have = t->rows - first < mr ? t->rows - first : mr;
 
-    ds_pack_panel(t->pack_a + first * t->k, t->a, t->fa, t->ta, t->ta ? t->m : t->k, t->row0 + first, have, mr, t->k);
+    ds_pack_panel(t->pack_a + first * t->k, t->a, t->fa, t->ta, t->ta ? t->m : t->k,
+                  t->row0 + first, have, mr, t->k);
 }
 
-/* A sum that goes on from C: nothing is lost to a second rounding, and one product over rows 0..n has the bits of two over its halves. */
+/* A sum that goes on from C: nothing is lost to a second rounding, and one product over rows 0..n
+ * has the bits of two over its halves. */
 static bool goes_on(const product *t)
 {
     return t->accumulate && t->fc == DS_KF32 && t->alpha == 1.0f;
 }
 
-static void start_rows(const product *t, float *sums, int64_t row, int64_t rows, int64_t col, int64_t cols)
+static void start_rows(const product *t, float *sums, int64_t row, int64_t rows, int64_t col,
+                       int64_t cols)
 {
     memset(sums, 0, (size_t)(MC * t->width) * sizeof *sums);
     if (goes_on(t))
         for (int64_t i = 0; i < rows; i++)
-            memcpy(sums + i * t->width, (const float *)t->c + (row + i) * t->n + col, (size_t)cols * sizeof *sums);
+            memcpy(sums + i * t->width, (const float *)t->c + (row + i) * t->n + col,
+                   (size_t)cols * sizeof *sums);
 }
 
 /* Writes a finished tile of sums to C. */
-static void put_rows(const product *t, const float *sums, int64_t row, int64_t rows, int64_t col, int64_t cols)
+static void put_rows(const product *t, const float *sums, int64_t row, int64_t rows, int64_t col,
+                     int64_t cols)
 {
     for (int64_t i = 0; i < rows; i++) {
         const float *s = sums + i * t->width;
@@ -131,8 +138,8 @@ static void slice_job(void *arg, int64_t slice)
     float *sums = pb + t->k * panels * v->nr;
     for (int64_t j = 0; j < panels; j++) {
         const int64_t at = j * v->nr;
-        ds_pack_panel(pb + at * t->k, t->b, t->fb, !t->tb, t->tb ? t->k : t->n, col + at, cols - at < v->nr ? cols - at : v->nr,
-                   v->nr, t->k);
+        ds_pack_panel(pb + at * t->k, t->b, t->fb, !t->tb, t->tb ? t->k : t->n, col + at,
+                      cols - at < v->nr ? cols - at : v->nr, v->nr, t->k);
     }
     for (int64_t row = 0; row < t->rows; row += MC) {
         const int64_t rows = t->rows - row < MC ? t->rows - row : MC;
@@ -141,7 +148,8 @@ static void slice_job(void *arg, int64_t slice)
             const int64_t depth = t->k - p < KC ? t->k - p : KC;
             for (int64_t j = 0; j < panels; j++)
                 for (int64_t i = 0; i < rows; i += v->mr)
-                    v->tile(sums + i * t->width + j * v->nr, (size_t)t->width, t->pack_a + (row + i) * t->k + p * v->mr,
+                    v->tile(sums + i * t->width + j * v->nr, (size_t)t->width,
+                            t->pack_a + (row + i) * t->k + p * v->mr,
                             pb + j * v->nr * t->k + p * v->nr, depth);
         }
         put_rows(t, sums, t->row0 + row, rows, col, cols);
@@ -156,13 +164,26 @@ static void put_nothing(const product *t)
         memset(t->c, 0, (size_t)(t->m * t->n) * ds_kfmt_size(t->fc));
 }
 
-int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta, const void *b,
-                  enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk, float alpha, bool accumulate, ds_err *err)
+int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
+                  const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
+                  float alpha, bool accumulate, ds_err *err)
 {
     ds_cpu *cpu = ds_cpu_of(k);
     const ds_vec *v = cpu->vec;
-    product t = {.cpu = cpu, .c = c, .a = a, .b = b, .fc = fc, .fa = fa, .fb = fb, .ta = ta, .tb = tb,
-                 .accumulate = accumulate, .m = m, .n = n, .k = kk, .alpha = alpha};
+    product t = {.cpu = cpu,
+                 .c = c,
+                 .a = a,
+                 .b = b,
+                 .fc = fc,
+                 .fa = fa,
+                 .fb = fb,
+                 .ta = ta,
+                 .tb = tb,
+                 .accumulate = accumulate,
+                 .m = m,
+                 .n = n,
+                 .k = kk,
+                 .alpha = alpha};
 
     if (m <= 0 || n <= 0)
         return 0;

@@ -1,4 +1,5 @@
-/* loss.c - cross entropy fused with its gradient, and the gate of a mixture of experts. Each row is one worker's. */
+/* loss.c - cross entropy fused with its gradient, and the gate of a mixture of experts. Each row is
+ * one worker's. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -49,7 +50,8 @@ static void xent_row(const lossjob *j, int64_t t, float *tmp)
         return;
     }
     const float *x = ds_row_get(j->v, j->logits, j->f, t * j->n, j->n, tmp);
-    const float top = j->v->max(x, j->n), at = x[j->target[t]] - top; /* read before p is written over x */
+    const float top = j->v->max(x, j->n),
+                at = x[j->target[t]] - top; /* read before p is written over x */
     const float sum = j->v->expsum(p, x, top, j->n);
     j->loss[t] = w * (ds_logf_exact(sum) - at);
     j->v->scale(p, w * j->scale / sum, j->n);
@@ -72,11 +74,19 @@ static void xent_job(void *arg, int64_t i)
     free(tmp);
 }
 
-static int softmax_xent(ds_kernels *k, void *logits, float *loss, enum ds_kfmt f, const int32_t *target, const float *weight,
-                        int64_t t, int64_t v, float scale, ds_err *err)
+static int softmax_xent(ds_kernels *k, void *logits, float *loss, enum ds_kfmt f,
+                        const int32_t *target, const float *weight, int64_t t, int64_t v,
+                        float scale, ds_err *err)
 {
-    lossjob j = {.v = ds_cpu_of(k)->vec, .f = f, .logits = logits, .loss = loss, .target = target, .weight = weight, .t = t,
-                 .n = v, .scale = scale};
+    lossjob j = {.v = ds_cpu_of(k)->vec,
+                 .f = f,
+                 .logits = logits,
+                 .loss = loss,
+                 .target = target,
+                 .weight = weight,
+                 .t = t,
+                 .n = v,
+                 .scale = scale};
 
     ds_workers_run(ds_cpu_of(k)->workers, (t + DS_ROW_BLOCK - 1) / DS_ROW_BLOCK, xent_job, &j);
     return j.failed ? ds_fail_nomem(err) : 0;
@@ -119,11 +129,21 @@ static void topk_job(void *arg, int64_t i)
         topk_row(j, t);
 }
 
-static int topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits, enum ds_kfmt f, int64_t t, int32_t e,
-                int32_t kk, float scale, bool normalise, ds_err *err)
+static int topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits,
+                enum ds_kfmt f, int64_t t, int32_t e, int32_t kk, float scale, bool normalise,
+                ds_err *err)
 {
-    lossjob j = {.v = ds_cpu_of(k)->vec, .f = f, .gate = logits, .prob = prob, .idx = idx, .w = w, .t = t, .n = e, .k = kk,
-                 .scale = scale, .normalise = normalise};
+    lossjob j = {.v = ds_cpu_of(k)->vec,
+                 .f = f,
+                 .gate = logits,
+                 .prob = prob,
+                 .idx = idx,
+                 .w = w,
+                 .t = t,
+                 .n = e,
+                 .k = kk,
+                 .scale = scale,
+                 .normalise = normalise};
 
     if (kk < 1 || kk > e)
         return ds_fail(err, DS_FAIL, "%d experts of %d cannot be chosen", (int)kk, (int)e);
@@ -170,11 +190,21 @@ static void topk_back_job(void *arg, int64_t i)
     free(dp);
 }
 
-static int topk_back(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob, const int32_t *idx, const float *dw,
-                     int64_t t, int32_t e, int32_t kk, float scale, bool normalise, ds_err *err)
+static int topk_back(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
+                     const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk,
+                     float scale, bool normalise, ds_err *err)
 {
-    lossjob j = {.v = ds_cpu_of(k)->vec, .f = f, .logits = dlogits, .weight = dw, .prob_in = prob, .idx_in = idx, .t = t, .n = e,
-                 .k = kk, .scale = scale, .normalise = normalise};
+    lossjob j = {.v = ds_cpu_of(k)->vec,
+                 .f = f,
+                 .logits = dlogits,
+                 .weight = dw,
+                 .prob_in = prob,
+                 .idx_in = idx,
+                 .t = t,
+                 .n = e,
+                 .k = kk,
+                 .scale = scale,
+                 .normalise = normalise};
 
     ds_workers_run(ds_cpu_of(k)->workers, (t + DS_ROW_BLOCK - 1) / DS_ROW_BLOCK, topk_back_job, &j);
     return j.failed ? ds_fail_nomem(err) : 0;

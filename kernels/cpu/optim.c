@@ -1,4 +1,5 @@
-/* optim.c - AdamW and the gradient norm, in fixed blocks: the order of a sum depends on the length alone. */
+/* optim.c - AdamW and the gradient norm, in fixed blocks: the order of a sum depends on the length
+ * alone. */
 #include <stdlib.h>
 
 #include "cpu.h"
@@ -24,7 +25,8 @@ static void norm_job(void *arg, int64_t i)
 
     for (int64_t e = i * BLOCK; e < end; e++)
         lane[e & 7] += (double)j->g[e] * (double)j->g[e];
-    j->part[i] = ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+    j->part[i] =
+        ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
 static int norm2(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err)
@@ -56,11 +58,19 @@ static void adamw_job(void *arg, int64_t i)
         j->v->to_bf16((uint16_t *)j->w + at, w, n);
 }
 
-static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v, const float *g, int64_t n,
-                 const ds_kadamw *p, ds_err *err)
+static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
+                 const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
 {
-    optimjob j = {.v = ds_cpu_of(k)->vec, .w = w, .f = f, .master = master, .m = m, .s = v, .g = g, .n = n,
-                  .p = {p->lr, p->beta1, p->beta2, p->eps, p->decay, 1.0f / p->corr1, 1.0f / p->corr2, p->gscale}};
+    optimjob j = {.v = ds_cpu_of(k)->vec,
+                  .w = w,
+                  .f = f,
+                  .master = master,
+                  .m = m,
+                  .s = v,
+                  .g = g,
+                  .n = n,
+                  .p = {p->lr, p->beta1, p->beta2, p->eps, p->decay, 1.0f / p->corr1,
+                        1.0f / p->corr2, p->gscale}};
 
     if (f != DS_KF32 && !master)
         return ds_fail(err, DS_FAIL, "bf16 weights are trained through f32 master weights");

@@ -1,6 +1,8 @@
-/* rows.c - what works row by row: embedding, RMSNorm, bias, rotary positions, SwiGLU, dropout, conversions.
+/* rows.c - what works row by row: embedding, RMSNorm, bias, rotary positions, SwiGLU, dropout,
+ * conversions.
  *
- * Rows are split over workers; a sum over rows is split over columns instead, so that each is added in ascending row order.
+ * Rows are split over workers; a sum over rows is split over columns instead, so that each is added
+ * in ascending row order.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -42,8 +44,8 @@ static void fail(rowjob *j)
     __atomic_store_n(&j->failed, true, __ATOMIC_RELAXED);
 }
 
-#define ROWS(j, i)                                                                                                     \
-    const int64_t row0 = (i) * DS_ROW_BLOCK;                                                                           \
+#define ROWS(j, i)                                                                                 \
+    const int64_t row0 = (i)*DS_ROW_BLOCK;                                                         \
     const int64_t row1 = row0 + DS_ROW_BLOCK < (j)->t ? row0 + DS_ROW_BLOCK : (j)->t
 
 /* ---- embedding ---- */
@@ -58,8 +60,8 @@ static void embed_job(void *arg, int64_t i)
         memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
 }
 
-static int embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids, int64_t t, int64_t d,
-                 ds_err *err)
+static int embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
+                 int64_t t, int64_t d, ds_err *err)
 {
     rowjob j = {.f = f, .y = out, .a = table, .ids = ids, .t = t, .d = d};
 
@@ -80,10 +82,11 @@ static void embed_back_job(void *arg, int64_t i)
     }
 }
 
-static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f, const int32_t *ids, int64_t t, int64_t d,
-                      ds_err *err)
+static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
+                      const int32_t *ids, int64_t t, int64_t d, ds_err *err)
 {
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .fy = dtable, .a = dout, .ids = ids, .t = t, .d = d};
+    rowjob j = {
+        .v = ds_cpu_of(k)->vec, .f = f, .fy = dtable, .a = dout, .ids = ids, .t = t, .d = d};
 
     (void)err;
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(d, COLS), embed_back_job, &j);
@@ -114,10 +117,18 @@ static void norm_job(void *arg, int64_t i)
     free(tmp);
 }
 
-static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const void *g, enum ds_kfmt f, int64_t t, int64_t d,
-                   float eps, ds_err *err)
+static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
+                   enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
 {
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .fy = rstd, .a = x, .b = g, .t = t, .d = d, .s = eps};
+    rowjob j = {.v = ds_cpu_of(k)->vec,
+                .f = f,
+                .y = y,
+                .fy = rstd,
+                .a = x,
+                .b = g,
+                .t = t,
+                .d = d,
+                .s = eps};
 
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), norm_job, &j);
     return finish(&j, err);
@@ -164,10 +175,20 @@ static void norm_gain_job(void *arg, int64_t i)
     }
 }
 
-static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x, const void *g, const float *rstd,
-                        enum ds_kfmt f, int64_t t, int64_t d, bool accumulate, ds_err *err)
+static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
+                        const void *g, const float *rstd, enum ds_kfmt f, int64_t t, int64_t d,
+                        bool accumulate, ds_err *err)
 {
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = dx, .fy = dg, .a = dy, .b = x, .c = g, .stat = rstd, .t = t, .d = d,
+    rowjob j = {.v = ds_cpu_of(k)->vec,
+                .f = f,
+                .y = dx,
+                .fy = dg,
+                .a = dy,
+                .b = x,
+                .c = g,
+                .stat = rstd,
+                .t = t,
+                .d = d,
                 .flag = accumulate};
 
     if (dg)
@@ -198,7 +219,8 @@ static void bias_job(void *arg, int64_t i)
     free(tmp);
 }
 
-static int bias(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
+static int bias(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
+                ds_err *err)
 {
     rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .b = b, .t = t, .d = n};
 
@@ -213,10 +235,12 @@ static void bias_back_job(void *arg, int64_t i)
     float tmp[COLS];
 
     for (int64_t t = 0; t < j->t; t++)
-        j->v->add_scaled(j->fy + c0, j->fy + c0, ds_row_get(j->v, j->a, j->f, t * j->d + c0, n, tmp), 1.0f, n);
+        j->v->add_scaled(j->fy + c0, j->fy + c0,
+                         ds_row_get(j->v, j->a, j->f, t * j->d + c0, n, tmp), 1.0f, n);
 }
 
-static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
+static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n,
+                     ds_err *err)
 {
     rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .fy = db, .a = dy, .t = t, .d = n};
 
@@ -238,7 +262,8 @@ static void rope_job(void *arg, int64_t i)
         for (int32_t h = 0; h < j->heads; h++) {
             const int64_t at = t * j->stride + j->first + (int64_t)h * j->hd;
             for (int32_t p = 0; p < half; p++) {
-                const int64_t a = at + (j->flag ? 2 * p : p), b = at + (j->flag ? 2 * p + 1 : p + half);
+                const int64_t a = at + (j->flag ? 2 * p : p),
+                              b = at + (j->flag ? 2 * p + 1 : p + half);
                 const float c = cs[2 * p], s = j->flag2 ? -cs[2 * p + 1] : cs[2 * p + 1];
                 if (j->f == DS_KF32) {
                     float *x = j->y;
@@ -256,11 +281,22 @@ static void rope_job(void *arg, int64_t i)
     }
 }
 
-static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs, int64_t t, int64_t stride,
-                int64_t first, int32_t heads, int32_t hd, int32_t rot, bool interleaved, bool back, ds_err *err)
+static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
+                int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
+                bool interleaved, bool back, ds_err *err)
 {
-    rowjob j = {.f = f, .y = x, .ids = pos, .stat = cs, .t = t, .stride = stride, .first = first, .heads = heads, .hd = hd,
-                .rot = rot, .flag = interleaved, .flag2 = back};
+    rowjob j = {.f = f,
+                .y = x,
+                .ids = pos,
+                .stat = cs,
+                .t = t,
+                .stride = stride,
+                .first = first,
+                .heads = heads,
+                .hd = hd,
+                .rot = rot,
+                .flag = interleaved,
+                .flag2 = back};
 
     (void)err;
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), rope_job, &j);
@@ -269,9 +305,9 @@ static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, cons
 
 /* ---- element by element: a long array in parts of ELEMS ---- */
 
-#define PART(j, i)                                                                                                     \
-    const int64_t at = (i) * ELEMS;                                                                                    \
-    const int64_t n = (j)->t - at < ELEMS ? (j)->t - at : ELEMS;                                                       \
+#define PART(j, i)                                                                                 \
+    const int64_t at = (i)*ELEMS;                                                                  \
+    const int64_t n = (j)->t - at < ELEMS ? (j)->t - at : ELEMS;                                   \
     float tmp_a[256], tmp_b[256], tmp_c[256], tmp_y[256], tmp_z[256]
 
 #define STEP(n, o) ((n) - (o) < 256 ? (n) - (o) : 256)
@@ -286,12 +322,14 @@ static void swiglu_job(void *arg, int64_t i)
     for (int64_t o = 0; o < n; o += 256) {
         const int64_t w = STEP(n, o);
         float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
-        j->v->swiglu(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a), ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), w);
+        j->v->swiglu(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a),
+                     ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), w);
         ds_row_put(j->v, j->y, j->f, at + o, w, y);
     }
 }
 
-static int swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
+static int swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
+                  ds_err *err)
 {
     rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = a, .b = b, .t = n};
 
@@ -307,7 +345,8 @@ static void swiglu_back_job(void *arg, int64_t i)
 
     for (int64_t o = 0; o < n; o += 256) {
         const int64_t w = STEP(n, o);
-        float *da = ds_row_out(j->y, j->f, at + o, tmp_y), *db = ds_row_out(j->y2, j->f, at + o, tmp_z);
+        float *da = ds_row_out(j->y, j->f, at + o, tmp_y),
+              *db = ds_row_out(j->y2, j->f, at + o, tmp_z);
         /* the results may be written over the inputs, so these are copied first */
         memcpy(tmp_a, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a), (size_t)w * sizeof(float));
         memcpy(tmp_b, ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), (size_t)w * sizeof(float));
@@ -318,8 +357,8 @@ static void swiglu_back_job(void *arg, int64_t i)
     }
 }
 
-static int swiglu_back(ds_kernels *k, void *da, void *db, const void *dy, const void *a, const void *b, enum ds_kfmt f,
-                       int64_t n, ds_err *err)
+static int swiglu_back(ds_kernels *k, void *da, void *db, const void *dy, const void *a,
+                       const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
 {
     rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = da, .y2 = db, .x = dy, .a = a, .b = b, .t = n};
 
@@ -338,13 +377,14 @@ static void add_job(void *arg, int64_t i)
     for (int64_t o = 0; o < n; o += 256) {
         const int64_t w = STEP(n, o);
         float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
-        j->v->add_scaled(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a), ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b),
-                         j->s, w);
+        j->v->add_scaled(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a),
+                         ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), j->s, w);
         ds_row_put(j->v, j->y, j->f, at + o, w, y);
     }
 }
 
-static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f, int64_t n, ds_err *err)
+static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,
+               int64_t n, ds_err *err)
 {
     rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = a, .b = b, .s = s, .t = n};
 
@@ -359,7 +399,8 @@ static void convert_job(void *arg, int64_t i)
     const int64_t at = i * ELEMS, n = j->t - at < ELEMS ? j->t - at : ELEMS;
 
     if (j->f == j->f2)
-        memcpy((char *)j->y + (size_t)at * ds_kfmt_size(j->f), (const char *)j->a + (size_t)at * ds_kfmt_size(j->f),
+        memcpy((char *)j->y + (size_t)at * ds_kfmt_size(j->f),
+               (const char *)j->a + (size_t)at * ds_kfmt_size(j->f),
                (size_t)n * ds_kfmt_size(j->f));
     else if (j->f == DS_KF32)
         j->v->to_f32((float *)j->y + at, (const uint16_t *)j->a + at, n);
@@ -367,7 +408,8 @@ static void convert_job(void *arg, int64_t i)
         j->v->to_bf16((uint16_t *)j->y + at, (const float *)j->a + at, n);
 }
 
-static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs, int64_t n, ds_err *err)
+static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
+                   int64_t n, ds_err *err)
 {
     rowjob j = {.v = ds_cpu_of(k)->vec, .f = fd, .f2 = fs, .y = dst, .a = src, .t = n};
 
@@ -401,13 +443,15 @@ static void dropout_job(void *arg, int64_t i)
     }
 }
 
-static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p, uint64_t seed, uint64_t stream,
-                   uint64_t base, ds_err *err)
+static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
+                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
 {
-    rowjob j = {.f = f, .y = y, .a = x, .t = n, .s = p, .seed = seed, .stream = stream, .base = base};
+    rowjob j = {
+        .f = f, .y = y, .a = x, .t = n, .s = p, .seed = seed, .stream = stream, .base = base};
 
     if (base & 3)
-        return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4", (unsigned long long)base);
+        return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
+                       (unsigned long long)base);
     if (!(p >= 0.0f && p < 1.0f))
         return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), dropout_job, &j);
@@ -425,7 +469,8 @@ static void copy_job(void *arg, int64_t i)
 
     for (int64_t t = row0; t < row1; t++) {
         if (!j->flag) {
-            memcpy((char *)j->y + (size_t)(t * j->stride) * w, (const char *)j->a + (size_t)(t * j->first) * w, (size_t)j->d * w);
+            memcpy((char *)j->y + (size_t)(t * j->stride) * w,
+                   (const char *)j->a + (size_t)(t * j->first) * w, (size_t)j->d * w);
             continue;
         }
         for (int64_t c = 0; c < j->d; c += COLS) {
@@ -439,10 +484,17 @@ static void copy_job(void *arg, int64_t i)
     }
 }
 
-static int copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride, enum ds_kfmt f, int64_t t,
-                     int64_t n, bool accumulate, ds_err *err)
+static int copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride,
+                     enum ds_kfmt f, int64_t t, int64_t n, bool accumulate, ds_err *err)
 {
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = dst, .a = src, .stride = dstride, .first = sstride, .t = t, .d = n,
+    rowjob j = {.v = ds_cpu_of(k)->vec,
+                .f = f,
+                .y = dst,
+                .a = src,
+                .stride = dstride,
+                .first = sstride,
+                .t = t,
+                .d = n,
                 .flag = accumulate};
 
     (void)err;
@@ -466,7 +518,8 @@ static void row_dot_job(void *arg, int64_t i)
     free(tmp);
 }
 
-static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f, int64_t t, int64_t d, ds_err *err)
+static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f,
+                   int64_t t, int64_t d, ds_err *err)
 {
     rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .fy = out, .a = a, .b = b, .t = t, .d = d};
 
@@ -486,7 +539,8 @@ static void gather_job(void *arg, int64_t i)
         memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
 }
 
-static int gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows, int64_t n, int64_t d, ds_err *err)
+static int gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
+                  int64_t n, int64_t d, ds_err *err)
 {
     rowjob j = {.f = f, .y = out, .a = x, .ids = rows, .t = n, .d = d};
 
@@ -511,10 +565,11 @@ static void scatter_job(void *arg, int64_t i)
     }
 }
 
-static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows, const float *w, int64_t n,
-                       int64_t d, ds_err *err)
+static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+                       const float *w, int64_t n, int64_t d, ds_err *err)
 {
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = x, .ids = rows, .stat = w, .t = n, .d = d};
+    rowjob j = {
+        .v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = x, .ids = rows, .stat = w, .t = n, .d = d};
 
     (void)err;
     ds_workers_run(ds_cpu_of(k)->workers, blocks_of(d, COLS), scatter_job, &j);

@@ -1,4 +1,5 @@
-/* vec_base.c - the inner loops for any processor: fused multiply-adds come from the C library, exact and slow. */
+/* vec_base.c - the inner loops for any processor: fused multiply-adds come from the C library,
+ * exact and slow. */
 #define DS_VEC_TABLE ds_vec_base
 #define DS_VEC_NAME "base"
 #define MR 4

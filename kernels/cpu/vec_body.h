@@ -1,7 +1,9 @@
-/* vec_body.h - the body of the inner loops, included once for each instruction set (vec_*.c). MR x 16*NV is the product's tile.
+/* vec_body.h - the body of the inner loops, included once for each instruction set (vec_*.c). MR x
+ * 16*NV is the product's tile.
  *
- * The rule that keeps bits equal everywhere: 16 lanes, whatever the machine's width; element i of a row goes to lane i % 16; what
- * is left at the end of a row is padded with zeros; lanes are summed in one fixed tree.
+ * The rule that keeps bits equal everywhere: 16 lanes, whatever the machine's width; element i of a
+ * row goes to lane i % 16; what is left at the end of a row is padded with zeros; lanes are summed
+ * in one fixed tree.
  */
 #include <math.h>
 #include <string.h>
@@ -50,7 +52,10 @@ static inline vf vec_fma(vf a, vf b, vf c)
 #if defined(__AVX512F__)
     return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__FMA__)
-    union { vf v; __m256 h[2]; } x = {.v = a}, y = {.v = b}, z = {.v = c};
+    union {
+        vf v;
+        __m256 h[2];
+    } x = {.v = a}, y = {.v = b}, z = {.v = c};
     z.h[0] = _mm256_fmadd_ps(x.h[0], y.h[0], z.h[0]);
     z.h[1] = _mm256_fmadd_ps(x.h[1], y.h[1], z.h[1]);
     return z.v;
@@ -71,15 +76,16 @@ static inline float vec_sum(vf v)
     return a[0];
 }
 
-/* exp(x) for x <= 88: 2^n * p(r), r = x - n ln 2 in two parts, p of degree 6 (relative error about 1e-7). Below -87 it is 0.
- * Steps are the same in every lane, so lanes and machines agree. */
+/* exp(x) for x <= 88: 2^n * p(r), r = x - n ln 2 in two parts, p of degree 6 (relative error about
+ * 1e-7). Below -87 it is 0. Steps are the same in every lane, so lanes and machines agree. */
 static inline vf vec_exp(vf x)
 {
     const vf lo = vec_all(-87.0f), hi = vec_all(88.0f);
     vi under = x < lo;
     vi over = x > hi;
     x = (vf)(((vi)lo & under) | ((vi)hi & over) | ((vi)x & ~(under | over)));
-    vf t = vec_fma(x, vec_all(1.44269504088896341f), vec_all(12582912.0f)); /* rounds to an integer in the low bits */
+    vf t = vec_fma(x, vec_all(1.44269504088896341f),
+                   vec_all(12582912.0f)); /* rounds to an integer in the low bits */
     vf n = t - vec_all(12582912.0f);
     vf r = vec_fma(n, vec_all(-0.693359375f), x);
     r = vec_fma(n, vec_all(2.12194440e-4f), r);
@@ -151,17 +157,18 @@ static void tile(float *acc, size_t stride, const float *a, const float *b, int6
 }
 #endif
 
-/* Walks n elements in steps of 16: `full` sees whole vectors through LD and ST, the tail sees padded ones. */
-#define EACH(n, BODY)                                                                                                  \
-    do {                                                                                                               \
-        int64_t i_ = 0;                                                                                                \
-        for (; i_ + LANES <= (n); i_ += LANES) {                                                                       \
-            BODY(vec_load, vec_store, i_)                                                                              \
-        }                                                                                                              \
-        if (i_ < (n)) {                                                                                                \
-            const int64_t rest_ = (n) - i_;                                                                            \
-            BODY(LD_PART, ST_PART, i_)                                                                                 \
-        }                                                                                                              \
+/* Walks n elements in steps of 16: `full` sees whole vectors through LD and ST, the tail sees
+ * padded ones. */
+#define EACH(n, BODY)                                                                              \
+    do {                                                                                           \
+        int64_t i_ = 0;                                                                            \
+        for (; i_ + LANES <= (n); i_ += LANES) {                                                   \
+            BODY(vec_load, vec_store, i_)                                                          \
+        }                                                                                          \
+        if (i_ < (n)) {                                                                            \
+            const int64_t rest_ = (n)-i_;                                                          \
+            BODY(LD_PART, ST_PART, i_)                                                             \
+        }                                                                                          \
     } while (0)
 #define LD_PART(p) vec_part(p, rest_)
 #define ST_PART(p, v) vec_store_part(p, v, rest_)
@@ -243,33 +250,36 @@ static void norm_row(float *y, const float *x, const float *g, float r, int64_t 
 #undef BODY
 }
 
-static void norm_back_row(float *dx, const float *dy, const float *x, const float *g, float r, float c, int64_t n)
+static void norm_back_row(float *dx, const float *dy, const float *x, const float *g, float r,
+                          float c, int64_t n)
 {
     const vf rv = vec_all(r), cv = vec_all(-c);
-#define BODY(LD, ST, i) ST(dx + i, LD(dx + i) + vec_fma(cv, LD(x + i), rv * (LD(g + i) * LD(dy + i))));
+#define BODY(LD, ST, i)                                                                            \
+    ST(dx + i, LD(dx + i) + vec_fma(cv, LD(x + i), rv * (LD(g + i) * LD(dy + i))));
     EACH(n, BODY);
 #undef BODY
 }
 
 static void swiglu(float *y, const float *a, const float *b, int64_t n)
 {
-#define BODY(LD, ST, i)                                                                                                \
-    {                                                                                                                  \
-        vf x = LD(a + i);                                                                                              \
-        ST(y + i, x * vec_sigmoid(x) * LD(b + i));                                                                     \
+#define BODY(LD, ST, i)                                                                            \
+    {                                                                                              \
+        vf x = LD(a + i);                                                                          \
+        ST(y + i, x * vec_sigmoid(x) * LD(b + i));                                                 \
     }
     EACH(n, BODY);
 #undef BODY
 }
 
-static void swiglu_back(float *da, float *db, const float *dy, const float *a, const float *b, int64_t n)
+static void swiglu_back(float *da, float *db, const float *dy, const float *a, const float *b,
+                        int64_t n)
 {
     const vf one = vec_all(1.0f);
-#define BODY(LD, ST, i)                                                                                                \
-    {                                                                                                                  \
-        vf x = LD(a + i), u = LD(b + i), d = LD(dy + i), s = vec_sigmoid(x);                                           \
-        ST(db + i, d * (x * s));                                                                                       \
-        ST(da + i, d * u * (s * vec_fma(x, one - s, one)));                                                            \
+#define BODY(LD, ST, i)                                                                            \
+    {                                                                                              \
+        vf x = LD(a + i), u = LD(b + i), d = LD(dy + i), s = vec_sigmoid(x);                       \
+        ST(db + i, d * (x * s));                                                                   \
+        ST(da + i, d * u * (s * vec_fma(x, one - s, one)));                                        \
     }
     EACH(n, BODY);
 #undef BODY
@@ -306,17 +316,18 @@ static inline vf vec_sqrt(vf x)
 static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const float *p)
 {
     const vf keep = vec_all(1.0f - p[0] * p[4]), b1 = vec_all(p[1]), b2 = vec_all(p[2]);
-    const vf c1 = vec_all(1.0f - p[1]), c2 = vec_all(1.0f - p[2]), eps = vec_all(p[3]), lr = vec_all(-p[0]);
+    const vf c1 = vec_all(1.0f - p[1]), c2 = vec_all(1.0f - p[2]), eps = vec_all(p[3]),
+             lr = vec_all(-p[0]);
     const vf i1 = vec_all(p[5]), i2 = vec_all(p[6]), gs = vec_all(p[7]);
-#define BODY(LD, ST, i)                                                                                                \
-    {                                                                                                                  \
-        vf gv = LD(g + i) * gs;                                                                                        \
-        vf mv = vec_fma(b1, LD(m + i), c1 * gv);                                                                       \
-        vf vv = vec_fma(b2, LD(v + i), c2 * (gv * gv));                                                                \
-        ST(m + i, mv);                                                                                                 \
-        ST(v + i, vv);                                                                                                 \
-        vf step = (mv * i1) / (vec_sqrt(vv * i2) + eps);                                                               \
-        ST(w + i, vec_fma(lr, step, LD(w + i) * keep));                                                                \
+#define BODY(LD, ST, i)                                                                            \
+    {                                                                                              \
+        vf gv = LD(g + i) * gs;                                                                    \
+        vf mv = vec_fma(b1, LD(m + i), c1 * gv);                                                   \
+        vf vv = vec_fma(b2, LD(v + i), c2 * (gv * gv));                                            \
+        ST(m + i, mv);                                                                             \
+        ST(v + i, vv);                                                                             \
+        vf step = (mv * i1) / (vec_sqrt(vv * i2) + eps);                                           \
+        ST(w + i, vec_fma(lr, step, LD(w + i) * keep));                                            \
     }
     EACH(n, BODY);
 #undef BODY
@@ -335,9 +346,24 @@ static void to_bf16(uint16_t *y, const float *x, int64_t n)
 }
 
 const ds_vec DS_VEC_TABLE = {
-    .name = DS_VEC_NAME, .mr = MR, .nr = NV * LANES, .tile = tile,
-    .dot = dot, .sum = sum, .max = max, .axpy = axpy, .scale = scale, .expsum = expsum,
-    .norm_row = norm_row, .norm_back_row = norm_back_row, .dot3 = dot3,
-    .swiglu = swiglu, .swiglu_back = swiglu_back, .add_scaled = add_scaled, .mul_add3 = mul_add3,
-    .adamw = adamw, .to_f32 = to_f32, .to_bf16 = to_bf16,
+    .name = DS_VEC_NAME,
+    .mr = MR,
+    .nr = NV * LANES,
+    .tile = tile,
+    .dot = dot,
+    .sum = sum,
+    .max = max,
+    .axpy = axpy,
+    .scale = scale,
+    .expsum = expsum,
+    .norm_row = norm_row,
+    .norm_back_row = norm_back_row,
+    .dot3 = dot3,
+    .swiglu = swiglu,
+    .swiglu_back = swiglu_back,
+    .add_scaled = add_scaled,
+    .mul_add3 = mul_add3,
+    .adamw = adamw,
+    .to_f32 = to_f32,
+    .to_bf16 = to_bf16,
 };

@@ -1,4 +1,5 @@
-/* workers.c - see workers.h. A loop is handed out by an atomic counter; workers sleep between loops. */
+/* workers.c - see workers.h. A loop is handed out by an atomic counter; workers sleep between
+ * loops. */
 #include "workers.h"
 
 #include <pthread.h>

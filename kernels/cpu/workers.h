@@ -1,5 +1,6 @@
-/* workers.h - threads that split one loop: run calls fn(arg, i) for every i in [0, n), in no fixed order, and returns when
- * all are done. Used by one thread at a time. What fn computes must not depend on who runs it. */
+/* workers.h - threads that split one loop: run calls fn(arg, i) for every i in [0, n), in no fixed
+ * order, and returns when all are done. Used by one thread at a time. What fn computes must not
+ * depend on who runs it. */
 #ifndef DS_WORKERS_H
 #define DS_WORKERS_H
 

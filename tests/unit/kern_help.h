@@ -1,4 +1,5 @@
-/* kern_help.h - what the kernel tests share: seeded numbers, backends of every instruction set, plain references in double. */
+/* kern_help.h - what the kernel tests share: seeded numbers, backends of every instruction set,
+ * plain references in double. */
 #ifndef DS_KERN_HELP_H
 #define DS_KERN_HELP_H
 
@@ -14,7 +15,8 @@
 
 #define KH_MAX 6
 
-/* Backends that must agree bit for bit: every instruction set of this processor, on one thread and on three. Returns how many. */
+/* Backends that must agree bit for bit: every instruction set of this processor, on one thread and
+ * on three. Returns how many. */
 static inline int kh_open(ds_kernels *k[KH_MAX])
 {
     static const char *const isa[] = {"base", "avx2", "avx512"};
@@ -67,7 +69,8 @@ static inline uint16_t *kh_bf16(const float *x, int64_t n)
     return p;
 }
 
-static inline void kh_close_to(const float *got, const double *want, int64_t n, double tol, const char *what)
+static inline void kh_close_to(const float *got, const double *want, int64_t n, double tol,
+                               const char *what)
 {
     for (int64_t i = 0; i < n; i++) {
         const double d = (double)got[i] - want[i], size = want[i] < 0 ? -want[i] : want[i];

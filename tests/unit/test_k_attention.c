@@ -1,17 +1,21 @@
-/* Causal attention on packed sequences: against a plain reference in double, its gradient against finite differences of that
- * reference, and the same bits on every instruction set and thread count. */
+/* Causal attention on packed sequences: against a plain reference in double, its gradient against
+ * finite differences of that reference, and the same bits on every instruction set and thread
+ * count. */
 #include <math.h>
 
 #include "kern_help.h"
 
 #define T 131
-static const int32_t CU[] = {0, 1, 50, 50, 131}; /* one of a single token, an empty one, one longer than a strip */
+static const int32_t CU[] = {
+    0, 1, 50, 50, 131}; /* one of a single token, an empty one, one longer than a strip */
 static const ds_kseqs SEQS = {CU, 4};
 
 /* o in double; returns sum(o * w) */
-static double reference(double *o, const double *q, const double *k, const double *v, const double *w, const ds_kattn *p)
+static double reference(double *o, const double *q, const double *k, const double *v,
+                        const double *w, const ds_kattn *p)
 {
-    const int64_t qw = p->heads * p->qk_dim, kw = p->kv_heads * p->qk_dim, vw = p->kv_heads * p->v_dim, ow = p->heads * p->v_dim;
+    const int64_t qw = p->heads * p->qk_dim, kw = p->kv_heads * p->qk_dim,
+                  vw = p->kv_heads * p->v_dim, ow = p->heads * p->v_dim;
     double total = 0, s[T];
 
     for (int32_t n = 0; n < SEQS.n; n++)
@@ -55,16 +59,20 @@ static void one_shape(const ds_kattn *p)
     const int64_t nq = (int64_t)T * p->heads * p->qk_dim, nk = (int64_t)T * p->kv_heads * p->qk_dim;
     const int64_t nv = (int64_t)T * p->kv_heads * p->v_dim, no = (int64_t)T * p->heads * p->v_dim;
     float *q = kh_fill(1, nq), *k = kh_fill(2, nk), *v = kh_fill(3, nv), *w = kh_fill(4, no);
-    float *o = kh_zeros(no), *lse = kh_zeros((int64_t)T * p->heads), *dq = kh_zeros(nq), *dk = kh_zeros(nk), *dv = kh_zeros(nv);
+    float *o = kh_zeros(no), *lse = kh_zeros((int64_t)T * p->heads), *dq = kh_zeros(nq),
+          *dk = kh_zeros(nk), *dv = kh_zeros(nv);
     float *o0 = kh_zeros(no), *dq0 = kh_zeros(nq), *dk0 = kh_zeros(nk), *dv0 = kh_zeros(nv);
-    double *qd = widen(q, nq), *kd = widen(k, nk), *vd = widen(v, nv), *wd = widen(w, no), *od = widen(o, no);
+    double *qd = widen(q, nq), *kd = widen(k, nk), *vd = widen(v, nv), *wd = widen(w, no),
+           *od = widen(o, no);
     ds_err err = {0};
 
     reference(od, qd, kd, vd, wd, p);
     for (int x = 0; x < backends; x++) {
         assert_int_equal(kern[x]->attention(kern[x], o, lse, q, k, v, DS_KF32, p, &SEQS, &err), 0);
         kh_close_to(o, od, no, 2e-5, "o");
-        assert_int_equal(kern[x]->attention_back(kern[x], dq, dk, dv, w, q, k, v, o, lse, DS_KF32, p, &SEQS, &err), 0);
+        assert_int_equal(kern[x]->attention_back(kern[x], dq, dk, dv, w, q, k, v, o, lse, DS_KF32,
+                                                 p, &SEQS, &err),
+                         0);
         if (x == 0) {
             memcpy(o0, o, (size_t)no * 4);
             memcpy(dq0, dq, (size_t)nq * 4);
@@ -76,7 +84,11 @@ static void one_shape(const ds_kattn *p)
         assert_memory_equal(dk, dk0, (size_t)nk * 4);
         assert_memory_equal(dv, dv0, (size_t)nv * 4);
     }
-    struct { double *x; const float *g; int64_t n; } parts[] = {{qd, dq, nq}, {kd, dk, nk}, {vd, dv, nv}};
+    struct {
+        double *x;
+        const float *g;
+        int64_t n;
+    } parts[] = {{qd, dq, nq}, {kd, dk, nk}, {vd, dv, nv}};
     for (int part = 0; part < 3; part++)
         for (int64_t i = 5; i < parts[part].n; i += parts[part].n / 11) {
             const double keep = parts[part].x[i], h = 1e-5;
@@ -86,7 +98,10 @@ static void one_shape(const ds_kattn *p)
             const double down = reference(od, qd, kd, vd, wd, p);
             parts[part].x[i] = keep;
             const double want = (up - down) / (2 * h);
-            kh_close_to(&parts[part].g[i], &want, 1, 3e-4, part == 0 ? "dq" : part == 1 ? "dk" : "dv");
+            kh_close_to(&parts[part].g[i], &want, 1, 3e-4,
+                        part == 0   ? "dq"
+                        : part == 1 ? "dk"
+                                    : "dv");
         }
     void *all[] = {q, k, v, w, o, lse, dq, dk, dv, o0, dq0, dk0, dv0, qd, kd, vd, wd, od};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -117,7 +132,8 @@ static void sequences_do_not_see_each_other(void **state)
     ds_kernels *kern[KH_MAX];
     const int backends = kh_open(kern);
     const ds_kattn p = {.heads = 2, .kv_heads = 1, .qk_dim = 16, .v_dim = 16, .scale = 0.25f};
-    float *q = kh_fill(1, T * 32), *k = kh_fill(2, T * 16), *v = kh_fill(3, T * 16), *o = kh_zeros(T * 32), *alone = kh_zeros(T * 32);
+    float *q = kh_fill(1, T * 32), *k = kh_fill(2, T * 16), *v = kh_fill(3, T * 16),
+          *o = kh_zeros(T * 32), *alone = kh_zeros(T * 32);
     float *lse = kh_zeros(T * 2);
     const int32_t cu[] = {0, 81};
     const ds_kseqs one = {cu, 1};
@@ -125,7 +141,9 @@ static void sequences_do_not_see_each_other(void **state)
 
     (void)state;
     assert_int_equal(kern[0]->attention(kern[0], o, lse, q, k, v, DS_KF32, &p, &SEQS, &err), 0);
-    assert_int_equal(kern[0]->attention(kern[0], alone, lse, q + 50 * 32, k + 50 * 16, v + 50 * 16, DS_KF32, &p, &one, &err), 0);
+    assert_int_equal(kern[0]->attention(kern[0], alone, lse, q + 50 * 32, k + 50 * 16, v + 50 * 16,
+                                        DS_KF32, &p, &one, &err),
+                     0);
     assert_memory_equal(o + 50 * 32, alone, 81 * 32 * sizeof *o);
     void *all[] = {q, k, v, o, alone, lse};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -141,7 +159,9 @@ static void wrong_shapes_are_refused(void **state)
     ds_err err = {0};
 
     (void)state;
-    assert_int_equal(kern[0]->attention(kern[0], NULL, NULL, NULL, NULL, NULL, DS_KF32, &p, &SEQS, &err), DS_FAIL);
+    assert_int_equal(
+        kern[0]->attention(kern[0], NULL, NULL, NULL, NULL, NULL, DS_KF32, &p, &SEQS, &err),
+        DS_FAIL);
     kh_close(kern, backends);
 }
 

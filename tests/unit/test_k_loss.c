@@ -1,4 +1,5 @@
-/* Cross entropy, expert gates, AdamW, gradient norm, Philox: known answers and plain references; equal bits everywhere. */
+/* Cross entropy, expert gates, AdamW, gradient norm, Philox: known answers and plain references;
+ * equal bits everywhere. */
 #include <math.h>
 
 #include "kern_help.h"
@@ -28,11 +29,13 @@ static void cross_entropy_and_its_gradient(void **state)
             sum += exp((double)x[t * V + i] - top);
         wl[t] = (double)weight[t] * (log(sum) - ((double)x[t * V + target[t]] - top));
         for (int i = 0; i < V; i++)
-            want[t * V + i] = 0.125 * (double)weight[t] * (exp((double)x[t * V + i] - top) / sum - (i == target[t]));
+            want[t * V + i] = 0.125 * (double)weight[t] *
+                              (exp((double)x[t * V + i] - top) / sum - (i == target[t]));
     }
     for (int b = 0; b < n; b++) {
         memcpy(g, x, T * V * sizeof *g);
-        assert_int_equal(k[b]->softmax_xent(k[b], g, loss, DS_KF32, target, weight, T, V, 0.125f, &err), 0);
+        assert_int_equal(
+            k[b]->softmax_xent(k[b], g, loss, DS_KF32, target, weight, T, V, 0.125f, &err), 0);
         kh_close_to(loss, wl, T, 2e-6, "loss");
         kh_close_to(g, want, T * V, 1e-6, "gradient");
         if (b == 0)
@@ -65,7 +68,8 @@ static void gates_choose_the_largest(void **state)
         assert_true(w[0] == p[1] && w[1] == p[3] && fabsf(w[2] - 0.2f) < 1e-6f);
         assert_int_equal(k[b]->topk(k[b], p, idx, w, x, DS_KF32, 2, 5, 2, 3.0f, true, &err), 0);
         assert_true(fabsf(w[0] - 1.5f) < 1e-6f && fabsf(w[0] + w[1] - 3.0f) < 1e-6f);
-        assert_int_equal(k[b]->topk(k[b], p, idx, w, x, DS_KF32, 2, 5, 6, 1.0f, false, &err), DS_FAIL);
+        assert_int_equal(k[b]->topk(k[b], p, idx, w, x, DS_KF32, 2, 5, 6, 1.0f, false, &err),
+                         DS_FAIL);
         err.code = 0;
     }
     kh_close(k, n);
@@ -84,13 +88,20 @@ static void adamw_follows_the_paper(void **state)
         double wd = (double)w[4321], md = 0, vd = 0;
         for (int t = 1; t <= 5; t++) {
             float *g = kh_fill(10 + (uint64_t)t, len);
-            const ds_kadamw p = {.lr = 1e-2f, .beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-8f, .decay = 0.1f,
-                                 .corr1 = 1 - powf(0.9f, (float)t), .corr2 = 1 - powf(0.99f, (float)t), .gscale = 0.5f};
+            const ds_kadamw p = {.lr = 1e-2f,
+                                 .beta1 = 0.9f,
+                                 .beta2 = 0.99f,
+                                 .eps = 1e-8f,
+                                 .decay = 0.1f,
+                                 .corr1 = 1 - powf(0.9f, (float)t),
+                                 .corr2 = 1 - powf(0.99f, (float)t),
+                                 .gscale = 0.5f};
             assert_int_equal(k[b]->adamw(k[b], w, DS_KF32, NULL, m, v, g, len, &p, &err), 0);
             const double gd = 0.5 * (double)g[4321];
             md = 0.9 * md + 0.1 * gd;
             vd = 0.99 * vd + 0.01 * gd * gd;
-            wd = wd * (1 - 1e-2 * 0.1) - 1e-2 * (md / (1 - pow(0.9, t))) / (sqrt(vd / (1 - pow(0.99, t))) + 1e-8);
+            wd = wd * (1 - 1e-2 * 0.1) -
+                 1e-2 * (md / (1 - pow(0.9, t))) / (sqrt(vd / (1 - pow(0.99, t))) + 1e-8);
             free(g);
         }
         kh_close_to(&w[4321], &wd, 1, 1e-5, "w");
@@ -114,7 +125,13 @@ static void bf16_weights_keep_a_master(void **state)
     const int n = kh_open(k), len = 100;
     float *master = kh_fill(1, len), *m = kh_zeros(len), *v = kh_zeros(len), *g = kh_fill(2, len);
     uint16_t *w = kh_bf16(master, len);
-    const ds_kadamw p = {.lr = 1e-3f, .beta1 = 0.9f, .beta2 = 0.99f, .eps = 1e-8f, .corr1 = 0.1f, .corr2 = 0.01f, .gscale = 1};
+    const ds_kadamw p = {.lr = 1e-3f,
+                         .beta1 = 0.9f,
+                         .beta2 = 0.99f,
+                         .eps = 1e-8f,
+                         .corr1 = 0.1f,
+                         .corr2 = 0.01f,
+                         .gscale = 1};
     ds_err err = {0};
 
     (void)state;
@@ -154,11 +171,15 @@ static void norm_is_the_same_for_any_thread_count(void **state)
 /* Known answers published with Random123 (kat_vectors, philox4x32 10 rounds). */
 static void philox_known_answers(void **state)
 {
-    static const struct { uint32_t ctr[4], key[2], out[4]; } kat[] = {
+    static const struct {
+        uint32_t ctr[4], key[2], out[4];
+    } kat[] = {
         {{0, 0, 0, 0}, {0, 0}, {0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8}},
-        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff}, {0xffffffff, 0xffffffff},
+        {{0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff},
+         {0xffffffff, 0xffffffff},
          {0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd}},
-        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344}, {0xa4093822, 0x299f31d0},
+        {{0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344},
+         {0xa4093822, 0x299f31d0},
          {0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}},
     };
 
@@ -174,9 +195,12 @@ static void philox_known_answers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(cross_entropy_and_its_gradient), cmocka_unit_test(gates_choose_the_largest),
-        cmocka_unit_test(adamw_follows_the_paper), cmocka_unit_test(bf16_weights_keep_a_master),
-        cmocka_unit_test(norm_is_the_same_for_any_thread_count), cmocka_unit_test(philox_known_answers),
+        cmocka_unit_test(cross_entropy_and_its_gradient),
+        cmocka_unit_test(gates_choose_the_largest),
+        cmocka_unit_test(adamw_follows_the_paper),
+        cmocka_unit_test(bf16_weights_keep_a_master),
+        cmocka_unit_test(norm_is_the_same_for_any_thread_count),
+        cmocka_unit_test(philox_known_answers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

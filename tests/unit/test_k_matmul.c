@@ -1,11 +1,15 @@
-/* Matrix products: against sums in double, for all layouts, odd sizes and formats; the same bits on every instruction set and
- * thread count, and equal to the documented chain of fused multiply-adds. */
+/* Matrix products: against sums in double, for all layouts, odd sizes and formats; the same bits on
+ * every instruction set and thread count, and equal to the documented chain of fused multiply-adds.
+ */
 #include <math.h>
 
 #include "kern_help.h"
 
-typedef struct shape { int64_t m, n, k; } shape;
-static const shape SHAPES[] = {{1, 1, 1}, {5, 7, 3}, {13, 33, 65}, {48, 32, 384}, {100, 300, 400}, {200, 17, 769}};
+typedef struct shape {
+    int64_t m, n, k;
+} shape;
+static const shape SHAPES[] = {{1, 1, 1},     {5, 7, 3},       {13, 33, 65},
+                               {48, 32, 384}, {100, 300, 400}, {200, 17, 769}};
 
 static void layouts_agree_with_double(void **state)
 {
@@ -16,7 +20,8 @@ static void layouts_agree_with_double(void **state)
     (void)state;
     for (size_t s = 0; s < sizeof SHAPES / sizeof *SHAPES; s++) {
         const shape z = SHAPES[s];
-        float *a = kh_fill(1, z.m * z.k), *b = kh_fill(2, z.k * z.n), *c = kh_zeros(z.m * z.n), *first = kh_zeros(z.m * z.n);
+        float *a = kh_fill(1, z.m * z.k), *b = kh_fill(2, z.k * z.n), *c = kh_zeros(z.m * z.n),
+              *first = kh_zeros(z.m * z.n);
         double *want = malloc((size_t)(z.m * z.n) * sizeof *want);
         assert_non_null(want);
         for (int layout = 0; layout < 4; layout++) {
@@ -25,12 +30,14 @@ static void layouts_agree_with_double(void **state)
                 for (int64_t j = 0; j < z.n; j++) {
                     double sum = 0;
                     for (int64_t p = 0; p < z.k; p++)
-                        sum += (double)a[ta ? p * z.m + i : i * z.k + p] * (double)b[tb ? j * z.k + p : p * z.n + j];
+                        sum += (double)a[ta ? p * z.m + i : i * z.k + p] *
+                               (double)b[tb ? j * z.k + p : p * z.n + j];
                     want[i * z.n + j] = 0.5 * sum;
                 }
             for (int x = 0; x < backends; x++) {
                 memset(c, 0x7f, (size_t)(z.m * z.n) * sizeof *c);
-                assert_int_equal(k[x]->matmul(k[x], c, DS_KF32, a, DS_KF32, ta, b, DS_KF32, tb, z.m, z.n, z.k, 0.5f, false, &err),
+                assert_int_equal(k[x]->matmul(k[x], c, DS_KF32, a, DS_KF32, ta, b, DS_KF32, tb, z.m,
+                                              z.n, z.k, 0.5f, false, &err),
                                  0);
                 kh_close_to(c, want, z.m * z.n, 3e-6 * sqrt((double)z.k) + 1e-6, "c");
                 if (x == 0)
@@ -70,7 +77,9 @@ static void an_element_is_one_chain(void **state)
         float *got = malloc((size_t)(m * n) * sizeof *got);
         assert_non_null(got);
         memcpy(got, c, (size_t)(m * n) * sizeof *got);
-        assert_int_equal(k[x]->matmul(k[x], got, DS_KF32, a, DS_KF32, false, b, DS_KF32, true, m, n, depth, 1.0f, true, &err), 0);
+        assert_int_equal(k[x]->matmul(k[x], got, DS_KF32, a, DS_KF32, false, b, DS_KF32, true, m, n,
+                                      depth, 1.0f, true, &err),
+                         0);
         assert_memory_equal(got, want, (size_t)(m * n) * sizeof *got);
         free(got);
     }
@@ -87,13 +96,15 @@ static void bf16_operands_and_result(void **state)
     const int backends = kh_open(k);
     const int64_t m = 17, n = 40, depth = 130;
     float *a = kh_fill(6, m * depth), *b = kh_fill(7, depth * n);
-    uint16_t *ah = kh_bf16(a, m * depth), *bh = kh_bf16(b, depth * n), *c = calloc((size_t)(m * n), sizeof *c);
+    uint16_t *ah = kh_bf16(a, m * depth), *bh = kh_bf16(b, depth * n),
+             *c = calloc((size_t)(m * n), sizeof *c);
     ds_err err = {0};
 
     (void)state;
     assert_non_null(c);
     for (int x = 0; x < backends; x++) {
-        assert_int_equal(k[x]->matmul(k[x], c, DS_KBF16, ah, DS_KBF16, false, bh, DS_KBF16, true, m, n, depth, 1.0f, false, &err),
+        assert_int_equal(k[x]->matmul(k[x], c, DS_KBF16, ah, DS_KBF16, false, bh, DS_KBF16, true, m,
+                                      n, depth, 1.0f, false, &err),
                          0);
         for (int64_t i = 0; i < m; i++)
             for (int64_t j = 0; j < n; j++) {
@@ -119,11 +130,17 @@ static void empty_products(void **state)
     ds_err err = {0};
 
     (void)state;
-    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 2, 2, 0, 1, true, &err), 0);
+    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 2, 2, 0,
+                                  1, true, &err),
+                     0);
     assert_true(c[0] == 1 && c[3] == 4);
-    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 2, 2, 0, 1, false, &err), 0);
+    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 2, 2, 0,
+                                  1, false, &err),
+                     0);
     assert_true(c[0] == 0 && c[3] == 0);
-    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 0, 2, 5, 1, false, &err), 0);
+    assert_int_equal(k[0]->matmul(k[0], c, DS_KF32, a, DS_KF32, false, a, DS_KF32, false, 0, 2, 5,
+                                  1, false, &err),
+                     0);
     kh_close(k, backends);
 }
 

@@ -1,4 +1,5 @@
-/* RMSNorm, rotary positions, SwiGLU, bias, embedding, dropout, conversions: references in double, finite differences, equal bits. */
+/* RMSNorm, rotary positions, SwiGLU, bias, embedding, dropout, conversions: references in double,
+ * finite differences, equal bits. */
 #include <math.h>
 
 #include "kern_help.h"
@@ -26,7 +27,8 @@ static void rmsnorm_and_its_gradient(void **state)
 {
     ds_kernels *k[KH_MAX];
     const int n = kh_open(k);
-    float *x = kh_fill(1, T * D), *g = kh_fill(2, D), *w = kh_fill(3, T * D), *y = kh_zeros(T * D), *r = kh_zeros(T);
+    float *x = kh_fill(1, T * D), *g = kh_fill(2, D), *w = kh_fill(3, T * D), *y = kh_zeros(T * D),
+          *r = kh_zeros(T);
     float *dx = kh_zeros(T * D), *dg = kh_zeros(D), *keep = kh_zeros(T * D + D);
     double *xd = malloc(T * D * sizeof *xd), *yd = malloc(T * D * sizeof *yd);
     ds_err err = {0};
@@ -41,7 +43,8 @@ static void rmsnorm_and_its_gradient(void **state)
         memset(dg, 0, D * sizeof *dg);
         for (int i = 0; i < T * D; i++)
             dx[i] = 1.0f;
-        assert_int_equal(k[b]->rmsnorm_back(k[b], dx, dg, w, x, g, r, DS_KF32, T, D, true, &err), 0);
+        assert_int_equal(k[b]->rmsnorm_back(k[b], dx, dg, w, x, g, r, DS_KF32, T, D, true, &err),
+                         0);
         if (b == 0) {
             memcpy(keep, dx, T * D * sizeof *dx);
             memcpy(keep + T * D, dg, D * sizeof *dg);
@@ -69,7 +72,8 @@ static void swiglu_and_its_gradient(void **state)
 {
     ds_kernels *k[KH_MAX];
     const int n = kh_open(k), len = 1000;
-    float *a = kh_fill(1, len), *b = kh_fill(2, len), *w = kh_fill(3, len), *y = kh_zeros(len), *da = kh_zeros(len), *db = kh_zeros(len);
+    float *a = kh_fill(1, len), *b = kh_fill(2, len), *w = kh_fill(3, len), *y = kh_zeros(len),
+          *da = kh_zeros(len), *db = kh_zeros(len);
     double *want = malloc((size_t)len * 3 * sizeof *want);
     float *keep = kh_zeros(3 * len);
     ds_err err = {0};
@@ -122,20 +126,27 @@ static void rope_turns_pairs_and_back(void **state)
     for (int inter = 0; inter < 2; inter++)
         for (int b = 0; b < n; b++) {
             memcpy(y, x, (size_t)T * stride * sizeof *x);
-            assert_int_equal(k[b]->rope(k[b], y, DS_KF32, pos, cs, T, stride, first, heads, hd, rot, inter, false, &err), 0);
+            assert_int_equal(k[b]->rope(k[b], y, DS_KF32, pos, cs, T, stride, first, heads, hd, rot,
+                                        inter, false, &err),
+                             0);
             for (int t = 0; t < T; t++)
                 for (int h = 0; h < heads; h++)
                     for (int p = 0; p < rot / 2; p++) {
                         const int o = t * stride + first + h * hd;
-                        const int i = o + (inter ? 2 * p : p), j = o + (inter ? 2 * p + 1 : p + rot / 2);
-                        const double c = (double)cs[(pos[t] * rot / 2 + p) * 2], s = (double)cs[(pos[t] * rot / 2 + p) * 2 + 1];
-                        const double want[2] = {(double)x[i] * c - (double)x[j] * s, (double)x[j] * c + (double)x[i] * s};
+                        const int i = o + (inter ? 2 * p : p),
+                                  j = o + (inter ? 2 * p + 1 : p + rot / 2);
+                        const double c = (double)cs[(pos[t] * rot / 2 + p) * 2],
+                                     s = (double)cs[(pos[t] * rot / 2 + p) * 2 + 1];
+                        const double want[2] = {(double)x[i] * c - (double)x[j] * s,
+                                                (double)x[j] * c + (double)x[i] * s};
                         kh_close_to(&y[i], &want[0], 1, 1e-6, "rotated");
                         kh_close_to(&y[j], &want[1], 1, 1e-6, "rotated");
                     }
             for (int t = 0; t < T; t++) /* what lies outside the rotated columns is untouched */
                 assert_memory_equal(y + t * stride, x + t * stride, first * sizeof *x);
-            assert_int_equal(k[b]->rope(k[b], y, DS_KF32, pos, cs, T, stride, first, heads, hd, rot, inter, true, &err), 0);
+            assert_int_equal(k[b]->rope(k[b], y, DS_KF32, pos, cs, T, stride, first, heads, hd, rot,
+                                        inter, true, &err),
+                             0);
             for (int i = 0; i < T * stride; i++)
                 assert_true(fabsf(y[i] - x[i]) < 1e-6f);
         }
@@ -148,7 +159,8 @@ static void embedding_and_bias(void **state)
 {
     ds_kernels *k[KH_MAX];
     const int n = kh_open(k);
-    float *table = kh_fill(1, 11 * D), *y = kh_zeros(T * D), *g = kh_fill(2, T * D), *dt = kh_zeros(11 * D), *db = kh_zeros(D);
+    float *table = kh_fill(1, 11 * D), *y = kh_zeros(T * D), *g = kh_fill(2, T * D),
+          *dt = kh_zeros(11 * D), *db = kh_zeros(D);
     int32_t ids[T];
     ds_err err = {0};
 
@@ -204,8 +216,10 @@ static void dropout_is_a_function_of_its_counter(void **state)
     }
     assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len, 0.25f, 7, 10, 0, &err), 0);
     assert_memory_not_equal(z, y, (size_t)len * sizeof *z);
-    assert_int_equal(k[0]->dropout(k[0], z, x + 400, DS_KF32, len - 400, 0.25f, 7, 9, 400, &err), 0);
-    assert_memory_equal(z, y + 400, (size_t)(len - 400) * sizeof *z); /* a part is a part of the whole */
+    assert_int_equal(k[0]->dropout(k[0], z, x + 400, DS_KF32, len - 400, 0.25f, 7, 9, 400, &err),
+                     0);
+    assert_memory_equal(z, y + 400,
+                        (size_t)(len - 400) * sizeof *z); /* a part is a part of the whole */
     assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len, 1.0f, 7, 10, 0, &err), DS_FAIL);
     free(x);
     free(y);
@@ -217,8 +231,8 @@ static void bf16_rounds_to_nearest_even(void **state)
 {
     (void)state;
     assert_int_equal(ds_bf16_from(1.0f), 0x3f80);
-    assert_int_equal(ds_bf16_from(1.00390625f), 0x3f80);  /* half way to 0x3f81: to even */
-    assert_int_equal(ds_bf16_from(1.01171875f), 0x3f82);  /* half way from 0x3f81: to even */
+    assert_int_equal(ds_bf16_from(1.00390625f), 0x3f80); /* half way to 0x3f81: to even */
+    assert_int_equal(ds_bf16_from(1.01171875f), 0x3f82); /* half way from 0x3f81: to even */
     assert_int_equal(ds_bf16_from(INFINITY), 0x7f80);
     assert_true(isnan(ds_bf16_to(ds_bf16_from(NAN))));
     assert_int_equal(ds_bf16_from(3.3961775e38f), 0x7f80); /* rounds up past the largest */
@@ -229,9 +243,12 @@ static void bf16_rounds_to_nearest_even(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rmsnorm_and_its_gradient), cmocka_unit_test(swiglu_and_its_gradient),
-        cmocka_unit_test(rope_turns_pairs_and_back), cmocka_unit_test(embedding_and_bias),
-        cmocka_unit_test(dropout_is_a_function_of_its_counter), cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(rmsnorm_and_its_gradient),
+        cmocka_unit_test(swiglu_and_its_gradient),
+        cmocka_unit_test(rope_turns_pairs_and_back),
+        cmocka_unit_test(embedding_and_bias),
+        cmocka_unit_test(dropout_is_a_function_of_its_counter),
+        cmocka_unit_test(bf16_rounds_to_nearest_even),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -21,8 +21,14 @@ static ds_ledger_row row_of(uint64_t i)
     pieces[0] = 1;
     pieces[1] = (uint8_t)i;
     pieces[2] = 7;
-    return (ds_ledger_row){.step = i / 2 + 1, .row = i, .targets = 10 * i, .lr = 0x3f50624dd2f1a9fc, .loss = i * i, .norm = ~i,
-                           .pieces = pieces, .pieces_len = 1 + i % 3};
+    return (ds_ledger_row){.step = i / 2 + 1,
+                           .row = i,
+                           .targets = 10 * i,
+                           .lr = 0x3f50624dd2f1a9fc,
+                           .loss = i * i,
+                           .norm = ~i,
+                           .pieces = pieces,
+                           .pieces_len = 1 + i % 3};
 }
 
 static int compare(void *ctx, const ds_ledger_row *r, ds_err *err)
@@ -31,8 +37,9 @@ static int compare(void *ctx, const ds_ledger_row *r, ds_err *err)
     const ds_ledger_row want = row_of(*n);
 
     (void)err;
-    assert_true(r->step == want.step && r->row == want.row && r->targets == want.targets && r->lr == want.lr &&
-                r->loss == want.loss && r->norm == want.norm && r->pieces_len == want.pieces_len);
+    assert_true(r->step == want.step && r->row == want.row && r->targets == want.targets &&
+                r->lr == want.lr && r->loss == want.loss && r->norm == want.norm &&
+                r->pieces_len == want.pieces_len);
     assert_memory_equal(r->pieces, want.pieces, want.pieces_len);
     ++*n;
     return 0;
@@ -155,8 +162,9 @@ static int teardown(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(rows_come_back), cmocka_unit_test(another_start_does_not_fit), cmocka_unit_test(every_member_is_bound),
-        cmocka_unit_test(names),          cmocka_unit_test(folder_digest),
+        cmocka_unit_test(rows_come_back),        cmocka_unit_test(another_start_does_not_fit),
+        cmocka_unit_test(every_member_is_bound), cmocka_unit_test(names),
+        cmocka_unit_test(folder_digest),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

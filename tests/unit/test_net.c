@@ -1,5 +1,6 @@
-/* The network: gradients of every parameter against finite differences, for LLaMA, Qwen2 and DeepSeek-V2 shapes, full, LoRA and prompt
- * tuning; packing and micro-batches that change nothing, bit for bit; saving and loading. */
+/* The network: gradients of every parameter against finite differences, for LLaMA, Qwen2 and
+ * DeepSeek-V2 shapes, full, LoRA and prompt tuning; packing and micro-batches that change nothing,
+ * bit for bit; saving and loading. */
 #include <math.h>
 #include <stdio.h>
 #include <sys/stat.h>
@@ -26,8 +27,14 @@ static void fill(fixture *f, int32_t vocab)
             f->pos[i] = i - CU[s];
             f->weight[i] = i % 4 == 3 ? 0.0f : 1.0f;
         }
-    f->b = (ds_netbatch){.t = T, .ids = f->ids, .pos = f->pos, .target = f->target, .weight = f->weight, .seqs = {CU, 3},
-                         .seed = 5, .step = 1};
+    f->b = (ds_netbatch){.t = T,
+                         .ids = f->ids,
+                         .pos = f->pos,
+                         .target = f->target,
+                         .weight = f->weight,
+                         .seqs = {CU, 3},
+                         .seed = 5,
+                         .step = 1};
 }
 
 static ds_modelconf small(enum ds_arch arch)
@@ -95,7 +102,8 @@ static double slope(ds_net *n, const ds_netbatch *b, ds_param *p, const float *w
     return (4 * at[1] - at[0]) / 3;
 }
 
-/* Along a random direction the loss must change as the gradient says: one number for each parameter. */
+/* Along a random direction the loss must change as the gradient says: one number for each
+ * parameter. */
 static void check_gradients(ds_net *n, const ds_netbatch *b)
 {
     ds_params *s = ds_net_params(n);
@@ -123,7 +131,8 @@ static void check_gradients(ds_net *n, const ds_netbatch *b)
             }
             const double got = slope(n, b, p, w, d);
             if (!(fabs(got - want) < 0.02 * (sqrt(norm) + 2)))
-                fail_msg("%s: gradient %g (norm %g), difference %g", p->name, want, sqrt(norm), got);
+                fail_msg("%s: gradient %g (norm %g), difference %g", p->name, want, sqrt(norm),
+                         got);
             trained++;
             free(w);
             free(d);
@@ -132,7 +141,8 @@ static void check_gradients(ds_net *n, const ds_netbatch *b)
     assert_true(trained > 0);
 }
 
-/* used: experts of a token. All of them where differences are taken: a choice that tips over is a jump. */
+/* used: experts of a token. All of them where differences are taken: a choice that tips over is a
+ * jump. */
 static ds_net *make_used(ds_kernels *k, enum ds_arch arch, int32_t used)
 {
     ds_modelconf c = small(arch);
@@ -178,7 +188,8 @@ static void full_gradients(void **state)
 static void lora_and_prompt_gradients(void **state)
 {
     static const char *const gqa[] = {"q_proj", "v_proj", "*mlp.down_proj", NULL};
-    static const char *const mla[] = {"q_a_proj", "kv_b_proj", "o_proj", "*.experts.1.up_proj", NULL};
+    static const char *const mla[] = {"q_a_proj", "kv_b_proj", "o_proj", "*.experts.1.up_proj",
+                                      NULL};
     ds_kernels *k = cpu();
     ds_err err = {0};
     fixture f;
@@ -229,7 +240,8 @@ static void merging_keeps_the_function(void **state)
     k->close(k);
 }
 
-/* The three sequences packed, or one after the other with gradients added up: the same losses and the same gradients, every bit. */
+/* The three sequences packed, or one after the other with gradients added up: the same losses and
+ * the same gradients, every bit. */
 static void micro_batches_change_no_bit(void **state)
 {
     static const char *const targets[] = {"q_proj", "o_proj", "gate_proj", NULL};
@@ -255,8 +267,14 @@ static void micro_batches_change_no_bit(void **state)
             for (int s = 0; s < 3; s++) {
                 const int32_t cu[] = {0, CU[s + 1] - CU[s]};
                 const int at = CU[s];
-                const ds_netbatch one = {.t = cu[1], .ids = f.ids + at, .pos = f.pos + at, .target = f.target + at,
-                                         .weight = f.weight + at, .seqs = {cu, 1}, .seed = 5, .step = 1,
+                const ds_netbatch one = {.t = cu[1],
+                                         .ids = f.ids + at,
+                                         .pos = f.pos + at,
+                                         .target = f.target + at,
+                                         .weight = f.weight + at,
+                                         .seqs = {cu, 1},
+                                         .seed = 5,
+                                         .step = 1,
                                          .first_token = (uint64_t)at};
                 assert_int_equal(ds_net_step(b, &one, 0.1f, true, true, parts + at, &err), 0);
             }
@@ -276,7 +294,8 @@ static void micro_batches_change_no_bit(void **state)
 
 static void frozen_layers_are_left_alone(void **state)
 {
-    static const char *const only[] = {"model.layers.2.mlp.*", NULL}, *const none[] = {"nothing*", NULL};
+    static const char *const only[] = {"model.layers.2.mlp.*", NULL}, *const none[] = {"nothing*",
+                                                                                       NULL};
     ds_kernels *k = cpu();
     ds_net *n = make(k, DS_LLAMA);
     ds_err err = {0};
@@ -308,8 +327,8 @@ static void saved_and_loaded(void **state)
     for (int arch = 0; arch < 3; arch++) {
         ds_net *n = make(k, (enum ds_arch)arch), *m;
         ds_modelconf c;
-        if (ds_net_save(n, dir, &err) || ds_modelconf_read(&c, dir, &err) || ds_net_new(&m, k, &c, DS_KF32, 64, &err) ||
-            ds_net_load(m, dir, &err))
+        if (ds_net_save(n, dir, &err) || ds_modelconf_read(&c, dir, &err) ||
+            ds_net_new(&m, k, &c, DS_KF32, 64, &err) || ds_net_load(m, dir, &err))
             fail_msg("%s", err.msg);
         assert_true(total(n, &f.b) == total(m, &f.b));
         ds_modelconf_fini(&c);
@@ -327,9 +346,12 @@ static void saved_and_loaded(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(full_gradients),          cmocka_unit_test(lora_and_prompt_gradients),
-        cmocka_unit_test(merging_keeps_the_function), cmocka_unit_test(micro_batches_change_no_bit),
-        cmocka_unit_test(frozen_layers_are_left_alone), cmocka_unit_test(saved_and_loaded),
+        cmocka_unit_test(full_gradients),
+        cmocka_unit_test(lora_and_prompt_gradients),
+        cmocka_unit_test(merging_keeps_the_function),
+        cmocka_unit_test(micro_batches_change_no_bit),
+        cmocka_unit_test(frozen_layers_are_left_alone),
+        cmocka_unit_test(saved_and_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Order and packing: permutations, known values, every token in exactly one place, best fit as documented, the same for any reader. */
+/* Order and packing: permutations, known values, every token in exactly one place, best fit as
+ * documented, the same for any reader. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -53,7 +54,8 @@ static uint32_t *lengths(uint64_t n)
     return l;
 }
 
-/* Two epochs: every token of every record lies in exactly one piece of each, no row is over-full, rows are numbered. */
+/* Two epochs: every token of every record lies in exactly one piece of each, no row is over-full,
+ * rows are numbered. */
 static void every_token_has_one_place(void **state)
 {
     const uint64_t n = 3000;
@@ -65,7 +67,11 @@ static void every_token_has_one_place(void **state)
     for (uint64_t i = 0; i < n; i++)
         total += l[i];
     for (int longer = DS_LONG_SPLIT; longer <= DS_LONG_TRUNCATE; longer++) {
-        const ds_packing_conf c = {.seed = 5, .records = n, .lengths = l, .seq_len = 64, .window = 700,
+        const ds_packing_conf c = {.seed = 5,
+                                   .records = n,
+                                   .lengths = l,
+                                   .seq_len = 64,
+                                   .window = 700,
                                    .longer = (enum ds_long)longer};
         ds_packing *p;
         assert_int_equal(ds_packing_new(&p, &c, &err), 0);
@@ -83,7 +89,8 @@ static void every_token_has_one_place(void **state)
                 assert_int_equal(ds_packing_next(p, &row, &s, &k, &err), 0);
                 assert_true(k > 0);
                 for (size_t i = 0; i < k; i++) {
-                    assert_true(s[i].record < n && s[i].len > 0 && s[i].offset + s[i].len <= l[s[i].record]);
+                    assert_true(s[i].record < n && s[i].len > 0 &&
+                                s[i].offset + s[i].len <= l[s[i].record]);
                     assert_int_equal(s[i].offset % 64, 0);
                     got[s[i].record] += s[i].len;
                     used += s[i].len;
@@ -184,9 +191,12 @@ static void spans_in_the_ledger(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(order_is_a_permutation), cmocka_unit_test(order_depends_on_seed_and_epoch),
-        cmocka_unit_test(every_token_has_one_place), cmocka_unit_test(best_fit_as_documented),
-        cmocka_unit_test(refusals), cmocka_unit_test(spans_in_the_ledger),
+        cmocka_unit_test(order_is_a_permutation),
+        cmocka_unit_test(order_depends_on_seed_and_epoch),
+        cmocka_unit_test(every_token_has_one_place),
+        cmocka_unit_test(best_fit_as_documented),
+        cmocka_unit_test(refusals),
+        cmocka_unit_test(spans_in_the_ledger),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
