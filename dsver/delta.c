@@ -55,7 +55,13 @@ void ds_delta_depths(const ds_objloc *v, size_t n, unsigned *depth)
     }
 }
 
-unsigned ds_delta_room(unsigned number) { return number ? bits(number & (number - 1)) : 0; }
+unsigned ds_delta_room(unsigned number)
+{
+    unsigned sum = 0;
+    for (unsigned k = number; k; k /= 4)
+        sum += k % 4;
+    return sum ? sum - 1 : 0;
+}
 
 static unsigned cover(const ds_sketch *s, const ds_sketch *base)
 {

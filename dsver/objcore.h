@@ -13,8 +13,9 @@
 /* Most pieces that one piece may be built on, directly or not: more is damage. New deltas stay far below (delta.h). */
 #define DS_CLOSURE_CAP 64
 
-typedef struct ds_codecs { /* scratch spaces not in use, for any thread */
+typedef struct ds_codecs { /* one thread's scratch space; those not in use form a list */
     ds_codec *c;
+    ds_buf object, joined;
     struct ds_codecs *next;
 } ds_codecs;
 
@@ -42,11 +43,17 @@ int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *
 const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n, const ds_sha *id); /* NULL when not there */
 int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out, ds_err *err); /* a ds_lookup_fn */
 /* Decodes a piece whose closure is v: 1, or 0 when a pack is gone, or an error. */
-int ds_objcore_decode(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
+int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
                       ds_err *err);
-/* The prefix that bases make: shared; a single base goes through the cache. */
-int ds_objcore_prefix(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_bases *bases,
-                      ds_shared **out, ds_err *err);
+/* The prefix that bases make: 1 with the bases held and *p, *len lent until drop or the next use of c. 0, < 0: as above. */
+typedef struct ds_prefix {
+    ds_shared *held[DS_BASES_MAX];
+    const uint8_t *p;
+    size_t len;
+} ds_prefix;
+int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_bases *bases,
+                      ds_prefix *out, ds_err *err);
+void ds_objcore_prefix_drop(ds_prefix *p);
 /* Recomputes the address: DS_CORRUPT when it is another. */
 int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *err);
 

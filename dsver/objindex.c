@@ -469,10 +469,10 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
 #define TAKE "INSERT OR IGNORE INTO pieces(id, pack, off, stored, raw, kind, base, chain, sketch)" \
              " SELECT c.id, c.pack, c.off, c.stored, c.raw, c.kind, c.base, c.chain, c.sketch FROM temp.cand c" \
              " JOIN packs k ON k.n = c.pack WHERE "
-/* All of the up to three bases are in. */
+/* All of the up to four bases are in. */
 #define BASE_IN(at) "substr(c.base," at ",32) IN (SELECT id FROM pieces)"
 #define BASES_IN BASE_IN("1") " AND (length(c.base) < 64 OR " BASE_IN("33") ") AND (length(c.base) < 96 OR " \
-                 BASE_IN("65") ")"
+                 BASE_IN("65") ") AND (length(c.base) < 128 OR " BASE_IN("97") ")"
 static int take_rounds(ds_objindex *ix, ds_err *err)
 {
     int rc = exec(ix, TAKE "c.base IS NULL ORDER BY k.name, c.off", "adopting packs", err);

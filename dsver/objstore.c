@@ -123,6 +123,8 @@ void ds_objstore_close(ds_objstore *s)
     for (ds_codecs *c = s->idle, *next; c; c = next) {
         next = c->next;
         ds_codec_free(c->c);
+        ds_buf_fini(&c->object);
+        ds_buf_fini(&c->joined);
         free(c);
     }
     ds_piececache_free(s->cache);
@@ -250,35 +252,49 @@ int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *
     return 1;
 }
 
-static int shared_piece(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
+static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
                         ds_shared **out, ds_err *err);
 
-/* Bases one after the other, the first one last. */
-static int join_bases(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_bases *bases, unsigned depth,
-                      ds_shared **out, ds_err *err)
+void ds_objcore_prefix_drop(ds_prefix *p)
 {
-    ds_buf all = {0};
+    for (int i = 0; i < DS_BASES_MAX; i++)
+        ds_shared_unref(p->held[i]);
+    memset(p, 0, sizeof *p);
+}
+
+/* Bases one after the other, the first one last. All are decoded before they are joined: joined is scratch that decoding
+ * uses too. */
+static int join_bases(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_bases *bases,
+                      unsigned depth, ds_prefix *out, ds_err *err)
+{
+    size_t len, all = 0;
     int rc = 1;
-    *out = NULL;
-    if (bases->n == 1)
-        return shared_piece(s, c, v, n, &bases->id[0], depth, out, err);
-    for (int i = bases->n; rc == 1 && i-- > 0;) {
-        ds_shared *one = NULL;
-        size_t len = 0;
-        rc = shared_piece(s, c, v, n, &bases->id[i], depth, &one, err);
-        const uint8_t *p = rc == 1 ? ds_shared_data(one, &len) : NULL;
-        if (rc == 1 && ds_buf_put(&all, p, len))
-            rc = ds_fail_nomem(err);
-        ds_shared_unref(one);
+    memset(out, 0, sizeof *out);
+    for (int i = 0; rc == 1 && i < bases->n; i++) {
+        rc = shared_piece(s, c, v, n, &bases->id[i], depth, &out->held[i], err);
+        if (rc == 1) {
+            out->p = ds_shared_data(out->held[i], &out->len);
+            all += out->len;
+        }
     }
-    if (rc == 1 && !(*out = ds_shared_take(&all)))
-        rc = ds_fail_nomem(err);
-    ds_buf_fini(&all);
+    if (rc == 1 && bases->n > 1) {
+        ds_buf_reset(&c->joined);
+        if (ds_buf_reserve(&c->joined, all))
+            rc = ds_fail_nomem(err);
+        for (int i = bases->n; rc == 1 && i-- > 0;) {
+            const uint8_t *p = ds_shared_data(out->held[i], &len);
+            (void)ds_buf_put(&c->joined, p, len);
+        }
+        out->p = c->joined.data;
+        out->len = all;
+    }
+    if (rc != 1)
+        ds_objcore_prefix_drop(out);
     return rc;
 }
 
-int ds_objcore_prefix(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_bases *bases,
-                      ds_shared **out, ds_err *err)
+int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_bases *bases,
+                      ds_prefix *out, ds_err *err)
 {
     return join_bases(s, c, v, n, bases, 0, out, err);
 }
@@ -291,35 +307,29 @@ static int damaged(ds_objstore *s, const ds_objloc *loc, const char *what, ds_er
                    what);
 }
 
-static int decode(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_objloc *piece, unsigned depth,
+static int decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_objloc *piece, unsigned depth,
                   ds_buf *out, ds_err *err)
 {
-    ds_shared *prefix = NULL;
-    ds_buf obj = {0};
+    ds_prefix prefix = {.len = 0};
     ds_objhead h;
-    const uint8_t *payload = NULL, *p = NULL;
-    size_t len = 0;
+    const uint8_t *payload = NULL;
     int rc = 1;
     if (depth > DS_CLOSURE_CAP) /* only an index that was tampered with has rings */
         return damaged(s, piece, "its bases form a ring: run `dsver reindex`", err);
-    if (piece->bases.n) {
+    if (piece->bases.n)
         rc = join_bases(s, c, v, n, &piece->bases, depth + 1, &prefix, err);
-        if (rc == 1)
-            p = ds_shared_data(prefix, &len);
-    }
     if (rc == 1)
-        rc = ds_packset_read(s->packs, piece, &obj, &h, &payload, err);
+        rc = ds_packset_read(s->packs, piece, &c->object, &h, &payload, err);
     if (rc == 1) {
-        const char *bad = ds_codec_unpack(c, &h, payload, p, len, out);
+        const char *bad = ds_codec_unpack(c->c, &h, payload, prefix.p, prefix.len, out);
         if (bad)
             rc = damaged(s, piece, bad, err);
     }
-    ds_shared_unref(prefix);
-    ds_buf_fini(&obj);
+    ds_objcore_prefix_drop(&prefix);
     return rc;
 }
 
-static int shared_piece(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
+static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
                         ds_shared **out, ds_err *err)
 {
     ds_buf b = {0};
@@ -337,7 +347,7 @@ static int shared_piece(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t 
     return rc;
 }
 
-int ds_objcore_decode(ds_objstore *s, ds_codec *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
+int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
                       ds_err *err)
 {
     return decode(s, c, v, n, piece, 0, out, err);
@@ -356,7 +366,7 @@ int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *er
 }
 
 /* Looks up and decodes: 1, 0 when the piece is not known (*known) or a pack is gone, or an error. */
-static int get_once(ds_objstore *s, ds_codec *c, const ds_sha *id, ds_objloc *v, bool *known, ds_buf *out, ds_err *err)
+static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v, bool *known, ds_buf *out, ds_err *err)
 {
     char hex[65];
     size_t n = 0;
@@ -384,7 +394,7 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
         return rc;
     /* A pack that vanished was consolidated: the index knows the new place. Once is enough but for bad luck. */
     for (int i = 0; i < 3 && rc == 0 && known; i++)
-        rc = get_once(s, c->c, id, v, &known, out, err);
+        rc = get_once(s, c, id, v, &known, out, err);
     ds_objcore_codec_back(s, c);
     if (rc == 0) {
         char hex[65], pack[65];

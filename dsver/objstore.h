@@ -27,10 +27,10 @@
 
 #define DS_PIECE_TAG "ds.piece"
 #define DS_OBJ_MAX ((size_t)1 << 20)
-#define DS_SKETCH_MAX 8
+#define DS_SKETCH_MAX 16
 
 /* ---- sketches -------------------------------------------------------------------------------------
- * A sketch is the up to 8 smallest distinct hashes of a piece's records: two pieces that share most
+ * A sketch is the up to 16 smallest distinct hashes of a piece's records: two pieces that share most
  * records share most of them. Zeroed = empty = "look for no base". The hash of a record is
  * caller's choice, but must be the same in every version and process; mix the column's name into it so that
  * columns do not vote for each other. Pieces under 512 bytes are never deltas: no sketch needed.

@@ -4,6 +4,7 @@
  *  - a piece of this transaction can be a base only LAG puts later, when its job is done for any number of threads;
  *  - packs are published after a fixed amount of data put in, not when they happen to be ready.
  */
+#include <limits.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,11 +228,10 @@ static size_t guess_whole(const encode_job *j)
 
 /* A delta in out. *got: it is worth keeping for sure (1), perhaps (0), or there is none (-1). A base that cannot be
  * read is no reason to fail: the piece is stored whole. */
-static int try_delta(encode_job *j, ds_objstore *s, ds_codec *c, int *got, ds_err *err)
+static int try_delta(encode_job *j, ds_objstore *s, ds_codecs *c, int *got, ds_err *err)
 {
-    ds_shared *prefix = NULL;
+    ds_prefix prefix = {.len = 0};
     ds_err ignored = {0};
-    size_t n;
     bool made = false;
     *got = -1;
     int rc = ds_objcore_prefix(s, c, j->under, j->nunder, &j->bases, &prefix, &ignored);
@@ -239,24 +239,23 @@ static int try_delta(encode_job *j, ds_objstore *s, ds_codec *c, int *got, ds_er
         return ds_fail_nomem(err);
     if (rc != 1)
         return 0;
-    const uint8_t *data = ds_shared_data(prefix, &n);
     rc = headroom(&j->out, err);
     if (rc == 0)
-        rc = ds_codec_delta(c, j->raw.data, j->raw.len, data, n, j->raw.len, &j->out, &made, err);
-    ds_shared_unref(prefix);
+        rc = ds_codec_delta(c->c, j->raw.data, j->raw.len, prefix.p, prefix.len, j->raw.len, &j->out, &made, err);
+    ds_objcore_prefix_drop(&prefix);
     if (rc == 0 && made)
         *got = j->out.len - DS_OBJHEAD_MAX + j->bases.n * sizeof(ds_sha) < guess_whole(j) / 2;
     return rc;
 }
 
-static int encode_with(encode_job *j, ds_objstore *s, ds_codec *c, ds_err *err)
+static int encode_with(encode_job *j, ds_objstore *s, ds_codecs *c, ds_err *err)
 {
     int got = -1;
     int rc = j->bases.n ? try_delta(j, s, c, &got, err) : 0;
     if (rc == 0 && got <= 0)
         rc = headroom(&j->alt, err);
     if (rc == 0 && got <= 0)
-        rc = ds_codec_pack(c, j->raw.data, j->raw.len, j->word, &j->alt, &j->head, err);
+        rc = ds_codec_pack(c->c, j->raw.data, j->raw.len, j->word, &j->alt, &j->head, err);
     if (rc)
         return rc;
     size_t delta = j->out.len - DS_OBJHEAD_MAX;
@@ -279,7 +278,7 @@ static void encode(void *job, void *ctx)
     memset(&j->err, 0, sizeof j->err);
     j->rc = ds_objcore_codec(tx->s, &c, &j->err);
     if (j->rc == 0)
-        j->rc = encode_with(j, tx->s, c->c, &j->err);
+        j->rc = encode_with(j, tx->s, c, &j->err);
     ds_objcore_codec_back(tx->s, c);
 }
 
@@ -548,11 +547,8 @@ static int voted(ds_objtx *tx, candidates *c, const ds_sketch *s, uint32_t limit
 static int hinted(ds_objtx *tx, candidates *c, const ds_piece *p, uint32_t limit, ds_err *err)
 {
     int rc = 0;
-    if (c->n > 0) {
-        tx->last[p->stream].like = c->v[0].id;
-        tx->last[p->stream].fresh = 8;
+    if (c->n > 0)
         return 0;
-    }
     for (size_t i = 0; rc == 0 && c->n == 0 && i < p->n_hints; i++) {
         uint32_t row = map_find(tx, &p->hints[i]);
         if (row == NONE || row < limit)
@@ -590,13 +586,32 @@ static bool take_base(encode_job *j, candidates *c, const ds_objloc *base)
     return true;
 }
 
-/* A hint without a sketch: the first piece down from it that is not too deep. */
-static const ds_objloc *down_from_hint(const candidates *c, unsigned room)
+/* The first piece, going down from this one, that is not too deep. */
+static const ds_objloc *down_from(const candidates *c, const ds_sha *id, unsigned room)
 {
-    const ds_objloc *l = &c->v[0];
+    const ds_objloc *l = ds_objcore_in(c->v, c->n, id);
     while (l && l->bases.n && c->depth[l - c->v] > room)
         l = ds_objcore_in(c->v, c->n, &l->bases.id[0]);
     return l;
+}
+
+/* What the piece before was like may have a tail that this one begins with: too short to share a hash with us. */
+static int neighbour(ds_objtx *tx, encode_job *j, candidates *c, const ds_piece *p, ds_err *err)
+{
+    uint64_t raw = 0;
+    for (int i = 0; i < j->bases.n; i++)
+        raw += ds_objcore_in(j->under, j->nunder, &j->bases.id[i])->raw;
+    if (j->bases.n == 0 || j->bases.n == DS_BASES_MAX || raw + raw / 32 >= p->len || tx->last[p->stream].fresh == 0)
+        return 0;
+    ds_sha id = tx->last[p->stream].like;
+    int rc = ds_objcore_in(j->under, j->nunder, &id) ? 0 : add_candidate(tx, c, &id, err);
+    if (rc)
+        return rc;
+    ds_delta_depths(c->v, c->n, c->depth);
+    const ds_objloc *l = down_from(c, &id, ds_delta_room(c->number));
+    if (l && !ds_objcore_in(j->under, j->nunder, &l->id))
+        (void)take_base(j, c, l);
+    return 0;
 }
 
 static void choose(encode_job *j, candidates *c, const ds_sketch *s)
@@ -608,11 +623,14 @@ static void choose(encode_job *j, candidates *c, const ds_sketch *s)
     ds_delta_depths(c->v, c->n, c->depth);
     while (j->bases.n < DS_BASES_MAX) {
         const ds_objloc *b = ds_delta_best(s, c->v, c->depth, c->n, room, left, &j->bases, &mask);
-        if (!b || !take_base(j, c, b))
+        if (!b)
             break;
-        left &= ~mask;
+        if (take_base(j, c, b))
+            left &= ~mask;
+        else /* built on too many: another one then */
+            c->depth[b - c->v] = UINT_MAX;
     }
-    const ds_objloc *b = j->bases.n == 0 ? down_from_hint(c, room) : NULL;
+    const ds_objloc *b = j->bases.n == 0 ? down_from(c, &c->v[0].id, room) : NULL;
     if (b)
         (void)take_base(j, c, b);
 }
@@ -632,8 +650,15 @@ static int find_bases(ds_objtx *tx, encode_job *j, const ds_piece *p, ds_err *er
         rc = hinted(tx, c, p, limit, err);
     if (rc)
         return rc;
+    ds_sha like = c->v[0].id;
+    bool alike = c->n > 0 && p->sketch.n > 0;
     choose(j, c, &p->sketch);
-    return flush_for(tx, j->under, j->nunder, err);
+    rc = neighbour(tx, j, c, p, err);
+    if (alike) {
+        tx->last[p->stream].like = like;
+        tx->last[p->stream].fresh = 8;
+    }
+    return rc ? rc : flush_for(tx, j->under, j->nunder, err);
 }
 
 /* ---- the interface ---- */
@@ -788,7 +813,7 @@ int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err)
     if (rc == 0)
         rc = ds_objcore_codec(tx->s, &scratch, err);
     if (rc == 0) {
-        int got = c->n ? ds_objcore_decode(tx->s, scratch->c, c->v, c->n, &c->v[0], out, err) : 0;
+        int got = c->n ? ds_objcore_decode(tx->s, scratch, c->v, c->n, &c->v[0], out, err) : 0;
         rc = got == 0 ? ds_fail(err, DS_CORRUPT, "%s: a pack vanished", tx->s->dir) : got < 0 ? got : 0;
     }
     ds_objcore_codec_back(tx->s, scratch);

@@ -35,7 +35,7 @@ size_t ds_objhead_size(const ds_objhead *h)
 void ds_objhead_put(uint8_t *dst, const ds_objhead *h)
 {
     size_t size = ds_objhead_size(h);
-    uint8_t *p = dst + 52;
+    uint8_t *p = dst + 53;
     memcpy(dst, ds_objmagic, 4);
     dst[4] = (uint8_t)size;
     dst[5] = h->kind;
@@ -44,9 +44,10 @@ void ds_objhead_put(uint8_t *dst, const ds_objhead *h)
     ds_set_u32(dst + 8, h->stored);
     ds_set_u32(dst + 12, h->raw);
     set_u16(dst + 16, h->chain);
-    dst[18] = (uint8_t)(h->sketch.n | h->bases.n << 4);
-    dst[19] = 0;
-    memcpy(dst + 20, h->id.b, 32);
+    dst[18] = h->sketch.n;
+    dst[19] = h->bases.n;
+    dst[20] = 0;
+    memcpy(dst + 21, h->id.b, 32);
     for (int i = 0; i < h->bases.n; i++, p += 32)
         memcpy(p, h->bases.id[i].b, 32);
     for (int i = 0; i < h->sketch.n; i++, p += 4)
@@ -72,16 +73,16 @@ const char *ds_objhead_get(ds_objhead *h, size_t *size, const uint8_t *p, size_t
     h->stored = ds_get_u32(p + 8);
     h->raw = ds_get_u32(p + 12);
     h->chain = (uint16_t)(p[16] | p[17] << 8);
-    h->sketch.n = p[18] & 15;
-    h->bases.n = p[18] >> 4;
-    memcpy(h->id.b, p + 20, 32);
-    if (h->codec > DS_CODEC_DELTA || p[19] != 0)
+    h->sketch.n = p[18];
+    h->bases.n = p[19];
+    memcpy(h->id.b, p + 21, 32);
+    if (h->codec > DS_CODEC_DELTA || p[20] != 0)
         return "object of an unknown kind: written by a newer version?";
     if (h->sketch.n > DS_SKETCH_MAX || h->bases.n > DS_BASES_MAX ||
         (h->codec == DS_CODEC_DELTA) != (h->bases.n > 0) || *size != ds_objhead_size(h) || h->raw > DS_OBJ_MAX || h->stored > h->raw ||
         (h->codec == DS_CODEC_RAW && h->stored != h->raw))
         return "object head makes no sense";
-    const uint8_t *q = p + 52;
+    const uint8_t *q = p + 53;
     for (int i = 0; i < h->bases.n; i++, q += 32)
         memcpy(h->bases.id[i].b, q, 32);
     for (int i = 0; i < h->sketch.n; i++, q += 4)

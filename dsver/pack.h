@@ -6,13 +6,14 @@
  *     trailer := "dsvpend\n" u64 objects u64 offset of the trailer u64 XXH3-64 of the 24 bytes before
  *
  * All numbers are little endian. An object head:
- *      0  4  magic f5 64 73 6f                 18  1  low half: hashes in the sketch, 0..8; high: bases, 0..3
- *      4  1  length of the head                19  1  key id, 0 (reserved for encryption)
- *      5  1  kind, the caller's                20 32  id
- *      6  1  codec                             52  .  ids of the bases, 32 bytes each; codec 2 only
- *      7  1  filter                             .  .  sketch, 4 bytes a hash, ascending
- *      8  4  length of the payload             12  4  raw length
- *     16  2  chain number                          .  4  low half of XXH3-64 of the head before it
+ *      0  4  magic f5 64 73 6f                 16  2  chain number
+ *      4  1  length of the head                18  1  hashes in the sketch, 0..16
+ *      5  1  kind, the caller's                19  1  bases, 0..4
+ *      6  1  codec                             20  1  key id, 0 (reserved for encryption)
+ *      7  1  filter                            21 32  id
+ *      8  4  length of the payload             53  .  ids of the bases, 32 bytes each; codec 2 only
+ *     12  4  raw length                         .  .  sketch, 4 bytes a hash, ascending
+ *                                               .  4  low half of XXH3-64 of the head before it
  */
 #ifndef DS_PACK_H
 #define DS_PACK_H
@@ -22,8 +23,8 @@
 
 #define DS_PACK_HEADER 16
 #define DS_PACK_TRAILER 32
-#define DS_OBJHEAD_MIN 56
-#define DS_BASES_MAX 3
+#define DS_OBJHEAD_MIN 57
+#define DS_BASES_MAX 4
 #define DS_OBJHEAD_MAX (DS_OBJHEAD_MIN + 32 * DS_BASES_MAX + 4 * DS_SKETCH_MAX)
 #define DS_OBJSUM 16
 /* No payload is longer than its piece: what does not shrink is stored raw. */

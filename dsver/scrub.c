@@ -67,8 +67,15 @@ static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t
     int rc = ds_objindex_find(k->s->ix, &h->id, &loc, k->err);
     if (rc < 0)
         return rc;
-    if (rc == 0)
+    if (rc == 0) {
+        /* A collection that was killed leaves dead packs; a delta in them whose base is gone already is garbage, no loss. */
+        for (unsigned i = 0; i < h->bases.n; i++) {
+            rc = ds_objindex_find(k->s->ix, &h->bases.id[i], &loc, k->err);
+            if (rc <= 0)
+                return rc;
+        }
         return tell(k, off, &h->id, "the piece is not in the index: run `dsver reindex`");
+    }
     if (!ds_sha_eq(&loc.pack, k->pack) || loc.off != off)
         return 0;
     k->indexed++;

@@ -38,7 +38,7 @@ static void round_trip(void **state)
         assert_int_equal(ds_objstore_stat(s, &b[i], &raw, &kind, &stored, NULL), 1);
         assert_int_equal(raw, sizes[i]);
         assert_int_equal(kind, 1);
-        assert_in_range(stored, 72, sizes[i] + 136);
+        assert_in_range(stored, 73, sizes[i] + 300);
     }
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     ds_objstore_close(s);

@@ -30,6 +30,21 @@ static void put_range(ds_objstore *s, unsigned from, unsigned to, ds_sha *ids)
     ds_buf_fini(&b);
 }
 
+/* 20 pieces that resemble nothing. */
+static void put_other(ds_objstore *s, ds_sha *ids)
+{
+    ds_objtx *tx = NULL;
+    ds_buf b = {0};
+    OK(ds_objtx_begin(&tx, s, 1, err));
+    for (unsigned i = 0; i < 20; i++) {
+        ds_buf_reset(&b);
+        obj_line(&b, 900000 + i, 1000);
+        ids[i] = obj_put(tx, b.data, b.len);
+    }
+    OK(ds_objtx_finish(tx, NULL, err));
+    ds_buf_fini(&b);
+}
+
 static void expect_range(ds_objstore *s, unsigned from, unsigned to, const ds_sha *ids)
 {
     ds_buf b = {0};
@@ -73,20 +88,21 @@ static void dead_packs_go_live_bases_stay(void **state)
 {
     (void)state;
     char path[512];
-    ds_sha ids[60];
+    ds_sha ids[80];
     ds_objstore *s = obj_store("gc", path);
     for (unsigned v = 0; v < 3; v++)
         put_range(s, v * 20, v * 20 + 20, ids);
+    put_other(s, ids + 60);
     char *before = obj_dump(s, true);
-    ds_gcstats st = collect(s, ids, 0, 60, false); /* all live */
+    ds_gcstats st = collect(s, ids, 0, 80, false); /* all live */
     assert_int_equal(st.dead, 0);
     assert_int_equal(st.packs_deleted + st.packs_rewritten + st.packs_written, 0);
     char *after = obj_dump(s, true);
     assert_string_equal(before, after);
     free(after);
     st = collect(s, ids, 40, 60, true); /* the last version: deltas */
-    assert_int_equal(st.pieces, 60);
-    assert_in_range(st.live, 21, 40);
+    assert_int_equal(st.pieces, 80);
+    assert_in_range(st.live, 21, 60);
     after = obj_dump(s, true);
     assert_string_equal(before, after);
     free(after);
@@ -94,6 +110,7 @@ static void dead_packs_go_live_bases_stay(void **state)
     st = collect(s, ids, 40, 60, false);
     expect_range(s, 40, 60, ids);
     assert_true(st.bytes_after < st.bytes_before);
+    assert_false(ds_objstore_has(s, &ids[70]));
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     OK(ds_objstore_reindex(path, NULL, NULL, NULL, err)); /* a second store handle's view is not used here */
     ds_objstore_close(s);
