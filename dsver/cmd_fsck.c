@@ -45,6 +45,15 @@ static void on_trouble(void *ctx, const ds_trouble *t)
     printf(": %s%s%s\n", t->reason, *t->datasets ? "; touches " : "", t->datasets);
 }
 
+/* Opened for writing the store first takes in packs that a killed writer left without index rows: that is no damage. Where it
+ * cannot be opened so (read-only, or too damaged) it is looked at as it is. */
+static int open_store(ds_store *s, const char *store, ds_err *err)
+{
+    if (ds_store_open(s, store, DS_OBJ_WRITE, NULL) == 0)
+        return 0;
+    return ds_store_open(s, store, DS_OBJ_READ, err);
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false, read_data = false;
@@ -65,7 +74,7 @@ static int run(int argc, char **argv)
     ds_store s = {0};
     ds_health h = {0};
     ds_sig_setup();
-    int rc = ds_store_open(&s, store, DS_OBJ_READ, &err);
+    int rc = open_store(&s, store, &err);
     if (!rc)
         rc = ds_health_check(&h, &s, read_data, verb_threads(threads), on_trouble, &json, &err);
     if (!rc && json)

@@ -30,6 +30,18 @@ static bool is_store(const char *dir)
     return yes;
 }
 
+/* Locks that an init left which was killed: without a config file there is no store yet that somebody could be using. */
+static void drop_locks(const char *catalog)
+{
+    static const char *const names[] = {"config.lock", "HEAD.lock"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        char *path = NULL;
+        if (ds_store_path(&path, catalog, names[i], NULL) == 0)
+            ds_io_active->unlink(path);
+        free(path);
+    }
+}
+
 int ds_store_init(const char *dir, bool *made, ds_err *err)
 {
     char *store = NULL, *cat = NULL, *config = NULL;
@@ -43,8 +55,10 @@ int ds_store_init(const char *dir, bool *made, ds_err *err)
         rc = ds_store_path(&cat, store, "catalog.git", err);
     if (!rc)
         rc = ds_store_path(&config, store, "config", err);
-    if (!rc)
+    if (!rc) {
+        drop_locks(cat);
         rc = ds_catalog_create(cat, err);
+    }
     if (!rc)
         rc = ds_objstore_create(store, err);
     if (!rc)
