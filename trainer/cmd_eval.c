@@ -1,0 +1,136 @@
+/* cmd_eval.c - dstrain eval: loss and perplexity of a model on a dataset. */
+#include <inttypes.h>
+#include <math.h>
+#include <stdio.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "cmd_train.h"
+#include "sig.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_train_eval;
+const ds_command ds_train_eval = {
+    .prog = "dstrain",
+    .name = "eval",
+    .summary = "loss and perplexity on a dataset",
+    .operands = "",
+    .max_operands = 0,
+    .example = "dstrain eval --model base/ --adapter runs/1/step-000300 --data docs-test",
+    .description = "Every record by itself, in the order of the dataset, cut into stretches of "
+                   "--seq-len tokens; the first token of a stretch is not predicted.",
+    .run = run,
+};
+
+static double seconds(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+typedef struct asked {
+    const char *model, *adapter, *data, *store, *column;
+    int64_t seq_len, rows, threads;
+    bool bf16, json;
+} asked;
+
+static int eval(const asked *a, ds_err *err)
+{
+    ds_kernels *k = NULL;
+    ds_net *net = NULL;
+    ds_dataset *d = NULL;
+    struct rusage use;
+    uint64_t targets;
+    double loss, start;
+    int rc = ds_dataset_open(&d, a->data, a->store, a->column, err);
+
+    rc = rc ? rc
+            : train_open_model(&k, &net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32,
+                               (int32_t)a->seq_len, (int)a->threads, err);
+    start = seconds();
+    if (!rc) {
+        const int32_t most = ds_net_conf(net)->max_pos;
+        rc = ds_trainer_eval(net, d, (uint32_t)(a->seq_len < most ? a->seq_len : most),
+                             (uint64_t)a->rows, &loss, &targets, err);
+    }
+    if (!rc && !targets)
+        rc = ds_fail(err, DS_FAIL, "'%s' has no token to predict", a->data);
+    if (!rc) {
+        const double time = seconds() - start;
+        getrusage(RUSAGE_SELF, &use);
+        if (a->json)
+            printf("{\"type\":\"eval\",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
+                   ",\"seconds\":%.6f,\"peak_bytes\":%lld}\n",
+                   loss, exp(loss), targets, time, (long long)use.ru_maxrss * 1024);
+        else
+            printf("loss %.6f  perplexity %.4f  %" PRIu64
+                   " tokens, %.0f a second, %.0f MB at most\n",
+                   loss, exp(loss), targets, (double)targets / time, (double)use.ru_maxrss / 1024);
+    }
+    ds_net_free(net);
+    if (k)
+        k->close(k);
+    ds_dataset_close(d);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    asked a = {.column = "tokens", .seq_len = 512};
+    const ds_opt opts[] = {
+        {.name = "model",
+         .type = DS_OPT_STR,
+         .var = &a.model,
+         .arg = "DIR",
+         .help = "Hugging Face folder"},
+        {.name = "adapter",
+         .type = DS_OPT_STR,
+         .var = &a.adapter,
+         .arg = "DIR",
+         .help = "checkpoint or PEFT adapter on top of it"},
+        {.name = "data",
+         .type = DS_OPT_STR,
+         .var = &a.data,
+         .arg = "DATASET[@REV]|FILE.dsr",
+         .help = "what to evaluate on"},
+        {.name = "column",
+         .type = DS_OPT_STR,
+         .var = &a.column,
+         .arg = "NAME",
+         .help = "column of tokens; default tokens"},
+        TRAIN_STORE(a.store),
+        {.name = "seq-len",
+         .type = DS_OPT_INT,
+         .var = &a.seq_len,
+         .arg = "N",
+         .min = 2,
+         .max = 1 << 20,
+         .help = "tokens of a stretch; default 512"},
+        {.name = "stretches",
+         .type = DS_OPT_INT,
+         .var = &a.rows,
+         .arg = "N",
+         .min = 0,
+         .help = "look at the first N only; default all"},
+        {.name = "bf16", .type = DS_OPT_FLAG, .var = &a.bf16, .help = "compute in bf16"},
+        TRAIN_THREADS(a.threads),
+        TRAIN_JSON(a.json),
+        TRAIN_END};
+    char **operands;
+    ds_err err = {0};
+    int n;
+    const int begun = ds_opt_begin(&ds_train_eval, opts, argc, argv, &operands, &n);
+
+    if (begun >= 0)
+        return begun;
+    ds_sig_setup();
+    if (!a.model || !a.data)
+        ds_fail(&err, DS_USAGE, "%s is missing (dstrain eval -h)",
+                a.model ? "--data DATASET" : "--model DIR");
+    else
+        eval(&a, &err);
+    return ds_command_end(&ds_train_eval, &err, a.json);
+}

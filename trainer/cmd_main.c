@@ -1,0 +1,41 @@
+/* cmd_main.c - dstrain: the program's table of commands, and what they share. */
+#include "cmd_train.h"
+
+extern const ds_command ds_train_init, ds_train_finetune, ds_train_eval, ds_train_generate,
+    ds_train_merge, ds_train_plan, ds_train_replay;
+
+int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *adapter,
+                     enum ds_kfmt f, int32_t positions, int threads, ds_err *err)
+{
+    ds_modelconf c = {0};
+    int rc = ds_modelconf_read(&c, dir, err);
+
+    *k = NULL;
+    *net = NULL;
+    rc = rc ? rc : ds_kernels_cpu(k, threads, NULL, err);
+    rc = rc ? rc
+            : ds_net_new(net, *k, &c, f,
+                         positions > 0 && positions < c.max_pos ? positions : c.max_pos, err);
+    rc = rc ? rc : ds_net_load(*net, dir, err);
+    if (!rc && adapter)
+        rc = ds_adapter_load(*net, adapter, err);
+    ds_modelconf_fini(&c);
+    if (rc) {
+        ds_net_free(*net);
+        *net = NULL;
+        if (*k)
+            (*k)->close(*k);
+        *k = NULL;
+    }
+    return rc;
+}
+
+int main(int argc, char **argv)
+{
+    static const ds_command *const commands[] = {
+        &ds_train_init, &ds_train_plan,     &ds_train_finetune, &ds_train_replay,
+        &ds_train_eval, &ds_train_generate, &ds_train_merge,    NULL};
+    return ds_program_main(
+        "dstrain", "fine-tune models on versioned data, with the lineage of every checkpoint",
+        commands, argc, argv);
+}

@@ -1,0 +1,33 @@
+/* cmd_train.h - what the commands of dstrain share. */
+#ifndef DS_CMD_TRAIN_H
+#define DS_CMD_TRAIN_H
+
+#include "finetune.h"
+#include "opt.h"
+
+#define TRAIN_JSON(v)                                                                              \
+    {                                                                                              \
+        .name = "json", .type = DS_OPT_FLAG, .var = &(v), .help = "print JSON lines"               \
+    }
+#define TRAIN_STORE(v)                                                                             \
+    {                                                                                              \
+        .name = "store", .type = DS_OPT_STR, .var = &(v), .arg = "DIR",                            \
+        .help = "the dsver store, or the folder that holds it"                                     \
+    }
+#define TRAIN_THREADS(v)                                                                           \
+    {                                                                                              \
+        .letter = 'j', .name = "threads", .type = DS_OPT_INT, .var = &(v), .arg = "N", .min = 0,   \
+        .max = 1024,                                                                               \
+        .help = "threads of the arithmetic; default one for each processor; changes no bit"        \
+    }
+#define TRAIN_END                                                                                  \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+/* Opens a model for use without training: DIR, and an adapter's folder or NULL. Caller frees net,
+ * then closes k. A checkpoint of full fine-tuning is a model itself. */
+int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *adapter,
+                     enum ds_kfmt f, int32_t positions, int threads, ds_err *err);
+
+#endif

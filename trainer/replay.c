@@ -1,0 +1,289 @@
+/* replay.c - see replay.h. The run is opened as lineage.json describes it and compared in three
+ * ways: the description itself (data, model, settings), loss and gradient norm of every step with
+ * the ledger, and the files of weights and moments at the end. */
+#include "replay.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "net_priv.h"
+
+#define PATH 4096
+
+typedef struct recorded {
+    uint64_t step, lr, loss, norm;
+} recorded;
+
+typedef struct replay {
+    const ds_replay_conf *c;
+    ds_replay_result *out;
+    ds_lineage lineage;
+    ds_sha head;
+    ds_buf steps; /* recorded, step 1 on */
+    uint64_t every;
+    ds_step_fn fn;
+    void *ctx;
+    char run_dir[PATH];
+} replay;
+
+/* ---- what was recorded ---- */
+
+static int take_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    replay *p = ctx;
+    const recorded s = {r->step, r->lr, r->loss, r->norm};
+    const size_t n = p->steps.len / sizeof s;
+
+    if (r->step == n) { /* the last row of a step holds its loss and norm */
+        memcpy(p->steps.data + (n - 1) * sizeof s, &s, sizeof s);
+        return 0;
+    }
+    if (r->step != n + 1)
+        return ds_fail(err, DS_CORRUPT, "the ledger goes from step %zu to %" PRIu64, n, r->step);
+    return ds_buf_put(&p->steps, &s, sizeof s) ? ds_fail_nomem(err) : 0;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Reads every segment in order. The first that begins after `from` tells how far apart checkpoints
+ * were. */
+static int read_ledger(replay *p, ds_err *err)
+{
+    char dir[PATH], path[PATH];
+    char **names = NULL;
+    size_t n = 0;
+    struct dirent *e;
+    int rc = 0;
+
+    if (snprintf(dir, sizeof dir, "%s/ledger", p->c->checkpoint) >= PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", p->c->checkpoint);
+    DIR *d = opendir(dir);
+    if (!d)
+        return ds_fail_errno(err, errno, "%s", dir);
+    while (!rc && (e = readdir(d))) {
+        char **grown = realloc(names, (n + 1) * sizeof *names);
+        if (!grown) {
+            rc = ds_fail_nomem(err);
+            break;
+        }
+        names = grown;
+        if (!strncmp(e->d_name, "ledger-", 7) && !(names[n++] = strdup(e->d_name)))
+            rc = ds_fail_nomem(err);
+    }
+    closedir(d);
+    if (!rc && n)
+        qsort(names, n, sizeof *names, by_text);
+    for (size_t i = 0; !rc && i < n; i++) {
+        uint64_t first, last;
+        if (!ds_ledger_parse_name(names[i], &first, &last) ||
+            snprintf(path, sizeof path, "%s/%s", dir, names[i]) >= PATH)
+            rc = ds_fail(err, DS_CORRUPT, "%s: '%s' is no segment's name", dir, names[i]);
+        rc = rc ? rc : ds_ledger_read(path, &p->head, take_row, p, err);
+        if (!rc && first == p->c->from + 1)
+            p->every = last - first + 1;
+    }
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    return rc;
+}
+
+/* ---- the run again ---- */
+
+static int compare_step(void *ctx, const ds_step_report *r)
+{
+    replay *p = ctx;
+    const recorded *was = (const recorded *)(const void *)p->steps.data + (r->step - 1);
+    uint64_t now[3];
+    const double values[3] = {r->lr, r->loss, r->norm};
+
+    for (int i = 0; i < 3; i++)
+        memcpy(&now[i], &values[i], sizeof now[i]);
+    if (!p->out->differs && (now[0] != was->lr || now[1] != was->loss || now[2] != was->norm)) {
+        double old[2];
+        memcpy(&old[0], &was->loss, sizeof old[0]);
+        memcpy(&old[1], &was->norm, sizeof old[1]);
+        p->out->differs = r->step;
+        snprintf(p->out->why, sizeof p->out->why,
+                 "step %" PRIu64
+                 ": loss %.17g and gradient norm %.17g, recorded were %.17g and %.17g",
+                 r->step, r->loss, r->norm, old[0], old[1]);
+    }
+    return p->fn ? p->fn(p->ctx, r) : 0;
+}
+
+static int dataset_specs(const replay *p, char ***out, ds_err *err)
+{
+    const ds_run *r = &p->lineage.run;
+    char **v = calloc(r->ndatasets + 1, sizeof *v);
+
+    if (!v)
+        return ds_fail_nomem(err);
+    *out = v;
+    for (size_t i = 0; i < r->ndatasets; i++) {
+        if (p->c->ndata > i)
+            v[i] = strdup(p->c->data[i]);
+        else if (!r->datasets[i].commit[0])
+            return ds_fail(err, DS_USAGE, "the run read the file '%s': --data tells where it is",
+                           r->datasets[i].name);
+        else if (asprintf(&v[i], "%s@%s", r->datasets[i].name, r->datasets[i].commit) < 0)
+            v[i] = NULL;
+        if (!v[i])
+            return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+static bool same_file(const char *a_dir, const char *b_dir, const char *name, ds_err *err)
+{
+    char a[PATH], b[PATH];
+    ds_sha x, y;
+
+    if (snprintf(a, sizeof a, "%s/%s", a_dir, name) >= PATH ||
+        snprintf(b, sizeof b, "%s/%s", b_dir, name) >= PATH)
+        return false;
+    if (!ds_path_exists(a) && !ds_path_exists(b))
+        return true;
+    return ds_sha_file(&x, NULL, a, err) == 0 && ds_sha_file(&y, NULL, b, err) == 0 &&
+           ds_sha_eq(&x, &y);
+}
+
+/* After the last step: weights, moments, head of the ledger. */
+static void compare_end(replay *p, const ds_ckpt_state *state, ds_err *err)
+{
+    static const char *const files[] = {"adapter_model.safetensors", "model.safetensors",
+                                        "optimizer.safetensors"};
+    char name[32], dir[PATH];
+
+    ds_checkpoint_name(name, state->step);
+    if (snprintf(dir, sizeof dir, "%s/%s", p->run_dir, name) >= PATH)
+        return;
+    p->out->same = !p->out->differs;
+    for (size_t i = 0; i < sizeof files / sizeof *files; i++)
+        if (!same_file(dir, p->c->checkpoint, files[i], err) && p->out->same) {
+            p->out->same = false;
+            snprintf(p->out->why, sizeof p->out->why,
+                     "every step's loss is the same, but %s differs", files[i]);
+        }
+    if (p->out->same && !ds_sha_eq(&state->head, &p->head)) {
+        p->out->same = false;
+        snprintf(p->out->why, sizeof p->out->why,
+                 "the ledger's last value differs: other records were consumed");
+    }
+}
+
+static int run_again(replay *p, ds_trainer *t, ds_err *err)
+{
+    char from[PATH];
+    ds_ckpt_state state = {0};
+    const char *slash = strrchr(p->c->checkpoint, '/');
+    char name[32];
+
+    if (p->c->from) {
+        ds_checkpoint_name(name, p->c->from);
+        if (snprintf(from, sizeof from, "%.*s/%s", slash ? (int)(slash - p->c->checkpoint) : 1,
+                     slash ? p->c->checkpoint : ".", name) >= PATH)
+            return ds_fail(err, DS_FAIL, "%s: path too long", p->c->checkpoint);
+        if (!ds_path_exists(from))
+            return ds_fail(err, DS_FAIL, "%s: there is no checkpoint to start from", from);
+        TRY(ds_checkpoint_read(from, t->net, &t->c, true, &state, err));
+    }
+    p->out->last = p->lineage.step;
+    t->c.steps = p->lineage.step;
+    TRY(ds_trainer_run(t, &state, compare_step, p, err));
+    compare_end(p, &state, err);
+    return 0;
+}
+
+/* The run's description now and then: the first member that differs. */
+static int compare_description(replay *p, const ds_trainer *t, ds_err *err)
+{
+    const ds_run *was = &p->lineage.run, *now = &t->lineage.run;
+    ds_sha digest;
+
+    TRY(ds_run_digest(&digest, was, err));
+    if (ds_sha_eq(&digest, &t->run))
+        return 0;
+    for (size_t i = 0; i < was->ndatasets && i < now->ndatasets; i++)
+        if (!ds_sha_eq(&was->datasets[i].root, &now->datasets[i].root))
+            return ds_fail(err, DS_FAIL, "dataset '%s' is not what the run read: its root differs",
+                           was->datasets[i].name);
+    if (!ds_sha_eq(&was->model, &now->model))
+        return ds_fail(err, DS_FAIL,
+                       "%s is not the model that the run began with: its digest differs",
+                       p->c->model);
+    if (strcmp(was->trainer, now->trainer))
+        return ds_fail(err, DS_FAIL, "the run was made by dstrain %s, this is %s", was->trainer,
+                       now->trainer);
+    return ds_fail(err, DS_FAIL, "the run cannot be described as it was: %s, then %s",
+                   now->training, was->training);
+}
+
+static int replay_run(replay *p, ds_err *err)
+{
+    const ds_run *r = &p->lineage.run;
+    ds_trainconf c = {.model = p->c->model,
+                      .column = r->ndatasets ? r->datasets[0].column : "tokens",
+                      .store = p->c->store,
+                      .out = p->run_dir,
+                      .seed = r->seed,
+                      .steps = r->steps,
+                      .batch = r->rows,
+                      .accumulate = 1,
+                      .window = r->window,
+                      .longer = r->longer,
+                      .threads = p->c->threads,
+                      .checkpoint_every = p->every ? p->every : r->steps};
+    const char **targets = NULL;
+    char **specs = NULL;
+    json_t *keep = NULL;
+    ds_trainer t = {0};
+    int rc = ds_trainconf_parse(&c, r->training, &keep, &targets, err);
+
+    c.seq_len = r->seq_len + (c.method == DS_METHOD_PROMPT ? (uint32_t)c.prompt_tokens : 0);
+    rc = rc ? rc : dataset_specs(p, &specs, err);
+    c.data = (const char *const *)specs;
+    c.ndata = r->ndatasets;
+    c.scratch = true;
+    rc = rc ? rc : ds_trainer_open(&t, &c, err);
+    if (!rc) {
+        rc = compare_description(p, &t, err);
+        rc = rc ? rc : run_again(p, &t, err);
+        ds_trainer_close(&t);
+    }
+    for (size_t i = 0; specs && i < r->ndatasets; i++)
+        free(specs[i]);
+    free(specs);
+    free(targets);
+    json_decref(keep);
+    return rc;
+}
+
+int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, void *ctx, ds_err *err)
+{
+    replay p = {.c = c, .out = out, .fn = fn, .ctx = ctx};
+    ds_sha run;
+    int rc = ds_lineage_read(&p.lineage, c->checkpoint, err);
+
+    memset(out, 0, sizeof *out);
+    out->first = c->from + 1;
+    if (!rc && snprintf(p.run_dir, sizeof p.run_dir, "%s/run", c->scratch) >= PATH)
+        rc = ds_fail(err, DS_FAIL, "%s: path too long", c->scratch);
+    rc = rc ? rc : ds_run_digest(&run, &p.lineage.run, err);
+    rc = rc ? rc : ds_ledger_first(&p.head, &run, err);
+    rc = rc ? rc : read_ledger(&p, err);
+    if (!rc && c->from >= p.lineage.step)
+        rc = ds_fail(err, DS_USAGE, "--from %" PRIu64 ": the checkpoint is of step %" PRIu64,
+                     c->from, p.lineage.step);
+    rc = rc ? rc : replay_run(&p, err);
+    ds_lineage_fini(&p.lineage);
+    ds_buf_fini(&p.steps);
+    return rc;
+}
