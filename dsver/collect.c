@@ -63,7 +63,7 @@ static int mark_version(void *ctx, const git_oid *id, const ds_version *v, const
         rc = mark_lines(m, &v->tree, "blocks", err);
     if (!rc)
         rc = mark_lines(m, &v->tree, "sources", err);
-    m->out->versions++;
+    m->out->versions += v && *v->dataset; /* a run's own commits are none */
     return rc ? ds_err_prefix(err, "nothing was collected, version %s cannot be read", git_oid_tostr_s(id)) : 0;
 }
 

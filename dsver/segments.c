@@ -1,0 +1,196 @@
+/* segments.c - see segments.h. */
+#include "segments.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+void ds_segments_fini(ds_segments *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->v[i].path);
+    free(l->v);
+    *l = (ds_segments){0};
+}
+
+static int add(ds_segments *l, const char *where, const char *name, const git_oid *blob,
+               ds_err *err)
+{
+    ds_segment s = {0};
+    ds_segment *v;
+
+    if (!ds_ledger_parse_name(name, &s.first, &s.last))
+        return ds_fail(err, DS_FAIL, "%s/%s: not the name of a segment", where, name);
+    if (blob)
+        s.blob = *blob;
+    if (asprintf(&s.path, "%s/%s", where, name) < 0)
+        return ds_fail_nomem(err);
+    v = realloc(l->v, (l->n + 1) * sizeof *v);
+    if (!v) {
+        free(s.path);
+        return ds_fail_nomem(err);
+    }
+    l->v = v;
+    v[l->n++] = s;
+    return 0;
+}
+
+static int by_step(const void *a, const void *b)
+{
+    const ds_segment *x = a, *y = b;
+
+    if (x->first != y->first)
+        return x->first < y->first ? -1 : 1;
+    return x->last < y->last ? -1 : x->last > y->last;
+}
+
+static int sorted(ds_segments *l, int rc)
+{
+    if (rc)
+        ds_segments_fini(l);
+    else if (l->n)
+        qsort(l->v, l->n, sizeof *l->v, by_step);
+    return rc;
+}
+
+int ds_segments_dir(ds_segments *l, const char *dir, ds_err *err)
+{
+    DIR *d = opendir(dir);
+    int rc = d ? 0 : ds_fail_errno(err, errno, "%s", dir);
+
+    *l = (ds_segments){0};
+    for (struct dirent *e; !rc && (errno = 0, e = readdir(d));)
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            rc = add(l, dir, e->d_name, NULL, err);
+    if (!rc && errno)
+        rc = ds_fail_errno(err, errno, "%s", dir);
+    if (d)
+        closedir(d);
+    return sorted(l, rc);
+}
+
+int ds_segments_tree(ds_segments *l, ds_catalog *c, const git_oid *tree, ds_err *err)
+{
+    git_tree *t = NULL, *sub = NULL;
+    const git_tree_entry *e;
+    int rc = 0;
+
+    *l = (ds_segments){0};
+    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) < 0 ||
+        !(e = git_tree_entry_byname(t, "ledger")) ||
+        git_tree_lookup(&sub, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
+        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(tree));
+    for (size_t i = 0; !rc && i < git_tree_entrycount(sub); i++) {
+        e = git_tree_entry_byindex(sub, i);
+        rc = add(l, "ledger", git_tree_entry_name(e), git_tree_entry_id(e), err);
+    }
+    git_tree_free(sub);
+    git_tree_free(t);
+    return sorted(l, rc);
+}
+
+int ds_segments_check(const ds_segments *l, uint64_t steps, ds_err *err)
+{
+    uint64_t next = 1;
+
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->v[i].first != next || l->v[i].last < next)
+            return ds_fail(err, DS_FAIL,
+                           "%s: a segment that begins with step %" PRIu64 " belongs here",
+                           l->v[i].path, next);
+        if (l->v[i].last > steps)
+            return ds_fail(err, DS_FAIL, "%s: ends behind step %" PRIu64, l->v[i].path, steps);
+        next = l->v[i].last + 1;
+    }
+    if (next != steps + 1)
+        return ds_fail(err, DS_FAIL, "the segments end at step %" PRIu64 ", not %" PRIu64, next - 1,
+                       steps);
+    return 0;
+}
+
+/* A file without a name that holds the blob: a reader of streams wants a descriptor. */
+static int open_blob(int *fd, ds_catalog *c, const ds_segment *s, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = ds_catalog_blob(&b, c, &s->blob, err);
+
+    if (!rc && (*fd = memfd_create("ledger", MFD_CLOEXEC)) < 0)
+        rc = ds_fail_errno(err, errno, "%s", s->path);
+    rc = rc ? rc : ds_write_full(*fd, s->path, b.data, b.len, err);
+    if (!rc && lseek(*fd, 0, SEEK_SET) < 0)
+        rc = ds_fail_errno(err, errno, "%s", s->path);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* The rows of a segment belong to its steps. */
+typedef struct part {
+    const ds_segment *s;
+    uint64_t rows, last;
+    ds_ledger_fn fn;
+    void *ctx;
+} part;
+
+static int part_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    part *p = ctx;
+
+    if (r->step < p->s->first || r->step > p->s->last || (p->rows++ == 0 && r->step != p->s->first))
+        return ds_fail(err, DS_FAIL,
+                       "%s: step %" PRIu64 ", row %" PRIu64 ": not a step of this segment",
+                       p->s->path, r->step, r->row);
+    p->last = r->step;
+    return p->fn(p->ctx, r, err);
+}
+
+int ds_segments_scan(const ds_segments *l, ds_catalog *c, ds_ledger_fn fn, void *ctx, ds_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < l->n; i++) {
+        const ds_segment *s = &l->v[i];
+        part p = {.s = s, .fn = fn, .ctx = ctx};
+        int fd = -1;
+        rc = git_oid_is_zero(&s->blob) ? ds_open(&fd, s->path, O_RDONLY, 0, err)
+                                       : open_blob(&fd, c, s, err);
+        rc = rc ? rc : ds_ledger_scan(fd, s->path, part_row, &p, err);
+        if (!rc && p.last != s->last)
+            rc = ds_fail(err, DS_FAIL, "%s: ends at step %" PRIu64, s->path, p.last);
+        ds_close(&fd, s->path, NULL);
+    }
+    return rc;
+}
+
+int ds_chain_begin(ds_chain *c, const ds_run *run, ds_err *err)
+{
+    ds_sha digest;
+    int rc = ds_run_digest(&digest, run, err);
+
+    *c = (ds_chain){.run = run};
+    return rc ? rc : ds_ledger_first(&c->value, &digest, err);
+}
+
+int ds_chain_row(ds_chain *c, const ds_ledger_row *r, ds_err *err)
+{
+    const uint64_t row = c->rows++, step = row / c->run->rows + 1;
+    int rc = ds_ledger_next(&c->value, r, err);
+
+    if (!rc && (r->row != row || r->step != step))
+        rc = ds_fail(err, DS_FAIL,
+                     "step %" PRIu64 ", row %" PRIu64 " stands where step %" PRIu64 ", row %" PRIu64
+                     " belongs",
+                     r->step, r->row, step, row);
+    if (!rc && memcmp(c->value.b, r->chain, sizeof c->value.b) != 0)
+        rc = ds_fail(err, DS_FAIL,
+                     "step %" PRIu64 ", row %" PRIu64
+                     ": the row does not follow from those before it",
+                     r->step, r->row);
+    memcpy(c->value.b, r->chain, sizeof c->value.b);
+    return rc;
+}

@@ -1,0 +1,46 @@
+/* segments.h - the ledger of a run, from a checkpoint's folder or from the catalog
+ * (docs/lineage-format.md, "Ledger").
+ *
+ * Rows are given as they are recorded; a ds_chain says whether each follows from those before it.
+ * One thread.
+ */
+#ifndef DS_SEGMENTS_H
+#define DS_SEGMENTS_H
+
+#include "catalog.h"
+#include "ledger.h"
+#include "lineage.h"
+
+typedef struct ds_segment {
+    uint64_t first, last; /* steps */
+    char *path;           /* of the file, or a name for messages */
+    git_oid blob;         /* zero: a file */
+} ds_segment;
+
+/* Sorted by their first step. Zeroed is valid. */
+typedef struct ds_segments {
+    ds_segment *v;
+    size_t n;
+} ds_segments;
+void ds_segments_fini(ds_segments *l);
+int ds_segments_dir(ds_segments *l, const char *dir,
+                    ds_err *err); /* DS_FAIL for files of other names */
+int ds_segments_tree(ds_segments *l, ds_catalog *c, const git_oid *tree,
+                     ds_err *err); /* of a run's commit */
+/* Steps 1 to `steps`, without a gap or an overlap. DS_FAIL names where it breaks. */
+int ds_segments_check(const ds_segments *l, uint64_t steps, ds_err *err);
+/* All rows. `c` is for segments of the catalog. */
+int ds_segments_scan(const ds_segments *l, ds_catalog *c, ds_ledger_fn fn, void *ctx, ds_err *err);
+
+/* Follows a run's rows from its first. */
+typedef struct ds_chain {
+    const ds_run *run;
+    ds_sha value;
+    uint64_t rows; /* so far */
+} ds_chain;
+int ds_chain_begin(ds_chain *c, const ds_run *run, ds_err *err);
+/* DS_FAIL: the row is not the next one, or does not follow; the chain then goes on from what it
+ * says. */
+int ds_chain_row(ds_chain *c, const ds_ledger_row *r, ds_err *err);
+
+#endif
