@@ -24,6 +24,7 @@ PACK_HEADER = b"dsvpack\n" + struct.pack("<II", 1, 0)
 PACK_END = b"dsvpend\n"
 OBJECT = b"\xf5dso"
 RAW, ZSTD, DELTA = range(3)
+HEAD = 57  # bytes of an object head without bases and sketch
 LINE = re.compile("[1-9][0-9]*( [1-9][0-9]*:[0-9a-f]{64}(,[0-9a-f]{64})*)+")
 FILE_LINES, FOLDER_FILES, PAGE_MAX = 1024, 512, 512 << 10
 
@@ -35,14 +36,13 @@ class Object:
         if b[at:at + 4] != OBJECT:
             raise Bad("pack-object", "%s: no object here" % where, at)
         head = b[at:at + b[at + 4]]
-        if len(head) < 56 or int.from_bytes(head[-4:], "little") != xxh64(head[:-4]) & 0xFFFFFFFF:
+        if len(head) < HEAD or int.from_bytes(head[-4:], "little") != xxh64(head[:-4]) & 0xFFFFFFFF:
             raise Bad("pack-head", "%s: an object head's checksum fails" % where, at)
         self.kind, self.codec, self.filter = head[5:8]
-        self.stored, self.raw, self.chain, counts, key = struct.unpack("<IIHBB", head[8:20])
-        sketch, bases = counts & 15, counts >> 4
-        self.id = head[20:52]
-        self.bases = [head[52 + 32 * k:84 + 32 * k] for k in range(bases)]
-        if (len(head) != 56 + 32 * bases + 4 * sketch or sketch > 8 or bases > 3 or key or self.codec > DELTA
+        self.stored, self.raw, self.chain, sketch, bases, key = struct.unpack("<IIHBBB", head[8:21])
+        self.id = head[21:53]
+        self.bases = [head[53 + 32 * k:85 + 32 * k] for k in range(bases)]
+        if (len(head) != HEAD + 32 * bases + 4 * sketch or sketch > 16 or bases > 4 or key or self.codec > DELTA
                 or (bases > 0) != (self.codec == DELTA)):
             raise Bad("pack-head", "%s: an object head of another form" % where, at)
         hashes = struct.unpack("<%dI" % sketch, head[-4 - 4 * sketch:-4])
