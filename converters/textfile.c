@@ -9,6 +9,7 @@
 #include "charset.h"
 #include "feed.h"
 #include "io.h"
+#include "sig.h"
 
 #define SMALL (1u << 20)  /* larger files are streamed */
 #define BUDGET (4u << 20) /* bytes of files in one job */
@@ -61,7 +62,7 @@ int ds_textfile_open(int *fd, const char *path, bool operand, bool pipe, ds_err 
         O_RDONLY | O_CLOEXEC | O_NOCTTY | (operand ? 0 : O_NOFOLLOW) | (pipe ? 0 : O_NONBLOCK);
     do
         *fd = ds_io_active->open(path, flags, 0);
-    while (*fd < 0 && errno == EINTR);
+    while (*fd < 0 && errno == EINTR && !ds_interrupted());
     if (*fd < 0)
         return ds_fail_errno(err, errno, "cannot open");
     struct stat st;

@@ -351,5 +351,5 @@ int ds_textread_run(ds_textread *r, const ds_textopts *o, const ds_textsink *sin
     }
     while (rc == 0 && !ds_pool_empty(r->pool))
         rc = take_job(r, err);
-    return rc;
+    return rc ? rc : ds_check_interrupt(err);
 }

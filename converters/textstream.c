@@ -122,6 +122,8 @@ static int fill(ds_textrun *r, stream *s, ds_buf *out, size_t n, ds_err *err)
     rc = ds_feed_fill(s->f, out, n, &s->failure);
     if (rc == DS_NOMEM)
         return ds_fail_nomem(err);
+    if (rc != 0 && (rc = ds_check_interrupt(err)) != 0)
+        return rc; /* a read that a signal broke off is no problem of the input's */
     if (!s->begun)
         s->at = ds_feed_start(s->f);
     s->begun = true;

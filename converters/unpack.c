@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "io.h"
+#include "sig.h"
 #include "utf8.h"
 
 #define IN_SIZE (128u << 10)
@@ -120,7 +121,7 @@ static ssize_t raw_read(ds_unpack *u, uint8_t *buf, size_t n)
     }
     do
         got = ds_io_active->read(u->fd, buf, n);
-    while (got < 0 && errno == EINTR);
+    while (got < 0 && errno == EINTR && !ds_interrupted());
     if (got < 0)
         ds_fail_errno(&u->inner, errno, "%s: offset %" PRIu64, u->name, u->consumed);
     else

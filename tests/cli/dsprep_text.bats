@@ -359,6 +359,20 @@ END
     exits 0 dsprep check empty/shard-00000.dsr
 }
 
+@test "text: a signal ends the run, and the reader is told" {
+    mkfifo pipe
+    dsprep text --on-error=skip pipe >out.dsr 2>err &
+    pid=$!
+    exec 7>pipe # returns when it has been opened at the other end
+    echo begun >&7
+    kill -TERM "$pid"
+    exec 7>&- # the signal may have come just before the read that would wait for more
+    status=0
+    wait "$pid" || status=$?
+    [ "$status" -eq 143 ]
+    aborted
+}
+
 @test "text: usage" {
     exits 2 dsprep text
     exits 0 dsprep text --help
