@@ -9,7 +9,8 @@
 #define LARGE ((size_t)8 << 20) /* a block of more bytes is not copied */
 enum { DELTA_MIN = 512 };       /* the store makes no deltas of shorter pieces */
 
-/* ---- what jobs share ----------------------------------------------------------------------------------- */
+/* ---- what jobs share
+ * ----------------------------------------------------------------------------------- */
 
 int ds_blockctx_init(ds_blockctx *c, const ds_schema *s, ds_objstore *objs, ds_err *err)
 {
@@ -28,7 +29,8 @@ void ds_blockctx_fini(ds_blockctx *c)
     *c = (ds_blockctx){0};
 }
 
-/* ---- filling ------------------------------------------------------------------------------------------- */
+/* ---- filling
+ * ------------------------------------------------------------------------------------------- */
 
 static int reserve(ds_blockjob *j, size_t n, ds_err *err)
 {
@@ -76,7 +78,8 @@ int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err)
     for (size_t i = 0; i < b->nchunks; i++) {
         uint64_t len = b->chunks[i].body_len, n = b->npieces[i];
         j->chunks[i] = b->chunks[i];
-        if (ds_buf_put(&j->line.lens, &len, sizeof len) || ds_buf_put(&j->line.npieces, &n, sizeof n) ||
+        if (ds_buf_put(&j->line.lens, &len, sizeof len) ||
+            ds_buf_put(&j->line.npieces, &n, sizeof n) ||
             ds_buf_put(&j->ends, b->piece_ends[i], b->npieces[i] * sizeof *b->piece_ends[i]))
             return ds_fail_nomem(err);
         j->line.nchunks++;
@@ -126,7 +129,8 @@ void ds_blockjob_fini(ds_blockjob *j)
     *j = (ds_blockjob){0};
 }
 
-/* ---- computing ------------------------------------------------------------------------------------------ */
+/* ---- computing
+ * ------------------------------------------------------------------------------------------ */
 
 static const size_t *ends_of(const ds_blockjob *j)
 {
@@ -157,14 +161,14 @@ static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
     return rc;
 }
 
-static int open_views(const ds_blockjob *j, const ds_blockctx *c, ds_colview *views, bool (*want)(const ds_schema *, size_t),
-                      ds_err *err)
+static int open_views(const ds_blockjob *j, const ds_blockctx *c, ds_colview *views,
+                      bool (*want)(const ds_schema *, size_t), ds_err *err)
 {
     int rc = 0;
     for (size_t i = 0; !rc && i < c->schema->n; i++)
         if (want(c->schema, i))
-            rc = ds_colview_open(&views[i], &c->schema->cols[i], j->chunks[i].body, j->chunks[i].body_len,
-                                 j->line.rows, err);
+            rc = ds_colview_open(&views[i], &c->schema->cols[i], j->chunks[i].body,
+                                 j->chunks[i].body_len, j->line.rows, err);
     return rc;
 }
 
@@ -179,7 +183,8 @@ static bool is_key(const ds_schema *s, size_t i)
     return i == 0;
 }
 
-/* The row hashes that cut the block also tell which known block resembles it: the same rows, in every column. */
+/* The row hashes that cut the block also tell which known block resembles it: the same rows, in
+ * every column. */
 static int hash_rows(ds_blockjob *j, const ds_blockctx *c, ds_buf *hashes)
 {
     const ds_schema *s = c->schema;
@@ -270,7 +275,8 @@ void ds_blockjob_run(void *job, void *ctx)
         rc = hash_keys(j, c);
 }
 
-/* ---- putting -------------------------------------------------------------------------------------------- */
+/* ---- putting
+ * -------------------------------------------------------------------------------------------- */
 
 /* Bytes of one element of the column, as far as that helps a byte-plane filter; 0 = it does not. */
 static uint8_t word_of(const ds_blockctx *c, const ds_blockjob *j, size_t chunk)
@@ -290,7 +296,8 @@ static uint8_t word_of(const ds_blockctx *c, const ds_blockjob *j, size_t chunk)
     case DS_TENSOR: {
         ds_colview view;
         ds_value v;
-        if (ds_colview_open(&view, col, j->chunks[chunk].body, j->chunks[chunk].body_len, j->line.rows, NULL) == 0)
+        if (ds_colview_open(&view, col, j->chunks[chunk].body, j->chunks[chunk].body_len,
+                            j->line.rows, NULL) == 0)
             while (ds_colview_next(&view, &v))
                 if (!v.null)
                     return ds_dtype_size(v.dtype) > 1 ? (uint8_t)ds_dtype_size(v.dtype) : 0;
@@ -312,8 +319,12 @@ int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *
         size_t at = 0, n = ds_manline_npieces(&j->line, i);
         uint8_t word = j->sketches.len ? word_of(c, j, i) : 0;
         for (size_t k = 0; !rc && k < n; k++, at = *end++, piece++) {
-            ds_piece p = {.id = ids[piece], .data = j->chunks[i].body + at, .len = *end - at, .word = word};
-            p.kind = j->page ? DS_KIND_SOURCES : i == j->nchunks - 1 ? DS_KIND_ORIGIN : DS_KIND_COLUMN;
+            ds_piece p = {
+                .id = ids[piece], .data = j->chunks[i].body + at, .len = *end - at, .word = word};
+            p.kind = j->page               ? DS_KIND_SOURCES
+                     : i == j->nchunks - 1 ? DS_KIND_ORIGIN
+                                           : DS_KIND_COLUMN;
+            p.stream = (uint8_t)(j->page ? UINT8_MAX : i); /* a column's pieces resemble each other */
             if (j->sketches.len)
                 p.sketch = sketches[piece];
             if (n == 1 && !j->large)

@@ -1,7 +1,8 @@
-/* blockjob.h - what a commit computes about one block (or one page of sources), apart from all others: a pool's job.
+/* blockjob.h - what a commit computes about one block (or one page of sources), apart from all
+ * others: a pool's job.
  *
- * Filled by ds_blockjob_block or _page (main thread), computed by ds_blockjob_run (any thread; its error is in job->err),
- * then put into the store by ds_blockjob_put (main thread, in stream order).
+ * Filled by ds_blockjob_block or _page (main thread), computed by ds_blockjob_run (any thread; its
+ * error is in job->err), then put into the store by ds_blockjob_put (main thread, in stream order).
  */
 #ifndef DS_BLOCKJOB_H
 #define DS_BLOCKJOB_H
@@ -38,7 +39,8 @@ typedef struct ds_blockjob {
 } ds_blockjob;
 
 int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err);
-int ds_blockjob_page(ds_blockjob *j, ds_buf *page, uint64_t rows, ds_err *err); /* takes the bytes by exchange */
+int ds_blockjob_page(ds_blockjob *j, ds_buf *page, uint64_t rows,
+                     ds_err *err);          /* takes the bytes by exchange */
 void ds_blockjob_run(void *job, void *ctx); /* ds_job_fn; ctx: ds_blockctx */
 int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *err);
 void ds_blockjob_fini(ds_blockjob *j);

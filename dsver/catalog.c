@@ -57,7 +57,8 @@ int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...)
     return ds_fail(err, code, "%s: %s", what, e && e->message ? e->message : "git error");
 }
 
-/* ---- the repository ---------------------------------------------------------------------------------- */
+/* ---- the repository
+ * ---------------------------------------------------------------------------------- */
 
 static void git_begin(void)
 {
@@ -91,8 +92,10 @@ int ds_catalog_open(ds_catalog **out, const char *dir, const char *lock, ds_err 
         rc = ds_fail_nomem(err);
     if (!rc && (rc = git_repository_open_bare(&c->repo, dir)) < 0) {
         if (rc == GIT_EOWNER)
-            rc = ds_fail(err, DS_FAIL, "%s: the catalog belongs to somebody else; to trust it: "
-                         "git config --global --add safe.directory %s", dir, dir);
+            rc = ds_fail(err, DS_FAIL,
+                         "%s: the catalog belongs to somebody else; to trust it: "
+                         "git config --global --add safe.directory %s",
+                         dir, dir);
         else
             rc = ds_fail(err, DS_CORRUPT, "%s: cannot open the catalog: %s", dir,
                          git_error_last() ? git_error_last()->message : "git error");
@@ -142,7 +145,8 @@ int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)
     return ds_gitpack_new(out, c->odb, c->pack_dir, err);
 }
 
-/* ---- names ------------------------------------------------------------------------------------------- */
+/* ---- names
+ * ------------------------------------------------------------------------------------------- */
 
 static int name_check(const char *name, const char *what, const char *banned, ds_err *err)
 {
@@ -163,7 +167,9 @@ static int name_check(const char *name, const char *what, const char *banned, ds
     int rc = git_reference_name_is_valid(&valid, ref);
     git_libgit2_shutdown();
     if (rc < 0 || !valid)
-        return ds_fail(err, DS_USAGE, "%s name '%s': git would refuse it (see git-check-ref-format(1))", what, name);
+        return ds_fail(err, DS_USAGE,
+                       "%s name '%s': git would refuse it (see git-check-ref-format(1))", what,
+                       name);
     return 0;
 }
 
@@ -177,14 +183,16 @@ int ds_branch_check(const char *name, ds_err *err)
     return name_check(name, "branch", "@~", err);
 }
 
-/* ---- objects ----------------------------------------------------------------------------------------- */
+/* ---- objects
+ * ----------------------------------------------------------------------------------------- */
 
 int ds_catalog_blob(ds_buf *out, ds_catalog *c, const git_oid *id, ds_err *err)
 {
     git_odb_object *o = NULL;
     int rc = git_odb_read(&o, c->odb, id);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog object %s: %s", git_oid_tostr_s(id), git_error_last()->message);
+        return ds_fail(err, DS_CORRUPT, "catalog object %s: %s", git_oid_tostr_s(id),
+                       git_error_last()->message);
     if (git_odb_object_type(o) != GIT_OBJECT_BLOB) {
         rc = ds_fail(err, DS_CORRUPT, "catalog object %s is not a file", git_oid_tostr_s(id));
     } else {
@@ -201,7 +209,8 @@ int ds_catalog_file(ds_buf *out, ds_catalog *c, const git_oid *tree, const char 
     git_tree *t = NULL;
     int rc = git_tree_lookup(&t, c->repo, tree);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree), git_error_last()->message);
+        return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree),
+                       git_error_last()->message);
     const git_tree_entry *e = git_tree_entry_byname(t, path);
     if (!e)
         rc = ds_fail(err, DS_CORRUPT, "catalog tree %s has no %s", git_oid_tostr_s(tree), path);
@@ -215,7 +224,8 @@ static const char trailer_root[] = "Dsver-Root: sha256:";
 static const char trailer_records[] = "Dsver-Records: ";
 static const char trailer_dataset[] = "Dsver-Dataset: ";
 
-/* Trailers are the last lines of the message, each of a known form, so that a message cannot forge them. */
+/* Trailers are the last lines of the message, each of a known form, so that a message cannot forge
+ * them. */
 static void read_trailers(ds_version *v, char *msg)
 {
     char *lines[3], *end = msg + strlen(msg);
@@ -228,9 +238,11 @@ static void read_trailers(ds_version *v, char *msg)
         lines[i] = nl + 1;
         *nl = '\0';
     }
-    size_t nroot = sizeof trailer_root - 1, nrec = sizeof trailer_records - 1, nset = sizeof trailer_dataset - 1;
+    size_t nroot = sizeof trailer_root - 1, nrec = sizeof trailer_records - 1,
+           nset = sizeof trailer_dataset - 1;
     char *num_end;
-    if (strncmp(lines[0], trailer_root, nroot) != 0 || strncmp(lines[1], trailer_records, nrec) != 0 ||
+    if (strncmp(lines[0], trailer_root, nroot) != 0 ||
+        strncmp(lines[1], trailer_records, nrec) != 0 ||
         strncmp(lines[2], trailer_dataset, nset) != 0 ||
         !ds_sha_parse(&v->root, lines[0] + nroot, strlen(lines[0] + nroot)))
         return;
@@ -248,7 +260,8 @@ int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id, ds_err *err)
     ds_version_fini(v);
     int rc = git_commit_lookup(&k, c->repo, id);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog commit %s: %s", git_oid_tostr_s(id), git_error_last()->message);
+        return ds_fail(err, DS_CORRUPT, "catalog commit %s: %s", git_oid_tostr_s(id),
+                       git_error_last()->message);
     v->id = *id;
     v->tree = *git_commit_tree_id(k);
     v->has_parent = git_commit_parentcount(k) > 0;
@@ -327,14 +340,15 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
     if (!rc)
         rc = ds_buf_put(&b, v->message, len);
     if (!rc)
-        rc = ds_buf_printf(&b, "\n\n%s%s\n%s%" PRIu64 "\n%s%s\n", trailer_root, hex, trailer_records, v->records,
-                           trailer_dataset, v->dataset);
+        rc = ds_buf_printf(&b, "\n\n%s%s\n%s%" PRIu64 "\n%s%s\n", trailer_root, hex,
+                           trailer_records, v->records, trailer_dataset, v->dataset);
     rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_COMMIT, b.data, b.len, err);
     ds_buf_fini(&b);
     return rc;
 }
 
-/* ---- refs -------------------------------------------------------------------------------------------- */
+/* ---- refs
+ * -------------------------------------------------------------------------------------------- */
 
 /* Lets other processes finish: 1 to 16 ms, different in each process. */
 static void short_wait(void)
@@ -364,8 +378,9 @@ int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return rc < 0 ? rc : 1;
 }
 
-/* While the lock is held its file names the ref being moved. When a process dies in the middle, git's own REF.lock
- * stays behind; whoever gets the lock next sees the name, and removes the leftover. */
+/* While the lock is held its file names the ref being moved. When a process dies in the middle,
+ * git's own REF.lock stays behind; whoever gets the lock next sees the name, and removes the
+ * leftover. */
 static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
 {
     char old[NAME_MAX_LEN * 4];
@@ -406,7 +421,8 @@ static void ref_unlock(ds_catalog *c, int *fd)
     ds_close(fd, c->lock, NULL);
 }
 
-int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to, ds_err *err)
+int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
+                ds_err *err)
 {
     static const git_oid none;
     git_reference *r = NULL;
@@ -417,7 +433,8 @@ int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const 
     if (rc)
         goto out;
     for (int tries = 0;; tries++) {
-        rc = git_reference_create_matching(&r, c->repo, name, to, 1, expected ? expected : &none, "dsver");
+        rc = git_reference_create_matching(&r, c->repo, name, to, 1, expected ? expected : &none,
+                                           "dsver");
         /* Only a git command from outside can hold git's lock now. */
         if (rc != GIT_ELOCKED || tries == REF_TRIES)
             break;
@@ -445,7 +462,8 @@ int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
     git_strarray refs = {0};
     int rc = git_reference_list(&refs, c->repo);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog: cannot list its refs: %s", git_error_last()->message);
+        return ds_fail(err, DS_CORRUPT, "catalog: cannot list its refs: %s",
+                       git_error_last()->message);
     qsort(refs.strings, refs.count, sizeof *refs.strings, by_name);
     for (size_t i = 0; !rc && i < refs.count; i++) {
         git_reference *r = NULL;

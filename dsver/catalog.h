@@ -1,11 +1,13 @@
 /* catalog.h - the history of datasets: a bare git repository, reached through libgit2.
  *
- * Git's own tools can log, tag, push and clone it. A dataset version is a git commit whose tree is a manifest (manifest.h)
- * and whose message ends in trailers; refs/heads/DATASET/BRANCH is the newest one. A ref is the only commit point of the
- * store: moved by compare-and-swap, everything else durable before. Format: docs/store-format.md, "Catalog".
+ * Git's own tools can log, tag, push and clone it. A dataset version is a git commit whose tree is
+ * a manifest (manifest.h) and whose message ends in trailers; refs/heads/DATASET/BRANCH is the
+ * newest one. A ref is the only commit point of the store: moved by compare-and-swap, everything
+ * else durable before. Format: docs/store-format.md, "Catalog".
  *
- * Errors: DS_CORRUPT for objects that are missing or not what they should be, DS_LOCKED for a ref that somebody keeps
- * locked, DS_IO, DS_NOMEM, DS_FAIL. One thread at a time on one ds_catalog; any number of processes.
+ * Errors: DS_CORRUPT for objects that are missing or not what they should be, DS_LOCKED for a ref
+ * that somebody keeps locked, DS_IO, DS_NOMEM, DS_FAIL. One thread at a time on one ds_catalog; any
+ * number of processes.
  */
 #ifndef DS_CATALOG_H
 #define DS_CATALOG_H
@@ -29,14 +31,15 @@ void ds_catalog_close(ds_catalog *c); /* NULL is fine */
 git_repository *ds_catalog_repo(ds_catalog *c);
 git_odb *ds_catalog_odb(ds_catalog *c);
 const char *ds_catalog_dir(const ds_catalog *c);
-int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err); /* a ds_gitpack for this repository */
+int ds_catalog_pack(ds_gitpack **out, ds_catalog *c,
+                    ds_err *err); /* a ds_gitpack for this repository */
 
 /* Sets an error from libgit2's: "what: its message". Returns the code. */
 int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...) DS_PRINTF(3, 4);
 
 /* ---- names ---- */
-/* DS_USAGE when it cannot be a dataset's name: empty, longer than 128 bytes, with '/', '@', '~', control bytes, or what
- * git refuses in a ref; a branch or tag name may have '/'. */
+/* DS_USAGE when it cannot be a dataset's name: empty, longer than 128 bytes, with '/', '@', '~',
+ * control bytes, or what git refuses in a ref; a branch or tag name may have '/'. */
 int ds_dataset_check(const char *name, ds_err *err);
 int ds_branch_check(const char *name, ds_err *err);
 
@@ -48,14 +51,15 @@ int ds_catalog_file(ds_buf *out, ds_catalog *c, const git_oid *tree, const char 
 typedef struct ds_version {
     git_oid id, tree, parent;
     bool has_parent;
-    int64_t time; /* committer's, seconds since 1970 UTC */
-    char *author; /* "Name <mail>" */
+    int64_t time;  /* committer's, seconds since 1970 UTC */
+    char *author;  /* "Name <mail>" */
     char *message; /* without the trailers */
     char *dataset; /* from the trailers; "" when there are none: not a dataset's commit */
     ds_sha root;
     uint64_t records;
 } ds_version;
-int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id, ds_err *err); /* fini'd and filled */
+int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id,
+                   ds_err *err); /* fini'd and filled */
 void ds_version_fini(ds_version *v);
 
 typedef struct ds_version_new {
@@ -73,9 +77,12 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
 /* ---- refs ---- */
 /* 1 found, 0 not, < 0 error. Annotated tags are followed to their commit. */
 int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err);
-/* Moves `name` from *expected (NULL: not there yet) to *to. 1 moved, 0 it is not at *expected, < 0 error. Durable on return. */
-int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to, ds_err *err);
-/* Every ref in order of its name, with the commit that it leads to; refs to other things are skipped. Non-zero from fn stops and is returned. */
+/* Moves `name` from *expected (NULL: not there yet) to *to. 1 moved, 0 it is not at *expected, < 0
+ * error. Durable on return. */
+int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
+                ds_err *err);
+/* Every ref in order of its name, with the commit that it leads to; refs to other things are
+ * skipped. Non-zero from fn stops and is returned. */
 typedef int (*ds_ref_fn)(void *ctx, const char *name, const git_oid *id, ds_err *err);
 int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
 

@@ -19,9 +19,12 @@ const ds_command ds_ver_cat = {
     .operands = "[DATASET[@REV]]",
     .max_operands = 1,
     .example = "dsver cat docs@main~1 | dsprep cat",
-    .description = "Writes the DSR stream that was committed: its blocks in order, its sources, its provenance, and its root in the end "
-                   "frame. Every piece is checked against its address, and the root against the version's, before the stream "
-                   "is ended: one that stays without its end frame is refused by all readers. See dsver log -h for REV.",
+    .description = "Writes the DSR stream that was committed: its blocks in order, its sources, "
+                   "its provenance, and its root in the end "
+                   "frame. Every piece is checked against its address, and the root against the "
+                   "version's, before the stream "
+                   "is ended: one that stays without its end frame is refused by all readers. See "
+                   "dsver log -h for REV.",
     .run = run,
 };
 
@@ -69,7 +72,9 @@ static int cat_version(const cat *c, ds_err *err)
     ds_revision rev = {0};
     ds_readback_opts o = {.threads = verb_threads(c->threads), .writer = {.level = (int)c->level}};
     bool file = c->output && strcmp(c->output, "-") != 0;
-    int rc = file ? 0 : ds_refuse_tty(STDOUT_FILENO, "pipe it, for example into `dsprep cat`, or use -o FILE", err);
+    int rc = file ? 0
+                  : ds_refuse_tty(STDOUT_FILENO,
+                                  "pipe it, for example into `dsprep cat`, or use -o FILE", err);
     if (!rc)
         rc = ds_store_open(&s, c->store, DS_OBJ_READ, err);
     if (!rc)
@@ -85,9 +90,17 @@ static int run(int argc, char **argv)
 {
     cat c = {0};
     const ds_opt opts[] = {
-        {.letter = 'o', .name = "output", .type = DS_OPT_STR, .var = &c.output, .arg = "FILE",
+        {.letter = 'o',
+         .name = "output",
+         .type = DS_OPT_STR,
+         .var = &c.output,
+         .arg = "FILE",
          .help = "write a file with a block index, whole or not at all"},
-        {.name = "level", .type = DS_OPT_INT, .var = &c.level, .arg = "N", .help = "compress pieces with zstd (default: 0, not)",
+        {.name = "level",
+         .type = DS_OPT_INT,
+         .var = &c.level,
+         .arg = "N",
+         .help = "compress pieces with zstd (default: 0, not)",
          .max = 19},
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),

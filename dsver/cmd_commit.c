@@ -21,13 +21,16 @@ const ds_command ds_ver_commit = {
     .operands = "[DATASET] [FILE]",
     .max_operands = 2,
     .example = "dsprep text corpus/ | dsver commit -m \"first\" docs",
-    .description =
-        "Reads a DSR stream from FILE or standard input, checks every record, stores what the store does not have yet, and "
-        "moves the dataset's branch to the new version. A dataset that is not there yet is made; without DATASET it is "
-        "the configured one (dsver config dsver.dataset NAME), or the only one.\n\n"
-        "A stream that is broken off, damaged or aborted by its producer changes nothing. Neither does one that holds the same "
-        "records from the same places as the newest version: the command says so and succeeds. Records with explicit "
-        "keys must have different ones.",
+    .description = "Reads a DSR stream from FILE or standard input, checks every record, stores "
+                   "what the store does not have yet, and "
+                   "moves the dataset's branch to the new version. A dataset that is not there yet "
+                   "is made; without DATASET it is "
+                   "the configured one (dsver config dsver.dataset NAME), or the only one.\n\n"
+                   "A stream that is broken off, damaged or aborted by its producer changes "
+                   "nothing. Neither does one that holds the same "
+                   "records from the same places as the newest version: the command says so and "
+                   "succeeds. Records with explicit "
+                   "keys must have different ones.",
     .run = run,
 };
 
@@ -45,7 +48,8 @@ static int open_input(commit *c, const char *file, ds_err *err)
     if (strcmp(file, "-") != 0)
         return ds_open(&c->fd, file, O_RDONLY, 0, err);
     if (isatty(STDIN_FILENO))
-        return ds_fail(err, DS_USAGE, "standard input is a terminal: pipe a record stream in, or name a file "
+        return ds_fail(err, DS_USAGE,
+                       "standard input is a terminal: pipe a record stream in, or name a file "
                        "(dsver commit -m MSG DATASET FILE)");
     return 0;
 }
@@ -59,13 +63,15 @@ static void say_json(const commit *c, const ds_published *p)
     verb_json(stdout, c->dataset);
     printf(",\"branch\":");
     verb_json(stdout, c->branch);
-    printf(",\"unchanged\":%s,\"root\":\"sha256:%s\",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64,
+    printf(",\"unchanged\":%s,\"root\":\"sha256:%s\",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64
+           ",\"sources\":%" PRIu64,
            p->unchanged ? "true" : "false", root, m->records, m->blocks, m->sources);
     uint64_t stored = p->objs.bytes_stored + p->catalog_bytes;
-    printf(",\"pieces_new\":%" PRIu64 ",\"pieces_shared\":%" PRIu64 ",\"deltas\":%" PRIu64 ",\"bytes_read\":%" PRIu64
-           ",\"bytes\":%" PRIu64 ",\"bytes_new\":%" PRIu64 ",\"bytes_stored\":%" PRIu64 ",\"catalog_bytes\":%" PRIu64,
-           p->objs.pieces_new, p->objs.pieces_shared, p->objs.deltas, p->pass.bytes_read, m->bytes, p->objs.bytes_new,
-           p->objs.bytes_stored, p->catalog_bytes);
+    printf(",\"pieces_new\":%" PRIu64 ",\"pieces_shared\":%" PRIu64 ",\"deltas\":%" PRIu64
+           ",\"bytes_read\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"bytes_new\":%" PRIu64
+           ",\"bytes_stored\":%" PRIu64 ",\"catalog_bytes\":%" PRIu64,
+           p->objs.pieces_new, p->objs.pieces_shared, p->objs.deltas, p->pass.bytes_read, m->bytes,
+           p->objs.bytes_new, p->objs.bytes_stored, p->catalog_bytes);
     if (stored)
         printf(",\"ratio\":%.4f}\n", (double)m->bytes / (double)stored);
     else
@@ -80,15 +86,15 @@ static void say(const commit *c, const ds_published *p)
     verb_bytes(read, p->pass.bytes_read);
     verb_bytes(stored, cost);
     if (p->unchanged) {
-        printf("%s %s@%s unchanged: %" PRIu64 " records, read %s, stored nothing\n", git_oid_tostr_s(&p->id), c->dataset,
-               c->branch, m->records, read);
+        printf("%s %s@%s unchanged: %" PRIu64 " records, read %s, stored nothing\n",
+               git_oid_tostr_s(&p->id), c->dataset, c->branch, m->records, read);
         return;
     }
     printf("%s %s@%s\n", git_oid_tostr_s(&p->id), c->dataset, c->branch);
-    printf("%" PRIu64 " records in %" PRIu64 " blocks from %" PRIu64 " sources; %" PRIu64 " pieces new, %" PRIu64
-           " shared; read %s, stored %s (%.2fx)\n",
-           m->records, m->blocks, m->sources, p->objs.pieces_new, p->objs.pieces_shared, read, stored,
-           cost ? (double)m->bytes / (double)cost : 0.0);
+    printf("%" PRIu64 " records in %" PRIu64 " blocks from %" PRIu64 " sources; %" PRIu64
+           " pieces new, %" PRIu64 " shared; read %s, stored %s (%.2fx)\n",
+           m->records, m->blocks, m->sources, p->objs.pieces_new, p->objs.pieces_shared, read,
+           stored, cost ? (double)m->bytes / (double)cost : 0.0);
 }
 
 static int when(int64_t *t, const char *date, ds_err *err)
@@ -103,7 +109,8 @@ static int when(int64_t *t, const char *date, ds_err *err)
             return 0;
         }
     }
-    return ds_fail(err, DS_USAGE, "--date '%s' is neither YYYY-MM-DD[THH:MM[:SS]] (UTC) nor @SECONDS", date);
+    return ds_fail(err, DS_USAGE,
+                   "--date '%s' is neither YYYY-MM-DD[THH:MM[:SS]] (UTC) nor @SECONDS", date);
 }
 
 static int commit_stream(commit *c, char **operands, int n, ds_err *err)
@@ -111,7 +118,9 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
     ds_store s = {0};
     ds_published done = {0};
     const char *file = n > 1 ? operands[1] : "-";
-    ds_publish_opts o = {.branch = c->branch, .message = c->message, .author = c->author,
+    ds_publish_opts o = {.branch = c->branch,
+                         .message = c->message,
+                         .author = c->author,
                          .pass = {.threads = verb_threads(c->threads), .strict = c->strict}};
     int rc = ds_branch_check(c->branch, err);
     if (!rc && n > 0)
@@ -144,11 +153,32 @@ static int run(int argc, char **argv)
 {
     commit c = {.branch = DS_BRANCH, .fd = STDIN_FILENO};
     const ds_opt opts[] = {
-        {.letter = 'm', .name = "message", .type = DS_OPT_STR, .var = &c.message, .arg = "MSG", .help = "what this version is"},
-        {.letter = 'b', .name = "branch", .type = DS_OPT_STR, .var = &c.branch, .arg = "NAME", .help = "the branch to move (default: main)"},
-        {.name = "author", .type = DS_OPT_STR, .var = &c.author, .arg = "WHO", .help = "\"Name <mail>\" (default: git's, else dsver)"},
-        {.name = "date", .type = DS_OPT_STR, .var = &c.date, .arg = "DATE", .help = "the version's date (default: now)"},
-        {.name = "strict", .type = DS_OPT_FLAG, .var = &c.strict, .help = "refuse a stream that counts failed records"},
+        {.letter = 'm',
+         .name = "message",
+         .type = DS_OPT_STR,
+         .var = &c.message,
+         .arg = "MSG",
+         .help = "what this version is"},
+        {.letter = 'b',
+         .name = "branch",
+         .type = DS_OPT_STR,
+         .var = &c.branch,
+         .arg = "NAME",
+         .help = "the branch to move (default: main)"},
+        {.name = "author",
+         .type = DS_OPT_STR,
+         .var = &c.author,
+         .arg = "WHO",
+         .help = "\"Name <mail>\" (default: git's, else dsver)"},
+        {.name = "date",
+         .type = DS_OPT_STR,
+         .var = &c.date,
+         .arg = "DATE",
+         .help = "the version's date (default: now)"},
+        {.name = "strict",
+         .type = DS_OPT_FLAG,
+         .var = &c.strict,
+         .help = "refuse a stream that counts failed records"},
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
         VERB_JSON(c.json),

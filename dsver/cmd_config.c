@@ -13,9 +13,11 @@ const ds_command ds_ver_config = {
     .operands = "[NAME [VALUE]]",
     .max_operands = 2,
     .example = "dsver config dsver.dataset docs",
-    .description = "Without operands all settings are listed; with NAME its value is printed (exit 1 when it is not set); with VALUE it "
+    .description = "Without operands all settings are listed; with NAME its value is printed (exit "
+                   "1 when it is not set); with VALUE it "
                    "is set. The file is .dsver/config, in git's syntax.\n\n"
-                   "dsver.dataset: the dataset meant when none is named. user.name, user.email: who commits; git's own settings "
+                   "dsver.dataset: the dataset meant when none is named. user.name, user.email: "
+                   "who commits; git's own settings "
                    "are asked when the store has none.",
     .run = run,
 };
@@ -68,7 +70,8 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     char *dir = NULL;
-    int rc = unset && n != 1 ? ds_fail(&err, DS_USAGE, "--unset goes with one NAME") : ds_store_find(&dir, store, &err);
+    int rc = unset && n != 1 ? ds_fail(&err, DS_USAGE, "--unset goes with one NAME")
+                             : ds_store_find(&dir, store, &err);
     if (!rc && unset)
         ds_config_set(dir, operands[0], NULL, &err);
     else if (!rc && n == 0)

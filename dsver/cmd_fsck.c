@@ -14,11 +14,15 @@ const ds_command ds_ver_fsck = {
     .summary = "verify a store",
     .max_operands = 0,
     .example = "dsver fsck --read-data",
-    .description = "Checks the catalog (every git object, ref and version), the structure of all packs, the index against them, and that "
-                   "every piece of every version is there. With --read-data also every byte of every piece, and the roots of "
-                   "all versions: a single flipped bit in a pack is found.\n\n"
-                   "For each problem one line names the file, the offset, the reason, and the versions that it touches. The "
-                   "exit status is 12 when there was one. A damaged index is rebuilt by dsver reindex.",
+    .description =
+        "Checks the catalog (every git object, ref and version), the structure of all packs, the "
+        "index against them, and that "
+        "every piece of every version is there. With --read-data also every byte of every piece, "
+        "and the roots of "
+        "all versions: a single flipped bit in a pack is found.\n\n"
+        "For each problem one line names the file, the offset, the reason, and the versions that "
+        "it touches. The "
+        "exit status is 12 when there was one. A damaged index is rebuilt by dsver reindex.",
     .run = run,
 };
 
@@ -45,8 +49,9 @@ static void on_trouble(void *ctx, const ds_trouble *t)
     printf(": %s%s%s\n", t->reason, *t->datasets ? "; touches " : "", t->datasets);
 }
 
-/* Opened for writing the store first takes in packs that a killed writer left without index rows: that is no damage. Where it
- * cannot be opened so (read-only, or too damaged) it is looked at as it is. */
+/* Opened for writing the store first takes in packs that a killed writer left without index rows:
+ * that is no damage. Where it cannot be opened so (read-only, or too damaged) it is looked at as it
+ * is. */
 static int open_store(ds_store *s, const char *store, ds_err *err)
 {
     if (ds_store_open(s, store, DS_OBJ_WRITE, NULL) == 0)
@@ -60,7 +65,10 @@ static int run(int argc, char **argv)
     const char *store = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {
-        {.name = "read-data", .type = DS_OPT_FLAG, .var = &read_data, .help = "read and check every byte"},
+        {.name = "read-data",
+         .type = DS_OPT_FLAG,
+         .var = &read_data,
+         .help = "read and check every byte"},
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
@@ -78,15 +86,19 @@ static int run(int argc, char **argv)
     if (!rc)
         rc = ds_health_check(&h, &s, read_data, verb_threads(threads), on_trouble, &json, &err);
     if (!rc && json)
-        printf("{\"type\":\"fsck\",\"read_data\":%s,\"versions\":%" PRIu64 ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64
-               ",\"objects\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
-               read_data ? "true" : "false", h.versions, h.git_objects, h.objs.packs, h.objs.objects, h.objs.bytes, h.problems);
+        printf("{\"type\":\"fsck\",\"read_data\":%s,\"versions\":%" PRIu64
+               ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
+               ",\"bytes\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
+               read_data ? "true" : "false", h.versions, h.git_objects, h.objs.packs,
+               h.objs.objects, h.objs.bytes, h.problems);
     else if (!rc)
-        printf("%" PRIu64 " versions, %" PRIu64 " git objects, %" PRIu64 " pieces in %" PRIu64 " packs%s: %" PRIu64 " problem%s\n",
-               h.versions, h.git_objects, h.objs.objects, h.objs.packs, read_data ? ", all bytes read" : "", h.problems,
-               h.problems == 1 ? "" : "s");
+        printf("%" PRIu64 " versions, %" PRIu64 " git objects, %" PRIu64 " pieces in %" PRIu64
+               " packs%s: %" PRIu64 " problem%s\n",
+               h.versions, h.git_objects, h.objs.objects, h.objs.packs,
+               read_data ? ", all bytes read" : "", h.problems, h.problems == 1 ? "" : "s");
     if (!rc && h.problems)
-        ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems, h.problems == 1 ? "" : "s");
+        ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems,
+                h.problems == 1 ? "" : "s");
     ds_store_close(&s);
     status = ds_command_end(&ds_ver_fsck, &err, json);
     ds_sig_reraise();

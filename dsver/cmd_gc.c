@@ -15,9 +15,12 @@ const ds_command ds_ver_gc = {
     .summary = "remove what no version needs",
     .max_operands = 0,
     .example = "dsver gc --dry-run",
-    .description = "Keeps every piece that any ref of the catalog leads to, through all of history, and what these are stored as "
-                   "deltas of. Removes the rest, and what writers left that were killed; joins small packs when there are more "
-                   "than 64. Writers wait meanwhile, or with --no-wait it gives up (exit 11) when one is at work. When a version "
+    .description = "Keeps every piece that any ref of the catalog leads to, through all of "
+                   "history, and what these are stored as "
+                   "deltas of. Removes the rest, and what writers left that were killed; joins "
+                   "small packs when there are more "
+                   "than 64. Writers wait meanwhile, or with --no-wait it gives up (exit 11) when "
+                   "one is at work. When a version "
                    "cannot be read nothing is removed.",
     .run = run,
 };
@@ -27,18 +30,22 @@ static void say(const ds_collected *g, bool dry_run, bool json)
     const ds_gcstats *o = &g->objs;
     char before[32], after[32];
     if (json) {
-        printf("{\"type\":\"gc\",\"dry_run\":%s,\"versions\":%" PRIu64 ",\"pieces\":%" PRIu64 ",\"live\":%" PRIu64 ",\"dead\":%" PRIu64,
+        printf("{\"type\":\"gc\",\"dry_run\":%s,\"versions\":%" PRIu64 ",\"pieces\":%" PRIu64
+               ",\"live\":%" PRIu64 ",\"dead\":%" PRIu64,
                dry_run ? "true" : "false", g->versions, o->pieces, o->live, o->dead);
-        printf(",\"packs_deleted\":%" PRIu64 ",\"packs_rewritten\":%" PRIu64 ",\"packs_written\":%" PRIu64
-               ",\"bytes_before\":%" PRIu64 ",\"bytes_after\":%" PRIu64 ",\"tmp_removed\":%" PRIu64 ",\"catalog_packs_joined\":%" PRIu64
-               ",\"missing\":%" PRIu64 "}\n",
-               o->packs_deleted, o->packs_rewritten, o->packs_written, o->bytes_before, o->bytes_after,
-               o->tmp_removed + g->catalog_tmp, g->catalog_packs, g->missing);
+        printf(",\"packs_deleted\":%" PRIu64 ",\"packs_rewritten\":%" PRIu64
+               ",\"packs_written\":%" PRIu64 ",\"bytes_before\":%" PRIu64
+               ",\"bytes_after\":%" PRIu64 ",\"tmp_removed\":%" PRIu64
+               ",\"catalog_packs_joined\":%" PRIu64 ",\"missing\":%" PRIu64 "}\n",
+               o->packs_deleted, o->packs_rewritten, o->packs_written, o->bytes_before,
+               o->bytes_after, o->tmp_removed + g->catalog_tmp, g->catalog_packs, g->missing);
         return;
     }
-    printf("%" PRIu64 " versions need %" PRIu64 " of %" PRIu64 " pieces; %s%" PRIu64 " dead, %" PRIu64 " leftovers; packs %s -> %s\n",
-           g->versions, o->live, o->pieces, dry_run ? "would remove " : "removed ", o->dead, o->tmp_removed + g->catalog_tmp,
-           verb_bytes(before, o->bytes_before), verb_bytes(after, o->bytes_after));
+    printf("%" PRIu64 " versions need %" PRIu64 " of %" PRIu64 " pieces; %s%" PRIu64
+           " dead, %" PRIu64 " leftovers; packs %s -> %s\n",
+           g->versions, o->live, o->pieces, dry_run ? "would remove " : "removed ", o->dead,
+           o->tmp_removed + g->catalog_tmp, verb_bytes(before, o->bytes_before),
+           verb_bytes(after, o->bytes_after));
 }
 
 static int run(int argc, char **argv)
@@ -46,8 +53,16 @@ static int run(int argc, char **argv)
     bool json = false, dry_run = false, wait = true;
     const char *store = NULL;
     const ds_opt opts[] = {
-        {.letter = 'n', .name = "dry-run", .type = DS_OPT_FLAG, .var = &dry_run, .help = "only tell what would be removed"},
-        {.name = "wait", .type = DS_OPT_FLAG, .var = &wait, .help = "wait for writers to finish (the default)", .negatable = true},
+        {.letter = 'n',
+         .name = "dry-run",
+         .type = DS_OPT_FLAG,
+         .var = &dry_run,
+         .help = "only tell what would be removed"},
+        {.name = "wait",
+         .type = DS_OPT_FLAG,
+         .var = &wait,
+         .help = "wait for writers to finish (the default)",
+         .negatable = true},
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,
@@ -66,7 +81,8 @@ static int run(int argc, char **argv)
     if (!rc)
         say(&g, dry_run, json);
     if (!rc && g.missing)
-        ds_fail(&err, DS_CORRUPT, "%" PRIu64 " pieces that versions need are missing; run dsver fsck", g.missing);
+        ds_fail(&err, DS_CORRUPT,
+                "%" PRIu64 " pieces that versions need are missing; run dsver fsck", g.missing);
     ds_store_close(&s);
     status = ds_command_end(&ds_ver_gc, &err, json);
     ds_sig_reraise();

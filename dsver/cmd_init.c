@@ -13,8 +13,10 @@ const ds_command ds_ver_init = {
     .operands = "[DIR]",
     .max_operands = 1,
     .example = "dsver init",
-    .description = "Makes DIR/.dsver (default: here): packs for the data, a bare git repository for the history, an index that can "
-                   "always be rebuilt. Commands find it from any folder below, or by --store, or in the environment "
+    .description = "Makes DIR/.dsver (default: here): packs for the data, a bare git repository "
+                   "for the history, an index that can "
+                   "always be rebuilt. Commands find it from any folder below, or by --store, or "
+                   "in the environment "
                    "variable DSVER_STORE. A store that is there already is left as it is.",
     .run = run,
 };

@@ -15,7 +15,8 @@ const ds_command ds_ver_log = {
     .operands = "[DATASET[@REV]]",
     .max_operands = 1,
     .example = "dsver log docs",
-    .description = "REV is a branch, a tag, a date (YYYY-MM-DD, UTC) or the beginning of a commit id, and ~N goes N versions back: "
+    .description = "REV is a branch, a tag, a date (YYYY-MM-DD, UTC) or the beginning of a commit "
+                   "id, and ~N goes N versions back: "
                    "docs, docs@main, docs@2026-03-01, docs@3f2a9c, docs~2.",
     .run = run,
 };
@@ -44,8 +45,8 @@ static void say(const ds_version *v)
     char root[65], date[32];
     ds_sha_hex(root, &v->root);
     ds_date_text(date, v->time);
-    printf("commit  %s\nauthor  %s\ndate    %s\nrecords %" PRIu64 "\nroot    sha256:%s\n\n", git_oid_tostr_s(&v->id), v->author,
-           date, v->records, root);
+    printf("commit  %s\nauthor  %s\ndate    %s\nrecords %" PRIu64 "\nroot    sha256:%s\n\n",
+           git_oid_tostr_s(&v->id), v->author, date, v->records, root);
     for (const char *s = v->message; *s;) {
         size_t len = strcspn(s, "\n");
         printf("    %.*s\n", (int)len, s);
@@ -58,8 +59,8 @@ static void say_short(const ds_version *v)
 {
     char date[32];
     ds_date_text(date, v->time);
-    printf("%.10s  %s  %10" PRIu64 "  %.*s\n", git_oid_tostr_s(&v->id), date, v->records, (int)strcspn(v->message, "\n"),
-           v->message);
+    printf("%.10s  %s  %10" PRIu64 "  %.*s\n", git_oid_tostr_s(&v->id), date, v->records,
+           (int)strcspn(v->message, "\n"), v->message);
 }
 
 static int run(int argc, char **argv)
@@ -68,9 +69,18 @@ static int run(int argc, char **argv)
     const char *store = NULL;
     int64_t limit = 0;
     const ds_opt opts[] = {
-        {.letter = 'n', .name = "max", .type = DS_OPT_INT, .var = &limit, .arg = "N", .help = "at most N versions", .min = 1,
+        {.letter = 'n',
+         .name = "max",
+         .type = DS_OPT_INT,
+         .var = &limit,
+         .arg = "N",
+         .help = "at most N versions",
+         .min = 1,
          .max = INT64_MAX},
-        {.name = "oneline", .type = DS_OPT_FLAG, .var = &oneline, .help = "one line a version: id, date, records, subject"},
+        {.name = "oneline",
+         .type = DS_OPT_FLAG,
+         .var = &oneline,
+         .help = "one line a version: id, date, records, subject"},
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,

@@ -15,7 +15,8 @@ const ds_command ds_ver_ls = {
     .operands = "[DATASET]",
     .max_operands = 1,
     .example = "dsver ls",
-    .description = "One line a branch: dataset@branch, commit, date, records, subject of the newest version.",
+    .description =
+        "One line a branch: dataset@branch, commit, date, records, subject of the newest version.",
     .run = run,
 };
 
@@ -33,15 +34,16 @@ static void say(const ls *l, const char *dataset, int len, const char *branch, c
     ds_sha_hex(root, &v->root);
     int subject = (int)strcspn(v->message, "\n");
     if (!l->json) {
-        printf("%.*s@%s  %.10s  %s  %" PRIu64 "  %.*s\n", len, dataset, branch, git_oid_tostr_s(&v->id), date, v->records,
-               subject, v->message);
+        printf("%.*s@%s  %.10s  %s  %" PRIu64 "  %.*s\n", len, dataset, branch,
+               git_oid_tostr_s(&v->id), date, v->records, subject, v->message);
         return;
     }
     printf("{\"type\":\"branch\",\"dataset\":");
     verb_json_buf(stdout, dataset, (size_t)len);
     printf(",\"branch\":");
     verb_json(stdout, branch);
-    printf(",\"commit\":\"%s\",\"date\":\"%s\",\"records\":%" PRIu64 ",\"root\":\"sha256:%s\",\"message\":",
+    printf(",\"commit\":\"%s\",\"date\":\"%s\",\"records\":%" PRIu64
+           ",\"root\":\"sha256:%s\",\"message\":",
            git_oid_tostr_s(&v->id), date, v->records, root);
     verb_json(stdout, v->message);
     printf("}\n");

@@ -13,8 +13,10 @@ const ds_command ds_ver_reindex = {
     .summary = "rebuild the index from the packs",
     .max_operands = 0,
     .example = "dsver reindex",
-    .description = "index.db says where each piece lies and holds nothing that is not in the packs too. This builds it anew, "
-                   "without decompressing; writers wait meanwhile. Damaged objects are left out and told of (exit 12).",
+    .description = "index.db says where each piece lies and holds nothing that is not in the packs "
+                   "too. This builds it anew, "
+                   "without decompressing; writers wait meanwhile. Damaged objects are left out "
+                   "and told of (exit 12).",
     .run = run,
 };
 
@@ -54,11 +56,14 @@ static int rebuild(const char *dir, bool json, ds_err *err)
     if (rc)
         return rc;
     if (json)
-        printf("{\"type\":\"reindex\",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n", st.packs,
-               st.objects, st.problems);
+        printf("{\"type\":\"reindex\",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
+               ",\"problems\":%" PRIu64 "}\n",
+               st.packs, st.objects, st.problems);
     else
         printf("%" PRIu64 " pieces in %" PRIu64 " packs\n", st.objects, st.packs);
-    return st.problems ? ds_fail(err, DS_CORRUPT, "%" PRIu64 " problem%s found", st.problems, st.problems == 1 ? "" : "s") : 0;
+    return st.problems ? ds_fail(err, DS_CORRUPT, "%" PRIu64 " problem%s found", st.problems,
+                                 st.problems == 1 ? "" : "s")
+                       : 0;
 }
 
 static int run(int argc, char **argv)
@@ -66,7 +71,10 @@ static int run(int argc, char **argv)
     bool json = false, dump = false;
     const char *store = NULL;
     const ds_opt opts[] = {
-        {.name = "dump", .type = DS_OPT_FLAG, .var = &dump, .help = "print the index as text instead"},
+        {.name = "dump",
+         .type = DS_OPT_FLAG,
+         .var = &dump,
+         .help = "print the index as text instead"},
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,

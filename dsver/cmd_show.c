@@ -17,7 +17,8 @@ const ds_command ds_ver_show = {
     .operands = "[DATASET[@REV]]",
     .max_operands = 1,
     .example = "dsver show docs@main~1",
-    .description = "Commit, counts, roots, columns, and the steps that made the records. See dsver log -h for REV.",
+    .description = "Commit, counts, roots, columns, and the steps that made the records. See dsver "
+                   "log -h for REV.",
     .run = run,
 };
 
@@ -54,8 +55,8 @@ static void say_json(const shown *x)
         printf(",\"parent\":\"%s\"", git_oid_tostr_s(&x->v.parent));
     else
         printf(",\"parent\":null");
-    printf(",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"bytes\":%" PRIu64
-           ",\"root\":\"sha256:%s\",\"origin_root\":\"sha256:%s\"",
+    printf(",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64
+           ",\"bytes\":%" PRIu64 ",\"root\":\"sha256:%s\",\"origin_root\":\"sha256:%s\"",
            x->m.records, x->m.blocks, x->m.sources, x->m.bytes, root, origin);
     reasons_json("held", x->m.counts.held, x->m.counts.nheld);
     reasons_json("failed", x->m.counts.failed, x->m.counts.nfailed);
@@ -72,8 +73,10 @@ static int say_columns(const shown *x, ds_err *err)
     ds_schema_init(&s);
     int rc = ds_schema_parse(&s, x->schema.data, x->schema.len, err);
     for (size_t i = 0; !rc && i < s.n; i++)
-        printf("column  %s %s%s%s%s\n", s.cols[i].name, ds_type_name(s.cols[i].type), s.cols[i].type == DS_LIST ? " of " : "",
-               s.cols[i].type == DS_LIST ? ds_type_name(s.cols[i].item) : "", s.cols[i].nullable ? ", may be null" : "");
+        printf("column  %s %s%s%s%s\n", s.cols[i].name, ds_type_name(s.cols[i].type),
+               s.cols[i].type == DS_LIST ? " of " : "",
+               s.cols[i].type == DS_LIST ? ds_type_name(s.cols[i].item) : "",
+               s.cols[i].nullable ? ", may be null" : "");
     if (!rc)
         printf("keys    %s\n", s.explicit_key ? "explicit" : "derived from content");
     ds_schema_fini(&s);
@@ -87,13 +90,15 @@ static int say_steps(const shown *x, ds_err *err)
     int rc = ds_json_parse(&steps, x->prov.data, x->prov.len, "provenance.json", err);
     if (rc)
         return rc;
-    json_array_foreach(steps, i, step) {
+    json_array_foreach(steps, i, step)
+    {
         ds_buf b = {0};
         json_t *options = json_object_get(step, "options");
         const char *tool = json_string_value(json_object_get(step, "tool"));
         const char *version = json_string_value(json_object_get(step, "version"));
         if (options && ds_json_dump(&b, options, NULL) == 0)
-            printf("step    %s %s %.*s\n", tool ? tool : "?", version ? version : "", (int)b.len, (const char *)b.data);
+            printf("step    %s %s %.*s\n", tool ? tool : "?", version ? version : "", (int)b.len,
+                   (const char *)b.data);
         ds_buf_fini(&b);
     }
     json_decref(steps);
@@ -106,14 +111,16 @@ static int say(const shown *x, ds_err *err)
     ds_sha_hex(root, &x->m.root);
     ds_sha_hex(origin, &x->m.origin_root);
     ds_date_text(date, x->v.time);
-    printf("commit  %s\ndataset %s\nauthor  %s\ndate    %s\n", git_oid_tostr_s(&x->v.id), x->v.dataset, x->v.author, date);
+    printf("commit  %s\ndataset %s\nauthor  %s\ndate    %s\n", git_oid_tostr_s(&x->v.id),
+           x->v.dataset, x->v.author, date);
     printf("message %.*s\n", (int)strcspn(x->v.message, "\n"), x->v.message);
-    printf("records %" PRIu64 " in %" PRIu64 " blocks, %s, from %" PRIu64 " sources\n", x->m.records, x->m.blocks,
-           verb_bytes(bytes, x->m.bytes), x->m.sources);
+    printf("records %" PRIu64 " in %" PRIu64 " blocks, %s, from %" PRIu64 " sources\n",
+           x->m.records, x->m.blocks, verb_bytes(bytes, x->m.bytes), x->m.sources);
     for (size_t i = 0; i < x->m.counts.nheld; i++)
         printf("held    %" PRIu64 " %s\n", x->m.counts.held[i].count, x->m.counts.held[i].reason);
     for (size_t i = 0; i < x->m.counts.nfailed; i++)
-        printf("failed  %" PRIu64 " %s\n", x->m.counts.failed[i].count, x->m.counts.failed[i].reason);
+        printf("failed  %" PRIu64 " %s\n", x->m.counts.failed[i].count,
+               x->m.counts.failed[i].reason);
     printf("root    sha256:%s\norigins sha256:%s\n", root, origin);
     int rc = say_columns(x, err);
     return rc ? rc : say_steps(x, err);

@@ -16,8 +16,10 @@ const ds_command ds_ver_stamp = {
     .min_operands = 2,
     .max_operands = 2,
     .example = "dsver stamp corpus@main corpus.stamp",
-    .description = "FILE holds one line, \"sha256:ROOT\". It is written, whole, only when the version's root is another than the "
-                   "one in it: a rule that depends on FILE runs again exactly when the records changed, and not for a new "
+    .description = "FILE holds one line, \"sha256:ROOT\". It is written, whole, only when the "
+                   "version's root is another than the "
+                   "one in it: a rule that depends on FILE runs again exactly when the records "
+                   "changed, and not for a new "
                    "version of the same records.",
     .run = run,
 };
@@ -42,7 +44,8 @@ static int stamp(const char *store, const char *what, const char *file, bool jso
     if (!rc && !same)
         rc = ds_atomic_write(file, 0666, line, strlen(line), err);
     if (!rc && json) {
-        printf("{\"type\":\"stamp\",\"commit\":\"%s\",\"root\":\"sha256:%s\",\"file\":", git_oid_tostr_s(&rev.id), hex);
+        printf("{\"type\":\"stamp\",\"commit\":\"%s\",\"root\":\"sha256:%s\",\"file\":",
+               git_oid_tostr_s(&rev.id), hex);
         verb_json(stdout, file);
         printf(",\"changed\":%s}\n", same ? "false" : "true");
     }

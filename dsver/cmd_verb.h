@@ -1,4 +1,5 @@
-/* cmd_verb.h - what the commands of dsver share: options, and numbers for people and for machines. */
+/* cmd_verb.h - what the commands of dsver share: options, and numbers for people and for machines.
+ */
 #ifndef DS_CMD_VERB_H
 #define DS_CMD_VERB_H
 
@@ -7,13 +8,24 @@
 #include "opt.h"
 #include "store.h"
 
-#define VERB_STORE(v) \
-    {.name = "store", .type = DS_OPT_STR, .var = &(v), .arg = "DIR", .help = "the store, or the folder that holds it"}
-#define VERB_JSON(v) {.name = "json", .type = DS_OPT_FLAG, .var = &(v), .help = "print JSON lines"}
-#define VERB_THREADS(v) \
-    {.letter = 'j', .name = "threads", .type = DS_OPT_INT, .var = &(v), .arg = "N", \
-     .help = "threads; default one for each processor", .min = 1, .max = 1024}
-#define VERB_END {.name = NULL}
+#define VERB_STORE(v)                                                                              \
+    {                                                                                              \
+        .name = "store", .type = DS_OPT_STR, .var = &(v), .arg = "DIR",                            \
+        .help = "the store, or the folder that holds it"                                           \
+    }
+#define VERB_JSON(v)                                                                               \
+    {                                                                                              \
+        .name = "json", .type = DS_OPT_FLAG, .var = &(v), .help = "print JSON lines"               \
+    }
+#define VERB_THREADS(v)                                                                            \
+    {                                                                                              \
+        .letter = 'j', .name = "threads", .type = DS_OPT_INT, .var = &(v), .arg = "N",             \
+        .help = "threads; default one for each processor", .min = 1, .max = 1024                   \
+    }
+#define VERB_END                                                                                   \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
 
 int verb_threads(int64_t asked);                  /* 0: as many as there are processors */
 const char *verb_bytes(char out[32], uint64_t n); /* "3.1 MB" */

@@ -41,7 +41,8 @@ static int mark_lines(mark *m, const git_oid *tree, const char *what, ds_err *er
         rc = ds_manscan_next(&s, &m->line, err);
         if (rc <= 0)
             break;
-        /* Noted at its first line already: a file that does not parse to its end fails the whole collection. */
+        /* Noted at its first line already: a file that does not parse to its end fails the whole
+         * collection. */
         rc = git_oid_equal(&s.file, &last) ? 0 : ds_oidset_add(&m->files, &s.file, &fresh, err);
         last = s.file;
         const ds_sha *p = ds_manline_pieces(&m->line);
@@ -55,7 +56,8 @@ static int mark_lines(mark *m, const git_oid *tree, const char *what, ds_err *er
     return rc;
 }
 
-static int mark_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why, ds_err *err)
+static int mark_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                        ds_err *err)
 {
     mark *m = ctx;
     int rc = v ? ds_check_interrupt(err) : ds_fail(err, DS_CORRUPT, "%s", why->msg);
@@ -64,10 +66,13 @@ static int mark_version(void *ctx, const git_oid *id, const ds_version *v, const
     if (!rc)
         rc = mark_lines(m, &v->tree, "sources", err);
     m->out->versions += v && *v->dataset; /* a run's own commits are none */
-    return rc ? ds_err_prefix(err, "nothing was collected, version %s cannot be read", git_oid_tostr_s(id)) : 0;
+    return rc ? ds_err_prefix(err, "nothing was collected, version %s cannot be read",
+                              git_oid_tostr_s(id))
+              : 0;
 }
 
-/* ---- the catalog's own packs ------------------------------------------------------------------------------ */
+/* ---- the catalog's own packs
+ * ------------------------------------------------------------------------------ */
 
 typedef struct packdir {
     char *path;
@@ -104,7 +109,8 @@ static bool is_junk(const char *dir, const char *name)
     if (strncmp(name, "tmp_", 4) == 0 || strncmp(name, "pack_git2_", 10) == 0)
         return true;
     size_t len = strlen(name);
-    if (strncmp(name, "pack-", 5) != 0 || len != PACK_NAME + 4 || strcmp(name + PACK_NAME, ".idx") != 0)
+    if (strncmp(name, "pack-", 5) != 0 || len != PACK_NAME + 4 ||
+        strcmp(name + PACK_NAME, ".idx") != 0)
         return false;
     char *pack = NULL;
     bool junk = asprintf(&pack, "%s/%.*s.pack", dir, PACK_NAME, name) >= 0 && !ds_path_exists(pack);
@@ -134,7 +140,9 @@ static int unlink_in(const char *dir, const char *name, const char *ext, ds_err 
     char *path = NULL;
     if (asprintf(&path, "%s/%s%s", dir, name, ext) < 0)
         return ds_fail_nomem(err);
-    int rc = ds_io_active->unlink(path) && errno != ENOENT ? ds_fail_errno(err, errno, "%s: cannot remove", path) : 0;
+    int rc = ds_io_active->unlink(path) && errno != ENOENT
+                 ? ds_fail_errno(err, errno, "%s: cannot remove", path)
+                 : 0;
     free(path);
     return rc;
 }
@@ -152,12 +160,14 @@ static int copy_object(const git_oid *id, void *ctx)
     git_oid got;
     if (git_odb_read(&o, c->odb, id) < 0)
         return ds_fail(c->err, DS_CORRUPT, "catalog object %s cannot be read", git_oid_tostr_s(id));
-    int rc = ds_gitpack_put(c->pack, &got, git_odb_object_type(o), git_odb_object_data(o), git_odb_object_size(o), c->err);
+    int rc = ds_gitpack_put(c->pack, &got, git_odb_object_type(o), git_odb_object_data(o),
+                            git_odb_object_size(o), c->err);
     git_odb_object_free(o);
     return rc;
 }
 
-/* All objects into one pack; then the old ones go, index first: git finds packs by their indexes. */
+/* All objects into one pack; then the old ones go, index first: git finds packs by their indexes.
+ */
 static int join_packs(const packdir *d, ds_catalog *c, ds_err *err)
 {
     copy k = {.odb = ds_catalog_odb(c), .err = err};

@@ -1,7 +1,7 @@
 /* collect.h - garbage: pieces that no version needs, what dead writers left, many small packs.
  *
- * Live is what any ref of the catalog leads to, through all of history. Writers are shut out meanwhile; readers of old versions
- * are not disturbed, since what a ref leads to stays.
+ * Live is what any ref of the catalog leads to, through all of history. Writers are shut out
+ * meanwhile; readers of old versions are not disturbed, since what a ref leads to stays.
  */
 #ifndef DS_COLLECT_H
 #define DS_COLLECT_H
@@ -16,7 +16,8 @@ typedef struct ds_collected {
     uint64_t catalog_tmp;   /* leftovers removed from the catalog */
 } ds_collected;
 
-/* DS_LOCKED when `wait` is false and a writer is at work. DS_CORRUPT, with nothing removed, when a version cannot be read. */
+/* DS_LOCKED when `wait` is false and a writer is at work. DS_CORRUPT, with nothing removed, when a
+ * version cannot be read. */
 int ds_collect_run(ds_collected *out, ds_store *s, bool dry_run, bool wait, ds_err *err);
 
 #endif

@@ -38,7 +38,8 @@ void ds_pass_fini(ds_pass *p)
     *p = (ds_pass){0};
 }
 
-/* ---- one job's result, in stream order ------------------------------------------------------------------ */
+/* ---- one job's result, in stream order
+ * ------------------------------------------------------------------ */
 
 static int take_keys(pass *p, const ds_blockjob *j, ds_err *err)
 {
@@ -110,7 +111,9 @@ static int submit(pass *p, ds_blockjob *j, ds_err *err)
     return rc;
 }
 
-/* ---- events ----------------------------------------------------------------------------------------------- */
+/* ---- events
+ * -----------------------------------------------------------------------------------------------
+ */
 
 static int on_block(pass *p, ds_err *err)
 {
@@ -181,7 +184,9 @@ static int on_end(pass *p, const char *path, bool strict, ds_err *err)
     uint64_t a, b, failed = ds_counts_total(c, true);
     int rc = ds_blockcheck_end(p->check, err);
     if (!rc && strict && failed)
-        rc = ds_fail(err, DS_FAIL, "%s: the stream counts %" PRIu64 " failed records (%s ...), and --strict refuses such",
+        rc = ds_fail(err, DS_FAIL,
+                     "%s: the stream counts %" PRIu64
+                     " failed records (%s ...), and --strict refuses such",
                      path, failed, c->failed[0].reason);
     if (!rc)
         rc = end_page(p, err);
@@ -189,7 +194,9 @@ static int on_end(pass *p, const char *path, bool strict, ds_err *err)
         rc = take_all(p, err);
     if (!rc && p->keys) {
         rc = ds_keycheck_end(p->keys, &a, &b, err);
-        rc = rc < 0 ? rc : rc ? 0 : ds_keyclash_fail(&p->clash, p->tx, ds_reader_schema(p->reader), a, b, err);
+        rc = rc < 0 ? rc
+             : rc   ? 0
+                    : ds_keyclash_fail(&p->clash, p->tx, ds_reader_schema(p->reader), a, b, err);
     }
     return rc ? rc : copy_counts(&p->out->meta.counts, c, err);
 }
@@ -208,17 +215,20 @@ static int finish(pass *p, const char *path, ds_err *err)
     if (!rc)
         rc = ds_rootsum_end(p->sum, &digest, &m->root, &m->origin_root, err);
     if (!rc && claimed && !ds_sha_eq(claimed, &m->root))
-        rc = ds_fail(err, DS_CORRUPT, "%s: the root in the stream's end frame is not that of its records", path);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s: the root in the stream's end frame is not that of its records", path);
     if (!rc)
         rc = ds_schema_dump(&json, schema, err);
     if (!rc)
-        rc = ds_manwriter_finish(p->man, json.data, json.len, prov, prov_len, m, &p->out->tree, err);
+        rc =
+            ds_manwriter_finish(p->man, json.data, json.len, prov, prov_len, m, &p->out->tree, err);
     p->out->bytes_read = ds_reader_pos(p->reader);
     ds_buf_fini(&json);
     return rc;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------------------- */
+/* ---- the whole
+ * --------------------------------------------------------------------------------------------- */
 
 static int start(pass *p, int threads, ds_gitpack *pack, ds_err *err)
 {

@@ -1,11 +1,13 @@
-/* commitpass.h - a DSR stream into a store: every block checked, addressed, put; its manifest written.
+/* commitpass.h - a DSR stream into a store: every block checked, addressed, put; its manifest
+ * written.
  *
- * The stream is read once, in constant memory. Blocks are hashed (and, where they are new, sketched) on a pool and put in
- * stream order, so that packs and manifest are the same for any number of threads. Nothing is visible in the store until the
- * caller finishes the transaction, publishes the git pack and moves a ref: a broken stream changes nothing.
+ * The stream is read once, in constant memory. Blocks are hashed (and, where they are new,
+ * sketched) on a pool and put in stream order, so that packs and manifest are the same for any
+ * number of threads. Nothing is visible in the store until the caller finishes the transaction,
+ * publishes the git pack and moves a ref: a broken stream changes nothing.
  *
- * Errors: what the reader says of the stream (DS_CORRUPT, DS_FAIL for an aborted one), DS_FAIL for two records with one explicit
- * key, or with `strict` for failures that the stream counts.
+ * Errors: what the reader says of the stream (DS_CORRUPT, DS_FAIL for an aborted one), DS_FAIL for
+ * two records with one explicit key, or with `strict` for failures that the stream counts.
  */
 #ifndef DS_COMMITPASS_H
 #define DS_COMMITPASS_H

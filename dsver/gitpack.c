@@ -104,7 +104,8 @@ static int grow(ds_gitpack *p, ds_err *err)
 }
 
 /* Compresses into the spool; *crc is that of the bytes added. */
-static int spool_object(ds_spool *s, git_object_t type, const void *data, size_t len, uint32_t *crc, ds_err *err)
+static int spool_object(ds_spool *s, git_object_t type, const void *data, size_t len, uint32_t *crc,
+                        ds_err *err)
 {
     uint8_t out[CHUNK];
     size_t n = 0, left = len >> 4;
@@ -124,7 +125,10 @@ static int spool_object(ds_spool *s, git_object_t type, const void *data, size_t
         return ds_fail(err, DS_FAIL, "a catalog object of %zu bytes is too large", len);
     if (deflateInit(&z, Z_DEFAULT_COMPRESSION) != Z_OK)
         return ds_fail_nomem(err);
-    union { const void *c; void *v; } in = {data}; /* zlib's field lacks the const */
+    union {
+        const void *c;
+        void *v;
+    } in = {data}; /* zlib's field lacks the const */
     z.next_in = in.v;
     z.avail_in = (uInt)len;
     int zrc;
@@ -142,7 +146,8 @@ static int spool_object(ds_spool *s, git_object_t type, const void *data, size_t
     return rc;
 }
 
-int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *data, size_t len, ds_err *err)
+int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *data, size_t len,
+                   ds_err *err)
 {
     if (git_odb_hash(id, data, len, type) < 0)
         return ds_fail(err, DS_FAIL, "cannot hash a catalog object");
@@ -151,7 +156,8 @@ int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *da
         return rc;
     size_t slot = slot_of(p, id);
     /* No refresh: an object that somebody else wrote just now is merely written twice. */
-    if (p->slots[slot] || (!p->keep_all && git_odb_exists_ext(p->odb, id, GIT_ODB_LOOKUP_NO_REFRESH)))
+    if (p->slots[slot] ||
+        (!p->keep_all && git_odb_exists_ext(p->odb, id, GIT_ODB_LOOKUP_NO_REFRESH)))
         return 0;
     entry *e = &p->entries[p->n];
     e->id = *id;
@@ -162,7 +168,8 @@ int ds_gitpack_put(ds_gitpack *p, git_oid *id, git_object_t type, const void *da
     return rc;
 }
 
-/* ---- files: written, hashed, synced under a temporary name ------------------------------------------ */
+/* ---- files: written, hashed, synced under a temporary name
+ * ------------------------------------------ */
 
 typedef struct hashfile {
     int fd;
@@ -259,7 +266,8 @@ static int write_pack(ds_gitpack *p, hashfile *f, uint8_t sum[SHA1_LEN], ds_err 
     return rc ? rc : hashfile_seal(f, sum, err);
 }
 
-/* Index version 2: fan-out, ids, checksums, offsets (31 bits, or a place in the table of 64-bit ones), the pack's sum. */
+/* Index version 2: fan-out, ids, checksums, offsets (31 bits, or a place in the table of 64-bit
+ * ones), the pack's sum. */
 static int index_tables(ds_buf *b, const entry *e, size_t n)
 {
     uint8_t w[8] = {0xff, 't', 'O', 'c', 0, 0, 0, 2};

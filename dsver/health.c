@@ -13,7 +13,10 @@
 #include "sig.h"
 #include "sourcepage.h"
 
-enum { KEPT_MAX = 10000, NAMED_MAX = 8 }; /* troubles kept until their datasets are known; datasets named for each */
+enum {
+    KEPT_MAX = 10000,
+    NAMED_MAX = 8
+}; /* troubles kept until their datasets are known; datasets named for each */
 
 /* A damaged piece: told of only after the manifests were read, with the versions that need it. */
 typedef struct kept {
@@ -37,14 +40,17 @@ typedef struct health {
     ds_err *err; /* for callbacks that have none */
 } health;
 
-static void tell(health *h, const char *file, uint64_t offset, const char *id, const char *reason, const char *datasets)
+static void tell(health *h, const char *file, uint64_t offset, const char *id, const char *reason,
+                 const char *datasets)
 {
-    ds_trouble t = {.file = file, .offset = offset, .id = id, .reason = reason, .datasets = datasets};
+    ds_trouble t = {
+        .file = file, .offset = offset, .id = id, .reason = reason, .datasets = datasets};
     h->out->problems++;
     h->fn(h->ctx, &t);
 }
 
-/* ---- data packs ---------------------------------------------------------------------------------------- */
+/* ---- data packs
+ * ---------------------------------------------------------------------------------------- */
 
 static int on_piece(void *ctx, const ds_objproblem *p)
 {
@@ -58,7 +64,8 @@ static int on_piece(void *ctx, const ds_objproblem *p)
         return ds_fail_nomem(h->err);
     h->kept = k;
     k += h->nkept;
-    *k = (kept){.id = *p->id, .offset = p->offset, .file = strdup(p->file), .reason = strdup(p->reason)};
+    *k = (kept){
+        .id = *p->id, .offset = p->offset, .file = strdup(p->file), .reason = strdup(p->reason)};
     h->nkept++;
     return k->file && k->reason ? 0 : ds_fail_nomem(h->err);
 }
@@ -112,7 +119,8 @@ static void free_kept(health *h)
     free(h->kept);
 }
 
-/* ---- the catalog's files and objects ----------------------------------------------------------------------- */
+/* ---- the catalog's files and objects
+ * ----------------------------------------------------------------------- */
 
 static int check_packs(health *h, ds_err *err)
 {
@@ -151,7 +159,8 @@ static int check_object(const git_oid *id, void *ctx)
     git_odb_object *o = NULL;
     h->out->git_objects++;
     if (git_odb_read(&o, ds_catalog_odb(h->store->cat), id) < 0) /* hashes what it reads */
-        tell(h, "catalog.git", 0, git_oid_tostr_s(id), git_error_last() ? git_error_last()->message : "unreadable", "");
+        tell(h, "catalog.git", 0, git_oid_tostr_s(id),
+             git_error_last() ? git_error_last()->message : "unreadable", "");
     git_odb_object_free(o);
     return ds_check_interrupt(h->err);
 }
@@ -165,7 +174,8 @@ static int check_ref(void *ctx, const char *name, const git_oid *id, ds_err *err
     return 0;
 }
 
-/* Refs that cannot be read end ds_ref_each: told of, and the rest of the check goes on with what there is. */
+/* Refs that cannot be read end ds_ref_each: told of, and the rest of the check goes on with what
+ * there is. */
 static int check_catalog(health *h, ds_err *err)
 {
     ds_err why = {0};
@@ -179,7 +189,9 @@ static int check_catalog(health *h, ds_err *err)
     return rc;
 }
 
-/* ---- versions ------------------------------------------------------------------------------------------------ */
+/* ---- versions
+ * ------------------------------------------------------------------------------------------------
+ */
 
 static bool seen(void *ctx, const git_oid *file)
 {
@@ -207,10 +219,10 @@ static int check_pieces(health *h, const ds_version *v, bool fresh, ds_err *err)
     return 0;
 }
 
-/* Lines of "blocks" or "sources"; sum: NULL, or the roots to add to. Files that another version had are looked into again only
- * for the roots, and to name the versions that need damaged pieces. */
-static int check_lines(health *h, const ds_version *v, const char *what, ds_rootsum *sum, uint64_t *rows, uint64_t *lines,
-                       ds_err *err)
+/* Lines of "blocks" or "sources"; sum: NULL, or the roots to add to. Files that another version had
+ * are looked into again only for the roots, and to name the versions that need damaged pieces. */
+static int check_lines(health *h, const ds_version *v, const char *what, ds_rootsum *sum,
+                       uint64_t *rows, uint64_t *lines, ds_err *err)
 {
     ds_manscan s;
     git_oid last = {{0}};
@@ -310,7 +322,8 @@ static int check_version(health *h, const ds_version *v, ds_err *err)
     return rc;
 }
 
-static int on_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why, ds_err *err)
+static int on_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                      ds_err *err)
 {
     health *h = ctx;
     ds_err what = {0};
@@ -335,7 +348,8 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     return ds_check_interrupt(err);
 }
 
-int ds_health_check(ds_health *out, ds_store *s, bool read_data, int threads, ds_trouble_fn fn, void *ctx, ds_err *err)
+int ds_health_check(ds_health *out, ds_store *s, bool read_data, int threads, ds_trouble_fn fn,
+                    void *ctx, ds_err *err)
 {
     ds_err none = {0};
     if (!err)

@@ -1,8 +1,9 @@
 /* health.h - is everything there, and is it what it was? fsck's work.
  *
- * Always: every git object re-hashed, every git pack and index re-summed, every ref and version readable, the structure of data packs and
- * index, every piece of every version known. With read_data also every byte of every piece, and the roots of every version
- * recomputed from its manifest.
+ * Always: every git object re-hashed, every git pack and index re-summed, every ref and version
+ * readable, the structure of data packs and index, every piece of every version known. With
+ * read_data also every byte of every piece, and the roots of every version recomputed from its
+ * manifest.
  */
 #ifndef DS_HEALTH_H
 #define DS_HEALTH_H
@@ -10,21 +11,24 @@
 #include "store.h"
 
 typedef struct ds_trouble {
-    const char *file;     /* in the store: "packs/<sha>.pack", "catalog.git/...", or "" */
-    uint64_t offset;      /* in the file; 0 for files as a whole */
-    const char *id;       /* of a piece or git object, hex, or "" */
+    const char *file; /* in the store: "packs/<sha>.pack", "catalog.git/...", or "" */
+    uint64_t offset;  /* in the file; 0 for files as a whole */
+    const char *id;   /* of a piece or git object, hex, or "" */
     const char *reason;
-    const char *datasets; /* the versions that it touches, as "name@commit", separated by blanks; "" when none is known */
+    const char *datasets; /* the versions that it touches, as "name@commit", separated by blanks; ""
+                             when none is known */
 } ds_trouble;
 typedef void (*ds_trouble_fn)(void *ctx, const ds_trouble *t);
 
 typedef struct ds_health {
     ds_scrubstats objs;
-    uint64_t git_objects, versions, blocks, pieces; /* blocks and pieces: lines and addresses in manifests looked at */
+    uint64_t git_objects, versions, blocks,
+        pieces; /* blocks and pieces: lines and addresses in manifests looked at */
     uint64_t problems;
 } ds_health;
 
 /* 0 when the check itself ran: see problems. */
-int ds_health_check(ds_health *out, ds_store *s, bool read_data, int threads, ds_trouble_fn fn, void *ctx, ds_err *err);
+int ds_health_check(ds_health *out, ds_store *s, bool read_data, int threads, ds_trouble_fn fn,
+                    void *ctx, ds_err *err);
 
 #endif

@@ -41,7 +41,8 @@ static int from_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
     (void)name;
     int rc = push(w, id, err);
     while (!rc && w->stack.len) {
-        const git_oid *top = (const git_oid *)(const void *)w->stack.data + w->stack.len / sizeof *top - 1;
+        const git_oid *top =
+            (const git_oid *)(const void *)w->stack.data + w->stack.len / sizeof *top - 1;
         git_oid at = *top;
         ds_err why = {0};
         w->stack.len -= sizeof at;

@@ -4,8 +4,10 @@
 
 #include "catalog.h"
 
-/* A commit of the history, or one that cannot be read: then v is NULL, and why tells. Non-zero stops and is returned. */
-typedef int (*ds_history_fn)(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why, ds_err *err);
+/* A commit of the history, or one that cannot be read: then v is NULL, and why tells. Non-zero
+ * stops and is returned. */
+typedef int (*ds_history_fn)(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                             ds_err *err);
 /* Newest first along each ref, refs in order of their names; all parents are followed. */
 int ds_history_each(ds_catalog *c, ds_history_fn fn, void *ctx, ds_err *err);
 

@@ -129,7 +129,8 @@ int ds_keycheck_add(ds_keycheck *k, const ds_keyhash *h, ds_err *err)
     return rc;
 }
 
-/* ---- the merge ---------------------------------------------------------------------------------------- */
+/* ---- the merge
+ * ---------------------------------------------------------------------------------------- */
 
 typedef struct found {
     entry last;
@@ -165,7 +166,8 @@ static const entry *head(ds_keycheck *k, run *r, int *rc, ds_err *err)
     }
     r->have = left < READ_ENTRIES ? (size_t)left : READ_ENTRIES;
     r->at = 0;
-    *rc = ds_pread_exact(k->fd, k->dir, r->buf, r->have * sizeof *r->buf, (r->start + r->taken) * sizeof *r->buf, err);
+    *rc = ds_pread_exact(k->fd, k->dir, r->buf, r->have * sizeof *r->buf,
+                         (r->start + r->taken) * sizeof *r->buf, err);
     r->taken += r->have;
     return *rc ? NULL : r->buf;
 }

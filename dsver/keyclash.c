@@ -8,7 +8,8 @@
 #include "dsr_origin.h"
 #include "sourcepage.h"
 
-/* A note: u64 rows, u64 number of key pieces, u64 number of origin pieces, the addresses of both. */
+/* A note: u64 rows, u64 number of key pieces, u64 number of origin pieces, the addresses of both.
+ */
 enum { NOTE_HEAD = 24, KEY_SHOWN = 100, NAME_SHOWN = 200 };
 
 void ds_keyclash_fini(ds_keyclash *k)
@@ -88,7 +89,8 @@ typedef struct place {
     char where[NAME_SHOWN + 64];
 } place;
 
-static int read_key(place *p, const ds_buf *chunk, const ds_schema *s, uint64_t rows, uint64_t row, ds_err *err)
+static int read_key(place *p, const ds_buf *chunk, const ds_schema *s, uint64_t rows, uint64_t row,
+                    ds_err *err)
 {
     ds_colview view;
     ds_value v = {0};
@@ -96,13 +98,14 @@ static int read_key(place *p, const ds_buf *chunk, const ds_schema *s, uint64_t 
     for (uint64_t i = 0; !rc && i <= row; i++)
         ds_colview_next(&view, &v);
     if (!rc)
-        snprintf(p->key, sizeof p->key, "%.*s%s", (int)(v.len < KEY_SHOWN ? v.len : KEY_SHOWN), (const char *)v.p,
-                 v.len > KEY_SHOWN ? "..." : "");
+        snprintf(p->key, sizeof p->key, "%.*s%s", (int)(v.len < KEY_SHOWN ? v.len : KEY_SHOWN),
+                 (const char *)v.p, v.len > KEY_SHOWN ? "..." : "");
     return rc;
 }
 
 /* Goes through the blocks up to record b: origins are coded relative to those before. */
-static int find_places(ds_keyclash *k, ds_objtx *tx, const ds_schema *s, place *a, place *b, ds_err *err)
+static int find_places(ds_keyclash *k, ds_objtx *tx, const ds_schema *s, place *a, place *b,
+                       ds_err *err)
 {
     ds_buf chunk = {0}, ranges = {0};
     ds_origin_state st = {0};
@@ -157,14 +160,16 @@ static int name_source(ds_keyclash *k, ds_objtx *tx, place *p, ds_err *err)
         for (uint64_t i = first; !rc && i <= p->range.source; i++)
             rc = ds_page_next(page.data, page.len, &pos, &blocks, &src, err);
         if (!rc)
-            snprintf(p->where, sizeof p->where, "record %" PRIu64 " (%.*s, byte %" PRIu64 ")", p->record + 1,
-                     (int)(src.len < NAME_SHOWN ? src.len : NAME_SHOWN), src.name ? src.name : "", p->range.offset);
+            snprintf(p->where, sizeof p->where, "record %" PRIu64 " (%.*s, byte %" PRIu64 ")",
+                     p->record + 1, (int)(src.len < NAME_SHOWN ? src.len : NAME_SHOWN),
+                     src.name ? src.name : "", p->range.offset);
     }
     ds_buf_fini(&page);
     return rc;
 }
 
-int ds_keyclash_fail(ds_keyclash *k, ds_objtx *tx, const ds_schema *s, uint64_t a, uint64_t b, ds_err *err)
+int ds_keyclash_fail(ds_keyclash *k, ds_objtx *tx, const ds_schema *s, uint64_t a, uint64_t b,
+                     ds_err *err)
 {
     place pa = {.record = a}, pb = {.record = b};
     int rc = find_places(k, tx, s, &pa, &pb, err);
@@ -172,5 +177,7 @@ int ds_keyclash_fail(ds_keyclash *k, ds_objtx *tx, const ds_schema *s, uint64_t 
         rc = name_source(k, tx, &pa, err);
     if (!rc)
         rc = name_source(k, tx, &pb, err);
-    return rc ? rc : ds_fail(err, DS_FAIL, "the key '%s' is there twice: %s and %s", pa.key, pa.where, pb.where);
+    return rc ? rc
+              : ds_fail(err, DS_FAIL, "the key '%s' is there twice: %s and %s", pa.key, pa.where,
+                        pb.where);
 }

@@ -11,7 +11,8 @@
 enum {
     FILE_LINES_MAX = 1024, /* a file ends at the latest after so many lines; on average after 256 */
     FOLDER_FILES_MAX = 512,
-    FOLDER_MASK = 63, /* a folder ends behind a file whose id ends in six zero bits: 64 files on average */
+    FOLDER_MASK =
+        63, /* a folder ends behind a file whose id ends in six zero bits: 64 files on average */
     FOLDERS_MAX = 9999,
     CHUNKS_MAX = 1024,
     META_MAX = 16 << 20
@@ -67,7 +68,8 @@ int ds_manline_addr(const ds_manline *l, ds_sha *block, ds_sha *origin, ds_err *
     return ds_addr_block(block, l->rows, chunks, l->nchunks - 1, err);
 }
 
-/* ---- writing ----------------------------------------------------------------------------------------- */
+/* ---- writing
+ * ----------------------------------------------------------------------------------------- */
 
 /* Lines into files into folders, for blocks and for sources. */
 typedef struct tally {
@@ -190,8 +192,10 @@ static int put_meta(ds_buf *b, const ds_meta *m)
     char root[65], origin[65];
     ds_sha_hex(root, &m->root);
     ds_sha_hex(origin, &m->origin_root);
-    int rc = ds_buf_printf(b, "{\n  \"format\": 1,\n  \"records\": %" PRIu64 ",\n  \"blocks\": %" PRIu64
-                           ",\n  \"sources\": %" PRIu64 ",\n  \"bytes\": %" PRIu64 ",\n  \"root\": \"sha256:%s\""
+    int rc = ds_buf_printf(b,
+                           "{\n  \"format\": 1,\n  \"records\": %" PRIu64
+                           ",\n  \"blocks\": %" PRIu64 ",\n  \"sources\": %" PRIu64
+                           ",\n  \"bytes\": %" PRIu64 ",\n  \"root\": \"sha256:%s\""
                            ",\n  \"origin_root\": \"sha256:%s\"",
                            m->records, m->blocks, m->sources, m->bytes, root, origin);
     if (!rc)
@@ -215,7 +219,8 @@ static int finish_tally(ds_manwriter *w, tally *t, const char *name, ds_buf *tre
     return rc;
 }
 
-static int put_file(ds_manwriter *w, const char *name, const void *p, size_t len, ds_buf *tree, ds_err *err)
+static int put_file(ds_manwriter *w, const char *name, const void *p, size_t len, ds_buf *tree,
+                    ds_err *err)
 {
     git_oid id;
     int rc = ds_gitpack_put(w->pack, &id, GIT_OBJECT_BLOB, p, len, err);
@@ -224,8 +229,8 @@ static int put_file(ds_manwriter *w, const char *name, const void *p, size_t len
     return rc;
 }
 
-int ds_manwriter_finish(ds_manwriter *w, const void *schema, size_t schema_len, const void *prov, size_t prov_len,
-                        const ds_meta *meta, git_oid *tree, ds_err *err)
+int ds_manwriter_finish(ds_manwriter *w, const void *schema, size_t schema_len, const void *prov,
+                        size_t prov_len, const ds_meta *meta, git_oid *tree, ds_err *err)
 {
     ds_buf root = {0}, text = {0};
     /* in byte order of the names, as git wants it */
@@ -247,7 +252,8 @@ int ds_manwriter_finish(ds_manwriter *w, const void *schema, size_t schema_len, 
     return rc;
 }
 
-/* ---- reading: meta ------------------------------------------------------------------------------------ */
+/* ---- reading: meta
+ * ------------------------------------------------------------------------------------ */
 
 static int get_count(const json_t *o, const char *name, uint64_t *v, ds_err *err)
 {
@@ -273,7 +279,8 @@ static int get_reasons(json_t *o, const char *name, bool failed, ds_counts *c, d
     int rc = 0;
     if (!json_is_object(set))
         return ds_fail(err, DS_CORRUPT, "meta.json: no counts \"%s\"", name);
-    json_object_foreach(set, reason, v) {
+    json_object_foreach(set, reason, v)
+    {
         if (!json_is_integer(v) || json_integer_value(v) < 0)
             return ds_fail(err, DS_CORRUPT, "meta.json: \"%s\": not a count", name);
         rc = ds_counts_add(c, failed, reason, (uint64_t)json_integer_value(v), err);
@@ -297,7 +304,9 @@ int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree, ds_err *err)
     if (!rc)
         rc = get_count(o, "format", &format, err);
     if (!rc && format != 1)
-        rc = ds_fail(err, DS_FAIL, "this version was written by a newer dsver (manifest format %" PRIu64 ")", format);
+        rc = ds_fail(err, DS_FAIL,
+                     "this version was written by a newer dsver (manifest format %" PRIu64 ")",
+                     format);
     if (!rc)
         rc = get_count(o, "records", &m->records, err);
     if (!rc)
@@ -324,14 +333,16 @@ int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree, ds_err *err)
     return rc;
 }
 
-/* ---- reading: lines ------------------------------------------------------------------------------------ */
+/* ---- reading: lines
+ * ------------------------------------------------------------------------------------ */
 
 static bool get_number(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
 {
     size_t start = *pos;
     uint64_t n = 0;
     while (*pos < len && p[*pos] >= '0' && p[*pos] <= '9') {
-        if (__builtin_mul_overflow(n, (uint64_t)10, &n) || __builtin_add_overflow(n, (uint64_t)(p[*pos] - '0'), &n))
+        if (__builtin_mul_overflow(n, (uint64_t)10, &n) ||
+            __builtin_add_overflow(n, (uint64_t)(p[*pos] - '0'), &n))
             return false;
         ++*pos;
     }
@@ -384,21 +395,25 @@ static int get_line(ds_manscan *s, ds_manline *l, ds_err *err)
     if (nomem)
         return ds_fail_nomem(err);
     if (bad)
-        return ds_fail(err, DS_CORRUPT, "manifest file %s line %zu: %s", git_oid_tostr_s(&s->file), s->line, bad);
+        return ds_fail(err, DS_CORRUPT, "manifest file %s line %zu: %s", git_oid_tostr_s(&s->file),
+                       s->line, bad);
     s->pos++;
     return 1;
 }
 
-int ds_manscan_open(ds_manscan *s, ds_catalog *c, const git_oid *tree, const char *what, ds_err *err)
+int ds_manscan_open(ds_manscan *s, ds_catalog *c, const git_oid *tree, const char *what,
+                    ds_err *err)
 {
     git_tree *root = NULL;
     *s = (ds_manscan){.cat = c};
     int rc = git_tree_lookup(&root, ds_catalog_repo(c), tree);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree), git_error_last()->message);
+        return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree),
+                       git_error_last()->message);
     const git_tree_entry *e = git_tree_entry_byname(root, what);
     if (e && git_tree_lookup(&s->outer, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
-        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s, %s: %s", git_oid_tostr_s(tree), what, git_error_last()->message);
+        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s, %s: %s", git_oid_tostr_s(tree), what,
+                     git_error_last()->message);
     git_tree_free(root);
     return rc;
 }
@@ -422,7 +437,8 @@ static int next_file(ds_manscan *s, ds_err *err)
         const git_oid *id = git_tree_entry_id(git_tree_entry_byindex(s->outer, s->outer_at++));
         s->inner_at = 0;
         if (git_tree_lookup(&s->inner, ds_catalog_repo(s->cat), id) < 0)
-            return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(id), git_error_last()->message);
+            return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(id),
+                           git_error_last()->message);
     }
 }
 

@@ -1,14 +1,17 @@
 /* manifest.h - the git tree of a dataset version: what it is made of, in text.
  *
  *     schema.json  provenance.json  meta.json
- *     blocks/NNNN/NNNN    one line a block: rows, then for every chunk its length and the addresses of its pieces
- *     sources/NNNN/NNNN   one line a page of sources: count, then length and address of the page (a piece)
+ *     blocks/NNNN/NNNN    one line a block: rows, then for every chunk its length and the addresses
+ * of its pieces sources/NNNN/NNNN   one line a page of sources: count, then length and address of
+ * the page (a piece)
  *
- * A file ends behind a block whose address, a folder behind a file whose object id, has a certain form: both are pure
- * functions of content, so a commit writes only the files around a change, and their folders. Format:
- * docs/store-format.md, "Manifest". Nothing about a single record stands in git: keys, source names and values are in pieces.
+ * A file ends behind a block whose address, a folder behind a file whose object id, has a certain
+ * form: both are pure functions of content, so a commit writes only the files around a change, and
+ * their folders. Format: docs/store-format.md, "Manifest". Nothing about a single record stands in
+ * git: keys, source names and values are in pieces.
  *
- * What is read here may come from strangers: everything is checked, DS_CORRUPT names the object and line.
+ * What is read here may come from strangers: everything is checked, DS_CORRUPT names the object and
+ * line.
  */
 #ifndef DS_MANIFEST_H
 #define DS_MANIFEST_H
@@ -24,7 +27,8 @@ typedef struct ds_meta {
 } ds_meta;
 void ds_meta_fini(ds_meta *m);
 
-/* One block, or one page of sources (rows = sources in it, one chunk of one piece). Whoever fills it owns it. */
+/* One block, or one page of sources (rows = sources in it, one chunk of one piece). Whoever fills
+ * it owns it. */
 typedef struct ds_manline {
     uint64_t rows;
     size_t nchunks;
@@ -34,10 +38,20 @@ typedef struct ds_manline {
 } ds_manline;
 void ds_manline_reset(ds_manline *l);
 void ds_manline_fini(ds_manline *l);
-int ds_manline_chunk(ds_manline *l, uint64_t len, const ds_sha *pieces, size_t n, ds_err *err); /* appends one */
-static inline uint64_t ds_manline_len(const ds_manline *l, size_t i) { return ((const uint64_t *)(const void *)l->lens.data)[i]; }
-static inline size_t ds_manline_npieces(const ds_manline *l, size_t i) { return (size_t)((const uint64_t *)(const void *)l->npieces.data)[i]; }
-static inline const ds_sha *ds_manline_pieces(const ds_manline *l) { return (const ds_sha *)(const void *)l->pieces.data; }
+int ds_manline_chunk(ds_manline *l, uint64_t len, const ds_sha *pieces, size_t n,
+                     ds_err *err); /* appends one */
+static inline uint64_t ds_manline_len(const ds_manline *l, size_t i)
+{
+    return ((const uint64_t *)(const void *)l->lens.data)[i];
+}
+static inline size_t ds_manline_npieces(const ds_manline *l, size_t i)
+{
+    return (size_t)((const uint64_t *)(const void *)l->npieces.data)[i];
+}
+static inline const ds_sha *ds_manline_pieces(const ds_manline *l)
+{
+    return (const ds_sha *)(const void *)l->pieces.data;
+}
 /* The address of a block (the last chunk is its origin) and that of its origin chunk. */
 int ds_manline_addr(const ds_manline *l, ds_sha *block, ds_sha *origin, ds_err *err);
 
@@ -48,12 +62,13 @@ int ds_manwriter_new(ds_manwriter **w, ds_gitpack *pack, ds_err *err); /* borrow
 int ds_manwriter_block(ds_manwriter *w, const ds_manline *l, const ds_sha *addr, ds_err *err);
 int ds_manwriter_page(ds_manwriter *w, const ds_manline *l, ds_err *err);
 /* Everything else, and the root tree. schema and provenance: canonical JSON. */
-int ds_manwriter_finish(ds_manwriter *w, const void *schema, size_t schema_len, const void *prov, size_t prov_len,
-                        const ds_meta *meta, git_oid *tree, ds_err *err);
+int ds_manwriter_finish(ds_manwriter *w, const void *schema, size_t schema_len, const void *prov,
+                        size_t prov_len, const ds_meta *meta, git_oid *tree, ds_err *err);
 void ds_manwriter_free(ds_manwriter *w);
 
 /* ---- reading ---- */
-int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree, ds_err *err); /* zeroed or fini'd before */
+int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree,
+                 ds_err *err); /* zeroed or fini'd before */
 
 /* Walks the lines of "blocks" or "sources". */
 typedef struct ds_manscan {
@@ -67,7 +82,8 @@ typedef struct ds_manscan {
     bool (*skip)(void *ctx, const git_oid *file);
     void *skip_ctx;
 } ds_manscan;
-int ds_manscan_open(ds_manscan *s, ds_catalog *c, const git_oid *tree, const char *what, ds_err *err);
+int ds_manscan_open(ds_manscan *s, ds_catalog *c, const git_oid *tree, const char *what,
+                    ds_err *err);
 int ds_manscan_next(ds_manscan *s, ds_manline *l, ds_err *err); /* 1 a line, 0 the end, < 0 error */
 void ds_manscan_close(ds_manscan *s);
 

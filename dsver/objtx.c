@@ -609,7 +609,7 @@ static int neighbour(ds_objtx *tx, encode_job *j, candidates *c, const ds_piece 
         return rc;
     ds_delta_depths(c->v, c->n, c->depth);
     const ds_objloc *l = down_from(c, &id, ds_delta_room(c->number));
-    if (l && !ds_objcore_in(j->under, j->nunder, &l->id))
+    if (l && l->raw >= p->len / 16 && !ds_objcore_in(j->under, j->nunder, &l->id))
         (void)take_base(j, c, l);
     return 0;
 }

@@ -1,4 +1,5 @@
-/* oidset.h - a set of git object ids: what a walk over the catalog has seen. Zeroed is valid and empty. */
+/* oidset.h - a set of git object ids: what a walk over the catalog has seen. Zeroed is valid and
+ * empty. */
 #ifndef DS_OIDSET_H
 #define DS_OIDSET_H
 

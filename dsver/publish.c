@@ -15,7 +15,8 @@ void ds_published_fini(ds_published *p)
     *p = (ds_published){0};
 }
 
-/* ---- who ---------------------------------------------------------------------------------------------- */
+/* ---- who
+ * ---------------------------------------------------------------------------------------------- */
 
 typedef struct person {
     ds_buf name, mail;
@@ -39,7 +40,8 @@ static int split_author(person *p, const char *author, ds_err *err)
     return rc ? rc : put_text(&p->mail, open + 1, (size_t)(close - open - 1), err);
 }
 
-static int from_config(ds_buf *b, ds_store *s, const char *env, const char *name, const char *otherwise, ds_err *err)
+static int from_config(ds_buf *b, ds_store *s, const char *env, const char *name,
+                       const char *otherwise, ds_err *err)
 {
     const char *v = getenv(env);
     if (v && *v)
@@ -55,14 +57,16 @@ static int who(person *p, ds_store *s, const char *author, ds_err *err)
     if (author)
         return split_author(p, author, err);
     int rc = from_config(&p->name, s, "GIT_AUTHOR_NAME", "user.name", "dsver", err);
-    return rc ? rc : from_config(&p->mail, s, "GIT_AUTHOR_EMAIL", "user.email", "dsver@localhost", err);
+    return rc ? rc
+              : from_config(&p->mail, s, "GIT_AUTHOR_EMAIL", "user.email", "dsver@localhost", err);
 }
 
-/* ---- the branch ------------------------------------------------------------------------------------------ */
+/* ---- the branch
+ * ------------------------------------------------------------------------------------------ */
 
 typedef struct branch {
     char *ref;
-    bool exists;  /* the ref is there, at `id` */
+    bool exists; /* the ref is there, at `id` */
     bool has_parent;
     git_oid id, parent;
     bool same; /* its version holds the same records from the same places */
@@ -83,7 +87,8 @@ static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta 
         if (!rc)
             rc = ds_meta_read(&old, s->cat, &v.tree, err);
         if (!rc)
-            b->same = ds_sha_eq(&old.root, &m->root) && ds_sha_eq(&old.origin_root, &m->origin_root);
+            b->same =
+                ds_sha_eq(&old.root, &m->root) && ds_sha_eq(&old.origin_root, &m->origin_root);
     } else if (strcmp(o->branch, DS_BRANCH) != 0) { /* a new branch goes on from the default one */
         char *ref = NULL;
         rc = asprintf(&ref, DS_REF_PREFIX "%s/" DS_BRANCH, o->dataset) < 0 ? ds_fail_nomem(err) : 0;
@@ -105,7 +110,8 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
 {
     char subject[64];
     const ds_meta *m = &out->pass.meta;
-    snprintf(subject, sizeof subject, "%" PRIu64 " record%s", m->records, m->records == 1 ? "" : "s");
+    snprintf(subject, sizeof subject, "%" PRIu64 " record%s", m->records,
+             m->records == 1 ? "" : "s");
     ds_version_new v = {.tree = out->pass.tree,
                         .parent = b->has_parent ? &b->parent : NULL,
                         .dataset = o->dataset,
@@ -126,7 +132,8 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
                    const ds_publish_opts *o, ds_err *err)
 {
     branch b = {0};
-    int rc = asprintf(&b.ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0 ? ds_fail_nomem(err) : 0;
+    int rc =
+        asprintf(&b.ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0 ? ds_fail_nomem(err) : 0;
     for (int tries = 0; !rc; tries++) {
         rc = look(&b, s, o, &out->pass.meta, err);
         if (rc)
@@ -151,7 +158,8 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
     return rc > 0 ? 0 : rc;
 }
 
-int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path, const ds_publish_opts *o, ds_err *err)
+int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
+                      const ds_publish_opts *o, ds_err *err)
 {
     ds_objtx *tx = NULL;
     ds_gitpack *pack = NULL;

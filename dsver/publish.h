@@ -1,8 +1,10 @@
-/* publish.h - a stream becomes a version: pass, durable pieces, durable catalog objects, and then the ref.
+/* publish.h - a stream becomes a version: pass, durable pieces, durable catalog objects, and then
+ * the ref.
  *
- * The order is what makes it safe to be killed at any point: until the ref has moved the old state stands, and what was
- * written is garbage for gc; after it, everything it leads to is on disk. When another writer moved the branch meanwhile, its
- * version becomes the parent: a version is the whole dataset, so nothing is lost by that.
+ * The order is what makes it safe to be killed at any point: until the ref has moved the old state
+ * stands, and what was written is garbage for gc; after it, everything it leads to is on disk. When
+ * another writer moved the branch meanwhile, its version becomes the parent: a version is the whole
+ * dataset, so nothing is lost by that.
  */
 #ifndef DS_PUBLISH_H
 #define DS_PUBLISH_H
@@ -12,8 +14,8 @@
 typedef struct ds_publish_opts {
     const char *dataset, *branch; /* checked names */
     const char *message;          /* NULL: "N records" */
-    const char *author;           /* "Name <mail>"; NULL: environment, configuration, or dsver itself */
-    int64_t time;                 /* 0: now */
+    const char *author; /* "Name <mail>"; NULL: environment, configuration, or dsver itself */
+    int64_t time;       /* 0: now */
     ds_pass_opts pass;
 } ds_publish_opts;
 
@@ -26,7 +28,8 @@ typedef struct ds_published {
 } ds_published;
 
 /* Reads fd to its end. The store is open for writing. */
-int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path, const ds_publish_opts *o, ds_err *err);
+int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
+                      const ds_publish_opts *o, ds_err *err);
 void ds_published_fini(ds_published *p);
 
 #endif

@@ -1,7 +1,7 @@
 /* readback.c - see readback.h.
  *
- * Two cursors run over the manifest: one that asks for pieces ahead, one that takes blocks apart as their pieces arrive. Pages of
- * sources are few; they are read when a block calls for them.
+ * Two cursors run over the manifest: one that asks for pieces ahead, one that takes blocks apart as
+ * their pieces arrive. Pages of sources are few; they are read when a block calls for them.
  */
 #include "readback.h"
 
@@ -88,7 +88,9 @@ static void unload(back *b)
     ds_version_fini(&b->version);
 }
 
-/* ---- pieces ----------------------------------------------------------------------------------------------- */
+/* ---- pieces
+ * -----------------------------------------------------------------------------------------------
+ */
 
 /* Asks for pieces until enough are in flight. */
 static int fill(back *b, ds_err *err)
@@ -105,7 +107,8 @@ static int fill(back *b, ds_err *err)
             rc = 0;
             continue;
         }
-        rc = ds_objreader_put(b->reader, &ds_manline_pieces(&b->ahead_line)[b->ahead_piece++], NULL, err);
+        rc = ds_objreader_put(b->reader, &ds_manline_pieces(&b->ahead_line)[b->ahead_piece++], NULL,
+                              err);
     }
     return rc;
 }
@@ -139,13 +142,16 @@ static int get_chunk(back *b, size_t i, const ds_sha *pieces, ds_err *err)
     if (!rc)
         rc = ds_spool_view(s, &p, &len, err);
     if (!rc && len != ds_manline_len(&b->line, i))
-        rc = ds_fail(err, DS_CORRUPT, "manifest file %s line %zu: a chunk's pieces do not add up to its length",
+        rc = ds_fail(err, DS_CORRUPT,
+                     "manifest file %s line %zu: a chunk's pieces do not add up to its length",
                      git_oid_tostr_s(&b->at.file), b->at.line);
-    b->chunks[i] = (ds_chunk){.body = p, .body_len = len, .spool = ds_manline_npieces(&b->line, i) > 1 ? s : NULL};
+    b->chunks[i] = (ds_chunk){
+        .body = p, .body_len = len, .spool = ds_manline_npieces(&b->line, i) > 1 ? s : NULL};
     return rc;
 }
 
-/* ---- sources ---------------------------------------------------------------------------------------------- */
+/* ---- sources
+ * ---------------------------------------------------------------------------------------------- */
 
 /* Reads the next source, if there is one. */
 static int next_source(back *b, ds_err *err)
@@ -187,7 +193,8 @@ static int write_sources(back *b, bool all, ds_err *err)
     return rc;
 }
 
-/* ---- the stream --------------------------------------------------------------------------------------------- */
+/* ---- the stream
+ * --------------------------------------------------------------------------------------------- */
 
 static int write_block(back *b, ds_err *err)
 {
@@ -195,7 +202,8 @@ static int write_block(back *b, ds_err *err)
     const ds_sha *pieces = ds_manline_pieces(&b->line);
     int rc = 0;
     if (b->line.nchunks != b->schema.n + 1)
-        return ds_fail(err, DS_CORRUPT, "manifest file %s line %zu: %zu chunks, the schema has %zu columns",
+        return ds_fail(err, DS_CORRUPT,
+                       "manifest file %s line %zu: %zu chunks, the schema has %zu columns",
                        git_oid_tostr_s(&b->at.file), b->at.line, b->line.nchunks, b->schema.n);
     for (size_t i = 0; !rc && i < b->line.nchunks; i++) {
         rc = get_chunk(b, i, pieces, err);
@@ -221,8 +229,10 @@ static int write_end(back *b, ds_err *err)
     if (!rc)
         rc = ds_rootsum_end(b->sum, &digest, &root, &origin, err);
     if (!rc && (!ds_sha_eq(&root, &b->meta.root) || !ds_sha_eq(&origin, &b->meta.origin_root) ||
-                b->records != b->meta.records || b->blocks != b->meta.blocks || b->sources != b->meta.sources))
-        rc = ds_fail(err, DS_CORRUPT, "version %s: its blocks do not give the root and counts in its meta.json",
+                b->records != b->meta.records || b->blocks != b->meta.blocks ||
+                b->sources != b->meta.sources))
+        rc = ds_fail(err, DS_CORRUPT,
+                     "version %s: its blocks do not give the root and counts in its meta.json",
                      git_oid_tostr_s(&b->version.id));
     return rc ? rc : ds_writer_end(b->w, &b->meta.counts, &b->meta.root, err);
 }
@@ -248,7 +258,8 @@ static int write_stream(back *b, ds_err *err)
     return rc ? rc : write_end(b, err);
 }
 
-int ds_readback_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_readback_opts *o, ds_err *err)
+int ds_readback_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_readback_opts *o,
+                      ds_err *err)
 {
     back b = {.store = s};
     ds_schema_init(&b.schema);

@@ -17,7 +17,8 @@ void ds_revision_fini(ds_revision *r)
     *r = (ds_revision){0};
 }
 
-/* ---- dates ------------------------------------------------------------------------------------------- */
+/* ---- dates
+ * ------------------------------------------------------------------------------------------- */
 
 static bool digits(const char **s, int n, int lo, int hi, int *v)
 {
@@ -34,8 +35,8 @@ bool ds_date_parse(int64_t *t, const char *s)
 {
     struct tm tm = {0};
     int year, month;
-    if (!digits(&s, 4, 1970, 9999, &year) || *s++ != '-' || !digits(&s, 2, 1, 12, &month) || *s++ != '-' ||
-        !digits(&s, 2, 1, 31, &tm.tm_mday))
+    if (!digits(&s, 4, 1970, 9999, &year) || *s++ != '-' || !digits(&s, 2, 1, 12, &month) ||
+        *s++ != '-' || !digits(&s, 2, 1, 31, &tm.tm_mday))
         return false;
     tm.tm_year = year - 1900;
     tm.tm_mon = month - 1;
@@ -71,7 +72,8 @@ void ds_date_text(char out[32], int64_t t)
         snprintf(out, 32, "@%" PRId64, t);
 }
 
-/* ---- text --------------------------------------------------------------------------------------------- */
+/* ---- text
+ * --------------------------------------------------------------------------------------------- */
 
 static int split_back(char *text, uint64_t *back, ds_err *err)
 {
@@ -118,7 +120,8 @@ int ds_revision_split(char **dataset, char **rev, uint64_t *back, const char *te
     return rc;
 }
 
-/* ---- the default dataset ------------------------------------------------------------------------------- */
+/* ---- the default dataset
+ * ------------------------------------------------------------------------------- */
 
 typedef struct only {
     char *name;
@@ -156,8 +159,9 @@ int ds_dataset_default(char **name, ds_store *s, ds_err *err)
     } else if (rc == 0) {
         rc = ds_ref_each(s->cat, note_dataset, &o, err);
         if (!rc && (!o.name || o.many))
-            rc = ds_fail(err, DS_USAGE, "%s: name one (or set a default: dsver config dsver.dataset NAME)",
-                         o.many ? "the store has several datasets" : "the store has no dataset yet");
+            rc = ds_fail(
+                err, DS_USAGE, "%s: name one (or set a default: dsver config dsver.dataset NAME)",
+                o.many ? "the store has several datasets" : "the store has no dataset yet");
         if (!rc) {
             *name = o.name;
             o.name = NULL;
@@ -172,9 +176,11 @@ int ds_dataset_default(char **name, ds_store *s, ds_err *err)
     return rc;
 }
 
-/* ---- look-up --------------------------------------------------------------------------------------------- */
+/* ---- look-up
+ * --------------------------------------------------------------------------------------------- */
 
-static int ref_of(ds_store *s, git_oid *id, ds_err *err, const char *prefix, const char *a, const char *b)
+static int ref_of(ds_store *s, git_oid *id, ds_err *err, const char *prefix, const char *a,
+                  const char *b)
 {
     char *name = NULL;
     size_t n = strlen(prefix) + strlen(a) + strlen(b) + 2;
@@ -221,12 +227,15 @@ static int by_prefix(ds_store *s, const char *dataset, const char *hex, git_oid 
     if (rc == GIT_EAMBIGUOUS)
         return ds_fail(err, DS_FAIL, "'%s' is the beginning of several commit ids", hex);
     if (rc < 0)
-        return rc == GIT_ENOTFOUND ? 0 : ds_fail(err, DS_CORRUPT, "commit %s: %s", hex, git_error_last()->message);
+        return rc == GIT_ENOTFOUND
+                   ? 0
+                   : ds_fail(err, DS_CORRUPT, "commit %s: %s", hex, git_error_last()->message);
     *id = *git_commit_id(c);
     git_commit_free(c);
     rc = ds_version_get(&v, s->cat, id, err);
     if (!rc && strcmp(v.dataset, dataset) != 0)
-        rc = ds_fail(err, DS_FAIL, "commit %s is a version of '%s', not of '%s'", hex, v.dataset, dataset);
+        rc = ds_fail(err, DS_FAIL, "commit %s is a version of '%s', not of '%s'", hex, v.dataset,
+                     dataset);
     ds_version_fini(&v);
     return rc ? rc : 1;
 }
@@ -258,7 +267,9 @@ static int no_version(ds_store *s, const char *dataset, const char *rev, ds_err 
         return rc;
     if (!rev)
         return ds_fail(err, DS_FAIL, "no dataset '%s' here (dsver ls lists them)", dataset);
-    return ds_fail(err, DS_FAIL, "'%s' has no version '%s' (a branch, tag, date or commit id; see dsver log)", dataset, rev);
+    return ds_fail(err, DS_FAIL,
+                   "'%s' has no version '%s' (a branch, tag, date or commit id; see dsver log)",
+                   dataset, rev);
 }
 
 int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *err)
@@ -280,7 +291,9 @@ int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *er
     for (uint64_t i = 0; !rc && i < back; i++) {
         rc = ds_version_get(&v, s->cat, &out->id, err);
         if (!rc && !v.has_parent)
-            rc = ds_fail(err, DS_FAIL, "'%s' goes back %" PRIu64 " versions, there are only %" PRIu64, text, back, i);
+            rc = ds_fail(err, DS_FAIL,
+                         "'%s' goes back %" PRIu64 " versions, there are only %" PRIu64, text, back,
+                         i);
         out->id = v.parent;
     }
     ds_version_fini(&v);

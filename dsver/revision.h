@@ -1,9 +1,10 @@
 /* revision.h - naming a version: DATASET[@REV][~N].
  *
- * REV, tried in this order: a branch (refs/heads/DATASET/REV); a tag (refs/tags/DATASET/REV, then refs/tags/REV); a date
- * YYYY-MM-DD[THH:MM[:SS]][Z] in UTC: the newest version of the default branch not younger (a day alone means its end); a commit id of at
- * least 4 hex digits. Without REV: the default branch. ~N: N first parents back. An empty DATASET (or NULL) is the
- * store's configured one, dsver.dataset, or the only one there is.
+ * REV, tried in this order: a branch (refs/heads/DATASET/REV); a tag (refs/tags/DATASET/REV, then
+ * refs/tags/REV); a date YYYY-MM-DD[THH:MM[:SS]][Z] in UTC: the newest version of the default
+ * branch not younger (a day alone means its end); a commit id of at least 4 hex digits. Without
+ * REV: the default branch. ~N: N first parents back. An empty DATASET (or NULL) is the store's
+ * configured one, dsver.dataset, or the only one there is.
  */
 #ifndef DS_REVISION_H
 #define DS_REVISION_H
@@ -15,7 +16,8 @@ typedef struct ds_revision {
     git_oid id;
 } ds_revision;
 
-/* Splits and checks the text only; *rev is NULL when there is none. Caller frees all three. DS_USAGE. */
+/* Splits and checks the text only; *rev is NULL when there is none. Caller frees all three.
+ * DS_USAGE. */
 int ds_revision_split(char **dataset, char **rev, uint64_t *back, const char *text, ds_err *err);
 /* DS_FAIL when there is no such version. Fini'd by the caller; zeroed or fini'd before. */
 int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *err);
@@ -23,7 +25,8 @@ void ds_revision_fini(ds_revision *r);
 /* The dataset of a command that was given none: caller frees. DS_USAGE when it cannot be told. */
 int ds_dataset_default(char **name, ds_store *s, ds_err *err);
 
-/* A date as above; false when the text is none. Seconds since 1970; a day alone gives its last second. */
+/* A date as above; false when the text is none. Seconds since 1970; a day alone gives its last
+ * second. */
 bool ds_date_parse(int64_t *t, const char *text);
 /* "YYYY-MM-DDTHH:MM:SSZ". */
 void ds_date_text(char out[32], int64_t t);

@@ -5,7 +5,8 @@
 
 enum { PAGE_MAX = 512 << 10, ROWS_MASK = 511 };
 
-int ds_pagebuild_add(ds_pagebuild *b, const ds_source *s, uint64_t blocks, bool *before, bool *after, ds_err *err)
+int ds_pagebuild_add(ds_pagebuild *b, const ds_source *s, uint64_t blocks, bool *before,
+                     bool *after, ds_err *err)
 {
     *before = *after = false;
     if (s->len > PAGE_MAX)
@@ -25,7 +26,8 @@ int ds_pagebuild_add(ds_pagebuild *b, const ds_source *s, uint64_t blocks, bool 
     return 0;
 }
 
-int ds_page_next(const uint8_t *p, size_t len, size_t *pos, uint64_t *blocks, ds_source *s, ds_err *err)
+int ds_page_next(const uint8_t *p, size_t len, size_t *pos, uint64_t *blocks, ds_source *s,
+                 ds_err *err)
 {
     if (!ds_varint_get(p, len, pos, blocks) || !ds_source_get(p, len, pos, s))
         return ds_fail(err, DS_CORRUPT, "a page of sources is malformed at byte %zu", *pos);

@@ -30,7 +30,8 @@ static bool is_store(const char *dir)
     return yes;
 }
 
-/* Locks that an init left which was killed: without a config file there is no store yet that somebody could be using. */
+/* Locks that an init left which was killed: without a config file there is no store yet that
+ * somebody could be using. */
 static void drop_locks(const char *catalog)
 {
     static const char *const names[] = {"config.lock", "HEAD.lock"};
@@ -82,7 +83,8 @@ static int find_at(char **dir, const char *given, const char *from, ds_err *err)
         return rc;
     free(*dir);
     *dir = NULL;
-    return ds_fail(err, DS_NOSTORE, "%s: no store there (from %s; make one with `dsver init`)", given, from);
+    return ds_fail(err, DS_NOSTORE, "%s: no store there (from %s; make one with `dsver init`)",
+                   given, from);
 }
 
 int ds_store_find(char **dir, const char *given, ds_err *err)
@@ -106,7 +108,8 @@ int ds_store_find(char **dir, const char *given, ds_err *err)
         *dir = NULL;
         char *slash = strrchr(at, '/');
         if (!slash || strcmp(at, "/") == 0)
-            rc = ds_fail(err, DS_NOSTORE, "no store in %s or above it; make one with `dsver init`", cwd);
+            rc = ds_fail(err, DS_NOSTORE, "no store in %s or above it; make one with `dsver init`",
+                         cwd);
         else
             slash[slash == at] = '\0';
     }
@@ -121,8 +124,11 @@ static int check_format(const char *dir, ds_err *err)
     int rc = ds_config_get(&v, dir, "dsver.format", false, err);
     const char *text = rc > 0 ? ds_buf_cstr(&v) : "";
     if (rc >= 0)
-        rc = !text ? ds_fail_nomem(err) : strcmp(text, "1") == 0 ? 0 :
-             ds_fail(err, DS_FAIL, "%s: store format '%s'; this dsver knows format %d", dir, text, FORMAT);
+        rc = !text ? ds_fail_nomem(err)
+             : strcmp(text, "1") == 0
+                 ? 0
+                 : ds_fail(err, DS_FAIL, "%s: store format '%s'; this dsver knows format %d", dir,
+                           text, FORMAT);
     ds_buf_fini(&v);
     return rc;
 }
@@ -157,7 +163,8 @@ void ds_store_close(ds_store *s)
     *s = (ds_store){0};
 }
 
-/* ---- configuration ----------------------------------------------------------------------------------- */
+/* ---- configuration
+ * ----------------------------------------------------------------------------------- */
 
 static int config_open(git_config **out, const char *dir, bool inherit, ds_err *err)
 {

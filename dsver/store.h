@@ -1,9 +1,11 @@
-/* store.h - a dsver store: where it is, its configuration, and its two layers (objects and catalog).
+/* store.h - a dsver store: where it is, its configuration, and its two layers (objects and
+ * catalog).
  *
  *     .dsver/ config catalog.git/ packs/ index.db locks/ tmp/
  *
- * A folder is a store when it holds a `config` file, which is written last when a store is made. Format:
- * docs/store-format.md. A ds_store belongs to one thread; its object layer may be used by many (objstore.h).
+ * A folder is a store when it holds a `config` file, which is written last when a store is made.
+ * Format: docs/store-format.md. A ds_store belongs to one thread; its object layer may be used by
+ * many (objstore.h).
  */
 #ifndef DS_STORE_H
 #define DS_STORE_H
@@ -19,21 +21,27 @@ typedef struct ds_store {
     ds_objstore *objs;
 } ds_store;
 
-/* Makes DIR/.dsver. *made (may be NULL) = false when it was there already; what a dead init left is completed. */
+/* Makes DIR/.dsver. *made (may be NULL) = false when it was there already; what a dead init left is
+ * completed. */
 int ds_store_init(const char *dir, bool *made, ds_err *err);
-/* The store's folder: `given` (the folder itself or one that holds it) if not NULL, else $DSVER_STORE, else the first
- * .dsver upward from the working directory. DS_NOSTORE with a hint. Caller frees *dir. */
+/* The store's folder: `given` (the folder itself or one that holds it) if not NULL, else
+ * $DSVER_STORE, else the first .dsver upward from the working directory. DS_NOSTORE with a hint.
+ * Caller frees *dir. */
 int ds_store_find(char **dir, const char *given, ds_err *err);
 /* Finds and opens. Caller closes; a zeroed object may be closed. */
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err);
 void ds_store_close(ds_store *s);
-int ds_store_path(char **path, const char *dir, const char *name, ds_err *err); /* dir/name; caller frees */
+int ds_store_path(char **path, const char *dir, const char *name,
+                  ds_err *err); /* dir/name; caller frees */
 
-/* ---- configuration: git-config syntax ------------------------------------------------------------- */
-/* Known names: dsver.dataset (the dataset when none is named), user.name, user.email. 1 found, 0 not, < 0 error. Names with a
- * dot but unknown are kept too. With `inherit` git's own configuration of user and system is asked next. */
+/* ---- configuration: git-config syntax
+ * ------------------------------------------------------------- */
+/* Known names: dsver.dataset (the dataset when none is named), user.name, user.email. 1 found, 0
+ * not, < 0 error. Names with a dot but unknown are kept too. With `inherit` git's own configuration
+ * of user and system is asked next. */
 int ds_config_get(ds_buf *value, const char *dir, const char *name, bool inherit, ds_err *err);
-int ds_config_set(const char *dir, const char *name, const char *value, ds_err *err); /* value NULL: unset */
+int ds_config_set(const char *dir, const char *name, const char *value,
+                  ds_err *err); /* value NULL: unset */
 typedef int (*ds_config_fn)(void *ctx, const char *name, const char *value);
 int ds_config_each(const char *dir, ds_config_fn fn, void *ctx, ds_err *err);
 

@@ -1,4 +1,5 @@
-/* Key checks: the same answer in memory and over many spilled runs; the earliest second occurrence is named. */
+/* Key checks: the same answer in memory and over many spilled runs; the earliest second occurrence
+ * is named. */
 #include "unit.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ static ds_keyhash key(uint64_t n)
 }
 
 /* Records 0..n-1 have different keys, but those in `again` repeat the key of another record. */
-static int check(size_t limit, uint64_t n, const uint64_t (*again)[2], size_t nagain, uint64_t *a, uint64_t *b)
+static int check(size_t limit, uint64_t n, const uint64_t (*again)[2], size_t nagain, uint64_t *a,
+                 uint64_t *b)
 {
     ds_keycheck *k = NULL;
     ds_err err = {0};
@@ -53,7 +55,8 @@ static void different_keys_pass(void **state)
 static void a_repeated_key_is_found_and_placed(void **state)
 {
     (void)state;
-    static const uint64_t near[][2] = {{1, 0}}, far[][2] = {{4999, 0}}, two[][2] = {{4000, 3}, {77, 60}};
+    static const uint64_t near[][2] = {{1, 0}}, far[][2] = {{4999, 0}},
+                          two[][2] = {{4000, 3}, {77, 60}};
     static const uint64_t triple[][2] = {{30, 5}, {4000, 5}, {4100, 4}};
     uint64_t a, b;
     for (size_t i = 0; i < NLIMITS; i++) {

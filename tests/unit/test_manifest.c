@@ -1,18 +1,19 @@
-/* Manifests: what is written is read back; an edit changes few objects; malformed text is refused by file and line. */
+/* Manifests: what is written is read back; an edit changes few objects; malformed text is refused
+ * by file and line. */
 #include "unit.h"
 
 #include <stdio.h>
 
 #include "manifest.h"
 
-#define OK(call) \
-    do { \
-        ds_err ok_err_ = {0}; \
-        ds_err *err = &ok_err_; \
-        int ok_rc_ = (call); \
-        if (ok_rc_ != 0) \
-            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg); \
-        (void)err; \
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        ds_err ok_err_ = {0};                                                                      \
+        ds_err *err = &ok_err_;                                                                    \
+        int ok_rc_ = (call);                                                                       \
+        if (ok_rc_ != 0)                                                                           \
+            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg);                                    \
+        (void)err;                                                                                 \
     } while (0)
 
 static ds_catalog *open_catalog(const char *name)
@@ -44,7 +45,8 @@ static void make_line(ds_manline *l, uint64_t n, ds_sha *addr)
 
 static const char schema[] = "{\"columns\":[]}", prov[] = "[]";
 
-/* A manifest of the blocks first..first+n-1, without block `left_out`; how many objects were new. */
+/* A manifest of the blocks first..first+n-1, without block `left_out`; how many objects were new.
+ */
 static git_oid write_manifest(ds_catalog *c, uint64_t n, uint64_t left_out, size_t *published)
 {
     ds_gitpack *pack = NULL;
@@ -164,14 +166,31 @@ static void malformed_lines_are_refused(void **state)
 {
     (void)state;
     static const char *const bad[] = {
-        "\n", "1\n", "x\n", "0 5:" HEX64 "\n", "01 5:" HEX64 "\n", "1 5:" HEX64, "1 5\n", "1 5:\n", "1 5:0123\n",
-        "1 0:" HEX64 "\n", "1 5:" HEX64 ",\n", "1 5:" HEX64 "," HEX64 "," HEX64 "," HEX64 "," HEX64 "," HEX64 "\n",
-        "1 5:" HEX64 " \n", "1  5:" HEX64 "\n", "1 5:" HEX64 "\r\n", "18446744073709551616 5:" HEX64 "\n",
-        "1 1048577:" HEX64 "\n", "1 99999999999999999:" HEX64 "\n", "-1 5:" HEX64 "\n", "1 5:" HEX64 "\n\n",
+        "\n",
+        "1\n",
+        "x\n",
+        "0 5:" HEX64 "\n",
+        "01 5:" HEX64 "\n",
+        "1 5:" HEX64,
+        "1 5\n",
+        "1 5:\n",
+        "1 5:0123\n",
+        "1 0:" HEX64 "\n",
+        "1 5:" HEX64 ",\n",
+        "1 5:" HEX64 "," HEX64 "," HEX64 "," HEX64 "," HEX64 "," HEX64 "\n",
+        "1 5:" HEX64 " \n",
+        "1  5:" HEX64 "\n",
+        "1 5:" HEX64 "\r\n",
+        "18446744073709551616 5:" HEX64 "\n",
+        "1 1048577:" HEX64 "\n",
+        "1 99999999999999999:" HEX64 "\n",
+        "-1 5:" HEX64 "\n",
+        "1 5:" HEX64 "\n\n",
         "1 5:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg\n",
     };
     ds_catalog *c = open_catalog("bad");
-    static const char good[] = "1 5:" HEX64 " 1048577:" HEX64 "," HEX64 "\n18446744073709551615 1:" HEX64 "\n";
+    static const char good[] =
+        "1 5:" HEX64 " 1048577:" HEX64 "," HEX64 "\n18446744073709551615 1:" HEX64 "\n";
     ds_err err = {0};
     assert_int_equal(read_text(c, good, sizeof good - 1, &err), 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {

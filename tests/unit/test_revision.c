@@ -9,14 +9,14 @@
 #include "manifest.h"
 #include "revision.h"
 
-#define OK(call) \
-    do { \
-        ds_err ok_err_ = {0}; \
-        ds_err *err = &ok_err_; \
-        int ok_rc_ = (call); \
-        if (ok_rc_ != 0) \
-            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg); \
-        (void)err; \
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        ds_err ok_err_ = {0};                                                                      \
+        ds_err *err = &ok_err_;                                                                    \
+        int ok_rc_ = (call);                                                                       \
+        if (ok_rc_ != 0)                                                                           \
+            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg);                                    \
+        (void)err;                                                                                 \
     } while (0)
 
 static void dates(void **state)
@@ -27,9 +27,21 @@ static void dates(void **state)
     assert_true(ds_date_parse(&t, "1970-01-02") && t == 2 * 86400 - 1);
     assert_true(ds_date_parse(&t, "2024-02-29T12:30") && t == 1709209800);
     assert_true(ds_date_parse(&t, "2024-02-29 12:30:05") && t == 1709209805);
-    static const char *const bad[] = {"", "2024", "2024-02", "2023-02-29", "2024-13-01", "2024-00-10", "2024-1-1", "2024-02-29T",
-                                      "2024-02-29T25:00", "2024-02-29T12", "2024-02-29T12:30:61", "2024-02-29T12:30+01",
-                                      "1969-12-31", "x024-01-01", "2024-02-29T12:30ZZ"};
+    static const char *const bad[] = {"",
+                                      "2024",
+                                      "2024-02",
+                                      "2023-02-29",
+                                      "2024-13-01",
+                                      "2024-00-10",
+                                      "2024-1-1",
+                                      "2024-02-29T",
+                                      "2024-02-29T25:00",
+                                      "2024-02-29T12",
+                                      "2024-02-29T12:30:61",
+                                      "2024-02-29T12:30+01",
+                                      "1969-12-31",
+                                      "x024-01-01",
+                                      "2024-02-29T12:30ZZ"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         if (ds_date_parse(&t, bad[i]))
             fail_msg("a date: %s", bad[i]);
@@ -45,12 +57,36 @@ static void splitting(void **state)
         const char *text, *dataset, *rev;
         uint64_t back;
     } good[] = {
-        {"docs", "docs", NULL, 0}, {"docs@v1", "docs", "v1", 0}, {"docs~", "docs", NULL, 1}, {"docs~3", "docs", NULL, 3},
-        {"docs@a/b~2", "docs", "a/b", 2}, {"docs@x~1~2~", "docs", "x", 4}, {"", "", NULL, 0}, {"@main", "", "main", 0},
-        {"docs@a@b", "docs", "a@b", 0}, {"d\xc3\xa9p\xc3\xb4t", "d\xc3\xa9p\xc3\xb4t", NULL, 0},
+        {"docs", "docs", NULL, 0},
+        {"docs@v1", "docs", "v1", 0},
+        {"docs~", "docs", NULL, 1},
+        {"docs~3", "docs", NULL, 3},
+        {"docs@a/b~2", "docs", "a/b", 2},
+        {"docs@x~1~2~", "docs", "x", 4},
+        {"", "", NULL, 0},
+        {"@main", "", "main", 0},
+        {"docs@a@b", "docs", "a@b", 0},
+        {"d\xc3\xa9p\xc3\xb4t", "d\xc3\xa9p\xc3\xb4t", NULL, 0},
     };
-    static const char *const bad[] = {"docs@", "docs~x", "docs~-1", "docs~1x", "a/b", "-x", "a..b", "a b", ".a", "a.lock", "a\x01",
-                                      "\xff", "docs~99999999999999999999", "a:b", "a?", "a*", "a[", "a\\b", "a^"};
+    static const char *const bad[] = {"docs@",
+                                      "docs~x",
+                                      "docs~-1",
+                                      "docs~1x",
+                                      "a/b",
+                                      "-x",
+                                      "a..b",
+                                      "a b",
+                                      ".a",
+                                      "a.lock",
+                                      "a\x01",
+                                      "\xff",
+                                      "docs~99999999999999999999",
+                                      "a:b",
+                                      "a?",
+                                      "a*",
+                                      "a[",
+                                      "a\\b",
+                                      "a^"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         char *dataset, *rev;
         uint64_t back;
@@ -87,7 +123,11 @@ static git_oid add(ds_store *s, const char *dataset, const char *branch, int64_t
     ds_gitpack *pack = NULL;
     ds_manwriter *w = NULL;
     ds_meta m = {.records = (uint64_t)t};
-    ds_version_new v = {.dataset = dataset, .message = "a\n\nDsver-Root: sha256:00", .name = "N <x>\n", .mail = "n@x", .time = t};
+    ds_version_new v = {.dataset = dataset,
+                        .message = "a\n\nDsver-Root: sha256:00",
+                        .name = "N <x>\n",
+                        .mail = "n@x",
+                        .time = t};
     git_oid id, old;
     char ref[256];
     snprintf(ref, sizeof ref, DS_REF_PREFIX "%s/%s", dataset, branch);
@@ -142,7 +182,8 @@ static void looking_up(void **state)
     open_store(&s, "look");
     refuse(&s, "docs", DS_FAIL);
     refuse(&s, NULL, DS_USAGE);
-    git_oid v1 = add(&s, "docs", "main", 1000000), v2 = add(&s, "docs", "main", 2000000), v3 = add(&s, "docs", "main", 3000000);
+    git_oid v1 = add(&s, "docs", "main", 1000000), v2 = add(&s, "docs", "main", 2000000),
+            v3 = add(&s, "docs", "main", 3000000);
     git_oid x = add(&s, "docs", "topic/x", 2500000);
     expect(&s, NULL, &v3);
     expect(&s, "docs", &v3);
@@ -172,7 +213,8 @@ static void looking_up(void **state)
     snprintf(text, sizeof text, "other@%.8s", hex);
     refuse(&s, text, DS_FAIL); /* a version of another dataset */
     git_reference *tag = NULL;
-    assert_int_equal(git_reference_create(&tag, ds_catalog_repo(s.cat), "refs/tags/docs/v1", &v1, 0, NULL), 0);
+    assert_int_equal(
+        git_reference_create(&tag, ds_catalog_repo(s.cat), "refs/tags/docs/v1", &v1, 0, NULL), 0);
     git_reference_free(tag);
     expect(&s, "docs@v1", &v1);
     ds_store_close(&s);
@@ -206,8 +248,8 @@ static void refs_move_by_compare_and_swap(void **state)
     open_store(&s, "cas");
     git_oid a = add(&s, "docs", "main", 1), b = add(&s, "docs", "main", 2);
     static const char ref[] = DS_REF_PREFIX "docs/main";
-    assert_int_equal(ds_ref_move(s.cat, ref, &a, &b, &err), 0);      /* it is at b */
-    assert_int_equal(ds_ref_move(s.cat, ref, NULL, &a, &err), 0);    /* it is there */
+    assert_int_equal(ds_ref_move(s.cat, ref, &a, &b, &err), 0);                    /* it is at b */
+    assert_int_equal(ds_ref_move(s.cat, ref, NULL, &a, &err), 0);                  /* it is there */
     assert_int_equal(ds_ref_move(s.cat, DS_REF_PREFIX "docs/y", &a, &b, &err), 0); /* it is not */
     assert_int_equal(err.code, 0);
     assert_int_equal(ds_ref_get(s.cat, ref, &now, &err), 1);
