@@ -1,0 +1,398 @@
+/* audit.c - see audit.h. The ledger is read once; chain, order and targets are looked at together,
+ * so that one that breaks does not hide what the others find. */
+#include "audit.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "filesum.h"
+#include "segments.h"
+#include "sig.h"
+
+typedef struct audit {
+    const ds_audit_opts *o;
+    ds_audit *out;
+    ds_audit_fn fn;
+    void *ctx;
+    ds_runset set;
+    bool absent; /* a dataset could not be looked into */
+} audit;
+
+void ds_audit_fini(ds_audit *a)
+{
+    ds_lineage_fini(&a->lineage);
+    *a = (ds_audit){0};
+}
+
+DS_PRINTF(4, 5)
+static void say(audit *a, const char *check, enum ds_audit_status status, const char *fmt, ...)
+{
+    char text[DS_ERR_MAX];
+    va_list ap;
+
+    va_start(ap, fmt);
+    vsnprintf(text, sizeof text, fmt, ap);
+    va_end(ap);
+    for (char *s = text; *s; s++) /* names come from strangers */
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            *s = '?';
+    a->out->failed += status == DS_AUDIT_FAILED;
+    a->out->unchecked += status == DS_AUDIT_UNCHECKED;
+    a->fn(a->ctx, check, status, text);
+}
+
+/* What a check could not do is what it found; only trouble of this machine ends the audit. */
+static int found(audit *a, const char *check, const ds_err *why, int rc, ds_err *err)
+{
+    if (rc == DS_NOMEM || rc == DS_LOCKED)
+        return ds_fail(err, rc, "%s", why->msg);
+    a->out->corrupt |= rc == DS_CORRUPT || rc == DS_IO;
+    say(a, check, DS_AUDIT_FAILED, "%s", why->msg);
+    return 0;
+}
+
+static int path_in(char **out, const char *dir, const char *name, ds_err *err)
+{
+    return asprintf(out, "%s/%s", dir, name) < 0 ? (*out = NULL, ds_fail_nomem(err)) : 0;
+}
+
+/* ---- files ---- */
+
+static int check_files(audit *a, ds_err *err)
+{
+    ds_err why = {0};
+    ds_sha sum;
+    char hex[65], want[65];
+    int rc = ds_filesum_dir(&sum, a->o->dir, "lineage.json", &why);
+
+    if (rc)
+        return found(a, "files", &why, rc, err);
+    ds_sha_hex(hex, &sum);
+    ds_sha_hex(want, &a->out->lineage.files);
+    if (ds_sha_eq(&sum, &a->out->lineage.files))
+        say(a, "files", DS_AUDIT_OK, "sha256:%s", hex);
+    else
+        say(a, "files", DS_AUDIT_FAILED,
+            "the checkpoint's files give sha256:%s, lineage.json says sha256:%s", hex, want);
+    return 0;
+}
+
+static int check_model(audit *a, ds_err *err)
+{
+    ds_err why = {0};
+    ds_sha sum;
+    char hex[65], want[65];
+    int rc;
+
+    if (!a->o->model)
+        return 0;
+    rc = ds_model_sum(&sum, a->o->model, &why);
+    if (rc)
+        return found(a, "model", &why, rc, err);
+    ds_sha_hex(hex, &sum);
+    ds_sha_hex(want, &a->out->lineage.run.model);
+    if (ds_sha_eq(&sum, &a->out->lineage.run.model))
+        say(a, "model", DS_AUDIT_OK, "%s: sha256:%s", a->o->model, hex);
+    else
+        say(a, "model", DS_AUDIT_FAILED, "%s: sha256:%s, the run began from sha256:%s", a->o->model,
+            hex, want);
+    return 0;
+}
+
+/* tokenizer.json of the checkpoint is the one that the data was tokenized with. */
+static int check_tokenizer(audit *a, ds_err *err)
+{
+    ds_err why = {0};
+    ds_sha sum;
+    char *path = NULL, text[80] = "sha256:";
+    const ds_run *r = &a->out->lineage.run;
+    const ds_run_dataset *named = NULL, *other = NULL;
+    int rc = path_in(&path, a->o->dir, "tokenizer.json", err);
+
+    if (rc)
+        return rc;
+    rc = ds_path_exists(path) ? ds_sha_file(&sum, NULL, path, &why) : 1;
+    if (rc == 0)
+        ds_sha_hex(text + 7, &sum);
+    for (size_t i = 0; i < r->ndatasets; i++)
+        if (*r->datasets[i].tokenizer) {
+            named = &r->datasets[i];
+            if (!other && strcmp(named->tokenizer, text) != 0)
+                other = named;
+        }
+    if (rc < 0)
+        rc = found(a, "tokenizer", &why, rc, err);
+    else if (rc > 0 && named)
+        say(a, "tokenizer", DS_AUDIT_FAILED, "the checkpoint has no tokenizer.json");
+    else if (!named)
+        say(a, "tokenizer", DS_AUDIT_OK, "no dataset names one");
+    else if (other)
+        say(a, "tokenizer", DS_AUDIT_FAILED,
+            "tokenizer.json is %s, dataset '%s' was tokenized with %s", text, other->name,
+            other->tokenizer);
+    else
+        say(a, "tokenizer", DS_AUDIT_OK, "%s", text);
+    free(path);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- datasets ---- */
+
+/* What is loaded against what the run says; false when they differ. */
+static bool compare(audit *a, const ds_runset_part *p, const char *check)
+{
+    const ds_run_dataset *w = p->want;
+    char got[65], want[65];
+
+    ds_sha_hex(got, &p->root);
+    ds_sha_hex(want, &w->root);
+    if (!ds_sha_eq(&p->root, &w->root))
+        say(a, check, DS_AUDIT_FAILED, "its records give root sha256:%s, the run says sha256:%s",
+            got, want);
+    else if (p->records != w->records)
+        say(a, check, DS_AUDIT_FAILED, "%" PRIu64 " records, the run says %" PRIu64, p->records,
+            w->records);
+    else if (strcmp(p->tokenizer, w->tokenizer) != 0)
+        say(a, check, DS_AUDIT_FAILED, "column '%s' names tokenizer '%s', the run says '%s'",
+            w->column, p->tokenizer, w->tokenizer);
+    else if (p->where == DS_SET_FILE)
+        say(a, check, DS_AUDIT_OK, "%s: %" PRIu64 " records, root sha256:%s", p->path, p->records,
+            got);
+    else if (p->where == DS_SET_ROOT && *w->commit)
+        say(a, check, DS_AUDIT_OK,
+            "commit %s: %" PRIu64 " records, root sha256:%s (commit %s is not in the store)",
+            git_oid_tostr_s(&p->commit), p->records, got, w->commit);
+    else
+        say(a, check, DS_AUDIT_OK, "commit %s: %" PRIu64 " records, root sha256:%s",
+            git_oid_tostr_s(&p->commit), p->records, got);
+    return ds_sha_eq(&p->root, &w->root) && p->records == w->records;
+}
+
+static int check_dataset(audit *a, size_t i, ds_err *err)
+{
+    ds_runset_part *p = &a->set.parts[i];
+    char check[200];
+    ds_err why = {0};
+    int rc;
+
+    snprintf(check, sizeof check, "dataset %s", p->want->name);
+    if (p->where == DS_SET_ABSENT) {
+        a->absent = true;
+        if (*p->want->commit && a->o->store && !a->o->offline)
+            say(a, check, DS_AUDIT_FAILED,
+                "commit %s is not in the store, nor is another version with its root",
+                p->want->commit);
+        else
+            say(a, check, DS_AUDIT_UNCHECKED, "%s",
+                !*p->want->commit ? "it was a file: give it with --data"
+                : a->o->store     ? "it is not in the store"
+                                  : "there is no store to look into");
+        return 0;
+    }
+    rc = ds_runset_load(&a->set, i, &why);
+    if (rc) {
+        a->absent = true;
+        return found(a, check, &why, rc, err);
+    }
+    a->absent |= !compare(a, p, check);
+    return 0;
+}
+
+/* ---- the ledger ---- */
+
+typedef struct pass {
+    audit *a;
+    ds_chain chain;
+    ds_packing *packing; /* NULL: rows cannot be recomputed */
+    bool masked;
+    uint64_t rows, order_rows;
+    ds_buf got, want, text;
+    ds_err chain_why, order_why, targets_why; /* the first trouble of each */
+} pass;
+
+static int check_order(pass *p, const ds_ledger_row *r, const ds_span *got, size_t ngot,
+                       ds_err *err)
+{
+    const ds_runset *set = &p->a->set;
+    const ds_span *spans;
+    uint64_t row;
+    size_t n;
+    int rc;
+
+    if (!p->packing || p->order_why.code)
+        return 0;
+    rc = ds_packing_next(p->packing, &row, &spans, &n, &p->order_why);
+    if (rc)
+        return rc == DS_NOMEM ? ds_fail_nomem(err) : 0;
+    ds_buf_reset(&p->want);
+    rc = ds_spans_encode(&p->want, spans, n, set->firsts, set->run->ndatasets, err);
+    if (!rc &&
+        (p->want.len != r->pieces_len || memcmp(p->want.data, r->pieces, r->pieces_len) != 0)) {
+        ds_buf_reset(&p->text);
+        rc = ds_runset_text(set, &p->text, spans, n, err);
+        rc = rc ? rc : ds_buf_puts(&p->text, " expected, the ledger has ");
+        rc = rc ? rc : ds_runset_text(set, &p->text, got, ngot, err);
+        const char *s = rc ? NULL : ds_buf_cstr(&p->text);
+        if (!s)
+            return ds_fail_nomem(err);
+        ds_fail(&p->order_why, DS_FAIL, "step %" PRIu64 ", row %" PRIu64 ": %s",
+                row / set->run->rows + 1, row, s);
+    }
+    p->order_rows += !rc && !p->order_why.code;
+    return rc;
+}
+
+static void check_targets(pass *p, const ds_ledger_row *r, const ds_span *spans, size_t n)
+{
+    uint64_t all = 0;
+
+    for (size_t i = 0; i < n; i++)
+        all += spans[i].len ? spans[i].len - 1 : 0;
+    if (!p->targets_why.code && (p->masked ? r->targets > all : r->targets != all))
+        ds_fail(&p->targets_why, DS_FAIL,
+                "step %" PRIu64 ", row %" PRIu64 ": %" PRIu64 " targets, its pieces have %" PRIu64,
+                r->step, r->row, r->targets, all);
+}
+
+static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    pass *p = ctx;
+    const ds_runset *set = &p->a->set;
+    int rc = ds_chain_row(&p->chain, r, &p->chain_why);
+
+    if (rc && rc != DS_FAIL) /* a row that does not follow is remembered, and the rest looked at */
+        return ds_fail(err, rc, "%s", p->chain_why.msg);
+    p->rows++;
+    ds_buf_reset(&p->got);
+    rc = ds_spans_decode(&p->got, r->pieces, r->pieces_len, set->firsts, set->run->ndatasets, err);
+    if (rc)
+        return ds_err_prefix(err, "step %" PRIu64 ", row %" PRIu64, r->step, r->row);
+    const ds_span *spans = (const ds_span *)(const void *)p->got.data;
+    const size_t n = p->got.len / sizeof *spans;
+    check_targets(p, r, spans, n);
+    rc = check_order(p, r, spans, n, err);
+    return rc ? rc : ds_check_interrupt(err);
+}
+
+static int say_ledger(pass *p, const ds_segments *l, ds_err *why, int rc, ds_err *err)
+{
+    audit *a = p->a;
+    const ds_lineage *want = &a->out->lineage;
+    char got[65], head[65];
+
+    if (rc && rc != DS_FAIL && !p->chain_why.code)
+        return found(a, "ledger", why, rc, err);
+    a->out->corrupt |= rc == DS_CORRUPT || rc == DS_IO;
+    ds_sha_hex(got, &p->chain.value);
+    ds_sha_hex(head, &want->head);
+    if (p->chain_why.code)
+        say(a, "ledger", DS_AUDIT_FAILED, "%s", p->chain_why.msg);
+    else if (rc)
+        say(a, "ledger", DS_AUDIT_FAILED, "%s", why->msg);
+    else if (p->rows != want->rows || want->rows != want->step * want->run.rows)
+        say(a, "ledger", DS_AUDIT_FAILED,
+            "%" PRIu64 " rows; lineage.json says %" PRIu64 " rows in %" PRIu64 " steps of %" PRIu64,
+            p->rows, want->rows, want->step, want->run.rows);
+    else if (!ds_sha_eq(&p->chain.value, &want->head))
+        say(a, "ledger", DS_AUDIT_FAILED,
+            "the chain ends in sha256:%s, lineage.json says sha256:%s", got, head);
+    else
+        say(a, "ledger", DS_AUDIT_OK,
+            "%" PRIu64 " rows in %" PRIu64 " steps, %zu segment%s, sha256:%s", p->rows, want->step,
+            l->n, l->n == 1 ? "" : "s", got);
+    return 0;
+}
+
+static void say_rows(pass *p, bool whole)
+{
+    audit *a = p->a;
+
+    if (p->order_why.code)
+        say(a, "order", DS_AUDIT_FAILED, "%s", p->order_why.msg);
+    else if (!p->packing)
+        say(a, "order", DS_AUDIT_UNCHECKED, "a dataset could not be compared");
+    else if (!whole)
+        say(a, "order", DS_AUDIT_FAILED, "only the first %" PRIu64 " rows could be compared",
+            p->order_rows);
+    else
+        say(a, "order", DS_AUDIT_OK, "%" PRIu64 " rows are those that seed %" PRIu64 " gives",
+            p->order_rows, a->out->lineage.run.seed);
+    if (p->targets_why.code)
+        say(a, "targets", DS_AUDIT_FAILED, "%s", p->targets_why.msg);
+    else if (!whole)
+        say(a, "targets", DS_AUDIT_FAILED, "only the first %" PRIu64 " rows could be counted",
+            p->rows);
+    else
+        say(a, "targets", DS_AUDIT_OK, "%s",
+            p->masked ? "no row has more than its pieces" : "as many as the pieces have");
+}
+
+static int prepare(pass *p, ds_buf *lengths, ds_err *err)
+{
+    audit *a = p->a;
+    ds_packing_conf conf;
+    int rc = ds_chain_begin(&p->chain, a->set.run, err);
+
+    for (size_t i = 0; i < a->set.run->ndatasets; i++)
+        p->masked |= !a->set.parts[i].loaded || a->set.parts[i].masked;
+    if (rc || a->absent)
+        return rc;
+    rc = ds_runset_lengths(&a->set, lengths, err);
+    if (rc)
+        return rc;
+    ds_run_packing(&conf, a->set.run, (const uint32_t *)(const void *)lengths->data);
+    rc = ds_packing_new(&p->packing, &conf, &p->order_why);
+    return rc == DS_NOMEM ? ds_fail_nomem(err) : 0;
+}
+
+static int check_ledger(audit *a, ds_err *err)
+{
+    pass p = {.a = a};
+    ds_segments l = {0};
+    ds_buf lengths = {0};
+    ds_err why = {0};
+    char *dir = NULL;
+    int scan, rc = path_in(&dir, a->o->dir, "ledger", err);
+
+    rc = rc ? rc : prepare(&p, &lengths, err);
+    if (!rc) {
+        scan = ds_segments_dir(&l, dir, &why);
+        scan = scan ? scan : ds_segments_check(&l, a->out->lineage.step, &why);
+        scan = scan ? scan : ds_segments_scan(&l, NULL, on_row, &p, &why);
+        rc = ds_check_interrupt(err);
+        rc = rc ? rc : say_ledger(&p, &l, &why, scan, err);
+        if (!rc)
+            say_rows(&p, !scan);
+    }
+    free(dir);
+    ds_segments_fini(&l);
+    ds_packing_free(p.packing);
+    ds_buf_fini(&lengths);
+    ds_buf_fini(&p.got);
+    ds_buf_fini(&p.want);
+    ds_buf_fini(&p.text);
+    return rc;
+}
+
+int ds_audit_run(ds_audit *out, const ds_audit_opts *o, ds_audit_fn fn, void *ctx, ds_err *err)
+{
+    audit a = {.o = o, .out = out, .fn = fn, .ctx = ctx};
+    int rc;
+
+    *out = (ds_audit){0};
+    rc = ds_lineage_read(&out->lineage, o->dir, err);
+    rc = rc ? rc : ds_run_digest(&out->run, &out->lineage.run, err);
+    rc = rc ? rc : ds_runset_open(&a.set, o->store, &out->lineage.run, o->files, o->nfiles, err);
+    rc = rc ? rc : check_files(&a, err);
+    rc = rc ? rc : check_tokenizer(&a, err);
+    for (size_t i = 0; !rc && i < out->lineage.run.ndatasets; i++)
+        rc = check_dataset(&a, i, err);
+    rc = rc ? rc : check_ledger(&a, err);
+    rc = rc ? rc : check_model(&a, err);
+    if (a.set.run)
+        ds_runset_fini(&a.set);
+    return rc;
+}

@@ -1,0 +1,331 @@
+/* cmd_seen.c - dsver seen: keys to records, in every version that a run consumed; then one pass
+ * over the run's ledger. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_verb.h"
+#include "keyread.h"
+#include "runs.h"
+#include "runset.h"
+#include "sig.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_seen;
+const ds_command ds_ver_seen = {
+    .prog = "dsver",
+    .name = "seen",
+    .summary = "which runs consumed a record, and when",
+    .operands = "[DATASET] [KEY]",
+    .max_operands = 2,
+    .example = "dsver seen docs 3f2a9c0d5b7e81f2a4c6e8d0b1f39c57",
+    .description =
+        "For every registered run whose data holds a record with this key: the steps and rows that "
+        "consumed it, "
+        "which of its tokens, and the first checkpoint that had seen them. KEY is as dsprep cat "
+        "prints it; one operand alone is a KEY, and --key-file names many, a line each.\n\n"
+        "The exit status is 1 when no run consumed any of them.",
+    .run = run,
+};
+
+typedef struct key {
+    const char *s;
+    size_t len;
+} key;
+
+/* A record of the run at hand that has one of the keys. */
+typedef struct hit {
+    uint64_t record; /* numbered through */
+    size_t key;
+} hit;
+
+typedef struct seen {
+    ds_store store;
+    const char *dataset; /* NULL: any */
+    bool json;
+    uint64_t limit; /* of lines for each record; 0: none */
+    ds_buf text;    /* of the key file */
+    ds_buf keys;    /* key, sorted */
+    ds_buf hits;    /* hit, sorted; of the run at hand */
+    ds_buf shown;   /* uint64_t, one for each hit */
+    ds_buf spans;
+    const ds_run_ref *ref;
+    ds_run_info info;
+    ds_runset set;
+    uint64_t times, held; /* of all runs: consumed; records that have a key */
+    uint64_t absent;      /* datasets that are not in the store */
+} seen;
+
+static key *keys_of(const seen *s)
+{
+    return (key *)(void *)s->keys.data;
+}
+
+static hit *hits_of(const seen *s)
+{
+    return (hit *)(void *)s->hits.data;
+}
+
+/* ---- keys ---- */
+
+static int by_key(const void *a, const void *b)
+{
+    const key *x = a, *y = b;
+    const int c = memcmp(x->s, y->s, x->len < y->len ? x->len : y->len);
+
+    return c ? c : x->len < y->len ? -1 : x->len > y->len;
+}
+
+static int add_key(seen *s, const char *p, size_t len, ds_err *err)
+{
+    const key k = {p, len};
+
+    return len && ds_buf_put(&s->keys, &k, sizeof k) ? ds_fail_nomem(err) : 0;
+}
+
+static int read_keys(seen *s, const char *file, const char *one, ds_err *err)
+{
+    int rc = one ? add_key(s, one, strlen(one), err) : 0;
+
+    if (!rc && file)
+        rc = ds_read_file(&s->text, file, (size_t)1 << 30, err);
+    for (size_t at = 0; !rc && at < s->text.len;) {
+        const char *p = (const char *)s->text.data + at, *nl = memchr(p, '\n', s->text.len - at);
+        const size_t n = nl ? (size_t)(nl - p) : s->text.len - at;
+        rc = add_key(s, p, n && p[n - 1] == '\r' ? n - 1 : n, err);
+        at += n + 1;
+    }
+    if (!rc && !s->keys.len)
+        rc = ds_fail(err, DS_USAGE, "no key is given");
+    if (!rc)
+        qsort(s->keys.data, s->keys.len / sizeof(key), sizeof(key), by_key);
+    return rc;
+}
+
+/* All records of a version that have one of the keys. */
+static int find_records(seen *s, size_t part, ds_err *err)
+{
+    const ds_runset_part *p = &s->set.parts[part];
+    const char *text;
+    ds_keyread *k = NULL;
+    key at = {0};
+    uint64_t record = 0;
+    int rc = ds_keyread_open(&k, &s->store, &p->commit, err);
+
+    for (size_t b = 0; !rc && b < ds_keyread_blocks(k); b++) {
+        rc = ds_keyread_block(k, b, err);
+        while (!rc && (rc = ds_keyread_next(k, &text, &at.len, err)) > 0) {
+            at.s = text;
+            const key *found =
+                bsearch(&at, s->keys.data, s->keys.len / sizeof at, sizeof at, by_key);
+            const hit h = {s->set.firsts[part] + record++,
+                           found ? (size_t)(found - keys_of(s)) : 0};
+            rc = found && ds_buf_put(&s->hits, &h, sizeof h) ? ds_fail_nomem(err) : 0;
+        }
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    ds_keyread_close(k);
+    return rc;
+}
+
+/* ---- the ledger ---- */
+
+static int by_record(const void *a, const void *b)
+{
+    const hit *x = a, *y = b;
+
+    return x->record < y->record ? -1 : x->record > y->record;
+}
+
+static uint64_t checkpoint_of(const ds_run_info *i, uint64_t step)
+{
+    for (size_t k = 0; k < i->nsteps; k++)
+        if (i->steps[k] >= step)
+            return i->steps[k];
+    return 0;
+}
+
+static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const ds_span *span)
+{
+    const size_t d = ds_runset_part_of(&s->set, span->record);
+    const key *k = &keys_of(s)[h->key];
+    const uint64_t checkpoint = checkpoint_of(&s->info, r->step),
+                   record = span->record - s->set.firsts[d];
+
+    if (s->json) {
+        printf("{\"type\":\"seen\",\"run\":");
+        verb_json(stdout, s->info.name);
+        printf(",\"digest\":\"%s\",\"dataset\":", s->ref->digest);
+        verb_json(stdout, s->set.run->datasets[d].name);
+        printf(",\"key\":");
+        verb_json_buf(stdout, k->s, k->len);
+        printf(",\"record\":%" PRIu64 ",\"step\":%" PRIu64 ",\"row\":%" PRIu64
+               ",\"offset\":%" PRIu32 ",\"length\":%" PRIu32 ",\"checkpoint\":",
+               record, r->step, r->row, span->offset, span->len);
+        if (checkpoint)
+            printf("\"step-%06" PRIu64 "\"}\n", checkpoint);
+        else
+            printf("null}\n");
+        return;
+    }
+    printf("%s %s  %s record %" PRIu64 "  step %" PRIu64 " row %" PRIu64 " tokens %" PRIu32
+           "..%" PRIu64,
+           s->info.name, s->ref->digest, s->set.run->datasets[d].name, record, r->step, r->row,
+           span->offset, (uint64_t)span->offset + span->len - 1);
+    if (checkpoint)
+        printf("  first in step-%06" PRIu64, checkpoint);
+    if (s->keys.len > sizeof(key))
+        printf("  %.*s", (int)k->len, k->s);
+    printf("\n");
+}
+
+typedef struct pass {
+    seen *s;
+    ds_chain chain;
+} pass;
+
+static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    pass *p = ctx;
+    seen *s = p->s;
+    int rc = ds_chain_row(&p->chain, r, err);
+
+    ds_buf_reset(&s->spans);
+    rc = rc ? rc
+            : ds_spans_decode(&s->spans, r->pieces, r->pieces_len, s->set.firsts,
+                              s->set.run->ndatasets, err);
+    for (size_t i = 0; !rc && i < s->spans.len / sizeof(ds_span); i++) {
+        const ds_span *span = (const ds_span *)(const void *)s->spans.data + i;
+        const hit want = {.record = span->record};
+        const hit *h =
+            bsearch(&want, s->hits.data, s->hits.len / sizeof want, sizeof want, by_record);
+        if (!h)
+            continue;
+        uint64_t *shown = (uint64_t *)(void *)s->shown.data + (h - hits_of(s));
+        s->times++;
+        if (!s->limit || *shown < s->limit)
+            say_span(s, h, r, span);
+        ++*shown;
+    }
+    return rc;
+}
+
+static int read_ledger(seen *s, ds_err *err)
+{
+    pass p = {.s = s};
+    ds_segments l = {0};
+    int rc = ds_chain_begin(&p.chain, s->set.run, err);
+
+    rc = rc ? rc : ds_segments_tree(&l, s->store.cat, &s->ref->tree, err);
+    rc = rc ? rc : ds_segments_check(&l, s->info.last.step, err);
+    rc = rc ? rc : ds_segments_scan(&l, s->store.cat, on_row, &p, err);
+    ds_segments_fini(&l);
+    return rc ? ds_err_prefix(err, "%s", s->ref->name) : 0;
+}
+
+/* ---- runs ---- */
+
+static int look_into(seen *s, ds_err *err)
+{
+    const ds_run *r = s->set.run;
+    int rc = 0;
+
+    ds_buf_reset(&s->hits);
+    ds_buf_reset(&s->shown);
+    for (size_t i = 0; !rc && i < r->ndatasets; i++) {
+        if (s->dataset && strcmp(r->datasets[i].name, s->dataset) != 0)
+            continue;
+        if (s->set.parts[i].where == DS_SET_ABSENT) {
+            s->absent++;
+            fprintf(stderr, "dsver seen: run %s: dataset '%s' is not in the store\n", s->info.name,
+                    r->datasets[i].name);
+        } else {
+            rc = find_records(s, i, err);
+        }
+    }
+    const size_t n = s->hits.len / sizeof(hit);
+    if (rc || !n)
+        return rc;
+    s->held += n;
+    const uint64_t zero = 0;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = ds_buf_put(&s->shown, &zero, sizeof zero) ? ds_fail_nomem(err) : 0;
+    qsort(s->hits.data, n, sizeof(hit), by_record);
+    return rc ? rc : read_ledger(s, err);
+}
+
+static int on_run(void *ctx, const ds_run_ref *ref, ds_err *err)
+{
+    seen *s = ctx;
+    int rc = ds_run_info_read(&s->info, &s->store, ref, err);
+
+    s->ref = ref;
+    rc = rc ? rc : ds_runset_open(&s->set, &s->store, &s->info.last.run, NULL, 0, err);
+    rc = rc ? rc : look_into(s, err);
+    if (s->set.run)
+        ds_runset_fini(&s->set);
+    ds_run_info_fini(&s->info);
+    return rc;
+}
+
+static int look(seen *s, const char *store, const char *file, char **operands, int n, ds_err *err)
+{
+    const char *one = n == 2 ? operands[1] : n == 1 && !file ? operands[0] : NULL;
+    int rc = 0;
+
+    s->dataset = n == 2 || (n == 1 && file) ? operands[0] : NULL;
+    if (s->dataset)
+        rc = ds_dataset_check(s->dataset, err);
+    rc = rc ? rc : read_keys(s, file, one, err);
+    rc = rc ? rc : ds_store_open(&s->store, store, DS_OBJ_READ, err);
+    rc = rc ? rc : ds_run_each(&s->store, on_run, s, err);
+    if (!rc && !s->times)
+        rc = ds_fail(err, DS_FAIL, "%s",
+                     s->held     ? "the record is in a run's data, but no run has consumed it"
+                     : s->absent ? "not found in the data that is in the store"
+                                 : "no run's data holds it");
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    seen s = {0};
+    const char *store = NULL, *file = NULL;
+    int64_t limit = 0;
+    const ds_opt opts[] = {
+        {.letter = 'n',
+         .name = "max",
+         .type = DS_OPT_INT,
+         .var = &limit,
+         .arg = "N",
+         .help = "at most N lines for each record and run",
+         .min = 1,
+         .max = INT64_MAX},
+        {.name = "key-file",
+         .type = DS_OPT_STR,
+         .var = &file,
+         .arg = "FILE",
+         .help = "keys to look for, one a line"},
+        VERB_STORE(store),
+        VERB_JSON(s.json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_seen, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    s.limit = (uint64_t)limit;
+    ds_sig_setup();
+    look(&s, store, file, operands, n, &err);
+    ds_store_close(&s.store);
+    ds_buf_fini(&s.text);
+    ds_buf_fini(&s.keys);
+    ds_buf_fini(&s.hits);
+    ds_buf_fini(&s.shown);
+    ds_buf_fini(&s.spans);
+    status = ds_command_end(&ds_ver_seen, &err, s.json);
+    ds_sig_reraise();
+    return status;
+}
