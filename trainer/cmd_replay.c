@@ -1,4 +1,4 @@
-/* cmd_replay.c - dstrain replay: prove that a checkpoint follows from what its lineage says. */
+/* cmd_rerun.c - dstrain replay: prove that a checkpoint follows from what its lineage says. */
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 #include "cmd_train.h"
-#include "replay.h"
+#include "rerun.h"
 #include "sig.h"
 #include "term.h"
 

@@ -73,6 +73,6 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
 void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, dropout, elementwise */
 void ds_cpu_attention(ds_kernels *k); /* attention.c */
 void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy, experts */
-void ds_cpu_optim(ds_kernels *k);     /* optim.c */
+void ds_cpu_optim(ds_kernels *k);     /* adamw.c */
 
 #endif

@@ -35,7 +35,7 @@ typedef struct ds_vec {
     void (*mul_add3)(float *y, const float *a, const float *b, float s,
                      int64_t n); /* y = fma(a*s, b, y) */
     void (*adamw)(float *w, float *m, float *v, const float *g, int64_t n,
-                  const float *p); /* p: see optim.c */
+                  const float *p); /* p: see adamw.c */
     void (*to_f32)(float *y, const uint16_t *x, int64_t n);
     void (*to_bf16)(uint16_t *y, const float *x, int64_t n);
 } ds_vec;

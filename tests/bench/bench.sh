@@ -9,7 +9,7 @@
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
 # DS_BENCH_DRIFT   versions after the first in `drift` (default 50)
 # DS_BENCH_LINES   lines of the corpus used in `drift` (default 20000)
-set -u -o pipefail
+set -eu -o pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${DS_BIN_DIR:-$here/../../build/release}
@@ -61,15 +61,15 @@ bench_commit() {
     corpus
     local z c s a v1 v2
     z=$(RESET='' secs zstd -q -f -3 -T2 v1.dsr -o tmp/v1.zst)
-    c=$(RESET='store s1' secs dsver --store s1 commit -m one docs v1.dsr)
-    a=$(RESET='' secs dsver --store s1 commit -m again docs v1.dsr)
+    c=$(RESET='store s1' secs env DSVER_STORE=s1 dsver commit -m one docs v1.dsr)
+    a=$(RESET='' secs env DSVER_STORE=s1 dsver commit -m again docs v1.dsr)
     s=$(RESET='' secs openssl dgst -sha256 v1.dsr)
     say 'first commit / zstd -3 -T2' "$(ratio "$c" "$z")" '<= 1.3'
     say 'same stream again / openssl sha256' "$(ratio "$a" "$s")" '<= 2.5'
-    p=$(RESET='store s2' secs bash -c 'dsprep text --format jsonl --key-field id v1.jsonl | dsver --store s2 commit -m one docs')
+    p=$(RESET='store s2' secs bash -c 'dsprep text --format jsonl --key-field id v1.jsonl | env DSVER_STORE=s2 dsver commit -m one docs')
     say 'whole pipe from JSON lines / zstd -3 -T2' "$(ratio "$p" "$z")" '(beside it)'
     v1=$(stored s1)
-    dsver --store s1 commit -m two docs v2.dsr > tmp/out || die "commit v2"
+    env DSVER_STORE=s1 dsver commit -m two docs v2.dsr > tmp/out || die "commit v2"
     v2=$(($(stored s1) - v1))
     say 'v2 (1 % changed) stored / v1' "$(awk -v a="$v2" -v b="$v1" 'BEGIN { printf "%.2f %%", 100 * a / b }')" '<= 2 %'
 }
@@ -82,9 +82,9 @@ bench_small() {
         local key=()
         [ $kind = plain ] || key=(--key-field id)
         store s3
-        dsprep text --format jsonl "${key[@]}" small1.jsonl | dsver --store s3 commit -m one docs > tmp/out || die small1
+        dsprep text --format jsonl "${key[@]}" small1.jsonl | env DSVER_STORE=s3 dsver commit -m one docs > tmp/out || die small1
         v1=$(stored s3)
-        dsprep text --format jsonl "${key[@]}" small2.jsonl | dsver --store s3 commit -m two docs > tmp/out || die small2
+        dsprep text --format jsonl "${key[@]}" small2.jsonl | env DSVER_STORE=s3 dsver commit -m two docs > tmp/out || die small2
         v2=$(($(stored s3) - v1))
         n=$(zstd -q -3 -c small2.jsonl.new | wc -c)
         say "300-byte records ($kind): v2 / zstd -3 of the new lines" "$(ratio "$v2" "$n")" '<= 2.2'
@@ -103,23 +103,23 @@ bench_drift() {
             python3 "$here/makelines.py" drift drift.jsonl next.jsonl "$i" pool.jsonl
             mv next.jsonl drift.jsonl
         fi
-        dsprep text --format jsonl drift.jsonl | dsver --store s4 commit -m "v$i" docs > tmp/out || die "drift $i"
+        dsprep text --format jsonl drift.jsonl | env DSVER_STORE=s4 dsver commit -m "v$i" docs > tmp/out || die "drift $i"
         ((i == 0)) && v1=$(stored s4)
         ((i == 1)) && v2=$(($(stored s4) - v1))
     done
     all=$(($(stored s4) - v1))
     say "$n versions / $n x v2" "$(ratio "$all" $((n * v2)))" '<= 3'
-    t1=$(RESET='' secs dsver --store s4 cat "docs@main~$n")
-    t51=$(RESET='' secs dsver --store s4 cat docs@main)
+    t1=$(RESET='' secs env DSVER_STORE=s4 dsver cat "docs@main~$n")
+    t51=$(RESET='' secs env DSVER_STORE=s4 dsver cat docs@main)
     say 'speed of cat, last version / first' "$(ratio "$t1" "$t51")" '>= 0.5'
 }
 
 bench_cat() {
     corpus
-    [ -d s1/.dsver ] || { store s1; dsver --store s1 commit -m one docs v1.dsr > tmp/out || die commit; }
+    [ -d s1/.dsver ] || { store s1; env DSVER_STORE=s1 dsver commit -m one docs v1.dsr > tmp/out || die commit; }
     local t z
-    dsver --store s1 cat docs@main~1 > tmp/first.dsr 2> /dev/null || dsver --store s1 cat docs@main > tmp/first.dsr || die cat
-    t=$(RESET='' secs bash -c "dsver --store s1 cat docs > /dev/null")
+    env DSVER_STORE=s1 dsver cat docs@main~1 > tmp/first.dsr 2> /dev/null || env DSVER_STORE=s1 dsver cat docs@main > tmp/first.dsr || die cat
+    t=$(RESET='' secs bash -c "env DSVER_STORE=s1 dsver cat docs > /dev/null")
     z=$(zstd -q -b3 -i1 -B262144 v1.dsr 2>&1 | tr '\r' '\n' | grep -o '[0-9.]* MB/s *$' | tail -n 1 | tr -dc 0-9.)
     say 'dsver cat / zstd decode of 256 KiB blocks' \
         "$(awk -v n="$(size v1.dsr)" -v t="$t" -v z="$z" 'BEGIN { printf "%.2f", n / t / 1e6 / z }')" '>= 0.8'
@@ -132,8 +132,8 @@ bench_column() {
     dsprep text --format jsonl --key-field id col.jsonl > col.dsr
     dsprep tokenize -t col.tok.json col.dsr > coltok.dsr || die tokenize
     store s5
-    dsver --store s5 commit -m text docs col.dsr > tmp/out || die column
-    dsver --store s5 commit --json -m tokens docs coltok.dsr > tmp/out || die column
+    env DSVER_STORE=s5 dsver commit -m text docs col.dsr > tmp/out || die column
+    env DSVER_STORE=s5 dsver commit --json -m tokens docs coltok.dsr > tmp/out || die column
     say 'pieces of text stored again with a tokens column' "$(jq -r 'select(.type=="commit") | .columns[]? | select(.name=="text") | .new' tmp/out | head -n 1)" '0'
 }
 
@@ -143,8 +143,8 @@ bench_line() {
         python3 "$here/makelines.py" $kind 100000 1 > line1.jsonl
         { echo '{"text":"one more line on top of all"}'; cat line1.jsonl; } > line2.jsonl
         store s6
-        dsprep text --format jsonl line1.jsonl | dsver --store s6 commit -m one docs > tmp/out || die line1
-        dsprep text --format jsonl line2.jsonl | dsver --store s6 commit --json -m two docs > tmp/out || die line2
+        dsprep text --format jsonl line1.jsonl | env DSVER_STORE=s6 dsver commit -m one docs > tmp/out || die line1
+        dsprep text --format jsonl line2.jsonl | env DSVER_STORE=s6 dsver commit --json -m two docs > tmp/out || die line2
         say "blocks stored for a line on top of 100,000 ($kind)" "$(jq -r 'select(.type=="commit") | .blocks_new' tmp/out)" '1'
     done
 }

@@ -1,7 +1,7 @@
-/* replay.c - see replay.h. The run is opened as lineage.json describes it and compared in three
+/* rerun.c - see rerun.h. The run is opened as lineage.json describes it and compared in three
  * ways: the description itself (data, model, settings), loss and gradient norm of every step with
  * the ledger, and the files of weights and moments at the end. */
-#include "replay.h"
+#include "rerun.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,6 +1,6 @@
-/* replay.h - a stretch of a run once more, and whether it gives the same bits. */
-#ifndef DS_REPLAY_H
-#define DS_REPLAY_H
+/* rerun.h - a stretch of a run once more, and whether it gives the same bits. */
+#ifndef DS_RERUN_H
+#define DS_RERUN_H
 
 #include "finetune.h"
 

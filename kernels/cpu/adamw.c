@@ -1,4 +1,4 @@
-/* optim.c - AdamW and the gradient norm, in fixed blocks: the order of a sum depends on the length
+/* adamw.c - AdamW and the gradient norm, in fixed blocks: the order of a sum depends on the length
  * alone. */
 #include <stdlib.h>
 
