@@ -139,9 +139,11 @@ static int check_step(ds_buf *again, json_t *known, const json_t *step, size_t n
         return ds_fail(err, DS_CORRUPT, "provenance: step %zu lacks a member", n);
     if (n && ds_buf_putc(again, ','))
         return ds_fail_nomem(err);
-    rc = put_step(again, id, parents, tool, version, options, digests, err);
+    ds_err why = {0};
+    rc = put_step(again, id, parents, tool, version, options, digests, &why);
     if (rc)
-        return rc;
+        return ds_fail(err, rc == DS_NOMEM ? DS_NOMEM : DS_CORRUPT, "provenance: step %zu: %s", n,
+                       why.msg);
     if (json_object_get(known, id))
         return ds_fail(err, DS_CORRUPT, "provenance: step %zu stands there twice", n);
     return json_object_set_new(known, id, json_null()) ? ds_fail_nomem(err) : 0;
@@ -155,7 +157,10 @@ static int load(json_t **known, ds_buf *again, const void *p, size_t len, ds_err
     *known = json_object();
     if (!*known || ds_buf_putc(again, '['))
         return ds_fail_nomem(err);
-    int rc = ds_json_parse(&v, p, len, "provenance", err);
+    ds_err why = {0};
+    int rc = ds_json_parse(&v, p, len, "provenance", &why);
+    if (rc)
+        rc = ds_fail(err, rc == DS_NOMEM ? DS_NOMEM : DS_CORRUPT, "%s", why.msg);
     if (!rc && !json_is_array(v))
         rc = ds_fail(err, DS_CORRUPT, "provenance: not an array of steps");
     for (size_t i = 0; !rc && i < json_array_size(v); i++)

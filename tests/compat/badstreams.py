@@ -542,7 +542,7 @@ def bad_provenance(c):
     put("version-null", "step", [made(version=None)])
     put("options-array", "step", [made(options=[])])
     put("options-nul", "json", b'[{"id":"0123456789abcdef","parents":[],"tool":"a","version":"1","options":{"a":"\\u0000"},"digests":{}}]')
-    put("options-deep", "json", dump([a]).encode().replace(b'"options":{}', b'"options":{"a":' + b"[" * 600 + b"]" * 600 + b"}"))
+    put("options-deep", "json", dump([a]).encode().replace(b'"options":{}', b'"options":{"a":' + b"[" * 512 + b"]" * 512 + b"}"))
     for name, text in (("exponent", b"1e2"), ("digits", b"0.10"), ("whole", b"1.00"), ("large", b"9223372036854775808"), ("tiny", b"1e-999")):
         put("options-" + name, "json", dump([a]).encode().replace(b'"options":{}', b'"options":{"a":' + text + b"}"))
     put("parents-object", "step", [made(parents={})])

@@ -18,7 +18,7 @@ WORDS = ("i64", "timestamp", "f64")
 DTYPES = {1: ("u8", 1), 2: ("i8", 1), 3: ("u16", 2), 4: ("i16", 2), 5: ("u32", 4), 6: ("i32", 4), 7: ("u64", 8),
           8: ("i64", 8), 9: ("f16", 2), 10: ("bf16", 2), 11: ("f32", 4), 12: ("f64", 8)}
 JSON_DEPTH = 128
-CANONICAL_DEPTH = 512
+CANONICAL_DEPTH = 514  # options and digests, 512 deep, lie in a step in an array
 sys.setrecursionlimit(20000)
 
 Tensor = namedtuple("Tensor", "dtype dims data")

@@ -135,12 +135,13 @@ class Catalog:
         return subprocess.run(self.git + list(argv), stdout=subprocess.PIPE, check=True).stdout
 
     def commit(self, ref):
-        """Id, tree, root and number of records."""
-        id = self.run("rev-parse", "--verify", "--end-of-options", "refs/heads/" + ref).decode().strip()
+        """Id, tree, root and number of records. ref: DATASET/BRANCH, or a commit's id."""
+        exact = re.fullmatch("[0-9a-f]{40}", ref)
+        id = ref if exact else self.run("rev-parse", "--verify", "--end-of-options", "refs/heads/" + ref).decode().strip()
         head, _, message = self.run("cat-file", "commit", id).partition(b"\n\n")
         tree = head.split(b"\n")[0].split(b" ")[1].decode()
         end = re.search(rb"\n\nDsver-Root: (sha256:[0-9a-f]{64})\nDsver-Records: ([0-9]+)\nDsver-Dataset: ([^\n]+)\n\Z", message)
-        if not end or end[3].decode() != ref.split("/")[0]:
+        if not end or not exact and end[3].decode() != ref.split("/")[0]:
             raise Bad("commit", "commit %s does not end in the three lines of a version" % id)
         return id, tree, end[1].decode(), int(end[2])
 

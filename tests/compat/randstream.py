@@ -132,7 +132,7 @@ def edges():
     deep = b'{"a":' * 64 + b"[" * 64 + b"]" * 64 + b"}" * 64
     yield "depth", dsr.write(Schema([Column("j", "json")], ["j"], ["j"]), [[deep], [b'"\\udbff\\udfff"']])
     value = []
-    for _ in range(508):
+    for _ in range(510):
         value = [value]
     yield "provenance", dsr.write(s, [], provenance=[step("deep", options={"a": value}, digests={"": "", "\x7f": None})])
     shapes = [Tensor(1, [2**32, 2**31, 0], b""), Tensor(12, [0] + [2**60] * 7, b""), Tensor(9, [1] * 7 + [3], b"abcdef")]
