@@ -209,11 +209,15 @@ static int hash_rows(ds_blockjob *j, const ds_blockctx *c, ds_buf *hashes)
     return rc;
 }
 
-static void sketch_rows(ds_sketch *s, const ds_buf *hashes, uint64_t salt)
+/* Of the rows in the part [at, end) of a chunk of `len` bytes, taking rows for equally long: it is a hint only, but must
+ * be of the same kind however many pieces a chunk is cut into. */
+static void sketch_rows(ds_sketch *s, const ds_buf *hashes, uint64_t salt, size_t at, size_t end, size_t len)
 {
-    for (size_t at = 0; at < hashes->len; at += 8) {
+    double rows = (double)(hashes->len / 8), scale = len ? rows / (double)len : 0;
+    size_t first = (size_t)(scale * (double)at), last = (size_t)(scale * (double)end + 1);
+    for (size_t r = first; r < last && r < hashes->len / 8; r++) {
         uint64_t h;
-        memcpy(&h, hashes->data + at, sizeof h);
+        memcpy(&h, hashes->data + 8 * r, sizeof h);
         ds_sketch_add(s, (uint32_t)(((h ^ salt) * 0x9e3779b97f4a7c15u) >> 32));
     }
 }
@@ -232,8 +236,8 @@ static int sketch(ds_blockjob *j, const ds_blockctx *c)
             uint64_t salt = j->page ? 1 : c->salts[i];
             if (j->known.data[piece] || *end - at < DELTA_MIN)
                 ; /* never a delta */
-            else if (by_rows && n == 1)
-                sketch_rows(&s, &hashes, salt);
+            else if (by_rows)
+                sketch_rows(&s, &hashes, salt, at, *end, end[n - 1 - k]);
             else
                 ds_sketch_bytes(&s, (uint32_t)salt, j->chunks[i].body + at, *end - at);
             if (ds_buf_put(&j->sketches, &s, sizeof s))

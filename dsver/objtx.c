@@ -51,7 +51,7 @@ struct ds_objtx {
     ds_objstore *s;
     struct candidates *candidates; /* scratch */
     struct {
-        ds_sha like; /* what the last piece of the stream that resembled any resembled most */
+        ds_bases like;  /* what the last piece of the stream that resembled pieces of the store resembled */
         unsigned fresh; /* for how many more pieces without a likeness it is tried */
     } last[256];
     ds_pool *pool;
@@ -506,7 +506,9 @@ typedef struct candidates {
     ds_objloc v[DS_CLOSURE_CAP];
     unsigned depth[DS_CLOSURE_CAP];
     size_t n;
+    ds_bases like;   /* those that share hashes with the new piece, best first */
     unsigned number; /* of the new piece */
+    bool stored;     /* the best is in the store, not in this transaction */
 } candidates;
 
 static int add_candidate(ds_objtx *tx, candidates *c, const ds_sha *id, ds_err *err)
@@ -516,10 +518,13 @@ static int add_candidate(ds_objtx *tx, candidates *c, const ds_sha *id, ds_err *
     int rc = ds_objcore_closure(lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err);
     if (rc == 1 && first == 0)
         c->number = c->v[0].chain + 1u;
+    if (rc == 1 && c->like.n < DS_BASES_MAX)
+        c->like.id[c->like.n++] = *id;
     return rc < 0 ? rc : 0;
 }
 
-/* Those that share the sketch's hashes: the best, then the best for what that one lacks, and so on. */
+/* Those that share the sketch's hashes: the best, then the best for what that one lacks, and so on. Within the
+ * transaction the best must share a quarter: records that are found all over the data make no likeness. */
 static int voted(ds_objtx *tx, candidates *c, const ds_sketch *s, uint32_t limit, ds_err *err)
 {
     ds_votes votes = {.n = 0};
@@ -533,13 +538,14 @@ static int voted(ds_objtx *tx, candidates *c, const ds_sketch *s, uint32_t limit
             row_loc(tx, (uint32_t)(key - TX_KEY), &found);
         else
             rc = ds_objindex_at(tx->s->ix, key, &found, err);
-        if (rc < 0)
-            return rc;
+        if (c->like.n == 0 && key >= TX_KEY && (unsigned)__builtin_popcount(mask) * 4 < s->n)
+            break;
+        c->stored |= key < TX_KEY;
         if (rc == 1)
             rc = add_candidate(tx, c, &found.id, err);
         left &= ~mask;
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 /* Without a shared hash: the caller's hints, then what the piece before in the stream was like. A large piece of old that
@@ -547,17 +553,16 @@ static int voted(ds_objtx *tx, candidates *c, const ds_sketch *s, uint32_t limit
 static int hinted(ds_objtx *tx, candidates *c, const ds_piece *p, uint32_t limit, ds_err *err)
 {
     int rc = 0;
-    if (c->n > 0)
-        return 0;
     for (size_t i = 0; rc == 0 && c->n == 0 && i < p->n_hints; i++) {
         uint32_t row = map_find(tx, &p->hints[i]);
         if (row == NONE || row < limit)
             rc = add_candidate(tx, c, &p->hints[i], err);
     }
-    if (rc == 0 && c->n == 0 && tx->last[p->stream].fresh > 0) {
-        tx->last[p->stream].fresh--;
-        rc = add_candidate(tx, c, &tx->last[p->stream].like, err);
-    }
+    if (c->n > 0 || tx->last[p->stream].fresh == 0)
+        return rc;
+    tx->last[p->stream].fresh--;
+    for (int i = 0; rc == 0 && i < tx->last[p->stream].like.n; i++)
+        rc = add_candidate(tx, c, &tx->last[p->stream].like.id[i], err);
     return rc;
 }
 
@@ -595,23 +600,33 @@ static const ds_objloc *down_from(const candidates *c, const ds_sha *id, unsigne
     return l;
 }
 
+/* Adds those of `like` that the job does not build on yet, or what they are built on if they are too deep. */
+static void take_like(encode_job *j, candidates *c, const ds_bases *like, size_t least)
+{
+    for (int i = 0; i < like->n && j->bases.n < DS_BASES_MAX; i++) {
+        const ds_objloc *l = down_from(c, &like->id[i], ds_delta_room(c->number));
+        if (l && l->raw >= least && !ds_objcore_in(j->under, j->nunder, &l->id))
+            (void)take_base(j, c, l);
+    }
+}
+
 /* What the piece before was like may have a tail that this one begins with: too short to share a hash with us. */
-static int neighbour(ds_objtx *tx, encode_job *j, candidates *c, const ds_piece *p, ds_err *err)
+static int neighbours(ds_objtx *tx, encode_job *j, candidates *c, const ds_piece *p, ds_err *err)
 {
     uint64_t raw = 0;
+    int rc = 0;
     for (int i = 0; i < j->bases.n; i++)
         raw += ds_objcore_in(j->under, j->nunder, &j->bases.id[i])->raw;
     if (j->bases.n == 0 || j->bases.n == DS_BASES_MAX || raw + raw / 32 >= p->len || tx->last[p->stream].fresh == 0)
         return 0;
-    ds_sha id = tx->last[p->stream].like;
-    int rc = ds_objcore_in(j->under, j->nunder, &id) ? 0 : add_candidate(tx, c, &id, err);
-    if (rc)
-        return rc;
-    ds_delta_depths(c->v, c->n, c->depth);
-    const ds_objloc *l = down_from(c, &id, ds_delta_room(c->number));
-    if (l && l->raw >= p->len / 16 && !ds_objcore_in(j->under, j->nunder, &l->id))
-        (void)take_base(j, c, l);
-    return 0;
+    ds_bases like = tx->last[p->stream].like;
+    for (int i = 0; rc == 0 && i < like.n; i++)
+        rc = add_candidate(tx, c, &like.id[i], err);
+    if (rc == 0) {
+        ds_delta_depths(c->v, c->n, c->depth);
+        take_like(j, c, &like, p->len / 16);
+    }
+    return rc;
 }
 
 static void choose(encode_job *j, candidates *c, const ds_sketch *s)
@@ -630,9 +645,8 @@ static void choose(encode_job *j, candidates *c, const ds_sketch *s)
         else /* built on too many: another one then */
             c->depth[b - c->v] = UINT_MAX;
     }
-    const ds_objloc *b = j->bases.n == 0 ? down_from(c, &c->v[0].id, room) : NULL;
-    if (b)
-        (void)take_base(j, c, b);
+    if (j->bases.n == 0)
+        take_like(j, c, &c->like, 1);
 }
 
 /* Fills in the job's bases. */
@@ -644,17 +658,17 @@ static int find_bases(ds_objtx *tx, encode_job *j, const ds_piece *p, ds_err *er
     j->nunder = j->bases.n = 0;
     if (p->len < DS_DELTA_MIN || (tx->store_empty && limit == 0))
         return 0;
-    c->n = 0;
+    c->n = c->like.n = 0;
+    c->stored = false;
     int rc = voted(tx, c, &p->sketch, limit, err);
-    if (rc == 0)
+    ds_bases like = c->like; /* before the hints */
+    if (rc == 0 && c->n == 0)
         rc = hinted(tx, c, p, limit, err);
     if (rc)
         return rc;
-    ds_sha like = c->v[0].id;
-    bool alike = c->n > 0 && p->sketch.n > 0;
     choose(j, c, &p->sketch);
-    rc = neighbour(tx, j, c, p, err);
-    if (alike) {
+    rc = neighbours(tx, j, c, p, err);
+    if (c->stored) {
         tx->last[p->stream].like = like;
         tx->last[p->stream].fresh = 8;
     }
