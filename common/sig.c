@@ -28,6 +28,24 @@ void ds_sig_setup(void)
     }
 }
 
+void ds_sig_restart(void)
+{
+    static const int list[] = {SIGINT, SIGTERM, SIGHUP};
+
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct sigaction act;
+        if (sigaction(list[i], NULL, &act) == 0 && act.sa_handler == on_signal) {
+            act.sa_flags |= SA_RESTART;
+            sigaction(list[i], &act, NULL);
+        }
+    }
+}
+
+void ds_sig_answered(void)
+{
+    came = 0;
+}
+
 bool ds_interrupted(void)
 {
     return came != 0;

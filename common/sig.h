@@ -12,5 +12,9 @@ void ds_sig_setup(void); /* SIGINT, SIGTERM, SIGHUP */
 bool ds_interrupted(void);
 int ds_check_interrupt(ds_err *err); /* DS_FAIL "interrupted" when a signal came */
 void ds_sig_reraise(void);           /* dies by the signal that came, if one did */
+/* For work that stops between steps and then finishes in order: system calls that a signal meets go
+ * on from now. */
+void ds_sig_restart(void);
+void ds_sig_answered(void); /* the signal was obeyed: ds_sig_reraise does nothing */
 
 #endif

@@ -197,10 +197,11 @@ static int copy_file(const char *from, const char *to, ds_err *err)
     return rc;
 }
 
-/* RUN/ledger holds the segments while the run goes on; a checkpoint has them all. */
+/* RUN/ledger holds the segments while the run goes on; a checkpoint has them all. Segments that are
+ * in dir already stay. */
 static int link_ledger(const char *run_dir, const char *dir, ds_err *err)
 {
-    char from[PATH], to[PATH], a[PATH], b[PATH];
+    char from[PATH], to[PATH], a[PATH], b[PATH] = "";
     struct dirent *e;
     int rc = join(from, run_dir, "ledger", err);
 
@@ -215,7 +216,7 @@ static int link_ledger(const char *run_dir, const char *dir, ds_err *err)
             continue;
         rc = join(a, from, e->d_name, err);
         rc = rc ? rc : join(b, to, e->d_name, err);
-        if (!rc && link(a, b))
+        if (!rc && link(a, b) && errno != EEXIST)
             rc = copy_file(a, b, err);
     }
     if (d)
@@ -294,6 +295,34 @@ int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
     if (rc)
         remove_dir(tmp);
     return rc;
+}
+
+int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, ds_err *err)
+{
+    char ledger[PATH], path[PATH];
+    struct dirent *e;
+    uint64_t first, last, at;
+    int used = 0;
+    DIR *d = opendir(run_dir);
+    int rc = join(ledger, run_dir, "ledger", err);
+
+    while (!rc && d && (e = readdir(d)))
+        if (sscanf(e->d_name, "step-%6" SCNu64 "%n", &at, &used) == 1 && !e->d_name[used] &&
+            at > step)
+            rc = ds_fail(err, DS_FAIL, "%s holds %s already: another -o, or --resume %s/%s",
+                         run_dir, e->d_name, run_dir, e->d_name);
+    if (d)
+        closedir(d);
+    d = rc ? NULL : opendir(ledger);
+    while (!rc && d && (e = readdir(d)))
+        if (ds_ledger_parse_name(e->d_name, &first, &last) && last > step) {
+            rc = join(path, ledger, e->d_name, err);
+            if (!rc && unlink(path))
+                rc = ds_fail_errno(err, errno, "%s", path);
+        }
+    if (d)
+        closedir(d);
+    return rc || !resume ? rc : link_ledger(resume, run_dir, err);
 }
 
 /* ---- reading ---- */

@@ -1,5 +1,6 @@
 /* cmd_finetune.c - dstrain finetune: a versioned dataset in, checkpoints that explain themselves
  * out. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,13 +56,29 @@ static int show(void *ctx, const ds_step_report *r)
     if (s->log)
         fputs(line, s->log);
     if (s->json)
-        fputs(line, stdout);
+        fputs(line, stdout), fflush(stdout);
     else if (r->step == 1 || r->step == s->steps ||
              r->step % (s->steps / 20 ? s->steps / 20 : 1) == 0)
         ds_info("step %" PRIu64 ": loss %.4f, %.0f tokens/s", r->step, r->loss,
                 (double)r->tokens / r->seconds);
     ds_progress_at(&s->bar, r->step);
     return 0;
+}
+
+/* A checkpoint that another description made is no place to go on from. */
+static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err *err)
+{
+    ds_lineage l = {0};
+    ds_sha run;
+    int rc = ds_lineage_read(&l, from, err);
+
+    rc = rc ? rc : ds_run_digest(&run, &l.run, err);
+    if (!rc && !ds_sha_eq(&run, &t->run))
+        rc = ds_fail(err, DS_FAIL,
+                     "%s is a checkpoint of another run: data, model and settings must be its own",
+                     from);
+    ds_lineage_fini(&l);
+    return rc ? rc : ds_checkpoint_read(from, t->net, &t->c, true, state, err);
 }
 
 static int train(const ds_trainconf *c, ds_err *err)
@@ -78,9 +95,14 @@ static int train(const ds_trainconf *c, ds_err *err)
     s.steps = t.c.steps;
     rc = ds_mkdirs(c->out, err);
     if (!rc && c->resume)
-        rc = ds_checkpoint_read(c->resume, t.net, &t.c, true, &state, err);
-    if (!rc && snprintf(path, sizeof path, "%s/metrics.jsonl", c->out) < (int)sizeof path)
-        s.log = fopen(path, c->resume ? "a" : "w");
+        rc = resume(&t, c->resume, &state, err);
+    rc = rc ? rc : ds_checkpoint_begin(c->out, c->resume, state.step, err);
+    if (!rc && snprintf(path, sizeof path, "%s/metrics.jsonl", c->out) >= (int)sizeof path)
+        rc = ds_fail(err, DS_FAIL, "%s: path too long", c->out);
+    if (!rc && !(s.log = fopen(path, c->resume ? "a" : "w")))
+        rc = ds_fail_errno(err, errno, "%s", path);
+    if (s.log)
+        setvbuf(s.log, NULL, _IOLBF, BUFSIZ);
     ds_sha_hex(digest, &t.run);
     const int64_t trained = ds_net_trained(t.net, &all);
     if (!rc && !c->quiet)
@@ -439,7 +461,9 @@ static int run(int argc, char **argv)
     if (begun >= 0)
         return begun;
     ds_sig_setup();
-    run_told(&o, &err);
+    ds_sig_restart();
+    if (run_told(&o, &err) == DS_PARTIAL)
+        ds_sig_answered(); /* by a checkpoint */
     ds_opt_list_fini(&o.data);
     ds_opt_list_fini(&o.targets);
     ds_opt_list_fini(&o.only);

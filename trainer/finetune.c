@@ -396,7 +396,7 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx
                          .virtual_tokens = t->c.method == DS_METHOD_PROMPT ? t->c.prompt_tokens : 0,
                          .depth = (int)(2 * t->c.accumulate + 1)};
     stepping s = {.t = t};
-    struct sigaction usr1 = {.sa_handler = on_usr1};
+    struct sigaction usr1 = {.sa_handler = on_usr1, .sa_flags = SA_RESTART};
     char dir[PATH];
     int rc = 0;
 

@@ -105,6 +105,21 @@ static int mini_grow(ds_minibatch *m, int64_t n, ds_err *err)
     return 0;
 }
 
+/* Beyond the vocabulary lie the virtual tokens: an id of the data must not reach them. */
+static int check_ids(const ds_loader *l, const int32_t *ids, const ds_span *s, size_t d,
+                     ds_err *err)
+{
+    for (uint32_t i = 0; i < s->len; i++)
+        if (ids[i] < 0 || ids[i] >= l->c.vocab)
+            return ds_fail(err, DS_FAIL,
+                           "dataset '%s', record %llu: token %d is not in the model's vocabulary "
+                           "of %d",
+                           ds_dataset_about(l->c.datasets[d])->name,
+                           (unsigned long long)(s->record - l->firsts[d]), (int)ids[i],
+                           (int)l->c.vocab);
+    return 0;
+}
+
 static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_t *targets,
                         ds_err *err)
 {
@@ -118,6 +133,7 @@ static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_
         m->ids[m->t + i] = l->c.vocab + i;
     TRY(ds_dataset_tokens(l->c.datasets[d], s->record - l->firsts[d], s->offset, s->len,
                           m->ids + m->t + lead, err));
+    TRY(check_ids(l, m->ids + m->t + lead, s, d, err));
     const int64_t n = (int64_t)s->len + lead;
     for (int64_t i = 0; i < n; i++) {
         const bool learn =

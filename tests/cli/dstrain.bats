@@ -1,0 +1,343 @@
+#!/usr/bin/env bats
+# dstrain: training on versioned tokens, checkpoints, and that the same run gives the same bits.
+load dstrain_common
+
+@test "init: the same seed gives the same bytes" {
+    for arch in llama qwen2 deepseek_v2; do
+        dstrain init --arch $arch --tokenizer "$F/tok.json" --seed 5 -o a-$arch >/dev/null
+        dstrain init --arch $arch --tokenizer "$F/tok.json" --seed 5 -o b-$arch >/dev/null
+        diff -r a-$arch b-$arch
+    done
+    dstrain init --tokenizer "$F/tok.json" --seed 6 -o c >/dev/null
+    fails cmp -s a-llama/model.safetensors c/model.safetensors
+    cmp a-llama/tokenizer.json "$F/tok.json"
+    fails dstrain init --tokenizer "$F/tok.json" -o a-llama
+    has "there is a model already"
+}
+
+@test "every method learns, and writes its checkpoint" {
+    for m in full lora prompt; do
+        train $m --method $m --prompt-tokens 4 --steps 10 --lr 5e-3 --schedule constant
+        below "$(loss_at $m 10)" "$(loss_at $m 1)"
+        [ "$(grep -c '"type":"step"' $m/metrics.jsonl)" -eq 10 ]
+        [ -s $m/step-000010/lineage.json ]
+        [ -s $m/step-000010/ledger/ledger-000001-000010.dsr ]
+    done
+    [ -s full/step-000010/config.json ]
+    [ -s lora/step-000010/adapter_config.json ]
+    grep -q PROMPT_TUNING prompt/step-000010/adapter_config.json
+    # what full fine-tuning wrote is a model, LoRA and prompt leave the base alone
+    dstrain eval --model full/step-000010 --store "$F" --data docs --stretches 5 >/dev/null
+    dstrain eval --model "$F/base" --adapter prompt/step-000010 --data "$F/test.dsr" >/dev/null
+}
+
+@test "other architectures learn too" {
+    for arch in qwen2 deepseek_v2; do
+        dstrain init --arch $arch --tokenizer "$F/tok.json" -o $arch >/dev/null
+        train run-$arch --model $arch --steps 4 --lr 5e-3 --schedule constant
+        below "$(loss_at run-$arch 4)" "$(loss_at run-$arch 1)"
+    done
+}
+
+@test "threads, micro-batches, recomputation and the working directory change no bit" {
+    train one -j 1 --dropout 0.1
+    train three -j 3 --dropout 0.1
+    train split --dropout 0.1 --batch 1 --accumulate 4
+    train again --dropout 0.1 --recompute
+    mkdir elsewhere && (cd elsewhere && train five --dropout 0.1)
+    want=$(sum_of one)
+    [ ${#want} -eq 64 ]
+    for r in three split again elsewhere/five; do
+        [ "$(sum_of $r)" = "$want" ]
+        weights $r/step-000006 >w && weights one/step-000006 | cmp - w
+    done
+    train other --dropout 0.1 --seed 2
+    [ "$(sum_of other)" != "$want" ]
+}
+
+@test "full fine-tuning: the same bits for other threads and micro-batches" {
+    train one --method full -j 1 --steps 3
+    train two --method full -j 3 --steps 3 --batch 2 --accumulate 2 --recompute
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+}
+
+@test "bf16: the same bits for other threads, and it learns" {
+    train one --dtype bf16 -j 1 --lr 5e-3 --schedule constant
+    train two --dtype bf16 -j 3 --batch 2 --accumulate 2 --lr 5e-3 --schedule constant
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+    below "$(loss_at one 6)" "$(loss_at one 1)"
+}
+
+@test "a file of the same records gives the same weights as the store" {
+    train store
+    dstrain finetune --model "$F/base" --data "$F/text.dsr" --seq-len 32 --batch 4 --steps 6 --lr 1e-3 --rank 4 \
+        -q -o file >file.out
+    weights store/step-000006 >w
+    weights file/step-000006 | cmp - w
+}
+
+@test "two datasets, an older version by its name" {
+    cp "$F/test.dsr" t.dsr
+    train both --data t.dsr --steps 2
+    grep -q '"name":"t.dsr"' both/step-000002/lineage.json
+    grep -q '"name":"dsver:docs"' both/step-000002/lineage.json
+    commit=$(git -C "$F/.dsver/catalog.git" rev-parse docs/main)
+    dstrain finetune --model "$F/base" --store "$F" --data "docs@$commit" --seq-len 32 --batch 4 --steps 2 -q -o old \
+        >/dev/null
+    train new --steps 2 --rank 16 --lr 1e-4
+    weights old/step-000002 >w
+    weights new/step-000002 | cmp - w
+}
+
+@test "resumed is uninterrupted" {
+    train whole --checkpoint-every 2
+    train part --checkpoint-every 2
+    want=$(sum_of whole)
+    rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
+    train part --checkpoint-every 2 --resume part/step-000002
+    [ "$(sum_of part)" = "$want" ]
+    diff -r whole/step-000006 part/step-000006
+    # a checkpoint of another run is refused
+    fails train other --checkpoint-every 2 --lr 2e-3 --resume part/step-000002
+    has "another run"
+    fails train other --resume part/step-000006
+    has "over already"
+    # into another folder: the checkpoint is whole there too
+    train moved --checkpoint-every 2 --resume part/step-000004
+    diff -r whole/step-000006 moved/step-000006
+    # what is there is not run over
+    fails train whole
+    has "holds step-00000" "--resume"
+    [ "$(sum_of part)" = "$want" ]
+}
+
+@test "SIGUSR1 and SIGTERM write a checkpoint and stop; resumed, the bits are the same" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    train whole --steps 48
+    for s in SIGUSR1 SIGTERM; do
+        rc=0
+        interrupt $s dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 32 --batch 4 --steps 48 \
+            --lr 1e-3 --rank 4 -j 2 -q --json -o $s 2>$s.err || rc=$?
+        cat $s.err
+        [ $rc -eq 3 ]
+        last=$(basename "$(echo $s/step-0000*)")
+        [ -s $s/$last/lineage.json ] && [ "$last" != step-000048 ]
+        grep -q -- "--resume $s/$last" $s.err
+        train $s --steps 48 --resume $s/$last
+        weights whole/step-000048 >w
+        weights $s/step-000048 | cmp - w
+    done
+}
+
+@test "replay: the same bits, from the beginning and from a checkpoint" {
+    train r --checkpoint-every 3 --dropout 0.1
+    exits 0 dstrain replay r/step-000006 --model "$F/base" --store "$F"
+    has "the same bits" "steps 1 to 6"
+    exits 0 dstrain replay --json r/step-000006 --from 3 --model "$F/base" --store "$F" -j 1
+    has '"same":true' '"first":4' '"last":6'
+    train p --method prompt --prompt-tokens 4 --steps 2
+    exits 0 dstrain replay p/step-000002 --model "$F/base" --store "$F"
+    train f --method full --only 'model.layers.3.*' --steps 2
+    exits 0 dstrain replay f/step-000002 --model "$F/base" --store "$F"
+}
+
+@test "replay: another model, another dataset, an altered checkpoint" {
+    cp "$F/text.dsr" d.dsr
+    train r --steps 3
+    dstrain finetune --model "$F/base" --data d.dsr --seq-len 32 --batch 4 --steps 3 -q -o file >/dev/null
+    exits 0 dstrain replay file/step-000003 --model "$F/base" --data d.dsr
+    fails dstrain replay file/step-000003 --model "$F/base"
+    has "d.dsr" "--data"
+    cp "$F/test.dsr" d.dsr
+    fails dstrain replay file/step-000003 --model "$F/base" --data d.dsr
+    has "dataset 'd.dsr'" "root differs"
+    dstrain init --tokenizer "$F/tok.json" --seed 9 -o other >/dev/null
+    fails dstrain replay r/step-000003 --model other --store "$F"
+    has "other" "is not the model"
+    size=$(stat -c %s r/step-000003/adapter_model.safetensors)
+    flip r/step-000003/adapter_model.safetensors $((size - 100))
+    fails dstrain replay r/step-000003 --model "$F/base" --store "$F"
+    has "not the same" "adapter_model.safetensors"
+}
+
+@test "merge: the merged model has the adapter's loss" {
+    train r --steps 8 --lr 1e-2
+    for m in "$F/base --adapter r/step-000008" "$F/base"; do
+        # shellcheck disable=SC2086
+        dstrain eval --json --model $m --data "$F/test.dsr" | sed 's/.*"loss":\([0-9.]*\).*/\1/' >>losses
+    done
+    dstrain merge --model "$F/base" --adapter r/step-000008 -o merged
+    dstrain eval --json --model merged --data "$F/test.dsr" | sed 's/.*"loss":\([0-9.]*\).*/\1/' >>losses
+    # with the adapter and merged: the same to rounding; the base alone is worse
+    awk 'NR == 1 { a = $1 } NR == 2 { b = $1 } NR == 3 { m = $1 }
+        END { d = a - m; if (d < 0) d = -d; if (NR != 3 || d > 1e-4 || b - a < 0.01) { print a, b, m; exit 1 } }' losses
+    dstrain generate --model "$F/base" --adapter r/step-000008 -n 8 --ids "40 41 42" >g1
+    dstrain generate --model merged -n 8 --ids "40 41 42" | cmp - g1
+    train p --method prompt --prompt-tokens 4 --steps 1
+    fails dstrain merge --model "$F/base" --adapter p/step-000001 -o no
+    has "cannot be folded"
+}
+
+@test "generate: greedy is one text, a seed another" {
+    train r --method full --steps 12 --lr 1e-2
+    m=r/step-000012
+    dstrain generate --model $m -n 12 'the red cat' >a
+    dstrain generate --model $m -n 12 -j 1 'the red cat' | cmp - a
+    grep -q '^the red cat' a
+    dstrain generate --model $m -n 12 --temperature 1 --seed 3 'the red' >s3
+    dstrain generate --model $m -n 12 --temperature 1 --seed 3 'the red' | cmp - s3
+    dstrain generate --model $m -n 12 --temperature 1 --seed 4 'the red' >s4
+    fails cmp -s s3 s4
+    [ "$(dstrain generate --model $m -n 5 --ids '1 2 3' | wc -w)" -le 8 ]
+    fails dstrain generate --model $m --ids '1 x'
+    has "no token id"
+    fails dstrain generate --model $m --ids '1 300'
+    has "not in the vocabulary"
+    fails dstrain generate --model $m ''
+    has "empty prompt"
+}
+
+@test "eval: numbers that fit each other" {
+    need_jq
+    dstrain eval --json --model "$F/base" --data "$F/test.dsr" --seq-len 16 >a
+    jq -e '.type == "eval" and (.perplexity / (.loss | exp) - 1 | fabs) < 1e-6 and .targets > 50' a
+    # random weights know nothing: the loss is about that of a uniform guess
+    jq -e '(.loss - (300 | log) | fabs) < 0.3' a
+    dstrain eval --json --model "$F/base" --data "$F/test.dsr" --seq-len 16 -j 1 | jq .loss >b
+    jq .loss a | cmp - b
+    dstrain eval --model "$F/base" --data "$F/test.dsr" --stretches 2 | grep -q perplexity
+}
+
+@test "plan: bytes for every method" {
+    need_jq
+    dstrain plan --json --model "$F/base" --batch 4 --seq-len 32 >p
+    [ "$(jq -r .method p | paste -sd ' ')" = "full lora prompt" ]
+    jq -se '.[0].trained == 776832 and .[0].weights == 776832 * 4 and .[0].moments == 776832 * 8' p
+    jq -se 'all(.[]; .bytes == .weights + .gradients + .moments + .masters + .activations)' p
+    jq -se '.[0].bytes > .[1].bytes and .[1].bytes > .[2].bytes' p
+    exits 0 dstrain plan --model "$F/base" --memory 1G
+    has "fits: full"
+    fails dstrain plan --model "$F/base" --memory 1K
+    has "nothing fits"
+}
+
+@test "data that cannot be trained on" {
+    dsprep text -q --split line "$F/text.txt" >plain.dsr
+    fails train r --data plain.dsr
+    has "plain.dsr" "not tokenized"
+    dstok train --vocab-size 290 -o other.json "$F/text.txt" 2>/dev/null
+    dsprep tokenize -q -t other.json -o other.dsr plain.dsr
+    fails train r --data other.dsr
+    has "other.dsr" "was tokenized with" "tokenizer.json is"
+    fails train r --data none@main
+    has "none"
+    fails train r --data none.dsr
+    has "none.dsr"
+    fails train r --column text
+    has "'text'" "not tokens"
+    exits 2 dstrain finetune --model "$F/base" -o r
+    has "--data"
+    fails train r --long error --seq-len 8
+    has "a row holds 8"
+    head -c 2000 "$F/text.dsr" >cut.dsr
+    fails train r --data cut.dsr
+    has "cut.dsr"
+    [ ! -e r/step-000006 ]
+}
+
+@test "settings that cannot be" {
+    exits 2 train r --seq-len 4096
+    has "--seq-len 4096" "2048"
+    exits 2 train r --seq-len 30
+    has "multiple of 4"
+    exits 2 train r --method prompt --prompt-tokens 30
+    has "--prompt-tokens 30"
+    fails train r --target nothing_proj
+    has "nothing_proj"
+    fails train r --method full --only 'no.such.*'
+    has "patterns"
+    exits 2 train r --method magic
+    has "magic"
+}
+
+# broken NAME PYTHON: a copy of the base model whose safetensors header h and data d PYTHON changes.
+broken() {
+    cp -r "$F/base" "$1"
+    python3 -c '
+import json, struct, sys
+path = sys.argv[1] + "/model.safetensors"
+b = open(path, "rb").read()
+n = struct.unpack("<Q", b[:8])[0]
+h, d = json.loads(b[8 : 8 + n]), bytearray(b[8 + n :])
+name = "model.layers.0.self_attn.q_proj.weight"
+t = h[name]
+exec(sys.argv[2])
+j = json.dumps(h).encode()
+j += b" " * (-len(j) % 8)
+open(path, "wb").write(struct.pack("<Q", len(j)) + j + d)' "$1" "$2"
+}
+
+@test "models that are not what they say" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    cp -r "$F/base" cut
+    truncate -s 100000 cut/model.safetensors
+    fails train r --model cut
+    has "cut/model.safetensors"
+    broken nan 'a = t["data_offsets"][0]; d[a : a + 4] = struct.pack("<f", float("nan"))'
+    fails train r --model nan
+    has "nan/model.safetensors" "q_proj"
+    broken shape 't["shape"] = t["shape"][::-1] if t["shape"][0] != t["shape"][1] else [t["shape"][0] // 2, t["shape"][1] * 2]'
+    fails train r --model shape
+    has "q_proj" "shape"
+    broken gone 'e = t["data_offsets"]; t["dtype"] = "F32"; h["other"] = h.pop(name)'
+    fails train r --model gone
+    has "q_proj"
+    broken overlap 't["data_offsets"] = [0, t["data_offsets"][1] - t["data_offsets"][0]]'
+    fails train r --model overlap
+    has "overlap/model.safetensors"
+    broken range 't["data_offsets"] = [x + (1 << 40) for x in t["data_offsets"]]'
+    fails train r --model range
+    has "range/model.safetensors"
+    broken dtype 't["dtype"] = "F8_E4M3"'
+    fails train r --model dtype
+    has "F8_E4M3"
+}
+
+@test "configurations that are not supported are refused by name" {
+    conf() { # NAME SED
+        rm -rf m && cp -r "$F/base" m
+        sed -i "$1" m/config.json
+    }
+    conf 's/"model_type": "llama"/"model_type": "mamba"/; s/LlamaForCausalLM/MambaForCausalLM/'
+    fails train r --model m
+    has mamba || has Mamba
+    conf 's/"rope_theta"/"rope_scaling": {"rope_type": "longrope", "factor": 2.0}, "rope_theta"/'
+    fails train r --model m
+    has longrope
+    conf 's/"hidden_act": "silu"/"hidden_act": "gelu"/'
+    fails train r --model m
+    has gelu
+    conf 's/"hidden_size": 128/"hidden_size": 127/'
+    fails train r --model m
+    conf 's/"vocab_size": 300/"vocab_size": 290/'
+    fails train r --model m
+    has "embed_tokens"
+    conf 's/"vocab_size": 300/"vocab_size": -1/'
+    fails train r --model m
+    has "vocab_size"
+    echo '{' >m/config.json
+    fails train r --model m
+    has "config.json"
+    fails train r --model nowhere
+    has "nowhere"
+}
+
+@test "a vocabulary smaller than the data's ids" {
+    dstok train --vocab-size 270 -o small.json "$F/text.txt" 2>/dev/null
+    dstrain init --tokenizer small.json -o small >/dev/null
+    rm small/tokenizer.json # nothing says which tokenizer it was
+    for m in lora prompt; do
+        fails train r --model small --method $m --prompt-tokens 8
+        has "vocabulary of 270"
+    done
+}
