@@ -1,6 +1,7 @@
 /* catalog.c - see catalog.h. */
 #include "catalog.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,7 +16,13 @@
 #include "io.h"
 #include "utf8.h"
 
-enum { NAME_MAX_LEN = 128, REF_TRIES = 200, MESSAGE_MAX = 1 << 20 };
+enum {
+    NAME_MAX_LEN = 128,
+    REF_TRIES = 200,
+    REF_DEPTH = 64,
+    MESSAGE_MAX = 1 << 20,
+    PACKED_MAX = 256 << 20
+};
 
 struct ds_catalog {
     git_repository *repo;
@@ -452,38 +459,148 @@ out:
     return rc;
 }
 
+/* libgit2's own listing leaves out, without a word, what it cannot read - and what is not listed,
+ * gc removes. So refs are listed here: loose ones, then packed ones; any error is one. */
+typedef struct refnames {
+    char **v;
+    size_t n;
+} refnames;
+
+static int add_ref(refnames *l, const char *name, size_t len, ds_err *err)
+{
+    char **v = realloc(l->v, (l->n + 1) * sizeof *v);
+    if (!v)
+        return ds_fail_nomem(err);
+    l->v = v;
+    v[l->n] = strndup(name, len);
+    return v[l->n] ? (l->n++, 0) : ds_fail_nomem(err);
+}
+
+static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err);
+
+/* One entry of the folder `rel`: a folder, or a ref. */
+static int loose_entry(ds_catalog *c, refnames *l, const char *rel, const char *name,
+                       unsigned depth, ds_err *err)
+{
+    char *sub = NULL, *path = NULL;
+    struct stat st;
+    size_t len = strlen(name);
+    int rc = 0, valid = 0;
+    if (len > 5 && strcmp(name + len - 5, ".lock") == 0)
+        return 0;
+    if (asprintf(&sub, "%s/%s", rel, name) < 0 || asprintf(&path, "%s/%s", c->dir, sub) < 0)
+        rc = ds_fail_nomem(err);
+    else if (lstat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else if (S_ISDIR(st.st_mode))
+        rc = list_loose(c, l, sub, depth + 1, err);
+    else if (git_reference_name_is_valid(&valid, sub) == 0 && valid)
+        rc = add_ref(l, sub, strlen(sub), err);
+    free(path);
+    free(sub);
+    return rc;
+}
+
+static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err)
+{
+    char *path = NULL;
+    int rc = 0;
+    if (depth > REF_DEPTH)
+        return ds_fail(err, DS_CORRUPT, "catalog: %s: folders too deep", rel);
+    if (asprintf(&path, "%s/%s", c->dir, rel) < 0)
+        return ds_fail_nomem(err);
+    DIR *d = opendir(path);
+    if (!d && (errno != ENOENT || depth == 0))
+        rc = ds_fail_errno(err, errno, "%s", path);
+    while (d && !rc) {
+        errno = 0;
+        struct dirent *e = readdir(d);
+        if (!e) {
+            if (errno)
+                rc = ds_fail_errno(err, errno, "%s", path);
+            break;
+        }
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            rc = loose_entry(c, l, rel, e->d_name, depth, err);
+    }
+    if (d)
+        closedir(d);
+    free(path);
+    return rc;
+}
+
+/* packed-refs: "#" comments, "^" what a tag leads to, else 40 hex digits, a blank, the name. */
+static int list_packed(ds_catalog *c, refnames *l, ds_err *err)
+{
+    ds_buf b = {0};
+    char *path = NULL;
+    struct stat st;
+    int rc = 0;
+    if (asprintf(&path, "%s/packed-refs", c->dir) < 0)
+        return ds_fail_nomem(err);
+    if (stat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else
+        rc = ds_read_file(&b, path, PACKED_MAX, err);
+    for (size_t at = 0; !rc && at < b.len;) {
+        const uint8_t *line = b.data + at, *nl = memchr(line, '\n', b.len - at);
+        size_t len = nl ? (size_t)(nl - line) : b.len - at;
+        at += len + 1;
+        if (len == 0 || *line == '#' || *line == '^')
+            continue;
+        rc = len > GIT_OID_HEXSZ + 1 && line[GIT_OID_HEXSZ] == ' '
+                 ? add_ref(l, (const char *)line + GIT_OID_HEXSZ + 1, len - GIT_OID_HEXSZ - 1, err)
+                 : ds_fail(err, DS_CORRUPT, "%s: malformed at byte %zu", path, at - len - 1);
+    }
+    ds_buf_fini(&b);
+    free(path);
+    return rc;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+/* The commit that a ref leads to: 1, or 0 when it is gone meanwhile or leads to something else. */
+static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
+{
+    git_reference *r = NULL;
+    git_object *o = NULL;
+    int rc = git_reference_lookup(&r, c->repo, name);
+    if (rc == GIT_ENOTFOUND)
+        return 0;
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
+    git_reference_free(r);
+    if (rc == GIT_EINVALIDSPEC || rc == GIT_EPEEL)
+        return 0; /* a tag of something that is no commit */
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    *id = *git_object_id(o);
+    git_object_free(o);
+    return 1;
+}
+
 int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
 {
-    git_strarray refs = {0};
-    int rc = git_reference_list(&refs, c->repo);
-    if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog: cannot list its refs: %s",
-                       git_error_last()->message);
-    qsort(refs.strings, refs.count, sizeof *refs.strings, by_name);
-    for (size_t i = 0; !rc && i < refs.count; i++) {
-        git_reference *r = NULL;
-        git_object *o = NULL;
+    refnames l = {0};
+    int rc = list_loose(c, &l, "refs", 0, err);
+    if (!rc)
+        rc = list_packed(c, &l, err);
+    if (l.n)
+        qsort(l.v, l.n, sizeof *l.v, by_name);
+    for (size_t i = 0; !rc && i < l.n; i++) {
         git_oid id;
-        const char *name = refs.strings[i];
-        if (git_reference_lookup(&r, c->repo, name) < 0) /* deleted just now */
+        if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
             continue;
-        rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
-        git_reference_free(r);
-        if (rc == 0) {
-            id = *git_object_id(o);
-            git_object_free(o);
-            rc = fn(ctx, name, &id, err);
-        } else if (rc == GIT_EINVALIDSPEC || rc == GIT_EPEEL) {
-            rc = 0; /* a tag of something that is no commit */
-        } else {
-            rc = ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-        }
+        rc = peel_ref(c, l.v[i], &id, err);
+        if (rc > 0)
+            rc = fn(ctx, l.v[i], &id, err);
     }
-    git_strarray_dispose(&refs);
+    for (size_t i = 0; i < l.n; i++)
+        free(l.v[i]);
+    free(l.v);
     return rc;
 }
