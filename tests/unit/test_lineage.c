@@ -1,4 +1,5 @@
-/* lineage.json and the run description: what is written reads back to the same bytes, and anything else is refused. */
+/* lineage.json and the run description: what is written reads back to the same bytes, and anything
+ * else is refused. */
 #include "unit.h"
 
 #include <stdio.h>
@@ -6,16 +7,18 @@
 #include "filesum.h"
 #include "lineage.h"
 
-static char training[] = "{\"method\":\"lora\",\"lr\":0.0001}", environment[] = "{\"backend\":\"cpu\"}";
+static char training[] = "{\"method\":\"lora\",\"lr\":0.0001}",
+            environment[] = "{\"backend\":\"cpu\"}";
 static char tokenizer[] = "sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-static char docs[] = "docs", more[] = "m\"o\xc3\xa9", tokens[] = "tokens", none[] = "", version[] = "0.1.0", step[] = "step-000300",
-            base[] = "base";
+static char docs[] = "docs", more[] = "m\"o\xc3\xa9", tokens[] = "tokens", none[] = "",
+            version[] = "0.1.0", step[] = "step-000300", base[] = "base";
 
 static ds_run_dataset datasets[2];
 
 static ds_lineage sample(void)
 {
-    datasets[0] = (ds_run_dataset){docs, tokens, tokenizer, {{1, 2}}, 1000, "0123456789012345678901234567890123456789"};
+    datasets[0] = (ds_run_dataset){docs,     tokens, tokenizer,
+                                   {{1, 2}}, 1000,   "0123456789012345678901234567890123456789"};
     datasets[1] = (ds_run_dataset){more, tokens, none, {{3}}, 0, ""};
     return (ds_lineage){.name = step,
                         .files = {{9}},
@@ -67,7 +70,8 @@ static void round_trip(void **state)
     assert_string_equal(l.run.datasets[1].name, more);
     assert_string_equal(l.run.training, training);
     assert_string_equal(l.model_name, base);
-    assert_true(l.run.longer == DS_LONG_SPLIT && l.step == 300 && l.rows == 1200 && l.head.b[0] == 8 && l.binary.b[0] == 6);
+    assert_true(l.run.longer == DS_LONG_SPLIT && l.step == 300 && l.rows == 1200 &&
+                l.head.b[0] == 8 && l.binary.b[0] == 6);
     assert_int_equal(ds_run_digest(&x, &want.run, &err), 0);
     assert_int_equal(ds_run_digest(&y, &l.run, &err), 0);
     assert_true(ds_sha_eq(&x, &y));
@@ -87,12 +91,16 @@ static void description_as_documented(void **state)
     (void)state;
     assert_int_equal(ds_run_dump(&b, &l.run, &err), 0);
     const char want[] =
-        "{\"version\":1,\"trainer\":\"0.1.0\",\"datasets\":[{\"name\":\"docs\",\"column\":\"tokens\",\"tokenizer\":"
+        "{\"version\":1,\"trainer\":\"0.1.0\",\"datasets\":[{\"name\":\"docs\",\"column\":"
+        "\"tokens\",\"tokenizer\":"
         "\"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef\",\"root\":"
-        "\"sha256:0102000000000000000000000000000000000000000000000000000000000000\",\"records\":1000},"
+        "\"sha256:0102000000000000000000000000000000000000000000000000000000000000\",\"records\":"
+        "1000},"
         "{\"name\":\"m\\\"o\xc3\xa9\",\"column\":\"tokens\",\"tokenizer\":\"\",\"root\":"
-        "\"sha256:0300000000000000000000000000000000000000000000000000000000000000\",\"records\":0}],"
-        "\"seed\":7,\"steps\":600,\"rows\":4,\"seq_len\":128,\"window\":100,\"long\":\"split\",\"model\":"
+        "\"sha256:0300000000000000000000000000000000000000000000000000000000000000\",\"records\":0}"
+        "],"
+        "\"seed\":7,\"steps\":600,\"rows\":4,\"seq_len\":128,\"window\":100,\"long\":\"split\","
+        "\"model\":"
         "\"sha256:0500000000000000000000000000000000000000000000000000000000000000\",\"training\":"
         "{\"method\":\"lora\",\"lr\":0.0001}}";
     assert_int_equal(b.len, sizeof want - 1);
@@ -118,10 +126,12 @@ static void refused(const json_t *root, const char *how)
     ds_buf_fini(&b);
 }
 
-/* Members whose value the document does not say a second time: another value of the same kind is another fact, not an error. */
+/* Members whose value the document does not say a second time: another value of the same kind is
+ * another fact, not an error. */
 static bool free_fact(const char *key)
 {
-    static const char *const keys[] = {"rows", "steps", "seed", "seq_len", "window", "records", "lr", "method", "backend", "trainer", "column"};
+    static const char *const keys[] = {"rows", "steps",  "seed",    "seq_len", "window", "records",
+                                       "lr",   "method", "backend", "trainer", "column"};
     for (size_t i = 0; i < sizeof keys / sizeof *keys; i++)
         if (!strcmp(key, keys[i]))
             return true;
@@ -152,7 +162,8 @@ static void walk(json_t *root, json_t *at, bool own)
         json_t *old = json_incref(json_object_get(at, k)), *copy = json_copy(at);
         json_object_set_new(at, k, json_null());
         refused(root, k);
-        if (json_is_string(old) && !free_fact(k) && strcmp(k, "name") != 0 && strcmp(k, "sha256") != 0) {
+        if (json_is_string(old) && !free_fact(k) && strcmp(k, "name") != 0 &&
+            strcmp(k, "sha256") != 0) {
             json_object_set_new(at, k, json_string("other"));
             refused(root, k);
         }
@@ -255,8 +266,8 @@ static void packing_and_firsts(void **state)
     assert_int_equal(ds_run_firsts(&l.run, firsts), 1000);
     assert_true(firsts[0] == 0 && firsts[1] == 1000);
     ds_run_packing(&c, &l.run, lengths);
-    assert_true(c.records == 1000 && c.seed == 7 && c.seq_len == 128 && c.window == 100 && c.longer == DS_LONG_SPLIT &&
-                c.lengths == lengths);
+    assert_true(c.records == 1000 && c.seed == 7 && c.seq_len == 128 && c.window == 100 &&
+                c.longer == DS_LONG_SPLIT && c.lengths == lengths);
 }
 
 static void model_digest(void **state)
@@ -284,9 +295,14 @@ static void model_digest(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(round_trip),           cmocka_unit_test(description_as_documented), cmocka_unit_test(every_member_is_checked),
-        cmocka_unit_test(every_cut_is_refused), cmocka_unit_test(digests_agree),             cmocka_unit_test(what_cannot_be_written),
-        cmocka_unit_test(packing_and_firsts),   cmocka_unit_test(model_digest),
+        cmocka_unit_test(round_trip),
+        cmocka_unit_test(description_as_documented),
+        cmocka_unit_test(every_member_is_checked),
+        cmocka_unit_test(every_cut_is_refused),
+        cmocka_unit_test(digests_agree),
+        cmocka_unit_test(what_cannot_be_written),
+        cmocka_unit_test(packing_and_firsts),
+        cmocka_unit_test(model_digest),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }

@@ -1,0 +1,172 @@
+#!/usr/bin/env bats
+# dsver audit: a true checkpoint passes, and each lie is named.
+load lineage_common
+
+setup_file() {
+    load lineage_common
+    command -v python3 >/dev/null && command -v git >/dev/null && command -v zstd >/dev/null || return 0
+    cd "$BATS_FILE_TMPDIR" || return 1
+    a_store
+}
+
+setup() {
+    fresh
+}
+
+# failed CHECK...: the last run failed in exactly these.
+failed() {
+    local got want
+    got=$(echo "$output" | sed -n 's/^FAILED \([^:]*\):.*/\1/p' | tr '\n' ' ')
+    want="$* "
+    [ "$got" = "$want" ] || {
+        echo "failed: $got, not $want"
+        echo "$output"
+        return 1
+    }
+}
+
+@test "audit: all is good" {
+    for c in run/step-000003 run/step-000006 run/step-000006/; do
+        exits 0 dsver audit $c
+        [ "$(echo "$output" | grep -c '^ok ')" -eq 6 ]
+        ! [[ $output == *FAILED* || $output == *unchecked* ]] || return 1
+    done
+    exits 0 dsver audit --json run/step-000006
+    has '"check":"order","status":"ok"' '"type":"audit"' '"step":6,"rows":18,"failed":0,"unchecked":0' "$(cat digest)"
+    if command -v jq >/dev/null; then echo "$output" | jq -e . >/dev/null; fi
+}
+
+@test "audit: a file was changed, added, or is missing" {
+    printf x >>run/step-000006/adapter_model.safetensors
+    exits 1 dsver audit run/step-000006
+    failed files
+    has "lineage.json says sha256:"
+    rm run/step-000003/state.json
+    exits 1 dsver audit run/step-000003
+    failed files
+}
+
+@test "audit: a record was changed: the checkpoint names another version" {
+    old=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main~1)
+    new=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main)
+    sed -i "s/$new/$old/" run/step-000006/lineage.json
+    exits 1 dsver audit run/step-000006
+    failed "dataset docs"
+    has "the run says sha256:" "unchecked order"
+}
+
+@test "audit: the version is found by its root when its commit is another" {
+    new=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main)
+    sed -i "s/$new/0123456789012345678901234567890123456789/" run/step-000006/lineage.json
+    exits 0 dsver audit run/step-000006
+    has "commit 0123456789012345678901234567890123456789 is not in the store"
+}
+
+@test "audit: two segments were swapped" {
+    cd run/step-000006/ledger
+    mv ledger-000001-000003.dsr x
+    mv ledger-000004-000006.dsr ledger-000001-000003.dsr
+    mv x ledger-000004-000006.dsr
+    cd ../../..
+    exits 1 dsver audit run/step-000006
+    failed files ledger order targets
+    has "ledger-000001-000003.dsr: step 4, row 9: not a step of this segment"
+}
+
+@test "audit: a segment is missing, or too many" {
+    mv run/step-000006/ledger/ledger-000001-000003.dsr .
+    exits 1 dsver audit run/step-000006
+    has "ledger-000004-000006.dsr: a segment that begins with step 1 belongs here"
+    cp run/step-000006/ledger/ledger-000004-000006.dsr run/step-000003/ledger
+    exits 1 dsver audit run/step-000003
+    has "ends behind step 3"
+}
+
+@test "audit: a ledger that is consistent, but not what the data gives" {
+    mkrun .dsver docs lie "tokenizer=$TOKENIZER" pieces=11
+    exits 0 dsver audit lie/step-000003
+    exits 1 dsver audit lie/step-000006
+    failed order
+    has "FAILED order: step 4, row 11: docs:" "expected, the ledger has docs:"
+}
+
+@test "audit: a row was edited, and the chain not" {
+    mkrun .dsver docs lie "tokenizer=$TOKENIZER" targets=1
+    exits 1 dsver audit lie/step-000006
+    failed targets
+    has "step 1, row 1: "
+    # the other run's second segment behind the first of this one
+    cp lie/step-000006/ledger/ledger-000004-000006.dsr run/step-000006/ledger/
+    exits 1 dsver audit run/step-000006
+    failed files ledger
+    has "FAILED ledger: step 4, row 9: the row does not follow from those before it"
+}
+
+@test "audit: the lineage of another run" {
+    mkrun .dsver docs other "tokenizer=$TOKENIZER" seed=8
+    exits 0 dsver audit other/step-000006
+    cp other/step-000006/lineage.json run/step-000006/
+    exits 1 dsver audit run/step-000006
+    failed files ledger order
+    has "step 1, row 0: the row does not follow" "FAILED order: step 1, row 0:"
+}
+
+@test "audit: the tokenizer was swapped" {
+    echo '{}' >run/step-000006/tokenizer.json
+    exits 1 dsver audit run/step-000006
+    failed files tokenizer
+    has "dataset 'docs' was tokenized with sha256:"
+    rm run/step-000003/tokenizer.json
+    exits 1 dsver audit run/step-000003
+    failed files tokenizer
+}
+
+@test "audit: the base model" {
+    mkdir model
+    echo '{}' >model/config.json
+    echo w >model/model.safetensors
+    exits 1 dsver audit --model model run/step-000006
+    failed model
+    mkrun .dsver docs run2 "tokenizer=$TOKENIZER" model=model
+    exits 0 dsver audit --model model run2/step-000006
+    exits 12 dsver audit --model nothing run2/step-000006
+    failed model
+}
+
+@test "audit: damaged files" {
+    f=run/step-000006/ledger/ledger-000004-000006.dsr
+    printf '\377' | dd of=$f bs=1 seek=700 conv=notrunc 2>/dev/null
+    exits 12 dsver audit run/step-000006
+    failed files ledger order targets
+    has "ledger-000004-000006.dsr"
+    head -c 500 run/step-000003/lineage.json >x
+    cp x run/step-000003/lineage.json
+    exits 12 dsver audit run/step-000003
+    has "lineage.json"
+    exits 13 dsver audit nowhere
+    exits 2 dsver audit
+}
+
+@test "audit: without the store, and with the data as a file" {
+    mkdir elsewhere
+    mv run t.dsr old.dsr elsewhere
+    mv .dsver hidden
+    cd elsewhere
+    exits 1 dsver audit run/step-000006
+    has "unchecked dataset docs: there is no store to look into" "unchecked order"
+    exits 0 dsver audit --offline run/step-000006
+    exits 0 dsver audit --data t.dsr run/step-000006
+    has "ok dataset docs: t.dsr: 80 records" "ok order: 18 rows"
+    exits 1 dsver audit --data old.dsr run/step-000006
+    failed "dataset docs"
+    exits 10 dsver audit --store nowhere run/step-000006
+}
+
+@test "audit: several datasets, and what is longer than a row" {
+    short 30 | tokens more.dsr
+    dsver commit more more.dsr >/dev/null
+    mkrun .dsver docs,more two "tokenizer=$TOKENIZER" seq_len=24 window=7 long=truncate every=2 steps=20
+    exits 0 dsver audit two/step-000020
+    [ "$(echo "$output" | grep -c '^ok dataset')" -eq 2 ]
+    has "ok ledger: 60 rows in 20 steps, 10 segments"
+}

@@ -1,0 +1,312 @@
+#!/usr/bin/env python3
+"""Lineage of a training run, read from docs/lineage-format.md alone: an implementation that shares no code with the tools.
+
+    dslineage.py check STORE CHECKPOINT    recomputes what lineage.json says: files, ledger, datasets, order, packing, targets
+
+STORE is the .dsver folder. Prints a line for each check, "ok" or "FAILED"; exit 0, 1, or 12 when a file is not what it should be.
+"""
+import hashlib
+import json
+import os
+import re
+import struct
+import sys
+
+import dsr
+import dsstore
+from dsrcol import Bad, Column, Cursor, M64, Schema, dump, varint
+
+M32 = (1 << 32) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+LEDGER = Schema([Column(n, "bytes" if n in ("pieces", "chain") else "i64")
+                 for n in ("step", "row", "pieces", "targets", "lr", "loss", "norm", "chain")], ["step"], ["step", "row"])
+
+
+# ---- order and packing ----
+
+def philox(key, counter):
+    k0, k1 = key & M32, key >> 32
+    c0, c1, c2, c3 = counter
+    for _ in range(10):
+        p0, p1 = 0xD2511F53 * c0, 0xCD9E8D57 * c2
+        c0, c1, c2, c3 = (p1 >> 32) ^ c1 ^ k0, p1 & M32, (p0 >> 32) ^ c3 ^ k1, p0 & M32
+        k0, k1 = (k0 + 0x9E3779B9) & M32, (k1 + 0xBB67AE85) & M32
+    return c0, c1, c2, c3
+
+
+def order(seed, epoch, n, i):
+    b = 2
+    while 1 << b < n:
+        b += 2
+    m = b // 2
+    mask = (1 << m) - 1
+    while True:
+        left, right = i >> m, i & mask
+        for r in range(6):
+            w = philox(seed, (right & M32, right >> 32, epoch, r << 16 | 0x0DD5))
+            left, right = right, left ^ ((w[0] | w[1] << 32) & mask)
+        i = left << m | right
+        if i < n:
+            return i
+
+
+def pieces_of(record, length, size, long):
+    if length <= size:
+        return [(record, 0, length)] if length else []
+    if long == "error":
+        raise Bad("long", "record %d has %d tokens" % (record, length))
+    if long == "truncate":
+        return [(record, 0, size)]
+    return [(record, at, min(size, length - at)) for at in range(0, length, size)]
+
+
+def best_fit(pieces, size):
+    """Rows of pieces, in the order in which they were opened."""
+    rows, space = [], []
+    for p in sorted(pieces, key=lambda p: -p[2]):  # stable
+        fits = [(s, i) for i, s in enumerate(space) if s >= p[2] and s > 0]
+        if fits:
+            i = min(fits)[1]
+        else:
+            i = len(rows)
+            rows.append([])
+            space.append(size)
+        rows[i].append(p)
+        space[i] -= p[2]
+    return rows
+
+
+def rows_of(run, lengths):
+    """Rows 0, 1, 2, ... of a run: lists of (record, offset, length), records numbered through."""
+    n, epoch = len(lengths), 0
+    if not any(lengths):
+        raise Bad("empty", "there are no tokens")
+    while True:
+        for number, at in enumerate(range(0, n, run["window"])):
+            pieces = []
+            for i in range(at, min(at + run["window"], n)):
+                record = order(run["seed"], epoch, n, i)
+                pieces += pieces_of(record, lengths[record], run["seq_len"], run["long"])
+            rows = best_fit(pieces, run["seq_len"])
+            seed = run["seed"] ^ (GOLDEN * (number + 1) & M64)
+            for i in range(len(rows)):
+                yield rows[order(seed, epoch, len(rows), i)]
+        epoch += 1
+
+
+def encode_pieces(row, firsts):
+    out = varint(len(row))
+    for record, offset, length in row:
+        d = max(k for k, first in enumerate(firsts) if first <= record)
+        out += varint(d) + varint(record - firsts[d]) + varint(offset) + varint(length)
+    return out
+
+
+def decode_pieces(b, firsts):
+    c = Cursor(b, "pieces")
+    out = []
+    for _ in range(c.varint()):
+        d, record = c.varint(), c.varint()
+        out.append((firsts[d] + record, c.varint(), c.varint()))
+    c.end()
+    return out
+
+
+def firsts_of(run):
+    """Of datasets without records the last one of a number has the record."""
+    out, n = [], 0
+    for d in run["datasets"]:
+        out.append(n)
+        n += d["records"]
+    return out
+
+
+# ---- the ledger ----
+
+def run_digest(run):
+    return dsr.tagged(b"run", dump(run).encode("utf-8"))
+
+
+def chain_first(digest):
+    return dsr.tagged(b"ledger", digest)
+
+
+def chain_next(chain, step, row, targets, lr, loss, norm, pieces):
+    return hashlib.sha256(chain + struct.pack("<6Q", step, row, targets, lr, loss, norm) + pieces).digest()
+
+
+def signed(v):
+    return v - (1 << 64) if v >> 63 else v
+
+
+def write_segment(rows):
+    """rows: (step, row, pieces, targets, lr, loss, norm, chain)."""
+    return dsr.write(LEDGER, [[signed(v) if isinstance(v, int) else v for v in r] for r in rows])
+
+
+def read_segment(path):
+    with open(path, "rb") as f:
+        s = dsr.read(f.read())
+    if s.schema.json() != LEDGER.json():
+        raise Bad("ledger-schema", "%s: the columns are not those of a ledger" % path)
+    for r in s.rows():
+        yield [v & M64 if isinstance(v, int) else v for v in r]
+
+
+# ---- lineage.json ----
+
+def folder_digest(path, names=None):
+    """Of every file but lineage.json at the top; names: of these alone."""
+    found = []
+    for root, _, files in os.walk(path, followlinks=True):
+        for f in files:
+            full = os.path.join(root, f)
+            name = os.path.relpath(full, path)
+            if name != "lineage.json" if names is None else name in names:
+                found.append((os.fsencode(name), full))
+    h = hashlib.sha256()
+    for name, full in sorted(found):
+        with open(full, "rb") as f:
+            b = f.read()
+        h.update(b"%s %d %s\n" % (hashlib.sha256(b).hexdigest().encode(), len(b), name))
+    return h.hexdigest()
+
+
+def statement(name, files, run, environment, commits, model_name, binary, head, rows, steps):
+    """commits: of each dataset, or None for a file."""
+    sha = lambda d: d.removeprefix("sha256:")  # noqa: E731
+    depends = []
+    for d, c in zip(run["datasets"], commits):
+        digest = dict({"gitCommit": c} if c else {}, sha256=sha(d["root"]))
+        depends.append({"name": ("dsver:" if c else "file:") + d["name"], "digest": digest})
+    for t in dict.fromkeys(d["tokenizer"] for d in run["datasets"] if d["tokenizer"]):
+        depends.append({"name": "tokenizer", "digest": {"sha256": sha(t)}})
+    depends.append({"name": "model:" + model_name, "digest": {"sha256": sha(run["model"])}})
+    depends.append({"name": "dstrain", "digest": {"sha256": binary}})
+    return dump({
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": name, "digest": {"sha256": files}}],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": {"buildType": "urn:ds:run:1", "externalParameters": run, "internalParameters": environment,
+                                "resolvedDependencies": depends},
+            "runDetails": {"builder": {"id": "urn:ds:dstrain"}, "metadata": {"invocationId": "sha256:" + run_digest(run).hex()},
+                           "byproducts": [{"name": "ledger", "digest": {"sha256": head},
+                                           "annotations": {"rows": rows, "steps": steps}}]}}}).encode("utf-8")
+
+
+def read_statement(b):
+    """The parts of a lineage.json, which must be what `statement` writes of them."""
+    try:
+        v = json.loads(b)
+        p = v["predicate"]
+        run = p["buildDefinition"]["externalParameters"]
+        depends = p["buildDefinition"]["resolvedDependencies"]
+        by = p["runDetails"]["byproducts"][0]
+        parts = dict(name=v["subject"][0]["name"], files=v["subject"][0]["digest"]["sha256"], run=run,
+                     environment=p["buildDefinition"]["internalParameters"],
+                     commits=[d["digest"].get("gitCommit") for d in depends[:len(run["datasets"])]],
+                     model_name=depends[-2]["name"].removeprefix("model:"), binary=depends[-1]["digest"]["sha256"],
+                     head=by["digest"]["sha256"], rows=by["annotations"]["rows"], steps=by["annotations"]["steps"])
+        again = statement(**parts)
+    except (ValueError, KeyError, IndexError, TypeError) as e:
+        raise Bad("lineage", "lineage.json: %r" % e)
+    if again != b:
+        raise Bad("lineage", "lineage.json is not what its facts give")
+    return parts
+
+
+# ---- checking ----
+
+class Check:
+    def __init__(self, store, path):
+        self.path, self.failed = path, 0
+        with open(os.path.join(path, "lineage.json"), "rb") as f:
+            self.l = read_statement(f.read())
+        self.run = self.l["run"]
+        self.store, self.catalog = dsstore.Store(store), dsstore.Catalog(os.path.join(store, "catalog.git"))
+        self.lengths, self.tokens = [], []
+
+    def say(self, name, wrong):
+        self.failed += bool(wrong)
+        print("%s %s%s" % ("FAILED" if wrong else "ok", name, ": " + wrong if wrong else ""))
+
+    def all(self):
+        files = folder_digest(self.path)
+        self.say("files", files != self.l["files"] and "they give %s" % files)
+        for d, c in zip(self.run["datasets"], self.l["commits"]):
+            self.say("dataset " + d["name"], self.dataset(d, c))
+        self.ledger()
+        return self.failed
+
+    def dataset(self, d, commit):
+        v = dsstore.Version(self.store, self.catalog, commit)
+        i = [c.name for c in v.stream.schema.columns].index(d["column"])
+        attrs = v.stream.schema.columns[i].attrs or {}
+        self.tokens += [r[i] or [] for r in v.stream.rows()]
+        self.lengths = [len(t) for t in self.tokens]
+        tokenizer = attrs.get("tokenizer", "")
+        if v.roots[0] != d["root"] or v.meta["records"] != d["records"]:
+            return "root %s, %d records" % (v.roots[0], v.meta["records"])
+        if tokenizer != d["tokenizer"]:
+            return "tokenizer %s" % tokenizer
+        if tokenizer:
+            with open(os.path.join(self.path, "tokenizer.json"), "rb") as f:
+                got = hashlib.sha256(f.read()).hexdigest()
+            if tokenizer != "sha256:" + got:
+                return "tokenizer.json is sha256:%s" % got
+        return None
+
+    def segments(self):
+        folder = os.path.join(self.path, "ledger")
+        out = []
+        for name in os.listdir(folder):
+            m = re.fullmatch(r"ledger-(\d{6,})-(\d{6,})\.dsr", name)
+            if not m:
+                raise Bad("segment", "%s is no segment" % name)
+            out.append((int(m[1]), int(m[2]), os.path.join(folder, name)))
+        return sorted(out)
+
+    def ledger(self):
+        chain, n, next_step = chain_first(run_digest(self.run)), 0, 1
+        firsts, expected = firsts_of(self.run), rows_of(self.run, self.lengths)
+        broken = order = targets = None
+        for first, last, path in self.segments():
+            if first != next_step or last < first:
+                broken = broken or "%s where step %d belongs" % (path, next_step)
+            next_step = last + 1
+            for step, row, pieces, want, lr, loss, norm, recorded in read_segment(path):
+                chain = chain_next(chain, step, row, want, lr, loss, norm, pieces)
+                if chain != recorded or (step, row) != (n // self.run["rows"] + 1, n) or not first <= step <= last:
+                    broken = broken or "step %d, row %d" % (step, row)
+                    chain = recorded
+                got = decode_pieces(pieces, firsts)
+                if pieces != encode_pieces(next(expected), firsts):
+                    order = order or "step %d, row %d: %s" % (step, row, got)
+                if want != sum(length - 1 for _, _, length in got):
+                    targets = targets or "step %d, row %d: %d" % (step, row, want)
+                for record, offset, length in got:
+                    if len(self.tokens[record][offset:offset + length]) != length:
+                        order = order or "step %d, row %d: record %d has no such tokens" % (step, row, record)
+                n += 1
+        if not broken and (n != self.l["rows"] or next_step - 1 != self.l["steps"] or chain.hex() != self.l["head"]):
+            broken = "%d rows, %d steps, head %s" % (n, next_step - 1, chain.hex())
+        self.say("ledger", broken)
+        self.say("order", order)
+        self.say("targets", targets)
+
+
+def main(argv):
+    if len(argv) != 3 or argv[0] != "check":
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    try:
+        return 1 if Check(argv[1], argv[2]).all() else 0
+    except Bad as e:
+        print("%s: %s" % (argv[2], e), file=sys.stderr)
+        return 12
+
+
+if __name__ == "__main__":
+    sys.dont_write_bytecode = True
+    sys.exit(main(sys.argv[1:]))

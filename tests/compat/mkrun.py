@@ -1,0 +1,136 @@
+#!/usr/bin/env python3
+"""A training run's checkpoints, written from docs/lineage-format.md alone, without training: the weights are any bytes.
+
+    mkrun.py STORE DATASET[,DATASET...] RUN [NAME=VALUE...]
+
+Makes RUN/step-NNNNNN. STORE is the .dsver folder. Values: seed steps rows seq_len window long every (steps between checkpoints),
+tokenizer (a file), model (a folder), register=1 (the run's ref in the catalog, made with git). To make a checkpoint that lies but is
+consistent otherwise: pieces=ROW (the row's first piece names another record), targets=ROW (a target more).
+"""
+import hashlib
+import os
+import shutil
+import struct
+import subprocess
+import sys
+
+sys.dont_write_bytecode = True
+
+import dslineage  # noqa: E402
+import dsr  # noqa: E402
+import dsstore  # noqa: E402
+
+
+def bits(v):
+    return struct.unpack("<Q", struct.pack("<d", v))[0]
+
+
+def describe(store, catalog, names, o):
+    """The run description, the datasets' commits, and the lengths of all records."""
+    datasets, commits, lengths = [], [], []
+    for name in names:
+        v = dsstore.Version(store, catalog, name if "/" in name else name + "/main")
+        column = next(c for c in v.stream.schema.columns if c.name == "tokens")
+        i = v.stream.schema.columns.index(column)
+        lengths += [len(r[i] or []) for r in v.stream.rows()]
+        datasets.append({"name": name.split("/")[0], "column": "tokens", "tokenizer": (column.attrs or {}).get("tokenizer", ""),
+                         "root": v.roots[0], "records": v.meta["records"]})
+        commits.append(v.id)
+    model = dslineage.folder_digest(o["model"], ("config.json", "model.safetensors")) if o["model"] else "5" * 64
+    run = {"version": 1, "trainer": "0.1.0", "datasets": datasets, "seed": o["seed"], "steps": o["steps"], "rows": o["rows"],
+           "seq_len": o["seq_len"], "window": o["window"], "long": o["long"], "model": "sha256:" + model,
+           "training": {"method": "lora", "lr": 0.0001}}
+    return run, commits, lengths
+
+
+def ledger_rows(run, lengths, o):
+    firsts, rows = dslineage.firsts_of(run), dslineage.rows_of(run, lengths)
+    chain = dslineage.chain_first(dslineage.run_digest(run))
+    for n in range(o["steps"] * o["rows"]):
+        row = next(rows)
+        if n == o["pieces"]:
+            row = [((row[0][0] + 1) % len(lengths), *row[0][1:])] + row[1:]
+        step, last = n // o["rows"] + 1, n % o["rows"] == o["rows"] - 1
+        pieces = dslineage.encode_pieces(row, firsts)
+        targets = sum(p[2] - 1 for p in row) + (n == o["targets"])
+        values = bits(0.0001), bits(-1.5 / step) if last else 0, bits(0.5) if last else 0
+        chain = dslineage.chain_next(chain, step, n, targets, *values, pieces)
+        yield step, n, pieces, targets, *values, chain
+
+
+def write(path, b):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, "wb") as f:
+        f.write(b)
+
+
+def checkpoint(path, run, commits, segments, rows, step, o):
+    write(os.path.join(path, "adapter_model.safetensors"), b"weights of step %d" % step)
+    write(os.path.join(path, "adapter_config.json"), b"{}")
+    write(os.path.join(path, "state.json"), b'{"step":%d}' % step)
+    if o["tokenizer"]:
+        shutil.copyfile(o["tokenizer"], os.path.join(path, "tokenizer.json"))
+    for name, b in segments:
+        write(os.path.join(path, "ledger", name), b)
+    text = dslineage.statement(os.path.basename(path), dslineage.folder_digest(path), run, {"backend": "none"}, commits, "base",
+                               "6" * 64, rows[-1][7].hex(), len(rows), step)
+    write(os.path.join(path, "lineage.json"), text)
+    return text
+
+
+class Git:
+    def __init__(self, path):
+        self.path = path
+        who = {"GIT_%s_%s" % (a, b): v for a in ("AUTHOR", "COMMITTER")
+               for b, v in (("NAME", "x"), ("EMAIL", "x@y"), ("DATE", "1700000000 +0000"))}
+        self.env = dict(os.environ, **who)
+
+    def run(self, *argv, data=b""):
+        p = subprocess.run(("git", "--git-dir", self.path) + argv, input=data, stdout=subprocess.PIPE, check=True, env=self.env)
+        return p.stdout.decode().strip()
+
+    def blob(self, b):
+        return self.run("hash-object", "-w", "--stdin", data=b)
+
+    def tree(self, entries):
+        lines = "".join("%s %s %s\t%s\n" % (("040000 tree" if kind == "tree" else "100644 blob").split(" ")[0], kind, id, name)
+                        for name, kind, id in entries)
+        return self.run("mktree", data=lines.encode())
+
+
+def register(store, name, run, commits, segments, texts):
+    git = Git(os.path.join(store, "catalog.git"))
+    ledger = git.tree([(n, "blob", git.blob(b)) for n, b in segments])
+    lineage = git.tree([(n + ".json", "blob", git.blob(b)) for n, b in texts])
+    tree = git.tree([("ledger", "tree", ledger), ("lineage", "tree", lineage), ("name", "blob", git.blob(name.encode() + b"\n"))])
+    parents = [a for c in dict.fromkeys(commits) for a in ("-p", c)]
+    commit = git.run("commit-tree", tree, *parents, data=b"a run\n")
+    git.run("update-ref", "refs/dsver/runs/%s/%s" % (run["datasets"][0]["name"], dslineage.run_digest(run).hex()[:16]), commit)
+
+
+def main(argv):
+    if len(argv) < 3:
+        print(__doc__.strip(), file=sys.stderr)
+        return 2
+    o = {"seed": 7, "steps": 6, "rows": 3, "seq_len": 64, "window": 50, "long": "split", "every": 3, "tokenizer": None, "model": None,
+         "register": 0, "pieces": None, "targets": None}
+    for a in argv[3:]:
+        k, _, v = a.partition("=")
+        o[k] = v if k in ("long", "tokenizer", "model") else int(v)
+    store, catalog = dsstore.Store(argv[0]), dsstore.Catalog(os.path.join(argv[0], "catalog.git"))
+    run, commits, lengths = describe(store, catalog, argv[1].split(","), o)
+    rows, segments, texts, start = list(ledger_rows(run, lengths, o)), [], [], 0
+    for end in [s for s in range(1, o["steps"] + 1) if s % o["every"] == 0 or s == o["steps"]]:
+        part = rows[start * o["rows"]:end * o["rows"]]
+        segments.append(("ledger-%06d-%06d.dsr" % (start + 1, end), dslineage.write_segment(part)))
+        name = "step-%06d" % end
+        texts.append((name, checkpoint(os.path.join(argv[2], name), run, commits, segments, rows[:end * o["rows"]], end, o)))
+        start = end
+    if o["register"]:
+        register(argv[0], os.path.basename(argv[2]), run, commits, segments, texts)
+    print(dslineage.run_digest(run).hex())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
