@@ -1,103 +1,20 @@
 /* tok_regex.c - splits by a pattern that is not one of the well-known ones, through PCRE2.
  *
- * The reference uses Oniguruma with Ruby syntax. What means something else there than in PCRE2 is
- * refused when the pattern is read, so that a split is never silently different. `^` and `$` are
- * always about lines there, hence PCRE2_MULTILINE. Matching runs under limits: a pattern that
- * backtracks without end fails with an error.
+ * tok_pattern.h says how patterns are read. `^` and `$` are about lines, hence PCRE2_MULTILINE.
+ * Matching runs under limits: a pattern that backtracks without end fails with an error.
  */
+#include "tok_pattern.h"
 #include "tok_priv.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-/* After a backslash: letters that both engines read alike, outside classes (lower) or anywhere. */
-static bool escape_known(uint8_t c)
-{
-    return c < 0x80 &&
-           ((c != 0 && strchr("pPsSdDwWbBAznrtfvxae", c) != NULL) ||
-            !((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9')));
-}
-
-/* White space is spelled out: PCRE2 counts U+180E, the reference does not. */
-static const char space_set[] = "\\t-\\r\\x{85}\\p{Z}";
-
-static int put_escape(ds_buf *out, uint8_t c, bool in_class)
-{
-    if (c == 's' && in_class)
-        return ds_buf_puts(out, space_set);
-    if ((c == 's' || c == 'S') && !in_class)
-        return ds_buf_printf(out, "[%s%s]", c == 'S' ? "^" : "", space_set);
-    return ds_buf_printf(out, "\\%c", c);
-}
-
-static bool group_known(const uint8_t *p, size_t n) /* what follows "(?" */
-{
-    return n > 1 && (strchr(":=!>", p[0]) != NULL || memcmp(p, "i:", 2) == 0 ||
-                     memcmp(p, "<=", 2) == 0 || memcmp(p, "<!", 2) == 0);
-}
-
-/* Length of the braces of \p{...}, \P{...}, \x{...} whose letter stands at p[i]: no interval. */
-static size_t braces(const uint8_t *p, size_t len, size_t i)
-{
-    if (i + 1 >= len || p[i + 1] != '{' || (p[i] != 'p' && p[i] != 'P' && p[i] != 'x'))
-        return 0;
-    const uint8_t *close = memchr(p + i + 1, '}', len - i - 1);
-    return close != NULL ? (size_t)(close - p) - i : 0;
-}
-
-/* Writes the pattern for PCRE2. *why is set when it would mean something else to the reference. */
-static int translate(ds_buf *out, const uint8_t *p, size_t len, const char **why)
-{
-    bool in_class = false;
-    int rc = 0;
-    *why = NULL;
-    for (size_t i = 0; i < len && *why == NULL && rc == 0; i++) {
-        uint8_t c = p[i], d = i + 1 < len ? p[i + 1] : 0;
-        if (c == '\\') {
-            if (!escape_known(d))
-                *why = "an escape";
-            else if (in_class && (d == 'b' || d == 'S'))
-                *why = "an escape in a class";
-            else
-                rc = d < 0x80 ? put_escape(out, d, in_class) : ds_buf_putc(out, c);
-            i += d < 0x80;
-            size_t more = *why == NULL ? braces(p, len, i) : 0;
-            if (rc == 0)
-                rc = ds_buf_put(out, p + i + 1, more);
-            i += more;
-            continue;
-        }
-        if (in_class && c == '[')
-            *why = "a class inside a class";
-        else if (in_class && c == '&' && d == '&')
-            *why = "an intersection of classes";
-        else if (!in_class && c == '}' && d == '+')
-            *why = "a possessive interval";
-        else if (!in_class && c == '(' &&
-                 (d == '*' || (d == '?' && !group_known(p + i + 2, len - i - 2))))
-            *why = "a group of a special kind";
-        rc = ds_buf_putc(out, c);
-        if (in_class) {
-            in_class = c != ']';
-        } else if (c == '[') {
-            in_class = true;
-            if (d == '^' && rc == 0) {
-                rc = ds_buf_putc(out, d);
-                d = ++i + 1 < len ? p[i + 1] : 0;
-            }
-            if (d == ']')
-                *why = "a class that begins with ]";
-        }
-    }
-    return rc;
-}
-
 int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool literal, ds_err *err)
 {
     const char *why = NULL;
     ds_buf b = {0};
-    int code = 0, rc = literal ? ds_buf_put(&b, pattern, len)
-                               : translate(&b, (const uint8_t *)pattern, len, &why);
+    int code = 0,
+        rc = literal ? ds_buf_put(&b, pattern, len) : ds_tok_pattern_write(&b, pattern, len, &why);
     PCRE2_SIZE at = 0;
     uint32_t flags = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C |
                      (literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE);

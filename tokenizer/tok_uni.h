@@ -40,6 +40,15 @@ typedef struct ds_uni_pair {
     uint32_t a, b, c;
 } ds_uni_pair;
 
+/* General categories given after Unicode 14, which is what the oldest PCRE2 in use knows. */
+typedef struct ds_uni_gc {
+    uint32_t first;
+    uint16_t n;
+    char gc[3];
+} ds_uni_gc;
+
+extern const ds_uni_gc ds_uni_later[];
+extern const unsigned ds_uni_later_n;
 extern const ds_uni_range ds_uni_cls[], ds_uni_ccc[];
 extern const ds_uni_map ds_uni_decomp[];
 extern const uint32_t ds_uni_pool[];

@@ -5,7 +5,8 @@
 
 Ids are compared over every code point alone and in the contexts that matter to the patterns, over random
 texts made to hurt (white space, line ends, marks, digits, added tokens, contractions, CJK), and decoding
-over random ids. The exit status is 1 at the first tokenizer that differs.
+over random ids. Then all of it again with the same pipeline and a vocabulary that merges every pair of
+bytes, which shows each boundary between pretokens. --full takes every code point in every context.
 """
 import argparse
 import json
@@ -13,6 +14,7 @@ import os
 import random
 import subprocess
 import sys
+import tempfile
 
 try:
     from tokenizers import Tokenizer
@@ -28,7 +30,7 @@ BITS = ["a", "Z", " ", "  ", "\t", "\n", "\r", "\r\n", "\n\n", "'s", "'T", "'LL"
         "\uac00", "\u1100\u1161", "\u11a8", "\u00a0", "\u0085", "\u2028", "\u200d", "\u0000", "\u0001",
         "\U0001f999", "\U0001f469\u200d\U0001f680", "\u0e01\u0e33", "\u0915\u094d\u0937", "\u05d0\u05b8",
         "\u0627\u0651", "\u1f71", "\u212b", "\u0344", "\u0958", "\U000e0001", "\ue000", "\ufffd",
-        "hello", " the", "world", "function", "\u180e", "\uff0c", "\uff11", "$", "\u20ac", "\u0378"]
+        "hello", " the", "world", "function", "\u180e", "\uff0c", "\uff11", "$", "\u20ac", "\u0378", "\u3040", "\u3098", "\u309b", "\u30a0", "\u3042\u30fb\u30a2"]
 
 
 def text_of(rng, added, n):
@@ -64,42 +66,67 @@ def differ(name, texts, want, got):
     return False
 
 
-def exhaustive():
+def exhaustive(full):
     for head, tail in (("", ""), ("a", "b"), (" ", "a"), ("'", "x"), ("1", "2"), ("\u4e2d", "\u4e2d"), (".", "\r"),
-                       ("  ", " "), ("e", "\u0301"), ("A\u030a", "\u1161")):
-        for i in range(0, len(CPS), 64):
-            # A separator that no pattern joins to anything, so that one difference shows alone.
-            yield "\r".join(head + chr(c) + tail for c in CPS[i:i + 64] if c != 10)
+                       ("  ", " "), ("e", "\u0301"), ("A\u030a", "\u1161"), ("\u3042", "\u30fb")):
+        step = 1 if full or not head else 11
+        some = [c for c in CPS if c != 10 and (c % step == 0 or c < 0x3500)]
+        for i in range(0, len(some), 64):
+            yield "\r".join(head + chr(c) + tail for c in some[i:i + 64])
 
 
-def check(dstok, path, rounds, seed):
+def all_pairs(spec):
+    """The same pipeline over a vocabulary of all bytes and all pairs of bytes, ranks shuffled."""
+    keep = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    alphabet = [chr(c) for c in keep] + [chr(0x100 + n) for n in range(68)]
+    pairs = [(a, b) for a in alphabet for b in alphabet]
+    random.Random(3).shuffle(pairs)
+    vocab = {c: i for i, c in enumerate(alphabet)}
+    for a, b in pairs:
+        vocab[a + b] = len(vocab)
+    j = dict(spec, added_tokens=[], post_processor=None)
+    j["model"] = dict(type="BPE", dropout=None, unk_token=None, continuing_subword_prefix=None, end_of_word_suffix=None,
+                      fuse_unk=False, byte_fallback=False, vocab=vocab, merges=[list(p) for p in pairs])
+    return j
+
+
+def check(dstok, path, rounds, seed, full):
+    bad = check_one(dstok, path, path, rounds, seed, False)
+    spec = all_pairs(json.load(open(path, encoding="utf-8")))
+    with tempfile.NamedTemporaryFile("w", suffix=".json", encoding="utf-8") as f:
+        json.dump(spec, f)
+        f.flush()
+        bad |= check_one(dstok, f.name, path + " (all pairs)", rounds, seed, full)
+    return bad
+
+
+def check_one(dstok, path, name, rounds, seed, full):
     ref = Tokenizer.from_file(path)
     spec = json.load(open(path, encoding="utf-8"))
     added = [a["content"] for a in spec["added_tokens"]]
     rng = random.Random(seed)
     bad = False
-    texts = [t for t in exhaustive()]
+    texts = list(exhaustive(full))
     want = [e.ids for e in ref.encode_batch(texts)]
-    bad |= differ(path + " (code points)", texts, want, dstok_lines(dstok, path, texts, []))
+    bad |= differ(name + ": code points", texts, want, dstok_lines(dstok, path, texts, []))
     some = rng.sample(added, min(len(added), 30))
     texts = [text_of(rng, some, rng.randrange(1, 80)).replace("\n", "\r") for _ in range(rounds * 20)]
     want = [e.ids for e in ref.encode_batch(texts)]
-    bad |= differ(path + " (random lines)", texts, want, dstok_lines(dstok, path, texts, []))
+    bad |= differ(name + ": random lines", texts, want, dstok_lines(dstok, path, texts, []))
     want = [e.ids for e in ref.encode_batch(texts, add_special_tokens=False)]
-    bad |= differ(path + " (no special)", texts, want, dstok_lines(dstok, path, texts, ["--no-special"]))
-    texts = [text_of(rng, some, 3000) + "\n" for _ in range(max(1, rounds // 20))] + ["a" * 20000 + "\n", " " * 5000 + "\n",
-             "\u4e2d" * 5000 + "\n", "9" * 2000 + "\n"]
+    bad |= differ(name + ": no special", texts, want, dstok_lines(dstok, path, texts, ["--no-special"]))
+    texts = [text_of(rng, some, 20000) + "\n" for _ in range(max(1, rounds // 50))]
+    texts.append("a" * 20000 + "\n" + " " * 5000 + "\n" + "\u4e2d" * 5000 + "\n" + "9" * 2000 + "\n")
     want = [e.ids for e in ref.encode_batch(texts)]
-    bad |= differ(path + " (long texts)", texts, want, dstok_lines(dstok, path, texts, []))
-    for _ in range(max(1, rounds // 20)):
-        ids = [rng.choice(range(ref.get_vocab_size())) for _ in range(200)]
+    bad |= differ(name + ": long texts", texts, want, dstok_lines(dstok, path, texts, []))
+    for skip in (False, True):
+        ids = [rng.choice(range(ref.get_vocab_size())) for _ in range(rounds * 20)]
         ids = [i for i in ids if ref.id_to_token(i) is not None]
-        for skip in (False, True):
-            want = ref.decode(ids, skip_special_tokens=skip)
-            got = subprocess.run([dstok, "decode", "-t", path, "--lossy", *(["--skip-special"] if skip else []), "-"],
-                                 input=" ".join(map(str, ids)).encode(), stdout=subprocess.PIPE).stdout.decode()
-            bad |= differ(path + " (decode)", [str(ids)], [want], [got])
-    print("%s: %s" % (path, "differs" if bad else "same"))
+        want = ref.decode(ids, skip_special_tokens=skip)
+        got = subprocess.run([dstok, "decode", "-t", path, "--lossy", *(["--skip-special"] if skip else []), "-"],
+                             input=" ".join(map(str, ids)).encode(), stdout=subprocess.PIPE).stdout.decode()
+        bad |= differ(name + ": decode", [str(ids)], [want], [got])
+    print("%s: %s" % (name, "differs" if bad else "same"))
     return bad
 
 
@@ -108,6 +135,7 @@ def main():
     ap.add_argument("--dstok", default=os.path.join(os.path.dirname(__file__), "../../build/release/bin/dstok"))
     ap.add_argument("--rounds", type=int, default=100)
     ap.add_argument("--seed", type=int, default=1)
+    ap.add_argument("--full", action="store_true")
     ap.add_argument("files", nargs="*")
     a = ap.parse_args()
     shared = os.environ.get("DS_SHARED", os.path.join(os.path.dirname(__file__), "../../../shared"))
@@ -117,7 +145,7 @@ def main():
     if not files:
         print("tok_parity: skipped: no tokenizer.json to compare")
         return 77
-    return 1 if any([check(a.dstok, f, a.rounds, a.seed) for f in files]) else 0
+    return 1 if any([check(a.dstok, f, a.rounds, a.seed, a.full) for f in files]) else 0
 
 
 if __name__ == "__main__":

@@ -60,11 +60,27 @@ def ranges(value):
     return out
 
 
+CATEGORIES = "Lu Ll Lt Lm Lo Mn Mc Me Nd Nl No Pc Pd Ps Pe Pi Pf Po Sm Sc Sk So".split()
+
+
+def later():
+    """What the reference knows and Unicode 14 does not, by general category."""
+    assert U.unidata_version == "14.0.0", "this wants a Python that has Unicode 14"
+    gc = {}
+    for k in CATEGORIES:
+        for c in matching(r"\p{%s}" % k):
+            if U.category(chr(c)) == "Cn":
+                gc[c] = k
+            elif U.category(chr(c)) != k:
+                print("# moved: %x %s -> %s" % (c, U.category(chr(c)), k), file=sys.stderr)
+    return gc
+
+
 def table(name, type_, rows):
     print("const %s %s[] = {" % (type_, name))
     line = "   "
     for r in rows:
-        cell = " {" + ", ".join("0x%x" % x for x in r) + "}," if not isinstance(r, int) else " 0x%x," % r
+        cell = " {" + ", ".join("0x%x" % x if isinstance(x, int) else '"%s"' % x for x in r) + "}," if not isinstance(r, int) else " 0x%x," % r
         if len(line) + len(cell) > 100:
             print(line)
             line = "   "
@@ -120,6 +136,7 @@ def main():
     table("ds_uni_decomp", "ds_uni_map", rows)
     table("ds_uni_pool", "uint32_t", pool)
     table("ds_uni_comp", "ds_uni_pair", comp)
+    table("ds_uni_later", "ds_uni_gc", ranges(later()))
     return 0
 
 
