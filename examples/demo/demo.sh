@@ -8,12 +8,14 @@
 # DS_DEMO_FROM    folders to take text from (default: where Debian keeps documentation)
 # DS_DEMO_BYTES   how much of it (default 40 MiB)
 #
-# Takes half a minute on two cores and 300 MB of disk. Needs no network and no rights.
+# DS_DEMO_STEPS   steps of each training (default 60)
+#
+# Takes a minute or two on two cores and 300 MB of disk. Needs no network and no rights.
 set -euo pipefail
 export LC_ALL=C
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 [ -n "${DS_BIN_DIR:-}" ] && PATH=$DS_BIN_DIR:$PATH
-for tool in dsprep dstok dsver; do
+for tool in dsprep dstok dsver dstrain; do
     command -v $tool >/dev/null && continue
     echo "demo: no $tool in PATH: run it by \`make demo\`" >&2
     exit 1
@@ -28,7 +30,7 @@ else
     WORK=$(mktemp -d "${TMPDIR:-/tmp}/ds-demo.XXXXXX")
 fi
 cd "$WORK"
-rm -rf docs store ./*.dsr ./*.jsonl tok.json
+rm -rf docs store base runs reviewed ./*.dsr ./*.jsonl tok.json
 
 step=0
 say() { step=$((step + 1)); printf '\n\033[1m%d. %s\033[0m\n' "$step" "$*"; }
@@ -148,7 +150,33 @@ echo '$ head -c 100000 v2.dsr | dsver commit -m "cut off" docs'
 head -c 100000 v2.dsr | dsver commit -m 'cut off' docs && unnoticed
 [ "$before" = "$(dsver log docs)" ]
 echo "The log is as it was."
-rm -f bad.dsr edited
+rm -f bad.dsr
+
+# ---- training ------------------------------------------------------------------------------------
+
+steps=${DS_DEMO_STEPS:-60}
+say "A small language model, trained on version 1 and checked against what its lineage says"
+show 'dstrain init --arch llama --preset tiny --tokenizer tok.json -o base'
+show "dstrain finetune --model base --data docs~1 --method full --steps $steps --seq-len 128 --lr 2e-3 -o runs/base"
+model=runs/base/$(basename runs/base/step-*)
+show "dsver audit $model"
+
+say "A LoRA adapter on the reviewed pages alone"
+mkdir reviewed
+tr '\n' '\0' <edited | xargs -0 cp --parents -t reviewed
+show 'dsprep text reviewed | dsprep tokenize -q -t tok.json | dsver commit -m "reviewed pages" reviewed'
+show "dstrain finetune --model $model --data reviewed --method lora --rank 8 --steps $steps --checkpoint-every $((steps / 2)) --seq-len 128 --lr 1e-3 -o runs/lora"
+adapter=$(printf 'runs/lora/step-%06d' "$steps")
+show "dstrain eval --model $model --data reviewed --seq-len 128"
+show "dstrain eval --model $model --adapter $adapter --data reviewed --seq-len 128"
+
+say "Which checkpoints saw this page? What was in that step? The same bits again?"
+page=$(dsver cat reviewed | dsprep cat -c key | head -n 1 | sed 's/^{"key":"//; s/".*//') || true
+show "dsver seen reviewed '$page' | cut -c 1-100"
+show 'dsver batch runs/lora 1 | cut -c 1-100 | head -n 4'
+show "dsver audit $adapter"
+show "dstrain replay $adapter --from $((steps / 2)) --model $model"
+rm -f edited
 
 say "Done"
 echo "Everything is in $WORK: look around, then remove it:"
