@@ -300,7 +300,12 @@ static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, d
                                  .level = a->level >= 0 ? (int)a->level
                                           : a->output   ? 3
                                                         : 0};
+    size_t dashes = 0;
     int rc = read_options(c, a, err);
+    for (size_t i = 0; i < n; i++)
+        dashes += strcmp(operands[i], "-") == 0;
+    if (rc == 0 && dashes > 1)
+        rc = ds_fail(err, DS_USAGE, "standard input (-) can be read once only");
     if (rc == 0 && !a->output)
         rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
