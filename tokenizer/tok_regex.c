@@ -16,8 +16,8 @@ int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool lite
     int code = 0,
         rc = literal ? ds_buf_put(&b, pattern, len) : ds_tok_pattern_write(&b, pattern, len, &why);
     PCRE2_SIZE at = 0;
-    uint32_t flags = PCRE2_UTF | PCRE2_NEVER_BACKSLASH_C |
-                     (literal ? PCRE2_LITERAL : PCRE2_UCP | PCRE2_MULTILINE);
+    uint32_t flags = PCRE2_UTF | (literal ? PCRE2_LITERAL
+                                          : PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C);
     pcre2_compile_context *cc = pcre2_compile_context_create(NULL);
     if (rc != 0 || cc == NULL) {
         rc = ds_fail_nomem(err);
