@@ -11,10 +11,12 @@ import hashlib
 import json
 import os
 import re
+import sqlite3
 import struct
 import subprocess
 import sys
 import tempfile
+import urllib.parse
 
 import dsr
 from dsrcol import Bad, Cursor
@@ -45,13 +47,17 @@ class Object:
         if (len(head) != HEAD + 32 * bases + 4 * sketch or sketch > 16 or bases > 4 or key or self.codec > DELTA
                 or (bases > 0) != (self.codec == DELTA)):
             raise Bad("pack-head", "%s: an object head of another form" % where, at)
-        hashes = struct.unpack("<%dI" % sketch, head[-4 - 4 * sketch:-4])
+        if (self.chain > 0) != (bases > 0) or self.filter > 7 or (self.filter and not self.filter & 3):
+            raise Bad("pack-head", "%s: an object's chain number or filter" % where, at)
+        self.sketch = head[-4 - 4 * sketch:-4]
+        hashes = struct.unpack("<%dI" % sketch, self.sketch)
         if any(a >= b for a, b in zip(hashes, hashes[1:])):
             raise Bad("pack-sketch", "%s: a sketch that does not ascend" % where, at)
-        if not 1 <= self.stored <= self.raw <= dsr.MIB or (self.codec == RAW and (self.stored != self.raw or self.filter)):
+        if (not 1 <= self.stored <= self.raw <= dsr.MIB or (self.codec == RAW and self.stored != self.raw)
+                or (self.codec != ZSTD and self.filter)):
             raise Bad("pack-length", "%s: an object's lengths" % where, at)
         end = at + len(head) + self.stored
-        self.payload, self.end = b[at + len(head):end], end + 16
+        self.pack, self.at, self.payload, self.end = where, at, b[at + len(head):end], end + 16
         if len(b) < self.end or xxh128(b[at:end]) != b[end:self.end]:
             raise Bad("pack-sum", "%s: an object's checksum fails" % where, at)
 
@@ -90,6 +96,7 @@ class Store:
             o = self.objects.get(id)
             if o is None:
                 raise Bad("missing", "piece %s is in no pack" % id.hex())
+            self.raw[id] = b""  # a ring of bases ends here
             b = self.decode(o)
             if len(b) != o.raw or dsr.tagged(b"piece", b) != id:
                 raise Bad("address", "piece %s is something else" % id.hex())
@@ -125,6 +132,35 @@ def unfilter(b, filter):
             words.append(total)
         b = struct.pack(form, *words) + b[n * width:]
     return b
+
+
+def wrong_index(store):
+    """How index.db is not what the document says of it: its checksums, and the packs and pieces that it tells of."""
+    path = os.path.join(store.path, "index.db")
+    if os.path.exists(path + "-wal") and os.path.getsize(path + "-wal"):
+        return ["index.db has a write-ahead log, though nobody has it open"]
+    with open(path, "rb") as f:
+        b = f.read()
+    wrong = []
+    for n in range(len(b) // 4096):
+        page = b[4096 * n:4096 * n + 4096]
+        if xxh64(page[:4088]) ^ (n + 1) * 0x9E3779B97F4A7C15 & dsr.M64 != int.from_bytes(page[4088:], "little"):
+            wrong.append("index.db: the checksum of page %d fails" % (n + 1))
+    db = sqlite3.connect("file:%s?mode=ro&immutable=1" % urllib.parse.quote(path), uri=True)
+    packs = {n: (name.hex() + ".pack", size, objects) for n, name, size, objects in db.execute("select n, name, size, objects from packs")}
+    there = {(name, os.path.getsize(os.path.join(store.path, "packs", name))) for name in os.listdir(os.path.join(store.path, "packs"))}
+    if {(name, size) for name, size, _ in packs.values()} != there:
+        wrong.append("index.db tells of other packs")
+    rows = db.execute("select n, id, pack, off, stored, raw, kind, base, chain, sketch from pieces").fetchall()
+    told = {r[1]: (packs[r[2]][0], *r[3:7], r[7] or b"", r[8], r[9] or b"") for r in rows}
+    held = {o.id: (o.pack, o.at, o.end - o.at, o.raw, o.kind, b"".join(o.bases), o.chain, o.sketch) for o in store.objects.values()}
+    wrong += ["index.db: piece %s is told of as %s, not %s" % (i.hex(), told.get(i), held.get(i))
+              for i in sorted(told.keys() | held.keys()) if told.get(i) != held.get(i)]
+    hashes = set(db.execute("select hash, piece from minhash"))
+    if hashes != {(h, r[0]) for r in rows for (h,) in struct.iter_unpack("<I", r[9] or b"")}:
+        wrong.append("index.db: minhash is not that of the sketches")
+    db.close()
+    return wrong
 
 
 class Catalog:
