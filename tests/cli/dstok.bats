@@ -1,0 +1,192 @@
+#!/usr/bin/env bats
+# dstok: encode, decode, info, train.
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    : "${DS_ROOT:=$(cd "$BATS_TEST_DIRNAME/../.." && pwd)}"
+    export LC_ALL=C
+    G=$DS_ROOT/tests/golden/tok
+    T=$G/small.json
+}
+
+# exits STATUS COMMAND...: runs it and says what differs.
+exits() {
+    local want=$1
+    shift
+    run "$@"
+    if [ "$status" -ne "$want" ]; then
+        echo "exit $status, not $want: $*"
+        echo "$output"
+        return 1
+    fi
+}
+
+# has WORD...: the output of the last run holds each.
+has() {
+    local w
+    for w in "$@"; do
+        case $output in
+        *"$w"*) ;;
+        *) echo "no '$w' in: $output" && return 1 ;;
+        esac
+    done
+}
+
+@test "encode: a whole text, standard input, lines" {
+    dstok encode -t "$T" "$G/mixed.txt" >one
+    dstok encode -t "$T" - <"$G/mixed.txt" | cmp - one
+    cmp one <(head -n 1 "$G/small.ids")
+    dstok encode -t "$T" --lines - <"$G/mixed.txt" | cmp - <(tail -n +2 "$G/small.ids")
+    printf 'a\n\nb' >in
+    dstok encode -t "$T" --lines in >out
+    [ "$(wc -l <out)" -eq 3 ]
+    [ -z "$(sed -n 2p out)" ]
+    [ -z "$(dstok encode -t "$T" /dev/null)" ]
+}
+
+@test "encode: --json" {
+    printf 'hi\n\n' >in
+    run dstok encode -t "$T" --json --lines in
+    [ "$status" -eq 0 ]
+    [ "${lines[1]}" = '{"ids":[],"n":0}' ]
+    [ "$(dstok encode -t "$T" --json in | sed 's/.*\[//; s/\].*//; s/,/ /g')" = "$(dstok encode -t "$T" in)" ]
+    exits 13 dstok encode -t none.json --json in
+    has '"error"' none.json
+}
+
+@test "encode: special and added tokens" {
+    printf '<s>x' >in
+    run dstok encode -t "$G/words.json" in
+    [ "$output" = "1200 1200 $(printf x | dstok encode --no-special -t "$G/words.json" -) 1201" ]
+    run dstok encode -t "$G/words.json" --no-special in
+    [ "$output" = "1200 $(printf x | dstok encode --no-special -t "$G/words.json" -)" ]
+    run dstok encode -t "$G/words.json" --no-special --no-added in
+    case " $output " in *" 1200 "*) return 1 ;; esac
+}
+
+@test "encode: text that is not UTF-8, files that are not there" {
+    printf 'ab\377' >in
+    exits 1 dstok encode -t "$T" in
+    has "in" "byte 2"
+    printf 'fine\nab\377\n' >in
+    exits 1 dstok encode -t "$T" --lines in
+    has "in" "line 2" "byte 2"
+    exits 13 dstok encode -t "$T" none
+    has none
+    exits 13 dstok encode -t none.json in
+    has none.json
+    exits 2 dstok encode in
+    has "-t"
+    exits 2 dstok encode -t "$T" in in
+}
+
+@test "encode: a long line without end is not a problem" {
+    head -c 300000 /dev/zero | tr '\0' a >in
+    [ "$(dstok encode -t "$T" in | dstok decode -t "$T" - | cksum)" = "$(cksum <in)" ]
+}
+
+@test "decode: what encode made, in any form" {
+    dstok encode -t "$T" "$G/mixed.txt" >ids
+    dstok decode -t "$T" ids | cmp - "$G/mixed.txt"
+    tr ' ' '\n' <ids | dstok decode -t "$T" - | cmp - "$G/mixed.txt"
+    tr ' ' ',' <ids | dstok decode -t "$T" - | cmp - "$G/mixed.txt"
+    dstok encode -t "$T" --lines "$G/mixed.txt" | dstok decode -t "$T" --lines - >out
+    cmp out <(cat "$G/mixed.txt" && echo)
+}
+
+@test "decode: special tokens, broken characters, wrong ids" {
+    [ "$(echo 0 | dstok decode -t "$T" -)" = '<|endoftext|>' ]
+    [ -z "$(echo 0 | dstok decode -t "$T" --skip-special -)" ]
+    printf '\344\270\255' >e
+    id=$(dstok encode -t "$T" e | cut -d' ' -f1) # less than a character
+    [ "$(echo "$id" | dstok decode -t "$T" --lossy - | od -An -tx1 | tr -d ' ')" = efbfbd ]
+    exits 1 bash -c "echo 1 99999 | dstok decode -t '$T' -"
+    has "99999"
+    exits 1 bash -c "echo 1 x | dstok decode -t '$T' -"
+    has "byte 2"
+    exits 1 bash -c "echo 99999999999999999999 | dstok decode -t '$T' -"
+    exits 1 bash -c "echo -1 | dstok decode -t '$T' -"
+    exits 2 dstok decode -
+}
+
+@test "info: text and JSON" {
+    exits 0 dstok info "$T"
+    has "llama3" "1200 tokens" "u16" "$(sha256sum "$T" | cut -d' ' -f1)"
+    exits 0 dstok info --json "$G/deepseek.json"
+    has '"pre_tokenizer":"deepseek-v3"' '"max_id":1208' '"</s>":1201' '"prefix":[1200],"suffix":[1201]'
+    if command -v jq >/dev/null; then echo "$output" | jq -e .vocab_size >/dev/null; fi
+    exits 13 dstok info none.json
+    echo '{"model":{"type":"Unigram"}}' >u.json
+    exits 1 dstok info u.json
+    has u.json Unigram
+    exits 1 dstok info --json u.json
+    has '"error"' Unigram
+    exits 1 dstok info /dev/null
+}
+
+@test "train: the same for any order and number of threads" {
+    mkdir -p texts/b texts/a
+    head -n 20 "$G/mixed.txt" >texts/b/x
+    tail -n +21 "$G/mixed.txt" >texts/a/y
+    : >texts/empty
+    exits 0 dstok train --vocab-size 500 -j 1 -o one.json texts
+    exits 0 dstok train --vocab-size 500 -j 4 -o two.json texts/a texts/b/x
+    cmp one.json two.json
+    cat texts/b/x | dstok train --vocab-size 500 -o three.json texts/a/y - 2>/dev/null
+    cmp one.json three.json
+    dstok train --vocab-size 1200 -o small.json "$G/mixed.txt" 2>/dev/null
+    cmp small.json "$T"
+}
+
+@test "train: special tokens" {
+    exits 0 dstok train --vocab-size 300 --special '<pad>' --special '</s>' -o t.json "$G/mixed.txt"
+    exits 0 dstok info --json t.json
+    has '"special_tokens":{"<pad>":0,"</s>":1}' '"vocab_size":300'
+    exits 0 dstok train --vocab-size 300 --no-special -o t.json "$G/mixed.txt"
+    exits 0 dstok info --json t.json
+    has '"special_tokens":{}'
+    exits 2 dstok train --vocab-size 300 --special a --special a -o t2.json "$G/mixed.txt"
+    has "'a'"
+    [ ! -e t2.json ]
+}
+
+@test "train: files that cannot be used are named, counted and skipped" {
+    mkdir texts
+    cp "$G/mixed.txt" texts/good
+    for i in $(seq 10 34); do printf 'bad \377' >texts/bad$i; done
+    exits 3 dstok train --vocab-size 1200 -o t.json texts
+    has "texts/bad10: not UTF-8 at byte 4" "texts/bad29" "5 more files skipped" "25 of 26 files skipped"
+    case $output in *texts/bad30*) return 1 ;; esac
+    cmp t.json "$T"
+    exits 1 dstok train --on-error fail --vocab-size 1200 -o t2.json texts
+    has "texts/bad10"
+    [ ! -e t2.json ]
+    exits 3 dstok train --vocab-size 1200 -o t.json none "$G/mixed.txt"
+    has none
+    exits 1 dstok train -o t2.json texts/bad10
+    has "no text"
+    exits 1 dstok train -o t2.json /dev/null
+    [ ! -e t2.json ]
+}
+
+@test "train: odd things in a folder" {
+    mkdir -p texts/sub
+    cp "$G/mixed.txt" texts/sub/good
+    ln -s .. texts/sub/loop
+    mkfifo texts/pipe
+    exits 3 dstok train --vocab-size 1200 -o t.json texts
+    has "texts/pipe" "texts/sub/loop"
+    cmp t.json "$T"
+}
+
+@test "train: wrong options" {
+    exits 2 dstok train --vocab-size 300 "$G/mixed.txt"
+    has "-o"
+    exits 2 dstok train --vocab-size 10 -o t.json "$G/mixed.txt"
+    exits 2 dstok train --vocab-size x -o t.json "$G/mixed.txt"
+    exits 2 dstok train --on-error maybe -o t.json "$G/mixed.txt"
+    exits 13 dstok train --vocab-size 300 -o none/t.json "$G/mixed.txt"
+    [ ! -e t.json ]
+    exits 0 dstok train --vocab-size 99999 -o t.json --json "$G/mixed.txt"
+    has '"tokens":' '"files":1' '"skipped":0'
+}
