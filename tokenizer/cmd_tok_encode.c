@@ -134,6 +134,22 @@ static int encode_lines(encoder *e, int fd, ds_err *err)
     return rc;
 }
 
+/* One operand: a file, or "-" for standard input. */
+static int encode_file(encoder *e, const char *path, bool lines, ds_err *err)
+{
+    const bool std = strcmp(path, "-") == 0;
+    int fd = STDIN_FILENO, rc = 0;
+
+    e->path = std ? "standard input" : path;
+    if (!std)
+        rc = ds_open(&fd, path, O_RDONLY, 0, err);
+    if (rc == 0)
+        rc = (lines ? encode_lines : encode_whole)(e, fd, err);
+    if (!std)
+        ds_close(&fd, path, NULL);
+    return rc;
+}
+
 static int run(int argc, char **argv)
 {
     const char *tok_path = NULL;
@@ -156,27 +172,20 @@ static int run(int argc, char **argv)
         return code;
     ds_err err = {0};
     ds_out out = {0};
-    encoder e = {.path = operands[0], .sink.out = &out, .sink.json = json};
-    int fd = -1;
+    encoder e = {.sink.out = &out, .sink.json = json};
     e.flags = (no_special ? DS_TOK_NO_SPECIAL : 0u) | (no_added ? DS_TOK_NO_ADDED : 0u);
     int rc = tok_path != NULL ? 0 : ds_fail(&err, DS_USAGE, "-t FILE is needed: which tokenizer?");
     if (rc == 0)
         rc = ds_tok_load(&e.tok, tok_path, &err);
     if (rc == 0)
         rc = ds_tok_state_new(&e.st, e.tok, &err);
-    bool std = strcmp(e.path, "-") == 0;
-    if (rc == 0 && std)
-        e.path = "standard input";
-    else if (rc == 0)
-        rc = ds_open(&fd, e.path, O_RDONLY, 0, &err);
     if (rc == 0)
         rc = ds_out_init(&out, STDOUT_FILENO, "standard output", &err);
-    if (rc == 0)
-        rc = (lines ? encode_lines : encode_whole)(&e, std ? STDIN_FILENO : fd, &err);
+    for (int i = 0; i < n && rc == 0; i++)
+        rc = encode_file(&e, operands[i], lines, &err);
     if (rc == 0)
         rc = ds_out_flush(&out, &err);
     ds_out_fini(&out);
-    ds_close(&fd, e.path, NULL);
     ds_tok_state_free(e.st);
     ds_tok_free(e.tok);
     return ds_command_end(&dstok_encode, &err, json);
@@ -186,14 +195,14 @@ const ds_command dstok_encode = {
     .prog = "dstok",
     .name = "encode",
     .summary = "text to token ids",
-    .operands = "FILE|-",
+    .operands = "FILE|-...",
     .min_operands = 1,
-    .max_operands = 1,
+    .max_operands = -1,
     .example = "echo 'Hello world' | dstok encode -t tokenizer.json -\n"
                "dstok encode -t tokenizer.json --lines --json notes.txt",
     .description = "Writes the ids of a text, in decimal with spaces between, on one line. The "
                    "whole input is one text, "
-                   "or every line with --lines. The ids are those of the reference implementation "
+                   "or every line with --lines; several files give a line each. The ids are those of the reference implementation "
                    "of tokenizer.json; "
                    "a tokenizer that cannot be reproduced exactly is refused.",
     .run = run,
