@@ -18,9 +18,9 @@ static size_t line_len(const uint8_t *p, size_t len)
     return lf ? (size_t)(lf - p) : len;
 }
 
-/* Where a run of at most n bytes ends: not inside a character. Where no character begins in the last
- * bytes this is no UTF-8, and the run takes all n: two runs one after the other never fit into n
- * bytes, so that a prefix of whole runs is cut like the text it came from. */
+/* Where a run of at most n bytes ends: not inside a character. Where no character begins in the
+ * last bytes this is no UTF-8, and the run takes all n: two runs one after the other never fit into
+ * n bytes, so that a prefix of whole runs is cut like the text it came from. */
 static size_t run_len(const uint8_t *p, size_t len, size_t n)
 {
     if (len <= n)
