@@ -132,19 +132,28 @@ void ds_ledger_drop(ds_ledger *l)
 
 /* ---- reading ---- */
 
-static int read_row(const ds_value v[NCOLS], const char *path, ds_ledger_fn fn, void *ctx, ds_err *err)
+static int read_row(const ds_value v[NCOLS], const char *path, ds_ledger_fn fn, void *ctx,
+                    ds_err *err)
 {
-    const ds_ledger_row r = {.step = (uint64_t)v[STEP].i, .row = (uint64_t)v[ROW].i, .targets = (uint64_t)v[TARGETS].i,
-                             .lr = (uint64_t)v[LR].i, .loss = (uint64_t)v[LOSS].i, .norm = (uint64_t)v[NORM].i,
-                             .pieces = v[PIECES].p, .pieces_len = v[PIECES].len, .chain = v[CHAIN].p};
+    const ds_ledger_row r = {.step = (uint64_t)v[STEP].i,
+                             .row = (uint64_t)v[ROW].i,
+                             .targets = (uint64_t)v[TARGETS].i,
+                             .lr = (uint64_t)v[LR].i,
+                             .loss = (uint64_t)v[LOSS].i,
+                             .norm = (uint64_t)v[NORM].i,
+                             .pieces = v[PIECES].p,
+                             .pieces_len = v[PIECES].len,
+                             .chain = v[CHAIN].p};
 
     if (v[CHAIN].len != sizeof(ds_sha))
-        return ds_fail(err, DS_CORRUPT, "%s: step %" PRIu64 ", row %" PRIu64 ": a chain value of %zu bytes", path, r.step, r.row,
-                       v[CHAIN].len);
+        return ds_fail(err, DS_CORRUPT,
+                       "%s: step %" PRIu64 ", row %" PRIu64 ": a chain value of %zu bytes", path,
+                       r.step, r.row, v[CHAIN].len);
     return fn(ctx, &r, err);
 }
 
-static int read_block(const ds_block *b, const ds_schema *s, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err)
+static int read_block(const ds_block *b, const ds_schema *s, const char *path, ds_ledger_fn fn,
+                      void *ctx, ds_err *err)
 {
     ds_colview view[NCOLS];
     ds_value v[NCOLS];
@@ -211,8 +220,10 @@ static int follow_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     int rc = ds_ledger_next(f->chain, r, err);
 
     if (!rc && memcmp(r->chain, f->chain->b, sizeof f->chain->b) != 0)
-        rc = ds_fail(err, DS_CORRUPT, "%s: step %" PRIu64 ", row %" PRIu64 ": the row does not follow from those before it", f->path,
-                     r->step, r->row);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s: step %" PRIu64 ", row %" PRIu64
+                     ": the row does not follow from those before it",
+                     f->path, r->step, r->row);
     return rc ? rc : f->fn(f->ctx, r, err);
 }
 

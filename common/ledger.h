@@ -33,7 +33,8 @@ void ds_ledger_drop(ds_ledger *l); /* NULL is fine */
  * row. Non-zero from fn stops. */
 typedef int (*ds_ledger_fn)(void *ctx, const ds_ledger_row *r, ds_err *err);
 int ds_ledger_read(const char *path, ds_sha *chain, ds_ledger_fn fn, void *ctx, ds_err *err);
-/* The same from a descriptor (borrowed), and without looking whether a row's chain follows: r->chain is what stands there. */
+/* The same from a descriptor (borrowed), and without looking whether a row's chain follows:
+ * r->chain is what stands there. */
 int ds_ledger_scan(int fd, const char *path, ds_ledger_fn fn, void *ctx, ds_err *err);
 
 /* "ledger-000001-000300.dsr" */
