@@ -59,6 +59,15 @@ static void put(text *t, const char *s)
         t->rc = ds_fail_nomem(t->err);
 }
 
+/* Names are printed as they are. */
+static bool plain(const char *s)
+{
+    for (; *s; s++)
+        if ((unsigned char)*s < 0x20 || *s == 0x7f)
+            return false;
+    return true;
+}
+
 static void put_str(text *t, const char *what, const char *s)
 {
     const size_t len = s ? strlen(s) : 0;
@@ -69,6 +78,8 @@ static void put_str(text *t, const char *what, const char *s)
         t->rc = ds_fail(t->err, DS_FAIL, "lineage: %s is absent", what);
     else if (ds_utf8_check((const uint8_t *)s, len) != len)
         t->rc = ds_fail(t->err, DS_FAIL, "lineage: %s is not UTF-8: %s", what, s);
+    else if (!plain(s))
+        t->rc = ds_fail(t->err, DS_FAIL, "lineage: %s has control characters: %s", what, s);
     else if (ds_json_str(t->b, s, len))
         t->rc = ds_fail_nomem(t->err);
 }
@@ -283,8 +294,9 @@ static int get_str(const doc *d, const char **out, const json_t *o, const char *
 {
     const json_t *v = member(o, name);
 
-    if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v))
-        return bad(d, at, name, "a string");
+    if (!json_is_string(v) || strlen(json_string_value(v)) != json_string_length(v) ||
+        !plain(json_string_value(v)))
+        return bad(d, at, name, "a string without control characters");
     *out = json_string_value(v);
     return 0;
 }

@@ -211,7 +211,7 @@ static int say_piece(batch *b, const ds_span *s, bool first, ds_err *err)
         printf(",\"offset\":%" PRIu32 ",\"length\":%" PRIu32 ",\"tokens\":[", s->offset, s->len);
     } else if (!rc) {
         printf("  %s record %" PRIu64 " key ", name, record);
-        fwrite(key ? key : "-", 1, key ? len : 1, stdout);
+        verb_text(stdout, key ? key : "-", key ? len : 1);
         printf(" tokens %" PRIu32 "..%" PRIu64 ":", s->offset, (uint64_t)s->offset + s->len - 1);
     }
     const uint32_t *id = (const uint32_t *)(const void *)ids.data;

@@ -175,8 +175,10 @@ static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const 
            span->offset, (uint64_t)span->offset + span->len - 1);
     if (checkpoint)
         printf("  first in step-%06" PRIu64, checkpoint);
-    if (s->keys.len > sizeof(key))
-        printf("  %.*s", (int)k->len, k->s);
+    if (s->keys.len > sizeof(key)) {
+        printf("  ");
+        verb_text(stdout, k->s, k->len);
+    }
     printf("\n");
 }
 

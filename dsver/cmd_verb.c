@@ -28,6 +28,13 @@ const char *verb_bytes(char out[32], uint64_t n)
     return out;
 }
 
+void verb_text(FILE *f, const void *p, size_t n)
+{
+    const unsigned char *s = p;
+    for (size_t i = 0; i < n; i++)
+        fputc(s[i] < 0x20 || s[i] == 0x7f ? '?' : s[i], f);
+}
+
 void verb_json_buf(FILE *f, const void *p, size_t n)
 {
     ds_buf b = {0}, clean = {0};

@@ -30,6 +30,7 @@
 int verb_threads(int64_t asked);                  /* 0: as many as there are processors */
 const char *verb_bytes(char out[32], uint64_t n); /* "3.1 MB" */
 void verb_json(FILE *f, const char *s);           /* a JSON string */
+void verb_text(FILE *f, const void *p, size_t n); /* for a terminal: control bytes become '?' */
 void verb_json_buf(FILE *f, const void *p, size_t n);
 
 #endif

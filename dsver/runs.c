@@ -373,6 +373,8 @@ static int read_info(ds_run_info *i, ds_store *s, const ds_run_ref *r, const ds_
             strndup((const char *)b.data, b.len && b.data[b.len - 1] == '\n' ? b.len - 1 : b.len);
         rc = i->name ? 0 : ds_fail_nomem(err);
     }
+    if (!rc && check_name(i->name, NULL))
+        rc = ds_fail(err, DS_CORRUPT, "%s: '%s' cannot be a run's name", r->name, i->name);
     ds_buf_fini(&b);
     return rc;
 }

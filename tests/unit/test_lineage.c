@@ -243,7 +243,7 @@ static void what_cannot_be_written(void **state)
     ds_lineage l = sample();
     ds_buf b = {0};
     ds_err err = {0};
-    char latin[] = "\xe9";
+    char latin[] = "\xe9", escape[] = "a\033[2J";
 
     (void)state;
     l.run.seed = UINT64_MAX;
@@ -252,6 +252,11 @@ static void what_cannot_be_written(void **state)
     datasets[1].name = latin;
     err.code = 0;
     assert_int_equal(ds_lineage_dump(&b, &l, &err), DS_FAIL);
+    l = sample();
+    datasets[1].name = escape;
+    err.code = 0;
+    assert_int_equal(ds_lineage_dump(&b, &l, &err), DS_FAIL);
+    assert_null(strchr(err.msg, '\033'));
     ds_buf_fini(&b);
 }
 
