@@ -28,7 +28,7 @@ const ds_command ds_train_generate = {
 };
 
 typedef struct asked {
-    const char *model, *adapter, *prompt;
+    const char *model, *adapter, *prompt, *logits;
     int64_t tokens, seed, threads;
     double temperature;
     bool ids, json;
@@ -86,14 +86,13 @@ static int32_t choose(const float *z, int32_t vocab, double temperature, uint64_
     return best;
 }
 
-static int next_id(ds_net *net, const ds_buf *text, const asked *a, uint64_t i, float *logits,
-                   int32_t *out, ds_err *err)
+/* Logits of the last `count` positions of the text. */
+static int text_logits(ds_net *net, const ds_buf *text, int32_t count, float *logits, ds_err *err)
 {
     const ds_modelconf *c = ds_net_conf(net);
     const ds_param *prompt = ds_params_find(ds_net_params(net), "prompt_embeddings");
-    const int32_t lead = prompt ? (int32_t)prompt->rows : 0, n = (int32_t)(text->len / 4) + lead,
-                  last = n - 1;
-    int32_t *v = calloc((size_t)n * 3, sizeof *v);
+    const int32_t lead = prompt ? (int32_t)prompt->rows : 0, n = (int32_t)(text->len / 4) + lead;
+    int32_t *v = calloc((size_t)n * 3 + (size_t)count, sizeof *v), *which = v + (size_t)n * 3;
     float *w = calloc((size_t)n, sizeof *w);
     const int32_t cu[2] = {0, n};
     int rc = v && w ? 0 : ds_fail_nomem(err);
@@ -104,18 +103,41 @@ static int next_id(ds_net *net, const ds_buf *text, const asked *a, uint64_t i, 
             v[n + j] = j;
         }
         memcpy(v + lead, text->data, text->len);
+        for (int32_t j = 0; j < count; j++)
+            which[j] = n - count + j;
         const ds_netbatch b = {.t = n,
                                .ids = v,
                                .pos = v + n,
                                .target = v + 2 * (size_t)n,
                                .weight = w,
                                .seqs = {cu, 1}};
-        rc = ds_net_logits(net, &b, &last, 1, logits, err);
+        rc = ds_net_logits(net, &b, which, count, logits, err);
     }
-    if (!rc)
-        *out = choose(logits, c->vocab, a->temperature, (uint64_t)a->seed, i);
     free(v);
     free(w);
+    return rc;
+}
+
+static int next_id(ds_net *net, const ds_buf *text, const asked *a, uint64_t i, float *logits,
+                   int32_t *out, ds_err *err)
+{
+    const int rc = text_logits(net, text, 1, logits, err);
+
+    if (!rc)
+        *out = choose(logits, ds_net_conf(net)->vocab, a->temperature, (uint64_t)a->seed, i);
+    return rc;
+}
+
+/* Every position of the prompt, for comparison with another implementation. */
+static int write_logits(ds_net *net, const ds_buf *ids, const char *path, ds_err *err)
+{
+    const size_t n = ids->len / 4, bytes = n * (size_t)ds_net_conf(net)->vocab * sizeof(float);
+    float *logits = malloc(bytes);
+    int rc = logits ? 0 : ds_fail_nomem(err);
+
+    rc = rc ? rc : text_logits(net, ids, (int32_t)n, logits, err);
+    rc = rc ? rc : ds_atomic_write(path, 0644, logits, bytes, err);
+    free(logits);
     return rc;
 }
 
@@ -138,12 +160,12 @@ static int print_text(const asked *a, const ds_tok *tok, const ds_buf *ids, ds_e
     return rc;
 }
 
-/* Is there a position for one more? */
-static bool room(ds_net *net, const ds_buf *ids)
+/* Positions left for more. */
+static int64_t room(ds_net *net, const ds_buf *ids)
 {
     const ds_param *prompt = ds_params_find(ds_net_params(net), "prompt_embeddings");
 
-    return (int64_t)(ids->len / 4) + (prompt ? prompt->rows : 0) < ds_net_conf(net)->max_pos;
+    return ds_net_conf(net)->max_pos - (int64_t)(ids->len / 4) - (prompt ? prompt->rows : 0);
 }
 
 static int generate(const asked *a, ds_err *err)
@@ -170,7 +192,12 @@ static int generate(const asked *a, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "an empty prompt");
     if (!rc && !(logits = malloc((size_t)ds_net_conf(net)->vocab * sizeof *logits)))
         rc = ds_fail_nomem(err);
-    for (int64_t i = 0; !rc && i < a->tokens && room(net, &ids); i++) {
+    if (!rc && room(net, &ids) < 0)
+        rc = ds_fail(err, DS_USAGE, "a prompt of %zu tokens: the model has room for %d",
+                     ids.len / 4, (int)ds_net_conf(net)->max_pos);
+    if (!rc && a->logits)
+        rc = write_logits(net, &ids, a->logits, err);
+    for (int64_t i = 0; !rc && i < a->tokens && room(net, &ids) > 0; i++) {
         int32_t id = 0;
         rc = next_id(net, &ids, a, (uint64_t)i, logits, &id, err);
         rc = rc ? rc : ds_check_interrupt(err);
@@ -222,6 +249,11 @@ static int run(int argc, char **argv)
          .arg = "N",
          .help = "of the sampling; default 1"},
         {.name = "ids", .type = DS_OPT_FLAG, .var = &a.ids, .help = "token ids instead of text"},
+        {.name = "logits",
+         .type = DS_OPT_STR,
+         .var = &a.logits,
+         .arg = "FILE",
+         .help = "write the prompt's logits, f32, a row of the vocabulary for each token"},
         TRAIN_THREADS(a.threads),
         TRAIN_END};
     char **operands;
