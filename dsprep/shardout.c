@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "stageout.h"
 
@@ -28,7 +29,9 @@ struct ds_shardout {
     shard *waiting[WAITING_MAX];
     size_t nwaiting;
     shard **done; /* whole, still under their temporary names */
-    size_t ndone, cap, opened, published;
+    size_t ndone, cap, opened;
+    bool published;
+    char *stage; /* folder inside o.dir that holds the shards until all are done */
 };
 
 static void shard_free(shard *d)
@@ -48,7 +51,7 @@ static int shard_open(ds_shardout *s, ds_err *err)
     if (!d)
         return ds_fail_nomem(err);
     if (s->o.dir) {
-        int n = snprintf(path, sizeof path, "%s/shard-%05zu.dsr", s->o.dir, s->opened);
+        int n = snprintf(path, sizeof path, "%s/shard-%05zu.dsr", s->stage, s->opened);
         d->path = n > 0 && (size_t)n < sizeof path ? strdup(path) : NULL;
         if (!d->path) {
             free(d);
@@ -79,6 +82,22 @@ static int refuse_used(const char *dir, ds_err *err)
     return rc;
 }
 
+/* Shards are written where nobody takes them for a finished run, not even after a kill. */
+static int make_stage(ds_shardout *s, ds_err *err)
+{
+    char path[NAME_MAX_LEN];
+    int n = snprintf(path, sizeof path, "%s/.shards-XXXXXX", s->o.dir);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return ds_fail(err, DS_USAGE, "%s: the path is too long", s->o.dir);
+    if (!mkdtemp(path))
+        return ds_fail_errno(err, errno, "%s: cannot make a folder", path);
+    s->stage = strdup(path);
+    if (s->stage)
+        return 0;
+    rmdir(path);
+    return ds_fail_nomem(err);
+}
+
 int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *schema,
                      const void *prov, size_t prov_len, ds_err *err)
 {
@@ -92,6 +111,8 @@ int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *
         rc = ds_mkdirs(o->dir, err);
         if (rc == 0)
             rc = refuse_used(o->dir, err);
+        if (rc == 0)
+            rc = make_stage(s, err);
     }
     /* A pipe's reader sees the header at once. */
     if (rc == 0)
@@ -191,6 +212,29 @@ int ds_shardout_source(ds_shardout *s, const ds_source *src, ds_err *err)
     return ds_rows_source(s->now->rows, src, err);
 }
 
+/* All shards are on disk: moves them to where they belong, in order. */
+static int publish(ds_shardout *s, ds_err *err)
+{
+    char to[NAME_MAX_LEN];
+    for (size_t i = 0; i < s->ndone; i++) {
+        const char *from = s->done[i]->path;
+        int n = snprintf(to, sizeof to, "%s/%s", s->o.dir, strrchr(from, '/') + 1);
+        if (n < 0 || (size_t)n >= sizeof to)
+            return ds_fail(err, DS_USAGE, "%s: the path is too long", s->o.dir);
+        if (ds_io_active->rename(from, to) != 0)
+            return ds_fail_errno(err, errno, "%s: cannot rename", from);
+        char *path = strdup(to);
+        if (!path)
+            return ds_fail_nomem(err);
+        free(s->done[i]->path);
+        s->done[i]->path = path;
+    }
+    int rc = ds_fsync_parent(to, err);
+    if (rc == 0)
+        s->published = true;
+    return rc;
+}
+
 int ds_shardout_end(ds_shardout *s, const ds_counts *counts, ds_err *err)
 {
     int rc = 0;
@@ -205,9 +249,7 @@ int ds_shardout_end(ds_shardout *s, const ds_counts *counts, ds_err *err)
             rc = shard_close(s, d, counts, err);
         }
     }
-    if (rc == 0)
-        s->published = s->ndone;
-    return rc;
+    return rc == 0 && s->o.dir ? publish(s, err) : rc;
 }
 
 void ds_shardout_abort(ds_shardout *s, const char *reason)
@@ -224,10 +266,13 @@ void ds_shardout_free(ds_shardout *s)
     for (size_t i = 0; i < s->nwaiting; i++)
         shard_free(s->waiting[i]);
     for (size_t i = 0; i < s->ndone; i++) {
-        if (s->published == 0 && s->done[i]->path)
+        if (!s->published && s->done[i]->path)
             ds_io_active->unlink(s->done[i]->path);
         shard_free(s->done[i]);
     }
+    if (s->stage)
+        rmdir(s->stage);
+    free(s->stage);
     free(s->done);
     free(s);
 }

@@ -3,8 +3,8 @@
  * Shards are shard-00000.dsr, shard-00001.dsr, ...: each a stream of its own with all its sources,
  * ended at the first block bound past the size asked for. A shard whose last source has not been
  * read to its end waits for that source's digest; past 200 such shards the last one grows instead.
- * Files appear when all is done; when anything fails none stays. A zeroed object is no valid one:
- * _open first. One thread.
+ * Files appear when all is done, and until then lie in a hidden folder beside; when anything fails
+ * none stays. A zeroed object is no valid one: _open first. One thread.
  */
 #ifndef DS_SHARDOUT_H
 #define DS_SHARDOUT_H

@@ -209,9 +209,10 @@ static int hash_rows(ds_blockjob *j, const ds_blockctx *c, ds_buf *hashes)
     return rc;
 }
 
-/* Of the rows in the part [at, end) of a chunk of `len` bytes, taking rows for equally long: it is a hint only, but must
- * be of the same kind however many pieces a chunk is cut into. */
-static void sketch_rows(ds_sketch *s, const ds_buf *hashes, uint64_t salt, size_t at, size_t end, size_t len)
+/* Of the rows in the part [at, end) of a chunk of `len` bytes, taking rows for equally long: it is
+ * a hint only, but must be of the same kind however many pieces a chunk is cut into. */
+static void sketch_rows(ds_sketch *s, const ds_buf *hashes, uint64_t salt, size_t at, size_t end,
+                        size_t len)
 {
     double rows = (double)(hashes->len / 8), scale = len ? rows / (double)len : 0;
     size_t first = (size_t)(scale * (double)at), last = (size_t)(scale * (double)end + 1);
@@ -328,7 +329,8 @@ int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *
             p.kind = j->page               ? DS_KIND_SOURCES
                      : i == j->nchunks - 1 ? DS_KIND_ORIGIN
                                            : DS_KIND_COLUMN;
-            p.stream = (uint8_t)(j->page ? UINT8_MAX : i); /* a column's pieces resemble each other */
+            p.stream =
+                (uint8_t)(j->page ? UINT8_MAX : i); /* a column's pieces resemble each other */
             if (j->sketches.len)
                 p.sketch = sketches[piece];
             if (n == 1 && !j->large)

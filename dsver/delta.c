@@ -1,6 +1,10 @@
+/* delta.c - see delta.h. */
 #include "delta.h"
 
-static unsigned bits(unsigned x) { return (unsigned)__builtin_popcount(x); }
+static unsigned bits(unsigned x)
+{
+    return (unsigned)__builtin_popcount(x);
+}
 
 void ds_votes_add(ds_votes *v, int64_t key, int hash)
 {
@@ -75,8 +79,9 @@ static unsigned cover(const ds_sketch *s, const ds_sketch *base)
     return mask;
 }
 
-const ds_objloc *ds_delta_best(const ds_sketch *s, const ds_objloc *v, const unsigned *depth, size_t n, unsigned room,
-                               unsigned of, const ds_bases *taken, unsigned *mask)
+const ds_objloc *ds_delta_best(const ds_sketch *s, const ds_objloc *v, const unsigned *depth,
+                               size_t n, unsigned room, unsigned of, const ds_bases *taken,
+                               unsigned *mask)
 {
     const ds_objloc *best = NULL;
     unsigned most = 0;

@@ -1,12 +1,13 @@
 /* delta.h - which pieces a new piece is stored against.
  *
- * Similarity is the number of hashes that two sketches share. The most similar known piece, newer before older, gives the
- * new piece its number: one more than its own; 0 is a whole piece. As in Subversion's skip-deltas the number bounds
- * the depth: a piece is at most as deep as the sum of its number's digits in base 4. (In base 2 reading is a
- * little faster and a history takes a quarter more: what changed since the base is stored again and again.) After
- * number 63 a whole piece begins anew. Among the pieces that may serve - those that share hashes, and all
- * that those are built on - the ones that cover most of the new piece's hashes are taken, up to four: where a cut
- * between two pieces went away, both are needed.
+ * Similarity is the number of hashes that two sketches share. The most similar known piece, newer
+ * before older, gives the new piece its number: one more than its own; 0 is a whole piece. As in
+ * Subversion's skip-deltas the number bounds the depth: a piece is at most as deep as the sum of
+ * its number's digits in base 4. (In base 2 reading is a little faster and a history takes a
+ * quarter more: what changed since the base is stored again and again.) After number 63 a whole
+ * piece begins anew. Among the pieces that may serve - those that share hashes, and all that those
+ * are built on - the ones that cover most of the new piece's hashes are taken, up to four: where a
+ * cut between two pieces went away, both are needed.
  */
 #ifndef DS_DELTA_H
 #define DS_DELTA_H
@@ -28,16 +29,19 @@ typedef struct ds_votes {
 } ds_votes;
 
 void ds_votes_add(ds_votes *v, int64_t key, int hash);
-/* The key that shares most of the hashes in `of`; the larger key where equal. *mask = what it shares. */
+/* The key that shares most of the hashes in `of`; the larger key where equal. *mask = what it
+ * shares. */
 bool ds_votes_best(const ds_votes *v, unsigned of, int64_t *key, unsigned *mask);
 
-/* Longest way down from each of v[0..n) to a whole piece; v holds all that its pieces are built on. */
+/* Longest way down from each of v[0..n) to a whole piece; v holds all that its pieces are built on.
+ */
 void ds_delta_depths(const ds_objloc *v, size_t n, unsigned *depth);
 /* How deep the bases of a piece with this number may be. */
 unsigned ds_delta_room(unsigned number);
-/* The piece of v not deeper than room, other than those in `taken`, that covers most hashes in `of`; earlier ones first where
- * equal. *mask = what it covers. NULL when it covers none. */
-const ds_objloc *ds_delta_best(const ds_sketch *s, const ds_objloc *v, const unsigned *depth, size_t n, unsigned room,
-                               unsigned of, const ds_bases *taken, unsigned *mask);
+/* The piece of v not deeper than room, other than those in `taken`, that covers most hashes in
+ * `of`; earlier ones first where equal. *mask = what it covers. NULL when it covers none. */
+const ds_objloc *ds_delta_best(const ds_sketch *s, const ds_objloc *v, const unsigned *depth,
+                               size_t n, unsigned room, unsigned of, const ds_bases *taken,
+                               unsigned *mask);
 
 #endif

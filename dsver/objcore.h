@@ -10,7 +10,8 @@
 #include "packread.h"
 #include "piececache.h"
 
-/* Most pieces that one piece may be built on, directly or not: more is damage. New deltas stay far below (delta.h). */
+/* Most pieces that one piece may be built on, directly or not: more is damage. New deltas stay far
+ * below (delta.h). */
 #define DS_CLOSURE_CAP 64
 
 typedef struct ds_codecs { /* one thread's scratch space; those not in use form a list */
@@ -36,32 +37,37 @@ void ds_objcore_codec_back(ds_objstore *s, ds_codecs *c);         /* NULL is fin
 
 /* Where pieces are: 1 found, 0 not, < 0 error. */
 typedef int (*ds_lookup_fn)(void *ctx, const ds_sha *id, ds_objloc *out, ds_err *err);
-/* Adds a piece and all it is built on to v[0..*n), unless there already. 1, 0 when the piece or a base is not known
- * or there are more than `max`: *n is then as it was, *overflow says which. */
-int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *v, size_t max, size_t *n,
-                       bool *overflow, ds_err *err);
-const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n, const ds_sha *id); /* NULL when not there */
-int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out, ds_err *err); /* a ds_lookup_fn */
+/* Adds a piece and all it is built on to v[0..*n), unless there already. 1, 0 when the piece or a
+ * base is not known or there are more than `max`: *n is then as it was, *overflow says which. */
+int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *v, size_t max,
+                       size_t *n, bool *overflow, ds_err *err);
+const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n,
+                               const ds_sha *id); /* NULL when not there */
+int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out,
+                      ds_err *err); /* a ds_lookup_fn */
 /* Decodes a piece whose closure is v: 1, or 0 when a pack is gone, or an error. */
-int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
-                      ds_err *err);
-/* The prefix that bases make: 1 with the bases held and *p, *len lent until drop or the next use of c. 0, < 0: as above. */
+int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                      const ds_objloc *piece, ds_buf *out, ds_err *err);
+/* The prefix that bases make: 1 with the bases held and *p, *len lent until drop or the next use of
+ * c. 0, < 0: as above. */
 typedef struct ds_prefix {
     ds_shared *held[DS_BASES_MAX];
     const uint8_t *p;
     size_t len;
 } ds_prefix;
-int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_bases *bases,
-                      ds_prefix *out, ds_err *err);
+int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                      const ds_bases *bases, ds_prefix *out, ds_err *err);
 void ds_objcore_prefix_drop(ds_prefix *p);
 /* Recomputes the address: DS_CORRUPT when it is another. */
 int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *err);
 
-/* Takes packs that the index does not know into it. Damage in them is passed to `bad` (may be NULL): file, offset... */
+/* Takes packs that the index does not know into it. Damage in them is passed to `bad` (may be
+ * NULL): file, offset... */
 int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_fn bad, void *ctx,
                      ds_scrubstats *stats, ds_err *err);
 
-/* flock on locks/gc.lock: how = LOCK_SH or LOCK_EX, or'ed with LOCK_NB. DS_LOCKED when held and LOCK_NB. */
+/* flock on locks/gc.lock: how = LOCK_SH or LOCK_EX, or'ed with LOCK_NB. DS_LOCKED when held and
+ * LOCK_NB. */
 int ds_objcore_flock(int *fd, const char *dir, int how, ds_err *err);
 
 #endif

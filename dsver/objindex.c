@@ -1,3 +1,4 @@
+/* objindex.c - see objindex.h. */
 #include "objindex.h"
 
 #include <inttypes.h>
@@ -11,20 +12,40 @@ static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
     "INSERT OR IGNORE INTO meta VALUES('objects','1');"
-    "CREATE TABLE IF NOT EXISTS packs(n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size INTEGER NOT NULL,"
+    "CREATE TABLE IF NOT EXISTS packs(n INTEGER PRIMARY KEY, name BLOB NOT NULL UNIQUE, size "
+    "INTEGER NOT NULL,"
     " objects INTEGER NOT NULL);"
-    "CREATE TABLE IF NOT EXISTS pieces(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, pack INTEGER NOT NULL,"
-    " off INTEGER NOT NULL, stored INTEGER NOT NULL, raw INTEGER NOT NULL, kind INTEGER NOT NULL, base BLOB,"
+    "CREATE TABLE IF NOT EXISTS pieces(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, pack "
+    "INTEGER NOT NULL,"
+    " off INTEGER NOT NULL, stored INTEGER NOT NULL, raw INTEGER NOT NULL, kind INTEGER NOT NULL, "
+    "base BLOB,"
     " chain INTEGER NOT NULL, sketch BLOB);"
     "CREATE INDEX IF NOT EXISTS pieces_pack ON pieces(pack, off);"
-    "CREATE TABLE IF NOT EXISTS minhash(hash INTEGER, piece INTEGER, PRIMARY KEY(hash, piece)) WITHOUT ROWID;"
+    "CREATE TABLE IF NOT EXISTS minhash(hash INTEGER, piece INTEGER, PRIMARY KEY(hash, piece)) "
+    "WITHOUT ROWID;"
     "COMMIT";
 
-#define LOC_COLUMNS "p.id, p.base, k.name, p.off, p.stored, p.raw, p.chain, p.kind, p.n, p.pack, p.sketch"
+#define LOC_COLUMNS                                                                                \
+    "p.id, p.base, k.name, p.off, p.stored, p.raw, p.chain, p.kind, p.n, p.pack, p.sketch"
 
 enum statement {
-    FIND, AT, ROW, SHARING, LAST, PACK_ADD, PACK_OF, PIECE_ADD, HASH_ADD, HASH_DEL, PIECE_DEL, PIECE_MOVE, PACK_DEL,
-    PACK_SET, SKETCH_OF, CAND_ADD, STATEMENTS
+    FIND,
+    AT,
+    ROW,
+    SHARING,
+    LAST,
+    PACK_ADD,
+    PACK_OF,
+    PIECE_ADD,
+    HASH_ADD,
+    HASH_DEL,
+    PIECE_DEL,
+    PIECE_MOVE,
+    PACK_DEL,
+    PACK_SET,
+    SKETCH_OF,
+    CAND_ADD,
+    STATEMENTS
 };
 
 static const char *const text[STATEMENTS] = {
@@ -35,8 +56,9 @@ static const char *const text[STATEMENTS] = {
     [LAST] = "SELECT coalesce(max(n), 0) FROM pieces",
     [PACK_ADD] = "INSERT OR IGNORE INTO packs(name, size, objects) VALUES(?1, ?2, ?3)",
     [PACK_OF] = "SELECT n FROM packs WHERE name = ?1",
-    [PIECE_ADD] = "INSERT OR IGNORE INTO pieces(id, pack, off, stored, raw, kind, base, chain, sketch)"
-                  " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [PIECE_ADD] =
+        "INSERT OR IGNORE INTO pieces(id, pack, off, stored, raw, kind, base, chain, sketch)"
+        " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
     [HASH_ADD] = "INSERT OR IGNORE INTO minhash VALUES(?1, ?2)",
     [HASH_DEL] = "DELETE FROM minhash WHERE hash = ?1 AND piece = ?2",
     [PIECE_DEL] = "DELETE FROM pieces WHERE n = ?1",
@@ -64,7 +86,8 @@ static int fail(ds_objindex *ix, int rc, const char *doing, ds_err *err)
 static int stmt(ds_objindex *ix, enum statement k, sqlite3_stmt **out, ds_err *err)
 {
     if (!ix->st[k]) {
-        int rc = sqlite3_prepare_v3(ix->db, text[k], -1, SQLITE_PREPARE_PERSISTENT, &ix->st[k], NULL);
+        int rc =
+            sqlite3_prepare_v3(ix->db, text[k], -1, SQLITE_PREPARE_PERSISTENT, &ix->st[k], NULL);
         if (rc != SQLITE_OK)
             return fail(ix, rc, "preparing", err);
     }
@@ -72,7 +95,10 @@ static int stmt(ds_objindex *ix, enum statement k, sqlite3_stmt **out, ds_err *e
     return 0;
 }
 
-static void bind_sha(sqlite3_stmt *st, int i, const ds_sha *s) { sqlite3_bind_blob(st, i, s->b, 32, SQLITE_STATIC); }
+static void bind_sha(sqlite3_stmt *st, int i, const ds_sha *s)
+{
+    sqlite3_bind_blob(st, i, s->b, 32, SQLITE_STATIC);
+}
 
 /* Runs a statement that returns no row. */
 static int run(ds_objindex *ix, sqlite3_stmt *st, const char *doing, ds_err *err)
@@ -126,9 +152,8 @@ static bool column_loc(sqlite3_stmt *st, ds_objloc *out)
     const uint8_t *h = sqlite3_column_blob(st, 10);
     for (out->sketch.n = 0; out->sketch.n < sketch / 4; out->sketch.n++)
         out->sketch.h[out->sketch.n] = ds_get_u32(h + 4 * out->sketch.n);
-    if (!column_sha(st, 0, &out->id) ||
-        !column_sha(st, 2, &out->pack) || off < 0 || size < DS_OBJHEAD_MIN || size > (int)DS_OBJECT_MAX || raw < 0 ||
-        raw > (int)DS_OBJ_MAX)
+    if (!column_sha(st, 0, &out->id) || !column_sha(st, 2, &out->pack) || off < 0 ||
+        size < DS_OBJHEAD_MIN || size > (int)DS_OBJECT_MAX || raw < 0 || raw > (int)DS_OBJ_MAX)
         return false;
     out->off = (uint64_t)off;
     out->size = (uint32_t)size;
@@ -166,13 +191,16 @@ int ds_objindex_open(ds_objindex **out, const char *path, bool create, ds_err *e
         rc = exec(ix, schema, "creating", err);
     if (rc == 0) {
         sqlite3_stmt *st = NULL;
-        int s = sqlite3_prepare_v2(ix->db, "SELECT value FROM meta WHERE key='objects'", -1, &st, NULL);
-        bool known = s == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int(st, 0) == 1;
+        int s =
+            sqlite3_prepare_v2(ix->db, "SELECT value FROM meta WHERE key='objects'", -1, &st, NULL);
+        bool known =
+            s == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int(st, 0) == 1;
         int f = sqlite3_finalize(st);
         if (s == SQLITE_OK)
             s = f;
         if (!known && (s == SQLITE_OK || (s & 0xff) == SQLITE_ERROR))
-            rc = ds_fail(err, DS_CORRUPT, "%s: not an index of this version: run `dsver reindex`", path);
+            rc = ds_fail(err, DS_CORRUPT, "%s: not an index of this version: run `dsver reindex`",
+                         path);
         else if (!known)
             rc = fail(ix, s, "opening", err);
     }
@@ -250,7 +278,8 @@ int ds_objindex_row(ds_objindex *ix, const ds_sha *id, int64_t *row, ds_err *err
     return rc;
 }
 
-int ds_objindex_sharing(ds_objindex *ix, uint32_t hash, int64_t *rows, size_t max, size_t *n, ds_err *err)
+int ds_objindex_sharing(ds_objindex *ix, uint32_t hash, int64_t *rows, size_t max, size_t *n,
+                        ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     *n = 0;
@@ -283,8 +312,9 @@ int ds_objindex_last_row(ds_objindex *ix, int64_t *row, ds_err *err)
 
 int ds_objindex_totals(ds_objindex *ix, ds_objtotals *out, ds_err *err)
 {
-    static const char sql[] = "SELECT (SELECT count(*) FROM packs), (SELECT coalesce(sum(size), 0) FROM packs),"
-                              " count(*), coalesce(sum(raw), 0), count(base) FROM pieces";
+    static const char sql[] =
+        "SELECT (SELECT count(*) FROM packs), (SELECT coalesce(sum(size), 0) FROM packs),"
+        " count(*), coalesce(sum(raw), 0), count(base) FROM pieces";
     sqlite3_stmt *st = NULL;
     memset(out, 0, sizeof *out);
     pthread_mutex_lock(&ix->lock);
@@ -297,7 +327,8 @@ int ds_objindex_totals(ds_objindex *ix, ds_objtotals *out, ds_err *err)
         out->deltas = (uint64_t)sqlite3_column_int64(st, 4);
     }
     int f = sqlite3_finalize(st);
-    int rc = s == SQLITE_OK && f == SQLITE_OK ? 0 : fail(ix, s == SQLITE_OK ? f : s, "counting", err);
+    int rc =
+        s == SQLITE_OK && f == SQLITE_OK ? 0 : fail(ix, s == SQLITE_OK ? f : s, "counting", err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }
@@ -331,7 +362,8 @@ static int add_pack(ds_objindex *ix, const ds_packrow *p, int64_t *n, ds_err *er
     return rc == 0 ? bad_row(ix, err) : rc < 0 ? rc : 0;
 }
 
-static int add_hashes(ds_objindex *ix, int64_t row, const uint8_t *sketch, size_t n, enum statement k, ds_err *err)
+static int add_hashes(ds_objindex *ix, int64_t row, const uint8_t *sketch, size_t n,
+                      enum statement k, ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     int rc = stmt(ix, k, &st, err);
@@ -384,8 +416,8 @@ static int add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *
     return rc;
 }
 
-int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks, const ds_objrow *rows, size_t n,
-                        ds_err *err)
+int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
+                        const ds_objrow *rows, size_t n, ds_err *err)
 {
     int64_t *at = calloc(npacks + 1, sizeof *at);
     if (!at)
@@ -414,9 +446,12 @@ int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err)
     int rc = 0;
     if (!ix->cand) {
         /* In a file of its own when it grows: memory stays bounded however many packs there are. */
-        rc = exec(ix, "PRAGMA temp_store=FILE;"
-                  "CREATE TEMP TABLE cand(id BLOB, pack INTEGER, off INTEGER, stored INTEGER, raw INTEGER,"
-                  " kind INTEGER, base BLOB, chain INTEGER, sketch BLOB)", "adopting packs", err);
+        rc = exec(ix,
+                  "PRAGMA temp_store=FILE;"
+                  "CREATE TEMP TABLE cand(id BLOB, pack INTEGER, off INTEGER, stored INTEGER, raw "
+                  "INTEGER,"
+                  " kind INTEGER, base BLOB, chain INTEGER, sketch BLOB)",
+                  "adopting packs", err);
         ix->cand = rc == 0;
     }
     if (rc == 0)
@@ -425,14 +460,18 @@ int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err)
     return rc;
 }
 
-void ds_objindex_adopt_cancel(ds_objindex *ix) { ds_objindex_rollback(ix); }
+void ds_objindex_adopt_cancel(ds_objindex *ix)
+{
+    ds_objindex_rollback(ix);
+}
 
 int ds_objindex_adopt_pack(ds_objindex *ix, const ds_packrow *pack, int64_t *n, ds_err *err)
 {
     return ds_objindex_add_pack(ix, pack, n, err);
 }
 
-int ds_objindex_adopt_sized(ds_objindex *ix, int64_t pack, uint64_t size, uint64_t objects, ds_err *err)
+int ds_objindex_adopt_sized(ds_objindex *ix, int64_t pack, uint64_t size, uint64_t objects,
+                            ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     pthread_mutex_lock(&ix->lock);
@@ -447,12 +486,19 @@ int ds_objindex_adopt_sized(ds_objindex *ix, int64_t pack, uint64_t size, uint64
     return rc;
 }
 
-int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h, uint64_t off, ds_err *err)
+int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h, uint64_t off,
+                             ds_err *err)
 {
     uint8_t sketch[4 * DS_SKETCH_MAX];
     sqlite3_stmt *st = NULL;
-    ds_objrow r = {.id = h->id, .bases = h->bases, .off = off, .size = (uint32_t)ds_object_size(h), .raw = h->raw,
-                   .chain = h->chain, .kind = h->kind, .sketch = h->sketch};
+    ds_objrow r = {.id = h->id,
+                   .bases = h->bases,
+                   .off = off,
+                   .size = (uint32_t)ds_object_size(h),
+                   .raw = h->raw,
+                   .chain = h->chain,
+                   .kind = h->kind,
+                   .sketch = h->sketch};
     pthread_mutex_lock(&ix->lock);
     int rc = stmt(ix, CAND_ADD, &st, err);
     if (rc == 0) {
@@ -464,21 +510,28 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
     return rc;
 }
 
-/* The copies of a piece in several packs differ in their bases. Whole pieces first, then what builds on pieces
- * that are in, round by round: whichever copies win, bases never form a ring. Order of packs does not matter. */
-#define TAKE "INSERT OR IGNORE INTO pieces(id, pack, off, stored, raw, kind, base, chain, sketch)" \
-             " SELECT c.id, c.pack, c.off, c.stored, c.raw, c.kind, c.base, c.chain, c.sketch FROM temp.cand c" \
-             " JOIN packs k ON k.n = c.pack WHERE "
+/* The copies of a piece in several packs differ in their bases. Whole pieces first, then what
+ * builds on pieces that are in, round by round: whichever copies win, bases never form a ring.
+ * Order of packs does not matter. */
+#define TAKE                                                                                       \
+    "INSERT OR IGNORE INTO pieces(id, pack, off, stored, raw, kind, base, chain, sketch)"          \
+    " SELECT c.id, c.pack, c.off, c.stored, c.raw, c.kind, c.base, c.chain, c.sketch FROM "        \
+    "temp.cand c"                                                                                  \
+    " JOIN packs k ON k.n = c.pack WHERE "
 /* All of the up to four bases are in. */
 #define BASE_IN(at) "substr(c.base," at ",32) IN (SELECT id FROM pieces)"
-#define BASES_IN BASE_IN("1") " AND (length(c.base) < 64 OR " BASE_IN("33") ") AND (length(c.base) < 96 OR " \
-                 BASE_IN("65") ") AND (length(c.base) < 128 OR " BASE_IN("97") ")"
+#define BASES_IN                                                                                   \
+    BASE_IN("1")                                                                                   \
+    " AND (length(c.base) < 64 OR " BASE_IN("33") ") AND (length(c.base) < 96 OR " BASE_IN(        \
+        "65") ") AND (length(c.base) < 128 OR " BASE_IN("97") ")"
 static int take_rounds(ds_objindex *ix, ds_err *err)
 {
     int rc = exec(ix, TAKE "c.base IS NULL ORDER BY k.name, c.off", "adopting packs", err);
     while (rc == 0) {
-        rc = exec(ix, TAKE BASES_IN " AND c.id NOT IN (SELECT id FROM pieces)"
-                  " ORDER BY c.chain, k.name, c.off", "adopting packs", err);
+        rc = exec(ix,
+                  TAKE BASES_IN " AND c.id NOT IN (SELECT id FROM pieces)"
+                                " ORDER BY c.chain, k.name, c.off",
+                  "adopting packs", err);
         if (rc == 0 && sqlite3_changes(ix->db) == 0)
             break;
     }
@@ -488,8 +541,9 @@ static int take_rounds(ds_objindex *ix, ds_err *err)
 static int take_hashes(ds_objindex *ix, int64_t after, ds_err *err)
 {
     sqlite3_stmt *st = NULL;
-    int rc = 0, s = sqlite3_prepare_v2(ix->db, "SELECT n, sketch FROM pieces WHERE n > ?1 AND sketch IS NOT NULL", -1,
-                                       &st, NULL);
+    int rc = 0, s = sqlite3_prepare_v2(
+                    ix->db, "SELECT n, sketch FROM pieces WHERE n > ?1 AND sketch IS NOT NULL", -1,
+                    &st, NULL);
     if (s == SQLITE_OK) {
         sqlite3_bind_int64(st, 1, after);
         while (rc == 0 && (s = sqlite3_step(st)) == SQLITE_ROW)
@@ -502,7 +556,8 @@ static int take_hashes(ds_objindex *ix, int64_t after, ds_err *err)
     return rc;
 }
 
-static int report_orphans(ds_objindex *ix, const char *sql, ds_objorphan_fn orphan, void *ctx, ds_err *err)
+static int report_orphans(ds_objindex *ix, const char *sql, ds_objorphan_fn orphan, void *ctx,
+                          ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     ds_sha id, pack;
@@ -519,8 +574,11 @@ static int report_orphans(ds_objindex *ix, const char *sql, ds_objorphan_fn orph
 int ds_objindex_orphans(ds_objindex *ix, ds_objorphan_fn fn, void *ctx, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int rc = report_orphans(ix, "SELECT c.id, k.name, c.off FROM pieces c JOIN packs k ON k.n = c.pack"
-                            " WHERE c.base IS NOT NULL AND NOT (" BASES_IN ") ORDER BY k.name, c.off", fn, ctx, err);
+    int rc =
+        report_orphans(ix,
+                       "SELECT c.id, k.name, c.off FROM pieces c JOIN packs k ON k.n = c.pack"
+                       " WHERE c.base IS NOT NULL AND NOT (" BASES_IN ") ORDER BY k.name, c.off",
+                       fn, ctx, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }
@@ -537,8 +595,11 @@ int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds
     if (rc == 0)
         rc = take_hashes(ix, last, err);
     if (rc == 0 && orphan)
-        rc = report_orphans(ix, "SELECT c.id, k.name, c.off FROM temp.cand c JOIN packs k ON k.n = c.pack"
-                            " WHERE c.id NOT IN (SELECT id FROM pieces) ORDER BY k.name, c.off", orphan, ctx, err);
+        rc = report_orphans(
+            ix,
+            "SELECT c.id, k.name, c.off FROM temp.cand c JOIN packs k ON k.n = c.pack"
+            " WHERE c.id NOT IN (SELECT id FROM pieces) ORDER BY k.name, c.off",
+            orphan, ctx, err);
     if (rc == 0)
         rc = exec(ix, "DELETE FROM temp.cand; COMMIT", "committing", err);
     pthread_mutex_unlock(&ix->lock);
@@ -552,11 +613,14 @@ int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err)
     sqlite3_stmt *st = NULL;
     int rc = 0;
     pthread_mutex_lock(&ix->lock);
-    int s = sqlite3_prepare_v2(ix->db, "SELECT n, name, size, objects FROM packs ORDER BY name", -1, &st, NULL);
+    int s = sqlite3_prepare_v2(ix->db, "SELECT n, name, size, objects FROM packs ORDER BY name", -1,
+                               &st, NULL);
     while (rc == 0 && s == SQLITE_OK && (s = sqlite3_step(st)) == SQLITE_ROW) {
-        ds_packrow p = {.size = (uint64_t)sqlite3_column_int64(st, 2), .objects = (uint64_t)sqlite3_column_int64(st, 3)};
+        ds_packrow p = {.size = (uint64_t)sqlite3_column_int64(st, 2),
+                        .objects = (uint64_t)sqlite3_column_int64(st, 3)};
         s = SQLITE_OK;
-        rc = column_sha(st, 1, &p.name) ? fn(ctx, sqlite3_column_int64(st, 0), &p) : bad_row(ix, err);
+        rc = column_sha(st, 1, &p.name) ? fn(ctx, sqlite3_column_int64(st, 0), &p)
+                                        : bad_row(ix, err);
     }
     if (rc == 0 && s != SQLITE_DONE)
         rc = fail(ix, s, "reading", err);
@@ -572,7 +636,8 @@ int ds_objindex_pieces(ds_objindex *ix, int64_t pack, ds_piecerow_fn fn, void *c
     int rc = 0;
     const char *sql = pack ? "SELECT " LOC_COLUMNS " FROM pieces p JOIN packs k ON k.n = p.pack"
                              " WHERE p.pack = ?1 ORDER BY p.off"
-                           : "SELECT " LOC_COLUMNS " FROM pieces p JOIN packs k ON k.n = p.pack ORDER BY p.n";
+                           : "SELECT " LOC_COLUMNS
+                             " FROM pieces p JOIN packs k ON k.n = p.pack ORDER BY p.n";
     pthread_mutex_lock(&ix->lock);
     int s = sqlite3_prepare_v2(ix->db, sql, -1, &st, NULL);
     if (s == SQLITE_OK && pack)
@@ -598,8 +663,14 @@ static int locked_exec(ds_objindex *ix, const char *sql, const char *doing, ds_e
     return rc;
 }
 
-int ds_objindex_begin(ds_objindex *ix, ds_err *err) { return locked_exec(ix, "BEGIN IMMEDIATE", "locking", err); }
-int ds_objindex_commit(ds_objindex *ix, ds_err *err) { return locked_exec(ix, "COMMIT", "committing", err); }
+int ds_objindex_begin(ds_objindex *ix, ds_err *err)
+{
+    return locked_exec(ix, "BEGIN IMMEDIATE", "locking", err);
+}
+int ds_objindex_commit(ds_objindex *ix, ds_err *err)
+{
+    return locked_exec(ix, "COMMIT", "committing", err);
+}
 void ds_objindex_rollback(ds_objindex *ix)
 {
     pthread_mutex_lock(&ix->lock);
@@ -643,7 +714,8 @@ int ds_objindex_remove(ds_objindex *ix, int64_t row, ds_err *err)
     if (rc == 0) {
         sqlite3_bind_int64(st, 1, row);
         int s = sqlite3_step(st);
-        if (s == SQLITE_ROW && (n = (size_t)sqlite3_column_bytes(st, 0) / 4) > 0 && n <= DS_SKETCH_MAX)
+        if (s == SQLITE_ROW && (n = (size_t)sqlite3_column_bytes(st, 0) / 4) > 0 &&
+            n <= DS_SKETCH_MAX)
             memcpy(sketch, sqlite3_column_blob(st, 0), 4 * n);
         else
             n = 0;
@@ -690,7 +762,8 @@ static int dump_pack(sqlite3_stmt *st, bool places, ds_buf *out)
     (void)places;
     if (ds_buf_puts(out, "pack ") || dump_hex(st, 0, out))
         return DS_NOMEM;
-    return ds_buf_printf(out, " size=%" PRId64 " objects=%" PRId64 "\n", (int64_t)sqlite3_column_int64(st, 1),
+    return ds_buf_printf(out, " size=%" PRId64 " objects=%" PRId64 "\n",
+                         (int64_t)sqlite3_column_int64(st, 1),
                          (int64_t)sqlite3_column_int64(st, 2));
 }
 
@@ -698,11 +771,14 @@ static int dump_piece(sqlite3_stmt *st, bool places, ds_buf *out)
 {
     int rc = ds_buf_puts(out, "piece ");
     rc = rc ? rc : dump_hex(st, 0, out);
-    rc = rc ? rc : ds_buf_printf(out, " kind=%d raw=%d sketch=", sqlite3_column_int(st, 1), sqlite3_column_int(st, 2));
+    rc = rc ? rc
+            : ds_buf_printf(out, " kind=%d raw=%d sketch=", sqlite3_column_int(st, 1),
+                            sqlite3_column_int(st, 2));
     rc = rc ? rc : dump_hex(st, 3, out);
     if (rc == 0 && places) {
-        rc = ds_buf_printf(out, " off=%" PRId64 " stored=%d chain=%d pack=", (int64_t)sqlite3_column_int64(st, 4),
-                           sqlite3_column_int(st, 5), sqlite3_column_int(st, 6));
+        rc = ds_buf_printf(
+            out, " off=%" PRId64 " stored=%d chain=%d pack=", (int64_t)sqlite3_column_int64(st, 4),
+            sqlite3_column_int(st, 5), sqlite3_column_int(st, 6));
         rc = rc ? rc : dump_hex(st, 7, out);
         rc = rc ? rc : ds_buf_puts(out, " base=");
         rc = rc ? rc : dump_hex(st, 8, out);
@@ -710,8 +786,8 @@ static int dump_piece(sqlite3_stmt *st, bool places, ds_buf *out)
     return rc ? rc : ds_buf_putc(out, '\n');
 }
 
-static int dump_table(ds_objindex *ix, const char *sql, int (*line)(sqlite3_stmt *, bool, ds_buf *), bool places,
-                      ds_buf *out, ds_err *err)
+static int dump_table(ds_objindex *ix, const char *sql, int (*line)(sqlite3_stmt *, bool, ds_buf *),
+                      bool places, ds_buf *out, ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     int rc = 0, s = sqlite3_prepare_v2(ix->db, sql, -1, &st, NULL);
@@ -729,10 +805,14 @@ static int dump_table(ds_objindex *ix, const char *sql, int (*line)(sqlite3_stmt
 int ds_objindex_dump(ds_objindex *ix, bool places, ds_buf *out, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int rc = dump_table(ix, "SELECT name, size, objects FROM packs ORDER BY name", dump_pack, places, out, err);
+    int rc = dump_table(ix, "SELECT name, size, objects FROM packs ORDER BY name", dump_pack,
+                        places, out, err);
     if (rc == 0)
-        rc = dump_table(ix, "SELECT p.id, p.kind, p.raw, p.sketch, p.off, p.stored, p.chain, k.name, p.base"
-                        " FROM pieces p LEFT JOIN packs k ON k.n = p.pack ORDER BY p.id", dump_piece, places, out, err);
+        rc = dump_table(
+            ix,
+            "SELECT p.id, p.kind, p.raw, p.sketch, p.off, p.stored, p.chain, k.name, p.base"
+            " FROM pieces p LEFT JOIN packs k ON k.n = p.pack ORDER BY p.id",
+            dump_piece, places, out, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }

@@ -1,8 +1,9 @@
-/* objindex.h - index.db: where every piece is, and which pieces hold which min-hashes (docs/store-format.md, "Index").
+/* objindex.h - index.db: where every piece is, and which pieces hold which min-hashes
+ * (docs/store-format.md, "Index").
  *
- * Nothing here is authoritative: packs hold it all. One connection behind a mutex, so every call may come from any
- * thread; other processes see each publish whole or not at all. Rows are inserted so that a piece's bases are there
- * before the piece: following bases always ends.
+ * Nothing here is authoritative: packs hold it all. One connection behind a mutex, so every call
+ * may come from any thread; other processes see each publish whole or not at all. Rows are inserted
+ * so that a piece's bases are there before the piece: following bases always ends.
  */
 #ifndef DS_OBJINDEX_H
 #define DS_OBJINDEX_H
@@ -48,27 +49,33 @@ int ds_objindex_find(ds_objindex *ix, const ds_sha *id, ds_objloc *out, ds_err *
 int ds_objindex_at(ds_objindex *ix, int64_t row, ds_objloc *out, ds_err *err);
 int ds_objindex_row(ds_objindex *ix, const ds_sha *id, int64_t *row, ds_err *err);
 /* Rows of up to `max` newest pieces with this min-hash, newest first. */
-int ds_objindex_sharing(ds_objindex *ix, uint32_t hash, int64_t *rows, size_t max, size_t *n, ds_err *err);
+int ds_objindex_sharing(ds_objindex *ix, uint32_t hash, int64_t *rows, size_t max, size_t *n,
+                        ds_err *err);
 int ds_objindex_totals(ds_objindex *ix, ds_objtotals *out, ds_err *err);
 int ds_objindex_last_row(ds_objindex *ix, int64_t *row, ds_err *err);
 int ds_objindex_dump(ds_objindex *ix, bool places, ds_buf *out, ds_err *err);
 int ds_objindex_check(ds_objindex *ix, uint64_t *bad, ds_err *err); /* ds_sumdb_check */
 
-/* One SQLite transaction: packs, then rows in the order given; ids known already keep their old row. */
-int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks, const ds_objrow *rows, size_t n,
-                        ds_err *err);
+/* One SQLite transaction: packs, then rows in the order given; ids known already keep their old
+ * row. */
+int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
+                        const ds_objrow *rows, size_t n, ds_err *err);
 
-/* Taking in packs from the folder, any number of them: begin, add every object of a pack, pack by pack, end. Rows
- * with a base that is in no pack are left out and reported. One SQLite transaction; cancel rolls it back. */
+/* Taking in packs from the folder, any number of them: begin, add every object of a pack, pack by
+ * pack, end. Rows with a base that is in no pack are left out and reported. One SQLite transaction;
+ * cancel rolls it back. */
 typedef void (*ds_objorphan_fn)(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off);
 int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err);
 int ds_objindex_adopt_pack(ds_objindex *ix, const ds_packrow *pack, int64_t *n, ds_err *err);
-int ds_objindex_adopt_sized(ds_objindex *ix, int64_t pack, uint64_t size, uint64_t objects, ds_err *err);
-int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h, uint64_t off, ds_err *err);
+int ds_objindex_adopt_sized(ds_objindex *ix, int64_t pack, uint64_t size, uint64_t objects,
+                            ds_err *err);
+int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h, uint64_t off,
+                             ds_err *err);
 int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds_err *err);
 void ds_objindex_adopt_cancel(ds_objindex *ix);
 
-/* Walks: fn returns non-zero to stop, which is returned. The index is locked meanwhile: fn must not call it. */
+/* Walks: fn returns non-zero to stop, which is returned. The index is locked meanwhile: fn must not
+ * call it. */
 typedef int (*ds_packrow_fn)(void *ctx, int64_t n, const ds_packrow *pack);
 int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err);
 typedef int (*ds_piecerow_fn)(void *ctx, const ds_objloc *loc);

@@ -1,3 +1,4 @@
+/* objreader.c - see objstore.h. */
 #include <stdlib.h>
 #include <string.h>
 

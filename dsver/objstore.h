@@ -1,18 +1,19 @@
 /* objstore.h - the object layer of a store: pieces in, pieces out, by address.
  *
- * A piece is a byte string of at most 1 MiB. Its address is SHA-256("ds.piece\0" || bytes), computed by
- * whoever hands it in (ds_sha_tagged(&id, DS_PIECE_TAG, bytes, len)) and checked again on every read
- * that asks for it. How a piece is stored - raw, zstd, filtered, as a delta against another piece, in
- * which pack - never shows in its address. Format on disk: docs/store-format.md.
+ * A piece is a byte string of at most 1 MiB. Its address is SHA-256("ds.piece\0" || bytes),
+ * computed by whoever hands it in (ds_sha_tagged(&id, DS_PIECE_TAG, bytes, len)) and checked again
+ * on every read that asks for it. How a piece is stored - raw, zstd, filtered, as a delta against
+ * another piece, in which pack - never shows in its address. Format on disk: docs/store-format.md.
  *
- * A store's folder holds packs/ (immutable, named by SHA-256), index.db (SQLite, rebuildable from the
- * packs), tmp/ and locks/. Other files and folders in it are left alone.
+ * A store's folder holds packs/ (immutable, named by SHA-256), index.db (SQLite, rebuildable from
+ * the packs), tmp/ and locks/. Other files and folders in it are left alone.
  *
- * Errors: DS_NOSTORE no store there; DS_CORRUPT damaged bytes (message names pack and offset, or says to
- * run `dsver reindex`); DS_LOCKED a lock held elsewhere; DS_IO, DS_NOMEM; DS_FAIL an unknown piece.
- * Threads: a ds_objstore may be used from many threads at once (get, has, readers, one or more
- * transactions); a transaction, a reader and a gc belong to one thread each. Do not carry one over fork().
- * Processes: any number of readers and writers; gc, sweep and reindex shut writers out for their time.
+ * Errors: DS_NOSTORE no store there; DS_CORRUPT damaged bytes (message names pack and offset, or
+ * says to run `dsver reindex`); DS_LOCKED a lock held elsewhere; DS_IO, DS_NOMEM; DS_FAIL an
+ * unknown piece. Threads: a ds_objstore may be used from many threads at once (get, has, readers,
+ * one or more transactions); a transaction, a reader and a gc belong to one thread each. Do not
+ * carry one over fork(). Processes: any number of readers and writers; gc, sweep and reindex shut
+ * writers out for their time.
  */
 #ifndef DS_OBJSTORE_H
 #define DS_OBJSTORE_H
@@ -29,11 +30,12 @@
 #define DS_OBJ_MAX ((size_t)1 << 20)
 #define DS_SKETCH_MAX 16
 
-/* ---- sketches -------------------------------------------------------------------------------------
- * A sketch is the up to 16 smallest distinct hashes of a piece's records: two pieces that share most
- * records share most of them. Zeroed = empty = "look for no base". The hash of a record is
- * caller's choice, but must be the same in every version and process; mix the column's name into it so that
- * columns do not vote for each other. Pieces under 512 bytes are never deltas: no sketch needed.
+/* ---- sketches
+ * ------------------------------------------------------------------------------------- A sketch is
+ * the up to 16 smallest distinct hashes of a piece's records: two pieces that share most records
+ * share most of them. Zeroed = empty = "look for no base". The hash of a record is caller's choice,
+ * but must be the same in every version and process; mix the column's name into it so that columns
+ * do not vote for each other. Pieces under 512 bytes are never deltas: no sketch needed.
  */
 typedef struct ds_sketch {
     uint32_t h[DS_SKETCH_MAX]; /* ascending */
@@ -41,10 +43,12 @@ typedef struct ds_sketch {
 } ds_sketch;
 
 void ds_sketch_add(ds_sketch *s, uint32_t record_hash);
-/* For bytes without records: cuts them by content every ~512 bytes, adds a hash of each part. `salt`: the column. */
+/* For bytes without records: cuts them by content every ~512 bytes, adds a hash of each part.
+ * `salt`: the column. */
 void ds_sketch_bytes(ds_sketch *s, uint32_t salt, const void *data, size_t len);
 
-/* ---- a store --------------------------------------------------------------------------------------- */
+/* ---- a store
+ * --------------------------------------------------------------------------------------- */
 typedef struct ds_objstore ds_objstore;
 
 enum ds_objmode {
@@ -52,16 +56,19 @@ enum ds_objmode {
     DS_OBJ_WRITE, /* and transactions, gc; adopts whole packs that a crash left out of the index */
 };
 
-int ds_objstore_create(const char *dir, ds_err *err); /* makes the folders and an empty index; fine when there */
+int ds_objstore_create(const char *dir,
+                       ds_err *err); /* makes the folders and an empty index; fine when there */
 int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, ds_err *err);
 void ds_objstore_close(ds_objstore *s); /* NULL is fine */
 
-/* Keeps gc out from before the first put until after the ref moved: a shared flock on locks/gc.lock, counted.
- * Every transaction holds one of its own; take another around transaction + ref update. Waits for a running gc. */
+/* Keeps gc out from before the first put until after the ref moved: a shared flock on
+ * locks/gc.lock, counted. Every transaction holds one of its own; take another around transaction +
+ * ref update. Waits for a running gc. */
 int ds_objstore_hold(ds_objstore *s, ds_err *err);
 void ds_objstore_release(ds_objstore *s);
 
-/* ---- writing --------------------------------------------------------------------------------------- */
+/* ---- writing
+ * --------------------------------------------------------------------------------------- */
 typedef struct ds_objtx ds_objtx;
 
 typedef struct ds_piece {
@@ -69,43 +76,52 @@ typedef struct ds_piece {
     const uint8_t *data; /* borrowed during the call only */
     size_t len;          /* <= DS_OBJ_MAX */
     uint8_t kind;        /* the caller's; stored, given back by scrub and dump */
-    uint8_t word;        /* 0, or 2, 4, 8: data is an array of little-endian words of so many bytes; lets the
-                          * store try byte-plane filters. Never part of the address. */
-    uint8_t stream;      /* the caller's: pieces with the same number follow each other in content (a column's) */
+    uint8_t word;   /* 0, or 2, 4, 8: data is an array of little-endian words of so many bytes; lets
+                     * the   store try byte-plane filters. Never part of the address. */
+    uint8_t stream; /* the caller's: pieces with the same number follow each other in content (a
+                       column's) */
     ds_sketch sketch;
-    const ds_sha *hints; /* pieces it probably resembles, best first; ids unknown to the store are skipped */
+    const ds_sha
+        *hints; /* pieces it probably resembles, best first; ids unknown to the store are skipped */
     size_t n_hints;
 } ds_piece;
 
 typedef struct ds_objstats {
-    uint64_t pieces_new, pieces_shared; /* shared: in the store already, or put before in this transaction */
-    uint64_t bytes_new, bytes_shared;   /* raw bytes of those */
-    uint64_t bytes_stored;              /* what was added to packs, headers and trailers included */
-    uint64_t deltas;                    /* of pieces_new, how many are deltas */
+    uint64_t pieces_new,
+        pieces_shared; /* shared: in the store already, or put before in this transaction */
+    uint64_t bytes_new, bytes_shared; /* raw bytes of those */
+    uint64_t bytes_stored;            /* what was added to packs, headers and trailers included */
+    uint64_t deltas;                  /* of pieces_new, how many are deltas */
     uint64_t packs;
 } ds_objstats;
 
 /* threads <= 1: no threads are made. Packs and results are the same for any number of threads. */
 int ds_objtx_begin(ds_objtx **out, ds_objstore *s, int threads, ds_err *err);
-/* Compresses on the pool, writes in the order of the puts. *is_new (may be NULL) = it was not there. */
+/* Compresses on the pool, writes in the order of the puts. *is_new (may be NULL) = it was not
+ * there. */
 int ds_objtx_put(ds_objtx *tx, const ds_piece *p, bool *is_new, ds_err *err);
-/* The same, but takes over the bytes without copying: buf must own p->data (== buf->data, p->len == buf->len); on
- * success it is exchanged for an empty buffer with some memory in it, to be filled with the next piece. */
+/* The same, but takes over the bytes without copying: buf must own p->data (== buf->data, p->len ==
+ * buf->len); on success it is exchanged for an empty buffer with some memory in it, to be filled
+ * with the next piece. */
 int ds_objtx_put_buf(ds_objtx *tx, const ds_piece *p, ds_buf *buf, bool *is_new, ds_err *err);
-/* Readable at once by the tx's owner (cold path: waits for the pool): pieces put in this transaction, or the store's. */
+/* Readable at once by the tx's owner (cold path: waits for the pool): pieces put in this
+ * transaction, or the store's. */
 int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err);
-/* Packs synced and named, folder synced, index rows committed: on success everything put is durable and readable by
- * all. Long transactions publish whole packs along the way; what a dead or aborted one left is garbage for gc.
- * Frees tx in any case. stats may be NULL. */
+/* Packs synced and named, folder synced, index rows committed: on success everything put is durable
+ * and readable by all. Long transactions publish whole packs along the way; what a dead or aborted
+ * one left is garbage for gc. Frees tx in any case. stats may be NULL. */
 int ds_objtx_finish(ds_objtx *tx, ds_objstats *stats, ds_err *err);
 void ds_objtx_abort(ds_objtx *tx); /* NULL is fine */
 
-/* ---- reading --------------------------------------------------------------------------------------- */
+/* ---- reading
+ * --------------------------------------------------------------------------------------- */
 bool ds_objstore_has(ds_objstore *s, const ds_sha *id); /* false on errors too */
-/* 1 known, 0 not, < 0 error; raw length, kind and stored length (header included) where asked for. */
-int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *kind, uint32_t *stored, ds_err *err);
-/* Replaces out's content by the piece. The frame's checksum is always verified; `verify` also recomputes the
- * SHA-256 address: leave it out only when the caller does so. */
+/* 1 known, 0 not, < 0 error; raw length, kind and stored length (header included) where asked for.
+ */
+int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *kind,
+                     uint32_t *stored, ds_err *err);
+/* Replaces out's content by the piece. The frame's checksum is always verified; `verify` also
+ * recomputes the SHA-256 address: leave it out only when the caller does so. */
 int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, ds_err *err);
 
 /* Ordered read-ahead: put ids until full, take pieces in the same order.
@@ -125,32 +141,36 @@ int ds_objreader_put(ds_objreader *r, const ds_sha *id, void *tag, ds_err *err);
 int ds_objreader_next(ds_objreader *r, ds_objread *out, ds_err *err);
 void ds_objreader_free(ds_objreader *r);
 
-/* ---- health ---------------------------------------------------------------------------------------- */
+/* ---- health
+ * ---------------------------------------------------------------------------------------- */
 typedef struct ds_objproblem {
-    const char *file;   /* "packs/<sha>.pack", "index.db" */
+    const char *file; /* "packs/<sha>.pack", "index.db" */
     uint64_t offset;
-    const ds_sha *id;   /* NULL when it is not about one piece */
+    const ds_sha *id; /* NULL when it is not about one piece */
     const char *reason;
 } ds_objproblem;
-typedef int (*ds_objproblem_fn)(void *ctx, const ds_objproblem *p); /* non-zero stops, and is returned */
+typedef int (*ds_objproblem_fn)(void *ctx,
+                                const ds_objproblem *p); /* non-zero stops, and is returned */
 
 typedef struct ds_scrubstats {
     uint64_t packs, objects, bytes, problems;
 } ds_scrubstats;
 
-/* Structure: names, sizes, every object's header, index against packs, index pages. With read_data also every
- * checksum, every piece decoded and its address recomputed, every pack's name: any flipped byte is found. Returns 0 when the check
- * itself ran (see stats->problems). threads as for transactions. */
-int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report, void *ctx,
-                      ds_scrubstats *stats, ds_err *err);
+/* Structure: names, sizes, every object's header, index against packs, index pages. With read_data
+ * also every checksum, every piece decoded and its address recomputed, every pack's name: any
+ * flipped byte is found. Returns 0 when the check itself ran (see stats->problems). threads as for
+ * transactions. */
+int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report,
+                      void *ctx, ds_scrubstats *stats, ds_err *err);
 
-/* Builds index.db anew from the packs alone (the store need not be openable, nothing may hold it open in this
- * process). Damaged objects are skipped and reported; what can be read before and after them is kept. Shuts writers
- * out meanwhile. */
-int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats, ds_err *err);
+/* Builds index.db anew from the packs alone (the store need not be openable, nothing may hold it
+ * open in this process). Damaged objects are skipped and reported; what can be read before and
+ * after them is kept. Shuts writers out meanwhile. */
+int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
+                        ds_err *err);
 
-/* The index as text, in canonical order, for comparison: packs, then pieces with kind, raw length and sketch; with
- * places also pack, offset, base and chain number. */
+/* The index as text, in canonical order, for comparison: packs, then pieces with kind, raw length
+ * and sketch; with places also pack, offset, base and chain number. */
 int ds_objstore_dump(ds_objstore *s, bool places, ds_buf *out, ds_err *err);
 
 typedef struct ds_objtotals {
@@ -158,21 +178,25 @@ typedef struct ds_objtotals {
 } ds_objtotals;
 int ds_objstore_totals(ds_objstore *s, ds_objtotals *out, ds_err *err);
 
-/* ---- garbage --------------------------------------------------------------------------------------- */
-/* Mark every piece that a ref, a pin or a running reader needs, then sweep. Bases of marked pieces are kept too.
- * begin takes the exclusive lock (DS_LOCKED when wait is false and a writer is at work), end gives it back. One
- * bit of memory per piece. */
+/* ---- garbage
+ * --------------------------------------------------------------------------------------- */
+/* Mark every piece that a ref, a pin or a running reader needs, then sweep. Bases of marked pieces
+ * are kept too. begin takes the exclusive lock (DS_LOCKED when wait is false and a writer is at
+ * work), end gives it back. One bit of memory per piece. */
 typedef struct ds_objgc ds_objgc;
 typedef struct ds_gcstats {
-    uint64_t pieces, live, dead;         /* live includes bases kept for others */
+    uint64_t pieces, live, dead; /* live includes bases kept for others */
     uint64_t packs_deleted, packs_rewritten, packs_written;
-    uint64_t bytes_before, bytes_after;  /* of packs/ */
-    uint64_t tmp_removed;                /* leftovers of dead writers */
+    uint64_t bytes_before, bytes_after; /* of packs/ */
+    uint64_t tmp_removed;               /* leftovers of dead writers */
 } ds_gcstats;
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
 int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err); /* known may be NULL */
-int ds_objgc_mark_all(ds_objgc *gc, ds_err *err); /* nothing is garbage: only leftovers go and small packs are gathered */
-/* Deletes dead packs, rewrites those that are more than half dead, gathers small ones when there are more than 64. */
+int ds_objgc_mark_all(
+    ds_objgc *gc,
+    ds_err *err); /* nothing is garbage: only leftovers go and small packs are gathered */
+/* Deletes dead packs, rewrites those that are more than half dead, gathers small ones when there
+ * are more than 64. */
 int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err);
 void ds_objgc_end(ds_objgc *gc); /* NULL is fine */
 

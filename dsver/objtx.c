@@ -1,7 +1,9 @@
-/* A writing transaction. The producer's thread looks for known pieces and for bases, in the order of the puts; workers
- * compress; the producer appends what they made to a pack in tmp/, again in that order. So the packs depend on the
- * puts and on what the store held, never on the threads. Two rules keep it so:
- *  - a piece of this transaction can be a base only LAG puts later, when its job is done for any number of threads;
+/* A writing transaction. The producer's thread looks for known pieces and for bases, in the order
+ * of the puts; workers compress; the producer appends what they made to a pack in tmp/, again in
+ * that order. So the packs depend on the puts and on what the store held, never on the threads. Two
+ * rules keep it so:
+ *  - a piece of this transaction can be a base only LAG puts later, when its job is done for any
+ * number of threads;
  *  - packs are published after a fixed amount of data put in, not when they happen to be ready.
  */
 #include <limits.h>
@@ -17,16 +19,17 @@
 #define PUBLISH_BYTES ((uint64_t)2 << 30)
 #define PUBLISH_PIECES 100000u
 #define NONE UINT32_MAX
-#define TX_KEY (INT64_MAX / 2) /* keys of pieces of the transaction: newer than all of the store */
+#define TX_KEY (INT64_MAX / 2) /* keys of pieces of the transaction: newer than all of the store   \
+                                */
 
 typedef struct encode_job {
     ds_buf raw, out, alt;
-    size_t start;     /* of the object in out or alt */
+    size_t start; /* of the object in out or alt */
     bool in_alt;
     ds_objhead head;
     uint8_t word;
-    uint16_t number;  /* chain number, should it become a delta */
-    ds_bases bases;   /* n = 0: none */
+    uint16_t number;                  /* chain number, should it become a delta */
+    ds_bases bases;                   /* n = 0: none */
     ds_objloc under[DS_DELTA_PIECES]; /* the bases and all that they are built on */
     size_t nunder;
     uint32_t entry;
@@ -51,7 +54,8 @@ struct ds_objtx {
     ds_objstore *s;
     struct candidates *candidates; /* scratch */
     struct {
-        ds_bases like;  /* what the last piece of the stream that resembled pieces of the store resembled */
+        ds_bases like;  /* what the last piece of the stream that resembled pieces of the store
+                           resembled */
         unsigned fresh; /* for how many more pieces without a likeness it is tried */
     } last[256];
     ds_pool *pool;
@@ -62,7 +66,7 @@ struct ds_objtx {
     ds_objrow *rows;
     bool *done;
     uint32_t nrows, cap_rows;
-    uint32_t *map, map_mask;   /* by id */
+    uint32_t *map, map_mask; /* by id */
     vote_slot *slots;
     uint32_t nslots, cap_slots;
     uint32_t *heads, head_mask; /* by hash: newest slot */
@@ -92,7 +96,8 @@ static uint32_t map_find(const ds_objtx *tx, const ds_sha *id)
 {
     if (!tx->map)
         return NONE;
-    for (uint32_t i = ds_get_u32(id->b) & tx->map_mask; tx->map[i] != NONE; i = (i + 1) & tx->map_mask)
+    for (uint32_t i = ds_get_u32(id->b) & tx->map_mask; tx->map[i] != NONE;
+         i = (i + 1) & tx->map_mask)
         if (ds_sha_eq(&tx->rows[tx->map[i]].id, id))
             return tx->map[i];
     return NONE;
@@ -182,7 +187,8 @@ static int rows_add(ds_objtx *tx, const ds_piece *p, uint32_t *row, ds_err *err)
     if (rc)
         return rc;
     *row = tx->nrows++;
-    tx->rows[*row] = (ds_objrow){.id = p->id, .raw = (uint32_t)p->len, .kind = p->kind, .sketch = p->sketch};
+    tx->rows[*row] =
+        (ds_objrow){.id = p->id, .raw = (uint32_t)p->len, .kind = p->kind, .sketch = p->sketch};
     tx->done[*row] = false;
     map_put(tx, *row);
     return slots_add(tx, *row, &p->sketch, err);
@@ -190,7 +196,8 @@ static int rows_add(ds_objtx *tx, const ds_piece *p, uint32_t *row, ds_err *err)
 
 /* ---- workers ---- */
 
-/* Puts the head before the payload in b and the sum behind it. The payload begins at DS_OBJHEAD_MAX. */
+/* Puts the head before the payload in b and the sum behind it. The payload begins at
+ * DS_OBJHEAD_MAX. */
 static int seal(encode_job *j, ds_buf *b, ds_err *err)
 {
     size_t head = ds_objhead_size(&j->head);
@@ -226,8 +233,8 @@ static size_t guess_whole(const encode_job *j)
     return raw ? (size_t)(size * j->raw.len / raw) : 0;
 }
 
-/* A delta in out. *got: it is worth keeping for sure (1), perhaps (0), or there is none (-1). A base that cannot be
- * read is no reason to fail: the piece is stored whole. */
+/* A delta in out. *got: it is worth keeping for sure (1), perhaps (0), or there is none (-1). A
+ * base that cannot be read is no reason to fail: the piece is stored whole. */
 static int try_delta(encode_job *j, ds_objstore *s, ds_codecs *c, int *got, ds_err *err)
 {
     ds_prefix prefix = {.len = 0};
@@ -241,7 +248,8 @@ static int try_delta(encode_job *j, ds_objstore *s, ds_codecs *c, int *got, ds_e
         return 0;
     rc = headroom(&j->out, err);
     if (rc == 0)
-        rc = ds_codec_delta(c->c, j->raw.data, j->raw.len, prefix.p, prefix.len, j->raw.len, &j->out, &made, err);
+        rc = ds_codec_delta(c->c, j->raw.data, j->raw.len, prefix.p, prefix.len, j->raw.len,
+                            &j->out, &made, err);
     ds_objcore_prefix_drop(&prefix);
     if (rc == 0 && made)
         *got = j->out.len - DS_OBJHEAD_MAX + j->bases.n * sizeof(ds_sha) < guess_whole(j) / 2;
@@ -259,7 +267,8 @@ static int encode_with(encode_job *j, ds_objstore *s, ds_codecs *c, ds_err *err)
     if (rc)
         return rc;
     size_t delta = j->out.len - DS_OBJHEAD_MAX;
-    if (got == 1 || (got == 0 && (delta + j->bases.n * sizeof(ds_sha)) * 10 < (size_t)j->head.stored * 9)) {
+    if (got == 1 ||
+        (got == 0 && (delta + j->bases.n * sizeof(ds_sha)) * 10 < (size_t)j->head.stored * 9)) {
         j->head.codec = DS_CODEC_DELTA;
         j->head.filter = 0;
         j->head.stored = (uint32_t)delta;
@@ -450,8 +459,15 @@ static int publish(ds_objtx *tx, ds_err *err)
 static void row_loc(const ds_objtx *tx, uint32_t row, ds_objloc *out)
 {
     const ds_objrow *r = &tx->rows[row];
-    *out = (ds_objloc){.id = r->id, .bases = r->bases, .sketch = r->sketch, .off = r->off, .size = r->size,
-                       .raw = r->raw, .chain = r->chain, .kind = r->kind, .fd = tx->packs[r->pack]->w.fd};
+    *out = (ds_objloc){.id = r->id,
+                       .bases = r->bases,
+                       .sketch = r->sketch,
+                       .off = r->off,
+                       .size = r->size,
+                       .raw = r->raw,
+                       .chain = r->chain,
+                       .kind = r->kind,
+                       .fd = tx->packs[r->pack]->w.fd};
 }
 
 /* A piece of the transaction (its job must be done) or of the store: a ds_lookup_fn. */
@@ -478,7 +494,8 @@ static int flush_for(ds_objtx *tx, const ds_objloc *v, size_t n, ds_err *err)
 }
 
 /* limit: entries of the transaction before it count. */
-static int collect_votes(ds_objtx *tx, const ds_sketch *s, uint32_t limit, ds_votes *votes, ds_err *err)
+static int collect_votes(ds_objtx *tx, const ds_sketch *s, uint32_t limit, ds_votes *votes,
+                         ds_err *err)
 {
     int64_t rows[DS_DELTA_SHARING];
     for (int k = 0; k < s->n; k++) {
@@ -523,8 +540,9 @@ static int add_candidate(ds_objtx *tx, candidates *c, const ds_sha *id, ds_err *
     return rc < 0 ? rc : 0;
 }
 
-/* Those that share the sketch's hashes: the best, then the best for what that one lacks, and so on. Within the
- * transaction the best must share a quarter: records that are found all over the data make no likeness. */
+/* Those that share the sketch's hashes: the best, then the best for what that one lacks, and so on.
+ * Within the transaction the best must share a quarter: records that are found all over the data
+ * make no likeness. */
 static int voted(ds_objtx *tx, candidates *c, const ds_sketch *s, uint32_t limit, ds_err *err)
 {
     ds_votes votes = {.n = 0};
@@ -548,8 +566,9 @@ static int voted(ds_objtx *tx, candidates *c, const ds_sketch *s, uint32_t limit
     return rc < 0 ? rc : 0;
 }
 
-/* Without a shared hash: the caller's hints, then what the piece before in the stream was like. A large piece of old that
- * was cut into many shares its few hashes with some of them only, but they follow each other. */
+/* Without a shared hash: the caller's hints, then what the piece before in the stream was like. A
+ * large piece of old that was cut into many shares its few hashes with some of them only, but they
+ * follow each other. */
 static int hinted(ds_objtx *tx, candidates *c, const ds_piece *p, uint32_t limit, ds_err *err)
 {
     int rc = 0;
@@ -600,7 +619,8 @@ static const ds_objloc *down_from(const candidates *c, const ds_sha *id, unsigne
     return l;
 }
 
-/* Adds those of `like` that the job does not build on yet, or what they are built on if they are too deep. */
+/* Adds those of `like` that the job does not build on yet, or what they are built on if they are
+ * too deep. */
 static void take_like(encode_job *j, candidates *c, const ds_bases *like, size_t least)
 {
     for (int i = 0; i < like->n && j->bases.n < DS_BASES_MAX; i++) {
@@ -610,14 +630,16 @@ static void take_like(encode_job *j, candidates *c, const ds_bases *like, size_t
     }
 }
 
-/* What the piece before was like may have a tail that this one begins with: too short to share a hash with us. */
+/* What the piece before was like may have a tail that this one begins with: too short to share a
+ * hash with us. */
 static int neighbours(ds_objtx *tx, encode_job *j, candidates *c, const ds_piece *p, ds_err *err)
 {
     uint64_t raw = 0;
     int rc = 0;
     for (int i = 0; i < j->bases.n; i++)
         raw += ds_objcore_in(j->under, j->nunder, &j->bases.id[i])->raw;
-    if (j->bases.n == 0 || j->bases.n == DS_BASES_MAX || raw + raw / 32 >= p->len || tx->last[p->stream].fresh == 0)
+    if (j->bases.n == 0 || j->bases.n == DS_BASES_MAX || raw + raw / 32 >= p->len ||
+        tx->last[p->stream].fresh == 0)
         return 0;
     ds_bases like = tx->last[p->stream].like;
     for (int i = 0; rc == 0 && i < like.n; i++)
@@ -757,7 +779,8 @@ static int submit(ds_objtx *tx, const ds_piece *p, ds_buf *own, ds_err *err)
         if (ds_buf_put(&j->raw, p->data, p->len))
             rc = ds_fail_nomem(err);
     }
-    j->head = (ds_objhead){.kind = p->kind, .raw = (uint32_t)p->len, .id = p->id, .sketch = p->sketch};
+    j->head =
+        (ds_objhead){.kind = p->kind, .raw = (uint32_t)p->len, .id = p->id, .sketch = p->sketch};
     j->word = p->word;
     if (rc == 0)
         rc = rows_add(tx, p, &j->entry, err);
@@ -802,7 +825,10 @@ static int put(ds_objtx *tx, const ds_piece *p, ds_buf *own, bool *is_new, ds_er
     return rc;
 }
 
-int ds_objtx_put(ds_objtx *tx, const ds_piece *p, bool *is_new, ds_err *err) { return put(tx, p, NULL, is_new, err); }
+int ds_objtx_put(ds_objtx *tx, const ds_piece *p, bool *is_new, ds_err *err)
+{
+    return put(tx, p, NULL, is_new, err);
+}
 
 int ds_objtx_put_buf(ds_objtx *tx, const ds_piece *p, ds_buf *buf, bool *is_new, ds_err *err)
 {
@@ -821,14 +847,18 @@ int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err)
     c->n = 0;
     int rc = drain(tx, err);
     if (rc == 0)
-        rc = ds_objcore_closure(lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err) < 0 ? DS_FAIL : 0;
+        rc = ds_objcore_closure(lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err) < 0
+                 ? DS_FAIL
+                 : 0;
     if (rc == 0)
         rc = flush_for(tx, c->v, c->n, err);
     if (rc == 0)
         rc = ds_objcore_codec(tx->s, &scratch, err);
     if (rc == 0) {
         int got = c->n ? ds_objcore_decode(tx->s, scratch, c->v, c->n, &c->v[0], out, err) : 0;
-        rc = got == 0 ? ds_fail(err, DS_CORRUPT, "%s: a pack vanished", tx->s->dir) : got < 0 ? got : 0;
+        rc = got == 0  ? ds_fail(err, DS_CORRUPT, "%s: a pack vanished", tx->s->dir)
+             : got < 0 ? got
+                       : 0;
     }
     ds_objcore_codec_back(tx->s, scratch);
     return rc ? rc : ds_objcore_verify(id, out->data, out->len, err);
@@ -836,7 +866,8 @@ int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err)
 
 int ds_objtx_finish(ds_objtx *tx, ds_objstats *stats, ds_err *err)
 {
-    int rc = tx->failed ? ds_fail(err, DS_FAIL, "%s: the transaction failed before", tx->s->dir) : publish(tx, err);
+    int rc = tx->failed ? ds_fail(err, DS_FAIL, "%s: the transaction failed before", tx->s->dir)
+                        : publish(tx, err);
     if (stats)
         *stats = tx->stats;
     ds_objtx_abort(tx);

@@ -1,3 +1,4 @@
+/* pack.c - see pack.h. */
 #include "pack.h"
 
 #include <errno.h>
@@ -8,7 +9,6 @@
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
 
 const uint8_t ds_objmagic[4] = {0xf5, 'd', 's', 'o'};
 static const char pack_magic[8] = {'d', 's', 'v', 'p', 'a', 'c', 'k', '\n'};
@@ -79,7 +79,8 @@ const char *ds_objhead_get(ds_objhead *h, size_t *size, const uint8_t *p, size_t
     if (h->codec > DS_CODEC_DELTA || p[20] != 0)
         return "object of an unknown kind: written by a newer version?";
     if (h->sketch.n > DS_SKETCH_MAX || h->bases.n > DS_BASES_MAX ||
-        (h->codec == DS_CODEC_DELTA) != (h->bases.n > 0) || *size != ds_objhead_size(h) || h->raw > DS_OBJ_MAX || h->stored > h->raw ||
+        (h->codec == DS_CODEC_DELTA) != (h->bases.n > 0) || *size != ds_objhead_size(h) ||
+        h->raw > DS_OBJ_MAX || h->stored > h->raw ||
         (h->codec == DS_CODEC_RAW && h->stored != h->raw))
         return "object head makes no sense";
     const uint8_t *q = p + 53;
@@ -167,7 +168,10 @@ int ds_packw_put(ds_packw *w, const void *object, size_t n, uint64_t *off, ds_er
     return 0;
 }
 
-int ds_packw_flush(ds_packw *w, ds_err *err) { return ds_out_flush(&w->out, err); }
+int ds_packw_flush(ds_packw *w, ds_err *err)
+{
+    return ds_out_flush(&w->out, err);
+}
 
 int ds_packw_end(ds_packw *w, ds_err *err)
 {
@@ -190,7 +194,10 @@ int ds_packw_end(ds_packw *w, ds_err *err)
     return rc;
 }
 
-int ds_packw_sync(ds_packw *w, ds_err *err) { return ds_fsync(w->fd, w->path, err); }
+int ds_packw_sync(ds_packw *w, ds_err *err)
+{
+    return ds_fsync(w->fd, w->path, err);
+}
 
 int ds_packw_publish(ds_packw *w, const char *dir, ds_err *err)
 {

@@ -3,7 +3,8 @@
  *     pack    := header object* trailer               name = SHA-256 of the whole file
  *     header  := "dsvpack\n" u32 version=1 u32 0       16 bytes
  *     object  := objhead payload sum                   sum = XXH3-128 of objhead and payload
- *     trailer := "dsvpend\n" u64 objects u64 offset of the trailer u64 XXH3-64 of the 24 bytes before
+ *     trailer := "dsvpend\n" u64 objects u64 offset of the trailer u64 XXH3-64 of the 24 bytes
+ * before
  *
  * All numbers are little endian. An object head:
  *      0  4  magic f5 64 73 6f                 16  2  chain number
@@ -33,7 +34,8 @@
 
 enum ds_codec_id { DS_CODEC_RAW = 0, DS_CODEC_ZSTD = 1, DS_CODEC_DELTA = 2 };
 
-/* What a delta is made against. Its prefix is the raw bytes of the bases one after the other, the first one last. */
+/* What a delta is made against. Its prefix is the raw bytes of the bases one after the other, the
+ * first one last. */
 typedef struct ds_bases {
     ds_sha id[DS_BASES_MAX];
     uint8_t n;
@@ -54,9 +56,13 @@ extern const uint8_t ds_objmagic[4];
 size_t ds_objhead_size(const ds_objhead *h);
 /* Writes the head of ds_objhead_size bytes. */
 void ds_objhead_put(uint8_t *dst, const ds_objhead *h);
-/* Reads one; NULL when well, else what is wrong. *size = its length; the payload and the sum follow. */
+/* Reads one; NULL when well, else what is wrong. *size = its length; the payload and the sum
+ * follow. */
 const char *ds_objhead_get(ds_objhead *h, size_t *size, const uint8_t *p, size_t n);
-static inline size_t ds_object_size(const ds_objhead *h) { return ds_objhead_size(h) + h->stored + DS_OBJSUM; }
+static inline size_t ds_object_size(const ds_objhead *h)
+{
+    return ds_objhead_size(h) + h->stored + DS_OBJSUM;
+}
 /* A whole object of n bytes: head and sum are right. */
 const char *ds_object_check(ds_objhead *h, size_t *head_size, const uint8_t *p, size_t n);
 
@@ -65,8 +71,8 @@ bool ds_pack_trailer_get(uint64_t *objects, uint64_t *end, const uint8_t p[DS_PA
 /* "<dir>/packs/<64 hex>.pack"; needs strlen(dir) + 80 bytes. */
 void ds_pack_path(char *out, size_t cap, const char *dir, const ds_sha *name);
 
-/* A pack being written in tmp/. Owns file and name. One thread, except that ds_packw_sync may run in another once
- * ds_packw_end is done. ds_packw_fini removes the file unless it was published. */
+/* A pack being written in tmp/. Owns file and name. One thread, except that ds_packw_sync may run
+ * in another once ds_packw_end is done. ds_packw_fini removes the file unless it was published. */
 typedef struct ds_packw {
     ds_out out;
     char *path;
@@ -79,9 +85,10 @@ typedef struct ds_packw {
 int ds_packw_open(ds_packw *w, const char *dir, ds_err *err);
 int ds_packw_put(ds_packw *w, const void *object, size_t n, uint64_t *off, ds_err *err);
 int ds_packw_flush(ds_packw *w, ds_err *err);
-int ds_packw_end(ds_packw *w, ds_err *err);     /* trailer, name */
-int ds_packw_sync(ds_packw *w, ds_err *err);    /* fsync */
-int ds_packw_publish(ds_packw *w, const char *dir, ds_err *err); /* rename; the caller syncs the folder */
+int ds_packw_end(ds_packw *w, ds_err *err);  /* trailer, name */
+int ds_packw_sync(ds_packw *w, ds_err *err); /* fsync */
+int ds_packw_publish(ds_packw *w, const char *dir,
+                     ds_err *err); /* rename; the caller syncs the folder */
 void ds_packw_fini(ds_packw *w);
 
 #endif

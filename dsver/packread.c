@@ -1,3 +1,4 @@
+/* packread.c - see packread.h. */
 #include "packread.h"
 
 #include <dirent.h>
@@ -66,7 +67,8 @@ static open_pack *lookup(ds_packset *p, const ds_sha *name)
     return NULL;
 }
 
-/* With the lock held: a place for one more, taken from the file not used for longest. NULL when all are in use. */
+/* With the lock held: a place for one more, taken from the file not used for longest. NULL when all
+ * are in use. */
 static open_pack *place(ds_packset *p)
 {
     open_pack *best = NULL;
@@ -80,8 +82,10 @@ static open_pack *place(ds_packset *p)
     return best;
 }
 
-/* Borrows an open file: 1, 0 when it does not exist, or an error. *own: it is in no set, the caller closes it. */
-static int borrow(ds_packset *p, const ds_sha *name, const char *path, int *fd, bool *own, ds_err *err)
+/* Borrows an open file: 1, 0 when it does not exist, or an error. *own: it is in no set, the caller
+ * closes it. */
+static int borrow(ds_packset *p, const ds_sha *name, const char *path, int *fd, bool *own,
+                  ds_err *err)
 {
     *own = false;
     pthread_mutex_lock(&p->lock);
@@ -121,8 +125,8 @@ static void give_back(ds_packset *p, const ds_sha *name, int fd, bool own)
     pthread_mutex_unlock(&p->lock);
 }
 
-int ds_packset_read(ds_packset *p, const ds_objloc *loc, ds_buf *obj, ds_objhead *h, const uint8_t **payload,
-                    ds_err *err)
+int ds_packset_read(ds_packset *p, const ds_objloc *loc, ds_buf *obj, ds_objhead *h,
+                    const uint8_t **payload, ds_err *err)
 {
     size_t cap = strlen(p->dir) + 80, head = 0;
     char *path = malloc(cap);
@@ -150,7 +154,8 @@ int ds_packset_read(ds_packset *p, const ds_objloc *loc, ds_buf *obj, ds_objhead
         if (!bad && !ds_bases_eq(&h->bases, &loc->bases))
             bad = "another base than the index says: run `dsver reindex`";
         if (bad)
-            rc = ds_fail(err, DS_CORRUPT, "%s: offset %llu: %s", path, (unsigned long long)loc->off, bad);
+            rc = ds_fail(err, DS_CORRUPT, "%s: offset %llu: %s", path, (unsigned long long)loc->off,
+                         bad);
         else
             *payload = obj->data + head;
     }
@@ -190,8 +195,8 @@ static int window_at(window *w, uint64_t off, size_t n, const uint8_t **p, size_
 }
 
 /* Looks at the object at off: *bad = NULL when sound. h->id and *n are valid when *headed. */
-static int look(ds_packscan *s, window *w, uint64_t off, uint64_t end, ds_objhead *h, const uint8_t **obj, size_t *n,
-                bool *headed, const char **bad, ds_err *err)
+static int look(ds_packscan *s, window *w, uint64_t off, uint64_t end, ds_objhead *h,
+                const uint8_t **obj, size_t *n, bool *headed, const char **bad, ds_err *err)
 {
     size_t got, head = 0, min = end - off < DS_OBJHEAD_MAX ? (size_t)(end - off) : DS_OBJHEAD_MAX;
     int rc = window_at(w, off, min, obj, &got, err);
@@ -303,7 +308,8 @@ static int scan_open_pack(ds_packscan *s, window *w, ds_err *err)
     if (rc == 0 && (!sound || said != end)) {
         damaged = true;
         rc = s->bad(s->ctx, w->size - DS_PACK_TRAILER, NULL,
-                    sound ? "the pack has another length than its trailer says" : "trailer is missing or damaged");
+                    sound ? "the pack has another length than its trailer says"
+                          : "trailer is missing or damaged");
     }
     if (rc == 0)
         rc = window_at(w, 0, DS_PACK_HEADER, &p, &got, err);
@@ -338,7 +344,10 @@ int ds_pack_scan(ds_packscan *s, ds_err *err)
 
 /* ---- the folder ---- */
 
-static int by_sha(const void *a, const void *b) { return memcmp(a, b, sizeof(ds_sha)); }
+static int by_sha(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
 
 int ds_pack_list(const char *dir, ds_sha **names, size_t *n, size_t *strange, ds_err *err)
 {
@@ -354,7 +363,8 @@ int ds_pack_list(const char *dir, ds_sha **names, size_t *n, size_t *strange, ds
         rc = ds_fail_errno(err, errno, "%s", ds_buf_cstr(&path));
     for (struct dirent *e; rc == 0 && (errno = 0, e = readdir(d));) {
         size_t len = strlen(e->d_name);
-        if (len == 69 && memcmp(e->d_name + 64, ".pack", 5) == 0 && ds_sha_parse(&name, e->d_name, 64)) {
+        if (len == 69 && memcmp(e->d_name + 64, ".pack", 5) == 0 &&
+            ds_sha_parse(&name, e->d_name, 64)) {
             if (ds_buf_put(&list, name.b, sizeof name))
                 rc = ds_fail_nomem(err);
         } else if (e->d_name[0] != '.') {

@@ -134,6 +134,12 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
     branch b = {0};
     int rc =
         asprintf(&b.ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0 ? ds_fail_nomem(err) : 0;
+    /* Before anything that leads to its pieces. When nothing is new this writes nothing; in a store
+     * that had lost pieces of this very version it brings them back. */
+    if (!rc) {
+        rc = ds_objtx_finish(*tx, &out->objs, err);
+        *tx = NULL;
+    }
     for (int tries = 0; !rc; tries++) {
         rc = look(&b, s, o, &out->pass.meta, err);
         if (rc)
@@ -143,12 +149,7 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
             out->unchanged = true;
             break;
         }
-        if (*tx) { /* before anything that leads to its pieces */
-            rc = ds_objtx_finish(*tx, &out->objs, err);
-            *tx = NULL;
-        }
-        if (!rc)
-            rc = move(out, s, pack, &b, p, o, err);
+        rc = move(out, s, pack, &b, p, o, err);
         if (rc > 0)
             break;
         if (!rc && tries == MOVES_MAX)

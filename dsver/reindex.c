@@ -27,7 +27,8 @@ static void name_file(adoption *a, const ds_sha *name)
     snprintf(a->file, sizeof a->file, "packs/%s.pack", hex);
 }
 
-static int take_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t *object, size_t n)
+static int take_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t *object,
+                       size_t n)
 {
     adoption *a = ctx;
     (void)object;
@@ -77,7 +78,10 @@ static int collect_name(void *ctx, int64_t n, const ds_packrow *pack)
     return ds_buf_put(ctx, pack->name.b, sizeof pack->name);
 }
 
-static int by_sha(const void *a, const void *b) { return memcmp(a, b, sizeof(ds_sha)); }
+static int by_sha(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
 
 int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_fn bad, void *ctx,
                      ds_scrubstats *stats, ds_err *err)
@@ -91,7 +95,8 @@ int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_f
     if (rc == 0 && !all)
         rc = ds_objindex_packs(ix, collect_name, &known, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (known.len && bsearch(&names[i], known.data, known.len / sizeof(ds_sha), sizeof(ds_sha), by_sha))
+        if (known.len &&
+            bsearch(&names[i], known.data, known.len / sizeof(ds_sha), sizeof(ds_sha), by_sha))
             continue;
         if (!begun)
             rc = ds_objindex_adopt_begin(ix, err);
@@ -120,8 +125,8 @@ static void remove_file(const char *path, const char *suffix)
     ds_buf_fini(&b);
 }
 
-static int build(const char *dir, const char *path, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
-                 ds_err *err)
+static int build(const char *dir, const char *path, ds_objproblem_fn report, void *ctx,
+                 ds_scrubstats *stats, ds_err *err)
 {
     ds_objindex *ix = NULL;
     int rc = ds_objindex_open(&ix, path, true, err);
@@ -131,8 +136,8 @@ static int build(const char *dir, const char *path, ds_objproblem_fn report, voi
     return rc;
 }
 
-/* The old index's WAL must not be taken for the new one's. Gone before the rename: a crash in between leaves an
- * index that lacks what was in the WAL, and the next opening adopts it. */
+/* The old index's WAL must not be taken for the new one's. Gone before the rename: a crash in
+ * between leaves an index that lacks what was in the WAL, and the next opening adopts it. */
 static int replace_index(const char *from, const char *to, ds_err *err)
 {
     int fd = -1;
@@ -149,7 +154,8 @@ static int replace_index(const char *from, const char *to, ds_err *err)
     return ds_fsync_parent(to, err);
 }
 
-int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats, ds_err *err)
+int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
+                        ds_err *err)
 {
     ds_buf tmp = {0}, index = {0}, folder = {0};
     ds_scrubstats mine = {0};

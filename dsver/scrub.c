@@ -25,8 +25,8 @@ typedef struct scrub {
     ds_objproblem_fn report;
     void *ctx;
     ds_scrubstats stats;
-    ds_buf packs;     /* known_pack */
-    ds_buf places;    /* place: pieces of the pack at hand that the index has there */
+    ds_buf packs;       /* known_pack */
+    ds_buf places;      /* place: pieces of the pack at hand that the index has there */
     const ds_sha *pack; /* at hand */
     char file[96];
     uint64_t indexed; /* pieces that the index has in the pack at hand */
@@ -52,7 +52,10 @@ static void name_file(scrub *k, const ds_sha *name)
     snprintf(k->file, sizeof k->file, "packs/%s.pack", hex);
 }
 
-static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason) { return tell(ctx, off, id, reason); }
+static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
+{
+    return tell(ctx, off, id, reason);
+}
 
 /* An object of a pack: the index must know the piece, here or (stored twice) elsewhere. */
 static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t *object, size_t n)
@@ -68,7 +71,8 @@ static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t
     if (rc < 0)
         return rc;
     if (rc == 0) {
-        /* A collection that was killed leaves dead packs; a delta in them whose base is gone already is garbage, no loss. */
+        /* A collection that was killed leaves dead packs; a delta in them whose base is gone
+         * already is garbage, no loss. */
         for (unsigned i = 0; i < h->bases.n; i++) {
             rc = ds_objindex_find(k->s->ix, &h->bases.id[i], &loc, k->err);
             if (rc <= 0)
@@ -154,7 +158,8 @@ static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
     k->indexed = 0;
     k->stats.packs++;
     ds_buf_reset(&k->places);
-    ds_packscan scan = {.path = path, .full = k->full, .object = on_object, .bad = on_bad, .ctx = k};
+    ds_packscan scan = {
+        .path = path, .full = k->full, .object = on_object, .bad = on_bad, .ctx = k};
     if (!row && !k->blind)
         (void)tell(k, 0, NULL, "not in the index: run `dsver reindex`");
     int rc = ds_pack_scan(&scan, err);
@@ -163,7 +168,8 @@ static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
         rc = ds_objindex_pieces(k->s->ix, row->n, count_row, &rows, err);
         if (rc == 0 && k->stats.problems == before &&
             (rows != k->indexed || row->size != scan.size || row->objects != scan.objects))
-            (void)tell(k, 0, NULL, "the index says something else of this pack: run `dsver reindex`");
+            (void)tell(k, 0, NULL,
+                       "the index says something else of this pack: run `dsver reindex`");
     }
     if (rc == 0 && k->full && !k->stop)
         rc = check_name(k, path, name, err);
@@ -211,8 +217,9 @@ static int scrub_index(scrub *k, ds_err *err)
     return rc ? ds_fail(err, mine.code, "%s", mine.msg) : 0;
 }
 
-/* Index and folder are looked at with nobody writing, if that can be had at once; then writers may go on, but gc may
- * not. On a medium that cannot be written there is no lock and no writer either. */
+/* Index and folder are looked at with nobody writing, if that can be had at once; then writers may
+ * go on, but gc may not. On a medium that cannot be written there is no lock and no writer either.
+ */
 static int look_around(scrub *k, int *fd, ds_sha **names, size_t *n, size_t *strange, ds_err *err)
 {
     int rc = ds_objcore_flock(fd, k->s->dir, LOCK_EX | LOCK_NB, NULL);
@@ -251,10 +258,11 @@ static int scrub_all(scrub *k, ds_err *err)
     return rc;
 }
 
-int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report, void *ctx,
-                      ds_scrubstats *stats, ds_err *err)
+int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report,
+                      void *ctx, ds_scrubstats *stats, ds_err *err)
 {
-    scrub k = {.s = s, .full = read_data, .threads = threads, .report = report, .ctx = ctx, .err = err};
+    scrub k = {
+        .s = s, .full = read_data, .threads = threads, .report = report, .ctx = ctx, .err = err};
     int rc = scrub_all(&k, err);
     if (stats)
         *stats = k.stats;

@@ -1,3 +1,4 @@
+/* sketch.c - see delta.h. */
 #include <pthread.h>
 #include <string.h>
 

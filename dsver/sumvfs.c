@@ -1,3 +1,4 @@
+/* sumvfs.c - see sumvfs.h. */
 #include "sumvfs.h"
 
 #include <pthread.h>
@@ -15,15 +16,24 @@ typedef struct sum_file {
     sqlite3_file *real; /* lies behind this struct in the same allocation */
 } sum_file;
 
-static sqlite3_vfs *real_of(sqlite3_vfs *v) { return v->pAppData; }
-static sqlite3_file *file_of(sqlite3_file *f) { return ((sum_file *)(void *)f)->real; }
+static sqlite3_vfs *real_of(sqlite3_vfs *v)
+{
+    return v->pAppData;
+}
+static sqlite3_file *file_of(sqlite3_file *f)
+{
+    return ((sum_file *)(void *)f)->real;
+}
 
 static uint64_t page_sum(const uint8_t *page, uint64_t number)
 {
     return ds_xxh64(page, PAGE - SUM_BYTES) ^ (number + 1) * 0x9e3779b97f4a7c15u;
 }
 
-static bool is_page(int n, sqlite3_int64 off) { return n == PAGE && off % PAGE == 0; }
+static bool is_page(int n, sqlite3_int64 off)
+{
+    return n == PAGE && off % PAGE == 0;
+}
 
 static bool page_good(const uint8_t *page, sqlite3_int64 off)
 {
@@ -63,10 +73,22 @@ static int f_truncate(sqlite3_file *f, sqlite3_int64 n)
 {
     return file_of(f)->pMethods->xTruncate(file_of(f), n);
 }
-static int f_sync(sqlite3_file *f, int flags) { return file_of(f)->pMethods->xSync(file_of(f), flags); }
-static int f_size(sqlite3_file *f, sqlite3_int64 *n) { return file_of(f)->pMethods->xFileSize(file_of(f), n); }
-static int f_lock(sqlite3_file *f, int k) { return file_of(f)->pMethods->xLock(file_of(f), k); }
-static int f_unlock(sqlite3_file *f, int k) { return file_of(f)->pMethods->xUnlock(file_of(f), k); }
+static int f_sync(sqlite3_file *f, int flags)
+{
+    return file_of(f)->pMethods->xSync(file_of(f), flags);
+}
+static int f_size(sqlite3_file *f, sqlite3_int64 *n)
+{
+    return file_of(f)->pMethods->xFileSize(file_of(f), n);
+}
+static int f_lock(sqlite3_file *f, int k)
+{
+    return file_of(f)->pMethods->xLock(file_of(f), k);
+}
+static int f_unlock(sqlite3_file *f, int k)
+{
+    return file_of(f)->pMethods->xUnlock(file_of(f), k);
+}
 static int f_reserved(sqlite3_file *f, int *r)
 {
     return file_of(f)->pMethods->xCheckReservedLock(file_of(f), r);
@@ -75,8 +97,14 @@ static int f_control(sqlite3_file *f, int op, void *arg)
 {
     return file_of(f)->pMethods->xFileControl(file_of(f), op, arg);
 }
-static int f_sector(sqlite3_file *f) { return file_of(f)->pMethods->xSectorSize(file_of(f)); }
-static int f_device(sqlite3_file *f) { return file_of(f)->pMethods->xDeviceCharacteristics(file_of(f)); }
+static int f_sector(sqlite3_file *f)
+{
+    return file_of(f)->pMethods->xSectorSize(file_of(f));
+}
+static int f_device(sqlite3_file *f)
+{
+    return file_of(f)->pMethods->xDeviceCharacteristics(file_of(f));
+}
 static int f_shm_map(sqlite3_file *f, int i, int size, int extend, void volatile **pp)
 {
     return file_of(f)->pMethods->xShmMap(file_of(f), i, size, extend, pp);
@@ -85,8 +113,14 @@ static int f_shm_lock(sqlite3_file *f, int off, int n, int flags)
 {
     return file_of(f)->pMethods->xShmLock(file_of(f), off, n, flags);
 }
-static void f_shm_barrier(sqlite3_file *f) { file_of(f)->pMethods->xShmBarrier(file_of(f)); }
-static int f_shm_unmap(sqlite3_file *f, int del) { return file_of(f)->pMethods->xShmUnmap(file_of(f), del); }
+static void f_shm_barrier(sqlite3_file *f)
+{
+    file_of(f)->pMethods->xShmBarrier(file_of(f));
+}
+static int f_shm_unmap(sqlite3_file *f, int del)
+{
+    return file_of(f)->pMethods->xShmUnmap(file_of(f), del);
+}
 
 /* Version 2: no memory mapping, which would go around f_read. */
 static const sqlite3_io_methods sum_methods = {
@@ -136,10 +170,22 @@ static int v_path(sqlite3_vfs *v, const char *name, int n, char *out)
 {
     return real_of(v)->xFullPathname(real_of(v), name, n, out);
 }
-static int v_random(sqlite3_vfs *v, int n, char *out) { return real_of(v)->xRandomness(real_of(v), n, out); }
-static int v_sleep(sqlite3_vfs *v, int us) { return real_of(v)->xSleep(real_of(v), us); }
-static int v_time(sqlite3_vfs *v, double *t) { return real_of(v)->xCurrentTime(real_of(v), t); }
-static int v_error(sqlite3_vfs *v, int n, char *out) { return real_of(v)->xGetLastError(real_of(v), n, out); }
+static int v_random(sqlite3_vfs *v, int n, char *out)
+{
+    return real_of(v)->xRandomness(real_of(v), n, out);
+}
+static int v_sleep(sqlite3_vfs *v, int us)
+{
+    return real_of(v)->xSleep(real_of(v), us);
+}
+static int v_time(sqlite3_vfs *v, double *t)
+{
+    return real_of(v)->xCurrentTime(real_of(v), t);
+}
+static int v_error(sqlite3_vfs *v, int n, char *out)
+{
+    return real_of(v)->xGetLastError(real_of(v), n, out);
+}
 static int v_time64(sqlite3_vfs *v, sqlite3_int64 *t)
 {
     return real_of(v)->xCurrentTimeInt64(real_of(v), t);
@@ -191,8 +237,11 @@ int ds_sumdb_fail(sqlite3 *db, int rc, const char *path, const char *doing, ds_e
         break;
     }
     if (rc == SQLITE_IOERR_DATA || rc == SQLITE_IOERR_SHORT_READ || rc == SQLITE_IOERR_CORRUPTFS)
-        return ds_fail(err, DS_CORRUPT, "%s: a page's checksum is wrong (while %s): run `dsver reindex`", path, doing);
-    return ds_fail(err, DS_IO, "%s: %s: %s", path, doing, db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
+        return ds_fail(err, DS_CORRUPT,
+                       "%s: a page's checksum is wrong (while %s): run `dsver reindex`", path,
+                       doing);
+    return ds_fail(err, DS_IO, "%s: %s: %s", path, doing,
+                   db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 }
 
 /* 1 when the database is empty: page size and reserved bytes can still be set. */
@@ -238,8 +287,9 @@ int ds_sumdb_open(sqlite3 **out, const char *path, int flags, ds_err *err)
             rc = sqlite3_exec(db, "PRAGMA journal_mode=WAL", NULL, NULL, NULL);
     }
     if (rc == SQLITE_OK)
-        rc = sqlite3_exec(db, "PRAGMA synchronous=NORMAL; PRAGMA mmap_size=0; PRAGMA cell_size_check=ON", NULL,
-                          NULL, NULL);
+        rc = sqlite3_exec(
+            db, "PRAGMA synchronous=NORMAL; PRAGMA mmap_size=0; PRAGMA cell_size_check=ON", NULL,
+            NULL, NULL);
     if (rc == SQLITE_OK) {
         reserve = -1;
         rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_RESERVE_BYTES, &reserve);

@@ -1,9 +1,9 @@
 /* Garbage: marking by row, deleting dead packs, rewriting those mostly dead, gathering small ones.
  *
- * What stays in a pack that is kept stays in the index, dead or not: index and packs always say the same. So a base of such a
- * piece stays too, and which packs are kept is found by going round until nothing changes.
- * Order: new packs synced and named, index in one transaction, old packs unlinked. A crash in between leaves packs that
- * the next opening adopts and the next gc deletes.
+ * What stays in a pack that is kept stays in the index, dead or not: index and packs always say the
+ * same. So a base of such a piece stays too, and which packs are kept is found by going round until
+ * nothing changes. Order: new packs synced and named, index in one transaction, old packs unlinked.
+ * A crash in between leaves packs that the next opening adopts and the next gc deletes.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -50,7 +50,10 @@ static bool marked(const ds_objgc *gc, int64_t row)
     return row >= 0 && row <= gc->rows && (gc->bits[row / 8] >> row % 8 & 1);
 }
 
-static void set_mark(ds_objgc *gc, int64_t row) { gc->bits[row / 8] |= (uint8_t)(1u << row % 8); }
+static void set_mark(ds_objgc *gc, int64_t row)
+{
+    gc->bits[row / 8] |= (uint8_t)(1u << row % 8);
+}
 
 /* ---- marking ---- */
 
@@ -173,7 +176,10 @@ static void decide(ds_objgc *gc)
     size_t small = 0;
     for (size_t i = 0; i < gc->npacks; i++) {
         gc_pack *p = &gc->packs[i];
-        p->fate = p->stuck ? KEEP : p->live == 0 ? DELETE : p->live_bytes * 2 < p->size ? REWRITE : KEEP;
+        p->fate = p->stuck                      ? KEEP
+                  : p->live == 0                ? DELETE
+                  : p->live_bytes * 2 < p->size ? REWRITE
+                                                : KEEP;
         small += p->fate != DELETE && p->size < SMALL_PACK;
     }
     for (size_t i = 0; small > SMALL_PACKS_MAX && i < gc->npacks; i++)
@@ -239,7 +245,8 @@ static int next_out(ds_objgc *gc, ds_err *err)
     return rc;
 }
 
-/* A whole new pack: synced, named, and its file closed, so that a large gc does not hold them all open. */
+/* A whole new pack: synced, named, and its file closed, so that a large gc does not hold them all
+ * open. */
 static int end_out(ds_objgc *gc, ds_err *err)
 {
     ds_packw *w = &gc->out[gc->nout - 1];
@@ -328,7 +335,8 @@ static int index_changes(ds_objgc *gc, const ds_buf *dead, ds_err *err)
     int64_t *at = calloc(gc->nout + 1, sizeof *at);
     int rc = at ? 0 : ds_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < gc->nout; i++) {
-        ds_packrow row = {.name = gc->out[i].name, .size = gc->out[i].size, .objects = gc->out[i].objects};
+        ds_packrow row = {
+            .name = gc->out[i].name, .size = gc->out[i].size, .objects = gc->out[i].objects};
         rc = ds_objindex_add_pack(gc->s->ix, &row, &at[i], err);
     }
     for (size_t i = 0; rc == 0 && i < gc->moves.len; i += sizeof(gc_move)) {
@@ -342,7 +350,8 @@ static int index_changes(ds_objgc *gc, const ds_buf *dead, ds_err *err)
         rc = ds_objindex_remove(gc->s->ix, row, err);
     }
     for (size_t i = 0; rc == 0 && i < gc->npacks; i++)
-        if (gc->packs[i].fate != KEEP && !gc->packs[i].stuck && !is_new_name(gc, &gc->packs[i].name))
+        if (gc->packs[i].fate != KEEP && !gc->packs[i].stuck &&
+            !is_new_name(gc, &gc->packs[i].name))
             rc = ds_objindex_remove_pack(gc->s->ix, gc->packs[i].n, err);
     free(at);
     return rc;

@@ -200,10 +200,9 @@ const ds_command dstok_encode = {
     .max_operands = -1,
     .example = "echo 'Hello world' | dstok encode -t tokenizer.json -\n"
                "dstok encode -t tokenizer.json --lines --json notes.txt",
-    .description = "Writes the ids of a text, in decimal with spaces between, on one line. The "
-                   "whole input is one text, "
-                   "or every line with --lines; several files give a line each. The ids are those of the reference implementation "
-                   "of tokenizer.json; "
-                   "a tokenizer that cannot be reproduced exactly is refused.",
+    .description =
+        "Writes the ids of a text, in decimal with spaces between, on one line. Each input is one "
+        "text, or every line of it with --lines. The ids are those of the reference implementation "
+        "of tokenizer.json; a tokenizer that cannot be reproduced exactly is refused.",
     .run = run,
 };

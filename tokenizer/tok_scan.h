@@ -159,9 +159,9 @@ static inline const uint8_t *scan_deepseek_gap(const uint8_t *cls, const uint8_t
     return p;
 }
 
-/* Inside a match of the second split the third one goes on: letters and marks, punctuation and symbols
- * (U+30A0, U+30FB, U+309B-309C), and what is not assigned (U+3040, U+3097-3098), alone or before a
- * letter, are pieces of their own. */
+/* Inside a match of the second split the third one goes on: letters and marks, punctuation and
+ * symbols (U+30A0, U+30FB, U+309B-309C), and what is not assigned (U+3040, U+3097-3098), alone or
+ * before a letter, are pieces of their own. */
 static inline size_t scan_deepseek_cjk(const uint8_t *cls, const uint8_t *p, const uint8_t *end)
 {
     const unsigned lm = DS_UNI_L | DS_UNI_M, none = DS_UNI_CJK;

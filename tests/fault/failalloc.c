@@ -1,8 +1,9 @@
 /* failalloc.c - preloaded, makes one allocation of the program itself fail.
  *
- * DS_FAIL_ALLOC=N: the N-th call of malloc, calloc, realloc, reallocarray, strdup or strndup made by the
- * program returns NULL with ENOMEM; calls made by its libraries are neither counted nor failed, since
- * theirs are not ours to test. DS_FAIL_COUNT=FILE: the number of calls is written there at exit.
+ * DS_FAIL_ALLOC=N: the N-th call of malloc, calloc, realloc, reallocarray, strdup or strndup made
+ * by the program returns NULL with ENOMEM; calls made by its libraries are neither counted nor
+ * failed, since theirs are not ours to test. DS_FAIL_COUNT=FILE: the number of calls is written
+ * there at exit.
  */
 #include <dlfcn.h>
 #include <errno.h>

@@ -1,6 +1,7 @@
-/* obj_help.h - what the tests of the object layer share: stores in the test's folder, pieces made of lines. */
-#ifndef OBJ_HELP_H
-#define OBJ_HELP_H
+/* obj_help.h - what the tests of the object layer share: stores in the test's folder, pieces made
+ * of lines. */
+#ifndef DS_OBJ_HELP_H
+#define DS_OBJ_HELP_H
 
 #include "unit.h"
 
@@ -8,14 +9,14 @@
 
 #include "objstore.h"
 
-#define OK(call)                                                                                                  \
-    do {                                                                                                          \
-        ds_err ok_err_ = {0};                                                                                     \
-        ds_err *err = &ok_err_;                                                                                   \
-        int ok_rc_ = (call);                                                                                      \
-        if (ok_rc_ != 0)                                                                                          \
-            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg);                                                   \
-        (void)err;                                                                                                \
+#define OK(call)                                                                                   \
+    do {                                                                                           \
+        ds_err ok_err_ = {0};                                                                      \
+        ds_err *err = &ok_err_;                                                                    \
+        int ok_rc_ = (call);                                                                       \
+        if (ok_rc_ != 0)                                                                           \
+            fail_msg("%s: %d: %s", #call, ok_rc_, ok_err_.msg);                                    \
+        (void)err;                                                                                 \
     } while (0)
 
 static inline uint64_t obj_rand(uint64_t *s)
@@ -39,8 +40,9 @@ static inline ds_objstore *obj_store(const char *name, char *path)
 /* Line number `n` of an endless text: about `size` bytes of words, the same each time. */
 static inline void obj_line(ds_buf *b, uint64_t n, size_t size)
 {
-    static const char *const words[] = {"lung", "node", "scan", "left", "right", "upper", "lobe", "no", "mild", "stable",
-                                        "since", "prior", "study", "contrast", "axial", "slice", "effusion", "seen"};
+    static const char *const words[] = {"lung",  "node",     "scan",  "left",   "right",    "upper",
+                                        "lobe",  "no",       "mild",  "stable", "since",    "prior",
+                                        "study", "contrast", "axial", "slice",  "effusion", "seen"};
     uint64_t s = n * 0x2545f4914f6cdd1du + 1;
     size_t end = b->len + size;
     assert_int_equal(ds_buf_printf(b, "{\"id\":\"%llu\",\"text\":\"", (unsigned long long)n), 0);

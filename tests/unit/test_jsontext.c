@@ -58,9 +58,14 @@ static void names_of_any_bytes(void **state)
 static void base64_vectors(void **state)
 {
     (void)state;
-    static const char *const v[][2] = {{"", ""},         {"f", "Zg=="},         {"fo", "Zm8="},
-                                       {"foo", "Zm9v"},  {"foob", "Zm9vYg=="},  {"fooba", "Zm9vYmE="},
-                                       {"foobar", "Zm9vYmFy"}, {"\xfb\xff\xfe", "+//+"}};
+    static const char *const v[][2] = {{"", ""},
+                                       {"f", "Zg=="},
+                                       {"fo", "Zm8="},
+                                       {"foo", "Zm9v"},
+                                       {"foob", "Zm9vYg=="},
+                                       {"fooba", "Zm9vYmE="},
+                                       {"foobar", "Zm9vYmFy"},
+                                       {"\xfb\xff\xfe", "+//+"}};
     ds_buf b = {0};
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         assert_int_equal(ds_base64(&b, (const uint8_t *)v[i][0], strlen(v[i][0])), 0);

@@ -6,7 +6,8 @@
 static void round_trip(void **state)
 {
     (void)state;
-    static const size_t sizes[] = {0, 1, 7, 511, 512, 4096, 65537, 262144, DS_OBJ_MAX - 1, DS_OBJ_MAX};
+    static const size_t sizes[] = {0,         1, 7, 511, 512, 4096, 65537, 262144, DS_OBJ_MAX - 1,
+                                   DS_OBJ_MAX};
     enum { N = sizeof sizes / sizeof sizes[0] };
     char path[512];
     ds_objstore *s = obj_store("round", path);
@@ -104,8 +105,10 @@ static char *dump_of(const char *name, int threads)
         OK(ds_objtx_begin(&tx, s, threads, err));
         for (unsigned i = 0; i < 300; i++) {
             ds_buf_reset(&b);
-            for (unsigned k = 0; k < 20; k++) /* neighbours 100 apart share most lines, across versions too */
-                obj_line(&b, k == i % 20 ? 1000000u * (unsigned)version + i : (i % 100) * 20 + k, 60 + i % 200);
+            for (unsigned k = 0; k < 20;
+                 k++) /* neighbours 100 apart share most lines, across versions too */
+                obj_line(&b, k == i % 20 ? 1000000u * (unsigned)version + i : (i % 100) * 20 + k,
+                         60 + i % 200);
             ds_piece p = obj_piece(b.data, b.len);
             OK(ds_objtx_put_buf(tx, &p, &b, NULL, err));
         }
@@ -260,7 +263,8 @@ static void filters_turn_back(void **state)
     }
 }
 
-/* Words with noisy low and quiet high bytes: a filter must win, and the address stay what it was. */
+/* Words with noisy low and quiet high bytes: a filter must win, and the address stay what it was.
+ */
 static void filters_win_on_words(void **state)
 {
     (void)state;
@@ -286,7 +290,8 @@ static void filters_win_on_words(void **state)
             OK(ds_objtx_put(tx, &p, NULL, err));
             OK(ds_objtx_finish(tx, NULL, err));
             obj_expect(s, &p.id, b.data, b.len);
-            assert_int_equal(ds_objstore_stat(s, &p.id, NULL, NULL, with ? &planes : &plain, NULL), 1);
+            assert_int_equal(ds_objstore_stat(s, &p.id, NULL, NULL, with ? &planes : &plain, NULL),
+                             1);
         }
         assert_true(planes < plain);
         ds_buf_fini(&b);

@@ -1,4 +1,5 @@
-/* The object layer over time: garbage, small packs, several processes, crashes and failing disks. */
+/* The object layer over time: garbage, small packs, several processes, crashes and failing disks.
+ */
 #include "obj_help.h"
 
 #include <dirent.h>
@@ -69,7 +70,8 @@ static unsigned count_files(const char *store, const char *folder)
 }
 
 /* Marks ids[from..to) and sweeps. */
-static ds_gcstats collect(ds_objstore *s, const ds_sha *ids, unsigned from, unsigned to, bool dry_run)
+static ds_gcstats collect(ds_objstore *s, const ds_sha *ids, unsigned from, unsigned to,
+                          bool dry_run)
 {
     ds_objgc *gc = NULL;
     ds_gcstats st;
@@ -112,7 +114,8 @@ static void dead_packs_go_live_bases_stay(void **state)
     assert_true(st.bytes_after < st.bytes_before);
     assert_false(ds_objstore_has(s, &ids[70]));
     assert_int_equal(obj_scrub(s, true, NULL), 0);
-    OK(ds_objstore_reindex(path, NULL, NULL, NULL, err)); /* a second store handle's view is not used here */
+    OK(ds_objstore_reindex(path, NULL, NULL, NULL,
+                           err)); /* a second store handle's view is not used here */
     ds_objstore_close(s);
     OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
     expect_range(s, 40, 60, ids);
@@ -265,8 +268,9 @@ static void processes_at_once(void **state)
             for (int i = 0; i < 5 && !bad; i++) {
                 ds_objstore *s = NULL;
                 ds_objgc *gc = NULL;
-                bad = ds_objstore_open(&s, path, DS_OBJ_WRITE, NULL) || ds_objgc_begin(&gc, s, true, NULL) ||
-                      ds_objgc_mark_all(gc, NULL) || ds_objgc_sweep(gc, false, NULL, NULL);
+                bad = ds_objstore_open(&s, path, DS_OBJ_WRITE, NULL) ||
+                      ds_objgc_begin(&gc, s, true, NULL) || ds_objgc_mark_all(gc, NULL) ||
+                      ds_objgc_sweep(gc, false, NULL, NULL);
                 ds_objgc_end(gc);
                 ds_objstore_close(s);
             }
@@ -330,8 +334,14 @@ static ssize_t bad_write(int fd, const void *p, size_t n)
     }
     return -1;
 }
-static int bad_fsync(int fd) { return strikes() ? -1 : fsync(fd); }
-static int bad_rename(const char *a, const char *b) { return strikes() ? -1 : rename(a, b); }
+static int bad_fsync(int fd)
+{
+    return strikes() ? -1 : fsync(fd);
+}
+static int bad_rename(const char *a, const char *b)
+{
+    return strikes() ? -1 : rename(a, b);
+}
 static int bad_open(const char *p, int flags, mode_t mode)
 {
     return strikes() ? -1 : ds_io_system.open(p, flags, mode);
@@ -355,7 +365,8 @@ static void with_faults(ds_io_ops *ops, enum how how, int n)
     ds_io_active = ops;
 }
 
-/* After whatever happened to a second commit: the first is whole, nothing is damaged, and the second can be made. */
+/* After whatever happened to a second commit: the first is whole, nothing is damaged, and the
+ * second can be made. */
 static void must_recover(const char *path, const ds_sha *ids)
 {
     ds_objstore *s = NULL;

@@ -1,4 +1,5 @@
-/* The object layer under damage: every flipped byte is found, what is sound survives, the index is rebuilt from packs. */
+/* The object layer under damage: every flipped byte is found, what is sound survives, the index is
+ * rebuilt from packs. */
 #include "obj_help.h"
 
 #include <dirent.h>
@@ -101,7 +102,8 @@ static void reindex_equals_the_live_index(void **state)
     free(before);
 }
 
-/* Each byte of a pack, one after the other: a full scrub finds it; a structural one finds those in heads. */
+/* Each byte of a pack, one after the other: a full scrub finds it; a structural one finds those in
+ * heads. */
 static void flipped_bytes_in_packs_are_found(void **state)
 {
     (void)state;
@@ -277,7 +279,8 @@ static void lost_bases_are_reported(void **state)
     ds_objstore_close(s);
 }
 
-/* A pack cut short at any length, under its final name, neither breaks opening nor hides the others. */
+/* A pack cut short at any length, under its final name, neither breaks opening nor hides the
+ * others. */
 static void torn_packs(void **state)
 {
     (void)state;

@@ -3,6 +3,8 @@
 #include "unit.h"
 
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "audit.h"
 #include "runs.h"
@@ -92,7 +94,7 @@ static int put(const char *name, uint64_t seed, uint64_t step, const uint64_t *e
 typedef struct found {
     size_t runs, commits, rows;
     uint64_t steps[8];
-    size_t nsteps, nsegments;
+    size_t nsteps, nsegments, all_steps;
     git_oid commit;
     ds_chain chain;
 } found;
@@ -117,6 +119,7 @@ static int on_run(void *ctx, const ds_run_ref *r, ds_err *err)
     assert_int_equal(strncmp(r->name, "refs/dsver/runs/docs/", 21), 0);
     assert_int_equal(strlen(r->digest), 16);
     f->nsteps = i.nsteps;
+    f->all_steps += i.nsteps;
     for (size_t k = 0; k < i.nsteps && k < 8; k++)
         f->steps[k] = i.steps[k];
     OK(ds_segments_tree(&l, store.cat, &r->tree, &bad));
@@ -214,6 +217,38 @@ static void chains(void **state)
     assert_non_null(strstr(err.msg, "step 1, row 3 stands where step 2, row 2 belongs"));
 }
 
+/* Several processes register checkpoints of one run at once: none is lost. */
+static void at_once(void **state)
+{
+    enum { N = 4 };
+    pid_t child[N];
+
+    (void)state;
+    for (size_t i = 0; i < N; i++) {
+        child[i] = fork();
+        assert_int_not_equal(child[i], -1);
+        if (child[i] == 0) {
+            const uint64_t ends[] = {i + 1};
+            char name[8] = {'p', (char)('0' + i)};
+            ds_err err = {0};
+            store = (ds_store){0}; /* the parent's is not to be used here */
+            int rc = ds_store_open(&store, unit_dir(), DS_OBJ_WRITE, &err);
+            rc = rc ? rc : put(name, 33, i + 1, ends, 1, &err);
+            if (rc)
+                fprintf(stderr, "%s\n", err.msg);
+            _exit(rc ? 1 : 0);
+        }
+    }
+    for (size_t i = 0; i < N; i++) {
+        int status;
+        assert_true(waitpid(child[i], &status, 0) == child[i] && WIFEXITED(status) &&
+                    WEXITSTATUS(status) == 0);
+    }
+    const found f = look();
+    assert_int_equal(f.runs, 3);
+    assert_int_equal(f.all_steps, 2 + 1 + N);
+}
+
 static int setup(void **state)
 {
     ds_err err = {0};
@@ -241,6 +276,7 @@ int main(void)
         cmocka_unit_test(registered_forward),
         cmocka_unit_test(refused),
         cmocka_unit_test(chains),
+        cmocka_unit_test(at_once),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
