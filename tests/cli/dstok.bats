@@ -42,6 +42,10 @@ has() {
     [ "$(wc -l <out)" -eq 3 ]
     [ -z "$(sed -n 2p out)" ]
     [ -z "$(dstok encode -t "$T" /dev/null)" ]
+    dstok encode -t "$T" in /dev/null "$G/mixed.txt" - <in >out # a line each
+    [ "$(wc -l <out)" -eq 4 ]
+    sed -n 3p out | cmp - one
+    [ "$(sed -n 1p out)" = "$(sed -n 4p out)" ]
 }
 
 @test "encode: --json" {
@@ -77,7 +81,10 @@ has() {
     has none.json
     exits 2 dstok encode in
     has "-t"
-    exits 2 dstok encode -t "$T" in in
+    exits 2 dstok encode -t "$T"
+    printf a >a
+    exits 1 dstok encode -t "$T" a in a
+    has "in: not UTF-8"
 }
 
 @test "encode: a long line without end is not a problem" {
