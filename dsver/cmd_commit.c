@@ -86,8 +86,9 @@ static void say(const commit *c, const ds_published *p)
     verb_bytes(read, p->pass.bytes_read);
     verb_bytes(stored, cost);
     if (p->unchanged) {
-        printf("%s %s@%s unchanged: %" PRIu64 " records, read %s, stored nothing\n",
-               git_oid_tostr_s(&p->id), c->dataset, c->branch, m->records, read);
+        printf("%s %s@%s unchanged: %" PRIu64 " records, read %s, stored %s\n",
+               git_oid_tostr_s(&p->id), c->dataset, c->branch, m->records, read,
+               cost ? stored : "nothing");
         return;
     }
     printf("%s %s@%s\n", git_oid_tostr_s(&p->id), c->dataset, c->branch);

@@ -37,6 +37,19 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     exits 12 dsver fsck
 }
 
+@test "a stream committed again brings lost pieces back" {
+    versions 1000
+    dsver commit d v1.dsr
+    rm -f .dsver/packs/*.pack
+    exits 0 dsver reindex
+    exits 12 dsver fsck
+    exits 0 dsver commit d v1.dsr
+    has unchanged
+    exits 0 dsver fsck --read-data
+    dsver cat d >back.dsr
+    records back.dsr | cmp - <(records v1.dsr)
+}
+
 @test "fsck finds a flipped byte anywhere in the catalog's packs" {
     versions 1000
     dsver commit d v1.dsr
