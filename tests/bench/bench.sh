@@ -128,7 +128,7 @@ bench_cat() {
 bench_column() {
     corpus
     head -n 20000 v1.jsonl > col.jsonl
-    dstok train --vocab-size 4096 -o col.tok.json -q col.jsonl || die train
+    dstok train --vocab-size 4096 -o col.tok.json col.jsonl 2> tmp/err || die train
     dsprep text --format jsonl --key-field id col.jsonl > col.dsr
     dsprep tokenize -t col.tok.json col.dsr > coltok.dsr || die tokenize
     store s5
