@@ -283,7 +283,7 @@ static int say_ledger(pass *p, const ds_segments *l, ds_err *why, int rc, ds_err
     const ds_lineage *want = &a->out->lineage;
     char got[65], head[65];
 
-    if (rc && rc != DS_FAIL && !p->chain_why.code)
+    if (rc == DS_NOMEM || (rc && rc != DS_FAIL && !p->chain_why.code))
         return found(a, "ledger", why, rc, err);
     a->out->corrupt |= rc == DS_CORRUPT || rc == DS_IO;
     ds_sha_hex(got, &p->chain.value);

@@ -52,8 +52,8 @@ static int by_root(void *ctx, const git_oid *id, const ds_version *v, const ds_e
 {
     ds_runset *s = ctx;
 
-    (void)why;
-    (void)err;
+    if (!v && why->code == DS_NOMEM) /* what is damaged is left to fsck */
+        return ds_fail_nomem(err);
     for (size_t i = 0; v && *v->dataset && i < s->run->ndatasets; i++) {
         ds_runset_part *p = &s->parts[i];
         if (p->where == DS_SET_ABSENT && ds_sha_eq(&p->want->root, &v->root)) {
