@@ -341,3 +341,36 @@ open(path, "wb").write(struct.pack("<Q", len(j)) + j + d)' "$1" "$2"
         has "vocabulary of 270"
     done
 }
+
+@test "selftest: every promise holds here" {
+    exits 0 dstrain selftest
+    has "packed = unpacked" "accumulation 8 x 1 = 1 x 8" "resumed = not interrupted" "3 threads" "instructions: base"
+    [ "$(echo "$output" | grep -c '^ok ')" -ge 9 ]
+    fails grep -q FAILED <<<"$output"
+    fails dstrain selftest --model nowhere
+    has nowhere
+}
+
+@test "a model trained elsewhere tells its story" {
+    model=${DS_SHARED:-$DS_ROOT/../shared}/data/models/stories260K
+    [ -e "$model/model.safetensors" ] || skip "no $model"
+    dstrain generate --model "$model" --ids -n 60 1 >ids
+    # "Once upon a time, there was a little girl named Lily. She loved to play outside in the park.
+    # One day, she saw a big, red ball. She wanted to"
+    echo 1 403 407 261 378 432 383 286 261 376 298 315 421 395 317 426 338 401 396 267 337 410 408 419 292 411 322 265 \
+        282 295 433 426 385 328 432 358 394 261 370 432 352 266 268 388 426 338 391 266 267 337 335 312 432 398 312 286 \
+        267 414 270 333 415 | cmp - ids
+    command -v python3 >/dev/null || return 0
+    python3 - "$model/tok512.bin" ids >text <<'END'
+import struct, sys
+b = open(sys.argv[1], "rb").read()
+at, pieces = 4, []
+while at < len(b):
+    _, n = struct.unpack_from("<fi", b, at)
+    pieces.append(b[at + 8 : at + 8 + n])
+    at += 8 + n
+ids = [int(x) for x in open(sys.argv[2]).read().split()]
+sys.stdout.write(b"".join(pieces[i] for i in ids if i != 1).decode().strip() + "\n")
+END
+    grep -q "^Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day," text
+}
