@@ -29,8 +29,8 @@ $(B)/tests/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBS) $(B)/stamp/tests.objs
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_HELP) $(TEST_LIBS) -lcmocka
 
-# A fuzz target is a libFuzzer program under MODE=fuzz; elsewhere its corpus is replayed by tests/fuzz/replay.c.
-FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/replay.o)
+# A fuzz target is a libFuzzer program under MODE=fuzz; elsewhere its corpus is replayed by tests/fuzz/replaymain.c.
+FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/replaymain.o)
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(B)/stamp/tests.objs
 	$(call say,LD,$(@F))
 	@mkdir -p $(@D)

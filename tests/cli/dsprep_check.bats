@@ -75,6 +75,7 @@ load dsprep_common
     [ "$status" -eq 12 ]
     # A real producer, killed while it waits for more input.
     mkfifo in
+    : >cut.dsr # there even if the producer is killed before it begins
     dsprep text -q --format text --split line - <in >cut.dsr 2>/dev/null &
     local pid=$!
     exec 9<>in
