@@ -14,11 +14,12 @@ const ds_command ds_train_selftest = {
     .operands = "",
     .max_operands = 0,
     .example = "dstrain selftest --model base/",
-    .description = "Trains adapters for a few steps in different ways that must give the same bits: "
-                   "packed and unpacked, in micro-batches, with activations computed again, "
-                   "interrupted and resumed, with other numbers of threads and other instruction "
-                   "sets. Prints a line for each. Without --model a small network with random "
-                   "weights is used. Exit status 1: something differs.",
+    .description =
+        "Trains adapters for a few steps in different ways that must give the same bits: "
+        "packed and unpacked, in micro-batches, with activations computed again, "
+        "interrupted and resumed, with other numbers of threads and other instruction "
+        "sets. Prints a line for each. Without --model a small network with random "
+        "weights is used. Exit status 1: something differs.",
     .run = run,
 };
 

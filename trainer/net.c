@@ -341,8 +341,9 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
                 added++;
             }
     }
-    return added ? 0 : ds_fail(err, DS_USAGE, "no projection matches the adapter's targets: %s%s", c->targets[0],
-                           c->targets[1] ? ", ..." : "");
+    return added ? 0
+                 : ds_fail(err, DS_USAGE, "no projection matches the adapter's targets: %s%s",
+                           c->targets[0], c->targets[1] ? ", ..." : "");
 }
 
 static int merge_one(ds_net *n, linear *l, ds_err *err)

@@ -1,5 +1,6 @@
-/* selftest.c - see selftest.h. A trial trains adapters for a few steps on made-up tokens and ends in
- * one digest of losses, norms, weights and moments; trials that must agree have the same digest. */
+/* selftest.c - see selftest.h. A trial trains adapters for a few steps on made-up tokens and ends
+ * in one digest of losses, norms, weights and moments; trials that must agree have the same digest.
+ */
 #include "selftest.h"
 
 #include <stdio.h>
@@ -70,8 +71,8 @@ static ds_netbatch micro_batch(tokens *t, int row, int n, uint64_t step)
 
 static int make_net(ds_kernels **k, ds_net **net, const char *model, const trial *t, ds_err *err)
 {
-    static const char *const targets[] = {"q_proj", "v_proj", "o_proj", "down_proj", "kv_b_proj",
-                                          NULL};
+    static const char *const targets[] = {"q_proj",    "v_proj",    "o_proj",
+                                          "down_proj", "kv_b_proj", NULL};
     const ds_lora_conf lora = {
         .r = 4, .alpha = 8, .dropout = 0.1, .lr_ratio = 1, .targets = targets};
     ds_modelconf c = {0};

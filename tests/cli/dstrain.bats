@@ -374,3 +374,17 @@ sys.stdout.write(b"".join(pieces[i] for i in ids if i != 1).decode().strip() + "
 END
     grep -q "^Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day," text
 }
+
+@test "report: one page that needs nothing from outside" {
+    train 'a&b' --checkpoint-every 3
+    dstrain report 'a&b/' -o r.html
+    [ "$(grep -o '<polyline' r.html | wc -l)" -eq 4 ]
+    grep -q '<h1>a&amp;b</h1>' r.html
+    grep -q "$(sum_of 'a&b')" r.html
+    grep -q 'step-000003' r.html
+    grep -q '<td>docs</td>' r.html
+    fails grep -Eq 'https?:|src=|href=|<script' r.html
+    dstrain report 'a&b' | cmp - r.html
+    fails dstrain report nowhere
+    has "nowhere/metrics.jsonl"
+}
