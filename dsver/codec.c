@@ -1,3 +1,4 @@
+/* codec.c - see codec.h. */
 #include "codec.h"
 
 #include <stdlib.h>
@@ -5,8 +6,8 @@
 #include <zstd.h>
 
 #define PLAIN_LEVEL 3
-/* Deltas: nearly all of the piece is found in the bases, so a better search costs little. The window spans
- * bases and piece, up to 4 MiB. */
+/* Deltas: nearly all of the piece is found in the bases, so a better search costs little. The
+ * window spans bases and piece, up to 4 MiB. */
 #define DELTA_LEVEL 4
 #define DELTA_WINDOW 22
 /* A filter is tried on a sample of the piece, at a fast level: which one wins there wins. */
@@ -105,13 +106,15 @@ static size_t sample_size(ds_codec *c, const uint8_t *p, size_t n, size_t cap)
 }
 
 /* The filter that wins on a sample from the middle of the piece. */
-static int pick_filter(ds_codec *c, const uint8_t *raw, size_t n, unsigned word, uint8_t *filter, ds_err *err)
+static int pick_filter(ds_codec *c, const uint8_t *raw, size_t n, unsigned word, uint8_t *filter,
+                       ds_err *err)
 {
     unsigned log = word == 2 ? 1 : word == 4 ? 2 : word == 8 ? 3 : 0;
     *filter = 0;
     if (!log || n < 64)
         return 0;
-    size_t len = n < SAMPLE ? n : SAMPLE, off = (n - len) / 2 / word * word, cap = ZSTD_compressBound(len);
+    size_t len = n < SAMPLE ? n : SAMPLE, off = (n - len) / 2 / word * word,
+           cap = ZSTD_compressBound(len);
     ds_buf_reset(&c->filtered);
     ds_buf_reset(&c->trial);
     if (ds_buf_reserve(&c->filtered, len) || ds_buf_reserve(&c->trial, cap))
@@ -131,7 +134,8 @@ static int pick_filter(ds_codec *c, const uint8_t *raw, size_t n, unsigned word,
 
 /* ---- pieces ---- */
 
-int ds_codec_pack(ds_codec *c, const uint8_t *raw, size_t n, unsigned word, ds_buf *out, ds_objhead *h, ds_err *err)
+int ds_codec_pack(ds_codec *c, const uint8_t *raw, size_t n, unsigned word, ds_buf *out,
+                  ds_objhead *h, ds_err *err)
 {
     const uint8_t *src = raw;
     size_t got = 0;
@@ -167,8 +171,8 @@ int ds_codec_pack(ds_codec *c, const uint8_t *raw, size_t n, unsigned word, ds_b
     return 0;
 }
 
-int ds_codec_delta(ds_codec *c, const uint8_t *raw, size_t n, const uint8_t *base, size_t nbase, size_t limit,
-                   ds_buf *out, bool *got, ds_err *err)
+int ds_codec_delta(ds_codec *c, const uint8_t *raw, size_t n, const uint8_t *base, size_t nbase,
+                   size_t limit, ds_buf *out, bool *got, ds_err *err)
 {
     *got = false;
     size_t cap = ZSTD_compressBound(n);
@@ -186,26 +190,28 @@ int ds_codec_delta(ds_codec *c, const uint8_t *raw, size_t n, const uint8_t *bas
     return 0;
 }
 
-const char *ds_codec_unpack(ds_codec *c, const ds_objhead *h, const uint8_t *payload, const uint8_t *base,
-                            size_t nbase, ds_buf *out)
+const char *ds_codec_unpack(ds_codec *c, const ds_objhead *h, const uint8_t *payload,
+                            const uint8_t *base, size_t nbase, ds_buf *out)
 {
     if (h->filter > 7 || h->filter == 4)
         return "unknown filter";
     ds_buf_reset(out);
-    /* One byte more than needed: a frame that holds more than it should is not taken for a good one. */
     ds_buf *to = h->filter ? &c->filtered : out;
     ds_buf_reset(to);
-    if (ds_buf_reserve(out, (size_t)h->raw + 1) || ds_buf_reserve(to, (size_t)h->raw + 1))
+    if (ds_buf_reserve(out, h->raw) || ds_buf_reserve(to, h->raw))
         return "out of memory";
+    if (h->raw == 0) /* always raw: no frame is shorter */
+        return NULL;
     if (h->codec == DS_CODEC_RAW) {
         memcpy(to->data, payload, h->raw);
     } else {
         size_t r = h->codec == DS_CODEC_DELTA ? ZSTD_DCtx_refPrefix(c->dctx, base, nbase) : 0;
         if (!ZSTD_isError(r))
-            r = ZSTD_decompressDCtx(c->dctx, to->data, (size_t)h->raw + 1, payload, h->stored);
+            r = ZSTD_decompressDCtx(c->dctx, to->data, h->raw, payload, h->stored);
         if (ZSTD_isError(r) || r != h->raw) {
             ZSTD_DCtx_reset(c->dctx, ZSTD_reset_session_and_parameters);
-            return ZSTD_isError(r) ? "payload does not decode" : "payload decodes to another length";
+            return ZSTD_isError(r) ? "payload does not decode"
+                                   : "payload decodes to another length";
         }
     }
     if (h->filter)

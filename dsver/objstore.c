@@ -1,3 +1,4 @@
+/* objstore.c - see objstore.h. */
 #include "objstore.h"
 
 #include <errno.h>
@@ -10,7 +11,7 @@
 
 #include "objcore.h"
 
-#define CACHE_BYTES ((size_t)32 << 20)
+#define CACHE_BYTES ((size_t)8 << 20) /* more is slower: it outgrows the processor's caches */
 
 /* ---- opening ---- */
 
@@ -66,7 +67,8 @@ int ds_objcore_flock(int *fd, const char *dir, int how, ds_err *err)
     return rc;
 }
 
-/* Packs that the index does not know: a crash between rename and index left them. A reader does what it can. */
+/* Packs that the index does not know: a crash between rename and index left them. A reader does
+ * what it can. */
 static int adopt_leftovers(ds_objstore *s, ds_err *err)
 {
     ds_err mine = {0};
@@ -197,7 +199,8 @@ bool ds_objstore_has(ds_objstore *s, const ds_sha *id)
     return ds_objindex_row(s->ix, id, &row, NULL) == 1;
 }
 
-int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *kind, uint32_t *stored, ds_err *err)
+int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *kind,
+                     uint32_t *stored, ds_err *err)
 {
     ds_objloc loc;
     int rc = ds_objindex_find(s->ix, id, &loc, err);
@@ -223,8 +226,8 @@ int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out, ds_err *err
     return ds_objindex_find(((ds_objstore *)store)->ix, id, out, err);
 }
 
-int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *v, size_t max, size_t *n,
-                       bool *overflow, ds_err *err)
+int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *v, size_t max,
+                       size_t *n, bool *overflow, ds_err *err)
 {
     size_t first = *n, end = *n;
     int rc = 1;
@@ -252,8 +255,8 @@ int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *
     return 1;
 }
 
-static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
-                        ds_shared **out, ds_err *err);
+static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                        const ds_sha *id, unsigned depth, ds_shared **out, ds_err *err);
 
 void ds_objcore_prefix_drop(ds_prefix *p)
 {
@@ -262,10 +265,10 @@ void ds_objcore_prefix_drop(ds_prefix *p)
     memset(p, 0, sizeof *p);
 }
 
-/* Bases one after the other, the first one last. All are decoded before they are joined: joined is scratch that decoding
- * uses too. */
-static int join_bases(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_bases *bases,
-                      unsigned depth, ds_prefix *out, ds_err *err)
+/* Bases one after the other, the first one last. All are decoded before they are joined: joined is
+ * scratch that decoding uses too. */
+static int join_bases(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                      const ds_bases *bases, unsigned depth, ds_prefix *out, ds_err *err)
 {
     size_t len, all = 0;
     int rc = 1;
@@ -293,8 +296,8 @@ static int join_bases(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n
     return rc;
 }
 
-int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_bases *bases,
-                      ds_prefix *out, ds_err *err)
+int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                      const ds_bases *bases, ds_prefix *out, ds_err *err)
 {
     return join_bases(s, c, v, n, bases, 0, out, err);
 }
@@ -303,12 +306,12 @@ static int damaged(ds_objstore *s, const ds_objloc *loc, const char *what, ds_er
 {
     char hex[65];
     ds_sha_hex(hex, &loc->pack);
-    return ds_fail(err, DS_CORRUPT, "%s/packs/%s.pack: offset %llu: %s", s->dir, hex, (unsigned long long)loc->off,
-                   what);
+    return ds_fail(err, DS_CORRUPT, "%s/packs/%s.pack: offset %llu: %s", s->dir, hex,
+                   (unsigned long long)loc->off, what);
 }
 
-static int decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_objloc *piece, unsigned depth,
-                  ds_buf *out, ds_err *err)
+static int decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                  const ds_objloc *piece, unsigned depth, ds_buf *out, ds_err *err)
 {
     ds_prefix prefix = {.len = 0};
     ds_objhead h;
@@ -329,17 +332,20 @@ static int decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, co
     return rc;
 }
 
-static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_sha *id, unsigned depth,
-                        ds_shared **out, ds_err *err)
+static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                        const ds_sha *id, unsigned depth, ds_shared **out, ds_err *err)
 {
     ds_buf b = {0};
     const ds_objloc *loc = ds_objcore_in(v, n, id);
     if ((*out = ds_piececache_get(s->cache, id)))
         return 1;
     if (!loc)
-        return ds_fail(err, DS_CORRUPT, "%s: a base is not where it was: run `dsver reindex`", s->dir);
-    int rc = decode(s, c, v, n, loc, depth, &b, err);
-    if (rc == 1 && !(*out = ds_shared_take(&b)))
+        return ds_fail(err, DS_CORRUPT, "%s: a base is not where it was: run `dsver reindex`",
+                       s->dir);
+    int rc = ds_piececache_buf(s->cache, &b, loc->raw, err);
+    if (rc == 0)
+        rc = decode(s, c, v, n, loc, depth, &b, err);
+    if (rc == 1 && !(*out = ds_piececache_take(s->cache, &b)))
         rc = ds_fail_nomem(err);
     if (rc == 1)
         ds_piececache_put(s->cache, id, *out);
@@ -347,8 +353,8 @@ static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t
     return rc;
 }
 
-int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n, const ds_objloc *piece, ds_buf *out,
-                      ds_err *err)
+int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
+                      const ds_objloc *piece, ds_buf *out, ds_err *err)
 {
     return decode(s, c, v, n, piece, 0, out, err);
 }
@@ -365,8 +371,10 @@ int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *er
     return ds_fail(err, DS_CORRUPT, "piece %s: its bytes have the address %s", want, have);
 }
 
-/* Looks up and decodes: 1, 0 when the piece is not known (*known) or a pack is gone, or an error. */
-static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v, bool *known, ds_buf *out, ds_err *err)
+/* Looks up and decodes: 1, 0 when the piece is not known (*known) or a pack is gone, or an error.
+ */
+static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v, bool *known,
+                    ds_buf *out, ds_err *err)
 {
     char hex[65];
     size_t n = 0;
@@ -392,7 +400,8 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
     int rc = ds_objcore_codec(s, &c, err);
     if (rc)
         return rc;
-    /* A pack that vanished was consolidated: the index knows the new place. Once is enough but for bad luck. */
+    /* A pack that vanished was consolidated: the index knows the new place. Once is enough but for
+     * bad luck. */
     for (int i = 0; i < 3 && rc == 0 && known; i++)
         rc = get_once(s, c, id, v, &known, out, err);
     ds_objcore_codec_back(s, c);
@@ -402,7 +411,8 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
         if (!known)
             return ds_fail(err, DS_FAIL, "%s: no piece %s in this store", s->dir, hex);
         ds_sha_hex(pack, &v[0].pack);
-        return ds_fail(err, DS_CORRUPT, "%s/packs/%s.pack: missing; piece %s needs it or another lost pack", s->dir,
+        return ds_fail(err, DS_CORRUPT,
+                       "%s/packs/%s.pack: missing; piece %s needs it or another lost pack", s->dir,
                        pack, hex);
     }
     if (rc < 0)
@@ -417,4 +427,7 @@ int ds_objstore_dump(ds_objstore *s, bool places, ds_buf *out, ds_err *err)
     return ds_objindex_dump(s->ix, places, out, err);
 }
 
-int ds_objstore_totals(ds_objstore *s, ds_objtotals *out, ds_err *err) { return ds_objindex_totals(s->ix, out, err); }
+int ds_objstore_totals(ds_objstore *s, ds_objtotals *out, ds_err *err)
+{
+    return ds_objindex_totals(s->ix, out, err);
+}

@@ -1,3 +1,4 @@
+/* piececache.c - see piececache.h. */
 #include "piececache.h"
 
 #include <pthread.h>
@@ -7,22 +8,18 @@
 
 #define SLOTS 1024 /* pieces at most; also bounds the bookkeeping for tiny ones */
 #define BUCKETS 2048
+/* Buffers of 64 KiB to 1 MiB have powers of two for sizes and are kept, a few of each, when
+ * dropped. */
+#define CLASS_MIN 16
+#define CLASSES 5
+#define SPARES 32
+#define SPARE_BYTES ((size_t)8 << 20) /* of all of them */
 
 struct ds_shared {
     atomic_uint refs;
     ds_buf bytes;
+    ds_piececache *home;
 };
-
-ds_shared *ds_shared_take(ds_buf *b)
-{
-    ds_shared *s = calloc(1, sizeof *s);
-    if (!s)
-        return NULL;
-    atomic_init(&s->refs, 1);
-    s->bytes = *b;
-    memset(b, 0, sizeof *b);
-    return s;
-}
 
 const uint8_t *ds_shared_data(const ds_shared *s, size_t *len)
 {
@@ -36,18 +33,10 @@ ds_shared *ds_shared_ref(ds_shared *s)
     return s;
 }
 
-void ds_shared_unref(ds_shared *s)
-{
-    if (s && atomic_fetch_sub(&s->refs, 1) == 1) {
-        ds_buf_fini(&s->bytes);
-        free(s);
-    }
-}
-
 typedef struct slot {
     ds_sha id;
     ds_shared *s;
-    int chain;       /* next in the bucket, -1 ends */
+    int chain;        /* next in the bucket, -1 ends */
     int newer, older; /* in order of use */
 } slot;
 
@@ -56,7 +45,79 @@ struct ds_piececache {
     size_t limit, bytes;
     int bucket[BUCKETS], newest, oldest, used;
     slot v[SLOTS];
+    pthread_mutex_t spare_lock; /* taken with `lock` held, never the other way round */
+    ds_buf spare[CLASSES][SPARES];
+    int spares[CLASSES];
+    size_t spare_bytes;
 };
+
+/* Smallest class whose buffers hold n bytes; CLASSES when none does or n is small. */
+static int class_of(size_t n)
+{
+    int k = 0;
+    if (n <= (size_t)1 << (CLASS_MIN - 1))
+        return CLASSES;
+    while (k < CLASSES && n > (size_t)1 << (CLASS_MIN + k))
+        k++;
+    return k;
+}
+
+int ds_piececache_buf(ds_piececache *c, ds_buf *b, size_t n, ds_err *err)
+{
+    int k = class_of(n);
+    memset(b, 0, sizeof *b);
+    if (k < CLASSES) {
+        pthread_mutex_lock(&c->spare_lock);
+        if (c->spares[k] > 0) {
+            *b = c->spare[k][--c->spares[k]];
+            c->spare_bytes -= b->cap;
+        }
+        pthread_mutex_unlock(&c->spare_lock);
+        n = (size_t)1 << (CLASS_MIN + k);
+    }
+    b->len = 0;
+    if (!b->data && n > 0) {
+        if (!(b->data = malloc(n)))
+            return ds_fail_nomem(err);
+        b->cap = n;
+    }
+    return 0;
+}
+
+static void drop_buf(ds_piececache *c, ds_buf *b)
+{
+    int k = class_of(b->cap);
+    if (k < CLASSES && b->cap == (size_t)1 << (CLASS_MIN + k)) {
+        pthread_mutex_lock(&c->spare_lock);
+        if (c->spares[k] < SPARES && c->spare_bytes + b->cap <= SPARE_BYTES) {
+            c->spare_bytes += b->cap;
+            c->spare[k][c->spares[k]++] = *b;
+            memset(b, 0, sizeof *b);
+        }
+        pthread_mutex_unlock(&c->spare_lock);
+    }
+    ds_buf_fini(b);
+}
+
+ds_shared *ds_piececache_take(ds_piececache *c, ds_buf *b)
+{
+    ds_shared *s = calloc(1, sizeof *s);
+    if (!s)
+        return NULL;
+    atomic_init(&s->refs, 1);
+    s->bytes = *b;
+    s->home = c;
+    memset(b, 0, sizeof *b);
+    return s;
+}
+
+void ds_shared_unref(ds_shared *s)
+{
+    if (s && atomic_fetch_sub(&s->refs, 1) == 1) {
+        drop_buf(s->home, &s->bytes);
+        free(s);
+    }
+}
 
 int ds_piececache_new(ds_piececache **out, size_t bytes, ds_err *err)
 {
@@ -65,6 +126,7 @@ int ds_piececache_new(ds_piececache **out, size_t bytes, ds_err *err)
     if (!c)
         return ds_fail_nomem(err);
     pthread_mutex_init(&c->lock, NULL);
+    pthread_mutex_init(&c->spare_lock, NULL);
     c->limit = bytes;
     c->newest = c->oldest = -1;
     for (int i = 0; i < BUCKETS; i++)
@@ -72,7 +134,10 @@ int ds_piececache_new(ds_piececache **out, size_t bytes, ds_err *err)
     return 0;
 }
 
-static int *bucket_of(ds_piececache *c, const ds_sha *id) { return &c->bucket[ds_get_u32(id->b) % BUCKETS]; }
+static int *bucket_of(ds_piececache *c, const ds_sha *id)
+{
+    return &c->bucket[ds_get_u32(id->b) % BUCKETS];
+}
 
 static int lookup(ds_piececache *c, const ds_sha *id)
 {
@@ -106,7 +171,7 @@ static int evict(ds_piececache *c)
         p = &c->v[*p].chain;
     *p = c->v[i].chain;
     list_out(c, i);
-    c->bytes -= c->v[i].s->bytes.len;
+    c->bytes -= c->v[i].s->bytes.cap; /* what it takes, not what it holds */
     ds_shared_unref(c->v[i].s);
     c->v[i].s = NULL;
     return i;
@@ -138,8 +203,8 @@ static int free_slot(ds_piececache *c)
 void ds_piececache_put(ds_piececache *c, const ds_sha *id, ds_shared *s)
 {
     pthread_mutex_lock(&c->lock);
-    if (s->bytes.len <= c->limit && lookup(c, id) < 0) {
-        while (c->bytes + s->bytes.len > c->limit)
+    if (s->bytes.cap <= c->limit && lookup(c, id) < 0) {
+        while (c->bytes + s->bytes.cap > c->limit)
             (void)evict(c);
         int i = free_slot(c), *b = bucket_of(c, id);
         c->v[i].id = *id;
@@ -147,7 +212,7 @@ void ds_piececache_put(ds_piececache *c, const ds_sha *id, ds_shared *s)
         c->v[i].chain = *b;
         *b = i;
         list_front(c, i);
-        c->bytes += s->bytes.len;
+        c->bytes += s->bytes.cap;
     }
     pthread_mutex_unlock(&c->lock);
 }
@@ -158,6 +223,10 @@ void ds_piececache_free(ds_piececache *c)
         return;
     while (c->oldest >= 0)
         (void)evict(c);
+    for (int k = 0; k < CLASSES; k++)
+        while (c->spares[k] > 0)
+            ds_buf_fini(&c->spare[k][--c->spares[k]]);
+    pthread_mutex_destroy(&c->spare_lock);
     pthread_mutex_destroy(&c->lock);
     free(c);
 }
