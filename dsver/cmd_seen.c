@@ -40,6 +40,12 @@ typedef struct hit {
     size_t key;
 } hit;
 
+/* A version that was looked through, and its part of `found`. */
+typedef struct scan {
+    git_oid commit;
+    size_t from, n;
+} scan;
+
 typedef struct seen {
     ds_store store;
     const char *dataset; /* NULL: any */
@@ -47,6 +53,8 @@ typedef struct seen {
     uint64_t limit; /* of lines for each record; 0: none */
     ds_buf text;    /* of the key file */
     ds_buf keys;    /* key, sorted */
+    ds_buf scans;   /* scan */
+    ds_buf found;   /* hit, its record numbered within the version */
     ds_buf hits;    /* hit, sorted; of the run at hand */
     ds_buf shown;   /* uint64_t, one for each hit */
     ds_buf spans;
@@ -103,29 +111,48 @@ static int read_keys(seen *s, const char *file, const char *one, ds_err *err)
     return rc;
 }
 
-/* All records of a version that have one of the keys. */
-static int find_records(seen *s, size_t part, ds_err *err)
+/* Appends to found all records of a version that have one of the keys. */
+static int scan_version(seen *s, const git_oid *commit, ds_err *err)
 {
-    const ds_runset_part *p = &s->set.parts[part];
-    const char *text;
+    scan v = {.commit = *commit, .from = s->found.len / sizeof(hit)};
     ds_keyread *k = NULL;
     key at = {0};
     uint64_t record = 0;
-    int rc = ds_keyread_open(&k, &s->store, &p->commit, err);
+    int rc = ds_keyread_open(&k, &s->store, commit, err);
 
     for (size_t b = 0; !rc && b < ds_keyread_blocks(k); b++) {
         rc = ds_keyread_block(k, b, err);
-        while (!rc && (rc = ds_keyread_next(k, &text, &at.len, err)) > 0) {
-            at.s = text;
-            const key *found =
-                bsearch(&at, s->keys.data, s->keys.len / sizeof at, sizeof at, by_key);
-            const hit h = {s->set.firsts[part] + record++,
-                           found ? (size_t)(found - keys_of(s)) : 0};
-            rc = found && ds_buf_put(&s->hits, &h, sizeof h) ? ds_fail_nomem(err) : 0;
+        while (!rc && (rc = ds_keyread_next(k, &at.s, &at.len, err)) > 0) {
+            const key *one = bsearch(&at, s->keys.data, s->keys.len / sizeof at, sizeof at, by_key);
+            const hit h = {record++, one ? (size_t)(one - keys_of(s)) : 0};
+            rc = one && ds_buf_put(&s->found, &h, sizeof h) ? ds_fail_nomem(err) : 0;
         }
         rc = rc ? rc : ds_check_interrupt(err);
     }
     ds_keyread_close(k);
+    v.n = s->found.len / sizeof(hit) - v.from;
+    return rc ? rc : ds_buf_put(&s->scans, &v, sizeof v) ? ds_fail_nomem(err) : 0;
+}
+
+/* The records of one of the run's datasets. Runs share versions: each is looked through once. */
+static int find_records(seen *s, size_t part, ds_err *err)
+{
+    const git_oid *commit = &s->set.parts[part].commit;
+    const scan *v = NULL;
+    int rc = 0;
+
+    for (int again = 0; !rc && !v && again < 2; again++) {
+        rc = again ? scan_version(s, commit, err) : 0;
+        for (size_t i = 0; !v && i < s->scans.len / sizeof *v; i++) {
+            const scan *one = (const scan *)(const void *)s->scans.data + i;
+            v = git_oid_equal(&one->commit, commit) ? one : NULL;
+        }
+    }
+    for (size_t i = 0; !rc && v && i < v->n; i++) {
+        hit h = ((const hit *)(const void *)s->found.data)[v->from + i];
+        h.record += s->set.firsts[part];
+        rc = ds_buf_put(&s->hits, &h, sizeof h) ? ds_fail_nomem(err) : 0;
+    }
     return rc;
 }
 
@@ -324,6 +351,8 @@ static int run(int argc, char **argv)
     ds_store_close(&s.store);
     ds_buf_fini(&s.text);
     ds_buf_fini(&s.keys);
+    ds_buf_fini(&s.scans);
+    ds_buf_fini(&s.found);
     ds_buf_fini(&s.hits);
     ds_buf_fini(&s.shown);
     ds_buf_fini(&s.spans);
