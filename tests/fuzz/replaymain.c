@@ -1,6 +1,6 @@
-/* replaymain.c - main() for a fuzz target without libFuzzer: runs it over every file named, and over
- * every file in every folder named, in the order of their names. A folder that is absent counts as
- * empty; the empty input is always tried. */
+/* replaymain.c - main() for a fuzz target without libFuzzer: runs it over every file named, and
+ * over every file in every folder named, in the order of their names. A folder that is absent
+ * counts as empty; the empty input is always tried. */
 #include <dirent.h>
 #include <errno.h>
 #include <stdint.h>
