@@ -173,6 +173,17 @@ static int encode_all(ds_tok_state *st, const uint8_t *p, size_t len)
     return rc;
 }
 
+/* What one huge text without a place to cut needed is not kept for the next ones. */
+static void give_back(ds_tok_state *st)
+{
+    const size_t keep = 4 * SEGMENT;
+    if (st->nfc.cap > keep)
+        ds_buf_fini(&st->nfc);
+    for (unsigned k = 0; k < TOK_STEPS; k++)
+        if (st->with_space[k].cap > keep)
+            ds_buf_fini(&st->with_space[k]);
+}
+
 int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len,
                      unsigned flags, ds_tok_sink sink, void *ctx, ds_err *err)
 {
@@ -185,6 +196,7 @@ int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size
     st->ctx = ctx;
     st->err = err;
     int rc = encode_all(st, text, len);
+    give_back(st);
     st->err = NULL;
     return rc;
 }
