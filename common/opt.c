@@ -303,6 +303,9 @@ int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **arg
     int rc = ds_opt_parse(cmd, opts, argc, argv, operands, n, &err);
     if (rc == 0)
         return -1;
+    for (const ds_opt *o = opts; o && o->name; o++)
+        if (o->type == DS_OPT_LIST) /* the caller does not go on: what was gathered is dropped */
+            ds_opt_list_fini(o->var);
     if (rc > 0)
         return 0;
     rc = ds_command_end(cmd, &err, json);

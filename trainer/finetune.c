@@ -445,40 +445,75 @@ int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err
 
 /* ---- evaluation ---- */
 
+/* One stretch of a record, after the virtual tokens if there are any. */
+typedef struct stretch {
+    int32_t *ids, *pos, *target, cu[2];
+    float *weight, *loss;
+    int32_t lead; /* virtual tokens */
+} stretch;
+
+static int stretch_loss(ds_net *net, ds_dataset *d, stretch *s, uint64_t record, uint32_t from,
+                        uint32_t len, double *sum, uint64_t *targets, ds_err *err)
+{
+    const int32_t n = (int32_t)len + s->lead;
+    const ds_netbatch b = {.t = n,
+                           .ids = s->ids,
+                           .pos = s->pos,
+                           .target = s->target,
+                           .weight = s->weight,
+                           .seqs = {s->cu, 1}};
+
+    s->cu[1] = n;
+    TRY(ds_dataset_tokens(d, record, from, len, s->ids + s->lead, err));
+    for (int32_t i = s->lead; i < n; i++)
+        if (s->ids[i] < 0 || s->ids[i] >= net->c.vocab)
+            return ds_fail(err, DS_FAIL,
+                           "dataset '%s', record %llu: token %d is not in the model's vocabulary "
+                           "of %d",
+                           ds_dataset_about(d)->name, (unsigned long long)record, (int)s->ids[i],
+                           (int)net->c.vocab);
+    for (int32_t i = 0; i < n; i++) {
+        const bool learn = i + 1 < n && i + 1 > s->lead;
+        if (i < s->lead)
+            s->ids[i] = net->c.vocab + i;
+        s->pos[i] = i;
+        s->target[i] = learn ? s->ids[i + 1] : 0;
+        s->weight[i] = learn ? 1.0f : 0.0f;
+        *targets += learn;
+    }
+    TRY(ds_net_step(net, &b, 1.0f, false, false, s->loss, err));
+    for (int32_t i = 0; i < n; i++)
+        *sum += (double)s->loss[i];
+    return ds_check_interrupt(err);
+}
+
 int ds_trainer_eval(ds_net *net, ds_dataset *d, uint32_t seq_len, uint64_t rows, double *loss,
                     uint64_t *targets, ds_err *err)
 {
     const ds_dataset_info *info = ds_dataset_about(d);
-    int32_t *ids = malloc((size_t)seq_len * 4 * sizeof *ids);
+    const uint32_t lead = net->prompt ? (uint32_t)net->prompt->rows : 0;
+    int32_t *ids = malloc((size_t)seq_len * 3 * sizeof *ids);
     float *f = malloc((size_t)seq_len * 2 * sizeof *f);
+    stretch s = {.ids = ids, .weight = f, .lead = (int32_t)lead};
     uint64_t done = 0;
     double sum = 0;
     int rc = ids && f ? 0 : ds_fail_nomem(err);
 
     *targets = 0;
+    if (!rc && seq_len < lead + 2)
+        rc = ds_fail(err, DS_USAGE, "--seq-len %u: no room for a record after %u virtual tokens",
+                     seq_len, lead);
+    if (!rc) {
+        s.pos = ids + seq_len;
+        s.target = ids + 2 * (size_t)seq_len;
+        s.loss = f + seq_len;
+        seq_len -= lead;
+    }
     for (uint64_t r = 0; !rc && r < info->records && (!rows || done < rows); r++)
-        for (uint32_t off = 0; !rc && off < info->lengths[r] && (!rows || done < rows);
-             off += seq_len, done++) {
-            const uint32_t left = info->lengths[r] - off;
-            const int32_t n = (int32_t)(left < seq_len ? left : seq_len);
-            const int32_t cu[2] = {0, n};
-            ds_netbatch b = {.t = n,
-                             .ids = ids,
-                             .pos = ids + seq_len,
-                             .target = ids + 2 * (size_t)seq_len,
-                             .weight = f,
-                             .seqs = {cu, 1}};
-            rc = ds_dataset_tokens(d, r, off, (uint32_t)n, ids, err);
-            for (int32_t i = 0; i < n; i++) {
-                ids[(int32_t)seq_len + i] = i;
-                ids[2 * (int32_t)seq_len + i] = i + 1 < n ? ids[i + 1] : 0;
-                f[i] = i + 1 < n ? 1.0f : 0.0f;
-                *targets += i + 1 < n;
-            }
-            rc = rc ? rc : ds_net_step(net, &b, 1.0f, false, false, f + seq_len, err);
-            for (int32_t i = 0; !rc && i < n; i++)
-                sum += (double)f[(int32_t)seq_len + i];
-            rc = rc ? rc : ds_check_interrupt(err);
+        for (uint32_t at = 0; !rc && at < info->lengths[r] && (!rows || done < rows); done++) {
+            const uint32_t left = info->lengths[r] - at, n = left < seq_len ? left : seq_len;
+            rc = stretch_loss(net, d, &s, r, at, n, &sum, targets, err);
+            at += n;
         }
     *loss = *targets ? sum / (double)*targets : 0.0;
     free(ids);

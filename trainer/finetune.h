@@ -35,7 +35,8 @@ void ds_trainer_close(ds_trainer *t);
 /* Runs from the state (zeroed: the beginning) to the last step, writing checkpoints; *last = the
  * newest. Returns DS_PARTIAL when stopped early. */
 int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx, ds_err *err);
-/* Mean loss over a dataset in the order of its records, without gradients. rows 0 = all. */
+/* Mean loss over a dataset in the order of its records, without gradients; a prompt's virtual
+ * tokens stand before every stretch and count for seq_len. rows 0 = all. */
 int ds_trainer_eval(ds_net *net, ds_dataset *d, uint32_t seq_len, uint64_t rows, double *loss,
                     uint64_t *targets, ds_err *err);
 /* Registers a checkpoint's run in the store that the first dataset came from; nothing for files. */

@@ -28,7 +28,14 @@ load dstrain_common
     grep -q PROMPT_TUNING prompt/step-000010/adapter_config.json
     # what full fine-tuning wrote is a model, LoRA and prompt leave the base alone
     dstrain eval --model full/step-000010 --store "$F" --data docs --stretches 5 >/dev/null
-    dstrain eval --model "$F/base" --adapter prompt/step-000010 --data "$F/test.dsr" >/dev/null
+    for a in "" "--adapter prompt/step-000010" "--adapter lora/step-000010"; do
+        # shellcheck disable=SC2086
+        dstrain eval --json --model "$F/base" $a --data "$F/test.dsr" | sed 's/.*"loss":\([0-9.]*\).*/\1/' >>losses
+    done
+    below "$(sed -n 2p losses)" "$(sed -n 1p losses)"
+    below "$(sed -n 3p losses)" "$(sed -n 2p losses)"
+    fails dstrain eval --model "$F/base" --adapter prompt/step-000010 --data "$F/test.dsr" --seq-len 5
+    has "virtual tokens"
 }
 
 @test "other architectures learn too" {
@@ -113,17 +120,17 @@ load dstrain_common
 
 @test "SIGUSR1 and SIGTERM write a checkpoint and stop; resumed, the bits are the same" {
     command -v python3 >/dev/null || skip "python3 is not installed"
-    train whole --steps 48
+    train whole --steps 48 --batch 2 --seq-len 16
     for s in SIGUSR1 SIGTERM; do
         rc=0
-        interrupt $s dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 32 --batch 4 --steps 48 \
+        interrupt $s dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 16 --batch 2 --steps 48 \
             --lr 1e-3 --rank 4 -j 2 -q --json -o $s 2>$s.err || rc=$?
         cat $s.err
         [ $rc -eq 3 ]
         last=$(basename "$(echo $s/step-0000*)")
         [ -s $s/$last/lineage.json ] && [ "$last" != step-000048 ]
         grep -q -- "--resume $s/$last" $s.err
-        train $s --steps 48 --resume $s/$last
+        train $s --steps 48 --batch 2 --seq-len 16 --resume $s/$last
         weights whole/step-000048 >w
         weights $s/step-000048 | cmp - w
     done
@@ -373,6 +380,25 @@ ids = [int(x) for x in open(sys.argv[2]).read().split()]
 sys.stdout.write(b"".join(pieces[i] for i in ids if i != 1).decode().strip() + "\n")
 END
     grep -q "^Once upon a time, there was a little girl named Lily. She loved to play outside in the park. One day," text
+}
+
+@test "dsver audit, batch and seen: what the checkpoints say holds" {
+    train r --checkpoint-every 3
+    train p --method prompt --prompt-tokens 4 --steps 2 --batch 2 --accumulate 2
+    for c in r/step-000003 r/step-000006 p/step-000002; do
+        exits 0 dsver audit --store "$F" --model "$F/base" $c
+        fails grep -Eq 'FAILED|unchecked' <<<"$output"
+    done
+    train r2 --checkpoint-every 3 --seed 2
+    cp --remove-destination r2/step-000003/ledger/* r/step-000003/ledger/ # of another run
+    exits 1 dsver audit --store "$F" r/step-000003
+    has FAILED ledger
+    exits 0 dsver batch --store "$F" r 5
+    has "step 5 row 16" "docs record"
+    key=$(sed -n 's/.* key \([0-9a-f]*\) .*/\1/p' <<<"$output" | head -n 1)
+    exits 0 dsver seen --store "$F" docs "$key"
+    has "step"
+    exits 1 dsver seen --store "$F" docs 00000000000000000000000000000000
 }
 
 @test "report: one page that needs nothing from outside" {
