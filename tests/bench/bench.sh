@@ -102,8 +102,8 @@ bench_small() {
 bench_drift() {
     corpus
     local n=${DS_BENCH_DRIFT:-50} lines=${DS_BENCH_LINES:-20000} i v1 v2 all t1 t51
-    head -n "$lines" v1.jsonl > drift1.jsonl
-    tail -n +$((lines + 1)) v1.jsonl | head -n $((lines * 2)) > pool.jsonl
+    awk -v n="$lines" 'NR > n { exit } { print }' v1.jsonl > drift1.jsonl
+    awk -v n="$lines" 'NR > 3 * n { exit } NR > n { print }' v1.jsonl > pool.jsonl
     store s4
     cp drift1.jsonl drift.jsonl
     for ((i = 0; i <= n; i++)); do
@@ -112,8 +112,8 @@ bench_drift() {
             mv next.jsonl drift.jsonl
         fi
         dsprep text --format jsonl drift.jsonl | env DSVER_STORE=s4 dsver commit -m "v$i" docs > tmp/out || die "drift $i"
-        ((i == 0)) && v1=$(stored s4)
-        ((i == 1)) && v2=$(($(stored s4) - v1))
+        if ((i == 0)); then v1=$(stored s4); fi
+        if ((i == 1)); then v2=$(($(stored s4) - v1)); fi
     done
     all=$(($(stored s4) - v1))
     say "$n versions / $n x v2" "$(ratio "$all" $((n * v2)))" '<= 3'
@@ -136,7 +136,7 @@ bench_cat() {
 
 bench_column() {
     corpus
-    head -n 20000 v1.jsonl > col.jsonl
+    awk 'NR > 20000 { exit } { print }' v1.jsonl > col.jsonl
     dstok train --vocab-size 4096 -o col.tok.json col.jsonl 2> tmp/err || die train
     dsprep text --format jsonl --key-field id col.jsonl > col.dsr
     dsprep tokenize -t col.tok.json col.dsr > coltok.dsr || die tokenize
