@@ -21,7 +21,6 @@
 extern const char *archive_version_string(void) __attribute__((weak));
 extern const char *sqlite3_libversion(void) __attribute__((weak));
 extern int git_libgit2_version(int *major, int *minor, int *rev) __attribute__((weak));
-extern const char *utf8proc_version(void) __attribute__((weak));
 
 /* A file opened later must not become standard output. What was closed is opened so that writing to
  * it fails. */
@@ -55,8 +54,6 @@ static void print_version(const char *prog)
         printf(", sqlite %s", sqlite3_libversion());
     if (archive_version_string)
         printf(", %s", archive_version_string());
-    if (utf8proc_version)
-        printf(", utf8proc %s", utf8proc_version());
     putchar('\n');
 }
 

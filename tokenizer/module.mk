@@ -2,4 +2,4 @@
 tokenizer_LIB  := dstok
 tokenizer_PROG := dstok
 tokenizer_SEES := tokenizer common
-tokenizer_PKG  := jansson libutf8proc libpcre2-8
+tokenizer_PKG  := jansson libpcre2-8
