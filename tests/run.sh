@@ -53,7 +53,7 @@ one() {
     fuzz) set -- "$path" "$ROOT/tests/fuzz/corpus/${name#fuzz_}" ;;
     esac
     start=$(date +%s%N)
-    timeout -k 10 "${DS_TEST_TIMEOUT:-600}" "$@" </dev/null >"$out" 2>&1
+    timeout -k 10 "${DS_TEST_TIMEOUT:-1800}" "$@" </dev/null >"$out" 2>&1
     rc=$?
     took=$((($(date +%s%N) - start) / 10000000))
     cd / && chmod -R u+rwX "$TMPDIR" 2>/dev/null

@@ -113,7 +113,7 @@ def one_case(folder, name, data, write):
         rows = {str(i): [round(x, 7) for x in z[i][:256].tolist()] for i in (0, len(nc.IDS) // 2, len(nc.IDS) - 1)}
         keep = {m: [round(x, 6) for x in v] for m, v in losses.items()}
         with open(os.path.join(nc.HERE, name + ".json"), "w") as f:
-            json.dump({"case": name, 
+            json.dump({"case": name,
                        "made_by": "transformers %s, peft %s, torch %s" % (transformers.__version__, peft.__version__, torch.__version__.split("+")[0]),
                        "logits": rows, "losses": keep}, f, indent=0)
             f.write("\n")
