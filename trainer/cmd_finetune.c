@@ -81,6 +81,20 @@ static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err 
     return rc ? rc : ds_checkpoint_read(from, t->net, &t->c, true, state, err);
 }
 
+static void say_checkpoint(const ds_trainconf *c, const ds_trainer *t, const ds_ckpt_state *state,
+                           const char *name)
+{
+    char sum[65];
+    ds_sha_hex(sum, &t->lineage.files);
+    if (c->json)
+        printf("{\"type\":\"checkpoint\",\"path\":\"%s/%s\",\"step\":%" PRIu64
+               ",\"loss\":%.9g,\"sha256\":\"%s\"}\n",
+               c->out, name, state->step, state->loss, sum);
+    else
+        printf("%s/%s\nloss %.6f after %" PRIu64 " steps; sha256:%s\n", c->out, name, state->loss,
+               state->step, sum);
+}
+
 static int train(const ds_trainconf *c, ds_err *err)
 {
     ds_trainer t;
@@ -117,16 +131,9 @@ static int train(const ds_trainconf *c, ds_err *err)
     if (s.log && fclose(s.log) && !rc)
         rc = ds_fail(err, DS_IO, "%s: cannot write it", path);
     if (rc == 0 || rc == DS_PARTIAL) {
-        char name[32], sum[65];
+        char name[32];
         ds_checkpoint_name(name, state.step);
-        ds_sha_hex(sum, &t.lineage.files);
-        if (c->json)
-            printf("{\"type\":\"checkpoint\",\"path\":\"%s/%s\",\"step\":%" PRIu64
-                   ",\"loss\":%.9g,\"sha256\":\"%s\"}\n",
-                   c->out, name, state.step, state.loss, sum);
-        else
-            printf("%s/%s\nloss %.6f after %" PRIu64 " steps; sha256:%s\n", c->out, name,
-                   state.loss, state.step, sum);
+        say_checkpoint(c, &t, &state, name);
         if (rc == DS_PARTIAL)
             ds_fail(err, DS_PARTIAL,
                     "stopped after step %" PRIu64 " of %" PRIu64 " (--resume %s/%s goes on)",
