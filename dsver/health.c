@@ -158,7 +158,10 @@ static int check_object(const git_oid *id, void *ctx)
     health *h = ctx;
     git_odb_object *o = NULL;
     h->out->git_objects++;
-    if (git_odb_read(&o, ds_catalog_odb(h->store->cat), id) < 0) /* hashes what it reads */
+    int rc = git_odb_read(&o, ds_catalog_odb(h->store->cat), id); /* hashes what it reads */
+    if (rc < 0 && git_error_last() && git_error_last()->klass == GIT_ERROR_NOMEMORY)
+        return ds_fail_nomem(h->err);
+    if (rc < 0)
         tell(h, "catalog.git", 0, git_oid_tostr_s(id),
              git_error_last() ? git_error_last()->message : "unreadable", "");
     git_odb_object_free(o);
@@ -184,7 +187,9 @@ static int check_catalog(health *h, ds_err *err)
         tell(h, "catalog.git", 0, "", "its objects cannot be listed", "");
     if (!rc && err->code)
         rc = err->code;
-    if (!rc && ds_ref_each(h->store->cat, check_ref, NULL, &why))
+    if (!rc && ds_ref_each(h->store->cat, check_ref, NULL, &why) == DS_NOMEM)
+        rc = ds_fail_nomem(err);
+    else if (!rc && why.code)
         tell(h, "catalog.git/refs", 0, "", why.msg, "");
     return rc;
 }
