@@ -25,7 +25,7 @@ def main():
             failed += not ok
             print("%s %d - %s: logits within %.2g" % ("ok" if ok else "not ok", n, name, worst))
             for method, losses in sorted(want["losses"].items()):
-                losses = losses[:20]  # the others are compared where transformers is
+                losses = losses[:10]  # the others are compared where transformers is
                 _, lines = nc.train(folder, model, data, method, name + "-" + method, steps=len(losses),
                                     extra=["--schedule", "constant"])
                 worst = max(abs(a["loss"] - b) / b for a, b in zip(lines, losses))
