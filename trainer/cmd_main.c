@@ -2,7 +2,8 @@
 #include "cmd_train.h"
 
 extern const ds_command ds_train_init, ds_train_finetune, ds_train_eval, ds_train_generate,
-    ds_train_merge, ds_train_plan, ds_train_replay, ds_train_selftest, ds_train_report;
+    ds_train_merge, ds_train_plan, ds_train_replay, ds_train_selftest, ds_train_report,
+    ds_train_classify;
 
 int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *adapter,
                      enum ds_kfmt f, int32_t positions, int threads, ds_err *err)
@@ -32,9 +33,17 @@ int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *
 
 int main(int argc, char **argv)
 {
-    static const ds_command *const commands[] = {
-        &ds_train_init,     &ds_train_plan,  &ds_train_finetune, &ds_train_replay,   &ds_train_eval,
-        &ds_train_generate, &ds_train_merge, &ds_train_report,   &ds_train_selftest, NULL};
+    static const ds_command *const commands[] = {&ds_train_init,
+                                                 &ds_train_plan,
+                                                 &ds_train_finetune,
+                                                 &ds_train_replay,
+                                                 &ds_train_eval,
+                                                 &ds_train_classify,
+                                                 &ds_train_generate,
+                                                 &ds_train_merge,
+                                                 &ds_train_report,
+                                                 &ds_train_selftest,
+                                                 NULL};
     return ds_program_main(
         "dstrain", "fine-tune models on versioned data, with the lineage of every checkpoint",
         commands, argc, argv);
