@@ -13,9 +13,10 @@
 
 #include "cpu.h"
 
-#define MC 192 /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
-#define NC 256 /* columns of a slice */
-#define KC 384 /* depth of one pass over a tile: a panel of A stays in the first-level cache */
+#define MC 192  /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
+#define NC 256  /* columns of a slice */
+#define KC 384  /* depth of one pass over a tile: a panel of A stays in the first-level cache */
+#define PACK 16 /* columns turned at a time while packing */
 #define A_CHUNK (8 << 20) /* floats of packed A */
 
 typedef struct product {
@@ -26,8 +27,9 @@ typedef struct product {
     bool ta, tb, accumulate;
     int64_t m, n, k;
     float alpha;
-    int64_t row0, rows; /* chunk of A that is packed */
-    int64_t width;      /* columns of a slice */
+    int64_t row0, rows;       /* chunk of A that is packed */
+    int64_t width;            /* columns of a slice */
+    int64_t parts, part_rows; /* a slice's rows, where slices are fewer than threads */
     float *pack_a;
     bool failed;
 } product;
@@ -35,6 +37,32 @@ typedef struct product {
 static inline float get(const void *p, enum ds_kfmt f, int64_t at)
 {
     return f == DS_KF32 ? ((const float *)p)[at] : ds_bf16_to(((const uint16_t *)p)[at]);
+}
+
+/* Lines that lie one after the other are turned in blocks of PACK columns, so that what is written
+ * stays in the first-level cache. */
+static void pack_lines(float *dst, const void *src, enum ds_kfmt f, int64_t ld, int64_t first,
+                       int64_t have, int w, int64_t k)
+{
+    for (int64_t p0 = 0; p0 < k; p0 += PACK) {
+        const int64_t n = k - p0 < PACK ? k - p0 : PACK;
+        float *to = dst + p0 * w;
+        for (int i = 0; i < w; i++) {
+            const int64_t at = (first + i) * ld + p0;
+            if (i >= have) {
+                for (int64_t p = 0; p < n; p++)
+                    to[p * w + i] = 0.0f;
+            } else if (f == DS_KF32) {
+                const float *s = (const float *)src + at;
+                for (int64_t p = 0; p < n; p++)
+                    to[p * w + i] = s[p];
+            } else {
+                const uint16_t *s = (const uint16_t *)src + at;
+                for (int64_t p = 0; p < n; p++)
+                    to[p * w + i] = ds_bf16_to(s[p]);
+            }
+        }
+    }
 }
 
 void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld,
@@ -52,21 +80,7 @@ void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int6
         }
         return;
     }
-    for (int i = 0; i < w; i++) {
-        const int64_t at = (first + i) * ld;
-        if (i >= have) {
-            for (int64_t p = 0; p < k; p++)
-                dst[p * w + i] = 0.0f;
-        } else if (f == DS_KF32) {
-            const float *s = (const float *)src + at;
-            for (int64_t p = 0; p < k; p++)
-                dst[p * w + i] = s[p];
-        } else {
-            const uint16_t *s = (const uint16_t *)src + at;
-            for (int64_t p = 0; p < k; p++)
-                dst[p * w + i] = ds_bf16_to(s[p]);
-        }
-    }
+    pack_lines(dst, src, f, ld, first, have, w, k);
 }
 
 static void pack_a_job(void *arg, int64_t i)
@@ -122,11 +136,12 @@ static void put_rows(const product *t, const float *sums, int64_t row, int64_t r
     }
 }
 
-static void slice_job(void *arg, int64_t slice)
+static void slice_job(void *arg, int64_t job)
 {
     product *t = arg;
     const ds_vec *v = t->cpu->vec;
-    const int64_t col = slice * t->width;
+    const int64_t col = job / t->parts * t->width, from = job % t->parts * t->part_rows;
+    const int64_t to = from + t->part_rows < t->rows ? from + t->part_rows : t->rows;
     const int64_t cols = t->n - col < t->width ? t->n - col : t->width;
     const int64_t panels = (cols + v->nr - 1) / v->nr;
     float *pb = ds_cpu_scratch((size_t)(t->k * panels * v->nr + MC * t->width));
@@ -141,8 +156,8 @@ static void slice_job(void *arg, int64_t slice)
         ds_pack_panel(pb + at * t->k, t->b, t->fb, !t->tb, t->tb ? t->k : t->n, col + at,
                       cols - at < v->nr ? cols - at : v->nr, v->nr, t->k);
     }
-    for (int64_t row = 0; row < t->rows; row += MC) {
-        const int64_t rows = t->rows - row < MC ? t->rows - row : MC;
+    for (int64_t row = from; row < to; row += MC) {
+        const int64_t rows = to - row < MC ? to - row : MC;
         start_rows(t, sums, t->row0 + row, rows, col, cols);
         for (int64_t p = 0; p < t->k; p += KC) {
             const int64_t depth = t->k - p < KC ? t->k - p : KC;
@@ -155,6 +170,18 @@ static void slice_job(void *arg, int64_t slice)
         put_rows(t, sums, t->row0 + row, rows, col, cols);
     }
     free(pb);
+}
+
+/* Narrow products have fewer slices than threads: their rows are split too. Each part packs its own
+ * B, which is small then. */
+static void split_rows(product *t, int64_t slices, int64_t threads)
+{
+    const int64_t strips = (t->rows + MC - 1) / MC;
+    int64_t parts = threads > 1 && slices < 2 * threads ? (2 * threads + slices - 1) / slices : 1;
+
+    parts = parts > strips ? strips : parts;
+    t->part_rows = (strips + parts - 1) / parts * MC;
+    t->parts = (t->rows + t->part_rows - 1) / t->part_rows;
 }
 
 /* K = 0: C = 0, or unchanged. */
@@ -194,6 +221,7 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
     const int64_t nr = v->nr, threads = ds_workers_count(cpu->workers);
     int64_t width = (n + threads - 1) / threads;
     t.width = width > NC ? NC : (width + nr - 1) / nr * nr;
+    const int64_t slices = (n + t.width - 1) / t.width;
     int64_t chunk = A_CHUNK / kk / MC * MC;
     chunk = chunk < MC ? MC : chunk;
     chunk = chunk > (m + MC - 1) / MC * MC ? (m + MC - 1) / MC * MC : chunk;
@@ -210,7 +238,8 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
     for (t.row0 = 0; t.row0 < m && !t.failed; t.row0 += chunk) {
         t.rows = m - t.row0 < chunk ? m - t.row0 : chunk;
         ds_workers_run(cpu->workers, (t.rows + v->mr - 1) / v->mr, pack_a_job, &t);
-        ds_workers_run(cpu->workers, (n + t.width - 1) / t.width, slice_job, &t);
+        split_rows(&t, slices, threads);
+        ds_workers_run(cpu->workers, slices * t.parts, slice_job, &t);
     }
     return t.failed ? ds_fail_nomem(err) : 0;
 }
