@@ -38,7 +38,8 @@ static int mistype(ds_buf *out, uint8_t c, uint32_t random)
 static int hit(ds_buf *out, const uint8_t *p, size_t left, uint32_t random, size_t *used)
 {
     const uint8_t c = *p;
-    const char *like = (c & 0x20 ? lower : upper)[(c | 0x20) - 'a'];
+    const size_t at = (size_t)(c | 0x20) - 'a';
+    const char *like = c & 0x20 ? lower[at] : upper[at];
 
     *used = 1;
     switch (random % WAYS) {
