@@ -392,7 +392,10 @@ static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
 {
     char old[NAME_MAX_LEN * 4];
     size_t n = 0;
+    const bool there = ds_path_exists(c->lock);
     int rc = ds_open(fd, c->lock, O_RDWR | O_CREAT, 0666, err);
+    if (!rc && !there)
+        rc = ds_fsync_parent(c->lock, err);
     if (rc)
         return rc;
     while (flock(*fd, LOCK_EX) != 0)
@@ -415,7 +418,8 @@ static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
     if (ftruncate(*fd, 0) != 0 || lseek(*fd, 0, SEEK_SET) != 0)
         return ds_fail_errno(err, errno, "%s", c->lock);
     snprintf(old, sizeof old, "%s\n", name);
-    return ds_write_full(*fd, c->lock, old, strlen(old), err);
+    rc = ds_write_full(*fd, c->lock, old, strlen(old), err);
+    return rc ? rc : ds_fsync(*fd, c->lock, err); /* before git's lock can be on disk */
 }
 
 static void ref_unlock(ds_catalog *c, int *fd)
