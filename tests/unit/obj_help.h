@@ -105,8 +105,9 @@ static inline char *obj_dump(ds_objstore *s, bool places)
 /* Counts problems; keeps the last. */
 typedef struct obj_problems {
     unsigned n;
-    char file[128], reason[1200];
+    char file[128], reason[1200]; /* of the last */
     uint64_t offset;
+    char files[4096]; /* of all, as far as there is room */
 } obj_problems;
 
 static inline int obj_problem(void *ctx, const ds_objproblem *p)
@@ -114,6 +115,8 @@ static inline int obj_problem(void *ctx, const ds_objproblem *p)
     obj_problems *c = ctx;
     c->n++;
     snprintf(c->file, sizeof c->file, "%s", p->file);
+    const size_t len = strlen(c->files);
+    snprintf(c->files + len, sizeof c->files - len, "%s\n", p->file);
     snprintf(c->reason, sizeof c->reason, "%s", p->reason);
     c->offset = p->offset;
     return 0;

@@ -123,7 +123,8 @@ static void flipped_bytes_in_packs_are_found(void **state)
             OK(ds_objstore_open(&s, path, DS_OBJ_READ, err));
             if (obj_scrub(s, true, &p) == 0)
                 fail_msg("byte %zu of %zu of pack %u", i, n, k);
-            assert_non_null(strstr(pack, p.file));
+            /* deltas against what was hit are told of too, wherever they are */
+            assert_non_null(strstr(p.files, strrchr(pack, '/') + 1));
             if (i < DS_PACK_HEADER || i + DS_PACK_TRAILER >= n)
                 assert_true(obj_scrub(s, false, NULL) > 0);
             ds_objstore_close(s);
