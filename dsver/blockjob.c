@@ -6,8 +6,9 @@
 
 #include "commitpass.h"
 
-#define LARGE ((size_t)8 << 20) /* a block of more bytes is not copied */
-enum { DELTA_MIN = 512 };       /* the store makes no deltas of shorter pieces */
+#define LARGE ((size_t)8 << 20)             /* a block of more bytes is not copied */
+enum { SMALL = 8 << 10, SMALL_HASHES = 3 }; /* a short piece's sketch would outweigh it */
+enum { DELTA_MIN = 512 };                   /* the store makes no deltas of shorter pieces */
 
 /* ---- what jobs share
  * ----------------------------------------------------------------------------------- */
@@ -241,6 +242,8 @@ static int sketch(ds_blockjob *j, const ds_blockctx *c)
                 sketch_rows(&s, &hashes, salt, at, *end, end[n - 1 - k]);
             else
                 ds_sketch_bytes(&s, (uint32_t)salt, j->chunks[i].body + at, *end - at);
+            if (*end - at < SMALL && s.n > SMALL_HASHES)
+                s.n = SMALL_HASHES; /* the smallest: a sketch of fewer */
             if (ds_buf_put(&j->sketches, &s, sizeof s))
                 rc = ds_fail_nomem(&j->err);
             if (j->chunks[i].spool)
