@@ -37,7 +37,7 @@ int ds_objreader_new(ds_objreader **out, ds_objstore *s, int threads, bool verif
         return ds_fail_nomem(err);
     r->s = s;
     r->verify = verify;
-    int window = threads < 1 ? 1 : threads > 31 ? 64 : 2 * threads + 2;
+    int window = threads < 1 ? 1 : threads > 7 ? 64 : 8 * threads + 8;
     int rc = ds_pool_new(&r->pool, threads, window, read_one, r, err);
     if (rc) {
         free(r);

@@ -711,7 +711,7 @@ int ds_objtx_begin(ds_objtx **out, ds_objstore *s, int threads, ds_err *err)
         return ds_fail_nomem(err);
     }
     tx->s = s;
-    int window = threads < 1 ? 1 : 2 * threads + 2 < LAG ? 2 * threads + 2 : LAG;
+    int window = threads < 1 ? 1 : 8 * threads + 8 < LAG ? 8 * threads + 8 : LAG;
     int rc = ds_pool_new(&tx->pool, threads, window, encode, tx, err);
     if (rc == 0)
         rc = ds_objstore_hold(s, err);
