@@ -19,8 +19,9 @@
 #define PUBLISH_BYTES ((uint64_t)2 << 30)
 #define PUBLISH_PIECES 100000u
 #define NONE UINT32_MAX
-#define TX_KEY (INT64_MAX / 2) /* keys of pieces of the transaction: newer than all of the store   \
-                                */
+#define TX_KEY                                                                                     \
+    (INT64_MAX / 2) /* keys of pieces of the transaction: newer than all of the store              \
+                     */
 
 typedef struct encode_job {
     ds_buf raw, out, alt;
@@ -470,12 +471,14 @@ static void row_loc(const ds_objtx *tx, uint32_t row, ds_objloc *out)
                        .fd = tx->packs[r->pack]->w.fd};
 }
 
-/* A piece of the transaction (its job must be done) or of the store: a ds_lookup_fn. */
+/* A piece of the transaction or of the store: a ds_lookup_fn. One of the transaction whose job is
+ * not done is asked for only when another process has published the same piece meanwhile: that one
+ * is taken then. */
 static int lookup(void *ctx, const ds_sha *id, ds_objloc *out, ds_err *err)
 {
     ds_objtx *tx = ctx;
     uint32_t row = map_find(tx, id);
-    if (row == NONE)
+    if (row == NONE || !tx->done[row])
         return ds_objindex_find(tx->s->ix, id, out, err);
     row_loc(tx, row, out);
     return 1;

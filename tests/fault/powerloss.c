@@ -1,13 +1,14 @@
-/* powerloss.c - preloaded into a program: at the DS_LOSS_AT-th call that changes a file, the power goes. What was
- * not synced is then on disk, or not, or half of it, as the seed DS_LOSS_SEED decides:
+/* powerloss.c - preloaded into a program: at the DS_LOSS_AT-th call that changes a file, the power
+ * goes. What was not synced is then on disk, or not, or half of it, as the seed DS_LOSS_SEED
+ * decides:
  *
- *   data       each file that was written since its last fsync has its old bytes, its new ones, or sectors of
- *              512 bytes of either, and any length between the two
- *   names      creations, renames and removals in a folder that was not synced since are undone from some point on,
- *              as a journal that was written so far would have it; old files come back
+ *   data       each file that was written since its last fsync has its old bytes, its new ones, or
+ * sectors of 512 bytes of either, and any length between the two names      creations, renames and
+ * removals in a folder that was not synced since are undone from some point on, as a journal that
+ * was written so far would have it; old files come back
  *
- * DS_LOSS_COUNT=FILE writes the number of such calls instead. Only files below DS_LOSS_ROOT are looked at. Shared
- * memory (SQLite's -shm) is never durable and not looked at either.
+ * DS_LOSS_COUNT=FILE writes the number of such calls instead. Only files below DS_LOSS_ROOT are
+ * looked at. Shared memory (SQLite's -shm) is never durable and not looked at either.
  */
 #include <dlfcn.h>
 #include <errno.h>
@@ -35,7 +36,8 @@ typedef struct file {
 
 typedef struct op {
     enum { CREATE, RENAME, REMOVE } kind;
-    char from[512], to[512], saved[560]; /* saved: a link to what was replaced or removed, "" = nothing */
+    char from[512], to[512],
+        saved[560]; /* saved: a link to what was replaced or removed, "" = nothing */
     bool durable;
 } op;
 
@@ -115,7 +117,9 @@ static void lose_data(file *f)
     const uint32_t fate = chance(4);
     if (!now || fate == 0) /* everything had reached the disk */
         goto out;
-    size_t keep = fate == 1 ? f->old_len : f->old_len < len ? f->old_len + chance((uint32_t)(len - f->old_len) + 1) : len;
+    size_t keep = fate == 1          ? f->old_len
+                  : f->old_len < len ? f->old_len + chance((uint32_t)(len - f->old_len) + 1)
+                                     : len;
     for (size_t s = 0; s < keep; s += 512) {
         const size_t n = keep - s < 512 ? keep - s : 512;
         if (fate == 1 || (fate == 2 && chance(2))) /* the old sector; past the old end: zeros */
@@ -266,10 +270,10 @@ static int open_any(const char *path, int flags, mode_t mode)
     return fd;
 }
 
-#define MODE_OF(flags)                                                                                                 \
-    va_list ap;                                                                                                        \
-    va_start(ap, flags);                                                                                               \
-    const mode_t mode = (flags) & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;                                      \
+#define MODE_OF(flags)                                                                             \
+    va_list ap;                                                                                    \
+    va_start(ap, flags);                                                                           \
+    const mode_t mode = (flags) & (O_CREAT | O_TMPFILE) ? va_arg(ap, mode_t) : 0;                  \
     va_end(ap)
 
 int open(const char *path, int flags, ...)

@@ -264,16 +264,19 @@ static void processes_at_once(void **state)
         if (pid[c] == 0 && c < 4)
             _exit(child_puts(path, c * 20, c * 20 + 60, 10));
         if (pid[c] == 0) {
+            ds_err why = {0};
             int bad = 0;
             for (int i = 0; i < 5 && !bad; i++) {
                 ds_objstore *s = NULL;
                 ds_objgc *gc = NULL;
-                bad = ds_objstore_open(&s, path, DS_OBJ_WRITE, NULL) ||
-                      ds_objgc_begin(&gc, s, true, NULL) || ds_objgc_mark_all(gc, NULL) ||
-                      ds_objgc_sweep(gc, false, NULL, NULL);
+                bad = ds_objstore_open(&s, path, DS_OBJ_WRITE, &why) ||
+                      ds_objgc_begin(&gc, s, true, &why) || ds_objgc_mark_all(gc, &why) ||
+                      ds_objgc_sweep(gc, false, NULL, &why);
                 ds_objgc_end(gc);
                 ds_objstore_close(s);
             }
+            if (bad)
+                fprintf(stderr, "gc: %s\n", why.msg);
             _exit(bad);
         }
     }
