@@ -48,27 +48,7 @@ static void fail(rowjob *j)
     const int64_t row0 = (i)*DS_ROW_BLOCK;                                                         \
     const int64_t row1 = row0 + DS_ROW_BLOCK < (j)->t ? row0 + DS_ROW_BLOCK : (j)->t
 
-/* ---- embedding ---- */
-
-static void embed_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    ROWS(j, i);
-    const size_t w = (size_t)j->d * ds_kfmt_size(j->f);
-
-    for (int64_t t = row0; t < row1; t++)
-        memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
-}
-
-static int embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
-                 int64_t t, int64_t d, ds_err *err)
-{
-    rowjob j = {.f = f, .y = out, .a = table, .ids = ids, .t = t, .d = d};
-
-    (void)err;
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), embed_job, &j);
-    return 0;
-}
+/* ---- gradient of the embedding ---- */
 
 static void embed_back_job(void *arg, int64_t i)
 {
@@ -527,7 +507,7 @@ static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum
     return finish(&j, err);
 }
 
-/* ---- rows of experts ---- */
+/* ---- rows by number: of a table, or of an expert ---- */
 
 static void gather_job(void *arg, int64_t i)
 {
@@ -578,7 +558,7 @@ static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, co
 
 void ds_cpu_rows(ds_kernels *k)
 {
-    k->embed = embed;
+    k->embed = gather; /* a look-up in the table of the vocabulary */
     k->embed_back = embed_back;
     k->rmsnorm = rmsnorm;
     k->rmsnorm_back = rmsnorm_back;
