@@ -1,0 +1,65 @@
+/* dcmshim.h - DCMTK and OpenJPEG behind a C interface: a file becomes a tree, and its frames stored
+ * values.
+ *
+ * The only C++ of the project stands behind this header; no exception crosses it. Called in worker
+ * processes only (dcmwork.h): hostile files may crash it. One thread.
+ */
+#ifndef DS_DCMSHIM_H
+#define DS_DCMSHIM_H
+
+#include "dcmtree.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Once a process. DS_FAIL when the data dictionary is not there: without it implicit VR files
+ * would be read as unknown bytes, and names would pass. */
+int dcm_shim_init(ds_err *err);
+
+typedef struct dcm_limits {
+    uint64_t max_file, max_frame; /* bytes; 0: none */
+    uint32_t max_depth, max_frames;
+} dcm_limits;
+
+enum dcm_sample {
+    DCM_U8 = 1,
+    DCM_I8,
+    DCM_U16,
+    DCM_I16,
+    DCM_U32,
+    DCM_I32,
+    DCM_F32 = 11,
+    DCM_F64 = 12
+}; /* dtypes of docs/dsr-format.md */
+
+/* What the image is, after decoding. */
+typedef struct dcm_image {
+    char syntax[65]; /* transfer syntax UID as the file says */
+    uint32_t rows, cols, samples, frames;
+    uint16_t allocated, stored, high; /* bits */
+    bool is_signed;
+    char photometric[20];  /* of the decoded values: RGB where the decoder converted */
+    enum dcm_sample dtype; /* of the decoded values */
+    bool recovered;        /* parsed only by leniency: flag it */
+} dcm_image;
+
+typedef struct dcm_file dcm_file;
+/* Reads all but the pixel data into *tree (the caller's to free). fd is borrowed and must be
+ * seekable. Names in messages: `name`. */
+int dcm_file_open(dcm_file **f, dcm_tree **tree, int fd, const char *name, const dcm_limits *lim,
+                  ds_err *err);
+/* DS_FAIL with *reason (a slug of docs: "no-pixels", "unsupported-syntax", ...) when it has no
+ * frames that can be decoded. */
+int dcm_file_image(dcm_file *f, dcm_image *im, const char **reason, ds_err *err);
+/* Stored values of one frame (from 0): row by row, samples interleaved, little endian, sign
+ * extended from the bits stored, unused bits masked. Replaces out. */
+int dcm_file_frame(dcm_file *f, uint32_t frame, ds_buf *out, const char **reason, ds_err *err);
+/* The encoded bytes of the pixel data as they stand, for writing DICOM again: fragments with their
+ * offsets. */
+void dcm_file_close(dcm_file *f);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
