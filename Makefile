@@ -1,15 +1,16 @@
-# Builds every folder named in MODULES: cmd_*.c becomes the folder's program, every other .c its static
+# Builds every folder named in MODULES: cmd_*.c becomes the folder's program, every other .c and .cc its static
 # library. Each folder sees only the headers that its module.mk allows, so the compiler enforces the layers.
 #
 #   make [MODE=release|asan|tsan|fuzz] [WERROR=1] [B=build/MODE] [V=1]       `make help` lists the targets
 
 VERSION := 0.1.0
-MODULES := common tokenizer converters dsver kernels dsprep trainer
+MODULES := common tokenizer converters converters/dicom dsver kernels dsprep dsprep/dicom trainer
 MODE    ?= release
 B       ?= build/$(MODE)
 PREFIX  ?= /usr/local
 DESTDIR ?=
 CC      := $(if $(filter default undefined,$(origin CC)),$(if $(filter fuzz,$(MODE)),clang,gcc),$(CC))
+CXX     := $(if $(filter default undefined,$(origin CXX)),$(if $(findstring clang,$(CC)),clang++,g++),$(CXX))
 AR      ?= ar
 PKG_CONFIG ?= pkg-config
 Q       := $(if $(filter 1,$(V)),,@)
@@ -44,6 +45,10 @@ LD_fuzz := -pie -fsanitize=address,undefined
 $(if $(OPT_$(MODE)),,$(error MODE=$(MODE): it is one of release, asan, tsan, fuzz))
 
 ALL_CPPFLAGS := -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -DDS_VERSION='"$(VERSION)"' $(CPPFLAGS)
+CXXWARN := -std=c++17 -Wall -Wextra -Wshadow -Wvla -Wpointer-arith -Wformat=2 -Wcast-qual -Wimplicit-fallthrough \
+           $(if $(filter 1,$(WERROR)),-Werror)
+ALL_CXXFLAGS := $(CXXWARN) $(OPT_$(MODE)) $(if $(findstring undefined,$(OPT_$(MODE))),-fno-sanitize=vptr) $(REPRO) \
+    -pthread $(CXXFLAGS)
 ALL_CFLAGS := $(WARN) $(OPT_$(MODE)) $(REPRO) -pthread $(CFLAGS)
 ALL_LDFLAGS := $(LD_$(MODE)) -pthread $(LDFLAGS)
 
@@ -67,19 +72,21 @@ $(foreach p,$(PKGS),$(eval PKG_LIBS_$(p) := $(shell $(PKG_CONFIG) --libs $(p))))
 # stamp FILE,TEXT: FILE holds TEXT; it is touched only when TEXT changes, so what depends on it is rebuilt then.
 same = $(and $(findstring x$(1)x,x$(2)x),$(findstring x$(2)x,x$(1)x))
 stamp = $(if $(call same,$(strip $(file <$(1))),$(strip $(2))),,$(file >$(1),$(strip $(2))))
-$(shell mkdir -p $(B)/stamp $(B)/lib $(B)/bin)
+$(shell mkdir -p $(B)/stamp $(dir $(MODULES:%=$(B)/stamp/%)) $(B)/lib $(B)/bin)
 CCID := $(shell $(CC) --version 2>&1 | head -n 1)
 endif
 
 libs_of = $(foreach m,$(1),$(if $($(m)_LSRCS),$(B)/lib/lib$($(m)_LIB).a))
 pkgs_of = $(sort $(foreach m,$(1),$($(m)_PKG)))
 pkglibs = $(foreach p,$(1),$(PKG_LIBS_$(p)))
-objs_of = $(patsubst %.c,$(B)/obj/%.o,$(1))
+extralibs = $(foreach m,$(1),$($(m)_LDLIBS))
+objs_of = $(patsubst %.cc,$(B)/obj/%.o,$(patsubst %.c,$(B)/obj/%.o,$(1)))
 say = @printf '  %-5s %s\n' '$(1)' '$(2)'
 
 define MODULE
 $(1)_DIRS ?= $(1)
-$(1)_SRCS := $$(sort $$(wildcard $$(addsuffix /*.c,$$($(1)_DIRS))))
+$(1)_SRCS := $$(sort $$(wildcard $$(addsuffix /*.c,$$($(1)_DIRS)) $$(addsuffix /*.cc,$$($(1)_DIRS))))
+$(1)_CXXSRCS := $$(filter %.cc,$$($(1)_SRCS))
 $(1)_CSRCS := $$(filter $(1)/cmd_%.c,$$($(1)_SRCS))
 $(1)_LSRCS := $$(filter-out $(1)/cmd_%.c,$$($(1)_SRCS))
 $(1)_INC := $$(addprefix -iquote ,$$($(1)_DIRS) $$(filter-out $(1),$$($(1)_SEES)))
@@ -90,11 +97,19 @@ $$(call stamp,$(B)/stamp/$(1).flags,$$(CC) $$(CCID) $$(ALL_CPPFLAGS) $$($(1)_INC
     $$($(1)_CFLAGS) $$(foreach s,$$($(1)_SRCS),$$(CFLAGS_$$(s))))
 $$(call stamp,$(B)/stamp/$(1).objs,$$($(1)_SRCS) $$(ALL_LDFLAGS))
 
-$$(call objs_of,$$($(1)_SRCS)): $(B)/obj/%.o: %.c $(B)/stamp/$(1).flags
+$$(call objs_of,$$(filter %.c,$$($(1)_SRCS))): $(B)/obj/%.o: %.c $(B)/stamp/$(1).flags
 	$$(call say,CC,$$<)
 	@mkdir -p $$(@D)
 	$$(Q)$$(CC) $$(ALL_CPPFLAGS) $$($(1)_INC) $$(PKG_CFLAGS) $$(ALL_CFLAGS) $$($(1)_CFLAGS) $$(CFLAGS_$$<) \
 	    -MMD -MP -c -o $$@ $$<
+
+ifneq ($$($(1)_CXXSRCS),)
+$$(call stamp,$(B)/stamp/$(1).cxxflags,$$(CXX) $$(ALL_CPPFLAGS) $$($(1)_INC) $$(PKG_CFLAGS) $$(ALL_CXXFLAGS))
+$$(call objs_of,$$($(1)_CXXSRCS)): $(B)/obj/%.o: %.cc $(B)/stamp/$(1).cxxflags
+	$$(call say,CXX,$$<)
+	@mkdir -p $$(@D)
+	$$(Q)$$(CXX) $$(ALL_CPPFLAGS) $$($(1)_INC) $$(PKG_CFLAGS) $$(ALL_CXXFLAGS) -MMD -MP -c -o $$@ $$<
+endif
 
 $(B)/lib/lib$$($(1)_LIB).a: $$(call objs_of,$$($(1)_LSRCS)) $(B)/stamp/$(1).objs
 	$$(call say,AR,$$(@F))
@@ -102,20 +117,22 @@ $(B)/lib/lib$$($(1)_LIB).a: $$(call objs_of,$$($(1)_LSRCS)) $(B)/stamp/$(1).objs
 	$$(Q)$$(AR) rcsD $$@ $$(filter %.o,$$^)
 
 ifneq ($$(filter $(1)/cmd_main.c,$$($(1)_CSRCS)),)
-PROGS += $$($(1)_PROG)
+$$(if $$($(1)_PART),PARTS,PROGS) += $$($(1)_PROG)
 $(B)/bin/$$($(1)_PROG): $$(call objs_of,$$($(1)_CSRCS)) $$(call libs_of,$(1) $$(filter-out $(1),$$($(1)_SEES))) \
     $(B)/stamp/$(1).objs
 	$$(call say,LD,$$(@F))
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-	    $$(call pkglibs,$$(call pkgs_of,$(1) $$($(1)_SEES))) -lm
+	    $$(call pkglibs,$$(call pkgs_of,$(1) $$($(1)_SEES))) $$(call extralibs,$$($(1)_SEES)) -lm
 endif
 -include $$(patsubst %.o,%.d,$$(call objs_of,$$($(1)_SRCS)))
 endef
 
+# A part is a program that another one starts: that one has its manual page and its completion.
 PROGS :=
+PARTS :=
 $(foreach m,$(MODULES),$(eval $(call MODULE,$(m))))
 $(foreach m,$(MODULES),$(eval $(call RULES,$(m))))
-BINS := $(PROGS:%=$(B)/bin/%)
+BINS := $(PROGS:%=$(B)/bin/%) $(PARTS:%=$(B)/bin/%)
 LIBS := $(call libs_of,$(MODULES))
 
 include tests/module.mk docs/module.mk
@@ -134,6 +151,7 @@ install: all man
 	    $(B)/bin/$$p --completion bash >$(BASHDIR)/$$p && \
 	    $(B)/bin/$$p --completion zsh >$(ZSHDIR)/_$$p || exit 1; \
 	done
+	for p in $(PARTS); do install -m 755 $(B)/bin/$$p $(DESTDIR)$(PREFIX)/bin/$$p || exit 1; done
 	for f in $(B)/man/*.1; do install -m 644 $$f $(DESTDIR)$(PREFIX)/share/man/man1/ || exit 1; done
 
 uninstall:
@@ -141,6 +159,7 @@ uninstall:
 	    rm -f $(DESTDIR)$(PREFIX)/bin/$$p $(BASHDIR)/$$p $(ZSHDIR)/_$$p $(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 \
 	        $(DESTDIR)$(PREFIX)/share/man/man1/$$p-*.1; \
 	done
+	for p in $(PARTS); do rm -f $(DESTDIR)$(PREFIX)/bin/$$p; done
 
 deps:
 	@.ci/deps
@@ -152,7 +171,7 @@ demo:
 
 # Tables that a program wrote say "generated" in their first line and are left alone.
 format:
-	@git ls-files '*.c' '*.h' | while read -r f; do \
+	@git ls-files '*.c' '*.h' '*.cc' | while read -r f; do \
 	    head -n 1 "$$f" | grep -q generated || clang-format -i "$$f"; done
 
 clean:

@@ -70,6 +70,10 @@ int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **arg
 int ds_program_main(const char *prog, const char *summary, const ds_command *const *commands,
                     int argc, char **argv);
 
+/* main() of a program that is one command of another: `dsprep-dicom ARGS` is `dsprep dicom ARGS`.
+ */
+int ds_program_single(const ds_command *cmd, int argc, char **argv);
+
 /* Ends a command: prints "prog name: message" when err is set (as a JSON line
  * {"type":"exit","code":N,"error":...} on stdout too when json), and returns the exit status. */
 int ds_command_end(const ds_command *cmd, const ds_err *err, bool json);

@@ -154,3 +154,18 @@ int ds_program_main(const char *prog, const char *summary, const ds_command *con
     ds_sig_reraise();
     return status;
 }
+
+int ds_program_single(const ds_command *cmd, int argc, char **argv)
+{
+    int status = 0;
+    fill_std_fds();
+    signal(SIGPIPE, SIG_DFL);
+    ds_term_prog(cmd->prog);
+    if (argc == 2 && strcmp(argv[1], "--version") == 0)
+        print_version(cmd->prog);
+    else if (argc != 2 || strcmp(argv[1], "--list-commands") != 0) /* it has none */
+        status = cmd->run(argc, argv);
+    status = close_stdout(cmd->prog, status);
+    ds_sig_reraise();
+    return status;
+}

@@ -2,7 +2,7 @@
 .PHONY: man
 man: $(PROGS:%=$(B)/man/%.stamp)
 
-$(B)/man/%.stamp: $(B)/bin/%
+$(B)/man/%.stamp: $(B)/bin/% $(PARTS:%=$(B)/bin/%)
 	$(call say,MAN,$*)
 	@mkdir -p $(@D) && rm -f $(@D)/$*.1 $(@D)/$*-*.1
 	$(Q)$< --man >$(@D)/$*.1

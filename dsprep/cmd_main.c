@@ -3,6 +3,7 @@
 
 #define COMMANDS(X)                                                                                \
     X(text)                                                                                        \
+    X(dicom)                                                                                       \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
     X(head)                                                                                        \

@@ -12,7 +12,7 @@ UNIT_HELP := $(call objs_of,$(filter-out $(UNIT_SRCS),$(sort $(wildcard tests/un
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/fuzz/%)
-TEST_LIBS = -Wl,--start-group $(LIBS) -Wl,--end-group $(call pkglibs,$(PKGS)) -lm
+TEST_LIBS = -Wl,--start-group $(LIBS) -Wl,--end-group $(call pkglibs,$(PKGS)) $(call extralibs,$(MODULES)) -lm
 
 ifdef CCID
 $(call stamp,$(B)/stamp/tests.flags,$(CC) $(CCID) $(ALL_CPPFLAGS) $(TEST_INC) $(PKG_CFLAGS) $(ALL_CFLAGS) $(TEST_CFLAGS))

@@ -1,0 +1,5 @@
+# converters/dicom: DICOM files as trees, frames and records. DCMTK and OpenJPEG stand behind dcmshim.cc alone.
+converters/dicom_LIB  := dsdicom
+converters/dicom_SEES := converters/dicom converters common
+converters/dicom_PKG  := libopenjp2
+converters/dicom_LDLIBS := -Wl,--as-needed -ldcmjpeg -ldcmjpls -ldcmdata -loflog -lofstd -lstdc++
