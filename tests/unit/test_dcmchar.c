@@ -75,7 +75,7 @@ static void known_vectors(void **state)
          DCM_CHAR_REPLACED},
         {"\\ISO 2022 IR 58", "LO", "\x1b$)A\xd0\xa1\xb6\xab abc", "小东 abc", 0},
         {"\\ISO 2022 IR 58", "LT", "1 \x1b$)A\xd0\xa1\r\n2 \x1b$)A\xb6\xab", "1 小\r\n2 东", 0},
-        {"\\ISO 2022 IR 58", "LO", "\xd0\xa1", "小", DCM_CHAR_UNDECLARED},
+        {"\\ISO 2022 IR 58", "LO", "\xd0\xa1\xb6\xab", "小东", DCM_CHAR_UNDECLARED},
         {"ISO 2022 IR 100\\ISO 2022 IR 144", "LO", "\xe9 \x1b-L\xbb\xee\xda\\\xe9", "é Люк\\é", 0},
         {"ISO_IR 100", "LO", "\x1b-L\xbb", "Л", DCM_CHAR_UNDECLARED},
         {"\\ISO 2022 IR 87", "LO", "\x1bZx", "\xef\xbf\xbdZx", DCM_CHAR_REPLACED},
