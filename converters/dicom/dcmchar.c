@@ -410,8 +410,12 @@ int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf
         rc = good ? ds_buf_put(out, p, len) : put_unknown(c, p, len, out, flags);
     } else if (high && !esc && c->g1 == NOTHING) {
         if (c->implied != NOTHING && ds_utf8_check(p, len) != len) {
-            rc = convert(c->cd[c->implied == KSX ? EUCKR : EUCCN], p, len, out, flags);
+            int which = c->implied == KSX ? EUCKR : EUCCN;
             *flags |= DCM_CHAR_UNDECLARED;
+            rc = open_cd(c, which, err);
+            if (rc != 0)
+                return rc;
+            rc = convert(c->cd[which], p, len, out, flags);
         } else {
             rc = put_unknown(c, p, len, out, flags);
         }
