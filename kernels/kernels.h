@@ -7,6 +7,7 @@
  * all arithmetic is f32, reductions run in an order that depends on the shapes alone, so a result
  * has the same bits for any thread count and any CPU: products are accumulated in ascending k with
  * one fused multiply-add per term, sums over rows in ascending row order or in fixed blocks of 64.
+ * Products of two bf16 operands take subnormal numbers, in and out, as zeros.
  * Errors: functions return 0 or a negative ds_code; on an asynchronous backend a failure may
  * surface at sync. Threads: a ds_kernels object is used by one thread at a time and runs its own
  * workers.
@@ -169,7 +170,7 @@ struct ds_kernels {
 };
 
 /* The CPU backend, always there. `threads` 0 = as many as processors. isa: NULL = the best that
- * there is, or "base", "avx2", "avx512": speed differs, bits do not. */
+ * there is, or "base", "avx2", "avx512", "avx512bf16": speed differs, bits do not. */
 int ds_kernels_cpu(ds_kernels **k, int threads, const char *isa, ds_err *err);
 
 /* bf16: the upper half of an f32, rounded to nearest even; NaN stays NaN. */

@@ -231,6 +231,7 @@ static const struct promise {
     {"instructions: base", {.micro = ROWS, .isa = "base"}},
     {"instructions: avx2", {.micro = ROWS, .isa = "avx2"}},
     {"instructions: avx512", {.micro = ROWS, .isa = "avx512"}},
+    {"instructions: avx512bf16", {.micro = ROWS, .isa = "avx512bf16"}},
 };
 
 static bool has_isa(const char *isa)

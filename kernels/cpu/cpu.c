@@ -16,6 +16,8 @@ const ds_vec *ds_vec_pick(const char *name)
     const bool wide = fma && __builtin_cpu_supports("avx512f") &&
                       __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
                       __builtin_cpu_supports("avx512dq");
+    if (wide && __builtin_cpu_supports("avx512bf16") && (!name || !strcmp(name, "avx512bf16")))
+        return &ds_vec_avx512bf16;
     if (wide && (!name || !strcmp(name, "avx512")))
         return &ds_vec_avx512;
     if (fma && (!name || !strcmp(name, "avx2")))

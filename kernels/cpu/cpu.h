@@ -61,12 +61,6 @@ float *ds_cpu_scratch(size_t floats);
  * 1e-15. */
 float ds_logf_exact(float x);
 
-/* Packs lines [first, first + have) of a matrix into one panel[k][w] of f32; lines from `have` to w
- * are zero. A line is a row of the left operand or a column of the right one; `trans` says that
- * element (line, p) is stored at p * ld + line, else at line * ld + p. */
-void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld,
-                   int64_t first, int64_t have, int w, int64_t k);
-
 int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
                   const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
                   float alpha, bool accumulate, ds_err *err);

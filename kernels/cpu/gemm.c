@@ -2,8 +2,8 @@
  *
  * Every element of C is one chain of fused multiply-adds over ascending k, started at zero or, for
  * accumulation into f32, at C itself, whatever the blocking, the thread count or
- * the vector width: the same bits everywhere. Threads share packed A and split C into slices of
- * columns.
+ * the vector width: the same bits everywhere (vec.h on products of bf16). Threads share packed A
+ * and split C into slices of columns.
  *
  * Cost: 2MNK FLOPs; A is packed once for each chunk of rows (at most A_CHUNK floats), B once for
  * each such chunk.
@@ -12,20 +12,22 @@
 #include <string.h>
 
 #include "cpu.h"
+#include "panel.h"
 
-#define MC 192  /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
-#define NC 256  /* columns of a slice */
-#define KC 384  /* depth of one pass over a tile: a panel of A stays in the first-level cache */
-#define PACK 16 /* columns turned at a time while packing */
-#define A_CHUNK (8 << 20) /* floats of packed A */
+#define MC 192 /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
+#define NC 256 /* columns of a slice */
+#define KC 384 /* depth of one pass over a tile: a panel of A stays in the first-level cache */
+#define A_CHUNK (8 << 20) /* elements of packed A */
 
 typedef struct product {
     ds_cpu *cpu;
+    ds_panels p;
     void *c;
     const void *a, *b;
     enum ds_kfmt fc, fa, fb;
     bool ta, tb, accumulate;
     int64_t m, n, k;
+    int64_t depth; /* of the panels */
     float alpha;
     int64_t row0, rows;       /* chunk of A that is packed */
     int64_t width;            /* columns of a slice */
@@ -34,55 +36,6 @@ typedef struct product {
     bool failed;
 } product;
 
-static inline float get(const void *p, enum ds_kfmt f, int64_t at)
-{
-    return f == DS_KF32 ? ((const float *)p)[at] : ds_bf16_to(((const uint16_t *)p)[at]);
-}
-
-/* Lines that lie one after the other are turned in blocks of PACK columns, so that what is written
- * stays in the first-level cache. */
-static void pack_lines(float *dst, const void *src, enum ds_kfmt f, int64_t ld, int64_t first,
-                       int64_t have, int w, int64_t k)
-{
-    for (int64_t p0 = 0; p0 < k; p0 += PACK) {
-        const int64_t n = k - p0 < PACK ? k - p0 : PACK;
-        float *to = dst + p0 * w;
-        for (int i = 0; i < w; i++) {
-            const int64_t at = (first + i) * ld + p0;
-            if (i >= have) {
-                for (int64_t p = 0; p < n; p++)
-                    to[p * w + i] = 0.0f;
-            } else if (f == DS_KF32) {
-                const float *s = (const float *)src + at;
-                for (int64_t p = 0; p < n; p++)
-                    to[p * w + i] = s[p];
-            } else {
-                const uint16_t *s = (const uint16_t *)src + at;
-                for (int64_t p = 0; p < n; p++)
-                    to[p * w + i] = ds_bf16_to(s[p]);
-            }
-        }
-    }
-}
-
-void ds_pack_panel(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_t ld,
-                   int64_t first, int64_t have, int w, int64_t k)
-{
-    if (trans) {
-        for (int64_t p = 0; p < k; p++, dst += w) {
-            const int64_t at = p * ld + first;
-            if (f == DS_KF32 && have == w) {
-                memcpy(dst, (const float *)src + at, (size_t)w * sizeof *dst);
-                continue;
-            }
-            for (int i = 0; i < w; i++)
-                dst[i] = i < have ? get(src, f, at + i) : 0.0f;
-        }
-        return;
-    }
-    pack_lines(dst, src, f, ld, first, have, w, k);
-}
-
 static void pack_a_job(void *arg, int64_t i)
 {
     product *t = arg;
@@ -90,8 +43,8 @@ static void pack_a_job(void *arg, int64_t i)
     const int64_t first = i * mr;
     const int64_t have = t->rows - first < mr ? t->rows - first : mr;
 
-    ds_pack_panel(t->pack_a + first * t->k, t->a, t->fa, t->ta, t->ta ? t->m : t->k,
-                  t->row0 + first, have, mr, t->k);
+    ds_pack_left(&t->p, t->pack_a + first * t->depth, t->a, t->fa, t->ta, t->ta ? t->m : t->k,
+                 t->row0 + first, have, t->k);
 }
 
 /* A sum that goes on from C: nothing is lost to a second rounding, and one product over rows 0..n
@@ -112,27 +65,22 @@ static void start_rows(const product *t, float *sums, int64_t row, int64_t rows,
 }
 
 /* Writes a finished tile of sums to C. */
-static void put_rows(const product *t, const float *sums, int64_t row, int64_t rows, int64_t col,
+static void put_rows(const product *t, float *sums, int64_t row, int64_t rows, int64_t col,
                      int64_t cols)
 {
+    const ds_vec *v = t->cpu->vec;
+    float old[NC];
+
     for (int64_t i = 0; i < rows; i++) {
-        const float *s = sums + i * t->width;
+        float *s = sums + i * t->width;
         const int64_t at = (row + i) * t->n + col;
-        if (t->fc == DS_KF32) {
-            float *c = (float *)t->c + at;
-            if (t->alpha == 1.0f)
-                memcpy(c, s, (size_t)cols * sizeof *c);
-            else if (t->accumulate)
-                for (int64_t j = 0; j < cols; j++)
-                    c[j] += t->alpha * s[j];
-            else
-                for (int64_t j = 0; j < cols; j++)
-                    c[j] = t->alpha * s[j];
-        } else {
-            uint16_t *c = (uint16_t *)t->c + at;
-            for (int64_t j = 0; j < cols; j++)
-                c[j] = ds_bf16_from(t->alpha * s[j] + (t->accumulate ? ds_bf16_to(c[j]) : 0.0f));
-        }
+        const bool add = t->accumulate && !goes_on(t);
+        if (add || t->alpha != 1.0f)
+            v->finish(s, t->alpha, add ? ds_row_get(v, t->c, t->fc, at, cols, old) : NULL, cols);
+        if (t->fc == DS_KF32)
+            memcpy((float *)t->c + at, s, (size_t)cols * sizeof *s);
+        else
+            v->to_bf16((uint16_t *)t->c + at, s, cols);
     }
 }
 
@@ -144,29 +92,21 @@ static void slice_job(void *arg, int64_t job)
     const int64_t to = from + t->part_rows < t->rows ? from + t->part_rows : t->rows;
     const int64_t cols = t->n - col < t->width ? t->n - col : t->width;
     const int64_t panels = (cols + v->nr - 1) / v->nr;
-    float *pb = ds_cpu_scratch((size_t)(t->k * panels * v->nr + MC * t->width));
+    const int64_t deep = t->depth;
+    float *pb = ds_cpu_scratch((size_t)(deep * panels * v->nr + MC * t->width));
 
     if (!pb) {
         __atomic_store_n(&t->failed, true, __ATOMIC_RELAXED);
         return;
     }
-    float *sums = pb + t->k * panels * v->nr;
-    for (int64_t j = 0; j < panels; j++) {
-        const int64_t at = j * v->nr;
-        ds_pack_panel(pb + at * t->k, t->b, t->fb, !t->tb, t->tb ? t->k : t->n, col + at,
-                      cols - at < v->nr ? cols - at : v->nr, v->nr, t->k);
-    }
+    float *sums = pb + deep * panels * v->nr;
+    ds_pack_right(&t->p, pb, t->b, t->fb, !t->tb, t->tb ? t->k : t->n, col, cols, t->k);
     for (int64_t row = from; row < to; row += MC) {
         const int64_t rows = to - row < MC ? to - row : MC;
         start_rows(t, sums, t->row0 + row, rows, col, cols);
-        for (int64_t p = 0; p < t->k; p += KC) {
-            const int64_t depth = t->k - p < KC ? t->k - p : KC;
-            for (int64_t j = 0; j < panels; j++)
-                for (int64_t i = 0; i < rows; i += v->mr)
-                    v->tile(sums + i * t->width + j * v->nr, (size_t)t->width,
-                            t->pack_a + (row + i) * t->k + p * v->mr,
-                            pb + j * v->nr * t->k + p * v->nr, depth);
-        }
+        for (int64_t p = 0; p < deep; p += KC)
+            ds_panels_multiply(&t->p, sums, t->width, rows, cols, deep - p < KC ? deep - p : KC,
+                               t->pack_a + row * deep + p * v->mr, deep, pb + p * v->nr, deep);
         put_rows(t, sums, t->row0 + row, rows, col, cols);
     }
     free(pb);
@@ -198,6 +138,7 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
     ds_cpu *cpu = ds_cpu_of(k);
     const ds_vec *v = cpu->vec;
     product t = {.cpu = cpu,
+                 .p = ds_panels_of(v, fa, fb),
                  .c = c,
                  .a = a,
                  .b = b,
@@ -218,14 +159,15 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
         put_nothing(&t);
         return 0;
     }
+    t.depth = ds_panels_depth(&t.p, kk);
     const int64_t nr = v->nr, threads = ds_workers_count(cpu->workers);
     int64_t width = (n + threads - 1) / threads;
     t.width = width > NC ? NC : (width + nr - 1) / nr * nr;
     const int64_t slices = (n + t.width - 1) / t.width;
-    int64_t chunk = A_CHUNK / kk / MC * MC;
+    int64_t chunk = A_CHUNK / t.depth / MC * MC;
     chunk = chunk < MC ? MC : chunk;
     chunk = chunk > (m + MC - 1) / MC * MC ? (m + MC - 1) / MC * MC : chunk;
-    const size_t need = (size_t)(chunk * kk);
+    const size_t need = (size_t)(chunk * t.depth);
     if (cpu->pack_a_len < need) {
         free(cpu->pack_a);
         cpu->pack_a_len = 0;

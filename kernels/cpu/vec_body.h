@@ -5,6 +5,7 @@
  * row goes to lane i % 16; what is left at the end of a row is padded with zeros; lanes are summed
  * in one fixed tree.
  */
+#include <float.h>
 #include <math.h>
 #include <string.h>
 #if defined(__AVX2__)
@@ -105,57 +106,7 @@ static inline vf vec_sigmoid(vf x)
     return vec_all(1.0f) / (vec_all(1.0f) + vec_exp(-x));
 }
 
-#if defined(__FMA__) && !defined(__AVX512F__)
-/* The generic tile below, in registers of 8: a vector of 16 would live in memory here. */
-static void tile(float *acc, size_t stride, const float *a, const float *b, int64_t k)
-{
-    __m256 c[MR][2];
-
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < 2; j++)
-            c[i][j] = _mm256_loadu_ps(acc + (size_t)i * stride + j * 8);
-    for (int64_t p = 0; p < k; p++) {
-        const __m256 b0 = _mm256_loadu_ps(b), b1 = _mm256_loadu_ps(b + 8);
-#pragma GCC unroll 8
-        for (int i = 0; i < MR; i++) {
-            const __m256 av = _mm256_broadcast_ss(a + i);
-            c[i][0] = _mm256_fmadd_ps(av, b0, c[i][0]);
-            c[i][1] = _mm256_fmadd_ps(av, b1, c[i][1]);
-        }
-        a += MR;
-        b += LANES;
-    }
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < 2; j++)
-            _mm256_storeu_ps(acc + (size_t)i * stride + j * 8, c[i][j]);
-}
-#else
-static void tile(float *acc, size_t stride, const float *a, const float *b, int64_t k)
-{
-    vf c[MR][NV];
-
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NV; j++)
-            c[i][j] = vec_load(acc + (size_t)i * stride + j * LANES);
-    for (int64_t p = 0; p < k; p++) {
-        vf bv[NV];
-        for (int j = 0; j < NV; j++)
-            bv[j] = vec_load(b + j * LANES);
-#pragma GCC unroll 16
-        for (int i = 0; i < MR; i++) {
-            vf av = vec_all(a[i]);
-#pragma GCC unroll 4
-            for (int j = 0; j < NV; j++)
-                c[i][j] = vec_fma(av, bv[j], c[i][j]);
-        }
-        a += MR;
-        b += NV * LANES;
-    }
-    for (int i = 0; i < MR; i++)
-        for (int j = 0; j < NV; j++)
-            vec_store(acc + (size_t)i * stride + j * LANES, c[i][j]);
-}
-#endif
+#include "vec_tile.h"
 
 /* Walks n elements in steps of 16: `full` sees whole vectors through LD and ST, the tail sees
  * padded ones. */
@@ -203,9 +154,29 @@ static float sum(const float *a, int64_t n)
 static float max(const float *a, int64_t n)
 {
     float m = a[0];
-    for (int64_t i = 1; i < n; i++)
+    int64_t i = 0;
+
+    if (n >= LANES) {
+        vf v = vec_load(a);
+        for (i = LANES; i + LANES <= n; i += LANES) {
+            const vf x = vec_load(a + i);
+            const vi more = x > v;
+            v = (vf)(((vi)x & more) | ((vi)v & ~more));
+        }
+        float lane[LANES];
+        vec_store(lane, v);
+        for (int j = 0; j < LANES; j++)
+            m = lane[j] > m ? lane[j] : m;
+    }
+    for (; i < n; i++)
         m = a[i] > m ? a[i] : m;
     return m;
+}
+
+static void score_back(float *ds, const float *p, float d, float s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        ds[i] = s * (p[i] * (ds[i] - d));
 }
 
 static void axpy(float *y, float s, const float *x, int64_t n)
@@ -333,6 +304,25 @@ static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const
 #undef BODY
 }
 
+static void rotate(float *a, float *b, const float *c, const float *s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float x = a[i], y = b[i];
+        a[i] = x * c[i] - y * s[i];
+        b[i] = y * c[i] + x * s[i];
+    }
+}
+
+static void finish(float *s, float alpha, const float *c, int64_t n)
+{
+    if (!c)
+        for (int64_t i = 0; i < n; i++)
+            s[i] = alpha * s[i];
+    else
+        for (int64_t i = 0; i < n; i++)
+            s[i] = alpha * s[i] + c[i];
+}
+
 static void to_f32(float *y, const uint16_t *x, int64_t n)
 {
     for (int64_t i = 0; i < n; i++)
@@ -350,6 +340,13 @@ const ds_vec DS_VEC_TABLE = {
     .mr = MR,
     .nr = NV * LANES,
     .tile = tile,
+    .tile_half = TILE_HALF,
+    .flush = tile_flush,
+    .pairs = TILE_PAIRS,
+    .pairs_half = TILE_PAIRS_HALF,
+    .pack = pack,
+    .pack_pairs = pack_pairs,
+    .finish = finish,
     .dot = dot,
     .sum = sum,
     .max = max,
@@ -358,12 +355,14 @@ const ds_vec DS_VEC_TABLE = {
     .expsum = expsum,
     .norm_row = norm_row,
     .norm_back_row = norm_back_row,
+    .score_back = score_back,
     .dot3 = dot3,
     .swiglu = swiglu,
     .swiglu_back = swiglu_back,
     .add_scaled = add_scaled,
     .mul_add3 = mul_add3,
     .adamw = adamw,
+    .rotate = rotate,
     .to_f32 = to_f32,
     .to_bf16 = to_bf16,
 };

@@ -13,17 +13,17 @@
 
 #include "kernels.h"
 
-#define KH_MAX 6
+#define KH_MAX 8
 
 /* Backends that must agree bit for bit: every instruction set of this processor, on one thread and
  * on three. Returns how many. */
 static inline int kh_open(ds_kernels *k[KH_MAX])
 {
-    static const char *const isa[] = {"base", "avx2", "avx512"};
+    static const char *const isa[] = {"base", "avx2", "avx512", "avx512bf16"};
     int n = 0;
 
     for (int threads = 1; threads <= 3; threads += 2)
-        for (int i = 0; i < 3; i++) {
+        for (int i = 0; i < 4; i++) {
             ds_err err = {0};
             if (ds_kernels_cpu(&k[n], threads, isa[i], &err) == 0)
                 n++;

@@ -109,6 +109,67 @@ static void one_shape(const ds_kattn *p)
     kh_close(kern, backends);
 }
 
+static void round_all(float *x, uint16_t *h, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        h[i] = ds_bf16_from(x[i]);
+        x[i] = ds_bf16_to(h[i]);
+    }
+}
+
+static void near(const uint16_t *h, const float *want, int64_t n, const char *what)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float d = ds_bf16_to(h[i]) - want[i];
+        if (!(d < 0.02f + 0.02f * fabsf(want[i]) && -d < 0.02f + 0.02f * fabsf(want[i])))
+            fail_msg("%s[%lld]: %g, in f32 %g", what, (long long)i, (double)ds_bf16_to(h[i]),
+                     (double)want[i]);
+    }
+}
+
+/* bf16: near f32 on the same numbers, and the same bits everywhere. */
+static void half_width(void **state)
+{
+    const ds_kattn p = {.heads = 4, .kv_heads = 2, .qk_dim = 24, .v_dim = 17, .scale = 0.3f};
+    const int64_t n[] = {T * 96, T * 48, T * 34, T * 68, T * 68, T * 96, T * 48, T * 34};
+    ds_kernels *kern[KH_MAX];
+    const int backends = kh_open(kern);
+    float *x[8], *lse = kh_zeros(T * 4); /* q, k, v, dout, o, dq, dk, dv */
+    uint16_t *h[8], *first[8];
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        x[i] = kh_fill((uint64_t)i + 20, n[i]);
+        h[i] = calloc((size_t)n[i], 2);
+        first[i] = calloc((size_t)n[i], 2);
+        assert_true(h[i] && first[i]);
+        if (i < 4)
+            round_all(x[i], h[i], n[i]);
+    }
+    kern[0]->attention(kern[0], x[4], lse, x[0], x[1], x[2], DS_KF32, &p, &SEQS, &err);
+    kern[0]->attention_back(kern[0], x[5], x[6], x[7], x[3], x[0], x[1], x[2], x[4], lse, DS_KF32,
+                            &p, &SEQS, &err);
+    for (int b = 0; b < backends; b++) {
+        kern[b]->attention(kern[b], h[4], lse, h[0], h[1], h[2], DS_KBF16, &p, &SEQS, &err);
+        kern[b]->attention_back(kern[b], h[5], h[6], h[7], h[3], h[0], h[1], h[2], h[4], lse,
+                                DS_KBF16, &p, &SEQS, &err);
+        for (int i = 4; i < 8; i++) {
+            near(h[i], x[i], n[i], (const char *const[]){"o", "dq", "dk", "dv"}[i - 4]);
+            if (b == 0)
+                memcpy(first[i], h[i], (size_t)n[i] * 2);
+            assert_memory_equal(first[i], h[i], (size_t)n[i] * 2);
+        }
+    }
+    for (int i = 0; i < 8; i++) {
+        free(x[i]);
+        free(h[i]);
+        free(first[i]);
+    }
+    free(lse);
+    kh_close(kern, backends);
+}
+
 static void plain_heads(void **state)
 {
     (void)state;
@@ -171,6 +232,7 @@ int main(void)
         cmocka_unit_test(plain_heads),
         cmocka_unit_test(grouped_heads),
         cmocka_unit_test(unequal_widths),
+        cmocka_unit_test(half_width),
         cmocka_unit_test(sequences_do_not_see_each_other),
         cmocka_unit_test(wrong_shapes_are_refused),
     };

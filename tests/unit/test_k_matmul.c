@@ -122,6 +122,80 @@ static void bf16_operands_and_result(void **state)
     kh_close(k, backends);
 }
 
+/* Numbers of every size, subnormal ones among them: what processors do with subnormals off, in the
+ * instruction for pairs, in f32 and in plain C, is the same. */
+static void bf16_of_any_size(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    const int64_t m = 50, n = 70;
+    ds_err err = {0};
+
+    (void)state;
+    for (int pass = 0; pass < 12; pass++) {
+        const int64_t depth = pass < 4 ? 1 + pass : 37 + pass, count = m * depth + depth * n;
+        const uint32_t most[] = {254, 8, 130}, lift[] = {0, 60, 0};
+        const bool ta = pass & 1, tb = pass & 2;
+        uint16_t *x = malloc((size_t)count * sizeof *x);
+        float *c0 = kh_zeros(m * n), *first = kh_zeros(m * n), *c = kh_zeros(m * n);
+        assert_non_null(x);
+        for (int64_t i = 0; i < count; i++) {
+            const uint32_t r = ds_philox(9, (uint64_t)pass, (uint64_t)i);
+            x[i] = (uint16_t)((r & 0x807f) | ((r >> 16) % most[pass % 3] + lift[pass % 3]) << 7);
+        }
+        for (int64_t i = 0; i < m * n; i++) {
+            const uint32_t r = ds_philox(10, (uint64_t)pass, (uint64_t)i),
+                           bits = (r & 0x807fffffu) | (r >> 23) % 4 << 23;
+            memcpy(&c0[i], &bits, 4);
+        }
+        for (int b = 0; b < backends; b++) {
+            memcpy(c, c0, (size_t)(m * n) * sizeof *c);
+            assert_int_equal(k[b]->matmul(k[b], c, DS_KF32, x, DS_KBF16, ta, x + m * depth,
+                                          DS_KBF16, tb, m, n, depth, 1.0f, true, &err),
+                             0);
+            if (b == 0)
+                memcpy(first, c, (size_t)(m * n) * sizeof *c);
+            assert_memory_equal(first, c, (size_t)(m * n) * sizeof *c);
+        }
+        free(x);
+        free(c0);
+        free(c);
+        free(first);
+    }
+    kh_close(k, backends);
+}
+
+/* A product over all rows has the bits of the sum over parts of them, for odd parts too. */
+static void bf16_sums_go_on(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    const int64_t m = 13, n = 21, depth = 45, cut = 17;
+    float *a = kh_fill(6, m * depth), *b = kh_fill(7, depth * n), *c = kh_zeros(m * n),
+          *d = kh_zeros(m * n);
+    uint16_t *ah = kh_bf16(a, m * depth), *bh = kh_bf16(b, depth * n);
+    ds_err err = {0};
+
+    (void)state;
+    for (int x = 0; x < backends; x++) {
+        memset(d, 0, (size_t)(m * n) * sizeof *d);
+        k[x]->matmul(k[x], c, DS_KF32, ah, DS_KBF16, true, bh, DS_KBF16, false, m, n, depth, 1.0f,
+                     false, &err);
+        k[x]->matmul(k[x], d, DS_KF32, ah, DS_KBF16, true, bh, DS_KBF16, false, m, n, cut, 1.0f,
+                     true, &err);
+        k[x]->matmul(k[x], d, DS_KF32, ah + cut * m, DS_KBF16, true, bh + cut * n, DS_KBF16, false,
+                     m, n, depth - cut, 1.0f, true, &err);
+        assert_memory_equal(c, d, (size_t)(m * n) * sizeof *d);
+    }
+    free(a);
+    free(b);
+    free(c);
+    free(d);
+    free(ah);
+    free(bh);
+    kh_close(k, backends);
+}
+
 static void empty_products(void **state)
 {
     ds_kernels *k[KH_MAX];
@@ -160,6 +234,8 @@ int main(void)
         cmocka_unit_test(layouts_agree_with_double),
         cmocka_unit_test(an_element_is_one_chain),
         cmocka_unit_test(bf16_operands_and_result),
+        cmocka_unit_test(bf16_of_any_size),
+        cmocka_unit_test(bf16_sums_go_on),
         cmocka_unit_test(empty_products),
         cmocka_unit_test(unknown_instructions_are_refused),
     };
