@@ -112,3 +112,56 @@ int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err
     free(l.v);
     return rc;
 }
+
+/* ---- a model ---- */
+
+static bool is_weights(const char *name)
+{
+    static const char ext[] = ".safetensors";
+    const size_t n = strlen(name), k = sizeof ext - 1;
+
+    return n > k && !strcmp(name + n - k, ext);
+}
+
+static int add_file(ds_buf *list, const char *name, ds_err *err)
+{
+    char *copy = strdup(name);
+
+    if (!copy || ds_buf_put(list, &copy, sizeof copy)) {
+        free(copy);
+        return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
+{
+    ds_buf list = {0};
+    bool conf = false, weights = false;
+    DIR *d = opendir(dir);
+    int rc = d ? 0 : ds_fail_errno(err, errno, "%s", dir);
+
+    for (struct dirent *e; !rc && (errno = 0, e = readdir(d));) {
+        const bool c = !strcmp(e->d_name, "config.json"), w = is_weights(e->d_name);
+        conf |= c;
+        weights |= w;
+        if (c || w || !strcmp(e->d_name, "model.safetensors.index.json"))
+            rc = add_file(&list, e->d_name, err);
+    }
+    if (!rc && errno)
+        rc = ds_fail_errno(err, errno, "%s", dir);
+    if (d)
+        closedir(d);
+    if (!rc && (!conf || !weights))
+        rc = ds_fail(err, DS_FAIL, "%s: no model: config.json and *.safetensors belong there", dir);
+    char **v = (char **)(void *)list.data;
+    const size_t n = list.len / sizeof *v;
+    if (!rc) {
+        qsort(v, n, sizeof *v, by_text);
+        rc = ds_filesum_files(out, dir, v, n, err);
+    }
+    for (size_t i = 0; i < n; i++)
+        free(v[i]);
+    ds_buf_fini(&list);
+    return rc;
+}

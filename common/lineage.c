@@ -2,8 +2,6 @@
  * same bytes when it is written again, so nothing in it goes unchecked. */
 #include "lineage.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +26,7 @@ void ds_run_fini(ds_run *r)
         free(r->datasets[i].name);
         free(r->datasets[i].column);
         free(r->datasets[i].tokenizer);
+        free(r->datasets[i].mask);
     }
     free(r->datasets);
     free(r->training);
@@ -41,6 +40,7 @@ void ds_lineage_fini(ds_lineage *l)
     free(l->name);
     free(l->environment);
     free(l->model_name);
+    free(l->consumed);
     *l = (ds_lineage){0};
 }
 
@@ -118,6 +118,14 @@ static void put_dataset(text *t, const ds_run_dataset *d)
     put_sha(t, "sha256:", &d->root);
     put(t, ",\"records\":");
     put_u64(t, "records", d->records);
+    if (d->mask && *d->mask) {
+        put(t, ",\"mask\":");
+        put_str(t, "a dataset's mask", d->mask);
+    }
+    if (d->weight) {
+        put(t, ",\"weight\":");
+        put_u64(t, "a dataset's weight", d->weight);
+    }
     put(t, "}");
 }
 
@@ -219,6 +227,21 @@ static void put_dependencies(text *t, const ds_lineage *l)
     put_dependency(t, TRAINER, "", "", &l->binary);
 }
 
+/* A resource of SLSA has a digest: that of its annotations. */
+static void put_consumed(text *t, const char *consumed)
+{
+    ds_sha sum;
+
+    if (t->rc || !consumed)
+        return;
+    t->rc = ds_sha_bytes(&sum, consumed, strlen(consumed), t->err);
+    put(t, ",{\"name\":\"consumed\",\"digest\":{\"sha256\":");
+    put_sha(t, "", &sum);
+    put(t, "},\"annotations\":");
+    put(t, consumed);
+    put(t, "}");
+}
+
 int ds_lineage_dump(ds_buf *out, const ds_lineage *l, ds_err *err)
 {
     text t = {out, err, 0};
@@ -247,7 +270,9 @@ int ds_lineage_dump(ds_buf *out, const ds_lineage *l, ds_err *err)
     put_u64(&t, "rows", l->rows);
     put(&t, ",\"steps\":");
     put_u64(&t, "steps", l->step);
-    put(&t, "}}]}}}");
+    put(&t, "}}");
+    put_consumed(&t, l->consumed);
+    put(&t, "]}}}");
     return t.rc;
 }
 
@@ -366,6 +391,7 @@ static int dup_json(const doc *d, char **out, const json_t *o, const char *at, c
 
 static int read_dataset(const doc *d, ds_run_dataset *to, const json_t *v, const char *at)
 {
+    size_t more = 0;
     ds_sha sum;
     int rc = dup_str(d, &to->name, v, at, "name");
 
@@ -375,8 +401,18 @@ static int read_dataset(const doc *d, ds_run_dataset *to, const json_t *v, const
         rc = get_sha(d, &sum, v, at, "tokenizer", "sha256:");
     rc = rc ? rc : get_sha(d, &to->root, v, at, "root", "sha256:");
     rc = rc ? rc : get_u64(d, &to->records, v, at, "records", 0, INT64_MAX);
-    if (!rc && json_object_size(v) != 5)
-        rc = bad(d, at, "", "of five members");
+    if (!rc && member(v, "mask")) {
+        more++;
+        rc = dup_str(d, &to->mask, v, at, "mask");
+        if (!rc && !*to->mask)
+            rc = bad(d, at, "mask", "the name of a column");
+    }
+    if (!rc && member(v, "weight")) {
+        more++;
+        rc = get_u64(d, &to->weight, v, at, "weight", 1, DS_WEIGHT_MAX);
+    }
+    if (!rc && json_object_size(v) != 5 + more)
+        rc = bad(d, at, "", "of five members, mask and weight");
     return rc;
 }
 
@@ -399,6 +435,8 @@ static int read_datasets(const doc *d, ds_run *r, const json_t *v)
         rc = read_dataset(d, &r->datasets[i], json_array_get(list, i), at);
         if (!rc && __builtin_add_overflow(all, r->datasets[i].records, &all))
             rc = bad(d, at, "records", "a number in its range");
+        if (!rc && !r->datasets[i].weight != !r->datasets[0].weight)
+            rc = bad(d, at, "weight", "what all datasets have, or none");
     }
     return rc;
 }
@@ -508,9 +546,15 @@ static int read_dependencies(const doc *d, ds_lineage *l, const json_t *def)
 
 static int read_ledger(const doc *d, ds_lineage *l, const json_t *details)
 {
-    const json_t *o = NULL, *digest = NULL, *notes = NULL;
-    int rc = get_element(d, &o, details, "runDetails", "byproducts", 0, 1);
+    const json_t *o = NULL, *digest = NULL, *notes = NULL, *list = member(details, "byproducts");
+    const size_t n = json_array_size(list);
+    int rc = get_element(d, &o, details, "runDetails", "byproducts", 0, n > 1 ? 2 : 1);
 
+    if (!rc && n > 1) {
+        rc = is_text(d, json_array_get(list, 1), "byproducts", "name", "consumed");
+        rc = rc ? rc
+                : dup_json(d, &l->consumed, json_array_get(list, 1), "byproducts", "annotations");
+    }
     rc = rc ? rc : is_text(d, o, "byproducts", "name", "ledger");
     rc = rc ? rc : get_object(d, &digest, o, "byproducts", "digest");
     rc = rc ? rc : get_sha(d, &l->head, digest, "byproducts.digest", "sha256", "");
@@ -608,72 +652,25 @@ uint64_t ds_run_firsts(const ds_run *r, uint64_t *firsts)
     return n;
 }
 
-void ds_run_packing(ds_packing_conf *out, const ds_run *r, const uint32_t *lengths)
+int ds_run_packing(ds_packing **p, const ds_run *r, const uint32_t *lengths, ds_err *err)
 {
-    uint64_t n = 0;
+    ds_mixpart *mix = calloc(r->ndatasets + 1, sizeof *mix);
+    ds_packing_conf c = {.seed = r->seed,
+                         .lengths = lengths,
+                         .seq_len = r->seq_len,
+                         .window = r->window,
+                         .longer = r->longer,
+                         .mix = r->ndatasets && r->datasets[0].weight ? mix : NULL,
+                         .nmix = r->ndatasets};
+    int rc;
 
-    for (size_t i = 0; i < r->ndatasets; i++)
-        n += r->datasets[i].records;
-    *out = (ds_packing_conf){.seed = r->seed,
-                             .records = n,
-                             .lengths = lengths,
-                             .seq_len = r->seq_len,
-                             .window = r->window,
-                             .longer = r->longer};
-}
-
-static bool is_weights(const char *name)
-{
-    static const char ext[] = ".safetensors";
-    const size_t n = strlen(name), k = sizeof ext - 1;
-
-    return n > k && !strcmp(name + n - k, ext);
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int add_file(ds_buf *list, const char *name, ds_err *err)
-{
-    char *copy = strdup(name);
-
-    if (!copy || ds_buf_put(list, &copy, sizeof copy)) {
-        free(copy);
+    if (!mix)
         return ds_fail_nomem(err);
+    for (size_t i = 0; i < r->ndatasets; i++) {
+        mix[i] = (ds_mixpart){r->datasets[i].records, r->datasets[i].weight};
+        c.records += r->datasets[i].records;
     }
-    return 0;
-}
-
-int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
-{
-    ds_buf list = {0};
-    bool conf = false, weights = false;
-    DIR *d = opendir(dir);
-    int rc = d ? 0 : ds_fail_errno(err, errno, "%s", dir);
-
-    for (struct dirent *e; !rc && (errno = 0, e = readdir(d));) {
-        const bool c = !strcmp(e->d_name, "config.json"), w = is_weights(e->d_name);
-        conf |= c;
-        weights |= w;
-        if (c || w || !strcmp(e->d_name, "model.safetensors.index.json"))
-            rc = add_file(&list, e->d_name, err);
-    }
-    if (!rc && errno)
-        rc = ds_fail_errno(err, errno, "%s", dir);
-    if (d)
-        closedir(d);
-    if (!rc && (!conf || !weights))
-        rc = ds_fail(err, DS_FAIL, "%s: no model: config.json and *.safetensors belong there", dir);
-    char **v = (char **)(void *)list.data;
-    const size_t n = list.len / sizeof *v;
-    if (!rc) {
-        qsort(v, n, sizeof *v, by_text);
-        rc = ds_filesum_files(out, dir, v, n, err);
-    }
-    for (size_t i = 0; i < n; i++)
-        free(v[i]);
-    ds_buf_fini(&list);
+    rc = ds_packing_new(p, &c, err);
+    free(mix);
     return rc;
 }

@@ -6,8 +6,9 @@
 #ifndef DS_LINEAGE_H
 #define DS_LINEAGE_H
 
-#include "json.h"
+#include "filesum.h"
 #include "hash.h"
+#include "json.h"
 #include "packing.h"
 
 typedef struct ds_run_dataset {
@@ -16,6 +17,8 @@ typedef struct ds_run_dataset {
     char *tokenizer; /* "sha256:..." or "" */
     ds_sha root;
     uint64_t records;
+    char *mask;      /* column of the loss mask; NULL or "": none */
+    uint64_t weight; /* share of the tokens, against the other datasets'; 0: they have none */
     char commit[41]; /* "" for a file; in lineage.json only, not in the run description */
 } ds_run_dataset;
 
@@ -33,13 +36,14 @@ typedef struct ds_run {
     char *trainer; /* version */
 } ds_run;
 void ds_run_fini(ds_run *r);
-/* {"version":1,"trainer":..,"datasets":[{"name","column","tokenizer","root","records"}..],"seed",
- * "steps","rows","seq_len","window","long","model","training"} */
+/* {"version":1,"trainer":..,"datasets":[{"name","column","tokenizer","root","records"[,"mask"]
+ * [,"weight"]}..],"seed","steps","rows","seq_len","window","long","model","training"} */
 int ds_run_dump(ds_buf *out, const ds_run *r, ds_err *err);
 int ds_run_parse(ds_run *r, const json_t *v, const char *what, ds_err *err);
 int ds_run_digest(ds_sha *out, const ds_run *r, ds_err *err); /* SHA-256("ds.run\0" || dump) */
-/* The packing of the run's rows; lengths of all datasets' records, one after the other. */
-void ds_run_packing(ds_packing_conf *out, const ds_run *r, const uint32_t *lengths);
+/* The packing of the run's rows; lengths of all datasets' records, one after the other, borrowed.
+ */
+int ds_run_packing(ds_packing **p, const ds_run *r, const uint32_t *lengths, ds_err *err);
 /* firsts[i] = number of dataset i's first record; returns the number of all. */
 uint64_t ds_run_firsts(const ds_run *r, uint64_t *firsts);
 
@@ -52,14 +56,11 @@ typedef struct ds_lineage {
     ds_sha binary;       /* of the trainer */
     uint64_t step, rows; /* rows in the ledger up to here */
     ds_sha head;         /* last chain value */
+    char *consumed;      /* ds_consumed_dump of the steps of the last segment; NULL: not told */
 } ds_lineage;
 void ds_lineage_fini(ds_lineage *l);
 int ds_lineage_dump(ds_buf *out, const ds_lineage *l, ds_err *err);
 int ds_lineage_parse(ds_lineage *l, const void *json, size_t len, const char *what, ds_err *err);
 int ds_lineage_read(ds_lineage *l, const char *checkpoint_dir, ds_err *err); /* DIR/lineage.json */
-
-/* Digest of a model folder's config.json, *.safetensors and index, as ds_filesum_dir over these
- * alone. */
-int ds_model_sum(ds_sha *out, const char *dir, ds_err *err);
 
 #endif

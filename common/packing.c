@@ -22,6 +22,7 @@ typedef struct placed {
 
 struct ds_packing {
     ds_packing_conf c;
+    ds_mixture *mixture; /* NULL: no dataset has a weight */
     uint32_t epoch;
     uint64_t at;     /* records of the epoch already taken */
     uint64_t window; /* number within the epoch */
@@ -37,6 +38,23 @@ struct ds_packing {
     ds_buf out;
 };
 
+/* A dataset that has a weight has a token to give: else it would be asked for ever. */
+static int check_mix(const ds_packing_conf *c, ds_err *err)
+{
+    uint64_t at = 0;
+
+    for (size_t d = 0; d < c->nmix; d++) {
+        const uint64_t end = at + c->mix[d].records;
+        bool any = false;
+        for (; at < end; at++)
+            any |= c->lengths[at] != 0;
+        if (!any || !c->mix[d].weight)
+            return ds_fail(err, DS_FAIL, "dataset number %zu has %s", d,
+                           any ? "no weight, others have one" : "a weight, but no token");
+    }
+    return 0;
+}
+
 int ds_packing_new(ds_packing **out, const ds_packing_conf *c, ds_err *err)
 {
     ds_packing *p;
@@ -46,10 +64,17 @@ int ds_packing_new(ds_packing **out, const ds_packing_conf *c, ds_err *err)
                        c->window);
     if (c->records < 1)
         return ds_fail(err, DS_FAIL, "there are no records to train on");
+    if (c->mix && check_mix(c, err))
+        return DS_FAIL;
     p = calloc(1, sizeof *p);
     if (!p)
         return ds_fail_nomem(err);
     p->c = *c;
+    p->c.mix = NULL;
+    if (c->mix && ds_mixture_new(&p->mixture, c->seed, c->mix, c->nmix, err)) {
+        ds_packing_free(p);
+        return DS_NOMEM;
+    }
     p->head = calloc((size_t)c->seq_len + 1, sizeof *p->head);
     p->bits = calloc((size_t)c->seq_len / 64 + 1, sizeof *p->bits);
     if (!p->head || !p->bits) {
@@ -64,6 +89,7 @@ void ds_packing_free(ds_packing *p)
 {
     if (!p)
         return;
+    ds_mixture_free(p->mixture);
     ds_buf_fini(&p->spans);
     ds_buf_fini(&p->out);
     free(p->items);
@@ -223,12 +249,24 @@ static int place_all(ds_packing *p, ds_err *err)
     return rc;
 }
 
+static int next_record(ds_packing *p, ds_err *err)
+{
+    const uint64_t before = p->tokens, at = p->at++;
+    int rc;
+
+    if (!p->mixture)
+        return add_record(p, ds_order_at(p->c.seed, p->epoch, p->c.records, at), err);
+    rc = add_record(p, ds_mixture_next(p->mixture), err);
+    ds_mixture_took(p->mixture, p->tokens - before);
+    return rc;
+}
+
 static int next_window(ds_packing *p, ds_err *err)
 {
     int rc = 0;
 
     if (p->at == p->c.records) {
-        if (p->tokens == 0)
+        if (p->tokens == 0 && !p->mixture)
             return ds_fail(err, DS_FAIL, "none of the %llu records has a token",
                            (unsigned long long)p->c.records);
         p->at = p->window = p->tokens = 0;
@@ -236,7 +274,7 @@ static int next_window(ds_packing *p, ds_err *err)
     }
     ds_buf_reset(&p->spans);
     for (uint32_t i = 0; !rc && i < p->c.window && p->at < p->c.records; i++)
-        rc = add_record(p, ds_order_at(p->c.seed, p->epoch, p->c.records, p->at++), err);
+        rc = next_record(p, err);
     p->window++;
     rc = rc ? rc : sort_pieces(p, err);
     return rc ? rc : place_all(p, err);

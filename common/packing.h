@@ -12,6 +12,7 @@
 
 #include "buf.h"
 #include "error.h"
+#include "mixture.h"
 
 enum ds_long { DS_LONG_ERROR, DS_LONG_SPLIT, DS_LONG_TRUNCATE };
 
@@ -22,6 +23,9 @@ typedef struct ds_packing_conf {
     uint32_t seq_len;        /* S */
     uint32_t window;         /* records packed together */
     enum ds_long longer;
+    const ds_mixpart *mix; /* datasets with weights, in order; NULL: none has one. Borrowed until
+                            * ds_packing_new is back */
+    size_t nmix;
 } ds_packing_conf;
 
 typedef struct ds_span {
@@ -34,7 +38,8 @@ int ds_packing_new(ds_packing **p, const ds_packing_conf *c, ds_err *err);
 /* The next row's spans, lent until the next call; *row numbers it. DS_FAIL names a record that is
  * too long, or data without tokens. */
 int ds_packing_next(ds_packing *p, uint64_t *row, const ds_span **spans, size_t *n, ds_err *err);
-uint32_t ds_packing_epoch(const ds_packing *p); /* of the row last given */
+/* Of the row last given: as many records as there are were visited before it, so many times. */
+uint32_t ds_packing_epoch(const ds_packing *p);
 void ds_packing_free(ds_packing *p);
 
 /* Canonical bytes of a row's spans for the ledger. firsts: the number of each dataset's first

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "filesum.h"
+#include "consumed.h"
 #include "segments.h"
 #include "sig.h"
 
@@ -206,11 +206,12 @@ static int check_dataset(audit *a, size_t i, ds_err *err)
 typedef struct pass {
     audit *a;
     ds_chain chain;
-    ds_packing *packing; /* NULL: rows cannot be recomputed */
-    bool masked;
+    ds_packing *packing;   /* NULL: rows cannot be recomputed */
+    ds_consumed *consumed; /* of the last segment; NULL: not told, or it cannot be recomputed */
+    uint64_t from;         /* the last segment's first step */
     uint64_t rows, order_rows;
     ds_buf got, want, text;
-    ds_err chain_why, order_why, targets_why; /* the first trouble of each */
+    ds_err chain_why, order_why, targets_why, consumed_why; /* the first trouble of each */
 } pass;
 
 static int check_order(pass *p, const ds_ledger_row *r, const ds_span *got, size_t ngot,
@@ -249,9 +250,13 @@ static void check_targets(pass *p, const ds_ledger_row *r, const ds_span *spans,
 {
     uint64_t all = 0;
 
+    const bool known = !p->a->absent;
+
     for (size_t i = 0; i < n; i++)
-        all += spans[i].len ? spans[i].len - 1 : 0;
-    if (!p->targets_why.code && (p->masked ? r->targets > all : r->targets != all))
+        all += known          ? ds_runset_targets(&p->a->set, &spans[i])
+               : spans[i].len ? spans[i].len - 1
+                              : 0;
+    if (!p->targets_why.code && (known ? r->targets != all : r->targets > all))
         ds_fail(&p->targets_why, DS_FAIL,
                 "step %" PRIu64 ", row %" PRIu64 ": %" PRIu64 " targets, its pieces have %" PRIu64,
                 r->step, r->row, r->targets, all);
@@ -273,6 +278,8 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     const ds_span *spans = (const ds_span *)(const void *)p->got.data;
     const size_t n = p->got.len / sizeof *spans;
     check_targets(p, r, spans, n);
+    if (p->consumed && r->step >= p->from && !p->consumed_why.code)
+        ds_consumed_add(p->consumed, spans, n, set->firsts, &p->consumed_why);
     rc = check_order(p, r, spans, n, err);
     return rc ? rc : ds_check_interrupt(err);
 }
@@ -306,6 +313,14 @@ static int say_ledger(pass *p, const ds_segments *l, ds_err *why, int rc, ds_err
     return 0;
 }
 
+static bool masked(const ds_run *r)
+{
+    for (size_t i = 0; i < r->ndatasets; i++)
+        if (r->datasets[i].mask)
+            return true;
+    return false;
+}
+
 static void say_rows(pass *p, bool whole)
 {
     audit *a = p->a;
@@ -325,26 +340,76 @@ static void say_rows(pass *p, bool whole)
     else if (!whole)
         say(a, "targets", DS_AUDIT_FAILED, "only the first %" PRIu64 " rows could be counted",
             p->rows);
+    else if (a->absent)
+        say(a, "targets", DS_AUDIT_UNCHECKED, "no row has more than its pieces");
     else
-        say(a, "targets", DS_AUDIT_OK, "%s",
-            p->masked ? "no row has more than its pieces" : "as many as the pieces have");
+        say(a, "targets", DS_AUDIT_OK, "as many as the pieces have%s",
+            masked(a->set.run) ? " under their loss mask" : "");
+}
+
+/* What lineage.json says of the last steps, against what their rows give. */
+static int say_consumed(pass *p, const ds_segments *l, ds_err *err)
+{
+    const char *told = p->a->out->lineage.consumed;
+    ds_buf b = {0};
+    int rc = 0;
+
+    if (!told)
+        return 0;
+    if (!p->consumed) {
+        say(p->a, "consumed", DS_AUDIT_UNCHECKED, "a dataset could not be compared");
+        return 0;
+    }
+    if (p->consumed_why.code == DS_NOMEM)
+        return ds_fail_nomem(err);
+    if (!p->consumed_why.code)
+        rc = ds_consumed_dump(&b, p->consumed, p->from, l->v[l->n - 1].last, err);
+    if (rc)
+        ds_buf_fini(&b);
+    if (rc)
+        return rc;
+    const bool same =
+        !p->consumed_why.code && b.len == strlen(told) && !memcmp(b.data, told, b.len);
+    if (same)
+        say(p->a, "consumed", DS_AUDIT_OK, "steps %" PRIu64 " to %" PRIu64 " as their rows give it",
+            p->from, l->v[l->n - 1].last);
+    else
+        say(p->a, "consumed", DS_AUDIT_FAILED,
+            "the rows of steps %" PRIu64 " to %" PRIu64 " give other numbers", p->from,
+            l->v[l->n - 1].last);
+    ds_buf_fini(&b);
+    return 0;
+}
+
+static int new_consumed(pass *p, ds_err *err)
+{
+    const ds_runset *set = &p->a->set;
+    const ds_recfacts **facts = calloc(set->run->ndatasets, sizeof *facts);
+    int rc;
+
+    if (!facts)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < set->run->ndatasets; i++)
+        facts[i] = &set->parts[i].facts;
+    rc = ds_consumed_new(&p->consumed, facts, set->run->ndatasets, err);
+    free(facts);
+    return rc;
 }
 
 static int prepare(pass *p, ds_buf *lengths, ds_err *err)
 {
     audit *a = p->a;
-    ds_packing_conf conf;
     int rc = ds_chain_begin(&p->chain, a->set.run, err);
 
-    for (size_t i = 0; i < a->set.run->ndatasets; i++)
-        p->masked |= !a->set.parts[i].loaded || a->set.parts[i].masked;
     if (rc || a->absent)
         return rc;
-    rc = ds_runset_lengths(&a->set, lengths, err);
+    if (a->out->lineage.consumed)
+        rc = new_consumed(p, err);
+    rc = rc ? rc : ds_runset_lengths(&a->set, lengths, err);
     if (rc)
         return rc;
-    ds_run_packing(&conf, a->set.run, (const uint32_t *)(const void *)lengths->data);
-    rc = ds_packing_new(&p->packing, &conf, &p->order_why);
+    rc = ds_run_packing(&p->packing, a->set.run, (const uint32_t *)(const void *)lengths->data,
+                        &p->order_why);
     return rc == DS_NOMEM ? ds_fail_nomem(err) : 0;
 }
 
@@ -361,15 +426,19 @@ static int check_ledger(audit *a, ds_err *err)
     if (!rc) {
         scan = ds_segments_dir(&l, dir, &why);
         scan = scan ? scan : ds_segments_check(&l, a->out->lineage.step, &why);
+        p.from = l.n ? l.v[l.n - 1].first : 0;
         scan = scan ? scan : ds_segments_scan(&l, NULL, on_row, &p, &why);
         rc = ds_check_interrupt(err);
         rc = rc ? rc : say_ledger(&p, &l, &why, scan, err);
         if (!rc)
             say_rows(&p, !scan);
+        if (!rc && !scan)
+            rc = say_consumed(&p, &l, err);
     }
     free(dir);
     ds_segments_fini(&l);
     ds_packing_free(p.packing);
+    ds_consumed_free(p.consumed);
     ds_buf_fini(&lengths);
     ds_buf_fini(&p.got);
     ds_buf_fini(&p.want);

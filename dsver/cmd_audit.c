@@ -22,7 +22,8 @@ const ds_command ds_ver_audit = {
         "tokenizer, each "
         "dataset's root and number of records, the chain of the ledger, and from the lengths in "
         "the store "
-        "the order and packing of every row. A line for each check begins with ok, FAILED or "
+        "the order and packing of every row, its targets under the loss mask, and what the last "
+        "steps consumed (--json prints that too). A line for each check begins with ok, FAILED or "
         "unchecked.\n\n"
         "A dataset that was a file is checked when --data gives it. The exit status is 0 when all "
         "is "
@@ -54,6 +55,8 @@ static void say_end(const char *dir, const ds_audit *a)
 {
     char hex[65];
 
+    if (a->lineage.consumed)
+        printf("{\"type\":\"consumed\",%s\n", a->lineage.consumed + 1);
     ds_sha_hex(hex, &a->run);
     printf("{\"type\":\"audit\",\"checkpoint\":");
     verb_json(stdout, dir);

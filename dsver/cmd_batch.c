@@ -22,12 +22,16 @@ const ds_command ds_ver_batch = {
     .min_operands = 2,
     .max_operands = 2,
     .example = "dsver batch run 17",
-    .description = "RUN is a run's folder, one of its checkpoints, or a registered run by its name "
-                   "or the first digits of its "
-                   "digest. Recomputes the rows of the step from the data in the store and "
-                   "compares them with the ledger; "
-                   "prints each piece with its dataset, record, key and token ids.\n\n"
-                   "The exit status is 1 when the ledger has other rows.",
+    .description =
+        "RUN is a run's folder, one of its checkpoints, or a registered run by its name "
+        "or the first digits of its "
+        "digest. Recomputes the rows of the step from the data in the store and "
+        "compares them with the ledger; "
+        "prints each piece with its dataset, record, key and token ids. Under a loss mask, tokens "
+        "that "
+        "are no targets stand in [brackets]; --json has a list `target` of 0 and 1 beside "
+        "`tokens`.\n\n"
+        "The exit status is 1 when the ledger has other rows.",
     .run = run,
 };
 
@@ -190,6 +194,33 @@ static int key_of(batch *b, size_t d, uint64_t record, const char **key, size_t 
     return rc ? rc : ds_keyread_at(b->keys[d], record, key, len, err);
 }
 
+/* Under a loss mask: which of them the model learnt to say. As text, the others stand in brackets.
+ */
+static int say_ids(const batch *b, const ds_span *s, const uint32_t *id, ds_err *err)
+{
+    const size_t d = ds_runset_part_of(&b->set, s->record);
+    const ds_lossmask *m = ds_recfacts_lossmask(&b->set.parts[d].facts);
+    uint8_t *target = malloc((size_t)s->len + 1);
+
+    if (!target)
+        return ds_fail_nomem(err);
+    ds_lossmask_get(m, s->record - b->set.firsts[d], s->offset, s->len, target);
+    if (s->len)
+        target[0] = 0; /* nothing stands before it */
+    for (uint32_t i = 0; b->json && i < s->len; i++)
+        printf(i ? ",%" PRIu32 : "%" PRIu32, id[i]);
+    for (uint32_t i = 0; !b->json && i < s->len; i++)
+        printf(" %s%" PRIu32 "%s", m && !target[i] && (i == 0 || target[i - 1]) ? "[" : "", id[i],
+               m && !target[i] && (i + 1 == s->len || target[i + 1]) ? "]" : "");
+    if (b->json && m)
+        printf("],\"target\":[");
+    for (uint32_t i = 0; b->json && m && i < s->len; i++)
+        printf(i ? ",%d" : "%d", target[i]);
+    printf(b->json ? "]}" : "\n");
+    free(target);
+    return 0;
+}
+
 static int say_piece(batch *b, const ds_span *s, bool first, ds_err *err)
 {
     const size_t d = ds_runset_part_of(&b->set, s->record);
@@ -214,11 +245,8 @@ static int say_piece(batch *b, const ds_span *s, bool first, ds_err *err)
         verb_text(stdout, key ? key : "-", key ? len : 1);
         printf(" tokens %" PRIu32 "..%" PRIu64 ":", s->offset, (uint64_t)s->offset + s->len - 1);
     }
-    const uint32_t *id = (const uint32_t *)(const void *)ids.data;
-    for (uint32_t i = 0; !rc && i < s->len; i++)
-        printf(b->json ? i ? ",%" PRIu32 : "%" PRIu32 : " %" PRIu32, id[i]);
     if (!rc)
-        printf(b->json ? "]}" : "\n");
+        rc = say_ids(b, s, (const uint32_t *)(const void *)ids.data, err);
     ds_buf_fini(&ids);
     return rc;
 }
@@ -253,15 +281,13 @@ static int say_rows(batch *b, ds_err *err)
 {
     const uint64_t first = (b->step - 1) * b->lineage.run.rows;
     const row *rows = (const row *)(const void *)b->rows.data;
-    ds_packing_conf conf;
     ds_packing *p = NULL;
     ds_buf lengths = {0};
     int rc = ds_runset_lengths(&b->set, &lengths, err);
 
-    if (!rc) {
-        ds_run_packing(&conf, &b->lineage.run, (const uint32_t *)(const void *)lengths.data);
-        rc = ds_packing_new(&p, &conf, err);
-    }
+    rc =
+        rc ? rc
+           : ds_run_packing(&p, &b->lineage.run, (const uint32_t *)(const void *)lengths.data, err);
     for (uint64_t at = 0; !rc && at < first + b->lineage.run.rows;) {
         const ds_span *spans;
         size_t n;

@@ -14,6 +14,7 @@ void ds_runset_fini(ds_runset *s)
         ds_runset_part *p = &s->parts[i];
         ds_colread_close(p->col);
         free(p->tokenizer);
+        ds_recfacts_fini(&p->facts);
         ds_buf_fini(&p->lengths);
         ds_buf_fini(&p->starts);
         ds_buf_fini(&p->ids);
@@ -130,8 +131,12 @@ static int take_column(ds_runset_part *p, const ds_schema *schema, const ds_colu
     if (!rc && !(p->tokenizer = strdup(t ? t : "")))
         rc = ds_fail_nomem(err);
     json_decref(attrs);
-    for (size_t i = 0; i < schema->n; i++)
-        p->masked |= schema->cols[i].type == DS_RUNS;
+    ds_recfacts_fini(&p->facts);
+    rc = rc ? rc
+            : ds_recfacts_init(&p->facts, schema, p->want->column,
+                               p->want->mask ? p->want->mask : "", err);
+    if (rc)
+        ds_err_prefix(err, "'%s'", p->want->name);
     return rc;
 }
 
@@ -144,6 +149,11 @@ static int add_length(ds_runset_part *p, const ds_value *x, ds_err *err)
                        p->want->name, p->records, x->count);
     p->records++;
     return ds_buf_put(&p->lengths, &n, sizeof n) ? ds_fail_nomem(err) : 0;
+}
+
+static const uint32_t *lengths_of(const ds_runset_part *p)
+{
+    return (const uint32_t *)(const void *)p->lengths.data;
 }
 
 /* The root again, from the addresses in the manifest. */
@@ -189,6 +199,12 @@ static int load_store(ds_runset *s, ds_runset_part *p, ds_err *err)
             rc = add_length(p, &x, err);
     }
     ds_buf_fini(&buf);
+    if (rc)
+        return rc;
+    rc = ds_factread(&p->facts, s->store, &p->commit, ds_colread_schema(p->col), lengths_of(p),
+                     p->records, err);
+    if (rc)
+        ds_err_prefix(err, "'%s'", p->want->name);
     return rc;
 }
 
@@ -265,6 +281,7 @@ static int file_events(ds_runset_part *p, ds_reader *r, ds_rootsum *sum, ds_err 
             rc = ds_blockcheck_block(check, b, err);
             rc = rc ? rc : sum_block(sum, b, err);
             rc = rc ? rc : file_block(p, b, &schema->cols[col], (size_t)col, err);
+            rc = rc ? rc : ds_recfacts_block(&p->facts, b, schema, lengths_of(p), err);
         }
     }
     rc = rc ? rc : ds_blockcheck_end(check, err);
@@ -354,8 +371,7 @@ int ds_runset_tokens(ds_runset *s, size_t part, uint64_t record, uint32_t offset
     uint64_t first = 0;
     int rc = ds_runset_load(s, part, err);
 
-    if (!rc && (record >= p->records ||
-                (uint64_t)offset + n > ((const uint32_t *)(const void *)p->lengths.data)[record]))
+    if (!rc && (record >= p->records || (uint64_t)offset + n > lengths_of(p)[record]))
         rc = ds_fail(err, DS_FAIL,
                      "'%s' has no tokens %" PRIu32 " to %" PRIu64 " of record %" PRIu64,
                      p->want->name, offset, (uint64_t)offset + n, record);
@@ -372,6 +388,14 @@ int ds_runset_tokens(ds_runset *s, size_t part, uint64_t record, uint32_t offset
         rc = ds_buf_put(out, from, n * sizeof *from) ? ds_fail_nomem(err) : 0;
     }
     return rc;
+}
+
+uint64_t ds_runset_targets(const ds_runset *s, const ds_span *span)
+{
+    const size_t d = ds_runset_part_of(s, span->record);
+
+    return ds_lossmask_targets(ds_recfacts_lossmask(&s->parts[d].facts),
+                               span->record - s->firsts[d], span->offset, span->len);
 }
 
 /* ---- text ---- */

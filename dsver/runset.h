@@ -1,13 +1,14 @@
 /* runset.h - the datasets that a run consumed, found again: in the store by commit, else by root,
  * or in DSR files. What audit, seen and batch read.
  *
- * Opening finds; ds_runset_load reads the lengths of a dataset's records (4 bytes each in memory).
+ * Opening finds; ds_runset_load reads the lengths of a dataset's records (4 bytes each in memory)
+ * and what recfacts.h wants.
  * One thread.
  */
 #ifndef DS_RUNSET_H
 #define DS_RUNSET_H
 
-#include "colread.h"
+#include "factread.h"
 #include "lineage.h"
 
 enum ds_runset_where { DS_SET_ABSENT, DS_SET_COMMIT, DS_SET_ROOT, DS_SET_FILE };
@@ -21,8 +22,8 @@ typedef struct ds_runset_part {
     bool loaded;
     ds_sha root; /* recomputed: from the manifest, or the file */
     uint64_t records;
-    char *tokenizer; /* that the column names, "" for none */
-    bool masked;     /* it has a column of runs: a loss mask may take targets away */
+    char *tokenizer;   /* that the column names, "" for none */
+    ds_recfacts facts; /* loss mask and facets */
     ds_colread *col;
     ds_buf lengths;     /* uint32_t */
     ds_buf starts, ids; /* of a file: uint64_t, uint32_t */
@@ -53,6 +54,8 @@ int ds_runset_lengths(ds_runset *s, ds_buf *out, ds_err *err);
 /* Tokens [offset, offset + n) of a record, into out (uint32_t, appended). */
 int ds_runset_tokens(ds_runset *s, size_t part, uint64_t record, uint32_t offset, uint32_t n,
                      ds_buf *out, ds_err *err);
+/* Targets of a piece, by the run's loss mask. The dataset is loaded and holds the record. */
+uint64_t ds_runset_targets(const ds_runset *s, const ds_span *span);
 /* "docs:12[0+128] docs:7[128+5]", at most a few of them. */
 int ds_runset_text(const ds_runset *s, ds_buf *out, const ds_span *spans, size_t n, ds_err *err);
 /* The dataset of a record that is numbered through. */

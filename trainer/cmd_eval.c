@@ -32,7 +32,7 @@ static double seconds(void)
 }
 
 typedef struct asked {
-    const char *model, *adapter, *data, *store, *column;
+    const char *model, *adapter, *data, *store, *column, *mask;
     int64_t seq_len, rows, threads;
     bool bf16, json;
 } asked;
@@ -45,7 +45,7 @@ static int eval(const asked *a, ds_err *err)
     struct rusage use;
     uint64_t targets;
     double loss, start;
-    int rc = ds_dataset_open(&d, a->data, a->store, a->column, err);
+    int rc = ds_dataset_open(&d, a->data, a->store, a->column, a->mask, err);
 
     rc = rc ? rc
             : train_open_model(&k, &net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32,
@@ -101,6 +101,7 @@ static int run(int argc, char **argv)
          .var = &a.column,
          .arg = "NAME",
          .help = "column of tokens; default tokens"},
+        TRAIN_MASK(a.mask),
         TRAIN_STORE(a.store),
         {.name = "seq-len",
          .type = DS_OPT_INT,

@@ -51,8 +51,8 @@ static int show(void *ctx, const ds_step_report *r)
     snprintf(line, sizeof line,
              "{\"type\":\"step\",\"step\":%" PRIu64
              ",\"loss\":%.9g,\"lr\":%.9g,\"norm\":%.9g,\"targets\":%" PRIu64 ",\"tokens\":%" PRIu64
-             ",\"seconds\":%.6f}\n",
-             r->step, r->loss, r->lr, r->norm, r->targets, r->tokens, r->seconds);
+             ",\"seconds\":%.6f,\"waited\":%.6f}\n",
+             r->step, r->loss, r->lr, r->norm, r->targets, r->tokens, r->seconds, r->waited);
     if (s->log)
         fputs(line, s->log);
     if (s->json)
@@ -151,7 +151,7 @@ static const char *const FORMATS[] = {"f32", "bf16", NULL};
 /* What the command line says, before it becomes a ds_trainconf. */
 typedef struct told {
     ds_opt_list data, targets, only;
-    const char *model, *store, *out, *resume, *column;
+    const char *model, *store, *out, *resume, *column, *mask, *weights;
     int64_t steps, epochs, batch, accumulate, seq_len, seed, every, rank, prompt, warmup, window,
         threads;
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip;
@@ -178,10 +178,13 @@ static const char **ended(const ds_opt_list *l, ds_err *err)
 static int run_told(const told *o, ds_err *err)
 {
     const char **targets = ended(&o->targets, err), **only = ended(&o->only, err);
+    uint64_t *weights = calloc(o->data.n + 1, sizeof *weights);
     const ds_trainconf c = {.model = o->model,
                             .data = o->data.v,
                             .ndata = o->data.n,
                             .column = o->column,
+                            .mask = o->mask,
+                            .weights = o->weights ? weights : NULL,
                             .store = o->store,
                             .out = o->out,
                             .resume = o->resume,
@@ -221,8 +224,8 @@ static int run_told(const told *o, ds_err *err)
                             .quiet = o->quiet};
     int rc = 0;
 
-    if (!targets || !only)
-        rc = DS_NOMEM;
+    if (!targets || !only || !weights)
+        rc = ds_fail_nomem(err);
     else if (!o->model || !o->out || !o->data.n)
         rc = ds_fail(err, DS_USAGE, "%s is missing (dstrain finetune -h)",
                      !o->model ? "--model DIR"
@@ -230,8 +233,11 @@ static int run_told(const told *o, ds_err *err)
                                : "--data DATASET");
     else if (o->method == DS_METHOD_PROMPT && o->resume && !o->model)
         rc = ds_fail(err, DS_USAGE, "--resume wants --model too");
+    else if (o->weights && ds_weights_parse(weights, o->data.n, o->weights, err))
+        rc = DS_USAGE;
     else
         rc = train(&c, err);
+    free(weights);
     free(targets);
     free(only);
     return rc;
@@ -272,6 +278,12 @@ static int run(int argc, char **argv)
          .var = &o.column,
          .arg = "NAME",
          .help = "column of tokens; default tokens"},
+        TRAIN_MASK(o.mask),
+        {.name = "weights",
+         .type = DS_OPT_STR,
+         .var = &o.weights,
+         .arg = "X,X,...",
+         .help = "shares of the tokens, one for each --data: 0.7,0.3; default as they come"},
         TRAIN_STORE(o.store),
         {.letter = 'o',
          .name = "output",

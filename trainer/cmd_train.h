@@ -20,6 +20,11 @@
         .max = 1024,                                                                               \
         .help = "threads of the arithmetic; default one for each processor; changes no bit"        \
     }
+#define TRAIN_MASK(v)                                                                              \
+    {                                                                                              \
+        .name = "mask", .type = DS_OPT_STR, .var = &(v), .arg = "COLUMN|none",                     \
+        .help = "column of runs: which tokens are targets; default loss where there is one"        \
+    }
 #define TRAIN_END                                                                                  \
     {                                                                                              \
         .name = NULL                                                                               \

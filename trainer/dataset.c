@@ -3,10 +3,11 @@
 #include "dataset.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "colread.h"
+#include "factread.h"
 #include "json.h"
 #include "revision.h"
 
@@ -21,7 +22,8 @@
 
 typedef struct cached {
     size_t block;
-    bool filled;
+    bool filled, loading;
+    int readers;
     uint64_t used;
     ds_buf buf;
     ds_colview view;
@@ -32,6 +34,9 @@ typedef struct cached {
 struct ds_dataset {
     ds_dataset_info info;
     char *name, *tokenizer;
+    const char *want_mask; /* as ds_dataset_open was told; borrowed while it runs */
+    char *mask;
+    ds_recfacts facts;
     ds_buf lengths;
     bool wide; /* u32 tokens */
     /* a store */
@@ -39,6 +44,8 @@ struct ds_dataset {
     ds_colread *col;
     cached *cache;
     uint64_t clock;
+    pthread_mutex_t lock; /* of the cache's places, not of what a reader holds or a loader fills */
+    pthread_cond_t loaded;
     /* a file */
     ds_spool spool;
     ds_buf starts; /* uint64_t: first token of each record */
@@ -46,6 +53,11 @@ struct ds_dataset {
 };
 
 /* ---- both ---- */
+
+static const uint32_t *lengths_of(const ds_dataset *d)
+{
+    return (const uint32_t *)(const void *)d->lengths.data;
+}
 
 static int add_length(ds_dataset *d, const ds_value *x, ds_err *err)
 {
@@ -62,8 +74,29 @@ static int add_length(ds_dataset *d, const ds_value *x, ds_err *err)
     return 0;
 }
 
+static int in_dataset(const ds_dataset *d, int rc, ds_err *err)
+{
+    if (rc)
+        ds_err_prefix(err, "'%s'", d->name);
+    return rc;
+}
+
+/* The column that the loss mask is taken from. */
+static int take_mask(ds_dataset *d, const ds_schema *s, const char *tokens, ds_err *err)
+{
+    const char *m = d->want_mask;
+
+    if (!m)
+        m = ds_recfacts_mask(s, tokens);
+    else if (!strcmp(m, "none"))
+        m = "";
+    if (!(d->mask = strdup(m)))
+        return ds_fail_nomem(err);
+    return in_dataset(d, ds_recfacts_init(&d->facts, s, tokens, m, err), err);
+}
+
 /* What the column must be, and the tokenizer that it names. */
-static int take_column(ds_dataset *d, const ds_column *c, ds_err *err)
+static int take_column(ds_dataset *d, const ds_schema *schema, const ds_column *c, ds_err *err)
 {
     json_t *attrs = NULL;
     const char *t = NULL;
@@ -81,7 +114,7 @@ static int take_column(ds_dataset *d, const ds_column *c, ds_err *err)
     if (!rc && !(d->tokenizer = strdup(t ? t : "")))
         rc = ds_fail_nomem(err);
     json_decref(attrs);
-    return rc;
+    return rc ? rc : take_mask(d, schema, c->name, err);
 }
 
 static int no_column(const ds_dataset *d, const char *column, ds_err *err)
@@ -112,12 +145,17 @@ static int open_store(ds_dataset *d, const char *spec, const char *store, const 
             rc = no_column(d, column, err);
         }
     }
-    rc = rc ? rc : take_column(d, ds_colread_column(d->col), err);
+    rc = rc ? rc : take_column(d, ds_colread_schema(d->col), ds_colread_column(d->col), err);
     for (size_t b = 0; !rc && b < ds_colread_blocks(d->col); b++) {
         rc = ds_colread_block(d->col, b, &buf, &v, err);
         while (!rc && ds_colview_next(&v, &x))
             rc = add_length(d, &x, err);
     }
+    if (!rc)
+        rc = in_dataset(d,
+                        ds_factread(&d->facts, &d->store, &rev.id, ds_colread_schema(d->col),
+                                    lengths_of(d), d->info.records, err),
+                        err);
     if (!rc) {
         git_oid_tostr(d->info.commit, sizeof d->info.commit, &rev.id);
         d->info.root = ds_colread_version(d->col)->root;
@@ -135,7 +173,6 @@ static int fill_slot(ds_dataset *d, cached *c, size_t block, ds_err *err)
     ds_value x;
     uint32_t at = 0;
 
-    c->filled = false;
     TRY(ds_colread_block(d->col, block, &c->buf, &c->view, err));
     uint32_t *grown = realloc(c->at, ((size_t)rows + 1) * sizeof *grown);
     if (!grown)
@@ -147,29 +184,60 @@ static int fill_slot(ds_dataset *d, cached *c, size_t block, ds_err *err)
         at += x.null ? 0 : (uint32_t)x.count;
     }
     c->at[rows] = at;
-    c->block = block;
-    c->filled = true;
     return 0;
 }
 
-/* The block's tokens, from the cache or into its oldest place. */
-static int get_block(ds_dataset *d, size_t block, cached **out, ds_err *err)
+/* The place that holds the block; else the one that was not used for longest, and that nobody
+ * reads.
+ */
+static cached *find_place(ds_dataset *d, size_t block)
 {
-    cached *oldest = d->cache;
+    cached *oldest = NULL;
 
     for (size_t i = 0; i < CACHE; i++) {
         cached *c = &d->cache[i];
-        if (c->filled && c->block == block) {
-            c->used = ++d->clock;
-            *out = c;
-            return 0;
-        }
-        if (c->used < oldest->used)
+        if ((c->filled || c->loading) && c->block == block)
+            return c;
+        if (!c->loading && !c->readers && (!oldest || c->used < oldest->used))
             oldest = c;
     }
-    oldest->used = ++d->clock;
-    *out = oldest;
-    return fill_slot(d, oldest, block, err);
+    return oldest;
+}
+
+/* The block's tokens, from the cache or into it; put_block gives them back. */
+static int get_block(ds_dataset *d, size_t block, cached **out, ds_err *err)
+{
+    cached *c;
+    int rc = 0;
+
+    pthread_mutex_lock(&d->lock);
+    while (!(c = find_place(d, block)) || c->loading)
+        pthread_cond_wait(&d->loaded, &d->lock);
+    c->used = ++d->clock;
+    c->readers++;
+    if (!c->filled || c->block != block) {
+        c->loading = true;
+        c->filled = false;
+        c->block = block;
+        pthread_mutex_unlock(&d->lock);
+        rc = fill_slot(d, c, block, err);
+        pthread_mutex_lock(&d->lock);
+        c->loading = false;
+        c->filled = !rc;
+        c->readers -= rc != 0;
+        pthread_cond_broadcast(&d->loaded);
+    }
+    pthread_mutex_unlock(&d->lock);
+    *out = c;
+    return rc;
+}
+
+static void put_block(ds_dataset *d, cached *c)
+{
+    pthread_mutex_lock(&d->lock);
+    if (--c->readers == 0)
+        pthread_cond_broadcast(&d->loaded); /* somebody may want the place */
+    pthread_mutex_unlock(&d->lock);
 }
 
 /* ---- a file ---- */
@@ -224,7 +292,7 @@ static int read_events(ds_dataset *d, ds_reader *r, const char *column, ds_roots
     const long col = ds_schema_find(s, column);
     ds_blockcheck *check = NULL;
     enum ds_event ev;
-    int rc = col < 0 ? no_column(d, column, err) : take_column(d, &s->cols[col], err);
+    int rc = col < 0 ? no_column(d, column, err) : take_column(d, s, &s->cols[col], err);
 
     rc = rc ? rc : ds_blockcheck_new(&check, s, err);
     while (!rc) {
@@ -237,6 +305,10 @@ static int read_events(ds_dataset *d, ds_reader *r, const char *column, ds_roots
         }
         rc = ds_blockcheck_block(check, ds_reader_block(r), err);
         rc = rc ? rc : take_block(d, ds_reader_block(r), &s->cols[col], (size_t)col, err);
+        rc = rc ? rc
+                : in_dataset(
+                      d, ds_recfacts_block(&d->facts, ds_reader_block(r), s, lengths_of(d), err),
+                      err);
         rc = rc ? rc : sum_block(sum, ds_reader_block(r), err);
     }
     rc = rc ? rc : ds_blockcheck_end(check, err);
@@ -270,7 +342,7 @@ static int open_file(ds_dataset *d, const char *path, const char *column, ds_err
 /* ---- both again ---- */
 
 int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const char *column,
-                    ds_err *err)
+                    const char *mask, ds_err *err)
 {
     const size_t len = strlen(spec);
     ds_dataset *d = calloc(1, sizeof *d);
@@ -278,17 +350,27 @@ int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const
 
     if (!d)
         return ds_fail_nomem(err);
+    d->want_mask = mask;
+    pthread_mutex_init(&d->lock, NULL);
+    pthread_cond_init(&d->loaded, NULL);
     if (len > 4 && !strcmp(spec + len - 4, ".dsr"))
         rc = open_file(d, spec, column, err);
     else
         rc = open_store(d, spec, store, column, err);
+    if (!rc && d->facts.masked && d->info.tokens && !d->facts.mask.targets)
+        rc = ds_fail(err, DS_FAIL,
+                     "'%s': its loss mask '%s' leaves no token to learn from (--mask none takes "
+                     "all)",
+                     d->name, d->mask);
     if (rc) {
         ds_dataset_close(d);
         return rc;
     }
     d->info.name = d->name;
     d->info.tokenizer = d->tokenizer;
-    d->info.lengths = (const uint32_t *)(const void *)d->lengths.data;
+    d->info.lengths = lengths_of(d);
+    d->info.mask = d->mask;
+    d->info.facts = &d->facts;
     *out = d;
     return 0;
 }
@@ -310,13 +392,13 @@ int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t 
 {
     const size_t width = d->wide ? 4 : 2;
     const uint8_t *p;
+    cached *c = NULL;
 
     if (record >= d->info.records || offset > d->info.lengths[record] ||
         n > d->info.lengths[record] - offset)
         return ds_fail(err, DS_FAIL, "'%s': record %llu has no tokens %u to %llu", d->name,
                        (unsigned long long)record, offset, (unsigned long long)offset + n);
     if (d->col) {
-        cached *c = NULL;
         const size_t block = ds_colread_find(d->col, record);
         TRY(get_block(d, block, &c, err));
         p = c->data + (size_t)c->at[record - ds_colread_first(d->col, block)] * width;
@@ -324,7 +406,17 @@ int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t 
         p = d->tokens + ((const uint64_t *)(const void *)d->starts.data)[record] * width;
     }
     widen(out, p + (size_t)offset * width, n, d->wide);
+    if (c)
+        put_block(d, c);
     return 0;
+}
+
+void ds_dataset_targets(const ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n,
+                        uint8_t *learn)
+{
+    ds_lossmask_get(ds_recfacts_lossmask(&d->facts), record, offset, n, learn);
+    if (n)
+        learn[0] = 0;
 }
 
 void ds_dataset_close(ds_dataset *d)
@@ -343,5 +435,9 @@ void ds_dataset_close(ds_dataset *d)
     ds_buf_fini(&d->lengths);
     free(d->name);
     free(d->tokenizer);
+    free(d->mask);
+    pthread_cond_destroy(&d->loaded);
+    pthread_mutex_destroy(&d->lock);
+    ds_recfacts_fini(&d->facts);
     free(d);
 }

@@ -1,8 +1,8 @@
 /* dataset.h - tokens to train on: a version in a store, read in place, or a DSR file.
  *
- * Opening reads the lengths of all records (4 bytes each in memory). Tokens are fetched block by
- * block through a cache. The same records give the same tokens wherever they lie. One thread a
- * dataset.
+ * Opening reads the lengths of all records (4 bytes each in memory) and what recfacts.h wants.
+ * Tokens are fetched block by block through a cache. The same records give the same tokens wherever
+ * they lie. Any number of threads may fetch; opening and closing is for one.
  */
 #ifndef DS_DATASET_H
 #define DS_DATASET_H
@@ -12,6 +12,7 @@
 
 #include "error.h"
 #include "hash.h"
+#include "recfacts.h"
 
 typedef struct ds_dataset ds_dataset;
 
@@ -22,16 +23,23 @@ typedef struct ds_dataset_info {
     const char *tokenizer; /* "sha256:..." of the column, or "" */
     uint64_t records, tokens;
     const uint32_t *lengths;
+    const char *mask;         /* column that says which tokens are targets, or "" */
+    const ds_recfacts *facts; /* the mask, and what is counted */
 } ds_dataset_info;
 
 /* spec: DATASET[@REV] of the store (found as dsver finds it; `store` may be NULL), or a path that
- * ends in .dsr. column: "tokens". */
+ * ends in .dsr. column: "tokens". mask: a column of runs, "none", or NULL: "loss" where there is
+ * one. */
 int ds_dataset_open(ds_dataset **d, const char *spec, const char *store, const char *column,
-                    ds_err *err);
+                    const char *mask, ds_err *err);
 const ds_dataset_info *ds_dataset_about(const ds_dataset *d);
 /* Tokens [offset, offset + n) of a record. */
 int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n, int32_t *out,
                       ds_err *err);
+/* Which of these tokens are targets: learn[i] = 1 where token offset + i is predicted from those
+ * before it in the stretch. Any thread. */
+void ds_dataset_targets(const ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n,
+                        uint8_t *learn);
 void ds_dataset_close(ds_dataset *d); /* NULL is fine */
 
 #endif

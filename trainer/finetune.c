@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "consumed.h"
 #include "net_priv.h"
 #include "runs.h"
 #include "sig.h"
@@ -46,14 +47,17 @@ static int open_data(ds_trainer *t, ds_err *err)
     if (!t->data || !r->datasets)
         return ds_fail_nomem(err);
     for (size_t i = 0; i < c->ndata; i++) {
-        TRY(ds_dataset_open(&t->data[i], c->data[i], c->store, c->column, err));
+        TRY(ds_dataset_open(&t->data[i], c->data[i], c->store, c->column,
+                            c->masks ? c->masks[i] : c->mask, err));
         const ds_dataset_info *d = ds_dataset_about(t->data[i]);
         ds_run_dataset *to = &r->datasets[r->ndatasets++];
         to->name = strdup(d->name);
         to->column = strdup(c->column);
         to->tokenizer = strdup(d->tokenizer);
-        if (!to->name || !to->column || !to->tokenizer)
+        to->mask = *d->mask ? strdup(d->mask) : NULL;
+        if (!to->name || !to->column || !to->tokenizer || (*d->mask && !to->mask))
             return ds_fail_nomem(err);
+        to->weight = c->weights ? c->weights[i] : 0;
         to->root = d->root;
         to->records = d->records;
         snprintf(to->commit, sizeof to->commit, "%s", d->commit);
@@ -195,6 +199,9 @@ typedef struct stepping {
     ds_loader *loader;
     ds_ledger *ledger;
     ds_minibatch **micro;
+    ds_consumed *consumed; /* since the last checkpoint */
+    uint64_t *firsts;
+    ds_buf spans;
     float *loss;
     size_t loss_cap;
 } stepping;
@@ -243,6 +250,15 @@ static int run_micro(stepping *s, const ds_minibatch *m, uint64_t step, float sc
     return 0;
 }
 
+static int count_row(stepping *s, const ds_buf *pieces, ds_err *err)
+{
+    ds_buf_reset(&s->spans);
+    TRY(ds_spans_decode(&s->spans, pieces->data, pieces->len, s->firsts,
+                        s->t->lineage.run.ndatasets, err));
+    return ds_consumed_add(s->consumed, (const ds_span *)(const void *)s->spans.data,
+                           s->spans.len / sizeof(ds_span), s->firsts, err);
+}
+
 static int log_rows(stepping *s, uint64_t step, uint64_t n, const ds_step_report *r, ds_err *err)
 {
     const uint64_t last = step * s->t->c.batch * s->t->c.accumulate - 1;
@@ -260,6 +276,7 @@ static int log_rows(stepping *s, uint64_t step, uint64_t n, const ds_step_report
                                      .pieces = m->pieces[j].data,
                                      .pieces_len = m->pieces[j].len};
             TRY(ds_ledger_add(s->ledger, &l, err));
+            TRY(count_row(s, &m->pieces[j], err));
         }
     return 0;
 }
@@ -269,6 +286,7 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
     ds_trainer *t = s->t;
     const uint64_t n = t->c.accumulate;
     const double start = seconds();
+    const double waited = ds_loader_about(s->loader).waited;
     double loss = 0;
 
     *r = (ds_step_report){.step = step};
@@ -296,6 +314,7 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
     TRY(log_rows(s, step, n, r, err));
     for (uint64_t i = 0; i < n; i++)
         ds_loader_give_back(s->loader, s->micro[i]);
+    r->waited = ds_loader_about(s->loader).waited - waited;
     r->seconds = seconds() - start;
     return 0;
 }
@@ -332,6 +351,22 @@ static int open_segment(stepping *s, const ds_ckpt_state *state, char path[PATH]
     return ds_ledger_create(&s->ledger, path, &state->head, err);
 }
 
+/* The lineage of the checkpoint to come tells what these steps consumed. */
+static int say_consumed(stepping *s, uint64_t first, uint64_t last, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = ds_consumed_dump(&b, s->consumed, first, last, err);
+
+    if (!rc && !ds_buf_cstr(&b))
+        rc = ds_fail_nomem(err);
+    ds_consumed_reset(s->consumed);
+    free(s->t->lineage.consumed);
+    s->t->lineage.consumed = rc ? NULL : (char *)b.data;
+    if (rc)
+        ds_buf_fini(&b);
+    return rc;
+}
+
 static int close_segment(stepping *s, ds_ckpt_state *state, const char *path, uint64_t first,
                          uint64_t step, ds_err *err)
 {
@@ -342,6 +377,7 @@ static int close_segment(stepping *s, ds_ckpt_state *state, const char *path, ui
     s->ledger = NULL;
     TRY(ds_ledger_finish(l, &state->head, &rows, err));
     state->rows += rows;
+    TRY(say_consumed(s, first, step, err));
     TRY(segment_path(wanted, s->t->c.out, first, step, err));
     if (strcmp(path, wanted) && ds_io_active->rename(path, wanted))
         return ds_fail_errno(err, errno, "%s", wanted);
@@ -384,6 +420,22 @@ static int steps_loop(stepping *s, ds_ckpt_state *state, ds_step_fn fn, void *ct
     return stop && state->step < c->steps ? DS_PARTIAL : 0;
 }
 
+static int begin_counting(stepping *s, ds_err *err)
+{
+    const size_t n = s->t->lineage.run.ndatasets;
+    const ds_recfacts **facts = calloc(n, sizeof *facts);
+    int rc;
+
+    s->firsts = calloc(n, sizeof *s->firsts);
+    for (size_t i = 0; facts && i < n; i++)
+        facts[i] = ds_dataset_about(s->t->data[i])->facts;
+    rc = facts && s->firsts ? ds_consumed_new(&s->consumed, facts, n, err) : ds_fail_nomem(err);
+    if (!rc)
+        ds_run_firsts(&s->t->lineage.run, s->firsts);
+    free(facts);
+    return rc;
+}
+
 int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx, ds_err *err)
 {
     const uint64_t rows = t->c.batch * t->c.accumulate;
@@ -411,10 +463,14 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx
     asked_to_stop = 0;
     sigaction(SIGUSR1, &usr1, NULL);
     s.micro = calloc((size_t)t->c.accumulate, sizeof *s.micro);
+    rc = rc ? rc : begin_counting(&s, err);
     rc = rc ? rc : s.micro ? ds_loader_new(&s.loader, &lc, err) : ds_fail_nomem(err);
     rc = rc ? rc : steps_loop(&s, state, fn, ctx, err);
     ds_ledger_drop(s.ledger);
     ds_loader_free(s.loader);
+    ds_consumed_free(s.consumed);
+    ds_buf_fini(&s.spans);
+    free(s.firsts);
     free(s.micro);
     free(s.loss);
     return rc;
@@ -449,6 +505,7 @@ int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err
 typedef struct stretch {
     int32_t *ids, *pos, *target, cu[2];
     float *weight, *loss;
+    uint8_t *learn;
     int32_t lead; /* virtual tokens */
 } stretch;
 
@@ -472,8 +529,9 @@ static int stretch_loss(ds_net *net, ds_dataset *d, stretch *s, uint64_t record,
                            "of %d",
                            ds_dataset_about(d)->name, (unsigned long long)record, (int)s->ids[i],
                            (int)net->c.vocab);
+    ds_dataset_targets(d, record, from, len, s->learn);
     for (int32_t i = 0; i < n; i++) {
-        const bool learn = i + 1 < n && i + 1 > s->lead;
+        const bool learn = i + 1 < n && i >= s->lead && s->learn[i + 1 - s->lead];
         if (i < s->lead)
             s->ids[i] = net->c.vocab + i;
         s->pos[i] = i;
@@ -494,10 +552,10 @@ int ds_trainer_eval(ds_net *net, ds_dataset *d, uint32_t seq_len, uint64_t rows,
     const uint32_t lead = net->prompt ? (uint32_t)net->prompt->rows : 0;
     int32_t *ids = malloc((size_t)seq_len * 3 * sizeof *ids);
     float *f = malloc((size_t)seq_len * 2 * sizeof *f);
-    stretch s = {.ids = ids, .weight = f, .lead = (int32_t)lead};
+    stretch s = {.ids = ids, .weight = f, .learn = malloc(seq_len), .lead = (int32_t)lead};
     uint64_t done = 0;
     double sum = 0;
-    int rc = ids && f ? 0 : ds_fail_nomem(err);
+    int rc = ids && f && s.learn ? 0 : ds_fail_nomem(err);
 
     *targets = 0;
     if (!rc && seq_len < lead + 2)
@@ -518,5 +576,6 @@ int ds_trainer_eval(ds_net *net, ds_dataset *d, uint32_t seq_len, uint64_t rows,
     *loss = *targets ? sum / (double)*targets : 0.0;
     free(ids);
     free(f);
+    free(s.learn);
     return rc;
 }

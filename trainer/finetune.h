@@ -24,7 +24,7 @@ typedef struct ds_trainer {
 /* Called after each step; non-zero stops the run as if interrupted. */
 typedef struct ds_step_report {
     uint64_t step, targets, tokens;
-    double loss, norm, lr, seconds;
+    double loss, norm, lr, seconds, waited; /* seconds: of it all; waited: for data */
 } ds_step_report;
 typedef int (*ds_step_fn)(void *ctx, const ds_step_report *r);
 

@@ -1,26 +1,44 @@
-/* loader.c - see loader.h. One producer thread fills a ring of micro-batches; the consumer gives
- * them back. */
+/* loader.c - see loader.h. A ring of places: a thread takes the next free one, plans its rows while
+ * no other plans, and fetches their tokens while others fetch theirs; the consumer takes places in
+ * order and gives them back. */
 #include "loader.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "net_priv.h"
+
+#define THREADS_MAX 8
+#define FULL_LONG 64 /* micro-batches handed out from a full queue before a thread rests */
+
+typedef struct place {
+    ds_minibatch m;
+    ds_buf spans;   /* ds_span of all rows */
+    size_t *counts; /* spans of each row */
+    bool ready;
+    ds_err err;
+} place;
 
 struct ds_loader {
     ds_loader_conf c;
     uint32_t *lengths;
     uint64_t *firsts;
     ds_packing *packing;
-    ds_minibatch *ring;
-    int depth, filled, head,
-        taken; /* ready ones; the oldest of them; handed out and not yet back */
-    bool done, stop;
-    ds_err err; /* the producer's */
-    pthread_t thread;
-    bool started;
-    pthread_mutex_t lock;
+    uint64_t row; /* the next to plan */
+    place *ring;
+    int depth;
+    uint64_t planned, given, back; /* micro-batches so far */
+    uint64_t total;
+    bool stop;
+    pthread_t threads[THREADS_MAX];
+    int most, started, wanted;
+    int full; /* handed out from a full queue, one after the other */
+    ds_loader_stats stats;
+    pthread_mutex_t plan; /* who plans holds it; taken before lock */
+    pthread_mutex_t lock; /* of what is counted */
     pthread_cond_t change;
 };
 
@@ -46,7 +64,6 @@ static int gather_lengths(uint32_t **out, const ds_run *run, ds_dataset **datase
 int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, uint32_t epochs,
                     ds_err *err)
 {
-    ds_packing_conf conf;
     ds_packing *p = NULL;
     uint32_t *lengths = NULL;
     const ds_span *s;
@@ -55,10 +72,7 @@ int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, ui
     int rc = gather_lengths(&lengths, run, datasets, err);
 
     *rows = 0;
-    if (!rc) {
-        ds_run_packing(&conf, run, lengths);
-        rc = ds_packing_new(&p, &conf, err);
-    }
+    rc = rc ? rc : ds_run_packing(&p, run, lengths, err);
     while (!rc) {
         rc = ds_packing_next(p, &row, &s, &n, err);
         if (rc || ds_packing_epoch(p) >= epochs)
@@ -79,6 +93,7 @@ static void mini_fini(ds_minibatch *m, uint64_t rows)
     free(m->target);
     free(m->cu);
     free(m->weight);
+    free(m->learn);
     free(m->targets);
     for (uint64_t i = 0; m->pieces && i < rows; i++)
         ds_buf_fini(&m->pieces[i]);
@@ -98,6 +113,10 @@ static int mini_grow(ds_minibatch *m, int64_t n, ds_err *err)
             return ds_fail_nomem(err);
         *arrays[i] = grown;
     }
+    uint8_t *learn = realloc(m->learn, (size_t)n + 1);
+    if (!learn)
+        return ds_fail_nomem(err);
+    m->learn = learn;
     int32_t *cu = realloc(m->cu, ((size_t)m->nseqs + 2) * sizeof *cu);
     if (!cu)
         return ds_fail_nomem(err);
@@ -135,9 +154,9 @@ static int add_sequence(ds_loader *l, ds_minibatch *m, const ds_span *s, uint64_
                           m->ids + m->t + lead, err));
     TRY(check_ids(l, m->ids + m->t + lead, s, d, err));
     const int64_t n = (int64_t)s->len + lead;
+    ds_dataset_targets(l->c.datasets[d], s->record - l->firsts[d], s->offset, s->len, m->learn);
     for (int64_t i = 0; i < n; i++) {
-        const bool learn =
-            i + 1 < n && i + 1 > lead; /* the record's own first token is no target */
+        const bool learn = i + 1 < n && i >= lead && m->learn[i + 1 - lead];
         m->pos[m->t + i] = (int32_t)i;
         m->target[m->t + i] = learn ? m->ids[m->t + i + 1] : 0;
         m->weight[m->t + i] = learn ? 1.0f : 0.0f;
@@ -164,14 +183,11 @@ static int add_padding(ds_minibatch *m, int64_t n, ds_err *err)
     return 0;
 }
 
-static int add_row(ds_loader *l, ds_minibatch *m, uint64_t i, ds_err *err)
+static int fetch_row(ds_loader *l, ds_minibatch *m, uint64_t i, const ds_span *spans, size_t n,
+                     ds_err *err)
 {
-    const ds_span *spans;
     int64_t used = 0;
-    uint64_t row;
-    size_t n;
 
-    TRY(ds_packing_next(l->packing, &row, &spans, &n, err));
     ds_buf_reset(&m->pieces[i]);
     m->targets[i] = 0;
     TRY(ds_spans_encode(&m->pieces[i], spans, n, l->firsts, l->c.run->ndatasets, err));
@@ -182,56 +198,139 @@ static int add_row(ds_loader *l, ds_minibatch *m, uint64_t i, ds_err *err)
     return l->c.virtual_tokens ? 0 : add_padding(m, l->c.run->seq_len - used, err);
 }
 
-static int fill(ds_loader *l, ds_minibatch *m, uint64_t row, ds_err *err)
+/* The tokens of what was planned. */
+static int fetch(ds_loader *l, place *p, ds_err *err)
 {
+    const ds_span *spans = (const ds_span *)(const void *)p->spans.data;
+    ds_minibatch *m = &p->m;
+
     m->t = 0;
     m->nseqs = 0;
     m->tokens = 0;
-    m->row = row;
-    m->rows =
-        l->c.count - (row - l->c.first) < l->c.rows ? l->c.count - (row - l->c.first) : l->c.rows;
     TRY(mini_grow(m, 0, err));
     m->cu[0] = 0;
-    for (uint64_t i = 0; i < m->rows; i++)
-        TRY(add_row(l, m, i, err));
+    for (uint64_t i = 0; i < m->rows; i++) {
+        TRY(fetch_row(l, m, i, spans, p->counts[i], err));
+        spans += p->counts[i];
+    }
     return 0;
 }
 
-/* ---- the producer ---- */
+/* The rows of the next micro-batch; by one thread at a time. */
+static int plan(ds_loader *l, place *p, ds_err *err)
+{
+    const uint64_t left = l->c.count - (l->row - l->c.first);
+    const ds_span *spans;
+    uint64_t row;
+    size_t n;
+
+    p->m.row = l->row;
+    p->m.rows = left < l->c.rows ? left : l->c.rows;
+    l->row += p->m.rows;
+    ds_buf_reset(&p->spans);
+    for (uint64_t i = 0; i < p->m.rows; i++) {
+        TRY(ds_packing_next(l->packing, &row, &spans, &n, err));
+        p->counts[i] = n;
+        if (ds_buf_put(&p->spans, spans, n * sizeof *spans))
+            return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+/* ---- the threads ---- */
+
+/* Waits for a free place and plans it; NULL when there is no more to do. */
+static place *next_place(ds_loader *l)
+{
+    place *p = NULL;
+
+    pthread_mutex_lock(&l->plan);
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop && l->planned < l->total && l->planned - l->back == (uint64_t)l->depth)
+        pthread_cond_wait(&l->change, &l->lock);
+    if (!l->stop && l->planned < l->total)
+        p = &l->ring[l->planned % (uint64_t)l->depth];
+    pthread_mutex_unlock(&l->lock);
+    if (p) {
+        p->ready = false;
+        p->err = (ds_err){0};
+        plan(l, p, &p->err);
+        pthread_mutex_lock(&l->lock);
+        l->planned++;
+        if (p->err.code)
+            l->total = l->planned; /* nothing can follow */
+        pthread_mutex_unlock(&l->lock);
+    }
+    pthread_mutex_unlock(&l->plan);
+    return p;
+}
+
+typedef struct hand {
+    ds_loader *l;
+    int number;
+} hand;
+
+/* Rests while fewer threads are wanted; false: it is over. */
+static bool wanted(ds_loader *l, int number)
+{
+    pthread_mutex_lock(&l->lock);
+    while (!l->stop && number >= l->wanted && l->planned < l->total)
+        pthread_cond_wait(&l->change, &l->lock);
+    const bool go = !l->stop && l->planned < l->total;
+    pthread_mutex_unlock(&l->lock);
+    return go;
+}
 
 static void *produce(void *arg)
 {
-    ds_loader *l = arg;
-    uint64_t row = l->c.first;
-    int rc = 0;
+    const hand h = *(hand *)arg;
+    ds_loader *l = h.l;
+    place *p;
 
-    while (!rc && row < l->c.first + l->c.count) {
+    free(arg);
+    while (wanted(l, h.number) && (p = next_place(l))) {
+        if (!p->err.code)
+            fetch(l, p, &p->err);
         pthread_mutex_lock(&l->lock);
-        while (!l->stop && l->filled + l->taken == l->depth)
-            pthread_cond_wait(&l->change, &l->lock);
-        const bool stop = l->stop;
-        ds_minibatch *m = &l->ring[(l->head + l->filled) % l->depth];
-        pthread_mutex_unlock(&l->lock);
-        if (stop)
-            return NULL;
-        rc = fill(l, m, row, &l->err);
-        row += m->rows;
-        pthread_mutex_lock(&l->lock);
-        if (!rc)
-            l->filled++;
+        p->ready = true;
         pthread_cond_broadcast(&l->change);
         pthread_mutex_unlock(&l->lock);
     }
     pthread_mutex_lock(&l->lock);
-    l->done = true;
     pthread_cond_broadcast(&l->change);
     pthread_mutex_unlock(&l->lock);
     return NULL;
 }
 
+/* One more thread, if there may be one. Called with the lock held. */
+static int add_thread(ds_loader *l, ds_err *err)
+{
+    int e = 0;
+
+    if (l->wanted < l->most && ++l->wanted > l->started) {
+        hand *h = malloc(sizeof *h);
+        if (!h)
+            return ds_fail_nomem(err);
+        *h = (hand){l, l->started};
+        e = pthread_create(&l->threads[l->started], NULL, produce, h);
+        if (e)
+            free(h);
+        else
+            l->started++;
+    }
+    if (e && l->started == 0)
+        return ds_fail_errno(err, e, "cannot start a thread");
+    if (e)
+        l->most = l->wanted = l->started; /* those that there are will do */
+    l->stats.most = l->wanted > l->stats.most ? l->wanted : l->stats.most;
+    pthread_cond_broadcast(&l->change);
+    return 0;
+}
+
+/* ---- the consumer ---- */
+
 static int prepare(ds_loader *l, ds_err *err)
 {
-    ds_packing_conf conf;
     const ds_span *spans;
     uint64_t row = 0;
     size_t n;
@@ -243,13 +342,14 @@ static int prepare(ds_loader *l, ds_err *err)
         return ds_fail_nomem(err);
     ds_run_firsts(l->c.run, l->firsts);
     for (int i = 0; i < l->depth; i++) {
-        l->ring[i].targets = calloc((size_t)l->c.rows, sizeof *l->ring[i].targets);
-        l->ring[i].pieces = calloc((size_t)l->c.rows, sizeof *l->ring[i].pieces);
-        if (!l->ring[i].targets || !l->ring[i].pieces)
+        place *p = &l->ring[i];
+        p->counts = calloc((size_t)l->c.rows, sizeof *p->counts);
+        p->m.targets = calloc((size_t)l->c.rows, sizeof *p->m.targets);
+        p->m.pieces = calloc((size_t)l->c.rows, sizeof *p->m.pieces);
+        if (!p->counts || !p->m.targets || !p->m.pieces)
             return ds_fail_nomem(err);
     }
-    ds_run_packing(&conf, l->c.run, l->lengths);
-    TRY(ds_packing_new(&l->packing, &conf, err));
+    TRY(ds_run_packing(&l->packing, l->c.run, l->lengths, err));
     for (uint64_t i = 0; i < l->c.first; i++)
         TRY(ds_packing_next(l->packing, &row, &spans, &n, err));
     return 0;
@@ -257,20 +357,26 @@ static int prepare(ds_loader *l, ds_err *err)
 
 int ds_loader_new(ds_loader **out, const ds_loader_conf *c, ds_err *err)
 {
+    const long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     ds_loader *l = calloc(1, sizeof *l);
     int rc;
 
     if (!l)
         return ds_fail_nomem(err);
     l->c = *c;
-    l->depth = c->depth < 2 ? 2 : c->depth;
+    l->most = c->threads > 0 ? c->threads : cpus > 0 ? (int)(cpus < 64 ? cpus : 64) : 1;
+    l->most = l->most > THREADS_MAX ? THREADS_MAX : l->most;
+    l->depth = (c->depth < 2 ? 2 : c->depth) + l->most;
+    l->row = c->first;
+    l->total = (c->count + c->rows - 1) / c->rows;
+    pthread_mutex_init(&l->plan, NULL);
     pthread_mutex_init(&l->lock, NULL);
     pthread_cond_init(&l->change, NULL);
     rc = prepare(l, err);
     if (!rc) {
-        const int e = pthread_create(&l->thread, NULL, produce, l);
-        rc = e ? ds_fail_errno(err, e, "cannot start a thread") : 0;
-        l->started = !e;
+        pthread_mutex_lock(&l->lock);
+        rc = add_thread(l, err);
+        pthread_mutex_unlock(&l->lock);
     }
     if (rc)
         ds_loader_free(l);
@@ -279,21 +385,50 @@ int ds_loader_new(ds_loader **out, const ds_loader_conf *c, ds_err *err)
     return rc;
 }
 
+static double seconds(void)
+{
+    struct timespec ts;
+
+    clock_gettime(CLOCK_MONOTONIC, &ts);
+    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
+}
+
+/* The queue told something about the threads: too few, or too many for long. */
+static int adapt(ds_loader *l, bool waits, ds_err *err)
+{
+    bool full = l->planned - l->back == (uint64_t)l->depth;
+
+    for (uint64_t i = l->given; full && i < l->planned; i++)
+        full = l->ring[i % (uint64_t)l->depth].ready;
+    l->full = full ? l->full + 1 : 0;
+    if (l->full == FULL_LONG) {
+        l->full = 0;
+        l->wanted -= l->wanted > 1;
+    }
+    return waits ? add_thread(l, err) : 0;
+}
+
 int ds_loader_next(ds_loader *l, ds_minibatch **m, ds_err *err)
 {
+    place *p = &l->ring[l->given % (uint64_t)l->depth];
     int rc = 0;
 
     pthread_mutex_lock(&l->lock);
-    while (l->filled == 0 && !l->done)
-        pthread_cond_wait(&l->change, &l->lock);
-    if (l->filled > 0) {
-        *m = &l->ring[l->head];
-        l->head = (l->head + 1) % l->depth;
-        l->filled--;
-        l->taken++;
-        rc = 1;
-    } else if (l->err.code) {
-        rc = ds_fail(err, l->err.code, "%s", l->err.msg);
+    if (l->given < l->total) {
+        const bool waits = l->given >= l->planned || !p->ready;
+        const double from = waits ? seconds() : 0;
+        rc = adapt(l, waits && l->given > 0, err); /* the first has nothing to hide behind */
+        while (!rc && l->given < l->total && (l->given >= l->planned || !p->ready))
+            pthread_cond_wait(&l->change, &l->lock);
+        if (waits) {
+            l->stats.waits++;
+            l->stats.waited += seconds() - from;
+        }
+    }
+    if (!rc && l->given < l->total) {
+        rc = p->err.code ? ds_fail(err, p->err.code, "%s", p->err.msg) : 1;
+        *m = &p->m;
+        l->given += rc > 0;
     }
     pthread_mutex_unlock(&l->lock);
     return rc;
@@ -303,9 +438,18 @@ void ds_loader_give_back(ds_loader *l, ds_minibatch *m)
 {
     (void)m; /* micro-batches come back in the order in which they went out */
     pthread_mutex_lock(&l->lock);
-    l->taken--;
+    l->back++;
     pthread_cond_broadcast(&l->change);
     pthread_mutex_unlock(&l->lock);
+}
+
+ds_loader_stats ds_loader_about(ds_loader *l)
+{
+    pthread_mutex_lock(&l->lock);
+    ds_loader_stats s = l->stats;
+    s.threads = l->wanted;
+    pthread_mutex_unlock(&l->lock);
+    return s;
 }
 
 void ds_loader_free(ds_loader *l)
@@ -316,15 +460,19 @@ void ds_loader_free(ds_loader *l)
     l->stop = true;
     pthread_cond_broadcast(&l->change);
     pthread_mutex_unlock(&l->lock);
-    if (l->started)
-        pthread_join(l->thread, NULL);
-    for (int i = 0; l->ring && i < l->depth; i++)
-        mini_fini(&l->ring[i], l->c.rows);
+    for (int i = 0; i < l->started; i++)
+        pthread_join(l->threads[i], NULL);
+    for (int i = 0; l->ring && i < l->depth; i++) {
+        mini_fini(&l->ring[i].m, l->c.rows);
+        ds_buf_fini(&l->ring[i].spans);
+        free(l->ring[i].counts);
+    }
     free(l->ring);
     ds_packing_free(l->packing);
     free(l->lengths);
     free(l->firsts);
     pthread_cond_destroy(&l->change);
     pthread_mutex_destroy(&l->lock);
+    pthread_mutex_destroy(&l->plan);
     free(l);
 }

@@ -1,8 +1,10 @@
-/* loader.h - rows of a run, as micro-batches of tokens: prepared by a thread of their own while the
+/* loader.h - rows of a run, as micro-batches of tokens: fetched by threads of their own while the
  * backend computes.
  *
  * Which tokens lie in which row is a pure function of the run's description (packing.h); the loader
- * only fetches them. A row is padded to seq_len with tokens that nothing learns from, except for
+ * only fetches them. One thread fetches at first; whenever the backend had to wait, one more does,
+ * and one less when the queue has been full for long. Micro-batches come in order, whatever thread
+ * fetched them. A row is padded to seq_len with tokens that nothing learns from, except for
  * prompt tuning, where every piece is preceded by the virtual tokens and rows are as long as they
  * are.
  */
@@ -21,6 +23,7 @@ typedef struct ds_minibatch {
     int64_t t;
     int32_t *ids, *pos, *target, *cu;
     float *weight;
+    uint8_t *learn; /* of the sequence added last: which of its tokens are targets */
     int32_t nseqs;
     uint64_t *targets; /* of each row */
     ds_buf *pieces;    /* of each row: ds_spans_encode */
@@ -34,14 +37,23 @@ typedef struct ds_loader_conf {
     ds_dataset **datasets;
     uint64_t first, rows, count;
     int32_t vocab, virtual_tokens;
-    int depth; /* micro-batches prepared ahead */
+    int depth;   /* micro-batches prepared ahead */
+    int threads; /* that fetch at most; 0: as many as there are processors, up to 8 */
 } ds_loader_conf;
 int ds_loader_new(ds_loader **l, const ds_loader_conf *c,
                   ds_err *err); /* conf's pointers are borrowed */
 /* The next micro-batch; 1, or 0 after the last. */
 int ds_loader_next(ds_loader *l, ds_minibatch **m, ds_err *err);
 void ds_loader_give_back(ds_loader *l, ds_minibatch *m);
-void ds_loader_free(ds_loader *l);
+void ds_loader_free(ds_loader *l); /* NULL is fine */
+
+typedef struct ds_loader_stats {
+    uint64_t waits; /* how often ds_loader_next had to wait */
+    double waited;  /* seconds, together */
+    int threads;    /* that fetch now */
+    int most;       /* and at most at one time */
+} ds_loader_stats;
+ds_loader_stats ds_loader_about(ds_loader *l);
 
 /* Rows of `epochs` whole epochs of the run. */
 int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, uint32_t epochs,

@@ -141,6 +141,20 @@ static int dataset_specs(const replay *p, char ***out, ds_err *err)
     return 0;
 }
 
+/* Loss masks and weights as they were. */
+static int dataset_settings(const ds_run *r, const char ***masks, uint64_t **weights, ds_err *err)
+{
+    *masks = calloc(r->ndatasets + 1, sizeof **masks);
+    *weights = calloc(r->ndatasets + 1, sizeof **weights);
+    if (!*masks || !*weights)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < r->ndatasets; i++) {
+        (*masks)[i] = r->datasets[i].mask ? r->datasets[i].mask : "none";
+        (*weights)[i] = r->datasets[i].weight;
+    }
+    return 0;
+}
+
 static bool same_file(const char *a_dir, const char *b_dir, const char *name, ds_err *err)
 {
     char a[PATH], b[PATH];
@@ -241,7 +255,8 @@ static int replay_run(replay *p, ds_err *err)
                       .longer = r->longer,
                       .threads = p->c->threads,
                       .checkpoint_every = p->every ? p->every : r->steps};
-    const char **targets = NULL;
+    const char **targets = NULL, **masks = NULL;
+    uint64_t *weights = NULL;
     char **specs = NULL;
     json_t *keep = NULL;
     ds_trainer t = {0};
@@ -249,7 +264,10 @@ static int replay_run(replay *p, ds_err *err)
 
     c.seq_len = r->seq_len + (c.method == DS_METHOD_PROMPT ? (uint32_t)c.prompt_tokens : 0);
     rc = rc ? rc : dataset_specs(p, &specs, err);
+    rc = rc ? rc : dataset_settings(r, &masks, &weights, err);
     c.data = (const char *const *)specs;
+    c.masks = masks;
+    c.weights = weights;
     c.ndata = r->ndatasets;
     c.scratch = true;
     rc = rc ? rc : ds_trainer_open(&t, &c, err);
@@ -261,6 +279,8 @@ static int replay_run(replay *p, ds_err *err)
     for (size_t i = 0; specs && i < r->ndatasets; i++)
         free(specs[i]);
     free(specs);
+    free(masks);
+    free(weights);
     free(targets);
     json_decref(keep);
     return rc;

@@ -14,7 +14,9 @@ typedef struct ds_trainconf {
     const char *model; /* folder */
     const char *const *data;
     size_t ndata;
-    const char *column;
+    const char *column, *mask; /* mask: as for ds_dataset_open */
+    const char *const *masks;  /* of each dataset instead; NULL: mask is for all */
+    const uint64_t *weights;   /* of each dataset; NULL: they have none */
     const char *store, *out, *resume, *eval_data;
     enum ds_method method;
     uint64_t seed, steps, epochs; /* epochs: instead of steps, 0 = not */

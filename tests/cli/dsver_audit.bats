@@ -28,7 +28,7 @@ failed() {
 @test "audit: all is good" {
     for c in run/step-000003 run/step-000006 run/step-000006/; do
         exits 0 dsver audit $c
-        [ "$(echo "$output" | grep -c '^ok ')" -eq 6 ]
+        [ "$(echo "$output" | grep -c '^ok ')" -eq 7 ]
         ! [[ $output == *FAILED* || $output == *unchecked* ]] || return 1
     done
     exits 0 dsver audit --json run/step-000006
@@ -107,7 +107,7 @@ failed() {
     exits 0 dsver audit other/step-000006
     cp other/step-000006/lineage.json run/step-000006/
     exits 1 dsver audit run/step-000006
-    failed files ledger order
+    failed files ledger order consumed
     has "step 1, row 0: the row does not follow" "FAILED order: step 1, row 0:"
 }
 

@@ -17,7 +17,8 @@ import dsstore
 from dsrcol import Bad, Column, Cursor, M64, Schema, dump, varint
 
 M32 = (1 << 32) - 1
-GOLDEN = 0x9E3779B97F4A7C15
+GOLDEN, APART = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03
+FACETS = ("label", "lang", "language", "source")
 LEDGER = Schema([Column(n, "bytes" if n in ("pieces", "chain") else "i64")
                  for n in ("step", "row", "pieces", "targets", "lr", "loss", "norm", "chain")], ["step"], ["step", "row"])
 
@@ -76,16 +77,33 @@ def best_fit(pieces, size):
     return rows
 
 
+def mixture(run, lengths):
+    """Records in the order of a run whose datasets have weights; what each gives is counted when it is asked for the next."""
+    firsts, n = firsts_of(run), len(run["datasets"])
+    visits, tokens = [0] * n, [0] * n
+    while True:
+        d = 0
+        for k in range(1, n):
+            if tokens[k] * run["datasets"][d]["weight"] < tokens[d] * run["datasets"][k]["weight"]:
+                d = k
+        records, v = run["datasets"][d]["records"], visits[d]
+        visits[d] += 1
+        record = firsts[d] + order(run["seed"] ^ (APART * (d + 1) & M64), v // records, records, v % records)
+        tokens[d] += sum(p[2] for p in pieces_of(record, lengths[record], run["seq_len"], run["long"]))
+        yield record
+
+
 def rows_of(run, lengths):
     """Rows 0, 1, 2, ... of a run: lists of (record, offset, length), records numbered through."""
     n, epoch = len(lengths), 0
     if not any(lengths):
         raise Bad("empty", "there are no tokens")
+    mixed = mixture(run, lengths) if "weight" in run["datasets"][0] else None
     while True:
         for number, at in enumerate(range(0, n, run["window"])):
             pieces = []
             for i in range(at, min(at + run["window"], n)):
-                record = order(run["seed"], epoch, n, i)
+                record = next(mixed) if mixed else order(run["seed"], epoch, n, i)
                 pieces += pieces_of(record, lengths[record], run["seq_len"], run["long"])
             rows = best_fit(pieces, run["seq_len"])
             seed = run["seed"] ^ (GOLDEN * (number + 1) & M64)
@@ -119,6 +137,94 @@ def firsts_of(run):
         out.append(n)
         n += d["records"]
     return out
+
+
+# ---- targets, and what was consumed ----
+
+def mask_of(runs, n):
+    """One 0 or 1 for each of a record's n tokens."""
+    if runs is None:
+        return b"\1" * n
+    if sum(length for length, _ in runs) != n or any(value > 1 for _, value in runs):
+        raise Bad("mask", "a mask %r of %d tokens" % (runs, n))
+    return b"".join(bytes((value,)) * length for length, value in runs)
+
+
+def targets_of(pieces, masks):
+    return sum(sum(masks[record][offset + 1:offset + length]) for record, offset, length in pieces)
+
+
+def top_member(raw, name):
+    """What stands behind the first member of that spelling at the top of minified JSON, or None."""
+    depth, key, want = 0, None, b'"%s"' % name
+    parts = re.findall(rb'"(?:[^"\\]|\\.)*"|[{}\[\],:]|[^{}\[\],:"]+', raw, re.S)
+    for i, p in enumerate(parts):
+        if depth == 1 and p == want and parts[0] == b"{" and parts[i + 1] == b":" and parts[i - 1] in b"{,":
+            return parts[i + 2]
+        depth += (p in (b"{", b"[")) - (p in (b"}", b"]"))
+    return None
+
+
+def facet_value(column, name, v):
+    """Text, None where it is absent, or False for what can have no name."""
+    if v is None:
+        return None
+    if column.type == "json":
+        v = top_member(v, name.encode())
+        if v is None or v[:1] in (b"{", b"[", b"n"):
+            return None
+        if v[:1] == b'"':
+            v = v[1:-1]
+            if b"\\" in v:
+                return False
+    elif column.type == "bool":
+        v = b"true" if v else b"false"
+    elif column.type == "i64":
+        v = b"%d" % v
+    v = v.encode() if isinstance(v, str) else bytes(v)
+    return v if len(v) <= 64 and not any(c < 0x20 or c == 0x7F for c in v) else False
+
+
+def facets_of(schema, rows):
+    """[name, the value of each record] of a dataset's facets."""
+    out = []
+    for i, c in enumerate(schema.columns):
+        meta = c.type == "json" and c.name == "meta"
+        if not meta and not (c.name in FACETS and c.type in ("utf8", "i64", "bool")):
+            continue
+        for name in FACETS if meta else (c.name,):
+            values, known = [facet_value(c, name, r[i]) for r in rows], {}
+            for v in values:
+                if v is not None and v is not False and v not in known and len(known) < 1024:
+                    known[v] = True
+            if any(v is not None for v in values):
+                out.append(("meta." + name if meta else name, [v if v is None or v in known else False for v in values]))
+    return out
+
+
+def consumed(first, last, datasets):
+    """datasets: for each, its facets and the (record, length, targets) of the pieces consumed."""
+    out = []
+    for facets, pieces in datasets:
+        lengths, told = [0] * 33, []
+        for _, length, _ in pieces:
+            lengths[length.bit_length() - 1] += 1
+        while lengths and not lengths[-1]:
+            lengths.pop()
+        for name, values in facets:
+            counts = {}
+            for record, length, _ in pieces:
+                t = counts.setdefault(values[record], [0, 0])
+                t[0] += 1
+                t[1] += length
+            absent, other = counts.pop(None, [0, 0]), counts.pop(False, [0, 0])
+            ranked = sorted(counts.items(), key=lambda x: (-x[1][0], x[0]))
+            for _, t in ranked[16:]:
+                other = [other[0] + t[0], other[1] + t[1]]
+            told.append({"name": name, "values": [[v.decode("utf-8"), *t] for v, t in ranked[:16]], "other": other, "absent": absent})
+        out.append({"sequences": len(pieces), "tokens": sum(p[1] for p in pieces), "targets": sum(p[2] for p in pieces),
+                    "lengths": lengths, "facets": told})
+    return {"first": first, "last": last, "datasets": out}
 
 
 # ---- the ledger ----
@@ -172,8 +278,8 @@ def folder_digest(path, names=None):
     return h.hexdigest()
 
 
-def statement(name, files, run, environment, commits, model_name, binary, head, rows, steps):
-    """commits: of each dataset, or None for a file."""
+def statement(name, files, run, environment, commits, model_name, binary, head, rows, steps, told=None):
+    """commits: of each dataset, or None for a file. told: see consumed(), or None."""
     sha = lambda d: d.removeprefix("sha256:")  # noqa: E731
     depends = []
     for d, c in zip(run["datasets"], commits):
@@ -183,6 +289,9 @@ def statement(name, files, run, environment, commits, model_name, binary, head, 
         depends.append({"name": "tokenizer", "digest": {"sha256": sha(t)}})
     depends.append({"name": "model:" + model_name, "digest": {"sha256": sha(run["model"])}})
     depends.append({"name": "dstrain", "digest": {"sha256": binary}})
+    by = [{"name": "ledger", "digest": {"sha256": head}, "annotations": {"rows": rows, "steps": steps}}]
+    if told:
+        by.append({"name": "consumed", "digest": {"sha256": hashlib.sha256(dump(told).encode("utf-8")).hexdigest()}, "annotations": told})
     return dump({
         "_type": "https://in-toto.io/Statement/v1",
         "subject": [{"name": name, "digest": {"sha256": files}}],
@@ -191,8 +300,7 @@ def statement(name, files, run, environment, commits, model_name, binary, head, 
             "buildDefinition": {"buildType": "urn:ds:run:1", "externalParameters": run, "internalParameters": environment,
                                 "resolvedDependencies": depends},
             "runDetails": {"builder": {"id": "urn:ds:dstrain"}, "metadata": {"invocationId": "sha256:" + run_digest(run).hex()},
-                           "byproducts": [{"name": "ledger", "digest": {"sha256": head},
-                                           "annotations": {"rows": rows, "steps": steps}}]}}}).encode("utf-8")
+                           "byproducts": by}}}).encode("utf-8")
 
 
 def read_statement(b):
@@ -203,11 +311,12 @@ def read_statement(b):
         run = p["buildDefinition"]["externalParameters"]
         depends = p["buildDefinition"]["resolvedDependencies"]
         by = p["runDetails"]["byproducts"][0]
+        told = p["runDetails"]["byproducts"][1]["annotations"] if len(p["runDetails"]["byproducts"]) > 1 else None
         parts = dict(name=v["subject"][0]["name"], files=v["subject"][0]["digest"]["sha256"], run=run,
                      environment=p["buildDefinition"]["internalParameters"],
                      commits=[d["digest"].get("gitCommit") for d in depends[:len(run["datasets"])]],
                      model_name=depends[-2]["name"].removeprefix("model:"), binary=depends[-1]["digest"]["sha256"],
-                     head=by["digest"]["sha256"], rows=by["annotations"]["rows"], steps=by["annotations"]["steps"])
+                     head=by["digest"]["sha256"], rows=by["annotations"]["rows"], steps=by["annotations"]["steps"], told=told)
         again = statement(**parts)
     except (ValueError, KeyError, IndexError, TypeError) as e:
         raise Bad("lineage", "lineage.json: %r" % e)
@@ -225,7 +334,7 @@ class Check:
             self.l = read_statement(f.read())
         self.run = self.l["run"]
         self.store, self.catalog = dsstore.Store(store), dsstore.Catalog(os.path.join(store, "catalog.git"))
-        self.lengths, self.tokens = [], []
+        self.lengths, self.tokens, self.masks, self.facets = [], [], [], []
 
     def say(self, name, wrong):
         self.failed += bool(wrong)
@@ -243,7 +352,11 @@ class Check:
         v = dsstore.Version(self.store, self.catalog, commit)
         i = [c.name for c in v.stream.schema.columns].index(d["column"])
         attrs = v.stream.schema.columns[i].attrs or {}
-        self.tokens += [r[i] or [] for r in v.stream.rows()]
+        rows = list(v.stream.rows())
+        self.tokens += [r[i] or [] for r in rows]
+        self.facets.append(facets_of(v.stream.schema, rows))
+        m = [c.name for c in v.stream.schema.columns].index(d["mask"]) if "mask" in d else None
+        self.masks += [mask_of(None if m is None else r[m], len(r[i] or [])) for r in rows]
         self.lengths = [len(t) for t in self.tokens]
         tokenizer = attrs.get("tokenizer", "")
         if v.roots[0] != d["root"] or v.meta["records"] != d["records"]:
@@ -271,10 +384,12 @@ class Check:
         chain, n, next_step = chain_first(run_digest(self.run)), 0, 1
         firsts, expected = firsts_of(self.run), rows_of(self.run, self.lengths)
         broken = order = targets = None
+        taken = [[] for _ in firsts]
         for first, last, path in self.segments():
             if first != next_step or last < first:
                 broken = broken or "%s where step %d belongs" % (path, next_step)
             next_step = last + 1
+            taken = [[] for _ in firsts]
             for step, row, pieces, want, lr, loss, norm, recorded in read_segment(path):
                 chain = chain_next(chain, step, row, want, lr, loss, norm, pieces)
                 if chain != recorded or (step, row) != (n // self.run["rows"] + 1, n) or not first <= step <= last:
@@ -283,17 +398,22 @@ class Check:
                 got = decode_pieces(pieces, firsts)
                 if pieces != encode_pieces(next(expected), firsts):
                     order = order or "step %d, row %d: %s" % (step, row, got)
-                if want != sum(length - 1 for _, _, length in got):
+                if want != targets_of(got, self.masks):
                     targets = targets or "step %d, row %d: %d" % (step, row, want)
                 for record, offset, length in got:
                     if len(self.tokens[record][offset:offset + length]) != length:
                         order = order or "step %d, row %d: record %d has no such tokens" % (step, row, record)
+                    d = max(k for k, at in enumerate(firsts) if at <= record)
+                    taken[d].append((record - firsts[d], length, targets_of([(record, offset, length)], self.masks)))
                 n += 1
         if not broken and (n != self.l["rows"] or next_step - 1 != self.l["steps"] or chain.hex() != self.l["head"]):
             broken = "%d rows, %d steps, head %s" % (n, next_step - 1, chain.hex())
         self.say("ledger", broken)
         self.say("order", order)
         self.say("targets", targets)
+        if self.l["told"] and not order:
+            same = consumed(first, last, list(zip(self.facets, taken))) == self.l["told"]
+            self.say("consumed", not same and "the rows of steps %d to %d give other numbers" % (first, last))
 
 
 def main(argv):

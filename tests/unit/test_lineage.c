@@ -17,9 +17,14 @@ static ds_run_dataset datasets[2];
 
 static ds_lineage sample(void)
 {
-    datasets[0] = (ds_run_dataset){docs,     tokens, tokenizer,
-                                   {{1, 2}}, 1000,   "0123456789012345678901234567890123456789"};
-    datasets[1] = (ds_run_dataset){more, tokens, none, {{3}}, 0, ""};
+    datasets[0] = (ds_run_dataset){.name = docs,
+                                   .column = tokens,
+                                   .tokenizer = tokenizer,
+                                   .root = {{1, 2}},
+                                   .records = 1000,
+                                   .commit = "0123456789012345678901234567890123456789"};
+    datasets[1] =
+        (ds_run_dataset){.name = more, .column = tokens, .tokenizer = none, .root = {{3}}};
     return (ds_lineage){.name = step,
                         .files = {{9}},
                         .run = {.datasets = datasets,
@@ -109,6 +114,46 @@ static void description_as_documented(void **state)
     assert_int_equal(ds_sha_tagged(&c, "ds.run", b.data, b.len, &err), 0);
     assert_true(ds_sha_eq(&a, &c));
     ds_buf_fini(&b);
+}
+
+/* Loss mask, weights and what was consumed come back, and are told only where they are. */
+static void what_may_be_absent(void **state)
+{
+    static char loss[] = "loss", consumed[] = "{\"first\":1,\"datasets\":[]}";
+    static const char *const lies[][2] = {{"\"weight\":3}", "\"weight\":0}"},
+                                          {",\"weight\":7}", "}"},
+                                          {"\"mask\":\"loss\"", "\"mask\":\"\""},
+                                          {"\"first\":1", "\"first\":2"},
+                                          {"\"consumed\"", "\"consumer\""}};
+    ds_lineage l = sample(), back;
+    ds_buf b = {0}, again = {0};
+    ds_err err = {0};
+
+    (void)state;
+    datasets[0].mask = loss;
+    datasets[0].weight = 7;
+    datasets[1].weight = 3;
+    l.consumed = consumed;
+    assert_int_equal(ds_lineage_dump(&b, &l, &err), 0);
+    assert_non_null(strstr(ds_buf_cstr(&b), "\"records\":1000,\"mask\":\"loss\",\"weight\":7},"));
+    assert_int_equal(ds_lineage_parse(&back, b.data, b.len, "x", &err), 0);
+    assert_string_equal(back.run.datasets[0].mask, "loss");
+    assert_null(back.run.datasets[1].mask);
+    assert_true(back.run.datasets[0].weight == 7 && back.run.datasets[1].weight == 3);
+    assert_string_equal(back.consumed, consumed);
+    ds_lineage_fini(&back);
+    for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
+        const char *text = ds_buf_cstr(&b), *at = strstr(text, lies[i][0]);
+        assert_non_null(at);
+        ds_buf_reset(&again);
+        err.code = 0;
+        assert_int_equal(ds_buf_printf(&again, "%.*s%s%s", (int)(at - text), text, lies[i][1],
+                                       at + strlen(lies[i][0])),
+                         0);
+        assert_int_equal(ds_lineage_parse(&back, again.data, again.len, "x", &err), DS_CORRUPT);
+    }
+    ds_buf_fini(&b);
+    ds_buf_fini(&again);
 }
 
 /* parse(mutated) must fail as corrupt, with a name. */
@@ -263,16 +308,26 @@ static void what_cannot_be_written(void **state)
 static void packing_and_firsts(void **state)
 {
     const ds_lineage l = sample();
-    ds_packing_conf c;
-    uint64_t firsts[2];
-    const uint32_t lengths[1] = {0};
+    ds_packing *p;
+    uint64_t firsts[2], row;
+    uint32_t lengths[1000] = {0};
+    const ds_span *spans;
+    size_t n;
+    ds_err err = {0};
 
     (void)state;
     assert_int_equal(ds_run_firsts(&l.run, firsts), 1000);
     assert_true(firsts[0] == 0 && firsts[1] == 1000);
-    ds_run_packing(&c, &l.run, lengths);
-    assert_true(c.records == 1000 && c.seed == 7 && c.seq_len == 128 && c.window == 100 &&
-                c.longer == DS_LONG_SPLIT && c.lengths == lengths);
+    lengths[17] = 300; /* split into rows of 128 */
+    assert_int_equal(ds_run_packing(&p, &l.run, lengths, &err), 0);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(ds_packing_next(p, &row, &spans, &n, &err), 0);
+        assert_true(n == 1 && spans->record == 17 && spans->offset % 128 == 0);
+    }
+    assert_int_equal(ds_packing_epoch(p), 0);
+    assert_int_equal(ds_packing_next(p, &row, &spans, &n, &err), 0);
+    assert_int_equal(ds_packing_epoch(p), 1);
+    ds_packing_free(p);
 }
 
 static void model_digest(void **state)
@@ -302,6 +357,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(round_trip),
         cmocka_unit_test(description_as_documented),
+        cmocka_unit_test(what_may_be_absent),
         cmocka_unit_test(every_member_is_checked),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(digests_agree),

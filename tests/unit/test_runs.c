@@ -29,7 +29,8 @@ static char dir[256];
 
 static ds_lineage lineage_at(char name[32], uint64_t seed, uint64_t step)
 {
-    dataset = (ds_run_dataset){docs, tokens, none, {{1}}, 10, ""};
+    dataset = (ds_run_dataset){
+        .name = docs, .column = tokens, .tokenizer = none, .root = {{1}}, .records = 10};
     snprintf(name, 32, "step-%06u", (unsigned)step);
     return (ds_lineage){.name = name,
                         .run = {.datasets = &dataset,

@@ -1,0 +1,153 @@
+#!/usr/bin/env bats
+# dstrain: what is learnt from and in which shares: loss masks, weights, what was consumed. Datasets with masks are written by
+# tests/compat/dsr.py, which is written from the format's document alone.
+load dstrain_common
+
+need_python() {
+    local p
+    for p in python3 git zstd; do
+        command -v "$p" >/dev/null || skip "$p is not installed"
+    done
+}
+
+# sft FILE EXPRESSION: 60 records of tokens, labels and a loss mask; the mask's runs of record i with n tokens are EXPRESSION.
+sft() {
+    DS_FILE=$1 python3 -c '
+import os, sys
+sys.path.insert(0, os.environ["DS_ROOT"] + "/tests/compat")
+import dsr
+from dsrcol import Column, Schema
+rows = []
+for i in range(60):
+    n = 5 + i * 7 % 23
+    runs = '"$2"'
+    runs = runs and [r for r in runs if r[0]]
+    rows.append([b"r%03d" % i, [(i * 31 + k * k) % 290 for k in range(n)], runs, b"de" if i % 3 else None])
+schema = Schema([Column("key", "utf8"), Column("tokens", "tokens16"), Column("loss", "runs", null=True, attrs={"of": "tokens"}),
+                 Column("language", "utf8", null=True)], ["key"])
+with open(os.environ["DS_FILE"], "wb") as f:
+    f.write(dsr.write(schema, rows))'
+}
+
+# run_sft RUN DATA OPTION...
+run_sft() {
+    local run=$1 data=$2
+    shift 2
+    dstrain finetune --model "$F/base" --store . --data "$data" --seq-len 32 --batch 4 --steps 4 --lr 1e-3 --rank 4 -j 2 -q "$@" \
+        -o "$run" >"$run.out"
+}
+
+# targets RUN: of all its steps
+targets() {
+    sed -n 's/.*"targets":\([0-9]*\),.*/\1/p' "$1/metrics.jsonl" | awk '{ n += $1 } END { print n }'
+}
+
+checker() {
+    PYTHONDONTWRITEBYTECODE=1 python3 "$DS_ROOT/tests/compat/dslineage.py" check "$@"
+}
+
+@test "a loss mask: fewer targets, in the description, audited, replayed" {
+    need_python
+    dsver init >/dev/null
+    sft half.dsr '[(n // 2, 0), (n - n // 2, 1)]'
+    dsver commit -m half half half.dsr >/dev/null
+    run_sft r half --steps 8
+    run_sft all half --mask none --steps 8
+    grep -q '"mask":"loss"' r/step-000008/lineage.json
+    fails grep -q '"mask"' all/step-000008/lineage.json
+    [ "$(targets r)" -gt 50 ] && [ $(($(targets r) * 3)) -lt $(($(targets all) * 2)) ]
+    [ "$(sum_of r)" != "$(sum_of all)" ]
+    exits 0 dsver audit --store . r/step-000008
+    has "ok targets" "loss mask" "ok consumed"
+    exits 0 dsver audit --store . all/step-000008
+    exits 0 checker .dsver r/step-000008
+    exits 0 dstrain replay r/step-000008 --model "$F/base" --store .
+    exits 0 dstrain replay all/step-000008 --model "$F/base" --store .
+    # a record of 5: two tokens are read, three are learnt
+    for s in 1 2 3 4 5 6 7 8; do dsver batch --store . r $s; done >b
+    grep -q 'r000 tokens 0..4: \[0 1\] 4 9 16$' b
+    for s in 1 2 3 4 5 6 7 8; do dsver batch --json --store . r $s; done >b
+    grep -q '"key":"r000","offset":0,"length":5,"tokens":\[0,1,4,9,16\],"target":\[0,0,1,1,1\]' b
+    # a file of the same records gives the same weights
+    run_sft file half.dsr --steps 8
+    weights r/step-000008 >w
+    weights file/step-000008 | cmp - w
+}
+
+@test "a loss mask: micro-batches and threads change no bit; all of 1 is none" {
+    need_python
+    sft some.dsr 'None if i % 4 == 0 else [(n // 3, 0), (n // 3, 1), (n - 2 * (n // 3), 0)]'
+    run_sft one some.dsr -j 1
+    run_sft two some.dsr --batch 1 --accumulate 4
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+    sft ones.dsr '[(n, 1)]'
+    run_sft ones ones.dsr
+    run_sft none ones.dsr --mask none
+    weights ones/step-000004 >w
+    weights none/step-000004 | cmp - w
+}
+
+@test "a loss mask: records and steps without a target" {
+    need_python
+    dsver init >/dev/null
+    sft few.dsr '[(n, 1 if i == 7 else 0)]'
+    dsver commit -m few few few.dsr >/dev/null
+    run_sft r few --batch 1 --steps 30
+    [ "$(targets r)" -gt 0 ]
+    grep -q '"loss":0,.*"targets":0,' r/metrics.jsonl
+    exits 0 dsver audit --store . r/step-000030
+    exits 0 checker .dsver r/step-000030
+    run_sft split few --batch 1 --accumulate 2 --steps 15
+    run_sft whole few --batch 2 --steps 15
+    [ "$(sum_of split)" = "$(sum_of whole)" ]
+    sft never.dsr '[(n, 0)]'
+    fails run_sft n never.dsr
+    has "never.dsr" "leaves no token to learn from" "--mask none"
+}
+
+@test "a loss mask that does not fit" {
+    need_python
+    sft short.dsr '[(n - (i == 9), 1)]'
+    fails run_sft n short.dsr
+    has "short.dsr" "record 9: its mask is of 21 tokens, it has 22"
+    sft two.dsr '[(n, 1 + (i == 9))]'
+    fails run_sft n two.dsr
+    has "record 9: its mask holds 2"
+    fails run_sft n two.dsr --mask language
+    has "'language' holds utf8"
+    fails run_sft n two.dsr --mask other
+    has "no column 'other'"
+    run_sft n two.dsr --mask none
+    dsver init >/dev/null
+    dsver commit -m short short short.dsr >/dev/null
+    fails run_sft n2 short
+    has "'short'" "record 9"
+}
+
+@test "weights: shares of the tokens, audited, replayed" {
+    need_python
+    dsver init >/dev/null
+    sft a.dsr '[(n // 2, 0), (n - n // 2, 1)]'
+    sed -n '1,40p' "$F/text.txt" >b.txt
+    dsprep text -q --split line b.txt | dsprep tokenize -q -t "$F/tok.json" -o b.dsr
+    dsver commit -m a a a.dsr >/dev/null
+    dsver commit -m b b b.dsr >/dev/null
+    run_sft r a --data b --weights 0.75,.25 --steps 12 --checkpoint-every 6
+    run_sft again a --data b --weights 3,1 --steps 12 --checkpoint-every 6 --batch 2 --accumulate 2
+    [ "$(sum_of r)" = "$(sum_of again)" ]
+    grep -q '"mask":"loss","weight":3}.*"weight":1}' r/step-000012/lineage.json
+    exits 0 dsver audit --json --store . r/step-000012
+    has '"failed":0,"unchecked":0' '"type":"consumed","first":7,"last":12' '"name":"language","values":[["de",'
+    echo "$output" | sed -n 's/.*"consumed".*"tokens":\([0-9]*\),.*"tokens":\([0-9]*\),.*/\1 \2/p' |
+        awk '{ n++; r = $1 / $2; if (r < 2.3 || r > 3.9) { print r; exit 1 } } END { exit n != 1 }'
+    for c in r/step-000006 r/step-000012; do exits 0 checker .dsver $c; done
+    exits 0 dstrain replay r/step-000012 --from 6 --model "$F/base" --store .
+    exits 0 dsver seen --store . a r007
+    run_sft plain a --data b --steps 12
+    [ "$(sum_of plain)" != "$(sum_of r)" ]
+    exits 2 run_sft n a --data b --weights 1
+    has "1 for 2 datasets"
+    exits 2 run_sft n a --data b --weights 1,x
+    has "number 2"
+    exits 2 run_sft n a --data b --weights 1,0
+}
