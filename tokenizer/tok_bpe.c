@@ -3,7 +3,8 @@
  * Always the pair of lowest rank is merged, of equal ones the leftmost. Short pretokens search for
  * it; long ones keep the candidates in a heap of (rank, position), where an entry is stale when the
  * pair at its position has another rank by now (ranks belong to one pair each, so nothing else
- * needs to be compared): O(n log n).
+ * needs to be compared): O(n log n). Before that, a pretoken is cut where nothing can merge
+ * (tok_join.h).
  */
 #include "tok_priv.h"
 
@@ -202,43 +203,100 @@ static int emit_all(ds_tok_state *st, const uint32_t *ids, size_t n)
     return rc;
 }
 
-static inline tok_cached *cache_slot(ds_tok_state *st, const uint8_t key[32], size_t len)
+/* 16 bytes from p on, of which len can be read. */
+static void key_copy(uint64_t key[2], const uint8_t *p, size_t len)
 {
-    uint64_t w[4];
-    memcpy(w, key, 32);
-    uint64_t h = (w[0] ^ (uint64_t)len << 56) * 0x9e3779b97f4a7c15u;
-    h = (h ^ h >> 32 ^ w[1]) * 0xc2b2ae3d27d4eb4fu;
-    h = (h ^ h >> 29 ^ w[2] ^ w[3] * 0x165667b19e3779f9u) * 0x9e3779b97f4a7c15u;
-    return &st->cache[h >> (64 - TOK_CACHE_BITS)];
+    uint8_t b[16] = {0};
+    memcpy(b, p, len);
+    tok_key_load(key, b, len);
+}
+
+/* Ids of a part that merges have to themselves, len <= FEW; from the cache when it is there. */
+static size_t part_ids(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t *ids)
+{
+    tok_cache *c = st->of_parts;
+    size_t n;
+    if (len <= TOK_KEY) {
+        uint64_t key[2];
+        key_copy(key, p, len);
+        const tok_short *e = tok_short_find(c, key, tok_key_slot(c, key));
+        if (e != NULL) {
+            n = tok_short_n(e);
+            memcpy(ids, e->ids, n * sizeof *ids);
+            return n;
+        }
+        n = merge_short(st->tok, p, len, ids);
+        if (n <= TOK_VALUE)
+            ds_tok_short_put(c, key, ids, n);
+        return n;
+    }
+    const uint32_t *found = ds_tok_long_find(c, p, len, &n);
+    if (found != NULL) {
+        memcpy(ids, found, n * sizeof *ids);
+        return n;
+    }
+    n = merge_short(st->tok, p, len, ids);
+    ds_tok_long_put(c, p, len, ids, n);
+    return n;
+}
+
+/* Where the first part ends, beyond which nothing merges. ASCII has no such places worth finding. */
+static size_t first_part(const ds_tok *t, const uint8_t *p, size_t len)
+{
+    return p[0] >= 0x80 || p[len - 1] >= 0x80 ? tok_join_part(t->join, p, len) : len;
+}
+
+/* A pretoken that is too long for the short cache or, being long, not worth keeping whole. */
+static int by_parts(ds_tok_state *st, const uint8_t *p, size_t len)
+{
+    uint32_t ids[FEW];
+    int rc = 0;
+    while (len > 0 && rc == 0) {
+        size_t part = first_part(st->tok, p, len);
+        if (part <= FEW)
+            rc = emit_all(st, ids, part_ids(st, p, part, ids));
+        else
+            rc = merge_long(st, p, part);
+        p += part;
+        len -= part;
+    }
+    return rc;
+}
+
+int ds_tok_pretoken_new(ds_tok_state *st, const uint8_t *p, size_t len)
+{
+    const ds_tok *t = st->tok;
+    uint32_t ids[FEW], whole = DS_TOK_NONE;
+    if (t->ignore_merges && len <= t->longest)
+        whole = ds_tok_by_bytes(t, p, len);
+    if (len > TOK_KEY)
+        return whole != DS_TOK_NONE ? ds_tok_emit(st, whole) : by_parts(st, p, len);
+    size_t n = 0;
+    if (whole != DS_TOK_NONE)
+        ids[n++] = whole;
+    for (size_t at = 0; at < len && whole == DS_TOK_NONE;) {
+        size_t part = first_part(t, p + at, len - at);
+        if (part == len && !t->ignore_merges)
+            return emit_all(st, ids, part_ids(st, p, len, ids));
+        n += part_ids(st, p + at, part, ids + n);
+        at += part;
+    }
+    if (n <= TOK_VALUE) {
+        uint64_t key[2];
+        key_copy(key, p, len);
+        ds_tok_short_put(&st->cache, key, ids, n);
+    }
+    return emit_all(st, ids, n);
 }
 
 int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len)
 {
-    const ds_tok *t = st->tok;
-    if (len == 1 && t->byte_id[*p] != DS_TOK_NONE)
-        return ds_tok_emit(st, t->byte_id[*p]);
-    tok_cached *slot = NULL;
-    uint8_t key[32] = {0};
     if (len <= TOK_KEY) {
-        memcpy(key, p, len);
-        slot = cache_slot(st, key, len);
-        if (slot->len == len && memcmp(slot->key, key, TOK_KEY) == 0)
-            return emit_all(st, slot->ids, slot->n);
+        uint64_t key[2];
+        key_copy(key, p, len);
+        const tok_short *e = tok_short_find(&st->cache, key, tok_key_slot(&st->cache, key));
+        if (e != NULL)
+            return emit_all(st, e->ids, tok_short_n(e));
     }
-    uint32_t ids[FEW];
-    size_t n = 0;
-    uint32_t whole = t->ignore_merges ? ds_tok_by_bytes(t, p, len) : DS_TOK_NONE;
-    if (whole != DS_TOK_NONE)
-        ids[n++] = whole;
-    else if (len <= FEW)
-        n = merge_short(t, p, len, ids);
-    else
-        return merge_long(st, p, len);
-    if (slot != NULL && n <= TOK_VALUE) {
-        slot->len = (uint8_t)len;
-        slot->n = (uint8_t)n;
-        memcpy(slot->key, key, TOK_KEY);
-        memcpy(slot->ids, ids, n * sizeof *ids);
-    }
-    return emit_all(st, ids, n);
+    return ds_tok_pretoken_new(st, p, len);
 }

@@ -21,11 +21,16 @@ int ds_tok_state_new(ds_tok_state **out, const ds_tok *tok, ds_err *err)
         return ds_fail_nomem(err);
     st->tok = tok;
     st->segment = SEGMENT;
-    st->cache = aligned_alloc(64, sizeof *st->cache << TOK_CACHE_BITS);
-    st->out = malloc(TOK_OUT * sizeof *st->out);
+    st->classify = ds_tok_classifier(getenv("DS_SIMD")); /* for tests */
+    ds_tok_cache_init(&st->cache, TOK_CACHE_DEFAULT);
+    ds_tok_cache_init(&st->parts, TOK_CACHE_DEFAULT);
+    st->of_parts = tok->ignore_merges ? &st->parts : &st->cache;
+    st->out = malloc((TOK_OUT + TOK_OUT_SLACK) * sizeof *st->out);
     st->mctx = pcre2_match_context_create(NULL);
     st->jit = pcre2_jit_stack_create(32 << 10, 4 << 20, NULL);
-    bool ok = st->cache != NULL && st->out != NULL && st->mctx != NULL;
+    bool ok = ds_tok_cache_start(&st->cache) && st->out != NULL && st->mctx != NULL;
+    if (ok && tok->ignore_merges)
+        ok = ds_tok_cache_start(&st->parts);
     for (unsigned k = 0; k < tok->n_steps && ok; k++) {
         if (tok->step[k].re != NULL) {
             st->md[k] = pcre2_match_data_create(1, NULL);
@@ -36,7 +41,6 @@ int ds_tok_state_new(ds_tok_state **out, const ds_tok *tok, ds_err *err)
         ds_tok_state_free(st);
         return ds_fail_nomem(err);
     }
-    memset(st->cache, 0, sizeof *st->cache << TOK_CACHE_BITS);
     if (st->jit != NULL)
         pcre2_jit_stack_assign(st->mctx, NULL, st->jit);
     pcre2_set_match_limit(st->mctx, 10000000); /* the reference's own limit on retries */
@@ -56,7 +60,8 @@ void ds_tok_state_free(ds_tok_state *st)
     pcre2_match_context_free(st->mctx);
     pcre2_jit_stack_free(st->jit);
     ds_buf_fini(&st->nfc);
-    free(st->cache);
+    ds_tok_cache_fini(&st->cache);
+    ds_tok_cache_fini(&st->parts);
     free(st->out);
     free(st->link);
     free(st->heap);

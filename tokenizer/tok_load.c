@@ -23,6 +23,7 @@ void ds_tok_free(ds_tok *t)
     free(t->by_text.slot);
     free(t->by_bytes.slot);
     free(t->byte_pair);
+    free(t->join);
     free(t->merge);
     free(t->prefix);
     free(t->suffix);

@@ -3,6 +3,7 @@
  * Known patterns are recognised by their exact text and get a hand-written scanner.
  */
 #include "tok_json.h"
+#include "tok_window.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -96,6 +97,8 @@ void ds_tok_fuse_steps(ds_tok *t)
     t->cuttable = k + 1 == t->n_steps && s[k].kind <= TOK_STEP_DEEPSEEK;
     for (unsigned i = 1; i < t->n_steps; i++)
         t->cuttable = t->cuttable && s[i].kind != TOK_STEP_PREFIX;
+    if (t->n_steps > 0)
+        ds_tok_kinds(t->kinds, s[t->n_steps - 1].kind);
     if (t->nfc && t->normal.longest > 0)
         t->cuttable = false; /* added tokens that only the normalised text shows */
 }

@@ -10,6 +10,9 @@
 #include <pcre2.h>
 
 #include "tok.h"
+#include "tok_cache.h"
+#include "tok_join.h"
+#include "tok_masks.h"
 #include "tok_uni.h"
 
 enum {
@@ -100,6 +103,7 @@ typedef struct tok_step {
 
 struct ds_tok {
     uint8_t cls[DS_UNI_MAX];
+    uint8_t kinds[256]; /* of the last step, see tok_window.h */
     ds_sha digest;
     ds_buf pool; /* texts and bytes of all tokens */
     tok_entry *entry;
@@ -109,6 +113,8 @@ struct ds_tok {
     tok_index by_bytes; /* model tokens, for ignore_merges */
     uint32_t byte_id[256];
     uint64_t *byte_pair; /* 65536: merge of two single bytes, as tok_merge.val */
+    tok_join *join;      /* where merges can cross from one character to the next */
+    size_t longest;      /* bytes of the longest model token */
     tok_merge *merge;
     size_t merge_mask;
     bool ignore_merges, nfc, has_decoder, cuttable, byte_level;
@@ -155,18 +161,12 @@ void ds_tok_fuse_steps(ds_tok *t); /* after all steps and added tokens are known
 void ds_tok_steps_fini(ds_tok *t);
 
 /* Encoding. */
-#define TOK_KEY 30          /* longest pretoken that is cached */
-#define TOK_VALUE 8         /* most ids of one */
-typedef struct tok_cached { /* one cache line */
-    uint8_t len, n;         /* len 0 = empty */
-    uint8_t key[TOK_KEY];
-    uint32_t ids[TOK_VALUE];
-} tok_cached;
-#define TOK_CACHE_BITS 15
-
 struct ds_tok_state {
     const ds_tok *tok;
-    tok_cached *cache;
+    tok_classify classify; /* NULL: scanners go character by character */
+    tok_cache cache;  /* ids of pretokens */
+    tok_cache parts;  /* with ignore_merges, of parts of pretokens: those do not look up words */
+    tok_cache *of_parts; /* the one or the other */
     size_t segment;
     ds_buf nfc; /* a normalised segment */
     ds_buf with_space[TOK_STEPS];
@@ -186,12 +186,13 @@ struct ds_tok_state {
     void *ctx;
     ds_err *err;
 };
-#define TOK_OUT 16384
+#define TOK_OUT 16384 /* ids given on at once; windows may write a few more */
+#define TOK_OUT_SLACK (TOK_WINDOW * TOK_VALUE + TOK_VALUE)
 
 int ds_tok_flush(ds_tok_state *st);
 static inline int ds_tok_emit(ds_tok_state *st, uint32_t id)
 {
-    if (st->out_n == TOK_OUT) {
+    if (st->out_n >= TOK_OUT) {
         int rc = ds_tok_flush(st);
         if (rc != 0)
             return rc;
@@ -199,8 +200,9 @@ static inline int ds_tok_emit(ds_tok_state *st, uint32_t id)
     st->out[st->out_n++] = id;
     return 0;
 }
-/* tok_bpe.c: one pretoken to ids. */
+/* tok_bpe.c: one pretoken to ids; and one that is known not to be in the short cache. */
 int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len);
+int ds_tok_pretoken_new(ds_tok_state *st, const uint8_t *p, size_t len);
 /* tok_split.c: a piece of text through the steps from k on. `first` = it begins where the text
  * between added tokens does. */
 int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, bool first);

@@ -88,6 +88,12 @@ static inline unsigned scan_contraction(const uint8_t *p, const uint8_t *end)
     return (a == 'r' && b == 'e') || (a == 'v' && b == 'e') || (a == 'l' && b == 'l') ? 3 : 0;
 }
 
+/* The same with small letters only; m is its length. */
+static inline bool scan_contraction_lower(const uint8_t *p, unsigned m)
+{
+    return p[1] >= 'a' && p[1] <= 'z' && (m == 2 || (p[2] >= 'a' && p[2] <= 'z'));
+}
+
 /* (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,DIGITS}|
  * ?[^\s\p{L}\p{N}]+[\r\n]*|SPACE Llama 3 has DIGITS = 3, Qwen 2 has 1. */
 static inline size_t scan_llama(const uint8_t *cls, const uint8_t *p, const uint8_t *end,
@@ -119,8 +125,7 @@ static inline size_t scan_gpt2(const uint8_t *cls, const uint8_t *p, const uint8
 {
     const unsigned word = DS_UNI_WS | DS_UNI_L | DS_UNI_N;
     unsigned n, m;
-    if (*p == '\'' && (m = scan_contraction(p, end)) != 0 && p[1] >= 'a' && p[1] <= 'z' &&
-        (m == 2 || (p[2] >= 'a' && p[2] <= 'z')))
+    if (*p == '\'' && (m = scan_contraction(p, end)) != 0 && scan_contraction_lower(p, m))
         return m;
     const uint8_t *q = p + (*p == ' ');
     unsigned f = q < end ? scan_cls(cls, q, &n) : DS_UNI_WS;

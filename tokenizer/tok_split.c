@@ -1,34 +1,107 @@
 /* tok_split.c - a piece of text through the steps of the pre-tokenizer. */
 #include "tok_priv.h"
 #include "tok_scan.h"
+#include "tok_window.h"
 
 #include <string.h>
 
-/* One loop for each scanner, so that it is inlined; the last step feeds BPE without a detour. */
-#define SCAN_ALL(call)                                                                             \
-    while (p < end && rc == 0) {                                                                   \
-        size_t n = (call);                                                                         \
-        rc = last ? ds_tok_pretoken(st, p, n) : ds_tok_piece(st, k + 1, p, n, true);               \
-        p += n;                                                                                    \
+/* The pretoken that begins at p, by the scanners that go character by character. */
+static size_t scan_one(const uint8_t *cls, enum tok_step_kind kind, const uint8_t *p,
+                       const uint8_t *end)
+{
+    switch (kind) {
+    case TOK_STEP_LLAMA3:
+        return scan_llama(cls, p, end, 3);
+    case TOK_STEP_QWEN2:
+        return scan_llama(cls, p, end, 1);
+    case TOK_STEP_GPT2:
+        return scan_gpt2(cls, p, end);
+    default:
+        return scan_deepseek(cls, p, end);
     }
+}
+
+/* All pretokens of a window, whose first bytes are the bits of `starts`; the last one ends at `size`.
+ * Nearly all are in the short cache: four ids are written whatever there are. */
+static int take_window(ds_tok_state *st, const uint8_t *p, uint64_t starts, size_t size)
+{
+    if (st->out_n > TOK_OUT - TOK_WINDOW * TOK_VALUE) {
+        int rc = ds_tok_flush(st);
+        if (rc != 0)
+            return rc;
+    }
+    uint32_t *out = st->out + st->out_n;
+    size_t at = 0;
+    starts &= starts - 1;
+    for (bool more = true; more;) {
+        more = starts != 0;
+        size_t end = more ? (size_t)__builtin_ctzll(starts) : size, len = end - at;
+        starts &= starts - 1;
+        const tok_short *e = NULL;
+        if (len <= TOK_KEY) {
+            uint64_t key[2];
+            tok_key_load(key, p + at, len);
+            e = tok_short_find(&st->cache, key, tok_key_slot(&st->cache, key));
+        }
+        if (e != NULL) {
+            memcpy(out, e->ids, sizeof e->ids);
+            out += tok_short_n(e);
+        } else {
+            st->out_n = (size_t)(out - st->out);
+            int rc = ds_tok_pretoken_new(st, p + at, len);
+            if (rc != 0)
+                return rc;
+            out = st->out + st->out_n;
+        }
+        at = end;
+    }
+    st->out_n = (size_t)(out - st->out);
+    return 0;
+}
+
+/* The last step: pretokens by windows of 64 bytes, and one by one where a window cannot tell. */
+static int scan_windows(ds_tok_state *st, enum tok_step_kind kind, const uint8_t *p, size_t len)
+{
+    const uint8_t *cls = st->tok->cls, *end = p + len;
+    const tok_window w = {
+        .classify = st->classify, .kinds = st->tok->kinds, .cls = cls, .step = kind};
+    uint8_t tail[2 * (TOK_WINDOW + TOK_SLACK)];
+    bool copied = false;
+    int rc = 0;
+    while (p < end && rc == 0) {
+        size_t left = (size_t)(end - p), n;
+        uint64_t starts;
+        if (!copied && left < TOK_WINDOW + TOK_SLACK) { /* so that reading on is allowed */
+            memcpy(tail, p, left);
+            memset(tail + left, 0, sizeof tail - left);
+            p = tail;
+            end = tail + left;
+            copied = true;
+        }
+        n = ds_tok_window_starts(&w, p, left, &starts);
+        if (n != 0) {
+            rc = take_window(st, p, starts, n);
+        } else {
+            n = scan_one(cls, kind, p, end);
+            rc = ds_tok_pretoken(st, p, n);
+        }
+        p += n;
+    }
+    return rc;
+}
 
 static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len)
 {
     const uint8_t *cls = st->tok->cls, *end = p + len;
+    enum tok_step_kind kind = st->tok->step[k].kind;
     bool last = k + 1 == st->tok->n_steps;
     int rc = 0;
-    switch (st->tok->step[k].kind) {
-    case TOK_STEP_LLAMA3:
-        SCAN_ALL(scan_llama(cls, p, end, 3))
-        break;
-    case TOK_STEP_QWEN2:
-        SCAN_ALL(scan_llama(cls, p, end, 1))
-        break;
-    case TOK_STEP_GPT2:
-        SCAN_ALL(scan_gpt2(cls, p, end))
-        break;
-    default:
-        SCAN_ALL(scan_deepseek(cls, p, end))
+    if (last && st->classify != NULL)
+        return scan_windows(st, kind, p, len);
+    while (p < end && rc == 0) {
+        size_t n = scan_one(cls, kind, p, end);
+        rc = last ? ds_tok_pretoken(st, p, n) : ds_tok_piece(st, k + 1, p, n, true);
+        p += n;
     }
     return rc;
 }

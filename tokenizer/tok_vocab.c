@@ -99,6 +99,8 @@ int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_er
         put_bytes(t, e, text, len) != 0)
         return ds_fail_nomem(err);
     t->n_tokens++;
+    if (e->bytes_len > t->longest)
+        t->longest = e->bytes_len;
     return 0;
 }
 
@@ -155,7 +157,8 @@ int ds_tok_merges_init(ds_tok *t, size_t n, ds_err *err)
         cap *= 2;
     t->merge = malloc(cap * sizeof *t->merge);
     t->byte_pair = malloc(65536 * sizeof *t->byte_pair);
-    if (t->merge == NULL || t->byte_pair == NULL)
+    t->join = calloc(1, sizeof *t->join);
+    if (t->merge == NULL || t->byte_pair == NULL || t->join == NULL)
         return ds_fail_nomem(err);
     memset(t->merge, 0xff, cap * sizeof *t->merge);
     t->merge_mask = cap - 1;
@@ -172,8 +175,21 @@ void ds_tok_merge_add(ds_tok *t, uint32_t a, uint32_t b, uint32_t rank, uint32_t
         (tok_merge){pair, (uint64_t)rank << 32 | id}; /* a repeated merge: the last rank wins */
 }
 
+static void note_joins(ds_tok *t)
+{
+    for (size_t i = 0; i <= t->merge_mask; i++) {
+        if (t->merge[i].val == TOK_NO_MERGE)
+            continue;
+        const tok_entry *x = &t->entry[t->merge[i].pair >> 32],
+                        *y = &t->entry[(uint32_t)t->merge[i].pair];
+        ds_tok_join_add(t->join, t->pool.data + x->bytes_at, x->bytes_len,
+                        t->pool.data + y->bytes_at, y->bytes_len);
+    }
+}
+
 void ds_tok_merges_finish(ds_tok *t)
 {
+    note_joins(t);
     for (unsigned a = 0; a < 256; a++)
         for (unsigned b = 0; b < 256; b++)
             t->byte_pair[a << 8 | b] = t->byte_id[a] == DS_TOK_NONE || t->byte_id[b] == DS_TOK_NONE
