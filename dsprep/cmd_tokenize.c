@@ -10,7 +10,10 @@
 #include "sig.h"
 #include "stageout.h"
 #include "term.h"
+#include "tok_config.h"
 #include "tokencol.h"
+
+#define SHOWN 20 /* skipped records that are told of */
 
 static int run(int argc, char **argv);
 
@@ -18,25 +21,34 @@ extern const ds_command ds_cmd_tokenize;
 const ds_command ds_cmd_tokenize = {
     .prog = "dsprep",
     .name = "tokenize",
-    .summary = "add a column of tokens to a stream",
+    .summary = "add columns of tokens to a stream",
     .operands = "[FILE]",
     .min_operands = 0,
     .max_operands = 1,
     .example =
-        "dsprep text corpus/ | dsprep tokenize -t tokenizer.json | dsver commit -m corpus corpus",
-    .description = "Reads a DSR stream with a column of text from FILE or standard input and "
-                   "writes it with one column more: the "
-                   "ids that the tokenizer gives for the text. All other columns, blocks, origins "
-                   "and sources pass through unchanged, so "
-                   "that a store that holds the text already stores the new column only.\n\n"
-                   "Ids are 16 bits wide when every id of the tokenizer fits, 32 otherwise. As the "
-                   "tokenizer's own default has it, "
-                   "its added tokens are recognised in the text and its post-processor's tokens "
-                   "(BOS, EOS) are put around it. "
-                   "--no-special leaves those away; --no-added takes the spelling of an added "
-                   "token in the text as plain text, "
-                   "which is what text written by strangers needs.\n\n"
-                   "Output is the same for any number of threads.",
+        "dsprep text corpus/ | dsprep tokenize -t tokenizer.json | dsver commit -m corpus corpus\n"
+        "dsprep text --field answer qa.jsonl | dsprep tokenize -t tok.json --prompt meta.question "
+        "--response text | dsprep show",
+    .description =
+        "Reads a DSR stream from FILE or standard input and writes it with more columns: the ids "
+        "that the tokenizer gives for a text. All other columns, blocks, origins and sources pass "
+        "through unchanged, so that a store that holds the text already stores the new columns "
+        "only. Ids are 16 bits wide when every id of the tokenizer fits, 32 otherwise. Output is "
+        "the same for any number of threads.\n\n"
+        "Plain text (--column): as the tokenizer's own default has it, its added tokens are "
+        "recognised in the text and its post-processor's tokens (BOS, EOS) are put around it. "
+        "--no-special leaves those away; --no-added takes the spelling of an added token in the "
+        "text as plain text, which is what text written by strangers needs.\n\n"
+        "A prompt and its answer (--prompt, --response): columns of text, or members of a column "
+        "of JSON, named COLUMN.MEMBER. Both are encoded one by one, --separator goes with the "
+        "prompt, and the token that ends a text follows the answer (--eos). Two columns more "
+        "say, token by token as runs, what is to be learned (loss: 1 for the answer and its end) "
+        "and whose words they are (roles: 0 none, 1 system, 2 user, 3 assistant, 4 tool). What "
+        "looks like an added token in a prompt or an answer stays text unless --allow-special "
+        "is given; in --separator it counts.\n\n"
+        "With --max-tokens, --truncate says what becomes of longer records: error; left or right: "
+        "that end of the text is cut off; drop: the record stays, without tokens (null). What "
+        "was cut or dropped is counted at the end.",
     .run = run,
 };
 
@@ -44,7 +56,8 @@ typedef struct tok_ctx {
     ds_tokenplan plan;
     ds_stageout out;
     ds_chunk *chunks; /* of the block being written */
-    uint64_t records, tokens, bytes;
+    uint64_t records;
+    ds_tokencounts counts;
     ds_instream *in;
     ds_progress progress;
 } tok_ctx;
@@ -55,16 +68,29 @@ static int tok_work(void *ctx, void *state, const ds_block *b, ds_err *err)
     return ds_tokencol_block(state, &c->plan, b, err);
 }
 
+static void add_counts(ds_tokencounts *to, const ds_tokencounts *n)
+{
+    to->tokens += n->tokens;
+    to->targets += n->targets;
+    to->bytes += n->bytes;
+    to->truncated += n->truncated;
+    to->dropped += n->dropped;
+    to->idle += n->idle;
+    to->skipped += n->skipped;
+}
+
 static int tok_done(void *ctx, void *state, const ds_block *b, ds_err *err)
 {
     tok_ctx *c = ctx;
     const ds_tokencol *t = state;
-    size_t columns = b->nchunks - 1;
+    size_t columns = b->nchunks - 1, more = c->plan.ncols;
     memcpy(c->chunks, b->chunks, columns * sizeof *c->chunks);
-    c->chunks[columns] = t->chunk;
+    memcpy(c->chunks + columns, t->chunk, more * sizeof *c->chunks);
+    if (t->skipped.code && c->counts.skipped < SHOWN)
+        ds_warn("%s: block at byte %llu: %s", b->path, (unsigned long long)b->offset,
+                t->skipped.msg);
     c->records += b->rows;
-    c->tokens += t->tokens;
-    c->bytes += t->bytes;
+    add_counts(&c->counts, &t->counts);
     ds_progress_at(&c->progress, ds_instream_pos(c->in));
     return ds_writer_block(c->out.writer, b->rows, c->chunks, &b->chunks[columns], err);
 }
@@ -95,16 +121,57 @@ static const ds_blockpipe_ops tok_ops = {
     .fini = tok_fini,
 };
 
-static int make_provenance(ds_buf *out, const tok_ctx *c, const char *column, const char *name,
-                           ds_err *err)
+typedef struct tok_opts {
+    const char *tokenizer, *config, *column, *name, *output, *prompt, *response, *separator, *eos;
+    bool no_special, no_added, allow_special, quiet;
+    int64_t level, threads, max_tokens;
+    int truncate, on_error;
+} tok_opts;
+
+static const char *const truncations[] = {"error", "left", "right", "drop", NULL};
+
+static int set(json_t *o, const char *name, json_t *v, int rc)
+{
+    return rc ? rc : json_object_set_new(o, name, v);
+}
+
+/* The effective options, by name. */
+static json_t *options_of(const tok_ctx *c)
+{
+    const ds_tokenopts *o = &c->plan.o;
+    json_t *j = json_object();
+    int rc = set(j, "name", json_string(o->name), j ? 0 : -1);
+    rc = set(j, "special", json_boolean(!(o->flags & DS_TOK_NO_SPECIAL)), rc);
+    if (!o->prompt) {
+        rc = set(j, "added", json_boolean(!(o->flags & DS_TOK_NO_ADDED)), rc);
+        rc = set(j, "column", json_string(o->column), rc);
+    } else {
+        const char *eos = ds_tok_text(o->tok, o->eos, NULL);
+        rc = set(j, "allow_special", json_boolean(o->allow_special), rc);
+        rc = set(j, "eos", eos ? json_string(eos) : json_null(), rc);
+        rc = set(j, "prompt", json_string(o->prompt), rc);
+        rc = set(j, "response", json_string(o->response), rc);
+        rc = set(j, "separator", json_string(o->separator ? o->separator : ""), rc);
+    }
+    if (o->max_tokens) {
+        rc = set(j, "max_tokens", json_integer((json_int_t)o->max_tokens), rc);
+        rc = set(j, "truncate", json_string(truncations[o->truncate]), rc);
+    }
+    if (o->skip)
+        rc = set(j, "on_error", json_string("skip"), rc);
+    if (rc == 0)
+        return j;
+    json_decref(j);
+    return NULL;
+}
+
+static int make_provenance(ds_buf *out, const tok_ctx *c, ds_err *err)
 {
     char hex[65];
     size_t len;
     const char *in = ds_reader_provenance(ds_instream_reader(c->in), &len);
-    ds_sha_hex(hex, ds_tok_digest(c->plan.tok));
-    json_t *options =
-        json_pack("{s:b, s:s, s:s, s:b}", "added", !(c->plan.flags & DS_TOK_NO_ADDED), "column",
-                  column, "name", name, "special", !(c->plan.flags & DS_TOK_NO_SPECIAL));
+    ds_sha_hex(hex, ds_tok_digest(c->plan.o.tok));
+    json_t *options = options_of(c);
     json_t *digests = json_pack("{s:o}", "tokenizer", json_sprintf("sha256:%s", hex));
     int rc = options && digests
                  ? ds_prov_append(out, in, len, "dsprep tokenize", options, digests, err)
@@ -114,29 +181,70 @@ static int make_provenance(ds_buf *out, const tok_ctx *c, const char *column, co
     return rc;
 }
 
-typedef struct tok_opts {
-    const char *tokenizer, *column, *name, *output;
-    bool no_special, no_added, quiet;
-    int64_t level, threads;
-} tok_opts;
+/* The token that --eos names: none, one by its text, or by what stands beside the tokenizer. */
+static int find_eos(uint32_t *id, const tok_opts *o, const ds_tok *tok, ds_err *err)
+{
+    ds_tokconf conf = {0};
+    int rc = 0;
+    *id = DS_TOK_NONE;
+    if (!o->prompt || strcmp(o->eos, "none") == 0)
+        return 0;
+    if (strcmp(o->eos, "auto") == 0) {
+        rc = ds_tokconf_load(&conf, o->config, o->tokenizer, err);
+        if (rc == 0)
+            *id = ds_tokconf_eos(&conf, tok);
+        ds_tokconf_fini(&conf);
+        return rc;
+    }
+    *id = ds_tok_id(tok, o->eos, strlen(o->eos));
+    return *id != DS_TOK_NONE
+               ? 0
+               : ds_fail(err, DS_FAIL, "--eos: the tokenizer has no token '%s'", o->eos);
+}
+
+static int check_options(const tok_opts *o, ds_err *err)
+{
+    if (!o->tokenizer)
+        return ds_fail(err, DS_USAGE, "-t FILE is needed: a tokenizer.json");
+    if (!o->prompt != !o->response)
+        return ds_fail(err, DS_USAGE, "--prompt and --response go together");
+    if (o->prompt && (o->column || o->no_added))
+        return ds_fail(err, DS_USAGE, "%s goes with plain text, not with --prompt",
+                       o->column ? "--column" : "--no-added");
+    if (!o->prompt && (o->separator || o->allow_special))
+        return ds_fail(err, DS_USAGE, "%s goes with --prompt and --response",
+                       o->separator ? "--separator" : "--allow-special");
+    return 0;
+}
 
 static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **operands, int n,
                     ds_err *err)
 {
     ds_buf prov = {0};
-    unsigned flags =
-        (o->no_added ? DS_TOK_NO_ADDED : 0u) | (o->no_special ? DS_TOK_NO_SPECIAL : 0u);
+    ds_tokenopts opts = {.tok = tok,
+                         .flags = (o->no_added ? DS_TOK_NO_ADDED : 0u) |
+                                  (o->no_special ? DS_TOK_NO_SPECIAL : 0u),
+                         .name = o->name,
+                         .column = o->column ? o->column : "text",
+                         .prompt = o->prompt,
+                         .response = o->response,
+                         .separator = o->separator,
+                         .allow_special = o->allow_special,
+                         .max_tokens = (uint64_t)o->max_tokens,
+                         .truncate = (enum ds_truncate)o->truncate,
+                         .skip = o->on_error == 1};
     int64_t level = o->level >= 0 ? o->level : o->output ? 3 : 0;
-    int rc = ds_instream_open(&c->in, operands, n, err);
+    int rc = find_eos(&opts.eos, o, tok, err);
+    if (rc == 0)
+        rc = ds_instream_open(&c->in, operands, n, err);
     if (rc == 0 && ds_instream_files(c->in) != 1)
         rc = ds_fail(err, DS_USAGE, "shards are streams of their own: tokenize them one by one");
     if (rc == 0)
-        rc = ds_tokenplan_init(&c->plan, ds_instream_schema(c->in), tok, o->column, o->name, flags,
-                               err);
+        rc = ds_tokenplan_init(&c->plan, ds_instream_schema(c->in), &opts, err);
     if (rc == 0 && !(c->chunks = calloc(c->plan.schema.n, sizeof *c->chunks)))
         rc = ds_fail_nomem(err);
     if (rc == 0)
-        rc = make_provenance(&prov, c, o->column, o->name, err);
+        rc = make_provenance(&prov, c, err);
     if (rc == 0)
         rc = ds_stageout_open(&c->out, o->output, &c->plan.schema, prov.data, prov.len, (int)level,
                               err);
@@ -151,14 +259,56 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
     return rc;
 }
 
+static void say_result(const tok_ctx *c, bool marked)
+{
+    const ds_tokencounts *n = &c->counts;
+    fprintf(stderr, "dsprep tokenize: %llu records, %llu tokens from %llu bytes of text",
+            (unsigned long long)c->records, (unsigned long long)n->tokens,
+            (unsigned long long)n->bytes);
+    if (marked)
+        fprintf(stderr, ", %llu of them targets", (unsigned long long)n->targets);
+    fprintf(stderr, "\n");
+    if (n->truncated)
+        ds_warn("%llu records cut to --max-tokens", (unsigned long long)n->truncated);
+    if (n->dropped)
+        ds_warn("%llu records are longer than --max-tokens and have no tokens",
+                (unsigned long long)n->dropped);
+    if (n->idle)
+        ds_warn("%llu records have no target", (unsigned long long)n->idle);
+}
+
 static int run(int argc, char **argv)
 {
-    tok_opts o = {.column = "text", .name = "tokens", .level = -1};
+    static const char *const on_error[] = {"fail", "skip", NULL};
+    tok_opts o = {.name = "tokens", .eos = "auto", .level = -1};
     const ds_opt opts[] = {
         {'t', "tokenizer", DS_OPT_STR, &o.tokenizer, "FILE", "the tokenizer.json to use (needed)",
          0, 0, NULL, false},
+        {0, "tokenizer-config", DS_OPT_STR, &o.config, "FILE",
+         "its tokenizer_config.json; default the one in the same folder", 0, 0, NULL, false},
         {'c', "column", DS_OPT_STR, &o.column, "NAME", "the column of text; default text", 0, 0,
          NULL, false},
+        {0, "prompt", DS_OPT_STR, &o.prompt, "NAME", "the column that holds the prompt", 0, 0, NULL,
+         false},
+        {0, "response", DS_OPT_STR, &o.response, "NAME", "the column that holds the answer to it",
+         0, 0, NULL, false},
+        {0, "separator", DS_OPT_STR, &o.separator, "STR", "put between the two; default nothing", 0,
+         0, NULL, false},
+        {0, "eos", DS_OPT_STR, &o.eos, "TOKEN",
+         "the token that ends an answer, auto (the tokenizer's, when it has one), or none; default "
+         "auto",
+         0, 0, NULL, false},
+        {0, "allow-special", DS_OPT_FLAG, &o.allow_special, NULL,
+         "recognise added tokens in prompts and answers: only for text that is trusted", 0, 0, NULL,
+         false},
+        {0, "max-tokens", DS_OPT_INT, &o.max_tokens, "N", "most tokens of a record", 1, INT64_MAX,
+         NULL, false},
+        {0, "truncate", DS_OPT_CHOICE, &o.truncate, "WHAT",
+         "what becomes of longer records: error, left, right, drop (error)", 0, 0, truncations,
+         false},
+        {0, "on-error", DS_OPT_CHOICE, &o.on_error, "WHAT",
+         "fail, or skip: a record that cannot be used stays without tokens (fail)", 0, 0, on_error,
+         false},
         {0, "name", DS_OPT_STR, &o.name, "NAME", "the new column; default tokens", 0, 0, NULL,
          false},
         {0, "no-special", DS_OPT_FLAG, &o.no_special, NULL, "put no BOS or EOS around a text", 0, 0,
@@ -185,18 +335,20 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     if (o.quiet)
         ds_log_level = 0;
-    rc = o.tokenizer ? ds_tok_load(&tok, o.tokenizer, &err)
-                     : ds_fail(&err, DS_USAGE, "-t FILE is needed: a tokenizer.json");
+    rc = check_options(&o, &err);
+    if (rc == 0)
+        rc = ds_tok_load(&tok, o.tokenizer, &err);
     if (rc == 0)
         rc = tokenize(&c, &o, tok, operands, n, &err);
+    if (rc == 0 && ds_log_level > 0)
+        say_result(&c, c.plan.ncols > 1);
+    if (rc == 0 && c.counts.skipped)
+        rc = ds_fail(&err, DS_PARTIAL, "%llu of %llu records could not be used",
+                     (unsigned long long)c.counts.skipped, (unsigned long long)c.records);
     ds_stageout_fini(&c.out);
     ds_tokenplan_fini(&c.plan);
     ds_instream_free(c.in);
     ds_tok_free(tok);
     free(c.chunks);
-    if (rc == 0 && ds_log_level > 0)
-        fprintf(stderr, "dsprep tokenize: %llu records, %llu tokens from %llu bytes of text\n",
-                (unsigned long long)c.records, (unsigned long long)c.tokens,
-                (unsigned long long)c.bytes);
     return ds_command_end(&ds_cmd_tokenize, &err, false);
 }

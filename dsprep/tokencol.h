@@ -1,40 +1,81 @@
-/* tokencol.h - a column of tokens made from a column of text, block by block.
+/* tokencol.h - columns of tokens made from a record's text, block by block.
+ *
+ * From plain text: one column of ids, null where the text is. From a prompt and its answer, or a
+ * conversation: the ids, and beside them two columns of runs with a value for each token: `loss`, 1
+ * where a model is to learn the token, and `roles`, whose words it belongs to (enum ds_role); all
+ * three null where the record has none.
  *
  * A ds_tokenplan is read only once made and shared by threads; a ds_tokencol (zeroed at first)
- * belongs to one. Every block keeps its chunks as they are and gains one: the ids of the text
- * column's values, null where the text is.
+ * belongs to one. Every block keeps its chunks as they are and gains the new ones.
  */
 #ifndef DS_TOKENCOL_H
 #define DS_TOKENCOL_H
 
 #include "dsr_io.h"
+#include "textref.h"
 #include "tok.h"
+#include "tok_spans.h"
+
+enum ds_truncate { DS_TRUNCATE_ERROR, DS_TRUNCATE_LEFT, DS_TRUNCATE_RIGHT, DS_TRUNCATE_DROP };
+
+/* What a plan is made of; everything is borrowed. */
+typedef struct ds_tokenopts {
+    const ds_tok *tok;
+    unsigned flags;     /* enum ds_tok_flags; DS_TOK_NO_ADDED is for plain text */
+    const char *name;   /* of the new column */
+    const char *column; /* plain text */
+    /* or a prompt and its answer */
+    const char *prompt, *response, *separator;
+    bool allow_special;  /* content may spell added tokens */
+    uint32_t eos;        /* put behind the answer; DS_TOK_NONE: nothing is */
+    uint64_t max_tokens; /* 0 = any number; post-processor's tokens included */
+    enum ds_truncate truncate;
+    bool skip; /* a record that cannot be used has no tokens; else it is an error */
+} ds_tokenopts;
+
+#define DS_TOKENCOLS 3
 
 typedef struct ds_tokenplan {
-    const ds_tok *tok; /* borrowed */
-    unsigned flags;    /* enum ds_tok_flags */
-    size_t text;       /* column number of the text */
-    ds_schema schema;  /* of the result: the input's and the new column last */
+    ds_tokenopts o;
+    size_t ncols; /* new columns: 1, or 3: tokens, loss, roles */
+    ds_textref text[2];
+    size_t ntexts;
+    bool closed;      /* the post-processor puts o.eos at the end itself */
+    size_t room;      /* tokens that may stand between the post-processor's */
+    ds_schema schema; /* of the result: the input's and the new columns last */
 } ds_tokenplan;
 
-/* Adds column `name` made from column `column`. tokens16 when every id of the tokenizer fits,
- * tokens32 otherwise; attrs name the source column and the tokenizer's digest. */
-int ds_tokenplan_init(ds_tokenplan *p, const ds_schema *in, const ds_tok *tok, const char *column,
-                      const char *name, unsigned flags, ds_err *err);
+/* Tokens are tokens16 when every id of the tokenizer fits, tokens32 otherwise; attributes name what
+ * they were made from and the tokenizer's digest. */
+int ds_tokenplan_init(ds_tokenplan *p, const ds_schema *in, const ds_tokenopts *o, ds_err *err);
 void ds_tokenplan_fini(ds_tokenplan *p);
 
+/* What became of a block's records. */
+typedef struct ds_tokencounts {
+    uint64_t tokens, targets, bytes;
+    uint64_t truncated; /* cut to max_tokens */
+    uint64_t dropped;   /* longer than that, and without tokens for it */
+    uint64_t idle;      /* have tokens, none of them a target */
+    uint64_t skipped;   /* could not be used */
+} ds_tokencounts;
+
 typedef struct ds_tokencol {
-    ds_colbuild build;
+    ds_colbuild build[DS_TOKENCOLS];
+    ds_buf head[DS_TOKENCOLS];
     bool ready;
     ds_tok_state *state;
-    ds_buf head;
-    ds_chunk chunk;  /* the finished column of the last block; lent until the next */
-    uint64_t tokens; /* ids in it */
-    uint64_t bytes;  /* of text that they were made from */
+    ds_spantext text;
+    ds_ids ids;
+    ds_places at;
+    ds_buf marks, runs; /* role and target of each id; a row of runs */
+    ds_jscan scan;
+    ds_chunk chunk[DS_TOKENCOLS]; /* of the last block; lent until the next */
+    ds_tokencounts counts;        /* of the last block */
+    ds_err skipped;               /* the first record of it that was skipped, and why */
 } ds_tokencol;
 
-/* Values of any size pass in constant memory: ids go to a spool, and the text's pages are let go
- * behind. */
+/* Plain text of any size passes in constant memory: ids go to a spool, and the text's pages are let
+ * go behind. A prompt with its answer is held in memory: 1 GiB at most. */
 int ds_tokencol_block(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, ds_err *err);
 void ds_tokencol_fini(ds_tokencol *c);
 
