@@ -1,0 +1,32 @@
+/* dcmids.h - what an id set holds, for the searcher. Internal to dcmids.c and dcmsearch.c. */
+#ifndef DS_DCMIDS_H
+#define DS_DCMIDS_H
+
+#include "dcmproof.h"
+
+#define DCM_RAW_MIN 8
+
+typedef struct dcm_id {
+    uint32_t tag;
+    uint8_t kind; /* enum dcm_id_kind */
+    bool weak, gone;
+    uint32_t words, nwords; /* folded words, a space between two: offset and length in text */
+    uint32_t raw, nraw;     /* as it stood; nraw is 0 when it is not for tensors */
+} dcm_id;
+
+struct dcm_ids {
+    dcm_id *v;
+    size_t n, cap;
+    uint32_t *table; /* indices + 1 by hash of words; a power of two */
+    size_t ntable;
+    size_t left_out;
+    ds_buf text;
+};
+
+/* Every hit, in the order of the words that gave them away, until fn returns true; that is
+ * returned. */
+typedef bool dcm_hit_fn(void *ctx, const dcm_hit *hit);
+bool dcm_search_each(const dcm_search *s, const uint8_t *p, size_t len, size_t from, dcm_hit_fn *fn,
+                     void *ctx);
+
+#endif

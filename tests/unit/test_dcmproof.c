@@ -1,0 +1,169 @@
+/* Identifiers and the search for them: variants, thresholds, text, JSON, tensors, transport. */
+#include "unit.h"
+
+#include "dcmproof.h"
+
+enum {
+    NAME = 0x00100010,
+    ID = 0x00100020,
+    BORN = 0x00100030,
+    UID = 0x00080018,
+    PLACE = 0x00080080
+};
+
+static int found(uint32_t tag, const char *value, const char *text, bool scrub)
+{
+    dcm_ids *ids;
+    dcm_search *s;
+    dcm_hit hit = {0};
+    assert_int_equal(dcm_ids_new(&ids, NULL), 0);
+    assert_int_equal(dcm_ids_add(ids, tag, value, strlen(value), NULL), 0);
+    assert_int_equal(scrub ? dcm_search_new_scrub(&s, ids, NULL) : dcm_search_new(&s, ids, NULL),
+                     0);
+    dcm_ids_free(ids);
+    int rc = dcm_search_text(s, text, strlen(text), 0, &hit);
+    assert_true(rc == 0 || (hit.tag == tag && hit.at + hit.len <= strlen(text)));
+    dcm_search_free(s);
+    return rc;
+}
+
+static void text_vectors(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t tag;
+        const char *value, *text;
+        int want;
+    } v[] = {
+        {NAME, "Doe^John^^Dr", "seen by DOE, J.", 1},
+        {NAME, "Doe^John", "Johnny has no doeskin", 0},
+        {NAME, "Doe^John", "CT_JOHNDOE_1.dcm", 1},
+        {NAME, "Doe^John", "doe1", 1},
+        {NAME, "White^Mary", "white matter", 0}, /* too common alone */
+        {NAME, "White^June", "June White, 34", 1},
+        {NAME, "Müller^Jürgen", "MULLER", 1},
+        {NAME, "Müller^Jürgen", "Mueller", 1},
+        {NAME, "Yamada^Tarou=山田^太郎", "患者は山田太郎です", 1},
+        {NAME, "Yamada^Tarou=山田^太郎", "山 と 田", 0},
+        {NAME, "Люк", "люк", 1},
+        {NAME, "Li^X", "li", 0}, /* two letters */
+        {NAME, "Li^Xiu", "Li Xiu", 1},
+        {NAME, "van der Berg^Anna", "Berg", 1},
+        {NAME, "John Smith", "smith john", 1},
+        {ID, "MRN-00123456", "mrn 123456 seen", 1},
+        {ID, "00123456", "PID123456.", 1},
+        {ID, "123456", "0.123456", 0},
+        {ID, "123456", "123456.75", 0},
+        {ID, "123456", "1234567", 0},
+        {ID, "123456", "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1f123456a", 0},
+        {ID, "4711", "4711", 0}, /* weak */
+        {ID, "A4711", "a4711", 1},
+        {ID, "12", "12", 0},
+        {BORN, "19700203", "born 3 Feb 1970", 1},
+        {BORN, "19700203", "born 02/03/1970", 1},
+        {BORN, "19700203", "1970-02-03T10:00", 1},
+        {BORN, "19700203", "19700203101500.00", 1},
+        {BORN, "19700203", "February 3rd, 1971", 0},
+        {BORN, "19000101", "19000101", 0},
+        {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.1", 1},
+        {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.2", 0},
+        {PLACE, "St. Mary's Hospital", "at ST MARY'S hospital", 1},
+        {PLACE, "Hospital", "a hospital", 0},
+    };
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+        if (found(v[i].tag, v[i].value, v[i].text, false) != v[i].want)
+            fail_msg("vector %zu: %s in %s", i, v[i].value, v[i].text);
+    assert_int_equal(found(ID, "4711", "no 4711", true), 1);
+}
+
+static void escapes_and_tensors(void **state)
+{
+    (void)state;
+    dcm_ids *ids;
+    dcm_search *s;
+    dcm_hit hit;
+    ds_buf scratch = {0};
+    static const char json[] = "{\"t\":\"a\\nDoe\"}", wide[] = "{\"t\":\"M\\u00fcller\"}";
+    dcm_ids_new(&ids, NULL);
+    dcm_ids_add(ids, NAME, "Doe^Jane", 8, NULL);
+    dcm_ids_add(ids, NAME, "Müller", 7, NULL);
+    dcm_ids_add(ids, UID, "1.2.276.0.7230010", 17, NULL);
+    assert_int_equal(dcm_search_new(&s, ids, NULL), 0);
+    assert_int_equal(dcm_search_json(s, json, sizeof json - 1, &scratch, &hit, NULL), 1);
+    assert_int_equal(dcm_search_json(s, wide, sizeof wide - 1, &scratch, &hit, NULL), 1);
+    assert_int_equal(dcm_search_json(s, "{}", 2, &scratch, &hit, NULL), 0);
+    uint8_t t[4096];
+    for (size_t at = 0; at + 17 <= 100; at++) { /* at every offset, in every length */
+        memset(t, '1', sizeof t);
+        assert_int_equal(dcm_search_raw(s, t, 100, 0, &hit), 0);
+        memcpy(t + at, "1.2.276.0.7230010", 17);
+        assert_int_equal(dcm_search_raw(s, t, at + 17, 0, &hit), 1);
+        assert_int_equal(hit.at, at);
+        assert_int_equal(hit.len, 17);
+        assert_int_equal(dcm_search_raw(s, t, at + 16, 0, &hit), 0);
+        assert_int_equal(dcm_search_raw(s, t, 100, at, &hit), 1);
+        assert_int_equal(dcm_search_raw(s, t, 100, at + 1, &hit), 0);
+    }
+    memcpy(t, "Doe^Jane", 8);
+    assert_int_equal(dcm_search_raw(s, t, 8, 0, &hit), 1);
+    dcm_search_free(s);
+    dcm_ids_free(ids);
+    ds_buf_fini(&scratch);
+}
+
+static void goes_over_a_pipe(void **state)
+{
+    (void)state;
+    dcm_ids *a, *b, *c;
+    ds_buf out = {0}, again = {0};
+    ds_err err = {0};
+    dcm_search *s;
+    dcm_hit hit;
+    dcm_ids_new(&a, NULL);
+    dcm_ids_new(&b, NULL);
+    dcm_ids_new(&c, NULL);
+    dcm_ids_add(a, NAME, "Doe^Jane", 8, NULL);
+    dcm_ids_add(a, BORN, "19700203", 8, NULL);
+    dcm_ids_add(a, ID, "12345", 5, NULL);
+    dcm_ids_allow_date(a, "19700203");
+    assert_int_equal(dcm_ids_write(a, &out, NULL), 0);
+    assert_int_equal(dcm_ids_read(b, out.data, out.len, NULL), 0);
+    assert_int_equal(dcm_ids_write(b, &again, NULL), 0);
+    assert_int_equal(out.len, again.len);
+    assert_memory_equal(out.data, again.data, out.len);
+    for (size_t cut = 0; cut < out.len; cut++) {
+        ds_err_clear(&err);
+        dcm_ids *d;
+        dcm_ids_new(&d, NULL);
+        assert_int_equal(dcm_ids_read(d, out.data, cut, &err), DS_CORRUPT);
+        dcm_ids_free(d);
+    }
+    assert_int_equal(dcm_search_new_scrub(&s, b, NULL), 0);
+    assert_int_equal(dcm_search_text(s, "1970-02-03", 10, 0, &hit), 0); /* allowed */
+    assert_int_equal(dcm_search_text(s, "12345", 5, 0, &hit), 1);
+    dcm_search_free(s);
+    assert_int_equal(dcm_ids_merge(c, b, NULL), 0); /* names and codes, no dates, nothing weak */
+    assert_int_equal(dcm_search_new_scrub(&s, c, NULL), 0);
+    assert_int_equal(dcm_search_text(s, "12345", 5, 0, &hit), 0);
+    assert_int_equal(dcm_search_text(s, "jane", 4, 0, &hit), 1);
+    assert_int_equal(hit.tag, NAME);
+    dcm_search_free(s);
+    size_t n = dcm_ids_count(c);
+    assert_int_equal(dcm_ids_merge(c, b, NULL), 0);
+    assert_int_equal(dcm_ids_count(c), n);
+    dcm_ids_free(a);
+    dcm_ids_free(b);
+    dcm_ids_free(c);
+    ds_buf_fini(&out);
+    ds_buf_fini(&again);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(text_vectors),
+        cmocka_unit_test(escapes_and_tensors),
+        cmocka_unit_test(goes_over_a_pipe),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
