@@ -36,8 +36,17 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(B)/stamp/tests.objs
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $< $(FUZZ_MAIN) $(TEST_LIBS)
 
+BENCH_SRCS := $(sort $(wildcard tests/bench/bench_*.c))
+BENCH_BINS := $(BENCH_SRCS:tests/bench/%.c=$(B)/bench/%)
+BENCH_LIBS := $(call libs_of,converters common)
+$(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_LIBS) $(B)/stamp/tests.objs
+	$(call say,LD,$(@F))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BENCH_LIBS) $(call pkglibs,$(call pkgs_of,converters common))
+
+-include $(BENCH_SRCS:%.c=$(B)/obj/%.d)
 -include $(UNIT_SRCS:%.c=$(B)/obj/%.d) $(UNIT_HELP:%.o=%.d) $(FUZZ_SRCS:%.c=$(B)/obj/%.d)
-.SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS)) $(UNIT_HELP) $(FUZZ_MAIN)
+.SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS)) $(UNIT_HELP) $(FUZZ_MAIN)
 
 .PHONY: test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
         fuzz-replay tsan fuzz bench
@@ -80,8 +89,8 @@ fuzz:
 	@$(MAKE) MODE=fuzz CC=clang B=$(call OTHERB,fuzz) fuzz-programs
 	@bash tests/fuzz/fuzz.sh $(call OTHERB,fuzz) $(FUZZ_TIME) '$(T)'
 
-bench: all
-	@DS_BIN_DIR="$(abspath $(B))/bin" PATH="$(abspath $(B))/bin:$$PATH" bash tests/bench/bench.sh
+bench: all $(BENCH_BINS)
+	@DS_BIN_DIR="$(abspath $(B))/bin" DS_BENCH_PROGS="$(abspath $(B))/bench" PATH="$(abspath $(B))/bin:$$PATH" bash tests/bench/bench.sh
 
 lint:
 	@bash tests/check/style.test

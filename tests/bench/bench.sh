@@ -4,6 +4,7 @@
 #   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan]      (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
+# DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
 # DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
 #                  there (see README, "Figures"); otherwise about 300 MB are made.
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
@@ -14,6 +15,8 @@ export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${DS_BIN_DIR:-$here/../../build/release}
 PATH=$(cd "$bin" && pwd):$PATH
+progs=${DS_BENCH_PROGS:-$bin/../bench}
+[ ! -d "$progs" ] || progs=$(cd "$progs" && pwd)
 runs=${DS_BENCH_RUNS:-3}
 work=${DS_BENCH_WORK:-}
 if [ -z "$work" ]; then
@@ -194,8 +197,14 @@ PY
 
 bench_scan() {
     corpus
-    [ -x "$bin/bench_jscan" ] || { say 'JSON-lines scanner' 'not built' '>= 1 GB/s a core'; return; }
-    say 'JSON-lines scanner, GB/s a core' "$("$bin/bench_jscan" v1.jsonl)" '>= 1'
+    local f got
+    [ -x "$progs/bench_jscan" ] || { say 'JSON-lines scanner' 'not built' '>= 1 GB/s a core'; return; }
+    [ -e small1.jsonl ] || python3 "$here/makelines.py" words 200000 1 > small1.jsonl
+    for f in v1.jsonl small1.jsonl; do
+        got=$("$progs/bench_jscan" $f) || die "bench_jscan $f"
+        say "JSON-lines scanner, GB/s a core ($f)" "$(echo "$got" | cut -d ' ' -f 2)" '>= 1'
+        echo "  $got"
+    done
 }
 
 for what in ${*:-commit small drift column line cat text files scan}; do
