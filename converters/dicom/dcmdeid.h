@@ -22,6 +22,9 @@ int dcm_policy_parse(dcm_policy **p, const char *text,
 const char *dcm_policy_text(const dcm_policy *p);     /* canonical order */
 const ds_sha *dcm_policy_digest(const dcm_policy *p); /* of the effective table: for provenance */
 bool dcm_policy_none(const dcm_policy *p);
+/* Private elements that are kept besides the built-in list under retain-safe-private: lines of a
+ * creator, a tab and gggg,xxee; `#` begins a comment. */
+int dcm_policy_safe_file(dcm_policy *p, const char *path, ds_err *err);
 void dcm_policy_free(dcm_policy *p);
 
 typedef struct dcm_key {
