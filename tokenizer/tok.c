@@ -72,7 +72,7 @@ void ds_tok_get_facts(const ds_tok *tok, ds_tok_facts *f)
                                         [TOK_STEP_GPT2] = "gpt2",
                                         [TOK_STEP_DEEPSEEK] = "deepseek-v3"};
     *f = (ds_tok_facts){.model_tokens = tok->n_model,
-                        .merges = tok->n_merges,
+                        .merges = tok->merges.n,
                         .added_tokens = tok->n_added,
                         .special_tokens = tok->n_special,
                         .normalizer = tok->nfc ? "NFC" : "none",

@@ -26,40 +26,135 @@ static size_t first_ids(const ds_tok *t, const uint8_t *p, size_t len, uint32_t 
     return n;
 }
 
-static size_t merge_short(const ds_tok *t, const uint8_t *p, size_t len, uint32_t *ids)
+/* n <= FEW ids, all merges done in place; returns how many are left. The ranks are those of
+ * neighbours. */
+static size_t merge_many(const tok_merges *m, uint32_t *ids, uint32_t *rank, size_t n)
 {
-    uint64_t val[FEW];
-    size_t n = first_ids(t, p, len, ids);
-    if (n < 2)
-        return n;
-    if (n == len)
-        for (size_t i = 0; i + 1 < n; i++)
-            val[i] = t->byte_pair[p[i] << 8 | p[i + 1]];
-    else
-        for (size_t i = 0; i + 1 < n; i++)
-            val[i] = ds_tok_merge_get(t, ids[i], ids[i + 1]);
     while (n > 1) {
-        uint64_t best = TOK_NO_MERGE;
+        uint32_t best = TOK_NO_MERGE;
         size_t at = 0;
         for (size_t i = 0; i + 1 < n; i++) {
-            if (val[i] < best) {
-                best = val[i];
+            if (rank[i] < best) {
+                best = rank[i];
                 at = i;
             }
         }
         if (best == TOK_NO_MERGE)
             break;
-        ids[at] = (uint32_t)best;
+        ids[at] = m->to[best];
         memmove(ids + at + 1, ids + at + 2, (n - at - 2) * sizeof *ids);
         n--;
         if (at + 1 < n) {
-            memmove(val + at + 1, val + at + 2, (n - at - 2) * sizeof *val);
-            val[at] = ds_tok_merge_get(t, ids[at], ids[at + 1]);
+            memmove(rank + at + 1, rank + at + 2, (n - at - 2) * sizeof *rank);
+            rank[at] = tok_merges_get(m, ids[at], ids[at + 1]);
         }
         if (at > 0)
-            val[at - 1] = ds_tok_merge_get(t, ids[at - 1], ids[at]);
+            rank[at - 1] = tok_merges_get(m, ids[at - 1], ids[at]);
     }
     return n;
+}
+
+#define SMALL 16
+/* The same for n <= SMALL: places stay, neighbours are linked, and a number holds rank and place,
+ * so that the least of them is the leftmost merge of the lowest rank. */
+static size_t merge_few(const tok_merges *m, uint32_t *ids, const uint32_t *rank, size_t n)
+{
+    uint32_t v[SMALL];
+    uint8_t next[SMALL + 1], prev[SMALL + 1];
+    for (uint32_t i = 0; i < SMALL; i++) {
+        v[i] = i + 1 < n ? rank[i] << 8 | i : UINT32_MAX;
+        next[i] = (uint8_t)(i + 1);
+        prev[i] = (uint8_t)(i - 1);
+    }
+    for (;;) {
+        uint32_t best = v[0];
+        for (size_t i = 1; i + 1 < n; i++)
+            best = v[i] < best ? v[i] : best;
+        if (best >> 8 == TOK_NO_MERGE)
+            break;
+        uint32_t i = best & 255, j = next[i], k = next[j];
+        ids[i] = m->to[best >> 8];
+        ids[j] = UINT32_MAX;
+        next[i] = (uint8_t)k;
+        prev[k] = (uint8_t)i;
+        v[j] = UINT32_MAX;
+        v[i] = k < n ? tok_merges_get(m, ids[i], ids[k]) << 8 | i : UINT32_MAX;
+        if (i > 0)
+            v[prev[i]] = tok_merges_get(m, ids[prev[i]], ids[i]) << 8 | prev[i];
+    }
+    size_t out = 0;
+    for (size_t i = 0; i < n; i = next[i])
+        ids[out++] = ids[i];
+    return out;
+}
+
+static size_t merge_all(const tok_merges *m, uint32_t *ids, uint32_t *rank, size_t n)
+{
+    if (n < 2)
+        return n;
+    return n <= SMALL ? merge_few(m, ids, rank, n) : merge_many(m, ids, rank, n);
+}
+
+static size_t merge_bytes(const ds_tok *t, const uint8_t *p, size_t len, uint32_t *ids)
+{
+    uint32_t rank[FEW];
+    size_t n = first_ids(t, p, len, ids);
+    if (n == len)
+        for (size_t i = 0; i + 1 < n; i++)
+            rank[i] = t->merges.byte[p[i] << 8 | p[i + 1]];
+    else
+        for (size_t i = 0; i + 1 < n; i++)
+            rank[i] = tok_merges_get(&t->merges, ids[i], ids[i + 1]);
+    return merge_all(&t->merges, ids, rank, n);
+}
+
+/* The token that the n bytes of a character merge into, DS_TOK_NONE when it is more than one. */
+enum { CHAR_UNKNOWN, CHAR_MANY, CHAR_ID };
+static uint32_t char_token(ds_tok_state *st, uint32_t c, const uint8_t *p, unsigned n)
+{
+    if (n == 1)
+        return st->tok->byte_id[*p];
+    if (c > 0xffff)
+        return DS_TOK_NONE;
+    uint32_t *known = &st->char_id[c];
+    if (*known == CHAR_UNKNOWN) {
+        uint32_t ids[4];
+        *known = merge_bytes(st->tok, p, n, ids) == 1 ? ids[0] + CHAR_ID : CHAR_MANY;
+    }
+    return *known == CHAR_MANY ? DS_TOK_NONE : *known - CHAR_ID;
+}
+
+/* Where no merge joins a part of a character to its neighbour, each character is merged by itself
+ * before anything else can be, so that one may begin with characters. Returns 0 where that does not
+ * hold. */
+static size_t first_chars(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t *ids)
+{
+    const tok_join *j = st->tok->join;
+    size_t n = 0;
+    for (size_t at = 0; at < len;) {
+        unsigned k;
+        uint32_t c = ds_uni_get(p + at, &k);
+        if (at > 0 && tok_join_part_may(j, p[at - 1], p[at]))
+            return 0;
+        uint32_t id = char_token(st, c, p + at, k);
+        if (id != DS_TOK_NONE)
+            ids[n++] = id;
+        else
+            n += first_ids(st->tok, p + at, k, ids + n);
+        at += k;
+    }
+    return n;
+}
+
+static size_t merge_short(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t *ids)
+{
+    uint32_t rank[FEW];
+    size_t n = p[0] >= 0x80 || p[len - 1] >= 0x80 ? first_chars(st, p, len, ids) : 0;
+    if (n == 0)
+        return merge_bytes(st->tok, p, len, ids);
+    for (size_t i = 0; i + 1 < n; i++)
+        rank[i] = tok_merges_get(&st->tok->merges, ids[i], ids[i + 1]);
+    return merge_all(&st->tok->merges, ids, rank, n);
 }
 
 static void sift_down(uint64_t *h, size_t n, size_t i)
@@ -143,6 +238,7 @@ static void give_back(ds_tok_state *st)
 static int merge_long(ds_tok_state *st, const uint8_t *p, size_t len)
 {
     const ds_tok *t = st->tok;
+    const tok_merges *m = &t->merges;
     int rc = room(st, len);
     if (rc != 0)
         return rc;
@@ -151,9 +247,9 @@ static int merge_long(ds_tok_state *st, const uint8_t *p, size_t len)
     for (size_t i = 0; i < n; i++) {
         next[i] = i + 1 < n ? (uint32_t)(i + 1) : END;
         prev[i] = i > 0 ? (uint32_t)(i - 1) : END;
-        uint64_t v = i + 1 < n ? ds_tok_merge_get(t, id[i], id[i + 1]) : TOK_NO_MERGE;
+        uint32_t v = i + 1 < n ? tok_merges_get(m, id[i], id[i + 1]) : TOK_NO_MERGE;
         if (v != TOK_NO_MERGE)
-            st->heap[st->heap_n++] = (v & ~(uint64_t)UINT32_MAX) | i;
+            st->heap[st->heap_n++] = (uint64_t)v << 32 | i;
     }
     for (size_t i = st->heap_n / 4 + 1; i-- > 0;)
         if (i < st->heap_n)
@@ -166,22 +262,22 @@ static int merge_long(ds_tok_state *st, const uint8_t *p, size_t len)
         uint32_t at = (uint32_t)top, right = id[at] == DS_TOK_NONE ? END : next[at];
         if (right == END)
             continue;
-        uint64_t v = ds_tok_merge_get(t, id[at], id[right]);
-        if (v == TOK_NO_MERGE || v >> 32 != top >> 32)
+        uint32_t v = tok_merges_get(m, id[at], id[right]);
+        if (v == TOK_NO_MERGE || v != top >> 32)
             continue;
-        id[at] = (uint32_t)v;
+        id[at] = m->to[v];
         id[right] = DS_TOK_NONE;
         next[at] = next[right];
         if (next[at] != END) {
             prev[next[at]] = at;
-            v = ds_tok_merge_get(t, id[at], id[next[at]]);
+            v = tok_merges_get(m, id[at], id[next[at]]);
             if (v != TOK_NO_MERGE)
-                rc = heap_push(st, (v & ~(uint64_t)UINT32_MAX) | at);
+                rc = heap_push(st, (uint64_t)v << 32 | at);
         }
         if (prev[at] != END && rc == 0) {
-            v = ds_tok_merge_get(t, id[prev[at]], id[at]);
+            v = tok_merges_get(m, id[prev[at]], id[at]);
             if (v != TOK_NO_MERGE)
-                rc = heap_push(st, (v & ~(uint64_t)UINT32_MAX) | prev[at]);
+                rc = heap_push(st, (uint64_t)v << 32 | prev[at]);
         }
     }
     for (size_t i = 0; i < n && i != END && rc == 0; i = next[i])
@@ -225,7 +321,7 @@ static size_t part_ids(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t 
             memcpy(ids, e->ids, n * sizeof *ids);
             return n;
         }
-        n = merge_short(st->tok, p, len, ids);
+        n = merge_short(st, p, len, ids);
         if (n <= TOK_VALUE)
             ds_tok_short_put(c, key, ids, n);
         return n;
@@ -235,28 +331,101 @@ static size_t part_ids(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t 
         memcpy(ids, found, n * sizeof *ids);
         return n;
     }
-    n = merge_short(st->tok, p, len, ids);
+    n = merge_short(st, p, len, ids);
     ds_tok_long_put(c, p, len, ids, n);
     return n;
 }
 
-/* Where the first part ends, beyond which nothing merges. ASCII has no such places worth finding. */
+/* Where the first part ends, beyond which nothing merges. ASCII has no such places worth finding.
+ */
 static size_t first_part(const ds_tok *t, const uint8_t *p, size_t len)
 {
     return p[0] >= 0x80 || p[len - 1] >= 0x80 ? tok_join_part(t->join, p, len) : len;
 }
 
-/* A pretoken that is too long for the short cache or, being long, not worth keeping whole. */
+#define BATCH 64
+/* Ends of the first parts of (p, len), as many as 64 characters have; returns their number. None,
+ * when there is no end among those. The tests are made without branches: whether two characters
+ * join is as good as random. */
+static size_t part_ends(const tok_join *j, const uint8_t *p, size_t len, uint16_t end[BATCH])
+{
+    uint64_t cut = 0;
+    uint16_t to[BATCH];
+    unsigned n;
+    uint32_t c = ds_uni_get(p, &n);
+    size_t at = n, k = 0, parts = 0;
+    for (; k < BATCH && at < len; k++) {
+        uint32_t d = ds_uni_get(p + at, &n);
+        to[k] = (uint16_t)at;
+        cut |= (uint64_t)!tok_join_may(j, c, p[at - 1], d, p[at]) << k;
+        c = d;
+        at += n;
+    }
+    if (at >= len && k < BATCH) {
+        to[k] = (uint16_t)len;
+        cut |= (uint64_t)1 << k;
+    }
+    for (; cut != 0; cut &= cut - 1)
+        end[parts++] = to[__builtin_ctzll(cut)];
+    return parts;
+}
+
+/* Parts that are in the cache, as most are, in one go: lines are asked for before they are used. */
+static int known_parts(ds_tok_state *st, const uint8_t *p, const uint16_t *end, size_t n)
+{
+    struct {
+        uint64_t key[2];
+        size_t slot;
+    } w[BATCH];
+    const tok_cache *c = st->of_parts;
+    uint32_t ids[FEW];
+    unsigned bits = c->bits;
+    int rc = 0;
+    for (size_t i = 0, at = 0; i < n; at = end[i++]) {
+        size_t len = end[i] - at;
+        if (len > TOK_KEY)
+            continue;
+        if (at + 16 <= end[n - 1])
+            tok_key_load(w[i].key, p + at, len);
+        else
+            key_copy(w[i].key, p + at, len);
+        w[i].slot = tok_key_slot(c, w[i].key);
+        __builtin_prefetch(c->entry + w[i].slot);
+    }
+    for (size_t i = 0, at = 0; i < n && rc == 0; at = end[i++]) {
+        size_t len = end[i] - at;
+        const tok_short *e = NULL;
+        if (len <= TOK_KEY && bits == c->bits)
+            e = tok_short_find(c, w[i].key, w[i].slot);
+        if (e != NULL)
+            rc = emit_all(st, e->ids, tok_short_n(e));
+        else if (len <= FEW)
+            rc = emit_all(st, ids, part_ids(st, p + at, len, ids));
+        else
+            rc = merge_long(st, p + at, len);
+    }
+    return rc;
+}
+
+/* A pretoken that is too long for the short cache. */
 static int by_parts(ds_tok_state *st, const uint8_t *p, size_t len)
 {
     uint32_t ids[FEW];
+    uint16_t end[BATCH];
     int rc = 0;
     while (len > 0 && rc == 0) {
-        size_t part = first_part(st->tok, p, len);
-        if (part <= FEW)
-            rc = emit_all(st, ids, part_ids(st, p, part, ids));
-        else
-            rc = merge_long(st, p, part);
+        bool wide = p[0] >= 0x80 || p[len - 1] >= 0x80;
+        size_t part, n = wide ? part_ends(st->tok->join, p, len, end) : 0;
+        if (n > 0) {
+            part = end[n - 1];
+            rc = known_parts(st, p, end, n);
+        } else {
+            part = first_part(st->tok, p, len);
+            if (part <= FEW)
+                rc = emit_all(st, ids, part_ids(st, p, part, ids));
+            else
+                rc = merge_long(st, p, part);
+        }
         p += part;
         len -= part;
     }

@@ -116,8 +116,8 @@ const uint32_t *ds_tok_long_find(const tok_cache *c, const uint8_t *p, size_t le
     return NULL;
 }
 
-/* A slot of the index for 16 bytes of the arena: two thirds full at most, as records take 24 bytes or
- * more. */
+/* A slot of the index for 16 bytes of the arena: two thirds full at most, as records take 24 bytes
+ * or more. */
 static bool arena_grow(tok_cache *c)
 {
     size_t most = c->limit / 2 & ~(size_t)63;

@@ -1,9 +1,9 @@
 /* tok_cache.h - ids of pretokens seen before, bounded in memory.
  *
- * Two tables: pretokens of up to 15 bytes with up to 4 ids lie in the table itself, two entries a cache
- * line; longer ones lie in an arena behind an index. Hits are decided by comparing bytes. Both tables
- * begin small and grow while they lose entries that are still wanted, up to the limit; a full arena is
- * emptied. One thread owns a cache.
+ * Two tables: pretokens of up to 15 bytes with up to 4 ids lie in the table itself, two entries a
+ * cache line; longer ones lie in an arena behind an index. Hits are decided by comparing bytes.
+ * Both tables begin small and grow while they lose entries that are still wanted, up to the limit;
+ * a full arena is emptied. One thread owns a cache.
  */
 #ifndef DS_TOK_CACHE_H
 #define DS_TOK_CACHE_H
@@ -59,7 +59,8 @@ static inline size_t tok_key_slot(const tok_cache *c, const uint64_t key[2])
 }
 
 /* The entry of a key, or NULL. */
-static inline const tok_short *tok_short_find(const tok_cache *c, const uint64_t key[2], size_t slot)
+static inline const tok_short *tok_short_find(const tok_cache *c, const uint64_t key[2],
+                                              size_t slot)
 {
     const tok_short *e = c->entry + slot;
     if (e->key[0] == key[0] && ((e->key[1] ^ key[1]) & ~((uint64_t)0xf << 60)) == 0)

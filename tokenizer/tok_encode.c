@@ -29,6 +29,8 @@ int ds_tok_state_new(ds_tok_state **out, const ds_tok *tok, ds_err *err)
     st->mctx = pcre2_match_context_create(NULL);
     st->jit = pcre2_jit_stack_create(32 << 10, 4 << 20, NULL);
     bool ok = ds_tok_cache_start(&st->cache) && st->out != NULL && st->mctx != NULL;
+    st->char_id = calloc(65536, sizeof *st->char_id);
+    ok = ok && st->char_id != NULL;
     if (ok && tok->ignore_merges)
         ok = ds_tok_cache_start(&st->parts);
     for (unsigned k = 0; k < tok->n_steps && ok; k++) {
@@ -63,6 +65,7 @@ void ds_tok_state_free(ds_tok_state *st)
     ds_tok_cache_fini(&st->cache);
     ds_tok_cache_fini(&st->parts);
     free(st->out);
+    free(st->char_id);
     free(st->link);
     free(st->heap);
     free(st);

@@ -3,9 +3,9 @@
  * A merge of x and y across the boundary of two characters needs x to end with (the end of) the one
  * and y to begin with (the beginning of) the other. So where no merge of the vocabulary has such a
  * junction, byte pair encoding on the left and on the right are independent of each other, and a
- * pretoken may be encoded in parts: most of all Chinese, whose pretokens are whole clauses, falls into
- * words of a few characters this way. The table may claim a junction that is not there, which costs
- * time only.
+ * pretoken may be encoded in parts: most of all Chinese, whose pretokens are whole clauses, falls
+ * into words of a few characters this way. The table may claim a junction that is not there, which
+ * costs time only.
  */
 #ifndef DS_TOK_JOIN_H
 #define DS_TOK_JOIN_H
@@ -31,11 +31,18 @@ static inline size_t tok_join_slot(uint32_t a, uint32_t b)
     return (size_t)((a * 0x9e3779b1u ^ b) * 0x85ebca6bu >> (32 - TOK_JOIN_BITS));
 }
 
+/* May something merge there that is a part of a character? */
+static inline bool tok_join_part_may(const tok_join *j, uint8_t last, uint8_t first)
+{
+    return j->parts[last][first / 64] >> first % 64 & 1;
+}
+
 /* May something merge across the boundary of a and b, whose adjacent bytes are given as well? */
-static inline bool tok_join_may(const tok_join *j, uint32_t a, uint8_t last, uint32_t b, uint8_t first)
+static inline bool tok_join_may(const tok_join *j, uint32_t a, uint8_t last, uint32_t b,
+                                uint8_t first)
 {
     size_t i = tok_join_slot(a, b);
-    return (j->pairs[i / 64] >> i % 64 & 1) || (j->parts[last][first / 64] >> first % 64 & 1);
+    return (j->pairs[i / 64] >> i % 64 & 1) || tok_join_part_may(j, last, first);
 }
 
 /* Length of the part of the valid UTF-8 text (p, len) up to the first boundary where nothing can

@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define ID_LIMIT ((json_int_t)1 << 24) /* more tokens than any model has */
+#define ID_LIMIT ((json_int_t)TOK_ID_MAX + 1)
 
 void ds_tok_free(ds_tok *t)
 {
@@ -22,9 +22,8 @@ void ds_tok_free(ds_tok *t)
     free(t->entry);
     free(t->by_text.slot);
     free(t->by_bytes.slot);
-    free(t->byte_pair);
     free(t->join);
-    free(t->merge);
+    ds_tok_merges_fini(&t->merges);
     free(t->prefix);
     free(t->suffix);
     free(t);
@@ -164,12 +163,22 @@ static int merge_parts(const json_t *m, const char *part[2], size_t len[2])
     return 0;
 }
 
+static void add_merge(ds_tok *t, uint32_t rank, const uint32_t id[3])
+{
+    const tok_entry *x = &t->entry[id[0]], *y = &t->entry[id[1]];
+    ds_tok_merges_add(&t->merges, id[0], id[1], rank, id[2]);
+    ds_tok_join_add(t->join, t->pool.data + x->bytes_at, x->bytes_len, t->pool.data + y->bytes_at,
+                    y->bytes_len);
+}
+
 static int read_merges(ds_tok *t, const json_t *merges, ds_err *err)
 {
     size_t n = json_array_size(merges);
     ds_buf both = {0};
-    int rc = n < UINT32_MAX ? ds_tok_merges_init(t, n, err)
-                            : ds_fail(err, DS_FAIL, "model: too many merges");
+    int rc = n < TOK_NO_MERGE ? 0 : ds_fail(err, DS_FAIL, "model: too many merges");
+    t->join = calloc(1, sizeof *t->join);
+    if (rc == 0 && (t->join == NULL || !ds_tok_merges_init(&t->merges, n)))
+        rc = ds_fail_nomem(err);
     for (size_t i = 0; i < n && rc == 0; i++) {
         const char *part[2];
         size_t len[2];
@@ -193,12 +202,11 @@ static int read_merges(ds_tok *t, const json_t *merges, ds_err *err)
                              i, (int)(l < 200 ? l : 200), s ? s : "");
         }
         if (rc == 0)
-            ds_tok_merge_add(t, id[0], id[1], (uint32_t)i, id[2]);
+            add_merge(t, (uint32_t)i, id);
     }
     ds_buf_fini(&both);
     if (rc == 0)
-        ds_tok_merges_finish(t);
-    t->n_merges = (uint32_t)n;
+        ds_tok_merges_bytes(&t->merges, t->byte_id);
     return rc;
 }
 

@@ -13,6 +13,7 @@
 #include "tok_cache.h"
 #include "tok_join.h"
 #include "tok_masks.h"
+#include "tok_merges.h"
 #include "tok_uni.h"
 
 enum {
@@ -33,12 +34,6 @@ typedef struct tok_index {
     uint32_t *slot;
     size_t mask, n;
 } tok_index;
-
-/* Pair of ids -> rank and merged id. An empty slot has val == TOK_NO_MERGE. */
-typedef struct tok_merge {
-    uint64_t pair, val;
-} tok_merge; /* val: rank << 32 | new id */
-#define TOK_NO_MERGE UINT64_MAX
 
 enum { TOK_SINGLE_WORD = 1, TOK_LSTRIP = 2, TOK_RSTRIP = 4 };
 
@@ -108,15 +103,13 @@ struct ds_tok {
     ds_buf pool; /* texts and bytes of all tokens */
     tok_entry *entry;
     uint32_t n_entries; /* max id + 1 */
-    uint32_t n_tokens, n_model, n_added, n_special, n_merges;
+    uint32_t n_tokens, n_model, n_added, n_special;
     tok_index by_text;  /* every token */
     tok_index by_bytes; /* model tokens, for ignore_merges */
     uint32_t byte_id[256];
-    uint64_t *byte_pair; /* 65536: merge of two single bytes, as tok_merge.val */
-    tok_join *join;      /* where merges can cross from one character to the next */
-    size_t longest;      /* bytes of the longest model token */
-    tok_merge *merge;
-    size_t merge_mask;
+    tok_merges merges;
+    tok_join *join; /* where merges can cross from one character to the next */
+    size_t longest; /* bytes of the longest model token */
     bool ignore_merges, nfc, has_decoder, cuttable, byte_level;
     tok_trie raw, normal; /* added tokens matched before and after normalisation */
     tok_step step[TOK_STEPS];
@@ -137,21 +130,6 @@ int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_er
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len);
 void ds_tok_index_text(ds_tok *t, uint32_t id);
 void ds_tok_index_bytes(ds_tok *t, uint32_t id);
-int ds_tok_merges_init(ds_tok *t, size_t n, ds_err *err);
-void ds_tok_merge_add(ds_tok *t, uint32_t a, uint32_t b, uint32_t rank, uint32_t id);
-void ds_tok_merges_finish(ds_tok *t);
-
-static inline uint64_t ds_tok_merge_get(const ds_tok *t, uint32_t a, uint32_t b)
-{
-    uint64_t pair = (uint64_t)a << 32 | b;
-    size_t i = (size_t)((pair * 0x9e3779b97f4a7c15u) >> 20) & t->merge_mask;
-    while (t->merge[i].val != TOK_NO_MERGE) {
-        if (t->merge[i].pair == pair)
-            return t->merge[i].val;
-        i = (i + 1) & t->merge_mask;
-    }
-    return TOK_NO_MERGE;
-}
 
 /* tok_pipeline.c */
 int ds_tok_add_split(ds_tok *t, const char *pattern, size_t len, bool literal, bool drop_match,
@@ -164,8 +142,8 @@ void ds_tok_steps_fini(ds_tok *t);
 struct ds_tok_state {
     const ds_tok *tok;
     tok_classify classify; /* NULL: scanners go character by character */
-    tok_cache cache;  /* ids of pretokens */
-    tok_cache parts;  /* with ignore_merges, of parts of pretokens: those do not look up words */
+    tok_cache cache;       /* ids of pretokens */
+    tok_cache parts;     /* with ignore_merges, of parts of pretokens: those do not look up words */
     tok_cache *of_parts; /* the one or the other */
     size_t segment;
     ds_buf nfc; /* a normalised segment */
@@ -173,7 +151,8 @@ struct ds_tok_state {
     pcre2_match_data *md[TOK_STEPS];
     pcre2_match_context *mctx;
     pcre2_jit_stack *jit;
-    uint32_t *link; /* scratch of long pretokens: ids, next, prev */
+    uint32_t *char_id; /* of the characters of U+0000-FFFF, as found out so far; tok_bpe.c */
+    uint32_t *link;    /* scratch of long pretokens: ids, next, prev */
     size_t link_cap;
     uint64_t *heap;
     size_t heap_n, heap_cap;

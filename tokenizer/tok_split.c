@@ -21,39 +21,52 @@ static size_t scan_one(const uint8_t *cls, enum tok_step_kind kind, const uint8_
     }
 }
 
-/* All pretokens of a window, whose first bytes are the bits of `starts`; the last one ends at `size`.
- * Nearly all are in the short cache: four ids are written whatever there are. */
+/* All pretokens of a window, whose first bytes are the bits of `starts`; the last one ends at
+ * `size`. Nearly all are in the short cache: its lines are asked for first, then used, and four ids
+ * are written whatever there are. */
 static int take_window(ds_tok_state *st, const uint8_t *p, uint64_t starts, size_t size)
 {
+    struct {
+        uint64_t key[2];
+        uint32_t slot;
+        uint8_t at, len;
+    } w[TOK_WINDOW];
+    const tok_cache *c = &st->cache;
+    size_t n = 0, at = 0;
+    for (starts &= starts - 1; at < size; starts &= starts - 1) {
+        size_t end = starts != 0 ? (size_t)__builtin_ctzll(starts) : size, len = end - at;
+        w[n].at = (uint8_t)at;
+        w[n].len = (uint8_t)len;
+        if (len <= TOK_KEY) {
+            tok_key_load(w[n].key, p + at, len);
+            w[n].slot = (uint32_t)tok_key_slot(c, w[n].key);
+            __builtin_prefetch(c->entry + w[n].slot);
+        }
+        n++;
+        at = end;
+    }
     if (st->out_n > TOK_OUT - TOK_WINDOW * TOK_VALUE) {
         int rc = ds_tok_flush(st);
         if (rc != 0)
             return rc;
     }
     uint32_t *out = st->out + st->out_n;
-    size_t at = 0;
-    starts &= starts - 1;
-    for (bool more = true; more;) {
-        more = starts != 0;
-        size_t end = more ? (size_t)__builtin_ctzll(starts) : size, len = end - at;
-        starts &= starts - 1;
+    const unsigned bits = c->bits;
+    for (size_t i = 0; i < n; i++) {
         const tok_short *e = NULL;
-        if (len <= TOK_KEY) {
-            uint64_t key[2];
-            tok_key_load(key, p + at, len);
-            e = tok_short_find(&st->cache, key, tok_key_slot(&st->cache, key));
-        }
+        if (w[i].len <= TOK_KEY)
+            e = tok_short_find(c, w[i].key,
+                               c->bits == bits ? w[i].slot : tok_key_slot(c, w[i].key));
         if (e != NULL) {
             memcpy(out, e->ids, sizeof e->ids);
             out += tok_short_n(e);
-        } else {
-            st->out_n = (size_t)(out - st->out);
-            int rc = ds_tok_pretoken_new(st, p + at, len);
-            if (rc != 0)
-                return rc;
-            out = st->out + st->out_n;
+            continue;
         }
-        at = end;
+        st->out_n = (size_t)(out - st->out);
+        int rc = ds_tok_pretoken_new(st, p + w[i].at, w[i].len);
+        if (rc != 0)
+            return rc;
+        out = st->out + st->out_n;
     }
     st->out_n = (size_t)(out - st->out);
     return 0;

@@ -3,9 +3,9 @@
  * Every byte of a character carries the character's kind, so that a run of characters is a run of
  * bits, and adding the lowest bit of a run to it gives the bit behind it. The letters used:
  *   l letters (with marks for DeepSeek)  p what the pattern takes for punctuation  n numbers
- *   c characters of DeepSeek's second split  s U+0020  nl line ends  t white space without line ends
- * White space is cut as \s*[\r\n]+|\s+(?!\S)|\s+ does: up to the last line end; then, before anything
- * but a hard end, all but the last character.
+ *   c characters of DeepSeek's second split  s U+0020  nl line ends  t white space without line
+ * ends White space is cut as \s*[\r\n]+|\s+(?!\S)|\s+ does: up to the last line end; then, before
+ * anything but a hard end, all but the last character.
  */
 #include "tok_window.h"
 #include "tok_scan.h"
@@ -125,7 +125,8 @@ static inline uint64_t lone(const kinds *k)
     return k->p & ~more;
 }
 
-/* Contractions at the apostrophes `at`, applied to the starts; returns how many bytes are certain. */
+/* Contractions at the apostrophes `at`, applied to the starts; returns how many bytes are certain.
+ */
 static size_t contractions(const uint8_t *p, uint64_t at, size_t n, const kinds *k, bool fold,
                            uint64_t *starts)
 {
