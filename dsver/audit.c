@@ -18,6 +18,7 @@ typedef struct audit {
     ds_audit_fn fn;
     void *ctx;
     ds_runset set;
+    ds_stretches stretches;
     bool absent; /* a dataset could not be looked into */
 } audit;
 
@@ -206,6 +207,10 @@ static int check_dataset(audit *a, size_t i, ds_err *err)
 typedef struct pass {
     audit *a;
     ds_chain chain;
+    const ds_stretches *stretches;
+    ds_sha *starts;        /* of each stretch: the chain where it departed */
+    bool *reached;         /* is that known? */
+    long self;             /* the stretch that is read; -1: the ledger */
     ds_packing *packing;   /* NULL: rows cannot be recomputed */
     ds_consumed *consumed; /* of the last segment; NULL: not told, or it cannot be recomputed */
     uint64_t from;         /* the last segment's first step */
@@ -262,12 +267,24 @@ static void check_targets(pass *p, const ds_ledger_row *r, const ds_span *spans,
                 r->step, r->row, r->targets, all);
 }
 
+/* Stretches that departed here begin with this value. */
+static void take_starts(pass *p, uint64_t step)
+{
+    for (size_t i = 0; i < p->stretches->n; i++)
+        if (p->stretches->v[i].from == step && ds_stretches_base(p->stretches, i) == p->self) {
+            p->starts[i] = p->chain.value;
+            p->reached[i] = true;
+        }
+}
+
 static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 {
     pass *p = ctx;
     const ds_runset *set = &p->a->set;
     int rc = ds_chain_row(&p->chain, r, &p->chain_why);
 
+    if (r->row % set->run->rows == set->run->rows - 1)
+        take_starts(p, r->step);
     if (rc && rc != DS_FAIL) /* a row that does not follow is remembered, and the rest looked at */
         return ds_fail(err, rc, "%s", p->chain_why.msg);
     p->rows++;
@@ -401,6 +418,14 @@ static int prepare(pass *p, ds_buf *lengths, ds_err *err)
     audit *a = p->a;
     int rc = ds_chain_begin(&p->chain, a->set.run, err);
 
+    p->self = -1;
+    p->stretches = &a->stretches;
+    p->starts = calloc(a->stretches.n + 1, sizeof *p->starts);
+    p->reached = calloc(a->stretches.n + 1, sizeof *p->reached);
+    if (!rc && (!p->starts || !p->reached))
+        rc = ds_fail_nomem(err);
+    if (!rc)
+        take_starts(p, 0);
     if (rc || a->absent)
         return rc;
     if (a->out->lineage.consumed)
@@ -413,6 +438,85 @@ static int prepare(pass *p, ds_buf *lengths, ds_err *err)
     return rc == DS_NOMEM ? ds_fail_nomem(err) : 0;
 }
 
+static void pass_fini(pass *p)
+{
+    ds_packing_free(p->packing);
+    ds_consumed_free(p->consumed);
+    ds_buf_fini(&p->got);
+    ds_buf_fini(&p->want);
+    ds_buf_fini(&p->text);
+    free(p->starts);
+    free(p->reached);
+}
+
+/* ---- what was abandoned ---- */
+
+/* A packing that stands before a row. */
+static int pack_from(ds_packing **out, audit *a, const ds_buf *lengths, uint64_t row, ds_err *why)
+{
+    const ds_span *spans;
+    uint64_t at;
+    size_t n;
+    int rc = ds_run_packing(out, a->set.run, (const uint32_t *)(const void *)lengths->data, why);
+
+    for (uint64_t i = 0; !rc && i < row; i++)
+        rc = ds_packing_next(*out, &at, &spans, &n, why);
+    return rc;
+}
+
+/* Its rows follow from the place where it departed, and are those that the order gives. */
+static int check_stretch(audit *a, pass *whole, size_t i, const ds_buf *lengths, ds_err *err)
+{
+    const ds_stretch *s = &a->stretches.v[i];
+    const uint64_t steps = s->segments.v[s->segments.n - 1].last - s->from, rows = a->set.run->rows;
+    pass p = {.a = a, .stretches = &a->stretches, .self = (long)i};
+    ds_err why = {0};
+    int scan, rc = 0;
+
+    p.starts = whole->starts;
+    p.reached = whole->reached;
+    p.chain = (ds_chain){.run = a->set.run, .value = whole->starts[i], .rows = s->from * rows};
+    if (!a->absent && pack_from(&p.packing, a, lengths, s->from * rows, &p.order_why) == DS_NOMEM)
+        rc = ds_fail_nomem(err);
+    scan = rc ? 0 : ds_segments_scan(&s->segments, NULL, on_row, &p, &why);
+    rc = rc ? rc : ds_check_interrupt(err);
+    const ds_err *told[] = {&p.chain_why, &why, &p.order_why, &p.targets_why};
+    const ds_err *wrong = NULL;
+    for (size_t k = 0; k < 4; k++)
+        wrong = !wrong && told[k]->code ? told[k] : wrong;
+    if (!rc && scan && scan != DS_FAIL)
+        rc = found(a, "abandoned", &why, scan, err);
+    else if (!rc && (wrong || p.rows != steps * rows))
+        say(a, "abandoned", DS_AUDIT_FAILED, "stretch %" PRIu64 ": %s", s->number,
+            wrong ? wrong->msg : "a step of other than so many rows");
+    else if (!rc)
+        say(a, "abandoned", DS_AUDIT_OK,
+            "stretch %" PRIu64 ": steps %" PRIu64 " to %" PRIu64 ", %" PRIu64
+            " rows that follow step %" PRIu64 "%s",
+            s->number, s->from + 1, s->from + steps, p.rows, s->from,
+            a->absent ? "" : ", as seed and data give them");
+    p.starts = NULL;
+    p.reached = NULL;
+    pass_fini(&p);
+    return rc;
+}
+
+static int check_stretches(audit *a, pass *whole, const ds_buf *lengths, ds_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < a->stretches.n; i++) {
+        const ds_stretch *s = &a->stretches.v[i];
+        if (whole->reached[i])
+            rc = check_stretch(a, whole, i, lengths, err);
+        else
+            say(a, "abandoned", DS_AUDIT_FAILED,
+                "stretch %" PRIu64 " departed from step %" PRIu64 ", which is not in the ledger",
+                s->number, s->from);
+    }
+    return rc;
+}
+
 static int check_ledger(audit *a, ds_err *err)
 {
     pass p = {.a = a};
@@ -422,10 +526,14 @@ static int check_ledger(audit *a, ds_err *err)
     char *dir = NULL;
     int scan, rc = path_in(&dir, a->o->dir, "ledger", err);
 
+    if (!rc && ds_stretches_dir(&a->stretches, a->o->dir, &why)) {
+        rc = found(a, "abandoned", &why, why.code, err);
+        why = (ds_err){0};
+    }
     rc = rc ? rc : prepare(&p, &lengths, err);
     if (!rc) {
         scan = ds_segments_dir(&l, dir, &why);
-        scan = scan ? scan : ds_segments_check(&l, a->out->lineage.step, &why);
+        scan = scan ? scan : ds_segments_check(&l, 0, a->out->lineage.step, &why);
         p.from = l.n ? l.v[l.n - 1].first : 0;
         scan = scan ? scan : ds_segments_scan(&l, NULL, on_row, &p, &why);
         rc = ds_check_interrupt(err);
@@ -434,15 +542,13 @@ static int check_ledger(audit *a, ds_err *err)
             say_rows(&p, !scan);
         if (!rc && !scan)
             rc = say_consumed(&p, &l, err);
+        rc = rc ? rc : check_stretches(a, &p, &lengths, err);
     }
     free(dir);
     ds_segments_fini(&l);
-    ds_packing_free(p.packing);
-    ds_consumed_free(p.consumed);
+    ds_stretches_fini(&a->stretches);
     ds_buf_fini(&lengths);
-    ds_buf_fini(&p.got);
-    ds_buf_fini(&p.want);
-    ds_buf_fini(&p.text);
+    pass_fini(&p);
     return rc;
 }
 

@@ -167,7 +167,7 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 
 static int read_rows(batch *b, ds_err *err)
 {
-    int rc = ds_segments_check(&b->ledger, b->lineage.step, err);
+    int rc = ds_segments_check(&b->ledger, 0, b->lineage.step, err);
 
     if (!rc && (b->step < 1 || b->step > b->lineage.step))
         rc =

@@ -24,7 +24,8 @@ const ds_command ds_ver_seen = {
         "For every registered run whose data holds a record with this key: the steps and rows that "
         "consumed it, "
         "which of its tokens, and the first checkpoint that had seen them. KEY is as dsprep cat "
-        "prints it; one operand alone is a KEY, and --key-file names many, a line each.\n\n"
+        "prints it; one operand alone is a KEY, and --key-file names many, a line each. What a run "
+        "went back from is told too, as abandoned.\n\n"
         "The exit status is 1 when no run consumed any of them.",
     .run = run,
 };
@@ -59,6 +60,7 @@ typedef struct seen {
     ds_buf shown;   /* uint64_t, one for each hit */
     ds_buf spans;
     const ds_run_ref *ref;
+    const ds_stretch *stretch; /* that is read; NULL: the ledger */
     ds_run_info info;
     ds_runset set;
     uint64_t times, held; /* of all runs: consumed; records that have a key */
@@ -177,7 +179,7 @@ static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const 
 {
     const size_t d = ds_runset_part_of(&s->set, span->record);
     const key *k = &keys_of(s)[h->key];
-    const uint64_t checkpoint = checkpoint_of(&s->info, r->step),
+    const uint64_t checkpoint = s->stretch ? 0 : checkpoint_of(&s->info, r->step),
                    record = span->record - s->set.firsts[d];
 
     if (s->json) {
@@ -191,9 +193,13 @@ static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const 
                ",\"offset\":%" PRIu32 ",\"length\":%" PRIu32 ",\"checkpoint\":",
                record, r->step, r->row, span->offset, span->len);
         if (checkpoint)
-            printf("\"step-%06" PRIu64 "\"}\n", checkpoint);
+            printf("\"step-%06" PRIu64 "\"", checkpoint);
         else
-            printf("null}\n");
+            printf("null");
+        if (s->stretch)
+            printf(",\"abandoned\":{\"stretch\":%" PRIu64 ",\"from\":%" PRIu64 "}",
+                   s->stretch->number, s->stretch->from);
+        printf("}\n");
         return;
     }
     printf("%s %s  %s record %" PRIu64 "  step %" PRIu64 " row %" PRIu64 " tokens %" PRIu32
@@ -202,6 +208,8 @@ static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const 
            span->offset, (uint64_t)span->offset + span->len - 1);
     if (checkpoint)
         printf("  first in step-%06" PRIu64, checkpoint);
+    if (s->stretch)
+        printf("  abandoned after step %" PRIu64, s->stretch->from);
     if (s->keys.len > sizeof(key)) {
         printf("  ");
         verb_text(stdout, k->s, k->len);
@@ -212,7 +220,22 @@ static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const 
 typedef struct pass {
     seen *s;
     ds_chain chain;
+    ds_stretches stretches;
+    ds_sha *starts; /* of each stretch: the chain where it departed */
+    bool *reached;
 } pass;
+
+static void take_starts(pass *p, uint64_t step)
+{
+    const ds_stretches *all = &p->stretches;
+
+    for (size_t i = 0; i < all->n; i++)
+        if (all->v[i].from == step &&
+            ds_stretches_base(all, i) == (p->s->stretch ? p->s->stretch - all->v : -1)) {
+            p->starts[i] = p->chain.value;
+            p->reached[i] = true;
+        }
+}
 
 static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 {
@@ -220,6 +243,8 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     seen *s = p->s;
     int rc = ds_chain_row(&p->chain, r, err);
 
+    if (r->row % s->set.run->rows == s->set.run->rows - 1)
+        take_starts(p, r->step);
     ds_buf_reset(&s->spans);
     rc = rc ? rc
             : ds_spans_decode(&s->spans, r->pieces, r->pieces_len, s->set.firsts,
@@ -240,6 +265,27 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     return rc;
 }
 
+/* Rows that a resume went back from, the stretch abandoned last first. */
+static int read_abandoned(pass *p, ds_err *err)
+{
+    seen *s = p->s;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < p->stretches.n; i++) {
+        s->stretch = &p->stretches.v[i];
+        if (!p->reached[i])
+            rc = ds_fail(err, DS_FAIL,
+                         "stretch %" PRIu64 " departed from step %" PRIu64
+                         ", which is not in the ledger",
+                         s->stretch->number, s->stretch->from);
+        p->chain = (ds_chain){
+            .run = s->set.run, .value = p->starts[i], .rows = s->stretch->from * s->set.run->rows};
+        rc = rc ? rc : ds_segments_scan(&s->stretch->segments, s->store.cat, on_row, p, err);
+    }
+    s->stretch = NULL;
+    return rc;
+}
+
 static int read_ledger(seen *s, ds_err *err)
 {
     pass p = {.s = s};
@@ -247,8 +293,19 @@ static int read_ledger(seen *s, ds_err *err)
     int rc = ds_chain_begin(&p.chain, s->set.run, err);
 
     rc = rc ? rc : ds_segments_tree(&l, s->store.cat, &s->ref->tree, err);
-    rc = rc ? rc : ds_segments_check(&l, s->info.last.step, err);
+    rc = rc ? rc : ds_segments_check(&l, 0, s->info.last.step, err);
+    rc = rc ? rc : ds_stretches_tree(&p.stretches, s->store.cat, &s->ref->tree, err);
+    p.starts = calloc(p.stretches.n + 1, sizeof *p.starts);
+    p.reached = calloc(p.stretches.n + 1, sizeof *p.reached);
+    if (!rc && (!p.starts || !p.reached))
+        rc = ds_fail_nomem(err);
+    if (!rc)
+        take_starts(&p, 0);
     rc = rc ? rc : ds_segments_scan(&l, s->store.cat, on_row, &p, err);
+    rc = rc ? rc : read_abandoned(&p, err);
+    free(p.starts);
+    free(p.reached);
+    ds_stretches_fini(&p.stretches);
     ds_segments_fini(&l);
     return rc ? ds_err_prefix(err, "%s", s->ref->name) : 0;
 }

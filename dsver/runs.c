@@ -81,7 +81,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const entry *)a)->name, ((const entry *)b)->name);
 }
 
-static int put_tree(git_oid *id, ds_gitpack *pack, ds_buf *list, ds_err *err)
+static int put_list(git_oid *id, ds_gitpack *pack, bool folders, ds_buf *list, ds_err *err)
 {
     ds_buf b = {0};
     int rc = 0;
@@ -89,15 +89,27 @@ static int put_tree(git_oid *id, ds_gitpack *pack, ds_buf *list, ds_err *err)
     if (list->len)
         qsort(list->data, count(list), sizeof(entry), by_name);
     for (size_t i = 0; !rc && i < count(list); i++)
-        rc = ds_gittree_put(&b, false, entries(list)[i].name, &entries(list)[i].id);
+        rc = ds_gittree_put(&b, folders, entries(list)[i].name, &entries(list)[i].id);
     rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(pack, id, GIT_OBJECT_TREE, b.data, b.len, err);
     ds_buf_fini(&b);
     return rc;
 }
 
-static int put_ledger(git_oid *id, ds_gitpack *pack, const ds_segments *l, ds_err *err)
+static int put_tree(git_oid *id, ds_gitpack *pack, ds_buf *list, ds_err *err)
 {
-    ds_buf b = {0}, list = {0};
+    return put_list(id, pack, false, list, err);
+}
+
+static int put_folders(git_oid *id, ds_gitpack *pack, ds_buf *list, ds_err *err)
+{
+    return put_list(id, pack, true, list, err);
+}
+
+/* A tree of segments, and of what `more` holds already. */
+static int put_ledger(git_oid *id, ds_gitpack *pack, const ds_segments *l, ds_buf *more,
+                      ds_err *err)
+{
+    ds_buf b = {0};
     git_oid blob;
     int rc = 0;
 
@@ -105,11 +117,10 @@ static int put_ledger(git_oid *id, ds_gitpack *pack, const ds_segments *l, ds_er
         ds_buf_reset(&b);
         rc = ds_read_file(&b, l->v[i].path, SEGMENT_MAX, err);
         rc = rc ? rc : ds_gitpack_put(pack, &blob, GIT_OBJECT_BLOB, b.data, b.len, err);
-        rc = rc ? rc : put_entry(&list, strrchr(l->v[i].path, '/') + 1, &blob, l->v[i].first, err);
+        rc = rc ? rc : put_entry(more, strrchr(l->v[i].path, '/') + 1, &blob, l->v[i].first, err);
     }
-    rc = rc ? rc : put_tree(id, pack, &list, err);
+    rc = rc ? rc : put_tree(id, pack, more, err);
     ds_buf_fini(&b);
-    ds_buf_fini(&list);
     return rc;
 }
 
@@ -124,20 +135,75 @@ typedef struct job {
     ds_sha digest;
     char *ref;
     ds_segments ledger;
+    ds_stretches abandoned;
     ds_gitpack *pack;
     git_oid ledger_tree;
 } job;
 
-static int old_ledger(git_oid *id, ds_catalog *c, const git_oid *tree, ds_err *err)
+/* What a tree has under a name: 1, or 0. */
+static int tree_entry(git_oid *id, ds_catalog *c, const git_oid *tree, const char *path)
 {
     git_tree *t = NULL;
-    const git_tree_entry *e = NULL;
+    git_tree_entry *e = NULL;
+    int found = 0;
 
     if (git_tree_lookup(&t, ds_catalog_repo(c), tree) == 0 &&
-        (e = git_tree_entry_byname(t, "ledger")))
+        git_tree_entry_bypath(&e, t, path) == 0) {
         *id = *git_tree_entry_id(e);
+        found = 1;
+    }
+    git_tree_entry_free(e);
     git_tree_free(t);
-    return e ? 0 : ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(tree));
+    return found;
+}
+
+/* A stretch that the catalog does not have yet: lineages of checkpoints that were abandoned with it
+ * move there. */
+static int put_stretch(ds_buf *list, job *j, const ds_stretch *s, const char *name,
+                       ds_buf *lineages, ds_err *err)
+{
+    ds_buf more = {0};
+    git_oid id;
+    size_t kept = 0;
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < count(lineages); i++) {
+        const entry e = entries(lineages)[i];
+        if (e.step > s->from)
+            rc = put_entry(&more, e.name, &e.id, e.step, err);
+        else
+            entries(lineages)[kept++] = e;
+    }
+    lineages->len = kept * sizeof(entry);
+    rc = rc ? rc : put_ledger(&id, j->pack, &s->segments, &more, err);
+    rc = rc ? rc : put_entry(list, name, &id, s->number, err);
+    ds_buf_fini(&more);
+    return rc;
+}
+
+/* Stretches of the checkpoint, those of the old tree as they are there; the oldest first. Returns 1
+ * when there is a tree. */
+static int put_abandoned(git_oid *id, job *j, const git_oid *old, ds_buf *lineages, ds_err *err)
+{
+    ds_buf list = {0};
+    int rc = 0;
+
+    for (size_t i = j->abandoned.n; !rc && i-- > 0;) {
+        const ds_stretch *s = &j->abandoned.v[i];
+        char name[48], path[64];
+        git_oid there;
+        ds_stretch_name(name, s->number, s->from);
+        snprintf(path, sizeof path, "abandoned/%s", name);
+        if (old && tree_entry(&there, j->store->cat, old, path))
+            rc = put_entry(&list, name, &there, s->number, err);
+        else
+            rc = put_stretch(&list, j, s, name, lineages, err);
+    }
+    if (!rc && count(&list))
+        rc = put_folders(id, j->pack, &list, err);
+    rc = rc ? rc : count(&list) > 0;
+    ds_buf_fini(&list);
+    return rc;
 }
 
 /* The new tree: what `old` (may be NULL) has, and this checkpoint. The ledger is that of the
@@ -145,15 +211,18 @@ static int old_ledger(git_oid *id, ds_catalog *c, const git_oid *tree, ds_err *e
 static int make_tree(git_oid *id, job *j, const git_oid *old, ds_err *err)
 {
     ds_buf list = {0}, b = {0};
-    git_oid blob, lineage, ledger = j->ledger_tree, name;
+    git_oid blob, lineage, ledger = j->ledger_tree, name, abandoned;
     char file[64];
     bool newest = true;
-    int rc = old ? read_lineages(&list, j->store->cat, old, err) : 0;
+    int away = 0, rc = old ? read_lineages(&list, j->store->cat, old, err) : 0;
 
+    if (!rc)
+        rc = away = put_abandoned(&abandoned, j, old, &list, err);
+    rc = rc > 0 ? 0 : rc;
     for (size_t i = 0; i < count(&list); i++)
         newest &= entries(&list)[i].step <= j->lineage->step;
-    if (!rc && !newest)
-        rc = old_ledger(&ledger, j->store->cat, old, err);
+    if (!rc && !newest && !tree_entry(&ledger, j->store->cat, old, "ledger"))
+        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(old));
     snprintf(file, sizeof file, "step-%06" PRIu64 ".json", j->lineage->step);
     rc = rc ? rc : ds_gitpack_put(j->pack, &blob, GIT_OBJECT_BLOB, j->json, j->len, err);
     rc = rc ? rc : put_entry(&list, file, &blob, j->lineage->step, err);
@@ -163,7 +232,8 @@ static int make_tree(git_oid *id, job *j, const git_oid *old, ds_err *err)
     rc = rc ? rc : ds_gitpack_put(j->pack, &name, GIT_OBJECT_BLOB, b.data, b.len, err);
     ds_buf_reset(&b);
     if (!rc &&
-        (ds_gittree_put(&b, true, "ledger", &ledger) ||
+        ((away && ds_gittree_put(&b, true, "abandoned", &abandoned)) ||
+         ds_gittree_put(&b, true, "ledger", &ledger) ||
          ds_gittree_put(&b, true, "lineage", &lineage) || ds_gittree_put(&b, false, "name", &name)))
         rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_gitpack_put(j->pack, id, GIT_OBJECT_TREE, b.data, b.len, err);
@@ -248,10 +318,10 @@ static int check_name(const char *name, ds_err *err)
     return 0;
 }
 
-static int prepare(job *j, const char *ledger_dir, ds_err *err)
+static int prepare(job *j, const char *checkpoint, ds_err *err)
 {
     const ds_lineage *l = j->lineage;
-    char hex[65], name[64];
+    char hex[65], name[64], *ledger = NULL;
     int rc = check_name(j->name, err);
 
     snprintf(name, sizeof name, "step-%06" PRIu64, l->step);
@@ -265,23 +335,29 @@ static int prepare(job *j, const char *ledger_dir, ds_err *err)
         j->ref = NULL;
         rc = ds_fail_nomem(err);
     }
-    rc = rc ? rc : ds_segments_dir(&j->ledger, ledger_dir, err);
-    return rc ? rc : ds_segments_check(&j->ledger, l->step, err);
+    if (!rc && asprintf(&ledger, "%s/ledger", checkpoint) < 0)
+        rc = (ledger = NULL, ds_fail_nomem(err));
+    rc = rc ? rc : ds_segments_dir(&j->ledger, ledger, err);
+    free(ledger);
+    rc = rc ? rc : ds_segments_check(&j->ledger, 0, l->step, err);
+    return rc ? rc : ds_stretches_dir(&j->abandoned, checkpoint, err);
 }
 
 int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, size_t len,
-                    const char *run_name, const char *ledger_dir, ds_err *err)
+                    const char *run_name, const char *checkpoint, ds_err *err)
 {
     job j = {.store = s, .lineage = l, .json = lineage_json, .len = len, .name = run_name};
+    ds_buf segments = {0};
     bool held = false;
-    int rc = prepare(&j, ledger_dir, err);
+    int rc = prepare(&j, checkpoint, err);
 
     if (!rc) {
         rc = ds_objstore_hold(s->objs, err); /* gc keeps out until the ref has moved */
         held = !rc;
     }
     rc = rc ? rc : ds_catalog_pack(&j.pack, s->cat, err);
-    rc = rc ? rc : put_ledger(&j.ledger_tree, j.pack, &j.ledger, err);
+    rc = rc ? rc : put_ledger(&j.ledger_tree, j.pack, &j.ledger, &segments, err);
+    ds_buf_fini(&segments);
     for (int tries = 0; !rc; tries++) {
         rc = try_move(&j, err);
         if (!rc && tries == MOVES_MAX)
@@ -291,6 +367,7 @@ int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, 
     if (held)
         ds_objstore_release(s->objs);
     ds_segments_fini(&j.ledger);
+    ds_stretches_fini(&j.abandoned);
     free(j.ref);
     return rc > 0 ? 0 : rc;
 }

@@ -13,11 +13,11 @@
 
 #define DS_RUN_REFS "refs/dsver/runs/"
 
-/* Adds a checkpoint: its lineage.json (the bytes that l was read from or written to) and the ledger
- * up to it. Durable on return. Nothing changes when it is there already. The store must be open for
- * writing. */
+/* Adds a checkpoint: its lineage.json (the bytes that l was read from or written to), the ledger
+ * up to it, and what was abandoned on the way, all from the checkpoint's folder. Durable on return.
+ * Nothing changes when it is there already. The store must be open for writing. */
 int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, size_t len,
-                    const char *run_name, const char *ledger_dir, ds_err *err);
+                    const char *run_name, const char *checkpoint, ds_err *err);
 
 /* A registered run. */
 typedef struct ds_run_ref {

@@ -75,29 +75,157 @@ int ds_segments_dir(ds_segments *l, const char *dir, ds_err *err)
     return sorted(l, rc);
 }
 
-int ds_segments_tree(ds_segments *l, ds_catalog *c, const git_oid *tree, ds_err *err)
+/* The entry of a tree as a tree, or NULL. */
+static git_tree *subtree(ds_catalog *c, const git_tree *t, const char *name)
 {
-    git_tree *t = NULL, *sub = NULL;
-    const git_tree_entry *e;
+    const git_tree_entry *e = git_tree_entry_byname(t, name);
+    git_tree *sub = NULL;
+
+    return e && git_tree_lookup(&sub, ds_catalog_repo(c), git_tree_entry_id(e)) == 0 ? sub : NULL;
+}
+
+/* Segments of a tree; lineages beside them are passed over. */
+static int add_tree(ds_segments *l, const git_tree *t, const char *where, ds_err *err)
+{
     int rc = 0;
 
-    *l = (ds_segments){0};
-    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) < 0 ||
-        !(e = git_tree_entry_byname(t, "ledger")) ||
-        git_tree_lookup(&sub, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
-        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(tree));
-    for (size_t i = 0; !rc && i < git_tree_entrycount(sub); i++) {
-        e = git_tree_entry_byindex(sub, i);
-        rc = add(l, "ledger", git_tree_entry_name(e), git_tree_entry_id(e), err);
+    for (size_t i = 0; !rc && i < git_tree_entrycount(t); i++) {
+        const git_tree_entry *e = git_tree_entry_byindex(t, i);
+        if (git_tree_entry_type(e) == GIT_OBJECT_BLOB &&
+            strncmp(git_tree_entry_name(e), "step-", 5) != 0)
+            rc = add(l, where, git_tree_entry_name(e), git_tree_entry_id(e), err);
     }
-    git_tree_free(sub);
-    git_tree_free(t);
     return sorted(l, rc);
 }
 
-int ds_segments_check(const ds_segments *l, uint64_t steps, ds_err *err)
+int ds_segments_tree(ds_segments *l, ds_catalog *c, const git_oid *tree, ds_err *err)
 {
-    uint64_t next = 1;
+    git_tree *t = NULL, *sub = NULL;
+    int rc;
+
+    *l = (ds_segments){0};
+    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) == 0)
+        sub = subtree(c, t, "ledger");
+    rc = sub ? add_tree(l, sub, "ledger", err)
+             : ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(tree));
+    git_tree_free(sub);
+    git_tree_free(t);
+    return rc;
+}
+
+/* ---- what was abandoned ---- */
+
+void ds_stretches_fini(ds_stretches *s)
+{
+    for (size_t i = 0; i < s->n; i++)
+        ds_segments_fini(&s->v[i].segments);
+    free(s->v);
+    *s = (ds_stretches){0};
+}
+
+static int add_stretch(ds_stretches *s, const char *name, ds_stretch **out, ds_err *err)
+{
+    ds_stretch x = {0}, *v;
+
+    if (!ds_stretch_parse_name(name, &x.number, &x.from))
+        return ds_fail(err, DS_FAIL, "abandoned/%s: not the name of a stretch", name);
+    v = realloc(s->v, (s->n + 1) * sizeof *v);
+    if (!v)
+        return ds_fail_nomem(err);
+    s->v = v;
+    v[s->n] = x;
+    *out = &v[s->n++];
+    return 0;
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const ds_stretch *x = a, *y = b;
+
+    return x->number > y->number ? -1 : x->number < y->number;
+}
+
+static uint64_t last_step(const ds_stretch *s)
+{
+    return s->segments.n ? s->segments.v[s->segments.n - 1].last : s->from;
+}
+
+static int check_stretches(ds_stretches *s, int rc, ds_err *err)
+{
+    for (size_t i = 0; !rc && i < s->n; i++)
+        rc = s->v[i].segments.n
+                 ? ds_segments_check(&s->v[i].segments, s->v[i].from, last_step(&s->v[i]), err)
+                 : ds_fail(err, DS_FAIL, "stretch %" PRIu64 ": no segment", s->v[i].number);
+    if (rc)
+        ds_stretches_fini(s);
+    else if (s->n)
+        qsort(s->v, s->n, sizeof *s->v, by_number);
+    return rc;
+}
+
+int ds_stretches_dir(ds_stretches *s, const char *checkpoint, ds_err *err)
+{
+    char *dir = NULL, *path = NULL;
+    ds_stretch *to = NULL;
+    DIR *d = NULL;
+    int rc = asprintf(&dir, "%s/abandoned", checkpoint) < 0 ? (dir = NULL, ds_fail_nomem(err)) : 0;
+
+    *s = (ds_stretches){0};
+    if (!rc && !(d = opendir(dir)) && errno != ENOENT)
+        rc = ds_fail_errno(err, errno, "%s", dir);
+    for (struct dirent *e; !rc && d && (errno = 0, e = readdir(d));) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
+            continue;
+        rc = add_stretch(s, e->d_name, &to, err);
+        if (!rc && asprintf(&path, "%s/%s", dir, e->d_name) < 0)
+            rc = ds_fail_nomem(err);
+        if (rc)
+            break;
+        rc = ds_segments_dir(&to->segments, path, err);
+        free(path);
+    }
+    if (d)
+        closedir(d);
+    free(dir);
+    return check_stretches(s, rc, err);
+}
+
+int ds_stretches_tree(ds_stretches *s, ds_catalog *c, const git_oid *tree, ds_err *err)
+{
+    git_tree *t = NULL, *all = NULL, *one;
+    ds_stretch *to = NULL;
+    int rc = 0;
+
+    *s = (ds_stretches){0};
+    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) == 0)
+        all = subtree(c, t, "abandoned");
+    for (size_t i = 0; !rc && all && i < git_tree_entrycount(all); i++) {
+        const char *name = git_tree_entry_name(git_tree_entry_byindex(all, i));
+        rc = add_stretch(s, name, &to, err);
+        one = rc ? NULL : subtree(c, all, name);
+        if (!rc)
+            rc = one ? add_tree(&to->segments, one, name, err)
+                     : ds_fail(err, DS_CORRUPT, "abandoned/%s is no tree", name);
+        git_tree_free(one);
+    }
+    git_tree_free(all);
+    git_tree_free(t);
+    return check_stretches(s, rc, err);
+}
+
+long ds_stretches_base(const ds_stretches *s, size_t i)
+{
+    for (size_t k = i; k-- > 0;) /* numbers rise towards the front: the next one after i first */
+        if (s->v[k].from < s->v[i].from && s->v[i].from <= last_step(&s->v[k]))
+            return (long)k;
+    return -1;
+}
+
+/* ---- rows ---- */
+
+int ds_segments_check(const ds_segments *l, uint64_t after, uint64_t steps, ds_err *err)
+{
+    uint64_t next = after + 1;
 
     for (size_t i = 0; i < l->n; i++) {
         if (l->v[i].first != next || l->v[i].last < next)

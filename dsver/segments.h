@@ -27,8 +27,28 @@ int ds_segments_dir(ds_segments *l, const char *dir,
                     ds_err *err); /* DS_FAIL for files of other names */
 int ds_segments_tree(ds_segments *l, ds_catalog *c, const git_oid *tree,
                      ds_err *err); /* of a run's commit */
-/* Steps 1 to `steps`, without a gap or an overlap. DS_FAIL names where it breaks. */
-int ds_segments_check(const ds_segments *l, uint64_t steps, ds_err *err);
+/* Steps `after` + 1 to `steps`, without a gap or an overlap. DS_FAIL names where it breaks. */
+int ds_segments_check(const ds_segments *l, uint64_t after, uint64_t steps, ds_err *err);
+
+/* Segments that a resume went back from: a stretch of steps after `from`. Numbers count up as they
+ * were abandoned; v is sorted by falling numbers. Zeroed is valid. */
+typedef struct ds_stretch {
+    uint64_t number, from;
+    ds_segments segments;
+} ds_stretch;
+typedef struct ds_stretches {
+    ds_stretch *v;
+    size_t n;
+} ds_stretches;
+void ds_stretches_fini(ds_stretches *s);
+/* abandoned/ of a checkpoint, or of a run's tree in the catalog; none where there is no such
+ * folder. Each has segments without a gap from its first step on. */
+int ds_stretches_dir(ds_stretches *s, const char *checkpoint, ds_err *err);
+int ds_stretches_tree(ds_stretches *s, ds_catalog *c, const git_oid *tree, ds_err *err);
+/* The stretch that the place where stretch i departed from was itself abandoned with; -1: it is in
+ * the ledger. */
+long ds_stretches_base(const ds_stretches *s, size_t i);
+
 /* All rows. `c` is for segments of the catalog. */
 int ds_segments_scan(const ds_segments *l, ds_catalog *c, ds_ledger_fn fn, void *ctx, ds_err *err);
 

@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "abandon.h"
 #include "filesum.h"
 #include "io.h"
 #include "net_priv.h"
@@ -197,17 +198,14 @@ static int copy_file(const char *from, const char *to, ds_err *err)
     return rc;
 }
 
-/* RUN/ledger holds the segments while the run goes on; a checkpoint has them all. Segments that are
- * in dir already stay. */
-static int link_ledger(const char *run_dir, const char *dir, ds_err *err)
+/* Links the segments of one folder into another; those that are there already stay. */
+static int link_segments(const char *from, const char *to, ds_err *err)
 {
-    char from[PATH], to[PATH], a[PATH], b[PATH] = "";
+    char a[PATH], b[PATH] = "";
     struct dirent *e;
-    int rc = join(from, run_dir, "ledger", err);
-
-    rc = rc ? rc : join(to, dir, "ledger", err);
-    rc = rc ? rc : ds_mkdirs(to, err);
+    int rc = ds_mkdirs(to, err);
     DIR *d = rc ? NULL : opendir(from);
+
     if (!rc && !d)
         return ds_fail_errno(err, errno, "%s", from);
     while (!rc && (e = readdir(d))) {
@@ -221,9 +219,44 @@ static int link_ledger(const char *run_dir, const char *dir, ds_err *err)
     }
     if (d)
         closedir(d);
-    if (!rc)
-        rc = ds_fsync_parent(b[0] ? b : to, err);
+    return rc || !b[0] ? rc : ds_fsync_parent(b, err);
+}
+
+/* abandoned/: a folder of segments for each stretch. */
+static int link_stretches(const char *from, const char *to, ds_err *err)
+{
+    char a[PATH], b[PATH];
+    struct dirent *e;
+    DIR *d = opendir(from);
+    int rc = 0;
+
+    while (!rc && d && (e = readdir(d))) {
+        uint64_t number, step;
+        if (!ds_stretch_parse_name(e->d_name, &number, &step))
+            continue;
+        rc = join(a, from, e->d_name, err);
+        rc = rc ? rc : join(b, to, e->d_name, err);
+        rc = rc ? rc : link_segments(a, b, err);
+        rc = rc ? rc : ds_fsync_parent(b, err);
+    }
+    if (d)
+        closedir(d);
     return rc;
+}
+
+/* RUN/ledger holds the segments while the run goes on, RUN/abandoned what it went back from; a
+ * checkpoint has them all. */
+static int link_ledger(const char *run_dir, const char *dir, ds_err *err)
+{
+    char from[PATH], to[PATH];
+
+    TRY(join(from, run_dir, "ledger", err));
+    TRY(join(to, dir, "ledger", err));
+    TRY(link_segments(from, to, err));
+    TRY(ds_fsync_parent(to, err));
+    TRY(join(from, run_dir, "abandoned", err));
+    TRY(join(to, dir, "abandoned", err));
+    return link_stretches(from, to, err);
 }
 
 static int write_lineage(const char *dir, ds_lineage *l, const ds_ckpt_state *s, ds_err *err)
@@ -297,32 +330,46 @@ int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
     return rc;
 }
 
-int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, ds_err *err)
+/* A new run: segments that another one left there before its first checkpoint are no part of it. */
+static int drop_segments(const char *run_dir, ds_err *err)
 {
     char ledger[PATH], path[PATH];
+    uint64_t first, last;
     struct dirent *e;
-    uint64_t first, last, at;
-    int used = 0;
-    DIR *d = opendir(run_dir);
     int rc = join(ledger, run_dir, "ledger", err);
+    DIR *d = rc ? NULL : opendir(ledger);
 
     while (!rc && d && (e = readdir(d)))
-        if (sscanf(e->d_name, "step-%6" SCNu64 "%n", &at, &used) == 1 && !e->d_name[used] &&
-            at > step)
-            rc = ds_fail(err, DS_FAIL, "%s holds %s already: another -o, or --resume %s/%s",
-                         run_dir, e->d_name, run_dir, e->d_name);
-    if (d)
-        closedir(d);
-    d = rc ? NULL : opendir(ledger);
-    while (!rc && d && (e = readdir(d)))
-        if (ds_ledger_parse_name(e->d_name, &first, &last) && last > step) {
+        if (ds_ledger_parse_name(e->d_name, &first, &last)) {
             rc = join(path, ledger, e->d_name, err);
             if (!rc && unlink(path))
                 rc = ds_fail_errno(err, errno, "%s", path);
         }
     if (d)
         closedir(d);
-    return rc || !resume ? rc : link_ledger(resume, run_dir, err);
+    return rc;
+}
+
+int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, bool abandon,
+                        ds_err *err)
+{
+    struct dirent *e;
+    uint64_t at;
+    int rc = 0, used = 0;
+    DIR *d = opendir(run_dir);
+
+    while (!rc && d && (e = readdir(d)))
+        if (sscanf(e->d_name, "step-%6" SCNu64 "%n", &at, &used) == 1 && !e->d_name[used] &&
+            at > step && !(resume && abandon))
+            rc = ds_fail(err, DS_FAIL, "%s holds %s already: another -o, or --resume %s/%s%s",
+                         run_dir, e->d_name, run_dir, e->d_name,
+                         resume ? " (--abandon sets aside what is later)" : "");
+    if (d)
+        closedir(d);
+    if (!resume)
+        return rc ? rc : drop_segments(run_dir, err);
+    rc = rc ? rc : ds_abandon(run_dir, step, err);
+    return rc ? rc : link_ledger(resume, run_dir, err);
 }
 
 /* ---- reading ---- */

@@ -20,10 +20,11 @@ typedef struct ds_ckpt_state {
  * for what the caller knows: run, environment, model_name, binary. */
 int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
                         const ds_ckpt_state *s, ds_lineage *lineage, ds_err *err);
-/* Before the first step after `step` (0: the beginning): refuses a run folder that holds later
- * checkpoints, drops ledger segments after `step`, and fetches those before it from the checkpoint
- * `resume` (NULL at the beginning). */
-int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, ds_err *err);
+/* Before the first step after `step` (0: the beginning). Going on from the checkpoint `resume`:
+ * what the run did after `step` is set aside (abandon.h), ledger segments always, later checkpoints
+ * only when `abandon` says so; else they are refused. The segments before it are fetched. */
+int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, bool abandon,
+                        ds_err *err);
 /* Loads weights (of the adapter, or all) and, when moments, optimizer state into a net that was
  * prepared as the run's; fills *s. */
 int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments,

@@ -31,7 +31,8 @@ const ds_command ds_train_finetune = {
         "Another number of threads, --batch with --accumulate of the same product, another folder "
         "or machine give the same bits. SIGTERM, SIGINT and SIGUSR1 write a "
         "checkpoint and stop; --resume goes on from one, to the same result as without the "
-        "interruption.\n\n"
+        "interruption. From a checkpoint that is not the last, --abandon moves what came after it "
+        "to RUN/abandoned; the ledger of it stays part of the lineage.\n\n"
         "Exit status 3: stopped before the last step.",
     .run = run,
 };
@@ -110,7 +111,7 @@ static int train(const ds_trainconf *c, ds_err *err)
     rc = ds_mkdirs(c->out, err);
     if (!rc && c->resume)
         rc = resume(&t, c->resume, &state, err);
-    rc = rc ? rc : ds_checkpoint_begin(c->out, c->resume, state.step, err);
+    rc = rc ? rc : ds_checkpoint_begin(c->out, c->resume, state.step, c->abandon, err);
     if (!rc && snprintf(path, sizeof path, "%s/metrics.jsonl", c->out) >= (int)sizeof path)
         rc = ds_fail(err, DS_FAIL, "%s: path too long", c->out);
     if (!rc && !(s.log = fopen(path, c->resume ? "a" : "w")))
@@ -156,7 +157,7 @@ typedef struct told {
         threads;
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip;
     int method, schedule, longer, format;
-    bool rslora, recompute, json, quiet;
+    bool rslora, recompute, abandon, json, quiet;
 } told;
 
 static const char *const DEFAULT_TARGETS[] = {
@@ -202,6 +203,7 @@ static int run_told(const told *o, ds_err *err)
                             .longer = (enum ds_long)o->longer,
                             .format = o->format ? DS_KBF16 : DS_KF32,
                             .recompute = o->recompute,
+                            .abandon = o->abandon,
                             .threads = (int)o->threads,
                             .optim = {.lr = o->lr,
                                       .min_lr = o->min_lr,
@@ -296,6 +298,10 @@ static int run(int argc, char **argv)
          .var = &o.resume,
          .arg = "CHECKPOINT",
          .help = "go on from a checkpoint of this run"},
+        {.name = "abandon",
+         .type = DS_OPT_FLAG,
+         .var = &o.abandon,
+         .help = "with --resume: set aside the run's later checkpoints"},
         {.name = "method",
          .type = DS_OPT_CHOICE,
          .var = &o.method,

@@ -204,6 +204,8 @@ typedef struct stepping {
     ds_buf spans;
     float *loss;
     size_t loss_cap;
+    char segment[PATH];   /* being written */
+    uint64_t first, done; /* its first step; the last step in it */
 } stepping;
 
 static double seconds(void)
@@ -400,24 +402,34 @@ static int publish(stepping *s, ds_ckpt_state *state, uint64_t step, double loss
 static int steps_loop(stepping *s, ds_ckpt_state *state, ds_step_fn fn, void *ctx, ds_err *err)
 {
     const ds_trainconf *c = &s->t->c;
-    char path[PATH];
-    uint64_t first = state->step + 1;
     bool stop = false;
 
-    for (uint64_t step = first; step <= c->steps && !stop; step++) {
+    for (uint64_t step = state->step + 1; step <= c->steps && !stop; step++) {
         ds_step_report r;
         if (!s->ledger) {
-            first = step;
-            TRY(open_segment(s, state, path, err));
+            s->first = step;
+            TRY(open_segment(s, state, s->segment, err));
         }
         TRY(one_step(s, step, &r, err));
+        s->done = step;
         stop = (fn && fn(ctx, &r)) || ds_interrupted() || asked_to_stop;
         if (step % c->checkpoint_every == 0 || step == c->steps || stop) {
-            TRY(close_segment(s, state, path, first, step, err));
+            TRY(close_segment(s, state, s->segment, s->first, step, err));
             TRY(publish(s, state, step, r.loss, err));
         }
     }
     return stop && state->step < c->steps ? DS_PARTIAL : 0;
+}
+
+/* A run that fails leaves the rows after its last checkpoint where a resume finds and keeps them.
+ */
+static void leave_rows(stepping *s, const ds_ckpt_state *state)
+{
+    ds_ckpt_state after = *state;
+    ds_err why = {0}; /* what ended the run is told */
+
+    if (s->ledger && s->done >= s->first)
+        close_segment(s, &after, s->segment, s->first, s->done, &why);
 }
 
 static int begin_counting(stepping *s, ds_err *err)
@@ -466,6 +478,8 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx
     rc = rc ? rc : begin_counting(&s, err);
     rc = rc ? rc : s.micro ? ds_loader_new(&s.loader, &lc, err) : ds_fail_nomem(err);
     rc = rc ? rc : steps_loop(&s, state, fn, ctx, err);
+    if (rc < 0 && rc != DS_PARTIAL)
+        leave_rows(&s, state);
     ds_ledger_drop(s.ledger);
     ds_loader_free(s.loader);
     ds_consumed_free(s.consumed);
@@ -479,21 +493,20 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx
 int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err)
 {
     const char *slash = strrchr(t->c.out, '/');
-    char path[PATH], ledger[PATH];
+    char path[PATH];
     ds_store store = {0};
     ds_buf b = {0};
     int rc;
 
     if (t->c.scratch || !t->lineage.run.datasets[0].commit[0])
         return 0;
-    if (snprintf(path, sizeof path, "%s/lineage.json", checkpoint) >= PATH ||
-        snprintf(ledger, sizeof ledger, "%s/ledger", checkpoint) >= PATH)
+    if (snprintf(path, sizeof path, "%s/lineage.json", checkpoint) >= PATH)
         return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
     rc = ds_read_file(&b, path, 1u << 26, err);
     rc = rc ? rc : ds_store_open(&store, t->c.store, DS_OBJ_WRITE, err);
     rc = rc ? rc
             : ds_run_register(&store, &t->lineage, b.data, b.len,
-                              slash && slash[1] ? slash + 1 : t->c.out, ledger, err);
+                              slash && slash[1] ? slash + 1 : t->c.out, checkpoint, err);
     ds_store_close(&store);
     ds_buf_fini(&b);
     return rc;

@@ -25,6 +25,7 @@ typedef struct ds_trainconf {
     enum ds_long longer;
     enum ds_kfmt format;
     bool recompute;
+    bool abandon; /* set aside what came after the checkpoint that is gone on from */
     int threads;
     ds_optim_conf optim;
     ds_lora_conf lora;

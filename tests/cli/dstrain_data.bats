@@ -10,9 +10,10 @@ need_python() {
     done
 }
 
-# sft FILE EXPRESSION: 60 records of tokens, labels and a loss mask; the mask's runs of record i with n tokens are EXPRESSION.
+# sft FILE EXPRESSION [I]: 60 records of tokens, labels and a loss mask; the mask's runs of record i with n tokens are EXPRESSION.
+# Record I has a token that no model knows.
 sft() {
-    DS_FILE=$1 python3 -c '
+    DS_FILE=$1 BAD=${3:--1} python3 -c '
 import os, sys
 sys.path.insert(0, os.environ["DS_ROOT"] + "/tests/compat")
 import dsr
@@ -22,7 +23,7 @@ for i in range(60):
     n = 5 + i * 7 % 23
     runs = '"$2"'
     runs = runs and [r for r in runs if r[0]]
-    rows.append([b"r%03d" % i, [(i * 31 + k * k) % 290 for k in range(n)], runs, b"de" if i % 3 else None])
+    rows.append([b"r%03d" % i, [5000 if i == int(os.environ["BAD"]) else (i * 31 + k * k) % 290 for k in range(n)], runs, b"de" if i % 3 else None])
 schema = Schema([Column("key", "utf8"), Column("tokens", "tokens16"), Column("loss", "runs", null=True, attrs={"of": "tokens"}),
                  Column("language", "utf8", null=True)], ["key"])
 with open(os.environ["DS_FILE"], "wb") as f:
@@ -150,4 +151,61 @@ checker() {
     exits 2 run_sft n a --data b --weights 1,x
     has "number 2"
     exits 2 run_sft n a --data b --weights 1,0
+}
+
+@test "going back: what is abandoned is kept, verified, and told" {
+    need_python
+    dsver init >/dev/null
+    sft a.dsr '[(n // 2, 0), (n - n // 2, 1)]'
+    dsver commit -m a a a.dsr >/dev/null
+    run_sft r a --steps 8 --checkpoint-every 2
+    weights r/step-000008 >w
+    fails run_sft r a --steps 8 --checkpoint-every 2 --resume r/step-000004
+    has "r holds step-00000" "--abandon"
+    run_sft r a --steps 8 --checkpoint-every 2 --resume r/step-000004 --abandon
+    weights r/step-000008 | cmp - w
+    [ -s r/abandoned/0001-from-000004/step-000008/lineage.json ]
+    [ -s r/step-000008/abandoned/0001-from-000004/ledger-000007-000008.dsr ]
+    exits 0 dsver audit --store . r/step-000008
+    has "ok abandoned: stretch 1: steps 5 to 8, 16 rows that follow step 4"
+    exits 0 dsver audit --store . r/abandoned/0001-from-000004/step-000008
+    # again, from before the first departure
+    run_sft r a --steps 8 --checkpoint-every 2 --resume r/step-000002 --abandon
+    exits 0 dsver audit --store . r/step-000006
+    has "stretch 1: steps 5 to 8" "stretch 2: steps 3 to 8, 24 rows that follow step 2"
+    for c in r/step-000002 r/step-000004 r/step-000008; do exits 0 checker .dsver $c; done
+    has "ok abandoned 2" "ok abandoned 1"
+    exits 0 dsver audit --store . r/step-000008
+    weights r/step-000008 | cmp - w
+    exits 0 dsver seen --store . a r007
+    has "first in step-" "abandoned after step 2"
+    exits 0 dsver seen --json --store . a r007
+    has '"abandoned":{"stretch":2,"from":2}'
+    exits 0 dsver fsck --store .
+    # an edited row of a stretch
+    cp -r r/step-000008 lie
+    flip lie/abandoned/0001-from-000004/ledger-000005-000006.dsr 700
+    dsver audit --store . lie >out 2>&1 && return 1
+    grep -q 'FAILED abandoned' out
+    rm -r lie && cp -r r/step-000008 lie && rm lie/abandoned/0002-from-000002/ledger-000005-000006.dsr
+    fails dsver audit --store . lie
+    has "FAILED abandoned" "begins with step 5 belongs here"
+    rm -r lie && cp -r r/step-000008 lie && mv lie/abandoned/0002-from-000002 lie/abandoned/0002-from-000001
+    fails dsver audit --store . lie
+    has "FAILED abandoned"
+}
+
+@test "a run that fails leaves its rows to the stretch of the resume" {
+    need_python
+    sft a.dsr 'None' 3
+    fails run_sft r a.dsr --steps 30 --checkpoint-every 3
+    has "record 3: token 5000 is not in the model's vocabulary"
+    # it is needed by step 6
+    [ -d r/step-000003 ] && [ ! -e r/step-000006 ]
+    left=ledger-000004-000005.dsr
+    [ -s r/ledger/$left ]
+    fails run_sft r a.dsr --steps 30 --checkpoint-every 3 --resume r/step-000003
+    cmp r/abandoned/0001-from-000003/$left r/ledger/$left
+    fails run_sft r a.dsr --steps 30 --checkpoint-every 3 --resume r/step-000003
+    [ -s r/abandoned/0002-from-000003/$left ]
 }

@@ -6,6 +6,7 @@
 STORE is the .dsver folder. Prints a line for each check, "ok" or "FAILED"; exit 0, 1, or 12 when a file is not what it should be.
 """
 import hashlib
+import itertools
 import json
 import os
 import re
@@ -370,8 +371,8 @@ class Check:
                 return "tokenizer.json is sha256:%s" % got
         return None
 
-    def segments(self):
-        folder = os.path.join(self.path, "ledger")
+    def segments(self, *folder):
+        folder = os.path.join(self.path, *folder)
         out = []
         for name in os.listdir(folder):
             m = re.fullmatch(r"ledger-(\d{6,})-(\d{6,})\.dsr", name)
@@ -380,12 +381,15 @@ class Check:
             out.append((int(m[1]), int(m[2]), os.path.join(folder, name)))
         return sorted(out)
 
-    def ledger(self):
-        chain, n, next_step = chain_first(run_digest(self.run)), 0, 1
-        firsts, expected = firsts_of(self.run), rows_of(self.run, self.lengths)
+    def walk(self, segments, chain, after, seen):
+        """Rows of steps after `after`: what is wrong with chain, order and targets; the last chain value and step. `seen` takes (step,
+        chain) where a step ends."""
+        n, next_step = after * self.run["rows"], after + 1
+        firsts = firsts_of(self.run)
+        expected = itertools.islice(rows_of(self.run, self.lengths), n, None)
         broken = order = targets = None
         taken = [[] for _ in firsts]
-        for first, last, path in self.segments():
+        for first, last, path in segments:
             if first != next_step or last < first:
                 broken = broken or "%s where step %d belongs" % (path, next_step)
             next_step = last + 1
@@ -406,14 +410,39 @@ class Check:
                     d = max(k for k, at in enumerate(firsts) if at <= record)
                     taken[d].append((record - firsts[d], length, targets_of([(record, offset, length)], self.masks)))
                 n += 1
-        if not broken and (n != self.l["rows"] or next_step - 1 != self.l["steps"] or chain.hex() != self.l["head"]):
-            broken = "%d rows, %d steps, head %s" % (n, next_step - 1, chain.hex())
+                if n % self.run["rows"] == 0:
+                    seen[n // self.run["rows"]] = chain
+        return broken, order, targets, n, next_step - 1, chain, taken
+
+    def ledger(self):
+        ends = {0: chain_first(run_digest(self.run))}
+        segments = self.segments("ledger")
+        broken, order, targets, n, steps, chain, taken = self.walk(segments, ends[0], 0, ends)
+        if not broken and (n != self.l["rows"] or steps != self.l["steps"] or chain.hex() != self.l["head"]):
+            broken = "%d rows, %d steps, head %s" % (n, steps, chain.hex())
         self.say("ledger", broken)
         self.say("order", order)
         self.say("targets", targets)
         if self.l["told"] and not order:
+            first, last, _ = segments[-1]
             same = consumed(first, last, list(zip(self.facets, taken))) == self.l["told"]
             self.say("consumed", not same and "the rows of steps %d to %d give other numbers" % (first, last))
+        self.abandoned(ends)
+
+    def abandoned(self, ends):
+        """Stretches that the run went back from, the one abandoned last first."""
+        folder, known = os.path.join(self.path, "abandoned"), []  # number, from, its ends of steps
+        names = os.listdir(folder) if os.path.isdir(folder) else []
+        if not all(re.fullmatch(r"\d{4,}-from-\d{6,}", name) for name in names):
+            raise Bad("stretch", "%s: not only stretches" % folder)
+        for number, start, name in sorted(((int(x.split("-")[0]), int(x.split("-")[2]), x) for x in names), reverse=True):
+            base = next((e for _, f, e in reversed(known) if f < start and start in e), ends)
+            here, wrong = {}, "stretch %d departed from nowhere" % number
+            if start in base:
+                broken, order, targets, n, *_ = self.walk(self.segments("abandoned", name), base[start], start, here)
+                wrong = broken or order or targets or n == start * self.run["rows"] and "no row"
+            known.append((number, start, here))
+            self.say("abandoned %d" % number, wrong)
 
 
 def main(argv):

@@ -46,22 +46,24 @@ static ds_lineage lineage_at(char name[32], uint64_t seed, uint64_t step)
                         .rows = step * ROWS};
 }
 
-/* Segments of the given last steps in a folder of their own; the head of the chain. */
+/* Segments of the given last steps in a checkpoint's folder; the head of the chain. */
 static ds_sha make_ledger(const char *name, const ds_run *run, const uint64_t *ends, size_t n)
 {
     ds_sha chain, digest;
     uint64_t row = 0, count;
+    char path[400];
     ds_err err = {0};
 
     snprintf(dir, sizeof dir, "%s", unit_path(name));
-    OK(ds_mkdirs(dir, &bad));
+    snprintf(path, sizeof path, "%s/ledger", dir);
+    OK(ds_mkdirs(path, &bad));
     OK(ds_run_digest(&digest, run, &bad));
     OK(ds_ledger_first(&chain, &digest, &bad));
     for (size_t i = 0; i < n; i++) {
-        char file[64], path[400];
+        char file[64];
         ds_ledger *l = NULL;
         ds_ledger_name(file, row / ROWS + 1, ends[i]);
-        snprintf(path, sizeof path, "%s/%s", dir, file);
+        snprintf(path, sizeof path, "%s/ledger/%s", dir, file);
         OK(ds_ledger_create(&l, path, &chain, &bad));
         for (; row < ends[i] * ROWS; row++) {
             const uint8_t pieces[] = {1, 0, (uint8_t)(row % 10), 0, 5};
@@ -126,7 +128,7 @@ static int on_run(void *ctx, const ds_run_ref *r, ds_err *err)
     OK(ds_segments_tree(&l, store.cat, &r->tree, &bad));
     f->nsegments = l.n;
     f->rows = 0;
-    OK(ds_segments_check(&l, i.last.step, &bad));
+    OK(ds_segments_check(&l, 0, i.last.step, &bad));
     OK(ds_chain_begin(&f->chain, &i.last.run, &bad));
     OK(ds_segments_scan(&l, store.cat, count_row, f, &bad));
     assert_true(ds_sha_eq(&f->chain.value, &i.last.head));
@@ -186,7 +188,7 @@ static void refused(void **state)
     assert_int_equal(put("f", 9, 3, gap, 2, &err), DS_FAIL);
     assert_non_null(strstr(err.msg, "ends behind step 3"));
     err.code = 0;
-    unit_write(unit_path("e/stranger"), "x", 1);
+    unit_write(unit_path("e/ledger/stranger"), "x", 1);
     assert_int_equal(put("e", 9, 2, a, 1, &err), DS_FAIL);
     assert_non_null(strstr(err.msg, "not the name of a segment"));
     const found f = look();

@@ -1,0 +1,164 @@
+/* abandon.c - see abandon.h. Segments are linked into a folder that appears by rename, and only
+ * then taken out of RUN/ledger: a stretch is whole or not there. */
+#include "abandon.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "io.h"
+#include "net_priv.h"
+
+#define PATH 4096
+
+typedef struct aside {
+    const char *run;
+    uint64_t step, number; /* of the stretch */
+    char ledger[PATH], all[PATH], dir[PATH];
+    bool there; /* dir holds the stretch already */
+} aside;
+
+static int join(char out[PATH], const char *dir, const char *name, ds_err *err)
+{
+    return snprintf(out, PATH, "%s/%s", dir, name) >= PATH
+               ? ds_fail(err, DS_FAIL, "%s/%s: path too long", dir, name)
+               : 0;
+}
+
+typedef int (*entry_fn)(aside *a, const char *name, ds_err *err);
+
+/* fn for each name in a folder; one that is not there is empty. */
+static int each(aside *a, const char *dir, entry_fn fn, ds_err *err)
+{
+    DIR *d = opendir(dir);
+    int rc = d || errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", dir);
+
+    for (struct dirent *e; !rc && d && (errno = 0, e = readdir(d));)
+        rc = fn(a, e->d_name, err);
+    if (!rc && d && errno)
+        rc = ds_fail_errno(err, errno, "%s", dir);
+    if (d)
+        closedir(d);
+    return rc;
+}
+
+static bool is_later(const aside *a, const char *name)
+{
+    uint64_t first, last;
+
+    return ds_ledger_parse_name(name, &first, &last) && last > a->step;
+}
+
+/* ---- where to ---- */
+
+/* The stretch of a call that was cut short holds the very files that are to be set aside. */
+static int same_file(aside *a, const char *name, ds_err *err)
+{
+    char x[PATH], y[PATH];
+    struct stat s, t;
+
+    if (!is_later(a, name))
+        return 0;
+    TRY(join(x, a->ledger, name, err));
+    TRY(join(y, a->dir, name, err));
+    a->there &=
+        stat(x, &s) == 0 && stat(y, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
+    return 0;
+}
+
+static int last_stretch(aside *a, const char *name, ds_err *err)
+{
+    uint64_t number, from;
+
+    if (!ds_stretch_parse_name(name, &number, &from) || number <= a->number)
+        return 0;
+    a->number = number;
+    a->there = from == a->step;
+    return join(a->dir, a->all, name, err);
+}
+
+/* ---- moving ---- */
+
+static int link_segment(aside *a, const char *name, ds_err *err)
+{
+    char from[PATH], to[PATH];
+
+    if (!is_later(a, name))
+        return 0;
+    TRY(join(from, a->ledger, name, err));
+    TRY(join(to, a->dir, name, err));
+    return link(from, to) && errno != EEXIST ? ds_fail_errno(err, errno, "%s", to) : 0;
+}
+
+static int drop_segment(aside *a, const char *name, ds_err *err)
+{
+    char path[PATH];
+
+    if (!is_later(a, name))
+        return 0;
+    TRY(join(path, a->ledger, name, err));
+    return unlink(path) ? ds_fail_errno(err, errno, "%s", path) : 0;
+}
+
+static int move_checkpoint(aside *a, const char *name, ds_err *err)
+{
+    char from[PATH], to[PATH], same[32];
+    uint64_t step;
+    int used = 0;
+
+    if (sscanf(name, "step-%19" SCNu64 "%n", &step, &used) != 1 || name[used] || step <= a->step)
+        return 0;
+    ds_checkpoint_name(same, step);
+    if (strcmp(same, name))
+        return 0;
+    TRY(join(from, a->run, name, err));
+    TRY(join(to, a->dir, name, err));
+    return ds_io_active->rename(from, to) ? ds_fail_errno(err, errno, "%s", to) : 0;
+}
+
+static int any_segment(aside *a, const char *name, ds_err *err)
+{
+    (void)err;
+    return is_later(a, name) ? 1 : 0;
+}
+
+static int new_stretch(aside *a, ds_err *err)
+{
+    char name[48], final[PATH];
+
+    ds_stretch_name(name, a->number + 1, a->step);
+    TRY(join(final, a->all, name, err));
+    if (snprintf(a->dir, sizeof a->dir, "%s/.%s.tmp", a->all, name) >= PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", a->all);
+    TRY(ds_mkdirs(a->dir, err));
+    TRY(each(a, a->ledger, link_segment, err));
+    if (ds_io_active->rename(a->dir, final))
+        return ds_fail_errno(err, errno, "%s", final);
+    memcpy(a->dir, final, sizeof final);
+    return ds_fsync_parent(final, err);
+}
+
+int ds_abandon(const char *run_dir, uint64_t step, ds_err *err)
+{
+    aside a = {.run = run_dir, .step = step};
+    int rc;
+
+    TRY(join(a.ledger, run_dir, "ledger", err));
+    TRY(join(a.all, run_dir, "abandoned", err));
+    rc = each(&a, a.ledger, any_segment, err);
+    if (rc <= 0)
+        return rc;
+    TRY(each(&a, a.all, last_stretch, err));
+    if (a.there)
+        TRY(each(&a, a.ledger, same_file, err));
+    if (!a.there)
+        TRY(new_stretch(&a, err));
+    TRY(each(&a, run_dir, move_checkpoint, err));
+    TRY(each(&a, a.ledger, drop_segment, err));
+    return ds_fsync_parent(a.ledger, err);
+}
