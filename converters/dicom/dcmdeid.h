@@ -51,6 +51,9 @@ int dcm_actions_new(dcm_actions **a, ds_err *err);
 int dcm_actions_add(dcm_actions *a, uint32_t tag, const char *creator, enum dcm_action act,
                     uint64_t n, ds_err *err);
 int dcm_actions_json(const dcm_actions *a, ds_buf *out, ds_err *err); /* sorted by tag */
+typedef void dcm_actions_fn(void *ctx, uint32_t tag, const char *creator, enum dcm_action act,
+                            uint64_t n);
+void dcm_actions_each(const dcm_actions *a, dcm_actions_fn *fn, void *ctx); /* by tag */
 void dcm_actions_free(dcm_actions *a);
 
 /* What is to become of the pixels. */
@@ -67,9 +70,18 @@ typedef struct dcm_verdict {
         *reason;  /* slug of HOLD and MASK: "burned-in-annotation", "secondary-capture", ... */
     bool already; /* the input says that it is de-identified (0012,0062 YES) */
     bool hold;    /* the whole object is held (encapsulated document, ...), reason says why */
+    unsigned char_flags; /* enum dcm_char_flag, of all texts of the file */
 } dcm_verdict;
 
-/* Collects identifiers into ids (may be NULL), then de-identifies meta and main. */
+/* What the rules say of a file as it came; dcm_deid_run asks them too. */
+void dcm_burned_in(const dcm_tree *t, dcm_verdict *v);
+/* Collects identifiers into ids (may be NULL), then de-identifies meta and main. Text is UTF-8
+ * afterwards (dcm_tree_utf8: call it before with the fallback of the site). ids holds the dates of
+ * this file too, so it is best one set a file, merged into larger ones (dcm_ids_merge leaves dates
+ * out). The same patient has the same (0010,0020) everywhere: a keyed pseudonym, as have accession
+ * number and study id. A file that this tool wrote with the same key keeps its pseudonyms, UIDs and
+ * dates; one that says of itself that its dates are modified or removed keeps its dates.
+ */
 int dcm_deid_run(dcm_tree *t, const dcm_policy *p, const dcm_key *k, dcm_ids *ids,
                  dcm_actions *acts, dcm_verdict *v, ds_err *err);
 /* Keyed pseudonyms: hex of HMAC-SHA256(key, kind NUL value), n bytes of it. kind: "patient",

@@ -1,0 +1,123 @@
+/* dcmburn.c - see dcmdeid.h: may there be writing in the pixels? Rules over attributes alone; what
+ * they suspect is held, not passed. docs/dicom-deid.md gives the source of each. */
+#include <string.h>
+#include <strings.h>
+
+#include "dcmdeid.h"
+
+static bool has(const char *p, size_t n, const char *word)
+{
+    size_t w = strlen(word);
+    for (size_t i = 0; i + w <= n; i++)
+        if (strncasecmp(p + i, word, w) == 0)
+            return true;
+    return false;
+}
+
+static bool text_has(const dcm_set *s, uint32_t tag, const char *word)
+{
+    const char *p;
+    size_t n;
+    for (unsigned k = 0, count = dcm_get_count(s, tag); k < count; k++)
+        if (dcm_get_text(s, tag, k, &p, &n) && has(p, n, word))
+            return true;
+    return false;
+}
+
+static bool text_is(const dcm_set *s, uint32_t tag, unsigned k, const char *want)
+{
+    const char *p;
+    size_t n;
+    return dcm_get_text(s, tag, k, &p, &n) && n == strlen(want) && strncasecmp(p, want, n) == 0;
+}
+
+static bool starts(const dcm_set *s, uint32_t tag, const char *with)
+{
+    const char *p;
+    size_t n;
+    return dcm_get_text(s, tag, 0, &p, &n) && n >= strlen(with) &&
+           memcmp(p, with, strlen(with)) == 0;
+}
+
+static bool is_bulk(const dcm_set *s)
+{
+    static const uint32_t tags[] = {0x7fe00008, 0x7fe00009, 0x7fe00010};
+    for (size_t i = 0; i < 3; i++)
+        if (dcm_set_find(s, tags[i]))
+            return true;
+    return false;
+}
+
+static void hold(dcm_verdict *v, const char *reason)
+{
+    v->pixels = DCM_PIX_HOLD;
+    v->reason = reason;
+}
+
+/* Boxes of the ultrasound regions (both ends belong to them); what lies outside of them is where
+ * machines write. */
+static void ultrasound(const dcm_set *s, dcm_verdict *v)
+{
+    const dcm_elem *e = dcm_set_find(s, 0x00186011);
+    for (uint32_t i = 0; e && i < e->nitems; i++) {
+        int64_t b[4];
+        static const uint32_t tags[] = {0x00186018, 0x0018601a, 0x0018601c, 0x0018601e};
+        bool ok = v->nboxes < sizeof v->boxes / sizeof *v->boxes;
+        for (int k = 0; k < 4 && ok; k++)
+            ok = dcm_get_int(e->items[i], tags[k], 0, &b[k]) && b[k] >= 0 && b[k] <= UINT32_MAX;
+        if (!ok || b[2] < b[0] || b[3] < b[1]) {
+            hold(v, "ultrasound-bad-regions");
+            return;
+        }
+        v->boxes[v->nboxes++] =
+            (dcm_box){(uint32_t)b[0], (uint32_t)b[1], (uint32_t)b[2], (uint32_t)b[3]};
+    }
+    if (v->nboxes == 0) {
+        hold(v, "ultrasound-without-regions");
+        return;
+    }
+    v->pixels = DCM_PIX_MASK;
+    v->keep_inside = true;
+    v->reason = "ultrasound-regions";
+}
+
+static bool no_geometry(const dcm_set *s)
+{
+    return !dcm_set_find(s, 0x00200032) && !dcm_set_find(s, 0x52009230);
+}
+
+void dcm_burned_in(const dcm_tree *t, dcm_verdict *v)
+{
+    const dcm_set *s = dcm_tree_main((dcm_tree *)(uintptr_t)t);
+    static const uint32_t digitised[] = {0x00181012, 0x00181016, 0x00181018, 0x00181019};
+    static const char sc[] = "1.2.840.10008.5.1.4.1.1.7", pdf[] = "1.2.840.10008.5.1.4.1.1.104.";
+    if (dcm_set_find(s, 0x00420011) || starts(s, 0x00080016, pdf)) {
+        v->hold = true;
+        v->reason = "encapsulated-document";
+        return;
+    }
+    if (!is_bulk(s))
+        return;
+    if (text_is(s, 0x00280301, 0, "YES"))
+        hold(v, "burned-in-annotation");
+    else if (text_has(s, 0x00080008, "SAVE") || text_has(s, 0x0008103e, "SAVE"))
+        hold(v, "screen-save");
+    else if (text_has(s, 0x0008103e, "dose report") || text_has(s, 0x0008103e, "dose info") ||
+             text_has(s, 0x0008103e, "patient protocol") || text_has(s, 0x00080008, "DOSE"))
+        hold(v, "dose-report");
+    else if (text_has(s, 0x00080008, "SCREEN"))
+        hold(v, "screen-save");
+    else if (starts(s, 0x00080016, sc) || dcm_set_find(s, 0x00080064))
+        hold(v, "secondary-capture");
+    for (size_t i = 0; i < 4 && v->pixels == DCM_PIX_PASS; i++)
+        if (dcm_get_count(s, digitised[i]) > 0)
+            hold(v, "digitised-film");
+    if (v->pixels != DCM_PIX_PASS)
+        return;
+    if (text_is(s, 0x00080060, 0, "US") || text_is(s, 0x00080060, 0, "IVUS"))
+        ultrasound(s, v);
+    else if (text_is(s, 0x00080008, 1, "SECONDARY") && no_geometry(s))
+        hold(v, "derived-secondary");
+    else if (text_is(s, 0x00080060, 0, "OT") || text_is(s, 0x00080060, 0, "DOC"))
+        hold(v, "modality-other");
+}
