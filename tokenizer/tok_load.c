@@ -5,6 +5,9 @@
 #include "io.h"
 #include "json.h"
 #include "tok_json.h"
+#include "tok_model.h"
+
+#include <pthread.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -63,55 +66,29 @@ static int get_id(const json_t *v, const char *where, const char *name, uint32_t
     return 0;
 }
 
-/* The table has room for the largest id of model and added tokens. */
-static int size_table(ds_tok *t, json_t *vocab, const json_t *added, ds_err *err)
+/* The table has room for the largest id of the added tokens. */
+static int size_table(ds_tok *t, const json_t *added, ds_err *err)
 {
-    const char *key;
-    json_t *v;
     uint32_t max = 0, id = 0;
-    int rc = 0;
-    json_object_foreach(vocab, key, v)
-    {
-        rc = get_id(v, "model.vocab", key, &id, err);
-        if (rc != 0)
-            return rc;
-        max = id > max ? id : max;
-    }
     for (size_t i = 0; i < json_array_size(added); i++) {
         const json_t *a = json_array_get(added, i);
         const char *content = json_string_value(json_object_get(a, "content"));
-        rc = get_id(json_object_get(a, "id"), "added_tokens", content ? content : "(no content)",
-                    &id, err);
+        int rc = get_id(json_object_get(a, "id"), "added_tokens",
+                        content ? content : "(no content)", &id, err);
         if (rc != 0)
             return rc;
         max = id > max ? id : max;
     }
-    size_t n = json_object_size(vocab) + json_array_size(added);
-    rc = ds_tok_set_size(t, n > 0 ? max + 1 : 0, err);
-    if (rc == 0)
-        rc = ds_tok_index_init(&t->by_text, n, err);
-    return rc == 0 ? ds_tok_index_init(&t->by_bytes, json_object_size(vocab), err) : rc;
+    return json_array_size(added) > 0 ? ds_tok_set_size(t, max + 1, err) : 0;
 }
 
-static int read_vocab(ds_tok *t, json_t *vocab, ds_err *err)
+static int index_bytes(ds_tok *t, ds_err *err)
 {
-    const char *key;
-    json_t *v;
-    json_object_foreach(vocab, key, v)
-    {
-        uint32_t id = (uint32_t)json_integer_value(v);
-        if (t->entry[id].flags & TOK_EXISTS)
-            return ds_fail(err, DS_FAIL, "model.vocab: tokens %s and %s have the same id %u",
-                           ds_tok_text(t, id, NULL), key, id);
-        int rc = ds_tok_add_entry(t, id, key, strlen(key), err);
-        if (rc != 0)
-            return rc;
-        ds_tok_index_text(t, id);
+    int rc = ds_tok_index_init(&t->by_bytes, t->n_model, err);
+    for (uint32_t id = 0; id < t->n_entries && rc == 0; id++)
         if (t->entry[id].flags & TOK_BYTES)
-            ds_tok_index_bytes(t, id);
-    }
-    t->n_model = t->n_tokens;
-    return 0;
+            rc = ds_tok_index_add(t, &t->by_bytes, id, true, err);
+    return rc;
 }
 
 static int read_bytes(ds_tok *t, const json_t *model, ds_err *err)
@@ -138,86 +115,14 @@ static int read_bytes(ds_tok *t, const json_t *model, ds_err *err)
     return 0;
 }
 
-/* Both spellings: "a b" and ["a", "b"]. */
-static int merge_parts(const json_t *m, const char *part[2], size_t len[2])
-{
-    if (json_is_string(m)) {
-        const char *s = json_string_value(m), *sp = strchr(s, ' ');
-        if (sp == NULL || strchr(sp + 1, ' ') != NULL)
-            return -1;
-        part[0] = s;
-        len[0] = (size_t)(sp - s);
-        part[1] = sp + 1;
-        len[1] = strlen(sp + 1);
-        return 0;
-    }
-    if (json_array_size(m) != 2)
-        return -1;
-    for (size_t i = 0; i < 2; i++) {
-        const json_t *s = json_array_get(m, i);
-        if (!json_is_string(s))
-            return -1;
-        part[i] = json_string_value(s);
-        len[i] = json_string_length(s);
-    }
-    return 0;
-}
-
-static void add_merge(ds_tok *t, uint32_t rank, const uint32_t id[3])
-{
-    const tok_entry *x = &t->entry[id[0]], *y = &t->entry[id[1]];
-    ds_tok_merges_add(&t->merges, id[0], id[1], rank, id[2]);
-    ds_tok_join_add(t->join, t->pool.data + x->bytes_at, x->bytes_len, t->pool.data + y->bytes_at,
-                    y->bytes_len);
-}
-
-static int read_merges(ds_tok *t, const json_t *merges, ds_err *err)
-{
-    size_t n = json_array_size(merges);
-    ds_buf both = {0};
-    int rc = n < TOK_NO_MERGE ? 0 : ds_fail(err, DS_FAIL, "model: too many merges");
-    t->join = calloc(1, sizeof *t->join);
-    if (rc == 0 && (t->join == NULL || !ds_tok_merges_init(&t->merges, n)))
-        rc = ds_fail_nomem(err);
-    for (size_t i = 0; i < n && rc == 0; i++) {
-        const char *part[2];
-        size_t len[2];
-        uint32_t id[3] = {DS_TOK_NONE, DS_TOK_NONE, DS_TOK_NONE};
-        if (merge_parts(json_array_get(merges, i), part, len) != 0) {
-            rc =
-                ds_fail(err, DS_FAIL, "model.merges[%zu] is neither \"a b\" nor [\"a\", \"b\"]", i);
-            break;
-        }
-        ds_buf_reset(&both);
-        if (ds_buf_put(&both, part[0], len[0]) != 0 || ds_buf_put(&both, part[1], len[1]) != 0) {
-            rc = ds_fail_nomem(err);
-            break;
-        }
-        for (unsigned k = 0; k < 3 && rc == 0; k++) {
-            const char *s = k < 2 ? part[k] : (const char *)both.data;
-            size_t l = k < 2 ? len[k] : both.len;
-            id[k] = l > 0 ? ds_tok_id(t, s, l) : DS_TOK_NONE;
-            if (id[k] == DS_TOK_NONE)
-                rc = ds_fail(err, DS_FAIL, "model.merges[%zu]: token %.*s is not in the vocabulary",
-                             i, (int)(l < 200 ? l : 200), s ? s : "");
-        }
-        if (rc == 0)
-            add_merge(t, (uint32_t)i, id);
-    }
-    ds_buf_fini(&both);
-    if (rc == 0)
-        ds_tok_merges_bytes(&t->merges, t->byte_id);
-    return rc;
-}
-
 static int read_model(ds_tok *t, const json_t *root, ds_err *err)
 {
     json_t *model = json_object_get(root, "model");
     int rc = check_model(model, err);
     if (rc != 0)
         return rc;
-    json_t *vocab = json_object_get(model, "vocab");
-    const json_t *merges = json_object_get(model, "merges"),
+    const json_t *vocab = json_object_get(model, "vocab"),
+                 *merges = json_object_get(model, "merges"),
                  *added = json_object_get(root, "added_tokens");
     const json_t *ignore = json_object_get(model, "ignore_merges");
     if (!json_is_object(vocab))
@@ -229,12 +134,15 @@ static int read_model(ds_tok *t, const json_t *root, ds_err *err)
     if (ignore != NULL && !json_is_boolean(ignore) && !json_is_null(ignore))
         return ds_fail(err, DS_FAIL, "model.ignore_merges is neither true nor false");
     t->ignore_merges = json_is_true(ignore);
-    rc = size_table(t, vocab, added, err);
+    if (json_object_size(vocab) > 0 || json_array_size(merges) > 0)
+        return ds_fail(err, DS_FAIL, "the name of model.vocab or model.merges has escapes");
+    if (t->ignore_merges)
+        rc = index_bytes(t, err);
     if (rc == 0)
-        rc = read_vocab(t, vocab, err);
+        rc = size_table(t, added, err);
     if (rc == 0)
         rc = read_bytes(t, model, err);
-    return rc == 0 ? read_merges(t, merges, err) : rc;
+    return rc;
 }
 
 typedef struct added_token {
@@ -289,7 +197,9 @@ static int enter_added(ds_tok *t, const added_token *a, int64_t *max, ds_err *er
         int rc = ds_tok_add_entry(t, id, a->content, a->len, err);
         if (rc != 0)
             return rc;
-        ds_tok_index_text(t, id);
+        rc = ds_tok_index_add(t, &t->by_text, id, false, err);
+        if (rc != 0)
+            return rc;
     }
     if (t->entry[id].flags & TOK_ADDED)
         return ds_fail(err, DS_FAIL, "added token %s appears twice", a->content);
@@ -377,23 +287,75 @@ static int read_root(ds_tok *t, const json_t *root, ds_err *err)
     return rc;
 }
 
-int ds_tok_parse(ds_tok **out, const void *json, size_t len, const char *name, ds_err *err)
+/* The digest is a third of the work, and is made beside the rest of it. */
+typedef struct digest {
+    const void *data;
+    size_t len;
+    ds_sha *out;
+    ds_err err;
+    int rc;
+} digest;
+
+static void *digest_run(void *arg)
+{
+    digest *d = arg;
+    d->rc = ds_sha_bytes(d->out, d->data, d->len, &d->err);
+    return NULL;
+}
+
+static void alphabet(ds_tok *t)
+{
+    for (uint32_t cp = 0; cp < TOK_ALPHABET; cp++)
+        t->alphabet[cp] = (int16_t)ds_tok_cp_byte(cp);
+}
+
+static int read_file(ds_tok *t, const void *json, size_t len, const char *name, ds_err *err)
 {
     json_t *root = NULL;
-    ds_tok *t = calloc(1, sizeof *t);
-    *out = NULL;
-    if (t == NULL)
-        return ds_fail_nomem(err);
+    ds_buf rest = {0};
     ds_uni_fill(t->cls);
-    int rc = ds_sha_bytes(&t->digest, json, len, err);
+    alphabet(t);
+    t->join = calloc(1, sizeof *t->join);
+    int rc = t->join != NULL && ds_tok_merges_init(&t->merges) ? 0 : ds_fail_nomem(err);
     if (rc == 0)
-        rc = ds_json_parse(&root, json, len, name, err);
-    if (rc == 0) {
+        rc = ds_tok_model_read(t, json, len, &rest, err);
+    if (rc != 0)
+        ds_err_prefix(err, "%s", name);
+    if (rc == 0 && t->by_text.slot == NULL)
+        rc = ds_tok_index_init(&t->by_text, 0, err);
+    if (rc == 0 && ds_json_parse(&root, rest.data, rest.len, name, NULL) != 0) {
+        rc = ds_json_parse(&root, json, len, name, err); /* for the place */
+        if (rc == 0)
+            rc = ds_fail(err, DS_FAIL, "%s: cannot be read as JSON", name);
+    } else if (rc == 0) {
         rc = read_root(t, root, err);
         if (rc != 0)
             ds_err_prefix(err, "%s", name);
     }
     json_decref(root);
+    ds_buf_fini(&rest);
+    return rc;
+}
+
+int ds_tok_parse(ds_tok **out, const void *json, size_t len, const char *name, ds_err *err)
+{
+    ds_tok *t = calloc(1, sizeof *t);
+    pthread_t beside;
+    *out = NULL;
+    if (t == NULL)
+        return ds_fail_nomem(err);
+    digest d = {.data = json, .len = len, .out = &t->digest};
+    bool started = len > 65536 && pthread_create(&beside, NULL, digest_run, &d) == 0;
+    int rc = read_file(t, json, len, name, err);
+    if (started)
+        (void)pthread_join(beside, NULL);
+    else
+        digest_run(&d);
+    if (rc == 0 && d.rc != 0) {
+        rc = d.rc;
+        if (err != NULL)
+            *err = d.err;
+    }
     if (rc != 0) {
         ds_tok_free(t);
         return rc;

@@ -4,22 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-bool ds_tok_merges_init(tok_merges *m, size_t n)
+bool ds_tok_merges_init(tok_merges *m)
 {
-    unsigned bits = 4;
-    while (((size_t)1 << bits) * 5 < n * 8) /* at most five in eight are taken */
-        bits++;
-    size_t cap = (size_t)1 << bits;
-    m->slot = malloc(cap * sizeof *m->slot);
-    m->to = malloc((n ? n : 1) * sizeof *m->to);
     m->byte = malloc(65536 * sizeof *m->byte);
-    if (m->slot == NULL || m->to == NULL || m->byte == NULL)
-        return false;
-    memset(m->slot, 0xff, cap * sizeof *m->slot);
-    m->mask = cap - 1;
-    m->shift = 64 - bits;
-    m->n = (uint32_t)n;
-    return true;
+    for (size_t i = 0; i < 65536 && m->byte != NULL; i++)
+        m->byte[i] = TOK_NO_MERGE;
+    return m->byte != NULL;
 }
 
 void ds_tok_merges_fini(tok_merges *m)
@@ -27,24 +17,48 @@ void ds_tok_merges_fini(tok_merges *m)
     free(m->slot);
     free(m->to);
     free(m->byte);
+    free(m->pair);
     memset(m, 0, sizeof *m);
 }
 
-void ds_tok_merges_add(tok_merges *m, uint32_t a, uint32_t b, uint32_t rank, uint32_t id)
+bool ds_tok_merges_push(tok_merges *m, uint32_t a, uint32_t b, uint32_t id)
 {
-    uint64_t pair = (uint64_t)a << 20 | b;
-    size_t i = tok_merges_first(m, pair);
-    while (m->slot[i] != UINT64_MAX && m->slot[i] >> 24 != pair)
-        i = (i + 1) & m->mask;
-    m->slot[i] = pair << 24 | rank;
-    m->to[rank] = id;
+    if (m->n == m->cap) {
+        size_t cap = m->cap ? m->cap * 2 : 1024;
+        uint32_t *to = realloc(m->to, cap * sizeof *to);
+        m->to = to != NULL ? to : m->to;
+        uint64_t *pair = realloc(m->pair, cap * sizeof *pair);
+        m->pair = pair != NULL ? pair : m->pair;
+        if (to == NULL || pair == NULL)
+            return false;
+        m->cap = cap;
+    }
+    m->to[m->n] = id;
+    m->pair[m->n++] = (uint64_t)a << 20 | b;
+    return true;
 }
 
-void ds_tok_merges_bytes(tok_merges *m, const uint32_t byte_id[256])
+bool ds_tok_merges_finish(tok_merges *m)
 {
-    for (unsigned a = 0; a < 256; a++)
-        for (unsigned b = 0; b < 256; b++)
-            m->byte[a << 8 | b] = byte_id[a] == UINT32_MAX || byte_id[b] == UINT32_MAX
-                                      ? TOK_NO_MERGE
-                                      : tok_merges_get(m, byte_id[a], byte_id[b]);
+    unsigned bits = 4;
+    while (((size_t)1 << bits) * 5 < (size_t)m->n * 8) /* at most five in eight are taken */
+        bits++;
+    size_t cap = (size_t)1 << bits;
+    m->slot = malloc(cap * sizeof *m->slot);
+    if (m->slot == NULL)
+        return false;
+    memset(m->slot, 0xff, cap * sizeof *m->slot);
+    m->mask = cap - 1;
+    m->shift = 64 - bits;
+    for (uint32_t r = 0; r < m->n; r++) {
+        if (r + 8 < m->n)
+            __builtin_prefetch(&m->slot[tok_merges_first(m, m->pair[r + 8])]);
+        size_t i = tok_merges_first(m, m->pair[r]);
+        while (m->slot[i] != UINT64_MAX && m->slot[i] >> 24 != m->pair[r])
+            i = (i + 1) & m->mask;
+        m->slot[i] = m->pair[r] << 24 | r;
+    }
+    free(m->pair);
+    m->pair = NULL;
+    return true;
 }

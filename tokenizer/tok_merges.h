@@ -17,17 +17,20 @@ typedef struct tok_merges {
     uint64_t *slot; /* a << 44 | b << 24 | rank; all ones: empty */
     size_t mask;
     unsigned shift;
-    uint32_t *to;   /* rank -> id of the merged token */
-    uint32_t n;     /* merges of the file */
-    uint32_t *byte; /* 65536: rank for two single bytes, first << 8 | second */
+    uint32_t *to; /* rank -> id of the merged token */
+    uint32_t n;   /* merges of the file */
+    size_t cap;
+    uint64_t *pair; /* while they are read */
+    uint32_t *byte; /* 65536: rank for two single bytes, first << 8 | second; its user fills it */
 } tok_merges;
 
-/* Room for n merges, n < TOK_NO_MERGE; false without memory. */
-bool ds_tok_merges_init(tok_merges *m, size_t n);
+bool ds_tok_merges_init(tok_merges *m); /* false without memory */
 void ds_tok_merges_fini(tok_merges *m);
-void ds_tok_merges_add(tok_merges *m, uint32_t a, uint32_t b, uint32_t rank, uint32_t id);
-/* After the last one: fills the table of bytes. Ids may be UINT32_MAX. */
-void ds_tok_merges_bytes(tok_merges *m, const uint32_t byte_id[256]);
+/* The next merge, whose rank is the number of those before it; fewer than TOK_NO_MERGE. False
+ * without memory. */
+bool ds_tok_merges_push(tok_merges *m, uint32_t a, uint32_t b, uint32_t id);
+/* After the last one; only then pairs are found. */
+bool ds_tok_merges_finish(tok_merges *m);
 
 static inline size_t tok_merges_first(const tok_merges *m, uint64_t pair)
 {

@@ -24,16 +24,17 @@ enum {
 };
 
 typedef struct tok_entry {
-    size_t text_at, bytes_at; /* into ds_tok.pool */
+    uint32_t text_at, bytes_at; /* into ds_tok.pool; the same when the text is the bytes */
     uint32_t text_len, bytes_len;
     uint8_t flags;
 } tok_entry;
 
-/* Open addressing, power of two, empty slots hold DS_TOK_NONE. */
+/* Open addressing, power of two. A slot holds the upper half of a token's hash and its id. */
 typedef struct tok_index {
-    uint32_t *slot;
+    uint64_t *slot;
     size_t mask, n;
 } tok_index;
+#define TOK_EMPTY UINT64_MAX
 
 enum { TOK_SINGLE_WORD = 1, TOK_LSTRIP = 2, TOK_RSTRIP = 4 };
 
@@ -95,10 +96,12 @@ typedef struct tok_step {
 } tok_step;
 
 #define TOK_STEPS 16
+#define TOK_ALPHABET (0x100 + 68)
 
 struct ds_tok {
     uint8_t cls[DS_UNI_MAX];
-    uint8_t kinds[256]; /* of the last step, see tok_window.h */
+    int16_t alphabet[TOK_ALPHABET]; /* code point -> byte, or -1 */
+    uint8_t kinds[256];             /* of the last step, see tok_window.h */
     ds_sha digest;
     ds_buf pool; /* texts and bytes of all tokens */
     tok_entry *entry;
@@ -123,13 +126,31 @@ uint32_t ds_tok_byte_cp(uint8_t b); /* byte -> code point */
 int ds_tok_cp_byte(uint32_t cp);    /* code point -> byte or -1 */
 uint64_t ds_tok_hash(const void *p, size_t n);
 
-/* tok_vocab.c: tables */
+/* tok_vocab.c: tables. `bytes`: the index is of the tokens' bytes, not of their text. */
 int ds_tok_index_init(tok_index *ix, size_t n, ds_err *err);
-int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err);
+/* Puts a token in whose key has this hash; there is room. When there is an equal one already, that
+ * is returned, else DS_TOK_NONE. */
+uint32_t ds_tok_index_put(const ds_tok *t, tok_index *ix, uint32_t id, uint64_t hash, bool bytes);
+int ds_tok_index_add(const ds_tok *t, tok_index *ix, uint32_t id, bool bytes, ds_err *err);
+static inline void ds_tok_index_ask(const tok_index *ix, uint64_t hash)
+{
+    __builtin_prefetch(&ix->slot[hash & ix->mask]);
+}
+/* The first token that half the hash fits, or DS_TOK_NONE. */
+static inline uint32_t ds_tok_index_guess(const tok_index *ix, uint64_t hash)
+{
+    for (size_t i = (size_t)hash & ix->mask; ix->slot[i] != TOK_EMPTY; i = (i + 1) & ix->mask)
+        if (ix->slot[i] >> 32 == hash >> 32)
+            return (uint32_t)ix->slot[i];
+    return DS_TOK_NONE;
+}
+int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err); /* room for ids below n */
+/* Makes the entry of a text that lies in the pool, which has room for as much again. */
+void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len);
 int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err);
+/* The next merge of the file; false without memory. */
+bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id);
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len);
-void ds_tok_index_text(ds_tok *t, uint32_t id);
-void ds_tok_index_bytes(ds_tok *t, uint32_t id);
 
 /* tok_pipeline.c */
 int ds_tok_add_split(ds_tok *t, const char *pattern, size_t len, bool literal, bool drop_match,

@@ -51,101 +51,152 @@ int ds_tok_index_init(tok_index *ix, size_t n, ds_err *err)
         return ds_fail_nomem(err);
     memset(ix->slot, 0xff, cap * sizeof *ix->slot);
     ix->mask = cap - 1;
+    ix->n = 0;
     return 0;
 }
 
-int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err)
-{
-    t->entry = calloc(n ? n : 1, sizeof *t->entry);
-    if (t->entry == NULL)
-        return ds_fail_nomem(err);
-    t->n_entries = n;
-    return 0;
-}
-
-/* The bytes of a token: the byte alphabet undone, or, when a character is not in it, the text
- * itself. */
-static int put_bytes(ds_tok *t, tok_entry *e, const char *text, size_t len)
-{
-    const uint8_t *p = (const uint8_t *)text, *end = p + len;
-    e->bytes_at = t->pool.len;
-    while (p < end) {
-        unsigned n;
-        int b = ds_tok_cp_byte(ds_uni_get(p, &n));
-        if (b < 0)
-            break;
-        if (ds_buf_putc(&t->pool, (uint8_t)b) != 0)
-            return DS_NOMEM;
-        p += n;
-    }
-    if (p == end) {
-        e->flags |= TOK_BYTES;
-    } else {
-        t->pool.len = e->bytes_at;
-        if (ds_buf_put(&t->pool, text, len) != 0)
-            return DS_NOMEM;
-    }
-    e->bytes_len = (uint32_t)(t->pool.len - e->bytes_at);
-    return 0;
-}
-
-int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err)
-{
-    tok_entry *e = &t->entry[id];
-    e->text_at = t->pool.len;
-    e->text_len = (uint32_t)len;
-    e->flags = TOK_EXISTS;
-    if (ds_buf_put(&t->pool, text, len) != 0 || ds_buf_putc(&t->pool, 0) != 0 ||
-        put_bytes(t, e, text, len) != 0)
-        return ds_fail_nomem(err);
-    t->n_tokens++;
-    if (e->bytes_len > t->longest)
-        t->longest = e->bytes_len;
-    return 0;
-}
-
-static void index_put(const ds_tok *t, tok_index *ix, uint32_t id, bool bytes)
+static const uint8_t *key_of(const ds_tok *t, uint32_t id, bool bytes, size_t *len)
 {
     const tok_entry *e = &t->entry[id];
-    const uint8_t *p = t->pool.data + (bytes ? e->bytes_at : e->text_at);
-    size_t i = (size_t)ds_tok_hash(p, bytes ? e->bytes_len : e->text_len) & ix->mask;
-    while (ix->slot[i] != DS_TOK_NONE)
-        i = (i + 1) & ix->mask;
-    ix->slot[i] = id;
-    ix->n++;
+    *len = bytes ? e->bytes_len : e->text_len;
+    return t->pool.data + (bytes ? e->bytes_at : e->text_at);
 }
 
-void ds_tok_index_text(ds_tok *t, uint32_t id)
+uint32_t ds_tok_index_put(const ds_tok *t, tok_index *ix, uint32_t id, uint64_t hash, bool bytes)
 {
-    index_put(t, &t->by_text, id, false);
+    size_t i = (size_t)hash & ix->mask, len, other;
+    const uint8_t *p = key_of(t, id, bytes, &len);
+    for (; ix->slot[i] != TOK_EMPTY; i = (i + 1) & ix->mask) {
+        if (ix->slot[i] >> 32 != hash >> 32)
+            continue;
+        const uint8_t *q = key_of(t, (uint32_t)ix->slot[i], bytes, &other);
+        if (other == len && memcmp(p, q, len) == 0)
+            return (uint32_t)ix->slot[i];
+    }
+    ix->slot[i] = (hash & ~(uint64_t)UINT32_MAX) | id;
+    ix->n++;
+    return DS_TOK_NONE;
 }
-void ds_tok_index_bytes(ds_tok *t, uint32_t id)
+
+static int index_grow(const ds_tok *t, tok_index *ix, bool bytes, ds_err *err)
 {
-    index_put(t, &t->by_bytes, id, true);
+    tok_index more = {0};
+    int rc = ds_tok_index_init(&more, ix->n + 1, err);
+    for (size_t i = 0; i <= ix->mask && rc == 0; i++) {
+        size_t len;
+        if (ix->slot[i] == TOK_EMPTY)
+            continue;
+        const uint8_t *p = key_of(t, (uint32_t)ix->slot[i], bytes, &len);
+        ds_tok_index_put(t, &more, (uint32_t)ix->slot[i], ds_tok_hash(p, len), bytes);
+    }
+    if (rc == 0) {
+        free(ix->slot);
+        *ix = more;
+    }
+    return rc;
+}
+
+int ds_tok_index_add(const ds_tok *t, tok_index *ix, uint32_t id, bool bytes, ds_err *err)
+{
+    size_t len;
+    const uint8_t *p = key_of(t, id, bytes, &len);
+    int rc = (ix->n + 1) * 2 > ix->mask + 1 ? index_grow(t, ix, bytes, err) : 0;
+    if (rc == 0)
+        ds_tok_index_put(t, ix, id, ds_tok_hash(p, len), bytes);
+    return rc;
+}
+
+static uint32_t index_get(const ds_tok *t, const tok_index *ix, const void *p, size_t len,
+                          bool bytes)
+{
+    uint64_t hash = ds_tok_hash(p, len);
+    size_t other;
+    for (size_t i = (size_t)hash & ix->mask; ix->slot[i] != TOK_EMPTY; i = (i + 1) & ix->mask) {
+        if (ix->slot[i] >> 32 != hash >> 32)
+            continue;
+        const uint8_t *q = key_of(t, (uint32_t)ix->slot[i], bytes, &other);
+        if (other == len && memcmp(q, p, len) == 0)
+            return (uint32_t)ix->slot[i];
+    }
+    return DS_TOK_NONE;
 }
 
 uint32_t ds_tok_id(const ds_tok *t, const char *text, size_t len)
 {
-    for (size_t i = (size_t)ds_tok_hash(text, len) & t->by_text.mask;;
-         i = (i + 1) & t->by_text.mask) {
-        uint32_t id = t->by_text.slot[i];
-        if (id == DS_TOK_NONE)
-            return DS_TOK_NONE;
-        const tok_entry *e = &t->entry[id];
-        if (e->text_len == len && memcmp(t->pool.data + e->text_at, text, len) == 0)
-            return id;
-    }
+    return index_get(t, &t->by_text, text, len, false);
 }
-
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len)
 {
-    for (size_t i = (size_t)ds_tok_hash(p, len) & t->by_bytes.mask;;
-         i = (i + 1) & t->by_bytes.mask) {
-        uint32_t id = t->by_bytes.slot[i];
-        if (id == DS_TOK_NONE)
-            return DS_TOK_NONE;
-        const tok_entry *e = &t->entry[id];
-        if (e->bytes_len == len && memcmp(t->pool.data + e->bytes_at, p, len) == 0)
-            return id;
+    return index_get(t, &t->by_bytes, p, len, true);
+}
+
+int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err)
+{
+    if (n <= t->n_entries)
+        return 0;
+    tok_entry *e = realloc(t->entry, n * sizeof *e);
+    if (e == NULL)
+        return ds_fail_nomem(err);
+    memset(e + t->n_entries, 0, (n - t->n_entries) * sizeof *e);
+    t->entry = e;
+    t->n_entries = n;
+    return 0;
+}
+
+void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len)
+{
+    const uint8_t *p = t->pool.data + at, *end = p + len;
+    tok_entry *e = &t->entry[id];
+    *e = (tok_entry){.text_at = (uint32_t)at,
+                     .text_len = (uint32_t)len,
+                     .bytes_at = (uint32_t)at,
+                     .bytes_len = (uint32_t)len,
+                     .flags = TOK_EXISTS};
+    while (p<end && * p> 0x20 && *p < 0x7f)
+        p++;
+    uint8_t *to = t->pool.data + t->pool.len;
+    size_t n = (size_t)(p - (t->pool.data + at));
+    memcpy(to, t->pool.data + at, n);
+    to += n;
+    for (unsigned k; p < end; p += k) {
+        uint32_t cp = ds_uni_get(p, &k);
+        int b = cp < TOK_ALPHABET ? t->alphabet[cp] : -1;
+        if (b < 0)
+            break;
+        *to++ = (uint8_t)b;
     }
+    size_t bytes = (size_t)(to - (t->pool.data + t->pool.len));
+    if (p == end) {
+        e->flags |= TOK_BYTES;
+        if (bytes != len) { /* else they are the text */
+            e->bytes_at = (uint32_t)t->pool.len;
+            e->bytes_len = (uint32_t)bytes;
+            t->pool.len += bytes;
+        }
+    }
+    if (e->bytes_len > t->longest)
+        t->longest = e->bytes_len;
+}
+
+int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err)
+{
+    size_t at = t->pool.len;
+    if (len > UINT32_MAX / 4 || at > UINT32_MAX / 4 || ds_buf_reserve(&t->pool, 2 * len + 1) != 0)
+        return ds_fail_nomem(err);
+    memcpy(t->pool.data + at, text, len);
+    t->pool.data[at + len] = 0;
+    t->pool.len += len + 1;
+    ds_tok_entry_fill(t, id, at, len);
+    t->n_tokens++;
+    return 0;
+}
+
+bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id)
+{
+    const tok_entry *x = &t->entry[a], *y = &t->entry[b];
+    const uint8_t *p = t->pool.data + x->bytes_at, *q = t->pool.data + y->bytes_at;
+    ds_tok_join_add(t->join, p, x->bytes_len, q, y->bytes_len);
+    if (x->bytes_len == 1 && y->bytes_len == 1 && (x->flags & y->flags & TOK_BYTES))
+        t->merges.byte[*p << 8 | *q] = t->merges.n;
+    return ds_tok_merges_push(&t->merges, a, b, id);
 }
