@@ -424,6 +424,8 @@ static size_t titled_at(const text *t, size_t at, size_t end, size_t *from)
     }
     if (n == end)
         return 0;
+    for (size_t e = word_end(t, n); IN(t, n, e, titles); e = word_end(t, n))
+        n = skip(t, e, ". ", 3); /* Prof. Dr. */
     *from = n;
     return names_end(t, n);
 }
@@ -523,6 +525,8 @@ size_t dcm_pattern_at(const uint8_t *p, size_t len, size_t at, enum dcm_pattern 
         return phone_at(&t, at);
     }
     if (digit(p[at]) && !digit(before)) {
+        if (before == '.' && at >= 2 && digit(p[at - 2]))
+            return 0; /* within a number with points */
         if (!letter(before) && (r = street_at(&t, at, digits_end(&t, at))) > 0)
             *what = DCM_PAT_PLACE;
         else
