@@ -308,30 +308,48 @@ static int ready(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err 
     return rc;
 }
 
-static int put_record(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err *err)
+int ds_jsonrow_open(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err *err)
+{
+    return ready(r, f, b, err);
+}
+
+int ds_jsonrow_step(ds_jsonrow *r, const ds_jsonform *f, ds_err *err)
 {
     const ds_schema *s = f->schema;
-    bool comma = false;
-    int rc = put_text(r, "{", err);
-    for (size_t i = 0; rc == 0 && i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++)
         if (!ds_colview_next(&r->views[i], &r->values[i]))
-            rc = ds_fail(err, DS_CORRUPT, "column %s has too few rows", s->cols[i].name);
-    if (rc == 0 && f->key) {
+            return ds_fail(err, DS_CORRUPT, "column %s has too few rows", s->cols[i].name);
+    return 0;
+}
+
+int ds_jsonrow_value(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, size_t column,
+                     ds_err *err)
+{
+    const place at = {b->chunks[column].spool, b->chunks[column].body};
+    const ds_value *x = &r->values[column];
+    int rc = put_value(r, f, &at, &r->views[column], f->schema->cols[column].type, x, err);
+    if (rc == 0 && !x->null && x->len > STEP)
+        release(&at, x->p + x->len);
+    return rc;
+}
+
+int ds_jsonrow_members(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err *err)
+{
+    bool comma = false;
+    int rc = 0;
+    if (f->key) {
         const place at = {b->chunks[0].spool, b->chunks[0].body};
         rc = put_key(r, f, &at, err);
         comma = true;
     }
-    for (size_t i = 0; rc == 0 && i < s->n; i++) {
+    for (size_t i = 0; rc == 0 && i < f->schema->n; i++) {
         if (!f->want[i])
             continue;
-        const place at = {b->chunks[i].spool, b->chunks[i].body};
         const ds_buf *name = &f->name[i];
         if ((comma && ds_buf_putc(&r->out, ',')) || ds_buf_put(&r->out, name->data, name->len))
             return ds_fail_nomem(err);
         comma = true;
-        rc = put_value(r, f, &at, &r->views[i], s->cols[i].type, &r->values[i], err);
-        if (rc == 0 && !r->values[i].null && r->values[i].len > STEP)
-            release(&at, r->values[i].p + r->values[i].len);
+        rc = ds_jsonrow_value(r, f, b, i, err);
     }
     return rc;
 }
@@ -348,7 +366,11 @@ int ds_jsonrow_block(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b,
         rc = origin_begin(b, &origins, &olen, &opos, err);
     }
     for (uint64_t row = 0; rc == 0 && row < b->rows && row < max_rows; row++) {
-        rc = put_record(r, f, b, err);
+        rc = put_text(r, "{", err);
+        if (rc == 0)
+            rc = ds_jsonrow_step(r, f, err);
+        if (rc == 0)
+            rc = ds_jsonrow_members(r, f, b, err);
         if (rc == 0 && f->origin)
             rc = ds_origin_get(origins, olen, &opos, &st, &r->ranges, err);
         if (rc == 0 && f->origin)

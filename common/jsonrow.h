@@ -53,6 +53,14 @@ int ds_jsonrow_block(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b,
                      const ds_origin_state *from, uint64_t base, uint64_t max_rows, ds_err *err);
 void ds_jsonrow_fini(ds_jsonrow *r);
 
+/* Single records of a block, appended to r->out: open it, step to a record (r->values are its
+ * values), then any of its members ("key":...,"name":...) or one value. */
+int ds_jsonrow_open(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err *err);
+int ds_jsonrow_step(ds_jsonrow *r, const ds_jsonform *f, ds_err *err);
+int ds_jsonrow_members(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, ds_err *err);
+int ds_jsonrow_value(ds_jsonrow *r, const ds_jsonform *f, const ds_block *b, size_t column,
+                     ds_err *err);
+
 /* Pieces of it, for other writers of text. Appended to b. */
 int ds_json_escape(ds_buf *b, const uint8_t *p, size_t len); /* what stands between the quotes */
 int ds_json_name(ds_buf *b, const char *s,

@@ -1,0 +1,334 @@
+/* cmd_diff.c - dsver diff. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_verb.h"
+#include "json.h"
+#include "jsonrow.h"
+#include "revision.h"
+#include "sig.h"
+#include "verdiff.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_diff;
+const ds_command ds_ver_diff = {
+    .prog = "dsver",
+    .name = "diff",
+    .summary = "tell which records were added, removed or changed between two versions",
+    .operands = "[DATASET[@REV]] [DATASET[@REV]]",
+    .max_operands = 2,
+    .example = "dsver diff docs~1 docs",
+    .description =
+        "With one operand: from the version before it; with none: from the newest version's "
+        "predecessor. A record is the same when it has the same key and the same values in all "
+        "columns that both versions have; columns that only one has are told of first. Records "
+        "with a derived key are the same content, so that of these a changed one is one that keeps "
+        "its keyed columns.\n\n"
+        "Lines begin with - (removed; in the order of the version before), then ~ (changed) and + "
+        "(added; in the order of the version after), then the key and for a changed record the "
+        "names of the columns that differ. With --json there is an object a record, with the "
+        "values; with --stat only the numbers. With --exit-code it is 1 when there is a "
+        "difference.",
+    .run = run,
+};
+
+typedef struct diff {
+    bool json, stat, exit_code, data;
+    const char *store;
+    int64_t threads;
+    ds_verdiff *d;
+    const ds_diffstats *st;
+    ds_recblock rec[2];
+    ds_jsonform form[2];
+    ds_jsonrow row[2];
+    bool differs;
+} diff;
+
+/* ---- one record ---- */
+
+static int seek(diff *c, int side, ds_recplace at, ds_err *err)
+{
+    ds_recblock *b = &c->rec[side];
+    ds_jsonrow *r = &c->row[side];
+    const ds_verside *v = ds_verdiff_side(c->d, side);
+    const bool fresh = !b->loaded || b->block != at.block || b->side != v || b->at > at.row;
+    int rc = 0;
+    if (fresh)
+        rc = ds_recblock_load(b, v, at.block, false, err);
+    if (!rc && fresh)
+        rc = ds_jsonrow_open(r, &c->form[side], &b->lent, err);
+    ds_buf_reset(&r->out);
+    while (!rc && b->at <= at.row) {
+        ds_recblock_next(b);
+        rc = ds_jsonrow_step(r, &c->form[side], err);
+    }
+    return rc;
+}
+
+static int put_key(diff *c, int side, ds_err *err)
+{
+    ds_jsonform only = c->form[side];
+    bool none[256] = {false};
+    only.want = none; /* the key alone */
+    ds_jsonrow *r = &c->row[side];
+    ds_buf_reset(&r->out);
+    return ds_jsonrow_members(r, &only, &c->rec[side].lent, err);
+}
+
+/* Whether a column of the version after differs in the two records. */
+static bool column_differs(const diff *c, size_t i)
+{
+    const long j = ds_verdiff_columns(c->d)[i];
+    if (j < 0)
+        return false;
+    const ds_x128 a = ds_value_digest(&c->rec[0].views[j], &c->rec[0].values[j], 0);
+    const ds_x128 b = ds_value_digest(&c->rec[1].views[i], &c->rec[1].values[i], 0);
+    return memcmp(a.b, b.b, sizeof a.b) != 0;
+}
+
+static int say_fields(diff *c, ds_err *err)
+{
+    const ds_schema *s = &ds_verdiff_side(c->d, true)->schema;
+    const char *sep = c->json ? "" : ": ";
+    int rc = 0;
+    for (size_t i = 0; !rc && i < s->n; i++) {
+        if (!column_differs(c, i))
+            continue;
+        fputs(sep, stdout);
+        sep = c->json ? "," : ", ";
+        if (!c->json) {
+            verb_text(stdout, s->cols[i].name, strlen(s->cols[i].name));
+            continue;
+        }
+        verb_json(stdout, s->cols[i].name);
+        for (int side = 0; !rc && side < 2; side++) {
+            const size_t col = side ? i : (size_t)ds_verdiff_columns(c->d)[i];
+            ds_buf *out = &c->row[side].out;
+            ds_buf_reset(out);
+            rc = ds_jsonrow_value(&c->row[side], &c->form[side], &c->rec[side].lent, col, err);
+            if (!rc) {
+                fputs(side ? ",\"after\":" : ":{\"before\":", stdout);
+                fwrite(out->data, 1, out->len, stdout);
+            }
+        }
+        if (!rc)
+            putchar('}');
+    }
+    return rc;
+}
+
+static int say_json(diff *c, const ds_diffitem *it, int side, ds_err *err)
+{
+    static const char *const names[] = {"removed", "changed", "added"};
+    ds_buf *out = &c->row[side].out;
+    int rc;
+    printf("{\"type\":\"record\",\"change\":\"%s\",", names[it->change]);
+    if (it->change == DS_CHANGED) {
+        rc = put_key(c, side, err);
+        if (!rc) {
+            fwrite(out->data, 1, out->len, stdout);
+            printf(",\"fields\":{");
+        }
+        rc = rc ? rc : say_fields(c, err);
+        if (!rc)
+            printf("}}\n");
+        return rc;
+    }
+    rc = put_key(c, side, err);
+    if (!rc) {
+        fwrite(out->data, 1, out->len, stdout);
+        printf(",\"record\":{");
+    }
+    ds_buf_reset(out);
+    ds_jsonform values = c->form[side];
+    values.key = false;
+    rc = rc ? rc : ds_jsonrow_members(&c->row[side], &values, &c->rec[side].lent, err);
+    if (!rc)
+        fwrite(out->data, 1, out->len, stdout);
+    if (!rc)
+        printf("}}\n");
+    return rc;
+}
+
+static int say_line(diff *c, const ds_diffitem *it, int side, ds_err *err)
+{
+    ds_buf *out = &c->row[side].out;
+    const size_t pre = sizeof "\"key\":" - 1;
+    int rc = put_key(c, side, err);
+    if (rc)
+        return rc;
+    printf("%c ", "-~+"[it->change]);
+    verb_text(stdout, out->data + pre, out->len - pre);
+    if (it->change == DS_CHANGED)
+        rc = say_fields(c, err);
+    putchar('\n');
+    return rc;
+}
+
+static int say_item(diff *c, const ds_diffitem *it, ds_err *err)
+{
+    const int side = it->change != DS_REMOVED;
+    int rc = 0;
+    if (it->change != DS_ADDED)
+        rc = seek(c, 0, it->a, err);
+    if (!rc && it->change != DS_REMOVED)
+        rc = seek(c, 1, it->b, err);
+    if (rc)
+        return rc;
+    return c->json ? say_json(c, it, side, err) : say_line(c, it, side, err);
+}
+
+/* ---- columns, and the sum ---- */
+
+static void say_column(const diff *c, const ds_column *col, bool added)
+{
+    if (c->json) {
+        printf("{\"type\":\"column\",\"change\":\"%s\",\"name\":", added ? "added" : "removed");
+        verb_json(stdout, col->name);
+        printf(",\"column_type\":\"%s\"}\n", ds_type_name(col->type));
+    } else {
+        printf("%c column ", added ? '+' : '-');
+        verb_text(stdout, col->name, strlen(col->name));
+        printf(" (%s)\n", ds_type_name(col->type));
+    }
+}
+
+static bool say_columns(const diff *c)
+{
+    const ds_schema *a = &ds_verdiff_side(c->d, false)->schema,
+                    *b = &ds_verdiff_side(c->d, true)->schema;
+    const long *columns = ds_verdiff_columns(c->d);
+    bool any = false;
+    for (size_t j = 0; j < a->n; j++) {
+        bool kept = false;
+        for (size_t i = 0; i < b->n; i++)
+            kept = kept || columns[i] == (long)j;
+        if (!kept)
+            say_column(c, &a->cols[j], false);
+        any = any || !kept;
+    }
+    for (size_t i = 0; i < b->n; i++)
+        if (columns[i] < 0) {
+            say_column(c, &b->cols[i], true);
+            any = true;
+        }
+    return any;
+}
+
+static void say_sum(const diff *c)
+{
+    const ds_diffstats *t = c->st;
+    const ds_version *a = &ds_verdiff_side(c->d, false)->version,
+                     *b = &ds_verdiff_side(c->d, true)->version;
+    if (c->json) {
+        printf("{\"type\":\"diff\",\"before\":\"%s\"", git_oid_tostr_s(&a->id));
+        printf(",\"after\":\"%s\",\"records_before\":%" PRIu64 ",\"records_after\":%" PRIu64
+               ",\"removed\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"added\":%" PRIu64
+               ",\"same_schema\":%s,\"reordered\":%s,\"blocks_read\":%" PRIu64 "}\n",
+               git_oid_tostr_s(&b->id), t->records_a, t->records_b, t->removed, t->changed,
+               t->added, t->same_schema ? "true" : "false", t->reordered ? "true" : "false",
+               t->blocks_read);
+        return;
+    }
+    printf("%" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64 " added: %" PRIu64
+           " records before, %" PRIu64 " after%s\n",
+           t->removed, t->changed, t->added, t->records_a, t->records_b,
+           t->reordered ? "; the same records in another order" : "");
+}
+
+static int say(diff *c, ds_err *err)
+{
+    ds_diffitem it;
+    int rc = 0;
+    c->st = ds_verdiff_stats(c->d);
+    c->differs =
+        say_columns(c) || c->st->removed || c->st->changed || c->st->added || c->st->reordered;
+    for (int i = 0; !rc && i < 2; i++)
+        rc = ds_jsonform_init(&c->form[i], &ds_verdiff_side(c->d, i)->schema, NULL, true, c->data,
+                              false, err);
+    while (!rc && !c->stat) {
+        rc = ds_verdiff_next(c->d, &it, err);
+        if (rc <= 0)
+            break;
+        rc = say_item(c, &it, err);
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    if (!rc)
+        say_sum(c);
+    for (int i = 0; i < 2; i++) {
+        ds_jsonrow_fini(&c->row[i]);
+        ds_recblock_fini(&c->rec[i]);
+        if (c->form[i].schema)
+            ds_jsonform_fini(&c->form[i]);
+    }
+    return rc;
+}
+
+/* ---- which versions ---- */
+
+static int predecessor(ds_store *s, const ds_revision *of, git_oid *id, ds_err *err)
+{
+    ds_version v = {0};
+    int rc = ds_version_get(&v, s->cat, &of->id, err);
+    if (!rc && !v.has_parent)
+        rc = ds_fail(err, DS_FAIL, "version %.10s is the first of '%s': there is none before it",
+                     git_oid_tostr_s(&of->id), of->dataset);
+    *id = v.parent;
+    ds_version_fini(&v);
+    return rc;
+}
+
+static int diff_versions(diff *c, char **operands, int n, ds_err *err)
+{
+    ds_store s = {0};
+    ds_revision before = {0}, after = {0};
+    const ds_verdiff_opts o = {.threads = verb_threads(c->threads)};
+    int rc = ds_store_open(&s, c->store, DS_OBJ_READ, err);
+    if (!rc)
+        rc = ds_revision_find(&after, &s, n > 0 ? operands[n - 1] : NULL, err);
+    if (!rc && n > 1)
+        rc = ds_revision_find(&before, &s, operands[0], err);
+    else if (!rc)
+        rc = predecessor(&s, &after, &before.id, err);
+    if (!rc)
+        rc = ds_verdiff_new(&c->d, &s, &before.id, &after.id, &o, err);
+    if (!rc)
+        rc = say(c, err);
+    ds_verdiff_free(c->d);
+    ds_revision_fini(&before);
+    ds_revision_fini(&after);
+    ds_store_close(&s);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    diff c = {0};
+    const ds_opt opts[] = {
+        {.name = "stat", .type = DS_OPT_FLAG, .var = &c.stat, .help = "only the numbers"},
+        {.name = "exit-code",
+         .type = DS_OPT_FLAG,
+         .var = &c.exit_code,
+         .help = "exit 1 when anything differs"},
+        {.name = "data",
+         .type = DS_OPT_FLAG,
+         .var = &c.data,
+         .help = "with --json: tensors as base64, not as digests"},
+        VERB_THREADS(c.threads),
+        VERB_STORE(c.store),
+        VERB_JSON(c.json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_diff, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    ds_sig_setup();
+    int rc = diff_versions(&c, operands, n, &err);
+    status = ds_command_end(&ds_ver_diff, &err, c.json);
+    ds_sig_reraise();
+    return !rc && status == 0 && c.exit_code && c.differs ? 1 : status;
+}

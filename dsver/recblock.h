@@ -1,0 +1,44 @@
+/* recblock.h - the blocks of a version with all of their columns, record by record, in any order.
+ *
+ * A ds_verside is a version's schema and its blocks' places; read only once open, and shared by
+ * threads. A ds_recblock holds one block in memory; one thread.
+ */
+#ifndef DS_RECBLOCK_H
+#define DS_RECBLOCK_H
+
+#include "manifest.h"
+#include "store.h"
+
+typedef struct ds_verside {
+    ds_store *store; /* borrowed */
+    ds_version version;
+    ds_schema schema;
+    size_t n;
+    ds_manline *lines; /* of the blocks */
+} ds_verside;
+/* Whether a file of the manifest is left out; skip may be NULL. Zeroed or fini'd before. */
+int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,
+                    bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err);
+void ds_verside_fini(ds_verside *v);
+
+typedef struct ds_recblock {
+    const ds_verside *side;
+    size_t block; /* the one that is loaded */
+    bool loaded;
+    ds_block lent; /* as a reader would lend it */
+    ds_buf *bufs;  /* of the chunks */
+    ds_colview *views;
+    ds_value *values; /* of the record that ds_recblock_next came to */
+    uint64_t at;      /* records passed */
+} ds_recblock;        /* a zeroed object is valid */
+
+/* Fetches a block and opens it; nothing is done when it is there, but that it begins anew. Every
+ * piece's address is checked. `origin`: also the origin chunk, which is empty otherwise. */
+int ds_recblock_load(ds_recblock *b, const ds_verside *v, size_t block, bool origin, ds_err *err);
+/* The next record's values; false past the last. */
+bool ds_recblock_next(ds_recblock *b);
+/* The loaded block's record `row` (from 0). */
+int ds_recblock_seek(ds_recblock *b, uint64_t row, ds_err *err);
+void ds_recblock_fini(ds_recblock *b);
+
+#endif

@@ -1,0 +1,631 @@
+/* verdiff.c - see verdiff.h. */
+#include "verdiff.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "extsort.h"
+#include "pool.h"
+#include "sig.h"
+
+enum { LIMIT = 1 << 20, WINDOW = 16, TWINS = 32 };
+
+/* Sorts by key, then value, then side and place. */
+typedef struct entry {
+    uint8_t key[16], value[16];
+    uint8_t side, place[8]; /* block, row */
+} entry;
+
+/* Sorts as items are given out. */
+typedef struct outcome {
+    uint8_t late, at[8], change, a[8], b[8];
+} outcome;
+
+typedef struct job {
+    const ds_verdiff *d;
+    bool after;
+    size_t block;
+    ds_recblock rec;
+    ds_buf entries;
+    ds_buf scratch;
+    ds_err err;
+} job;
+
+struct ds_verdiff {
+    ds_verside side[2];
+    long *columns; /* of the version after: where it is before */
+    ds_diffstats stats;
+    uint64_t seed;
+    bool *gone[2]; /* by block: both versions have it */
+    entry *table;  /* open addressing; a row of FF FF FF FF = free */
+    size_t cap, used, limit;
+    ds_extsort *rest, *out;
+};
+
+static void put_u32(uint8_t p[4], uint32_t v)
+{
+    for (unsigned i = 0; i < 4; i++)
+        p[i] = (uint8_t)(v >> (24 - 8 * i));
+}
+
+static uint32_t get_u32(const uint8_t p[4])
+{
+    return (uint32_t)p[0] << 24 | (uint32_t)p[1] << 16 | (uint32_t)p[2] << 8 | p[3];
+}
+
+/* ---- digests ---- */
+
+static ds_x128 digest(const void *p, size_t len, uint64_t seed)
+{
+    ds_x128 out;
+    XXH128_canonicalFromHash((XXH128_canonical_t *)out.b, XXH3_128bits_withSeed(p, len, seed));
+    return out;
+}
+
+static ds_x128 list_digest(const ds_colview *v, const ds_value *x, uint64_t seed)
+{
+    ds_items it;
+    ds_value item;
+    ds_x128 state[2] = {digest("list", 4, seed)};
+    ds_value_items(&it, v, x);
+    while (ds_items_next(&it, &item)) {
+        state[1] = v->item == DS_F64 ? digest(&item.f, sizeof item.f, seed)
+                   : item.p != NULL  ? digest(item.p, item.len, seed)
+                                     : digest(&item.i, sizeof item.i, seed);
+        state[0] = digest(state, sizeof state, seed);
+    }
+    return state[0];
+}
+
+ds_x128 ds_value_digest(const ds_colview *v, const ds_value *x, uint64_t seed)
+{
+    ds_x128 both[2];
+    if (x->null)
+        return digest("null", 4, ~seed);
+    switch (v->type) {
+    case DS_BOOL:
+    case DS_I64:
+    case DS_TIMESTAMP:
+        return digest(&x->i, sizeof x->i, seed);
+    case DS_F64:
+        return digest(&x->f, sizeof x->f, seed);
+    case DS_TENSOR:
+        both[0] = digest(x->head, x->head_len, seed);
+        both[1] = digest(x->p, x->len, seed);
+        return digest(both, sizeof both, seed);
+    case DS_LIST:
+        return list_digest(v, x, seed);
+    default:
+        return digest(x->p, x->len, seed);
+    }
+}
+
+/* ---- columns that both have ---- */
+
+static bool same_column(const ds_column *a, const ds_column *b)
+{
+    return a->type == b->type && (a->type != DS_LIST || a->item == b->item);
+}
+
+static int match_columns(ds_verdiff *d, ds_err *err)
+{
+    const ds_schema *a = &d->side[0].schema, *b = &d->side[1].schema;
+    ds_sha da, db;
+    d->columns = malloc(b->n * sizeof *d->columns);
+    if (!d->columns)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < b->n; i++) {
+        const long j = ds_schema_find(a, b->cols[i].name);
+        d->columns[i] = j >= 0 && same_column(&a->cols[j], &b->cols[i]) ? j : -1;
+    }
+    int rc = ds_schema_digest(&da, a, err);
+    rc = rc ? rc : ds_schema_digest(&db, b, err);
+    d->stats.same_schema = !rc && ds_sha_eq(&da, &db);
+    return rc;
+}
+
+/* ---- blocks that both have ---- */
+
+typedef struct known {
+    ds_sha sum;
+    size_t block;
+    int side;
+} known;
+
+static int by_sum(const void *x, const void *y)
+{
+    const known *a = x, *b = y;
+    int c = memcmp(a->sum.b, b->sum.b, sizeof a->sum.b);
+    return c                    ? c
+           : a->side != b->side ? a->side - b->side
+                                : (a->block > b->block) - (a->block < b->block);
+}
+
+/* What a block holds of the columns that both have, in the order of the version after. */
+static int block_sum(const ds_verdiff *d, int side, size_t block, ds_buf *text, ds_sha *out,
+                     ds_err *err)
+{
+    const ds_verside *v = &d->side[side];
+    const ds_manline *l = &v->lines[block];
+    const ds_schema *after = &d->side[1].schema;
+    bool bad = false;
+    ds_buf_reset(text);
+    for (size_t i = 0; i < after->n && !bad; i++) {
+        const long c = side ? (d->columns[i] >= 0 ? (long)i : -1) : d->columns[i];
+        if (c < 0)
+            continue;
+        const ds_sha *ids = ds_manline_pieces(l);
+        for (long k = 0; k < c; k++)
+            ids += ds_manline_npieces(l, (size_t)k);
+        const size_t n = ds_manline_npieces(l, (size_t)c);
+        bad = ds_buf_u64(text, l->rows) || ds_buf_u64(text, ds_manline_len(l, (size_t)c)) ||
+              ds_buf_u64(text, n) || ds_buf_put(text, ids, n * sizeof *ids);
+    }
+    return bad ? ds_fail_nomem(err) : ds_sha_bytes(out, text->data, text->len, err);
+}
+
+static int drop_common_blocks(ds_verdiff *d, ds_err *err)
+{
+    const size_t n = d->side[0].n + d->side[1].n;
+    known *k = malloc((n + 1) * sizeof *k);
+    ds_buf text = {0};
+    size_t at = 0;
+    int rc = k ? 0 : ds_fail_nomem(err);
+    for (int s = 0; s < 2; s++) {
+        d->gone[s] = calloc(d->side[s].n + 1, sizeof *d->gone[s]);
+        if (!rc && !d->gone[s])
+            rc = ds_fail_nomem(err);
+        for (size_t i = 0; !rc && i < d->side[s].n; i++, at++) {
+            k[at] = (known){.block = i, .side = s};
+            rc = block_sum(d, s, i, &text, &k[at].sum, err);
+        }
+    }
+    if (!rc)
+        qsort(k, n, sizeof *k, by_sum);
+    for (size_t i = 0; !rc && i < n;) { /* of each sum: first those before, then those after */
+        size_t mid, end;
+        for (mid = i; mid < n && k[mid].side == 0 && ds_sha_eq(&k[mid].sum, &k[i].sum); mid++)
+            ;
+        for (end = mid; end < n && ds_sha_eq(&k[end].sum, &k[i].sum); end++)
+            ;
+        for (size_t j = 0; i + j < mid && mid + j < end; j++)
+            d->gone[0][k[i + j].block] = d->gone[1][k[mid + j].block] = true;
+        i = end;
+    }
+    ds_buf_fini(&text);
+    free(k);
+    return rc;
+}
+
+/* ---- files of the manifest that both have ---- */
+
+typedef struct files {
+    ds_buf ids[2]; /* git_oid, sorted */
+    ds_buf *into;
+    bool nomem;
+} files;
+
+static bool collect(void *ctx, const git_oid *file)
+{
+    files *f = ctx;
+    if (ds_buf_put(f->into, file, sizeof *file))
+        f->nomem = true;
+    return true;
+}
+
+static int by_oid(const void *a, const void *b)
+{
+    return git_oid_cmp(a, b);
+}
+
+static size_t count_of(const ds_buf *ids, const git_oid *id)
+{
+    const git_oid *p = (const git_oid *)(const void *)ids->data;
+    size_t n = ids->len / sizeof *p, lo = 0, hi = n, k = 0;
+    while (lo < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+        if (git_oid_cmp(&p[mid], id) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    while (lo + k < n && git_oid_equal(&p[lo + k], id))
+        k++;
+    return k;
+}
+
+static bool both_have(void *ctx, const git_oid *file)
+{
+    const files *f = ctx;
+    return count_of(&f->ids[0], file) == count_of(&f->ids[1], file);
+}
+
+static int list_files(files *f, int side, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    ds_verside v;
+    f->into = &f->ids[side];
+    int rc = ds_verside_open(&v, s, commit, collect, f, err);
+    if (rc)
+        return rc;
+    ds_verside_fini(&v);
+    if (f->nomem)
+        return ds_fail_nomem(err);
+    if (f->into->len)
+        qsort(f->into->data, f->into->len / sizeof(git_oid), sizeof(git_oid), by_oid);
+    return 0;
+}
+
+static int open_sides(ds_verdiff *d, ds_store *s, const git_oid *const ids[2], bool whole,
+                      ds_err *err)
+{
+    files f = {0};
+    int rc = 0;
+    for (int i = 0; !rc && !whole && i < 2; i++)
+        rc = list_files(&f, i, s, ids[i], err);
+    for (int i = 0; !rc && i < 2; i++)
+        rc = ds_verside_open(&d->side[i], s, ids[i], whole ? NULL : both_have, &f, err);
+    for (int i = 0; i < 2; i++)
+        ds_buf_fini(&f.ids[i]);
+    for (int i = 0; !rc && i < 2; i++)
+        if (d->side[i].n >= UINT32_MAX)
+            rc = ds_fail(err, DS_FAIL, "too many blocks to compare");
+    d->stats.records_a = d->side[0].version.records;
+    d->stats.records_b = d->side[1].version.records;
+    return rc;
+}
+
+/* ---- a block's records ---- */
+
+static int record(job *j, uint64_t row)
+{
+    const ds_verdiff *d = j->d;
+    const ds_schema *s = &d->side[j->after].schema, *after = &d->side[1].schema;
+    ds_x128 x;
+    entry e = {.side = j->after};
+    put_u32(e.place, (uint32_t)j->block);
+    put_u32(e.place + 4, (uint32_t)row);
+    ds_buf_reset(&j->scratch);
+    for (size_t i = 0; i < s->n; i++)
+        if (s->explicit_key ? i == 0 : s->keyed[i]) {
+            x = ds_value_digest(&j->rec.views[i], &j->rec.values[i], d->seed);
+            if (ds_buf_put(&j->scratch, x.b, sizeof x.b))
+                return DS_NOMEM;
+        }
+    x = digest(j->scratch.data, j->scratch.len, d->seed);
+    memcpy(e.key, x.b, sizeof e.key);
+    ds_buf_reset(&j->scratch);
+    for (size_t i = 0; i < after->n; i++) {
+        const long c = d->columns[i] < 0 ? -1 : j->after ? (long)i : d->columns[i];
+        if (c < 0)
+            continue;
+        x = ds_value_digest(&j->rec.views[c], &j->rec.values[c], d->seed);
+        if (ds_buf_put(&j->scratch, x.b, sizeof x.b))
+            return DS_NOMEM;
+    }
+    x = digest(j->scratch.data, j->scratch.len, d->seed);
+    memcpy(e.value, x.b, sizeof e.value);
+    return ds_buf_put(&j->entries, &e, sizeof e);
+}
+
+static void run_job(void *p, void *ctx)
+{
+    job *j = p;
+    (void)ctx;
+    ds_buf_reset(&j->entries);
+    int rc = ds_recblock_load(&j->rec, &j->d->side[j->after], j->block, false, &j->err);
+    if (!rc && j->rec.lent.rows >= UINT32_MAX)
+        rc = ds_fail(&j->err, DS_FAIL, "a block of too many records to compare");
+    for (uint64_t row = 0; !rc && ds_recblock_next(&j->rec); row++)
+        if (record(j, row))
+            rc = ds_fail_nomem(&j->err);
+}
+
+/* ---- equal records cancel out ---- */
+
+static const uint8_t nobody[4] = {0xff, 0xff, 0xff, 0xff};
+
+static bool is_free(const entry *e)
+{
+    return memcmp(e->place + 4, nobody, sizeof nobody) == 0;
+}
+
+static size_t home(const ds_verdiff *d, const entry *e)
+{
+    uint64_t h;
+    memcpy(&h, e->key, sizeof h);
+    return (size_t)(h & (d->cap - 1));
+}
+
+static int spill(ds_verdiff *d, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < d->cap; i++) {
+        if (!is_free(&d->table[i]))
+            rc = ds_extsort_put(d->rest, &d->table[i], err);
+        memcpy(d->table[i].place + 4, nobody, sizeof nobody);
+    }
+    d->used = 0;
+    return rc;
+}
+
+/* Takes the entry at i out and moves those behind it that may stand nearer to their place. */
+static void take_out(ds_verdiff *d, size_t i)
+{
+    const size_t mask = d->cap - 1;
+    for (size_t j = (i + 1) & mask; !is_free(&d->table[j]); j = (j + 1) & mask) {
+        const size_t h = home(d, &d->table[j]);
+        if (((j - h) & mask) >= ((j - i) & mask)) {
+            d->table[i] = d->table[j];
+            i = j;
+        }
+    }
+    memcpy(d->table[i].place + 4, nobody, sizeof nobody);
+    d->used--;
+}
+
+static int offer(ds_verdiff *d, const entry *e, ds_err *err)
+{
+    const size_t mask = d->cap - 1;
+    size_t best = SIZE_MAX, twins = 0, i;
+    for (i = home(d, e); !is_free(&d->table[i]); i = (i + 1) & mask) {
+        const entry *t = &d->table[i];
+        if (memcmp(t, e, 32) != 0) /* key and value */
+            continue;
+        if (t->side == e->side && ++twins == TWINS)
+            return ds_extsort_put(d->rest, e, err); /* or a million empty lines take a day */
+        if (t->side != e->side &&
+            (best == SIZE_MAX || memcmp(t->place, d->table[best].place, sizeof t->place) < 0))
+            best = i; /* the first of several: which one must not depend on the table */
+    }
+    if (best != SIZE_MAX) {
+        take_out(d, best);
+        return 0;
+    }
+    d->table[i] = *e;
+    return ++d->used == d->limit ? spill(d, err) : 0;
+}
+
+/* ---- all blocks, both versions side by side ---- */
+
+typedef struct feed {
+    size_t at[2], left[2], all[2];
+} feed;
+
+static bool next_block(ds_verdiff *d, feed *f, job *j)
+{
+    if (!f->left[0] && !f->left[1])
+        return false;
+    /* Whoever has more of its way before it goes on. */
+    const bool after = !f->left[0] || (f->left[1] && (double)f->left[1] / (double)f->all[1] >
+                                                         (double)f->left[0] / (double)f->all[0]);
+    while (d->gone[after][f->at[after]])
+        f->at[after]++;
+    j->after = after;
+    j->block = f->at[after]++;
+    f->left[after]--;
+    d->stats.blocks_read++;
+    return true;
+}
+
+static int settle(ds_verdiff *d, ds_pool *pool, job **idle, ds_err *err)
+{
+    job *j = ds_pool_next(pool);
+    const entry *e = (const entry *)(const void *)j->entries.data;
+    int rc = 0;
+    if (j->err.code)
+        rc = ds_fail(err, j->err.code, "%s", j->err.msg);
+    for (size_t i = 0; !rc && i < j->entries.len / sizeof *e; i++)
+        rc = offer(d, &e[i], err);
+    *idle = j;
+    return rc;
+}
+
+static int compare_blocks(ds_verdiff *d, int threads, ds_err *err)
+{
+    job *jobs = calloc(WINDOW, sizeof *jobs), *idle[WINDOW];
+    ds_pool *pool = NULL;
+    feed f = {0};
+    size_t nidle = WINDOW;
+    int rc = jobs ? ds_pool_new(&pool, threads, WINDOW, run_job, NULL, err) : ds_fail_nomem(err);
+    for (size_t i = 0; jobs && i < WINDOW; i++) {
+        jobs[i].d = d;
+        idle[i] = &jobs[i];
+    }
+    for (int s = 0; s < 2; s++) {
+        for (size_t i = 0; i < d->side[s].n; i++)
+            f.left[s] += !d->gone[s][i];
+        f.all[s] = f.left[s];
+    }
+    while (!rc) {
+        if (nidle > 0 && next_block(d, &f, idle[nidle - 1])) {
+            rc = ds_pool_submit(pool, idle[--nidle], err);
+            continue;
+        }
+        if (ds_pool_empty(pool))
+            break;
+        rc = settle(d, pool, &idle[nidle], err);
+        nidle++;
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    ds_pool_free(pool);
+    for (size_t i = 0; jobs && i < WINDOW; i++) {
+        ds_recblock_fini(&jobs[i].rec);
+        ds_buf_fini(&jobs[i].entries);
+        ds_buf_fini(&jobs[i].scratch);
+    }
+    free(jobs);
+    return rc;
+}
+
+/* ---- what is left, key by key ---- */
+
+static int put_outcome(ds_verdiff *d, const entry *a, const entry *b, ds_err *err)
+{
+    outcome o = {.late = b != NULL,
+                 .change = (uint8_t)(a && b ? DS_CHANGED
+                                     : a    ? DS_REMOVED
+                                            : DS_ADDED)};
+    if (a)
+        memcpy(o.a, a->place, sizeof o.a);
+    if (b)
+        memcpy(o.b, b->place, sizeof o.b);
+    memcpy(o.at, b ? o.b : o.a, sizeof o.at);
+    if (o.change == DS_CHANGED)
+        d->stats.changed++;
+    else if (o.change == DS_ADDED)
+        d->stats.added++;
+    else
+        d->stats.removed++;
+    return ds_extsort_put(d->out, &o, err);
+}
+
+static int by_place(const void *x, const void *y)
+{
+    const entry *a = x, *b = y;
+    return a->side != b->side ? a->side - b->side : memcmp(a->place, b->place, sizeof a->place);
+}
+
+/* All entries of one key, sorted: those of equal value cancel, the others meet in order. */
+static int settle_key(ds_verdiff *d, ds_buf *group, ds_err *err)
+{
+    entry *e = (entry *)(void *)group->data;
+    const size_t n = group->len / sizeof *e;
+    size_t kept = 0, before = 0;
+    for (size_t i = 0; i < n;) {
+        size_t mid, end;
+        for (mid = i; mid < n && e[mid].side == 0 && memcmp(e[mid].value, e[i].value, 16) == 0;
+             mid++)
+            ;
+        for (end = mid; end < n && memcmp(e[end].value, e[i].value, 16) == 0; end++)
+            ;
+        const size_t na = mid - i, nb = end - mid, both = na < nb ? na : nb;
+        for (size_t k = i + both; k < mid; k++)
+            e[kept++] = e[k];
+        for (size_t k = mid + both; k < end; k++)
+            e[kept++] = e[k];
+        i = end;
+    }
+    if (kept)
+        qsort(e, kept, sizeof *e, by_place);
+    while (before < kept && e[before].side == 0)
+        before++;
+    int rc = 0;
+    for (size_t k = 0; !rc && (k < before || before + k < kept); k++)
+        rc = put_outcome(d, k < before ? &e[k] : NULL, before + k < kept ? &e[before + k] : NULL,
+                         err);
+    return rc;
+}
+
+static int settle_rest(ds_verdiff *d, ds_err *err)
+{
+    ds_buf group = {0};
+    int rc = spill(d, err);
+    rc = rc ? rc : ds_extsort_sort(d->rest, err);
+    while (!rc) {
+        const void *p;
+        int more = ds_extsort_next(d->rest, &p, err);
+        if (more < 0)
+            rc = more;
+        const entry *e = more > 0 ? p : NULL;
+        if (!rc && group.len && (!e || memcmp(group.data, e->key, sizeof e->key) != 0)) {
+            rc = settle_key(d, &group, err);
+            ds_buf_reset(&group);
+        }
+        if (!rc && e && ds_buf_put(&group, e, sizeof *e))
+            rc = ds_fail_nomem(err);
+        if (!e)
+            break;
+    }
+    ds_buf_fini(&group);
+    return rc ? rc : ds_extsort_sort(d->out, err);
+}
+
+/* ---- the whole ---- */
+
+static int prepare(ds_verdiff *d, const ds_verdiff_opts *o, ds_err *err)
+{
+    d->limit = o->limit ? o->limit : LIMIT;
+    for (d->cap = 16; d->cap < 2 * d->limit; d->cap *= 2)
+        ;
+    d->table = malloc(d->cap * sizeof *d->table);
+    if (!d->table)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < d->cap; i++)
+        memcpy(d->table[i].place + 4, nobody, sizeof nobody);
+    if (getrandom(&d->seed, sizeof d->seed, 0) != (ssize_t)sizeof d->seed)
+        return ds_fail(err, DS_IO, "no random bytes from the system");
+    int rc = ds_extsort_new(&d->rest, sizeof(entry), 0, NULL, err);
+    return rc ? rc : ds_extsort_new(&d->out, sizeof(outcome), 0, NULL, err);
+}
+
+int ds_verdiff_new(ds_verdiff **out, ds_store *s, const git_oid *a, const git_oid *b,
+                   const ds_verdiff_opts *o, ds_err *err)
+{
+    const git_oid *const ids[2] = {a, b};
+    ds_verdiff *d = calloc(1, sizeof *d);
+    *out = NULL;
+    if (!d)
+        return ds_fail_nomem(err);
+    int rc = open_sides(d, s, ids, o->whole, err);
+    rc = rc ? rc : match_columns(d, err);
+    rc = rc ? rc : drop_common_blocks(d, err);
+    rc = rc ? rc : prepare(d, o, err);
+    rc = rc ? rc : compare_blocks(d, o->threads, err);
+    rc = rc ? rc : settle_rest(d, err);
+    free(d->table);
+    d->table = NULL;
+    d->stats.reordered = d->stats.same_schema && !d->stats.removed && !d->stats.changed &&
+                         !d->stats.added &&
+                         !ds_sha_eq(&d->side[0].version.root, &d->side[1].version.root);
+    if (rc)
+        ds_verdiff_free(d);
+    else
+        *out = d;
+    return rc;
+}
+
+const ds_diffstats *ds_verdiff_stats(const ds_verdiff *d)
+{
+    return &d->stats;
+}
+
+const ds_verside *ds_verdiff_side(const ds_verdiff *d, bool after)
+{
+    return &d->side[after];
+}
+
+const long *ds_verdiff_columns(const ds_verdiff *d)
+{
+    return d->columns;
+}
+
+int ds_verdiff_next(ds_verdiff *d, ds_diffitem *item, ds_err *err)
+{
+    const void *p;
+    int rc = ds_extsort_next(d->out, &p, err);
+    if (rc <= 0)
+        return rc;
+    const outcome *o = p;
+    *item = (ds_diffitem){.change = (enum ds_change)o->change,
+                          .a = {get_u32(o->a), get_u32(o->a + 4)},
+                          .b = {get_u32(o->b), get_u32(o->b + 4)}};
+    return 1;
+}
+
+void ds_verdiff_free(ds_verdiff *d)
+{
+    if (!d)
+        return;
+    for (int i = 0; i < 2; i++) {
+        free(d->gone[i]);
+        ds_verside_fini(&d->side[i]);
+    }
+    free(d->columns);
+    free(d->table);
+    ds_extsort_free(d->rest);
+    ds_extsort_free(d->out);
+    free(d);
+}
