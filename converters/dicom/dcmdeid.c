@@ -97,6 +97,8 @@ static int clean_text(walk *w, dcm_elem *e)
     const char *p;
     size_t n;
     int rc = 0;
+    if (e->len == 0)
+        return count(w, e, DCM_ACT_KEEP);
     ds_buf_reset(&w->value);
     bool whole =
         e->vr == DCM_VR('L', 'T') || e->vr == DCM_VR('S', 'T') || e->vr == DCM_VR('U', 'T');
@@ -143,7 +145,7 @@ static int map_uids(walk *w, dcm_elem *e)
     char uid[65];
     int rc = 0;
     bool changed = false;
-    if (w->id.ours || dcm_ident_is_class(e->tag))
+    if (w->id.ours || e->len == 0 || dcm_ident_is_class(e->tag))
         return count(w, e, DCM_ACT_KEEP);
     ds_buf_reset(&w->value);
     for (size_t at = 0; rc == 0 && at <= e->len; at += n + 1) {
