@@ -228,3 +228,15 @@ int ds_consumed_dump(ds_buf *out, const ds_consumed *c, uint64_t first, uint64_t
     rc = rc ? rc : ds_buf_puts(out, "]}");
     return rc ? ds_fail_nomem(err) : 0;
 }
+
+int ds_consumed_text(ds_buf *out, const ds_consumed *c, const ds_run *run, ds_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < c->n; i++)
+        rc = ds_buf_printf(out,
+                           "%s%s %" PRIu64 " tokens in %" PRIu64 " sequences, %" PRIu64 " targets",
+                           i ? "; " : "", run->datasets[i].name, c->parts[i].all.tokens,
+                           c->parts[i].all.sequences, c->parts[i].targets);
+    return rc ? ds_fail_nomem(err) : 0;
+}

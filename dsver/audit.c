@@ -387,15 +387,18 @@ static int say_consumed(pass *p, const ds_segments *l, ds_err *err)
         return rc;
     const bool same =
         !p->consumed_why.code && b.len == strlen(told) && !memcmp(b.data, told, b.len);
+    ds_buf_reset(&b);
     if (same)
-        say(p->a, "consumed", DS_AUDIT_OK, "steps %" PRIu64 " to %" PRIu64 " as their rows give it",
-            p->from, l->v[l->n - 1].last);
-    else
+        rc = ds_consumed_text(&b, p->consumed, p->a->set.run, err);
+    if (!rc && same)
+        say(p->a, "consumed", DS_AUDIT_OK, "steps %" PRIu64 " to %" PRIu64 ": %s", p->from,
+            l->v[l->n - 1].last, ds_buf_cstr(&b) ? (const char *)b.data : "");
+    else if (!rc)
         say(p->a, "consumed", DS_AUDIT_FAILED,
             "the rows of steps %" PRIu64 " to %" PRIu64 " give other numbers", p->from,
             l->v[l->n - 1].last);
     ds_buf_fini(&b);
-    return 0;
+    return rc;
 }
 
 static int new_consumed(pass *p, ds_err *err)

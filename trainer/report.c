@@ -10,6 +10,8 @@
 #include <string.h>
 
 #include "checkpoint.h"
+#include "consumedtable.h"
+#include "htmltext.h"
 #include "io.h"
 #include "net_priv.h"
 
@@ -99,14 +101,7 @@ static int read_metrics(metrics *m, const char *run_dir, ds_err *err)
 
 static int put_text(ds_buf *h, const char *s, ds_err *err)
 {
-    for (; *s; s++) {
-        const char one[2] = {*s, '\0'};
-        PUT(ds_buf_puts(h, *s == '<'   ? "&lt;"
-                           : *s == '>' ? "&gt;"
-                           : *s == '&' ? "&amp;"
-                           : *s == '"' ? "&quot;"
-                                       : one));
-    }
+    PUT(ds_html_text(h, s));
     return 0;
 }
 
@@ -264,6 +259,7 @@ static int is_step(const struct dirent *e)
 static int put_lineage(ds_buf *h, const char *run_dir, ds_err *err)
 {
     struct dirent **e = NULL;
+    ds_buf consumed = {0};
     char path[PATH];
     const int n = scandir(run_dir, &e, is_step, by_name);
     int rc = n < 0 ? ds_fail_errno(err, errno, "%s", run_dir) : 0;
@@ -283,10 +279,16 @@ static int put_lineage(ds_buf *h, const char *run_dir, ds_err *err)
                 rc = ds_fail_nomem(err);
         }
         rc = rc ? rc : put_checkpoint(h, &l, err);
+        rc = rc ? rc : ds_consumed_table_rows(&consumed, &l, err);
         ds_lineage_fini(&l);
     }
     if (!rc && ds_buf_puts(h, "</table>\n"))
         rc = ds_fail_nomem(err);
+    if (!rc && consumed.len &&
+        (ds_buf_puts(h, ds_consumed_table_head) || ds_buf_put(h, consumed.data, consumed.len) ||
+         ds_buf_puts(h, "</table>\n")))
+        rc = ds_fail_nomem(err);
+    ds_buf_fini(&consumed);
     for (int i = 0; i < n; i++)
         free(e[i]);
     free(e);

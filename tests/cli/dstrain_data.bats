@@ -153,6 +153,27 @@ checker() {
     exits 2 run_sft n a --data b --weights 1,0
 }
 
+@test "a prompt and its answer: from text to the audit" {
+    dsver init >/dev/null
+    for i in 0 1 2 3 4 5 6 7 8 9; do
+        echo "{\"id\":\"q$i\",\"question\":\"who sees the cat $i?\",\"text\":\"the dog sees the cat.\",\"label\":\"<$((i % 3))>\"}"
+    done >qa.jsonl
+    dsprep text -q --key-field id qa.jsonl | dsprep tokenize -q -t "$F/tok.json" --prompt meta.question --response text \
+        --separator ' ' | dsver commit -m qa qa >/dev/null
+    run_sft r qa --steps 6 --checkpoint-every 3 --seq-len 64
+    exits 0 dsver audit --store . r/step-000006
+    has "under their loss mask" "ok consumed: steps 4 to 6: qa "
+    dsver batch --store . r 1 >b
+    # the question in brackets, the answer and the end of the text outside
+    ids=$(printf %s 'the dog sees the cat.' | dstok encode -t "$F/tok.json" --no-special -)
+    grep -qE "\[[0-9 ]+\] $ids( [0-9]+)?\$" b
+    exits 0 dstrain replay r/step-000006 --from 3 --model "$F/base" --store .
+    exits 0 dsver seen --store . qa q7
+    dstrain report r -o r.html >/dev/null
+    grep -q 'meta.label: .*&lt;0&gt; [0-9]' r.html
+    grep -q '<td>4–6</td><td>qa</td>' r.html
+}
+
 @test "going back: what is abandoned is kept, verified, and told" {
     need_python
     dsver init >/dev/null

@@ -45,14 +45,15 @@ def differ(model, ours, ids):
 
 
 def batch(data):
-    """All records as one padded batch; the first token of a record is no target."""
-    records = [json.loads(line)["tokens"] for line in nc.call(nc.DSPREP, "cat", data).splitlines()]
-    ids = [r[i:i + w] for r in records for w in [nc.SEQ_LEN] for i in range(0, len(r), w)]
+    """All records as one padded batch; the first token of a record is no target, nor is one whose loss mask is 0."""
+    records = [json.loads(line) for line in nc.call(nc.DSPREP, "cat", data).splitlines()]
+    ids = [r["tokens"] for r in records]
+    loss = [[v for n, v in r["loss"] for _ in range(n)] if r.get("loss") else [1] * len(r["tokens"]) for r in records]
     assert max(map(len, ids)) <= nc.SEQ_LEN - nc.PROMPT, "a record is cut"
     most = max(map(len, ids))
     pad = [r + [0] * (most - len(r)) for r in ids]
     mask = [[1] * len(r) + [0] * (most - len(r)) for r in ids]
-    labels = [[-100] + r[1:] + [-100] * (most - len(r)) for r in ids]
+    labels = [[-100] + [t if m else -100 for t, m in zip(r[1:], k[1:])] + [-100] * (most - len(r)) for r, k in zip(ids, loss)]
     return {"input_ids": torch.tensor(pad), "attention_mask": torch.tensor(mask), "labels": torch.tensor(labels)}
 
 
@@ -103,19 +104,20 @@ def one_method(folder, name, model, data, method, b):
     return losses
 
 
-def one_case(folder, name, data, write):
+def one_case(folder, name, data, sft, write):
     model = nc.make_model(folder, name)
     off, z = differ(load(model), nc.logits(folder, model, nc.IDS), nc.IDS)
     result("%s: logits" % name, off, 1e-4)
     b = batch(data)
     losses = {m: one_method(folder, name, model, data, m, b) for m in ("full", "lora", "prompt")}
+    masked = {m: one_method(folder, name + " with a loss mask", model, sft, m, batch(sft)) for m in losses} if name == "llama" else {}
     if write:
         rows = {str(i): [round(x, 7) for x in z[i][:256].tolist()] for i in (0, len(nc.IDS) // 2, len(nc.IDS) - 1)}
-        keep = {m: [round(x, 6) for x in v] for m, v in losses.items()}
+        keep, sfts = ({m: [round(x, 6) for x in v] for m, v in kind.items()} for kind in (losses, masked))
         with open(os.path.join(nc.HERE, name + ".json"), "w") as f:
             json.dump({"case": name,
                        "made_by": "transformers %s, peft %s, torch %s" % (transformers.__version__, peft.__version__, torch.__version__.split("+")[0]),
-                       "logits": rows, "losses": keep}, f, indent=0)
+                       "logits": rows, "losses": keep, **({"sft": sfts} if sfts else {})}, f, indent=0)
             f.write("\n")
 
 
@@ -152,11 +154,11 @@ def main():
     write = "--write" in args
     names = [a for a in args if not a.startswith("-")] or list(nc.CASES)
     with tempfile.TemporaryDirectory() as folder:
-        data = nc.make_data(folder)
+        data, sft = nc.make_data(folder), nc.make_sft(folder)
         if "--no-strong" not in args:
             strong(folder)
         for name in names:
-            one_case(folder, name, data, write)
+            one_case(folder, name, data, sft, write)
     print("1..%d" % count)
     sys.exit(1 if failed else 0)
 

@@ -69,6 +69,19 @@ def make_data(folder):
     return out
 
 
+def make_sft(folder):
+    """sft.dsr in folder: prompts and answers, of which the answers are learnt."""
+    text, out = os.path.join(folder, "sft.jsonl"), os.path.join(folder, "sft.dsr")
+    lines = sentences(40)
+    with open(text, "w") as f:
+        for q, a in zip(lines[:20], lines[20:]):
+            f.write(json.dumps({"q": " ".join(q.split()[:4]), "text": " ".join(a.split()[:4])}) + "\n")
+    plain = subprocess.run([DSPREP, "text", "-q", text], stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    subprocess.run([DSPREP, "tokenize", "-q", "-t", TOKENIZER, "--prompt", "meta.q", "--response", "text", "--separator", " : ", "-o", out],
+                   input=plain.stdout, check=True)
+    return out
+
+
 def make_model(folder, name):
     arch, changes = CASES[name]
     model = os.path.join(folder, name)
@@ -83,7 +96,7 @@ def make_model(folder, name):
 
 
 def rows_of_epoch(folder, model, data, method):
-    run = os.path.join(folder, "rows-%s" % method)
+    run = os.path.join(folder, "rows-%s-%s" % (os.path.basename(data), method))
     if not os.path.exists(run):
         call(DSTRAIN, "finetune", "--model", model, "--data", data, "--seq-len", SEQ_LEN, "--epochs", 1, "--batch", 1, "-q",
              "--method", method, "--prompt-tokens", PROMPT, "--lr", 0, "-o", run)
