@@ -414,17 +414,22 @@ void dcm_ids_allow_date(dcm_ids *s, const char *yyyymmdd)
     dcm_ids_free(one);
 }
 
-int dcm_ids_merge(dcm_ids *into, const dcm_ids *from, ds_err *err)
+int dcm_ids_take(dcm_ids *into, const dcm_ids *from, bool all, ds_err *err)
 {
     int rc = 0;
     for (size_t i = 0; i < from->n && rc == 0; i++) {
         const dcm_id *id = &from->v[i];
-        if (id->kind != DCM_ID_DATE && !id->weak)
+        if (all || (id->kind != DCM_ID_DATE && !id->weak))
             rc = put(into, id, from->text.data + id->words, id->nwords, from->text.data + id->raw,
                      id->nraw, err);
     }
     into->left_out += rc == 0 ? from->left_out : 0;
     return rc;
+}
+
+int dcm_ids_merge(dcm_ids *into, const dcm_ids *from, ds_err *err)
+{
+    return dcm_ids_take(into, from, false, err);
 }
 
 int dcm_ids_write(const dcm_ids *s, ds_buf *out, ds_err *err)

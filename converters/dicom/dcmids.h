@@ -23,6 +23,9 @@ struct dcm_ids {
     ds_buf text;
 };
 
+/* Adds the ids of another set; dates and weak ones only with `all`. */
+int dcm_ids_take(dcm_ids *into, const dcm_ids *from, bool all, ds_err *err);
+
 /* Every hit, in the order of the words that gave them away, until fn returns true; that is
  * returned. */
 typedef bool dcm_hit_fn(void *ctx, const dcm_hit *hit);

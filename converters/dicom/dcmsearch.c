@@ -32,8 +32,8 @@ typedef struct lookup {
 } lookup;
 
 struct dcm_search {
-    dcm_id *ids;
-    uint8_t *text;
+    dcm_ids *ids;
+    bool weak;
     lookup words, raw;
 };
 
@@ -48,29 +48,56 @@ static uint64_t raw_hash(uint32_t four)
     return (uint64_t)four * UINT64_C(0x9e3779b97f4a7c15);
 }
 
-static int lookup_new(lookup *l, size_t n, ds_err *err)
+static void link_entry(lookup *l, uint32_t i)
 {
-    unsigned bits = 16;
-    l->nheads = 64;
-    while (l->nheads < 2 * n)
-        l->nheads *= 2;
-    while (bits < 24 && (size_t)1 << bits < 32 * n)
-        bits++;
-    l->shift = 64 - bits;
-    l->cap = n ? n : 1;
-    l->heads = calloc(l->nheads, sizeof *l->heads);
-    l->bits = calloc((size_t)1 << (bits - 6), sizeof *l->bits);
-    l->v = calloc(l->cap, sizeof *l->v);
-    return l->heads && l->bits && l->v ? 0 : ds_fail_nomem(err);
+    entry *e = &l->v[i];
+    uint32_t *head = &l->heads[e->hash >> 20 & (l->nheads - 1)];
+    uint64_t b = e->hash >> l->shift;
+    e->next = *head;
+    *head = i + 1;
+    l->bits[b >> 6] |= UINT64_C(1) << (b & 63);
 }
 
+/* Room for `more` entries: twice as many heads, 32 bits an entry up to 2 MiB of bits. */
+static int lookup_room(lookup *l, size_t more, ds_err *err)
+{
+    size_t cap = l->cap ? l->cap : 32, heads = 64, bytes;
+    unsigned bits = 16;
+    if (l->n + more <= l->cap)
+        return 0;
+    while (cap < l->n + more)
+        cap *= 2;
+    while (heads < 2 * cap)
+        heads *= 2;
+    while (bits < 24 && (size_t)1 << bits < 32 * cap)
+        bits++;
+    entry *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(l->v, bytes) : NULL;
+    if (v)
+        l->v = v;
+    uint32_t *h = calloc(heads, sizeof *h);
+    uint64_t *b = calloc((size_t)1 << (bits - 6), sizeof *b);
+    if (!v || !h || !b) {
+        free(h);
+        free(b);
+        return ds_fail_nomem(err);
+    }
+    free(l->heads);
+    free(l->bits);
+    l->heads = h;
+    l->bits = b;
+    l->cap = cap;
+    l->nheads = heads;
+    l->shift = 64 - bits;
+    for (size_t i = 0; i < l->n; i++)
+        link_entry(l, (uint32_t)i);
+    return 0;
+}
+
+/* There is room. */
 static void lookup_add(lookup *l, uint64_t hash, uint32_t id, uint32_t before)
 {
-    uint32_t *head = &l->heads[hash >> 20 & (l->nheads - 1)];
-    uint64_t b = hash >> l->shift;
-    l->v[l->n] = (entry){hash, id, *head, before};
-    *head = (uint32_t)++l->n;
-    l->bits[b >> 6] |= UINT64_C(1) << (b & 63);
+    l->v[l->n] = (entry){.hash = hash, .id = id, .before = before};
+    link_entry(l, (uint32_t)l->n++);
 }
 
 static void lookup_fini(lookup *l)
@@ -82,8 +109,8 @@ static void lookup_fini(lookup *l)
 
 static void hang(dcm_search *s, uint32_t id)
 {
-    const uint8_t *p = s->text + s->ids[id].words;
-    size_t len = s->ids[id].nwords, pos = 0, best = 0;
+    const uint8_t *p = s->ids->text.data + s->ids->v[id].words;
+    size_t len = s->ids->v[id].nwords, pos = 0, best = 0;
     uint64_t hash = 0;
     uint32_t before = 0, at = 0;
     dcm_word w;
@@ -99,43 +126,54 @@ static void hang(dcm_search *s, uint32_t id)
 
 static void hang_raw(dcm_search *s, uint32_t id)
 {
-    uint32_t n = s->ids[id].nraw;
+    uint32_t n = s->ids->v[id].nraw;
     for (uint32_t k = n - DCM_RAW_MIN; n && k + 4 <= n; k++)
-        lookup_add(&s->raw, raw_hash(ds_get_u32(s->text + s->ids[id].raw + k)), id, k);
+        lookup_add(&s->raw, raw_hash(ds_get_u32(s->ids->text.data + s->ids->v[id].raw + k)), id, k);
+}
+
+/* Hangs the ids from the first-th on. */
+static int hang_from(dcm_search *s, size_t first, ds_err *err)
+{
+    size_t n = s->ids->n;
+    int rc = lookup_room(&s->words, n - first, err);
+    if (rc == 0)
+        rc = lookup_room(&s->raw, (n - first) * STRIDE, err);
+    for (size_t i = first; i < n && rc == 0; i++) {
+        if (s->ids->v[i].gone || (s->ids->v[i].weak && !s->weak))
+            continue;
+        hang(s, (uint32_t)i);
+        hang_raw(s, (uint32_t)i);
+    }
+    return rc;
 }
 
 static int search_new(dcm_search **out, const dcm_ids *ids, bool weak, ds_err *err)
 {
     dcm_search *s = *out = calloc(1, sizeof *s);
-    size_t raw = 0;
-    int rc = s ? 0 : ds_fail_nomem(err);
-    for (size_t i = 0; i < ids->n; i++)
-        raw += ids->v[i].nraw > 0;
+    int rc = s ? dcm_ids_new(&s->ids, err) : ds_fail_nomem(err);
     if (rc == 0) {
-        s->ids = malloc((ids->n ? ids->n : 1) * sizeof *s->ids);
-        s->text = malloc(ids->text.len ? ids->text.len : 1);
-        rc = s->ids && s->text ? 0 : ds_fail_nomem(err);
+        s->weak = weak;
+        rc = dcm_ids_take(s->ids, ids, true, err);
     }
     if (rc == 0)
-        rc = lookup_new(&s->words, ids->n, err);
-    if (rc == 0)
-        rc = lookup_new(&s->raw, raw * STRIDE, err);
+        rc = hang_from(s, 0, err);
     if (rc != 0) {
         dcm_search_free(s);
         *out = NULL;
-        return rc;
     }
-    if (ids->n) {
-        memcpy(s->ids, ids->v, ids->n * sizeof *s->ids);
-        memcpy(s->text, ids->text.data, ids->text.len);
-    }
-    for (size_t i = 0; i < ids->n; i++) {
-        if (ids->v[i].gone || (ids->v[i].weak && !weak))
-            continue;
-        hang(s, (uint32_t)i);
-        hang_raw(s, (uint32_t)i);
-    }
-    return 0;
+    return rc;
+}
+
+int dcm_search_grow(dcm_search *s, const dcm_ids *more, ds_err *err)
+{
+    size_t first = s->ids->n;
+    int rc = dcm_ids_merge(s->ids, more, err);
+    return rc == 0 ? hang_from(s, first, err) : rc;
+}
+
+size_t dcm_search_count(const dcm_search *s)
+{
+    return s->ids->n;
 }
 
 int dcm_search_new(dcm_search **s, const dcm_ids *ids, ds_err *err)
@@ -152,8 +190,7 @@ void dcm_search_free(dcm_search *s)
 {
     if (!s)
         return;
-    free(s->ids);
-    free(s->text);
+    dcm_ids_free(s->ids);
     lookup_fini(&s->words);
     lookup_fini(&s->raw);
     free(s);
@@ -190,7 +227,7 @@ static bool by_chance(const uint8_t *p, size_t len, size_t at, size_t n, bool nu
 static bool matches(const dcm_search *s, const dcm_id *id, const uint8_t *p, size_t len,
                     size_t start, dcm_hit *hit)
 {
-    const uint8_t *want = s->text + id->words;
+    const uint8_t *want = s->ids->text.data + id->words;
     size_t left = id->nwords, pos = start, end = 0;
     bool number = memchr(want, ' ', left) == NULL && is_digit(want[0]);
     dcm_word w;
@@ -232,7 +269,7 @@ static bool look(scan *c, uint64_t hash)
         const entry *e = &l->v[i - 1];
         dcm_hit hit;
         if (e->hash == hash && e->before < c->nwords && e->before < RECENT &&
-            matches(c->s, &c->s->ids[e->id], c->p, c->len,
+            matches(c->s, &c->s->ids->v[e->id], c->p, c->len,
                     c->starts[(c->nwords - 1 - e->before) % RECENT], &hit) &&
             c->fn(c->ctx, &hit))
             return true;
@@ -247,9 +284,9 @@ static bool look_date(scan *c, const dcm_word *w)
     const lookup *l = &c->s->words;
     d.hash = dcm_word_hash(c->p + w->at, 8);
     for (uint32_t i = l->heads[d.hash >> 20 & (l->nheads - 1)]; i; i = l->v[i - 1].next) {
-        const dcm_id *id = &c->s->ids[l->v[i - 1].id];
+        const dcm_id *id = &c->s->ids->v[l->v[i - 1].id];
         if (l->v[i - 1].hash == d.hash && id->kind == DCM_ID_DATE && id->nwords == 8 &&
-            memcmp(c->s->text + id->words, c->p + w->at, 8) == 0) {
+            memcmp(c->s->ids->text.data + id->words, c->p + w->at, 8) == 0) {
             const dcm_hit hit = {id->tag, DCM_ID_DATE, w->at, w->len};
             return c->fn(c->ctx, &hit);
         }
@@ -340,9 +377,9 @@ static bool raw_at(const dcm_search *s, const uint8_t *p, size_t len, size_t fro
     uint64_t hash = raw_hash(ds_get_u32(p + at));
     for (uint32_t i = l->heads[hash >> 20 & (l->nheads - 1)]; i; i = l->v[i - 1].next) {
         const entry *e = &l->v[i - 1];
-        const dcm_id *id = &s->ids[e->id];
+        const dcm_id *id = &s->ids->v[e->id];
         if (e->hash != hash || at - from < e->before || len - (at - e->before) < id->nraw ||
-            memcmp(p + at - e->before, s->text + id->raw, id->nraw) != 0)
+            memcmp(p + at - e->before, s->ids->text.data + id->raw, id->nraw) != 0)
             continue;
         *hit = (dcm_hit){id->tag, (enum dcm_id_kind)id->kind, at - e->before, id->nraw};
         return true;

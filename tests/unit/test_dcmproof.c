@@ -1,4 +1,6 @@
 /* Identifiers and the search for them: variants, thresholds, text, JSON, tensors, transport. */
+#include <stdio.h>
+
 #include "unit.h"
 
 #include "dcmproof.h"
@@ -158,12 +160,49 @@ static void goes_over_a_pipe(void **state)
     ds_buf_fini(&again);
 }
 
+/* A search that grows finds the same as one made at once, whatever the order. */
+static void grows(void **state)
+{
+    (void)state;
+    dcm_ids *all, *one;
+    dcm_search *grown, *whole;
+    dcm_hit a, b;
+    char value[64], text[80];
+    dcm_ids_new(&all, NULL);
+    assert_int_equal(dcm_search_new(&grown, all, NULL), 0);
+    for (unsigned i = 0; i < 3000; i++) {
+        dcm_ids_new(&one, NULL);
+        int n = snprintf(value, sizeof value, "1.2.276.77.%u.%u", i, i * 31u);
+        dcm_ids_add(one, UID, value, (size_t)n, NULL);
+        n = snprintf(value, sizeof value, "Fam%u^Giv%u", i % 500, i);
+        dcm_ids_add(one, NAME, value, (size_t)n, NULL);
+        dcm_ids_merge(all, one, NULL);
+        assert_int_equal(dcm_search_grow(grown, one, NULL), 0);
+        dcm_ids_free(one);
+    }
+    assert_int_equal(dcm_search_new(&whole, all, NULL), 0);
+    assert_int_equal(dcm_search_count(grown), dcm_ids_count(all));
+    for (unsigned i = 0; i < 6000; i++) {
+        int n = snprintf(text, sizeof text, "about 1.2.276.77.%u.%u and more", i, i * 31u);
+        int want = i < 3000;
+        assert_int_equal(dcm_search_text(grown, text, (size_t)n, 0, &a), want);
+        assert_int_equal(dcm_search_text(whole, text, (size_t)n, 0, &b), want);
+        assert_true(!want || (a.at == b.at && a.len == b.len));
+        assert_int_equal(dcm_search_raw(grown, text, (size_t)n, 0, &a), want);
+        assert_true(!want || a.at == 6);
+    }
+    dcm_search_free(grown);
+    dcm_search_free(whole);
+    dcm_ids_free(all);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(text_vectors),
         cmocka_unit_test(escapes_and_tensors),
         cmocka_unit_test(goes_over_a_pipe),
+        cmocka_unit_test(grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
