@@ -14,7 +14,8 @@
 #define GAP 4     /* bytes that may stand between two words of an id */
 #define RECENT 64 /* words remembered; ids of more words than that hang on their first */
 #define STRIDE (DCM_RAW_MIN - 3)
-#define DIGEST 32 /* a run of so many hex digits is a digest: numbers in it mean nothing */
+#define DIGEST                                                                                     \
+    16 /* a run of so many hex digits is a digest or a pseudonym: numbers in it mean nothing */
 
 typedef struct entry {
     uint64_t hash;

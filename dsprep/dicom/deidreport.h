@@ -1,0 +1,47 @@
+/* deidreport.h - --report FILE.json, --source-map FILE and --to-dicom DIR: what is written beside
+ * the records. One thread. */
+#ifndef DS_DEIDREPORT_H
+#define DS_DEIDREPORT_H
+
+#include "dcmdeid.h"
+#include "dcmwrite.h"
+#include "dsr_io.h"
+#include "proofpass.h"
+
+/* The report: policy and its digest, key id, files and what became of them, actions by attribute,
+ * the search. It is JSON, canonical, and names nobody. proof may be NULL. */
+typedef struct ds_deid_report {
+    const dcm_policy *policy;
+    const dcm_key *key; /* NULL without de-identification */
+    const dcm_actions *actions;
+    const ds_counts *counts;
+    uint64_t inputs, masked, already; /* files */
+    const ds_proof *proof;
+} ds_deid_report;
+int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err);
+
+/* Lines of JSON {"source":pseudonym,"name":...,"sha256":...}, readable by the owner alone; the file
+ * appears with _end. */
+typedef struct ds_source_map ds_source_map;
+int ds_source_map_open(ds_source_map **m, const char *path, ds_err *err);
+int ds_source_map_put(ds_source_map *m, const char *pseudonym, const char *name, size_t len,
+                      const ds_sha *sha, ds_err *err);
+int ds_source_map_end(ds_source_map *m, ds_err *err);
+void ds_source_map_free(ds_source_map *m); /* without _end nothing is left */
+
+/* One de-identified object as DIR/patient/study/series/instance.dcm, from the tree's own values.
+ * Begin, frames as they are decoded and masked, end; abort leaves nothing. im is NULL for an object
+ * without pixels. */
+typedef struct ds_dicom_file {
+    ds_atomic file;
+    dcm_write *w;
+    ds_out out;
+    ds_buf path;
+} ds_dicom_file;
+int ds_dicom_file_begin(ds_dicom_file *f, const char *dir, dcm_tree *t, const dcm_image *im,
+                        ds_err *err);
+int ds_dicom_file_frame(ds_dicom_file *f, const void *p, size_t n, ds_err *err);
+int ds_dicom_file_end(ds_dicom_file *f, ds_err *err);
+void ds_dicom_file_abort(ds_dicom_file *f); /* a zeroed or ended one is fine */
+
+#endif

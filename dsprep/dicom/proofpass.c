@@ -1,0 +1,234 @@
+/* proofpass.c - see proofpass.h. */
+#include "proofpass.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "dcmtree.h"
+#include "instream.h"
+#include "json.h"
+
+#define MAX_PLACES 64 /* told apart; more are counted all the same */
+
+typedef struct place {
+    char column[64];
+    uint32_t tag;
+    uint64_t n;
+} place;
+
+struct ds_proof {
+    dcm_search *run, *file; /* of all files so far; of this one, with its dates */
+    ds_buf scratch;
+    uint64_t text, raw, hits, left_out;
+    place places[MAX_PLACES];
+    size_t nplaces;
+};
+
+int ds_proof_new(ds_proof **out, ds_err *err)
+{
+    ds_proof *p = *out = calloc(1, sizeof *p);
+    dcm_ids *none = NULL;
+    int rc = p ? dcm_ids_new(&none, err) : ds_fail_nomem(err);
+    if (rc == 0)
+        rc = dcm_search_new(&p->run, none, err);
+    dcm_ids_free(none);
+    if (rc != 0) {
+        ds_proof_free(p);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void ds_proof_free(ds_proof *p)
+{
+    if (!p)
+        return;
+    dcm_search_free(p->run);
+    dcm_search_free(p->file);
+    ds_buf_fini(&p->scratch);
+    free(p);
+}
+
+int ds_proof_file(ds_proof *p, const dcm_ids *ids, ds_err *err)
+{
+    dcm_search_free(p->file);
+    p->file = NULL;
+    if (!ids)
+        return 0;
+    p->left_out += dcm_ids_left_out(ids);
+    int rc = dcm_search_new(&p->file, ids, err);
+    return rc == 0 ? dcm_search_grow(p->run, ids, err) : rc;
+}
+
+static void note(ds_proof *p, const char *column, const dcm_hit *hit)
+{
+    size_t i = 0;
+    p->hits++;
+    while (i < p->nplaces &&
+           (p->places[i].tag != hit->tag || strcmp(p->places[i].column, column) != 0))
+        i++;
+    if (i == p->nplaces) {
+        if (i == MAX_PLACES)
+            return;
+        snprintf(p->places[i].column, sizeof p->places[i].column, "%s", column);
+        p->places[i].tag = hit->tag;
+        p->nplaces++;
+    }
+    p->places[i].n++;
+}
+
+static int search(ds_proof *p, const dcm_search *s, enum ds_proof_kind kind, const void *v,
+                  size_t len, dcm_hit *hit, ds_err *err)
+{
+    if (!s)
+        return 0;
+    switch (kind) {
+    case DS_PROOF_TEXT:
+        return dcm_search_text(s, v, len, 0, hit);
+    case DS_PROOF_JSON:
+        return dcm_search_json(s, v, len, &p->scratch, hit, err);
+    default:
+        return dcm_search_raw(s, v, len, 0, hit);
+    }
+}
+
+int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, const void *v,
+                   size_t len, ds_err *err)
+{
+    dcm_hit hit;
+    *(kind == DS_PROOF_RAW ? &p->raw : &p->text) += len;
+    int rc = search(p, p->file, kind, v, len, &hit, err);
+    if (rc == 0)
+        rc = search(p, p->run, kind, v, len, &hit, err);
+    if (rc > 0)
+        note(p, column, &hit);
+    return rc < 0 ? rc : 0;
+}
+
+/* ---- finished shards ----------------------------------------------------------------------------
+ */
+
+static int one_value(ds_proof *p, const char *column, enum ds_type type, const ds_value *v,
+                     ds_err *err)
+{
+    switch (type) {
+    case DS_UTF8:
+        return ds_proof_value(p, column, DS_PROOF_TEXT, v->p, v->len, err);
+    case DS_JSON:
+        return ds_proof_value(p, column, DS_PROOF_JSON, v->p, v->len, err);
+    case DS_BYTES:
+    case DS_TENSOR:
+        return ds_proof_value(p, column, DS_PROOF_RAW, v->p, v->len, err);
+    default:
+        return 0; /* numbers */
+    }
+}
+
+static int one_column(ds_proof *p, ds_colview *view, ds_err *err)
+{
+    ds_value v, item;
+    ds_items it;
+    int rc = 0;
+    while (rc == 0 && ds_colview_next(view, &v)) {
+        if (v.null)
+            continue;
+        if (view->type != DS_LIST) {
+            rc = one_value(p, view->col->name, view->type, &v, err);
+            continue;
+        }
+        ds_value_items(&it, view, &v);
+        while (rc == 0 && ds_items_next(&it, &item))
+            rc = one_value(p, view->col->name, view->item, &item, err);
+    }
+    return rc;
+}
+
+/* The provenance of the file that is read now. */
+static int steps(ds_proof *p, const ds_instream *in, ds_err *err)
+{
+    size_t len;
+    const char *prov = ds_reader_provenance(ds_instream_reader(in), &len);
+    return ds_proof_value(p, "provenance", DS_PROOF_JSON, prov, len, err);
+}
+
+static int one_event(ds_proof *p, const ds_instream *in, enum ds_event ev, ds_colview *views,
+                     ds_err *err)
+{
+    const ds_schema *s = ds_instream_schema(in);
+    if (ev == DS_EV_SOURCE) {
+        const ds_source *src = ds_reader_source(ds_instream_reader(in));
+        return ds_proof_value(p, "source", DS_PROOF_TEXT, src->name, src->len, err);
+    }
+    if (ev == DS_EV_END)
+        return steps(p, in, err);
+    int rc = ds_block_views(ds_reader_block(ds_instream_reader(in)), s, views, err);
+    for (size_t i = 0; i < s->n && rc == 0; i++)
+        rc = one_column(p, &views[i], err);
+    return rc;
+}
+
+int ds_proof_shards(ds_proof *p, char *path, ds_err *err)
+{
+    ds_instream *in = NULL;
+    ds_colview *views = NULL;
+    enum ds_event ev = DS_EV_BLOCK;
+    int rc = ds_proof_file(p, NULL, err);
+    if (rc == 0)
+        rc = ds_instream_open(&in, &path, 1, err);
+    if (rc == 0 && !(views = calloc(ds_instream_schema(in)->n + 1, sizeof *views)))
+        rc = ds_fail_nomem(err);
+    while (rc == 0 && (rc = ds_instream_next(in, &ev, err)) == 0) {
+        rc = one_event(p, in, ev, views, err);
+        if (ev == DS_EV_END && ds_instream_last(in))
+            break;
+    }
+    free(views);
+    ds_instream_free(in);
+    return rc;
+}
+
+/* ---- what came of it ----------------------------------------------------------------------------
+ */
+
+uint64_t ds_proof_hits(const ds_proof *p)
+{
+    return p->hits;
+}
+
+static const char *name_of(uint32_t tag, char out[16])
+{
+    const char *k = dcm_keyword(tag);
+    snprintf(out, 16, "%04x,%04x", tag >> 16, tag & 0xffff);
+    return k ? k : out;
+}
+
+int ds_proof_verdict(const ds_proof *p, ds_err *err)
+{
+    char where[512] = "", tag[16];
+    size_t at = 0;
+    if (p->hits == 0)
+        return 0;
+    for (size_t i = 0; i < p->nplaces && at < sizeof where - 100; i++)
+        at += (size_t)snprintf(where + at, sizeof where - at, "%s%s in column %s", i ? ", " : "",
+                               name_of(p->places[i].tag, tag), p->places[i].column);
+    return ds_fail(err, DS_FAIL,
+                   "%llu values of the output hold identifiers of the input: %s; do not use it",
+                   (unsigned long long)p->hits, where);
+}
+
+int ds_proof_json(const ds_proof *p, ds_buf *out, ds_err *err)
+{
+    char tag[16];
+    int bad = ds_buf_printf(out,
+                            "{\"identifiers\":%zu,\"left_out\":%llu,\"text_bytes\":%llu,"
+                            "\"tensor_bytes\":%llu,\"hits\":[",
+                            dcm_search_count(p->run), (unsigned long long)p->left_out,
+                            (unsigned long long)p->text, (unsigned long long)p->raw);
+    for (size_t i = 0; i < p->nplaces && !bad; i++)
+        bad = ds_buf_puts(out, i ? ",{\"column\":" : "{\"column\":") |
+              ds_json_str(out, p->places[i].column, strlen(p->places[i].column)) |
+              ds_buf_printf(out, ",\"attribute\":\"%s\",\"values\":%llu}",
+                            name_of(p->places[i].tag, tag), (unsigned long long)p->places[i].n);
+    return bad | ds_buf_puts(out, "]}") ? ds_fail_nomem(err) : 0;
+}
