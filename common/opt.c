@@ -30,6 +30,7 @@ static int bad_value(const ds_opt *o, const char *shown, const char *value, ds_e
                        shown, value, o->min, o->max);
     return ds_fail(err, DS_USAGE, "%s: '%s' is not a %s", shown, value,
                    o->type == DS_OPT_SIZE   ? "size such as 65536, 64K, 4M or 1G"
+                   : o->type == DS_OPT_TIME ? "time such as 90s, 30m, 12h or 14d"
                    : o->type == DS_OPT_REAL ? "number"
                                             : "whole number");
 }
@@ -46,6 +47,15 @@ static int64_t unit_factor(const char *s)
     return INT64_C(1) << 10 * (at - letters + 1);
 }
 
+/* Seconds in a unit of time; 0 when it is none. */
+static int64_t unit_seconds(const char *s)
+{
+    static const char letters[] = "smhdw";
+    static const int64_t seconds[] = {1, 60, 3600, 86400, 604800};
+    const char *at = *s ? strchr(letters, *s) : letters;
+    return !at || (*s && s[1]) ? 0 : seconds[at - letters];
+}
+
 static int set_int(const ds_opt *o, const char *shown, const char *value, ds_err *err)
 {
     char *end;
@@ -53,8 +63,8 @@ static int set_int(const ds_opt *o, const char *shown, const char *value, ds_err
     long long v = strtoll(value, &end, 10);
     bool ok = errno == 0 && end != value && *value != ' ' && *value != '\t' && *value != '\n';
     int64_t r = v;
-    if (ok && o->type == DS_OPT_SIZE) {
-        int64_t factor = unit_factor(end);
+    if (ok && (o->type == DS_OPT_SIZE || o->type == DS_OPT_TIME)) {
+        int64_t factor = o->type == DS_OPT_SIZE ? unit_factor(end) : unit_seconds(end);
         ok = factor != 0 && v >= 0 && !__builtin_mul_overflow((int64_t)v, factor, &r);
     } else if (ok) {
         ok = *end == '\0';
@@ -117,6 +127,7 @@ static int set_value(const ds_opt *o, const char *shown, const char *value, ds_e
         return 0;
     case DS_OPT_INT:
     case DS_OPT_SIZE:
+    case DS_OPT_TIME:
         return set_int(o, shown, value, err);
     case DS_OPT_REAL:
         return set_real(o, shown, value, err);

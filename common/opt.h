@@ -19,6 +19,7 @@ enum ds_opt_type {
     DS_OPT_STR,    /* const char ** */
     DS_OPT_INT,    /* int64_t *, range [min, max] */
     DS_OPT_SIZE,   /* int64_t * bytes: 64K, 4M, 1G (powers of 1024) */
+    DS_OPT_TIME,   /* int64_t * seconds: 90, 90s, 30m, 12h, 14d, 2w */
     DS_OPT_REAL,   /* double *      */
     DS_OPT_CHOICE, /* int *: index into `choices`, a NULL-terminated list */
     DS_OPT_LIST    /* ds_opt_list *: may be given repeatedly */

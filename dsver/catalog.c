@@ -1,28 +1,17 @@
 /* catalog.c - see catalog.h. */
 #include "catalog.h"
 
-#include <dirent.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "io.h"
 #include "utf8.h"
 
-enum {
-    NAME_MAX_LEN = 128,
-    REF_TRIES = 200,
-    REF_DEPTH = 64,
-    MESSAGE_MAX = 1 << 20,
-    PACKED_MAX = 256 << 20
-};
+enum { NAME_MAX_LEN = 128, MESSAGE_MAX = 1 << 20 };
 
 struct ds_catalog {
     git_repository *repo;
@@ -147,6 +136,11 @@ const char *ds_catalog_dir(const ds_catalog *c)
     return c->dir;
 }
 
+const char *ds_catalog_lock(const ds_catalog *c)
+{
+    return c->lock;
+}
+
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)
 {
     return ds_gitpack_new(out, c->odb, c->pack_dir, err);
@@ -169,7 +163,7 @@ static int name_check(const char *name, const char *what, const char *banned, ds
     if (ds_utf8_check((const uint8_t *)name, len) != len)
         return ds_fail(err, DS_USAGE, "a %s name must be UTF-8", what);
     int valid = 0;
-    snprintf(ref, sizeof ref, DS_REF_PREFIX "%s/x", name);
+    snprintf(ref, sizeof ref, "refs/heads/%s/x", name);
     git_libgit2_init(); /* names are looked at before there is a repository */
     int rc = git_reference_name_is_valid(&valid, ref);
     git_libgit2_shutdown();
@@ -311,18 +305,18 @@ void ds_version_fini(ds_version *v)
 }
 
 /* What stands in an author line: no line ends, no angle brackets. */
-static int put_person(ds_buf *b, const char *role, const ds_version_new *v)
+static int put_person(ds_buf *b, const char *role, const char *name, const char *mail, int64_t time)
 {
     int rc = ds_buf_printf(b, "%s ", role);
-    for (const char *s = v->name; !rc && *s; s++)
+    for (const char *s = name; !rc && *s; s++)
         if (!strchr("<>\n", *s))
             rc = ds_buf_putc(b, (uint8_t)*s);
     if (!rc)
         rc = ds_buf_puts(b, " <");
-    for (const char *s = v->mail; !rc && *s; s++)
+    for (const char *s = mail; !rc && *s; s++)
         if (!strchr("<>\n ", *s))
             rc = ds_buf_putc(b, (uint8_t)*s);
-    return rc ? rc : ds_buf_printf(b, "> %" PRId64 " +0000\n", v->time);
+    return rc ? rc : ds_buf_printf(b, "> %" PRId64 " +0000\n", time);
 }
 
 int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *err)
@@ -339,9 +333,9 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
     if (!rc && v->parent)
         rc = ds_buf_printf(&b, "parent %s\n", git_oid_tostr_s(v->parent));
     if (!rc)
-        rc = put_person(&b, "author", v);
+        rc = put_person(&b, "author", v->name, v->mail, v->time);
     if (!rc)
-        rc = put_person(&b, "committer", v);
+        rc = put_person(&b, "committer", v->name, v->mail, v->time);
     if (!rc)
         rc = ds_buf_putc(&b, '\n');
     if (!rc)
@@ -354,257 +348,18 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
     return rc;
 }
 
-/* ---- refs
- * -------------------------------------------------------------------------------------------- */
-
-/* Lets other processes finish: 1 to 16 ms, different in each process. */
-static void short_wait(void)
-{
-    struct timespec now, ts = {0};
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    ts.tv_nsec = 1000000 + (now.tv_nsec / 1000 * 7919 + (long)getpid() * 104729) % 15000000;
-    nanosleep(&ts, NULL);
-}
-
-int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
-{
-    git_reference *r = NULL;
-    git_object *o = NULL;
-    int rc = git_reference_lookup(&r, c->repo, name);
-    if (rc == GIT_ENOTFOUND || rc == GIT_EINVALIDSPEC)
-        return 0;
-    if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-    rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
-    if (rc < 0)
-        rc = ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-    else
-        *id = *git_object_id(o);
-    git_object_free(o);
-    git_reference_free(r);
-    return rc < 0 ? rc : 1;
-}
-
-/* While the lock is held its file names the ref being moved. When a process dies in the middle,
- * git's own REF.lock stays behind; whoever gets the lock next sees the name, and removes the
- * leftover. */
-static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
-{
-    char old[NAME_MAX_LEN * 4];
-    size_t n = 0;
-    const bool there = ds_path_exists(c->lock);
-    int rc = ds_open(fd, c->lock, O_RDWR | O_CREAT, 0666, err);
-    if (!rc && !there)
-        rc = ds_fsync_parent(c->lock, err);
-    if (rc)
-        return rc;
-    while (flock(*fd, LOCK_EX) != 0)
-        if (errno != EINTR)
-            return ds_fail_errno(err, errno, "%s: cannot lock", c->lock);
-    rc = ds_read_full(*fd, c->lock, old, sizeof old - 1, &n, err);
-    if (rc)
-        return rc;
-    old[n] = '\0';
-    int valid = 0;
-    if (n > 0 && old[n - 1] == '\n') {
-        old[n - 1] = '\0';
-        char *path = NULL;
-        if (git_reference_name_is_valid(&valid, old) == 0 && valid &&
-            asprintf(&path, "%s/%s.lock", c->dir, old) >= 0) {
-            ds_io_active->unlink(path);
-            free(path);
-        }
-    }
-    if (ftruncate(*fd, 0) != 0 || lseek(*fd, 0, SEEK_SET) != 0)
-        return ds_fail_errno(err, errno, "%s", c->lock);
-    snprintf(old, sizeof old, "%s\n", name);
-    rc = ds_write_full(*fd, c->lock, old, strlen(old), err);
-    return rc ? rc : ds_fsync(*fd, c->lock, err); /* before git's lock can be on disk */
-}
-
-static void ref_unlock(ds_catalog *c, int *fd)
-{
-    if (*fd < 0)
-        return;
-    if (ftruncate(*fd, 0) != 0) {
-        /* harmless: the next holder removes a lock file that is not there */
-    }
-    ds_close(fd, c->lock, NULL);
-}
-
-int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
-                ds_err *err)
-{
-    static const git_oid none;
-    git_reference *r = NULL;
-    int fd = -1;
-    if (strlen(name) >= NAME_MAX_LEN * 3)
-        return ds_fail(err, DS_USAGE, "ref name too long: %s", name);
-    int rc = ref_lock(c, &fd, name, err);
-    if (rc)
-        goto out;
-    for (int tries = 0;; tries++) {
-        rc = git_reference_create_matching(&r, c->repo, name, to, 1, expected ? expected : &none,
-                                           "dsver");
-        /* Only a git command from outside can hold git's lock now. */
-        if (rc != GIT_ELOCKED || tries == REF_TRIES)
-            break;
-        short_wait();
-    }
-    if (rc == 0)
-        rc = 1;
-    else if (rc == GIT_EMODIFIED || rc == GIT_ENOTFOUND)
-        rc = 0;
-    else
-        rc = ds_fail_git(err, rc, "cannot move %s", name);
-    git_reference_free(r);
-out:
-    ref_unlock(c, &fd);
-    return rc;
-}
-
-/* libgit2's own listing leaves out, without a word, what it cannot read - and what is not listed,
- * gc removes. So refs are listed here: loose ones, then packed ones; any error is one. */
-typedef struct refnames {
-    char **v;
-    size_t n;
-} refnames;
-
-static int add_ref(refnames *l, const char *name, size_t len, ds_err *err)
-{
-    char **v = realloc(l->v, (l->n + 1) * sizeof *v);
-    if (!v)
-        return ds_fail_nomem(err);
-    l->v = v;
-    v[l->n] = strndup(name, len);
-    return v[l->n] ? (l->n++, 0) : ds_fail_nomem(err);
-}
-
-static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err);
-
-/* One entry of the folder `rel`: a folder, or a ref. */
-static int loose_entry(ds_catalog *c, refnames *l, const char *rel, const char *name,
-                       unsigned depth, ds_err *err)
-{
-    char *sub = NULL, *path = NULL;
-    struct stat st;
-    size_t len = strlen(name);
-    int rc = 0, valid = 0;
-    if (len > 5 && strcmp(name + len - 5, ".lock") == 0)
-        return 0;
-    if (asprintf(&sub, "%s/%s", rel, name) < 0 || asprintf(&path, "%s/%s", c->dir, sub) < 0)
-        rc = ds_fail_nomem(err);
-    else if (lstat(path, &st) != 0)
-        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
-    else if (S_ISDIR(st.st_mode))
-        rc = list_loose(c, l, sub, depth + 1, err);
-    else if (git_reference_name_is_valid(&valid, sub) == 0 && valid)
-        rc = add_ref(l, sub, strlen(sub), err);
-    free(path);
-    free(sub);
-    return rc;
-}
-
-static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err)
-{
-    char *path = NULL;
-    int rc = 0;
-    if (depth > REF_DEPTH)
-        return ds_fail(err, DS_CORRUPT, "catalog: %s: folders too deep", rel);
-    if (asprintf(&path, "%s/%s", c->dir, rel) < 0)
-        return ds_fail_nomem(err);
-    DIR *d = opendir(path);
-    if (!d && (errno != ENOENT || depth == 0))
-        rc = ds_fail_errno(err, errno, "%s", path);
-    while (d && !rc) {
-        errno = 0;
-        struct dirent *e = readdir(d);
-        if (!e) {
-            if (errno)
-                rc = ds_fail_errno(err, errno, "%s", path);
-            break;
-        }
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            rc = loose_entry(c, l, rel, e->d_name, depth, err);
-    }
-    if (d)
-        closedir(d);
-    free(path);
-    return rc;
-}
-
-/* packed-refs: "#" comments, "^" what a tag leads to, else 40 hex digits, a blank, the name. */
-static int list_packed(ds_catalog *c, refnames *l, ds_err *err)
+int ds_tag_put(ds_gitpack *p, git_oid *id, const ds_tag_new *t, ds_err *err)
 {
     ds_buf b = {0};
-    char *path = NULL;
-    struct stat st;
-    int rc = 0;
-    if (asprintf(&path, "%s/packed-refs", c->dir) < 0)
-        return ds_fail_nomem(err);
-    if (stat(path, &st) != 0)
-        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
-    else
-        rc = ds_read_file(&b, path, PACKED_MAX, err);
-    for (size_t at = 0; !rc && at < b.len;) {
-        const uint8_t *line = b.data + at, *nl = memchr(line, '\n', b.len - at);
-        size_t len = nl ? (size_t)(nl - line) : b.len - at;
-        at += len + 1;
-        if (len == 0 || *line == '#' || *line == '^')
-            continue;
-        rc = len > GIT_OID_HEXSZ + 1 && line[GIT_OID_HEXSZ] == ' '
-                 ? add_ref(l, (const char *)line + GIT_OID_HEXSZ + 1, len - GIT_OID_HEXSZ - 1, err)
-                 : ds_fail(err, DS_CORRUPT, "%s: malformed at byte %zu", path, at - len - 1);
-    }
-    ds_buf_fini(&b);
-    free(path);
-    return rc;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* The commit that a ref leads to: 1, or 0 when it is gone meanwhile or leads to something else. */
-static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
-{
-    git_reference *r = NULL;
-    git_object *o = NULL;
-    int rc = git_reference_lookup(&r, c->repo, name);
-    if (rc == GIT_ENOTFOUND)
-        return 0;
-    if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-    rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
-    git_reference_free(r);
-    if (rc == GIT_EINVALIDSPEC || rc == GIT_EPEEL)
-        return 0; /* a tag of something that is no commit */
-    if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-    *id = *git_object_id(o);
-    git_object_free(o);
-    return 1;
-}
-
-int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
-{
-    refnames l = {0};
-    int rc = list_loose(c, &l, "refs", 0, err);
+    if (strlen(t->message) > MESSAGE_MAX)
+        return ds_fail(err, DS_USAGE, "the message is longer than %d bytes", MESSAGE_MAX);
+    int rc = ds_buf_printf(&b, "object %s\ntype commit\ntag %s/%s\n", git_oid_tostr_s(&t->target),
+                           t->dataset, t->tag);
     if (!rc)
-        rc = list_packed(c, &l, err);
-    if (l.n)
-        qsort(l.v, l.n, sizeof *l.v, by_name);
-    for (size_t i = 0; !rc && i < l.n; i++) {
-        git_oid id;
-        if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
-            continue;
-        rc = peel_ref(c, l.v[i], &id, err);
-        if (rc > 0)
-            rc = fn(ctx, l.v[i], &id, err);
-    }
-    for (size_t i = 0; i < l.n; i++)
-        free(l.v[i]);
-    free(l.v);
+        rc = put_person(&b, "tagger", t->name, t->mail, t->time);
+    if (!rc)
+        rc = ds_buf_printf(&b, "\n%s\n", t->message);
+    rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_TAG, b.data, b.len, err);
+    ds_buf_fini(&b);
     return rc;
 }

@@ -19,7 +19,6 @@
 #include "gitpack.h"
 #include "hash.h"
 
-#define DS_REF_PREFIX "refs/heads/"
 #define DS_BRANCH "main" /* the default branch */
 
 typedef struct ds_catalog ds_catalog;
@@ -31,6 +30,7 @@ void ds_catalog_close(ds_catalog *c); /* NULL is fine */
 git_repository *ds_catalog_repo(ds_catalog *c);
 git_odb *ds_catalog_odb(ds_catalog *c);
 const char *ds_catalog_dir(const ds_catalog *c);
+const char *ds_catalog_lock(const ds_catalog *c);
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c,
                     ds_err *err); /* a ds_gitpack for this repository */
 
@@ -74,16 +74,13 @@ typedef struct ds_version_new {
 /* Puts the commit object into the pack. */
 int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *err);
 
-/* ---- refs ---- */
-/* 1 found, 0 not, < 0 error. Annotated tags are followed to their commit. */
-int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err);
-/* Moves `name` from *expected (NULL: not there yet) to *to. 1 moved, 0 it is not at *expected, < 0
- * error. Durable on return. */
-int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
-                ds_err *err);
-/* Every ref in order of its name, with the commit that it leads to; refs to other things are
- * skipped. Non-zero from fn stops and is returned. */
-typedef int (*ds_ref_fn)(void *ctx, const char *name, const git_oid *id, ds_err *err);
-int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
+typedef struct ds_tag_new {
+    git_oid target; /* a version */
+    const char *dataset, *tag, *message;
+    const char *name, *mail; /* the tagger */
+    int64_t time;
+} ds_tag_new;
+/* Puts an annotated tag's object into the pack. */
+int ds_tag_put(ds_gitpack *p, git_oid *id, const ds_tag_new *t, ds_err *err);
 
 #endif

@@ -19,7 +19,10 @@ const ds_command ds_ver_gc = {
                    "history, and what these are stored as "
                    "deltas of. Removes the rest, and what writers left that were killed; joins "
                    "small packs when there are more "
-                   "than 64. Writers wait meanwhile, or with --no-wait it gives up (exit 11) when "
+                   "than 64. What dsver reset and branches or tags that were deleted left behind "
+                   "lives until --grace is over; "
+                   "--dry-run counts these heads, but not what they alone keep alive. Writers wait "
+                   "meanwhile, or with --no-wait it gives up (exit 11) when "
                    "one is at work. When a version "
                    "cannot be read nothing is removed.",
     .run = run,
@@ -33,12 +36,13 @@ static void say(const ds_collected *g, bool dry_run, bool json)
         printf("{\"type\":\"gc\",\"dry_run\":%s,\"versions\":%" PRIu64 ",\"pieces\":%" PRIu64
                ",\"live\":%" PRIu64 ",\"dead\":%" PRIu64,
                dry_run ? "true" : "false", g->versions, o->pieces, o->live, o->dead);
-        printf(",\"packs_deleted\":%" PRIu64 ",\"packs_rewritten\":%" PRIu64
-               ",\"packs_written\":%" PRIu64 ",\"bytes_before\":%" PRIu64
-               ",\"bytes_after\":%" PRIu64 ",\"tmp_removed\":%" PRIu64
-               ",\"catalog_packs_joined\":%" PRIu64 ",\"missing\":%" PRIu64 "}\n",
-               o->packs_deleted, o->packs_rewritten, o->packs_written, o->bytes_before,
-               o->bytes_after, o->tmp_removed + g->catalog_tmp, g->catalog_packs, g->missing);
+        printf(
+            ",\"packs_deleted\":%" PRIu64 ",\"packs_rewritten\":%" PRIu64
+            ",\"packs_written\":%" PRIu64 ",\"bytes_before\":%" PRIu64 ",\"bytes_after\":%" PRIu64
+            ",\"tmp_removed\":%" PRIu64 ",\"catalog_packs_joined\":%" PRIu64 ",\"missing\":%" PRIu64
+            ",\"kept_expired\":%" PRIu64 "}\n",
+            o->packs_deleted, o->packs_rewritten, o->packs_written, o->bytes_before, o->bytes_after,
+            o->tmp_removed + g->catalog_tmp, g->catalog_packs, g->missing, g->kept_expired);
         return;
     }
     printf("%" PRIu64 " versions need %" PRIu64 " of %" PRIu64 " pieces; %s%" PRIu64
@@ -50,19 +54,26 @@ static void say(const ds_collected *g, bool dry_run, bool json)
 
 static int run(int argc, char **argv)
 {
-    bool json = false, dry_run = false, wait = true;
+    bool json = false;
+    ds_collect_opts o = {.wait = true, .grace = (int64_t)14 * 86400};
     const char *store = NULL;
     const ds_opt opts[] = {
         {.letter = 'n',
          .name = "dry-run",
          .type = DS_OPT_FLAG,
-         .var = &dry_run,
+         .var = &o.dry_run,
          .help = "only tell what would be removed"},
         {.name = "wait",
          .type = DS_OPT_FLAG,
-         .var = &wait,
+         .var = &o.wait,
          .help = "wait for writers to finish (the default)",
          .negatable = true},
+        {.name = "grace",
+         .type = DS_OPT_TIME,
+         .var = &o.grace,
+         .arg = "TIME",
+         .help = "how long versions live that a reset or a deleted branch left behind, such as 12h "
+                 "or 30d (default: 14d)"},
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,
@@ -77,9 +88,9 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     int rc = ds_store_open(&s, store, DS_OBJ_WRITE, &err);
     if (!rc)
-        rc = ds_collect_run(&g, &s, dry_run, wait, &err);
+        rc = ds_collect_run(&g, &s, &o, &err);
     if (!rc)
-        say(&g, dry_run, json);
+        say(&g, o.dry_run, json);
     if (!rc && g.missing)
         ds_fail(&err, DS_CORRUPT,
                 "%" PRIu64 " pieces that versions need are missing; run dsver fsck", g.missing);

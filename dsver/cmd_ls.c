@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd_verb.h"
+#include "refs.h"
 #include "revision.h"
 
 static int run(int argc, char **argv);

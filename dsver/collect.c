@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "history.h"
 #include "io.h"
 #include "manifest.h"
 #include "oidset.h"
+#include "refs.h"
 #include "sig.h"
 
 enum { CATALOG_PACKS_MAX = 64, PACK_NAME = 5 + 40 }; /* "pack-" and a SHA-1 */
@@ -205,19 +207,22 @@ static int tidy_catalog(ds_collected *out, ds_catalog *c, bool dry_run, ds_err *
     return rc;
 }
 
-int ds_collect_run(ds_collected *out, ds_store *s, bool dry_run, bool wait, ds_err *err)
+int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err)
 {
     mark m = {.store = s, .out = out};
     *out = (ds_collected){0};
-    int rc = ds_objgc_begin(&m.gc, s->objs, wait, err);
+    int rc = ds_objgc_begin(&m.gc, s->objs, o->wait, err);
     if (!rc && git_odb_refresh(ds_catalog_odb(s->cat)) < 0)
         rc = ds_fail(err, DS_IO, "the catalog cannot be read");
     if (!rc)
+        rc = ds_ref_expire(s->cat, (int64_t)time(NULL) - o->grace, o->dry_run, &out->kept_expired,
+                           err);
+    if (!rc)
         rc = ds_history_each(s->cat, mark_version, &m, err);
     if (!rc)
-        rc = ds_objgc_sweep(m.gc, dry_run, &out->objs, err);
+        rc = ds_objgc_sweep(m.gc, o->dry_run, &out->objs, err);
     if (!rc) /* writers of the catalog are shut out too: they hold the same lock */
-        rc = tidy_catalog(out, s->cat, dry_run, err);
+        rc = tidy_catalog(out, s->cat, o->dry_run, err);
     ds_objgc_end(m.gc);
     ds_oidset_fini(&m.files);
     ds_manline_fini(&m.line);

@@ -14,10 +14,15 @@ typedef struct ds_collected {
     uint64_t missing;       /* pieces that versions need and the store lacks: run fsck */
     uint64_t catalog_packs; /* git packs joined into one */
     uint64_t catalog_tmp;   /* leftovers removed from the catalog */
+    uint64_t kept_expired;  /* heads that a reset or a deleted branch left, let go */
 } ds_collected;
 
 /* DS_LOCKED when `wait` is false and a writer is at work. DS_CORRUPT, with nothing removed, when a
  * version cannot be read. */
-int ds_collect_run(ds_collected *out, ds_store *s, bool dry_run, bool wait, ds_err *err);
+typedef struct ds_collect_opts {
+    bool dry_run, wait;
+    int64_t grace; /* seconds for which heads that refs left behind stay alive */
+} ds_collect_opts;
+int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err);
 
 #endif

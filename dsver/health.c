@@ -10,6 +10,7 @@
 #include "history.h"
 #include "manifest.h"
 #include "oidset.h"
+#include "refs.h"
 #include "sig.h"
 #include "sourcepage.h"
 

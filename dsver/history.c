@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "oidset.h"
+#include "refs.h"
 
 typedef struct walk {
     ds_catalog *cat;

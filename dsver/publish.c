@@ -7,58 +7,15 @@
 #include <string.h>
 #include <time.h>
 
+#include "person.h"
+#include "refs.h"
+
 enum { MOVES_MAX = 1000 }; /* only commands from outside can win more than once */
 
 void ds_published_fini(ds_published *p)
 {
     ds_pass_fini(&p->pass);
     *p = (ds_published){0};
-}
-
-/* ---- who
- * ---------------------------------------------------------------------------------------------- */
-
-typedef struct person {
-    ds_buf name, mail;
-} person;
-
-static int put_text(ds_buf *b, const char *s, size_t len, ds_err *err)
-{
-    ds_buf_reset(b);
-    return ds_buf_put(b, s, len) || !ds_buf_cstr(b) ? ds_fail_nomem(err) : 0;
-}
-
-static int split_author(person *p, const char *author, ds_err *err)
-{
-    const char *open = strrchr(author, '<'), *close = open ? strchr(open, '>') : NULL;
-    size_t len = open ? (size_t)(open - author) : 0;
-    while (len > 0 && author[len - 1] == ' ')
-        len--;
-    if (!close || close[1] || len == 0 || close == open + 1)
-        return ds_fail(err, DS_USAGE, "'%s' is not of the form Name <mail>", author);
-    int rc = put_text(&p->name, author, len, err);
-    return rc ? rc : put_text(&p->mail, open + 1, (size_t)(close - open - 1), err);
-}
-
-static int from_config(ds_buf *b, ds_store *s, const char *env, const char *name,
-                       const char *otherwise, ds_err *err)
-{
-    const char *v = getenv(env);
-    if (v && *v)
-        return put_text(b, v, strlen(v), err);
-    int rc = ds_config_get(b, s->dir, name, true, err);
-    if (rc == 0 || (rc > 0 && b->len == 0))
-        return put_text(b, otherwise, strlen(otherwise), err);
-    return rc < 0 ? rc : ds_buf_cstr(b) ? 0 : ds_fail_nomem(err);
-}
-
-static int who(person *p, ds_store *s, const char *author, ds_err *err)
-{
-    if (author)
-        return split_author(p, author, err);
-    int rc = from_config(&p->name, s, "GIT_AUTHOR_NAME", "user.name", "dsver", err);
-    return rc ? rc
-              : from_config(&p->mail, s, "GIT_AUTHOR_EMAIL", "user.email", "dsver@localhost", err);
 }
 
 /* ---- the branch
@@ -105,8 +62,8 @@ static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta 
 }
 
 /* Version objects and ref. 1 moved, 0 somebody else was first. */
-static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *b, const person *p,
-                const ds_publish_opts *o, ds_err *err)
+static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *b,
+                const ds_person *p, const ds_publish_opts *o, ds_err *err)
 {
     char subject[64];
     const ds_meta *m = &out->pass.meta;
@@ -128,8 +85,8 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
     return rc ? rc : ds_ref_move(s->cat, b->ref, b->exists ? &b->id : NULL, &out->id, err);
 }
 
-static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pack, const person *p,
-                   const ds_publish_opts *o, ds_err *err)
+static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pack,
+                   const ds_person *p, const ds_publish_opts *o, ds_err *err)
 {
     branch b = {0};
     int rc =
@@ -164,9 +121,9 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
 {
     ds_objtx *tx = NULL;
     ds_gitpack *pack = NULL;
-    person p = {0};
+    ds_person p = {0};
     *out = (ds_published){0};
-    int rc = who(&p, s, o->author, err);
+    int rc = ds_person_find(&p, s, o->author, err);
     if (rc)
         goto out;
     rc = ds_objstore_hold(s->objs, err); /* gc keeps out until the ref has moved */
@@ -183,8 +140,7 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     ds_gitpack_free(pack);
     ds_objstore_release(s->objs);
 out:
-    ds_buf_fini(&p.name);
-    ds_buf_fini(&p.mail);
+    ds_person_fini(&p);
     if (rc)
         ds_published_fini(out);
     return rc;

@@ -8,6 +8,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "refs.h"
+
 enum { PREFIX_MIN = 4 };
 
 void ds_revision_fini(ds_revision *r)

@@ -7,6 +7,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "refs.h"
+
 enum { MOVES_MAX = 1000, NAME_MAX_LEN = 255 };
 #define SEGMENT_MAX ((size_t)1 << 30)
 

@@ -7,6 +7,7 @@
 
 #include "io.h"
 #include "manifest.h"
+#include "refs.h"
 #include "revision.h"
 
 #define OK(call)                                                                                   \

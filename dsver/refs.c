@@ -1,0 +1,340 @@
+/* refs.c - see refs.h. */
+#include "refs.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io.h"
+
+enum { REF_NAME_MAX = 512, REF_TRIES = 200, REF_DEPTH = 64, PACKED_MAX = 256 << 20 };
+
+/* Lets other processes finish: 1 to 16 ms, different in each process. */
+static void short_wait(void)
+{
+    struct timespec now, ts = {0};
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    ts.tv_nsec = 1000000 + (now.tv_nsec / 1000 * 7919 + (long)getpid() * 104729) % 15000000;
+    nanosleep(&ts, NULL);
+}
+
+int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
+{
+    git_reference *r = NULL;
+    git_object *o = NULL;
+    int rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
+    if (rc == GIT_ENOTFOUND || rc == GIT_EINVALIDSPEC)
+        return 0;
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
+    if (rc < 0)
+        rc = ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    else
+        *id = *git_object_id(o);
+    git_object_free(o);
+    git_reference_free(r);
+    return rc < 0 ? rc : 1;
+}
+
+/* While the lock is held its file names the ref being moved. When a process dies in the middle,
+ * git's own REF.lock stays behind; whoever gets the lock next sees the name, and removes the
+ * leftover. */
+static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
+{
+    char old[REF_NAME_MAX + 128];
+    size_t n = 0;
+    const bool there = ds_path_exists(ds_catalog_lock(c));
+    int rc = ds_open(fd, ds_catalog_lock(c), O_RDWR | O_CREAT, 0666, err);
+    if (!rc && !there)
+        rc = ds_fsync_parent(ds_catalog_lock(c), err);
+    if (rc)
+        return rc;
+    while (flock(*fd, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return ds_fail_errno(err, errno, "%s: cannot lock", ds_catalog_lock(c));
+    rc = ds_read_full(*fd, ds_catalog_lock(c), old, sizeof old - 1, &n, err);
+    if (rc)
+        return rc;
+    old[n] = '\0';
+    int valid = 0;
+    if (n > 0 && old[n - 1] == '\n') {
+        old[n - 1] = '\0';
+        char *path = NULL;
+        if (git_reference_name_is_valid(&valid, old) == 0 && valid &&
+            asprintf(&path, "%s/%s.lock", ds_catalog_dir(c), old) >= 0) {
+            ds_io_active->unlink(path);
+            free(path);
+        }
+    }
+    if (ftruncate(*fd, 0) != 0 || lseek(*fd, 0, SEEK_SET) != 0)
+        return ds_fail_errno(err, errno, "%s", ds_catalog_lock(c));
+    snprintf(old, sizeof old, "%s\n", name);
+    rc = ds_write_full(*fd, ds_catalog_lock(c), old, strlen(old), err);
+    return rc ? rc : ds_fsync(*fd, ds_catalog_lock(c), err); /* before git's lock can be on disk */
+}
+
+static void ref_unlock(ds_catalog *c, int *fd)
+{
+    if (*fd < 0)
+        return;
+    if (ftruncate(*fd, 0) != 0) {
+        /* harmless: the next holder removes a lock file that is not there */
+    }
+    ds_close(fd, ds_catalog_lock(c), NULL);
+}
+
+int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
+                ds_err *err)
+{
+    static const git_oid none;
+    git_reference *r = NULL;
+    int fd = -1;
+    if (strlen(name) >= REF_NAME_MAX)
+        return ds_fail(err, DS_USAGE, "ref name too long: %s", name);
+    int rc = ref_lock(c, &fd, name, err);
+    if (rc)
+        goto out;
+    for (int tries = 0;; tries++) {
+        rc = git_reference_create_matching(&r, ds_catalog_repo(c), name, to, 1,
+                                           expected ? expected : &none, "dsver");
+        /* Only a git command from outside can hold git's lock now. */
+        if (rc != GIT_ELOCKED || tries == REF_TRIES)
+            break;
+        short_wait();
+    }
+    if (rc == 0)
+        rc = 1;
+    else if (rc == GIT_EMODIFIED || rc == GIT_ENOTFOUND)
+        rc = 0;
+    else
+        rc = ds_fail_git(err, rc, "cannot move %s", name);
+    git_reference_free(r);
+out:
+    ref_unlock(c, &fd);
+    return rc;
+}
+
+/* libgit2's own listing leaves out, without a word, what it cannot read - and what is not listed,
+ * gc removes. So refs are listed here: loose ones, then packed ones; any error is one. */
+typedef struct refnames {
+    char **v;
+    size_t n;
+} refnames;
+
+static int add_ref(refnames *l, const char *name, size_t len, ds_err *err)
+{
+    char **v = realloc(l->v, (l->n + 1) * sizeof *v);
+    if (!v)
+        return ds_fail_nomem(err);
+    l->v = v;
+    v[l->n] = strndup(name, len);
+    return v[l->n] ? (l->n++, 0) : ds_fail_nomem(err);
+}
+
+static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err);
+
+/* One entry of the folder `rel`: a folder, or a ref. */
+static int loose_entry(ds_catalog *c, refnames *l, const char *rel, const char *name,
+                       unsigned depth, ds_err *err)
+{
+    char *sub = NULL, *path = NULL;
+    struct stat st;
+    size_t len = strlen(name);
+    int rc = 0, valid = 0;
+    if (len > 5 && strcmp(name + len - 5, ".lock") == 0)
+        return 0;
+    if (asprintf(&sub, "%s/%s", rel, name) < 0 ||
+        asprintf(&path, "%s/%s", ds_catalog_dir(c), sub) < 0)
+        rc = ds_fail_nomem(err);
+    else if (lstat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else if (S_ISDIR(st.st_mode))
+        rc = list_loose(c, l, sub, depth + 1, err);
+    else if (git_reference_name_is_valid(&valid, sub) == 0 && valid)
+        rc = add_ref(l, sub, strlen(sub), err);
+    free(path);
+    free(sub);
+    return rc;
+}
+
+static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err)
+{
+    char *path = NULL;
+    int rc = 0;
+    if (depth > REF_DEPTH)
+        return ds_fail(err, DS_CORRUPT, "catalog: %s: folders too deep", rel);
+    if (asprintf(&path, "%s/%s", ds_catalog_dir(c), rel) < 0)
+        return ds_fail_nomem(err);
+    DIR *d = opendir(path);
+    if (!d && (errno != ENOENT || depth == 0))
+        rc = ds_fail_errno(err, errno, "%s", path);
+    while (d && !rc) {
+        errno = 0;
+        struct dirent *e = readdir(d);
+        if (!e) {
+            if (errno)
+                rc = ds_fail_errno(err, errno, "%s", path);
+            break;
+        }
+        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
+            rc = loose_entry(c, l, rel, e->d_name, depth, err);
+    }
+    if (d)
+        closedir(d);
+    free(path);
+    return rc;
+}
+
+/* packed-refs: "#" comments, "^" what a tag leads to, else 40 hex digits, a blank, the name. */
+static int list_packed(ds_catalog *c, refnames *l, ds_err *err)
+{
+    ds_buf b = {0};
+    char *path = NULL;
+    struct stat st;
+    int rc = 0;
+    if (asprintf(&path, "%s/packed-refs", ds_catalog_dir(c)) < 0)
+        return ds_fail_nomem(err);
+    if (stat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else
+        rc = ds_read_file(&b, path, PACKED_MAX, err);
+    for (size_t at = 0; !rc && at < b.len;) {
+        const uint8_t *line = b.data + at, *nl = memchr(line, '\n', b.len - at);
+        size_t len = nl ? (size_t)(nl - line) : b.len - at;
+        at += len + 1;
+        if (len == 0 || *line == '#' || *line == '^')
+            continue;
+        rc = len > GIT_OID_HEXSZ + 1 && line[GIT_OID_HEXSZ] == ' '
+                 ? add_ref(l, (const char *)line + GIT_OID_HEXSZ + 1, len - GIT_OID_HEXSZ - 1, err)
+                 : ds_fail(err, DS_CORRUPT, "%s: malformed at byte %zu", path, at - len - 1);
+    }
+    ds_buf_fini(&b);
+    free(path);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* The commit that a ref leads to: 1, or 0 when it is gone meanwhile or leads to something else. */
+static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
+{
+    git_reference *r = NULL;
+    git_object *o = NULL;
+    int rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
+    if (rc == GIT_ENOTFOUND)
+        return 0;
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
+    git_reference_free(r);
+    if (rc == GIT_EINVALIDSPEC || rc == GIT_EPEEL)
+        return 0; /* a tag of something that is no commit */
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    *id = *git_object_id(o);
+    git_object_free(o);
+    return 1;
+}
+
+int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
+{
+    refnames l = {0};
+    int rc = list_loose(c, &l, "refs", 0, err);
+    if (!rc)
+        rc = list_packed(c, &l, err);
+    if (l.n)
+        qsort(l.v, l.n, sizeof *l.v, by_name);
+    for (size_t i = 0; !rc && i < l.n; i++) {
+        git_oid id;
+        if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
+            continue;
+        rc = peel_ref(c, l.v[i], &id, err);
+        if (rc > 0)
+            rc = fn(ctx, l.v[i], &id, err);
+    }
+    for (size_t i = 0; i < l.n; i++)
+        free(l.v[i]);
+    free(l.v);
+    return rc;
+}
+
+int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err)
+{
+    git_reference *r = NULL;
+    git_oid at;
+    int fd = -1;
+    int rc = ref_lock(c, &fd, name, err);
+    if (!rc)
+        rc = ds_ref_get(c, name, &at, err);
+    if (rc > 0 && !git_oid_equal(&at, expected))
+        rc = 0;
+    if (rc > 0) {
+        rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
+        for (int tries = 0; rc == 0 || (rc == GIT_ELOCKED && tries < REF_TRIES); tries++) {
+            rc = git_reference_delete(r);
+            if (rc != GIT_ELOCKED)
+                break;
+            short_wait();
+        }
+        rc = rc == 0 ? 1 : ds_fail_git(err, rc, "cannot delete %s", name);
+        git_reference_free(r);
+    }
+    ref_unlock(c, &fd);
+    return rc;
+}
+
+/* ---- heads that a ref left behind ---- */
+
+int ds_ref_keep(ds_catalog *c, const char *name, const git_oid *id, ds_err *err)
+{
+    char kept[REF_NAME_MAX];
+    const char *tail = strncmp(name, "refs/", 5) == 0 ? name + 5 : name;
+    int n = snprintf(kept, sizeof kept, DS_REF_KEPT "%" PRId64 "-%.10s/%s", (int64_t)time(NULL),
+                     git_oid_tostr_s(id), tail);
+    if (n < 0 || (size_t)n >= sizeof kept)
+        return ds_fail(err, DS_USAGE, "ref name too long: %s", name);
+    int rc = ds_ref_move(c, kept, NULL, id, err);
+    return rc < 0 ? rc : 0; /* there already: the same head in the same second */
+}
+
+typedef struct expiry {
+    ds_catalog *cat;
+    int64_t until;
+    uint64_t n;
+    bool dry_run;
+} expiry;
+
+static int expire(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    expiry *x = ctx;
+    const size_t pre = sizeof DS_REF_KEPT - 1;
+    char *end;
+    if (strncmp(name, DS_REF_KEPT, pre) != 0)
+        return 0;
+    errno = 0;
+    const long long t = strtoll(name + pre, &end, 10);
+    if (errno || end == name + pre || *end != '-' || t > x->until)
+        return 0; /* not one of ours, or young */
+    x->n++;
+    int rc = x->dry_run ? 0 : ds_ref_delete(x->cat, name, id, err);
+    return rc < 0 ? rc : 0;
+}
+
+int ds_ref_expire(ds_catalog *c, int64_t until, bool dry_run, uint64_t *n, ds_err *err)
+{
+    expiry x = {.cat = c, .until = until, .dry_run = dry_run};
+    int rc = ds_ref_each(c, expire, &x, err);
+    *n = x.n;
+    return rc;
+}

@@ -1,0 +1,38 @@
+/* refs.h - names in the catalog that lead to versions: branches, tags, and heads that were left
+ * behind.
+ *
+ * A ref is the only commit point of the store: moved by compare-and-swap, durable on return, one
+ * process at a time. A head that a ref leaves behind other than by going on from it (reset, or a
+ * branch that is deleted) is kept under refs/dsver/kept/ and so stays alive, until gc's time of
+ * grace is over.
+ *
+ * Errors as in catalog.h.
+ */
+#ifndef DS_REFS_H
+#define DS_REFS_H
+
+#include "catalog.h"
+
+#define DS_REF_PREFIX "refs/heads/"
+#define DS_REF_TAGS "refs/tags/"
+#define DS_REF_KEPT "refs/dsver/kept/"
+
+/* 1 found, 0 not, < 0 error. Annotated tags are followed to their commit. */
+int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err);
+/* Moves `name` from *expected (NULL: not there yet) to *to. 1 moved, 0 it is not at *expected, < 0
+ * error. Durable on return. */
+int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
+                ds_err *err);
+/* Every ref in order of its name, with the commit that it leads to; refs to other things are
+ * skipped. Non-zero from fn stops and is returned. */
+typedef int (*ds_ref_fn)(void *ctx, const char *name, const git_oid *id, ds_err *err);
+int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
+/* 1 deleted, 0 it is not at *expected, < 0 error. */
+int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err);
+
+/* Keeps what `name` led to. */
+int ds_ref_keep(ds_catalog *c, const char *name, const git_oid *id, ds_err *err);
+/* Deletes what was kept at that time (seconds since 1970) or before; *n: how many, or would be. */
+int ds_ref_expire(ds_catalog *c, int64_t until, bool dry_run, uint64_t *n, ds_err *err);
+
+#endif

@@ -1,0 +1,87 @@
+#!/usr/bin/env bats
+# dsver branch, tag, reset; and what gc does with the heads that they leave behind.
+load dsver_common
+
+put() { # TEXT DATASET [OPTIONS]
+    printf '%s\n' "$1" | dsprep text -q --split line - | dsver commit "${@:3}" "$2" >/dev/null
+}
+
+id() {
+    git -C .dsver/catalog.git rev-parse "$1"
+}
+
+@test "branch: made at a version, listed, deleted" {
+    put one d
+    put two d
+    dsver branch d~1 trial >out
+    grep -Eq '^d@trial made at [0-9a-f]{40}$' out
+    [ "$(id refs/heads/d/trial)" = "$(id refs/heads/d/main~1)" ]
+    [ "$(dsver branch d | awk '{print $1}' | xargs)" = "main trial" ]
+    dsver branch --json d | grep -q '"type":"branch","name":"trial"'
+    exits 1 dsver branch d trial
+    has "has a branch 'trial' already"
+    put three d -b trial
+    [ "$(dsver cat d@trial | dsprep cat -c text)" = "$(dsver cat d@trial | dsprep cat -c text)" ]
+    [ "$(id refs/heads/d/trial~1)" = "$(id refs/heads/d/main~1)" ]
+    head=$(id refs/heads/d/trial)
+    dsver branch -d d trial
+    exits 1 dsver cat d@trial -o x
+    dsver cat "d@$head" | dsprep cat | grep -q three
+    exits 1 dsver branch -d d trial
+    has "has no branch 'trial'"
+    exits 2 dsver branch -d d
+    exits 2 dsver branch -d d@main trial
+    dsver fsck --read-data
+}
+
+@test "tag: plain and annotated, never moved" {
+    put one d
+    put two d
+    dsver tag d~1 v1
+    dsver tag -m "as delivered" --author "A B <a@b.c>" d v2
+    [ "$(id refs/tags/d/v1)" = "$(id refs/heads/d/main~1)" ]
+    [ "$(git -C .dsver/catalog.git cat-file -t refs/tags/d/v2)" = tag ]
+    git -C .dsver/catalog.git cat-file -p refs/tags/d/v2 | grep -q '^as delivered$'
+    git -C .dsver/catalog.git cat-file -p refs/tags/d/v2 | grep -q '^tagger A B <a@b.c> '
+    dsver cat d@v1 | dsprep cat | grep -q one
+    dsver cat d@v2 | dsprep cat | grep -q two
+    [ "$(dsver tag d | awk '{print $1}' | xargs)" = "v1 v2" ]
+    exits 1 dsver tag d v1
+    has "has a tag 'v1' already"
+    dsver tag -d d v2
+    [ "$(dsver tag d | awk '{print $1}' | xargs)" = "v1" ]
+    git -C .dsver/catalog.git fsck --strict
+    dsver gc --grace 0
+    dsver fsck --read-data
+}
+
+@test "reset: a branch goes back, and the version that it left can be had until gc's grace is over" {
+    put one d
+    put two d
+    left=$(id refs/heads/d/main)
+    dsver reset d main~1 >out
+    grep -q "it was at $left" out
+    dsver cat d | dsprep cat | grep -q one
+    dsver gc
+    dsver cat "d@$left" | dsprep cat | grep -q two
+    dsver reset d "$left"
+    dsver cat d | dsprep cat | grep -q two
+    dsver reset d "d@main~1" && false
+    dsver reset d main~1
+    dsver gc --dry-run --grace 0 --json | grep -Eq '"kept_expired":[1-9]'
+    dsver gc --grace 0 --json | grep -Eq '"dead":[1-9]'
+    exits 1 dsver cat "d@$left" -o x
+    dsver cat d | dsprep cat | grep -q one
+    dsver fsck --read-data
+    exits 2 dsver gc --grace soon
+    has "time such as"
+    exits 2 dsver reset d@v1
+}
+
+@test "reset: of what is no branch is refused" {
+    put one d
+    dsver tag d v1
+    exits 2 dsver reset d@v1 main
+    has "is no branch"
+    exits 1 dsver reset d none
+}
