@@ -59,9 +59,22 @@ static const uint32_t *lengths_of(const ds_dataset *d)
     return (const uint32_t *)(const void *)d->lengths.data;
 }
 
-static int add_length(ds_dataset *d, const ds_value *x, ds_err *err)
+/* The largest of n ids. */
+static uint32_t largest_of(const uint8_t *p, uint64_t n, bool wide)
+{
+    uint32_t most = 0;
+
+    for (uint64_t i = 0; i < n; i++) {
+        const uint32_t id = wide ? ds_get_u32(p + 4 * i) : (uint32_t)(p[2 * i] | p[2 * i + 1] << 8);
+        most = id > most ? id : most;
+    }
+    return most;
+}
+
+static int add_record(ds_dataset *d, const ds_value *x, ds_err *err)
 {
     const uint64_t n = x->null ? 0 : x->count;
+    const uint32_t most = largest_of(x->p, n, d->wide);
     const uint32_t n32 = (uint32_t)n;
 
     if (n > UINT32_MAX)
@@ -69,6 +82,10 @@ static int add_length(ds_dataset *d, const ds_value *x, ds_err *err)
                        (unsigned long long)d->info.records, (unsigned long long)n);
     if (ds_buf_put(&d->lengths, &n32, sizeof n32))
         return ds_fail_nomem(err);
+    if (most > d->info.largest) {
+        d->info.largest = most;
+        d->info.largest_at = d->info.records;
+    }
     d->info.records++;
     d->info.tokens += n;
     return 0;
@@ -149,7 +166,7 @@ static int open_store(ds_dataset *d, const char *spec, const char *store, const 
     for (size_t b = 0; !rc && b < ds_colread_blocks(d->col); b++) {
         rc = ds_colread_block(d->col, b, &buf, &v, err);
         while (!rc && ds_colview_next(&v, &x))
-            rc = add_length(d, &x, err);
+            rc = add_record(d, &x, err);
     }
     if (!rc)
         rc = in_dataset(d,
@@ -253,7 +270,7 @@ static int take_block(ds_dataset *d, const ds_block *b, const ds_column *col, si
     while (ds_colview_next(&v, &x)) {
         if (ds_buf_put(&d->starts, &at, sizeof at))
             return ds_fail_nomem(err);
-        TRY(add_length(d, &x, err));
+        TRY(add_record(d, &x, err));
         at = d->info.tokens;
         if (!x.null)
             TRY(ds_spool_put(&d->spool, x.p, x.len, err));

@@ -23,6 +23,8 @@ typedef struct ds_dataset_info {
     const char *tokenizer; /* "sha256:..." of the column, or "" */
     uint64_t records, tokens;
     const uint32_t *lengths;
+    uint32_t largest;         /* token */
+    uint64_t largest_at;      /* record that has it first */
     const char *mask;         /* column that says which tokens are targets, or "" */
     const ds_recfacts *facts; /* the mask, and what is counted */
 } ds_dataset_info;

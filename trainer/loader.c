@@ -84,6 +84,33 @@ int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, ui
     return rc;
 }
 
+/* ---- what cannot be trained on ---- */
+
+static int no_such_token(const ds_dataset *d, uint64_t record, int64_t id, int32_t vocab,
+                         ds_err *err)
+{
+    return ds_fail(err, DS_FAIL,
+                   "dataset '%s', record %llu: token %lld is not in the model's vocabulary of %d",
+                   ds_dataset_about(d)->name, (unsigned long long)record, (long long)id,
+                   (int)vocab);
+}
+
+int ds_loader_check(const ds_run *run, ds_dataset **datasets, int32_t vocab, ds_err *err)
+{
+    for (size_t i = 0; i < run->ndatasets; i++) {
+        const ds_dataset_info *d = ds_dataset_about(datasets[i]);
+        if (d->largest >= (uint32_t)vocab)
+            return no_such_token(datasets[i], d->largest_at, d->largest, vocab, err);
+        for (uint64_t r = 0; run->longer == DS_LONG_ERROR && r < d->records; r++)
+            if (d->lengths[r] > run->seq_len)
+                return ds_fail(err, DS_FAIL,
+                               "dataset '%s', record %llu has %u tokens, a row holds %u (--long "
+                               "split or truncate takes it)",
+                               d->name, (unsigned long long)r, d->lengths[r], run->seq_len);
+    }
+    return 0;
+}
+
 /* ---- one micro-batch ---- */
 
 static void mini_fini(ds_minibatch *m, uint64_t rows)
@@ -130,12 +157,8 @@ static int check_ids(const ds_loader *l, const int32_t *ids, const ds_span *s, s
 {
     for (uint32_t i = 0; i < s->len; i++)
         if (ids[i] < 0 || ids[i] >= l->c.vocab)
-            return ds_fail(err, DS_FAIL,
-                           "dataset '%s', record %llu: token %d is not in the model's vocabulary "
-                           "of %d",
-                           ds_dataset_about(l->c.datasets[d])->name,
-                           (unsigned long long)(s->record - l->firsts[d]), (int)ids[i],
-                           (int)l->c.vocab);
+            return no_such_token(l->c.datasets[d], s->record - l->firsts[d], ids[i], l->c.vocab,
+                                 err);
     return 0;
 }
 

@@ -31,6 +31,12 @@ typedef struct tokens {
     uint64_t targets;
 } tokens;
 
+/* A loss mask takes targets away: some here and there, of one row all. */
+static bool is_masked(uint64_t step, int i)
+{
+    return i / ROW == (int)(step % ROWS) || ds_philox(18, step, (uint64_t)(i / 5)) % 3 == 0;
+}
+
 static void make_tokens(tokens *t, uint64_t step, int32_t vocab)
 {
     t->targets = 0;
@@ -39,7 +45,7 @@ static void make_tokens(tokens *t, uint64_t step, int32_t vocab)
     for (int r = 0; r < ROWS; r++)
         for (int s = 0; s < 3; s++)
             for (int i = r * ROW + CUTS[s]; i < r * ROW + CUTS[s + 1]; i++) {
-                const bool learn = i + 1 < r * ROW + CUTS[s + 1];
+                const bool learn = i + 1 < r * ROW + CUTS[s + 1] && !is_masked(step, i + 1);
                 t->pos[i] = i - r * ROW - CUTS[s];
                 t->target[i] = learn ? t->ids[i + 1] : 0;
                 t->weight[i] = learn ? 1.0f : 0.0f;

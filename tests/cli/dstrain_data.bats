@@ -218,15 +218,41 @@ checker() {
 
 @test "a run that fails leaves its rows to the stretch of the resume" {
     need_python
+    sft a.dsr '[(n // 2, 0), (n - n // 2, 1)]'
+    run_sft whole a.dsr --batch 1 --steps 40 --checkpoint-every 18
+    # Something stands where the second checkpoint is to be written. It is put there after the first step; a pipe of one page keeps the
+    # run from being there before.
+    python3 -c '
+import fcntl, os, subprocess, sys
+r, w = os.pipe()
+fcntl.fcntl(w, 1031, 4096)
+p = subprocess.Popen(sys.argv[1:], stdout=w)
+os.close(w)
+os.read(r, 1)
+open("r/.step-000036.tmp", "w").close()
+while os.read(r, 65536):
+    pass
+sys.exit(p.wait())' dstrain finetune --model "$F/base" --data a.dsr --seq-len 32 --batch 1 --steps 40 --checkpoint-every 18 --lr 1e-3 \
+        --rank 4 -j 2 -q --json -o r && return 1
+    [ -s r/step-000018/lineage.json ] && [ ! -e r/step-000036 ]
+    [ -s r/ledger/ledger-000019-000036.dsr ]
+    rm -f r/.step-000036.tmp
+    run_sft r a.dsr --batch 1 --steps 40 --checkpoint-every 18 --resume r/step-000018
+    [ -s r/step-000040/abandoned/0001-from-000018/ledger-000019-000036.dsr ]
+    weights whole/step-000040 >w
+    weights r/step-000040 | cmp - w
+    exits 0 dsver audit --data a.dsr r/step-000040
+    has "ok abandoned: stretch 1: steps 19 to 36"
+}
+
+@test "data that does not fit the model is refused before the first step" {
+    need_python
     sft a.dsr 'None' 3
-    fails run_sft r a.dsr --steps 30 --checkpoint-every 3
-    has "record 3: token 5000 is not in the model's vocabulary"
-    # it is needed by step 6
-    [ -d r/step-000003 ] && [ ! -e r/step-000006 ]
-    left=ledger-000004-000005.dsr
-    [ -s r/ledger/$left ]
-    fails run_sft r a.dsr --steps 30 --checkpoint-every 3 --resume r/step-000003
-    cmp r/abandoned/0001-from-000003/$left r/ledger/$left
-    fails run_sft r a.dsr --steps 30 --checkpoint-every 3 --resume r/step-000003
-    [ -s r/abandoned/0002-from-000003/$left ]
+    fails run_sft r a.dsr
+    has "'a.dsr', record 3: token 5000 is not in the model's vocabulary"
+    [ ! -e r/step-000004 ] && [ ! -e r/ledger ]
+    sft b.dsr 'None'
+    fails run_sft r b.dsr --long error --seq-len 24 --window 2
+    has "'b.dsr', record" "has 2" "a row holds 24"
+    [ ! -e r/ledger ]
 }
