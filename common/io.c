@@ -15,6 +15,7 @@
 #define OUT_SIZE ((size_t)256 << 10)
 #define IN_SIZE ((size_t)256 << 10)
 #define IN_MAX ((size_t)2 << 20)
+#define COPY_CHUNK ((size_t)256 << 10)
 /* A single read or write: the kernel takes 2 GiB - 4 KiB at most. */
 #define CALL_MAX ((size_t)1 << 30)
 
@@ -338,6 +339,26 @@ int ds_atomic_write(const char *path, mode_t mode, const void *data, size_t len,
     if (!rc)
         rc = ds_atomic_commit(&a, err);
     ds_atomic_abort(&a);
+    return rc;
+}
+
+int ds_copy_file(const char *from, const char *to, mode_t mode, ds_err *err)
+{
+    uint8_t *buf = malloc(COPY_CHUNK);
+    ds_atomic a = {.fd = -1};
+    size_t got = COPY_CHUNK;
+    int fd = -1;
+    int rc = buf ? ds_open(&fd, from, O_RDONLY, 0, err) : ds_fail_nomem(err);
+
+    rc = rc ? rc : ds_atomic_open(&a, to, mode, err);
+    while (!rc && got == COPY_CHUNK) {
+        rc = ds_read_full(fd, from, buf, COPY_CHUNK, &got, err);
+        rc = rc ? rc : ds_write_full(a.fd, to, buf, got, err);
+    }
+    rc = rc ? rc : ds_atomic_commit(&a, err);
+    ds_atomic_abort(&a);
+    ds_close(&fd, from, NULL);
+    free(buf);
     return rc;
 }
 

@@ -57,6 +57,8 @@ int ds_atomic_open(ds_atomic *a, const char *path, mode_t mode, ds_err *err);
 int ds_atomic_commit(ds_atomic *a, ds_err *err);
 void ds_atomic_abort(ds_atomic *a);
 int ds_atomic_write(const char *path, mode_t mode, const void *data, size_t len, ds_err *err);
+/* A file of any size, in bounded memory. */
+int ds_copy_file(const char *from, const char *to, mode_t mode, ds_err *err);
 
 /* Buffered output with a fixed 256 KiB buffer. Position counts bytes accepted. */
 typedef struct ds_out {

@@ -8,6 +8,9 @@
 
 #include "dsr_rows.h"
 
+/* Bits of norm in a step's last row: its update was skipped. A NaN, which no update has. */
+#define DS_LEDGER_SKIPPED UINT64_C(0x7ff8000000000000)
+
 typedef struct ds_ledger_row {
     uint64_t step, row, targets;
     uint64_t lr, loss, norm; /* bits of f64 */

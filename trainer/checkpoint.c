@@ -16,6 +16,7 @@
 #include "filesum.h"
 #include "io.h"
 #include "net_priv.h"
+#include "retain.h"
 
 #define PEFT_PREFIX "base_model.model."
 #define PATH 4096
@@ -23,6 +24,17 @@
 void ds_checkpoint_name(char out[32], uint64_t step)
 {
     snprintf(out, 32, "step-%06" PRIu64, step);
+}
+
+bool ds_checkpoint_parse_name(const char *name, uint64_t *step)
+{
+    char same[32];
+    int used = 0;
+
+    if (sscanf(name, "step-%19" SCNu64 "%n", step, &used) != 1 || name[used])
+        return false;
+    ds_checkpoint_name(same, *step);
+    return strcmp(same, name) == 0;
 }
 
 static int join(char out[PATH], const char *dir, const char *name, ds_err *err)
@@ -40,6 +52,15 @@ static bool is_adapter(const ds_param *p)
 static bool is_prompt(const ds_param *p)
 {
     return !strcmp(p->name, "prompt_embeddings");
+}
+
+int ds_tokenizer_copy(const char *model, const char *dir, ds_err *err)
+{
+    char from[PATH], to[PATH];
+
+    TRY(join(from, model, "tokenizer.json", err));
+    TRY(join(to, dir, "tokenizer.json", err));
+    return ds_path_exists(from) ? ds_copy_file(from, to, 0644, err) : 0;
 }
 
 /* ---- writing ---- */
@@ -172,7 +193,21 @@ static int write_optimizer(const char *dir, ds_net *net, ds_err *err)
     return rc;
 }
 
-static int write_state(const char *dir, const ds_ckpt_state *s, ds_err *err)
+static json_t *watch_json(const ds_watch *w)
+{
+    json_t *o = json_object();
+
+    json_object_set_new(o, "evaluated", json_integer((json_int_t)w->evaluated));
+    json_object_set_new(o, "best_step", json_integer((json_int_t)w->best_step));
+    json_object_set_new(o, "waited", json_integer((json_int_t)w->waited));
+    json_object_set_new(o, "best", json_real(w->best));
+    json_object_set_new(o, "mark", json_real(w->mark));
+    return o;
+}
+
+/* What an early stop depends on is part of a checkpoint only where a run may stop early: looking on
+ * changes none. */
+static int write_state(const char *dir, const ds_trainconf *c, const ds_ckpt_state *s, ds_err *err)
 {
     json_t *o = json_object();
     char head[65];
@@ -183,18 +218,10 @@ static int write_state(const char *dir, const ds_ckpt_state *s, ds_err *err)
     json_object_set_new(o, "rows", json_integer((json_int_t)s->rows));
     json_object_set_new(o, "head", json_string(head));
     json_object_set_new(o, "loss", json_real(s->loss));
+    if (c->patience)
+        json_object_set_new(o, "early_stop", watch_json(&s->watch));
     rc = write_json(dir, "state.json", o, err);
     json_decref(o);
-    return rc;
-}
-
-static int copy_file(const char *from, const char *to, ds_err *err)
-{
-    ds_buf b = {0};
-    int rc = ds_read_file(&b, from, (size_t)1 << 32, err);
-
-    rc = rc ? rc : ds_atomic_write(to, 0644, b.data, b.len, err);
-    ds_buf_fini(&b);
     return rc;
 }
 
@@ -215,7 +242,7 @@ static int link_segments(const char *from, const char *to, ds_err *err)
         rc = join(a, from, e->d_name, err);
         rc = rc ? rc : join(b, to, e->d_name, err);
         if (!rc && link(a, b) && errno != EEXIST)
-            rc = copy_file(a, b, err);
+            rc = ds_copy_file(a, b, 0644, err);
     }
     if (d)
         closedir(d);
@@ -281,52 +308,29 @@ static int write_lineage(const char *dir, ds_lineage *l, const ds_ckpt_state *s,
     return rc;
 }
 
-/* Removes a folder of files (and ledger/): an unfinished checkpoint. */
-static void remove_dir(const char *dir)
-{
-    char path[PATH];
-    struct dirent *e;
-    DIR *d = opendir(dir);
-
-    while (d && (e = readdir(d))) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-            snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= PATH)
-            continue;
-        if (unlink(path) && (errno == EISDIR || errno == EPERM))
-            remove_dir(path);
-    }
-    if (d)
-        closedir(d);
-    rmdir(dir);
-}
-
 int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
                         const ds_ckpt_state *s, ds_lineage *lineage, ds_err *err)
 {
-    char name[32], tmp[PATH], final[PATH], from[PATH], to[PATH];
+    char name[32], tmp[PATH], final[PATH];
     int rc;
 
     ds_checkpoint_name(name, s->step);
     if (snprintf(tmp, sizeof tmp, "%s/.%s.tmp", run_dir, name) >= PATH ||
         snprintf(final, sizeof final, "%s/%s", run_dir, name) >= PATH)
         return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
-    remove_dir(tmp);
+    ds_remove_dir(tmp);
     rc = ds_mkdirs(tmp, err);
     rc = rc ? rc : write_weights(tmp, net, c, last_part(c->model), err);
     rc = rc ? rc : write_optimizer(tmp, net, err);
-    rc = rc ? rc : write_state(tmp, s, err);
+    rc = rc ? rc : write_state(tmp, c, s, err);
     rc = rc ? rc : link_ledger(run_dir, tmp, err);
-    rc = rc ? rc : join(from, c->model, "tokenizer.json", err);
-    if (!rc && ds_path_exists(from)) {
-        rc = join(to, tmp, "tokenizer.json", err);
-        rc = rc ? rc : copy_file(from, to, err);
-    }
+    rc = rc ? rc : ds_tokenizer_copy(c->model, tmp, err);
     rc = rc ? rc : write_lineage(tmp, lineage, s, err);
     if (!rc && ds_io_active->rename(tmp, final))
         rc = ds_fail_errno(err, errno, "%s", final);
     rc = rc ? rc : ds_fsync_parent(final, err);
     if (rc)
-        remove_dir(tmp);
+        ds_remove_dir(tmp);
     return rc;
 }
 
@@ -355,12 +359,12 @@ int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, 
 {
     struct dirent *e;
     uint64_t at;
-    int rc = 0, used = 0;
+    int rc = 0;
+    ds_retain_sweep(run_dir);
     DIR *d = opendir(run_dir);
 
     while (!rc && d && (e = readdir(d)))
-        if (sscanf(e->d_name, "step-%6" SCNu64 "%n", &at, &used) == 1 && !e->d_name[used] &&
-            at > step && !(resume && abandon))
+        if (ds_checkpoint_parse_name(e->d_name, &at) && at > step && !(resume && abandon))
             rc = ds_fail(err, DS_FAIL, "%s holds %s already: another -o, or --resume %s/%s%s",
                          run_dir, e->d_name, run_dir, e->d_name,
                          resume ? " (--abandon sets aside what is later)" : "");
@@ -449,6 +453,15 @@ int ds_adapter_load(ds_net *net, const char *dir, ds_err *err)
     return rc;
 }
 
+static ds_watch watch_of(const json_t *o)
+{
+    return (ds_watch){.evaluated = (uint64_t)json_integer_value(json_object_get(o, "evaluated")),
+                      .best_step = (uint64_t)json_integer_value(json_object_get(o, "best_step")),
+                      .waited = (uint64_t)json_integer_value(json_object_get(o, "waited")),
+                      .best = json_number_value(json_object_get(o, "best")),
+                      .mark = json_number_value(json_object_get(o, "mark"))};
+}
+
 static int read_state(const char *dir, ds_ckpt_state *s, ds_err *err)
 {
     json_t *o = NULL;
@@ -459,6 +472,7 @@ static int read_state(const char *dir, ds_ckpt_state *s, ds_err *err)
         s->step = (uint64_t)json_integer_value(json_object_get(o, "step"));
         s->rows = (uint64_t)json_integer_value(json_object_get(o, "rows"));
         s->loss = json_number_value(json_object_get(o, "loss"));
+        s->watch = watch_of(json_object_get(o, "early_stop"));
         if (!head || !ds_sha_parse(&s->head, head, strlen(head)))
             rc = ds_fail(err, DS_CORRUPT, "%s/state.json: no ledger head", dir);
     }

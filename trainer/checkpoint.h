@@ -8,11 +8,13 @@
 
 #include "ledger.h"
 #include "trainconf.h"
+#include "watch.h"
 
 typedef struct ds_ckpt_state {
     uint64_t step, rows;
     ds_sha head; /* of the ledger */
     double loss; /* of the last step */
+    ds_watch watch;
 } ds_ckpt_state;
 
 /* Writes RUN/step-NNNNNN: weights, optimizer, state, tokenizer.json (copied from the model), ledger
@@ -32,7 +34,10 @@ int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool
 /* Adds the adapter or prompt of a checkpoint (or any PEFT adapter folder) to a net, for evaluation
  * and merging. Nothing for a full model. */
 int ds_adapter_load(ds_net *net, const char *dir, ds_err *err);
+/* tokenizer.json of one model folder into another; nothing when there is none. */
+int ds_tokenizer_copy(const char *model, const char *dir, ds_err *err);
 /* "step-000300" */
 void ds_checkpoint_name(char out[32], uint64_t step);
+bool ds_checkpoint_parse_name(const char *name, uint64_t *step);
 
 #endif

@@ -6,7 +6,10 @@
 #include <time.h>
 
 #include "cmd_train.h"
+#include "evaluate.h"
 #include "sig.h"
+
+#define TOGETHER 2048 /* tokens */
 
 static int run(int argc, char **argv);
 
@@ -43,8 +46,8 @@ static int eval(const asked *a, ds_err *err)
     ds_net *net = NULL;
     ds_dataset *d = NULL;
     struct rusage use;
-    uint64_t targets;
-    double loss, start;
+    ds_eval_result r = {0};
+    double start;
     int rc = ds_dataset_open(&d, a->data, a->store, a->column, a->mask, err);
 
     rc = rc ? rc
@@ -53,10 +56,12 @@ static int eval(const asked *a, ds_err *err)
     start = seconds();
     if (!rc) {
         const int32_t most = ds_net_conf(net)->max_pos;
-        rc = ds_trainer_eval(net, d, (uint32_t)(a->seq_len < most ? a->seq_len : most),
-                             (uint64_t)a->rows, &loss, &targets, err);
+        const ds_eval_conf c = {.seq_len = (uint32_t)(a->seq_len < most ? a->seq_len : most),
+                                .stretches = (uint64_t)a->rows,
+                                .together = TOGETHER};
+        rc = ds_evaluate(&r, net, d, &c, err);
     }
-    if (!rc && !targets)
+    if (!rc && !r.targets)
         rc = ds_fail(err, DS_FAIL, "'%s' has no token to predict", a->data);
     if (!rc) {
         const double time = seconds() - start;
@@ -64,11 +69,12 @@ static int eval(const asked *a, ds_err *err)
         if (a->json)
             printf("{\"type\":\"eval\",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
                    ",\"seconds\":%.6f,\"peak_bytes\":%lld}\n",
-                   loss, exp(loss), targets, time, (long long)use.ru_maxrss * 1024);
+                   r.loss, exp(r.loss), r.targets, time, (long long)use.ru_maxrss * 1024);
         else
             printf("loss %.6f  perplexity %.4f  %" PRIu64
                    " tokens, %.0f a second, %.0f MB at most\n",
-                   loss, exp(loss), targets, (double)targets / time, (double)use.ru_maxrss / 1024);
+                   r.loss, exp(r.loss), r.targets, (double)r.targets / time,
+                   (double)use.ru_maxrss / 1024);
     }
     ds_net_free(net);
     if (k)

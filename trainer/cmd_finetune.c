@@ -3,10 +3,13 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
+#include <math.h>
 #include <string.h>
+#include <unistd.h>
 
-#include "cmd_train.h"
+#include "cmd_finetune.h"
+#include "metrics.h"
+#include "retain.h"
 #include "sig.h"
 #include "term.h"
 
@@ -33,37 +36,99 @@ const ds_command ds_train_finetune = {
         "checkpoint and stop; --resume goes on from one, to the same result as without the "
         "interruption. From a checkpoint that is not the last, --abandon moves what came after it "
         "to RUN/abandoned; the ledger of it stays part of the lineage.\n\n"
-        "Exit status 3: stopped before the last step.",
+        "--eval-data is evaluated as dstrain eval does it, in the order of the data, after every "
+        "--eval-every steps and at the end; RUN/metrics.jsonl and dstrain report have the losses. "
+        "RUN/best leads to the checkpoint with the lowest. With --patience the run ends when "
+        "evaluations are no better; checkpoints are then as far apart as evaluations, or "
+        "closer.\n\n"
+        "A loss is a spike when it is above the median of the last --spike-window losses by more "
+        "than --spike-factor x the larger of 1.4826 x their median distance from it and a "
+        "hundredth of it. A skipped step consumes its rows and changes no weight. A loss or "
+        "gradient that is not finite always ends the run, and the last checkpoint stands.\n\n"
+        "--keep removes older checkpoints, each when a newer one is on disk. All ledger segments "
+        "stay in every checkpoint, and their lineage.json in the catalog, so audit, seen and batch "
+        "miss nothing; replay starts at any checkpoint that is left, or at the beginning.\n\n"
+        "Exit status 3: stopped by a signal before the last step.",
     .run = run,
 };
 
 typedef struct shown {
+    const ds_trainconf *c;
     ds_progress bar;
     FILE *log; /* RUN/metrics.jsonl: times are here, never in a checkpoint */
-    bool json;
     uint64_t steps;
 } shown;
 
-static int show(void *ctx, const ds_step_report *r)
+/* A line of the log, and of --json. */
+static void put_line(shown *s, const char *line)
+{
+    if (s->log)
+        fputs(line, s->log);
+    if (s->c->json)
+        fputs(line, stdout), fflush(stdout);
+}
+
+static int show_step(void *ctx, const ds_step_report *r)
+{
+    shown *s = ctx;
+    char line[512], norm[40] = "null";
+
+    if (!r->skipped)
+        snprintf(norm, sizeof norm, "%.9g", r->norm);
+    snprintf(line, sizeof line,
+             "{\"type\":\"step\",\"step\":%" PRIu64
+             ",\"loss\":%.9g,\"lr\":%.9g,\"norm\":%s,\"targets\":%" PRIu64 ",\"tokens\":%" PRIu64
+             "%s,\"seconds\":%.6f,\"waited\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
+             "\"ledger\":%.6f}\n",
+             r->step, r->loss, r->lr, norm, r->targets, r->tokens,
+             r->skipped ? ",\"skipped\":true" : "", r->seconds, r->times.data, r->times.compute,
+             r->times.optimizer, r->times.ledger);
+    put_line(s, line);
+    if (r->skipped && !s->c->quiet)
+        ds_warn("step %" PRIu64 ": a loss of %.4f is a spike, the limit was %.4f: skipped", r->step,
+                r->loss, r->limit);
+    if (!s->c->json &&
+        (r->step == 1 || r->step == s->steps || r->step % (s->steps / 20 ? s->steps / 20 : 1) == 0))
+        ds_info("step %" PRIu64 ": loss %.4f, %.0f tokens/s", r->step, r->loss,
+                (double)r->tokens / r->seconds);
+    ds_progress_at(&s->bar, r->step);
+    return 0;
+}
+
+static void show_eval(void *ctx, const ds_eval_report *r)
 {
     shown *s = ctx;
     char line[320];
 
     snprintf(line, sizeof line,
-             "{\"type\":\"step\",\"step\":%" PRIu64
-             ",\"loss\":%.9g,\"lr\":%.9g,\"norm\":%.9g,\"targets\":%" PRIu64 ",\"tokens\":%" PRIu64
-             ",\"seconds\":%.6f,\"waited\":%.6f}\n",
-             r->step, r->loss, r->lr, r->norm, r->targets, r->tokens, r->seconds, r->waited);
-    if (s->log)
-        fputs(line, s->log);
-    if (s->json)
-        fputs(line, stdout), fflush(stdout);
-    else if (r->step == 1 || r->step == s->steps ||
-             r->step % (s->steps / 20 ? s->steps / 20 : 1) == 0)
-        ds_info("step %" PRIu64 ": loss %.4f, %.0f tokens/s", r->step, r->loss,
-                (double)r->tokens / r->seconds);
-    ds_progress_at(&s->bar, r->step);
-    return 0;
+             "{\"type\":\"eval\",\"step\":%" PRIu64
+             ",\"loss\":%.17g,\"perplexity\":%.9g,\"targets\":%" PRIu64
+             ",\"best\":%s,\"seconds\":%.6f}\n",
+             r->step, r->loss, exp(r->loss), r->targets, r->best ? "true" : "false", r->seconds);
+    put_line(s, line);
+    if (!s->c->json && !s->c->quiet)
+        printf("step %" PRIu64 ": evaluation: loss %.6f  perplexity %.4f%s\n", r->step, r->loss,
+               exp(r->loss), r->best ? "  the best so far" : "");
+}
+
+static void show_written(void *ctx, const ds_ckpt_state *state, double seconds)
+{
+    char line[160];
+
+    snprintf(line, sizeof line, "{\"type\":\"written\",\"step\":%" PRIu64 ",\"seconds\":%.6f}\n",
+             state->step, seconds);
+    put_line(ctx, line);
+}
+
+static void show_removed(void *ctx, uint64_t step)
+{
+    shown *s = ctx;
+    char line[96];
+
+    snprintf(line, sizeof line, "{\"type\":\"removed\",\"step\":%" PRIu64 "}\n", step);
+    put_line(s, line);
+    ds_info("%s/step-%06" PRIu64 " removed: neither of the last %" PRIu64 " nor the best",
+            s->c->out, step, s->c->keep);
 }
 
 /* A checkpoint that another description made is no place to go on from. */
@@ -79,418 +144,150 @@ static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err 
                      "%s is a checkpoint of another run: data, model and settings must be its own",
                      from);
     ds_lineage_fini(&l);
-    return rc ? rc : ds_checkpoint_read(from, t->net, &t->c, true, state, err);
+    rc = rc ? rc : ds_trainer_restore(t, from, state, err);
+    /* Where nothing depends on it, the log alone knows which was the best. */
+    if (!rc && t->c.eval_data && !t->c.patience)
+        rc = ds_metrics_best(&state->watch, t->c.out, state->step, err);
+    return rc;
 }
 
-static void say_checkpoint(const ds_trainconf *c, const ds_trainer *t, const ds_ckpt_state *state,
-                           const char *name)
+static int open_log(shown *s, ds_err *err)
 {
-    char sum[65];
+    const ds_trainconf *c = s->c;
+    char path[4096];
+
+    if (snprintf(path, sizeof path, "%s/metrics.jsonl", c->out) >= (int)sizeof path)
+        return ds_fail(err, DS_FAIL, "%s: path too long", c->out);
+    s->log = fopen(path, c->resume ? "a" : "w");
+    if (!s->log)
+        return ds_fail_errno(err, errno, "%s", path);
+    setvbuf(s->log, NULL, _IOLBF, BUFSIZ);
+    return 0;
+}
+
+static void say_begin(const ds_trainer *t)
+{
+    char digest[65];
+    int64_t all;
+    const int64_t trained = ds_net_trained(t->net, &all);
+
+    ds_sha_hex(digest, &t->run);
+    if (t->c.quiet)
+        return;
+    if (t->advice[0])
+        fprintf(stderr, "dstrain finetune: --method auto: %s%s%.0d: %s\n",
+                ds_method_name(t->c.method), t->c.method == DS_METHOD_LORA ? " of rank " : "",
+                t->c.method == DS_METHOD_LORA ? (int)t->c.lora.r : 0, t->advice);
+    fprintf(stderr,
+            "dstrain finetune: %s, %" PRId64 " of %" PRId64 " parameters (%.2f %%), %" PRIu64
+            " steps of %" PRIu64 " rows, run %.16s\n",
+            ds_method_name(t->c.method), trained, all, 100.0 * (double)trained / (double)all,
+            t->c.steps, t->c.batch * t->c.accumulate, digest);
+}
+
+static void say_times(shown *s, const ds_run_times *t)
+{
+    char line[320];
+
+    snprintf(line, sizeof line,
+             "{\"type\":\"time\",\"data\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
+             "\"ledger\":%.6f,\"checkpoint\":%.6f,\"evaluation\":%.6f}\n",
+             t->data, t->compute, t->optimizer, t->ledger, t->checkpoint, t->evaluation);
+    put_line(s, line);
+    ds_info("%.1f s forward and back, %.1f optimizer, %.1f waiting for data, %.3f ledger, %.1f "
+            "checkpoints, %.1f evaluation",
+            t->compute, t->optimizer, t->data, t->ledger, t->checkpoint, t->evaluation);
+}
+
+static void say_end(const ds_trainer *t, const ds_ckpt_state *state, enum ds_run_end end)
+{
+    const ds_trainconf *c = &t->c;
+    char name[32], sum[65];
+
+    ds_checkpoint_name(name, state->step);
     ds_sha_hex(sum, &t->lineage.files);
-    if (c->json)
+    if (c->json) {
         printf("{\"type\":\"checkpoint\",\"path\":\"%s/%s\",\"step\":%" PRIu64
-               ",\"loss\":%.9g,\"sha256\":\"%s\"}\n",
-               c->out, name, state->step, state->loss, sum);
-    else
-        printf("%s/%s\nloss %.6f after %" PRIu64 " steps; sha256:%s\n", c->out, name, state->loss,
-               state->step, sum);
+               ",\"loss\":%.9g,\"sha256\":\"%s\",\"best\":%" PRIu64 ",\"early\":%s}\n",
+               c->out, name, state->step, state->loss, sum, state->watch.best_step,
+               end == DS_RUN_EARLY ? "true" : "false");
+        return;
+    }
+    if (end == DS_RUN_EARLY)
+        printf("stopped after step %" PRIu64 " of %" PRIu64 ": no better for %" PRIu64
+               " evaluations\n",
+               state->step, c->steps, c->patience);
+    printf("%s/%s\nloss %.6f after %" PRIu64 " steps; sha256:%s\n", c->out, name, state->loss,
+           state->step, sum);
+    if (state->watch.best_step) {
+        ds_checkpoint_name(name, state->watch.best_step);
+        printf("best: %s/%s, evaluation loss %.6f\n", c->out, name, state->watch.best);
+    }
+}
+
+/* The folder of the run, as it was after the state's step. */
+static int prepare(ds_trainer *t, ds_ckpt_state *state, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+
+    if (ds_mkdirs(c->out, err) || (c->resume && resume(t, c->resume, state, err)) ||
+        ds_checkpoint_begin(c->out, c->resume, state->step, c->abandon, err))
+        return err->code;
+    return ds_retain_best(c->out, state->watch.best_step, err);
 }
 
 static int train(const ds_trainconf *c, ds_err *err)
 {
     ds_trainer t;
     ds_ckpt_state state = {0};
-    shown s = {.json = c->json};
-    char path[4096], digest[65];
-    int64_t all;
+    ds_run_times times;
+    enum ds_run_end end = DS_RUN_DONE;
     int rc = ds_trainer_open(&t, c, err);
+    shown s = {.c = &t.c};
+    const ds_run_events ev = {.step = show_step,
+                              .evaluated = show_eval,
+                              .written = show_written,
+                              .removed = show_removed,
+                              .ctx = &s};
 
     if (rc)
         return rc;
     s.steps = t.c.steps;
-    rc = ds_mkdirs(c->out, err);
-    if (!rc && c->resume)
-        rc = resume(&t, c->resume, &state, err);
-    rc = rc ? rc : ds_checkpoint_begin(c->out, c->resume, state.step, c->abandon, err);
-    if (!rc && snprintf(path, sizeof path, "%s/metrics.jsonl", c->out) >= (int)sizeof path)
-        rc = ds_fail(err, DS_FAIL, "%s: path too long", c->out);
-    if (!rc && !(s.log = fopen(path, c->resume ? "a" : "w")))
-        rc = ds_fail_errno(err, errno, "%s", path);
-    if (s.log)
-        setvbuf(s.log, NULL, _IOLBF, BUFSIZ);
-    ds_sha_hex(digest, &t.run);
-    const int64_t trained = ds_net_trained(t.net, &all);
-    if (!rc && !c->quiet)
-        fprintf(stderr,
-                "dstrain finetune: %s, %" PRId64 " of %" PRId64 " parameters (%.2f %%), %" PRIu64
-                " steps of %" PRIu64 " rows, run %.16s\n",
-                ds_method_name(c->method), trained, all, 100.0 * (double)trained / (double)all,
-                t.c.steps, c->batch * c->accumulate, digest);
+    rc = prepare(&t, &state, err);
+    rc = rc ? rc : open_log(&s, err);
+    if (!rc)
+        say_begin(&t);
     ds_progress_begin(&s.bar, "training", t.c.steps, false);
-    rc = rc ? rc : ds_trainer_run(&t, &state, show, &s, err);
+    rc = rc ? rc : ds_trainer_run(&t, &state, &ev, &end, &times, err);
     ds_progress_end(&s.bar);
+    if (!rc)
+        say_times(&s, &times);
     if (s.log && fclose(s.log) && !rc)
-        rc = ds_fail(err, DS_IO, "%s: cannot write it", path);
-    if (rc == 0 || rc == DS_PARTIAL) {
-        char name[32];
-        ds_checkpoint_name(name, state.step);
-        say_checkpoint(c, &t, &state, name);
-        if (rc == DS_PARTIAL)
-            ds_fail(err, DS_PARTIAL,
-                    "stopped after step %" PRIu64 " of %" PRIu64 " (--resume %s/%s goes on)",
-                    state.step, t.c.steps, c->out, name);
+        rc = ds_fail(err, DS_IO, "%s/metrics.jsonl: cannot write it", c->out);
+    if (!rc) {
+        say_end(&t, &state, end);
+        if (end == DS_RUN_INTERRUPTED)
+            rc = ds_fail(err, DS_PARTIAL,
+                         "stopped after step %" PRIu64 " of %" PRIu64
+                         " (--resume %s/step-%06" PRIu64 " goes on)",
+                         state.step, t.c.steps, c->out, state.step);
     }
     ds_trainer_close(&t);
     return rc;
 }
 
-static const char *const METHODS[] = {"lora", "full", "prompt", NULL};
-static const char *const SCHEDULES[] = {"constant", "linear", "cosine", NULL};
-static const char *const LONGER[] = {"error", "split", "truncate", NULL};
-static const char *const FORMATS[] = {"f32", "bf16", NULL};
-
-/* What the command line says, before it becomes a ds_trainconf. */
-typedef struct told {
-    ds_opt_list data, targets, only;
-    const char *model, *store, *out, *resume, *column, *mask, *weights;
-    int64_t steps, epochs, batch, accumulate, seq_len, seed, every, rank, prompt, warmup, window,
-        threads;
-    double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip;
-    int method, schedule, longer, format;
-    bool rslora, recompute, abandon, json, quiet;
-} told;
-
-static const char *const DEFAULT_TARGETS[] = {
-    "q_proj",    "k_proj",    "v_proj",   "o_proj",   "gate_proj",
-    "up_proj",   "down_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
-    "kv_b_proj", NULL};
-
-static const char **ended(const ds_opt_list *l, ds_err *err)
-{
-    const char **v = calloc(l->n + 1, sizeof *v);
-
-    if (!v)
-        ds_fail_nomem(err);
-    else if (l->n)
-        memcpy(v, l->v, l->n * sizeof *v);
-    return v;
-}
-
-static int run_told(const told *o, ds_err *err)
-{
-    const char **targets = ended(&o->targets, err), **only = ended(&o->only, err);
-    uint64_t *weights = calloc(o->data.n + 1, sizeof *weights);
-    const ds_trainconf c = {.model = o->model,
-                            .data = o->data.v,
-                            .ndata = o->data.n,
-                            .column = o->column,
-                            .mask = o->mask,
-                            .weights = o->weights ? weights : NULL,
-                            .store = o->store,
-                            .out = o->out,
-                            .resume = o->resume,
-                            .method = (enum ds_method)o->method,
-                            .seed = (uint64_t)o->seed,
-                            .steps = o->steps    ? (uint64_t)o->steps
-                                     : o->epochs ? 0
-                                                 : 100,
-                            .epochs = (uint64_t)o->epochs,
-                            .batch = (uint64_t)o->batch,
-                            .accumulate = (uint64_t)o->accumulate,
-                            .checkpoint_every = o->every ? (uint64_t)o->every : UINT64_MAX / 4,
-                            .seq_len = (uint32_t)o->seq_len,
-                            .window = (uint32_t)o->window,
-                            .longer = (enum ds_long)o->longer,
-                            .format = o->format ? DS_KBF16 : DS_KF32,
-                            .recompute = o->recompute,
-                            .abandon = o->abandon,
-                            .threads = (int)o->threads,
-                            .optim = {.lr = o->lr,
-                                      .min_lr = o->min_lr,
-                                      .schedule = (enum ds_schedule)o->schedule,
-                                      .warmup = (uint64_t)o->warmup,
-                                      .beta1 = o->beta1,
-                                      .beta2 = o->beta2,
-                                      .eps = o->eps,
-                                      .decay = o->decay,
-                                      .clip = o->clip},
-                            .lora = {.r = (int32_t)o->rank,
-                                     .alpha = o->alpha,
-                                     .dropout = o->dropout,
-                                     .rslora = o->rslora,
-                                     .lr_ratio = o->lr_ratio,
-                                     .targets = o->targets.n ? targets : DEFAULT_TARGETS},
-                            .prompt_tokens = (int32_t)o->prompt,
-                            .only = only,
-                            .json = o->json,
-                            .quiet = o->quiet};
-    int rc = 0;
-
-    if (!targets || !only || !weights)
-        rc = ds_fail_nomem(err);
-    else if (!o->model || !o->out || !o->data.n)
-        rc = ds_fail(err, DS_USAGE, "%s is missing (dstrain finetune -h)",
-                     !o->model ? "--model DIR"
-                     : !o->out ? "-o RUN"
-                               : "--data DATASET");
-    else if (o->method == DS_METHOD_PROMPT && o->resume && !o->model)
-        rc = ds_fail(err, DS_USAGE, "--resume wants --model too");
-    else if (o->weights && ds_weights_parse(weights, o->data.n, o->weights, err))
-        rc = DS_USAGE;
-    else
-        rc = train(&c, err);
-    free(weights);
-    free(targets);
-    free(only);
-    return rc;
-}
-
 static int run(int argc, char **argv)
 {
-    told o = {.column = "tokens",
-              .batch = 8,
-              .accumulate = 1,
-              .seq_len = 512,
-              .seed = 1,
-              .rank = 16,
-              .prompt = 32,
-              .window = 4096,
-              .lr = 1e-4,
-              .alpha = 32,
-              .lr_ratio = 1,
-              .beta1 = 0.9,
-              .beta2 = 0.999,
-              .eps = 1e-8,
-              .clip = 1,
-              .schedule = DS_COSINE,
-              .longer = DS_LONG_SPLIT};
-    const ds_opt opts[] = {
-        {.name = "model",
-         .type = DS_OPT_STR,
-         .var = &o.model,
-         .arg = "DIR",
-         .help = "Hugging Face folder of the base model"},
-        {.name = "data",
-         .type = DS_OPT_LIST,
-         .var = &o.data,
-         .arg = "DATASET[@REV]|FILE.dsr",
-         .help = "what to train on; may be repeated"},
-        {.name = "column",
-         .type = DS_OPT_STR,
-         .var = &o.column,
-         .arg = "NAME",
-         .help = "column of tokens; default tokens"},
-        TRAIN_MASK(o.mask),
-        {.name = "weights",
-         .type = DS_OPT_STR,
-         .var = &o.weights,
-         .arg = "X,X,...",
-         .help = "shares of the tokens, one for each --data: 0.7,0.3; default as they come"},
-        TRAIN_STORE(o.store),
-        {.letter = 'o',
-         .name = "output",
-         .type = DS_OPT_STR,
-         .var = &o.out,
-         .arg = "RUN",
-         .help = "folder of the run"},
-        {.name = "resume",
-         .type = DS_OPT_STR,
-         .var = &o.resume,
-         .arg = "CHECKPOINT",
-         .help = "go on from a checkpoint of this run"},
-        {.name = "abandon",
-         .type = DS_OPT_FLAG,
-         .var = &o.abandon,
-         .help = "with --resume: set aside the run's later checkpoints"},
-        {.name = "method",
-         .type = DS_OPT_CHOICE,
-         .var = &o.method,
-         .arg = "NAME",
-         .choices = METHODS,
-         .help = "lora (default), full or prompt"},
-        {.name = "steps",
-         .type = DS_OPT_INT,
-         .var = &o.steps,
-         .arg = "N",
-         .min = 0,
-         .max = INT32_MAX,
-         .help = "optimizer steps; default 100"},
-        {.name = "epochs",
-         .type = DS_OPT_INT,
-         .var = &o.epochs,
-         .arg = "N",
-         .min = 0,
-         .max = 100000,
-         .help = "passes over the data, instead of --steps"},
-        {.name = "batch",
-         .type = DS_OPT_INT,
-         .var = &o.batch,
-         .arg = "N",
-         .min = 1,
-         .max = 65536,
-         .help = "rows computed together; default 8"},
-        {.name = "accumulate",
-         .type = DS_OPT_INT,
-         .var = &o.accumulate,
-         .arg = "N",
-         .min = 1,
-         .max = 65536,
-         .help = "batches of a step; default 1"},
-        {.name = "seq-len",
-         .type = DS_OPT_INT,
-         .var = &o.seq_len,
-         .arg = "N",
-         .min = 8,
-         .max = 1 << 20,
-         .help = "tokens of a row; default 512"},
-        {.name = "long",
-         .type = DS_OPT_CHOICE,
-         .var = &o.longer,
-         .arg = "HOW",
-         .choices = LONGER,
-         .help = "records longer than a row: error, split (default) or truncate"},
-        {.name = "window",
-         .type = DS_OPT_INT,
-         .var = &o.window,
-         .arg = "N",
-         .min = 1,
-         .max = 1 << 24,
-         .help = "records packed together; default 4096"},
-        {.name = "seed",
-         .type = DS_OPT_INT,
-         .var = &o.seed,
-         .arg = "N",
-         .help = "of order, dropout and new weights; default 1"},
-        {.name = "lr",
-         .type = DS_OPT_REAL,
-         .var = &o.lr,
-         .arg = "X",
-         .help = "learning rate; default 1e-4"},
-        {.name = "min-lr",
-         .type = DS_OPT_REAL,
-         .var = &o.min_lr,
-         .arg = "X",
-         .help = "where the schedule ends; default 0"},
-        {.name = "schedule",
-         .type = DS_OPT_CHOICE,
-         .var = &o.schedule,
-         .arg = "NAME",
-         .choices = SCHEDULES,
-         .help = "constant, linear or cosine (default)"},
-        {.name = "warmup",
-         .type = DS_OPT_INT,
-         .var = &o.warmup,
-         .arg = "N",
-         .min = 0,
-         .max = INT32_MAX,
-         .help = "steps of linear warm-up; default 0"},
-        {.name = "clip",
-         .type = DS_OPT_REAL,
-         .var = &o.clip,
-         .arg = "X",
-         .help = "largest gradient norm; default 1, 0 = any"},
-        {.name = "weight-decay",
-         .type = DS_OPT_REAL,
-         .var = &o.decay,
-         .arg = "X",
-         .help = "of matrices; default 0"},
-        {.name = "beta1",
-         .type = DS_OPT_REAL,
-         .var = &o.beta1,
-         .arg = "X",
-         .help = "AdamW; default 0.9"},
-        {.name = "beta2",
-         .type = DS_OPT_REAL,
-         .var = &o.beta2,
-         .arg = "X",
-         .help = "AdamW; default 0.999"},
-        {.name = "eps",
-         .type = DS_OPT_REAL,
-         .var = &o.eps,
-         .arg = "X",
-         .help = "AdamW; default 1e-8"},
-        {.letter = 'r',
-         .name = "rank",
-         .type = DS_OPT_INT,
-         .var = &o.rank,
-         .arg = "N",
-         .min = 1,
-         .max = 4096,
-         .help = "of LoRA; default 16"},
-        {.name = "alpha",
-         .type = DS_OPT_REAL,
-         .var = &o.alpha,
-         .arg = "X",
-         .help = "of LoRA; default 32"},
-        {.name = "dropout",
-         .type = DS_OPT_REAL,
-         .var = &o.dropout,
-         .arg = "X",
-         .help = "of LoRA's input; default 0"},
-        {.name = "target",
-         .type = DS_OPT_LIST,
-         .var = &o.targets,
-         .arg = "NAME",
-         .help = "projection that gets an adapter (q_proj), or pattern; default all"},
-        {.name = "rslora",
-         .type = DS_OPT_FLAG,
-         .var = &o.rslora,
-         .help = "scale by alpha over the square root of the rank"},
-        {.name = "lora-plus",
-         .type = DS_OPT_REAL,
-         .var = &o.lr_ratio,
-         .arg = "X",
-         .help = "LoRA+: learning rate of B over that of A; default 1"},
-        {.name = "prompt-tokens",
-         .type = DS_OPT_INT,
-         .var = &o.prompt,
-         .arg = "N",
-         .min = 1,
-         .max = 4096,
-         .help = "virtual tokens of --method prompt; default 32"},
-        {.name = "only",
-         .type = DS_OPT_LIST,
-         .var = &o.only,
-         .arg = "PATTERN",
-         .help = "with --method full: train the parameters whose names match"},
-        {.name = "dtype",
-         .type = DS_OPT_CHOICE,
-         .var = &o.format,
-         .arg = "NAME",
-         .choices = FORMATS,
-         .help = "f32 (default) or bf16 with f32 sums"},
-        {.name = "recompute",
-         .type = DS_OPT_FLAG,
-         .var = &o.recompute,
-         .help = "keep only layer inputs for the way back; changes no bit"},
-        {.name = "checkpoint-every",
-         .type = DS_OPT_INT,
-         .var = &o.every,
-         .arg = "N",
-         .min = 0,
-         .max = INT32_MAX,
-         .help = "steps; default only at the end"},
-        TRAIN_THREADS(o.threads),
-        TRAIN_JSON(o.json),
-        {.letter = 'q',
-         .name = "quiet",
-         .type = DS_OPT_FLAG,
-         .var = &o.quiet,
-         .help = "no words but errors"},
-        TRAIN_END};
-    char **operands;
+    ds_trainconf c;
     ds_err err = {0};
-    int n;
-    const int begun = ds_opt_begin(&ds_train_finetune, opts, argc, argv, &operands, &n);
+    const int begun = finetune_options(&c, &ds_train_finetune, argc, argv, &err);
 
     if (begun >= 0)
         return begun;
     ds_sig_setup();
     ds_sig_restart();
-    if (run_told(&o, &err) == DS_PARTIAL)
+    if (!err.code && train(&c, &err) == DS_PARTIAL)
         ds_sig_answered(); /* by a checkpoint */
-    ds_opt_list_fini(&o.data);
-    ds_opt_list_fini(&o.targets);
-    ds_opt_list_fini(&o.only);
-    return ds_command_end(&ds_train_finetune, &err, o.json);
+    finetune_options_fini();
+    return ds_command_end(&ds_train_finetune, &err, c.json);
 }

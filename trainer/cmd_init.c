@@ -22,20 +22,6 @@ const ds_command ds_train_init = {
     .run = run,
 };
 
-static int copy_tokenizer(const char *from, const char *dir, ds_err *err)
-{
-    char path[4096];
-    ds_buf b = {0};
-    int rc;
-
-    if (snprintf(path, sizeof path, "%s/tokenizer.json", dir) >= (int)sizeof path)
-        return ds_fail(err, DS_FAIL, "%s: path too long", dir);
-    rc = ds_read_file(&b, from, (size_t)1 << 28, err);
-    rc = rc ? rc : ds_atomic_write(path, 0644, b.data, b.len, err);
-    ds_buf_fini(&b);
-    return rc;
-}
-
 static int make(const char *arch, const char *preset, const char *tokenizer, uint64_t seed,
                 const char *out, bool bf16, ds_err *err)
 {
@@ -58,7 +44,9 @@ static int make(const char *arch, const char *preset, const char *tokenizer, uin
     rc = rc ? rc : ds_net_new(&net, k, &c, bf16 ? DS_KBF16 : DS_KF32, 8, err);
     rc = rc ? rc : ds_net_init(net, seed, err);
     rc = rc ? rc : ds_mkdirs(out, err);
-    rc = rc ? rc : copy_tokenizer(tokenizer, out, err);
+    if (!rc && snprintf(path, sizeof path, "%s/tokenizer.json", out) >= (int)sizeof path)
+        rc = ds_fail(err, DS_FAIL, "%s: path too long", out);
+    rc = rc ? rc : ds_copy_file(tokenizer, path, 0644, err);
     rc = rc ? rc : ds_net_save(net, out, err);
     if (!rc) {
         ds_net_trained(net, &all);

@@ -18,23 +18,6 @@ const ds_command ds_train_merge = {
     .run = run,
 };
 
-static int copy_tokenizer(const char *from_dir, const char *dir, ds_err *err)
-{
-    char from[4096], to[4096];
-    ds_buf b = {0};
-    int rc = 0;
-
-    if (snprintf(from, sizeof from, "%s/tokenizer.json", from_dir) >= (int)sizeof from ||
-        snprintf(to, sizeof to, "%s/tokenizer.json", dir) >= (int)sizeof to)
-        return ds_fail(err, DS_FAIL, "%s: path too long", dir);
-    if (!ds_path_exists(from))
-        return 0;
-    rc = ds_read_file(&b, from, (size_t)1 << 28, err);
-    rc = rc ? rc : ds_atomic_write(to, 0644, b.data, b.len, err);
-    ds_buf_fini(&b);
-    return rc;
-}
-
 static int merge(const char *model, const char *adapter, const char *out, bool bf16, ds_err *err)
 {
     char path[4096];
@@ -51,7 +34,7 @@ static int merge(const char *model, const char *adapter, const char *out, bool b
         rc = ds_fail(err, DS_FAIL, "%s: a prompt cannot be folded into weights", adapter);
     rc = rc ? rc : ds_net_merge_lora(net, err);
     rc = rc ? rc : ds_mkdirs(out, err);
-    rc = rc ? rc : copy_tokenizer(model, out, err);
+    rc = rc ? rc : ds_tokenizer_copy(model, out, err);
     rc = rc ? rc : ds_net_save(net, out, err);
     if (!rc)
         printf("%s\n", out);

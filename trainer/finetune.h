@@ -1,45 +1,63 @@
 /* finetune.h - the training loop: rows in, checkpoints with their lineage out.
  *
  * The result is a function of the run description alone (docs/lineage-format.md): not of how a step
- * is split into micro-batches, of threads, instruction set, prefetching, or of where the data lies.
- * Interrupted (SIGTERM, SIGINT, SIGUSR1) it writes a checkpoint and stops.
+ * is split into micro-batches, of threads, instruction set, prefetching, evaluation, or of where
+ * the data lies. Interrupted (SIGTERM, SIGINT, SIGUSR1) it writes a checkpoint and stops.
+ *
+ * A step whose loss stands out (spike.h) is, by policy, taken as any other; skipped: no weight and
+ * no moment changes, its rows are consumed and its norm in the ledger is NaN; or the run stops
+ * before it, after a checkpoint of the step before. A loss or gradient that is no finite number
+ * always stops the run, and the last checkpoint stands.
  */
 #ifndef DS_FINETUNE_H
 #define DS_FINETUNE_H
 
-#include "checkpoint.h"
-#include "dataset.h"
 #include "loader.h"
+#include "trainer.h"
 
-/* Everything that a run has open. */
-typedef struct ds_trainer {
-    ds_trainconf c;
-    ds_kernels *k;
-    ds_net *net;
-    ds_dataset **data;
-    ds_lineage lineage; /* with the run description */
-    ds_sha run;         /* its digest */
-} ds_trainer;
+/* Where the seconds of a step, or of a run, went. */
+typedef struct ds_run_times {
+    double data;                   /* waiting for rows */
+    double compute;                /* forward and back */
+    double optimizer;              /* clipping and AdamW */
+    double ledger;                 /* what was consumed: chained hashes, counts, segments */
+    double checkpoint, evaluation; /* of a run only */
+} ds_run_times;
 
-/* Called after each step; non-zero stops the run as if interrupted. */
 typedef struct ds_step_report {
     uint64_t step, targets, tokens;
-    double loss, norm, lr, seconds, waited; /* seconds: of it all; waited: for data */
+    double loss, norm, lr;
+    double limit; /* what a spike is above; infinite: not known or not asked for */
+    bool skipped; /* a spike; norm is NaN */
+    double seconds;
+    ds_run_times times;
 } ds_step_report;
+
 typedef int (*ds_step_fn)(void *ctx, const ds_step_report *r);
 
-/* Opens model and data, checks that they fit each other, prepares what is trained, describes the
- * run. c's pointers stay borrowed. */
-int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err);
-void ds_trainer_close(ds_trainer *t);
-/* Runs from the state (zeroed: the beginning) to the last step, writing checkpoints; *last = the
- * newest. Returns DS_PARTIAL when stopped early. */
-int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, ds_step_fn fn, void *ctx, ds_err *err);
-/* Mean loss over a dataset in the order of its records, without gradients; a prompt's virtual
- * tokens stand before every stretch and count for seq_len. rows 0 = all. */
-int ds_trainer_eval(ds_net *net, ds_dataset *d, uint32_t seq_len, uint64_t rows, double *loss,
-                    uint64_t *targets, ds_err *err);
-/* Registers a checkpoint's run in the store that the first dataset came from; nothing for files. */
-int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err);
+typedef struct ds_eval_report {
+    uint64_t step, targets;
+    double loss, seconds;
+    bool best;
+    uint64_t waited; /* evaluations since the last that was better */
+} ds_eval_report;
+
+/* What a run tells while it goes on; each may be NULL. step: non-zero stops it as if interrupted.
+ */
+typedef struct ds_run_events {
+    ds_step_fn step;
+    void (*evaluated)(void *ctx, const ds_eval_report *r);
+    void (*written)(void *ctx, const ds_ckpt_state *s, double seconds); /* a checkpoint */
+    void (*removed)(void *ctx, uint64_t step);                          /* a checkpoint */
+    void *ctx;
+} ds_run_events;
+
+enum ds_run_end { DS_RUN_DONE, DS_RUN_INTERRUPTED, DS_RUN_EARLY, DS_RUN_SPIKE };
+
+/* Runs from the state (zeroed: the beginning) to the last step, writing checkpoints; the state is
+ * then that of the newest, *end says why there, *times is what it all took. DS_FAIL for RUN_SPIKE,
+ * whose checkpoint is written. */
+int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, const ds_run_events *ev,
+                   enum ds_run_end *end, ds_run_times *times, ds_err *err);
 
 #endif

@@ -12,7 +12,7 @@
 #include "checkpoint.h"
 #include "consumedtable.h"
 #include "htmltext.h"
-#include "io.h"
+#include "metrics.h"
 #include "net_priv.h"
 
 #define PATH 4096
@@ -21,81 +21,11 @@
 #define LEFT 64
 #define POINTS 1000 /* of a curve: more steps are averaged */
 
-enum { LOSS, RATE, NORM, SPEED, CURVES };
-
-typedef struct metrics {
-    ds_buf values[CURVES]; /* double, one for each step */
-    ds_buf steps;          /* double */
-} metrics;
-
 #define PUT(call)                                                                                  \
     do {                                                                                           \
         if (call)                                                                                  \
             return ds_fail_nomem(err);                                                             \
     } while (0)
-
-/* ---- metrics.jsonl ---- */
-
-static int put_double(ds_buf *b, double d, ds_err *err)
-{
-    return ds_buf_put(b, &d, sizeof d) ? ds_fail_nomem(err) : 0;
-}
-
-/* A resumed run writes steps again: what came later replaces them. */
-static void drop_from(metrics *m, double step)
-{
-    const double *s = (const double *)(const void *)m->steps.data;
-    size_t n = m->steps.len / sizeof *s;
-
-    while (n > 0 && s[n - 1] >= step)
-        n--;
-    m->steps.len = n * sizeof *s;
-    for (int c = 0; c < CURVES; c++)
-        m->values[c].len = n * sizeof *s;
-}
-
-static int take_line(metrics *m, const char *line, size_t len, const char *path, ds_err *err)
-{
-    json_t *o = NULL;
-    int rc = ds_json_parse(&o, line, len, path, err);
-    const double step = json_number_value(json_object_get(o, "step")),
-                 time = json_number_value(json_object_get(o, "seconds")),
-                 tokens = json_number_value(json_object_get(o, "tokens"));
-    const double v[CURVES] = {
-        json_number_value(json_object_get(o, "loss")), json_number_value(json_object_get(o, "lr")),
-        json_number_value(json_object_get(o, "norm")), time > 0 ? tokens / time : 0};
-
-    if (!rc && json_object_get(o, "step")) {
-        drop_from(m, step);
-        rc = put_double(&m->steps, step, err);
-        for (int c = 0; !rc && c < CURVES; c++)
-            rc = put_double(&m->values[c], v[c], err);
-    }
-    json_decref(o);
-    return rc;
-}
-
-static int read_metrics(metrics *m, const char *run_dir, ds_err *err)
-{
-    char path[PATH];
-    ds_buf b = {0};
-    size_t at = 0;
-    int rc;
-
-    if (snprintf(path, sizeof path, "%s/metrics.jsonl", run_dir) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
-    rc = ds_read_file(&b, path, (size_t)1 << 32, err);
-    while (!rc && at < b.len) {
-        const char *line = (const char *)b.data + at;
-        const char *end = memchr(line, '\n', b.len - at);
-        if (!end)
-            break; /* cut short: the run is still going, or was killed */
-        rc = take_line(m, line, (size_t)(end - line), path, err);
-        at += (size_t)(end - line) + 1;
-    }
-    ds_buf_fini(&b);
-    return rc;
-}
 
 /* ---- HTML ---- */
 
@@ -161,14 +91,17 @@ static int put_curve(ds_buf *h, const char *title, const ds_buf *values, const d
     return 0;
 }
 
-static int put_curves(ds_buf *h, const metrics *m, ds_err *err)
+static int put_curves(ds_buf *h, const ds_metrics *m, ds_err *err)
 {
-    static const char *const titles[CURVES] = {"Loss", "Learning rate",
-                                               "Gradient norm, before clipping", "Tokens a second"};
+    static const char *const titles[DS_CURVES] = {
+        "Loss", "Learning rate", "Gradient norm, before clipping", "Tokens a second"};
 
     PUT(ds_buf_puts(h, "<h2>Curves</h2>\n<div class=\"curves\">\n"));
-    for (int c = 0; c < CURVES; c++)
-        TRY(put_curve(h, titles[c], &m->values[c], &m->steps, err));
+    for (int c = 0; c < DS_CURVES; c++)
+        TRY(put_curve(h, titles[c], &m->steps.values[c], &m->steps.steps, err));
+    if (m->evals.steps.len)
+        TRY(put_curve(h, "Evaluation: loss", &m->evals.values[DS_CURVE_LOSS], &m->evals.steps,
+                      err));
     PUT(ds_buf_puts(h, "</div>\n"));
     return 0;
 }
@@ -307,17 +240,43 @@ static const char HEAD[] =
     "rect{fill:none;stroke:#bbb}\npolyline{fill:none;stroke:#06c;stroke-width:1.5}\n"
     "</style>\n</head>\n<body>\n<h1>";
 
-static int put_page(ds_buf *h, const metrics *m, const char *run_dir, ds_err *err)
+static const double *values_of(const ds_buf *b)
 {
-    const size_t n = m->steps.len / sizeof(double);
+    return (const double *)(const void *)b->data;
+}
 
+static int put_summary(ds_buf *h, const ds_metrics *m, ds_err *err)
+{
+    const size_t n = m->steps.steps.len / sizeof(double),
+                 evals = m->evals.steps.len / sizeof(double);
+    const double *loss = values_of(&m->steps.values[DS_CURVE_LOSS]),
+                 *eval = values_of(&m->evals.values[DS_CURVE_LOSS]),
+                 *at = values_of(&m->evals.steps);
+    size_t best = 0;
+
+    if (!n)
+        return 0;
+    PUT(ds_buf_printf(h, "<p>%zu steps; loss %.6g at first, %.6g at last.", n, loss[0],
+                      loss[n - 1]));
+    if (m->skipped)
+        PUT(ds_buf_printf(h, " %" PRIu64 " spikes skipped.", m->skipped));
+    for (size_t i = 1; i < evals; i++)
+        best = eval[i] < eval[best] ? i : best;
+    if (evals)
+        PUT(ds_buf_printf(h,
+                          " %zu evaluations; lowest loss %.6g (perplexity %.5g) after step %.0f, "
+                          "%.6g at last.",
+                          evals, eval[best], exp(eval[best]), at[best], eval[evals - 1]));
+    PUT(ds_buf_puts(h, "</p>\n"));
+    return 0;
+}
+
+static int put_page(ds_buf *h, const ds_metrics *m, const char *run_dir, ds_err *err)
+{
     PUT(ds_buf_puts(h, HEAD));
     TRY(put_text(h, run_dir, err));
     PUT(ds_buf_puts(h, "</h1>\n"));
-    if (n)
-        PUT(ds_buf_printf(h, "<p>%zu steps; loss %.6g at first, %.6g at last.</p>\n", n,
-                          ((const double *)(const void *)m->values[LOSS].data)[0],
-                          ((const double *)(const void *)m->values[LOSS].data)[n - 1]));
+    TRY(put_summary(h, m, err));
     TRY(put_curves(h, m, err));
     TRY(put_lineage(h, run_dir, err));
     PUT(ds_buf_puts(h, "</body>\n</html>\n"));
@@ -326,12 +285,10 @@ static int put_page(ds_buf *h, const metrics *m, const char *run_dir, ds_err *er
 
 int ds_report(ds_buf *html, const char *run_dir, ds_err *err)
 {
-    metrics m = {0};
-    int rc = read_metrics(&m, run_dir, err);
+    ds_metrics m = {0};
+    int rc = ds_metrics_read(&m, run_dir, err);
 
     rc = rc ? rc : put_page(html, &m, run_dir, err);
-    ds_buf_fini(&m.steps);
-    for (int c = 0; c < CURVES; c++)
-        ds_buf_fini(&m.values[c]);
+    ds_metrics_fini(&m);
     return rc;
 }

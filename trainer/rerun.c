@@ -106,6 +106,8 @@ static int compare_step(void *ctx, const ds_step_report *r)
 
     for (int i = 0; i < 3; i++)
         memcpy(&now[i], &values[i], sizeof now[i]);
+    if (r->skipped)
+        now[2] = DS_LEDGER_SKIPPED;
     if (!p->out->differs && (now[0] != was->lr || now[1] != was->loss || now[2] != was->norm)) {
         double old[2];
         memcpy(&old[0], &was->loss, sizeof old[0]);
@@ -197,6 +199,9 @@ static int run_again(replay *p, ds_trainer *t, ds_err *err)
 {
     char from[PATH];
     ds_ckpt_state state = {0};
+    const ds_run_events ev = {.step = compare_step, .ctx = p};
+    enum ds_run_end end;
+    ds_run_times times;
     const char *slash = strrchr(p->c->checkpoint, '/');
     char name[32];
 
@@ -207,11 +212,11 @@ static int run_again(replay *p, ds_trainer *t, ds_err *err)
             return ds_fail(err, DS_FAIL, "%s: path too long", p->c->checkpoint);
         if (!ds_path_exists(from))
             return ds_fail(err, DS_FAIL, "%s: there is no checkpoint to start from", from);
-        TRY(ds_checkpoint_read(from, t->net, &t->c, true, &state, err));
+        TRY(ds_trainer_restore(t, from, &state, err));
     }
     p->out->last = p->lineage.step;
     t->c.steps = p->lineage.step;
-    TRY(ds_trainer_run(t, &state, compare_step, p, err));
+    TRY(ds_trainer_run(t, &state, &ev, &end, &times, err));
     compare_end(p, &state, err);
     return 0;
 }

@@ -4,7 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const METHODS[] = {"lora", "full", "prompt"};
+static const char *const METHODS[] = {"lora", "full", "prompt", "auto"};
+static const char *const INITS[] = {"vocab", "random", "text"};
 static const char *const SCHEDULES[] = {"constant", "linear", "cosine"};
 
 const char *ds_method_name(enum ds_method m)
@@ -18,6 +19,15 @@ static json_t *list(const char *const *v)
 
     for (size_t i = 0; v && v[i]; i++)
         json_array_append_new(a, json_string(v[i]));
+    return a;
+}
+
+static json_t *numbers(const uint32_t *v, size_t n)
+{
+    json_t *a = json_array();
+
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(a, json_integer(v[i]));
     return a;
 }
 
@@ -37,6 +47,11 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
         json_object_set_new(m, "targets", list(c->lora.targets));
     } else if (c->method == DS_METHOD_PROMPT) {
         json_object_set_new(m, "tokens", json_integer(c->prompt_tokens));
+        json_object_set_new(m, "init", json_string(INITS[c->prompt_init]));
+        if (c->prompt_init == DS_PROMPT_TEXT) {
+            json_object_set_new(m, "text", json_string(c->prompt_text));
+            json_object_set_new(m, "ids", numbers(c->prompt_ids, c->prompt_nids));
+        }
     } else {
         json_object_set_new(m, "only", list(c->only));
     }
@@ -53,6 +68,14 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
     json_object_set_new(p, "clip", json_real(q->clip));
     json_object_set_new(o, "optimizer", p);
     json_object_set_new(o, "format", json_string(c->format == DS_KF32 ? "f32" : "bf16"));
+    if (c->spike.policy == DS_SPIKE_SKIP) { /* the other policies change no weight */
+        json_t *k = json_object();
+        json_object_set_new(k, "window", json_integer(c->spike.window));
+        json_object_set_new(k, "factor", json_real(c->spike.factor));
+        json_object_set_new(o, "skip_spikes", k);
+    }
+    if (c->early_stop)
+        json_object_set_new(o, "early_stop", json_deep_copy(c->early_stop));
     rc = ds_json_dump(out, o, err);
     json_decref(o);
     return rc;
@@ -88,6 +111,22 @@ static int strings(const char ***out, const json_t *a, ds_err *err)
     return 0;
 }
 
+static int spikes(ds_spike_conf *c, const json_t *o, ds_err *err)
+{
+    const json_int_t window = json_integer_value(json_object_get(o, "window"));
+
+    *c = (ds_spike_conf){.policy = DS_SPIKE_OFF};
+    if (!o)
+        return 0;
+    if (window < DS_SPIKE_WINDOW_MIN || window > DS_SPIKE_WINDOW_MAX)
+        return ds_fail(err, DS_CORRUPT, "run description: a window of %lld losses",
+                       (long long)window);
+    *c = (ds_spike_conf){.policy = DS_SPIKE_SKIP,
+                         .window = (uint32_t)window,
+                         .factor = json_number_value(json_object_get(o, "factor"))};
+    return 0;
+}
+
 int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets,
                        ds_err *err)
 {
@@ -116,6 +155,10 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
                                .decay = json_number_value(json_object_get(p, "decay")),
                                .clip = json_number_value(json_object_get(p, "clip")),
                                .steps = c->steps};
+    c->early_stop = json_object_get(o, "early_stop");
+    rc = spikes(&c->spike, json_object_get(o, "skip_spikes"), err);
+    if (rc)
+        return rc;
     if (c->method == DS_METHOD_LORA) {
         c->lora = (ds_lora_conf){.r = (int32_t)json_integer_value(json_object_get(m, "r")),
                                  .alpha = json_number_value(json_object_get(m, "alpha")),
@@ -125,7 +168,13 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
         rc = strings(targets, json_object_get(m, "targets"), err);
         c->lora.targets = *targets;
     } else if (c->method == DS_METHOD_PROMPT) {
+        int init = 0;
         c->prompt_tokens = (int32_t)json_integer_value(json_object_get(m, "tokens"));
+        rc = choice(&init, json_object_get(m, "init"), INITS, 3, "beginning of a prompt", err);
+        c->prompt_init = (enum ds_prompt_init)init;
+        c->prompt_text = json_string_value(json_object_get(m, "text"));
+        if (!rc && c->prompt_init == DS_PROMPT_TEXT && !c->prompt_text)
+            rc = ds_fail(err, DS_CORRUPT, "run description: a prompt begins as no text");
     } else {
         rc = strings(targets, json_object_get(m, "only"), err);
         c->only = *targets;

@@ -6,9 +6,10 @@
 #include "lineage.h"
 #include "net.h"
 #include "optim.h"
+#include "promptinit.h"
+#include "spike.h"
 
-enum ds_method { DS_METHOD_LORA, DS_METHOD_FULL, DS_METHOD_PROMPT };
-enum ds_prompt_init { DS_PROMPT_VOCAB, DS_PROMPT_TEXT };
+enum ds_method { DS_METHOD_LORA, DS_METHOD_FULL, DS_METHOD_PROMPT, DS_METHOD_AUTO };
 
 typedef struct ds_trainconf {
     const char *model; /* folder */
@@ -17,10 +18,18 @@ typedef struct ds_trainconf {
     const char *column, *mask; /* mask: as for ds_dataset_open */
     const char *const *masks;  /* of each dataset instead; NULL: mask is for all */
     const uint64_t *weights;   /* of each dataset; NULL: they have none */
-    const char *store, *out, *resume, *eval_data;
-    enum ds_method method;
+    const char *store, *out, *resume;
+    enum ds_method method;        /* AUTO until ds_trainer_open has chosen */
+    int64_t memory;               /* for AUTO: bytes that there are */
     uint64_t seed, steps, epochs; /* epochs: instead of steps, 0 = not */
-    uint64_t batch, accumulate, checkpoint_every, eval_every, keep;
+    uint64_t batch, accumulate, checkpoint_every;
+    uint64_t keep, keep_every; /* retain.h; keep 0: all */
+    const char *eval_data;     /* NULL: no evaluation */
+    uint64_t eval_every, eval_stretches;
+    uint64_t patience; /* evaluations without a better one before the run stops; 0: it goes on */
+    double min_delta;
+    const json_t *early_stop; /* how it is described; borrowed */
+    ds_spike_conf spike;
     uint32_t seq_len, window;
     enum ds_long longer;
     enum ds_kfmt format;
@@ -29,7 +38,11 @@ typedef struct ds_trainconf {
     int threads;
     ds_optim_conf optim;
     ds_lora_conf lora;
-    int32_t prompt_tokens;
+    int32_t prompt_tokens; /* 0: as many as the text has, or 32 */
+    enum ds_prompt_init prompt_init;
+    const char *prompt_text;    /* for TEXT */
+    const uint32_t *prompt_ids; /* its tokens, known after ds_trainer_open */
+    size_t prompt_nids;
     const char *const
         *only; /* patterns of what full fine-tuning trains; NULL-terminated, or NULL */
     bool json, quiet;

@@ -291,6 +291,34 @@ static void atomic_write_or_nothing(void **state)
     assert_int_equal(files_in(unit_path("atomic")), 1);
 }
 
+static void copies_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    char *big = malloc(600000), *s;
+    ds_err e = {0};
+    size_t len;
+    assert_non_null(big);
+    for (size_t i = 0; i < 600000; i++)
+        big[i] = (char)(i * 7 % 251);
+    assert_int_equal(ds_mkdirs(unit_path("copies"), NULL), 0);
+    unit_write(unit_path("big"), big, 600000);
+    fault.most = 100001;
+    assert_int_equal(ds_copy_file(unit_path("big"), unit_path("copies/big"), 0644, &e), 0);
+    s = unit_read(unit_path("copies/big"), &len);
+    assert_int_equal(len, 600000);
+    assert_memory_equal(s, big, len);
+    free(s);
+    install(NULL);
+    fault.error = ENOSPC;
+    fault.write_at = 2;
+    assert_int_equal(ds_copy_file(unit_path("big"), unit_path("copies/two"), 0644, &e), DS_IO);
+    assert_int_equal(files_in(unit_path("copies")), 1);
+    ds_err_clear(&e);
+    assert_int_equal(ds_copy_file(unit_path("none"), unit_path("copies/two"), 0644, &e), DS_IO);
+    assert_int_equal(files_in(unit_path("copies")), 1);
+    free(big);
+}
+
 static void atomic_abort(void **state)
 {
     (void)state;
@@ -346,6 +374,7 @@ int main(void)
         T(buffered_input_lends_every_byte),
         T(whole_files),
         T(atomic_write_or_nothing),
+        T(copies_whole_or_not_at_all),
         T(atomic_abort),
         T(folders),
         T(pipes_cannot_be_synced_and_that_is_fine),

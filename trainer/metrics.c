@@ -1,0 +1,112 @@
+/* metrics.c - see metrics.h. */
+#include "metrics.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "io.h"
+#include "json.h"
+
+#define PATH 4096
+
+static int put_double(ds_buf *b, double d, ds_err *err)
+{
+    return ds_buf_put(b, &d, sizeof d) ? ds_fail_nomem(err) : 0;
+}
+
+static void drop_from(ds_series *m, double step)
+{
+    const double *s = (const double *)(const void *)m->steps.data;
+    size_t n = m->steps.len / sizeof *s;
+
+    while (n > 0 && s[n - 1] >= step)
+        n--;
+    m->steps.len = n * sizeof *s;
+    for (int c = 0; c < DS_CURVES; c++)
+        m->values[c].len = n * sizeof *s;
+}
+
+static double number(const json_t *o, const char *name)
+{
+    return json_number_value(json_object_get(o, name));
+}
+
+static int take_line(ds_metrics *m, const char *line, size_t len, const char *path, ds_err *err)
+{
+    json_t *o = NULL;
+    int rc = ds_json_parse(&o, line, len, path, err);
+    const char *type = json_string_value(json_object_get(o, "type"));
+    const bool eval = type && !strcmp(type, "eval"), step = type && !strcmp(type, "step");
+    ds_series *to = eval ? &m->evals : &m->steps;
+    const double at = number(o, "step"), time = number(o, "seconds");
+    const double v[DS_CURVES] = {number(o, "loss"), number(o, "lr"),
+                                 eval ? (double)json_is_true(json_object_get(o, "best"))
+                                      : number(o, "norm"),
+                                 time > 0 ? number(o, eval ? "targets" : "tokens") / time : 0};
+
+    if (!rc && (eval || step)) {
+        drop_from(to, at);
+        if (step) /* evaluations after an earlier step are of what was gone back from */
+            drop_from(&m->evals, at);
+        m->skipped += json_is_true(json_object_get(o, "skipped"));
+        rc = put_double(&to->steps, at, err);
+        for (int c = 0; !rc && c < DS_CURVES; c++)
+            rc = put_double(&to->values[c], v[c], err);
+    }
+    json_decref(o);
+    return rc;
+}
+
+int ds_metrics_read(ds_metrics *m, const char *run_dir, ds_err *err)
+{
+    char path[PATH];
+    ds_buf b = {0};
+    size_t at = 0;
+    int rc;
+
+    if (snprintf(path, sizeof path, "%s/metrics.jsonl", run_dir) >= PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+    rc = ds_read_file(&b, path, (size_t)1 << 32, err);
+    while (!rc && at < b.len) {
+        const char *line = (const char *)b.data + at;
+        const char *end = memchr(line, '\n', b.len - at);
+        if (!end)
+            break;
+        rc = take_line(m, line, (size_t)(end - line), path, err);
+        at += (size_t)(end - line) + 1;
+    }
+    ds_buf_fini(&b);
+    return rc;
+}
+
+static void fini_series(ds_series *s)
+{
+    ds_buf_fini(&s->steps);
+    for (int c = 0; c < DS_CURVES; c++)
+        ds_buf_fini(&s->values[c]);
+}
+
+void ds_metrics_fini(ds_metrics *m)
+{
+    fini_series(&m->steps);
+    fini_series(&m->evals);
+}
+
+int ds_metrics_best(ds_watch *w, const char *run_dir, uint64_t step, ds_err *err)
+{
+    char path[PATH];
+    ds_metrics m = {0};
+    int rc = 0;
+
+    if (snprintf(path, sizeof path, "%s/metrics.jsonl", run_dir) >= PATH || !ds_path_exists(path))
+        return 0;
+    rc = ds_metrics_read(&m, run_dir, err);
+    const double *at = (const double *)(const void *)m.evals.steps.data,
+                 *loss = (const double *)(const void *)m.evals.values[DS_CURVE_LOSS].data,
+                 *best = (const double *)(const void *)m.evals.values[DS_CURVE_NORM].data;
+    for (size_t i = 0; !rc && i < m.evals.steps.len / sizeof *at && at[i] <= (double)step; i++)
+        if (best[i] > 0)
+            ds_watch_see(w, (uint64_t)at[i], loss[i], 0);
+    ds_metrics_fini(&m);
+    return rc;
+}

@@ -1,0 +1,150 @@
+/* retain.c - see retain.h. */
+#include "retain.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "checkpoint.h"
+#include "io.h"
+
+#define PATH 4096
+
+void ds_remove_dir(const char *dir)
+{
+    char path[PATH];
+    struct dirent *e;
+    DIR *d = opendir(dir);
+
+    while (d && (e = readdir(d))) {
+        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
+            snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= PATH)
+            continue;
+        if (unlink(path) && (errno == EISDIR || errno == EPERM))
+            ds_remove_dir(path);
+    }
+    if (d)
+        closedir(d);
+    rmdir(dir);
+}
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Steps of the folder's checkpoints, ascending. */
+static int list(ds_buf *steps, const char *run_dir, ds_err *err)
+{
+    struct dirent *e;
+    uint64_t step;
+    int rc = 0;
+    DIR *d = opendir(run_dir);
+
+    if (!d)
+        return ds_fail_errno(err, errno, "%s", run_dir);
+    while (!rc && (e = readdir(d)))
+        if (ds_checkpoint_parse_name(e->d_name, &step) && ds_buf_put(steps, &step, sizeof step))
+            rc = ds_fail_nomem(err);
+    closedir(d);
+    if (steps->len)
+        qsort(steps->data, steps->len / sizeof step, sizeof step, by_number);
+    return rc;
+}
+
+static bool of_run(const char *dir, const ds_sha *run)
+{
+    ds_lineage l = {0};
+    ds_sha digest;
+    const bool yes = ds_lineage_read(&l, dir, NULL) == 0 &&
+                     ds_run_digest(&digest, &l.run, NULL) == 0 && ds_sha_eq(&digest, run);
+
+    ds_lineage_fini(&l);
+    return yes;
+}
+
+static int remove_step(const char *run_dir, uint64_t step, const ds_sha *run, bool *removed,
+                       ds_err *err)
+{
+    char name[32], from[PATH], to[PATH];
+
+    *removed = false;
+    ds_checkpoint_name(name, step);
+    if (snprintf(from, sizeof from, "%s/%s", run_dir, name) >= PATH ||
+        snprintf(to, sizeof to, "%s/.%s.old", run_dir, name) >= PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+    if (!of_run(from, run))
+        return 0;
+    ds_remove_dir(to);
+    if (ds_io_active->rename(from, to))
+        return ds_fail_errno(err, errno, "%s", from);
+    *removed = true;
+    int rc = ds_fsync_parent(from, err);
+    ds_remove_dir(to);
+    return rc;
+}
+
+int ds_retain(const char *run_dir, const ds_sha *run, const ds_retain_conf *c, ds_retain_fn fn,
+              void *ctx, ds_err *err)
+{
+    ds_buf steps = {0};
+    int rc = c->last ? list(&steps, run_dir, err) : 0;
+    const uint64_t *s = (const uint64_t *)(const void *)steps.data;
+    const size_t n = steps.len / sizeof *s;
+
+    for (size_t i = 0; !rc && i + c->last < n; i++) {
+        bool removed;
+        if ((c->every && s[i] % c->every == 0) || s[i] == c->best)
+            continue;
+        rc = remove_step(run_dir, s[i], run, &removed, err);
+        if (removed && fn)
+            fn(ctx, s[i]);
+    }
+    ds_buf_fini(&steps);
+    return rc;
+}
+
+void ds_retain_sweep(const char *run_dir)
+{
+    char path[PATH];
+    struct dirent *e;
+    DIR *d = opendir(run_dir);
+
+    while (d && (e = readdir(d))) {
+        const size_t len = strlen(e->d_name);
+        if (strncmp(e->d_name, ".step-", 6) == 0 && len > 10 &&
+            (!strcmp(e->d_name + len - 4, ".tmp") || !strcmp(e->d_name + len - 4, ".old")) &&
+            snprintf(path, sizeof path, "%s/%s", run_dir, e->d_name) < PATH)
+            ds_remove_dir(path);
+    }
+    if (d)
+        closedir(d);
+}
+
+int ds_retain_best(const char *run_dir, uint64_t step, ds_err *err)
+{
+    char name[32], link[PATH], tmp[PATH];
+
+    ds_checkpoint_name(name, step);
+    if (snprintf(link, sizeof link, "%s/best", run_dir) >= PATH ||
+        snprintf(tmp, sizeof tmp, "%s/.best.tmp", run_dir) >= PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+    unlink(tmp);
+    if (!step) /* only what leads somewhere: a folder of that name is not ours */
+        return unlink(link) && errno != ENOENT && errno != EISDIR
+                   ? ds_fail_errno(err, errno, "%s", link)
+                   : 0;
+    if (symlink(name, tmp))
+        return ds_fail_errno(err, errno, "%s", tmp);
+    if (ds_io_active->rename(tmp, link)) {
+        const int e = errno;
+        unlink(tmp);
+        return ds_fail_errno(err, e, "%s", link);
+    }
+    return ds_fsync_parent(link, err);
+}

@@ -1,0 +1,279 @@
+/* trainer.c - see trainer.h. */
+#include "trainer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "loader.h"
+#include "memlimit.h"
+#include "net_priv.h"
+#include "plan.h"
+#include "runs.h"
+
+#define PATH 4096
+#define LORA_RANK 16
+#define LORA_ALPHA 32.0
+#define PROMPT_TOKENS 32
+#define PROMPT_TOKENS_MAX 4096
+
+/* ---- opening ---- */
+
+static int tokenizer_digest(char out[80], const char *model, ds_err *err)
+{
+    char path[PATH], hex[65];
+    ds_sha sum;
+
+    out[0] = '\0';
+    if (snprintf(path, sizeof path, "%s/tokenizer.json", model) >= PATH || !ds_path_exists(path))
+        return 0;
+    TRY(ds_sha_file(&sum, NULL, path, err));
+    ds_sha_hex(hex, &sum);
+    snprintf(out, 80, "sha256:%s", hex);
+    return 0;
+}
+
+static int check_tokenizer(const ds_dataset_info *d, const char *tokenizer, ds_err *err)
+{
+    return tokenizer[0] && d->tokenizer[0] && strcmp(tokenizer, d->tokenizer)
+               ? ds_fail(err, DS_FAIL,
+                         "dataset '%s' was tokenized with %s, the model's tokenizer.json is %s",
+                         d->name, d->tokenizer, tokenizer)
+               : 0;
+}
+
+static int open_data(ds_trainer *t, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+    ds_run *r = &t->lineage.run;
+    char tokenizer[80];
+
+    TRY(tokenizer_digest(tokenizer, c->model, err));
+    t->data = calloc(c->ndata + 1, sizeof *t->data);
+    r->datasets = calloc(c->ndata + 1, sizeof *r->datasets);
+    if (!t->data || !r->datasets)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < c->ndata; i++) {
+        TRY(ds_dataset_open(&t->data[i], c->data[i], c->store, c->column,
+                            c->masks ? c->masks[i] : c->mask, err));
+        const ds_dataset_info *d = ds_dataset_about(t->data[i]);
+        ds_run_dataset *to = &r->datasets[r->ndatasets++];
+        to->name = strdup(d->name);
+        to->column = strdup(c->column);
+        to->tokenizer = strdup(d->tokenizer);
+        to->mask = *d->mask ? strdup(d->mask) : NULL;
+        if (!to->name || !to->column || !to->tokenizer || (*d->mask && !to->mask))
+            return ds_fail_nomem(err);
+        to->weight = c->weights ? c->weights[i] : 0;
+        to->root = d->root;
+        to->records = d->records;
+        snprintf(to->commit, sizeof to->commit, "%s", d->commit);
+        TRY(check_tokenizer(d, tokenizer, err));
+    }
+    if (c->eval_data) {
+        TRY(ds_dataset_open(&t->eval, c->eval_data, c->store, c->column, c->mask, err));
+        TRY(check_tokenizer(ds_dataset_about(t->eval), tokenizer, err));
+    }
+    return 0;
+}
+
+/* Evaluation changes no weight, but where it may stop a run it is part of what came out: the rule,
+ * and the root of the records that it looks at. */
+static int describe_early_stop(ds_trainer *t, ds_err *err)
+{
+    ds_trainconf *c = &t->c;
+    const ds_dataset_info *d = c->patience && t->eval ? ds_dataset_about(t->eval) : NULL;
+    char root[80] = "sha256:";
+
+    if (!d)
+        return 0;
+    ds_sha_hex(root + strlen(root), &d->root);
+    t->early_stop = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:f}", "dataset", d->name, "root",
+                              root, "mask", d->mask, "every", (json_int_t)c->eval_every,
+                              "stretches", (json_int_t)c->eval_stretches, "patience",
+                              (json_int_t)c->patience, "min_delta", c->min_delta);
+    c->early_stop = t->early_stop;
+    return t->early_stop ? 0 : ds_fail_nomem(err);
+}
+
+/* --method auto becomes the one that plan.h suggests for this model, data and memory. */
+static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
+{
+    ds_trainconf *c = &t->c;
+    const ds_plan_conf p = {.tokens = (int64_t)(c->batch * c->seq_len),
+                            .format = c->format,
+                            .recompute = c->recompute,
+                            .rank = c->lora.r,
+                            .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS};
+    ds_plan_advice advice;
+    uint64_t tokens = 0;
+
+    if (c->method != DS_METHOD_AUTO)
+        return 0;
+    for (size_t i = 0; i < c->ndata; i++)
+        tokens += ds_dataset_about(t->data[i])->tokens;
+    TRY(ds_plan_advise(&advice, m, &p, tokens, c->memory ? c->memory : ds_memory_limit(), err));
+    c->method = advice.method;
+    c->lora.r = (int32_t)advice.rank;
+    if (!(c->lora.alpha > 0))
+        c->lora.alpha = 2.0 * (double)advice.rank;
+    memcpy(t->advice, advice.why, sizeof t->advice);
+    return 0;
+}
+
+/* What the options left open. */
+static int complete(ds_trainer *t, ds_err *err)
+{
+    ds_trainconf *c = &t->c;
+
+    if (c->method == DS_METHOD_LORA) {
+        c->lora.r = c->lora.r ? c->lora.r : LORA_RANK;
+        c->lora.alpha = c->lora.alpha > 0 ? c->lora.alpha : LORA_ALPHA;
+    }
+    if (c->method == DS_METHOD_PROMPT && c->prompt_init == DS_PROMPT_TEXT) {
+        TRY(ds_prompt_ids(&t->prompt, c->model, c->prompt_text, err));
+        c->prompt_ids = t->prompt.v;
+        c->prompt_nids = t->prompt.n;
+        if (!c->prompt_tokens && t->prompt.n <= PROMPT_TOKENS_MAX)
+            c->prompt_tokens = (int32_t)t->prompt.n;
+    }
+    if (!c->prompt_tokens)
+        c->prompt_tokens = PROMPT_TOKENS;
+    return describe_early_stop(t, err);
+}
+
+static int describe(ds_trainer *t, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+    ds_run *r = &t->lineage.run;
+    const char *slash = strrchr(c->model, '/');
+    ds_buf training = {0}, env = {0};
+
+    r->seed = c->seed;
+    r->rows = c->batch * c->accumulate;
+    r->steps = c->steps;
+    r->seq_len = c->seq_len - (c->method == DS_METHOD_PROMPT ? (uint32_t)c->prompt_tokens : 0);
+    r->window = c->window;
+    r->longer = c->longer;
+    TRY(ds_model_sum(&r->model, c->model, err));
+    if (!c->steps) {
+        uint64_t rows;
+        TRY(ds_loader_count(&rows, r, t->data, (uint32_t)c->epochs, err));
+        r->steps = (rows + r->rows - 1) / r->rows;
+        t->c.steps = r->steps;
+    }
+    t->c.optim.steps = r->steps;
+    int rc = ds_trainconf_dump(&training, &t->c, err);
+    if (!rc && ds_buf_printf(&env, "{\"backend\":\"%s\",\"detail\":\"%s\",\"compiler\":\"%s\"}",
+                             t->k->name, t->k->detail, __VERSION__))
+        rc = ds_fail_nomem(err);
+    if (!rc && (!ds_buf_cstr(&training) || !ds_buf_cstr(&env)))
+        rc = ds_fail_nomem(err);
+    r->training = (char *)training.data;
+    t->lineage.environment = (char *)env.data;
+    r->trainer = strdup(DS_VERSION);
+    t->lineage.model_name = strdup(slash && slash[1] ? slash + 1 : c->model);
+    if (!rc && (!r->trainer || !t->lineage.model_name))
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_sha_file(&t->lineage.binary, NULL, "/proc/self/exe", err);
+    return rc ? rc : ds_run_digest(&t->run, r, err);
+}
+
+static int prepare_method(ds_trainer *t, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+
+    if (c->method == DS_METHOD_LORA)
+        TRY(ds_net_add_lora(t->net, &c->lora, c->seed, err));
+    else if (c->method == DS_METHOD_FULL)
+        TRY(ds_net_train_full(t->net, c->only, err));
+    else {
+        TRY(ds_net_add_prompt(t->net, c->prompt_tokens, err));
+        TRY(ds_prompt_fill(t->net, c->prompt_init, c->prompt_ids, c->prompt_nids, c->seed, err));
+    }
+    return ds_optim_prepare(ds_net_params(t->net), err);
+}
+
+static int check_conf(const ds_trainconf *c, const ds_modelconf *m, ds_err *err)
+{
+    if (c->seq_len < 8 || c->seq_len % 4 || (int64_t)c->seq_len > m->max_pos)
+        return ds_fail(err, DS_USAGE, "--seq-len %u: a multiple of 4 from 8 to the model's %d",
+                       c->seq_len, (int)m->max_pos);
+    if (c->method == DS_METHOD_PROMPT &&
+        (c->prompt_tokens < 1 || (uint32_t)c->prompt_tokens + 4 > c->seq_len))
+        return ds_fail(err, DS_USAGE, "--prompt-tokens %d: at least 1, and room for a record in %u",
+                       (int)c->prompt_tokens, c->seq_len);
+    if (!c->steps && !c->epochs)
+        return ds_fail(err, DS_USAGE, "neither --steps nor --epochs says how long to train");
+    return 0;
+}
+
+int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
+{
+    ds_modelconf m = {0};
+    int rc;
+
+    memset(t, 0, sizeof *t);
+    t->c = *c;
+    rc = ds_modelconf_read(&m, c->model, err);
+    rc = rc ? rc : open_data(t, err);
+    rc = rc ? rc : choose_method(t, &m, err);
+    rc = rc ? rc : complete(t, err);
+    rc = rc ? rc : check_conf(&t->c, &m, err);
+    rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
+    rc = rc ? rc : ds_kernels_cpu(&t->k, c->threads, NULL, err);
+    rc = rc ? rc : describe(t, err);
+    rc = rc ? rc : ds_net_new(&t->net, t->k, &m, c->format, (int32_t)c->seq_len, err);
+    rc = rc ? rc : ds_net_load(t->net, c->model, err);
+    rc = rc ? rc : prepare_method(t, err);
+    ds_modelconf_fini(&m);
+    if (rc)
+        ds_trainer_close(t);
+    return rc;
+}
+
+void ds_trainer_close(ds_trainer *t)
+{
+    ds_net_free(t->net);
+    if (t->k)
+        t->k->close(t->k);
+    for (size_t i = 0; t->data && i < t->c.ndata; i++)
+        ds_dataset_close(t->data[i]);
+    free(t->data);
+    ds_dataset_close(t->eval);
+    json_decref(t->early_stop);
+    ds_ids_fini(&t->prompt);
+    ds_spike_fini(&t->spike);
+    ds_lineage_fini(&t->lineage);
+    memset(t, 0, sizeof *t);
+}
+
+int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *state, ds_err *err)
+{
+    TRY(ds_checkpoint_read(checkpoint, t->net, &t->c, true, state, err));
+    return ds_spike_recall(&t->spike, checkpoint, state->step, err);
+}
+
+/* ---- the catalog ---- */
+
+int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err)
+{
+    const char *slash = strrchr(t->c.out, '/');
+    char path[PATH];
+    ds_store store = {0};
+    ds_buf b = {0};
+    int rc;
+
+    if (t->c.scratch || !t->lineage.run.datasets[0].commit[0])
+        return 0;
+    if (snprintf(path, sizeof path, "%s/lineage.json", checkpoint) >= PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
+    rc = ds_read_file(&b, path, 1u << 26, err);
+    rc = rc ? rc : ds_store_open(&store, t->c.store, DS_OBJ_WRITE, err);
+    rc = rc ? rc
+            : ds_run_register(&store, &t->lineage, b.data, b.len,
+                              slash && slash[1] ? slash + 1 : t->c.out, checkpoint, err);
+    ds_store_close(&store);
+    ds_buf_fini(&b);
+    return rc;
+}

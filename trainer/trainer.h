@@ -1,0 +1,34 @@
+/* trainer.h - everything that a run has open: model, data, what is trained, and the description
+ * that the result is a function of (docs/lineage-format.md).
+ */
+#ifndef DS_TRAINER_H
+#define DS_TRAINER_H
+
+#include "checkpoint.h"
+#include "dataset.h"
+#include "tok.h"
+
+typedef struct ds_trainer {
+    ds_trainconf c;
+    ds_kernels *k;
+    ds_net *net;
+    ds_dataset **data;
+    ds_dataset *eval; /* NULL: none */
+    json_t *early_stop;
+    ds_ids prompt;      /* tokens of its text */
+    ds_lineage lineage; /* with the run description */
+    ds_sha run;         /* its digest */
+    ds_spike spike;
+    char advice[512]; /* how --method auto chose, "" when it was not asked */
+} ds_trainer;
+
+/* Opens model and data, checks that they fit each other, prepares what is trained, describes the
+ * run. c's pointers stay borrowed. */
+int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err);
+void ds_trainer_close(ds_trainer *t);
+/* Weights, moments and all else that the run had after a checkpoint of it. */
+int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *state, ds_err *err);
+/* Registers a checkpoint's run in the store that the first dataset came from; nothing for files. */
+int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err);
+
+#endif
