@@ -20,8 +20,9 @@ int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *p, size_t len, ds_buf *o
                   ds_err *err);
 void dcm_char_free(dcm_char *c);
 
-/* Converts every text of the tree. (0008,0005) then says ISO_IR 192, or what it said when all is
- * ASCII; those of items are gone. A second time changes nothing. */
+/* Converts every text of the tree; a UN that the dictionary knows becomes what it is. (0008,0005)
+ * then says ISO_IR 192, or what it said when all is ASCII; those of items are gone. A second time
+ * changes nothing. */
 int dcm_tree_utf8(dcm_tree *t, const char *fallback, unsigned *flags, ds_err *err);
 
 #endif

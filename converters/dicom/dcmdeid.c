@@ -297,6 +297,8 @@ static int decide(const walk *w, const dcm_set *s, const dcm_elem *e, bool dummy
             return DCM_ACT_REMOVE;
         return unlisted_act(w, e, dummy);
     }
+    if (e->vr == DCM_VR('U', 'N') && dcm_dict_vr(e->tag) == SQ)
+        return DCM_ACT_REMOVE; /* bytes that nobody looked into */
     int act = dcm_policy_act(w->p, e->tag);
     return act == DCM_UNLISTED ? unlisted_act(w, e, dummy) : act;
 }
@@ -382,9 +384,12 @@ static int write_meta(walk *w)
 {
     dcm_set *m = dcm_tree_meta(w->t), *s = dcm_tree_main(w->t);
     const char *p;
-    char ts[65] = "";
+    char ts[65] = "", class[65] = "";
     size_t n;
     int rc = 0;
+    if ((dcm_get_text(s, 0x00080016, 0, &p, &n) || dcm_get_text(m, 0x00020002, 0, &p, &n)) &&
+        n < sizeof class)
+        memcpy(class, p, n);
     if (dcm_get_text(m, 0x00020010, 0, &p, &n) && n < sizeof ts)
         memcpy(ts, p, n);
     for (uint32_t i = 0; i < m->n && rc == 0; i++)
@@ -394,8 +399,8 @@ static int write_meta(walk *w)
     m->n = 0;
     if (rc == 0)
         rc = dcm_set_put(w->t, m, 0x00020001, DCM_VR('O', 'B'), "\0\1", 2, NULL, w->err);
-    if (rc == 0 && dcm_get_text(s, 0x00080016, 0, &p, &n))
-        rc = dcm_set_put(w->t, m, 0x00020002, DCM_VR('U', 'I'), p, n, NULL, w->err);
+    if (rc == 0 && class[0])
+        rc = put_text(w, m, 0x00020002, "UI", class);
     if (rc == 0 && dcm_get_text(s, 0x00080018, 0, &p, &n))
         rc = dcm_set_put(w->t, m, 0x00020003, DCM_VR('U', 'I'), p, n, NULL, w->err);
     if (rc == 0 && ts[0])

@@ -102,6 +102,8 @@ static int row_act(const dcm_policy_row *r, unsigned opts)
         return DCM_ACT_KEEP;
     if (r->clean & opts & ~(unsigned)DCM_OPT_GRAPHICS) /* graphics are removed, not cleaned */
         return DCM_ACT_CLEAN;
+    if (r->tag == 0x00081110)
+        return DCM_ACT_REMOVE; /* type 3 everywhere, and then it has to have items */
     return base_act(r->base);
 }
 

@@ -22,8 +22,17 @@ static bool is_ascii(const uint8_t *p, size_t n)
     return true;
 }
 
+/* Writers that did not know an attribute say UN; its bytes are those of its VR (PS3.5 6.2.2). */
+static void know(dcm_elem *e)
+{
+    uint16_t vr = dcm_dict_vr(e->tag);
+    if (e->vr == DCM_VR('U', 'N') && vr != DCM_VR('S', 'Q') && !e->bulk)
+        e->vr = vr;
+}
+
 static int convert(conv *c, dcm_char *set, dcm_elem *e)
 {
+    know(e);
     if (!e->val || !dcm_vr_is_string(e->vr))
         return 0;
     ds_buf_reset(&c->out);
