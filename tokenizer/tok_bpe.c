@@ -12,7 +12,8 @@
 #include <string.h>
 
 #define FEW 96
-#define RUN_MAX ((size_t)1 << 31) /* positions are 32 bits */
+enum { CHAR_UNKNOWN, CHAR_MANY, CHAR_ID }; /* of ds_tok_state.char_id; from CHAR_ID on: an id */
+#define RUN_MAX ((size_t)1 << 31)          /* positions are 32 bits */
 
 /* Ids of single bytes; bytes that the vocabulary lacks are dropped, as the reference does. */
 static size_t first_ids(const ds_tok *t, const uint8_t *p, size_t len, uint32_t *ids)
@@ -95,6 +96,45 @@ static size_t merge_all(const tok_merges *m, uint32_t *ids, uint32_t *rank, size
     return n <= SMALL ? merge_few(m, ids, rank, n) : merge_many(m, ids, rank, n);
 }
 
+/* Ids of the characters of a pretoken that is not bytes: what the vocabulary lacks falls back to
+ * bytes, is unknown, or dropped. */
+static uint32_t find_char(ds_tok_state *st, uint32_t c, const uint8_t *p, unsigned n)
+{
+    uint32_t *known = c <= 0xffff ? &st->char_id[c] : NULL;
+    if (known == NULL || *known == CHAR_UNKNOWN) {
+        uint32_t id = ds_tok_id(st->tok, (const char *)p, n);
+        if (id != DS_TOK_NONE && !(st->tok->entry[id].flags & TOK_MODEL))
+            id = DS_TOK_NONE;
+        if (known == NULL)
+            return id;
+        *known = id != DS_TOK_NONE ? id + CHAR_ID : CHAR_MANY;
+    }
+    return *known == CHAR_MANY ? DS_TOK_NONE : *known - CHAR_ID;
+}
+
+static size_t char_ids(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t *ids)
+{
+    const ds_tok *t = st->tok;
+    size_t n = 0;
+    bool unknown = false;
+    unsigned k;
+    for (size_t at = 0; at < len; at += k) {
+        uint32_t c = ds_uni_get(p + at, &k), id = find_char(st, c, p + at, k);
+        bool was = unknown;
+        unknown = false;
+        if (id != DS_TOK_NONE) {
+            ids[n++] = id;
+        } else if (t->byte_fallback) {
+            n += first_ids(t, p + at, k, ids + n);
+        } else if (t->unk != DS_TOK_NONE) {
+            unknown = true;
+            if (!was || !t->fuse_unk)
+                ids[n++] = t->unk;
+        }
+    }
+    return n;
+}
+
 static size_t merge_bytes(const ds_tok *t, const uint8_t *p, size_t len, uint32_t *ids)
 {
     uint32_t rank[FEW];
@@ -109,7 +149,6 @@ static size_t merge_bytes(const ds_tok *t, const uint8_t *p, size_t len, uint32_
 }
 
 /* The token that the n bytes of a character merge into, DS_TOK_NONE when it is more than one. */
-enum { CHAR_UNKNOWN, CHAR_MANY, CHAR_ID };
 static uint32_t char_token(ds_tok_state *st, uint32_t c, const uint8_t *p, unsigned n)
 {
     if (n == 1)
@@ -149,9 +188,13 @@ static size_t first_chars(ds_tok_state *st, const uint8_t *p, size_t len, uint32
 static size_t merge_short(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t *ids)
 {
     uint32_t rank[FEW];
-    size_t n = p[0] >= 0x80 || p[len - 1] >= 0x80 ? first_chars(st, p, len, ids) : 0;
+    size_t n = 0;
+    if (!st->tok->byte_level)
+        n = char_ids(st, p, len, ids);
+    else if (st->tok->in_parts && (p[0] >= 0x80 || p[len - 1] >= 0x80))
+        n = first_chars(st, p, len, ids);
     if (n == 0)
-        return merge_bytes(st->tok, p, len, ids);
+        return st->tok->byte_level ? merge_bytes(st->tok, p, len, ids) : 0;
     for (size_t i = 0; i + 1 < n; i++)
         rank[i] = tok_merges_get(&st->tok->merges, ids[i], ids[i + 1]);
     return merge_all(&st->tok->merges, ids, rank, n);
@@ -243,7 +286,7 @@ static int merge_long(ds_tok_state *st, const uint8_t *p, size_t len)
     if (rc != 0)
         return rc;
     uint32_t *id = st->link, *next = id + len, *prev = next + len;
-    size_t n = first_ids(t, p, len, id);
+    size_t n = t->byte_level ? first_ids(t, p, len, id) : char_ids(st, p, len, id);
     for (size_t i = 0; i < n; i++) {
         next[i] = i + 1 < n ? (uint32_t)(i + 1) : END;
         prev[i] = i > 0 ? (uint32_t)(i - 1) : END;
@@ -340,7 +383,9 @@ static size_t part_ids(ds_tok_state *st, const uint8_t *p, size_t len, uint32_t 
  */
 static size_t first_part(const ds_tok *t, const uint8_t *p, size_t len)
 {
-    return p[0] >= 0x80 || p[len - 1] >= 0x80 ? tok_join_part(t->join, p, len) : len;
+    return t->in_parts && (!t->byte_level || p[0] >= 0x80 || p[len - 1] >= 0x80)
+               ? tok_join_part(t->join, p, len)
+               : len;
 }
 
 #define BATCH 64
@@ -414,7 +459,8 @@ static int by_parts(ds_tok_state *st, const uint8_t *p, size_t len)
     uint16_t end[BATCH];
     int rc = 0;
     while (len > 0 && rc == 0) {
-        bool wide = p[0] >= 0x80 || p[len - 1] >= 0x80;
+        const ds_tok *t = st->tok;
+        bool wide = t->in_parts && (!t->byte_level || p[0] >= 0x80 || p[len - 1] >= 0x80);
         size_t part, n = wide ? part_ends(st->tok->join, p, len, end) : 0;
         if (n > 0) {
             part = end[n - 1];

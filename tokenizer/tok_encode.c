@@ -61,7 +61,8 @@ void ds_tok_state_free(ds_tok_state *st)
     }
     pcre2_match_context_free(st->mctx);
     pcre2_jit_stack_free(st->jit);
-    ds_buf_fini(&st->nfc);
+    ds_buf_fini(&st->norm[0]);
+    ds_buf_fini(&st->norm[1]);
     ds_tok_cache_fini(&st->cache);
     ds_tok_cache_fini(&st->parts);
     free(st->out);
@@ -86,14 +87,15 @@ int ds_tok_flush(ds_tok_state *st)
 }
 
 /* Text between added tokens, after normalisation. */
-static int plain(ds_tok_state *st, const uint8_t *p, size_t len, bool first)
+static int plain(ds_tok_state *st, const uint8_t *p, size_t len, enum tok_place place)
 {
-    return ds_tok_piece(st, 0, p, len, first);
+    return ds_tok_piece(st, 0, p, len, place);
 }
 
 /* Cuts added tokens of `t` out of (p, len); what stands between goes on to `rest`. */
-static int cut_added(ds_tok_state *st, const tok_trie *t, const uint8_t *p, size_t len, bool first,
-                     int (*rest)(ds_tok_state *, const uint8_t *, size_t, bool))
+static int cut_added(ds_tok_state *st, const tok_trie *t, const uint8_t *p, size_t len,
+                     enum tok_place place,
+                     int (*rest)(ds_tok_state *, const uint8_t *, size_t, enum tok_place))
 {
     size_t done = 0, from = 0;
     int rc = 0;
@@ -101,28 +103,24 @@ static int cut_added(ds_tok_state *st, const tok_trie *t, const uint8_t *p, size
     while (rc == 0 && !(st->flags & DS_TOK_NO_ADDED) &&
            ds_tok_trie_find(t, st->tok->cls, p, len, from, done, &m, &from)) {
         if (m.start > done)
-            rc = rest(st, p + done, m.start - done, first || done > 0);
+            rc = rest(st, p + done, m.start - done, done > 0 ? TOK_PIECE : place);
         if (rc == 0)
             rc = ds_tok_emit(st, m.id);
         done = m.end;
     }
     if (rc == 0 && done < len)
-        rc = rest(st, p + done, len - done, first || done > 0);
+        rc = rest(st, p + done, len - done, done > 0 ? TOK_PIECE : place);
     return rc;
 }
 
-static int normalised(ds_tok_state *st, const uint8_t *p, size_t len, bool first)
+static int normalised(ds_tok_state *st, const uint8_t *p, size_t len, enum tok_place place)
 {
     const ds_tok *t = st->tok;
-    if (t->nfc && !ds_uni_is_nfc(t->cls, p, len)) {
-        ds_buf_reset(&st->nfc);
-        int rc = ds_uni_nfc(&st->nfc, t->cls, p, len, st->err);
-        if (rc != 0)
-            return rc;
-        p = st->nfc.data;
-        len = st->nfc.len;
-    }
-    return cut_added(st, &t->normal, p, len, first, plain);
+    int rc = 0;
+    if (t->norms.n > 0)
+        rc = ds_tok_norms_apply(&t->norms, t->cls, st->norm, place != TOK_GOES_ON, p, len, &p, &len,
+                                st->err);
+    return rc ? rc : cut_added(st, &t->normal, p, len, place, plain);
 }
 
 /* Does an added token that begins before the cut reach it, or one begin at it? */
@@ -146,8 +144,8 @@ static size_t segment_end(const ds_tok_state *st, const uint8_t *p, size_t len)
     if (!t->cuttable || len <= st->segment)
         return len;
     for (size_t at = st->segment; at < len; at++)
-        if (ds_tok_cut_chars(p, len, at) && !cut_token(&t->raw, p, len, at) &&
-            !cut_token(&t->normal, p, len, at))
+        if (ds_tok_cut_chars(p, len, at) && !(t->only_before_space && p[at] != ' ') &&
+            !cut_token(&t->raw, p, len, at) && !cut_token(&t->normal, p, len, at))
             return at;
     return len;
 }
@@ -168,7 +166,7 @@ static int encode_all(ds_tok_state *st, const uint8_t *p, size_t len)
         size_t n = segment_end(st, p + at, len - at), good = ds_utf8_check(p + at, n);
         if (good != n)
             return ds_fail(st->err, DS_FAIL, "not UTF-8 at byte %" PRIu64, (uint64_t)at + good);
-        rc = cut_added(st, &t->raw, p + at, n, at == 0, normalised);
+        rc = cut_added(st, &t->raw, p + at, n, at == 0 ? TOK_TEXT : TOK_GOES_ON, normalised);
         at += n;
         st->consumed = at;
         if (rc == 0)
@@ -185,8 +183,9 @@ static int encode_all(ds_tok_state *st, const uint8_t *p, size_t len)
 static void give_back(ds_tok_state *st)
 {
     const size_t keep = 4 * SEGMENT;
-    if (st->nfc.cap > keep)
-        ds_buf_fini(&st->nfc);
+    for (unsigned k = 0; k < 2; k++)
+        if (st->norm[k].cap > keep)
+            ds_buf_fini(&st->norm[k]);
     for (unsigned k = 0; k < TOK_STEPS; k++)
         if (st->with_space[k].cap > keep)
             ds_buf_fini(&st->with_space[k]);

@@ -11,6 +11,8 @@ int ds_tok_read_normalizer(ds_tok *t, const json_t *o, ds_err *err);
 int ds_tok_read_pre_tokenizer(ds_tok *t, const json_t *o, ds_err *err);
 int ds_tok_read_post_processor(ds_tok *t, const json_t *o, ds_err *err);
 int ds_tok_read_decoder(ds_tok *t, const json_t *o, ds_err *err);
+void ds_tok_decoders_fini(ds_tok *t);
+int ds_tok_metaspace_read(tok_metaspace *m, const json_t *o, const char *what, ds_err *err);
 const char *ds_tok_llama3_pattern(void); /* as tokenizer.json spells it */
 
 #endif

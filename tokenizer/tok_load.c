@@ -19,6 +19,8 @@ void ds_tok_free(ds_tok *t)
     if (t == NULL)
         return;
     ds_tok_steps_fini(t);
+    ds_tok_decoders_fini(t);
+    ds_tok_norms_fini(&t->norms);
     ds_tok_trie_fini(&t->raw);
     ds_tok_trie_fini(&t->normal);
     ds_buf_fini(&t->pool);
@@ -91,28 +93,58 @@ static int index_bytes(ds_tok *t, ds_err *err)
     return rc;
 }
 
-static int read_bytes(ds_tok *t, const json_t *model, ds_err *err)
+static uint32_t model_id(const ds_tok *t, const char *text, size_t len)
 {
-    int missing = -1;
+    uint32_t id = ds_tok_id(t, text, len);
+    return id != DS_TOK_NONE && (t->entry[id].flags & TOK_MODEL) ? id : DS_TOK_NONE;
+}
+
+/* Tokens of single bytes: of the byte alphabet, or <0x00> to <0xFF>. Returns how many there are. */
+static unsigned read_bytes(ds_tok *t)
+{
+    unsigned n = 0;
     for (unsigned b = 0; b < 256; b++) {
-        uint8_t text[4];
-        unsigned n = ds_uni_put(text, ds_tok_byte_cp((uint8_t)b));
-        t->byte_id[b] = ds_tok_id(t, (const char *)text, n);
-        if (t->byte_id[b] == DS_TOK_NONE && missing < 0)
-            missing = (int)b;
+        uint8_t text[8];
+        unsigned len;
+        if (t->byte_level)
+            len = ds_uni_put(text, ds_tok_byte_cp((uint8_t)b));
+        else
+            len = (unsigned)snprintf((char *)text, sizeof text, "<0x%02X>", b);
+        t->byte_id[b] = model_id(t, (const char *)text, len);
+        n += t->byte_id[b] != DS_TOK_NONE;
     }
+    return n;
+}
+
+/* What becomes of characters that the vocabulary lacks. */
+static int read_unknown(ds_tok *t, const json_t *model, ds_err *err)
+{
     const json_t *unk = json_object_get(model, "unk_token");
-    if (missing < 0)
+    unsigned n = read_bytes(t);
+    bool has = unk != NULL && !json_is_null(unk),
+         fallback = json_is_true(json_object_get(model, "byte_fallback"));
+    t->unk = DS_TOK_NONE;
+    t->fuse_unk = json_is_true(json_object_get(model, "fuse_unk"));
+    if (t->byte_level) {
+        t->in_parts = n == 256;
+        if (n < 256 && (has || fallback))
+            return ds_fail(
+                err, DS_FAIL,
+                "model: %s is not supported where the vocabulary lacks bytes (%u of 256)",
+                has ? "unk_token" : "byte_fallback", n);
         return 0;
-    if (unk != NULL && !json_is_null(unk))
-        return ds_fail(err, DS_FAIL,
-                       "model: unk_token is not supported (the vocabulary lacks byte 0x%02x)",
-                       (unsigned)missing);
-    if (json_is_true(json_object_get(model, "byte_fallback")))
-        return ds_fail(err, DS_FAIL,
-                       "model: byte_fallback is not supported (the vocabulary lacks byte 0x%02x)",
-                       (unsigned)missing);
-    return 0;
+    }
+    t->byte_fallback = t->in_parts = fallback && n == 256;
+    if (fallback && n > 0 && n < 256)
+        return ds_fail(err, DS_FAIL, "model: byte_fallback with %u of 256 bytes is not supported",
+                       n);
+    if (!has || t->byte_fallback)
+        return 0;
+    t->unk = json_is_string(unk) ? model_id(t, json_string_value(unk), json_string_length(unk))
+                                 : DS_TOK_NONE;
+    return t->unk != DS_TOK_NONE
+               ? 0
+               : ds_fail(err, DS_FAIL, "model: unk_token is not in the vocabulary");
 }
 
 static int read_model(ds_tok *t, const json_t *root, ds_err *err)
@@ -140,9 +172,7 @@ static int read_model(ds_tok *t, const json_t *root, ds_err *err)
         rc = index_bytes(t, err);
     if (rc == 0)
         rc = size_table(t, added, err);
-    if (rc == 0)
-        rc = read_bytes(t, model, err);
-    return rc;
+    return rc == 0 ? read_unknown(t, model, err) : rc;
 }
 
 typedef struct added_token {
@@ -216,16 +246,18 @@ static int build_trie(ds_tok *t, tok_trie *trie, const added_token *v, size_t n,
                       ds_err *err)
 {
     tok_pattern *pat = calloc(n ? n : 1, sizeof *pat);
-    ds_buf text = {0};
+    ds_buf text = {0}, work[2] = {{0}, {0}};
     size_t k = 0;
     int rc = pat != NULL ? 0 : ds_fail_nomem(err);
     for (size_t i = 0; i < n && rc == 0; i++) {
         if (v[i].normalized != normalized || v[i].len == 0)
             continue;
         size_t at = text.len;
-        if (normalized && t->nfc)
-            rc = ds_uni_nfc(&text, t->cls, (const uint8_t *)v[i].content, v[i].len, err);
-        else if (ds_buf_put(&text, v[i].content, v[i].len) != 0)
+        const uint8_t *p = (const uint8_t *)v[i].content;
+        size_t len = v[i].len;
+        if (normalized)
+            rc = ds_tok_norms_apply(&t->norms, t->cls, work, true, p, len, &p, &len, err);
+        if (rc == 0 && ds_buf_put(&text, p, len) != 0)
             rc = ds_fail_nomem(err);
         pat[k].len = text.len - at;
         pat[k].id = v[i].id;
@@ -240,6 +272,8 @@ static int build_trie(ds_tok *t, tok_trie *trie, const added_token *v, size_t n,
     if (rc == 0)
         rc = ds_tok_trie_build(trie, pat, k, err);
     ds_buf_fini(&text);
+    ds_buf_fini(&work[0]);
+    ds_buf_fini(&work[1]);
     free(pat);
     return rc;
 }
@@ -273,11 +307,11 @@ static int read_root(ds_tok *t, const json_t *root, ds_err *err)
         return ds_fail(err, DS_FAIL, "version is not \"1.0\"");
     int rc = ds_tok_read_normalizer(t, json_object_get(root, "normalizer"), err);
     if (rc == 0)
+        rc = ds_tok_read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), err);
+    if (rc == 0)
         rc = read_model(t, root, err);
     if (rc == 0)
         rc = read_added(t, json_object_get(root, "added_tokens"), err);
-    if (rc == 0)
-        rc = ds_tok_read_pre_tokenizer(t, json_object_get(root, "pre_tokenizer"), err);
     if (rc == 0)
         rc = ds_tok_read_post_processor(t, json_object_get(root, "post_processor"), err);
     if (rc == 0)

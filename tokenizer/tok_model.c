@@ -220,6 +220,7 @@ static int vocab_member(walk *w, size_t *cap, ds_buf *list)
     size_t len = (size_t)(to - from);
     t->pool.len += len + 1;
     ds_tok_entry_fill(t, id, t->pool.len - len - 1, len);
+    t->entry[id].flags |= TOK_MODEL;
     fresh f = {ds_tok_hash(from, len), id};
     return ds_buf_put(list, &f, sizeof f) == 0 ? 0 : ds_fail_nomem(w->err);
 }

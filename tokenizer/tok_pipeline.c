@@ -42,24 +42,27 @@ static bool is_pattern(const char *known, const char *pattern, size_t len)
     return strlen(known) == len && memcmp(known, pattern, len) == 0;
 }
 
-int ds_tok_add_split(ds_tok *t, const char *pattern, size_t len, bool literal, bool drop_match,
-                     bool drop_gap, ds_err *err)
+static int add_split(ds_tok *t, const char *pattern, size_t len, bool literal,
+                     enum tok_behavior behavior, bool invert, ds_err *err)
 {
-    /* The two patterns of Llama and Qwen match every character, so that gaps do not exist. */
-    if (!literal && !drop_match && is_pattern(llama3, pattern, len))
-        return ds_tok_add_step(t, TOK_STEP_LLAMA3, 0, err);
-    if (!literal && !drop_match && is_pattern(qwen2, pattern, len))
-        return ds_tok_add_step(t, TOK_STEP_QWEN2, 0, err);
-    if (!literal && !drop_match && is_pattern(gpt2, pattern, len))
-        return ds_tok_add_step(t, TOK_STEP_GPT2, 0, err);
-    if (!literal && !drop_match && !drop_gap && is_pattern(digits3, pattern, len))
+    /* These patterns match every character, so that there is nothing between matches to keep or
+     * not. */
+    if (!literal && (behavior == TOK_ISOLATED || (behavior == TOK_REMOVED && invert))) {
+        if (is_pattern(llama3, pattern, len))
+            return ds_tok_add_step(t, TOK_STEP_LLAMA3, 0, err);
+        if (is_pattern(qwen2, pattern, len))
+            return ds_tok_add_step(t, TOK_STEP_QWEN2, 0, err);
+        if (is_pattern(gpt2, pattern, len))
+            return ds_tok_add_step(t, TOK_STEP_GPT2, 0, err);
+    }
+    if (!literal && behavior == TOK_ISOLATED && is_pattern(digits3, pattern, len))
         return ds_tok_add_step(t, TOK_STEP_DIGITS, 3, err);
     int rc = ds_tok_add_step(t, TOK_STEP_REGEX, 0, err);
     if (rc != 0)
         return rc;
     tok_step *s = &t->step[t->n_steps - 1];
-    s->drop_match = drop_match;
-    s->drop_gap = drop_gap;
+    s->behavior = behavior;
+    s->invert = invert;
     s->pattern = strdup(pattern);
     if (s->pattern == NULL)
         return ds_fail_nomem(err);
@@ -68,7 +71,7 @@ int ds_tok_add_split(ds_tok *t, const char *pattern, size_t len, bool literal, b
 
 static bool step_is_regex(const tok_step *s, const char *pattern)
 {
-    return s->kind == TOK_STEP_REGEX && !s->drop_match && !s->drop_gap &&
+    return s->kind == TOK_STEP_REGEX && s->behavior == TOK_ISOLATED &&
            strcmp(s->pattern, pattern) == 0;
 }
 
@@ -77,6 +80,43 @@ static void step_fini(tok_step *s)
     pcre2_code_free(s->re);
     free(s->pattern);
     memset(s, 0, sizeof *s);
+}
+
+/* May a text be cut before a space that a letter stands before? Words do not merge across. */
+static bool cut_before_space(const ds_tok *t, const char *space)
+{
+    unsigned n;
+    uint32_t c = ds_uni_get((const uint8_t *)space, &n);
+    if (!t->in_parts)
+        return false;
+    for (unsigned i = 0; i < 52; i++) {
+        uint8_t a = (uint8_t)((i < 26 ? 'A' : 'a' - 26) + i);
+        if (tok_join_may(t->join, a, a, c, (uint8_t)*space))
+            return false;
+    }
+    return true;
+}
+
+/* A cut must not change what the steps before the last one do. */
+static bool can_cut(ds_tok *t)
+{
+    const tok_step *s = t->step;
+    const char *space;
+    unsigned k = 0;
+    if (t->norms.n > 0 && t->normal.longest > 0)
+        return false; /* added tokens that only the normalised text shows */
+    if (!ds_tok_norms_local(&t->norms, &space))
+        return false;
+    while (k < t->n_steps &&
+           (s[k].kind == TOK_STEP_DIGITS || (k == 0 && s[k].kind == TOK_STEP_PREFIX)))
+        k++;
+    if (k < t->n_steps && s[k].kind == TOK_STEP_METASPACE)
+        t->only_before_space = k == 0 && t->n_steps == 1 && cut_before_space(t, s[k].meta.text);
+    else if (k == t->n_steps)
+        t->only_before_space = cut_before_space(t, space);
+    else
+        return k + 1 == t->n_steps && s[k].kind <= TOK_STEP_DEEPSEEK && strcmp(space, " ") == 0;
+    return t->only_before_space;
 }
 
 /* DeepSeek's triple becomes one step; and it is seen whether texts can be cut (tok_encode.c). */
@@ -90,17 +130,9 @@ void ds_tok_fuse_steps(ds_tok *t)
         s[0] = (tok_step){.kind = TOK_STEP_DEEPSEEK};
         t->n_steps = 1;
     }
-    unsigned k = 0; /* a cut must not change what the steps before the scanner do */
-    while (k < t->n_steps &&
-           (s[k].kind == TOK_STEP_DIGITS || (k == 0 && s[k].kind == TOK_STEP_PREFIX)))
-        k++;
-    t->cuttable = k + 1 == t->n_steps && s[k].kind <= TOK_STEP_DEEPSEEK;
-    for (unsigned i = 1; i < t->n_steps; i++)
-        t->cuttable = t->cuttable && s[i].kind != TOK_STEP_PREFIX;
     if (t->n_steps > 0)
         ds_tok_kinds(t->kinds, s[t->n_steps - 1].kind);
-    if (t->nfc && t->normal.longest > 0)
-        t->cuttable = false; /* added tokens that only the normalised text shows */
+    t->cuttable = can_cut(t);
 }
 
 void ds_tok_steps_fini(ds_tok *t)
@@ -137,25 +169,9 @@ static int need_object(const json_t *o, const char *what, const char **type, ds_
     return *type != NULL ? 0 : ds_fail(err, DS_FAIL, "%s has no type", what);
 }
 
-static int normalizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
-{
-    const char *type;
-    if (o == NULL || json_is_null(o))
-        return 0;
-    int rc = need_object(o, "normalizer", &type, err);
-    if (rc != 0)
-        return rc;
-    if (strcmp(type, "Sequence") == 0)
-        return each(t, o, "normalizer", "normalizers", depth, normalizer, err);
-    if (strcmp(type, "NFC") != 0)
-        return ds_fail(err, DS_FAIL, "normalizer %s is not supported (NFC is)", type);
-    t->nfc = true;
-    return 0;
-}
-
 int ds_tok_read_normalizer(ds_tok *t, const json_t *o, ds_err *err)
 {
-    return normalizer(t, o, 0, err);
+    return ds_tok_norms_read(&t->norms, o, err);
 }
 
 static int flag(const json_t *o, const char *name, bool missing, bool *out, const char *what,
@@ -176,7 +192,7 @@ static int split_step(ds_tok *t, const json_t *o, ds_err *err)
 {
     const char *behavior = json_string_value(json_object_get(o, "behavior"));
     const json_t *pattern = json_object_get(o, "pattern"), *v = json_object_get(pattern, "Regex");
-    bool literal = v == NULL, invert = false, removed;
+    bool literal = v == NULL, invert = false;
     if (literal)
         v = json_object_get(pattern, "String");
     if (!json_is_string(v) || json_string_length(v) == 0)
@@ -184,16 +200,51 @@ static int split_step(ds_tok *t, const json_t *o, ds_err *err)
     int rc = flag(o, "invert", false, &invert, "pre_tokenizer Split", err);
     if (rc != 0)
         return rc;
-    if (behavior == NULL)
-        return ds_fail(err, DS_FAIL, "pre_tokenizer Split has no behavior");
-    removed = strcmp(behavior, "Removed") == 0;
-    if (!removed && strcmp(behavior, "Isolated") != 0)
-        return ds_fail(
-            err, DS_FAIL,
-            "pre_tokenizer Split with behavior %s is not supported (Isolated, Removed are)",
-            behavior);
-    return ds_tok_add_split(t, json_string_value(v), json_string_length(v), literal,
-                            removed && !invert, removed && invert, err);
+    static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious",
+                                        "MergedWithNext", "Contiguous"};
+    for (unsigned k = 0; behavior != NULL && k < sizeof names / sizeof *names; k++)
+        if (strcmp(behavior, names[k]) == 0)
+            return add_split(t, json_string_value(v), json_string_length(v), literal,
+                             (enum tok_behavior)k, invert, err);
+    return ds_fail(err, DS_FAIL, "pre_tokenizer Split: behavior %s is not known",
+                   behavior != NULL ? behavior : "(none)");
+}
+
+int ds_tok_metaspace_read(tok_metaspace *m, const json_t *o, const char *what, ds_err *err)
+{
+    const json_t *text = json_object_get(o, "replacement"),
+                 *scheme = json_object_get(o, "prepend_scheme");
+    static const char *const names[] = {"always", "first", "never"};
+    const char *name =
+        scheme == NULL || json_is_null(scheme) ? "always" : json_string_value(scheme);
+    bool prefix = true;
+    unsigned n = 0, k = 0;
+    memset(m, 0, sizeof *m);
+    m->split = true;
+    if (json_is_string(text) && json_string_length(text) > 0)
+        ds_uni_get((const uint8_t *)json_string_value(text), &n);
+    if (n == 0 || n != json_string_length(text))
+        return ds_fail(err, DS_FAIL, "%s Metaspace: replacement is not one character", what);
+    memcpy(m->text, json_string_value(text), n);
+    m->len = n;
+    while (k < 3 && (name == NULL || strcmp(name, names[k]) != 0))
+        k++;
+    if (k == 3)
+        return ds_fail(err, DS_FAIL, "%s Metaspace: prepend_scheme is not known", what);
+    m->prepend = (enum tok_prepend)k;
+    int rc = flag(o, "split", true, &m->split, what, err);
+    if (rc == 0)
+        rc = flag(o, "add_prefix_space", true, &prefix, what, err);
+    if (rc == 0 && !prefix && m->prepend != TOK_PREPEND_NEVER)
+        rc = ds_fail(err, DS_FAIL, "%s Metaspace: add_prefix_space and prepend_scheme disagree",
+                     what);
+    return rc;
+}
+
+static int metaspace_step(ds_tok *t, const json_t *o, ds_err *err)
+{
+    int rc = ds_tok_add_step(t, TOK_STEP_METASPACE, 0, err);
+    return rc ? rc : ds_tok_metaspace_read(&t->step[t->n_steps - 1].meta, o, "pre_tokenizer", err);
 }
 
 static int byte_level_step(ds_tok *t, const json_t *o, ds_err *err)
@@ -229,20 +280,21 @@ static int pre_tokenizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
         rc = flag(o, "individual_digits", false, &one, "pre_tokenizer Digits", err);
         return rc == 0 ? ds_tok_add_step(t, TOK_STEP_DIGITS, one ? 1 : 0, err) : rc;
     }
-    return ds_fail(err, DS_FAIL, "pre_tokenizer %s is not supported (Split, Digits, ByteLevel are)",
+    if (strcmp(type, "Metaspace") == 0)
+        return metaspace_step(t, o, err);
+    if (strcmp(type, "Whitespace") == 0)
+        return ds_tok_add_step(t, TOK_STEP_WORDS, 0, err);
+    if (strcmp(type, "WhitespaceSplit") == 0)
+        return ds_tok_add_step(t, TOK_STEP_NONSPACE, 0, err);
+    return ds_fail(err, DS_FAIL,
+                   "pre_tokenizer %s is not supported (Split, Digits, ByteLevel, Metaspace, "
+                   "Whitespace, WhitespaceSplit are)",
                    type);
 }
 
 int ds_tok_read_pre_tokenizer(ds_tok *t, const json_t *o, ds_err *err)
 {
-    if (o == NULL || json_is_null(o))
-        return ds_fail(err, DS_FAIL,
-                       "pre_tokenizer is missing: only byte-level tokenizers are supported");
-    int rc = pre_tokenizer(t, o, 0, err);
-    if (rc == 0 && !t->byte_level)
-        rc = ds_fail(err, DS_FAIL,
-                     "pre_tokenizer has no ByteLevel: only byte-level tokenizers are supported");
-    return rc;
+    return o == NULL || json_is_null(o) ? 0 : pre_tokenizer(t, o, 0, err);
 }
 
 static int put_special(ds_tok *t, const json_t *map, const json_t *part, uint32_t **v, size_t *n,
@@ -322,26 +374,4 @@ static int post_processor(ds_tok *t, const json_t *o, int depth, ds_err *err)
 int ds_tok_read_post_processor(ds_tok *t, const json_t *o, ds_err *err)
 {
     return post_processor(t, o, 0, err);
-}
-
-static int decoder(ds_tok *t, const json_t *o, int depth, ds_err *err)
-{
-    const char *type;
-    if (o == NULL || json_is_null(o))
-        return 0;
-    int rc = need_object(o, "decoder", &type, err);
-    if (rc != 0)
-        return rc;
-    if (strcmp(type, "Sequence") == 0)
-        return each(t, o, "decoder", "decoders", depth, decoder, err);
-    if (strcmp(type, "ByteLevel") != 0 || t->has_decoder)
-        return ds_fail(err, DS_FAIL, "decoder %s%s is not supported (one ByteLevel is)", type,
-                       t->has_decoder ? " after ByteLevel" : "");
-    t->has_decoder = true;
-    return 0;
-}
-
-int ds_tok_read_decoder(ds_tok *t, const json_t *o, ds_err *err)
-{
-    return decoder(t, o, 0, err);
 }

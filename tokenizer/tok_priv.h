@@ -14,13 +14,15 @@
 #include "tok_join.h"
 #include "tok_masks.h"
 #include "tok_merges.h"
+#include "tok_norm.h"
 #include "tok_uni.h"
 
 enum {
     TOK_EXISTS = 1,
     TOK_ADDED = 2,
     TOK_SPECIAL = 4,
-    TOK_BYTES = 8 /* spelled in the byte alphabet */
+    TOK_BYTES = 8, /* spelled in the byte alphabet */
+    TOK_MODEL = 16 /* of the model's vocabulary */
 };
 
 typedef struct tok_entry {
@@ -81,22 +83,67 @@ enum tok_step_kind {
     TOK_STEP_LLAMA3, /* hand-written scanners, see tok_scan.h */
     TOK_STEP_QWEN2,
     TOK_STEP_GPT2,
-    TOK_STEP_DEEPSEEK, /* its three splits in one pass */
-    TOK_STEP_DIGITS,   /* runs of at most `max` numbers, 0 = any length */
-    TOK_STEP_REGEX,
-    TOK_STEP_PREFIX /* a space before every piece that has none */
+    TOK_STEP_DEEPSEEK,  /* its three splits in one pass */
+    TOK_STEP_DIGITS,    /* runs of at most `max` numbers, 0 = any length */
+    TOK_STEP_REGEX,     /* by a pattern */
+    TOK_STEP_PREFIX,    /* a space before every piece that has none */
+    TOK_STEP_METASPACE, /* spaces become another character, see tok_metaspace */
+    TOK_STEP_WORDS,     /* \w+|[^\w\s]+, nothing else is kept */
+    TOK_STEP_NONSPACE   /* \S+, nothing else is kept */
 };
+
+enum tok_behavior {
+    TOK_ISOLATED,
+    TOK_REMOVED,
+    TOK_WITH_PREVIOUS, /* a match belongs to what stands before it */
+    TOK_WITH_NEXT,
+    TOK_CONTIGUOUS /* neighbouring matches are one piece */
+};
+
+enum tok_prepend { TOK_PREPEND_ALWAYS, TOK_PREPEND_FIRST, TOK_PREPEND_NEVER };
+typedef struct tok_metaspace {
+    char text[5]; /* one character, with a NUL */
+    size_t len;
+    enum tok_prepend prepend;
+    bool split;
+} tok_metaspace;
 
 typedef struct tok_step {
     enum tok_step_kind kind;
     unsigned max;
-    bool drop_match, drop_gap; /* behaviour Removed */
+    enum tok_behavior behavior;
+    bool invert; /* what lies between matches counts as matched */
     pcre2_code *re;
     char *pattern;
+    tok_metaspace meta;
 } tok_step;
+
+enum tok_decoder_kind {
+    TOK_DECODE_BYTE_LEVEL,
+    TOK_DECODE_BYTE_FALLBACK,
+    TOK_DECODE_FUSE,
+    TOK_DECODE_REPLACE,
+    TOK_DECODE_STRIP,
+    TOK_DECODE_METASPACE
+};
+typedef struct tok_decoder {
+    enum tok_decoder_kind kind;
+    char *from, *to;
+    size_t from_len, to_len;
+    unsigned start, stop;
+    bool drop_first; /* Metaspace: those of the first token vanish */
+} tok_decoder;
+#define TOK_DECODERS 16
 
 #define TOK_STEPS 16
 #define TOK_ALPHABET (0x100 + 68)
+
+/* Where a piece of text begins. */
+enum tok_place {
+    TOK_GOES_ON,
+    TOK_PIECE,
+    TOK_TEXT
+}; /* nowhere; behind an added token; at the text's beginning */
 
 struct ds_tok {
     uint8_t cls[DS_UNI_MAX];
@@ -113,13 +160,24 @@ struct ds_tok {
     tok_merges merges;
     tok_join *join; /* where merges can cross from one character to the next */
     size_t longest; /* bytes of the longest model token */
-    bool ignore_merges, nfc, has_decoder, cuttable, byte_level;
+    bool ignore_merges, cuttable;
+    bool byte_level; /* pretokens are bytes; else characters, see tok_bpe.c */
+    bool in_parts;   /* pretokens may be encoded in parts: no character is dropped or unknown */
+    bool only_before_space; /* where a text may be cut */
+    bool byte_fallback, fuse_unk;
+    uint32_t unk;
+    tok_norms norms;
+    tok_decoder decoder[TOK_DECODERS];
+    unsigned n_decoders;
     tok_trie raw, normal; /* added tokens matched before and after normalisation */
     tok_step step[TOK_STEPS];
     unsigned n_steps;
     uint32_t *prefix, *suffix;
     size_t n_prefix, n_suffix;
 };
+
+/* tok.c: NULL when the id is not in use. */
+const tok_entry *ds_tok_entry_of(const ds_tok *tok, uint32_t id);
 
 /* tok_vocab.c: the byte alphabet. */
 uint32_t ds_tok_byte_cp(uint8_t b); /* byte -> code point */
@@ -153,8 +211,6 @@ bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id);
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len);
 
 /* tok_pipeline.c */
-int ds_tok_add_split(ds_tok *t, const char *pattern, size_t len, bool literal, bool drop_match,
-                     bool drop_gap, ds_err *err);
 int ds_tok_add_step(ds_tok *t, enum tok_step_kind kind, unsigned max, ds_err *err);
 void ds_tok_fuse_steps(ds_tok *t); /* after all steps and added tokens are known */
 void ds_tok_steps_fini(ds_tok *t);
@@ -167,7 +223,7 @@ struct ds_tok_state {
     tok_cache parts;     /* with ignore_merges, of parts of pretokens: those do not look up words */
     tok_cache *of_parts; /* the one or the other */
     size_t segment;
-    ds_buf nfc; /* a normalised segment */
+    ds_buf norm[2]; /* a normalised segment */
     ds_buf with_space[TOK_STEPS];
     pcre2_match_data *md[TOK_STEPS];
     pcre2_match_context *mctx;
@@ -203,11 +259,23 @@ static inline int ds_tok_emit(ds_tok_state *st, uint32_t id)
 /* tok_bpe.c: one pretoken to ids; and one that is known not to be in the short cache. */
 int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len);
 int ds_tok_pretoken_new(ds_tok_state *st, const uint8_t *p, size_t len);
-/* tok_split.c: a piece of text through the steps from k on. `first` = it begins where the text
- * between added tokens does. */
-int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, bool first);
+/* tok_split.c: a piece of text through the steps from k on. */
+int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, enum tok_place place);
+/* tok_behave.c: parts of a piece that match or do not, in order, to pieces as a behavior has it.
+ * Zeroed but for the first four members at first; the end must be told. */
+typedef struct tok_behave {
+    ds_tok_state *st;
+    unsigned step;
+    const uint8_t *p;
+    enum tok_place place;
+    size_t from, to; /* what is held back */
+    bool held, matched;
+} tok_behave;
+int ds_tok_behave_part(tok_behave *b, size_t from, size_t to, bool match);
+int ds_tok_behave_end(tok_behave *b);
 /* tok_regex.c */
-int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len);
+int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                       enum tok_place place);
 int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool literal, ds_err *err);
 
 #endif

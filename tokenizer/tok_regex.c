@@ -52,22 +52,11 @@ static int match_failed(ds_tok_state *st, unsigned k, int rc)
     return ds_fail(st->err, DS_FAIL, "Split pattern %s: %s", st->tok->step[k].pattern, (char *)msg);
 }
 
-/* Hands over what stands before a match, and the match. */
-static int hand_on(ds_tok_state *st, unsigned k, const uint8_t *p, size_t prev, size_t start,
-                   size_t end)
+int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                       enum tok_place place)
 {
     const tok_step *s = &st->tok->step[k];
-    int rc = 0;
-    if (start > prev && !s->drop_gap)
-        rc = ds_tok_piece(st, k + 1, p + prev, start - prev, true);
-    if (rc == 0 && end > start && !s->drop_match)
-        rc = ds_tok_piece(st, k + 1, p + start, end - start, true);
-    return rc;
-}
-
-int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len)
-{
-    const tok_step *s = &st->tok->step[k];
+    tok_behave b = {.st = st, .step = k, .p = p, .place = place};
     size_t prev = 0, from = 0, last = SIZE_MAX;
     int rc = 0;
     while (rc == 0 && from <= len) {
@@ -83,7 +72,9 @@ int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t le
                            s->pattern);
         if (end > start ||
             end != last) { /* an empty match right behind another one does not count */
-            rc = hand_on(st, k, p, prev, start, end);
+            if (start > prev)
+                rc = ds_tok_behave_part(&b, prev, start, false);
+            rc = rc ? rc : ds_tok_behave_part(&b, start, end, true);
             prev = last = end;
         }
         from = end;
@@ -94,5 +85,7 @@ int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t le
             from += step;
         }
     }
-    return rc == 0 ? hand_on(st, k, p, prev, len, len) : rc;
+    if (rc == 0 && prev < len)
+        rc = ds_tok_behave_part(&b, prev, len, false);
+    return rc ? rc : ds_tok_behave_end(&b);
 }

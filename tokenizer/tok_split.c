@@ -103,9 +103,16 @@ static int scan_windows(ds_tok_state *st, enum tok_step_kind kind, const uint8_t
     return rc;
 }
 
-static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len)
+/* Parts that a step makes at p + from: only the first one begins where the piece does. */
+static enum tok_place part_place(enum tok_place place, bool first)
 {
-    const uint8_t *cls = st->tok->cls, *end = p + len;
+    return first && place == TOK_TEXT ? TOK_TEXT : TOK_PIECE;
+}
+
+static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                      enum tok_place place)
+{
+    const uint8_t *cls = st->tok->cls, *begin = p, *end = p + len;
     enum tok_step_kind kind = st->tok->step[k].kind;
     bool last = k + 1 == st->tok->n_steps;
     int rc = 0;
@@ -113,15 +120,17 @@ static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len
         return scan_windows(st, kind, p, len);
     while (p < end && rc == 0) {
         size_t n = scan_one(cls, kind, p, end);
-        rc = last ? ds_tok_pretoken(st, p, n) : ds_tok_piece(st, k + 1, p, n, true);
+        rc = last ? ds_tok_pretoken(st, p, n)
+                  : ds_tok_piece(st, k + 1, p, n, part_place(place, p == begin));
         p += n;
     }
     return rc;
 }
 
-static int digits_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len)
+static int digits_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                        enum tok_place place)
 {
-    const uint8_t *cls = st->tok->cls, *end = p + len;
+    const uint8_t *cls = st->tok->cls, *begin = p, *end = p + len;
     unsigned max = st->tok->step[k].max, n;
     int rc = 0;
     while (p < end && rc == 0) {
@@ -130,24 +139,79 @@ static int digits_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t l
             for (unsigned i = 0;
                  q < end && (max == 0 || i < max) && (scan_cls(cls, q, &n) & DS_UNI_N); i++)
                 q += n;
-        rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), true);
+        rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), part_place(place, p == begin));
         p = q;
     }
     return rc;
 }
 
-static int prefix_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, bool first)
+/* Runs of characters that are not white space; with `words`, of word characters or of others. */
+static int words_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                       enum tok_place place, bool words)
 {
-    if (!first || *p == ' ')
-        return ds_tok_piece(st, k + 1, p, len, first);
+    const uint8_t *cls = st->tok->cls, *begin = p, *end = p + len;
+    int rc = 0;
+    while (p < end && rc == 0) {
+        const uint8_t *q = p;
+        if (words)
+            q = scan_run(cls, p, end, DS_UNI_WORD, 0);
+        if (q == p)
+            q = scan_run_not(cls, p, end, words ? DS_UNI_WORD | DS_UNI_WS : DS_UNI_WS);
+        if (q > p)
+            rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), part_place(place, p == begin));
+        p = q;
+        for (unsigned n; p < end && (scan_cls(cls, p, &n) & DS_UNI_WS);)
+            p += n;
+    }
+    return rc;
+}
+
+static int prefix_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                        enum tok_place place)
+{
+    if (place == TOK_GOES_ON || *p == ' ')
+        return ds_tok_piece(st, k + 1, p, len, place);
     ds_buf *b = &st->with_space[k];
     ds_buf_reset(b);
     if (ds_buf_putc(b, ' ') != 0 || ds_buf_put(b, p, len) != 0)
         return ds_fail_nomem(st->err);
-    return ds_tok_piece(st, k + 1, b->data, b->len, first);
+    return ds_tok_piece(st, k + 1, b->data, b->len, place);
 }
 
-int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, bool first)
+/* The replacement for every space, and before the piece; then, with `split`, cut before each. */
+static int metaspace_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                           enum tok_place place)
+{
+    const tok_metaspace *m = &st->tok->step[k].meta;
+    const uint8_t *end = p + len, *at;
+    ds_buf *b = &st->with_space[k];
+    bool has = *p == ' ' || (len >= m->len && memcmp(p, m->text, m->len) == 0);
+    bool add = m->prepend == TOK_PREPEND_ALWAYS
+                   ? place != TOK_GOES_ON
+                   : m->prepend == TOK_PREPEND_FIRST && place == TOK_TEXT;
+    ds_buf_reset(b);
+    int rc = add && !has ? ds_buf_put(b, m->text, m->len) : 0;
+    while (rc == 0 && (at = memchr(p, ' ', (size_t)(end - p))) != NULL) {
+        rc = ds_buf_put(b, p, (size_t)(at - p));
+        rc = rc ? rc : ds_buf_put(b, m->text, m->len);
+        p = at + 1;
+    }
+    rc = rc ? rc : ds_buf_put(b, p, (size_t)(end - p));
+    if (rc != 0)
+        return ds_fail_nomem(st->err);
+    if (!m->split)
+        return ds_tok_piece(st, k + 1, b->data, b->len, place);
+    const uint8_t *begin = p = b->data;
+    for (end = p + b->len; p < end && rc == 0; p = at) {
+        at = (size_t)(end - p) > m->len ? memmem(p + 1, (size_t)(end - p) - 1, m->text, m->len)
+                                        : NULL;
+        at = at != NULL ? at : end;
+        rc = ds_tok_piece(st, k + 1, p, (size_t)(at - p), part_place(place, p == begin));
+    }
+    return rc;
+}
+
+int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, enum tok_place place)
 {
     if (len == 0)
         return 0;
@@ -155,12 +219,17 @@ int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, boo
         return ds_tok_pretoken(st, p, len);
     switch (st->tok->step[k].kind) {
     case TOK_STEP_REGEX:
-        return ds_tok_regex_piece(st, k, p, len);
+        return ds_tok_regex_piece(st, k, p, len, place);
     case TOK_STEP_DIGITS:
-        return digits_piece(st, k, p, len);
+        return digits_piece(st, k, p, len, place);
     case TOK_STEP_PREFIX:
-        return prefix_piece(st, k, p, len, first);
+        return prefix_piece(st, k, p, len, place);
+    case TOK_STEP_METASPACE:
+        return metaspace_piece(st, k, p, len, place);
+    case TOK_STEP_WORDS:
+    case TOK_STEP_NONSPACE:
+        return words_piece(st, k, p, len, place, st->tok->step[k].kind == TOK_STEP_WORDS);
     default:
-        return scan_piece(st, k, p, len);
+        return scan_piece(st, k, p, len, place);
     }
 }

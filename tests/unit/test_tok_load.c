@@ -94,15 +94,21 @@ static void added_tokens(void **state)
 static void pipelines_by_name(void **state)
 {
     (void)state;
-    refused_with("normalizer", "{\"type\":\"Lowercase\"}", "Lowercase");
-    refused_with("normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"NFKC\"}]}",
-                 "NFKC");
+    refused_with("normalizer", "{\"type\":\"Precompiled\"}", "Precompiled");
+    refused_with("normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Nmt\"}]}",
+                 "Nmt");
+    refused_with("normalizer", "{\"type\":\"Prepend\"}", "Prepend");
+    refused_with("normalizer", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"}}", "regex");
+    refused_with("normalizer", "{\"type\":\"Strip\",\"strip_left\":7}", "strip_left");
     refused_with("normalizer", "{}", "normalizer");
     refused_with("normalizer", "{\"type\":\"Sequence\"}", "normalizers");
-    refused_with("pre", "null", "byte-level");
     refused_with("pre", "{\"type\":\"Metaspace\"}", "Metaspace");
-    refused_with("pre", "{\"type\":\"Whitespace\"}", "Whitespace");
-    refused_with("pre", "{\"type\":\"Digits\",\"individual_digits\":true}", "ByteLevel");
+    refused_with("pre", "{\"type\":\"Metaspace\",\"replacement\":\"ab\"}", "one character");
+    refused_with("pre", "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"x\"}",
+                 "prepend_scheme");
+    refused_with("pre", "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"add_prefix_space\":false}",
+                 "disagree");
+    refused_with("pre", "{\"type\":\"Punctuation\"}", "Punctuation");
     refused_with("pre", "{\"type\":\"Digits\",\"individual_digits\":7}", "individual_digits");
     refused_with("pre", "{\"type\":\"Split\",\"behavior\":\"Isolated\"}", "pattern");
     refused_with("post", "{\"type\":\"BertProcessing\"}", "BertProcessing");
@@ -111,6 +117,9 @@ static void pipelines_by_name(void **state)
                  "{\"type\":\"TemplateProcessing\",\"single\":[{\"SpecialToken\":{\"id\":\"X\"}}]}",
                  "X");
     refused_with("decoder", "{\"type\":\"Metaspace\"}", "Metaspace");
+    refused_with("decoder", "{\"type\":\"WordPiece\"}", "WordPiece");
+    refused_with("decoder", "{\"type\":\"Strip\",\"content\":\" \"}", "Strip");
+    refused_with("decoder", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"}}", "Replace");
 }
 
 static void split_refused(const char *pattern, const char *behavior, const char *word)
@@ -127,7 +136,7 @@ static void split_refused(const char *pattern, const char *behavior, const char 
 static void splits(void **state)
 {
     (void)state;
-    split_refused("a", "MergedWithNext", "MergedWithNext");
+    split_refused("a", "MergedWithBoth", "MergedWithBoth");
     split_refused("(a", "Isolated", "Split pattern (a");
     split_refused("[a-z[bc]]", "Isolated", "a class inside a class");
     split_refused("[a-z&&b]", "Isolated", "intersection");
