@@ -268,6 +268,9 @@ int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id, ds_err *err)
     v->has_parent = git_commit_parentcount(k) > 0;
     if (v->has_parent)
         v->parent = *git_commit_parent_id(k, 0);
+    v->has_merged = git_commit_parentcount(k) > 1;
+    if (v->has_merged)
+        v->merged = *git_commit_parent_id(k, 1);
     v->time = git_commit_time(k);
     const git_signature *a = git_commit_author(k);
     if (asprintf(&v->author, "%s <%s>", a->name, a->email) < 0)
@@ -332,6 +335,8 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
     int rc = ds_buf_printf(&b, "tree %s\n", git_oid_tostr_s(&v->tree));
     if (!rc && v->parent)
         rc = ds_buf_printf(&b, "parent %s\n", git_oid_tostr_s(v->parent));
+    if (!rc && v->merged)
+        rc = ds_buf_printf(&b, "parent %s\n", git_oid_tostr_s(v->merged));
     if (!rc)
         rc = put_person(&b, "author", v->name, v->mail, v->time);
     if (!rc)

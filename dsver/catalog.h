@@ -51,6 +51,8 @@ int ds_catalog_file(ds_buf *out, ds_catalog *c, const git_oid *tree, const char 
 typedef struct ds_version {
     git_oid id, tree, parent;
     bool has_parent;
+    git_oid merged; /* the second parent: of the branch that was merged */
+    bool has_merged;
     int64_t time;  /* committer's, seconds since 1970 UTC */
     char *author;  /* "Name <mail>" */
     char *message; /* without the trailers */
@@ -65,6 +67,7 @@ void ds_version_fini(ds_version *v);
 typedef struct ds_version_new {
     git_oid tree;
     const git_oid *parent; /* NULL: the first */
+    const git_oid *merged; /* NULL: none */
     const char *dataset, *message;
     const char *name, *mail; /* the author */
     int64_t time;

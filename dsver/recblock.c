@@ -26,12 +26,14 @@ static int read_lines(ds_verside *v, bool (*skip)(void *, const git_oid *), void
         if (!rc && v->n == cap) {
             cap = cap ? 2 * cap : 64;
             ds_manline *p = realloc(v->lines, cap * sizeof *p);
-            if (!p)
+            git_oid *q = realloc(v->files, cap * sizeof *q);
+            v->lines = p ? p : v->lines;
+            v->files = q ? q : v->files;
+            if (!p || !q)
                 rc = ds_fail_nomem(err);
-            else
-                v->lines = p;
         }
         if (!rc) {
+            v->files[v->n] = s.file;
             v->lines[v->n++] = l;
             l = (ds_manline){0};
         }
@@ -62,9 +64,31 @@ void ds_verside_fini(ds_verside *v)
     for (size_t i = 0; i < v->n; i++)
         ds_manline_fini(&v->lines[i]);
     free(v->lines);
+    free(v->files);
     ds_schema_fini(&v->schema);
     ds_version_fini(&v->version);
     *v = (ds_verside){0};
+}
+
+static int by_address(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
+
+int ds_verside_common(const ds_verside *v, const ds_verside *w, bool *common, ds_err *err)
+{
+    ds_sha *of = malloc((w->n + 1) * sizeof *of), addr, origin;
+    int rc = of ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; !rc && i < w->n; i++)
+        rc = ds_manline_addr(&w->lines[i], &of[i], &origin, err);
+    if (!rc)
+        qsort(of, w->n, sizeof *of, by_address);
+    for (size_t i = 0; !rc && i < v->n; i++) {
+        rc = ds_manline_addr(&v->lines[i], &addr, &origin, err);
+        common[i] = !rc && bsearch(&addr, of, w->n, sizeof *of, by_address);
+    }
+    free(of);
+    return rc;
 }
 
 /* ---- a block ---- */
@@ -82,9 +106,11 @@ void ds_recblock_fini(ds_recblock *b)
 
 static int ready(ds_recblock *b, const ds_verside *v, ds_err *err)
 {
+    const bool *only = b->only;
     if (b->side == v)
         return 0;
     ds_recblock_fini(b);
+    b->only = only;
     b->lent.nchunks = v->schema.n + 1;
     b->bufs = calloc(b->lent.nchunks, sizeof *b->bufs);
     b->views = calloc(b->lent.nchunks, sizeof *b->views);
@@ -121,10 +147,16 @@ static int fetch(const ds_verside *v, const ds_manline *l, size_t i, const ds_sh
     return rc;
 }
 
+static bool wanted(const ds_recblock *b, size_t column)
+{
+    return !b->only || b->only[column];
+}
+
 static int rewind_views(ds_recblock *b)
 {
     for (size_t i = 0; i + 1 < b->lent.nchunks; i++)
-        ds_colview_rewind(&b->views[i]);
+        if (wanted(b, i))
+            ds_colview_rewind(&b->views[i]);
     b->at = 0;
     return 0;
 }
@@ -142,7 +174,7 @@ int ds_recblock_load(ds_recblock *b, const ds_verside *v, size_t block, bool ori
     b->loaded = false;
     b->lent.rows = l->rows;
     for (size_t i = 0; !rc && i < l->nchunks; i++) {
-        if (i < v->schema.n || origin)
+        if (i < v->schema.n ? wanted(b, i) : origin)
             rc = fetch(v, l, i, ids, &b->bufs[i], err);
         else
             ds_buf_reset(&b->bufs[i]);
@@ -150,8 +182,9 @@ int ds_recblock_load(ds_recblock *b, const ds_verside *v, size_t block, bool ori
         ids += ds_manline_npieces(l, i);
     }
     for (size_t i = 0; !rc && i < v->schema.n; i++)
-        rc = ds_colview_open(&b->views[i], &v->schema.cols[i], b->bufs[i].data, b->bufs[i].len,
-                             l->rows, err);
+        if (wanted(b, i))
+            rc = ds_colview_open(&b->views[i], &v->schema.cols[i], b->bufs[i].data, b->bufs[i].len,
+                                 l->rows, err);
     b->block = block;
     b->loaded = !rc;
     return rc ? rc : rewind_views(b);
@@ -163,7 +196,8 @@ bool ds_recblock_next(ds_recblock *b)
         return false;
     b->at++;
     for (size_t i = 0; i + 1 < b->lent.nchunks; i++)
-        ds_colview_next(&b->views[i], &b->values[i]);
+        if (wanted(b, i))
+            ds_colview_next(&b->views[i], &b->values[i]);
     return true;
 }
 

@@ -15,18 +15,23 @@ typedef struct ds_verside {
     ds_schema schema;
     size_t n;
     ds_manline *lines; /* of the blocks */
+    git_oid *files;    /* the file of the manifest that each stands in */
 } ds_verside;
 /* Whether a file of the manifest is left out; skip may be NULL. Zeroed or fini'd before. */
 int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,
                     bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err);
 void ds_verside_fini(ds_verside *v);
+/* common[i]: block i of v has the address of one of w's. */
+int ds_verside_common(const ds_verside *v, const ds_verside *w, bool *common, ds_err *err);
 
 typedef struct ds_recblock {
     const ds_verside *side;
     size_t block; /* the one that is loaded */
     bool loaded;
-    ds_block lent; /* as a reader would lend it */
-    ds_buf *bufs;  /* of the chunks */
+    const bool *only; /* borrowed: the columns that are fetched; NULL = all. Set before a load; the
+                         others' views and values mean nothing */
+    ds_block lent;    /* as a reader would lend it */
+    ds_buf *bufs;     /* of the chunks */
     ds_colview *views;
     ds_value *values; /* of the record that ds_recblock_next came to */
     uint64_t at;      /* records passed */

@@ -1,0 +1,352 @@
+/* blame.c - see blame.h. */
+#include "blame.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "oidset.h"
+#include "pool.h"
+#include "sig.h"
+#include "verdiff.h"
+
+enum { WINDOW = 16 };
+
+/* The record as one version has it. */
+typedef struct sight {
+    git_oid commit;
+    ds_schema schema;
+    ds_buf digests; /* ds_x128 a column */
+    ds_sha block;   /* address of the block that holds it */
+    git_oid file;   /* of the manifest, that has the block's line */
+    double at;      /* of the way through the version, 0 to 1 */
+} sight;
+
+typedef struct blame {
+    ds_store *store;
+    const void *key;
+    size_t len;
+    int threads;
+    uint64_t seed;
+} blame;
+
+static void sight_fini(sight *s)
+{
+    ds_schema_fini(&s->schema);
+    ds_buf_fini(&s->digests);
+    *s = (sight){0};
+}
+
+/* ---- looking through blocks for the key ---- */
+
+typedef struct job {
+    const blame *b;
+    size_t block;
+    ds_recblock rec;
+    ds_hasher *hasher;
+    bool found;
+    uint64_t row;
+    ds_err err;
+} job;
+
+static bool is_it(job *j, int *rc)
+{
+    const ds_schema *s = &j->rec.side->schema;
+    const blame *b = j->b;
+    char hex[33];
+    if (s->explicit_key)
+        return j->rec.values[0].len == b->len && memcmp(j->rec.values[0].p, b->key, b->len) == 0;
+    *rc = ds_key_derive(hex, j->hasher, s, j->rec.views, j->rec.values, &j->err);
+    return !*rc && b->len == 32 && memcmp(hex, b->key, 32) == 0;
+}
+
+static void run_job(void *p, void *ctx)
+{
+    job *j = p;
+    j->found = false;
+    int rc = j->hasher ? 0 : ds_hasher_new(&j->hasher, &j->err);
+    rc = rc ? rc : ds_recblock_load(&j->rec, ctx, j->block, false, &j->err);
+    for (j->row = 0; !rc && ds_recblock_next(&j->rec); j->row++)
+        if (is_it(j, &rc)) {
+            j->found = true;
+            return;
+        }
+}
+
+typedef struct order {
+    size_t n, lo, hi; /* blocks [lo, hi) are taken */
+} order;
+
+/* Outwards from the middle, one after and one before in turn. */
+static bool next_of(order *o, size_t *block)
+{
+    if (o->hi - o->lo == o->n)
+        return false;
+    const bool up = o->hi < o->n && (o->lo == 0 || (o->hi - o->lo) % 2 == 0);
+    *block = up ? o->hi++ : --o->lo;
+    return true;
+}
+
+/* 1 found, 0 not. */
+static int search(const blame *b, ds_verside *v, const bool *skip, double from, size_t *block,
+                  uint64_t *row, ds_err *err)
+{
+    job *jobs = calloc(WINDOW, sizeof *jobs), *idle[WINDOW];
+    bool only[256] = {false};
+    ds_pool *pool = NULL;
+    size_t nidle = WINDOW;
+    order o = {.n = v->n};
+    bool found = false;
+    o.lo = o.hi = (size_t)((double)v->n * from);
+    for (size_t i = 0; i < v->schema.n; i++)
+        only[i] = v->schema.explicit_key ? i == 0 : v->schema.keyed[i];
+    for (size_t i = 0; jobs && i < WINDOW; i++) {
+        jobs[i].b = b;
+        jobs[i].rec.only = only;
+        idle[i] = &jobs[i];
+    }
+    int rc = jobs ? ds_pool_new(&pool, b->threads, WINDOW, run_job, v, err) : ds_fail_nomem(err);
+    while (!rc && !found) {
+        size_t k;
+        if (nidle && next_of(&o, &k)) {
+            if (skip && skip[k])
+                continue;
+            idle[nidle - 1]->block = k;
+            rc = ds_pool_submit(pool, idle[--nidle], err);
+            continue;
+        }
+        if (ds_pool_empty(pool))
+            break;
+        job *j = ds_pool_next(pool);
+        idle[nidle++] = j;
+        if (j->err.code)
+            rc = ds_fail(err, j->err.code, "%s", j->err.msg);
+        found = !rc && j->found;
+        *block = j->block;
+        *row = j->row;
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    ds_pool_free(pool);
+    for (size_t i = 0; jobs && i < WINDOW; i++) {
+        ds_recblock_fini(&jobs[i].rec);
+        ds_hasher_free(jobs[i].hasher);
+    }
+    free(jobs);
+    return rc ? rc : found;
+}
+
+/* ---- a version's files and blocks ---- */
+
+typedef struct files {
+    const ds_oidset * not ; /* files that are left out */
+    ds_oidset *seen;        /* all, where asked for */
+    ds_buf *each;           /* git_oid: of every line that is kept, filled by the scan */
+    ds_err *err;
+    int rc;
+} files;
+
+static bool note_file(void *ctx, const git_oid *file)
+{
+    files *f = ctx;
+    bool fresh;
+    if (!f->rc)
+        f->rc = ds_oidset_add(f->seen, file, &fresh, f->err);
+    return true;
+}
+
+static bool known_file(void *ctx, const git_oid *file)
+{
+    const files *f = ctx;
+    return ds_oidset_has(f->not, file);
+}
+
+static int list_files(ds_oidset *out, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    ds_verside v = {0};
+    files f = {.seen = out, .err = err};
+    int rc = ds_verside_open(&v, s, commit, note_file, &f, err);
+    ds_verside_fini(&v);
+    return rc ? rc : f.rc;
+}
+
+/* Takes down the record at a place. */
+static int look(const blame *b, sight *out, const ds_verside *v, size_t block, uint64_t row,
+                ds_err *err)
+{
+    ds_recblock rec = {0};
+    ds_sha origin;
+    int rc = ds_schema_copy(&out->schema, &v->schema, err);
+    rc = rc ? rc : ds_recblock_load(&rec, v, block, false, err);
+    rc = rc ? rc : ds_recblock_seek(&rec, row, err);
+    for (size_t i = 0; !rc && i < v->schema.n; i++) {
+        const ds_x128 x = ds_value_digest(&rec.views[i], &rec.values[i], b->seed);
+        if (ds_buf_put(&out->digests, x.b, sizeof x.b))
+            rc = ds_fail_nomem(err);
+    }
+    rc = rc ? rc : ds_manline_addr(&v->lines[block], &out->block, &origin, err);
+    out->file = v->files[block];
+    out->commit = v->version.id;
+    out->at = v->n ? (double)block / (double)v->n : 0;
+    ds_recblock_fini(&rec);
+    return rc;
+}
+
+/* ---- one step back ---- */
+
+/* The record in another version, given how the later one has it: 1 and *out, 0 it has none. *same:
+ * it is in a block that both have; then *out differs from `now` in its commit alone, and is left
+ * empty but for that. */
+static int look_back(const blame *b, const sight *now, const git_oid *commit, sight *out,
+                     bool *same, ds_err *err)
+{
+    ds_oidset now_files = {0}, then_files = {0};
+    ds_verside then = {0}, later = {0};
+    bool *skip = NULL;
+    size_t block = 0;
+    uint64_t row = 0;
+    *same = false;
+    int rc = list_files(&then_files, b->store, commit, err);
+    if (!rc && ds_oidset_has(&then_files, &now->file)) {
+        *same = true;
+        rc = 1;
+    }
+    rc = rc ? rc : list_files(&now_files, b->store, &now->commit, err);
+    rc =
+        rc ? rc
+           : ds_verside_open(&then, b->store, commit, known_file, &(files){.not = &now_files}, err);
+    rc = rc ? rc
+            : ds_verside_open(&later, b->store, &now->commit, known_file,
+                              &(files){.not = &then_files}, err);
+    if (!rc && !(skip = calloc(then.n + 1, sizeof *skip)))
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_verside_common(&then, &later, skip, err);
+    for (size_t i = 0; !rc && i < then.n; i++) {
+        ds_sha addr, origin;
+        if (!skip[i])
+            continue;
+        rc = ds_manline_addr(&then.lines[i], &addr, &origin, err);
+        if (!rc && ds_sha_eq(&addr, &now->block)) {
+            *same = true;
+            out->file = then.files[i];
+            rc = 1;
+        }
+    }
+    if (!rc)
+        rc = search(b, &then, skip, now->at, &block, &row, err);
+    if (rc > 0 && !*same) {
+        rc = look(b, out, &then, block, row, err);
+        rc = rc ? rc : 1;
+    }
+    free(skip);
+    ds_verside_fini(&then);
+    ds_verside_fini(&later);
+    ds_oidset_fini(&now_files);
+    ds_oidset_fini(&then_files);
+    return rc;
+}
+
+/* Names of the columns that differ; empty when the record is the same. */
+static int differing(ds_buf *out, const sight *then, const sight *now, ds_err *err)
+{
+    const ds_x128 *a = (const ds_x128 *)(const void *)then->digests.data,
+                  *b = (const ds_x128 *)(const void *)now->digests.data;
+    bool bad = false;
+    ds_buf_reset(out);
+    for (size_t i = 0; i < now->schema.n; i++) {
+        const long j = ds_schema_find(&then->schema, now->schema.cols[i].name);
+        if (j >= 0 && then->schema.cols[j].type == now->schema.cols[i].type &&
+            memcmp(a[j].b, b[i].b, sizeof a->b) == 0)
+            continue;
+        bad = bad || (out->len && ds_buf_puts(out, ", ")) ||
+              ds_buf_puts(out, now->schema.cols[i].name);
+    }
+    for (size_t j = 0; j < then->schema.n; j++)
+        if (ds_schema_find(&now->schema, then->schema.cols[j].name) < 0)
+            bad = bad || (out->len && ds_buf_puts(out, ", ")) ||
+                  ds_buf_puts(out, then->schema.cols[j].name);
+    return bad || !ds_buf_cstr(out) ? ds_fail_nomem(err) : 0;
+}
+
+static void move_sight(sight *to, sight *from)
+{
+    sight_fini(to);
+    *to = *from;
+    *from = (sight){0};
+}
+
+/* Looks at one parent. 1: the record is the same there, and *now goes on from it. 0: it is not;
+ * *then holds it when it has the record at all (`there`), and `columns` what differs. */
+static int try_parent(const blame *b, sight *now, const git_oid *parent, sight *then, bool *there,
+                      ds_buf *columns, ds_err *err)
+{
+    bool same;
+    int rc = look_back(b, now, parent, then, &same, err);
+    *there = rc > 0;
+    if (rc <= 0)
+        return rc;
+    if (same) {
+        now->commit = *parent;
+        if (!git_oid_is_zero(&then->file))
+            now->file = then->file;
+        sight_fini(then);
+        return 1;
+    }
+    rc = differing(columns, then, now, err);
+    if (rc || columns->len)
+        return rc;
+    move_sight(now, then);
+    return 1;
+}
+
+/* 1: goes on, *now being the record in an older version; 0: that was all. */
+static int step(const blame *b, sight *now, ds_blame_fn fn, void *ctx, ds_err *err)
+{
+    ds_version v = {0};
+    sight then = {0}, other = {0};
+    ds_buf columns = {0}, more = {0};
+    bool there = false, there_too = false;
+    int rc = ds_version_get(&v, b->store->cat, &now->commit, err);
+    if (!rc && v.has_parent)
+        rc = try_parent(b, now, &v.parent, &then, &there, &columns, err);
+    if (!rc && v.has_merged)
+        rc = try_parent(b, now, &v.merged, &other, &there_too, &more, err);
+    if (rc == 0) {
+        rc = fn(ctx, &v, there ? (const char *)columns.data : NULL, err);
+        if (!rc && there) {
+            move_sight(now, &then);
+            rc = 1;
+        }
+    }
+    sight_fini(&then);
+    sight_fini(&other);
+    ds_buf_fini(&columns);
+    ds_buf_fini(&more);
+    ds_version_fini(&v);
+    return rc;
+}
+
+int ds_blame_run(ds_store *s, const git_oid *commit, const void *key, size_t len, int threads,
+                 ds_blame_fn fn, void *ctx, ds_err *err)
+{
+    blame b = {.store = s, .key = key, .len = len, .threads = threads};
+    ds_verside v = {0};
+    sight now = {0};
+    size_t block = 0;
+    uint64_t row = 0;
+    if (getrandom(&b.seed, sizeof b.seed, 0) != (ssize_t)sizeof b.seed)
+        return ds_fail(err, DS_IO, "no random bytes from the system");
+    int rc = ds_verside_open(&v, s, commit, NULL, NULL, err);
+    rc = rc ? rc : search(&b, &v, NULL, 0, &block, &row, err);
+    const bool found = rc > 0;
+    if (found)
+        rc = look(&b, &now, &v, block, row, err);
+    ds_verside_fini(&v);
+    while (!rc && found) {
+        rc = step(&b, &now, fn, ctx, err);
+        if (rc <= 0)
+            break;
+        rc = ds_check_interrupt(err);
+    }
+    sight_fini(&now);
+    return rc ? rc : found;
+}
