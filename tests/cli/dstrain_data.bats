@@ -125,6 +125,27 @@ checker() {
     has "'short'" "record 9"
 }
 
+@test "another layout of the store, and the data as a file: the same bits" {
+    need_python
+    sft a.dsr '[(n // 2, 0), (n - n // 2, 1)]'
+    sft b.dsr '[(n // 3, 0), (n - n // 3, 1)]'
+    mkdir one two
+    for s in one two; do (cd $s && dsver init >/dev/null); done
+    (cd one && dsver commit -m a a ../a.dsr >/dev/null)
+    # in the second store the version is deltas of another, in packs of its own, after what was swept away
+    (cd two && dsver commit -m b a ../b.dsr >/dev/null && dsver commit -m c c "$F/text.dsr" >/dev/null &&
+        dsver commit -m a a ../a.dsr >/dev/null && dsver gc >/dev/null)
+    run_sft r1 a --store one
+    run_sft r2 a --store two
+    [ "$(sum_of r1)" = "$(sum_of r2)" ]
+    cp -R two three
+    run_sft r3 a --store three
+    [ "$(sum_of r1)" = "$(sum_of r3)" ]
+    # each is found good with the other store, by its root
+    exits 0 dsver audit --store two r1/step-000004
+    exits 0 dsver audit --store one r2/step-000004
+}
+
 @test "weights: shares of the tokens, audited, replayed" {
     need_python
     dsver init >/dev/null
