@@ -225,6 +225,8 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : describe(t, err);
     rc = rc ? rc : ds_net_new(&t->net, t->k, &m, c->format, (int32_t)c->seq_len, err);
     rc = rc ? rc : ds_net_load(t->net, c->model, err);
+    rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
+    rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
     rc = rc ? rc : prepare_method(t, err);
     ds_modelconf_fini(&m);
     if (rc)
