@@ -61,9 +61,7 @@ void ds_delta_depths(const ds_objloc *v, size_t n, unsigned *depth)
 
 unsigned ds_delta_room(unsigned number)
 {
-    unsigned sum = 0;
-    for (unsigned k = number; k; k /= 4)
-        sum += k % 4;
+    unsigned sum = number % 3 + number / 3 % 4 + bits(number / 12);
     return sum ? sum - 1 : 0;
 }
 

@@ -1,13 +1,19 @@
 /* delta.h - which pieces a new piece is stored against.
  *
  * Similarity is the number of hashes that two sketches share. The most similar known piece, newer
- * before older, gives the new piece its number: one more than its own; 0 is a whole piece. As in
- * Subversion's skip-deltas the number bounds the depth: a piece is at most as deep as the sum of
- * its number's digits in base 4. (In base 2 reading is a little faster and a history takes a
- * quarter more: what changed since the base is stored again and again.) After number 63 a whole
- * piece begins anew. Among the pieces that may serve - those that share hashes, and all that those
- * are built on - the ones that cover most of the new piece's hashes are taken, up to four: where a
- * cut between two pieces went away, both are needed.
+ * before older, gives the new piece its number: one more than its own; 0 is a whole piece. Pieces
+ * of one version that are like older versions' take the highest number among them, so that they are
+ * built on the same versions: pieces side by side are then read with each other's bases.
+ *
+ * As in Subversion's skip-deltas the number bounds the depth: a piece is at most as deep as the sum
+ * of its number's digits, written with a last digit in base 3, one before it in base 4, and all
+ * others in base 2. A digit's base is a trade: each costs (1 - 1/base) times what changed over the
+ * distance that one of its units stands for, which is stored again, and (base - 1) / 2 in depth.
+ * Changes over long distances overlap, so the low digits are where a larger base saves most.
+ *
+ * Among the pieces that may serve - those that share hashes, and all that those are built on - the
+ * ones that cover most of the new piece's hashes are taken, up to four: where a cut between two
+ * pieces went away, both are needed.
  */
 #ifndef DS_DELTA_H
 #define DS_DELTA_H
@@ -15,7 +21,7 @@
 #include "objindex.h"
 
 #define DS_DELTA_MIN 512   /* shorter pieces are never deltas */
-#define DS_DELTA_LAST 63   /* highest number */
+#define DS_DELTA_OWN 63    /* highest number of a piece like one of its own version */
 #define DS_DELTA_PIECES 16 /* most pieces that a new delta is built on, directly or not */
 #define DS_DELTA_SHARING 8 /* pieces looked at for one hash */
 

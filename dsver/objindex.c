@@ -45,6 +45,8 @@ enum statement {
     PACK_SET,
     SKETCH_OF,
     CAND_ADD,
+    BEGIN_READ,
+    END_READ,
     STATEMENTS
 };
 
@@ -67,12 +69,15 @@ static const char *const text[STATEMENTS] = {
     [PACK_SET] = "UPDATE packs SET size = ?2, objects = ?3 WHERE n = ?1",
     [SKETCH_OF] = "SELECT sketch FROM pieces WHERE n = ?1",
     [CAND_ADD] = "INSERT INTO temp.cand VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)",
+    [BEGIN_READ] = "BEGIN",
+    [END_READ] = "COMMIT",
 };
 
 struct ds_objindex {
     sqlite3 *db;
     char *path;
-    pthread_mutex_t lock;
+    pthread_mutex_t lock; /* recursive */
+    bool frozen;          /* by a transaction of its own */
     sqlite3_stmt *st[STATEMENTS];
     bool cand; /* the temporary table exists */
 };
@@ -172,13 +177,22 @@ static int bad_row(ds_objindex *ix, ds_err *err)
 
 /* ---- opening ---- */
 
+static void init_lock(pthread_mutex_t *lock)
+{
+    pthread_mutexattr_t a;
+    pthread_mutexattr_init(&a);
+    pthread_mutexattr_settype(&a, PTHREAD_MUTEX_RECURSIVE);
+    pthread_mutex_init(lock, &a);
+    pthread_mutexattr_destroy(&a);
+}
+
 int ds_objindex_open(ds_objindex **out, const char *path, bool create, ds_err *err)
 {
     ds_objindex *ix = calloc(1, sizeof *ix);
     *out = NULL;
     if (!ix)
         return ds_fail_nomem(err);
-    pthread_mutex_init(&ix->lock, NULL);
+    init_lock(&ix->lock);
     int rc = 0;
     if (!(ix->path = strdup(path)))
         rc = ds_fail_nomem(err);
@@ -225,6 +239,31 @@ void ds_objindex_close(ds_objindex *ix)
 }
 
 /* ---- looking up ---- */
+
+int ds_objindex_freeze(ds_objindex *ix, ds_err *err)
+{
+    sqlite3_stmt *st = NULL;
+    int rc = 0;
+    pthread_mutex_lock(&ix->lock);
+    if (sqlite3_get_autocommit(ix->db)) { /* else it is frozen already */
+        rc = stmt(ix, BEGIN_READ, &st, err);
+        if (rc == 0)
+            rc = run(ix, st, "reading", err);
+        ix->frozen = rc == 0;
+    }
+    if (rc)
+        pthread_mutex_unlock(&ix->lock);
+    return rc;
+}
+
+void ds_objindex_thaw(ds_objindex *ix)
+{
+    sqlite3_stmt *st = NULL;
+    if (ix->frozen && stmt(ix, END_READ, &st, NULL) == 0)
+        (void)run(ix, st, "reading", NULL);
+    ix->frozen = false;
+    pthread_mutex_unlock(&ix->lock);
+}
 
 /* The bound statement's location: 1, 0 or an error. */
 static int find(ds_objindex *ix, sqlite3_stmt *st, ds_objloc *out, ds_err *err)

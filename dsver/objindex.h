@@ -51,6 +51,11 @@ int ds_objindex_row(ds_objindex *ix, const ds_sha *id, int64_t *row, ds_err *err
 /* Rows of up to `max` newest pieces with this min-hash, newest first. */
 int ds_objindex_sharing(ds_objindex *ix, uint32_t hash, int64_t *rows, size_t max, size_t *n,
                         ds_err *err);
+/* Between the two, what this thread reads is of one moment, and other threads wait: for look-ups
+ * that belong together, which cost less than each on its own. Thaw only what was frozen; not
+ * nested. */
+int ds_objindex_freeze(ds_objindex *ix, ds_err *err);
+void ds_objindex_thaw(ds_objindex *ix);
 int ds_objindex_totals(ds_objindex *ix, ds_objtotals *out, ds_err *err);
 int ds_objindex_last_row(ds_objindex *ix, int64_t *row, ds_err *err);
 int ds_objindex_dump(ds_objindex *ix, bool places, ds_buf *out, ds_err *err);

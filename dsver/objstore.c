@@ -378,8 +378,12 @@ static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v
 {
     char hex[65];
     size_t n = 0;
-    bool overflow;
-    int rc = ds_objcore_closure(ds_objcore_lookup, s, id, v, DS_CLOSURE_CAP, &n, &overflow, err);
+    bool overflow = false;
+    int rc = ds_objindex_freeze(s->ix, err);
+    if (rc == 0) {
+        rc = ds_objcore_closure(ds_objcore_lookup, s, id, v, DS_CLOSURE_CAP, &n, &overflow, err);
+        ds_objindex_thaw(s->ix);
+    }
     *known = true;
     if (rc == 1)
         return ds_objcore_decode(s, c, v, n, &v[0], out, err);

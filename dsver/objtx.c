@@ -55,9 +55,10 @@ struct ds_objtx {
     ds_objstore *s;
     struct candidates *candidates; /* scratch */
     struct {
-        ds_bases like;  /* what the last piece of the stream that resembled pieces of the store
-                           resembled */
-        unsigned fresh; /* for how many more pieces without a likeness it is tried */
+        ds_bases like;   /* what the last piece of the stream that resembled pieces of the store
+                            resembled */
+        unsigned number; /* of pieces that resemble those of the store */
+        unsigned fresh;  /* for how many more pieces without a likeness it is tried */
     } last[256];
     ds_pool *pool;
     encode_job *idle;
@@ -657,7 +658,7 @@ static int neighbours(ds_objtx *tx, encode_job *j, candidates *c, const ds_piece
 static void choose(encode_job *j, candidates *c, const ds_sketch *s)
 {
     unsigned left = (1u << s->n) - 1, mask = 0, room = ds_delta_room(c->number);
-    if (c->n == 0 || c->number > DS_DELTA_LAST)
+    if (c->n == 0)
         return;
     j->number = (uint16_t)c->number;
     ds_delta_depths(c->v, c->n, c->depth);
@@ -672,6 +673,24 @@ static void choose(encode_job *j, candidates *c, const ds_sketch *s)
     }
     if (j->bases.n == 0)
         take_like(j, c, &c->like, 1);
+}
+
+/* What is like older versions' pieces gets one number for all of the version (delta.h). */
+static void set_number(ds_objtx *tx, candidates *c, uint8_t stream)
+{
+    unsigned *highest = &tx->last[stream].number;
+    if (c->n == 0)
+        return;
+    if (c->v[0].fd >= 0) { /* its like is in this transaction */
+        if (c->number > DS_DELTA_OWN)
+            c->n = 0;
+        return;
+    }
+    if (c->number > UINT16_MAX)
+        c->number = UINT16_MAX;
+    if (*highest < c->number)
+        *highest = c->number;
+    c->number = *highest;
 }
 
 /* Fills in the job's bases. */
@@ -691,6 +710,7 @@ static int find_bases(ds_objtx *tx, encode_job *j, const ds_piece *p, ds_err *er
         rc = hinted(tx, c, p, limit, err);
     if (rc)
         return rc;
+    set_number(tx, c, p->stream);
     choose(j, c, &p->sketch);
     rc = neighbours(tx, j, c, p, err);
     if (c->stored) {
