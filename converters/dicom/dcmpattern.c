@@ -81,71 +81,73 @@ static bool in_list(const text *t, size_t at, size_t end, const char *const *lis
 /* ---- dates --------------------------------------------------------------------------------------
  */
 
-/* English, German, French, Spanish, by their beginnings. */
+/* English, German, French, Spanish. */
+static const struct {
+    const char *name;
+    int month;
+} months[] = {
+    {"january", 1},
+    {"januar", 1},
+    {"janvier", 1},
+    {"enero", 1},
+    {"february", 2},
+    {"februar", 2},
+    {"febrero", 2},
+    {"fevrier", 2},
+    {"f\xc3\xa9vrier", 2},
+    {"march", 3},
+    {"marz", 3},
+    {"m\xc3\xa4rz", 3},
+    {"maerz", 3},
+    {"mars", 3},
+    {"marzo", 3},
+    {"april", 4},
+    {"avril", 4},
+    {"abril", 4},
+    {"may", 5},
+    {"mai", 5},
+    {"mayo", 5},
+    {"june", 6},
+    {"juni", 6},
+    {"juin", 6},
+    {"junio", 6},
+    {"july", 7},
+    {"juli", 7},
+    {"juillet", 7},
+    {"julio", 7},
+    {"august", 8},
+    {"agosto", 8},
+    {"ao\xc3\xbbt", 8},
+    {"september", 9},
+    {"septembre", 9},
+    {"septiembre", 9},
+    {"october", 10},
+    {"oktober", 10},
+    {"octobre", 10},
+    {"octubre", 10},
+    {"november", 11},
+    {"novembre", 11},
+    {"noviembre", 11},
+    {"december", 12},
+    {"dezember", 12},
+    {"decembre", 12},
+    {"diciembre", 12},
+    {"d\xc3\xa9"
+     "cembre",
+     12},
+    {"sept", 9},
+};
+
+/* By its whole name, or its first three letters. */
 static int month_of(const text *t, size_t at, size_t end)
 {
-    static const struct {
-        const char *name;
-        int month;
-    } names[] = {
-        {"january", 1},
-        {"januar", 1},
-        {"janvier", 1},
-        {"enero", 1},
-        {"february", 2},
-        {"februar", 2},
-        {"febrero", 2},
-        {"fevrier", 2},
-        {"f\xc3\xa9vrier", 2},
-        {"march", 3},
-        {"marz", 3},
-        {"m\xc3\xa4rz", 3},
-        {"maerz", 3},
-        {"mars", 3},
-        {"marzo", 3},
-        {"april", 4},
-        {"avril", 4},
-        {"abril", 4},
-        {"may", 5},
-        {"mai", 5},
-        {"mayo", 5},
-        {"june", 6},
-        {"juni", 6},
-        {"juin", 6},
-        {"junio", 6},
-        {"july", 7},
-        {"juli", 7},
-        {"juillet", 7},
-        {"julio", 7},
-        {"august", 8},
-        {"agosto", 8},
-        {"ao\xc3\xbbt", 8},
-        {"september", 9},
-        {"septembre", 9},
-        {"septiembre", 9},
-        {"october", 10},
-        {"oktober", 10},
-        {"octobre", 10},
-        {"octubre", 10},
-        {"november", 11},
-        {"novembre", 11},
-        {"noviembre", 11},
-        {"december", 12},
-        {"dezember", 12},
-        {"decembre", 12},
-        {"diciembre", 12},
-        {"d\xc3\xa9"
-         "cembre",
-         12},
-        {"sept", 9},
-    };
     size_t n = end - at;
     if (n < 3)
         return 0;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if ((n == 3 || n == strlen(names[i].name)) &&
-            strncasecmp((const char *)t->p + at, names[i].name, n) == 0)
-            return names[i].month;
+    for (size_t i = 0; i < sizeof months / sizeof *months; i++)
+        if ((n == 3 || n == strlen(months[i].name)) &&
+            strncasecmp((const char *)t->p + at, months[i].name, n) == 0)
+            return months[i].month;
     return 0;
 }
 
