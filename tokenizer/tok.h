@@ -3,11 +3,13 @@
  * Ids are exactly those of the reference implementation (the `tokenizers` library) for every
  * pipeline that is accepted; a pipeline that is not known is refused by name, never approximated:
  *
- *   normalizer      null, NFC, Sequence of these
- *   pre_tokenizer   Split (regex or string; Isolated, Removed; invert), Digits, ByteLevel, Sequence
- *   model           BPE without dropout, affixes or byte_fallback; merges as "a b" or ["a", "b"]
- *   post_processor  null, ByteLevel, TemplateProcessing (the single template), Sequence of these
- *   decoder         null, ByteLevel, Sequence of one
+ *   normalizer      null, NFC, Prepend, Replace (a string), Strip, Sequence of these
+ *   pre_tokenizer   null, Split (regex or string, every behavior, invert), Digits, ByteLevel,
+ *                   Metaspace, Whitespace, WhitespaceSplit, Sequence
+ *   model           BPE without dropout or affixes; ignore_merges, byte_fallback, unk_token,
+ * fuse_unk; merges as "a b" or ["a", "b"] post_processor  null, ByteLevel, TemplateProcessing (the
+ * single template), Sequence of these decoder         null, ByteLevel, ByteFallback, Fuse, Replace
+ * (a string), Strip, Metaspace, Sequence
  *
  * Truncation and padding settings of the file are ignored: nothing is ever cut.
  *
@@ -15,10 +17,14 @@
  * ds_tok_state (caches and scratch), bound to the ds_tok it was made for.
  *
  * Memory: a text is encoded in segments of about 1 MiB, cut only where every pipeline step surely
- * has a boundary, so that memory does not depend on its length. Exceptions: a regex that is not one
- * of the well-known ones is matched over the whole text in place; with NFC on top, the normalised
- * text is held as well; a single pretoken (a run of letters without end) needs 20 bytes a byte
- * while merging.
+ * has a boundary, so that memory does not depend on its length. Exceptions: where such places are
+ * not known (a regex that is not one of the well-known ones; Strip and Replace of more than a
+ * space), the text is gone through as a whole; a single pretoken (a run of letters without end)
+ * needs 20 bytes a byte while merging. The caches of a state stay below what ds_tok_state_memory
+ * says.
+ *
+ * The environment variable DS_SIMD (avx512, avx2, neon, portable, scalar) chooses the instructions
+ * that pretokens are found with, for tests; ids never depend on it.
  */
 #ifndef DS_TOK_H
 #define DS_TOK_H
@@ -65,8 +71,8 @@ const uint32_t *ds_tok_suffix(const ds_tok *tok, size_t *n);
 /* What the file holds, for `dstok info`. */
 typedef struct ds_tok_facts {
     uint32_t model_tokens, merges, added_tokens, special_tokens;
-    const char *normalizer;    /* "none", "NFC" */
-    const char *pre_tokenizer; /* "deepseek-v3", "qwen2", "llama3", "gpt2", "general" */
+    const char *normalizer;    /* "none", or its steps: "NFC", "Prepend, Replace" */
+    const char *pre_tokenizer; /* "deepseek-v3", "qwen2", "llama3", "gpt2", "none", "general" */
     bool ignore_merges;
     bool has_decoder;
 } ds_tok_facts;
@@ -95,6 +101,21 @@ typedef int (*ds_tok_sink)(void *ctx, const uint32_t *ids, size_t n, uint64_t co
 int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len,
                      unsigned flags, ds_tok_sink sink, void *ctx, ds_err *err);
 
+/* The most that the caches of pretokens take, in bytes (64 MiB at first); empties them. Results
+ * never depend on it. */
+int ds_tok_state_memory(ds_tok_state *st, size_t bytes, ds_err *err);
+
+/* A text that comes in pieces of any length, cut anywhere, even inside of a character: the ids are
+ * those of the whole. The sink is called in put and end. A stream borrows the state, which may be
+ * used for other texts between calls. After end the stream is as new; after an error it can only be
+ * freed. */
+typedef struct ds_tok_stream ds_tok_stream;
+int ds_tok_stream_new(ds_tok_stream **out, ds_tok_state *st, unsigned flags, ds_tok_sink sink,
+                      void *ctx, ds_err *err);
+int ds_tok_stream_put(ds_tok_stream *s, const void *text, size_t len, ds_err *err);
+int ds_tok_stream_end(ds_tok_stream *s, ds_err *err);
+void ds_tok_stream_free(ds_tok_stream *s);
+
 /* A growing array of ids; zeroed is empty. */
 typedef struct ds_ids {
     uint32_t *v;
@@ -106,6 +127,15 @@ void ds_ids_fini(ds_ids *ids);
 /* Appends the ids of a text to out. */
 int ds_tok_encode(const ds_tok *tok, ds_tok_state *st, const void *text, size_t len, unsigned flags,
                   ds_ids *out, ds_err *err);
+
+/* Many texts by several threads: the ids of texts[i] are appended to out[i]. When texts fail, the
+ * message is about the first of them; the others' ids may or may not be there. */
+typedef struct ds_tok_span {
+    const void *p;
+    size_t len;
+} ds_tok_span;
+int ds_tok_encode_batch(const ds_tok *tok, const ds_tok_span *texts, size_t n, unsigned flags,
+                        unsigned threads, ds_ids *out, ds_err *err);
 
 /* Appends the text of ids to out. Ids that are not in use are an error that names the position. */
 int ds_tok_decode(const ds_tok *tok, const uint32_t *ids, size_t n, unsigned flags, ds_buf *out,

@@ -22,17 +22,14 @@ int ds_tok_state_new(ds_tok_state **out, const ds_tok *tok, ds_err *err)
     st->tok = tok;
     st->segment = SEGMENT;
     st->classify = ds_tok_classifier(getenv("DS_SIMD")); /* for tests */
-    ds_tok_cache_init(&st->cache, TOK_CACHE_DEFAULT);
-    ds_tok_cache_init(&st->parts, TOK_CACHE_DEFAULT);
     st->of_parts = tok->ignore_merges ? &st->parts : &st->cache;
     st->out = malloc((TOK_OUT + TOK_OUT_SLACK) * sizeof *st->out);
     st->mctx = pcre2_match_context_create(NULL);
     st->jit = pcre2_jit_stack_create(32 << 10, 4 << 20, NULL);
-    bool ok = ds_tok_cache_start(&st->cache) && st->out != NULL && st->mctx != NULL;
+    bool ok = ds_tok_state_memory(st, TOK_CACHE_DEFAULT, NULL) == 0 && st->out != NULL &&
+              st->mctx != NULL;
     st->char_id = calloc(65536, sizeof *st->char_id);
     ok = ok && st->char_id != NULL;
-    if (ok && tok->ignore_merges)
-        ok = ds_tok_cache_start(&st->parts);
     for (unsigned k = 0; k < tok->n_steps && ok; k++) {
         if (tok->step[k].re != NULL) {
             st->md[k] = pcre2_match_data_create(1, NULL);
@@ -70,6 +67,17 @@ void ds_tok_state_free(ds_tok_state *st)
     free(st->link);
     free(st->heap);
     free(st);
+}
+
+int ds_tok_state_memory(ds_tok_state *st, size_t bytes, ds_err *err)
+{
+    bool two = st->of_parts == &st->parts, ok;
+    ds_tok_cache_fini(&st->cache);
+    ds_tok_cache_fini(&st->parts);
+    ds_tok_cache_init(&st->cache, two ? bytes / 2 : bytes);
+    ds_tok_cache_init(&st->parts, bytes / 2);
+    ok = ds_tok_cache_start(&st->cache) && (!two || ds_tok_cache_start(&st->parts));
+    return ok ? 0 : ds_fail_nomem(err);
 }
 
 void ds_tok_state_segment(ds_tok_state *st, size_t bytes)
@@ -138,16 +146,30 @@ static bool cut_token(const tok_trie *t, const uint8_t *p, size_t len, size_t at
     return false;
 }
 
-static size_t segment_end(const ds_tok_state *st, const uint8_t *p, size_t len)
+size_t ds_tok_segment_end(const ds_tok_state *st, const uint8_t *p, size_t len, size_t *from,
+                          bool whole)
 {
     const ds_tok *t = st->tok;
-    if (!t->cuttable || len <= st->segment)
-        return len;
-    for (size_t at = st->segment; at < len; at++)
-        if (ds_tok_cut_chars(p, len, at) && !(t->only_before_space && p[at] != ' ') &&
-            !cut_token(&t->raw, p, len, at) && !cut_token(&t->normal, p, len, at))
-            return at;
-    return len;
+    size_t ahead = t->raw.longest > t->normal.longest ? t->raw.longest : t->normal.longest;
+    size_t end = whole ? len : len > ahead + 8 ? len - ahead - 8 : 0;
+    if (*from < st->segment)
+        *from = st->segment;
+    for (; t->cuttable && *from < end; ++*from)
+        if (ds_tok_cut_chars(p, len, *from) && !(t->only_before_space && p[*from] != ' ') &&
+            !cut_token(&t->raw, p, len, *from) && !cut_token(&t->normal, p, len, *from))
+            return *from;
+    return whole ? len : 0;
+}
+
+int ds_tok_segment(ds_tok_state *st, const uint8_t *p, size_t len)
+{
+    size_t good = ds_utf8_check(p, len);
+    if (good != len)
+        return ds_fail(st->err, DS_FAIL, "not UTF-8 at byte %" PRIu64, st->consumed + good);
+    int rc = cut_added(st, &st->tok->raw, p, len, st->consumed == 0 ? TOK_TEXT : TOK_GOES_ON,
+                       normalised);
+    st->consumed += len;
+    return rc == 0 ? ds_tok_flush(st) : rc;
 }
 
 static int emit_ids(ds_tok_state *st, const uint32_t *ids, size_t n)
@@ -158,29 +180,25 @@ static int emit_ids(ds_tok_state *st, const uint32_t *ids, size_t n)
     return rc;
 }
 
-static int encode_all(ds_tok_state *st, const uint8_t *p, size_t len)
+int ds_tok_begin(ds_tok_state *st, unsigned flags, ds_tok_sink sink, void *ctx, ds_err *err)
 {
-    const ds_tok *t = st->tok;
-    int rc = emit_ids(st, t->prefix, t->n_prefix);
-    for (size_t at = 0; at < len && rc == 0;) {
-        size_t n = segment_end(st, p + at, len - at), good = ds_utf8_check(p + at, n);
-        if (good != n)
-            return ds_fail(st->err, DS_FAIL, "not UTF-8 at byte %" PRIu64, (uint64_t)at + good);
-        rc = cut_added(st, &t->raw, p + at, n, at == 0 ? TOK_TEXT : TOK_GOES_ON, normalised);
-        at += n;
-        st->consumed = at;
-        if (rc == 0)
-            rc = ds_tok_flush(st);
-    }
-    if (rc == 0)
-        rc = emit_ids(st, t->suffix, t->n_suffix);
-    if (rc == 0)
-        rc = ds_tok_flush(st);
-    return rc;
+    st->out_n = 0;
+    st->consumed = 0;
+    st->flags = flags;
+    st->sink = sink;
+    st->ctx = ctx;
+    st->err = err;
+    return emit_ids(st, st->tok->prefix, st->tok->n_prefix);
+}
+
+int ds_tok_end(ds_tok_state *st)
+{
+    int rc = emit_ids(st, st->tok->suffix, st->tok->n_suffix);
+    return rc == 0 ? ds_tok_flush(st) : rc;
 }
 
 /* What one huge text without a place to cut needed is not kept for the next ones. */
-static void give_back(ds_tok_state *st)
+void ds_tok_give_back(ds_tok_state *st)
 {
     const size_t keep = 4 * SEGMENT;
     for (unsigned k = 0; k < 2; k++)
@@ -196,14 +214,16 @@ int ds_tok_encode_to(const ds_tok *tok, ds_tok_state *st, const void *text, size
 {
     if (st->tok != tok)
         return ds_fail(err, DS_FAIL, "this state belongs to another tokenizer");
-    st->out_n = 0;
-    st->consumed = 0;
-    st->flags = flags;
-    st->sink = sink;
-    st->ctx = ctx;
-    st->err = err;
-    int rc = encode_all(st, text, len);
-    give_back(st);
+    const uint8_t *p = text;
+    int rc = ds_tok_begin(st, flags, sink, ctx, err);
+    for (size_t at = 0, n; at < len && rc == 0; at += n) {
+        size_t from = 0;
+        n = ds_tok_segment_end(st, p + at, len - at, &from, true);
+        rc = ds_tok_segment(st, p + at, n);
+    }
+    if (rc == 0)
+        rc = ds_tok_end(st);
+    ds_tok_give_back(st);
     st->err = NULL;
     return rc;
 }

@@ -256,6 +256,16 @@ static inline int ds_tok_emit(ds_tok_state *st, uint32_t id)
     st->out[st->out_n++] = id;
     return 0;
 }
+/* tok_encode.c: a text in segments: begin, segments, end. `whole`: (p, len) is all that is left of
+ * the text; else the end is 0 as long as it is not certain, and *from (0 at first) says how far was
+ * looked. */
+int ds_tok_begin(ds_tok_state *st, unsigned flags, ds_tok_sink sink, void *ctx, ds_err *err);
+size_t ds_tok_segment_end(const ds_tok_state *st, const uint8_t *p, size_t len, size_t *from,
+                          bool whole);
+int ds_tok_segment(ds_tok_state *st, const uint8_t *p, size_t len);
+int ds_tok_end(ds_tok_state *st);
+void ds_tok_give_back(ds_tok_state *st); /* buffers that one huge text needed */
+
 /* tok_bpe.c: one pretoken to ids; and one that is known not to be in the short cache. */
 int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len);
 int ds_tok_pretoken_new(ds_tok_state *st, const uint8_t *p, size_t len);

@@ -2,8 +2,10 @@
  *
  *   toktime TOKENIZER.json TEXT [THREADS [PASSES]]
  *
- * Prints one line: seconds to load, then MB/s cold (new states), MB/s warm (the best later pass), and the number of
- * ids. With one thread times are the processor's, so that what else runs counts less. The text is cut into documents of about 64 KiB at line ends, dealt to the threads by an atomic counter. */
+ * Prints one line: seconds to load, then MB/s cold (new states), MB/s warm (the best later pass),
+ * and the number of ids. With one thread times are the processor's, so that what else runs counts
+ * less. The text is cut into documents of about 64 KiB at line ends, dealt to the threads by an
+ * atomic counter. */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -133,7 +135,8 @@ int main(int argc, char **argv)
     if (rc != 0)
         fprintf(stderr, "toktime: %s\n", err.msg);
     else
-        printf("load %.4f cold %.1f warm %.1f ids %llu\n", load, cold, warm, (unsigned long long)ids);
+        printf("load %.4f cold %.1f warm %.1f ids %llu\n", load, cold, warm,
+               (unsigned long long)ids);
     free(docs);
     ds_buf_fini(&text);
     ds_tok_free(t);
