@@ -40,6 +40,11 @@ typedef struct ds_kattn {
     float scale;
 } ds_kattn;
 
+typedef struct ds_kterm {
+    const void *a, *b;
+    int64_t k; /* what is summed over */
+} ds_kterm;
+
 typedef struct ds_kadamw {
     float lr, beta1, beta2, eps, decay;
     float corr1, corr2; /* 1 - beta^t */
@@ -69,6 +74,11 @@ struct ds_kernels {
     int (*matmul)(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
                   const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
                   float alpha, bool accumulate, ds_err *err);
+
+    /* C[M,N] = A0 op(B0) + A1 op(B1) (+ C): one chain that goes on from the first product to the
+     * second. Both have format f and B's layout; A is [M,K]. */
+    int (*matmul2)(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
+                   const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err);
 
     /* ---- rows ---- */
     /* out[T,d] = table[ids[t]]; ids are host memory and were checked against the table's rows. */
@@ -167,7 +177,17 @@ struct ds_kernels {
      * `master` holds the f32 weights and w is rounded from them; when f32, master is NULL. */
     int (*adamw)(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
                  const float *g, int64_t n, const ds_kadamw *p, ds_err *err);
+    /* The same with moments of 8 bits: in blocks of DS_BLOCK8 elements, code times the block's
+     * scale, its largest absolute value (Dettmers et al. 2022). Codes are of ds_dynamic_map, m's
+     * with sign; a v that is not 0 never becomes 0. All zero is the state at the beginning. */
+    int (*adamw8)(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
+                  uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p,
+                  ds_err *err);
 };
+
+#define DS_BLOCK8 256
+/* The values of the codes, ascending, with sign or without: 0 and 1 among them. */
+void ds_dynamic_map(float map[256], bool sign);
 
 /* The CPU backend, always there. `threads` 0 = as many as processors. isa: NULL = the best that
  * there is, or "base", "avx2", "avx512", "avx512bf16": speed differs, bits do not. */

@@ -147,52 +147,6 @@ static int write_weights(const char *dir, ds_net *net, const ds_trainconf *c, co
     return write_prompt_config(dir, c, &net->c, model, err);
 }
 
-/* Moments, and the f32 weights behind bf16 ones. */
-static int write_optimizer(const char *dir, ds_net *net, ds_err *err)
-{
-    static const char *const kinds[] = {"m", "v", "master"};
-    ds_st_tensor *t = calloc(net->params.n * 3 + 1, sizeof *t);
-    char path[PATH];
-    size_t n = 0;
-    int rc = t ? join(path, dir, "optimizer.safetensors", err) : ds_fail_nomem(err);
-
-    for (size_t i = 0; !rc && i < net->params.n; i++) {
-        const ds_param *p = net->params.p[i];
-        const float *src[] = {p->m, p->v, p->master};
-        for (int k = 0; !rc && p->train && k < 3; k++) {
-            const size_t bytes = (size_t)ds_param_count(p) * 4;
-            void *host;
-            if (!src[k])
-                continue;
-            host = malloc(bytes);
-            if (!host || asprintf(&t[n].name, "%s.%s", p->name, kinds[k]) < 0) {
-                free(host);
-                t[n].name = NULL;
-                rc = ds_fail_nomem(err);
-                break;
-            }
-            rc = net->k->download(net->k, host, src[k], bytes, err);
-            t[n].dtype = DS_ST_F32;
-            t[n].ndim = 2;
-            t[n].dims[0] = p->rows;
-            t[n].dims[1] = p->cols;
-            t[n].data = host;
-            t[n++].bytes = bytes;
-        }
-    }
-    rc = rc ? rc : ds_st_write(path, t, n, NULL, err);
-    for (size_t i = 0; t && i < n; i++) {
-        union {
-            const void *c;
-            void *m;
-        } data = {.c = t[i].data};
-        free(data.m);
-        free(t[i].name);
-    }
-    free(t);
-    return rc;
-}
-
 static json_t *watch_json(const ds_watch *w)
 {
     json_t *o = json_object();
@@ -311,7 +265,7 @@ static int write_lineage(const char *dir, ds_lineage *l, const ds_ckpt_state *s,
 int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
                         const ds_ckpt_state *s, ds_lineage *lineage, ds_err *err)
 {
-    char name[32], tmp[PATH], final[PATH];
+    char name[32], tmp[PATH], final[PATH], to[PATH];
     int rc;
 
     ds_checkpoint_name(name, s->step);
@@ -321,7 +275,8 @@ int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
     ds_remove_dir(tmp);
     rc = ds_mkdirs(tmp, err);
     rc = rc ? rc : write_weights(tmp, net, c, last_part(c->model), err);
-    rc = rc ? rc : write_optimizer(tmp, net, err);
+    rc = rc ? rc : join(to, tmp, "optimizer.safetensors", err);
+    rc = rc ? rc : ds_optim_write(&net->params, to, err);
     rc = rc ? rc : write_state(tmp, c, s, err);
     rc = rc ? rc : link_ledger(run_dir, tmp, err);
     rc = rc ? rc : ds_tokenizer_copy(c->model, tmp, err);
@@ -480,42 +435,19 @@ static int read_state(const char *dir, ds_ckpt_state *s, ds_err *err)
     return rc;
 }
 
-static int read_optimizer(ds_net *net, const char *dir, ds_err *err)
-{
-    static const char *const kinds[] = {"m", "v", "master"};
-    char path[PATH], name[512];
-    ds_st_file f = {0};
-    int rc = join(path, dir, "optimizer.safetensors", err);
-
-    rc = rc ? rc : ds_st_open(&f, path, err);
-    for (size_t i = 0; !rc && i < net->params.n; i++) {
-        ds_param *p = net->params.p[i];
-        float *to[] = {p->m, p->v, p->master};
-        for (int k = 0; !rc && p->train && k < 3; k++) {
-            const size_t bytes = (size_t)ds_param_count(p) * 4;
-            if (!to[k])
-                continue;
-            snprintf(name, sizeof name, "%s.%s", p->name, kinds[k]);
-            const ds_st_tensor *t = ds_st_find(&f, name);
-            if (!t || t->dtype != DS_ST_F32 || t->bytes != bytes)
-                rc = ds_fail(err, DS_CORRUPT,
-                             "%s: optimizer state '%s' is missing or of another size", path, name);
-            else
-                rc = net->k->upload(net->k, to[k], t->data, bytes, err);
-        }
-    }
-    ds_st_close(&f);
-    return rc;
-}
-
 int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments,
                        ds_ckpt_state *s, ds_err *err)
 {
+    char path[PATH];
+
     TRY(read_state(dir, s, err));
     if (c->method == DS_METHOD_FULL)
         TRY(ds_net_load(net, dir, err));
     else
         TRY(read_adapter(net, dir, c->method == DS_METHOD_LORA ? is_adapter : is_prompt,
                          c->method == DS_METHOD_LORA ? PEFT_PREFIX : "", err));
-    return moments ? read_optimizer(net, dir, err) : 0;
+    if (!moments)
+        return 0;
+    TRY(join(path, dir, "optimizer.safetensors", err));
+    return ds_optim_read(&net->params, path, err);
 }

@@ -9,6 +9,7 @@
 static const char *const METHODS[] = {"lora", "full", "prompt", "auto", NULL};
 static const char *const SCHEDULES[] = {"constant", "linear", "cosine", NULL};
 static const char *const LONGER[] = {"error", "split", "truncate", NULL};
+static const char *const OPTIMS[] = {"adamw", "adamw8bit", NULL};
 static const char *const FORMATS[] = {"f32", "bf16", NULL};
 static const char *const SPIKES[] = {"off", "stop", "skip", NULL};
 
@@ -20,7 +21,7 @@ static struct {
         threads, memory, keep, keep_every, eval_every, eval_batches, patience, spike_window;
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip, min_delta,
         spike_factor;
-    int method, schedule, longer, format, on_spike;
+    int method, schedule, longer, format, optim, on_spike;
     bool rslora, recompute, abandon, json, quiet;
     const char **target_names, **only_names; /* ended by NULL */
     uint64_t *shares;
@@ -143,6 +144,12 @@ static const ds_opt OPTIONS[] = {
      .var = &o.seed,
      .arg = "N",
      .help = "of order, dropout and new weights; default 1"},
+    {.name = "optim",
+     .type = DS_OPT_CHOICE,
+     .var = &o.optim,
+     .arg = "NAME",
+     .choices = OPTIMS,
+     .help = "adamw (default), or adamw8bit: moments of 8 bits, a quarter of their memory"},
     {.name = "lr",
      .type = DS_OPT_REAL,
      .var = &o.lr,
@@ -432,7 +439,7 @@ static ds_trainconf told(void)
         .abandon = o.abandon,
         .threads = (int)o.threads,
         .optim = {o.lr, o.min_lr, (enum ds_schedule)o.schedule, (uint64_t)o.warmup, 0, o.beta1,
-                  o.beta2, o.eps, o.decay, o.clip},
+                  o.beta2, o.eps, o.decay, o.clip, (enum ds_optim_kind)o.optim},
         .lora = {.r = (int32_t)o.rank,
                  .alpha = o.alpha,
                  .dropout = o.dropout,

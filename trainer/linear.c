@@ -105,6 +105,14 @@ static int dropped(ds_net *n, const linear *l, const void *x, int64_t t, const v
     return drop(n, l, y, x, t, err);
 }
 
+/* s * A x, rounded to the adapter's format. */
+static int lora_down(ds_net *n, const linear *l, const void *xd, int64_t t, void **xa, ds_err *err)
+{
+    TRY(arena_get(n, xa, (size_t)(t * l->la->rows) * fmt_size(l->la->f), err));
+    return n->k->matmul(n->k, *xa, l->la->f, xd, n->f, false, l->la->w, l->la->f, true, t,
+                        l->la->rows, l->w->cols, l->s, false, err);
+}
+
 int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err)
 {
     ds_kernels *k = n->k;
@@ -113,51 +121,50 @@ int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_er
     const void *xd;
     void *xa;
 
-    TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
-                  err));
-    if (l->b)
-        TRY(k->bias(k, y, l->b->w, n->f, t, out, err));
-    if (!l->la)
-        return 0;
-    TRY(dropped(n, l, x, t, &xd, err));
-    TRY(arena_get(n, &xa, (size_t)(t * l->la->rows) * 4, err));
-    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, l->la->rows, in,
-                  1.0f, false, err));
-    TRY(k->matmul(k, y, n->f, xa, DS_KF32, false, l->lb->w, l->lb->f, true, t, out, l->la->rows,
-                  l->s, true, err));
-    arena_back(n, block, used);
-    return 0;
+    if (l->la) {
+        TRY(dropped(n, l, x, t, &xd, err));
+        TRY(lora_down(n, l, xd, t, &xa, err));
+        const ds_kterm term[2] = {{x, l->w->w, in}, {xa, l->lb->w, l->la->rows}};
+        TRY(k->matmul2(k, y, n->f, n->f, true, term, t, out, false, err));
+        arena_back(n, block, used);
+    } else {
+        TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
+                      err));
+    }
+    return l->b ? k->bias(k, y, l->b->w, n->f, t, out, err) : 0;
 }
 
+/* Gradients of the adapter, and dx (+)= dy W + dropout'(s dy B A), in one chain where there is no
+ * dropout. */
 static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
-                     ds_err *err)
+                     bool accumulate, ds_err *err)
 {
     ds_kernels *k = n->k;
     const int64_t in = l->w->cols, out = l->w->rows, r = l->la->rows;
+    const enum ds_kfmt fa = l->la->f;
     const void *xd;
     void *xa, *da, *dxd;
 
     TRY(dropped(n, l, x, t, &xd, err));
-    TRY(arena_get(n, &xa, (size_t)(t * r) * 4, err));
-    TRY(arena_get(n, &da, (size_t)(t * r) * 4, err));
-    TRY(k->matmul(k, xa, DS_KF32, xd, n->f, false, l->la->w, l->la->f, true, t, r, in, l->s, false,
-                  err));
-    TRY(k->matmul(k, da, DS_KF32, dy, n->f, false, l->lb->w, l->lb->f, false, t, r, out, l->s,
-                  false, err));
+    TRY(lora_down(n, l, xd, t, &xa, err));
+    TRY(arena_get(n, &da, (size_t)(t * r) * fmt_size(fa), err));
+    TRY(k->matmul(k, da, fa, dy, n->f, false, l->lb->w, fa, false, t, r, out, l->s, false, err));
     if (l->lb->train)
-        TRY(k->matmul(k, l->lb->g, DS_KF32, dy, n->f, true, xa, DS_KF32, false, out, r, t, 1.0f,
-                      true, err));
+        TRY(k->matmul(k, l->lb->g, DS_KF32, dy, n->f, true, xa, fa, false, out, r, t, 1.0f, true,
+                      err));
     if (l->la->train)
-        TRY(k->matmul(k, l->la->g, DS_KF32, da, DS_KF32, true, xd, n->f, false, r, in, t, 1.0f,
-                      true, err));
+        TRY(k->matmul(k, l->la->g, DS_KF32, da, fa, true, xd, n->f, false, r, in, t, 1.0f, true,
+                      err));
     if (!dx)
         return 0;
-    if (xd == x)
-        return k->matmul(k, dx, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f,
-                         true, err);
+    if (xd == x) {
+        const ds_kterm term[2] = {{dy, l->w->w, out}, {da, l->la->w, r}};
+        return k->matmul2(k, dx, n->f, n->f, false, term, t, in, accumulate, err);
+    }
+    TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f,
+                  accumulate, err));
     TRY(act_get(n, &dxd, t, in, err));
-    TRY(k->matmul(k, dxd, n->f, da, DS_KF32, false, l->la->w, l->la->f, false, t, in, r, 1.0f,
-                  false, err));
+    TRY(k->matmul(k, dxd, n->f, da, fa, false, l->la->w, fa, false, t, in, r, 1.0f, false, err));
     TRY(drop(n, l, dxd, dxd, t, err));
     return k->add(k, dx, dx, dxd, 1.0f, n->f, t * in, err);
 }
@@ -174,11 +181,11 @@ int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t 
                       err));
     if (l->b && l->b->train)
         TRY(k->bias_back(k, l->b->g, dy, n->f, t, out, err));
-    if (dx)
+    if (l->la)
+        TRY(lora_back(n, l, dy, x, t, dx, accumulate, err));
+    else if (dx)
         TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f,
                       accumulate, err));
-    if (l->la)
-        TRY(lora_back(n, l, dy, x, t, dx, err));
     arena_back(n, block, used);
     return 0;
 }

@@ -315,9 +315,10 @@ static int add_lora(ds_net *n, linear *l, const ds_lora_conf *c, uint64_t seed, 
     const int base = (int)(strlen(l->w->name) - strlen(".weight"));
 
     snprintf(name, sizeof name, "%.*s.lora_A.weight", base, l->w->name);
-    TRY(ds_params_add(&n->params, &l->la, name, c->r, l->w->cols, false, DS_KF32, err));
+    TRY(ds_params_add(&n->params, &l->la, name, c->r, l->w->cols, false, n->f, err));
     snprintf(name, sizeof name, "%.*s.lora_B.weight", base, l->w->name);
-    TRY(ds_params_add(&n->params, &l->lb, name, l->w->rows, c->r, false, DS_KF32, err));
+    TRY(ds_params_add(&n->params, &l->lb, name, l->w->rows, c->r, false, n->f, err));
+    l->la->wide = l->lb->wide = true;
     l->s = (float)(c->rslora ? c->alpha / sqrt((double)c->r) : c->alpha / (double)c->r);
     l->drop = (float)c->dropout;
     l->lb->lr_scale = c->lr_ratio > 0 ? (float)c->lr_ratio : 1.0f;
@@ -355,8 +356,8 @@ static int merge_one(ds_net *n, linear *l, ds_err *err)
     TRY(k->alloc(k, (void **)&w, (size_t)(out * in) * 4, err));
     int rc = k->convert(k, w, DS_KF32, l->w->w, l->w->f, out * in, err);
     rc = rc ? rc
-            : k->matmul(k, w, DS_KF32, l->lb->w, DS_KF32, false, l->la->w, DS_KF32, false, out, in,
-                        l->la->rows, l->s, true, err);
+            : k->matmul(k, w, DS_KF32, l->lb->w, l->lb->f, false, l->la->w, l->la->f, false, out,
+                        in, l->la->rows, l->s, true, err);
     rc = rc ? rc : k->convert(k, l->w->w, l->w->f, w, DS_KF32, out * in, err);
     k->free(k, w);
     if (!rc)

@@ -147,7 +147,7 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
     const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t;
     const int64_t rows = LOGITS / v < 16 ? 16 : LOGITS / v;
     size_t block, used = arena_mark(n, &block);
-    void *y, *dy = NULL, *logits, *r, *dev;
+    void *y, *dy = NULL, *logits, *dlogits, *r, *dev;
 
     TRY(act_get(n, &y, t, d, err));
     TRY(arena_get(n, &r, (size_t)t * 4, err));
@@ -155,6 +155,9 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
     if (dx)
         TRY(act_get(n, &dy, t, d, err));
     TRY(arena_get(n, &logits, (size_t)((rows < t ? rows : t) * v) * 4, err));
+    dlogits = logits;
+    if (dx && n->f != DS_KF32)
+        TRY(act_get(n, &dlogits, rows < t ? rows : t, v, err));
     TRY(k->rmsnorm(k, y, r, x, n->norm->w, n->f, t, d, n->c.eps, err));
     for (int64_t i = 0; i < t; i += rows) {
         const int64_t m = t - i < rows ? t - i : rows;
@@ -165,10 +168,12 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
                             v, scale, err));
         if (!dx)
             continue;
-        TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, logits, DS_KF32,
-                      false, n->head->w, n->f, false, m, d, v, 1.0f, false, err));
+        if (dlogits != logits) /* rounded, as every gradient of an activation is */
+            TRY(k->convert(k, dlogits, n->f, logits, DS_KF32, m * v, err));
+        TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, dlogits, n->f, false,
+                      n->head->w, n->f, false, m, d, v, 1.0f, false, err));
         if (n->head->train)
-            TRY(k->matmul(k, n->head->g, DS_KF32, logits, DS_KF32, true, yi, n->f, false, v, d, m,
+            TRY(k->matmul(k, n->head->g, DS_KF32, dlogits, n->f, true, yi, n->f, false, v, d, m,
                           1.0f, true, err));
     }
     TRY(k->download(k, loss, dev, (size_t)t * 4, err));

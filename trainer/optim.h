@@ -1,10 +1,12 @@
 /* optim.h - from gradients to weights: clipping, learning rate, AdamW, in the order of the
- * parameters. */
+ * parameters; its state on disk. */
 #ifndef DS_OPTIM_H
 #define DS_OPTIM_H
 
 #include "params.h"
 
+/* Moments in f32, or of 8 bits: large matrices but the embedding then, the rest as before. */
+enum ds_optim_kind { DS_ADAMW, DS_ADAMW8 };
 enum ds_schedule { DS_CONSTANT, DS_LINEAR, DS_COSINE };
 
 typedef struct ds_optim_conf {
@@ -12,13 +14,21 @@ typedef struct ds_optim_conf {
     enum ds_schedule schedule;
     uint64_t warmup, steps;
     double beta1, beta2, eps, decay, clip; /* clip 0: none */
+    enum ds_optim_kind kind;
 } ds_optim_conf;
 
 /* Learning rate of step s (from 1): rises linearly over `warmup` steps, then follows the schedule
  * down to min_lr at the last. */
 double ds_optim_lr(const ds_optim_conf *c, uint64_t step);
-/* Moments for every trained parameter. */
-int ds_optim_prepare(ds_params *p, ds_err *err);
+const char *ds_optim_name(enum ds_optim_kind k); /* "adamw", "adamw8bit" */
+/* Moments for every trained parameter, zero. */
+int ds_optim_prepare(ds_params *p, enum ds_optim_kind kind, ds_err *err);
+/* Are the moments of a parameter of 8 bits? */
+bool ds_optim_is8(enum ds_optim_kind kind, const char *name, int64_t rows, int64_t cols);
+/* Moments and master weights to a safetensors file and back: NAME.m, NAME.v, NAME.master; of 8
+ * bits NAME.m8, NAME.v8 with NAME.m8.scale, NAME.v8.scale. */
+int ds_optim_write(ds_params *p, const char *path, ds_err *err);
+int ds_optim_read(ds_params *p, const char *path, ds_err *err);
 /* One step: *norm = global norm before clipping (sums in f64, parameter by parameter). Gradients
  * are zero afterwards. DS_FAIL when the norm is not finite: nothing was changed then. */
 int ds_optim_step(ds_params *p, const ds_optim_conf *c, uint64_t step, double *norm, ds_err *err);

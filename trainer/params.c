@@ -64,7 +64,7 @@ void ds_params_fini(ds_params *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];
-        void *mem[] = {p->w, p->g, p->m, p->v, p->master};
+        void *mem[] = {p->w, p->g, p->master, p->m, p->v, p->m8, p->v8, p->mscale, p->vscale};
         for (size_t j = 0; j < sizeof mem / sizeof *mem; j++)
             if (mem[j])
                 s->k->free(s->k, mem[j]);
@@ -241,29 +241,31 @@ int ds_param_train(ds_params *s, ds_param *p, ds_err *err)
 
 /* ---- writing ---- */
 
-static int tensor_of(const ds_params *s, const ds_param *p, const char *prefix, ds_st_tensor *t,
-                     ds_err *err)
+int ds_params_fetch(void *params, void *host, const void *src, size_t bytes, ds_err *err)
 {
-    const size_t bytes = (size_t)ds_param_count(p) * width(p->f);
-    void *data = malloc(bytes);
-    int rc;
+    const ds_params *s = params;
 
-    if (!data || asprintf(&t->name, "%s%s", prefix ? prefix : "", p->name) < 0) {
-        free(data);
+    return s->k->download(s->k, host, src, bytes, err);
+}
+
+static int tensor_of(const ds_param *p, const char *prefix, ds_st_tensor *t, ds_err *err)
+{
+    const bool master = p->wide && p->master;
+
+    if (asprintf(&t->name, "%s%s", prefix ? prefix : "", p->name) < 0) {
         t->name = NULL;
         return ds_fail_nomem(err);
     }
-    t->dtype = p->f == DS_KF32 ? DS_ST_F32 : DS_ST_BF16;
+    t->dtype = p->f == DS_KF32 || master ? DS_ST_F32 : DS_ST_BF16;
     t->ndim = p->vector ? 1 : 2;
     t->dims[0] = p->vector ? p->cols : p->rows;
     t->dims[1] = p->cols;
-    t->data = data;
-    t->bytes = bytes;
-    rc = s->k->download(s->k, data, p->w, bytes, err);
-    return rc;
+    t->data = master ? p->master : p->w;
+    t->bytes = (size_t)ds_param_count(p) * (master ? 4 : width(p->f));
+    return 0;
 }
 
-int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_param *p),
+int ds_params_write(ds_params *s, const char *path, bool (*want)(const ds_param *p),
                     const char *prefix, const char *const *metadata, ds_err *err)
 {
     ds_st_tensor *t = calloc(s->n + 1, sizeof *t);
@@ -272,17 +274,10 @@ int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_
 
     for (size_t i = 0; !rc && i < s->n; i++)
         if (!want || want(s->p[i]))
-            rc = tensor_of(s, s->p[i], prefix, &t[n++], err);
-    if (!rc)
-        rc = ds_st_write(path, t, n, metadata, err);
-    for (size_t i = 0; t && i < n; i++) {
+            rc = tensor_of(s->p[i], prefix, &t[n++], err);
+    rc = rc ? rc : ds_st_write(path, t, n, metadata, ds_params_fetch, s, err);
+    for (size_t i = 0; t && i < n; i++)
         free(t[i].name);
-        union {
-            const void *c;
-            void *m;
-        } data = {.c = t[i].data};
-        free(data.m);
-    }
     free(t);
     return rc;
 }

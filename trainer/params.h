@@ -17,10 +17,14 @@ typedef struct ds_param {
     bool vector;        /* written with one dimension */
     enum ds_kfmt f;
     void *w;
+    bool wide; /* written in f32, from the master weights: adapters */
     bool train;
-    float *g, *m, *v, *master; /* master: f32 weights behind bf16 ones */
-    float lr_scale;            /* of the learning rate: LoRA+ */
-    float decay;               /* of the weight decay: 0 for vectors */
+    float *g, *master; /* master: f32 weights behind bf16 ones */
+    float *m, *v;      /* moments; or of 8 bits, with their scales (kernels.h) */
+    uint8_t *m8, *v8;
+    float *mscale, *vscale;
+    float lr_scale; /* of the learning rate: LoRA+ */
+    float decay;    /* of the weight decay: 0 for vectors */
 } ds_param;
 
 typedef struct ds_params {
@@ -48,9 +52,11 @@ int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err);
 /* Gives it a gradient, marks it trained. */
 int ds_param_train(ds_params *s, ds_param *p, ds_err *err);
 int64_t ds_param_count(const ds_param *p);
+/* A ds_st_fetch over a set's memory; params: the ds_params. */
+int ds_params_fetch(void *params, void *host, const void *src, size_t bytes, ds_err *err);
 /* Writes the parameters that `want` chooses (NULL: all) to a safetensors file, under `prefix` +
  * name. */
-int ds_params_write(const ds_params *s, const char *path, bool (*want)(const ds_param *p),
+int ds_params_write(ds_params *s, const char *path, bool (*want)(const ds_param *p),
                     const char *prefix, const char *const *metadata, ds_err *err);
 
 #endif

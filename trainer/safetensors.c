@@ -327,8 +327,30 @@ static int header_text(ds_buf *h, const ds_st_tensor **order, size_t n, const ch
     return rc ? ds_fail_nomem(err) : 0;
 }
 
+#define PART ((size_t)1 << 22)
+
+static int write_data(int fd, const char *path, const ds_st_tensor *t, ds_st_fetch fetch, void *ctx,
+                      ds_err *err)
+{
+    char *part;
+    int rc = 0;
+
+    if (!fetch)
+        return ds_write_full(fd, path, t->data, t->bytes, err);
+    part = malloc(PART);
+    if (!part)
+        return ds_fail_nomem(err);
+    for (size_t at = 0; !rc && at < t->bytes; at += PART) {
+        const size_t n = t->bytes - at < PART ? t->bytes - at : PART;
+        rc = fetch(ctx, part, (const char *)t->data + at, n, err);
+        rc = rc ? rc : ds_write_full(fd, path, part, n, err);
+    }
+    free(part);
+    return rc;
+}
+
 int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n,
-                const char *const *metadata, ds_err *err)
+                const char *const *metadata, ds_st_fetch fetch, void *ctx, ds_err *err)
 {
     const ds_st_tensor **order = calloc(n ? n : 1, sizeof *order);
     ds_atomic a = {.fd = -1};
@@ -350,7 +372,7 @@ int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n,
     if (!rc)
         rc = ds_write_full(a.fd, path, h.data, h.len, err);
     for (size_t i = 0; !rc && i < n; i++)
-        rc = ds_write_full(a.fd, path, order[i]->data, order[i]->bytes, err);
+        rc = write_data(a.fd, path, order[i], fetch, ctx, err);
     if (!rc)
         rc = ds_atomic_commit(&a, err);
     ds_atomic_abort(&a);

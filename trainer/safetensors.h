@@ -56,9 +56,11 @@ const char *ds_st_dtype_name(enum ds_st_dtype t);
 int ds_st_to_f32(float *out, const ds_st_tensor *t, size_t at, size_t count, ds_err *err);
 
 /* Writes whole or not at all (a temporary, fsync, rename). metadata: pairs name, value,
- * NULL-terminated; {"format":"pt"} is always there. */
+ * NULL-terminated; {"format":"pt"} is always there. Data that lies elsewhere than in the memory of
+ * this process comes through fetch, a part at a time; NULL: it lies here. */
+typedef int (*ds_st_fetch)(void *ctx, void *host, const void *src, size_t bytes, ds_err *err);
 int ds_st_write(const char *path, const ds_st_tensor *tensors, size_t n,
-                const char *const *metadata, ds_err *err);
+                const char *const *metadata, ds_st_fetch fetch, void *ctx, ds_err *err);
 
 /* A model's files: model.safetensors, or the shards that model.safetensors.index.json names. */
 typedef struct ds_st_set {

@@ -96,7 +96,7 @@ static int make_net(ds_kernels **k, ds_net **net, const char *model, const trial
     if (!rc)
         rc = model ? ds_net_load(*net, model, err) : ds_net_init(*net, 1, err);
     rc = rc ? rc : ds_net_add_lora(*net, &lora, 1, err);
-    rc = rc ? rc : ds_optim_prepare(ds_net_params(*net), err);
+    rc = rc ? rc : ds_optim_prepare(ds_net_params(*net), DS_ADAMW, err);
     ds_modelconf_fini(&c);
     return rc;
 }

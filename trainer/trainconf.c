@@ -56,7 +56,7 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
         json_object_set_new(m, "only", list(c->only));
     }
     json_object_set_new(o, "settings", m);
-    json_object_set_new(p, "name", json_string("adamw"));
+    json_object_set_new(p, "name", json_string(ds_optim_name(q->kind)));
     json_object_set_new(p, "lr", json_real(q->lr));
     json_object_set_new(p, "min_lr", json_real(q->min_lr));
     json_object_set_new(p, "schedule", json_string(SCHEDULES[q->schedule]));
@@ -132,20 +132,23 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
 {
     static const char *const formats[] = {"f32", "bf16"};
     json_t *o = NULL;
-    int method = 0, schedule = 0, format = 0;
+    static const char *const optims[] = {"adamw", "adamw8bit"};
+    int method = 0, schedule = 0, format = 0, optim = 0;
     int rc = ds_json_parse(&o, training, strlen(training), "run description", err);
     const json_t *m = json_object_get(o, "settings"), *p = json_object_get(o, "optimizer");
 
     *keep = o;
     *targets = NULL;
     rc = rc ? rc : choice(&method, json_object_get(o, "method"), METHODS, 3, "method", err);
+    rc = rc ? rc : choice(&optim, json_object_get(p, "name"), optims, 2, "optimizer", err);
     rc = rc ? rc : choice(&schedule, json_object_get(p, "schedule"), SCHEDULES, 3, "schedule", err);
     rc = rc ? rc : choice(&format, json_object_get(o, "format"), formats, 2, "number format", err);
     if (rc)
         return rc;
     c->method = (enum ds_method)method;
     c->format = format == 0 ? DS_KF32 : DS_KBF16;
-    c->optim = (ds_optim_conf){.lr = json_number_value(json_object_get(p, "lr")),
+    c->optim = (ds_optim_conf){.kind = (enum ds_optim_kind)optim,
+                               .lr = json_number_value(json_object_get(p, "lr")),
                                .min_lr = json_number_value(json_object_get(p, "min_lr")),
                                .schedule = (enum ds_schedule)schedule,
                                .warmup = (uint64_t)json_integer_value(json_object_get(p, "warmup")),

@@ -191,7 +191,7 @@ static int prepare_method(ds_trainer *t, ds_err *err)
         TRY(ds_net_add_prompt(t->net, c->prompt_tokens, err));
         TRY(ds_prompt_fill(t->net, c->prompt_init, c->prompt_ids, c->prompt_nids, c->seed, err));
     }
-    return ds_optim_prepare(ds_net_params(t->net), err);
+    return ds_optim_prepare(ds_net_params(t->net), c->optim.kind, err);
 }
 
 static int check_conf(const ds_trainconf *c, const ds_modelconf *m, ds_err *err)

@@ -1,5 +1,6 @@
 /* adamw.c - AdamW and the gradient norm, in fixed blocks: the order of a sum depends on the length
  * alone. */
+#include <float.h>
 #include <stdlib.h>
 
 #include "cpu.h"
@@ -15,7 +16,15 @@ typedef struct optimjob {
     double *part;
     int64_t n;
     float p[8];
+    uint8_t *m8, *v8;
+    float *mscale, *vscale;
+    const struct tables *tables;
 } optimjob;
+
+/* Values of the codes, and where one becomes the next; m's, then v's. */
+typedef struct tables {
+    float map[2][256], edges[2][256];
+} tables;
 
 static void norm_job(void *arg, int64_t i)
 {
@@ -58,23 +67,93 @@ static void adamw_job(void *arg, int64_t i)
         j->v->to_bf16((uint16_t *)j->w + at, w, n);
 }
 
+static optimjob job_of(ds_kernels *k, void *w, enum ds_kfmt f, float *master, const float *g,
+                       int64_t n, const ds_kadamw *p)
+{
+    return (optimjob){.v = ds_cpu_of(k)->vec,
+                      .w = w,
+                      .f = f,
+                      .master = master,
+                      .g = g,
+                      .n = n,
+                      .p = {p->lr, p->beta1, p->beta2, p->eps, p->decay, 1.0f / p->corr1,
+                            1.0f / p->corr2, p->gscale}};
+}
+
+static int no_master(ds_err *err)
+{
+    return ds_fail(err, DS_FAIL, "bf16 weights are trained through f32 master weights");
+}
+
 static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
                  const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
 {
-    optimjob j = {.v = ds_cpu_of(k)->vec,
-                  .w = w,
-                  .f = f,
-                  .master = master,
-                  .m = m,
-                  .s = v,
-                  .g = g,
-                  .n = n,
-                  .p = {p->lr, p->beta1, p->beta2, p->eps, p->decay, 1.0f / p->corr1,
-                        1.0f / p->corr2, p->gscale}};
+    optimjob j = job_of(k, w, f, master, g, n, p);
 
     if (f != DS_KF32 && !master)
-        return ds_fail(err, DS_FAIL, "bf16 weights are trained through f32 master weights");
+        return no_master(err);
+    j.m = m;
+    j.s = v;
     ds_workers_run(ds_cpu_of(k)->workers, (n + BLOCK - 1) / BLOCK, adamw_job, &j);
+    return 0;
+}
+
+/* ---- moments of 8 bits ---- */
+
+static void tables_fill(tables *t)
+{
+    for (int i = 0; i < 2; i++) {
+        ds_dynamic_map(t->map[i], i == 0);
+        for (int c = 0; c < 255; c++)
+            t->edges[i][c] = 0.5f * (t->map[i][c] + t->map[i][c + 1]);
+        t->edges[i][255] = FLT_MAX;
+    }
+    t->edges[1][0] = 0.0f; /* what is not 0 stays so */
+}
+
+static void put8(const optimjob *j, int which, uint8_t *q, float *scale, const float *x, int64_t n)
+{
+    const float most = j->v->absmax(x, n);
+
+    *scale = most < FLT_MIN ? 0.0f : most;
+    j->v->code8(q, x, most < FLT_MIN ? 0.0f : 1.0f / most, j->tables->edges[which], n);
+}
+
+static void adamw8_job(void *arg, int64_t i)
+{
+    optimjob *j = arg;
+    const int64_t end = (i + 1) * BLOCK < j->n ? (i + 1) * BLOCK : j->n;
+
+    for (int64_t at = i * BLOCK; at < end; at += DS_BLOCK8) {
+        const int64_t n = end - at < DS_BLOCK8 ? end - at : DS_BLOCK8, b = at / DS_BLOCK8;
+        float *w = j->f == DS_KF32 ? (float *)j->w + at : j->master + at;
+        float m[DS_BLOCK8], v[DS_BLOCK8];
+        j->v->value8(m, j->m8 + at, j->tables->map[0], j->mscale[b], n);
+        j->v->value8(v, j->v8 + at, j->tables->map[1], j->vscale[b], n);
+        j->v->adamw(w, m, v, j->g + at, n, j->p);
+        put8(j, 0, j->m8 + at, &j->mscale[b], m, n);
+        put8(j, 1, j->v8 + at, &j->vscale[b], v, n);
+        if (j->f != DS_KF32)
+            j->v->to_bf16((uint16_t *)j->w + at, w, n);
+    }
+}
+
+static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
+                  uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p,
+                  ds_err *err)
+{
+    optimjob j = job_of(k, w, f, master, g, n, p);
+    tables t;
+
+    if (f != DS_KF32 && !master)
+        return no_master(err);
+    tables_fill(&t);
+    j.m8 = m;
+    j.v8 = v;
+    j.mscale = mscale;
+    j.vscale = vscale;
+    j.tables = &t;
+    ds_workers_run(ds_cpu_of(k)->workers, (n + BLOCK - 1) / BLOCK, adamw8_job, &j);
     return 0;
 }
 
@@ -82,4 +161,5 @@ void ds_cpu_optim(ds_kernels *k)
 {
     k->norm2 = norm2;
     k->adamw = adamw;
+    k->adamw8 = adamw8;
 }

@@ -60,13 +60,13 @@ static share share_of(const attn *a, int64_t i)
 static void pack_left(const attn *a, float *dst, const void *src, bool trans, int64_t ld, int64_t m,
                       int64_t k)
 {
-    ds_pack_left(&a->pan, dst, src, a->f, trans, ld, 0, m, k);
+    ds_pack_left(&a->pan, dst, ds_panels_depth(&a->pan, k), src, a->f, trans, ld, 0, m, k);
 }
 
 static void pack_right(const attn *a, float *dst, const void *src, bool columns, int64_t ld,
                        int64_t n, int64_t k)
 {
-    ds_pack_right(&a->pan, dst, src, a->f, !columns, ld, 0, n, k);
+    ds_pack_right(&a->pan, dst, ds_panels_depth(&a->pan, k), src, a->f, !columns, ld, 0, n, k);
 }
 
 /* acc[m][stride] += left (k terms) times right (panels of `pitch` terms, of which k are used). */

@@ -133,6 +133,7 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     k->sync = cpu_sync;
     k->close = cpu_close;
     k->matmul = ds_cpu_matmul;
+    k->matmul2 = ds_cpu_matmul2;
     ds_cpu_rows(k);
     ds_cpu_attention(k);
     ds_cpu_loss(k);

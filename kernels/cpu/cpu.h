@@ -64,6 +64,8 @@ float ds_logf_exact(float x);
 int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
                   const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
                   float alpha, bool accumulate, ds_err *err);
+int ds_cpu_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
+                   const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err);
 void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, dropout, elementwise */
 void ds_cpu_attention(ds_kernels *k); /* attention.c */
 void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy, experts */

@@ -23,10 +23,11 @@ typedef struct product {
     ds_cpu *cpu;
     ds_panels p;
     void *c;
-    const void *a, *b;
+    ds_kterm term[2];
+    int terms;
     enum ds_kfmt fc, fa, fb;
     bool ta, tb, accumulate;
-    int64_t m, n, k;
+    int64_t m, n;
     int64_t depth; /* of the panels */
     float alpha;
     int64_t row0, rows;       /* chunk of A that is packed */
@@ -43,8 +44,24 @@ static void pack_a_job(void *arg, int64_t i)
     const int64_t first = i * mr;
     const int64_t have = t->rows - first < mr ? t->rows - first : mr;
 
-    ds_pack_left(&t->p, t->pack_a + first * t->depth, t->a, t->fa, t->ta, t->ta ? t->m : t->k,
-                 t->row0 + first, have, t->k);
+    float *dst = t->pack_a + first * t->depth;
+
+    for (int e = 0; e < t->terms; e++) {
+        const ds_kterm *x = &t->term[e];
+        ds_pack_left(&t->p, dst, t->depth, x->a, t->fa, t->ta, t->ta ? t->m : x->k, t->row0 + first,
+                     have, x->k);
+        dst += mr * ds_panels_depth(&t->p, x->k);
+    }
+}
+
+static void pack_b(const product *t, float *dst, int64_t col, int64_t cols)
+{
+    for (int e = 0; e < t->terms; e++) {
+        const ds_kterm *x = &t->term[e];
+        ds_pack_right(&t->p, dst, t->depth, x->b, t->fb, !t->tb, t->tb ? x->k : t->n, col, cols,
+                      x->k);
+        dst += t->p.v->nr * ds_panels_depth(&t->p, x->k);
+    }
 }
 
 /* A sum that goes on from C: nothing is lost to a second rounding, and one product over rows 0..n
@@ -100,7 +117,7 @@ static void slice_job(void *arg, int64_t job)
         return;
     }
     float *sums = pb + deep * panels * v->nr;
-    ds_pack_right(&t->p, pb, t->b, t->fb, !t->tb, t->tb ? t->k : t->n, col, cols, t->k);
+    pack_b(t, pb, col, cols);
     for (int64_t row = from; row < to; row += MC) {
         const int64_t rows = to - row < MC ? to - row : MC;
         start_rows(t, sums, t->row0 + row, rows, col, cols);
@@ -131,43 +148,28 @@ static void put_nothing(const product *t)
         memset(t->c, 0, (size_t)(t->m * t->n) * ds_kfmt_size(t->fc));
 }
 
-int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
-                  const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
-                  float alpha, bool accumulate, ds_err *err)
+static int run(product *t, ds_err *err)
 {
-    ds_cpu *cpu = ds_cpu_of(k);
+    ds_cpu *cpu = t->cpu;
     const ds_vec *v = cpu->vec;
-    product t = {.cpu = cpu,
-                 .p = ds_panels_of(v, fa, fb),
-                 .c = c,
-                 .a = a,
-                 .b = b,
-                 .fc = fc,
-                 .fa = fa,
-                 .fb = fb,
-                 .ta = ta,
-                 .tb = tb,
-                 .accumulate = accumulate,
-                 .m = m,
-                 .n = n,
-                 .k = kk,
-                 .alpha = alpha};
+    const int64_t m = t->m, n = t->n, nr = v->nr, threads = ds_workers_count(cpu->workers);
 
+    t->p = ds_panels_of(v, t->fa, t->fb);
+    for (int e = 0; e < t->terms; e++)
+        t->depth += t->term[e].k > 0 ? ds_panels_depth(&t->p, t->term[e].k) : 0;
     if (m <= 0 || n <= 0)
         return 0;
-    if (kk <= 0) {
-        put_nothing(&t);
+    if (t->depth <= 0) {
+        put_nothing(t);
         return 0;
     }
-    t.depth = ds_panels_depth(&t.p, kk);
-    const int64_t nr = v->nr, threads = ds_workers_count(cpu->workers);
-    int64_t width = (n + threads - 1) / threads;
-    t.width = width > NC ? NC : (width + nr - 1) / nr * nr;
-    const int64_t slices = (n + t.width - 1) / t.width;
-    int64_t chunk = A_CHUNK / t.depth / MC * MC;
+    const int64_t width = (n + threads - 1) / threads;
+    t->width = width > NC ? NC : (width + nr - 1) / nr * nr;
+    const int64_t slices = (n + t->width - 1) / t->width;
+    int64_t chunk = A_CHUNK / t->depth / MC * MC;
     chunk = chunk < MC ? MC : chunk;
     chunk = chunk > (m + MC - 1) / MC * MC ? (m + MC - 1) / MC * MC : chunk;
-    const size_t need = (size_t)(chunk * t.depth);
+    const size_t need = (size_t)(chunk * t->depth);
     if (cpu->pack_a_len < need) {
         free(cpu->pack_a);
         cpu->pack_a_len = 0;
@@ -176,12 +178,52 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
             return ds_fail_nomem(err);
         cpu->pack_a_len = need;
     }
-    t.pack_a = cpu->pack_a;
-    for (t.row0 = 0; t.row0 < m && !t.failed; t.row0 += chunk) {
-        t.rows = m - t.row0 < chunk ? m - t.row0 : chunk;
-        ds_workers_run(cpu->workers, (t.rows + v->mr - 1) / v->mr, pack_a_job, &t);
-        split_rows(&t, slices, threads);
-        ds_workers_run(cpu->workers, slices * t.parts, slice_job, &t);
+    t->pack_a = cpu->pack_a;
+    for (t->row0 = 0; t->row0 < m && !t->failed; t->row0 += chunk) {
+        t->rows = m - t->row0 < chunk ? m - t->row0 : chunk;
+        ds_workers_run(cpu->workers, (t->rows + v->mr - 1) / v->mr, pack_a_job, t);
+        split_rows(t, slices, threads);
+        ds_workers_run(cpu->workers, slices * t->parts, slice_job, t);
     }
-    return t.failed ? ds_fail_nomem(err) : 0;
+    return t->failed ? ds_fail_nomem(err) : 0;
+}
+
+int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
+                  const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
+                  float alpha, bool accumulate, ds_err *err)
+{
+    product t = {.cpu = ds_cpu_of(k),
+                 .c = c,
+                 .term = {{a, b, kk}},
+                 .terms = 1,
+                 .fc = fc,
+                 .fa = fa,
+                 .fb = fb,
+                 .ta = ta,
+                 .tb = tb,
+                 .accumulate = accumulate,
+                 .m = m,
+                 .n = n,
+                 .alpha = alpha};
+
+    return run(&t, err);
+}
+
+int ds_cpu_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
+                   const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err)
+{
+    product t = {.cpu = ds_cpu_of(k),
+                 .c = c,
+                 .term = {term[0], term[1]},
+                 .terms = 2,
+                 .fc = fc,
+                 .fa = f,
+                 .fb = f,
+                 .tb = tb,
+                 .accumulate = accumulate,
+                 .m = m,
+                 .n = n,
+                 .alpha = 1.0f};
+
+    return run(&t, err);
 }

@@ -14,12 +14,11 @@ ds_panels ds_panels_of(const ds_vec *v, enum ds_kfmt fa, enum ds_kfmt fb)
  * adding that changes no number, not even a zero's sign. */
 #define MINUS_ZERO 0x8000
 
-static void pack(const ds_panels *p, float *dst, const void *src, enum ds_kfmt f, bool trans,
-                 int64_t ld, int64_t first, int64_t lines, int w, int64_t k, uint16_t tail)
+static void pack(const ds_panels *p, float *dst, int64_t pitch, const void *src, enum ds_kfmt f,
+                 bool trans, int64_t ld, int64_t first, int64_t lines, int w, int64_t k,
+                 uint16_t tail)
 {
-    const int64_t depth = ds_panels_depth(p, k);
-
-    for (int64_t i = 0; i < lines; i += w, dst += w * depth) {
+    for (int64_t i = 0; i < lines; i += w, dst += w * pitch) {
         const int64_t have = lines - i < w ? lines - i : w;
         if (p->pairs)
             p->v->pack_pairs((uint32_t *)(void *)dst, src, trans, ld, first + i, have, w, k, tail);
@@ -28,16 +27,16 @@ static void pack(const ds_panels *p, float *dst, const void *src, enum ds_kfmt f
     }
 }
 
-void ds_pack_left(const ds_panels *p, float *dst, const void *src, enum ds_kfmt f, bool trans,
-                  int64_t ld, int64_t first, int64_t lines, int64_t k)
+void ds_pack_left(const ds_panels *p, float *dst, int64_t pitch, const void *src, enum ds_kfmt f,
+                  bool trans, int64_t ld, int64_t first, int64_t lines, int64_t k)
 {
-    pack(p, dst, src, f, trans, ld, first, lines, p->v->mr, k, 0);
+    pack(p, dst, pitch, src, f, trans, ld, first, lines, p->v->mr, k, 0);
 }
 
-void ds_pack_right(const ds_panels *p, float *dst, const void *src, enum ds_kfmt f, bool trans,
-                   int64_t ld, int64_t first, int64_t lines, int64_t k)
+void ds_pack_right(const ds_panels *p, float *dst, int64_t pitch, const void *src, enum ds_kfmt f,
+                   bool trans, int64_t ld, int64_t first, int64_t lines, int64_t k)
 {
-    pack(p, dst, src, f, trans, ld, first, lines, p->v->nr, k, MINUS_ZERO);
+    pack(p, dst, pitch, src, f, trans, ld, first, lines, p->v->nr, k, MINUS_ZERO);
 }
 
 void ds_panels_multiply(const ds_panels *p, float *acc, int64_t stride, int64_t m, int64_t n,

@@ -21,12 +21,12 @@ static inline int64_t ds_panels_depth(const ds_panels *p, int64_t k)
     return p->pairs ? (k + 1) / 2 : k;
 }
 
-/* Left and right operands: lines [first, first + lines) of src, `trans` as in vec.h. dst holds
- * depth times lines rounded up to mr or nr. */
-void ds_pack_left(const ds_panels *p, float *dst, const void *src, enum ds_kfmt f, bool trans,
-                  int64_t ld, int64_t first, int64_t lines, int64_t k);
-void ds_pack_right(const ds_panels *p, float *dst, const void *src, enum ds_kfmt f, bool trans,
-                   int64_t ld, int64_t first, int64_t lines, int64_t k);
+/* Left and right operands: lines [first, first + lines) of src, `trans` as in vec.h, into panels
+ * `pitch` deep, of which this is written from dst on. */
+void ds_pack_left(const ds_panels *p, float *dst, int64_t pitch, const void *src, enum ds_kfmt f,
+                  bool trans, int64_t ld, int64_t first, int64_t lines, int64_t k);
+void ds_pack_right(const ds_panels *p, float *dst, int64_t pitch, const void *src, enum ds_kfmt f,
+                   bool trans, int64_t ld, int64_t first, int64_t lines, int64_t k);
 
 /* acc[m][stride] += `depth` steps of panels that are left_pitch and right_pitch deep. acc has room
  * for whole tiles. */

@@ -231,41 +231,66 @@ static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, i
 
 /* ---- rotary positions ---- */
 
+#define TURN 128 /* pairs turned at a time */
+
+/* One head: pairs lie half a width apart, or side by side. */
+static void rope_head(const rowjob *j, int64_t at, const float *c, const float *s, int64_t n,
+                      int64_t first)
+{
+    const int32_t half = j->rot / 2;
+    const ds_vec *v = j->v;
+    float x[2][TURN], pairs[2 * TURN];
+
+    if (!j->flag) {
+        for (int p = 0; p < 2; p++)
+            memcpy(x[p], ds_row_get(v, j->y, j->f, at + first + p * half, n, x[p]),
+                   (size_t)n * sizeof(float));
+        v->rotate(x[0], x[1], c, s, n);
+        for (int p = 0; p < 2; p++)
+            if (j->f == DS_KF32)
+                memcpy((float *)j->y + at + first + p * half, x[p], (size_t)n * sizeof(float));
+            else
+                ds_row_put(v, j->y, j->f, at + first + p * half, n, x[p]);
+        return;
+    }
+    const float *in = ds_row_get(v, j->y, j->f, at + 2 * first, 2 * n, pairs);
+    for (int64_t i = 0; i < n; i++)
+        for (int p = 0; p < 2; p++)
+            x[p][i] = in[2 * i + p];
+    v->rotate(x[0], x[1], c, s, n);
+    float *out = ds_row_out(j->y, j->f, at + 2 * first, pairs);
+    for (int64_t i = 0; i < n; i++)
+        for (int p = 0; p < 2; p++)
+            out[2 * i + p] = x[p][i];
+    ds_row_put(v, j->y, j->f, at + 2 * first, 2 * n, out);
+}
+
 static void rope_job(void *arg, int64_t i)
 {
     rowjob *j = arg;
     ROWS(j, i);
     const int32_t half = j->rot / 2;
+    float c[TURN], s[TURN];
 
-    for (int64_t t = row0; t < row1; t++) {
-        const float *cs = j->stat + (int64_t)j->ids[t] * j->rot;
-        for (int32_t h = 0; h < j->heads; h++) {
-            const int64_t at = t * j->stride + j->first + (int64_t)h * j->hd;
-            for (int32_t p = 0; p < half; p++) {
-                const int64_t a = at + (j->flag ? 2 * p : p),
-                              b = at + (j->flag ? 2 * p + 1 : p + half);
-                const float c = cs[2 * p], s = j->flag2 ? -cs[2 * p + 1] : cs[2 * p + 1];
-                if (j->f == DS_KF32) {
-                    float *x = j->y;
-                    const float xa = x[a], xb = x[b];
-                    x[a] = xa * c - xb * s;
-                    x[b] = xb * c + xa * s;
-                } else {
-                    uint16_t *x = j->y;
-                    const float xa = ds_bf16_to(x[a]), xb = ds_bf16_to(x[b]);
-                    x[a] = ds_bf16_from(xa * c - xb * s);
-                    x[b] = ds_bf16_from(xb * c + xa * s);
-                }
+    for (int64_t t = row0; t < row1; t++)
+        for (int32_t p0 = 0; p0 < half; p0 += TURN) {
+            const float *cs = j->stat + (int64_t)j->ids[t] * j->rot + 2 * p0;
+            const int32_t n = half - p0 < TURN ? half - p0 : TURN;
+            for (int32_t p = 0; p < n; p++) {
+                c[p] = cs[2 * p];
+                s[p] = j->flag2 ? -cs[2 * p + 1] : cs[2 * p + 1];
             }
+            for (int32_t h = 0; h < j->heads; h++)
+                rope_head(j, t * j->stride + j->first + (int64_t)h * j->hd, c, s, n, p0);
         }
-    }
 }
 
 static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
                 int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
                 bool interleaved, bool back, ds_err *err)
 {
-    rowjob j = {.f = f,
+    rowjob j = {.v = ds_cpu_of(k)->vec,
+                .f = f,
                 .y = x,
                 .ids = pos,
                 .stat = cs,

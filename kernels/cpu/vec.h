@@ -57,6 +57,11 @@ typedef struct ds_vec {
                      int64_t n); /* y = fma(a*s, b, y) */
     void (*adamw)(float *w, float *m, float *v, const float *g, int64_t n,
                   const float *p); /* p: see adamw.c */
+    /* q[i] = the code whose value is nearest to x[i] * inv; edges: the 255 middles between values.
+     * y[i] = map[q[i]] * s. */
+    void (*code8)(uint8_t *q, const float *x, float inv, const float *edges, int64_t n);
+    void (*value8)(float *y, const uint8_t *q, const float *map, float s, int64_t n);
+    float (*absmax)(const float *x, int64_t n);
     /* Pairs (a[i], b[i]) turned by angles whose cosines and sines are c[i], s[i]. */
     void (*rotate)(float *a, float *b, const float *c, const float *s, int64_t n);
     void (*to_f32)(float *y, const uint16_t *x, int64_t n);

@@ -106,7 +106,7 @@ static inline vf vec_sigmoid(vf x)
     return vec_all(1.0f) / (vec_all(1.0f) + vec_exp(-x));
 }
 
-#include "vec_tile.h"
+#include "vec_tile_body.h"
 
 /* Walks n elements in steps of 16: `full` sees whole vectors through LD and ST, the tail sees
  * padded ones. */
@@ -304,6 +304,40 @@ static void adamw(float *w, float *m, float *v, const float *g, int64_t n, const
 #undef BODY
 }
 
+static void code8(uint8_t *q, const float *x, float inv, const float *edges, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const float y = x[i] * inv;
+        int32_t c = 0;
+        c += y > edges[c + 127] ? 128 : 0;
+        c += y > edges[c + 63] ? 64 : 0;
+        c += y > edges[c + 31] ? 32 : 0;
+        c += y > edges[c + 15] ? 16 : 0;
+        c += y > edges[c + 7] ? 8 : 0;
+        c += y > edges[c + 3] ? 4 : 0;
+        c += y > edges[c + 1] ? 2 : 0;
+        c += y > edges[c] ? 1 : 0;
+        q[i] = (uint8_t)c;
+    }
+}
+
+static void value8(float *y, const uint8_t *q, const float *map, float s, int64_t n)
+{
+    for (int64_t i = 0; i < n; i++)
+        y[i] = map[q[i]] * s;
+}
+
+static float absmax(const float *x, int64_t n)
+{
+    float m = 0.0f;
+
+    for (int64_t i = 0; i < n; i++) {
+        const float a = x[i] < 0 ? -x[i] : x[i];
+        m = a > m ? a : m;
+    }
+    return m;
+}
+
 static void rotate(float *a, float *b, const float *c, const float *s, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
@@ -362,6 +396,9 @@ const ds_vec DS_VEC_TABLE = {
     .add_scaled = add_scaled,
     .mul_add3 = mul_add3,
     .adamw = adamw,
+    .code8 = code8,
+    .value8 = value8,
+    .absmax = absmax,
     .rotate = rotate,
     .to_f32 = to_f32,
     .to_bf16 = to_bf16,

@@ -196,6 +196,41 @@ static void bf16_sums_go_on(void **state)
     kh_close(k, backends);
 }
 
+/* Two products in one chain have the bits of one product of operands laid side by side. */
+static void two_terms_are_one_chain(void **state)
+{
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    const int64_t m = 29, n = 37, k0 = 51, k1 = 16, both = k0 + k1;
+    float *a = kh_fill(6, m * both), *b = kh_fill(7, n * both), *c = kh_fill(8, m * n),
+          *d = kh_zeros(m * n), *want = kh_zeros(m * n);
+    uint16_t *ah = kh_bf16(a, m * both), *bh = kh_bf16(b, n * both);
+    ds_err err = {0};
+
+    (void)state;
+    for (int f = 0; f < 2; f++)
+        for (int tb = 0; tb < 2; tb++)
+            for (int x = 0; x < backends; x++) {
+                const enum ds_kfmt fmt = f ? DS_KBF16 : DS_KF32;
+                const size_t w = f ? 2 : 4;
+                const char *pa = f ? (char *)ah : (char *)a, *pb = f ? (char *)bh : (char *)b;
+                const ds_kterm term[2] = {
+                    {pa, pb, k0}, {pa + (size_t)(m * k0) * w, pb + (size_t)(n * k0) * w, k1}};
+                memcpy(want, c, (size_t)(m * n) * 4);
+                memcpy(d, c, (size_t)(m * n) * 4);
+                for (int e = 0; e < 2; e++)
+                    k[0]->matmul(k[0], want, DS_KF32, term[e].a, fmt, false, term[e].b, fmt, tb, m,
+                                 n, term[e].k, 1.0f, true, &err);
+                assert_int_equal(k[x]->matmul2(k[x], d, DS_KF32, fmt, tb, term, m, n, true, &err),
+                                 0);
+                assert_memory_equal(want, d, (size_t)(m * n) * 4);
+            }
+    void *all[] = {a, b, c, d, want, ah, bh};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        free(all[i]);
+    kh_close(k, backends);
+}
+
 static void empty_products(void **state)
 {
     ds_kernels *k[KH_MAX];
@@ -236,6 +271,7 @@ int main(void)
         cmocka_unit_test(bf16_operands_and_result),
         cmocka_unit_test(bf16_of_any_size),
         cmocka_unit_test(bf16_sums_go_on),
+        cmocka_unit_test(two_terms_are_one_chain),
         cmocka_unit_test(empty_products),
         cmocka_unit_test(unknown_instructions_are_refused),
     };
