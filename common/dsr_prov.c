@@ -211,3 +211,31 @@ int ds_prov_append(ds_buf *out, const void *in, size_t len, const char *tool, co
     ds_buf_fini(&text);
     return rc;
 }
+
+int ds_prov_union(ds_buf *out, const void *a, size_t alen, const void *b, size_t blen, ds_err *err)
+{
+    json_t *known = NULL, *more = NULL, *steps = NULL;
+    ds_buf text = {0}, other = {0};
+    int rc = load(&known, &text, alen ? a : "[]", alen ? alen : 2, err);
+    if (!rc)
+        rc = load(&more, &other, blen ? b : "[]", blen ? blen : 2, err);
+    if (!rc && blen)
+        rc = ds_json_parse(&steps, b, blen, "provenance", err);
+    for (size_t i = 0; !rc && i < json_array_size(steps); i++) {
+        const json_t *step = json_array_get(steps, i);
+        const char *id = json_string_value(json_object_get(step, "id"));
+        if (json_object_get(known, id))
+            continue;
+        if (text.len > 1 && ds_buf_putc(&text, ','))
+            rc = ds_fail_nomem(err);
+        rc = rc ? rc : check_step(&text, known, step, 0, err);
+    }
+    if (!rc && (ds_buf_putc(&text, ']') || ds_buf_put(out, text.data, text.len)))
+        rc = ds_fail_nomem(err);
+    json_decref(known);
+    json_decref(more);
+    json_decref(steps);
+    ds_buf_fini(&text);
+    ds_buf_fini(&other);
+    return rc;
+}

@@ -14,6 +14,9 @@
  * (borrowed; NULL = {}); members are sorted by name. */
 int ds_prov_append(ds_buf *out, const void *in, size_t len, const char *tool, const json_t *options,
                    const json_t *digests, ds_err *err);
+/* The steps of both arrays: those of a, then those of b that a does not have. */
+int ds_prov_union(ds_buf *out, const void *a, size_t alen, const void *b, size_t blen, ds_err *err);
+
 /* An array of steps, canonical, ids right, every parent standing before its children. */
 int ds_prov_check(const void *p, size_t len, ds_err *err);
 

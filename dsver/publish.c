@@ -37,6 +37,8 @@ static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta 
     int rc = ds_ref_get(s->cat, b->ref, &b->id, err);
     if (rc < 0)
         return rc;
+    if (o->head && (rc == 0 || !git_oid_equal(&b->id, o->head)))
+        return ds_fail(err, DS_LOCKED, "%s moved meanwhile: try again", b->ref);
     b->exists = b->has_parent = rc > 0;
     b->parent = b->id;
     if (rc > 0) {
@@ -44,8 +46,8 @@ static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta 
         if (!rc)
             rc = ds_meta_read(&old, s->cat, &v.tree, err);
         if (!rc)
-            b->same =
-                ds_sha_eq(&old.root, &m->root) && ds_sha_eq(&old.origin_root, &m->origin_root);
+            b->same = !o->merged && ds_sha_eq(&old.root, &m->root) &&
+                      ds_sha_eq(&old.origin_root, &m->origin_root);
     } else if (strcmp(o->branch, DS_BRANCH) != 0) { /* a new branch goes on from the default one */
         char *ref = NULL;
         rc = asprintf(&ref, DS_REF_PREFIX "%s/" DS_BRANCH, o->dataset) < 0 ? ds_fail_nomem(err) : 0;
@@ -71,6 +73,7 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
              m->records == 1 ? "" : "s");
     ds_version_new v = {.tree = out->pass.tree,
                         .parent = b->has_parent ? &b->parent : NULL,
+                        .merged = o->merged,
                         .dataset = o->dataset,
                         .message = o->message && *o->message ? o->message : subject,
                         .name = (const char *)p->name.data,

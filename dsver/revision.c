@@ -298,6 +298,10 @@ int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *er
                          i);
         out->id = v.parent;
     }
+    if (back > 0) { /* a version of the branch, but not the branch */
+        free(out->branch);
+        out->branch = NULL;
+    }
     ds_version_fini(&v);
     free(rev);
     if (rc)

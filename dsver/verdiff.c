@@ -15,13 +15,14 @@ enum { LIMIT = 1 << 20, WINDOW = 16, TWINS = 32 };
 
 /* Sorts by key, then value, then side and place. */
 typedef struct entry {
-    uint8_t key[16], value[16];
+    ds_recdigest digest;
     uint8_t side, place[8]; /* block, row */
 } entry;
 
 /* Sorts as items are given out. */
 typedef struct outcome {
     uint8_t late, at[8], change, a[8], b[8];
+    ds_recdigest digest;
 } outcome;
 
 typedef struct job {
@@ -279,34 +280,41 @@ static int open_sides(ds_verdiff *d, ds_store *s, const git_oid *const ids[2], b
 
 /* ---- a block's records ---- */
 
+int ds_verdiff_digest(ds_recdigest *out, const ds_verdiff *d, bool after, const ds_recblock *rec,
+                      ds_buf *scratch)
+{
+    const ds_schema *s = &d->side[after].schema, *columns = &d->side[1].schema;
+    ds_x128 x;
+    ds_buf_reset(scratch);
+    for (size_t i = 0; i < s->n; i++)
+        if (s->explicit_key ? i == 0 : s->keyed[i]) {
+            x = ds_value_digest(&rec->views[i], &rec->values[i], d->seed);
+            if (ds_buf_put(scratch, x.b, sizeof x.b))
+                return DS_NOMEM;
+        }
+    x = digest(scratch->data, scratch->len, d->seed);
+    memcpy(out->key, x.b, sizeof out->key);
+    ds_buf_reset(scratch);
+    for (size_t i = 0; i < columns->n; i++) {
+        const long c = d->columns[i] < 0 ? -1 : after ? (long)i : d->columns[i];
+        if (c < 0)
+            continue;
+        x = ds_value_digest(&rec->views[c], &rec->values[c], d->seed);
+        if (ds_buf_put(scratch, x.b, sizeof x.b))
+            return DS_NOMEM;
+    }
+    x = digest(scratch->data, scratch->len, d->seed);
+    memcpy(out->value, x.b, sizeof out->value);
+    return 0;
+}
+
 static int record(job *j, uint64_t row)
 {
-    const ds_verdiff *d = j->d;
-    const ds_schema *s = &d->side[j->after].schema, *after = &d->side[1].schema;
-    ds_x128 x;
     entry e = {.side = j->after};
     put_u32(e.place, (uint32_t)j->block);
     put_u32(e.place + 4, (uint32_t)row);
-    ds_buf_reset(&j->scratch);
-    for (size_t i = 0; i < s->n; i++)
-        if (s->explicit_key ? i == 0 : s->keyed[i]) {
-            x = ds_value_digest(&j->rec.views[i], &j->rec.values[i], d->seed);
-            if (ds_buf_put(&j->scratch, x.b, sizeof x.b))
-                return DS_NOMEM;
-        }
-    x = digest(j->scratch.data, j->scratch.len, d->seed);
-    memcpy(e.key, x.b, sizeof e.key);
-    ds_buf_reset(&j->scratch);
-    for (size_t i = 0; i < after->n; i++) {
-        const long c = d->columns[i] < 0 ? -1 : j->after ? (long)i : d->columns[i];
-        if (c < 0)
-            continue;
-        x = ds_value_digest(&j->rec.views[c], &j->rec.values[c], d->seed);
-        if (ds_buf_put(&j->scratch, x.b, sizeof x.b))
-            return DS_NOMEM;
-    }
-    x = digest(j->scratch.data, j->scratch.len, d->seed);
-    memcpy(e.value, x.b, sizeof e.value);
+    if (ds_verdiff_digest(&e.digest, j->d, j->after, &j->rec, &j->scratch))
+        return DS_NOMEM;
     return ds_buf_put(&j->entries, &e, sizeof e);
 }
 
@@ -335,7 +343,7 @@ static bool is_free(const entry *e)
 static size_t home(const ds_verdiff *d, const entry *e)
 {
     uint64_t h;
-    memcpy(&h, e->key, sizeof h);
+    memcpy(&h, e->digest.key, sizeof h);
     return (size_t)(h & (d->cap - 1));
 }
 
@@ -473,6 +481,7 @@ static int put_outcome(ds_verdiff *d, const entry *a, const entry *b, ds_err *er
     if (b)
         memcpy(o.b, b->place, sizeof o.b);
     memcpy(o.at, b ? o.b : o.a, sizeof o.at);
+    o.digest = b ? b->digest : a->digest;
     if (o.change == DS_CHANGED)
         d->stats.changed++;
     else if (o.change == DS_ADDED)
@@ -496,10 +505,11 @@ static int settle_key(ds_verdiff *d, ds_buf *group, ds_err *err)
     size_t kept = 0, before = 0;
     for (size_t i = 0; i < n;) {
         size_t mid, end;
-        for (mid = i; mid < n && e[mid].side == 0 && memcmp(e[mid].value, e[i].value, 16) == 0;
+        for (mid = i;
+             mid < n && e[mid].side == 0 && memcmp(e[mid].digest.value, e[i].digest.value, 16) == 0;
              mid++)
             ;
-        for (end = mid; end < n && memcmp(e[end].value, e[i].value, 16) == 0; end++)
+        for (end = mid; end < n && memcmp(e[end].digest.value, e[i].digest.value, 16) == 0; end++)
             ;
         const size_t na = mid - i, nb = end - mid, both = na < nb ? na : nb;
         for (size_t k = i + both; k < mid; k++)
@@ -530,7 +540,8 @@ static int settle_rest(ds_verdiff *d, ds_err *err)
         if (more < 0)
             rc = more;
         const entry *e = more > 0 ? p : NULL;
-        if (!rc && group.len && (!e || memcmp(group.data, e->key, sizeof e->key) != 0)) {
+        if (!rc && group.len &&
+            (!e || memcmp(group.data, e->digest.key, sizeof e->digest.key) != 0)) {
             rc = settle_key(d, &group, err);
             ds_buf_reset(&group);
         }
@@ -555,8 +566,10 @@ static int prepare(ds_verdiff *d, const ds_verdiff_opts *o, ds_err *err)
         return ds_fail_nomem(err);
     for (size_t i = 0; i < d->cap; i++)
         memcpy(d->table[i].place + 4, nobody, sizeof nobody);
-    if (getrandom(&d->seed, sizeof d->seed, 0) != (ssize_t)sizeof d->seed)
+    d->seed = o->seed;
+    if (!d->seed && getrandom(&d->seed, sizeof d->seed, 0) != (ssize_t)sizeof d->seed)
         return ds_fail(err, DS_IO, "no random bytes from the system");
+    d->seed |= 1; /* 0 asks for one to be drawn */
     int rc = ds_extsort_new(&d->rest, sizeof(entry), 0, NULL, err);
     return rc ? rc : ds_extsort_new(&d->out, sizeof(outcome), 0, NULL, err);
 }
@@ -610,6 +623,7 @@ int ds_verdiff_next(ds_verdiff *d, ds_diffitem *item, ds_err *err)
         return rc;
     const outcome *o = p;
     *item = (ds_diffitem){.change = (enum ds_change)o->change,
+                          .digest = o->digest,
                           .a = {get_u32(o->a), get_u32(o->a + 4)},
                           .b = {get_u32(o->b), get_u32(o->b + 4)}};
     return 1;
@@ -628,4 +642,9 @@ void ds_verdiff_free(ds_verdiff *d)
     ds_extsort_free(d->rest);
     ds_extsort_free(d->out);
     free(d);
+}
+
+uint64_t ds_verdiff_seed(const ds_verdiff *d)
+{
+    return d->seed;
 }

@@ -18,9 +18,15 @@ typedef struct ds_recplace {
     uint32_t block, row; /* block: an index into the side's lines */
 } ds_recplace;
 
+/* Of one run, or of runs with the same seed: equal for equal keys, or values. */
+typedef struct ds_recdigest {
+    uint8_t key[16], value[16];
+} ds_recdigest;
+
 typedef struct ds_diffitem {
     enum ds_change change;
-    ds_recplace a, b; /* before (not of an added one) and after (not of a removed one) */
+    ds_recdigest digest; /* of the record after, or of the one removed */
+    ds_recplace a, b;    /* before (not of an added one) and after (not of a removed one) */
 } ds_diffitem;
 
 typedef struct ds_diffstats {
@@ -33,9 +39,10 @@ typedef struct ds_diffstats {
 
 typedef struct ds_verdiff_opts {
     int threads;
-    size_t limit; /* entries kept in memory; 0 = 1 Mi */
-    bool whole;   /* the sides list all blocks of their versions, in order (for places that mean
-                     something) */
+    size_t limit;  /* entries kept in memory; 0 = 1 Mi */
+    uint64_t seed; /* of digests; 0 = drawn */
+    bool whole;    /* the sides list all blocks of their versions, in order (for places that mean
+                      something) */
 } ds_verdiff_opts;
 
 typedef struct ds_verdiff ds_verdiff;
@@ -50,6 +57,10 @@ const long *ds_verdiff_columns(const ds_verdiff *d);
 int ds_verdiff_next(ds_verdiff *d, ds_diffitem *item, ds_err *err);
 void ds_verdiff_free(ds_verdiff *d); /* NULL is fine */
 
+uint64_t ds_verdiff_seed(const ds_verdiff *d);
+/* The digests of a record of one side; scratch is the caller's. DS_NOMEM. */
+int ds_verdiff_digest(ds_recdigest *out, const ds_verdiff *d, bool after, const ds_recblock *rec,
+                      ds_buf *scratch);
 /* Of one record's value: a digest that tells equal ones from others. Canonical: NaN, runs and lists
  * too. */
 ds_x128 ds_value_digest(const ds_colview *v, const ds_value *x, uint64_t seed);

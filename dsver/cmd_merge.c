@@ -1,0 +1,343 @@
+/* cmd_merge.c - dsver merge and revert. */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd_verb.h"
+#include "io.h"
+#include "merge.h"
+#include "publish.h"
+#include "refs.h"
+#include "revision.h"
+#include "sig.h"
+
+static int run_merge(int argc, char **argv);
+static int run_revert(int argc, char **argv);
+
+extern const ds_command ds_ver_merge, ds_ver_revert;
+const ds_command ds_ver_merge = {
+    .prog = "dsver",
+    .name = "merge",
+    .summary = "bring what another branch did into a branch, record by record",
+    .operands = "DATASET[@BRANCH] REV",
+    .min_operands = 2,
+    .max_operands = 2,
+    .example = "dsver merge docs@main trial",
+    .description =
+        "REV is another version of the dataset, as after the @ elsewhere. What it did since the "
+        "last version that both have in common is done to the branch: records are told apart by "
+        "their keys. The order stays that of the branch; what was added comes after the record "
+        "that "
+        "it came after.\n\n"
+        "Records that both changed, each in its own way, are conflicts: they are listed, nothing "
+        "is changed, and it exits with 1. --ours or --theirs decides all of them, --take-ours KEY "
+        "and --take-theirs KEY single ones. A branch that did nothing itself is only moved "
+        "forward.",
+    .run = run_merge,
+};
+const ds_command ds_ver_revert = {
+    .prog = "dsver",
+    .name = "revert",
+    .summary = "undo what a version did, in a new version",
+    .operands = "DATASET[@BRANCH] REV",
+    .min_operands = 2,
+    .max_operands = 2,
+    .example = "dsver revert docs@main main~1",
+    .description = "The records that REV added, changed or removed are taken out, set back and put "
+                   "in again; what came after it stays. Records that were changed again since are "
+                   "conflicts, as in dsver merge; --ours leaves them, --theirs sets them back.",
+    .run = run_revert,
+};
+
+typedef struct merging {
+    bool json, ours, theirs;
+    const char *store, *message, *author;
+    int64_t threads;
+    ds_opt_list take_ours, take_theirs;
+    ds_store s;
+    ds_revision into, from;
+    char *text; /* the default message */
+} merging;
+
+static int find_both(merging *c, char **operands, ds_err *err)
+{
+    char *what = NULL;
+    int rc = ds_revision_find(&c->into, &c->s, operands[0], err);
+    if (!rc && !c->into.branch)
+        rc = ds_fail(err, DS_USAGE, "'%s' is no branch", operands[0]);
+    if (!rc && asprintf(&what, "%s@%s", c->into.dataset, operands[1]) < 0) {
+        what = NULL;
+        rc = ds_fail_nomem(err);
+    }
+    rc = rc ? rc : ds_revision_find(&c->from, &c->s, what, err);
+    free(what);
+    return rc;
+}
+
+static bool lists(const ds_opt_list *l, const void *key, size_t len)
+{
+    for (size_t i = 0; i < l->n; i++)
+        if (strlen(l->v[i]) == len && memcmp(l->v[i], key, len) == 0)
+            return true;
+    return false;
+}
+
+static enum ds_favour choose(void *ctx, const void *key, size_t len)
+{
+    const merging *c = ctx;
+    return lists(&c->take_ours, key, len)     ? DS_FAVOUR_OURS
+           : lists(&c->take_theirs, key, len) ? DS_FAVOUR_THEIRS
+                                              : DS_FAVOUR_NONE;
+}
+
+/* ---- conflicts ---- */
+
+static int say_conflicts(const merging *c, const ds_merge *m, ds_err *err)
+{
+    static const char *const did[] = {"removed", "changed", "added"};
+    const uint64_t n = ds_merge_about(m)->conflicts;
+    for (uint64_t i = 0; i < n; i++) {
+        const ds_conflict *k = ds_merge_conflict(m, i);
+        if (c->json) {
+            printf("{\"type\":\"conflict\",\"key\":");
+            verb_json_buf(stdout, k->key, k->len);
+            printf(",\"ours\":\"%s\",\"theirs\":\"%s\"}\n", did[k->ours], did[k->theirs]);
+        } else {
+            printf("! ");
+            verb_text(stdout, k->key, k->len);
+            printf(": ours %s, theirs %s\n", did[k->ours], did[k->theirs]);
+        }
+    }
+    return ds_fail(err, DS_FAIL,
+                   "%" PRIu64 " conflicts: nothing was changed (--ours, --theirs, --take-ours KEY "
+                   "and --take-theirs KEY decide them)",
+                   n);
+}
+
+/* ---- the merged stream becomes a version ---- */
+
+typedef struct writing {
+    ds_merge *m;
+    int fd;
+    ds_err err;
+} writing;
+
+static void *write_stream(void *p)
+{
+    writing *w = p;
+    ds_merge_write(w->m, w->fd, &w->err);
+    ds_close(&w->fd, "pipe", NULL);
+    return NULL;
+}
+
+static int publish(merging *c, ds_merge *m, bool merge, ds_published *done, ds_err *err)
+{
+    const ds_publish_opts o = {.dataset = c->into.dataset,
+                               .branch = c->into.branch,
+                               .message = c->message ? c->message : c->text,
+                               .author = c->author,
+                               .head = &c->into.id,
+                               .merged = merge ? &c->from.id : NULL,
+                               .pass = {.threads = verb_threads(c->threads)}};
+    writing w = {.m = m};
+    pthread_t thread;
+    int ends[2];
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return ds_fail_errno(err, errno, "pipe");
+    w.fd = ends[1];
+    if (pthread_create(&thread, NULL, write_stream, &w) != 0) {
+        close(ends[0]);
+        close(ends[1]);
+        return ds_fail(err, DS_NOMEM, "no thread to write the merged stream");
+    }
+    int rc = ds_publish_stream(done, &c->s, ends[0], "the merged stream", &o, err);
+    ds_close(&ends[0], "pipe", NULL);
+    pthread_join(thread, NULL);
+    return rc;
+}
+
+static void say(const merging *c, const ds_merge *m, const ds_published *done)
+{
+    const ds_merge_stats *t = ds_merge_about(m);
+    if (c->json) {
+        printf("{\"type\":\"merge\",\"commit\":\"%s\",\"dataset\":", git_oid_tostr_s(&done->id));
+        verb_json(stdout, c->into.dataset);
+        printf(",\"branch\":");
+        verb_json(stdout, c->into.branch);
+        printf(",\"removed\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"added\":%" PRIu64
+               ",\"resolved\":%" PRIu64 ",\"records\":%" PRIu64 ",\"unchanged\":%s}\n",
+               t->removed, t->changed, t->added, t->resolved, done->pass.meta.records,
+               done->unchanged ? "true" : "false");
+        return;
+    }
+    printf("%s %s@%s%s\n", git_oid_tostr_s(&done->id), c->into.dataset, c->into.branch,
+           done->unchanged ? " unchanged" : "");
+    printf("%" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64 " added, %" PRIu64
+           " conflicts decided: %" PRIu64 " records\n",
+           t->removed, t->changed, t->added, t->resolved, done->pass.meta.records);
+}
+
+static int three_way(merging *c, const git_oid *base, const git_oid *theirs, bool merge,
+                     ds_err *err)
+{
+    const ds_merge_opts o = {.threads = verb_threads(c->threads),
+                             .favour = c->ours     ? DS_FAVOUR_OURS
+                                       : c->theirs ? DS_FAVOUR_THEIRS
+                                                   : DS_FAVOUR_NONE,
+                             .choose = choose,
+                             .choose_ctx = c};
+    ds_merge *m = NULL;
+    ds_published done = {0};
+    int rc = ds_merge_plan(&m, &c->s, base, &c->into.id, theirs, &o, err);
+    if (!rc && ds_merge_about(m)->conflicts)
+        rc = say_conflicts(c, m, err);
+    if (!rc) {
+        rc = publish(c, m, merge, &done, err);
+        if (!rc)
+            say(c, m, &done);
+        ds_published_fini(&done);
+    }
+    ds_merge_free(m);
+    return rc;
+}
+
+/* ---- merge ---- */
+
+static int forward(merging *c, ds_err *err)
+{
+    char *ref = NULL;
+    int rc = 1;
+    const bool moves = !git_oid_equal(&c->into.id, &c->from.id);
+    if (asprintf(&ref, DS_REF_PREFIX "%s/%s", c->into.dataset, c->into.branch) < 0)
+        return ds_fail_nomem(err);
+    if (moves)
+        rc = ds_ref_move(c->s.cat, ref, &c->into.id, &c->from.id, err);
+    if (rc == 0)
+        rc = ds_fail(err, DS_LOCKED, "%s moved meanwhile: try again", ref);
+    free(ref);
+    if (rc < 0)
+        return rc;
+    if (c->json) {
+        printf("{\"type\":\"merge\",\"commit\":\"%s\",\"dataset\":", git_oid_tostr_s(&c->from.id));
+        verb_json(stdout, c->into.dataset);
+        printf(",\"branch\":");
+        verb_json(stdout, c->into.branch);
+        printf(",\"forward\":true,\"unchanged\":%s}\n", moves ? "false" : "true");
+    } else {
+        printf("%s %s@%s %s\n", git_oid_tostr_s(&c->from.id), c->into.dataset, c->into.branch,
+               moves ? "moved forward" : "has it already");
+    }
+    return 0;
+}
+
+static int merge(merging *c, char **operands, ds_err *err)
+{
+    git_oid base;
+    int rc = find_both(c, operands, err);
+    if (rc)
+        return rc;
+    int git = git_merge_base(&base, ds_catalog_repo(c->s.cat), &c->into.id, &c->from.id);
+    if (git == GIT_ENOTFOUND)
+        return ds_fail(err, DS_FAIL, "the two have no version in common");
+    if (git < 0)
+        return ds_fail_git(err, git, "cannot compare the two histories");
+    if (git_oid_equal(&base, &c->from.id)) { /* all of it is in already */
+        c->from.id = c->into.id;
+        return forward(c, err);
+    }
+    if (git_oid_equal(&base, &c->into.id))
+        return forward(c, err);
+    if (asprintf(&c->text, "merge %s", operands[1]) < 0) {
+        c->text = NULL;
+        return ds_fail_nomem(err);
+    }
+    return three_way(c, &base, &c->from.id, true, err);
+}
+
+/* ---- revert ---- */
+
+static int revert(merging *c, char **operands, ds_err *err)
+{
+    ds_version v = {0};
+    int rc = find_both(c, operands, err);
+    rc = rc ? rc : ds_version_get(&v, c->s.cat, &c->from.id, err);
+    if (!rc && !v.has_parent)
+        rc = ds_fail(err, DS_FAIL, "version %.10s is the first: there is nothing to go back to",
+                     git_oid_tostr_s(&c->from.id));
+    if (!rc && asprintf(&c->text, "revert %.10s: %.*s", git_oid_tostr_s(&c->from.id),
+                        (int)strcspn(v.message, "\n"), v.message) < 0) {
+        c->text = NULL;
+        rc = ds_fail_nomem(err);
+    }
+    rc = rc ? rc : three_way(c, &c->from.id, &v.parent, false, err);
+    ds_version_fini(&v);
+    return rc;
+}
+
+static int run(const ds_command *cmd, int (*work)(merging *, char **, ds_err *), int argc,
+               char **argv)
+{
+    merging c = {0};
+    const ds_opt opts[] = {
+        {.letter = 'm',
+         .name = "message",
+         .type = DS_OPT_STR,
+         .var = &c.message,
+         .arg = "MSG",
+         .help = "what the new version is"},
+        {.name = "author",
+         .type = DS_OPT_STR,
+         .var = &c.author,
+         .arg = "WHO",
+         .help = "\"Name <mail>\" (default: git's, else dsver)"},
+        {.name = "ours", .type = DS_OPT_FLAG, .var = &c.ours, .help = "the branch wins conflicts"},
+        {.name = "theirs", .type = DS_OPT_FLAG, .var = &c.theirs, .help = "REV wins conflicts"},
+        {.name = "take-ours",
+         .type = DS_OPT_LIST,
+         .var = &c.take_ours,
+         .arg = "KEY",
+         .help = "the branch wins over this key; may be repeated"},
+        {.name = "take-theirs",
+         .type = DS_OPT_LIST,
+         .var = &c.take_theirs,
+         .arg = "KEY",
+         .help = "REV wins over this key; may be repeated"},
+        VERB_THREADS(c.threads),
+        VERB_STORE(c.store),
+        VERB_JSON(c.json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(cmd, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    ds_sig_setup();
+    int rc = c.ours && c.theirs ? ds_fail(&err, DS_USAGE, "--ours and --theirs exclude each other")
+                                : ds_store_open(&c.s, c.store, DS_OBJ_WRITE, &err);
+    if (!rc)
+        work(&c, operands, &err);
+    free(c.text);
+    ds_revision_fini(&c.into);
+    ds_revision_fini(&c.from);
+    ds_store_close(&c.s);
+    ds_opt_list_fini(&c.take_ours);
+    ds_opt_list_fini(&c.take_theirs);
+    status = ds_command_end(cmd, &err, c.json);
+    ds_sig_reraise();
+    return status;
+}
+
+static int run_merge(int argc, char **argv)
+{
+    return run(&ds_ver_merge, merge, argc, argv);
+}
+
+static int run_revert(int argc, char **argv)
+{
+    return run(&ds_ver_revert, revert, argc, argv);
+}

@@ -1,0 +1,630 @@
+/* merge.c - see merge.h. */
+#include "merge.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "dsr_origin.h"
+#include "dsr_prov.h"
+#include "dsr_rowcopy.h"
+#include "json.h"
+#include "sig.h"
+#include "sourcelist.h"
+
+enum { BITS = 1 << 22 };
+
+enum what { KEEP, DROP, REPLACE, INSERT };
+
+/* A change of one side; sorted by key, then as it came. */
+typedef struct change {
+    ds_diffitem it;
+    size_t order;
+    enum what what; /* of theirs: what it does to ours */
+    bool used;      /* done already: the next with this key is meant */
+} change;
+
+typedef struct changes {
+    ds_verdiff *diff;
+    change *v;
+    size_t n;
+    uint8_t *seen; /* a bit for each hash of a key: most records have none */
+} changes;
+
+/* A record of theirs that goes in after a record of ours. */
+typedef struct insertion {
+    uint8_t after[16]; /* a key's digest; zero: at the beginning */
+    size_t order;
+    ds_recplace at;
+} insertion;
+
+/* Where a record of theirs came from: ranges in `ranges`. */
+typedef struct wanted {
+    ds_recplace at;
+    size_t first, n;
+} wanted;
+
+struct ds_merge {
+    ds_store *store;
+    ds_merge_opts o;
+    changes ours, theirs;
+    insertion *ins;
+    size_t nins;
+    uint8_t *anchors; /* bits as in changes */
+    wanted *want;
+    size_t nwant;
+    ds_buf ranges; /* ds_range */
+    ds_conflict *conflicts;
+    size_t nconflicts;
+    ds_merge_stats stats;
+    ds_sourcelist sources; /* of both: ours, then what theirs has besides */
+    ds_buf map;            /* uint64_t: the merged number of each of theirs' sources */
+    ds_buf prov;
+    ds_meta meta; /* of ours: its counts go on */
+    ds_hasher *hasher;
+};
+
+/* ---- changes by key ---- */
+
+static uint32_t bit_of(const uint8_t key[16])
+{
+    return (ds_get_u32(key)) % BITS;
+}
+
+static void set_bit(uint8_t *bits, const uint8_t key[16])
+{
+    bits[bit_of(key) / 8] |= (uint8_t)(1u << bit_of(key) % 8);
+}
+
+static bool has_bit(const uint8_t *bits, const uint8_t key[16])
+{
+    return bits[bit_of(key) / 8] >> bit_of(key) % 8 & 1;
+}
+
+static int by_key(const void *x, const void *y)
+{
+    const change *a = x, *b = y;
+    int c = memcmp(a->it.digest.key, b->it.digest.key, sizeof a->it.digest.key);
+    return c ? c : (a->order > b->order) - (a->order < b->order);
+}
+
+static int read_changes(changes *c, ds_store *s, const git_oid *base, const git_oid *to,
+                        uint64_t seed, int threads, ds_err *err)
+{
+    const ds_verdiff_opts o = {.threads = threads, .seed = seed, .whole = true};
+    size_t cap = 0;
+    int rc = ds_verdiff_new(&c->diff, s, base, to, &o, err);
+    c->seen = calloc(BITS / 8, 1);
+    if (!rc && !c->seen)
+        rc = ds_fail_nomem(err);
+    while (!rc) {
+        if (c->n == cap) {
+            cap = cap ? 2 * cap : 256;
+            change *v = realloc(c->v, cap * sizeof *v);
+            if (!v)
+                return ds_fail_nomem(err);
+            c->v = v;
+        }
+        c->v[c->n] = (change){.order = c->n};
+        rc = ds_verdiff_next(c->diff, &c->v[c->n].it, err);
+        if (rc <= 0)
+            break;
+        set_bit(c->seen, c->v[c->n].it.digest.key);
+        c->n++;
+        rc = 0;
+    }
+    if (c->n)
+        qsort(c->v, c->n, sizeof *c->v, by_key);
+    return rc;
+}
+
+/* The first change of a key that is not used up; NULL for none. */
+static change *find(const changes *c, const uint8_t key[16])
+{
+    size_t lo = 0, hi = c->n;
+    if (!has_bit(c->seen, key))
+        return NULL;
+    while (lo < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+        if (memcmp(c->v[mid].it.digest.key, key, 16) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    while (lo < c->n && c->v[lo].used && memcmp(c->v[lo].it.digest.key, key, 16) == 0)
+        lo++;
+    return lo < c->n && memcmp(c->v[lo].it.digest.key, key, 16) == 0 ? &c->v[lo] : NULL;
+}
+
+/* ---- conflicts ---- */
+
+static int key_text(ds_merge *m, const ds_verside *v, ds_recplace at, char **key, size_t *len,
+                    ds_err *err)
+{
+    ds_recblock rec = {0};
+    char hex[33];
+    const void *p = hex;
+    *key = NULL;
+    int rc = ds_recblock_load(&rec, v, at.block, false, err);
+    rc = rc ? rc : ds_recblock_seek(&rec, at.row, err);
+    if (!rc && v->schema.explicit_key) {
+        p = rec.values[0].p;
+        *len = rec.values[0].len;
+    } else if (!rc) {
+        rc = m->hasher ? 0 : ds_hasher_new(&m->hasher, err);
+        rc = rc ? rc : ds_key_derive(hex, m->hasher, &v->schema, rec.views, rec.values, err);
+        *len = 32;
+    }
+    if (!rc && !(*key = malloc(*len + 1)))
+        rc = ds_fail_nomem(err);
+    if (!rc) {
+        memcpy(*key, p, *len);
+        (*key)[*len] = '\0';
+    }
+    ds_recblock_fini(&rec);
+    return rc;
+}
+
+static int conflict(ds_merge *m, const change *ours, const change *theirs, enum ds_favour *who,
+                    ds_err *err)
+{
+    ds_conflict c = {.ours = ours->it.change, .theirs = theirs->it.change};
+    const bool removed = theirs->it.change == DS_REMOVED;
+    int rc = key_text(m, ds_verdiff_side(m->theirs.diff, !removed),
+                      removed ? theirs->it.a : theirs->it.b, &c.key, &c.len, err);
+    if (rc)
+        return rc;
+    *who = m->o.choose ? m->o.choose(m->o.choose_ctx, c.key, c.len) : DS_FAVOUR_NONE;
+    if (*who == DS_FAVOUR_NONE)
+        *who = m->o.favour;
+    if (*who != DS_FAVOUR_NONE) {
+        m->stats.resolved++;
+        free(c.key);
+        return 0;
+    }
+    ds_conflict *v = realloc(m->conflicts, (m->nconflicts + 1) * sizeof *v);
+    if (!v) {
+        free(c.key);
+        return ds_fail_nomem(err);
+    }
+    m->conflicts = v;
+    v[m->nconflicts++] = c;
+    m->stats.conflicts++;
+    return 0;
+}
+
+static int decide(ds_merge *m, change *t, ds_err *err)
+{
+    static const enum what plain[] = {
+        [DS_REMOVED] = DROP, [DS_CHANGED] = REPLACE, [DS_ADDED] = INSERT};
+    change *o = find(&m->ours, t->it.digest.key);
+    enum ds_favour who = DS_FAVOUR_THEIRS;
+    int rc = 0;
+    if (o) {
+        o->used = true; /* the next one with this key meets the next */
+        const bool both_removed = o->it.change == DS_REMOVED && t->it.change == DS_REMOVED;
+        const bool same = o->it.change == t->it.change && o->it.change != DS_REMOVED &&
+                          memcmp(o->it.digest.value, t->it.digest.value, 16) == 0;
+        if (both_removed || same)
+            return 0;
+        rc = conflict(m, o, t, &who, err);
+        if (rc || who != DS_FAVOUR_THEIRS)
+            return rc;
+    }
+    t->what = plain[t->it.change];
+    if (o && o->it.change == DS_REMOVED)
+        t->what = INSERT;
+    else if (o && t->what == INSERT)
+        t->what = REPLACE;
+    m->stats.removed += t->what == DROP;
+    m->stats.changed += t->what == REPLACE;
+    m->stats.added += t->what == INSERT;
+    return 0;
+}
+
+static int decide_all(ds_merge *m, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < m->theirs.n; i++)
+        rc = decide(m, &m->theirs.v[i], err);
+    for (size_t i = 0; i < m->ours.n; i++)
+        m->ours.v[i].used = false;
+    return rc;
+}
+
+/* ---- where additions go ---- */
+
+static bool stays(const ds_merge *m, const uint8_t key[16])
+{
+    const change *t = find(&m->theirs, key), *o = find(&m->ours, key);
+    return !(t && (t->it.change == DS_ADDED || t->what == INSERT)) &&
+           !(o && o->it.change == DS_REMOVED);
+}
+
+/* Goes back from a record of theirs to the nearest one before it that ours has. */
+static int anchor(ds_merge *m, ds_recblock *rec, ds_buf *scratch, ds_recplace at, uint8_t after[16],
+                  ds_err *err)
+{
+    const ds_verside *v = ds_verdiff_side(m->theirs.diff, true);
+    ds_recdigest d;
+    memset(after, 0, 16);
+    while (at.row > 0 || at.block > 0) {
+        if (at.row == 0)
+            at.row = (uint32_t)v->lines[--at.block].rows;
+        at.row--;
+        int rc = ds_recblock_load(rec, v, at.block, false, err);
+        rc = rc ? rc : ds_recblock_seek(rec, at.row, err);
+        if (!rc && ds_verdiff_digest(&d, m->theirs.diff, true, rec, scratch))
+            rc = ds_fail_nomem(err);
+        if (rc)
+            return rc;
+        if (stays(m, d.key)) {
+            memcpy(after, d.key, 16);
+            return 0;
+        }
+    }
+    return 0;
+}
+
+static int by_order(const void *x, const void *y)
+{
+    const insertion *a = x, *b = y;
+    return (a->order > b->order) - (a->order < b->order);
+}
+
+static int by_anchor(const void *x, const void *y)
+{
+    const insertion *a = x, *b = y;
+    int c = memcmp(a->after, b->after, sizeof a->after);
+    return c ? c : by_order(x, y);
+}
+
+static int place_insertions(ds_merge *m, ds_err *err)
+{
+    ds_recblock rec = {0};
+    ds_buf scratch = {0};
+    int rc = 0;
+    m->ins = calloc((size_t)m->stats.added + 1, sizeof *m->ins);
+    m->anchors = calloc(BITS / 8, 1);
+    if (!m->ins || !m->anchors)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < m->theirs.n; i++)
+        if (m->theirs.v[i].what == INSERT)
+            m->ins[m->nins++] =
+                (insertion){.order = m->theirs.v[i].order, .at = m->theirs.v[i].it.b};
+    qsort(m->ins, m->nins, sizeof *m->ins, by_order);
+    for (size_t i = 0; !rc && i < m->nins; i++) {
+        insertion *n = &m->ins[i];
+        const insertion *p = i ? n - 1 : NULL;
+        if (p && p->at.block == n->at.block && p->at.row + 1 == n->at.row)
+            memcpy(n->after, p->after, sizeof n->after); /* a row of additions */
+        else
+            rc = anchor(m, &rec, &scratch, n->at, n->after, err);
+        set_bit(m->anchors, n->after);
+    }
+    qsort(m->ins, m->nins, sizeof *m->ins, by_anchor);
+    ds_recblock_fini(&rec);
+    ds_buf_fini(&scratch);
+    return rc;
+}
+
+/* ---- origins and sources of theirs ---- */
+
+static int by_at(const void *x, const void *y)
+{
+    const wanted *a = x, *b = y;
+    return a->at.block != b->at.block ? (a->at.block > b->at.block) - (a->at.block < b->at.block)
+                                      : (a->at.row > b->at.row) - (a->at.row < b->at.row);
+}
+
+static int block_origins(ds_merge *m, ds_recblock *rec, ds_origin_state *st, size_t *next,
+                         ds_buf *one, ds_err *err)
+{
+    const ds_chunk *c = &rec->lent.chunks[rec->lent.nchunks - 1];
+    uint64_t rows;
+    size_t pos = 0;
+    if (!ds_varint_get(c->body, c->body_len, &pos, &rows) || rows != rec->lent.rows)
+        return ds_fail(err, DS_CORRUPT, "origins are not of as many records as the block");
+    for (uint64_t row = 0; row < rows; row++) {
+        int rc = ds_origin_get(c->body, c->body_len, &pos, st, one, err);
+        if (rc)
+            return rc;
+        for (; *next < m->nwant && m->want[*next].at.block == rec->block &&
+               m->want[*next].at.row == row;
+             ++*next) {
+            m->want[*next].first = m->ranges.len / sizeof(ds_range);
+            m->want[*next].n = one->len / sizeof(ds_range);
+            if (ds_buf_put(&m->ranges, one->data, one->len))
+                return ds_fail_nomem(err);
+        }
+    }
+    return 0;
+}
+
+/* Origins are coded from record to record: one pass over them all. */
+static int read_origins(ds_merge *m, ds_err *err)
+{
+    const ds_verside *v = ds_verdiff_side(m->theirs.diff, true);
+    const bool none[256] = {false};
+    ds_recblock rec = {.only = none};
+    ds_origin_state st = {0};
+    ds_buf one = {0};
+    size_t next = 0;
+    int rc = 0;
+    m->want = calloc((size_t)(m->stats.added + m->stats.changed) + 1, sizeof *m->want);
+    if (!m->want)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < m->theirs.n; i++)
+        if (m->theirs.v[i].what == INSERT || m->theirs.v[i].what == REPLACE)
+            m->want[m->nwant++].at = m->theirs.v[i].it.b;
+    qsort(m->want, m->nwant, sizeof *m->want, by_at);
+    for (size_t i = 0; !rc && next < m->nwant && i < v->n; i++) {
+        rc = ds_recblock_load(&rec, v, i, true, err);
+        rc = rc ? rc : block_origins(m, &rec, &st, &next, &one, err);
+    }
+    ds_recblock_fini(&rec);
+    ds_buf_fini(&one);
+    return rc;
+}
+
+static int read_sources(ds_merge *m, ds_err *err)
+{
+    ds_sourcelist theirs = {0};
+    int rc = ds_sourcelist_read(&m->sources, m->store,
+                                &ds_verdiff_side(m->ours.diff, true)->version.tree, err);
+    rc = rc ? rc
+            : ds_sourcelist_read(&theirs, m->store,
+                                 &ds_verdiff_side(m->theirs.diff, true)->version.tree, err);
+    rc = rc ? rc : ds_sourcelist_join(&m->sources, &theirs, &m->map, err);
+    ds_sourcelist_fini(&theirs);
+    return rc;
+}
+
+/* ---- provenance ---- */
+
+static int make_provenance(ds_merge *m, ds_err *err)
+{
+    const ds_version *ours = &ds_verdiff_side(m->ours.diff, true)->version,
+                     *theirs = &ds_verdiff_side(m->theirs.diff, true)->version,
+                     *base = &ds_verdiff_side(m->ours.diff, false)->version;
+    ds_buf a = {0}, b = {0}, both = {0};
+    char hex[3][72] = {"sha256:", "sha256:", "sha256:"};
+    ds_sha_hex(hex[0] + 7, &base->root);
+    ds_sha_hex(hex[1] + 7, &ours->root);
+    ds_sha_hex(hex[2] + 7, &theirs->root);
+    json_t *digests = json_pack("{s:s,s:s,s:s}", "base", hex[0], "ours", hex[1], "theirs", hex[2]);
+    int rc = digests ? 0 : ds_fail_nomem(err);
+    rc = rc ? rc : ds_catalog_file(&a, m->store->cat, &ours->tree, "provenance.json", err);
+    rc = rc ? rc : ds_catalog_file(&b, m->store->cat, &theirs->tree, "provenance.json", err);
+    rc = rc ? rc : ds_prov_union(&both, a.data, a.len, b.data, b.len, err);
+    rc = rc ? rc : ds_prov_append(&m->prov, both.data, both.len, "dsver merge", NULL, digests, err);
+    rc = rc ? rc : ds_meta_read(&m->meta, m->store->cat, &ours->tree, err);
+    json_decref(digests);
+    ds_buf_fini(&a);
+    ds_buf_fini(&b);
+    ds_buf_fini(&both);
+    return rc;
+}
+
+/* ---- the plan ---- */
+
+int ds_merge_plan(ds_merge **out, ds_store *s, const git_oid *base, const git_oid *ours,
+                  const git_oid *theirs, const ds_merge_opts *o, ds_err *err)
+{
+    ds_merge *m = calloc(1, sizeof *m);
+    *out = NULL;
+    if (!m)
+        return ds_fail_nomem(err);
+    m->store = s;
+    m->o = *o;
+    int rc = read_changes(&m->ours, s, base, ours, 0, o->threads, err);
+    rc = rc ? rc
+            : read_changes(&m->theirs, s, base, theirs, ds_verdiff_seed(m->ours.diff), o->threads,
+                           err);
+    if (!rc && (!ds_verdiff_stats(m->ours.diff)->same_schema ||
+                !ds_verdiff_stats(m->theirs.diff)->same_schema))
+        rc = ds_fail(err, DS_FAIL,
+                     "the versions do not have the same columns: bring them to one "
+                     "schema first (dsver diff tells which differ)");
+    rc = rc ? rc : decide_all(m, err);
+    rc = rc ? rc : place_insertions(m, err);
+    rc = rc ? rc : read_origins(m, err);
+    rc = rc ? rc : read_sources(m, err);
+    rc = rc ? rc : make_provenance(m, err);
+    if (rc)
+        ds_merge_free(m);
+    else
+        *out = m;
+    return rc;
+}
+
+const ds_merge_stats *ds_merge_about(const ds_merge *m)
+{
+    return &m->stats;
+}
+
+const ds_conflict *ds_merge_conflict(const ds_merge *m, size_t i)
+{
+    return &m->conflicts[i];
+}
+
+static void changes_fini(changes *c)
+{
+    ds_verdiff_free(c->diff);
+    free(c->v);
+    free(c->seen);
+}
+
+void ds_merge_free(ds_merge *m)
+{
+    if (!m)
+        return;
+    changes_fini(&m->ours);
+    changes_fini(&m->theirs);
+    for (size_t i = 0; i < m->nconflicts; i++)
+        free(m->conflicts[i].key);
+    free(m->conflicts);
+    free(m->ins);
+    free(m->anchors);
+    free(m->want);
+    ds_buf_fini(&m->ranges);
+    ds_buf_fini(&m->map);
+    ds_buf_fini(&m->prov);
+    ds_sourcelist_fini(&m->sources);
+    ds_meta_fini(&m->meta);
+    ds_hasher_free(m->hasher);
+    free(m);
+}
+
+/* ---- writing ---- */
+
+typedef struct pen {
+    ds_merge *m;
+    ds_rows *rows;
+    ds_recblock ours, theirs;
+    ds_buf scratch, one;
+    ds_origin_state st;
+} pen;
+
+static int put_ranges(pen *p, const ds_range *r, size_t n, const ds_buf *map, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < n; i++) {
+        uint64_t source = r[i].source;
+        if (map && source >= map->len / sizeof source)
+            return ds_fail(err, DS_CORRUPT, "a record comes from a source that is not there");
+        if (map)
+            source = ((const uint64_t *)(const void *)map->data)[source];
+        rc = ds_rows_origin(p->rows, source, r[i].offset, r[i].len, err);
+    }
+    return rc;
+}
+
+static int put_ours(pen *p, ds_err *err)
+{
+    const ds_verside *v = ds_verdiff_side(p->m->ours.diff, true);
+    int rc = ds_rows_begin(p->rows, err);
+    rc = rc ? rc : ds_rows_copy(p->rows, &v->schema, p->ours.views, p->ours.values, err);
+    rc = rc ? rc
+            : put_ranges(p, (const ds_range *)(const void *)p->one.data,
+                         p->one.len / sizeof(ds_range), NULL, err);
+    return rc ? rc : ds_rows_end(p->rows, err);
+}
+
+static int put_theirs(pen *p, ds_recplace at, ds_err *err)
+{
+    const ds_verside *v = ds_verdiff_side(p->m->theirs.diff, true);
+    const wanted key = {.at = at}, *w = bsearch(&key, p->m->want, p->m->nwant, sizeof key, by_at);
+    int rc = w ? 0 : ds_fail(err, DS_FAIL, "a record's origin was not read");
+    rc = rc ? rc : ds_recblock_load(&p->theirs, v, at.block, false, err);
+    rc = rc ? rc : ds_recblock_seek(&p->theirs, at.row, err);
+    rc = rc ? rc : ds_rows_begin(p->rows, err);
+    rc = rc ? rc : ds_rows_copy(p->rows, &v->schema, p->theirs.views, p->theirs.values, err);
+    rc = rc ? rc
+            : put_ranges(p, (const ds_range *)(const void *)p->m->ranges.data + w->first, w->n,
+                         &p->m->map, err);
+    return rc ? rc : ds_rows_end(p->rows, err);
+}
+
+/* What theirs added after the record with this key; once. */
+static int put_insertions(pen *p, const uint8_t after[16], ds_err *err)
+{
+    ds_merge *m = p->m;
+    size_t lo = 0, hi = m->nins;
+    int rc = 0;
+    if (!has_bit(m->anchors, after))
+        return 0;
+    while (lo < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+        if (memcmp(m->ins[mid].after, after, 16) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    for (; !rc && lo < m->nins && memcmp(m->ins[lo].after, after, 16) == 0; lo++)
+        if (m->ins[lo].order != SIZE_MAX) {
+            rc = put_theirs(p, m->ins[lo].at, err);
+            m->ins[lo].order = SIZE_MAX;
+        }
+    return rc;
+}
+
+static int put_record(pen *p, ds_err *err)
+{
+    ds_recdigest d;
+    int rc = ds_verdiff_digest(&d, p->m->ours.diff, true, &p->ours, &p->scratch)
+                 ? ds_fail_nomem(err)
+                 : 0;
+    change *t = rc ? NULL : find(&p->m->theirs, d.key);
+    if (t)
+        t->used = true;
+    if (!rc && (!t || t->what == KEEP || t->what == INSERT))
+        rc = put_ours(p, err);
+    else if (!rc && t->what == REPLACE)
+        rc = put_theirs(p, t->it.b, err);
+    return rc ? rc : put_insertions(p, d.key, err);
+}
+
+static int put_blocks(pen *p, ds_err *err)
+{
+    const ds_verside *v = ds_verdiff_side(p->m->ours.diff, true);
+    static const uint8_t beginning[16];
+    int rc = put_insertions(p, beginning, err);
+    for (size_t i = 0; !rc && i < v->n; i++) {
+        uint64_t rows;
+        size_t pos = 0;
+        rc = ds_recblock_load(&p->ours, v, i, true, err);
+        const ds_chunk *c = &p->ours.lent.chunks[v->schema.n];
+        if (!rc && (!ds_varint_get(c->body, c->body_len, &pos, &rows) || rows != p->ours.lent.rows))
+            rc = ds_fail(err, DS_CORRUPT, "origins are not of as many records as the block");
+        while (!rc && ds_recblock_next(&p->ours)) {
+            rc = ds_origin_get(c->body, c->body_len, &pos, &p->st, &p->one, err);
+            rc = rc ? rc : put_record(p, err);
+        }
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    return rc;
+}
+
+static int put_sources(pen *p, ds_err *err)
+{
+    const ds_sourcelist *l = &p->m->sources;
+    ds_source src;
+    size_t pos = 0;
+    int rc = 0;
+    while (!rc && ds_sourcelist_next(l, &pos, &src))
+        rc = ds_rows_source(p->rows, &src, err);
+    return rc;
+}
+
+int ds_merge_write(ds_merge *m, int fd, ds_err *err)
+{
+    const ds_verside *v = ds_verdiff_side(m->ours.diff, true);
+    pen p = {.m = m};
+    ds_out out = {0};
+    ds_writer *w = NULL;
+    if (m->stats.conflicts)
+        return ds_fail(err, DS_FAIL, "%llu conflicts are open",
+                       (unsigned long long)m->stats.conflicts);
+    for (size_t i = 0; i < m->theirs.n; i++)
+        m->theirs.v[i].used = false;
+    int rc = ds_out_init(&out, fd, "pipe", err);
+    rc = rc ? rc
+            : ds_writer_new(&w, &out, &v->schema, m->prov.data, m->prov.len, &(ds_writer_opts){0},
+                            err);
+    rc = rc ? rc : ds_rows_new(&p.rows, w, &v->schema, err);
+    rc = rc ? rc : put_blocks(&p, err);
+    rc = rc ? rc : put_sources(&p, err);
+    rc = rc ? rc : ds_rows_finish(p.rows, err);
+    rc = rc ? rc : ds_writer_end(w, &m->meta.counts, NULL, err);
+    rc = rc ? rc : ds_out_flush(&out, err);
+    if (rc && w)
+        ds_writer_abort(w, "dsver merge failed");
+    ds_rows_free(p.rows);
+    ds_writer_free(w);
+    ds_out_fini(&out);
+    ds_recblock_fini(&p.ours);
+    ds_recblock_fini(&p.theirs);
+    ds_buf_fini(&p.scratch);
+    ds_buf_fini(&p.one);
+    return rc;
+}

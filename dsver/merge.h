@@ -1,0 +1,45 @@
+/* merge.h - three versions into one, record by record.
+ *
+ * What theirs did to base since is done to ours. The order is that of ours; a record that theirs
+ * added comes after the record before it in theirs, the nearest that ours has (the first with that
+ * key), or at the beginning. A record that both removed, added or changed to the same values is no
+ * conflict; all else that both touched is one. All three have the same columns. Memory follows what
+ * changed: some 100 bytes a record.
+ */
+#ifndef DS_MERGE_H
+#define DS_MERGE_H
+
+#include "verdiff.h"
+
+enum ds_favour { DS_FAVOUR_NONE, DS_FAVOUR_OURS, DS_FAVOUR_THEIRS };
+
+typedef struct ds_merge_opts {
+    int threads;
+    enum ds_favour favour; /* for conflicts that `choose` leaves open */
+    /* Who wins a conflict over this key; NULL = favour. */
+    enum ds_favour (*choose)(void *ctx, const void *key, size_t len);
+    void *choose_ctx;
+} ds_merge_opts;
+
+typedef struct ds_conflict {
+    char *key; /* NUL-terminated; len bytes without it */
+    size_t len;
+    enum ds_change ours, theirs;
+} ds_conflict;
+
+typedef struct ds_merge_stats {
+    uint64_t removed, changed, added; /* what comes from theirs */
+    uint64_t conflicts, resolved;     /* left open; decided by favour or choose */
+} ds_merge_stats;
+
+typedef struct ds_merge ds_merge;
+int ds_merge_plan(ds_merge **out, ds_store *s, const git_oid *base, const git_oid *ours,
+                  const git_oid *theirs, const ds_merge_opts *o, ds_err *err);
+const ds_merge_stats *ds_merge_about(const ds_merge *m);
+const ds_conflict *ds_merge_conflict(const ds_merge *m, size_t i); /* those left open */
+/* Writes the merged stream to fd (borrowed). Touches no git object: it may run beside a commit that
+ * reads what it writes. */
+int ds_merge_write(ds_merge *m, int fd, ds_err *err);
+void ds_merge_free(ds_merge *m); /* NULL is fine */
+
+#endif

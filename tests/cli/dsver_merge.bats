@@ -1,0 +1,182 @@
+#!/usr/bin/env bats
+# dsver merge and revert: three versions into one, by record.
+load dsver_common
+
+ids() { # FIRST LAST
+    for i in $(seq "$1" "$2"); do
+        echo "{\"id\":\"k$i\",\"text\":\"line $i of a log\"}"
+    done
+}
+
+put() { # FILE [OPTIONS]
+    dsprep text -q --key-field id "$1" | dsver commit d "${@:2}" >/dev/null
+}
+
+keys() {
+    dsver cat "$1" | dsprep cat -c text | cut -d'"' -f4 | xargs
+}
+
+texts() {
+    dsver cat "$1" | dsprep cat -c text | cut -d'"' -f8
+}
+
+# A base, a branch that the tests edit, and a main line that went on.
+fork() {
+    ids 1 9 >base.jsonl
+    put base.jsonl
+    dsver branch d side >/dev/null
+}
+
+@test "merge: what the other branch did is done to this one" {
+    fork
+    sed -e 's/line 2 /LINE 2 /' -e '/k8/d' -e '1i {"id":"m0","text":"first"}' base.jsonl >ours.jsonl
+    sed -e 's/line 4 /LINE 4 /' -e '/k6/d' -e '/k5/a {"id":"s1","text":"new"}' \
+        -e '/k5/a {"id":"s2","text":"new too"}' -e '/k8/a {"id":"s3","text":"behind one that is lost"}' -e '1i {"id":"s0","text":"begins"}' base.jsonl >theirs.jsonl
+    put ours.jsonl
+    put theirs.jsonl -b side
+    dsver merge d side >out
+    grep -q '^1 removed, 1 changed, 4 added, 0 conflicts decided: 12 records$' out
+    [ "$(keys d)" = "s0 m0 k1 k2 k3 k4 k5 s1 s2 k7 s3 k9" ]
+    texts d | grep -q '^LINE 2 '
+    texts d | grep -q '^LINE 4 '
+    git -C .dsver/catalog.git rev-parse refs/heads/d/main^2 >second
+    [ "$(cat second)" = "$(git -C .dsver/catalog.git rev-parse refs/heads/d/side)" ]
+    [ "$(dsver diff d~1 d | grep -c '^[-~+] "')" = 6 ]
+    dsver fsck --read-data
+    dsver cat d | dsprep check
+    run dsver blame d s1
+    [ "$status" = 0 ]
+    # The other way round: the same records.
+    dsver merge d@side "$(git -C .dsver/catalog.git rev-parse refs/heads/d/main^1)" >/dev/null
+    [ "$(keys d@side | tr ' ' '\n' | sort)" = "$(keys d | tr ' ' '\n' | sort)" ]
+    dsver merge d@side main | grep -q 'records$'
+    dsver merge d@main side | grep -q 'moved forward$'
+    dsver merge d@main side | grep -q 'has it already$'
+}
+
+@test "merge: conflicts are listed and change nothing, and are decided by option" {
+    fork
+    sed -e 's/line 2 /OURS 2 /' -e '/k3/d' -e 's/line 5 /both 5 /' -e '/k7/d' base.jsonl >ours.jsonl
+    sed -e 's/line 2 /THEIRS 2 /' -e 's/line 3 /THEIRS 3 /' -e 's/line 5 /both 5 /' -e '/k7/d' base.jsonl >theirs.jsonl
+    put ours.jsonl
+    put theirs.jsonl -b side
+    before=$(git -C .dsver/catalog.git for-each-ref)
+    exits 1 dsver merge d side
+    has "2 conflicts: nothing was changed"
+    [ "$before" = "$(git -C .dsver/catalog.git for-each-ref)" ]
+    run dsver merge --json d side
+    echo "$output" | grep -qx '{"type":"conflict","key":"k2","ours":"changed","theirs":"changed"}'
+    echo "$output" | grep -qx '{"type":"conflict","key":"k3","ours":"removed","theirs":"changed"}'
+    exits 1 dsver merge --take-ours k2 d side
+    has "1 conflicts"
+    exits 2 dsver merge --ours --theirs d side
+    dsver merge --take-ours k2 --theirs d side >out
+    grep -q '2 conflicts decided: 8 records$' out
+    texts d | grep -q '^OURS 2 '
+    texts d | grep -q '^THEIRS 3 '
+    [ "$(keys d)" = "k1 k2 k3 k4 k5 k6 k8 k9" ]
+    dsver reset d main~1 >/dev/null
+    dsver merge --ours d side >/dev/null
+    [ "$(keys d)" = "k1 k2 k4 k5 k6 k8 k9" ]
+}
+
+@test "merge: origins and sources of both stay true" {
+    fork
+    sed -e 's/line 2 /LINE 2 /' base.jsonl >ours.jsonl
+    sed -e '/k5/a {"id":"s1","text":"new"}' base.jsonl >theirs.jsonl
+    put ours.jsonl
+    put theirs.jsonl -b side
+    dsver merge d side >/dev/null
+    dsver cat d | dsprep info --sources --json >info
+    grep -q 'ours.jsonl' info
+    grep -q 'theirs.jsonl' info
+    grep -q '"dsver merge"' info
+    line=$(dsver cat d | dsprep cat --origin | grep '"s1"')
+    [[ "$line" =~ \"origin\":\[\[([0-9]+),([0-9]+),([0-9]+)\]\] ]]
+    [ "${BASH_REMATCH[1]}" = 1 ]
+    tail -c +$((BASH_REMATCH[2] + 1)) theirs.jsonl | head -c "${BASH_REMATCH[3]}" | grep -q '"id":"s1"'
+}
+
+@test "revert: what a version did is undone, and what came after stays" {
+    ids 1 9 >1.jsonl
+    sed -e 's/line 2 /WRONG 2 /' -e '/k5/d' -e '$a {"id":"bad","text":"x"}' 1.jsonl >2.jsonl
+    sed -e 's/line 8 /LINE 8 /' 2.jsonl >3.jsonl
+    for i in 1 2 3; do put "$i.jsonl"; done
+    dsver revert d main~1 >/dev/null
+    [ "$(keys d)" = "k1 k2 k3 k4 k5 k6 k7 k8 k9" ]
+    texts d | grep -q '^line 2 '
+    texts d | grep -q '^LINE 8 '
+    dsver log --oneline d | head -n 1 | grep -q 'revert '
+    [ "$(git -C .dsver/catalog.git log --format=%P -1 refs/heads/d/main | wc -w)" = 1 ]
+    exits 1 dsver revert d main~3
+    has "is the first"
+    dsver revert d main >/dev/null
+    [ "$(keys d)" = "k1 k2 k3 k4 k6 k7 k8 k9 bad" ]
+}
+
+@test "merge: other columns, no common version and unknown names are refused" {
+    fork
+    put base.jsonl
+    dstok train --vocab-size 300 -o tok.json base.jsonl 2>/dev/null
+    sed 's/line 1 /LINE 1 /' base.jsonl >o.jsonl
+    put o.jsonl
+    dsprep text -q --key-field id base.jsonl | dsprep tokenize -q -t tok.json | dsver commit d -b side >/dev/null
+    exits 1 dsver merge d side
+    has "do not have the same columns"
+    exits 1 dsver merge d nowhere
+    exits 2 dsver merge d@side~1 main
+    has "is no branch"
+}
+
+@test "merge: random edits of both sides, against a model" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    for seed in 1 2 3 4; do
+        python3 - "$seed" <<'PY'
+import json, random, sys
+r = random.Random(int(sys.argv[1]))
+base = [("k%d" % i, "text %d %s" % (i, "x" * r.randrange(200))) for i in range(4000)]
+def edit(name, rows, mine):
+    out = []
+    for k, t in rows:
+        i = int(k[1:])
+        if i % 2 == mine and r.random() < 0.05:
+            if r.random() < 0.5:
+                continue
+            t += " edited by " + name
+        out.append((k, t))
+        if r.random() < 0.02:
+            out.append(("%s%d" % (name, len(out)), "added"))
+    return out
+ours, theirs = edit("o", base, 0), edit("t", base, 1)
+b, o, t = dict(base), dict(ours), dict(theirs)
+merged, after, last = [], {}, None
+for k, v in theirs:
+    if k in b:
+        last = k if k in o else last
+    else:
+        after.setdefault(last, []).append((k, v))
+merged += after.get(None, [])
+for k, v in ours:
+    if not (k in b and k not in t):
+        merged.append((k, t[k] if k in b and t[k] != b[k] else v))
+    merged += after.get(k, [])
+for name, rows in (("base", base), ("ours", ours), ("theirs", theirs), ("want", merged)):
+    with open(name + ".jsonl", "w") as f:
+        for k, v in rows:
+            f.write(json.dumps({"id": k, "text": v}) + "\n")
+PY
+        for f in base ours theirs want; do
+            dsprep text -q --key-field id "$f.jsonl" >"$f.dsr"
+        done
+        dsver commit "r$seed" base.dsr >/dev/null
+        dsver branch "r$seed" side >/dev/null
+        dsver commit "r$seed" ours.dsr >/dev/null
+        dsver commit "r$seed" -b side theirs.dsr >/dev/null
+        dsver merge "r$seed" side >/dev/null
+        records want.dsr >want.txt
+        dsver cat "r$seed" | dsprep cat >got.txt
+        cmp want.txt got.txt
+        [ "$(dsver cat "r$seed" | dsprep check | grep -o 'root.*')" = "$(dsprep check want.dsr | grep -o 'root.*')" ]
+    done
+    dsver fsck --read-data
+}
