@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan]      (default: all)
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen]      (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
@@ -207,6 +207,26 @@ bench_scan() {
     done
 }
 
-for what in ${*:-commit small drift column line cat text files scan}; do
+# A run of 100,000 rows of one sequence each, the worst case for its ledger; written by tests/compat/mkrun.py.
+bench_seen() {
+    local t
+    if [ ! -d seen/run ]; then
+        store seen
+        awk 'BEGIN { for (i = 0; i < 100000; i++) printf "{\"id\":\"k%06d\",\"text\":\"the %d red cat sees %d\"}\n", i, i * 7919 % 1009, i % 97 }' \
+            > seen/t.jsonl
+        head -n 2000 seen/t.jsonl > seen/head.jsonl
+        dstok train --vocab-size 400 -o seen/tok.json seen/head.jsonl 2> tmp/err || die "dstok train"
+        dsprep text -q --key-field id seen/t.jsonl | dsprep tokenize -q -t seen/tok.json |
+            dsver commit --store seen -m x docs > tmp/out || die 'dsver commit'
+        (cd seen && python3 -B "$here/../compat/mkrun.py" .dsver docs run steps=1600 rows=64 seq_len=16 window=64 every=400 \
+            tokenizer=tok.json register=1 > /dev/null) || die 'mkrun.py'
+    fi
+    t=$(RESET='' secs dsver seen --store seen docs k050000)
+    say "dsver seen, 100,000 sequences, seconds" "$(ratio "$t" 1)" '< 1'
+    t=$(RESET='' secs dsver audit --store seen seen/run/step-001600)
+    say "  (dsver audit of the same run, seconds)" "$(ratio "$t" 1)" '-'
+}
+
+for what in ${*:-commit small drift column line cat text files scan seen}; do
     "bench_$what"
 done
