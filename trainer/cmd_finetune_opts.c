@@ -18,7 +18,7 @@ static struct {
     ds_opt_list data, targets, only;
     const char *model, *store, *out, *resume, *column, *mask, *weights, *prompt_init, *eval_data;
     int64_t steps, epochs, batch, accumulate, seq_len, seed, every, rank, prompt, warmup, window,
-        threads, memory, keep, keep_every, eval_every, eval_batches, patience, spike_window;
+        threads, data_threads, memory, keep, keep_every, eval_every, eval_batches, patience, spike_window;
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip, min_delta,
         spike_factor;
     int method, schedule, longer, format, optim, on_spike;
@@ -64,6 +64,13 @@ static const ds_opt OPTIONS[] = {
      .var = &o.weights,
      .arg = "X,X,...",
      .help = "shares of the tokens, one for each --data: 0.7,0.3; default as they come"},
+    {.name = "data-threads",
+     .type = DS_OPT_INT,
+     .var = &o.data_threads,
+     .arg = "N",
+     .min = 0,
+     .max = 64,
+     .help = "threads that fetch data, at most; one, until training had to wait for it"},
     TRAIN_STORE(o.store),
     {.letter = 'o',
      .name = "output",
@@ -438,6 +445,7 @@ static ds_trainconf told(void)
         .recompute = o.recompute,
         .abandon = o.abandon,
         .threads = (int)o.threads,
+        .data_threads = (int)o.data_threads,
         .optim = {o.lr, o.min_lr, (enum ds_schedule)o.schedule, (uint64_t)o.warmup, 0, o.beta1,
                   o.beta2, o.eps, o.decay, o.clip, (enum ds_optim_kind)o.optim},
         .lora = {.r = (int32_t)o.rank,

@@ -430,7 +430,8 @@ static int begin(stepping *s, ds_ckpt_state *state, ds_err *err)
                                .vocab = ds_net_conf(s->t->net)->vocab,
                                .virtual_tokens =
                                    c->method == DS_METHOD_PROMPT ? c->prompt_tokens : 0,
-                               .depth = (int)(2 * c->accumulate + 1)};
+                               .depth = (int)(2 * c->accumulate + 1),
+        .threads = c->data_threads};
     char dir[PATH];
 
     if (!state->step)

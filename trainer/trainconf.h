@@ -36,6 +36,7 @@ typedef struct ds_trainconf {
     bool recompute;
     bool abandon; /* set aside what came after the checkpoint that is gone on from */
     int threads;
+    int data_threads; /* that fetch, at most; 0: as the loader has it */
     ds_optim_conf optim;
     ds_lora_conf lora;
     int32_t prompt_tokens; /* 0: as many as the text has, or 32 */

@@ -78,8 +78,8 @@ checker() {
 @test "a loss mask: micro-batches and threads change no bit; all of 1 is none" {
     need_python
     sft some.dsr 'None if i % 4 == 0 else [(n // 3, 0), (n // 3, 1), (n - 2 * (n // 3), 0)]'
-    run_sft one some.dsr -j 1
-    run_sft two some.dsr --batch 1 --accumulate 4
+    run_sft one some.dsr -j 1 --data-threads 1
+    run_sft two some.dsr --batch 1 --accumulate 4 --data-threads 7
     [ "$(sum_of one)" = "$(sum_of two)" ]
     sft ones.dsr '[(n, 1)]'
     run_sft ones ones.dsr
