@@ -1,14 +1,416 @@
-// dcmshim.cc - see dcmshim.h: the one place where DCMTK and OpenJPEG are called.
-#include "dcmtk/config/osconfig.h"
+// dcmshim.cc - see dcmraw.h: DCMTK parses, and what it found is copied into the tree.
+#include <dcmtk/config/osconfig.h>
 
-#include "dcmtk/dcmdata/dctk.h"
-#include "dcmtk/dcmjpeg/djdecode.h"
-#include "dcmtk/dcmjpls/djdecode.h"
-#include "dcmtk/oflog/oflog.h"
+#include <cerrno>
+#include <cinttypes>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+#include <string>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vector>
+
+#include <dcmtk/dcmdata/dcfcache.h>
+#include <dcmtk/dcmdata/dcistrma.h>
+#include <dcmtk/dcmdata/dcpxitem.h>
+#include <dcmtk/dcmdata/dctk.h>
+#include <dcmtk/dcmjpeg/djdecode.h>
+#include <dcmtk/dcmjpls/djdecode.h>
+#include <dcmtk/oflog/oflog.h>
 
 extern "C" {
-#include "dcmshim.h"
+#include "dcmraw.h"
 }
+
+namespace {
+
+// Parsing recurses for every sequence in a sequence, and the file says how many there are. Each
+// level reads from the producer, which looks at how much of the stack is gone.
+constexpr size_t STACK_MAX = 3u << 20;
+constexpr size_t READ_AHEAD = 64u << 10;
+// Longer values of other elements than pixel data stay out of the tree.
+constexpr Uint32 VALUE_MAX = 16u << 20;
+// Values that DCMTK leaves in the file until they are asked for.
+constexpr Uint32 DEFER = 4096;
+
+struct Source {
+    int fd;
+    Uint64 size;
+    const char *stack; // where it was when parsing began
+    bool deep;         // the stack came to its limit
+};
+
+// Bytes of a descriptor from an offset on. `guard`: whether this is the one that parsing reads.
+class FdProducer : public DcmProducer {
+  public:
+    FdProducer(Source *s, offile_off_t at, bool guard) : src(s), pos(at), guarded(guard) {}
+    ~FdProducer() override { free(buf); }
+    OFBool good() const override { return cond.good(); }
+    OFCondition status() const override { return cond; }
+    OFBool eos() override { return (Uint64)pos >= src->size; }
+    offile_off_t avail() override { return (offile_off_t)src->size - pos; }
+    offile_off_t read(void *to, offile_off_t n) override
+    {
+        char here;
+        if (guarded && src->stack - &here > (ptrdiff_t)STACK_MAX) {
+            src->deep = true;
+            cond = EC_InvalidStream;
+        }
+        offile_off_t done = 0;
+        while (cond.good() && done < n && !eos()) {
+            if (pos >= base && pos < base + (offile_off_t)have) {
+                offile_off_t k = base + (offile_off_t)have - pos;
+                k = k < n - done ? k : n - done;
+                memcpy(static_cast<char *>(to) + done, buf + (pos - base), (size_t)k);
+                pos += k;
+                done += k;
+            } else if (n - done >= (offile_off_t)READ_AHEAD) {
+                ssize_t k = take(static_cast<char *>(to) + done, (size_t)(n - done));
+                pos += k;
+                done += k;
+            } else if (!buf && !(buf = static_cast<char *>(malloc(READ_AHEAD)))) {
+                cond = EC_MemoryExhausted;
+            } else {
+                base = pos;
+                have = (size_t)take(buf, READ_AHEAD);
+            }
+        }
+        return done;
+    }
+    offile_off_t skip(offile_off_t n) override
+    {
+        offile_off_t k = avail() < n ? avail() : n;
+        pos += k;
+        return k;
+    }
+    void putback(offile_off_t n) override { pos -= n < pos ? n : pos; }
+
+  private:
+    ssize_t take(char *to, size_t n)
+    {
+        ssize_t k;
+        do
+            k = pread(src->fd, to, n, pos);
+        while (k < 0 && errno == EINTR);
+        if (k <= 0) { // shorter than it was
+            cond = EC_InvalidStream;
+            k = 0;
+        }
+        return k;
+    }
+    Source *src;
+    offile_off_t pos, base = 0;
+    char *buf = nullptr;
+    size_t have = 0;
+    bool guarded;
+    OFCondition cond = EC_Normal;
+};
+
+class FdStream;
+class FdFactory : public DcmInputStreamFactory {
+  public:
+    FdFactory(Source *s, offile_off_t at) : src(s), pos(at) {}
+    DcmInputStream *create() const override;
+    DcmInputStreamFactory *clone() const override { return new FdFactory(src, pos); }
+    DcmInputStreamFactoryType ident() const override { return DFT_DcmInputFileStreamFactory; }
+
+  private:
+    Source *src;
+    offile_off_t pos;
+};
+
+class FdStream : public DcmInputStream {
+  public:
+    FdStream(Source *s, offile_off_t at, bool guard)
+        : DcmInputStream(&producer), src(s), start(at), producer(s, at, guard)
+    {
+    }
+    DcmInputStreamFactory *newFactory() const override
+    {
+        // Inflated bytes have no place in the file.
+        return currentProducer() == &producer ? new FdFactory(src, start + tell()) : nullptr;
+    }
+
+  private:
+    Source *src;
+    offile_off_t start;
+    FdProducer producer;
+};
+
+DcmInputStream *FdFactory::create() const
+{
+    return new FdStream(src, pos, false);
+}
+
+// The value of any element as bytes, in a byte order that is asked for.
+struct Bare : DcmElement {
+    static void *bytes(DcmElement *e, E_ByteOrder order) { return (e->*&Bare::getValue)(order); }
+};
+
+struct Failure {
+    const char *reason;
+    std::string words;
+};
+
+} // namespace
+
+struct dcm_raw {
+    Source src;
+    std::string name, syntax;
+    DcmFileFormat ff;
+    DcmElement *pixels = nullptr;
+    dcm_raw_kind kind = DCM_RAW_NONE;
+    std::vector<DcmPixelItem *> fragments;
+    DcmPixelItem *table = nullptr;
+    E_ByteOrder order = EBO_LittleEndian;
+    bool recovered = false;
+    DcmFileCache cache;
+};
+
+// ---- the tree ----
+
+namespace {
+
+struct Walk {
+    dcm_tree *tree;
+    dcm_raw *raw;
+    const dcm_limits *lim;
+    bool is_signed, little;
+    ds_err *err;
+};
+
+uint16_t vr_of(const Walk &w, DcmElement *e)
+{
+    DcmEVR v = e->getTag().getEVR();
+    if (v == EVR_PixelData || v == EVR_OverlayData || v == EVR_ox || v == EVR_px || v == EVR_lt)
+        v = EVR_OW;
+    else if (v == EVR_xs)
+        v = w.is_signed ? EVR_SS : EVR_US;
+    else if (v == EVR_up)
+        v = EVR_UL;
+    const char *s = DcmVR(v).getValidVRName();
+    uint16_t vr = s && s[0] >= 'A' && s[0] <= 'Z' && s[1] >= 'A' && s[1] <= 'Z' && !s[2]
+                      ? DCM_VR(s[0], s[1])
+                      : DCM_VR('U', 'N');
+    if (vr != DCM_VR('U', 'N') || e->getGTag() % 2 != 0 || !w.little)
+        return vr;
+    // Bytes of an unknown kind are little endian: the dictionary may well know them.
+    uint16_t known = dcm_dict_vr(DCM_TAG(e->getGTag(), e->getETag()));
+    return known && known != DCM_VR('S', 'Q') ? known : vr;
+}
+
+bool is_pixels(uint32_t tag)
+{
+    return tag == DCM_TAG(0x7fe0, 0x0008) || tag == DCM_TAG(0x7fe0, 0x0009) ||
+           tag == DCM_TAG(0x7fe0, 0x0010);
+}
+
+// The text of a private creator; bytes above 0x7f belong to no name that a table holds.
+const char *creator_text(const Walk &w, const dcm_elem *e)
+{
+    const uint8_t *p = e->val;
+    size_t n = e->len;
+    while (n > 0 && (p[n - 1] == ' ' || p[n - 1] == 0))
+        n--;
+    while (n > 0 && *p == ' ') {
+        p++;
+        n--;
+    }
+    char *s = static_cast<char *>(dcm_tree_alloc(w.tree, n + 1, w.err));
+    if (!s)
+        return nullptr;
+    for (size_t i = 0; i < n; i++)
+        s[i] = p[i] >= 0x20 && p[i] < 0x7f ? (char)p[i] : '?';
+    s[n] = 0;
+    return s;
+}
+
+int copy_items(const Walk &w, DcmSequenceOfItems *sq, uint32_t tag, dcm_set *to, dcm_elem **out);
+
+int copy_value(const Walk &w, DcmElement *e, uint32_t tag, dcm_set *to, dcm_elem **out)
+{
+    Uint32 len = e->getLengthField();
+    bool bulk = is_pixels(tag) || len > VALUE_MAX;
+    const void *p = nullptr;
+    if (!bulk && len > 0) {
+        p = Bare::bytes(e, EBO_LittleEndian);
+        if (!p)
+            return ds_fail(w.err, DS_FAIL, "%s: (%04x,%04x): its value cannot be read",
+                           w.raw->name.c_str(), tag >> 16, tag & 0xffff);
+    }
+    int rc = dcm_set_put(w.tree, to, tag, vr_of(w, e), p, p ? len : 0, out, w.err);
+    if (rc == 0)
+        (*out)->bulk = bulk;
+    if (len > DEFER)
+        e->compact();
+    return rc;
+}
+
+int copy_item(const Walk &w, DcmItem *from, dcm_set *to)
+{
+    int rc = 0;
+    for (DcmObject *o = from->nextInContainer(nullptr); o && rc == 0;
+         o = from->nextInContainer(o)) {
+        uint32_t tag = DCM_TAG(o->getGTag(), o->getETag());
+        dcm_elem *e = nullptr;
+        if ((tag & 0xffff) == 0 || dcm_set_find(to, tag)) // group lengths; what comes twice
+            continue;
+        if (o->ident() == EVR_SQ)
+            rc = copy_items(w, static_cast<DcmSequenceOfItems *>(o), tag, to, &e);
+        else if (DcmElement *leaf = dynamic_cast<DcmElement *>(o))
+            rc = copy_value(w, leaf, tag, to, &e);
+        if (rc != 0 || !e || !(tag >> 16 & 1) || (tag & 0xffff) < 0x1000)
+            continue;
+        const dcm_elem *c = dcm_set_find(to, (tag & 0xffff0000u) | (tag >> 8 & 0xff));
+        if (c && c->val && !(e->creator = creator_text(w, c)))
+            rc = DS_NOMEM;
+    }
+    return rc;
+}
+
+int copy_items(const Walk &w, DcmSequenceOfItems *sq, uint32_t tag, dcm_set *to, dcm_elem **out)
+{
+    int rc = dcm_set_put(w.tree, to, tag, DCM_VR('S', 'Q'), nullptr, 0, out, w.err);
+    for (DcmObject *o = sq->nextInContainer(nullptr); o && rc == 0; o = sq->nextInContainer(o)) {
+        dcm_set *item;
+        DcmItem *from = dynamic_cast<DcmItem *>(o);
+        if (from && (rc = dcm_set_item(w.tree, to, tag, &item, w.err)) == 0)
+            rc = copy_item(w, from, item);
+    }
+    *out = dcm_set_find(to, tag);
+    return rc;
+}
+
+// ---- the file ----
+
+// Something that begins like a data set: preamble and magic, or a first tag of a low group.
+bool plausible(int fd)
+{
+    unsigned char b[132];
+    ssize_t n = pread(fd, b, sizeof b, 0);
+    if (n == (ssize_t)sizeof b && memcmp(b + 128, "DICM", 4) == 0)
+        return true;
+    if (n >= 4 && memcmp(b, "DICM", 4) == 0)
+        return true; // without the preamble alone
+    if (n < 8)
+        return false;
+    unsigned le = b[0] | b[1] << 8, be = b[0] << 8 | b[1];
+    return ((le == 2 || le == 8) && b[3] <= 1) || ((be == 2 || be == 8) && b[2] <= 1);
+}
+
+OFCondition parse(dcm_raw *r, bool lenient)
+{
+    char here;
+    r->src.stack = &here;
+    r->src.deep = false;
+    dcmIgnoreParsingErrors.set(lenient ? OFTrue : OFFalse);
+    r->ff.clear();
+    FdStream in(&r->src, 0, true);
+    r->ff.transferInit();
+    OFCondition c = r->ff.read(in, EXS_Unknown, EGL_noChange, DEFER);
+    r->ff.transferEnd();
+    dcmIgnoreParsingErrors.set(OFFalse);
+    return c;
+}
+
+void find_pixels(dcm_raw *r)
+{
+    static const DcmTagKey keys[] = {DCM_PixelData, DCM_FloatPixelData, DCM_DoubleFloatPixelData};
+    DcmDataset *d = r->ff.getDataset();
+    for (const DcmTagKey &k : keys)
+        if (!r->pixels)
+            d->findAndGetElement(k, r->pixels);
+    if (!r->pixels)
+        return;
+    r->kind = DCM_RAW_NATIVE;
+    DcmPixelData *p = dynamic_cast<DcmPixelData *>(r->pixels);
+    if (!p)
+        return;
+    E_TransferSyntax rep = EXS_Unknown;
+    const DcmRepresentationParameter *param = nullptr;
+    DcmPixelSequence *seq = nullptr;
+    p->getOriginalRepresentationKey(rep, param);
+    if (!DcmXfer(rep).isEncapsulated() || p->getEncapsulatedRepresentation(rep, param, seq).bad() ||
+        !seq)
+        return;
+    r->kind = DCM_RAW_FRAGMENTS;
+    for (DcmObject *o = seq->nextInContainer(nullptr); o; o = seq->nextInContainer(o)) {
+        DcmPixelItem *i = dynamic_cast<DcmPixelItem *>(o);
+        if (i && !r->table)
+            r->table = i;
+        else if (i)
+            r->fragments.push_back(i);
+    }
+}
+
+void find_syntax(dcm_raw *r)
+{
+    OFString s;
+    DcmDataset *d = r->ff.getDataset();
+    E_TransferSyntax x = d->getOriginalXfer();
+    r->order = DcmXfer(x).getByteOrder();
+    DcmMetaInfo *m = r->ff.getMetaInfo();
+    if (!m || m->findAndGetOFString(DCM_TransferSyntaxUID, s).bad() || s.empty() || s.size() > 64) {
+        const char *id = DcmXfer(x).getXferID();
+        s = id ? id : "";
+    }
+    r->syntax.assign(s.c_str());
+}
+
+void open_file(dcm_raw *r, const dcm_limits *lim)
+{
+    struct stat st;
+    if (fstat(r->src.fd, &st) != 0)
+        throw Failure{"unreadable", strerror(errno)};
+    r->src.size = (Uint64)st.st_size;
+    if (lim->max_file && r->src.size > lim->max_file)
+        throw Failure{"file-too-large", "larger than a file may be"};
+    if (!plausible(r->src.fd))
+        throw Failure{"not-dicom", "not a DICOM file"};
+    OFCondition c = parse(r, false);
+    if (c.bad() && !r->src.deep) {
+        // Part of the files with damaged delimiters or lengths can be read all the same.
+        std::string first = c.text();
+        c = parse(r, true);
+        r->recovered = true;
+        if (c.bad() || r->ff.getDataset()->card() == 0)
+            throw Failure{"damaged", first};
+    }
+    if (r->src.deep)
+        throw Failure{"too-deep", "sequences nest too deeply"};
+    if (r->ff.getDataset()->card() == 0)
+        throw Failure{"damaged", "holds no attributes"};
+    find_syntax(r);
+    find_pixels(r);
+}
+
+int copy_tree(dcm_raw *r, dcm_tree *t, const dcm_limits *lim, ds_err *err)
+{
+    Uint16 pr = 0;
+    r->ff.getDataset()->findAndGetUint16(DCM_PixelRepresentation, pr);
+    Walk w = {t, r, lim, pr == 1, r->order == EBO_LittleEndian, err};
+    int rc = r->ff.getMetaInfo() ? copy_item(w, r->ff.getMetaInfo(), dcm_tree_meta(t)) : 0;
+    return rc ? rc : copy_item(w, r->ff.getDataset(), dcm_tree_main(t));
+}
+
+int failed(const char **reason, const char *slug, ds_err *err, const char *name, const char *words)
+{
+    *reason = slug;
+    return ds_fail(err, DS_FAIL, "%s: %s", name, words);
+}
+
+} // namespace
+
+#define GUARD(what)                                                                                \
+    catch (const std::bad_alloc &)                                                                 \
+    {                                                                                              \
+        return ds_fail_nomem(err);                                                                 \
+    }                                                                                              \
+    catch (...)                                                                                    \
+    {                                                                                              \
+        return ds_fail(err, DS_FAIL, "%s: %s", r ? r->name.c_str() : "?", what);                   \
+    }
 
 extern "C" int dcm_shim_init(ds_err *err)
 {
@@ -18,10 +420,145 @@ extern "C" int dcm_shim_init(ds_err *err)
             return ds_fail(err, DS_FAIL,
                            "DCMTK's data dictionary cannot be read (DCMDICTPATH): without it "
                            "names would not be known as such");
+        dcmEnableAutomaticInputDataCorrection.set(OFFalse);
+        dcmReplaceWrongDelimitationItem.set(OFTrue);
         DJDecoderRegistration::registerCodecs();
         DJLSDecoderRegistration::registerCodecs();
         return 0;
     } catch (...) {
         return ds_fail(err, DS_FAIL, "DCMTK cannot be set up");
     }
+}
+
+extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, int fd, const char *name,
+                            const dcm_limits *lim, const char **reason, ds_err *err)
+{
+    dcm_raw *r = nullptr;
+    *out = nullptr;
+    *tree = nullptr;
+    *reason = "damaged";
+    try {
+        r = new dcm_raw();
+        r->src.fd = fd;
+        r->name = name;
+        open_file(r, lim);
+        int rc = dcm_tree_new(tree, err);
+        if (rc == 0)
+            rc = copy_tree(r, *tree, lim, err);
+        if (rc == 0) {
+            *out = r;
+            return 0;
+        }
+    } catch (const Failure &f) {
+        failed(reason, f.reason, err, name, f.words.c_str());
+    } catch (const std::bad_alloc &) {
+        failed(reason, "out-of-memory", err, name, "more memory is wanted than there may be");
+    } catch (const std::exception &e) {
+        failed(reason, "damaged", err, name, e.what());
+    } catch (...) {
+        failed(reason, "damaged", err, name, "cannot be parsed");
+    }
+    if (!err->code)
+        ds_fail_nomem(err);
+    if (strstr(err->msg, "nest deeper"))
+        *reason = "too-deep";
+    dcm_tree_free(*tree);
+    *tree = nullptr;
+    dcm_raw_close(r);
+    return err->code;
+}
+
+extern "C" void dcm_raw_close(dcm_raw *r)
+{
+    try {
+        delete r;
+    } catch (...) {
+    }
+}
+
+extern "C" enum dcm_raw_kind dcm_raw_kind_of(const dcm_raw *r)
+{
+    return r->kind;
+}
+
+extern "C" uint32_t dcm_raw_tag(const dcm_raw *r)
+{
+    return r->pixels ? DCM_TAG(r->pixels->getGTag(), r->pixels->getETag()) : 0;
+}
+
+extern "C" const char *dcm_raw_syntax(const dcm_raw *r)
+{
+    return r->syntax.c_str();
+}
+
+extern "C" bool dcm_raw_big_endian(const dcm_raw *r)
+{
+    return r->order == EBO_BigEndian;
+}
+
+extern "C" bool dcm_raw_recovered(const dcm_raw *r)
+{
+    return r->recovered;
+}
+
+extern "C" uint64_t dcm_raw_len(const dcm_raw *r)
+{
+    return r->kind == DCM_RAW_NATIVE ? r->pixels->getLengthField() : 0;
+}
+
+extern "C" int dcm_raw_read(dcm_raw *r, uint64_t offset, void *to, size_t n, ds_err *err)
+{
+    try {
+        if (offset > UINT32_MAX || n > UINT32_MAX || n == 0)
+            return ds_fail(err, DS_FAIL, "%s: pixel data past 4 GiB", r->name.c_str());
+        OFCondition c =
+            r->pixels->getPartialValue(to, (Uint32)offset, (Uint32)n, &r->cache, r->order);
+        return c.good() ? 0
+                        : ds_fail(err, DS_FAIL, "%s: pixel data at %" PRIu64 ": %s",
+                                  r->name.c_str(), offset, c.text());
+    }
+    GUARD("pixel data cannot be read")
+}
+
+extern "C" uint32_t dcm_raw_fragments(const dcm_raw *r)
+{
+    return (uint32_t)r->fragments.size();
+}
+
+extern "C" uint32_t dcm_raw_fragment_len(const dcm_raw *r, uint32_t i)
+{
+    return i < r->fragments.size() ? r->fragments[i]->getLengthField() : 0;
+}
+
+static int item_bytes(dcm_raw *r, DcmPixelItem *item, ds_buf *out, ds_err *err)
+{
+    Uint32 n = item->getLengthField();
+    if (n > r->src.size || ds_buf_reserve(out, n) != 0)
+        return ds_fail_nomem(err);
+    if (n == 0)
+        return 0;
+    OFCondition c = item->getPartialValue(out->data + out->len, 0, n, &r->cache, EBO_LittleEndian);
+    if (c.bad())
+        return ds_fail(err, DS_FAIL, "%s: a fragment of %u bytes: %s", r->name.c_str(), n,
+                       c.text());
+    out->len += n;
+    return 0;
+}
+
+extern "C" int dcm_raw_fragment(dcm_raw *r, uint32_t i, ds_buf *out, ds_err *err)
+{
+    try {
+        if (i >= r->fragments.size())
+            return ds_fail(err, DS_FAIL, "%s: no fragment %u", r->name.c_str(), i);
+        return item_bytes(r, r->fragments[i], out, err);
+    }
+    GUARD("a fragment cannot be read")
+}
+
+extern "C" int dcm_raw_offsets(dcm_raw *r, ds_buf *out, ds_err *err)
+{
+    try {
+        return r->table ? item_bytes(r, r->table, out, err) : 0;
+    }
+    GUARD("the offset table cannot be read")
 }
