@@ -18,7 +18,8 @@ static struct {
     ds_opt_list data, targets, only;
     const char *model, *store, *out, *resume, *column, *mask, *weights, *prompt_init, *eval_data;
     int64_t steps, epochs, batch, accumulate, seq_len, seed, every, rank, prompt, warmup, window,
-        threads, data_threads, memory, keep, keep_every, eval_every, eval_batches, patience, spike_window;
+        threads, data_threads, memory, keep, keep_every, eval_every, eval_batches, patience,
+        spike_window;
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip, min_delta,
         spike_factor;
     int method, schedule, longer, format, optim, on_spike;
