@@ -31,6 +31,8 @@ static void say_json(const ds_version *v)
         printf(",\"parent\":\"%s\"", git_oid_tostr_s(&v->parent));
     else
         printf(",\"parent\":null");
+    if (v->has_merged)
+        printf(",\"merged\":\"%s\"", git_oid_tostr_s(&v->merged));
     printf(",\"dataset\":");
     verb_json(stdout, v->dataset);
     printf(",\"date\":\"%s\",\"author\":", date);
@@ -45,8 +47,11 @@ static void say(const ds_version *v)
     char root[65], date[32];
     ds_sha_hex(root, &v->root);
     ds_date_text(date, v->time);
-    printf("commit  %s\nauthor  %s\ndate    %s\nrecords %" PRIu64 "\nroot    sha256:%s\n\n",
-           git_oid_tostr_s(&v->id), v->author, date, v->records, root);
+    printf("commit  %s\n", git_oid_tostr_s(&v->id));
+    if (v->has_merged)
+        printf("merged  %s\n", git_oid_tostr_s(&v->merged));
+    printf("author  %s\ndate    %s\nrecords %" PRIu64 "\nroot    sha256:%s\n\n", v->author, date,
+           v->records, root);
     for (const char *s = v->message; *s;) {
         size_t len = strcspn(s, "\n");
         printf("    %.*s\n", (int)len, s);

@@ -40,6 +40,7 @@ fork() {
     texts d | grep -q '^LINE 2 '
     texts d | grep -q '^LINE 4 '
     git -C .dsver/catalog.git rev-parse refs/heads/d/main^2 >second
+    dsver log d | grep -qx "merged  $(cat second)"
     [ "$(cat second)" = "$(git -C .dsver/catalog.git rev-parse refs/heads/d/side)" ]
     [ "$(dsver diff d~1 d | grep -c '^[-~+] "')" = 6 ]
     dsver fsck --read-data
