@@ -225,6 +225,17 @@ static int member_text(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, 
     return 0;
 }
 
+/* A member that is no string: its JSON, minified. */
+static int member_json(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, size_t *len)
+{
+    ds_buf *s = &b->scratch;
+    s->len = 0;
+    if (ds_jscan_minify(s, m->value, m->value_len) || !(*p = batch_copy(b, s->data, s->len)))
+        return DS_NOMEM;
+    *len = s->len;
+    return 0;
+}
+
 /* The members other than text and key, as one minified object; null when there are none. */
 static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text,
                      const ds_jmember *key)
@@ -297,7 +308,8 @@ static int json_line(ds_textbatch *b, const record *r)
     const ds_jmember *key = NULL, *text = want(b, r, r->o->field, "no text", &rc);
     if (!text)
         return rc < 0 ? rc : 0;
-    if (text->kind != DS_J_STRING)
+    bool json = r->o->json_text && (text->kind == DS_J_OBJECT || text->kind == DS_J_ARRAY);
+    if (text->kind != DS_J_STRING && !json)
         return refuse(b, r, "no text", (size_t)(text->value - r->p), "the text is not a string");
     ds_textrow row = {.offset = r->offset, .len = r->len};
     if (r->o->explicit_key) {
@@ -305,7 +317,8 @@ static int json_line(ds_textbatch *b, const record *r)
             (rc = json_key(b, r, key, &row)) != 0)
             return rc < 0 ? rc : 0;
     }
-    if (member_text(b, text, &row.text, &row.text_len) != 0 ||
+    if ((json ? member_json(b, text, &row.text, &row.text_len)
+              : member_text(b, text, &row.text, &row.text_len)) != 0 ||
         (r->o->meta && json_meta(b, &row, text, key) != 0))
         return DS_NOMEM;
     ds_textrow *to = add_row(b, 0, 0);

@@ -43,6 +43,7 @@ typedef struct ds_textopts {
     unsigned max_depth; /* of JSON */
     ds_unpack_limits limits;
     bool explicit_key; /* rows have keys */
+    bool json_text;    /* of JSON lines: a text that is a list or an object is its JSON */
     bool meta;         /* rows have what else their record held */
 } ds_textopts;
 

@@ -64,7 +64,7 @@ const ds_command ds_cmd_text = {
 typedef struct text_args {
     int format, keys, on_error;
     const char *field, *key_field, *split, *encoding, *quarantine, *output;
-    bool no_meta, quiet;
+    bool no_meta, json_text, quiet;
     int64_t max_record, max_depth, max_ratio, max_unpacked, shard_size, level, threads;
 } text_args;
 
@@ -198,6 +198,7 @@ static int read_options(text_ctx *c, const text_args *a, ds_err *err)
     c->o = (ds_textopts){.format = (enum ds_textformat)a->format,
                          .field = a->field,
                          .key_field = a->key_field,
+                         .json_text = a->json_text,
                          .encoding = a->encoding,
                          .max_record = (size_t)a->max_record,
                          .max_depth = (unsigned)a->max_depth,
@@ -260,6 +261,7 @@ static int make_provenance(text_ctx *c, const text_args *a, ds_err *err)
     if (rc == 0 &&
         ((rows && (json_object_set_new(j, "field", json_string(a->field)) != 0 ||
                    json_object_set_new(j, "max_depth", json_integer(a->max_depth)) != 0)) ||
+         (a->json_text && json_object_set_new(j, "json_text", json_true()) != 0) ||
          (a->key_field && json_object_set_new(j, "key_field", json_string(a->key_field)) != 0) ||
          (a->split && json_object_set_new(j, "split", json_string(a->split)) != 0)))
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
@@ -361,6 +363,8 @@ static int run(int argc, char **argv)
          "format of all inputs; auto goes by the name's end", 0, 0, ds_textformat_names, false},
         {0, "field", DS_OPT_STR, &a.field, "NAME",
          "member or column that is the text; default text", 0, 0, NULL, false},
+        {0, "json-text", DS_OPT_FLAG, &a.json_text, NULL,
+         "JSON lines: a text that is a list or an object counts as its JSON", 0, 0, NULL, false},
         {0, "key-field", DS_OPT_STR, &a.key_field, "NAME", "member or column that is the key", 0, 0,
          NULL, false},
         {0, "keys", DS_OPT_CHOICE, &a.keys, "KIND", "whether records have explicit keys", 0, 0,

@@ -28,7 +28,9 @@ const ds_command ds_cmd_tokenize = {
     .example =
         "dsprep text corpus/ | dsprep tokenize -t tokenizer.json | dsver commit -m corpus corpus\n"
         "dsprep text --field answer qa.jsonl | dsprep tokenize -t tok.json --prompt meta.question "
-        "--response text | dsprep show",
+        "--response text | dsprep show\n"
+        "dsprep text --field messages --json-text chats.jsonl | dsprep tokenize -t tok.json --chat "
+        "auto -o chats.dsr",
     .description =
         "Reads a DSR stream from FILE or standard input and writes it with more columns: the ids "
         "that the tokenizer gives for a text. All other columns, blocks, origins and sources pass "
@@ -46,6 +48,15 @@ const ds_command ds_cmd_tokenize = {
         "and whose words they are (roles: 0 none, 1 system, 2 user, 3 assistant, 4 tool). What "
         "looks like an added token in a prompt or an answer stays text unless --allow-special "
         "is given; in --separator it counts.\n\n"
+        "Conversations (--chat): lists of messages {role, content}, or ShareGPT's {from, value}, "
+        "in "
+        "a column of JSON or of text (--messages). They are written by the chat template of the "
+        "tokenizer_config.json beside the tokenizer, which --chat auto wants to be one that is "
+        "known, --chat any runs whatever it is and --chat NAME wants to be that one; "
+        "--chat-template FILE takes its place. What is learned is what the assistant wrote, with "
+        "the token that ends its turn (--train-on). Content cannot spell added tokens unless "
+        "--allow-special is given; an assistant's may spell those that are not special, such as "
+        "<think>. docs/chat-templates.md has the details.\n\n"
         "With --max-tokens, --truncate says what becomes of longer records: error; left or right: "
         "that end of the text is cut off; drop: the record stays, without tokens (null). What "
         "was cut or dropped is counted at the end.",
@@ -59,6 +70,7 @@ typedef struct tok_ctx {
     uint64_t records;
     ds_tokencounts counts;
     ds_instream *in;
+    ds_chat *chat;
     ds_progress progress;
 } tok_ctx;
 
@@ -77,6 +89,7 @@ static void add_counts(ds_tokencounts *to, const ds_tokencounts *n)
     to->dropped += n->dropped;
     to->idle += n->idle;
     to->skipped += n->skipped;
+    to->shortened += n->shortened;
 }
 
 static int tok_done(void *ctx, void *state, const ds_block *b, ds_err *err)
@@ -123,12 +136,15 @@ static const ds_blockpipe_ops tok_ops = {
 
 typedef struct tok_opts {
     const char *tokenizer, *config, *column, *name, *output, *prompt, *response, *separator, *eos;
+    const char *chat, *chat_template, *messages;
     bool no_special, no_added, allow_special, quiet;
     int64_t level, threads, max_tokens;
-    int truncate, on_error;
+    int truncate, on_error, train_on;
 } tok_opts;
 
 static const char *const truncations[] = {"error", "left", "right", "drop", NULL};
+
+static const char *const train_ons[] = {"assistant", "last", "all", NULL};
 
 static int set(json_t *o, const char *name, json_t *v, int rc)
 {
@@ -136,13 +152,18 @@ static int set(json_t *o, const char *name, json_t *v, int rc)
 }
 
 /* The effective options, by name. */
-static json_t *options_of(const tok_ctx *c)
+static json_t *options_of(const tok_ctx *c, const tok_opts *from)
 {
     const ds_tokenopts *o = &c->plan.o;
     json_t *j = json_object();
     int rc = set(j, "name", json_string(o->name), j ? 0 : -1);
     rc = set(j, "special", json_boolean(!(o->flags & DS_TOK_NO_SPECIAL)), rc);
-    if (!o->prompt) {
+    if (o->chat) {
+        rc = set(j, "allow_special", json_boolean(o->allow_special), rc);
+        rc = set(j, "chat", json_string(ds_chat_name(o->chat)), rc);
+        rc = set(j, "messages", json_string(o->messages), rc);
+        rc = set(j, "train_on", json_string(train_ons[from->train_on]), rc);
+    } else if (!o->prompt) {
         rc = set(j, "added", json_boolean(!(o->flags & DS_TOK_NO_ADDED)), rc);
         rc = set(j, "column", json_string(o->column), rc);
     } else {
@@ -165,14 +186,21 @@ static json_t *options_of(const tok_ctx *c)
     return NULL;
 }
 
-static int make_provenance(ds_buf *out, const tok_ctx *c, ds_err *err)
+static int make_provenance(ds_buf *out, const tok_ctx *c, const tok_opts *o, ds_err *err)
 {
     char hex[65];
     size_t len;
     const char *in = ds_reader_provenance(ds_instream_reader(c->in), &len);
     ds_sha_hex(hex, ds_tok_digest(c->plan.o.tok));
-    json_t *options = options_of(c);
+    json_t *options = options_of(c, o);
     json_t *digests = json_pack("{s:o}", "tokenizer", json_sprintf("sha256:%s", hex));
+    if (c->plan.o.chat && digests) {
+        ds_sha_hex(hex, ds_chat_digest(c->plan.o.chat));
+        if (json_object_set_new(digests, "template", json_sprintf("sha256:%s", hex))) {
+            json_decref(digests);
+            digests = NULL;
+        }
+    }
     int rc = options && digests
                  ? ds_prov_append(out, in, len, "dsprep tokenize", options, digests, err)
                  : ds_fail_nomem(err);
@@ -211,10 +239,37 @@ static int check_options(const tok_opts *o, ds_err *err)
     if (o->prompt && (o->column || o->no_added))
         return ds_fail(err, DS_USAGE, "%s goes with plain text, not with --prompt",
                        o->column ? "--column" : "--no-added");
-    if (!o->prompt && (o->separator || o->allow_special))
+    bool chat = o->chat || o->chat_template;
+    if (chat && (o->prompt || o->column || o->no_added || o->no_special))
+        return ds_fail(err, DS_USAGE, "%s does not go with --chat",
+                       o->prompt     ? "--prompt"
+                       : o->column   ? "--column"
+                       : o->no_added ? "--no-added"
+                                     : "--no-special");
+    if (!chat && (o->messages || o->train_on))
+        return ds_fail(err, DS_USAGE, "%s goes with --chat",
+                       o->messages ? "--messages" : "--train-on");
+    if (!o->prompt && (o->separator || (o->allow_special && !chat)))
         return ds_fail(err, DS_USAGE, "%s goes with --prompt and --response",
                        o->separator ? "--separator" : "--allow-special");
     return 0;
+}
+
+static int find_chat(tok_ctx *c, const tok_opts *o, const ds_tok *tok, ds_err *err)
+{
+    ds_tokconf conf = {0};
+    const ds_chatopts opts = {.tok = tok,
+                              .kind = o->chat ? o->chat : "any",
+                              .template = o->chat_template,
+                              .allow_special = o->allow_special,
+                              .train = (enum ds_trainon)o->train_on};
+    if (!o->chat && !o->chat_template)
+        return 0;
+    int rc = ds_tokconf_load(&conf, o->config, o->tokenizer, err);
+    if (rc == 0)
+        rc = ds_chat_new(&c->chat, &opts, &conf, err);
+    ds_tokconf_fini(&conf);
+    return rc;
 }
 
 static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **operands, int n,
@@ -236,6 +291,10 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
     int64_t level = o->level >= 0 ? o->level : o->output ? 3 : 0;
     int rc = find_eos(&opts.eos, o, tok, err);
     if (rc == 0)
+        rc = find_chat(c, o, tok, err);
+    opts.chat = c->chat;
+    opts.messages = o->messages;
+    if (rc == 0)
         rc = ds_instream_open(&c->in, operands, n, err);
     if (rc == 0 && ds_instream_files(c->in) != 1)
         rc = ds_fail(err, DS_USAGE, "shards are streams of their own: tokenize them one by one");
@@ -244,7 +303,7 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
     if (rc == 0 && !(c->chunks = calloc(c->plan.schema.n, sizeof *c->chunks)))
         rc = ds_fail_nomem(err);
     if (rc == 0)
-        rc = make_provenance(&prov, c, err);
+        rc = make_provenance(&prov, c, o, err);
     if (rc == 0)
         rc = ds_stageout_open(&c->out, o->output, &c->plan.schema, prov.data, prov.len, (int)level,
                               err);
@@ -273,6 +332,10 @@ static void say_result(const tok_ctx *c, bool marked)
     if (n->dropped)
         ds_warn("%llu records are longer than --max-tokens and have no tokens",
                 (unsigned long long)n->dropped);
+    if (n->shortened)
+        ds_warn("%llu assistant turns were not written in full: the template leaves something out, "
+                "such as reasoning",
+                (unsigned long long)n->shortened);
     if (n->idle)
         ds_warn("%llu records have no target", (unsigned long long)n->idle);
 }
@@ -298,9 +361,20 @@ static int run(int argc, char **argv)
          "the token that ends an answer, auto (the tokenizer's, when it has one), or none; default "
          "auto",
          0, 0, NULL, false},
+        {0, "chat", DS_OPT_STR, &o.chat, "NAME",
+         "conversations, by the tokenizer's chat template: auto, any, or the name of the one it is "
+         "to be",
+         0, 0, NULL, false},
+        {0, "chat-template", DS_OPT_STR, &o.chat_template, "FILE",
+         "conversations, by the template in this file", 0, 0, NULL, false},
+        {0, "messages", DS_OPT_STR, &o.messages, "NAME",
+         "the column that holds the messages; default messages, or else text", 0, 0, NULL, false},
+        {0, "train-on", DS_OPT_CHOICE, &o.train_on, "WHAT",
+         "what of a conversation is learned: the assistant's turns, the last of them, all "
+         "(assistant)",
+         0, 0, train_ons, false},
         {0, "allow-special", DS_OPT_FLAG, &o.allow_special, NULL,
-         "recognise added tokens in prompts and answers: only for text that is trusted", 0, 0, NULL,
-         false},
+         "recognise added tokens in content: only for text that is trusted", 0, 0, NULL, false},
         {0, "max-tokens", DS_OPT_INT, &o.max_tokens, "N", "most tokens of a record", 1, INT64_MAX,
          NULL, false},
         {0, "truncate", DS_OPT_CHOICE, &o.truncate, "WHAT",
@@ -348,6 +422,7 @@ static int run(int argc, char **argv)
     ds_stageout_fini(&c.out);
     ds_tokenplan_fini(&c.plan);
     ds_instream_free(c.in);
+    ds_chat_free(c.chat);
     ds_tok_free(tok);
     free(c.chunks);
     return ds_command_end(&ds_cmd_tokenize, &err, false);

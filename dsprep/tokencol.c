@@ -7,7 +7,7 @@
 #include "json.h"
 
 #define MARKED_MAX ((size_t)1 << 30) /* bytes of a record that is not plain text */
-#define MARK_TARGET 0x80u
+#define MARK_TARGET DS_MARK_TARGET
 
 /* ---- the plan ---- */
 
@@ -33,8 +33,15 @@ static json_t *token_attrs(const ds_tokenopts *o)
 {
     char hex[65];
     ds_sha_hex(hex, ds_tok_digest(o->tok));
-    json_t *source =
-        o->prompt ? json_sprintf("%s, %s", o->prompt, o->response) : json_string(o->column);
+    json_t *source = o->prompt ? json_sprintf("%s, %s", o->prompt, o->response)
+                               : json_string(o->chat ? o->messages : o->column);
+    if (o->chat) {
+        char tmpl[65];
+        ds_sha_hex(tmpl, ds_chat_digest(o->chat));
+        return json_pack("{s:o, s:o, s:o}", "source", source, "template",
+                         json_sprintf("sha256:%s", tmpl), "tokenizer",
+                         json_sprintf("sha256:%s", hex));
+    }
     return json_pack("{s:o, s:o}", "source", source, "tokenizer", json_sprintf("sha256:%s", hex));
 }
 
@@ -61,6 +68,13 @@ static int find_texts(ds_tokenplan *p, const ds_schema *in, ds_err *err)
         p->ncols = DS_TOKENCOLS;
         int rc = ds_textref_init(&p->text[p->ntexts++], in, o->prompt, err);
         return rc ? rc : ds_textref_init(&p->text[p->ntexts++], in, o->response, err);
+    }
+    if (o->chat) {
+        p->ncols = DS_TOKENCOLS;
+        p->o.flags |= DS_TOK_NO_SPECIAL; /* the template writes what is to stand around */
+        if (!o->messages)
+            p->o.messages = ds_schema_find(in, "messages") >= 0 ? "messages" : "text";
+        return ds_textref_init(&p->text[p->ntexts++], in, p->o.messages, err);
     }
     p->ncols = 1;
     long text = ds_schema_find(in, o->column);
@@ -279,6 +293,23 @@ static int pair_ids(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bo
     return rc;
 }
 
+static int chat_ids(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bool *null,
+                    ds_err *err)
+{
+    ds_textat at;
+    int rc = ds_textref_get(&p->text[0], &p->schema.cols[p->text[0].column], x, &c->scan, &at, err);
+    *null = rc == 0 && at.null;
+    if (rc || at.null)
+        return rc;
+    if (at.len > MARKED_MAX)
+        return ds_fail(err, DS_FAIL, "longer than 1 GiB");
+    c->chat.shortened = 0;
+    rc = ds_chat_encode(p->o.chat, &c->chat, c->state, at.p, at.len, &c->ids, &c->marks, err);
+    c->counts.shortened += c->chat.shortened;
+    c->counts.bytes += c->chat.text.text.len;
+    return rc;
+}
+
 static int put_runs(ds_tokencol *c, size_t col, const uint8_t *marks, size_t n, ds_err *err)
 {
     uint64_t pair[2] = {0, 0};
@@ -378,7 +409,7 @@ static int marked_row(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, 
     c->ids.n = 0;
     ds_buf_reset(&c->marks);
     ds_spantext_reset(&c->text);
-    int rc = pair_ids(c, p, x, &null, &own);
+    int rc = p->o.chat ? chat_ids(c, p, x, &null, &own) : pair_ids(c, p, x, &null, &own);
     if (rc == 0 && null)
         return put_null(c, p, err);
     if (rc == 0)
@@ -452,6 +483,7 @@ void ds_tokencol_fini(ds_tokencol *c)
     }
     ds_tok_state_free(c->state);
     ds_spantext_fini(&c->text);
+    ds_chatwork_fini(&c->chat);
     ds_ids_fini(&c->ids);
     ds_places_fini(&c->at);
     ds_buf_fini(&c->marks);

@@ -13,8 +13,7 @@
 
 #include "dsr_io.h"
 #include "textref.h"
-#include "tok.h"
-#include "tok_spans.h"
+#include "tok_chat.h"
 
 enum ds_truncate { DS_TRUNCATE_ERROR, DS_TRUNCATE_LEFT, DS_TRUNCATE_RIGHT, DS_TRUNCATE_DROP };
 
@@ -26,9 +25,12 @@ typedef struct ds_tokenopts {
     const char *column; /* plain text */
     /* or a prompt and its answer */
     const char *prompt, *response, *separator;
-    bool allow_special;  /* content may spell added tokens */
-    uint32_t eos;        /* put behind the answer; DS_TOK_NONE: nothing is */
-    uint64_t max_tokens; /* 0 = any number; post-processor's tokens included */
+    /* or conversations, as tok_chat.h has them */
+    const ds_chat *chat;
+    const char *messages; /* NULL: the column messages, or text */
+    bool allow_special;   /* content may spell added tokens */
+    uint32_t eos;         /* put behind the answer; DS_TOK_NONE: nothing is */
+    uint64_t max_tokens;  /* 0 = any number; post-processor's tokens included */
     enum ds_truncate truncate;
     bool skip; /* a record that cannot be used has no tokens; else it is an error */
 } ds_tokenopts;
@@ -57,6 +59,7 @@ typedef struct ds_tokencounts {
     uint64_t dropped;   /* longer than that, and without tokens for it */
     uint64_t idle;      /* have tokens, none of them a target */
     uint64_t skipped;   /* could not be used */
+    uint64_t shortened; /* assistant turns that a template did not write in full */
 } ds_tokencounts;
 
 typedef struct ds_tokencol {
@@ -65,6 +68,7 @@ typedef struct ds_tokencol {
     bool ready;
     ds_tok_state *state;
     ds_spantext text;
+    ds_chatwork chat;
     ds_ids ids;
     ds_places at;
     ds_buf marks, runs; /* role and target of each id; a row of runs */

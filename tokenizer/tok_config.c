@@ -60,9 +60,13 @@ static const char *template_of(const json_t *o)
 
 static int take(ds_tokconf *c, const ds_buf *file, const char *path, ds_err *err)
 {
-    json_t *o = NULL;
-    int rc = ds_json_parse(&o, file->data, file->len, path, err);
-    if (rc == 0 && !json_is_object(o))
+    json_error_t e;
+    /* Lengths without limit are written as numbers beyond 64 bits: hence all as reals. */
+    json_t *o = json_loadb((const char *)file->data, file->len, JSON_DECODE_INT_AS_REAL, &e);
+    int rc = 0;
+    if (!o)
+        rc = ds_fail(err, DS_FAIL, "%s: line %d, byte %d: %s", path, e.line, e.position, e.text);
+    else if (!json_is_object(o))
         rc = ds_fail(err, DS_FAIL, "%s: not a JSON object", path);
     if (rc == 0)
         rc = keep(&c->bos, token_of(o, "bos_token"), err);
