@@ -52,6 +52,9 @@ static void references(void **state)
     check("&lt;p&gt; &amp;amp; &quot;&apos;", "<p> &amp; \"'");
     check("&eacute;&Eacute;&#233;&#xE9;&#Xe9", "\xc3\xa9\xc3\x89\xc3\xa9\xc3\xa9\xc3\xa9");
     check("&hellip;&mdash;&zwj;&#x1F600;", "\xe2\x80\xa6\xe2\x80\x94\xe2\x80\x8d\xf0\x9f\x98\x80");
+    check("&CounterClockwiseContourIntegral;&ThickSpace;&nGt;",
+          "\xe2\x88\xb3\xe2\x81\x9f\xe2\x80\x8a\xe2\x89\xab\xe2\x83\x92");
+    check("&zwnj;&AElig&AEligx &bigcirc", "\xe2\x80\x8c\xc3\x86\xc3\x86x &bigcirc");
     check("&amp &ampx &notit; &nosuch; & &; &# &#x;", "& &x \xc2\xacit; &nosuch; & &; &# &#x;");
     check("&hellip &ltx", "&hellip <x"); /* only old names may lack the semicolon */
     check("&#0;&#xD800;&#x110000;&#99999999999;",
