@@ -138,6 +138,10 @@ struct ds_kernels {
     int (*attention)(ds_kernels *k, void *o, float *lse, const void *q, const void *kk,
                      const void *v, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s,
                      ds_err *err);
+    /* One sequence of which the first `past` tokens lie behind: q[T, ...] and o[T, ...] are of
+     * tokens past..past+T, k and v of all past + T. The same bits as attention's. */
+    int (*attention_past)(ds_kernels *k, void *o, const void *q, const void *kk, const void *v,
+                          enum ds_kfmt f, const ds_kattn *p, int64_t past, int64_t t, ds_err *err);
     /* dq, dk, dv are overwritten; groups of query heads are summed in ascending head order. */
     int (*attention_back)(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
                           const void *q, const void *kk, const void *v, const void *o,

@@ -186,7 +186,10 @@ int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
     TRY(act_get(n, &y, t, c->hidden, err));
     TRY(n->k->rmsnorm(n->k, x, a->r1, a->h, l->norm1->w, n->f, t, c->hidden, c->eps, err));
     TRY(c->arch == DS_DEEPSEEK_V2 ? mla_fwd(n, l, a, t, x, err) : gqa_fwd(n, l, a, t, x, err));
-    TRY(n->k->attention(n->k, a->o, a->lse, a->q, a->k, a->v, n->f, &p, &n->b->seqs, err));
+    if (n->cache)
+        TRY(ds_kvcache_attend(n, n->cache, (int32_t)(l - n->layers), a, &p, t, err));
+    else
+        TRY(n->k->attention(n->k, a->o, a->lse, a->q, a->k, a->v, n->f, &p, &n->b->seqs, err));
     TRY(lin_fwd(n, &l->o, a->o, t, y, err));
     TRY(n->k->add(n->k, a->mid, a->h, y, 1.0f, n->f, t * c->hidden, err));
     arena_back(n, block, used);

@@ -1,11 +1,13 @@
-/* cmd_generate.c - dstrain generate: text that goes on from a prompt. The whole text is computed
- * again for every token: meant for a look at a model, not for serving one. */
+/* cmd_generate.c - dstrain generate: text that goes on from a prompt, token by token; keys and
+ * values of what is there already are kept. */
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "cmd_train.h"
+#include "json.h"
 #include "sig.h"
 #include "tok.h"
 
@@ -16,23 +18,43 @@ const ds_command ds_train_generate = {
     .prog = "dstrain",
     .name = "generate",
     .summary = "go on from a prompt",
-    .operands = "PROMPT",
+    .operands = "PROMPT|-",
     .min_operands = 1,
     .max_operands = 1,
     .example = "dstrain generate --model base/ --adapter runs/1/step-000300 'The package'",
-    .description = "Prints the prompt and what follows. Greedy, or sampled with --temperature; the "
-                   "same seed gives the same text. Stops at the model's end "
-                   "token, after --tokens, or at the end of its context. With --ids PROMPT is a "
-                   "list of token ids and ids are printed.",
+    .description =
+        "Prints the prompt and what follows, as it comes. Greedy, or sampled with --temperature, "
+        "from the --top-k likeliest tokens and those that make up --top-p of the probability; the "
+        "same seed gives the same text, on any machine. Stops at the model's end token, after "
+        "--max-new-tokens, or at the end of its context. PROMPT '-': every line of standard input "
+        "is a prompt of its own. With --ids a prompt is a list of token ids and ids are "
+        "printed.\n\n"
+        "Keys and values of earlier tokens are kept (--no-cache computes the whole text again for "
+        "every token, to the same bits).",
     .run = run,
 };
 
 typedef struct asked {
     const char *model, *adapter, *prompt, *logits;
-    int64_t tokens, seed, threads;
-    double temperature;
-    bool ids, json;
+    int64_t tokens, seed, threads, top_k;
+    double temperature, top_p;
+    bool ids, json, quiet, no_cache;
 } asked;
+
+/* What one text needs. */
+typedef struct writer {
+    const asked *a;
+    ds_net *net;
+    ds_tok *tok;
+    ds_tok_state *state;
+    ds_kvcache *cache;
+    float *logits;
+    struct candidate *order; /* of the vocabulary */
+    ds_buf ids, text;
+    size_t shown;     /* bytes of the text, or ids, that are out */
+    int64_t old, new; /* tokens of all prompts, and after them */
+    double seconds;
+} writer;
 
 static int add_id(ds_buf *ids, int32_t id, ds_err *err)
 {
@@ -64,26 +86,76 @@ static int parse_ids(ds_buf *ids, const char *text, ds_err *err)
     return rc;
 }
 
-/* The most likely id, or one drawn with softmax(logits / temperature) by word i of the seed's
- * stream. */
-static int32_t choose(const float *z, int32_t vocab, double temperature, uint64_t seed, uint64_t i)
+/* ---- the next token ---- */
+
+typedef struct candidate {
+    float z;
+    int32_t id;
+} candidate;
+
+static int by_logit(const void *a, const void *b)
+{
+    const candidate *x = a, *y = b;
+
+    return x->z != y->z ? (x->z < y->z ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
+}
+
+/* exp(x) for x <= 0 from its series: the same bits with any C library. */
+static double exp_of(double x)
+{
+    const double n = floor(x * 1.4426950408889634 + 0.5);
+    const double r = x - n * 0.69314718055994531;
+    double term = 1.0, sum = 1.0;
+
+    if (n < -1000)
+        return 0.0;
+    for (int i = 1; i <= 16; i++) {
+        term *= r / i;
+        sum += term;
+    }
+    return ldexp(sum, (int)n);
+}
+
+static int32_t likeliest(const float *z, int32_t vocab)
 {
     int32_t best = 0;
-    double sum = 0;
 
     for (int32_t v = 1; v < vocab; v++)
         best = z[v] > z[best] ? v : best;
-    if (temperature <= 0)
-        return best;
-    for (int32_t v = 0; v < vocab; v++)
-        sum += exp(((double)z[v] - (double)z[best]) / temperature);
-    double at = (double)ds_philox(seed, UINT64_C(0x67656e), i) / 4294967296.0 * sum;
-    for (int32_t v = 0; v < vocab; v++) {
-        at -= exp(((double)z[v] - (double)z[best]) / temperature);
-        if (at < 0)
-            return v;
-    }
     return best;
+}
+
+/* The likeliest id, or one drawn with softmax(logits / temperature) among the top_k likeliest and
+ * of these among the fewest that make up top_p, by word i of the seed's stream. */
+static int32_t choose(writer *w, uint64_t i)
+{
+    const asked *a = w->a;
+    const int32_t vocab = ds_net_conf(w->net)->vocab;
+    int32_t n = a->top_k > 0 && a->top_k < vocab ? (int32_t)a->top_k : vocab;
+    double sum = 0, kept = 0;
+
+    if (a->temperature <= 0)
+        return likeliest(w->logits, vocab);
+    for (int32_t v = 0; v < vocab; v++)
+        w->order[v] = (candidate){w->logits[v], v};
+    qsort(w->order, (size_t)vocab, sizeof *w->order, by_logit);
+    const double most = (double)w->order[0].z;
+    for (int32_t v = 0; v < n; v++)
+        sum += exp_of(((double)w->order[v].z - most) / a->temperature);
+    for (int32_t v = 0; v < n && a->top_p < 1; v++) {
+        kept += exp_of(((double)w->order[v].z - most) / a->temperature);
+        if (kept >= a->top_p * sum) {
+            n = v + 1;
+            sum = kept;
+        }
+    }
+    double at = (double)ds_philox((uint64_t)a->seed, UINT64_C(0x67656e), i) / 4294967296.0 * sum;
+    for (int32_t v = 0; v < n; v++) {
+        at -= exp_of(((double)w->order[v].z - most) / a->temperature);
+        if (at < 0)
+            return w->order[v].id;
+    }
+    return w->order[n - 1].id;
 }
 
 /* Logits of the last `count` positions of the text. */
@@ -118,16 +190,6 @@ static int text_logits(ds_net *net, const ds_buf *text, int32_t count, float *lo
     return rc;
 }
 
-static int next_id(ds_net *net, const ds_buf *text, const asked *a, uint64_t i, float *logits,
-                   int32_t *out, ds_err *err)
-{
-    const int rc = text_logits(net, text, 1, logits, err);
-
-    if (!rc)
-        *out = choose(logits, ds_net_conf(net)->vocab, a->temperature, (uint64_t)a->seed, i);
-    return rc;
-}
-
 /* Every position of the prompt, for comparison with another implementation. */
 static int write_logits(ds_net *net, const ds_buf *ids, const char *path, ds_err *err)
 {
@@ -141,76 +203,216 @@ static int write_logits(ds_net *net, const ds_buf *ids, const char *path, ds_err
     return rc;
 }
 
-static int print_text(const asked *a, const ds_tok *tok, const ds_buf *ids, ds_err *err)
-{
-    const int32_t *v = (const int32_t *)(const void *)ids->data;
-    ds_buf text = {0};
-    int rc = 0;
-
-    for (size_t i = 0; a->ids && i < ids->len / 4; i++)
-        printf(i ? " %d" : "%d", (int)v[i]);
-    if (!a->ids)
-        rc = ds_tok_decode(tok, (const uint32_t *)(const void *)ids->data, ids->len / 4,
-                           DS_TOK_SKIP_SPECIAL | DS_TOK_LOSSY, &text, err);
-    if (!rc && text.len)
-        fwrite(text.data, 1, text.len, stdout);
-    if (!rc)
-        putchar('\n');
-    ds_buf_fini(&text);
-    return rc;
-}
-
-/* Positions left for more. */
-static int64_t room(ds_net *net, const ds_buf *ids)
+/* Virtual tokens that stand before a text. */
+static int32_t lead_of(ds_net *net)
 {
     const ds_param *prompt = ds_params_find(ds_net_params(net), "prompt_embeddings");
 
-    return ds_net_conf(net)->max_pos - (int64_t)(ids->len / 4) - (prompt ? prompt->rows : 0);
+    return prompt ? (int32_t)prompt->rows : 0;
+}
+
+/* Feeds what the cache has not seen of virtual tokens and text; logits of the last. */
+static int advance(writer *w, ds_err *err)
+{
+    const int32_t lead = lead_of(w->net), vocab = ds_net_conf(w->net)->vocab;
+    const int64_t all = lead + (int64_t)(w->ids.len / 4), seen = ds_kvcache_len(w->cache);
+    const int32_t *text = (const int32_t *)(const void *)w->ids.data;
+    int32_t *v;
+    int rc;
+
+    if (w->a->no_cache)
+        return text_logits(w->net, &w->ids, 1, w->logits, err);
+    v = malloc((size_t)(all - seen) * sizeof *v);
+    if (!v)
+        return ds_fail_nomem(err);
+    for (int64_t i = seen; i < all; i++)
+        v[i - seen] = i < lead ? vocab + (int32_t)i : text[i - lead];
+    rc = ds_net_next(w->net, w->cache, v, all - seen, w->logits, err);
+    free(v);
+    return rc;
+}
+
+/* ---- what is shown ---- */
+
+/* Text that may yet change is kept back: a character that is not whole shows as U+FFFD at the end.
+ */
+static size_t settled(const ds_buf *text, bool last)
+{
+    size_t n = text->len;
+
+    while (!last && n >= 3 && !memcmp(text->data + n - 3, "\xef\xbf\xbd", 3))
+        n -= 3;
+    return n;
+}
+
+static int show(writer *w, bool last, ds_err *err)
+{
+    const int32_t *v = (const int32_t *)(const void *)w->ids.data;
+    const size_t n = w->ids.len / 4;
+    int rc = 0;
+
+    if (w->a->ids && !w->a->json) {
+        for (; w->shown < n; w->shown++)
+            printf(w->shown ? " %d" : "%d", (int)v[w->shown]);
+    } else if (!w->a->ids && (!w->a->json || last)) {
+        w->text.len = 0;
+        rc = ds_tok_decode(w->tok, (const uint32_t *)(const void *)v, n,
+                           DS_TOK_SKIP_SPECIAL | DS_TOK_LOSSY, &w->text, err);
+        const size_t whole = rc || w->a->json ? 0 : settled(&w->text, last);
+        if (whole > w->shown) {
+            fwrite(w->text.data + w->shown, 1, whole - w->shown, stdout);
+            w->shown = whole;
+        }
+    }
+    fflush(stdout);
+    return rc;
+}
+
+static int show_json(const writer *w, size_t old, bool ended, ds_err *err)
+{
+    const int32_t *v = (const int32_t *)(const void *)w->ids.data;
+    json_t *o = json_object(), *ids = json_array();
+    ds_buf out = {0};
+    int rc;
+
+    for (size_t i = 0; i < w->ids.len / 4; i++)
+        json_array_append_new(ids, json_integer(v[i]));
+    json_object_set_new(o, "type", json_string("text"));
+    if (!w->a->ids)
+        json_object_set_new(
+            o, "text", json_stringn(w->text.data ? (const char *)w->text.data : "", w->text.len));
+    json_object_set_new(o, "ids", ids);
+    json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)old));
+    json_object_set_new(o, "new_tokens", json_integer((json_int_t)(w->ids.len / 4 - old)));
+    json_object_set_new(o, "ended", json_boolean(ended));
+    rc = ds_json_dump(&out, o, err);
+    if (!rc)
+        fwrite(out.data, 1, out.len, stdout);
+    json_decref(o);
+    ds_buf_fini(&out);
+    return rc;
+}
+
+/* ---- a text ---- */
+
+static double now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static int read_prompt(writer *w, const char *prompt, size_t len, ds_err *err)
+{
+    const int64_t most = ds_net_conf(w->net)->max_pos - lead_of(w->net);
+    int rc;
+
+    w->ids.len = w->text.len = w->shown = 0;
+    rc = w->a->ids ? parse_ids(&w->ids, prompt, err)
+                   : ds_tok_encode_to(w->tok, w->state, prompt, len, 0, sink, &w->ids, err);
+    if (!rc && !w->ids.len)
+        rc = ds_fail(err, DS_USAGE, "an empty prompt");
+    if (!rc && (int64_t)(w->ids.len / 4) > most)
+        rc = ds_fail(err, DS_USAGE, "a prompt of %zu tokens: the model has room for %lld",
+                     w->ids.len / 4, (long long)most);
+    return rc;
+}
+
+static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)
+{
+    const int64_t most = ds_net_conf(w->net)->max_pos - lead_of(w->net);
+    bool ended = false;
+    int rc = read_prompt(w, prompt, len, err);
+    const size_t old = w->ids.len / 4;
+    const double start = now();
+
+    ds_kvcache_clear(w->cache);
+    if (!rc && w->a->logits)
+        rc = write_logits(w->net, &w->ids, w->a->logits, err);
+    rc = rc ? rc : show(w, false, err);
+    for (int64_t i = 0; !rc && i < w->a->tokens && (int64_t)(w->ids.len / 4) < most; i++) {
+        rc = advance(w, err);
+        rc = rc ? rc : ds_check_interrupt(err);
+        if (rc)
+            break;
+        const int32_t id = choose(w, (uint64_t)i);
+        ended = id == ds_net_conf(w->net)->eos;
+        if (ended)
+            break;
+        rc = add_id(&w->ids, id, err);
+        rc = rc ? rc : show(w, false, err);
+    }
+    w->old += (int64_t)old;
+    w->new += (int64_t)(w->ids.len / 4 - old);
+    w->seconds += now() - start;
+    rc = rc ? rc : show(w, true, err);
+    if (!rc && w->a->json)
+        rc = show_json(w, old, ended, err);
+    if (!rc)
+        putchar('\n');
+    return rc;
+}
+
+static int go_on_lines(writer *w, ds_err *err)
+{
+    char *line = NULL;
+    size_t cap = 0;
+    ssize_t n;
+    int rc = 0;
+
+    while (!rc && (n = getline(&line, &cap, stdin)) >= 0) {
+        if (n > 0 && line[n - 1] == '\n')
+            line[--n] = '\0';
+        rc = go_on(w, line, (size_t)n, err);
+    }
+    if (!rc && ferror(stdin))
+        rc = ds_fail(err, DS_IO, "standard input: cannot read it");
+    free(line);
+    return rc;
+}
+
+static int open_writer(writer *w, ds_err *err)
+{
+    const asked *a = w->a;
+    const int32_t vocab = ds_net_conf(w->net)->vocab;
+    char path[4096];
+
+    w->logits = malloc((size_t)vocab * sizeof *w->logits);
+    w->order = malloc((size_t)vocab * sizeof *w->order);
+    if (!w->logits || !w->order)
+        return ds_fail_nomem(err);
+    int rc = ds_kvcache_new(&w->cache, w->net, ds_net_conf(w->net)->max_pos, err);
+    if (!rc && !a->ids) {
+        if (snprintf(path, sizeof path, "%s/tokenizer.json", a->model) >= (int)sizeof path)
+            rc = ds_fail(err, DS_FAIL, "%s: path too long", a->model);
+        rc = rc ? rc : ds_tok_load(&w->tok, path, err);
+        rc = rc ? rc : ds_tok_state_new(&w->state, w->tok, err);
+    }
+    return rc;
 }
 
 static int generate(const asked *a, ds_err *err)
 {
-    char path[4096];
     ds_kernels *k = NULL;
-    ds_net *net = NULL;
-    ds_tok *tok = NULL;
-    ds_tok_state *st = NULL;
-    ds_buf ids = {0};
-    float *logits = NULL;
-    int rc = train_open_model(&k, &net, a->model, a->adapter, DS_KF32, 0, (int)a->threads, err);
+    writer w = {.a = a};
+    int rc = train_open_model(&k, &w.net, a->model, a->adapter, DS_KF32, 0, (int)a->threads, err);
 
-    if (!rc && a->ids)
-        rc = parse_ids(&ids, a->prompt, err);
-    if (!rc && !a->ids) {
-        if (snprintf(path, sizeof path, "%s/tokenizer.json", a->model) >= (int)sizeof path)
-            rc = ds_fail(err, DS_FAIL, "%s: path too long", a->model);
-        rc = rc ? rc : ds_tok_load(&tok, path, err);
-        rc = rc ? rc : ds_tok_state_new(&st, tok, err);
-        rc = rc ? rc : ds_tok_encode_to(tok, st, a->prompt, strlen(a->prompt), 0, sink, &ids, err);
-    }
-    if (!rc && !ids.len)
-        rc = ds_fail(err, DS_USAGE, "an empty prompt");
-    if (!rc && !(logits = malloc((size_t)ds_net_conf(net)->vocab * sizeof *logits)))
-        rc = ds_fail_nomem(err);
-    if (!rc && room(net, &ids) < 0)
-        rc = ds_fail(err, DS_USAGE, "a prompt of %zu tokens: the model has room for %d",
-                     ids.len / 4, (int)ds_net_conf(net)->max_pos);
-    if (!rc && a->logits)
-        rc = write_logits(net, &ids, a->logits, err);
-    for (int64_t i = 0; !rc && i < a->tokens && room(net, &ids) > 0; i++) {
-        int32_t id = 0;
-        rc = next_id(net, &ids, a, (uint64_t)i, logits, &id, err);
-        rc = rc ? rc : ds_check_interrupt(err);
-        if (rc || id == ds_net_conf(net)->eos)
-            break;
-        rc = add_id(&ids, id, err);
-    }
-    rc = rc ? rc : print_text(a, tok, &ids, err);
-    ds_buf_fini(&ids);
-    free(logits);
-    ds_tok_state_free(st);
-    ds_tok_free(tok);
-    ds_net_free(net);
+    rc = rc ? rc : open_writer(&w, err);
+    if (!rc)
+        rc = strcmp(a->prompt, "-") ? go_on(&w, a->prompt, strlen(a->prompt), err)
+                                    : go_on_lines(&w, err);
+    if (!rc && !a->quiet && w.new > 0)
+        fprintf(stderr, "dstrain generate: %lld tokens after %lld in %.2f s: %.1f tokens/s\n",
+                (long long)w.new, (long long)w.old, w.seconds, (double)w.new / w.seconds);
+    ds_buf_fini(&w.ids);
+    ds_buf_fini(&w.text);
+    free(w.logits);
+    free(w.order);
+    ds_kvcache_free(w.cache);
+    ds_tok_state_free(w.state);
+    ds_tok_free(w.tok);
+    ds_net_free(w.net);
     if (k)
         k->close(k);
     return rc;
@@ -218,7 +420,7 @@ static int generate(const asked *a, ds_err *err)
 
 static int run(int argc, char **argv)
 {
-    asked a = {.tokens = 64, .seed = 1};
+    asked a = {.tokens = 64, .seed = 1, .top_p = 1};
     const ds_opt opts[] = {
         {.name = "model",
          .type = DS_OPT_STR,
@@ -231,7 +433,7 @@ static int run(int argc, char **argv)
          .arg = "DIR",
          .help = "checkpoint or PEFT adapter on top of it"},
         {.letter = 'n',
-         .name = "tokens",
+         .name = "max-new-tokens",
          .type = DS_OPT_INT,
          .var = &a.tokens,
          .arg = "N",
@@ -242,7 +444,19 @@ static int run(int argc, char **argv)
          .type = DS_OPT_REAL,
          .var = &a.temperature,
          .arg = "X",
-         .help = "sample; default 0: the most likely"},
+         .help = "sample; default 0: the likeliest"},
+        {.name = "top-k",
+         .type = DS_OPT_INT,
+         .var = &a.top_k,
+         .arg = "N",
+         .min = 0,
+         .max = INT32_MAX,
+         .help = "sample among the N likeliest; default 0: all"},
+        {.name = "top-p",
+         .type = DS_OPT_REAL,
+         .var = &a.top_p,
+         .arg = "X",
+         .help = "sample among the likeliest that make up X of the probability; default 1"},
         {.name = "seed",
          .type = DS_OPT_INT,
          .var = &a.seed,
@@ -254,7 +468,17 @@ static int run(int argc, char **argv)
          .var = &a.logits,
          .arg = "FILE",
          .help = "write the prompt's logits, f32, a row of the vocabulary for each token"},
+        {.name = "no-cache",
+         .type = DS_OPT_FLAG,
+         .var = &a.no_cache,
+         .help = "compute the whole text again for every token"},
         TRAIN_THREADS(a.threads),
+        TRAIN_JSON(a.json),
+        {.letter = 'q',
+         .name = "quiet",
+         .type = DS_OPT_FLAG,
+         .var = &a.quiet,
+         .help = "no words but errors"},
         TRAIN_END};
     char **operands;
     ds_err err = {0};
@@ -267,7 +491,10 @@ static int run(int argc, char **argv)
     a.prompt = operands[0];
     if (!a.model)
         ds_fail(&err, DS_USAGE, "--model DIR is missing (dstrain generate -h)");
+    else if (!(a.temperature >= 0 && a.top_p > 0 && a.top_p <= 1))
+        ds_fail(&err, DS_USAGE, "--temperature %g, --top-p %g: at least 0; more than 0, at most 1",
+                a.temperature, a.top_p);
     else
         generate(&a, &err);
-    return ds_command_end(&ds_train_generate, &err, false);
+    return ds_command_end(&ds_train_generate, &err, a.json);
 }

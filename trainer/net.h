@@ -24,6 +24,7 @@ typedef struct ds_lora_conf {
 } ds_lora_conf;
 
 typedef struct ds_net ds_net;
+typedef struct ds_kvcache ds_kvcache;
 
 /* One micro-batch. Rows of the global batch follow each other; each row holds packed sequences. All
  * arrays are the caller's. */
@@ -72,5 +73,16 @@ int ds_net_finish_grads(ds_net *net, ds_err *err);
 /* Logits of chosen tokens: out[n][vocab], host memory. */
 int ds_net_logits(ds_net *net, const ds_netbatch *b, const int32_t *tokens, int64_t n, float *out,
                   ds_err *err);
+
+/* A text that goes on token by token: keys and values of what was fed are kept, so a step costs
+ * what its own tokens cost. For latent attention they are kept as the heads see them. */
+int ds_kvcache_new(ds_kvcache **c, ds_net *net, int64_t positions, ds_err *err);
+void ds_kvcache_clear(ds_kvcache *c); /* another text begins */
+int64_t ds_kvcache_len(const ds_kvcache *c);
+void ds_kvcache_free(ds_kvcache *c);
+/* Feeds t more tokens; logits[vocab] of the last, in host memory: the same bits as ds_net_logits of
+ * the whole text. */
+int ds_net_next(ds_net *net, ds_kvcache *c, const int32_t *ids, int64_t t, float *logits,
+                ds_err *err);
 
 #endif

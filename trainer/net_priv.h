@@ -51,6 +51,14 @@ typedef struct arena {
     size_t *size, n, cap, cur, used; /* used: of block cur */
 } arena;
 
+/* Keys and values of a text so far, a layer after the other. */
+struct ds_kvcache {
+    ds_kernels *k;
+    void **keys, **values; /* [positions][kv_heads * width] each */
+    int32_t layers;
+    int64_t positions, past;
+};
+
 struct ds_net {
     ds_kernels *k;
     ds_modelconf c;
@@ -68,6 +76,7 @@ struct ds_net {
     uint32_t modules;
     const ds_netbatch *b;
     bool dropout;             /* on while training */
+    ds_kvcache *cache;        /* while a text goes on */
     const int32_t *drop_rows; /* while experts work: the token of each row */
 };
 
@@ -85,6 +94,12 @@ static inline int act_get(ds_net *n, void **p, int64_t t, int64_t d, ds_err *err
     return arena_get(n, p, (size_t)(t * d) * fmt_size(n->f), err);
 }
 
+/* Checks a batch; *out = its ids with virtual tokens replaced by 0 (malloc'd). */
+int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err);
+int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err);
+/* All layers; acts[0].h is the input. keep: for the way back. */
+int net_forward(ds_net *n, int64_t t, bool keep, void **last, ds_err *err);
+
 int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err);
 /* Gradients of the weights, and dx (+)= dy W ...; dx may be NULL. x: as it went forward. */
 int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
@@ -95,6 +110,10 @@ int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t 
  */
 int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want_dx, ds_err *err);
+/* a->o of t tokens whose q, k and v are in a, after those that the cache holds; k and v join them.
+ */
+int ds_kvcache_attend(ds_net *n, ds_kvcache *c, int32_t i, acts *a, const ds_kattn *p,
+                      int64_t t, ds_err *err);
 int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
 

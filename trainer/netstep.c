@@ -59,7 +59,7 @@ static bool is_virtual(const ds_net *n, int32_t id)
 }
 
 /* Ids with virtual tokens replaced by 0, and a check of all. */
-static int real_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err)
+int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err)
 {
     const int32_t top = n->c.vocab + (n->prompt ? (int32_t)n->prompt->rows : 0);
     int32_t *ids = malloc((size_t)(b->t ? b->t : 1) * sizeof *ids);
@@ -104,7 +104,7 @@ static int embed_prompt(ds_net *n, const ds_netbatch *b, char *h, bool back, ds_
     return 0;
 }
 
-static int embed_fwd(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err)
+int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err)
 {
     TRY(n->k->embed(n->k, h, n->embed->w, n->f, ids, b->t, n->c.hidden, err));
     return n->prompt ? embed_prompt(n, b, h, false, err) : 0;
@@ -231,7 +231,7 @@ static int layer_fwd(ds_net *n, int32_t i, int64_t t, void *out, ds_err *err)
     return mlp_fwd(n, &n->layers[i], &n->acts[i], t, out, err);
 }
 
-static int forward(ds_net *n, int64_t t, bool keep, void **last, ds_err *err)
+int net_forward(ds_net *n, int64_t t, bool keep, void **last, ds_err *err)
 {
     acts shared = {0};
     const int32_t layers = n->c.layers;
@@ -288,10 +288,10 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool r
     n->dropout = grads;
     n->drop_rows = NULL;
     arena_back(n, 0, 0);
-    rc = real_ids(n, b, &ids, err);
+    rc = net_ids(n, b, &ids, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, n->c.hidden, err);
-    rc = rc ? rc : embed_fwd(n, b, ids, n->acts[0].h, err);
-    rc = rc ? rc : forward(n, b->t, grads && !recompute, &last, err);
+    rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
+    rc = rc ? rc : net_forward(n, b->t, grads && !recompute, &last, err);
     if (!rc && grads)
         rc = act_get(n, &dh, b->t, n->c.hidden, err);
     rc = rc ? rc : loss_pass(n, b, last, grads ? dh : NULL, scale, loss, err);
@@ -316,10 +316,10 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
     n->b = b;
     n->dropout = false;
     arena_back(n, 0, 0);
-    rc = real_ids(n, b, &ids, err);
+    rc = net_ids(n, b, &ids, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, d, err);
-    rc = rc ? rc : embed_fwd(n, b, ids, n->acts[0].h, err);
-    rc = rc ? rc : forward(n, b->t, false, &last, err);
+    rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
+    rc = rc ? rc : net_forward(n, b->t, false, &last, err);
     rc = rc ? rc : act_get(n, &x, count, d, err);
     rc = rc ? rc : act_get(n, &y, count, d, err);
     rc = rc ? rc : arena_get(n, &r, (size_t)count * 4, err);

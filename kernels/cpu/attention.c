@@ -23,6 +23,7 @@ typedef struct attn {
     enum ds_kfmt f;
     const ds_kattn *p;
     const ds_kseqs *s;
+    int64_t past; /* tokens of the one sequence that have keys and values only */
     const void *q, *k, *val, *o_in, *dout;
     void *o, *dq, *dk, *dv;
     float *lse;
@@ -130,7 +131,8 @@ static void softmax(const attn *a, const share *w, const strip *s, int64_t h, fl
         const float top = v->max(x, n), sum = v->expsum(x, x, top, n);
         v->scale(x, 1.0f / sum, n);
         memset(x + n, 0, (size_t)(s->wide - n) * sizeof *x);
-        a->lse[(w->t0 + s->q0 + r) * a->p->heads + h] = top + ds_logf_exact(sum);
+        if (a->lse)
+            a->lse[(w->t0 + s->q0 + r) * a->p->heads + h] = top + ds_logf_exact(sum);
     }
 }
 
@@ -138,7 +140,7 @@ static void forward_strip(const attn *a, const share *w, const strip *s, int64_t
                           float *scores, float *out, const float *kp, const float *vp)
 {
     const ds_kattn *p = a->p;
-    const int64_t outw = round_up(p->v_dim, a->v->nr), t = w->t0 + s->q0;
+    const int64_t outw = round_up(p->v_dim, a->v->nr), t = w->t0 + s->q0 - a->past;
 
     memset(scores, 0, (size_t)(BQ * s->wide) * sizeof *scores);
     memset(out, 0, (size_t)(BQ * outw) * sizeof *out);
@@ -172,7 +174,7 @@ static void forward_job(void *arg, int64_t i)
     pack_right(a, kp, at(a->k, a->f, w.t0 * w.kw + w.g * p->qk_dim), true, w.kw, w.len, p->qk_dim);
     pack_right(a, vp, at(a->val, a->f, w.t0 * w.vw + w.g * p->v_dim), false, w.vw, p->v_dim, w.len);
     for (int64_t h = w.g * w.group; h < (w.g + 1) * w.group; h++)
-        for (int64_t q0 = 0; q0 < w.len; q0 += BQ) {
+        for (int64_t q0 = a->past; q0 < w.len; q0 += BQ) {
             const strip s = strip_of(a, w.len, q0);
             forward_strip(a, &w, &s, h, left, scores, out, kp, vp);
         }
@@ -205,6 +207,28 @@ static int attention(ds_kernels *k, void *o, float *lse, const void *q, const vo
     if (check(p, err))
         return DS_FAIL;
     ds_workers_run(ds_cpu_of(k)->workers, (int64_t)s->n * p->kv_heads, forward_job, &a);
+    return a.failed ? ds_fail_nomem(err) : 0;
+}
+
+static int attention_past(ds_kernels *k, void *o, const void *q, const void *kk, const void *v,
+                          enum ds_kfmt f, const ds_kattn *p, int64_t past, int64_t t, ds_err *err)
+{
+    const int32_t cu[2] = {0, (int32_t)(past + t)};
+    const ds_kseqs one = {cu, 1};
+    attn a = {.v = ds_cpu_of(k)->vec,
+              .pan = ds_panels_of(ds_cpu_of(k)->vec, f, f),
+              .f = f,
+              .p = p,
+              .s = &one,
+              .past = past,
+              .q = q,
+              .k = kk,
+              .val = v,
+              .o = o};
+
+    if (check(p, err))
+        return DS_FAIL;
+    ds_workers_run(ds_cpu_of(k)->workers, p->kv_heads, forward_job, &a);
     return a.failed ? ds_fail_nomem(err) : 0;
 }
 
@@ -357,5 +381,6 @@ static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const voi
 void ds_cpu_attention(ds_kernels *k)
 {
     k->attention = attention;
+    k->attention_past = attention_past;
     k->attention_back = attention_back;
 }

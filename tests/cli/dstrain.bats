@@ -195,6 +195,17 @@ load dstrain_common
     dstrain generate --model $m -n 12 --temperature 1 --seed 3 'the red' | cmp - s3
     dstrain generate --model $m -n 12 --temperature 1 --seed 4 'the red' >s4
     fails cmp -s s3 s4
+    dstrain generate --model $m -n 12 --no-cache 'the red cat' | cmp - a
+    dstrain generate --model $m -n 12 --temperature 1 --seed 3 --no-cache 'the red' | cmp - s3
+    dstrain generate --model $m -n 12 --temperature 2 --top-k 1 'the red cat' | cmp - a
+    dstrain generate --model $m -n 12 --temperature 2 --top-p 0.001 'the red cat' | cmp - a
+    printf 'the red cat\nthe red cat\n' | dstrain generate --model $m -n 12 - | cmp - <(cat a a)
+    printf 'the red cat\nthe\n' | dstrain generate --model $m -n 12 --json -q - >lines
+    jq -r 'select(.new_tokens <= 12) | .text' lines | head -n 1 | cmp - a
+    [ "$(jq -s length lines)" = 2 ]
+    : | dstrain generate --model $m - >none
+    [ ! -s none ]
+    fails dstrain generate --model $m --top-p 0 x
     [ "$(dstrain generate --model $m -n 5 --ids '1 2 3' | wc -w)" -le 8 ]
     fails dstrain generate --model $m --ids '1 x'
     has "no token id"

@@ -314,6 +314,50 @@ static void frozen_layers_are_left_alone(void **state)
     k->close(k);
 }
 
+/* A text fed in pieces has the logits of the whole, bit for bit. */
+static void a_text_goes_on(void **state)
+{
+    enum { LEN = 53 }; /* longer than a strip of queries */
+    ds_err err = {0};
+
+    (void)state;
+    for (int arch = 0; arch < 3; arch++)
+        for (int half = 0; half < 2; half++) {
+            const ds_modelconf c = small((enum ds_arch)arch);
+            ds_kernels *k;
+            ds_net *n;
+            ds_kvcache *cache;
+            int32_t ids[LEN], pos[LEN], zero[LEN] = {0};
+            float weight[LEN] = {0}, whole[53], next[53];
+            static const int cut[] = {5, 6, 7, 30, 31, 50, 53};
+            assert_int_equal(ds_kernels_cpu(&k, 2, NULL, &err), 0);
+            assert_int_equal(ds_net_new(&n, k, &c, half ? DS_KBF16 : DS_KF32, 64, &err), 0);
+            assert_int_equal(ds_net_init(n, 3, &err), 0);
+            assert_int_equal(ds_kvcache_new(&cache, n, LEN, &err), 0);
+            for (int i = 0; i < LEN; i++) {
+                ids[i] = (int32_t)(ds_philox(4, 5, (uint64_t)i) % 53);
+                pos[i] = i;
+            }
+            for (int i = 0, from = 0; i < 7; from = cut[i++]) {
+                const int32_t cu[2] = {0, cut[i]}, last = cut[i] - 1;
+                const ds_netbatch b = {.t = cut[i],
+                                       .ids = ids,
+                                       .pos = pos,
+                                       .target = zero,
+                                       .weight = weight,
+                                       .seqs = {cu, 1}};
+                assert_int_equal(ds_net_logits(n, &b, &last, 1, whole, &err), 0);
+                if (ds_net_next(n, cache, ids + from, cut[i] - from, next, &err))
+                    fail_msg("%s", err.msg);
+                assert_memory_equal(whole, next, sizeof whole);
+            }
+            assert_int_equal(ds_net_next(n, cache, ids, 1, next, &err), DS_FAIL); /* full */
+            ds_kvcache_free(cache);
+            ds_net_free(n);
+            k->close(k);
+        }
+}
+
 static void saved_and_loaded(void **state)
 {
     char dir[] = "/tmp/ds-net-XXXXXX", path[64];
@@ -351,6 +395,7 @@ int main(void)
         cmocka_unit_test(merging_keeps_the_function),
         cmocka_unit_test(micro_batches_change_no_bit),
         cmocka_unit_test(frozen_layers_are_left_alone),
+        cmocka_unit_test(a_text_goes_on),
         cmocka_unit_test(saved_and_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
