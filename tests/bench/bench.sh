@@ -1,13 +1,14 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen]      (default: all)
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff]      (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
 # DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
 #                  there (see README, "Figures"); otherwise about 300 MB are made.
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
+# DS_BENCH_RECORDS records of `diff` (default 10000000)
 # DS_BENCH_DRIFT   versions after the first in `drift` (default 50)
 # DS_BENCH_LINES   lines of the corpus used in `drift` (default 20000)
 set -eu -o pipefail
@@ -227,6 +228,31 @@ bench_seen() {
     say "  (dsver audit of the same run, seconds)" "$(ratio "$t" 1)" '-'
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen}; do
+# 10 million records of about 100 bytes, two versions that differ in 1 %; and one changed record.
+bench_diff() {
+    local t n=${DS_BENCH_RECORDS:-10000000} before
+    if [ ! -d many ]; then
+        store many
+        awk -v n="$n" 'BEGIN { srand(3); for (i = 0; i < n; i++)
+            printf "{\"id\":\"k%d\",\"text\":\"2026-11-0%d host%d service[%d]: request %d took %d ms\"}\n",
+                   i, i % 9 + 1, i % 37, i * 7919 % 65536, i * 104729 % 1000003, int(rand() * 1000) }' > many1.jsonl
+        awk 'BEGIN { srand(9) } rand() < 0.005 { next } rand() < 0.005 { sub("took", "TOOK") } { print }' many1.jsonl > many2.jsonl
+        sed '5000000s/took/TAKES/' many2.jsonl > many3.jsonl
+        for i in 1 2; do
+            dsprep text -q --key-field id many$i.jsonl | dsver commit --store many -m $i many > tmp/out || die "dsver commit $i"
+        done
+    fi
+    t=$(RESET='' secs dsver diff --store many --stat many~1 many)
+    say "dsver diff, $n records, 1 % differ, seconds" "$(ratio "$t" 1)" '< 5'
+    t=$(RESET='' secs dsver blame --store many many k7654321)
+    say 'dsver blame, seconds' "$(ratio "$t" 1)" '< 1'
+    rm -rf many3 && cp -r many many3
+    before=$(stored many3)
+    dsprep text -q --key-field id many3.jsonl | dsver commit --store many3 -m 3 many > tmp/out || die 'dsver commit 3'
+    say '  one changed record, MB stored' "$(awk -v a="$(stored many3)" -v b="$before" 'BEGIN { print (a - b) / 1e6 }')" '< 1'
+    rm -rf many3
+}
+
+for what in ${*:-commit small drift column line cat text files scan seen diff}; do
     "bench_$what"
 done
