@@ -1,0 +1,222 @@
+/* dicominput.c - see dicominput.h. */
+#include "dicominput.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "walk.h"
+
+struct ds_dicominput {
+    ds_walk *walk;
+    ds_unpack_limits limits;
+    ds_unpack *archive; /* that is being read */
+    int fd;             /* of it */
+    char *name;         /* of it */
+};
+
+int ds_dicom_temp(int *fd, ds_err *err)
+{
+    const char *dir = getenv("TMPDIR");
+    char path[4096];
+    int n = snprintf(path, sizeof path, "%s/dsprep-XXXXXX", dir && *dir ? dir : "/tmp");
+    if (n < 0 || (size_t)n >= sizeof path)
+        return ds_fail(err, DS_USAGE, "TMPDIR is too long");
+    *fd = mkostemp(path, O_CLOEXEC);
+    if (*fd < 0)
+        return ds_fail_errno(err, errno, "%s", path);
+    unlink(path);
+    return 0;
+}
+
+int ds_dicominput_new(ds_dicominput **out, char *const *operands, size_t n,
+                      const ds_unpack_limits *limits, ds_err *err)
+{
+    ds_dicominput *in = *out = calloc(1, sizeof *in);
+    if (!in)
+        return ds_fail_nomem(err);
+    in->fd = -1;
+    in->limits = *limits;
+    int rc = ds_walk_new(&in->walk, operands, n, err);
+    if (rc != 0) {
+        ds_dicominput_free(in);
+        *out = NULL;
+    }
+    return rc;
+}
+
+static void end_archive(ds_dicominput *in)
+{
+    ds_unpack_free(in->archive);
+    in->archive = NULL;
+    if (in->fd > 0)
+        close(in->fd);
+    in->fd = -1;
+    free(in->name);
+    in->name = NULL;
+}
+
+void ds_dicominput_free(ds_dicominput *in)
+{
+    if (!in)
+        return;
+    end_archive(in);
+    ds_walk_free(in->walk);
+    free(in);
+}
+
+static int problem(ds_dicom_in *out, const char *reason, const char *message, ds_err *err)
+{
+    out->reason = reason;
+    return ds_buf_puts(&out->message, message) ? ds_fail_nomem(err) : 1;
+}
+
+/* The current member into a temporary. A broken archive ends it and is a problem of its own. */
+static int spool_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
+{
+    uint8_t buf[64 << 10];
+    size_t got = sizeof buf;
+    ds_err bad = {0};
+    int rc = ds_dicom_temp(&out->fd, err);
+    if (rc != 0)
+        return rc;
+    while (got == sizeof buf) {
+        rc = ds_unpack_read(in->archive, buf, sizeof buf, &got, &bad);
+        if (rc != 0) {
+            close(out->fd);
+            out->fd = -1;
+            end_archive(in);
+            return problem(out, "broken-archive", bad.msg, err);
+        }
+        rc = ds_write_full(out->fd, "temporary file", buf, got, err);
+        if (rc != 0)
+            return rc;
+        out->size += got;
+    }
+    if (lseek(out->fd, 0, SEEK_SET) != 0)
+        return ds_fail_errno(err, errno, "temporary file");
+    return 1;
+}
+
+static int next_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
+{
+    ds_member m;
+    ds_err bad = {0};
+    int rc = ds_unpack_next(in->archive, &m, &bad);
+    if (rc <= 0) {
+        out->name = in->name;
+        in->name = NULL;
+        end_archive(in);
+        if (rc < 0)
+            return problem(out, "broken-archive", bad.msg, err);
+        free(out->name);
+        out->name = NULL;
+        return 0;
+    }
+    size_t n = strlen(in->name) + (m.name ? strlen(m.name) : 0) + 2;
+    out->name = malloc(n);
+    if (!out->name)
+        return ds_fail_nomem(err);
+    snprintf(out->name, n, "%s%s%s", in->name, m.name ? "/" : "", m.name ? m.name : "");
+    if (m.kind == DS_MEMBER_REFUSED)
+        return problem(out, "refused-member", m.why ? m.why : "refused", err);
+    if (m.kind != DS_MEMBER_FILE)
+        return problem(out, "no-file", "a link or a device in an archive", err);
+    return spool_member(in, out, err);
+}
+
+/* A pipe that is no archive: one object. */
+static int spool_pipe(int fd, const uint8_t *head, size_t n, ds_dicom_in *out, ds_err *err)
+{
+    uint8_t buf[64 << 10];
+    size_t got = sizeof buf;
+    int rc = ds_dicom_temp(&out->fd, err);
+    if (rc == 0)
+        rc = ds_write_full(out->fd, "temporary file", head, n, err);
+    out->size = n;
+    while (rc == 0 && got == sizeof buf) {
+        rc = ds_read_full(fd, "standard input", buf, sizeof buf, &got, err);
+        if (rc == 0)
+            rc = ds_write_full(out->fd, "temporary file", buf, got, err);
+        out->size += got;
+    }
+    if (rc == 0 && lseek(out->fd, 0, SEEK_SET) != 0)
+        rc = ds_fail_errno(err, errno, "temporary file");
+    return rc;
+}
+
+/* Opens what was found; an archive is entered, and 2 says that its members come next. */
+static int open_entry(ds_dicominput *in, const ds_walk_entry *e, ds_dicom_in *out, ds_err *err)
+{
+    uint8_t head[DS_UNPACK_SNIFF];
+    size_t n = 0;
+    ds_err bad = {0};
+    struct stat st;
+    bool pipe = e->kind == DS_WALK_STDIN || e->pipe;
+    int fd = 0;
+    int rc = e->kind == DS_WALK_STDIN ? 0 : ds_open(&fd, e->path, O_RDONLY, 0, &bad);
+    if (rc == 0)
+        rc = ds_read_full(fd, e->path ? e->path : "stdin", head, sizeof head, &n, &bad);
+    if (rc == 0 && !pipe && lseek(fd, 0, SEEK_SET) != 0)
+        rc = ds_fail_errno(&bad, errno, "%s", e->path);
+    if (rc != 0) {
+        if (fd > 0)
+            close(fd);
+        return problem(out, "unreadable", bad.msg, err);
+    }
+    enum ds_packing packing = ds_unpack_sniff(head, n);
+    if (packing != DS_PACK_NONE) {
+        in->fd = fd;
+        in->name = strdup(e->name);
+        rc = in->name ? ds_unpack_new(&in->archive, fd, in->name, head, pipe ? n : 0, packing,
+                                      &in->limits, &bad)
+                      : DS_NOMEM;
+        if (rc == 0)
+            return 2;
+        end_archive(in);
+        return problem(out, "broken-archive", bad.msg, err);
+    }
+    if (pipe) {
+        rc = spool_pipe(fd, head, n, out, err);
+        if (fd > 0)
+            close(fd);
+        return rc < 0 ? rc : 1;
+    }
+    out->fd = fd;
+    if (fstat(fd, &st) == 0)
+        out->size = (uint64_t)st.st_size;
+    return 1;
+}
+
+int ds_dicominput_next(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
+{
+    for (;;) {
+        ds_walk_entry e;
+        int rc;
+        memset(out, 0, sizeof *out);
+        out->fd = -1;
+        if (in->archive) {
+            rc = next_member(in, out, err);
+            if (rc != 0)
+                return rc;
+            continue;
+        }
+        rc = ds_walk_next(in->walk, &e, err);
+        if (rc <= 0)
+            return rc;
+        out->name = strdup(e.name ? e.name : "stdin");
+        if (!out->name)
+            return ds_fail_nomem(err);
+        if (e.kind == DS_WALK_PROBLEM)
+            return problem(out, e.reason, e.message, err);
+        rc = open_entry(in, &e, out, err);
+        if (rc != 2)
+            return rc;
+        free(out->name);
+    }
+}

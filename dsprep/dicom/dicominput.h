@@ -1,0 +1,31 @@
+/* dicominput.h - the files that may be DICOM objects, one after the other: operands, files below
+ * folders, members of archives (put into unlinked temporaries), standard input.
+ *
+ * The order is that of names (walk.h) and of archives. Reads forward; one thread.
+ */
+#ifndef DS_DICOMINPUT_H
+#define DS_DICOMINPUT_H
+
+#include <stdint.h>
+
+#include "buf.h"
+#include "unpack.h"
+
+typedef struct ds_dicom_in {
+    int fd;     /* the caller's to close, seekable; -1 for a problem */
+    char *name; /* relative, archive and member; the caller's to free */
+    uint64_t size;
+    const char *reason; /* of a problem: a slug; message says more */
+    ds_buf message;     /* the caller's to free */
+} ds_dicom_in;
+
+typedef struct ds_dicominput ds_dicominput;
+int ds_dicominput_new(ds_dicominput **in, char *const *operands, size_t n,
+                      const ds_unpack_limits *limits, ds_err *err); /* borrows the operands */
+/* 1 and the next; 0 at the end; negative when memory or the system fails. */
+int ds_dicominput_next(ds_dicominput *in, ds_dicom_in *out, ds_err *err);
+void ds_dicominput_free(ds_dicominput *in);
+/* An unlinked temporary file in $TMPDIR, or /tmp. */
+int ds_dicom_temp(int *fd, ds_err *err);
+
+#endif

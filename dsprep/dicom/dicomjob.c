@@ -1,0 +1,281 @@
+/* dicomjob.c - see dicomjob.h: the parent's side, and the form of results. The child's work is in
+ * dicomwork.c. */
+#include "dicomjob.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "dicominput.h"
+#include "dicomwork.h"
+#include "io.h"
+
+#define HEADER_MAX ((size_t)256 << 20)
+
+static void limit(int what, rlim_t n)
+{
+    const struct rlimit r = {n, n};
+    setrlimit(what, &r);
+}
+
+/* Does not return. */
+static void child(const ds_dicom_opts *o, int fd, int out, const char *name)
+{
+    static const int theirs[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
+    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
+        signal(theirs[i], SIG_DFL);
+    limit(RLIMIT_CORE, 0);
+    if (o->memory)
+        limit(RLIMIT_AS, (rlim_t)o->memory);
+    if (o->seconds) {
+        limit(RLIMIT_CPU, o->seconds);
+        alarm(o->seconds * 2);
+    }
+    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+    if (null >= 0) { /* decoders may print; and records go to standard output */
+        dup2(null, 0);
+        dup2(null, 1);
+        dup2(null, 2);
+    }
+    _exit(ds_dicom_work(o, fd, out, name) == 0 ? 0 : 1);
+}
+
+int ds_dicom_job_begin(ds_dicom_job *j, const ds_dicom_opts *o, int fd, const char *name,
+                       ds_err *err)
+{
+    j->pid = -1;
+    int rc = ds_dicom_temp(&j->out, err);
+    if (rc != 0)
+        return rc;
+    j->pid = fork();
+    if (j->pid == 0)
+        child(o, fd, j->out, name);
+    if (j->pid < 0) {
+        rc = ds_fail_errno(err, errno, "a worker process");
+        close(j->out);
+        j->out = -1;
+    }
+    return rc;
+}
+
+void ds_dicom_job_abort(ds_dicom_job *j)
+{
+    int status;
+    if (j->pid > 0) {
+        kill(j->pid, SIGKILL);
+        while (waitpid(j->pid, &status, 0) < 0 && errno == EINTR)
+            ;
+    }
+    if (j->out >= 0)
+        close(j->out);
+    j->pid = -1;
+    j->out = -1;
+}
+
+void ds_dicom_result_fini(ds_dicom_result *r)
+{
+    ds_buf_fini(&r->message);
+    ds_buf_fini(&r->key);
+    ds_buf_fini(&r->meta);
+    ds_buf_fini(&r->text);
+    dcm_ids_free(r->ids);
+    dcm_actions_free(r->actions);
+    memset(r, 0, sizeof *r);
+}
+
+/* ---- the form: fixed fields, then buffers with their lengths ------------------------------------
+ */
+
+static int put_block(ds_buf *b, const void *p, size_t n)
+{
+    return ds_buf_varint(b, n) | ds_buf_put(b, p, n);
+}
+
+typedef struct action_out {
+    ds_buf b;
+    int bad;
+} action_out;
+
+static void put_action(void *ctx, uint32_t tag, const char *creator, enum dcm_action act,
+                       uint64_t n)
+{
+    action_out *o = ctx;
+    o->bad |= ds_buf_u32(&o->b, tag) | ds_buf_putc(&o->b, (uint8_t)act) | ds_buf_varint(&o->b, n) |
+              put_block(&o->b, creator ? creator : "", creator ? strlen(creator) : 0);
+}
+
+int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = r->ids ? dcm_ids_write(r->ids, &b, err) : 0;
+    int bad = ds_buf_putc(out, (uint8_t)r->outcome) | ds_buf_putc(out, r->masked) |
+              ds_buf_putc(out, r->already) | ds_buf_putc(out, r->has_image) |
+              ds_buf_put(out, &r->sha, sizeof r->sha) |
+              ds_buf_put(out, &r->image, sizeof r->image) | ds_buf_u32(out, (uint32_t)r->dtype) |
+              ds_buf_u64(out, r->frame_bytes) | put_block(out, r->reason, strlen(r->reason)) |
+              put_block(out, r->message.data, r->message.len) |
+              put_block(out, r->key.data, r->key.len) | put_block(out, r->meta.data, r->meta.len) |
+              put_block(out, r->text.data, r->text.len) | put_block(out, b.data, b.len);
+    action_out acts = {.bad = bad};
+    if (r->actions)
+        dcm_actions_each(r->actions, put_action, &acts);
+    bad = acts.bad | ds_buf_put(out, acts.b.data, acts.b.len);
+    ds_buf_fini(&acts.b);
+    ds_buf_fini(&b);
+    return rc ? rc : bad ? ds_fail_nomem(err) : 0;
+}
+
+typedef struct cursor {
+    const uint8_t *p;
+    size_t len, at;
+    bool bad;
+} cursor;
+
+static const uint8_t *take(cursor *c, size_t n)
+{
+    if (c->bad || n > c->len - c->at) {
+        c->bad = true;
+        return NULL;
+    }
+    c->at += n;
+    return c->p + c->at - n;
+}
+
+static const uint8_t *take_block(cursor *c, size_t *n)
+{
+    uint64_t v = 0;
+    *n = 0;
+    if (c->bad || !ds_varint_get(c->p, c->len, &c->at, &v) || v > c->len - c->at) {
+        c->bad = true;
+        return NULL;
+    }
+    *n = (size_t)v;
+    return take(c, *n);
+}
+
+static void take_buf(cursor *c, ds_buf *b)
+{
+    size_t n;
+    const uint8_t *p = take_block(c, &n);
+    if (p && ds_buf_put(b, p, n) != 0)
+        c->bad = true;
+}
+
+static int take_actions(cursor *c, dcm_actions *a, ds_err *err)
+{
+    int rc = 0;
+    while (rc == 0 && !c->bad && c->at < c->len) {
+        const uint8_t *p = take(c, 5);
+        uint64_t n = 0;
+        size_t len;
+        char creator[65];
+        if (!p || !ds_varint_get(c->p, c->len, &c->at, &n) || p[4] >= DCM_ACTS) {
+            c->bad = true;
+            break;
+        }
+        const uint8_t *name = take_block(c, &len);
+        if (len > 64)
+            len = 64;
+        if (name)
+            memcpy(creator, name, len);
+        creator[len] = 0;
+        rc = dcm_actions_add(a, ds_get_u32(p), len ? creator : NULL, (enum dcm_action)p[4], n, err);
+    }
+    return rc;
+}
+
+/* What the child wrote is not trusted: it may have been taken over. */
+static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err *err)
+{
+    cursor c = {p, len, 0, false};
+    size_t n = 0;
+    const uint8_t *q = take(&c, 4);
+    if (q && q[0] <= DS_DICOM_FAILED) {
+        r->outcome = (enum ds_dicom_outcome)q[0];
+        r->masked = q[1] == 1;
+        r->already = q[2] == 1;
+        r->has_image = q[3] == 1;
+    } else {
+        c.bad = true;
+    }
+    if ((q = take(&c, sizeof r->sha)) != NULL)
+        memcpy(&r->sha, q, sizeof r->sha);
+    if ((q = take(&c, sizeof r->image)) != NULL)
+        memcpy(&r->image, q, sizeof r->image);
+    if ((q = take(&c, 12)) != NULL) {
+        r->dtype = (enum dcm_sample)ds_get_u32(q);
+        r->frame_bytes = ds_get_u64(q + 4);
+    }
+    q = take_block(&c, &n);
+    if (q && n < sizeof r->reason)
+        memcpy(r->reason, q, n);
+    take_buf(&c, &r->message);
+    take_buf(&c, &r->key);
+    take_buf(&c, &r->meta);
+    take_buf(&c, &r->text);
+    q = take_block(&c, &n);
+    int rc = dcm_ids_new(&r->ids, err);
+    if (rc == 0 && q && n)
+        rc = dcm_ids_read(r->ids, q, n, err);
+    if (rc == 0)
+        rc = dcm_actions_new(&r->actions, err);
+    if (rc == 0)
+        rc = take_actions(&c, r->actions, err);
+    return rc == 0 && c.bad ? ds_fail(err, DS_CORRUPT, "a worker's answer is damaged") : rc;
+}
+
+static int fail_with(ds_dicom_result *r, const char *reason, const char *message, ds_err *err)
+{
+    ds_dicom_result_fini(r);
+    r->outcome = DS_DICOM_FAILED;
+    memcpy(r->reason, reason, strlen(reason) + 1);
+    return ds_buf_puts(&r->message, message) ? ds_fail_nomem(err) : 0;
+}
+
+static int ended(int status, ds_dicom_result *r, ds_err *err)
+{
+    if (WIFSIGNALED(status) &&
+        (WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
+        return fail_with(r, "worker-timeout", "took too long, or too much memory", err);
+    if (WIFSIGNALED(status))
+        return fail_with(r, "worker-crashed", "the decoder crashed", err);
+    return fail_with(r, "worker-failed", "the worker process failed", err);
+}
+
+int ds_dicom_job_end(ds_dicom_job *j, ds_dicom_result *r, ds_err *err)
+{
+    int status = 0;
+    uint8_t head[8];
+    ds_buf b = {0};
+    size_t got = 0;
+    ds_err bad = {0};
+    memset(r, 0, sizeof *r);
+    while (waitpid(j->pid, &status, 0) < 0)
+        if (errno != EINTR)
+            return ds_fail_errno(err, errno, "a worker process");
+    j->pid = -1;
+    if (status != 0)
+        return ended(status, r, err);
+    int rc = lseek(j->out, 0, SEEK_SET) == 0 ? 0 : ds_fail_errno(err, errno, "temporary file");
+    if (rc == 0)
+        rc = ds_read_full(j->out, "temporary file", head, sizeof head, &got, err);
+    uint64_t n = got == sizeof head ? ds_get_u64(head) : 0;
+    if (rc == 0 && (n == 0 || n > HEADER_MAX))
+        return fail_with(r, "worker-failed", "the worker gave no answer", err);
+    if (rc == 0 && ds_buf_reserve(&b, (size_t)n) != 0)
+        rc = ds_fail_nomem(err);
+    if (rc == 0)
+        rc = ds_read_full(j->out, "temporary file", b.data, (size_t)n, &got, err);
+    if (rc == 0) {
+        r->data_at = 8 + n;
+        if (got != n || read_result(r, b.data, got, &bad) != 0)
+            rc = fail_with(r, "worker-failed", "the worker's answer is damaged", err);
+    }
+    ds_buf_fini(&b);
+    return rc;
+}

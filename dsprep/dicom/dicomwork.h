@@ -1,0 +1,12 @@
+/* dicomwork.h - what a worker process does with one object. For dicomjob.c. */
+#ifndef DS_DICOMWORK_H
+#define DS_DICOMWORK_H
+
+#include "dicomjob.h"
+
+/* Writes to `out`: u64 length, the result in that many bytes, frames. Negative when even that was
+ * impossible. */
+int ds_dicom_work(const ds_dicom_opts *o, int fd, int out, const char *name);
+int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err);
+
+#endif
