@@ -230,21 +230,22 @@ bench_seen() {
 
 # 10 million records of about 100 bytes, two versions that differ in 1 %; and one changed record.
 bench_diff() {
-    local t n=${DS_BENCH_RECORDS:-10000000} before
+    local t n=${DS_BENCH_RECORDS:-10000000} before key
     if [ ! -d many ]; then
         store many
         awk -v n="$n" 'BEGIN { srand(3); for (i = 0; i < n; i++)
             printf "{\"id\":\"k%d\",\"text\":\"2026-11-0%d host%d service[%d]: request %d took %d ms\"}\n",
                    i, i % 9 + 1, i % 37, i * 7919 % 65536, i * 104729 % 1000003, int(rand() * 1000) }' > many1.jsonl
         awk 'BEGIN { srand(9) } rand() < 0.005 { next } rand() < 0.005 { sub("took", "TOOK") } { print }' many1.jsonl > many2.jsonl
-        sed '5000000s/took/TAKES/' many2.jsonl > many3.jsonl
+        sed "$((n / 2))s/took/TAKES/I" many2.jsonl > many3.jsonl
         for i in 1 2; do
             dsprep text -q --key-field id many$i.jsonl | dsver commit --store many -m $i many > tmp/out || die "dsver commit $i"
         done
     fi
     t=$(RESET='' secs dsver diff --store many --stat many~1 many)
     say "dsver diff, $n records, 1 % differ, seconds" "$(ratio "$t" 1)" '< 5'
-    t=$(RESET='' secs dsver blame --store many many k7654321)
+    key=$(sed -n "$((n * 3 / 4))p" many2.jsonl | cut -d '"' -f 4)
+    t=$(RESET='' secs dsver blame --store many many "$key")
     say 'dsver blame, seconds' "$(ratio "$t" 1)" '< 1'
     rm -rf many3 && cp -r many many3
     before=$(stored many3)
