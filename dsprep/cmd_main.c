@@ -6,6 +6,7 @@
     X(dicom)                                                                                       \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
+    X(show)                                                                                        \
     X(head)                                                                                        \
     X(check)                                                                                       \
     X(info)
