@@ -418,6 +418,8 @@ static int run(walk *w, dcm_verdict *v)
     /* What a file of ours calls its patient is the pseudonym: to find it again is no leak. */
     if (rc == 0 && !w->id.ours)
         rc = dcm_ident_collect(w->t, w->p, w->ids, w->err);
+    if (rc == 0 && dcm_policy_also(w->p))
+        rc = dcm_ids_take(w->ids, dcm_policy_also(w->p), true, w->err);
     if (rc == 0)
         rc = dcm_search_new_scrub(&w->scrub, w->ids, w->err);
     if (rc == 0)

@@ -25,6 +25,9 @@ bool dcm_policy_none(const dcm_policy *p);
 /* Private elements that are kept besides the built-in list under retain-safe-private: lines of a
  * creator, a tab and gggg,xxee; `#` begins a comment. */
 int dcm_policy_safe_file(dcm_policy *p, const char *path, ds_err *err);
+/* Texts that are identifiers of every file, a line each: the site's own names, say. They are
+ * scrubbed and searched for like those that a file holds itself. */
+int dcm_policy_also_file(dcm_policy *p, const char *path, ds_err *err);
 void dcm_policy_free(dcm_policy *p);
 
 typedef struct dcm_key {

@@ -160,13 +160,25 @@ static int add_code(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_e
     return rc;
 }
 
-/* Institutions and addresses: as a whole. */
+static bool all_common(const folded *f)
+{
+    const uint8_t *p = f->text.data;
+    for (size_t at = 0, n; at < f->text.len; at += n + 1) {
+        const uint8_t *end = memchr(p + at, ' ', f->text.len - at);
+        n = end ? (size_t)(end - p) - at : f->text.len - at;
+        if (!dcm_is_common(p + at, n))
+            return false;
+    }
+    return true;
+}
+
+/* Institutions and addresses: as a whole. Some give the maker of the machine. */
 static int add_place(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_err *err)
 {
     folded f = {{0}, 0, 0, 0, 0, false};
     int rc = fold(&f, p, len, err);
     if (rc == 0 && f.letters + f.digits + 2 * f.chars >= 5 && f.letters + f.chars > 0 &&
-        !dcm_is_common(f.text.data, f.text.len))
+        !all_common(&f))
         rc = put_folded(s, tag, DCM_ID_PLACE, false, &f, p, len, err);
     else if (rc == 0 && f.words > 0)
         s->left_out++;

@@ -74,6 +74,7 @@ struct dcm_policy {
     ds_sha digest;
     safe_entry *more; /* of a user's file */
     size_t nmore;
+    dcm_ids *also;
 };
 
 /* The strongest action that leaves a conformant object whatever the attribute's type in its IOD. */
@@ -203,6 +204,7 @@ void dcm_policy_free(dcm_policy *p)
     for (size_t i = 0; i < p->nmore; i++)
         free(p->more[i].creator);
     free(p->more);
+    dcm_ids_free(p->also);
     free(p);
 }
 
@@ -289,7 +291,10 @@ static int safe_line(dcm_policy *p, const char *line, const char *path, unsigned
     return p->more[p->nmore++].creator ? 0 : ds_fail_nomem(err);
 }
 
-int dcm_policy_safe_file(dcm_policy *p, const char *path, ds_err *err)
+/* Hands on the lines of a file but comments and empty ones. */
+static int each_line(dcm_policy *p, const char *path,
+                     int (*take)(dcm_policy *, const char *, const char *, unsigned, ds_err *),
+                     ds_err *err)
 {
     char *line = NULL;
     size_t cap = 0;
@@ -303,13 +308,39 @@ int dcm_policy_safe_file(dcm_policy *p, const char *path, ds_err *err)
         while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
             line[--len] = 0;
         if (len > 0 && line[0] != '#')
-            rc = safe_line(p, line, path, n, err);
+            rc = take(p, line, path, n, err);
     }
     if (rc == 0 && ferror(f))
         rc = ds_fail_errno(err, errno, "%s", path);
     free(line);
     fclose(f);
+    return rc;
+}
+
+int dcm_policy_safe_file(dcm_policy *p, const char *path, ds_err *err)
+{
+    int rc = each_line(p, path, safe_line, err);
     return rc == 0 ? make_digest(p, err) : rc;
+}
+
+static int also_line(dcm_policy *p, const char *line, const char *path, unsigned n, ds_err *err)
+{
+    size_t before = dcm_ids_count(p->also);
+    int rc = dcm_ids_add_as(p->also, 0x00080080, DCM_ID_PLACE, line, strlen(line), err);
+    if (rc == 0 && dcm_ids_count(p->also) == before)
+        rc = ds_fail(err, DS_USAGE, "%s: line %u: too short, too common, or there twice", path, n);
+    return rc;
+}
+
+int dcm_policy_also_file(dcm_policy *p, const char *path, ds_err *err)
+{
+    int rc = p->also ? 0 : dcm_ids_new(&p->also, err);
+    return rc == 0 ? each_line(p, path, also_line, err) : rc;
+}
+
+const dcm_ids *dcm_policy_also(const dcm_policy *p)
+{
+    return p->also;
 }
 
 void dcm_policy_methods(const dcm_policy *p, bool pixels_cleaned, dcm_method out[16], unsigned *n)

@@ -57,7 +57,8 @@ const ds_command ds_cmd_dicom = {
 };
 
 typedef struct args {
-    const char *deid, *key_file, *safe, *output, *hold, *report, *source_map, *to_dicom, *encoding;
+    const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
+        *encoding;
     int record, values, burned_in;
     int64_t threads, timeout, memory, shard_size, level, max_ratio;
     bool quiet;
@@ -244,6 +245,8 @@ static int read_options(ctx *c, ds_err *err)
     int rc = dcm_policy_parse(&c->policy, a->deid, err);
     if (rc == 0 && a->safe)
         rc = dcm_policy_safe_file(c->policy, a->safe, err);
+    if (rc == 0 && a->also)
+        rc = dcm_policy_also_file(c->policy, a->also, err);
     if (rc == 0 && a->encoding)
         rc = ds_charset_check(a->encoding, err);
     bool none = rc == 0 && dcm_policy_none(c->policy);
@@ -427,6 +430,9 @@ static int run(int argc, char **argv)
         {0, "safe-private", DS_OPT_STR, &a.safe, "FILE",
          "private elements to keep under retain-safe-private: creator, tab, gggg,xxee", 0, 0, NULL,
          false},
+        {0, "scrub", DS_OPT_STR, &a.also, "FILE",
+         "texts that are identifiers wherever they stand, a line each: the site's names", 0, 0,
+         NULL, false},
         {0, "burned-in", DS_OPT_CHOICE, &a.burned_in, "WHAT",
          "what becomes of images that may hold writing", 0, 0, burned_names, false},
         {0, "hold", DS_OPT_STR, &a.hold, "DIR", "copy what is held into a folder, by reason", 0, 0,
