@@ -49,10 +49,13 @@ def ours(binary, a, method, dtype, out):
                     "--method", method, "--batch", str(a.batch), "--seq-len", str(a.seq_len), "--steps", str(a.steps + 1), "--rank", "16",
                     "--dtype", dtype, "-j", str(a.threads), "-q", "-o", run], check=True, stdout=subprocess.DEVNULL)
     with open(run + "/metrics.jsonl") as f:
-        seconds = [json.loads(line)["seconds"] for line in f][1:]
+        lines = [json.loads(line) for line in f]
+    steps = [x for x in lines if x["type"] == "step"][1:]
+    seconds = [x["seconds"] for x in steps]
+    parts = {k: sum(x[k] for x in steps) / sum(seconds) for k in ("waited", "compute", "optimizer", "ledger")}
     with open(run + ".time") as f:
         peak = int(re.search(r"Maximum resident set size \(kbytes\): (\d+)", f.read()).group(1)) * 1024
-    return a.batch * a.seq_len / min(seconds), peak
+    return a.batch * a.seq_len / min(seconds), peak, parts
 
 
 def main():
@@ -71,9 +74,11 @@ def main():
                 peer = json.loads(subprocess.run(
                     [sys.executable, "-c", PEER, a.base, method, str(a.batch), str(a.seq_len), str(a.steps), str(a.threads), theirs],
                     check=True, capture_output=True, text=True).stdout.splitlines()[-1])
-                rate, peak = ours(binary, a, method, dtype, out)
+                rate, peak, parts = ours(binary, a, method, dtype, out)
                 print("%-5s %-5s tokens/s %8.0f against %8.0f: %.2f x   peak memory %6.0f MB against %6.0f: %3.0f %%" % (
                     method, dtype, rate, peer["rate"], rate / peer["rate"], peak / 1e6, peer["peak"] / 1e6, 100 * peak / peer["peak"]))
+                print("            of a step: forward and back %.1f %%, optimizer %.1f, waiting for data %.2f, ledger %.3f" % (
+                    100 * parts["compute"], 100 * parts["optimizer"], 100 * parts["waited"], 100 * parts["ledger"]))
     return 0
 
 
