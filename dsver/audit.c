@@ -207,13 +207,10 @@ static int check_dataset(audit *a, size_t i, ds_err *err)
 typedef struct pass {
     audit *a;
     ds_chain chain;
-    const ds_stretches *stretches;
-    ds_sha *starts;        /* of each stretch: the chain where it departed */
-    bool *reached;         /* is that known? */
-    long self;             /* the stretch that is read; -1: the ledger */
-    ds_packing *packing;   /* NULL: rows cannot be recomputed */
-    ds_consumed *consumed; /* of the last segment; NULL: not told, or it cannot be recomputed */
-    uint64_t from;         /* the last segment's first step */
+    const ds_stretch *self; /* that is read; NULL: the ledger */
+    ds_packing *packing;    /* NULL: rows cannot be recomputed */
+    ds_consumed *consumed;  /* of the last segment; NULL: not told, or it cannot be recomputed */
+    uint64_t from;          /* the last segment's first step */
     uint64_t rows, order_rows;
     ds_buf got, want, text;
     ds_err chain_why, order_why, targets_why, consumed_why; /* the first trouble of each */
@@ -267,16 +264,6 @@ static void check_targets(pass *p, const ds_ledger_row *r, const ds_span *spans,
                 r->step, r->row, r->targets, all);
 }
 
-/* Stretches that departed here begin with this value. */
-static void take_starts(pass *p, uint64_t step)
-{
-    for (size_t i = 0; i < p->stretches->n; i++)
-        if (p->stretches->v[i].from == step && ds_stretches_base(p->stretches, i) == p->self) {
-            p->starts[i] = p->chain.value;
-            p->reached[i] = true;
-        }
-}
-
 static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 {
     pass *p = ctx;
@@ -284,7 +271,7 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     int rc = ds_chain_row(&p->chain, r, &p->chain_why);
 
     if (r->row % set->run->rows == set->run->rows - 1)
-        take_starts(p, r->step);
+        ds_stretches_step(&p->a->stretches, p->self, r->step, &p->chain);
     if (rc && rc != DS_FAIL) /* a row that does not follow is remembered, and the rest looked at */
         return ds_fail(err, rc, "%s", p->chain_why.msg);
     p->rows++;
@@ -421,14 +408,8 @@ static int prepare(pass *p, ds_buf *lengths, ds_err *err)
     audit *a = p->a;
     int rc = ds_chain_begin(&p->chain, a->set.run, err);
 
-    p->self = -1;
-    p->stretches = &a->stretches;
-    p->starts = calloc(a->stretches.n + 1, sizeof *p->starts);
-    p->reached = calloc(a->stretches.n + 1, sizeof *p->reached);
-    if (!rc && (!p->starts || !p->reached))
-        rc = ds_fail_nomem(err);
     if (!rc)
-        take_starts(p, 0);
+        ds_stretches_step(&a->stretches, NULL, 0, &p->chain);
     if (rc || a->absent)
         return rc;
     if (a->out->lineage.consumed)
@@ -448,8 +429,6 @@ static void pass_fini(pass *p)
     ds_buf_fini(&p->got);
     ds_buf_fini(&p->want);
     ds_buf_fini(&p->text);
-    free(p->starts);
-    free(p->reached);
 }
 
 /* ---- what was abandoned ---- */
@@ -468,17 +447,17 @@ static int pack_from(ds_packing **out, audit *a, const ds_buf *lengths, uint64_t
 }
 
 /* Its rows follow from the place where it departed, and are those that the order gives. */
-static int check_stretch(audit *a, pass *whole, size_t i, const ds_buf *lengths, ds_err *err)
+static int check_stretch(audit *a, const ds_stretch *s, const ds_buf *lengths, ds_err *err)
 {
-    const ds_stretch *s = &a->stretches.v[i];
     const uint64_t steps = s->segments.v[s->segments.n - 1].last - s->from, rows = a->set.run->rows;
-    pass p = {.a = a, .stretches = &a->stretches, .self = (long)i};
+    pass p = {.a = a, .self = s};
     ds_err why = {0};
     int scan, rc = 0;
 
-    p.starts = whole->starts;
-    p.reached = whole->reached;
-    p.chain = (ds_chain){.run = a->set.run, .value = whole->starts[i], .rows = s->from * rows};
+    if (ds_stretch_begin(&p.chain, s, a->set.run, &why)) {
+        say(a, "abandoned", DS_AUDIT_FAILED, "%s", why.msg);
+        return 0;
+    }
     if (!a->absent && pack_from(&p.packing, a, lengths, s->from * rows, &p.order_why) == DS_NOMEM)
         rc = ds_fail_nomem(err);
     scan = rc ? 0 : ds_segments_scan(&s->segments, NULL, on_row, &p, &why);
@@ -498,25 +477,7 @@ static int check_stretch(audit *a, pass *whole, size_t i, const ds_buf *lengths,
             " rows that follow step %" PRIu64 "%s",
             s->number, s->from + 1, s->from + steps, p.rows, s->from,
             a->absent ? "" : ", as seed and data give them");
-    p.starts = NULL;
-    p.reached = NULL;
     pass_fini(&p);
-    return rc;
-}
-
-static int check_stretches(audit *a, pass *whole, const ds_buf *lengths, ds_err *err)
-{
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < a->stretches.n; i++) {
-        const ds_stretch *s = &a->stretches.v[i];
-        if (whole->reached[i])
-            rc = check_stretch(a, whole, i, lengths, err);
-        else
-            say(a, "abandoned", DS_AUDIT_FAILED,
-                "stretch %" PRIu64 " departed from step %" PRIu64 ", which is not in the ledger",
-                s->number, s->from);
-    }
     return rc;
 }
 
@@ -545,7 +506,8 @@ static int check_ledger(audit *a, ds_err *err)
             say_rows(&p, !scan);
         if (!rc && !scan)
             rc = say_consumed(&p, &l, err);
-        rc = rc ? rc : check_stretches(a, &p, &lengths, err);
+        for (size_t i = 0; !rc && i < a->stretches.n; i++)
+            rc = check_stretch(a, &a->stretches.v[i], &lengths, err);
     }
     free(dir);
     ds_segments_fini(&l);

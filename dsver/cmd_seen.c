@@ -221,21 +221,7 @@ typedef struct pass {
     seen *s;
     ds_chain chain;
     ds_stretches stretches;
-    ds_sha *starts; /* of each stretch: the chain where it departed */
-    bool *reached;
 } pass;
-
-static void take_starts(pass *p, uint64_t step)
-{
-    const ds_stretches *all = &p->stretches;
-
-    for (size_t i = 0; i < all->n; i++)
-        if (all->v[i].from == step &&
-            ds_stretches_base(all, i) == (p->s->stretch ? p->s->stretch - all->v : -1)) {
-            p->starts[i] = p->chain.value;
-            p->reached[i] = true;
-        }
-}
 
 static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 {
@@ -244,7 +230,7 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     int rc = ds_chain_row(&p->chain, r, err);
 
     if (r->row % s->set.run->rows == s->set.run->rows - 1)
-        take_starts(p, r->step);
+        ds_stretches_step(&p->stretches, s->stretch, r->step, &p->chain);
     ds_buf_reset(&s->spans);
     rc = rc ? rc
             : ds_spans_decode(&s->spans, r->pieces, r->pieces_len, s->set.firsts,
@@ -273,13 +259,7 @@ static int read_abandoned(pass *p, ds_err *err)
 
     for (size_t i = 0; !rc && i < p->stretches.n; i++) {
         s->stretch = &p->stretches.v[i];
-        if (!p->reached[i])
-            rc = ds_fail(err, DS_FAIL,
-                         "stretch %" PRIu64 " departed from step %" PRIu64
-                         ", which is not in the ledger",
-                         s->stretch->number, s->stretch->from);
-        p->chain = (ds_chain){
-            .run = s->set.run, .value = p->starts[i], .rows = s->stretch->from * s->set.run->rows};
+        rc = ds_stretch_begin(&p->chain, s->stretch, s->set.run, err);
         rc = rc ? rc : ds_segments_scan(&s->stretch->segments, s->store.cat, on_row, p, err);
     }
     s->stretch = NULL;
@@ -295,16 +275,10 @@ static int read_ledger(seen *s, ds_err *err)
     rc = rc ? rc : ds_segments_tree(&l, s->store.cat, &s->ref->tree, err);
     rc = rc ? rc : ds_segments_check(&l, 0, s->info.last.step, err);
     rc = rc ? rc : ds_stretches_tree(&p.stretches, s->store.cat, &s->ref->tree, err);
-    p.starts = calloc(p.stretches.n + 1, sizeof *p.starts);
-    p.reached = calloc(p.stretches.n + 1, sizeof *p.reached);
-    if (!rc && (!p.starts || !p.reached))
-        rc = ds_fail_nomem(err);
     if (!rc)
-        take_starts(&p, 0);
+        ds_stretches_step(&p.stretches, NULL, 0, &p.chain);
     rc = rc ? rc : ds_segments_scan(&l, s->store.cat, on_row, &p, err);
     rc = rc ? rc : read_abandoned(&p, err);
-    free(p.starts);
-    free(p.reached);
     ds_stretches_fini(&p.stretches);
     ds_segments_fini(&l);
     return rc ? ds_err_prefix(err, "%s", s->ref->name) : 0;

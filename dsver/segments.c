@@ -213,14 +213,6 @@ int ds_stretches_tree(ds_stretches *s, ds_catalog *c, const git_oid *tree, ds_er
     return check_stretches(s, rc, err);
 }
 
-long ds_stretches_base(const ds_stretches *s, size_t i)
-{
-    for (size_t k = i; k-- > 0;) /* numbers rise towards the front: the next one after i first */
-        if (s->v[k].from < s->v[i].from && s->v[i].from <= last_step(&s->v[k]))
-            return (long)k;
-    return -1;
-}
-
 /* ---- rows ---- */
 
 int ds_segments_check(const ds_segments *l, uint64_t after, uint64_t steps, ds_err *err)
@@ -321,4 +313,32 @@ int ds_chain_row(ds_chain *c, const ds_ledger_row *r, ds_err *err)
                      r->step, r->row);
     memcpy(c->value.b, r->chain, sizeof c->value.b);
     return rc;
+}
+
+/* What stretch i departed from was itself abandoned with this one; NULL: it is in the ledger. */
+static const ds_stretch *base_of(const ds_stretches *s, size_t i)
+{
+    for (size_t k = i; k-- > 0;) /* numbers rise towards the front: the next one after i first */
+        if (s->v[k].from < s->v[i].from && s->v[i].from <= last_step(&s->v[k]))
+            return &s->v[k];
+    return NULL;
+}
+
+void ds_stretches_step(ds_stretches *s, const ds_stretch *self, uint64_t step, const ds_chain *c)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (s->v[i].from == step && base_of(s, i) == self) {
+            s->v[i].start = c->value;
+            s->v[i].reached = true;
+        }
+}
+
+int ds_stretch_begin(ds_chain *c, const ds_stretch *s, const ds_run *run, ds_err *err)
+{
+    *c = (ds_chain){.run = run, .value = s->start, .rows = s->from * run->rows};
+    return s->reached ? 0
+                      : ds_fail(err, DS_FAIL,
+                                "stretch %" PRIu64 " departed from step %" PRIu64
+                                ", which is not in the ledger",
+                                s->number, s->from);
 }

@@ -35,6 +35,8 @@ int ds_segments_check(const ds_segments *l, uint64_t after, uint64_t steps, ds_e
 typedef struct ds_stretch {
     uint64_t number, from;
     ds_segments segments;
+    ds_sha start; /* the chain where it departed, once that was read */
+    bool reached;
 } ds_stretch;
 typedef struct ds_stretches {
     ds_stretch *v;
@@ -45,10 +47,6 @@ void ds_stretches_fini(ds_stretches *s);
  * folder. Each has segments without a gap from its first step on. */
 int ds_stretches_dir(ds_stretches *s, const char *checkpoint, ds_err *err);
 int ds_stretches_tree(ds_stretches *s, ds_catalog *c, const git_oid *tree, ds_err *err);
-/* The stretch that the place where stretch i departed from was itself abandoned with; -1: it is in
- * the ledger. */
-long ds_stretches_base(const ds_stretches *s, size_t i);
-
 /* All rows. `c` is for segments of the catalog. */
 int ds_segments_scan(const ds_segments *l, ds_catalog *c, ds_ledger_fn fn, void *ctx, ds_err *err);
 
@@ -62,5 +60,12 @@ int ds_chain_begin(ds_chain *c, const ds_run *run, ds_err *err);
 /* DS_FAIL: the row is not the next one, or does not follow; the chain then goes on from what it
  * says. */
 int ds_chain_row(ds_chain *c, const ds_ledger_row *r, ds_err *err);
+
+/* Stretches begin where they departed from the ledger, or from one abandoned after them: so the
+ * ledger is read first, then the stretches as they are sorted. After each step of what is read
+ * (`self`: a stretch, or NULL for the ledger; step 0 is the beginning): */
+void ds_stretches_step(ds_stretches *s, const ds_stretch *self, uint64_t step, const ds_chain *c);
+/* Where a stretch's rows are to follow. DS_FAIL: nothing that was read has the step. */
+int ds_stretch_begin(ds_chain *c, const ds_stretch *s, const ds_run *run, ds_err *err);
 
 #endif
