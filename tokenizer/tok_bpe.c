@@ -235,26 +235,18 @@ static int heap_push(ds_tok_state *st, uint64_t v)
     return 0;
 }
 
-static int room(ds_tok_state *st, size_t len)
+/* Memory for n ids that are to be linked, the first *keep of which stay. */
+static int room(ds_tok_state *st, size_t n, size_t keep)
 {
-    if (len >= RUN_MAX)
-        return ds_fail(st->err, DS_FAIL, "a run of %zu bytes without any word boundary is too long",
-                       len);
-    if (len * 3 > st->link_cap) {
+    if (n > st->link_cap) {
+        uint32_t *v = malloc(n * sizeof *v);
+        if (v == NULL)
+            return ds_fail_nomem(st->err);
+        if (keep > 0)
+            memcpy(v, st->link, keep * sizeof *v);
         free(st->link);
-        st->link_cap = 0;
-        st->link = malloc(len * 3 * sizeof *st->link);
-        if (st->link == NULL)
-            return ds_fail_nomem(st->err);
-        st->link_cap = len * 3;
-    }
-    if (len > st->heap_cap) {
-        free(st->heap);
-        st->heap_cap = 0;
-        st->heap = malloc(len * sizeof *st->heap);
-        if (st->heap == NULL)
-            return ds_fail_nomem(st->err);
-        st->heap_cap = len;
+        st->link = v;
+        st->link_cap = n;
     }
     st->heap_n = 0;
     return 0;
@@ -278,25 +270,65 @@ static void give_back(ds_tok_state *st)
 
 #define END UINT32_MAX
 
-static int merge_long(ds_tok_state *st, const uint8_t *p, size_t len)
+/* The least rank of neighbours, and how often it is there. */
+static uint32_t least_rank(const tok_merges *m, const uint32_t *id, size_t n, size_t *times)
 {
-    const ds_tok *t = st->tok;
-    const tok_merges *m = &t->merges;
-    int rc = room(st, len);
-    if (rc != 0)
-        return rc;
-    uint32_t *id = st->link, *next = id + len, *prev = next + len;
-    size_t n = t->byte_level ? first_ids(t, p, len, id) : char_ids(st, p, len, id);
-    for (size_t i = 0; i < n; i++) {
+    uint32_t best = TOK_NO_MERGE, rank = TOK_NO_MERGE, a = END, b = END;
+    *times = 0;
+    for (size_t i = 0; i + 1 < n; i++) {
+        if (id[i] != a || id[i + 1] != b)
+            rank = tok_merges_get(m, a = id[i], b = id[i + 1]);
+        if (rank < best) {
+            best = rank;
+            *times = 0;
+        }
+        *times += rank == best;
+    }
+    return best;
+}
+
+/* Merges one pair wherever it stands, from the left; returns the new number of ids. */
+static size_t merge_everywhere(const tok_merges *m, uint32_t *id, size_t n, uint32_t rank)
+{
+    size_t out = 0, i = 0;
+    for (; i + 1 < n; out++) {
+        bool is = tok_merges_get(m, id[i], id[i + 1]) == rank;
+        id[out] = is ? m->to[rank] : id[i];
+        i += is ? 2 : 1;
+    }
+    if (i < n)
+        id[out++] = id[i];
+    return out;
+}
+
+/* While the first merge in order is nearly everywhere, as in one character said a million times, it
+ * is made everywhere at once. That is in order as long as no merge of its result comes before it.
+ */
+static size_t merge_repeats(const tok_merges *m, uint32_t *id, size_t n)
+{
+    size_t times;
+    while (n >= 4096) {
+        uint32_t rank = least_rank(m, id, n, &times);
+        if (rank == TOK_NO_MERGE || times < n / 16 ||
+            ds_tok_merges_first_use(m, m->to[rank]) < rank)
+            break;
+        n = merge_everywhere(m, id, n, rank);
+    }
+    return n;
+}
+
+static int merge_heap(ds_tok_state *st, uint32_t *id, size_t n)
+{
+    const tok_merges *m = &st->tok->merges;
+    uint32_t *next = id + n, *prev = next + n;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++) {
         next[i] = i + 1 < n ? (uint32_t)(i + 1) : END;
         prev[i] = i > 0 ? (uint32_t)(i - 1) : END;
         uint32_t v = i + 1 < n ? tok_merges_get(m, id[i], id[i + 1]) : TOK_NO_MERGE;
         if (v != TOK_NO_MERGE)
-            st->heap[st->heap_n++] = (uint64_t)v << 32 | i;
+            rc = heap_push(st, (uint64_t)v << 32 | i);
     }
-    for (size_t i = st->heap_n / 4 + 1; i-- > 0;)
-        if (i < st->heap_n)
-            sift_down(st->heap, st->heap_n, i);
     while (st->heap_n > 0 && rc == 0) {
         uint64_t top = st->heap[0];
         st->heap[0] = st->heap[--st->heap_n];
@@ -325,6 +357,23 @@ static int merge_long(ds_tok_state *st, const uint8_t *p, size_t len)
     }
     for (size_t i = 0; i < n && i != END && rc == 0; i = next[i])
         rc = ds_tok_emit(st, id[i]);
+    return rc;
+}
+
+static int merge_long(ds_tok_state *st, const uint8_t *p, size_t len)
+{
+    const ds_tok *t = st->tok;
+    if (len >= RUN_MAX)
+        return ds_fail(st->err, DS_FAIL, "a run of %zu bytes without any word boundary is too long",
+                       len);
+    int rc = room(st, len, 0);
+    if (rc != 0)
+        return rc;
+    size_t n = t->byte_level ? first_ids(t, p, len, st->link) : char_ids(st, p, len, st->link);
+    n = merge_repeats(&t->merges, st->link, n);
+    rc = room(st, n * 3, n);
+    if (rc == 0)
+        rc = merge_heap(st, st->link, n);
     give_back(st);
     return rc;
 }

@@ -232,8 +232,9 @@ int ds_tok_decode(const ds_tok *tok, const uint32_t *ids, size_t n, unsigned fla
         if (e == NULL) {
             rc = ds_fail(err, DS_FAIL, "id %u at position %zu is not in the vocabulary", ids[i], i);
         } else if (!((flags & DS_TOK_SKIP_SPECIAL) && (e->flags & TOK_SPECIAL))) {
-            rc = ds_buf_put(to, tok->pool.data + (plain ? e->bytes_at : e->text_at),
-                            plain ? e->bytes_len : e->text_len);
+            bool bytes = plain || (e->flags & TOK_RESPELLED);
+            rc = ds_buf_put(to, tok->pool.data + (bytes ? e->bytes_at : e->text_at),
+                            bytes ? e->bytes_len : e->text_len);
             if (rc == 0 && !plain)
                 rc = put_end(&s);
             rc = rc ? ds_fail_nomem(err) : 0;

@@ -134,6 +134,7 @@ static int read_unknown(ds_tok *t, const json_t *model, ds_err *err)
                 has ? "unk_token" : "byte_fallback", n);
         return 0;
     }
+    ds_tok_join_texts(t);
     t->byte_fallback = t->in_parts = fallback && n == 256;
     if (fallback && n > 0 && n < 256)
         return ds_fail(err, DS_FAIL, "model: byte_fallback with %u of 256 bytes is not supported",
@@ -257,6 +258,8 @@ static int build_trie(ds_tok *t, tok_trie *trie, const added_token *v, size_t n,
         size_t len = v[i].len;
         if (normalized)
             rc = ds_tok_norms_apply(&t->norms, t->cls, work, true, p, len, &p, &len, err);
+        if (rc == 0 && normalized)
+            rc = ds_tok_respell(t, v[i].id, p, len, err);
         if (rc == 0 && ds_buf_put(&text, p, len) != 0)
             rc = ds_fail_nomem(err);
         pat[k].len = text.len - at;
@@ -316,6 +319,13 @@ static int read_root(ds_tok *t, const json_t *root, ds_err *err)
         rc = ds_tok_read_post_processor(t, json_object_get(root, "post_processor"), err);
     if (rc == 0)
         rc = ds_tok_read_decoder(t, json_object_get(root, "decoder"), err);
+    for (uint32_t id = 0; id < t->n_entries && rc == 0 && t->byte_level && t->n_decoders > 1; id++)
+        if (t->entry[id].flags & TOK_RESPELLED)
+            rc = ds_fail(
+                err, DS_FAIL,
+                "added token %s: one that the normalizer changes is not supported with more "
+                "than one decoder",
+                ds_tok_text(t, id, NULL));
     if (rc == 0)
         ds_tok_fuse_steps(t);
     return rc;

@@ -62,3 +62,15 @@ bool ds_tok_merges_finish(tok_merges *m)
     m->pair = NULL;
     return true;
 }
+
+uint32_t ds_tok_merges_first_use(const tok_merges *m, uint32_t id)
+{
+    uint32_t least = TOK_NO_MERGE;
+    for (size_t i = 0; i <= m->mask; i++) {
+        uint64_t s = m->slot[i];
+        uint32_t rank = (uint32_t)s & TOK_NO_MERGE;
+        if (s != UINT64_MAX && (s >> 44 == id || (s >> 24 & TOK_ID_MAX) == id) && rank < least)
+            least = rank;
+    }
+    return least;
+}

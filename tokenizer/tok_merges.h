@@ -32,6 +32,9 @@ bool ds_tok_merges_push(tok_merges *m, uint32_t a, uint32_t b, uint32_t id);
 /* After the last one; only then pairs are found. */
 bool ds_tok_merges_finish(tok_merges *m);
 
+/* The least rank of all merges that a token is a part of. Looks at all of them. */
+uint32_t ds_tok_merges_first_use(const tok_merges *m, uint32_t id);
+
 static inline size_t tok_merges_first(const tok_merges *m, uint64_t pair)
 {
     return (size_t)(pair * 0x9e3779b97f4a7c15u >> m->shift);

@@ -21,8 +21,10 @@ enum {
     TOK_EXISTS = 1,
     TOK_ADDED = 2,
     TOK_SPECIAL = 4,
-    TOK_BYTES = 8, /* spelled in the byte alphabet */
-    TOK_MODEL = 16 /* of the model's vocabulary */
+    TOK_BYTES = 8,  /* spelled in the byte alphabet */
+    TOK_MODEL = 16, /* of the model's vocabulary */
+    TOK_RESPELLED =
+        32 /* added; `bytes` are what normalisation made of its text, which it decodes to */
 };
 
 typedef struct tok_entry {
@@ -205,9 +207,13 @@ static inline uint32_t ds_tok_index_guess(const tok_index *ix, uint64_t hash)
 int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err); /* room for ids below n */
 /* Makes the entry of a text that lies in the pool, which has room for as much again. */
 void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len);
+/* An added token decodes to what the normalizer makes of it. */
+int ds_tok_respell(ds_tok *t, uint32_t id, const uint8_t *p, size_t len, ds_err *err);
 int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err);
 /* The next merge of the file; false without memory. */
 bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id);
+/* Junctions by what tokens are spelled as, not by their bytes: when pretokens are characters. */
+void ds_tok_join_texts(ds_tok *t);
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len);
 
 /* tok_pipeline.c */

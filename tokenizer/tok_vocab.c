@@ -191,6 +191,27 @@ int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_er
     return 0;
 }
 
+int ds_tok_respell(ds_tok *t, uint32_t id, const uint8_t *p, size_t len, ds_err *err)
+{
+    tok_entry *e = &t->entry[id], was = *e;
+    size_t at = t->pool.len;
+    if (was.text_len == len && memcmp(t->pool.data + was.text_at, p, len) == 0)
+        return 0;
+    if (len > UINT32_MAX / 4 || at > UINT32_MAX / 4 || ds_buf_reserve(&t->pool, 2 * len) != 0)
+        return ds_fail_nomem(err);
+    memcpy(t->pool.data + at, p, len);
+    t->pool.len += len;
+    ds_tok_entry_fill(t, id, at, len);
+    if (!t->byte_level) {
+        e->bytes_at = (uint32_t)at;
+        e->bytes_len = (uint32_t)len;
+    }
+    e->text_at = was.text_at;
+    e->text_len = was.text_len;
+    e->flags = was.flags | TOK_RESPELLED;
+    return 0;
+}
+
 bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id)
 {
     const tok_entry *x = &t->entry[a], *y = &t->entry[b];
@@ -199,4 +220,17 @@ bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id)
     if (x->bytes_len == 1 && y->bytes_len == 1 && (x->flags & y->flags & TOK_BYTES))
         t->merges.byte[*p << 8 | *q] = t->merges.n;
     return ds_tok_merges_push(&t->merges, a, b, id);
+}
+
+void ds_tok_join_texts(ds_tok *t)
+{
+    memset(t->join, 0, sizeof *t->join);
+    for (size_t i = 0; i <= t->merges.mask; i++) {
+        uint64_t s = t->merges.slot[i];
+        if (s == UINT64_MAX)
+            continue;
+        const tok_entry *x = &t->entry[s >> 44], *y = &t->entry[s >> 24 & TOK_ID_MAX];
+        ds_tok_join_add(t->join, t->pool.data + x->text_at, x->text_len, t->pool.data + y->text_at,
+                        y->text_len);
+    }
 }
