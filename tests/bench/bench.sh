@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff]      (default: all)
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [lora]      (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
@@ -254,6 +254,10 @@ bench_diff() {
     rm -rf many3
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff}; do
+bench_lora() {
+    DS_BIN_DIR=$(dirname "$(command -v dstrain)") bash "$here/lora.sh"
+}
+
+for what in ${*:-commit small drift column line cat text files scan seen diff lora}; do
     "bench_$what"
 done
