@@ -64,6 +64,19 @@ def main():
     files["un"] = part10(el(0x00100010, b"UN", b"Doe^Jane") + el(0x00181000, b"UN", b"SN-7711"))
     files["done"] = part10(el(0x00080020, b"DA", b"20190102") + el(0x00120062, b"CS", b"YES") +
                            el(0x00280303, b"CS", b"MODIFIED"))
+    px = struct.pack("<16H", *range(0, 16000, 1000))
+    us = lambda n: struct.pack("<H", n)
+    geometry = (el(0x00280002, b"US", us(1)) + el(0x00280004, b"CS", b"MONOCHROME2") + el(0x00280010, b"US", us(4)) +
+                el(0x00280011, b"US", us(4)) + el(0x00280100, b"US", us(16)) + el(0x00280101, b"US", us(12)) +
+                el(0x00280102, b"US", us(11)) + el(0x00280103, b"US", us(0)) + el(0x00281052, b"DS", b"-1024") +
+                el(0x00281053, b"DS", b"0.5") + el(0x7fe00010, b"OW", px))
+    head = el(0x00080016, b"UI", b"1.2.840.10008.5.1.4.1.1.2") + el(0x00080018, b"UI", b"1.3.6.1.55.9")
+    ids = b"".join(el(*e) for e in PATIENT)
+    series = el(0x0020000d, b"UI", b"1.3.6.1.55.1") + el(0x0020000e, b"UI", b"1.3.6.1.55.2")
+    files["ct"] = part10(head + el(0x00080060, b"CS", b"CT") + ids + series + geometry)
+    files["us_held"] = part10(head + el(0x00080060, b"CS", b"US") + ids + geometry)
+    files["place_a"] = part10(head + el(0x00080080, b"LO", b"Lakeshore General") + series)
+    files["place_b"] = part10(el(0x00080018, b"UI", b"1.3.6.1.55.7") + el(0x0008103e, b"LO", b"Lakeshore General chest"))
     files["odd_values"] = part10(el(0x00080008, b"CS", b"\\\\") + el(0x00080020, b"DA", b"2019\\20190230\\20190102") +
                                  el(0x0008002a, b"DT", b"20190102103000.5-0500") + el(0x00100010, b"PN", b"^^=^=") +
                                  el(0x0020000d, b"UI", b"1.2\\\\1.3.6.1.55.9"))

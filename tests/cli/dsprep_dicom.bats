@@ -1,0 +1,116 @@
+#!/usr/bin/env bats
+# dsprep dicom: de-identified records, what is held, the proof, DICOM files.
+
+load dsprep_common
+
+DICOM=$DS_ROOT/tests/fuzz/corpus/dicom
+
+key() { # a key, the same in every run
+    printf '%064d\n' 7 >key
+    chmod 600 key
+}
+
+hasnt() {
+    case $output in *"$1"*) echo "it says: $1" && return 1 ;; esac
+}
+
+# clean FILE...: none of what the inputs say of people.
+clean() {
+    ! grep -aiE 'jane|okonkwo|5530917|88121|1\.3\.6\.1\.55|DOES PACS|5 Jan' "$@"
+}
+
+@test "dicom: no key, no output; none has to be said" {
+    exits 2 dsprep dicom "$DICOM/ct"
+    has "--key-file is missing"
+    key
+    chmod 644 key
+    exits 2 dsprep dicom --key-file key "$DICOM/ct"
+    has "chmod 600"
+    dsprep dicom -q --deid none "$DICOM/ct" >s.dsr
+    exits 0 dsprep head s.dsr
+    has '"PatientName":"Doe^Jane"' '"1.3.6.1.55.9"'
+    exits 2 dsprep dicom --deid basic,no-such --key-file key "$DICOM/ct"
+    has "no-such"
+}
+
+@test "dicom: a record without the patient" {
+    key
+    dsprep dicom -q --deid basic,retain-modified-dates,clean-descriptors --key-file key "$DICOM/ct" >s.dsr
+    clean s.dsr
+    exits 0 dsprep head s.dsr
+    has '"dtype":"u16","shape":[4,4]' '"Modality":"CT"' '"PatientIdentityRemoved":"YES"' '"SeriesDescription":"Axial 1.25"'
+    hasnt '"StudyDate":"20190102"'
+    exits 0 dsprep check s.dsr
+    has " 1 records"
+}
+
+@test "dicom: modality values are floats, frames are records" {
+    key
+    dsprep dicom -q --values modality --record frame --key-file key "$DICOM/ct" | dsprep head >out
+    grep -q '"dtype":"f32","shape":\[4,4\]' out
+    grep -q '#1",' out
+    # -1024 + 0.5 * (0, 1000, .., 15000 in 12 bits), as floats
+    grep -q "$(python3 -c 'import struct,hashlib; print(hashlib.sha256(struct.pack("<16f", *[(v % 4096) * 0.5 - 1024 for v in range(0, 16000, 1000)])).hexdigest())' 2>/dev/null || echo dtype)" out
+}
+
+@test "dicom: the same bytes for any number of processes" {
+    key
+    dsprep dicom -q -j 1 --key-file key --burned-in pass "$DICOM" >a.dsr 2>/dev/null || [ $? -eq 3 ]
+    dsprep dicom -q -j 5 --key-file key --burned-in pass "$DICOM" >b.dsr 2>/dev/null || [ $? -eq 3 ]
+    cmp a.dsr b.dsr
+    dsprep check a.dsr
+}
+
+@test "dicom: input is output, held and failed; held objects are set aside" {
+    key
+    printf 'no object' >junk
+    cp "$DICOM/ct" ct
+    cp "$DICOM/us_held" us
+    exits 3 bash -c 'dsprep dicom --key-file key --hold held --report r.json ct us junk 2>&1 >s.dsr'
+    has "3 input = 1 output + 2 held + 0 failed; 1 records"
+    [ "$(ls held)" = "$(printf 'not-dicom\nultrasound-without-regions')" ]
+    cmp us held/ultrasound-without-regions/*.dcm
+    [ "$(stat -c %a held/ultrasound-without-regions/*.dcm)" = 600 ]
+    grep -q '"ultrasound-without-regions":1' r.json
+    grep -q '"keyword":"PatientName","dummy":1' r.json
+    clean r.json
+}
+
+@test "dicom: what one object calls itself is found in another one" {
+    key
+    exits 1 bash -c 'dsprep dicom --deid basic,clean-descriptors --key-file key -o sh "$@" 2>&1' _ "$DICOM/place_a" "$DICOM/place_b"
+    has "InstitutionName in column meta"
+    hasnt "Lakeshore"
+    [ ! -e sh/shard-00000.dsr ]
+    dsprep dicom -q --deid basic,clean-descriptors --key-file key "$DICOM/place_a" "$DICOM/place_b" >s.dsr 2>/dev/null && false
+    exits 1 dsprep check s.dsr
+    # the other order shows only when all is known
+    exits 1 bash -c 'dsprep dicom --deid basic,clean-descriptors --key-file key -o sh "$@" 2>&1' _ "$DICOM/place_b" "$DICOM/place_a"
+    [ ! -e sh/shard-00000.dsr ]
+    echo 'Lakeshore General' >names
+    dsprep dicom -q --deid basic,clean-descriptors --scrub names --key-file key "$DICOM/place_b" "$DICOM/place_a" | dsprep head >out
+    grep -q '"\[PLACE\] chest"' out
+}
+
+@test "dicom: DICOM files, and those once more" {
+    key
+    dsprep dicom -q --deid basic,retain-modified-dates --key-file key --to-dicom one --source-map map "$DICOM/ct" >s.dsr
+    f=$(find one -name '*.dcm')
+    clean "$f"
+    [ "$(stat -c %a map)" = 600 ]
+    grep -q '"name":"ct"' map
+    dsprep dicom -q --deid basic,retain-modified-dates --key-file key --to-dicom two --report r.json "$f" >t.dsr
+    cmp "$f" "two/${f#one/}"
+    grep -q '"already_deidentified":1' r.json
+}
+
+@test "dicom: archives and standard input" {
+    key
+    cp "$DICOM/ct" ct
+    tar cf a.tar ct
+    dsprep dicom -q --key-file key a.tar | dsprep head >a
+    dsprep dicom -q --key-file key - <a.tar | dsprep head >b
+    dsprep dicom -q --key-file key - <ct | dsprep head >c
+    dsprep dicom -q --key-file key ct | dsprep head >d
+    cmp a b && cmp a c && cmp a d
+}
