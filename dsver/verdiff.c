@@ -347,6 +347,32 @@ static size_t home(const ds_verdiff *d, const entry *e)
     return (size_t)(h & (d->cap - 1));
 }
 
+/* A table of twice the places, or the first. */
+static int grow(ds_verdiff *d, ds_err *err)
+{
+    entry *old = d->table;
+    const size_t n = d->cap;
+    d->cap = n ? 2 * n : 4096;
+    d->table = malloc(d->cap * sizeof *d->table);
+    if (!d->table) {
+        d->table = old;
+        d->cap = n;
+        return ds_fail_nomem(err);
+    }
+    for (size_t i = 0; i < d->cap; i++)
+        memcpy(d->table[i].place + 4, nobody, sizeof nobody);
+    for (size_t i = 0; i < n; i++) {
+        size_t k = home(d, &old[i]);
+        if (is_free(&old[i]))
+            continue;
+        while (!is_free(&d->table[k]))
+            k = (k + 1) & (d->cap - 1);
+        d->table[k] = old[i];
+    }
+    free(old);
+    return 0;
+}
+
 static int spill(ds_verdiff *d, ds_err *err)
 {
     int rc = 0;
@@ -393,7 +419,9 @@ static int offer(ds_verdiff *d, const entry *e, ds_err *err)
         return 0;
     }
     d->table[i] = *e;
-    return ++d->used == d->limit ? spill(d, err) : 0;
+    if (++d->used == d->limit)
+        return spill(d, err);
+    return 2 * d->used > d->cap ? grow(d, err) : 0;
 }
 
 /* ---- all blocks, both versions side by side ---- */
@@ -559,18 +587,12 @@ static int settle_rest(ds_verdiff *d, ds_err *err)
 static int prepare(ds_verdiff *d, const ds_verdiff_opts *o, ds_err *err)
 {
     d->limit = o->limit ? o->limit : LIMIT;
-    for (d->cap = 16; d->cap < 2 * d->limit; d->cap *= 2)
-        ;
-    d->table = malloc(d->cap * sizeof *d->table);
-    if (!d->table)
-        return ds_fail_nomem(err);
-    for (size_t i = 0; i < d->cap; i++)
-        memcpy(d->table[i].place + 4, nobody, sizeof nobody);
     d->seed = o->seed;
     if (!d->seed && getrandom(&d->seed, sizeof d->seed, 0) != (ssize_t)sizeof d->seed)
         return ds_fail(err, DS_IO, "no random bytes from the system");
     d->seed |= 1; /* 0 asks for one to be drawn */
-    int rc = ds_extsort_new(&d->rest, sizeof(entry), 0, NULL, err);
+    int rc = grow(d, err);
+    rc = rc ? rc : ds_extsort_new(&d->rest, sizeof(entry), 0, NULL, err);
     return rc ? rc : ds_extsort_new(&d->out, sizeof(outcome), 0, NULL, err);
 }
 
