@@ -144,6 +144,8 @@ all: $(LIBS) $(BINS)
 
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
+INCDIR = $(DESTDIR)$(PREFIX)/include/ds
+LIBDIR = $(DESTDIR)$(PREFIX)/lib
 install: all man
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1 $(BASHDIR) $(ZSHDIR)
 	for p in $(PROGS); do \
@@ -153,8 +155,15 @@ install: all man
 	done
 	for p in $(PARTS); do install -m 755 $(B)/bin/$$p $(DESTDIR)$(PREFIX)/bin/$$p || exit 1; done
 	for f in $(B)/man/*.1; do install -m 644 $$f $(DESTDIR)$(PREFIX)/share/man/man1/ || exit 1; done
+	install -d $(INCDIR) $(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man3
+	install -m 644 tokenizer/tok.h common/buf.h common/error.h common/hash.h $(INCDIR)/
+	install -m 644 $(B)/lib/libdstok.a $(B)/lib/libdscommon.a $(LIBDIR)/
+	install -m 644 docs/dstok.3 $(DESTDIR)$(PREFIX)/share/man/man3/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' docs/dstok.pc.in >$(LIBDIR)/pkgconfig/dstok.pc
 
 uninstall:
+	rm -f $(addprefix $(INCDIR)/,tok.h buf.h error.h hash.h) $(LIBDIR)/libdstok.a $(LIBDIR)/libdscommon.a \
+	    $(LIBDIR)/pkgconfig/dstok.pc $(DESTDIR)$(PREFIX)/share/man/man3/dstok.3
 	for p in $(PROGS); do \
 	    rm -f $(DESTDIR)$(PREFIX)/bin/$$p $(BASHDIR)/$$p $(ZSHDIR)/_$$p $(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 \
 	        $(DESTDIR)$(PREFIX)/share/man/man1/$$p-*.1; \
