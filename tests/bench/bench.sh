@@ -1,12 +1,14 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [lora]      (default: all)
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [lora] [tok]      (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
 # DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
 #                  there (see README, "Figures"); otherwise about 300 MB are made.
+# DS_BENCH_PYTHON  the python whose modules are the peers of `tok`: tokenizers, tiktoken, gigatoken (default python3)
+# DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
 # DS_BENCH_RECORDS records of `diff` (default 10000000)
 # DS_BENCH_DRIFT   versions after the first in `drift` (default 50)
@@ -258,6 +260,17 @@ bench_lora() {
     DS_BIN_DIR=$(dirname "$(command -v dstrain)") bash "$here/lora.sh"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff lora}; do
+# English, Chinese, code and logs; one thread and all. Goals on one thread: 20 x tokenizers, 8 x tiktoken, 1.2 x gigatoken.
+bench_tok() {
+    local t=${DS_SHARED:-$here/../../../shared}/data/tokenizers/deepseek-v3/tokenizer.json
+    [ -x "$progs/bench_tok" ] || { say 'tokenizer' 'not built' ''; return; }
+    [ -e "$t" ] || { say 'tokenizer' "no $t" ''; return; }
+    corpus
+    [ -e tok/logs.txt ] || python3 "$here/toktexts.py" tok 64 v1.jsonl
+    "${DS_BENCH_PYTHON:-python3}" "$here/tokpeers.py" "$progs/bench_tok" "$t" tok/{en,zh,code,logs}.txt
+    "${DS_BENCH_PYTHON:-python3}" "$here/tokpeers.py" --threads "$(nproc)" "$progs/bench_tok" "$t" tok/{en,zh,code,logs}.txt
+}
+
+for what in ${*:-commit small drift column line cat text files scan seen diff lora tok}; do
     "bench_$what"
 done

@@ -3,7 +3,7 @@
 
     tokpeers.py TOKTIME TOKENIZER.json TEXT... [--threads N] [--peers a,b] [--mb N]
 
-TOKTIME is the program made of tests/bench/toktime.c. Every text is cut into documents of about 64 KiB, the same for all.
+TOKTIME is the program made of tests/bench/bench_tok.c. Every text is cut into documents of about 64 KiB, the same for all.
 Cold: the first pass of a new tokenizer; warm: the best of the two after it. Hugging Face and tiktoken keep no caches that
 matter, and take the first --mb megabytes only. tiktoken gets the merges of the file and its patterns as one alternation,
 which is as much work, though not always the same ids. With one thread times are the processor's.
@@ -102,6 +102,9 @@ def ours(path, text):
 
 PEERS = {"tokenizers": hugging_face, "tiktoken": tiktoken, "gigatoken": gigatoken}
 for text in a.texts:
+    if os.path.getsize(text) == 0:
+        print("%-10s no text of this kind" % os.path.basename(text))
+        continue
     cold, warm, load = ours(a.tokenizer, text)
     name = os.path.basename(text)
     print("%-10s dstok       %8.1f cold %8.1f warm MB/s, load %.1f ms" % (name, cold, warm, load * 1e3), flush=True)

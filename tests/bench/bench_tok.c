@@ -1,6 +1,6 @@
-/* toktime.c - how fast texts become ids: MB/s in the first pass and in later ones.
+/* bench_tok.c - how fast texts become ids: MB/s in the first pass and in later ones.
  *
- *   toktime TOKENIZER.json TEXT [THREADS [PASSES]]
+ *   bench_tok TOKENIZER.json TEXT [THREADS [PASSES]]
  *
  * Prints one line: seconds to load, then MB/s cold (new states), MB/s warm (the best later pass),
  * and the number of ids. With one thread times are the processor's, so that what else runs counts
@@ -133,7 +133,7 @@ int main(int argc, char **argv)
         ds_ids_fini(&w[i].ids);
     }
     if (rc != 0)
-        fprintf(stderr, "toktime: %s\n", err.msg);
+        fprintf(stderr, "bench_tok: %s\n", err.msg);
     else
         printf("load %.4f cold %.1f warm %.1f ids %llu\n", load, cold, warm,
                (unsigned long long)ids);
