@@ -29,7 +29,8 @@ some docs.txt /usr/share/doc 1500000 -name copyright -o -iname 'README*'
 some heads.txt /usr/include 800000 -name '*.h'
 cut=$(($(wc -l < heads.txt) * 9 / 10))
 head -n "$cut" heads.txt > learn.txt
-tail -n +"$((cut + 1))" heads.txt | head -c 60000 > test.txt
+tail -n +"$((cut + 1))" heads.txt > rest.txt
+head -c 60000 rest.txt > test.txt
 cat docs.txt heads.txt > all.txt
 dstok train --vocab-size 2048 -o tok.json all.txt 2> log || { cat log >&2; exit 1; }
 for n in docs learn test; do
