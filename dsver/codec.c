@@ -8,7 +8,7 @@
 #define PLAIN_LEVEL 3
 /* Deltas: nearly all of the piece is found in the bases, so a better search costs little. The
  * window spans bases and piece, up to 4 MiB. */
-#define DELTA_LEVEL 6
+#define DELTA_LEVEL 8
 #define DELTA_WINDOW 22
 /* A filter is tried on a sample of the piece, at a fast level: which one wins there wins. */
 #define SAMPLE ((size_t)32 << 10)

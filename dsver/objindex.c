@@ -186,8 +186,16 @@ static void init_lock(pthread_mutex_t *lock)
     pthread_mutexattr_destroy(&a);
 }
 
-int ds_objindex_open(ds_objindex **out, const char *path, bool create, ds_err *err)
+static const int open_flags[] = {
+    [DS_INDEX_SHARED] = SQLITE_OPEN_READWRITE,
+    [DS_INDEX_CREATE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+    [DS_INDEX_STILL] = SQLITE_OPEN_READONLY,
+    [DS_INDEX_TEMP] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+};
+
+int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err)
 {
+    bool create = mode == DS_INDEX_CREATE || mode == DS_INDEX_TEMP;
     ds_objindex *ix = calloc(1, sizeof *ix);
     *out = NULL;
     if (!ix)
@@ -196,11 +204,11 @@ int ds_objindex_open(ds_objindex **out, const char *path, bool create, ds_err *e
     int rc = 0;
     if (!(ix->path = strdup(path)))
         rc = ds_fail_nomem(err);
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    int flags = open_flags[mode] | SQLITE_OPEN_NOMUTEX;
     if (rc == 0 && !create && !ds_path_exists(path))
         rc = ds_fail(err, DS_CORRUPT, "%s: the index is missing: run `dsver reindex`", path);
     if (rc == 0)
-        rc = ds_sumdb_open(&ix->db, path, flags, err);
+        rc = ds_sumdb_open(&ix->db, mode == DS_INDEX_TEMP ? "" : path, flags, err);
     if (rc == 0 && create)
         rc = exec(ix, schema, "creating", err);
     if (rc == 0) {

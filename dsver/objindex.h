@@ -41,7 +41,13 @@ typedef struct ds_packrow {
 
 typedef struct ds_objindex ds_objindex;
 
-int ds_objindex_open(ds_objindex **out, const char *path, bool create, ds_err *err);
+enum ds_indexmode {
+    DS_INDEX_SHARED, /* it is there; others may write it meanwhile */
+    DS_INDEX_CREATE, /* and is made when it is not */
+    DS_INDEX_STILL,  /* only to be read, and nobody writes it: nothing appears beside the file */
+    DS_INDEX_TEMP,   /* a new one in a temporary file; path is what messages say */
+};
+int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err);
 void ds_objindex_close(ds_objindex *ix);
 
 /* 1 found, 0 not, < 0 error */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "objcore.h"
@@ -45,7 +46,7 @@ int ds_objstore_create(const char *dir, ds_err *err)
     if (rc == 0 && !path)
         rc = ds_fail_nomem(err);
     if (rc == 0)
-        rc = ds_objindex_open(&ix, path, true, err);
+        rc = ds_objindex_open(&ix, path, DS_INDEX_CREATE, err);
     ds_objindex_close(ix);
     free(path);
     return rc;
@@ -82,6 +83,29 @@ static int adopt_leftovers(ds_objstore *s, ds_err *err)
     return 0;
 }
 
+/* The index of a store that this process may not write. SQLite would have to make files beside it;
+ * so it is taken as it stands when it says all, and when it does not - a log stands beside it, or
+ * packs are there that it does not know - a temporary one is made from the packs. */
+static int open_still(ds_objstore *s, const char *path, ds_err *err)
+{
+    char *log = join(s->dir, "index.db-wal");
+    struct stat st;
+    if (!log)
+        return ds_fail_nomem(err);
+    bool whole = stat(log, &st) != 0 || st.st_size == 0;
+    free(log);
+    if (whole) {
+        ds_err unknown = {0};
+        int rc = ds_objindex_open(&s->ix, path, DS_INDEX_STILL, err);
+        if (rc || ds_objcore_adopt(s->ix, s->dir, false, NULL, NULL, NULL, &unknown) == 0)
+            return rc;
+        ds_objindex_close(s->ix);
+        s->ix = NULL;
+    }
+    int rc = ds_objindex_open(&s->ix, path, DS_INDEX_TEMP, err);
+    return rc ? rc : ds_objcore_adopt(s->ix, s->dir, true, NULL, NULL, NULL, err);
+}
+
 int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, ds_err *err)
 {
     ds_objstore *s = calloc(1, sizeof *s);
@@ -99,13 +123,19 @@ int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, d
     s->lock_fd = -1;
     if (!ds_path_exists(packs))
         rc = ds_fail(err, DS_NOSTORE, "%s: no store here", dir);
+    bool still =
+        rc == 0 && (faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) != 0 ||
+                    (ds_path_exists(path) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0));
+    if (still && mode == DS_OBJ_WRITE)
+        rc = ds_fail_errno(err, errno, "%s: this store is only to be read", dir);
     if (rc == 0)
-        rc = ds_objindex_open(&s->ix, path, false, err);
+        rc =
+            still ? open_still(s, path, err) : ds_objindex_open(&s->ix, path, DS_INDEX_SHARED, err);
     if (rc == 0)
         rc = ds_packset_new(&s->packs, dir, err);
     if (rc == 0)
         rc = ds_piececache_new(&s->cache, CACHE_BYTES, err);
-    if (rc == 0)
+    if (rc == 0 && !still)
         rc = adopt_leftovers(s, err);
     if (rc) {
         ds_objstore_close(s);

@@ -52,7 +52,7 @@ void ds_sketch_bytes(ds_sketch *s, uint32_t salt, const void *data, size_t len);
 typedef struct ds_objstore ds_objstore;
 
 enum ds_objmode {
-    DS_OBJ_READ,  /* get, has, scrub */
+    DS_OBJ_READ,  /* get, has, scrub; also of a store that this process may not write */
     DS_OBJ_WRITE, /* and transactions, gc; adopts whole packs that a crash left out of the index */
 };
 

@@ -129,7 +129,7 @@ static int build(const char *dir, const char *path, ds_objproblem_fn report, voi
                  ds_scrubstats *stats, ds_err *err)
 {
     ds_objindex *ix = NULL;
-    int rc = ds_objindex_open(&ix, path, true, err);
+    int rc = ds_objindex_open(&ix, path, DS_INDEX_CREATE, err);
     if (rc == 0)
         rc = ds_objcore_adopt(ix, dir, true, report, ctx, stats, err);
     ds_objindex_close(ix); /* as the only connection: writes the WAL back and removes it */

@@ -258,16 +258,36 @@ static int db_is_new(sqlite3 *db, bool *fresh)
     return rc == SQLITE_OK ? end : rc;
 }
 
+/* SQLite is told in a URI that a file does not change. */
+static int still_uri(ds_buf *uri, const char *path)
+{
+    int rc = ds_buf_puts(uri, "file:");
+    for (const char *p = path; !rc && *p; p++)
+        rc = strchr("%?#", *p) ? ds_buf_printf(uri, "%%%02x", (unsigned char)*p)
+                               : ds_buf_putc(uri, (uint8_t)*p);
+    return rc ? rc : ds_buf_puts(uri, "?immutable=1");
+}
+
 int ds_sumdb_open(sqlite3 **out, const char *path, int flags, ds_err *err)
 {
+    ds_buf uri = {0};
+    bool still = flags & SQLITE_OPEN_READONLY;
     *out = NULL;
+    if (still && (still_uri(&uri, path) || !ds_buf_cstr(&uri))) {
+        ds_buf_fini(&uri);
+        return ds_fail_nomem(err);
+    }
     pthread_once(&once, register_once);
-    if (register_rc != SQLITE_OK)
+    if (register_rc != SQLITE_OK) {
+        ds_buf_fini(&uri);
         return ds_fail(err, DS_FAIL, "%s: SQLite's file layer cannot be extended", path);
+    }
     sqlite3 *db = NULL;
     bool fresh = false;
     int reserve = SUM_BYTES;
-    int rc = sqlite3_open_v2(path, &db, flags, DS_SUMVFS);
+    int rc = still ? sqlite3_open_v2(ds_buf_cstr(&uri), &db, flags | SQLITE_OPEN_URI, DS_SUMVFS)
+                   : sqlite3_open_v2(path, &db, flags, DS_SUMVFS);
+    ds_buf_fini(&uri);
     if (rc == SQLITE_CANTOPEN) {
         ds_fail(err, DS_CORRUPT, "%s: cannot be opened: run `dsver reindex`", path);
         sqlite3_close(db);
@@ -326,8 +346,8 @@ int ds_sumdb_check(sqlite3 *db, const char *path, uint64_t *bad, ds_err *err)
     /* What lies in the WAL belongs into the file first; a busy database is checked as it is. */
     (void)sqlite3_wal_checkpoint_v2(db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
     int rc = sqlite3_file_control(db, "main", SQLITE_FCNTL_FILE_POINTER, &f);
-    if (rc == SQLITE_OK && (!f || !f->pMethods))
-        rc = SQLITE_CANTOPEN;
+    if (rc == SQLITE_OK && (!f || !f->pMethods)) /* a temporary one, which has no file yet */
+        return 0;
     if (rc == SQLITE_OK)
         rc = f->pMethods->xFileSize(f, &size);
     for (sqlite3_int64 off = 0; rc == SQLITE_OK && off < size; off += PAGE) {

@@ -188,7 +188,7 @@ static void long_history(void **state)
     ds_objindex *ix = NULL;
     ds_buf ids = {0};
     snprintf(index, sizeof index, "%s/index.db", path);
-    OK(ds_objindex_open(&ix, index, false, err));
+    OK(ds_objindex_open(&ix, index, DS_INDEX_SHARED, err));
     assert_int_equal(ds_objindex_pieces(ix, 0, collect_id, &ids, NULL), 0);
     for (size_t i = 0; i < ids.len; i += 32) {
         ds_sha id;

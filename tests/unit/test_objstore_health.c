@@ -178,7 +178,7 @@ static ds_objloc find_piece(const char *store, const ds_sha *id)
     ds_objindex *ix = NULL;
     ds_objloc loc;
     snprintf(index, sizeof index, "%s/index.db", store);
-    OK(ds_objindex_open(&ix, index, false, err));
+    OK(ds_objindex_open(&ix, index, DS_INDEX_SHARED, err));
     assert_int_equal(ds_objindex_find(ix, id, &loc, NULL), 1);
     ds_objindex_close(ix);
     return loc;
