@@ -210,8 +210,8 @@ static bool is_hex(uint8_t c)
     return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
 }
 
-/* A part of a digest, or of a decimal number, is met by chance. */
-static bool by_chance(const uint8_t *p, size_t len, size_t at, size_t n, bool number)
+/* A part of a digest, of a decimal number, or of a longer UID is met by chance. */
+static bool by_chance(const uint8_t *p, size_t len, size_t at, size_t n, bool dotted)
 {
     size_t lo = at, hi = at + n;
     while (lo > 0 && is_hex(p[lo - 1]))
@@ -220,7 +220,7 @@ static bool by_chance(const uint8_t *p, size_t len, size_t at, size_t n, bool nu
         hi++;
     if (hi - lo >= DIGEST && hi - lo > n)
         return true;
-    return number && ((at >= 2 && p[at - 1] == '.' && is_digit(p[at - 2])) ||
+    return dotted && ((at >= 2 && p[at - 1] == '.' && is_digit(p[at - 2])) ||
                       (len - at - n >= 2 && p[at + n] == '.' && is_digit(p[at + n + 1])));
 }
 
@@ -230,7 +230,7 @@ static bool matches(const dcm_search *s, const dcm_id *id, const uint8_t *p, siz
 {
     const uint8_t *want = s->ids->text.data + id->words;
     size_t left = id->nwords, pos = start, end = 0;
-    bool number = memchr(want, ' ', left) == NULL && is_digit(want[0]);
+    bool dotted = id->kind == DCM_ID_UID || (!memchr(want, ' ', left) && is_digit(want[0]));
     dcm_word w;
     while (left > 0) {
         const uint8_t *space = memchr(want, ' ', left);
@@ -250,7 +250,7 @@ static bool matches(const dcm_search *s, const dcm_id *id, const uint8_t *p, siz
     hit->tag = id->tag;
     hit->kind = (enum dcm_id_kind)id->kind;
     hit->len = end - hit->at;
-    return !by_chance(p, len, hit->at, hit->len, number);
+    return !by_chance(p, len, hit->at, hit->len, dotted);
 }
 
 typedef struct scan {

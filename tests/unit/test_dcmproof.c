@@ -69,6 +69,8 @@ static void text_vectors(void **state)
         {BORN, "19000101", "19000101", 0},
         {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.1", 1},
         {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.2", 0},
+        {UID, "1.2.840.10008", "1.2.840.10008.1.2", 0}, /* a root is not what stands below it */
+        {UID, "1.2.276.0.7230010.3.1.4.1", "(1.2.276.0.7230010.3.1.4.1).", 1},
         {PLACE, "St. Mary's Hospital", "at ST MARY'S hospital", 1},
         {PLACE, "Hospital", "a hospital", 0},
     };
