@@ -486,17 +486,21 @@ static int known_parts(ds_tok_state *st, const uint8_t *p, const uint16_t *end, 
         w[i].slot = tok_key_slot(c, w[i].key);
         __builtin_prefetch(c->entry + w[i].slot);
     }
+    if (st->out_n > TOK_OUT - BATCH * TOK_VALUE)
+        rc = ds_tok_flush(st);
     for (size_t i = 0, at = 0; i < n && rc == 0; at = end[i++]) {
         size_t len = end[i] - at;
         const tok_short *e = NULL;
         if (len <= TOK_KEY && bits == c->bits)
             e = tok_short_find(c, w[i].key, w[i].slot);
-        if (e != NULL)
-            rc = emit_all(st, e->ids, tok_short_n(e));
-        else if (len <= FEW)
+        if (e != NULL) { /* four ids are written whatever there are */
+            memcpy(st->out + st->out_n, e->ids, sizeof e->ids);
+            st->out_n += tok_short_n(e);
+        } else if (len <= FEW) {
             rc = emit_all(st, ids, part_ids(st, p + at, len, ids));
-        else
+        } else {
             rc = merge_long(st, p + at, len);
+        }
     }
     return rc;
 }

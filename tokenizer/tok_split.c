@@ -21,54 +21,68 @@ static size_t scan_one(const uint8_t *cls, enum tok_step_kind kind, const uint8_
     }
 }
 
-/* All pretokens of a window, whose first bytes are the bits of `starts`; the last one ends at
- * `size`. Nearly all are in the short cache: its lines are asked for first, then used, and four ids
- * are written whatever there are. */
-static int take_window(ds_tok_state *st, const uint8_t *p, uint64_t starts, size_t size)
-{
+/* The pretokens of a window. Their lines of the short cache are asked for one window before they
+ * are used, since most of the time goes by waiting for memory. */
+typedef struct found {
     struct {
         uint64_t key[2];
         uint32_t slot;
         uint8_t at, len;
     } w[TOK_WINDOW];
-    const tok_cache *c = &st->cache;
+    const uint8_t *p;
+    size_t n;
+    unsigned bits; /* of the cache's size then */
+} found;
+
+/* First bytes are the bits of `starts`; the last pretoken ends at `size`. */
+static void ask_window(found *f, const tok_cache *c, const uint8_t *p, uint64_t starts, size_t size)
+{
     size_t n = 0, at = 0;
     for (starts &= starts - 1; at < size; starts &= starts - 1) {
         size_t end = starts != 0 ? (size_t)__builtin_ctzll(starts) : size, len = end - at;
-        w[n].at = (uint8_t)at;
-        w[n].len = (uint8_t)len;
+        f->w[n].at = (uint8_t)at;
+        f->w[n].len = (uint8_t)len;
         if (len <= TOK_KEY) {
-            tok_key_load(w[n].key, p + at, len);
-            w[n].slot = (uint32_t)tok_key_slot(c, w[n].key);
-            __builtin_prefetch(c->entry + w[n].slot);
+            tok_key_load(f->w[n].key, p + at, len);
+            f->w[n].slot = (uint32_t)tok_key_slot(c, f->w[n].key);
+            __builtin_prefetch(c->entry + f->w[n].slot);
         }
         n++;
         at = end;
     }
+    f->p = p;
+    f->n = n;
+    f->bits = c->bits;
+}
+
+/* Nearly all are in the short cache: four ids are written whatever there are. */
+static int take_window(ds_tok_state *st, found *f)
+{
+    const tok_cache *c = &st->cache;
     if (st->out_n > TOK_OUT - TOK_WINDOW * TOK_VALUE) {
         int rc = ds_tok_flush(st);
         if (rc != 0)
             return rc;
     }
     uint32_t *out = st->out + st->out_n;
-    const unsigned bits = c->bits;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; i < f->n; i++) {
         const tok_short *e = NULL;
-        if (w[i].len <= TOK_KEY)
-            e = tok_short_find(c, w[i].key,
-                               c->bits == bits ? w[i].slot : tok_key_slot(c, w[i].key));
+        if (f->w[i].len <= TOK_KEY)
+            e = tok_short_find(c, f->w[i].key,
+                               c->bits == f->bits ? f->w[i].slot : tok_key_slot(c, f->w[i].key));
         if (e != NULL) {
             memcpy(out, e->ids, sizeof e->ids);
             out += tok_short_n(e);
             continue;
         }
         st->out_n = (size_t)(out - st->out);
-        int rc = ds_tok_pretoken_new(st, p + w[i].at, w[i].len);
+        int rc = ds_tok_pretoken_new(st, f->p + f->w[i].at, f->w[i].len);
         if (rc != 0)
             return rc;
         out = st->out + st->out_n;
     }
     st->out_n = (size_t)(out - st->out);
+    f->n = 0;
     return 0;
 }
 
@@ -79,8 +93,10 @@ static int scan_windows(ds_tok_state *st, enum tok_step_kind kind, const uint8_t
     const tok_window w = {
         .classify = st->classify, .kinds = st->tok->kinds, .cls = cls, .step = kind};
     uint8_t tail[2 * (TOK_WINDOW + TOK_SLACK)];
+    found two[2], *last = &two[0], *next = &two[1];
     bool copied = false;
     int rc = 0;
+    last->n = 0;
     while (p < end && rc == 0) {
         size_t left = (size_t)(end - p), n;
         uint64_t starts;
@@ -93,14 +109,19 @@ static int scan_windows(ds_tok_state *st, enum tok_step_kind kind, const uint8_t
         }
         n = ds_tok_window_starts(&w, p, left, &starts);
         if (n != 0) {
-            rc = take_window(st, p, starts, n);
+            ask_window(next, &st->cache, p, starts, n);
+            rc = take_window(st, last);
+            found *swap = last;
+            last = next;
+            next = swap;
         } else {
             n = scan_one(cls, kind, p, end);
-            rc = ds_tok_pretoken(st, p, n);
+            rc = take_window(st, last);
+            rc = rc ? rc : ds_tok_pretoken(st, p, n);
         }
         p += n;
     }
-    return rc;
+    return rc ? rc : take_window(st, last);
 }
 
 /* Parts that a step makes at p + from: only the first one begins where the piece does. */
