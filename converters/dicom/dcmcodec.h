@@ -19,10 +19,10 @@ enum dcm_codec dcm_codec_of(const char *syntax);
 
 typedef struct dcm_coded {
     uint32_t rows, cols, samples;
-    unsigned bits;      /* precision of the samples */
-    bool is_signed;     /* as the codestream says */
-    bool rgb;           /* colour was converted to RGB, or is RGB by the codestream's own word */
-    unsigned bytes;     /* of a sample in the output: 1, 2 or 4 */
+    unsigned bits;  /* precision of the samples */
+    bool is_signed; /* as the codestream says */
+    bool rgb;       /* colour was converted to RGB, or is RGB by the codestream's own word */
+    unsigned bytes; /* of a sample in the output: 1, 2 or 4 */
 } dcm_coded;
 
 /* What the codestream says, without decoding it: so much that a frame of another size than the
