@@ -48,6 +48,10 @@ const ds_command ds_train_finetune = {
         "--keep removes older checkpoints, each when a newer one is on disk. All ledger segments "
         "stay in every checkpoint, and their lineage.json in the catalog, so audit, seen and batch "
         "miss nothing; replay starts at any checkpoint that is left, or at the beginning.\n\n"
+        "peft loads the adapters and gives the same logits, with one exception: of DeepSeek-V2 it "
+        "sees only those of the attention (peft 0.21 with transformers 5, which keep all experts "
+        "in one tensor; adapters of routed and shared experts are read as others, or not at all). "
+        "dstrain merge makes a model of them that every reader understands.\n\n"
         "Exit status 3: stopped by a signal before the last step.",
     .run = run,
 };

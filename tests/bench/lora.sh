@@ -6,13 +6,15 @@
 # headers that were held back, as a share of full fine-tuning's. Each method has the learning rate that did best for it among those tried here.
 #
 # DS_BIN_DIR         where the programs are
-# DS_BENCH_STEPS     steps of pre-training (default 200); fine-tuning takes half as many
+# DS_BENCH_STEPS     steps of pre-training (default 2000): adapters can only steer what a model knows
+# DS_BENCH_TUNE      steps of fine-tuning (default 200)
 # DS_BENCH_RANKS     ranks (default "8 16")
 set -eu -o pipefail
 export LC_ALL=C
 bin=${DS_BIN_DIR:-$(cd "$(dirname "$0")/../.." && pwd)/build/release/bin}
 PATH=$(cd "$bin" && pwd):$PATH
-steps=${DS_BENCH_STEPS:-200}
+steps=${DS_BENCH_STEPS:-2000}
+tune=${DS_BENCH_TUNE:-200}
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -48,7 +50,7 @@ try() {
     local name=$1 lr=$2
     shift 2
     rm -rf now
-    /usr/bin/env time -f %M -o now.mem dstrain finetune --model "$base" --data learn.dsr --eval-data test.dsr --steps $((steps / 2)) \
+    /usr/bin/env time -f %M -o now.mem dstrain finetune --model "$base" --data learn.dsr --eval-data test.dsr --steps "$tune" \
         --lr "$lr" "${common[@]}" "$@" -o now > log 2>&1 || { cat log >&2; exit 1; }
     if [ ! -e "$name" ] || awk -v a="$(loss now)" -v b="$(loss "$name")" 'BEGIN { exit !(a < b) }'; then
         rm -rf "$name"
@@ -74,7 +76,7 @@ for n in full $(for r in ${DS_BENCH_RANKS:-8 16}; do echo "r$r"; done); do
         "$(awk -v b="$before" -v f="$(loss full)" -v l="$(loss "$n")" 'BEGIN { printf "%.1f %%", 100 * (b - l) / (b - f) }')"
 done
 # What it costs to know what was consumed: chained hashes, counts and segments, against the whole of the steps.
-for n in full r*; do
+for n in full r[0-9]*; do
     sed -n 's/.*"type":"step".*"seconds":\([0-9.]*\),.*"ledger":\([0-9.]*\)}/\1 \2/p' "$n/metrics.jsonl" |
         awk -v n="$n" 'NR > 1 { t += $1; l += $2 } END { printf "ledger, %% of the steps of %-20s %10.3f   goal <= 1\n", n, 100 * l / t }'
 done
