@@ -3,6 +3,7 @@
 #include "io.h"
 #include "sig.h"
 #include "spool.h"
+#include "tok_spans.h"
 #include "term.h"
 
 #include <fcntl.h>
@@ -51,12 +52,79 @@ typedef struct encoder {
     ds_tok *tok;
     ds_tok_state *st;
     unsigned flags;
+    bool offsets;
     sink sink;
 } encoder;
+
+/* Ids with where they stand in the text, in bytes and in code points; a token of a part of a code
+ * point covers it whole there. */
+static int put_offsets(encoder *e, const uint8_t *p, const ds_ids *ids, const ds_places *at,
+                       ds_err *err)
+{
+    static const char *const names[] = {"{\"ids\":[", "],\"bytes\":[", "],\"chars\":["};
+    ds_out *out = e->sink.out;
+    char text[64];
+    int rc = 0;
+    for (int part = 0; part < 3 && rc == 0; part++) {
+        size_t pos = 0, chars = 0; /* code points that begin before pos */
+        rc = ds_out_put(out, names[part], strlen(names[part]), err);
+        for (size_t i = 0; i < ids->n && rc == 0; i++) {
+            size_t from = at->v[i].start, to = at->v[i].end;
+            for (; part == 2 && pos < from; pos++)
+                chars += (p[pos] & 0xc0) != 0x80;
+            size_t first = chars - (from < to && (p[from] & 0xc0) == 0x80), last = chars;
+            for (size_t k = from; part == 2 && k < to; k++)
+                last += (p[k] & 0xc0) != 0x80;
+            if (to == 0) /* nowhere */
+                first = last = 0;
+            int n = part == 0 ? snprintf(text, sizeof text, "%s%u", i ? "," : "", ids->v[i])
+                    : part == 1
+                        ? snprintf(text, sizeof text, "%s[%zu,%zu]", i ? "," : "", from, to)
+                        : snprintf(text, sizeof text, "%s[%zu,%zu]", i ? "," : "", first, last);
+            rc = ds_out_put(out, text, (size_t)n, err);
+        }
+    }
+    int n = snprintf(text, sizeof text, "],\"n\":%zu}\n", ids->n);
+    return rc ? rc : ds_out_put(out, text, (size_t)n, err);
+}
+
+static int encode_offsets(encoder *e, const uint8_t *p, size_t len, ds_err *err)
+{
+    const ds_span all = {.trust = e->flags & DS_TOK_NO_ADDED ? DS_TRUST_TEXT : DS_TRUST_ALL};
+    size_t before = 0, after = 0;
+    const uint32_t *prefix = ds_tok_prefix(e->tok, &before);
+    const uint32_t *suffix = ds_tok_suffix(e->tok, &after);
+    ds_spantext text = {0};
+    ds_ids ids = {0}, around = {0};
+    ds_places at = {0}, with = {0};
+    int rc = ds_spantext_put(&text, p, len, all, err);
+    if (rc == 0)
+        rc = ds_tok_encode_spans(e->tok, e->st, &text, &ids, &at, err);
+    if (e->flags & DS_TOK_NO_SPECIAL)
+        before = after = 0;
+    size_t n = before + ids.n + after, bytes;
+    if (rc == 0 && (!ds_mul_size(n + 1, sizeof *with.v, &bytes) || !(with.v = calloc(1, bytes)) ||
+                    ds_ids_put(&around, prefix, before) || ds_ids_put(&around, ids.v, ids.n) ||
+                    ds_ids_put(&around, suffix, after)))
+        rc = ds_fail_nomem(err);
+    if (rc == 0) { /* the post-processor's tokens stand nowhere: [0,0] */
+        if (at.n)
+            memcpy(with.v + before, at.v, at.n * sizeof *at.v);
+        rc = put_offsets(e, p, &around, &with, err);
+    }
+    ds_spantext_fini(&text);
+    ds_ids_fini(&ids);
+    ds_ids_fini(&around);
+    ds_places_fini(&at);
+    ds_places_fini(&with);
+    return rc;
+}
 
 static int encode_one(encoder *e, const uint8_t *p, size_t len, ds_err *err)
 {
     sink *s = &e->sink;
+    if (e->offsets)
+        return encode_offsets(e, p, len, err);
     s->first = true;
     s->tokens = 0;
     int rc = s->json ? ds_out_put(s->out, "{\"ids\":[", 8, err) : 0;
@@ -153,7 +221,7 @@ static int encode_file(encoder *e, const char *path, bool lines, ds_err *err)
 static int run(int argc, char **argv)
 {
     const char *tok_path = NULL;
-    bool no_special = false, no_added = false, lines = false, json = false;
+    bool no_special = false, no_added = false, lines = false, json = false, offsets = false;
     const ds_opt opts[] = {
         {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
         {0, "no-special", DS_OPT_FLAG, &no_special, NULL, "add no tokens before and after a text",
@@ -165,6 +233,10 @@ static int run(int argc, char **argv)
          NULL, false},
         {0, "json", DS_OPT_FLAG, &json, NULL, "write {\"ids\":[...],\"n\":N} for each text", 0, 0,
          NULL, false},
+        {0, "offsets", DS_OPT_FLAG, &offsets, NULL,
+         "with --json: where each token stands in the text, as \"bytes\" and \"chars\": "
+         "[[FROM,TO],...]",
+         0, 0, NULL, false},
         {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
     char **operands;
     int n, code = ds_opt_begin(&dstok_encode, opts, argc, argv, &operands, &n);
@@ -174,7 +246,12 @@ static int run(int argc, char **argv)
     ds_out out = {0};
     encoder e = {.sink.out = &out, .sink.json = json};
     e.flags = (no_special ? DS_TOK_NO_SPECIAL : 0u) | (no_added ? DS_TOK_NO_ADDED : 0u);
-    int rc = tok_path != NULL ? 0 : ds_fail(&err, DS_USAGE, "-t FILE is needed: which tokenizer?");
+    e.offsets = offsets;
+    if (offsets && !json)
+        ds_fail(&err, DS_USAGE, "--offsets goes with --json");
+    int rc = err.code           ? err.code
+             : tok_path != NULL ? 0
+                                : ds_fail(&err, DS_USAGE, "-t FILE is needed: which tokenizer?");
     if (rc == 0)
         rc = ds_tok_load(&e.tok, tok_path, &err);
     if (rc == 0)

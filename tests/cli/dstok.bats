@@ -197,3 +197,14 @@ has() {
     exits 0 dstok train --vocab-size 99999 -o t.json --json "$G/mixed.txt"
     has '"tokens":' '"files":1' '"skipped":0'
 }
+
+@test "encode: --offsets" {
+    printf 'hi \xe5\xa5\xbdx' >in
+    exits 0 dstok encode -t "$T" --json --offsets --no-special in
+    command -v jq >/dev/null || skip "no jq"
+    [ "$(jq -c .ids <<<"$output")" = "$(dstok encode -t "$T" --json --no-special in | jq -c .ids)" ]
+    # the tokens cover the text without a gap
+    [ "$(jq -c '[.bytes[0][0], .bytes[-1][1], ([range(1; .n) as $i | .bytes[$i][0] == .bytes[$i - 1][1]] | all)]' <<<"$output")" = '[0,7,true]' ]
+    [ "$(jq -c '[.chars[0][0], .chars[-1][1]]' <<<"$output")" = '[0,5]' ]
+    exits 2 dstok encode -t "$T" --offsets in
+}
