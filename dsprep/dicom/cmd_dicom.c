@@ -58,15 +58,18 @@ const ds_command ds_cmd_dicom = {
 
 typedef struct args {
     const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
-        *encoding;
-    int record, values, burned_in;
+        *encoding, *window, *resize;
+    int dtype, record, values, burned_in;
     int64_t threads, timeout, memory, shard_size, level, max_ratio;
-    bool quiet;
+    bool quiet, real_world;
 } args;
 
 static const char *const record_names[] = {"image", "frame", NULL};
-static const char *const values_names[] = {"stored", "modality", NULL};
+static const char *const values_names[] = {"stored", "modality", "window", NULL};
 static const char *const burned_names[] = {"hold", "pass", NULL};
+
+static const char *const dtype_names[] = {"own", "u8",  "i8",  "u16", "i16",
+                                          "u32", "i32", "f32", "f64", NULL};
 
 /* An input on its way. */
 typedef struct slot {
@@ -239,6 +242,38 @@ static int convert_all(ctx *c, ds_err *err)
 /* ---- setting up ---------------------------------------------------------------------------------
  */
 
+static int read_chain(ctx *c, ds_err *err)
+{
+    static const int types[] = {0,       DCM_U8,  DCM_I8,  DCM_U16, DCM_I16,
+                                DCM_U32, DCM_I32, DCM_F32, DCM_F64};
+    const args *a = c->a;
+    dcm_chain_opts *o = &c->o.chain;
+    o->dtype = types[a->dtype];
+    if (a->window && a->values != DCM_VALUES_WINDOW)
+        return ds_fail(err, DS_USAGE, "--window wants --values window");
+    if (a->window && strcmp(a->window, "auto") == 0) {
+        o->auto_window = true;
+    } else if (a->window) {
+        const char *comma = strchr(a->window, ',');
+        o->has_window = comma &&
+                        dcm_parse_real(a->window, (size_t)(comma - a->window), &o->center) &&
+                        dcm_parse_real(comma + 1, strlen(comma + 1), &o->width) && o->width > 0;
+        if (!o->has_window)
+            return ds_fail(err, DS_USAGE, "--window %s: auto, or center,width as in 40,400",
+                           a->window);
+    }
+    if (a->resize) {
+        char *end = NULL;
+        unsigned long h = strtoul(a->resize, &end, 10),
+                      w = *end == 'x' ? strtoul(end + 1, &end, 10) : 0;
+        if (*end || h < 1 || w < 1 || h > 65535 || w > 65535)
+            return ds_fail(err, DS_USAGE, "--resize %s: rows x columns as in 224x224", a->resize);
+        o->rows = (uint32_t)h;
+        o->cols = (uint32_t)w;
+    }
+    return 0;
+}
+
 static int read_options(ctx *c, ds_err *err)
 {
     const args *a = c->a;
@@ -259,16 +294,17 @@ static int read_options(ctx *c, ds_err *err)
                      "--key-file, --source-map and --to-dicom have no meaning with --deid none");
     if (rc == 0 && !none)
         rc = dcm_key_read(&c->key, a->key_file, err);
-    c->o = (ds_dicom_opts){.policy = c->policy,
-                           .key = none ? NULL : &c->key,
-                           .values = (enum ds_dicom_values)a->values,
-                           .burned_in = (enum ds_burned_in)a->burned_in,
-                           .encoding = a->encoding,
-                           .to_dicom = a->to_dicom,
-                           .seconds = (unsigned)a->timeout,
-                           .memory = (uint64_t)a->memory,
-                           .limits = {.max_depth = DCM_TREE_DEPTH}};
-    return rc;
+    c->o = (ds_dicom_opts){
+        .policy = c->policy,
+        .key = none ? NULL : &c->key,
+        .chain = {.values = (enum dcm_values)a->values, .real_world = a->real_world},
+        .burned_in = (enum ds_burned_in)a->burned_in,
+        .encoding = a->encoding,
+        .to_dicom = a->to_dicom,
+        .seconds = (unsigned)a->timeout,
+        .memory = (uint64_t)a->memory,
+        .limits = {.max_depth = DCM_TREE_DEPTH}};
+    return rc ? rc : read_chain(c, err);
 }
 
 static int make_provenance(ctx *c, ds_err *err)
@@ -283,6 +319,12 @@ static int make_provenance(ctx *c, ds_err *err)
     int rc = o && d ? 0 : ds_fail_nomem(err);
     if (rc == 0 && c->o.key && json_object_set_new(d, "key", json_string(c->key.id)) != 0)
         rc = ds_fail_nomem(err);
+    if (rc == 0 && (json_object_set_new(o, "dtype", json_string(dtype_names[a->dtype])) != 0 ||
+                    json_object_set_new(o, "real_world", json_boolean(a->real_world)) != 0))
+        rc = ds_fail_nomem(err);
+    if (rc == 0 && ((a->window && json_object_set_new(o, "window", json_string(a->window)) != 0) ||
+                    (a->resize && json_object_set_new(o, "resize", json_string(a->resize)) != 0)))
+        rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0 && a->encoding && json_object_set_new(o, "encoding", json_string(a->encoding)) != 0)
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0)
@@ -448,7 +490,16 @@ static int run(int argc, char **argv)
         {0, "record", DS_OPT_CHOICE, &a.record, "UNIT", "what a record is", 0, 0, record_names,
          false},
         {0, "values", DS_OPT_CHOICE, &a.values, "KIND",
-         "pixel values as stored, or rescaled to units (f32)", 0, 0, values_names, false},
+         "pixel values as stored, in units, or windowed to 0 .. 1", 0, 0, values_names, false},
+        {0, "window", DS_OPT_STR, &a.window, "C,W",
+         "center and width of --values window, or auto: each frame's range", 0, 0, NULL, false},
+        {0, "resize", DS_OPT_STR, &a.resize, "HxW", "rows and columns that images are resampled to",
+         0, 0, NULL, false},
+        {0, "dtype", DS_OPT_CHOICE, &a.dtype, "TYPE",
+         "type of the values; own: the narrowest that holds them exactly", 0, 0, dtype_names,
+         false},
+        {0, "real-world", DS_OPT_FLAG, &a.real_world, NULL,
+         "prefer the real world value map to rescaling", 0, 0, NULL, false},
         {0, "encoding", DS_OPT_STR, &a.encoding, "NAME",
          "encoding of text whose character set is not declared and that is no UTF-8", 0, 0, NULL,
          false},

@@ -83,6 +83,7 @@ void ds_dicom_result_fini(ds_dicom_result *r)
     ds_buf_fini(&r->key);
     ds_buf_fini(&r->meta);
     ds_buf_fini(&r->text);
+    ds_buf_fini(&r->chain);
     dcm_ids_free(r->ids);
     dcm_actions_free(r->actions);
     memset(r, 0, sizeof *r);
@@ -113,14 +114,14 @@ int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
 {
     ds_buf b = {0};
     int rc = r->ids ? dcm_ids_write(r->ids, &b, err) : 0;
-    int bad = ds_buf_putc(out, (uint8_t)r->outcome) | ds_buf_putc(out, r->masked) |
-              ds_buf_putc(out, r->already) | ds_buf_putc(out, r->has_image) |
-              ds_buf_put(out, &r->sha, sizeof r->sha) |
-              ds_buf_put(out, &r->image, sizeof r->image) | ds_buf_u32(out, (uint32_t)r->dtype) |
-              ds_buf_u64(out, r->frame_bytes) | put_block(out, r->reason, strlen(r->reason)) |
-              put_block(out, r->message.data, r->message.len) |
-              put_block(out, r->key.data, r->key.len) | put_block(out, r->meta.data, r->meta.len) |
-              put_block(out, r->text.data, r->text.len) | put_block(out, b.data, b.len);
+    int bad =
+        ds_buf_putc(out, (uint8_t)r->outcome) | ds_buf_putc(out, r->masked) |
+        ds_buf_putc(out, r->already) | ds_buf_putc(out, r->has_image) |
+        ds_buf_put(out, &r->sha, sizeof r->sha) | ds_buf_put(out, &r->shape, sizeof r->shape) |
+        ds_buf_u64(out, r->frame_bytes) | put_block(out, r->reason, strlen(r->reason)) |
+        put_block(out, r->message.data, r->message.len) | put_block(out, r->key.data, r->key.len) |
+        put_block(out, r->meta.data, r->meta.len) | put_block(out, r->text.data, r->text.len) |
+        put_block(out, r->chain.data, r->chain.len) | put_block(out, b.data, b.len);
     action_out acts = {.bad = bad};
     if (r->actions)
         dcm_actions_each(r->actions, put_action, &acts);
@@ -205,12 +206,10 @@ static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err 
     }
     if ((q = take(&c, sizeof r->sha)) != NULL)
         memcpy(&r->sha, q, sizeof r->sha);
-    if ((q = take(&c, sizeof r->image)) != NULL)
-        memcpy(&r->image, q, sizeof r->image);
-    if ((q = take(&c, 12)) != NULL) {
-        r->dtype = (enum dcm_sample)ds_get_u32(q);
-        r->frame_bytes = ds_get_u64(q + 4);
-    }
+    if ((q = take(&c, sizeof r->shape)) != NULL)
+        memcpy(&r->shape, q, sizeof r->shape);
+    if ((q = take(&c, 8)) != NULL)
+        r->frame_bytes = ds_get_u64(q);
     q = take_block(&c, &n);
     if (q && n < sizeof r->reason)
         memcpy(r->reason, q, n);
@@ -218,6 +217,7 @@ static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err 
     take_buf(&c, &r->key);
     take_buf(&c, &r->meta);
     take_buf(&c, &r->text);
+    take_buf(&c, &r->chain);
     q = take_block(&c, &n);
     int rc = dcm_ids_new(&r->ids, err);
     if (rc == 0 && q && n)

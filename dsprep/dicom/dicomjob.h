@@ -9,16 +9,16 @@
 
 #include <sys/types.h>
 
+#include "dcmchain.h"
 #include "dcmdeid.h"
 #include "dcmshim.h"
 
-enum ds_dicom_values { DS_VALUES_STORED, DS_VALUES_MODALITY };
 enum ds_burned_in { DS_BURNED_HOLD, DS_BURNED_PASS };
 
 typedef struct ds_dicom_opts {
     const dcm_policy *policy;
     const dcm_key *key; /* NULL without de-identification */
-    enum ds_dicom_values values;
+    dcm_chain_opts chain;
     enum ds_burned_in burned_in;
     const char *encoding; /* of undeclared text; may be NULL */
     const char *to_dicom; /* a folder, or NULL */
@@ -34,11 +34,11 @@ typedef struct ds_dicom_result {
     char reason[64];
     ds_buf message;
     bool masked, already, has_image;
-    ds_sha sha; /* of the input's bytes */
-    dcm_image image;
-    enum dcm_sample dtype;         /* of the values in the record */
+    ds_sha sha;                    /* of the input's bytes */
+    dcm_shape shape;               /* of the values in the record */
     uint64_t frame_bytes, data_at; /* frames lie one behind the other in the temporary */
     ds_buf key, meta, text;
+    ds_buf chain; /* a line of JSON for all frames, or one for each */
     dcm_ids *ids;
     dcm_actions *actions;
 } ds_dicom_result;

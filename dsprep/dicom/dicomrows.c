@@ -9,7 +9,7 @@
 #define PART ((size_t)1 << 20)
 #define OVERLAP 256 /* longest identifier that is found across two parts */
 
-enum { COL_KEY, COL_IMAGE, COL_FRAME, COL_META, COL_TEXT };
+enum { COL_KEY, COL_IMAGE, COL_FRAME, COL_META, COL_TEXT, COL_CHAIN };
 
 int ds_dicom_schema(ds_schema *s, ds_err *err)
 {
@@ -23,6 +23,8 @@ int ds_dicom_schema(ds_schema *s, ds_err *err)
         rc = ds_schema_add(s, NULL, "meta", DS_JSON, false, true, false, NULL, err);
     if (rc == 0)
         rc = ds_schema_add(s, NULL, "text", DS_UTF8, true, false, false, NULL, err);
+    if (rc == 0)
+        rc = ds_schema_add(s, NULL, "chain", DS_JSON, true, false, false, NULL, err);
     return rc == 0 ? ds_schema_check(s, err) : rc;
 }
 
@@ -40,7 +42,7 @@ static int proved(ds_dicom_rows *r, const char *column, enum ds_proof_kind kind,
 static int put_image(ds_dicom_rows *r, ds_colbuild *b, const ds_dicom_result *res, int fd,
                      uint64_t first, uint64_t frames, ds_err *err)
 {
-    const dcm_image *im = &res->image;
+    const dcm_shape *im = &res->shape;
     uint64_t dims[4], left = frames * res->frame_bytes; /* checked when it was written */
     uint64_t at = res->data_at + first * res->frame_bytes;
     int n = 0;
@@ -51,7 +53,7 @@ static int put_image(ds_dicom_rows *r, ds_colbuild *b, const ds_dicom_result *re
     dims[n++] = im->cols;
     if (im->samples > 1)
         dims[n++] = im->samples;
-    int rc = ds_colbuild_tensor_begin(b, (int)res->dtype, n, dims, err);
+    int rc = ds_colbuild_tensor_begin(b, (int)im->dtype, n, dims, err);
     ds_buf_reset(&r->part);
     if (rc == 0 && ds_buf_reserve(&r->part, PART + OVERLAP) != 0)
         rc = ds_fail_nomem(err);
@@ -69,6 +71,31 @@ static int put_image(ds_dicom_rows *r, ds_colbuild *b, const ds_dicom_result *re
         left -= take;
     }
     return rc == 0 ? ds_colbuild_end(b, err) : rc;
+}
+
+/* What was done to the values: of one frame, or of all (an array of arrays where they differ). */
+static int put_chain(ds_colbuild *b, const ds_dicom_result *res, int64_t frame, ds_err *err)
+{
+    const char *p = (const char *)res->chain.data, *end = p + res->chain.len, *nl;
+    ds_buf all = {0};
+    if (!res->has_image)
+        return ds_colbuild_null(b, err);
+    if (!memchr(p, '\n', res->chain.len))
+        return ds_colbuild_bytes(b, p, res->chain.len, err);
+    int bad = ds_buf_putc(&all, '[');
+    for (int64_t i = 0; p < end; p = nl + 1, i++) {
+        nl = memchr(p, '\n', (size_t)(end - p));
+        nl = nl ? nl : end;
+        if (frame == i) {
+            ds_buf_fini(&all);
+            return ds_colbuild_bytes(b, p, (size_t)(nl - p), err);
+        }
+        bad |= (i ? ds_buf_putc(&all, ',') : 0) | ds_buf_put(&all, p, (size_t)(nl - p));
+    }
+    bad |= ds_buf_putc(&all, ']');
+    int rc = bad ? ds_fail_nomem(err) : ds_colbuild_bytes(b, all.data, all.len, err);
+    ds_buf_fini(&all);
+    return rc;
 }
 
 /* One record: frames `first` and on; frame < 0: all of them. */
@@ -90,7 +117,7 @@ static int put_record(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint
     if (rc == 0)
         rc = res->has_image ? put_image(r, ds_rows_col(rows, COL_IMAGE), res, fd,
                                         frame < 0 ? 0 : (uint64_t)frame,
-                                        frame < 0 ? res->image.frames : 1, err)
+                                        frame < 0 ? res->shape.frames : 1, err)
                             : ds_colbuild_null(ds_rows_col(rows, COL_IMAGE), err);
     if (rc == 0)
         rc = frame < 0 ? ds_colbuild_null(ds_rows_col(rows, COL_FRAME), err)
@@ -101,6 +128,8 @@ static int put_record(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint
         rc = res->text.len ? ds_colbuild_bytes(ds_rows_col(rows, COL_TEXT), res->text.data,
                                                res->text.len, err)
                            : ds_colbuild_null(ds_rows_col(rows, COL_TEXT), err);
+    if (rc == 0)
+        rc = put_chain(ds_rows_col(rows, COL_CHAIN), res, frame, err);
     if (rc == 0)
         rc = proved(r, "key", DS_PROOF_TEXT, key.data, key.len, err);
     if (rc == 0)
@@ -120,7 +149,7 @@ int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint
         rc = proved(r, "text", DS_PROOF_TEXT, res->text.data, res->text.len, err);
     if (rc == 0 && !(r->by_frame && res->has_image))
         return put_record(r, res, fd, size, -1, err);
-    for (uint32_t i = 0; i < res->image.frames && rc == 0; i++)
+    for (uint32_t i = 0; i < res->shape.frames && rc == 0; i++)
         rc = put_record(r, res, fd, size, i, err);
     return rc;
 }

@@ -1,4 +1,5 @@
-/* dicomrows.h - results as records of a stream: key, image, frame, meta, text. One thread. */
+/* dicomrows.h - results as records of a stream: key, image, frame, meta, text, chain. One thread.
+ */
 #ifndef DS_DICOMROWS_H
 #define DS_DICOMROWS_H
 

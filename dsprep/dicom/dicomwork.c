@@ -16,6 +16,8 @@ typedef struct work {
     dcm_tree *t;
     dcm_file *f;
     dcm_verdict v;
+    dcm_image im;
+    dcm_chain *chain;
     ds_dicom_file copy;
     bool copying;
     int out;
@@ -30,116 +32,53 @@ static int outcome(work *w, enum ds_dicom_outcome what, const char *reason, cons
     return ds_buf_puts(&w->r.message, message);
 }
 
-static unsigned size_of(enum dcm_sample d)
-{
-    return d == DCM_U8 || d == DCM_I8 ? 1 : d == DCM_U16 || d == DCM_I16 ? 2 : d == DCM_F64 ? 8 : 4;
-}
-
-/* ---- values -------------------------------------------------------------------------------------
- */
-
-typedef struct rescale {
-    double slope, intercept;
-} rescale;
-
-/* Pixel Value Transformation Sequence of functional groups, if it is there. */
-static void from_groups(const dcm_set *groups, rescale *r)
-{
-    const dcm_elem *e = groups ? dcm_set_find(groups, 0x00289145) : NULL;
-    if (!e || !e->nitems)
-        return;
-    dcm_get_real(e->items[0], 0x00281053, 0, &r->slope);
-    dcm_get_real(e->items[0], 0x00281052, 0, &r->intercept);
-}
-
-/* The frame's own, else the shared, else the top's (PS3.3 C.7.6.16). */
-static rescale rescale_of(const dcm_set *s, uint32_t frame)
-{
-    rescale r = {1, 0};
-    const dcm_elem *shared = dcm_set_find(s, 0x52009229), *own = dcm_set_find(s, 0x52009230);
-    dcm_get_real(s, 0x00281053, 0, &r.slope);
-    dcm_get_real(s, 0x00281052, 0, &r.intercept);
-    from_groups(shared && shared->nitems ? shared->items[0] : NULL, &r);
-    from_groups(own && frame < own->nitems ? own->items[frame] : NULL, &r);
-    return r;
-}
-
-static double stored(const uint8_t *p, enum dcm_sample d)
-{
-    uint64_t u = 0;
-    float f;
-    double g;
-    for (unsigned i = 0; i < size_of(d); i++)
-        u |= (uint64_t)p[i] << 8 * i;
-    switch (d) {
-    case DCM_I8:
-        return (int8_t)u;
-    case DCM_I16:
-        return (int16_t)u;
-    case DCM_I32:
-        return (int32_t)u;
-    case DCM_F32: {
-        uint32_t half = (uint32_t)u;
-        memcpy(&f, &half, sizeof f);
-        return (double)f;
-    }
-    case DCM_F64:
-        memcpy(&g, &u, sizeof g);
-        return g;
-    default:
-        return (double)u;
-    }
-}
-
-static int to_modality(work *w, uint32_t frame)
-{
-    const rescale r = rescale_of(dcm_tree_main(w->t), frame);
-    unsigned size = size_of(w->r.image.dtype);
-    size_t n = w->frame.len / size, bytes;
-    ds_buf_reset(&w->values);
-    if (!ds_mul_size(n, 4, &bytes) || ds_buf_reserve(&w->values, bytes) != 0)
-        return DS_NOMEM;
-    for (size_t i = 0; i < n; i++) {
-        /* One rounding to double a step, one to float at the end. */
-        float v =
-            (float)(stored(w->frame.data + i * size, w->r.image.dtype) * r.slope + r.intercept);
-        uint32_t u;
-        memcpy(&u, &v, sizeof u);
-        ds_set_u32(w->values.data + 4 * i, u);
-    }
-    w->values.len = bytes;
-    return 0;
-}
-
 /* ---- pixels -------------------------------------------------------------------------------------
  */
 
 static int one_frame(work *w, uint32_t i, ds_err *err)
 {
-    const dcm_image *im = &w->r.image;
+    const dcm_image *im = &w->im;
     const char *reason = "undecodable";
     int rc = dcm_file_frame(w->f, i, &w->frame, &reason, err);
     if (rc != 0) {
         outcome(w, DS_DICOM_FAILED, reason, err->msg);
         return rc;
     }
-    dcm_mask_frame(w->frame.data, im->rows, im->cols, im->samples, size_of(im->dtype), &w->v);
+    dcm_mask_frame(w->frame.data, im->rows, im->cols, im->samples, dcm_sample_size(im->dtype),
+                   &w->v);
     if (w->copying)
         rc = ds_dicom_file_frame(&w->copy, w->frame.data, w->frame.len, err);
-    const ds_buf *b = &w->frame;
-    if (rc == 0 && w->o->values == DS_VALUES_MODALITY) {
-        rc = to_modality(w, i) ? ds_fail_nomem(err) : 0;
-        b = &w->values;
+    if (rc == 0)
+        rc = dcm_chain_frame(w->chain, i, &w->frame, &w->values, err);
+    if (rc == 0 && w->r.frame_bytes != w->values.len)
+        rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", w->values.len);
+    return rc == 0 ? ds_write_full(w->out, "temporary file", w->values.data, w->values.len, err)
+                   : rc;
+}
+
+/* One line, or one for each frame where they differ. */
+static int describe_chain(work *w, ds_err *err)
+{
+    size_t first = 0;
+    bool same = true;
+    int rc = dcm_chain_json(w->chain, 0, &w->r.chain, err);
+    first = w->r.chain.len;
+    for (uint32_t i = 1; i < w->im.frames && rc == 0; i++) {
+        size_t at = w->r.chain.len + 1;
+        rc = ds_buf_putc(&w->r.chain, '\n') ? ds_fail_nomem(err)
+                                            : dcm_chain_json(w->chain, i, &w->r.chain, err);
+        same = same && rc == 0 && w->r.chain.len - at == first &&
+               memcmp(w->r.chain.data, w->r.chain.data + at, first) == 0;
     }
-    if (rc == 0 && w->r.frame_bytes != b->len)
-        rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", b->len);
-    return rc == 0 ? ds_write_full(w->out, "temporary file", b->data, b->len, err) : rc;
+    if (same)
+        w->r.chain.len = first;
+    return rc;
 }
 
 static int describe(work *w, ds_err *err)
 {
     const char *reason = "undecodable";
-    int rc = dcm_file_image(w->f, &w->r.image, &reason, err);
+    int rc = dcm_file_image(w->f, &w->im, &reason, err);
     if (rc != 0 && strcmp(reason, "no-pixels") == 0) {
         ds_err_clear(err);
         return 0;
@@ -148,17 +87,18 @@ static int describe(work *w, ds_err *err)
         outcome(w, DS_DICOM_FAILED, reason, err->msg);
         return rc;
     }
+    rc = dcm_chain_new(&w->chain, dcm_tree_main(w->t), &w->im, &w->o->chain, &reason, err);
+    if (rc != 0) {
+        outcome(w, DS_DICOM_FAILED, reason, err->msg);
+        return rc;
+    }
     w->r.has_image = true;
-    w->r.dtype = w->o->values == DS_VALUES_MODALITY ? DCM_F32 : w->r.image.dtype;
-    uint64_t n = (uint64_t)w->r.image.rows * w->r.image.cols;
-    if (__builtin_mul_overflow(n, (uint64_t)w->r.image.samples * size_of(w->r.dtype),
+    w->r.shape = dcm_chain_shape(w->chain);
+    uint64_t n = (uint64_t)w->r.shape.rows * w->r.shape.cols;
+    if (__builtin_mul_overflow(n, (uint64_t)w->r.shape.samples * dcm_sample_size(w->r.shape.dtype),
                                &w->r.frame_bytes))
         return ds_fail(err, DS_FAIL, "a frame that no memory holds");
-    if (w->o->values == DS_VALUES_MODALITY && dcm_set_find(dcm_tree_main(w->t), 0x00283000)) {
-        outcome(w, DS_DICOM_FAILED, "modality-lut", "it has a modality LUT sequence");
-        return DS_FAIL;
-    }
-    return 0;
+    return describe_chain(w, err);
 }
 
 /* ---- the object ---------------------------------------------------------------------------------
@@ -218,11 +158,11 @@ static int frames(work *w, ds_err *err)
 {
     int rc = 0;
     if (w->o->to_dicom) {
-        rc = ds_dicom_file_begin(&w->copy, w->o->to_dicom, w->t,
-                                 w->r.has_image ? &w->r.image : NULL, err);
+        rc = ds_dicom_file_begin(&w->copy, w->o->to_dicom, w->t, w->r.has_image ? &w->im : NULL,
+                                 err);
         w->copying = rc == 0;
     }
-    for (uint32_t i = 0; w->r.has_image && i < w->r.image.frames && rc == 0; i++)
+    for (uint32_t i = 0; w->r.has_image && i < w->im.frames && rc == 0; i++)
         rc = one_frame(w, i, err);
     if (w->copying && rc == 0)
         rc = ds_dicom_file_end(&w->copy, err);
@@ -279,6 +219,7 @@ int ds_dicom_work(const ds_dicom_opts *o, int fd, int out, const char *name)
         ds_err_clear(&err);
         rc = lseek(out, 0, SEEK_SET) == 0 && ftruncate(out, 0) == 0 ? write_front(&w, &err) : -1;
     }
+    dcm_chain_free(w.chain);
     dcm_file_close(w.f);
     dcm_tree_free(w.t);
     ds_buf_fini(&w.frame);
