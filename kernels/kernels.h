@@ -131,6 +131,17 @@ struct ds_kernels {
     int (*row_dot)(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f,
                    int64_t t, int64_t d, ds_err *err);
 
+    /* Columns with factors of their own (DoRA): y[t,i] = g[i] * x[t,i] (+ y); g f32. */
+    int (*scale_cols)(ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
+                      int64_t t, int64_t n, bool accumulate, ds_err *err);
+    /* dg[i] += sum over t of (a[t,i] / c[i]) * b[t,i], in ascending t; dg and c f32. */
+    int (*col_dot)(ds_kernels *k, float *dg, const void *a, const void *b, const float *c,
+                   enum ds_kfmt f, int64_t t, int64_t n, ds_err *err);
+    /* norm[i] = length of row i of v[rows, cols]; gain[i] = m[i] / norm[i] (gain NULL: not asked
+     * for). All f32. */
+    int (*row_norm)(ds_kernels *k, float *norm, float *gain, const float *m, const float *v,
+                    int64_t rows, int64_t cols, ds_err *err);
+
     /* ---- attention ---- */
     /* Causal attention inside each sequence, tiled, no T x T matrix: o[T, heads*v_dim], lse[T,
      * heads] (log of the softmax sum). q[T, heads*qk_dim], k[T, kv_heads*qk_dim], v[T,

@@ -103,6 +103,8 @@ static int write_lora_config(const char *dir, const ds_trainconf *c, const char 
     json_object_set_new(o, "bias", json_string("none"));
     json_object_set_new(o, "fan_in_fan_out", json_false());
     json_object_set_new(o, "use_rslora", json_boolean(c->lora.rslora));
+    if (c->lora.dora)
+        json_object_set_new(o, "use_dora", json_true());
     json_object_set_new(o, "init_lora_weights", json_true());
     json_object_set_new(o, "modules_to_save", json_null());
     json_object_set_new(o, "inference_mode", json_true());
@@ -375,11 +377,10 @@ static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
     ds_lora_conf c = {.r = (int32_t)json_integer_value(json_object_get(o, "r")),
                       .alpha = json_number_value(json_object_get(o, "lora_alpha")),
                       .rslora = json_is_true(json_object_get(o, "use_rslora")),
+                      .dora = json_is_true(json_object_get(o, "use_dora")),
                       .targets = names};
     int rc = names ? 0 : ds_fail_nomem(err);
 
-    if (!rc && json_is_true(json_object_get(o, "use_dora")))
-        rc = ds_fail(err, DS_FAIL, "%s: DoRA adapters are not supported", dir);
     for (size_t i = 0; !rc && i < n; i++)
         names[i] = json_string_value(json_array_get(targets, i));
     if (!rc && json_is_string(targets))

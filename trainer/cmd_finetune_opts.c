@@ -23,7 +23,7 @@ static struct {
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip, min_delta,
         spike_factor;
     int method, schedule, longer, format, optim, on_spike;
-    bool rslora, recompute, abandon, json, quiet;
+    bool rslora, dora, recompute, abandon, json, quiet;
     const char **target_names, **only_names; /* ended by NULL */
     uint64_t *shares;
 } o = {.column = "tokens",
@@ -225,6 +225,10 @@ static const ds_opt OPTIONS[] = {
      .var = &o.targets,
      .arg = "NAME",
      .help = "projection that gets an adapter (q_proj), or pattern; default all"},
+    {.name = "dora",
+     .type = DS_OPT_FLAG,
+     .var = &o.dora,
+     .help = "adapters that also learn the length of every row of the weights (DoRA)"},
     {.name = "rslora",
      .type = DS_OPT_FLAG,
      .var = &o.rslora,
@@ -453,6 +457,7 @@ static ds_trainconf told(void)
                  .alpha = o.alpha,
                  .dropout = o.dropout,
                  .rslora = o.rslora,
+                 .dora = o.dora,
                  .lr_ratio = o.lr_ratio,
                  .targets = o.targets.n ? o.target_names : ALL_PROJECTIONS},
         .prompt_tokens = (int32_t)o.prompt,

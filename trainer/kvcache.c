@@ -65,8 +65,8 @@ void ds_kvcache_free(ds_kvcache *c)
     free(c);
 }
 
-int ds_kvcache_attend(ds_net *n, ds_kvcache *c, int32_t i, acts *a, const ds_kattn *p,
-                      int64_t t, ds_err *err)
+int ds_kvcache_attend(ds_net *n, ds_kvcache *c, int32_t i, acts *a, const ds_kattn *p, int64_t t,
+                      ds_err *err)
 {
     const size_t kw = row_bytes(n, true), vw = row_bytes(n, false), at = (size_t)c->past;
     char *keys = c->keys[i], *values = c->values[i];
@@ -120,6 +120,8 @@ int ds_net_next(ds_net *n, ds_kvcache *c, const int32_t *ids, int64_t t, float *
     n->cache = c;
     arena_back(n, 0, 0);
     rc = rc ? rc : net_ids(n, &b, &real, err);
+    if (!rc && !c->past)
+        rc = dora_refresh(n, err);
     rc = rc ? rc : feed(n, &b, real, logits, err);
     if (!rc)
         c->past += t;

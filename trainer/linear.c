@@ -113,6 +113,36 @@ static int lora_down(ds_net *n, const linear *l, const void *xd, int64_t t, void
                         l->la->rows, l->w->cols, l->s, false, err);
 }
 
+/* y = W xd + B xa in one chain. */
+static int lora_up(ds_net *n, const linear *l, const void *xd, const void *xa, int64_t t, void *y,
+                   ds_err *err)
+{
+    const ds_kterm term[2] = {{xd, l->w->w, l->w->cols}, {xa, l->lb->w, l->la->rows}};
+
+    return n->k->matmul2(n->k, y, n->f, n->f, true, term, t, l->w->rows, false, err);
+}
+
+/* DoRA: y = gain . (W xd + B xa), plus W (x - xd) where dropout took something away. */
+static int dora_fwd(ds_net *n, const linear *l, const void *x, const void *xd, const void *xa,
+                    int64_t t, void *y, ds_err *err)
+{
+    ds_kernels *k = n->k;
+    const int64_t in = l->w->cols, out = l->w->rows;
+    void *z, *lost;
+
+    if (xd == x) {
+        TRY(lora_up(n, l, x, xa, t, y, err));
+        return k->scale_cols(k, y, y, l->gain, n->f, t, out, false, err);
+    }
+    TRY(act_get(n, &lost, t, in, err));
+    TRY(act_get(n, &z, t, out, err));
+    TRY(k->add(k, lost, x, xd, -1.0f, n->f, t * in, err));
+    TRY(k->matmul(k, y, n->f, lost, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
+                  err));
+    TRY(lora_up(n, l, xd, xa, t, z, err));
+    return k->scale_cols(k, y, z, l->gain, n->f, t, out, true, err);
+}
+
 int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err)
 {
     ds_kernels *k = n->k;
@@ -124,8 +154,7 @@ int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_er
     if (l->la) {
         TRY(dropped(n, l, x, t, &xd, err));
         TRY(lora_down(n, l, xd, t, &xa, err));
-        const ds_kterm term[2] = {{x, l->w->w, in}, {xa, l->lb->w, l->la->rows}};
-        TRY(k->matmul2(k, y, n->f, n->f, true, term, t, out, false, err));
+        TRY(l->mag ? dora_fwd(n, l, x, xd, xa, t, y, err) : lora_up(n, l, x, xa, t, y, err));
         arena_back(n, block, used);
     } else {
         TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
@@ -134,7 +163,48 @@ int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_er
     return l->b ? k->bias(k, y, l->b->w, n->f, t, out, err) : 0;
 }
 
-/* Gradients of the adapter, and dx (+)= dy W + dropout'(s dy B A), in one chain where there is no
+/* What goes back through the dropout of x: dx += dropout'(dz W + da A [- dy W]). dy NULL: W saw x
+ * itself, and that part is in dx already, as da A alone is what is left. */
+static int back_dropped(ds_net *n, const linear *l, const void *dy, const void *dz, const void *da,
+                        int64_t t, void *dx, ds_err *err)
+{
+    ds_kernels *k = n->k;
+    const int64_t in = l->w->cols, out = l->w->rows, r = l->la->rows;
+    void *dxd, *whole;
+
+    TRY(act_get(n, &dxd, t, in, err));
+    if (!dy) {
+        TRY(k->matmul(k, dxd, n->f, da, l->la->f, false, l->la->w, l->la->f, false, t, in, r, 1.0f,
+                      false, err));
+    } else {
+        const ds_kterm term[2] = {{dz, l->w->w, out}, {da, l->la->w, r}};
+        TRY(act_get(n, &whole, t, in, err));
+        TRY(k->matmul(k, whole, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f,
+                      false, err));
+        TRY(k->matmul2(k, dxd, n->f, n->f, false, term, t, in, false, err));
+        TRY(k->add(k, dxd, dxd, whole, -1.0f, n->f, t * in, err));
+    }
+    TRY(drop(n, l, dxd, dxd, t, err));
+    return k->add(k, dx, dx, dxd, 1.0f, n->f, t * in, err);
+}
+
+/* DoRA: the magnitude's gradient; *dz = gain . dy. */
+static int dora_back(ds_net *n, const linear *l, const void *dy, const void *xd, const void *xa,
+                     int64_t t, void **dz, ds_err *err)
+{
+    const int64_t out = l->w->rows;
+    void *z;
+
+    TRY(act_get(n, dz, t, out, err));
+    if (l->mag->train) {
+        TRY(act_get(n, &z, t, out, err));
+        TRY(lora_up(n, l, xd, xa, t, z, err));
+        TRY(n->k->col_dot(n->k, l->mag->g, dy, z, l->norm, n->f, t, out, err));
+    }
+    return n->k->scale_cols(n->k, *dz, dy, l->gain, n->f, t, out, false, err);
+}
+
+/* Gradients of the adapter, and dx (+)= dz W + dropout'(s dz B A), in one chain where there is no
  * dropout. */
 static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
                      bool accumulate, ds_err *err)
@@ -142,15 +212,19 @@ static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, 
     ds_kernels *k = n->k;
     const int64_t in = l->w->cols, out = l->w->rows, r = l->la->rows;
     const enum ds_kfmt fa = l->la->f;
-    const void *xd;
-    void *xa, *da, *dxd;
+    const void *xd, *dz = dy;
+    void *xa, *da, *scaled;
 
     TRY(dropped(n, l, x, t, &xd, err));
     TRY(lora_down(n, l, xd, t, &xa, err));
+    if (l->mag) {
+        TRY(dora_back(n, l, dy, xd, xa, t, &scaled, err));
+        dz = scaled;
+    }
     TRY(arena_get(n, &da, (size_t)(t * r) * fmt_size(fa), err));
-    TRY(k->matmul(k, da, fa, dy, n->f, false, l->lb->w, fa, false, t, r, out, l->s, false, err));
+    TRY(k->matmul(k, da, fa, dz, n->f, false, l->lb->w, fa, false, t, r, out, l->s, false, err));
     if (l->lb->train)
-        TRY(k->matmul(k, l->lb->g, DS_KF32, dy, n->f, true, xa, fa, false, out, r, t, 1.0f, true,
+        TRY(k->matmul(k, l->lb->g, DS_KF32, dz, n->f, true, xa, fa, false, out, r, t, 1.0f, true,
                       err));
     if (l->la->train)
         TRY(k->matmul(k, l->la->g, DS_KF32, da, fa, true, xd, n->f, false, r, in, t, 1.0f, true,
@@ -158,15 +232,12 @@ static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, 
     if (!dx)
         return 0;
     if (xd == x) {
-        const ds_kterm term[2] = {{dy, l->w->w, out}, {da, l->la->w, r}};
+        const ds_kterm term[2] = {{dz, l->w->w, out}, {da, l->la->w, r}};
         return k->matmul2(k, dx, n->f, n->f, false, term, t, in, accumulate, err);
     }
     TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f,
                   accumulate, err));
-    TRY(act_get(n, &dxd, t, in, err));
-    TRY(k->matmul(k, dxd, n->f, da, fa, false, l->la->w, fa, false, t, in, r, 1.0f, false, err));
-    TRY(drop(n, l, dxd, dxd, t, err));
-    return k->add(k, dx, dx, dxd, 1.0f, n->f, t * in, err);
+    return back_dropped(n, l, l->mag ? dy : NULL, dz, da, t, dx, err);
 }
 
 int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,

@@ -178,6 +178,8 @@ void ds_net_free(ds_net *n)
 {
     if (!n)
         return;
+    if (n->layers)
+        dora_fini(n);
     for (int32_t i = 0; n->layers && i < n->c.layers; i++)
         free(n->layers[i].experts);
     ds_params_fini(&n->params);
@@ -276,8 +278,7 @@ int ds_net_train_full(ds_net *n, const char *const *only, ds_err *err)
                             "no parameter's name matches the patterns of what is to be trained");
 }
 
-/* Every projection of a layer, in order; NULL past the last. */
-static linear *nth_linear(ds_net *n, layer *l, int32_t i)
+linear *net_linear(ds_net *n, layer *l, int32_t i)
 {
     linear *fixed[] = {&l->q, &l->qa, &l->qb,   &l->kva, &l->kvb, &l->k,
                        &l->v, &l->o,  &l->gate, &l->up,  &l->down};
@@ -324,7 +325,8 @@ static int add_lora(ds_net *n, linear *l, const ds_lora_conf *c, uint64_t seed, 
     l->lb->lr_scale = c->lr_ratio > 0 ? (float)c->lr_ratio : 1.0f;
     TRY(ds_param_uniform(&n->params, l->la, 1.0f / sqrtf((float)l->w->cols), seed, err));
     TRY(ds_param_train(&n->params, l->la, err));
-    return ds_param_train(&n->params, l->lb, err);
+    TRY(ds_param_train(&n->params, l->lb, err));
+    return c->dora ? dora_add(n, l, err) : 0;
 }
 
 int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err)
@@ -336,7 +338,7 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
                        c->dropout);
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;
-        for (int32_t j = 0; (l = nth_linear(n, &n->layers[i], j)); j++)
+        for (int32_t j = 0; (l = net_linear(n, &n->layers[i], j)); j++)
             if (l->w && !l->la && targeted(l->w->name, c->targets)) {
                 TRY(add_lora(n, l, c, seed, err));
                 added++;
@@ -345,6 +347,24 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
     return added ? 0
                  : ds_fail(err, DS_USAGE, "no projection matches the adapter's targets: %s%s",
                            c->targets[0], c->targets[1] ? ", ..." : "");
+}
+
+/* Rows times their gains, through host memory. */
+static int stretch_rows(ds_net *n, const linear *l, float *w, ds_err *err)
+{
+    const int64_t out = l->w->rows, in = l->w->cols;
+    const size_t bytes = (size_t)(out * in) * 4;
+    float *host = malloc(bytes), *gain = malloc((size_t)out * 4);
+    int rc = host && gain ? 0 : ds_fail_nomem(err);
+
+    rc = rc ? rc : n->k->download(n->k, host, w, bytes, err);
+    rc = rc ? rc : n->k->download(n->k, gain, l->gain, (size_t)out * 4, err);
+    for (int64_t i = 0; !rc && i < out * in; i++)
+        host[i] *= gain[i / in];
+    rc = rc ? rc : n->k->upload(n->k, w, host, bytes, err);
+    free(host);
+    free(gain);
+    return rc;
 }
 
 static int merge_one(ds_net *n, linear *l, ds_err *err)
@@ -358,18 +378,21 @@ static int merge_one(ds_net *n, linear *l, ds_err *err)
     rc = rc ? rc
             : k->matmul(k, w, DS_KF32, l->lb->w, l->lb->f, false, l->la->w, l->la->f, false, out,
                         in, l->la->rows, l->s, true, err);
+    if (!rc && l->mag)
+        rc = stretch_rows(n, l, w, err);
     rc = rc ? rc : k->convert(k, l->w->w, l->w->f, w, DS_KF32, out * in, err);
     k->free(k, w);
     if (!rc)
-        l->la = l->lb = NULL;
+        l->la = l->lb = l->mag = NULL;
     return rc;
 }
 
 int ds_net_merge_lora(ds_net *n, ds_err *err)
 {
+    TRY(dora_refresh(n, err));
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;
-        for (int32_t j = 0; (l = nth_linear(n, &n->layers[i], j)); j++)
+        for (int32_t j = 0; (l = net_linear(n, &n->layers[i], j)); j++)
             if (l->w && l->la)
                 TRY(merge_one(n, l, err));
     }

@@ -17,7 +17,7 @@
 typedef struct ds_lora_conf {
     int32_t r;
     double alpha, dropout;
-    bool rslora;
+    bool rslora, dora;
     double lr_ratio;            /* LoRA+: learning rate of B over that of A; 1 = plain */
     const char *const *targets; /* names of projections ("q_proj") or suffixes of parameter names;
                                    NULL-terminated */
@@ -56,7 +56,8 @@ ds_params *ds_net_params(ds_net *net);
  * shell patterns on names) matches. */
 int ds_net_train_full(ds_net *net, const char *const *only, ds_err *err);
 int ds_net_add_lora(ds_net *net, const ds_lora_conf *c, uint64_t seed,
-                    ds_err *err); /* parameters NAME.lora_A, NAME.lora_B */
+                    ds_err *err); /* parameters NAME.lora_A, NAME.lora_B, and of DoRA
+                     NAME.lora_magnitude_vector: after the base is loaded */
 int ds_net_merge_lora(ds_net *net,
                       ds_err *err); /* W += s B A, adapters dropped from the arithmetic */
 int ds_net_add_prompt(ds_net *net, int32_t n,

@@ -6,8 +6,10 @@
 
 /* y = x W' + b + s B A dropout(x) */
 typedef struct linear {
-    ds_param *w, *b;   /* b may be NULL */
-    ds_param *la, *lb; /* LoRA, f32; NULL without */
+    ds_param *w, *b;    /* b may be NULL */
+    ds_param *la, *lb;  /* LoRA, f32; NULL without */
+    ds_param *mag;      /* DoRA: lengths of the rows of W + s B A; NULL without */
+    float *norm, *gain; /* those lengths as they are, and mag / norm; not differentiated */
     float s, drop;
     uint32_t id; /* of the module, for dropout */
 } linear;
@@ -75,6 +77,7 @@ struct ds_net {
     arena mem;
     uint32_t modules;
     const ds_netbatch *b;
+    bool dora;                /* some projection has a magnitude */
     bool dropout;             /* on while training */
     ds_kvcache *cache;        /* while a text goes on */
     const int32_t *drop_rows; /* while experts work: the token of each row */
@@ -100,6 +103,14 @@ int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_e
 /* All layers; acts[0].h is the input. keep: for the way back. */
 int net_forward(ds_net *n, int64_t t, bool keep, void **last, ds_err *err);
 
+/* Every projection of a layer, in order; NULL past the last. */
+linear *net_linear(ds_net *n, layer *l, int32_t i);
+/* Adds the magnitude of a projection that has an adapter; its rows' lengths as they are. */
+int dora_add(ds_net *n, linear *l, ds_err *err);
+/* Gains, from the weights as they are: before a pass. */
+int dora_refresh(ds_net *n, ds_err *err);
+void dora_fini(ds_net *n);
+
 int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err);
 /* Gradients of the weights, and dx (+)= dy W ...; dx may be NULL. x: as it went forward. */
 int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
@@ -112,8 +123,8 @@ int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want_dx, ds_err *err);
 /* a->o of t tokens whose q, k and v are in a, after those that the cache holds; k and v join them.
  */
-int ds_kvcache_attend(ds_net *n, ds_kvcache *c, int32_t i, acts *a, const ds_kattn *p,
-                      int64_t t, ds_err *err);
+int ds_kvcache_attend(ds_net *n, ds_kvcache *c, int32_t i, acts *a, const ds_kattn *p, int64_t t,
+                      ds_err *err);
 int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
 

@@ -192,7 +192,7 @@ static bool trains(const ds_param *p)
 
 static bool lin_trains(const linear *l)
 {
-    return trains(l->w) || trains(l->b) || trains(l->la) || trains(l->lb);
+    return trains(l->w) || trains(l->b) || trains(l->la) || trains(l->lb) || trains(l->mag);
 }
 
 static bool layer_trains(const ds_net *n, const layer *l)
@@ -289,6 +289,7 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool r
     n->drop_rows = NULL;
     arena_back(n, 0, 0);
     rc = net_ids(n, b, &ids, err);
+    rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, n->c.hidden, err);
     rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
     rc = rc ? rc : net_forward(n, b->t, grads && !recompute, &last, err);
@@ -317,6 +318,7 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
     n->dropout = false;
     arena_back(n, 0, 0);
     rc = net_ids(n, b, &ids, err);
+    rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, d, err);
     rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
     rc = rc ? rc : net_forward(n, b->t, false, &last, err);

@@ -43,6 +43,8 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
         json_object_set_new(m, "alpha", json_real(c->lora.alpha));
         json_object_set_new(m, "dropout", json_real(c->lora.dropout));
         json_object_set_new(m, "rslora", json_boolean(c->lora.rslora));
+        if (c->lora.dora)
+            json_object_set_new(m, "dora", json_true());
         json_object_set_new(m, "lr_ratio", json_real(c->lora.lr_ratio));
         json_object_set_new(m, "targets", list(c->lora.targets));
     } else if (c->method == DS_METHOD_PROMPT) {
@@ -167,6 +169,7 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
                                  .alpha = json_number_value(json_object_get(m, "alpha")),
                                  .dropout = json_number_value(json_object_get(m, "dropout")),
                                  .rslora = json_is_true(json_object_get(m, "rslora")),
+                                 .dora = json_is_true(json_object_get(m, "dora")),
                                  .lr_ratio = json_number_value(json_object_get(m, "lr_ratio"))};
         rc = strings(targets, json_object_get(m, "targets"), err);
         c->lora.targets = *targets;

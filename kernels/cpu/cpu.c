@@ -137,6 +137,7 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     ds_cpu_rows(k);
     ds_cpu_attention(k);
     ds_cpu_loss(k);
+    ds_cpu_factors(k);
     ds_cpu_optim(k);
     *out = k;
     return 0;

@@ -69,6 +69,7 @@ int ds_cpu_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool
 void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, dropout, elementwise */
 void ds_cpu_attention(ds_kernels *k); /* attention.c */
 void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy, experts */
+void ds_cpu_factors(ds_kernels *k);   /* factors.c */
 void ds_cpu_optim(ds_kernels *k);     /* adamw.c */
 
 #endif

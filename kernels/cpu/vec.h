@@ -55,6 +55,10 @@ typedef struct ds_vec {
                        int64_t n); /* y = fma(s, b, a) */
     void (*mul_add3)(float *y, const float *a, const float *b, float s,
                      int64_t n); /* y = fma(a*s, b, y) */
+    void (*scale_by)(float *y, const float *x, const float *g, const float *c,
+                     int64_t n); /* y = fma(g, x, c), or g * x (c NULL) */
+    void (*dot_by)(float *y, const float *a, const float *b, const float *c,
+                   int64_t n); /* y = fma(a/c, b, y) */
     void (*adamw)(float *w, float *m, float *v, const float *g, int64_t n,
                   const float *p); /* p: see adamw.c */
     /* q[i] = the code whose value is nearest to x[i] * inv; edges: the 255 middles between values.

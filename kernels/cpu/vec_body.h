@@ -272,6 +272,26 @@ static void mul_add3(float *y, const float *a, const float *b, float s, int64_t 
 #undef BODY
 }
 
+static void scale_by(float *y, const float *x, const float *g, const float *c, int64_t n)
+{
+    if (c) {
+#define BODY(LD, ST, i) ST(y + i, vec_fma(LD(g + i), LD(x + i), LD(c + i)));
+        EACH(n, BODY);
+#undef BODY
+    } else {
+#define BODY(LD, ST, i) ST(y + i, LD(g + i) * LD(x + i));
+        EACH(n, BODY);
+#undef BODY
+    }
+}
+
+static void dot_by(float *y, const float *a, const float *b, const float *c, int64_t n)
+{
+#define BODY(LD, ST, i) ST(y + i, vec_fma(LD(a + i) / LD(c + i), LD(b + i), LD(y + i)));
+    EACH(n, BODY);
+#undef BODY
+}
+
 static inline vf vec_sqrt(vf x)
 {
 #if defined(__AVX512F__)
@@ -395,6 +415,8 @@ const ds_vec DS_VEC_TABLE = {
     .swiglu_back = swiglu_back,
     .add_scaled = add_scaled,
     .mul_add3 = mul_add3,
+    .scale_by = scale_by,
+    .dot_by = dot_by,
     .adamw = adamw,
     .code8 = code8,
     .value8 = value8,

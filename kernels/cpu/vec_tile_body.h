@@ -1,5 +1,5 @@
-/* vec_tile_body.h - part of vec_body.h: the register tiles of the matrix product, and the packing of the
- * panels that they read. */
+/* vec_tile_body.h - part of vec_body.h: the register tiles of the matrix product, and the packing
+ * of the panels that they read. */
 
 /* ---- tiles ---- */
 

@@ -75,7 +75,7 @@ def trajectory(model, b, lines):
 
 
 def start_adapter(base, start, method):
-    if method == "lora":
+    if method in ("lora", "dora"):
         return peft.PeftModel.from_pretrained(base, start, is_trainable=True)
     conf = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=nc.PROMPT)
     model = peft.get_peft_model(base, conf)  # peft trains no prompt that it loaded
@@ -109,7 +109,7 @@ def one_case(folder, name, data, sft, write):
     off, z = differ(load(model), nc.logits(folder, model, nc.IDS), nc.IDS)
     result("%s: logits" % name, off, 1e-4)
     b = batch(data)
-    losses = {m: one_method(folder, name, model, data, m, b) for m in ("full", "lora", "prompt")}
+    losses = {m: one_method(folder, name, model, data, m, b) for m in ("full", "lora", "dora", "prompt")}
     masked = {m: one_method(folder, name + " with a loss mask", model, sft, m, batch(sft)) for m in losses} if name == "llama" else {}
     if write:
         rows = {str(i): [round(x, 7) for x in z[i][:256].tolist()] for i in (0, len(nc.IDS) // 2, len(nc.IDS) - 1)}

@@ -215,21 +215,48 @@ static void lora_and_prompt_gradients(void **state)
     k->close(k);
 }
 
-static void merging_keeps_the_function(void **state)
+/* DoRA's lengths are constants to A and B, so that differences tell of the magnitudes alone. */
+static void magnitude_gradients(void **state)
+{
+    static const char *const targets[] = {"q_proj", "o_proj", "kv_b_proj", "*mlp.down_proj", NULL};
+    const ds_lora_conf c = {.r = 3, .alpha = 6, .dora = true, .targets = targets};
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    for (int arch = 0; arch < 3; arch++) {
+        ds_net *n = make_used(k, (enum ds_arch)arch, 5);
+        ds_params *s = ds_net_params(n);
+        const double base = total(n, &f.b);
+        assert_int_equal(ds_net_add_lora(n, &c, 9, &err), 0);
+        assert_true(fabs(total(n, &f.b) - base) < 1e-4); /* magnitudes begin as the lengths */
+        for (size_t i = 0; i < s->n; i++)
+            if (strstr(s->p[i]->name, "lora_A") || strstr(s->p[i]->name, "lora_B")) {
+                assert_int_equal(ds_param_normal(s, s->p[i], 0.2f, 8, &err), 0);
+                s->p[i]->train = false;
+            }
+        check_gradients(n, &f.b);
+        ds_net_free(n);
+    }
+    k->close(k);
+}
+
+static void merging_keeps_the_function_of(bool dora)
 {
     static const char *const targets[] = {"q_proj", "up_proj", NULL};
-    const ds_lora_conf c = {.r = 3, .alpha = 6, .rslora = true, .targets = targets};
+    const ds_lora_conf c = {.r = 3, .alpha = 6, .rslora = true, .dora = dora, .targets = targets};
     ds_kernels *k = cpu();
     ds_net *n = make(k, DS_QWEN2);
     ds_params *s = ds_net_params(n);
     ds_err err = {0};
     fixture f;
 
-    (void)state;
     fill(&f, 53);
     const double base = total(n, &f.b);
     assert_int_equal(ds_net_add_lora(n, &c, 9, &err), 0);
-    assert_true(total(n, &f.b) == base); /* B is zero */
+    assert_true(fabs(total(n, &f.b) - base) <= (dora ? 1e-4 : 0)); /* B is zero */
     for (size_t i = 0; i < s->n; i++)
         if (strstr(s->p[i]->name, "lora_B"))
             assert_int_equal(ds_param_normal(s, s->p[i], 0.2f, 8, &err), 0);
@@ -240,12 +267,19 @@ static void merging_keeps_the_function(void **state)
     k->close(k);
 }
 
+static void merging_keeps_the_function(void **state)
+{
+    (void)state;
+    merging_keeps_the_function_of(false);
+    merging_keeps_the_function_of(true);
+}
+
 /* The three sequences packed, or one after the other with gradients added up: the same losses and
  * the same gradients, every bit. */
 static void micro_batches_change_no_bit(void **state)
 {
     static const char *const targets[] = {"q_proj", "o_proj", "gate_proj", NULL};
-    const ds_lora_conf c = {.r = 4, .alpha = 4, .dropout = 0.3, .targets = targets};
+    ds_lora_conf c = {.r = 4, .alpha = 4, .dropout = 0.3, .targets = targets};
     ds_kernels *k = cpu();
     ds_err err = {0};
     fixture f;
@@ -253,10 +287,11 @@ static void micro_batches_change_no_bit(void **state)
     (void)state;
     fill(&f, 53);
     for (int arch = 0; arch < 3; arch++)
-        for (int lora = 0; lora < 2; lora++) {
+        for (int lora = 0; lora < 3; lora++) {
             ds_net *a = make(k, (enum ds_arch)arch), *b = make(k, (enum ds_arch)arch);
             ds_net *both[] = {a, b};
             float whole[T], parts[T];
+            c.dora = lora == 2;
             for (int i = 0; i < 2; i++) {
                 if (lora)
                     assert_int_equal(ds_net_add_lora(both[i], &c, 9, &err), 0);
@@ -392,6 +427,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_gradients),
         cmocka_unit_test(lora_and_prompt_gradients),
+        cmocka_unit_test(magnitude_gradients),
         cmocka_unit_test(merging_keeps_the_function),
         cmocka_unit_test(micro_batches_change_no_bit),
         cmocka_unit_test(frozen_layers_are_left_alone),

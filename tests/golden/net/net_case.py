@@ -95,26 +95,30 @@ def make_model(folder, name):
     return model
 
 
+def steps_of(run):
+    with open(os.path.join(run, "metrics.jsonl")) as f:
+        return [x for x in map(json.loads, f) if x["type"] == "step"]
+
+
 def rows_of_epoch(folder, model, data, method):
     run = os.path.join(folder, "rows-%s-%s" % (os.path.basename(data), method))
     if not os.path.exists(run):
         call(DSTRAIN, "finetune", "--model", model, "--data", data, "--seq-len", SEQ_LEN, "--epochs", 1, "--batch", 1, "-q",
              "--method", method, "--prompt-tokens", PROMPT, "--lr", 0, "-o", run)
-    with open(os.path.join(run, "metrics.jsonl")) as f:
-        return sum(1 for _ in f)
+    return len(steps_of(run))
 
 
 def train(folder, model, data, method, name, steps=STEPS, lr=LR, extra=()):
     """A run's folder and its loss at every step."""
     run = os.path.join(folder, name)
+    if method == "dora":
+        method, extra = "lora", [*extra, "--dora"]
     rows = rows_of_epoch(folder, model, data, method)
     targets = TARGETS.get(CASES[os.path.basename(model)][0], []) if method == "lora" else []
     call(DSTRAIN, "finetune", "--model", model, "--data", data, "--seq-len", SEQ_LEN, "--steps", steps, "--batch", rows, "-q",
          "--method", method, "--prompt-tokens", PROMPT, "--rank", RANK, "--alpha", ALPHA, "--lr", lr, "--warmup", 5, "--eps", EPS,
          *(x for t in targets for x in ("--target", t)), *extra, "-o", run)
-    with open(os.path.join(run, "metrics.jsonl")) as f:
-        lines = [json.loads(line) for line in f]
-    return os.path.join(run, "step-%06d" % steps), lines
+    return os.path.join(run, "step-%06d" % steps), steps_of(run)
 
 
 def logits(folder, model, ids, adapter=None):
