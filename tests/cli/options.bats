@@ -2,10 +2,12 @@
 # What every command of every program owes its user: help, manual, completion, exit codes. The programs
 # are those in DS_BIN_DIR, the commands those that a program lists.
 
+# A program without commands is a part of another, and met as a command of that one.
 programs() {
     for p in "$DS_BIN_DIR"/*; do
-        [ -f "$p" ] && [ -x "$p" ] && basename "$p"
+        [ -f "$p" ] && [ -x "$p" ] && [ -n "$("$p" --list-commands)" ] && basename "$p"
     done
+    true
 }
 
 # Calls "$1" PROGRAM COMMAND for every command; says which one it was that failed.
