@@ -57,12 +57,11 @@ static void describe(dcm_file *f, const dcm_set *s)
 }
 
 int dcm_file_open(dcm_file **out, dcm_tree **tree, int fd, const char *name, const dcm_limits *lim,
-                  ds_err *err)
+                  const char **reason, ds_err *err)
 {
     dcm_file *f = *out = calloc(1, sizeof *f);
-    const char *reason = "damaged";
     *tree = NULL;
-    int rc = f ? dcm_raw_open(&f->raw, tree, fd, name, lim, &reason, err) : ds_fail_nomem(err);
+    int rc = f ? dcm_raw_open(&f->raw, tree, fd, name, lim, reason, err) : ds_fail_nomem(err);
     if (rc == 0) {
         describe(f, dcm_tree_main(*tree));
     } else {

@@ -46,9 +46,10 @@ typedef struct dcm_image {
 
 typedef struct dcm_file dcm_file;
 /* Reads all but the pixel data into *tree (the caller's to free). fd is borrowed and must be
- * seekable. Names in messages: `name`. */
+ * seekable. Names in messages: `name`. When it fails *reason is a slug of docs/dicom.md:
+ * "not-dicom", "damaged", "too-deep", "out-of-memory". */
 int dcm_file_open(dcm_file **f, dcm_tree **tree, int fd, const char *name, const dcm_limits *lim,
-                  ds_err *err);
+                  const char **reason, ds_err *err);
 /* DS_FAIL with *reason (a slug of docs: "no-pixels", "unsupported-syntax", ...) when it has no
  * frames that can be decoded. */
 int dcm_file_image(dcm_file *f, dcm_image *im, const char **reason, ds_err *err);

@@ -32,6 +32,14 @@ static int outcome(work *w, enum ds_dicom_outcome what, const char *reason, cons
     return ds_buf_puts(&w->r.message, message);
 }
 
+/* What is sound but not for us is held; what is broken has failed. */
+static int give_up(work *w, const char *reason, int rc, const ds_err *err)
+{
+    const bool held = strcmp(reason, "not-dicom") == 0 || strncmp(reason, "unsupported-", 12) == 0;
+    outcome(w, held ? DS_DICOM_HELD : DS_DICOM_FAILED, reason, err->msg);
+    return rc;
+}
+
 /* ---- pixels -------------------------------------------------------------------------------------
  */
 
@@ -40,10 +48,8 @@ static int one_frame(work *w, uint32_t i, ds_err *err)
     const dcm_image *im = &w->im;
     const char *reason = "undecodable";
     int rc = dcm_file_frame(w->f, i, &w->frame, &reason, err);
-    if (rc != 0) {
-        outcome(w, DS_DICOM_FAILED, reason, err->msg);
-        return rc;
-    }
+    if (rc != 0)
+        return give_up(w, reason, rc, err);
     dcm_mask_frame(w->frame.data, im->rows, im->cols, im->samples, dcm_sample_size(im->dtype),
                    &w->v);
     if (w->copying)
@@ -83,15 +89,11 @@ static int describe(work *w, ds_err *err)
         ds_err_clear(err);
         return 0;
     }
-    if (rc != 0) {
-        outcome(w, DS_DICOM_FAILED, reason, err->msg);
-        return rc;
-    }
+    if (rc != 0)
+        return give_up(w, reason, rc, err);
     rc = dcm_chain_new(&w->chain, dcm_tree_main(w->t), &w->im, &w->o->chain, &reason, err);
-    if (rc != 0) {
-        outcome(w, DS_DICOM_FAILED, reason, err->msg);
-        return rc;
-    }
+    if (rc != 0)
+        return give_up(w, reason, rc, err);
     w->r.has_image = true;
     w->r.shape = dcm_chain_shape(w->chain);
     uint64_t n = (uint64_t)w->r.shape.rows * w->r.shape.cols;
@@ -175,15 +177,13 @@ static int object(work *w, int fd, const char *name, ds_err *err)
 {
     uint64_t size;
     char path[32];
+    const char *reason = "damaged";
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
     int rc = ds_sha_file(&w->r.sha, &size, path, err);
     if (rc == 0)
-        rc = dcm_file_open(&w->f, &w->t, fd, name, &w->o->limits, err);
-    if (rc != 0) {
-        bool not = strstr(err->msg, "not a DICOM file") != NULL;
-        outcome(w, not ? DS_DICOM_HELD : DS_DICOM_FAILED, not ? "not-dicom" : "damaged", err->msg);
-        return rc;
-    }
+        rc = dcm_file_open(&w->f, &w->t, fd, name, &w->o->limits, &reason, err);
+    if (rc != 0)
+        return give_up(w, reason, rc, err);
     if (is_dicomdir(w->t)) {
         outcome(w, DS_DICOM_HELD, "dicomdir", "a directory of other files");
         return 1;
