@@ -138,9 +138,8 @@ static int search(const blame *b, ds_verside *v, const bool *skip, double from, 
 /* ---- a version's files and blocks ---- */
 
 typedef struct files {
-    const ds_oidset * not ; /* files that are left out */
+    const ds_oidset *known; /* files that are left out */
     ds_oidset *seen;        /* all, where asked for */
-    ds_buf *each;           /* git_oid: of every line that is kept, filled by the scan */
     ds_err *err;
     int rc;
 } files;
@@ -157,7 +156,7 @@ static bool note_file(void *ctx, const git_oid *file)
 static bool known_file(void *ctx, const git_oid *file)
 {
     const files *f = ctx;
-    return ds_oidset_has(f->not, file);
+    return ds_oidset_has(f->known, file);
 }
 
 static int list_files(ds_oidset *out, ds_store *s, const git_oid *commit, ds_err *err)
@@ -211,12 +210,12 @@ static int look_back(const blame *b, const sight *now, const git_oid *commit, si
         rc = 1;
     }
     rc = rc ? rc : list_files(&now_files, b->store, &now->commit, err);
-    rc =
-        rc ? rc
-           : ds_verside_open(&then, b->store, commit, known_file, &(files){.not = &now_files}, err);
+    rc = rc ? rc
+            : ds_verside_open(&then, b->store, commit, known_file, &(files){.known = &now_files},
+                              err);
     rc = rc ? rc
             : ds_verside_open(&later, b->store, &now->commit, known_file,
-                              &(files){.not = &then_files}, err);
+                              &(files){.known = &then_files}, err);
     if (!rc && !(skip = calloc(then.n + 1, sizeof *skip)))
         rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_verside_common(&then, &later, skip, err);

@@ -271,16 +271,11 @@ static int run_tag(int argc, char **argv)
 static int reset(names *c, const char *what, const char *to, ds_err *err)
 {
     ds_revision there = {0};
-    char *text = NULL;
     int rc = ds_store_open(&c->s, c->store, DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_revision_find(&c->rev, &c->s, what, err);
     if (!rc && !c->rev.branch)
         rc = ds_fail(err, DS_USAGE, "'%s' is no branch", what);
-    if (!rc && asprintf(&text, "%s@%s", c->rev.dataset, to) < 0) {
-        text = NULL;
-        rc = ds_fail_nomem(err);
-    }
-    rc = rc ? rc : ds_revision_find(&there, &c->s, text, err);
+    rc = rc ? rc : ds_revision_find_in(&there, &c->s, c->rev.dataset, to, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, c->rev.branch, err);
     if (!rc && !git_oid_equal(&c->rev.id, &there.id)) {
         rc = ds_ref_keep(c->s.cat, c->ref, &c->rev.id, err);
@@ -303,7 +298,6 @@ static int reset(names *c, const char *what, const char *to, ds_err *err)
             printf(" it was at %s\n", git_oid_tostr_s(&c->rev.id));
         }
     }
-    free(text);
     ds_revision_fini(&there);
     return rc;
 }

@@ -65,17 +65,10 @@ typedef struct merging {
 
 static int find_both(merging *c, char **operands, ds_err *err)
 {
-    char *what = NULL;
     int rc = ds_revision_find(&c->into, &c->s, operands[0], err);
     if (!rc && !c->into.branch)
         rc = ds_fail(err, DS_USAGE, "'%s' is no branch", operands[0]);
-    if (!rc && asprintf(&what, "%s@%s", c->into.dataset, operands[1]) < 0) {
-        what = NULL;
-        rc = ds_fail_nomem(err);
-    }
-    rc = rc ? rc : ds_revision_find(&c->from, &c->s, what, err);
-    free(what);
-    return rc;
+    return rc ? rc : ds_revision_find_in(&c->from, &c->s, c->into.dataset, operands[1], err);
 }
 
 static bool lists(const ds_opt_list *l, const void *key, size_t len)

@@ -155,18 +155,7 @@ int ds_colread_block(ds_colread *c, size_t block, ds_buf *buf, ds_colview *view,
 {
     const place *p = place_of(c, block);
     const ds_sha *id = (const ds_sha *)(const void *)c->pieces.data + p->piece;
-    ds_buf piece = {0};
-    int rc = 0;
-
-    ds_buf_reset(buf);
-    if (p->n == 1)
-        rc = ds_objstore_get(c->store->objs, id, true, buf, err);
-    for (size_t i = 0; !rc && p->n > 1 && i < p->n; i++) {
-        rc = ds_objstore_get(c->store->objs, &id[i], true, &piece, err);
-        if (!rc && ds_buf_put(buf, piece.data, piece.len))
-            rc = ds_fail_nomem(err);
-    }
-    ds_buf_fini(&piece);
+    int rc = ds_objstore_get_all(c->store->objs, id, p->n, buf, err);
     if (!rc && buf->len != p->len)
         rc = ds_fail(err, DS_CORRUPT, "block %zu of '%s': %zu bytes instead of %llu", block,
                      c->version.dataset, buf->len, (unsigned long long)p->len);

@@ -454,6 +454,22 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
     return verify ? ds_objcore_verify(id, out->data, out->len, err) : 0;
 }
 
+int ds_objstore_get_all(ds_objstore *s, const ds_sha *ids, size_t n, ds_buf *out, ds_err *err)
+{
+    ds_buf piece = {0};
+    int rc = 0;
+    ds_buf_reset(out);
+    if (n == 1)
+        return ds_objstore_get(s, ids, true, out, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = ds_objstore_get(s, &ids[i], true, &piece, err);
+        if (!rc && ds_buf_put(out, piece.data, piece.len))
+            rc = ds_fail_nomem(err);
+    }
+    ds_buf_fini(&piece);
+    return rc;
+}
+
 /* ---- the index as a whole ---- */
 
 int ds_objstore_dump(ds_objstore *s, bool places, ds_buf *out, ds_err *err)

@@ -124,6 +124,9 @@ int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *k
  * recomputes the SHA-256 address: leave it out only when the caller does so. */
 int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, ds_err *err);
 
+/* Replaces out's content by the pieces one after the other, addresses verified: a chunk. */
+int ds_objstore_get_all(ds_objstore *s, const ds_sha *ids, size_t n, ds_buf *out, ds_err *err);
+
 /* Ordered read-ahead: put ids until full, take pieces in the same order.
  *     while (more && !ds_objreader_full(r)) ds_objreader_put(r, &id, tag, err);
  *     rc = ds_objreader_next(r, &got, err);   1 = a piece, 0 = none in flight, < 0 = error

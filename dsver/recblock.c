@@ -127,19 +127,7 @@ static int ready(ds_recblock *b, const ds_verside *v, ds_err *err)
 static int fetch(const ds_verside *v, const ds_manline *l, size_t i, const ds_sha *ids, ds_buf *out,
                  ds_err *err)
 {
-    ds_buf piece = {0};
-    const size_t n = ds_manline_npieces(l, i);
-    int rc = 0;
-
-    ds_buf_reset(out);
-    if (n == 1)
-        rc = ds_objstore_get(v->store->objs, ids, true, out, err);
-    for (size_t k = 0; !rc && n > 1 && k < n; k++) {
-        rc = ds_objstore_get(v->store->objs, &ids[k], true, &piece, err);
-        if (!rc && ds_buf_put(out, piece.data, piece.len))
-            rc = ds_fail_nomem(err);
-    }
-    ds_buf_fini(&piece);
+    int rc = ds_objstore_get_all(v->store->objs, ids, ds_manline_npieces(l, i), out, err);
     if (!rc && out->len != ds_manline_len(l, i))
         rc = ds_fail(err, DS_CORRUPT, "version %s: a chunk of %zu bytes instead of %llu",
                      git_oid_tostr_s(&v->version.id), out->len,

@@ -308,3 +308,14 @@ int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *er
         ds_revision_fini(out);
     return rc;
 }
+
+int ds_revision_find_in(ds_revision *out, ds_store *s, const char *dataset, const char *rev,
+                        ds_err *err)
+{
+    char *text = NULL;
+    if (asprintf(&text, "%s@%s", dataset, rev) < 0)
+        return ds_fail_nomem(err);
+    int rc = ds_revision_find(out, s, text, err);
+    free(text);
+    return rc;
+}
