@@ -6,11 +6,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "charset.h"
 #include "deidreport.h"
+#include "dicomargs.h"
 #include "dicominput.h"
 #include "dicomrows.h"
-#include "dsr_prov.h"
 #include "io.h"
 #include "opt.h"
 #include "pool.h"
@@ -56,21 +55,6 @@ const ds_command ds_cmd_dicom = {
     .run = run,
 };
 
-typedef struct args {
-    const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
-        *encoding, *window, *resize;
-    int dtype, record, values, burned_in;
-    int64_t threads, timeout, memory, shard_size, level, max_ratio;
-    bool quiet, real_world;
-} args;
-
-static const char *const record_names[] = {"image", "frame", NULL};
-static const char *const values_names[] = {"stored", "modality", "window", NULL};
-static const char *const burned_names[] = {"hold", "pass", NULL};
-
-static const char *const dtype_names[] = {"own", "u8",  "i8",  "u16", "i16",
-                                          "u32", "i32", "f32", "f64", NULL};
-
 /* An input on its way. */
 typedef struct slot {
     ds_dicom_in in;
@@ -78,7 +62,7 @@ typedef struct slot {
 } slot;
 
 typedef struct ctx {
-    const args *a;
+    const ds_dicom_args *a;
     dcm_policy *policy;
     dcm_key key;
     ds_dicom_opts o;
@@ -242,101 +226,9 @@ static int convert_all(ctx *c, ds_err *err)
 /* ---- setting up ---------------------------------------------------------------------------------
  */
 
-static int read_chain(ctx *c, ds_err *err)
-{
-    static const int types[] = {0,       DCM_U8,  DCM_I8,  DCM_U16, DCM_I16,
-                                DCM_U32, DCM_I32, DCM_F32, DCM_F64};
-    const args *a = c->a;
-    dcm_chain_opts *o = &c->o.chain;
-    o->dtype = types[a->dtype];
-    if (a->window && a->values != DCM_VALUES_WINDOW)
-        return ds_fail(err, DS_USAGE, "--window wants --values window");
-    if (a->window && strcmp(a->window, "auto") == 0) {
-        o->auto_window = true;
-    } else if (a->window) {
-        const char *comma = strchr(a->window, ',');
-        o->has_window = comma &&
-                        dcm_parse_real(a->window, (size_t)(comma - a->window), &o->center) &&
-                        dcm_parse_real(comma + 1, strlen(comma + 1), &o->width) && o->width > 0;
-        if (!o->has_window)
-            return ds_fail(err, DS_USAGE, "--window %s: auto, or center,width as in 40,400",
-                           a->window);
-    }
-    if (a->resize) {
-        char *end = NULL;
-        unsigned long h = strtoul(a->resize, &end, 10),
-                      w = *end == 'x' ? strtoul(end + 1, &end, 10) : 0;
-        if (*end || h < 1 || w < 1 || h > 65535 || w > 65535)
-            return ds_fail(err, DS_USAGE, "--resize %s: rows x columns as in 224x224", a->resize);
-        o->rows = (uint32_t)h;
-        o->cols = (uint32_t)w;
-    }
-    return 0;
-}
-
-static int read_options(ctx *c, ds_err *err)
-{
-    const args *a = c->a;
-    int rc = dcm_policy_parse(&c->policy, a->deid, err);
-    if (rc == 0 && a->safe)
-        rc = dcm_policy_safe_file(c->policy, a->safe, err);
-    if (rc == 0 && a->also)
-        rc = dcm_policy_also_file(c->policy, a->also, err);
-    if (rc == 0 && a->encoding)
-        rc = ds_charset_check(a->encoding, err);
-    bool none = rc == 0 && dcm_policy_none(c->policy);
-    if (rc == 0 && !none && !a->key_file)
-        rc = ds_fail(err, DS_USAGE,
-                     "--key-file is missing: without a key nothing can be de-identified (--deid "
-                     "none passes everything as it is)");
-    if (rc == 0 && none && (a->key_file || a->source_map || a->to_dicom))
-        rc = ds_fail(err, DS_USAGE,
-                     "--key-file, --source-map and --to-dicom have no meaning with --deid none");
-    if (rc == 0 && !none)
-        rc = dcm_key_read(&c->key, a->key_file, err);
-    c->o = (ds_dicom_opts){
-        .policy = c->policy,
-        .key = none ? NULL : &c->key,
-        .chain = {.values = (enum dcm_values)a->values, .real_world = a->real_world},
-        .burned_in = (enum ds_burned_in)a->burned_in,
-        .encoding = a->encoding,
-        .to_dicom = a->to_dicom,
-        .seconds = (unsigned)a->timeout,
-        .memory = (uint64_t)a->memory,
-        .limits = {.max_depth = DCM_TREE_DEPTH}};
-    return rc ? rc : read_chain(c, err);
-}
-
-static int make_provenance(ctx *c, ds_err *err)
-{
-    const args *a = c->a;
-    char hex[65];
-    ds_sha_hex(hex, dcm_policy_digest(c->policy));
-    json_t *o = json_pack("{s:s,s:s,s:s,s:s}", "deid", dcm_policy_text(c->policy), "record",
-                          record_names[a->record], "values", values_names[a->values], "burned_in",
-                          burned_names[a->burned_in]);
-    json_t *d = json_pack("{s:s}", "policy", hex);
-    int rc = o && d ? 0 : ds_fail_nomem(err);
-    if (rc == 0 && c->o.key && json_object_set_new(d, "key", json_string(c->key.id)) != 0)
-        rc = ds_fail_nomem(err);
-    if (rc == 0 && (json_object_set_new(o, "dtype", json_string(dtype_names[a->dtype])) != 0 ||
-                    json_object_set_new(o, "real_world", json_boolean(a->real_world)) != 0))
-        rc = ds_fail_nomem(err);
-    if (rc == 0 && ((a->window && json_object_set_new(o, "window", json_string(a->window)) != 0) ||
-                    (a->resize && json_object_set_new(o, "resize", json_string(a->resize)) != 0)))
-        rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
-    if (rc == 0 && a->encoding && json_object_set_new(o, "encoding", json_string(a->encoding)) != 0)
-        rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
-    if (rc == 0)
-        rc = ds_prov_append(&c->prov, NULL, 0, "dsprep dicom", o, d, err);
-    json_decref(o);
-    json_decref(d);
-    return rc;
-}
-
 static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
 {
-    const args *a = c->a;
+    const ds_dicom_args *a = c->a;
     const ds_unpack_limits limits = {.max_ratio = (uint64_t)a->max_ratio, .max_members = 100000000};
     const ds_shardopts shards = {.dir = a->output,
                                  .size = (uint64_t)a->shard_size,
@@ -363,7 +255,7 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     if (rc == 0)
         rc = ds_dicom_schema(&c->schema, err);
     if (rc == 0)
-        rc = make_provenance(c, err);
+        rc = ds_dicom_args_prov(a, &c->o, &c->prov, err);
     return rc == 0
                ? ds_shardout_open(&c->rows.out, &shards, &c->schema, c->prov.data, c->prov.len, err)
                : rc;
@@ -418,7 +310,7 @@ static int write_report(ctx *c, ds_err *err)
 static int convert(ctx *c, char **operands, size_t n, ds_err *err)
 {
     ds_err late = {0};
-    int rc = read_options(c, err);
+    int rc = ds_dicom_args_opts(c->a, &c->policy, &c->key, &c->o, err);
     if (rc == 0)
         rc = open_all(c, operands, n, err);
     if (rc != 0)
@@ -463,67 +355,9 @@ static void say_accounts(const ctx *c)
 
 static int run(int argc, char **argv)
 {
-    args a = {
-        .deid = "basic", .timeout = 60, .shard_size = 64 << 20, .level = -1, .max_ratio = 200};
-    const ds_opt opts[] = {
-        {0, "deid", DS_OPT_STR, &a.deid, "POLICY",
-         "profile and options, comma separated, or none; default basic", 0, 0, NULL, false},
-        {0, "key-file", DS_OPT_STR, &a.key_file, "FILE", "the site's key", 0, 0, NULL, false},
-        {0, "safe-private", DS_OPT_STR, &a.safe, "FILE",
-         "private elements to keep under retain-safe-private: creator, tab, gggg,xxee", 0, 0, NULL,
-         false},
-        {0, "scrub", DS_OPT_STR, &a.also, "FILE",
-         "texts that are identifiers wherever they stand, a line each: the site's names", 0, 0,
-         NULL, false},
-        {0, "burned-in", DS_OPT_CHOICE, &a.burned_in, "WHAT",
-         "what becomes of images that may hold writing", 0, 0, burned_names, false},
-        {0, "hold", DS_OPT_STR, &a.hold, "DIR", "copy what is held into a folder, by reason", 0, 0,
-         NULL, false},
-        {0, "report", DS_OPT_STR, &a.report, "FILE",
-         "what was done to which attribute, and what the search found, as JSON", 0, 0, NULL, false},
-        {0, "source-map", DS_OPT_STR, &a.source_map, "FILE",
-         "names behind the pseudonyms of sources, as JSON lines, for the owner alone", 0, 0, NULL,
-         false},
-        {0, "to-dicom", DS_OPT_STR, &a.to_dicom, "DIR",
-         "write de-identified DICOM files too: patient/study/series/instance.dcm", 0, 0, NULL,
-         false},
-        {0, "record", DS_OPT_CHOICE, &a.record, "UNIT", "what a record is", 0, 0, record_names,
-         false},
-        {0, "values", DS_OPT_CHOICE, &a.values, "KIND",
-         "pixel values as stored, in units, or windowed to 0 .. 1", 0, 0, values_names, false},
-        {0, "window", DS_OPT_STR, &a.window, "C,W",
-         "center and width of --values window, or auto: each frame's range", 0, 0, NULL, false},
-        {0, "resize", DS_OPT_STR, &a.resize, "HxW", "rows and columns that images are resampled to",
-         0, 0, NULL, false},
-        {0, "dtype", DS_OPT_CHOICE, &a.dtype, "TYPE",
-         "type of the values; own: the narrowest that holds them exactly", 0, 0, dtype_names,
-         false},
-        {0, "real-world", DS_OPT_FLAG, &a.real_world, NULL,
-         "prefer the real world value map to rescaling", 0, 0, NULL, false},
-        {0, "encoding", DS_OPT_STR, &a.encoding, "NAME",
-         "encoding of text whose character set is not declared and that is no UTF-8", 0, 0, NULL,
-         false},
-        {'o', "output", DS_OPT_STR, &a.output, "DIR", "write shard files into a folder", 0, 0, NULL,
-         false},
-        {0, "shard-size", DS_OPT_SIZE, &a.shard_size, "SIZE",
-         "bytes after which a shard ends; default 64M", 0, 0, NULL, false},
-        {'z', "level", DS_OPT_INT, &a.level, "N",
-         "zstd level, 0 = none; default 0 to a pipe, 3 to files", 0, 19, NULL, false},
-        {0, "timeout", DS_OPT_TIME, &a.timeout, "TIME",
-         "processor time for one object; default 60s", 1, 86400, NULL, false},
-        {0, "memory", DS_OPT_SIZE, &a.memory, "SIZE",
-         "address space of a worker process; default no limit", 0, 0, NULL, false},
-        {0, "max-ratio", DS_OPT_INT, &a.max_ratio, "N",
-         "how many times its size an archive may unpack to; default 200, 0 = any", 0, INT64_MAX,
-         NULL, false},
-        {'j', "threads", DS_OPT_INT, &a.threads, "N",
-         "worker processes; default one for each processor", 1, 256, NULL, false},
-        {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no words on standard error but for failure", 0,
-         0, NULL, false},
-        {0},
-    };
+    ds_dicom_args a;
     char **operands;
-    int n, rc = ds_opt_begin(&ds_cmd_dicom, opts, argc, argv, &operands, &n);
+    int n, rc = ds_dicom_args_read(&a, &ds_cmd_dicom, argc, argv, &operands, &n);
     if (rc >= 0)
         return rc;
     ds_err err = {0};

@@ -1,0 +1,27 @@
+/* dicomargs.h - the command line of dsprep dicom: the table of options, and what follows from them.
+ */
+#ifndef DS_DICOMARGS_H
+#define DS_DICOMARGS_H
+
+#include "dicomjob.h"
+#include "opt.h"
+
+typedef struct ds_dicom_args {
+    const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
+        *encoding, *window, *resize;
+    int dtype, record, values, burned_in;
+    int64_t threads, timeout, memory, shard_size, level, max_ratio;
+    bool quiet, real_world;
+} ds_dicom_args;
+
+/* As ds_opt_begin: -1 to go on, or the exit status. */
+int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char **argv,
+                       char ***operands, int *n);
+/* Policy, key and options of the work, checked against each other. The policy is the caller's to
+ * free; o points to it and to the key. */
+int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key, ds_dicom_opts *o,
+                       ds_err *err);
+/* Appends the step that a stream's provenance gets. */
+int ds_dicom_args_prov(const ds_dicom_args *a, const ds_dicom_opts *opts, ds_buf *out, ds_err *err);
+
+#endif
