@@ -174,6 +174,7 @@ static void drop_slot(slot *s)
     if (s->in.fd >= 0)
         close(s->in.fd);
     free(s->in.name);
+    free(s->in.path);
     ds_buf_fini(&s->in.message);
     memset(s, 0, sizeof *s);
     s->in.fd = s->job.out = -1;

@@ -188,6 +188,9 @@ static int open_entry(ds_dicominput *in, const ds_walk_entry *e, ds_dicom_in *ou
         return rc < 0 ? rc : 1;
     }
     out->fd = fd;
+    out->path = strdup(e->path);
+    if (!out->path)
+        return ds_fail_nomem(err);
     if (fstat(fd, &st) == 0)
         out->size = (uint64_t)st.st_size;
     return 1;

@@ -14,6 +14,7 @@
 typedef struct ds_dicom_in {
     int fd;     /* the caller's to close, seekable; -1 for a problem */
     char *name; /* relative, archive and member; the caller's to free */
+    char *path; /* of a file that can be opened again; the caller's to free; else NULL */
     uint64_t size;
     const char *reason; /* of a problem: a slug; message says more */
     ds_buf message;     /* the caller's to free */

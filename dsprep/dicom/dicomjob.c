@@ -84,6 +84,7 @@ void ds_dicom_result_fini(ds_dicom_result *r)
     ds_buf_fini(&r->meta);
     ds_buf_fini(&r->text);
     ds_buf_fini(&r->chain);
+    ds_buf_fini(&r->facts);
     dcm_ids_free(r->ids);
     dcm_actions_free(r->actions);
     memset(r, 0, sizeof *r);
@@ -121,7 +122,8 @@ int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
         ds_buf_u64(out, r->frame_bytes) | put_block(out, r->reason, strlen(r->reason)) |
         put_block(out, r->message.data, r->message.len) | put_block(out, r->key.data, r->key.len) |
         put_block(out, r->meta.data, r->meta.len) | put_block(out, r->text.data, r->text.len) |
-        put_block(out, r->chain.data, r->chain.len) | put_block(out, b.data, b.len);
+        put_block(out, r->chain.data, r->chain.len) | put_block(out, r->facts.data, r->facts.len) |
+        put_block(out, b.data, b.len);
     action_out acts = {.bad = bad};
     if (r->actions)
         dcm_actions_each(r->actions, put_action, &acts);
@@ -218,6 +220,7 @@ static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err 
     take_buf(&c, &r->meta);
     take_buf(&c, &r->text);
     take_buf(&c, &r->chain);
+    take_buf(&c, &r->facts);
     q = take_block(&c, &n);
     int rc = dcm_ids_new(&r->ids, err);
     if (rc == 0 && q && n)

@@ -25,6 +25,7 @@ typedef struct ds_dicom_opts {
     unsigned seconds;     /* for one object */
     uint64_t memory;      /* address space; 0: no limit */
     dcm_limits limits;
+    bool headers; /* all but the frames */
 } ds_dicom_opts;
 
 enum ds_dicom_outcome { DS_DICOM_RECORD, DS_DICOM_HELD, DS_DICOM_FAILED };
@@ -39,6 +40,7 @@ typedef struct ds_dicom_result {
     uint64_t frame_bytes, data_at; /* frames lie one behind the other in the temporary */
     ds_buf key, meta, text;
     ds_buf chain; /* a line of JSON for all frames, or one for each */
+    ds_buf facts; /* dicomfacts.h */
     dcm_ids *ids;
     dcm_actions *actions;
 } ds_dicom_result;

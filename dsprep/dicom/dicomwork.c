@@ -195,7 +195,7 @@ static int object(work *w, int fd, const char *name, ds_err *err)
         rc = make_texts(w, err);
     if (rc == 0)
         rc = write_front(w, err);
-    return rc == 0 ? frames(w, err) : rc;
+    return rc == 0 && !w->o->headers ? frames(w, err) : rc;
 }
 
 int ds_dicom_work(const ds_dicom_opts *o, int fd, int out, const char *name)
@@ -213,6 +213,7 @@ int ds_dicom_work(const ds_dicom_opts *o, int fd, int out, const char *name)
         ds_buf_reset(&w.r.meta);
         ds_buf_reset(&w.r.text);
         ds_buf_reset(&w.r.key);
+        ds_buf_reset(&w.r.facts);
         w.r.has_image = false;
         dcm_actions_free(w.r.actions); /* of an object that does not come out */
         w.r.actions = NULL;
