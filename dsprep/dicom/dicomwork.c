@@ -7,7 +7,9 @@
 
 #include "dcmchar.h"
 #include "deidreport.h"
+#include "dicomfacts.h"
 #include "dicomjson.h"
+#include "dicomreport.h"
 #include "io.h"
 
 typedef struct work {
@@ -137,7 +139,11 @@ static int make_texts(work *w, ds_err *err)
     if (dcm_get_text(s, 0x00080018, 0, &p, &n) && ds_buf_put(&w->r.key, p, n) != 0)
         return ds_fail_nomem(err);
     int rc = ds_dicom_json(s, &w->r.meta, err);
-    return rc == 0 ? ds_dicom_text(s, &w->r.text, err) : rc;
+    if (rc == 0)
+        rc = ds_dicom_text(s, &w->r.text, err);
+    return rc == 0 ? ds_dicom_facts_write(&w->r.facts, s, w->r.has_image ? &w->im : NULL,
+                                          &w->r.shape, !w->o->headers, err)
+                   : rc;
 }
 
 /* The result goes to the front once its length is known: nothing in it changes afterwards but the
