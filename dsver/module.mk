@@ -2,6 +2,6 @@
 dsver_LIB  := dsver
 dsver_PROG := dsver
 dsver_SEES := dsver common
-dsver_PKG  := libgit2 sqlite3 libzstd zlib
+dsver_PKG  := libgit2 sqlite3 libzstd zlib libcurl expat
 # The initializers of libgit2 name only the first field.
 dsver_CFLAGS := -Wno-missing-field-initializers

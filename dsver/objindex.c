@@ -80,6 +80,7 @@ struct ds_objindex {
     bool frozen;          /* by a transaction of its own */
     sqlite3_stmt *st[STATEMENTS];
     bool cand; /* the temporary table exists */
+    bool afar; /* no sketches */
 };
 
 static int fail(ds_objindex *ix, int rc, const char *doing, ds_err *err)
@@ -191,16 +192,18 @@ static const int open_flags[] = {
     [DS_INDEX_CREATE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
     [DS_INDEX_STILL] = SQLITE_OPEN_READONLY,
     [DS_INDEX_TEMP] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+    [DS_INDEX_AFAR] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
 };
 
 int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err)
 {
-    bool create = mode == DS_INDEX_CREATE || mode == DS_INDEX_TEMP;
+    bool create = mode == DS_INDEX_CREATE || mode == DS_INDEX_TEMP || mode == DS_INDEX_AFAR;
     ds_objindex *ix = calloc(1, sizeof *ix);
     *out = NULL;
     if (!ix)
         return ds_fail_nomem(err);
     init_lock(&ix->lock);
+    ix->afar = mode == DS_INDEX_AFAR;
     int rc = 0;
     if (!(ix->path = strdup(path)))
         rc = ds_fail_nomem(err);
@@ -546,10 +549,12 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
                    .chain = h->chain,
                    .kind = h->kind,
                    .sketch = h->sketch};
+    if (ix->afar)
+        r.sketch.n = 0;
     pthread_mutex_lock(&ix->lock);
     int rc = stmt(ix, CAND_ADD, &st, err);
     if (rc == 0) {
-        sketch_blob(sketch, &h->sketch);
+        sketch_blob(sketch, &r.sketch);
         bind_piece(st, &r, pack, sketch);
         rc = run(ix, st, "adopting packs", err);
     }

@@ -46,6 +46,7 @@ enum ds_indexmode {
     DS_INDEX_CREATE, /* and is made when it is not */
     DS_INDEX_STILL,  /* only to be read, and nobody writes it: nothing appears beside the file */
     DS_INDEX_TEMP,   /* a new one in a temporary file; path is what messages say */
+    DS_INDEX_AFAR,   /* as CREATE, of packs that lie elsewhere: packs taken in leave no sketches */
 };
 int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err);
 void ds_objindex_close(ds_objindex *ix);

@@ -1,0 +1,73 @@
+/* remote.h - a place where packs lie for others: a folder or an object store, behind one interface.
+ *
+ * Holds files by name ("format", "packs/<hex>.pack", "packs/<hex>.heads"); what lies there never
+ * changes once it is whole. Format: docs/store-format.md, "Remotes". Any number of threads at once.
+ *
+ * Errors: DS_IO network, disk, server; DS_FAIL what the other side refuses; DS_CORRUPT fewer, more
+ * or other bytes than there should be. Messages name the remote's place and the file.
+ */
+#ifndef DS_REMOTE_H
+#define DS_REMOTE_H
+
+#include "buf.h"
+#include "hash.h"
+#include "remoteurl.h"
+
+typedef struct ds_remote ds_remote;
+
+typedef struct ds_remote_opts {
+    const char *credentials; /* a file (s3cred.h); NULL: the usual places */
+    unsigned tries;          /* of a request; 0: 8 */
+} ds_remote_opts;
+
+int ds_remote_open(ds_remote **out, const ds_remote_url *u, const ds_remote_opts *o, ds_err *err);
+void ds_remote_close(ds_remote *r);              /* NULL is fine */
+const char *ds_remote_place(const ds_remote *r); /* "/path/" or "s3://bucket/prefix/" */
+
+/* Every file in a folder ("packs/"), its name without it, in any order. None when it is not there.
+ */
+typedef int (*ds_remote_list_fn)(void *ctx, const char *name, uint64_t size, ds_err *err);
+int ds_remote_list(ds_remote *r, const char *folder, ds_remote_list_fn fn, void *ctx, ds_err *err);
+
+/* n bytes from off, exactly, in order; a file that is not there is DS_CORRUPT. */
+typedef int (*ds_remote_sink_fn)(void *ctx, const void *data, size_t len, ds_err *err);
+int ds_remote_get(ds_remote *r, const char *name, uint64_t off, uint64_t n, ds_remote_sink_fn sink,
+                  void *ctx, ds_err *err);
+/* The same, replacing out's content. */
+int ds_remote_get_buf(ds_remote *r, const char *name, uint64_t off, uint64_t n, ds_buf *out,
+                      ds_err *err);
+
+/* Its length: 1, 0 when it is not there, < 0. */
+int ds_remote_stat(ds_remote *r, const char *name, uint64_t *size, ds_err *err);
+
+/* Stores a file that appears whole or not at all. data, or n bytes of fd. Nothing is replaced: 1
+ * stored, 0 one of that name was there, < 0 error. `sum`: its SHA-256. */
+typedef struct ds_remote_body {
+    const void *data;
+    int fd;
+    uint64_t n;
+    ds_sha sum;
+} ds_remote_body;
+int ds_remote_put(ds_remote *r, const char *name, const ds_remote_body *b, ds_err *err);
+
+int ds_remote_delete(ds_remote *r, const char *name, ds_err *err); /* fine when it is not there */
+
+/* ---- for implementations ---- */
+typedef struct ds_remote_ops {
+    int (*list)(void *self, const char *folder, ds_remote_list_fn fn, void *ctx, ds_err *err);
+    int (*get)(void *self, const char *name, uint64_t off, uint64_t n, ds_remote_sink_fn sink,
+               void *ctx, ds_err *err);
+    int (*stat)(void *self, const char *name, uint64_t *size, ds_err *err);
+    int (*put)(void *self, const char *name, const ds_remote_body *b, ds_err *err);
+    int (*del)(void *self, const char *name, ds_err *err);
+    void (*close)(void *self);
+} ds_remote_ops;
+struct ds_remote {
+    const ds_remote_ops *ops;
+    void *self;
+    char *place;
+};
+int ds_remotedir_open(ds_remote *r, const char *path, ds_err *err);
+int ds_remotes3_open(ds_remote *r, const ds_remote_url *u, const ds_remote_opts *o, ds_err *err);
+
+#endif

@@ -1,0 +1,197 @@
+/* remotedir.c - a remote in a folder, also of a network file system: no locks, only renames.
+ *
+ * A file is written beside its place as NAME.tmp-XXXX, synced, and linked or renamed; what killed
+ * writers left is removed a day later by the next who lists the folder.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "remote.h"
+#include "sig.h"
+
+enum { CHUNK = 1 << 20, STALE_SECONDS = 86400 };
+
+typedef struct folder {
+    char *path;
+} folder;
+
+static int join(char **out, const folder *f, const char *name, ds_err *err)
+{
+    if (asprintf(out, "%s/%s", f->path, name) < 0) {
+        *out = NULL;
+        return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+static void drop_stale(const char *path, const struct stat *st)
+{
+    if (st->st_mtime + STALE_SECONDS < time(NULL))
+        ds_io_active->unlink(path);
+}
+
+static int list_entry(const char *dir, const char *name, ds_remote_list_fn fn, void *ctx,
+                      ds_err *err)
+{
+    char *path = NULL;
+    struct stat st;
+    int rc = 0;
+    if (asprintf(&path, "%s/%s", dir, name) < 0)
+        return ds_fail_nomem(err);
+    if (stat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else if (strstr(name, ".tmp-"))
+        drop_stale(path, &st);
+    else if (S_ISREG(st.st_mode))
+        rc = fn(ctx, name, (uint64_t)st.st_size, err);
+    free(path);
+    return rc;
+}
+
+static int dir_list(void *self, const char *name, ds_remote_list_fn fn, void *ctx, ds_err *err)
+{
+    char *path = NULL;
+    int rc = join(&path, self, name, err);
+    DIR *d = rc ? NULL : opendir(path);
+    if (!rc && !d && errno != ENOENT)
+        rc = ds_fail_errno(err, errno, "%s", path);
+    while (d && !rc) {
+        errno = 0;
+        struct dirent *e = readdir(d);
+        if (!e) {
+            if (errno)
+                rc = ds_fail_errno(err, errno, "%s", path);
+            break;
+        }
+        if (*e->d_name != '.')
+            rc = list_entry(path, e->d_name, fn, ctx, err);
+    }
+    if (d)
+        closedir(d);
+    free(path);
+    return rc;
+}
+
+static int copy_range(int fd, const char *path, uint64_t off, uint64_t n, ds_remote_sink_fn sink,
+                      void *ctx, ds_err *err)
+{
+    size_t cap = n < CHUNK ? (size_t)n : CHUNK;
+    void *buf = malloc(cap);
+    int rc = buf ? 0 : ds_fail_nomem(err);
+    while (!rc && n > 0) {
+        size_t part = n < cap ? (size_t)n : cap;
+        rc = ds_pread_exact(fd, path, buf, part, off, err);
+        rc = rc ? rc : sink(ctx, buf, part, err);
+        rc = rc ? rc : ds_check_interrupt(err);
+        off += part;
+        n -= part;
+    }
+    free(buf);
+    return rc;
+}
+
+static int dir_get(void *self, const char *name, uint64_t off, uint64_t n, ds_remote_sink_fn sink,
+                   void *ctx, ds_err *err)
+{
+    char *path = NULL;
+    int fd = -1, rc = join(&path, self, name, err);
+    if (!rc && (fd = ds_io_active->open(path, O_RDONLY | O_CLOEXEC, 0)) < 0)
+        rc = errno == ENOENT ? ds_fail(err, DS_CORRUPT, "%s: the remote lacks this file", path)
+                             : ds_fail_errno(err, errno, "%s", path);
+    rc = rc ? rc : copy_range(fd, path, off, n, sink, ctx, err);
+    (void)ds_close(&fd, path, NULL);
+    free(path);
+    return rc;
+}
+
+static int dir_stat(void *self, const char *name, uint64_t *size, ds_err *err)
+{
+    char *path = NULL;
+    struct stat st;
+    int rc = join(&path, self, name, err);
+    if (!rc && stat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else if (!rc) {
+        *size = (uint64_t)st.st_size;
+        rc = 1;
+    }
+    free(path);
+    return rc;
+}
+
+typedef struct to_file {
+    int fd;
+    const char *path;
+} to_file;
+
+static int into_file(void *ctx, const void *data, size_t len, ds_err *err)
+{
+    const to_file *t = ctx;
+    return ds_write_full(t->fd, t->path, data, len, err);
+}
+
+static int dir_put(void *self, const char *name, const ds_remote_body *b, ds_err *err)
+{
+    char *path = NULL;
+    ds_atomic a = {.fd = -1};
+    int rc = join(&path, self, name, err);
+    if (!rc && ds_path_exists(path)) {
+        free(path);
+        return 0;
+    }
+    rc = rc ? rc : ds_atomic_open(&a, path, 0444, err);
+    to_file t = {.fd = a.fd, .path = a.tmp};
+    if (!rc && b->data)
+        rc = ds_write_full(a.fd, a.tmp, b->data, (size_t)b->n, err);
+    else if (!rc)
+        rc = copy_range(b->fd, name, 0, b->n, into_file, &t, err);
+    /* a file that came to be there meanwhile has the same name, so the same bytes */
+    rc = rc ? rc : ds_atomic_commit(&a, err);
+    ds_atomic_abort(&a);
+    free(path);
+    return rc ? rc : 1;
+}
+
+static int dir_del(void *self, const char *name, ds_err *err)
+{
+    char *path = NULL;
+    int rc = join(&path, self, name, err);
+    if (!rc && ds_io_active->unlink(path) != 0 && errno != ENOENT)
+        rc = ds_fail_errno(err, errno, "%s: cannot be removed", path);
+    free(path);
+    return rc;
+}
+
+static void dir_close(void *self)
+{
+    folder *f = self;
+    free(f->path);
+    free(f);
+}
+
+int ds_remotedir_open(ds_remote *r, const char *path, ds_err *err)
+{
+    static const ds_remote_ops ops = {.list = dir_list,
+                                      .get = dir_get,
+                                      .stat = dir_stat,
+                                      .put = dir_put,
+                                      .del = dir_del,
+                                      .close = dir_close};
+    folder *f = calloc(1, sizeof *f);
+    if (!f || !(f->path = strdup(path)) || asprintf(&r->place, "%s/", path) < 0) {
+        free(f ? f->path : NULL);
+        free(f);
+        r->place = NULL;
+        return ds_fail_nomem(err);
+    }
+    r->ops = &ops;
+    r->self = f;
+    return 0;
+}

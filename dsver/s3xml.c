@@ -1,0 +1,166 @@
+/* s3xml.c - see s3xml.h. */
+#include "s3xml.h"
+
+#include <errno.h>
+#include <expat.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { DEPTH_MAX = 8, KEY_MAX = 2048 };
+
+typedef struct reading {
+    XML_Parser parser;
+    ds_s3_answer *out;
+    ds_s3_key_fn fn;
+    void *ctx;
+    ds_err *err;
+    int rc;
+    unsigned depth;
+    char path[DEPTH_MAX][64];
+    ds_buf text;
+    char key[KEY_MAX];
+    uint64_t size;
+    bool has_key, has_size;
+} reading;
+
+static void stop(reading *r, int rc)
+{
+    if (!r->rc)
+        r->rc = rc;
+    XML_StopParser(r->parser, XML_FALSE);
+}
+
+static void refuse(reading *r, const char *what)
+{
+    stop(r, ds_fail(r->err, DS_CORRUPT, "answer of the server: %s", what));
+}
+
+static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **atts)
+{
+    reading *r = ctx;
+    (void)atts;
+    if (r->depth == DEPTH_MAX || strlen(name) >= sizeof r->path[0]) {
+        refuse(r, "elements too deep or names too long");
+        return;
+    }
+    snprintf(r->path[r->depth], sizeof r->path[0], "%s", name);
+    if (r->depth == 0)
+        snprintf(r->out->root, sizeof r->out->root, "%s", name);
+    if (r->depth == 1 && strcmp(name, "Contents") == 0)
+        r->has_key = r->has_size = false;
+    r->depth++;
+    ds_buf_reset(&r->text);
+}
+
+/* Copies the element's text; it must fit. */
+static void keep(reading *r, char *to, size_t cap, bool cut)
+{
+    if (memchr(r->text.data ? r->text.data : (const uint8_t *)"", 0, r->text.len))
+        refuse(r, "a zero byte in a text");
+    else if (r->text.len >= cap && !cut)
+        refuse(r, "a text that is too long");
+    else
+        snprintf(to, cap, "%.*s", (int)(r->text.len < cap ? r->text.len : cap - 1),
+                 r->text.data ? (const char *)r->text.data : "");
+}
+
+static void on_size(reading *r)
+{
+    char text[32], *end;
+    keep(r, text, sizeof text, false);
+    errno = 0;
+    r->size = strtoull(text, &end, 10);
+    if (r->rc == 0 && (errno || end == text || *end || *text == '-'))
+        refuse(r, "a size that is no number");
+    r->has_size = true;
+}
+
+static void on_inner(reading *r, const char *name)
+{
+    ds_s3_answer *o = r->out;
+    if (strcmp(name, "Code") == 0)
+        keep(r, o->code, sizeof o->code, true);
+    else if (strcmp(name, "Message") == 0)
+        keep(r, o->message, sizeof o->message, true);
+    else if (strcmp(name, "Region") == 0)
+        keep(r, o->region, sizeof o->region, true);
+    else if (strcmp(name, "UploadId") == 0)
+        keep(r, o->upload, sizeof o->upload, false);
+    else if (strcmp(name, "NextContinuationToken") == 0)
+        keep(r, o->next, sizeof o->next, false);
+    else if (strcmp(name, "IsTruncated") == 0)
+        o->truncated = r->text.len == 4 && memcmp(r->text.data, "true", 4) == 0;
+    else if (strcmp(name, "Contents") == 0 && !(r->has_key && r->has_size))
+        refuse(r, "an object without a key or a size");
+    else if (strcmp(name, "Contents") == 0 && r->fn) {
+        int rc = r->fn(r->ctx, r->key, r->size, r->err);
+        if (rc)
+            stop(r, rc);
+    }
+}
+
+static void XMLCALL on_end(void *ctx, const XML_Char *name)
+{
+    reading *r = ctx;
+    r->depth--;
+    if (r->depth == 1) {
+        on_inner(r, name);
+    } else if (r->depth == 2 && strcmp(r->path[1], "Contents") == 0) {
+        if (strcmp(name, "Key") == 0) {
+            keep(r, r->key, sizeof r->key, false);
+            r->has_key = true;
+        } else if (strcmp(name, "Size") == 0) {
+            on_size(r);
+        }
+    }
+    ds_buf_reset(&r->text);
+}
+
+static void XMLCALL on_text(void *ctx, const XML_Char *s, int len)
+{
+    reading *r = ctx;
+    if (ds_buf_put(&r->text, s, (size_t)len))
+        stop(r, ds_fail_nomem(r->err));
+}
+
+static void XMLCALL on_doctype(void *ctx, const XML_Char *name, const XML_Char *sys,
+                               const XML_Char *pub, int internal)
+{
+    (void)name;
+    (void)sys;
+    (void)pub;
+    (void)internal;
+    refuse(ctx, "it has a document type");
+}
+
+int ds_s3_answer_read(ds_s3_answer *out, const void *text, size_t len, ds_s3_key_fn fn, void *ctx,
+                      ds_err *err)
+{
+    reading *r = calloc(1, sizeof *r);
+    *out = (ds_s3_answer){.truncated = false};
+    if (!r || !(r->parser = XML_ParserCreate(NULL))) {
+        free(r);
+        return ds_fail_nomem(err);
+    }
+    r->out = out;
+    r->fn = fn;
+    r->ctx = ctx;
+    r->err = err;
+    XML_SetUserData(r->parser, r);
+    XML_SetElementHandler(r->parser, on_start, on_end);
+    XML_SetCharacterDataHandler(r->parser, on_text);
+    XML_SetStartDoctypeDeclHandler(r->parser, on_doctype);
+    if (len > DS_S3_ANSWER_MAX)
+        r->rc = ds_fail(err, DS_CORRUPT, "answer of the server: longer than %zu bytes",
+                        DS_S3_ANSWER_MAX);
+    else if (XML_Parse(r->parser, text, (int)len, 1) != XML_STATUS_OK && !r->rc)
+        r->rc = ds_fail(err, DS_CORRUPT, "answer of the server: line %lu: %s",
+                        (unsigned long)XML_GetCurrentLineNumber(r->parser),
+                        XML_ErrorString(XML_GetErrorCode(r->parser)));
+    int rc = r->rc;
+    XML_ParserFree(r->parser);
+    ds_buf_fini(&r->text);
+    free(r);
+    return rc;
+}
