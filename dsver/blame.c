@@ -5,12 +5,10 @@
 #include <string.h>
 #include <sys/random.h>
 
-#include "oidset.h"
-#include "pool.h"
+#include "blockwalk.h"
+#include "sidepair.h"
 #include "sig.h"
 #include "verdiff.h"
-
-enum { WINDOW = 16 };
 
 /* The record as one version has it. */
 typedef struct sight {
@@ -40,132 +38,94 @@ static void sight_fini(sight *s)
 /* ---- looking through blocks for the key ---- */
 
 typedef struct job {
-    const blame *b;
-    size_t block;
-    ds_recblock rec;
+    ds_blocklook look;
     ds_hasher *hasher;
     bool found;
     uint64_t row;
-    ds_err err;
 } job;
 
-static bool is_it(job *j, int *rc)
+/* Blocks are asked for outwards from the middle, one after and one before in turn. */
+typedef struct quest {
+    const blame *b;
+    const ds_verside *v;
+    const bool *skip;
+    size_t lo, hi; /* blocks [lo, hi) are taken */
+    size_t block;
+    uint64_t row;
+} quest;
+
+static bool is_it(const blame *b, job *j, int *rc)
 {
-    const ds_schema *s = &j->rec.side->schema;
-    const blame *b = j->b;
+    const ds_recblock *rec = &j->look.rec;
+    const ds_schema *s = &rec->side->schema;
     char hex[33];
     if (s->explicit_key)
-        return j->rec.values[0].len == b->len && memcmp(j->rec.values[0].p, b->key, b->len) == 0;
-    *rc = ds_key_derive(hex, j->hasher, s, j->rec.views, j->rec.values, &j->err);
+        return rec->values[0].len == b->len && memcmp(rec->values[0].p, b->key, b->len) == 0;
+    *rc = ds_key_derive(hex, j->hasher, s, rec->views, rec->values, &j->look.err);
     return !*rc && b->len == 32 && memcmp(hex, b->key, 32) == 0;
 }
 
-static void run_job(void *p, void *ctx)
+static bool next_block(void *ctx, ds_blocklook *l)
 {
-    job *j = p;
-    j->found = false;
-    int rc = j->hasher ? 0 : ds_hasher_new(&j->hasher, &j->err);
-    rc = rc ? rc : ds_recblock_load(&j->rec, ctx, j->block, false, &j->err);
-    for (j->row = 0; !rc && ds_recblock_next(&j->rec); j->row++)
-        if (is_it(j, &rc)) {
-            j->found = true;
-            return;
-        }
+    quest *q = ctx;
+    while (q->hi - q->lo < q->v->n) {
+        const bool up = q->hi < q->v->n && (q->lo == 0 || (q->hi - q->lo) % 2 == 0);
+        const size_t k = up ? q->hi++ : --q->lo;
+        if (q->skip && q->skip[k])
+            continue;
+        l->side = q->v;
+        l->block = k;
+        return true;
+    }
+    return false;
 }
 
-typedef struct order {
-    size_t n, lo, hi; /* blocks [lo, hi) are taken */
-} order;
-
-/* Outwards from the middle, one after and one before in turn. */
-static bool next_of(order *o, size_t *block)
+static int find_key(void *ctx, ds_blocklook *l)
 {
-    if (o->hi - o->lo == o->n)
-        return false;
-    const bool up = o->hi < o->n && (o->lo == 0 || (o->hi - o->lo) % 2 == 0);
-    *block = up ? o->hi++ : --o->lo;
-    return true;
+    const quest *q = ctx;
+    job *j = (job *)l;
+    j->found = false;
+    int rc = j->hasher ? 0 : ds_hasher_new(&j->hasher, &l->err);
+    for (j->row = 0; !rc && !j->found && ds_recblock_next(&l->rec); j->row += !j->found)
+        j->found = is_it(q->b, j, &rc);
+    return rc;
+}
+
+static int found_key(void *ctx, ds_blocklook *l, ds_err *err)
+{
+    quest *q = ctx;
+    const job *j = (const job *)l;
+    (void)err;
+    q->block = l->block;
+    q->row = j->row;
+    return j->found;
+}
+
+static void job_fini(ds_blocklook *l)
+{
+    ds_hasher_free(((job *)l)->hasher);
 }
 
 /* 1 found, 0 not. */
-static int search(const blame *b, ds_verside *v, const bool *skip, double from, size_t *block,
+static int search(const blame *b, const ds_verside *v, const bool *skip, double from, size_t *block,
                   uint64_t *row, ds_err *err)
 {
-    job *jobs = calloc(WINDOW, sizeof *jobs), *idle[WINDOW];
     bool only[256] = {false};
-    ds_pool *pool = NULL;
-    size_t nidle = WINDOW;
-    order o = {.n = v->n};
-    bool found = false;
-    o.lo = o.hi = (size_t)((double)v->n * from);
+    quest q = {.b = b, .v = v, .skip = skip};
+    const ds_blockwalk w = {.size = sizeof(job),
+                            .only = only,
+                            .next = next_block,
+                            .work = find_key,
+                            .done = found_key,
+                            .fini = job_fini,
+                            .ctx = &q};
+    q.lo = q.hi = (size_t)((double)v->n * from);
     for (size_t i = 0; i < v->schema.n; i++)
         only[i] = v->schema.explicit_key ? i == 0 : v->schema.keyed[i];
-    for (size_t i = 0; jobs && i < WINDOW; i++) {
-        jobs[i].b = b;
-        jobs[i].rec.only = only;
-        idle[i] = &jobs[i];
-    }
-    int rc = jobs ? ds_pool_new(&pool, b->threads, WINDOW, run_job, v, err) : ds_fail_nomem(err);
-    while (!rc && !found) {
-        size_t k;
-        if (nidle && next_of(&o, &k)) {
-            if (skip && skip[k])
-                continue;
-            idle[nidle - 1]->block = k;
-            rc = ds_pool_submit(pool, idle[--nidle], err);
-            continue;
-        }
-        if (ds_pool_empty(pool))
-            break;
-        job *j = ds_pool_next(pool);
-        idle[nidle++] = j;
-        if (j->err.code)
-            rc = ds_fail(err, j->err.code, "%s", j->err.msg);
-        found = !rc && j->found;
-        *block = j->block;
-        *row = j->row;
-        rc = rc ? rc : ds_check_interrupt(err);
-    }
-    ds_pool_free(pool);
-    for (size_t i = 0; jobs && i < WINDOW; i++) {
-        ds_recblock_fini(&jobs[i].rec);
-        ds_hasher_free(jobs[i].hasher);
-    }
-    free(jobs);
-    return rc ? rc : found;
-}
-
-/* ---- a version's files and blocks ---- */
-
-typedef struct files {
-    const ds_oidset *known; /* files that are left out */
-    ds_oidset *seen;        /* all, where asked for */
-    ds_err *err;
-    int rc;
-} files;
-
-static bool note_file(void *ctx, const git_oid *file)
-{
-    files *f = ctx;
-    bool fresh;
-    if (!f->rc)
-        f->rc = ds_oidset_add(f->seen, file, &fresh, f->err);
-    return true;
-}
-
-static bool known_file(void *ctx, const git_oid *file)
-{
-    const files *f = ctx;
-    return ds_oidset_has(f->known, file);
-}
-
-static int list_files(ds_oidset *out, ds_store *s, const git_oid *commit, ds_err *err)
-{
-    ds_verside v = {0};
-    files f = {.seen = out, .err = err};
-    int rc = ds_verside_open(&v, s, commit, note_file, &f, err);
-    ds_verside_fini(&v);
-    return rc ? rc : f.rc;
+    int rc = ds_blockwalk_run(&w, b->threads, err);
+    *block = q.block;
+    *row = q.row;
+    return rc;
 }
 
 /* Takes down the record at a place. */
@@ -198,49 +158,34 @@ static int look(const blame *b, sight *out, const ds_verside *v, size_t block, u
 static int look_back(const blame *b, const sight *now, const git_oid *commit, sight *out,
                      bool *same, ds_err *err)
 {
-    ds_oidset now_files = {0}, then_files = {0};
-    ds_verside then = {0}, later = {0};
-    bool *skip = NULL;
+    const git_oid *const ids[2] = {commit, &now->commit};
+    ds_sidepair p = {0};
     size_t block = 0;
     uint64_t row = 0;
-    *same = false;
-    int rc = list_files(&then_files, b->store, commit, err);
-    if (!rc && ds_oidset_has(&then_files, &now->file)) {
-        *same = true;
+    int rc = ds_sidepair_files(&p, b->store, ids, err);
+    *same = !rc && ds_sidepair_shared(&p, &now->file);
+    if (*same)
         rc = 1;
-    }
-    rc = rc ? rc : list_files(&now_files, b->store, &now->commit, err);
-    rc = rc ? rc
-            : ds_verside_open(&then, b->store, commit, known_file, &(files){.known = &now_files},
-                              err);
-    rc = rc ? rc
-            : ds_verside_open(&later, b->store, &now->commit, known_file,
-                              &(files){.known = &then_files}, err);
-    if (!rc && !(skip = calloc(then.n + 1, sizeof *skip)))
-        rc = ds_fail_nomem(err);
-    rc = rc ? rc : ds_verside_common(&then, &later, skip, err);
-    for (size_t i = 0; !rc && i < then.n; i++) {
-        ds_sha addr, origin;
-        if (!skip[i])
+    rc = rc ? rc : ds_sidepair_open(&p, b->store, ids, err);
+    rc = rc ? rc : ds_sidepair_match(&p, ds_sidepair_address, &p, err);
+    for (size_t i = 0; !rc && i < p.side[0].n; i++) {
+        ds_sha addr;
+        if (!p.both[0][i])
             continue;
-        rc = ds_manline_addr(&then.lines[i], &addr, &origin, err);
+        rc = ds_sidepair_address(&p, 0, i, &addr, err);
         if (!rc && ds_sha_eq(&addr, &now->block)) {
             *same = true;
-            out->file = then.files[i];
+            out->file = p.side[0].files[i];
             rc = 1;
         }
     }
     if (!rc)
-        rc = search(b, &then, skip, now->at, &block, &row, err);
+        rc = search(b, &p.side[0], p.both[0], now->at, &block, &row, err);
     if (rc > 0 && !*same) {
-        rc = look(b, out, &then, block, row, err);
+        rc = look(b, out, &p.side[0], block, row, err);
         rc = rc ? rc : 1;
     }
-    free(skip);
-    ds_verside_fini(&then);
-    ds_verside_fini(&later);
-    ds_oidset_fini(&now_files);
-    ds_oidset_fini(&then_files);
+    ds_sidepair_fini(&p);
     return rc;
 }
 

@@ -247,17 +247,8 @@ static int run_tag(int argc, char **argv)
 {
     names c = {.tag = true};
     const ds_opt opts[] = {
-        {.letter = 'm',
-         .name = "message",
-         .type = DS_OPT_STR,
-         .var = &c.message,
-         .arg = "MSG",
-         .help = "make an annotated tag that says this"},
-        {.name = "author",
-         .type = DS_OPT_STR,
-         .var = &c.author,
-         .arg = "WHO",
-         .help = "\"Name <mail>\" (default: git's, else dsver)"},
+        VERB_MESSAGE(c.message, "make an annotated tag that says this"),
+        VERB_AUTHOR(c.author),
         DELETE(c),
         VERB_STORE(c.store),
         VERB_JSON(c.json),

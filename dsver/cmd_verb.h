@@ -22,6 +22,16 @@
         .letter = 'j', .name = "threads", .type = DS_OPT_INT, .var = &(v), .arg = "N",             \
         .help = "threads; default one for each processor", .min = 1, .max = 1024                   \
     }
+#define VERB_MESSAGE(v, what)                                                                      \
+    {                                                                                              \
+        .letter = 'm', .name = "message", .type = DS_OPT_STR, .var = &(v), .arg = "MSG",           \
+        .help = what                                                                               \
+    }
+#define VERB_AUTHOR(v)                                                                             \
+    {                                                                                              \
+        .name = "author", .type = DS_OPT_STR, .var = &(v), .arg = "WHO",                           \
+        .help = "\"Name <mail>\" (default: git's, else dsver)"                                     \
+    }
 #define VERB_END                                                                                   \
     {                                                                                              \
         .name = NULL                                                                               \

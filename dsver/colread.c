@@ -70,7 +70,6 @@ int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const 
                     ds_err *err)
 {
     ds_colread *c = calloc(1, sizeof *c);
-    ds_buf text = {0};
     int rc;
 
     if (!c)
@@ -78,9 +77,7 @@ int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const 
     c->store = s;
     ds_schema_init(&c->schema);
     rc = ds_version_get(&c->version, s->cat, commit, err);
-    rc = rc ? rc : ds_catalog_file(&text, s->cat, &c->version.tree, "schema.json", err);
-    rc = rc ? rc : ds_schema_parse(&c->schema, text.data, text.len, err);
-    ds_buf_fini(&text);
+    rc = rc ? rc : ds_version_schema(&c->schema, s->cat, &c->version.tree, err);
     if (!rc) {
         const long i = ds_schema_find(&c->schema, column);
         if (i < 0)

@@ -12,7 +12,7 @@
 #include "oidset.h"
 #include "refs.h"
 #include "sig.h"
-#include "sourcepage.h"
+#include "sourcescan.h"
 
 enum {
     KEPT_MAX = 10000,
@@ -265,24 +265,14 @@ static int check_lines(health *h, const ds_version *v, const char *what, ds_root
 
 static int add_sources(health *h, const ds_version *v, ds_rootsum *sum, uint64_t *n, ds_err *err)
 {
-    ds_manscan s;
-    ds_buf page = {0};
-    int rc = ds_manscan_open(&s, h->store->cat, &v->tree, "sources", err);
-    while (!rc) {
-        rc = ds_manscan_next(&s, &h->line, err);
-        if (rc <= 0)
-            break;
-        rc = ds_objstore_get(h->store->objs, ds_manline_pieces(&h->line), true, &page, err);
-        for (size_t pos = 0; !rc && pos < page.len; ++*n) {
-            ds_source src;
-            uint64_t blocks;
-            rc = ds_page_next(page.data, page.len, &pos, &blocks, &src, err);
-            if (!rc)
-                rc = ds_rootsum_source(sum, &src, err);
-        }
+    ds_sourcescan at;
+    ds_source src;
+    int rc = ds_sourcescan_open(&at, h->store, &v->tree, err);
+    while (!rc && (rc = ds_sourcescan_next(&at, &src, err)) > 0) {
+        rc = ds_rootsum_source(sum, &src, err);
+        ++*n;
     }
-    ds_manscan_close(&s);
-    ds_buf_fini(&page);
+    ds_sourcescan_close(&at);
     return rc;
 }
 
@@ -291,7 +281,6 @@ static int check_version(health *h, const ds_version *v, ds_err *err)
 {
     ds_meta m = {0};
     ds_schema schema;
-    ds_buf text = {0};
     ds_rootsum *sum = NULL;
     ds_sha digest, root, origin;
     uint64_t rows = 0, blocks = 0, sources = 0, pages = 0;
@@ -300,9 +289,7 @@ static int check_version(health *h, const ds_version *v, ds_err *err)
     if (!rc && !ds_sha_eq(&m.root, &v->root))
         rc = ds_fail(err, DS_CORRUPT, "the root in the message is not that of meta.json");
     if (!rc)
-        rc = ds_catalog_file(&text, h->store->cat, &v->tree, "schema.json", err);
-    if (!rc)
-        rc = ds_schema_parse(&schema, text.data, text.len, err);
+        rc = ds_version_schema(&schema, h->store->cat, &v->tree, err);
     if (!rc && h->read_data)
         rc = ds_rootsum_new(&sum, err);
     if (!rc)
@@ -323,7 +310,6 @@ static int check_version(health *h, const ds_version *v, ds_err *err)
     }
     ds_rootsum_free(sum);
     ds_schema_fini(&schema);
-    ds_buf_fini(&text);
     ds_meta_fini(&m);
     return rc;
 }

@@ -35,12 +35,9 @@ void ds_keyread_close(ds_keyread *k)
 static int read_schema(ds_schema *out, ds_store *s, const git_oid *commit, ds_err *err)
 {
     ds_version v = {0};
-    ds_buf text = {0};
     int rc = ds_version_get(&v, s->cat, commit, err);
 
-    rc = rc ? rc : ds_catalog_file(&text, s->cat, &v.tree, "schema.json", err);
-    rc = rc ? rc : ds_schema_parse(out, text.data, text.len, err);
-    ds_buf_fini(&text);
+    rc = rc ? rc : ds_version_schema(out, s->cat, &v.tree, err);
     ds_version_fini(&v);
     return rc;
 }

@@ -333,6 +333,16 @@ int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree, ds_err *err)
     return rc;
 }
 
+int ds_version_schema(ds_schema *out, ds_catalog *c, const git_oid *tree, ds_err *err)
+{
+    ds_buf text = {0};
+    int rc = ds_catalog_file(&text, c, tree, "schema.json", err);
+    if (!rc)
+        rc = ds_schema_parse(out, text.data, text.len, err);
+    ds_buf_fini(&text);
+    return rc;
+}
+
 /* ---- reading: lines
  * ------------------------------------------------------------------------------------ */
 

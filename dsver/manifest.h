@@ -67,6 +67,8 @@ int ds_manwriter_finish(ds_manwriter *w, const void *schema, size_t schema_len, 
 void ds_manwriter_free(ds_manwriter *w);
 
 /* ---- reading ---- */
+/* The schema in a version's tree; out is initialized. */
+int ds_version_schema(ds_schema *out, ds_catalog *c, const git_oid *tree, ds_err *err);
 int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree,
                  ds_err *err); /* zeroed or fini'd before */
 

@@ -1,7 +1,7 @@
 /* readback.c - see readback.h.
  *
  * Two cursors run over the manifest: one that asks for pieces ahead, one that takes blocks apart as
- * their pieces arrive. Pages of sources are few; they are read when a block calls for them.
+ * their pieces arrive. Sources are read when a block calls for them.
  */
 #include "readback.h"
 
@@ -9,7 +9,7 @@
 #include <string.h>
 
 #include "sig.h"
-#include "sourcepage.h"
+#include "sourcescan.h"
 #include "term.h"
 
 typedef struct back {
@@ -21,31 +21,26 @@ typedef struct back {
     ds_writer *w;
     ds_rootsum *sum;
     ds_objreader *reader;
-    ds_manscan ahead, at, pages;
-    ds_manline ahead_line, line, page_line;
+    ds_manscan ahead, at;
+    ds_manline ahead_line, line;
     size_t ahead_piece; /* of ahead_line */
     bool ahead_end;
     ds_spool *spools; /* one a chunk */
     ds_chunk *chunks;
     /* sources */
-    ds_buf page;
-    size_t page_pos;
-    ds_source source; /* the next one, in page */
+    ds_sourcescan from;
+    ds_source source; /* the next one */
     bool has_source;
-    uint64_t source_block; /* blocks before it */
     uint64_t blocks, sources, records;
 } back;
 
 static int load(back *b, const git_oid *commit, ds_err *err)
 {
-    ds_buf text = {0};
     int rc = ds_version_get(&b->version, b->store->cat, commit, err);
     if (!rc)
         rc = ds_meta_read(&b->meta, b->store->cat, &b->version.tree, err);
     if (!rc)
-        rc = ds_catalog_file(&text, b->store->cat, &b->version.tree, "schema.json", err);
-    if (!rc)
-        rc = ds_schema_parse(&b->schema, text.data, text.len, err);
+        rc = ds_version_schema(&b->schema, b->store->cat, &b->version.tree, err);
     if (!rc)
         rc = ds_catalog_file(&b->prov, b->store->cat, &b->version.tree, "provenance.json", err);
     if (!rc)
@@ -53,7 +48,7 @@ static int load(back *b, const git_oid *commit, ds_err *err)
     if (!rc)
         rc = ds_manscan_open(&b->at, b->store->cat, &b->version.tree, "blocks", err);
     if (!rc)
-        rc = ds_manscan_open(&b->pages, b->store->cat, &b->version.tree, "sources", err);
+        rc = ds_sourcescan_open(&b->from, b->store, &b->version.tree, err);
     if (!rc)
         rc = ds_rootsum_new(&b->sum, err);
     if (!rc) {
@@ -62,7 +57,6 @@ static int load(back *b, const git_oid *commit, ds_err *err)
         if (!b->spools || !b->chunks)
             rc = ds_fail_nomem(err);
     }
-    ds_buf_fini(&text);
     return rc;
 }
 
@@ -73,15 +67,13 @@ static void unload(back *b)
     ds_rootsum_free(b->sum);
     ds_manscan_close(&b->ahead);
     ds_manscan_close(&b->at);
-    ds_manscan_close(&b->pages);
+    ds_sourcescan_close(&b->from);
     ds_manline_fini(&b->ahead_line);
     ds_manline_fini(&b->line);
-    ds_manline_fini(&b->page_line);
     for (size_t i = 0; b->spools && i <= b->schema.n; i++)
         ds_spool_fini(&b->spools[i]);
     free(b->spools);
     free(b->chunks);
-    ds_buf_fini(&b->page);
     ds_buf_fini(&b->prov);
     ds_schema_fini(&b->schema);
     ds_meta_fini(&b->meta);
@@ -156,33 +148,16 @@ static int get_chunk(back *b, size_t i, const ds_sha *pieces, ds_err *err)
 /* Reads the next source, if there is one. */
 static int next_source(back *b, ds_err *err)
 {
-    uint64_t blocks;
-    b->has_source = false;
-    while (b->page_pos == b->page.len) {
-        int rc = ds_manscan_next(&b->pages, &b->page_line, err);
-        if (rc <= 0)
-            return rc;
-        if (b->page_line.pieces.len != sizeof(ds_sha))
-            return ds_fail(err, DS_CORRUPT, "manifest file %s: a page of sources is one piece",
-                           git_oid_tostr_s(&b->pages.file));
-        rc = ds_objstore_get(b->store->objs, ds_manline_pieces(&b->page_line), true, &b->page, err);
-        if (rc)
-            return rc;
-        b->page_pos = 0;
-    }
-    int rc = ds_page_next(b->page.data, b->page.len, &b->page_pos, &blocks, &b->source, err);
-    if (rc)
-        return rc;
-    b->source_block += blocks;
-    b->has_source = true;
-    return 0;
+    int rc = ds_sourcescan_next(&b->from, &b->source, err);
+    b->has_source = rc > 0;
+    return rc < 0 ? rc : 0;
 }
 
 /* Those that stood before the next block; all of them at the end. */
 static int write_sources(back *b, bool all, ds_err *err)
 {
     int rc = 0;
-    while (!rc && b->has_source && (all || b->source_block <= b->blocks)) {
+    while (!rc && b->has_source && (all || b->from.blocks <= b->blocks)) {
         rc = ds_rootsum_source(b->sum, &b->source, err);
         if (!rc)
             rc = ds_writer_source(b->w, &b->source, err);

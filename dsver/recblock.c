@@ -46,14 +46,11 @@ static int read_lines(ds_verside *v, bool (*skip)(void *, const git_oid *), void
 int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,
                     bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err)
 {
-    ds_buf text = {0};
     *v = (ds_verside){.store = s};
     ds_schema_init(&v->schema);
     int rc = ds_version_get(&v->version, s->cat, commit, err);
-    rc = rc ? rc : ds_catalog_file(&text, s->cat, &v->version.tree, "schema.json", err);
-    rc = rc ? rc : ds_schema_parse(&v->schema, text.data, text.len, err);
+    rc = rc ? rc : ds_version_schema(&v->schema, s->cat, &v->version.tree, err);
     rc = rc ? rc : read_lines(v, skip, ctx, err);
-    ds_buf_fini(&text);
     if (rc)
         ds_verside_fini(v);
     return rc;
@@ -68,27 +65,6 @@ void ds_verside_fini(ds_verside *v)
     ds_schema_fini(&v->schema);
     ds_version_fini(&v->version);
     *v = (ds_verside){0};
-}
-
-static int by_address(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
-int ds_verside_common(const ds_verside *v, const ds_verside *w, bool *common, ds_err *err)
-{
-    ds_sha *of = malloc((w->n + 1) * sizeof *of), addr, origin;
-    int rc = of ? 0 : ds_fail_nomem(err);
-    for (size_t i = 0; !rc && i < w->n; i++)
-        rc = ds_manline_addr(&w->lines[i], &of[i], &origin, err);
-    if (!rc)
-        qsort(of, w->n, sizeof *of, by_address);
-    for (size_t i = 0; !rc && i < v->n; i++) {
-        rc = ds_manline_addr(&v->lines[i], &addr, &origin, err);
-        common[i] = !rc && bsearch(&addr, of, w->n, sizeof *of, by_address);
-    }
-    free(of);
-    return rc;
 }
 
 /* ---- a block ---- */

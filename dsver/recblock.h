@@ -21,8 +21,6 @@ typedef struct ds_verside {
 int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,
                     bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err);
 void ds_verside_fini(ds_verside *v);
-/* common[i]: block i of v has the address of one of w's. */
-int ds_verside_common(const ds_verside *v, const ds_verside *w, bool *common, ds_err *err);
 
 typedef struct ds_recblock {
     const ds_verside *side;

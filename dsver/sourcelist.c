@@ -5,34 +5,18 @@
 #include <string.h>
 
 #include "dsr_sources.h"
-#include "sourcepage.h"
+#include "sourcescan.h"
 
 int ds_sourcelist_read(ds_sourcelist *l, ds_store *s, const git_oid *tree, ds_err *err)
 {
-    ds_manscan at = {0};
-    ds_manline line = {0};
-    ds_buf page = {0};
-    int rc = ds_manscan_open(&at, s->cat, tree, "sources", err);
-    while (!rc) {
-        rc = ds_manscan_next(&at, &line, err);
-        if (rc <= 0)
-            break;
-        rc = line.pieces.len == sizeof(ds_sha)
-                 ? ds_objstore_get(s->objs, ds_manline_pieces(&line), true, &page, err)
-                 : ds_fail(err, DS_CORRUPT, "manifest file %s: a page of sources is one piece",
-                           git_oid_tostr_s(&at.file));
-        for (size_t pos = 0; !rc && pos < page.len;) {
-            ds_source src;
-            uint64_t blocks;
-            rc = ds_page_next(page.data, page.len, &pos, &blocks, &src, err);
-            if (!rc && ds_source_put(&l->rows, &src))
-                rc = ds_fail_nomem(err);
-            l->n++;
-        }
+    ds_sourcescan at;
+    ds_source src;
+    int rc = ds_sourcescan_open(&at, s, tree, err);
+    while (!rc && (rc = ds_sourcescan_next(&at, &src, err)) > 0) {
+        rc = ds_source_put(&l->rows, &src) ? ds_fail_nomem(err) : 0;
+        l->n++;
     }
-    ds_manscan_close(&at);
-    ds_manline_fini(&line);
-    ds_buf_fini(&page);
+    ds_sourcescan_close(&at);
     return rc;
 }
 

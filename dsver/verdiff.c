@@ -7,11 +7,11 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "blockwalk.h"
 #include "extsort.h"
-#include "pool.h"
-#include "sig.h"
+#include "sidepair.h"
 
-enum { LIMIT = 1 << 20, WINDOW = 16, TWINS = 32 };
+enum { LIMIT = 1 << 20, TWINS = 32 };
 
 /* Sorts by key, then value, then side and place. */
 typedef struct entry {
@@ -26,22 +26,18 @@ typedef struct outcome {
 } outcome;
 
 typedef struct job {
-    const ds_verdiff *d;
+    ds_blocklook look;
     bool after;
-    size_t block;
-    ds_recblock rec;
     ds_buf entries;
     ds_buf scratch;
-    ds_err err;
 } job;
 
 struct ds_verdiff {
-    ds_verside side[2];
+    ds_sidepair pair;
     long *columns; /* of the version after: where it is before */
     ds_diffstats stats;
     uint64_t seed;
-    bool *gone[2]; /* by block: both versions have it */
-    entry *table;  /* open addressing; a row of FF FF FF FF = free */
+    entry *table; /* open addressing; a row of FF FF FF FF = free */
     size_t cap, used, limit;
     ds_extsort *rest, *out;
 };
@@ -113,7 +109,7 @@ static bool same_column(const ds_column *a, const ds_column *b)
 
 static int match_columns(ds_verdiff *d, ds_err *err)
 {
-    const ds_schema *a = &d->side[0].schema, *b = &d->side[1].schema;
+    const ds_schema *a = &d->pair.side[0].schema, *b = &d->pair.side[1].schema;
     ds_sha da, db;
     d->columns = malloc(b->n * sizeof *d->columns);
     if (!d->columns)
@@ -128,153 +124,56 @@ static int match_columns(ds_verdiff *d, ds_err *err)
     return rc;
 }
 
-/* ---- blocks that both have ---- */
+/* ---- what both have ---- */
 
-typedef struct known {
-    ds_sha sum;
-    size_t block;
-    int side;
-} known;
-
-static int by_sum(const void *x, const void *y)
-{
-    const known *a = x, *b = y;
-    int c = memcmp(a->sum.b, b->sum.b, sizeof a->sum.b);
-    return c                    ? c
-           : a->side != b->side ? a->side - b->side
-                                : (a->block > b->block) - (a->block < b->block);
-}
+typedef struct summing {
+    const ds_verdiff *d;
+    ds_buf text;
+    ds_buf first; /* size_t: where each chunk's pieces begin */
+} summing;
 
 /* What a block holds of the columns that both have, in the order of the version after. */
-static int block_sum(const ds_verdiff *d, int side, size_t block, ds_buf *text, ds_sha *out,
-                     ds_err *err)
+static int block_sum(void *ctx, int side, size_t block, ds_sha *out, ds_err *err)
 {
-    const ds_verside *v = &d->side[side];
-    const ds_manline *l = &v->lines[block];
-    const ds_schema *after = &d->side[1].schema;
+    summing *m = ctx;
+    const ds_verdiff *d = m->d;
+    const ds_manline *l = &d->pair.side[side].lines[block];
+    const ds_schema *after = &d->pair.side[1].schema;
     bool bad = false;
-    ds_buf_reset(text);
+    size_t at = 0;
+    ds_buf_reset(&m->text);
+    ds_buf_reset(&m->first);
+    for (size_t i = 0; i < l->nchunks && !bad; at += ds_manline_npieces(l, i++))
+        bad = ds_buf_put(&m->first, &at, sizeof at);
     for (size_t i = 0; i < after->n && !bad; i++) {
         const long c = side ? (d->columns[i] >= 0 ? (long)i : -1) : d->columns[i];
         if (c < 0)
             continue;
-        const ds_sha *ids = ds_manline_pieces(l);
-        for (long k = 0; k < c; k++)
-            ids += ds_manline_npieces(l, (size_t)k);
+        const size_t *first = (const size_t *)(const void *)m->first.data;
         const size_t n = ds_manline_npieces(l, (size_t)c);
-        bad = ds_buf_u64(text, l->rows) || ds_buf_u64(text, ds_manline_len(l, (size_t)c)) ||
-              ds_buf_u64(text, n) || ds_buf_put(text, ids, n * sizeof *ids);
+        bad = ds_buf_u64(&m->text, l->rows) || ds_buf_u64(&m->text, ds_manline_len(l, (size_t)c)) ||
+              ds_buf_u64(&m->text, n) ||
+              ds_buf_put(&m->text, ds_manline_pieces(l) + first[c], n * sizeof(ds_sha));
     }
-    return bad ? ds_fail_nomem(err) : ds_sha_bytes(out, text->data, text->len, err);
+    return bad ? ds_fail_nomem(err) : ds_sha_bytes(out, m->text.data, m->text.len, err);
 }
 
 static int drop_common_blocks(ds_verdiff *d, ds_err *err)
 {
-    const size_t n = d->side[0].n + d->side[1].n;
-    known *k = malloc((n + 1) * sizeof *k);
-    ds_buf text = {0};
-    size_t at = 0;
-    int rc = k ? 0 : ds_fail_nomem(err);
-    for (int s = 0; s < 2; s++) {
-        d->gone[s] = calloc(d->side[s].n + 1, sizeof *d->gone[s]);
-        if (!rc && !d->gone[s])
-            rc = ds_fail_nomem(err);
-        for (size_t i = 0; !rc && i < d->side[s].n; i++, at++) {
-            k[at] = (known){.block = i, .side = s};
-            rc = block_sum(d, s, i, &text, &k[at].sum, err);
-        }
-    }
-    if (!rc)
-        qsort(k, n, sizeof *k, by_sum);
-    for (size_t i = 0; !rc && i < n;) { /* of each sum: first those before, then those after */
-        size_t mid, end;
-        for (mid = i; mid < n && k[mid].side == 0 && ds_sha_eq(&k[mid].sum, &k[i].sum); mid++)
-            ;
-        for (end = mid; end < n && ds_sha_eq(&k[end].sum, &k[i].sum); end++)
-            ;
-        for (size_t j = 0; i + j < mid && mid + j < end; j++)
-            d->gone[0][k[i + j].block] = d->gone[1][k[mid + j].block] = true;
-        i = end;
-    }
-    ds_buf_fini(&text);
-    free(k);
+    summing m = {.d = d};
+    int rc = ds_sidepair_match(&d->pair, block_sum, &m, err);
+    ds_buf_fini(&m.text);
+    ds_buf_fini(&m.first);
     return rc;
-}
-
-/* ---- files of the manifest that both have ---- */
-
-typedef struct files {
-    ds_buf ids[2]; /* git_oid, sorted */
-    ds_buf *into;
-    bool nomem;
-} files;
-
-static bool collect(void *ctx, const git_oid *file)
-{
-    files *f = ctx;
-    if (ds_buf_put(f->into, file, sizeof *file))
-        f->nomem = true;
-    return true;
-}
-
-static int by_oid(const void *a, const void *b)
-{
-    return git_oid_cmp(a, b);
-}
-
-static size_t count_of(const ds_buf *ids, const git_oid *id)
-{
-    const git_oid *p = (const git_oid *)(const void *)ids->data;
-    size_t n = ids->len / sizeof *p, lo = 0, hi = n, k = 0;
-    while (lo < hi) {
-        const size_t mid = lo + (hi - lo) / 2;
-        if (git_oid_cmp(&p[mid], id) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    while (lo + k < n && git_oid_equal(&p[lo + k], id))
-        k++;
-    return k;
-}
-
-static bool both_have(void *ctx, const git_oid *file)
-{
-    const files *f = ctx;
-    return count_of(&f->ids[0], file) == count_of(&f->ids[1], file);
-}
-
-static int list_files(files *f, int side, ds_store *s, const git_oid *commit, ds_err *err)
-{
-    ds_verside v;
-    f->into = &f->ids[side];
-    int rc = ds_verside_open(&v, s, commit, collect, f, err);
-    if (rc)
-        return rc;
-    ds_verside_fini(&v);
-    if (f->nomem)
-        return ds_fail_nomem(err);
-    if (f->into->len)
-        qsort(f->into->data, f->into->len / sizeof(git_oid), sizeof(git_oid), by_oid);
-    return 0;
 }
 
 static int open_sides(ds_verdiff *d, ds_store *s, const git_oid *const ids[2], bool whole,
                       ds_err *err)
 {
-    files f = {0};
-    int rc = 0;
-    for (int i = 0; !rc && !whole && i < 2; i++)
-        rc = list_files(&f, i, s, ids[i], err);
-    for (int i = 0; !rc && i < 2; i++)
-        rc = ds_verside_open(&d->side[i], s, ids[i], whole ? NULL : both_have, &f, err);
-    for (int i = 0; i < 2; i++)
-        ds_buf_fini(&f.ids[i]);
-    for (int i = 0; !rc && i < 2; i++)
-        if (d->side[i].n >= UINT32_MAX)
-            rc = ds_fail(err, DS_FAIL, "too many blocks to compare");
-    d->stats.records_a = d->side[0].version.records;
-    d->stats.records_b = d->side[1].version.records;
+    int rc = whole ? 0 : ds_sidepair_files(&d->pair, s, ids, err);
+    rc = rc ? rc : ds_sidepair_open(&d->pair, s, ids, err);
+    d->stats.records_a = d->pair.side[0].version.records;
+    d->stats.records_b = d->pair.side[1].version.records;
     return rc;
 }
 
@@ -283,7 +182,7 @@ static int open_sides(ds_verdiff *d, ds_store *s, const git_oid *const ids[2], b
 int ds_verdiff_digest(ds_recdigest *out, const ds_verdiff *d, bool after, const ds_recblock *rec,
                       ds_buf *scratch)
 {
-    const ds_schema *s = &d->side[after].schema, *columns = &d->side[1].schema;
+    const ds_schema *s = &d->pair.side[after].schema, *columns = &d->pair.side[1].schema;
     ds_x128 x;
     ds_buf_reset(scratch);
     for (size_t i = 0; i < s->n; i++)
@@ -308,27 +207,14 @@ int ds_verdiff_digest(ds_recdigest *out, const ds_verdiff *d, bool after, const 
     return 0;
 }
 
-static int record(job *j, uint64_t row)
+static int record(const ds_verdiff *d, job *j, uint64_t row)
 {
     entry e = {.side = j->after};
-    put_u32(e.place, (uint32_t)j->block);
+    put_u32(e.place, (uint32_t)j->look.block);
     put_u32(e.place + 4, (uint32_t)row);
-    if (ds_verdiff_digest(&e.digest, j->d, j->after, &j->rec, &j->scratch))
+    if (ds_verdiff_digest(&e.digest, d, j->after, &j->look.rec, &j->scratch))
         return DS_NOMEM;
     return ds_buf_put(&j->entries, &e, sizeof e);
-}
-
-static void run_job(void *p, void *ctx)
-{
-    job *j = p;
-    (void)ctx;
-    ds_buf_reset(&j->entries);
-    int rc = ds_recblock_load(&j->rec, &j->d->side[j->after], j->block, false, &j->err);
-    if (!rc && j->rec.lent.rows >= UINT32_MAX)
-        rc = ds_fail(&j->err, DS_FAIL, "a block of too many records to compare");
-    for (uint64_t row = 0; !rc && ds_recblock_next(&j->rec); row++)
-        if (record(j, row))
-            rc = ds_fail_nomem(&j->err);
 }
 
 /* ---- equal records cancel out ---- */
@@ -427,73 +313,75 @@ static int offer(ds_verdiff *d, const entry *e, ds_err *err)
 /* ---- all blocks, both versions side by side ---- */
 
 typedef struct feed {
+    ds_verdiff *d;
     size_t at[2], left[2], all[2];
 } feed;
 
-static bool next_block(ds_verdiff *d, feed *f, job *j)
+static bool next_block(void *ctx, ds_blocklook *l)
 {
+    feed *f = ctx;
+    ds_verdiff *d = f->d;
+    job *j = (job *)l;
     if (!f->left[0] && !f->left[1])
         return false;
     /* Whoever has more of its way before it goes on. */
     const bool after = !f->left[0] || (f->left[1] && (double)f->left[1] / (double)f->all[1] >
                                                          (double)f->left[0] / (double)f->all[0]);
-    while (d->gone[after][f->at[after]])
+    while (d->pair.both[after][f->at[after]])
         f->at[after]++;
     j->after = after;
-    j->block = f->at[after]++;
+    l->side = &d->pair.side[after];
+    l->block = f->at[after]++;
     f->left[after]--;
     d->stats.blocks_read++;
     return true;
 }
 
-static int settle(ds_verdiff *d, ds_pool *pool, job **idle, ds_err *err)
+static int look(void *ctx, ds_blocklook *l)
 {
-    job *j = ds_pool_next(pool);
+    const feed *f = ctx;
+    job *j = (job *)l;
+    int rc = 0;
+    ds_buf_reset(&j->entries);
+    for (uint64_t row = 0; !rc && ds_recblock_next(&l->rec); row++)
+        if (record(f->d, j, row))
+            rc = ds_fail_nomem(&l->err);
+    return rc;
+}
+
+static int settle(void *ctx, ds_blocklook *l, ds_err *err)
+{
+    const feed *f = ctx;
+    const job *j = (const job *)l;
     const entry *e = (const entry *)(const void *)j->entries.data;
     int rc = 0;
-    if (j->err.code)
-        rc = ds_fail(err, j->err.code, "%s", j->err.msg);
     for (size_t i = 0; !rc && i < j->entries.len / sizeof *e; i++)
-        rc = offer(d, &e[i], err);
-    *idle = j;
+        rc = offer(f->d, &e[i], err);
     return rc;
+}
+
+static void job_fini(ds_blocklook *l)
+{
+    job *j = (job *)l;
+    ds_buf_fini(&j->entries);
+    ds_buf_fini(&j->scratch);
 }
 
 static int compare_blocks(ds_verdiff *d, int threads, ds_err *err)
 {
-    job *jobs = calloc(WINDOW, sizeof *jobs), *idle[WINDOW];
-    ds_pool *pool = NULL;
-    feed f = {0};
-    size_t nidle = WINDOW;
-    int rc = jobs ? ds_pool_new(&pool, threads, WINDOW, run_job, NULL, err) : ds_fail_nomem(err);
-    for (size_t i = 0; jobs && i < WINDOW; i++) {
-        jobs[i].d = d;
-        idle[i] = &jobs[i];
-    }
+    feed f = {.d = d};
+    const ds_blockwalk w = {.size = sizeof(job),
+                            .next = next_block,
+                            .work = look,
+                            .done = settle,
+                            .fini = job_fini,
+                            .ctx = &f};
     for (int s = 0; s < 2; s++) {
-        for (size_t i = 0; i < d->side[s].n; i++)
-            f.left[s] += !d->gone[s][i];
+        for (size_t i = 0; i < d->pair.side[s].n; i++)
+            f.left[s] += !d->pair.both[s][i];
         f.all[s] = f.left[s];
     }
-    while (!rc) {
-        if (nidle > 0 && next_block(d, &f, idle[nidle - 1])) {
-            rc = ds_pool_submit(pool, idle[--nidle], err);
-            continue;
-        }
-        if (ds_pool_empty(pool))
-            break;
-        rc = settle(d, pool, &idle[nidle], err);
-        nidle++;
-        rc = rc ? rc : ds_check_interrupt(err);
-    }
-    ds_pool_free(pool);
-    for (size_t i = 0; jobs && i < WINDOW; i++) {
-        ds_recblock_fini(&jobs[i].rec);
-        ds_buf_fini(&jobs[i].entries);
-        ds_buf_fini(&jobs[i].scratch);
-    }
-    free(jobs);
-    return rc;
+    return ds_blockwalk_run(&w, threads, err);
 }
 
 /* ---- what is left, key by key ---- */
@@ -614,7 +502,7 @@ int ds_verdiff_new(ds_verdiff **out, ds_store *s, const git_oid *a, const git_oi
     d->table = NULL;
     d->stats.reordered = d->stats.same_schema && !d->stats.removed && !d->stats.changed &&
                          !d->stats.added &&
-                         !ds_sha_eq(&d->side[0].version.root, &d->side[1].version.root);
+                         !ds_sha_eq(&d->pair.side[0].version.root, &d->pair.side[1].version.root);
     if (rc)
         ds_verdiff_free(d);
     else
@@ -629,7 +517,7 @@ const ds_diffstats *ds_verdiff_stats(const ds_verdiff *d)
 
 const ds_verside *ds_verdiff_side(const ds_verdiff *d, bool after)
 {
-    return &d->side[after];
+    return &d->pair.side[after];
 }
 
 const long *ds_verdiff_columns(const ds_verdiff *d)
@@ -655,10 +543,7 @@ void ds_verdiff_free(ds_verdiff *d)
 {
     if (!d)
         return;
-    for (int i = 0; i < 2; i++) {
-        free(d->gone[i]);
-        ds_verside_fini(&d->side[i]);
-    }
+    ds_sidepair_fini(&d->pair);
     free(d->columns);
     free(d->table);
     ds_extsort_free(d->rest);
