@@ -55,12 +55,6 @@ const ds_command ds_cmd_dicom = {
     .run = run,
 };
 
-/* An input on its way. */
-typedef struct slot {
-    ds_dicom_in in;
-    ds_dicom_job job;
-} slot;
-
 typedef struct ctx {
     const ds_dicom_args *a;
     dcm_policy *policy;
@@ -73,26 +67,27 @@ typedef struct ctx {
     ds_counts counts;
     dcm_actions *actions;
     ds_source_map *map;
-    slot *slots;
-    size_t nslots, first, used;
+    ds_dicom_jobs *jobs;
+    ds_dicom_in *ins; /* on their way, in order: with a job each, or a problem */
+    size_t nins, first, used;
     uint64_t inputs, masked, already, held, failed;
 } ctx;
 
 /* ---- what comes back ----------------------------------------------------------------------------
  */
 
-static int set_aside(ctx *c, const slot *s, const char *reason, ds_err *err)
+static int set_aside(ctx *c, const ds_dicom_in *in, const char *reason, ds_err *err)
 {
     char name[33], from[32];
     ds_buf path = {0};
     int rc = 0;
-    if (!c->a->hold || s->in.fd < 0)
+    if (!c->a->hold || in->fd < 0)
         return 0;
     if (c->o.key)
-        rc = dcm_pseudonym(name, 16, &c->key, "source-name", s->in.name, strlen(s->in.name), err);
+        rc = dcm_pseudonym(name, 16, &c->key, "source-name", in->name, strlen(in->name), err);
     else
         snprintf(name, sizeof name, "%08" PRIu64, c->inputs);
-    snprintf(from, sizeof from, "/proc/self/fd/%d", s->in.fd);
+    snprintf(from, sizeof from, "/proc/self/fd/%d", in->fd);
     if (rc == 0 && (ds_buf_printf(&path, "%s/%s", c->a->hold, reason) || !ds_buf_cstr(&path)))
         rc = ds_fail_nomem(err);
     if (rc == 0)
@@ -105,34 +100,33 @@ static int set_aside(ctx *c, const slot *s, const char *reason, ds_err *err)
     return rc;
 }
 
-static int left_out(ctx *c, const slot *s, bool failed, const char *reason, const ds_buf *why,
-                    ds_err *err)
+static int left_out(ctx *c, const ds_dicom_in *in, bool failed, const char *reason,
+                    const ds_buf *why, ds_err *err)
 {
     *(failed ? &c->failed : &c->held) += 1;
     /* Messages of libraries may quote values; names are the user's own. */
     if (failed)
-        ds_warn("dicom: %s: %s", s->in.name, reason);
+        ds_warn("dicom: %s: %s", in->name, reason);
     else
-        ds_info("dicom: %s: held: %s", s->in.name, reason);
+        ds_info("dicom: %s: held: %s", in->name, reason);
     (void)why;
     int rc = ds_counts_add(&c->counts, failed, reason, 1, err);
-    return rc == 0 && !failed ? set_aside(c, s, reason, err) : rc;
+    return rc == 0 && !failed ? set_aside(c, in, reason, err) : rc;
 }
 
-static int tell_source(ctx *c, const slot *s, const ds_sha *sha, ds_err *err)
+static int tell_source(ctx *c, const ds_dicom_in *in, const ds_sha *sha, ds_err *err)
 {
     char name[33], digest[65];
-    ds_source src = {
-        .name = s->in.name, .len = strlen(s->in.name), .size = s->in.size, .sha = *sha};
+    ds_source src = {.name = in->name, .len = strlen(in->name), .size = in->size, .sha = *sha};
     int rc = 0;
     if (c->o.key) {
-        rc = dcm_pseudonym(name, 16, &c->key, "source-name", s->in.name, src.len, err);
+        rc = dcm_pseudonym(name, 16, &c->key, "source-name", in->name, src.len, err);
         if (rc == 0)
             rc = dcm_pseudonym(digest, 32, &c->key, "source-digest", sha->b, sizeof sha->b, err);
         if (rc == 0 && !ds_hex_decode(digest, 64, src.sha.b, sizeof src.sha.b))
             rc = ds_fail(err, DS_FAIL, "a digest that is none");
         if (rc == 0 && c->map)
-            rc = ds_source_map_put(c->map, name, s->in.name, src.len, sha, err);
+            rc = ds_source_map_put(c->map, name, in->name, src.len, sha, err);
         src.name = name;
         src.len = 32;
     }
@@ -152,11 +146,11 @@ static void add_action(void *p, uint32_t tag, const char *creator, enum dcm_acti
         s->rc = dcm_actions_add(s->into, tag, creator, act, n, s->err);
 }
 
-static int take_result(ctx *c, slot *s, ds_dicom_result *r, ds_err *err)
+static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int frames, ds_err *err)
 {
     action_sum sum = {c->actions, err, 0};
     if (r->outcome != DS_DICOM_RECORD)
-        return left_out(c, s, r->outcome == DS_DICOM_FAILED, r->reason, &r->message, err);
+        return left_out(c, in, r->outcome == DS_DICOM_FAILED, r->reason, &r->message, err);
     if (r->key.len == 0 && ds_buf_printf(&r->key, "object-%" PRIu64, c->inputs) != 0)
         return ds_fail_nomem(err);
     dcm_actions_each(r->actions, add_action, &sum);
@@ -164,38 +158,37 @@ static int take_result(ctx *c, slot *s, ds_dicom_result *r, ds_err *err)
     c->already += r->already;
     int rc = sum.rc;
     if (rc == 0)
-        rc = ds_dicom_rows_put(&c->rows, r, s->job.out, s->in.size, err);
-    return rc == 0 ? tell_source(c, s, &r->sha, err) : rc;
+        rc = ds_dicom_rows_put(&c->rows, r, frames, in->size, err);
+    return rc == 0 ? tell_source(c, in, &r->sha, err) : rc;
 }
 
-static void drop_slot(slot *s)
+static void drop_input(ds_dicom_in *in)
 {
-    ds_dicom_job_abort(&s->job);
-    if (s->in.fd >= 0)
-        close(s->in.fd);
-    free(s->in.name);
-    free(s->in.path);
-    ds_buf_fini(&s->in.message);
-    memset(s, 0, sizeof *s);
-    s->in.fd = s->job.out = -1;
+    if (in->fd >= 0)
+        close(in->fd);
+    free(in->name);
+    free(in->path);
+    ds_buf_fini(&in->message);
+    memset(in, 0, sizeof *in);
+    in->fd = -1;
 }
 
 static int finish_first(ctx *c, ds_err *err)
 {
-    slot *s = &c->slots[c->first];
+    ds_dicom_in *in = &c->ins[c->first];
     ds_dicom_result r = {0};
-    int rc;
+    int rc, frames = -1;
     c->inputs++;
-    if (s->in.reason) {
-        rc = left_out(c, s, true, s->in.reason, &s->in.message, err);
+    if (in->reason) {
+        rc = left_out(c, in, true, in->reason, &in->message, err);
     } else {
-        rc = ds_dicom_job_end(&s->job, &r, err);
+        rc = ds_dicom_jobs_next(c->jobs, &r, &frames, err);
         if (rc == 0)
-            rc = take_result(c, s, &r, err);
+            rc = take_result(c, in, &r, frames, err);
     }
     ds_dicom_result_fini(&r);
-    drop_slot(s);
-    c->first = (c->first + 1) % c->nslots;
+    drop_input(in);
+    c->first = (c->first + 1) % c->nins;
     c->used--;
     return rc;
 }
@@ -207,15 +200,13 @@ static int convert_all(ctx *c, ds_err *err)
     int rc = 0;
     while (rc == 0 && (more || c->used > 0)) {
         rc = ds_check_interrupt(err);
-        while (rc == 0 && more && c->used < c->nslots) {
-            slot *s = &c->slots[(c->first + c->used) % c->nslots];
-            rc = ds_dicominput_next(c->input, &s->in, err);
-            s->job = (ds_dicom_job){.pid = -1, .out = -1};
+        while (rc == 0 && more && c->used < c->nins && !ds_dicom_jobs_full(c->jobs)) {
+            ds_dicom_in *in = &c->ins[(c->first + c->used) % c->nins];
+            rc = ds_dicominput_next(c->input, in, err);
             more = rc == 1;
             if (rc == 1) {
                 c->used++;
-                rc = s->in.reason ? 0
-                                  : ds_dicom_job_begin(&s->job, &c->o, s->in.fd, s->in.name, err);
+                rc = in->reason ? 0 : ds_dicom_jobs_submit(c->jobs, in->fd, in->name, false, err);
             }
         }
         if (rc == 0 && c->used > 0)
@@ -236,6 +227,7 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
                                  .level = a->level >= 0 ? (int)a->level
                                           : a->output   ? 3
                                                         : 0};
+    const unsigned workers = (unsigned)(a->threads ? a->threads : ds_cpu_count());
     int rc = a->output ? 0 : ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
         rc = dcm_shim_init(err);
@@ -248,11 +240,13 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     if (rc == 0 && a->source_map)
         rc = ds_source_map_open(&c->map, a->source_map, err);
     c->rows.by_frame = a->record == 1;
-    c->nslots = a->threads ? (size_t)a->threads : (size_t)ds_cpu_count();
-    if (rc == 0 && !(c->slots = calloc(c->nslots, sizeof *c->slots)))
+    if (rc == 0)
+        rc = ds_dicom_jobs_new(&c->jobs, &c->o, workers, err);
+    c->nins = (size_t)workers * 4;
+    if (rc == 0 && !(c->ins = calloc(c->nins, sizeof *c->ins)))
         rc = ds_fail_nomem(err);
-    for (size_t i = 0; rc == 0 && i < c->nslots; i++)
-        c->slots[i] = (slot){.in = {.fd = -1}, .job = {.pid = -1, .out = -1}};
+    for (size_t i = 0; rc == 0 && i < c->nins; i++)
+        c->ins[i].fd = -1;
     if (rc == 0)
         rc = ds_dicom_schema(&c->schema, err);
     if (rc == 0)
@@ -330,9 +324,10 @@ static int convert(ctx *c, char **operands, size_t n, ds_err *err)
 
 static void ctx_fini(ctx *c)
 {
-    for (size_t i = 0; c->slots && i < c->nslots; i++)
-        drop_slot(&c->slots[i]);
-    free(c->slots);
+    ds_dicom_jobs_free(c->jobs);
+    for (size_t i = 0; c->ins && i < c->nins; i++)
+        drop_input(&c->ins[i]);
+    free(c->ins);
     ds_shardout_free(c->rows.out);
     ds_proof_free(c->rows.proof);
     ds_dicom_rows_fini(&c->rows);

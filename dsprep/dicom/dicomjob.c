@@ -1,81 +1,17 @@
-/* dicomjob.c - see dicomjob.h: the parent's side, and the form of results. The child's work is in
- * dicomwork.c. */
+/* dicomjob.c - see dicomjob.h: results on their way from a worker, whose work is in dicomwork.c,
+ * under workpool.c. */
 #include "dicomjob.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include "dicominput.h"
 #include "dicomwork.h"
 #include "io.h"
+#include "workpool.h"
 
+#define JOBS_MAX 2000                   /* that a process serves */
+#define GROWTH_MAX ((uint64_t)48 << 20) /* of a process */
 #define HEADER_MAX ((size_t)256 << 20)
-
-static void limit(int what, rlim_t n)
-{
-    const struct rlimit r = {n, n};
-    setrlimit(what, &r);
-}
-
-/* Does not return. */
-static void child(const ds_dicom_opts *o, int fd, int out, const char *name)
-{
-    static const int theirs[] = {SIGINT, SIGTERM, SIGHUP, SIGALRM};
-    for (size_t i = 0; i < sizeof theirs / sizeof *theirs; i++)
-        signal(theirs[i], SIG_DFL);
-    limit(RLIMIT_CORE, 0);
-    if (o->memory)
-        limit(RLIMIT_AS, (rlim_t)o->memory);
-    if (o->seconds) {
-        limit(RLIMIT_CPU, o->seconds);
-        alarm(o->seconds * 2);
-    }
-    int null = open("/dev/null", O_RDWR | O_CLOEXEC);
-    if (null >= 0) { /* decoders may print; and records go to standard output */
-        dup2(null, 0);
-        dup2(null, 1);
-        dup2(null, 2);
-    }
-    _exit(ds_dicom_work(o, fd, out, name) == 0 ? 0 : 1);
-}
-
-int ds_dicom_job_begin(ds_dicom_job *j, const ds_dicom_opts *o, int fd, const char *name,
-                       ds_err *err)
-{
-    j->pid = -1;
-    int rc = ds_dicom_temp(&j->out, err);
-    if (rc != 0)
-        return rc;
-    j->pid = fork();
-    if (j->pid == 0)
-        child(o, fd, j->out, name);
-    if (j->pid < 0) {
-        rc = ds_fail_errno(err, errno, "a worker process");
-        close(j->out);
-        j->out = -1;
-    }
-    return rc;
-}
-
-void ds_dicom_job_abort(ds_dicom_job *j)
-{
-    int status;
-    if (j->pid > 0) {
-        kill(j->pid, SIGKILL);
-        while (waitpid(j->pid, &status, 0) < 0 && errno == EINTR)
-            ;
-    }
-    if (j->out >= 0)
-        close(j->out);
-    j->pid = -1;
-    j->out = -1;
-}
 
 void ds_dicom_result_fini(ds_dicom_result *r)
 {
@@ -240,45 +176,94 @@ static int fail_with(ds_dicom_result *r, const char *reason, const char *message
     return ds_buf_puts(&r->message, message) ? ds_fail_nomem(err) : 0;
 }
 
-static int ended(int status, ds_dicom_result *r, ds_err *err)
+/* ---- jobs ---------------------------------------------------------------------------------------
+ */
+
+struct ds_dicom_jobs {
+    ds_workpool *pool;
+    ds_dicom_opts o;
+};
+
+static int work(void *ctx, const ds_work_job *job, int *out)
 {
-    if (WIFSIGNALED(status) &&
-        (WTERMSIG(status) == SIGALRM || WTERMSIG(status) == SIGXCPU || WTERMSIG(status) == SIGKILL))
-        return fail_with(r, "worker-timeout", "took too long, or too much memory", err);
-    if (WIFSIGNALED(status))
-        return fail_with(r, "worker-crashed", "the decoder crashed", err);
+    const ds_dicom_jobs *j = ctx;
+    return ds_dicom_work(&j->o, job->in, out, job->name, job->flag);
+}
+
+int ds_dicom_jobs_new(ds_dicom_jobs **out, const ds_dicom_opts *o, unsigned workers, ds_err *err)
+{
+    ds_dicom_jobs *j = *out = calloc(1, sizeof *j);
+    if (!j)
+        return ds_fail_nomem(err);
+    j->o = *o;
+    const ds_work_opts w = {.fn = work,
+                            .ctx = j,
+                            .workers = workers,
+                            .seconds = o->seconds,
+                            .jobs = JOBS_MAX,
+                            .memory = o->memory,
+                            .growth = GROWTH_MAX};
+    int rc = ds_workpool_new(&j->pool, &w, err);
+    if (rc != 0) {
+        free(j);
+        *out = NULL;
+    }
+    return rc;
+}
+
+void ds_dicom_jobs_free(ds_dicom_jobs *j)
+{
+    if (j)
+        ds_workpool_free(j->pool);
+    free(j);
+}
+
+bool ds_dicom_jobs_full(const ds_dicom_jobs *j)
+{
+    return ds_workpool_full(j->pool);
+}
+
+int ds_dicom_jobs_submit(ds_dicom_jobs *j, int fd, const char *name, bool headers, ds_err *err)
+{
+    const ds_work_job job = {.in = fd, .name = name, .flag = headers};
+    return ds_workpool_submit(j->pool, &job, err);
+}
+
+static int ended(enum ds_work_end how, ds_dicom_result *r, ds_err *err)
+{
+    if (how == DS_WORK_TIMEOUT)
+        return fail_with(r, "worker-timeout", "took too long", err);
+    if (how == DS_WORK_CRASHED)
+        return fail_with(r, "worker-crashed", "the decoder crashed, or wanted too much memory",
+                         err);
     return fail_with(r, "worker-failed", "the worker process failed", err);
 }
 
-int ds_dicom_job_end(ds_dicom_job *j, ds_dicom_result *r, ds_err *err)
+static int read_front(int fd, ds_dicom_result *r, ds_err *err)
 {
-    int status = 0;
     uint8_t head[8];
     ds_buf b = {0};
-    size_t got = 0;
     ds_err bad = {0};
-    memset(r, 0, sizeof *r);
-    while (waitpid(j->pid, &status, 0) < 0)
-        if (errno != EINTR)
-            return ds_fail_errno(err, errno, "a worker process");
-    j->pid = -1;
-    if (status != 0)
-        return ended(status, r, err);
-    int rc = lseek(j->out, 0, SEEK_SET) == 0 ? 0 : ds_fail_errno(err, errno, "temporary file");
-    if (rc == 0)
-        rc = ds_read_full(j->out, "temporary file", head, sizeof head, &got, err);
-    uint64_t n = got == sizeof head ? ds_get_u64(head) : 0;
-    if (rc == 0 && (n == 0 || n > HEADER_MAX))
+    int rc = ds_pread_exact(fd, "an answer", head, sizeof head, 0, &bad);
+    uint64_t n = rc == 0 ? ds_get_u64(head) : 0;
+    if (n == 0 || n > HEADER_MAX)
         return fail_with(r, "worker-failed", "the worker gave no answer", err);
-    if (rc == 0 && ds_buf_reserve(&b, (size_t)n) != 0)
-        rc = ds_fail_nomem(err);
+    if (ds_buf_reserve(&b, (size_t)n) != 0)
+        return ds_fail_nomem(err);
+    rc = ds_pread_exact(fd, "an answer", b.data, (size_t)n, sizeof head, &bad);
     if (rc == 0)
-        rc = ds_read_full(j->out, "temporary file", b.data, (size_t)n, &got, err);
-    if (rc == 0) {
-        r->data_at = 8 + n;
-        if (got != n || read_result(r, b.data, got, &bad) != 0)
-            rc = fail_with(r, "worker-failed", "the worker's answer is damaged", err);
-    }
+        rc = read_result(r, b.data, (size_t)n, &bad);
     ds_buf_fini(&b);
-    return rc;
+    r->data_at = sizeof head + n;
+    return rc == 0 ? 0 : fail_with(r, "worker-failed", "the worker's answer is damaged", err);
+}
+
+int ds_dicom_jobs_next(ds_dicom_jobs *j, ds_dicom_result *r, int *out, ds_err *err)
+{
+    enum ds_work_end how;
+    memset(r, 0, sizeof *r);
+    int rc = ds_workpool_next(j->pool, &how, out, err);
+    if (rc != 0)
+        return rc;
+    return how == DS_WORK_DONE ? read_front(*out, r, err) : ended(how, r, err);
 }

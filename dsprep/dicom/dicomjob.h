@@ -1,13 +1,11 @@
-/* dicomjob.h - one object in a process of its own: parsed, de-identified, decoded, and what came of
- * it in a temporary file. A crash, a hang or a flood costs that object.
+/* dicomjob.h - objects in worker processes: parsed, de-identified, decoded, and what came of them.
+ * A crash, a hang or a flood costs the object that caused it (workpool.h).
  *
- * The child is forked by a process of one thread, with limits on time and memory, and sees the
- * input's descriptor only. The parent takes results in the order in which it began jobs.
+ * Results come in the order in which jobs were submitted. Frames are not in the result but in the
+ * file that comes with it: memory, or a temporary when they are long. Called by one thread.
  */
 #ifndef DS_DICOMJOB_H
 #define DS_DICOMJOB_H
-
-#include <sys/types.h>
 
 #include "dcmchain.h"
 #include "dcmdeid.h"
@@ -25,7 +23,6 @@ typedef struct ds_dicom_opts {
     unsigned seconds;     /* for one object */
     uint64_t memory;      /* address space; 0: no limit */
     dcm_limits limits;
-    bool headers; /* all but the frames */
 } ds_dicom_opts;
 
 enum ds_dicom_outcome { DS_DICOM_RECORD, DS_DICOM_HELD, DS_DICOM_FAILED };
@@ -37,7 +34,7 @@ typedef struct ds_dicom_result {
     bool masked, already, has_image;
     ds_sha sha;                    /* of the input's bytes */
     dcm_shape shape;               /* of the values in the record */
-    uint64_t frame_bytes, data_at; /* frames lie one behind the other in the temporary */
+    uint64_t frame_bytes, data_at; /* frames lie one behind the other in the job's file */
     ds_buf key, meta, text;
     ds_buf chain; /* a line of JSON for all frames, or one for each */
     ds_buf facts; /* dicomfacts.h */
@@ -45,17 +42,16 @@ typedef struct ds_dicom_result {
     dcm_actions *actions;
 } ds_dicom_result;
 
-typedef struct ds_dicom_job {
-    pid_t pid;
-    int out; /* the temporary */
-} ds_dicom_job;
-
-/* fd is borrowed until ds_dicom_job_end. */
-int ds_dicom_job_begin(ds_dicom_job *j, const ds_dicom_opts *o, int fd, const char *name,
-                       ds_err *err);
-/* Waits, and reads all but the frames. Held and failed objects are results, not errors. */
-int ds_dicom_job_end(ds_dicom_job *j, ds_dicom_result *r, ds_err *err);
-void ds_dicom_job_abort(ds_dicom_job *j); /* kills it when it runs; closes the temporary */
+typedef struct ds_dicom_jobs ds_dicom_jobs;
+/* Starts the processes; borrows what the options point to. */
+int ds_dicom_jobs_new(ds_dicom_jobs **j, const ds_dicom_opts *o, unsigned workers, ds_err *err);
+bool ds_dicom_jobs_full(const ds_dicom_jobs *j);
+/* fd and name are borrowed until the job's result was taken. headers: all but the frames. */
+int ds_dicom_jobs_submit(ds_dicom_jobs *j, int fd, const char *name, bool headers, ds_err *err);
+/* The oldest job's result; frames are read from *out, which is lent until the next call. Held and
+ * failed objects are results, not errors. */
+int ds_dicom_jobs_next(ds_dicom_jobs *j, ds_dicom_result *r, int *out, ds_err *err);
+void ds_dicom_jobs_free(ds_dicom_jobs *j);
 void ds_dicom_result_fini(ds_dicom_result *r);
 
 #endif

@@ -1,16 +1,20 @@
 /* dicomwork.c - see dicomwork.h. */
 #include "dicomwork.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "dcmchar.h"
 #include "deidreport.h"
+#include "dicominput.h"
 #include "dicomfacts.h"
 #include "dicomjson.h"
 #include "dicomreport.h"
 #include "io.h"
+
+#define MEMORY_MAX ((uint64_t)16 << 20) /* of frames in an answer */
 
 typedef struct work {
     const ds_dicom_opts *o;
@@ -21,8 +25,8 @@ typedef struct work {
     dcm_image im;
     dcm_chain *chain;
     ds_dicom_file copy;
-    bool copying;
-    int out;
+    bool copying, headers;
+    int *out;
     ds_buf frame, values;
 } work;
 
@@ -60,8 +64,7 @@ static int one_frame(work *w, uint32_t i, ds_err *err)
         rc = dcm_chain_frame(w->chain, i, &w->frame, &w->values, err);
     if (rc == 0 && w->r.frame_bytes != w->values.len)
         rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", w->values.len);
-    return rc == 0 ? ds_write_full(w->out, "temporary file", w->values.data, w->values.len, err)
-                   : rc;
+    return rc == 0 ? ds_write_full(*w->out, "an answer", w->values.data, w->values.len, err) : rc;
 }
 
 /* One line, or one for each frame where they differ. */
@@ -142,8 +145,23 @@ static int make_texts(work *w, ds_err *err)
     if (rc == 0)
         rc = ds_dicom_text(s, &w->r.text, err);
     return rc == 0 ? ds_dicom_facts_write(&w->r.facts, s, w->r.has_image ? &w->im : NULL,
-                                          &w->r.shape, !w->o->headers, err)
+                                          &w->r.shape, !w->headers, err)
                    : rc;
+}
+
+/* What is long goes to a file: memory is for the short. */
+static int make_room(work *w, ds_err *err)
+{
+    uint64_t all;
+    int fd;
+    if (w->headers || !w->r.has_image ||
+        (!__builtin_mul_overflow(w->r.frame_bytes, (uint64_t)w->r.shape.frames, &all) &&
+         all <= MEMORY_MAX))
+        return 0;
+    int rc = ds_dicom_temp(&fd, err);
+    if (rc == 0)
+        *w->out = fd;
+    return rc;
 }
 
 /* The result goes to the front once its length is known: nothing in it changes afterwards but the
@@ -155,9 +173,9 @@ static int write_front(work *w, ds_err *err)
     int rc = ds_dicom_result_write(&w->r, &b, err);
     ds_set_u64(head, b.len);
     if (rc == 0)
-        rc = ds_write_full(w->out, "temporary file", head, sizeof head, err);
+        rc = ds_write_full(*w->out, "an answer", head, sizeof head, err);
     if (rc == 0)
-        rc = ds_write_full(w->out, "temporary file", b.data, b.len, err);
+        rc = ds_write_full(*w->out, "an answer", b.data, b.len, err);
     ds_buf_fini(&b);
     return rc;
 }
@@ -200,19 +218,23 @@ static int object(work *w, int fd, const char *name, ds_err *err)
     if (rc == 0)
         rc = make_texts(w, err);
     if (rc == 0)
+        rc = make_room(w, err);
+    if (rc == 0)
         rc = write_front(w, err);
-    return rc == 0 && !w->o->headers ? frames(w, err) : rc;
+    return rc == 0 && !w->headers ? frames(w, err) : rc;
 }
 
-int ds_dicom_work(const ds_dicom_opts *o, int fd, int out, const char *name)
+int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bool headers)
 {
-    work w = {.o = o, .out = out};
+    work w = {.o = o, .out = out, .headers = headers};
     ds_err err = {0};
-    int rc = dcm_ids_new(&w.r.ids, &err);
+    int rc = lseek(*out, 0, SEEK_SET) == 0 ? 0 : ds_fail_errno(&err, errno, "an answer");
+    if (rc == 0)
+        rc = dcm_ids_new(&w.r.ids, &err);
     if (rc == 0)
         rc = dcm_actions_new(&w.r.actions, &err);
     if (rc == 0)
-        rc = object(&w, fd, name, &err);
+        rc = object(&w, in, name, &err);
     if (rc != 0) { /* only what became of it, from the start */
         if (w.r.outcome == DS_DICOM_RECORD)
             outcome(&w, DS_DICOM_FAILED, "failed", err.msg);
@@ -224,7 +246,7 @@ int ds_dicom_work(const ds_dicom_opts *o, int fd, int out, const char *name)
         dcm_actions_free(w.r.actions); /* of an object that does not come out */
         w.r.actions = NULL;
         ds_err_clear(&err);
-        rc = lseek(out, 0, SEEK_SET) == 0 && ftruncate(out, 0) == 0 ? write_front(&w, &err) : -1;
+        rc = lseek(*out, 0, SEEK_SET) == 0 ? write_front(&w, &err) : -1;
     }
     dcm_chain_free(w.chain);
     dcm_file_close(w.f);

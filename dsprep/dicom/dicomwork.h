@@ -4,9 +4,10 @@
 
 #include "dicomjob.h"
 
-/* Writes to `out`: u64 length, the result in that many bytes, frames. Negative when even that was
- * impossible. */
-int ds_dicom_work(const ds_dicom_opts *o, int fd, int out, const char *name);
+/* Writes to *out: u64 length, the result in that many bytes, frames. Many frames go to a temporary
+ * file instead, which takes the place of *out. Negative when even that was impossible. headers: no
+ * frames. */
+int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bool headers);
 int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err);
 
 #endif
