@@ -16,6 +16,7 @@
 #define DS_REF_PREFIX "refs/heads/"
 #define DS_REF_TAGS "refs/tags/"
 #define DS_REF_KEPT "refs/dsver/kept/"
+#define DS_REF_REMOTES "refs/remotes/" /* REMOTE/DATASET/BRANCH: where it was when last seen */
 
 /* 1 found, 0 not, < 0 error. Annotated tags are followed to their commit. */
 int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err);

@@ -242,6 +242,20 @@ static int by_prefix(ds_store *s, const char *dataset, const char *hex, git_oid 
     return rc ? rc : 1;
 }
 
+/* REMOTE/BRANCH: where a remote's branch was when it was last seen. */
+static int at_remote(ds_store *s, const char *dataset, const char *rev, git_oid *id, ds_err *err)
+{
+    char *name = NULL;
+    const char *slash = strchr(rev, '/');
+    if (!slash)
+        return 0;
+    if (asprintf(&name, "%.*s/%s", (int)(slash - rev), rev, dataset) < 0)
+        return ds_fail_nomem(err);
+    int rc = ref_of(s, id, err, DS_REF_REMOTES, name, slash + 1);
+    free(name);
+    return rc;
+}
+
 static int find_rev(ds_revision *out, ds_store *s, const char *rev, ds_err *err)
 {
     int64_t t;
@@ -256,6 +270,8 @@ static int find_rev(ds_revision *out, ds_store *s, const char *rev, ds_err *err)
     rc = ref_of(s, &out->id, err, "refs/tags/", out->dataset, rev);
     if (rc == 0)
         rc = ref_of(s, &out->id, err, "refs/tags/", rev, "");
+    if (rc == 0)
+        rc = at_remote(s, out->dataset, rev, &out->id, err);
     if (rc == 0 && ds_date_parse(&t, rev))
         return by_date(s, out->dataset, t, &out->id, err);
     return rc ? rc : by_prefix(s, out->dataset, rev, &out->id, err);

@@ -1,0 +1,332 @@
+/* remoteindex.c - see remoteindex.h. */
+#include "remoteindex.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "packheads.h"
+#include "pool.h"
+#include "sig.h"
+#include "store.h"
+
+enum { FETCHERS = 8 };
+
+typedef struct listed {
+    ds_sha name;
+    uint64_t pack, heads; /* lengths; UINT64_MAX: not there */
+} listed;
+
+struct ds_remoteindex {
+    ds_remote *remote;
+    ds_objindex *ix;
+    char *path;
+    ds_buf list; /* listed, sorted by name */
+};
+
+void ds_remote_pack_name(char out[80], const ds_sha *pack, const char *ending)
+{
+    char hex[65];
+    ds_sha_hex(hex, pack);
+    snprintf(out, 80, "packs/%s.%s", hex, ending);
+}
+
+/* A cache that cannot be read is made anew. */
+static int open_cache(ds_remoteindex *x, ds_err *err)
+{
+    static const char *const endings[] = {"", "-wal", "-shm"};
+    ds_err why = {0};
+    int rc = ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, &why);
+    if (rc == 0 || rc == DS_IO || rc == DS_NOMEM || rc == DS_LOCKED)
+        return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
+        char *p = NULL;
+        if (asprintf(&p, "%s%s", x->path, endings[i]) < 0)
+            return ds_fail_nomem(err);
+        ds_io_active->unlink(p);
+        free(p);
+    }
+    return ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, err);
+}
+
+int ds_remoteindex_open(ds_remoteindex **out, const char *dir, const char *name, ds_remote *r,
+                        ds_err *err)
+{
+    ds_remoteindex *x = calloc(1, sizeof *x);
+    char *folder = NULL;
+    *out = NULL;
+    if (!x)
+        return ds_fail_nomem(err);
+    x->remote = r;
+    int rc = 0;
+    if (asprintf(&folder, "%s/remotes/%s", dir, name) < 0 ||
+        asprintf(&x->path, "%s/index.db", folder) < 0)
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_mkdirs(folder, err);
+    rc = rc ? rc : open_cache(x, err);
+    free(folder);
+    if (rc) {
+        ds_remoteindex_close(x);
+        return rc;
+    }
+    *out = x;
+    return 0;
+}
+
+void ds_remoteindex_close(ds_remoteindex *x)
+{
+    if (!x)
+        return;
+    ds_objindex_close(x->ix);
+    ds_buf_fini(&x->list);
+    free(x->path);
+    free(x);
+}
+
+ds_objindex *ds_remoteindex_get(ds_remoteindex *x)
+{
+    return x->ix;
+}
+
+/* ---- the listing ---- */
+
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
+
+static listed *list_at(const ds_remoteindex *x)
+{
+    return (listed *)(void *)x->list.data;
+}
+
+static size_t list_n(const ds_remoteindex *x)
+{
+    return x->list.len / sizeof(listed);
+}
+
+static int on_file(void *ctx, const char *name, uint64_t size, ds_err *err)
+{
+    ds_remoteindex *x = ctx;
+    listed l = {.pack = UINT64_MAX, .heads = UINT64_MAX};
+    if (strlen(name) < 69 || !ds_sha_parse(&l.name, name, 64))
+        return 0;
+    if (strcmp(name + 64, ".pack") == 0)
+        l.pack = size;
+    else if (strcmp(name + 64, ".heads") == 0)
+        l.heads = size;
+    else
+        return 0;
+    return ds_buf_put(&x->list, &l, sizeof l) ? ds_fail_nomem(err) : 0;
+}
+
+/* One entry for a pack and its heads. */
+static void join_listed(ds_remoteindex *x)
+{
+    listed *l = list_at(x);
+    size_t n = list_n(x), to = 0;
+    if (n)
+        qsort(l, n, sizeof *l, by_name);
+    for (size_t i = 0; i < n; i++)
+        if (to && ds_sha_eq(&l[to - 1].name, &l[i].name)) {
+            l[to - 1].pack = l[i].pack < l[to - 1].pack ? l[i].pack : l[to - 1].pack;
+            l[to - 1].heads = l[i].heads < l[to - 1].heads ? l[i].heads : l[to - 1].heads;
+        } else {
+            l[to++] = l[i];
+        }
+    x->list.len = to * sizeof *l;
+}
+
+static const listed *find_listed(const ds_remoteindex *x, const ds_sha *name)
+{
+    return list_n(x) ? bsearch(name, list_at(x), list_n(x), sizeof(listed), by_name) : NULL;
+}
+
+bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t *size)
+{
+    const listed *l = find_listed(x, pack);
+    if (!l || l->pack == UINT64_MAX)
+        return false;
+    *size = l->pack;
+    return true;
+}
+
+/* ---- what is known ---- */
+
+typedef struct known {
+    ds_remoteindex *x;
+    ds_buf names; /* ds_sha, in order */
+    bool gone;    /* a pack that was known has vanished or has another length */
+} known;
+
+static int on_known(void *ctx, int64_t n, const ds_packrow *p)
+{
+    known *k = ctx;
+    const listed *l = find_listed(k->x, &p->name);
+    (void)n;
+    if (!l || l->pack != p->size)
+        k->gone = true;
+    return ds_buf_put(&k->names, p->name.b, sizeof p->name);
+}
+
+static int on_row(void *ctx, const ds_objloc *loc)
+{
+    return ds_buf_put(ctx, &loc->row, sizeof loc->row);
+}
+
+static int on_pack(void *ctx, int64_t n, const ds_packrow *p)
+{
+    (void)p;
+    return ds_buf_put(ctx, &n, sizeof n);
+}
+
+/* Packs that went take pieces with them that others may hold as well: all is taken in anew. */
+static int empty_cache(ds_remoteindex *x, ds_err *err)
+{
+    ds_buf rows = {0}, packs = {0};
+    int rc = ds_objindex_pieces(x->ix, 0, on_row, &rows, err);
+    rc = rc ? rc : ds_objindex_packs(x->ix, on_pack, &packs, err);
+    rc = rc ? rc : ds_objindex_begin(x->ix, err);
+    const int64_t *v = (const int64_t *)(const void *)rows.data;
+    for (size_t i = 0; !rc && i < rows.len / sizeof *v; i++)
+        rc = ds_objindex_remove(x->ix, v[i], err);
+    v = (const int64_t *)(const void *)packs.data;
+    for (size_t i = 0; !rc && i < packs.len / sizeof *v; i++)
+        rc = ds_objindex_remove_pack(x->ix, v[i], err);
+    rc = rc ? rc : ds_objindex_commit(x->ix, err);
+    if (rc)
+        ds_objindex_rollback(x->ix);
+    ds_buf_fini(&rows);
+    ds_buf_fini(&packs);
+    return rc;
+}
+
+/* ---- taking in ---- */
+
+typedef struct fetch {
+    const listed *what;
+    ds_buf text;
+    int rc;
+    ds_err err;
+} fetch;
+
+static void fetch_heads(void *job, void *ctx)
+{
+    fetch *f = job;
+    ds_remoteindex *x = ctx;
+    char name[80];
+    f->err = (ds_err){0};
+    ds_remote_pack_name(name, &f->what->name, "heads");
+    if (f->what->heads > f->what->pack) /* heads are a part of the pack */
+        f->rc = ds_fail(&f->err, DS_CORRUPT, "its heads are longer than the pack");
+    else
+        f->rc = ds_remote_get_buf(x->remote, name, 0, f->what->heads, &f->text, &f->err);
+}
+
+typedef struct taking {
+    ds_objindex *ix;
+    int64_t pack;
+} taking;
+
+static int check_only(void *ctx, const ds_objhead *h, uint64_t off, ds_err *err)
+{
+    (void)ctx;
+    (void)h;
+    (void)off;
+    (void)err;
+    return 0;
+}
+
+static int take_head(void *ctx, const ds_objhead *h, uint64_t off, ds_err *err)
+{
+    const taking *t = ctx;
+    return ds_objindex_adopt_object(t->ix, t->pack, h, off, err);
+}
+
+static int take_heads(ds_remoteindex *x, const fetch *f, ds_remotestate *state, ds_err *err)
+{
+    ds_err why = {0};
+    char name[80];
+    taking t = {.ix = x->ix};
+    ds_packrow row = {.name = f->what->name, .size = f->what->pack};
+    int rc = f->rc ? ds_fail(&why, f->rc, "%s", f->err.msg)
+                   : ds_packheads_each(f->text.data, f->text.len, row.size, &row.objects,
+                                       check_only, NULL, &why);
+    if (rc && rc != DS_CORRUPT)
+        return ds_fail(err, rc, "%s", why.msg);
+    if (rc) {
+        ds_remote_pack_name(name, &row.name, "pack");
+        if (state->damaged++ == 0)
+            snprintf(state->first, sizeof state->first, "%.70s: %.80s", name, why.msg);
+        return 0;
+    }
+    state->packs++;
+    rc = ds_objindex_adopt_pack(x->ix, &row, &t.pack, err);
+    return rc ? rc
+              : ds_packheads_each(f->text.data, f->text.len, row.size, &row.objects, take_head, &t,
+                                  err);
+}
+
+/* Fetches by many, takes in one after the other. */
+static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *state, ds_err *err)
+{
+    fetch jobs[FETCHERS];
+    ds_pool *pool = NULL;
+    size_t next = 0, idle = 0;
+    fetch *free_jobs[FETCHERS], *f;
+    memset(jobs, 0, sizeof jobs);
+    for (size_t i = 0; i < FETCHERS; i++)
+        free_jobs[idle++] = &jobs[i];
+    int rc = ds_pool_new(&pool, FETCHERS, FETCHERS, fetch_heads, x, err);
+    while (!rc) {
+        for (; !rc && idle && next < list_n(x); next++) {
+            const listed *l = &list_at(x)[next];
+            if (names->len && bsearch(&l->name, names->data, names->len / sizeof(ds_sha),
+                                      sizeof(ds_sha), by_name))
+                continue;
+            if (l->pack == UINT64_MAX || l->heads == UINT64_MAX) {
+                state->bare += l->pack != UINT64_MAX;
+                continue;
+            }
+            f = free_jobs[--idle];
+            f->what = l;
+            rc = ds_pool_submit(pool, f, err);
+        }
+        if (rc || !(f = ds_pool_next(pool)))
+            break;
+        rc = take_heads(x, f, state, err);
+        rc = rc ? rc : ds_check_interrupt(err);
+        free_jobs[idle++] = f;
+    }
+    while (pool && ds_pool_next(pool))
+        ;
+    ds_pool_free(pool);
+    for (size_t i = 0; i < FETCHERS; i++)
+        ds_buf_fini(&jobs[i].text);
+    return rc;
+}
+
+int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err)
+{
+    known k = {.x = x};
+    *state = (ds_remotestate){.packs = 0};
+    ds_buf_reset(&x->list);
+    int rc = ds_remote_list(x->remote, "packs/", on_file, x, err);
+    if (rc)
+        return rc;
+    join_listed(x);
+    rc = ds_objindex_packs(x->ix, on_known, &k, err);
+    if (!rc && k.gone) {
+        ds_buf_reset(&k.names);
+        rc = empty_cache(x, err);
+    }
+    state->packs = k.names.len / sizeof(ds_sha);
+    bool begun = !rc;
+    rc = rc ? rc : ds_objindex_adopt_begin(x->ix, err);
+    rc = rc ? rc : take_new(x, &k.names, state, err);
+    rc = rc ? rc : ds_objindex_adopt_end(x->ix, NULL, NULL, err);
+    if (rc && begun)
+        ds_objindex_adopt_cancel(x->ix);
+    ds_buf_fini(&k.names);
+    return rc;
+}

@@ -1,0 +1,38 @@
+/* remoteindex.h - which pieces lie at a remote, and where: an index as the store's own, made from
+ * the heads beside the remote's packs.
+ *
+ * Kept in the store's remotes/NAME/index.db and brought up to date by what the remote lists; a mere
+ * cache. A pack counts when its heads are there and agree with its length; a pack that lost its
+ * end, or whose heads have not come yet, holds nothing for us, and is counted.
+ *
+ * One thread at a time for refresh; look-ups from any (objindex.h).
+ */
+#ifndef DS_REMOTEINDEX_H
+#define DS_REMOTEINDEX_H
+
+#include "objindex.h"
+#include "remote.h"
+
+typedef struct ds_remoteindex ds_remoteindex;
+
+typedef struct ds_remotestate {
+    uint64_t packs;   /* that count */
+    uint64_t bare;    /* without heads: a push that died or is under way */
+    uint64_t damaged; /* heads and pack do not agree */
+    char first[160];  /* of those: the pack's name and what is wrong */
+} ds_remotestate;
+
+/* dir: the store's; name: the remote's. Borrows the remote. */
+int ds_remoteindex_open(ds_remoteindex **out, const char *dir, const char *name, ds_remote *r,
+                        ds_err *err);
+void ds_remoteindex_close(ds_remoteindex *x); /* NULL is fine */
+/* Lists the remote and takes in what is new. */
+int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err);
+ds_objindex *ds_remoteindex_get(ds_remoteindex *x);
+/* The length of a pack that was listed by the last refresh: false when it was not there. */
+bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t *size);
+
+/* "packs/<hex>.pack", or with another ending. */
+void ds_remote_pack_name(char out[80], const ds_sha *pack, const char *ending);
+
+#endif
