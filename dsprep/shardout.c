@@ -212,6 +212,34 @@ int ds_shardout_source(ds_shardout *s, const ds_source *src, ds_err *err)
     return ds_rows_source(s->now->rows, src, err);
 }
 
+int ds_shardout_joined(ds_shardout *s, const uint64_t *sources, const uint64_t *sizes, size_t n,
+                       ds_err *err)
+{
+    shard *d = s->now;
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = ds_rows_origin(d->rows, d->sources + sources[i], 0, sizes[i], err);
+    return rc == 0 ? ds_rows_end(d->rows, err) : rc;
+}
+
+int ds_shardout_sources(ds_shardout *s, const ds_source *v, size_t n, ds_err *err)
+{
+    int rc = s->now ? 0 : shard_open(s, err);
+    for (size_t i = 0; i < n && rc == 0; i++) {
+        s->now->sources++;
+        rc = ds_rows_source(s->now->rows, &v[i], err);
+    }
+    if (rc != 0 || !s->o.dir || s->now->out.out.pos < s->o.size)
+        return rc;
+    shard *d = s->now;
+    rc = ds_rows_finish(d->rows, err);
+    if (rc == 0) {
+        s->now = NULL;
+        rc = shard_close(s, d, NULL, err);
+    }
+    return rc;
+}
+
 /* All shards are on disk: moves them to where they belong, in order. */
 static int publish(ds_shardout *s, ds_err *err)
 {

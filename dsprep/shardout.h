@@ -27,6 +27,11 @@ int ds_shardout_rows(ds_shardout *s, ds_rows **rows, ds_err *err);
 /* The range of the open record in the current source; then the end of the record. */
 int ds_shardout_row(ds_shardout *s, uint64_t offset, uint64_t len, ds_err *err);
 int ds_shardout_source(ds_shardout *s, const ds_source *src, ds_err *err);
+/* A record made of n whole sources that are told of later, all at once: ordinals count from the
+ * first of those. A shard ends behind such a group at the earliest. */
+int ds_shardout_joined(ds_shardout *s, const uint64_t *sources, const uint64_t *sizes, size_t n,
+                       ds_err *err);
+int ds_shardout_sources(ds_shardout *s, const ds_source *v, size_t n, ds_err *err);
 /* Finishes everything; counts go into the last shard. */
 int ds_shardout_end(ds_shardout *s, const ds_counts *counts, ds_err *err);
 /* Tells the reader of the pipe why there is no more. */

@@ -10,6 +10,7 @@
 #include "dicomargs.h"
 #include "dicominput.h"
 #include "dicomrows.h"
+#include "dicomseries.h"
 #include "io.h"
 #include "opt.h"
 #include "pool.h"
@@ -64,113 +65,31 @@ typedef struct ctx {
     ds_buf prov;
     ds_dicominput *input;
     ds_dicom_rows rows;
-    ds_counts counts;
-    dcm_actions *actions;
+    ds_dicom_account acc;
     ds_source_map *map;
     ds_dicom_jobs *jobs;
     ds_dicom_in *ins; /* on their way, in order: with a job each, or a problem */
     size_t nins, first, used;
-    uint64_t inputs, masked, already, held, failed;
 } ctx;
 
-/* ---- what comes back ----------------------------------------------------------------------------
+/* ---- objects by themselves ----------------------------------------------------------------------
  */
-
-static int set_aside(ctx *c, const ds_dicom_in *in, const char *reason, ds_err *err)
-{
-    char name[33], from[32];
-    ds_buf path = {0};
-    int rc = 0;
-    if (!c->a->hold || in->fd < 0)
-        return 0;
-    if (c->o.key)
-        rc = dcm_pseudonym(name, 16, &c->key, "source-name", in->name, strlen(in->name), err);
-    else
-        snprintf(name, sizeof name, "%08" PRIu64, c->inputs);
-    snprintf(from, sizeof from, "/proc/self/fd/%d", in->fd);
-    if (rc == 0 && (ds_buf_printf(&path, "%s/%s", c->a->hold, reason) || !ds_buf_cstr(&path)))
-        rc = ds_fail_nomem(err);
-    if (rc == 0)
-        rc = ds_mkdirs((const char *)path.data, err);
-    if (rc == 0 && (ds_buf_printf(&path, "/%s.dcm", name) || !ds_buf_cstr(&path)))
-        rc = ds_fail_nomem(err);
-    if (rc == 0)
-        rc = ds_copy_file(from, (const char *)path.data, 0600, err);
-    ds_buf_fini(&path);
-    return rc;
-}
-
-static int left_out(ctx *c, const ds_dicom_in *in, bool failed, const char *reason,
-                    const ds_buf *why, ds_err *err)
-{
-    *(failed ? &c->failed : &c->held) += 1;
-    /* Messages of libraries may quote values; names are the user's own. */
-    if (failed)
-        ds_warn("dicom: %s: %s", in->name, reason);
-    else
-        ds_info("dicom: %s: held: %s", in->name, reason);
-    (void)why;
-    int rc = ds_counts_add(&c->counts, failed, reason, 1, err);
-    return rc == 0 && !failed ? set_aside(c, in, reason, err) : rc;
-}
-
-static int tell_source(ctx *c, const ds_dicom_in *in, const ds_sha *sha, ds_err *err)
-{
-    char name[33], digest[65];
-    ds_source src = {.name = in->name, .len = strlen(in->name), .size = in->size, .sha = *sha};
-    int rc = 0;
-    if (c->o.key) {
-        rc = dcm_pseudonym(name, 16, &c->key, "source-name", in->name, src.len, err);
-        if (rc == 0)
-            rc = dcm_pseudonym(digest, 32, &c->key, "source-digest", sha->b, sizeof sha->b, err);
-        if (rc == 0 && !ds_hex_decode(digest, 64, src.sha.b, sizeof src.sha.b))
-            rc = ds_fail(err, DS_FAIL, "a digest that is none");
-        if (rc == 0 && c->map)
-            rc = ds_source_map_put(c->map, name, in->name, src.len, sha, err);
-        src.name = name;
-        src.len = 32;
-    }
-    return rc == 0 ? ds_shardout_source(c->rows.out, &src, err) : rc;
-}
-
-typedef struct action_sum {
-    dcm_actions *into;
-    ds_err *err;
-    int rc;
-} action_sum;
-
-static void add_action(void *p, uint32_t tag, const char *creator, enum dcm_action act, uint64_t n)
-{
-    action_sum *s = p;
-    if (s->rc == 0)
-        s->rc = dcm_actions_add(s->into, tag, creator, act, n, s->err);
-}
 
 static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int frames, ds_err *err)
 {
-    action_sum sum = {c->actions, err, 0};
+    char room[33];
+    ds_source src;
     if (r->outcome != DS_DICOM_RECORD)
-        return left_out(c, in, r->outcome == DS_DICOM_FAILED, r->reason, &r->message, err);
-    if (r->key.len == 0 && ds_buf_printf(&r->key, "object-%" PRIu64, c->inputs) != 0)
+        return ds_dicom_account_left_out(&c->acc, in, r->outcome == DS_DICOM_FAILED, r->reason,
+                                         err);
+    if (r->key.len == 0 && ds_buf_printf(&r->key, "object-%" PRIu64, c->acc.inputs) != 0)
         return ds_fail_nomem(err);
-    dcm_actions_each(r->actions, add_action, &sum);
-    c->masked += r->masked;
-    c->already += r->already;
-    int rc = sum.rc;
+    int rc = ds_dicom_account_taken(&c->acc, r, err);
     if (rc == 0)
         rc = ds_dicom_rows_put(&c->rows, r, frames, in->size, err);
-    return rc == 0 ? tell_source(c, in, &r->sha, err) : rc;
-}
-
-static void drop_input(ds_dicom_in *in)
-{
-    if (in->fd >= 0)
-        close(in->fd);
-    free(in->name);
-    free(in->path);
-    ds_buf_fini(&in->message);
-    memset(in, 0, sizeof *in);
-    in->fd = -1;
+    if (rc == 0)
+        rc = ds_dicom_account_source(&c->acc, in, &r->sha, room, &src, err);
+    return rc == 0 ? ds_shardout_source(c->rows.out, &src, err) : rc;
 }
 
 static int finish_first(ctx *c, ds_err *err)
@@ -178,23 +97,23 @@ static int finish_first(ctx *c, ds_err *err)
     ds_dicom_in *in = &c->ins[c->first];
     ds_dicom_result r = {0};
     int rc, frames = -1;
-    c->inputs++;
+    c->acc.inputs++;
     if (in->reason) {
-        rc = left_out(c, in, true, in->reason, &in->message, err);
+        rc = ds_dicom_account_left_out(&c->acc, in, true, in->reason, err);
     } else {
         rc = ds_dicom_jobs_next(c->jobs, &r, &frames, err);
         if (rc == 0)
             rc = take_result(c, in, &r, frames, err);
     }
     ds_dicom_result_fini(&r);
-    drop_input(in);
+    ds_dicom_in_fini(in);
     c->first = (c->first + 1) % c->nins;
     c->used--;
     return rc;
 }
 
 /* Keeps all processes busy, takes results in order. */
-static int convert_all(ctx *c, ds_err *err)
+static int convert_each(ctx *c, ds_err *err)
 {
     bool more = true;
     int rc = 0;
@@ -213,6 +132,20 @@ static int convert_all(ctx *c, ds_err *err)
             rc = finish_first(c, err);
     }
     return rc;
+}
+
+static int convert_all(ctx *c, ds_err *err)
+{
+    const ds_dicom_series s = {.input = c->input,
+                               .jobs = c->jobs,
+                               .ins = c->ins,
+                               .nins = c->nins,
+                               .rows = &c->rows,
+                               .acc = &c->acc,
+                               .spool_limit = (uint64_t)c->a->spool_limit};
+    return c->rows.unit == DS_UNIT_IMAGE || c->rows.unit == DS_UNIT_FRAME
+               ? convert_each(c, err)
+               : ds_dicom_series_run(&s, err);
 }
 
 /* ---- setting up ---------------------------------------------------------------------------------
@@ -234,12 +167,17 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     if (rc == 0)
         rc = ds_dicominput_new(&c->input, operands, n, &limits, err);
     if (rc == 0)
-        rc = dcm_actions_new(&c->actions, err);
+        rc = dcm_actions_new(&c->acc.actions, err);
     if (rc == 0 && c->o.key)
         rc = ds_proof_new(&c->rows.proof, err);
     if (rc == 0 && a->source_map)
         rc = ds_source_map_open(&c->map, a->source_map, err);
-    c->rows.by_frame = a->record == 1;
+    c->acc.key = c->o.key;
+    c->acc.hold = a->hold;
+    c->acc.map = c->map;
+    c->rows.unit = (enum ds_dicom_unit)a->record;
+    c->rows.patch = (uint32_t)a->patches;
+    c->rows.placeholder = a->placeholder;
     if (rc == 0)
         rc = ds_dicom_jobs_new(&c->jobs, &c->o, workers, err);
     c->nins = (size_t)workers * 4;
@@ -248,7 +186,7 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     for (size_t i = 0; rc == 0 && i < c->nins; i++)
         c->ins[i].fd = -1;
     if (rc == 0)
-        rc = ds_dicom_schema(&c->schema, err);
+        rc = ds_dicom_schema(&c->schema, c->rows.patch, err);
     if (rc == 0)
         rc = ds_dicom_args_prov(a, &c->o, &c->prov, err);
     return rc == 0
@@ -274,7 +212,7 @@ static int finish(ctx *c, ds_err *err)
 {
     int rc = c->rows.proof ? ds_proof_verdict(c->rows.proof, err) : 0;
     if (rc == 0)
-        rc = ds_shardout_end(c->rows.out, &c->counts, err);
+        rc = ds_shardout_end(c->rows.out, &c->acc.counts, err);
     if (rc == 0 && c->rows.proof && c->a->output && c->rows.records > 0) {
         rc = ds_proof_shards(c->rows.proof, (char *)(uintptr_t)c->a->output, err);
         if (rc == 0)
@@ -289,15 +227,15 @@ static int finish(ctx *c, ds_err *err)
 
 static int write_report(ctx *c, ds_err *err)
 {
-    ds_counts counts = c->counts;
+    ds_counts counts = c->acc.counts;
     counts.records = c->rows.records;
     const ds_deid_report r = {.policy = c->policy,
                               .key = c->o.key,
-                              .actions = c->actions,
+                              .actions = c->acc.actions,
                               .counts = &counts,
-                              .inputs = c->inputs,
-                              .masked = c->masked,
-                              .already = c->already,
+                              .inputs = c->acc.inputs,
+                              .masked = c->acc.masked,
+                              .already = c->acc.already,
                               .proof = c->rows.proof};
     return ds_deid_report_write(&r, c->a->report, err);
 }
@@ -326,14 +264,13 @@ static void ctx_fini(ctx *c)
 {
     ds_dicom_jobs_free(c->jobs);
     for (size_t i = 0; c->ins && i < c->nins; i++)
-        drop_input(&c->ins[i]);
+        ds_dicom_in_fini(&c->ins[i]);
     free(c->ins);
     ds_shardout_free(c->rows.out);
     ds_proof_free(c->rows.proof);
     ds_dicom_rows_fini(&c->rows);
     ds_source_map_free(c->map);
-    dcm_actions_free(c->actions);
-    ds_counts_fini(&c->counts);
+    ds_dicom_account_fini(&c->acc);
     ds_dicominput_free(c->input);
     ds_schema_fini(&c->schema);
     ds_buf_fini(&c->prov);
@@ -346,7 +283,8 @@ static void say_accounts(const ctx *c)
     fprintf(stderr,
             "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
             " failed; %" PRIu64 " records\n",
-            c->inputs, c->inputs - c->held - c->failed, c->held, c->failed, c->rows.records);
+            c->acc.inputs, c->acc.inputs - c->acc.held - c->acc.failed, c->acc.held, c->acc.failed,
+            c->rows.records);
 }
 
 static int run(int argc, char **argv)
@@ -365,7 +303,7 @@ static int run(int argc, char **argv)
     rc = convert(&c, operands, (size_t)n, &err);
     if (rc == 0 && ds_log_level > 0)
         say_accounts(&c);
-    bool partial = c.held + c.failed > 0;
+    bool partial = c.acc.held + c.acc.failed > 0;
     ctx_fini(&c);
     rc = ds_command_end(&ds_cmd_dicom, &err, false);
     return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;

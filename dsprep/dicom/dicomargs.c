@@ -8,7 +8,7 @@
 #include "dsr_prov.h"
 #include "opt.h"
 
-static const char *const record_names[] = {"image", "frame", NULL};
+static const char *const record_names[] = {"image", "frame", "volume", "study", NULL};
 static const char *const values_names[] = {"stored", "modality", "window", NULL};
 static const char *const burned_names[] = {"hold", "pass", NULL};
 static const char *const dtype_names[] = {"own", "u8",  "i8",  "u16", "i16",
@@ -17,8 +17,13 @@ static const char *const dtype_names[] = {"own", "u8",  "i8",  "u16", "i16",
 int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char **argv,
                        char ***operands, int *n)
 {
-    *a = (ds_dicom_args){
-        .deid = "basic", .timeout = 60, .shard_size = 64 << 20, .level = -1, .max_ratio = 200};
+    *a = (ds_dicom_args){.deid = "basic",
+                         .timeout = 60,
+                         .shard_size = 64 << 20,
+                         .level = -1,
+                         .max_ratio = 200,
+                         .spool_limit = (int64_t)16 << 30,
+                         .placeholder = "<image>"};
     const ds_opt opts[] = {
         {0, "deid", DS_OPT_STR, &a->deid, "POLICY",
          "profile and options, comma separated, or none; default basic", 0, 0, NULL, false},
@@ -43,6 +48,9 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
          false},
         {0, "record", DS_OPT_CHOICE, &a->record, "UNIT", "what a record is", 0, 0, record_names,
          false},
+        {0, "spool-limit", DS_OPT_SIZE, &a->spool_limit, "SIZE",
+         "with volumes and studies: temporary space for what comes in archives; default 16G", 0, 0,
+         NULL, false},
         {0, "values", DS_OPT_CHOICE, &a->values, "KIND",
          "pixel values as stored, in units, or windowed to 0 .. 1", 0, 0, values_names, false},
         {0, "window", DS_OPT_STR, &a->window, "C,W",
@@ -54,6 +62,11 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
          false},
         {0, "real-world", DS_OPT_FLAG, &a->real_world, NULL,
          "prefer the real world value map to rescaling", 0, 0, NULL, false},
+        {0, "patches", DS_OPT_INT, &a->patches, "N",
+         "images as sequences of N x N patches, and a placeholder for each in the text", 1, 1024,
+         NULL, false},
+        {0, "placeholder", DS_OPT_STR, &a->placeholder, "TEXT",
+         "what stands for a patch in the text; default <image>", 0, 0, NULL, false},
         {0, "encoding", DS_OPT_STR, &a->encoding, "NAME",
          "encoding of text whose character set is not declared and that is no UTF-8", 0, 0, NULL,
          false},
@@ -109,6 +122,19 @@ static int read_chain(const ds_dicom_args *a, dcm_chain_opts *o, ds_err *err)
     return 0;
 }
 
+/* A reader of text has to find it, and a space put into it has to break it. */
+static int check_placeholder(const char *p, ds_err *err)
+{
+    size_t n = strlen(p);
+    bool ok = n >= 2 && n <= 64;
+    for (size_t i = 0; ok && i < n; i++)
+        ok = p[i] > ' ' && p[i] < 0x7f;
+    return ok ? 0
+              : ds_fail(err, DS_USAGE,
+                        "--placeholder %s: 2 to 64 characters of ASCII, no spaces, as in <image>",
+                        p);
+}
+
 int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key, ds_dicom_opts *o,
                        ds_err *err)
 {
@@ -139,6 +165,8 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
         .seconds = (unsigned)a->timeout,
         .memory = (uint64_t)a->memory,
         .limits = {.max_depth = DCM_TREE_DEPTH}};
+    if (rc == 0)
+        rc = check_placeholder(a->placeholder, err);
     return rc ? rc : read_chain(a, &o->chain, err);
 }
 
@@ -159,6 +187,10 @@ int ds_dicom_args_prov(const ds_dicom_args *a, const ds_dicom_opts *opts, ds_buf
     if (rc == 0 && ((a->window && json_object_set_new(o, "window", json_string(a->window)) != 0) ||
                     (a->resize && json_object_set_new(o, "resize", json_string(a->resize)) != 0)))
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
+    if (rc == 0 && a->patches &&
+        (json_object_set_new(o, "patches", json_integer(a->patches)) != 0 ||
+         json_object_set_new(o, "placeholder", json_string(a->placeholder)) != 0))
+        rc = ds_fail_nomem(err);
     if (rc == 0 && a->encoding && json_object_set_new(o, "encoding", json_string(a->encoding)) != 0)
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0)

@@ -8,9 +8,9 @@
 
 typedef struct ds_dicom_args {
     const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
-        *encoding, *window, *resize;
+        *encoding, *window, *resize, *placeholder;
     int dtype, record, values, burned_in;
-    int64_t threads, timeout, memory, shard_size, level, max_ratio;
+    int64_t patches, spool_limit, threads, timeout, memory, shard_size, level, max_ratio;
     bool quiet, real_world;
 } ds_dicom_args;
 

@@ -334,7 +334,8 @@ void ds_dicom_facts_fini(ds_dicom_facts *f)
     memset(f, 0, sizeof *f);
 }
 
-int ds_dicom_facts_read(ds_dicom_facts *f, const void *bytes, size_t len, ds_err *err)
+int ds_dicom_facts_read(ds_dicom_facts *f, const void *bytes, size_t len, uint32_t frames,
+                        ds_err *err)
 {
     uint64_t n = 0;
     memset(f, 0, sizeof *f);
@@ -354,7 +355,7 @@ int ds_dicom_facts_read(ds_dicom_facts *f, const void *bytes, size_t len, ds_err
     f->nplaces = c.bad ? 0 : (uint32_t)n;
     for (uint32_t i = 0; i < f->nplaces && !c.bad; i++)
         take_place(&c, &f->places[i]);
-    if (!c.bad && c.at == len)
+    if (!c.bad && c.at == len && (n == frames || (n == 1 && frames > 0)))
         return 0;
     ds_dicom_facts_fini(f);
     return ds_fail(err, DS_CORRUPT, "a worker's answer is damaged");

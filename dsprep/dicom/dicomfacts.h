@@ -54,8 +54,8 @@ typedef struct ds_dicom_facts {
  * report's content and sections too. */
 int ds_dicom_facts_write(ds_buf *out, const dcm_set *main, const dcm_image *im,
                          const dcm_shape *shape, bool report, ds_err *err);
-/* Copies the bytes. DS_CORRUPT when they are no facts. */
-int ds_dicom_facts_read(ds_dicom_facts *f, const void *p, size_t len, ds_err *err);
+/* Copies the bytes. DS_CORRUPT when they are no facts of so many frames (0: no pixels). */
+int ds_dicom_facts_read(ds_dicom_facts *f, const void *p, size_t len, uint32_t frames, ds_err *err);
 void ds_dicom_facts_fini(ds_dicom_facts *f);
 static inline const ds_dicom_place *ds_dicom_place_of(const ds_dicom_facts *f, uint64_t frame)
 {

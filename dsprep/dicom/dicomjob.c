@@ -20,7 +20,7 @@ void ds_dicom_result_fini(ds_dicom_result *r)
     ds_buf_fini(&r->meta);
     ds_buf_fini(&r->text);
     ds_buf_fini(&r->chain);
-    ds_buf_fini(&r->facts);
+    ds_dicom_facts_fini(&r->facts);
     dcm_ids_free(r->ids);
     dcm_actions_free(r->actions);
     memset(r, 0, sizeof *r);
@@ -58,8 +58,8 @@ int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
         ds_buf_u64(out, r->frame_bytes) | put_block(out, r->reason, strlen(r->reason)) |
         put_block(out, r->message.data, r->message.len) | put_block(out, r->key.data, r->key.len) |
         put_block(out, r->meta.data, r->meta.len) | put_block(out, r->text.data, r->text.len) |
-        put_block(out, r->chain.data, r->chain.len) | put_block(out, r->facts.data, r->facts.len) |
-        put_block(out, b.data, b.len);
+        put_block(out, r->chain.data, r->chain.len) |
+        put_block(out, r->facts.bytes.data, r->facts.bytes.len) | put_block(out, b.data, b.len);
     action_out acts = {.bad = bad};
     if (r->actions)
         dcm_actions_each(r->actions, put_action, &acts);
@@ -156,9 +156,11 @@ static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err 
     take_buf(&c, &r->meta);
     take_buf(&c, &r->text);
     take_buf(&c, &r->chain);
-    take_buf(&c, &r->facts);
     q = take_block(&c, &n);
-    int rc = dcm_ids_new(&r->ids, err);
+    int rc = n ? ds_dicom_facts_read(&r->facts, q, n, r->shape.frames, err) : 0;
+    q = take_block(&c, &n);
+    if (rc == 0)
+        rc = dcm_ids_new(&r->ids, err);
     if (rc == 0 && q && n)
         rc = dcm_ids_read(r->ids, q, n, err);
     if (rc == 0)

@@ -9,6 +9,7 @@
 
 #include "dcmchain.h"
 #include "dcmdeid.h"
+#include "dicomfacts.h"
 #include "dcmshim.h"
 
 enum ds_burned_in { DS_BURNED_HOLD, DS_BURNED_PASS };
@@ -37,7 +38,7 @@ typedef struct ds_dicom_result {
     uint64_t frame_bytes, data_at; /* frames lie one behind the other in the job's file */
     ds_buf key, meta, text;
     ds_buf chain; /* a line of JSON for all frames, or one for each */
-    ds_buf facts; /* dicomfacts.h */
+    ds_dicom_facts facts;
     dcm_ids *ids;
     dcm_actions *actions;
 } ds_dicom_result;

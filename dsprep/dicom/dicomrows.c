@@ -2,154 +2,514 @@
 #include "dicomrows.h"
 
 #include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "dicompatch.h"
 #include "io.h"
 
 #define PART ((size_t)1 << 20)
-#define OVERLAP 256 /* longest identifier that is found across two parts */
 
-enum { COL_KEY, COL_IMAGE, COL_FRAME, COL_META, COL_TEXT, COL_CHAIN };
+typedef struct column {
+    const char *name;
+    enum ds_type type; /* of a list: of its items */
+    bool list, nullable, primary;
+} column;
 
-int ds_dicom_schema(ds_schema *s, ds_err *err)
+/* In the order of the schema. Texts from COL_PATIENT on are facts, in the order of enum ds_fact
+ * but for the frame of reference. */
+enum {
+    COL_KEY,
+    COL_KIND,
+    COL_IMAGE,
+    COL_FRAME,
+    COL_META,
+    COL_TEXT,
+    COL_CHAIN,
+    COL_PATIENT,
+    COL_STUDY,
+    COL_SERIES,
+    COL_MODALITY,
+    COL_BODY_PART,
+    COL_LATERALITY,
+    COL_VIEW,
+    COL_SPACING,
+    COL_POSITION,
+    COL_ORIENTATION,
+    COL_AFFINE,
+    COL_CONTENT,
+    COL_INDICATION,
+    COL_TECHNIQUE,
+    COL_COMPARISON,
+    COL_FINDINGS,
+    COL_IMPRESSION,
+    COL_VOLUME,
+    COL_MEMBERS,
+    COLUMNS,
+    COL_GRID = COLUMNS,
+    COL_MASK,
+    COL_COUNT,
+    ALL_COLUMNS /* with patches */
+};
+
+static const column columns[ALL_COLUMNS] = {
+    [COL_KEY] = {"key", DS_UTF8, false, false, false},
+    [COL_KIND] = {"kind", DS_UTF8, false, false, false},
+    [COL_IMAGE] = {"image", DS_TENSOR, false, true, false},
+    [COL_FRAME] = {"frame", DS_I64, false, true, false},
+    [COL_META] = {"meta", DS_JSON, false, false, true},
+    [COL_TEXT] = {"text", DS_UTF8, false, true, false},
+    [COL_CHAIN] = {"chain", DS_JSON, false, true, false},
+    [COL_PATIENT] = {"patient", DS_UTF8, false, true, false},
+    [COL_STUDY] = {"study", DS_UTF8, false, true, false},
+    [COL_SERIES] = {"series", DS_UTF8, false, true, false},
+    [COL_MODALITY] = {"modality", DS_UTF8, false, true, false},
+    [COL_BODY_PART] = {"body_part", DS_UTF8, false, true, false},
+    [COL_LATERALITY] = {"laterality", DS_UTF8, false, true, false},
+    [COL_VIEW] = {"view", DS_UTF8, false, true, false},
+    [COL_SPACING] = {"spacing", DS_F64, true, true, false},
+    [COL_POSITION] = {"position", DS_F64, true, true, false},
+    [COL_ORIENTATION] = {"orientation", DS_F64, true, true, false},
+    [COL_AFFINE] = {"affine", DS_F64, true, true, false},
+    [COL_CONTENT] = {"content", DS_JSON, false, true, false},
+    [COL_INDICATION] = {"indication", DS_UTF8, false, true, false},
+    [COL_TECHNIQUE] = {"technique", DS_UTF8, false, true, false},
+    [COL_COMPARISON] = {"comparison", DS_UTF8, false, true, false},
+    [COL_FINDINGS] = {"findings", DS_UTF8, false, true, false},
+    [COL_IMPRESSION] = {"impression", DS_UTF8, false, true, false},
+    [COL_VOLUME] = {"volume", DS_JSON, false, true, false},
+    [COL_MEMBERS] = {"members", DS_JSON, false, true, false},
+    [COL_GRID] = {"grid", DS_I64, true, true, false},
+    [COL_MASK] = {"mask", DS_TENSOR, false, true, false},
+    [COL_COUNT] = {"count", DS_I64, false, true, false},
+};
+
+int ds_dicom_schema(ds_schema *s, uint32_t patch, ds_err *err)
 {
+    int rc = 0;
     s->explicit_key = true;
-    int rc = ds_schema_add(s, NULL, "key", DS_UTF8, false, false, false, NULL, err);
-    if (rc == 0)
-        rc = ds_schema_add(s, NULL, "image", DS_TENSOR, true, false, false, NULL, err);
-    if (rc == 0)
-        rc = ds_schema_add(s, NULL, "frame", DS_I64, true, false, false, NULL, err);
-    if (rc == 0)
-        rc = ds_schema_add(s, NULL, "meta", DS_JSON, false, true, false, NULL, err);
-    if (rc == 0)
-        rc = ds_schema_add(s, NULL, "text", DS_UTF8, true, false, false, NULL, err);
-    if (rc == 0)
-        rc = ds_schema_add(s, NULL, "chain", DS_JSON, true, false, false, NULL, err);
+    for (size_t i = 0; i < (patch ? (size_t)ALL_COLUMNS : COLUMNS) && rc == 0; i++) {
+        const column *c = &columns[i];
+        const char *name = patch && i == COL_IMAGE ? "patches" : c->name;
+        rc = c->list
+                 ? ds_schema_add_list(s, NULL, name, c->type, c->nullable, err)
+                 : ds_schema_add(s, NULL, name, c->type, c->nullable, c->primary, false, NULL, err);
+    }
     return rc == 0 ? ds_schema_check(s, err) : rc;
 }
 
 void ds_dicom_rows_fini(ds_dicom_rows *r)
 {
-    ds_buf_fini(&r->part);
+    ds_proofraw_fini(&r->raw);
 }
 
-static int proved(ds_dicom_rows *r, const char *column, enum ds_proof_kind kind, const void *p,
+static int proved(ds_dicom_rows *r, const char *name, enum ds_proof_kind kind, const void *p,
                   size_t n, ds_err *err)
 {
-    return r->proof ? ds_proof_value(r->proof, column, kind, p, n, err) : 0;
+    return r->proof && n ? ds_proof_value(r->proof, name, kind, p, n, err) : 0;
 }
 
-static int put_image(ds_dicom_rows *r, ds_colbuild *b, const ds_dicom_result *res, int fd,
-                     uint64_t first, uint64_t frames, ds_err *err)
+/* ---- one record ---------------------------------------------------------------------------------
+ */
+
+typedef struct put {
+    ds_dicom_rows *r;
+    ds_rows *rows;
+    const ds_dicom_record *rec;
+    ds_hasher *hash; /* NULL: no digest is wanted */
+    ds_patches grid;
+    ds_err *err;
+} put;
+
+static ds_colbuild *col(const put *p, size_t i)
 {
-    const dcm_shape *im = &res->shape;
-    uint64_t dims[4], left = frames * res->frame_bytes; /* checked when it was written */
-    uint64_t at = res->data_at + first * res->frame_bytes;
+    return ds_rows_col(p->rows, i);
+}
+
+static int put_text(put *p, size_t i, ds_text t)
+{
+    if (!t.p)
+        return ds_colbuild_null(col(p, i), p->err);
+    int rc = proved(p->r, columns[i].name,
+                    columns[i].type == DS_JSON ? DS_PROOF_JSON : DS_PROOF_TEXT, t.p, t.n, p->err);
+    return rc == 0 ? ds_colbuild_bytes(col(p, i), t.p, t.n, p->err) : rc;
+}
+
+/* Bytes of the image's tensor, in order. */
+static int put_bytes(put *p, const uint8_t *bytes, size_t n, ds_err *err)
+{
+    int rc = ds_colbuild_part(col(p, COL_IMAGE), bytes, n, err);
+    if (rc == 0 && p->hash)
+        rc = ds_hasher_put(p->hash, bytes, n, err);
+    if (rc == 0 && !p->rec->searched)
+        rc = ds_proofraw_put(&p->r->raw, p->r->proof, "image", bytes, n, err);
+    return rc;
+}
+
+static int put_plain(put *p, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    const dcm_shape *im = &rec->shape;
+    uint64_t dims[4], left = im->frames * rec->frame_bytes, at = rec->at; /* checked before */
+    ds_buf part = {0};
     int n = 0;
-    size_t tail = 0;
-    if (frames > 1)
-        dims[n++] = frames;
+    if (im->frames > 1 || rec->stack)
+        dims[n++] = im->frames;
     dims[n++] = im->rows;
     dims[n++] = im->cols;
     if (im->samples > 1)
         dims[n++] = im->samples;
-    int rc = ds_colbuild_tensor_begin(b, (int)im->dtype, n, dims, err);
-    ds_buf_reset(&r->part);
-    if (rc == 0 && ds_buf_reserve(&r->part, PART + OVERLAP) != 0)
+    int rc = ds_colbuild_tensor_begin(col(p, COL_IMAGE), (int)im->dtype, n, dims, err);
+    if (rc == 0 && ds_buf_reserve(&part, left < PART ? (size_t)left : PART) != 0)
         rc = ds_fail_nomem(err);
     while (rc == 0 && left > 0) {
         size_t take = left < PART ? (size_t)left : PART;
-        rc = ds_pread_exact(fd, "temporary file", r->part.data + tail, take, at, err);
+        rc = ds_pread_exact(rec->fd, "temporary file", part.data, take, at, err);
         if (rc == 0)
-            rc = ds_colbuild_part(b, r->part.data + tail, take, err);
-        if (rc == 0)
-            rc = proved(r, "image", DS_PROOF_RAW, r->part.data, tail + take, err);
-        size_t all = tail + take;
-        tail = all < OVERLAP ? all : OVERLAP;
-        memmove(r->part.data, r->part.data + all - tail, tail);
+            rc = put_bytes(p, part.data, take, err);
         at += take;
         left -= take;
     }
-    return rc == 0 ? ds_colbuild_end(b, err) : rc;
+    ds_buf_fini(&part);
+    return rc == 0 ? ds_colbuild_end(col(p, COL_IMAGE), err) : rc;
 }
 
-/* What was done to the values: of one frame, or of all (an array of arrays where they differ). */
-static int put_chain(ds_colbuild *b, const ds_dicom_result *res, int64_t frame, ds_err *err)
+/* A frame at a time: its patches one behind the other, each row by row. */
+static int put_patches(put *p, ds_err *err)
 {
-    const char *p = (const char *)res->chain.data, *end = p + res->chain.len, *nl;
-    ds_buf all = {0};
-    if (!res->has_image)
+    const ds_dicom_record *rec = p->rec;
+    const ds_patches *g = &p->grid;
+    ds_buf frame = {0}, laid = {0};
+    uint64_t dims[2] = {g->count, (uint64_t)g->side * g->side * rec->shape.samples};
+    int rc = ds_colbuild_tensor_begin(col(p, COL_IMAGE), (int)rec->shape.dtype, 2, dims, err);
+    if (rc == 0 && ds_buf_reserve(&frame, (size_t)rec->frame_bytes) != 0)
+        rc = ds_fail_nomem(err);
+    for (uint32_t f = 0; rc == 0 && f < rec->shape.frames; f++) {
+        rc = ds_pread_exact(rec->fd, "temporary file", frame.data, (size_t)rec->frame_bytes,
+                            rec->at + f * rec->frame_bytes, err);
+        if (rc == 0)
+            rc = ds_patches_lay(g, frame.data, &laid, err);
+        if (rc == 0)
+            rc = put_bytes(p, laid.data, laid.len, err);
+    }
+    ds_buf_fini(&frame);
+    ds_buf_fini(&laid);
+    return rc == 0 ? ds_colbuild_end(col(p, COL_IMAGE), err) : rc;
+}
+
+static int put_image(put *p, ds_err *err)
+{
+    if (!p->rec->has_image)
+        return ds_colbuild_null(col(p, COL_IMAGE), err);
+    ds_proofraw_reset(&p->r->raw);
+    int rc = p->r->digests ? ds_hasher_new(&p->hash, err) : 0;
+    if (rc == 0 && p->hash)
+        rc = ds_hasher_reset(p->hash, err);
+    if (rc != 0)
+        return rc;
+    return p->r->patch ? put_patches(p, err) : put_plain(p, err);
+}
+
+/* ---- geometry -----------------------------------------------------------------------------------
+ */
+
+static int put_reals(ds_colbuild *b, const double *v, size_t n, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < n && rc == 0; i++)
+        rc = ds_colbuild_item_f64(b, v[i], err);
+    return rc;
+}
+
+static const double *part_of(const ds_dicom_place *p, unsigned what, size_t *n)
+{
+    *n = what == DS_PLACE_SPACING ? 2 : what == DS_PLACE_POSITION ? 3 : 6;
+    return what == DS_PLACE_SPACING    ? p->spacing
+           : what == DS_PLACE_POSITION ? p->position
+                                       : p->orientation;
+}
+
+/* One set of numbers a frame; one for all where they are the same and that is wanted. */
+static int put_parts(put *p, size_t i, unsigned what, bool merge, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    ds_colbuild *b = col(p, i);
+    size_t n = 0, frames = rec->shape.frames;
+    bool all = rec->places != NULL, same = merge;
+    for (size_t f = 0; all && f < frames; f++) {
+        all = (rec->places[f]->has & what) != 0;
+        const double *v = part_of(rec->places[f], what, &n), *w = part_of(rec->places[0], what, &n);
+        same = same && memcmp(v, w, n * sizeof *v) == 0;
+    }
+    if (!all || frames == 0)
         return ds_colbuild_null(b, err);
-    if (!memchr(p, '\n', res->chain.len))
-        return ds_colbuild_bytes(b, p, res->chain.len, err);
-    int bad = ds_buf_putc(&all, '[');
+    int rc = ds_colbuild_list_begin(b, err);
+    if (rc == 0 && what == DS_PLACE_SPACING && rec->step) {
+        const double *s = rec->step;
+        rc = ds_colbuild_item_f64(b, sqrt(s[0] * s[0] + s[1] * s[1] + s[2] * s[2]), err);
+    }
+    for (size_t f = 0; f < (same ? 1 : frames) && rc == 0; f++) {
+        const double *v = part_of(rec->places[f], what, &n);
+        rc = put_reals(b, v, n, err);
+    }
+    return rc == 0 ? ds_colbuild_list_end(b, err) : rc;
+}
+
+static int put_affine(put *p, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    ds_colbuild *b = col(p, COL_AFFINE);
+    double m[16];
+    size_t n = rec->stack ? rec->one_affine : rec->shape.frames;
+    bool all = rec->places != NULL && n > 0;
+    for (size_t f = 0; all && f < n; f++)
+        all = ds_dicom_affine(rec->places[f], rec->step, m);
+    if (!all)
+        return ds_colbuild_null(b, err);
+    int rc = ds_colbuild_list_begin(b, err);
+    for (size_t f = 0; f < n && rc == 0; f++) {
+        ds_dicom_affine(rec->places[f], rec->step, m);
+        rc = put_reals(b, m, 16, err);
+    }
+    return rc == 0 ? ds_colbuild_list_end(b, err) : rc;
+}
+
+static int put_geometry(put *p, ds_err *err)
+{
+    int rc = put_parts(p, COL_SPACING, DS_PLACE_SPACING, true, err);
+    if (rc == 0)
+        rc = put_parts(p, COL_POSITION, DS_PLACE_POSITION, false, err);
+    if (rc == 0)
+        rc = put_parts(p, COL_ORIENTATION, DS_PLACE_ORIENTATION, true, err);
+    return rc == 0 ? put_affine(p, err) : rc;
+}
+
+/* ---- texts --------------------------------------------------------------------------------------
+ */
+
+/* Placeholders for every patch, a line, the text; what looks like a placeholder in it does not. */
+static int put_words(put *p, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    uint64_t n = rec->has_image ? p->grid.count : rec->count;
+    ds_buf b = {0};
+    if (!p->r->patch || (!rec->text.p && n == 0))
+        return put_text(p, COL_TEXT, rec->text);
+    int rc = ds_patches_text(&b, p->r->placeholder, n, rec->text.p, rec->text.n, err);
+    if (rc == 0)
+        rc = put_text(p, COL_TEXT, (ds_text){b.data, b.len});
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* Sections of a report may be tokenized too. */
+static int put_section(put *p, size_t i, ds_text t, ds_err *err)
+{
+    ds_buf b = {0};
+    if (!p->r->patch || !t.p)
+        return put_text(p, i, t);
+    int rc = ds_patches_text(&b, p->r->placeholder, 0, t.p, t.n, err);
+    if (rc == 0)
+        rc = put_text(p, i, (ds_text){b.data, b.len});
+    ds_buf_fini(&b);
+    return rc;
+}
+
+static int put_facts(put *p, ds_err *err)
+{
+    static const struct {
+        uint8_t column, fact;
+    } map[] = {{COL_PATIENT, DS_FACT_PATIENT},     {COL_STUDY, DS_FACT_STUDY},
+               {COL_SERIES, DS_FACT_SERIES},       {COL_MODALITY, DS_FACT_MODALITY},
+               {COL_BODY_PART, DS_FACT_BODY_PART}, {COL_LATERALITY, DS_FACT_LATERALITY},
+               {COL_VIEW, DS_FACT_VIEW},           {COL_CONTENT, DS_FACT_CONTENT}};
+    const ds_dicom_facts *f = p->rec->facts;
+    int rc = 0;
+    for (size_t i = 0; i < sizeof map / sizeof *map && rc == 0; i++)
+        rc = put_text(p, map[i].column,
+                      f ? (ds_text){f->text[map[i].fact], f->len[map[i].fact]} : (ds_text){0});
+    for (size_t i = 0; i < DS_FACTS - DS_FACT_SECTION && rc == 0; i++)
+        rc = put_section(p, COL_INDICATION + i, p->rec->section[i], err);
+    return rc;
+}
+
+static int put_grid(put *p, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    const ds_patches *g = &p->grid;
+    ds_buf mask = {0};
+    if (!p->r->patch)
+        return 0;
+    if (!rec->has_image) {
+        int rc = ds_colbuild_null(col(p, COL_GRID), err);
+        if (rc == 0)
+            rc = ds_colbuild_null(col(p, COL_MASK), err);
+        if (rc == 0)
+            rc = rec->count ? ds_colbuild_i64(col(p, COL_COUNT), (int64_t)rec->count, err)
+                            : ds_colbuild_null(col(p, COL_COUNT), err);
+        return rc;
+    }
+    const int64_t grid[3] = {(int64_t)rec->shape.frames, g->down, g->across};
+    int rc = ds_colbuild_list_begin(col(p, COL_GRID), err);
+    for (size_t i = 0; i < 3 && rc == 0; i++)
+        rc = ds_colbuild_item_i64(col(p, COL_GRID), grid[i], err);
+    if (rc == 0)
+        rc = ds_colbuild_list_end(col(p, COL_GRID), err);
+    uint64_t dims[2] = {g->count, (uint64_t)g->side * g->side};
+    if (rc == 0)
+        rc = ds_colbuild_tensor_begin(col(p, COL_MASK), DS_U8, 2, dims, err);
+    if (rc == 0)
+        rc = ds_patches_mask(g, &mask, err);
+    for (uint32_t f = 0; rc == 0 && f < rec->shape.frames; f++)
+        rc = ds_colbuild_part(col(p, COL_MASK), mask.data, mask.len, err);
+    ds_buf_fini(&mask);
+    if (rc == 0)
+        rc = ds_colbuild_end(col(p, COL_MASK), err);
+    return rc == 0 ? ds_colbuild_i64(col(p, COL_COUNT), (int64_t)g->count, err) : rc;
+}
+
+/* ---- a record -----------------------------------------------------------------------------------
+ */
+
+static int put_origin(put *p, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    if (!rec->sources)
+        return ds_shardout_row(p->r->out, 0, rec->sizes[0], err);
+    return ds_shardout_joined(p->r->out, rec->sources, rec->sizes, rec->nsources, err);
+}
+
+static int put_columns(put *p, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    int rc = ds_rows_begin(p->rows, err);
+    if (rc == 0)
+        rc = put_text(p, COL_KEY, rec->key);
+    if (rc == 0)
+        rc = ds_colbuild_bytes(col(p, COL_KIND), rec->kind, strlen(rec->kind), err);
+    if (rc == 0)
+        rc = put_image(p, err);
+    if (rc == 0)
+        rc = rec->frame ? ds_colbuild_i64(col(p, COL_FRAME), rec->frame, err)
+                        : ds_colbuild_null(col(p, COL_FRAME), err);
+    if (rc == 0)
+        rc = put_text(p, COL_META, rec->meta);
+    if (rc == 0)
+        rc = put_words(p, err);
+    if (rc == 0)
+        rc = put_text(p, COL_CHAIN, rec->chain);
+    if (rc == 0)
+        rc = put_facts(p, err);
+    if (rc == 0)
+        rc = put_geometry(p, err);
+    if (rc == 0)
+        rc = put_text(p, COL_VOLUME, rec->volume);
+    if (rc == 0)
+        rc = put_text(p, COL_MEMBERS, rec->members);
+    if (rc == 0)
+        rc = put_grid(p, err);
+    return rc == 0 ? put_origin(p, err) : rc;
+}
+
+int ds_dicom_rows_record(ds_dicom_rows *r, const ds_dicom_record *rec, ds_sha *digest,
+                         uint64_t *count, ds_err *err)
+{
+    put p = {.r = r, .rec = rec, .err = err};
+    int rc = ds_shardout_rows(r->out, &p.rows, err);
+    if (rc == 0 && r->patch && rec->has_image)
+        rc = ds_patches_of(&p.grid, r->patch, &rec->shape, err);
+    if (rc == 0)
+        rc = put_columns(&p, err);
+    if (rc == 0 && p.hash && digest)
+        rc = ds_hasher_end(p.hash, digest, err);
+    ds_hasher_free(p.hash);
+    if (count)
+        *count = p.grid.count;
+    r->records += rc == 0;
+    return rc;
+}
+
+/* ---- objects by themselves ----------------------------------------------------------------------
+ */
+
+int ds_dicom_rows_chain(ds_buf *out, const ds_buf *lines, int64_t frame, ds_err *err)
+{
+    const char *p = (const char *)lines->data, *end = p + lines->len, *nl;
+    if (lines->len == 0 || !memchr(p, '\n', lines->len))
+        return ds_buf_put(out, p, lines->len) ? ds_fail_nomem(err) : 0;
+    int bad = frame < 0 ? ds_buf_putc(out, '[') : 0;
     for (int64_t i = 0; p < end; p = nl + 1, i++) {
         nl = memchr(p, '\n', (size_t)(end - p));
         nl = nl ? nl : end;
-        if (frame == i) {
-            ds_buf_fini(&all);
-            return ds_colbuild_bytes(b, p, (size_t)(nl - p), err);
-        }
-        bad |= (i ? ds_buf_putc(&all, ',') : 0) | ds_buf_put(&all, p, (size_t)(nl - p));
+        if (frame == i)
+            bad |= ds_buf_put(out, p, (size_t)(nl - p));
+        else if (frame < 0)
+            bad |= (i ? ds_buf_putc(out, ',') : 0) | ds_buf_put(out, p, (size_t)(nl - p));
     }
-    bad |= ds_buf_putc(&all, ']');
-    int rc = bad ? ds_fail_nomem(err) : ds_colbuild_bytes(b, all.data, all.len, err);
-    ds_buf_fini(&all);
+    bad |= frame < 0 ? ds_buf_putc(out, ']') : 0;
+    return bad ? ds_fail_nomem(err) : 0;
+}
+
+int ds_dicom_rows_object(ds_dicom_record *rec, ds_dicom_parts *parts, const ds_dicom_result *res,
+                         int fd, const uint64_t *size, int64_t frame, ds_err *err)
+{
+    const ds_dicom_facts *f = &res->facts;
+    uint32_t first = frame < 0 ? 0 : (uint32_t)frame, n = frame < 0 ? res->shape.frames : 1;
+    bool bad = ds_buf_put(&parts->key, res->key.data, res->key.len) != 0;
+    if (frame >= 0)
+        bad |= ds_buf_printf(&parts->key, "#%" PRId64, frame + 1) != 0;
+    if (f->nplaces && res->has_image) {
+        parts->places = calloc(n, sizeof *parts->places);
+        bad |= !parts->places;
+        for (uint32_t i = 0; parts->places && i < n; i++)
+            parts->places[i] = ds_dicom_place_of(f, first + i);
+    }
+    int rc = bad ? ds_fail_nomem(err) : 0;
+    if (rc == 0 && res->has_image)
+        rc = ds_dicom_rows_chain(&parts->chain, &res->chain, frame, err);
+    *rec = (ds_dicom_record){.kind = !res->has_image ? "document"
+                                     : frame < 0     ? "image"
+                                                     : "frame",
+                             .key = ds_text_of(&parts->key),
+                             .meta = ds_text_of(&res->meta),
+                             .text = ds_text_of(&res->text),
+                             .chain = ds_text_of(&parts->chain),
+                             .frame = frame + 1,
+                             .facts = f,
+                             .has_image = res->has_image,
+                             .shape = res->shape,
+                             .frame_bytes = res->frame_bytes,
+                             .at = res->data_at + first * res->frame_bytes,
+                             .fd = fd,
+                             .places = parts->places,
+                             .sizes = size};
+    rec->shape.frames = n;
+    for (size_t i = 0; i < DS_FACTS - DS_FACT_SECTION; i++)
+        rec->section[i] = (ds_text){f->text[DS_FACT_SECTION + i], f->len[DS_FACT_SECTION + i]};
     return rc;
 }
 
-/* One record: frames `first` and on; frame < 0: all of them. */
-static int put_record(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint64_t size,
-                      int64_t frame, ds_err *err)
+void ds_dicom_parts_fini(ds_dicom_parts *parts)
 {
-    ds_rows *rows;
-    ds_buf key = {0};
-    int rc = ds_shardout_rows(r->out, &rows, err);
-    int bad = ds_buf_put(&key, res->key.data, res->key.len);
-    if (frame >= 0)
-        bad |= ds_buf_printf(&key, "#%" PRId64, frame + 1);
-    if (rc == 0 && bad)
-        rc = ds_fail_nomem(err);
-    if (rc == 0)
-        rc = ds_rows_begin(rows, err);
-    if (rc == 0)
-        rc = ds_colbuild_bytes(ds_rows_col(rows, COL_KEY), key.data, key.len, err);
-    if (rc == 0)
-        rc = res->has_image ? put_image(r, ds_rows_col(rows, COL_IMAGE), res, fd,
-                                        frame < 0 ? 0 : (uint64_t)frame,
-                                        frame < 0 ? res->shape.frames : 1, err)
-                            : ds_colbuild_null(ds_rows_col(rows, COL_IMAGE), err);
-    if (rc == 0)
-        rc = frame < 0 ? ds_colbuild_null(ds_rows_col(rows, COL_FRAME), err)
-                       : ds_colbuild_i64(ds_rows_col(rows, COL_FRAME), frame + 1, err);
-    if (rc == 0)
-        rc = ds_colbuild_bytes(ds_rows_col(rows, COL_META), res->meta.data, res->meta.len, err);
-    if (rc == 0)
-        rc = res->text.len ? ds_colbuild_bytes(ds_rows_col(rows, COL_TEXT), res->text.data,
-                                               res->text.len, err)
-                           : ds_colbuild_null(ds_rows_col(rows, COL_TEXT), err);
-    if (rc == 0)
-        rc = put_chain(ds_rows_col(rows, COL_CHAIN), res, frame, err);
-    if (rc == 0)
-        rc = proved(r, "key", DS_PROOF_TEXT, key.data, key.len, err);
-    if (rc == 0)
-        rc = ds_shardout_row(r->out, 0, size, err);
-    ds_buf_fini(&key);
-    r->records += rc == 0;
-    return rc;
+    free(parts->places);
+    ds_buf_fini(&parts->key);
+    ds_buf_fini(&parts->chain);
+    parts->places = NULL;
 }
 
 int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint64_t size,
                       ds_err *err)
 {
+    bool each = r->unit == DS_UNIT_FRAME && res->has_image;
     int rc = r->proof ? ds_proof_file(r->proof, res->ids, err) : 0;
-    if (rc == 0)
-        rc = proved(r, "meta", DS_PROOF_JSON, res->meta.data, res->meta.len, err);
-    if (rc == 0)
-        rc = proved(r, "text", DS_PROOF_TEXT, res->text.data, res->text.len, err);
-    if (rc == 0 && !(r->by_frame && res->has_image))
-        return put_record(r, res, fd, size, -1, err);
-    for (uint32_t i = 0; i < res->shape.frames && rc == 0; i++)
-        rc = put_record(r, res, fd, size, i, err);
+    for (uint32_t i = 0; i < (each ? res->shape.frames : 1) && rc == 0; i++) {
+        ds_dicom_record rec;
+        ds_dicom_parts parts = {0};
+        rc = ds_dicom_rows_object(&rec, &parts, res, fd, &size, each ? (int64_t)i : -1, err);
+        if (rc == 0)
+            rc = ds_dicom_rows_record(r, &rec, NULL, NULL, err);
+        ds_dicom_parts_fini(&parts);
+    }
     return rc;
 }

@@ -1,24 +1,77 @@
-/* dicomrows.h - results as records of a stream: key, image, frame, meta, text, chain. One thread.
+/* dicomrows.h - results as records of a stream (docs/dicom.md has the columns). One thread.
+ *
+ * Everything that goes into a column is searched for identifiers on its way (proofpass.h).
  */
 #ifndef DS_DICOMROWS_H
 #define DS_DICOMROWS_H
 
+#include "dicomfacts.h"
 #include "dicomjob.h"
-#include "proofpass.h"
+#include "proofraw.h"
 #include "shardout.h"
+
+enum ds_dicom_unit { DS_UNIT_IMAGE, DS_UNIT_FRAME, DS_UNIT_VOLUME, DS_UNIT_STUDY };
 
 typedef struct ds_dicom_rows {
     ds_shardout *out;
     ds_proof *proof; /* NULL without de-identification */
-    bool by_frame;   /* a record a frame, not an object */
+    enum ds_dicom_unit unit;
+    uint32_t patch;          /* pixels of a side; 0: images stay images */
+    const char *placeholder; /* of a patch in text */
+    bool digests;            /* ds_dicom_record.digest is wanted */
     uint64_t records;
-    ds_buf part;
+    ds_proofraw raw;
 } ds_dicom_rows;
 
-int ds_dicom_schema(ds_schema *s, ds_err *err); /* initialised */
-/* All records of one result; frames are read from fd, the job's temporary. */
+typedef struct ds_text {
+    const void *p; /* NULL: null */
+    size_t n;
+} ds_text;
+static inline ds_text ds_text_of(const ds_buf *b)
+{
+    return (ds_text){b->len ? b->data : NULL, b->len};
+}
+
+/* One record, all of it borrowed. */
+typedef struct ds_dicom_record {
+    const char *kind; /* "image", "frame", "volume", "document", "study" */
+    ds_text key, meta, text, chain, volume, members;
+    int64_t frame;               /* from 1; 0: none */
+    const ds_dicom_facts *facts; /* NULL: its columns are null */
+    ds_text section[DS_FACTS - DS_FACT_SECTION];
+    bool has_image, stack; /* stack: the first dimension stands even when it is 1 */
+    bool searched;         /* the image's bytes were, for what their own files tell */
+    dcm_shape shape;
+    uint64_t frame_bytes, at; /* frames lie one behind the other in fd */
+    int fd;
+    const ds_dicom_place *const *places; /* shape.frames of them, or none */
+    const double *step;                  /* between slices; NULL: not one for all, or one slice */
+    bool one_affine;                     /* of the first slice with step, not one for each */
+    const uint64_t *sources; /* ordinals from the next that will be told of; NULL: the next */
+    size_t nsources;
+    const uint64_t *sizes; /* of the sources */
+    uint64_t count;        /* patches, of a record without an image of its own */
+} ds_dicom_record;
+
+int ds_dicom_schema(ds_schema *s, uint32_t patch, ds_err *err); /* initialised */
+/* *digest, of the image's bytes, is set when r->digests; *count: patches. Both may be NULL. */
+int ds_dicom_rows_record(ds_dicom_rows *r, const ds_dicom_record *rec, ds_sha *digest,
+                         uint64_t *count, ds_err *err);
+/* What an object by itself says in a record: all frames, or one of them (from 0; negative: all).
+ * Borrows everything; *parts owns what had to be made. */
+typedef struct ds_dicom_parts {
+    ds_buf key, chain;
+    const ds_dicom_place **places;
+} ds_dicom_parts;
+int ds_dicom_rows_object(ds_dicom_record *rec, ds_dicom_parts *parts, const ds_dicom_result *res,
+                         int fd, const uint64_t *size, int64_t frame, ds_err *err);
+void ds_dicom_parts_fini(ds_dicom_parts *parts);
+/* All records of one object by itself; frames are read from fd, the job's temporary. */
 int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint64_t size,
                       ds_err *err);
+/* What was done to the values of frame `frame`; negative: of all, one array for them or an array of
+ * arrays where they differ. Appends. */
+int ds_dicom_rows_chain(ds_buf *out, const ds_buf *lines, int64_t frame, ds_err *err);
 void ds_dicom_rows_fini(ds_dicom_rows *r);
 
 #endif

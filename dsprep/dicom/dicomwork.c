@@ -144,7 +144,7 @@ static int make_texts(work *w, ds_err *err)
     int rc = ds_dicom_json(s, &w->r.meta, err);
     if (rc == 0)
         rc = ds_dicom_text(s, &w->r.text, err);
-    return rc == 0 ? ds_dicom_facts_write(&w->r.facts, s, w->r.has_image ? &w->im : NULL,
+    return rc == 0 ? ds_dicom_facts_write(&w->r.facts.bytes, s, w->r.has_image ? &w->im : NULL,
                                           &w->r.shape, !w->headers, err)
                    : rc;
 }
@@ -241,7 +241,7 @@ int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bo
         ds_buf_reset(&w.r.meta);
         ds_buf_reset(&w.r.text);
         ds_buf_reset(&w.r.key);
-        ds_buf_reset(&w.r.facts);
+        ds_buf_reset(&w.r.facts.bytes);
         w.r.has_image = false;
         dcm_actions_free(w.r.actions); /* of an object that does not come out */
         w.r.actions = NULL;

@@ -1,0 +1,229 @@
+/* dicomindex.c - see dicomindex.h. */
+#include "dicomindex.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "sig.h"
+
+static int copy_range(int from, uint64_t at, int to, uint64_t n, ds_err *err)
+{
+    uint8_t buf[64 << 10];
+    int rc = 0;
+    while (rc == 0 && n > 0) {
+        size_t take = n < sizeof buf ? (size_t)n : sizeof buf;
+        rc = ds_pread_exact(from, "temporary file", buf, take, at, err);
+        if (rc == 0)
+            rc = ds_write_full(to, "temporary file", buf, take, err);
+        at += take;
+        n -= take;
+    }
+    return rc;
+}
+
+static int spool(ds_dicom_index *x, ds_dicom_entry *e, const ds_dicom_in *in, ds_err *err)
+{
+    int fd = x->spool_plus1 - 1, rc = 0;
+    if (in->size > x->limit || x->spooled > x->limit - in->size)
+        return ds_fail(
+            err, DS_FAIL,
+            "%s: series %.*s: members of archives and standard input would take more than "
+            "%" PRIu64 " bytes of temporary space: raise --spool-limit, or unpack them, "
+            "for files are read twice instead",
+            in->name, (int)e->facts.len[DS_FACT_SERIES],
+            e->facts.text[DS_FACT_SERIES] ? e->facts.text[DS_FACT_SERIES] : "", x->limit);
+    if (fd < 0) {
+        rc = ds_dicom_temp(&fd, err);
+        x->spool_plus1 = rc == 0 ? fd + 1 : 0;
+    }
+    e->spool_at = x->spooled;
+    if (rc == 0)
+        rc = copy_range(in->fd, 0, fd, in->size, err);
+    x->spooled += in->size;
+    return rc;
+}
+
+static char *copy_key(const ds_buf *key, uint64_t number)
+{
+    char *p = NULL;
+    if (key->len) {
+        p = malloc(key->len + 1);
+        if (p) {
+            memcpy(p, key->data, key->len);
+            p[key->len] = 0;
+        }
+    } else {
+        p = malloc(32);
+        if (p)
+            snprintf(p, 32, "object-%" PRIu64, number);
+    }
+    return p;
+}
+
+/* Takes name, path and facts over. */
+static int add(ds_dicom_index *x, ds_dicom_in *in, ds_dicom_result *r, uint64_t number, ds_err *err)
+{
+    if (x->n == x->cap) {
+        size_t cap = x->cap ? x->cap * 2 : 256, bytes;
+        ds_dicom_entry *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(x->v, bytes) : NULL;
+        if (!v)
+            return ds_fail_nomem(err);
+        x->v = v;
+        x->cap = cap;
+    }
+    ds_dicom_entry *e = &x->v[x->n];
+    *e = (ds_dicom_entry){.name = in->name,
+                          .path = in->path,
+                          .key = copy_key(&r->key, number),
+                          .size = in->size,
+                          .sha = r->sha,
+                          .facts = r->facts,
+                          .shape = r->shape,
+                          .has_image = r->has_image};
+    in->path = NULL;
+    memset(&r->facts, 0, sizeof r->facts);
+    x->n++;
+    int rc = e->key ? 0 : ds_fail_nomem(err);
+    if (rc == 0 && !e->path)
+        rc = spool(x, e, in, err);
+    in->name = NULL;
+    return rc;
+}
+
+typedef struct pass {
+    ds_dicom_index *x;
+    ds_dicom_jobs *jobs;
+    ds_dicom_in *ins;
+    size_t nins, first, used;
+    ds_dicom_account *acc;
+    ds_proof *proof;
+} pass;
+
+static int take_first(pass *p, ds_err *err)
+{
+    ds_dicom_in *in = &p->ins[p->first];
+    ds_dicom_result r = {0};
+    int rc, frames;
+    p->acc->inputs++;
+    if (in->reason) {
+        rc = ds_dicom_account_left_out(p->acc, in, true, in->reason, err);
+    } else {
+        rc = ds_dicom_jobs_next(p->jobs, &r, &frames, err);
+        if (rc == 0 && r.outcome != DS_DICOM_RECORD)
+            rc = ds_dicom_account_left_out(p->acc, in, r.outcome == DS_DICOM_FAILED, r.reason, err);
+        else if (rc == 0 && p->proof)
+            rc = ds_proof_file(p->proof, r.ids, err);
+        if (rc == 0 && r.outcome == DS_DICOM_RECORD)
+            rc = add(p->x, in, &r, p->acc->inputs, err);
+    }
+    ds_dicom_result_fini(&r);
+    ds_dicom_in_fini(in);
+    p->first = (p->first + 1) % p->nins;
+    p->used--;
+    return rc;
+}
+
+static int by_key(const void *x, const void *y)
+{
+    const ds_dicom_entry *a = x, *b = y;
+    int c = strcmp(a->key, b->key);
+    if (c == 0)
+        c = memcmp(&a->sha, &b->sha, sizeof a->sha);
+    return c ? c : strcmp(a->name, b->name);
+}
+
+static void entry_fini(ds_dicom_entry *e)
+{
+    free(e->name);
+    free(e->path);
+    free(e->key);
+    ds_dicom_facts_fini(&e->facts);
+}
+
+/* Of one object several times the first by digest and name stays, whatever the order of input. */
+static int hold_doubles(ds_dicom_index *x, ds_dicom_account *acc, ds_err *err)
+{
+    size_t k = 0;
+    int rc = 0;
+    if (x->n)
+        qsort(x->v, x->n, sizeof *x->v, by_key);
+    for (size_t i = 0; i < x->n; i++) {
+        ds_dicom_in in;
+        if (k == 0 || strcmp(x->v[k - 1].key, x->v[i].key) != 0) {
+            x->v[k++] = x->v[i];
+            continue;
+        }
+        if (rc == 0)
+            rc = ds_dicom_index_open(x, i, &in, err);
+        if (rc == 0) {
+            rc = ds_dicom_account_left_out(acc, &in, false, "duplicate-object", err);
+            ds_dicom_in_fini(&in);
+        }
+        entry_fini(&x->v[i]);
+    }
+    x->n = k;
+    return rc;
+}
+
+int ds_dicom_index_make(ds_dicom_index *x, ds_dicominput *input, ds_dicom_jobs *jobs,
+                        ds_dicom_in *ins, size_t nins, ds_dicom_account *acc, ds_proof *proof,
+                        ds_err *err)
+{
+    pass p = {.x = x, .jobs = jobs, .ins = ins, .nins = nins, .acc = acc, .proof = proof};
+    bool more = true;
+    int rc = 0;
+    while (rc == 0 && (more || p.used > 0)) {
+        rc = ds_check_interrupt(err);
+        while (rc == 0 && more && p.used < nins && !ds_dicom_jobs_full(jobs)) {
+            ds_dicom_in *in = &ins[(p.first + p.used) % nins];
+            rc = ds_dicominput_next(input, in, err);
+            more = rc == 1;
+            if (rc == 1) {
+                p.used++;
+                rc = in->reason ? 0 : ds_dicom_jobs_submit(jobs, in->fd, in->name, true, err);
+            }
+        }
+        if (rc == 0 && p.used > 0)
+            rc = take_first(&p, err);
+    }
+    return rc == 0 ? hold_doubles(x, acc, err) : rc;
+}
+
+int ds_dicom_index_open(const ds_dicom_index *x, size_t i, ds_dicom_in *in, ds_err *err)
+{
+    const ds_dicom_entry *e = &x->v[i];
+    memset(in, 0, sizeof *in);
+    in->fd = -1;
+    in->size = e->size;
+    in->name = strdup(e->name);
+    int rc = in->name ? 0 : ds_fail_nomem(err);
+    if (rc == 0 && e->path) {
+        if (ds_open(&in->fd, e->path, O_RDONLY, 0, NULL) != 0)
+            in->reason = "unreadable";
+        return 0;
+    }
+    if (rc == 0)
+        rc = ds_dicom_temp(&in->fd, err);
+    if (rc == 0)
+        rc = copy_range(x->spool_plus1 - 1, e->spool_at, in->fd, e->size, err);
+    if (rc == 0 && lseek(in->fd, 0, SEEK_SET) != 0)
+        rc = ds_fail(err, DS_IO, "temporary file: cannot seek");
+    if (rc != 0)
+        ds_dicom_in_fini(in);
+    return rc;
+}
+
+void ds_dicom_index_fini(ds_dicom_index *x)
+{
+    for (size_t i = 0; i < x->n; i++)
+        entry_fini(&x->v[i]);
+    free(x->v);
+    if (x->spool_plus1)
+        close(x->spool_plus1 - 1);
+    memset(x, 0, sizeof *x);
+}
