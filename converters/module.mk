@@ -1,4 +1,4 @@
 # converters: text, logs, archives and tables into records.
 converters_LIB  := dsconv
 converters_SEES := converters common
-converters_PKG  := libarchive libzstd zlib
+converters_PKG  := libarchive libzstd zlib libpcre2-8

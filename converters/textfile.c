@@ -119,6 +119,21 @@ static bool slurp(ds_filejob *j, ds_fileitem *i, int fd, size_t room, ds_err *er
     return true;
 }
 
+/* What a parser says of the source, ahead of its rows. */
+static int add_note(ds_textbatch *b, const ds_buf *note)
+{
+    if (note->len == 0)
+        return 0;
+    ds_textrow *row = ds_textbatch_row(b, 0, 0);
+    uint8_t *words = ds_textbatch_alloc(b, note->len + 1);
+    if (!row || !words)
+        return DS_NOMEM;
+    memcpy(words, note->data, note->len);
+    words[note->len] = 0;
+    row->note = (const char *)words;
+    return 0;
+}
+
 static int parse(ds_filejob *j, ds_fileitem *i, const ds_textopts *o, const uint8_t *p, size_t len,
                  size_t mark)
 {
@@ -126,18 +141,20 @@ static int parse(ds_filejob *j, ds_fileitem *i, const ds_textopts *o, const uint
     if (!ds_textformat_rows(i->format))
         return ds_textbatch_document(&j->batch, o, i->format, name, p + mark, len - mark, mark);
     size_t used = 0;
-    ds_csvhead head = {0};
+    ds_texthead head = {0};
     ds_err why = {0};
     int rc = 0;
-    if (i->format != DS_TEXT_JSONL && len > mark &&
-        (rc = ds_csvhead_read(&head, &j->csv, o, i->format, p + mark, len - mark, &used, &why)) ==
-            DS_FAIL)
-        rc = ds_textbatch_problem(&j->batch, "invalid table", mark, mark, NULL, len - mark, "%s",
+    if (ds_textformat_headed(i->format) && len > mark &&
+        (rc = ds_texthead_read(&head, &j->csv, o, i->format, name, p + mark, len - mark, &used,
+                               &why)) == DS_FAIL)
+        rc = ds_textbatch_problem(&j->batch, head.reason, mark, mark, NULL, len - mark, "%s",
                                   why.msg);
     else if (rc == 0)
+        rc = add_note(&j->batch, &head.note);
+    if (rc == 0 && len > mark && !why.code)
         rc = ds_textbatch_records(&j->batch, o, i->format, &head, p + mark + used,
                                   len - mark - used, mark + used);
-    ds_csvhead_fini(&head);
+    ds_texthead_fini(&head);
     return rc;
 }
 

@@ -38,6 +38,8 @@ typedef struct ds_textsink {
     int (*drop)(void *ctx, ds_err *err);
     int (*source)(void *ctx, const char *name, uint64_t size, const ds_sha *sha, ds_err *err);
     int (*problem)(void *ctx, const ds_textproblem *p, ds_err *err);
+    /* What a parser says of a source, ahead of its rows; never called without one. */
+    int (*note)(void *ctx, const char *source, const char *words, ds_err *err);
     void (*progress)(void *ctx, uint64_t bytes); /* decoded bytes seen so far */
 } ds_textsink;
 

@@ -38,7 +38,12 @@ enum ds_textformat ds_textformat_of(const char *name)
 
 bool ds_textformat_rows(enum ds_textformat f)
 {
-    return f == DS_TEXT_JSONL || f == DS_TEXT_CSV || f == DS_TEXT_TSV;
+    return f == DS_TEXT_JSONL || ds_textformat_headed(f);
+}
+
+bool ds_textformat_headed(enum ds_textformat f)
+{
+    return f == DS_TEXT_CSV || f == DS_TEXT_TSV || f == DS_TEXT_PARSED;
 }
 
 static uint8_t delimiter_of(enum ds_textformat f)
@@ -54,7 +59,7 @@ typedef struct chunk {
     uint8_t bytes[];
 } chunk;
 
-static uint8_t *batch_alloc(ds_textbatch *b, size_t n)
+uint8_t *ds_textbatch_alloc(ds_textbatch *b, size_t n)
 {
     chunk *c = b->chunks;
     if (!c || c->cap - c->used < n) {
@@ -73,17 +78,16 @@ static uint8_t *batch_alloc(ds_textbatch *b, size_t n)
     return p;
 }
 
-/* Gives back the end of the last allocation. */
-static void batch_shrink(ds_textbatch *b, size_t n)
+void ds_textbatch_shrink(ds_textbatch *b, size_t n)
 {
     chunk *c = b->chunks;
     if (c)
         c->used -= n;
 }
 
-static const uint8_t *batch_copy(ds_textbatch *b, const void *p, size_t n)
+const uint8_t *ds_textbatch_copy(ds_textbatch *b, const void *p, size_t n)
 {
-    uint8_t *to = batch_alloc(b, n ? n : 1);
+    uint8_t *to = ds_textbatch_alloc(b, n ? n : 1);
     if (to && n > 0)
         memcpy(to, p, n);
     return to;
@@ -115,7 +119,7 @@ void ds_textbatch_fini(ds_textbatch *b)
     memset(b, 0, sizeof *b);
 }
 
-static ds_textrow *add_row(ds_textbatch *b, uint64_t offset, uint64_t len)
+ds_textrow *ds_textbatch_row(ds_textbatch *b, uint64_t offset, uint64_t len)
 {
     if (b->n == b->cap) {
         size_t cap = b->cap ? b->cap * 2 : 64, bytes;
@@ -140,11 +144,11 @@ int ds_textbatch_problem(ds_textbatch *b, const char *reason, uint64_t at, uint6
     va_start(ap, why);
     int n = vsnprintf(words, sizeof words, why, ap);
     va_end(ap);
-    ds_textrow *r = n < 0 ? NULL : add_row(b, offset, len);
+    ds_textrow *r = n < 0 ? NULL : ds_textbatch_row(b, offset, len);
     if (!r)
         return DS_NOMEM;
     r->reason = reason;
-    r->why = (const char *)batch_copy(b, words, strlen(words) + 1);
+    r->why = (const char *)ds_textbatch_copy(b, words, strlen(words) + 1);
     r->raw = raw;
     r->at = at;
     return r->why ? 0 : DS_NOMEM;
@@ -163,31 +167,36 @@ static int refuse(ds_textbatch *b, const record *r, const char *reason, size_t a
     return ds_textbatch_problem(b, reason, r->offset + at, r->offset, r->p, r->len, "%s", why);
 }
 
-/* 0 = fine, 1 = refused (a problem was added), DS_NOMEM. `clean`: the whole block is known to be
- * UTF-8 without NUL. */
-static int check_text(ds_textbatch *b, const record *r, bool clean)
+int ds_textbatch_check(ds_textbatch *b, size_t max_record, const uint8_t *p, size_t len,
+                       uint64_t offset, bool clean)
 {
     int rc = 0;
-    if (r->len > r->o->max_record)
-        rc = ds_textbatch_problem(b, "too long", r->offset, r->offset, r->p, r->len,
-                                  "longer than %zu bytes (--max-record)", r->o->max_record);
+    if (len > max_record)
+        rc = ds_textbatch_problem(b, "too long", offset, offset, p, len,
+                                  "longer than %zu bytes (--max-record)", max_record);
     else if (clean)
         return 0;
     else {
-        size_t good = ds_utf8_check(r->p, r->len);
-        const uint8_t *nul = memchr(r->p, 0, good);
+        size_t good = ds_utf8_check(p, len);
+        const uint8_t *nul = memchr(p, 0, good);
         if (nul)
-            rc = refuse(b, r, "NUL byte", (size_t)(nul - r->p), "a NUL byte: this is not text");
-        else if (good < r->len)
-            rc = refuse(b, r, "invalid UTF-8", good,
-                        "not valid UTF-8 (--encoding names another encoding)");
+            rc = ds_textbatch_problem(b, "NUL byte", offset + (uint64_t)(nul - p), offset, p, len,
+                                      "a NUL byte: this is not text");
+        else if (good < len)
+            rc = ds_textbatch_problem(b, "invalid UTF-8", offset + good, offset, p, len,
+                                      "not valid UTF-8 (--encoding names another encoding)");
         else
             return 0;
     }
     return rc ? rc : 1;
 }
 
-static bool is_clean(const uint8_t *p, size_t len)
+static int check_text(ds_textbatch *b, const record *r, bool clean)
+{
+    return ds_textbatch_check(b, r->o->max_record, r->p, r->len, r->offset, clean);
+}
+
+bool ds_text_clean(const uint8_t *p, size_t len)
 {
     return len == 0 || (ds_utf8_check(p, len) == len && !memchr(p, 0, len));
 }
@@ -207,19 +216,19 @@ static int check_key(ds_textbatch *b, const record *r, const uint8_t *key, size_
 
 /* ---- JSON lines ---- */
 
-/* Text of a string member: a slice of the input, or unescaped into the batch's memory. */
-static int member_text(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, size_t *len)
+/* A slice of the input, or unescaped into the batch's memory. */
+int ds_textbatch_string(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, size_t *len)
 {
     *p = m->value + 1;
     *len = m->value_len - 2;
     if (!m->escaped)
         return 0;
     size_t room = *len + DS_JSCAN_SLACK;
-    uint8_t *out = batch_alloc(b, room);
+    uint8_t *out = ds_textbatch_alloc(b, room);
     if (!out)
         return DS_NOMEM;
     size_t n = ds_jscan_unescape(out, *p, *len);
-    batch_shrink(b, room - n);
+    ds_textbatch_shrink(b, room - n);
     *p = out;
     *len = n;
     return 0;
@@ -230,7 +239,7 @@ static int member_json(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, 
 {
     ds_buf *s = &b->scratch;
     s->len = 0;
-    if (ds_jscan_minify(s, m->value, m->value_len) || !(*p = batch_copy(b, s->data, s->len)))
+    if (ds_jscan_minify(s, m->value, m->value_len) || !(*p = ds_textbatch_copy(b, s->data, s->len)))
         return DS_NOMEM;
     *len = s->len;
     return 0;
@@ -255,7 +264,7 @@ static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text,
     }
     if (s->len == 0)
         return 0;
-    if (ds_buf_putc(s, '}') != 0 || !(row->meta = batch_copy(b, s->data, s->len)))
+    if (ds_buf_putc(s, '}') != 0 || !(row->meta = ds_textbatch_copy(b, s->data, s->len)))
         return DS_NOMEM;
     row->meta_len = s->len;
     return 0;
@@ -286,7 +295,7 @@ static int json_key(ds_textbatch *b, const record *r, const ds_jmember *m, ds_te
         row->key = m->value;
         row->key_len = m->value_len;
     } else if (m->kind == DS_J_STRING) {
-        if (member_text(b, m, &row->key, &row->key_len) != 0)
+        if (ds_textbatch_string(b, m, &row->key, &row->key_len) != 0)
             return DS_NOMEM;
     } else {
         int rc = refuse(b, r, "bad key", (size_t)(m->value - r->p),
@@ -318,10 +327,10 @@ static int json_line(ds_textbatch *b, const record *r)
             return rc < 0 ? rc : 0;
     }
     if ((json ? member_json(b, text, &row.text, &row.text_len)
-              : member_text(b, text, &row.text, &row.text_len)) != 0 ||
+              : ds_textbatch_string(b, text, &row.text, &row.text_len)) != 0 ||
         (r->o->meta && json_meta(b, &row, text, key) != 0))
         return DS_NOMEM;
-    ds_textrow *to = add_row(b, 0, 0);
+    ds_textrow *to = ds_textbatch_row(b, 0, 0);
     if (!to)
         return DS_NOMEM;
     *to = row;
@@ -339,7 +348,7 @@ static bool only_space(const uint8_t *p, size_t len)
 static int json_lines(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, size_t len,
                       uint64_t base)
 {
-    bool clean = is_clean(p, len);
+    bool clean = ds_text_clean(p, len);
     for (size_t at = 0; at < len;) {
         const uint8_t *lf = memchr(p + at, '\n', len - at);
         size_t n = lf ? (size_t)(lf - p) - at : len - at;
@@ -360,15 +369,18 @@ static int json_lines(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, s
 
 /* ---- tables ---- */
 
-void ds_csvhead_fini(ds_csvhead *h)
+void ds_texthead_fini(ds_texthead *h)
 {
     ds_buf_fini(&h->names);
     free(h->ends);
+    ds_buf_fini(&h->note);
+    if (h->parser)
+        h->parser->close(h->state);
     memset(h, 0, sizeof *h);
 }
 
 /* Puts a field's literal at the end of names; its text stays in *raw. */
-static int head_name(ds_csvhead *h, ds_buf *raw, const ds_csvfield *f, size_t i)
+static int head_name(ds_texthead *h, ds_buf *raw, const ds_csvfield *f, size_t i)
 {
     raw->len = 0;
     if (ds_buf_reserve(raw, f->len + 1) != 0)
@@ -381,7 +393,7 @@ static int head_name(ds_csvhead *h, ds_buf *raw, const ds_csvfield *f, size_t i)
 }
 
 /* True when column i has the name of an earlier one. */
-static bool repeated(const ds_csvhead *h, size_t i)
+static bool repeated(const ds_texthead *h, size_t i)
 {
     size_t from = i ? h->ends[i - 1] : 0, n = h->ends[i] - from;
     for (size_t k = 0; k < i; k++) {
@@ -397,7 +409,7 @@ static bool raw_is(const ds_buf *raw, const char *name)
     return name && raw->len == strlen(name) && memcmp(raw->data, name, raw->len) == 0;
 }
 
-static int head_columns(ds_csvhead *h, const ds_csvrec *rec, const ds_textopts *o, ds_err *err)
+static int head_columns(ds_texthead *h, const ds_csvrec *rec, const ds_textopts *o, ds_err *err)
 {
     ds_buf raw = {0};
     int rc = 0;
@@ -421,11 +433,23 @@ static int head_columns(ds_csvhead *h, const ds_csvrec *rec, const ds_textopts *
     return rc;
 }
 
-int ds_csvhead_read(ds_csvhead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
-                    const uint8_t *p, size_t len, size_t *used, ds_err *err)
+static int parser_open(ds_texthead *h, const ds_rowparser *k, const char *name, const uint8_t *p,
+                       size_t len, size_t *used, ds_err *err)
 {
-    ds_csvhead_fini(h);
+    int rc = k->open(k->ctx, &h->state, name, p, len, used, &h->note, &h->reason, err);
+    if (rc == 0)
+        h->parser = k;
+    return rc;
+}
+
+int ds_texthead_read(ds_texthead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
+                     const char *name, const uint8_t *p, size_t len, size_t *used, ds_err *err)
+{
+    ds_texthead_fini(h);
+    if (f == DS_TEXT_PARSED)
+        return parser_open(h, o->parser, name, p, len, used, err);
     h->field = h->key = -1;
+    h->reason = "invalid table";
     int rc = ds_csv_record(scratch, p, len, true, delimiter_of(f), used);
     if (rc == DS_FAIL)
         return ds_fail(err, DS_FAIL, "the header is not one: %s", scratch->why);
@@ -433,7 +457,7 @@ int ds_csvhead_read(ds_csvhead *h, ds_csvrec *scratch, const ds_textopts *o, enu
         return ds_fail_nomem(err);
     if (scratch->n > 4096)
         return ds_fail(err, DS_FAIL, "the header has more than 4096 columns");
-    if (!is_clean(p, *used))
+    if (!ds_text_clean(p, *used))
         return ds_fail(err, DS_FAIL, "the header is not valid UTF-8 text");
     h->n = scratch->n;
     h->ends = calloc(h->n, sizeof *h->ends);
@@ -448,7 +472,7 @@ static int field_text(ds_textbatch *b, const ds_csvfield *f, const uint8_t **p, 
     *len = f->len;
     if (!f->doubled)
         return 0;
-    uint8_t *out = batch_alloc(b, f->len);
+    uint8_t *out = ds_textbatch_alloc(b, f->len);
     if (!out)
         return DS_NOMEM;
     *len = ds_csv_unquote(out, f);
@@ -456,7 +480,7 @@ static int field_text(ds_textbatch *b, const ds_csvfield *f, const uint8_t **p, 
     return 0;
 }
 
-static int table_meta(ds_textbatch *b, ds_textrow *row, const ds_csvhead *h)
+static int table_meta(ds_textbatch *b, ds_textrow *row, const ds_texthead *h)
 {
     ds_buf *s = &b->scratch;
     s->len = 0;
@@ -472,13 +496,13 @@ static int table_meta(ds_textbatch *b, ds_textrow *row, const ds_csvhead *h)
     }
     if (s->len == 0)
         return 0;
-    if (ds_buf_putc(s, '}') != 0 || !(row->meta = batch_copy(b, s->data, s->len)))
+    if (ds_buf_putc(s, '}') != 0 || !(row->meta = ds_textbatch_copy(b, s->data, s->len)))
         return DS_NOMEM;
     row->meta_len = s->len;
     return 0;
 }
 
-static int table_row(ds_textbatch *b, const record *r, const ds_csvhead *h)
+static int table_row(ds_textbatch *b, const record *r, const ds_texthead *h)
 {
     ds_textrow row = {.offset = r->offset, .len = r->len};
     int rc;
@@ -494,15 +518,14 @@ static int table_row(ds_textbatch *b, const record *r, const ds_csvhead *h)
     if (field_text(b, &b->csv.v[h->field], &row.text, &row.text_len) != 0 ||
         (r->o->meta && table_meta(b, &row, h) != 0))
         return DS_NOMEM;
-    ds_textrow *to = add_row(b, 0, 0);
+    ds_textrow *to = ds_textbatch_row(b, 0, 0);
     if (!to)
         return DS_NOMEM;
     *to = row;
     return 0;
 }
 
-/* A record's length without its line end. */
-static size_t without_end(const uint8_t *p, size_t n)
+size_t ds_text_without_end(const uint8_t *p, size_t n)
 {
     if (n > 0 && p[n - 1] == '\n')
         n--;
@@ -512,12 +535,12 @@ static size_t without_end(const uint8_t *p, size_t n)
 }
 
 static int table_rows(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
-                      const ds_csvhead *h, const uint8_t *p, size_t len, uint64_t base)
+                      const ds_texthead *h, const uint8_t *p, size_t len, uint64_t base)
 {
-    bool clean = is_clean(p, len);
+    bool clean = ds_text_clean(p, len);
     for (size_t at = 0, used = 0; at < len; at += used) {
         int rc = ds_csv_record(&b->csv, p + at, len - at, true, delimiter_of(f), &used);
-        record r = {o, p + at, without_end(p + at, used), base + at};
+        record r = {o, p + at, ds_text_without_end(p + at, used), base + at};
         if (rc != 0 && rc != DS_FAIL)
             return DS_NOMEM;
         if (rc == 0 && r.len == 0)
@@ -537,7 +560,7 @@ static int table_rows(ds_textbatch *b, const ds_textopts *o, enum ds_textformat 
 static int split_text(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, size_t len,
                       uint64_t base)
 {
-    bool clean = is_clean(p, len);
+    bool clean = ds_text_clean(p, len);
     size_t at = 0, start, n;
     while (ds_textcut_next(o->split, o->split_bytes, p, len, &at, &start, &n)) {
         record r = {o, p + start, n, base + start};
@@ -546,7 +569,7 @@ static int split_text(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, s
             return rc;
         if (rc > 0)
             continue;
-        ds_textrow *row = add_row(b, r.offset, n);
+        ds_textrow *row = ds_textbatch_row(b, r.offset, n);
         if (!row)
             return DS_NOMEM;
         row->text = r.p;
@@ -556,18 +579,22 @@ static int split_text(ds_textbatch *b, const ds_textopts *o, const uint8_t *p, s
 }
 
 size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
-                     const uint8_t *p, size_t len)
+                     const ds_texthead *head, const uint8_t *p, size_t len)
 {
+    if (f == DS_TEXT_PARSED)
+        return head->parser->whole(head->state, p, len);
     if (f == DS_TEXT_CSV || f == DS_TEXT_TSV)
         return ds_csv_whole(scratch, p, len, delimiter_of(f));
     return ds_textcut_whole(f == DS_TEXT_JSONL ? DS_SPLIT_LINE : o->split, o->split_bytes, p, len);
 }
 
 int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
-                         const ds_csvhead *head, const uint8_t *p, size_t len, uint64_t base)
+                         const ds_texthead *head, const uint8_t *p, size_t len, uint64_t base)
 {
     if (len == 0)
         return 0;
+    if (f == DS_TEXT_PARSED)
+        return head->parser->records(head->state, b, p, len, base);
     if (f == DS_TEXT_JSONL)
         return json_lines(b, o, p, len, base);
     if (f == DS_TEXT_CSV || f == DS_TEXT_TSV)
@@ -584,7 +611,7 @@ static int page_meta(ds_textbatch *b, ds_textrow *row)
         return 0;
     if (ds_buf_puts(s, "{\"title\":") != 0 ||
         ds_json_str(s, (const char *)b->title.data, b->title.len) != 0 ||
-        ds_buf_putc(s, '}') != 0 || !(row->meta = batch_copy(b, s->data, s->len)))
+        ds_buf_putc(s, '}') != 0 || !(row->meta = ds_textbatch_copy(b, s->data, s->len)))
         return DS_NOMEM;
     row->meta_len = s->len;
     return 0;
@@ -596,7 +623,7 @@ static int page_text(ds_textbatch *b, const uint8_t **p, size_t *len)
     if (ds_html_text(&b->scratch, &b->title, *p, *len) != 0)
         return DS_NOMEM;
     *len = b->scratch.len;
-    *p = batch_copy(b, b->scratch.data, b->scratch.len);
+    *p = ds_textbatch_copy(b, b->scratch.data, b->scratch.len);
     return *p ? 0 : DS_NOMEM;
 }
 
@@ -624,13 +651,13 @@ int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textfor
     /* The pieces of a split page all come from the whole of it. */
     while (n == 0 || ds_textcut_next(page ? o->split : DS_SPLIT_NONE, o->split_bytes, text, n, &at,
                                      &start, &k)) {
-        ds_textrow *row = add_row(b, base, len);
+        ds_textrow *row = ds_textbatch_row(b, base, len);
         if (!row)
             return DS_NOMEM;
         row->text = text + start;
         row->text_len = n ? k : 0;
         if (o->explicit_key) {
-            row->key = batch_copy(b, name, strlen(name));
+            row->key = ds_textbatch_copy(b, name, strlen(name));
             row->key_len = strlen(name);
             if (!row->key)
                 return DS_NOMEM;

@@ -21,15 +21,34 @@ enum ds_textformat {
     DS_TEXT_JSONL,
     DS_TEXT_CSV,
     DS_TEXT_TSV,
-    DS_TEXT_HTML
+    DS_TEXT_HTML,
+    DS_TEXT_PARSED /* by o->parser; not among the names */
 };
 extern const char
     *const ds_textformat_names[]; /* by number, NULL-terminated: "auto", "text", ... */
 /* By the name's end, seen through .gz and the like; plain text when it says nothing. Never
  * DS_TEXT_AUTO. */
 enum ds_textformat ds_textformat_of(const char *name);
-/* True where one file holds many records with members: JSON lines and tables. */
+/* True where one file holds many records: JSON lines, tables, what a parser reads. */
 bool ds_textformat_rows(enum ds_textformat f);
+
+struct ds_textbatch;
+/* Records of formats that this module does not know, by who does. A state belongs to one source and
+ * is read only once opened, so that threads may share it; the same bytes must give the same rows
+ * however they are cut. */
+typedef struct ds_rowparser {
+    void *ctx;
+    /* Looks at the beginning of a source: *used bytes are a header. `note` gets words on what was
+     * found. DS_FAIL: it is not one of its sources, *reason is a slug to count by. */
+    int (*open)(void *ctx, void **state, const char *name, const uint8_t *p, size_t len,
+                size_t *used, ds_buf *note, const char **reason, ds_err *err);
+    /* As ds_text_whole. */
+    size_t (*whole)(const void *state, const uint8_t *p, size_t len);
+    /* As ds_textbatch_records. */
+    int (*records)(const void *state, struct ds_textbatch *b, const uint8_t *p, size_t len,
+                   uint64_t base);
+    void (*close)(void *state);
+} ds_rowparser;
 
 typedef struct ds_textopts {
     enum ds_textformat format; /* DS_TEXT_AUTO: by name */
@@ -42,9 +61,10 @@ typedef struct ds_textopts {
                            limit */
     unsigned max_depth; /* of JSON */
     ds_unpack_limits limits;
-    bool explicit_key; /* rows have keys */
-    bool json_text;    /* of JSON lines: a text that is a list or an object is its JSON */
-    bool meta;         /* rows have what else their record held */
+    bool explicit_key;          /* rows have keys */
+    bool json_text;             /* of JSON lines: a text that is a list or an object is its JSON */
+    bool meta;                  /* rows have what else their record held */
+    const ds_rowparser *parser; /* of DS_TEXT_PARSED */
 } ds_textopts;
 
 typedef struct ds_textrow {
@@ -54,7 +74,10 @@ typedef struct ds_textrow {
     size_t key_len, text_len, meta_len;
     uint64_t offset, len; /* range in the decoded source */
     uint64_t at;          /* of a problem: offset of the fault in the source */
-    const uint8_t *raw;   /* of a problem: the bytes of the record that was refused */
+    const uint8_t *raw;   /* of a problem: the bytes of the record that was refused; of a parser's
+                             row:   of the record */
+    const void *cells;    /* of a parser's row: what it found */
+    const char *note;     /* no row: words on the source */
 } ds_textrow;
 
 typedef struct ds_textbatch {
@@ -69,27 +92,49 @@ typedef struct ds_textbatch {
 void ds_textbatch_reset(ds_textbatch *b); /* no rows; the memory is kept */
 void ds_textbatch_fini(ds_textbatch *b);
 
-/* The header row of a table. */
-typedef struct ds_csvhead {
+/* For parsers: a row to fill in, memory that lasts as long as the rows, giving back the end of what
+ * was taken last, and the text of a scanned string. NULL or DS_NOMEM when there is none. */
+ds_textrow *ds_textbatch_row(ds_textbatch *b, uint64_t offset, uint64_t len);
+uint8_t *ds_textbatch_alloc(ds_textbatch *b, size_t n);
+void ds_textbatch_shrink(ds_textbatch *b, size_t n);
+const uint8_t *ds_textbatch_copy(ds_textbatch *b, const void *p, size_t n);
+int ds_textbatch_string(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, size_t *len);
+/* 0 = text of an allowed length, 1 = a problem was added, DS_NOMEM. `clean`: the whole block is
+ * known to be UTF-8 without NUL, which ds_text_clean tells. */
+int ds_textbatch_check(ds_textbatch *b, size_t max_record, const uint8_t *p, size_t len,
+                       uint64_t offset, bool clean);
+bool ds_text_clean(const uint8_t *p, size_t len);
+size_t ds_text_without_end(const uint8_t *p, size_t len); /* without LF or CRLF at the end */
+
+/* What the beginning of a source says of the rest: the header row of a table, or a parser's state.
+ */
+typedef struct ds_texthead {
     ds_buf names; /* JSON string literals, one after the other */
     size_t *ends; /* where each ends in names */
     size_t n;
     long field, key; /* columns; key -1 = none */
-} ds_csvhead;
-/* Reads the header at p; `p` holds it whole. An error names the offset (DS_FAIL). */
-int ds_csvhead_read(ds_csvhead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
-                    const uint8_t *p, size_t len, size_t *used, ds_err *err);
-void ds_csvhead_fini(ds_csvhead *h);
+    const ds_rowparser *parser;
+    void *state;        /* the parser's */
+    ds_buf note;        /* the parser's words */
+    const char *reason; /* after a failure: a slug */
+} ds_texthead;
+bool ds_textformat_headed(enum ds_textformat f); /* it has one */
+/* Reads the header at p; `p` holds it whole. `name` is the source's. An error names the offset
+ * (DS_FAIL). */
+int ds_texthead_read(ds_texthead *h, ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
+                     const char *name, const uint8_t *p, size_t len, size_t *used, ds_err *err);
+void ds_texthead_fini(ds_texthead *h);
 
-/* Length of the longest prefix that holds whole records; 0 = none. */
+/* Length of the longest prefix that holds whole records; 0 = none. `head`: of what a parser reads.
+ */
 size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
-                     const uint8_t *p, size_t len);
+                     const ds_texthead *head, const uint8_t *p, size_t len);
 
 /* Appends the rows of (p, len), whose first byte is at `base` in the source. Formats with rows, and
- * split plain text. `head`: of a table. Returns 0 or DS_NOMEM; everything else is a problem among
- * the rows. */
+ * split plain text. `head`: where the format has one. Returns 0 or DS_NOMEM; everything else is a
+ * problem among the rows. */
 int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
-                         const ds_csvhead *head, const uint8_t *p, size_t len, uint64_t base);
+                         const ds_texthead *head, const uint8_t *p, size_t len, uint64_t base);
 /* Appends the row (or, when split, the rows) of a whole document named `name`, whose bytes are at
  * [base, base + len) in the source. */
 int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,

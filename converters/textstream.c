@@ -59,7 +59,9 @@ int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size
     for (size_t i = first; i < last; i++) {
         const ds_textrow *row = &b->v[i];
         int rc;
-        if (!row->reason) {
+        if (row->note) {
+            rc = r->sink->note(r->sink->ctx, name, row->note, err);
+        } else if (!row->reason) {
             r->rows++;
             rc = r->sink->row(r->sink->ctx, row, r->sources, err);
         } else {
@@ -104,7 +106,7 @@ typedef struct stream {
     ds_feed *f;
     const char *name;
     enum ds_textformat format;
-    ds_csvhead head;
+    ds_texthead head;
     bool begun, have_head;
     uint64_t at;    /* offset in the source of the next byte to be looked at */
     ds_buf carry;   /* the beginning of a record whose end has not been read */
@@ -186,19 +188,52 @@ static void forget(ds_textrun *r)
         ds_pool_next(r->pool);
 }
 
-/* Reads until `in` holds whole records: *whole bytes. 0 bytes: at the end nothing is left, or else
- * the first record is too long. */
-static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, ds_err *err)
+/* What the source begins with, once: a table's header, or what a parser looks at. *go = false when
+ * it is none, which was reported. */
+static int read_head(ds_textrun *r, stream *s, const ds_buf *in, size_t len, size_t *used, bool *go,
+                     ds_err *err)
 {
+    ds_err why = {0};
+    *used = 0;
+    if (s->have_head || !ds_textformat_headed(s->format) || len == 0)
+        return 0;
+    int rc =
+        ds_texthead_read(&s->head, &r->csv, r->o, s->format, s->name, in->data, len, used, &why);
+    s->have_head = true;
+    if (rc == DS_NOMEM)
+        return ds_fail_nomem(err);
+    *go = rc == 0;
+    if (!*go)
+        return ds_textrun_refuse(r, s->name, s->head.reason, true, why.msg, err);
+    if (s->head.note.len == 0)
+        return 0;
+    const char *note = ds_buf_cstr(&s->head.note);
+    return note ? r->sink->note(r->sink->ctx, s->name, note, err) : ds_fail_nomem(err);
+}
+
+/* Reads until `in` holds whole records: *whole bytes, *used of them a header. 0 bytes: at the end
+ * nothing is left, or else the first record is too long. */
+static int fill_block(ds_textrun *r, stream *s, ds_buf *in, size_t *whole, size_t *used, bool *go,
+                      ds_err *err)
+{
+    bool parsed = s->format == DS_TEXT_PARSED;
+    *used = 0;
     for (;;) {
+        size_t head = 0;
         int rc = fill(r, s, in, in->len > BLOCK ? in->len : BLOCK, err);
-        if (rc != 0)
+        if (rc == 0 && parsed)
+            rc = read_head(r, s, in, in->len, &head, go, err);
+        if (rc != 0 || !*go)
             return rc;
+        *used += head;
         bool all = s->f->eof && !s->failure.code;
-        *whole = all ? in->len : ds_text_whole(&r->csv, r->o, s->format, in->data, in->len);
+        *whole = all || in->len == 0
+                     ? in->len
+                     : ds_text_whole(&r->csv, r->o, s->format, &s->head, in->data, in->len);
         if (*whole > 0 || over(s) || in->len > r->o->max_record + 2)
-            return 0;
+            break;
     }
+    return parsed ? 0 : read_head(r, s, in, *whole, used, go, err);
 }
 
 /* Where records begin again after one that was too long: behind a line end, or a blank line. 0 =
@@ -251,25 +286,6 @@ static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
     return r->sink->problem(r->sink->ctx, &p, err);
 }
 
-/* The header of a table. *go = false when it is none, which was reported. */
-static int read_head(ds_textrun *r, stream *s, const ds_buf *in, size_t whole, size_t *used,
-                     bool *go, ds_err *err)
-{
-    ds_err why = {0};
-    *go = true;
-    *used = 0;
-    if (s->have_head || (s->format != DS_TEXT_CSV && s->format != DS_TEXT_TSV) || whole == 0)
-        return 0;
-    int rc = ds_csvhead_read(&s->head, &r->csv, r->o, s->format, in->data, whole, used, &why);
-    s->have_head = true;
-    if (rc == 0)
-        return 0;
-    if (rc == DS_NOMEM)
-        return ds_fail_nomem(err);
-    *go = false;
-    return ds_textrun_refuse(r, s->name, "invalid table", true, why.msg, err);
-}
-
 static int submit(ds_textrun *r, stream *s, ds_blockjob *j, size_t whole, size_t used, ds_err *err)
 {
     j->skip = used;
@@ -295,12 +311,10 @@ static int one_block(ds_textrun *r, stream *s, bool *go, ds_err *err)
     if (s->carry.len > 0 && ds_buf_put(&j->in, s->carry.data, s->carry.len) != 0)
         return ds_fail_nomem(err);
     s->carry.len = 0;
-    if ((rc = fill_block(r, s, &j->in, &whole, err)) != 0)
+    if ((rc = fill_block(r, s, &j->in, &whole, &used, go, err)) != 0 || !*go)
         return rc;
     if (whole == 0 && !over(s))
         return drop_long(r, s, &j->in, err);
-    if ((rc = read_head(r, s, &j->in, whole, &used, go, err)) != 0 || !*go)
-        return rc;
     if (whole > 0)
         rc = submit(r, s, j, whole, used, err);
     return rc;
@@ -431,7 +445,7 @@ int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textf
         if (rc == 0)
             rc = ds_textrun_source(r, name, size, &sha, err);
     }
-    ds_csvhead_fini(&s.head);
+    ds_texthead_fini(&s.head);
     ds_buf_fini(&s.carry);
     ds_feed_fini(f);
     return rc;

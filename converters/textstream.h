@@ -12,7 +12,7 @@ typedef struct ds_blockjob {
     size_t skip, len; /* the part of `in` to parse */
     uint64_t base;
     ds_textbatch batch;
-    const ds_csvhead *head;
+    const ds_texthead *head;
     enum ds_textformat format;
     int rc;
 } ds_blockjob;

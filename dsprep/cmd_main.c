@@ -3,7 +3,9 @@
 
 #define COMMANDS(X)                                                                                \
     X(text)                                                                                        \
+    X(logs)                                                                                        \
     X(dicom)                                                                                       \
+    X(filter)                                                                                      \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
     X(show)                                                                                        \

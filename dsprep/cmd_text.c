@@ -1,19 +1,10 @@
 /* cmd_text.c - dsprep text: files, folders, archives and pipes into records of text. */
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 
-#include "badlog.h"
-#include "charset.h"
 #include "dsr_prov.h"
+#include "intake.h"
 #include "opt.h"
-#include "pool.h"
-#include "shardout.h"
 #include "sig.h"
-#include "term.h"
-#include "textread.h"
 
 static int run(int argc, char **argv);
 
@@ -62,24 +53,18 @@ const ds_command ds_cmd_text = {
 };
 
 typedef struct text_args {
-    int format, keys, on_error;
-    const char *field, *key_field, *split, *encoding, *quarantine, *output;
-    bool no_meta, json_text, quiet;
-    int64_t max_record, max_depth, max_ratio, max_unpacked, shard_size, level, threads;
+    ds_intake_args in;
+    int format, keys;
+    const char *field, *key_field, *split;
+    bool no_meta, json_text;
 } text_args;
 
 enum { KEYS_AUTO, KEYS_EXPLICIT, KEYS_DERIVED };
 static const char *const keys_names[] = {"auto", "explicit", "derived", NULL};
 
 typedef struct text_ctx {
+    ds_intake in; /* first: see ds_intake_sink */
     ds_textopts o;
-    ds_schema schema;
-    ds_buf prov;
-    ds_textread *read;
-    ds_shardout *out;
-    ds_badlog bad;
-    ds_progress progress;
-    uint64_t records;
     size_t col_text, col_meta;
     ds_rows *rows; /* of the document that is being written in parts */
 } text_ctx;
@@ -88,7 +73,7 @@ typedef struct text_ctx {
 
 static int begin_row(text_ctx *c, const void *key, size_t key_len, ds_rows **rows, ds_err *err)
 {
-    int rc = ds_shardout_rows(c->out, rows, err);
+    int rc = ds_shardout_rows(c->in.out, rows, err);
     if (rc == 0)
         rc = ds_rows_begin(*rows, err);
     if (rc == 0 && c->o.explicit_key)
@@ -104,9 +89,9 @@ static int end_row(text_ctx *c, ds_rows *rows, const void *meta, size_t meta_len
         rc = meta ? ds_colbuild_bytes(ds_rows_col(rows, c->col_meta), meta, meta_len, err)
                   : ds_colbuild_null(ds_rows_col(rows, c->col_meta), err);
     if (rc == 0)
-        rc = ds_shardout_row(c->out, offset, len, err);
+        rc = ds_shardout_row(c->in.out, offset, len, err);
     if (rc == 0)
-        c->records++;
+        c->in.records++;
     return rc;
 }
 
@@ -148,25 +133,6 @@ static int on_drop(void *ctx, ds_err *err)
     return ds_rows_drop(c->rows, err);
 }
 
-static int on_source(void *ctx, const char *name, uint64_t size, const ds_sha *sha, ds_err *err)
-{
-    text_ctx *c = ctx;
-    const ds_source s = {.name = name, .len = strlen(name), .size = size, .sha = *sha};
-    return ds_shardout_source(c->out, &s, err);
-}
-
-static int on_problem(void *ctx, const ds_textproblem *p, ds_err *err)
-{
-    text_ctx *c = ctx;
-    return ds_badlog_add(&c->bad, p, err);
-}
-
-static void on_progress(void *ctx, uint64_t bytes)
-{
-    text_ctx *c = ctx;
-    ds_progress_at(&c->progress, bytes);
-}
-
 /* ---- options ---- */
 
 static int read_split(ds_textopts *o, const char *split, ds_err *err)
@@ -198,16 +164,10 @@ static int read_options(text_ctx *c, const text_args *a, ds_err *err)
     c->o = (ds_textopts){.format = (enum ds_textformat)a->format,
                          .field = a->field,
                          .key_field = a->key_field,
-                         .json_text = a->json_text,
-                         .encoding = a->encoding,
-                         .max_record = (size_t)a->max_record,
-                         .max_depth = (unsigned)a->max_depth,
-                         .limits = {.max_ratio = (uint64_t)a->max_ratio,
-                                    .max_bytes = (uint64_t)a->max_unpacked,
-                                    .max_members = 100000000}};
-    int rc = read_split(&c->o, a->split, err);
-    if (rc == 0 && a->encoding)
-        rc = ds_charset_check(a->encoding, err);
+                         .json_text = a->json_text};
+    int rc = ds_intake_limits(&a->in, &c->o, err);
+    if (rc == 0)
+        rc = read_split(&c->o, a->split, err);
     if (rc == 0 && a->key_field && a->keys == KEYS_DERIVED)
         rc = ds_fail(err, DS_USAGE, "--key-field and --keys derived contradict each other");
     if (rc == 0 && a->key_field && strcmp(a->key_field, a->field) == 0)
@@ -220,7 +180,7 @@ static int read_options(text_ctx *c, const text_args *a, ds_err *err)
 /* What the first input decides: whether keys are explicit, and whether there is a column meta. */
 static void settle(text_ctx *c, const text_args *a)
 {
-    enum ds_textformat first = ds_textread_first(c->read);
+    enum ds_textformat first = ds_textread_first(c->in.read);
     bool rows = ds_textformat_rows(first);
     ds_textopts *o = &c->o;
     if (a->keys == KEYS_AUTO)
@@ -234,7 +194,7 @@ static void settle(text_ctx *c, const text_args *a)
 
 static int make_schema(text_ctx *c, ds_err *err)
 {
-    ds_schema *s = &c->schema;
+    ds_schema *s = &c->in.schema;
     int rc = 0;
     s->explicit_key = c->o.explicit_key;
     if (s->explicit_key)
@@ -252,112 +212,50 @@ static int make_provenance(text_ctx *c, const text_args *a, ds_err *err)
 {
     bool rows = c->o.format == DS_TEXT_AUTO || ds_textformat_rows(c->o.format);
     json_t *j = json_pack(
-        "{s:s,s:s,s:s,s:b,s:s,s:I,s:I,s:I}", "encoding", a->encoding ? a->encoding : "UTF-8",
+        "{s:s,s:s,s:s,s:b,s:s,s:I,s:I,s:I}", "encoding", a->in.encoding ? a->in.encoding : "UTF-8",
         "format", ds_textformat_names[a->format], "keys",
         c->o.explicit_key ? "explicit" : "derived", "meta", (int)c->o.meta, "on_error",
-        ds_onerror_names[a->on_error], "max_record", (json_int_t)a->max_record, "max_ratio",
-        (json_int_t)a->max_ratio, "max_unpacked", (json_int_t)a->max_unpacked);
+        ds_onerror_names[a->in.on_error], "max_record", (json_int_t)a->in.max_record, "max_ratio",
+        (json_int_t)a->in.max_ratio, "max_unpacked", (json_int_t)a->in.max_unpacked);
     int rc = j ? 0 : ds_fail(err, DS_FAIL, "an option is not valid UTF-8");
     if (rc == 0 &&
         ((rows && (json_object_set_new(j, "field", json_string(a->field)) != 0 ||
-                   json_object_set_new(j, "max_depth", json_integer(a->max_depth)) != 0)) ||
+                   json_object_set_new(j, "max_depth", json_integer(a->in.max_depth)) != 0)) ||
          (a->json_text && json_object_set_new(j, "json_text", json_true()) != 0) ||
          (a->key_field && json_object_set_new(j, "key_field", json_string(a->key_field)) != 0) ||
          (a->split && json_object_set_new(j, "split", json_string(a->split)) != 0)))
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0)
-        rc = ds_prov_append(&c->prov, NULL, 0, "dsprep text", j, NULL, err);
+        rc = ds_prov_append(&c->in.prov, NULL, 0, "dsprep text", j, NULL, err);
     json_decref(j);
     return rc;
 }
 
 /* ---- the command ---- */
 
-/* Bytes of the operands when all are files: what a progress bar can measure itself against. */
-static uint64_t total_bytes(char *const *operands, size_t n)
-{
-    uint64_t total = 0;
-    for (size_t i = 0; i < n; i++) {
-        struct stat st;
-        if (stat(operands[i], &st) != 0 || !S_ISREG(st.st_mode) ||
-            ds_unpack_is_packed_name(operands[i]))
-            return 0;
-        total += (uint64_t)st.st_size;
-    }
-    return total;
-}
-
 static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, ds_err *err)
 {
-    const ds_textsink sink = {.ctx = c,
-                              .row = on_row,
-                              .begin = on_begin,
-                              .part = on_part,
-                              .end = on_end,
-                              .drop = on_drop,
-                              .source = on_source,
-                              .problem = on_problem,
-                              .progress = on_progress};
-    const ds_shardopts shards = {.dir = a->output,
-                                 .size = (uint64_t)a->shard_size,
-                                 .level = a->level >= 0 ? (int)a->level
-                                          : a->output   ? 3
-                                                        : 0};
-    size_t dashes = 0;
+    ds_textsink sink = {.ctx = c,
+                        .row = on_row,
+                        .begin = on_begin,
+                        .part = on_part,
+                        .end = on_end,
+                        .drop = on_drop};
+    ds_intake_sink(&sink);
     int rc = read_options(c, a, err);
-    for (size_t i = 0; i < n; i++)
-        dashes += strcmp(operands[i], "-") == 0;
-    if (rc == 0 && dashes > 1)
-        rc = ds_fail(err, DS_USAGE, "standard input (-) can be read once only");
-    if (rc == 0 && !a->output)
-        rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
-        rc = ds_badlog_open(&c->bad, (enum ds_onerror)a->on_error, a->quarantine, err);
-    if (rc == 0)
-        rc = ds_textread_new(&c->read, &c->o, operands, n,
-                             a->threads ? (int)a->threads : ds_cpu_count(), err);
+        rc = ds_intake_open(&c->in, &a->in, &c->o, operands, n, err);
     if (rc != 0)
         return rc;
     settle(c, a);
     if ((rc = make_schema(c, err)) != 0 || (rc = make_provenance(c, a, err)) != 0)
         return rc;
-    if ((rc = ds_shardout_open(&c->out, &shards, &c->schema, c->prov.data, c->prov.len, err)) != 0)
-        return rc;
-    ds_progress_begin(&c->progress, "reading", total_bytes(operands, n), true);
-    rc = ds_textread_run(c->read, &c->o, &sink, err);
-    ds_progress_end(&c->progress);
-    if (rc == 0)
-        rc = ds_badlog_end(&c->bad, err);
-    if (rc == 0)
-        rc = ds_shardout_end(c->out, &c->bad.counts, err);
-    if (rc != 0)
-        ds_shardout_abort(c->out, err->msg);
-    return rc;
-}
-
-static void say_accounts(const text_ctx *c)
-{
-    uint64_t links, special;
-    ds_textread_left_out(c->read, &links, &special);
-    fprintf(stderr,
-            "dsprep text: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
-            " failed",
-            c->records + c->bad.held + c->bad.failed, c->records, c->bad.held, c->bad.failed);
-    if (links > 0)
-        fprintf(stderr, "; %" PRIu64 " symbolic or hard links left out", links);
-    if (special > 0)
-        fprintf(stderr, "; %" PRIu64 " special files left out", special);
-    fputc('\n', stderr);
+    return ds_intake_run(&c->in, &c->o, &sink, err);
 }
 
 static int run(int argc, char **argv)
 {
-    text_args a = {.field = "text",
-                   .max_record = 64 << 20,
-                   .max_depth = 100,
-                   .max_ratio = 200,
-                   .shard_size = 64 << 20,
-                   .level = -1};
+    text_args a = {.field = "text", .in = DS_INTAKE_DEFAULTS};
     const ds_opt opts[] = {
         {'f', "format", DS_OPT_CHOICE, &a.format, "FORMAT",
          "format of all inputs; auto goes by the name's end", 0, 0, ds_textformat_names, false},
@@ -373,31 +271,7 @@ static int run(int argc, char **argv)
          0, NULL, false},
         {0, "no-meta", DS_OPT_FLAG, &a.no_meta, NULL, "drop the other members of a record", 0, 0,
          NULL, false},
-        {0, "encoding", DS_OPT_STR, &a.encoding, "NAME",
-         "encoding of the text, such as GB18030; default UTF-8", 0, 0, NULL, false},
-        {0, "on-error", DS_OPT_CHOICE, &a.on_error, "WHAT", "what to do with bad input", 0, 0,
-         ds_onerror_names, false},
-        {0, "quarantine", DS_OPT_STR, &a.quarantine, "FILE",
-         "where --on-error=quarantine puts bad records, as JSON lines", 0, 0, NULL, false},
-        {'o', "output", DS_OPT_STR, &a.output, "DIR", "write shard files into a folder", 0, 0, NULL,
-         false},
-        {0, "shard-size", DS_OPT_SIZE, &a.shard_size, "SIZE",
-         "bytes after which a shard ends; default 64M", 0, 0, NULL, false},
-        {'z', "level", DS_OPT_INT, &a.level, "N",
-         "zstd level, 0 = none; default 0 to a pipe, 3 to files", 0, 19, NULL, false},
-        {0, "max-record", DS_OPT_SIZE, &a.max_record, "SIZE",
-         "longest line, table record or page; default 64M", 0, 0, NULL, false},
-        {0, "max-depth", DS_OPT_INT, &a.max_depth, "N", "deepest nesting of JSON; default 100", 1,
-         DS_JSCAN_DEPTH_MAX, NULL, false},
-        {0, "max-ratio", DS_OPT_INT, &a.max_ratio, "N",
-         "how many times its size an archive may unpack to; default 200, 0 = any", 0, INT64_MAX,
-         NULL, false},
-        {0, "max-unpacked", DS_OPT_SIZE, &a.max_unpacked, "SIZE",
-         "how much an archive may unpack to; default any", 0, 0, NULL, false},
-        {'j', "threads", DS_OPT_INT, &a.threads, "N", "threads; default one for each processor", 1,
-         256, NULL, false},
-        {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no words on standard error but for failure", 0,
-         0, NULL, false},
+        DS_INTAKE_OPTIONS(a.in),
         {0},
     };
     char **operands;
@@ -407,21 +281,13 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     text_ctx c = {0};
     ds_sig_setup();
-    ds_schema_init(&c.schema);
-    if (a.quiet)
+    if (a.in.quiet)
         ds_log_level = 0;
-    if (a.max_record < 1 || a.max_record > (1 << 30))
-        rc = ds_fail(&err, DS_USAGE, "--max-record: from 1 byte to 1G");
-    else
-        rc = convert(&c, &a, operands, (size_t)n, &err);
+    rc = convert(&c, &a, operands, (size_t)n, &err);
     if (rc == 0 && ds_log_level > 0)
-        say_accounts(&c);
-    bool partial = c.bad.held + c.bad.failed > 0;
-    ds_shardout_free(c.out);
-    ds_textread_free(c.read);
-    ds_badlog_fini(&c.bad);
-    ds_schema_fini(&c.schema);
-    ds_buf_fini(&c.prov);
+        ds_intake_say(&c.in, "dsprep text");
+    bool partial = ds_intake_partial(&c.in);
+    ds_intake_fini(&c.in);
     rc = ds_command_end(&ds_cmd_text, &err, false);
     return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
 }

@@ -42,7 +42,7 @@ static void record(ds_buf *out, const ds_textbatch *b)
     }
 }
 
-static void whole(ds_buf *out, const ds_textopts *o, const ds_csvhead *h, const uint8_t *p,
+static void whole(ds_buf *out, const ds_textopts *o, const ds_texthead *h, const uint8_t *p,
                   size_t len)
 {
     ds_textbatch b = {0};
@@ -51,7 +51,7 @@ static void whole(ds_buf *out, const ds_textopts *o, const ds_csvhead *h, const 
     ds_textbatch_fini(&b);
 }
 
-static void blocks(ds_buf *out, const ds_textopts *o, const ds_csvhead *h, const uint8_t *p,
+static void blocks(ds_buf *out, const ds_textopts *o, const ds_texthead *h, const uint8_t *p,
                    size_t len, size_t step)
 {
     ds_textbatch b = {0};
@@ -62,7 +62,7 @@ static void blocks(ds_buf *out, const ds_textopts *o, const ds_csvhead *h, const
         require(part != NULL);
         memcpy(part, p + from, to - from);
         size_t n = to == len   ? len - from
-                   : to > from ? ds_text_whole(&scratch, o, o->format, part, to - from)
+                   : to > from ? ds_text_whole(&scratch, o, o->format, h, part, to - from)
                                : 0;
         require(n <= to - from);
         ds_textbatch_reset(&b);
@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     o.split = (enum ds_split)(1 + (data[0] >> 2) % 3);
     o.explicit_key = o.format != DS_TEXT_PLAIN && (data[0] & 16);
     o.key_field = o.explicit_key ? "k" : NULL;
-    ds_csvhead head = {0};
+    ds_texthead head = {0};
     ds_csvrec scratch = {0};
     ds_buf one = {0}, many = {0};
     size_t used = 0, step = data[1] % 100 + 1;
@@ -95,13 +95,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     bool table = o.format == DS_TEXT_CSV || o.format == DS_TEXT_TSV, go = true;
     len -= 2;
     if (table)
-        go = ds_csvhead_read(&head, &scratch, &o, o.format, p, len, &used, NULL) == 0;
+        go = ds_texthead_read(&head, &scratch, &o, o.format, "x", p, len, &used, NULL) == 0;
     if (go) {
         whole(&one, &o, &head, p + used, len - used);
         blocks(&many, &o, &head, p + used, len - used, step);
         require(one.len == many.len && (one.len == 0 || memcmp(one.data, many.data, one.len) == 0));
     }
-    ds_csvhead_fini(&head);
+    ds_texthead_fini(&head);
     ds_csv_fini(&scratch);
     ds_buf_fini(&one);
     ds_buf_fini(&many);

@@ -1,0 +1,125 @@
+/* logguess.c - see logsource.h: deciding by evidence. */
+#include <inttypes.h>
+#include <string.h>
+
+#include "logsource.h"
+#include "logtrace.h"
+
+/* From the most particular to the least: what an earlier one reads, a later one often reads, too.
+ */
+static const enum ds_logformat order[] = {
+    DS_LOG_JEXPORT, DS_LOG_JJSON, DS_LOG_DOCKER, DS_LOG_SYSLOG5, DS_LOG_CRI,    DS_LOG_COMBINED,
+    DS_LOG_COMMON,  DS_LOG_JSON,  DS_LOG_SYSLOG, DS_LOG_APP,     DS_LOG_LOGFMT, DS_LOG_CSV};
+#define NORDER (sizeof order / sizeof *order)
+
+static bool has(const ds_buf *b, const char *s)
+{
+    return b->len > 0 && memmem(b->data, b->len, s, strlen(s)) != NULL;
+}
+
+/* A parser is lenient where the format is known; as evidence more is wanted. `p`: the record. */
+static bool convinces(const ds_logline *l, enum ds_logformat f, const uint8_t *p)
+{
+    const ds_logcell *v = l->row->v;
+    switch (f) {
+    case DS_LOG_JJSON:
+        return v[DS_LC_TIME].p && has(&l->fields, "\"__");
+    case DS_LOG_DOCKER:
+        return v[DS_LC_TIME].p && l->stream;
+    case DS_LOG_COMBINED:
+        return l->quoted;
+    case DS_LOG_SYSLOG: /* a level where the host would be is an application's */
+        return v[DS_LC_SEVERITY].p ||
+               (v[DS_LC_PROGRAM].p && v[DS_LC_HOST].p &&
+                ds_logseverity(v[DS_LC_HOST].p, (size_t)v[DS_LC_HOST].n) < 0);
+    case DS_LOG_LOGFMT:
+        return v[DS_LC_TIME].p || v[DS_LC_LEVEL].p || v[DS_LC_TEXT].p != p;
+    default:
+        return true;
+    }
+}
+
+static int count_records(ds_logguess *g, ds_logline *l, enum ds_logformat f, const uint8_t *p,
+                         size_t len)
+{
+    for (size_t pos = 0, at, n, all; pos < len && g->seen[f] < DS_LOGGUESS_LINES; pos += all) {
+        bool ended;
+        all = ds_logsource_next(l->s, p + pos, len - pos, &at, &n, &ended);
+        const uint8_t *q = p + pos + at;
+        if (n == 0 || (!ended && pos > 0) || ds_logtrace_goes_on(q, n))
+            continue; /* blank, cut off by the end of what is looked at, or of a trace */
+        int rc = ds_logline_parse(l, q, n);
+        if (rc == DS_NOMEM)
+            return rc;
+        g->seen[f]++;
+        g->read[f] += rc == 0 && convinces(l, f, q);
+        ds_textbatch_reset(l->b);
+    }
+    return 0;
+}
+
+static int count_format(ds_logguess *g, const ds_logopts *o, enum ds_logformat f, const uint8_t *p,
+                        size_t len)
+{
+    ds_logsource *s;
+    size_t used;
+    int rc = ds_logsource_make(&s, o, f, p, len, &used);
+    if (rc != 0)
+        return rc == DS_FAIL ? 0 : rc; /* a table without a header */
+    ds_textbatch b = {0};
+    ds_logline l;
+    ds_logrow row;
+    rc = ds_logline_init(&l, s, &b);
+    l.row = &row;
+    if (rc == 0)
+        rc = count_records(g, &l, f, p + used, len - used);
+    ds_logline_fini(&l);
+    ds_textbatch_fini(&b);
+    ds_logsource_close(s);
+    return rc;
+}
+
+static double share(const ds_logguess *g, enum ds_logformat f)
+{
+    return g->seen[f] ? (double)g->read[f] / (double)g->seen[f] : 0;
+}
+
+int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size_t len)
+{
+    double best = 0;
+    *g = (ds_logguess){.format = DS_LOG_AUTO};
+    if (len > DS_LOGGUESS_BYTES)
+        len = DS_LOGGUESS_BYTES;
+    for (size_t i = 0; i < NORDER; i++) {
+        if (count_format(g, o, order[i], p, len) != 0)
+            return DS_NOMEM;
+        if (share(g, order[i]) > best)
+            best = share(g, order[i]);
+    }
+    for (size_t i = NORDER; best >= DS_LOGGUESS_MIN && i-- > 0;)
+        if (share(g, order[i]) >= best - 0.02)
+            g->format = order[i];
+    return 0;
+}
+
+int ds_logguess_say(const ds_logguess *g, ds_buf *out)
+{
+    enum ds_logformat f = g->format;
+    bool first = true;
+    int rc = 0;
+    if (f != DS_LOG_AUTO)
+        rc = ds_buf_printf(out, "%s: %zu of %zu records", ds_logformat_names[f], g->read[f],
+                           g->seen[f]);
+    for (size_t i = 0; i < NORDER && rc == 0; i++) {
+        enum ds_logformat k = order[i];
+        if (k == f || g->read[k] == 0)
+            continue;
+        rc = ds_buf_printf(out, "%s%s %zu of %zu",
+                           !first ? ", "
+                           : f    ? "; "
+                                  : "",
+                           ds_logformat_names[k], g->read[k], g->seen[k]);
+        first = false;
+    }
+    return rc;
+}

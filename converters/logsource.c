@@ -1,0 +1,570 @@
+/* logsource.c - see logsource.h. */
+#include "logsource.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "logtrace.h"
+
+static const ds_logparser parsers[DS_LOG_NFORMATS] = {
+    [DS_LOG_SYSLOG] = ds_logparse_syslog,   [DS_LOG_SYSLOG5] = ds_logparse_syslog5,
+    [DS_LOG_JEXPORT] = ds_logparse_export,  [DS_LOG_JJSON] = ds_logparse_json,
+    [DS_LOG_COMMON] = ds_logparse_web,      [DS_LOG_COMBINED] = ds_logparse_web,
+    [DS_LOG_JSON] = ds_logparse_json,       [DS_LOG_LOGFMT] = ds_logparse_logfmt,
+    [DS_LOG_CSV] = ds_logparse_table,       [DS_LOG_CRI] = ds_logparse_cri,
+    [DS_LOG_DOCKER] = ds_logparse_json,     [DS_LOG_APP] = ds_logparse_app,
+    [DS_LOG_PATTERN] = ds_logparse_pattern,
+};
+
+/* ---- one source ---- */
+
+/* "123 <": the octet count of RFC 6587 before a message. */
+static bool is_framed(const uint8_t *p, size_t len)
+{
+    size_t n = 0;
+    while (n < len && n < 8 && (uint8_t)(p[n] - '0') < 10)
+        n++;
+    return n > 0 && *p != '0' && len - n >= 2 && p[n] == ' ' && p[n + 1] == '<';
+}
+
+static int column_name(ds_logsource *s, size_t i, const ds_csvfield *f, ds_buf *raw)
+{
+    unsigned rank;
+    raw->len = 0;
+    if (ds_buf_reserve(raw, f->len + 1) != 0)
+        return DS_NOMEM;
+    raw->len = ds_csv_unquote(raw->data, f);
+    s->columns[i] = (int8_t)ds_logcol_of(raw->data, raw->len, &rank);
+    if (ds_json_str(&s->names, (const char *)raw->data, raw->len) != 0)
+        return DS_NOMEM;
+    s->ends[i] = s->names.len;
+    return 0;
+}
+
+/* A table's header has a time or a text among its columns. */
+static int read_table(ds_logsource *s, const uint8_t *p, size_t len, size_t *used)
+{
+    ds_csvrec r = {0};
+    ds_buf raw = {0};
+    uint32_t mask = 0;
+    const uint8_t *lf = memchr(p, '\n', len);
+    size_t line = lf ? (size_t)(lf - p) : len;
+    s->delimiter = memchr(p, '\t', line) && !memchr(p, ',', line) ? '\t' : ',';
+    int rc = ds_csv_record(&r, p, len, true, s->delimiter, used);
+    if (rc == 0 && (r.n < 2 || r.n > 4096 || !ds_text_clean(p, *used)))
+        rc = DS_FAIL;
+    if (rc == 0) {
+        s->ncolumns = r.n;
+        s->ends = calloc(r.n, sizeof *s->ends);
+        s->columns = calloc(r.n, sizeof *s->columns);
+        rc = s->ends && s->columns ? 0 : DS_NOMEM;
+    }
+    for (size_t i = 0; rc == 0 && i < r.n; i++) {
+        rc = column_name(s, i, &r.v[i], &raw);
+        if (rc == 0 && s->columns[i] >= 0)
+            mask |= 1u << s->columns[i];
+    }
+    ds_buf_fini(&raw);
+    ds_csv_fini(&r);
+    return rc ? rc : mask & (1u << DS_LC_TIME | 1u << DS_LC_TEXT) ? 0 : DS_FAIL;
+}
+
+int ds_logsource_make(ds_logsource **out, const ds_logopts *o, enum ds_logformat f,
+                      const uint8_t *p, size_t len, size_t *used)
+{
+    ds_logsource *s = calloc(1, sizeof *s);
+    *out = NULL;
+    *used = 0;
+    if (!s)
+        return DS_NOMEM;
+    *s = (ds_logsource){.o = o, .format = f};
+    s->framed = (f == DS_LOG_SYSLOG || f == DS_LOG_SYSLOG5) && is_framed(p, len);
+    int rc = f == DS_LOG_CSV ? read_table(s, p, len, used) : 0;
+    if (rc != 0)
+        ds_logsource_close(s);
+    else
+        *out = s;
+    return rc;
+}
+
+void ds_logsource_close(void *source)
+{
+    ds_logsource *s = source;
+    if (!s)
+        return;
+    free(s->columns);
+    free(s->ends);
+    ds_buf_fini(&s->names);
+    free(s);
+}
+
+/* ---- units: lines, entries, frames ---- */
+
+static size_t next_line(const uint8_t *p, size_t len, size_t *n, bool *ended)
+{
+    const uint8_t *lf = memchr(p, '\n', len);
+    size_t all = lf ? (size_t)(lf + 1 - p) : len;
+    *ended = lf != NULL;
+    *n = ds_text_without_end(p, all);
+    return all;
+}
+
+static size_t next_frame(const ds_logsource *s, const uint8_t *p, size_t len, size_t *at, size_t *n,
+                         bool *ended)
+{
+    size_t i = 0, v = 0;
+    while (i < len && (p[i] == '\n' || p[i] == '\r')) /* some senders end frames twice */
+        i++;
+    size_t digits = i;
+    while (i < len && i - digits < 9 && (uint8_t)(p[i] - '0') < 10)
+        v = v * 10 + (size_t)(p[i++] - '0');
+    *at = digits;
+    *ended = i < len;
+    if (i == len) {
+        *n = i - digits;
+        return len;
+    }
+    if (i == digits || p[i] != ' ' || v > s->o->max_record) { /* lost: a line is given up */
+        size_t all = next_line(p + digits, len - digits, n, ended);
+        return digits + all;
+    }
+    *at = ++i;
+    *ended = len - i >= v;
+    *n = *ended ? v : len - i;
+    return i + *n;
+}
+
+/* An entry of journald's export ends with an empty line. Bytes of a field may hold anything. */
+static size_t next_entry(const ds_logsource *s, const uint8_t *p, size_t len, size_t *n,
+                         bool *ended)
+{
+    size_t i = 0;
+    *ended = false;
+    while (i < len && p[i] != '\n') {
+        const uint8_t *lf = memchr(p + i, '\n', len - i);
+        size_t line = lf ? (size_t)(lf - p) : len;
+        if (lf && !memchr(p + i, '=', line - i)) {
+            if (len - line < 9)
+                break;
+            uint64_t size = ds_get_u64(lf + 1);
+            if (size <= s->o->max_record) {
+                if (size > len - line - 9)
+                    break;
+                line += 9 + (size_t)size;
+            }
+        }
+        i = line + (line < len);
+    }
+    if (i < len && p[i] == '\n') {
+        *ended = true;
+        *n = i;
+        return i + 1;
+    }
+    *n = len;
+    return len;
+}
+
+size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, size_t *at, size_t *n,
+                         bool *ended)
+{
+    ds_csvrec r = {0};
+    size_t used;
+    *at = 0;
+    if (s->format == DS_LOG_JEXPORT)
+        return next_entry(s, p, len, n, ended);
+    if (s->framed)
+        return next_frame(s, p, len, at, n, ended);
+    if (s->format != DS_LOG_CSV)
+        return next_line(p, len, n, ended);
+    int rc = ds_csv_record(&r, p, len, false, s->delimiter, &used);
+    *ended = rc == 0 || rc == DS_FAIL;
+    if (!*ended && (rc = ds_csv_record(&r, p, len, true, s->delimiter, &used)) == DS_NOMEM)
+        used = len;
+    ds_csv_fini(&r);
+    *n = ds_text_without_end(p, used);
+    return used;
+}
+
+/* ---- a line ---- */
+
+int ds_logline_init(ds_logline *l, const ds_logsource *s, ds_textbatch *b)
+{
+    *l = (ds_logline){.s = s, .b = b};
+    if (s->format == DS_LOG_PATTERN && !(l->match = ds_logpattern_match_new(s->o->pattern)))
+        return DS_NOMEM;
+    return 0;
+}
+
+void ds_logline_fini(ds_logline *l)
+{
+    ds_logpattern_match_free(l->match);
+    ds_buf_fini(&l->fields);
+}
+
+int ds_logline_parse(ds_logline *l, const uint8_t *p, size_t len)
+{
+    memset(l->row, 0, sizeof *l->row);
+    l->fields.len = 0;
+    l->stream = NULL;
+    l->stream_len = 0;
+    l->partial = l->quoted = false;
+    return parsers[l->s->format](l, p, len);
+}
+
+/* ---- what belongs together ---- */
+
+static bool in_container(const ds_logsource *s)
+{
+    return s->format == DS_LOG_CRI || s->format == DS_LOG_DOCKER;
+}
+
+/* Lines may go on what the line before began. */
+static bool joins(const ds_logsource *s)
+{
+    static const uint32_t plain = 1u << DS_LOG_SYSLOG | 1u << DS_LOG_SYSLOG5 | 1u << DS_LOG_APP |
+                                  1u << DS_LOG_PATTERN | 1u << DS_LOG_LOGFMT;
+    return s->o->join != DS_LOGJOIN_NONE && !s->framed && plain >> s->format & 1;
+}
+
+/* The line goes on what the one before it began. */
+static bool goes_on(ds_logline *l, const uint8_t *p, size_t len)
+{
+    if (l->s->o->join == DS_LOGJOIN_TRACE)
+        return ds_logtrace_goes_on(p, len);
+    ds_logrow row, *kept = l->row;
+    l->row = &row;
+    bool on = ds_logline_parse(l, p, len) == DS_FAIL;
+    l->row = kept;
+    return on;
+}
+
+/* Of a container's lines: the facts that decide whether two belong together. */
+typedef struct piece {
+    const uint8_t *stream, *text;
+    size_t stream_len, len;
+    bool sound, partial;
+} piece;
+
+static piece piece_of(ds_logline *l, int rc)
+{
+    if (rc != 0)
+        return (piece){0};
+    const ds_logcell *t = &l->row->v[DS_LC_TEXT];
+    return (piece){.stream = l->stream,
+                   .stream_len = l->stream_len,
+                   .text = t->p,
+                   .len = (size_t)t->n,
+                   .sound = true,
+                   .partial = l->partial};
+}
+
+static bool belongs(const ds_logsource *s, const piece *before, const piece *now)
+{
+    if (!before->sound || !now->sound || before->stream_len != now->stream_len ||
+        (now->stream_len && memcmp(before->stream, now->stream, now->stream_len) != 0))
+        return false;
+    return before->partial ||
+           (s->o->join != DS_LOGJOIN_NONE && ds_logtrace_goes_on(now->text, now->len));
+}
+
+/* ---- where a block may end ---- */
+
+/* Beginning of the line that ends before `end` (which is behind a line feed, or 0). */
+static size_t line_before(const uint8_t *p, size_t end)
+{
+    const uint8_t *lf = end > 1 ? memrchr(p, '\n', end - 1) : NULL;
+    return lf ? (size_t)(lf + 1 - p) : 0;
+}
+
+/* Whether the line (from, end), which is not the first, begins a record. */
+static bool begins(ds_logline *l, const uint8_t *p, size_t from, size_t end)
+{
+    size_t n = ds_text_without_end(p + from, end - from);
+    if (n == 0)
+        return false;
+    if (!in_container(l->s))
+        return !goes_on(l, p + from, n);
+    ds_logrow row;
+    size_t prev = line_before(p, from);
+    l->row = &row;
+    piece before =
+        piece_of(l, ds_logline_parse(l, p + prev, ds_text_without_end(p + prev, from - prev)));
+    piece now = piece_of(l, ds_logline_parse(l, p + from, n));
+    return !belongs(l->s, &before, &now);
+}
+
+/* Before the last line that begins a record: what follows it may still go on. */
+static size_t whole_lines(const ds_logsource *s, const uint8_t *p, size_t len)
+{
+    const uint8_t *lf = memrchr(p, '\n', len);
+    size_t end = lf ? (size_t)(lf + 1 - p) : 0;
+    if (!joins(s) && !in_container(s))
+        return end;
+    ds_textbatch b = {0};
+    ds_logline l;
+    size_t from = 0;
+    if (ds_logline_init(&l, s, &b) == 0)
+        for (; end > 0; end = from) {
+            from = line_before(p, end);
+            if (from == 0 || begins(&l, p, from, end))
+                break;
+            ds_textbatch_reset(&b);
+        }
+    ds_logline_fini(&l);
+    ds_textbatch_fini(&b);
+    return from;
+}
+
+size_t ds_logsource_whole(const void *source, const uint8_t *p, size_t len)
+{
+    const ds_logsource *s = source;
+    if (s->format == DS_LOG_CSV) {
+        ds_csvrec r = {0};
+        size_t n = ds_csv_whole(&r, p, len, s->delimiter);
+        ds_csv_fini(&r);
+        return n;
+    }
+    if (s->format != DS_LOG_JEXPORT && !s->framed)
+        return whole_lines(s, p, len);
+    size_t whole = 0, at, n;
+    bool ended = true;
+    while (whole < len) {
+        size_t all = ds_logsource_next(s, p + whole, len - whole, &at, &n, &ended);
+        if (!ended)
+            break;
+        whole += all;
+    }
+    return whole;
+}
+
+/* ---- records ---- */
+
+/* The records of a block on their way into the batch. */
+typedef struct run {
+    ds_logline l;
+    const uint8_t *p;
+    size_t len;
+    uint64_t base;
+    bool clean;
+    /* of a container's lines: the row that may go on */
+    bool open;
+    size_t row;
+    piece before;
+    ds_buf joined; /* its text, once it is of several lines */
+} run;
+
+/* End of a record that begins with the line (at, end): the lines that go on it. */
+static size_t extend(run *r, size_t end)
+{
+    size_t pos = end, rec = end, n;
+    bool ended;
+    const uint8_t *lf = memchr(r->p + pos, '\n', r->len - pos);
+    pos = lf ? (size_t)(lf + 1 - r->p) : r->len;
+    while (pos < r->len) {
+        size_t all = next_line(r->p + pos, r->len - pos, &n, &ended);
+        if (n > 0 && !goes_on(&r->l, r->p + pos, n))
+            break;
+        if (n > 0)
+            rec = pos + n;
+        pos += all;
+    }
+    return rec;
+}
+
+/* The text gets the lines behind the first: most often it ends where they begin. */
+static int text_goes_on(run *r, const uint8_t *p, size_t first, size_t len)
+{
+    ds_logcell *t = &r->l.row->v[DS_LC_TEXT];
+    size_t more = len - first;
+    if (t->p + t->n == p + first) {
+        t->n += (int64_t)more;
+        return 0;
+    }
+    uint8_t *out = ds_textbatch_alloc(r->l.b, (size_t)t->n + more);
+    if (!out)
+        return DS_NOMEM;
+    memcpy(out, t->p, (size_t)t->n);
+    memcpy(out + t->n, p + first, more);
+    *t = (ds_logcell){out, t->n + (int64_t)more};
+    return 0;
+}
+
+/* Closes the object of fields, and the row. */
+static int add_row(run *r, const uint8_t *p, size_t len)
+{
+    ds_logline *l = &r->l;
+    ds_textrow *row = ds_textbatch_row(l->b, r->base + (uint64_t)(p - r->p), len);
+    if (!row)
+        return DS_NOMEM;
+    if (l->fields.len > 0) {
+        const uint8_t *f = ds_buf_putc(&l->fields, '}') == 0
+                               ? ds_textbatch_copy(l->b, l->fields.data, l->fields.len)
+                               : NULL;
+        if (!f)
+            return DS_NOMEM;
+        l->row->v[DS_LC_FIELDS] = (ds_logcell){f, (int64_t)l->fields.len};
+    }
+    l->row->named_year = (int16_t)l->s->named_year;
+    l->row->named_month = (int8_t)l->s->named_month;
+    l->row->named_day = (int8_t)l->s->named_day;
+    const char *name = ds_logformat_names[l->s->format];
+    l->row->v[DS_LC_FORMAT] = (ds_logcell){(const uint8_t *)name, (int64_t)strlen(name)};
+    if (l->s->o->whole_line)
+        l->row->v[DS_LC_TEXT] = (ds_logcell){p, (int64_t)len};
+    row->cells = l->row;
+    row->raw = p;
+    return 0;
+}
+
+/* The text of a container's record that took several lines. */
+static int close_open(run *r)
+{
+    r->open = false;
+    if (r->joined.len == 0 || r->l.s->o->whole_line)
+        return 0;
+    const uint8_t *t = ds_textbatch_copy(r->l.b, r->joined.data, r->joined.len);
+    if (!t)
+        return DS_NOMEM;
+    ds_logrow *row = (ds_logrow *)(uintptr_t)r->l.b->v[r->row].cells;
+    row->v[DS_LC_TEXT] = (ds_logcell){t, (int64_t)r->joined.len};
+    r->joined.len = 0;
+    return 0;
+}
+
+/* 1 when the line that was parsed became part of the row before it. */
+static int join_container(run *r, const uint8_t *p, size_t len)
+{
+    piece now = piece_of(&r->l, 0);
+    if (!r->open || !belongs(r->l.s, &r->before, &now)) {
+        int rc = close_open(r);
+        r->open = true;
+        r->row = r->l.b->n;
+        r->before = now;
+        return rc;
+    }
+    ds_textrow *row = &r->l.b->v[r->row];
+    if (r->joined.len == 0 && ds_buf_put(&r->joined, r->before.text, r->before.len) != 0)
+        return DS_NOMEM;
+    if ((!r->before.partial && ds_buf_putc(&r->joined, '\n') != 0) ||
+        ds_buf_put(&r->joined, now.text, now.len) != 0)
+        return DS_NOMEM;
+    row->len = (uint64_t)(p + len - row->raw);
+    if (r->l.s->o->whole_line) {
+        ds_logrow *cells = (ds_logrow *)(uintptr_t)row->cells;
+        cells->v[DS_LC_TEXT] = (ds_logcell){row->raw, (int64_t)row->len};
+    }
+    r->before = now;
+    return 1;
+}
+
+/* One record: (at, first) its first line, (at, end) all of it. */
+static int one_record(run *r, size_t at, size_t first, size_t end)
+{
+    ds_logline *l = &r->l;
+    const uint8_t *p = r->p + at;
+    size_t len = end - at;
+    uint64_t offset = r->base + at;
+    int rc = ds_textbatch_check(l->b, l->s->o->max_record, p, len, offset, r->clean);
+    if (rc == 0) {
+        l->row = (ds_logrow *)(void *)ds_textbatch_alloc(l->b, sizeof *l->row + 15);
+        if (!l->row)
+            return DS_NOMEM;
+        l->row = (ds_logrow *)(((uintptr_t)l->row + 15) & ~(uintptr_t)15);
+        rc = ds_logline_parse(l, p, first);
+        if (rc == 0 && l->row->when.yearless && l->s->o->year == 0 && l->s->named_year == 0)
+            return ds_textbatch_problem(
+                l->b, "no year", offset, offset, p, len,
+                "the time has no year: --year, or a date in the file's name");
+        if (rc == 0 && end > at + first)
+            rc = text_goes_on(r, p, first, len);
+        if (rc == 0 && in_container(l->s) && (rc = join_container(r, p, len)) == 1)
+            return 0;
+        if (rc == 0)
+            return add_row(r, p, len);
+        if (rc == DS_FAIL)
+            rc = ds_textbatch_problem(l->b, "malformed", offset + l->at, offset, p, len, "%s: %s",
+                                      ds_logformat_names[l->s->format], l->why);
+    }
+    if (rc < 0)
+        return rc;
+    return r->open ? close_open(r) : 0;
+}
+
+int ds_logsource_records(const void *source, ds_textbatch *b, const uint8_t *p, size_t len,
+                         uint64_t base)
+{
+    const ds_logsource *s = source;
+    run r = {.p = p, .len = len, .base = base};
+    int rc = ds_logline_init(&r.l, s, b);
+    /* An entry's bytes are no text as a whole. */
+    r.clean = s->format == DS_LOG_JEXPORT || ds_text_clean(p, len);
+    for (size_t pos = 0, at, n; rc == 0 && pos < len;) {
+        bool ended;
+        size_t all = ds_logsource_next(s, p + pos, len - pos, &at, &n, &ended);
+        if (n > 0) {
+            size_t end = pos + at + n;
+            if (joins(s)) {
+                end = extend(&r, end);
+                if (end > pos + all)
+                    all = end - pos;
+            }
+            rc = one_record(&r, pos + at, n, end);
+        }
+        pos += all;
+    }
+    if (rc == 0 && r.open)
+        rc = close_open(&r);
+    ds_logline_fini(&r.l);
+    ds_buf_fini(&r.joined);
+    return rc;
+}
+
+/* ---- as textread wants it ---- */
+
+static int refuse(const ds_logguess *g, const char **reason, ds_err *err)
+{
+    ds_buf words = {0};
+    *reason = "unknown format";
+    if (ds_logguess_say(g, &words) != 0 || !ds_buf_cstr(&words)) {
+        ds_buf_fini(&words);
+        return DS_NOMEM;
+    }
+    int rc = ds_fail(err, DS_FAIL, "no format reads three quarters of its beginning (%s); --format",
+                     words.len ? (const char *)words.data : "none reads a record");
+    ds_buf_fini(&words);
+    return rc;
+}
+
+int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t *p, size_t len,
+                      size_t *used, ds_buf *note, const char **reason, ds_err *err)
+{
+    const ds_logopts *o = opts;
+    enum ds_logformat f = o->format;
+    ds_logsource *s;
+    *source = NULL;
+    if (f == DS_LOG_AUTO) {
+        ds_logguess g;
+        if (ds_logguess_look(&g, o, p, len) != 0)
+            return DS_NOMEM;
+        f = g.format;
+        if (f == DS_LOG_AUTO)
+            return refuse(&g, reason, err);
+        if (ds_logguess_say(&g, note) != 0)
+            return DS_NOMEM;
+    }
+    int rc = ds_logsource_make(&s, o, f, p, len, used);
+    if (rc == 0) {
+        ds_logtime_name(name, &s->named_year, &s->named_month, &s->named_day);
+        *source = s;
+    }
+    *reason = "invalid table";
+    return rc != DS_FAIL ? rc
+                         : ds_fail(err, DS_FAIL,
+                                   "its first line is not a header that names a time or a message");
+}
+
+const ds_rowparser ds_logsource_parser = {.open = ds_logsource_open,
+                                          .whole = ds_logsource_whole,
+                                          .records = ds_logsource_records,
+                                          .close = ds_logsource_close};

@@ -1,0 +1,46 @@
+/* logsource.h - what a log's format is, and its bytes into records: the parser that textread runs
+ * for `dsprep logs`.
+ *
+ * The format of a source is what the options say, or is decided by its first 64 KiB: every format's
+ * parser reads the first 200 records, and the most particular of those that read the most wins,
+ * when it reads at least DS_LOGGUESS_MIN of them. Rows have a ds_logrow as their cells. Memory of a
+ * source: its header. Any number of threads.
+ */
+#ifndef DS_LOGSOURCE_H
+#define DS_LOGSOURCE_H
+
+#include "logrow.h"
+
+#define DS_LOGGUESS_BYTES (64u << 10)
+#define DS_LOGGUESS_LINES 200
+#define DS_LOGGUESS_MIN 0.75
+
+typedef struct ds_logguess {
+    enum ds_logformat format;                            /* DS_LOG_AUTO: none reads enough */
+    size_t seen[DS_LOG_NFORMATS], read[DS_LOG_NFORMATS]; /* records looked at, and read */
+} ds_logguess;
+/* Looks at the beginning of a source. `o` is the user's; its format is not looked at. 0 or
+ * DS_NOMEM. */
+int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size_t len);
+/* Words for it: "combined: 200 of 200 records; json 0, ...". 0 or DS_NOMEM. */
+int ds_logguess_say(const ds_logguess *g, ds_buf *out);
+
+/* A source of a format that is known, by its beginning; *used bytes are a header. DS_FAIL: a table
+ * without one. */
+int ds_logsource_make(ds_logsource **s, const ds_logopts *o, enum ds_logformat f, const uint8_t *p,
+                      size_t len, size_t *used);
+/* The line, entry or frame at p, of which nothing follows (p, len): its content, and how many bytes
+ * it takes. *ended: it would end there whatever followed. */
+size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, size_t *at, size_t *n,
+                         bool *ended);
+
+/* A source, opened by its name and beginning: as ds_rowparser has it, with a ds_logopts as ctx. */
+extern const ds_rowparser ds_logsource_parser; /* its ctx is to be set */
+int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t *p, size_t len,
+                      size_t *used, ds_buf *note, const char **reason, ds_err *err);
+size_t ds_logsource_whole(const void *source, const uint8_t *p, size_t len);
+int ds_logsource_records(const void *source, ds_textbatch *b, const uint8_t *p, size_t len,
+                         uint64_t base);
+void ds_logsource_close(void *source);
+
+#endif

@@ -1,0 +1,258 @@
+/* cmd_logs.c - dsprep logs: log files of many formats into records with typed columns. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "dsr_prov.h"
+#include "feed.h"
+#include "logsink.h"
+#include "logsource.h"
+#include "opt.h"
+#include "sig.h"
+#include "textfile.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_cmd_logs;
+const ds_command ds_cmd_logs = {
+    .prog = "dsprep",
+    .name = "logs",
+    .summary = "log files into records with typed columns",
+    .operands = "INPUT...",
+    .min_operands = 1,
+    .max_operands = -1,
+    .example =
+        "dsprep logs access.log.*.gz | dsver commit -m 'March' web\n"
+        "dsprep logs --format syslog --year 2024 --timezone +01:00 messages.1 | dsprep cat\n"
+        "dsprep logs --format pattern --pattern '(?<time>\\S+ \\S+) (?<level>\\w+) (?<message>.*)' "
+        "app.log | dsprep head",
+    .description =
+        "Reads logs and writes a stream of records (DSR) to standard output, or shard files into a "
+        "folder with -o. An INPUT is a file, a folder, an archive (tar, zip, 7z), a compressed "
+        "file "
+        "(gz, xz, zst, bz2), or - for standard input, as for dsprep text.\n\n"
+        "Formats: syslog (RFC 3164 and the files of syslog daemons), syslog5424, journal-export "
+        "and "
+        "journal (journalctl -o export, -o json), common and combined (Apache and nginx, whose "
+        "names stand for "
+        "combined), json (a "
+        "JSON object a line), logfmt, csv (with a header), cri and docker (container runtimes), "
+        "app "
+        "(a time, a level, a message) and pattern. auto decides for each file by its first 64 KiB: "
+        "the most particular format that reads the most records, and at least three quarters of "
+        "them; it says what it decided and why, and refuses a file where none does.\n\n"
+        "The column text is the message, time is UTC in nanoseconds, severity is the number of RFC "
+        "5424 for the level; host, program, pid and for access logs remote, user, method, path, "
+        "protocol, status, bytes, referer and agent are columns where the format has them. All "
+        "else "
+        "is kept in the column fields, as JSON. auto has the columns of all formats, unless the "
+        "one "
+        "INPUT is a file. Every record knows its source and the bytes that it was made from.\n\n"
+        "Times without a zone are in that of --timezone. Times without a year (RFC 3164) get that "
+        "of --year, or of the date in the file's name (messages-20240131); they are followed "
+        "through the turn of a year. Without either such records are refused: no clock is "
+        "consulted.\n\n"
+        "Lines of a stack trace, and indented ones, belong to the record before them; --join says "
+        "otherwise.\n\n"
+        "What cannot be read is handled as --on-error says; the last line says how input, output, "
+        "held and failed add up; the exit status is 3 when something was left out. Records "
+        "earlier than the one before, gaps of an hour, and repetitions are counted. The records do "
+        "not depend on the number of threads.",
+    .run = run,
+};
+
+typedef struct logs_args {
+    ds_intake_args in;
+    int format, join;
+    const char *pattern, *timezone, *report;
+    int64_t year;
+    bool line;
+} logs_args;
+
+typedef struct logs_ctx {
+    ds_logsink sink;
+    ds_textopts o;
+    ds_logopts log;
+    ds_rowparser parser;
+    ds_logpattern *pattern;
+} logs_ctx;
+
+static int read_options(logs_ctx *c, const logs_args *a, ds_err *err)
+{
+    bool pattern = a->format == DS_LOG_PATTERN;
+    c->o = (ds_textopts){.format = DS_TEXT_PARSED, .parser = &c->parser};
+    c->parser = ds_logsource_parser;
+    c->parser.ctx = &c->log;
+    int rc = ds_intake_limits(&a->in, &c->o, err);
+    if (rc != 0)
+        return rc;
+    c->log = (ds_logopts){.format = (enum ds_logformat)a->format,
+                          .join = (enum ds_logjoin)a->join,
+                          .year = (int)a->year,
+                          .whole_line = a->line,
+                          .max_record = c->o.max_record,
+                          .max_depth = c->o.max_depth};
+    if (c->log.format == DS_LOG_APACHE || c->log.format == DS_LOG_NGINX)
+        c->log.format = DS_LOG_COMBINED;
+    c->sink.year = c->log.year;
+    if (!ds_logtime_zone(a->timezone, &c->log.zone))
+        return ds_fail(err, DS_USAGE, "--timezone %s: UTC or an offset such as +01:00 is wanted",
+                       a->timezone);
+    if (pattern != (a->pattern != NULL))
+        return ds_fail(err, DS_USAGE,
+                       pattern ? "--format pattern wants --pattern"
+                               : "--pattern wants --format pattern");
+    if (a->join == DS_LOGJOIN_ANY && a->format == DS_LOG_AUTO)
+        return ds_fail(err, DS_USAGE,
+                       "--join any wants a --format: it is what lines are held against");
+    if (pattern) {
+        rc = ds_logpattern_new(&c->pattern, a->pattern, err);
+        c->log.pattern = c->pattern;
+    }
+    return rc;
+}
+
+/* The beginning of a file that is the only input, through its packing: what its columns are. */
+static int peek(logs_ctx *c, const char *path, ds_buf *out, ds_err *err)
+{
+    uint8_t head[DS_UNPACK_SNIFF];
+    size_t got = 0;
+    ds_unpack *u = NULL;
+    ds_member m;
+    ds_hasher *hasher = NULL;
+    ds_feed f = {.fd = -1, .name = path, .encoding = c->o.encoding};
+    int rc = ds_open(&f.fd, path, O_RDONLY, 0, NULL);
+    if (rc == 0)
+        rc = ds_read_full(f.fd, path, head, sizeof head, &got, NULL);
+    enum ds_packing packing = rc == 0 ? ds_unpack_sniff(head, got) : DS_PACK_NONE;
+    if (rc == 0 && lseek(f.fd, 0, SEEK_SET) != 0)
+        rc = DS_IO;
+    if (rc == 0 && packing != DS_PACK_NONE) {
+        rc = ds_unpack_new(&u, f.fd, path, NULL, 0, packing, &c->o.limits, NULL);
+        rc = rc == 0 && ds_unpack_next(u, &m, NULL) == 1 && !m.name ? 0 : DS_FAIL;
+        f.unpack = u;
+    }
+    if (rc == 0)
+        rc = ds_hasher_new(&hasher, err);
+    f.hasher = hasher;
+    if (rc == 0 && (rc = ds_feed_begin(&f, err)) == 0)
+        rc = ds_feed_fill(&f, out, DS_LOGGUESS_BYTES, NULL);
+    ds_feed_fini(&f);
+    ds_hasher_free(hasher);
+    ds_unpack_free(u);
+    ds_close(&f.fd, path, NULL);
+    return rc == 0 || err->code == 0 ? 0 : rc; /* what is wrong with it is said when it is read */
+}
+
+static int columns_of(logs_ctx *c, char **operands, size_t n, uint32_t *columns, ds_err *err)
+{
+    struct stat st;
+    ds_logguess g = {.format = DS_LOG_AUTO};
+    ds_buf head = {0};
+    int rc = 0;
+    *columns = ds_logformat_columns(c->log.format);
+    if (c->pattern)
+        *columns = ds_logpattern_columns(c->pattern);
+    if (c->log.format != DS_LOG_AUTO || n != 1 || strcmp(operands[0], "-") == 0 ||
+        stat(operands[0], &st) != 0 || !S_ISREG(st.st_mode))
+        return 0;
+    rc = peek(c, operands[0], &head, err);
+    if (rc == 0 && head.len > 0 && ds_logguess_look(&g, &c->log, head.data, head.len) != 0)
+        rc = ds_fail_nomem(err);
+    if (g.format != DS_LOG_AUTO)
+        *columns = ds_logformat_columns(g.format) | 1u << DS_LC_FORMAT;
+    ds_buf_fini(&head);
+    return rc;
+}
+
+/* The options that decide which records come out. */
+static int make_provenance(logs_ctx *c, const logs_args *a, ds_err *err)
+{
+    json_t *j = json_pack(
+        "{s:s,s:s,s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:s}", "encoding",
+        a->in.encoding ? a->in.encoding : "UTF-8", "format", ds_logformat_names[c->log.format],
+        "join", ds_logjoin_names[a->join], "on_error", ds_onerror_names[a->in.on_error], "timezone",
+        a->timezone, "max_record", (json_int_t)a->in.max_record, "max_depth",
+        (json_int_t)a->in.max_depth, "max_ratio", (json_int_t)a->in.max_ratio, "max_unpacked",
+        (json_int_t)a->in.max_unpacked, "year_policy", a->year ? "option" : "name");
+    int rc = j ? 0 : ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
+    if (rc == 0 &&
+        ((a->year && json_object_set_new(j, "year", json_integer(a->year)) != 0) ||
+         (a->line && json_object_set_new(j, "line", json_true()) != 0) ||
+         (a->pattern && json_object_set_new(j, "pattern", json_string(a->pattern)) != 0)))
+        rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
+    if (rc == 0)
+        rc = ds_prov_append(&c->sink.in.prov, NULL, 0, "dsprep logs", j, NULL, err);
+    json_decref(j);
+    return rc;
+}
+
+static int convert(logs_ctx *c, const logs_args *a, char **operands, size_t n, ds_err *err)
+{
+    ds_textsink sink;
+    uint32_t columns;
+    ds_logsink_hooks(&c->sink, &sink);
+    int rc = read_options(c, a, err);
+    if (rc == 0)
+        rc = ds_intake_open(&c->sink.in, &a->in, &c->o, operands, n, err);
+    if (rc == 0)
+        rc = columns_of(c, operands, n, &columns, err);
+    if (rc == 0)
+        rc = ds_logsink_schema(&c->sink, columns, err);
+    if (rc == 0)
+        rc = make_provenance(c, a, err);
+    if (rc == 0)
+        rc = ds_intake_run(&c->sink.in, &c->o, &sink, err);
+    if (rc == 0 && a->report)
+        rc = ds_logsink_report(&c->sink, a->report, err);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    logs_args a = {.timezone = "UTC", .in = DS_INTAKE_DEFAULTS};
+    const ds_opt opts[] = {
+        {'f', "format", DS_OPT_CHOICE, &a.format, "FORMAT", "format of all inputs", 0, 0,
+         ds_logformat_names, false},
+        {0, "pattern", DS_OPT_STR, &a.pattern, "REGEX",
+         "of --format pattern: a PCRE2 pattern whose named groups are columns (time, level, "
+         "message, "
+         "host, ...) and fields",
+         0, 0, NULL, false},
+        {0, "timezone", DS_OPT_STR, &a.timezone, "ZONE",
+         "zone of times that say none: UTC (the default) or an offset such as +01:00", 0, 0, NULL,
+         false},
+        {0, "year", DS_OPT_INT, &a.year, "YEAR",
+         "year of the first record of each file whose times have none", 1970, 2261, NULL, false},
+        {0, "join", DS_OPT_CHOICE, &a.join, "WHICH",
+         "lines that belong to the record before them: those of a trace, none, or any that begin "
+         "no "
+         "record",
+         0, 0, ds_logjoin_names, false},
+        {0, "line", DS_OPT_FLAG, &a.line, NULL, "the column text is the whole record as it stands",
+         0, 0, NULL, false},
+        {0, "report", DS_OPT_STR, &a.report, "FILE",
+         "write what was decided for each file, and counts, as JSON", 0, 0, NULL, false},
+        DS_INTAKE_OPTIONS(a.in),
+        {0},
+    };
+    char **operands;
+    int n, rc = ds_opt_begin(&ds_cmd_logs, opts, argc, argv, &operands, &n);
+    if (rc >= 0)
+        return rc;
+    ds_err err = {0};
+    logs_ctx c = {0};
+    ds_sig_setup();
+    if (a.in.quiet)
+        ds_log_level = 0;
+    rc = convert(&c, &a, operands, (size_t)n, &err);
+    if (rc == 0 && ds_log_level > 0) {
+        ds_logsink_say(&c.sink);
+        ds_intake_say(&c.sink.in, "dsprep logs");
+    }
+    bool partial = ds_intake_partial(&c.sink.in);
+    ds_logsink_fini(&c.sink);
+    ds_logpattern_free(c.pattern);
+    rc = ds_command_end(&ds_cmd_logs, &err, false);
+    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+}

@@ -1,0 +1,142 @@
+/* intake.c - see intake.h. */
+#include "intake.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "charset.h"
+#include "pool.h"
+
+int ds_intake_limits(const ds_intake_args *a, ds_textopts *o, ds_err *err)
+{
+    if (a->max_record < 1 || a->max_record > (1 << 30))
+        return ds_fail(err, DS_USAGE, "--max-record: from 1 byte to 1G");
+    o->encoding = a->encoding;
+    o->max_record = (size_t)a->max_record;
+    o->max_depth = (unsigned)a->max_depth;
+    o->limits = (ds_unpack_limits){.max_ratio = (uint64_t)a->max_ratio,
+                                   .max_bytes = (uint64_t)a->max_unpacked,
+                                   .max_members = 100000000};
+    return a->encoding ? ds_charset_check(a->encoding, err) : 0;
+}
+
+int ds_intake_open(ds_intake *in, const ds_intake_args *a, const ds_textopts *o,
+                   char *const *operands, size_t n, ds_err *err)
+{
+    size_t dashes = 0;
+    int rc = 0;
+    in->a = a;
+    in->operands = operands;
+    in->noperands = n;
+    ds_schema_init(&in->schema);
+    for (size_t i = 0; i < n; i++)
+        dashes += strcmp(operands[i], "-") == 0;
+    if (dashes > 1)
+        rc = ds_fail(err, DS_USAGE, "standard input (-) can be read once only");
+    if (rc == 0 && !a->output)
+        rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
+    if (rc == 0)
+        rc = ds_badlog_open(&in->bad, (enum ds_onerror)a->on_error, a->quarantine, err);
+    if (rc == 0)
+        rc = ds_textread_new(&in->read, o, operands, n,
+                             a->threads ? (int)a->threads : ds_cpu_count(), err);
+    return rc;
+}
+
+/* ---- the sink ---- */
+
+int ds_intake_source(void *ctx, const char *name, uint64_t size, const ds_sha *sha, ds_err *err)
+{
+    ds_intake *in = ctx;
+    const ds_source s = {.name = name, .len = strlen(name), .size = size, .sha = *sha};
+    return ds_shardout_source(in->out, &s, err);
+}
+
+static int on_problem(void *ctx, const ds_textproblem *p, ds_err *err)
+{
+    ds_intake *in = ctx;
+    return ds_badlog_add(&in->bad, p, err);
+}
+
+static void on_progress(void *ctx, uint64_t bytes)
+{
+    ds_intake *in = ctx;
+    ds_progress_at(&in->progress, bytes);
+}
+
+void ds_intake_sink(ds_textsink *sink)
+{
+    sink->source = ds_intake_source;
+    sink->problem = on_problem;
+    sink->progress = on_progress;
+}
+
+/* ---- the run ---- */
+
+/* Bytes of the operands when all are files: what a progress bar can measure itself against. */
+static uint64_t total_bytes(char *const *operands, size_t n)
+{
+    uint64_t total = 0;
+    for (size_t i = 0; i < n; i++) {
+        struct stat st;
+        if (stat(operands[i], &st) != 0 || !S_ISREG(st.st_mode) ||
+            ds_unpack_is_packed_name(operands[i]))
+            return 0;
+        total += (uint64_t)st.st_size;
+    }
+    return total;
+}
+
+int ds_intake_run(ds_intake *in, const ds_textopts *o, const ds_textsink *sink, ds_err *err)
+{
+    const ds_intake_args *a = in->a;
+    const ds_shardopts shards = {.dir = a->output,
+                                 .size = (uint64_t)a->shard_size,
+                                 .level = a->level >= 0 ? (int)a->level
+                                          : a->output   ? 3
+                                                        : 0};
+    int rc = ds_shardout_open(&in->out, &shards, &in->schema, in->prov.data, in->prov.len, err);
+    if (rc != 0)
+        return rc;
+    ds_progress_begin(&in->progress, "reading", total_bytes(in->operands, in->noperands), true);
+    rc = ds_textread_run(in->read, o, sink, err);
+    ds_progress_end(&in->progress);
+    if (rc == 0)
+        rc = ds_badlog_end(&in->bad, err);
+    if (rc == 0)
+        rc = ds_shardout_end(in->out, &in->bad.counts, err);
+    if (rc != 0)
+        ds_shardout_abort(in->out, err->msg);
+    return rc;
+}
+
+void ds_intake_say(const ds_intake *in, const char *command)
+{
+    uint64_t links, special;
+    ds_textread_left_out(in->read, &links, &special);
+    fprintf(stderr,
+            "%s: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64 " failed",
+            command, in->records + in->bad.held + in->bad.failed, in->records, in->bad.held,
+            in->bad.failed);
+    if (links > 0)
+        fprintf(stderr, "; %" PRIu64 " symbolic or hard links left out", links);
+    if (special > 0)
+        fprintf(stderr, "; %" PRIu64 " special files left out", special);
+    fputc('\n', stderr);
+}
+
+bool ds_intake_partial(const ds_intake *in)
+{
+    return in->bad.held + in->bad.failed > 0;
+}
+
+void ds_intake_fini(ds_intake *in)
+{
+    ds_shardout_free(in->out);
+    ds_textread_free(in->read);
+    ds_badlog_fini(&in->bad);
+    ds_schema_fini(&in->schema);
+    ds_buf_fini(&in->prov);
+}
