@@ -137,15 +137,27 @@ static int into_file(void *ctx, const void *data, size_t len, ds_err *err)
     return ds_write_full(t->fd, t->path, data, len, err);
 }
 
+/* The folder that a file goes to. */
+static int make_parent(const char *path, ds_err *err)
+{
+    const char *slash = strrchr(path, '/');
+    char *dir = strndup(path, (size_t)(slash - path));
+    int rc = dir ? ds_mkdirs(dir, err) : ds_fail_nomem(err);
+    free(dir);
+    return rc;
+}
+
 static int dir_put(void *self, const char *name, const ds_remote_body *b, ds_err *err)
 {
     char *path = NULL;
     ds_atomic a = {.fd = -1};
     int rc = join(&path, self, name, err);
-    if (!rc && ds_path_exists(path)) {
+    struct stat st;
+    if (!rc && stat(path, &st) == 0 && (uint64_t)st.st_size == b->n) {
         free(path);
         return 0;
     }
+    rc = rc ? rc : make_parent(path, err);
     rc = rc ? rc : ds_atomic_open(&a, path, 0444, err);
     to_file t = {.fd = a.fd, .path = a.tmp};
     if (!rc && b->data)

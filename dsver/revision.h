@@ -1,10 +1,10 @@
 /* revision.h - naming a version: DATASET[@REV][~N].
  *
  * REV, tried in this order: a branch (refs/heads/DATASET/REV); a tag (refs/tags/DATASET/REV, then
- * refs/tags/REV); REMOTE/BRANCH, as last seen there; a date YYYY-MM-DD[THH:MM[:SS]][Z] in UTC: the newest version of the default
- * branch not younger (a day alone means its end); a commit id of at least 4 hex digits. Without
- * REV: the default branch. ~N: N first parents back. An empty DATASET (or NULL) is the store's
- * configured one, dsver.dataset, or the only one there is.
+ * refs/tags/REV); REMOTE/BRANCH, as last seen there; a date YYYY-MM-DD[THH:MM[:SS]][Z] in UTC: the
+ * newest version of the default branch not younger (a day alone means its end); a commit id of at
+ * least 4 hex digits. Without REV: the default branch. ~N: N first parents back. An empty DATASET
+ * (or NULL) is the store's configured one, dsver.dataset, or the only one there is.
  */
 #ifndef DS_REVISION_H
 #define DS_REVISION_H

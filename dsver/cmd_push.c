@@ -1,0 +1,170 @@
+/* cmd_push.c - dsver push, fetch and pull. */
+#include <stdlib.h>
+
+#include "cmd_sync.h"
+#include "cmd_verb.h"
+#include "sig.h"
+
+static int run_push(int argc, char **argv);
+static int run_fetch(int argc, char **argv);
+static int run_pull(int argc, char **argv);
+
+extern const ds_command ds_ver_push, ds_ver_fetch, ds_ver_pull;
+const ds_command ds_ver_push = {
+    .prog = "dsver",
+    .name = "push",
+    .summary = "send versions to a remote",
+    .operands = "[REMOTE [DATASET[@BRANCH]...]]",
+    .max_operands = -1,
+    .example = "dsver push origin docs",
+    .description =
+        "Sends the branches, tags and training runs of the datasets named, or of all, with what "
+        "the remote lacks of their data: pieces are compared by their addresses, so that a store "
+        "that was repacked sends nothing twice. Data goes first, then the refs, all or none, each "
+        "only when it is still where it was: two who push at the same time lose nothing. A branch "
+        "that the remote has moved on in another way is refused; --force leaves behind what is "
+        "there.\n\n"
+        "REMOTE is a name of dsver remote; without one it is origin, or the only one there is. A "
+        "push that was killed goes on where it was when it is begun again.",
+    .run = run_push,
+};
+const ds_command ds_ver_fetch = {
+    .prog = "dsver",
+    .name = "fetch",
+    .summary = "bring versions from a remote",
+    .operands = "[REMOTE [DATASET[@BRANCH]...]]",
+    .max_operands = -1,
+    .example = "dsver fetch origin && dsver diff docs docs@origin/main",
+    .description =
+        "Brings the branches of the datasets named, or of all, as DATASET@REMOTE/BRANCH, and tags "
+        "and training runs under their own names, with what is missing here of their data. Every "
+        "pack is checked against its name and every other piece against its address as it comes; "
+        "refs move last. Branches of this store stay where they are: see dsver pull.",
+    .run = run_fetch,
+};
+const ds_command ds_ver_pull = {
+    .prog = "dsver",
+    .name = "pull",
+    .summary = "bring versions from a remote and move branches on to them",
+    .operands = "[REMOTE [DATASET[@BRANCH]...]]",
+    .max_operands = -1,
+    .example = "dsver pull origin docs",
+    .description = "As dsver fetch; then branches of this store go on to where the remote's are, "
+                   "and those that are not here yet are made. A branch that has gone on here in "
+                   "another way stays, and it exits with 1: dsver merge joins the two.",
+    .run = run_pull,
+};
+
+typedef struct sync_args {
+    sync_words words;
+    const char *store;
+    ds_sync_opts o;
+} sync_args;
+
+static int pull(ds_link *l, sync_args *a, ds_synced *out, ds_err *err)
+{
+    ds_synced moved = {.refs = 0};
+    int rc = ds_sync_fetch(out, l, &a->o, err);
+    rc = rc ? rc : ds_sync_branches(&moved, l, &a->o, err);
+    out->refs += moved.refs;
+    out->rejected += moved.rejected;
+    return rc;
+}
+
+static int act(const ds_command *cmd, ds_link *l, sync_args *a, ds_synced *out, ds_err *err)
+{
+    a->o.lazy = l->conf.lazy && !a->o.all;
+    if (cmd == &ds_ver_push)
+        return ds_sync_push(out, l, &a->o, err);
+    return cmd == &ds_ver_fetch ? ds_sync_fetch(out, l, &a->o, err) : pull(l, a, out, err);
+}
+
+static int run(const ds_command *cmd, sync_args *a, const ds_opt *opts, int argc, char **argv)
+{
+    char **operands;
+    int n, status = ds_opt_begin(cmd, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    ds_store s = {0};
+    ds_link l = {.store = NULL};
+    ds_synced done = {.refs = 0};
+    ds_sig_setup();
+    a->words.what = cmd->name;
+    a->o.fn = sync_say_ref;
+    a->o.ctx = &a->words;
+    a->o.what = operands + 1;
+    a->o.n = n > 1 ? (size_t)(n - 1) : 0;
+    int rc = ds_store_open(&s, a->store, DS_OBJ_WRITE, &err);
+    rc = rc ? rc : ds_link_open(&l, &s, n > 0 ? operands[0] : NULL, &err);
+    rc = rc ? rc : act(cmd, &l, a, &done, &err);
+    if (!rc)
+        sync_say_end(&a->words, &done);
+    ds_link_close(&l);
+    ds_store_close(&s);
+    status = ds_command_end(cmd, &err, a->words.json);
+    ds_sig_reraise();
+    return status;
+}
+
+#define OPT_FORCE(text)                                                                            \
+    {                                                                                              \
+        .letter = 'f', .name = "force", .type = DS_OPT_FLAG, .var = &a.o.force, .help = text       \
+    }
+#define OPT_ALL                                                                                    \
+    {                                                                                              \
+        .name = "all", .type = DS_OPT_FLAG, .var = &a.o.all,                                       \
+        .help = "look for every piece of every version, not only of new ones"                      \
+    }
+#define OPT_QUIET                                                                                  \
+    {                                                                                              \
+        .letter = 'q', .name = "quiet", .type = DS_OPT_FLAG, .var = &a.words.quiet,                \
+        .help = "print nothing but errors"                                                         \
+    }
+
+static int run_push(int argc, char **argv)
+{
+    sync_args a = {.store = NULL};
+    const ds_opt opts[] = {
+        OPT_FORCE("move branches and tags of the remote also where that leaves versions behind"),
+        {.letter = 'n',
+         .name = "dry-run",
+         .type = DS_OPT_FLAG,
+         .var = &a.o.dry_run,
+         .help = "only tell which refs would move"},
+        OPT_ALL,
+        OPT_QUIET,
+        VERB_STORE(a.store),
+        VERB_JSON(a.words.json),
+        VERB_END,
+    };
+    return run(&ds_ver_push, &a, opts, argc, argv);
+}
+
+static int run_fetch(int argc, char **argv)
+{
+    sync_args a = {.store = NULL};
+    const ds_opt opts[] = {
+        OPT_FORCE("take the remote's tags and runs where they are others"),
+        OPT_ALL,
+        OPT_QUIET,
+        VERB_STORE(a.store),
+        VERB_JSON(a.words.json),
+        VERB_END,
+    };
+    return run(&ds_ver_fetch, &a, opts, argc, argv);
+}
+
+static int run_pull(int argc, char **argv)
+{
+    sync_args a = {.store = NULL};
+    const ds_opt opts[] = {
+        OPT_FORCE("take the remote's tags and runs where they are others"),
+        OPT_ALL,
+        OPT_QUIET,
+        VERB_STORE(a.store),
+        VERB_JSON(a.words.json),
+        VERB_END,
+    };
+    return run(&ds_ver_pull, &a, opts, argc, argv);
+}

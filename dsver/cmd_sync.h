@@ -1,0 +1,17 @@
+/* cmd_sync.h - what push, fetch, pull and clone share: how they say what became of refs. */
+#ifndef DS_CMD_SYNC_H
+#define DS_CMD_SYNC_H
+
+#include "remotesync.h"
+
+typedef struct sync_words {
+    bool json, quiet;
+    const char *what; /* "push" */
+} sync_words;
+
+void sync_say_ref(void *words, const ds_syncref *r);           /* a ds_sync_fn */
+void sync_say_end(const sync_words *w, const ds_synced *done); /* totals */
+/* "docs@main", "docs: tag v1", "docs: run 0123": what people call a ref. len: at least 600. */
+void sync_ref_words(char *out, size_t len, const char *ref);
+
+#endif

@@ -1,0 +1,248 @@
+/* remotefetch.c - versions from a remote. See remotesync.h.
+ *
+ * Git's objects come first, without a ref that leads to them; then the pieces; then the refs.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "needed.h"
+#include "refs.h"
+#include "remotesync.h"
+
+typedef struct fetching {
+    ds_link *l;
+    const ds_sync_opts *o;
+    ds_synced *out;
+    ds_gitrefs there;
+    ds_buf tips; /* git_oid: commits of what is picked */
+    char first[320];
+} fetching;
+
+static void say(fetching *f, const char *ref, const git_oid *from, const git_oid *to,
+                enum ds_syncdid did)
+{
+    ds_syncref r = {.ref = ref, .from = from, .to = to, .did = did};
+    if (f->o->fn)
+        f->o->fn(f->o->ctx, &r);
+    f->out->refs += did == DS_SYNC_NEW || did == DS_SYNC_MOVED || did == DS_SYNC_FORCED;
+    if (did == DS_SYNC_REJECTED && f->out->rejected++ == 0)
+        snprintf(f->first, sizeof f->first, "%.300s", ref);
+}
+
+/* ---- objects of the catalog ---- */
+
+static int fetch_objects(fetching *f, ds_err *err)
+{
+    ds_store *s = f->l->store;
+    ds_buf lack = {0};
+    int rc = 0;
+    for (size_t i = 0; !rc && i < f->there.n; i++)
+        if (ds_sync_picks(f->o, f->there.v[i].name) && !ds_sync_has_object(s, &f->there.v[i].id) &&
+            ds_buf_put(&lack, &f->there.v[i].id, sizeof(git_oid)))
+            rc = ds_fail_nomem(err);
+    rc = rc ? rc
+            : ds_git_fetch(ds_catalog_dir(s->cat), f->l->conf.catalog,
+                           (const git_oid *)(const void *)lack.data, lack.len / sizeof(git_oid),
+                           err);
+    if (!rc && git_odb_refresh(ds_catalog_odb(s->cat)) < 0)
+        rc = ds_fail(err, DS_IO, "the catalog cannot be read again");
+    ds_buf_fini(&lack);
+    return rc;
+}
+
+static int find_tips(fetching *f, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < f->there.n; i++) {
+        git_oid commit;
+        if (!ds_sync_picks(f->o, f->there.v[i].name))
+            continue;
+        rc = ds_sync_commit(f->l->store, &f->there.v[i].id, &commit, err);
+        if (rc > 0)
+            rc = ds_buf_put(&f->tips, &commit, sizeof commit) ? ds_fail_nomem(err) : 0;
+    }
+    return rc;
+}
+
+/* ---- pieces ---- */
+
+static int fetch_pieces(fetching *f, ds_err *err)
+{
+    ds_link *l = f->l;
+    ds_shaset want = {0};
+    ds_buf haves = {0};
+    ds_remotestate state = {.packs = 0};
+    char hex[65];
+    ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    int rc = f->o->all ? 0 : ds_sync_heads(&haves, l->store, err);
+    rc = rc ? rc
+            : ds_needed_find(
+                  &want, &f->out->versions, l->store, (const git_oid *)(const void *)f->tips.data,
+                  f->tips.len / sizeof(git_oid), (const git_oid *)(const void *)haves.data,
+                  haves.len / sizeof(git_oid), err);
+    if (!rc && want.n)
+        rc = ds_remoteindex_refresh(l->index, &state, err);
+    if (!rc && want.n)
+        rc = ds_transfer_fetch(&f->out->moved, &t, &want, err);
+    if (!rc && f->out->moved.missing) {
+        ds_sha_hex(hex, &f->out->moved.first_missing);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s: lacks %llu pieces that its versions need, first %s%s%s; no ref was moved",
+                     ds_remote_place(l->remote), (unsigned long long)f->out->moved.missing, hex,
+                     state.damaged ? "; damaged there: " : "", state.first);
+    }
+    ds_shaset_fini(&want);
+    ds_buf_fini(&haves);
+    return rc;
+}
+
+/* ---- refs ---- */
+
+/* Moves a ref of ours. may_leave: it goes wherever the remote's is. */
+static int follow(fetching *f, const char *name, const git_oid *to, bool may_leave, bool may_go_on,
+                  ds_err *err)
+{
+    ds_catalog *c = f->l->store->cat;
+    git_oid at;
+    for (int tries = 0; tries < 100; tries++) {
+        bool there = git_reference_name_to_id(&at, ds_catalog_repo(c), name) == 0;
+        enum ds_syncdid did = there ? DS_SYNC_REJECTED : DS_SYNC_NEW;
+        int rc = 0;
+        if (there && git_oid_equal(&at, to)) {
+            did = DS_SYNC_SAME;
+        } else if (there) {
+            rc = may_go_on ? ds_sync_goes_on(f->l->store, &at, to, err) : 0;
+            if (rc > 0)
+                did = DS_SYNC_MOVED;
+            else if (rc == 0 && may_go_on &&
+                     (rc = ds_sync_goes_on(f->l->store, to, &at, err)) > 0 && !may_leave)
+                did = DS_SYNC_BEHIND;
+            else if (may_leave)
+                did = DS_SYNC_FORCED;
+        }
+        if (rc >= 0 && (did == DS_SYNC_NEW || did == DS_SYNC_MOVED || did == DS_SYNC_FORCED))
+            rc = ds_ref_move(c, name, there ? &at : NULL, to, err);
+        else if (rc >= 0)
+            rc = 1;
+        if (rc < 0)
+            return rc;
+        if (rc > 0) {
+            say(f, name, there ? &at : NULL, to, did);
+            return 0;
+        }
+    }
+    return ds_fail(err, DS_LOCKED, "%s: others keep moving it", name);
+}
+
+static int move_refs(fetching *f, ds_err *err)
+{
+    const size_t heads = sizeof DS_REF_PREFIX - 1;
+    int rc = 0;
+    for (size_t i = 0; !rc && i < f->there.n; i++) {
+        const ds_gitref *r = &f->there.v[i];
+        char name[640];
+        if (!ds_sync_picks(f->o, r->name))
+            continue;
+        if (strncmp(r->name, DS_REF_PREFIX, heads) == 0) {
+            snprintf(name, sizeof name, DS_REF_REMOTES "%s/%s", f->l->conf.name, r->name + heads);
+            rc = follow(f, name, &r->id, true, true, err);
+        } else {
+            bool tag = strncmp(r->name, DS_REF_TAGS, sizeof DS_REF_TAGS - 1) == 0;
+            rc = follow(f, r->name, &r->id, f->o->force, !tag, err);
+        }
+    }
+    return rc;
+}
+
+static int fetch(fetching *f, ds_err *err)
+{
+    int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
+    rc = rc ? rc : ds_sync_check_names(f->o, &f->there, err);
+    rc = rc ? rc : fetch_objects(f, err);
+    rc = rc ? rc : find_tips(f, err);
+    if (!rc && !f->o->lazy)
+        rc = fetch_pieces(f, err);
+    rc = rc ? rc : move_refs(f, err);
+    if (!rc && f->out->rejected)
+        rc = ds_fail(err, DS_FAIL,
+                     "%s: is another here than at the remote (%llu such, left as they are; --force "
+                     "takes the remote's)",
+                     f->first, (unsigned long long)f->out->rejected);
+    return rc;
+}
+
+static int with_hold(int (*fn)(fetching *f, ds_err *err), fetching *f, ds_err *err)
+{
+    *f->out = (ds_synced){.refs = 0};
+    int rc = ds_objstore_hold(f->l->store->objs, err);
+    if (rc)
+        return rc;
+    rc = fn(f, err);
+    ds_objstore_release(f->l->store->objs);
+    ds_gitrefs_fini(&f->there);
+    ds_buf_fini(&f->tips);
+    return rc;
+}
+
+int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
+{
+    fetching f = {.l = l, .o = o, .out = out};
+    return with_hold(fetch, &f, err);
+}
+
+/* ---- local branches ---- */
+
+typedef struct remote_branch {
+    char *name; /* DATASET/BRANCH */
+    git_oid id;
+} remote_branch;
+
+typedef struct collecting {
+    char prefix[128];
+    ds_buf list; /* remote_branch */
+} collecting;
+
+static int collect(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    collecting *c = ctx;
+    size_t n = strlen(c->prefix);
+    if (strncmp(name, c->prefix, n) != 0)
+        return 0;
+    remote_branch b = {.name = strdup(name + n), .id = *id};
+    if (b.name && ds_buf_put(&c->list, &b, sizeof b) == 0)
+        return 0;
+    free(b.name);
+    return ds_fail_nomem(err);
+}
+
+static int branches(fetching *f, ds_err *err)
+{
+    collecting c = {.list = {0}};
+    snprintf(c.prefix, sizeof c.prefix, DS_REF_REMOTES "%s/", f->l->conf.name);
+    int rc = ds_ref_each(f->l->store->cat, collect, &c, err);
+    remote_branch *b = (remote_branch *)(void *)c.list.data;
+    size_t n = c.list.len / sizeof *b;
+    for (size_t i = 0; i < n; i++) {
+        char ref[640];
+        snprintf(ref, sizeof ref, DS_REF_PREFIX "%s", b[i].name);
+        if (!rc && ds_sync_picks(f->o, ref))
+            rc = follow(f, ref, &b[i].id, false, true, err);
+        free(b[i].name);
+    }
+    ds_buf_fini(&c.list);
+    if (!rc && f->out->rejected) {
+        const char *set = f->first + sizeof DS_REF_PREFIX - 1, *slash = strchr(set, '/');
+        const char *branch = slash ? slash + 1 : "";
+        int len = slash ? (int)(slash - set) : 0;
+        rc = ds_fail(err, DS_FAIL, "%.*s@%s and %s's have both gone on: dsver merge %.*s@%s %s/%s",
+                     len, set, branch, f->l->conf.name, len, set, branch, f->l->conf.name, branch);
+    }
+    return rc;
+}
+
+int ds_sync_branches(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
+{
+    fetching f = {.l = l, .o = o, .out = out};
+    return with_hold(branches, &f, err);
+}

@@ -1,0 +1,230 @@
+/* remotepush.c - versions to a remote. See remotesync.h. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "needed.h"
+#include "refs.h"
+#include "remotesync.h"
+
+typedef struct pushing {
+    ds_link *l;
+    const ds_sync_opts *o;
+    ds_synced *out;
+    ds_gitrefs there, here; /* here: of those that are picked */
+    ds_buf moves;           /* ds_gitmove */
+    ds_buf tips, haves;     /* git_oid: commits */
+    char first[320];        /* the first ref that is rejected */
+} pushing;
+
+static int add_here(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    pushing *p = ctx;
+    git_oid raw;
+    (void)id;
+    if (!ds_sync_picks(p->o, name))
+        return 0;
+    if (git_reference_name_to_id(&raw, ds_catalog_repo(p->l->store->cat), name) < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    ds_gitref *v = realloc(p->here.v, (p->here.n + 1) * sizeof *v);
+    if (!v)
+        return ds_fail_nomem(err);
+    p->here.v = v;
+    v[p->here.n] = (ds_gitref){.name = strdup(name), .id = raw};
+    return v[p->here.n].name ? (p->here.n++, 0) : ds_fail_nomem(err);
+}
+
+/* May `to` take the place of `from`? Only branches and runs go on; tags stay. */
+static int judge(pushing *p, const char *name, const git_oid *from, const git_oid *to,
+                 enum ds_syncdid *did, ds_err *err)
+{
+    int rc = 0;
+    if (!from || git_oid_equal(from, to)) {
+        *did = from ? DS_SYNC_SAME : DS_SYNC_NEW;
+        return 0;
+    }
+    bool tag = strncmp(name, DS_REF_TAGS, sizeof DS_REF_TAGS - 1) == 0;
+    *did = p->o->force ? DS_SYNC_FORCED : DS_SYNC_REJECTED;
+    if (!tag && ds_sync_has_object(p->l->store, from)) {
+        rc = ds_sync_goes_on(p->l->store, from, to, err);
+        if (rc > 0)
+            *did = DS_SYNC_MOVED;
+        else if (rc == 0 && !p->o->force) {
+            rc = ds_sync_goes_on(p->l->store, to, from, err);
+            if (rc > 0)
+                *did = DS_SYNC_BEHIND;
+        }
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int add_move(pushing *p, const ds_gitref *r, const git_oid *from, ds_err *err)
+{
+    git_oid commit;
+    ds_gitmove m = {.name = r->name, .to = r->id, .exists = from != NULL};
+    if (from)
+        m.from = *from;
+    int rc = ds_sync_commit(p->l->store, &r->id, &commit, err);
+    if (rc < 0)
+        return rc;
+    return ds_buf_put(&p->moves, &m, sizeof m) || ds_buf_put(&p->tips, &commit, sizeof commit)
+               ? ds_fail_nomem(err)
+               : 0;
+}
+
+static int decide(pushing *p, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < p->here.n; i++) {
+        const ds_gitref *r = &p->here.v[i];
+        const git_oid *from = ds_gitrefs_find(&p->there, r->name);
+        enum ds_syncdid did = DS_SYNC_SAME;
+        rc = judge(p, r->name, from, &r->id, &did, err);
+        ds_syncref said = {.ref = r->name, .from = from, .to = &r->id, .did = did};
+        if (!rc && p->o->fn)
+            p->o->fn(p->o->ctx, &said);
+        if (did == DS_SYNC_REJECTED && p->out->rejected++ == 0)
+            snprintf(p->first, sizeof p->first, "%.300s", r->name);
+        if (!rc && did != DS_SYNC_SAME && did != DS_SYNC_BEHIND && did != DS_SYNC_REJECTED)
+            rc = add_move(p, r, from, err);
+    }
+    return rc;
+}
+
+/* Versions whose pieces the remote has: those that its refs lead to, as far as they are known here.
+ */
+static int find_haves(pushing *p, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && !p->o->all && i < p->there.n; i++) {
+        git_oid commit;
+        if (!ds_sync_has_object(p->l->store, &p->there.v[i].id))
+            continue;
+        rc = ds_sync_commit(p->l->store, &p->there.v[i].id, &commit, err);
+        if (rc > 0)
+            rc = ds_buf_put(&p->haves, &commit, sizeof commit) ? ds_fail_nomem(err) : 0;
+    }
+    return rc;
+}
+
+/* With `all`, also what stays where it is is looked at. */
+static int add_same(pushing *p, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && p->o->all && i < p->here.n; i++) {
+        git_oid commit;
+        rc = ds_sync_commit(p->l->store, &p->here.v[i].id, &commit, err);
+        if (rc > 0)
+            rc = ds_buf_put(&p->tips, &commit, sizeof commit) ? ds_fail_nomem(err) : 0;
+    }
+    return rc;
+}
+
+static const char format[] = "[dsver]\n\tremote = 1\n";
+
+/* Whoever comes first says what this place is. */
+static int mark_remote(ds_link *l, ds_err *err)
+{
+    uint64_t size = 0;
+    ds_remote_body b = {.data = format, .fd = -1, .n = sizeof format - 1};
+    int rc = ds_remote_stat(l->remote, "format", &size, err);
+    if (rc < 0)
+        return rc;
+    if (rc == 0) {
+        rc = ds_sha_bytes(&b.sum, format, b.n, err);
+        rc = rc ? rc : ds_remote_put(l->remote, "format", &b, err);
+        return rc < 0 ? rc : 0;
+    }
+    ds_buf text = {0};
+    rc = size > 4096 ? DS_CORRUPT : ds_remote_get_buf(l->remote, "format", 0, size, &text, err);
+    if (rc == DS_CORRUPT ||
+        (!rc && (text.len != sizeof format - 1 || memcmp(text.data, format, text.len) != 0)))
+        rc = ds_fail(err, DS_FAIL, "%sformat: not a remote of this version of dsver",
+                     ds_remote_place(l->remote));
+    ds_buf_fini(&text);
+    return rc;
+}
+
+static int send_pieces(pushing *p, ds_err *err)
+{
+    ds_link *l = p->l;
+    ds_shaset want = {0};
+    ds_remotestate state;
+    ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    int rc = mark_remote(l, err);
+    rc = rc ? rc : find_haves(p, err);
+    rc = rc ? rc
+            : ds_needed_find(
+                  &want, &p->out->versions, l->store, (const git_oid *)(const void *)p->tips.data,
+                  p->tips.len / sizeof(git_oid), (const git_oid *)(const void *)p->haves.data,
+                  p->haves.len / sizeof(git_oid), err);
+    rc = rc ? rc : ds_remoteindex_refresh(l->index, &state, err);
+    rc = rc ? rc : ds_transfer_send(&p->out->moved, &t, &want, err);
+    ds_shaset_fini(&want);
+    return rc;
+}
+
+/* refs/remotes/NAME/... follow what is there now. */
+static int note_moved(pushing *p, ds_err *err)
+{
+    const ds_gitmove *m = (const ds_gitmove *)(const void *)p->moves.data;
+    const size_t pre = sizeof DS_REF_PREFIX - 1;
+    int rc = 0;
+    for (size_t i = 0; !rc && i < p->moves.len / sizeof *m; i++) {
+        char name[640];
+        git_oid at;
+        if (strncmp(m[i].name, DS_REF_PREFIX, pre) != 0)
+            continue;
+        snprintf(name, sizeof name, DS_REF_REMOTES "%s/%s", p->l->conf.name, m[i].name + pre);
+        rc = ds_ref_get(p->l->store->cat, name, &at, err);
+        if (rc >= 0)
+            rc = ds_ref_move(p->l->store->cat, name, rc ? &at : NULL, &m[i].to, err);
+        rc = rc < 0 ? rc : 0; /* another process was faster: it knows better */
+    }
+    return rc;
+}
+
+static int push(pushing *p, ds_err *err)
+{
+    ds_link *l = p->l;
+    int rc = ds_ref_each(l->store->cat, add_here, p, err);
+    rc = rc ? rc : ds_sync_check_names(p->o, &p->here, err);
+    rc = rc ? rc : ds_git_make(l->conf.catalog, err);
+    rc = rc ? rc : ds_git_refs(&p->there, l->conf.catalog, err);
+    rc = rc ? rc : decide(p, err);
+    if (!rc && p->out->rejected)
+        rc = ds_fail(err, DS_FAIL,
+                     "%s: the remote has gone on in another way (%llu rejected, nothing was sent): "
+                     "dsver pull first, or push --force to leave behind what is there",
+                     p->first, (unsigned long long)p->out->rejected);
+    if (rc || p->o->dry_run)
+        return rc;
+    rc = add_same(p, err);
+    if (!rc && p->tips.len)
+        rc = send_pieces(p, err);
+    size_t n = p->moves.len / sizeof(ds_gitmove);
+    if (!rc && n) {
+        rc = ds_git_push(ds_catalog_dir(l->store->cat), l->conf.catalog,
+                         (const ds_gitmove *)(const void *)p->moves.data, n, err);
+        rc = rc ? rc : note_moved(p, err);
+        p->out->refs = rc ? 0 : n;
+    }
+    return rc;
+}
+
+int ds_sync_push(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
+{
+    pushing p = {.l = l, .o = o, .out = out};
+    *out = (ds_synced){.refs = 0};
+    int rc = ds_objstore_hold(l->store->objs, err);
+    if (rc)
+        return rc;
+    rc = push(&p, err);
+    ds_objstore_release(l->store->objs);
+    ds_gitrefs_fini(&p.there);
+    ds_gitrefs_fini(&p.here);
+    ds_buf_fini(&p.moves);
+    ds_buf_fini(&p.tips);
+    ds_buf_fini(&p.haves);
+    return rc;
+}

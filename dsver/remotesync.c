@@ -1,0 +1,158 @@
+/* remotesync.c - what pushes and fetches share. See remotesync.h. */
+#include "remotesync.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "refs.h"
+#include "runs.h"
+
+const char *const ds_syncdid_name[] = {
+    [DS_SYNC_SAME] = "same",     [DS_SYNC_NEW] = "new",       [DS_SYNC_MOVED] = "moved",
+    [DS_SYNC_FORCED] = "forced", [DS_SYNC_BEHIND] = "behind", [DS_SYNC_REJECTED] = "rejected",
+};
+
+int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err)
+{
+    *l = (ds_link){.store = s};
+    int rc = ds_remoteconf_get(&l->conf, s->dir, name, err);
+    rc = rc ? rc : ds_remoteconf_open(&l->remote, &l->conf, err);
+    rc = rc ? rc : ds_remoteindex_open(&l->index, s->dir, l->conf.name, l->remote, err);
+    if (rc)
+        ds_link_close(l);
+    return rc;
+}
+
+void ds_link_close(ds_link *l)
+{
+    ds_remoteindex_close(l->index);
+    ds_remote_close(l->remote);
+    ds_remoteconf_fini(&l->conf);
+    *l = (ds_link){.store = NULL};
+}
+
+/* The dataset and the rest of a ref: 'h' a branch, 't' a tag, 'r' a run; 0 none of them. */
+static char split(const char *ref, const char **set, size_t *len, const char **rest)
+{
+    static const struct {
+        const char *prefix;
+        char kind;
+    } kinds[] = {{DS_REF_PREFIX, 'h'}, {DS_REF_TAGS, 't'}, {DS_RUN_REFS, 'r'}};
+    for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++) {
+        size_t n = strlen(kinds[i].prefix);
+        if (strncmp(ref, kinds[i].prefix, n) != 0)
+            continue;
+        const char *slash = strchr(ref + n, '/');
+        *set = ref + n;
+        *len = slash ? (size_t)(slash - *set) : 0;
+        *rest = slash ? slash + 1 : ref + n;
+        return kinds[i].kind;
+    }
+    return 0;
+}
+
+static bool picks(const char *what, char kind, const char *set, size_t len, const char *rest)
+{
+    const char *at = strchr(what, '@');
+    size_t n = at ? (size_t)(at - what) : strlen(what);
+    if (n != len || memcmp(what, set, n) != 0)
+        return false;
+    return !at || (kind == 'h' && strcmp(at + 1, rest) == 0);
+}
+
+bool ds_sync_picks(const ds_sync_opts *o, const char *ref)
+{
+    const char *set, *rest;
+    size_t len;
+    char kind = split(ref, &set, &len, &rest);
+    bool yes = kind && o->n == 0;
+    for (size_t i = 0; kind && !yes && i < o->n; i++)
+        yes = picks(o->what[i], kind, set, len, rest);
+    return yes;
+}
+
+int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, ds_err *err)
+{
+    for (size_t i = 0; i < o->n; i++) {
+        bool found = false;
+        for (size_t k = 0; !found && k < refs->n; k++) {
+            const char *set, *rest;
+            size_t len;
+            char kind = split(refs->v[k].name, &set, &len, &rest);
+            found = kind == 'h' && picks(o->what[i], kind, set, len, rest);
+        }
+        if (!found)
+            return ds_fail(err, DS_FAIL, "no branch of '%s' there", o->what[i]);
+    }
+    return 0;
+}
+
+bool ds_sync_has_object(ds_store *s, const git_oid *id)
+{
+    return git_odb_exists(ds_catalog_odb(s->cat), id) == 1;
+}
+
+int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err)
+{
+    git_object *o = NULL, *c = NULL;
+    if (git_object_lookup(&o, ds_catalog_repo(s->cat), id, GIT_OBJECT_ANY) < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog object %s: %s", git_oid_tostr_s(id),
+                       git_error_last()->message);
+    int rc = git_object_peel(&c, o, GIT_OBJECT_COMMIT) == 0;
+    if (rc)
+        *commit = *git_object_id(c);
+    git_object_free(c);
+    git_object_free(o);
+    return rc;
+}
+
+int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err)
+{
+    git_oid x, y;
+    int rc = ds_sync_commit(s, a, &x, err);
+    if (rc > 0)
+        rc = ds_sync_commit(s, b, &y, err);
+    if (rc <= 0)
+        return rc;
+    if (git_oid_equal(&x, &y))
+        return git_oid_equal(a, b);
+    rc = git_graph_descendant_of(ds_catalog_repo(s->cat), &y, &x);
+    return rc < 0 ? ds_fail(err, DS_CORRUPT, "catalog: its history cannot be followed: %s",
+                            git_error_last()->message)
+                  : rc;
+}
+
+static int add_head(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    (void)name;
+    return ds_buf_put(ctx, id, sizeof *id) ? ds_fail_nomem(err) : 0;
+}
+
+int ds_sync_heads(ds_buf *commits, ds_store *s, ds_err *err)
+{
+    return ds_ref_each(s->cat, add_head, commits, err);
+}
+
+int ds_sync_pieces(ds_synced *out, ds_link *l, const git_oid *commit, ds_err *err)
+{
+    ds_shaset want = {0};
+    ds_remotestate state;
+    char hex[65];
+    *out = (ds_synced){.versions = 1};
+    ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    int rc = ds_objstore_hold(l->store->objs, err);
+    if (rc)
+        return rc;
+    rc = ds_needed_of(&want, l->store, commit, err);
+    rc = rc ? rc : ds_remoteindex_refresh(l->index, &state, err);
+    rc = rc ? rc : ds_transfer_fetch(&out->moved, &t, &want, err);
+    if (!rc && out->moved.missing) {
+        ds_sha_hex(hex, &out->moved.first_missing);
+        rc = ds_fail(err, DS_CORRUPT, "%s: lacks %llu pieces of version %.10s, first %s",
+                     ds_remote_place(l->remote), (unsigned long long)out->moved.missing,
+                     git_oid_tostr_s(commit), hex);
+    }
+    ds_objstore_release(l->store->objs);
+    ds_shaset_fini(&want);
+    return rc;
+}

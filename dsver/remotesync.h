@@ -1,0 +1,83 @@
+/* remotesync.h - versions to a remote and from one: catalog and pieces together.
+ *
+ * Pieces first, refs last and by compare-and-swap, on either side: a ref never leads to what is not
+ * there. Killed at any point and begun again, it goes on. docs/store-format.md, "Remotes".
+ */
+#ifndef DS_REMOTESYNC_H
+#define DS_REMOTESYNC_H
+
+#include "gitrun.h"
+#include "needed.h"
+#include "remoteconf.h"
+#include "transfer.h"
+
+/* A remote in use. */
+typedef struct ds_link {
+    ds_store *store;
+    ds_remoteconf conf;
+    ds_remote *remote;
+    ds_remoteindex *index;
+} ds_link;
+/* name NULL: as in ds_remoteconf_get. Zeroed may be closed. */
+int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err);
+void ds_link_close(ds_link *l);
+
+/* What becomes of a ref. */
+enum ds_syncdid {
+    DS_SYNC_SAME,
+    DS_SYNC_NEW,
+    DS_SYNC_MOVED,
+    DS_SYNC_FORCED,
+    DS_SYNC_BEHIND,   /* the other side is further: nothing to do */
+    DS_SYNC_REJECTED, /* both have gone on */
+};
+extern const char *const ds_syncdid_name[];
+typedef struct ds_syncref {
+    const char *ref;     /* "refs/heads/docs/main" */
+    const git_oid *from; /* NULL: it was not there */
+    const git_oid *to;
+    enum ds_syncdid did;
+} ds_syncref;
+typedef void (*ds_sync_fn)(void *ctx, const ds_syncref *r);
+
+typedef struct ds_sync_opts {
+    char *const *what; /* DATASET or DATASET@BRANCH; n = 0: all */
+    size_t n;
+    bool force;
+    bool dry_run; /* push: only tell */
+    bool all;     /* look at every piece of every version, not only at those of new ones */
+    bool lazy;    /* fetch: leave the pieces where they are */
+    ds_sync_fn fn;
+    void *ctx;
+} ds_sync_opts;
+
+typedef struct ds_synced {
+    ds_moved moved;
+    uint64_t versions; /* whose pieces were looked at */
+    uint64_t refs;     /* that were moved */
+    uint64_t rejected;
+} ds_synced;
+
+/* DS_FAIL, with nothing sent, when a ref would not go on from where it is there. */
+int ds_sync_push(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
+/* Branches come to refs/remotes/NAME/, tags and runs to their own places. DS_FAIL after all else is
+ * done when one of these is another here. */
+int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
+/* Moves local branches on to where the remote's were when last fetched; makes those that are not
+ * here. DS_FAIL after all others are moved when one has gone on in another way. */
+int ds_sync_branches(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
+/* Fetches what a version needs and is not here: for stores that are lazy. */
+int ds_sync_pieces(ds_synced *out, ds_link *l, const git_oid *commit, ds_err *err);
+
+/* ---- shared by its files ---- */
+bool ds_sync_picks(const ds_sync_opts *o, const char *ref);
+int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, ds_err *err);
+/* 1 when `b` is `a` or leads to it through its parents. */
+int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err);
+bool ds_sync_has_object(ds_store *s, const git_oid *id);
+/* The commit that an object is or, for a tag, leads to: 1, 0 none, < 0. */
+int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err);
+/* Commits of every ref of the store. */
+int ds_sync_heads(ds_buf *commits, ds_store *s, ds_err *err);
+
+#endif
