@@ -135,7 +135,7 @@ $(foreach m,$(MODULES),$(eval $(call RULES,$(m))))
 BINS := $(PROGS:%=$(B)/bin/%) $(PARTS:%=$(B)/bin/%)
 LIBS := $(call libs_of,$(MODULES))
 
-include tests/module.mk docs/module.mk
+include kernels/cuda/cuda.mk tests/module.mk docs/module.mk
 
 # ---- targets ---------------------------------------------------------------------------------------
 

@@ -12,7 +12,7 @@ UNIT_HELP := $(call objs_of,$(filter-out $(UNIT_SRCS),$(sort $(wildcard tests/un
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/fuzz/%)
-TEST_LIBS = -Wl,--start-group $(LIBS) -Wl,--end-group $(call pkglibs,$(PKGS)) $(call extralibs,$(MODULES)) -lm
+TEST_LIBS = -Wl,--start-group $(LIBS) $(CUDA_EMU) -Wl,--end-group $(call pkglibs,$(PKGS)) $(call extralibs,$(MODULES)) -lm
 
 ifdef CCID
 $(call stamp,$(B)/stamp/tests.flags,$(CC) $(CCID) $(ALL_CPPFLAGS) $(TEST_INC) $(PKG_CFLAGS) $(ALL_CFLAGS) $(TEST_CFLAGS))
@@ -24,14 +24,14 @@ $(B)/obj/tests/%.o: tests/%.c $(B)/stamp/tests.flags
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CPPFLAGS) $(TEST_INC) $(PKG_CFLAGS) $(ALL_CFLAGS) $(TEST_CFLAGS) -MMD -MP -c -o $@ $<
 
-$(B)/tests/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBS) $(B)/stamp/tests.objs
+$(B)/tests/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBS) $(CUDA_EMU) $(B)/stamp/tests.objs
 	$(call say,LD,$(@F))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_HELP) $(TEST_LIBS) -lcmocka
 
 # A fuzz target is a libFuzzer program under MODE=fuzz; elsewhere its corpus is replayed by tests/fuzz/replaymain.c.
 FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/replaymain.o)
-$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(B)/stamp/tests.objs
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(CUDA_EMU) $(B)/stamp/tests.objs
 	$(call say,LD,$(@F))
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $< $(FUZZ_MAIN) $(TEST_LIBS)

@@ -1,0 +1,147 @@
+/* backend.cu - the CUDA backend's table. */
+#include "backend.h"
+
+#include <cstdio>
+#include <cstdlib>
+
+#include "cudak.h"
+
+struct cuda_backend {
+    ds_kernels table; /* first: what is handed out is this */
+    char detail[512];
+};
+
+static int dev_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
+{
+    return rt_alloc(rt_of(k), p, bytes, err);
+}
+static void dev_free(ds_kernels *k, void *p)
+{
+    rt_free(rt_of(k), p);
+}
+static int dev_upload(ds_kernels *k, void *dst, const void *host, size_t bytes, ds_err *err)
+{
+    return rt_upload(rt_of(k), dst, host, bytes, err);
+}
+static int dev_download(ds_kernels *k, void *host, const void *src, size_t bytes, ds_err *err)
+{
+    return rt_download(rt_of(k), host, src, bytes, err);
+}
+static int dev_zero(ds_kernels *k, void *p, size_t bytes, ds_err *err)
+{
+    return rt_zero(rt_of(k), p, bytes, err);
+}
+static int dev_sync(ds_kernels *k, ds_err *err)
+{
+    return rt_sync(rt_of(k), err);
+}
+static void dev_close(ds_kernels *k)
+{
+    if (!k)
+        return;
+    if (k->ctx)
+        rt_close(rt_of(k));
+    free(k); /* the backend begins with it */
+}
+
+/* An operand in f32, in scratch where it is not. */
+static int as_f32(ds_kernels *k, int slot, const void **x, enum ds_kfmt *f, int64_t n, ds_err *err)
+{
+    void *to;
+
+    if (*f == DS_KF32)
+        return 0;
+    TRY(rt_scratch(rt_of(k), slot, &to, (size_t)n * 4, err));
+    TRY(k->convert(k, to, DS_KF32, *x, *f, n, err));
+    *x = to;
+    *f = DS_KF32;
+    return 0;
+}
+
+/* The library multiplies operands of one format, and f32 ones into f32: the rest goes through
+ * conversions. */
+static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
+                  const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
+                  float alpha, bool accumulate, ds_err *err)
+{
+    rt_product p = {c, a, b, fc, fa, fb, ta, tb, accumulate, m, n, kk, alpha};
+    void *full;
+
+    if (m <= 0 || n <= 0)
+        return 0;
+    if (kk <= 0)
+        return accumulate ? 0 : rt_zero(rt_of(k), c, (size_t)(m * n) * width_of(fc), err);
+    if (fa != fb) {
+        TRY(as_f32(k, 1, &p.a, &p.fa, m * kk, err));
+        TRY(as_f32(k, 2, &p.b, &p.fb, kk * n, err));
+    }
+    if (p.fa == DS_KBF16 || fc == DS_KF32)
+        return rt_matmul(rt_of(k), &p, err);
+    TRY(rt_scratch(rt_of(k), 3, &full, (size_t)(m * n) * 4, err));
+    if (accumulate)
+        TRY(k->convert(k, full, DS_KF32, c, fc, m * n, err));
+    p.c = full;
+    p.fc = DS_KF32;
+    TRY(rt_matmul(rt_of(k), &p, err));
+    return k->convert(k, c, fc, full, DS_KF32, m * n, err);
+}
+
+/* The second product goes on from the first one's f32 sums. */
+static int matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
+                   const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err)
+{
+    void *sum = c;
+
+    if (m <= 0 || n <= 0)
+        return 0;
+    if (fc != DS_KF32) {
+        TRY(rt_scratch(rt_of(k), 3, &sum, (size_t)(m * n) * 4, err));
+        if (accumulate)
+            TRY(k->convert(k, sum, DS_KF32, c, fc, m * n, err));
+    }
+    for (int i = 0; i < 2; i++)
+        TRY(matmul(k, sum, DS_KF32, term[i].a, f, false, term[i].b, f, tb, m, n, term[i].k, 1.0f,
+                   accumulate || i == 1, err));
+    return fc != DS_KF32 ? k->convert(k, c, fc, sum, DS_KF32, m * n, err) : 0;
+}
+
+extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
+{
+    cuda_backend *b;
+    dev_rt *rt;
+
+    if (abi != DS_KERNELS_ABI)
+        return ds_fail(err, DS_FAIL,
+                       "the CUDA plugin speaks version %d of the interface, this "
+                       "program version %d: they are of two builds",
+                       DS_KERNELS_ABI, abi);
+    b = static_cast<cuda_backend *>(calloc(1, sizeof *b));
+    if (!b)
+        return ds_fail_nomem(err);
+    const int rc = rt_open(&rt, device, err);
+    if (rc) {
+        free(b);
+        return rc;
+    }
+    ds_kernels *k = &b->table;
+    snprintf(b->detail, sizeof b->detail, "%s", rt_name(rt));
+    k->ctx = rt;
+    k->name = "cuda";
+    k->detail = b->detail;
+    k->alloc = dev_alloc;
+    k->free = dev_free;
+    k->upload = dev_upload;
+    k->download = dev_download;
+    k->zero = dev_zero;
+    k->sync = dev_sync;
+    k->close = dev_close;
+    k->matmul = matmul;
+    k->matmul2 = matmul2;
+    ds_cuda_rows(k);
+    ds_cuda_elements(k);
+    ds_cuda_attention(k);
+    ds_cuda_loss(k);
+    ds_cuda_optim(k);
+    *out = k;
+    return 0;
+}

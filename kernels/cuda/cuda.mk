@@ -1,0 +1,66 @@
+# The CUDA backend: a plugin where nvcc is found, and the same sources for the host under emulation (emu.h), which the tests
+# use. -fmad=false and -ffp-contract=off: only the fused multiply-adds that the code asks for, as on the CPU.
+NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
+CUDA_ARCHS ?= 80 90
+CUDA_SRCS := $(sort $(wildcard kernels/cuda/*.cu))
+CUDA_HDRS := $(wildcard kernels/cuda/*.h) kernels/kernels.h kernels/plugin.h common/error.h
+CUDA_INC := -Ikernels/cuda -Ikernels -Icommon
+CUDA_EMU := $(B)/lib/libdscudaemu.a
+CUDA_EMU_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o) \
+    $(patsubst kernels/cuda/%.cc,$(B)/obj/kernels/emu/%.o,$(sort $(wildcard kernels/cuda/*emu.cc)))
+EMU_CXXFLAGS := -std=c++20 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror) \
+    $(OPT_$(MODE)) -ffp-contract=off $(REPRO) -DDS_EMU
+
+ifdef CCID
+$(call stamp,$(B)/stamp/emu.flags,$(CXX) $(CCID) $(EMU_CXXFLAGS))
+endif
+
+$(B)/obj/kernels/emu/%.o: kernels/cuda/%.cu $(B)/stamp/emu.flags
+	$(call say,EMU,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CUDA_INC) $(EMU_CXXFLAGS) -x c++ -MMD -MP -c -o $@ $<
+
+$(B)/obj/kernels/emu/%.o: kernels/cuda/%.cc $(B)/stamp/emu.flags
+	$(call say,EMU,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(CUDA_INC) $(EMU_CXXFLAGS) -MMD -MP -c -o $@ $<
+
+$(CUDA_EMU): $(CUDA_EMU_OBJS)
+	$(call say,AR,$(@F))
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $^
+
+-include $(CUDA_EMU_OBJS:%.o=%.d)
+
+# ---- the plugin ----
+
+ifneq ($(and $(NVCC),$(filter release,$(MODE))),)
+CUDA_PLUGIN := $(B)/lib/libds-cuda.so
+CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(B)/obj/kernels/cuda/rtcuda.o
+CUDA_LAST := $(lastword $(CUDA_ARCHS))
+NVCCFLAGS := -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fPIC,-fvisibility=hidden,-Wall \
+    $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+    -gencode arch=compute_$(CUDA_LAST),code=compute_$(CUDA_LAST) -ccbin $(CXX)
+
+$(call stamp,$(B)/stamp/cuda.flags,$(NVCC) $(NVCCFLAGS))
+
+$(B)/obj/kernels/cuda/%.o: kernels/cuda/%.cu $(CUDA_HDRS) $(B)/stamp/cuda.flags
+	$(call say,NVCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(CUDA_INC) $(NVCCFLAGS) -c -o $@ $<
+
+$(B)/obj/kernels/cuda/%.o: kernels/cuda/%.cc $(CUDA_HDRS) $(B)/stamp/cuda.flags
+	$(call say,NVCC,$<)
+	@mkdir -p $(@D)
+	$(Q)$(NVCC) $(CUDA_INC) $(NVCCFLAGS) -x cu -c -o $@ $<
+
+$(CUDA_PLUGIN): $(CUDA_OBJS) $(call libs_of,kernels common)
+	$(call say,LD,$(@F))
+	$(Q)$(NVCC) -shared -ccbin $(CXX) -cudart static -o $@ $(CUDA_OBJS) $(call libs_of,kernels common) -lcublasLt \
+	    -Xlinker -z,relro,-z,now,--no-undefined $(call pkglibs,$(call pkgs_of,common)) -lm
+endif
+
+.PHONY: cuda-emu cuda
+cuda-emu: $(CUDA_EMU)
+cuda: $(CUDA_PLUGIN)
+	@$(if $(CUDA_PLUGIN),:,echo "nvcc was not found: no CUDA plugin")

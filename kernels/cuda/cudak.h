@@ -1,0 +1,125 @@
+/* cudak.h - what the files of the CUDA backend share. Each file defines functions of the table in
+ * kernels.h, whose contract holds here too: the same bits for the same shapes on the same device.
+ * Sums over rows are made in chunks of fixed length, whose results are added in ascending order;
+ * nothing is added by atomics.
+ */
+#ifndef DS_CUDAK_H
+#define DS_CUDAK_H
+
+#include "rt.h"
+
+static inline dev_rt *rt_of(ds_kernels *k)
+{
+    return static_cast<dev_rt *>(k->ctx);
+}
+
+#define TRY(x)                                                                                     \
+    do {                                                                                           \
+        const int rc_ = (x);                                                                       \
+        if (rc_)                                                                                   \
+            return rc_;                                                                            \
+    } while (0)
+
+static inline unsigned blocks_of(int64_t n, int64_t size)
+{
+    return (unsigned)((n + size - 1) / size);
+}
+static inline size_t width_of(enum ds_kfmt f)
+{
+    return f == DS_KF32 ? 4 : 2;
+}
+static inline bool fits16(const void *p)
+{
+    return (uintptr_t)p % 16 == 0;
+}
+
+/* Runs the statement with E the element's type and N how many are loaded at a time: 16 bytes when
+ * `wide`, else one. */
+#define BY_WIDTH(f, wide, ...)                                                                     \
+    do {                                                                                           \
+        if ((f) == DS_KF32 && (wide)) {                                                            \
+            using E = float;                                                                       \
+            [[maybe_unused]] constexpr int N = 4;                                                  \
+            __VA_ARGS__;                                                                           \
+        } else if ((f) == DS_KF32) {                                                               \
+            using E = float;                                                                       \
+            [[maybe_unused]] constexpr int N = 1;                                                  \
+            __VA_ARGS__;                                                                           \
+        } else if (wide) {                                                                         \
+            using E = bf16;                                                                        \
+            [[maybe_unused]] constexpr int N = 8;                                                  \
+            __VA_ARGS__;                                                                           \
+        } else {                                                                                   \
+            using E = bf16;                                                                        \
+            [[maybe_unused]] constexpr int N = 1;                                                  \
+            __VA_ARGS__;                                                                           \
+        }                                                                                          \
+    } while (0)
+
+/* N elements at p as f32, and back. */
+template <class E, int N> __device__ __forceinline__ void get(float *x, const E *p)
+{
+    if constexpr (N == 1) {
+        x[0] = to_f32(*p);
+    } else {
+        const vec16<E> v = *reinterpret_cast<const vec16<E> *>(p);
+        for (int i = 0; i < N; i++)
+            x[i] = to_f32(v.at[i]);
+    }
+}
+template <class E, int N> __device__ __forceinline__ void put(E *p, const float *x)
+{
+    if constexpr (N == 1) {
+        *p = from_f32<E>(x[0]);
+    } else {
+        vec16<E> v;
+        for (int i = 0; i < N; i++)
+            v.at[i] = from_f32<E>(x[i]);
+        *reinterpret_cast<vec16<E> *>(p) = v;
+    }
+}
+
+/* exp(x) for x <= 88 by the steps of the CPU's vec_exp, so with its bits. */
+__device__ __forceinline__ float exp_exact(float x)
+{
+    const bool under = x < -87.0f;
+
+    x = under ? -87.0f : x > 88.0f ? 88.0f : x;
+    const float t = fmaf(x, 1.44269504088896341f, 12582912.0f);
+    const float n = t - 12582912.0f;
+    float r = fmaf(n, -0.693359375f, x);
+    r = fmaf(n, 2.12194440e-4f, r);
+    float p = 1.9875691500e-4f;
+    p = fmaf(p, r, 1.3981999507e-3f);
+    p = fmaf(p, r, 8.3334519073e-3f);
+    p = fmaf(p, r, 4.1665795894e-2f);
+    p = fmaf(p, r, 1.6666665459e-1f);
+    p = fmaf(p, r, 5.0000001201e-1f);
+    p = fmaf(p, r * r, r) + 1.0f;
+    const uint32_t e = (f32_bits(t) - f32_bits(12582912.0f) + 127u) << 23;
+    return under ? 0.0f : p * bits_f32(e);
+}
+__device__ __forceinline__ float sigmoid_exact(float x)
+{
+    return 1.0f / (1.0f + exp_exact(-x));
+}
+
+/* out[i] += the sum of part[c][i] over c ascending: the second half of a sum over rows. */
+int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
+                      ds_err *err);
+
+/* Rows of the host grouped by where they go: group g holds order[first[g] .. first[g+1]),
+ * ascending, all of which go to row to[g]. All three lie on the device, staged. */
+typedef struct row_groups {
+    const int32_t *to, *first, *order;
+    int64_t n;
+} row_groups;
+int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err);
+
+void ds_cuda_rows(ds_kernels *k);      /* rows.cu: norm, bias, rope, rows by number, factors */
+void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by element */
+void ds_cuda_attention(ds_kernels *k); /* attn.cu */
+void ds_cuda_loss(ds_kernels *k);      /* loss.cu: cross entropy, experts */
+void ds_cuda_optim(ds_kernels *k);     /* optim.cu */
+
+#endif

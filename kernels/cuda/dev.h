@@ -1,0 +1,130 @@
+/* dev.h - the dialect that the kernels are written in: CUDA's under nvcc, emu.h's on the host
+ * (DS_EMU), and what all kernels share: numbers, loads of 16 bytes, reductions in fixed order.
+ */
+#ifndef DS_DEV_H
+#define DS_DEV_H
+
+#ifdef DS_EMU
+#include "emu.h"
+typedef int dev_stream;
+#else
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <cuda_runtime.h>
+typedef cudaStream_t dev_stream;
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+/* More than 48 KiB of shared memory has to be asked for. A refusal surfaces with the launch. */
+#define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
+    do {                                                                                           \
+        if ((shared) > (48u << 10))                                                                \
+            cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,              \
+                                 (int)(shared));                                                   \
+        kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__);                              \
+    } while (0)
+#endif
+
+#define WARP 32u
+#define ALL_LANES 0xffffffffu
+
+/* bf16: the upper half of an f32, rounded to nearest even (as ds_bf16_from). */
+struct bf16 {
+    uint16_t u;
+};
+
+__device__ __forceinline__ float bits_f32(uint32_t u)
+{
+    float f;
+    memcpy(&f, &u, sizeof f);
+    return f;
+}
+__device__ __forceinline__ uint32_t f32_bits(float f)
+{
+    uint32_t u;
+    memcpy(&u, &f, sizeof u);
+    return u;
+}
+
+__device__ __forceinline__ float to_f32(float x)
+{
+    return x;
+}
+__device__ __forceinline__ float to_f32(bf16 x)
+{
+    return bits_f32((uint32_t)x.u << 16);
+}
+template <class E> __device__ __forceinline__ E from_f32(float x);
+template <> __device__ __forceinline__ float from_f32<float>(float x)
+{
+    return x;
+}
+template <> __device__ __forceinline__ bf16 from_f32<bf16>(float x)
+{
+    const uint32_t u = f32_bits(x);
+    bf16 h;
+
+    if ((u & 0x7fffffffu) > 0x7f800000u)
+        h.u = (uint16_t)(u >> 16 | 0x40);
+    else
+        h.u = (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+    return h;
+}
+
+/* Sixteen bytes of elements: 4 of f32 or 8 of bf16. */
+template <class E> struct alignas(16) vec16 {
+    static constexpr int N = 16 / (int)sizeof(E);
+    E at[N];
+};
+
+/* n floats as they come: vectors of 16 bytes when all addresses of a launch allow it. The host
+ * decides once a launch (`wide`). */
+template <class E> static bool is_wide(const void *p, int64_t stride)
+{
+    return (uintptr_t)p % 16 == 0 && stride % vec16<E>::N == 0;
+}
+
+/* ---- reductions: the same order for the same shape ---- */
+
+__device__ __forceinline__ float warp_sum(float x)
+{
+    for (int m = 16; m > 0; m >>= 1)
+        x += __shfl_xor_sync(ALL_LANES, x, m);
+    return x;
+}
+__device__ __forceinline__ float warp_max(float x)
+{
+    for (int m = 16; m > 0; m >>= 1) {
+        const float y = __shfl_xor_sync(ALL_LANES, x, m);
+        x = y > x ? y : x;
+    }
+    return x;
+}
+
+/* Of a block of up to 1024 threads; every thread gets the result. `room` is 32 floats of shared
+ * memory, which may be used again at once. */
+__device__ __forceinline__ float block_sum(float x, float *room)
+{
+    const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+
+    x = warp_sum(x);
+    if (lane == 0)
+        room[warp] = x;
+    __syncthreads();
+    x = warp_sum(lane < blockDim.x / WARP ? room[lane] : 0.0f);
+    __syncthreads();
+    return x;
+}
+__device__ __forceinline__ float block_max(float x, float *room)
+{
+    const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+
+    x = warp_max(x);
+    if (lane == 0)
+        room[warp] = x;
+    __syncthreads();
+    x = warp_max(lane < blockDim.x / WARP ? room[lane] : room[0]);
+    __syncthreads();
+    return x;
+}
+
+#endif

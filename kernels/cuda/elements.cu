@@ -1,0 +1,193 @@
+/* elements.cu - what works element by element, with the CPU's bits: SwiGLU, sums, conversions,
+ * dropout. Memory-bound: 16 bytes a load. */
+#include "cudak.h"
+
+#define THREADS 256
+
+template <class E, int N> __global__ void swiglu_kernel(E *y, const E *a, const E *b, int64_t n)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    float x[N], u[N];
+
+    if (i >= n)
+        return;
+    get<E, N>(x, a + i);
+    get<E, N>(u, b + i);
+    for (int j = 0; j < N; j++)
+        x[j] = x[j] * sigmoid_exact(x[j]) * u[j];
+    put<E, N>(y + i, x);
+}
+
+template <class E, int N>
+__global__ void swiglu_back_kernel(E *da, E *db, const E *dy, const E *a, const E *b, int64_t n)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    float x[N], u[N], d[N];
+
+    if (i >= n)
+        return;
+    get<E, N>(x, a + i);
+    get<E, N>(u, b + i);
+    get<E, N>(d, dy + i);
+    for (int j = 0; j < N; j++) {
+        const float s = sigmoid_exact(x[j]), up = u[j];
+        u[j] = d[j] * (x[j] * s);
+        x[j] = d[j] * up * (s * fmaf(x[j], 1.0f - s, 1.0f));
+    }
+    put<E, N>(db + i, u);
+    put<E, N>(da + i, x);
+}
+
+template <class E, int N>
+__global__ void add_kernel(E *y, const E *a, const E *b, float s, int64_t n)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    float x[N], u[N];
+
+    if (i >= n)
+        return;
+    get<E, N>(x, a + i);
+    get<E, N>(u, b + i);
+    for (int j = 0; j < N; j++)
+        x[j] = fmaf(s, u[j], x[j]);
+    put<E, N>(y + i, x);
+}
+
+template <class D, class S> __global__ void convert_kernel(D *dst, const S *src, int64_t n)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+
+    if (i < n)
+        dst[i] = from_f32<D>(to_f32(src[i]));
+}
+
+/* ---- dropout: Philox 4x32-10 (Salmon et al. 2011) ---- */
+
+__device__ __forceinline__ void philox(uint32_t out[4], uint64_t seed, uint64_t stream,
+                                       uint64_t block)
+{
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = (uint32_t)stream,
+             c3 = (uint32_t)(stream >> 32);
+
+    for (int i = 0; i < 10; i++) {
+        const uint32_t h0 = __umulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
+        const uint32_t h1 = __umulhi(0xCD9E8D57u, c2), l1 = 0xCD9E8D57u * c2;
+        c0 = h1 ^ c1 ^ k0;
+        c1 = l1;
+        c2 = h0 ^ c3 ^ k1;
+        c3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
+}
+
+/* A thread takes the four elements of one word block; base is a multiple of 4. */
+template <class E>
+__global__ void dropout_kernel(E *y, const E *x, int64_t n, uint32_t below, float up, uint64_t seed,
+                               uint64_t stream, uint64_t base)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * 4;
+    uint32_t r[4];
+
+    if (i >= n)
+        return;
+    philox(r, seed, stream, (base + (uint64_t)i) >> 2);
+    for (int j = 0; j < 4 && i + j < n; j++)
+        y[i + j] = from_f32<E>(to_f32(x[i + j]) * (r[j] >= below ? up : 0.0f));
+}
+
+/* ---- the table ---- */
+
+static bool wide_of(enum ds_kfmt f, int64_t n, const void *a, const void *b, const void *c)
+{
+    return n % (f == DS_KF32 ? 4 : 8) == 0 && fits16(a) && fits16(b) && fits16(c);
+}
+
+static int swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
+                  ds_err *err)
+{
+    if (n > 0)
+        BY_WIDTH(f, wide_of(f, n, y, a, b),
+                 LAUNCH((swiglu_kernel<E, N>), dim3(blocks_of(n, THREADS * N)), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, (const E *)a, (const E *)b, n));
+    return rt_launched(rt_of(k), "swiglu", err);
+}
+
+static int swiglu_back(ds_kernels *k, void *da, void *db, const void *dy, const void *a,
+                       const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
+{
+    const bool wide = wide_of(f, n, da, a, b) && fits16(db) && fits16(dy);
+
+    if (n > 0)
+        BY_WIDTH(f, wide,
+                 LAUNCH((swiglu_back_kernel<E, N>), dim3(blocks_of(n, THREADS * N)), dim3(THREADS),
+                        0, rt_stream(rt_of(k)), (E *)da, (E *)db, (const E *)dy, (const E *)a,
+                        (const E *)b, n));
+    return rt_launched(rt_of(k), "swiglu_back", err);
+}
+
+static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,
+               int64_t n, ds_err *err)
+{
+    if (n > 0)
+        BY_WIDTH(f, wide_of(f, n, y, a, b),
+                 LAUNCH((add_kernel<E, N>), dim3(blocks_of(n, THREADS * N)), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, (const E *)a, (const E *)b, s, n));
+    return rt_launched(rt_of(k), "add", err);
+}
+
+static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
+                   int64_t n, ds_err *err)
+{
+    const dim3 grid(blocks_of(n, THREADS)), block(THREADS);
+    const dev_stream st = rt_stream(rt_of(k));
+
+    if (n <= 0)
+        return 0;
+    if (fd == DS_KF32 && fs == DS_KF32)
+        LAUNCH((convert_kernel<float, float>), grid, block, 0, st, (float *)dst, (const float *)src,
+               n);
+    else if (fd == DS_KF32)
+        LAUNCH((convert_kernel<float, bf16>), grid, block, 0, st, (float *)dst, (const bf16 *)src,
+               n);
+    else if (fs == DS_KF32)
+        LAUNCH((convert_kernel<bf16, float>), grid, block, 0, st, (bf16 *)dst, (const float *)src,
+               n);
+    else
+        LAUNCH((convert_kernel<bf16, bf16>), grid, block, 0, st, (bf16 *)dst, (const bf16 *)src, n);
+    return rt_launched(rt_of(k), "convert", err);
+}
+
+static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
+                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+{
+    const double edge = (double)p * 4294967296.0;
+    const uint32_t below = edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge;
+    const float up = 1.0f / (1.0f - p);
+
+    if (base & 3)
+        return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
+                       (unsigned long long)base);
+    if (!(p >= 0.0f && p < 1.0f))
+        return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
+    if (n > 0)
+        BY_WIDTH(f, false,
+                 LAUNCH((dropout_kernel<E>), dim3(blocks_of(n, THREADS * 4)), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, (const E *)x, n, below, up, seed, stream,
+                        base));
+    return rt_launched(rt_of(k), "dropout", err);
+}
+
+void ds_cuda_elements(ds_kernels *k)
+{
+    k->swiglu = swiglu;
+    k->swiglu_back = swiglu_back;
+    k->add = add;
+    k->convert = convert;
+    k->dropout = dropout;
+}

@@ -1,0 +1,345 @@
+/* emu.cc - fibers in place of threads. They begin by makecontext and go on by setjmp and longjmp,
+ * which need no system call; under AddressSanitizer, which must be told, by swapcontext. */
+#undef _FORTIFY_SOURCE /* its longjmp takes another stack for a mistake */
+#include "emu.h"
+
+#include <csetjmp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <sys/mman.h>
+#include <ucontext.h>
+#include <unistd.h>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/common_interface_defs.h>
+#endif
+
+namespace emu {
+thread_state *self;
+dim3 block_at, block_dim, grid_dim;
+unsigned char *dynamic;
+
+namespace {
+constexpr size_t STACK = 128 << 10;
+
+struct meeting { /* of a block or of a warp */
+    unsigned here = 0, members = 0;
+    uint64_t turn = 0;
+};
+
+struct place { /* where a fiber, or the scheduler, goes on */
+    ucontext_t context;
+    jmp_buf jump;
+};
+
+struct fiber {
+    thread_state state;
+    place at;
+    bool begun = false;
+    std::unique_ptr<unsigned char[]> stack;
+    void *fake = nullptr;
+    const meeting *waits = nullptr;
+    uint64_t turn = 0; /* of the meeting it waits for */
+    bool done = false;
+};
+
+struct lanes {
+    meeting met;
+    unsigned char slot[2][32 * 64]; /* in turns, so that one barrier an exchange is enough */
+    unsigned flip[32];
+};
+
+place home;
+[[maybe_unused]] void *home_fake;
+[[maybe_unused]] const void *home_stack;
+[[maybe_unused]] size_t home_size;
+std::vector<fiber> fibers;
+std::vector<lanes> warps;
+meeting everyone;
+const std::function<void()> *body;
+uint64_t random_state;
+
+uint32_t draw()
+{
+    random_state = random_state * 6364136223846793005u + 1442695040888963407u;
+    return (uint32_t)(random_state >> 33);
+}
+
+fiber *running()
+{
+    return reinterpret_cast<fiber *>(self); /* state is its first member */
+}
+
+[[noreturn]] void die(const char *what)
+{
+    std::fprintf(stderr, "emulated device: %s (block %u,%u,%u)\n", what, block_at.x, block_at.y,
+                 block_at.z);
+    std::abort();
+}
+
+#if defined(__SANITIZE_ADDRESS__)
+void go_home(bool for_good)
+{
+    fiber *f = running();
+
+    __sanitizer_start_switch_fiber(for_good ? nullptr : &f->fake, home_stack, home_size);
+    swapcontext(&f->at.context, &home.context);
+    __sanitizer_finish_switch_fiber(f->fake, nullptr, nullptr);
+}
+void arrived()
+{
+    __sanitizer_finish_switch_fiber(nullptr, &home_stack, &home_size);
+}
+void go_to(fiber *f)
+{
+    __sanitizer_start_switch_fiber(&home_fake, f->stack.get(), STACK);
+    swapcontext(&home.context, &f->at.context);
+    __sanitizer_finish_switch_fiber(home_fake, nullptr, nullptr);
+}
+#else
+void go_home(bool)
+{
+    if (_setjmp(running()->at.jump) == 0)
+        _longjmp(home.jump, 1);
+}
+void arrived() {}
+void go_to(fiber *f)
+{
+    if (_setjmp(home.jump) != 0)
+        return;
+    if (f->begun)
+        _longjmp(f->at.jump, 1);
+    f->begun = true;
+    setcontext(&f->at.context);
+}
+#endif
+
+void enter()
+{
+    arrived();
+    (*body)();
+    running()->done = true;
+    go_home(true);
+}
+
+void meet(meeting *m)
+{
+    fiber *f = running();
+
+    if (++m->here == m->members) {
+        m->here = 0;
+        m->turn++;
+    } else {
+        f->waits = m;
+        f->turn = m->turn;
+    }
+    go_home(false); /* the last to come yields as well: who goes on first is drawn */
+}
+
+void resume(fiber *f)
+{
+    self = &f->state;
+    go_to(f);
+    self = nullptr;
+}
+
+bool runnable(const fiber &f)
+{
+    return !f.done && !(f.waits && f.waits->turn == f.turn);
+}
+
+/* Each fiber of `warp` (of all when it is none of them) as far as its next barrier, in a new order;
+ * false when none could move. */
+bool run_once(std::vector<unsigned> &order, unsigned warp)
+{
+    bool moved = false;
+
+    for (unsigned i = (unsigned)order.size(); i > 1; i--)
+        std::swap(order[i - 1], order[draw() % i]);
+    for (unsigned i : order) {
+        fiber *f = &fibers[i];
+        if ((warp < warps.size() && f->state.warp != warp) || !runnable(*f))
+            continue;
+        f->waits = nullptr;
+        resume(f);
+        moved = true;
+    }
+    return moved;
+}
+
+/* Runs the fibers of a block until all are done. Now and then one warp goes on alone for as long as
+ * it can, so that it overtakes the others as far as the barriers of the block allow. */
+void run_block()
+{
+    const unsigned all = (unsigned)warps.size();
+    std::vector<unsigned> order(fibers.size());
+
+    for (unsigned i = 0; i < order.size(); i++)
+        order[i] = i;
+    while (!order.empty()) {
+        if (!run_once(order, all))
+            die("some threads wait at a barrier that others never reach");
+        const unsigned ahead = draw() % (2 * all);
+        while (ahead < all && run_once(order, ahead))
+            ;
+        std::erase_if(order, [](unsigned i) { return fibers[i].done; });
+    }
+}
+
+void make_fibers(unsigned n)
+{
+    if (fibers.size() != n) {
+        fibers.clear();
+        fibers.resize(n);
+    }
+    warps.assign((n + 31) / 32, lanes());
+    everyone = meeting();
+    everyone.members = n;
+    for (unsigned i = 0; i < n; i++) {
+        fiber *f = &fibers[i];
+        if (!f->stack)
+            f->stack.reset(new unsigned char[STACK]);
+        f->state.tid =
+            dim3(i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y);
+        f->state.lane = i % 32;
+        f->state.warp = i / 32;
+        f->waits = nullptr;
+        f->done = false;
+        f->fake = nullptr;
+        warps[i / 32].met.members++;
+        f->begun = false;
+        getcontext(&f->at.context);
+        f->at.context.uc_stack.ss_sp = f->stack.get();
+        f->at.context.uc_stack.ss_size = STACK;
+        f->at.context.uc_link = nullptr;
+        makecontext(&f->at.context, enter, 0);
+    }
+}
+
+/* ---- device memory: one reservation, unreadable between launches ---- */
+
+constexpr size_t SPACE = (size_t)4 << 30, PAGE = 4096;
+
+struct span {
+    size_t at, bytes;
+};
+
+unsigned char *space;
+std::vector<span> spans; /* in use, ascending, with an unreadable page after each */
+
+void reach(bool open)
+{
+    for (const span &s : spans)
+        if (mprotect(space + s.at, s.bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE))
+            die("memory cannot be protected");
+}
+} // namespace
+
+void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel)
+{
+    const char *seed = std::getenv("DS_EMU_SEED");
+    std::vector<unsigned char> memory(shared + 64);
+
+    if (grid.x == 0 || grid.y == 0 || grid.z == 0)
+        die("an empty grid");
+    if (block.x * block.y * block.z > 1024 || block.x * block.y * block.z % 32)
+        die("a block is up to 1024 threads, whole warps");
+    if (shared > 227 << 10)
+        die("more shared memory than a device has");
+    if (random_state == 0)
+        random_state = seed ? std::strtoull(seed, nullptr, 10) | 1 : 1;
+    dynamic = memory.data() + (64 - (uintptr_t)memory.data() % 64);
+    body = &kernel;
+    grid_dim = grid;
+    block_dim = block;
+    reach(true);
+    for (unsigned z = 0; z < grid.z; z++)
+        for (unsigned y = 0; y < grid.y; y++)
+            for (unsigned x = 0; x < grid.x; x++) {
+                block_at = dim3(x, y, z);
+                std::memset(memory.data(), 0xff, memory.size());
+                make_fibers(block.x * block.y * block.z);
+                run_block();
+            }
+    reach(false);
+    body = nullptr;
+}
+
+void barrier()
+{
+    meet(&everyone);
+}
+
+void warp_barrier()
+{
+    meet(&warps[self->warp].met);
+}
+
+const unsigned char *exchange(const void *mine, size_t bytes)
+{
+    lanes *w = &warps[self->warp];
+    unsigned char *slot = w->slot[w->flip[self->lane]++ & 1];
+
+    if (bytes > 64)
+        die("an exchange of more than 64 bytes");
+    std::memcpy(slot + 64 * self->lane, mine, bytes);
+    meet(&w->met);
+    return slot;
+}
+
+void *device_alloc(size_t bytes)
+{
+    const size_t size = (bytes + PAGE - 1) / PAGE * PAGE + (bytes == 0 ? PAGE : 0);
+    size_t at = 0, i = 0;
+
+    if (!space) {
+        void *p =
+            mmap(nullptr, SPACE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        if (p == MAP_FAILED)
+            return nullptr;
+        space = static_cast<unsigned char *>(p);
+    }
+    for (; i < spans.size() && spans[i].at - at < size + PAGE; i++)
+        at = spans[i].at + spans[i].bytes + PAGE;
+    if (bytes > SPACE || at + size + PAGE > SPACE)
+        return nullptr;
+    spans.insert(spans.begin() + (long)i, span{at, size});
+    device_fill(space + at, 0xff, size);
+    /* what is asked for ends where its last page ends, but for alignment: an index that is one too
+     * large leaves the mapping */
+    return space + at + (size - (bytes + 63) / 64 * 64);
+}
+
+void device_free(void *p)
+{
+    const size_t at = (size_t)(static_cast<unsigned char *>(p) - space);
+
+    for (size_t i = 0; p && i < spans.size(); i++)
+        if (at >= spans[i].at && at < spans[i].at + spans[i].bytes) {
+            mprotect(space + spans[i].at, spans[i].bytes, PROT_READ | PROT_WRITE);
+            madvise(space + spans[i].at, spans[i].bytes, MADV_DONTNEED);
+            mprotect(space + spans[i].at, spans[i].bytes, PROT_NONE);
+            spans.erase(spans.begin() + (long)i);
+            return;
+        }
+    if (p)
+        die("memory is freed that was not allocated");
+}
+
+void device_copy(void *dst, const void *src, size_t bytes)
+{
+    reach(true);
+    std::memmove(dst, src, bytes);
+    reach(false);
+}
+
+void device_fill(void *dst, int value, size_t bytes)
+{
+    reach(true);
+    std::memset(dst, value, bytes);
+    reach(false);
+}
+} // namespace emu

@@ -1,0 +1,95 @@
+/* emu.h - enough of CUDA's dialect to run a kernel on the host, so that its logic is tested where
+ * there is no device: every thread of a block is a fiber, blocks run one after the other.
+ *
+ * What it finds: a wrong index (device memory lies in a mapping of its own, between unreadable
+ * pages, and the host cannot touch it between launches), a missing barrier (fibers run in an order
+ * drawn anew at each barrier; the seed is DS_EMU_SEED), what is read before it is written (shared
+ * and device memory begin as NaN), barriers that not all threads reach (the run ends with a
+ * message). What it cannot: races inside a warp that real lockstep would show otherwise, and speed.
+ *
+ * Not for several host threads at a time.
+ */
+#ifndef DS_EMU_H
+#define DS_EMU_H
+
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <functional>
+
+struct dim3 {
+    unsigned x, y, z;
+    constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
+};
+
+namespace emu {
+struct thread_state {
+    dim3 tid;
+    unsigned lane, warp;
+};
+extern thread_state *self;       /* the thread that runs */
+extern dim3 block_at, block_dim; /* blockIdx, blockDim */
+extern dim3 grid_dim;
+extern unsigned char *dynamic; /* the block's dynamic shared memory */
+
+void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel);
+void barrier();      /* __syncthreads */
+void warp_barrier(); /* __syncwarp, of all 32 lanes */
+/* Each lane puts `bytes` (at most 64) down and, when all have, sees those of all: lane i's at
+ * 64 * i. Valid until the lane's next exchange. */
+const unsigned char *exchange(const void *mine, size_t bytes);
+
+void *device_alloc(size_t bytes); /* NULL when out of memory; filled with 0xff */
+void device_free(void *p);
+void device_copy(void *dst, const void *src, size_t bytes);
+void device_fill(void *dst, int value, size_t bytes);
+} // namespace emu
+
+#define __global__
+#define __device__
+#define __host__
+#define __forceinline__ inline
+#define __restrict__ __restrict
+#define __launch_bounds__(...)
+/* Blocks run one after the other, so one copy of a block's static shared memory will do. */
+#define __shared__ static
+#define DYNAMIC_SHARED(name) unsigned char *const name = emu::dynamic
+#define threadIdx (emu::self->tid)
+#define blockIdx (emu::block_at)
+#define blockDim (emu::block_dim)
+#define gridDim (emu::grid_dim)
+#define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
+    ((void)(stream), emu::launch(grid, block, shared, [=] { kernel(__VA_ARGS__); }))
+
+static inline void __syncthreads()
+{
+    emu::barrier();
+}
+static inline void __syncwarp()
+{
+    emu::warp_barrier();
+}
+template <class T> static inline T __shfl_xor_sync(unsigned, T v, int mask)
+{
+    T got;
+    std::memcpy(&got, emu::exchange(&v, sizeof v) + 64 * ((emu::self->lane ^ (unsigned)mask) & 31),
+                sizeof got);
+    return got;
+}
+template <class T> static inline T __shfl_sync(unsigned, T v, int lane)
+{
+    T got;
+    std::memcpy(&got, emu::exchange(&v, sizeof v) + 64 * (lane & 31), sizeof got);
+    return got;
+}
+static inline float __fmaf_rn(float a, float b, float c)
+{
+    return std::fma(a, b, c);
+}
+static inline uint32_t __umulhi(uint32_t a, uint32_t b)
+{
+    return (uint32_t)((uint64_t)a * b >> 32);
+}
+
+#endif

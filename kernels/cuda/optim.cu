@@ -1,0 +1,190 @@
+/* optim.cu - AdamW and the gradient norm, with the CPU's bits. */
+#include "cudak.h"
+
+#include <cfloat>
+#include <cstdlib>
+
+#define THREADS 256
+#define BLOCK 4096 /* elements whose squares are summed by themselves */
+
+/* ---- norm: eight sums a block, element e to sum e % 8; a thread a sum ---- */
+
+__global__ void norm2_kernel(double *part, const float *x, int64_t n, int64_t blocks)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    const int64_t b = i / 8, end = (b + 1) * BLOCK < n ? (b + 1) * BLOCK : n;
+    double s = 0.0;
+
+    if (b < blocks)
+        for (int64_t e = b * BLOCK + i % 8; e < end; e += 8)
+            s += (double)x[e] * (double)x[e];
+    s += __shfl_xor_sync(ALL_LANES, s, 4);
+    s += __shfl_xor_sync(ALL_LANES, s, 2);
+    s += __shfl_xor_sync(ALL_LANES, s, 1);
+    if (b < blocks && i % 8 == 0)
+        part[b] = s;
+}
+
+static int norm2(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err)
+{
+    dev_rt *rt = rt_of(k);
+    const int64_t blocks = (n + BLOCK - 1) / BLOCK;
+    void *part;
+
+    *sum = 0.0;
+    if (n <= 0)
+        return 0;
+    TRY(rt_scratch(rt, 0, &part, (size_t)blocks * sizeof(double), err));
+    LAUNCH(norm2_kernel, dim3(blocks_of(blocks * 8, THREADS)), dim3(THREADS), 0, rt_stream(rt),
+           (double *)part, x, n, blocks);
+    TRY(rt_launched(rt, "norm2", err));
+    double *host = static_cast<double *>(malloc((size_t)blocks * sizeof *host));
+    int rc =
+        host ? rt_download(rt, host, part, (size_t)blocks * sizeof *host, err) : ds_fail_nomem(err);
+    for (int64_t i = 0; !rc && i < blocks; i++)
+        *sum += host[i];
+    free(host);
+    return rc;
+}
+
+/* ---- AdamW ---- */
+
+struct adam {
+    float keep, b1, b2, c1, c2, eps, lr, i1, i2, gs;
+};
+
+static adam adam_of(const ds_kadamw *p)
+{
+    return adam{1.0f - p->lr * p->decay, p->beta1, p->beta2, 1.0f - p->beta1,
+                1.0f - p->beta2,         p->eps,   -p->lr,   1.0f / p->corr1,
+                1.0f / p->corr2,         p->gscale};
+}
+
+__device__ __forceinline__ float adam_step(float w, float *m, float *v, float g, const adam &a)
+{
+    g *= a.gs;
+    *m = fmaf(a.b1, *m, a.c1 * g);
+    *v = fmaf(a.b2, *v, a.c2 * (g * g));
+    const float step = (*m * a.i1) / (sqrtf(*v * a.i2) + a.eps);
+    return fmaf(a.lr, step, w * a.keep);
+}
+
+__global__ void adamw_kernel(float *w, bf16 *half, float *m, float *v, const float *g, int64_t n,
+                             adam a)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+
+    if (i >= n)
+        return;
+    float mi = m[i], vi = v[i];
+    const float x = adam_step(w[i], &mi, &vi, g[i], a);
+    m[i] = mi;
+    v[i] = vi;
+    w[i] = x;
+    if (half)
+        half[i] = from_f32<bf16>(x);
+}
+
+static int no_master(ds_err *err)
+{
+    return ds_fail(err, DS_FAIL, "bf16 weights are trained through f32 master weights");
+}
+
+static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
+                 const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
+{
+    float *full = f == DS_KF32 ? static_cast<float *>(w) : master;
+    bf16 *half = f == DS_KF32 ? NULL : static_cast<bf16 *>(w);
+    const adam a = adam_of(p);
+
+    if (!full)
+        return no_master(err);
+    if (n > 0)
+        LAUNCH(adamw_kernel, dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, rt_stream(rt_of(k)),
+               full, half, m, v, g, n, a);
+    return rt_launched(rt_of(k), "adamw", err);
+}
+
+/* ---- moments of 8 bits: a block of threads for a block of the state ---- */
+
+/* The tables of values and of edges between them, m's and then v's. */
+struct tables8 {
+    float map[2][256], edges[2][256];
+};
+
+__device__ __forceinline__ uint8_t code_of(float y, const float *edges)
+{
+    int c = 0;
+
+    for (int step = 128; step > 0; step >>= 1)
+        c += y > edges[c + step - 1] ? step : 0;
+    return (uint8_t)c;
+}
+
+__device__ __forceinline__ uint8_t coded(float x, const float *edges, float *scale, float *room)
+{
+    const float most = block_max(x < 0 ? -x : x, room), inv = most < FLT_MIN ? 0.0f : 1.0f / most;
+
+    if (threadIdx.x == 0)
+        *scale = most < FLT_MIN ? 0.0f : most;
+    return code_of(x * inv, edges);
+}
+
+__global__ void adamw8_kernel(float *w, bf16 *half, uint8_t *m8, float *mscale, uint8_t *v8,
+                              float *vscale, const float *g, int64_t n, adam a, const tables8 *t)
+{
+    __shared__ float room[32];
+    const int64_t b = blockIdx.x, i = b * DS_BLOCK8 + threadIdx.x;
+    const bool here = i < n;
+    float m = 0.0f, v = 0.0f, x = 0.0f;
+
+    if (here) {
+        m = t->map[0][m8[i]] * mscale[b];
+        v = t->map[1][v8[i]] * vscale[b];
+        x = adam_step(w[i], &m, &v, g[i], a);
+    }
+    __syncthreads(); /* the scales are read before they change */
+    const uint8_t cm = coded(m, t->edges[0], mscale + b, room);
+    const uint8_t cv = coded(v, t->edges[1], vscale + b, room);
+    if (!here)
+        return;
+    m8[i] = cm;
+    v8[i] = cv;
+    w[i] = x;
+    if (half)
+        half[i] = from_f32<bf16>(x);
+}
+
+static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
+                  uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p,
+                  ds_err *err)
+{
+    float *full = f == DS_KF32 ? static_cast<float *>(w) : master;
+    bf16 *half = f == DS_KF32 ? NULL : static_cast<bf16 *>(w);
+    const adam a = adam_of(p);
+    tables8 t;
+    void *dev;
+
+    if (!full)
+        return no_master(err);
+    if (n <= 0)
+        return 0;
+    for (int i = 0; i < 2; i++) {
+        ds_dynamic_map(t.map[i], i == 0);
+        for (int c = 0; c < 255; c++)
+            t.edges[i][c] = 0.5f * (t.map[i][c] + t.map[i][c + 1]);
+        t.edges[i][255] = FLT_MAX;
+    }
+    t.edges[1][0] = 0.0f; /* what is not 0 stays so */
+    TRY(rt_stage(rt_of(k), &dev, &t, sizeof t, err));
+    LAUNCH(adamw8_kernel, dim3(blocks_of(n, DS_BLOCK8)), dim3(DS_BLOCK8), 0, rt_stream(rt_of(k)),
+           full, half, m, mscale, v, vscale, g, n, a, (const tables8 *)dev);
+    return rt_launched(rt_of(k), "adamw8", err);
+}
+
+void ds_cuda_optim(ds_kernels *k)
+{
+    k->norm2 = norm2;
+    k->adamw = adamw;
+    k->adamw8 = adamw8;
+}

@@ -1,0 +1,555 @@
+/* rows.cu - what works row by row: RMSNorm, bias, rotary positions, rows by number, columns with
+ * factors. A block takes a row, or a chunk of rows where rows are summed. */
+#include "cudak.h"
+
+#include <cstdlib>
+
+#define THREADS 256
+#define CHUNK 32 /* rows that are summed before anything else is added */
+
+/* ---- sums over rows ---- */
+
+__global__ void add_parts_kernel(float *out, const float *part, int64_t parts, int64_t n)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+
+    if (i >= n)
+        return;
+    float s = out[i];
+    for (int64_t c = 0; c < parts; c++)
+        s += part[c * n + i];
+    out[i] = s;
+}
+
+int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
+                      ds_err *err)
+{
+    LAUNCH(add_parts_kernel, dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, rt_stream(rt), out,
+           part, parts, n);
+    return rt_launched(rt, "add_parts", err);
+}
+
+/* part[chunk][i] = sum over the chunk's rows of term(t, i). */
+template <class E, int N>
+__global__ void bias_part_kernel(float *part, const E *dy, int64_t t, int64_t n)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    const int64_t t0 = (int64_t)blockIdx.y * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
+    float s[N] = {0}, x[N];
+
+    if (i >= n)
+        return;
+    for (int64_t r = t0; r < t1; r++) {
+        get<E, N>(x, dy + r * n + i);
+        for (int j = 0; j < N; j++)
+            s[j] += x[j];
+    }
+    for (int j = 0; j < N; j++)
+        part[(int64_t)blockIdx.y * n + i + j] = s[j];
+}
+
+template <class E, int N>
+__global__ void col_dot_part_kernel(float *part, const E *a, const E *b, const float *c, int64_t t,
+                                    int64_t n)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    const int64_t t0 = (int64_t)blockIdx.y * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
+    float s[N] = {0}, x[N], y[N];
+
+    if (i >= n)
+        return;
+    for (int64_t r = t0; r < t1; r++) {
+        get<E, N>(x, a + r * n + i);
+        get<E, N>(y, b + r * n + i);
+        for (int j = 0; j < N; j++)
+            s[j] = fmaf(x[j] / c[i + j], y[j], s[j]);
+    }
+    for (int j = 0; j < N; j++)
+        part[(int64_t)blockIdx.y * n + i + j] = s[j];
+}
+
+/* ---- RMSNorm ---- */
+
+template <class E, int N>
+__global__ void norm_kernel(E *y, float *rstd, const E *x, const E *g, int64_t d, float eps)
+{
+    __shared__ float room[32];
+    const int64_t row = (int64_t)blockIdx.x * d;
+    float v[N], w[N], s = 0.0f;
+
+    for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
+        get<E, N>(v, x + row + i);
+        for (int j = 0; j < N; j++)
+            s = fmaf(v[j], v[j], s);
+    }
+    const float r = 1.0f / sqrtf(block_sum(s, room) / (float)d + eps);
+    if (threadIdx.x == 0)
+        rstd[blockIdx.x] = r;
+    for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
+        get<E, N>(v, x + row + i);
+        get<E, N>(w, g + i);
+        for (int j = 0; j < N; j++)
+            v[j] = v[j] * r * w[j];
+        put<E, N>(y + row + i, v);
+    }
+}
+
+/* A block takes CHUNK rows and keeps the sums of its columns for dg, each column with one thread.
+ * part is NULL when dg is not asked for. */
+template <class E, int N>
+__global__ void norm_back_kernel(E *dx, float *part, const E *dy, const E *x, const E *g,
+                                 const float *rstd, int64_t t, int64_t d, bool accumulate)
+{
+    DYNAMIC_SHARED(memory);
+    __shared__ float room[32];
+    float *sums = reinterpret_cast<float *>(memory);
+    const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
+    float v[N], u[N], w[N], old[N];
+
+    for (int64_t i = (int64_t)threadIdx.x * N; part && i < d; i += THREADS * N)
+        for (int j = 0; j < N; j++)
+            sums[i + j] = 0.0f;
+    for (int64_t row = t0; row < t1; row++) {
+        const int64_t at = row * d;
+        const float r = rstd[row];
+        float s = 0.0f;
+        for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
+            get<E, N>(v, x + at + i);
+            get<E, N>(u, dy + at + i);
+            get<E, N>(w, g + i);
+            for (int j = 0; j < N; j++) {
+                s = fmaf(w[j] * u[j], v[j], s);
+                if (part)
+                    sums[i + j] = fmaf(v[j] * r, u[j], sums[i + j]);
+            }
+        }
+        const float c = block_sum(s, room) * r * r * r / (float)d;
+        for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
+            get<E, N>(v, x + at + i);
+            get<E, N>(u, dy + at + i);
+            get<E, N>(w, g + i);
+            if (accumulate)
+                get<E, N>(old, dx + at + i);
+            for (int j = 0; j < N; j++) {
+                const float z = fmaf(-c, v[j], r * (w[j] * u[j]));
+                v[j] = accumulate ? old[j] + z : z;
+            }
+            put<E, N>(dx + at + i, v);
+        }
+    }
+    for (int64_t i = (int64_t)threadIdx.x * N; part && i < d; i += THREADS * N)
+        for (int j = 0; j < N; j++)
+            part[(int64_t)blockIdx.x * d + i + j] = sums[i + j];
+}
+
+static bool wide_rows(enum ds_kfmt f, int64_t d)
+{
+    return d % (f == DS_KF32 ? 4 : 8) == 0;
+}
+
+static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
+                   enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
+{
+    const bool wide = wide_rows(f, d) && fits16(y) && fits16(x) && fits16(g);
+
+    if (t > 0)
+        BY_WIDTH(f, wide,
+                 LAUNCH((norm_kernel<E, N>), dim3((unsigned)t), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, rstd, (const E *)x, (const E *)g, d, eps));
+    return rt_launched(rt_of(k), "rmsnorm", err);
+}
+
+static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
+                        const void *g, const float *rstd, enum ds_kfmt f, int64_t t, int64_t d,
+                        bool accumulate, ds_err *err)
+{
+    dev_rt *rt = rt_of(k);
+    const bool wide = wide_rows(f, d) && fits16(dx) && fits16(dy) && fits16(x) && fits16(g);
+    const int64_t chunks = (t + CHUNK - 1) / CHUNK;
+    const size_t shared = dg ? (size_t)d * 4 : 0;
+    void *part = NULL;
+
+    if (t <= 0)
+        return 0;
+    if (shared > (200u << 10))
+        return ds_fail(err, DS_FAIL, "cuda: a hidden width of %lld is more than a block holds",
+                       (long long)d);
+    if (dg)
+        TRY(rt_scratch(rt, 0, &part, (size_t)(chunks * d) * 4, err));
+    BY_WIDTH(f, wide,
+             LAUNCH((norm_back_kernel<E, N>), dim3((unsigned)chunks), dim3(THREADS), shared,
+                    rt_stream(rt), (E *)dx, (float *)part, (const E *)dy, (const E *)x,
+                    (const E *)g, rstd, t, d, accumulate));
+    TRY(rt_launched(rt, "rmsnorm_back", err));
+    return dg ? ds_cuda_add_parts(rt, dg, (const float *)part, chunks, d, err) : 0;
+}
+
+/* ---- bias ---- */
+
+template <class E, int N> __global__ void bias_kernel(E *y, const E *b, int64_t n)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    float v[N], w[N];
+
+    if (i >= n)
+        return;
+    get<E, N>(v, y + (int64_t)blockIdx.y * n + i);
+    get<E, N>(w, b + i);
+    for (int j = 0; j < N; j++)
+        v[j] += w[j];
+    put<E, N>(y + (int64_t)blockIdx.y * n + i, v);
+}
+
+/* Rows are a grid's second dimension, of which there are at most 65535. */
+#define ROWS_AT_ONCE 32768
+
+static int bias(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
+                ds_err *err)
+{
+    const bool wide = wide_rows(f, n) && fits16(y) && fits16(b);
+
+    for (int64_t r = 0; r < t; r += ROWS_AT_ONCE) {
+        const unsigned rows = (unsigned)(t - r < ROWS_AT_ONCE ? t - r : ROWS_AT_ONCE);
+        BY_WIDTH(f, wide,
+                 LAUNCH((bias_kernel<E, N>), dim3(blocks_of(n, THREADS * N), rows), dim3(THREADS),
+                        0, rt_stream(rt_of(k)), (E *)y + r * n, (const E *)b, n));
+    }
+    return rt_launched(rt_of(k), "bias", err);
+}
+
+static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n,
+                     ds_err *err)
+{
+    dev_rt *rt = rt_of(k);
+    const int64_t chunks = (t + CHUNK - 1) / CHUNK;
+    const bool wide = wide_rows(f, n) && fits16(dy);
+    void *part;
+
+    if (t <= 0)
+        return 0;
+    TRY(rt_scratch(rt, 0, &part, (size_t)(chunks * n) * 4, err));
+    BY_WIDTH(f, wide,
+             LAUNCH((bias_part_kernel<E, N>), dim3(blocks_of(n, THREADS * N), (unsigned)chunks),
+                    dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)dy, t, n));
+    TRY(rt_launched(rt, "bias_back", err));
+    return ds_cuda_add_parts(rt, db, (const float *)part, chunks, n, err);
+}
+
+/* ---- rotary positions ---- */
+
+template <class E>
+__global__ void rope_kernel(E *x, const int32_t *pos, const float *cs, int64_t stride,
+                            int64_t first, int32_t heads, int32_t hd, int32_t rot, bool interleaved,
+                            bool back)
+{
+    const int64_t t = blockIdx.x;
+    const int32_t half = rot / 2;
+
+    for (int32_t i = (int32_t)threadIdx.x; i < heads * half; i += (int32_t)blockDim.x) {
+        const int32_t h = i / half, p = i % half;
+        E *head = x + t * stride + first + (int64_t)h * hd;
+        E *one = head + (interleaved ? 2 * p : p),
+          *two = head + (interleaved ? 2 * p + 1 : p + half);
+        const float c = cs[(int64_t)pos[t] * rot + 2 * p];
+        const float s =
+            back ? -cs[(int64_t)pos[t] * rot + 2 * p + 1] : cs[(int64_t)pos[t] * rot + 2 * p + 1];
+        const float a = to_f32(*one), b = to_f32(*two);
+        *one = from_f32<E>(a * c - b * s);
+        *two = from_f32<E>(b * c + a * s);
+    }
+}
+
+static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
+                int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
+                bool interleaved, bool back, ds_err *err)
+{
+    void *at;
+
+    if (t <= 0)
+        return 0;
+    TRY(rt_stage(rt_of(k), &at, pos, (size_t)t * sizeof *pos, err));
+    BY_WIDTH(f, false,
+             LAUNCH((rope_kernel<E>), dim3((unsigned)t), dim3(128), 0, rt_stream(rt_of(k)), (E *)x,
+                    (const int32_t *)at, cs, stride, first, heads, hd, rot, interleaved, back));
+    return rt_launched(rt_of(k), "rope", err);
+}
+
+/* ---- columns, and products of rows ---- */
+
+template <class E>
+__global__ void copy_cols_kernel(E *dst, int64_t dstride, const E *src, int64_t sstride, int64_t n,
+                                 bool accumulate)
+{
+    const int64_t t = blockIdx.x;
+
+    for (int64_t i = threadIdx.x; i < n; i += THREADS) {
+        const float x = to_f32(src[t * sstride + i]);
+        E *y = dst + t * dstride + i;
+        *y = from_f32<E>(accumulate ? to_f32(*y) + x : x);
+    }
+}
+
+static int copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride,
+                     enum ds_kfmt f, int64_t t, int64_t n, bool accumulate, ds_err *err)
+{
+    if (t > 0)
+        BY_WIDTH(f, false,
+                 LAUNCH((copy_cols_kernel<E>), dim3((unsigned)t), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)dst, dstride, (const E *)src, sstride, n,
+                        accumulate));
+    return rt_launched(rt_of(k), "copy_cols", err);
+}
+
+template <class E, int N>
+__global__ void row_dot_kernel(float *out, const E *a, const E *b, int64_t d)
+{
+    __shared__ float room[32];
+    const int64_t row = (int64_t)blockIdx.x * d;
+    float v[N], w[N], s = 0.0f;
+
+    for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
+        get<E, N>(v, a + row + i);
+        get<E, N>(w, b + row + i);
+        for (int j = 0; j < N; j++)
+            s = fmaf(v[j], w[j], s);
+    }
+    s = block_sum(s, room);
+    if (threadIdx.x == 0)
+        out[blockIdx.x] = s;
+}
+
+static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f,
+                   int64_t t, int64_t d, ds_err *err)
+{
+    const bool wide = wide_rows(f, d) && fits16(a) && fits16(b);
+
+    if (t > 0)
+        BY_WIDTH(f, wide,
+                 LAUNCH((row_dot_kernel<E, N>), dim3((unsigned)t), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), out, (const E *)a, (const E *)b, d));
+    return rt_launched(rt_of(k), "row_dot", err);
+}
+
+template <class E>
+__global__ void scale_cols_kernel(E *y, const E *x, const float *g, int64_t n, bool accumulate)
+{
+    const int64_t row = (int64_t)blockIdx.x * n;
+
+    for (int64_t i = threadIdx.x; i < n; i += THREADS) {
+        const float v = to_f32(x[row + i]);
+        y[row + i] = from_f32<E>(accumulate ? fmaf(g[i], v, to_f32(y[row + i])) : g[i] * v);
+    }
+}
+
+static int scale_cols(ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
+                      int64_t t, int64_t n, bool accumulate, ds_err *err)
+{
+    if (t > 0)
+        BY_WIDTH(f, false,
+                 LAUNCH((scale_cols_kernel<E>), dim3((unsigned)t), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, (const E *)x, g, n, accumulate));
+    return rt_launched(rt_of(k), "scale_cols", err);
+}
+
+static int col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const float *c,
+                   enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
+{
+    dev_rt *rt = rt_of(k);
+    const int64_t chunks = (t + CHUNK - 1) / CHUNK;
+    const bool wide = wide_rows(f, n) && fits16(a) && fits16(b);
+    void *part;
+
+    if (t <= 0)
+        return 0;
+    TRY(rt_scratch(rt, 0, &part, (size_t)(chunks * n) * 4, err));
+    BY_WIDTH(f, wide,
+             LAUNCH((col_dot_part_kernel<E, N>), dim3(blocks_of(n, THREADS * N), (unsigned)chunks),
+                    dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)a, (const E *)b, c,
+                    t, n));
+    TRY(rt_launched(rt, "col_dot", err));
+    return ds_cuda_add_parts(rt, dg, (const float *)part, chunks, n, err);
+}
+
+__global__ void row_norm_kernel(float *norm, float *gain, const float *m, const float *v,
+                                int64_t cols)
+{
+    __shared__ float room[32];
+    const float *row = v + (int64_t)blockIdx.x * cols;
+    float s = 0.0f;
+
+    for (int64_t i = threadIdx.x; i < cols; i += THREADS)
+        s = fmaf(row[i], row[i], s);
+    s = sqrtf(block_sum(s, room));
+    if (threadIdx.x == 0) {
+        norm[blockIdx.x] = s;
+        if (gain)
+            gain[blockIdx.x] = m[blockIdx.x] / s;
+    }
+}
+
+static int row_norm(ds_kernels *k, float *norm, float *gain, const float *m, const float *v,
+                    int64_t rows, int64_t cols, ds_err *err)
+{
+    if (rows > 0)
+        LAUNCH(row_norm_kernel, dim3((unsigned)rows), dim3(THREADS), 0, rt_stream(rt_of(k)), norm,
+               gain, m, v, cols);
+    return rt_launched(rt_of(k), "row_norm", err);
+}
+
+/* ---- rows by number ---- */
+
+template <class E, int N>
+__global__ void gather_kernel(E *out, const E *x, const int32_t *rows, int64_t d)
+{
+    const E *from = x + (int64_t)rows[blockIdx.x] * d;
+    E *to = out + (int64_t)blockIdx.x * d;
+    float v[N];
+
+    for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += (int64_t)blockDim.x * N) {
+        get<E, N>(v, from + i);
+        put<E, N>(to + i, v);
+    }
+}
+
+/* A row of one element is a number: one thread each. */
+__global__ void pick_kernel(float *out, const float *x, const int32_t *rows, int64_t n)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+
+    if (i < n)
+        out[i] = x[rows[i]];
+}
+
+static int gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
+                  int64_t n, int64_t d, ds_err *err)
+{
+    const bool wide = wide_rows(f, d) && fits16(out) && fits16(x);
+    const dev_stream st = rt_stream(rt_of(k));
+    void *at;
+
+    if (n <= 0)
+        return 0;
+    TRY(rt_stage(rt_of(k), &at, rows, (size_t)n * sizeof *rows, err));
+    if (f == DS_KF32 && d == 1)
+        LAUNCH(pick_kernel, dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, st, (float *)out,
+               (const float *)x, (const int32_t *)at, n);
+    else
+        BY_WIDTH(f, wide,
+                 LAUNCH((gather_kernel<E, N>), dim3((unsigned)n), dim3(128), 0, st, (E *)out,
+                        (const E *)x, (const int32_t *)at, d));
+    return rt_launched(rt_of(k), "gather", err);
+}
+
+/* Stable counting sort on the host: n is a few thousand. */
+int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err)
+{
+    int32_t most = 0;
+
+    for (int64_t i = 0; i < n; i++)
+        most = rows[i] > most ? rows[i] : most;
+    int32_t *at = static_cast<int32_t *>(calloc((size_t)most + 2, sizeof *at));
+    int32_t *all = static_cast<int32_t *>(malloc(((size_t)n * 3 + 1) * sizeof *all));
+    void *dev;
+    int rc = at && all ? 0 : ds_fail_nomem(err);
+
+    if (!rc) {
+        int32_t *to = all, *first = all + n, *order = all + 2 * n + 1;
+        int32_t groups = 0, total = 0;
+        for (int64_t i = 0; i < n; i++)
+            at[rows[i]]++;
+        for (int32_t r = 0; r <= most; r++) {
+            const int32_t c = at[r];
+            at[r] = total;
+            if (c > 0) {
+                to[groups] = r;
+                first[groups++] = total;
+            }
+            total += c;
+        }
+        first[groups] = total;
+        for (int64_t i = 0; i < n; i++)
+            order[at[rows[i]]++] = (int32_t)i;
+        rc = rt_stage(rt, &dev, all, ((size_t)n * 3 + 1) * sizeof *all, err);
+        if (!rc) {
+            g->to = static_cast<int32_t *>(dev);
+            g->first = g->to + n;
+            g->order = g->to + 2 * n + 1;
+            g->n = groups;
+        }
+    }
+    free(at);
+    free(all);
+    return rc;
+}
+
+/* y[to[g]] += sum over the group, ascending, of w[i] x[i]; rounded once at the end. */
+template <class Y, class X, int N>
+__global__ void scatter_kernel(Y *y, const X *x, const int32_t *to, const int32_t *first,
+                               const int32_t *order, const float *w, int64_t d)
+{
+    const int32_t g = (int32_t)blockIdx.x;
+    Y *row = y + (int64_t)to[g] * d;
+    float s[N], v[N];
+
+    for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += (int64_t)blockDim.x * N) {
+        for (int j = 0; j < N; j++)
+            s[j] = to_f32(row[i + j]);
+        for (int32_t r = first[g]; r < first[g + 1]; r++) {
+            const float f = w ? w[order[r]] : 1.0f;
+            get<X, N>(v, x + (int64_t)order[r] * d + i);
+            for (int j = 0; j < N; j++)
+                s[j] = fmaf(f, v[j], s[j]);
+        }
+        for (int j = 0; j < N; j++)
+            row[i + j] = from_f32<Y>(s[j]);
+    }
+}
+
+static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+                       const float *w, int64_t n, int64_t d, ds_err *err)
+{
+    const bool wide = wide_rows(f, d) && fits16(x);
+    row_groups g;
+
+    if (n <= 0)
+        return 0;
+    TRY(ds_cuda_group_rows(rt_of(k), &g, rows, n, err));
+    BY_WIDTH(f, wide,
+             LAUNCH((scatter_kernel<E, E, N>), dim3((unsigned)g.n), dim3(128), 0,
+                    rt_stream(rt_of(k)), (E *)y, (const E *)x, g.to, g.first, g.order, w, d));
+    return rt_launched(rt_of(k), "scatter_add", err);
+}
+
+static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
+                      const int32_t *ids, int64_t t, int64_t d, ds_err *err)
+{
+    const bool wide = wide_rows(f, d) && fits16(dout);
+    const float *none = NULL;
+    row_groups g;
+
+    if (t <= 0)
+        return 0;
+    TRY(ds_cuda_group_rows(rt_of(k), &g, ids, t, err));
+    BY_WIDTH(f, wide,
+             LAUNCH((scatter_kernel<float, E, N>), dim3((unsigned)g.n), dim3(128), 0,
+                    rt_stream(rt_of(k)), dtable, (const E *)dout, g.to, g.first, g.order, none, d));
+    return rt_launched(rt_of(k), "embed_back", err);
+}
+
+void ds_cuda_rows(ds_kernels *k)
+{
+    k->embed = gather; /* a look-up in the table of the vocabulary */
+    k->embed_back = embed_back;
+    k->rmsnorm = rmsnorm;
+    k->rmsnorm_back = rmsnorm_back;
+    k->bias = bias;
+    k->bias_back = bias_back;
+    k->rope = rope;
+    k->copy_cols = copy_cols;
+    k->row_dot = row_dot;
+    k->gather = gather;
+    k->scatter_add = scatter_add;
+    k->scale_cols = scale_cols;
+    k->col_dot = col_dot;
+    k->row_norm = row_norm;
+}

@@ -1,0 +1,569 @@
+/* The CUDA backend beside the CPU's, function by function, on small shapes: awkward ones (nothing
+ * divides them) and the ones that take the vectorised and the tensor-core paths.
+ *
+ * Without a device the kernels run on the host, under emulation (kernels/cuda/emu.h); with
+ * DS_TEST_DEVICE=cuda the plugin is loaded and the same tests run on the device. Outputs begin as
+ * NaN. Everything runs twice: the second time must give the same bits, though fibers run in another
+ * order. What works element by element must have the CPU's bits; where sums are made in another
+ * order there is a tolerance.
+ */
+#include <math.h>
+
+#include "kern_help.h"
+#include "plugin.h"
+
+static ds_kernels *K[2]; /* the CPU's and the device's */
+static bool real;
+
+int ds_cuda_open(ds_kernels **k, int abi, int device, ds_err *err);
+
+static void ok(int rc, const ds_err *err, const char *what)
+{
+    if (rc)
+        fail_msg("%s: %s", what, err->msg);
+}
+
+/* The same memory on both sides. */
+typedef struct twin {
+    void *at[2];
+    int64_t n;
+    enum ds_kfmt f;
+} twin;
+
+static size_t bytes_of(const twin *b)
+{
+    return (size_t)b->n * (b->f == DS_KF32 ? 4 : 2);
+}
+
+static void load(twin *b, const void *host)
+{
+    ds_err err = {0};
+
+    for (int s = 0; s < 2; s++)
+        ok(K[s]->upload(K[s], b->at[s], host, bytes_of(b), &err), &err, "upload");
+}
+
+static twin twin_new(enum ds_kfmt f, int64_t n)
+{
+    twin b = {.n = n, .f = f};
+    ds_err err = {0};
+    void *nan = malloc(bytes_of(&b) + 1);
+
+    assert_non_null(nan);
+    memset(nan, 0xff, bytes_of(&b));
+    for (int s = 0; s < 2; s++)
+        ok(K[s]->alloc(K[s], &b.at[s], bytes_of(&b), &err), &err, "alloc");
+    load(&b, nan);
+    free(nan);
+    return b;
+}
+
+/* Numbers in [-size, size). */
+static twin twin_of(enum ds_kfmt f, int64_t n, uint64_t seed, float size)
+{
+    twin b = twin_new(f, n);
+    float *x = kh_fill(seed, n);
+
+    for (int64_t i = 0; i < n; i++)
+        x[i] *= size;
+    uint16_t *half = kh_bf16(x, n);
+    load(&b, f == DS_KF32 ? (const void *)x : half);
+    free(half);
+    free(x);
+    return b;
+}
+
+static twin twin_zero(int64_t n)
+{
+    twin b = twin_new(DS_KF32, n);
+    float *x = kh_zeros(n);
+
+    load(&b, x);
+    free(x);
+    return b;
+}
+
+static void *fetch(const twin *b, int s)
+{
+    ds_err err = {0};
+    void *p = malloc(bytes_of(b) + 1);
+
+    assert_non_null(p);
+    ok(K[s]->download(K[s], p, b->at[s], bytes_of(b), &err), &err, "download");
+    return p;
+}
+
+static float value(const twin *b, const void *p, int64_t i)
+{
+    return b->f == DS_KF32 ? ((const float *)p)[i] : ds_bf16_to(((const uint16_t *)p)[i]);
+}
+
+/* tol 0: the same bits. bf16 results may differ by one rounding more. */
+static void agree(const twin *b, double tol, const char *what)
+{
+    void *want = fetch(b, 0), *got = fetch(b, 1);
+
+    if (tol > 0 && b->f == DS_KBF16)
+        tol = tol > 0.01 ? tol : 0.01;
+    for (int64_t i = 0; i < b->n; i++) {
+        const double x = (double)value(b, want, i), y = (double)value(b, got, i);
+        if (tol == 0 ? memcmp(&(float){(float)x}, &(float){(float)y}, 4) != 0
+                     : !(fabs(x - y) <= tol * (1 + fabs(x))))
+            fail_msg("%s, %s[%lld]: %.9g, the CPU has %.9g", what, b->f ? "bf16" : "f32",
+                     (long long)i, y, x);
+    }
+    free(want);
+    free(got);
+}
+
+static void twin_free(twin *b)
+{
+    for (int s = 0; s < 2; s++)
+        K[s]->free(K[s], b->at[s]);
+}
+
+/* Runs CALL for both, with k the backend and s its side. */
+#define BOTH(what, call)                                                                           \
+    do {                                                                                           \
+        ds_err err = {0};                                                                          \
+        for (int s = 0; s < 2; s++) {                                                              \
+            ds_kernels *k = K[s];                                                                  \
+            ok(call, &err, what);                                                                  \
+        }                                                                                          \
+    } while (0)
+
+/* The device once more: the same bits. */
+#define AGAIN(what, out, call)                                                                     \
+    do {                                                                                           \
+        ds_err err = {0};                                                                          \
+        const int s = 1;                                                                           \
+        ds_kernels *k = K[1];                                                                      \
+        void *first = fetch(&(out), 1);                                                            \
+        ok(call, &err, what);                                                                      \
+        void *second = fetch(&(out), 1);                                                           \
+        assert_memory_equal(first, second, bytes_of(&(out)));                                      \
+        free(first);                                                                               \
+        free(second);                                                                              \
+    } while (0)
+
+static const enum ds_kfmt BOTH_F[] = {DS_KF32, DS_KBF16};
+
+/* ---- element by element ---- */
+
+static void elements(void **state)
+{
+    static const int64_t sizes[] = {1, 37, 1024, 2056};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const int64_t n = sizes[i / 2];
+        twin a = twin_of(f, n, 1, 12.0f), b = twin_of(f, n, 2, 3.0f), dy = twin_of(f, n, 3, 1.0f);
+        twin y = twin_new(f, n), da = twin_new(f, n), db = twin_new(f, n);
+        twin other = twin_new(f == DS_KF32 ? DS_KBF16 : DS_KF32, n);
+        BOTH("swiglu", k->swiglu(k, y.at[s], a.at[s], b.at[s], f, n, &err));
+        agree(&y, 0, "swiglu");
+        BOTH("swiglu_back",
+             k->swiglu_back(k, da.at[s], db.at[s], dy.at[s], a.at[s], b.at[s], f, n, &err));
+        agree(&da, 0, "swiglu_back a");
+        agree(&db, 0, "swiglu_back b");
+        BOTH("swiglu_back in place",
+             k->swiglu_back(k, a.at[s], b.at[s], dy.at[s], a.at[s], b.at[s], f, n, &err));
+        agree(&a, 0, "swiglu_back in place");
+        BOTH("add", k->add(k, y.at[s], y.at[s], dy.at[s], 0.3f, f, n, &err));
+        agree(&y, 0, "add");
+        BOTH("convert", k->convert(k, other.at[s], other.f, y.at[s], f, n, &err));
+        agree(&other, 0, "convert");
+        BOTH("convert", k->convert(k, da.at[s], f, y.at[s], f, n, &err));
+        agree(&da, 0, "convert to the same");
+        BOTH("dropout",
+             k->dropout(k, y.at[s], dy.at[s], f, n, 0.3f, 0x123456789abcdefu, 77, 1u << 20, &err));
+        agree(&y, 0, "dropout");
+        twin *all[] = {&a, &b, &dy, &y, &da, &db, &other};
+        for (int j = 0; j < 7; j++)
+            twin_free(all[j]);
+    }
+}
+
+/* ---- row by row ---- */
+
+static void norms(void **state)
+{
+    static const int64_t shapes[][2] = {{1, 5}, {67, 37}, {40, 64}, {5, 2304}};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const int64_t t = shapes[i / 2][0], d = shapes[i / 2][1];
+        twin x = twin_of(f, t * d, 1, 2.0f), g = twin_of(f, d, 2, 1.0f),
+             dy = twin_of(f, t * d, 3, 1.0f);
+        twin y = twin_new(f, t * d), r = twin_new(DS_KF32, t), dx = twin_new(f, t * d),
+             dg = twin_zero(d), dots = twin_new(DS_KF32, t);
+        BOTH("rmsnorm", k->rmsnorm(k, y.at[s], r.at[s], x.at[s], g.at[s], f, t, d, 1e-5f, &err));
+        agree(&y, 2e-5, "rmsnorm");
+        agree(&r, 2e-6, "rstd");
+        AGAIN("rmsnorm", y,
+              k->rmsnorm(k, y.at[s], r.at[s], x.at[s], g.at[s], f, t, d, 1e-5f, &err));
+        for (int add = 0; add < 2; add++) {
+            BOTH("rmsnorm_back", k->rmsnorm_back(k, dx.at[s], dg.at[s], dy.at[s], x.at[s], g.at[s],
+                                                 r.at[s], f, t, d, add, &err));
+            agree(&dx, 5e-5, "rmsnorm_back");
+            agree(&dg, 1e-4, "gain of rmsnorm_back");
+        }
+        BOTH("rmsnorm_back without gain", k->rmsnorm_back(k, dx.at[s], NULL, dy.at[s], x.at[s],
+                                                          g.at[s], r.at[s], f, t, d, false, &err));
+        AGAIN("rmsnorm_back", dx,
+              k->rmsnorm_back(k, dx.at[s], NULL, dy.at[s], x.at[s], g.at[s], r.at[s], f, t, d,
+                              false, &err));
+        BOTH("row_dot", k->row_dot(k, dots.at[s], x.at[s], dy.at[s], f, t, d, &err));
+        agree(&dots, 2e-4, "row_dot");
+        twin *all[] = {&x, &g, &dy, &y, &r, &dx, &dg, &dots};
+        for (int j = 0; j < 8; j++)
+            twin_free(all[j]);
+    }
+}
+
+static void columns(void **state)
+{
+    static const int64_t shapes[][2] = {{1, 3}, {70, 37}, {33, 64}, {65, 520}};
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const int64_t t = shapes[i / 2][0], n = shapes[i / 2][1];
+        twin x = twin_of(f, t * n, 1, 2.0f), y = twin_of(f, t * n, 2, 2.0f),
+             b = twin_of(f, n, 3, 1.0f);
+        twin db = twin_zero(n), dg = twin_zero(n), g = twin_of(DS_KF32, n, 4, 1.0f);
+        twin part = twin_new(f, t * (n + 6)), norm = twin_new(DS_KF32, t),
+             gain = twin_new(DS_KF32, t);
+        twin v = twin_of(DS_KF32, t * n, 6, 1.0f), m = twin_of(DS_KF32, t, 7, 1.0f);
+        float *nothing = calloc((size_t)(t * (n + 6)), 4);
+        assert_non_null(nothing);
+        load(&part, nothing);
+        free(nothing);
+        BOTH("bias", k->bias(k, y.at[s], b.at[s], f, t, n, &err));
+        agree(&y, 0, "bias");
+        BOTH("bias_back", k->bias_back(k, db.at[s], x.at[s], f, t, n, &err));
+        agree(&db, 1e-4, "bias_back");
+        BOTH("scale_cols", k->scale_cols(k, y.at[s], x.at[s], g.at[s], f, t, n, true, &err));
+        BOTH("scale_cols", k->scale_cols(k, x.at[s], x.at[s], g.at[s], f, t, n, false, &err));
+        agree(&y, 0, "scale_cols, added");
+        agree(&x, 0, "scale_cols");
+        BOTH("col_dot", k->col_dot(k, dg.at[s], x.at[s], y.at[s], g.at[s], f, t, n, &err));
+        agree(&dg, 1e-3, "col_dot");
+        for (int add = 0; add < 2; add++)
+            BOTH("copy_cols", k->copy_cols(k, (char *)part.at[s] + 4 * (f ? 2 : 4), n + 6, x.at[s],
+                                           n, f, t, n, add, &err));
+        agree(&part, 0, "copy_cols");
+        BOTH("row_norm", k->row_norm(k, norm.at[s], gain.at[s], m.at[s], v.at[s], t, n, &err));
+        agree(&norm, 1e-5, "row_norm");
+        agree(&gain, 1e-4, "row_norm's gain");
+        twin *all[] = {&x, &y, &b, &db, &dg, &g, &part, &norm, &gain, &v, &m};
+        for (int j = 0; j < 11; j++)
+            twin_free(all[j]);
+    }
+}
+
+static void rows_by_number(void **state)
+{
+    static const int32_t rows[] = {4, 0, 4, 4, 2, 0, 9, 4, 1, 9, 9};
+    const int64_t n = 11;
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const int64_t d = i / 2 ? 264 : 37;
+        twin table = twin_of(f, 10 * d, 1, 2.0f), x = twin_of(f, n * d, 2, 1.0f);
+        twin out = twin_new(f, n * d), sum = twin_of(DS_KF32, 10 * d, 3, 1.0f);
+        twin w = twin_of(DS_KF32, n, 4, 1.0f), one = twin_new(DS_KF32, n);
+        BOTH("gather", k->gather(k, out.at[s], table.at[s], f, rows, n, d, &err));
+        agree(&out, 0, "gather");
+        BOTH("gather of numbers", k->gather(k, one.at[s], w.at[s], DS_KF32, rows, n, 1, &err));
+        agree(&one, 0, "gather of numbers");
+        BOTH("embed_back", k->embed_back(k, sum.at[s], x.at[s], f, rows, n, d, &err));
+        agree(&sum, 0, "embed_back");
+        BOTH("scatter_add", k->scatter_add(k, table.at[s], x.at[s], f, rows, w.at[s], n, d, &err));
+        BOTH("scatter_add", k->scatter_add(k, table.at[s], x.at[s], f, rows, NULL, n, d, &err));
+        agree(&table, f ? 0.02 : 0, "scatter_add");
+        twin *all[] = {&table, &x, &out, &sum, &w, &one};
+        for (int j = 0; j < 6; j++)
+            twin_free(all[j]);
+    }
+}
+
+static void rotations(void **state)
+{
+    static const int32_t pos[] = {0, 1, 2, 7, 0, 15};
+    float cs[16 * 24];
+
+    (void)state;
+    for (int p = 0; p < 16; p++)
+        for (int i = 0; i < 12; i++) {
+            const double angle = p * pow(100.0, -i / 12.0);
+            cs[p * 24 + 2 * i] = (float)cos(angle);
+            cs[p * 24 + 2 * i + 1] = (float)sin(angle);
+        }
+    for (int i = 0; i < 8; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        twin x = twin_of(f, 6 * 200, 5, 1.0f), table = twin_new(DS_KF32, 16 * 24);
+        load(&table, cs);
+        BOTH("rope",
+             k->rope(k, x.at[s], f, pos, table.at[s], 6, 200, 8, 5, 32, 24, i & 2, i & 4, &err));
+        agree(&x, 0, "rope");
+        twin_free(&x);
+        twin_free(&table);
+    }
+}
+
+/* ---- products ---- */
+
+static void products(void **state)
+{
+    static const int64_t shapes[][3] = {{1, 1, 1}, {7, 33, 19}, {32, 24, 40}};
+
+    (void)state;
+    for (int i = 0; i < 3 * 64; i++) {
+        const enum ds_kfmt fa = BOTH_F[i & 1], fb = BOTH_F[i >> 1 & 1], fc = BOTH_F[i >> 2 & 1];
+        const bool ta = i >> 3 & 1, tb = i >> 4 & 1, add = i >> 5 & 1;
+        const int64_t m = shapes[i / 64][0], n = shapes[i / 64][1], kk = shapes[i / 64][2];
+        twin a = twin_of(fa, m * kk, 1, 1.0f), b = twin_of(fb, kk * n, 2, 1.0f),
+             c = twin_of(fc, m * n, 3, 1.0f);
+        BOTH("matmul", k->matmul(k, c.at[s], fc, a.at[s], fa, ta, b.at[s], fb, tb, m, n, kk, 0.5f,
+                                 add, &err));
+        agree(&c, 2e-5, "matmul");
+        if (!ta && fa == fb) {
+            const ds_kterm cpu[2] = {{a.at[0], b.at[0], kk}, {a.at[0], b.at[0], kk}};
+            const ds_kterm dev[2] = {{a.at[1], b.at[1], kk}, {a.at[1], b.at[1], kk}};
+            BOTH("matmul2", k->matmul2(k, c.at[s], fc, fa, tb, s ? dev : cpu, m, n, add, &err));
+            agree(&c, 5e-5, "matmul2");
+        }
+        twin_free(&a);
+        twin_free(&b);
+        twin_free(&c);
+    }
+}
+
+/* ---- attention ---- */
+
+static void attention_of(enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *seqs)
+{
+    const int64_t t = seqs->cu[seqs->n], nq = t * p->heads * p->qk_dim,
+                  no = t * p->heads * p->v_dim, nk = t * p->kv_heads * p->qk_dim,
+                  nv = t * p->kv_heads * p->v_dim;
+    twin q = twin_of(f, nq, 1, 2.0f), kk = twin_of(f, nk, 2, 2.0f), v = twin_of(f, nv, 3, 1.0f),
+         dout = twin_of(f, no, 4, 1.0f);
+    twin o = twin_new(f, no), lse = twin_new(DS_KF32, t * p->heads), dq = twin_new(f, nq),
+         dk = twin_new(f, nk), dv = twin_new(f, nv);
+
+    BOTH("attention",
+         k->attention(k, o.at[s], lse.at[s], q.at[s], kk.at[s], v.at[s], f, p, seqs, &err));
+    agree(&o, 2e-5, "attention");
+    agree(&lse, f ? 1e-3 : 2e-5, "lse");
+    AGAIN("attention", o,
+          k->attention(k, o.at[s], lse.at[s], q.at[s], kk.at[s], v.at[s], f, p, seqs, &err));
+    BOTH("attention_back",
+         k->attention_back(k, dq.at[s], dk.at[s], dv.at[s], dout.at[s], q.at[s], kk.at[s], v.at[s],
+                           o.at[s], lse.at[s], f, p, seqs, &err));
+    agree(&dq, f ? 0.03 : 1e-4, "dq");
+    agree(&dk, f ? 0.03 : 1e-4, "dk");
+    agree(&dv, f ? 0.03 : 1e-4, "dv");
+    AGAIN("attention_back", dk,
+          k->attention_back(k, dq.at[s], dk.at[s], dv.at[s], dout.at[s], q.at[s], kk.at[s], v.at[s],
+                            o.at[s], lse.at[s], f, p, seqs, &err));
+    twin *all[] = {&q, &kk, &v, &dout, &o, &lse, &dq, &dk, &dv};
+    for (int j = 0; j < 9; j++)
+        twin_free(all[j]);
+}
+
+static void attentions(void **state)
+{
+    static const int32_t cu[] = {0, 1, 34, 34, 101}; /* one token, two tiles, none, more */
+    static const ds_kseqs seqs = {cu, 4};
+    static const int32_t cu_longer[] = {0, 40, 190}; /* three tiles of keys */
+    static const ds_kseqs longer = {cu_longer, 2};
+    static const ds_kattn any[] = {{2, 1, 5, 7, 0.4f}, {4, 2, 16, 16, 0.25f}};
+    static const ds_kattn tile[] = {
+        {2, 1, 64, 64, 0.125f}, {2, 2, 128, 128, 0.088f}, {1, 1, 192, 128, 0.072f}};
+
+    (void)state;
+    for (int i = 0; i < 4; i++)
+        attention_of(BOTH_F[i % 2], &any[i / 2], &seqs);
+    for (int i = 0; i < 3; i++)
+        attention_of(DS_KBF16, &tile[i], i == 0 ? &longer : &seqs);
+}
+
+static void attention_goes_on(void **state)
+{
+    static const ds_kattn shapes[] = {{4, 2, 16, 16, 0.25f}, {2, 1, 64, 64, 0.125f}};
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const ds_kattn *p = &shapes[i / 2];
+        const int64_t past = 70, t = 3;
+        twin q = twin_of(f, t * p->heads * p->qk_dim, 1, 2.0f);
+        twin kk = twin_of(f, (past + t) * p->kv_heads * p->qk_dim, 2, 2.0f);
+        twin v = twin_of(f, (past + t) * p->kv_heads * p->v_dim, 3, 1.0f);
+        twin o = twin_new(f, t * p->heads * p->v_dim);
+        BOTH("attention_past",
+             k->attention_past(k, o.at[s], q.at[s], kk.at[s], v.at[s], f, p, past, t, &err));
+        agree(&o, 2e-5, "attention_past");
+        twin *all[] = {&q, &kk, &v, &o};
+        for (int j = 0; j < 4; j++)
+            twin_free(all[j]);
+    }
+}
+
+/* ---- loss and experts ---- */
+
+static void losses(void **state)
+{
+    static const int32_t target[] = {3, 0, 40, 12, 36};
+    static const float weight[] = {1.0f, 0.0f, 0.5f, 1.0f, 2.0f};
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const int64_t v = i / 2 == 0 ? 41 : i / 2 == 1 ? 64 : 4104;
+        twin z = twin_of(f, 5 * v, 1, 20.0f), loss = twin_new(DS_KF32, 5);
+        BOTH("softmax_xent",
+             k->softmax_xent(k, z.at[s], loss.at[s], f, target, weight, 5, v, 0.25f, &err));
+        agree(&loss, 1e-5, "loss");
+        agree(&z, 1e-6, "gradient of logits");
+        twin_free(&z);
+        twin_free(&loss);
+    }
+}
+
+static void experts(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const int64_t t = 9;
+        const int32_t e = i & 2 ? 64 : 5, kk = i & 2 ? 6 : 2;
+        const bool normalise = i & 4;
+        twin z = twin_of(f, t * e, 1, 3.0f), prob = twin_new(DS_KF32, t * e),
+             w = twin_new(DS_KF32, t * kk), dw = twin_of(DS_KF32, t * kk, 2, 1.0f),
+             dz = twin_new(f, t * e);
+        int32_t idx[2][9 * 6];
+        BOTH("topk",
+             k->topk(k, prob.at[s], idx[s], w.at[s], z.at[s], f, t, e, kk, 1.5f, normalise, &err));
+        assert_memory_equal(idx[0], idx[1], (size_t)(t * kk) * sizeof **idx);
+        agree(&prob, 1e-6, "prob");
+        agree(&w, 1e-6, "weights of experts");
+        BOTH("topk_back", k->topk_back(k, dz.at[s], f, prob.at[s], idx[s], dw.at[s], t, e, kk, 1.5f,
+                                       normalise, &err));
+        agree(&dz, 1e-5, "gradient of the gate");
+        twin *all[] = {&z, &prob, &w, &dw, &dz};
+        for (int j = 0; j < 5; j++)
+            twin_free(all[j]);
+    }
+}
+
+/* ---- optimizer ---- */
+
+static void optimizers(void **state)
+{
+    static const int64_t sizes[] = {3, 700, 9001};
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        const enum ds_kfmt f = BOTH_F[i % 2];
+        const int64_t n = sizes[i / 2], blocks = (n + DS_BLOCK8 - 1) / DS_BLOCK8;
+        twin g = twin_of(DS_KF32, n, 1, 0.1f), master = twin_of(DS_KF32, n, 2, 1.0f),
+             w = twin_of(f, n, 2, 1.0f), m = twin_zero(n), v = twin_zero(n);
+        twin m8 = twin_zero((n + 3) / 4), v8 = twin_zero((n + 3) / 4), ms = twin_zero(blocks),
+             vs = twin_zero(blocks);
+        double sum[2];
+        BOTH("norm2", k->norm2(k, &sum[s], g.at[s], n, &err));
+        assert_memory_equal(&sum[0], &sum[1], sizeof *sum);
+        for (int step = 1; step <= 3; step++) {
+            const ds_kadamw p = {1e-2f,
+                                 0.9f,
+                                 0.95f,
+                                 1e-8f,
+                                 0.1f,
+                                 1 - powf(0.9f, (float)step),
+                                 1 - powf(0.95f, (float)step),
+                                 0.7f};
+            BOTH("adamw", k->adamw(k, w.at[s], f, f ? master.at[s] : NULL, m.at[s], v.at[s],
+                                   g.at[s], n, &p, &err));
+            BOTH("adamw8", k->adamw8(k, w.at[s], f, f ? master.at[s] : NULL, m8.at[s], ms.at[s],
+                                     v8.at[s], vs.at[s], g.at[s], n, &p, &err));
+        }
+        twin *all[] = {&w, &master, &m, &v, &m8, &v8, &ms, &vs, &g};
+        for (int j = 0; j < 8; j++)
+            agree(all[j], 0, "adamw");
+        for (int j = 0; j < 9; j++)
+            twin_free(all[j]);
+    }
+}
+
+static void refusals(void **state)
+{
+    const ds_kattn wide = {1, 1, 300, 64, 1.0f};
+    const int32_t cu[] = {0, 1};
+    const ds_kseqs one = {cu, 1};
+    ds_kernels *k = NULL;
+    ds_err err = {0};
+
+    (void)state;
+    if (!real) {
+        assert_int_equal(ds_cuda_open(&k, DS_KERNELS_ABI + 1, 0, &err), DS_FAIL);
+        assert_non_null(strstr(err.msg, "of two builds"));
+        ds_err_clear(&err);
+    }
+    assert_int_equal(
+        K[1]->attention(K[1], NULL, NULL, NULL, NULL, NULL, DS_KF32, &wide, &one, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "300"));
+    ds_err_clear(&err);
+    assert_int_equal(ds_kernels_open(&k, "gpu", 1, &err), DS_USAGE);
+    ds_err_clear(&err);
+    assert_int_equal(ds_kernels_open(&k, "cuda:x", 1, &err), DS_USAGE);
+    ds_err_clear(&err);
+    if (!real) {
+        assert_int_equal(setenv("DS_CUDA_PLUGIN", "/nonexistent/plugin.so", 1), 0);
+        assert_int_equal(ds_kernels_open(&k, "cuda", 1, &err), DS_FAIL);
+        assert_non_null(strstr(err.msg, "/nonexistent/plugin.so"));
+    }
+}
+
+static int open_both(void **state)
+{
+    const char *device = getenv("DS_TEST_DEVICE");
+    ds_err err = {0};
+
+    (void)state;
+    real = device && *device;
+    ok(ds_kernels_cpu(&K[0], 2, NULL, &err), &err, "the CPU's backend");
+    ok(real ? ds_kernels_open(&K[1], device, 0, &err)
+            : ds_cuda_open(&K[1], DS_KERNELS_ABI, 0, &err),
+       &err, "the device's backend");
+    return 0;
+}
+
+static int close_both(void **state)
+{
+    (void)state;
+    for (int s = 0; s < 2; s++)
+        K[s]->close(K[s]);
+    return 0;
+}
+
+int main(void)
+{
+#ifdef __SANITIZE_THREAD__
+    puts("1..0 # skip fibers are no threads");
+    return 77;
+#endif
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(elements),   cmocka_unit_test(norms),
+        cmocka_unit_test(columns),    cmocka_unit_test(rows_by_number),
+        cmocka_unit_test(rotations),  cmocka_unit_test(products),
+        cmocka_unit_test(attentions), cmocka_unit_test(attention_goes_on),
+        cmocka_unit_test(losses),     cmocka_unit_test(experts),
+        cmocka_unit_test(optimizers), cmocka_unit_test(refusals),
+    };
+    return cmocka_run_group_tests(tests, open_both, close_both);
+}
