@@ -3,13 +3,16 @@
  * Ids are exactly those of the reference implementation (the `tokenizers` library) for every
  * pipeline that is accepted; a pipeline that is not known is refused by name, never approximated:
  *
- *   normalizer      null, NFC, Prepend, Replace (a string), Strip, Sequence of these
- *   pre_tokenizer   null, Split (regex or string, every behavior, invert), Digits, ByteLevel,
- *                   Metaspace, Whitespace, WhitespaceSplit, Sequence
+ *   normalizer      null, NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, Nmt, Strip, Prepend,
+ *                   Replace (a string or a regex), Sequence of these
+ *   pre_tokenizer   null, Split (regex or string, every behavior, invert), Digits, Punctuation,
+ *                   ByteLevel (last), Metaspace, Whitespace, WhitespaceSplit, CharDelimiterSplit,
+ *                   BertPreTokenizer, Sequence
  *   model           BPE without dropout or affixes; ignore_merges, byte_fallback, unk_token,
- * fuse_unk; merges as "a b" or ["a", "b"] post_processor  null, ByteLevel, TemplateProcessing (the
- * single template), Sequence of these decoder         null, ByteLevel, ByteFallback, Fuse, Replace
- * (a string), Strip, Metaspace, Sequence
+ *                   fuse_unk; merges as "a b" or ["a", "b"]
+ *   post_processor  null, ByteLevel, TemplateProcessing (the single template), Sequence of these
+ *   decoder         null, ByteLevel, ByteFallback, Fuse, Replace (a string or a regex), Strip,
+ *                   Metaspace, Sequence of these
  *
  * Truncation and padding settings of the file are ignored: nothing is ever cut.
  *
@@ -18,8 +21,8 @@
  *
  * Memory: a text is encoded in segments of about 1 MiB, cut only where every pipeline step surely
  * has a boundary, so that memory does not depend on its length. Exceptions: where such places are
- * not known (a regex that is not one of the well-known ones; Strip and Replace of more than a
- * space), the text is gone through as a whole; a single pretoken (a run of letters without end)
+ * not known (a regex that is not one of the well-known ones; Strip, Nmt, and Replace of more than
+ * a space), the text is gone through as a whole; a single pretoken (a run of letters without end)
  * needs 20 bytes a byte while merging. The caches of a state stay below what ds_tok_state_memory
  * says.
  *

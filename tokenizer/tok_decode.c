@@ -118,30 +118,17 @@ static int byte_fallback(strings *to, const strings *from, bool lossy)
     return rc;
 }
 
-static int put_replaced(ds_buf *out, const tok_decoder *d, const uint8_t *p, size_t len)
-{
-    const uint8_t *at, *end = p + len;
-    int rc = 0;
-    while (rc == 0 && (at = memmem(p, (size_t)(end - p), d->from, d->from_len)) != NULL) {
-        rc = ds_buf_put(out, p, (size_t)(at - p));
-        rc = rc ? rc : ds_buf_put(out, d->to, d->to_len);
-        p = at + d->from_len;
-    }
-    return rc ? rc : ds_buf_put(out, p, (size_t)(end - p));
-}
-
 /* At most start times the content off the beginning and stop times off the end. */
 static void strip(const tok_decoder *d, const uint8_t **p, size_t *len)
 {
-    for (unsigned i = 0;
-         i < d->start && *len >= d->from_len && memcmp(*p, d->from, d->from_len) == 0; i++) {
-        *p += d->from_len;
-        *len -= d->from_len;
+    const char *text = d->replace.from;
+    size_t n = d->replace.from_len;
+    for (unsigned i = 0; i < d->start && *len >= n && memcmp(*p, text, n) == 0; i++) {
+        *p += n;
+        *len -= n;
     }
-    for (unsigned i = 0; i < d->stop && *len >= d->from_len &&
-                         memcmp(*p + *len - d->from_len, d->from, d->from_len) == 0;
-         i++)
-        *len -= d->from_len;
+    for (unsigned i = 0; i < d->stop && *len >= n && memcmp(*p + *len - n, text, n) == 0; i++)
+        *len -= n;
 }
 
 static int byte_level(const ds_tok *t, ds_buf *out, const uint8_t *p, size_t len)
@@ -161,7 +148,8 @@ static int byte_level(const ds_tok *t, ds_buf *out, const uint8_t *p, size_t len
 }
 
 /* One step that looks at strings one by one. */
-static int each(const ds_tok *t, const tok_decoder *d, strings *to, const strings *from)
+static int each(const ds_tok *t, const tok_decoder *d, strings *to, const strings *from,
+                ds_err *err)
 {
     int rc = 0;
     for (size_t i = 0; i < count(from) && rc == 0; i++) {
@@ -169,13 +157,13 @@ static int each(const ds_tok *t, const tok_decoder *d, strings *to, const string
         const uint8_t *p = lend(from, i, &len);
         switch (d->kind) {
         case TOK_DECODE_REPLACE:
-            rc = put_replaced(&to->text, d, p, len);
+            rc = ds_tok_replace_apply(&d->replace, &to->text, p, len, err);
             break;
         case TOK_DECODE_METASPACE: {
-            tok_decoder one = *d;
+            tok_replace one = d->replace;
             if (i == 0 && d->drop_first)
                 one.to_len = 0;
-            rc = put_replaced(&to->text, &one, p, len);
+            rc = ds_tok_replace_apply(&one, &to->text, p, len, err);
             break;
         }
         case TOK_DECODE_STRIP:
@@ -196,14 +184,14 @@ static int each(const ds_tok *t, const tok_decoder *d, strings *to, const string
     return rc;
 }
 
-static int by_steps(const ds_tok *t, strings *s, bool lossy, ds_buf *out)
+static int by_steps(const ds_tok *t, strings *s, bool lossy, ds_buf *out, ds_err *err)
 {
     int rc = 0;
     for (unsigned k = 0; k < t->n_decoders && rc == 0; k++) {
         const tok_decoder *d = &t->decoder[k];
         strings next = {0};
         rc = d->kind == TOK_DECODE_BYTE_FALLBACK ? byte_fallback(&next, s, lossy)
-                                                 : each(t, d, &next, s);
+                                                 : each(t, d, &next, s, err);
         if (rc == 0 && lossy && d->kind == TOK_DECODE_BYTE_LEVEL) {
             ds_buf fixed = {0};
             rc = put_lossy(&fixed, next.text.data, next.text.len);
@@ -242,34 +230,12 @@ int ds_tok_decode(const ds_tok *tok, const uint32_t *ids, size_t n, unsigned fla
     }
     if (rc == 0 && plain && lossy && put_lossy(out, s.text.data, s.text.len) != 0)
         rc = ds_fail_nomem(err);
-    if (rc == 0 && !plain && by_steps(tok, &s, lossy, out) != 0)
-        rc = ds_fail_nomem(err);
+    if (rc == 0 && !plain && by_steps(tok, &s, lossy, out, err) != 0)
+        rc = ds_fail_nomem(err); /* the first failure stands: a pattern may have failed */
     if (rc != 0)
         out->len = before;
     strings_fini(&s);
     return rc;
-}
-
-static int text_of(const json_t *v, const char *what, char **out, size_t *len, ds_err *err)
-{
-    if (!json_is_string(v))
-        return ds_fail(err, DS_FAIL, "decoder %s", what);
-    *out = strdup(json_string_value(v));
-    *len = json_string_length(v);
-    return *out != NULL ? 0 : ds_fail_nomem(err);
-}
-
-static int read_replace(tok_decoder *d, const json_t *o, ds_err *err)
-{
-    const json_t *pattern = json_object_get(json_object_get(o, "pattern"), "String");
-    d->kind = TOK_DECODE_REPLACE;
-    int rc = text_of(pattern, "Replace has no text to replace (a regex is not supported)", &d->from,
-                     &d->from_len, err);
-    if (rc == 0 && d->from_len == 0)
-        rc = ds_fail(err, DS_FAIL, "decoder Replace has an empty pattern");
-    return rc ? rc
-              : text_of(json_object_get(o, "content"), "Replace has no content", &d->to, &d->to_len,
-                        err);
 }
 
 static int read_strip(tok_decoder *d, const json_t *o, ds_err *err)
@@ -282,9 +248,8 @@ static int read_strip(tok_decoder *d, const json_t *o, ds_err *err)
         return ds_fail(err, DS_FAIL, "decoder Strip has no start and stop");
     d->start = (unsigned)json_integer_value(start);
     d->stop = (unsigned)json_integer_value(stop);
-    int rc =
-        text_of(json_object_get(o, "content"), "Strip has no content", &d->from, &d->from_len, err);
-    return rc == 0 && d->from_len == 0 ? ds_fail(err, DS_FAIL, "decoder Strip has no content") : rc;
+    return ds_tok_text_read(json_object_get(o, "content"), "decoder Strip has no content", false,
+                            &d->replace.from, &d->replace.from_len, err);
 }
 
 static int read_metaspace(tok_decoder *d, const json_t *o, ds_err *err)
@@ -293,10 +258,11 @@ static int read_metaspace(tok_decoder *d, const json_t *o, ds_err *err)
     int rc = ds_tok_metaspace_read(&m, o, "decoder", err);
     d->kind = TOK_DECODE_METASPACE;
     d->drop_first = m.prepend != TOK_PREPEND_NEVER;
-    if (rc == 0 && ((d->from = strdup(m.text)) == NULL || (d->to = strdup(" ")) == NULL))
+    if (rc == 0 &&
+        ((d->replace.from = strdup(m.text)) == NULL || (d->replace.to = strdup(" ")) == NULL))
         rc = ds_fail_nomem(err);
-    d->from_len = m.len;
-    d->to_len = 1;
+    d->replace.from_len = m.len;
+    d->replace.to_len = 1;
     return rc;
 }
 
@@ -305,8 +271,10 @@ static int read_one(ds_tok *t, const json_t *o, const char *type, ds_err *err)
     if (t->n_decoders == TOK_DECODERS)
         return ds_fail(err, DS_FAIL, "decoder: more than %d steps", TOK_DECODERS);
     tok_decoder *d = &t->decoder[t->n_decoders++];
-    if (strcmp(type, "Replace") == 0)
-        return read_replace(d, o, err);
+    if (strcmp(type, "Replace") == 0) {
+        d->kind = TOK_DECODE_REPLACE;
+        return ds_tok_replace_read(&d->replace, o, "decoder Replace", err);
+    }
     if (strcmp(type, "Strip") == 0)
         return read_strip(d, o, err);
     if (strcmp(type, "Metaspace") == 0)
@@ -354,9 +322,7 @@ int ds_tok_read_decoder(ds_tok *t, const json_t *o, ds_err *err)
 
 void ds_tok_decoders_fini(ds_tok *t)
 {
-    for (unsigned i = 0; i < t->n_decoders; i++) {
-        free(t->decoder[i].from);
-        free(t->decoder[i].to);
-    }
+    for (unsigned i = 0; i < t->n_decoders; i++)
+        ds_tok_replace_fini(&t->decoder[i].replace);
     t->n_decoders = 0;
 }

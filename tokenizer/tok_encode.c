@@ -24,14 +24,14 @@ int ds_tok_state_new(ds_tok_state **out, const ds_tok *tok, ds_err *err)
     st->classify = ds_tok_classifier(getenv("DS_SIMD")); /* for tests */
     st->of_parts = tok->ignore_merges ? &st->parts : &st->cache;
     st->out = malloc((TOK_OUT + TOK_OUT_SLACK) * sizeof *st->out);
-    st->mctx = pcre2_match_context_create(NULL);
+    st->mctx = ds_tok_regex_limits();
     st->jit = pcre2_jit_stack_create(32 << 10, 4 << 20, NULL);
     bool ok = ds_tok_state_memory(st, TOK_CACHE_DEFAULT, NULL) == 0 && st->out != NULL &&
               st->mctx != NULL;
     st->char_id = calloc(65536, sizeof *st->char_id);
     ok = ok && st->char_id != NULL;
     for (unsigned k = 0; k < tok->n_steps && ok; k++) {
-        if (tok->step[k].re != NULL) {
+        if (tok->step[k].re.re != NULL) {
             st->md[k] = pcre2_match_data_create(1, NULL);
             ok = st->md[k] != NULL;
         }
@@ -42,8 +42,6 @@ int ds_tok_state_new(ds_tok_state **out, const ds_tok *tok, ds_err *err)
     }
     if (st->jit != NULL)
         pcre2_jit_stack_assign(st->mctx, NULL, st->jit);
-    pcre2_set_match_limit(st->mctx, 10000000); /* the reference's own limit on retries */
-    pcre2_set_heap_limit(st->mctx, 256 << 10); /* KiB */
     *out = st;
     return 0;
 }

@@ -4,25 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tok_uni.h"
-
 void ds_tok_norms_fini(tok_norms *n)
 {
-    for (unsigned i = 0; i < n->n; i++) {
-        free(n->v[i].from);
-        free(n->v[i].to);
-    }
+    for (unsigned i = 0; i < n->n; i++)
+        ds_tok_replace_fini(&n->v[i].replace);
     memset(n, 0, sizeof *n);
-}
-
-static int text_of(const json_t *v, const char *what, bool empty, char **out, size_t *len,
-                   ds_err *err)
-{
-    if (!json_is_string(v) || (!empty && json_string_length(v) == 0))
-        return ds_fail(err, DS_FAIL, "normalizer %s", what);
-    *out = strdup(json_string_value(v));
-    *len = json_string_length(v);
-    return *out != NULL ? 0 : ds_fail_nomem(err);
 }
 
 static int flag(const json_t *o, const char *name, bool *out, ds_err *err)
@@ -34,36 +20,53 @@ static int flag(const json_t *o, const char *name, bool *out, ds_err *err)
                : ds_fail(err, DS_FAIL, "normalizer Strip: %s is neither true nor false", name);
 }
 
+/* Those without parameters. */
+static const struct {
+    const char *name;
+    enum tok_norm_kind kind;
+    enum ds_uni_form form;
+} plain[] = {{"NFC", TOK_NORM_FORM, DS_UNI_NFC},
+             {"NFD", TOK_NORM_FORM, DS_UNI_NFD},
+             {"NFKC", TOK_NORM_FORM, DS_UNI_NFKC},
+             {"NFKD", TOK_NORM_FORM, DS_UNI_NFKD},
+             {"Lowercase", TOK_NORM_LOWER, 0},
+             {"StripAccents", TOK_NORM_ACCENTS, 0},
+             {"Nmt", TOK_NORM_NMT, 0}};
+
+static int read_kind(tok_norm *s, const json_t *o, const char *type, ds_err *err)
+{
+    for (size_t i = 0; i < sizeof plain / sizeof *plain; i++) {
+        if (strcmp(type, plain[i].name) == 0) {
+            s->kind = plain[i].kind;
+            s->form = plain[i].form;
+            return 0;
+        }
+    }
+    if (strcmp(type, "Strip") == 0) {
+        s->kind = TOK_NORM_STRIP;
+        int rc = flag(o, "strip_left", &s->left, err);
+        return rc ? rc : flag(o, "strip_right", &s->right, err);
+    }
+    if (strcmp(type, "Prepend") == 0) {
+        s->kind = TOK_NORM_PREPEND;
+        return ds_tok_text_read(json_object_get(o, "prepend"), "normalizer Prepend has no text",
+                                true, &s->replace.to, &s->replace.to_len, err);
+    }
+    if (strcmp(type, "Replace") == 0) {
+        s->kind = TOK_NORM_REPLACE;
+        return ds_tok_replace_read(&s->replace, o, "normalizer Replace", err);
+    }
+    return ds_fail(err, DS_FAIL,
+                   "normalizer %s is not supported (NFC, NFD, NFKC, NFKD, Lowercase, StripAccents, "
+                   "Nmt, Replace, Prepend, Strip are)",
+                   type);
+}
+
 static int read_one(tok_norms *out, const json_t *o, const char *type, ds_err *err)
 {
     if (out->n == TOK_NORMS)
         return ds_fail(err, DS_FAIL, "normalizer: more than %d steps", TOK_NORMS);
-    tok_norm *s = &out->v[out->n++];
-    int rc = 0;
-    if (strcmp(type, "NFC") == 0) {
-        s->kind = TOK_NORM_NFC;
-    } else if (strcmp(type, "Strip") == 0) {
-        s->kind = TOK_NORM_STRIP;
-        rc = flag(o, "strip_left", &s->left, err);
-        rc = rc ? rc : flag(o, "strip_right", &s->right, err);
-    } else if (strcmp(type, "Prepend") == 0) {
-        s->kind = TOK_NORM_PREPEND;
-        rc = text_of(json_object_get(o, "prepend"), "Prepend has no text", true, &s->to, &s->to_len,
-                     err);
-    } else if (strcmp(type, "Replace") == 0) {
-        const json_t *pattern = json_object_get(o, "pattern");
-        s->kind = TOK_NORM_REPLACE;
-        if (json_object_get(pattern, "Regex") != NULL)
-            return ds_fail(err, DS_FAIL, "normalizer Replace of a regex is not supported");
-        rc = text_of(json_object_get(pattern, "String"), "Replace has no pattern", false, &s->from,
-                     &s->from_len, err);
-        rc = rc ? rc
-                : text_of(json_object_get(o, "content"), "Replace has no content", true, &s->to,
-                          &s->to_len, err);
-    } else {
-        rc = ds_fail(err, DS_FAIL,
-                     "normalizer %s is not supported (NFC, Replace, Prepend, Strip are)", type);
-    }
+    int rc = read_kind(&out->v[out->n++], o, type, err);
     size_t used = strlen(out->name);
     if (rc == 0 && used + strlen(type) + 3 < sizeof out->name)
         snprintf(out->name + used, sizeof out->name - used, "%s%s", used ? ", " : "", type);
@@ -102,7 +105,7 @@ int ds_tok_norms_read(tok_norms *out, const json_t *normalizer, ds_err *err)
 bool ds_tok_norms_only_nfc(const tok_norms *n)
 {
     for (unsigned i = 0; i < n->n; i++)
-        if (n->v[i].kind != TOK_NORM_NFC)
+        if (n->v[i].kind != TOK_NORM_FORM || n->v[i].form != DS_UNI_NFC)
             return false;
     return true;
 }
@@ -121,27 +124,17 @@ bool ds_tok_norms_local(const tok_norms *n, const char **space)
     *space = " ";
     for (unsigned i = 0; i < n->n; i++) {
         const tok_norm *s = &n->v[i];
-        if (s->kind == TOK_NORM_STRIP)
+        const tok_replace *r = &s->replace;
+        if (s->kind == TOK_NORM_STRIP || s->kind == TOK_NORM_NMT)
             return false;
         if (s->kind != TOK_NORM_REPLACE)
             continue;
-        if (strcmp(s->from, " ") != 0 || strcmp(*space, " ") != 0 || !one_char(s->to, s->to_len))
+        if (r->from == NULL || strcmp(r->from, " ") != 0 || strcmp(*space, " ") != 0 ||
+            !one_char(r->to, r->to_len))
             return false;
-        *space = s->to;
+        *space = r->to;
     }
     return true;
-}
-
-static int replace(ds_buf *out, const tok_norm *s, const uint8_t *p, size_t len)
-{
-    const uint8_t *end = p + len, *at;
-    int rc = ds_buf_reserve(out, len + len / 2);
-    while (rc == 0 && (at = memmem(p, (size_t)(end - p), s->from, s->from_len)) != NULL) {
-        rc = ds_buf_put(out, p, (size_t)(at - p));
-        rc = rc ? rc : ds_buf_put(out, s->to, s->to_len);
-        p = at + s->from_len;
-    }
-    return rc ? rc : ds_buf_put(out, p, (size_t)(end - p));
 }
 
 static void strip(const tok_norm *s, const uint8_t *cls, const uint8_t **p, size_t *len)
@@ -160,6 +153,59 @@ static void strip(const tok_norm *s, const uint8_t *cls, const uint8_t **p, size
     *len = (size_t)(end - q);
 }
 
+static bool nmt_drops(uint32_t c)
+{
+    return (c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f || c == 0x8f ||
+           c == 0x9f;
+}
+static bool nmt_space(uint32_t c)
+{
+    return c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 ||
+           (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+           c == 0xfeff || c == 0xfffd;
+}
+
+/* Steps that look at one character at a time. */
+static int by_character(ds_buf *out, enum tok_norm_kind kind, const uint8_t *p, size_t len)
+{
+    int rc = ds_buf_reserve(out, len);
+    unsigned n;
+    for (size_t at = 0; at < len && rc == 0; at += n) {
+        uint32_t c = ds_uni_get(p + at, &n), to = c;
+        uint8_t b[6];
+        if (kind == TOK_NORM_LOWER)
+            to = ds_uni_small(c);
+        else if (kind == TOK_NORM_NMT)
+            to = nmt_space(c) ? ' ' : c;
+        if (kind == TOK_NORM_NMT ? nmt_drops(c)
+                                 : kind == TOK_NORM_ACCENTS && c >= 0x300 &&
+                                       ds_uni_in(ds_uni_accents, ds_uni_accents_n, c))
+            continue;
+        unsigned k = ds_uni_put(b, to);
+        if (kind == TOK_NORM_LOWER && c == 0x130)
+            k += ds_uni_put(b + k, 0x307);
+        rc = ds_buf_put(out, b, k);
+    }
+    return rc;
+}
+
+static int apply_one(const tok_norm *s, const uint8_t *cls, ds_buf *b, const uint8_t *p, size_t len,
+                     ds_err *err)
+{
+    switch (s->kind) {
+    case TOK_NORM_FORM:
+        return ds_uni_to_form(b, cls, s->form, p, len, err);
+    case TOK_NORM_REPLACE:
+        return ds_tok_replace_apply(&s->replace, b, p, len, err);
+    case TOK_NORM_PREPEND:
+        return ds_buf_put(b, s->replace.to, s->replace.to_len) == 0 && ds_buf_put(b, p, len) == 0
+                   ? 0
+                   : ds_fail_nomem(err);
+    default:
+        return by_character(b, s->kind, p, len) == 0 ? 0 : ds_fail_nomem(err);
+    }
+}
+
 int ds_tok_norms_apply(const tok_norms *n, const uint8_t *cls, ds_buf work[2], bool first,
                        const uint8_t *p, size_t len, const uint8_t **out, size_t *out_len,
                        ds_err *err)
@@ -173,19 +219,11 @@ int ds_tok_norms_apply(const tok_norms *n, const uint8_t *cls, ds_buf work[2], b
             strip(s, cls, &p, &len);
             continue;
         }
-        if ((s->kind == TOK_NORM_NFC && ds_uni_is_nfc(cls, p, len)) ||
+        if ((s->kind == TOK_NORM_FORM && ds_uni_is_form(cls, s->form, p, len)) ||
             (s->kind == TOK_NORM_PREPEND && (!first || len == 0)))
             continue;
         ds_buf_reset(b);
-        if (s->kind == TOK_NORM_NFC) {
-            rc = ds_uni_nfc(b, cls, p, len, err);
-        } else {
-            rc = s->kind == TOK_NORM_REPLACE ? replace(b, s, p, len)
-                                             : ds_buf_put(b, s->to, s->to_len);
-            if (rc == 0 && s->kind == TOK_NORM_PREPEND)
-                rc = ds_buf_put(b, p, len);
-            rc = rc ? ds_fail_nomem(err) : 0;
-        }
+        rc = apply_one(s, cls, b, p, len, err);
         p = b->data;
         len = b->len;
         to = 1 - to;

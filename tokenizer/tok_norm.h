@@ -14,14 +14,24 @@
 
 #include "buf.h"
 #include "error.h"
+#include "tok_replace.h"
+#include "tok_uni.h"
 
-enum tok_norm_kind { TOK_NORM_NFC, TOK_NORM_STRIP, TOK_NORM_PREPEND, TOK_NORM_REPLACE };
+enum tok_norm_kind {
+    TOK_NORM_FORM,
+    TOK_NORM_LOWER,   /* character by character: no final sigma */
+    TOK_NORM_ACCENTS, /* without marks */
+    TOK_NORM_NMT,     /* without control characters; white space of some kinds is U+0020 */
+    TOK_NORM_STRIP,
+    TOK_NORM_PREPEND,
+    TOK_NORM_REPLACE
+};
 
 typedef struct tok_norm {
     enum tok_norm_kind kind;
-    bool left, right; /* Strip */
-    char *from, *to;  /* Replace; Prepend has `to` only */
-    size_t from_len, to_len;
+    enum ds_uni_form form;
+    bool left, right;    /* Strip */
+    tok_replace replace; /* Prepend has `to` only */
 } tok_norm;
 
 #define TOK_NORMS 16

@@ -63,22 +63,18 @@ static int add_split(ds_tok *t, const char *pattern, size_t len, bool literal,
     tok_step *s = &t->step[t->n_steps - 1];
     s->behavior = behavior;
     s->invert = invert;
-    s->pattern = strdup(pattern);
-    if (s->pattern == NULL)
-        return ds_fail_nomem(err);
-    return ds_tok_regex_compile(s, pattern, len, literal, err);
+    return ds_tok_regex_compile(&s->re, "Split", pattern, len, literal, err);
 }
 
 static bool step_is_regex(const tok_step *s, const char *pattern)
 {
     return s->kind == TOK_STEP_REGEX && s->behavior == TOK_ISOLATED &&
-           strcmp(s->pattern, pattern) == 0;
+           strcmp(s->re.pattern, pattern) == 0;
 }
 
 static void step_fini(tok_step *s)
 {
-    pcre2_code_free(s->re);
-    free(s->pattern);
+    ds_tok_regex_fini(&s->re);
     memset(s, 0, sizeof *s);
 }
 
@@ -188,9 +184,47 @@ static int flag(const json_t *o, const char *name, bool missing, bool *out, cons
     return 0;
 }
 
+static int behavior_of(const json_t *o, const char *type, enum tok_behavior *out, ds_err *err)
+{
+    static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious",
+                                        "MergedWithNext", "Contiguous"};
+    const char *name = json_string_value(json_object_get(o, "behavior"));
+    for (unsigned k = 0; name != NULL && k < sizeof names / sizeof *names; k++) {
+        if (strcmp(name, names[k]) == 0) {
+            *out = (enum tok_behavior)k;
+            return 0;
+        }
+    }
+    return ds_fail(err, DS_FAIL, "pre_tokenizer %s: behavior %s is not known", type,
+                   name != NULL ? name : "(none)");
+}
+
+static int punctuation_step(ds_tok *t, const json_t *o, ds_err *err)
+{
+    enum tok_behavior behavior = TOK_ISOLATED;
+    int rc =
+        json_object_get(o, "behavior") != NULL ? behavior_of(o, "Punctuation", &behavior, err) : 0;
+    rc = rc ? rc : ds_tok_add_step(t, TOK_STEP_PUNCT, 0, err);
+    if (rc == 0)
+        t->step[t->n_steps - 1].behavior = behavior;
+    return rc;
+}
+
+static int delimiter_step(ds_tok *t, const json_t *o, ds_err *err)
+{
+    const json_t *v = json_object_get(o, "delimiter");
+    unsigned n = 0;
+    if (json_is_string(v) && json_string_length(v) > 0)
+        ds_uni_get((const uint8_t *)json_string_value(v), &n);
+    if (n == 0 || n != json_string_length(v))
+        return ds_fail(err, DS_FAIL,
+                       "pre_tokenizer CharDelimiterSplit: delimiter is not one character");
+    return add_split(t, json_string_value(v), n, true, TOK_REMOVED, false, err);
+}
+
 static int split_step(ds_tok *t, const json_t *o, ds_err *err)
 {
-    const char *behavior = json_string_value(json_object_get(o, "behavior"));
+    enum tok_behavior behavior;
     const json_t *pattern = json_object_get(o, "pattern"), *v = json_object_get(pattern, "Regex");
     bool literal = v == NULL, invert = false;
     if (literal)
@@ -200,14 +234,10 @@ static int split_step(ds_tok *t, const json_t *o, ds_err *err)
     int rc = flag(o, "invert", false, &invert, "pre_tokenizer Split", err);
     if (rc != 0)
         return rc;
-    static const char *const names[] = {"Isolated", "Removed", "MergedWithPrevious",
-                                        "MergedWithNext", "Contiguous"};
-    for (unsigned k = 0; behavior != NULL && k < sizeof names / sizeof *names; k++)
-        if (strcmp(behavior, names[k]) == 0)
-            return add_split(t, json_string_value(v), json_string_length(v), literal,
-                             (enum tok_behavior)k, invert, err);
-    return ds_fail(err, DS_FAIL, "pre_tokenizer Split: behavior %s is not known",
-                   behavior != NULL ? behavior : "(none)");
+    rc = behavior_of(o, "Split", &behavior, err);
+    return rc ? rc
+              : add_split(t, json_string_value(v), json_string_length(v), literal, behavior, invert,
+                          err);
 }
 
 int ds_tok_metaspace_read(tok_metaspace *m, const json_t *o, const char *what, ds_err *err)
@@ -286,9 +316,18 @@ static int pre_tokenizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
         return ds_tok_add_step(t, TOK_STEP_WORDS, 0, err);
     if (strcmp(type, "WhitespaceSplit") == 0)
         return ds_tok_add_step(t, TOK_STEP_NONSPACE, 0, err);
+    if (strcmp(type, "Punctuation") == 0)
+        return punctuation_step(t, o, err);
+    if (strcmp(type, "CharDelimiterSplit") == 0)
+        return delimiter_step(t, o, err);
+    if (strcmp(type, "BertPreTokenizer") == 0) {
+        rc = ds_tok_add_step(t, TOK_STEP_NONSPACE, 0, err);
+        return rc ? rc : ds_tok_add_step(t, TOK_STEP_PUNCT, 0, err);
+    }
     return ds_fail(err, DS_FAIL,
-                   "pre_tokenizer %s is not supported (Split, Digits, ByteLevel, Metaspace, "
-                   "Whitespace, WhitespaceSplit are)",
+                   "pre_tokenizer %s is not supported (Split, Digits, Punctuation, ByteLevel, "
+                   "Metaspace, Whitespace, WhitespaceSplit, CharDelimiterSplit, BertPreTokenizer "
+                   "are)",
                    type);
 }
 

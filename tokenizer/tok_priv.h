@@ -6,15 +6,13 @@
 #ifndef DS_TOK_PRIV_H
 #define DS_TOK_PRIV_H
 
-#define PCRE2_CODE_UNIT_WIDTH 8
-#include <pcre2.h>
-
 #include "tok.h"
 #include "tok_cache.h"
 #include "tok_join.h"
 #include "tok_masks.h"
 #include "tok_merges.h"
 #include "tok_norm.h"
+#include "tok_regex.h"
 #include "tok_uni.h"
 
 enum {
@@ -91,7 +89,8 @@ enum tok_step_kind {
     TOK_STEP_PREFIX,    /* a space before every piece that has none */
     TOK_STEP_METASPACE, /* spaces become another character, see tok_metaspace */
     TOK_STEP_WORDS,     /* \w+|[^\w\s]+, nothing else is kept */
-    TOK_STEP_NONSPACE   /* \S+, nothing else is kept */
+    TOK_STEP_NONSPACE,  /* \S+, nothing else is kept */
+    TOK_STEP_PUNCT      /* by punctuation, character by character */
 };
 
 enum tok_behavior {
@@ -115,8 +114,7 @@ typedef struct tok_step {
     unsigned max;
     enum tok_behavior behavior;
     bool invert; /* what lies between matches counts as matched */
-    pcre2_code *re;
-    char *pattern;
+    tok_regex re;
     tok_metaspace meta;
 } tok_step;
 
@@ -130,8 +128,7 @@ enum tok_decoder_kind {
 };
 typedef struct tok_decoder {
     enum tok_decoder_kind kind;
-    char *from, *to;
-    size_t from_len, to_len;
+    tok_replace replace; /* Strip has `from` only */
     unsigned start, stop;
     bool drop_first; /* Metaspace: those of the first token vanish */
 } tok_decoder;
@@ -289,9 +286,5 @@ typedef struct tok_behave {
 } tok_behave;
 int ds_tok_behave_part(tok_behave *b, size_t from, size_t to, bool match);
 int ds_tok_behave_end(tok_behave *b);
-/* tok_regex.c */
-int ds_tok_regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
-                       enum tok_place place);
-int ds_tok_regex_compile(tok_step *s, const char *pattern, size_t len, bool literal, ds_err *err);
 
 #endif

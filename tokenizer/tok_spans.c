@@ -69,8 +69,8 @@ static int put_place(spans_run *r, size_t start, size_t end)
 
 /* ---- normalised text back to the text ---- */
 
-/* The next stretch that NFC may change, at or after *at: [*start, *end) of p, as ds_uni_nfc sees
- * it. False when there is none. */
+/* The next stretch that NFC may change, at or after *at: [*start, *end) of p, as ds_uni_to_form
+ * sees it. False when there is none. */
 static bool next_cluster(const uint8_t *cls, const uint8_t *p, size_t len, size_t at, size_t *start,
                          size_t *end)
 {
@@ -107,7 +107,8 @@ static int step_on(lockstep *l, ds_err *err)
         return 0;
     }
     ds_buf_reset(&l->scratch);
-    int rc = ds_uni_nfc(&l->scratch, l->cls, l->p + l->start, l->end - l->start, err);
+    int rc =
+        ds_uni_to_form(&l->scratch, l->cls, DS_UNI_NFC, l->p + l->start, l->end - l->start, err);
     l->norm = norm + (l->start - from);
     l->size = l->scratch.len;
     return rc;
@@ -203,7 +204,7 @@ static int stretch(spans_run *r, size_t start, size_t len)
             return lay_straight(r, start, from, shift);
     ds_buf_reset(&r->norm);
     if (rc == 0)
-        rc = ds_uni_nfc(&r->norm, r->tok->cls, p, len, r->err);
+        rc = ds_uni_to_form(&r->norm, r->tok->cls, DS_UNI_NFC, p, len, r->err);
     for (size_t shift = 0; rc == 0 && shift < 2; shift++)
         if (holds(&r->bytes, shift, r->norm.data, r->norm.len))
             return lay_normal(r, start, len, from, shift);

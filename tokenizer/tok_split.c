@@ -187,6 +187,55 @@ static int words_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t le
     return rc;
 }
 
+static int regex_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                       enum tok_place place)
+{
+    tok_behave b = {.st = st, .step = k, .p = p, .place = place};
+    tok_matches m = {
+        .r = &st->tok->step[k].re, .p = p, .len = len, .md = st->md[k], .mctx = st->mctx};
+    size_t prev = 0, start, end;
+    int rc = 0, more;
+    while (rc == 0 && (more = ds_tok_regex_next(&m, &start, &end, st->err)) != 0) {
+        if (more < 0)
+            return more;
+        if (start > prev)
+            rc = ds_tok_behave_part(&b, prev, start, false);
+        rc = rc ? rc : ds_tok_behave_part(&b, start, end, true);
+        prev = end;
+    }
+    if (rc == 0 && prev < len)
+        rc = ds_tok_behave_part(&b, prev, len, false);
+    return rc ? rc : ds_tok_behave_end(&b);
+}
+
+static bool is_punct(const uint8_t *cls, uint32_t c)
+{
+    if (c < 0x80)
+        return cls[c] & DS_UNI_PS;
+    return ds_uni_in(ds_uni_punct, ds_uni_punct_n, c);
+}
+
+/* Every punctuation character is a match of its own. */
+static int punct_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                       enum tok_place place)
+{
+    tok_behave b = {.st = st, .step = k, .p = p, .place = place};
+    size_t prev = 0;
+    unsigned n;
+    int rc = 0;
+    for (size_t at = 0; at < len && rc == 0; at += n) {
+        if (!is_punct(st->tok->cls, ds_uni_get(p + at, &n)))
+            continue;
+        if (at > prev)
+            rc = ds_tok_behave_part(&b, prev, at, false);
+        rc = rc ? rc : ds_tok_behave_part(&b, at, at + n, true);
+        prev = at + n;
+    }
+    if (rc == 0 && prev < len)
+        rc = ds_tok_behave_part(&b, prev, len, false);
+    return rc ? rc : ds_tok_behave_end(&b);
+}
+
 static int prefix_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
                         enum tok_place place)
 {
@@ -240,7 +289,9 @@ int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, enu
         return ds_tok_pretoken(st, p, len);
     switch (st->tok->step[k].kind) {
     case TOK_STEP_REGEX:
-        return ds_tok_regex_piece(st, k, p, len, place);
+        return regex_piece(st, k, p, len, place);
+    case TOK_STEP_PUNCT:
+        return punct_piece(st, k, p, len, place);
     case TOK_STEP_DIGITS:
         return digits_piece(st, k, p, len, place);
     case TOK_STEP_PREFIX:

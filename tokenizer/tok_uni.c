@@ -1,5 +1,5 @@
-/* tok_uni.c - see tok_uni.h. NFC is done on runs: from the code point before the first one that may
- * combine up to the next one that cannot; everything between runs is copied. */
+/* tok_uni.c - see tok_uni.h. Normal forms are made of runs: from the code point before the first
+ * one that may combine up to the next one that cannot; everything between runs is copied. */
 #include "tok_uni.h"
 
 #include <stdlib.h>
@@ -71,16 +71,95 @@ unsigned ds_uni_put(uint8_t out[4], uint32_t cp)
     return 4;
 }
 
-bool ds_uni_is_nfc(const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len)
+static const ds_uni_range *range_of(const ds_uni_range *v, unsigned n, uint32_t c)
+{
+    unsigned lo = 0, hi = n;
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (c < v[mid].first)
+            hi = mid;
+        else if (c >= v[mid].first + v[mid].n)
+            lo = mid + 1;
+        else
+            return &v[mid];
+    }
+    return NULL;
+}
+
+bool ds_uni_in(const ds_uni_range *v, unsigned n, uint32_t cp)
+{
+    return range_of(v, n, cp) != NULL;
+}
+
+static const ds_uni_map *map_of(const ds_uni_map *v, unsigned n, uint32_t c)
+{
+    unsigned lo = 0, hi = n;
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (v[mid].cp == c)
+            return &v[mid];
+        if (c < v[mid].cp)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return NULL;
+}
+
+uint32_t ds_uni_small(uint32_t cp)
+{
+    unsigned lo = 0, hi = ds_uni_lower_n;
+    if (cp < 0x80)
+        return cp - 'A' < 26 ? cp + 32 : cp;
+    while (lo < hi) {
+        unsigned mid = (lo + hi) / 2;
+        if (ds_uni_lower[mid].cp == cp)
+            return ds_uni_lower[mid].to;
+        if (cp < ds_uni_lower[mid].cp)
+            hi = mid;
+        else
+            lo = mid + 1;
+    }
+    return cp;
+}
+
+static inline bool is_compat(enum ds_uni_form form)
+{
+    return form == DS_UNI_NFKC || form == DS_UNI_NFKD;
+}
+static inline bool is_composed(enum ds_uni_form form)
+{
+    return form == DS_UNI_NFC || form == DS_UNI_NFKC;
+}
+/* No code point between these two is there for compatibility, which skips most of Chinese. */
+static inline const ds_uni_map *compat_of(uint32_t c)
+{
+    return c < 0xa0 || c - 0x3400u < 0xa69c - 0x3400u ? NULL
+                                                      : map_of(ds_uni_compat, ds_uni_compat_n, c);
+}
+
+/* May a character change under the form, by itself or with what stands before it? */
+static inline bool changes(const uint8_t *cls, enum ds_uni_form form, uint32_t c)
+{
+    if (cls[c] & DS_UNI_COMBINES)
+        return true;
+    if (!is_composed(form) &&
+        (c - S_BASE < S_N || (c >= 0xc0 && map_of(ds_uni_decomp, ds_uni_decomp_n, c) != NULL)))
+        return true;
+    return is_compat(form) && compat_of(c) != NULL;
+}
+
+bool ds_uni_is_form(const uint8_t cls[DS_UNI_MAX], enum ds_uni_form form, const uint8_t *p,
+                    size_t len)
 {
     const uint8_t *end = p + len;
     while (p < end) {
         unsigned n;
-        if (*p < 0xcc) { /* nothing below U+0300 combines */
+        if (*p < (form == DS_UNI_NFC ? 0xcc : 0x80)) { /* nothing below U+0300 combines */
             p += *p < 0x80 ? 1 : 2;
             continue;
         }
-        if (cls[ds_uni_get(p, &n)] & DS_UNI_COMBINES)
+        if (changes(cls, form, ds_uni_get(p, &n)))
             return false;
         p += n;
     }
@@ -89,17 +168,8 @@ bool ds_uni_is_nfc(const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len)
 
 static unsigned ccc_of(uint32_t c)
 {
-    unsigned lo = 0, hi = ds_uni_ccc_n;
-    while (lo < hi) {
-        unsigned mid = (lo + hi) / 2;
-        if (c < ds_uni_ccc[mid].first)
-            hi = mid;
-        else if (c >= ds_uni_ccc[mid].first + ds_uni_ccc[mid].n)
-            lo = mid + 1;
-        else
-            return ds_uni_ccc[mid].v;
-    }
-    return 0;
+    const ds_uni_range *r = range_of(ds_uni_ccc, ds_uni_ccc_n, c);
+    return r != NULL ? r->v : 0;
 }
 
 static uint32_t compose(uint32_t a, uint32_t b)
@@ -134,7 +204,7 @@ static int add_mark(ds_buf *run, uint32_t cp)
     return ds_buf_put(run, &m, sizeof m);
 }
 
-static int decompose(ds_buf *run, uint32_t c)
+static int decompose(ds_buf *run, uint32_t c, enum ds_uni_form form)
 {
     if (c - S_BASE < S_N) {
         uint32_t s = c - S_BASE;
@@ -145,22 +215,15 @@ static int decompose(ds_buf *run, uint32_t c)
             rc = add_mark(run, T_BASE + s % T_N);
         return rc;
     }
-    unsigned lo = 0, hi = ds_uni_decomp_n;
-    while (lo < hi) {
-        unsigned mid = (lo + hi) / 2;
-        const ds_uni_map *m = &ds_uni_decomp[mid];
-        if (m->cp == c) {
-            int rc = 0;
-            for (unsigned i = 0; i < m->n && rc == 0; i++)
-                rc = add_mark(run, ds_uni_pool[m->at + i]);
-            return rc;
-        }
-        if (c < m->cp)
-            hi = mid;
-        else
-            lo = mid + 1;
-    }
-    return add_mark(run, c);
+    const ds_uni_map *m = is_compat(form) ? compat_of(c) : NULL;
+    if (m == NULL)
+        m = map_of(ds_uni_decomp, ds_uni_decomp_n, c);
+    if (m == NULL)
+        return add_mark(run, c);
+    int rc = 0;
+    for (unsigned i = 0; i < m->n && rc == 0; i++)
+        rc = add_mark(run, ds_uni_pool[m->at + i]);
+    return rc;
 }
 
 static int by_class(const void *pa, const void *pb)
@@ -208,14 +271,15 @@ static size_t compose_run(mark *v, size_t n)
     return out;
 }
 
-static int flush_run(ds_buf *out, ds_buf *run)
+static int flush_run(ds_buf *out, ds_buf *run, enum ds_uni_form form)
 {
     mark *v = (mark *)(void *)run->data;
     size_t n = run->len / sizeof *v;
     if (n == 0)
         return 0;
     order(v, n);
-    n = compose_run(v, n);
+    if (is_composed(form))
+        n = compose_run(v, n);
     int rc = ds_buf_reserve(out, n * 4);
     for (size_t i = 0; i < n && rc == 0; i++)
         out->len += ds_uni_put(out->data + out->len, v[i].cp);
@@ -223,8 +287,8 @@ static int flush_run(ds_buf *out, ds_buf *run)
     return rc;
 }
 
-int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len,
-               ds_err *err)
+int ds_uni_to_form(ds_buf *out, const uint8_t cls[DS_UNI_MAX], enum ds_uni_form form,
+                   const uint8_t *p, size_t len, ds_err *err)
 {
     const uint8_t *end = p + len, *kept = p,
                   *prev = NULL; /* kept: start of what is not yet written */
@@ -233,7 +297,7 @@ int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, siz
     while (p < end && rc == 0) {
         unsigned n;
         uint32_t c = ds_uni_get(p, &n);
-        if (!(cls[c] & DS_UNI_COMBINES)) {
+        if (!changes(cls, form, c)) {
             prev = p;
             p += n;
             continue;
@@ -242,12 +306,12 @@ int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, siz
         rc = ds_buf_put(out, kept, (size_t)(start - kept));
         for (p = start; p < end && rc == 0; p += n) {
             c = ds_uni_get(p, &n);
-            if (p != start && !(cls[c] & DS_UNI_COMBINES))
+            if (p != start && !changes(cls, form, c))
                 break;
-            rc = decompose(&run, c);
+            rc = decompose(&run, c, form);
         }
         if (rc == 0)
-            rc = flush_run(out, &run);
+            rc = flush_run(out, &run, form);
         kept = p;
         prev = NULL;
     }

@@ -1,8 +1,10 @@
 /* tok_uni.h - Unicode facts, pinned to the reference implementation, and NFC.
  *
  * The tables are generated (tok_unidata.c): classes as the reference's regex engine sees them
- * (Unicode 16), normalisation as its normaliser sees it (Unicode 12). They do not follow the
- * libraries of the machine, because ids must not either. NFC follows UAX #15; Hangul is computed.
+ * (Unicode 16), normalisation, marks and punctuation as its normaliser and pre-tokenizer see them
+ * (Unicode 12 and older), small letters as its standard library does. They do not follow the
+ * libraries of the machine, because ids must not either. Normal forms follow UAX #15; Hangul is
+ * computed.
  */
 #ifndef DS_TOK_UNI_H
 #define DS_TOK_UNI_H
@@ -40,6 +42,10 @@ typedef struct ds_uni_pair {
     uint32_t a, b, c;
 } ds_uni_pair;
 
+typedef struct ds_uni_to {
+    uint32_t cp, to;
+} ds_uni_to;
+
 /* General categories given after Unicode 14, which is what the oldest PCRE2 in use knows. */
 typedef struct ds_uni_gc {
     uint32_t first;
@@ -49,8 +55,11 @@ typedef struct ds_uni_gc {
 
 extern const ds_uni_gc ds_uni_later[];
 extern const unsigned ds_uni_later_n;
-extern const ds_uni_range ds_uni_cls[], ds_uni_ccc[];
+extern const ds_uni_range ds_uni_cls[], ds_uni_ccc[], ds_uni_accents[], ds_uni_punct[];
 extern const ds_uni_map ds_uni_decomp[];
+extern const ds_uni_map ds_uni_compat[]; /* where NFKD is not NFD */
+extern const ds_uni_to ds_uni_lower[];   /* U+0130 becomes U+0307 behind this as well */
+extern const unsigned ds_uni_accents_n, ds_uni_punct_n, ds_uni_compat_n, ds_uni_lower_n;
 extern const uint32_t ds_uni_pool[];
 extern const ds_uni_pair ds_uni_comp[];
 extern const unsigned ds_uni_cls_n, ds_uni_ccc_n, ds_uni_decomp_n, ds_uni_pool_n, ds_uni_comp_n;
@@ -87,11 +96,17 @@ static inline const uint8_t *ds_uni_back(const uint8_t *p, const uint8_t *end)
 }
 unsigned ds_uni_put(uint8_t out[4], uint32_t cp); /* writes UTF-8, returns the length */
 
-/* True when valid UTF-8 text is in NFC for certain (a quick check: false may be wrong, true never).
- */
-bool ds_uni_is_nfc(const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len);
-/* Appends the NFC of valid UTF-8 text. */
-int ds_uni_nfc(ds_buf *out, const uint8_t cls[DS_UNI_MAX], const uint8_t *p, size_t len,
-               ds_err *err);
+enum ds_uni_form { DS_UNI_NFC, DS_UNI_NFD, DS_UNI_NFKC, DS_UNI_NFKD };
+/* True when valid UTF-8 text is in that form for certain (a quick check: false may be wrong, true
+ * never). */
+bool ds_uni_is_form(const uint8_t cls[DS_UNI_MAX], enum ds_uni_form form, const uint8_t *p,
+                    size_t len);
+/* Appends valid UTF-8 text in that form. */
+int ds_uni_to_form(ds_buf *out, const uint8_t cls[DS_UNI_MAX], enum ds_uni_form form,
+                   const uint8_t *p, size_t len, ds_err *err);
+
+uint32_t ds_uni_small(uint32_t cp); /* the small letter of a letter, else the same */
+/* Is a code point in the sorted ranges? */
+bool ds_uni_in(const ds_uni_range *v, unsigned n, uint32_t cp);
 
 #endif

@@ -95,10 +95,18 @@ static void pipelines_by_name(void **state)
 {
     (void)state;
     refused_with("normalizer", "{\"type\":\"Precompiled\"}", "Precompiled");
-    refused_with("normalizer", "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Nmt\"}]}",
-                 "Nmt");
+    refused_with("normalizer",
+                 "{\"type\":\"Sequence\",\"normalizers\":[{\"type\":\"Precompiled\"}]}",
+                 "normalizer Precompiled");
     refused_with("normalizer", "{\"type\":\"Prepend\"}", "Prepend");
-    refused_with("normalizer", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"}}", "regex");
+    refused_with("normalizer", "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"a\"}}",
+                 "normalizer Replace has no content");
+    refused_with("normalizer",
+                 "{\"type\":\"Replace\",\"pattern\":{\"Regex\":\"[a&&b]\"},\"content\":\"\"}",
+                 "Replace pattern [a&&b]");
+    refused_with("pre", "{\"type\":\"UnicodeScripts\"}", "UnicodeScripts");
+    refused_with("pre", "{\"type\":\"Punctuation\",\"behavior\":\"Odd\"}", "behavior Odd");
+    refused_with("pre", "{\"type\":\"CharDelimiterSplit\",\"delimiter\":\"ab\"}", "delimiter");
     refused_with("normalizer", "{\"type\":\"Strip\",\"strip_left\":7}", "strip_left");
     refused_with("normalizer", "{}", "normalizer");
     refused_with("normalizer", "{\"type\":\"Sequence\"}", "normalizers");
@@ -108,7 +116,6 @@ static void pipelines_by_name(void **state)
                  "prepend_scheme");
     refused_with("pre", "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"add_prefix_space\":false}",
                  "disagree");
-    refused_with("pre", "{\"type\":\"Punctuation\"}", "Punctuation");
     refused_with("pre", "{\"type\":\"Digits\",\"individual_digits\":7}", "individual_digits");
     refused_with("pre", "{\"type\":\"Split\",\"behavior\":\"Isolated\"}", "pattern");
     refused_with("post", "{\"type\":\"BertProcessing\"}", "BertProcessing");

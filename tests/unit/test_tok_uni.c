@@ -9,12 +9,44 @@ static void nfc_is(const char *text, const char *want)
 {
     ds_buf b = {0};
     const uint8_t *p = (const uint8_t *)text;
-    assert_int_equal(ds_uni_nfc(&b, cls, p, strlen(text), NULL), 0);
+    assert_int_equal(ds_uni_to_form(&b, cls, DS_UNI_NFC, p, strlen(text), NULL), 0);
     if (strcmp(ds_buf_cstr(&b), want) != 0)
         fail_msg("'%s' gave '%s', not '%s'", text, (char *)b.data, want);
     if (strcmp(text, want) != 0)
-        assert_false(ds_uni_is_nfc(cls, p, strlen(text)));
+        assert_false(ds_uni_is_form(cls, DS_UNI_NFC, p, strlen(text)));
     ds_buf_fini(&b);
+}
+
+static void form_is(enum ds_uni_form form, const char *text, const char *want)
+{
+    ds_buf b = {0};
+    const uint8_t *p = (const uint8_t *)text;
+    assert_int_equal(ds_uni_to_form(&b, cls, form, p, strlen(text), NULL), 0);
+    assert_string_equal(ds_buf_cstr(&b), want);
+    if (strcmp(text, want) != 0)
+        assert_false(ds_uni_is_form(cls, form, p, strlen(text)));
+    ds_buf_fini(&b);
+}
+
+static void forms(void **state)
+{
+    (void)state;
+    form_is(DS_UNI_NFD, "x\xc3\xa9\xea\xb0\x81", "xe\xcc\x81\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8");
+    form_is(DS_UNI_NFD, "\xef\xac\x83", "\xef\xac\x83");
+    form_is(DS_UNI_NFKD, "\xef\xac\x83\xc2\xbd",
+            "ffi1\xe2\x81\x84"
+            "2");
+    form_is(DS_UNI_NFKC, "\xef\xac\x83\xef\xbc\xa1", "ffiA");
+    form_is(DS_UNI_NFKC, "\xef\xbd\xb6\xef\xbe\x9e",
+            "\xe3\x82\xac"); /* a mark that only folding shows */
+    form_is(DS_UNI_NFKC, "\xe3\x84\xb1\xe3\x85\x8f", "\xea\xb0\x80");
+    form_is(DS_UNI_NFKC, "e\xcc\x81\xe3\x80\x80", "\xc3\xa9 ");
+    assert_int_equal(ds_uni_small('Q'), 'q');
+    assert_int_equal(ds_uni_small(0x3a3), 0x3c3);
+    assert_int_equal(ds_uni_small('q'), 'q');
+    assert_int_equal(ds_uni_small(0x10ffff), 0x10ffff);
+    assert_true(ds_uni_in(ds_uni_accents, ds_uni_accents_n, 0x301));
+    assert_false(ds_uni_in(ds_uni_punct, ds_uni_punct_n, '+' + 0x1000));
 }
 
 static void classes(void **state)
@@ -89,8 +121,8 @@ static void is_stable(void **state)
         ds_buf b = {0}, c = {0};
         unsigned n = ds_uni_put(text, ds_uni_comp[i].a);
         n += ds_uni_put(text + n, ds_uni_comp[i].b);
-        assert_int_equal(ds_uni_nfc(&b, cls, text, n, NULL), 0);
-        assert_int_equal(ds_uni_nfc(&c, cls, b.data, b.len, NULL), 0);
+        assert_int_equal(ds_uni_to_form(&b, cls, DS_UNI_NFC, text, n, NULL), 0);
+        assert_int_equal(ds_uni_to_form(&c, cls, DS_UNI_NFC, b.data, b.len, NULL), 0);
         assert_int_equal(b.len, c.len);
         assert_memory_equal(b.data, c.data, b.len);
         unsigned k;
@@ -108,7 +140,7 @@ static void many_marks(void **state)
     ds_buf_putc(&text, 'a');
     for (int i = 0; i < 50000; i++)
         ds_buf_puts(&text, i % 2 ? "\xcc\xa3" : "\xcc\x87"); /* classes 230, 220 */
-    assert_int_equal(ds_uni_nfc(&out, cls, text.data, text.len, NULL), 0);
+    assert_int_equal(ds_uni_to_form(&out, cls, DS_UNI_NFC, text.data, text.len, NULL), 0);
     assert_int_equal(out.len, 3 + 2 * 49999);
     assert_memory_equal(out.data, "\xe1\xba\xa1\xcc\xa3", 5);
     assert_memory_equal(out.data + out.len - 2, "\xcc\x87", 2);
@@ -131,8 +163,8 @@ static void utf8(void **state)
 int main(void)
 {
     ds_uni_fill(cls);
-    const struct CMUnitTest tests[] = {cmocka_unit_test(classes), cmocka_unit_test(composes),
-                                       cmocka_unit_test(is_stable), cmocka_unit_test(many_marks),
-                                       cmocka_unit_test(utf8)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(classes),    cmocka_unit_test(forms),
+                                       cmocka_unit_test(composes),   cmocka_unit_test(is_stable),
+                                       cmocka_unit_test(many_marks), cmocka_unit_test(utf8)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
