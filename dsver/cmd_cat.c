@@ -4,6 +4,7 @@
 
 #include "cmd_verb.h"
 #include "io.h"
+#include "pin.h"
 #include "readback.h"
 #include "revision.h"
 #include "sig.h"
@@ -70,6 +71,7 @@ static int cat_version(const cat *c, ds_err *err)
 {
     ds_store s = {0};
     ds_revision rev = {0};
+    ds_pin pin = {.gate = -1, .fd = -1};
     ds_readback_opts o = {.threads = verb_threads(c->threads), .writer = {.level = (int)c->level}};
     bool file = c->output && strcmp(c->output, "-") != 0;
     int rc = file ? 0
@@ -78,9 +80,14 @@ static int cat_version(const cat *c, ds_err *err)
     if (!rc)
         rc = ds_store_open(&s, c->store, DS_OBJ_READ, err);
     if (!rc)
+        rc = ds_pin_begin(&pin, &s, err);
+    if (!rc)
         rc = ds_revision_find(&rev, &s, c->what, err);
     if (!rc)
+        rc = ds_pin_set(&pin, &s, &rev.id, err);
+    if (!rc)
         rc = file ? to_file(c, &s, &rev.id, &o, err) : to_stdout(&s, &rev.id, &o, err);
+    ds_pin_end(&pin);
     ds_revision_fini(&rev);
     ds_store_close(&s);
     return rc;

@@ -15,16 +15,19 @@ const ds_command ds_ver_gc = {
     .summary = "remove what no version needs",
     .max_operands = 0,
     .example = "dsver gc --dry-run",
-    .description = "Keeps every piece that any ref of the catalog leads to, through all of "
-                   "history, and what these are stored as "
-                   "deltas of. Removes the rest, and what writers left that were killed; joins "
-                   "small packs when there are more "
-                   "than 64. What dsver reset and branches or tags that were deleted left behind "
-                   "lives until --grace is over; "
-                   "--dry-run counts these heads, but not what they alone keep alive. Writers wait "
-                   "meanwhile, or with --no-wait it gives up (exit 11) when "
-                   "one is at work. When a version "
-                   "cannot be read nothing is removed.",
+    .description =
+        "Keeps every piece that any ref of the catalog leads to, through all of history, that a "
+        "reader at work holds, and what these are stored as deltas of. Removes the rest, and what "
+        "writers left that were killed; joins small packs when there are more than 64, and drops "
+        "objects of the catalog that nothing leads to. Commits and readers go on meanwhile; "
+        "commits "
+        "wait for the moment in which the old packs go. With --no-wait it gives up (exit 11) when "
+        "a "
+        "writer or another gc is at work.\n\n"
+        "What dsver reset and branches or tags that were deleted left behind lives until --grace "
+        "is "
+        "over; --dry-run counts these heads, but not what they alone keep alive. When a version "
+        "cannot be read nothing is removed.",
     .run = run,
 };
 
@@ -36,19 +39,20 @@ static void say(const ds_collected *g, bool dry_run, bool json)
         printf("{\"type\":\"gc\",\"dry_run\":%s,\"versions\":%" PRIu64 ",\"pieces\":%" PRIu64
                ",\"live\":%" PRIu64 ",\"dead\":%" PRIu64,
                dry_run ? "true" : "false", g->versions, o->pieces, o->live, o->dead);
-        printf(
-            ",\"packs_deleted\":%" PRIu64 ",\"packs_rewritten\":%" PRIu64
-            ",\"packs_written\":%" PRIu64 ",\"bytes_before\":%" PRIu64 ",\"bytes_after\":%" PRIu64
-            ",\"tmp_removed\":%" PRIu64 ",\"catalog_packs_joined\":%" PRIu64 ",\"missing\":%" PRIu64
-            ",\"kept_expired\":%" PRIu64 "}\n",
-            o->packs_deleted, o->packs_rewritten, o->packs_written, o->bytes_before, o->bytes_after,
-            o->tmp_removed + g->catalog_tmp, g->catalog_packs, g->missing, g->kept_expired);
+        printf(",\"packs_deleted\":%" PRIu64 ",\"packs_rewritten\":%" PRIu64
+               ",\"packs_written\":%" PRIu64 ",\"bytes_before\":%" PRIu64
+               ",\"bytes_after\":%" PRIu64 ",\"tmp_removed\":%" PRIu64
+               ",\"catalog_packs_joined\":%" PRIu64 ",\"catalog_objects_pruned\":%" PRIu64
+               ",\"missing\":%" PRIu64 ",\"kept_expired\":%" PRIu64 ",\"revived\":%" PRIu64 "}\n",
+               o->packs_deleted, o->packs_rewritten, o->packs_written, o->bytes_before,
+               o->bytes_after, o->tmp_removed + g->catalog.leftovers, g->catalog.joined,
+               g->catalog.pruned, g->missing, g->kept_expired, o->revived);
         return;
     }
     printf("%" PRIu64 " versions need %" PRIu64 " of %" PRIu64 " pieces; %s%" PRIu64
            " dead, %" PRIu64 " leftovers; packs %s -> %s\n",
            g->versions, o->live, o->pieces, dry_run ? "would remove " : "removed ", o->dead,
-           o->tmp_removed + g->catalog_tmp, verb_bytes(before, o->bytes_before),
+           o->tmp_removed + g->catalog.leftovers, verb_bytes(before, o->bytes_before),
            verb_bytes(after, o->bytes_after));
 }
 

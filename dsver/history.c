@@ -3,12 +3,11 @@
 
 #include <stdlib.h>
 
-#include "oidset.h"
 #include "refs.h"
 
 typedef struct walk {
     ds_catalog *cat;
-    ds_oidset seen;
+    ds_oidset *seen;
     ds_buf stack; /* git_oid */
     ds_history_fn fn;
     void *ctx;
@@ -17,7 +16,7 @@ typedef struct walk {
 static int push(walk *w, const git_oid *id, ds_err *err)
 {
     bool fresh;
-    int rc = ds_oidset_add(&w->seen, id, &fresh, err);
+    int rc = ds_oidset_add(w->seen, id, &fresh, err);
     if (!rc && fresh && ds_buf_put(&w->stack, id, sizeof *id))
         rc = ds_fail_nomem(err);
     return rc;
@@ -59,11 +58,27 @@ static int from_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
     return rc;
 }
 
+int ds_history_more(ds_catalog *c, ds_oidset *seen, ds_history_fn fn, void *ctx, ds_err *err)
+{
+    walk w = {.cat = c, .seen = seen, .fn = fn, .ctx = ctx};
+    int rc = ds_ref_each(c, from_ref, &w, err);
+    ds_buf_fini(&w.stack);
+    return rc;
+}
+
+int ds_history_from(ds_catalog *c, const git_oid *id, ds_oidset *seen, ds_history_fn fn, void *ctx,
+                    ds_err *err)
+{
+    walk w = {.cat = c, .seen = seen, .fn = fn, .ctx = ctx};
+    int rc = from_ref(&w, "", id, err);
+    ds_buf_fini(&w.stack);
+    return rc;
+}
+
 int ds_history_each(ds_catalog *c, ds_history_fn fn, void *ctx, ds_err *err)
 {
-    walk w = {.cat = c, .fn = fn, .ctx = ctx};
-    int rc = ds_ref_each(c, from_ref, &w, err);
-    ds_oidset_fini(&w.seen);
-    ds_buf_fini(&w.stack);
+    ds_oidset seen = {0};
+    int rc = ds_history_more(c, &seen, fn, ctx, err);
+    ds_oidset_fini(&seen);
     return rc;
 }

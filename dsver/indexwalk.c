@@ -24,19 +24,16 @@ int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err)
     return rc;
 }
 
-int ds_objindex_pieces(ds_objindex *ix, int64_t pack, ds_piecerow_fn fn, void *ctx, ds_err *err)
+static int walk(ds_objindex *ix, const char *sql, int64_t arg, ds_piecerow_fn fn, void *ctx,
+                ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     ds_objloc loc;
     int rc = 0;
-    const char *sql = pack ? "SELECT " DS_LOC_COLUMNS " FROM pieces p JOIN packs k ON k.n = p.pack"
-                             " WHERE p.pack = ?1 ORDER BY p.off"
-                           : "SELECT " DS_LOC_COLUMNS
-                             " FROM pieces p JOIN packs k ON k.n = p.pack ORDER BY p.n";
     pthread_mutex_lock(&ix->lock);
     int s = sqlite3_prepare_v2(ix->db, sql, -1, &st, NULL);
-    if (s == SQLITE_OK && pack)
-        s = sqlite3_bind_int64(st, 1, pack);
+    if (s == SQLITE_OK)
+        s = sqlite3_bind_int64(st, 1, arg);
     while (rc == 0 && s == SQLITE_OK && (s = sqlite3_step(st)) == SQLITE_ROW) {
         s = SQLITE_OK;
         rc = ds_index_loc(st, &loc) ? fn(ctx, &loc) : ds_index_bad_row(ix, err);
@@ -46,6 +43,19 @@ int ds_objindex_pieces(ds_objindex *ix, int64_t pack, ds_piecerow_fn fn, void *c
     sqlite3_finalize(st);
     pthread_mutex_unlock(&ix->lock);
     return rc;
+}
+
+#define WALK "SELECT " DS_LOC_COLUMNS " FROM pieces p JOIN packs k ON k.n = p.pack"
+
+int ds_objindex_newer(ds_objindex *ix, int64_t row, ds_piecerow_fn fn, void *ctx, ds_err *err)
+{
+    return walk(ix, WALK " WHERE p.n > ?1 ORDER BY p.n", row, fn, ctx, err);
+}
+
+int ds_objindex_pieces(ds_objindex *ix, int64_t pack, ds_piecerow_fn fn, void *ctx, ds_err *err)
+{
+    return pack ? walk(ix, WALK " WHERE p.pack = ?1 ORDER BY p.off", pack, fn, ctx, err)
+                : ds_objindex_newer(ix, INT64_MIN, fn, ctx, err);
 }
 
 /* ---- dump ---- */

@@ -69,5 +69,11 @@ int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_f
 /* flock on locks/gc.lock: how = LOCK_SH or LOCK_EX, or'ed with LOCK_NB. DS_LOCKED when held and
  * LOCK_NB. */
 int ds_objcore_flock(int *fd, const char *dir, int how, ds_err *err);
+/* The same, shared, for a writer: waits while somebody wants to be alone. */
+int ds_objcore_enter(int *fd, const char *dir, ds_err *err);
+/* The same, exclusive: keeps new writers out while it waits for those inside. */
+int ds_objcore_shut(int *fd, const char *dir, bool wait, ds_err *err);
+/* flock on locks/collect.lock: one gc, or reindex, at a time. Taken before the other. */
+int ds_objcore_alone(int *fd, const char *dir, bool wait, ds_err *err);
 
 #endif

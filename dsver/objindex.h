@@ -94,6 +94,9 @@ typedef int (*ds_piecerow_fn)(void *ctx, const ds_objloc *loc);
 /* Pieces of one pack in order of offset; pack 0 = all pieces, in order of row. */
 int ds_objindex_pieces(ds_objindex *ix, int64_t pack, ds_piecerow_fn fn, void *ctx, ds_err *err);
 
+/* Pieces whose row comes after `row`. */
+int ds_objindex_newer(ds_objindex *ix, int64_t row, ds_piecerow_fn fn, void *ctx, ds_err *err);
+
 /* Pieces with a base that is not in the index. */
 int ds_objindex_orphans(ds_objindex *ix, ds_objorphan_fn fn, void *ctx, ds_err *err);
 

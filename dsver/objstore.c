@@ -52,22 +52,6 @@ int ds_objstore_create(const char *dir, ds_err *err)
     return rc;
 }
 
-int ds_objcore_flock(int *fd, const char *dir, int how, ds_err *err)
-{
-    char *p = join(dir, "locks/gc.lock");
-    int rc = p ? 0 : ds_fail_nomem(err);
-    if (rc == 0 && *fd < 0)
-        rc = ds_open(fd, p, O_RDWR | O_CREAT, 0666, err);
-    while (rc == 0 && flock(*fd, how) != 0) {
-        if (errno == EWOULDBLOCK)
-            rc = ds_fail(err, DS_LOCKED, "%s: another process is at work in this store", dir);
-        else if (errno != EINTR)
-            rc = ds_fail_errno(err, errno, "%s: cannot be locked", p);
-    }
-    free(p);
-    return rc;
-}
-
 /* Packs that the index does not know: a crash between rename and index left them. A reader does
  * what it can. */
 static int adopt_leftovers(ds_objstore *s, ds_err *err)
@@ -173,7 +157,7 @@ int ds_objstore_hold(ds_objstore *s, ds_err *err)
     int rc = 0;
     pthread_mutex_lock(&s->lock);
     if (s->holds == 0)
-        rc = ds_objcore_flock(&s->lock_fd, s->dir, LOCK_SH, err);
+        rc = ds_objcore_enter(&s->lock_fd, s->dir, err);
     if (rc == 0)
         s->holds++;
     pthread_mutex_unlock(&s->lock);

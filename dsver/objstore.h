@@ -183,23 +183,29 @@ int ds_objstore_totals(ds_objstore *s, ds_objtotals *out, ds_err *err);
 
 /* ---- garbage
  * --------------------------------------------------------------------------------------- */
-/* Mark every piece that a ref, a pin or a running reader needs, then sweep. Bases of marked pieces
- * are kept too. begin takes the exclusive lock (DS_LOCKED when wait is false and a writer is at
- * work), end gives it back. One bit of memory per piece. */
+/* begin; mark what is needed; condemn; shut; mark what became needed meanwhile; sweep; end. Writers
+ * go on until shut, readers all the time: who finds a pack gone looks the piece up again. One gc at
+ * a time (DS_LOCKED when wait is false and another runs, or a writer is at work when it is shut).
+ * Bases of marked pieces are kept too. One bit of memory per piece. */
 typedef struct ds_objgc ds_objgc;
 typedef struct ds_gcstats {
     uint64_t pieces, live, dead; /* live includes bases kept for others */
     uint64_t packs_deleted, packs_rewritten, packs_written;
     uint64_t bytes_before, bytes_after; /* of packs/ */
     uint64_t tmp_removed;               /* leftovers of dead writers */
+    uint64_t revived;                   /* pieces that became needed after they were condemned */
 } ds_gcstats;
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
 int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err); /* known may be NULL */
 int ds_objgc_mark_all(
     ds_objgc *gc,
     ds_err *err); /* nothing is garbage: only leftovers go and small packs are gathered */
-/* Deletes dead packs, rewrites those that are more than half dead, gathers small ones when there
- * are more than 64. */
+/* Every pack that holds a dead piece is to be rewritten, however few it holds. Before condemn. */
+void ds_objgc_purge(ds_objgc *gc);
+/* Decides, and copies what is to stay: dead packs go, those more than half dead are rewritten,
+ * small ones gathered when there are more than 64. */
+int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err);
+int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err);
 int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err);
 void ds_objgc_end(ds_objgc *gc); /* NULL is fine */
 

@@ -247,7 +247,24 @@ static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return 1;
 }
 
-int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
+/* What a ref names: 1, or 0 when it is gone meanwhile or names another ref. */
+static int raw_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
+{
+    git_reference *r = NULL;
+    int rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
+    if (rc == GIT_ENOTFOUND)
+        return 0;
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    const git_oid *to = git_reference_target(r);
+    if (to)
+        *id = *to;
+    git_reference_free(r);
+    return to != NULL;
+}
+
+static int each(ds_catalog *c, int (*look)(ds_catalog *, const char *, git_oid *, ds_err *),
+                ds_ref_fn fn, void *ctx, ds_err *err)
 {
     refnames l = {0};
     int rc = list_loose(c, &l, "refs", 0, err);
@@ -259,7 +276,7 @@ int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
         git_oid id;
         if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
             continue;
-        rc = peel_ref(c, l.v[i], &id, err);
+        rc = look(c, l.v[i], &id, err);
         if (rc > 0)
             rc = fn(ctx, l.v[i], &id, err);
     }
@@ -267,6 +284,16 @@ int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
         free(l.v[i]);
     free(l.v);
     return rc;
+}
+
+int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
+{
+    return each(c, peel_ref, fn, ctx, err);
+}
+
+int ds_ref_each_raw(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
+{
+    return each(c, raw_ref, fn, ctx, err);
 }
 
 int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err)

@@ -28,6 +28,8 @@ int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const 
  * skipped. Non-zero from fn stops and is returned. */
 typedef int (*ds_ref_fn)(void *ctx, const char *name, const git_oid *id, ds_err *err);
 int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
+/* The same with what the ref itself names, of whatever kind. */
+int ds_ref_each_raw(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
 /* 1 deleted, 0 it is not at *expected, < 0 error. */
 int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err);
 

@@ -160,7 +160,7 @@ int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_
     ds_buf tmp = {0}, index = {0}, folder = {0};
     ds_scrubstats mine = {0};
     uint64_t r = 0;
-    int fd = -1, rc = 0;
+    int fd = -1, alone = -1, rc = 0;
     if (getrandom(&r, sizeof r, 0) != sizeof r)
         return ds_fail_errno(err, errno, "%s: cannot name a temporary", dir);
     if (ds_buf_printf(&tmp, "%s/tmp/index-%016" PRIx64 ".db", dir, r) || !ds_buf_cstr(&tmp) ||
@@ -173,7 +173,9 @@ int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_
         rc = ds_fail(err, DS_NOSTORE, "%s: no store here", dir);
         goto out;
     }
-    rc = ds_objcore_flock(&fd, dir, LOCK_EX, err);
+    rc = ds_objcore_alone(&alone, dir, true, err);
+    if (rc == 0)
+        rc = ds_objcore_shut(&fd, dir, true, err);
     if (rc == 0)
         rc = build(dir, ds_buf_cstr(&tmp), report, ctx, &mine, err);
     if (rc == 0)
@@ -187,6 +189,7 @@ int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_
         *stats = mine;
 out:
     (void)ds_close(&fd, dir, NULL);
+    (void)ds_close(&alone, dir, NULL);
     ds_buf_fini(&tmp);
     ds_buf_fini(&index);
     ds_buf_fini(&folder);

@@ -1,5 +1,9 @@
 /* Garbage: marking by row, deleting dead packs, rewriting those mostly dead, gathering small ones.
  *
+ * Writers and readers go on while pieces are marked and packs are copied. Then writers are shut out
+ * for the moment in which what they made meanwhile is marked too, and the index changes: a piece
+ * that became live after its pack was condemned is carried over before the pack goes.
+ *
  * What stays in a pack that is kept stays in the index, dead or not: index and packs always say the
  * same. So a base of such a piece stays too, and which packs are kept is found by going round until
  * nothing changes. Order: new packs synced and named, index in one transaction, old packs unlinked.
@@ -21,7 +25,7 @@ enum fate { KEEP, REWRITE, DELETE };
 typedef struct gc_pack {
     ds_sha name;
     int64_t n;
-    uint64_t size, live_bytes, live, rows;
+    uint64_t size, objects, live_bytes, live, rows;
     enum fate fate;
     bool stuck; /* holds a damaged object: left as it is */
 } gc_pack;
@@ -34,7 +38,11 @@ typedef struct gc_move {
 
 struct ds_objgc {
     ds_objstore *s;
-    int fd;
+    int alone; /* on locks/collect.lock */
+    int fd;    /* on locks/gc.lock, once writers are shut out */
+    bool purge, shut;
+    ds_buf late; /* ds_objloc: marked since then */
+    ds_gcstats st;
     uint8_t *bits;
     int64_t rows; /* highest row */
     gc_pack *packs;
@@ -45,9 +53,10 @@ struct ds_objgc {
     bool writing;
 };
 
+/* What came after the beginning is live. */
 static bool marked(const ds_objgc *gc, int64_t row)
 {
-    return row >= 0 && row <= gc->rows && (gc->bits[row / 8] >> row % 8 & 1);
+    return row > gc->rows || (row >= 0 && (gc->bits[row / 8] >> row % 8 & 1));
 }
 
 static void set_mark(ds_objgc *gc, int64_t row)
@@ -64,7 +73,7 @@ int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
     if (!gc)
         return ds_fail_nomem(err);
     gc->s = s;
-    gc->fd = -1;
+    gc->fd = gc->alone = -1;
     pthread_mutex_lock(&s->lock);
     bool held = s->holds > 0;
     pthread_mutex_unlock(&s->lock);
@@ -74,7 +83,7 @@ int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
     else if (held) /* waiting would be for ourselves */
         rc = ds_fail(err, DS_LOCKED, "%s: a transaction is open", s->dir);
     if (rc == 0)
-        rc = ds_objcore_flock(&gc->fd, s->dir, LOCK_EX | (wait ? 0 : LOCK_NB), err);
+        rc = ds_objcore_alone(&gc->alone, s->dir, wait, err);
     if (rc == 0)
         rc = ds_objcore_adopt(s->ix, s->dir, false, NULL, NULL, NULL, err);
     if (rc == 0)
@@ -100,7 +109,8 @@ int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err)
         /* A base lost already is for scrub to tell. */
         if (rc == 1 && loc.row <= gc->rows && !marked(gc, loc.row)) {
             set_mark(gc, loc.row);
-            if (ds_buf_put(&todo, loc.bases.id, 32u * loc.bases.n))
+            if (ds_buf_put(&todo, loc.bases.id, 32u * loc.bases.n) ||
+                (gc->shut && ds_buf_put(&gc->late, &loc, sizeof loc)))
                 rc = ds_fail_nomem(err);
         }
         if (rc < 0 || todo.len == 0)
@@ -121,6 +131,32 @@ int ds_objgc_mark_all(ds_objgc *gc, ds_err *err)
     return 0;
 }
 
+void ds_objgc_purge(ds_objgc *gc)
+{
+    gc->purge = true;
+}
+
+static int take_bases(void *ctx, const ds_objloc *loc)
+{
+    return ds_buf_put(ctx, loc->bases.id, 32u * loc->bases.n);
+}
+
+int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err)
+{
+    ds_buf bases = {0};
+    int rc = ds_objcore_shut(&gc->fd, gc->s->dir, wait, err);
+    gc->shut = rc == 0;
+    if (rc == 0)
+        rc = ds_objindex_newer(gc->s->ix, gc->rows, take_bases, &bases, err);
+    for (size_t i = 0; rc == 0 && i < bases.len; i += sizeof(ds_sha)) {
+        ds_sha id;
+        memcpy(&id, bases.data + i, sizeof id);
+        rc = ds_objgc_mark(gc, &id, NULL, err);
+    }
+    ds_buf_fini(&bases);
+    return rc;
+}
+
 /* ---- planning ---- */
 
 static int by_number(const void *a, const void *b)
@@ -137,7 +173,7 @@ static gc_pack *pack_of(const ds_objgc *gc, int64_t n)
 
 static int collect_pack(void *ctx, int64_t n, const ds_packrow *p)
 {
-    gc_pack g = {.name = p->name, .n = n, .size = p->size};
+    gc_pack g = {.name = p->name, .n = n, .size = p->size, .objects = p->objects};
     return ds_buf_put(ctx, &g, sizeof g);
 }
 
@@ -176,10 +212,10 @@ static void decide(ds_objgc *gc)
     size_t small = 0;
     for (size_t i = 0; i < gc->npacks; i++) {
         gc_pack *p = &gc->packs[i];
-        p->fate = p->stuck                      ? KEEP
-                  : p->live == 0                ? DELETE
-                  : p->live_bytes * 2 < p->size ? REWRITE
-                                                : KEEP;
+        p->fate = p->stuck                                                              ? KEEP
+                  : p->live == 0                                                        ? DELETE
+                  : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects) ? REWRITE
+                                                                                        : KEEP;
         small += p->fate != DELETE && p->size < SMALL_PACK;
     }
     for (size_t i = 0; small > SMALL_PACKS_MAX && i < gc->npacks; i++)
@@ -245,8 +281,7 @@ static int next_out(ds_objgc *gc, ds_err *err)
     return rc;
 }
 
-/* A whole new pack: synced, named, and its file closed, so that a large gc does not hold them all
- * open. */
+/* A whole new pack: synced, and its file closed, so that a large gc does not hold them all open. */
 static int end_out(ds_objgc *gc, ds_err *err)
 {
     ds_packw *w = &gc->out[gc->nout - 1];
@@ -255,11 +290,7 @@ static int end_out(ds_objgc *gc, ds_err *err)
     if (rc == 0)
         rc = ds_packw_sync(w, err);
     if (rc == 0)
-        rc = ds_packw_publish(w, gc->s->dir, err);
-    if (rc == 0) {
-        (void)ds_close(&w->fd, w->path, NULL);
-        w->fd = -1;
-    }
+        rc = ds_close(&w->fd, w->path, err);
     return rc;
 }
 
@@ -357,18 +388,28 @@ static int index_changes(ds_objgc *gc, const ds_buf *dead, ds_err *err)
     return rc;
 }
 
-static int publish(ds_objgc *gc, ds_err *err)
+/* New packs get their names. */
+static int name_out(ds_objgc *gc, ds_err *err)
 {
-    closure dead = {.gc = gc};
     size_t cap = strlen(gc->s->dir) + 80;
     char *path = malloc(cap);
     int rc = path ? 0 : ds_fail_nomem(err);
     if (rc == 0 && gc->writing)
         rc = end_out(gc, err);
+    for (size_t i = 0; rc == 0 && i < gc->nout; i++)
+        rc = ds_packw_publish(&gc->out[i], gc->s->dir, err);
     if (rc == 0 && gc->nout) {
         ds_pack_path(path, cap, gc->s->dir, &gc->out[0].name);
         rc = ds_fsync_parent(path, err);
     }
+    free(path);
+    return rc;
+}
+
+static int publish(ds_objgc *gc, ds_err *err)
+{
+    closure dead = {.gc = gc};
+    int rc = name_out(gc, err);
     if (rc == 0)
         rc = ds_objindex_pieces(gc->s->ix, 0, collect_dead, &dead, err);
     if (rc == 0)
@@ -381,7 +422,6 @@ static int publish(ds_objgc *gc, ds_err *err)
             ds_objindex_rollback(gc->s->ix);
     }
     ds_buf_fini(&dead.bases);
-    free(path);
     return rc;
 }
 
@@ -447,32 +487,67 @@ static void forget_out(ds_objgc *gc)
     ds_buf_fini(&gc->moves);
 }
 
-int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err)
+int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err)
 {
-    ds_gcstats st = {0};
-    int rc = plan(gc, &st, err);
+    int rc = plan(gc, &gc->st, err);
     for (size_t i = 0; rc == 0 && !dry_run && i < gc->npacks; i++)
         if (gc->packs[i].fate == REWRITE)
             rc = rewrite_pack(gc, &gc->packs[i], err);
+    return rc;
+}
+
+/* What was marked after its pack was condemned. */
+static int carry_over(ds_objgc *gc, ds_err *err)
+{
+    ds_buf obj = {0};
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < gc->late.len; i += sizeof(ds_objloc)) {
+        ds_objloc loc;
+        bool damaged = false;
+        memcpy(&loc, gc->late.data + i, sizeof loc);
+        gc_pack *p = pack_of(gc, loc.packrow);
+        if (!p || p->fate == KEEP)
+            continue;
+        gc->st.revived++;
+        rc = copy_object(gc, &loc, &obj, &damaged, err);
+        p->stuck |= damaged;
+    }
+    ds_buf_fini(&obj);
+    return rc;
+}
+
+static void foretell(const ds_objgc *gc, ds_gcstats *st)
+{
+    for (size_t i = 0; i < gc->npacks; i++) {
+        const gc_pack *p = &gc->packs[i];
+        st->packs_deleted += p->fate == DELETE;
+        st->packs_rewritten += p->fate == REWRITE;
+        st->bytes_after += p->fate == KEEP ? p->size : p->fate == REWRITE ? p->live_bytes : 0;
+    }
+}
+
+int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err)
+{
+    int rc = 0;
+    if (!dry_run && !gc->shut)
+        return ds_fail(err, DS_FAIL, "%s: writers are not shut out", gc->s->dir);
+    if (!dry_run)
+        rc = carry_over(gc, err);
     if (rc == 0 && !dry_run)
         rc = publish(gc, err);
     if (rc == 0 && !dry_run)
-        rc = unlink_old(gc, &st, err);
+        rc = unlink_old(gc, &gc->st, err);
     for (size_t i = 0; rc == 0 && i < gc->nout; i++) {
-        st.packs_written++;
-        st.bytes_after += gc->out[i].size;
+        gc->st.packs_written++;
+        gc->st.bytes_after += gc->out[i].size;
     }
-    for (size_t i = 0; rc == 0 && dry_run && i < gc->npacks; i++) {
-        const gc_pack *p = &gc->packs[i];
-        st.packs_deleted += p->fate == DELETE;
-        st.packs_rewritten += p->fate == REWRITE;
-        st.bytes_after += p->fate == KEEP ? p->size : p->fate == REWRITE ? p->live_bytes : 0;
-    }
+    if (dry_run)
+        foretell(gc, &gc->st);
     if (rc == 0)
-        clean_tmp(gc, dry_run, &st);
+        clean_tmp(gc, dry_run, &gc->st);
     forget_out(gc);
     if (stats)
-        *stats = st;
+        *stats = gc->st;
     return rc;
 }
 
@@ -482,6 +557,8 @@ void ds_objgc_end(ds_objgc *gc)
         return;
     forget_out(gc);
     (void)ds_close(&gc->fd, gc->s->dir, NULL);
+    (void)ds_close(&gc->alone, gc->s->dir, NULL);
+    ds_buf_fini(&gc->late);
     free(gc->bits);
     free(gc->packs);
     free(gc);

@@ -165,3 +165,56 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     exits 0 dsver gc --no-wait
     dsver log --oneline d | grep -q slow
 }
+
+@test "gc: a version that is being read stays although nothing leads to it any more" {
+    versions 40000
+    dsver commit docs v1.dsr >/dev/null
+    dsver commit -b trial docs v2.dsr >/dev/null
+    mkfifo slow
+    dsver cat docs@trial >slow &
+    reader=$!
+    exec 7<slow
+    head -c 8 <&7 >begin # it has begun: its pin is there
+    dsver branch -d docs trial >/dev/null
+    dsver gc --grace 0 --json >during
+    grep -q '"dead":0' during
+    cat begin - <&7 >read.dsr
+    exec 7<&-
+    wait "$reader"
+    dsprep check read.dsr
+    [ "$(records read.dsr | sha256sum)" = "$(records v2.dsr | sha256sum)" ]
+    dsver gc --grace 0 --json >after
+    ! grep -q '"dead":0,' after
+    [ -z "$(ls .dsver/locks/readers)" ]
+    dsver fsck --read-data
+}
+
+@test "gc: the pin of a reader that was killed goes" {
+    lines 100 | dsprep text -q --split line - | dsver commit docs >/dev/null
+    mkdir -p .dsver/locks/readers
+    git -C .dsver/catalog.git rev-parse refs/heads/docs/main | tr -d '\n' >.dsver/locks/readers/1-1
+    dsver reset docs main >/dev/null
+    dsver gc
+    [ -z "$(ls .dsver/locks/readers)" ]
+}
+
+@test "gc: objects of the catalog that nothing leads to go, those of annotated tags stay" {
+    versions 300
+    dsver commit docs v1.dsr >/dev/null
+    dsver tag -m "kept" docs@main t1 >/dev/null
+    dsver commit -b trial docs v2.dsr >/dev/null
+    gone=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/trial)
+    tag=$(git -C .dsver/catalog.git rev-parse refs/tags/docs/t1)
+    dsver branch -d docs trial >/dev/null
+    dsver gc --dry-run --grace 0 >/dev/null
+    git -C .dsver/catalog.git cat-file -e "$gone"
+    dsver gc >/dev/null # within its time of grace
+    git -C .dsver/catalog.git cat-file -e "$gone"
+    dsver gc --grace 0 --json >out
+    grep -q '"catalog_objects_pruned":[1-9]' out
+    ! git -C .dsver/catalog.git cat-file -e "$gone" 2>/dev/null
+    [ "$(git -C .dsver/catalog.git cat-file -t "$tag")" = tag ]
+    git -C .dsver/catalog.git fsck --strict
+    dsver fsck --read-data
+    [ "$(dsver cat docs@t1 | records - | sha256sum)" = "$(records v1.dsr | sha256sum)" ]
+}

@@ -153,6 +153,8 @@ static void abort_leaves_nothing(void **state)
     ds_objgc *gc = NULL;
     ds_gcstats st;
     OK(ds_objgc_begin(&gc, s, false, err));
+    OK(ds_objgc_condemn(gc, false, err));
+    OK(ds_objgc_shut(gc, false, err));
     OK(ds_objgc_sweep(gc, false, &st, err));
     ds_objgc_end(gc);
     assert_int_equal(st.tmp_removed, 0);

@@ -81,6 +81,9 @@ static ds_gcstats collect(ds_objstore *s, const ds_sha *ids, unsigned from, unsi
         OK(ds_objgc_mark(gc, &ids[i], &known, err));
         assert_true(known);
     }
+    OK(ds_objgc_condemn(gc, dry_run, err));
+    if (!dry_run)
+        OK(ds_objgc_shut(gc, false, err));
     OK(ds_objgc_sweep(gc, dry_run, &st, err));
     ds_objgc_end(gc);
     return st;
@@ -175,6 +178,8 @@ static void small_packs_are_gathered(void **state)
     expect_range(reader, 0, 70, ids);
     OK(ds_objgc_begin(&gc, s, false, err));
     OK(ds_objgc_mark_all(gc, err));
+    OK(ds_objgc_condemn(gc, false, err));
+    OK(ds_objgc_shut(gc, false, err));
     OK(ds_objgc_sweep(gc, false, &st, err));
     ds_objgc_end(gc);
     assert_int_equal(st.packs_rewritten, 70);
@@ -188,22 +193,88 @@ static void small_packs_are_gathered(void **state)
     ds_objstore_close(s);
 }
 
+/* What becomes needed between the two marks: a piece of a condemned pack, and the base of a piece
+ * that a writer makes meanwhile. */
+static void what_becomes_needed_meanwhile_stays(void **state)
+{
+    (void)state;
+    char path[512];
+    ds_sha ids[80];
+    ds_objgc *gc = NULL;
+    ds_gcstats st;
+    ds_objstore *s = obj_store("revive", path);
+    put_range(s, 0, 20, ids);
+    put_other(s, ids + 60);
+    OK(ds_objgc_begin(&gc, s, false, err));
+    OK(ds_objgc_condemn(gc, false, err)); /* all of it */
+    put_range(s, 20, 40, ids);            /* deltas against what was condemned */
+    OK(ds_objgc_shut(gc, false, err));
+    OK(ds_objgc_mark(gc, &ids[65], NULL, err));
+    OK(ds_objgc_sweep(gc, false, &st, err));
+    ds_objgc_end(gc);
+    expect_range(s, 20, 40, ids);
+    assert_true(ds_objstore_has(s, &ids[65]));
+    assert_false(ds_objstore_has(s, &ids[66]));
+    assert_in_range(st.revived, 2, 21);
+    assert_int_equal(obj_scrub(s, true, NULL), 0);
+    char *before = obj_dump(s, true);
+    ds_objstore_close(s);
+    OK(ds_objstore_reindex(path, NULL, NULL, NULL, err));
+    OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
+    char *after = obj_dump(s, true);
+    assert_string_equal(before, after);
+    free(before);
+    free(after);
+    ds_objstore_close(s);
+}
+
+/* One dead piece is reason enough when nothing dead may stay. */
+static void purging_leaves_nothing_dead(void **state)
+{
+    (void)state;
+    char path[512];
+    ds_sha ids[20];
+    ds_objgc *gc = NULL;
+    ds_gcstats st;
+    ds_objstore *s = obj_store("purge", path);
+    put_other(s, ids);
+    OK(ds_objgc_begin(&gc, s, false, err));
+    for (unsigned i = 1; i < 20; i++)
+        OK(ds_objgc_mark(gc, &ids[i], NULL, err));
+    ds_objgc_purge(gc);
+    OK(ds_objgc_condemn(gc, false, err));
+    OK(ds_objgc_shut(gc, false, err));
+    OK(ds_objgc_sweep(gc, false, &st, err));
+    ds_objgc_end(gc);
+    assert_int_equal(st.packs_rewritten, 1);
+    assert_false(ds_objstore_has(s, &ids[0]));
+    assert_true(ds_objstore_has(s, &ids[1]));
+    assert_int_equal(obj_scrub(s, true, NULL), 0);
+    ds_objstore_close(s);
+}
+
 static void locks(void **state)
 {
     (void)state;
     char path[512];
     ds_objstore *s = obj_store("locks", path), *other = NULL;
-    ds_objgc *gc = NULL;
+    ds_objgc *gc = NULL, *again = NULL;
     ds_objtx *tx = NULL;
     OK(ds_objstore_open(&other, path, DS_OBJ_WRITE, err));
     OK(ds_objtx_begin(&tx, s, 1, err));
-    assert_int_equal(ds_objgc_begin(&gc, other, false, NULL), DS_LOCKED);
+    OK(ds_objgc_begin(&gc, other, false, err));
+    assert_int_equal(ds_objgc_begin(&again, s, false, NULL), DS_LOCKED); /* one at a time */
+    OK(ds_objgc_condemn(gc, false, err));
+    assert_int_equal(ds_objgc_sweep(gc, false, NULL, NULL), DS_FAIL);
+    assert_int_equal(ds_objgc_shut(gc, false, NULL), DS_LOCKED);
+    ds_objgc_end(gc);
     assert_int_equal(ds_objgc_begin(&gc, s, true, NULL), DS_LOCKED); /* would wait for itself */
     OK(ds_objstore_hold(s, err));
     OK(ds_objtx_finish(tx, NULL, err));
-    assert_int_equal(ds_objgc_begin(&gc, other, false, NULL), DS_LOCKED);
-    ds_objstore_release(s);
     OK(ds_objgc_begin(&gc, other, false, err));
+    assert_int_equal(ds_objgc_shut(gc, false, NULL), DS_LOCKED);
+    ds_objstore_release(s);
+    OK(ds_objgc_shut(gc, false, err));
     ds_objgc_end(gc);
     ds_objstore_close(other);
     ds_objstore_close(s);
@@ -271,6 +342,7 @@ static void processes_at_once(void **state)
                 ds_objgc *gc = NULL;
                 bad = ds_objstore_open(&s, path, DS_OBJ_WRITE, &why) ||
                       ds_objgc_begin(&gc, s, true, &why) || ds_objgc_mark_all(gc, &why) ||
+                      ds_objgc_condemn(gc, false, &why) || ds_objgc_shut(gc, true, &why) ||
                       ds_objgc_sweep(gc, false, NULL, &why);
                 ds_objgc_end(gc);
                 ds_objstore_close(s);
@@ -466,6 +538,8 @@ int main(void)
         cmocka_unit_test(dead_packs_go_live_bases_stay),
         cmocka_unit_test(half_dead_packs_are_rewritten),
         cmocka_unit_test(small_packs_are_gathered),
+        cmocka_unit_test(what_becomes_needed_meanwhile_stays),
+        cmocka_unit_test(purging_leaves_nothing_dead),
         cmocka_unit_test(locks),
         cmocka_unit_test(processes_at_once),
         cmocka_unit_test(killed_at_every_call),

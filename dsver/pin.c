@@ -1,0 +1,122 @@
+/* pin.c - see pin.h. */
+#include "pin.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "io.h"
+#include "objcore.h"
+
+enum { TRIES = 10 };
+
+int ds_pin_begin(ds_pin *p, ds_store *s, ds_err *err)
+{
+    char *dir = NULL;
+    *p = (ds_pin){.gate = -1, .fd = -1};
+    int rc = ds_store_path(&dir, s->dir, "locks", err);
+    /* Not through the writers' gate: a writer may be waiting for what this reader writes. */
+    if (!rc && faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) == 0)
+        rc = ds_objcore_flock(&p->gate, s->dir, LOCK_SH, err);
+    free(dir);
+    return rc;
+}
+
+/* 1 with the file made and locked; 0 when gc took it for a dead reader's in between. */
+static int make(ds_pin *p, const git_oid *commit, ds_err *err)
+{
+    struct stat st;
+    int rc = ds_open(&p->fd, p->path, O_RDWR | O_CREAT, 0666, err);
+    if (rc)
+        return rc;
+    if (flock(p->fd, LOCK_EX) != 0)
+        return ds_fail_errno(err, errno, "%s: cannot be locked", p->path);
+    if (fstat(p->fd, &st) == 0 && st.st_nlink > 0) {
+        const char *hex = git_oid_tostr_s(commit);
+        rc = ds_write_full(p->fd, p->path, hex, strlen(hex), err);
+        return rc ? rc : 1;
+    }
+    (void)ds_close(&p->fd, p->path, NULL);
+    return 0;
+}
+
+int ds_pin_set(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    static unsigned serial;
+    char *dir = NULL;
+    if (p->gate < 0)
+        return 0;
+    int rc = ds_store_path(&dir, s->dir, "locks/readers", err);
+    rc = rc ? rc : ds_mkdirs(dir, err);
+    const unsigned nr = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
+    if (!rc && asprintf(&p->path, "%s/%ld-%u", dir, (long)getpid(), nr) < 0) {
+        p->path = NULL;
+        rc = ds_fail_nomem(err);
+    }
+    for (int i = 0; !rc && i < TRIES; i++)
+        rc = make(p, commit, err);
+    if (!rc)
+        rc = ds_fail(err, DS_LOCKED, "%s: removed again and again", p->path);
+    free(dir);
+    (void)ds_close(&p->gate, s->dir, NULL);
+    return rc < 0 ? rc : 0;
+}
+
+void ds_pin_end(ds_pin *p)
+{
+    if (p->fd >= 0 && p->path)
+        ds_io_active->unlink(p->path);
+    (void)ds_close(&p->fd, p->path, NULL);
+    (void)ds_close(&p->gate, p->path, NULL);
+    free(p->path);
+    *p = (ds_pin){.gate = -1, .fd = -1};
+}
+
+static int look(const char *path, ds_pin_fn fn, void *ctx, ds_err *err)
+{
+    char hex[GIT_OID_HEXSZ + 1] = {0};
+    size_t n = 0;
+    git_oid id;
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    int rc = 0;
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0) { /* its reader is dead, or has not locked it yet */
+        if (ds_io_active->unlink(path) != 0 && errno != ENOENT)
+            rc = ds_fail_errno(err, errno, "%s: cannot be removed", path);
+    } else if (errno != EWOULDBLOCK) {
+        rc = ds_fail_errno(err, errno, "%s: cannot be locked", path);
+    } else {
+        rc = ds_read_full(fd, path, hex, GIT_OID_HEXSZ, &n, err);
+        if (!rc && n == GIT_OID_HEXSZ && git_oid_fromstr(&id, hex) == 0)
+            rc = fn(ctx, &id, err);
+    }
+    (void)ds_close(&fd, path, NULL);
+    return rc;
+}
+
+int ds_pin_each(ds_store *s, ds_pin_fn fn, void *ctx, ds_err *err)
+{
+    char *dir = NULL;
+    int rc = ds_store_path(&dir, s->dir, "locks/readers", err);
+    DIR *d = rc ? NULL : opendir(dir);
+    if (!rc && !d && errno != ENOENT)
+        rc = ds_fail_errno(err, errno, "%s", dir);
+    for (struct dirent *e; d && !rc && (e = readdir(d));) {
+        char *path = NULL;
+        if (*e->d_name == '.')
+            continue;
+        rc = ds_store_path(&path, dir, e->d_name, err);
+        rc = rc ? rc : look(path, fn, ctx, err);
+        free(path);
+    }
+    if (d)
+        closedir(d);
+    free(dir);
+    return rc;
+}
