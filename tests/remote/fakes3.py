@@ -1,0 +1,272 @@
+#!/usr/bin/env python3
+"""A small S3 for tests, on loopback: objects are files in DIR/data/BUCKET/KEY, and it misbehaves on demand.
+
+    fakes3.py DIR        writes the port to DIR/port when it listens; ends when DIR/stop appears or its
+                         parent does not live any more
+
+Signatures are checked (version 4, keys AK / SK), bodies against x-amz-content-sha256. Listings have
+PAGE keys a page (environment, default 1000). DIR/log gets a line a request: METHOD PATH?QUERY STATUS.
+
+DIR/faults: a line a rule, METHOD REGEX WHAT TIMES; the regular expression is looked for in PATH?QUERY. WHAT:
+    500 503 403 ...   that status, with an <Error>
+    drop              the connection is closed without an answer
+    truncate          half of the body, then the connection is closed
+    flip              a byte of the body is another
+    lie               200, but nothing is stored
+    half              200, but half of it is stored
+    xml:TEXT          200 and this text
+    skew              403 RequestTimeTooSkewed
+    die               the server ends at once
+A rule counts in DIR/faults.N, so that it works TIMES times.
+"""
+import hashlib
+import hmac
+import os
+import re
+import sys
+import threading
+import time
+import urllib.parse
+from email.utils import formatdate
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from xml.sax.saxutils import escape
+
+ROOT = os.path.abspath(sys.argv[1])
+DATA = os.path.join(ROOT, "data")
+PAGE = int(os.environ.get("PAGE", "1000"))
+KEY, SECRET = "AK", "SK"
+LOCK = threading.Lock()
+USED = {}
+UPLOADS = {}
+
+
+def rules():
+    try:
+        with open(os.path.join(ROOT, "faults")) as f:
+            return [r.split(None, 3) for r in f.read().splitlines() if r.strip()]
+    except FileNotFoundError:
+        return []
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16
+
+    def log_message(self, *args):
+        pass
+
+    # ---- answers
+
+    def note(self, status):
+        with LOCK, open(os.path.join(ROOT, "log"), "a") as f:
+            f.write("%s %s %s\n" % (self.command, self.path, status))
+
+    def answer(self, status, body=b"", headers=(), fault=None):
+        self.note(status)
+        if fault == "flip" and body:
+            at = len(body) // 2
+            body = body[:at] + bytes([body[at] ^ 0x20]) + body[at + 1:]
+        self.send_response(status)
+        for k, v in headers:
+            self.send_header(k, v)
+        if not any(k == "Content-Length" for k, _ in headers):
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD" and fault == "truncate":
+            self.wfile.write(body[:len(body) // 2])
+            self.wfile.flush()
+            self.close_connection = True
+        elif self.command != "HEAD":
+            self.wfile.write(body)
+
+    def error(self, status, code, message="as the test asked for"):
+        body = "<?xml version='1.0'?><Error><Code>%s</Code><Message>%s</Message></Error>" % (code, message)
+        self.answer(status, b"" if self.command == "HEAD" else body.encode())
+
+    # ---- who asks
+
+    def signed(self, body):
+        auth = self.headers.get("Authorization", "")
+        m = re.fullmatch(r"AWS4-HMAC-SHA256 Credential=([^/]+)/(\d{8})/([^/]+)/s3/aws4_request, "
+                         r"SignedHeaders=([a-z0-9;-]+), Signature=([0-9a-f]{64})", auth)
+        if not m or m.group(1) != KEY:
+            return "InvalidAccessKeyId"
+        day, region, names = m.group(2), m.group(3), m.group(4).split(";")
+        if names != sorted(names) or "host" not in names or "x-amz-date" not in names:
+            return "AccessDenied"
+        payload = self.headers["x-amz-content-sha256"]
+        if payload != hashlib.sha256(body).hexdigest():
+            return "XAmzContentSHA256Mismatch"
+        path, _, query = self.path.partition("?")
+        lines = [self.command, path, query]
+        lines += ["%s:%s" % (k, " ".join(self.headers[k].split())) for k in names]
+        canonical = "\n".join(lines + ["", ";".join(names), payload])
+        text = "\n".join(["AWS4-HMAC-SHA256", self.headers["x-amz-date"],
+                          "%s/%s/s3/aws4_request" % (day, region),
+                          hashlib.sha256(canonical.encode()).hexdigest()])
+        k = ("AWS4" + SECRET).encode()
+        for part in (day, region, "s3", "aws4_request", text):
+            k = hmac.new(k, part.encode(), hashlib.sha256).digest()
+        return None if k.hex() == m.group(5) else "SignatureDoesNotMatch"
+
+    def fault(self):
+        for i, (method, pattern, what, times) in enumerate(rules()):
+            if method in ("ANY", self.command) and re.search(pattern, self.path):
+                with LOCK:
+                    key = (i, method, pattern, what)
+                    USED[key] = USED.get(key, 0) + 1
+                    if USED[key] <= int(times):
+                        return what
+        return None
+
+    # ---- requests
+
+    def handle_any(self):
+        n = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(n)
+        what = self.fault()
+        if what == "die":
+            os._exit(0)
+        if what == "drop":
+            self.note("drop")
+            self.close_connection = True
+            return
+        if what == "skew":
+            return self.error(403, "RequestTimeTooSkewed")
+        if what and what.isdigit():
+            return self.error(int(what), "Fault" + what)
+        if what and what.startswith("xml:"):
+            return self.answer(200, urllib.parse.unquote(what[4:]).encode())
+        bad = self.signed(body)
+        if bad:
+            return self.error(403, bad)
+        path, _, query = self.path.partition("?")
+        query = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+        bucket, _, key = urllib.parse.unquote(path[1:]).partition("/")
+        if not os.path.isdir(os.path.join(DATA, bucket)):
+            return self.error(404, "NoSuchBucket")
+        getattr(self, "s3_" + self.command)(bucket, key, query, body, what)
+
+    do_GET = do_PUT = do_POST = do_HEAD = do_DELETE = handle_any
+
+    def file(self, bucket, key):
+        return os.path.join(DATA, bucket, key)
+
+    def s3_GET(self, bucket, key, query, body, what):
+        if not key:
+            return self.listing(bucket, query, what)
+        try:
+            with open(self.file(bucket, key), "rb") as f:
+                data = f.read()
+        except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+            return self.error(404, "NoSuchKey")
+        m = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if not m:
+            return self.answer(200, data, fault=what)
+        if int(m.group(1)) >= len(data):
+            return self.error(416, "InvalidRange")
+        self.answer(206, data[int(m.group(1)):int(m.group(2)) + 1], fault=what)
+
+    def s3_HEAD(self, bucket, key, query, body, what):
+        try:
+            size = os.path.getsize(self.file(bucket, key))
+        except (FileNotFoundError, NotADirectoryError):
+            return self.error(404, "NoSuchKey")
+        self.answer(200, headers=[("Content-Length", str(size))])
+
+    def s3_DELETE(self, bucket, key, query, body, what):
+        if "uploadId" in query:
+            UPLOADS.pop(query["uploadId"], None)
+        else:
+            try:
+                os.unlink(self.file(bucket, key))
+            except FileNotFoundError:
+                pass
+        self.answer(204)
+
+    def store(self, bucket, key, data, what):
+        if what == "lie":
+            return 200
+        path = self.file(bucket, key)
+        with LOCK:
+            there = os.path.exists(path)
+            if self.headers.get("If-None-Match") == "*" and there:
+                return 412
+            etag = '"%s"' % hashlib.md5(open(path, "rb").read()).hexdigest() if there else None
+            if self.headers.get("If-Match") not in (None, etag):
+                return 412
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path + "~", "wb") as f:
+                f.write(data[:len(data) // 2] if what == "half" else data)
+            os.replace(path + "~", path)
+        return 200
+
+    def s3_PUT(self, bucket, key, query, body, what):
+        etag = [("ETag", '"%s"' % hashlib.md5(body).hexdigest())]
+        if "partNumber" in query:
+            if query["uploadId"] not in UPLOADS:
+                return self.error(404, "NoSuchUpload")
+            UPLOADS[query["uploadId"]][int(query["partNumber"])] = body
+            return self.answer(200, headers=etag)
+        status = self.store(bucket, key, body, what)
+        if status != 200:
+            return self.error(status, "PreconditionFailed")
+        self.answer(200, headers=etag)
+
+    def s3_POST(self, bucket, key, query, body, what):
+        if "uploads" in query:
+            name = "upload-%d" % (len(UPLOADS) + int(time.time() * 1e6))
+            UPLOADS[name] = {}
+            return self.answer(200, ("<InitiateMultipartUploadResult><UploadId>%s</UploadId>"
+                                     "</InitiateMultipartUploadResult>" % name).encode())
+        parts = UPLOADS.get(query.get("uploadId"))
+        if parts is None:
+            return self.error(404, "NoSuchUpload")
+        said = re.findall(r"<PartNumber>(\d+)</PartNumber><ETag>\"([0-9a-f]{32})\"</ETag>", body.decode())
+        for number, etag in said:
+            if hashlib.md5(parts.get(int(number), b"")).hexdigest() != etag:
+                return self.error(400, "InvalidPart")
+        if any(len(parts[int(n)]) < 5 << 20 for n, _ in said[:-1]):
+            return self.error(400, "EntityTooSmall")
+        status = self.store(bucket, key, b"".join(parts[int(n)] for n, _ in said), what)
+        if status != 200:
+            return self.error(status, "PreconditionFailed")
+        UPLOADS.pop(query["uploadId"])
+        self.answer(200, b"<CompleteMultipartUploadResult><Key>k</Key></CompleteMultipartUploadResult>")
+
+    def listing(self, bucket, query, what):
+        prefix, keys = query.get("prefix", ""), []
+        top = os.path.join(DATA, bucket)
+        for folder, _, files in os.walk(top):
+            for f in files:
+                keys.append(os.path.relpath(os.path.join(folder, f), top))
+        keys = sorted(k for k in keys if k.startswith(prefix) and not k.endswith("~"))
+        keys = [k for k in keys if k > query.get("continuation-token", "")]
+        out = ["<?xml version='1.0' encoding='UTF-8'?>",
+               "<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"]
+        for k in keys[:PAGE]:
+            out.append("<Contents><Key>%s</Key><Size>%d</Size></Contents>"
+                       % (escape(k), os.path.getsize(os.path.join(top, k))))
+        more = len(keys) > PAGE
+        out.append("<IsTruncated>%s</IsTruncated>" % ("true" if more else "false"))
+        if more:
+            out.append("<NextContinuationToken>%s</NextContinuationToken>" % escape(keys[PAGE - 1]))
+        out.append("</ListBucketResult>")
+        self.answer(200, "".join(out).encode(), fault=what)
+
+
+def main():
+    os.makedirs(DATA, exist_ok=True)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    with open(os.path.join(ROOT, "port~"), "w") as f:
+        f.write("%d\n" % server.server_address[1])
+    os.replace(os.path.join(ROOT, "port~"), os.path.join(ROOT, "port"))
+    parent = os.getppid()
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    while os.getppid() == parent and not os.path.exists(os.path.join(ROOT, "stop")):
+        time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()
