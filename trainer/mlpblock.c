@@ -56,7 +56,7 @@ static char *row_of(const ds_net *n, void *base, int64_t row, int64_t d)
 }
 
 /* Counting sort of the T*k choices by expert; within one, by token and then by place. */
-static int sort_choices(const ds_net *n, acts *a, int64_t t, ds_err *err)
+static int sort_choices(const ds_net *n, choices *c, int64_t t, ds_err *err)
 {
     const int32_t e = n->c.experts, k = n->c.experts_used;
     int32_t *at = calloc((size_t)e + 1, sizeof *at);
@@ -64,23 +64,25 @@ static int sort_choices(const ds_net *n, acts *a, int64_t t, ds_err *err)
     if (!at)
         return ds_fail_nomem(err);
     for (int64_t i = 0; i < t * k; i++)
-        at[a->idx[i] + 1]++;
+        at[c->idx[i] + 1]++;
     for (int32_t x = 0; x < e; x++)
         at[x + 1] += at[x];
-    memcpy(a->first, at, ((size_t)e + 1) * sizeof *at);
+    memcpy(c->first, at, ((size_t)e + 1) * sizeof *at);
     for (int64_t i = 0; i < t * k; i++) {
-        const int32_t to = at[a->idx[i]]++;
-        a->rows[to] = (int32_t)(i / k);
-        a->slot[to] = (int32_t)i;
+        const int32_t to = at[c->idx[i]]++;
+        c->rows[to] = (int32_t)(i / k);
+        c->slot[to] = (int32_t)i;
+        c->sorted[i] = to;
     }
     free(at);
     return 0;
 }
 
-static void sorted_weights(const acts *a, float *w, int64_t n)
+/* The weights of the choices, as they are sorted. */
+static int sorted_weights(ds_net *n, const acts *a, void **w, int64_t total, ds_err *err)
 {
-    for (int64_t i = 0; i < n; i++)
-        w[i] = a->topw[a->slot[i]];
+    TRY(arena_get(n, w, (size_t)total * 4, err));
+    return n->k->gather(n->k, *w, a->topw, DS_KF32, a->chosen->slot, total, 1, err);
 }
 
 static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out,
@@ -89,29 +91,29 @@ static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
     const ds_modelconf *c = &n->c;
     const int64_t d = c->hidden, total = t * c->experts_used;
     size_t block, used = arena_mark(n, &block);
+    const choices *ch = a->chosen;
     void *logits, *xs, *w;
 
     TRY(arena_get(n, &logits, (size_t)(t * c->experts) * 4, err));
     TRY(n->k->matmul(n->k, logits, DS_KF32, x, n->f, false, l->router->w, l->router->f, true, t,
                      c->experts, d, 1.0f, false, err));
-    TRY(n->k->topk(n->k, a->prob, a->idx, a->topw, logits, DS_KF32, t, c->experts, c->experts_used,
+    TRY(n->k->topk(n->k, a->prob, ch->idx, a->topw, logits, DS_KF32, t, c->experts, c->experts_used,
                    c->routed_scale, c->norm_topk, err));
-    TRY(sort_choices(n, a, t, err));
+    TRY(sort_choices(n, a->chosen, t, err));
     TRY(act_get(n, &xs, total, d, err));
-    TRY(n->k->gather(n->k, xs, x, n->f, a->rows, total, d, err));
+    TRY(n->k->gather(n->k, xs, x, n->f, ch->rows, total, d, err));
     for (int32_t e = 0; e < c->experts; e++) {
-        const int64_t r0 = a->first[e], r = a->first[e + 1] - r0;
+        const int64_t r0 = ch->first[e], r = ch->first[e + 1] - r0;
         const linear *p = &l->experts[3 * e];
-        n->drop_rows = a->rows + r0;
+        n->drop_rows = ch->rows + r0;
         if (r > 0)
             TRY(glu_fwd(n, p, p + 1, p + 2, row_of(n, xs, r0, d), r,
                         row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn),
                         row_of(n, a->xout, r0, d), err));
     }
     n->drop_rows = NULL;
-    TRY(arena_get(n, &w, (size_t)total * 4, err));
-    sorted_weights(a, w, total);
-    TRY(n->k->scatter_add(n->k, out, a->xout, n->f, a->rows, w, total, d, err));
+    TRY(sorted_weights(n, a, &w, total, err));
+    TRY(n->k->scatter_add(n->k, out, a->xout, n->f, ch->rows, w, total, d, err));
     arena_back(n, block, used);
     return 0;
 }
@@ -128,10 +130,9 @@ static int router_back(ds_net *n, const layer *l, acts *a, int64_t t, const void
     TRY(arena_get(n, &dw, (size_t)total * 4, err));
     TRY(arena_get(n, &dl, (size_t)(t * c->experts) * 4, err));
     TRY(n->k->row_dot(n->k, dws, douts, a->xout, n->f, total, d, err));
-    for (int64_t i = 0; i < total; i++)
-        ((float *)dw)[a->slot[i]] = ((float *)dws)[i];
-    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, a->idx, dw, t, c->experts, c->experts_used,
-                        c->routed_scale, c->norm_topk, err));
+    TRY(n->k->gather(n->k, dw, dws, DS_KF32, a->chosen->sorted, total, 1, err));
+    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, a->chosen->idx, dw, t, c->experts,
+                        c->experts_used, c->routed_scale, c->norm_topk, err));
     if (l->router->train)
         TRY(n->k->matmul(n->k, l->router->g, DS_KF32, dl, DS_KF32, true, x, n->f, false, c->experts,
                          d, t, 1.0f, true, err));
@@ -145,16 +146,16 @@ static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *d
     const ds_modelconf *c = &n->c;
     const int64_t d = c->hidden, total = t * c->experts_used;
     size_t block, used = arena_mark(n, &block);
+    const choices *ch = a->chosen;
     void *xs, *douts, *scaled, *dxs, *w;
 
     TRY(act_get(n, &xs, total, d, err));
     TRY(act_get(n, &douts, total, d, err));
     TRY(act_get(n, &scaled, total, d, err));
     TRY(act_get(n, &dxs, total, d, err));
-    TRY(arena_get(n, &w, (size_t)total * 4, err));
-    TRY(n->k->gather(n->k, xs, x, n->f, a->rows, total, d, err));
-    TRY(n->k->gather(n->k, douts, dout, n->f, a->rows, total, d, err));
-    sorted_weights(a, w, total);
+    TRY(n->k->gather(n->k, xs, x, n->f, ch->rows, total, d, err));
+    TRY(n->k->gather(n->k, douts, dout, n->f, ch->rows, total, d, err));
+    TRY(sorted_weights(n, a, &w, total, err));
     TRY(n->k->zero(n->k, scaled, (size_t)(total * d) * fmt_size(n->f), err));
     int32_t *self = malloc((size_t)(total ? total : 1) * sizeof *self);
     if (!self)
@@ -165,16 +166,16 @@ static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *d
     free(self);
     TRY(rc);
     for (int32_t e = 0; e < c->experts; e++) {
-        const int64_t r0 = a->first[e], r = a->first[e + 1] - r0;
+        const int64_t r0 = ch->first[e], r = ch->first[e + 1] - r0;
         const linear *p = &l->experts[3 * e];
-        n->drop_rows = a->rows + r0;
+        n->drop_rows = ch->rows + r0;
         if (r > 0)
             TRY(glu_back(n, p, p + 1, p + 2, row_of(n, scaled, r0, d), row_of(n, xs, r0, d), r,
                          row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn),
                          row_of(n, dxs, r0, d), false, err));
     }
     n->drop_rows = NULL;
-    TRY(n->k->scatter_add(n->k, dx, dxs, n->f, a->rows, NULL, total, d, err));
+    TRY(n->k->scatter_add(n->k, dx, dxs, n->f, ch->rows, NULL, total, d, err));
     TRY(router_back(n, l, a, t, douts, x, dx, err));
     arena_back(n, block, used);
     return 0;

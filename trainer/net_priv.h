@@ -14,6 +14,15 @@ typedef struct linear {
     uint32_t id; /* of the module, for dropout */
 } linear;
 
+/* Which experts the tokens of a layer go to. Host memory: the products are sized by it. */
+typedef struct choices {
+    int32_t *idx;         /* [T,k]; one allocation with all that follows */
+    int32_t *rows, *slot; /* of T*k places sorted by (expert, token): token, and place in [T,k] */
+    int32_t *sorted;      /* of a place in [T,k]: where it was sorted to */
+    int32_t *first;       /* E + 1 */
+    size_t room;          /* elements at idx */
+} choices;
+
 typedef struct layer {
     ds_param *norm1, *norm2;
     linear q, k, v, o;
@@ -25,6 +34,7 @@ typedef struct layer {
     bool moe, has_dense;
     ds_param *router;
     linear *experts; /* 3 an expert: gate, up, down */
+    choices chosen;  /* of the pass under way */
 } layer;
 
 /* What a layer keeps for its backward pass. */
@@ -40,10 +50,8 @@ typedef struct acts {
     float *rqa, *rckv;
     /* experts */
     float *prob, *topw;
-    int32_t *idx;             /* [T,k] */
-    int32_t *rows, *slot;     /* T*k places sorted by (expert, token): token, and place in [T,k] */
-    int32_t *first;           /* E + 1 */
     void *xgate, *xup, *xout; /* of the sorted rows */
+    choices *chosen;          /* the layer's */
 } acts;
 
 /* Memory of one step: a stack in blocks of the backend, kept from step to step. What it lends is

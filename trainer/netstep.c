@@ -13,7 +13,25 @@
 
 /* ---- memory of the layers ---- */
 
-static int acts_get(ds_net *n, acts *a, const layer *l, int64_t t, ds_err *err)
+static int choices_get(choices *c, int64_t total, int32_t experts, ds_err *err)
+{
+    const size_t need = 4 * (size_t)total + (size_t)experts + 1;
+
+    if (c->room < need) {
+        int32_t *p = realloc(c->idx, need * sizeof *p);
+        if (!p)
+            return ds_fail_nomem(err);
+        c->idx = p;
+        c->room = need;
+    }
+    c->rows = c->idx + total;
+    c->slot = c->rows + total;
+    c->sorted = c->slot + total;
+    c->first = c->sorted + total;
+    return 0;
+}
+
+static int acts_get(ds_net *n, acts *a, layer *l, int64_t t, ds_err *err)
 {
     const ds_modelconf *c = &n->c;
     const int64_t qk = ds_qk_dim(c), vd = ds_v_dim(c), total = t * c->experts_used;
@@ -42,10 +60,8 @@ static int acts_get(ds_net *n, acts *a, const layer *l, int64_t t, ds_err *err)
         return 0;
     TRY(arena_get(n, (void **)&a->prob, (size_t)(t * c->experts) * 4, err));
     TRY(arena_get(n, (void **)&a->topw, (size_t)total * 4, err));
-    TRY(arena_get(n, (void **)&a->idx, (size_t)total * 4, err));
-    TRY(arena_get(n, (void **)&a->rows, (size_t)total * 4, err));
-    TRY(arena_get(n, (void **)&a->slot, (size_t)total * 4, err));
-    TRY(arena_get(n, (void **)&a->first, (size_t)(c->experts + 1) * 4, err));
+    a->chosen = &l->chosen;
+    TRY(choices_get(a->chosen, total, c->experts, err));
     TRY(act_get(n, &a->xgate, total, c->moe_ffn, err));
     TRY(act_get(n, &a->xup, total, c->moe_ffn, err));
     return act_get(n, &a->xout, total, c->hidden, err);

@@ -56,7 +56,7 @@ place home;
 [[maybe_unused]] void *home_fake;
 [[maybe_unused]] const void *home_stack;
 [[maybe_unused]] size_t home_size;
-std::vector<fiber> fibers;
+std::vector<std::unique_ptr<fiber>> fibers; /* those that a block needs come first */
 std::vector<lanes> warps;
 meeting everyone;
 const std::function<void()> *body;
@@ -81,11 +81,11 @@ fiber *running()
 }
 
 #if defined(__SANITIZE_ADDRESS__)
-void go_home(bool for_good)
+void go_home()
 {
     fiber *f = running();
 
-    __sanitizer_start_switch_fiber(for_good ? nullptr : &f->fake, home_stack, home_size);
+    __sanitizer_start_switch_fiber(&f->fake, home_stack, home_size);
     swapcontext(&f->at.context, &home.context);
     __sanitizer_finish_switch_fiber(f->fake, nullptr, nullptr);
 }
@@ -100,7 +100,7 @@ void go_to(fiber *f)
     __sanitizer_finish_switch_fiber(home_fake, nullptr, nullptr);
 }
 #else
-void go_home(bool)
+void go_home()
 {
     if (_setjmp(running()->at.jump) == 0)
         _longjmp(home.jump, 1);
@@ -117,12 +117,15 @@ void go_to(fiber *f)
 }
 #endif
 
+/* A fiber runs a thread of each block that has so many. */
 void enter()
 {
     arrived();
-    (*body)();
-    running()->done = true;
-    go_home(true);
+    for (;;) {
+        (*body)();
+        running()->done = true;
+        go_home();
+    }
 }
 
 void meet(meeting *m)
@@ -136,7 +139,7 @@ void meet(meeting *m)
         f->waits = m;
         f->turn = m->turn;
     }
-    go_home(false); /* the last to come yields as well: who goes on first is drawn */
+    go_home(); /* the last to come yields as well: who goes on first is drawn */
 }
 
 void resume(fiber *f)
@@ -160,7 +163,7 @@ bool run_once(std::vector<unsigned> &order, unsigned warp)
     for (unsigned i = (unsigned)order.size(); i > 1; i--)
         std::swap(order[i - 1], order[draw() % i]);
     for (unsigned i : order) {
-        fiber *f = &fibers[i];
+        fiber *f = fibers[i].get();
         if ((warp < warps.size() && f->state.warp != warp) || !runnable(*f))
             continue;
         f->waits = nullptr;
@@ -175,7 +178,7 @@ bool run_once(std::vector<unsigned> &order, unsigned warp)
 void run_block()
 {
     const unsigned all = (unsigned)warps.size();
-    std::vector<unsigned> order(fibers.size());
+    std::vector<unsigned> order(everyone.members);
 
     for (unsigned i = 0; i < order.size(); i++)
         order[i] = i;
@@ -185,37 +188,40 @@ void run_block()
         const unsigned ahead = draw() % (2 * all);
         while (ahead < all && run_once(order, ahead))
             ;
-        std::erase_if(order, [](unsigned i) { return fibers[i].done; });
+        std::erase_if(order, [](unsigned i) { return fibers[i]->done; });
     }
 }
 
-void make_fibers(unsigned n)
+void add_fiber()
 {
-    if (fibers.size() != n) {
-        fibers.clear();
-        fibers.resize(n);
-    }
+    std::unique_ptr<fiber> f(new fiber);
+    ucontext_t *c = &f->at.context;
+
+    f->stack.reset(new unsigned char[STACK]);
+    getcontext(c);
+    c->uc_stack.ss_sp = f->stack.get();
+    c->uc_stack.ss_size = STACK;
+    c->uc_link = nullptr;
+    makecontext(c, enter, 0);
+    fibers.push_back(std::move(f));
+}
+
+void set_fibers(unsigned n)
+{
+    while (fibers.size() < n)
+        add_fiber();
     warps.assign((n + 31) / 32, lanes());
     everyone = meeting();
     everyone.members = n;
     for (unsigned i = 0; i < n; i++) {
-        fiber *f = &fibers[i];
-        if (!f->stack)
-            f->stack.reset(new unsigned char[STACK]);
+        fiber *f = fibers[i].get();
         f->state.tid =
             dim3(i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y);
         f->state.lane = i % 32;
         f->state.warp = i / 32;
         f->waits = nullptr;
         f->done = false;
-        f->fake = nullptr;
         warps[i / 32].met.members++;
-        f->begun = false;
-        getcontext(&f->at.context);
-        f->at.context.uc_stack.ss_sp = f->stack.get();
-        f->at.context.uc_stack.ss_size = STACK;
-        f->at.context.uc_link = nullptr;
-        makecontext(&f->at.context, enter, 0);
     }
 }
 
@@ -230,11 +236,31 @@ struct span {
 unsigned char *space;
 std::vector<span> spans; /* in use, ascending, with an unreadable page after each */
 
-void reach(bool open)
+bool is_open;
+
+void protect(const span &s, bool open)
+{
+    if (mprotect(space + s.at, s.bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE))
+        die("memory cannot be protected");
+}
+
+void open_memory()
 {
     for (const span &s : spans)
-        if (mprotect(space + s.at, s.bytes, open ? PROT_READ | PROT_WRITE : PROT_NONE))
-            die("memory cannot be protected");
+        if (!is_open)
+            protect(s, true);
+    is_open = true;
+}
+
+/* One time in four: it costs two system calls an allocation, and whoever touches device memory does
+ * so again and again. */
+void close_memory()
+{
+    if (draw() % 4)
+        return;
+    for (const span &s : spans)
+        protect(s, false);
+    is_open = false;
 }
 } // namespace
 
@@ -255,16 +281,16 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
     body = &kernel;
     grid_dim = grid;
     block_dim = block;
-    reach(true);
+    open_memory();
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 block_at = dim3(x, y, z);
                 std::memset(memory.data(), 0xff, memory.size());
-                make_fibers(block.x * block.y * block.z);
+                set_fibers(block.x * block.y * block.z);
                 run_block();
             }
-    reach(false);
+    close_memory();
     body = nullptr;
 }
 
@@ -307,7 +333,8 @@ void *device_alloc(size_t bytes)
     if (bytes > SPACE || at + size + PAGE > SPACE)
         return nullptr;
     spans.insert(spans.begin() + (long)i, span{at, size});
-    device_fill(space + at, 0xff, size);
+    if (is_open)
+        protect(spans[i], true);
     /* what is asked for ends where its last page ends, but for alignment: an index that is one too
      * large leaves the mapping */
     return space + at + (size - (bytes + 63) / 64 * 64);
@@ -319,9 +346,8 @@ void device_free(void *p)
 
     for (size_t i = 0; p && i < spans.size(); i++)
         if (at >= spans[i].at && at < spans[i].at + spans[i].bytes) {
-            mprotect(space + spans[i].at, spans[i].bytes, PROT_READ | PROT_WRITE);
+            protect(spans[i], false);
             madvise(space + spans[i].at, spans[i].bytes, MADV_DONTNEED);
-            mprotect(space + spans[i].at, spans[i].bytes, PROT_NONE);
             spans.erase(spans.begin() + (long)i);
             return;
         }
@@ -331,15 +357,15 @@ void device_free(void *p)
 
 void device_copy(void *dst, const void *src, size_t bytes)
 {
-    reach(true);
+    open_memory();
     std::memmove(dst, src, bytes);
-    reach(false);
+    close_memory();
 }
 
 void device_fill(void *dst, int value, size_t bytes)
 {
-    reach(true);
+    open_memory();
     std::memset(dst, value, bytes);
-    reach(false);
+    close_memory();
 }
 } // namespace emu

@@ -4,7 +4,7 @@
  * What it finds: a wrong index (device memory lies in a mapping of its own, between unreadable
  * pages, and the host cannot touch it between launches), a missing barrier (fibers run in an order
  * drawn anew at each barrier; the seed is DS_EMU_SEED), what is read before it is written (shared
- * and device memory begin as NaN), barriers that not all threads reach (the run ends with a
+ * memory and scratch begin as NaN), barriers that not all threads reach (the run ends with a
  * message). What it cannot: races inside a warp that real lockstep would show otherwise, and speed.
  *
  * Not for several host threads at a time.
@@ -40,7 +40,7 @@ void warp_barrier(); /* __syncwarp, of all 32 lanes */
  * 64 * i. Valid until the lane's next exchange. */
 const unsigned char *exchange(const void *mine, size_t bytes);
 
-void *device_alloc(size_t bytes); /* NULL when out of memory; filled with 0xff */
+void *device_alloc(size_t bytes); /* NULL when out of memory; zeros, not touched yet */
 void device_free(void *p);
 void device_copy(void *dst, const void *src, size_t bytes);
 void device_fill(void *dst, int value, size_t bytes);

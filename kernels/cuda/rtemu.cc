@@ -41,12 +41,12 @@ dev_stream rt_stream(const dev_rt *)
     return 0;
 }
 
-int rt_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
+int rt_alloc(dev_rt *, void **p, size_t bytes, ds_err *err)
 {
     *p = emu::device_alloc(bytes);
     if (!*p)
         return ds_fail(err, DS_NOMEM, "emulated device: %zu bytes are not there", bytes);
-    return rt_zero(rt, *p, bytes, err);
+    return 0;
 }
 void rt_free(dev_rt *, void *p)
 {
@@ -104,6 +104,7 @@ int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err)
             return ds_fail_nomem(err);
         rt->held[slot] = bytes;
     }
+    emu::device_fill(rt->scratch[slot], 0xff, rt->held[slot]);
     *p = rt->scratch[slot];
     return 0;
 }
