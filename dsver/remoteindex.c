@@ -156,7 +156,7 @@ bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t
 typedef struct known {
     ds_remoteindex *x;
     ds_buf names; /* ds_sha, in order */
-    bool gone;    /* a pack that was known has vanished or has another length */
+    bool gone;    /* a pack that was known has vanished, or its heads, or it has another length */
 } known;
 
 static int on_known(void *ctx, int64_t n, const ds_packrow *p)
@@ -164,7 +164,7 @@ static int on_known(void *ctx, int64_t n, const ds_packrow *p)
     known *k = ctx;
     const listed *l = find_listed(k->x, &p->name);
     (void)n;
-    if (!l || l->pack != p->size)
+    if (!l || l->pack != p->size || l->heads == UINT64_MAX)
         k->gone = true;
     return ds_buf_put(&k->names, p->name.b, sizeof p->name);
 }

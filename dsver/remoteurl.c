@@ -29,25 +29,32 @@ static bool clean(const char *s)
     return true;
 }
 
+/* An absolute path, without links and dots as far as its folder is there. */
 static int absolute(char **out, const char *path, ds_err *err)
 {
-    char *cwd = NULL;
-    *out = NULL;
-    if (*path == '/') {
-        *out = strdup(path);
-        return *out ? 0 : ds_fail_nomem(err);
-    }
-    if (!(cwd = getcwd(NULL, 0)))
-        return ds_fail_errno(err, errno, "cannot tell the working directory");
-    while (strncmp(path, "./", 2) == 0)
-        path += 2;
-    int n = asprintf(out, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd, path);
+    const char *slash = strrchr(path, '/'), *name = slash ? slash + 1 : path;
+    if ((*out = realpath(path, NULL)))
+        return 0;
+    char *folder = slash == path ? strdup("/")
+                   : slash       ? strndup(path, (size_t)(slash - path))
+                                 : strdup(".");
+    char *real = folder && *name && strcmp(name, "..") != 0 ? realpath(folder, NULL) : NULL;
+    char *cwd = real || *path == '/' ? NULL : getcwd(NULL, 0);
+    int n = -1;
+    if (real)
+        n = asprintf(out, "%s/%s", strcmp(real, "/") == 0 ? "" : real, name);
+    else if (*path == '/')
+        n = asprintf(out, "%s", path);
+    else if (cwd)
+        n = asprintf(out, "%s/%s", strcmp(cwd, "/") == 0 ? "" : cwd, path);
+    free(folder);
+    free(real);
     free(cwd);
-    if (n < 0) {
-        *out = NULL;
-        return ds_fail_nomem(err);
-    }
-    return 0;
+    if (n >= 0)
+        return 0;
+    *out = NULL;
+    return errno == ENOMEM ? ds_fail_nomem(err)
+                           : ds_fail_errno(err, errno, "cannot tell the working directory");
 }
 
 static int parse_folder(ds_remote_url *u, const char *text, ds_err *err)

@@ -1,0 +1,211 @@
+# Remotes in a folder: push, fetch, pull, clone.
+load ../remote/remote_common
+
+setup() {
+    remote_setup
+    (cd a && dsver remote add origin ../far >/dev/null)
+}
+
+@test "a clone is what was pushed, and pushing again sends nothing" {
+    exits 0 in_a push
+    [[ $output == *"docs@main  new"* ]]
+    exits 0 in_a push
+    [ "$output" = "nothing new" ]
+    exits 0 dsver clone far b
+    same b
+    exits 0 in_b log docs@origin/main
+    exits 0 git -C far/catalog.git fsck
+}
+
+@test "only what is missing moves" {
+    in_a push
+    two
+    exits 0 in_a push --json
+    before=$(du -sb far/packs | cut -f1)
+    need_jq
+    [ "$(tail -n 1 <<<"$output" | jq .bytes)" -lt 100000 ]
+    dsver clone far b
+    exits 0 in_b pull
+    [ "$output" = "nothing new" ]
+    [ "$(du -sb far/packs | cut -f1)" = "$before" ]
+}
+
+@test "a store that was repacked sends nothing again" {
+    in_a push
+    n=$(ls far/packs | wc -l)
+    for i in $(seq 66); do
+        { head -n 300 l1.txt; echo "line $i"; } | dsprep text -q --split line - | (cd a && dsver commit -m "v$i" more >/dev/null)
+    done
+    in_a push -q
+    in_a gc
+    [ "$(ls a/.dsver/packs | wc -l)" -lt 60 ]
+    packs=$(ls far/packs)
+    (cd a && dsver branch docs other && dsver branch more other)
+    exits 0 in_a push --all --json
+    [[ $output == *'"pieces":0'* ]]
+    [ "$(ls far/packs)" = "$packs" ]
+    dsver clone far b
+    same b
+}
+
+@test "what was not asked for does not leave the store" {
+    echo "a secret line" | dsprep text -q --split line - | (cd a && dsver commit -m s secret)
+    in_a gc
+    exits 0 in_a push origin docs
+    [[ $output != *secret* ]]
+    exits 0 git -C far/catalog.git for-each-ref --format='%(refname)'
+    [ "$output" = "refs/heads/docs/main" ]
+    dsver clone far b
+    same b
+    exits 1 in_b log secret
+    exits 1 in_a push origin nosuch
+    [[ $output == *"no branch of 'nosuch'"* ]]
+}
+
+@test "tags and branches travel, kept heads do not" {
+    two
+    (cd a && dsver tag -m why docs v1 && dsver tag docs plain && dsver branch docs@main~1 old && dsver reset docs main~1)
+    in_a push
+    dsver clone far b
+    exits 0 in_b tag docs
+    [[ $output == *v1* && $output == *plain* ]]
+    exits 0 in_b show docs@old
+    exits 0 git -C far/catalog.git for-each-ref refs/dsver/kept
+    [ -z "$output" ]
+    [ "$(git -C a/.dsver/catalog.git rev-parse refs/tags/docs/v1)" = \
+        "$(git -C b/.dsver/catalog.git rev-parse refs/tags/docs/v1)" ]
+}
+
+@test "a branch that the remote has moved on is refused, then merged" {
+    in_a push
+    dsver clone far b
+    two
+    in_a push
+    echo "mine" | cat l1.txt - | dsprep text -q --split line - | (cd b && dsver commit -m mine docs >/dev/null)
+    exits 1 in_b push
+    [[ $output == *"refs/heads/docs/main"*"nothing was sent"* ]]
+    exits 1 in_b pull
+    [[ $output == *"dsver merge docs@main origin/main"* ]]
+    exits 0 in_b merge docs@main origin/main
+    exits 0 in_b push
+    exits 0 in_a pull
+    same b
+}
+
+@test "--force leaves behind what is there" {
+    two
+    in_a push
+    (cd a && dsver reset docs main~1)
+    exits 0 in_a push
+    [[ $output == *behind* ]]
+    exits 0 in_a push --force
+    [[ $output == *forced* ]]
+    dsver clone far b
+    same b
+}
+
+@test "a damaged pack at the remote is found and named" {
+    in_a push
+    pack=$(ls far/packs/*.pack)
+    cp "$pack" keep
+    chmod u+w "$pack"
+    printf X | dd of="$pack" bs=1 seek=3000 conv=notrunc status=none
+    exits 12 dsver clone far b
+    [[ $output == *"${pack##*/}"*"damaged at the remote"* ]]
+    exits 0 in_b ls
+    [ -z "$output" ]
+    cp keep "$pack"
+    exits 0 dsver clone far b
+    same b
+}
+
+@test "a pack that is cut short, or without heads, counts for nothing" {
+    in_a push
+    pack=$(ls far/packs/*.pack)
+    chmod u+w "$pack"
+    cp "$pack" keep
+    head -c 5000 keep >"$pack"
+    exits 12 dsver clone far b
+    [[ $output == *"lacks"*"pieces"*"no ref was moved"* ]]
+    exits 0 in_a push --all
+    cmp keep "$pack"
+    rm far/packs/*.heads
+    exits 12 dsver clone far c
+    exits 0 in_a push --all
+    exits 0 dsver clone far b
+    same b
+}
+
+@test "pieces that lie are found out" {
+    two
+    in_a push
+    (cd a && dsver branch docs@main~1 old && dsver reset docs main~1)
+    # a remote whose new pack holds other bytes under sound checksums: its name and heads agree
+    python3 -c 'import sys' 2>/dev/null || skip "python3 is not installed"
+    mv far/packs/*.pack . && rm far/packs/*
+    python3 "$DS_ROOT/tests/remote/liepack.py" ./*.pack far/packs
+    dsver init b >/dev/null
+    (cd b && dsver remote add origin ../far)
+    exits 0 in_b pull # packs that come whole have the name that they should have
+    exits 12 in_b cat docs
+    [[ $output == *"its bytes have the address"* ]]
+}
+
+@test "runs of pushes from two stores at once lose nothing" {
+    in_a push
+    dsver clone far b
+    for d in a b; do
+        (
+            cd "$d" || exit 1
+            for i in 1 2 3 4 5; do
+                { cat ../l1.txt; echo "$d $i"; } | dsprep text -q --split line - | dsver commit -b "of-$d" -m "$i" docs >/dev/null
+                dsver push -q || exit 1
+            done
+        ) 3>&- &
+    done
+    wait
+    dsver clone far c
+    for d in a b; do
+        [ "$(cd c && dsver cat docs@of-$d | sha256sum)" = "$(cd $d && dsver cat docs@of-$d | sha256sum)" ]
+    done
+    (cd c && dsver fsck --read-data)
+}
+
+@test "what a killed clone left is gone on with" {
+    in_a push
+    dsver init b >/dev/null
+    (cd b && dsver remote add origin ../far)
+    cp far/packs/*.pack b/.dsver/packs/
+    before=$(stat -c %Y,%i b/.dsver/packs/*.pack)
+    exits 0 dsver clone far b
+    [[ $output != *pieces* ]]
+    [ "$(stat -c %Y,%i b/.dsver/packs/*.pack)" = "$before" ]
+    same b
+}
+
+@test "remotes have names" {
+    exits 0 in_a remote
+    [[ $output == origin*far*catalog* ]]
+    exits 2 in_a remote add 'x y' ../far
+    exits 2 in_a remote add s3 s3://bucket/x
+    [[ $output == *"--catalog"* ]]
+    exits 2 in_a remote add s3 s3://k:s@bucket/x --catalog x.git
+    exits 1 in_a remote add origin ../other
+    [[ $output == *"is there already"* ]]
+    in_a push
+    exits 0 in_a remote remove origin
+    exits 1 in_a push
+    [[ $output == *"no remote"* ]]
+    exits 1 in_a show docs@origin/main
+}
+
+@test "a folder that cannot be reached or is none of ours" {
+    (cd a && dsver remote add gone /nonexistent/x && dsver remote add other ../other)
+    exits 13 in_a fetch gone
+    exits 13 in_a fetch origin
+    in_a push
+    echo "format of another time" >far/format
+    two
+    exits 1 in_a push
+    [[ $output == *"not a remote of this version"* ]]
+}
