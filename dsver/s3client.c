@@ -16,7 +16,13 @@
 #include "sig.h"
 #include "term.h"
 
-enum { CONNECT_SECONDS = 20, STALL_SECONDS = 60, ERROR_BODY_MAX = 64 << 10, PROGRESS = 1 << 20 };
+enum {
+    CONNECT_SECONDS = 20,
+    STALL_SECONDS = 60,
+    ERROR_BODY_MAX = 64 << 10,
+    PROGRESS = 1 << 20,
+    SKEW_MAX = 300
+};
 
 #define EMPTY_SHA "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"
 
@@ -443,12 +449,13 @@ static bool transient(CURLcode code)
     }
 }
 
-/* The server's clock is not ours: sign by its clock from now on. */
+/* A server whose clock differs by much refuses what is signed by ours: sign by its clock from now
+ * on. */
 static bool adopt_clock(attempt *a)
 {
     int64_t skew = a->date ? a->date - (int64_t)time(NULL) : 0;
     pthread_mutex_lock(&a->s->lock);
-    bool changed = skew > a->s->skew + 60 || skew < a->s->skew - 60;
+    bool changed = a->date && (skew > a->s->skew + SKEW_MAX || skew < a->s->skew - SKEW_MAX);
     if (changed)
         a->s->skew = skew;
     pthread_mutex_unlock(&a->s->lock);
@@ -478,7 +485,7 @@ static enum verdict judge_status(attempt *a, long status, ds_err *why)
             a->s->name, c->key ? c->key : "", status, *ans.code ? " " : "", ans.code,
             *ans.message ? ": " : "", ans.message, *ans.region ? "; its region is " : "",
             ans.region);
-    if (strcmp(ans.code, "RequestTimeTooSkewed") == 0)
+    if (status == 403) /* the answer to HEAD does not say why */
         return adopt_clock(a) ? AGAIN : FAILED;
     if (status == 408 || status == 429 || status >= 500 ||
         strcmp(ans.code, "RequestTimeout") == 0 || strcmp(ans.code, "SlowDown") == 0)

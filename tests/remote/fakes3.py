@@ -5,7 +5,7 @@
                          parent does not live any more
 
 Signatures are checked (version 4, keys AK / SK), bodies against x-amz-content-sha256. Listings have
-PAGE keys a page (environment, default 1000). DIR/log gets a line a request: METHOD PATH?QUERY STATUS.
+PAGE keys a page (environment, default 1000). The clock is SKEW seconds ahead (environment). DIR/log gets a line a request: METHOD PATH?QUERY STATUS.
 
 DIR/faults: a line a rule, METHOD REGEX WHAT TIMES; the regular expression is looked for in PATH?QUERY. WHAT:
     500 503 403 ...   that status, with an <Error>
@@ -15,7 +15,6 @@ DIR/faults: a line a rule, METHOD REGEX WHAT TIMES; the regular expression is lo
     lie               200, but nothing is stored
     half              200, but half of it is stored
     xml:TEXT          200 and this text
-    skew              403 RequestTimeTooSkewed
     die               the server ends at once
 A rule counts in DIR/faults.N, so that it works TIMES times.
 """
@@ -27,6 +26,7 @@ import sys
 import threading
 import time
 import urllib.parse
+from datetime import datetime, timezone
 from email.utils import formatdate
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from xml.sax.saxutils import escape
@@ -34,6 +34,7 @@ from xml.sax.saxutils import escape
 ROOT = os.path.abspath(sys.argv[1])
 DATA = os.path.join(ROOT, "data")
 PAGE = int(os.environ.get("PAGE", "1000"))
+SKEW = int(os.environ.get("SKEW", "0"))
 KEY, SECRET = "AK", "SK"
 LOCK = threading.Lock()
 USED = {}
@@ -54,6 +55,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, *args):
         pass
+
+    def date_time_string(self, timestamp=None):
+        return formatdate(time.time() + SKEW, usegmt=True)
 
     # ---- answers
 
@@ -94,6 +98,9 @@ class Handler(BaseHTTPRequestHandler):
         day, region, names = m.group(2), m.group(3), m.group(4).split(";")
         if names != sorted(names) or "host" not in names or "x-amz-date" not in names:
             return "AccessDenied"
+        said = datetime.strptime(self.headers["x-amz-date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+        if abs(said.timestamp() - time.time() - SKEW) > 900:
+            return "RequestTimeTooSkewed"
         payload = self.headers["x-amz-content-sha256"]
         if payload != hashlib.sha256(body).hexdigest():
             return "XAmzContentSHA256Mismatch"
@@ -131,8 +138,6 @@ class Handler(BaseHTTPRequestHandler):
             self.note("drop")
             self.close_connection = True
             return
-        if what == "skew":
-            return self.error(403, "RequestTimeTooSkewed")
         if what and what.isdigit():
             return self.error(int(what), "Fault" + what)
         if what and what.startswith("xml:"):

@@ -1,0 +1,192 @@
+# Remotes in an object store that misbehaves, and a catalog over http.
+load ../remote/remote_common
+
+setup() {
+    remote_setup
+    s3_start
+}
+teardown() { remote_teardown; }
+
+@test "a clone from an object store is what was pushed" {
+    two
+    exits 0 in_a push
+    exits 0 clone_s3 b
+    same b
+    [ "$(count '^PUT .*\.pack 200')" = 2 ]
+    exits 0 in_a push
+    [ "$output" = "nothing new" ]
+    [ "$(count '^PUT .*\.pack')" = 2 ]
+}
+
+@test "listings have pages" {
+    touch s3/stop
+    for i in 1 2 3; do
+        { cat l1.txt; echo "$i"; } | dsprep text -q --split line - | (cd a && dsver commit -m "$i" docs >/dev/null)
+    done
+    rm -r s3 a/.dsver/config.lock 2>/dev/null || true
+    (cd a && dsver remote remove origin)
+    rm -rf cat.git
+    PAGE=2 s3_start
+    in_a push
+    exits 0 clone_s3 b
+    same b
+    [ "$(count 'continuation-token')" -ge 3 ]
+}
+
+@test "500, dropped connections, cut and changed bodies are got over" {
+    two
+    faults 'PUT pack 500 1' 'PUT heads drop 1' 'GET list-type 503 2' 'HEAD format drop 1'
+    exits 0 in_a push
+    faults 'GET \.pack$ truncate 1' 'GET heads 500 1' 'GET \.pack$ flip 1' 'GET list-type drop 1' 'GET \.pack$ 429 1'
+    exits 0 clone_s3 b
+    same b
+}
+
+@test "what stays wrong is named, and nothing is half done" {
+    faults 'PUT pack 503 99'
+    exits 13 in_a push
+    [[ $output == *"gave up after 3 tries"*".pack"*"503 Fault503"* ]]
+    [ -z "$(git -C cat.git for-each-ref)" ]
+    rm s3/faults
+    in_a push
+    faults 'GET \.pack$ flip 99'
+    exits 12 clone_s3 b
+    [[ $output == *"packs/"*".pack: damaged at the remote"* ]]
+    [ -z "$(git -C b/.dsver/catalog.git for-each-ref)" ]
+    faults 'GET \.pack$ truncate 99'
+    exits 13 clone_s3 b
+    faults 'GET list-type xml:<ListBucketResult><Contents></ListBucketResult> 99'
+    exits 12 clone_s3 b
+    [[ $output == *"answer of the server"* ]]
+    faults 'GET list-type 403 99'
+    exits 1 clone_s3 b
+    [[ $output == *"403 Fault403"* ]]
+    rm s3/faults
+    exits 0 clone_s3 b
+    same b
+}
+
+@test "a server that says it stored and did not" {
+    faults 'PUT pack lie 1'
+    exits 13 in_a push
+    [[ $output == *"although it was sent"* ]]
+    [ -z "$(git -C cat.git for-each-ref)" ]
+    faults 'PUT pack half 1'
+    exits 13 in_a push
+    [[ $output == *"bytes long, it should be"* ]]
+    rm s3/faults
+    exits 0 in_a push
+    exits 0 clone_s3 b
+    same b
+}
+
+@test "another's pack of the same name, and conflicts" {
+    two
+    in_a push
+    rm s3/data/bucket/some/where/packs/*.heads
+    exits 0 in_a push --all
+    faults 'PUT pack 412 99' 'PUT heads 409 99'
+    echo more | cat l1.txt - | dsprep text -q --split line - | (cd a && dsver commit -m m docs >/dev/null)
+    exits 13 in_a push
+    [[ $output == *"does not hold piece"* ]]
+    rm s3/faults
+    exits 0 in_a push
+}
+
+@test "large packs go in parts, and what fails is aborted" {
+    head -c 25000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
+    (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
+    size=$(du -sb a/.dsver/packs | cut -f1)
+    [ "$size" -gt 20000000 ]
+    faults 'PUT partNumber=2 500 1' 'PUT partNumber=1 drop 1'
+    exits 0 in_a push
+    [ "$(count '^POST .*uploadId.* 200')" = 1 ]
+    exits 0 clone_s3 b
+    same b
+    rm s3/data/bucket/some/where/packs/*
+    git -C cat.git update-ref -d refs/heads/docs/main
+    faults 'PUT partNumber=2 400 1'
+    exits 1 in_a push
+    [ "$(count '^DELETE .*uploadId.* 204')" = 1 ]
+    faults 'POST uploadId xml:<Error><Code>InternalError</Code><Message>late</Message></Error> 1'
+    exits 13 in_a push
+    [[ $output == *"not completed: InternalError late"* ]]
+    exits 0 in_a push
+    exits 0 clone_s3 c
+    same c
+}
+
+@test "a clock that is wrong is put right" {
+    touch s3/stop
+    rm -r s3 cat.git
+    (cd a && dsver remote remove origin)
+    SKEW=86400 s3_start
+    exits 0 in_a push
+    [[ $output == *"clock differs"*"86400 seconds"* || $output == *"clock differs"*"86399 seconds"* ]]
+    exits 0 clone_s3 b
+    same b
+}
+
+@test "credentials: from a file, from a profile, and never shown" {
+    unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+    exits 1 in_a push
+    [[ $output == *"no credentials"* ]]
+    mkdir .aws
+    printf '[default]\naws_access_key_id=AK\naws_secret_access_key=SK\n[no]\naws_access_key_id=AK\naws_secret_access_key=hushhush\n' >.aws/credentials
+    exits 0 in_a push
+    AWS_PROFILE=no exits 1 in_a fetch --all
+    [[ $output == *SignatureDoesNotMatch* ]]
+    [[ $output != *hushhush* ]]
+    mv .aws/credentials cred
+    (cd a && dsver remote remove origin && dsver remote add origin "$s3" --catalog ../cat.git --credentials ../cred)
+    exits 0 in_a fetch
+    AWS_ACCESS_KEY_ID=x AWS_SECRET_ACCESS_KEY=y exits 0 in_a fetch --all
+    grep -rq hushhush a && false
+    grep -q hush s3/log && false
+    true
+}
+
+@test "a bucket that is not there, a server that is not there" {
+    p=$(cat s3/port)
+    (cd a && dsver remote add none "s3://nobucket/x?endpoint=http://127.0.0.1:$p" --catalog ../cat.git &&
+        dsver remote add dead "s3://bucket/x?endpoint=http://127.0.0.1:1" --catalog ../cat.git)
+    exits 1 in_a push none
+    [[ $output == *NoSuchBucket* ]]
+    exits 13 in_a push dead
+    [[ $output == *"gave up after 3 tries"* ]]
+}
+
+@test "a push that the server's death cut short goes on" {
+    two
+    faults 'PUT heads die 1'
+    exits 13 in_a push
+    [ -z "$(git -C cat.git for-each-ref)" ]
+    rm s3/faults s3/port
+    python3 "$DS_ROOT/tests/remote/fakes3.py" s3 3>&- >s3.out 2>&1 &
+    await s3/port
+    s3="s3://bucket/some/where?endpoint=http://127.0.0.1:$(cat s3/port)"
+    (cd a && dsver remote remove origin && dsver remote add origin "$s3" --catalog ../cat.git)
+    exits 0 in_a push
+    exits 0 clone_s3 b
+    same b
+}
+
+@test "the catalog over http" {
+    mkdir www www.state
+    git init -q --bare www/cat.git
+    git -C www/cat.git config http.receivepack true
+    python3 "$DS_ROOT/tests/remote/githttp.py" www www.state 3>&- >www.out 2>&1 &
+    await www.state/port
+    url=http://127.0.0.1:$(cat www.state/port)/cat.git
+    (cd a && dsver remote add web "$s3" --catalog "$url" && dsver tag docs v1)
+    exits 0 in_a push web
+    two
+    exits 0 in_a push web
+    exits 0 dsver clone "$s3" --catalog "$url" b
+    same b
+    exits 0 in_b show docs@v1
+    git -C www/cat.git config http.receivepack false
+    (cd a && dsver tag docs v2)
+    exits 13 in_a push web
+    [[ $output == *"git cannot push to http"* ]]
+}
