@@ -56,12 +56,12 @@ static void describe(dcm_file *f, const dcm_set *s)
         dcm_raw_big_endian(f->raw) && e && e->vr == DCM_VR('O', 'W') && im->allocated == 8;
 }
 
-int dcm_file_open(dcm_file **out, dcm_tree **tree, int fd, const char *name, const dcm_limits *lim,
-                  const char **reason, ds_err *err)
+int dcm_file_open(dcm_file **out, dcm_tree **tree, const dcm_bytes *from, const char *name,
+                  const dcm_limits *lim, const char **reason, ds_err *err)
 {
     dcm_file *f = *out = calloc(1, sizeof *f);
     *tree = NULL;
-    int rc = f ? dcm_raw_open(&f->raw, tree, fd, name, lim, reason, err) : ds_fail_nomem(err);
+    int rc = f ? dcm_raw_open(&f->raw, tree, from, name, lim, reason, err) : ds_fail_nomem(err);
     if (rc == 0) {
         describe(f, dcm_tree_main(*tree));
     } else {

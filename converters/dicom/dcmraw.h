@@ -15,9 +15,9 @@ extern "C" {
 enum dcm_raw_kind { DCM_RAW_NONE, DCM_RAW_NATIVE, DCM_RAW_FRAGMENTS };
 
 typedef struct dcm_raw dcm_raw;
-/* Parses all of fd (borrowed, seekable) and copies all but the pixel data into a new tree. */
-int dcm_raw_open(dcm_raw **r, dcm_tree **tree, int fd, const char *name, const dcm_limits *lim,
-                 const char **reason, ds_err *err);
+/* Parses all of it and copies all but the pixel data into a new tree. */
+int dcm_raw_open(dcm_raw **r, dcm_tree **tree, const dcm_bytes *from, const char *name,
+                 const dcm_limits *lim, const char **reason, ds_err *err);
 void dcm_raw_close(dcm_raw *r);
 enum dcm_raw_kind dcm_raw_kind_of(const dcm_raw *r);
 uint32_t dcm_raw_tag(const dcm_raw *r); /* of the pixel data */

@@ -36,6 +36,7 @@ constexpr Uint32 DEFER = 4096;
 
 struct Source {
     int fd;
+    const char *mem; // all of the file, or null: it is read as needed
     Uint64 size;
     const char *stack; // where it was when parsing began
     bool deep;         // the stack came to its limit
@@ -59,7 +60,12 @@ class FdProducer : public DcmProducer {
         }
         offile_off_t done = 0;
         while (cond.good() && done < n && !eos()) {
-            if (pos >= base && pos < base + (offile_off_t)have) {
+            if (src->mem) {
+                offile_off_t k = avail() < n - done ? avail() : n - done;
+                memcpy(static_cast<char *>(to) + done, src->mem + pos, (size_t)k);
+                pos += k;
+                done += k;
+            } else if (pos >= base && pos < base + (offile_off_t)have) {
                 offile_off_t k = base + (offile_off_t)have - pos;
                 k = k < n - done ? k : n - done;
                 memcpy(static_cast<char *>(to) + done, buf + (pos - base), (size_t)k);
@@ -285,10 +291,14 @@ int copy_items(const Walk &w, DcmSequenceOfItems *sq, uint32_t tag, dcm_set *to,
 // ---- the file ----
 
 // Something that begins like a data set: preamble and magic, or a first tag of a low group.
-bool plausible(int fd)
+bool plausible(const Source &src)
 {
     unsigned char b[132];
-    ssize_t n = pread(fd, b, sizeof b, 0);
+    ssize_t n = (ssize_t)(src.size < sizeof b ? src.size : sizeof b);
+    if (src.mem)
+        memcpy(b, src.mem, (size_t)n);
+    else
+        n = pread(src.fd, b, sizeof b, 0);
     if (n == (ssize_t)sizeof b && memcmp(b + 128, "DICM", 4) == 0)
         return true;
     if (n >= 4 && memcmp(b, "DICM", 4) == 0)
@@ -361,12 +371,13 @@ void find_syntax(dcm_raw *r)
 void open_file(dcm_raw *r, const dcm_limits *lim)
 {
     struct stat st;
-    if (fstat(r->src.fd, &st) != 0)
+    if (!r->src.mem && fstat(r->src.fd, &st) != 0)
         throw Failure{"unreadable", strerror(errno)};
-    r->src.size = (Uint64)st.st_size;
+    if (!r->src.mem)
+        r->src.size = (Uint64)st.st_size;
     if (lim->max_file && r->src.size > lim->max_file)
         throw Failure{"file-too-large", "larger than a file may be"};
-    if (!plausible(r->src.fd))
+    if (!plausible(r->src))
         throw Failure{"not-dicom", "not a DICOM file"};
     OFCondition c = parse(r, false);
     if (c.bad() && !r->src.deep) {
@@ -430,7 +441,7 @@ extern "C" int dcm_shim_init(ds_err *err)
     }
 }
 
-extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, int fd, const char *name,
+extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, const dcm_bytes *from, const char *name,
                             const dcm_limits *lim, const char **reason, ds_err *err)
 {
     dcm_raw *r = nullptr;
@@ -439,7 +450,9 @@ extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, int fd, const char *
     *reason = "damaged";
     try {
         r = new dcm_raw();
-        r->src.fd = fd;
+        r->src.fd = from->fd;
+        r->src.mem = static_cast<const char *>(from->mem);
+        r->src.size = from->size;
         r->name = name;
         open_file(r, lim);
         int rc = dcm_tree_new(tree, err);

@@ -44,20 +44,26 @@ typedef struct dcm_image {
     bool recovered;        /* parsed only by leniency: flag it */
 } dcm_image;
 
+/* A file: all of its bytes in memory, or (mem is NULL) a descriptor that can be read anywhere.
+ * Borrowed as long as the file is open. */
+typedef struct dcm_bytes {
+    const void *mem;
+    uint64_t size; /* of mem */
+    int fd;
+} dcm_bytes;
+
 typedef struct dcm_file dcm_file;
-/* Reads all but the pixel data into *tree (the caller's to free). fd is borrowed and must be
- * seekable. Names in messages: `name`. When it fails *reason is a slug of docs/dicom.md:
- * "not-dicom", "damaged", "too-deep", "out-of-memory". */
-int dcm_file_open(dcm_file **f, dcm_tree **tree, int fd, const char *name, const dcm_limits *lim,
-                  const char **reason, ds_err *err);
+/* Reads all but the pixel data into *tree (the caller's to free). Names in messages: `name`. When
+ * it fails *reason is a slug of docs/dicom.md: "not-dicom", "damaged", "too-deep", "out-of-memory".
+ */
+int dcm_file_open(dcm_file **f, dcm_tree **tree, const dcm_bytes *from, const char *name,
+                  const dcm_limits *lim, const char **reason, ds_err *err);
 /* DS_FAIL with *reason (a slug of docs: "no-pixels", "unsupported-syntax", ...) when it has no
  * frames that can be decoded. */
 int dcm_file_image(dcm_file *f, dcm_image *im, const char **reason, ds_err *err);
 /* Stored values of one frame (from 0): row by row, samples interleaved, little endian, sign
  * extended from the bits stored, unused bits masked. Replaces out. */
 int dcm_file_frame(dcm_file *f, uint32_t frame, ds_buf *out, const char **reason, ds_err *err);
-/* The encoded bytes of the pixel data as they stand, for writing DICOM again: fragments with their
- * offsets. */
 void dcm_file_close(dcm_file *f);
 
 #ifdef __cplusplus

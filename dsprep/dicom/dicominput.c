@@ -6,11 +6,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/sendfile.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "io.h"
 #include "walk.h"
+
+#define MEMORY_MAX ((uint64_t)16 << 20)
 
 struct ds_dicominput {
     ds_walk *walk;
@@ -70,6 +74,41 @@ void ds_dicominput_free(ds_dicominput *in)
     free(in);
 }
 
+/* What comes as a stream is put into memory, and into a file once it is long. */
+static int spool_begin(ds_dicom_in *out, ds_err *err)
+{
+    out->size = 0;
+    out->fd = memfd_create("dsprep", MFD_CLOEXEC);
+    return out->fd < 0 ? ds_fail_errno(err, errno, "shared memory") : 0;
+}
+
+static int to_file(ds_dicom_in *out, ds_err *err)
+{
+    int fd;
+    off_t at = 0;
+    ssize_t n = 1;
+    int rc = ds_dicom_temp(&fd, err);
+    if (rc != 0)
+        return rc;
+    while (n > 0 && (uint64_t)at < out->size)
+        n = sendfile(fd, out->fd, &at, (size_t)(out->size - (uint64_t)at));
+    if ((uint64_t)at < out->size)
+        rc = ds_fail_errno(err, errno, "temporary file");
+    close(out->fd);
+    out->fd = fd;
+    return rc;
+}
+
+static int spool_put(ds_dicom_in *out, const void *p, size_t n, ds_err *err)
+{
+    bool first = out->size <= MEMORY_MAX;
+    int rc = first && out->size + n > MEMORY_MAX ? to_file(out, err) : 0;
+    if (rc == 0)
+        rc = ds_write_full(out->fd, "temporary file", p, n, err);
+    out->size += n;
+    return rc;
+}
+
 static int problem(ds_dicom_in *out, const char *reason, const char *message, ds_err *err)
 {
     out->reason = reason;
@@ -82,7 +121,7 @@ static int spool_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
     uint8_t buf[64 << 10];
     size_t got = sizeof buf;
     ds_err bad = {0};
-    int rc = ds_dicom_temp(&out->fd, err);
+    int rc = spool_begin(out, err);
     if (rc != 0)
         return rc;
     while (got == sizeof buf) {
@@ -93,13 +132,10 @@ static int spool_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
             end_archive(in);
             return problem(out, "broken-archive", bad.msg, err);
         }
-        rc = ds_write_full(out->fd, "temporary file", buf, got, err);
+        rc = spool_put(out, buf, got, err);
         if (rc != 0)
             return rc;
-        out->size += got;
     }
-    if (lseek(out->fd, 0, SEEK_SET) != 0)
-        return ds_fail_errno(err, errno, "temporary file");
     return 1;
 }
 
@@ -135,18 +171,14 @@ static int spool_pipe(int fd, const uint8_t *head, size_t n, ds_dicom_in *out, d
 {
     uint8_t buf[64 << 10];
     size_t got = sizeof buf;
-    int rc = ds_dicom_temp(&out->fd, err);
+    int rc = spool_begin(out, err);
     if (rc == 0)
-        rc = ds_write_full(out->fd, "temporary file", head, n, err);
-    out->size = n;
+        rc = spool_put(out, head, n, err);
     while (rc == 0 && got == sizeof buf) {
         rc = ds_read_full(fd, "standard input", buf, sizeof buf, &got, err);
         if (rc == 0)
-            rc = ds_write_full(out->fd, "temporary file", buf, got, err);
-        out->size += got;
+            rc = spool_put(out, buf, got, err);
     }
-    if (rc == 0 && lseek(out->fd, 0, SEEK_SET) != 0)
-        rc = ds_fail_errno(err, errno, "temporary file");
     return rc;
 }
 

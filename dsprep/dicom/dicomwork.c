@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dcmchar.h"
@@ -14,7 +15,8 @@
 #include "dicomreport.h"
 #include "io.h"
 
-#define MEMORY_MAX ((uint64_t)16 << 20) /* of frames in an answer */
+#define MEMORY_MAX ((uint64_t)16 << 20) /* of input, or of frames in an answer */
+#define KEEP_MAX ((size_t)4 << 20)
 
 typedef struct work {
     const ds_dicom_opts *o;
@@ -27,8 +29,12 @@ typedef struct work {
     ds_dicom_file copy;
     bool copying, headers;
     int *out;
-    ds_buf frame, values;
 } work;
+
+/* Kept from one object to the next, so that their pages are. */
+static struct {
+    ds_buf input, frame, values;
+} kept;
 
 static int outcome(work *w, enum ds_dicom_outcome what, const char *reason, const char *message)
 {
@@ -53,18 +59,19 @@ static int one_frame(work *w, uint32_t i, ds_err *err)
 {
     const dcm_image *im = &w->im;
     const char *reason = "undecodable";
-    int rc = dcm_file_frame(w->f, i, &w->frame, &reason, err);
+    int rc = dcm_file_frame(w->f, i, &kept.frame, &reason, err);
     if (rc != 0)
         return give_up(w, reason, rc, err);
-    dcm_mask_frame(w->frame.data, im->rows, im->cols, im->samples, dcm_sample_size(im->dtype),
+    dcm_mask_frame(kept.frame.data, im->rows, im->cols, im->samples, dcm_sample_size(im->dtype),
                    &w->v);
     if (w->copying)
-        rc = ds_dicom_file_frame(&w->copy, w->frame.data, w->frame.len, err);
+        rc = ds_dicom_file_frame(&w->copy, kept.frame.data, kept.frame.len, err);
     if (rc == 0)
-        rc = dcm_chain_frame(w->chain, i, &w->frame, &w->values, err);
-    if (rc == 0 && w->r.frame_bytes != w->values.len)
-        rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", w->values.len);
-    return rc == 0 ? ds_write_full(*w->out, "an answer", w->values.data, w->values.len, err) : rc;
+        rc = dcm_chain_frame(w->chain, i, &kept.frame, &kept.values, err);
+    if (rc == 0 && w->r.frame_bytes != kept.values.len)
+        rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", kept.values.len);
+    return rc == 0 ? ds_write_full(*w->out, "an answer", kept.values.data, kept.values.len, err)
+                   : rc;
 }
 
 /* One line, or one for each frame where they differ. */
@@ -197,15 +204,36 @@ static int frames(work *w, ds_err *err)
     return rc;
 }
 
+/* Once through a file that is short enough, into memory; others are read where they lie. */
+static int read_input(work *w, int fd, const char *name, dcm_bytes *from, ds_err *err)
+{
+    struct stat st;
+    char path[32];
+    uint64_t size;
+    *from = (dcm_bytes){.fd = fd};
+    if (fstat(fd, &st) != 0)
+        return ds_fail_errno(err, errno, "%s", name);
+    if (st.st_size > (off_t)MEMORY_MAX) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+        return ds_sha_file(&w->r.sha, &size, path, err);
+    }
+    size_t n = (size_t)st.st_size;
+    ds_buf_reset(&kept.input);
+    if (ds_buf_reserve(&kept.input, n + 1) != 0)
+        return ds_fail_nomem(err);
+    int rc = ds_pread_exact(fd, name, kept.input.data, n, 0, err);
+    from->mem = kept.input.data;
+    from->size = n;
+    return rc == 0 ? ds_sha_bytes(&w->r.sha, kept.input.data, n, err) : rc;
+}
+
 static int object(work *w, int fd, const char *name, ds_err *err)
 {
-    uint64_t size;
-    char path[32];
-    const char *reason = "damaged";
-    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    int rc = ds_sha_file(&w->r.sha, &size, path, err);
+    dcm_bytes from;
+    const char *reason = "unreadable";
+    int rc = read_input(w, fd, name, &from, err);
     if (rc == 0)
-        rc = dcm_file_open(&w->f, &w->t, fd, name, &w->o->limits, &reason, err);
+        rc = dcm_file_open(&w->f, &w->t, &from, name, &w->o->limits, &reason, err);
     if (rc != 0)
         return give_up(w, reason, rc, err);
     if (is_dicomdir(w->t)) {
@@ -222,6 +250,15 @@ static int object(work *w, int fd, const char *name, ds_err *err)
     if (rc == 0)
         rc = write_front(w, err);
     return rc == 0 && !w->headers ? frames(w, err) : rc;
+}
+
+/* What one large object needed does not stay. */
+static void forget_long(void)
+{
+    ds_buf *all[] = {&kept.input, &kept.frame, &kept.values};
+    for (size_t i = 0; i < 3; i++)
+        if (all[i]->cap > KEEP_MAX)
+            ds_buf_fini(all[i]);
 }
 
 int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bool headers)
@@ -251,8 +288,7 @@ int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bo
     dcm_chain_free(w.chain);
     dcm_file_close(w.f);
     dcm_tree_free(w.t);
-    ds_buf_fini(&w.frame);
-    ds_buf_fini(&w.values);
+    forget_long();
     ds_dicom_result_fini(&w.r);
     return rc;
 }

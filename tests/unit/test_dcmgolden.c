@@ -41,7 +41,8 @@ static const char *digest_of(const char *name, char hex[65], char *msg, size_t r
     assert_true(fd >= 0);
     assert_int_equal(ds_hasher_new(&h, &err), 0);
     assert_int_equal(ds_hasher_reset(h, &err), 0);
-    int rc = dcm_file_open(&f, &t, fd, path, &limits, &reason, &err);
+    const dcm_bytes from = {.fd = fd};
+    int rc = dcm_file_open(&f, &t, &from, path, &limits, &reason, &err);
     if (rc == 0)
         rc = dcm_file_image(f, &im, &reason, &err);
     for (uint32_t i = 0; rc == 0 && i < im.frames; i++) {
