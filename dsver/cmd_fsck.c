@@ -88,14 +88,16 @@ static int run(int argc, char **argv)
     if (!rc && json)
         printf("{\"type\":\"fsck\",\"read_data\":%s,\"versions\":%" PRIu64
                ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
-               ",\"bytes\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
+               ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
                read_data ? "true" : "false", h.versions, h.git_objects, h.objs.packs,
-               h.objs.objects, h.objs.bytes, h.problems);
+               h.objs.objects, h.objs.bytes, h.afar, h.problems);
     else if (!rc)
         printf("%" PRIu64 " versions, %" PRIu64 " git objects, %" PRIu64 " pieces in %" PRIu64
                " packs%s: %" PRIu64 " problem%s\n",
                h.versions, h.git_objects, h.objs.objects, h.objs.packs,
                read_data ? ", all bytes read" : "", h.problems, h.problems == 1 ? "" : "s");
+    if (!rc && !json && h.afar)
+        printf("%" PRIu64 " pieces are at the remote and not here\n", h.afar);
     if (!rc && h.problems)
         ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems,
                 h.problems == 1 ? "" : "s");

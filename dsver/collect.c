@@ -44,7 +44,7 @@ static int mark_lines(mark *m, const git_oid *tree, const char *what, ds_err *er
         for (size_t i = 0; !rc && i < m->line.pieces.len / sizeof *p; i++) {
             bool known = true;
             rc = ds_objgc_mark(m->gc, &p[i], &known, err);
-            m->out->missing += !known;
+            m->out->missing += !known && !m->store->lazy;
         }
     }
     ds_manscan_close(&s);

@@ -374,8 +374,10 @@ static int verify_ranged(fetching *f, ds_err *err)
         return 0;
     int rc = ds_objreader_new(&r, f->t->objs, ds_cpu_count(), true, err), more = 1;
     while (!rc && more) {
-        while (!rc && put < f->ranged.n && !ds_objreader_full(r))
-            rc = ds_objreader_put(r, &f->ranged.ids[put++], NULL, err);
+        for (; !rc && put < f->ranged.n && !ds_objreader_full(r); put++)
+            /* one whose base nobody has is not in the index */
+            if (ds_objstore_has(f->t->objs, &f->ranged.ids[put]))
+                rc = ds_objreader_put(r, &f->ranged.ids[put], NULL, err);
         more = rc ? 0 : ds_objreader_next(r, &got, err);
         rc = more < 0 ? more : rc;
     }

@@ -215,7 +215,9 @@ static int check_pieces(health *h, const ds_version *v, bool fresh, ds_err *err)
         if (rc < 0)
             return rc;
         touch(h, &p[i], v);
-        if (rc == 0 && fresh) {
+        if (rc == 0 && fresh && h->store->lazy) {
+            h->out->afar++;
+        } else if (rc == 0 && fresh) {
             char hex[65], name[300];
             ds_sha_hex(hex, &p[i]);
             snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(&v->id));

@@ -410,19 +410,40 @@ static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v
                    overflow ? "it has too many bases" : "a base of it is not in the index");
 }
 
-int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, ds_err *err)
+void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn expect, void *ctx)
 {
-    ds_objloc v[DS_CLOSURE_CAP];
+    s->miss = miss;
+    s->expect = expect;
+    s->miss_ctx = ctx;
+}
+
+/* 1, 0 when it is not known (*known) or a pack is gone, or an error. */
+static int get_here(ds_objstore *s, const ds_sha *id, ds_objloc *v, bool *known, ds_buf *out,
+                    ds_err *err)
+{
     ds_codecs *c = NULL;
-    bool known = true;
     int rc = ds_objcore_codec(s, &c, err);
     if (rc)
         return rc;
     /* A pack that vanished was consolidated: the index knows the new place. Once is enough but for
      * bad luck. */
-    for (int i = 0; i < 3 && rc == 0 && known; i++)
-        rc = get_once(s, c, id, v, &known, out, err);
+    *known = true;
+    for (int i = 0; i < 3 && rc == 0 && *known; i++)
+        rc = get_once(s, c, id, v, known, out, err);
     ds_objcore_codec_back(s, c);
+    return rc;
+}
+
+int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, ds_err *err)
+{
+    ds_objloc v[DS_CLOSURE_CAP];
+    bool known = true;
+    int rc = get_here(s, id, v, &known, out, err);
+    if (rc == 0 && !known && s->miss) {
+        rc = s->miss(s->miss_ctx, id, err);
+        if (rc > 0)
+            rc = get_here(s, id, v, &known, out, err);
+    }
     if (rc == 0) {
         char hex[65], pack[65];
         ds_sha_hex(hex, id);

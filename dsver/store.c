@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "lazy.h"
 
 enum { CONFIG_MAX = 1 << 20, FORMAT = 1 };
 
@@ -148,6 +149,8 @@ int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *
         rc = ds_catalog_open(&s->cat, cat, lock, err);
     if (!rc)
         rc = ds_objstore_open(&s->objs, s->dir, mode, err);
+    if (!rc)
+        rc = ds_lazy_attach(s, err);
     free(cat);
     free(lock);
     if (rc)
@@ -158,6 +161,7 @@ int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *
 void ds_store_close(ds_store *s)
 {
     ds_objstore_close(s->objs);
+    ds_lazy_free(s->lazy);
     ds_catalog_close(s->cat);
     free(s->dir);
     *s = (ds_store){0};

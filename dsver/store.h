@@ -15,10 +15,13 @@
 
 #define DS_STORE_DIR ".dsver"
 
+typedef struct ds_lazy ds_lazy;
+
 typedef struct ds_store {
     char *dir; /* of the store itself: ".../.dsver" */
     ds_catalog *cat;
     ds_objstore *objs;
+    ds_lazy *lazy; /* pieces that are not here are fetched when they are read (lazy.h); NULL: no */
 } ds_store;
 
 /* Makes DIR/.dsver. *made (may be NULL) = false when it was there already; what a dead init left is

@@ -209,3 +209,65 @@ setup() {
     exits 1 in_a push
     [[ $output == *"not a remote of this version"* ]]
 }
+
+@test "a lazy clone fetches what is read, and keeps it" {
+    two
+    (cd a && dsver tag docs v2)
+    in_a push
+    exits 0 dsver clone --lazy far b
+    [ -z "$(ls b/.dsver/packs)" ]
+    exits 0 in_b log docs
+    exits 0 in_b fsck
+    [[ $output == *"pieces are at the remote and not here"*  ]]
+    [ "$(cd b && dsver cat docs@main~1 | sha256sum)" = "$(cd a && dsver cat docs@main~1 | sha256sum)" ]
+    [ -n "$(ls b/.dsver/packs)" ]
+    exits 0 in_b gc
+    mv far/packs off
+    exits 0 in_b cat docs@main~1 # it is here now
+    exits 12 in_b cat docs
+    [[ $output == *"not here yet"* ]]
+    mv off far/packs
+    same b
+    exits 0 in_b diff docs@main~1 docs
+    exits 0 in_b fsck --read-data
+}
+
+@test "a lazy clone commits and pushes, and can be made whole" {
+    in_a push
+    dsver clone --lazy far b
+    (cd b && dsver commit -m two docs ../v2.dsr)
+    exits 0 in_b push
+    exits 0 in_a pull
+    dsver clone --lazy far c
+    exits 0 in_b fetch --all
+    (cd b && mv ../far/packs ../off)
+    exits 0 in_b cat docs
+    mv off far/packs
+    same b c
+}
+
+@test "many threads read a lazy clone" {
+    lines 60000 | dsprep text -q --split line - >big.dsr
+    (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
+    in_a push
+    for j in 1 8; do
+        rm -rf b
+        dsver clone --lazy far b
+        [ "$(cd b && dsver cat -j $j docs | sha256sum)" = "$(cd a && dsver cat docs | sha256sum)" ]
+    done
+    (cd b && dsver fsck --read-data)
+}
+
+@test "pieces that lie do not come into a lazy clone" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    in_a push
+    mv far/packs/*.pack . && rm far/packs/*
+    python3 "$DS_ROOT/tests/remote/liepack.py" ./*.pack far/packs
+    dsver clone --lazy far b
+    exits 12 in_b cat docs
+    [[ $output == *"a piece that it sent is another"* ]]
+    exits 0 in_b fsck
+    rm far/packs/*
+    exits 0 in_a push --all
+    same b
+}
