@@ -127,8 +127,8 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
 /* Replaces out's content by the pieces one after the other, addresses verified: a chunk. */
 int ds_objstore_get_all(ds_objstore *s, const ds_sha *ids, size_t n, ds_buf *out, ds_err *err);
 
-/* For pieces that are not here: `miss` is asked before one is said to be unknown, by any thread; 1 when
- * it is here now, 0 when not, < 0 an error. `expect` is told what readers will ask for. */
+/* For pieces that are not here: `miss` is asked before one is said to be unknown, by any thread; 1
+ * when it is here now, 0 when not, < 0 an error. `expect` is told what readers will ask for. */
 typedef int (*ds_objmiss_fn)(void *ctx, const ds_sha *id, ds_err *err);
 typedef void (*ds_objexpect_fn)(void *ctx, const ds_sha *id);
 void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn expect, void *ctx);
