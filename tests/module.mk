@@ -48,9 +48,13 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_LIBS) $(B)/stamp/tests.objs
 -include $(UNIT_SRCS:%.c=$(B)/obj/%.d) $(UNIT_HELP:%.o=%.d) $(FUZZ_SRCS:%.c=$(B)/obj/%.d)
 .SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS)) $(UNIT_HELP) $(FUZZ_MAIN)
 
-.PHONY: test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
+# On a machine with a device: the plugin beside the CPU, function by function, as a network and as whole runs.
+check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(B)/tests/test_cuda_net
+	@bash tests/gpu/check.sh $(B)
+
+.PHONY: check-gpu test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
         fuzz-replay tsan fuzz bench
-test-programs: $(UNIT_BINS)
+test-programs: $(UNIT_BINS) $(CUDA_EMU_SO)
 fuzz-programs: $(FUZZ_BINS)
 
 RUN = bash tests/run.sh -j $(J) -t '$(T)'

@@ -42,7 +42,8 @@ const ds_command ds_train_classify = {
 };
 
 typedef struct asked {
-    const char *model, *adapter, *data, *store, *text, *meta, *field, *before, *after, *labels;
+    const char *model, *device, *adapter, *data, *store, *text, *meta, *field, *before, *after,
+        *labels;
     int64_t records, threads, seed, noise_seed;
     double noise;
     bool bf16, json;
@@ -327,7 +328,7 @@ static int classify(const asked *a, ds_err *err)
 
     rc = rc ? rc
             : train_open_model(&k, &net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32, 0,
-                               (int)a->threads, err);
+                               a->device, (int)a->threads, err);
     if (!rc && snprintf(path, sizeof path, "%s/tokenizer.json", a->model) >= (int)sizeof path)
         rc = ds_fail(err, DS_FAIL, "%s: path too long", a->model);
     rc = rc ? rc : ds_tok_load(&tok, path, err);
@@ -410,6 +411,7 @@ static int run(int argc, char **argv)
         COUNT("noise-seed", a.noise_seed, "of the noise; default 1"),
         COUNT("seed", a.seed, "of the bootstrap; default 1"),
         {.name = "bf16", .type = DS_OPT_FLAG, .var = &a.bf16, .help = "compute in bf16"},
+        TRAIN_DEVICE(a.device),
         TRAIN_THREADS(a.threads),
         TRAIN_JSON(a.json),
         TRAIN_END};

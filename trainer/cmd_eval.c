@@ -35,7 +35,7 @@ static double seconds(void)
 }
 
 typedef struct asked {
-    const char *model, *adapter, *data, *store, *column, *mask;
+    const char *model, *device, *adapter, *data, *store, *column, *mask;
     int64_t seq_len, rows, threads;
     bool bf16, json;
 } asked;
@@ -52,7 +52,7 @@ static int eval(const asked *a, ds_err *err)
 
     rc = rc ? rc
             : train_open_model(&k, &net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32,
-                               (int32_t)a->seq_len, (int)a->threads, err);
+                               (int32_t)a->seq_len, a->device, (int)a->threads, err);
     start = seconds();
     if (!rc) {
         const int32_t most = ds_net_conf(net)->max_pos;
@@ -123,6 +123,7 @@ static int run(int argc, char **argv)
          .min = 0,
          .help = "look at the first N only; default all"},
         {.name = "bf16", .type = DS_OPT_FLAG, .var = &a.bf16, .help = "compute in bf16"},
+        TRAIN_DEVICE(a.device),
         TRAIN_THREADS(a.threads),
         TRAIN_JSON(a.json),
         TRAIN_END};

@@ -16,7 +16,8 @@ static const char *const SPIKES[] = {"off", "stop", "skip", NULL};
 /* What the command line says, before it becomes a ds_trainconf. */
 static struct {
     ds_opt_list data, targets, only;
-    const char *model, *store, *out, *resume, *column, *mask, *weights, *prompt_init, *eval_data;
+    const char *model, *device, *store, *out, *resume, *column, *mask, *weights, *prompt_init,
+        *eval_data;
     int64_t steps, epochs, batch, accumulate, seq_len, seed, every, rank, prompt, warmup, window,
         threads, data_threads, memory, keep, keep_every, eval_every, eval_batches, patience,
         spike_window;
@@ -335,6 +336,7 @@ static const ds_opt OPTIONS[] = {
      .var = &o.spike_factor,
      .arg = "X",
      .help = "deviations above their median that make a spike; default 8"},
+    TRAIN_DEVICE(o.device),
     TRAIN_THREADS(o.threads),
     TRAIN_JSON(o.json),
     {.letter = 'q',
@@ -449,6 +451,7 @@ static ds_trainconf told(void)
         .format = o.format ? DS_KBF16 : DS_KF32,
         .recompute = o.recompute,
         .abandon = o.abandon,
+        .device = o.device,
         .threads = (int)o.threads,
         .data_threads = (int)o.data_threads,
         .optim = {o.lr, o.min_lr, (enum ds_schedule)o.schedule, (uint64_t)o.warmup, 0, o.beta1,

@@ -1,19 +1,21 @@
 /* cmd_main.c - dstrain: the program's table of commands, and what they share. */
 #include "cmd_train.h"
+#include "plugin.h"
 
 extern const ds_command ds_train_init, ds_train_finetune, ds_train_eval, ds_train_generate,
     ds_train_merge, ds_train_plan, ds_train_replay, ds_train_selftest, ds_train_report,
     ds_train_classify;
 
 int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *adapter,
-                     enum ds_kfmt f, int32_t positions, int threads, ds_err *err)
+                     enum ds_kfmt f, int32_t positions, const char *device, int threads,
+                     ds_err *err)
 {
     ds_modelconf c = {0};
     int rc = ds_modelconf_read(&c, dir, err);
 
     *k = NULL;
     *net = NULL;
-    rc = rc ? rc : ds_kernels_cpu(k, threads, NULL, err);
+    rc = rc ? rc : ds_kernels_open(k, device ? device : "cpu", threads, err);
     rc = rc ? rc
             : ds_net_new(net, *k, &c, f,
                          positions > 0 && positions < c.max_pos ? positions : c.max_pos, err);

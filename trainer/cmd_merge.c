@@ -29,7 +29,9 @@ static int merge(const char *model, const char *adapter, const char *out, bool b
         rc = ds_fail(err, DS_FAIL, "%s: path too long", out);
     if (!rc && ds_path_exists(path))
         rc = ds_fail(err, DS_FAIL, "%s: there is a model already", out);
-    rc = rc ? rc : train_open_model(&k, &net, model, adapter, bf16 ? DS_KBF16 : DS_KF32, 8, 0, err);
+    rc =
+        rc ? rc
+           : train_open_model(&k, &net, model, adapter, bf16 ? DS_KBF16 : DS_KF32, 8, NULL, 0, err);
     if (!rc && ds_params_find(ds_net_params(net), "prompt_embeddings"))
         rc = ds_fail(err, DS_FAIL, "%s: a prompt cannot be folded into weights", adapter);
     rc = rc ? rc : ds_net_merge_lora(net, err);

@@ -125,6 +125,7 @@ static int run(int argc, char **argv)
          .arg = "FILE.dsr",
          .help = "where a dataset that was a file is now"},
         TRAIN_STORE(c.store),
+        TRAIN_DEVICE(c.device),
         TRAIN_THREADS(threads),
         TRAIN_JSON(json),
         TRAIN_END};

@@ -20,6 +20,11 @@
         .max = 1024,                                                                               \
         .help = "threads of the arithmetic; default one for each processor; changes no bit"        \
     }
+#define TRAIN_DEVICE(v)                                                                            \
+    {                                                                                              \
+        .name = "device", .type = DS_OPT_STR, .var = &(v), .arg = "cpu|cuda|cuda:N",               \
+        .help = "where the arithmetic is done; default cpu; each has bits of its own"              \
+    }
 #define TRAIN_MASK(v)                                                                              \
     {                                                                                              \
         .name = "mask", .type = DS_OPT_STR, .var = &(v), .arg = "COLUMN|none",                     \
@@ -31,8 +36,9 @@
     }
 
 /* Opens a model for use without training: DIR, and an adapter's folder or NULL. Caller frees net,
- * then closes k. A checkpoint of full fine-tuning is a model itself. */
+ * then closes k. A checkpoint of full fine-tuning is a model itself. device NULL: the CPU. */
 int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *adapter,
-                     enum ds_kfmt f, int32_t positions, int threads, ds_err *err);
+                     enum ds_kfmt f, int32_t positions, const char *device, int threads,
+                     ds_err *err);
 
 #endif

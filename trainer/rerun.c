@@ -258,6 +258,7 @@ static int replay_run(replay *p, ds_err *err)
                       .accumulate = 1,
                       .window = r->window,
                       .longer = r->longer,
+                      .device = p->c->device,
                       .threads = p->c->threads,
                       .checkpoint_every = p->every ? p->every : r->steps};
     const char **targets = NULL, **masks = NULL;
@@ -275,9 +276,15 @@ static int replay_run(replay *p, ds_err *err)
     c.weights = weights;
     c.ndata = r->ndatasets;
     c.scratch = true;
+    const uint64_t at_once = ds_where_of(&p->lineage).rows;
+    if (at_once && r->rows % at_once == 0) {
+        c.batch = at_once;
+        c.accumulate = r->rows / at_once;
+    }
     rc = rc ? rc : ds_trainer_open(&t, &c, err);
     if (!rc) {
-        rc = compare_description(p, &t, err);
+        rc = ds_trainer_same_device(&t, &p->lineage, err);
+        rc = rc ? rc : compare_description(p, &t, err);
         rc = rc ? rc : run_again(p, &t, err);
         ds_trainer_close(&t);
     }

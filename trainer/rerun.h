@@ -12,6 +12,7 @@ typedef struct ds_replay_conf {
         *data; /* instead of the datasets that the lineage names, in their order; may be NULL */
     size_t ndata;
     const char *scratch; /* folder for what is computed, made and removed by the caller */
+    const char *device;  /* NULL: the CPU */
     int threads;
     bool quiet;
 } ds_replay_conf;

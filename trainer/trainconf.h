@@ -34,7 +34,8 @@ typedef struct ds_trainconf {
     enum ds_long longer;
     enum ds_kfmt format;
     bool recompute;
-    bool abandon; /* set aside what came after the checkpoint that is gone on from */
+    bool abandon;       /* set aside what came after the checkpoint that is gone on from */
+    const char *device; /* kernels' plugin.h; NULL: the CPU. Not described: a checkpoint tells it */
     int threads;
     int data_threads; /* that fetch, at most; 0: as the loader has it */
     ds_optim_conf optim;

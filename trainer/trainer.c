@@ -1,6 +1,7 @@
 /* trainer.c - see trainer.h. */
 #include "trainer.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +10,7 @@
 #include "memlimit.h"
 #include "net_priv.h"
 #include "plan.h"
+#include "plugin.h"
 #include "runs.h"
 
 #define PATH 4096
@@ -142,6 +144,27 @@ static int complete(ds_trainer *t, ds_err *err)
     return describe_early_stop(t, err);
 }
 
+/* ---- where it is computed ---- */
+
+/* The CPU's sums are chains over all tokens in order, however these are cut into micro-batches. */
+static bool splits_freely(const ds_kernels *k)
+{
+    return strcmp(k->name, "cpu") == 0;
+}
+
+ds_where ds_where_of(const ds_lineage *l)
+{
+    json_t *o = l->environment ? json_loads(l->environment, 0, NULL) : NULL;
+    const char *backend = json_string_value(json_object_get(o, "backend"));
+    const json_int_t rows = json_integer_value(json_object_get(o, "rows"));
+    ds_where w = {.rows = rows > 0 ? (uint64_t)rows : 0};
+
+    if (backend)
+        snprintf(w.backend, sizeof w.backend, "%s", backend);
+    json_decref(o);
+    return w;
+}
+
 static int describe(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
@@ -164,8 +187,12 @@ static int describe(ds_trainer *t, ds_err *err)
     }
     t->c.optim.steps = r->steps;
     int rc = ds_trainconf_dump(&training, &t->c, err);
-    if (!rc && ds_buf_printf(&env, "{\"backend\":\"%s\",\"detail\":\"%s\",\"compiler\":\"%s\"}",
+    if (!rc && ds_buf_printf(&env, "{\"backend\":\"%s\",\"detail\":\"%s\",\"compiler\":\"%s\"",
                              t->k->name, t->k->detail, __VERSION__))
+        rc = ds_fail_nomem(err);
+    if (!rc && !splits_freely(t->k) && ds_buf_printf(&env, ",\"rows\":%" PRIu64, c->batch))
+        rc = ds_fail_nomem(err);
+    if (!rc && ds_buf_printf(&env, "}"))
         rc = ds_fail_nomem(err);
     if (!rc && (!ds_buf_cstr(&training) || !ds_buf_cstr(&env)))
         rc = ds_fail_nomem(err);
@@ -221,11 +248,10 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : complete(t, err);
     rc = rc ? rc : check_conf(&t->c, &m, err);
     rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
-    rc = rc ? rc : ds_kernels_cpu(&t->k, c->threads, NULL, err);
+    rc = rc ? rc : ds_kernels_open(&t->k, c->device ? c->device : "cpu", c->threads, err);
     rc = rc ? rc : describe(t, err);
     rc = rc ? rc : ds_net_new(&t->net, t->k, &m, c->format, (int32_t)c->seq_len, err);
     rc = rc ? rc : ds_net_load(t->net, c->model, err);
-    rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
     rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
     rc = rc ? rc : prepare_method(t, err);
     ds_modelconf_fini(&m);
@@ -250,8 +276,32 @@ void ds_trainer_close(ds_trainer *t)
     memset(t, 0, sizeof *t);
 }
 
+int ds_trainer_same_device(const ds_trainer *t, const ds_lineage *l, ds_err *err)
+{
+    const ds_where was = ds_where_of(l);
+    int rc = 0;
+
+    if (was.backend[0] && strcmp(was.backend, t->k->name) != 0)
+        rc = ds_fail(err, DS_FAIL,
+                     "the run is of --device %s, and this is %s: each has bits of its own, so "
+                     "that what came out would be neither's",
+                     was.backend, t->k->name);
+    else if (was.rows && was.rows != t->c.batch && !splits_freely(t->k))
+        rc = ds_fail(err, DS_FAIL,
+                     "the run took %" PRIu64 " rows at a time, and this takes %" PRIu64
+                     ": on a device that changes bits (--batch)",
+                     was.rows, t->c.batch);
+    return rc;
+}
+
 int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *state, ds_err *err)
 {
+    ds_lineage was = {0};
+    int rc = ds_lineage_read(&was, checkpoint, err);
+
+    rc = rc ? rc : ds_trainer_same_device(t, &was, err);
+    ds_lineage_fini(&was);
+    TRY(rc);
     TRY(ds_checkpoint_read(checkpoint, t->net, &t->c, true, state, err));
     return ds_spike_recall(&t->spike, checkpoint, state->step, err);
 }

@@ -26,7 +26,16 @@ typedef struct ds_trainer {
  * run. c's pointers stay borrowed. */
 int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err);
 void ds_trainer_close(ds_trainer *t);
-/* Weights, moments and all else that the run had after a checkpoint of it. */
+/* Where a checkpoint was computed, as its lineage has it. */
+typedef struct ds_where {
+    char backend[32]; /* "" when it does not say */
+    uint64_t rows;    /* of a micro-batch, where that changes bits; 0 where it does not */
+} ds_where;
+ds_where ds_where_of(const ds_lineage *l);
+/* Refuses a checkpoint that was not computed as this run computes: a device's bits are its own. */
+int ds_trainer_same_device(const ds_trainer *t, const ds_lineage *l, ds_err *err);
+/* Weights, moments and all else that the run had after a checkpoint of it; it refuses one of
+ * another device. */
 int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *state, ds_err *err);
 /* Registers a checkpoint's run in the store that the first dataset came from; nothing for files. */
 int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err);

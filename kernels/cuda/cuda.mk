@@ -9,7 +9,7 @@ CUDA_EMU := $(B)/lib/libdscudaemu.a
 CUDA_EMU_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o) \
     $(patsubst kernels/cuda/%.cc,$(B)/obj/kernels/emu/%.o,$(sort $(wildcard kernels/cuda/*emu.cc)))
 EMU_CXXFLAGS := -std=c++20 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror) \
-    $(OPT_$(MODE)) -ffp-contract=off $(REPRO) -DDS_EMU
+    $(OPT_$(MODE)) -fPIC -fvisibility=hidden -ffp-contract=off $(REPRO) -DDS_EMU
 
 ifdef CCID
 $(call stamp,$(B)/stamp/emu.flags,$(CXX) $(CCID) $(EMU_CXXFLAGS))
@@ -29,6 +29,13 @@ $(CUDA_EMU): $(CUDA_EMU_OBJS)
 	$(call say,AR,$(@F))
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $^
+
+# The same as a plugin, for tests of whole programs.
+CUDA_EMU_SO := $(B)/lib/libds-cuda-emu.so
+$(CUDA_EMU_SO): $(CUDA_EMU_OBJS) $(call libs_of,kernels common)
+	$(call say,LD,$(@F))
+	$(Q)$(CXX) $(OPT_$(MODE)) -shared -o $@ $(CUDA_EMU_OBJS) $(call libs_of,kernels common) \
+	    $(call pkglibs,$(call pkgs_of,kernels common)) -lm
 
 -include $(CUDA_EMU_OBJS:%.o=%.d)
 
@@ -61,6 +68,6 @@ $(CUDA_PLUGIN): $(CUDA_OBJS) $(call libs_of,kernels common)
 endif
 
 .PHONY: cuda-emu cuda
-cuda-emu: $(CUDA_EMU)
+cuda-emu: $(CUDA_EMU) $(CUDA_EMU_SO)
 cuda: $(CUDA_PLUGIN)
 	@$(if $(CUDA_PLUGIN),:,echo "nvcc was not found: no CUDA plugin")
