@@ -289,7 +289,11 @@ static int open_unique(int *fd, char **tmp, const char *base, int flags, mode_t 
 
 int ds_atomic_open(ds_atomic *a, const char *path, mode_t mode, ds_err *err)
 {
+    struct stat st;
     *a = (ds_atomic){.fd = -1};
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+        return ds_fail(err, DS_FAIL, "%s: a device or a pipe, which a file would take the place of",
+                       path);
     a->path = strdup(path);
     if (!a->path)
         return ds_fail_nomem(err);

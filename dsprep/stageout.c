@@ -1,23 +1,36 @@
 /* stageout.c - see stageout.h. */
 #include "stageout.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "term.h"
 
+static bool is_special(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode);
+}
+
 int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, const void *prov,
                      size_t prov_len, int level, ds_err *err)
 {
-    int rc;
-    *o = (ds_stageout){.file = {.fd = -1}, .to_file = path && strcmp(path, "-") != 0};
-    if (o->to_file)
+    const bool named = path && strcmp(path, "-") != 0, special = named && is_special(path);
+    int rc, fd = STDOUT_FILENO;
+    *o = (ds_stageout){.file = {.fd = -1}, .to_file = named && !special};
+    if (special) {
+        rc = ds_open(&fd, path, O_WRONLY, 0, err);
+        o->fd_plus1 = rc ? 0 : fd + 1;
+    } else if (named) {
         rc = ds_atomic_open(&o->file, path, 0666, err);
-    else
+        fd = o->file.fd;
+    } else {
         rc = ds_refuse_tty(STDOUT_FILENO, "pipe it on, or give -o FILE", err);
+    }
     if (rc == 0)
-        rc = ds_out_init(&o->out, o->to_file ? o->file.fd : STDOUT_FILENO,
-                         o->to_file ? path : "standard output", err);
+        rc = ds_out_init(&o->out, fd, named ? path : "standard output", err);
     if (rc == 0) {
         const ds_writer_opts opts = {.level = level, .index = o->to_file};
         rc = ds_writer_new(&o->writer, &o->out, schema, prov, prov_len, &opts, err);
@@ -48,4 +61,7 @@ void ds_stageout_fini(ds_stageout *o)
     ds_out_fini(&o->out);
     if (o->to_file)
         ds_atomic_abort(&o->file);
+    if (o->fd_plus1)
+        close(o->fd_plus1 - 1); /* what it has to say was said by the flush */
+    o->fd_plus1 = 0;
 }

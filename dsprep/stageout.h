@@ -1,5 +1,6 @@
 /* stageout.h - where a stage writes its stream: standard output, or a file that appears when it is
- * whole.
+ * whole. A path that is there and no file (a pipe with a name, /dev/null) is written to like
+ * standard output, and stays what it is.
  *
  * A zeroed object is valid. ds_stageout_end finishes the stream; when anything failed before,
  * ds_stageout_abort tells the reader of the pipe why (an abort frame) and drops the file.
@@ -14,6 +15,7 @@ typedef struct ds_stageout {
     ds_out out;
     ds_atomic file;
     bool to_file;
+    int fd_plus1; /* of a path that is no file; 0 = none */
     ds_writer *writer;
 } ds_stageout;
 

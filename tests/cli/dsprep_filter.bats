@@ -1,0 +1,197 @@
+#!/usr/bin/env bats
+# dsprep filter: expressions, rules, what becomes of what is dropped.
+
+load dsprep_common
+
+events() {
+    cat >e.jsonl <<'END'
+{"id":"a","text":"GET / 200","status":200,"user":{"id":"u1"},"at":"2026-03-01T10:00:00Z","tags":["x","y"]}
+{"id":"b","text":"GET /login failed with an error","status":503,"user":{"id":"u2"},"at":"2026-03-02T10:00:00Z","took":1.5}
+{"id":"c","text":"轴承已更换","status":"500","user":null,"took":9007199254740993}
+{"id":"d","text":"a.b","status":null,"n":-7}
+END
+    dsprep text -q --key-field id e.jsonl >e.dsr
+}
+
+# keeps EXPR KEYS: the expression lets exactly these records through.
+keeps() {
+    local got
+    got=$(dsprep filter -q --where "$1" e.dsr | dsprep cat -c key | sed 's/.*"key":"\([^"]*\)".*/\1/' | tr -d '\n')
+    [ "$got" = "$2" ] || {
+        echo "$1: keeps '$got', not '$2'"
+        return 1
+    }
+}
+
+@test "filter: expressions over columns and members of JSON" {
+    events
+    keeps 'meta.status >= 500' b
+    keeps 'meta.status = 200 or meta.took > 1' abc
+    keeps 'number(meta.status) >= 500' bc
+    keeps 'meta.user.id in ["u1", "u3"]' a
+    keeps 'meta.user.id not in ["u1"]' b
+    keeps 'len(text) == 5 and size(text) == 15' c
+    keeps 'words(text) > 2' ab
+    keeps 'len(meta.tags) == 2' a
+    keeps 'text contains "GET" and not text endswith "200"' b
+    keeps 'text startswith "a"' d
+    keeps 'text matches "^a\.b$"' d
+    keeps 'text matches "\bfail"' b
+    keeps 'lower(text) startswith "get"' ab
+    keeps 'time(meta.at) > "2026-03-01T11:00:00+01:30"' ab
+    keeps 'time(meta.at) >= "2026-03-02"' b
+    keeps '2 * meta.took - 1 == 2' b
+    keeps 'meta.n % 4 == -3 and -meta.n == 7 and meta.n / 2 == -3.5' d
+    keeps 'meta.took == 9007199254740993' c
+    keeps 'meta.took > 9007199254740992.0' c
+    keeps 'coalesce(meta.took, meta.n, 0) == 0' a
+    keeps 'text(meta.status) == "503"' b
+    keeps '`key` in ["a", "d"]' ad
+    keeps 'true' abcd
+}
+
+@test "filter: null is neither true nor false" {
+    events
+    keeps 'meta.status == null' ''
+    keeps 'meta.status is null' d
+    keeps 'meta.status is not null' abc
+    keeps 'not (meta.took > 1)' ''
+    keeps 'meta.took > 1 or true' abcd
+    keeps 'meta.nosuch.deeper is null' abcd
+    keeps 'meta.status / 0 is null' abcd
+    dsprep filter --where 'meta.took > 1' e.dsr 2>err >/dev/null
+    [ "$(cat err)" = 'dsprep filter: 4 input = 2 output + 2 held: 2 where.null' ]
+}
+
+@test "filter: an expression that cannot be is refused with its place" {
+    events
+    local e
+    while IFS='|' read -r e why; do
+        exits 2 dsprep filter --where "$e" e.dsr
+        has "$why"
+    done <<'END'
+meta.status >|at byte 13 (its end): a value is wanted
+nosuch > 1|at byte 0 (nosuch > 1): no such column
+text > 1|cannot be compared
+text|neither true nor false
+len(5) > 1|this has no length
+text matches meta.x|takes a pattern in quotes
+text matches "("|pattern, at byte 1
+text.member == 1|only columns of JSON have members
+(text == "a"|')' is wanted
+text == "a" meta|ended before this
+text == "a|a text is not closed
+"a" + 1 > 2|only numbers
+time("2026-01-01") < "yesterday"|the text must be one
+true < false|no order
+1 = 1 and 5|both sides must be true or false
+END
+    e=$(printf '(%.0s' $(seq 100))
+    exits 2 dsprep filter --where "$e" e.dsr
+    has 'nested too deep'
+}
+
+@test "filter: input is output and held; rejects hold the rest, with reasons and origins" {
+    stream 3000
+    dsprep filter -q -j 1 --min-chars 73 --where 'text matches "w1"' --rejects r1.dsr s.dsr >k1.dsr
+    dsprep filter -q -j 8 --min-chars 73 --where 'text matches "w1"' --rejects r8.dsr <s.dsr >k8.dsr
+    cmp k1.dsr k8.dsr
+    cmp r1.dsr r8.dsr
+    dsprep check k1.dsr
+    dsprep check r1.dsr
+    { dsprep cat --origin -c text k1.dsr && dsprep cat --origin -c text r1.dsr; } | sort >both
+    dsprep cat --origin -c text s.dsr | sort | cmp - both
+    [ "$(dsprep cat -c reason r1.dsr | grep -c '"where"')" -gt 10 ]
+    [ "$(dsprep cat -c reason,note r1.dsr | grep -c '"length.chars_min","note":"[67][0-9], limit 73"')" -gt 10 ]
+    exits 0 dsprep info --json k1.dsr
+    has '"filter: where":' '"filter: length.chars_min":' '"tool":"dsprep filter"' '"rules":{"length.chars_min":73.0}'
+}
+
+@test "filter: shards are read as one stream, and what was held before stays counted" {
+    mkdir d
+    lines 9000 >lines.txt
+    dsprep text -q --split line --shard-size 100K -o d lines.txt
+    [ "$(find d -name 'shard-*' | wc -l)" -gt 2 ]
+    dsprep filter -q --where 'len(text) % 2 == 0' d >two.dsr
+    dsprep filter -q --where 'text contains "w4"' two.dsr >four.dsr
+    dsprep check four.dsr
+    dsprep text -q --split line lines.txt | dsprep filter -q --where 'len(text) % 2 == 0' |
+        dsprep filter -q --where 'text contains "w4"' | dsprep cat -c text >one
+    dsprep cat -c text four.dsr | cmp - one
+    exits 0 dsprep info --json four.dsr
+    has '"filter: where":'
+    local held records
+    held=$(dsprep info four.dsr | awk '$1 == "held" { print $2 }')
+    records=$(wc -l <one)
+    [ $((held + records)) -eq 9000 ]
+}
+
+@test "filter: a block of any size, texts that are too large, null" {
+    head -c 9000000 /dev/zero | tr '\0' 'a' >big.txt
+    printf '{"id":1,"text":"small"}\n{"id":2,"text":null}\n' >n.jsonl
+    dsprep text -q --format text big.txt >b.dsr
+    dsprep filter -q --min-chars 9000000 b.dsr | dsprep check
+    exits 0 dsprep filter --max-text 1M --min-chars 1 b.dsr -o k.dsr
+    has '1 too_large'
+}
+
+@test "filter: C4 drops lines, then documents" {
+    {
+        printf '{"id":"lines","text":"'
+        printf '%s\\n' 'Home' 'The valve was replaced [1] on Monday. It runs again.' 'This site uses Cookies on every page.' \
+            'Please enable JavaScript to go on.' 'no punctuation at the end of it' 'It goes on and on...' \
+            '  The belt was tightened. The bearing is fine!  ' 'Is it \"done\" yet?'
+        printf '"}\n'
+        printf '{"id":"brace","text":"One two three. A b c. D e f. G h { i. J k l."}\n'
+        printf '{"id":"lorem","text":"One two three. A b c. D e f. Lorem Ipsum dolor. J k l."}\n'
+        printf '{"id":"few","text":"One two three. Four five six."}\n'
+    } >c.jsonl
+    dsprep text -q --key-field id c.jsonl >c.dsr
+    dsprep filter -q --preset c4 --rejects r.dsr c.dsr | dsprep cat -c text >out
+    [ "$(cat out)" = '{"key":"lines","text":"The valve was replaced  on Monday. It runs again.\nThe belt was tightened. The bearing is fine!\nIs it \"done\" yet?"}' ]
+    [ "$(dsprep cat -c reason r.dsr | sed 's/.*"reason":"//; s/".*//' | tr '\n' ' ')" = 'c4.curly_bracket c4.lorem_ipsum c4.sentences_min ' ]
+    [ "$(dsprep filter -q --preset c4 --set c4.sentences_min=2 c.dsr | dsprep cat | wc -l)" -eq 2 ]
+    [ "$(dsprep filter -q --preset c4 --set c4.line_punctuation=off c.dsr | dsprep cat -c text | grep -c 'no punctuation')" -eq 1 ]
+}
+
+@test "filter: a derived key follows its text" {
+    printf '{"text":"One two three [1]. A b c. D e f. G h i. J k l."}\n' >c.jsonl
+    dsprep text -q c.jsonl | dsprep filter -q --preset c4 >k.dsr
+    dsprep check k.dsr
+    printf '{"text":"One two three . A b c. D e f. G h i. J k l."}\n' >d.jsonl
+    dsprep text -q d.jsonl | dsprep cat -c text >want
+    dsprep cat -c text k.dsr | cmp - want
+}
+
+@test "filter: options that make no sense are refused" {
+    stream 10
+    exits 2 dsprep filter s.dsr
+    has 'nothing to filter by'
+    exits 2 dsprep filter --preset nosuch s.dsr
+    has 'gopher-quality'
+    exits 2 dsprep filter --set gopher.words=1 s.dsr
+    exits 2 dsprep filter --set gopher.words_min=x s.dsr
+    exits 1 dsprep filter --min-chars 1 -c nosuch s.dsr
+    has "no column 'nosuch'"
+    exits 2 dsprep filter --min-chars 1 --rejects - s.dsr
+}
+
+@test "filter: an output that is no file is written to, and stays what it is" {
+    stream 100
+    mkfifo p
+    dsprep check p >got &
+    dsprep filter -q --min-chars 1 -o p s.dsr
+    wait $!
+    grep -q '100 records' got
+    [ -p p ]
+}
+
+@test "filter: a broken input leaves no output" {
+    stream 3000
+    head -c 100000 s.dsr >cut.dsr
+    exits 12 dsprep filter --min-chars 1 --rejects r.dsr -o k.dsr cut.dsr
+    [ ! -e k.dsr ]
+    [ ! -e r.dsr ]
+    dsprep filter -q --min-chars 1 cut.dsr >k.dsr || true
+    fails dsprep check k.dsr
+}
