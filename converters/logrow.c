@@ -52,57 +52,65 @@ uint32_t ds_logformat_columns(enum ds_logformat f)
 
 /* ---- names and words ---- */
 
-/* Spellings of what goes into columns, as loggers, journald and container runtimes have them. */
+#define NAME_MAX_LEN 20
+
+/* Spellings of what goes into columns, as loggers, journald and container runtimes have them: by
+ * length, with their rank. */
 static const struct {
     const char *name;
     enum ds_logcol col;
-} spellings[] = {{"message", DS_LC_TEXT},
-                 {"msg", DS_LC_TEXT},
-                 {"MESSAGE", DS_LC_TEXT},
-                 {"@message", DS_LC_TEXT},
-                 {"short_message", DS_LC_TEXT},
-                 {"log", DS_LC_TEXT},
-                 {"text", DS_LC_TEXT},
-                 {"event", DS_LC_TEXT},
-                 {"time", DS_LC_TIME},
-                 {"timestamp", DS_LC_TIME},
-                 {"ts", DS_LC_TIME},
-                 {"@timestamp", DS_LC_TIME},
-                 {"datetime", DS_LC_TIME},
-                 {"date", DS_LC_TIME},
-                 {"asctime", DS_LC_TIME},
-                 {"eventTime", DS_LC_TIME},
-                 {"__REALTIME_TIMESTAMP", DS_LC_TIME},
-                 {"level", DS_LC_LEVEL},
-                 {"lvl", DS_LC_LEVEL},
-                 {"severity", DS_LC_LEVEL},
-                 {"levelname", DS_LC_LEVEL},
-                 {"log.level", DS_LC_LEVEL},
-                 {"loglevel", DS_LC_LEVEL},
-                 {"PRIORITY", DS_LC_SEVERITY},
-                 {"host", DS_LC_HOST},
-                 {"hostname", DS_LC_HOST},
-                 {"_HOSTNAME", DS_LC_HOST},
-                 {"host.name", DS_LC_HOST},
-                 {"program", DS_LC_PROGRAM},
-                 {"app", DS_LC_PROGRAM},
-                 {"service", DS_LC_PROGRAM},
-                 {"logger", DS_LC_PROGRAM},
-                 {"SYSLOG_IDENTIFIER", DS_LC_PROGRAM},
-                 {"service.name", DS_LC_PROGRAM},
-                 {"pid", DS_LC_PID},
-                 {"_PID", DS_LC_PID},
-                 {"process.pid", DS_LC_PID}};
+    unsigned rank;
+} spellings[] = {
+    {"ts", DS_LC_TIME, 10},
+    {"msg", DS_LC_TEXT, 1},
+    {"log", DS_LC_TEXT, 5},
+    {"lvl", DS_LC_LEVEL, 18},
+    {"app", DS_LC_PROGRAM, 29},
+    {"pid", DS_LC_PID, 34},
+    {"text", DS_LC_TEXT, 6},
+    {"time", DS_LC_TIME, 8},
+    {"date", DS_LC_TIME, 13},
+    {"host", DS_LC_HOST, 24},
+    {"_PID", DS_LC_PID, 35},
+    {"event", DS_LC_TEXT, 7},
+    {"level", DS_LC_LEVEL, 17},
+    {"logger", DS_LC_PROGRAM, 31},
+    {"message", DS_LC_TEXT, 0},
+    {"MESSAGE", DS_LC_TEXT, 2},
+    {"asctime", DS_LC_TIME, 14},
+    {"program", DS_LC_PROGRAM, 28},
+    {"service", DS_LC_PROGRAM, 30},
+    {"@message", DS_LC_TEXT, 3},
+    {"datetime", DS_LC_TIME, 12},
+    {"severity", DS_LC_LEVEL, 19},
+    {"loglevel", DS_LC_LEVEL, 22},
+    {"PRIORITY", DS_LC_SEVERITY, 23},
+    {"hostname", DS_LC_HOST, 25},
+    {"timestamp", DS_LC_TIME, 9},
+    {"eventTime", DS_LC_TIME, 15},
+    {"levelname", DS_LC_LEVEL, 20},
+    {"log.level", DS_LC_LEVEL, 21},
+    {"_HOSTNAME", DS_LC_HOST, 26},
+    {"host.name", DS_LC_HOST, 27},
+    {"@timestamp", DS_LC_TIME, 11},
+    {"process.pid", DS_LC_PID, 36},
+    {"service.name", DS_LC_PROGRAM, 33},
+    {"short_message", DS_LC_TEXT, 4},
+    {"SYSLOG_IDENTIFIER", DS_LC_PROGRAM, 32},
+    {"__REALTIME_TIMESTAMP", DS_LC_TIME, 16},
+};
+/* Where those of each length begin. */
+static const uint8_t spelled[NAME_MAX_LEN + 2] = {0,  0,  0,  1,  6,  11, 13, 14, 19, 25, 31,
+                                                  32, 33, 34, 35, 35, 35, 35, 36, 36, 36, 37};
 
 int ds_logcol_of(const uint8_t *name, size_t len, unsigned *rank)
 {
     *rank = 0;
-    if (len < 2 || len > 20)
+    if (len > NAME_MAX_LEN)
         return -1;
-    for (size_t i = 0; i < sizeof spellings / sizeof *spellings; i++)
-        if (spellings[i].name[0] == (char)*name && strlen(spellings[i].name) == len &&
-            memcmp(spellings[i].name, name, len) == 0) {
-            *rank = (unsigned)i;
+    for (size_t i = spelled[len]; i < spelled[len + 1]; i++)
+        if (memcmp(spellings[i].name, name, len) == 0) {
+            *rank = spellings[i].rank;
             return (int)spellings[i].col;
         }
     return -1;

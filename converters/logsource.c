@@ -135,34 +135,28 @@ static size_t next_frame(const ds_logsource *s, const uint8_t *p, size_t len, si
     return i + *n;
 }
 
-/* An entry of journald's export ends with an empty line. Bytes of a field may hold anything. */
+/* An entry of journald's export ends with an empty line. Bytes of a field may hold anything; a
+ * length that cannot be is taken for a line like others, so that the next entry is found. */
 static size_t next_entry(const ds_logsource *s, const uint8_t *p, size_t len, size_t *n,
                          bool *ended)
 {
     size_t i = 0;
-    *ended = false;
+    bool sure = true; /* more bytes would not change where it ends */
     while (i < len && p[i] != '\n') {
         const uint8_t *lf = memchr(p + i, '\n', len - i);
-        size_t line = lf ? (size_t)(lf - p) : len;
+        size_t line = lf ? (size_t)(lf - p) : len, rest = len - line;
         if (lf && !memchr(p + i, '=', line - i)) {
-            if (len - line < 9)
-                break;
-            uint64_t size = ds_get_u64(lf + 1);
-            if (size <= s->o->max_record) {
-                if (size > len - line - 9)
-                    break;
+            uint64_t size = rest >= 9 ? ds_get_u64(lf + 1) : 0;
+            if (rest < 9 || (size <= s->o->max_record && size > rest - 9))
+                sure = false;
+            else if (size <= s->o->max_record)
                 line += 9 + (size_t)size;
-            }
         }
         i = line + (line < len);
     }
-    if (i < len && p[i] == '\n') {
-        *ended = true;
-        *n = i;
-        return i + 1;
-    }
-    *n = len;
-    return len;
+    *ended = sure && i < len;
+    *n = i;
+    return i + (i < len);
 }
 
 size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, size_t *at, size_t *n,

@@ -100,23 +100,26 @@ static int put_cells(ds_logsink *s, ds_rows *rows, const ds_logcell *v, ds_err *
 static int on_row(void *ctx, const ds_textrow *row, uint64_t source, ds_err *err)
 {
     ds_logsink *s = ctx;
-    ds_logrow r = *(const ds_logrow *)row->cells;
+    const ds_logrow *r = row->cells;
+    ds_logrow dated;
     ds_rows *rows;
     (void)source; /* shards count their own */
-    if (r.when.yearless) {
-        if (ds_logtime_settle(&r.when, year_of(s, &r)))
-            r.v[DS_LC_TIME] = (ds_logcell){row->raw, r.when.ns};
+    if (r->when.yearless) {
+        dated = *r;
+        r = &dated;
+        if (ds_logtime_settle(&dated.when, year_of(s, &dated)))
+            dated.v[DS_LC_TIME] = (ds_logcell){row->raw, dated.when.ns};
         else
             s->stats.impossible++;
     }
-    look_at_time(s, &r.v[DS_LC_TIME]);
+    look_at_time(s, &r->v[DS_LC_TIME]);
     int rc = look_at_bytes(s, row->raw, (size_t)row->len, err);
     if (rc == 0)
         rc = ds_shardout_rows(s->in.out, &rows, err);
     if (rc == 0)
         rc = ds_rows_begin(rows, err);
     if (rc == 0)
-        rc = put_cells(s, rows, r.v, err);
+        rc = put_cells(s, rows, r->v, err);
     if (rc == 0)
         rc = ds_shardout_row(s->in.out, row->offset, row->len, err);
     s->in.records += rc == 0;
