@@ -5,6 +5,7 @@
 #include "opt.h"
 #include "tok.h"
 
-extern const ds_command dstok_encode, dstok_decode, dstok_info, dstok_train;
+extern const ds_command dstok_encode, dstok_decode, dstok_info, dstok_train, dstok_stats,
+    dstok_diff;
 
 #endif

@@ -45,6 +45,7 @@ static int hand_over(tok_reader *r, ds_buf *part, bool all, ds_err *err)
         return ds_fail_nomem(err);
     part->len = cut;
     int rc = r->fn(r->ctx, part, err);
+    r->offset += cut;
     ds_buf_fini(part);
     *part = rest;
     return rc;
@@ -85,6 +86,8 @@ static int feed_text(tok_reader *r, int fd, const char *path, ds_err *err)
     ds_buf part = {0};
     size_t got = PART;
     int rc = 0;
+    r->path = path;
+    r->offset = 0;
     while (rc == 0 && got == PART) {
         rc = ds_check_interrupt(err);
         if (rc == 0)
@@ -139,7 +142,9 @@ static int read_stream(tok_reader *r, int fd, const char *path, ds_err *err)
     } else if (rc == 0) {
         r->files++;
     }
+    r->path = path;
     for (size_t at = 0; at < len && rc == 0;) {
+        r->offset = at;
         size_t n = len - at > PART ? ds_words_cut(p + at, len - at, PART) : len - at;
         ds_buf_reset(&part);
         rc = ds_buf_put(&part, p + at, n) == 0 ? r->fn(r->ctx, &part, err) : ds_fail_nomem(err);

@@ -17,6 +17,8 @@ typedef struct tok_reader {
     void *ctx;
     bool skip; /* go on past files that cannot be used */
     uint64_t files, skipped, bytes;
+    const char *path; /* of the part that fn is given, and where in its text the part begins */
+    uint64_t offset;
 } tok_reader;
 
 /* Reads one operand. Folders are walked in the byte order of their names; links to folders are not

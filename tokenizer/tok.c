@@ -76,7 +76,9 @@ void ds_tok_get_facts(const ds_tok *tok, ds_tok_facts *f)
                         .special_tokens = tok->n_special,
                         .normalizer = tok->norms.name,
                         .ignore_merges = tok->ignore_merges,
-                        .has_decoder = tok->n_decoders > 0};
+                        .has_decoder = tok->n_decoders > 0,
+                        .byte_level = tok->byte_level,
+                        .unknown = tok->byte_level ? DS_TOK_NONE : tok->unk};
     bool known = tok->n_steps == 1 && tok->step[0].kind <= TOK_STEP_DEEPSEEK;
     f->pre_tokenizer = known ? names[tok->step[0].kind] : tok->n_steps == 0 ? "none" : "general";
 }

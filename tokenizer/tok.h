@@ -78,6 +78,8 @@ typedef struct ds_tok_facts {
     const char *pre_tokenizer; /* "deepseek-v3", "qwen2", "llama3", "gpt2", "none", "general" */
     bool ignore_merges;
     bool has_decoder;
+    bool byte_level;  /* tokens are of bytes; else of characters */
+    uint32_t unknown; /* what stands for a character that the vocabulary lacks, or DS_TOK_NONE */
 } ds_tok_facts;
 void ds_tok_get_facts(const ds_tok *tok, ds_tok_facts *facts);
 

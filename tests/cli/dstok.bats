@@ -208,3 +208,46 @@ has() {
     [ "$(jq -c '[.chars[0][0], .chars[-1][1]]' <<<"$output")" = '[0,5]' ]
     exits 2 dstok encode -t "$T" --offsets in
 }
+
+@test "stats: tokens, bytes and scripts add up" {
+    exits 0 dstok stats -t "$T" --json -n 3 "$G/mixed.txt"
+    echo "$output" >s
+    local n
+    n=$(dstok encode -t "$T" --no-special "$G/mixed.txt" | wc -w)
+    [ "$(jq .tokens s)" -eq "$n" ]
+    [ "$(jq '[.scripts[].tokens] | add' s)" -eq "$n" ]
+    [ "$(jq '[.scripts[].bytes] | add' s)" -eq "$(wc -c <"$G/mixed.txt")" ]
+    [ "$(jq '.longest | length' s)" -eq 3 ]
+    [ "$(jq '.frequent[0].count' s)" -eq "$(dstok encode -t "$T" --no-special "$G/mixed.txt" | tr ' ' '\n' | sort | uniq -c | sort -rn | awk 'NR == 1 { print $1 }')" ]
+    [ "$(jq '[.scripts[] | select(.script == "Han")] | length' s)" -eq 1 ]
+    exits 0 dstok stats -t "$T" "$G/mixed.txt"
+    has Cyrillic longest "parts of characters"
+    printf '\360\237\246\231x' | dstok stats -t "$T" --json - | jq -e '.parts_of_characters >= 2 and
+        ([.scripts[] | select(.script == "Emoji")][0].chars == 1)'
+    printf 'a\n' >a
+    exits 0 dstok stats -t "$G/unk.json" --json "$G/mixed.txt"
+    [ "$(echo "$output" | jq .unknown)" -gt 0 ]
+    exits 2 dstok stats a
+    exits 13 dstok stats -t "$T" none
+    exits 3 dstok stats -t "$T" --on-error skip a none
+}
+
+@test "diff: where ids differ, and what the files do not share" {
+    exits 0 dstok diff "$T" "$T" "$G/mixed.txt"
+    has "0 places"
+    exits 0 dstok diff "$T" "$T"
+    exits 1 dstok diff "$T" "$G/qwen2.json"
+    has "normalizer     a none, b NFC" "pre_tokenizer"
+    printf 'x 1234 y\n' >in # three digits, or one
+    exits 1 dstok diff --json "$T" "$G/qwen2.json" in
+    [ "$(echo "$output" | jq -r 'select(.summary | not) | .file + ":" + (.offset | tostring)' | head -n 1)" = in:2 ]
+    [ "$(echo "$output" | jq 'select(.summary).files')" -eq 1 ]
+    printf 'x y\n' >same
+    exits 0 dstok diff "$T" "$G/qwen2.json" same
+    exits 1 dstok diff -n 1 "$T" "$G/gpt2.json" "$G/mixed.txt"
+    [ "$(echo "$output" | grep -c ': byte ')" -eq 1 ]
+    exits 0 dstok diff --by-text "$T" "$T" "$G/mixed.txt"
+    exits 2 dstok diff "$T"
+    exits 13 dstok diff "$T" none.json
+    exits 13 dstok diff "$T" "$T" none
+}
