@@ -11,6 +11,7 @@
 struct dcm_file {
     dcm_raw *raw;
     dcm_image im;
+    dcm_limits lim;
     enum dcm_codec codec;
     bool planar, ybr, ybr422, swap_pairs, ready;
     size_t pixels;   /* of a frame */
@@ -63,6 +64,7 @@ int dcm_file_open(dcm_file **out, dcm_tree **tree, const dcm_bytes *from, const 
     *tree = NULL;
     int rc = f ? dcm_raw_open(&f->raw, tree, from, name, lim, reason, err) : ds_fail_nomem(err);
     if (rc == 0) {
+        f->lim = *lim;
         describe(f, dcm_tree_main(*tree));
     } else {
         dcm_file_close(f);
@@ -388,6 +390,11 @@ int dcm_file_image(dcm_file *f, dcm_image *im, const char **reason, ds_err *err)
         return no(reason, "bad-geometry", err, "rows, columns or samples make no image");
     if (!pick_type(f))
         return no(reason, "unsupported-bits", err, "its bits allocated and stored make no values");
+    if (f->lim.max_frames && f->im.frames > f->lim.max_frames)
+        return no(reason, "too-many-frames", err, "it has more frames than there may be");
+    bytes = f->pixels * f->im.samples * size_of(f->im.dtype);
+    if (f->lim.max_frame && bytes > f->lim.max_frame)
+        return no(reason, "frame-too-large", err, "its frames are larger than they may be");
     if (kind == DCM_RAW_NATIVE) {
         f->codec = DCM_CODEC_NONE;
         rc = check_native(f, reason, err);

@@ -18,8 +18,8 @@ extern "C" {
 int dcm_shim_init(ds_err *err);
 
 typedef struct dcm_limits {
-    uint64_t max_file, max_frame; /* bytes; 0: none */
-    uint32_t max_depth, max_frames;
+    uint64_t max_file, max_frame; /* bytes, of a frame as it is decoded; 0: none */
+    uint32_t max_frames;          /* 0: none */
 } dcm_limits;
 
 enum dcm_sample {

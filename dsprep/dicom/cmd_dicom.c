@@ -1,4 +1,5 @@
 /* cmd_dicom.c - dsprep dicom: studies into de-identified records. */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,10 +67,13 @@ const ds_command ds_cmd_dicom = {
         "What goes out is searched for the identifiers that came in; any hit ends the command with "
         "status 1 and the stream without its end. Names of sources are pseudonyms; --source-map "
         "keeps the real ones.\n\n"
-        "Each object is decoded by a process of its own, under limits: a crash or a hang costs "
-        "that object. The last line says how input, output, held and failed add up; the exit "
-        "status is 3 when something was left out. The records do not depend on the number of "
-        "processes.",
+        "Objects are decoded in worker processes, under limits: a crash or a hang costs the object "
+        "that caused it. --on-error says what becomes of objects that fail: skip (the default), "
+        "fail (the run ends with name and reason), or quarantine (a copy goes below the folder "
+        "that --quarantine names, by reason). An object that comes twice, byte for byte, is "
+        "counted and dropped; another one under the same instance UID is held. The last line says "
+        "how input, output, held and failed add up, --json with all reasons; the exit status is 3 "
+        "when something was left out. The records do not depend on the number of processes.",
     .run = run,
 };
 
@@ -96,12 +100,16 @@ static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int fr
 {
     char room[33];
     ds_source src;
+    bool before = false;
     if (r->outcome != DS_DICOM_RECORD)
         return ds_dicom_account_left_out(&c->acc, in, r->outcome == DS_DICOM_FAILED, r->reason,
                                          err);
+    int rc = ds_dicom_account_before(&c->acc, in, r, &before, err);
+    if (rc != 0 || before)
+        return rc;
     if (r->key.len == 0 && ds_buf_printf(&r->key, "object-%" PRIu64, c->acc.inputs) != 0)
         return ds_fail_nomem(err);
-    int rc = ds_dicom_account_taken(&c->acc, r, err);
+    rc = ds_dicom_account_taken(&c->acc, r, err);
     if (rc == 0)
         rc = ds_dicom_rows_put(&c->rows, r, frames, in->size, err);
     if (rc == 0)
@@ -191,6 +199,8 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
         rc = ds_source_map_open(&c->map, a->source_map, err);
     c->acc.key = c->o.key;
     c->acc.hold = a->hold;
+    c->acc.quarantine = a->quarantine;
+    c->acc.on_error = (enum ds_dicom_onerror)a->on_error;
     c->acc.map = c->map;
     c->rows.unit = (enum ds_dicom_unit)a->record;
     c->rows.patch = (uint32_t)a->patches;
@@ -295,13 +305,17 @@ static void ctx_fini(ctx *c)
     explicit_bzero(&c->key, sizeof c->key);
 }
 
-static void say_accounts(const ctx *c)
+/* Standard output is the stream's unless there are shards. */
+static int say_accounts(const ctx *c, ds_err *err)
 {
-    fprintf(stderr,
-            "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
-            " failed; %" PRIu64 " records\n",
-            c->acc.inputs, c->acc.inputs - c->acc.held - c->acc.failed, c->acc.held, c->acc.failed,
-            c->rows.records);
+    ds_buf b = {0};
+    const bool json = c->a->json;
+    FILE *to = json && c->a->output ? stdout : stderr;
+    int rc = ds_dicom_account_say(&c->acc, c->rows.records, json, &b, err);
+    if (rc == 0 && (fwrite(b.data, 1, b.len, to) != b.len || fflush(to) != 0))
+        rc = ds_fail_errno(err, errno, "the summary");
+    ds_buf_fini(&b);
+    return rc;
 }
 
 static int run(int argc, char **argv)
@@ -318,9 +332,9 @@ static int run(int argc, char **argv)
     if (a.quiet)
         ds_log_level = 0;
     rc = convert(&c, operands, (size_t)n, &err);
-    if (rc == 0 && ds_log_level > 0)
-        say_accounts(&c);
-    bool partial = c.acc.held + c.acc.failed > 0;
+    if (rc == 0 && (ds_log_level > 0 || a.json))
+        say_accounts(&c, &err);
+    bool partial = c.acc.held + c.acc.failed > c.acc.again;
     ctx_fini(&c);
     rc = ds_command_end(&ds_cmd_dicom, &err, false);
     return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;

@@ -8,34 +8,53 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "json.h"
 #include "term.h"
 
 void ds_dicom_account_fini(ds_dicom_account *a)
 {
     dcm_actions_free(a->actions);
     ds_counts_fini(&a->counts);
+    ds_dicom_seen_fini(&a->seen);
     memset(a, 0, sizeof *a);
 }
 
-static int set_aside(const ds_dicom_account *a, const ds_dicom_in *in, const char *reason,
+/* DIR/REASON/NAME.dcm, with a number behind the name where there is one already. */
+static int free_path(ds_buf *path, const char *dir, const char *reason, const char *name,
                      ds_err *err)
+{
+    for (unsigned n = 1; n < 1000000; n++) {
+        ds_buf_reset(path);
+        int bad = ds_buf_printf(path, "%s/%s/%s", dir, reason, name);
+        if (n > 1)
+            bad |= ds_buf_printf(path, "-%u", n);
+        if (bad || ds_buf_puts(path, ".dcm") || !ds_buf_cstr(path))
+            return ds_fail_nomem(err);
+        if (!ds_path_exists((const char *)path->data))
+            return 0;
+    }
+    return ds_fail(err, DS_FAIL, "%s/%s: %s is there too often", dir, reason, name);
+}
+
+static int set_aside(const ds_dicom_account *a, const char *dir, const ds_dicom_in *in,
+                     const char *reason, ds_err *err)
 {
     char name[33], from[32];
     ds_buf path = {0};
     int rc = 0;
-    if (!a->hold || in->fd < 0)
+    if (!dir || in->fd < 0)
         return 0;
     if (a->key)
         rc = dcm_pseudonym(name, 16, a->key, "source-name", in->name, strlen(in->name), err);
     else
         snprintf(name, sizeof name, "%08" PRIu64, a->inputs);
     snprintf(from, sizeof from, "/proc/self/fd/%d", in->fd);
-    if (rc == 0 && (ds_buf_printf(&path, "%s/%s", a->hold, reason) || !ds_buf_cstr(&path)))
+    if (rc == 0 && (ds_buf_printf(&path, "%s/%s", dir, reason) || !ds_buf_cstr(&path)))
         rc = ds_fail_nomem(err);
     if (rc == 0)
         rc = ds_mkdirs((const char *)path.data, err);
-    if (rc == 0 && (ds_buf_printf(&path, "/%s.dcm", name) || !ds_buf_cstr(&path)))
-        rc = ds_fail_nomem(err);
+    if (rc == 0)
+        rc = free_path(&path, dir, reason, name, err);
     if (rc == 0)
         rc = ds_copy_file(from, (const char *)path.data, 0600, err);
     ds_buf_fini(&path);
@@ -47,12 +66,55 @@ int ds_dicom_account_left_out(ds_dicom_account *a, const ds_dicom_in *in, bool f
 {
     *(failed ? &a->failed : &a->held) += 1;
     /* The reason alone: messages of libraries may quote values. Names are the user's own. */
+    if (failed && a->on_error == DS_DICOM_FAIL)
+        return ds_fail(err, DS_FAIL, "%s: %s", in->name, reason);
     if (failed)
         ds_warn("dicom: %s: %s", in->name, reason);
     else
         ds_info("dicom: %s: held: %s", in->name, reason);
+    bool again = !failed && strcmp(reason, DS_DICOM_AGAIN) == 0;
+    a->again += again;
     int rc = ds_counts_add(&a->counts, failed, reason, 1, err);
-    return rc == 0 && !failed ? set_aside(a, in, reason, err) : rc;
+    return rc == 0 && !again ? set_aside(a, failed ? a->quarantine : a->hold, in, reason, err) : rc;
+}
+
+int ds_dicom_account_before(ds_dicom_account *a, const ds_dicom_in *in, const ds_dicom_result *r,
+                            bool *was, ds_err *err)
+{
+    enum ds_seen what = DS_SEEN_NEW;
+    int rc =
+        r->key.len ? ds_dicom_seen_put(&a->seen, r->key.data, r->key.len, &r->sha, &what, err) : 0;
+    *was = what != DS_SEEN_NEW;
+    return rc == 0 && *was
+               ? ds_dicom_account_left_out(
+                     a, in, false, what == DS_SEEN_SAME ? DS_DICOM_AGAIN : DS_DICOM_DIFFERS, err)
+               : rc;
+}
+
+static int put_reasons(ds_buf *out, const char *name, const ds_reason *r, size_t n)
+{
+    int bad = ds_buf_printf(out, ",\"%s\":{", name);
+    for (size_t i = 0; i < n && !bad; i++)
+        bad = (i ? ds_buf_putc(out, ',') : 0) | ds_json_str(out, r[i].reason, strlen(r[i].reason)) |
+              ds_buf_printf(out, ":%" PRIu64, r[i].count);
+    return bad | ds_buf_putc(out, '}');
+}
+
+int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json, ds_buf *out,
+                         ds_err *err)
+{
+    uint64_t good = a->inputs - a->held - a->failed;
+    int bad = json ? ds_buf_printf(
+                         out, "{\"inputs\":%" PRIu64 ",\"output\":%" PRIu64 ",\"records\":%" PRIu64,
+                         a->inputs, good, records) |
+                         put_reasons(out, "held", a->counts.held, a->counts.nheld) |
+                         put_reasons(out, "failed", a->counts.failed, a->counts.nfailed) |
+                         ds_buf_puts(out, "}\n")
+                   : ds_buf_printf(out,
+                                   "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64
+                                   " held + %" PRIu64 " failed; %" PRIu64 " records\n",
+                                   a->inputs, good, a->held, a->failed, records);
+    return bad ? ds_fail_nomem(err) : 0;
 }
 
 typedef struct action_sum {

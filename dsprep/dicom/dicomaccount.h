@@ -6,20 +6,38 @@
 #include "deidreport.h"
 #include "dicominput.h"
 #include "dicomjob.h"
+#include "dicomseen.h"
+
+enum ds_dicom_onerror { DS_DICOM_FAIL, DS_DICOM_SKIP, DS_DICOM_QUARANTINE };
 
 typedef struct ds_dicom_account {
-    const dcm_key *key; /* NULL without de-identification */
-    const char *hold;   /* a folder for copies of what is held; may be NULL */
+    const dcm_key *key;     /* NULL without de-identification */
+    const char *hold;       /* a folder for copies of what is held; may be NULL */
+    const char *quarantine; /* the same for what failed */
+    enum ds_dicom_onerror on_error;
     ds_source_map *map; /* may be NULL; borrowed */
     ds_counts counts;
     dcm_actions *actions; /* the account's own */
+    ds_dicom_seen seen;
     uint64_t inputs, masked, already, held, failed;
+    uint64_t again; /* of the held: the same bytes once more */
 } ds_dicom_account;
 
 void ds_dicom_account_fini(ds_dicom_account *a);
-/* Counts an input that gives no record, says so, and copies what is held. */
+/* Counts an input that gives no record, says so, and copies it where it is wanted. DS_FAIL with its
+ * name and reason when it failed and that ends the run. */
 int ds_dicom_account_left_out(ds_dicom_account *a, const ds_dicom_in *in, bool failed,
                               const char *reason, ds_err *err);
+/* Counts one that was there before as held, for one of these reasons. The same bytes are not lost,
+ * and not copied. */
+#define DS_DICOM_AGAIN "duplicate"
+#define DS_DICOM_DIFFERS "duplicate-object"
+/* *was: the object of this result was there before, and has been counted. */
+int ds_dicom_account_before(ds_dicom_account *a, const ds_dicom_in *in, const ds_dicom_result *r,
+                            bool *was, ds_err *err);
+/* The last line: words, or JSON: inputs, output, records, held and failed by reason. */
+int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json, ds_buf *out,
+                         ds_err *err);
 /* Counts what was done to one that does. */
 int ds_dicom_account_taken(ds_dicom_account *a, const ds_dicom_result *r, ds_err *err);
 /* The source as it goes out: name and digest are pseudonyms with a key. The name lies in `room`, or

@@ -5,12 +5,14 @@
 #include <string.h>
 
 #include "charset.h"
+#include "dicomaccount.h"
 #include "dsr_prov.h"
 #include "opt.h"
 
 static const char *const record_names[] = {"image", "frame", "volume", "study", NULL};
 static const char *const values_names[] = {"stored", "modality", "window", NULL};
 static const char *const burned_names[] = {"hold", "pass", NULL};
+static const char *const on_error_names[] = {"fail", "skip", "quarantine", NULL};
 static const char *const dtype_names[] = {"own", "u8",  "i8",  "u16", "i16",
                                           "u32", "i32", "f32", "f64", NULL};
 
@@ -22,6 +24,9 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
                          .shard_size = 64 << 20,
                          .level = -1,
                          .max_ratio = 200,
+                         .max_frame = (int64_t)1 << 30,
+                         .max_frames = 1000000,
+                         .on_error = DS_DICOM_SKIP,
                          .spool_limit = (int64_t)16 << 30,
                          .placeholder = "<image>"};
     const ds_opt opts[] = {
@@ -38,6 +43,10 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
          "what becomes of images that may hold writing", 0, 0, burned_names, false},
         {0, "hold", DS_OPT_STR, &a->hold, "DIR", "copy what is held into a folder, by reason", 0, 0,
          NULL, false},
+        {0, "on-error", DS_OPT_CHOICE, &a->on_error, "WHAT",
+         "what becomes of objects that fail; default skip", 0, 0, on_error_names, false},
+        {0, "quarantine", DS_OPT_STR, &a->quarantine, "DIR",
+         "copy what failed into a folder, by reason", 0, 0, NULL, false},
         {0, "report", DS_OPT_STR, &a->report, "FILE",
          "what was done to which attribute, and what the search found, as JSON", 0, 0, NULL, false},
         {0, "source-map", DS_OPT_STR, &a->source_map, "FILE",
@@ -80,11 +89,20 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
          "processor time for one object; default 60s", 1, 86400, NULL, false},
         {0, "memory", DS_OPT_SIZE, &a->memory, "SIZE",
          "address space of a worker process; default no limit", 0, 0, NULL, false},
+        {0, "max-file", DS_OPT_SIZE, &a->max_file, "SIZE",
+         "hold objects whose files are larger; default no limit", 0, 0, NULL, false},
+        {0, "max-frame", DS_OPT_SIZE, &a->max_frame, "SIZE",
+         "hold objects with larger frames, decoded; default 1G", 1, INT64_MAX, NULL, false},
+        {0, "max-frames", DS_OPT_INT, &a->max_frames, "N",
+         "hold objects with more frames; default 1000000", 1, UINT32_MAX, NULL, false},
         {0, "max-ratio", DS_OPT_INT, &a->max_ratio, "N",
          "how many times its size an archive may unpack to; default 200, 0 = any", 0, INT64_MAX,
          NULL, false},
         {'j', "threads", DS_OPT_INT, &a->threads, "N",
          "worker processes; default one for each processor", 1, 256, NULL, false},
+        {0, "json", DS_OPT_FLAG, &a->json, NULL,
+         "the last line as JSON: on standard output with -o, else on standard error", 0, 0, NULL,
+         false},
         {'q', "quiet", DS_OPT_FLAG, &a->quiet, NULL, "no words on standard error but for failure",
          0, 0, NULL, false},
         {0},
@@ -153,6 +171,9 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
     if (rc == 0 && none && (a->key_file || a->source_map || a->to_dicom))
         rc = ds_fail(err, DS_USAGE,
                      "--key-file, --source-map and --to-dicom have no meaning with --deid none");
+    if (rc == 0 && (a->on_error == DS_DICOM_QUARANTINE) != (a->quarantine != NULL))
+        rc = ds_fail(err, DS_USAGE,
+                     "--on-error quarantine and --quarantine DIR go together: one is missing");
     if (rc == 0 && !none)
         rc = dcm_key_read(key, a->key_file, err);
     *o = (ds_dicom_opts){
@@ -164,7 +185,9 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
         .to_dicom = a->to_dicom,
         .seconds = (unsigned)a->timeout,
         .memory = (uint64_t)a->memory,
-        .limits = {.max_depth = DCM_TREE_DEPTH}};
+        .limits = {.max_file = (uint64_t)a->max_file,
+                   .max_frame = (uint64_t)a->max_frame,
+                   .max_frames = (uint32_t)a->max_frames}};
     if (rc == 0)
         rc = check_placeholder(a->placeholder, err);
     return rc ? rc : read_chain(a, &o->chain, err);

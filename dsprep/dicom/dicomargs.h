@@ -9,9 +9,11 @@
 typedef struct ds_dicom_args {
     const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
         *encoding, *window, *resize, *placeholder;
-    int dtype, record, values, burned_in;
-    int64_t patches, spool_limit, threads, timeout, memory, shard_size, level, max_ratio;
-    bool quiet, real_world;
+    int dtype, record, values, burned_in, on_error;
+    int64_t patches, spool_limit, threads, timeout, memory, shard_size, level, max_ratio, max_file,
+        max_frame, max_frames;
+    bool quiet, real_world, json;
+    const char *quarantine;
 } ds_dicom_args;
 
 /* As ds_opt_begin: -1 to go on, or the exit status. */

@@ -161,7 +161,9 @@ static int hold_doubles(ds_dicom_index *x, ds_dicom_account *acc, ds_err *err)
         if (rc == 0)
             rc = ds_dicom_index_open(x, i, &in, err);
         if (rc == 0) {
-            rc = ds_dicom_account_left_out(acc, &in, false, "duplicate-object", err);
+            rc = ds_dicom_account_left_out(
+                acc, &in, false,
+                ds_sha_eq(&x->v[k - 1].sha, &x->v[i].sha) ? DS_DICOM_AGAIN : DS_DICOM_DIFFERS, err);
             ds_dicom_in_fini(&in);
         }
         entry_fini(&x->v[i]);

@@ -30,7 +30,7 @@ typedef struct ds_dicom_index {
 } ds_dicom_index;
 
 /* Goes over all inputs. ins is room for as many inputs as may be on their way, zeroed but fd = -1.
- * What is the same object twice is held as "duplicate-object". proof may be NULL. */
+ * What is the same object twice is held (dicomaccount.h). proof may be NULL. */
 int ds_dicom_index_make(ds_dicom_index *x, ds_dicominput *input, ds_dicom_jobs *jobs,
                         ds_dicom_in *ins, size_t nins, ds_dicom_account *acc, ds_proof *proof,
                         ds_err *err);

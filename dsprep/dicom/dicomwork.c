@@ -47,7 +47,11 @@ static int outcome(work *w, enum ds_dicom_outcome what, const char *reason, cons
 /* What is sound but not for us is held; what is broken has failed. */
 static int give_up(work *w, const char *reason, int rc, const ds_err *err)
 {
-    const bool held = strcmp(reason, "not-dicom") == 0 || strncmp(reason, "unsupported-", 12) == 0;
+    static const char *const sound[] = {"not-dicom", "file-too-large", "frame-too-large",
+                                        "too-many-frames"};
+    bool held = strncmp(reason, "unsupported-", 12) == 0;
+    for (size_t i = 0; i < sizeof sound / sizeof *sound; i++)
+        held = held || strcmp(reason, sound[i]) == 0;
     outcome(w, held ? DS_DICOM_HELD : DS_DICOM_FAILED, reason, err->msg);
     return rc;
 }
@@ -74,22 +78,33 @@ static int one_frame(work *w, uint32_t i, ds_err *err)
                    : rc;
 }
 
+/* `first` once more for frames before the n-th, where no line was written for them. */
+static int repeat_first(ds_buf *all, size_t first, uint32_t n)
+{
+    int bad = ds_buf_reserve(all, ((size_t)n + 1) * (first + 1));
+    for (uint32_t i = 1; i < n && !bad; i++)
+        bad = ds_buf_putc(all, '\n') | ds_buf_put(all, all->data, first);
+    return bad;
+}
+
 /* One line, or one for each frame where they differ. */
 static int describe_chain(work *w, ds_err *err)
 {
-    size_t first = 0;
+    ds_buf line = {0}, *all = &w->r.chain;
     bool same = true;
-    int rc = dcm_chain_json(w->chain, 0, &w->r.chain, err);
-    first = w->r.chain.len;
+    int rc = dcm_chain_json(w->chain, 0, all, err);
+    const size_t first = all->len;
     for (uint32_t i = 1; i < w->im.frames && rc == 0; i++) {
-        size_t at = w->r.chain.len + 1;
-        rc = ds_buf_putc(&w->r.chain, '\n') ? ds_fail_nomem(err)
-                                            : dcm_chain_json(w->chain, i, &w->r.chain, err);
-        same = same && rc == 0 && w->r.chain.len - at == first &&
-               memcmp(w->r.chain.data, w->r.chain.data + at, first) == 0;
+        ds_buf_reset(&line);
+        rc = dcm_chain_json(w->chain, i, &line, err);
+        bool differs = line.len != first || memcmp(line.data, all->data, first) != 0;
+        if (rc == 0 && same && differs && repeat_first(all, first, i) != 0)
+            rc = ds_fail_nomem(err);
+        same = same && !differs;
+        if (rc == 0 && !same && (ds_buf_putc(all, '\n') | ds_buf_put(all, line.data, line.len)))
+            rc = ds_fail_nomem(err);
     }
-    if (same)
-        w->r.chain.len = first;
+    ds_buf_fini(&line);
     return rc;
 }
 
