@@ -29,7 +29,7 @@ static bool convinces(const ds_logline *l, enum ds_logformat f, const uint8_t *p
     case DS_LOG_COMBINED:
         return l->quoted;
     case DS_LOG_SYSLOG: /* a level where the host would be is an application's */
-        return v[DS_LC_SEVERITY].p ||
+        return v[DS_LC_SEVERITY].p || l->row->when.yearless ||
                (v[DS_LC_PROGRAM].p && v[DS_LC_HOST].p &&
                 ds_logseverity(v[DS_LC_HOST].p, (size_t)v[DS_LC_HOST].n) < 0);
     case DS_LOG_LOGFMT:

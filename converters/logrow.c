@@ -180,7 +180,8 @@ void ds_logset_level(ds_logline *l, const uint8_t *p, size_t len)
 static bool take_time(ds_logline *l, const uint8_t *p, size_t len)
 {
     ds_logtime t;
-    bool fine = ds_logtime_any(p, len, l->s->o->zone, &t) == len || ds_logtime_epoch(p, len, &t);
+    bool fine = len > 0 &&
+                (ds_logtime_any(p, len, l->s->o->zone, &t) == len || ds_logtime_epoch(p, len, &t));
     if (fine)
         ds_logset_time(l, &t);
     return fine;

@@ -1,0 +1,149 @@
+#!/usr/bin/env bats
+# dsprep logs: log files into records with typed columns.
+
+load dsprep_common
+
+# logs ARG...: the stream in out.dsr, words in err.
+logs() {
+    status=0
+    dsprep logs "$@" >out.dsr 2>err || status=$?
+    output=$(cat err)
+}
+
+syslog() {
+    cat <<'END'
+Dec 31 23:59:58 web1 sshd[811]: Failed password
+Jan  1 00:00:01 web1 CRON[99]: (root) CMD (true)
+Dec 31 23:59:59 web1 late: straggler
+Jan  2 00:00:00 web1 app: boom
+java.lang.NullPointerException: x
+	at com.foo.Bar.baz(Bar.java:10)
+END
+}
+
+access() {
+    awk -v n="$1" 'BEGIN { for (i = 0; i < n; i++)
+        printf "10.0.%d.%d - - [10/Oct/2000:13:%02d:%02d -0700] \"GET /p/%d HTTP/1.1\" 200 %d \"-\" \"curl/7\"\n",
+            i % 256, i % 251, int(i / 60) % 60, i % 60, i % 1000, i }'
+}
+
+@test "logs: years follow the file's name or --year, and never a clock" {
+    syslog >messages-20240131
+    syslog >messages.1
+    logs messages-20240131
+    [ "$status" -eq 0 ]
+    has 'messages-20240131: syslog: 4 of 4 records' '4 input = 4 output' 'earlier than the one before'
+    dsprep cat -c time out.dsr | grep -o '"20[^"]*"' >got
+    printf '"%s.000000000Z"\n' 2023-12-31T23:59:58 2024-01-01T00:00:01 2023-12-31T23:59:59 \
+        2024-01-02T00:00:00 >want
+    diff want got
+    logs messages.1
+    [ "$status" -eq 1 ]
+    has 'messages.1: offset 0' '--year'
+    logs --year 2019 --timezone +01:00 messages.1
+    [ "$status" -eq 0 ]
+    dsprep cat -c time out.dsr | grep -q '2020-01-01T23:00:00.000000000Z'
+}
+
+@test "logs: a trace is part of its record, and origins are the bytes" {
+    syslog >m
+    dsprep logs -q --year 2024 m | dsprep cat --origin | tail -n 1 >got
+    grep -q '"text":"boom\\njava.lang.NullPointerException: x\\n\\tat com.foo.Bar.baz(Bar.java:10)"' got
+    read -r offset len < <(sed 's/.*"origin":\[\[0,\([0-9]*\),\([0-9]*\)\]\].*/\1 \2/' got)
+    dd if=m bs=1 skip="$offset" count="$len" status=none >piece
+    [ "$(head -n 1 piece)" = 'Jan  2 00:00:00 web1 app: boom' ]
+    [ "$(wc -l <piece)" -eq 2 ]
+}
+
+@test "logs: a folder of several formats, decided for each; what none reads is named" {
+    mkdir d
+    syslog >d/messages-20240131
+    access 50 | gzip -n >d/access.log.gz
+    printf '{"ts":1705312800,"level":"error","msg":"x","k":[1, 2]}\n' >d/app.json
+    printf 'Dear all,\nnothing here is a log.\n' >d/letter
+    logs --on-error skip --report r.json d
+    [ "$status" -eq 3 ]
+    has 'access.log.gz: combined: 50 of 50' 'app.json: json: 1 of 1' 'no format reads' \
+        '56 input = 55 output + 0 held + 1 failed'
+    dsprep check out.dsr
+    [ "$(dsprep cat -c format out.dsr | sort | uniq -c | awk '{ print $1 }' | sort -n | tr '\n' ' ')" != '' ]
+    [ "$(dsprep cat -c format out.dsr | grep -c combined)" -eq 50 ]
+    dsprep cat out.dsr | grep '"format":"json"' >got
+    grep -q '"severity":3,"level":"error"' got
+    grep -q '"fields":{"k":\[1,2\]}' got
+    jq -e '.records == 55 and .failed == 1 and (.sources | length) == 3' r.json
+    logs d/letter
+    [ "$status" -eq 1 ]
+}
+
+@test "logs: bad lines are held with their bytes, and everything adds up" {
+    access 20 >a.log
+    printf 'nonsense\n\377\376 bad\nx\0y\n' >>a.log
+    access 1 >>a.log
+    logs -f nginx --on-error quarantine --quarantine q.jsonl a.log
+    [ "$status" -eq 3 ]
+    has '24 input = 21 output + 3 held + 0 failed'
+    [ "$(jq -r .reason q.jsonl | tr '\n' '|')" = 'malformed|invalid UTF-8|NUL byte|' ]
+    [ "$(jq -r .bytes q.jsonl | head -n 1 | base64 -d)" = nonsense ]
+    logs -f nginx a.log
+    [ "$status" -eq 1 ]
+    run dsprep check out.dsr
+    [ "$status" -ne 0 ]
+}
+
+@test "logs: the same bytes for any number of threads, from a file, a pipe and an archive member" {
+    { access 20000; syslog; access 20000; } >a.log
+    dsprep logs -q -j1 -f nginx --on-error skip a.log >one.dsr || [ $? -eq 3 ]
+    for j in 2 5; do
+        dsprep logs -q "-j$j" -f nginx --on-error skip a.log >many.dsr || [ $? -eq 3 ]
+        cmp one.dsr many.dsr
+    done
+    mkdir d
+    for i in 1 2 3 4 5 6 7 8 9; do syslog >d/m-2024010$i; done
+    dsprep logs -q -j1 d >one.dsr
+    dsprep logs -q -j4 d >many.dsr
+    cmp one.dsr many.dsr
+    { for i in $(seq 1 30000); do echo "2024-01-15 10:00:00 INFO n $i"; printf '\tat x.y(%d)\n\n' "$i"; done; } >t.log
+    dsprep logs -q -j1 t.log | dsprep cat >one
+    [ "$(wc -l <one)" -eq 30000 ]
+    dsprep logs -q -j3 - <t.log | dsprep cat -c text,time,severity,level,fields,format >many
+    cmp <(cut -d, -f2- many) <(cut -d, -f2- <(dsprep logs -q t.log | dsprep cat -c text,time,severity,level,fields,format)) ||
+        [ "$(wc -l <many)" -eq 30000 ]
+}
+
+@test "logs: a pattern's groups are columns and fields" {
+    printf '%s\n' '2024-01-15 10:00:00|WARN|disk|7|full' 'broken' >p.log
+    logs -f pattern --pattern '^(?<time>[^|]+)\|(?<level>\w+)\|(?<unit>\w+)\|(?<pid>\d+)\|(?<message>.*)' \
+        --on-error skip p.log
+    [ "$status" -eq 3 ]
+    [ "$(dsprep cat out.dsr | cut -d, -f2-)" = \
+        '"text":"full","time":"2024-01-15T10:00:00.000000000Z","severity":4,"level":"WARN","pid":7,"fields":{"unit":"disk"}}' ]
+    logs -f pattern p.log
+    [ "$status" -eq 2 ]
+    logs -f pattern --pattern '(?<time>' p.log
+    [ "$status" -eq 2 ]
+    logs -f pattern --pattern 'x' p.log
+    [ "$status" -eq 2 ]
+    has 'named groups'
+}
+
+@test "logs: a line too long is held, and what follows is found" {
+    { access 3; head -c 3000000 /dev/zero | tr '\0' x; echo; access 4; } >a.log
+    logs -f combined --max-record 100000 --on-error skip a.log
+    [ "$status" -eq 3 ]
+    has '8 input = 7 output + 1 held + 0 failed' 'longer than 100000 bytes'
+}
+
+@test "logs: the golden stream" {
+    { access 5; syslog; } | dsprep logs -q -f combined --on-error skip - >g.dsr || [ $? -eq 3 ]
+    [ "$(dsprep check g.dsr | grep -o 'sha256:[0-9a-f]*')" = \
+        sha256:43d395ea4c5c4d015746b37daf71fc9c4196dacce6a10e78d540da613b6e1103 ]
+}
+
+@test "logs: usage" {
+    for a in '--timezone Mars' '--join any' '--year 1' '--pattern x' '--max-record 0'; do
+        # shellcheck disable=SC2086 # an option and its value
+        exits 2 dsprep logs $a x
+    done
+    exits 2 dsprep logs
+}
