@@ -10,6 +10,7 @@
 #include "deidreport.h"
 #include "dicomargs.h"
 #include "dicominput.h"
+#include "dicompreview.h"
 #include "dicomrows.h"
 #include "dicomseries.h"
 #include "io.h"
@@ -205,6 +206,9 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     c->rows.unit = (enum ds_dicom_unit)a->record;
     c->rows.patch = (uint32_t)a->patches;
     c->rows.placeholder = a->placeholder;
+    if (rc == 0 && a->preview)
+        rc = ds_dicom_preview_new(&c->rows.preview, a->preview, a->values == DCM_VALUES_WINDOW,
+                                  c->rows.patch, err);
     if (rc == 0)
         rc = ds_dicom_jobs_new(&c->jobs, &c->o, workers, err);
     c->nins = (size_t)workers * 4;
@@ -237,7 +241,9 @@ static void remove_shards(const char *dir)
 
 static int finish(ctx *c, ds_err *err)
 {
-    int rc = c->rows.proof ? ds_proof_verdict(c->rows.proof, err) : 0;
+    int rc = c->rows.preview ? ds_dicom_preview_end(c->rows.preview, err) : 0;
+    if (rc == 0 && c->rows.proof)
+        rc = ds_proof_verdict(c->rows.proof, err);
     if (rc == 0)
         rc = ds_shardout_end(c->rows.out, &c->acc.counts, err);
     if (rc == 0 && c->rows.proof && c->a->output && c->rows.records > 0) {
@@ -295,6 +301,7 @@ static void ctx_fini(ctx *c)
     free(c->ins);
     ds_shardout_free(c->rows.out);
     ds_proof_free(c->rows.proof);
+    ds_dicom_preview_free(c->rows.preview);
     ds_dicom_rows_fini(&c->rows);
     ds_source_map_free(c->map);
     ds_dicom_account_fini(&c->acc);

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "dicompatch.h"
+#include "dicompreview.h"
 #include "io.h"
 
 #define PART ((size_t)1 << 20)
@@ -421,6 +422,8 @@ int ds_dicom_rows_record(ds_dicom_rows *r, const ds_dicom_record *rec, ds_sha *d
         rc = ds_patches_of(&p.grid, r->patch, &rec->shape, err);
     if (rc == 0)
         rc = put_columns(&p, err);
+    if (rc == 0 && r->preview && rec->has_image)
+        rc = ds_dicom_preview_record(r->preview, rec, err);
     if (rc == 0 && p.hash && digest)
         rc = ds_hasher_end(p.hash, digest, err);
     ds_hasher_free(p.hash);

@@ -12,13 +12,15 @@
 
 enum ds_dicom_unit { DS_UNIT_IMAGE, DS_UNIT_FRAME, DS_UNIT_VOLUME, DS_UNIT_STUDY };
 
+struct ds_dicom_preview;
 typedef struct ds_dicom_rows {
     ds_shardout *out;
     ds_proof *proof; /* NULL without de-identification */
     enum ds_dicom_unit unit;
-    uint32_t patch;          /* pixels of a side; 0: images stay images */
-    const char *placeholder; /* of a patch in text */
-    bool digests;            /* ds_dicom_record.digest is wanted */
+    uint32_t patch;                   /* pixels of a side; 0: images stay images */
+    const char *placeholder;          /* of a patch in text */
+    bool digests;                     /* ds_dicom_record.digest is wanted */
+    struct ds_dicom_preview *preview; /* may be NULL */
     uint64_t records;
     ds_proofraw raw;
 } ds_dicom_rows;

@@ -3,4 +3,4 @@ dsprep/dicom_LIB  := dsprepdicom
 dsprep/dicom_PROG := dsprep-dicom
 dsprep/dicom_PART := dsprep
 dsprep/dicom_SEES := dsprep/dicom dsprep converters/dicom converters common
-dsprep/dicom_PKG  :=
+dsprep/dicom_PKG  := libpng

@@ -258,3 +258,48 @@ for r in map(json.loads, open("out")):
     assert r["kind"] != "study" or n == 24
 EOF
 }
+
+@test "dicom preview: sheets by pseudonym, with the values of the records" {
+    make study study
+    dsprep dicom -q --record volume --burned-in pass --key-file key --preview sheets --patches 4 study >s.dsr
+    [ "$(ls sheets | wc -l)" = 2 ]
+    [ -z "$(ls sheets | grep -v '^2\.25\.[0-9_]*\.png$')" ]
+    ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' sheets/*
+    dsprep dicom -q --record volume --burned-in pass --key-file key --preview again --patches 4 study >s.dsr
+    diff -r sheets again
+    # one image of 6 x 5: 14 x 13 pixels with its frame, least black, greatest white
+    python3 - sheets/*[0-9].png <<'EOF'
+import struct, sys, zlib
+def read(path):
+    b = open(path, "rb").read()
+    assert b[:8] == b"\x89PNG\r\n\x1a\n"
+    at, data, size = 8, b"", None
+    while at < len(b):
+        n, kind = struct.unpack(">I4s", b[at:at + 8])
+        body = b[at + 8:at + 8 + n]
+        assert struct.unpack(">I", b[at + 8 + n:at + 12 + n])[0] == zlib.crc32(kind + body)
+        if kind == b"IHDR":
+            size = struct.unpack(">II", body[:8])
+        if kind == b"IDAT":
+            data += body
+        at += 12 + n
+    w, h = size
+    raw, rows, above = zlib.decompress(data), [], bytes(3 * w)
+    for y in range(h):
+        f, line = raw[y * (3 * w + 1)], bytearray(raw[y * (3 * w + 1) + 1:(y + 1) * (3 * w + 1)])
+        for i in range(3 * w):
+            a, u, c = line[i - 3] if i > 2 else 0, above[i], above[i - 3] if i > 2 else 0
+            p = min((abs(u - c), 0, a), (abs(a - c), 1, u), (abs(a + u - 2 * c), 2, c))[2]
+            line[i] = (line[i] + (0, a, u, (a + u) // 2, p)[f]) & 255
+        rows.append(bytes(line))
+        above = rows[-1]
+    return w, h, rows
+found = False
+for path in sys.argv[1:]:
+    w, h, rows = read(path)
+    assert h == 14 and w in (13, 5 * 9 + 4), (w, h)
+    at = lambda y, x: tuple(rows[y][3 * x:3 * x + 3])
+    assert at(0, 0) == (64, 64, 64) and at(4, 4) == (0, 0, 0) and at(9, 8) == (255, 255, 255), path
+    assert at(4, 5) == (9, 9, 9)  # 1 of 29
+EOF
+}
