@@ -158,6 +158,10 @@ def make(kind, where):
         plain_report(where)
     elif kind == "one":
         slice_of(where, 3, (-10, -20, 30), slope=(2, -10))
+    elif kind == "mapped":  # a real world value map beside slope and intercept
+        real = (el(0x00409211, b"US", struct.pack("<H", 65535)) + el(0x00409216, b"US", struct.pack("<H", 0)) +
+                el(0x00409224, b"FD", struct.pack("<d", 1.5)) + el(0x00409225, b"FD", struct.pack("<d", 0.25)))
+        slice_of(where, 3, (-10, -20, 30), slope=(2, -10), more=[sq(0x00409096, real)])
     else:
         sys.exit("no such kind: " + kind)
 
