@@ -4,8 +4,10 @@
 #define COMMANDS(X)                                                                                \
     X(text)                                                                                        \
     X(logs)                                                                                        \
+    X(templates)                                                                                   \
     X(dicom)                                                                                       \
     X(filter)                                                                                      \
+    X(dedup)                                                                                       \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
     X(show)                                                                                        \

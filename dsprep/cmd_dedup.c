@@ -1,0 +1,357 @@
+/* cmd_dedup.c - dsprep dedup: keeps the first of records that are the same, or nearly so. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "blockpipe.h"
+#include "cmd_transform.h"
+#include "dupset.h"
+#include "hash.h"
+#include "minhash.h"
+#include "sig.h"
+#include "term.h"
+#include "twice.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_cmd_dedup;
+const ds_command ds_cmd_dedup = {
+    .prog = "dsprep",
+    .name = "dedup",
+    .summary = "keep the first of records that are the same, or nearly so",
+    .operands = "[FILE...]",
+    .min_operands = 0,
+    .max_operands = -1,
+    .example =
+        "dsprep text crawl/ | dsprep dedup --near --rejects copies.dsr >kept.dsr\n"
+        "dsprep dedup -c key new.dsr --against <(dsver cat corpus) | dsver commit -m new new",
+    .description =
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
+        "and drops every record whose text was there before. What is dropped is counted in the "
+        "end frame (held, as 'dedup: duplicate' or 'dedup: against') and written to --rejects, "
+        "where the note is the key of the record that stays. With --mark nothing is dropped: a "
+        "column duplicate_of holds that key, or null.\n\n"
+        "By default texts must be the same bytes (by SHA-256). With --near they are compared by "
+        "MinHash: words in lower case without marks and punctuation, numbers as 0, runs of 5 "
+        "words, 14 bands of 8 minima, so that texts that share 80 % of their runs are found with "
+        "probability 0.92, 70 % with 0.56, 50 % with 0.05. What belongs together with the same "
+        "record belongs together; the first in the stream stays. Texts without a word are "
+        "compared with nothing.\n\n"
+        "--against FILE names records that are taken as read before all others, such as data "
+        "that a model has seen; they are not written.\n\n"
+        "The input is read twice; from a pipe it is copied to $TMPDIR first. Sorting takes "
+        "--memory, and room in $TMPDIR past it; groups take 4 bytes a record in a mapped file. "
+        "Output is the same for any number of threads and any --memory.",
+    .run = run,
+};
+
+enum { REASON_DUPLICATE, REASON_AGAINST };
+static const char *const reasons[] = {"duplicate", "against"};
+
+typedef struct dedup_opts {
+    ds_rowopts row;
+    ds_opt_list against;
+    const char *column;
+    int64_t memory, seed;
+    bool near, mark;
+} dedup_opts;
+
+typedef struct dedup {
+    const dedup_opts *o;
+    const ds_schema *schema; /* of the stream that is read */
+    size_t column;
+    bool keys;
+    ds_textclass *classes;
+    ds_minhash minhash;
+    ds_dupset *set;
+    uint64_t before; /* records of --against */
+    ds_instream *in;
+    ds_progress progress;
+} dedup;
+
+/* ---- the first pass: marks ---- */
+
+typedef struct work {
+    ds_minwork min;
+    ds_hasher *hasher;
+    ds_colview *views;
+    ds_value *values;
+    ds_buf marks;  /* of the block's records, one after the other */
+    ds_buf nmarks; /* u8 a record */
+    ds_buf keys, key_ends;
+} work;
+
+static int put_mark(work *w, uint8_t kind, const void *p, size_t len)
+{
+    uint8_t mark[DS_DUP_MARK] = {kind};
+    memcpy(mark + 1, p, len);
+    return ds_buf_put(&w->marks, mark, sizeof mark);
+}
+
+static int near_marks(work *w, const dedup *d, const ds_value *x, uint8_t *n, ds_err *err)
+{
+    uint64_t bands[DS_MIN_BANDS];
+    bool any;
+    int rc = ds_minhash_text(&d->minhash, &w->min, x->p, x->len, bands, &any, err);
+    *n = any ? DS_MIN_BANDS : 0;
+    for (unsigned i = 0; rc == 0 && any && i < DS_MIN_BANDS; i++) {
+        uint8_t le[8];
+        ds_set_u64(le, bands[i]);
+        rc = put_mark(w, (uint8_t)i, le, sizeof le) ? ds_fail_nomem(err) : 0;
+    }
+    return rc;
+}
+
+static int row_marks(work *w, const dedup *d, ds_err *err)
+{
+    const ds_value *x = &w->values[d->column];
+    uint8_t n = 0;
+    int rc = 0;
+    if (!x->null && d->o->near) {
+        rc = near_marks(w, d, x, &n, err);
+    } else if (!x->null) {
+        ds_sha sha;
+        rc = ds_sha_bytes(&sha, x->p, x->len, err);
+        n = 1;
+        if (rc == 0 && put_mark(w, 0, sha.b, 16))
+            rc = ds_fail_nomem(err);
+    }
+    if (rc == 0 && d->keys) {
+        char derived[33];
+        const bool own = d->schema->explicit_key;
+        if (!own)
+            rc = ds_key_derive(derived, w->hasher, d->schema, w->views, w->values, err);
+        if (rc == 0 && (ds_buf_put(&w->keys, own ? w->values[0].p : (const uint8_t *)derived,
+                                   own ? w->values[0].len : 32) ||
+                        ds_buf_u64(&w->key_ends, w->keys.len)))
+            rc = ds_fail_nomem(err);
+    }
+    return rc ? rc : ds_buf_putc(&w->nmarks, n) ? ds_fail_nomem(err) : 0;
+}
+
+static int marks_work(void *ctx, void *state, const ds_block *b, ds_err *err)
+{
+    const dedup *d = ctx;
+    work *w = state;
+    const size_t columns = d->schema->n;
+    int rc = 0;
+    if (!w->views) {
+        w->views = calloc(columns + 1, sizeof *w->views);
+        w->values = calloc(columns + 1, sizeof *w->values);
+        rc = w->views && w->values ? ds_hasher_new(&w->hasher, err) : ds_fail_nomem(err);
+    }
+    ds_buf_reset(&w->marks);
+    ds_buf_reset(&w->nmarks);
+    ds_buf_reset(&w->keys);
+    ds_buf_reset(&w->key_ends);
+    if (rc == 0)
+        rc = ds_block_views(b, d->schema, w->views, err);
+    if (rc == 0)
+        rc = ds_colview_check(&w->views[d->column], b->chunks[d->column].spool, err);
+    for (uint64_t row = 0; rc == 0 && row < b->rows; row++) {
+        for (size_t i = 0; i < columns; i++)
+            (void)ds_colview_next(&w->views[i], &w->values[i]);
+        rc = row_marks(w, d, err);
+    }
+    return rc;
+}
+
+static int marks_done(void *ctx, void *state, const ds_block *b, ds_err *err)
+{
+    dedup *d = ctx;
+    work *w = state;
+    const uint8_t *mark = w->marks.data;
+    uint64_t from = 0;
+    int rc = 0;
+    for (uint64_t row = 0; rc == 0 && row < b->rows; row++) {
+        const uint64_t to = d->keys ? ds_get_u64(w->key_ends.data + 8 * row) : 0;
+        rc = ds_dupset_record(d->set, d->keys ? w->keys.data + from : NULL, (size_t)(to - from),
+                              err);
+        from = to;
+        for (uint8_t k = 0; rc == 0 && k < w->nmarks.data[row]; k++, mark += DS_DUP_MARK)
+            rc = ds_dupset_mark(d->set, mark, err);
+    }
+    ds_progress_at(&d->progress, ds_instream_pos(d->in));
+    return rc;
+}
+
+static void marks_fini(void *state)
+{
+    work *w = state;
+    ds_minwork_fini(&w->min);
+    ds_hasher_free(w->hasher);
+    free(w->views);
+    free(w->values);
+    ds_buf_fini(&w->marks);
+    ds_buf_fini(&w->nmarks);
+    ds_buf_fini(&w->keys);
+    ds_buf_fini(&w->key_ends);
+}
+
+static const ds_blockpipe_ops marks_ops = {
+    .state_size = sizeof(work), .work = marks_work, .done = marks_done, .fini = marks_fini};
+
+static int mark_stream(dedup *d, char **paths, int n, ds_err *err)
+{
+    int rc = ds_instream_open(&d->in, paths, n, err);
+    if (rc == 0) {
+        d->schema = ds_instream_schema(d->in);
+        rc = ds_rowcolumn_find(&d->column, d->schema, d->o->column, 1u << DS_UTF8, err);
+    }
+    if (rc == 0) {
+        ds_progress_begin(&d->progress, "comparing", ds_instream_size(d->in), true);
+        rc = ds_blockpipe_run(d->in, &marks_ops, d, (int)d->o->row.threads, err);
+        ds_progress_end(&d->progress);
+    }
+    ds_instream_free(d->in);
+    d->in = NULL;
+    return rc;
+}
+
+/* ---- the second pass ---- */
+
+static int drop_row(const dedup *d, ds_rowblock *b, uint64_t row, uint64_t first, ds_buf *text,
+                    ds_err *err)
+{
+    const uint32_t why = first < d->before ? REASON_AGAINST : REASON_DUPLICATE;
+    size_t len = 0;
+    const uint8_t *key = d->keys ? ds_dupset_key(d->set, first, &len) : NULL;
+    if (d->o->mark)
+        return ds_made_bytes(&b->made[0], key, len, err);
+    ds_buf_reset(text);
+    if (ds_buf_put(text, key, len) || !ds_buf_cstr(text))
+        return ds_fail_nomem(err);
+    return ds_rowblock_drop(b, row, why, (const char *)text->data, err);
+}
+
+static int dedup_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err)
+{
+    const dedup *d = ctx;
+    int rc = 0;
+    for (uint64_t row = 0; rc == 0 && row < b->block->rows; row++) {
+        const uint64_t i = d->before + b->first + row;
+        if (i >= ds_dupset_records(d->set))
+            return ds_fail(err, DS_FAIL, "the input changed between two readings");
+        const uint64_t first = ds_dupset_first(d->set, i);
+        if (first != i)
+            rc = drop_row(d, b, row, first, state, err);
+        else if (d->o->mark)
+            rc = ds_made_null(&b->made[0], err);
+    }
+    return rc;
+}
+
+static void dedup_fini(void *state)
+{
+    ds_buf_fini(state);
+}
+
+static const ds_rowops dedup_ops = {
+    .state_size = sizeof(ds_buf), .work = dedup_work, .fini = dedup_fini};
+
+static json_t *options_of(const dedup_opts *o)
+{
+    json_t *j = json_pack("{s:s,s:b,s:b,s:i}", "column", o->column, "mark", o->mark, "near",
+                          o->near, "against", (int)o->against.n);
+    if (j && o->near &&
+        json_object_set_new(j, "minhash",
+                            json_pack("{s:i,s:i,s:i,s:I}", "bands", DS_MIN_BANDS, "rows",
+                                      DS_MIN_ROWS, "words", DS_MIN_WORDS, "seed",
+                                      (json_int_t)o->seed))) {
+        json_decref(j);
+        return NULL;
+    }
+    return j;
+}
+
+static int write_stream(dedup *d, char **paths, int n, ds_err *err)
+{
+    ds_rowplan plan = {0};
+    ds_rowresult res = {0};
+    ds_instream *in = NULL;
+    json_t *options = options_of(d->o);
+    int rc = options ? ds_instream_open(&in, paths, n, err) : ds_fail_nomem(err);
+    if (rc == 0)
+        rc = ds_rowplan_init(&plan, ds_instream_schema(in), err);
+    if (rc == 0 && d->o->mark)
+        rc = ds_rowplan_add(&plan, "duplicate_of", DS_UTF8, true, NULL, err);
+    plan.tool = "dsprep dedup";
+    plan.options = options;
+    plan.reasons = reasons;
+    plan.nreasons = sizeof reasons / sizeof *reasons;
+    if (rc == 0)
+        rc = ds_rowstage_run(&res, in, &plan, &dedup_ops, d, &d->o->row, err);
+    if (rc == 0)
+        ds_transform_say(&res, &plan);
+    ds_rowresult_fini(&res);
+    ds_rowplan_fini(&plan);
+    ds_instream_free(in);
+    json_decref(options);
+    return rc;
+}
+
+static int dedup_all(dedup *d, char **operands, int n, ds_err *err)
+{
+    const dedup_opts *o = d->o;
+    ds_twice in = {0};
+    d->keys = o->mark || o->row.rejects;
+    int rc = ds_textclass_new(&d->classes, err);
+    if (rc == 0)
+        rc = ds_dupset_new(&d->set, (size_t)o->memory, d->keys, err);
+    if (rc == 0) {
+        ds_minhash_init(&d->minhash, d->classes, (uint64_t)o->seed);
+        rc = ds_twice_open(&in, operands, n, err);
+    }
+    for (size_t i = 0; rc == 0 && i < o->against.n; i++) {
+        char *path = strdup(o->against.v[i]);
+        rc = path ? mark_stream(d, &path, 1, err) : ds_fail_nomem(err);
+        if (rc)
+            ds_err_prefix(err, "--against");
+        free(path);
+    }
+    d->before = rc ? 0 : ds_dupset_records(d->set);
+    if (rc == 0)
+        rc = mark_stream(d, in.paths, in.n, err);
+    if (rc == 0)
+        rc = ds_dupset_join(d->set, err);
+    if (rc == 0)
+        rc = write_stream(d, in.paths, in.n, err);
+    ds_twice_fini(&in);
+    ds_dupset_free(d->set);
+    ds_textclass_free(d->classes);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    dedup_opts o = {.row = {.level = -1}, .column = "text", .memory = 512 << 20, .seed = 1};
+    const ds_opt opts[] = {
+        {0, "near", DS_OPT_FLAG, &o.near, NULL, "find texts that are nearly the same, by MinHash",
+         0, 0, NULL, false},
+        {'c', "column", DS_OPT_STR, &o.column, "NAME", "the text that is compared; default text", 0,
+         0, NULL, false},
+        {0, "against", DS_OPT_LIST, &o.against, "FILE",
+         "records that count as read before; may be given again", 0, 0, NULL, false},
+        {0, "mark", DS_OPT_FLAG, &o.mark, NULL,
+         "drop nothing: add a column duplicate_of with the key of the first", 0, 0, NULL, false},
+        {0, "seed", DS_OPT_INT, &o.seed, "N", "of the hash functions of --near; default 1", 0,
+         INT64_MAX, NULL, false},
+        {'m', "memory", DS_OPT_SIZE, &o.memory, "SIZE", "for sorting; default 512M", 1 << 20,
+         INT64_C(1) << 40, NULL, false},
+        DS_ROWOPTS_REJECTS(o.row),
+        DS_ROWOPTS_OUTPUT(o.row),
+        DS_ROWOPTS_COMMON(o.row),
+        {0},
+    };
+    char **operands;
+    int n, rc = ds_opt_begin(&ds_cmd_dedup, opts, argc, argv, &operands, &n);
+    if (rc >= 0)
+        return rc;
+    ds_err err = {0};
+    dedup d = {.o = &o};
+    ds_sig_setup();
+    if (o.row.quiet)
+        ds_log_level = 0;
+    (void)dedup_all(&d, operands, n, &err);
+    ds_opt_list_fini(&o.against);
+    return ds_command_end(&ds_cmd_dedup, &err, false);
+}
