@@ -4,7 +4,6 @@
 #define COMMANDS(X)                                                                                \
     X(text)                                                                                        \
     X(logs)                                                                                        \
-    X(templates)                                                                                   \
     X(dicom)                                                                                       \
     X(filter)                                                                                      \
     X(dedup)                                                                                       \
