@@ -28,6 +28,7 @@ void ds_tok_free(ds_tok *t)
     free(t->by_text.slot);
     free(t->by_bytes.slot);
     free(t->join);
+    free(t->sets);
     ds_tok_merges_fini(&t->merges);
     free(t->prefix);
     free(t->suffix);

@@ -56,19 +56,23 @@ static int add_split(ds_tok *t, const char *pattern, size_t len, bool literal,
             return ds_tok_add_step(t, TOK_STEP_GPT2, 0, err);
     }
     if (!literal && behavior == TOK_ISOLATED && is_pattern(digits3, pattern, len))
-        return ds_tok_add_step(t, TOK_STEP_DIGITS, 3, err);
+        return ds_tok_add_step(t, TOK_STEP_DIGITS, TOK_PATTERN_DIGITS, err);
     int rc = ds_tok_add_step(t, TOK_STEP_REGEX, 0, err);
     if (rc != 0)
         return rc;
     tok_step *s = &t->step[t->n_steps - 1];
     s->behavior = behavior;
     s->invert = invert;
+    if (!literal && behavior == TOK_ISOLATED && !invert && ds_tok_set_read(t, pattern, len)) {
+        s->re.pattern = strdup(pattern);
+        return s->re.pattern != NULL ? 0 : ds_fail_nomem(err);
+    }
     return ds_tok_regex_compile(&s->re, "Split", pattern, len, literal, err);
 }
 
 static bool step_is_regex(const tok_step *s, const char *pattern)
 {
-    return s->kind == TOK_STEP_REGEX && s->behavior == TOK_ISOLATED &&
+    return (s->kind == TOK_STEP_REGEX || s->kind == TOK_STEP_SET) && s->behavior == TOK_ISOLATED &&
            strcmp(s->re.pattern, pattern) == 0;
 }
 
@@ -103,6 +107,8 @@ static bool can_cut(ds_tok *t)
         return false; /* added tokens that only the normalised text shows */
     if (!ds_tok_norms_local(&t->norms, &space))
         return false;
+    if (ds_tok_sets_cut(t))
+        return strcmp(space, " ") == 0;
     while (k < t->n_steps &&
            (s[k].kind == TOK_STEP_DIGITS || (k == 0 && s[k].kind == TOK_STEP_PREFIX)))
         k++;
@@ -119,7 +125,7 @@ static bool can_cut(ds_tok *t)
 void ds_tok_fuse_steps(ds_tok *t)
 {
     tok_step *s = t->step;
-    if (t->n_steps == 3 && s[0].kind == TOK_STEP_DIGITS && s[0].max == 3 &&
+    if (t->n_steps == 3 && s[0].kind == TOK_STEP_DIGITS && s[0].max == TOK_PATTERN_DIGITS &&
         step_is_regex(&s[1], cjk) && step_is_regex(&s[2], deepseek)) {
         step_fini(&s[1]);
         step_fini(&s[2]);
@@ -128,6 +134,7 @@ void ds_tok_fuse_steps(ds_tok *t)
     }
     if (t->n_steps > 0)
         ds_tok_kinds(t->kinds, s[t->n_steps - 1].kind);
+    ds_tok_sets_end(t);
     t->cuttable = can_cut(t);
 }
 

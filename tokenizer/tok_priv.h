@@ -86,12 +86,16 @@ enum tok_step_kind {
     TOK_STEP_DEEPSEEK,  /* its three splits in one pass */
     TOK_STEP_DIGITS,    /* runs of at most `max` numbers, 0 = any length */
     TOK_STEP_REGEX,     /* by a pattern */
+    TOK_STEP_SET,       /* by a pattern that is a set of characters, see tok_set.c */
+    TOK_STEP_TRAIL,     /* \s+$ */
     TOK_STEP_PREFIX,    /* a space before every piece that has none */
     TOK_STEP_METASPACE, /* spaces become another character, see tok_metaspace */
     TOK_STEP_WORDS,     /* \w+|[^\w\s]+, nothing else is kept */
     TOK_STEP_NONSPACE,  /* \S+, nothing else is kept */
     TOK_STEP_PUNCT      /* by punctuation, character by character */
 };
+
+#define TOK_PATTERN_DIGITS 3 /* the maximum of \p{N}{1,3}; Digits has 0 or 1 */
 
 enum tok_behavior {
     TOK_ISOLATED,
@@ -115,6 +119,9 @@ typedef struct tok_step {
     enum tok_behavior behavior;
     bool invert; /* what lies between matches counts as matched */
     tok_regex re;
+    uint8_t set;     /* the bit in ds_tok.sets */
+    bool space, run; /* \s? before it; + behind it */
+    bool words;      /* " ?[A-Za-z]+" that this step cuts out is cut by no later one */
     tok_metaspace meta;
 } tok_step;
 
@@ -171,6 +178,8 @@ struct ds_tok {
     tok_trie raw, normal; /* added tokens matched before and after normalisation */
     tok_step step[TOK_STEPS];
     unsigned n_steps;
+    uint8_t *sets; /* by code point, a bit for each of TOK_STEP_SET */
+    unsigned n_sets;
     uint32_t *prefix, *suffix;
     size_t n_prefix, n_suffix;
 };
@@ -274,6 +283,20 @@ int ds_tok_pretoken(ds_tok_state *st, const uint8_t *p, size_t len);
 int ds_tok_pretoken_new(ds_tok_state *st, const uint8_t *p, size_t len);
 /* tok_split.c: a piece of text through the steps from k on. */
 int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, enum tok_place place);
+/* tok_set.c: makes the last step one by a set when its pattern is no more than that; false
+ * otherwise. Then: looks at all steps; and does one. */
+bool ds_tok_set_read(ds_tok *t, const char *pattern, size_t len);
+void ds_tok_sets_end(ds_tok *t);
+bool ds_tok_sets_cut(const ds_tok *t);
+int ds_tok_set_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                     enum tok_place place);
+int ds_tok_trail_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
+                       enum tok_place place);
+/* Parts that a step makes of a piece: only the first one begins where the piece does. */
+static inline enum tok_place tok_part_place(enum tok_place place, bool first)
+{
+    return first && place == TOK_TEXT ? TOK_TEXT : TOK_PIECE;
+}
 /* tok_behave.c: parts of a piece that match or do not, in order, to pieces as a behavior has it.
  * Zeroed but for the first four members at first; the end must be told. */
 typedef struct tok_behave {

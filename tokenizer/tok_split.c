@@ -124,12 +124,6 @@ static int scan_windows(ds_tok_state *st, enum tok_step_kind kind, const uint8_t
     return rc ? rc : take_window(st, last);
 }
 
-/* Parts that a step makes at p + from: only the first one begins where the piece does. */
-static enum tok_place part_place(enum tok_place place, bool first)
-{
-    return first && place == TOK_TEXT ? TOK_TEXT : TOK_PIECE;
-}
-
 static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
                       enum tok_place place)
 {
@@ -142,25 +136,37 @@ static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len
     while (p < end && rc == 0) {
         size_t n = scan_one(cls, kind, p, end);
         rc = last ? ds_tok_pretoken(st, p, n)
-                  : ds_tok_piece(st, k + 1, p, n, part_place(place, p == begin));
+                  : ds_tok_piece(st, k + 1, p, n, tok_part_place(place, p == begin));
         p += n;
     }
     return rc;
 }
 
+/* \p{N}, or what the Digits pre-tokenizer takes for a number, which is a little more. */
+static bool is_number(const uint8_t *cls, const tok_step *s, const uint8_t *p, unsigned *n)
+{
+    if (scan_cls(cls, p, n) & DS_UNI_N)
+        return true;
+    return *n == 4 && s->max != TOK_PATTERN_DIGITS &&
+           ds_uni_in(ds_uni_digits, ds_uni_digits_n, ds_uni_get(p, n));
+}
+
 static int digits_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,
                         enum tok_place place)
 {
+    const tok_step *s = &st->tok->step[k];
     const uint8_t *cls = st->tok->cls, *begin = p, *end = p + len;
-    unsigned max = st->tok->step[k].max, n;
+    unsigned n;
     int rc = 0;
     while (p < end && rc == 0) {
-        const uint8_t *q = scan_run_not(cls, p, end, DS_UNI_N);
+        const uint8_t *q = p;
+        while (q < end && !is_number(cls, s, q, &n))
+            q += n;
         if (q == p)
-            for (unsigned i = 0;
-                 q < end && (max == 0 || i < max) && (scan_cls(cls, q, &n) & DS_UNI_N); i++)
+            for (unsigned i = 0; q < end && (s->max == 0 || i < s->max) && is_number(cls, s, q, &n);
+                 i++)
                 q += n;
-        rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), part_place(place, p == begin));
+        rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), tok_part_place(place, p == begin));
         p = q;
     }
     return rc;
@@ -179,7 +185,7 @@ static int words_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t le
         if (q == p)
             q = scan_run_not(cls, p, end, words ? DS_UNI_WORD | DS_UNI_WS : DS_UNI_WS);
         if (q > p)
-            rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), part_place(place, p == begin));
+            rc = ds_tok_piece(st, k + 1, p, (size_t)(q - p), tok_part_place(place, p == begin));
         p = q;
         for (unsigned n; p < end && (scan_cls(cls, p, &n) & DS_UNI_WS);)
             p += n;
@@ -276,7 +282,7 @@ static int metaspace_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_
         at = (size_t)(end - p) > m->len ? memmem(p + 1, (size_t)(end - p) - 1, m->text, m->len)
                                         : NULL;
         at = at != NULL ? at : end;
-        rc = ds_tok_piece(st, k + 1, p, (size_t)(at - p), part_place(place, p == begin));
+        rc = ds_tok_piece(st, k + 1, p, (size_t)(at - p), tok_part_place(place, p == begin));
     }
     return rc;
 }
@@ -292,6 +298,10 @@ int ds_tok_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len, enu
         return regex_piece(st, k, p, len, place);
     case TOK_STEP_PUNCT:
         return punct_piece(st, k, p, len, place);
+    case TOK_STEP_SET:
+        return ds_tok_set_piece(st, k, p, len, place);
+    case TOK_STEP_TRAIL:
+        return ds_tok_trail_piece(st, k, p, len, place);
     case TOK_STEP_DIGITS:
         return digits_piece(st, k, p, len, place);
     case TOK_STEP_PREFIX:

@@ -55,11 +55,14 @@ typedef struct ds_uni_gc {
 
 extern const ds_uni_gc ds_uni_later[];
 extern const unsigned ds_uni_later_n;
-extern const ds_uni_range ds_uni_cls[], ds_uni_ccc[], ds_uni_accents[], ds_uni_punct[];
+extern const ds_uni_range ds_uni_cls[], ds_uni_ccc[], ds_uni_accents[], ds_uni_punct[],
+    ds_uni_p[],      /* \p{P}, which `punct` is not */
+    ds_uni_digits[]; /* numbers of the Digits pre-tokenizer beside \p{N} */
 extern const ds_uni_map ds_uni_decomp[];
 extern const ds_uni_map ds_uni_compat[]; /* where NFKD is not NFD */
 extern const ds_uni_to ds_uni_lower[];   /* U+0130 becomes U+0307 behind this as well */
-extern const unsigned ds_uni_accents_n, ds_uni_punct_n, ds_uni_compat_n, ds_uni_lower_n;
+extern const unsigned ds_uni_accents_n, ds_uni_punct_n, ds_uni_p_n, ds_uni_digits_n,
+    ds_uni_compat_n, ds_uni_lower_n;
 extern const uint32_t ds_uni_pool[];
 extern const ds_uni_pair ds_uni_comp[];
 extern const unsigned ds_uni_cls_n, ds_uni_ccc_n, ds_uni_decomp_n, ds_uni_pool_n, ds_uni_comp_n;

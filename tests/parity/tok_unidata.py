@@ -110,6 +110,15 @@ def lower():
     return [(c, ord(s[0])) for c, s in pairs]
 
 
+def numeric():
+    """What the Digits pre-tokenizer takes for a number."""
+    digits, out = P.Digits(individual_digits=True), set()
+    for i in range(0, len(CPS), 4096):
+        s = "a".join(map(chr, CPS[i : i + 4096]))
+        out |= {ord(t) for t, _ in digits.pre_tokenize_str(s) if len(t) == 1 and t != "a"}
+    return out
+
+
 def vanishing(fn):
     """Code points that `fn`, which gives what is left of a text, leaves nothing of."""
     return {c: 1 for c in CPS if fn(chr(c)) == ""}
@@ -169,6 +178,8 @@ def main():
     table("ds_uni_lower", "ds_uni_to", lower())
     table("ds_uni_accents", "ds_uni_range", ranges(accents))
     table("ds_uni_punct", "ds_uni_range", ranges(punct))
+    table("ds_uni_p", "ds_uni_range", ranges({c: 1 for c in matching(r"\p{P}")}))
+    table("ds_uni_digits", "ds_uni_range", ranges({c: 1 for c in numeric() - matching(r"\p{N}")}))
     table("ds_uni_later", "ds_uni_gc", ranges(later()))
     return 0
 
