@@ -169,6 +169,9 @@ static bool compare(audit *a, const ds_runset_part *p, const char *check)
     else
         say(a, check, DS_AUDIT_OK, "commit %s: %" PRIu64 " records, root sha256:%s",
             git_oid_tostr_s(&p->commit), p->records, got);
+    if (p->erased)
+        say(a, check, DS_AUDIT_OK, "verified, with records erased from %" PRIu64 " blocks",
+            p->erased);
     return ds_sha_eq(&p->root, &w->root) && p->records == w->records;
 }
 

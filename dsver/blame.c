@@ -133,7 +133,6 @@ static int look(const blame *b, sight *out, const ds_verside *v, size_t block, u
                 ds_err *err)
 {
     ds_recblock rec = {0};
-    ds_sha origin;
     int rc = ds_schema_copy(&out->schema, &v->schema, err);
     rc = rc ? rc : ds_recblock_load(&rec, v, block, false, err);
     rc = rc ? rc : ds_recblock_seek(&rec, row, err);
@@ -142,7 +141,7 @@ static int look(const blame *b, sight *out, const ds_verside *v, size_t block, u
         if (ds_buf_put(&out->digests, x.b, sizeof x.b))
             rc = ds_fail_nomem(err);
     }
-    rc = rc ? rc : ds_manline_addr(&v->lines[block], &out->block, &origin, err);
+    out->block = v->was[block];
     out->file = v->files[block];
     out->commit = v->version.id;
     out->at = v->n ? (double)block / (double)v->n : 0;

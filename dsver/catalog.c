@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "io.h"
+#include "overlay.h"
 #include "utf8.h"
 
 enum { NAME_MAX_LEN = 128, MESSAGE_MAX = 1 << 20 };
@@ -17,6 +18,8 @@ struct ds_catalog {
     git_repository *repo;
     git_odb *odb;
     char *dir, *pack_dir, *lock;
+    ds_overlay *erased;
+    bool erased_known;
 };
 
 static int code_of(int rc, const git_error *e)
@@ -112,6 +115,7 @@ void ds_catalog_close(ds_catalog *c)
 {
     if (!c)
         return;
+    ds_overlay_free(c->erased);
     git_odb_free(c->odb);
     git_repository_free(c->repo);
     free(c->dir);
@@ -139,6 +143,19 @@ const char *ds_catalog_dir(const ds_catalog *c)
 const char *ds_catalog_lock(const ds_catalog *c)
 {
     return c->lock;
+}
+
+int ds_catalog_overlay(const ds_overlay **out, ds_catalog *c, bool anew, ds_err *err)
+{
+    int rc = 0;
+    if (anew || !c->erased_known) {
+        ds_overlay_free(c->erased);
+        c->erased = NULL;
+        rc = ds_overlay_load(&c->erased, c, err);
+        c->erased_known = !rc;
+    }
+    *out = c->erased;
+    return rc;
 }
 
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)
@@ -348,6 +365,23 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
     if (!rc)
         rc = ds_buf_printf(&b, "\n\n%s%s\n%s%" PRIu64 "\n%s%s\n", trailer_root, hex,
                            trailer_records, v->records, trailer_dataset, v->dataset);
+    rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_COMMIT, b.data, b.len, err);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+int ds_note_put(ds_gitpack *p, git_oid *id, const ds_note_new *n, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = ds_buf_printf(&b, "tree %s\n", git_oid_tostr_s(&n->tree));
+    if (!rc && n->parent)
+        rc = ds_buf_printf(&b, "parent %s\n", git_oid_tostr_s(n->parent));
+    if (!rc)
+        rc = put_person(&b, "author", n->name, n->mail, n->time);
+    if (!rc)
+        rc = put_person(&b, "committer", n->name, n->mail, n->time);
+    if (!rc)
+        rc = ds_buf_printf(&b, "\n%s\n", n->message);
     rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_COMMIT, b.data, b.len, err);
     ds_buf_fini(&b);
     return rc;

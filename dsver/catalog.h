@@ -34,6 +34,10 @@ const char *ds_catalog_lock(const ds_catalog *c);
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c,
                     ds_err *err); /* a ds_gitpack for this repository */
 
+/* What was erased, NULL for nothing; loaded at first use and lent. Anew: after it has changed. */
+struct ds_overlay;
+int ds_catalog_overlay(const struct ds_overlay **out, ds_catalog *c, bool anew, ds_err *err);
+
 /* Sets an error from libgit2's: "what: its message". Returns the code. */
 int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...) DS_PRINTF(3, 4);
 
@@ -76,6 +80,15 @@ typedef struct ds_version_new {
 } ds_version_new;
 /* Puts the commit object into the pack. */
 int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *err);
+
+/* A commit that is no dataset's version. */
+typedef struct ds_note_new {
+    git_oid tree;
+    const git_oid *parent; /* NULL: the first */
+    const char *message, *name, *mail;
+    int64_t time;
+} ds_note_new;
+int ds_note_put(ds_gitpack *p, git_oid *id, const ds_note_new *n, ds_err *err);
 
 typedef struct ds_tag_new {
     git_oid target; /* a version */

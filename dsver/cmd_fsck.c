@@ -88,10 +88,13 @@ static int run(int argc, char **argv)
     if (!rc && json)
         printf("{\"type\":\"fsck\",\"read_data\":%s,\"versions\":%" PRIu64
                ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
-               ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
+               ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
+               ",\"problems\":%" PRIu64 "}\n",
                read_data ? "true" : "false", h.versions, h.git_objects, h.objs.packs,
-               h.objs.objects, h.objs.bytes, h.afar, h.problems);
-    else if (!rc)
+               h.objs.objects, h.objs.bytes, h.afar, h.erased, h.problems);
+    else if (!rc && h.erased)
+        printf("verified, %" PRIu64 " blocks and pages with something erased\n", h.erased);
+    if (!rc && !json)
         printf("%" PRIu64 " versions, %" PRIu64 " git objects, %" PRIu64 " pieces in %" PRIu64
                " packs%s: %" PRIu64 " problem%s\n",
                h.versions, h.git_objects, h.objs.objects, h.objs.packs,

@@ -6,6 +6,8 @@
 #include "history.h"
 #include "manifest.h"
 #include "oidset.h"
+#include "overlay.h"
+#include "person.h"
 #include "pin.h"
 #include "refs.h"
 #include "sig.h"
@@ -94,13 +96,76 @@ static int sweep(mark *m, ds_tidy *tidy, const ds_collect_opts *o, ds_err *err)
     return rc;
 }
 
+int ds_collect_alone(ds_objgc **gc, ds_store *s, bool wait, ds_err *err)
+{
+    int rc = ds_objgc_begin(gc, s->objs, wait, err);
+    if (rc)
+        return rc;
+    ds_objgc_purge(*gc);
+    rc = ds_objgc_shut(*gc, wait, err);
+    if (rc) {
+        ds_objgc_end(*gc);
+        *gc = NULL;
+    }
+    return rc;
+}
+
+static void mark_fini(mark *m)
+{
+    ds_oidset_fini(&m->files);
+    ds_oidset_fini(&m->commits);
+    ds_manline_fini(&m->line);
+}
+
+int ds_collect_purge(ds_collected *out, ds_store *s, ds_objgc *gc, int threads, ds_err *err)
+{
+    mark m = {.store = s, .gc = gc, .out = out};
+    const ds_overlay *erased = NULL;
+    ds_person who = {0};
+    *out = (ds_collected){0};
+    int rc = ds_catalog_overlay(&erased, s->cat, true, err);
+    rc = rc ? rc : mark_all(&m, err);
+    rc = rc ? rc : ds_objgc_detach(gc, threads, &out->detached, err);
+    rc = rc ? rc : ds_objgc_condemn(gc, false, err);
+    rc = rc ? rc : ds_objgc_sweep(gc, false, &out->objs, err);
+    mark_fini(&m);
+    if (!rc && out->objs.stuck)
+        rc = ds_fail(
+            err, DS_CORRUPT,
+            "%llu damaged packs were left, and what they hold of the erased: see dsver fsck",
+            (unsigned long long)out->objs.stuck);
+    rc = rc ? rc : ds_person_find(&who, s, NULL, err);
+    rc = rc ? rc
+            : ds_overlay_done(s->cat, (const char *)who.name.data, (const char *)who.mail.data,
+                              (int64_t)time(NULL), err);
+    ds_person_fini(&who);
+    return rc ? rc : ds_catalog_overlay(&erased, s->cat, true, err);
+}
+
+/* What a command that died before its end left to do. */
+static int carry_through(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err)
+{
+    const ds_overlay *erased = NULL;
+    ds_objgc *gc = NULL;
+    int rc = ds_catalog_overlay(&erased, s->cat, true, err);
+    if (rc || o->dry_run || !ds_overlay_pending(erased))
+        return rc;
+    rc = ds_collect_alone(&gc, s, o->wait, err);
+    rc = rc ? rc : ds_collect_purge(out, s, gc, 1, err);
+    ds_objgc_end(gc);
+    return rc;
+}
+
 int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err)
 {
     mark m = {.store = s, .out = out};
     ds_tidy *tidy = NULL;
     const int64_t before = (int64_t)time(NULL) - o->grace;
     *out = (ds_collected){0};
-    int rc = ds_objgc_begin(&m.gc, s->objs, o->wait, err);
+    int rc = carry_through(out, s, o, err);
+    *out = (ds_collected){0};
+    if (!rc)
+        rc = ds_objgc_begin(&m.gc, s->objs, o->wait, err);
     if (!rc)
         rc = ds_ref_expire(s->cat, before, o->dry_run, &out->kept_expired, err);
     if (!rc)
@@ -113,8 +178,6 @@ int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_
         rc = sweep(&m, tidy, o, err);
     ds_tidy_free(tidy);
     ds_objgc_end(m.gc);
-    ds_oidset_fini(&m.files);
-    ds_oidset_fini(&m.commits);
-    ds_manline_fini(&m.line);
+    mark_fini(&m);
     return rc;
 }

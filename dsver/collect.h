@@ -14,6 +14,7 @@ typedef struct ds_collected {
     ds_gcstats objs;
     uint64_t versions; /* that were marked */
     uint64_t missing;  /* pieces that versions need and the store lacks: run fsck */
+    uint64_t detached; /* pieces stored anew, since what they were stored against went */
     ds_tidied catalog;
     uint64_t kept_expired; /* heads that a reset or a deleted branch left, let go */
 } ds_collected;
@@ -24,6 +25,12 @@ typedef struct ds_collect_opts {
     bool dry_run, wait;
     int64_t grace; /* seconds for which heads that refs left behind stay alive */
 } ds_collect_opts;
+/* After an erasure that was not carried through it purges as below. */
 int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err);
+
+/* All but what versions need goes, down to the last dead piece of a pack. alone: from now on nobody
+ * else writes or collects. purge: afterwards the catalog says that erasures are carried through. */
+int ds_collect_alone(ds_objgc **gc, ds_store *s, bool wait, ds_err *err);
+int ds_collect_purge(ds_collected *out, ds_store *s, ds_objgc *gc, int threads, ds_err *err);
 
 #endif

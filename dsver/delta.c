@@ -19,6 +19,13 @@ void ds_votes_add(ds_votes *v, int64_t key, int hash)
     }
 }
 
+void ds_votes_drop(ds_votes *v, int64_t key)
+{
+    for (size_t i = 0; i < v->n; i++)
+        if (v->v[i].key == key)
+            v->v[i].mask = 0;
+}
+
 bool ds_votes_best(const ds_votes *v, unsigned of, int64_t *key, unsigned *mask)
 {
     unsigned best = 0;

@@ -35,6 +35,7 @@ typedef struct ds_votes {
 } ds_votes;
 
 void ds_votes_add(ds_votes *v, int64_t key, int hash);
+void ds_votes_drop(ds_votes *v, int64_t key);
 /* The key that shares most of the hashes in `of`; the larger key where equal. *mask = what it
  * shares. */
 bool ds_votes_best(const ds_votes *v, unsigned of, int64_t *key, unsigned *mask);

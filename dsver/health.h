@@ -25,7 +25,8 @@ typedef struct ds_health {
     uint64_t git_objects, versions, blocks,
         pieces; /* blocks and pieces: lines and addresses in manifests looked at */
     uint64_t problems;
-    uint64_t afar; /* pieces that are not here, of a store that fetches what it reads */
+    uint64_t afar;   /* pieces that are not here, of a store that fetches what it reads */
+    uint64_t erased; /* blocks, and pages of sources, that something was erased from */
 } ds_health;
 
 /* 0 when the check itself ran: see problems. */

@@ -66,7 +66,12 @@ static int add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *
 {
     uint8_t sketch[4 * DS_SKETCH_MAX];
     sqlite3_stmt *st = NULL;
-    int rc = ds_index_stmt(ix, DS_IX_PIECE_ADD, &st, err);
+    int64_t old = 0;
+    int rc = r->anew ? ds_objindex_row(ix, &r->id, &old, err) : 0;
+    if (rc > 0)
+        rc = ds_objindex_remove(ix, old, err);
+    if (rc == 0)
+        rc = ds_index_stmt(ix, DS_IX_PIECE_ADD, &st, err);
     if (rc)
         return rc;
     size_t n = ds_index_sketch(sketch, &r->sketch);

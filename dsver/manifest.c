@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "overlay.h"
 
 enum {
     FILE_LINES_MAX = 1024, /* a file ends at the latest after so many lines; on average after 256 */
@@ -141,7 +142,7 @@ static int end_file(ds_manwriter *w, tally *t, ds_err *err)
     return rc;
 }
 
-static int put_line(ds_buf *b, const ds_manline *l)
+int ds_manline_text(ds_buf *b, const ds_manline *l)
 {
     const ds_sha *p = ds_manline_pieces(l);
     int rc = ds_buf_printf(b, "%" PRIu64, l->rows);
@@ -158,7 +159,7 @@ static int put_line(ds_buf *b, const ds_manline *l)
 
 static int add_line(ds_manwriter *w, tally *t, const ds_manline *l, const ds_sha *addr, ds_err *err)
 {
-    if (put_line(&t->text, l))
+    if (ds_manline_text(&t->text, l))
         return ds_fail_nomem(err);
     t->lines++;
     return addr->b[0] == 0 || t->lines == FILE_LINES_MAX ? end_file(w, t, err) : 0;
@@ -384,23 +385,52 @@ static const char *get_chunk(const uint8_t *p, size_t len, size_t *pos, ds_manli
     return NULL;
 }
 
-static int get_line(ds_manscan *s, ds_manline *l, ds_err *err)
+/* The line at *pos, up to its newline or the end; NULL or what is wrong. */
+static const char *parse_line(const uint8_t *p, size_t len, size_t *pos, ds_manline *l, bool *nomem)
 {
-    const uint8_t *p = s->text.data;
-    size_t len = s->text.len;
-    bool nomem = false;
     const char *bad = NULL;
-    s->line++;
     ds_manline_reset(l);
-    if (!get_number(p, len, &s->pos, &l->rows) || l->rows == 0)
+    if (!get_number(p, len, pos, &l->rows) || l->rows == 0)
         bad = "bad row count";
-    while (!bad && !nomem && s->pos < len && p[s->pos] == ' ') {
-        s->pos++;
-        bad = l->nchunks == CHUNKS_MAX ? "too many chunks" : get_chunk(p, len, &s->pos, l, &nomem);
+    while (!bad && !*nomem && *pos < len && p[*pos] == ' ') {
+        ++*pos;
+        bad = l->nchunks == CHUNKS_MAX ? "too many chunks" : get_chunk(p, len, pos, l, nomem);
     }
     if (!bad && l->nchunks == 0)
         bad = "no chunks";
-    if (!bad && (s->pos == len || p[s->pos] != '\n'))
+    return bad;
+}
+
+/* What is read in place of a line that something was erased from. */
+static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
+{
+    size_t len = 0, pos = 0;
+    bool nomem = false;
+    const uint64_t rows = l->rows;
+    s->erased = false;
+    if (!s->overlay)
+        return 1;
+    int rc = ds_manscan_addr(s, l, &s->was, &s->was_origin, err);
+    const uint8_t *p = rc ? NULL : ds_overlay_find(s->overlay, &s->was, &len);
+    if (!p)
+        return rc ? rc : 1;
+    const char *bad = parse_line(p, len, &pos, l, &nomem);
+    if (nomem)
+        return ds_fail_nomem(err);
+    if (bad || pos != len || l->rows != rows)
+        return ds_fail(err, DS_CORRUPT, "%s: what replaces a line of manifest file %s: %s",
+                       DS_REF_ERASED, git_oid_tostr_s(&s->file), bad ? bad : "not of as many rows");
+    s->erased = true;
+    return 1;
+}
+
+static int get_line(ds_manscan *s, ds_manline *l, ds_err *err)
+{
+    const size_t len = s->text.len;
+    bool nomem = false;
+    s->line++;
+    const char *bad = parse_line(s->text.data, len, &s->pos, l, &nomem);
+    if (!bad && (s->pos == len || s->text.data[s->pos] != '\n'))
         bad = "not the end of a line";
     if (nomem)
         return ds_fail_nomem(err);
@@ -408,15 +438,32 @@ static int get_line(ds_manscan *s, ds_manline *l, ds_err *err)
         return ds_fail(err, DS_CORRUPT, "manifest file %s line %zu: %s", git_oid_tostr_s(&s->file),
                        s->line, bad);
     s->pos++;
-    return 1;
+    return replace_line(s, l, err);
+}
+
+int ds_manscan_addr(const ds_manscan *s, const ds_manline *l, ds_sha *block, ds_sha *origin,
+                    ds_err *err)
+{
+    if (s->erased) {
+        *block = s->was;
+        *origin = s->was_origin;
+        return 0;
+    }
+    if (!s->pages)
+        return ds_manline_addr(l, block, origin, err);
+    *block = *origin = *ds_manline_pieces(l);
+    return 0;
 }
 
 int ds_manscan_open(ds_manscan *s, ds_catalog *c, const git_oid *tree, const char *what,
                     ds_err *err)
 {
     git_tree *root = NULL;
-    *s = (ds_manscan){.cat = c};
-    int rc = git_tree_lookup(&root, ds_catalog_repo(c), tree);
+    *s = (ds_manscan){.cat = c, .pages = strcmp(what, "sources") == 0};
+    int rc = ds_catalog_overlay(&s->overlay, c, false, err);
+    if (rc)
+        return rc;
+    rc = git_tree_lookup(&root, ds_catalog_repo(c), tree);
     if (rc < 0)
         return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree),
                        git_error_last()->message);

@@ -80,6 +80,12 @@ typedef struct ds_manscan {
     ds_buf text;
     size_t pos, line;
     git_oid file; /* the file that the line came from */
+    bool pages;   /* of sources */
+    const struct ds_overlay *overlay;
+    /* Of the line that came last: something was erased from it, and it is what is read in place of
+     * that whose addresses these are. */
+    bool erased;
+    ds_sha was, was_origin;
     /* Asked for every file: true = leave it out. May be NULL. */
     bool (*skip)(void *ctx, const git_oid *file);
     void *skip_ctx;
@@ -87,6 +93,12 @@ typedef struct ds_manscan {
 int ds_manscan_open(ds_manscan *s, ds_catalog *c, const git_oid *tree, const char *what,
                     ds_err *err);
 int ds_manscan_next(ds_manscan *s, ds_manline *l, ds_err *err); /* 1 a line, 0 the end, < 0 error */
+/* The addresses that the version's roots are made of: of the block that came last, as it was
+ * committed. Pages: block is the page's. */
+int ds_manscan_addr(const ds_manscan *s, const ds_manline *l, ds_sha *block, ds_sha *origin,
+                    ds_err *err);
 void ds_manscan_close(ds_manscan *s);
+/* A line as it stands in a file, with its newline. DS_NOMEM. */
+int ds_manline_text(ds_buf *b, const ds_manline *l);
 
 #endif

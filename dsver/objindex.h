@@ -31,6 +31,7 @@ typedef struct ds_objrow {
     uint32_t size, raw, pack;
     uint16_t chain;
     uint8_t kind;
+    bool anew; /* takes the place of the row that the id has */
     ds_sketch sketch;
 } ds_objrow;
 

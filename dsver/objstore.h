@@ -81,6 +81,7 @@ typedef struct ds_piece {
     uint8_t stream; /* the caller's: pieces with the same number follow each other in content (a
                        column's) */
     ds_sketch sketch;
+    bool anew; /* store it again although it is there: the copy put takes the other's place */
     const ds_sha
         *hints; /* pieces it probably resembles, best first; ids unknown to the store are skipped */
     size_t n_hints;
@@ -104,6 +105,9 @@ int ds_objtx_put(ds_objtx *tx, const ds_piece *p, bool *is_new, ds_err *err);
  * buf->len); on success it is exchanged for an empty buffer with some memory in it, to be filled
  * with the next piece. */
 int ds_objtx_put_buf(ds_objtx *tx, const ds_piece *p, ds_buf *buf, bool *is_new, ds_err *err);
+/* Sorted ids, borrowed: nothing that is put from now on is stored against these, or against what is
+ * stored against them. */
+void ds_objtx_avoid(ds_objtx *tx, const ds_sha *ids, size_t n);
 /* Readable at once by the tx's owner (cold path: waits for the pool): pieces put in this
  * transaction, or the store's. */
 int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err);
@@ -199,6 +203,7 @@ typedef struct ds_gcstats {
     uint64_t packs_deleted, packs_rewritten, packs_written;
     uint64_t bytes_before, bytes_after; /* of packs/ */
     uint64_t tmp_removed;               /* leftovers of dead writers */
+    uint64_t stuck;                     /* damaged packs that were left as they are */
     uint64_t revived;                   /* pieces that became needed after they were condemned */
 } ds_gcstats;
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
@@ -206,8 +211,10 @@ int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err); /* 
 int ds_objgc_mark_all(
     ds_objgc *gc,
     ds_err *err); /* nothing is garbage: only leftovers go and small packs are gathered */
-/* Every pack that holds a dead piece is to be rewritten, however few it holds. Before condemn. */
+/* Nothing but what is marked is to stay, not even as a base. Order then: begin, purge, shut, mark,
+ * detach, condemn, sweep. detach stores pieces anew that are stored against what goes. */
 void ds_objgc_purge(ds_objgc *gc);
+int ds_objgc_detach(ds_objgc *gc, int threads, uint64_t *stored, ds_err *err);
 /* Decides, and copies what is to stay: dead packs go, those more than half dead are rewritten,
  * small ones gathered when there are more than 64. */
 int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err);

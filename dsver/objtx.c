@@ -116,7 +116,7 @@ static int put(ds_objtx *tx, const ds_piece *p, ds_buf *own, bool *is_new, ds_er
     int rc = check_piece(tx, p, err);
     if (rc)
         return rc;
-    rc = known(tx, &p->id, err);
+    rc = p->anew ? ds_tx_find(tx, &p->id) != DS_TX_NONE : known(tx, &p->id, err);
     if (rc < 0)
         return rc;
     if (is_new)
@@ -150,6 +150,12 @@ int ds_objtx_put_buf(ds_objtx *tx, const ds_piece *p, ds_buf *buf, bool *is_new,
     if (p->data != buf->data || p->len != buf->len)
         return ds_fail(err, DS_FAIL, "the piece is not what the buffer holds");
     return put(tx, p, buf, is_new, err);
+}
+
+void ds_objtx_avoid(ds_objtx *tx, const ds_sha *ids, size_t n)
+{
+    tx->avoid = ids;
+    tx->navoid = n;
 }
 
 int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err)

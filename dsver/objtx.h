@@ -50,6 +50,8 @@ struct ds_objtx {
     ds_pool *pool;
     ds_txjob *idle;
     bool held, failed, store_empty;
+    const ds_sha *avoid; /* sorted */
+    size_t navoid;
     ds_objstats stats;
     /* pieces since the last publish */
     ds_objrow *rows;

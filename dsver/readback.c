@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "recut.h"
 #include "sig.h"
 #include "sourcescan.h"
 #include "term.h"
@@ -185,7 +186,7 @@ static int write_block(back *b, ds_err *err)
         pieces += ds_manline_npieces(&b->line, i);
     }
     if (!rc)
-        rc = ds_manline_addr(&b->line, &block, &origin, err);
+        rc = ds_manscan_addr(&b->at, &b->line, &block, &origin, err);
     if (!rc)
         rc = ds_rootsum_block(b->sum, &block, &origin, err);
     if (!rc)
@@ -237,8 +238,12 @@ int ds_readback_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_
                       ds_err *err)
 {
     back b = {.store = s};
+    bool erased = false;
+    int rc = ds_recut_needed(&erased, s, commit, err);
+    if (rc || erased)
+        return rc ? rc : ds_recut_write(out, s, commit, &o->writer, err);
     ds_schema_init(&b.schema);
-    int rc = load(&b, commit, err);
+    rc = load(&b, commit, err);
     if (!rc)
         rc = ds_objreader_new(&b.reader, s->objs, o->threads, true, err);
     if (!rc)

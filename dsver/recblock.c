@@ -10,6 +10,7 @@ static int read_lines(ds_verside *v, bool (*skip)(void *, const git_oid *), void
 {
     ds_manscan s = {0};
     ds_manline l = {0};
+    ds_sha origin;
     size_t cap = 0;
     int rc = ds_manscan_open(&s, v->store->cat, &v->version.tree, "blocks", err);
 
@@ -27,12 +28,17 @@ static int read_lines(ds_verside *v, bool (*skip)(void *, const git_oid *), void
             cap = cap ? 2 * cap : 64;
             ds_manline *p = realloc(v->lines, cap * sizeof *p);
             git_oid *q = realloc(v->files, cap * sizeof *q);
+            ds_sha *r = realloc(v->was, cap * sizeof *r);
             v->lines = p ? p : v->lines;
             v->files = q ? q : v->files;
-            if (!p || !q)
+            v->was = r ? r : v->was;
+            if (!p || !q || !r)
                 rc = ds_fail_nomem(err);
         }
+        if (!rc)
+            rc = ds_manscan_addr(&s, &l, &v->was[v->n], &origin, err);
         if (!rc) {
+            v->erased += s.erased;
             v->files[v->n] = s.file;
             v->lines[v->n++] = l;
             l = (ds_manline){0};
@@ -62,6 +68,7 @@ void ds_verside_fini(ds_verside *v)
         ds_manline_fini(&v->lines[i]);
     free(v->lines);
     free(v->files);
+    free(v->was);
     ds_schema_fini(&v->schema);
     ds_version_fini(&v->version);
     *v = (ds_verside){0};

@@ -16,6 +16,8 @@ typedef struct ds_verside {
     size_t n;
     ds_manline *lines; /* of the blocks */
     git_oid *files;    /* the file of the manifest that each stands in */
+    ds_sha *was;       /* the address that each was committed with */
+    size_t erased;     /* blocks that something was erased from */
 } ds_verside;
 /* Whether a file of the manifest is left out; skip may be NULL. Zeroed or fini'd before. */
 int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,

@@ -157,8 +157,8 @@ static const uint32_t *lengths_of(const ds_runset_part *p)
 }
 
 /* The root again, from the addresses in the manifest. */
-static int manifest_root(ds_sha *out, ds_store *s, const ds_version *v, const ds_schema *schema,
-                         ds_err *err)
+static int manifest_root(ds_sha *out, uint64_t *erased, ds_store *s, const ds_version *v,
+                         const ds_schema *schema, ds_err *err)
 {
     ds_manscan scan = {0};
     ds_manline line = {0};
@@ -171,7 +171,8 @@ static int manifest_root(ds_sha *out, ds_store *s, const ds_version *v, const ds
         rc = ds_manscan_next(&scan, &line, err);
         if (rc <= 0)
             break;
-        rc = ds_manline_addr(&line, &block, &origin, err);
+        *erased += scan.erased;
+        rc = ds_manscan_addr(&scan, &line, &block, &origin, err);
         rc = rc ? rc : ds_rootsum_block(sum, &block, &origin, err);
     }
     rc = rc ? rc : ds_schema_digest(&digest, schema, err);
@@ -191,7 +192,7 @@ static int load_store(ds_runset *s, ds_runset_part *p, ds_err *err)
 
     rc = rc ? rc : take_column(p, ds_colread_schema(p->col), ds_colread_column(p->col), err);
     rc = rc ? rc
-            : manifest_root(&p->root, s->store, ds_colread_version(p->col),
+            : manifest_root(&p->root, &p->erased, s->store, ds_colread_version(p->col),
                             ds_colread_schema(p->col), err);
     for (size_t b = 0; !rc && b < ds_colread_blocks(p->col); b++) {
         rc = ds_colread_block(p->col, b, &buf, &v, err);

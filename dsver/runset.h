@@ -22,6 +22,7 @@ typedef struct ds_runset_part {
     bool loaded;
     ds_sha root; /* recomputed: from the manifest, or the file */
     uint64_t records;
+    uint64_t erased;   /* blocks of it that hold tombstones */
     char *tokenizer;   /* that the column names, "" for none */
     ds_recfacts facts; /* loss mask and facets */
     ds_colread *col;

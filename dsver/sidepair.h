@@ -24,7 +24,7 @@ int ds_sidepair_open(ds_sidepair *p, ds_store *s, const git_oid *const ids[2], d
 /* A block's sum: equal for blocks that need not be compared. */
 typedef int (*ds_blocksum_fn)(void *ctx, int side, size_t block, ds_sha *out, ds_err *err);
 int ds_sidepair_match(ds_sidepair *p, ds_blocksum_fn sum, void *ctx, ds_err *err);
-/* A sum (ctx: the pair): the block's address. */
+/* A sum (ctx: the pair): the address that the block was committed with. */
 int ds_sidepair_address(void *pair, int side, size_t block, ds_sha *out, ds_err *err);
 void ds_sidepair_fini(ds_sidepair *p);
 

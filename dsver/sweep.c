@@ -15,46 +15,13 @@
 #include <string.h>
 #include <sys/file.h>
 
-#include "objcore.h"
+#include "gccore.h"
 
 #define SMALL_PACK (DS_PACK_TARGET / 4)
 #define SMALL_PACKS_MAX 64
 
-enum fate { KEEP, REWRITE, DELETE };
-
-typedef struct gc_pack {
-    ds_sha name;
-    int64_t n;
-    uint64_t size, objects, live_bytes, live, rows;
-    enum fate fate;
-    bool stuck; /* holds a damaged object: left as it is */
-} gc_pack;
-
-typedef struct gc_move {
-    int64_t row;
-    uint32_t pack; /* index into out */
-    uint64_t off;
-} gc_move;
-
-struct ds_objgc {
-    ds_objstore *s;
-    int alone; /* on locks/collect.lock */
-    int fd;    /* on locks/gc.lock, once writers are shut out */
-    bool purge, shut;
-    ds_buf late; /* ds_objloc: marked since then */
-    ds_gcstats st;
-    uint8_t *bits;
-    int64_t rows; /* highest row */
-    gc_pack *packs;
-    size_t npacks;
-    ds_buf moves;  /* gc_move */
-    ds_packw *out; /* new packs */
-    size_t nout, cap_out;
-    bool writing;
-};
-
 /* What came after the beginning is live. */
-static bool marked(const ds_objgc *gc, int64_t row)
+bool ds_objgc_marked(const ds_objgc *gc, int64_t row)
 {
     return row > gc->rows || (row >= 0 && (gc->bits[row / 8] >> row % 8 & 1));
 }
@@ -107,10 +74,10 @@ int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err)
         *known = rc == 1;
     for (;;) {
         /* A base lost already is for scrub to tell. */
-        if (rc == 1 && loc.row <= gc->rows && !marked(gc, loc.row)) {
+        if (rc == 1 && loc.row <= gc->rows && !ds_objgc_marked(gc, loc.row)) {
             set_mark(gc, loc.row);
-            if (ds_buf_put(&todo, loc.bases.id, 32u * loc.bases.n) ||
-                (gc->shut && ds_buf_put(&gc->late, &loc, sizeof loc)))
+            if ((!gc->purge && ds_buf_put(&todo, loc.bases.id, 32u * loc.bases.n)) ||
+                (gc->condemned && ds_buf_put(&gc->late, &loc, sizeof loc)))
                 rc = ds_fail_nomem(err);
         }
         if (rc < 0 || todo.len == 0)
@@ -141,13 +108,22 @@ static int take_bases(void *ctx, const ds_objloc *loc)
     return ds_buf_put(ctx, loc->bases.id, 32u * loc->bases.n);
 }
 
-int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err)
+/* Nobody writes now: what others wrote since the beginning counts as what was there. */
+static int begin_again(ds_objgc *gc, ds_err *err)
+{
+    int rc = ds_objcore_adopt(gc->s->ix, gc->s->dir, false, NULL, NULL, NULL, err);
+    rc = rc ? rc : ds_objindex_last_row(gc->s->ix, &gc->rows, err);
+    free(gc->bits);
+    gc->bits = NULL;
+    if (rc == 0 && !(gc->bits = calloc((size_t)(gc->rows / 8) + 1, 1)))
+        rc = ds_fail_nomem(err);
+    return rc;
+}
+
+static int mark_newer(ds_objgc *gc, ds_err *err)
 {
     ds_buf bases = {0};
-    int rc = ds_objcore_shut(&gc->fd, gc->s->dir, wait, err);
-    gc->shut = rc == 0;
-    if (rc == 0)
-        rc = ds_objindex_newer(gc->s->ix, gc->rows, take_bases, &bases, err);
+    int rc = ds_objindex_newer(gc->s->ix, gc->rows, take_bases, &bases, err);
     for (size_t i = 0; rc == 0 && i < bases.len; i += sizeof(ds_sha)) {
         ds_sha id;
         memcpy(&id, bases.data + i, sizeof id);
@@ -157,34 +133,46 @@ int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err)
     return rc;
 }
 
+int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err)
+{
+    int rc = ds_objcore_shut(&gc->fd, gc->s->dir, wait, err);
+    if (rc)
+        return rc;
+    gc->shut = true;
+    pthread_mutex_lock(&gc->s->lock);
+    gc->s->holds++; /* our own transactions need no lock beside this one */
+    pthread_mutex_unlock(&gc->s->lock);
+    return gc->purge ? begin_again(gc, err) : mark_newer(gc, err);
+}
+
 /* ---- planning ---- */
 
 static int by_number(const void *a, const void *b)
 {
-    int64_t x = ((const gc_pack *)a)->n, y = ((const gc_pack *)b)->n;
+    int64_t x = ((const ds_gcpack *)a)->n, y = ((const ds_gcpack *)b)->n;
     return x < y ? -1 : x > y;
 }
 
-static gc_pack *pack_of(const ds_objgc *gc, int64_t n)
+static ds_gcpack *pack_of(const ds_objgc *gc, int64_t n)
 {
-    gc_pack want = {.n = n};
+    ds_gcpack want = {.n = n};
     return gc->npacks ? bsearch(&want, gc->packs, gc->npacks, sizeof want, by_number) : NULL;
 }
 
 static int collect_pack(void *ctx, int64_t n, const ds_packrow *p)
 {
-    gc_pack g = {.name = p->name, .n = n, .size = p->size, .objects = p->objects};
+    ds_gcpack g = {.name = p->name, .n = n, .size = p->size, .objects = p->objects};
     return ds_buf_put(ctx, &g, sizeof g);
 }
 
 static int count_piece(void *ctx, const ds_objloc *loc)
 {
     ds_objgc *gc = ctx;
-    gc_pack *p = pack_of(gc, loc->packrow);
+    ds_gcpack *p = pack_of(gc, loc->packrow);
     if (!p)
         return 0;
     p->rows++;
-    if (marked(gc, loc->row)) {
+    if (ds_objgc_marked(gc, loc->row)) {
         p->live++;
         p->live_bytes += loc->size;
     }
@@ -199,8 +187,8 @@ typedef struct closure {
 static int collect_base(void *ctx, const ds_objloc *loc)
 {
     closure *c = ctx;
-    const gc_pack *p = pack_of(c->gc, loc->packrow);
-    if (!p || p->fate != KEEP || marked(c->gc, loc->row))
+    const ds_gcpack *p = pack_of(c->gc, loc->packrow);
+    if (!p || p->fate != DS_FATE_KEEP || ds_objgc_marked(c->gc, loc->row))
         return 0;
     set_mark(c->gc, loc->row);
     return ds_buf_put(&c->bases, loc->bases.id, 32u * loc->bases.n);
@@ -211,16 +199,18 @@ static void decide(ds_objgc *gc)
 {
     size_t small = 0;
     for (size_t i = 0; i < gc->npacks; i++) {
-        gc_pack *p = &gc->packs[i];
-        p->fate = p->stuck                                                              ? KEEP
-                  : p->live == 0                                                        ? DELETE
-                  : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects) ? REWRITE
-                                                                                        : KEEP;
-        small += p->fate != DELETE && p->size < SMALL_PACK;
+        ds_gcpack *p = &gc->packs[i];
+        p->fate = p->stuck       ? DS_FATE_KEEP
+                  : p->live == 0 ? DS_FATE_DELETE
+                  : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects)
+                      ? DS_FATE_REWRITE
+                      : DS_FATE_KEEP;
+        small += p->fate != DS_FATE_DELETE && p->size < SMALL_PACK;
     }
     for (size_t i = 0; small > SMALL_PACKS_MAX && i < gc->npacks; i++)
-        if (gc->packs[i].fate == KEEP && gc->packs[i].size < SMALL_PACK && !gc->packs[i].stuck)
-            gc->packs[i].fate = REWRITE;
+        if (gc->packs[i].fate == DS_FATE_KEEP && gc->packs[i].size < SMALL_PACK &&
+            !gc->packs[i].stuck)
+            gc->packs[i].fate = DS_FATE_REWRITE;
 }
 
 static int plan(ds_objgc *gc, ds_gcstats *st, ds_err *err)
@@ -229,10 +219,10 @@ static int plan(ds_objgc *gc, ds_gcstats *st, ds_err *err)
     closure c = {.gc = gc};
     int rc = ds_objindex_packs(gc->s->ix, collect_pack, &list, err);
     free(gc->packs);
-    gc->packs = (gc_pack *)(void *)list.data;
-    gc->npacks = list.len / sizeof(gc_pack);
+    gc->packs = (ds_gcpack *)(void *)list.data;
+    gc->npacks = list.len / sizeof(ds_gcpack);
     if (gc->npacks)
-        qsort(gc->packs, gc->npacks, sizeof(gc_pack), by_number);
+        qsort(gc->packs, gc->npacks, sizeof(ds_gcpack), by_number);
     for (bool first = true; rc == 0; first = false) {
         for (size_t i = 0; i < gc->npacks; i++)
             gc->packs[i].live = gc->packs[i].live_bytes = gc->packs[i].rows = 0;
@@ -297,7 +287,7 @@ static int end_out(ds_objgc *gc, ds_err *err)
 static int collect_live(void *ctx, const ds_objloc *loc)
 {
     closure *c = ctx;
-    return marked(c->gc, loc->row) ? ds_buf_put(&c->bases, loc, sizeof *loc) : 0;
+    return ds_objgc_marked(c->gc, loc->row) ? ds_buf_put(&c->bases, loc, sizeof *loc) : 0;
 }
 
 static int copy_object(ds_objgc *gc, const ds_objloc *loc, ds_buf *obj, bool *damaged, ds_err *err)
@@ -305,7 +295,7 @@ static int copy_object(ds_objgc *gc, const ds_objloc *loc, ds_buf *obj, bool *da
     ds_objhead h;
     const uint8_t *payload;
     ds_err mine = {0};
-    gc_move m = {.row = loc->row};
+    ds_gcmove m = {.row = loc->row};
     int rc = ds_packset_read(gc->s->packs, loc, obj, &h, &payload, &mine);
     if (rc == 0 || rc == DS_CORRUPT) {
         *damaged = true;
@@ -324,7 +314,7 @@ static int copy_object(ds_objgc *gc, const ds_objloc *loc, ds_buf *obj, bool *da
     return rc;
 }
 
-static int rewrite_pack(ds_objgc *gc, gc_pack *p, ds_err *err)
+static int rewrite_pack(ds_objgc *gc, ds_gcpack *p, ds_err *err)
 {
     closure c = {.gc = gc};
     ds_buf obj = {0};
@@ -347,8 +337,8 @@ static int rewrite_pack(ds_objgc *gc, gc_pack *p, ds_err *err)
 static int collect_dead(void *ctx, const ds_objloc *loc)
 {
     closure *c = ctx;
-    const gc_pack *p = pack_of(c->gc, loc->packrow);
-    bool dies = p && p->fate != KEEP && !marked(c->gc, loc->row);
+    const ds_gcpack *p = pack_of(c->gc, loc->packrow);
+    bool dies = p && p->fate != DS_FATE_KEEP && !ds_objgc_marked(c->gc, loc->row);
     return dies ? ds_buf_put(&c->bases, &loc->row, sizeof loc->row) : 0;
 }
 
@@ -370,8 +360,8 @@ static int index_changes(ds_objgc *gc, const ds_buf *dead, ds_err *err)
             .name = gc->out[i].name, .size = gc->out[i].size, .objects = gc->out[i].objects};
         rc = ds_objindex_add_pack(gc->s->ix, &row, &at[i], err);
     }
-    for (size_t i = 0; rc == 0 && i < gc->moves.len; i += sizeof(gc_move)) {
-        gc_move m;
+    for (size_t i = 0; rc == 0 && i < gc->moves.len; i += sizeof(ds_gcmove)) {
+        ds_gcmove m;
         memcpy(&m, gc->moves.data + i, sizeof m);
         rc = ds_objindex_move(gc->s->ix, m.row, at[m.pack], m.off, err);
     }
@@ -381,7 +371,7 @@ static int index_changes(ds_objgc *gc, const ds_buf *dead, ds_err *err)
         rc = ds_objindex_remove(gc->s->ix, row, err);
     }
     for (size_t i = 0; rc == 0 && i < gc->npacks; i++)
-        if (gc->packs[i].fate != KEEP && !gc->packs[i].stuck &&
+        if (gc->packs[i].fate != DS_FATE_KEEP && !gc->packs[i].stuck &&
             !is_new_name(gc, &gc->packs[i].name))
             rc = ds_objindex_remove_pack(gc->s->ix, gc->packs[i].n, err);
     free(at);
@@ -432,9 +422,10 @@ static int unlink_old(ds_objgc *gc, ds_gcstats *st, ds_err *err)
     int rc = path ? 0 : ds_fail_nomem(err);
     ds_packset_drop(gc->s->packs);
     for (size_t i = 0; rc == 0 && i < gc->npacks; i++) {
-        const gc_pack *p = &gc->packs[i];
-        if (p->fate == KEEP || p->stuck) {
+        const ds_gcpack *p = &gc->packs[i];
+        if (p->fate == DS_FATE_KEEP || p->stuck) {
             st->bytes_after += p->size;
+            st->stuck += p->stuck;
             continue;
         }
         if (is_new_name(gc, &p->name))
@@ -442,8 +433,8 @@ static int unlink_old(ds_objgc *gc, ds_gcstats *st, ds_err *err)
         ds_pack_path(path, cap, gc->s->dir, &p->name);
         if (ds_io_active->unlink(path) != 0 && errno != ENOENT)
             rc = ds_fail_errno(err, errno, "%s: cannot be removed", path);
-        st->packs_deleted += p->fate == DELETE;
-        st->packs_rewritten += p->fate == REWRITE;
+        st->packs_deleted += p->fate == DS_FATE_DELETE;
+        st->packs_rewritten += p->fate == DS_FATE_REWRITE;
     }
     free(path);
     return rc;
@@ -491,8 +482,9 @@ int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err)
 {
     int rc = plan(gc, &gc->st, err);
     for (size_t i = 0; rc == 0 && !dry_run && i < gc->npacks; i++)
-        if (gc->packs[i].fate == REWRITE)
+        if (gc->packs[i].fate == DS_FATE_REWRITE)
             rc = rewrite_pack(gc, &gc->packs[i], err);
+    gc->condemned = true;
     return rc;
 }
 
@@ -505,8 +497,8 @@ static int carry_over(ds_objgc *gc, ds_err *err)
         ds_objloc loc;
         bool damaged = false;
         memcpy(&loc, gc->late.data + i, sizeof loc);
-        gc_pack *p = pack_of(gc, loc.packrow);
-        if (!p || p->fate == KEEP)
+        ds_gcpack *p = pack_of(gc, loc.packrow);
+        if (!p || p->fate == DS_FATE_KEEP)
             continue;
         gc->st.revived++;
         rc = copy_object(gc, &loc, &obj, &damaged, err);
@@ -519,10 +511,12 @@ static int carry_over(ds_objgc *gc, ds_err *err)
 static void foretell(const ds_objgc *gc, ds_gcstats *st)
 {
     for (size_t i = 0; i < gc->npacks; i++) {
-        const gc_pack *p = &gc->packs[i];
-        st->packs_deleted += p->fate == DELETE;
-        st->packs_rewritten += p->fate == REWRITE;
-        st->bytes_after += p->fate == KEEP ? p->size : p->fate == REWRITE ? p->live_bytes : 0;
+        const ds_gcpack *p = &gc->packs[i];
+        st->packs_deleted += p->fate == DS_FATE_DELETE;
+        st->packs_rewritten += p->fate == DS_FATE_REWRITE;
+        st->bytes_after += p->fate == DS_FATE_KEEP      ? p->size
+                           : p->fate == DS_FATE_REWRITE ? p->live_bytes
+                                                        : 0;
     }
 }
 
@@ -556,6 +550,8 @@ void ds_objgc_end(ds_objgc *gc)
     if (!gc)
         return;
     forget_out(gc);
+    if (gc->shut)
+        ds_objstore_release(gc->s);
     (void)ds_close(&gc->fd, gc->s->dir, NULL);
     (void)ds_close(&gc->alone, gc->s->dir, NULL);
     ds_buf_fini(&gc->late);

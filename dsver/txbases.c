@@ -1,6 +1,8 @@
 /* What a piece is stored against: candidates by votes of shared hashes, by hints, by what stands
  * beside it in the stream; then those of them that may be built on (delta.h). */
 #include <limits.h>
+#include <stdlib.h>
+#include <string.h>
 
 #include "objtx.h"
 
@@ -60,16 +62,35 @@ static int collect_votes(ds_objtx *tx, const ds_sketch *s, uint32_t limit, ds_vo
     return 0;
 }
 
+static int by_id(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
+
+/* Something below it is to be avoided. */
+static bool is_avoided(const ds_objtx *tx, const ds_objloc *v, size_t n)
+{
+    for (size_t i = 0; tx->navoid && i < n; i++)
+        if (bsearch(&v[i].id, tx->avoid, tx->navoid, sizeof *tx->avoid, by_id))
+            return true;
+    return false;
+}
+
+/* 1 taken, 0 not known or to be avoided. */
 static int add_candidate(ds_objtx *tx, ds_txbases *c, const ds_sha *id, ds_err *err)
 {
     bool overflow;
     size_t first = c->n;
     int rc = ds_objcore_closure(ds_tx_lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err);
+    if (rc == 1 && is_avoided(tx, c->v + first, c->n - first)) {
+        c->n = first;
+        return 0;
+    }
     if (rc == 1 && first == 0)
         c->number = c->v[0].chain + 1u;
     if (rc == 1 && c->like.n < DS_BASES_MAX)
         c->like.id[c->like.n++] = *id;
-    return rc < 0 ? rc : 0;
+    return rc;
 }
 
 /* Those that share the sketch's hashes: the best, then the best for what that one lacks, and so on.
@@ -90,10 +111,15 @@ static int voted(ds_objtx *tx, ds_txbases *c, const ds_sketch *s, uint32_t limit
             rc = ds_objindex_at(tx->s->ix, key, &found, err);
         if (c->like.n == 0 && key >= TX_KEY && (unsigned)__builtin_popcount(mask) * 4 < s->n)
             break;
-        c->stored |= key < TX_KEY;
         if (rc == 1)
             rc = add_candidate(tx, c, &found.id, err);
+        if (rc == 0 && tx->navoid) { /* others may share as much */
+            ds_votes_drop(&votes, key);
+            continue;
+        }
+        c->stored |= key < TX_KEY;
         left &= ~mask;
+        rc = rc < 0 ? rc : 0;
     }
     return rc < 0 ? rc : 0;
 }
@@ -108,13 +134,14 @@ static int hinted(ds_objtx *tx, ds_txbases *c, const ds_piece *p, uint32_t limit
         uint32_t row = ds_tx_find(tx, &p->hints[i]);
         if (row == DS_TX_NONE || row < limit)
             rc = add_candidate(tx, c, &p->hints[i], err);
+        rc = rc < 0 ? rc : 0;
     }
     if (c->n > 0 || tx->last[p->stream].fresh == 0)
         return rc;
     tx->last[p->stream].fresh--;
-    for (int i = 0; rc == 0 && i < tx->last[p->stream].like.n; i++)
+    for (int i = 0; rc >= 0 && i < tx->last[p->stream].like.n; i++)
         rc = add_candidate(tx, c, &tx->last[p->stream].like.id[i], err);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 /* Takes a base and all below it into the job. False when that would be too much. */
@@ -174,13 +201,13 @@ static int neighbours(ds_objtx *tx, ds_txjob *j, ds_txbases *c, const ds_piece *
         tx->last[p->stream].fresh == 0)
         return 0;
     ds_bases like = tx->last[p->stream].like;
-    for (int i = 0; rc == 0 && i < like.n; i++)
+    for (int i = 0; rc >= 0 && i < like.n; i++)
         rc = add_candidate(tx, c, &like.id[i], err);
-    if (rc == 0) {
+    if (rc >= 0) {
         ds_delta_depths(c->v, c->n, c->depth);
         take_like(j, c, &like, p->len / 16);
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 static void choose(ds_txjob *j, ds_txbases *c, const ds_sketch *s)

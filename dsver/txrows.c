@@ -113,8 +113,11 @@ int ds_tx_row(ds_objtx *tx, const ds_piece *p, uint32_t *row, ds_err *err)
     if (rc)
         return rc;
     *row = tx->nrows++;
-    tx->rows[*row] =
-        (ds_objrow){.id = p->id, .raw = (uint32_t)p->len, .kind = p->kind, .sketch = p->sketch};
+    tx->rows[*row] = (ds_objrow){.id = p->id,
+                                 .raw = (uint32_t)p->len,
+                                 .kind = p->kind,
+                                 .anew = p->anew,
+                                 .sketch = p->sketch};
     tx->done[*row] = false;
     map_put(tx, *row);
     return slots_add(tx, *row, &p->sketch, err);

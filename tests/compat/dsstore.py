@@ -3,6 +3,9 @@
 
     dsstore.py verify STORE DATASET[/BRANCH]   checks every pack, then the version: pieces, blocks, roots; prints them
     dsstore.py cat STORE DATASET[/BRANCH]      writes the version's records as JSON lines
+    dsstore.py erased STORE DATASET[/BRANCH]   checks the version's root by the lines it was committed with, and that what is read
+                                               in place of those that something was erased from is there; prints how many
+    dsstore.py find STORE TEXT                 looks for TEXT in every file of the store and in every piece, decoded; 1: it is there
 
 STORE is the .dsver folder. index.db is not looked at: packs and catalog are all there is. Git objects are read by
 `git cat-file`, zstd frames and deltas by the `zstd` command.
@@ -312,15 +315,80 @@ class Version:
             raise Bad("meta", "meta.json tells of another number of bytes")
 
 
+def overlay(catalog):
+    """Address of a block or page -> the line that is read in its place."""
+    out = {}
+    try:
+        tip = catalog.run("rev-parse", "--verify", "-q", "refs/dsver/erased^{tree}").decode().strip()
+    except subprocess.CalledProcessError:
+        return out
+    for name, (_, blob) in sorted(catalog.tree(catalog.tree(tip)["lines"][1]).items()):
+        for row in catalog.blob(blob).decode("ascii").splitlines():
+            address, _, line = row.partition(" ")
+            if address[:2] != name or bytes.fromhex(address) in out:
+                raise Bad("overlay", "a line of refs/dsver/erased where it does not belong")
+            out[bytes.fromhex(address)] = parse_line(line)
+    return out
+
+
+def erased(path, name):
+    store, catalog = Store(path), Catalog(os.path.join(path, "catalog.git"))
+    instead = overlay(catalog)
+    id, tree, root, records = catalog.commit(name if "/" in name else name + "/main")
+    tree = catalog.tree(tree)
+    addresses, counts, rows = [], [0, 0], 0
+    for i, (what, address) in enumerate((("blocks", line_address), ("sources", page_address))):
+        for line in catalog.lines(tree, what, address):
+            a = address(line)
+            rows += line[0] if i == 0 else 0
+            addresses += [a] if i == 0 else []
+            if a in instead:
+                counts[i] += 1
+                if instead[a][0] != line[0]:
+                    raise Bad("overlay", "what replaces a line is not of as many rows")
+                line = instead[a]
+            for length, pieces in line[1]:
+                chunk_of(store, length, pieces)
+    schema = dsr.tagged(b"schema", catalog.blob(tree["schema.json"][1]))
+    if "sha256:" + dsr.tagged(b"root", schema, *addresses, dsr.u64(len(addresses))).hex() != root or rows != records:
+        raise Bad("root", "the lines do not give the root of the version")
+    return "%s records %d root %s erased blocks %d pages %d" % (id, rows, root, *counts)
+
+
+def find(path, text):
+    """Where the text stands: files as they lie there, and all pieces."""
+    found = []
+    for folder, _, names in os.walk(path):
+        for name in names:
+            with open(os.path.join(folder, name), "rb") as f:
+                if text in f.read():
+                    found.append(os.path.join(folder, name))
+    store = Store(path)
+    found += ["piece " + id.hex() for id in store.objects if text in store.get(id)]
+    catalog = Catalog(os.path.join(path, "catalog.git"))
+    for row in catalog.run("cat-file", "--batch-all-objects", "--batch-check").decode().splitlines():
+        id, kind, _ = row.split(" ")
+        if text in catalog.run("cat-file", kind, id):
+            found.append("catalog object " + id)
+    return found
+
+
 def version(path, name):
     return Version(Store(path), Catalog(os.path.join(path, "catalog.git")), name if "/" in name else name + "/main")
 
 
 def main(argv):
-    if len(argv) != 3 or argv[0] not in ("verify", "cat"):
+    if len(argv) != 3 or argv[0] not in ("verify", "cat", "erased", "find"):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     try:
+        if argv[0] == "find":
+            found = find(argv[1], os.fsencode(argv[2]))
+            print("\n".join(found))
+            return 1 if found else 0
+        if argv[0] == "erased":
+            print(erased(argv[1], argv[2]))
+            return 0
         v = version(argv[1], argv[2])
     except Bad as e:
         print("%s: %s" % (argv[2], e), file=sys.stderr)

@@ -1,0 +1,223 @@
+/* cmd_forget.c - dsver forget. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_verb.h"
+#include "forget.h"
+#include "io.h"
+#include "sig.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_forget;
+const ds_command ds_ver_forget = {
+    .prog = "dsver",
+    .name = "forget",
+    .summary = "erase records from every version and every pack",
+    .operands = "[KEY...]",
+    .max_operands = -1,
+    .example = "dsver forget --reason \"request 2026-117\" 3f2a9c0d5b7e81f2a4c6e8d0b1f39c57",
+    .description =
+        "Finds the records with these keys (as dsprep cat prints them; --key-file keeps them out "
+        "of "
+        "the process list), or those whose column has a value (--where FIELD=VALUE), in all "
+        "versions of all datasets, deleted branches within gc's time of grace included. Their "
+        "bytes "
+        "go from all packs, and so do names and digests of sources that were about them alone. "
+        "Writers wait meanwhile.\n\n"
+        "History stays as it is and still verifies: commits, roots and addresses do not change, "
+        "and "
+        "where a record stood, all versions show a tombstone: a key that says erased:..., nulls, "
+        "and as many zeros as there were tokens, so that ordinals and the ledgers of runs hold. "
+        "dsver fsck counts what was erased. A statement with who, when, why and what is added "
+        "under "
+        "refs/dsver/erased in the catalog; it names no key.\n\n"
+        "Versions, and the checkpoints that consumed a record, are listed. Not reached are copies "
+        "that were made before: clones, checkouts, streams, remotes. Addresses of blocks that held "
+        "the record stay in the catalog: who guesses all of a block can confirm it. Messages of "
+        "commits stay too.",
+    .run = run,
+};
+
+static int add_key(ds_buf *keys, const char *p, size_t len, ds_err *err)
+{
+    if (memchr(p, 0, len))
+        return ds_fail(err, DS_USAGE, "a key with a NUL byte cannot be named here: use --where");
+    return len && (ds_buf_put(keys, p, len) || ds_buf_putc(keys, 0)) ? ds_fail_nomem(err) : 0;
+}
+
+static int read_file(ds_buf *keys, const char *file, ds_err *err)
+{
+    ds_buf text = {0};
+    int rc =
+        ds_read_file(&text, strcmp(file, "-") == 0 ? "/dev/stdin" : file, (size_t)1 << 30, err);
+    for (size_t at = 0; !rc && at < text.len;) {
+        const char *p = (const char *)text.data + at, *nl = memchr(p, '\n', text.len - at);
+        const size_t n = nl ? (size_t)(nl - p) : text.len - at;
+        rc = add_key(keys, p, n && p[n - 1] == '\r' ? n - 1 : n, err);
+        at += n + 1;
+    }
+    ds_buf_fini(&text);
+    return rc;
+}
+
+static void say_json(const ds_forgotten *f, bool dry_run)
+{
+    char hex[65];
+    const git_oid *v = (const git_oid *)(const void *)f->touched.data;
+    ds_sha_hex(hex, &f->statement);
+    for (size_t i = 0; i < f->touched.len / sizeof *v; i++)
+        printf("{\"type\":\"version\",\"commit\":\"%s\"}\n", git_oid_tostr_s(&v[i]));
+    for (size_t i = 0; i < f->ntaints; i++) {
+        const ds_taint *t = &f->taints[i];
+        printf("{\"type\":\"run\",\"run\":");
+        verb_json(stdout, t->run);
+        printf(",\"digest\":\"%s\",\"step\":%" PRIu64 ",\"checkpoints\":[", t->digest, t->step);
+        for (size_t k = 0; k < t->checkpoints.len / sizeof(uint64_t); k++)
+            printf("%s%" PRIu64, k ? "," : "",
+                   ((const uint64_t *)(const void *)t->checkpoints.data)[k]);
+        printf("]}\n");
+    }
+    printf("{\"type\":\"forget\",\"dry_run\":%s,\"records\":%" PRIu64 ",\"rows\":%" PRIu64
+           ",\"versions\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64,
+           dry_run ? "true" : "false", f->records, f->rows, f->versions, f->blocks, f->sources);
+    if (!dry_run)
+        printf(",\"detached\":%" PRIu64 ",\"bytes_before\":%" PRIu64 ",\"bytes_after\":%" PRIu64
+               ",\"statement\":\"sha256:%s\"",
+               f->gone.detached, f->gone.objs.bytes_before, f->gone.objs.bytes_after, hex);
+    printf("}\n");
+}
+
+static void say(const ds_forgotten *f, bool dry_run)
+{
+    const git_oid *v = (const git_oid *)(const void *)f->touched.data;
+    printf("%s %" PRIu64 " record%s, %" PRIu64 " rows in %" PRIu64 " versions, %" PRIu64
+           " sources\n",
+           dry_run ? "would erase" : "erased", f->records, f->records == 1 ? "" : "s", f->rows,
+           f->versions, f->sources);
+    for (size_t i = 0; i < f->touched.len / sizeof *v; i++)
+        printf("version %s\n", git_oid_tostr_s(&v[i]));
+    for (size_t i = 0; i < f->ntaints; i++) {
+        const ds_taint *t = &f->taints[i];
+        const uint64_t *c = (const uint64_t *)(const void *)t->checkpoints.data;
+        printf("run     %s %s: ", t->run, t->digest);
+        if (!t->step)
+            printf("in its data, not consumed\n");
+        else
+            printf("consumed at step %" PRIu64 "; tainted:", t->step);
+        for (size_t k = 0; k < t->checkpoints.len / sizeof *c; k++)
+            printf(" step-%06" PRIu64, c[k]);
+        if (t->step)
+            printf("%s\n", t->checkpoints.len ? "" : " no checkpoint");
+    }
+    if (!dry_run) {
+        char hex[65], before[32], after[32];
+        ds_sha_hex(hex, &f->statement);
+        printf("packs %s -> %s; statement sha256:%s\n",
+               verb_bytes(before, f->gone.objs.bytes_before),
+               verb_bytes(after, f->gone.objs.bytes_after), hex);
+    }
+}
+
+/* "FIELD=VALUE" is split in place. */
+static int split_where(ds_forget_opts *o, char *where, ds_err *err)
+{
+    char *eq = strchr(where, '=');
+    if (!eq || eq == where)
+        return ds_fail(err, DS_USAGE, "--where wants FIELD=VALUE");
+    *eq = '\0';
+    o->field = where;
+    o->value = eq + 1;
+    return 0;
+}
+
+static int work(ds_forget_opts *o, const char *store, const char *file, const char *where,
+                char **operands, int n, bool json, ds_err *err)
+{
+    ds_buf keys = {0};
+    ds_store s = {0};
+    ds_forgotten f = {0};
+    char *copy = where ? strdup(where) : NULL;
+    int rc = where && !copy ? ds_fail_nomem(err) : 0;
+    if (!rc && copy)
+        rc = split_where(o, copy, err);
+    for (int i = 0; !rc && i < n; i++)
+        rc = add_key(&keys, operands[i], strlen(operands[i]), err);
+    if (!rc && file)
+        rc = read_file(&keys, file, err);
+    if (!rc && (keys.len > 0) == (where != NULL))
+        rc = ds_fail(err, DS_USAGE, "name keys, or --where FIELD=VALUE");
+    if (!rc && !o->dry_run && (!o->reason || !*o->reason))
+        rc = ds_fail(err, DS_USAGE, "--reason is wanted: it stands in the statement");
+    if (!rc && o->dataset)
+        rc = ds_dataset_check(o->dataset, err);
+    o->keys = &keys;
+    rc = rc ? rc : ds_store_open(&s, store, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_forget_run(&f, &s, o, err);
+    if (!rc && json)
+        say_json(&f, o->dry_run);
+    else if (!rc)
+        say(&f, o->dry_run);
+    ds_forgotten_fini(&f);
+    ds_store_close(&s);
+    ds_buf_fini(&keys);
+    free(copy);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    bool json = false;
+    const char *store = NULL, *file = NULL, *where = NULL;
+    int64_t threads = 0;
+    ds_forget_opts o = {.wait = true};
+    const ds_opt opts[] = {
+        {.name = "where",
+         .type = DS_OPT_STR,
+         .var = &where,
+         .arg = "FIELD=VALUE",
+         .help = "all records whose column FIELD has this value"},
+        {.name = "key-file",
+         .type = DS_OPT_STR,
+         .var = &file,
+         .arg = "FILE",
+         .help = "keys, one a line; - is standard input"},
+        {.name = "dataset",
+         .type = DS_OPT_STR,
+         .var = &o.dataset,
+         .arg = "NAME",
+         .help = "only look in this dataset (blocks that others share are erased there too)"},
+        {.name = "reason",
+         .type = DS_OPT_STR,
+         .var = &o.reason,
+         .arg = "TEXT",
+         .help = "why; it stands in the statement for good, so name nobody"},
+        VERB_AUTHOR(o.author),
+        {.letter = 'n',
+         .name = "dry-run",
+         .type = DS_OPT_FLAG,
+         .var = &o.dry_run,
+         .help = "only tell what would be erased, and which checkpoints are tainted"},
+        {.name = "wait",
+         .type = DS_OPT_FLAG,
+         .var = &o.wait,
+         .help = "wait for writers to finish (the default)",
+         .negatable = true},
+        VERB_THREADS(threads),
+        VERB_STORE(store),
+        VERB_JSON(json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_forget, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    o.threads = verb_threads(threads);
+    ds_sig_setup();
+    work(&o, store, file, where, operands, n, json, &err);
+    status = ds_command_end(&ds_ver_forget, &err, json);
+    ds_sig_reraise();
+    return status;
+}

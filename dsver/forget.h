@@ -1,0 +1,51 @@
+/* forget.h - records are erased from every version and every pack; history stays as it is.
+ *
+ * With nobody else writing: the records are found in all versions that anything leads to; the
+ * blocks that hold them are stored once more with tombstones in their place (tombstone.h), and the
+ * pages of sources that were about them alone; the overlay and a statement are published
+ * (overlay.h), which is the one point at which readers see tombstones; then everything that no
+ * version needs any more goes from the packs (collect.h). Killed before that point nothing has
+ * happened; after it, the next gc carries it through.
+ */
+#ifndef DS_FORGET_H
+#define DS_FORGET_H
+
+#include "collect.h"
+
+typedef struct ds_forget_opts {
+    const ds_buf *keys;          /* NUL-terminated, one after the other; or: */
+    const char *field, *value;   /* records whose column has the value */
+    const char *dataset;         /* only of this one; NULL: of all */
+    const char *reason, *author; /* author: as in person.h */
+    int threads;
+    bool wait, dry_run;
+} ds_forget_opts;
+
+typedef struct ds_taint { /* a run that consumed an erased record */
+    char *run, *digest;
+    uint64_t step;      /* at which it first did; 0: its data holds the record, but it did not */
+    ds_buf checkpoints; /* uint64_t: those that have seen it */
+} ds_taint;
+
+typedef struct ds_forgotten {
+    uint64_t records;         /* different ones, by key */
+    uint64_t rows;            /* in all versions together */
+    uint64_t versions;        /* that held one */
+    uint64_t blocks, sources; /* rewritten; emptied */
+    ds_buf touched;           /* git_oid: of those versions */
+    ds_taint *taints;
+    size_t ntaints;
+    ds_sha statement; /* SHA-256 of its text */
+    ds_collected gone;
+} ds_forgotten;
+
+/* DS_FAIL when no version holds such a record. The store is open for writing. */
+int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_err *err);
+void ds_forgotten_fini(ds_forgotten *f);
+
+/* Which runs consumed records of a version. ordinals: ascending (uint64_t). */
+int ds_taint_find(ds_forgotten *out, ds_store *s,
+                  const ds_buf *(*ordinals)(void *ctx, const git_oid *version), void *ctx,
+                  ds_err *err);
+
+#endif

@@ -1,0 +1,108 @@
+/* taint.c - which runs, and which of their checkpoints, consumed certain records: see forget.h. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "forget.h"
+#include "runs.h"
+#include "runset.h"
+#include "sig.h"
+
+typedef struct tainting {
+    ds_store *store;
+    ds_forgotten *out;
+    const ds_buf *(*ordinals)(void *ctx, const git_oid *version);
+    void *ctx;
+    ds_runset set;
+    ds_buf hits; /* uint64_t, ascending: numbered through the run's datasets */
+    ds_buf spans;
+    uint64_t first; /* step; UINT64_MAX: none */
+} tainting;
+
+static int by_number(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    tainting *t = ctx;
+    if (r->step >= t->first)
+        return 0;
+    ds_buf_reset(&t->spans);
+    int rc = ds_spans_decode(&t->spans, r->pieces, r->pieces_len, t->set.firsts,
+                             t->set.run->ndatasets, err);
+    for (size_t i = 0; !rc && i < t->spans.len / sizeof(ds_span); i++) {
+        const ds_span *span = (const ds_span *)(const void *)t->spans.data + i;
+        if (bsearch(&span->record, t->hits.data, t->hits.len / sizeof(uint64_t), sizeof(uint64_t),
+                    by_number))
+            t->first = r->step;
+    }
+    return rc ? rc : ds_check_interrupt(err);
+}
+
+static int add_taint(tainting *t, const ds_run_ref *ref, const ds_run_info *info, ds_err *err)
+{
+    ds_forgotten *f = t->out;
+    ds_taint *v = realloc(f->taints, (f->ntaints + 1) * sizeof *v);
+    if (!v)
+        return ds_fail_nomem(err);
+    f->taints = v;
+    v += f->ntaints++;
+    *v = (ds_taint){.run = strdup(info->name),
+                    .digest = strdup(ref->digest),
+                    .step = t->first == UINT64_MAX ? 0 : t->first};
+    bool bad = !v->run || !v->digest;
+    for (size_t i = 0; i < info->nsteps && !bad; i++)
+        if (v->step && info->steps[i] >= v->step)
+            bad = ds_buf_put(&v->checkpoints, &info->steps[i], sizeof info->steps[i]);
+    return bad ? ds_fail_nomem(err) : 0;
+}
+
+static int find_hits(tainting *t, ds_err *err)
+{
+    ds_buf_reset(&t->hits);
+    for (size_t i = 0; i < t->set.run->ndatasets; i++) {
+        const ds_buf *o = t->set.parts[i].where == DS_SET_ABSENT
+                              ? NULL
+                              : t->ordinals(t->ctx, &t->set.parts[i].commit);
+        for (size_t k = 0; o && k < o->len / sizeof(uint64_t); k++) {
+            const uint64_t record = ((const uint64_t *)(const void *)o->data)[k] + t->set.firsts[i];
+            if (ds_buf_put(&t->hits, &record, sizeof record))
+                return ds_fail_nomem(err);
+        }
+    }
+    return 0;
+}
+
+static int on_run(void *ctx, const ds_run_ref *ref, ds_err *err)
+{
+    tainting *t = ctx;
+    ds_run_info info = {0};
+    ds_segments l = {0};
+    int rc = ds_run_info_read(&info, t->store, ref, err);
+    rc = rc ? rc : ds_runset_open(&t->set, t->store, &info.last.run, NULL, 0, err);
+    rc = rc ? rc : find_hits(t, err);
+    if (!rc && t->hits.len) {
+        t->first = UINT64_MAX;
+        rc = ds_segments_tree(&l, t->store->cat, &ref->tree, err);
+        rc = rc ? rc : ds_segments_scan(&l, t->store->cat, on_row, t, err);
+        rc = rc ? rc : add_taint(t, ref, &info, err);
+        ds_segments_fini(&l);
+    }
+    if (t->set.run)
+        ds_runset_fini(&t->set);
+    ds_run_info_fini(&info);
+    return rc;
+}
+
+int ds_taint_find(ds_forgotten *out, ds_store *s,
+                  const ds_buf *(*ordinals)(void *ctx, const git_oid *version), void *ctx,
+                  ds_err *err)
+{
+    tainting t = {.store = s, .out = out, .ordinals = ordinals, .ctx = ctx};
+    int rc = ds_run_each(s, on_run, &t, err);
+    ds_buf_fini(&t.hits);
+    ds_buf_fini(&t.spans);
+    return rc;
+}

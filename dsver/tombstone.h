@@ -1,0 +1,28 @@
+/* tombstone.h - a block with some of its records emptied, and a page with some of its sources.
+ *
+ * A record stays a row: its explicit key becomes a name that tells nothing, columns become null, or
+ * empty where they may not be; tokens become as many zeros, and runs stay, so that ordinals,
+ * lengths and ledgers hold. Origins stay. A source's name becomes one that tells nothing, its size
+ * and digest zero. One thread.
+ */
+#ifndef DS_TOMBSTONE_H
+#define DS_TOMBSTONE_H
+
+#include "blockjob.h"
+#include "recblock.h"
+
+#define DS_TOMBSTONE "erased:" /* and 32 hex digits: what the key or name becomes */
+
+/* The name in place of a key: the same for equal keys under one salt, which is then thrown away. */
+int ds_tombstone_name(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32], const void *key,
+                      size_t len, ds_err *err);
+/* rows: ascending. The new block's pieces go into tx, and *line is its line (zeroed or fini'd
+ * before). */
+int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, const uint64_t *rows,
+                       size_t n, const uint8_t salt[32], ds_objtx *tx, ds_err *err);
+/* The page, with its sources numbered `rows` (in the page, ascending) emptied. */
+int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, const uint64_t *rows,
+                      size_t n, const uint8_t salt[32], ds_objstore *objs, ds_objtx *tx,
+                      ds_err *err);
+
+#endif

@@ -1,0 +1,155 @@
+#!/usr/bin/env bats
+# dsver forget: what becomes of a record that is to be gone, of everything beside it, and of the history.
+load lineage_common
+
+other() { # STORE COMMAND ARGS: the reader that is written from the format's document alone
+    python3 "$DS_ROOT/tests/compat/dsstore.py" "$@"
+}
+
+# patients: three versions of 600 records with ids; the one to go changes in the third.
+patients() {
+    need_python
+    awk 'BEGIN { s = 11
+        for (i = 0; i < 600; i++) {
+            t = ""
+            for (k = 0; k < 30; k++) { s = (s * 16807) % 2147483647; t = t " w" (s % 3000) }
+            printf "{\"id\":\"patient-%03d\",\"text\":\"%s%s\"}\n", i, (i == 377 ? "ZEBRAFINCH" : "seen"), t
+        } }' >p1.jsonl
+    sed '100d; 500s/seen/seen again/' p1.jsonl >p2.jsonl
+    sed '200d; 376s/ZEBRAFINCH/ZEBRAFINCH AGAIN/' p2.jsonl >p3.jsonl
+    for i in 1 2 3; do
+        dsprep text -q --field text --key-field id p$i.jsonl >p$i.dsr
+        dsver commit -m "v$i" docs p$i.dsr >/dev/null
+    done
+}
+
+without() { # FILE: records without the one that is to go
+    records "$1" | grep -v patient-377
+}
+
+@test "forget: every version shows a tombstone, the rest is as it was, history verifies" {
+    patients
+    git -C .dsver/catalog.git rev-list refs/heads/docs/main >commits
+    exits 0 dsver forget --reason "request 7" --author "Ada <ada@ward>" patient-377
+    has "erased 1 record, 3 rows in 3 versions"
+    [ "$(echo "$output" | grep -c '^version ')" -eq 3 ]
+    git -C .dsver/catalog.git rev-list refs/heads/docs/main | cmp - commits
+    for i in 1 2 3; do
+        dsver cat "docs~$((3 - i))" >o.dsr
+        dsprep check o.dsr
+        records o.dsr >o
+        [ "$(wc -l <o)" -eq "$(records p$i.dsr | wc -l)" ]
+        [ "$(grep -c '"key":"erased:' o)" -eq 1 ]
+        # in its place
+        [ "$(grep -n '"key":"erased:' o | cut -d: -f1)" = "$(records p$i.dsr | grep -n patient-377 | cut -d: -f1)" ]
+        grep -v '"key":"erased:' o | cmp - <(without p$i.dsr)
+    done
+    exits 0 dsver fsck --read-data
+    has "verified, " " 0 problems"
+    exits 0 other erased .dsver docs
+    has "records 598" "erased blocks 1"
+    dsver log docs >/dev/null
+    git -C .dsver/catalog.git fsck --strict
+    git -C .dsver/catalog.git log --format='%an %s %b' refs/dsver/erased | grep -q "Ada erased 1 record request 7"
+    git -C .dsver/catalog.git show refs/dsver/erased:statements/000001.json | grep -q '"actor": "Ada <ada@ward>"'
+    exits 1 dsver blame docs patient-377
+    exits 0 dsver diff docs~2 docs
+    exits 1 dsver forget --reason "once more" patient-377
+    has "no version holds such a record"
+}
+
+@test "forget: neither its bytes nor its key are anywhere in the store" {
+    patients
+    ! other find .dsver ZEBRAFINCH >/dev/null # it is found where it is
+    dsver reset docs main~1 >/dev/null
+    dsver commit -b trial docs p1.dsr >/dev/null
+    dsver branch -d docs trial >/dev/null
+    dsver forget --reason r patient-377 >/dev/null
+    exits 0 other find .dsver ZEBRAFINCH
+    exits 0 other find .dsver patient-377
+    exits 1 other find .dsver patient-376
+    # nor do they come back
+    dsver reindex
+    dsver gc
+    exits 0 other find .dsver ZEBRAFINCH
+    dsver fsck --read-data
+}
+
+@test "forget: a source that was about it alone loses its name, others keep theirs" {
+    need_python
+    mkdir files
+    for i in 1 2 3 4 5; do echo "file number $i" >files/name-$i.txt; done
+    dsprep text -q files | dsver commit docs >/dev/null
+    key=$(dsver cat docs | records - | sed -n 's/^{"key":"\([^"]*name-3[^"]*\)".*/\1/p')
+    exits 0 dsver forget --reason r "$key"
+    has "1 sources"
+    exits 0 other find .dsver name-3
+    exits 0 other find .dsver "number 3"
+    dsver cat docs >o.dsr
+    dsprep check o.dsr
+    records o.dsr | grep -q name-2
+    exits 1 other find .dsver name-2
+    dsver fsck --read-data
+}
+
+@test "forget: by the value of a column, many at once, by a file of keys" {
+    patients
+    exits 1 dsver forget --reason r --where text=none-such-at-all --dry-run
+    text=$(records p1.dsr | sed -n '10s/.*"text":"\([^"]*\)".*/\1/p')
+    exits 0 dsver forget --reason r --where "text=$text"
+    [ "$(dsver cat docs | records - | grep -c erased:)" -eq 1 ]
+    printf 'patient-001\npatient-002\nno-such\n' >keys
+    exits 0 dsver forget --reason r --key-file keys --json
+    has '"records":2'
+    [ "$(dsver cat docs~2 | records - | grep -c erased:)" -eq 3 ]
+    [ "$(dsver cat docs~2 | records - | grep erased: | sort -u | wc -l)" -eq 3 ]
+    dsver fsck --read-data
+    [ "$(git -C .dsver/catalog.git ls-tree refs/dsver/erased:statements | wc -l)" -eq 2 ]
+    exits 0 other erased .dsver docs
+}
+
+@test "forget: what changes nothing" {
+    patients
+    find .dsver -type f ! -name '*.lock' ! -name 'index.db-*' -exec sha256sum {} + | sort >before
+    exits 0 dsver forget --dry-run patient-377
+    has "would erase 1 record"
+    exits 2 dsver forget patient-377
+    has "--reason"
+    exits 2 dsver forget --reason r
+    exits 2 dsver forget --reason r --where text=x patient-377
+    exits 2 dsver forget --reason r --where text
+    exits 1 dsver forget --reason r --dataset other patient-377
+    exits 1 dsver forget --reason r patient
+    find .dsver -type f ! -name '*.lock' ! -name 'index.db-*' -exec sha256sum {} + | sort | cmp - before
+}
+
+@test "forget: versions go on; the same data committed again stay erased" {
+    patients
+    dsver forget --reason r patient-377 >/dev/null
+    dsver commit -m again docs p1.dsr >/dev/null
+    [ "$(dsver cat docs | records - | grep -c erased:)" -eq 1 ]
+    dsver gc --grace 0 >/dev/null
+    exits 0 other find .dsver ZEBRAFINCH
+    sed '300d' p3.jsonl | grep -v patient-377 >p4.jsonl
+    dsprep text -q --field text --key-field id p4.jsonl | dsver commit -m new docs >/dev/null
+    [ "$(dsver cat docs | records - | grep -c erased:)" -eq 0 ]
+    dsver fsck --read-data
+    dsver cat docs~1 | dsver commit copy >/dev/null # a stream with a tombstone is a stream
+    [ "$(dsver cat copy | records - | grep -c erased:)" -eq 1 ]
+}
+
+@test "forget: checkpoints that consumed it are named, ordinals and ledgers hold" {
+    a_store
+    need_python
+    k=$(dsprep cat -c text t.dsr | sed -n 's/^{"key":"\([0-9a-f]*\)","text":"line 17"}$/\1/p')
+    [ ${#k} -eq 32 ]
+    dsver seen "$k" >seen
+    dsver audit run/step-000006 >audit.before
+    exits 0 dsver forget --reason r "$k"
+    first=$(sed -n 's/.* step \([0-9]*\) row .*/\1/p' seen | sort -n | head -n 1)
+    has "consumed at step $first; tainted:" "step-000006"
+    exits 0 dsver audit run/step-000006
+    has "erased"
+    dsver fsck --read-data
+    exits 0 other find .dsver "line 17"
+}
