@@ -63,6 +63,11 @@ struct ds_kernels {
     int (*download)(ds_kernels *k, void *host, const void *src, size_t bytes, ds_err *err);
     int (*zero)(ds_kernels *k, void *p, size_t bytes, ds_err *err);
     int (*sync)(ds_kernels *k, ds_err *err);
+    /* From hold to release the bytes at x stay as they are, so a backend may keep what it made of
+     * them (panels of a left operand) from one product to the next. They nest; releasing NULL
+     * releases all. Results do not depend on them. */
+    void (*hold)(ds_kernels *k, const void *x);
+    void (*release)(ds_kernels *k, const void *x);
     void (*close)(ds_kernels *k);
 
     /* ---- products ---- */

@@ -28,9 +28,11 @@ static int turn(ds_net *n, void *x, int64_t t, int32_t heads, bool back, ds_err 
 
 static int gqa_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, ds_err *err)
 {
+    n->k->hold(n->k, x);
     TRY(lin_fwd(n, &l->q, x, t, a->q, err));
     TRY(lin_fwd(n, &l->k, x, t, a->k, err));
     TRY(lin_fwd(n, &l->v, x, t, a->v, err));
+    n->k->release(n->k, x);
     TRY(turn(n, a->q, t, n->c.heads, false, err));
     return turn(n, a->k, t, n->c.kv_heads, false, err);
 }
@@ -40,9 +42,12 @@ static int gqa_back(ds_net *n, const layer *l, int64_t t, void *dq, void *dk, vo
 {
     TRY(turn(n, dq, t, n->c.heads, true, err));
     TRY(turn(n, dk, t, n->c.kv_heads, true, err));
+    n->k->hold(n->k, x);
     TRY(lin_back(n, &l->q, dq, x, t, dx, false, err));
     TRY(lin_back(n, &l->k, dk, x, t, dx, true, err));
-    return lin_back(n, &l->v, dv, x, t, dx, true, err);
+    TRY(lin_back(n, &l->v, dv, x, t, dx, true, err));
+    n->k->release(n->k, x);
+    return 0;
 }
 
 /* ---- latent ---- */
@@ -113,6 +118,7 @@ static int mla_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
     const int64_t qk = ds_qk_dim(c), bw = (int64_t)c->heads * (c->qk_nope + c->v_dim);
     void *tmp, *norm, *kvb;
 
+    n->k->hold(n->k, x);
     if (c->q_lora) {
         TRY(lin_fwd(n, &l->qa, x, t, a->qa, err));
         TRY(act_get(n, &tmp, t, c->q_lora, err));
@@ -123,6 +129,7 @@ static int mla_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
         TRY(lin_fwd(n, &l->q, x, t, a->q, err));
     }
     TRY(lin_fwd(n, &l->kva, x, t, a->ckv, err));
+    n->k->release(n->k, x);
     TRY(turn_pe(n, a->q, t, c->heads * qk, c->qk_nope, c->heads, (int32_t)qk, false, err));
     TRY(turn_pe(n, a->ckv, t, c->kv_lora + c->qk_rope, c->kv_lora, 1, c->qk_rope, false, err));
     TRY(latent(n, l, a, t, &tmp, &norm, err));

@@ -114,11 +114,8 @@ int ds_net_next(ds_net *n, ds_kvcache *c, const int32_t *ids, int64_t t, float *
         pos[i] = (int32_t)(c->past + i);
     const ds_netbatch b = {
         .t = t, .ids = ids, .pos = pos, .target = pos ? pos + t : NULL, .weight = weight};
-    n->b = &b;
-    n->dropout = false;
-    n->drop_rows = NULL;
+    net_begin(n, &b, false);
     n->cache = c;
-    arena_back(n, 0, 0);
     rc = rc ? rc : net_ids(n, &b, &real, err);
     if (!rc && !c->past)
         rc = dora_refresh(n, err);

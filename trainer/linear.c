@@ -153,8 +153,10 @@ int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_er
 
     if (l->la) {
         TRY(dropped(n, l, x, t, &xd, err));
+        k->hold(k, xd);
         TRY(lora_down(n, l, xd, t, &xa, err));
         TRY(l->mag ? dora_fwd(n, l, x, xd, xa, t, y, err) : lora_up(n, l, x, xa, t, y, err));
+        k->release(k, xd);
         arena_back(n, block, used);
     } else {
         TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
@@ -222,6 +224,7 @@ static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, 
         dz = scaled;
     }
     TRY(arena_get(n, &da, (size_t)(t * r) * fmt_size(fa), err));
+    k->hold(k, dz);
     TRY(k->matmul(k, da, fa, dz, n->f, false, l->lb->w, fa, false, t, r, out, l->s, false, err));
     if (l->lb->train)
         TRY(k->matmul(k, l->lb->g, DS_KF32, dz, n->f, true, xa, fa, false, out, r, t, 1.0f, true,
@@ -229,15 +232,16 @@ static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, 
     if (l->la->train)
         TRY(k->matmul(k, l->la->g, DS_KF32, da, fa, true, xd, n->f, false, r, in, t, 1.0f, true,
                       err));
-    if (!dx)
-        return 0;
-    if (xd == x) {
+    if (dx && xd == x) {
         const ds_kterm term[2] = {{dz, l->w->w, out}, {da, l->la->w, r}};
-        return k->matmul2(k, dx, n->f, n->f, false, term, t, in, accumulate, err);
+        TRY(k->matmul2(k, dx, n->f, n->f, false, term, t, in, accumulate, err));
+    } else if (dx) {
+        TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f,
+                      accumulate, err));
+        TRY(back_dropped(n, l, l->mag ? dy : NULL, dz, da, t, dx, err));
     }
-    TRY(k->matmul(k, dx, n->f, dy, n->f, false, l->w->w, l->w->f, false, t, in, out, 1.0f,
-                  accumulate, err));
-    return back_dropped(n, l, l->mag ? dy : NULL, dz, da, t, dx, err);
+    k->release(k, dz);
+    return 0;
 }
 
 int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,

@@ -18,8 +18,10 @@ static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d,
     size_t block, used = arena_mark(n, &block);
     void *s;
 
+    n->k->hold(n->k, x);
     TRY(lin_fwd(n, g, x, t, gate, err));
     TRY(lin_fwd(n, u, x, t, up, err));
+    n->k->release(n->k, x);
     TRY(act_get(n, &s, t, w, err));
     TRY(n->k->swiglu(n->k, s, gate, up, n->f, t * w, err));
     TRY(lin_fwd(n, d, s, t, out, err));
@@ -42,8 +44,10 @@ static int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d
     TRY(n->k->swiglu(n->k, s, gate, up, n->f, t * w, err));
     TRY(lin_back(n, d, dout, s, t, ds, false, err));
     TRY(n->k->swiglu_back(n->k, dg, du, ds, gate, up, n->f, t * w, err));
+    n->k->hold(n->k, x);
     TRY(lin_back(n, g, dg, x, t, dx, accumulate, err));
     TRY(lin_back(n, u, du, x, t, dx, true, err));
+    n->k->release(n->k, x);
     arena_back(n, block, used);
     return 0;
 }

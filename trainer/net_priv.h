@@ -105,6 +105,9 @@ static inline int act_get(ds_net *n, void **p, int64_t t, int64_t d, ds_err *err
     return arena_get(n, p, (size_t)(t * d) * fmt_size(n->f), err);
 }
 
+/* A pass begins: nothing of the last one is left in the memory of a step, or held by the backend.
+ */
+void net_begin(ds_net *n, const ds_netbatch *b, bool dropout);
 /* Checks a batch; *out = its ids with virtual tokens replaced by 0 (malloc'd). */
 int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err);
 int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err);

@@ -67,6 +67,15 @@ static int acts_get(ds_net *n, acts *a, layer *l, int64_t t, ds_err *err)
     return act_get(n, &a->xout, total, c->hidden, err);
 }
 
+void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
+{
+    n->b = b;
+    n->dropout = dropout;
+    n->drop_rows = NULL;
+    arena_back(n, 0, 0);
+    n->k->release(n->k, NULL);
+}
+
 /* ---- embedding ---- */
 
 static bool is_virtual(const ds_net *n, int32_t id)
@@ -300,10 +309,7 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool r
 
     if (b->t <= 0)
         return 0;
-    n->b = b;
-    n->dropout = grads;
-    n->drop_rows = NULL;
-    arena_back(n, 0, 0);
+    net_begin(n, b, grads);
     rc = net_ids(n, b, &ids, err);
     rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, n->c.hidden, err);
@@ -330,9 +336,7 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
     void *last, *x, *y, *r, *logits;
     int rc;
 
-    n->b = b;
-    n->dropout = false;
-    arena_back(n, 0, 0);
+    net_begin(n, b, false);
     rc = net_ids(n, b, &ids, err);
     rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, d, err);

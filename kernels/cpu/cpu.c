@@ -86,6 +86,16 @@ static int cpu_sync(ds_kernels *k, ds_err *err)
     return 0;
 }
 
+static void cpu_hold(ds_kernels *k, const void *x)
+{
+    ds_held_take(&ds_cpu_of(k)->held, x);
+}
+
+static void cpu_release(ds_kernels *k, const void *x)
+{
+    ds_held_drop(&ds_cpu_of(k)->held, x);
+}
+
 static void cpu_close(ds_kernels *k)
 {
     if (!k)
@@ -94,6 +104,7 @@ static void cpu_close(ds_kernels *k)
     if (c) {
         ds_workers_free(c->workers);
         free(c->pack_a);
+        ds_held_fini(&c->held);
         free(c);
     }
     free(k);
@@ -131,6 +142,8 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     k->download = cpu_copy;
     k->zero = cpu_zero;
     k->sync = cpu_sync;
+    k->hold = cpu_hold;
+    k->release = cpu_release;
     k->close = cpu_close;
     k->matmul = ds_cpu_matmul;
     k->matmul2 = ds_cpu_matmul2;

@@ -3,6 +3,7 @@
 #ifndef DS_CPU_H
 #define DS_CPU_H
 
+#include "held.h"
 #include "kernels.h"
 #include "vec.h"
 #include "workers.h"
@@ -15,6 +16,7 @@ typedef struct ds_cpu {
      * of sums a thread */
     float *pack_a;
     size_t pack_a_len;
+    ds_held held;
 } ds_cpu;
 
 static inline ds_cpu *ds_cpu_of(ds_kernels *k)

@@ -5,8 +5,8 @@
  * the vector width: the same bits everywhere (vec.h on products of bf16). Threads share packed A
  * and split C into slices of columns.
  *
- * Cost: 2MNK FLOPs; A is packed once for each chunk of rows (at most A_CHUNK floats), B once for
- * each such chunk.
+ * Cost: 2MNK FLOPs; A is packed once for each chunk of rows (at most A_CHUNK floats), or once for
+ * all products while it is held (held.h), B once for each such chunk.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -31,11 +31,17 @@ typedef struct product {
     int64_t depth; /* of the panels */
     float alpha;
     int64_t row0, rows;       /* chunk of A that is packed */
+    float *left[2];           /* of each term */
+    bool packed[2];           /* they were found so */
     int64_t width;            /* columns of a slice */
     int64_t parts, part_rows; /* a slice's rows, where slices are fewer than threads */
-    float *pack_a;
     bool failed;
 } product;
+
+static int64_t depth_of(const product *t, int e)
+{
+    return t->term[e].k > 0 ? ds_panels_depth(&t->p, t->term[e].k) : 0;
+}
 
 static void pack_a_job(void *arg, int64_t i)
 {
@@ -44,13 +50,12 @@ static void pack_a_job(void *arg, int64_t i)
     const int64_t first = i * mr;
     const int64_t have = t->rows - first < mr ? t->rows - first : mr;
 
-    float *dst = t->pack_a + first * t->depth;
-
     for (int e = 0; e < t->terms; e++) {
         const ds_kterm *x = &t->term[e];
-        ds_pack_left(&t->p, dst, t->depth, x->a, t->fa, t->ta, t->ta ? t->m : x->k, t->row0 + first,
-                     have, x->k);
-        dst += mr * ds_panels_depth(&t->p, x->k);
+        const int64_t deep = depth_of(t, e);
+        if (!t->packed[e] && deep > 0)
+            ds_pack_left(&t->p, t->left[e] + first * deep, deep, x->a, t->fa, t->ta,
+                         t->ta ? t->m : x->k, t->row0 + first, have, x->k);
     }
 }
 
@@ -58,9 +63,10 @@ static void pack_b(const product *t, float *dst, int64_t col, int64_t cols)
 {
     for (int e = 0; e < t->terms; e++) {
         const ds_kterm *x = &t->term[e];
-        ds_pack_right(&t->p, dst, t->depth, x->b, t->fb, !t->tb, t->tb ? x->k : t->n, col, cols,
-                      x->k);
-        dst += t->p.v->nr * ds_panels_depth(&t->p, x->k);
+        if (x->k > 0)
+            ds_pack_right(&t->p, dst, t->depth, x->b, t->fb, !t->tb, t->tb ? x->k : t->n, col, cols,
+                          x->k);
+        dst += t->p.v->nr * depth_of(t, e);
     }
 }
 
@@ -101,6 +107,21 @@ static void put_rows(const product *t, float *sums, int64_t row, int64_t rows, i
     }
 }
 
+/* The terms of a tile of rows, from `row` of the chunk on. */
+static void multiply(const product *t, float *sums, int64_t row, int64_t rows, int64_t cols,
+                     const float *pb)
+{
+    const ds_vec *v = t->cpu->vec;
+
+    for (int e = 0; e < t->terms; e++) {
+        const int64_t deep = depth_of(t, e);
+        for (int64_t p = 0; p < deep; p += KC)
+            ds_panels_multiply(&t->p, sums, t->width, rows, cols, deep - p < KC ? deep - p : KC,
+                               t->left[e] + row * deep + p * v->mr, deep, pb + p * v->nr, t->depth);
+        pb += deep * v->nr;
+    }
+}
+
 static void slice_job(void *arg, int64_t job)
 {
     product *t = arg;
@@ -121,9 +142,7 @@ static void slice_job(void *arg, int64_t job)
     for (int64_t row = from; row < to; row += MC) {
         const int64_t rows = to - row < MC ? to - row : MC;
         start_rows(t, sums, t->row0 + row, rows, col, cols);
-        for (int64_t p = 0; p < deep; p += KC)
-            ds_panels_multiply(&t->p, sums, t->width, rows, cols, deep - p < KC ? deep - p : KC,
-                               t->pack_a + row * deep + p * v->mr, deep, pb + p * v->nr, deep);
+        multiply(t, sums, row, rows, cols, pb);
         put_rows(t, sums, t->row0 + row, rows, col, cols);
     }
     free(pb);
@@ -148,6 +167,35 @@ static void put_nothing(const product *t)
         memset(t->c, 0, (size_t)(t->m * t->n) * ds_kfmt_size(t->fc));
 }
 
+/* Where the packed chunk of each term of A lies: with what is held, where a chunk is all of it. */
+static int left_places(product *t, int64_t chunk, ds_err *err)
+{
+    ds_cpu *cpu = t->cpu;
+    size_t need = 0;
+
+    for (int e = 0; e < t->terms; e++) {
+        if (!t->ta && chunk >= t->m)
+            t->left[e] = ds_held_find(&cpu->held, &t->p, t->term[e].a, t->m, t->term[e].k, chunk,
+                                      &t->packed[e]);
+        need += t->left[e] ? 0 : (size_t)(chunk * depth_of(t, e));
+    }
+    if (cpu->pack_a_len < need) {
+        free(cpu->pack_a);
+        cpu->pack_a_len = 0;
+        cpu->pack_a = ds_cpu_scratch(need);
+        if (!cpu->pack_a)
+            return ds_fail_nomem(err);
+        cpu->pack_a_len = need;
+    }
+    float *at = cpu->pack_a;
+    for (int e = 0; e < t->terms; e++)
+        if (!t->left[e]) {
+            t->left[e] = at;
+            at += chunk * depth_of(t, e);
+        }
+    return 0;
+}
+
 static int run(product *t, ds_err *err)
 {
     ds_cpu *cpu = t->cpu;
@@ -156,7 +204,7 @@ static int run(product *t, ds_err *err)
 
     t->p = ds_panels_of(v, t->fa, t->fb);
     for (int e = 0; e < t->terms; e++)
-        t->depth += t->term[e].k > 0 ? ds_panels_depth(&t->p, t->term[e].k) : 0;
+        t->depth += depth_of(t, e);
     if (m <= 0 || n <= 0)
         return 0;
     if (t->depth <= 0) {
@@ -169,19 +217,13 @@ static int run(product *t, ds_err *err)
     int64_t chunk = A_CHUNK / t->depth / MC * MC;
     chunk = chunk < MC ? MC : chunk;
     chunk = chunk > (m + MC - 1) / MC * MC ? (m + MC - 1) / MC * MC : chunk;
-    const size_t need = (size_t)(chunk * t->depth);
-    if (cpu->pack_a_len < need) {
-        free(cpu->pack_a);
-        cpu->pack_a_len = 0;
-        cpu->pack_a = ds_cpu_scratch(need);
-        if (!cpu->pack_a)
-            return ds_fail_nomem(err);
-        cpu->pack_a_len = need;
-    }
-    t->pack_a = cpu->pack_a;
+    if (left_places(t, chunk, err))
+        return DS_NOMEM;
+    const bool pack = !t->packed[0] || (t->terms > 1 && !t->packed[1]);
     for (t->row0 = 0; t->row0 < m && !t->failed; t->row0 += chunk) {
         t->rows = m - t->row0 < chunk ? m - t->row0 : chunk;
-        ds_workers_run(cpu->workers, (t->rows + v->mr - 1) / v->mr, pack_a_job, t);
+        if (pack)
+            ds_workers_run(cpu->workers, (t->rows + v->mr - 1) / v->mr, pack_a_job, t);
         split_rows(t, slices, threads);
         ds_workers_run(cpu->workers, slices * t->parts, slice_job, t);
     }

@@ -147,25 +147,48 @@ typedef uint32_t vu __attribute__((vector_size(64), aligned(4)));
 
 static inline vu vec_halves(const uint16_t *p, int64_t n) /* n of 16, zeros after them */
 {
+#if defined(__AVX512F__)
+    const __mmask16 some = n >= LANES ? 0xffff : (__mmask16)((1u << n) - 1);
+    return (vu)_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(some, p));
+#else
     vh h = {0};
     if (n >= LANES)
         memcpy(&h, p, sizeof h);
     else
         memcpy(&h, p, (size_t)n * sizeof *p);
     return __builtin_convertvector(h, vu);
+#endif
+}
+
+static inline vu vec_words(const uint32_t *p, int64_t n) /* n of 16, zeros after them */
+{
+#if defined(__AVX512F__)
+    return (vu)_mm512_maskz_loadu_epi32(n >= LANES ? 0xffff : (__mmask16)((1u << n) - 1), p);
+#else
+    vu v = {0};
+    if (n >= LANES)
+        memcpy(&v, p, sizeof v);
+    else
+        memcpy(&v, p, (size_t)n * sizeof *p);
+    return v;
+#endif
+}
+
+static inline void vec_put(uint32_t *p, vu v, int64_t n) /* n of 16 */
+{
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_epi32(p, n >= LANES ? 0xffff : (__mmask16)((1u << n) - 1), (__m512i)v);
+#else
+    memcpy(p, &v, n >= LANES ? sizeof v : (size_t)n * sizeof *p);
+#endif
 }
 
 /* Units [at, at + n) of a line, n of 16. */
 static inline vu vec_units(const void *line, enum unit kind, int64_t at, int64_t n)
 {
-    vu v = {0};
-
     if (kind == UNIT_BF16)
         return vec_halves((const uint16_t *)line + at, n) << 16;
-    if (n >= LANES)
-        memcpy(&v, (const uint32_t *)line + at, sizeof v);
-    else
-        memcpy(&v, (const uint32_t *)line + at, (size_t)n * 4);
+    const vu v = vec_words((const uint32_t *)line + at, n);
     return kind == UNIT_PAIR ? v << 16 | v >> 16 : v; /* the first of two lies below in memory */
 }
 
@@ -216,11 +239,9 @@ static inline __attribute__((always_inline)) void pack_lines(uint32_t *dst, cons
                            ? vec_units((const char *)src + (size_t)(g + i) * pitch, kind, p0, n)
                            : (vu){0};
             turn(r);
-            for (int64_t p = 0; p < n; p++) {
-                uint32_t *to = dst + (p0 + p) * w + g;
-                memcpy(to, &r[p],
-                       fits(wide, (depth - p0 - p) * w) ? sizeof r[p] : (size_t)wide * 4);
-            }
+            for (int64_t p = 0; p < n; p++)
+                vec_put(dst + (p0 + p) * w + g, r[p],
+                        fits(wide, (depth - p0 - p) * w) ? LANES : wide);
         }
     }
 }
@@ -242,8 +263,7 @@ static inline __attribute__((always_inline)) void pack_rows(uint32_t *dst, const
                 v = vec_halves(h + p * ld, n) << 16;
             else
                 v = vec_units((const float *)src + p * ld, kind, g, n);
-            memcpy(dst + p * w + g, &v,
-                   fits(w - g, (depth - p) * w) ? sizeof v : (size_t)(w - g) * 4);
+            vec_put(dst + p * w + g, v, fits(w - g, (depth - p) * w) ? LANES : w - g);
         }
 }
 

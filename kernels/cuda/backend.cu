@@ -35,6 +35,9 @@ static int dev_sync(ds_kernels *k, ds_err *err)
 {
     return rt_sync(rt_of(k), err);
 }
+static void dev_keep(ds_kernels *, const void *) /* nothing is made of operands that could stay */
+{
+}
 static void dev_close(ds_kernels *k)
 {
     if (!k)
@@ -134,6 +137,8 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->download = dev_download;
     k->zero = dev_zero;
     k->sync = dev_sync;
+    k->hold = dev_keep;
+    k->release = dev_keep;
     k->close = dev_close;
     k->matmul = matmul;
     k->matmul2 = matmul2;

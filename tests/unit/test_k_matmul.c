@@ -263,6 +263,52 @@ static void unknown_instructions_are_refused(void **state)
     assert_non_null(strstr(err.msg, "abacus"));
 }
 
+/* What is held is packed once, for products of its own and as a term among two; once it is
+ * released, what lies there is read anew. */
+static void held_operands_change_no_bit(void **state)
+{
+    enum { M = 37, N = 45, K = 70, R = 9, MOST = 6 };
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    float *many[MOST], *b = kh_fill(2, N * K), *low = kh_fill(3, M * R), *up = kh_fill(4, N * R),
+                       *want = kh_zeros(M * N), *got = kh_zeros(M * N);
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < MOST; i++)
+        many[i] = kh_fill((uint64_t)i + 5, M * K);
+    for (int x = 0; x < backends; x++) {
+        for (int round = 0; round < 2; round++) {
+            for (int i = 0; i < MOST; i++) /* more than it can hold */
+                k[x]->hold(k[x], many[i]);
+            for (int i = 0; i < 3 * MOST; i++) {
+                const ds_kterm held[2] = {{many[i % MOST], b, K}, {low, up, R}};
+                assert_int_equal(
+                    k[x]->matmul2(k[x], got, DS_KF32, DS_KF32, true, held, M, N, false, &err), 0);
+                float *copy = malloc(M * K * sizeof *copy);
+                assert_non_null(copy);
+                memcpy(copy, many[i % MOST], M * K * sizeof *copy);
+                const ds_kterm plain[2] = {{copy, b, K}, {low, up, R}};
+                assert_int_equal(
+                    k[0]->matmul2(k[0], want, DS_KF32, DS_KF32, true, plain, M, N, false, &err), 0);
+                free(copy);
+                assert_memory_equal(want, got, M * N * sizeof *got);
+            }
+            k[x]->release(k[x], NULL);
+            for (int i = 0; i < MOST; i++)
+                many[i][7] += 1.0f;
+        }
+    }
+    for (int i = 0; i < MOST; i++)
+        free(many[i]);
+    free(b);
+    free(low);
+    free(up);
+    free(want);
+    free(got);
+    kh_close(k, backends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -272,6 +318,7 @@ int main(void)
         cmocka_unit_test(bf16_of_any_size),
         cmocka_unit_test(bf16_sums_go_on),
         cmocka_unit_test(two_terms_are_one_chain),
+        cmocka_unit_test(held_operands_change_no_bit),
         cmocka_unit_test(empty_products),
         cmocka_unit_test(unknown_instructions_are_refused),
     };

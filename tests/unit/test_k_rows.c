@@ -240,6 +240,32 @@ static void bf16_rounds_to_nearest_even(void **state)
         assert_int_equal(ds_bf16_from(ds_bf16_to((uint16_t)h)), h);
 }
 
+/* Every exponent, and around each the patterns that round, tie and carry; subnormals and NaN
+ * between ordinary numbers. */
+static void every_backend_rounds_alike(void **state)
+{
+    static const uint32_t low[] = {0, 1, 0x7fff, 0x8000, 0x8001, 0xffff, 0x18000, 0x7fffff};
+    enum { N = 512 * 8 + 5 };
+    float x[N];
+    uint16_t y[N];
+    ds_kernels *k[KH_MAX];
+    ds_err err = {0};
+    const int n = kh_open(k);
+
+    (void)state;
+    for (uint32_t i = 0; i < N; i++) {
+        const uint32_t u = (i * 37 % 512) << 23 | low[i % 8];
+        memcpy(&x[i], &u, sizeof u);
+    }
+    for (int b = 0; b < n; b++) {
+        memset(y, 0xee, sizeof y);
+        assert_int_equal(k[b]->convert(k[b], y, DS_KBF16, x, DS_KF32, N, &err), 0);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(y[i], ds_bf16_from(x[i]));
+    }
+    kh_close(k, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -249,6 +275,7 @@ int main(void)
         cmocka_unit_test(embedding_and_bias),
         cmocka_unit_test(dropout_is_a_function_of_its_counter),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(every_backend_rounds_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
