@@ -38,8 +38,9 @@ struct ds_unpack {
     bool z_on, z_over, z_eof, seekable;
     uint64_t out, members;
     bool open_member, first, at_end;
-    ds_buf clean; /* the member's name */
-    ds_err inner; /* what a callback found */
+    ds_buf clean;  /* the member's name */
+    ds_buf target; /* and what it links to */
+    ds_err inner;  /* what a callback found */
 };
 
 enum ds_packing ds_unpack_sniff(const uint8_t *p, size_t len)
@@ -344,6 +345,7 @@ void ds_unpack_free(ds_unpack *u)
     free(u->in);
     ds_buf_fini(&u->head);
     ds_buf_fini(&u->clean);
+    ds_buf_fini(&u->target);
     free(u);
 }
 
@@ -352,15 +354,15 @@ uint64_t ds_unpack_consumed(const ds_unpack *u)
     return u->consumed;
 }
 
-/* Puts the member's name without "./" and doubled slashes into u->clean; a reason when it is not
- * one to be trusted. */
-static const char *clean_name(ds_unpack *u, const char *name)
+/* Puts a member's name without "./" and doubled slashes into `to`; a reason when it is not one to
+ * be trusted. */
+static const char *clean_name(const ds_unpack *u, ds_buf *to, const char *name)
 {
     size_t len = strlen(name);
-    u->clean.len = 0;
+    to->len = 0;
     if (len == 0 || len > NAME_LIMIT)
         return len ? "its name is too long" : "it has no name";
-    if (ds_utf8_check((const uint8_t *)name, len) != len)
+    if (!u->limits.whole && ds_utf8_check((const uint8_t *)name, len) != len)
         return "its name is not UTF-8";
     if (*name == '/' || *name == '\\' || (len >= 2 && name[1] == ':' && strchr("/\\", name[2])))
         return "its name is absolute";
@@ -373,14 +375,14 @@ static const char *clean_name(ds_unpack *u, const char *name)
     for (const char *p = name; *p;) {
         size_t n = strcspn(p, "/");
         if (n > 0 && !(n == 1 && *p == '.')) {
-            if (u->clean.len > 0 && ds_buf_putc(&u->clean, '/') != 0)
+            if (to->len > 0 && ds_buf_putc(to, '/') != 0)
                 return "out of memory";
-            if (ds_buf_put(&u->clean, p, n) != 0)
+            if (ds_buf_put(to, p, n) != 0)
                 return "out of memory";
         }
         p += n + (p[n] != '\0');
     }
-    return u->clean.len > 0 ? NULL : "it has no name";
+    return to->len > 0 ? NULL : "it has no name";
 }
 
 /* Reads what is left of a member under the limits, rather than let libarchive step over it without
@@ -409,15 +411,36 @@ static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
     return broken(u, err);
 }
 
+/* What a whole archive's member has beside its name and kind. */
+static void describe_whole(ds_unpack *u, struct archive_entry *e, ds_member *m)
+{
+    const char *hard = archive_entry_hardlink(e);
+
+    m->mode = archive_entry_perm(e) & 07777;
+    m->mtime = archive_entry_mtime(e) * 1000000000 + archive_entry_mtime_nsec(e);
+    if (archive_entry_filetype(e) == AE_IFDIR && m->kind != DS_MEMBER_REFUSED)
+        m->kind = DS_MEMBER_FOLDER;
+    if (m->kind != DS_MEMBER_LINK)
+        return;
+    m->hard = hard != NULL;
+    m->target = hard ? NULL : archive_entry_symlink(e);
+    if (hard && !(m->why = clean_name(u, &u->target, hard)))
+        m->target = ds_buf_cstr(&u->target);
+    if (!m->target || !*m->target) {
+        m->kind = DS_MEMBER_REFUSED;
+        m->why = m->why ? m->why : "a link without a target";
+    }
+}
+
 static int describe(ds_unpack *u, struct archive_entry *e, ds_member *m)
 {
     u->open_member = true;
     if (archive_format(u->a) == ARCHIVE_FORMAT_RAW)
         return 1;
-    const char *name = archive_entry_pathname_utf8(e);
+    const char *name = u->limits.whole ? NULL : archive_entry_pathname_utf8(e);
     if (!name)
         name = archive_entry_pathname(e);
-    m->why = name ? clean_name(u, name) : "its name is not UTF-8";
+    m->why = name ? clean_name(u, &u->clean, name) : "its name is not UTF-8";
     m->name = m->why ? (name ? name : "?") : ds_buf_cstr(&u->clean);
     if (!m->name) {
         m->name = "?";
@@ -429,6 +452,8 @@ static int describe(ds_unpack *u, struct archive_entry *e, ds_member *m)
         m->kind = DS_MEMBER_LINK;
     else if (archive_entry_filetype(e) != AE_IFREG)
         m->kind = DS_MEMBER_SPECIAL;
+    if (u->limits.whole)
+        describe_whole(u, e, m);
     return 1;
 }
 
@@ -457,7 +482,8 @@ static int next_member(ds_unpack *u, ds_member *m, ds_err *err)
                            "%s: has more than %" PRIu64 " members: not unpacked any further",
                            u->name, u->limits.max_members);
         u->open_member = true;
-        if (archive_entry_filetype(e) != AE_IFDIR || archive_format(u->a) == ARCHIVE_FORMAT_RAW)
+        if (u->limits.whole || archive_entry_filetype(e) != AE_IFDIR ||
+            archive_format(u->a) == ARCHIVE_FORMAT_RAW)
             return describe(u, e, m);
     }
 }

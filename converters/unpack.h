@@ -42,15 +42,26 @@ typedef struct ds_unpack_limits {
     uint64_t max_ratio;   /* 0 = none */
     uint64_t max_bytes;   /* unpacked, of one archive; 0 = none */
     uint64_t max_members; /* 0 = none */
+    bool whole;           /* folders are told of too, and names may be any bytes */
 } ds_unpack_limits;
 
-enum ds_member_kind { DS_MEMBER_FILE, DS_MEMBER_LINK, DS_MEMBER_SPECIAL, DS_MEMBER_REFUSED };
+enum ds_member_kind {
+    DS_MEMBER_FILE,
+    DS_MEMBER_LINK,
+    DS_MEMBER_SPECIAL,
+    DS_MEMBER_REFUSED,
+    DS_MEMBER_FOLDER /* only of a whole archive */
+};
 
 typedef struct ds_member {
     enum ds_member_kind kind;
     const char *name; /* lent until the next call; NULL for the content of a compressed file that is
                          no archive */
     const char *why;  /* of a refused one */
+    /* of a whole archive */
+    const char *target; /* of a link: what it says, or the name of the file it is another name of */
+    bool hard;
+    int64_t mode, mtime; /* ns */
 } ds_member;
 
 typedef struct ds_unpack ds_unpack;

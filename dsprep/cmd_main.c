@@ -5,12 +5,14 @@
     X(text)                                                                                        \
     X(logs)                                                                                        \
     X(dicom)                                                                                       \
+    X(files)                                                                                       \
     X(filter)                                                                                      \
     X(dedup)                                                                                       \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
     X(show)                                                                                        \
     X(head)                                                                                        \
+    X(restore)                                                                                     \
     X(check)                                                                                       \
     X(info)
 

@@ -187,7 +187,7 @@ static size_t clip(tm_run *out, size_t n, const tm_str *s, size_t from, size_t t
 
 tm_val ds_tm_sub(tm_ctx *c, const tm_str *s, size_t from, size_t to)
 {
-    tm_val v = {.type = TM_STR, .u.s = {.p = s->p + from, .len = to - from}};
+    tm_val v = {.type = TM_STR, .u.s = {.p = s->p ? s->p + from : NULL, .len = to - from}};
     if (s->n == 0 || from == to)
         return v;
     tm_run *runs = ds_tm_alloc(&c->arena, s->n * sizeof *runs);

@@ -288,8 +288,10 @@ static int decide(const walk *w, const dcm_set *s, const dcm_elem *e, bool dummy
     uint32_t low = e->tag & 0xffff;
     if (e->bulk)
         return DCM_ACT_KEEP;
-    if (low == 0 || GROUP(e->tag) == 0xfffc)
-        return DCM_ACT_REMOVE; /* group lengths, trailing padding */
+    if (low == 0 || GROUP(e->tag) >= 0xfffc)
+        return DCM_ACT_REMOVE; /* group lengths, trailing padding; items out of their place */
+    if (GROUP(e->tag) < 8 && GROUP(e->tag) != 2 && GROUP(e->tag) != 4)
+        return DCM_ACT_REMOVE; /* of commands, or of nothing (PS3.5 7.1) */
     if (GROUP(e->tag) & 1) {
         if (low >= 0x10 && low <= 0xff)
             return block_kept(w, s, e) ? DCM_ACT_KEEP : DCM_ACT_REMOVE;

@@ -1,0 +1,35 @@
+/* treeput.h - a folder restored from records of files (filerec.h), given one after the other.
+ *
+ * Hostile names are expected: nothing is made outside of the folder, no symbolic link is followed
+ * below it, nothing that is there is written over. A folder that a name needs and that has no
+ * record before it is made. Permissions and times of folders are set at the end, so that one
+ * without write permission can be filled. Set-user-id bits are kept only when asked for. One
+ * thread.
+ */
+#ifndef DS_TREEPUT_H
+#define DS_TREEPUT_H
+
+#include "filerec.h"
+
+typedef struct ds_treeput ds_treeput;
+/* The folder must not be there, or be empty. */
+int ds_treeput_open(ds_treeput **t, const char *path, bool setuid, ds_err *err);
+
+typedef struct ds_treefile {
+    const char *name; /* its bytes, NUL-terminated, without NUL */
+    enum ds_filekind kind;
+    int64_t mode;
+    const char *target; /* of a link */
+    bool has_mtime;
+    int64_t mtime; /* ns */
+} ds_treefile;
+/* Makes it. Of a plain file, the content follows in ds_treeput_write calls, then ds_treeput_close.
+ */
+int ds_treeput_add(ds_treeput *t, const ds_treefile *f, ds_err *err);
+int ds_treeput_write(ds_treeput *t, const void *p, size_t len, ds_err *err);
+int ds_treeput_close(ds_treeput *t, ds_err *err);
+/* Folders' permissions and times, and everything on disk. */
+int ds_treeput_end(ds_treeput *t, ds_err *err);
+void ds_treeput_free(ds_treeput *t);
+
+#endif

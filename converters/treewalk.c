@@ -1,0 +1,435 @@
+/* treewalk.c - see treewalk.h. */
+#include "treewalk.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "io.h"
+
+#define DEPTH_MAX 256
+
+typedef struct level {
+    int fd;
+    char **names; /* sorted */
+    size_t n, next;
+    size_t path_len; /* of this folder's name */
+} level;
+
+/* A file with several names, by its first one. */
+typedef struct seen {
+    dev_t dev;
+    ino_t ino;
+    char *name;
+} seen;
+
+struct ds_treewalk {
+    const char *path;
+    ds_unpack *unpack;
+    level levels[DEPTH_MAX];
+    size_t depth;
+    ds_buf name, target;
+    seen *seen; /* open addressing; nslots a power of two */
+    size_t nseen, nslots;
+    int fd;         /* of the plain file that is read; the archive's */
+    bool single;    /* one file, still to be told of */
+    struct stat st; /* of the file, when it was opened */
+    uint64_t taken;
+    uint64_t left_out;
+    char words[256];
+};
+
+static void level_fini(level *l)
+{
+    for (size_t i = 0; i < l->n; i++)
+        free(l->names[i]);
+    free(l->names);
+    if (l->fd >= 0)
+        close(l->fd);
+    *l = (level){.fd = -1};
+}
+
+void ds_treewalk_free(ds_treewalk *w)
+{
+    if (!w)
+        return;
+    while (w->depth > 0)
+        level_fini(&w->levels[--w->depth]);
+    for (size_t i = 0; i < w->nslots; i++)
+        free(w->seen[i].name);
+    free(w->seen);
+    ds_unpack_free(w->unpack);
+    ds_buf_fini(&w->name);
+    ds_buf_fini(&w->target);
+    if (w->fd >= 0)
+        close(w->fd);
+    free(w);
+}
+
+uint64_t ds_treewalk_left_out(const ds_treewalk *w)
+{
+    return w->left_out;
+}
+
+static int problem(ds_treewalk *w, ds_treeentry *e, const char *words, int errnum)
+{
+    char text[128];
+
+    snprintf(w->words, sizeof w->words, "%s: %s", words,
+             errnum ? strerror_r(errnum, text, sizeof text) : "nested too deep");
+    e->reason = "unreadable";
+    e->why = w->words;
+    return 1;
+}
+
+/* ---- folders ---- */
+
+static int by_bytes(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* Takes fd. 1: the system would not read it; errno says why. */
+static int read_names(level *l, int fd, ds_err *err)
+{
+    const int copy = dup(fd);
+    DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
+    size_t cap = 0;
+    int rc = 0;
+
+    *l = (level){.fd = fd};
+    if (!d) {
+        if (copy >= 0)
+            close(copy);
+        return 1;
+    }
+    while (!rc) {
+        errno = 0;
+        const struct dirent *e = readdir(d);
+        if (!e) {
+            rc = errno ? 1 : 0;
+            break;
+        }
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        if (l->n == cap) {
+            cap = cap ? cap * 2 : 32;
+            char **v = realloc(l->names, cap * sizeof *v);
+            if (!v) {
+                rc = ds_fail_nomem(err);
+                break;
+            }
+            l->names = v;
+        }
+        l->names[l->n] = strdup(e->d_name);
+        if (l->names[l->n])
+            l->n++;
+        else
+            rc = ds_fail_nomem(err);
+    }
+    const int why = errno;
+    closedir(d);
+    errno = why;
+    if (!rc && l->n > 1)
+        qsort(l->names, l->n, sizeof *l->names, by_bytes);
+    return rc;
+}
+
+/* The folder whose name stands in w->name. 0, 1 with *e a problem, or negative. */
+static int enter(ds_treewalk *w, int at, const char *last, ds_treeentry *e, ds_err *err)
+{
+    if (w->depth == DEPTH_MAX)
+        return problem(w, e, "folders", 0);
+    const int fd =
+        openat(at, last, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (w->depth ? O_NOFOLLOW : 0));
+    if (fd < 0)
+        return problem(w, e, "cannot open the folder", errno);
+    level *l = &w->levels[w->depth];
+    int rc = read_names(l, fd, err);
+    if (rc) {
+        const int why = errno;
+        level_fini(l);
+        return rc < 0 ? rc : problem(w, e, "cannot read the folder", why);
+    }
+    w->depth++;
+    l->path_len = w->name.len;
+    return 0;
+}
+
+static size_t slot_of(const ds_treewalk *w, const struct stat *st)
+{
+    uint64_t h = ((uint64_t)st->st_ino * 0x9E3779B97F4A7C15u) ^ (uint64_t)st->st_dev;
+    size_t i = (size_t)(h >> 20) & (w->nslots - 1);
+
+    while (w->seen[i].name && (w->seen[i].ino != st->st_ino || w->seen[i].dev != st->st_dev))
+        i = (i + 1) & (w->nslots - 1);
+    return i;
+}
+
+/* *first = the name under which this file was told of, or NULL when it is new. */
+static int look_up(ds_treewalk *w, const struct stat *st, const char **first, ds_err *err)
+{
+    if (2 * (w->nseen + 1) > w->nslots) {
+        const size_t n = w->nslots ? w->nslots * 2 : 64;
+        seen *old = w->seen, *v = calloc(n, sizeof *v);
+        const size_t was = w->nslots;
+        if (!v)
+            return ds_fail_nomem(err);
+        w->seen = v;
+        w->nslots = n;
+        for (size_t i = 0; i < was; i++)
+            if (old[i].name) {
+                const struct stat key = {.st_dev = old[i].dev, .st_ino = old[i].ino};
+                v[slot_of(w, &key)] = old[i];
+            }
+        free(old);
+    }
+    seen *s = &w->seen[slot_of(w, st)];
+    *first = s->name;
+    if (!s->name) {
+        *s = (seen){st->st_dev, st->st_ino, strdup((char *)w->name.data)};
+        if (!s->name)
+            return ds_fail_nomem(err);
+        w->nseen++;
+    }
+    return 0;
+}
+
+static void facts(ds_treeentry *e, const struct stat *st)
+{
+    e->mode = st->st_mode & 07777;
+    e->mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+    e->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
+}
+
+static int plain(ds_treewalk *w, int at, const char *last, ds_treeentry *e, ds_err *err)
+{
+    const char *first = NULL;
+
+    w->fd = openat(at, last, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (w->single ? 0 : O_NOFOLLOW));
+    if (w->fd < 0)
+        return problem(w, e, "cannot open", errno);
+    if (fstat(w->fd, &w->st) != 0)
+        return problem(w, e, "cannot look at it", errno);
+    w->taken = 0;
+    facts(e, &w->st);
+    e->kind = DS_FILE_PLAIN;
+    if (w->st.st_nlink > 1 && !w->single) {
+        const int rc = look_up(w, &w->st, &first, err);
+        if (rc)
+            return rc;
+    }
+    if (first) {
+        e->kind = DS_FILE_HARDLINK;
+        e->target = first;
+        e->size = 0;
+    }
+    return 1;
+}
+
+static int symbolic(ds_treewalk *w, int at, const char *last, size_t size, ds_treeentry *e,
+                    ds_err *err)
+{
+    w->target.len = 0;
+    if (ds_buf_reserve(&w->target, size + 256) != 0)
+        return ds_fail_nomem(err);
+    const ssize_t n = readlinkat(at, last, (char *)w->target.data, size + 255);
+    if (n < 0)
+        return problem(w, e, "cannot read the link", errno);
+    w->target.data[n] = 0;
+    e->kind = DS_FILE_SYMLINK;
+    e->target = (const char *)w->target.data;
+    return 1;
+}
+
+static int next_below(ds_treewalk *w, ds_treeentry *e, ds_err *err)
+{
+    struct stat st;
+
+    while (w->depth > 0) {
+        level *l = &w->levels[w->depth - 1];
+        if (l->next == l->n) {
+            level_fini(l);
+            w->depth--;
+            continue;
+        }
+        const char *last = l->names[l->next++];
+        w->name.len = l->path_len;
+        if ((l->path_len > 0 && ds_buf_putc(&w->name, '/') != 0) ||
+            ds_buf_puts(&w->name, last) != 0 || !ds_buf_cstr(&w->name))
+            return ds_fail_nomem(err);
+        e->name = ds_buf_cstr(&w->name);
+        if (fstatat(l->fd, last, &st, AT_SYMLINK_NOFOLLOW) != 0)
+            return problem(w, e, "cannot look at it", errno);
+        facts(e, &st);
+        if (S_ISREG(st.st_mode))
+            return plain(w, l->fd, last, e, err);
+        if (S_ISLNK(st.st_mode))
+            return symbolic(w, l->fd, last, (size_t)st.st_size, e, err);
+        if (!S_ISDIR(st.st_mode)) {
+            w->left_out++;
+            continue;
+        }
+        e->kind = DS_FILE_FOLDER;
+        const int rc = enter(w, l->fd, last, e, err);
+        return rc < 0 ? rc : 1;
+    }
+    return 0;
+}
+
+/* ---- archives ---- */
+
+static int next_member(ds_treewalk *w, ds_treeentry *e, ds_err *err)
+{
+    ds_member m;
+    ds_err why = {0};
+
+    for (;;) {
+        const int rc = ds_unpack_next(w->unpack, &m, &why);
+        if (rc < 0) {
+            if (why.code == DS_NOMEM || why.code == DS_IO)
+                return ds_fail(err, why.code, "%s", why.msg);
+            snprintf(w->words, sizeof w->words, "%.255s", why.msg);
+            *e = (ds_treeentry){
+                .name = w->path, .reason = "damaged archive", .why = w->words, .lost = true};
+            ds_unpack_free(w->unpack);
+            w->unpack = NULL;
+            return 1;
+        }
+        if (rc == 0)
+            return 0;
+        if (m.kind == DS_MEMBER_SPECIAL) {
+            w->left_out++;
+            continue;
+        }
+        if (m.name && m.name[strspn(m.name, "./")] == '\0' && !strstr(m.name, ".."))
+            continue; /* the folder that the archive is of */
+        *e = (ds_treeentry){.name = m.name ? m.name : w->path,
+                            .kind = m.kind == DS_MEMBER_FOLDER ? DS_FILE_FOLDER
+                                    : m.kind != DS_MEMBER_LINK ? DS_FILE_PLAIN
+                                    : m.hard                   ? DS_FILE_HARDLINK
+                                                               : DS_FILE_SYMLINK,
+                            .target = m.target,
+                            .mode = m.mode,
+                            .mtime = m.mtime};
+        if (m.kind == DS_MEMBER_REFUSED) {
+            e->reason = "bad name";
+            e->why = m.why;
+        }
+        return 1;
+    }
+}
+
+/* ---- both ---- */
+
+int ds_treewalk_next(ds_treewalk *w, ds_treeentry *e, ds_err *err)
+{
+    memset(e, 0, sizeof *e);
+    if (w->unpack)
+        return next_member(w, e, err);
+    if (w->fd >= 0)
+        close(w->fd);
+    w->fd = -1;
+    if (!w->single)
+        return next_below(w, e, err);
+    const char *slash = strrchr(w->path, '/');
+    e->name = slash && slash[1] ? slash + 1 : w->path;
+    const int rc = plain(w, AT_FDCWD, w->path, e, err);
+    w->single = false;
+    return rc;
+}
+
+int ds_treewalk_read(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *err)
+{
+    struct stat now;
+
+    if (w->unpack)
+        return ds_unpack_read(w->unpack, buf, n, got, err);
+    *got = 0;
+    while (*got < n) {
+        const ssize_t k = ds_io_active->read(w->fd, (uint8_t *)buf + *got, n - *got);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return ds_fail_errno(err, errno, "offset %" PRIu64, w->taken);
+        if (k == 0)
+            break;
+        *got += (size_t)k;
+        w->taken += (uint64_t)k;
+    }
+    if (*got == n)
+        return 0;
+    if (fstat(w->fd, &now) != 0 || now.st_size != w->st.st_size ||
+        w->taken != (uint64_t)w->st.st_size || now.st_mtim.tv_sec != w->st.st_mtim.tv_sec ||
+        now.st_mtim.tv_nsec != w->st.st_mtim.tv_nsec)
+        return ds_fail(err, DS_FAIL, "it changed while it was read");
+    return 0;
+}
+
+/* Whether what begins like this is an archive: a compressed file is one when its name says tar. */
+static bool is_archive(const char *path, enum ds_packing packing)
+{
+    static const char *const short_names[] = {".tgz", ".txz", ".tbz2", ".tzst"};
+    const size_t len = strlen(path), bare = ds_unpack_bare(path);
+
+    if (packing == DS_PACK_TAR || packing == DS_PACK_ZIP || packing == DS_PACK_7Z)
+        return true;
+    if (packing == DS_PACK_NONE)
+        return false;
+    for (size_t i = 0; i < 4; i++) {
+        const size_t n = strlen(short_names[i]);
+        if (len > n && strcmp(path + len - n, short_names[i]) == 0)
+            return true;
+    }
+    return bare > 4 && memcmp(path + bare - 4, ".tar", 4) == 0;
+}
+
+int ds_treewalk_new(ds_treewalk **out, const char *path, bool as_is, const ds_unpack_limits *limits,
+                    ds_err *err)
+{
+    ds_treewalk *w = calloc(1, sizeof *w);
+    ds_unpack_limits whole = *limits;
+    ds_treeentry e = {0};
+    uint8_t head[DS_UNPACK_SNIFF];
+    struct stat st;
+    int rc = w ? 0 : ds_fail_nomem(err);
+
+    if (rc)
+        return rc;
+    whole.whole = true;
+    w->path = path;
+    w->fd = -1;
+    if (stat(path, &st) != 0) {
+        rc = ds_fail_errno(err, errno, "%s", path);
+    } else if (S_ISDIR(st.st_mode)) {
+        rc = enter(w, AT_FDCWD, path, &e, err);
+        if (rc == 1)
+            rc = ds_fail(err, DS_IO, "%s: %s", path, e.why);
+    } else if (!S_ISREG(st.st_mode)) {
+        rc = ds_fail(err, DS_USAGE, "%s: neither a folder nor a file", path);
+    } else {
+        enum ds_packing packing = DS_PACK_NONE;
+        rc = as_is ? 0 : ds_open(&w->fd, path, O_RDONLY, 0, err);
+        const ssize_t n = rc || as_is ? 0 : pread(w->fd, head, sizeof head, 0);
+        if (n > 0)
+            packing = ds_unpack_sniff(head, (size_t)n);
+        w->single = !is_archive(path, packing);
+        if (!rc && !w->single)
+            rc = ds_unpack_new(&w->unpack, w->fd, path, NULL, 0, packing, &whole, err);
+        if (w->single && w->fd >= 0) {
+            close(w->fd);
+            w->fd = -1;
+        }
+    }
+    if (rc)
+        ds_treewalk_free(w);
+    else
+        *out = w;
+    return rc;
+}

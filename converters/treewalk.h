@@ -1,0 +1,38 @@
+/* treewalk.h - everything below a folder, or in an archive, as it is: files with their content,
+ * folders, links, permissions, times, and names of any bytes.
+ *
+ * Below a folder the order is that of the names' bytes, a folder before what is in it, and nothing
+ * is followed; of a file with several names the first is the file and the others are hard links to
+ * it. Of an archive (tar, zip, 7z, by its first bytes) the order is its own. Pipes, sockets and
+ * devices are left out and counted. One thread.
+ */
+#ifndef DS_TREEWALK_H
+#define DS_TREEWALK_H
+
+#include "filerec.h"
+#include "unpack.h"
+
+typedef struct ds_treeentry {
+    enum ds_filekind kind;
+    const char *name;   /* lent until the next call, as all of this; any bytes but NUL */
+    const char *target; /* of a link: what it says; of a hard link the other name */
+    int64_t mode, mtime;
+    uint64_t size;      /* of a plain file in a folder; 0 in an archive, where it is not known */
+    const char *reason; /* a slug: this one cannot be had, and why */
+    const char *why;
+    bool lost; /* nobody knows how much is missing */
+} ds_treeentry;
+
+typedef struct ds_treewalk ds_treewalk;
+/* `path`: a folder; an archive, unless `as_is`; any other file, which is one entry. */
+int ds_treewalk_new(ds_treewalk **w, const char *path, bool as_is, const ds_unpack_limits *limits,
+                    ds_err *err);
+/* 1 and the next entry; 0 at the end; negative when memory fails. */
+int ds_treewalk_next(ds_treewalk *w, ds_treeentry *e, ds_err *err);
+/* Reads the plain file that was told of last; *got < n only at its end. DS_FAIL: it changed while
+ * it was read, or its archive is broken. */
+int ds_treewalk_read(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *err);
+uint64_t ds_treewalk_left_out(const ds_treewalk *w);
+void ds_treewalk_free(ds_treewalk *w);
+
+#endif

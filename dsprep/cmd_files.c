@@ -1,0 +1,307 @@
+/* cmd_files.c - dsprep files: files of any kind into records, so that they can be versioned and
+ * restored. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "badlog.h"
+#include "dsr_prov.h"
+#include "opt.h"
+#include "shardout.h"
+#include "sig.h"
+#include "term.h"
+#include "treewalk.h"
+
+#define PART ((size_t)256 << 10)
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_cmd_files;
+const ds_command ds_cmd_files = {
+    .prog = "dsprep",
+    .name = "files",
+    .summary = "files of any kind into records, to be versioned and restored",
+    .operands = "INPUT...",
+    .min_operands = 1,
+    .max_operands = -1,
+    .example = "dsprep files scans/ | dsver commit -m 'raw, March' raw\n"
+               "dsver cat raw | dsprep restore scans-march/",
+    .description =
+        "Writes a record for everything below a folder or in an archive (tar, zip, 7z): files with "
+        "their bytes, folders, also empty ones, symbolic links as what they say, hard links as "
+        "names of the file that came first, and permissions. An INPUT that is another file is one "
+        "record. Names may be any bytes: in the key, what is not UTF-8 is written as U+FFFD and "
+        "two hexadecimal digits, and can be had back. Owners are not kept, times only with "
+        "--mtime: without them, a copy of a folder has the same root as the folder.\n\n"
+        "Nothing is followed, nothing is written to. Devices, pipes and sockets are left out and "
+        "counted. A file that changes while it is read, or that cannot be read, is an error: "
+        "--on-error=skip leaves it out, and the exit status is 3. A file passes in constant "
+        "memory; one of more than 4 MB takes its size in $TMPDIR meanwhile.",
+    .run = run,
+};
+
+typedef struct files {
+    int on_error;
+    const char *quarantine, *output;
+    int64_t level, shard_size, max_ratio;
+    bool mtime, as_is, quiet;
+    /* what is open */
+    ds_schema schema;
+    ds_filecols col;
+    ds_buf prov, key, target;
+    ds_shardout *out;
+    ds_badlog bad;
+    ds_hasher *hasher;
+    ds_progress progress;
+    uint8_t *part;
+    uint64_t records, bytes, left_out;
+} files;
+
+static int told(files *f, const ds_treeentry *e, const char *reason, const char *why, ds_err *err)
+{
+    const ds_textproblem p = {
+        .source = (const char *)f->key.data, .reason = reason, .why = why, .lost = e->lost};
+
+    return ds_badlog_add(&f->bad, &p, err);
+}
+
+/* The content into the open row and the hasher. 1: this file failed, and *why says so. */
+static int content(files *f, ds_treewalk *w, ds_colbuild *b, uint64_t *size, ds_err *why,
+                   ds_err *err)
+{
+    size_t got = PART;
+    int rc = ds_colbuild_begin(b, err);
+
+    while (!rc && got == PART) {
+        if ((rc = ds_check_interrupt(err)) != 0)
+            break;
+        if (ds_treewalk_read(w, f->part, PART, &got, why) != 0)
+            return why->code == DS_NOMEM ? ds_fail_nomem(err) : 1;
+        rc = ds_colbuild_part(b, f->part, got, err);
+        rc = rc ? rc : ds_hasher_put(f->hasher, f->part, got, err);
+        *size += got;
+        f->bytes += got;
+        ds_progress_at(&f->progress, f->bytes);
+    }
+    return rc ? rc : ds_colbuild_end(b, err);
+}
+
+static int columns(files *f, ds_rows *rows, const ds_treeentry *e, ds_err *err)
+{
+    const char *kind = ds_filekind_names[e->kind];
+    int rc = ds_colbuild_bytes(ds_rows_col(rows, f->col.key), f->key.data, f->key.len, err);
+
+    rc = rc ? rc : ds_colbuild_bytes(ds_rows_col(rows, f->col.kind), kind, strlen(kind), err);
+    rc = rc ? rc
+            : ds_colbuild_i64(ds_rows_col(rows, f->col.mode),
+                              e->kind == DS_FILE_SYMLINK ? 0777 : e->mode, err);
+    if (!rc)
+        rc = e->target ? ds_colbuild_bytes(ds_rows_col(rows, f->col.target), f->target.data,
+                                           f->target.len, err)
+                       : ds_colbuild_null(ds_rows_col(rows, f->col.target), err);
+    if (!rc && f->col.mtime >= 0)
+        rc = ds_colbuild_i64(ds_rows_col(rows, (size_t)f->col.mtime), e->mtime, err);
+    return rc;
+}
+
+/* Whether a file that failed half way lets the run go on. */
+static int failed(files *f, const ds_treeentry *e, ds_rows *rows, const ds_err *why, ds_err *err)
+{
+    const int rc = ds_rows_drop(rows, err);
+
+    return rc ? rc : told(f, e, "unreadable", why->msg, err);
+}
+
+static int record(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)
+{
+    ds_source s = {0};
+    ds_err why = {0};
+    ds_rows *rows;
+    int rc = ds_shardout_rows(f->out, &rows, err);
+
+    rc = rc ? rc : ds_hasher_reset(f->hasher, err);
+    rc = rc ? rc : ds_rows_begin(rows, err);
+    rc = rc ? rc : columns(f, rows, e, err);
+    if (!rc && e->kind == DS_FILE_PLAIN) {
+        rc = content(f, w, ds_rows_col(rows, f->col.content), &s.size, &why, err);
+        if (rc == 1)
+            return failed(f, e, rows, &why, err);
+    } else if (!rc) {
+        rc = ds_colbuild_bytes(ds_rows_col(rows, f->col.content), "", 0, err);
+    }
+    rc = rc ? rc : ds_hasher_end(f->hasher, &s.sha, err);
+    rc = rc ? rc : ds_shardout_row(f->out, 0, s.size, err);
+    s.name = (const char *)f->key.data;
+    s.len = f->key.len;
+    rc = rc ? rc : ds_shardout_source(f->out, &s, err);
+    f->records += !rc;
+    return rc;
+}
+
+static int entry(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)
+{
+    f->key.len = f->target.len = 0;
+    int rc = ds_filename_key(&f->key, e->name, strlen(e->name), err);
+    if (!rc && !ds_buf_cstr(&f->key))
+        rc = ds_fail_nomem(err);
+    if (!rc && e->target)
+        rc = ds_filename_key(&f->target, e->target, strlen(e->target), err);
+    if (rc)
+        return rc;
+    return e->reason ? told(f, e, e->reason, e->why, err) : record(f, w, e, err);
+}
+
+static int one_input(files *f, const char *path, ds_err *err)
+{
+    const ds_unpack_limits limits = {.max_ratio = (uint64_t)f->max_ratio, .max_members = 100000000};
+    ds_treewalk *w;
+    ds_treeentry e;
+    int more, rc = ds_treewalk_new(&w, path, f->as_is, &limits, err);
+
+    if (rc)
+        return rc;
+    while ((more = ds_treewalk_next(w, &e, err)) == 1) {
+        rc = entry(f, w, &e, err);
+        if (rc || e.lost)
+            break;
+    }
+    f->left_out += ds_treewalk_left_out(w);
+    ds_treewalk_free(w);
+    return rc ? rc : more < 0 ? more : 0;
+}
+
+static int open_all(files *f, ds_err *err)
+{
+    const ds_shardopts shards = {.dir = f->output,
+                                 .size = (uint64_t)f->shard_size,
+                                 .level = f->level >= 0 ? (int)f->level
+                                          : f->output   ? 3
+                                                        : 0};
+    json_t *o =
+        json_pack("{s:b,s:b,s:s,s:I}", "as_is", (int)f->as_is, "mtime", (int)f->mtime, "on_error",
+                  ds_onerror_names[f->on_error], "max_ratio", (json_int_t)f->max_ratio);
+    int rc = o ? 0 : ds_fail_nomem(err);
+
+    ds_schema_init(&f->schema);
+    f->part = malloc(PART);
+    rc = rc || f->part ? rc : ds_fail_nomem(err);
+    rc = rc ? rc : ds_hasher_new(&f->hasher, err);
+    if (!rc && !f->output)
+        rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
+    rc = rc ? rc : ds_badlog_open(&f->bad, (enum ds_onerror)f->on_error, f->quarantine, err);
+    rc = rc ? rc : ds_filerec_schema(&f->schema, &f->col, f->mtime, err);
+    rc = rc ? rc : ds_prov_append(&f->prov, NULL, 0, "dsprep files", o, NULL, err);
+    rc = rc ? rc : ds_shardout_open(&f->out, &shards, &f->schema, f->prov.data, f->prov.len, err);
+    json_decref(o);
+    return rc;
+}
+
+static int convert(files *f, char **operands, int n, ds_err *err)
+{
+    int rc = open_all(f, err);
+
+    if (rc)
+        return rc;
+    ds_progress_begin(&f->progress, "reading", 0, true);
+    for (int i = 0; i < n && !rc; i++)
+        rc = one_input(f, operands[i], err);
+    ds_progress_end(&f->progress);
+    rc = rc ? rc : ds_badlog_end(&f->bad, err);
+    rc = rc ? rc : ds_shardout_end(f->out, &f->bad.counts, err);
+    if (rc)
+        ds_shardout_abort(f->out, err->msg);
+    return rc;
+}
+
+static void say(const files *f)
+{
+    fprintf(stderr,
+            "dsprep files: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
+            " failed; %" PRIu64 " bytes",
+            f->records + f->bad.held + f->bad.failed, f->records, f->bad.held, f->bad.failed,
+            f->bytes);
+    if (f->left_out)
+        fprintf(stderr, "; %" PRIu64 " devices, pipes and sockets left out", f->left_out);
+    fputc('\n', stderr);
+}
+
+static int run(int argc, char **argv)
+{
+    files f = {.level = -1, .shard_size = 64 << 20, .max_ratio = 200};
+    const ds_opt opts[] = {
+        {.name = "mtime",
+         .type = DS_OPT_FLAG,
+         .var = &f.mtime,
+         .help = "keep when each file's content last changed"},
+        {.name = "as-is",
+         .type = DS_OPT_FLAG,
+         .var = &f.as_is,
+         .help = "an INPUT that is an archive is one file, and is not entered"},
+        {.name = "max-ratio",
+         .type = DS_OPT_INT,
+         .var = &f.max_ratio,
+         .arg = "N",
+         .min = 0,
+         .max = INT64_MAX,
+         .help = "how many times its size an archive may unpack to; default 200, 0 = any"},
+        {.name = "on-error",
+         .type = DS_OPT_CHOICE,
+         .var = &f.on_error,
+         .arg = "WHAT",
+         .choices = ds_onerror_names,
+         .help = "what to do with what cannot be read"},
+        {.name = "quarantine",
+         .type = DS_OPT_STR,
+         .var = &f.quarantine,
+         .arg = "FILE",
+         .help = "where --on-error=quarantine lists it, as JSON lines"},
+        {.letter = 'o',
+         .name = "output",
+         .type = DS_OPT_STR,
+         .var = &f.output,
+         .arg = "DIR",
+         .help = "write shard files into a folder"},
+        {.name = "shard-size",
+         .type = DS_OPT_SIZE,
+         .var = &f.shard_size,
+         .arg = "SIZE",
+         .help = "bytes after which a shard ends; default 64M"},
+        {.letter = 'z',
+         .name = "level",
+         .type = DS_OPT_INT,
+         .var = &f.level,
+         .arg = "N",
+         .max = 19,
+         .help = "zstd level, 0 = none; default 0 to a pipe, 3 to files"},
+        {.letter = 'q',
+         .name = "quiet",
+         .type = DS_OPT_FLAG,
+         .var = &f.quiet,
+         .help = "no words on standard error but for failure"},
+        {0},
+    };
+    char **operands;
+    int n, rc = ds_opt_begin(&ds_cmd_files, opts, argc, argv, &operands, &n);
+
+    if (rc >= 0)
+        return rc;
+    ds_err err = {0};
+    ds_sig_setup();
+    if (f.quiet)
+        ds_log_level = 0;
+    rc = convert(&f, operands, n, &err);
+    if (!rc && ds_log_level > 0)
+        say(&f);
+    const bool partial = f.bad.held + f.bad.failed > 0;
+    ds_shardout_free(f.out);
+    ds_badlog_fini(&f.bad);
+    ds_hasher_free(f.hasher);
+    ds_schema_fini(&f.schema);
+    ds_buf_fini(&f.prov);
+    ds_buf_fini(&f.key);
+    ds_buf_fini(&f.target);
+    free(f.part);
+    rc = ds_command_end(&ds_cmd_files, &err, false);
+    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+}

@@ -1,0 +1,152 @@
+#!/usr/bin/env bats
+# dsprep files and dsprep restore: any files into records and back.
+load dsprep_common
+
+setup() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    export LC_ALL=C
+    unset DSVER_STORE
+}
+
+# A folder with everything that a folder can hold.
+make_tree() {
+    mkdir -p a/b/empty a/c
+    printf 'one\n' >a/b/x
+    ln a/b/x a/c/y
+    ln -s ../nowhere a/link
+    printf 'bin\0\377' >$'a/n\377ame'
+    printf u >$'a/\357\277\275z'
+    : >a/zero
+    head -c 6000000 /dev/zero | tr '\0' 'q' >a/big
+    chmod 4755 a/b/x
+    chmod 0500 a/c
+    touch -d '2001-02-03 04:05:06.789' a/b
+}
+
+listing() {
+    (cd "$1" && find . -mindepth 1 -printf "%P %M %n %l $2\n" | sort)
+}
+
+@test "a folder comes back as it was: links, empty folders, permissions, names of any bytes" {
+    make_tree
+    dsprep files a >a.dsr 2>said
+    grep -q '10 input = 10 output + 0 held + 0 failed; 6000010 bytes$' said
+    dsprep check a.dsr
+    dsprep restore --setuid -q out a.dsr
+    listing a >want
+    listing out | diff want -
+    diff -r --no-dereference a out
+    # set-user-id only when it is asked for
+    dsprep restore -q plain a.dsr
+    [ "$(stat -c %a plain/b/x)" = 755 ]
+    # times where they are kept
+    dsprep files -q --mtime a | dsprep restore -q --setuid timed
+    listing a %T@ >want
+    listing timed %T@ | diff want -
+}
+
+@test "the root is that of names, permissions and bytes: the same for a copy, and from a tar or zip" {
+    make_tree
+    root() { dsprep files -q "$1" | dsprep check | sed 's/.*root //'; }
+    cp -a a copy
+    [ "$(root a)" = "$(root copy)" ]
+    tar cf a.tar --sort=name -C a .
+    gzip -k a.tar
+    for f in a.tar a.tar.gz; do
+        dsprep files -q $f | dsprep restore -q --setuid from
+        diff <(listing a) <(listing from)
+        diff -r --no-dereference a from
+        chmod -R u+rwx from && rm -r from
+    done
+    command -v zip >/dev/null || skip "no zip"
+    (cd a && zip -qry ../a.zip .)
+    dsprep files -q a.zip | dsprep restore -q from
+    diff -r --no-dereference a from
+}
+
+@test "versions of a folder: stored once, restored each" {
+    make_tree
+    dsver init >/dev/null
+    dsprep files -q a | dsver commit -m one raw
+    printf 'two\n' >a/new
+    dsprep files -q a | dsver commit -m two raw >said
+    grep -q '11 records' said
+    dsver cat raw~1 | dsprep restore -q --setuid old
+    dsver cat raw | dsprep restore -q --setuid new
+    diff -r --no-dereference a new
+    [ ! -e old/new ]
+    [ -e old/b/empty ]
+}
+
+@test "an archive that is to be one file is one file" {
+    mkdir d && echo x >d/f
+    tar cf d.tar d
+    dsprep files -q --as-is d.tar | dsprep cat -c kind >got
+    [ "$(cat got)" = '{"key":"d.tar","kind":"file"}' ]
+    gzip -kc d/f >f.gz
+    dsprep files -q f.gz | dsprep restore -q o
+    cmp f.gz o/f.gz
+}
+
+@test "what cannot be read is an error with its name, or left out and counted" {
+    mkdir d && echo x >d/f && mkfifo d/pipe
+    printf 'not a tar\n' >t
+    tar cf good.tar d/f
+    head -c 700 good.tar >cut.tar
+    exits 1 dsprep files cut.tar -o shards
+    has "cut.tar"
+    [ ! -e shards ] || [ -z "$(ls -A shards)" ]
+    exits 3 dsprep files --on-error skip cut.tar d -o some
+    has "1 devices, pipes and sockets left out"
+    exits 13 dsprep files nowhere -o other
+    has "nowhere"
+    [ "$(id -u)" != 0 ] || return 0 # root reads everything
+    chmod 0 d/f
+    exits 1 dsprep files d -o none
+    has "d: " || has "f: cannot open"
+}
+
+@test "hostile records make nothing outside, and nothing when they fail" {
+    python3 - <<'P'
+import tarfile, io
+def tar(name, *members):
+    with tarfile.open(name, 'w') as t:
+        for n, kind, extra in members:
+            i = tarfile.TarInfo(n)
+            if kind == 'link':
+                i.type, i.linkname = tarfile.SYMTYPE, extra
+                t.addfile(i)
+            elif kind == 'hard':
+                i.type, i.linkname = tarfile.LNKTYPE, extra
+                t.addfile(i)
+            else:
+                i.size = len(extra)
+                t.addfile(i, io.BytesIO(extra))
+tar('through.tar', ('l', 'link', '..'), ('l/out.txt', 'file', b'bad'))
+tar('twice.tar', ('a', 'file', b'1'), ('a', 'file', b'2'))
+tar('up.tar', ('../up.txt', 'file', b'bad'))
+tar('hard.tar', ('h', 'hard', 'nothing'))
+P
+    for t in through twice hard; do
+        dsprep files -q $t.tar >$t.dsr
+        run dsprep restore "$t" $t.dsr
+        [ "$status" -ne 0 ]
+        [ ! -e "$t" ]
+        [ -z "$(ls -d ./*.part-* 2>/dev/null)" ]
+    done
+    [ ! -e out.txt ]
+    run dsprep files up.tar -o up
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"climbs out"* ]]
+    # what is there is not written over
+    mkdir full && echo mine >full/mine
+    exits 1 dsprep restore full through.dsr
+    has "nothing is written over"
+    [ "$(cat full/mine)" = mine ]
+    # records that are no files
+    echo text >t.txt
+    dsprep text -q t.txt >t.dsr
+    exits 1 dsprep restore o t.dsr
+    has "no files"
+    [ ! -e o ]
+}
