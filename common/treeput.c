@@ -271,7 +271,7 @@ int ds_treeput_close(ds_treeput *t, ds_err *err)
     return rc;
 }
 
-int ds_treeput_end(ds_treeput *t, ds_err *err)
+int ds_treeput_end(ds_treeput *t, bool sync, ds_err *err)
 {
     int rc = 0;
 
@@ -288,7 +288,7 @@ int ds_treeput_end(ds_treeput *t, ds_err *err)
         if (fd >= 0)
             close(fd);
     }
-    if (!rc && syncfs(t->root) != 0)
+    if (!rc && sync && syncfs(t->root) != 0)
         rc = ds_fail_errno(err, errno, "%s", t->path);
     return rc;
 }

@@ -28,8 +28,8 @@ typedef struct ds_treefile {
 int ds_treeput_add(ds_treeput *t, const ds_treefile *f, ds_err *err);
 int ds_treeput_write(ds_treeput *t, const void *p, size_t len, ds_err *err);
 int ds_treeput_close(ds_treeput *t, ds_err *err);
-/* Folders' permissions and times, and everything on disk. */
-int ds_treeput_end(ds_treeput *t, ds_err *err);
+/* Folders' permissions and times; `sync`: everything on disk. */
+int ds_treeput_end(ds_treeput *t, bool sync, ds_err *err);
 void ds_treeput_free(ds_treeput *t);
 
 #endif

@@ -34,7 +34,7 @@ const ds_command ds_cmd_restore = {
     .description =
         "Reads a stream that dsprep files made and makes the files, folders and links of its "
         "records below DIR, which must not be there or be empty. DIR appears when everything is in "
-        "it and on disk: until then it is made beside, under another name, which is removed when "
+        "it: until then it is made beside, under another name, which is removed when "
         "anything fails. A record whose name leads out of DIR, or through a symbolic link, is "
         "refused, and nothing is ever written over. Permissions are restored (set-user-id and "
         "set-group-id bits only with --setuid), times where the records have them.",
@@ -47,6 +47,7 @@ typedef struct restore {
     ds_treeput *tree;
     ds_buf name, target;
     ds_progress progress;
+    bool sync;
     uint64_t files, bytes;
 } restore;
 
@@ -142,7 +143,7 @@ static int all_blocks(restore *r, ds_instream *in, ds_err *err)
         if (!rc && ev == DS_EV_BLOCK)
             rc = block(r, ds_reader_block(ds_instream_reader(in)), s, err);
     }
-    return rc ? rc : ds_treeput_end(r->tree, err);
+    return rc ? rc : ds_treeput_end(r->tree, r->sync, err);
 }
 
 static int unlink_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
@@ -189,7 +190,8 @@ static int into_folder(restore *r, const char *dir, bool setuid, ds_instream *in
     ds_treeput_free(r->tree);
     if (!rc && rename(beside, dir) != 0)
         rc = ds_fail_errno(err, errno, "%s", dir);
-    rc = rc ? rc : ds_fsync_parent(dir, err);
+    if (!rc && r->sync)
+        rc = ds_fsync_parent(dir, err);
     if (rc)
         (void)nftw(beside, unlink_one, 32, FTW_DEPTH | FTW_PHYS);
     return rc;
@@ -204,6 +206,10 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &setuid,
          .help = "restore set-user-id and set-group-id bits too"},
+        {.name = "sync",
+         .type = DS_OPT_FLAG,
+         .var = &r.sync,
+         .help = "end when everything is on disk"},
         {.letter = 'q',
          .name = "quiet",
          .type = DS_OPT_FLAG,

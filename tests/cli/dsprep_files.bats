@@ -32,7 +32,7 @@ listing() {
     dsprep files a >a.dsr 2>said
     grep -q '10 input = 10 output + 0 held + 0 failed; 6000010 bytes$' said
     dsprep check a.dsr
-    dsprep restore --setuid -q out a.dsr
+    dsprep restore --setuid --sync -q out a.dsr
     listing a >want
     listing out | diff want -
     diff -r --no-dereference a out
