@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "dcmchainbits.h"
+#include "dcmsegment.h"
 #include "json.h"
 
 static int no(const char **reason, const char *slug, ds_err *err, const char *why)
@@ -38,7 +39,15 @@ static uint32_t u16_at(const dcm_elem *e, unsigned i)
                                                 : 0;
 }
 
-/* A descriptor (entries, first value, bits) and its data: words, or bytes where there are as many
+/* Entries, first value, bits. */
+static void describe_lut(lut *l, const dcm_elem *d, bool is_signed)
+{
+    l->n = u16_at(d, 0) ? u16_at(d, 0) : 65536;
+    l->first = is_signed ? (int16_t)u16_at(d, 1) : (int32_t)u16_at(d, 1);
+    l->bits = u16_at(d, 2);
+}
+
+/* A descriptor and its data: words, or bytes where there are as many
  * as entries. */
 static int read_lut(lut *l, const dcm_set *s, uint32_t tag_desc, uint32_t tag_data, bool is_signed,
                     const char **reason, ds_err *err)
@@ -46,9 +55,7 @@ static int read_lut(lut *l, const dcm_set *s, uint32_t tag_desc, uint32_t tag_da
     const dcm_elem *d = dcm_set_find(s, tag_desc), *v = dcm_set_find(s, tag_data);
     if (!d || d->len < 6 || !v || !v->val)
         return no(reason, "bad-table", err, "a lookup table without descriptor or data");
-    l->n = u16_at(d, 0) ? u16_at(d, 0) : 65536;
-    l->first = is_signed ? (int16_t)u16_at(d, 1) : (int32_t)u16_at(d, 1);
-    l->bits = u16_at(d, 2);
+    describe_lut(l, d, is_signed);
     bool bytes = l->bits <= 8 && v->len < 2 * (size_t)l->n;
     if (l->bits < 1 || l->bits > 16 || v->len < (bytes ? l->n : 2 * (size_t)l->n))
         return no(reason, "bad-table", err, "a lookup table shorter than it says");
@@ -57,6 +64,23 @@ static int read_lut(lut *l, const dcm_set *s, uint32_t tag_desc, uint32_t tag_da
         return ds_fail_nomem(err);
     for (uint32_t i = 0; i < l->n; i++)
         l->v[i] = bytes ? v->val[i] : (uint16_t)u16_at(v, i);
+    return 0;
+}
+
+/* The same, as segments where it is written so. */
+static int read_palette(lut *l, const dcm_set *s, uint32_t k, bool is_signed, const char **reason,
+                        ds_err *err)
+{
+    const dcm_elem *d = dcm_set_find(s, 0x00281101 + k), *v = dcm_set_find(s, 0x00281221 + k);
+    if (dcm_set_find(s, 0x00281201 + k) || !v || !v->val || !d || d->len < 6)
+        return read_lut(l, s, 0x00281101 + k, 0x00281201 + k, is_signed, reason, err);
+    describe_lut(l, d, is_signed);
+    l->v = malloc(sizeof *l->v * l->n);
+    if (!l->v)
+        return ds_fail_nomem(err);
+    if (l->bits < 1 || l->bits > 16 ||
+        !dcm_segments_expand(l->v, l->n, v->val, v->len, l->bits <= 8))
+        return no(reason, "bad-table", err, "segments that do not make their palette");
     return 0;
 }
 
@@ -200,16 +224,13 @@ static enum dcm_sample own_type(const dcm_chain *c)
 
 static int read_tables(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
 {
-    static const uint32_t colours[3][2] = {
-        {0x00281101, 0x00281201}, {0x00281102, 0x00281202}, {0x00281103, 0x00281203}};
     const dcm_set *m = first_item(main, 0x00283000), *v = first_item(main, 0x00283010);
     int rc = 0;
     if (c->o.values == DCM_VALUES_STORED)
         return 0;
     if (strcmp(c->im.photometric, "PALETTE COLOR") == 0 && c->im.samples == 1) {
-        for (int i = 0; i < 3 && rc == 0; i++)
-            rc = read_lut(&c->palette[i], main, colours[i][0], colours[i][1], c->im.is_signed,
-                          reason, err);
+        for (uint32_t i = 0; i < 3 && rc == 0; i++)
+            rc = read_palette(&c->palette[i], main, i, c->im.is_signed, reason, err);
         return rc;
     }
     if (c->im.samples != 1)

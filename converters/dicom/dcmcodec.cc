@@ -361,6 +361,23 @@ extern "C" int dcm_codec_peek(enum dcm_codec c, const uint8_t *p, size_t len, dc
     }
 }
 
+// SIZ: Lsiz, Rsiz, then from byte 8 on Xsiz, Ysiz, XOsiz, YOsiz, XTsiz, YTsiz, XTOsiz, YTOsiz.
+extern "C" bool dcm_codec_mend(enum dcm_codec c, uint8_t *p, size_t len, uint32_t rows,
+                               uint32_t cols)
+{
+    static const uint8_t start[] = {0xff, 0x4f, 0xff, 0x51};
+    uint32_t v[8];
+    if (c != DCM_CODEC_J2K || len < 40 || memcmp(p, start, sizeof start) != 0)
+        return false;
+    for (int i = 0; i < 8; i++)
+        v[i] = (uint32_t)be16(p + 8 + 4 * i) << 16 | be16(p + 10 + 4 * i);
+    if ((v[0] == cols && v[1] == rows) || v[2] || v[3] || v[4] != cols || v[5] != rows || v[6] ||
+        v[7])
+        return false;
+    memcpy(p + 8, p + 24, 8);
+    return true;
+}
+
 extern "C" int dcm_codec_decode(enum dcm_codec c, const char *syntax, const uint8_t *p, size_t len,
                                 bool ybr, dcm_coded *is, ds_buf *out, ds_err *err)
 {

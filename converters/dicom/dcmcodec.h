@@ -28,6 +28,9 @@ typedef struct dcm_coded {
 /* What the codestream says, without decoding it: so much that a frame of another size than the
  * image's is refused before memory is spent. */
 int dcm_codec_peek(enum dcm_codec c, const uint8_t *p, size_t len, dcm_coded *is, ds_err *err);
+/* A codestream of JPEG 2000 whose size was overwritten, which its one tile still gives: when that
+ * is the image's, the header gets it back. true when it was changed. */
+bool dcm_codec_mend(enum dcm_codec c, uint8_t *p, size_t len, uint32_t rows, uint32_t cols);
 /* Decodes into out (replaced): interleaved, little endian, values in the low `bits` bits, those of
  * signed J2K sign extended. ybr: the image says that three components are YBR. */
 int dcm_codec_decode(enum dcm_codec c, const char *syntax, const uint8_t *p, size_t len, bool ybr,

@@ -195,6 +195,7 @@ static int coded_frame(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
         return dcm_rle_decode(out, f->in.data, f->in.len, n, im->samples,
                               bits ? 1 : im->allocated / 8u, err);
     }
+    im->recovered |= dcm_codec_mend(f->codec, f->in.data, f->in.len, im->rows, im->cols);
     rc = dcm_codec_peek(f->codec, f->in.data, f->in.len, &is, err);
     if (rc == 0 && (is.rows != im->rows || is.cols != im->cols || is.samples != im->samples))
         rc = ds_fail(err, DS_FAIL, "the codestream is of %u x %u x %u", is.rows, is.cols,

@@ -309,6 +309,44 @@ bool plausible(const Source &src)
     return ((le == 2 || le == 8) && b[3] <= 1) || ((be == 2 || be == 8) && b[2] <= 1);
 }
 
+// Where the data set begins when its elements come without a VR although the file meta says that
+// they have one: it would be read as other elements than it holds. 0: it is as it should be.
+offile_off_t without_vr(const Source &src, DcmFileFormat &ff)
+{
+    unsigned char b[8] = {0};
+    Uint32 len = 0;
+    OFString syntax;
+    DcmMetaInfo *m = ff.getMetaInfo();
+    if (!m || m->findAndGetUint32(DCM_FileMetaInformationGroupLength, len).bad() ||
+        m->findAndGetOFString(DCM_TransferSyntaxUID, syntax).bad() ||
+        syntax == UID_LittleEndianImplicitTransferSyntax ||
+        syntax == UID_DeflatedExplicitVRLittleEndianTransferSyntax)
+        return 0;
+    Uint64 at = 128 + 4 + 12 + (Uint64)len;
+    if (at + sizeof b > src.size)
+        return 0;
+    if (src.mem)
+        memcpy(b, src.mem + at, sizeof b);
+    else if (pread(src.fd, b, sizeof b, (off_t)at) != (ssize_t)sizeof b)
+        return 0;
+    bool vr = b[4] >= 'A' && b[4] <= 'Z' && b[5] >= 'A' && b[5] <= 'Z';
+    return vr ? 0 : (offile_off_t)at;
+}
+
+// The data set alone, without VRs.
+OFCondition parse_implicit(dcm_raw *r, offile_off_t at)
+{
+    char here;
+    DcmDataset *d = r->ff.getDataset();
+    r->src.stack = &here;
+    d->clear();
+    FdStream in(&r->src, at, true);
+    d->transferInit();
+    OFCondition c = d->read(in, EXS_LittleEndianImplicit, EGL_noChange, DEFER);
+    d->transferEnd();
+    return c;
+}
+
 OFCondition parse(dcm_raw *r, bool lenient)
 {
     char here;
@@ -341,8 +379,7 @@ void find_pixels(dcm_raw *r)
     const DcmRepresentationParameter *param = nullptr;
     DcmPixelSequence *seq = nullptr;
     p->getOriginalRepresentationKey(rep, param);
-    if (!DcmXfer(rep).isEncapsulated() || p->getEncapsulatedRepresentation(rep, param, seq).bad() ||
-        !seq)
+    if (p->getEncapsulatedRepresentation(rep, param, seq).bad() || !seq)
         return;
     r->kind = DCM_RAW_FRAGMENTS;
     for (DcmObject *o = seq->nextInContainer(nullptr); o; o = seq->nextInContainer(o)) {
@@ -380,10 +417,11 @@ void open_file(dcm_raw *r, const dcm_limits *lim)
     if (!plausible(r->src))
         throw Failure{"not-dicom", "not a DICOM file"};
     OFCondition c = parse(r, false);
-    if (c.bad() && !r->src.deep) {
+    offile_off_t bare = without_vr(r->src, r->ff);
+    if (!r->src.deep && (c.bad() || bare)) {
         // Part of the files with damaged delimiters or lengths can be read all the same.
         std::string first = c.text();
-        c = parse(r, true);
+        c = bare ? parse_implicit(r, bare) : parse(r, true);
         r->recovered = true;
         if (c.bad() || r->ff.getDataset()->card() == 0)
             throw Failure{"damaged", first};
