@@ -1,0 +1,249 @@
+/* checkout.c - see checkout.h. */
+#include "checkout.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "jsonrow.h"
+#include "readback.h"
+#include "recblock.h"
+#include "sig.h"
+
+enum { MARK_MAX = 1 << 20 };
+
+static const char *const names[] = {
+    [DS_CHECKOUT_DSR] = "shard-00000.dsr",
+    [DS_CHECKOUT_JSONL] = "records.jsonl",
+};
+
+/* ---- what is there already ---- */
+
+/* The marker: a line `SHA-256 NAME` for each file. */
+static int check_file(const char *dir, const char *line, size_t len, ds_err *err)
+{
+    char *path = NULL;
+    ds_sha want, got;
+    uint64_t size;
+    struct stat st;
+    if (len < 66 || line[64] != ' ' || memchr(line + 65, '/', len - 65) ||
+        !ds_sha_parse(&want, line, 64))
+        return ds_fail(err, DS_FAIL, "%s/%s: not a marker of dsver checkout", dir,
+                       DS_CHECKOUT_MARK);
+    if (asprintf(&path, "%s/%.*s", dir, (int)(len - 65), line + 65) < 0)
+        return ds_fail_nomem(err);
+    int rc = 0;
+    if (lstat(path, &st) != 0) /* somebody removed it: nothing is lost */
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else if (!S_ISREG(st.st_mode))
+        rc = ds_fail(err, DS_FAIL, "%s: was changed since it was checked out", path);
+    else
+        rc = ds_sha_file(&got, &size, path, err);
+    if (!rc && S_ISREG(st.st_mode) && !ds_sha_eq(&want, &got))
+        rc = ds_fail(err, DS_FAIL, "%s: was changed since it was checked out", path);
+    free(path);
+    return rc;
+}
+
+static bool is_listed(const ds_buf *mark, const char *name)
+{
+    const size_t n = strlen(name);
+    if (strcmp(name, DS_CHECKOUT_MARK) == 0)
+        return true;
+    for (size_t at = 0; at < mark->len;) {
+        const uint8_t *p = mark->data + at, *nl = memchr(p, '\n', mark->len - at);
+        const size_t len = nl ? (size_t)(nl - p) : mark->len - at;
+        if (len == n + 65 && memcmp(p + 65, name, n) == 0)
+            return true;
+        at += len + 1;
+    }
+    return false;
+}
+
+static int check_names(const char *dir, const ds_buf *mark, bool *empty, ds_err *err)
+{
+    int rc = 0;
+    DIR *d = opendir(dir);
+    if (!d)
+        return ds_fail_errno(err, errno, "%s", dir);
+    *empty = true;
+    for (struct dirent *e; !rc && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        *empty = false;
+        if (!is_listed(mark, e->d_name) || !mark->len)
+            rc = ds_fail(err, DS_FAIL, "%s: holds '%s', which no checkout put there", dir,
+                         e->d_name);
+    }
+    closedir(d);
+    return rc;
+}
+
+/* *there: a folder that may go. */
+static int check_old(const char *dir, bool *there, ds_err *err)
+{
+    struct stat st;
+    ds_buf mark = {0};
+    char *path = NULL;
+    bool empty = false;
+    *there = false;
+    if (lstat(dir, &st) != 0)
+        return errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", dir);
+    *there = true;
+    if (!S_ISDIR(st.st_mode))
+        return ds_fail(err, DS_FAIL, "%s: is there already, and is no folder", dir);
+    int rc = ds_store_path(&path, dir, DS_CHECKOUT_MARK, err);
+    if (!rc && ds_path_exists(path))
+        rc = ds_read_file(&mark, path, MARK_MAX, err);
+    rc = rc ? rc : check_names(dir, &mark, &empty, err);
+    for (size_t at = 0; !rc && at < mark.len;) {
+        const char *p = (const char *)mark.data + at;
+        const char *nl = memchr(p, '\n', mark.len - at);
+        const size_t len = nl ? (size_t)(nl - p) : mark.len - at;
+        rc = check_file(dir, p, len, err);
+        at += len + 1;
+    }
+    ds_buf_fini(&mark);
+    free(path);
+    return rc;
+}
+
+/* ---- writing ---- */
+
+static int flush_lines(void *ctx, ds_buf *b, ds_err *err)
+{
+    int rc = ds_out_put(ctx, b->data, b->len, err);
+    ds_buf_reset(b);
+    return rc;
+}
+
+static int write_lines(ds_out *out, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    ds_verside v = {0};
+    ds_recblock rec = {0};
+    ds_jsonform form = {0};
+    ds_jsonrow row = {.flush = flush_lines, .flush_ctx = out};
+    const ds_origin_state from = {0};
+    int rc = ds_verside_open(&v, s, commit, NULL, NULL, err);
+    rc = rc ? rc : ds_jsonform_init(&form, &v.schema, NULL, true, true, false, err);
+    for (size_t i = 0; !rc && i < v.n; i++) {
+        rc = ds_recblock_load(&rec, &v, i, false, err);
+        rc = rc ? rc : ds_jsonrow_block(&row, &form, &rec.lent, &from, 0, UINT64_MAX, err);
+        rc = rc ? rc : flush_lines(out, &row.out, err);
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    ds_jsonrow_fini(&row);
+    ds_jsonform_fini(&form);
+    ds_recblock_fini(&rec);
+    ds_verside_fini(&v);
+    return rc;
+}
+
+static int write_file(const char *path, ds_store *s, const git_oid *commit,
+                      const ds_checkout_opts *o, uint64_t *bytes, ds_err *err)
+{
+    const ds_readback_opts back = {.threads = o->threads,
+                                   .writer = {.level = o->level, .index = true}};
+    ds_out out = {0};
+    int fd = -1;
+    int rc = ds_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
+    rc = rc ? rc : ds_out_init(&out, fd, path, err);
+    if (!rc)
+        rc = o->form == DS_CHECKOUT_DSR ? ds_readback_write(&out, s, commit, &back, err)
+                                        : write_lines(&out, s, commit, err);
+    rc = rc ? rc : ds_out_flush(&out, err);
+    rc = rc ? rc : ds_fsync(fd, path, err);
+    *bytes = out.pos;
+    ds_out_fini(&out);
+    if (ds_close(&fd, path, rc ? NULL : err) && !rc)
+        rc = DS_IO;
+    return rc;
+}
+
+static int write_mark(const char *dir, const char *path, const char *name, ds_err *err)
+{
+    ds_buf b = {0};
+    ds_sha sum;
+    char hex[65], *mark = NULL;
+    uint64_t size;
+    int rc = ds_sha_file(&sum, &size, path, err);
+    rc = rc ? rc : ds_store_path(&mark, dir, DS_CHECKOUT_MARK, err);
+    ds_sha_hex(hex, &sum);
+    if (!rc && ds_buf_printf(&b, "%s %s\n", hex, name))
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_atomic_write(mark, 0666, b.data, b.len, err);
+    ds_buf_fini(&b);
+    free(mark);
+    return rc;
+}
+
+/* Only what a checkout puts there. */
+static void drop(const char *dir)
+{
+    const char *const all[] = {names[0], names[1], DS_CHECKOUT_MARK};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char *path = NULL;
+        if (ds_store_path(&path, dir, all[i], NULL) == 0)
+            ds_io_active->unlink(path);
+        free(path);
+    }
+    rmdir(dir);
+}
+
+/* The new folder under its name. The old one stands aside until it has it. */
+static int put_in_place(const char *tmp, const char *dir, bool there, ds_err *err)
+{
+    char *aside = NULL;
+    int rc = 0;
+    if (there && asprintf(&aside, "%s.old", tmp) < 0)
+        return ds_fail_nomem(err);
+    if (there && ds_io_active->rename(dir, aside) != 0)
+        rc = ds_fail_errno(err, errno, "%s: cannot be moved aside", dir);
+    if (!rc && ds_io_active->rename(tmp, dir) != 0) {
+        rc = ds_fail_errno(err, errno, "%s: cannot be renamed to %s", tmp, dir);
+        if (there && ds_io_active->rename(aside, dir) != 0)
+            rc = ds_fail(err, DS_IO, "the old folder is %s", aside);
+        there = false;
+    }
+    rc = rc ? rc : ds_fsync_parent(dir, err);
+    if (!rc && there)
+        drop(aside);
+    free(aside);
+    return rc;
+}
+
+int ds_checkout_run(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
+                    const ds_checkout_opts *o, ds_err *err)
+{
+    char *tmp = NULL, *path = NULL, *bare = strdup(dir);
+    *out = (ds_checkedout){0};
+    for (size_t n = bare ? strlen(bare) : 0; n > 1 && bare[n - 1] == '/'; n--)
+        bare[n - 1] = '\0';
+    int rc = bare ? check_old(bare, &out->replaced, err) : ds_fail_nomem(err);
+    if (!rc && asprintf(&tmp, "%s.dsver-XXXXXX", bare) < 0) {
+        tmp = NULL;
+        rc = ds_fail_nomem(err);
+    }
+    bool made = false;
+    if (!rc && !(made = mkdtemp(tmp) != NULL))
+        rc = ds_fail_errno(err, errno, "%s: cannot make a folder", tmp);
+    if (!rc && chmod(tmp, 0755) != 0)
+        rc = ds_fail_errno(err, errno, "%s", tmp);
+    rc = rc ? rc : ds_store_path(&path, tmp, names[o->form], err);
+    rc = rc ? rc : write_file(path, s, commit, o, &out->bytes, err);
+    rc = rc ? rc : write_mark(tmp, path, names[o->form], err);
+    rc = rc ? rc : put_in_place(tmp, bare, out->replaced, err);
+    if (!rc && !(out->file = strdup(names[o->form])))
+        rc = ds_fail_nomem(err);
+    if (rc && made)
+        drop(tmp);
+    free(tmp);
+    free(path);
+    free(bare);
+    return rc;
+}

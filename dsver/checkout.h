@@ -1,0 +1,31 @@
+/* checkout.h - a version as files in a folder of its own.
+ *
+ * The folder appears by rename, whole or not at all, and takes the place of one that an earlier
+ * checkout left, if nobody changed that: its marker lists the files with their digests. Nothing in
+ * it is shared with the store, which no editor of the files can reach.
+ */
+#ifndef DS_CHECKOUT_H
+#define DS_CHECKOUT_H
+
+#include "store.h"
+
+#define DS_CHECKOUT_MARK ".dsver-checkout"
+
+enum ds_checkout_form { DS_CHECKOUT_DSR, DS_CHECKOUT_JSONL };
+
+typedef struct ds_checkout_opts {
+    enum ds_checkout_form form;
+    int threads, level; /* level: of zstd, DSR only */
+} ds_checkout_opts;
+
+typedef struct ds_checkedout {
+    char *file; /* its name in the folder */
+    uint64_t bytes;
+    bool replaced; /* an earlier checkout */
+} ds_checkedout;
+
+/* DS_FAIL when dir holds something that is not an unchanged checkout. Caller frees out->file. */
+int ds_checkout_run(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
+                    const ds_checkout_opts *o, ds_err *err);
+
+#endif
