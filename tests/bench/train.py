@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """dstrain against transformers + peft: tokens a second and peak memory, the same model, batch and precision, in one run.
 
-    train.py BASE DATA.dsr [--batch 4] [--seq-len 512] [--steps 4] [--threads 2]
+    train.py BASE DATA.dsr [--batch 4] [--seq-len 512] [--steps 4] [--threads 2] [--device cpu|cuda]
 
 BASE is a Hugging Face folder that dstrain init made, DATA.dsr a stream with tokens. Needs torch, transformers and peft; DS_BIN_DIR says
-where dstrain is. Each side trains in a process of its own; the first step is left out.
+where dstrain is. Each side trains in a process of its own; the first step is left out. On a GPU its memory is not compared.
 """
 import argparse
 import json
@@ -18,10 +18,11 @@ PEER = r"""
 import json, resource, sys, time
 import torch
 from transformers import AutoModelForCausalLM
-base, method, batch, seq, steps, threads, dtype = sys.argv[1:8]
+base, method, batch, seq, steps, threads, dtype, device = sys.argv[1:9]
 batch, seq, steps = int(batch), int(seq), int(steps)
 torch.set_num_threads(int(threads))
-model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype))
+model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype)).to(device)
+wait = torch.cuda.synchronize if device == "cuda" else lambda: None
 if method == "lora":
     from peft import LoraConfig, get_peft_model
     model = get_peft_model(model, LoraConfig(r=16, lora_alpha=32, lora_dropout=0.0, task_type="CAUSAL_LM",
@@ -31,13 +32,15 @@ opt = torch.optim.AdamW([p for p in model.parameters() if p.requires_grad], lr=1
 torch.manual_seed(1)
 times = []
 for _ in range(steps + 1):
-    ids = torch.randint(0, model.config.vocab_size, (batch, seq))
+    ids = torch.randint(0, model.config.vocab_size, (batch, seq)).to(device)
+    wait()
     t = time.time()
     loss = model(input_ids=ids, labels=ids).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     opt.step()
     opt.zero_grad(set_to_none=True)
+    wait()
     times.append(time.time() - t)
 print(json.dumps({"rate": batch * seq / min(times[1:]), "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 """
@@ -47,7 +50,7 @@ def ours(binary, a, method, dtype, out):
     run = os.path.join(out, method + dtype)
     subprocess.run(["/usr/bin/env", "time", "-v", "-o", run + ".time", binary, "finetune", "--model", a.base, "--data", a.data,
                     "--method", method, "--batch", str(a.batch), "--seq-len", str(a.seq_len), "--steps", str(a.steps + 1), "--rank", "16",
-                    "--dtype", dtype, "-j", str(a.threads), "-q", "-o", run], check=True, stdout=subprocess.DEVNULL)
+                    "--dtype", dtype, "--device", a.device, "-j", str(a.threads), "-q", "-o", run], check=True, stdout=subprocess.DEVNULL)
     with open(run + "/metrics.jsonl") as f:
         lines = [json.loads(line) for line in f]
     steps = [x for x in lines if x["type"] == "step"][1:]
@@ -66,17 +69,21 @@ def main():
     p.add_argument("--seq-len", type=int, default=512)
     p.add_argument("--steps", type=int, default=4)
     p.add_argument("--threads", type=int, default=2)
+    p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     a = p.parse_args()
     binary = os.path.join(os.environ.get("DS_BIN_DIR", "build/release/bin"), "dstrain")
     with tempfile.TemporaryDirectory() as out:
         for method in ("full", "lora"):
             for dtype, theirs in (("f32", "float32"), ("bf16", "bfloat16")):
                 peer = json.loads(subprocess.run(
-                    [sys.executable, "-c", PEER, a.base, method, str(a.batch), str(a.seq_len), str(a.steps), str(a.threads), theirs],
+                    [sys.executable, "-c", PEER, a.base, method, str(a.batch), str(a.seq_len), str(a.steps), str(a.threads), theirs,
+                     a.device],
                     check=True, capture_output=True, text=True).stdout.splitlines()[-1])
                 rate, peak, parts = ours(binary, a, method, dtype, out)
-                print("%-5s %-5s tokens/s %8.0f against %8.0f: %.2f x   peak memory %6.0f MB against %6.0f: %3.0f %%" % (
-                    method, dtype, rate, peer["rate"], rate / peer["rate"], peak / 1e6, peer["peak"] / 1e6, 100 * peak / peer["peak"]))
+                memory = "" if a.device == "cuda" else "   peak memory %6.0f MB against %6.0f: %3.0f %%" % (
+                    peak / 1e6, peer["peak"] / 1e6, 100 * peak / peer["peak"])
+                print("%-5s %-5s tokens/s %8.0f against %8.0f: %.2f x%s" % (
+                    method, dtype, rate, peer["rate"], rate / peer["rate"], memory))
                 print("            of a step: forward and back %.1f %%, optimizer %.1f, waiting for data %.2f, ledger %.3f" % (
                     100 * parts["compute"], 100 * parts["optimizer"], 100 * parts["waited"], 100 * parts["ledger"]))
     return 0
