@@ -8,6 +8,7 @@
     X(files)                                                                                       \
     X(filter)                                                                                      \
     X(dedup)                                                                                       \
+    X(redact)                                                                                      \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
     X(show)                                                                                        \

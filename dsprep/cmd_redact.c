@@ -1,0 +1,426 @@
+/* cmd_redact.c - dsprep redact: what points to a person, or opens a door, is masked or replaced. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "cmd_transform.h"
+#include "json.h"
+#include "redact.h"
+#include "sig.h"
+#include "term.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_cmd_redact;
+const ds_command ds_cmd_redact = {
+    .prog = "dsprep",
+    .name = "redact",
+    .summary = "mask or replace what points to a person, and keys and tokens",
+    .operands = "[FILE...]",
+    .min_operands = 0,
+    .max_operands = -1,
+    .example = "dsprep logs /var/log | dsprep redact --report pii.json | dsver commit -m logs ops\n"
+               "dsprep redact --key-file site.key --names staff.txt tickets.dsr | dsprep cat",
+    .description =
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
+        "and writes it with what it finds in columns of text and JSON replaced: [EMAIL], or with "
+        "--key-file a pseudonym (EMAIL_1f0c2b7a9d3e) that is the same for the same address in "
+        "every run with this key. In JSON the values are looked at, not the names of members.\n\n"
+        "Kinds: email; phone (international, China, North America, France, and numbers with a "
+        "leading 0 and a separator); card (with Luhn); iban (MOD 97); ip (public addresses; "
+        "--all-ips private ones too); cn_id (China's resident identity number), us_ssn, es_dni "
+        "(and NIE), de_tax (Steuer-ID), fr_nir, uk_nhs: all of these only where their check digits "
+        "or rules hold; secret (keys and tokens of AWS, GitHub, GitLab, Slack, Google, Stripe, "
+        "OpenAI, Hugging Face, npm, PyPI, Alibaba, JWTs, private keys in PEM); name (with --names: "
+        "one a line). --kinds picks some. docs/transforms.md has the forms.\n\n"
+        "--report writes how many of which kind were found in which column. --mark adds a column "
+        "redacted with the counts of each record. Where keys are derived from a text that "
+        "changes, they are derived anew: a digest of what was removed would give it away. Explicit "
+        "keys are not changed; when something is found in one, the run fails unless "
+        "--keys=ignore. Sources keep their names and digests. What is found by rule is not all "
+        "there is: see the limits in docs/transforms.md.",
+    .run = run,
+};
+
+enum { COLUMNS_MAX = 15 };
+
+typedef struct redact_opts {
+    ds_rowopts row;
+    ds_opt_list columns;
+    const char *kinds, *names, *key_file, *report;
+    bool all_ips, mark;
+    int keys;
+} redact_opts;
+
+typedef struct redact {
+    const redact_opts *o;
+    ds_redactor r;
+    ds_piinames *names;
+    ds_sha names_sha;
+    ds_buf key;
+    size_t column[COLUMNS_MAX], ncolumns;
+    bool check_key;
+    size_t made_mark;
+    uint64_t found[COLUMNS_MAX][DS_NPII], records, changed;
+} redact;
+
+typedef struct work {
+    ds_redactwork w;
+    ds_spool scratch;
+    ds_value *values;
+    ds_buf text;
+    uint64_t found[COLUMNS_MAX][DS_NPII], changed; /* of the block */
+} work;
+
+static int mark_row(work *w, const redact *d, ds_rowblock *b, const uint64_t n[DS_NPII],
+                    ds_err *err)
+{
+    ds_buf_reset(&w->text);
+    const char *sep = "{";
+    for (unsigned k = 0; k < DS_NPII; k++) {
+        if (!n[k])
+            continue;
+        if (ds_buf_printf(&w->text, "%s\"%s\":%llu", sep, ds_pii_names[k],
+                          (unsigned long long)n[k]))
+            return ds_fail_nomem(err);
+        sep = ",";
+    }
+    if (w->text.len == 0)
+        return ds_made_null(&b->made[d->made_mark], err);
+    if (ds_buf_putc(&w->text, '}'))
+        return ds_fail_nomem(err);
+    return ds_made_bytes(&b->made[d->made_mark], w->text.data, w->text.len, err);
+}
+
+static int redact_value(work *w, const redact *d, ds_rowblock *b, size_t k, uint64_t n[DS_NPII],
+                        ds_err *err)
+{
+    const ds_value *x = &w->values[d->column[k]];
+    ds_madecol *m = &b->made[k];
+    const uint64_t began = ds_spool_len(&m->data);
+    if (x->null)
+        return ds_made_null(m, err);
+    memset(w->w.counts, 0, sizeof w->w.counts);
+    int rc = m->type == DS_JSON ? ds_redact_json(&d->r, &w->w, x->p, x->len, &m->data, err)
+                                : ds_redact_text(&d->r, &w->w, x->p, x->len, &m->data, err);
+    for (unsigned i = 0; i < DS_NPII; i++) {
+        w->found[k][i] += w->w.counts[i];
+        n[i] += w->w.counts[i];
+    }
+    return rc ? rc : ds_made_end(m, began, err);
+}
+
+/* A key is not changed: what stands in it would go out. */
+static int look_at_key(work *w, const redact *d, ds_err *err)
+{
+    const ds_value *x = &w->values[0];
+    memset(w->w.counts, 0, sizeof w->w.counts);
+    ds_spool_reset(&w->scratch);
+    int rc = ds_redact_text(&d->r, &w->w, x->p, x->len, &w->scratch, err);
+    for (unsigned i = 0; rc == 0 && i < DS_NPII; i++)
+        if (w->w.counts[i])
+            rc = ds_fail(
+                err, DS_FAIL,
+                "its key holds what is to be redacted (%s): make keys of something else, or "
+                "give --keys=ignore",
+                ds_pii_names[i]);
+    return rc;
+}
+
+static int redact_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err)
+{
+    const redact *d = ctx;
+    work *w = state;
+    int rc = 0;
+    if (!w->values && !(w->values = calloc(b->schema->n + 1, sizeof *w->values)))
+        return ds_fail_nomem(err);
+    memset(w->found, 0, sizeof w->found);
+    w->changed = 0;
+    for (uint64_t row = 0; rc == 0 && row < b->block->rows; row++) {
+        uint64_t n[DS_NPII] = {0}, sum = 0;
+        for (size_t i = 0; i < b->schema->n; i++)
+            (void)ds_colview_next(&b->views[i], &w->values[i]);
+        if (d->check_key)
+            rc = look_at_key(w, d, err);
+        for (size_t k = 0; rc == 0 && k < d->ncolumns; k++)
+            rc = redact_value(w, d, b, k, n, err);
+        for (unsigned i = 0; i < DS_NPII; i++)
+            sum += n[i];
+        w->changed += sum > 0;
+        if (rc == 0 && d->o->mark)
+            rc = mark_row(w, d, b, n, err);
+        if (rc)
+            ds_err_prefix(err, "record %llu of the block", (unsigned long long)row);
+    }
+    return rc;
+}
+
+static int redact_done(void *ctx, void *state, ds_rowblock *b, ds_err *err)
+{
+    redact *d = ctx;
+    const work *w = state;
+    (void)err;
+    for (size_t k = 0; k < d->ncolumns; k++)
+        for (unsigned i = 0; i < DS_NPII; i++)
+            d->found[k][i] += w->found[k][i];
+    d->records += b->block->rows;
+    d->changed += w->changed;
+    return 0;
+}
+
+static void redact_fini(void *state)
+{
+    work *w = state;
+    ds_redactwork_fini(&w->w);
+    ds_spool_fini(&w->scratch);
+    ds_buf_fini(&w->text);
+    free(w->values);
+}
+
+static const ds_rowops redact_ops = {
+    .state_size = sizeof(work), .work = redact_work, .done = redact_done, .fini = redact_fini};
+
+/* ---- options ---- */
+
+static int read_kinds(redact *d, const redact_opts *o, ds_err *err)
+{
+    d->r.kinds = o->all_ips ? DS_PII_ALL_IPS : 0;
+    if (!o->kinds) {
+        d->r.kinds |= (1u << DS_PII_NAME) - 1;
+        return 0;
+    }
+    for (const char *p = o->kinds; *p;) {
+        const size_t n = strcspn(p, ",");
+        unsigned k = 0;
+        while (k < DS_NPII &&
+               !(strlen(ds_pii_names[k]) == n && strncmp(ds_pii_names[k], p, n) == 0))
+            k++;
+        if (k == DS_NPII || (k == DS_PII_NAME && !o->names))
+            return ds_fail(err, DS_USAGE, "--kinds: '%.*s' is no kind%s", (int)(n > 40 ? 40 : n), p,
+                           k == DS_PII_NAME ? " without --names" : "");
+        d->r.kinds |= 1u << k;
+        p += n + (p[n] == ',');
+    }
+    return 0;
+}
+
+/* Secrets do not lie about: a key that others can read is refused. */
+static int read_key(redact *d, const char *path, ds_err *err)
+{
+    struct stat st;
+    int rc = ds_read_file(&d->key, path, 65536, err);
+    if (rc == 0 && stat(path, &st) == 0 && S_ISREG(st.st_mode) && (st.st_mode & 077))
+        rc = ds_fail(err, DS_FAIL, "%s: others may read it: chmod 600", path);
+    if (rc == 0 && d->key.len < 16)
+        rc = ds_fail(err, DS_FAIL, "%s: a key has at least 16 bytes", path);
+    d->r.key = d->key.data;
+    d->r.key_len = d->key.len;
+    return rc;
+}
+
+static int pick_columns(redact *d, const redact_opts *o, const ds_schema *s, ds_err *err)
+{
+    const unsigned types = 1u << DS_UTF8 | 1u << DS_JSON;
+    const size_t first = s->explicit_key ? 1 : 0;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < o->columns.n && d->ncolumns < COLUMNS_MAX; i++) {
+        rc = ds_rowcolumn_find(&d->column[d->ncolumns], s, o->columns.v[i], types, err);
+        if (rc == 0 && d->column[d->ncolumns] < first)
+            rc = ds_fail(err, DS_USAGE, "-c key: keys are not changed");
+        d->ncolumns++;
+    }
+    for (size_t i = first; o->columns.n == 0 && i < s->n && d->ncolumns < COLUMNS_MAX; i++)
+        if (types >> s->cols[i].type & 1)
+            d->column[d->ncolumns++] = i;
+    if (rc == 0 && d->ncolumns == 0)
+        rc = ds_fail(err, DS_FAIL, "no column of text or JSON in the stream");
+    if (rc == 0 && d->ncolumns == COLUMNS_MAX)
+        rc = ds_fail(err, DS_FAIL, "%d or more columns at once: name some with -c", COLUMNS_MAX);
+    d->check_key = s->explicit_key && o->keys == 0;
+    return rc;
+}
+
+static json_t *kinds_json(const redact *d)
+{
+    json_t *j = json_array();
+    for (unsigned k = 0; j && k < DS_NPII; k++)
+        if ((d->r.kinds >> k & 1) || (k == DS_PII_NAME && d->r.names))
+            if (json_array_append_new(j, json_string(ds_pii_names[k]))) {
+                json_decref(j);
+                return NULL;
+            }
+    return j;
+}
+
+static json_t *names_json(const redact *d, const ds_schema *s)
+{
+    json_t *j = json_array();
+    for (size_t k = 0; j && k < d->ncolumns; k++)
+        if (json_array_append_new(j, json_string(s->cols[d->column[k]].name))) {
+            json_decref(j);
+            return NULL;
+        }
+    return j;
+}
+
+static json_t *options_of(const redact *d, const ds_schema *s)
+{
+    return json_pack("{s:b,s:o,s:o,s:b,s:s,s:s}", "all_ips", d->o->all_ips, "columns",
+                     names_json(d, s), "kinds", kinds_json(d), "mark", d->o->mark, "with",
+                     d->r.key ? "pseudonyms" : "masks", "keys", d->o->keys ? "ignore" : "check");
+}
+
+static json_t *digests_of(const redact *d)
+{
+    char hex[65];
+    if (!d->names)
+        return json_object();
+    ds_sha_hex(hex, &d->names_sha);
+    return json_pack("{s:o}", "names", json_sprintf("sha256:%s", hex));
+}
+
+static json_t *counts_json(const uint64_t n[DS_NPII])
+{
+    json_t *j = json_object();
+    for (unsigned k = 0; j && k < DS_NPII; k++)
+        if (n[k] && json_object_set_new(j, ds_pii_names[k], json_integer((json_int_t)n[k]))) {
+            json_decref(j);
+            return NULL;
+        }
+    return j;
+}
+
+static int write_report(const redact *d, const ds_schema *s, ds_err *err)
+{
+    uint64_t all[DS_NPII] = {0};
+    json_t *columns = json_object();
+    ds_buf text = {0};
+    int rc = columns ? 0 : -1;
+    for (size_t k = 0; rc == 0 && k < d->ncolumns; k++) {
+        for (unsigned i = 0; i < DS_NPII; i++)
+            all[i] += d->found[k][i];
+        rc = json_object_set_new(columns, s->cols[d->column[k]].name, counts_json(d->found[k]));
+    }
+    json_t *j = json_pack("{s:I,s:I,s:o,s:o}", "records", (json_int_t)d->records, "changed",
+                          (json_int_t)d->changed, "found", counts_json(all), "columns", columns);
+    rc = rc == 0 && j ? ds_json_dump(&text, j, err) : ds_fail_nomem(err);
+    if (rc == 0 && ds_buf_putc(&text, '\n'))
+        rc = ds_fail_nomem(err);
+    if (rc == 0)
+        rc = ds_atomic_write(d->o->report, 0666, text.data, text.len, err);
+    json_decref(j);
+    ds_buf_fini(&text);
+    return rc;
+}
+
+static void say(const redact *d)
+{
+    uint64_t all[DS_NPII] = {0}, sum = 0;
+    for (size_t k = 0; k < d->ncolumns; k++)
+        for (unsigned i = 0; i < DS_NPII; i++)
+            all[i] += d->found[k][i], sum += d->found[k][i];
+    if (ds_log_level == 0)
+        return;
+    fprintf(stderr, "dsprep redact: %llu found in %llu of %llu records", (unsigned long long)sum,
+            (unsigned long long)d->changed, (unsigned long long)d->records);
+    const char *sep = ": ";
+    for (unsigned i = 0; i < DS_NPII; i++)
+        if (all[i]) {
+            fprintf(stderr, "%s%llu %s", sep, (unsigned long long)all[i], ds_pii_names[i]);
+            sep = ", ";
+        }
+    fprintf(stderr, "\n");
+}
+
+static int plan_columns(ds_rowplan *p, redact *d, const ds_schema *s, ds_err *err)
+{
+    size_t made;
+    int rc = ds_rowplan_init(p, s, err);
+    for (size_t k = 0; rc == 0 && k < d->ncolumns; k++)
+        rc = ds_rowplan_replace(p, d->column[k], &made, err);
+    d->made_mark = p->nmade;
+    if (rc == 0 && d->o->mark)
+        rc = ds_rowplan_add(p, "redacted", DS_JSON, true, NULL, err);
+    return rc;
+}
+
+static int redact_stream(redact *d, char **operands, int n, ds_err *err)
+{
+    const redact_opts *o = d->o;
+    ds_rowplan plan = {0};
+    ds_rowresult res = {0};
+    ds_instream *in = NULL;
+    json_t *options = NULL, *digests = NULL;
+    int rc = ds_instream_open(&in, operands, n, err);
+    const ds_schema *s = rc ? NULL : ds_instream_schema(in);
+    if (rc == 0)
+        rc = pick_columns(d, o, s, err);
+    if (rc == 0)
+        rc = plan_columns(&plan, d, s, err);
+    if (rc == 0 && (!(options = options_of(d, s)) || !(digests = digests_of(d))))
+        rc = ds_fail_nomem(err);
+    plan.tool = "dsprep redact";
+    plan.options = options;
+    plan.digests = digests;
+    if (rc == 0)
+        rc = ds_rowstage_run(&res, in, &plan, &redact_ops, d, &o->row, err);
+    if (rc == 0 && o->report)
+        rc = write_report(d, s, err);
+    if (rc == 0)
+        say(d);
+    ds_rowresult_fini(&res);
+    ds_rowplan_fini(&plan);
+    ds_instream_free(in);
+    json_decref(options);
+    json_decref(digests);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    static const char *const keys[] = {"check", "ignore", NULL};
+    redact_opts o = {.row = {.level = -1}};
+    const ds_opt opts[] = {
+        {'c', "column", DS_OPT_LIST, &o.columns, "NAME",
+         "a column of text or JSON; may be given again; default all of them", 0, 0, NULL, false},
+        {0, "kinds", DS_OPT_STR, &o.kinds, "A,B", "only these kinds; default all", 0, 0, NULL,
+         false},
+        {0, "names", DS_OPT_STR, &o.names, "FILE", "names to find, one a line", 0, 0, NULL, false},
+        {0, "all-ips", DS_OPT_FLAG, &o.all_ips, NULL,
+         "private, local and documentation addresses too", 0, 0, NULL, false},
+        {0, "key-file", DS_OPT_STR, &o.key_file, "FILE",
+         "replace by pseudonyms under this secret (at least 16 bytes, mode 600)", 0, 0, NULL,
+         false},
+        {0, "keys", DS_OPT_CHOICE, &o.keys, "WHAT",
+         "explicit keys that hold a match: check (then fail), ignore (check)", 0, 0, keys, false},
+        {0, "mark", DS_OPT_FLAG, &o.mark, NULL,
+         "add a column redacted with what was found in each record", 0, 0, NULL, false},
+        {0, "report", DS_OPT_STR, &o.report, "FILE", "write the counts as JSON", 0, 0, NULL, false},
+        DS_ROWOPTS_OUTPUT(o.row),
+        DS_ROWOPTS_COMMON(o.row),
+        {0},
+    };
+    char **operands;
+    int n, rc = ds_opt_begin(&ds_cmd_redact, opts, argc, argv, &operands, &n);
+    if (rc >= 0)
+        return rc;
+    ds_err err = {0};
+    redact d = {.o = &o};
+    ds_sig_setup();
+    if (o.row.quiet)
+        ds_log_level = 0;
+    rc = read_kinds(&d, &o, &err);
+    if (rc == 0 && o.names) {
+        rc = ds_piinames_load(&d.names, o.names, &d.names_sha, &err);
+        if (!o.kinds || (d.r.kinds >> DS_PII_NAME & 1))
+            d.r.names = d.names;
+    }
+    if (rc == 0 && o.key_file)
+        rc = read_key(&d, o.key_file, &err);
+    if (rc == 0)
+        (void)redact_stream(&d, operands, n, &err);
+    ds_piinames_free(d.names);
+    ds_buf_fini(&d.key);
+    ds_opt_list_fini(&o.columns);
+    return ds_command_end(&ds_cmd_redact, &err, false);
+}

@@ -1,0 +1,145 @@
+#!/usr/bin/env bats
+# dsprep redact: known answers, what looks like one and is none, pseudonyms, JSON, the report.
+
+load dsprep_common
+
+# Each line: text|what must come out. Numbers are the published examples of their schemes.
+known() {
+    cat <<'END'
+Write to Jane.Doe+news@mail.example.co.uk, please.|Write to [EMAIL], please.
+<a@b.io>;c_d@e-f.org|<[EMAIL]>;[EMAIL]
+card 4111 1111 1111 1111 exp 12/27|card [CARD] exp 12/27
+5555-5555-5555-4444 or 378282246310005|[CARD] or [CARD]
+3782 822463 10005|[CARD]
+IBAN DE89 3704 0044 0532 0130 00.|IBAN [IBAN].
+GB82WEST12345698765432|[IBAN]
+FR14 2004 1010 0505 0001 3M02 606 ok|[IBAN] ok
+身份证11010519491231002X。|身份证[CN_ID]。
+440524188001010014|[CN_ID]
+SSN 123-45-6789,|SSN [US_SSN],
+DNI 12345678Z y X1234567L|DNI [ES_DNI] y [ES_DNI]
+IdNr 86 095 742 719 / 47036892816|IdNr [DE_TAX] / [DE_TAX]
+NIR 1 84 12 76 451 089 46|NIR [FR_NIR]
+NHS number: 943 476 5919|NHS number: [UK_NHS]
+NHS 9434765919|NHS [UK_NHS]
+from 8.8.8.8 port 22|from [IP] port 22
+[2001:4860:4860::8888]:443|[[IP]]:443
+call +49 (0)30 901820 or +86 138 0013 8000|call [PHONE] or [PHONE]
+手机13800138000，|手机[PHONE]，
+(212) 555-0123 and 212-555-0123|[PHONE] and [PHONE]
+tel 01 42 68 53 00; 030/1234567|tel [PHONE]; [PHONE]
+key=AKIAIOSFODNN7EXAMPLE;|key=[SECRET];
+token ghp_0123456789abcdefghijABCDEFGHIJ012345.|token [SECRET].
+eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U!|[SECRET]!
+END
+}
+
+# What looks like something and is nothing of it.
+harmless() {
+    cat <<'END'
+4111 1111 1111 1112 and 1234567812345678
+DE88 3704 0044 0532 0130 00
+110105194912310021 110105194913310021 990105194912310021
+000-12-3456 666-12-3456 900-12-3456 123-00-4567 123-45-0000
+12345678A X1234567A
+86095742710 12345678901
+2026-03-01T10:00:00.123456789Z 10:20:30 01/02/2026 2026-03-01
+127.0.0.1 10.1.2.3 192.168.0.1 192.0.2.7 256.1.1.1 1.2.3.4.5 1.2.3
+std::string a::b fe80::1 ::1 2001:db8::1 de:ad:be:ef:00:01
+v8.8.8.8 x@y user@localhost @mention a@b. @ foo@bar
+943 476 5918 9434765919
+order 1234567890 id 20260301100000 0.123456789012345 1e100000000
+ISBN 978-3-16-148410-0 12345678901234567890123456789012
+AKIAIOSFODNN7EXAMPL ghp_short sk-short eyJhbGciOi.abc
+3.14159265358979 -13800138000 123,456,789,012
+550e8400-e29b-41d4-a716-446655440000
+d41d8cd98f00b204e9800998ecf8427e
+END
+}
+
+@test "redact: known answers" {
+    known | cut -d'|' -f1 >in.txt
+    known | cut -d'|' -f2- >want.txt
+    dsprep text -q --split line in.txt | dsprep redact -q >r.dsr
+    dsprep check r.dsr
+    dsprep cat -c text r.dsr | jq -r .text >got.txt
+    diff want.txt got.txt
+}
+
+@test "redact: what only looks like it stays" {
+    harmless >in.txt
+    dsprep text -q --split line in.txt | dsprep redact -q | dsprep cat -c text | jq -r .text >got.txt
+    diff in.txt got.txt
+}
+
+@test "redact: kinds, private addresses, private keys, names" {
+    printf 'Ann Lee met Ann, and 王小明说 mail a@b.io from 10.1.2.3. Annie Lee-Smith\n' >in.txt
+    printf '# staff\nAnn Lee\nAnn\n王小明\n\n' >names
+    dsprep text -q --split line in.txt >s.dsr
+    one() { dsprep redact -q "$@" s.dsr | dsprep cat --no-key -c text; }
+    [ "$(one --names names)" = '{"text":"[NAME] met [NAME], and [NAME]说 mail [EMAIL] from 10.1.2.3. Annie Lee-Smith"}' ]
+    [ "$(one --kinds ip --all-ips)" = '{"text":"Ann Lee met Ann, and 王小明说 mail a@b.io from [IP]. Annie Lee-Smith"}' ]
+    [ "$(one --names names --kinds name | grep -c a@b.io)" -eq 1 ]
+    exits 2 dsprep redact --kinds email,nosuch s.dsr
+    exits 2 dsprep redact --kinds name s.dsr
+    printf -- '-----BEGIN RSA PRIVATE KEY-----\nMIIE\nabc=\n-----END RSA PRIVATE KEY-----\nnext' >k.txt
+    [ "$(dsprep text -q --format text k.txt | dsprep redact -q | dsprep cat --no-key -c text)" = '{"text":"[SECRET]\nnext"}' ]
+}
+
+@test "redact: pseudonyms are the same for the same, under one key" {
+    printf 'JANE@example.com\njane@Example.com\njohn@example.com\n4111-1111-1111-1111\n4111111111111111\n' >in.txt
+    dsprep text -q --split line in.txt >s.dsr
+    head -c 32 /dev/zero >key
+    chmod 644 key
+    exits 1 dsprep redact --key-file key s.dsr
+    has 'others may read it'
+    chmod 600 key
+    dsprep redact -q --key-file key s.dsr | dsprep cat --no-key -c text >a
+    dsprep redact -q --key-file key s.dsr | dsprep cat --no-key -c text | cmp - a
+    [ "$(sed -n 1p a)" = "$(sed -n 2p a)" ]
+    [ "$(sed -n 1p a)" != "$(sed -n 3p a)" ]
+    [ "$(sed -n 4p a)" = "$(sed -n 5p a)" ]
+    [ "$(sed -n 1p a)" = "{\"text\":\"EMAIL_$(printf 'email\0jane@example.com' | openssl dgst -sha256 -mac hmac -macopt hexkey:"$(od -v -An -tx1 key | tr -d ' \n')" | sed 's/.*= //' | cut -c1-12)\"}" ]
+    head -c 32 /dev/zero | tr '\0' x >key2
+    chmod 600 key2
+    dsprep redact -q --key-file key2 s.dsr | dsprep cat --no-key -c text >b
+    [ "$(sed -n 1p a)" != "$(sed -n 1p b)" ]
+    printf short >key2
+    exits 1 dsprep redact --key-file key2 s.dsr
+}
+
+@test "redact: JSON stays JSON" {
+    cat >j.jsonl <<'END'
+{"id":"a","text":"x","from":"a\u0040b.io","n":13800138000,"m":12.5,"big":123456789012345,"l":["say \"8.8.8.8\"",{"a@b.io":null}],"e":"tab\there"}
+END
+    dsprep text -q --key-field id j.jsonl | dsprep redact -q --mark >r.dsr
+    dsprep check r.dsr
+    [ "$(dsprep cat r.dsr)" = '{"key":"a","text":"x","meta":{"from":"[EMAIL]","n":"[PHONE]","m":12.5,"big":123456789012345,"l":["say \"[IP]\"",{"a@b.io":null}],"e":"tab\there"},"redacted":{"email":1,"phone":1,"ip":1}}' ]
+    exits 0 bash -c 'dsprep text -q --key-field id j.jsonl | dsprep redact -c text --report rep.json >r.dsr'
+    has 'dsprep redact: 0 found in 0 of 1 records'
+    [ "$(cat rep.json)" = '{"records":1,"changed":0,"found":{},"columns":{"text":{}}}' ]
+}
+
+@test "redact: keys that would give it away" {
+    printf '{"id":"a@b.io","text":"x"}\n' >j.jsonl
+    dsprep text -q --key-field id j.jsonl >s.dsr
+    exits 1 dsprep redact -o r.dsr s.dsr
+    has 'its key holds' email
+    [ ! -e r.dsr ]
+    exits 0 dsprep redact -q --keys=ignore -o r.dsr s.dsr
+    exits 2 dsprep redact -c key s.dsr
+}
+
+@test "redact: the same bytes for any number of threads; the report adds up" {
+    { lines 3000 && known && harmless && lines 3000; } | cut -d'|' -f1 >in.txt
+    dsprep text -q --split line in.txt >s.dsr
+    dsprep redact -q -j 1 --report r1.json s.dsr >one.dsr
+    dsprep redact -q -j 8 --report r8.json <s.dsr >eight.dsr
+    cmp one.dsr eight.dsr
+    cmp r1.json r8.json
+    dsprep check one.dsr
+    [ "$(jq '.found | add' r1.json)" -eq "$(dsprep cat --no-key -c text one.dsr | grep -oE '\[[A-Z_]+\]' | wc -l)" ]
+    [ "$(jq .changed r1.json)" -eq "$(known | wc -l)" ]
+    dsprep cat --origin --no-key s.dsr | grep -o '"origin".*' >a
+    dsprep cat --origin --no-key one.dsr | grep -o '"origin".*' | cmp - a
+}
