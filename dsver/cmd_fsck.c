@@ -1,5 +1,7 @@
 /* cmd_fsck.c - dsver fsck. */
+#include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "cmd_verb.h"
 #include "health.h"
@@ -19,7 +21,9 @@ const ds_command ds_ver_fsck = {
         "index against them, and that "
         "every piece of every version is there. With --read-data also every byte of every piece, "
         "and the roots of "
-        "all versions: a single flipped bit in a pack is found.\n\n"
+        "all versions: a single flipped bit in a pack is found. --read-data-subset does that for a "
+        "part "
+        "of the packs, chosen by their names, so that a check a night reaches all of them.\n\n"
         "For each problem one line names the file, the offset, the reason, and the versions that "
         "it touches. The "
         "exit status is 12 when there was one. A damaged index is rebuilt by dsver reindex.",
@@ -59,16 +63,35 @@ static int open_store(ds_store *s, const char *store, ds_err *err)
     return ds_store_open(s, store, DS_OBJ_READ, err);
 }
 
+/* "N/T" */
+static int parse_subset(ds_health_opts *o, const char *text, ds_err *err)
+{
+    char *end;
+    errno = 0;
+    const unsigned long n = strtoul(text, &end, 10);
+    const unsigned long t = *end == '/' && end > text ? strtoul(end + 1, &end, 10) : 0;
+    if (errno || *end || *text == '-' || n < 1 || n > t || t > 1000000)
+        return ds_fail(err, DS_USAGE, "--read-data-subset wants N/T, such as 3/7");
+    o->part = (unsigned)n - 1;
+    o->parts = (unsigned)t;
+    return 0;
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false, read_data = false;
-    const char *store = NULL;
+    const char *store = NULL, *subset = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {
         {.name = "read-data",
          .type = DS_OPT_FLAG,
          .var = &read_data,
          .help = "read and check every byte"},
+        {.name = "read-data-subset",
+         .type = DS_OPT_STR,
+         .var = &subset,
+         .arg = "N/T",
+         .help = "read and check the N-th of T parts of the packs: T runs reach all of them"},
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
@@ -81,16 +104,18 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     ds_store s = {0};
     ds_health h = {0};
+    ds_health_opts o = {.read_data = read_data || subset, .threads = verb_threads(threads)};
     ds_sig_setup();
-    int rc = open_store(&s, store, &err);
+    int rc = subset ? parse_subset(&o, subset, &err) : 0;
+    rc = rc ? rc : open_store(&s, store, &err);
     if (!rc)
-        rc = ds_health_check(&h, &s, read_data, verb_threads(threads), on_trouble, &json, &err);
+        rc = ds_health_check(&h, &s, &o, on_trouble, &json, &err);
     if (!rc && json)
         printf("{\"type\":\"fsck\",\"read_data\":%s,\"versions\":%" PRIu64
                ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
                ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
                ",\"problems\":%" PRIu64 "}\n",
-               read_data ? "true" : "false", h.versions, h.git_objects, h.objs.packs,
+               o.read_data && !o.parts ? "true" : "false", h.versions, h.git_objects, h.objs.packs,
                h.objs.objects, h.objs.bytes, h.afar, h.erased, h.problems);
     else if (!rc && h.erased)
         printf("verified, %" PRIu64 " blocks and pages with something erased\n", h.erased);
@@ -98,7 +123,10 @@ static int run(int argc, char **argv)
         printf("%" PRIu64 " versions, %" PRIu64 " git objects, %" PRIu64 " pieces in %" PRIu64
                " packs%s: %" PRIu64 " problem%s\n",
                h.versions, h.git_objects, h.objs.objects, h.objs.packs,
-               read_data ? ", all bytes read" : "", h.problems, h.problems == 1 ? "" : "s");
+               o.parts       ? ", a part of all bytes read"
+               : o.read_data ? ", all bytes read"
+                             : "",
+               h.problems, h.problems == 1 ? "" : "s");
     if (!rc && !json && h.afar)
         printf("%" PRIu64 " pieces are at the remote and not here\n", h.afar);
     if (!rc && h.problems)

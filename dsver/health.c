@@ -354,15 +354,17 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     return ds_check_interrupt(err);
 }
 
-int ds_health_check(ds_health *out, ds_store *s, bool read_data, int threads, ds_trouble_fn fn,
+int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_trouble_fn fn,
                     void *ctx, ds_err *err)
 {
     ds_err none = {0};
     if (!err)
         err = &none;
-    health h = {.store = s, .out = out, .read_data = read_data, .fn = fn, .ctx = ctx, .err = err};
+    health h = {
+        .store = s, .out = out, .read_data = o->read_data, .fn = fn, .ctx = ctx, .err = err};
     *out = (ds_health){0};
-    int rc = ds_objstore_scrub(s->objs, read_data, threads, on_piece, &h, &out->objs, err);
+    int rc = ds_objstore_scrub_part(s->objs, o->read_data, o->part, o->parts, o->threads, on_piece,
+                                    &h, &out->objs, err);
     if (!rc && h.nkept)
         qsort(h.kept, h.nkept, sizeof *h.kept, by_piece);
     if (!rc)

@@ -29,8 +29,14 @@ typedef struct ds_health {
     uint64_t erased; /* blocks, and pages of sources, that something was erased from */
 } ds_health;
 
+typedef struct ds_health_opts {
+    bool read_data;
+    unsigned part, parts; /* only of every parts-th pack, from 0; parts 0: of all */
+    int threads;
+} ds_health_opts;
+
 /* 0 when the check itself ran: see problems. */
-int ds_health_check(ds_health *out, ds_store *s, bool read_data, int threads, ds_trouble_fn fn,
+int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_trouble_fn fn,
                     void *ctx, ds_err *err);
 
 #endif

@@ -176,6 +176,11 @@ typedef struct ds_scrubstats {
 int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report,
                       void *ctx, ds_scrubstats *stats, ds_err *err);
 
+/* The same with the data of every `parts`-th pack only, by its name; of all with parts 0. */
+int ds_objstore_scrub_part(ds_objstore *s, bool read_data, unsigned part, unsigned parts,
+                           int threads, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
+                           ds_err *err);
+
 /* Builds index.db anew from the packs alone (the store need not be openable, nothing may hold it
  * open in this process). Damaged objects are skipped and reported; what can be read before and
  * after them is kept. Shuts writers out meanwhile. */

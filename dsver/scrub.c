@@ -20,7 +20,9 @@ typedef struct place {
 
 typedef struct scrub {
     ds_objstore *s;
-    bool full;
+    bool full; /* of the pack at hand */
+    bool read_data;
+    unsigned part, parts;
     int threads;
     ds_objproblem_fn report;
     void *ctx;
@@ -155,6 +157,7 @@ static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
         return 0;
     }
     k->pack = name;
+    k->full = k->read_data && (!k->parts || ds_get_u32(name->b) % k->parts == k->part);
     k->indexed = 0;
     k->stats.packs++;
     ds_buf_reset(&k->places);
@@ -261,8 +264,21 @@ static int scrub_all(scrub *k, ds_err *err)
 int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report,
                       void *ctx, ds_scrubstats *stats, ds_err *err)
 {
-    scrub k = {
-        .s = s, .full = read_data, .threads = threads, .report = report, .ctx = ctx, .err = err};
+    return ds_objstore_scrub_part(s, read_data, 0, 0, threads, report, ctx, stats, err);
+}
+
+int ds_objstore_scrub_part(ds_objstore *s, bool read_data, unsigned part, unsigned parts,
+                           int threads, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
+                           ds_err *err)
+{
+    scrub k = {.s = s,
+               .read_data = read_data,
+               .part = part,
+               .parts = parts,
+               .threads = threads,
+               .report = report,
+               .ctx = ctx,
+               .err = err};
     int rc = scrub_all(&k, err);
     if (stats)
         *stats = k.stats;

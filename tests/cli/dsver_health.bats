@@ -218,3 +218,64 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     dsver fsck --read-data
     [ "$(dsver cat docs@t1 | records - | sha256sum)" = "$(records v1.dsr | sha256sum)" ]
 }
+
+# damage PACK OFFSET: four bytes of it.
+damage() {
+    chmod u+w "$1"
+    printf 'XXXX' | dd of="$1" bs=1 seek="$2" conv=notrunc status=none
+}
+
+@test "fsck --read-data-subset: every pack is in one of the parts" {
+    for i in 1 2 3 4 5 6; do
+        lines 400 | sed "s/^/$i /" | dsprep text -q --split line - | dsver commit "set$i" >/dev/null
+    done
+    pack=$(ls .dsver/packs/*.pack | head -n 1)
+    damage "$pack" 300
+    found=0
+    for n in 1 2 3; do
+        run dsver fsck --read-data-subset $n/3
+        [ "$status" -eq 0 ] || found=$((found + 1))
+        [ "$status" -eq 0 ] || [ "$status" -eq 12 ]
+        has "a part of all bytes read"
+    done
+    [ "$found" -eq 1 ]
+    for bad in 0/3 4/3 1 1/ /3 -1/3 1/0 a/b 1/3x; do
+        exits 2 dsver fsck --read-data-subset=$bad
+    done
+}
+
+@test "repair: damaged and missing pieces come from a second store" {
+    versions 6000
+    dsver commit docs v1.dsr >/dev/null
+    dsver commit docs v2.dsr >/dev/null
+    lines 300 | sed 's/^/more /' | dsprep text -q --split line - | dsver commit more >/dev/null
+    cp -r .dsver backup
+    exits 0 dsver repair --from backup
+    has " 0 bad"
+    first=$(ls -S .dsver/packs/*.pack | head -n 1)
+    damage "$first" 400
+    damage "$first" $(($(stat -c %s "$first") / 2))
+    rm -f "$(ls -S .dsver/packs/*.pack | tail -n 1)"
+    exits 12 dsver fsck --read-data
+    exits 2 dsver repair
+    cp -r .dsver twin
+    exits 12 dsver repair --from twin # it has the same damage
+    exits 0 dsver repair --from backup --json
+    has '"bad":' '"healed":'
+    exits 0 dsver fsck --read-data
+    for i in 0 1; do
+        [ "$(dsver cat docs~$i | records - | sha256sum)" = "$(records v$((2 - i)).dsr | sha256sum)" ]
+    done
+    dsver cat more | dsprep check -
+    dsver reindex && dsver fsck --read-data
+}
+
+@test "a damaged piece heals when its stream is committed once more" {
+    versions 6000
+    dsver commit docs v1.dsr >/dev/null
+    damage "$(ls .dsver/packs/*.pack)" 400
+    exits 12 dsver fsck --read-data
+    dsver reindex >/dev/null || true
+    dsver commit docs v1.dsr >/dev/null
+    [ "$(dsver cat docs | records - | sha256sum)" = "$(records v1.dsr | sha256sum)" ]
+}

@@ -1,0 +1,123 @@
+/* repair.c - see repair.h. */
+#include "repair.h"
+
+#include "needed.h"
+#include "refs.h"
+#include "sig.h"
+
+/* Pieces published at a time, so that those that follow can be stored against them. */
+enum { AT_ONCE = 64 };
+
+static int add_tip(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    (void)name;
+    return ds_buf_put(ctx, id, sizeof *id) ? ds_fail_nomem(err) : 0;
+}
+
+static int find_needed(ds_shaset *out, ds_store *s, ds_err *err)
+{
+    ds_buf tips = {0};
+    uint64_t versions = 0;
+    int rc = ds_ref_each(s->cat, add_tip, &tips, err);
+    rc = rc ? rc
+            : ds_needed_find(out, &versions, s, (const git_oid *)(const void *)tips.data,
+                             tips.len / sizeof(git_oid), NULL, 0, err);
+    ds_buf_fini(&tips);
+    return rc;
+}
+
+/* Reads all; the addresses of those that fail are appended to bad. */
+static int find_bad(ds_buf *bad, ds_store *s, const ds_shaset *needed, int threads, ds_err *err)
+{
+    ds_objreader *r = NULL;
+    size_t next = 0;
+    int rc = ds_objreader_new(&r, s->objs, threads, true, err);
+    for (size_t i = 0; !rc && i < needed->n; i++) {
+        ds_objread got;
+        ds_err why = {0};
+        while (!rc && next < needed->n && !ds_objreader_full(r))
+            rc = ds_objreader_put(r, &needed->ids[next++], NULL, err);
+        const int one = rc ? 0 : ds_objreader_next(r, &got, &why);
+        if (one == DS_CORRUPT || one == DS_FAIL)
+            rc = ds_buf_put(bad, &needed->ids[i], sizeof *needed->ids) ? ds_fail_nomem(err) : 0;
+        else if (one < 0)
+            rc = ds_fail(err, why.code, "%s", why.msg);
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    ds_objreader_free(r);
+    return rc;
+}
+
+/* 1 with the piece put; 0 when the other store has it not, or damaged too. */
+static int heal(ds_objtx *tx, ds_store *from, const ds_sha *id, ds_buf *data, ds_err *err)
+{
+    ds_err why = {0};
+    uint8_t kind = 0;
+    int rc = ds_objstore_get(from->objs, id, true, data, &why);
+    if (rc == DS_CORRUPT || rc == DS_FAIL)
+        return 0;
+    if (rc)
+        return ds_fail(err, why.code, "%s", why.msg);
+    rc = ds_objstore_stat(from->objs, id, NULL, &kind, NULL, err);
+    const ds_piece p = {
+        .id = *id, .data = data->data, .len = data->len, .kind = kind, .anew = true};
+    rc = rc < 0 ? rc : ds_objtx_put(tx, &p, NULL, err);
+    return rc ? rc : 1;
+}
+
+static int heal_all(ds_repaired *out, ds_store *s, ds_store *from, const ds_buf *bad, int threads,
+                    ds_err *err)
+{
+    const ds_sha *id = (const ds_sha *)(const void *)bad->data;
+    ds_objtx *tx = NULL;
+    ds_buf data = {0};
+    int rc = 0;
+    for (size_t i = 0; !rc && i < bad->len / sizeof *id; i++) {
+        rc = tx ? 0 : ds_objtx_begin(&tx, s->objs, threads, err);
+        const int one = rc ? 0 : heal(tx, from, &id[i], &data, err);
+        rc = one < 0 ? one : rc;
+        out->healed += one > 0;
+        if (!rc && one == 0)
+            out->lost = id[i];
+        if (!rc && i % AT_ONCE == AT_ONCE - 1) {
+            rc = ds_objtx_finish(tx, NULL, err);
+            tx = NULL;
+        }
+    }
+    if (!rc && tx) {
+        rc = ds_objtx_finish(tx, NULL, err);
+        tx = NULL;
+    }
+    ds_objtx_abort(tx);
+    ds_buf_fini(&data);
+    return rc;
+}
+
+int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bool wait,
+                  ds_err *err)
+{
+    ds_objgc *gc = NULL;
+    ds_shaset needed = {0};
+    ds_buf bad = {0};
+    ds_collected gone;
+    *out = (ds_repaired){0};
+    int rc = ds_collect_alone(&gc, s, wait, err);
+    rc = rc ? rc : find_needed(&needed, s, err);
+    rc = rc ? rc : find_bad(&bad, s, &needed, threads, err);
+    out->pieces = needed.n;
+    out->bad = bad.len / sizeof(ds_sha);
+    rc = rc ? rc : heal_all(out, s, from, &bad, threads, err);
+    if (!rc && out->healed < out->bad) {
+        char hex[65];
+        ds_sha_hex(hex, &out->lost);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%llu pieces could not be had from %s, which has them not or damaged: %s ...",
+                     (unsigned long long)(out->bad - out->healed), from->dir, hex);
+    } else if (!rc && out->bad) { /* what is damaged is not needed any more */
+        rc = ds_collect_purge(&gone, s, gc, threads, err);
+    }
+    ds_objgc_end(gc);
+    ds_shaset_fini(&needed);
+    ds_buf_fini(&bad);
+    return rc;
+}

@@ -1,0 +1,25 @@
+/* repair.h - pieces that are missing or damaged come from a second store, which holds the same
+ * data.
+ *
+ * Every piece that a version needs is read and its address checked; those that fail are taken from
+ * the other store, checked there too, and stored anew; then packs with damaged objects are written
+ * anew without them. With nobody else writing.
+ */
+#ifndef DS_REPAIR_H
+#define DS_REPAIR_H
+
+#include "collect.h"
+
+typedef struct ds_repaired {
+    uint64_t pieces; /* looked at */
+    uint64_t bad;    /* missing or damaged */
+    uint64_t healed; /* of those */
+    ds_sha lost;     /* one that the other store has not either, when healed < bad */
+} ds_repaired;
+
+/* from: the other store, open for reading. DS_CORRUPT when some could not be had: the others are
+ * repaired all the same. */
+int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bool wait,
+                  ds_err *err);
+
+#endif
