@@ -9,6 +9,7 @@
     X(filter)                                                                                      \
     X(dedup)                                                                                       \
     X(redact)                                                                                      \
+    X(split)                                                                                       \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
     X(show)                                                                                        \
