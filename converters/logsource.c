@@ -491,8 +491,8 @@ int ds_logsource_records(const void *source, ds_textbatch *b, const uint8_t *p, 
     const ds_logsource *s = source;
     run r = {.p = p, .len = len, .base = base};
     int rc = ds_logline_init(&r.l, s, b);
-    /* An entry's bytes are no text as a whole. */
-    r.clean = s->format == DS_LOG_JEXPORT || ds_text_clean(p, len);
+    /* An entry's bytes are no text as a whole; a frame may end within a character. */
+    r.clean = s->format == DS_LOG_JEXPORT || (!s->framed && ds_text_clean(p, len));
     for (size_t pos = 0, at, n; rc == 0 && pos < len;) {
         bool ended;
         size_t all = ds_logsource_next(s, p + pos, len - pos, &at, &n, &ended);

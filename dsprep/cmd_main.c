@@ -4,6 +4,7 @@
 #define COMMANDS(X)                                                                                \
     X(text)                                                                                        \
     X(logs)                                                                                        \
+    X(templates)                                                                                   \
     X(dicom)                                                                                       \
     X(files)                                                                                       \
     X(filter)                                                                                      \
