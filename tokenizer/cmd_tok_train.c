@@ -152,7 +152,7 @@ static int merge_and_write(training *t, const ds_train_options *o, const char *p
 
 typedef struct train_opts {
     const char *output;
-    int64_t vocab_size, min_count, threads;
+    int64_t vocab_size, min_count, max_length, threads;
     ds_opt_list special;
     bool no_special, json;
     int on_error;
@@ -181,7 +181,8 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
     training t = {0};
     tok_reader r = {.fn = submit, .ctx = &t, .skip = o->on_error == 1};
     ds_train_options opts = {.vocab_size = (uint32_t)o->vocab_size,
-                             .min_count = (uint64_t)o->min_count};
+                             .min_count = (uint64_t)o->min_count,
+                             .max_token_length = (uint64_t)o->max_length};
     uint32_t tokens = 0;
     opts.special = o->special.n > 0 ? o->special.v : end_of_text;
     opts.n_special = o->no_special ? 0 : o->special.n > 0 ? o->special.n : 1;
@@ -220,6 +221,8 @@ static int run(int argc, char **argv)
          "tokens to learn, bytes and special ones included (32000)", 257, 1 << 24, NULL, false},
         {0, "min-count", DS_OPT_INT, &o.min_count, "N", "merge no pair that is rarer (2)", 1,
          INT64_MAX, NULL, false},
+        {0, "max-token-length", DS_OPT_INT, &o.max_length, "N",
+         "make no token of N bytes or more (any length)", 2, INT32_MAX, NULL, false},
         {0, "special", DS_OPT_LIST, &o.special, "TOKEN",
          "a special token, in place of <|endoftext|>; may be repeated", 0, 0, NULL, false},
         {0, "no-special", DS_OPT_FLAG, &o.no_special, NULL, "no special tokens", 0, 0, NULL, false},

@@ -1,7 +1,7 @@
 /* tok_train.c - the merging half of the trainer.
  *
- * Symbols of all distinct words stand in one array, linked within their word. Every pair of
- * neighbours has its exact count and the places where it stood when it came into being; a place is
+ * Symbols of all distinct words stand in one array, each word's at its beginning. Every pair of
+ * neighbours has its exact count and the words where it stood when it came into being; a word is
  * looked at again when its pair is merged. A heap holds (count, pair): counts only fall while an
  * entry waits, except for pairs that are pushed anew, so an entry whose count is out of date is put
  * back with the right one.
@@ -19,17 +19,17 @@
 
 #define NONE UINT32_MAX
 
-typedef struct place_list {
+typedef struct word_list {
     uint32_t *v;
     uint32_t n, cap;
-} place_list;
+} word_list;
 
 typedef struct pair_info {
     uint64_t pair; /* a << 32 | b */
     uint64_t count;
-    place_list places;
-    uint32_t stamp; /* merge at which it was last pushed */
-    bool merged;    /* in the list of merges; pairs come back when a token is reached in two ways */
+    word_list words; /* ascending, but for what was added later */
+    uint32_t stamp;  /* merge at which it was last pushed */
+    bool merged; /* in the list of merges; pairs come back when a token is reached in two ways */
 } pair_info;
 
 typedef struct heap_entry {
@@ -37,10 +37,15 @@ typedef struct heap_entry {
 } heap_entry;
 
 typedef struct trainer {
-    tok_table table;                    /* tokens so far */
-    uint32_t *sym, *next, *prev, *word; /* by place; sym NONE = merged away */
-    uint64_t *count;                    /* by word */
-    size_t n_places, n_words;
+    tok_table table; /* tokens so far */
+    uint32_t *sym;
+    struct {
+        uint64_t count;
+        uint32_t at, len; /* its symbols */
+    } * word;
+    size_t n_words;
+    uint32_t *width; /* by token: its length in bytes */
+    uint64_t longest;
     pair_info *info;
     size_t n_info, cap_info;
     uint32_t *index; /* hash of pair -> info, NONE = empty */
@@ -121,19 +126,23 @@ static heap_entry heap_pop(trainer *t)
     return top;
 }
 
-/* One more place of a pair; `fresh` asks for a push at the end of this merge. */
-static int pair_add(trainer *t, uint32_t a, uint32_t b, uint32_t place, bool fresh)
+/* A pair stands once more in a word; `fresh` asks for a push at the end of this merge. */
+static int pair_add(trainer *t, uint32_t a, uint32_t b, uint32_t word, bool fresh)
 {
+    if (fresh && (uint64_t)t->width[a] + t->width[b] >= t->longest)
+        return 0;
     pair_info *p = pair_get(t, (uint64_t)a << 32 | b);
     if (p == NULL)
         return DS_NOMEM;
-    size_t cap = p->places.cap;
-    if (ds_tok_grow((void **)&p->places.v, &cap, p->places.n, sizeof *p->places.v) != 0 ||
-        cap > NONE)
-        return DS_NOMEM;
-    p->places.cap = (uint32_t)cap;
-    p->places.v[p->places.n++] = place;
-    p->count += t->count[t->word[place]];
+    word_list *l = &p->words;
+    if (l->n == 0 || l->v[l->n - 1] != word) {
+        size_t cap = l->cap;
+        if (ds_tok_grow((void **)&l->v, &cap, l->n, sizeof *l->v) != 0 || cap > NONE)
+            return DS_NOMEM;
+        l->cap = (uint32_t)cap;
+        l->v[l->n++] = word;
+    }
+    p->count += t->word[word].count;
     if (!fresh || p->stamp == t->stamp)
         return 0;
     p->stamp = t->stamp;
@@ -143,34 +152,42 @@ static int pair_add(trainer *t, uint32_t a, uint32_t b, uint32_t place, bool fre
     return 0;
 }
 
-static void pair_drop(trainer *t, uint32_t a, uint32_t b, uint32_t place)
+/* A pair that would be too long was never counted. */
+static void pair_drop(trainer *t, uint32_t a, uint32_t b, uint32_t word)
 {
     uint32_t k = t->index[pair_slot(t, (uint64_t)a << 32 | b)];
-    t->info[k].count -= t->count[t->word[place]];
+    if (k != NONE && t->info[k].count > 0)
+        t->info[k].count -= t->word[word].count;
 }
 
-/* Merges at one place, if the pair still stands there. */
-static int merge_at(trainer *t, uint32_t place, uint32_t a, uint32_t b, uint32_t id)
+/* Merges wherever the pair stands in a word, from the left: "aaa" is (aa)a. */
+static int merge_word(trainer *t, uint32_t word, uint32_t a, uint32_t b, uint32_t id)
 {
-    uint32_t right = t->sym[place] == a ? t->next[place] : NONE;
-    if (right == NONE || t->sym[right] != b)
-        return 0;
-    uint32_t left = t->prev[place], after = t->next[right];
-    pair_drop(t, a, b, place);
-    if (left != NONE)
-        pair_drop(t, t->sym[left], a, place);
-    if (after != NONE)
-        pair_drop(t, b, t->sym[after], place);
-    t->sym[place] = id;
-    t->sym[right] = NONE;
-    t->next[place] = after;
-    if (after != NONE)
-        t->prev[after] = place;
-    int rc = left != NONE ? pair_add(t, t->sym[left], id, left, true) : 0;
-    return rc == 0 && after != NONE ? pair_add(t, id, t->sym[after], place, true) : rc;
+    uint32_t *s = t->sym + t->word[word].at, n = t->word[word].len, out = 0;
+    int rc = 0;
+    for (uint32_t i = 0; i < n && rc == 0; i++) {
+        if (s[i] != a || i + 1 == n || s[i + 1] != b) {
+            s[out++] = s[i];
+            continue;
+        }
+        uint32_t left = out > 0 ? s[out - 1] : NONE, after = i + 2 < n ? s[i + 2] : NONE;
+        pair_drop(t, a, b, word);
+        if (left != NONE) {
+            pair_drop(t, left, a, word);
+            rc = pair_add(t, left, id, word, true);
+        }
+        if (after != NONE) {
+            pair_drop(t, b, after, word);
+            rc = rc ? rc : pair_add(t, id, after, word, true);
+        }
+        s[out++] = id;
+        i++;
+    }
+    t->word[word].len = out;
+    return rc;
 }
 
-static int by_place(const void *pa, const void *pb)
+static int by_word(const void *pa, const void *pb)
 {
     uint32_t a = *(const uint32_t *)pa, b = *(const uint32_t *)pb;
     return a < b ? -1 : a > b;
@@ -181,14 +198,15 @@ static int merge_pair(trainer *t, uint64_t pair, uint32_t id)
     pair_info *p = pair_get(t, pair);
     if (p == NULL)
         return DS_NOMEM;
-    place_list list = p->places;
-    p->places = (place_list){0};
+    word_list list = p->words;
+    p->words = (word_list){0};
     t->stamp++;
     t->n_fresh = 0;
-    qsort(list.v, list.n, sizeof *list.v, by_place); /* leftmost first: "aaa" is (aa)a */
+    qsort(list.v, list.n, sizeof *list.v, by_word); /* memory is walked upwards */
     int rc = 0;
     for (uint32_t i = 0; i < list.n && rc == 0; i++)
-        rc = merge_at(t, list.v[i], (uint32_t)(pair >> 32), (uint32_t)pair, id);
+        if (i == 0 || list.v[i] != list.v[i - 1])
+            rc = merge_word(t, list.v[i], (uint32_t)(pair >> 32), (uint32_t)pair, id);
     free(list.v);
     for (size_t i = 0; i < t->n_fresh && rc == 0; i++) {
         const pair_info *f = &t->info[t->fresh[i]];
@@ -198,43 +216,54 @@ static int merge_pair(trainer *t, uint64_t pair, uint32_t id)
     return rc;
 }
 
-static int lay_out(trainer *t, const ds_words *w, ds_err *err)
+/* Lists have no room that they do not need: most of them never grow. */
+static void trim(trainer *t)
+{
+    for (size_t k = 0; k < t->n_info; k++) {
+        word_list *l = &t->info[k].words;
+        uint32_t *v = l->n < l->cap ? realloc(l->v, l->n * sizeof *v) : NULL;
+        if (v != NULL) {
+            l->v = v;
+            l->cap = l->n;
+        }
+    }
+}
+
+/* The words to symbols; their texts are given up on the way. */
+static int lay_out(trainer *t, ds_words *w, const ds_train_options *o, ds_err *err)
 {
     size_t n = w->bytes.len;
-    if (n >= NONE)
+    if (n >= NONE || w->n >= NONE)
         return ds_fail(
             err, DS_FAIL,
             "too much text: the distinct words have %zu bytes, at most 4 GiB are possible", n);
-    t->n_places = n;
-    t->n_words = w->n;
-    t->sym = calloc(n ? n : 1, sizeof *t->sym);
-    t->next = calloc(n ? n : 1, sizeof *t->next);
-    t->prev = calloc(n ? n : 1, sizeof *t->prev);
-    t->word = calloc(n ? n : 1, sizeof *t->word);
-    t->count = calloc(w->n ? w->n : 1, sizeof *t->count);
+    t->longest = o->max_token_length ? o->max_token_length : UINT64_MAX;
+    t->sym = malloc((n ? n : 1) * sizeof *t->sym);
+    t->word = calloc(w->n ? w->n : 1, sizeof *t->word);
+    t->width = calloc((size_t)o->vocab_size + 1, sizeof *t->width);
     t->index = malloc(1024 * sizeof *t->index);
-    if (!t->sym || !t->next || !t->prev || !t->word || !t->count || !t->index)
+    if (!t->sym || !t->word || !t->width || !t->index)
         return ds_fail_nomem(err);
     memset(t->index, 0xff, 1024 * sizeof *t->index);
     t->index_mask = 1023;
-    uint32_t word = 0;
+    for (unsigned b = 0; b < 256; b++)
+        t->width[t->table.byte_id[b]] = 1;
     for (size_t i = 0; i <= w->mask; i++) {
         const tok_word *s = &w->slot[i];
         if (s->count == 0)
             continue;
-        t->count[word] = s->count;
-        for (size_t k = s->at; k < s->at + s->len; k++) {
-            t->sym[k] = t->table.byte_id[w->bytes.data[k]];
-            t->word[k] = word;
-            t->prev[k] = k > s->at ? (uint32_t)(k - 1) : NONE;
-            t->next[k] = k + 1 < s->at + s->len ? (uint32_t)(k + 1) : NONE;
-        }
-        word++;
+        t->word[t->n_words].count = s->count;
+        t->word[t->n_words].at = (uint32_t)s->at;
+        t->word[t->n_words++].len = s->len;
     }
+    for (size_t k = 0; k < n; k++)
+        t->sym[k] = t->table.byte_id[w->bytes.data[k]];
+    ds_words_give_up(w);
     int rc = 0;
-    for (size_t k = 0; k < n && rc == 0; k++)
-        if (t->next[k] != NONE)
-            rc = pair_add(t, t->sym[k], t->sym[k + 1], (uint32_t)k, false);
+    for (uint32_t i = 0; i < t->n_words && rc == 0; i++)
+        for (uint32_t k = 0; k + 1 < t->word[i].len && rc == 0; k++)
+            rc = pair_add(t, t->sym[t->word[i].at + k], t->sym[t->word[i].at + k + 1], i, false);
+    trim(t);
     for (size_t k = 0; k < t->n_info && rc == 0; k++)
         rc = heap_push(t, (heap_entry){t->info[k].count, t->info[k].pair});
     return rc == 0 ? 0 : ds_fail_nomem(err);
@@ -259,6 +288,8 @@ static int merge_all(trainer *t, const ds_train_options *o, ds_err *err)
         int bad = ds_tok_table_merge(&t->table, (uint32_t)(top.pair >> 32), (uint32_t)top.pair,
                                      !info->merged, &id);
         info->merged = true;
+        if (bad == 0)
+            t->width[id] = t->width[top.pair >> 32] + t->width[(uint32_t)top.pair];
         if (bad != 0 || merge_pair(t, top.pair, id) != 0)
             rc = ds_fail_nomem(err);
         if (rc == 0 && o->progress != NULL && t->table.n % 256 == 0)
@@ -270,21 +301,19 @@ static int merge_all(trainer *t, const ds_train_options *o, ds_err *err)
 static void trainer_fini(trainer *t)
 {
     for (size_t i = 0; i < t->n_info; i++)
-        free(t->info[i].places.v);
+        free(t->info[i].words.v);
     free(t->info);
     free(t->sym);
-    free(t->next);
-    free(t->prev);
     free(t->word);
-    free(t->count);
+    free(t->width);
     free(t->index);
     free(t->heap);
     free(t->fresh);
     ds_tok_table_fini(&t->table);
 }
 
-int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words,
-                 const ds_train_options *opts, ds_err *err)
+int ds_tok_train(ds_buf *json, uint32_t *tokens, ds_words *words, const ds_train_options *opts,
+                 ds_err *err)
 {
     trainer t = {0};
     size_t before_len = json->len;
@@ -297,7 +326,7 @@ int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words,
     if (rc == 0)
         rc = ds_tok_table_init(&t.table, opts->special, opts->n_special, err);
     if (rc == 0)
-        rc = lay_out(&t, words, err);
+        rc = lay_out(&t, words, opts, err);
     if (rc == 0)
         rc = merge_all(&t, opts, err);
     if (rc == 0 && ds_tok_write_json(json, &t.table) != 0)

@@ -7,7 +7,8 @@
  * bytes by code point of the byte alphabet, then merges (Sennrich et al. 2016; ids as the
  * reference's trainer).
  *
- * Memory: about 50 bytes for each distinct word, 16 for each of its bytes while merging.
+ * Memory: about 50 bytes for each distinct word and one for each of its bytes while counting; 16
+ * and 10 while merging.
  */
 #ifndef DS_TOK_TRAIN_H
 #define DS_TOK_TRAIN_H
@@ -34,6 +35,7 @@ size_t ds_words_cut(const void *text, size_t len, size_t from);
 typedef struct ds_train_options {
     uint32_t vocab_size;        /* tokens, special ones included */
     uint64_t min_count;         /* pairs that are rarer are not merged; 0 counts as 1 */
+    uint64_t max_token_length;  /* no token of so many bytes is made, but of two; 0: any length */
     const char *const *special; /* distinct, not empty, UTF-8 */
     size_t n_special;
     int (*progress)(void *ctx, uint32_t tokens,
@@ -41,9 +43,10 @@ typedef struct ds_train_options {
     void *ctx;
 } ds_train_options;
 
-/* Appends the tokenizer.json to `json`; *tokens = tokens in it: fewer than asked for when pairs ran
+/* Appends the tokenizer.json to `json`; the words are given up, and can only be counted and
+ * freed then; *tokens = tokens in it: fewer than asked for when pairs ran
  * out. */
-int ds_tok_train(ds_buf *json, uint32_t *tokens, const ds_words *words,
-                 const ds_train_options *opts, ds_err *err);
+int ds_tok_train(ds_buf *json, uint32_t *tokens, ds_words *words, const ds_train_options *opts,
+                 ds_err *err);
 
 #endif

@@ -27,6 +27,14 @@ int ds_words_new(ds_words **out, ds_err *err)
     return 0;
 }
 
+void ds_words_give_up(ds_words *w)
+{
+    ds_buf_fini(&w->bytes);
+    free(w->slot);
+    w->slot = NULL;
+    w->mask = 0;
+}
+
 void ds_words_free(ds_words *w)
 {
     if (w == NULL)

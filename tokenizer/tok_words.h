@@ -19,4 +19,7 @@ struct ds_words {
     uint64_t total;
 };
 
+/* Frees the words; what was counted of them altogether stays. */
+void ds_words_give_up(ds_words *w);
+
 #endif

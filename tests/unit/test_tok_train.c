@@ -100,6 +100,26 @@ static void rare_pairs_are_left(void **state)
     ds_words_free(w);
 }
 
+/* A token of so many bytes is made of two bytes only. */
+static void lengths(void **state)
+{
+    (void)state;
+    const struct {
+        uint64_t most;
+        uint32_t tokens;
+    } cases[] = {{0, 259}, {5, 259}, {4, 258}, {3, 258}, {2, 258}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        ds_words *w = words_of("abcd\nabcd\nabcd");
+        ds_train_options o = {.vocab_size = 300, .min_count = 2, .max_token_length = cases[i].most};
+        ds_buf json = {0};
+        ds_tok *t = train(w, &o, &json);
+        assert_int_equal(ds_tok_vocab_size(t), cases[i].tokens);
+        ds_tok_free(t);
+        ds_buf_fini(&json);
+        ds_words_free(w);
+    }
+}
+
 static void overlaps(void **state)
 {
     (void)state;
@@ -218,6 +238,7 @@ int main(void)
         cmocka_unit_test(rare_pairs_are_left),
         cmocka_unit_test(overlaps),
         cmocka_unit_test(order_does_not_matter),
+        cmocka_unit_test(lengths),
         cmocka_unit_test(cuts),
         cmocka_unit_test(wrong_options),
     };
