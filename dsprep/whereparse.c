@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
 #include "where_priv.h"
 
 #define NODES_MAX 2048
@@ -23,8 +24,12 @@ typedef struct parse {
 
 static int fail_at(parse *s, size_t at, const char *what)
 {
-    return ds_fail(s->err, DS_USAGE, "expression, at byte %zu (%.20s): %s", at,
-                   at < s->len ? s->p + at : "its end", what);
+    size_t n = at < s->len ? s->len - at : 0;
+    if (n > 20)
+        for (n = 20; n > 0 && ((uint8_t)s->p[at + n] & 0xc0) == 0x80;)
+            n--; /* no half characters */
+    return ds_fail(s->err, DS_USAGE, "expression, at byte %zu (%.*s): %s", at, n ? (int)n : 7,
+                   n ? s->p + at : "its end", what);
 }
 
 /* ---- tokens ---- */
@@ -652,7 +657,9 @@ int ds_where_new(ds_where **out, const char *p, size_t len, const ds_schema *sc,
         return ds_fail_nomem(err);
     w->s = sc;
     parse s = {.w = w, .p = p, .len = len, .err = err};
-    int rc = next(&s);
+    int rc = ds_utf8_check((const uint8_t *)p, len) == len
+                 ? next(&s)
+                 : ds_fail(err, DS_USAGE, "expression: not valid UTF-8");
     if (rc == 0)
         rc = w->root = expr(&s);
     if (rc >= 0 && s.kind != T_END)
