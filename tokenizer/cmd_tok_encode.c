@@ -221,6 +221,7 @@ static int encode_file(encoder *e, const char *path, bool lines, ds_err *err)
 static int run(int argc, char **argv)
 {
     const char *tok_path = NULL;
+    int64_t memory = 64 << 20;
     bool no_special = false, no_added = false, lines = false, json = false, offsets = false;
     const ds_opt opts[] = {
         {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
@@ -231,6 +232,8 @@ static int run(int argc, char **argv)
          NULL, false},
         {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0,
          NULL, false},
+        {0, "memory", DS_OPT_SIZE, &memory, "SIZE",
+         "the most that words seen before take (64M); changes speed only", 0, 0, NULL, false},
         {0, "json", DS_OPT_FLAG, &json, NULL, "write {\"ids\":[...],\"n\":N} for each text", 0, 0,
          NULL, false},
         {0, "offsets", DS_OPT_FLAG, &offsets, NULL,
@@ -256,6 +259,8 @@ static int run(int argc, char **argv)
         rc = ds_tok_load(&e.tok, tok_path, &err);
     if (rc == 0)
         rc = ds_tok_state_new(&e.st, e.tok, &err);
+    if (rc == 0)
+        rc = ds_tok_state_memory(e.st, memory > 0 ? (size_t)memory : 0, &err);
     if (rc == 0)
         rc = ds_out_init(&out, STDOUT_FILENO, "standard output", &err);
     for (int i = 0; i < n && rc == 0; i++)

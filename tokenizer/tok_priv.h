@@ -13,6 +13,7 @@
 #include "tok_merges.h"
 #include "tok_norm.h"
 #include "tok_regex.h"
+#include "tok_scan.h"
 #include "tok_uni.h"
 
 enum {
@@ -78,22 +79,6 @@ bool ds_tok_trie_find(const tok_trie *t, const uint8_t *cls, const uint8_t *p, s
                       size_t from, size_t floor, tok_match *m, size_t *next);
 /* Length of the longest token that begins at p, 0 when none. */
 size_t ds_tok_trie_at(const tok_trie *t, const uint8_t *p, size_t len, uint32_t *node);
-
-enum tok_step_kind {
-    TOK_STEP_LLAMA3, /* hand-written scanners, see tok_scan.h */
-    TOK_STEP_QWEN2,
-    TOK_STEP_GPT2,
-    TOK_STEP_DEEPSEEK,  /* its three splits in one pass */
-    TOK_STEP_DIGITS,    /* runs of at most `max` numbers, 0 = any length */
-    TOK_STEP_REGEX,     /* by a pattern */
-    TOK_STEP_SET,       /* by a pattern that is a set of characters, see tok_set.c */
-    TOK_STEP_TRAIL,     /* \s+$ */
-    TOK_STEP_PREFIX,    /* a space before every piece that has none */
-    TOK_STEP_METASPACE, /* spaces become another character, see tok_metaspace */
-    TOK_STEP_WORDS,     /* \w+|[^\w\s]+, nothing else is kept */
-    TOK_STEP_NONSPACE,  /* \S+, nothing else is kept */
-    TOK_STEP_PUNCT      /* by punctuation, character by character */
-};
 
 #define TOK_PATTERN_DIGITS 3 /* the maximum of \p{N}{1,3}; Digits has 0 or 1 */
 

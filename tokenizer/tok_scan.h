@@ -11,6 +11,23 @@
 
 #include "tok_uni.h"
 
+/* The steps of a pre-tokenizer. */
+enum tok_step_kind {
+    TOK_STEP_LLAMA3, /* hand-written scanners, see tok_scan.h */
+    TOK_STEP_QWEN2,
+    TOK_STEP_GPT2,
+    TOK_STEP_DEEPSEEK,  /* its three splits in one pass */
+    TOK_STEP_DIGITS,    /* runs of at most `max` numbers, 0 = any length */
+    TOK_STEP_REGEX,     /* by a pattern */
+    TOK_STEP_SET,       /* by a pattern that is a set of characters, see tok_set.c */
+    TOK_STEP_TRAIL,     /* \s+$ */
+    TOK_STEP_PREFIX,    /* a space before every piece that has none */
+    TOK_STEP_METASPACE, /* spaces become another character, see tok_metaspace */
+    TOK_STEP_WORDS,     /* \w+|[^\w\s]+, nothing else is kept */
+    TOK_STEP_NONSPACE,  /* \S+, nothing else is kept */
+    TOK_STEP_PUNCT      /* by punctuation, character by character */
+};
+
 static inline uint8_t scan_cls(const uint8_t *cls, const uint8_t *p, unsigned *n)
 {
     if (*p < 0x80) {
@@ -225,6 +242,22 @@ static inline size_t scan_deepseek(const uint8_t *cls, const uint8_t *p, const u
     if (f & DS_UNI_WS)
         return (size_t)(scan_space(cls, p, end, hard, true) - p);
     return (size_t)(scan_deepseek_gap(cls, q, end) - p);
+}
+
+/* The pretoken of a well-known pattern (up to TOK_STEP_DEEPSEEK) that begins at p. */
+static inline size_t scan_pretoken(const uint8_t *cls, enum tok_step_kind kind, const uint8_t *p,
+                                   const uint8_t *end)
+{
+    switch (kind) {
+    case TOK_STEP_LLAMA3:
+        return scan_llama(cls, p, end, 3);
+    case TOK_STEP_QWEN2:
+        return scan_llama(cls, p, end, 1);
+    case TOK_STEP_GPT2:
+        return scan_gpt2(cls, p, end);
+    default:
+        return scan_deepseek(cls, p, end);
+    }
 }
 
 #endif

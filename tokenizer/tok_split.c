@@ -5,22 +5,6 @@
 
 #include <string.h>
 
-/* The pretoken that begins at p, by the scanners that go character by character. */
-static size_t scan_one(const uint8_t *cls, enum tok_step_kind kind, const uint8_t *p,
-                       const uint8_t *end)
-{
-    switch (kind) {
-    case TOK_STEP_LLAMA3:
-        return scan_llama(cls, p, end, 3);
-    case TOK_STEP_QWEN2:
-        return scan_llama(cls, p, end, 1);
-    case TOK_STEP_GPT2:
-        return scan_gpt2(cls, p, end);
-    default:
-        return scan_deepseek(cls, p, end);
-    }
-}
-
 /* The pretokens of a window. Their lines of the short cache are asked for one window before they
  * are used, since most of the time goes by waiting for memory. */
 typedef struct found {
@@ -115,7 +99,7 @@ static int scan_windows(ds_tok_state *st, enum tok_step_kind kind, const uint8_t
             last = next;
             next = swap;
         } else {
-            n = scan_one(cls, kind, p, end);
+            n = scan_pretoken(cls, kind, p, end);
             rc = take_window(st, last);
             rc = rc ? rc : ds_tok_pretoken(st, p, n);
         }
@@ -134,7 +118,7 @@ static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len
     if (last && st->classify != NULL)
         return scan_windows(st, kind, p, len);
     while (p < end && rc == 0) {
-        size_t n = scan_one(cls, kind, p, end);
+        size_t n = scan_pretoken(cls, kind, p, end);
         rc = last ? ds_tok_pretoken(st, p, n)
                   : ds_tok_piece(st, k + 1, p, n, tok_part_place(place, p == begin));
         p += n;

@@ -48,6 +48,14 @@ has() {
     [ "$(sed -n 1p out)" = "$(sed -n 4p out)" ]
 }
 
+@test "encode: --memory changes no id" {
+    local m
+    for m in 0 4K 1M 256M; do
+        dstok encode -t "$T" --memory "$m" "$G/mixed.txt" | cmp - <(head -n 1 "$G/small.ids")
+    done
+    exits 2 dstok encode -t "$T" --memory x "$G/mixed.txt"
+}
+
 @test "encode: --json" {
     printf 'hi\n\n' >in
     run dstok encode -t "$T" --json --lines in

@@ -133,21 +133,6 @@ static void masks(void **state)
     }
 }
 
-static size_t scan(const uint8_t *cls, enum tok_step_kind kind, const uint8_t *p,
-                   const uint8_t *end)
-{
-    switch (kind) {
-    case TOK_STEP_LLAMA3:
-        return scan_llama(cls, p, end, 3);
-    case TOK_STEP_QWEN2:
-        return scan_llama(cls, p, end, 1);
-    case TOK_STEP_GPT2:
-        return scan_gpt2(cls, p, end);
-    default:
-        return scan_deepseek(cls, p, end);
-    }
-}
-
 static void windows(void **state)
 {
     (void)state;
@@ -170,7 +155,7 @@ static void windows(void **state)
                     if (!(starts >> at & 1))
                         fail_msg("pattern %u: no pretoken at %zu of '%s'", kind, at,
                                  (const char *)p);
-                    size_t step = scan(cls, w.step, p + at, end);
+                    size_t step = scan_pretoken(cls, w.step, p + at, end);
                     uint64_t inside =
                         step > 1 ? ((UINT64_MAX >> (65 - (step < 65 ? step : 65))) << 1) << at : 0;
                     if (at + step > n || (starts & inside) != 0)
@@ -178,7 +163,7 @@ static void windows(void **state)
                                  (const char *)p);
                     at += step;
                 }
-                size_t one = n > 0 ? 0 : scan(cls, w.step, p, end);
+                size_t one = n > 0 ? 0 : scan_pretoken(cls, w.step, p, end);
                 scanned += one;
                 p += n + one;
             }
