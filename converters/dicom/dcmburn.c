@@ -121,3 +121,26 @@ void dcm_burned_in(const dcm_tree *t, dcm_verdict *v)
     else if (text_is(s, 0x00080060, 0, "OT") || text_is(s, 0x00080060, 0, "DOC"))
         hold(v, "modality-other");
 }
+
+/* A face comes out of any stack of slices through a head. What is not known to be another part of
+ * the body is taken for one. */
+void dcm_recognizable(const dcm_tree *t, dcm_verdict *v)
+{
+    static const char *const slices[] = {"CT", "MR", "PT", "NM", "XA", "RTDOSE"};
+    static const char *const others[] = {
+        "CHEST",    "ABDOMEN", "PELVIS", "BREAST", "HEART",  "LIVER",    "KIDNEY", "PROSTATE",
+        "SHOULDER", "ELBOW",   "WRIST",  "HAND",   "HIP",    "THIGH",    "KNEE",   "LEG",
+        "ANKLE",    "FOOT",    "LSPINE", "LUMBAR", "TSPINE", "EXTREMITY"};
+    const dcm_set *s = dcm_tree_main((dcm_tree *)(uintptr_t)t);
+    bool slice = false, other = false,
+         photograph = text_is(s, 0x00080060, 0, "XC") ||
+                      starts(s, 0x00080016, "1.2.840.10008.5.1.4.1.1.77.1.4");
+    for (size_t i = 0; i < sizeof slices / sizeof *slices; i++)
+        slice = slice || text_is(s, 0x00080060, 0, slices[i]);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++)
+        other = other || text_is(s, 0x00180015, 0, others[i]);
+    if (text_is(s, 0x00280302, 0, "YES") || (is_bulk(s) && (photograph || (slice && !other)))) {
+        v->hold = true;
+        v->reason = "recognizable-features";
+    }
+}

@@ -440,6 +440,8 @@ int dcm_deid_run(dcm_tree *t, const dcm_policy *p, const dcm_key *k, dcm_ids *id
     if (rc != 0 || dcm_policy_none(p))
         return rc;
     dcm_burned_in(t, v);
+    if (!v->hold && (w.opts & DCM_OPT_VISUAL))
+        dcm_recognizable(t, v);
     rc = dcm_ids_new(&w.ids, err);
     if (rc == 0)
         rc = run(&w, v);

@@ -78,6 +78,8 @@ typedef struct dcm_verdict {
 
 /* What the rules say of a file as it came; dcm_deid_run asks them too. */
 void dcm_burned_in(const dcm_tree *t, dcm_verdict *v);
+/* The whole object is held where a person could be recognised by what it shows. */
+void dcm_recognizable(const dcm_tree *t, dcm_verdict *v);
 /* Collects identifiers into ids (may be NULL), then de-identifies meta and main. Text is UTF-8
  * afterwards (dcm_tree_utf8: call it before with the fallback of the site). ids holds the dates of
  * this file too, so it is best one set a file, merged into larger ones (dcm_ids_merge leaves dates

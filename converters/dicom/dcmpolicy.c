@@ -158,10 +158,6 @@ static int check(const dcm_policy *p, bool basic, ds_err *err)
             err, DS_USAGE,
             "de-identification: retain-full-dates and retain-modified-dates exclude each "
             "other");
-    if (p->options & DCM_OPT_VISUAL)
-        return ds_fail(err, DS_USAGE,
-                       "de-identification: clean-visual-features is not done here: faces in heads "
-                       "have to be removed by a tool for that");
     return 0;
 }
 

@@ -303,3 +303,12 @@ for path in sys.argv[1:]:
     assert at(4, 5) == (9, 9, 9)  # 1 of 29
 EOF
 }
+
+@test "dicom deid: clean-visual-features holds what may show a face" {
+    make plain plain
+    make enhanced plain # nobody knows of what
+    exits 3 bash -c 'dsprep dicom --deid basic,clean-visual-features --burned-in pass --key-file key --hold held plain 2>&1 >s.dsr'
+    [ "$(ls held)" = recognizable-features ]
+    has "6 input = 5 output + 1 held + 0 failed"
+    dsprep head -n 1 s.dsr | grep -q '"CodeValue":"113102"'
+}
