@@ -18,8 +18,8 @@ bool ds_check_ssn(const char d[9]);
 bool ds_check_dni(const char d[8], char letter);
 /* 11 digits: Steuer-Identifikationsnummer: which digits may repeat, ISO 7064 MOD 11,10. */
 bool ds_check_steuer(const char d[11]);
-/* 15 digits: numéro de sécurité sociale: sex, month, 97 - number mod 97. Not 2A and 2B of Corsica.
- */
+/* 15 digits, number of the French social security: sex, month, 97 - number mod 97. Not Corsica's
+ * 2A and 2B. */
 bool ds_check_nir(const char d[15]);
 /* 10 digits: weights 10 to 2, modulo 11. */
 bool ds_check_nhs(const char d[10]);
