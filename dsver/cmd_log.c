@@ -3,6 +3,8 @@
 #include <string.h>
 
 #include "cmd_verb.h"
+#include "graph.h"
+#include "refs.h"
 #include "revision.h"
 
 static int run(int argc, char **argv);
@@ -15,9 +17,12 @@ const ds_command ds_ver_log = {
     .operands = "[DATASET[@REV]]",
     .max_operands = 1,
     .example = "dsver log docs",
-    .description = "REV is a branch, a tag, a date (YYYY-MM-DD, UTC) or the beginning of a commit "
-                   "id, and ~N goes N versions back: "
-                   "docs, docs@main, docs@2026-03-01, docs@3f2a9c, docs~2.",
+    .description =
+        "REV is a branch, a tag, a date (YYYY-MM-DD, UTC) or the beginning of a commit "
+        "id, and ~N goes N versions back: "
+        "docs, docs@main, docs@2026-03-01, docs@3f2a9c, docs~2.\n\n"
+        "--graph draws what came from what, one line a version; without REV all branches "
+        "of the dataset.",
     .run = run,
 };
 
@@ -68,9 +73,100 @@ static void say_short(const ds_version *v)
            (int)strcspn(v->message, "\n"), v->message);
 }
 
+/* ---- graph ---- */
+
+typedef struct tips {
+    const char *dataset;
+    ds_buf ids;   /* git_oid: of the branches */
+    ds_buf names; /* of refs: git_oid, then the name with its NUL */
+} tips;
+
+/* The name of a branch or tag of the dataset; NULL for other refs. */
+static const char *short_name(const char *ref, const char *dataset, bool *branch)
+{
+    const size_t heads = sizeof DS_REF_PREFIX - 1, tags = sizeof DS_REF_TAGS - 1,
+                 len = strlen(dataset);
+    *branch = strncmp(ref, DS_REF_PREFIX, heads) == 0;
+    if (!*branch && strncmp(ref, DS_REF_TAGS, tags) != 0)
+        return NULL;
+    ref += *branch ? heads : tags;
+    return strncmp(ref, dataset, len) == 0 && ref[len] == '/' ? ref + len + 1 : NULL;
+}
+
+static int note_ref(void *ctx, const char *ref, const git_oid *id, ds_err *err)
+{
+    tips *t = ctx;
+    bool branch;
+    const char *name = short_name(ref, t->dataset, &branch);
+    if (!name)
+        return 0;
+    if ((branch && ds_buf_put(&t->ids, id, sizeof *id)) || ds_buf_put(&t->names, id, sizeof *id) ||
+        ds_buf_put(&t->names, name, strlen(name) + 1))
+        return ds_fail_nomem(err);
+    return 0;
+}
+
+static void say_names(const tips *t, const git_oid *id)
+{
+    bool any = false;
+    for (size_t at = 0; at < t->names.len;) {
+        const char *name = (const char *)t->names.data + at + sizeof *id;
+        if (memcmp(t->names.data + at, id->id, sizeof *id) == 0) {
+            fputs(any ? ", " : "(", stdout);
+            verb_text(stdout, name, strlen(name));
+            any = true;
+        }
+        at += sizeof *id + strlen(name) + 1;
+    }
+    fputs(any ? ") " : "", stdout);
+}
+
+static int say_graph(const tips *t, ds_store *s, const git_oid *from, size_t n, int64_t limit,
+                     ds_err *err)
+{
+    ds_graph g;
+    ds_version v = {0};
+    git_oid id;
+    int rc = ds_graph_init(&g, s->cat, from, n, err);
+    for (int64_t i = 0; !rc && (limit == 0 || i < limit); i++) {
+        rc = ds_graph_next(&g, &id, err);
+        if (rc <= 0)
+            break;
+        rc = ds_version_get(&v, s->cat, &id, err);
+        const char *before = rc ? NULL : ds_graph_before(&g, &v);
+        if (!rc && !before)
+            rc = ds_fail_nomem(err);
+        if (rc)
+            break;
+        printf("%s%.10s  ", before, git_oid_tostr_s(&id));
+        say_names(t, &id);
+        verb_text(stdout, v.message, strcspn(v.message, "\n"));
+        printf("\n");
+        const char *after = ds_graph_after(&g, &v);
+        rc = after ? 0 : ds_fail_nomem(err);
+        fputs(after ? after : "", stdout);
+    }
+    ds_graph_fini(&g);
+    ds_version_fini(&v);
+    return rc;
+}
+
+static int graph(ds_store *s, const ds_revision *rev, const char *what, int64_t limit, ds_err *err)
+{
+    tips t = {.dataset = rev->dataset};
+    const bool all = !what || !strpbrk(what, "@~");
+    int rc = ds_ref_each(s->cat, note_ref, &t, err);
+    rc = rc ? rc
+            : say_graph(&t, s, all ? (const git_oid *)(const void *)t.ids.data : &rev->id,
+                        all ? t.ids.len / sizeof(git_oid) : 1, limit, err);
+    ds_buf_fini(&t.ids);
+    ds_buf_fini(&t.names);
+    return rc;
+}
+
 static int run(int argc, char **argv)
 {
-    bool json = false, oneline = false;
+    bool json = false, oneline = false, draw = false;
     const char *store = NULL;
     int64_t limit = 0;
     const ds_opt opts[] = {
@@ -86,6 +182,7 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &oneline,
          .help = "one line a version: id, date, records, subject"},
+        {.name = "graph", .type = DS_OPT_FLAG, .var = &draw, .help = "draw branches and merges"},
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,
@@ -101,7 +198,11 @@ static int run(int argc, char **argv)
     int rc = ds_store_open(&s, store, DS_OBJ_READ, &err);
     if (!rc)
         rc = ds_revision_find(&rev, &s, n > 0 ? operands[0] : NULL, &err);
-    for (int64_t i = 0; !rc && (limit == 0 || i < limit); i++) {
+    if (!rc && draw && json)
+        rc = ds_fail(&err, DS_USAGE, "--graph is for people: --json lists the parents");
+    if (!rc && draw)
+        rc = graph(&s, &rev, n > 0 ? operands[0] : NULL, limit, &err);
+    for (int64_t i = 0; !rc && !draw && (limit == 0 || i < limit); i++) {
         rc = ds_version_get(&v, s.cat, &rev.id, &err);
         if (!rc && json)
             say_json(&v);

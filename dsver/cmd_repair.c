@@ -17,7 +17,8 @@ const ds_command ds_ver_repair = {
     .description =
         "Reads every piece that a version needs and checks its address. Those that are damaged or "
         "missing are taken from the store that --from names, such as a copy or a clone, if it has "
-        "them whole, and packs with damaged objects are written anew. Nothing is taken that this "
+        "them whole; then what no version needs goes, damaged objects with it. Nothing is taken "
+        "that this "
         "store's versions do not name, and nothing that has not the address they name. Writers "
         "wait "
         "meanwhile.\n\n"

@@ -113,7 +113,7 @@ int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bo
         rc = ds_fail(err, DS_CORRUPT,
                      "%llu pieces could not be had from %s, which has them not or damaged: %s ...",
                      (unsigned long long)(out->bad - out->healed), from->dir, hex);
-    } else if (!rc && out->bad) { /* what is damaged is not needed any more */
+    } else if (!rc) { /* damage that is left is in what nobody needs */
         rc = ds_collect_purge(&gone, s, gc, threads, err);
     }
     ds_objgc_end(gc);

@@ -2,8 +2,8 @@
  * data.
  *
  * Every piece that a version needs is read and its address checked; those that fail are taken from
- * the other store, checked there too, and stored anew; then packs with damaged objects are written
- * anew without them. With nobody else writing.
+ * the other store, checked there too, and stored anew; then all that no version needs goes, damaged
+ * objects with it. With nobody else writing.
  */
 #ifndef DS_REPAIR_H
 #define DS_REPAIR_H

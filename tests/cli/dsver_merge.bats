@@ -181,3 +181,33 @@ PY
     done
     dsver fsck --read-data
 }
+
+@test "log --graph: branches and merges are drawn, refs named" {
+    some() { printf '%s\n' "$@" | dsprep text -q --split line -; }
+    some a b c d | dsver commit -m first --date @1000 docs >/dev/null
+    some a b c d e | dsver commit -m second --date @2000 docs >/dev/null
+    some a b x c d e | dsver commit -b trial -m "a trial" --date @3000 docs >/dev/null
+    some a b c d e f | dsver commit -m third --date @4000 docs >/dev/null
+    dsver tag docs@main~1 v2 >/dev/null
+    dsver log --graph docs | sed 's/[0-9a-f]\{10\}/ID/' >graph
+    cmp graph - <<'END'
+* ID  (main) third
+| * ID  (trial) a trial
+|/
+* ID  (v2) second
+* ID  first
+END
+    dsver merge -m joined docs@main trial >/dev/null
+    dsver log --graph docs@main | sed 's/[0-9a-f]\{10\}/ID/' >graph
+    cmp graph - <<'END'
+* ID  (main) joined
+|\
+* | ID  third
+| * ID  (trial) a trial
+|/
+* ID  (v2) second
+* ID  first
+END
+    [ "$(dsver log --graph -n 2 docs@trial | wc -l)" -eq 2 ]
+    exits 2 dsver log --graph --json docs
+}
