@@ -243,7 +243,9 @@ struct J2k {
     }
 };
 
-int open_j2k(J2k *j, const uint8_t *p, size_t len, dcm_coded *is, ds_err *err)
+int j2k_threads; // of this process
+
+int open_j2k(J2k *j, const uint8_t *p, size_t len, int threads, dcm_coded *is, ds_err *err)
 {
     static const uint8_t jp2[] = {0, 0, 0, 12, 'j', 'P', ' ', ' '};
     bool boxed = len >= sizeof jp2 && memcmp(p, jp2, sizeof jp2) == 0;
@@ -262,7 +264,10 @@ int open_j2k(J2k *j, const uint8_t *p, size_t len, dcm_coded *is, ds_err *err)
     opj_stream_set_seek_function(j->stream, mem_seek);
     opj_stream_set_user_data(j->stream, &j->mem, nullptr);
     opj_stream_set_user_data_length(j->stream, len);
-    if (!opj_setup_decoder(j->codec, &prm) || !opj_read_header(j->stream, j->codec, &j->image))
+    bool ready = opj_setup_decoder(j->codec, &prm);
+    if (ready && threads > 1 && opj_has_thread_support())
+        opj_codec_set_threads(j->codec, threads);
+    if (!ready || !opj_read_header(j->stream, j->codec, &j->image))
         return ds_fail(err, DS_FAIL, "no JPEG 2000 header that can be used");
     const opj_image_t *im = j->image;
     if (im->numcomps < 1 || im->numcomps > 4 || im->x1 <= im->x0 || im->y1 <= im->y0)
@@ -302,7 +307,7 @@ template <typename T> void interleave(const opj_image_t *im, const dcm_coded *is
 int decode_j2k(const uint8_t *p, size_t len, dcm_coded *is, ds_buf *out, ds_err *err)
 {
     J2k j;
-    int rc = open_j2k(&j, p, len, is, err);
+    int rc = open_j2k(&j, p, len, j2k_threads, is, err);
     if (rc != 0)
         return rc;
     opj_decoder_set_strict_mode(j.codec, OPJ_FALSE);
@@ -344,13 +349,18 @@ extern "C" enum dcm_codec dcm_codec_of(const char *syntax)
     return s ? s->codec : DCM_CODEC_NONE;
 }
 
+extern "C" void dcm_codec_threads(int n)
+{
+    j2k_threads = n;
+}
+
 extern "C" int dcm_codec_peek(enum dcm_codec c, const uint8_t *p, size_t len, dcm_coded *is,
                               ds_err *err)
 {
     try {
         if (c == DCM_CODEC_J2K) {
             J2k j;
-            return open_j2k(&j, p, len, is, err);
+            return open_j2k(&j, p, len, 0, is, err);
         }
         Header h;
         int rc = scan_jpeg(p, len, &h, err);

@@ -17,6 +17,10 @@ enum dcm_codec { DCM_CODEC_NONE, DCM_CODEC_RLE, DCM_CODEC_JPEG, DCM_CODEC_JPEGLS
 /* DCM_CODEC_NONE for a transfer syntax that is not compressed, or that nothing here decodes. */
 enum dcm_codec dcm_codec_of(const char *syntax);
 
+/* How many threads decode the blocks of one frame of JPEG 2000, from now on in this process; the
+ * values do not depend on it. */
+void dcm_codec_threads(int n);
+
 typedef struct dcm_coded {
     uint32_t rows, cols, samples;
     unsigned bits;  /* precision of the samples */

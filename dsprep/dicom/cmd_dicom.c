@@ -19,6 +19,8 @@
 #include "sig.h"
 #include "term.h"
 
+#define DECODERS_MAX 4
+
 static int run(int argc, char **argv);
 
 extern const ds_command ds_cmd_dicom;
@@ -211,6 +213,8 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     if (rc == 0 && a->preview)
         rc = ds_dicom_preview_new(&c->rows.preview, a->preview, a->values == DCM_VALUES_WINDOW,
                                   c->rows.patch, err);
+    if (rc == 0)
+        c->o.decoders = workers < DECODERS_MAX ? (int)workers : DECODERS_MAX;
     if (rc == 0)
         rc = ds_dicom_jobs_new(&c->jobs, &c->o, workers, err);
     c->nins = (size_t)workers * 4;

@@ -22,6 +22,7 @@ typedef struct ds_dicom_opts {
     const char *encoding; /* of undeclared text; may be NULL */
     const char *to_dicom; /* a folder, or NULL */
     unsigned seconds;     /* for one object */
+    int decoders;         /* threads for a frame of an object that has several */
     uint64_t memory;      /* address space; 0: no limit */
     dcm_limits limits;
 } ds_dicom_opts;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "dcmchar.h"
+#include "dcmcodec.h"
 #include "deidreport.h"
 #include "dicominput.h"
 #include "dicomfacts.h"
@@ -210,6 +211,9 @@ static int frames(work *w, ds_err *err)
                                  err);
         w->copying = rc == 0;
     }
+    /* Objects are decoded side by side; the frames of a long one are all that there may be to do.
+     */
+    dcm_codec_threads(w->r.has_image && w->im.frames > 1 ? w->o->decoders : 1);
     for (uint32_t i = 0; w->r.has_image && i < w->im.frames && rc == 0; i++)
         rc = one_frame(w, i, err);
     if (w->copying && rc == 0)

@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [lora] [tok]      (default: all)
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [lora] [tok]      (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
@@ -11,6 +11,7 @@
 # DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
 # DS_BENCH_RECORDS records of `diff` (default 10000000)
+# DS_BENCH_OBJECTS objects of `dicom` in one folder (default 100000)
 # DS_BENCH_DRIFT   versions after the first in `drift` (default 50)
 # DS_BENCH_LINES   lines of the corpus used in `drift` (default 20000)
 set -eu -o pipefail
@@ -271,6 +272,33 @@ bench_tok() {
     "${DS_BENCH_PYTHON:-python3}" "$here/tokpeers.py" --threads "$(nproc)" "$progs/bench_tok" "$t" tok/{en,zh,code,logs}.txt
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff lora tok}; do
+# 600 CT slices of 512 x 512 x 16 bits in a tar, and many small objects in a folder. The peer is pydicom, on one core.
+bench_dicom() {
+    local n=600 many=${DS_BENCH_OBJECTS:-100000} a b p r1 r2
+    [ -e ct.tar ] || { "$here/makedicom.py" ct $n 512 ct && tar cf ct.tar ct && rm -r ct; }
+    [ -e site.key ] || { head -c 32 /dev/urandom > site.key && chmod 600 site.key; }
+    a=$(RESET='' secs taskset -c 0 dsprep dicom -j 1 --key-file site.key ct.tar)
+    b=$(RESET='' secs taskset -c 0,1 dsprep dicom -j 2 --key-file site.key ct.tar)
+    say 'dsprep dicom, CT 512 x 512 x 16, files/s on one core' "$(ratio $n "$a")" '>= 500'
+    say '  on two cores' "$(ratio $n "$b")" ''
+    if "${DS_BENCH_PYTHON:-python3}" -c 'import pydicom, numpy' 2> /dev/null; then
+        p=$(RESET='' secs taskset -c 0 "${DS_BENCH_PYTHON:-python3}" "$here/dicompeer.py" ct.tar)
+        say '  (pydicom, files/s)' "$(ratio $n "$p")" '-'
+        say 'dsprep dicom on one core / pydicom' "$(ratio "$p" "$a")" '>= 1.3'
+        say 'dsprep dicom on two cores / pydicom' "$(ratio "$p" "$b")" '>= 2.5'
+    else
+        say '  (pydicom)' 'not installed' ''
+    fi
+    for i in $((many / 10)) "$many"; do
+        rm -rf objects && "$here/makedicom.py" ct "$i" 8 objects
+        /usr/bin/time -f '%e %M' -o tmp/time dsprep dicom --key-file site.key objects > tmp/out 2> tmp/err || die 'dsprep dicom'
+        [ "$i" = "$many" ] && read -r a r1 < tmp/time || read -r b r2 < tmp/time
+    done
+    rm -rf objects
+    say "$many objects in one folder, seconds / a tenth of them" "$(ratio "$a" "$b")" '10'
+    say '  peak memory of a process, MB / with a tenth' "$(ratio "$r1" 1024) / $(ratio "$r2" 1024)" 'flat'
+}
+
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom lora tok}; do
     "bench_$what"
 done
