@@ -149,7 +149,7 @@ static uint8_t mean(const source *src, uint32_t y0, uint32_t y1, uint32_t x0, ui
             }
         }
     double v = n > 0 ? (sum / n - src->low) / (src->high - src->low) : 0;
-    return (uint8_t)(v <= 0 ? 0 : v >= 1 ? 255 : v * 255 + 0.5);
+    return (uint8_t)(v >= 1 ? 255 : v > 0 ? v * 255 + 0.5 : 0); /* of what is no number: 0 */
 }
 
 static uint32_t bound(uint32_t i, uint32_t from, uint32_t to)
