@@ -140,7 +140,7 @@ include kernels/cuda/cuda.mk tests/module.mk docs/module.mk
 # ---- targets ---------------------------------------------------------------------------------------
 
 .PHONY: all install uninstall deps demo clean help lint format
-all: $(LIBS) $(BINS)
+all: $(LIBS) $(BINS) $(CUDA_PLUGIN)
 
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
@@ -158,12 +158,13 @@ install: all man
 	install -d $(INCDIR) $(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 644 tokenizer/tok.h common/buf.h common/error.h common/hash.h $(INCDIR)/
 	install -m 644 $(B)/lib/libdstok.a $(B)/lib/libdscommon.a $(LIBDIR)/
+	$(if $(CUDA_PLUGIN),install -m 755 $(CUDA_PLUGIN) $(LIBDIR)/)
 	install -m 644 docs/dstok.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' docs/dstok.pc.in >$(LIBDIR)/pkgconfig/dstok.pc
 
 uninstall:
 	rm -f $(addprefix $(INCDIR)/,tok.h buf.h error.h hash.h) $(LIBDIR)/libdstok.a $(LIBDIR)/libdscommon.a \
-	    $(LIBDIR)/pkgconfig/dstok.pc $(DESTDIR)$(PREFIX)/share/man/man3/dstok.3
+	    $(LIBDIR)/libds-cuda.so $(LIBDIR)/pkgconfig/dstok.pc $(DESTDIR)$(PREFIX)/share/man/man3/dstok.3
 	for p in $(PROGS); do \
 	    rm -f $(DESTDIR)$(PREFIX)/bin/$$p $(BASHDIR)/$$p $(ZSHDIR)/_$$p $(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 \
 	        $(DESTDIR)$(PREFIX)/share/man/man1/$$p-*.1; \
@@ -195,6 +196,7 @@ help:
 	@echo 'make test-long     the tests again under ThreadSanitizer, then fuzzing'
 	@echo 'make fuzz          libFuzzer on every target, FUZZ_TIME=60 seconds each'
 	@echo 'make bench         ratios against a peer or a limit measured in the same run'
+	@echo 'make check-gpu     the CUDA backend beside the CPU on a real device; make bench-gpu BASE= DATA= its speed'
 	@echo 'make lint          style and layers, and shellcheck and mandoc where installed'
 	@echo 'make format        clang-format on every source that git knows'
 	@echo 'make man           manual pages into $(B)/man'

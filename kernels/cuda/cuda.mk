@@ -41,7 +41,8 @@ $(CUDA_EMU_SO): $(CUDA_EMU_OBJS) $(call libs_of,kernels common)
 
 # ---- the plugin ----
 
-ifneq ($(and $(NVCC),$(filter release,$(MODE))),)
+CUBLASLT := $(and $(NVCC),$(wildcard $(dir $(NVCC))../include/cublasLt.h))
+ifneq ($(and $(CUBLASLT),$(filter release,$(MODE))),)
 CUDA_PLUGIN := $(B)/lib/libds-cuda.so
 CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(B)/obj/kernels/cuda/rtcuda.o
 CUDA_LAST := $(lastword $(CUDA_ARCHS))

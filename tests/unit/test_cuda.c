@@ -9,19 +9,7 @@
  */
 #include <math.h>
 
-#include "kern_help.h"
-#include "plugin.h"
-
-static ds_kernels *K[2]; /* the CPU's and the device's */
-static bool real;
-
-int ds_cuda_open(ds_kernels **k, int abi, int device, ds_err *err);
-
-static void ok(int rc, const ds_err *err, const char *what)
-{
-    if (rc)
-        fail_msg("%s: %s", what, err->msg);
-}
+#include "cuda_help.h"
 
 /* The same memory on both sides. */
 typedef struct twin {
@@ -527,28 +515,6 @@ static void refusals(void **state)
         assert_int_equal(ds_kernels_open(&k, "cuda", 1, &err), DS_FAIL);
         assert_non_null(strstr(err.msg, "/nonexistent/plugin.so"));
     }
-}
-
-static int open_both(void **state)
-{
-    const char *device = getenv("DS_TEST_DEVICE");
-    ds_err err = {0};
-
-    (void)state;
-    real = device && *device;
-    ok(ds_kernels_cpu(&K[0], 2, NULL, &err), &err, "the CPU's backend");
-    ok(real ? ds_kernels_open(&K[1], device, 0, &err)
-            : ds_cuda_open(&K[1], DS_KERNELS_ABI, 0, &err),
-       &err, "the device's backend");
-    return 0;
-}
-
-static int close_both(void **state)
-{
-    (void)state;
-    for (int s = 0; s < 2; s++)
-        K[s]->close(K[s]);
-    return 0;
 }
 
 int main(void)

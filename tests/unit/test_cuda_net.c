@@ -5,10 +5,8 @@
  */
 #include <math.h>
 
+#include "cuda_help.h"
 #include "net_help.h"
-#include "plugin.h"
-
-static ds_kernels *K[2]; /* the CPU's and the device's */
 
 /* Fibers are slow under AddressSanitizer: every other shape will do there. */
 #ifdef __SANITIZE_ADDRESS__
@@ -16,14 +14,6 @@ static ds_kernels *K[2]; /* the CPU's and the device's */
 #else
 #define SOME 1
 #endif
-
-int ds_cuda_open(ds_kernels **k, int abi, int device, ds_err *err);
-
-static void ok(int rc, const ds_err *err, const char *what)
-{
-    if (rc)
-        fail_msg("%s: %s", what, err->msg);
-}
 
 static float *gradient(ds_params *s, const ds_param *p)
 {
@@ -178,27 +168,6 @@ static void goes_on(void **state)
             assert_true(fabsf(logits[0][i] - logits[1][i]) <= 5e-5f * (1 + fabsf(logits[0][i])));
         free_both(n);
     }
-}
-
-static int open_both(void **state)
-{
-    const char *device = getenv("DS_TEST_DEVICE");
-    ds_err err = {0};
-
-    (void)state;
-    ok(ds_kernels_cpu(&K[0], 2, NULL, &err), &err, "the CPU's backend");
-    ok(device && *device ? ds_kernels_open(&K[1], device, 0, &err)
-                         : ds_cuda_open(&K[1], DS_KERNELS_ABI, 0, &err),
-       &err, "the device's backend");
-    return 0;
-}
-
-static int close_both(void **state)
-{
-    (void)state;
-    for (int s = 0; s < 2; s++)
-        K[s]->close(K[s]);
-    return 0;
 }
 
 int main(void)

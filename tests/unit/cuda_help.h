@@ -1,0 +1,43 @@
+/* cuda_help.h - what the tests of the CUDA backend share: it and the CPU's, side by side. Without a
+ * device the kernels run on the host, under emulation (kernels/cuda/emu.h); DS_TEST_DEVICE=cuda
+ * loads the plugin. */
+#ifndef DS_CUDA_HELP_H
+#define DS_CUDA_HELP_H
+
+#include "kern_help.h"
+#include "plugin.h"
+
+static ds_kernels *K[2]; /* the CPU's and the device's */
+static bool real;        /* a device, not its emulation */
+
+int ds_cuda_open(ds_kernels **k, int abi, int device, ds_err *err);
+
+static inline void ok(int rc, const ds_err *err, const char *what)
+{
+    if (rc)
+        fail_msg("%s: %s", what, err->msg);
+}
+
+static inline int open_both(void **state)
+{
+    const char *device = getenv("DS_TEST_DEVICE");
+    ds_err err = {0};
+
+    (void)state;
+    real = device && *device;
+    ok(ds_kernels_cpu(&K[0], 2, NULL, &err), &err, "the CPU's backend");
+    ok(real ? ds_kernels_open(&K[1], device, 0, &err)
+            : ds_cuda_open(&K[1], DS_KERNELS_ABI, 0, &err),
+       &err, "the device's backend");
+    return 0;
+}
+
+static inline int close_both(void **state)
+{
+    (void)state;
+    for (int s = 0; s < 2; s++)
+        K[s]->close(K[s]);
+    return 0;
+}
+
+#endif
