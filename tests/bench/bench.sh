@@ -1,13 +1,13 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [lora] [tok]      (default: all)
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [remote] [dicom] [logs] [lora] [tok]  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
 # DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
 #                  there (see README, "Figures"); otherwise about 300 MB are made.
-# DS_BENCH_PYTHON  the python whose modules are the peers of `tok`: tokenizers, tiktoken, gigatoken (default python3)
+# DS_BENCH_PYTHON  the python whose modules are the peers of `tok` (tokenizers, tiktoken, gigatoken) and `logs` (drain3; default python3)
 # DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
 # DS_BENCH_RECORDS records of `diff` (default 10000000)
@@ -257,6 +257,39 @@ bench_diff() {
     rm -rf many3
 }
 
+# clone_curl: the same packs by curl, one connection, into files.
+clone_curl() {
+    local f args=()
+    for f in afar/.dsver/packs/*.pack; do args+=("http://127.0.0.1:$1/bench/x/packs/${f##*/}" -o "got/${f##*/}"); done
+    curl -s -f --aws-sigv4 aws:amz:us-east-1:s3 -u AK:SK -H "x-amz-content-sha256: $2" "${args[@]}"
+}
+
+# A clone from Ceph's object store on loopback, beside curl getting the same packs. Both begin without files, in turns.
+bench_remote() (
+    local rgw=$here/../remote/rgw.sh port=$((20000 + $$ % 20000)) url c='' t='' one i
+    local none=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    for p in radosgw ceph-mon ceph-mgr ceph-osd curl; do
+        command -v $p > tmp/out || { say 'clone over S3' "no $p" ''; exit 0; }
+    done
+    timeout 300 bash "$rgw" start "$work/rgw" $port < /dev/null > tmp/out 2>&1 || die "Ceph: $(tail -n 1 tmp/out)"
+    trap 'bash "$rgw" stop "$work/rgw"; rm -rf "$work/rgw" afar got near afar.git' EXIT
+    export AWS_ACCESS_KEY_ID=AK AWS_SECRET_ACCESS_KEY=SK no_proxy=127.0.0.1
+    curl -s -f -X PUT --aws-sigv4 aws:amz:us-east-1:s3 -u AK:SK -H "x-amz-content-sha256: $none" "http://127.0.0.1:$port/bench"
+    url="s3://bench/x?endpoint=http://127.0.0.1:$port"
+    corpus
+    store afar
+    dsver commit --store afar docs v1.dsr > tmp/out || die 'dsver commit'
+    git init -q --bare afar.git
+    (cd afar && dsver remote add origin "$url" --catalog ../afar.git && dsver push -q) || die 'dsver push'
+    for ((i = 0; i < runs; i++)); do
+        one=$(runs=1 RESET='rm -rf got && mkdir got' secs clone_curl $port $none)
+        c=$(awk -v a="$one" -v m="$c" 'BEGIN { print (m == "" || a < m) ? a : m }')
+        one=$(runs=1 RESET='rm -rf near' secs dsver clone -q "$url" --catalog "$work/afar.git" near)
+        t=$(awk -v a="$one" -v m="$t" 'BEGIN { print (m == "" || a < m) ? a : m }')
+    done
+    say 'curl of the packs / dsver clone' "$(ratio "$c" "$t")" '>= 0.7'
+)
+
 bench_lora() {
     DS_BIN_DIR=$(dirname "$(command -v dstrain)") bash "$here/lora.sh"
 }
@@ -299,6 +332,54 @@ bench_dicom() {
     say '  peak memory of a process, MB / with a tenth' "$(ratio "$r1" 1024) / $(ratio "$r2" 1024)" 'flat'
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom lora tok}; do
+# 300,000 requests as access logs and as JSON lines; processor time of one thread, so that a busy machine tells the same.
+bench_logs() {
+    local f t n
+    [ -e acc.log ] || awk 'BEGIN { s = 7; for (i = 0; i < 300000; i++) {
+        s = (s * 16807) % 2147483647; ip = "10." s % 256 "." int(s / 256) % 256 "." i % 251
+        p = "/api/v1/users/" s % 100000 "?page=" i % 7
+        printf "%s - - [10/Oct/2023:13:%02d:%02d +0000] \"GET %s HTTP/1.1\" %d %d \"https://example.com%s\" \"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\"\n",
+            ip, int(i / 60) % 60, i % 60, p, i % 9 ? 200 : 404, s % 100000, p > "acc.log"
+        printf "{\"time\":\"2023-10-10T13:%02d:%02d.%06dZ\",\"level\":\"info\",\"logger\":\"http\",\"pid\":4711,\"msg\":\"request %s finished in %d ms\",\"remote\":\"%s\"}\n",
+            int(i / 60) % 60, i % 60, i, p, i % 1000, ip > "js.log" } }'
+    for f in acc js; do
+        t=$(cpu dsprep logs -q -j1 $f.log)
+        say "dsprep logs, GB/s to DSR on one core ($f.log)" "$(rate "$(size $f.log)" "$t")" '>= 0.4'
+        cp tmp/out $f.dsr
+    done
+    n=$(wc -l < js.log)
+    t=$(cpu dsprep templates -q -j1 js.dsr)
+    say 'dsprep templates, million lines/s on one core, both passes' "$(awk -v n="$n" -v t="$t" 'BEGIN { printf "%.2f", n / t / 1e6 }')" '>= 2'
+    if "${DS_BENCH_PYTHON:-python3}" -c 'import drain3' 2> /dev/null; then
+        f=$("${DS_BENCH_PYTHON:-python3}" - js.log <<'PY'
+import json, sys, time
+from drain3 import TemplateMiner
+from drain3.template_miner_config import TemplateMinerConfig
+miner = TemplateMiner(config=TemplateMinerConfig())
+lines = [json.loads(line)["msg"] for line in open(sys.argv[1])]
+start = time.process_time()
+for line in lines:
+    miner.add_log_message(line)
+print(time.process_time() - start)
+PY
+)
+        say '  (Drain3, seconds / ours)' "$(ratio "$f" "$t")" '>= 20'
+    else
+        say '  (Drain3)' 'not installed' ''
+    fi
+}
+
+# cpu COMMAND...: processor seconds of the user, the best of $runs runs.
+cpu() {
+    local best='' i u
+    for ((i = 0; i < runs; i++)); do
+        /usr/bin/time -f %U -o tmp/time "$@" > tmp/out 2> tmp/err || die "failed: $*"
+        read -r u < tmp/time
+        best=$(awk -v u="$u" -v m="$best" 'BEGIN { print (m == "" || u < m) ? u : m }')
+    done
+    echo "$best"
+}
+
+for what in ${*:-commit small drift column line cat text files scan seen diff remote dicom logs lora tok}; do
     "bench_$what"
 done
