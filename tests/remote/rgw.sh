@@ -10,7 +10,8 @@ set -eu
 stop() {
     local f
     for f in "$1"/pids/*.pid; do
-        if [ -s "$f" ]; then kill "$(cat "$f")" 2>/dev/null || true; fi
+        # nothing of it is kept, and an OSD whose monitor is gone takes long to end
+        if [ -s "$f" ]; then kill -KILL "$(cat "$f")" 2>/dev/null || true; fi
     done
 }
 
