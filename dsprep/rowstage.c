@@ -465,7 +465,7 @@ static int stage_end(void *ctx, ds_instream *in, ds_err *err)
     if (len != r->prov.len || memcmp(prov, r->prov.data, len) != 0)
         return ds_fail(err, DS_FAIL,
                        "%s: it was not made as the file before it was, so they are not shards of "
-                       "one stream (dsprep mix joins streams)",
+                       "one stream",
                        ds_instream_path(in));
     r->base += c->sources;
     r->origin = (ds_origin_state){0};
