@@ -21,8 +21,9 @@ const ds_command ds_train_plan = {
     .example = "dstrain plan --model base/ --batch 8 --seq-len 512 --memory 16G",
     .description =
         "Counts what dstrain finetune allocates. Weights in the number format; "
-        "gradients and both moments of AdamW in f32 for what is trained, and a f32 copy "
-        "of bf16 weights that are; activations of every layer for batch x seq-len "
+        "gradients in f32 for what is trained, both moments of AdamW in f32 or, with "
+        "--optim adamw8bit, in 8 bits, and a f32 copy of bf16 weights that are trained; "
+        "activations of every layer for batch x seq-len "
         "tokens, or with --recompute those of one layer and every layer's "
         "input. With --memory it names the method that fits.\n\n"
         "With --data, or --tokens, it advises a method and a rank. Training tells a model "
@@ -37,8 +38,11 @@ const ds_command ds_train_plan = {
 typedef struct asked {
     const char *model, *data, *store, *column;
     int64_t batch, seq_len, rank, prompt, memory, tokens;
-    bool bf16, recompute, json;
+    int optim;
+    bool bf16, recompute, dora, json;
 } asked;
+
+static const char *const OPTIMS[] = {"adamw", "adamw8bit", NULL};
 
 static void say(const ds_plan_need *n, const char *name, bool json)
 {
@@ -96,6 +100,8 @@ static int make_plan(const asked *a, ds_err *err)
     const ds_plan_conf c = {.tokens = a->batch * a->seq_len,
                             .format = a->bf16 ? DS_KBF16 : DS_KF32,
                             .recompute = a->recompute,
+                            .dora = a->dora,
+                            .optim = (enum ds_optim_kind)a->optim,
                             .rank = a->rank ? a->rank : RANK,
                             .prompt = a->prompt};
     ds_modelconf m = {0};
@@ -113,8 +119,11 @@ static int make_plan(const asked *a, ds_err *err)
             advice = ds_method_name(order[i]);
     }
     if (a->memory && !advice)
-        rc = ds_fail(err, DS_FAIL, "nothing fits into %" PRId64 " bytes%s", a->memory,
-                     a->recompute ? "" : " (--recompute, --bf16 or a smaller --batch takes less)");
+        rc = ds_fail(
+            err, DS_FAIL, "nothing fits into %" PRId64 " bytes%s", a->memory,
+            a->recompute
+                ? ""
+                : " (--recompute, --bf16, --optim adamw8bit or a smaller --batch takes less)");
     else if (a->data || a->tokens)
         rc = advise(a, &m, c, err);
     else if (advice && !a->json)
@@ -191,6 +200,16 @@ static int run(int argc, char **argv)
                             .type = DS_OPT_FLAG,
                             .var = &a.recompute,
                             .help = "layers are computed again on the way back"},
+                           {.name = "dora",
+                            .type = DS_OPT_FLAG,
+                            .var = &a.dora,
+                            .help = "adapters that also learn the length of every row (DoRA)"},
+                           {.name = "optim",
+                            .type = DS_OPT_CHOICE,
+                            .var = &a.optim,
+                            .arg = "NAME",
+                            .choices = OPTIMS,
+                            .help = "adamw (default), or adamw8bit: moments of 8 bits"},
                            TRAIN_JSON(a.json),
                            TRAIN_END};
     char **operands;

@@ -48,6 +48,10 @@ int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err)
         TRY(next_block(n, bytes, err));
     *p = (char *)a->block[a->cur] + a->used;
     a->used += bytes;
+    size_t sum = a->used;
+    for (size_t i = 0; i < a->cur; i++)
+        sum += a->size[i];
+    a->peak = sum > a->peak ? sum : a->peak;
     return 0;
 }
 

@@ -59,6 +59,7 @@ typedef struct acts {
 typedef struct arena {
     void **block;
     size_t *size, n, cap, cur, used; /* used: of block cur */
+    size_t peak;                     /* the most that was lent at once */
 } arena;
 
 /* Keys and values of a text so far, a layer after the other. */

@@ -1,9 +1,10 @@
 /* plan.h - the memory that a run takes, counted before it, and which method it suggests.
  *
- * Counted is what dstrain finetune allocates: weights in the number format; gradients and both
- * moments of AdamW in f32 for what is trained, and a f32 copy of bf16 weights that are; activations
- * of every layer for the tokens of a batch, or with `recompute` those of one layer and every
- * layer's input.
+ * Counted is what dstrain finetune allocates: weights in the number format; gradients in f32 for
+ * what is trained, both moments of AdamW in f32 or in 8 bits, and a f32 copy of bf16 weights that
+ * are trained; activations of every layer for the tokens of a batch, or with `recompute` those of
+ * one layer and every layer's input. The first four are exact; activations are
+ * those of a step without dropout, within 5 %.
  *
  * Advice. A fact that training tells a model is worth about a bit a token, and a trained parameter
  * holds about two (Allen-Zhu and Li 2024; Schulman et al. 2025, "LoRA Without Regret": LoRA learns
@@ -19,7 +20,8 @@
 typedef struct ds_plan_conf {
     int64_t tokens; /* of a batch */
     enum ds_kfmt format;
-    bool recompute;
+    bool recompute, dora;
+    enum ds_optim_kind optim;
     int64_t rank, prompt;
 } ds_plan_conf;
 

@@ -105,6 +105,8 @@ static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
     const ds_plan_conf p = {.tokens = (int64_t)(c->batch * c->seq_len),
                             .format = c->format,
                             .recompute = c->recompute,
+                            .dora = c->lora.dora,
+                            .optim = c->optim.kind,
                             .rank = c->lora.r,
                             .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS};
     ds_plan_advice advice;
