@@ -26,6 +26,7 @@ struct ds_tidy {
     int64_t young;
     ds_oidset needed;
     ds_buf todo; /* git_oid, to be followed */
+    bool loose;  /* what is followed may lead to what is not there */
 };
 
 /* ---- what refs lead to ---- */
@@ -67,9 +68,12 @@ static int follow(ds_tidy *t, ds_err *err)
         git_oid id;
         t->todo.len -= sizeof id;
         memcpy(&id, t->todo.data + t->todo.len, sizeof id);
-        if (git_object_lookup(&o, ds_catalog_repo(t->cat), &id, GIT_OBJECT_ANY) < 0)
+        if (git_object_lookup(&o, ds_catalog_repo(t->cat), &id, GIT_OBJECT_ANY) < 0) {
+            if (t->loose)
+                continue;
             return ds_fail(err, DS_CORRUPT, "catalog object %s cannot be read",
                            git_oid_tostr_s(&id));
+        }
         switch (git_object_type(o)) {
         case GIT_OBJECT_COMMIT:
             rc = need_commit(t, (git_commit *)o, err);
@@ -194,11 +198,14 @@ static int unlink_in(const char *dir, const char *name, const char *ext, ds_err 
     return rc;
 }
 
-/* All objects of a young pack are needed. */
+/* All objects of a young pack are needed, and what they lead to: whoever wrote them did not write
+ * again what was there. */
 static int need_young(ds_tidy *t, const packdir *d, ds_err *err)
 {
     ds_buf b = {0};
     int rc = 0;
+
+    t->loose = true;
     for (size_t i = 0; !rc && i < d->n; i++) {
         char *path = NULL;
         struct stat st;
@@ -216,12 +223,14 @@ static int need_young(ds_tidy *t, const packdir *d, ds_err *err)
             for (size_t k = 0; !rc && k < count; k++) {
                 git_oid id;
                 git_oid_fromraw(&id, b.data + INDEX_IDS + k * GIT_OID_RAWSZ);
-                rc = need(t, &id, false, err);
+                rc = need(t, &id, true, err);
             }
         }
         free(path);
     }
     ds_buf_fini(&b);
+    rc = rc ? rc : follow(t, err);
+    t->loose = false;
     return rc;
 }
 

@@ -30,12 +30,14 @@ $(CUDA_EMU): $(CUDA_EMU_OBJS)
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $^
 
-# The same as a plugin, for tests of whole programs.
+# The same as a plugin, for tests of whole programs; objects with a sanitizer are not made for that.
+ifeq ($(MODE),release)
 CUDA_EMU_SO := $(B)/lib/libds-cuda-emu.so
 $(CUDA_EMU_SO): $(CUDA_EMU_OBJS) $(call libs_of,kernels common)
 	$(call say,LD,$(@F))
 	$(Q)$(CXX) $(OPT_$(MODE)) -shared -o $@ $(CUDA_EMU_OBJS) $(call libs_of,kernels common) \
 	    $(call pkglibs,$(call pkgs_of,kernels common)) -lm
+endif
 
 -include $(CUDA_EMU_OBJS:%.o=%.d)
 

@@ -5,8 +5,7 @@ load dstrain_common
 setup_device() {
     [ -n "${DS_TEST_DEVICE:-}" ] && return
     export DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
-    nm "$DS_CUDA_PLUGIN" 2>/dev/null | grep -Eq '__(asan|tsan)' && skip "a device of fibers, built with a sanitizer"
-    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device was built"
+    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
 }
 
 on_device() {

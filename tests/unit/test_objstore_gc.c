@@ -238,17 +238,20 @@ static void purging_leaves_nothing_dead(void **state)
     ds_gcstats st;
     ds_objstore *s = obj_store("purge", path);
     put_other(s, ids);
+    uint64_t stored;
     OK(ds_objgc_begin(&gc, s, false, err));
+    ds_objgc_purge(gc);
+    OK(ds_objgc_shut(gc, false, err));
     for (unsigned i = 1; i < 20; i++)
         OK(ds_objgc_mark(gc, &ids[i], NULL, err));
-    ds_objgc_purge(gc);
+    OK(ds_objgc_detach(gc, 1, &stored, err)); /* what was stored against the one that goes */
     OK(ds_objgc_condemn(gc, false, err));
-    OK(ds_objgc_shut(gc, false, err));
     OK(ds_objgc_sweep(gc, false, &st, err));
     ds_objgc_end(gc);
-    assert_int_equal(st.packs_rewritten, 1);
+    assert_in_range(st.packs_rewritten, 1, 2);
     assert_false(ds_objstore_has(s, &ids[0]));
-    assert_true(ds_objstore_has(s, &ids[1]));
+    for (unsigned i = 1; i < 20; i++)
+        assert_true(ds_objstore_has(s, &ids[i]));
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     ds_objstore_close(s);
 }
