@@ -38,11 +38,11 @@ $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(CUDA_EMU) $(B)/stamp
 
 BENCH_SRCS := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_BINS := $(BENCH_SRCS:tests/bench/%.c=$(B)/bench/%)
-BENCH_LIBS := $(call libs_of,converters common)
+BENCH_LIBS := $(call libs_of,tokenizer converters common)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_LIBS) $(B)/stamp/tests.objs
 	$(call say,LD,$(@F))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(BENCH_LIBS) $(call pkglibs,$(call pkgs_of,converters common))
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(BENCH_LIBS) -Wl,--end-group $(call pkglibs,$(call pkgs_of,tokenizer converters common)) -lm
 
 -include $(BENCH_SRCS:%.c=$(B)/obj/%.d)
 -include $(UNIT_SRCS:%.c=$(B)/obj/%.d) $(UNIT_HELP:%.o=%.d) $(FUZZ_SRCS:%.c=$(B)/obj/%.d)
