@@ -1,7 +1,8 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [logs] [lora] [tok]  (default: all)
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [logs] [transforms] [lora] [tok]
+#                                  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
@@ -261,6 +262,10 @@ bench_lora() {
     DS_BIN_DIR=$(dirname "$(command -v dstrain)") bash "$here/lora.sh"
 }
 
+bench_transforms() {
+    DS_BIN_DIR=$(dirname "$(command -v dsprep)") bash "$here/transforms.sh"
+}
+
 # English, Chinese, code and logs; one thread and all. Goals on one thread: 20 x tokenizers, 8 x tiktoken, 1.2 x gigatoken.
 bench_tok() {
     local t=${DS_SHARED:-$here/../../../shared}/data/tokenizers/deepseek-v3/tokenizer.json
@@ -347,6 +352,6 @@ cpu() {
     echo "$best"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom logs lora tok}; do
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom logs transforms lora tok}; do
     "bench_$what"
 done
