@@ -141,7 +141,8 @@ static int run_push(int argc, char **argv)
     return run(&ds_ver_push, &a, opts, argc, argv);
 }
 
-static int run_fetch(int argc, char **argv)
+/* fetch and pull: the same options, and run() tells them apart by the command. */
+static int run_bring(const ds_command *command, int argc, char **argv)
 {
     sync_args a = {.store = NULL};
     const ds_opt opts[] = {
@@ -152,19 +153,15 @@ static int run_fetch(int argc, char **argv)
         VERB_JSON(a.words.json),
         VERB_END,
     };
-    return run(&ds_ver_fetch, &a, opts, argc, argv);
+    return run(command, &a, opts, argc, argv);
+}
+
+static int run_fetch(int argc, char **argv)
+{
+    return run_bring(&ds_ver_fetch, argc, argv);
 }
 
 static int run_pull(int argc, char **argv)
 {
-    sync_args a = {.store = NULL};
-    const ds_opt opts[] = {
-        OPT_FORCE("take the remote's tags and runs where they are others"),
-        OPT_ALL,
-        OPT_QUIET,
-        VERB_STORE(a.store),
-        VERB_JSON(a.words.json),
-        VERB_END,
-    };
-    return run(&ds_ver_pull, &a, opts, argc, argv);
+    return run_bring(&ds_ver_pull, argc, argv);
 }
