@@ -7,6 +7,7 @@
 
 #include "dicomreport.h"
 #include "json.h"
+#include "dicomcursor.h"
 
 #define ABSENT INT64_MIN
 #define SKEW 1e-3 /* of vectors that should be of length 1, and at right angles */
@@ -269,22 +270,6 @@ int ds_dicom_facts_write(ds_buf *out, const dcm_set *main, const dcm_image *im,
 
 /* ---- reading ------------------------------------------------------------------------------------
  */
-
-typedef struct cursor {
-    const uint8_t *p;
-    size_t len, at;
-    bool bad;
-} cursor;
-
-static const uint8_t *take(cursor *c, size_t n)
-{
-    if (c->bad || n > c->len - c->at) {
-        c->bad = true;
-        return NULL;
-    }
-    c->at += n;
-    return c->p + c->at - n;
-}
 
 static const char *take_text(cursor *c, size_t *n)
 {

@@ -8,6 +8,7 @@
 #include "dicomwork.h"
 #include "io.h"
 #include "workpool.h"
+#include "dicomcursor.h"
 
 #define JOBS_MAX 2000                   /* that a process serves */
 #define GROWTH_MAX ((uint64_t)48 << 20) /* of a process */
@@ -67,22 +68,6 @@ int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
     ds_buf_fini(&acts.b);
     ds_buf_fini(&b);
     return rc ? rc : bad ? ds_fail_nomem(err) : 0;
-}
-
-typedef struct cursor {
-    const uint8_t *p;
-    size_t len, at;
-    bool bad;
-} cursor;
-
-static const uint8_t *take(cursor *c, size_t n)
-{
-    if (c->bad || n > c->len - c->at) {
-        c->bad = true;
-        return NULL;
-    }
-    c->at += n;
-    return c->p + c->at - n;
 }
 
 static const uint8_t *take_block(cursor *c, size_t *n)
