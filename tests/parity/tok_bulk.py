@@ -133,7 +133,7 @@ def main():
     a = ap.parse_args()
     rng = random.Random(a.seed)
     ref = Tokenizer.from_file(a.tokenizer)
-    done = bad = ids = 0
+    done = bad = ids = docs = 0
     t0 = time.time()
     source = mixed(rng, a.files)
     with tempfile.TemporaryDirectory() as w:
@@ -148,13 +148,15 @@ def main():
             want = [e.ids for e in ref.encode_batch_fast(texts)]
             assert len(got) == len(want)
             ids += sum(map(len, want))
+            docs += len(texts)
             for text, x, y in zip(texts, want, got):
                 if x != y:
                     bad += 1
                     k = next((k for k in range(min(len(x), len(y))) if x[k] != y[k]), min(len(x), len(y)))
                     print("differs at id %d: want %s, got %s, around %r" % (
                         k, x[k:k + 8], y[k:k + 8], ref.decode(x[max(0, k - 8):k + 8])), flush=True)
-    print("%s: %d bytes, %d ids, %d documents differ, %.0f s" % (a.tokenizer, done, ids, bad, time.time() - t0))
+    print("%s: %d documents, %d bytes, %d ids, %d documents differ, %.0f s" % (
+        a.tokenizer, docs, done, ids, bad, time.time() - t0))
     return 1 if bad else 0
 
 
