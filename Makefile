@@ -135,12 +135,13 @@ $(foreach m,$(MODULES),$(eval $(call RULES,$(m))))
 BINS := $(PROGS:%=$(B)/bin/%) $(PARTS:%=$(B)/bin/%)
 LIBS := $(call libs_of,$(MODULES))
 
-include kernels/cuda/cuda.mk tests/module.mk docs/module.mk
+include kernels/cuda/cuda.mk trainer/mpi/mpi.mk tests/module.mk docs/module.mk
 
 # ---- targets ---------------------------------------------------------------------------------------
 
 .PHONY: all install uninstall deps demo clean help lint format
-all: $(LIBS) $(BINS) $(CUDA_PLUGIN)
+PLUGINS := $(CUDA_PLUGIN) $(MPI_PLUGIN)
+all: $(LIBS) $(BINS) $(PLUGINS)
 
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
 ZSHDIR = $(DESTDIR)$(PREFIX)/share/zsh/site-functions
@@ -158,13 +159,13 @@ install: all man
 	install -d $(INCDIR) $(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/share/man/man3
 	install -m 644 tokenizer/tok.h common/buf.h common/error.h common/hash.h $(INCDIR)/
 	install -m 644 $(B)/lib/libdstok.a $(B)/lib/libdscommon.a $(LIBDIR)/
-	$(if $(CUDA_PLUGIN),install -m 755 $(CUDA_PLUGIN) $(LIBDIR)/)
+	$(if $(strip $(PLUGINS)),install -m 755 $(PLUGINS) $(LIBDIR)/)
 	install -m 644 docs/dstok.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' docs/dstok.pc.in >$(LIBDIR)/pkgconfig/dstok.pc
 
 uninstall:
 	rm -f $(addprefix $(INCDIR)/,tok.h buf.h error.h hash.h) $(LIBDIR)/libdstok.a $(LIBDIR)/libdscommon.a \
-	    $(LIBDIR)/libds-cuda.so $(LIBDIR)/pkgconfig/dstok.pc $(DESTDIR)$(PREFIX)/share/man/man3/dstok.3
+	    $(LIBDIR)/libds-cuda.so $(LIBDIR)/libds-mpi.so $(LIBDIR)/pkgconfig/dstok.pc $(DESTDIR)$(PREFIX)/share/man/man3/dstok.3
 	for p in $(PROGS); do \
 	    rm -f $(DESTDIR)$(PREFIX)/bin/$$p $(BASHDIR)/$$p $(ZSHDIR)/_$$p $(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 \
 	        $(DESTDIR)$(PREFIX)/share/man/man1/$$p-*.1; \

@@ -36,6 +36,11 @@ const ds_command ds_train_finetune = {
         "checkpoint and stop; --resume goes on from one, to the same result as without the "
         "interruption. From a checkpoint that is not the last, --abandon moves what came after it "
         "to RUN/abandoned; the ledger of it stays part of the lineage.\n\n"
+        "Several processes compute one run when mpirun or srun starts them: each takes its part of "
+        "the batches of a step, on a device of its own with --device cuda; the first writes. "
+        "--slices says how gradients are added up, so that a run of four processes goes on, and is "
+        "replayed, to the same bits by two or one:\n\n"
+        "    mpirun -n 4 dstrain finetune --accumulate 4 ...\n\n"
         "--eval-data is evaluated as dstrain eval does it, in the order of the data, after every "
         "--eval-every steps and at the end; RUN/metrics.jsonl and dstrain report have the losses. "
         "RUN/best leads to the checkpoint with the lowest. With --patience the run ends when "
@@ -234,12 +239,15 @@ static int prepare(ds_trainer *t, ds_ckpt_state *state, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
 
+    if (t->ranks->rank)
+        return c->resume ? resume(t, c->resume, state, err) : 0;
     if (ds_mkdirs(c->out, err) || (c->resume && resume(t, c->resume, state, err)) ||
         ds_checkpoint_begin(c->out, c->resume, state->step, c->abandon, err))
         return err->code;
     return ds_retain_best(c->out, state->watch.best_step, err);
 }
 
+/* Only the first process tells what happens. */
 static int train(const ds_trainconf *c, ds_err *err)
 {
     ds_trainer t;
@@ -248,28 +256,34 @@ static int train(const ds_trainconf *c, ds_err *err)
     enum ds_run_end end = DS_RUN_DONE;
     int rc = ds_trainer_open(&t, c, err);
     shown s = {.c = &t.c};
-    const ds_run_events ev = {.step = show_step,
-                              .evaluated = show_eval,
-                              .written = show_written,
-                              .removed = show_removed,
-                              .ctx = &s};
+    const ds_run_events told = {.step = show_step,
+                                .evaluated = show_eval,
+                                .written = show_written,
+                                .removed = show_removed,
+                                .ctx = &s},
+                        silent = {.ctx = NULL};
 
     if (rc)
         return rc;
+    const bool lead = t.ranks->rank == 0;
     s.steps = t.c.steps;
     rc = prepare(&t, &state, err);
-    rc = rc ? rc : open_log(&s, err);
-    if (!rc)
+    rc = rc || !lead ? rc : open_log(&s, err);
+    rc = ds_ranks_agree(t.ranks, rc, err);
+    if (!rc && lead)
         say_begin(&t);
-    ds_progress_begin(&s.bar, "training", t.c.steps, false);
-    rc = rc ? rc : ds_trainer_run(&t, &state, &ev, &end, &times, err);
-    ds_progress_end(&s.bar);
-    if (!rc)
+    if (lead)
+        ds_progress_begin(&s.bar, "training", t.c.steps, false);
+    rc = rc ? rc : ds_trainer_run(&t, &state, lead ? &told : &silent, &end, &times, err);
+    if (lead)
+        ds_progress_end(&s.bar);
+    if (!rc && lead)
         say_times(&s, &times);
     if (s.log && fclose(s.log) && !rc)
         rc = ds_fail(err, DS_IO, "%s/metrics.jsonl: cannot write it", c->out);
     if (!rc) {
-        say_end(&t, &state, end);
+        if (lead)
+            say_end(&t, &state, end);
         if (end == DS_RUN_INTERRUPTED)
             rc = ds_fail(err, DS_PARTIAL,
                          "stopped after step %" PRIu64 " of %" PRIu64
@@ -283,6 +297,7 @@ static int train(const ds_trainconf *c, ds_err *err)
 static int run(int argc, char **argv)
 {
     ds_trainconf c;
+    ds_ranks ranks;
     ds_err err = {0};
     const int begun = finetune_options(&c, &ds_train_finetune, argc, argv, &err);
 
@@ -290,8 +305,17 @@ static int run(int argc, char **argv)
         return begun;
     ds_sig_setup();
     ds_sig_restart();
-    if (!err.code && train(&c, &err) == DS_PARTIAL)
+    const int joined = err.code ? err.code : ds_ranks_join(&ranks, &err);
+    c.ranks = &ranks;
+    if (!joined && train(&c, &err) == DS_PARTIAL)
         ds_sig_answered(); /* by a checkpoint */
     finetune_options_fini();
-    return ds_command_end(&ds_train_finetune, &err, c.json);
+    /* The first has told before the others end: a launcher kills what is left when one has failed.
+     */
+    const bool tells = joined || ranks.rank == 0;
+    const int status =
+        tells ? ds_command_end(&ds_train_finetune, &err, c.json) : ds_exit_code(err.code);
+    if (!joined)
+        ds_ranks_leave(&ranks);
+    return status;
 }

@@ -18,8 +18,8 @@ static struct {
     ds_opt_list data, targets, only;
     const char *model, *device, *store, *out, *resume, *column, *mask, *weights, *prompt_init,
         *eval_data;
-    int64_t steps, epochs, batch, accumulate, seq_len, seed, every, rank, prompt, warmup, window,
-        threads, data_threads, memory, keep, keep_every, eval_every, eval_batches, patience,
+    int64_t steps, epochs, batch, accumulate, slices, seq_len, seed, every, rank, prompt, warmup,
+        window, threads, data_threads, memory, keep, keep_every, eval_every, eval_batches, patience,
         spike_window;
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip, min_delta,
         spike_factor;
@@ -128,6 +128,13 @@ static const ds_opt OPTIONS[] = {
      .min = 1,
      .max = 65536,
      .help = "batches of a step; default 1"},
+    {.name = "slices",
+     .type = DS_OPT_INT,
+     .var = &o.slices,
+     .arg = "N",
+     .min = 1,
+     .max = DS_SLICES_MAX,
+     .help = "parts of a step whose gradients are added up; default one, or one for each process"},
     {.name = "seq-len",
      .type = DS_OPT_INT,
      .var = &o.seq_len,
@@ -437,6 +444,7 @@ static ds_trainconf told(void)
         .epochs = (uint64_t)o.epochs,
         .batch = (uint64_t)o.batch,
         .accumulate = (uint64_t)o.accumulate,
+        .slices = (uint32_t)o.slices,
         .checkpoint_every = o.every ? (uint64_t)o.every : UINT64_MAX / 4,
         .keep = (uint64_t)o.keep,
         .keep_every = (uint64_t)o.keep_every,

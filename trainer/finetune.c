@@ -14,6 +14,7 @@
 #include "net_priv.h"
 #include "retain.h"
 #include "sig.h"
+#include "slices.h"
 
 #define PATH 4096
 
@@ -26,11 +27,14 @@ typedef struct stepping {
     ds_loader *loader;
     ds_ledger *ledger;
     ds_minibatch **micro;
+    ds_slices *slices;
     ds_consumed *consumed; /* since the last checkpoint */
     uint64_t *firsts;
     ds_buf spans;
     float *loss;
     size_t loss_cap;
+    bool lead;            /* this process writes; the others only compute */
+    bool open;            /* a segment is */
     char segment[PATH];   /* being written */
     uint64_t first, done; /* its first step; the last step in it */
 } stepping;
@@ -129,20 +133,38 @@ static int fetch(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
     return 0;
 }
 
+/* The slices of this process. */
+static int run_slices(stepping *s, uint64_t step, float scale, ds_err *err)
+{
+    const ds_trainconf *c = &s->t->c;
+    const uint64_t each = c->accumulate / c->slices;
+
+    for (uint64_t i = 0; i < c->slices; i++) {
+        double loss = 0;
+        if (!ds_slices_mine(s->slices, i))
+            continue;
+        for (uint64_t j = 0; j < each; j++)
+            TRY(run_micro(s, s->micro[i * each + j], step, scale, &loss, err));
+        TRY(ds_net_finish_grads(s->t->net, err));
+        TRY(ds_slices_keep(s->slices, loss, err));
+    }
+    return 0;
+}
+
 static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
 {
+    int rc = fetch(s, step, r, err);
     const float scale = r->targets ? (float)(1.0 / (double)r->targets) : 0.0f;
     const double start = seconds();
-    double loss = 0;
+    double loss;
 
-    for (uint64_t i = 0; i < s->t->c.accumulate; i++)
-        TRY(run_micro(s, s->micro[i], step, scale, &loss, err));
+    rc = rc ? rc : run_slices(s, step, scale, err);
+    TRY(ds_slices_sum(s->slices, rc, &loss, err));
     r->loss = r->targets ? loss / (double)r->targets : 0.0;
     if (!isfinite(r->loss))
         return ds_fail(err, DS_FAIL,
                        "step %llu: the loss is not a finite number; the last checkpoint stands",
                        (unsigned long long)step);
-    TRY(ds_net_finish_grads(s->t->net, err));
     r->times.compute = seconds() - start;
     return 0;
 }
@@ -168,7 +190,6 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, d
     double at;
 
     *r = (ds_step_report){.step = step, .lr = ds_optim_lr(&t->c.optim, step)};
-    TRY(fetch(s, step, r, err));
     TRY(compute(s, step, r, err));
     const bool spike = ds_spike_see(&t->spike, r->loss, &r->limit);
     *stop = spike && t->spike.c.policy == DS_SPIKE_STOP;
@@ -180,7 +201,8 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, d
     r->times.optimizer = seconds() - at;
     at = seconds();
     if (!*stop)
-        TRY(log_rows(s, step, t->c.accumulate, r, err));
+        TRY(ds_ranks_agree(t->ranks, s->lead ? log_rows(s, step, t->c.accumulate, r, err) : 0,
+                           err));
     r->times.ledger = seconds() - at;
     for (uint64_t i = 0; i < t->c.accumulate; i++)
         ds_loader_give_back(s->loader, s->micro[i]);
@@ -225,6 +247,9 @@ static int open_segment(stepping *s, const ds_ckpt_state *state, uint64_t first,
 
     last = last > steps ? steps : last;
     s->first = first;
+    s->open = true;
+    if (!s->lead)
+        return 0;
     TRY(segment_path(s->segment, s->t->c.out, first, last, err));
     return ds_ledger_create(&s->ledger, s->segment, &state->head, err);
 }
@@ -253,6 +278,7 @@ static int close_segment(stepping *s, ds_ckpt_state *state, uint64_t step, ds_er
     ds_ledger *l = s->ledger;
 
     s->ledger = NULL;
+    s->open = false;
     TRY(ds_ledger_finish(l, &state->head, &rows, err));
     state->rows += rows;
     TRY(say_consumed(s, s->first, step, err));
@@ -264,7 +290,8 @@ static int close_segment(stepping *s, ds_ckpt_state *state, uint64_t step, ds_er
 }
 
 /* Writes and registers a checkpoint; then lets older ones go. */
-static int publish(stepping *s, ds_ckpt_state *state, uint64_t step, double loss, ds_err *err)
+static int write_checkpoint(stepping *s, ds_ckpt_state *state, uint64_t step, double loss,
+                            ds_err *err)
 {
     const ds_trainconf *c = &s->t->c;
     const double start = seconds();
@@ -289,6 +316,20 @@ static int publish(stepping *s, ds_ckpt_state *state, uint64_t step, double loss
     return ds_retain(c->out, &s->t->run, &keep, s->ev->removed, s->ev->ctx, err);
 }
 
+static int publish(stepping *s, ds_ckpt_state *state, uint64_t step, double loss, ds_err *err)
+{
+    int rc = 0;
+
+    if (s->lead) {
+        rc = write_checkpoint(s, state, step, loss, err);
+    } else {
+        s->open = false;
+        state->step = step;
+        state->loss = loss;
+    }
+    return ds_ranks_agree(s->t->ranks, rc, err);
+}
+
 static bool is_kept(const ds_trainconf *c, uint64_t step)
 {
     return step % c->checkpoint_every == 0 || step == c->steps;
@@ -300,7 +341,7 @@ static bool is_evaluated(const ds_trainconf *c, uint64_t step)
 }
 
 /* Only a step that becomes a checkpoint can be the best. An evaluation that a signal cuts short is
- * as if it had not begun. */
+ * as if it had not begun. All ranks evaluate the same, so that none has to be told what to do. */
 static int evaluate(stepping *s, ds_ckpt_state *state, uint64_t step, ds_err *err)
 {
     const ds_trainconf *c = &s->t->c;
@@ -311,8 +352,11 @@ static int evaluate(stepping *s, ds_ckpt_state *state, uint64_t step, ds_err *er
     ds_err own = {0};
     ds_eval_result v;
 
-    if (ds_evaluate(&v, s->t->net, s->t->eval, &ec, &own))
-        return ds_interrupted() ? 0 : ds_fail(err, own.code, "evaluation: %s", own.msg);
+    int rc = ds_evaluate(&v, s->t->net, s->t->eval, &ec, &own);
+    if (ds_ranks_any(s->t->ranks, rc && ds_interrupted()))
+        return 0;
+    rc = rc ? ds_fail(err, own.code, "evaluation: %s", own.msg) : 0;
+    TRY(ds_ranks_agree(s->t->ranks, rc, err));
     if (!isfinite(v.loss))
         return ds_fail(err, DS_FAIL, "evaluation after step %llu: the loss is not a finite number",
                        (unsigned long long)step);
@@ -353,8 +397,8 @@ static int steps_loop(stepping *s, ds_ckpt_state *state, enum ds_run_end *end, d
         TRY(evaluate(s, state, state->step, err)); /* a signal had cut it short */
     for (uint64_t step = state->step + 1; step <= c->steps && !stop; step++) {
         ds_step_report r;
-        if (!s->ledger)
-            TRY(open_segment(s, state, step, err));
+        if (!s->open)
+            TRY(ds_ranks_agree(s->t->ranks, open_segment(s, state, step, err), err));
         TRY(one_step(s, step, &r, &spike, err));
         if (spike) {
             *end = DS_RUN_SPIKE;
@@ -363,10 +407,11 @@ static int steps_loop(stepping *s, ds_ckpt_state *state, enum ds_run_end *end, d
         s->done = step;
         add_times(s->times, &r.times);
         state->loss = r.loss;
-        stop = (s->ev->step && s->ev->step(s->ev->ctx, &r)) || ds_interrupted() || asked_to_stop;
-        if (is_evaluated(c, step) && !ds_interrupted())
+        stop = (s->ev->step && s->ev->step(s->ev->ctx, &r)) || asked_to_stop;
+        const bool cut = ds_ranks_any(s->t->ranks, ds_interrupted());
+        if (is_evaluated(c, step) && !cut)
             TRY(evaluate(s, state, step, err));
-        stop = stop || ds_interrupted();
+        stop = ds_ranks_any(s->t->ranks, stop || cut || ds_interrupted());
         if (is_kept(c, step) || stop)
             TRY(publish(s, state, step, r.loss, err));
         if (out_of_patience(c, state) && step < c->steps) {
@@ -431,18 +476,21 @@ static int begin(stepping *s, ds_ckpt_state *state, ds_err *err)
                                .virtual_tokens =
                                    c->method == DS_METHOD_PROMPT ? c->prompt_tokens : 0,
                                .depth = (int)(2 * c->accumulate + 1),
-        .threads = c->data_threads};
+                               .threads = c->data_threads};
     char dir[PATH];
 
+    s->lead = s->t->ranks->rank == 0;
     if (!state->step)
         TRY(ds_ledger_first(&state->head, &s->t->run, err));
     if (snprintf(dir, sizeof dir, "%s/ledger", c->out) >= PATH)
         return ds_fail(err, DS_FAIL, "%s: path too long", c->out);
-    TRY(ds_mkdirs(dir, err));
+    if (s->lead)
+        TRY(ds_mkdirs(dir, err));
     s->micro = calloc((size_t)c->accumulate, sizeof *s->micro);
     if (!s->micro)
         return ds_fail_nomem(err);
     TRY(begin_counting(s, err));
+    TRY(ds_slices_new(&s->slices, s->t->ranks, ds_net_params(s->t->net), c->slices, err));
     return ds_loader_new(&s->loader, &lc, err);
 }
 
@@ -458,11 +506,13 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, const ds_run_events *ev,
     asked_to_stop = 0;
     sigaction(SIGUSR1, &usr1, NULL);
     rc = rc ? rc : begin(&s, state, err);
+    rc = ds_ranks_agree(t->ranks, rc, err);
     rc = rc ? rc : steps_loop(&s, state, end, err);
     if (rc)
         leave_rows(&s, state);
     ds_ledger_drop(s.ledger);
     ds_loader_free(s.loader);
+    ds_slices_free(s.slices);
     ds_consumed_free(s.consumed);
     ds_buf_fini(&s.spans);
     free(s.firsts);

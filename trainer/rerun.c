@@ -276,7 +276,8 @@ static int replay_run(replay *p, ds_err *err)
     c.weights = weights;
     c.ndata = r->ndatasets;
     c.scratch = true;
-    const uint64_t at_once = ds_where_of(&p->lineage).rows;
+    const uint64_t was = ds_where_of(&p->lineage).rows;
+    const uint64_t at_once = was ? was : c.slices ? r->rows / c.slices : 0;
     if (at_once && r->rows % at_once == 0) {
         c.batch = at_once;
         c.accumulate = r->rows / at_once;

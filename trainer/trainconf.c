@@ -76,6 +76,8 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
         json_object_set_new(k, "factor", json_real(c->spike.factor));
         json_object_set_new(o, "skip_spikes", k);
     }
+    if (c->slices > 1)
+        json_object_set_new(o, "slices", json_integer(c->slices));
     if (c->early_stop)
         json_object_set_new(o, "early_stop", json_deep_copy(c->early_stop));
     rc = ds_json_dump(out, o, err);
@@ -161,6 +163,10 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
                                .clip = json_number_value(json_object_get(p, "clip")),
                                .steps = c->steps};
     c->early_stop = json_object_get(o, "early_stop");
+    const json_int_t slices = json_integer_value(json_object_get(o, "slices"));
+    if (slices < 0 || slices > DS_SLICES_MAX)
+        return ds_fail(err, DS_CORRUPT, "run description: %lld slices", (long long)slices);
+    c->slices = slices ? (uint32_t)slices : 1;
     rc = spikes(&c->spike, json_object_get(o, "skip_spikes"), err);
     if (rc)
         return rc;

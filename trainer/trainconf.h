@@ -7,7 +7,10 @@
 #include "net.h"
 #include "optim.h"
 #include "promptinit.h"
+#include "ranks.h"
 #include "spike.h"
+
+#define DS_SLICES_MAX 65536
 
 enum ds_method { DS_METHOD_LORA, DS_METHOD_FULL, DS_METHOD_PROMPT, DS_METHOD_AUTO };
 
@@ -23,6 +26,8 @@ typedef struct ds_trainconf {
     int64_t memory;               /* for AUTO: bytes that there are */
     uint64_t seed, steps, epochs; /* epochs: instead of steps, 0 = not */
     uint64_t batch, accumulate, checkpoint_every;
+    uint32_t slices;           /* slices.h; 0: one for each rank. accumulate is a multiple of it */
+    const ds_ranks *ranks;     /* NULL: alone. Not described */
     uint64_t keep, keep_every; /* retain.h; keep 0: all */
     const char *eval_data;     /* NULL: no evaluation */
     uint64_t eval_every, eval_stretches;

@@ -194,6 +194,8 @@ static int describe(ds_trainer *t, ds_err *err)
         rc = ds_fail_nomem(err);
     if (!rc && !splits_freely(t->k) && ds_buf_printf(&env, ",\"rows\":%" PRIu64, c->batch))
         rc = ds_fail_nomem(err);
+    if (!rc && t->ranks->size > 1 && ds_buf_printf(&env, ",\"processes\":%d", t->ranks->size))
+        rc = ds_fail_nomem(err);
     if (!rc && ds_buf_printf(&env, "}"))
         rc = ds_fail_nomem(err);
     if (!rc && (!ds_buf_cstr(&training) || !ds_buf_cstr(&env)))
@@ -223,6 +225,19 @@ static int prepare_method(ds_trainer *t, ds_err *err)
     return ds_optim_prepare(ds_net_params(t->net), c->optim.kind, err);
 }
 
+static int check_slices(const ds_trainconf *c, const ds_ranks *r, ds_err *err)
+{
+    if (c->slices % (uint32_t)r->size)
+        return ds_fail(err, DS_USAGE, "%u slices for %d processes: a multiple of these (--slices)",
+                       c->slices, r->size);
+    if (c->accumulate % c->slices)
+        return ds_fail(err, DS_USAGE,
+                       "--accumulate %" PRIu64 ": a multiple of the %u slices of a step%s",
+                       c->accumulate, c->slices,
+                       c->slices == (uint32_t)r->size ? ", one for each process" : "");
+    return 0;
+}
+
 static int check_conf(const ds_trainconf *c, const ds_modelconf *m, ds_err *err)
 {
     if (c->seq_len < 8 || c->seq_len % 4 || (int64_t)c->seq_len > m->max_pos)
@@ -237,25 +252,43 @@ static int check_conf(const ds_trainconf *c, const ds_modelconf *m, ds_err *err)
     return 0;
 }
 
+/* Each of several processes on a machine has a device of its own. */
+static int open_kernels(ds_trainer *t, ds_err *err)
+{
+    const char *device = t->c.device ? t->c.device : "cpu";
+    char own[32];
+
+    if (t->ranks->size > 1 && strcmp(device, "cuda") == 0) {
+        snprintf(own, sizeof own, "cuda:%d", t->ranks->local);
+        device = own;
+    }
+    return ds_kernels_open(&t->k, device, t->c.threads, err);
+}
+
 int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
 {
+    static const ds_ranks alone = {.size = 1};
     ds_modelconf m = {0};
     int rc;
 
     memset(t, 0, sizeof *t);
     t->c = *c;
+    t->ranks = c->ranks ? c->ranks : &alone;
+    t->c.slices = c->slices ? c->slices : (uint32_t)t->ranks->size;
     rc = ds_modelconf_read(&m, c->model, err);
+    rc = rc ? rc : check_slices(&t->c, t->ranks, err);
     rc = rc ? rc : open_data(t, err);
     rc = rc ? rc : choose_method(t, &m, err);
     rc = rc ? rc : complete(t, err);
     rc = rc ? rc : check_conf(&t->c, &m, err);
     rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
-    rc = rc ? rc : ds_kernels_open(&t->k, c->device ? c->device : "cpu", c->threads, err);
+    rc = rc ? rc : open_kernels(t, err);
     rc = rc ? rc : describe(t, err);
     rc = rc ? rc : ds_net_new(&t->net, t->k, &m, c->format, (int32_t)c->seq_len, err);
     rc = rc ? rc : ds_net_load(t->net, c->model, err);
     rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
     rc = rc ? rc : prepare_method(t, err);
+    rc = ds_ranks_agree(t->ranks, rc, err);
     ds_modelconf_fini(&m);
     if (rc)
         ds_trainer_close(t);

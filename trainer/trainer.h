@@ -6,10 +6,12 @@
 
 #include "checkpoint.h"
 #include "dataset.h"
+#include "ranks.h"
 #include "tok.h"
 
 typedef struct ds_trainer {
     ds_trainconf c;
+    const ds_ranks *ranks; /* never NULL */
     ds_kernels *k;
     ds_net *net;
     ds_dataset **data;
@@ -23,7 +25,7 @@ typedef struct ds_trainer {
 } ds_trainer;
 
 /* Opens model and data, checks that they fit each other, prepares what is trained, describes the
- * run. c's pointers stay borrowed. */
+ * run. c's pointers stay borrowed. Of several ranks all open, run and close. */
 int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err);
 void ds_trainer_close(ds_trainer *t);
 /* Where a checkpoint was computed, as its lineage has it. */

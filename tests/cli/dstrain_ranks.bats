@@ -1,0 +1,94 @@
+#!/usr/bin/env bats
+# One run by several processes, started by mpirun.
+load dstrain_common
+
+mpi() { # N COMMAND...: sandboxes run as root, on fewer processors than processes
+    local n=$1
+    shift
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_MCA_rmaps_base_oversubscribe=1 OMPI_MCA_plm_rsh_agent=/bin/false \
+        OMPI_MCA_btl_vader_single_copy_mechanism=none mpirun -n "$n" "$@" </dev/null
+}
+
+setup_ranks() {
+    command -v mpirun >/dev/null || skip "mpirun is not installed"
+    [ -e "${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-mpi.so" ] || skip "no MPI in this build"
+}
+
+tuned() { # OUT OPTION...
+    local out=$1
+    shift
+    ${EXEC:-} dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 24 --batch 1 --lr 1e-3 --rank 4 -q -j 1 \
+        --dropout 0.1 -o "$out" "$@" >>"$out.out"
+}
+export -f tuned
+
+@test "the same checkpoint from one, two and four processes" {
+    setup_ranks
+    export F
+    tuned one --accumulate 4 --slices 4 --steps 3
+    mpi 2 bash -c 'tuned two --accumulate 4 --slices 4 --steps 3'
+    mpi 4 bash -c 'tuned four --accumulate 4 --steps 3'
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+    [ "$(sum_of one)" = "$(sum_of four)" ]
+    grep -q '"processes":4' four/step-000003/lineage.json
+    dsver audit --store "$F" four/step-000003
+    dstrain replay four/step-000003 --store "$F" --model "$F/base"
+    tuned chain --accumulate 4 --steps 3
+    [ "$(sum_of one)" != "$(sum_of chain)" ]
+}
+
+@test "what two processes began, one ends, and the other way round" {
+    setup_ranks
+    export F
+    mpi 2 bash -c 'tuned whole --accumulate 2 --steps 4 --checkpoint-every 2 --method full'
+    cp -r whole part && rm -r part/step-000004 part/ledger/ledger-000003-*
+    tuned part --accumulate 2 --slices 2 --steps 4 --checkpoint-every 2 --method full --resume part/step-000002
+    [ "$(sum_of whole)" = "$(sum_of part)" ]
+    rm -r part/step-000004 part/ledger/ledger-000003-*
+    mpi 2 bash -c 'tuned part --accumulate 2 --steps 4 --checkpoint-every 2 --method full --resume part/step-000002'
+    [ "$(sum_of whole)" = "$(sum_of part)" ]
+}
+
+@test "an error of one process is told once and ends all" {
+    setup_ranks
+    export F
+    run mpi 2 bash -c 'tuned three --accumulate 3 --steps 2'
+    [ "$status" -eq 2 ]
+    echo "$output"
+    [ "$(grep -c 'accumulate 3: a multiple of the 2 slices' <<<"$output")" -eq 1 ]
+    run mpi 2 bash -c '[ "$OMPI_COMM_WORLD_RANK" = 0 ] || F=/nonexistent; tuned away --accumulate 2 --steps 2'
+    [ "$status" -eq 1 ] || [ "$status" -eq 13 ]
+    [ "$(grep -c 'process 1 of 2: /nonexistent/base' <<<"$output")" -eq 1 ]
+}
+
+@test "a signal to one process makes all of them write a checkpoint and stop" {
+    setup_ranks
+    export F
+    run mpi 2 bash -c 'EXEC=exec tuned stopped --accumulate 2 --steps 100000 --checkpoint-every 50000 & pid=$!
+        [ "$OMPI_COMM_WORLD_RANK" = 0 ] || { until [ -s stopped/metrics.jsonl ]; do :; done; kill -USR1 $pid; }
+        wait $pid'
+    echo "$output; $status"
+    [ "$status" -eq 3 ]
+    [[ "$output" == *"stopped after step"* ]]
+    dsver audit --store "$F" stopped/step-*
+}
+
+@test "evaluation, patience and a best checkpoint with several processes" {
+    setup_ranks
+    export F
+    tuned alone --accumulate 2 --slices 2 --steps 6 --eval-data "$F/test.dsr" --eval-every 1 --patience 2 --checkpoint-every 1
+    mpi 2 bash -c 'tuned both --accumulate 2 --steps 6 --eval-data "$F/test.dsr" --eval-every 1 --patience 2 --checkpoint-every 1'
+    [ "$(ls alone)" = "$(ls both)" ]
+    [ "$(readlink alone/best)" = "$(readlink both/best)" ]
+    [ "$(grep -c '"eval"' both/metrics.jsonl)" = "$(grep -c '"eval"' alone/metrics.jsonl)" ]
+}
+
+@test "a launcher without MPI is told of" {
+    DS_MPI_PLUGIN=/nonexistent.so OMPI_COMM_WORLD_SIZE=2 run tuned none --steps 1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"several processes were launched, and no MPI is here: /nonexistent.so"* ]]
+    setup_ranks
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 WORLD_SIZE=3 run tuned none --steps 1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"3 processes were launched, and MPI sees 1"* ]]
+}

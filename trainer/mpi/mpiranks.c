@@ -1,0 +1,47 @@
+/* mpiranks.c - libds-mpi.so: ranks.h by MPI. What goes wrong in MPI ends all processes, with MPI's
+ * own message: one of them alone could only leave the others waiting. */
+#include <mpi.h>
+
+#include "ranks.h"
+
+static void gather(void *all, const void *mine, int bytes)
+{
+    MPI_Allgather(mine, bytes, MPI_BYTE, all, bytes, MPI_BYTE, MPI_COMM_WORLD);
+}
+
+static void exchange(void *all, const void *mine, int bytes)
+{
+    MPI_Alltoall(mine, bytes, MPI_BYTE, all, bytes, MPI_BYTE, MPI_COMM_WORLD);
+}
+
+static void leave(void)
+{
+    MPI_Finalize();
+}
+
+static int local_rank(void)
+{
+    MPI_Comm here;
+    int n;
+
+    MPI_Comm_split_type(MPI_COMM_WORLD, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &here);
+    MPI_Comm_rank(here, &n);
+    MPI_Comm_free(&here);
+    return n;
+}
+
+__attribute__((visibility("default"))) ds_ranks_joiner ds_mpi_join;
+
+int ds_mpi_join(ds_ranks *r, int abi, ds_err *err)
+{
+    int threads;
+
+    if (abi != DS_RANKS_ABI)
+        return ds_fail(err, DS_FAIL, "libds-mpi.so: of another version of dstrain");
+    MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &threads);
+    *r = (ds_ranks){.gather = gather, .exchange = exchange, .leave = leave};
+    MPI_Comm_rank(MPI_COMM_WORLD, &r->rank);
+    MPI_Comm_size(MPI_COMM_WORLD, &r->size);
+    r->local = local_rank();
+    return 0;
+}

@@ -1,0 +1,45 @@
+/* ranks.h - a run computed by several processes, one for each device or machine: who is who, and
+ * the few things that they give each other.
+ *
+ * They are launched by mpirun, or srun of Slurm, as N times the same command, and talk by MPI (MPI
+ * Forum 2015, version 3.1), which a plugin brings: libds-mpi.so, built where mpicc is found;
+ * $DS_MPI_PLUGIN names another. One process alone needs none of it.
+ *
+ * All functions but the first are collective: every rank calls the same ones in the same order. A
+ * rank that dies takes the others with it, as MPI has it. One thread calls them.
+ */
+#ifndef DS_RANKS_H
+#define DS_RANKS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include "error.h"
+
+typedef struct ds_ranks {
+    int rank, size; /* 0 of 1: alone */
+    int local;      /* number among those on this machine: whose device is whose */
+    /* all[i] is what rank i gives: `bytes` of it, as much as everybody gives. */
+    void (*gather)(void *all, const void *mine, int bytes);
+    /* all[i] is what rank i has for this one: piece number `rank` of its `mine`. */
+    void (*exchange)(void *all, const void *mine, int bytes);
+    void (*leave)(void);
+    void *room; /* for what all of them say, ds_ranks_join's */
+} ds_ranks;
+
+/* Alone unless a launcher's environment says that there are several (OMPI_COMM_WORLD_SIZE,
+ * PMI_SIZE, SLURM_STEP_NUM_TASKS, WORLD_SIZE). */
+int ds_ranks_join(ds_ranks *r, ds_err *err);
+void ds_ranks_leave(ds_ranks *r); /* none goes before all are here */
+/* rc and err of the first rank that failed, everywhere; 0 when none did. Who is not the first says
+ * so in the message. */
+int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err);
+/* Does any of them say so? */
+bool ds_ranks_any(const ds_ranks *r, bool mine);
+
+/* What the plugin gives under the name ds_mpi_join: fills in all of *r but room. abi counts its
+ * changes. */
+#define DS_RANKS_ABI 1
+typedef int ds_ranks_joiner(ds_ranks *r, int abi, ds_err *err);
+
+#endif
