@@ -4,7 +4,7 @@
 #   make [MODE=release|asan|tsan|fuzz] [WERROR=1] [B=build/MODE] [V=1]       `make help` lists the targets
 
 VERSION := 0.1.0
-MODULES := common tokenizer converters converters/dicom dsver kernels dsprep dsprep/dicom trainer
+MODULES := common tokenizer converters converters/formats converters/dicom dsver kernels dsprep dsprep/dicom trainer
 MODE    ?= release
 B       ?= build/$(MODE)
 PREFIX  ?= /usr/local

@@ -218,7 +218,7 @@ static bool scan_name(cursor *c)
 
 /* Which of the open containers are objects: one bit each. */
 typedef struct nesting {
-    uint64_t bits[DS_JSCAN_DEPTH_MAX / 64];
+    uint64_t bits[DS_JSCAN_DEPTH_RECORD / 64 + 1];
     unsigned depth, max;
 } nesting;
 
@@ -374,8 +374,8 @@ int ds_jscan_text(ds_jscan *s, const uint8_t *p, size_t len, unsigned depth)
     cursor c = {.p = len ? p : nothing, .end = len ? p + len : nothing};
     const uint8_t *start = c.p;
     int rc = 0;
-    if (depth > DS_JSCAN_DEPTH_MAX)
-        depth = DS_JSCAN_DEPTH_MAX;
+    if (depth > DS_JSCAN_DEPTH_RECORD)
+        depth = DS_JSCAN_DEPTH_RECORD;
     s->n = 0;
     s->why = NULL;
     skip_space(&c);

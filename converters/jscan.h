@@ -18,6 +18,8 @@
 #include "error.h"
 
 #define DS_JSCAN_DEPTH_MAX 128
+/* A record whose column is a list of values, each as deep as may be. */
+#define DS_JSCAN_DEPTH_RECORD 130
 
 enum ds_jkind {
     DS_J_OBJECT,
@@ -47,7 +49,7 @@ typedef struct ds_jscan {
     const char *why;    /* after a failure: the reason (static) */
 } ds_jscan;
 
-/* Scans the text of `len` bytes. `depth` (1..DS_JSCAN_DEPTH_MAX) limits nesting; an outermost
+/* Scans the text of `len` bytes. `depth` (1..DS_JSCAN_DEPTH_RECORD) limits nesting; an outermost
  * object or array is depth 1. Returns 0, DS_FAIL with at and why, or DS_NOMEM. A zeroed ds_jscan is
  * ready for use and is reused from text to text. */
 int ds_jscan_text(ds_jscan *s, const uint8_t *p, size_t len, unsigned depth);

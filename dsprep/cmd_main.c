@@ -11,6 +11,8 @@
     X(dedup)                                                                                       \
     X(redact)                                                                                      \
     X(split)                                                                                       \
+    X(export)                                                                                      \
+    X(import)                                                                                      \
     X(tokenize)                                                                                    \
     X(cat)                                                                                         \
     X(show)                                                                                        \

@@ -1,5 +1,5 @@
 # dsprep: one file a command, and the stages between them.
 dsprep_LIB  := dsprep
 dsprep_PROG := dsprep
-dsprep_SEES := dsprep converters tokenizer common
+dsprep_SEES := dsprep converters/formats converters tokenizer common
 dsprep_PKG  :=

@@ -120,7 +120,7 @@ static void depth_is_limited(void **state)
     memset(deep + n, ']', n);
     deep[2 * n] = '\0';
     assert_int_equal(scan(&s, deep, 1000), DS_FAIL);
-    assert_int_equal(s.at, DS_JSCAN_DEPTH_MAX);
+    assert_int_equal(s.at, DS_JSCAN_DEPTH_RECORD);
     memset(deep, '[', 128);
     memset(deep + 128, ']', 128);
     deep[256] = '\0';

@@ -1,0 +1,319 @@
+/* fmt_jsonl.c - JSON lines (RFC 8259, one object a line), in the form of `dsprep cat --data`.
+ *
+ * Every type has a form (jsonrow.h); what JSON cannot say is NaN and the infinities, which become
+ * null, and a JSON value null beside no value. Read without a schema, columns come from the first
+ * megabyte, and what does not fit them later goes into a column `rest`.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "fmtguess.h"
+#include "fmtin.h"
+#include "fmtout.h"
+#include "json.h"
+#include "utf8.h"
+
+#define PEEK_LINES 1000
+
+/* ---- writing ---- */
+
+typedef struct writer {
+    ds_fmtout out;
+    ds_fmtwrite o;
+    size_t *lost; /* by column: number of the loss, 0 = none, else 1 more */
+} writer;
+
+static int begin(void **out, const ds_fmtwrite *o, const ds_schema *s, ds_fmtloss *l, ds_err *err)
+{
+    writer *w = *out = calloc(1, sizeof *w);
+    if (!w || !(w->lost = calloc(s->n + 1, sizeof *w->lost)))
+        return ds_fail_nomem(err);
+    w->o = *o;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < s->n; i++)
+        rc = ds_fmtloss_json(l, &w->lost[i], &s->cols[i], err);
+    return rc;
+}
+
+static int open_out(void *v, ds_err *err)
+{
+    writer *w = v;
+    w->out.ext = ".jsonl";
+    w->out.shard_size = w->o.shard_size;
+    return ds_fmtout_open(&w->out, w->o.path, w->o.shards, true, err);
+}
+
+static int take(void *ctx, ds_buf *text, ds_err *err)
+{
+    ds_fmtblock *b = ctx;
+    int rc = ds_fmtblock_put(b, text->data, text->len, err);
+    ds_buf_reset(text);
+    return rc;
+}
+
+static int row(const void *v, ds_fmtblock *b, ds_err *err)
+{
+    const writer *w = v;
+    for (size_t i = 0; i < b->schema->n; i++)
+        if (w->lost[i] && ds_fmtblock_json_loses(b, i))
+            b->lost[w->lost[i] - 1]++;
+    ds_buf_reset(&b->row.out);
+    b->row.flush = take;
+    b->row.flush_ctx = b;
+    int rc = ds_buf_putc(&b->row.out, '{') ? ds_fail_nomem(err) : 0;
+    if (rc == 0)
+        rc = ds_jsonrow_members(&b->row, b->form, b->block, err);
+    if (rc == 0 && ds_buf_puts(&b->row.out, "}\n"))
+        rc = ds_fail_nomem(err);
+    if (rc == 0)
+        rc = take(b, &b->row.out, err);
+    b->row.flush = NULL;
+    return rc;
+}
+
+static int put(void *v, const uint8_t *p, size_t len, ds_err *err)
+{
+    return ds_fmtout_put(&((writer *)v)->out, p, len, err);
+}
+
+static int finish(void *v, ds_fmtwritten *done, ds_err *err)
+{
+    writer *w = v;
+    int rc = ds_fmtout_finish(&w->out, err);
+    *done = (ds_fmtwritten){w->out.files, w->out.bytes};
+    return rc;
+}
+
+static void free_writer(void *v)
+{
+    writer *w = v;
+    if (!w)
+        return;
+    ds_fmtout_abort(&w->out);
+    free(w->lost);
+    free(w);
+}
+
+/* ---- reading ---- */
+
+typedef struct reader {
+    ds_fmtin in;
+    ds_fmtread o;
+    ds_jscan scan;
+    ds_fval *values;
+    ds_buf name, rest;
+    bool resting; /* a column "rest" was made for what fits nowhere */
+} reader;
+
+static int read_open(void **out, const ds_fmtread *o, ds_err *err)
+{
+    reader *r = *out = calloc(1, sizeof *r);
+    if (!r)
+        return ds_fail_nomem(err);
+    r->o = *o;
+    return ds_fmtin_open(&r->in, o, err);
+}
+
+/* The next line, without its end; *whole with it. False: not all of it is in the window. */
+static bool line_in(const ds_fmtin *in, size_t from, size_t *len, size_t *whole)
+{
+    const uint8_t *p = ds_fmtin_at(in) + from;
+    const size_t have = ds_fmtin_have(in) - from;
+    const uint8_t *end = have ? memchr(p, '\n', have) : NULL;
+    if (!end && !(in->eof && have))
+        return false;
+    *len = end ? (size_t)(end - p) : have;
+    *whole = *len + (end != NULL);
+    if (*len && p[*len - 1] == '\r')
+        --*len;
+    return true;
+}
+
+static bool blank(const uint8_t *p, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (p[i] != ' ' && p[i] != '\t')
+            return false;
+    return true;
+}
+
+/* A member's name as it is meant. */
+static int name_of(reader *r, const ds_jmember *m, const char **p, size_t *len)
+{
+    *p = (const char *)m->name;
+    *len = m->name_len;
+    if (!m->name_escaped)
+        return 0;
+    ds_buf_reset(&r->name);
+    if (ds_buf_reserve(&r->name, m->name_len + DS_JSCAN_SLACK))
+        return DS_NOMEM;
+    *len = ds_jscan_unescape(r->name.data, m->name, m->name_len);
+    *p = (const char *)r->name.data;
+    return 0;
+}
+
+static int schema(void *v, ds_schema *s, ds_err *err)
+{
+    reader *r = v;
+    ds_fguess g;
+    size_t at = 0, len, whole;
+    const char *name;
+    ds_fguess_init(&g);
+    int rc = ds_fmtin_want(&r->in, DS_FMTIN_PEEK, err);
+    for (int n = 0; rc == 0 && n < PEEK_LINES && line_in(&r->in, at, &len, &whole); n++) {
+        const uint8_t *p = ds_fmtin_at(&r->in) + at;
+        at += whole;
+        if (ds_utf8_check(p, len) != len ||
+            ds_jscan_text(&r->scan, p, len, DS_JSCAN_DEPTH_RECORD) || r->scan.kind != DS_J_OBJECT)
+            continue; /* read will say what is wrong */
+        for (size_t i = 0; rc == 0 && i < r->scan.n; i++) {
+            const ds_fval x = ds_fval_json(&r->scan.v[i]);
+            size_t nlen;
+            rc = name_of(r, &r->scan.v[i], &name, &nlen) ? ds_fail_nomem(err) : 0;
+            if (rc == 0)
+                rc = ds_fguess_see(&g, name, nlen, &x, err);
+        }
+    }
+    if (rc == 0 && g.names.n == 0)
+        rc = ds_fail(err, DS_FAIL, "%s: no JSON object in the first megabyte", r->o.name);
+    if (rc == 0 && ds_schema_find(&g.names, "rest") < 0 && g.names.n < 255) {
+        const ds_fval any = {.kind = DS_FV_JSON, .p = (const uint8_t *)"{}", .len = 2};
+        rc = ds_fguess_see(&g, "rest", 4, &any, err);
+    }
+    if (rc == 0)
+        rc = ds_fguess_schema(&g, s, r->o.key, err);
+    ds_fguess_fini(&g);
+    return rc;
+}
+
+static int keep(reader *r, const ds_jmember *m)
+{
+    return ds_buf_puts(&r->rest, r->rest.len ? ",\"" : "{\"") ||
+           ds_buf_put(&r->rest, m->name, m->name_len) || ds_buf_puts(&r->rest, "\":") ||
+           ds_jscan_minify(&r->rest, m->value, m->value_len);
+}
+
+/* Members to columns; what has none goes into `rest`, when there is one. 1: *why it cannot. */
+static int distribute(reader *r, const ds_schema *s, long rest, const char **why, ds_err *err)
+{
+    for (size_t i = 0; i < s->n; i++)
+        r->values[i] = (ds_fval){.kind = DS_FV_NULL};
+    ds_buf_reset(&r->rest);
+    for (size_t i = 0; i < r->scan.n; i++) {
+        const ds_jmember *m = &r->scan.v[i];
+        const char *name;
+        size_t len;
+        if (name_of(r, m, &name, &len))
+            return ds_fail_nomem(err);
+        const long k = ds_fmtschema_column(s, r->o.key, name, len);
+        if (k >= 0 && r->values[k].kind != DS_FV_NULL)
+            return *why = "a member is there twice", 1;
+        if (k >= 0 && k != rest)
+            r->values[k] = ds_fval_json(m);
+        else if (k < 0 && !s->explicit_key && len == 3 && memcmp(name, "key", 3) == 0)
+            continue; /* derived keys are made anew */
+        else if (k < 0 && rest < 0)
+            return *why = "a member has no column", 1;
+        else if (k == rest && m->kind == DS_J_NULL)
+            continue;
+        else if (k == rest && k >= 0)
+            r->values[k] = ds_fval_json(m);
+        else if (keep(r, m))
+            return ds_fail_nomem(err);
+    }
+    if (r->rest.len && ds_buf_putc(&r->rest, '}'))
+        return ds_fail_nomem(err);
+    if (r->rest.len && r->values[rest].kind != DS_FV_NULL)
+        return *why = "a member has no column, and the member rest is there", 1;
+    if (r->rest.len)
+        r->values[rest] = (ds_fval){.kind = DS_FV_JSON, .p = r->rest.data, .len = r->rest.len};
+    return 0;
+}
+
+static int one_line(reader *r, const ds_fmtsink *sink, long rest, size_t len, size_t whole,
+                    ds_err *err)
+{
+    const uint8_t *p = ds_fmtin_at(&r->in);
+    const uint64_t at = r->in.pos;
+    const char *why = NULL;
+    if (blank(p, len))
+        return 0;
+    const size_t good = ds_utf8_check(p, len);
+    if (good < len)
+        return sink->bad(sink->ctx, "utf8", at + good, at, p, len, false, "it is not UTF-8", err);
+    int rc = ds_jscan_text(&r->scan, p, len, DS_JSCAN_DEPTH_RECORD);
+    if (rc == DS_NOMEM)
+        return ds_fail_nomem(err);
+    if (rc)
+        return sink->bad(sink->ctx, "json", at + r->scan.at, at, p, len, false, r->scan.why, err);
+    if (r->scan.kind != DS_J_OBJECT)
+        return sink->bad(sink->ctx, "no_object", at, at, p, len, false, "it is no object", err);
+    rc = distribute(r, sink->schema, rest, &why, err);
+    if (rc == 1)
+        return sink->bad(sink->ctx, "member", at, at, p, len, false, why, err);
+    return rc ? rc : sink->row(sink->ctx, r->values, at, whole, err);
+}
+
+static int read_all(void *v, const ds_fmtsink *sink, ds_err *err)
+{
+    reader *r = v;
+    const long k = ds_schema_find(sink->schema, "rest");
+    const long rest = k > 0 && sink->schema->cols[k].type == DS_JSON ? k : -1;
+    size_t len, whole, want = (size_t)64 << 10;
+    r->values = calloc(sink->schema->n + 1, sizeof *r->values);
+    int rc = r->values ? 0 : ds_fail_nomem(err);
+    while (rc == 0) {
+        rc = ds_fmtin_want(&r->in, want, err);
+        if (rc || ds_fmtin_have(&r->in) == 0)
+            break;
+        if (!line_in(&r->in, 0, &len, &whole)) {
+            if (want > r->o.max_record) {
+                rc = sink->bad(sink->ctx, "too_large", r->in.pos, r->in.pos, NULL, 0, true,
+                               "a line is longer than --max-record", err);
+                break;
+            }
+            want *= 2;
+            continue;
+        }
+        rc = one_line(r, sink, rest, len, whole, err);
+        ds_fmtin_skip(&r->in, whole);
+        want = (size_t)64 << 10;
+        /* The window is used up before it is moved. */
+        while (rc == 0 && line_in(&r->in, 0, &len, &whole) && ds_fmtin_have(&r->in)) {
+            rc = one_line(r, sink, rest, len, whole, err);
+            ds_fmtin_skip(&r->in, whole);
+        }
+    }
+    return rc ? rc : ds_fmtin_end(&r->in, sink, err);
+}
+
+static void close_reader(void *v)
+{
+    reader *r = v;
+    if (!r)
+        return;
+    ds_fmtin_close(&r->in);
+    ds_jscan_fini(&r->scan);
+    ds_buf_fini(&r->name);
+    ds_buf_fini(&r->rest);
+    free(r->values);
+    free(r);
+}
+
+extern const ds_format ds_format_jsonl;
+const ds_format ds_format_jsonl = {
+    .name = "jsonl",
+    .summary = "JSON lines",
+    .ext = ".jsonl",
+    .flags = DS_FORMAT_PIPE | DS_FORMAT_SHARDS,
+    .begin = begin,
+    .open = open_out,
+    .row = row,
+    .put = put,
+    .finish = finish,
+    .free = free_writer,
+    .read_open = read_open,
+    .schema = schema,
+    .read = read_all,
+    .close = close_reader,
+};

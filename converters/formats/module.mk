@@ -1,0 +1,4 @@
+# converters/formats: records to and from the formats of other tools, one file each.
+converters/formats_LIB  := dsformats
+converters/formats_SEES := converters/formats converters common
+converters/formats_PKG  := libarchive libzstd zlib libxxhash

@@ -1,0 +1,189 @@
+/* cmd_export.c - dsprep export: records into a format of other tools. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cmd_format.h"
+#include "export.h"
+#include "json.h"
+#include "opt.h"
+#include "pool.h"
+#include "sidecar.h"
+#include "sig.h"
+#include "term.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_cmd_export;
+const ds_command ds_cmd_export = {
+    .prog = "dsprep",
+    .name = "export",
+    .summary = "write records in a format of other tools",
+    .operands = "[FILE...]",
+    .min_operands = 0,
+    .max_operands = -1,
+    .example = "dsver cat corpus | dsprep export --format mds -o mds/\n"
+               "dsprep export --format megatron --column tokens -o corpus corpus.dsr\n"
+               "dsprep export --format jsonl s.dsr | jq .",
+    .description =
+        "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
+        "and writes its records in another format. OUT is a file, or a folder: always for mds, "
+        "and with --shard-size for formats whose files can be cut; for megatron it is what OUT.bin "
+        "and OUT.idx begin with. A folder must not be there yet, or be empty. Files of records go "
+        "to standard output without -o.\n\n"
+        "What the format cannot hold is listed on standard error, by column, and counted where "
+        "it depends on values; --strict refuses instead, and leaves nothing behind. Where records "
+        "came from (sources and byte ranges) goes into no format.\n\n"
+        "Beside the output stands OUT/dsr-schema.json, or OUT.dsr-schema.json, with the schema and "
+        "the steps that made the records: with it, dsprep import gives back the same records, "
+        "types and root wherever nothing was listed as lost. --bare leaves it out.\n\n"
+        "Output is the same for any number of threads, and appears when it is whole. "
+        "docs/formats.md says how each format holds which type.",
+    .run = run,
+};
+
+typedef struct args {
+    ds_fmtwrite w;
+    const char *format;
+    bool strict, bare, json, quiet;
+    int64_t shard_size, level, threads, memory;
+} args;
+
+static int check(const args *a, const ds_format *f, ds_err *err)
+{
+    const bool pipe = !a->w.path || strcmp(a->w.path, "-") == 0;
+    if (!f->begin)
+        return ds_fail(err, DS_USAGE, "--format %s: it can be read only", f->name);
+    if (pipe && !(f->flags & DS_FORMAT_PIPE))
+        return ds_fail(err, DS_USAGE, "--format %s: it needs -o OUT", f->name);
+    if (pipe && a->shard_size)
+        return ds_fail(err, DS_USAGE, "--shard-size needs -o OUT");
+    if (pipe && a->json)
+        return ds_fail(err, DS_USAGE, "--json needs -o OUT: standard output has the records");
+    if (a->shard_size && !(f->flags & (DS_FORMAT_SHARDS | DS_FORMAT_FOLDER)))
+        return ds_fail(err, DS_USAGE, "--format %s: it is one file, and takes no --shard-size",
+                       f->name);
+    if (!(f->flags & DS_FORMAT_IDS) && a->w.column)
+        return ds_fail(err, DS_USAGE, "--format %s: it holds all columns, and takes no --column",
+                       f->name);
+    return 0;
+}
+
+static void say(const args *a, const ds_exported *e)
+{
+    const ds_fmtloss *l = &e->loss;
+    if (ds_log_level < 1)
+        return;
+    fprintf(stderr, "dsprep export: %" PRIu64 " records in %" PRIu64 " files, %" PRIu64 " bytes\n",
+            e->records, e->written.files, e->written.bytes);
+    for (size_t i = 0; i < l->n; i++) {
+        if (l->v[i].counted && !l->v[i].count)
+            continue;
+        fprintf(stderr, "  lost in %s: %s: %s", a->format,
+                l->v[i].column ? l->v[i].column : "stream", l->v[i].what);
+        if (l->v[i].counted)
+            fprintf(stderr, ": %" PRIu64 " records", l->v[i].count);
+        fputc('\n', stderr);
+    }
+}
+
+static int say_json(const args *a, const ds_exported *e, ds_err *err)
+{
+    ds_buf t = {0};
+    const ds_fmtloss *l = &e->loss;
+    bool first = true,
+         bad = ds_buf_printf(&t,
+                             "{\"type\":\"export\",\"format\":\"%s\",\"records\":%" PRIu64
+                             ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"lost\":[",
+                             a->format, e->records, e->written.files, e->written.bytes);
+    for (size_t i = 0; !bad && i < l->n; i++) {
+        if (l->v[i].counted && !l->v[i].count)
+            continue;
+        bad = ds_buf_puts(&t, first ? "{\"column\":" : ",{\"column\":") ||
+              (l->v[i].column ? ds_json_str(&t, l->v[i].column, strlen(l->v[i].column))
+                              : ds_buf_puts(&t, "null")) ||
+              ds_buf_puts(&t, ",\"what\":") ||
+              ds_json_str(&t, l->v[i].what, strlen(l->v[i].what)) ||
+              (l->v[i].counted && ds_buf_printf(&t, ",\"records\":%" PRIu64, l->v[i].count)) ||
+              ds_buf_putc(&t, '}');
+        first = false;
+    }
+    bad = bad || ds_buf_puts(&t, "]}\n");
+    if (!bad)
+        fwrite(t.data, 1, t.len, stdout);
+    ds_buf_fini(&t);
+    return bad ? ds_fail_nomem(err) : 0;
+}
+
+static int export_stream(args *a, char **operands, int n, ds_err *err)
+{
+    ds_exported done = {0};
+    ds_instream *in = NULL;
+    const ds_format *f;
+    int rc = ds_format_named(&f, a->format, NULL, err);
+    if (rc == 0)
+        rc = check(a, f, err);
+    if (rc == 0)
+        rc = ds_instream_open(&in, operands, n, err);
+    a->w.shard_size = (uint64_t)a->shard_size;
+    a->w.shards = a->shard_size > 0;
+    a->w.level = (int)a->level;
+    a->w.threads = a->threads ? (int)a->threads : ds_cpu_count();
+    a->w.memory = (uint64_t)a->memory;
+    if (rc == 0)
+        rc = ds_export_run(&done, in, f, &a->w, a->strict, err);
+    if (rc == 0 && a->w.path && strcmp(a->w.path, "-") != 0 && !a->bare)
+        rc = ds_sidecar_write(a->w.path, ds_instream_schema(in), f->name, done.records,
+                              done.provenance.data, done.provenance.len, err);
+    if (rc == 0)
+        say(a, &done);
+    if (rc == 0 && a->json)
+        rc = say_json(a, &done, err);
+    ds_exported_fini(&done);
+    ds_instream_free(in);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = 3, .memory = 512 << 20};
+    const ds_opt opts[] = {
+        {'f', "format", DS_OPT_STR, &a.format, "NAME", DS_FORMAT_NAMES " (needed)", 0, 0, NULL,
+         false},
+        {'o', "output", DS_OPT_STR, &a.w.path, "OUT", "file or folder to write", 0, 0, NULL, false},
+        {'c', "column", DS_OPT_STR, &a.w.column, "NAME",
+         "formats of token ids: the column; default the only one of tokens", 0, 0, NULL, false},
+        {0, "separator", DS_OPT_INT, &a.w.separator, "ID",
+         "llmc, npy: an id that is put before each record", 0, UINT32_MAX, NULL, false},
+        {0, "shard-size", DS_OPT_SIZE, &a.shard_size, "SIZE",
+         "write a folder of files of about this many bytes; default for mds 64M", 0, 0, NULL,
+         false},
+        {'z', "level", DS_OPT_INT, &a.level, "N", "mds: zstd level, 0 = none; default 3", 0, 19,
+         NULL, false},
+        {0, "hash", DS_OPT_STR, &a.w.hashes, "NAME,..",
+         "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64",
+         0, 0, NULL, false},
+        {0, "strict", DS_OPT_FLAG, &a.strict, NULL, "fail where something would be lost", 0, 0,
+         NULL, false},
+        {0, "bare", DS_OPT_FLAG, &a.bare, NULL, "write no dsr-schema.json", 0, 0, NULL, false},
+        {'m', "memory", DS_OPT_SIZE, &a.memory, "SIZE",
+         "what whole shards may take until they are written; default 512M", 0, 0, NULL, false},
+        {0, "json", DS_OPT_FLAG, &a.json, NULL, "print the accounts as a line of JSON", 0, 0, NULL,
+         false},
+        {'j', "threads", DS_OPT_INT, &a.threads, "N", "threads; default one for each processor", 1,
+         256, NULL, false},
+        {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no summary on standard error", 0, 0, NULL,
+         false},
+        {0},
+    };
+    char **operands;
+    int n, rc = ds_opt_begin(&ds_cmd_export, opts, argc, argv, &operands, &n);
+    if (rc >= 0)
+        return rc;
+    ds_err err = {0};
+    ds_sig_setup();
+    if (a.quiet)
+        ds_log_level = 0;
+    (void)export_stream(&a, operands, n, &err);
+    return ds_command_end(&ds_cmd_export, &err, a.json);
+}

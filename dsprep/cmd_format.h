@@ -1,0 +1,12 @@
+/* cmd_format.h - what export and import share: a format by its name. */
+#ifndef DS_CMD_FORMAT_H
+#define DS_CMD_FORMAT_H
+
+#include "format.h"
+
+#define DS_FORMAT_NAMES "jsonl, csv, mds"
+
+/* name NULL: by the end of `path`'s name. DS_USAGE with the names there are. */
+int ds_format_named(const ds_format **f, const char *name, const char *path, ds_err *err);
+
+#endif

@@ -1,0 +1,323 @@
+/* cmd_import.c - dsprep import: records out of a format of other tools. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "badlog.h"
+#include "cmd_format.h"
+#include "dsr_prov.h"
+#include "opt.h"
+#include "shardout.h"
+#include "sidecar.h"
+#include "sig.h"
+#include "term.h"
+#include "walk.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_cmd_import;
+const ds_command ds_cmd_import = {
+    .prog = "dsprep",
+    .name = "import",
+    .summary = "read records from a format of other tools",
+    .operands = "INPUT...",
+    .min_operands = 1,
+    .max_operands = -1,
+    .example = "dsprep import --format mds corpus-mds/ | dsver commit -m 'theirs' corpus\n"
+               "dsprep import --key-field id posts.jsonl.zst | dsprep head\n"
+               "dsprep import --format webdataset shards/*.tar | dsprep info",
+    .description =
+        "Reads files that other tools, or dsprep export, have written, and writes a DSR stream to "
+        "standard output, or shard files into a folder with -o. An INPUT is a file, a folder "
+        "(everything below it whose name ends as the format's files do), for megatron what "
+        "INPUT.bin and INPUT.idx begin with, or - for standard input. gz, xz, zst and bz2 are "
+        "unpacked. The format goes by the name's end, unless --format says it.\n\n"
+        "Columns and types are those of dsr-schema.json beside the first input, or of --schema; "
+        "without one, those that the format itself says, and for jsonl, tfrecord and webdataset "
+        "those found in the first megabyte. --key-field names the field that is the key; "
+        "otherwise a field that is called key is, and where there is none keys are derived from "
+        "the records.\n\n"
+        "Values are converted exactly or not at all: a number that does not fit its column, text "
+        "that is not UTF-8, a damaged record are bad input, told of with file, offset and reason; "
+        "--on-error says what happens then. Nothing in a file is run or unpickled. Hashes and "
+        "checksums that the format has are checked.\n\n"
+        "The records do not depend on how the input is packed, on locale or machine.",
+    .run = run,
+};
+
+typedef struct import {
+    const char *format, *schema_file, *key, *quarantine, *output;
+    bool infer, quiet, json;
+    int on_error;
+    int64_t max_record, max_ratio, separator, shard_size, level;
+    /* what is open */
+    const ds_format *f;
+    ds_sidecar side;
+    bool known; /* the schema is */
+    ds_shardout *out;
+    ds_badlog bad;
+    ds_fvalwork work;
+    ds_buf prov;
+    ds_fmtsink sink;
+    ds_fmtread read;
+    uint64_t records, left_out;
+} import;
+
+/* ---- the sink ---- */
+
+static int problem(import *m, const char *reason, uint64_t at, uint64_t offset, const uint8_t *p,
+                   size_t len, bool lost, const char *why, ds_err *err)
+{
+    const ds_textproblem t = {.source = m->read.name,
+                              .reason = reason,
+                              .why = why,
+                              .located = true,
+                              .lost = lost,
+                              .offset = offset,
+                              .len = len,
+                              .at = at,
+                              .bytes = p,
+                              .nbytes = p ? len : 0};
+    return ds_badlog_add(&m->bad, &t, err);
+}
+
+static int on_bad(void *ctx, const char *reason, uint64_t at, uint64_t offset, const uint8_t *p,
+                  size_t len, bool lost, const char *why, ds_err *err)
+{
+    return problem(ctx, reason, at, offset, p, len, lost, why, err);
+}
+
+static int on_row(void *ctx, const ds_fval *values, uint64_t offset, uint64_t len, ds_err *err)
+{
+    import *m = ctx;
+    const ds_schema *s = m->sink.schema;
+    const char *why = NULL;
+    char text[256];
+    ds_rows *rows;
+    size_t i = 0;
+    int rc = ds_shardout_rows(m->out, &rows, err);
+    if (rc == 0)
+        rc = ds_rows_begin(rows, err);
+    for (; rc == 0 && i < s->n; i++)
+        if ((rc = ds_fval_put(&m->work, ds_rows_col(rows, i), &s->cols[i], &values[i], &why,
+                              err)) != 0)
+            break;
+    if (rc == 1) {
+        (void)snprintf(text, sizeof text, "%s: %s", s->cols[i].name, why);
+        rc = ds_rows_drop(rows, err);
+        return rc ? rc : problem(m, "value", offset, offset, NULL, (size_t)len, false, text, err);
+    }
+    if (rc == 0)
+        rc = ds_shardout_row(m->out, offset, len, err);
+    m->records += rc == 0;
+    return rc;
+}
+
+static int on_source(void *ctx, const char *name, uint64_t size, const ds_sha *sha, ds_err *err)
+{
+    import *m = ctx;
+    const ds_source s = {.name = name, .len = strlen(name), .size = size, .sha = *sha};
+    return ds_shardout_source(m->out, &s, err);
+}
+
+/* ---- the run ---- */
+
+static int provenance(import *m, ds_err *err)
+{
+    json_t *o = json_pack("{s:s,s:s,s:I,s:s}", "format", m->f->name, "on_error",
+                          ds_onerror_names[m->on_error], "max_record", (json_int_t)m->max_record,
+                          "columns", m->side.schema.n ? "given" : "found");
+    int rc = o ? 0 : ds_fail_nomem(err);
+    if (rc == 0 && m->key && json_object_set_new(o, "key_field", json_string(m->key)))
+        rc = ds_fail(err, DS_USAGE, "--key-field is not UTF-8");
+    if (rc == 0 && m->separator >= 0 &&
+        json_object_set_new(o, "separator", json_integer(m->separator)))
+        rc = ds_fail_nomem(err);
+    if (rc == 0)
+        rc = ds_prov_append(&m->prov, m->side.provenance.data, m->side.provenance.len,
+                            "dsprep import", o, NULL, err);
+    json_decref(o);
+    return rc;
+}
+
+/* Where the stream begins: with the first input, which says its columns when nothing else does. */
+static int start(import *m, void *reader, ds_err *err)
+{
+    const ds_shardopts shards = {.dir = m->output,
+                                 .size = (uint64_t)m->shard_size,
+                                 .level = m->level >= 0 ? (int)m->level
+                                          : m->output   ? 3
+                                                        : 0};
+    int rc = provenance(m, err);
+    if (rc == 0 && !m->side.schema.n) {
+        ds_schema_init(&m->side.schema);
+        rc = m->f->schema(reader, &m->side.schema, err);
+    }
+    if (rc == 0 && m->key && !m->side.schema.explicit_key)
+        rc = ds_fail(err, DS_USAGE, "--key-field: the schema has derived keys");
+    if (rc == 0)
+        rc = ds_shardout_open(&m->out, &shards, &m->side.schema, m->prov.data, m->prov.len, err);
+    m->sink = (ds_fmtsink){
+        .ctx = m, .schema = &m->side.schema, .row = on_row, .bad = on_bad, .source = on_source};
+    m->known = true;
+    return rc;
+}
+
+static int one_file(import *m, const char *path, const char *name, ds_err *err)
+{
+    void *reader = NULL;
+    m->read = (ds_fmtread){.path = path,
+                           .name = name,
+                           .max_record = (size_t)m->max_record,
+                           .max_ratio = (uint64_t)m->max_ratio,
+                           .key = m->key,
+                           .separator = m->separator};
+    int rc = m->f->read_open(&reader, &m->read, err);
+    if (rc == 0 && !m->known)
+        rc = start(m, reader, err);
+    if (rc == 0)
+        rc = m->f->read(reader, &m->sink, err);
+    m->f->close(reader);
+    return rc;
+}
+
+static bool ends_as(const ds_format *f, const char *name)
+{
+    return ds_format_of(name) == f;
+}
+
+/* Operands as files, in order; those below folders when they end as the format's files do. */
+static int walk_files(import *m, char **operands, int n, ds_err *err)
+{
+    ds_walk *w;
+    ds_walk_entry e;
+    int more, rc = ds_walk_new(&w, operands, (size_t)n, err);
+    if (rc)
+        return rc;
+    while (rc == 0 && (more = ds_walk_next(w, &e, err)) != 0) {
+        if (more < 0)
+            rc = more;
+        else if (e.kind == DS_WALK_PROBLEM)
+            rc = ds_fail(err, DS_IO, "%s: %s", e.name, e.message);
+        else if (e.kind == DS_WALK_FILE && !e.operand && !ends_as(m->f, e.name))
+            m->left_out += strcmp(e.name, DS_SIDECAR_NAME) != 0;
+        else
+            rc = one_file(m, e.kind == DS_WALK_STDIN ? "-" : e.path, e.name, err);
+    }
+    ds_walk_free(w);
+    return rc;
+}
+
+static int find_schema(import *m, const char *first, ds_err *err)
+{
+    bool found = false;
+    if (m->schema_file)
+        return ds_sidecar_read(&m->side, m->schema_file, err);
+    if (m->infer || strcmp(first, "-") == 0)
+        return 0;
+    return ds_sidecar_find(&m->side, &found, first, err);
+}
+
+static int convert(import *m, char **operands, int n, ds_err *err)
+{
+    int rc = ds_format_named(&m->f, m->format, operands[0], err);
+    if (rc == 0 && !m->f->read_open)
+        rc = ds_fail(err, DS_USAGE, "--format %s: it can be written only", m->f->name);
+    if (rc == 0 && !m->output)
+        rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
+    if (rc == 0)
+        rc = ds_badlog_open(&m->bad, (enum ds_onerror)m->on_error, m->quarantine, err);
+    if (rc == 0)
+        rc = find_schema(m, operands[0], err);
+    if (rc == 0 && (m->f->flags & (DS_FORMAT_FOLDER | DS_FORMAT_PREFIX)))
+        for (int i = 0; rc == 0 && i < n; i++)
+            rc = one_file(m, operands[i], operands[i], err);
+    else if (rc == 0)
+        rc = walk_files(m, operands, n, err);
+    if (rc == 0 && !m->known)
+        rc = ds_fail(err, DS_FAIL, "no file of this format among the inputs");
+    if (rc == 0)
+        rc = ds_badlog_end(&m->bad, err);
+    if (rc == 0)
+        rc = ds_shardout_end(m->out, &m->bad.counts, err);
+    if (rc && m->out)
+        ds_shardout_abort(m->out, err->msg);
+    return rc;
+}
+
+static void say(const import *m)
+{
+    if (m->json && m->output)
+        printf("{\"type\":\"import\",\"format\":\"%s\",\"input\":%" PRIu64 ",\"output\":%" PRIu64
+               ",\"held\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"files_left_out\":%" PRIu64 "}\n",
+               m->f->name, m->records + m->bad.held + m->bad.failed, m->records, m->bad.held,
+               m->bad.failed, m->left_out);
+    if (ds_log_level < 1)
+        return;
+    fprintf(stderr,
+            "dsprep import: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
+            " failed",
+            m->records + m->bad.held + m->bad.failed, m->records, m->bad.held, m->bad.failed);
+    if (m->left_out)
+        fprintf(stderr, "; %" PRIu64 " files of other names left out", m->left_out);
+    fputc('\n', stderr);
+}
+
+static int run(int argc, char **argv)
+{
+import m = {.max_record = 64 << 20, .max_ratio = 200, .separator = - 1, .shard_size = 64 << 20, .level = - 1 };
+    const ds_opt opts[] = {
+        {'f', "format", DS_OPT_STR, &m.format, "NAME", DS_FORMAT_NAMES, 0, 0, NULL, false},
+        {0, "schema", DS_OPT_STR, &m.schema_file, "FILE",
+         "columns and types, as dsprep export writes them in dsr-schema.json", 0, 0, NULL, false},
+        {0, "infer", DS_OPT_FLAG, &m.infer, NULL, "do not look for dsr-schema.json", 0, 0, NULL,
+         false},
+        {0, "key-field", DS_OPT_STR, &m.key, "NAME", "field that is the key; default key", 0, 0,
+         NULL, false},
+        {0, "separator", DS_OPT_INT, &m.separator, "ID",
+         "llmc, npy: the id that stands before each record", 0, UINT32_MAX, NULL, false},
+        {0, "on-error", DS_OPT_CHOICE, &m.on_error, "WHAT", "what to do with bad input", 0, 0,
+         ds_onerror_names, false},
+        {0, "quarantine", DS_OPT_STR, &m.quarantine, "FILE",
+         "where --on-error=quarantine puts bad records, as JSON lines", 0, 0, NULL, false},
+        {'o', "output", DS_OPT_STR, &m.output, "DIR", "write shard files into a folder", 0, 0, NULL,
+         false},
+        {0, "shard-size", DS_OPT_SIZE, &m.shard_size, "SIZE",
+         "bytes after which a shard ends; default 64M", 0, 0, NULL, false},
+        {'z', "level", DS_OPT_INT, &m.level, "N",
+         "zstd level, 0 = none; default 0 to a pipe, 3 to files", 0, 19, NULL, false},
+        {0, "max-record", DS_OPT_SIZE, &m.max_record, "SIZE", "longest record; default 64M", 0, 0,
+         NULL, false},
+        {0, "max-ratio", DS_OPT_INT, &m.max_ratio, "N",
+         "how many times its size a file may unpack to; default 200, 0 = any", 0, INT64_MAX, NULL,
+         false},
+        {0, "json", DS_OPT_FLAG, &m.json, NULL, "print the accounts as a line of JSON (with -o)", 0,
+         0, NULL, false},
+        {'q', "quiet", DS_OPT_FLAG, &m.quiet, NULL, "no words on standard error but for failure", 0,
+         0, NULL, false},
+        {0},
+    };
+    char **operands;
+    int n, rc = ds_opt_begin(&ds_cmd_import, opts, argc, argv, &operands, &n);
+    if (rc >= 0)
+        return rc;
+    ds_err err = {0};
+    ds_sig_setup();
+    if (m.quiet)
+        ds_log_level = 0;
+    if (m.max_record < 1 || m.max_record > (1 << 30))
+        rc = ds_fail(&err, DS_USAGE, "--max-record: from 1 byte to 1G");
+    else
+        rc = convert(&m, operands, n, &err);
+    if (rc == 0)
+        say(&m);
+    const bool partial = m.bad.held + m.bad.failed > 0;
+    ds_shardout_free(m.out);
+    ds_badlog_fini(&m.bad);
+    ds_fvalwork_fini(&m.work);
+    ds_sidecar_fini(&m.side);
+    ds_buf_fini(&m.prov);
+    rc = ds_command_end(&ds_cmd_import, &err, m.json && m.output);
+    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+}
