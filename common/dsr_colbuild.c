@@ -378,6 +378,25 @@ int ds_colbuild_part(ds_colbuild *b, const void *p, size_t len, ds_err *err)
     return ds_spool_put(&b->data, p, len, err);
 }
 
+int ds_colbuild_room(ds_colbuild *b, size_t n, uint8_t **p, ds_err *err)
+{
+    *p = NULL;
+    if (!b->open || b->type != DS_TENSOR || n > b->want - b->open_len)
+        return wrong(b, "room for a tensor", err);
+    return ds_spool_room(&b->data, n, p, err);
+}
+
+void ds_colbuild_filled(ds_colbuild *b, size_t n)
+{
+    ds_spool_filled(&b->data, n);
+    b->open_len += n;
+}
+
+void ds_colbuild_limit(ds_colbuild *b, size_t bytes)
+{
+    b->data.limit = bytes;
+}
+
 int ds_colbuild_part_tokens(ds_colbuild *b, const uint32_t *ids, size_t n, ds_err *err)
 {
     if (!b->open || !is_tokens(b->type))

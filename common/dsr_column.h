@@ -73,6 +73,12 @@ int ds_colbuild_tensor_begin(ds_colbuild *b, int dtype, int ndim, const uint64_t
 int ds_colbuild_part(ds_colbuild *b, const void *p, size_t len, ds_err *err);
 int ds_colbuild_part_tokens(ds_colbuild *b, const uint32_t *ids, size_t n, ds_err *err);
 int ds_colbuild_end(ds_colbuild *b, ds_err *err);
+/* The next part of a tensor (n bytes of it) is written by the caller to *p, then counted by
+ * ds_colbuild_filled; *p is NULL where it has to come through ds_colbuild_part. */
+int ds_colbuild_room(ds_colbuild *b, size_t n, uint8_t **p, ds_err *err);
+void ds_colbuild_filled(ds_colbuild *b, size_t n);
+/* How many bytes of a block's values may stay in memory instead of in a temporary file. */
+void ds_colbuild_limit(ds_colbuild *b, size_t bytes);
 /* Drops the rows from `rows` on: a record that failed half way. Only the last row can be dropped,
  * and only once. A row whose call failed after it began must be dropped before the next. */
 int ds_colbuild_drop_open(ds_colbuild *b, uint64_t rows, ds_err *err);

@@ -80,17 +80,38 @@ static int to_file(ds_spool *s, ds_err *err)
         return rc;
     s->fd_plus1 = fd + 1;
     rc = flush(s, err);
-    if (!rc)
+    if (!rc && !s->limit)
         ds_buf_fini(&s->mem); /* the tail needs far less */
     return rc;
 }
 
-int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err)
+static bool fits(const ds_spool *s, size_t len)
 {
     size_t limit = s->limit ? s->limit : LIMIT;
+    return !s->fd_plus1 && len <= limit && s->mem.len <= limit - len;
+}
+
+int ds_spool_room(ds_spool *s, size_t n, uint8_t **p, ds_err *err)
+{
+    *p = NULL;
+    if (!fits(s, n))
+        return 0;
+    if (ds_buf_reserve(&s->mem, n))
+        return ds_fail_nomem(err);
+    *p = s->mem.data + s->mem.len;
+    return 0;
+}
+
+void ds_spool_filled(ds_spool *s, size_t n)
+{
+    s->mem.len += n;
+}
+
+int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err)
+{
     int rc = 0;
     unmap(s);
-    if (!s->fd_plus1 && (len > limit || s->mem.len > limit - len))
+    if (!s->fd_plus1 && !fits(s, len))
         rc = to_file(s, err);
     if (!rc && s->fd_plus1 && s->mem.len + len > TAIL) {
         rc = flush(s, err);

@@ -23,6 +23,10 @@ typedef struct ds_spool {
 } ds_spool;
 
 int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err);
+/* Room for n bytes in memory, to be written and then appended by ds_spool_filled; *p is NULL where
+ * they would go to the file: put them. */
+int ds_spool_room(ds_spool *s, size_t n, uint8_t **p, ds_err *err);
+void ds_spool_filled(ds_spool *s, size_t n);
 int ds_spool_varint(ds_spool *s, uint64_t v, ds_err *err);
 uint64_t ds_spool_len(const ds_spool *s);
 int ds_spool_view(ds_spool *s, const uint8_t **data, size_t *len, ds_err *err);

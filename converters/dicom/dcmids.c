@@ -426,6 +426,25 @@ void dcm_ids_allow_date(dcm_ids *s, const char *yyyymmdd)
     dcm_ids_free(one);
 }
 
+void dcm_ids_clear(dcm_ids *s)
+{
+    if (s->n)
+        memset(s->table, 0, s->ntable * sizeof *s->table);
+    s->n = s->left_out = 0;
+    ds_buf_reset(&s->text);
+}
+
+int dcm_ids_take_dates(dcm_ids *into, const dcm_ids *from, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; i < from->n && rc == 0; i++) {
+        const dcm_id *id = &from->v[i];
+        if (id->kind == DCM_ID_DATE && !id->gone)
+            rc = put(into, id, from->text.data + id->words, id->nwords, NULL, 0, err);
+    }
+    return rc;
+}
+
 int dcm_ids_take(dcm_ids *into, const dcm_ids *from, bool all, ds_err *err)
 {
     int rc = 0;

@@ -2,9 +2,7 @@
 #ifndef DS_DCMIDS_H
 #define DS_DCMIDS_H
 
-#include "dcmproof.h"
-
-#define DCM_RAW_MIN 8
+#include "dcmneedle.h"
 
 typedef struct dcm_id {
     uint32_t tag;
@@ -25,6 +23,9 @@ struct dcm_ids {
 
 /* Adds the ids of another set; dates and weak ones only with `all`. */
 int dcm_ids_take(dcm_ids *into, const dcm_ids *from, bool all, ds_err *err);
+/* Adds its dates alone, those that are gone left out. */
+int dcm_ids_take_dates(dcm_ids *into, const dcm_ids *from, ds_err *err);
+void dcm_ids_clear(dcm_ids *s);
 
 /* Every hit, in the order of the words that gave them away, until fn returns true; that is
  * returned. */

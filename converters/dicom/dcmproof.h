@@ -52,6 +52,8 @@ int dcm_search_new_scrub(dcm_search **s, const dcm_ids *ids, ds_err *err); /* we
 /* Adds what is in `more` and not yet looked for, as dcm_ids_merge would: a search that grows with a
  * run costs what is new. */
 int dcm_search_grow(dcm_search *s, const dcm_ids *more, ds_err *err);
+/* The dates of `ids` are looked for as well, until the next call; NULL: none. */
+int dcm_search_dates(dcm_search *s, const dcm_ids *ids, ds_err *err);
 size_t dcm_search_count(const dcm_search *s);
 /* 1 and the first hit at or after `from` in text (whole words), 0 for none. raw: bytes of a tensor,
  * where only identifiers of 8 bytes and more are looked for, as they stood in the input. */

@@ -11,6 +11,7 @@
 #include "io.h"
 
 #define PART ((size_t)1 << 20)
+#define HELD ((size_t)64 << 20) /* images of a block that stay in memory */
 
 typedef struct column {
     const char *name;
@@ -148,21 +149,31 @@ static int put_bytes(put *p, const uint8_t *bytes, size_t n, ds_err *err)
     return rc;
 }
 
-static int put_plain(put *p, ds_err *err)
+/* All of it at once, straight to where it stays, where that is memory. */
+static int put_whole(put *p, uint64_t n, bool *done, ds_err *err)
 {
     const ds_dicom_record *rec = p->rec;
-    const dcm_shape *im = &rec->shape;
-    uint64_t dims[4], left = im->frames * rec->frame_bytes, at = rec->at; /* checked before */
+    uint8_t *to = NULL;
+    int rc = n <= HELD ? ds_colbuild_room(col(p, COL_IMAGE), (size_t)n, &to, err) : 0;
+    *done = to != NULL;
+    if (rc != 0 || !to)
+        return rc;
+    rc = ds_pread_exact(rec->fd, "an answer", to, (size_t)n, rec->at, err);
+    if (rc == 0 && p->hash)
+        rc = ds_hasher_put(p->hash, to, (size_t)n, err);
+    if (rc == 0 && !rec->searched)
+        rc = proved(p->r, "image", DS_PROOF_RAW, to, (size_t)n, err);
+    ds_colbuild_filled(col(p, COL_IMAGE), (size_t)n);
+    return rc;
+}
+
+static int put_parts_of(put *p, uint64_t left, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    uint64_t at = rec->at;
     ds_buf part = {0};
-    int n = 0;
-    if (im->frames > 1 || rec->stack)
-        dims[n++] = im->frames;
-    dims[n++] = im->rows;
-    dims[n++] = im->cols;
-    if (im->samples > 1)
-        dims[n++] = im->samples;
-    int rc = ds_colbuild_tensor_begin(col(p, COL_IMAGE), (int)im->dtype, n, dims, err);
-    if (rc == 0 && ds_buf_reserve(&part, left < PART ? (size_t)left : PART) != 0)
+    int rc = 0;
+    if (ds_buf_reserve(&part, left < PART ? (size_t)left : PART) != 0)
         rc = ds_fail_nomem(err);
     while (rc == 0 && left > 0) {
         size_t take = left < PART ? (size_t)left : PART;
@@ -173,6 +184,27 @@ static int put_plain(put *p, ds_err *err)
         left -= take;
     }
     ds_buf_fini(&part);
+    return rc;
+}
+
+static int put_plain(put *p, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    const dcm_shape *im = &rec->shape;
+    uint64_t dims[4], all = im->frames * rec->frame_bytes; /* checked before */
+    bool done = false;
+    int n = 0;
+    if (im->frames > 1 || rec->stack)
+        dims[n++] = im->frames;
+    dims[n++] = im->rows;
+    dims[n++] = im->cols;
+    if (im->samples > 1)
+        dims[n++] = im->samples;
+    int rc = ds_colbuild_tensor_begin(col(p, COL_IMAGE), (int)im->dtype, n, dims, err);
+    if (rc == 0)
+        rc = put_whole(p, all, &done, err);
+    if (rc == 0 && !done)
+        rc = put_parts_of(p, all, err);
     return rc == 0 ? ds_colbuild_end(col(p, COL_IMAGE), err) : rc;
 }
 
@@ -204,6 +236,7 @@ static int put_image(put *p, ds_err *err)
     if (!p->rec->has_image)
         return ds_colbuild_null(col(p, COL_IMAGE), err);
     ds_proofraw_reset(&p->r->raw);
+    ds_colbuild_limit(col(p, COL_IMAGE), HELD);
     int rc = p->r->digests ? ds_hasher_new(&p->hash, err) : 0;
     if (rc == 0 && p->hash)
         rc = ds_hasher_reset(p->hash, err);

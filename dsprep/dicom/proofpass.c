@@ -9,6 +9,7 @@
 #include "instream.h"
 #include "json.h"
 
+#define FOUND_MAX 1000000 /* bytes of texts that were found */
 #define MAX_PLACES 64 /* told apart; more are counted all the same */
 
 typedef struct place {
@@ -18,8 +19,9 @@ typedef struct place {
 } place;
 
 struct ds_proof {
-    dcm_search *run, *file; /* of all files so far; of this one, with its dates */
+    dcm_search *ids; /* of all files so far, with the dates of this one */
     ds_buf scratch;
+    ds_buf found; /* what was found, a line each */
     uint64_t text, raw, hits, left_out;
     place places[MAX_PLACES];
     size_t nplaces;
@@ -31,7 +33,7 @@ int ds_proof_new(ds_proof **out, ds_err *err)
     dcm_ids *none = NULL;
     int rc = p ? dcm_ids_new(&none, err) : ds_fail_nomem(err);
     if (rc == 0)
-        rc = dcm_search_new(&p->run, none, err);
+        rc = dcm_search_new(&p->ids, none, err);
     dcm_ids_free(none);
     if (rc != 0) {
         ds_proof_free(p);
@@ -44,21 +46,19 @@ void ds_proof_free(ds_proof *p)
 {
     if (!p)
         return;
-    dcm_search_free(p->run);
-    dcm_search_free(p->file);
+    dcm_search_free(p->ids);
     ds_buf_fini(&p->scratch);
+    ds_buf_fini(&p->found);
     free(p);
 }
 
 int ds_proof_file(ds_proof *p, const dcm_ids *ids, ds_err *err)
 {
-    dcm_search_free(p->file);
-    p->file = NULL;
-    if (!ids)
-        return 0;
+    int rc = dcm_search_dates(p->ids, ids, err);
+    if (rc != 0 || !ids)
+        return rc;
     p->left_out += dcm_ids_left_out(ids);
-    int rc = dcm_search_new(&p->file, ids, err);
-    return rc == 0 ? dcm_search_grow(p->run, ids, err) : rc;
+    return dcm_search_grow(p->ids, ids, err);
 }
 
 static void note(ds_proof *p, const char *column, const dcm_hit *hit)
@@ -78,18 +78,32 @@ static void note(ds_proof *p, const char *column, const dcm_hit *hit)
     p->places[i].n++;
 }
 
-static int search(ds_proof *p, const dcm_search *s, enum ds_proof_kind kind, const void *v,
-                  size_t len, dcm_hit *hit, ds_err *err)
+/* A line of what was found, once each. */
+static int keep_found(ds_proof *p, const uint8_t *text, size_t n, ds_err *err)
 {
-    if (!s)
+    ds_buf *b = &p->found;
+    for (size_t at = 0; at < b->len;) {
+        const uint8_t *end = memchr(b->data + at, '\n', b->len - at);
+        size_t len = end ? (size_t)(end - b->data) - at : b->len - at;
+        if (len == n && memcmp(b->data + at, text, n) == 0)
+            return 0;
+        at += len + 1;
+    }
+    if (b->len > FOUND_MAX || memchr(text, '\n', n) || memchr(text, '\r', n))
         return 0;
+    return ds_buf_put(b, text, n) | ds_buf_putc(b, '\n') ? ds_fail_nomem(err) : 0;
+}
+
+static int search(ds_proof *p, enum ds_proof_kind kind, const void *v, size_t len, dcm_hit *hit,
+                  ds_err *err)
+{
     switch (kind) {
     case DS_PROOF_TEXT:
-        return dcm_search_text(s, v, len, 0, hit);
+        return dcm_search_text(p->ids, v, len, 0, hit);
     case DS_PROOF_JSON:
-        return dcm_search_json(s, v, len, &p->scratch, hit, err);
+        return dcm_search_json(p->ids, v, len, &p->scratch, hit, err);
     default:
-        return dcm_search_raw(s, v, len, 0, hit);
+        return dcm_search_raw(p->ids, v, len, 0, hit);
     }
 }
 
@@ -98,12 +112,13 @@ int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, con
 {
     dcm_hit hit;
     *(kind == DS_PROOF_RAW ? &p->raw : &p->text) += len;
-    int rc = search(p, p->file, kind, v, len, &hit, err);
-    if (rc == 0)
-        rc = search(p, p->run, kind, v, len, &hit, err);
-    if (rc > 0)
-        note(p, column, &hit);
-    return rc < 0 ? rc : 0;
+    int rc = search(p, kind, v, len, &hit, err);
+    if (rc <= 0)
+        return rc;
+    note(p, column, &hit);
+    /* JSON with escapes was searched as what they stand for */
+    const uint8_t *where = kind == DS_PROOF_JSON && memchr(v, '\\', len) ? p->scratch.data : v;
+    return keep_found(p, where + hit.at, hit.len, err);
 }
 
 /* ---- finished shards ----------------------------------------------------------------------------
@@ -196,6 +211,11 @@ uint64_t ds_proof_hits(const ds_proof *p)
     return p->hits;
 }
 
+const ds_buf *ds_proof_found(const ds_proof *p)
+{
+    return &p->found;
+}
+
 static const char *name_of(uint32_t tag, char out[16])
 {
     const char *k = dcm_keyword(tag);
@@ -223,7 +243,7 @@ int ds_proof_json(const ds_proof *p, ds_buf *out, ds_err *err)
     int bad = ds_buf_printf(out,
                             "{\"identifiers\":%zu,\"left_out\":%llu,\"text_bytes\":%llu,"
                             "\"tensor_bytes\":%llu,\"hits\":[",
-                            dcm_search_count(p->run), (unsigned long long)p->left_out,
+                            dcm_search_count(p->ids), (unsigned long long)p->left_out,
                             (unsigned long long)p->text, (unsigned long long)p->raw);
     for (size_t i = 0; i < p->nplaces && !bad; i++)
         bad = ds_buf_puts(out, i ? ",{\"column\":" : "{\"column\":") |

@@ -198,13 +198,95 @@ static void grows(void **state)
     dcm_ids_free(all);
 }
 
+/* Bytes of a tensor, against the plainest search there is; ids of characters, of others, and with
+ * control characters in them. */
+static void tensors_against_memmem(void **state)
+{
+    (void)state;
+    static const char *const value[] = {
+        "1.2.276.0.7230010.3",       "12 Harbour Rd",
+        "Lakeshore\tGeneral",        "aa\r\nbb\r\ncc\r\ndd",
+        "M\303\274ller^J\303\266rg", "\345\261\261\347\224\260\345\244\252\351\203\216",
+    };
+    const size_t values = sizeof value / sizeof *value;
+    uint64_t seed = 7;
+    uint8_t t[700];
+    for (size_t upto = 1; upto <= values;
+         upto++) { /* every kind of byte that has to be looked at */
+        dcm_ids *ids;
+        dcm_search *s;
+        dcm_ids_new(&ids, NULL);
+        for (size_t i = 0; i < upto; i++)
+            dcm_ids_add(ids,
+                        i == 0   ? UID
+                        : i >= 4 ? NAME
+                                 : PLACE,
+                        value[i], strlen(value[i]), NULL);
+        assert_int_equal(dcm_ids_count(ids) >= upto, 1);
+        assert_int_equal(dcm_search_new(&s, ids, NULL), 0);
+        for (unsigned round = 0; round < 4000; round++) {
+            dcm_hit hit;
+            size_t len = 8 + (seed >> 33) % (sizeof t - 8), from, best = len;
+            for (size_t i = 0; i < len; i++) { /* as text, as pixels, as anything */
+                seed = seed * UINT64_C(6364136223846793005) + 1442695040888963407u;
+                uint8_t c = (uint8_t)(seed >> 56);
+                t[i] = round % 3 == 0            ? (uint8_t)("1.2a\r\n"[c % 6])
+                       : round % 3 == 1 && i % 2 ? c % 4
+                                                 : c;
+            }
+            const char *v = value[(seed >> 40) % upto];
+            size_t n = strlen(v), at = (seed >> 20) % len;
+            memcpy(t + at, v, n < len - at ? n : len - at);
+            from = round % 5 ? 0 : (seed >> 25) % len;
+            for (size_t i = 0; i < upto; i++) {
+                const uint8_t *p = memmem(t + from, len - from, value[i], strlen(value[i]));
+                if (p && (size_t)(p - t) < best)
+                    best = (size_t)(p - t);
+            }
+            assert_int_equal(dcm_search_raw(s, t, len, from, &hit), best < len);
+            assert_true(best == len || (hit.at >= from && hit.at + hit.len <= len));
+        }
+        dcm_search_free(s);
+        dcm_ids_free(ids);
+    }
+}
+
+/* Another spelling of what another file held is an identifier too; dates are of one file alone. */
+static void spellings_and_dates(void **state)
+{
+    (void)state;
+    static const char *const spelt[] = {"DOE^JOHN^ADAM", "Doe^John^Adam"};
+    dcm_ids *none, *one;
+    dcm_search *s;
+    dcm_hit hit;
+    dcm_ids_new(&none, NULL);
+    assert_int_equal(dcm_search_new(&s, none, NULL), 0);
+    for (size_t i = 0; i < 2; i++) {
+        dcm_ids_new(&one, NULL);
+        dcm_ids_add(one, NAME, spelt[i], 13, NULL);
+        dcm_ids_add(one, BORN, i == 0 ? "19700203" : "19810405", 8, NULL);
+        assert_int_equal(dcm_search_dates(s, one, NULL), 0);
+        assert_int_equal(dcm_search_grow(s, one, NULL), 0);
+        dcm_ids_free(one);
+        assert_int_equal(dcm_search_raw(s, spelt[i], 13, 0, &hit), 1);
+        assert_int_equal(dcm_search_text(s, "on 19700203", 11, 0, &hit), i == 0);
+        assert_int_equal(dcm_search_text(s, "1981-04-05", 10, 0, &hit), i == 1);
+        assert_int_equal(dcm_search_text(s, "19810405101500", 14, 0, &hit), i == 1);
+    }
+    assert_int_equal(dcm_search_raw(s, spelt[0], 13, 0, &hit), 1);
+    assert_int_equal(dcm_search_dates(s, NULL, NULL), 0);
+    assert_int_equal(dcm_search_text(s, "1981-04-05", 10, 0, &hit), 0);
+    assert_int_equal(dcm_search_text(s, "john doe", 8, 0, &hit), 1);
+    dcm_search_free(s);
+    dcm_ids_free(none);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_vectors),
-        cmocka_unit_test(escapes_and_tensors),
-        cmocka_unit_test(goes_over_a_pipe),
-        cmocka_unit_test(grows),
+        cmocka_unit_test(text_vectors),           cmocka_unit_test(escapes_and_tensors),
+        cmocka_unit_test(goes_over_a_pipe),       cmocka_unit_test(grows),
+        cmocka_unit_test(tensors_against_memmem), cmocka_unit_test(spellings_and_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
