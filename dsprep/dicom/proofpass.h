@@ -26,6 +26,8 @@ int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, con
 int ds_proof_shards(ds_proof *p, char *path, ds_err *err);
 
 uint64_t ds_proof_hits(const ds_proof *p);
+/* The texts that were found, a line each, each once: names of people. For --found alone. */
+const ds_buf *ds_proof_found(const ds_proof *p);
 /* DS_FAIL, with columns and attributes in the message, when there were hits. */
 int ds_proof_verdict(const ds_proof *p, ds_err *err);
 /* {"identifiers":..,"left_out":..,"text_bytes":..,"tensor_bytes":..,"hits":[...]} */
