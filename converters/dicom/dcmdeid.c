@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "dcmchar.h"
+#include "dcmconcept.h"
 #include "dcmdummy.h"
 #include "dcmident.h"
 #include "dcmids.h"
@@ -76,11 +77,12 @@ static bool one_hit(void *ctx, const dcm_hit *hit)
     return hit->kind != DCM_ID_DATE || !(w->opts & DCM_OPT_FULL_DATES);
 }
 
-static int scrub_one(walk *w, const dcm_elem *e, const char *p, size_t n, unsigned *found)
+static int scrub_one(walk *w, const dcm_elem *e, bool known, const char *p, size_t n,
+                     unsigned *found)
 {
     unsigned one = 0;
     int rc;
-    if (known_only(e) && !dcm_search_each(w->scrub, (const uint8_t *)p, n, 0, one_hit, w))
+    if (known && !dcm_search_each(w->scrub, (const uint8_t *)p, n, 0, one_hit, w))
         return ds_buf_put(&w->value, p, n) ? ds_fail_nomem(w->err) : 0;
     size_t at = w->value.len;
     rc = dcm_scrub(w->scrub, p, n, w->opts & DCM_OPT_FULL_DATES, &w->value, &one, w->err);
@@ -90,8 +92,8 @@ static int scrub_one(walk *w, const dcm_elem *e, const char *p, size_t n, unsign
     return rc;
 }
 
-/* Text without the people in it. */
-static int clean_text(walk *w, dcm_elem *e)
+/* Text without the people in it. known: only where it holds what the file says of them. */
+static int clean_text(walk *w, dcm_elem *e, bool known)
 {
     unsigned found = 0;
     const char *p;
@@ -108,7 +110,7 @@ static int clean_text(walk *w, dcm_elem *e)
         n = end ? (size_t)(end - p) : e->len - at;
         if (at > 0 && ds_buf_putc(&w->value, '\\') != 0)
             return ds_fail_nomem(w->err);
-        rc = scrub_one(w, e, p, n, &found);
+        rc = scrub_one(w, e, known, p, n, &found);
         if (!end)
             break;
     }
@@ -199,10 +201,15 @@ static int to_dummy(walk *w, dcm_elem *e, bool empty_is_fine)
     return rc == 0 ? count(w, e, w->value.len ? DCM_ACT_DUMMY : DCM_ACT_EMPTY) : rc;
 }
 
+/* Codes and what they mean. */
+static bool is_code(const dcm_elem *e)
+{
+    return e->tag >= 0x00080100 && e->tag <= 0x00080120;
+}
+
 /* What is done to an attribute that the table does not list. */
 static int unlisted_act(const walk *w, const dcm_elem *e, bool dummy)
 {
-    bool code = e->tag >= 0x00080100 && e->tag <= 0x00080120;
     switch (e->vr) {
     case SQ:
         return DCM_ACT_CLEAN;
@@ -222,7 +229,7 @@ static int unlisted_act(const walk *w, const dcm_elem *e, bool dummy)
     case DCM_VR('U', 'R'):
         return DCM_ACT_EMPTY;
     default:
-        return dummy && !code && dcm_vr_is_text(e->vr) ? DCM_ACT_DUMMY : DCM_ACT_CLEAN;
+        return dummy && !is_code(e) && dcm_vr_is_text(e->vr) ? DCM_ACT_DUMMY : DCM_ACT_CLEAN;
     }
 }
 
@@ -231,8 +238,18 @@ static int walk_set(walk *w, dcm_set *s, bool dummy);
 static int walk_items(walk *w, dcm_elem *e, bool dummy, enum dcm_action act)
 {
     int rc = count(w, e, act);
-    for (uint32_t i = 0; i < e->nitems && rc == 0; i++)
-        rc = walk_set(w, e->items[i], dummy);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < e->nitems && rc == 0; i++) {
+        dcm_set *item = e->items[i];
+        enum dcm_concept_act what = dcm_concept_act(item, w->opts);
+        if (what == DCM_CONCEPT_DROP) {
+            rc = count(w, e, DCM_ACT_REMOVE);
+            continue;
+        }
+        rc = walk_set(w, item, dummy || what == DCM_CONCEPT_HIDE);
+        e->items[kept++] = item;
+    }
+    e->nitems = rc == 0 ? kept : e->nitems;
     return rc;
 }
 
@@ -257,18 +274,39 @@ static int apply(walk *w, dcm_elem *e, int act, bool dummy)
     case DCM_ACT_SHIFT:
         if (dcm_dummy_is_time(e->vr))
             return shift_dates(w, e);
-        return dcm_vr_is_text(e->vr) ? clean_text(w, e) : to_dummy(w, e, true);
+        return dcm_vr_is_text(e->vr) ? clean_text(w, e, known_only(e)) : to_dummy(w, e, true);
     case DCM_ACT_CLEAN:
-        if (e->vr == DCM_VR('P', 'N'))
+        if (e->vr == DCM_VR('P', 'N') || (dummy && dcm_vr_is_text(e->vr) && !is_code(e)))
             return to_dummy(w, e, false);
-        return dcm_vr_is_text(e->vr) ? clean_text(w, e) : check_value(w, e);
+        return dcm_vr_is_text(e->vr) ? clean_text(w, e, known_only(e)) : check_value(w, e);
     default:
         if (e->vr == DCM_VR('A', 'S') && dcm_dummy_age(e, &w->value)) {
             int rc = replace(w, e, w->value.data, w->value.len);
             return rc == 0 ? count(w, e, DCM_ACT_CLEAN) : rc;
         }
+        /* An option keeps a place or a device, not the person in its name. */
+        if (dcm_vr_is_text(e->vr) && e->vr != DCM_VR('P', 'N') && !(GROUP(e->tag) & 1))
+            return clean_text(w, e, true);
         return count(w, e, DCM_ACT_KEEP);
     }
+}
+
+/* A NUL before the end of a string: bytes of other elements, under a length that is wrong; and a
+ * class of objects is known by digits. What is in them, nobody can tell. */
+static bool is_broken(const dcm_elem *e)
+{
+    size_t n = e->len;
+    if (!dcm_vr_is_string(e->vr) || n == 0)
+        return false;
+    if (e->vr == DCM_VR('U', 'I')) {
+        bool fine = true;
+        for (size_t i = 0; i < n; i++) /* a NUL ends each value of some writers */
+            fine = fine && strchr("0123456789.\\ ", e->val[i]);
+        return dcm_ident_is_class(e->tag) && !fine;
+    }
+    while (n > 0 && (e->val[n - 1] == 0 || e->val[n - 1] == ' '))
+        n--;
+    return memchr(e->val, 0, n) != NULL;
 }
 
 /* Does a block of private elements hold anything that is kept? */
@@ -320,7 +358,12 @@ static int walk_set(walk *w, dcm_set *s, bool dummy)
             rc = (e->tag & 0xffff) ? count(w, e, DCM_ACT_REMOVE) : 0;
             continue;
         }
-        rc = apply(w, e, acts[i], dummy);
+        if (is_broken(e)) {
+            rc = replace(w, e, NULL, 0);
+            rc = rc ? rc : count(w, e, DCM_ACT_EMPTY);
+        } else {
+            rc = apply(w, e, acts[i], dummy);
+        }
         s->elems[kept++] = *e;
     }
     if (rc == 0)
@@ -336,14 +379,41 @@ static int put_text(walk *w, dcm_set *s, uint32_t tag, const char *vr, const cha
     return dcm_set_put(w->t, s, tag, DCM_VR(vr[0], vr[1]), text, strlen(text), NULL, w->err);
 }
 
-static int write_methods(walk *w, bool pixels)
+/* Did somebody clean the pixels before, by the code of his method? */
+static bool said_before(const walk *w, const char *code)
+{
+    const dcm_elem *e = dcm_set_find(dcm_tree_main(w->t), 0x00120064);
+    const char *p;
+    size_t n;
+    for (uint32_t i = 0; w->id.already && e && i < e->nitems; i++)
+        if (dcm_get_text(e->items[i], 0x00080100, 0, &p, &n) && n == strlen(code) &&
+            memcmp(p, code, n) == 0)
+            return true;
+    return false;
+}
+
+/* The options that hold for this object as it goes out. That an option was asked for is not
+ * enough: nothing here takes a face out of an image, and writing only by masks. */
+static unsigned options_done(const walk *w, bool masked)
+{
+    unsigned done = w->opts & ~(unsigned)(DCM_OPT_PIXELS | DCM_OPT_VISUAL);
+    if (masked || said_before(w, "113101"))
+        done |= DCM_OPT_PIXELS;
+    if (said_before(w, "113102"))
+        done |= DCM_OPT_VISUAL;
+    if ((done & DCM_OPT_FULL_DATES) && w->id.dates_changed)
+        done = (done & ~(unsigned)DCM_OPT_FULL_DATES) | DCM_OPT_MODIFIED_DATES;
+    return done;
+}
+
+static int write_methods(walk *w, unsigned done)
 {
     dcm_method m[16];
     unsigned n;
     dcm_set *s = dcm_tree_main(w->t), *item;
     int rc = 0;
     dcm_set_drop(s, 0x00120064);
-    dcm_policy_methods(w->p, pixels, m, &n);
+    dcm_policy_methods(done, m, &n);
     for (unsigned i = 0; i < n && rc == 0; i++) {
         rc = dcm_set_item(w->t, s, 0x00120064, &item, w->err);
         if (rc == 0)
@@ -356,9 +426,10 @@ static int write_methods(walk *w, bool pixels)
     return rc;
 }
 
-static int write_back(walk *w, bool pixels)
+static int write_back(walk *w, bool masked)
 {
     dcm_set *s = dcm_tree_main(w->t);
+    const unsigned done = options_done(w, masked);
     char mark[65], method[160];
     int rc = put_text(w, s, 0x00120062, "CS", "YES");
     if (rc == 0 && !w->id.ours)
@@ -372,12 +443,12 @@ static int write_back(walk *w, bool pixels)
         rc = put_text(w, s, 0x00120063, "LO", method);
     }
     if (rc == 0)
-        rc = write_methods(w, pixels);
+        rc = write_methods(w, done);
     if (rc == 0)
         rc = put_text(w, s, 0x00280303, "CS",
-                      w->id.dates_changed || w->opts & DCM_OPT_MODIFIED_DATES ? "MODIFIED"
-                      : w->opts & DCM_OPT_FULL_DATES                          ? "UNMODIFIED"
-                                                                              : "REMOVED");
+                      done & DCM_OPT_MODIFIED_DATES ? "MODIFIED"
+                      : done & DCM_OPT_FULL_DATES   ? "UNMODIFIED"
+                                                    : "REMOVED");
     return rc;
 }
 
@@ -427,7 +498,7 @@ static int run(walk *w, dcm_verdict *v)
     if (rc == 0)
         rc = walk_set(w, dcm_tree_main(w->t), false);
     if (rc == 0)
-        rc = write_back(w, v->pixels == DCM_PIX_MASK || w->opts & DCM_OPT_PIXELS);
+        rc = write_back(w, v->pixels == DCM_PIX_MASK);
     return rc == 0 ? write_meta(w) : rc;
 }
 

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "dcmconcept.h"
+
 #define PN DCM_VR('P', 'N')
 #define UI DCM_VR('U', 'I')
 #define DA DCM_VR('D', 'A')
@@ -76,14 +78,14 @@ static int kind_of(const dcm_policy *p, const dcm_elem *e)
 
 static int collect(dcm_set *s, const dcm_policy *p, dcm_ids *ids, ds_err *err)
 {
-    int rc = 0;
+    int rc = 0, said = dcm_concept_kind(s, dcm_policy_options(p));
     for (uint32_t i = 0; i < s->n && rc == 0; i++) {
         const dcm_elem *e = &s->elems[i];
         const char *v;
         size_t n;
         for (uint32_t k = 0; k < e->nitems && rc == 0; k++)
             rc = collect(e->items[k], p, ids, err);
-        int kind = kind_of(p, e);
+        int kind = e->tag == 0x0040a160 && said ? said : kind_of(p, e);
         unsigned count = kind && rc == 0 ? dcm_get_count(s, e->tag) : 0;
         for (unsigned k = 0; k < count && rc == 0; k++)
             if (dcm_elem_text(e, k, &v, &n) && !(kind == DCM_ID_UID && standard_uid(v, n)))

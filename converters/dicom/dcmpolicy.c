@@ -339,15 +339,12 @@ const dcm_ids *dcm_policy_also(const dcm_policy *p)
     return p->also;
 }
 
-void dcm_policy_methods(const dcm_policy *p, bool pixels_cleaned, dcm_method out[16], unsigned *n)
+void dcm_policy_methods(unsigned done, dcm_method out[16], unsigned *n)
 {
     *n = 0;
     out[(*n)++] = (dcm_method){"113100", "Basic Application Confidentiality Profile"};
-    for (size_t i = 0; i < NOPTIONS; i++) {
-        bool set = p->options & options[i].bit;
-        if (options[i].bit == DCM_OPT_PIXELS)
-            set = pixels_cleaned;
-        if (!set || *n >= 16)
+    for (size_t i = 0; i < NOPTIONS && *n < 16; i++) {
+        if (!(done & options[i].bit))
             continue;
         snprintf(out[*n].code, sizeof out[*n].code, "%s", options[i].code);
         out[(*n)++].meaning = options[i].meaning;

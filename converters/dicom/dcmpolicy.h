@@ -37,12 +37,12 @@ bool dcm_policy_is_date(uint32_t tag);
 unsigned dcm_policy_options(const dcm_policy *p);
 const dcm_ids *dcm_policy_also(const dcm_policy *p); /* may be NULL */
 bool dcm_policy_safe(const dcm_policy *p, const char *creator, uint32_t tag);
-/* The codes of CID 7050 that say what was done, in order; *n of them. */
+/* The codes of CID 7050 for the basic profile and the options in `done`, in order; *n of them. */
 typedef struct dcm_method {
     char code[8];
     const char *meaning;
 } dcm_method;
-void dcm_policy_methods(const dcm_policy *p, bool pixels_cleaned, dcm_method out[16], unsigned *n);
+void dcm_policy_methods(unsigned done, dcm_method out[16], unsigned *n);
 
 /* HMAC-SHA256 of the parts one after the other. */
 typedef struct dcm_part {

@@ -70,8 +70,10 @@ const ds_command ds_cmd_dicom = {
         "Objects whose pixels may hold writing are held, with a reason; ultrasound images are "
         "zeroed outside of their regions. --burned-in pass lets pass what a person has looked at. "
         "What goes out is searched for the identifiers that came in; any hit ends the command with "
-        "status 1 and the stream without its end. Names of sources are pseudonyms; --source-map "
-        "keeps the real ones.\n\n"
+        "status 1 and the stream without its end. --found lists what was found, for the owner "
+        "alone: most often the name in one object is a word in another, and --scrub with that "
+        "list takes it out of all of them. Names of sources are pseudonyms; --source-map keeps "
+        "the real ones.\n\n"
         "Objects are decoded in worker processes, under limits: a crash or a hang costs the object "
         "that caused it. --on-error says what becomes of objects that fail: skip (the default), "
         "fail (the run ends with name and reason), or quarantine (a copy goes below the folder "
@@ -155,7 +157,7 @@ static int convert_each(ctx *c, ds_err *err)
             more = rc == 1;
             if (rc == 1) {
                 c->used++;
-                rc = in->reason ? 0 : ds_dicom_jobs_submit(c->jobs, in->fd, in->name, false, err);
+                rc = in->reason ? 0 : ds_dicom_jobs_submit(c->jobs, in, false, err);
             }
         }
         if (rc == 0 && c->used > 0)
@@ -292,10 +294,14 @@ static int convert(ctx *c, char **operands, size_t n, ds_err *err)
         rc = finish(c, err);
     if (rc != 0)
         ds_shardout_abort(c->rows.out, err->msg);
-    if (c->a->report) { /* after a hit too */
-        int bad = write_report(c, rc == 0 ? err : &late);
-        rc = rc ? rc : bad;
+    int bad = 0;
+    if (c->a->report) /* after a hit too */
+        bad = write_report(c, rc == 0 ? err : &late);
+    if (bad == 0 && c->a->found && c->rows.proof && ds_proof_hits(c->rows.proof) > 0) {
+        const ds_buf *found = ds_proof_found(c->rows.proof);
+        bad = ds_atomic_write(c->a->found, 0600, found->data, found->len, rc == 0 ? err : &late);
     }
+    rc = rc ? rc : bad;
     return rc;
 }
 

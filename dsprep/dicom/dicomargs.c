@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "charset.h"
+#include "dcmpolicy.h"
 #include "dicomaccount.h"
 #include "dsr_prov.h"
 #include "opt.h"
@@ -49,6 +50,10 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
          "copy what failed into a folder, by reason", 0, 0, NULL, false},
         {0, "report", DS_OPT_STR, &a->report, "FILE",
          "what was done to which attribute, and what the search found, as JSON", 0, 0, NULL, false},
+        {0, "found", DS_OPT_STR, &a->found, "FILE",
+         "identifiers that the search found, a line each as --scrub takes them, for the owner "
+         "alone",
+         0, 0, NULL, false},
         {0, "source-map", DS_OPT_STR, &a->source_map, "FILE",
          "names behind the pseudonyms of sources, as JSON lines, for the owner alone", 0, 0, NULL,
          false},
@@ -171,9 +176,14 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
         rc = ds_fail(err, DS_USAGE,
                      "--key-file is missing: without a key nothing can be de-identified (--deid "
                      "none passes everything as it is)");
-    if (rc == 0 && none && (a->key_file || a->source_map || a->to_dicom))
+    if (rc == 0 && none && (a->key_file || a->source_map || a->to_dicom || a->found))
         rc = ds_fail(err, DS_USAGE,
-                     "--key-file, --source-map and --to-dicom have no meaning with --deid none");
+                     "--key-file, --source-map, --to-dicom and --found have no meaning with --deid "
+                     "none");
+    if (rc == 0 && a->burned_in == DS_BURNED_PASS && (dcm_policy_options(*policy) & DCM_OPT_PIXELS))
+        rc = ds_fail(err, DS_USAGE,
+                     "clean-pixel-data holds what it cannot clean, and --burned-in pass lets it "
+                     "pass: one of them");
     if (rc == 0 && (a->on_error == DS_DICOM_QUARANTINE) != (a->quarantine != NULL))
         rc = ds_fail(err, DS_USAGE,
                      "--on-error quarantine and --quarantine DIR go together: one is missing");
@@ -196,6 +206,20 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
     return rc ? rc : read_chain(a, &o->chain, err);
 }
 
+/* A file of names has no digest that others may see: it would confirm a guess. */
+static int put_scrub(json_t *digests, const char *path, const dcm_key *key, ds_err *err)
+{
+    ds_sha sha;
+    uint64_t size;
+    char name[65];
+    int rc = ds_sha_file(&sha, &size, path, err);
+    if (rc == 0)
+        rc = dcm_pseudonym(name, 32, key, "scrub", &sha, sizeof sha, err);
+    return rc == 0 && json_object_set_new(digests, "scrub", json_string(name)) != 0
+               ? ds_fail_nomem(err)
+               : rc;
+}
+
 int ds_dicom_args_prov(const ds_dicom_args *a, const ds_dicom_opts *opts, ds_buf *out, ds_err *err)
 {
     char hex[65];
@@ -207,6 +231,8 @@ int ds_dicom_args_prov(const ds_dicom_args *a, const ds_dicom_opts *opts, ds_buf
     int rc = o && d ? 0 : ds_fail_nomem(err);
     if (rc == 0 && opts->key && json_object_set_new(d, "key", json_string(opts->key->id)) != 0)
         rc = ds_fail_nomem(err);
+    if (rc == 0 && opts->key && a->also)
+        rc = put_scrub(d, a->also, opts->key, err);
     if (rc == 0 && (json_object_set_new(o, "dtype", json_string(dtype_names[a->dtype])) != 0 ||
                     json_object_set_new(o, "real_world", json_boolean(a->real_world)) != 0))
         rc = ds_fail_nomem(err);

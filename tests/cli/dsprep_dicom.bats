@@ -90,6 +90,19 @@ clean() {
     echo 'Lakeshore General' >names
     dsprep dicom -q --deid basic,clean-descriptors --scrub names --key-file key "$DICOM/place_b" "$DICOM/place_a" | dsprep head >out
     grep -q '"\[PLACE\] chest"' out
+    # what was found is the list that takes it out
+    exits 1 dsprep dicom -q --deid basic,clean-descriptors --found found --key-file key -o sh "$DICOM/place_a" "$DICOM/place_b"
+    [ "$(stat -c %a found)" = 600 ]
+    [ "$(cat found)" = "Lakeshore General" ]
+    dsprep dicom -q --deid basic,clean-descriptors --scrub found --key-file key "$DICOM/place_b" "$DICOM/place_a" >t.dsr
+    dsprep info t.dsr | grep -q '"scrub":'
+    clean t.dsr
+}
+
+@test "dicom deid: clean-pixel-data is no leave to let pass" {
+    key
+    exits 2 dsprep dicom --deid basic,clean-pixel-data --burned-in pass --key-file key "$DICOM/ct"
+    has "clean-pixel-data"
 }
 
 @test "dicom: DICOM files, and those once more" {

@@ -1,0 +1,272 @@
+/* What de-identification says of itself is what it did: codes of methods, dates, observers and
+ * subjects in structured content, bytes of one element in another. */
+#include <string.h>
+
+#include "unit.h"
+
+#include "dcmdeid.h"
+
+static const dcm_key key = {{7}, "0123456789abcdef"};
+
+static void put(dcm_tree *t, dcm_set *s, uint32_t tag, const char *vr, const char *text)
+{
+    ds_err err = {0};
+    assert_int_equal(dcm_set_put(t, s, tag, DCM_VR(vr[0], vr[1]), text, strlen(text), NULL, &err),
+                     0);
+}
+
+static dcm_set *item(dcm_tree *t, dcm_set *s, uint32_t tag)
+{
+    dcm_set *made = NULL;
+    ds_err err = {0};
+    assert_int_equal(dcm_set_item(t, s, tag, &made, &err), 0);
+    return made;
+}
+
+/* A content item with a concept and, if there is one, a text. */
+static dcm_set *node(dcm_tree *t, dcm_set *above, const char *code, const char *text)
+{
+    dcm_set *n = item(t, above, 0x0040a730), *c = item(t, n, 0x0040a043);
+    put(t, c, 0x00080100, "SH", code);
+    put(t, c, 0x00080102, "SH", "DCM");
+    put(t, c, 0x00080104, "LO", "as the code says");
+    put(t, n, 0x0040a040, "CS", "TEXT");
+    if (text)
+        put(t, n, 0x0040a160, "UT", text);
+    return n;
+}
+
+static dcm_tree *base(void)
+{
+    dcm_tree *t;
+    ds_err err = {0};
+    assert_int_equal(dcm_tree_new(&t, &err), 0);
+    dcm_set *s = dcm_tree_main(t);
+    put(t, s, 0x00080018, "UI", "1.3.6.1.55.9");
+    put(t, s, 0x00080020, "DA", "20190102");
+    put(t, s, 0x00080060, "CS", "SR");
+    put(t, s, 0x00100010, "PN", "Doe^Jane");
+    put(t, s, 0x00100020, "LO", "MRN-5530917");
+    return t;
+}
+
+static dcm_verdict run(dcm_tree *t, const char *policy, dcm_ids *ids)
+{
+    dcm_policy *p;
+    dcm_verdict v;
+    ds_err err = {0};
+    assert_int_equal(dcm_policy_parse(&p, policy, &err), 0);
+    assert_int_equal(dcm_deid_run(t, p, &key, ids, NULL, &v, &err), 0);
+    dcm_policy_free(p);
+    return v;
+}
+
+static bool has(const dcm_set *s, uint32_t tag, const char *want)
+{
+    const char *p;
+    size_t n;
+    return dcm_get_text(s, tag, 0, &p, &n) && n == strlen(want) && memcmp(p, want, n) == 0;
+}
+
+static bool claims(dcm_tree *t, const char *code)
+{
+    const dcm_elem *e = dcm_set_find(dcm_tree_main(t), 0x00120064);
+    for (uint32_t i = 0; e && i < e->nitems; i++)
+        if (has(e->items[i], 0x00080100, code))
+            return true;
+    return false;
+}
+
+#define SR "basic,clean-structured-content"
+
+static void observers_and_subjects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code, *policy;
+        bool kept;
+    } v[] = {
+        {"121009", SR, false}, {"121009", SR ",retain-institution", true},
+        {"121022", SR, false}, {"121022", SR ",retain-institution,retain-device", false},
+        {"121030", SR, false}, {"121013", SR ",retain-device", true},
+        {"121029", SR, false}, {"128774", SR, false},
+        {"121071", SR, true},  {"112039", SR, true},
+    };
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        dcm_tree *t = base();
+        dcm_ids *ids;
+        dcm_search *search;
+        dcm_hit hit;
+        ds_err err = {0};
+        static const char text[] = "Zaphod Quux 88";
+        node(t, dcm_tree_main(t), v[i].code, text);
+        assert_int_equal(dcm_ids_new(&ids, &err), 0);
+        run(t, v[i].policy, ids);
+        const dcm_elem *e = dcm_set_find(dcm_tree_main(t), 0x0040a730);
+        assert_int_equal(e->nitems, 1);
+        assert_int_equal(has(e->items[0], 0x0040a160, text), v[i].kept);
+        assert_int_equal(has(e->items[0], 0x0040a160, "REMOVED"), !v[i].kept);
+        /* and the proof knows what was taken out */
+        assert_int_equal(dcm_search_new(&search, ids, &err), 0);
+        assert_int_equal(dcm_search_text(search, "by zaphod quux 88.", 18, 0, &hit), !v[i].kept);
+        dcm_search_free(search);
+        dcm_ids_free(ids);
+        dcm_tree_free(t);
+    }
+}
+
+/* Other schemes may use the same numbers; age and sex go, or stay with an option; birth dates go.
+ */
+static void characteristics(void **state)
+{
+    (void)state;
+    static const char *const codes[] = {"121031", "121032", "121033", "121071"};
+    for (int keep = 0; keep < 2; keep++) {
+        dcm_tree *t = base();
+        for (size_t i = 0; i < 4; i++)
+            node(t, dcm_tree_main(t), codes[i], NULL);
+        dcm_set *other = node(t, dcm_tree_main(t), "121031", "a nodule");
+        put(t, dcm_set_find(other, 0x0040a043)->items[0], 0x00080102, "SH", "99LOCAL");
+        run(t, keep ? SR ",retain-patient-characteristics" : SR, NULL);
+        assert_int_equal(dcm_set_find(dcm_tree_main(t), 0x0040a730)->nitems, keep ? 4 : 2);
+        dcm_tree_free(t);
+    }
+}
+
+/* An option keeps the institution; the person in its name goes. */
+static void kept_places(void **state)
+{
+    (void)state;
+    dcm_tree *t = base();
+    put(t, dcm_tree_main(t), 0x00080080, "LO", "Lakeshore General");
+    put(t, dcm_tree_main(t), 0x00081010, "SH", "CT1 OKONKWO");
+    put(t, dcm_tree_main(t), 0x00080090, "PN", "Okonkwo^Chidi");
+    run(t, "basic,retain-institution,retain-device", NULL);
+    assert_true(has(dcm_tree_main(t), 0x00080080, "Lakeshore General"));
+    assert_true(has(dcm_tree_main(t), 0x00081010, "CT1 [NAME]"));
+    dcm_tree_free(t);
+}
+
+static void codes_of_methods(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *policy, *code, *before, *dates; /* before: a method, and (0028,0303), that the
+                                                       object has already */
+        bool claimed;
+        const char *modified;
+    } v[] = {
+        {"basic", "113100", NULL, NULL, true, "REMOVED"},
+        {"basic,clean-pixel-data", "113101", NULL, NULL, false, "REMOVED"},
+        {"basic,clean-visual-features", "113102", NULL, NULL, false, "REMOVED"},
+        {"basic", "113101", "113101", NULL, true, "REMOVED"},
+        {"basic", "113102", "113102", NULL, true, "REMOVED"},
+        {"basic", "113108", "113108", NULL, false, "REMOVED"},
+        {"basic,retain-full-dates", "113106", NULL, NULL, true, "UNMODIFIED"},
+        {"basic,retain-full-dates", "113106", "113100", "MODIFIED", false, "MODIFIED"},
+        {"basic,retain-full-dates", "113107", "113100", "MODIFIED", true, "MODIFIED"},
+        {"basic,retain-modified-dates", "113107", NULL, NULL, true, "MODIFIED"},
+        {"basic", "113107", "113100", "MODIFIED", false, "REMOVED"},
+        {"basic,clean-descriptors", "113105", NULL, NULL, true, "REMOVED"},
+    };
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        dcm_tree *t = base();
+        dcm_set *s = dcm_tree_main(t);
+        if (v[i].before) {
+            put(t, s, 0x00120062, "CS", "YES");
+            put(t, item(t, s, 0x00120064), 0x00080100, "SH", v[i].before);
+        }
+        if (v[i].dates)
+            put(t, s, 0x00280303, "CS", v[i].dates);
+        run(t, v[i].policy, NULL);
+        assert_int_equal(claims(t, v[i].code), v[i].claimed);
+        assert_true(has(s, 0x00280303, v[i].modified));
+        dcm_tree_free(t);
+    }
+}
+
+/* A mask is said. */
+static void masked(void **state)
+{
+    (void)state;
+    static const uint32_t tags[] = {0x00186018, 0x0018601a, 0x0018601c, 0x0018601e};
+    dcm_tree *t = base();
+    dcm_set *s = dcm_tree_main(t);
+    ds_err err = {0};
+    put(t, s, 0x00080060, "CS", "US");
+    dcm_set *region = item(t, s, 0x00186011);
+    for (size_t i = 0; i < 4; i++) {
+        const uint8_t n[4] = {(uint8_t)(i < 2 ? 1 : 9)};
+        assert_int_equal(dcm_set_put(t, region, tags[i], DCM_VR('U', 'L'), n, 4, NULL, &err), 0);
+    }
+    assert_int_equal(dcm_set_put(t, s, 0x7fe00010, DCM_VR('O', 'W'), "\0\0", 2, NULL, &err), 0);
+    dcm_verdict v = run(t, "basic", NULL);
+    assert_int_equal(v.pixels, DCM_PIX_MASK);
+    assert_true(claims(t, "113101"));
+    dcm_tree_free(t);
+}
+
+/* Lengths that are wrong put bytes of other elements into strings. */
+static void swallowed(void **state)
+{
+    (void)state;
+    static const char inside[] = "CS\2\0CT\10\0\220\0PN\24\0Quillfeather^Tobias";
+    static const struct {
+        uint32_t tag;
+        const char *vr, *text;
+        size_t n;
+        bool kept;
+    } v[] = {
+        {0x00080060, "CS", inside, sizeof inside - 1, false},
+        {0x0008103e, "LO", inside, sizeof inside - 1, false},
+        {0x00180050, "DS", inside, sizeof inside - 1, false},
+        {0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.2 Tobias", 32, false},
+        {0x00080016, "UI", "1.2.840.10008.5.1.4.1.1.2\0", 26, true},
+        {0x00080060, "CS", "CT\0\0", 4, true},
+        {0x00080060, "CS", "CT \0", 4, true},
+        {0x0008103e, "LO", "line\nline\7", 10, true},
+    };
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        dcm_tree *t = base();
+        dcm_set *s = dcm_tree_main(t);
+        ds_err err = {0};
+        uint16_t vr = DCM_VR(v[i].vr[0], v[i].vr[1]);
+        assert_int_equal(dcm_set_put(t, s, v[i].tag, vr, v[i].text, v[i].n, NULL, &err), 0);
+        run(t, "basic,clean-descriptors", NULL);
+        assert_int_equal(dcm_set_find(s, v[i].tag)->len > 0, v[i].kept);
+        dcm_tree_free(t);
+    }
+}
+
+/* Dates are in the UIDs that many machines make; where UIDs are kept, these are no dates. */
+static void dates_in_uids(void **state)
+{
+    (void)state;
+    static const char uid[] = "1.3.6.1.4.1.5962.1.2.1.20040119072730.12322";
+    static const char date[] = "seen 20040119072730.5 again";
+    dcm_ids *ids;
+    dcm_search *search;
+    dcm_hit hit;
+    ds_err err = {0};
+    assert_int_equal(dcm_ids_new(&ids, &err), 0);
+    assert_int_equal(dcm_ids_add(ids, 0x00080020, "20040119", 8, &err), 0);
+    assert_int_equal(dcm_search_new(&search, ids, &err), 0);
+    assert_int_equal(dcm_search_text(search, uid, sizeof uid - 1, 0, &hit), 0);
+    assert_int_equal(dcm_search_text(search, date, sizeof date - 1, 0, &hit), 1);
+    dcm_search_free(search);
+    dcm_ids_free(ids);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(observers_and_subjects),
+        cmocka_unit_test(characteristics),
+        cmocka_unit_test(kept_places),
+        cmocka_unit_test(codes_of_methods),
+        cmocka_unit_test(masked),
+        cmocka_unit_test(swallowed),
+        cmocka_unit_test(dates_in_uids),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
