@@ -108,18 +108,34 @@ static void put_rows(const product *t, float *sums, int64_t row, int64_t rows, i
 }
 
 /* The terms of a tile of rows, from `row` of the chunk on. */
-static void multiply(const product *t, float *sums, int64_t row, int64_t rows, int64_t cols,
-                     const float *pb)
+static void multiply(const product *t, float *sums, int64_t stride, int64_t row, int64_t rows,
+                     int64_t cols, const float *pb)
 {
     const ds_vec *v = t->cpu->vec;
 
     for (int e = 0; e < t->terms; e++) {
         const int64_t deep = depth_of(t, e);
         for (int64_t p = 0; p < deep; p += KC)
-            ds_panels_multiply(&t->p, sums, t->width, rows, cols, deep - p < KC ? deep - p : KC,
+            ds_panels_multiply(&t->p, sums, stride, rows, cols, deep - p < KC ? deep - p : KC,
                                t->left[e] + row * deep + p * v->mr, deep, pb + p * v->nr, t->depth);
         pb += deep * v->nr;
     }
+}
+
+/* Sums of whole tiles that become C as they are need no place of their own. */
+static bool in_place(const product *t, int64_t rows, int64_t cols)
+{
+    return t->fc == DS_KF32 && t->alpha == 1.0f && rows % t->p.v->mr == 0 && cols % t->p.v->nr == 0;
+}
+
+static void multiply_in_place(const product *t, int64_t row, int64_t rows, int64_t col,
+                              int64_t cols, const float *pb)
+{
+    float *c = (float *)t->c + (t->row0 + row) * t->n + col;
+
+    for (int64_t i = 0; !t->accumulate && i < rows; i++)
+        memset(c + i * t->n, 0, (size_t)cols * sizeof *c);
+    multiply(t, c, t->n, row, rows, cols, pb);
 }
 
 static void slice_job(void *arg, int64_t job)
@@ -141,11 +157,26 @@ static void slice_job(void *arg, int64_t job)
     pack_b(t, pb, col, cols);
     for (int64_t row = from; row < to; row += MC) {
         const int64_t rows = to - row < MC ? to - row : MC;
+        if (in_place(t, rows, cols)) {
+            multiply_in_place(t, row, rows, col, cols, pb);
+            continue;
+        }
         start_rows(t, sums, t->row0 + row, rows, col, cols);
-        multiply(t, sums, row, rows, cols, pb);
+        multiply(t, sums, t->width, row, rows, cols, pb);
         put_rows(t, sums, t->row0 + row, rows, col, cols);
     }
     free(pb);
+}
+
+/* Slices of columns: as many for each thread, where there are enough columns. */
+static int64_t split_columns(product *t, int64_t threads)
+{
+    const int64_t nr = t->p.v->nr, panels = (t->n + nr - 1) / nr;
+    int64_t slices = (t->n + NC - 1) / NC;
+
+    slices = (slices + threads - 1) / threads * threads;
+    t->width = (panels + slices - 1) / slices * nr;
+    return (t->n + t->width - 1) / t->width;
 }
 
 /* Narrow products have fewer slices than threads: their rows are split too. Each part packs its own
@@ -153,7 +184,7 @@ static void slice_job(void *arg, int64_t job)
 static void split_rows(product *t, int64_t slices, int64_t threads)
 {
     const int64_t strips = (t->rows + MC - 1) / MC;
-    int64_t parts = threads > 1 && slices < 2 * threads ? (2 * threads + slices - 1) / slices : 1;
+    int64_t parts = slices < threads ? (2 * threads + slices - 1) / slices : 1;
 
     parts = parts > strips ? strips : parts;
     t->part_rows = (strips + parts - 1) / parts * MC;
@@ -200,7 +231,7 @@ static int run(product *t, ds_err *err)
 {
     ds_cpu *cpu = t->cpu;
     const ds_vec *v = cpu->vec;
-    const int64_t m = t->m, n = t->n, nr = v->nr, threads = ds_workers_count(cpu->workers);
+    const int64_t m = t->m, n = t->n, threads = ds_workers_count(cpu->workers);
 
     t->p = ds_panels_of(v, t->fa, t->fb);
     for (int e = 0; e < t->terms; e++)
@@ -211,9 +242,7 @@ static int run(product *t, ds_err *err)
         put_nothing(t);
         return 0;
     }
-    const int64_t width = (n + threads - 1) / threads;
-    t->width = width > NC ? NC : (width + nr - 1) / nr * nr;
-    const int64_t slices = (n + t->width - 1) / t->width;
+    const int64_t slices = split_columns(t, threads);
     int64_t chunk = A_CHUNK / t->depth / MC * MC;
     chunk = chunk < MC ? MC : chunk;
     chunk = chunk > (m + MC - 1) / MC * MC ? (m + MC - 1) / MC * MC : chunk;

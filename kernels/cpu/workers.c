@@ -1,5 +1,8 @@
-/* workers.c - see workers.h. A loop is handed out by an atomic counter; workers sleep between
- * loops. */
+/* workers.c - see workers.h. A loop is handed out by an atomic counter. Workers join it when they
+ * get to it: the caller waits for those that did, not for one that the system has yet to wake. They
+ * look for the next loop for some microseconds before they sleep, because the loops of a network
+ * follow each other closely.
+ */
 #include "workers.h"
 
 #include <pthread.h>
@@ -7,20 +10,34 @@
 #include <stdbool.h>
 #include <stdlib.h>
 
+#include "pool.h"
+
+#define LOOKS 400 /* of some 40 ns */
+
 struct ds_workers {
     int threads; /* the caller's included */
+    int looks;
     pthread_t *ids;
     int started;
     pthread_mutex_t lock;
     pthread_cond_t work, done;
-    uint64_t turn; /* counts loops; a worker runs each once */
-    int busy;
+    atomic_uint_least64_t turn; /* counts loops */
+    atomic_int inside;          /* workers in the loop; joined under the lock */
+    int asleep;
+    bool open; /* the loop may be joined */
     bool stop;
     ds_work_fn fn;
     void *arg;
     int64_t n;
     atomic_int_least64_t next;
 };
+
+static void look_again(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#endif
+}
 
 static void run_share(ds_workers *w)
 {
@@ -38,16 +55,23 @@ static void *worker_main(void *p)
     uint64_t seen = 0;
 
     pthread_mutex_lock(&w->lock);
-    for (;;) {
-        while (!w->stop && w->turn == seen)
+    while (!w->stop) {
+        pthread_mutex_unlock(&w->lock);
+        for (int i = 0; i < w->looks && atomic_load(&w->turn) == seen; i++)
+            look_again();
+        pthread_mutex_lock(&w->lock);
+        w->asleep++;
+        while (!w->stop && atomic_load(&w->turn) == seen)
             pthread_cond_wait(&w->work, &w->lock);
-        if (w->stop)
-            break;
-        seen = w->turn;
+        w->asleep--;
+        seen = atomic_load(&w->turn);
+        if (w->stop || !w->open)
+            continue;
+        atomic_fetch_add(&w->inside, 1);
         pthread_mutex_unlock(&w->lock);
         run_share(w);
         pthread_mutex_lock(&w->lock);
-        if (--w->busy == 0)
+        if (atomic_fetch_sub(&w->inside, 1) == 1)
             pthread_cond_signal(&w->done);
     }
     pthread_mutex_unlock(&w->lock);
@@ -61,6 +85,7 @@ int ds_workers_new(ds_workers **out, int threads, ds_err *err)
     if (!w)
         return ds_fail_nomem(err);
     w->threads = threads < 1 ? 1 : threads;
+    w->looks = w->threads <= ds_cpu_count() ? LOOKS : 0;
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->work, NULL);
     pthread_cond_init(&w->done, NULL);
@@ -98,13 +123,17 @@ void ds_workers_run(ds_workers *w, int64_t n, ds_work_fn fn, void *arg)
     w->arg = arg;
     w->n = n;
     atomic_store(&w->next, 0);
-    w->busy = w->started;
-    w->turn++;
-    pthread_cond_broadcast(&w->work);
+    w->open = true;
+    atomic_fetch_add(&w->turn, 1);
+    if (w->asleep > 0)
+        pthread_cond_broadcast(&w->work);
     pthread_mutex_unlock(&w->lock);
     run_share(w);
+    for (int i = 0; i < w->looks && atomic_load(&w->inside) > 0; i++)
+        look_again();
     pthread_mutex_lock(&w->lock);
-    while (w->busy > 0)
+    w->open = false;
+    while (atomic_load(&w->inside) > 0)
         pthread_cond_wait(&w->done, &w->lock);
     pthread_mutex_unlock(&w->lock);
 }
