@@ -135,6 +135,10 @@ static int as_number(conv *k, const ds_fval *v, ds_fval *out)
         out->i = s.kind == DS_J_TRUE;
         return 0;
     }
+    if (s.kind == DS_J_NULL && (k->c->type == DS_LIST ? k->c->item : k->c->type) == DS_F64) {
+        *out = (ds_fval){.kind = DS_FV_REAL, .f = (double)NAN};
+        return 0;
+    }
     if (s.kind == DS_J_STRING && ds_jspan_special(s.p + 1, s.len - 2, &out->f)) {
         out->kind = DS_FV_REAL;
         return 0;

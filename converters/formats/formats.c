@@ -7,7 +7,9 @@
 #define FORMATS(X)                                                                                 \
     X(jsonl)                                                                                       \
     X(csv)                                                                                         \
-    X(mds)
+    X(mds)                                                                                         \
+    X(tfrecord)                                                                                    \
+    X(webdataset)
 
 #define DECLARE(name) extern const ds_format ds_format_##name;
 FORMATS(DECLARE)
