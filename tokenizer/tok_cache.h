@@ -53,20 +53,20 @@ static inline void tok_key_load(uint64_t key[2], const uint8_t *p, size_t len)
 
 static inline size_t tok_key_slot(const tok_cache *c, const uint64_t key[2])
 {
-    uint64_t h = (key[0] ^ key[1] * 0xc2b2ae3d27d4eb4fu) * 0x9e3779b97f4a7c15u;
-    h ^= h >> 29;
-    return (size_t)((h * 0x165667b19e3779f9u) >> (64 - c->bits)) * 2;
+    uint64_t h = key[0] * 0x9e3779b97f4a7c15u + key[1] * 0xc2b2ae3d27d4eb4fu;
+    return (size_t)(h >> (64 - c->bits)) * 2;
 }
 
 /* The entry of a key, or NULL. */
 static inline const tok_short *tok_short_find(const tok_cache *c, const uint64_t key[2],
                                               size_t slot)
 {
+    const uint64_t same = ~((uint64_t)0xf << 60);
     const tok_short *e = c->entry + slot;
-    if (e->key[0] == key[0] && ((e->key[1] ^ key[1]) & ~((uint64_t)0xf << 60)) == 0)
+    if (__builtin_expect(((e->key[0] ^ key[0]) | ((e->key[1] ^ key[1]) & same)) == 0, 1))
         return e;
     e++;
-    if (e->key[0] == key[0] && ((e->key[1] ^ key[1]) & ~((uint64_t)0xf << 60)) == 0)
+    if (__builtin_expect(((e->key[0] ^ key[0]) | ((e->key[1] ^ key[1]) & same)) == 0, 1))
         return e;
     return NULL;
 }

@@ -37,12 +37,13 @@ static inline bool tok_join_part_may(const tok_join *j, uint8_t last, uint8_t fi
     return j->parts[last][first / 64] >> first % 64 & 1;
 }
 
-/* May something merge across the boundary of a and b, whose adjacent bytes are given as well? */
+/* May something merge across the boundary of a and b, whose adjacent bytes are given as well? As
+ * good as random in Chinese, so that there is no branch. */
 static inline bool tok_join_may(const tok_join *j, uint32_t a, uint8_t last, uint32_t b,
                                 uint8_t first)
 {
     size_t i = tok_join_slot(a, b);
-    return (j->pairs[i / 64] >> i % 64 & 1) || tok_join_part_may(j, last, first);
+    return (j->pairs[i / 64] >> i % 64 | j->parts[last][first / 64] >> first % 64) & 1;
 }
 
 /* Length of the part of the valid UTF-8 text (p, len) up to the first boundary where nothing can

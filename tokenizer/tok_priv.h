@@ -239,8 +239,9 @@ struct ds_tok_state {
     void *ctx;
     ds_err *err;
 };
-#define TOK_OUT 16384 /* ids given on at once; windows may write a few more */
-#define TOK_OUT_SLACK (TOK_WINDOW * TOK_VALUE + TOK_VALUE)
+#define TOK_QUEUE (128 + TOK_WINDOW) /* pretokens looked up together, see tok_queue.h */
+#define TOK_OUT 16384                /* ids given on at once; a queue may write a few more */
+#define TOK_OUT_SLACK ((size_t)(TOK_QUEUE + 1) * TOK_VALUE)
 
 int ds_tok_flush(ds_tok_state *st);
 static inline int ds_tok_emit(ds_tok_state *st, uint32_t id)

@@ -1,111 +1,60 @@
 /* tok_split.c - a piece of text through the steps of the pre-tokenizer. */
 #include "tok_priv.h"
+#include "tok_queue.h"
 #include "tok_scan.h"
 #include "tok_window.h"
 
 #include <string.h>
 
-/* The pretokens of a window. Their lines of the short cache are asked for one window before they
- * are used, since most of the time goes by waiting for memory. */
-typedef struct found {
-    struct {
-        uint64_t key[2];
-        uint32_t slot;
-        uint8_t at, len;
-    } w[TOK_WINDOW];
-    const uint8_t *p;
-    size_t n;
-    unsigned bits; /* of the cache's size then */
-} found;
-
-/* First bytes are the bits of `starts`; the last pretoken ends at `size`. */
-static void ask_window(found *f, const tok_cache *c, const uint8_t *p, uint64_t starts, size_t size)
-{
-    size_t n = 0, at = 0;
-    for (starts &= starts - 1; at < size; starts &= starts - 1) {
-        size_t end = starts != 0 ? (size_t)__builtin_ctzll(starts) : size, len = end - at;
-        f->w[n].at = (uint8_t)at;
-        f->w[n].len = (uint8_t)len;
-        if (len <= TOK_KEY) {
-            tok_key_load(f->w[n].key, p + at, len);
-            f->w[n].slot = (uint32_t)tok_key_slot(c, f->w[n].key);
-            __builtin_prefetch(c->entry + f->w[n].slot);
-        }
-        n++;
-        at = end;
-    }
-    f->p = p;
-    f->n = n;
-    f->bits = c->bits;
-}
-
-/* Nearly all are in the short cache: four ids are written whatever there are. */
-static int take_window(ds_tok_state *st, found *f)
-{
-    const tok_cache *c = &st->cache;
-    if (st->out_n > TOK_OUT - TOK_WINDOW * TOK_VALUE) {
-        int rc = ds_tok_flush(st);
-        if (rc != 0)
-            return rc;
-    }
-    uint32_t *out = st->out + st->out_n;
-    for (size_t i = 0; i < f->n; i++) {
-        const tok_short *e = NULL;
-        if (f->w[i].len <= TOK_KEY)
-            e = tok_short_find(c, f->w[i].key,
-                               c->bits == f->bits ? f->w[i].slot : tok_key_slot(c, f->w[i].key));
-        if (e != NULL) {
-            memcpy(out, e->ids, sizeof e->ids);
-            out += tok_short_n(e);
-            continue;
-        }
-        st->out_n = (size_t)(out - st->out);
-        int rc = ds_tok_pretoken_new(st, f->p + f->w[i].at, f->w[i].len);
-        if (rc != 0)
-            return rc;
-        out = st->out + st->out_n;
-    }
-    st->out_n = (size_t)(out - st->out);
-    f->n = 0;
-    return 0;
-}
-
 /* The last step: pretokens by windows of 64 bytes, and one by one where a window cannot tell. */
 static int scan_windows(ds_tok_state *st, enum tok_step_kind kind, const uint8_t *p, size_t len)
 {
-    const uint8_t *cls = st->tok->cls, *end = p + len;
-    const tok_window w = {
-        .classify = st->classify, .kinds = st->tok->kinds, .cls = cls, .step = kind};
+    const ds_tok *t = st->tok;
+    const uint8_t *end = p + len;
+    const tok_window w = {.classify = st->classify,
+                          .kinds = t->kinds,
+                          .cls = t->cls,
+                          .step = kind,
+                          .join = t->in_parts && !t->ignore_merges ? t->join : NULL};
     uint8_t tail[2 * (TOK_WINDOW + TOK_SLACK)];
-    found two[2], *last = &two[0], *next = &two[1];
+    tok_queue q;
     bool copied = false;
     int rc = 0;
-    last->n = 0;
+    tok_queue_begin(&q, p);
     while (p < end && rc == 0) {
         size_t left = (size_t)(end - p), n;
         uint64_t starts;
         if (!copied && left < TOK_WINDOW + TOK_SLACK) { /* so that reading on is allowed */
+            rc = ds_tok_queue_drain(st, &q, p);
             memcpy(tail, p, left);
             memset(tail + left, 0, sizeof tail - left);
             p = tail;
             end = tail + left;
             copied = true;
+            tok_queue_begin(&q, p);
+            if (rc != 0)
+                break;
         }
         n = ds_tok_window_starts(&w, p, left, &starts);
         if (n != 0) {
-            ask_window(next, &st->cache, p, starts, n);
-            rc = take_window(st, last);
-            found *swap = last;
-            last = next;
-            next = swap;
+            tok_queue_push(&q, p, starts);
         } else {
-            n = scan_pretoken(cls, kind, p, end);
-            rc = take_window(st, last);
-            rc = rc ? rc : ds_tok_pretoken(st, p, n);
+            n = scan_pretoken(t->cls, kind, p, end);
+            if (n <= TOK_LONG) {
+                tok_queue_push(&q, p, 1);
+            } else {
+                rc = ds_tok_queue_drain(st, &q, p);
+                rc = rc ? rc : ds_tok_pretoken(st, p, n);
+                tok_queue_begin(&q, p + n);
+            }
         }
         p += n;
+        if (tok_queue_full(&q)) {
+            rc = ds_tok_queue_drain(st, &q, p);
+            tok_queue_begin(&q, p);
+        }
     }
-    return rc ? rc : take_window(st, last);
+    return rc ? rc : ds_tok_queue_drain(st, &q, p);
 }
 
 static int scan_piece(ds_tok_state *st, unsigned k, const uint8_t *p, size_t len,

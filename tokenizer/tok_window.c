@@ -39,6 +39,7 @@ typedef struct kinds {
     uint64_t l, p, n, c, s, nl, t;
     uint64_t valid;          /* bytes that are known */
     uint64_t ascii, letters; /* ASCII letters; bytes that begin a character */
+    uint64_t han;            /* characters of three bytes that are Chinese or Japanese */
     bool final;              /* the text ends behind the valid ones */
 } kinds;
 
@@ -190,8 +191,27 @@ static void sort_kinds(const tok_window *w, const uint8_t *p, size_t *n, kinds *
     k->l = (m.letter | acc[K_LETTER] | (deepseek ? 0 : m.cjk)) & v;
     k->p = v & ~(k->t | k->nl | k->n | k->c | k->l);
     k->ascii = ~m.high;
+    k->han = (m.cjk | acc[K_CJK]) & v;
     k->letters = ~m.cont;
     *n = known;
+}
+
+static inline uint32_t three(const uint8_t *p)
+{
+    return (p[0] & 0x0fu) << 12 | (p[1] & 0x3fu) << 6 | (p[2] & 0x3fu);
+}
+
+/* Characters that nothing joins to the one before. Byte pair encoding left and right of such a
+ * place is independent, and the pattern does not look back. */
+static uint64_t part_starts(const tok_join *j, const uint8_t *p, const kinds *k)
+{
+    uint64_t at = k->han & k->letters & k->han << 1, out = 0;
+    for (; at != 0; at &= at - 1) {
+        unsigned i = (unsigned)__builtin_ctzll(at);
+        bool may = tok_join_may(j, three(p + i - 3), p[i - 1], three(p + i), p[i]);
+        out |= (uint64_t)!may << i;
+    }
+    return out;
 }
 
 size_t ds_tok_window_starts(const tok_window *w, const uint8_t *p, size_t left, uint64_t *starts)
@@ -215,6 +235,8 @@ size_t ds_tok_window_starts(const tok_window *w, const uint8_t *p, size_t left, 
         k.final = k.final && known == n;
         n = known;
     }
+    if (w->join != NULL && k.han != 0)
+        s |= part_starts(w->join, p, &k);
     s = (s & low_bits(n)) | (n > 0);
     *starts = s;
     if (k.final)

@@ -19,6 +19,7 @@ typedef struct tok_window {
     const uint8_t *kinds; /* 256 */
     const uint8_t *cls;
     enum tok_step_kind step;
+    const tok_join *join; /* Chinese is cut where nothing can merge; NULL: it is not */
 } tok_window;
 
 /* A pretoken begins at p; left >= 1 bytes are there, and TOK_WINDOW + TOK_SLACK can be read.

@@ -142,7 +142,7 @@ static void windows(void **state)
     for (unsigned kind = 0; kind <= TOK_STEP_DEEPSEEK; kind++) {
         uint8_t kinds[256];
         ds_tok_kinds(kinds, (enum tok_step_kind)kind);
-        tok_window w = {ds_tok_classifier("portable"), kinds, cls, (enum tok_step_kind)kind};
+        tok_window w = {ds_tok_classifier("portable"), kinds, cls, (enum tok_step_kind)kind, NULL};
         for (unsigned round = 0; round < 20000; round++) {
             uint8_t text[400] = {0};
             size_t len = text_make(text, round % 3 ? 100 : 300);
@@ -170,6 +170,54 @@ static void windows(void **state)
         }
     }
     assert_true(told > scanned); /* even of such text */
+}
+
+/* With a table of what may join, Chinese is cut where nothing does, and nothing else is. */
+static void window_parts(void **state)
+{
+    (void)state;
+    static uint8_t cls[DS_UNI_MAX];
+    static tok_join join;
+    size_t cuts = 0, joined = 0;
+    ds_uni_fill(cls);
+    ds_tok_join_add(&join, (const uint8_t *)"\xe6\x96\x87", 3, (const uint8_t *)"\xe5\xad\x97", 3);
+    for (unsigned kind = 0; kind <= TOK_STEP_DEEPSEEK; kind++) {
+        uint8_t kinds[256];
+        ds_tok_kinds(kinds, (enum tok_step_kind)kind);
+        tok_window w = {ds_tok_classifier(NULL), kinds, cls, (enum tok_step_kind)kind, &join};
+        w.classify = w.classify != NULL ? w.classify : ds_tok_classifier("portable");
+        for (unsigned round = 0; round < 20000; round++) {
+            uint8_t text[400] = {0};
+            size_t len = text_make(text, 100), n = 0;
+            for (const uint8_t *p = text, *end = text + len; p < end; p += n) {
+                uint64_t starts = 0;
+                n = ds_tok_window_starts(&w, p, (size_t)(end - p), &starts);
+                size_t whole = 0;
+                for (size_t at = 0; at < n; at++) {
+                    bool is = starts >> at & 1;
+                    unsigned k, before;
+                    if (at == whole) {
+                        assert_true(is);
+                        whole += scan_pretoken(cls, w.step, p + at, end);
+                    } else if ((p[at] & 0xc0) != 0x80) {
+                        uint32_t c = ds_uni_get(p + at, &k),
+                                 b = ds_uni_get(ds_uni_back(p, p + at), &before);
+                        bool may = tok_join_may(&join, b, p[at - 1], c, p[at]);
+                        assert_false(is && may);
+                        if (b >= 0x4e00 && b < 0x9f80 && c >= 0x4e00 && c < 0x9f80)
+                            assert_true(is || may);
+                        cuts += is;
+                        joined += may;
+                    } else {
+                        assert_false(is);
+                    }
+                }
+                if (n == 0)
+                    n = scan_pretoken(cls, w.step, p, end);
+            }
+        }
+    }
+    assert_true(cuts > 1000 && joined > 1000);
 }
 
 /* The first one is what every other way must give. */
@@ -334,8 +382,9 @@ static void batches(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(masks),   cmocka_unit_test(windows), cmocka_unit_test(every_level),
-        cmocka_unit_test(streams), cmocka_unit_test(batches), cmocka_unit_test(stream_refuses),
+        cmocka_unit_test(masks),          cmocka_unit_test(windows), cmocka_unit_test(window_parts),
+        cmocka_unit_test(every_level),    cmocka_unit_test(streams), cmocka_unit_test(batches),
+        cmocka_unit_test(stream_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
