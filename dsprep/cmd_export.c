@@ -5,6 +5,7 @@
 
 #include "cmd_format.h"
 #include "export.h"
+#include "idstream.h"
 #include "json.h"
 #include "opt.h"
 #include "pool.h"
@@ -115,6 +116,32 @@ static int say_json(const args *a, const ds_exported *e, ds_err *err)
     return bad ? ds_fail_nomem(err) : 0;
 }
 
+/* What an import would find: formats of ids have one column, and no keys. */
+static int sidecar(const args *a, const ds_format *f, const ds_schema *s, const ds_exported *done,
+                   ds_err *err)
+{
+    ds_schema ids = {0};
+    ds_fmtloss told = {0};
+    size_t k = 0;
+    int rc = 0;
+    if (f->flags & DS_FORMAT_IDS) {
+        ds_schema_init(&ids);
+        ids.block_min = s->block_min;
+        ids.block_target = s->block_target;
+        ids.block_max = s->block_max;
+        rc = ds_idcolumn_find(&k, s, a->w.column, &told, err);
+        if (rc == 0)
+            rc = ds_schema_add(&ids, NULL, s->cols[k].name, s->cols[k].type, false, true, true,
+                               s->cols[k].attrs, err);
+    }
+    if (rc == 0)
+        rc = ds_sidecar_write(a->w.path, ids.n ? &ids : s, f->name, done->records,
+                              done->provenance.data, done->provenance.len, err);
+    ds_fmtloss_fini(&told);
+    ds_schema_fini(&ids);
+    return rc;
+}
+
 static int export_stream(args *a, char **operands, int n, ds_err *err)
 {
     ds_exported done = {0};
@@ -133,8 +160,7 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
     if (rc == 0)
         rc = ds_export_run(&done, in, f, &a->w, a->strict, err);
     if (rc == 0 && a->w.path && strcmp(a->w.path, "-") != 0 && !a->bare)
-        rc = ds_sidecar_write(a->w.path, ds_instream_schema(in), f->name, done.records,
-                              done.provenance.data, done.provenance.len, err);
+        rc = sidecar(a, f, ds_instream_schema(in), &done, err);
     if (rc == 0)
         say(a, &done);
     if (rc == 0 && a->json)
@@ -161,8 +187,8 @@ static int run(int argc, char **argv)
         {'z', "level", DS_OPT_INT, &a.level, "N", "mds: zstd level, 0 = none; default 3", 0, 19,
          NULL, false},
         {0, "hash", DS_OPT_STR, &a.w.hashes, "NAME,..",
-         "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64",
-         0, 0, NULL, false},
+         "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64", 0, 0,
+         NULL, false},
         {0, "strict", DS_OPT_FLAG, &a.strict, NULL, "fail where something would be lost", 0, 0,
          NULL, false},
         {0, "bare", DS_OPT_FLAG, &a.bare, NULL, "write no dsr-schema.json", 0, 0, NULL, false},

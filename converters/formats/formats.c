@@ -9,7 +9,10 @@
     X(csv)                                                                                         \
     X(mds)                                                                                         \
     X(tfrecord)                                                                                    \
-    X(webdataset)
+    X(webdataset)                                                                                  \
+    X(megatron)                                                                                    \
+    X(llmc)                                                                                        \
+    X(npy)
 
 #define DECLARE(name) extern const ds_format ds_format_##name;
 FORMATS(DECLARE)
