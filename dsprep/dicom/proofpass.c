@@ -19,7 +19,7 @@ typedef struct place {
 } place;
 
 struct ds_proof {
-    dcm_search *run, *file; /* of all files so far; of this one, with its dates */
+    dcm_search *ids; /* of all files so far, with the dates of this one */
     ds_buf scratch;
     ds_buf found; /* what was found, a line each */
     uint64_t text, raw, hits, left_out;
@@ -33,7 +33,7 @@ int ds_proof_new(ds_proof **out, ds_err *err)
     dcm_ids *none = NULL;
     int rc = p ? dcm_ids_new(&none, err) : ds_fail_nomem(err);
     if (rc == 0)
-        rc = dcm_search_new(&p->run, none, err);
+        rc = dcm_search_new(&p->ids, none, err);
     dcm_ids_free(none);
     if (rc != 0) {
         ds_proof_free(p);
@@ -46,8 +46,7 @@ void ds_proof_free(ds_proof *p)
 {
     if (!p)
         return;
-    dcm_search_free(p->run);
-    dcm_search_free(p->file);
+    dcm_search_free(p->ids);
     ds_buf_fini(&p->scratch);
     ds_buf_fini(&p->found);
     free(p);
@@ -55,13 +54,11 @@ void ds_proof_free(ds_proof *p)
 
 int ds_proof_file(ds_proof *p, const dcm_ids *ids, ds_err *err)
 {
-    dcm_search_free(p->file);
-    p->file = NULL;
-    if (!ids)
-        return 0;
+    int rc = dcm_search_dates(p->ids, ids, err);
+    if (rc != 0 || !ids)
+        return rc;
     p->left_out += dcm_ids_left_out(ids);
-    int rc = dcm_search_new(&p->file, ids, err);
-    return rc == 0 ? dcm_search_grow(p->run, ids, err) : rc;
+    return dcm_search_grow(p->ids, ids, err);
 }
 
 static void note(ds_proof *p, const char *column, const dcm_hit *hit)
@@ -97,18 +94,16 @@ static int keep_found(ds_proof *p, const uint8_t *text, size_t n, ds_err *err)
     return ds_buf_put(b, text, n) | ds_buf_putc(b, '\n') ? ds_fail_nomem(err) : 0;
 }
 
-static int search(ds_proof *p, const dcm_search *s, enum ds_proof_kind kind, const void *v,
-                  size_t len, dcm_hit *hit, ds_err *err)
+static int search(ds_proof *p, enum ds_proof_kind kind, const void *v, size_t len, dcm_hit *hit,
+                  ds_err *err)
 {
-    if (!s)
-        return 0;
     switch (kind) {
     case DS_PROOF_TEXT:
-        return dcm_search_text(s, v, len, 0, hit);
+        return dcm_search_text(p->ids, v, len, 0, hit);
     case DS_PROOF_JSON:
-        return dcm_search_json(s, v, len, &p->scratch, hit, err);
+        return dcm_search_json(p->ids, v, len, &p->scratch, hit, err);
     default:
-        return dcm_search_raw(s, v, len, 0, hit);
+        return dcm_search_raw(p->ids, v, len, 0, hit);
     }
 }
 
@@ -117,9 +112,7 @@ int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, con
 {
     dcm_hit hit;
     *(kind == DS_PROOF_RAW ? &p->raw : &p->text) += len;
-    int rc = search(p, p->file, kind, v, len, &hit, err);
-    if (rc == 0)
-        rc = search(p, p->run, kind, v, len, &hit, err);
+    int rc = search(p, kind, v, len, &hit, err);
     if (rc <= 0)
         return rc;
     note(p, column, &hit);
@@ -250,7 +243,7 @@ int ds_proof_json(const ds_proof *p, ds_buf *out, ds_err *err)
     int bad = ds_buf_printf(out,
                             "{\"identifiers\":%zu,\"left_out\":%llu,\"text_bytes\":%llu,"
                             "\"tensor_bytes\":%llu,\"hits\":[",
-                            dcm_search_count(p->run), (unsigned long long)p->left_out,
+                            dcm_search_count(p->ids), (unsigned long long)p->left_out,
                             (unsigned long long)p->text, (unsigned long long)p->raw);
     for (size_t i = 0; i < p->nplaces && !bad; i++)
         bad = ds_buf_puts(out, i ? ",{\"column\":" : "{\"column\":") |
