@@ -19,6 +19,7 @@
 
 #define IN_SIZE (128u << 10)
 #define OUT_SIZE (256u << 10)
+#define HEADER_SIZE (8u << 10) /* is read at once where only headers are looked at */
 #define RATIO_FROM (16u << 20) /* small files may be as repetitive as they like */
 #define NAME_LIMIT 4096
 
@@ -38,9 +39,12 @@ struct ds_unpack {
     bool z_on, z_over, z_eof, seekable;
     uint64_t out, members;
     bool open_member, first, at_end;
-    ds_buf clean;  /* the member's name */
-    ds_buf target; /* and what it links to */
-    ds_err inner;  /* what a callback found */
+    bool placed;               /* places of members are asked for */
+    uint64_t next;             /* where the header behind such a member is; 0: anywhere */
+    struct archive_entry *now; /* the current member */
+    ds_buf clean;              /* the member's name */
+    ds_buf target;             /* and what it links to */
+    ds_err inner;              /* what a callback found */
 };
 
 enum ds_packing ds_unpack_sniff(const uint8_t *p, size_t len)
@@ -215,12 +219,28 @@ static ssize_t on_read(struct archive *a, void *ctx, const void **buf)
         n = gz_read(u, buf);
     } else {
         *buf = u->in;
-        n = raw_read(u, u->in, IN_SIZE);
+        n = raw_read(u, u->in, u->placed ? HEADER_SIZE : IN_SIZE);
     }
     if (n < 0) {
         archive_set_error(a, EIO, "%s", u->inner.msg);
         return -1;
     }
+    return n;
+}
+
+/* Over what is not wanted, but not past the end. */
+static int64_t on_skip(struct archive *a, void *ctx, int64_t n)
+{
+    ds_unpack *u = ctx;
+    off_t at = lseek(u->fd, 0, SEEK_CUR);
+    (void)a;
+    if (at < 0 || (uint64_t)at >= u->size)
+        return 0;
+    if ((uint64_t)n > u->size - (uint64_t)at)
+        n = (int64_t)(u->size - (uint64_t)at);
+    if (lseek(u->fd, (off_t)n, SEEK_CUR) < 0)
+        return 0;
+    u->consumed += (uint64_t)n;
     return n;
 }
 
@@ -293,6 +313,9 @@ static int start(ds_unpack *u, ds_err *err)
         return broken(u, err);
     if (u->seekable && (u->packing == DS_PACK_ZIP || u->packing == DS_PACK_7Z) &&
         archive_read_set_seek_callback(u->a, on_seek) != ARCHIVE_OK)
+        return broken(u, err);
+    if (u->seekable && u->packing == DS_PACK_TAR &&
+        archive_read_set_skip_callback(u->a, on_skip) != ARCHIVE_OK)
         return broken(u, err);
     return archive_read_open1(u->a) != ARCHIVE_OK ? broken(u, err) : 0;
 }
@@ -403,7 +426,12 @@ static int discard(ds_unpack *u, ds_err *err)
 
 static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
 {
+    uint64_t want = u->next;
+    u->next = 0;
     int rc = archive_read_next_header(u->a, e);
+    u->now = rc == ARCHIVE_OK || rc == ARCHIVE_WARN ? *e : NULL;
+    if (u->now && want && archive_read_header_position(u->a) != (int64_t)want)
+        return ds_fail(err, DS_FAIL, "%s: damaged archive near byte %" PRIu64, u->name, want);
     if (rc == ARCHIVE_EOF && !u->inner.code)
         return 0;
     if (rc == ARCHIVE_OK || (rc == ARCHIVE_WARN && !u->inner.code))
@@ -495,6 +523,23 @@ int ds_unpack_next(ds_unpack *u, ds_member *m, ds_err *err)
     if (old)
         uselocale(old);
     return rc;
+}
+
+bool ds_unpack_place(ds_unpack *u, uint64_t *offset, uint64_t *size)
+{
+    if (!u->open_member || !u->seekable || u->packing != DS_PACK_TAR || !u->now ||
+        archive_filter_code(u->a, 0) != ARCHIVE_FILTER_NONE ||
+        archive_entry_filetype(u->now) != AE_IFREG || !archive_entry_size_is_set(u->now) ||
+        archive_entry_sparse_count(u->now) > 0)
+        return false;
+    int64_t at = archive_filter_bytes(u->a, 0), n = archive_entry_size(u->now);
+    if (at <= 0 || n <= 0 || (uint64_t)at > u->size || (uint64_t)n > u->size - (uint64_t)at)
+        return false;
+    *offset = (uint64_t)at;
+    *size = (uint64_t)n;
+    u->placed = true;
+    u->next = *offset + (*size + 511) / 512 * 512;
+    return true;
 }
 
 int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err)

@@ -74,6 +74,10 @@ int ds_unpack_new(ds_unpack **u, int fd, const char *name, const uint8_t *head, 
 int ds_unpack_next(ds_unpack *u, ds_member *m, ds_err *err);
 /* Reads the current member: *got < n only at its end. */
 int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err);
+/* Where the bytes of the current member lie in the archive as they are, so that they need not be
+ * read here: of a tar that is a file and not compressed. False: read them. Once it was true, the
+ * next call is ds_unpack_next. */
+bool ds_unpack_place(ds_unpack *u, uint64_t *offset, uint64_t *size);
 uint64_t
 ds_unpack_consumed(const ds_unpack *u); /* bytes of the archive read so far, for progress */
 void ds_unpack_free(ds_unpack *u);

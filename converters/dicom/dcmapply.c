@@ -272,18 +272,24 @@ static int finish(dcm_chain *c, double *v, ds_buf *out, ds_err *err)
     return rc;
 }
 
+bool dcm_chain_keeps(const dcm_chain *c, uint32_t frame)
+{
+    const frame_steps *f = &c->frames[frame < c->nframes ? frame : 0];
+    bool plain = c->o.values == DCM_VALUES_STORED ||
+                 (c->o.values == DCM_VALUES_MODALITY && !c->palette[0].v && !c->ybr &&
+                  !c->modality.v && !f->rescaled && !c->invert);
+    return plain && c->shape.dtype == c->im.dtype && c->o.padding == DCM_PADDING_KEEP &&
+           c->shape.rows == c->im.rows && c->shape.cols == c->im.cols;
+}
+
 int dcm_chain_frame(dcm_chain *c, uint32_t frame, const ds_buf *in, ds_buf *out, ds_err *err)
 {
     const frame_steps *f = &c->frames[frame < c->nframes ? frame : 0];
     size_t pixels = (size_t)c->im.rows * c->im.cols, n = pixels * c->im.samples, bytes;
-    bool plain = c->o.values == DCM_VALUES_STORED ||
-                 (c->o.values == DCM_VALUES_MODALITY && !c->palette[0].v && !c->ybr &&
-                  !c->modality.v && !f->rescaled && !c->invert);
     if (in->len != n * dcm_sample_size(c->im.dtype))
         return ds_fail(err, DS_FAIL, "a frame of %zu bytes where %zu are wanted", in->len,
                        n * dcm_sample_size(c->im.dtype));
-    if (plain && c->shape.dtype == c->im.dtype && c->o.padding == DCM_PADDING_KEEP &&
-        c->shape.rows == c->im.rows && c->shape.cols == c->im.cols) {
+    if (dcm_chain_keeps(c, frame)) {
         ds_buf_reset(out);
         return ds_buf_put(out, in->data, in->len) ? ds_fail_nomem(err) : 0;
     }

@@ -48,6 +48,8 @@ int dcm_chain_new(dcm_chain **c, const dcm_set *main, const dcm_image *im, const
                   const char **reason, ds_err *err);
 dcm_shape dcm_chain_shape(const dcm_chain *c);
 unsigned dcm_sample_size(enum dcm_sample d);
+/* True when the values of a frame go out as they came in. */
+bool dcm_chain_keeps(const dcm_chain *c, uint32_t frame);
 /* One frame: `in` is what dcm_file_frame gave. Replaces out. */
 int dcm_chain_frame(dcm_chain *c, uint32_t frame, const ds_buf *in, ds_buf *out, ds_err *err);
 /* Appends the steps of a frame as a JSON array: [{"op":"rescale","slope":1,"intercept":-1024},...].

@@ -304,12 +304,18 @@ static int interleave(dcm_file *f, ds_buf *out, ds_err *err)
     return 0;
 }
 
+/* No bits but those of the value. */
+static bool is_clean(const dcm_image *im, bool low)
+{
+    return im->dtype == DCM_F32 || im->dtype == DCM_F64 || im->allocated == 1 ||
+           (im->stored == 8 * size_of(im->dtype) && (low || im->high + 1u == im->stored));
+}
+
 /* Bits that are no part of the value away, the sign where it belongs. */
 static void clean_bits(const dcm_image *im, uint8_t *p, size_t len, bool low)
 {
     unsigned size = size_of(im->dtype), drop = low ? 0 : im->high + 1u - im->stored;
-    if (im->dtype == DCM_F32 || im->dtype == DCM_F64 || im->allocated == 1 ||
-        (im->stored == 8 * size && drop == 0))
+    if (is_clean(im, low))
         return;
     uint32_t mask = im->stored >= 32 ? UINT32_MAX : (UINT32_C(1) << im->stored) - 1;
     for (size_t i = 0; i + size <= len; i += size) {
@@ -355,6 +361,19 @@ int dcm_file_frame(dcm_file *f, uint32_t frame, ds_buf *out, const char **reason
     if (rc == 0)
         clean_bits(&f->im, out->data, out->len, f->codec != DCM_CODEC_RLE);
     return rc;
+}
+
+bool dcm_file_lend(dcm_file *f, uint32_t frame, const uint8_t **p, size_t *n)
+{
+    const dcm_image *im = &f->im;
+    const uint8_t *all = dcm_raw_bytes(f->raw);
+    if (!f->ready || frame >= im->frames || !all || f->codec != DCM_CODEC_NONE ||
+        im->allocated % 8 != 0 || f->ybr422 || (f->planar && im->samples > 1) || f->swap_pairs ||
+        !is_clean(im, false))
+        return false;
+    *n = f->pixels * im->samples * size_of(im->dtype);
+    *p = all + (size_t)frame * *n; /* all frames are there: check_native */
+    return true;
 }
 
 /* Native pixel data has to be there in full. */

@@ -25,6 +25,9 @@ const char *dcm_raw_syntax(const dcm_raw *r);
 bool dcm_raw_big_endian(const dcm_raw *r);
 bool dcm_raw_recovered(const dcm_raw *r);
 uint64_t dcm_raw_len(const dcm_raw *r); /* of native pixel data */
+/* Native pixel data, little endian, where it stands in a file that is in memory; NULL where that
+ * cannot be told for certain. */
+const uint8_t *dcm_raw_bytes(const dcm_raw *r);
 /* Native pixel data in the file's own byte order. */
 int dcm_raw_read(dcm_raw *r, uint64_t offset, void *to, size_t n, ds_err *err);
 /* Fragments, the offset table not counted. */

@@ -38,8 +38,10 @@ struct Source {
     int fd;
     const char *mem; // all of the file, or null: it is read as needed
     Uint64 size;
+    off_t at;          // where it begins in fd
     const char *stack; // where it was when parsing began
     bool deep;         // the stack came to its limit
+    std::vector<Uint64> left; // where values stand that were left in the file
 };
 
 // Bytes of a descriptor from an offset on. `guard`: whether this is the one that parsing reads.
@@ -97,7 +99,7 @@ class FdProducer : public DcmProducer {
     {
         ssize_t k;
         do
-            k = pread(src->fd, to, n, pos);
+            k = pread(src->fd, to, n, src->at + pos);
         while (k < 0 && errno == EINTR);
         if (k <= 0) { // shorter than it was
             cond = EC_InvalidStream;
@@ -129,18 +131,23 @@ class FdFactory : public DcmInputStreamFactory {
 class FdStream : public DcmInputStream {
   public:
     FdStream(Source *s, offile_off_t at, bool guard)
-        : DcmInputStream(&producer), src(s), start(at), producer(s, at, guard)
+        : DcmInputStream(&producer), src(s), start(at), first(guard), producer(s, at, guard)
     {
     }
     DcmInputStreamFactory *newFactory() const override
     {
         // Inflated bytes have no place in the file.
-        return currentProducer() == &producer ? new FdFactory(src, start + tell()) : nullptr;
+        if (currentProducer() != &producer)
+            return nullptr;
+        if (first)
+            src->left.push_back((Uint64)(start + tell()));
+        return new FdFactory(src, start + tell());
     }
 
   private:
     Source *src;
     offile_off_t start;
+    bool first; // what parsing reads
     FdProducer producer;
 };
 
@@ -166,6 +173,7 @@ struct dcm_raw {
     std::string name, syntax;
     DcmFileFormat ff;
     DcmElement *pixels = nullptr;
+    const char *plain = nullptr; // its bytes in memory
     dcm_raw_kind kind = DCM_RAW_NONE;
     std::vector<DcmPixelItem *> fragments;
     DcmPixelItem *table = nullptr;
@@ -298,7 +306,7 @@ bool plausible(const Source &src)
     if (src.mem)
         memcpy(b, src.mem, (size_t)n);
     else
-        n = pread(src.fd, b, sizeof b, 0);
+        n = pread(src.fd, b, (size_t)n, src.at);
     if (n == (ssize_t)sizeof b && memcmp(b + 128, "DICM", 4) == 0)
         return true;
     if (n >= 4 && memcmp(b, "DICM", 4) == 0)
@@ -327,7 +335,7 @@ offile_off_t without_vr(const Source &src, DcmFileFormat &ff)
         return 0;
     if (src.mem)
         memcpy(b, src.mem + at, sizeof b);
-    else if (pread(src.fd, b, sizeof b, (off_t)at) != (ssize_t)sizeof b)
+    else if (pread(src.fd, b, sizeof b, src.at + (off_t)at) != (ssize_t)sizeof b)
         return 0;
     bool vr = b[4] >= 'A' && b[4] <= 'Z' && b[5] >= 'A' && b[5] <= 'Z';
     return vr ? 0 : (offile_off_t)at;
@@ -340,6 +348,7 @@ OFCondition parse_implicit(dcm_raw *r, offile_off_t at)
     DcmDataset *d = r->ff.getDataset();
     r->src.stack = &here;
     d->clear();
+    r->src.left.clear();
     FdStream in(&r->src, at, true);
     d->transferInit();
     OFCondition c = d->read(in, EXS_LittleEndianImplicit, EGL_noChange, DEFER);
@@ -354,6 +363,7 @@ OFCondition parse(dcm_raw *r, bool lenient)
     r->src.deep = false;
     dcmIgnoreParsingErrors.set(lenient ? OFTrue : OFFalse);
     r->ff.clear();
+    r->src.left.clear();
     FdStream in(&r->src, 0, true);
     r->ff.transferInit();
     OFCondition c = r->ff.read(in, EXS_Unknown, EGL_noChange, DEFER);
@@ -391,6 +401,35 @@ void find_pixels(dcm_raw *r)
     }
 }
 
+// Is what stands before `at` the head of this element? With a VR its length has a place of 4 bytes.
+bool is_value_of(const Source &src, Uint64 at, uint32_t tag, Uint32 len)
+{
+    const unsigned char *p = reinterpret_cast<const unsigned char *>(src.mem) + at;
+    if (at < 12 || at > src.size || len > src.size - at)
+        return false;
+    Uint32 n = p[-4] | p[-3] << 8 | p[-2] << 16 | (Uint32)p[-1] << 24;
+    const unsigned char *t = p - 8;
+    if (p[-8] == 'O' && p[-6] == 0 && p[-5] == 0)
+        t = p - 12;
+    return n == len && DCM_TAG(t[0] | t[1] << 8, t[2] | t[3] << 8) == tag;
+}
+
+// There may be two that look alike, one of an icon within a sequence: neither is taken then.
+void find_plain(dcm_raw *r)
+{
+    if (!r->src.mem || r->kind != DCM_RAW_NATIVE || r->recovered || r->order != EBO_LittleEndian)
+        return;
+    unsigned found = 0;
+    for (Uint64 at : r->src.left)
+        if (is_value_of(r->src, at, DCM_TAG(r->pixels->getGTag(), r->pixels->getETag()),
+                        r->pixels->getLengthField())) {
+            r->plain = r->src.mem + at;
+            found++;
+        }
+    if (found != 1)
+        r->plain = nullptr;
+}
+
 void find_syntax(dcm_raw *r)
 {
     OFString s;
@@ -410,7 +449,7 @@ void open_file(dcm_raw *r, const dcm_limits *lim)
     struct stat st;
     if (!r->src.mem && fstat(r->src.fd, &st) != 0)
         throw Failure{"unreadable", strerror(errno)};
-    if (!r->src.mem)
+    if (!r->src.mem && r->src.size == 0)
         r->src.size = (Uint64)st.st_size;
     if (lim->max_file && r->src.size > lim->max_file)
         throw Failure{"file-too-large", "larger than a file may be"};
@@ -432,6 +471,7 @@ void open_file(dcm_raw *r, const dcm_limits *lim)
         throw Failure{"damaged", "holds no attributes"};
     find_syntax(r);
     find_pixels(r);
+    find_plain(r);
 }
 
 int copy_tree(dcm_raw *r, dcm_tree *t, const dcm_limits *lim, ds_err *err)
@@ -491,6 +531,7 @@ extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, const dcm_bytes *fro
         r->src.fd = from->fd;
         r->src.mem = static_cast<const char *>(from->mem);
         r->src.size = from->size;
+        r->src.at = (off_t)from->at;
         r->name = name;
         open_file(r, lim);
         int rc = dcm_tree_new(tree, err);
@@ -555,6 +596,11 @@ extern "C" bool dcm_raw_recovered(const dcm_raw *r)
 extern "C" uint64_t dcm_raw_len(const dcm_raw *r)
 {
     return r->kind == DCM_RAW_NATIVE ? r->pixels->getLengthField() : 0;
+}
+
+extern "C" const uint8_t *dcm_raw_bytes(const dcm_raw *r)
+{
+    return reinterpret_cast<const uint8_t *>(r->plain);
 }
 
 extern "C" int dcm_raw_read(dcm_raw *r, uint64_t offset, void *to, size_t n, ds_err *err)

@@ -44,12 +44,13 @@ typedef struct dcm_image {
     bool recovered;        /* parsed only by leniency: flag it */
 } dcm_image;
 
-/* A file: all of its bytes in memory, or (mem is NULL) a descriptor that can be read anywhere.
- * Borrowed as long as the file is open. */
+/* A file: all of its bytes in memory, or (mem is NULL) a range of a descriptor that can be read
+ * anywhere. Borrowed as long as the file is open. */
 typedef struct dcm_bytes {
     const void *mem;
-    uint64_t size; /* of mem */
+    uint64_t size; /* of mem, or of the range; without mem 0: all that the descriptor has */
     int fd;
+    uint64_t at; /* where the range begins */
 } dcm_bytes;
 
 typedef struct dcm_file dcm_file;
@@ -64,6 +65,9 @@ int dcm_file_image(dcm_file *f, dcm_image *im, const char **reason, ds_err *err)
 /* Stored values of one frame (from 0): row by row, samples interleaved, little endian, sign
  * extended from the bits stored, unused bits masked. Replaces out. */
 int dcm_file_frame(dcm_file *f, uint32_t frame, ds_buf *out, const char **reason, ds_err *err);
+/* The same where the file in memory holds just these bytes: lends them. False: call the one above.
+ */
+bool dcm_file_lend(dcm_file *f, uint32_t frame, const uint8_t **p, size_t *n);
 void dcm_file_close(dcm_file *f);
 
 #ifdef __cplusplus

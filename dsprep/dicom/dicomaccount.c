@@ -39,7 +39,8 @@ static int free_path(ds_buf *path, const char *dir, const char *reason, const ch
 static int set_aside(const ds_dicom_account *a, const char *dir, const ds_dicom_in *in,
                      const char *reason, ds_err *err)
 {
-    char name[33], from[32];
+    char name[33];
+    ds_atomic to = {.fd = -1};
     ds_buf path = {0};
     int rc = 0;
     if (!dir || in->fd < 0)
@@ -48,7 +49,6 @@ static int set_aside(const ds_dicom_account *a, const char *dir, const ds_dicom_
         rc = dcm_pseudonym(name, 16, a->key, "source-name", in->name, strlen(in->name), err);
     else
         snprintf(name, sizeof name, "%08" PRIu64, a->inputs);
-    snprintf(from, sizeof from, "/proc/self/fd/%d", in->fd);
     if (rc == 0 && (ds_buf_printf(&path, "%s/%s", dir, reason) || !ds_buf_cstr(&path)))
         rc = ds_fail_nomem(err);
     if (rc == 0)
@@ -56,7 +56,12 @@ static int set_aside(const ds_dicom_account *a, const char *dir, const ds_dicom_
     if (rc == 0)
         rc = free_path(&path, dir, reason, name, err);
     if (rc == 0)
-        rc = ds_copy_file(from, (const char *)path.data, 0600, err);
+        rc = ds_atomic_open(&to, (const char *)path.data, 0600, err);
+    if (rc == 0)
+        rc = ds_dicom_in_copy(in, to.fd, (const char *)path.data, err);
+    if (rc == 0)
+        rc = ds_atomic_commit(&to, err);
+    ds_atomic_abort(&to);
     ds_buf_fini(&path);
     return rc;
 }

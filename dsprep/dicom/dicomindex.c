@@ -1,6 +1,7 @@
 /* dicomindex.c - see dicomindex.h. */
 #include "dicomindex.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,21 +11,6 @@
 
 #include "io.h"
 #include "sig.h"
-
-static int copy_range(int from, uint64_t at, int to, uint64_t n, ds_err *err)
-{
-    uint8_t buf[64 << 10];
-    int rc = 0;
-    while (rc == 0 && n > 0) {
-        size_t take = n < sizeof buf ? (size_t)n : sizeof buf;
-        rc = ds_pread_exact(from, "temporary file", buf, take, at, err);
-        if (rc == 0)
-            rc = ds_write_full(to, "temporary file", buf, take, err);
-        at += take;
-        n -= take;
-    }
-    return rc;
-}
 
 static int spool(ds_dicom_index *x, ds_dicom_entry *e, const ds_dicom_in *in, ds_err *err)
 {
@@ -43,7 +29,7 @@ static int spool(ds_dicom_index *x, ds_dicom_entry *e, const ds_dicom_in *in, ds
     }
     e->spool_at = x->spooled;
     if (rc == 0)
-        rc = copy_range(in->fd, 0, fd, in->size, err);
+        rc = ds_dicom_in_copy(in, fd, "temporary file", err);
     x->spooled += in->size;
     return rc;
 }
@@ -187,7 +173,7 @@ int ds_dicom_index_make(ds_dicom_index *x, ds_dicominput *input, ds_dicom_jobs *
             more = rc == 1;
             if (rc == 1) {
                 p.used++;
-                rc = in->reason ? 0 : ds_dicom_jobs_submit(jobs, in->fd, in->name, true, err);
+                rc = in->reason ? 0 : ds_dicom_jobs_submit(jobs, in, true, err);
             }
         }
         if (rc == 0 && p.used > 0)
@@ -209,12 +195,11 @@ int ds_dicom_index_open(const ds_dicom_index *x, size_t i, ds_dicom_in *in, ds_e
             in->reason = "unreadable";
         return 0;
     }
+    in->at = e->spool_at;
     if (rc == 0)
-        rc = ds_dicom_temp(&in->fd, err);
-    if (rc == 0)
-        rc = copy_range(x->spool_plus1 - 1, e->spool_at, in->fd, e->size, err);
-    if (rc == 0 && lseek(in->fd, 0, SEEK_SET) != 0)
-        rc = ds_fail(err, DS_IO, "temporary file: cannot seek");
+        in->fd = fcntl(x->spool_plus1 - 1, F_DUPFD_CLOEXEC, 0);
+    if (rc == 0 && in->fd < 0)
+        rc = ds_fail_errno(err, errno, "temporary file");
     if (rc != 0)
         ds_dicom_in_fini(in);
     return rc;

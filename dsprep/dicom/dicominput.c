@@ -21,6 +21,7 @@ struct ds_dicominput {
     ds_unpack_limits limits;
     ds_unpack *archive; /* that is being read */
     int fd;             /* of it */
+    int places;         /* it once more, for those who read members in their place; -1: not yet */
     char *name;         /* of it */
 };
 
@@ -44,7 +45,7 @@ int ds_dicominput_new(ds_dicominput **out, char *const *operands, size_t n,
     ds_dicominput *in = *out = calloc(1, sizeof *in);
     if (!in)
         return ds_fail_nomem(err);
-    in->fd = -1;
+    in->fd = in->places = -1;
     in->limits = *limits;
     int rc = ds_walk_new(&in->walk, operands, n, err);
     if (rc != 0) {
@@ -60,7 +61,9 @@ static void end_archive(ds_dicominput *in)
     in->archive = NULL;
     if (in->fd > 0)
         close(in->fd);
-    in->fd = -1;
+    if (in->places >= 0)
+        close(in->places);
+    in->fd = in->places = -1;
     free(in->name);
     in->name = NULL;
 }
@@ -115,6 +118,20 @@ static int problem(ds_dicom_in *out, const char *reason, const char *message, ds
     return ds_buf_puts(&out->message, message) ? ds_fail_nomem(err) : 1;
 }
 
+/* The current member where it lies, if that can be. What a reader's descriptor stands at is his own
+ * affair: it is another one than the archive is read by. */
+static bool in_place(ds_dicominput *in, ds_dicom_in *out)
+{
+    char path[32];
+    if (!ds_unpack_place(in->archive, &out->at, &out->size))
+        return false;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", in->fd);
+    if (in->places < 0)
+        in->places = open(path, O_RDONLY | O_CLOEXEC);
+    out->fd = in->places < 0 ? -1 : fcntl(in->places, F_DUPFD_CLOEXEC, 0);
+    return out->fd >= 0;
+}
+
 /* The current member into a temporary. A broken archive ends it and is a problem of its own. */
 static int spool_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
 {
@@ -163,7 +180,26 @@ static int next_member(ds_dicominput *in, ds_dicom_in *out, ds_err *err)
         return problem(out, "refused-member", m.why ? m.why : "refused", err);
     if (m.kind != DS_MEMBER_FILE)
         return problem(out, "no-file", "a link or a device in an archive", err);
+    if (in_place(in, out))
+        return 1;
+    out->at = 0;
     return spool_member(in, out, err);
+}
+
+int ds_dicom_in_copy(const ds_dicom_in *in, int to, const char *path, ds_err *err)
+{
+    uint8_t buf[64 << 10];
+    uint64_t at = in->at, left = in->size;
+    int rc = 0;
+    while (rc == 0 && left > 0) {
+        size_t take = left < sizeof buf ? (size_t)left : sizeof buf;
+        rc = ds_pread_exact(in->fd, in->name, buf, take, at, err);
+        if (rc == 0)
+            rc = ds_write_full(to, path, buf, take, err);
+        at += take;
+        left -= take;
+    }
+    return rc;
 }
 
 /* A pipe that is no archive: one object. */

@@ -1,5 +1,6 @@
 /* dicominput.h - the files that may be DICOM objects, one after the other: operands, files below
- * folders, members of archives (put into unlinked temporaries), standard input.
+ * folders, members of archives (put into unlinked temporaries, where they cannot be read in their
+ * place), standard input.
  *
  * The order is that of names (walk.h) and of archives. Reads forward; one thread.
  */
@@ -12,7 +13,9 @@
 #include "unpack.h"
 
 typedef struct ds_dicom_in {
-    int fd;     /* the caller's to close, seekable; -1 for a problem */
+    int fd; /* the caller's to close, to read with pread; -1 for a problem */
+    uint64_t
+        at;     /* where its bytes begin in fd: a member may be read where it lies in its archive */
     char *name; /* relative, archive and member; the caller's to free */
     char *path; /* of a file that can be opened again; the caller's to free; else NULL */
     uint64_t size;
@@ -26,6 +29,7 @@ int ds_dicominput_new(ds_dicominput **in, char *const *operands, size_t n,
 /* 1 and the next; 0 at the end; negative when memory or the system fails. */
 int ds_dicominput_next(ds_dicominput *in, ds_dicom_in *out, ds_err *err);
 void ds_dicominput_free(ds_dicominput *in);
+int ds_dicom_in_copy(const ds_dicom_in *in, int to, const char *path, ds_err *err); /* its bytes */
 /* An unlinked temporary file in $TMPDIR, or /tmp. */
 int ds_dicom_temp(int *fd, ds_err *err);
 

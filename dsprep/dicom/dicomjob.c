@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dicominput.h"
 #include "dicomwork.h"
 #include "io.h"
 #include "workpool.h"
@@ -174,7 +175,7 @@ struct ds_dicom_jobs {
 static int work(void *ctx, const ds_work_job *job, int *out)
 {
     const ds_dicom_jobs *j = ctx;
-    return ds_dicom_work(&j->o, job->in, out, job->name, job->flag);
+    return ds_dicom_work(&j->o, job, out);
 }
 
 int ds_dicom_jobs_new(ds_dicom_jobs **out, const ds_dicom_opts *o, unsigned workers, ds_err *err)
@@ -210,9 +211,10 @@ bool ds_dicom_jobs_full(const ds_dicom_jobs *j)
     return ds_workpool_full(j->pool);
 }
 
-int ds_dicom_jobs_submit(ds_dicom_jobs *j, int fd, const char *name, bool headers, ds_err *err)
+int ds_dicom_jobs_submit(ds_dicom_jobs *j, const ds_dicom_in *in, bool headers, ds_err *err)
 {
-    const ds_work_job job = {.in = fd, .name = name, .flag = headers};
+    const ds_work_job job = {
+        .in = in->fd, .at = in->at, .size = in->size, .name = in->name, .flag = headers};
     return ds_workpool_submit(j->pool, &job, err);
 }
 

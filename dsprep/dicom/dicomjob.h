@@ -48,8 +48,9 @@ typedef struct ds_dicom_jobs ds_dicom_jobs;
 /* Starts the processes; borrows what the options point to. */
 int ds_dicom_jobs_new(ds_dicom_jobs **j, const ds_dicom_opts *o, unsigned workers, ds_err *err);
 bool ds_dicom_jobs_full(const ds_dicom_jobs *j);
-/* fd and name are borrowed until the job's result was taken. headers: all but the frames. */
-int ds_dicom_jobs_submit(ds_dicom_jobs *j, int fd, const char *name, bool headers, ds_err *err);
+/* Borrows its descriptor and name until the job's result was taken. headers: all but the frames. */
+struct ds_dicom_in;
+int ds_dicom_jobs_submit(ds_dicom_jobs *j, const struct ds_dicom_in *in, bool headers, ds_err *err);
 /* The oldest job's result; frames are read from *out, which is lent until the next call. Held and
  * failed objects are results, not errors. */
 int ds_dicom_jobs_next(ds_dicom_jobs *j, ds_dicom_result *r, int *out, ds_err *err);

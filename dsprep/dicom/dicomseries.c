@@ -120,7 +120,7 @@ static int send_ahead(run *u)
         if (rc == 0)
             u->sent++;
         if (rc == 0 && !in->reason)
-            rc = ds_dicom_jobs_submit(s->jobs, in->fd, in->name, false, u->err);
+            rc = ds_dicom_jobs_submit(s->jobs, in, false, u->err);
     }
     return rc;
 }

@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "dcmchar.h"
@@ -18,6 +17,7 @@
 
 #define MEMORY_MAX ((uint64_t)16 << 20) /* of input, or of frames in an answer */
 #define KEEP_MAX ((size_t)4 << 20)
+#define PIECE ((size_t)64 << 10)
 
 typedef struct work {
     const ds_dicom_opts *o;
@@ -60,10 +60,13 @@ static int give_up(work *w, const char *reason, int rc, const ds_err *err)
 /* ---- pixels -------------------------------------------------------------------------------------
  */
 
-static int one_frame(work *w, uint32_t i, ds_err *err)
+/* Values that stand in the input as they go out are taken from there; others are made. */
+static int make_frame(work *w, uint32_t i, const uint8_t **p, size_t *n, ds_err *err)
 {
     const dcm_image *im = &w->im;
     const char *reason = "undecodable";
+    if (w->v.pixels != DCM_PIX_MASK && dcm_chain_keeps(w->chain, i) && dcm_file_lend(w->f, i, p, n))
+        return w->copying ? ds_dicom_file_frame(&w->copy, *p, *n, err) : 0;
     int rc = dcm_file_frame(w->f, i, &kept.frame, &reason, err);
     if (rc != 0)
         return give_up(w, reason, rc, err);
@@ -73,10 +76,19 @@ static int one_frame(work *w, uint32_t i, ds_err *err)
         rc = ds_dicom_file_frame(&w->copy, kept.frame.data, kept.frame.len, err);
     if (rc == 0)
         rc = dcm_chain_frame(w->chain, i, &kept.frame, &kept.values, err);
-    if (rc == 0 && w->r.frame_bytes != kept.values.len)
-        rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", kept.values.len);
-    return rc == 0 ? ds_write_full(*w->out, "an answer", kept.values.data, kept.values.len, err)
-                   : rc;
+    *p = kept.values.data;
+    *n = kept.values.len;
+    return rc;
+}
+
+static int one_frame(work *w, uint32_t i, ds_err *err)
+{
+    const uint8_t *p;
+    size_t n;
+    int rc = make_frame(w, i, &p, &n, err);
+    if (rc == 0 && w->r.frame_bytes != n)
+        rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", n);
+    return rc == 0 ? ds_write_full(*w->out, "an answer", p, n, err) : rc;
 }
 
 /* `first` once more for frames before the n-th, where no line was written for them. */
@@ -223,36 +235,39 @@ static int frames(work *w, ds_err *err)
     return rc;
 }
 
-/* Once through a file that is short enough, into memory; others are read where they lie. */
-static int read_input(work *w, int fd, const char *name, dcm_bytes *from, ds_err *err)
+/* Once through it, a piece at a time while that is in the cache: what is short is kept in memory,
+ * what is long is read again where it lies. */
+static int read_input(work *w, const ds_work_job *job, dcm_bytes *from, ds_err *err)
 {
-    struct stat st;
-    char path[32];
-    uint64_t size;
-    *from = (dcm_bytes){.fd = fd};
-    if (fstat(fd, &st) != 0)
-        return ds_fail_errno(err, errno, "%s", name);
-    if (st.st_size > (off_t)MEMORY_MAX) {
-        snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-        return ds_sha_file(&w->r.sha, &size, path, err);
-    }
-    size_t n = (size_t)st.st_size;
+    const bool keep = job->size <= MEMORY_MAX;
+    ds_hasher *h = NULL;
+    *from = (dcm_bytes){.fd = job->in, .at = job->at, .size = job->size};
     ds_buf_reset(&kept.input);
-    if (ds_buf_reserve(&kept.input, n + 1) != 0)
+    if (ds_buf_reserve(&kept.input, keep ? (size_t)job->size + 1 : PIECE) != 0)
         return ds_fail_nomem(err);
-    int rc = ds_pread_exact(fd, name, kept.input.data, n, 0, err);
-    from->mem = kept.input.data;
-    from->size = n;
-    return rc == 0 ? ds_sha_bytes(&w->r.sha, kept.input.data, n, err) : rc;
+    int rc = ds_hasher_new(&h, err);
+    for (uint64_t at = 0; at < job->size && rc == 0;) {
+        size_t n = job->size - at < PIECE ? (size_t)(job->size - at) : PIECE;
+        uint8_t *to = kept.input.data + (keep ? at : 0);
+        rc = ds_pread_exact(job->in, job->name, to, n, job->at + at, err);
+        if (rc == 0)
+            rc = ds_hasher_put(h, to, n, err);
+        at += n;
+    }
+    if (rc == 0)
+        rc = ds_hasher_end(h, &w->r.sha, err);
+    ds_hasher_free(h);
+    from->mem = keep ? kept.input.data : NULL;
+    return rc;
 }
 
-static int object(work *w, int fd, const char *name, ds_err *err)
+static int object(work *w, const ds_work_job *job, ds_err *err)
 {
     dcm_bytes from;
     const char *reason = "unreadable";
-    int rc = read_input(w, fd, name, &from, err);
+    int rc = read_input(w, job, &from, err);
     if (rc == 0)
-        rc = dcm_file_open(&w->f, &w->t, &from, name, &w->o->limits, &reason, err);
+        rc = dcm_file_open(&w->f, &w->t, &from, job->name, &w->o->limits, &reason, err);
     if (rc != 0)
         return give_up(w, reason, rc, err);
     if (is_dicomdir(w->t)) {
@@ -280,9 +295,9 @@ static void forget_long(void)
             ds_buf_fini(all[i]);
 }
 
-int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bool headers)
+int ds_dicom_work(const ds_dicom_opts *o, const ds_work_job *job, int *out)
 {
-    work w = {.o = o, .out = out, .headers = headers};
+    work w = {.o = o, .out = out, .headers = job->flag};
     ds_err err = {0};
     int rc = lseek(*out, 0, SEEK_SET) == 0 ? 0 : ds_fail_errno(&err, errno, "an answer");
     if (rc == 0)
@@ -290,7 +305,7 @@ int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bo
     if (rc == 0)
         rc = dcm_actions_new(&w.r.actions, &err);
     if (rc == 0)
-        rc = object(&w, in, name, &err);
+        rc = object(&w, job, &err);
     if (rc != 0) { /* only what became of it, from the start */
         if (w.r.outcome == DS_DICOM_RECORD)
             outcome(&w, DS_DICOM_FAILED, "failed", err.msg);

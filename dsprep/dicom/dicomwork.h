@@ -3,11 +3,12 @@
 #define DS_DICOMWORK_H
 
 #include "dicomjob.h"
+#include "workpool.h"
 
 /* Writes to *out: u64 length, the result in that many bytes, frames. Many frames go to a temporary
- * file instead, which takes the place of *out. Negative when even that was impossible. headers: no
- * frames. */
-int ds_dicom_work(const ds_dicom_opts *o, int in, int *out, const char *name, bool headers);
+ * file instead, which takes the place of *out. Negative when even that was impossible. The job's
+ * flag: no frames. */
+int ds_dicom_work(const ds_dicom_opts *o, const ds_work_job *job, int *out);
 int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err);
 
 #endif

@@ -19,10 +19,12 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "buf.h"
 #include "sig.h"
 
 #define DEPTH 2                         /* jobs that a worker has at once */
 #define NAME_MAX_LEN ((size_t)32 << 10) /* of a job; what is longer is cut: it is for messages */
+#define FRONT 17                        /* of a message, before the name: flag, offset, length */
 #define KEEP ((off_t)4 << 20)           /* memory that an answer may leave allocated */
 #define SLACK 10                        /* of the clock, against the processor's */
 
@@ -149,11 +151,16 @@ static void serve(const ds_work_opts *o, int parent)
     for (unsigned done = 1;; done++) {
         int fds[2];
         ssize_t n = take_message(sock, name, NAME_MAX_LEN, fds, 0);
-        if (n <= 0 || fds[0] < 0 || fds[1] < 0)
+        if (n < FRONT || fds[0] < 0 || fds[1] < 0)
             _exit(n == 0 ? 0 : 1);
         name[n] = 0;
         int out = fds[1];
-        const ds_work_job job = {.in = fds[0], .name = name + 1, .flag = name[0] != 0};
+        const uint8_t *p = (const uint8_t *)name;
+        const ds_work_job job = {.in = fds[0],
+                                 .at = ds_get_u64(p + 1),
+                                 .size = ds_get_u64(p + 9),
+                                 .name = name + FRONT,
+                                 .flag = name[0] != 0};
         uint8_t says = o->fn(o->ctx, &job, &out) == 0 ? SAYS_DONE : SAYS_FAILED;
         if ((o->jobs && done >= o->jobs) || (o->growth && resident(statm) > before + o->growth))
             says |= SAYS_LAST;
@@ -285,16 +292,18 @@ bool ds_workpool_empty(const ds_workpool *p)
 static void give_job(ds_workpool *p, worker *w, size_t at)
 {
     slot *s = &p->slots[at];
-    char text[NAME_MAX_LEN];
+    uint8_t text[NAME_MAX_LEN];
     const int fds[2] = {s->job.in, s->memory};
-    size_t n = strnlen(s->job.name, sizeof text - 1);
-    text[0] = (char)s->job.flag;
-    memcpy(text + 1, s->job.name, n);
+    size_t n = strnlen(s->job.name, sizeof text - FRONT);
+    text[0] = s->job.flag;
+    ds_set_u64(text + 1, s->job.at);
+    ds_set_u64(text + 9, s->job.size);
+    memcpy(text + FRONT, s->job.name, n);
     if (w->n == 0)
         stamp(w);
     w->queue[w->n++] = at;
     s->state = SLOT_SENT;
-    give_message(w->sock, text, n + 1, fds, 2);
+    give_message(w->sock, text, FRONT + n, fds, 2);
 }
 
 /* Waiting jobs, oldest first, to those that have the least to do. */

@@ -21,7 +21,8 @@
 #include "error.h"
 
 typedef struct ds_work_job {
-    int in; /* to read with pread: what it stands at is shared */
+    int in;            /* to read with pread: what it stands at is shared */
+    uint64_t at, size; /* the bytes of it that are meant */
     const char *name;
     bool flag; /* means what the work says */
 } ds_work_job;
