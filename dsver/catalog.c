@@ -10,6 +10,7 @@
 
 #include "io.h"
 #include "overlay.h"
+#include "sign.h"
 #include "utf8.h"
 
 enum { NAME_MAX_LEN = 128, MESSAGE_MAX = 1 << 20 };
@@ -18,6 +19,7 @@ struct ds_catalog {
     git_repository *repo;
     git_odb *odb;
     char *dir, *pack_dir, *lock;
+    ds_oplog *log;
     ds_overlay *erased;
     bool erased_known;
 };
@@ -81,26 +83,37 @@ int ds_catalog_create(const char *dir, ds_err *err)
     return rc;
 }
 
-int ds_catalog_open(ds_catalog **out, const char *dir, const char *lock, ds_err *err)
+static int find_paths(ds_catalog *c, const char *store, ds_err *err)
+{
+    if (asprintf(&c->dir, "%s/catalog.git", store) < 0 ||
+        asprintf(&c->lock, "%s/locks/refs.lock", store) < 0 ||
+        asprintf(&c->pack_dir, "%s/objects/pack", c->dir) < 0)
+        return ds_fail_nomem(err);
+    return 0;
+}
+
+static int open_repo(ds_catalog *c, ds_err *err)
+{
+    int rc = git_repository_open_bare(&c->repo, c->dir);
+    if (rc == GIT_EOWNER)
+        return ds_fail(err, DS_FAIL,
+                       "%s: the catalog belongs to somebody else; to trust it: "
+                       "git config --global --add safe.directory %s",
+                       c->dir, c->dir);
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "%s: cannot open the catalog: %s", c->dir,
+                       git_error_last() ? git_error_last()->message : "git error");
+    rc = git_repository_odb(&c->odb, c->repo);
+    return rc < 0 ? ds_fail_git(err, rc, "%s: cannot open the catalog's objects", c->dir) : 0;
+}
+
+int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err)
 {
     git_begin();
     ds_catalog *c = calloc(1, sizeof *c);
-    int rc = 0;
-    if (!c || !(c->dir = strdup(dir)) || !(c->lock = strdup(lock)) ||
-        asprintf(&c->pack_dir, "%s/objects/pack", dir) < 0)
-        rc = ds_fail_nomem(err);
-    if (!rc && (rc = git_repository_open_bare(&c->repo, dir)) < 0) {
-        if (rc == GIT_EOWNER)
-            rc = ds_fail(err, DS_FAIL,
-                         "%s: the catalog belongs to somebody else; to trust it: "
-                         "git config --global --add safe.directory %s",
-                         dir, dir);
-        else
-            rc = ds_fail(err, DS_CORRUPT, "%s: cannot open the catalog: %s", dir,
-                         git_error_last() ? git_error_last()->message : "git error");
-    }
-    if (!rc && (rc = git_repository_odb(&c->odb, c->repo)) < 0)
-        rc = ds_fail_git(err, rc, "%s: cannot open the catalog's objects", dir);
+    int rc = c ? find_paths(c, store, err) : ds_fail_nomem(err);
+    rc = rc ? rc : ds_oplog_new(&c->log, store, err);
+    rc = rc ? rc : open_repo(c, err);
     if (rc) {
         if (!c)
             git_libgit2_shutdown();
@@ -116,6 +129,7 @@ void ds_catalog_close(ds_catalog *c)
     if (!c)
         return;
     ds_overlay_free(c->erased);
+    ds_oplog_free(c->log);
     git_odb_free(c->odb);
     git_repository_free(c->repo);
     free(c->dir);
@@ -143,6 +157,11 @@ const char *ds_catalog_dir(const ds_catalog *c)
 const char *ds_catalog_lock(const ds_catalog *c)
 {
     return c->lock;
+}
+
+ds_oplog *ds_catalog_oplog(const ds_catalog *c)
+{
+    return c->log;
 }
 
 int ds_catalog_overlay(const ds_overlay **out, ds_catalog *c, bool anew, ds_err *err)
@@ -339,6 +358,41 @@ static int put_person(ds_buf *b, const char *role, const char *name, const char 
     return rc ? rc : ds_buf_printf(b, "> %" PRId64 " +0000\n", time);
 }
 
+/* Git's header of a signed commit, last before the empty line: what the signature is over is all
+ * else. */
+static int add_signature(ds_buf *b, const ds_signer *signer, ds_err *err)
+{
+    ds_buf sig = {0}, all = {0};
+    const uint8_t *gap = signer ? memmem(b->data, b->len, "\n\n", 2) : NULL;
+    if (!gap)
+        return 0;
+    const size_t head = (size_t)(gap - b->data) + 1;
+    int rc = ds_sign(&sig, signer, b->data, b->len, err);
+    bool bad = !rc && (ds_buf_put(&all, b->data, head) || ds_buf_puts(&all, "gpgsig"));
+    for (size_t at = 0; !rc && !bad && at < sig.len;) {
+        const uint8_t *s = sig.data + at, *nl = memchr(s, '\n', sig.len - at);
+        const size_t n = nl ? (size_t)(nl - s) + 1 : sig.len - at;
+        bad = ds_buf_putc(&all, ' ') || ds_buf_put(&all, s, n);
+        at += n;
+    }
+    if (!rc && (bad || ds_buf_put(&all, b->data + head, b->len - head)))
+        rc = ds_fail_nomem(err);
+    ds_buf_fini(&sig);
+    if (rc) {
+        ds_buf_fini(&all);
+    } else {
+        ds_buf_fini(b);
+        *b = all;
+    }
+    return rc;
+}
+
+static int put_commit(ds_gitpack *p, git_oid *id, ds_buf *b, const ds_signer *signer, ds_err *err)
+{
+    int rc = add_signature(b, signer, err);
+    return rc ? rc : ds_gitpack_put(p, id, GIT_OBJECT_COMMIT, b->data, b->len, err);
+}
+
 int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *err)
 {
     ds_buf b = {0};
@@ -365,7 +419,7 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
     if (!rc)
         rc = ds_buf_printf(&b, "\n\n%s%s\n%s%" PRIu64 "\n%s%s\n", trailer_root, hex,
                            trailer_records, v->records, trailer_dataset, v->dataset);
-    rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_COMMIT, b.data, b.len, err);
+    rc = rc ? ds_fail_nomem(err) : put_commit(p, id, &b, v->signer, err);
     ds_buf_fini(&b);
     return rc;
 }
@@ -382,14 +436,14 @@ int ds_note_put(ds_gitpack *p, git_oid *id, const ds_note_new *n, ds_err *err)
         rc = put_person(&b, "committer", n->name, n->mail, n->time);
     if (!rc)
         rc = ds_buf_printf(&b, "\n%s\n", n->message);
-    rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_COMMIT, b.data, b.len, err);
+    rc = rc ? ds_fail_nomem(err) : put_commit(p, id, &b, n->signer, err);
     ds_buf_fini(&b);
     return rc;
 }
 
 int ds_tag_put(ds_gitpack *p, git_oid *id, const ds_tag_new *t, ds_err *err)
 {
-    ds_buf b = {0};
+    ds_buf b = {0}, sig = {0};
     if (strlen(t->message) > MESSAGE_MAX)
         return ds_fail(err, DS_USAGE, "the message is longer than %d bytes", MESSAGE_MAX);
     int rc = ds_buf_printf(&b, "object %s\ntype commit\ntag %s/%s\n", git_oid_tostr_s(&t->target),
@@ -398,7 +452,11 @@ int ds_tag_put(ds_gitpack *p, git_oid *id, const ds_tag_new *t, ds_err *err)
         rc = put_person(&b, "tagger", t->name, t->mail, t->time);
     if (!rc)
         rc = ds_buf_printf(&b, "\n%s\n", t->message);
-    rc = rc ? ds_fail_nomem(err) : ds_gitpack_put(p, id, GIT_OBJECT_TAG, b.data, b.len, err);
+    rc = rc ? ds_fail_nomem(err) : t->signer ? ds_sign(&sig, t->signer, b.data, b.len, err) : 0;
+    if (!rc && ds_buf_put(&b, sig.data, sig.len)) /* a tag's stands behind its message */
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_gitpack_put(p, id, GIT_OBJECT_TAG, b.data, b.len, err);
+    ds_buf_fini(&sig);
     ds_buf_fini(&b);
     return rc;
 }

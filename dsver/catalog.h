@@ -18,19 +18,21 @@
 #include "buf.h"
 #include "gitpack.h"
 #include "hash.h"
+#include "oplog.h"
 
 #define DS_BRANCH "main" /* the default branch */
 
 typedef struct ds_catalog ds_catalog;
 
 int ds_catalog_create(const char *dir, ds_err *err); /* fine when it is there */
-/* `lock` is a file of the store that serialises this project's ref updates. */
-int ds_catalog_open(ds_catalog **out, const char *dir, const char *lock, ds_err *err);
+/* That of the store in the folder: catalog.git, locks/refs.lock, oplog. */
+int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err);
 void ds_catalog_close(ds_catalog *c); /* NULL is fine */
 git_repository *ds_catalog_repo(ds_catalog *c);
 git_odb *ds_catalog_odb(ds_catalog *c);
 const char *ds_catalog_dir(const ds_catalog *c);
-const char *ds_catalog_lock(const ds_catalog *c);
+const char *ds_catalog_lock(const ds_catalog *c); /* serialises this project's ref updates */
+ds_oplog *ds_catalog_oplog(const ds_catalog *c);
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c,
                     ds_err *err); /* a ds_gitpack for this repository */
 
@@ -68,6 +70,8 @@ int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id,
                    ds_err *err); /* fini'd and filled */
 void ds_version_fini(ds_version *v);
 
+struct ds_signer;
+
 typedef struct ds_version_new {
     git_oid tree;
     const git_oid *parent; /* NULL: the first */
@@ -77,6 +81,7 @@ typedef struct ds_version_new {
     int64_t time;
     ds_sha root;
     uint64_t records;
+    const struct ds_signer *signer; /* sign.h; NULL: not signed. So below */
 } ds_version_new;
 /* Puts the commit object into the pack. */
 int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *err);
@@ -87,6 +92,7 @@ typedef struct ds_note_new {
     const git_oid *parent; /* NULL: the first */
     const char *message, *name, *mail;
     int64_t time;
+    const struct ds_signer *signer;
 } ds_note_new;
 int ds_note_put(ds_gitpack *p, git_oid *id, const ds_note_new *n, ds_err *err);
 
@@ -95,6 +101,7 @@ typedef struct ds_tag_new {
     const char *dataset, *tag, *message;
     const char *name, *mail; /* the tagger */
     int64_t time;
+    const struct ds_signer *signer;
 } ds_tag_new;
 /* Puts an annotated tag's object into the pack. */
 int ds_tag_put(ds_gitpack *p, git_oid *id, const ds_tag_new *t, ds_err *err);

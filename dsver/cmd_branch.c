@@ -59,7 +59,8 @@ const ds_command ds_ver_reset = {
 
 typedef struct names {
     bool json, del, tag;
-    const char *store, *message, *author;
+    verb_signing sign;
+    const char *store, *message, *author, *reason;
     ds_store s;
     ds_revision rev;
     char *ref;
@@ -140,7 +141,11 @@ static int put_tag(names *c, const char *name, git_oid *id, ds_err *err)
 {
     ds_gitpack *pack = NULL;
     ds_person who = {0};
-    int rc = ds_person_find(&who, &c->s, c->author, err);
+    ds_signer *signer = NULL;
+    char *text = NULL;
+    int rc = ds_person_find(&who, c->s.dir, c->author, err);
+    rc = rc ? rc : ds_person_text(&text, &who, err);
+    rc = rc ? rc : ds_signer_find(&signer, c->s.dir, verb_sign(&c->sign), true, text, err);
     rc = rc ? rc : ds_catalog_pack(&pack, c->s.cat, err);
     const ds_tag_new t = {.target = c->rev.id,
                           .dataset = c->rev.dataset,
@@ -148,10 +153,13 @@ static int put_tag(names *c, const char *name, git_oid *id, ds_err *err)
                           .message = c->message,
                           .name = (const char *)who.name.data,
                           .mail = (const char *)who.mail.data,
-                          .time = (int64_t)time(NULL)};
+                          .time = (int64_t)time(NULL),
+                          .signer = signer};
     rc = rc ? rc : ds_tag_put(pack, id, &t, err);
     rc = rc ? rc : ds_gitpack_publish(pack, err);
     ds_gitpack_free(pack);
+    ds_signer_free(signer);
+    free(text);
     ds_person_fini(&who);
     return rc;
 }
@@ -208,9 +216,14 @@ static int work(names *c, char **operands, int n, ds_err *err)
     int rc = 0;
     if (c->del && n < 2)
         rc = ds_fail(err, DS_USAGE, "--delete wants a dataset and a name");
+    if (!rc && c->sign.yes && !c->message)
+        rc = ds_fail(err, DS_USAGE, "--sign wants --message: only an annotated tag can be signed");
     if (!rc && c->message && n < 2)
         rc = ds_fail(err, DS_USAGE, "--message wants a version and a name");
     rc = rc ? rc : ds_store_open(&c->s, c->store, n > 1 ? DS_OBJ_WRITE : DS_OBJ_READ, err);
+    rc = rc ? rc
+            : ds_store_act(&c->s, c->tag ? "tag" : "branch", c->author,
+                           c->reason ? c->reason : c->message, err);
     if (rc)
         return rc;
     return n < 2    ? list(c, n > 0 ? operands[0] : NULL, err)
@@ -239,7 +252,8 @@ static int run_names(names *c, const ds_command *cmd, const ds_opt *opts, int ar
 static int run_branch(int argc, char **argv)
 {
     names c = {0};
-    const ds_opt opts[] = {DELETE(c), VERB_STORE(c.store), VERB_JSON(c.json), VERB_END};
+    const ds_opt opts[] = {DELETE(c), VERB_REASON(c.reason), VERB_STORE(c.store), VERB_JSON(c.json),
+                           VERB_END};
     return run_names(&c, &ds_ver_branch, opts, argc, argv);
 }
 
@@ -249,7 +263,9 @@ static int run_tag(int argc, char **argv)
     const ds_opt opts[] = {
         VERB_MESSAGE(c.message, "make an annotated tag that says this"),
         VERB_AUTHOR(c.author),
+        VERB_SIGN(c.sign, 's'),
         DELETE(c),
+        VERB_REASON(c.reason),
         VERB_STORE(c.store),
         VERB_JSON(c.json),
         VERB_END,
@@ -263,6 +279,7 @@ static int reset(names *c, const char *what, const char *to, ds_err *err)
 {
     ds_revision there = {0};
     int rc = ds_store_open(&c->s, c->store, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_act(&c->s, "reset", NULL, c->reason, err);
     rc = rc ? rc : ds_revision_find(&c->rev, &c->s, what, err);
     if (!rc && !c->rev.branch)
         rc = ds_fail(err, DS_USAGE, "'%s' is no branch", what);
@@ -296,7 +313,7 @@ static int reset(names *c, const char *what, const char *to, ds_err *err)
 static int run_reset(int argc, char **argv)
 {
     names c = {0};
-    const ds_opt opts[] = {VERB_STORE(c.store), VERB_JSON(c.json), VERB_END};
+    const ds_opt opts[] = {VERB_REASON(c.reason), VERB_STORE(c.store), VERB_JSON(c.json), VERB_END};
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_reset, opts, argc, argv, &operands, &n);
     if (status >= 0)

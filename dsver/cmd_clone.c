@@ -65,6 +65,7 @@ static int make_store(cloning *c, ds_store *s, ds_err *err)
     int rc = ds_mkdirs(c->dir, err);
     rc = rc ? rc : ds_store_init(c->dir, &made, err);
     rc = rc ? rc : ds_store_open(s, c->dir, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_act(s, "clone", NULL, NULL, err);
     if (!rc && !made) {
         ds_remoteconf there;
         ds_err none = {0};

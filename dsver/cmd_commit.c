@@ -36,6 +36,7 @@ const ds_command ds_ver_commit = {
 
 typedef struct commit {
     bool json, strict;
+    verb_signing sign;
     const char *store, *message, *branch, *author, *date;
     int64_t threads;
     char *dataset;
@@ -122,6 +123,7 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
     ds_publish_opts o = {.branch = c->branch,
                          .message = c->message,
                          .author = c->author,
+                         .sign = verb_sign(&c->sign),
                          .pass = {.threads = verb_threads(c->threads), .strict = c->strict}};
     int rc = ds_branch_check(c->branch, err);
     if (!rc && n > 0)
@@ -137,6 +139,7 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
     else if (!rc)
         rc = ds_dataset_default(&c->dataset, &s, err);
     o.dataset = c->dataset;
+    rc = rc ? rc : ds_store_act(&s, "commit", c->author, c->message, err);
     if (!rc)
         rc = ds_publish_stream(&done, &s, c->fd, file, &o, err);
     if (!rc && c->json)
@@ -171,6 +174,7 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &c.strict,
          .help = "refuse a stream that counts failed records"},
+        VERB_SIGN(c.sign, 'S'),
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
         VERB_JSON(c.json),

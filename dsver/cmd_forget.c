@@ -154,6 +154,7 @@ static int work(ds_forget_opts *o, const char *store, const char *file, const ch
         rc = ds_dataset_check(o->dataset, err);
     o->keys = &keys;
     rc = rc ? rc : ds_store_open(&s, store, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_act(&s, "forget", o->author, o->reason, err);
     rc = rc ? rc : ds_forget_run(&f, &s, o, err);
     if (!rc && json)
         say_json(&f, o->dry_run);
@@ -171,6 +172,7 @@ static int run(int argc, char **argv)
     bool json = false;
     const char *store = NULL, *file = NULL, *where = NULL;
     int64_t threads = 0;
+    verb_signing sign = {.yes = false};
     ds_forget_opts o = {.wait = true};
     const ds_opt opts[] = {
         {.name = "where",
@@ -194,6 +196,7 @@ static int run(int argc, char **argv)
          .arg = "TEXT",
          .help = "why; it stands in the statement for good, so name nobody"},
         VERB_AUTHOR(o.author),
+        VERB_SIGN(sign, 'S'),
         {.letter = 'n',
          .name = "dry-run",
          .type = DS_OPT_FLAG,
@@ -215,6 +218,7 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     o.threads = verb_threads(threads);
+    o.sign = verb_sign(&sign);
     ds_sig_setup();
     work(&o, store, file, where, operands, n, json, &err);
     status = ds_command_end(&ds_ver_forget, &err, json);

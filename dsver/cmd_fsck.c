@@ -34,7 +34,7 @@ static void on_trouble(void *ctx, const ds_trouble *t)
 {
     const bool *json = ctx;
     if (*json) {
-        printf("{\"type\":\"problem\",\"file\":");
+        printf("{\"type\":\"%s\",\"file\":", t->note ? "note" : "problem");
         verb_json(stdout, t->file);
         printf(",\"offset\":%" PRIu64 ",\"id\":", t->offset);
         verb_json(stdout, t->id);
@@ -114,9 +114,10 @@ static int run(int argc, char **argv)
         printf("{\"type\":\"fsck\",\"read_data\":%s,\"versions\":%" PRIu64
                ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
                ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
-               ",\"problems\":%" PRIu64 "}\n",
+               ",\"operations\":%" PRIu64 ",\"unlogged\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
                o.read_data && !o.parts ? "true" : "false", h.versions, h.git_objects, h.objs.packs,
-               h.objs.objects, h.objs.bytes, h.afar, h.erased, h.problems);
+               h.objs.objects, h.objs.bytes, h.afar, h.erased, h.operations, h.unlogged,
+               h.problems);
     else if (!rc && h.erased)
         printf("verified, %" PRIu64 " blocks and pages with something erased\n", h.erased);
     if (!rc && !json)

@@ -3,6 +3,7 @@
 
 #include "cmd_verb.h"
 #include "collect.h"
+#include "refs.h"
 #include "sig.h"
 #include "term.h"
 
@@ -56,11 +57,18 @@ static void say(const ds_collected *g, bool dry_run, bool json)
            verb_bytes(after, o->bytes_after));
 }
 
+static int note(ds_store *s, int64_t grace, ds_err *err)
+{
+    char text[64];
+    snprintf(text, sizeof text, "grace %" PRId64 " s", grace);
+    return ds_ref_note(s->cat, text, err);
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false;
     ds_collect_opts o = {.wait = true, .grace = (int64_t)14 * 86400};
-    const char *store = NULL;
+    const char *store = NULL, *reason = NULL;
     const ds_opt opts[] = {
         {.letter = 'n',
          .name = "dry-run",
@@ -78,6 +86,7 @@ static int run(int argc, char **argv)
          .arg = "TIME",
          .help = "how long versions live that a reset or a deleted branch left behind, such as 12h "
                  "or 30d (default: 14d)"},
+        VERB_REASON(reason),
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,
@@ -91,6 +100,9 @@ static int run(int argc, char **argv)
     ds_collected g = {0};
     ds_sig_setup();
     int rc = ds_store_open(&s, store, DS_OBJ_WRITE, &err);
+    rc = rc ? rc : ds_store_act(&s, "gc", NULL, reason, &err);
+    if (!rc && !o.dry_run)
+        rc = note(&s, o.grace, &err);
     if (!rc)
         rc = ds_collect_run(&g, &s, &o, &err);
     if (!rc)

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 
 #include "cmd_verb.h"
+#include "refs.h"
 
 static int run(int argc, char **argv);
 
@@ -21,6 +22,17 @@ const ds_command ds_ver_init = {
     .run = run,
 };
 
+/* The first entry of the operation log. */
+static int note(const char *dir, ds_err *err)
+{
+    ds_store s = {0};
+    int rc = ds_store_open(&s, dir, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_act(&s, "init", NULL, NULL, err);
+    rc = rc ? rc : ds_ref_note(s.cat, NULL, err);
+    ds_store_close(&s);
+    return rc;
+}
+
 static int run(int argc, char **argv)
 {
     bool json = false, made = false;
@@ -35,6 +47,8 @@ static int run(int argc, char **argv)
     int rc = ds_store_init(dir, &made, &err);
     if (!rc)
         rc = ds_store_path(&path, dir, DS_STORE_DIR, &err);
+    if (!rc && made)
+        rc = note(dir, &err);
     if (!rc && json) {
         printf("{\"type\":\"init\",\"store\":");
         verb_json(stdout, path);

@@ -6,6 +6,7 @@
 #include "graph.h"
 #include "refs.h"
 #include "revision.h"
+#include "sign.h"
 
 static int run(int argc, char **argv);
 
@@ -26,7 +27,13 @@ const ds_command ds_ver_log = {
     .run = run,
 };
 
-static void say_json(const ds_version *v)
+static const char *verdict_word(const ds_verdict *sig)
+{
+    return sig->good ? "good" : sig->is_signed ? "bad" : "none";
+}
+
+/* sig: NULL when it was not asked for. So below. */
+static void say_json(const ds_version *v, const ds_verdict *sig)
 {
     char root[65], date[32];
     ds_sha_hex(root, &v->root);
@@ -44,10 +51,14 @@ static void say_json(const ds_version *v)
     verb_json(stdout, v->author);
     printf(",\"records\":%" PRIu64 ",\"root\":\"sha256:%s\",\"message\":", v->records, root);
     verb_json(stdout, v->message);
+    if (sig) {
+        printf(",\"signature\":\"%s\",\"signature_said\":", verdict_word(sig));
+        verb_json(stdout, (const char *)sig->said.data);
+    }
     printf("}\n");
 }
 
-static void say(const ds_version *v)
+static void say(const ds_version *v, const ds_verdict *sig)
 {
     char root[65], date[32];
     ds_sha_hex(root, &v->root);
@@ -55,6 +66,12 @@ static void say(const ds_version *v)
     printf("commit  %s\n", git_oid_tostr_s(&v->id));
     if (v->has_merged)
         printf("merged  %s\n", git_oid_tostr_s(&v->merged));
+    if (sig) {
+        printf("signed  %s", verdict_word(sig));
+        printf(sig->is_signed ? ": " : "");
+        verb_text(stdout, sig->said.data, sig->is_signed ? sig->said.len : 0);
+        printf("\n");
+    }
     printf("author  %s\ndate    %s\nrecords %" PRIu64 "\nroot    sha256:%s\n\n", v->author, date,
            v->records, root);
     for (const char *s = v->message; *s;) {
@@ -166,7 +183,7 @@ static int graph(ds_store *s, const ds_revision *rev, const char *what, int64_t 
 
 static int run(int argc, char **argv)
 {
-    bool json = false, oneline = false, draw = false;
+    bool json = false, oneline = false, draw = false, signature = false;
     const char *store = NULL;
     int64_t limit = 0;
     const ds_opt opts[] = {
@@ -183,6 +200,10 @@ static int run(int argc, char **argv)
          .var = &oneline,
          .help = "one line a version: id, date, records, subject"},
         {.name = "graph", .type = DS_OPT_FLAG, .var = &draw, .help = "draw branches and merges"},
+        {.name = "show-signature",
+         .type = DS_OPT_FLAG,
+         .var = &signature,
+         .help = "have git verify the signature of each version"},
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,
@@ -195,6 +216,7 @@ static int run(int argc, char **argv)
     ds_store s = {0};
     ds_revision rev = {0};
     ds_version v = {0};
+    ds_verdict sig = {0};
     int rc = ds_store_open(&s, store, DS_OBJ_READ, &err);
     if (!rc)
         rc = ds_revision_find(&rev, &s, n > 0 ? operands[0] : NULL, &err);
@@ -204,16 +226,19 @@ static int run(int argc, char **argv)
         rc = graph(&s, &rev, n > 0 ? operands[0] : NULL, limit, &err);
     for (int64_t i = 0; !rc && !draw && (limit == 0 || i < limit); i++) {
         rc = ds_version_get(&v, s.cat, &rev.id, &err);
+        if (!rc && signature)
+            rc = ds_verify(&sig, s.dir, ds_catalog_repo(s.cat), &v.id, &err);
         if (!rc && json)
-            say_json(&v);
+            say_json(&v, signature ? &sig : NULL);
         else if (!rc && oneline)
             say_short(&v);
         else if (!rc)
-            say(&v);
+            say(&v, signature ? &sig : NULL);
         if (!v.has_parent)
             break;
         rev.id = v.parent;
     }
+    ds_verdict_fini(&sig);
     ds_version_fini(&v);
     ds_revision_fini(&rev);
     ds_store_close(&s);

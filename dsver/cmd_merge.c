@@ -55,6 +55,7 @@ const ds_command ds_ver_revert = {
 
 typedef struct merging {
     bool json, ours, theirs;
+    verb_signing sign;
     const char *store, *message, *author;
     int64_t threads;
     ds_opt_list take_ours, take_theirs;
@@ -133,6 +134,7 @@ static int publish(merging *c, ds_merge *m, bool merge, ds_published *done, ds_e
                                .branch = c->into.branch,
                                .message = c->message ? c->message : c->text,
                                .author = c->author,
+                               .sign = verb_sign(&c->sign),
                                .head = &c->into.id,
                                .merged = merge ? &c->from.id : NULL,
                                .pass = {.threads = verb_threads(c->threads)}};
@@ -290,6 +292,7 @@ static int run(const ds_command *cmd, int (*work)(merging *, char **, ds_err *),
          .var = &c.take_theirs,
          .arg = "KEY",
          .help = "REV wins over this key; may be repeated"},
+        VERB_SIGN(c.sign, 'S'),
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
         VERB_JSON(c.json),
@@ -303,6 +306,7 @@ static int run(const ds_command *cmd, int (*work)(merging *, char **, ds_err *),
     ds_sig_setup();
     int rc = c.ours && c.theirs ? ds_fail(&err, DS_USAGE, "--ours and --theirs exclude each other")
                                 : ds_store_open(&c.s, c.store, DS_OBJ_WRITE, &err);
+    rc = rc ? rc : ds_store_act(&c.s, cmd->name, c.author, c.message, &err);
     if (!rc)
         work(&c, operands, &err);
     free(c.text);

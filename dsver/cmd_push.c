@@ -57,7 +57,7 @@ const ds_command ds_ver_pull = {
 
 typedef struct sync_args {
     sync_words words;
-    const char *store;
+    const char *store, *reason;
     ds_sync_opts o;
 } sync_args;
 
@@ -96,6 +96,7 @@ static int run(const ds_command *cmd, sync_args *a, const ds_opt *opts, int argc
     a->o.what = operands + 1;
     a->o.n = n > 1 ? (size_t)(n - 1) : 0;
     int rc = ds_store_open(&s, a->store, DS_OBJ_WRITE, &err);
+    rc = rc ? rc : ds_store_act(&s, cmd->name, NULL, a->reason, &err);
     rc = rc ? rc : ds_link_open(&l, &s, n > 0 ? operands[0] : NULL, &err);
     rc = rc ? rc : act(cmd, &l, a, &done, &err);
     if (!rc)
@@ -134,6 +135,7 @@ static int run_push(int argc, char **argv)
          .help = "only tell which refs would move"},
         OPT_ALL,
         OPT_QUIET,
+        VERB_REASON(a.reason),
         VERB_STORE(a.store),
         VERB_JSON(a.words.json),
         VERB_END,
@@ -149,6 +151,7 @@ static int run_bring(const ds_command *command, int argc, char **argv)
         OPT_FORCE("take the remote's tags and runs where they are others"),
         OPT_ALL,
         OPT_QUIET,
+        VERB_REASON(a.reason),
         VERB_STORE(a.store),
         VERB_JSON(a.words.json),
         VERB_END,

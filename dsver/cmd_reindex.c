@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cmd_verb.h"
+#include "refs.h"
 
 static int run(int argc, char **argv);
 
@@ -49,10 +50,23 @@ static int print_index(const char *dir, ds_err *err)
     return rc;
 }
 
-static int rebuild(const char *dir, bool json, ds_err *err)
+/* The index can be mended while the catalog cannot be opened: then there is no entry. */
+static int note(const char *dir, const char *reason, ds_err *err)
+{
+    ds_catalog *c = NULL;
+    if (ds_catalog_open(&c, dir, NULL))
+        return 0;
+    int rc = ds_oplog_act(ds_catalog_oplog(c), "reindex", NULL, reason, err);
+    rc = rc ? rc : ds_ref_note(c, "the index, from the packs", err);
+    ds_catalog_close(c);
+    return rc;
+}
+
+static int rebuild(const char *dir, bool json, const char *reason, ds_err *err)
 {
     ds_scrubstats st = {0};
-    int rc = ds_objstore_reindex(dir, on_problem, &json, &st, err);
+    int rc = note(dir, reason, err);
+    rc = rc ? rc : ds_objstore_reindex(dir, on_problem, &json, &st, err);
     if (rc)
         return rc;
     if (json)
@@ -69,12 +83,13 @@ static int rebuild(const char *dir, bool json, ds_err *err)
 static int run(int argc, char **argv)
 {
     bool json = false, dump = false;
-    const char *store = NULL;
+    const char *store = NULL, *reason = NULL;
     const ds_opt opts[] = {
         {.name = "dump",
          .type = DS_OPT_FLAG,
          .var = &dump,
          .help = "print the index as text instead"},
+        VERB_REASON(reason),
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,
@@ -87,7 +102,7 @@ static int run(int argc, char **argv)
     char *dir = NULL;
     int rc = ds_store_find(&dir, store, &err);
     if (!rc)
-        rc = dump ? print_index(dir, &err) : rebuild(dir, json, &err);
+        rc = dump ? print_index(dir, &err) : rebuild(dir, json, reason, &err);
     free(dir);
     return ds_command_end(&ds_ver_reindex, &err, json);
 }

@@ -94,6 +94,7 @@ static int remove_remote(const char *dir, const char *name, ds_err *err)
     dropping d;
     int rc = ds_remoteconf_remove(dir, name, err);
     rc = rc ? rc : ds_store_open(&s, dir, DS_OBJ_READ, err);
+    rc = rc ? rc : ds_store_act(&s, "remote", NULL, NULL, err);
     if (!rc) {
         snprintf(d.prefix, sizeof d.prefix, DS_REF_REMOTES "%s/", name);
         d.cat = s.cat;

@@ -33,7 +33,7 @@ const ds_command ds_ver_repair = {
 static int run(int argc, char **argv)
 {
     bool json = false, wait = true;
-    const char *store = NULL, *from = NULL;
+    const char *store = NULL, *from = NULL, *reason = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {
         {.name = "from",
@@ -47,6 +47,7 @@ static int run(int argc, char **argv)
          .help = "wait for writers to finish (the default)",
          .negatable = true},
         VERB_THREADS(threads),
+        VERB_REASON(reason),
         VERB_STORE(store),
         VERB_JSON(json),
         VERB_END,
@@ -61,6 +62,7 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     int rc = from ? 0 : ds_fail(&err, DS_USAGE, "--from names the second store");
     rc = rc ? rc : ds_store_open(&s, store, DS_OBJ_WRITE, &err);
+    rc = rc ? rc : ds_store_act(&s, "repair", NULL, reason, &err);
     rc = rc ? rc : ds_store_open(&other, from, DS_OBJ_READ, &err);
     if (!rc)
         rc = ds_repair_run(&r, &s, &other, verb_threads(threads), wait, &err);

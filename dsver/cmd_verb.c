@@ -13,6 +13,11 @@ int verb_threads(int64_t asked)
     return asked > 0 ? (int)asked : ds_cpu_count();
 }
 
+enum ds_signing verb_sign(const verb_signing *v)
+{
+    return v->no ? DS_SIGN_NO : v->yes ? DS_SIGN_YES : DS_SIGN_CONFIG;
+}
+
 const char *verb_bytes(char out[32], uint64_t n)
 {
     static const char *const unit[] = {"KB", "MB", "GB", "TB", "PB", "EB"};

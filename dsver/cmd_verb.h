@@ -6,6 +6,7 @@
 #include <stdio.h>
 
 #include "opt.h"
+#include "sign.h"
 #include "store.h"
 
 #define VERB_STORE(v)                                                                              \
@@ -32,10 +33,31 @@
         .name = "author", .type = DS_OPT_STR, .var = &(v), .arg = "WHO",                           \
         .help = "\"Name <mail>\" (default: git's, else dsver)"                                     \
     }
+#define VERB_REASON(v)                                                                             \
+    {                                                                                              \
+        .name = "reason", .type = DS_OPT_STR, .var = &(v), .arg = "TEXT",                          \
+        .help = "why: it stands in the operation log"                                              \
+    }
+/* -S and --no-sign; v is a verb_signing. */
+#define VERB_SIGN(v, letter_)                                                                      \
+    {.letter = letter_,                                                                            \
+     .name = "sign",                                                                               \
+     .type = DS_OPT_FLAG,                                                                          \
+     .var = &(v).yes,                                                                              \
+     .help = "sign it with git's key (user.signingkey, gpg.format)"},                              \
+    {                                                                                              \
+        .name = "no-sign", .type = DS_OPT_FLAG, .var = &(v).no,                                    \
+        .help = "do not, whatever commit.gpgsign says"                                             \
+    }
 #define VERB_END                                                                                   \
     {                                                                                              \
         .name = NULL                                                                               \
     }
+
+typedef struct verb_signing {
+    bool yes, no;
+} verb_signing;
+enum ds_signing verb_sign(const verb_signing *v);
 
 int verb_threads(int64_t asked);                  /* 0: as many as there are processors */
 const char *verb_bytes(char out[32], uint64_t n); /* "3.1 MB" */

@@ -134,10 +134,12 @@ int ds_collect_purge(ds_collected *out, ds_store *s, ds_objgc *gc, int threads, 
             err, DS_CORRUPT,
             "%llu damaged packs were left, and what they hold of the erased: see dsver fsck",
             (unsigned long long)out->objs.stuck);
-    rc = rc ? rc : ds_person_find(&who, s, NULL, err);
-    rc = rc ? rc
-            : ds_overlay_done(s->cat, (const char *)who.name.data, (const char *)who.mail.data,
-                              (int64_t)time(NULL), err);
+    rc = rc ? rc : ds_person_find(&who, s->dir, NULL, err);
+    const ds_note_new by = {.message = "the packs hold no more of it",
+                            .name = (const char *)who.name.data,
+                            .mail = (const char *)who.mail.data,
+                            .time = (int64_t)time(NULL)};
+    rc = rc ? rc : ds_overlay_done(s->cat, &by, err);
     ds_person_fini(&who);
     return rc ? rc : ds_catalog_overlay(&erased, s->cat, true, err);
 }

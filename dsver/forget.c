@@ -683,27 +683,30 @@ static int make_statement(const forget *f, ds_buf *b, const char *actor, const c
 static int publish(forget *f, ds_err *err)
 {
     ds_person who = {0};
-    ds_buf text = {0}, message = {0}, actor = {0};
-    char date[32];
+    ds_signer *signer = NULL;
+    ds_buf text = {0}, message = {0};
+    char date[32], *actor = NULL;
     const int64_t now = (int64_t)time(NULL);
     ds_date_text(date, now);
-    int rc = ds_person_find(&who, f->store, f->o->author, err);
-    if (!rc && (ds_buf_printf(&actor, "%s <%s>", (const char *)who.name.data,
-                              (const char *)who.mail.data) ||
-                !ds_buf_cstr(&actor) ||
-                ds_buf_printf(&message, "erased %" PRIu64 " record%s\n\n%s", f->out->records,
+    int rc = ds_person_find(&who, f->store->dir, f->o->author, err);
+    rc = rc ? rc : ds_person_text(&actor, &who, err);
+    rc = rc ? rc : ds_signer_find(&signer, f->store->dir, f->o->sign, false, actor, err);
+    if (!rc && (ds_buf_printf(&message, "erased %" PRIu64 " record%s\n\n%s", f->out->records,
                               f->out->records == 1 ? "" : "s", f->o->reason) ||
                 !ds_buf_cstr(&message)))
         rc = ds_fail_nomem(err);
-    rc = rc ? rc : make_statement(f, &text, (const char *)actor.data, date, err);
-    rc =
-        rc ? rc
-           : ds_overlay_publish(f->store->cat, &f->lines, &text, (const char *)message.data,
-                                (const char *)who.name.data, (const char *)who.mail.data, now, err);
+    rc = rc ? rc : make_statement(f, &text, actor, date, err);
+    const ds_note_new by = {.message = (const char *)message.data,
+                            .name = (const char *)who.name.data,
+                            .mail = (const char *)who.mail.data,
+                            .time = now,
+                            .signer = signer};
+    rc = rc ? rc : ds_overlay_publish(f->store->cat, &f->lines, &text, &by, err);
+    ds_signer_free(signer);
     ds_person_fini(&who);
     ds_buf_fini(&text);
     ds_buf_fini(&message);
-    ds_buf_fini(&actor);
+    free(actor);
     return rc;
 }
 

@@ -11,12 +11,14 @@
 #define DS_FORGET_H
 
 #include "collect.h"
+#include "sign.h"
 
 typedef struct ds_forget_opts {
     const ds_buf *keys;          /* NUL-terminated, one after the other; or: */
     const char *field, *value;   /* records whose column has the value */
     const char *dataset;         /* only of this one; NULL: of all */
     const char *reason, *author; /* author: as in person.h */
+    enum ds_signing sign;        /* the statement */
     int threads;
     bool wait, dry_run;
 } ds_forget_opts;

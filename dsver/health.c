@@ -203,6 +203,83 @@ static int check_catalog(health *h, ds_err *err)
     return rc;
 }
 
+/* ---- the operation log ---- */
+
+typedef struct opscan {
+    health *h;
+    ds_oprefs refs;
+} opscan;
+
+static int check_entry(void *ctx, const ds_opentry *e, ds_err *err)
+{
+    opscan *o = ctx;
+    o->h->out->operations++;
+    if (e->trouble)
+        tell(o->h, "oplog", e->offset, "", e->trouble, "");
+    return ds_oprefs_add(&o->refs, e, err);
+}
+
+static void tell_moved(health *h, const char *ref, const char *what)
+{
+    char reason[800];
+    snprintf(reason, sizeof reason, "%.600s was %s by something other than dsver", ref, what);
+    const ds_trouble t = {
+        .note = true, .file = "catalog.git", .id = "", .reason = reason, .datasets = ""};
+    h->out->unlogged++;
+    h->fn(h->ctx, &t);
+}
+
+/* Git's own commands may have moved it, which nothing forbids. */
+static int check_logged(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    opscan *o = ctx;
+    const ds_opref *r = ds_oprefs_find(&o->refs, name);
+    (void)err;
+    if (!r || !((r->has_after && git_oid_equal(&r->after, id)) ||
+                (r->has_before && git_oid_equal(&r->before, id))))
+        tell_moved(o->h, name, "moved");
+    return 0;
+}
+
+static int check_deleted(const opscan *o, ds_err *err)
+{
+    for (size_t i = 0; i < o->refs.n; i++) {
+        const ds_opref *r = &o->refs.v[i];
+        git_reference *ref = NULL;
+        const int rc = git_reference_lookup(&ref, ds_catalog_repo(o->h->store->cat), r->name);
+        git_reference_free(ref);
+        if (rc == GIT_ENOTFOUND && r->has_after)
+            tell_moved(o->h, r->name,
+                       r->has_before ? "deleted"
+                                     : "not made by a command that died, or was deleted");
+    }
+    return ds_check_interrupt(err);
+}
+
+/* Writers move refs meanwhile: so refs.lock is held while log and refs are compared. */
+static int check_oplog(health *h, ds_err *err)
+{
+    opscan o = {.h = h};
+    ds_err why = {0};
+    int fd = -1, rc = ds_ref_hold(h->store->cat, &fd, err);
+    rc = rc ? rc : ds_oplog_each(h->store->dir, check_entry, &o, &why);
+    if (rc == DS_CORRUPT) {
+        tell(h, "oplog", 0, "", why.msg, "");
+        rc = 0;
+    } else if (rc) {
+        ds_fail(err, rc, "%s", why.msg);
+    }
+    if (!rc && h->out->operations)
+        rc = ds_ref_each_raw(h->store->cat, check_logged, &o, &why);
+    if (rc == DS_CORRUPT) /* a ref: told of already */
+        rc = 0;
+    if (!rc && h->out->operations)
+        rc = check_deleted(&o, err);
+    ds_ref_release(h->store->cat, &fd);
+    ds_oprefs_fini(&o.refs);
+    return rc;
+}
+
 /* ---- versions
  * ------------------------------------------------------------------------------------------------
  */
@@ -369,6 +446,7 @@ int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_tro
         qsort(h.kept, h.nkept, sizeof *h.kept, by_piece);
     if (!rc)
         rc = check_catalog(&h, err);
+    rc = rc ? rc : check_oplog(&h, err);
     if (!rc) {
         ds_err why = {0};
         rc = ds_history_each(s->cat, on_version, &h, &why);

@@ -1,9 +1,9 @@
 /* health.h - is everything there, and is it what it was? fsck's work.
  *
- * Always: every git object re-hashed, every git pack and index re-summed, every ref and version
- * readable, the structure of data packs and index, every piece of every version known. With
- * read_data also every byte of every piece, and the roots of every version recomputed from its
- * manifest.
+ * Always: the chain of the operation log, and refs against it; every git object re-hashed, every
+ * git pack and index re-summed, every ref and version readable, the structure of data packs and
+ * index, every piece of every version known. With read_data also every byte of every piece, and the
+ * roots of every version recomputed from its manifest.
  */
 #ifndef DS_HEALTH_H
 #define DS_HEALTH_H
@@ -11,6 +11,7 @@
 #include "store.h"
 
 typedef struct ds_trouble {
+    bool note;        /* nothing is damaged: not counted */
     const char *file; /* in the store: "packs/<sha>.pack", "catalog.git/...", or "" */
     uint64_t offset;  /* in the file; 0 for files as a whole */
     const char *id;   /* of a piece or git object, hex, or "" */
@@ -25,8 +26,10 @@ typedef struct ds_health {
     uint64_t git_objects, versions, blocks,
         pieces; /* blocks and pieces: lines and addresses in manifests looked at */
     uint64_t problems;
-    uint64_t afar;   /* pieces that are not here, of a store that fetches what it reads */
-    uint64_t erased; /* blocks, and pages of sources, that something was erased from */
+    uint64_t afar;       /* pieces that are not here, of a store that fetches what it reads */
+    uint64_t operations; /* entries of the log */
+    uint64_t unlogged;   /* refs that are not where the log leaves them */
+    uint64_t erased;     /* blocks, and pages of sources, that something was erased from */
 } ds_health;
 
 typedef struct ds_health_opts {

@@ -214,16 +214,12 @@ static int put_statements(press *p, const ds_buf *statement, git_oid *id, ds_err
     return rc;
 }
 
-static int put_commit(press *p, const char *message, const char *name, const char *mail,
-                      int64_t time, ds_err *err)
+static int put_commit(press *p, const ds_note_new *by, ds_err *err)
 {
     git_oid id;
-    const ds_note_new note = {.tree = p->tree,
-                              .parent = p->old ? &p->old->commit : NULL,
-                              .message = message,
-                              .name = name,
-                              .mail = mail,
-                              .time = time};
+    ds_note_new note = *by;
+    note.tree = p->tree;
+    note.parent = p->old ? &p->old->commit : NULL;
     int rc = ds_note_put(p->pack, &id, &note, err);
     rc = rc ? rc : ds_gitpack_publish(p->pack, err);
     rc = rc ? rc : ds_ref_move(p->cat, DS_REF_ERASED, p->old ? &p->old->commit : NULL, &id, err);
@@ -248,8 +244,7 @@ static int put_root(press *p, const git_oid *lines, const git_oid *statements, b
 }
 
 int ds_overlay_publish(ds_catalog *c, const ds_buf *lines, const ds_buf *statement,
-                       const char *message, const char *name, const char *mail, int64_t time,
-                       ds_err *err)
+                       const ds_note_new *by, ds_err *err)
 {
     press p = {.cat = c};
     ds_overlay *old = NULL, fresh = {0};
@@ -265,7 +260,7 @@ int ds_overlay_publish(ds_catalog *c, const ds_buf *lines, const ds_buf *stateme
     rc = rc ? rc : put_lines(&p, &fresh, &ids[0], err);
     rc = rc ? rc : put_statements(&p, statement, &ids[1], err);
     rc = rc ? rc : put_root(&p, &ids[0], &ids[1], true, err);
-    rc = rc ? rc : put_commit(&p, message, name, mail, time, err);
+    rc = rc ? rc : put_commit(&p, by, err);
     ds_gitpack_free(p.pack);
     ds_buf_fini(&fresh.text);
     free(fresh.lines);
@@ -286,7 +281,7 @@ static int entry_of(ds_catalog *c, const git_oid *commit, const char *name, git_
     return 0;
 }
 
-int ds_overlay_done(ds_catalog *c, const char *name, const char *mail, int64_t time, ds_err *err)
+int ds_overlay_done(ds_catalog *c, const ds_note_new *by, ds_err *err)
 {
     press p = {.cat = c};
     ds_overlay *old = NULL;
@@ -299,7 +294,7 @@ int ds_overlay_done(ds_catalog *c, const char *name, const char *mail, int64_t t
     rc = rc ? rc : entry_of(c, &old->commit, "lines", &ids[0], err);
     rc = rc ? rc : entry_of(c, &old->commit, "statements", &ids[1], err);
     rc = rc ? rc : put_root(&p, &ids[0], &ids[1], false, err);
-    rc = rc ? rc : put_commit(&p, "the packs hold no more of it", name, mail, time, err);
+    rc = rc ? rc : put_commit(&p, by, err);
 out:
     ds_gitpack_free(p.pack);
     ds_overlay_free(old);

@@ -25,11 +25,11 @@ bool ds_overlay_pending(const ds_overlay *o);
 size_t ds_overlay_statements(const ds_overlay *o);
 
 /* One erasure. lines: "ADDRESS LINE\n" in any order; they stand beside those before, or in place of
- * them. statement: JSON. Makes the commit and moves the ref, `pending`. */
+ * them. statement: JSON. by: of its commit, all but tree and parent. Makes the commit and moves the
+ * ref, `pending`. */
 int ds_overlay_publish(ds_catalog *c, const ds_buf *lines, const ds_buf *statement,
-                       const char *message, const char *name, const char *mail, int64_t time,
-                       ds_err *err);
+                       const ds_note_new *by, ds_err *err);
 /* The packs hold no more of it: nothing is pending. Nothing to do is fine. */
-int ds_overlay_done(ds_catalog *c, const char *name, const char *mail, int64_t time, ds_err *err);
+int ds_overlay_done(ds_catalog *c, const ds_note_new *by, ds_err *err);
 
 #endif

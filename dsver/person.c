@@ -1,6 +1,7 @@
 /* person.c - see person.h. */
 #include "person.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -22,25 +23,34 @@ static int split_author(ds_person *p, const char *author, ds_err *err)
     return rc ? rc : put_text(&p->mail, open + 1, (size_t)(close - open - 1), err);
 }
 
-static int from_config(ds_buf *b, ds_store *s, const char *env, const char *name,
+static int from_config(ds_buf *b, const char *store, const char *env, const char *name,
                        const char *otherwise, ds_err *err)
 {
     const char *v = getenv(env);
     if (v && *v)
         return put_text(b, v, strlen(v), err);
-    int rc = ds_config_get(b, s->dir, name, true, err);
+    int rc = ds_config_get(b, store, name, true, err);
     if (rc == 0 || (rc > 0 && b->len == 0))
         return put_text(b, otherwise, strlen(otherwise), err);
     return rc < 0 ? rc : ds_buf_cstr(b) ? 0 : ds_fail_nomem(err);
 }
 
-int ds_person_find(ds_person *p, ds_store *s, const char *author, ds_err *err)
+int ds_person_find(ds_person *p, const char *store, const char *author, ds_err *err)
 {
     if (author)
         return split_author(p, author, err);
-    int rc = from_config(&p->name, s, "GIT_AUTHOR_NAME", "user.name", "dsver", err);
+    int rc = from_config(&p->name, store, "GIT_AUTHOR_NAME", "user.name", "dsver", err);
     return rc ? rc
-              : from_config(&p->mail, s, "GIT_AUTHOR_EMAIL", "user.email", "dsver@localhost", err);
+              : from_config(&p->mail, store, "GIT_AUTHOR_EMAIL", "user.email", "dsver@localhost",
+                            err);
+}
+
+int ds_person_text(char **out, const ds_person *p, ds_err *err)
+{
+    if (asprintf(out, "%s <%s>", (const char *)p->name.data, (const char *)p->mail.data) >= 0)
+        return 0;
+    *out = NULL;
+    return ds_fail_nomem(err);
 }
 
 void ds_person_fini(ds_person *p)

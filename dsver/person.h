@@ -9,8 +9,11 @@ typedef struct ds_person {
 } ds_person;
 
 /* author: "Name <mail>", or NULL: $GIT_AUTHOR_NAME and $GIT_AUTHOR_EMAIL, else the store's or git's
- * configuration, else dsver itself. DS_USAGE when it is not of that form. Zeroed before. */
-int ds_person_find(ds_person *p, ds_store *s, const char *author, ds_err *err);
+ * configuration, else dsver itself. store: its folder. DS_USAGE when it is not of that form. Zeroed
+ * before. */
+int ds_person_find(ds_person *p, const char *store, const char *author, ds_err *err);
+/* "Name <mail>", which the caller frees. */
+int ds_person_text(char **out, const ds_person *p, ds_err *err);
 void ds_person_fini(ds_person *p);
 
 #endif

@@ -26,6 +26,7 @@ typedef struct branch {
     bool exists; /* the ref is there, at `id` */
     bool has_parent;
     git_oid id, parent;
+    ds_signer *signer;
     bool same; /* its version holds the same records from the same places */
 } branch;
 
@@ -80,7 +81,8 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
                         .mail = (const char *)p->mail.data,
                         .time = o->time ? o->time : (int64_t)time(NULL),
                         .root = m->root,
-                        .records = m->records};
+                        .records = m->records,
+                        .signer = b->signer};
     int rc = ds_version_put(pack, &out->id, &v, err);
     if (!rc)
         rc = ds_gitpack_publish(pack, err);
@@ -92,8 +94,11 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
                    const ds_person *p, const ds_publish_opts *o, ds_err *err)
 {
     branch b = {0};
+    char *who = NULL;
     int rc =
         asprintf(&b.ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0 ? ds_fail_nomem(err) : 0;
+    rc = rc ? rc : ds_person_text(&who, p, err);
+    rc = rc ? rc : ds_signer_find(&b.signer, s->dir, o->sign, false, who, err);
     /* Before anything that leads to its pieces. When nothing is new this writes nothing; in a store
      * that had lost pieces of this very version it brings them back. */
     if (!rc) {
@@ -116,6 +121,8 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
             rc = ds_fail(err, DS_LOCKED, "%s keeps moving", b.ref);
     }
     free(b.ref);
+    free(who);
+    ds_signer_free(b.signer);
     return rc > 0 ? 0 : rc;
 }
 
@@ -126,7 +133,7 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     ds_gitpack *pack = NULL;
     ds_person p = {0};
     *out = (ds_published){0};
-    int rc = ds_person_find(&p, s, o->author, err);
+    int rc = ds_person_find(&p, s->dir, o->author, err);
     if (rc)
         goto out;
     rc = ds_objstore_hold(s->objs, err); /* gc keeps out until the ref has moved */

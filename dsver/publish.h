@@ -10,13 +10,15 @@
 #define DS_PUBLISH_H
 
 #include "commitpass.h"
+#include "sign.h"
 
 typedef struct ds_publish_opts {
     const char *dataset, *branch; /* checked names */
     const char *message;          /* NULL: "N records" */
-    const char *author;    /* "Name <mail>"; NULL: environment, configuration, or dsver itself */
-    int64_t time;          /* 0: now */
-    const git_oid *head;   /* the branch must be there, else DS_LOCKED; NULL: wherever it is */
+    const char *author;  /* "Name <mail>"; NULL: environment, configuration, or dsver itself */
+    int64_t time;        /* 0: now */
+    const git_oid *head; /* the branch must be there, else DS_LOCKED; NULL: wherever it is */
+    enum ds_signing sign;
     const git_oid *merged; /* a second parent: a version is made even when it is as the first */
     ds_pass_opts pass;
 } ds_publish_opts;

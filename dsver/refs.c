@@ -91,17 +91,92 @@ static void ref_unlock(ds_catalog *c, int *fd)
     ds_close(fd, ds_catalog_lock(c), NULL);
 }
 
-int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
-                ds_err *err)
+/* What a ref names: 1, or 0 when it is not there or names another ref. */
+static int raw_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
+{
+    git_reference *r = NULL;
+    int rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
+    if (rc == GIT_ENOTFOUND)
+        return 0;
+    if (rc < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+    const git_oid *to = git_reference_target(r);
+    if (to)
+        *id = *to;
+    git_reference_free(r);
+    return to != NULL;
+}
+
+typedef struct found {
+    ds_buf names, ids; /* char *, git_oid */
+} found;
+
+static int note_found(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    found *f = ctx;
+    char *copy = strdup(name);
+    if (copy && !ds_buf_put(&f->ids, id, sizeof *id) && !ds_buf_put(&f->names, &copy, sizeof copy))
+        return 0;
+    free(copy);
+    return ds_fail_nomem(err);
+}
+
+/* The first entries of a store from before there was a log. */
+static int begin_log(ds_catalog *c, ds_err *err)
+{
+    found f = {0};
+    int rc = ds_ref_each_raw(c, note_found, &f, err);
+    char **names = (char **)(void *)f.names.data;
+    const size_t n = f.names.len / sizeof *names;
+    ds_opmove *m = calloc(n + 1, sizeof *m);
+    if (!rc && !m)
+        rc = ds_fail_nomem(err);
+    for (size_t i = 0; !rc && i < n; i++)
+        m[i] = (ds_opmove){.ref = names[i], .after = (const git_oid *)(const void *)f.ids.data + i};
+    if (!rc && n)
+        rc = ds_oplog_append(ds_catalog_oplog(c), m, n, "there when the log began", err);
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(m);
+    ds_buf_fini(&f.names);
+    ds_buf_fini(&f.ids);
+    return rc;
+}
+
+/* The entry for what is about to happen. */
+static int log_move(ds_catalog *c, const ds_opmove *m, const char *detail, ds_err *err)
+{
+    ds_oplog *log = ds_catalog_oplog(c);
+    int rc = ds_oplog_begun(log) ? 0 : begin_log(c, err);
+    return rc ? rc : ds_oplog_append(log, m, m != NULL, detail, err);
+}
+
+int ds_ref_note(ds_catalog *c, const char *detail, ds_err *err)
+{
+    int fd = -1;
+    int rc = ref_lock(c, &fd, "", err);
+    rc = rc ? rc : log_move(c, NULL, detail, err);
+    ref_unlock(c, &fd);
+    return rc;
+}
+
+int ds_ref_hold(ds_catalog *c, int *fd, ds_err *err)
+{
+    *fd = -1;
+    return faccessat(AT_FDCWD, ds_catalog_dir(c), W_OK, AT_EACCESS) ? 0 : ref_lock(c, fd, "", err);
+}
+
+void ds_ref_release(ds_catalog *c, int *fd)
+{
+    ref_unlock(c, fd);
+}
+
+static int set_ref(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
+                   ds_err *err)
 {
     static const git_oid none;
     git_reference *r = NULL;
-    int fd = -1;
-    if (strlen(name) >= REF_NAME_MAX)
-        return ds_fail(err, DS_USAGE, "ref name too long: %s", name);
-    int rc = ref_lock(c, &fd, name, err);
-    if (rc)
-        goto out;
+    int rc = 0;
     for (int tries = 0;; tries++) {
         rc = git_reference_create_matching(&r, ds_catalog_repo(c), name, to, 1,
                                            expected ? expected : &none, "dsver");
@@ -110,13 +185,30 @@ int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const 
             break;
         short_wait();
     }
-    if (rc == 0)
-        rc = 1;
-    else if (rc == GIT_EMODIFIED || rc == GIT_ENOTFOUND)
-        rc = 0;
-    else
-        rc = ds_fail_git(err, rc, "cannot move %s", name);
     git_reference_free(r);
+    if (rc == GIT_EMODIFIED || rc == GIT_ENOTFOUND)
+        return 0;
+    return rc == 0 ? 1 : ds_fail_git(err, rc, "cannot move %s", name);
+}
+
+int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
+                ds_err *err)
+{
+    const ds_opmove m = {.ref = name, .before = expected, .after = to};
+    git_oid at;
+    int fd = -1;
+    if (strlen(name) >= REF_NAME_MAX)
+        return ds_fail(err, DS_USAGE, "ref name too long: %s", name);
+    int rc = ref_lock(c, &fd, name, err);
+    rc = rc ? rc : raw_ref(c, name, &at, err);
+    if (rc < 0)
+        goto out;
+    if (rc != (expected != NULL) || (rc && !git_oid_equal(&at, expected))) {
+        rc = 0;
+        goto out;
+    }
+    rc = log_move(c, &m, NULL, err);
+    rc = rc ? rc : set_ref(c, name, expected, to, err);
 out:
     ref_unlock(c, &fd);
     return rc;
@@ -247,22 +339,6 @@ static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return 1;
 }
 
-/* What a ref names: 1, or 0 when it is gone meanwhile or names another ref. */
-static int raw_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
-{
-    git_reference *r = NULL;
-    int rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
-    if (rc == GIT_ENOTFOUND)
-        return 0;
-    if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-    const git_oid *to = git_reference_target(r);
-    if (to)
-        *id = *to;
-    git_reference_free(r);
-    return to != NULL;
-}
-
 static int each(ds_catalog *c, int (*look)(ds_catalog *, const char *, git_oid *, ds_err *),
                 ds_ref_fn fn, void *ctx, ds_err *err)
 {
@@ -296,26 +372,33 @@ int ds_ref_each_raw(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
     return each(c, raw_ref, fn, ctx, err);
 }
 
-int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err)
+static int delete_ref(ds_catalog *c, const char *name, ds_err *err)
 {
     git_reference *r = NULL;
+    int rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
+    for (int tries = 0; rc == 0 || (rc == GIT_ELOCKED && tries < REF_TRIES); tries++) {
+        rc = git_reference_delete(r);
+        if (rc != GIT_ELOCKED)
+            break;
+        short_wait();
+    }
+    git_reference_free(r);
+    return rc == 0 ? 1 : ds_fail_git(err, rc, "cannot delete %s", name);
+}
+
+int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err)
+{
     git_oid at;
+    const ds_opmove m = {.ref = name, .before = &at};
     int fd = -1;
     int rc = ref_lock(c, &fd, name, err);
     if (!rc)
         rc = ds_ref_get(c, name, &at, err);
-    if (rc > 0 && !git_oid_equal(&at, expected))
-        rc = 0;
+    if (rc > 0)
+        rc = git_oid_equal(&at, expected) ? raw_ref(c, name, &at, err) : 0;
     if (rc > 0) {
-        rc = git_reference_lookup(&r, ds_catalog_repo(c), name);
-        for (int tries = 0; rc == 0 || (rc == GIT_ELOCKED && tries < REF_TRIES); tries++) {
-            rc = git_reference_delete(r);
-            if (rc != GIT_ELOCKED)
-                break;
-            short_wait();
-        }
-        rc = rc == 0 ? 1 : ds_fail_git(err, rc, "cannot delete %s", name);
-        git_reference_free(r);
+        rc = log_move(c, &m, NULL, err);
+        rc = rc ? rc : delete_ref(c, name, err);
     }
     ref_unlock(c, &fd);
     return rc;

@@ -16,6 +16,7 @@
 #define DS_REF_PREFIX "refs/heads/"
 #define DS_REF_TAGS "refs/tags/"
 #define DS_REF_KEPT "refs/dsver/kept/"
+#define DS_REF_PINS "refs/dsver/pins/" /* DATASET/COMMIT: a tag that says who keeps it, and why */
 #define DS_REF_REMOTES "refs/remotes/" /* REMOTE/DATASET/BRANCH: where it was when last seen */
 
 /* 1 found, 0 not, < 0 error. Annotated tags are followed to their commit. */
@@ -24,6 +25,9 @@ int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err);
  * error. Durable on return. */
 int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
                 ds_err *err);
+/* No ref moves until it is let go. *fd -1 where the store cannot be written. */
+int ds_ref_hold(ds_catalog *c, int *fd, ds_err *err);
+void ds_ref_release(ds_catalog *c, int *fd);
 /* Every ref in order of its name, with the commit that it leads to; refs to other things are
  * skipped. Non-zero from fn stops and is returned. */
 typedef int (*ds_ref_fn)(void *ctx, const char *name, const git_oid *id, ds_err *err);
@@ -32,6 +36,9 @@ int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
 int ds_ref_each_raw(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
 /* 1 deleted, 0 it is not at *expected, < 0 error. */
 int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err);
+
+/* An entry of the operation log about what moves no ref. */
+int ds_ref_note(ds_catalog *c, const char *detail, ds_err *err);
 
 /* Keeps what `name` led to. */
 int ds_ref_keep(ds_catalog *c, const char *name, const git_oid *id, ds_err *err);

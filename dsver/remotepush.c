@@ -184,6 +184,13 @@ static int note_moved(pushing *p, ds_err *err)
     return rc;
 }
 
+static int note_push(pushing *p, size_t n, ds_err *err)
+{
+    char text[160];
+    snprintf(text, sizeof text, "%zu refs of %.100s", n, p->l->conf.name);
+    return ds_ref_note(p->l->store->cat, text, err);
+}
+
 static int push(pushing *p, ds_err *err)
 {
     ds_link *l = p->l;
@@ -203,6 +210,7 @@ static int push(pushing *p, ds_err *err)
     if (!rc && p->tips.len)
         rc = send_pieces(p, err);
     size_t n = p->moves.len / sizeof(ds_gitmove);
+    rc = rc || !n ? rc : note_push(p, n, err);
     if (!rc && n) {
         rc = ds_git_push(ds_catalog_dir(l->store->cat), l->conf.catalog,
                          (const ds_gitmove *)(const void *)p->moves.data, n, err);

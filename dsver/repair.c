@@ -102,6 +102,7 @@ int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bo
     ds_collected gone;
     *out = (ds_repaired){0};
     int rc = ds_collect_alone(&gc, s, wait, err);
+    rc = rc ? rc : ds_ref_note(s->cat, from->dir, err);
     rc = rc ? rc : find_needed(&needed, s, err);
     rc = rc ? rc : find_bad(&bad, s, &needed, threads, err);
     out->pieces = needed.n;

@@ -136,23 +136,16 @@ static int check_format(const char *dir, ds_err *err)
 
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err)
 {
-    char *cat = NULL, *lock = NULL;
     *s = (ds_store){0};
     int rc = ds_store_find(&s->dir, given, err);
     if (!rc)
         rc = check_format(s->dir, err);
     if (!rc)
-        rc = ds_store_path(&cat, s->dir, "catalog.git", err);
-    if (!rc)
-        rc = ds_store_path(&lock, s->dir, "locks/refs.lock", err);
-    if (!rc)
-        rc = ds_catalog_open(&s->cat, cat, lock, err);
+        rc = ds_catalog_open(&s->cat, s->dir, err);
     if (!rc)
         rc = ds_objstore_open(&s->objs, s->dir, mode, err);
     if (!rc)
         rc = ds_lazy_attach(s, err);
-    free(cat);
-    free(lock);
     if (rc)
         ds_store_close(s);
     return rc;
@@ -165,6 +158,12 @@ void ds_store_close(ds_store *s)
     ds_catalog_close(s->cat);
     free(s->dir);
     *s = (ds_store){0};
+}
+
+int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
+                 ds_err *err)
+{
+    return ds_oplog_act(ds_catalog_oplog(s->cat), command, author, reason, err);
 }
 
 /* ---- configuration

@@ -34,6 +34,9 @@ int ds_store_find(char **dir, const char *given, ds_err *err);
 /* Finds and opens. Caller closes; a zeroed object may be closed. */
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err);
 void ds_store_close(ds_store *s);
+/* Who does what to the store from now on, and why, for its operation log (oplog.h). */
+int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
+                 ds_err *err);
 int ds_store_path(char **path, const char *dir, const char *name,
                   ds_err *err); /* dir/name; caller frees */
 

@@ -85,3 +85,30 @@ id() {
     has "is no branch"
     exits 1 dsver reset d none
 }
+
+@test "pin: a version stays through gc when nothing else leads to it, and goes when it is let go" {
+    put one d
+    put two d
+    two=$(id refs/heads/d/main)
+    [ -z "$(dsver pin)" ]
+    exits 0 dsver pin --reason "trial 7" --author "A B <a@b.c>" d
+    has "d@$two pinned"
+    exits 0 dsver pin d
+    has "already"
+    dsver pin --list | grep -Eq "^d@$two  20[0-9TZ:-]+  A B  trial 7\$"
+    dsver pin --json | grep -q "\"dataset\":\"d\",\"commit\":\"$two\".*\"reason\":\"trial 7\""
+    dsver reset d main~1 >/dev/null
+    dsver gc --grace 0 >/dev/null
+    dsver cat "d@$two" | dsprep cat | grep -q two
+    dsver fsck --read-data
+    git -C .dsver/catalog.git fsck --strict
+    exits 1 dsver unpin d
+    has "is not pinned"
+    dsver unpin --reason "trial over" "d@$two"
+    [ -z "$(dsver pin)" ]
+    dsver oplog --command unpin | grep -q "trial over"
+    dsver gc --grace 0 >/dev/null
+    exits 1 dsver cat "d@$two" -o x
+    dsver cat d | dsprep cat | grep -q one
+    dsver fsck --read-data
+}

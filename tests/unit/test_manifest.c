@@ -19,11 +19,11 @@
 static ds_catalog *open_catalog(const char *name)
 {
     ds_catalog *c = NULL;
-    char dir[512], lock[600];
-    snprintf(dir, sizeof dir, "%s", unit_path(name));
-    snprintf(lock, sizeof lock, "%s/refs.lock", dir);
+    char store[512], dir[600];
+    snprintf(store, sizeof store, "%s", unit_path(name));
+    snprintf(dir, sizeof dir, "%s/catalog.git", store);
     OK(ds_catalog_create(dir, err));
-    OK(ds_catalog_open(&c, dir, lock, err));
+    OK(ds_catalog_open(&c, store, err));
     return c;
 }
 

@@ -1,0 +1,172 @@
+/* cmd_oplog.c - dsver oplog. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_verb.h"
+#include "oplog.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_oplog;
+const ds_command ds_ver_oplog = {
+    .prog = "dsver",
+    .name = "oplog",
+    .summary = "list what was done to the store, by whom and why",
+    .max_operands = 0,
+    .example = "dsver oplog --command forget",
+    .description =
+        "Every command that changes the store writes an entry before it does: time, actor, "
+        "command, reason, and for each ref where it was and where it is to go. Entries are "
+        "chained: each holds the hash of the one before, so one that was edited or taken out is "
+        "found, and it exits with 12. That the last ones were not cut off shows where a ref is "
+        "not where the log leaves it (dsver fsck tells), and for good when a hash was kept "
+        "elsewhere: --contains says whether the chain still goes through it (exit 1 when not).\n\n"
+        "The actor is --author's of the command, else that of git's configuration; uid is the "
+        "system's. The log belongs to this store and is not pushed.",
+    .run = run,
+};
+
+typedef struct listing {
+    bool json, quiet;
+    const char *command, *ref;
+    ds_sha want;
+    bool wanted, found;
+    uint64_t n, broken, first; /* entries; broken ones, and the line of the first */
+    ds_sha head;
+} listing;
+
+static void say_json(const ds_opentry *e)
+{
+    const struct {
+        const char *name, *text;
+    } texts[] = {{"time", e->time},     {"actor", e->actor}, {"command", e->command},
+                 {"reason", e->reason}, {"ref", e->ref},     {"detail", e->detail}};
+    char hex[65], id[GIT_OID_HEXSZ + 1];
+    printf("{\"type\":\"operation\",\"seq\":%" PRIu64 ",\"uid\":%" PRIu64, e->seq, e->uid);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        printf(",\"%s\":", texts[i].name);
+        verb_json(stdout, texts[i].text);
+    }
+    git_oid_tostr(id, sizeof id, &e->before);
+    printf(e->has_before ? ",\"before\":\"%s\"" : ",\"before\":null", id);
+    git_oid_tostr(id, sizeof id, &e->after);
+    printf(e->has_after ? ",\"after\":\"%s\"" : ",\"after\":null", id);
+    ds_sha_hex(hex, &e->hash);
+    printf(",\"hash\":\"%s\",\"trouble\":", hex);
+    if (e->trouble)
+        verb_json(stdout, e->trouble);
+    else
+        printf("null");
+    printf("}\n");
+}
+
+static void say(const ds_opentry *e)
+{
+    char from[11], to[11];
+    printf("%" PRIu64 "  %s  ", e->seq, e->time);
+    verb_text(stdout, e->command, strlen(e->command));
+    printf("  ");
+    verb_text(stdout, e->actor, strlen(e->actor));
+    if (*e->ref) {
+        git_oid_tostr(from, sizeof from, &e->before);
+        git_oid_tostr(to, sizeof to, &e->after);
+        printf("  ");
+        verb_text(stdout, e->ref, strlen(e->ref));
+        printf(" %s -> %s", e->has_before ? from : "none", e->has_after ? to : "none");
+    }
+    if (*e->detail) {
+        printf("  (");
+        verb_text(stdout, e->detail, strlen(e->detail));
+        printf(")");
+    }
+    if (*e->reason) {
+        printf("  ");
+        verb_text(stdout, e->reason, strlen(e->reason));
+    }
+    printf("%s%s\n", e->trouble ? "  ! " : "", e->trouble ? e->trouble : "");
+}
+
+static int on_entry(void *ctx, const ds_opentry *e, ds_err *err)
+{
+    listing *l = ctx;
+    (void)err;
+    l->n++;
+    l->head = e->hash;
+    if (e->trouble && l->broken++ == 0)
+        l->first = e->line;
+    l->found |= l->wanted && !l->broken && ds_sha_eq(&e->hash, &l->want);
+    if (l->quiet || (l->command && strcmp(l->command, e->command) != 0) ||
+        (l->ref && strcmp(l->ref, e->ref) != 0))
+        return 0;
+    if (l->json)
+        say_json(e);
+    else
+        say(e);
+    return 0;
+}
+
+static int work(listing *l, const char *store, const char *contains, ds_err *err)
+{
+    char *dir = NULL;
+    char hex[65];
+    int rc = 0;
+    l->wanted = contains != NULL;
+    if (contains && !ds_sha_parse(&l->want, contains, strlen(contains)))
+        rc = ds_fail(err, DS_USAGE, "--contains wants a hash of 64 hex digits");
+    rc = rc ? rc : ds_store_find(&dir, store, err);
+    rc = rc ? rc : ds_oplog_each(dir, on_entry, l, err);
+    ds_sha_hex(hex, &l->head);
+    if (!rc && l->quiet && l->json)
+        printf("{\"type\":\"oplog\",\"operations\":%" PRIu64 ",\"head\":\"%s\",\"broken\":%" PRIu64
+               "}\n",
+               l->n, l->n ? hex : "", l->broken);
+    else if (!rc && l->quiet)
+        printf("%" PRIu64 " operations, last %s\n", l->n, l->n ? hex : "none");
+    if (!rc && l->broken)
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s/oplog: the chain is broken in %" PRIu64 " places, first in line %" PRIu64,
+                     dir, l->broken, l->first);
+    if (!rc && l->wanted && !l->found)
+        rc = ds_fail(err, DS_FAIL, "%s/oplog: no entry has that hash", dir);
+    free(dir);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    listing l = {.json = false};
+    const char *store = NULL, *contains = NULL;
+    const ds_opt opts[] = {
+        {.name = "command",
+         .type = DS_OPT_STR,
+         .var = &l.command,
+         .arg = "NAME",
+         .help = "only entries of this command"},
+        {.name = "ref",
+         .type = DS_OPT_STR,
+         .var = &l.ref,
+         .arg = "REF",
+         .help = "only entries about this ref, such as refs/heads/docs/main"},
+        {.name = "contains",
+         .type = DS_OPT_STR,
+         .var = &contains,
+         .arg = "HASH",
+         .help = "fail unless the chain goes through the entry with this hash"},
+        {.letter = 'q',
+         .name = "quiet",
+         .type = DS_OPT_FLAG,
+         .var = &l.quiet,
+         .help = "only check the chain, and print how long it is and its last hash"},
+        VERB_STORE(store),
+        VERB_JSON(l.json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_oplog, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    work(&l, store, contains, &err);
+    return ds_command_end(&ds_ver_oplog, &err, l.json);
+}

@@ -1,0 +1,159 @@
+/* cmd_verify.c - dsver verify. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cmd_verb.h"
+#include "manifest.h"
+#include "overlay.h"
+#include "refs.h"
+#include "revision.h"
+#include "sign.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_verify;
+const ds_command ds_ver_verify = {
+    .prog = "dsver",
+    .name = "verify",
+    .summary = "verify the signature of a version, a tag, or the erasures",
+    .operands = "[DATASET[@REV]]",
+    .max_operands = 1,
+    .example = "dsver config gpg.ssh.allowedSignersFile ~/.ssh/allowed_signers\n"
+               "dsver verify docs@v3",
+    .description =
+        "Asks git whether the version's signature is good, and by whom it is; where REV is an "
+        "annotated tag that is signed, whether the tag's is. What is signed names the root of the "
+        "data, which is compared with the manifest's: dsver fsck --read-data compares it with the "
+        "data itself. --erasures verifies the statements of dsver forget, newest first.\n\n"
+        "Which keys are trusted is git's business: gpg's trust, or gpg.ssh.allowedSignersFile. "
+        "It exits with 1 for what is not signed, or not well.",
+    .run = run,
+};
+
+typedef struct verifying {
+    bool json;
+    ds_store s;
+    uint64_t n, bad;
+} verifying;
+
+static int verify_one(verifying *c, const char *kind, const git_oid *id, ds_err *err)
+{
+    ds_verdict v = {0};
+    int rc = ds_verify(&v, c->s.dir, ds_catalog_repo(c->s.cat), id, err);
+    if (rc)
+        return rc;
+    const char *said = (const char *)v.said.data;
+    c->n++;
+    c->bad += !v.good;
+    if (c->json) {
+        printf("{\"type\":\"verify\",\"kind\":\"%s\",\"id\":\"%s\",\"signed\":%s,\"good\":%s,"
+               "\"said\":",
+               kind, git_oid_tostr_s(id), v.is_signed ? "true" : "false",
+               v.good ? "true" : "false");
+        verb_json(stdout, said);
+        printf("}\n");
+    } else {
+        printf("%s %s: %s: ", kind, git_oid_tostr_s(id),
+               v.good        ? "good"
+               : v.is_signed ? "BAD"
+                             : "unsigned");
+        verb_text(stdout, said, strlen(said));
+        printf("\n");
+    }
+    ds_verdict_fini(&v);
+    return 0;
+}
+
+/* The tag's object when REV is an annotated tag: 1, 0 when not. */
+static int find_tag(git_oid *id, verifying *c, const ds_revision *r, const char *what)
+{
+    const char *at = what ? strchr(what, '@') : NULL;
+    char *ref = NULL;
+    git_object *o = NULL;
+    int found = 0;
+    if (!at || asprintf(&ref, DS_REF_TAGS "%s/%s", r->dataset, at + 1) < 0)
+        return 0;
+    if (git_reference_name_to_id(id, ds_catalog_repo(c->s.cat), ref) == 0 &&
+        git_object_lookup(&o, ds_catalog_repo(c->s.cat), id, GIT_OBJECT_TAG) == 0)
+        found = 1;
+    git_object_free(o);
+    free(ref);
+    return found;
+}
+
+static int verify_version(verifying *c, const char *what, ds_err *err)
+{
+    ds_revision r = {0};
+    ds_version v = {0};
+    ds_meta m = {0};
+    git_oid tag;
+    int rc = ds_revision_find(&r, &c->s, what, err);
+    rc = rc ? rc : ds_version_get(&v, c->s.cat, &r.id, err);
+    rc = rc ? rc : ds_meta_read(&m, c->s.cat, &v.tree, err);
+    if (!rc && !ds_sha_eq(&m.root, &v.root))
+        rc = ds_fail(err, DS_CORRUPT, "version %s: the root in its message is not its manifest's",
+                     git_oid_tostr_s(&v.id));
+    if (!rc && find_tag(&tag, c, &r, what))
+        rc = verify_one(c, "tag", &tag, err);
+    else if (!rc)
+        rc = verify_one(c, "version", &r.id, err);
+    ds_meta_fini(&m);
+    ds_version_fini(&v);
+    ds_revision_fini(&r);
+    return rc;
+}
+
+/* Commits of statements; the others say that one was carried through. */
+static int verify_erasures(verifying *c, ds_err *err)
+{
+    ds_version v = {0};
+    git_oid id;
+    int rc = ds_ref_get(c->s.cat, DS_REF_ERASED, &id, err);
+    if (rc == 0)
+        return ds_fail(err, DS_FAIL, "nothing was erased from this store");
+    while (rc > 0) {
+        git_tree *t = NULL;
+        rc = ds_version_get(&v, c->s.cat, &id, err);
+        if (!rc && git_tree_lookup(&t, ds_catalog_repo(c->s.cat), &v.tree) < 0)
+            rc =
+                ds_fail(err, DS_CORRUPT, "catalog tree of %s cannot be read", git_oid_tostr_s(&id));
+        if (!rc && git_tree_entry_byname(t, "pending"))
+            rc = verify_one(c, "erasure", &id, err);
+        git_tree_free(t);
+        id = v.parent;
+        rc = rc ? rc : v.has_parent;
+    }
+    ds_version_fini(&v);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    verifying c = {.json = false};
+    bool erasures = false;
+    const char *store = NULL;
+    const ds_opt opts[] = {
+        {.name = "erasures",
+         .type = DS_OPT_FLAG,
+         .var = &erasures,
+         .help = "verify the statements of dsver forget instead"},
+        VERB_STORE(store),
+        VERB_JSON(c.json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_verify, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    int rc = erasures && n ? ds_fail(&err, DS_USAGE, "--erasures wants no version")
+                           : ds_store_open(&c.s, store, DS_OBJ_READ, &err);
+    if (!rc)
+        rc =
+            erasures ? verify_erasures(&c, &err) : verify_version(&c, n ? operands[0] : NULL, &err);
+    if (!rc && c.bad)
+        ds_fail(&err, DS_FAIL, "%llu of %llu not signed, or not well", (unsigned long long)c.bad,
+                (unsigned long long)c.n);
+    ds_store_close(&c.s);
+    return ds_command_end(&ds_ver_verify, &err, c.json);
+}

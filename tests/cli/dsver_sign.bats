@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# Signed versions, tags and erasures: git's keys, git's verdict.
+load dsver_common
+
+put() { # TEXT DATASET [OPTIONS]
+    printf '%s\n' "$1" | dsprep text -q --split line - | dsver commit "${@:3}" "$2" >/dev/null
+}
+
+ssh_key() {
+    command -v ssh-keygen >/dev/null || skip "ssh-keygen (openssh-client) is not installed"
+    ssh-keygen -q -t ed25519 -N "" -C "" -f key </dev/null
+    printf 'ada@ward %s\n' "$(cat key.pub)" >allowed
+    dsver config gpg.format ssh
+    dsver config user.signingkey "$PWD/key"
+    dsver config gpg.ssh.allowedSignersFile "$PWD/allowed"
+}
+
+git_says() { # VERB OBJECT: git's own verdict, without dsver
+    git --git-dir=.dsver/catalog.git -c gpg.ssh.allowedSignersFile="$PWD/allowed" "$@"
+}
+
+@test "ssh: a signed version and a signed tag; git agrees; log and verify tell" {
+    ssh_key
+    put one d
+    put two d -S -m signed
+    git_says verify-commit refs/heads/d/main
+    run git_says verify-commit refs/heads/d/main~1
+    [ "$status" -ne 0 ]
+    exits 0 dsver verify d
+    has "good"
+    has "ada@ward"
+    exits 1 dsver verify d~1
+    has "unsigned"
+    dsver log --show-signature d >out
+    [ "$(grep -c '^signed  good: .*ada@ward' out)" -eq 1 ]
+    [ "$(grep -c '^signed  none' out)" -eq 1 ]
+    dsver log --json --show-signature d | head -n 1 | grep -q '"signature":"good"'
+    dsver tag -s -m "as delivered" d v1 >/dev/null
+    git_says verify-tag refs/tags/d/v1
+    dsver verify --json d@v1 | grep -q '"kind":"tag".*"signed":true,"good":true'
+    # The signature is in no one's way.
+    dsver cat d | dsprep cat | grep -q two
+    dsver fsck --read-data
+    git -C .dsver/catalog.git fsck --strict
+    exits 2 dsver tag -s d v2
+}
+
+@test "ssh: commit.gpgsign holds for commit, merge, revert and forget; --no-sign wins" {
+    ssh_key
+    dsver config commit.gpgsign true
+    printf '{"id":"a","text":"x"}\n{"id":"b","text":"y"}\n' >r.jsonl
+    dsprep text -q --field text --key-field id r.jsonl | dsver commit d >/dev/null
+    dsver verify d
+    sed 's/"y"/"z"/' r.jsonl >r2.jsonl
+    dsprep text -q --field text --key-field id r2.jsonl | dsver commit d >/dev/null
+    dsver revert d main >/dev/null
+    dsver verify d
+    dsver forget --reason r b >/dev/null
+    exits 0 dsver verify --erasures
+    has "erasure"
+    has "good"
+    put three other --no-sign
+    exits 1 dsver verify other
+    dsver fsck --read-data
+}
+
+@test "a signature of a stranger, or over something else, is not good" {
+    ssh_key
+    put one d -S
+    ssh-keygen -q -t ed25519 -N "" -C "" -f stranger </dev/null
+    dsver config user.signingkey "$PWD/stranger"
+    put two d -S
+    exits 1 dsver verify d
+    # The first one's signature under another message.
+    git -C .dsver/catalog.git cat-file commit refs/heads/d/main~1 | sed 's/1 record/9 records/' >forged
+    id=$(git -C .dsver/catalog.git hash-object -t commit -w "$PWD/forged")
+    git -C .dsver/catalog.git update-ref refs/heads/d/forged "$id"
+    exits 1 dsver verify d@forged
+    has BAD
+}
+
+@test "no key, no program, a key that cannot be had: told, and nothing is committed" {
+    command -v ssh-keygen >/dev/null || skip "ssh-keygen (openssh-client) is not installed"
+    printf 'one\n' | dsprep text -q --split line - >v.dsr
+    dsver config gpg.format ssh
+    exits 1 dsver commit -S d v.dsr
+    has "user.signingkey is not set"
+    dsver config user.signingkey "$PWD/none"
+    exits 1 dsver commit -S d v.dsr
+    has "cannot sign with key"
+    dsver config gpg.format openpgp
+    dsver config gpg.program "$PWD/no-such-program"
+    exits 1 dsver commit -S d v.dsr
+    has "cannot be started"
+    dsver config gpg.format pgp
+    exits 2 dsver commit -S d v.dsr
+    [ -z "$(git -C .dsver/catalog.git for-each-ref)" ]
+}
+
+@test "a public key of an agent, named itself" {
+    ssh_key
+    command -v ssh-agent >/dev/null || skip "ssh-agent (openssh-client) is not installed"
+    eval "$(ssh-agent -s)" >/dev/null
+    ssh-add -q key
+    rm key
+    dsver config user.signingkey "key::$(cat key.pub)"
+    put one d -S && ok=yes
+    kill "$SSH_AGENT_PID"
+    [ "$ok" = yes ]
+    dsver verify d
+    [ -z "$(find "${TMPDIR:-/tmp}" -maxdepth 1 -name 'dsver-key-*' -newer allowed)" ]
+}
+
+@test "gpg: a version and a tag" {
+    command -v gpg >/dev/null || skip "gpg (gnupg) is not installed"
+    export GNUPGHOME=$BATS_TEST_TMPDIR/g
+    mkdir -m 700 "$GNUPGHOME"
+    # The agent's socket has a short path only.
+    gpg --batch --quiet --pinentry-mode loopback --passphrase '' --quick-generate-key "Ada <ada@ward>" ed25519 sign never \
+        2>gpg.err || skip "gpg cannot make a key here"
+    put one d -S --author "Ada <ada@ward>"
+    dsver tag -s -m "as delivered" --author "Ada <ada@ward>" d v1 >/dev/null
+    git --git-dir=.dsver/catalog.git verify-commit refs/heads/d/main
+    exits 0 dsver verify d
+    has "Good signature"
+    exits 0 dsver verify d@v1
+    has "tag"
+    gpgconf --kill all
+}
