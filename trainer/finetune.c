@@ -11,6 +11,7 @@
 
 #include "consumed.h"
 #include "evaluate.h"
+#include "keepers.h"
 #include "net_priv.h"
 #include "retain.h"
 #include "sig.h"
@@ -318,11 +319,13 @@ static int write_checkpoint(stepping *s, ds_ckpt_state *state, uint64_t step, do
 
 static int publish(stepping *s, ds_ckpt_state *state, uint64_t step, double loss, ds_err *err)
 {
-    int rc = 0;
+    int rc;
 
     if (s->lead) {
         rc = write_checkpoint(s, state, step, loss, err);
+        ds_keepers_done(ds_net_params(s->t->net));
     } else {
+        rc = ds_optim_serve(ds_net_params(s->t->net), err);
         s->open = false;
         state->step = step;
         state->loss = loss;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "keepers.h"
 #include "net_priv.h"
 
 /* cos(pi x) for x in [0,1], from its series around the nearest multiple of a quarter turn: the same
@@ -76,51 +77,126 @@ static void states_of(ds_param *p, state s[STATES])
     memcpy(s, all, sizeof all);
 }
 
+/* Is there a state j of this parameter, here or with its keeper? */
+static bool is_there(const ds_param *p, int j)
+{
+    if (j == STATES - 1)
+        return p->f != DS_KF32;
+    return p->train && (p->small ? j >= 2 : j < 2);
+}
+
 int ds_optim_prepare(ds_params *s, enum ds_optim_kind kind, ds_err *err)
 {
+    ds_keepers_deal(s);
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];
         state x[STATES];
         if (!p->train || p->m || p->m8)
             continue;
+        p->small = ds_optim_is8(kind, p->name, p->rows, p->cols);
+        if (!ds_keepers_mine(s, p)) {
+            s->k->free(s->k, p->master);
+            p->master = NULL;
+            continue;
+        }
         states_of(p, x);
-        const bool small = ds_optim_is8(kind, p->name, p->rows, p->cols);
-        for (int j = small ? 2 : 0; j < (small ? 6 : 2); j++)
-            TRY(s->k->alloc(s->k, x[j].at, x[j].bytes, err));
+        for (int j = 0; j < STATES - 1; j++)
+            if (is_there(p, j))
+                TRY(s->k->alloc(s->k, x[j].at, x[j].bytes, err));
     }
     return 0;
 }
 
+/* Every state that there is, in order, as tensors; data NULL where another rank keeps it. */
+typedef struct statelist {
+    ds_params *params;
+    ds_st_tensor *t;
+    int *keeper;
+    size_t n;
+} statelist;
+
+static int add_state(statelist *l, const ds_param *p, const state *x, ds_err *err)
+{
+    ds_st_tensor *t = &l->t[l->n];
+    const bool scale = strstr(x->suffix, ".scale");
+
+    *t = (ds_st_tensor){.dtype = x->dtype,
+                        .ndim = scale ? 1 : 2,
+                        .dims = {scale ? (int64_t)x->bytes / 4 : p->rows, p->cols},
+                        .data = *x->at,
+                        .bytes = x->bytes};
+    l->keeper[l->n++] = p->keeper;
+    if (asprintf(&t->name, "%s.%s", p->name, x->suffix) < 0) {
+        t->name = NULL;
+        return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+static int list_states(statelist *l, ds_params *s, ds_err *err)
+{
+    int rc;
+
+    *l = (statelist){.params = s};
+    l->t = calloc(s->n * STATES + 1, sizeof *l->t);
+    l->keeper = calloc(s->n * STATES + 1, sizeof *l->keeper);
+    rc = l->t && l->keeper ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; !rc && i < s->n; i++) {
+        state x[STATES];
+        states_of(s->p[i], x);
+        for (int j = 0; !rc && s->p[i]->train && j < STATES; j++)
+            if (is_there(s->p[i], j))
+                rc = add_state(l, s->p[i], &x[j], err);
+    }
+    return rc;
+}
+
+static void drop_list(statelist *l)
+{
+    for (size_t i = 0; l->t && i < l->n; i++)
+        free(l->t[i].name);
+    free(l->t);
+    free(l->keeper);
+}
+
+static int fetch_state(void *ctx, void *host, const ds_st_tensor *t, size_t at, size_t bytes,
+                       ds_err *err)
+{
+    statelist *l = ctx;
+
+    if (t->data)
+        return ds_params_fetch(l->params, host, t, at, bytes, err);
+    const ds_keepers_part part = {.index = t - l->t,
+                                  .at = (int64_t)at,
+                                  .bytes = (int64_t)bytes,
+                                  .keeper = l->keeper[t - l->t]};
+    return ds_keepers_ask(l->params, &part, host, err);
+}
+
+static int find_state(void *ctx, void *host, const ds_keepers_part *p, ds_err *err)
+{
+    statelist *l = ctx;
+
+    return ds_params_fetch(l->params, host, &l->t[p->index], (size_t)p->at, (size_t)p->bytes, err);
+}
+
 int ds_optim_write(ds_params *s, const char *path, ds_err *err)
 {
-    ds_st_tensor *t = calloc(s->n * STATES + 1, sizeof *t);
-    size_t n = 0;
-    int rc = t ? 0 : ds_fail_nomem(err);
+    statelist l;
+    int rc = list_states(&l, s, err);
 
-    for (size_t i = 0; !rc && i < s->n; i++) {
-        ds_param *p = s->p[i];
-        state x[STATES];
-        states_of(p, x);
-        for (int j = 0; !rc && p->train && j < STATES; j++) {
-            if (!*x[j].at)
-                continue;
-            const bool scale = j == 4 || j == 5;
-            t[n] = (ds_st_tensor){.dtype = x[j].dtype,
-                                  .ndim = scale ? 1 : 2,
-                                  .dims = {scale ? (int64_t)x[j].bytes / 4 : p->rows, p->cols},
-                                  .data = *x[j].at,
-                                  .bytes = x[j].bytes};
-            if (asprintf(&t[n].name, "%s.%s", p->name, x[j].suffix) < 0) {
-                t[n].name = NULL;
-                rc = ds_fail_nomem(err);
-            }
-            n++;
-        }
-    }
-    rc = rc ? rc : ds_st_write(path, t, n, NULL, ds_params_fetch, s, err);
-    for (size_t i = 0; t && i < n; i++)
-        free(t[i].name);
-    free(t);
+    rc = rc ? rc : ds_st_write(path, l.t, l.n, NULL, fetch_state, &l, err);
+    drop_list(&l);
+    return rc;
+}
+
+int ds_optim_serve(ds_params *s, ds_err *err)
+{
+    statelist l;
+    const int rc = list_states(&l, s, err);
+
+    ds_keepers_serve(s, rc ? NULL : find_state, &l);
+    drop_list(&l);
     return rc;
 }
 
@@ -191,11 +267,13 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *n
             continue;
         a.lr = (float)(lr * (double)p->lr_scale);
         a.decay = (float)c->decay * p->decay;
-        TRY(p->m8 ? s->k->adamw8(s->k, p->w, p->f, p->master, p->m8, p->mscale, p->v8, p->vscale,
-                                 p->g, ds_param_count(p), &a, err)
-                  : s->k->adamw(s->k, p->w, p->f, p->master, p->m, p->v, p->g, ds_param_count(p),
-                                &a, err));
+        if (ds_keepers_mine(s, p))
+            TRY(p->m8 ? s->k->adamw8(s->k, p->w, p->f, p->master, p->m8, p->mscale, p->v8,
+                                     p->vscale, p->g, ds_param_count(p), &a, err)
+                      : s->k->adamw(s->k, p->w, p->f, p->master, p->m, p->v, p->g,
+                                    ds_param_count(p), &a, err));
         TRY(s->k->zero(s->k, p->g, (size_t)ds_param_count(p) * 4, err));
     }
-    return s->k->sync(s->k, err);
+    TRY(s->k->sync(s->k, err));
+    return ds_keepers_spread(s, err);
 }

@@ -241,11 +241,12 @@ int ds_param_train(ds_params *s, ds_param *p, ds_err *err)
 
 /* ---- writing ---- */
 
-int ds_params_fetch(void *params, void *host, const void *src, size_t bytes, ds_err *err)
+int ds_params_fetch(void *params, void *host, const ds_st_tensor *t, size_t at, size_t bytes,
+                    ds_err *err)
 {
     const ds_params *s = params;
 
-    return s->k->download(s->k, host, src, bytes, err);
+    return s->k->download(s->k, host, (const char *)t->data + at, bytes, err);
 }
 
 static int tensor_of(const ds_param *p, const char *prefix, ds_st_tensor *t, ds_err *err)

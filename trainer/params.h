@@ -9,6 +9,7 @@
 
 #include "kernels.h"
 #include "modelconf.h"
+#include "ranks.h"
 #include "safetensors.h"
 
 typedef struct ds_param {
@@ -23,12 +24,15 @@ typedef struct ds_param {
     float *m, *v;      /* moments; or of 8 bits, with their scales (kernels.h) */
     uint8_t *m8, *v8;
     float *mscale, *vscale;
+    bool small; /* its moments are of 8 bits */
+    int keeper; /* keepers.h */
     float lr_scale; /* of the learning rate: LoRA+ */
     float decay;    /* of the weight decay: 0 for vectors */
 } ds_param;
 
 typedef struct ds_params {
     ds_kernels *k;
+    const ds_ranks *ranks; /* that train it together; NULL: one alone */
     ds_param **p; /* pointers stay valid while the set grows */
     size_t n, cap;
 } ds_params;
@@ -53,7 +57,8 @@ int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err);
 int ds_param_train(ds_params *s, ds_param *p, ds_err *err);
 int64_t ds_param_count(const ds_param *p);
 /* A ds_st_fetch over a set's memory; params: the ds_params. */
-int ds_params_fetch(void *params, void *host, const void *src, size_t bytes, ds_err *err);
+int ds_params_fetch(void *params, void *host, const ds_st_tensor *t, size_t at, size_t bytes,
+                    ds_err *err);
 /* Writes the parameters that `want` chooses (NULL: all) to a safetensors file, under `prefix` +
  * name. */
 int ds_params_write(ds_params *s, const char *path, bool (*want)(const ds_param *p),

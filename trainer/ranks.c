@@ -37,13 +37,16 @@ int ds_ranks_join(ds_ranks *r, ds_err *err)
         return 0;
     int rc = ds_so_find(&fn, &part, err);
     rc = rc ? rc : ((ds_ranks_joiner *)fn)(r, DS_RANKS_ABI, err);
+    if (!rc) {
+        r->room = calloc((size_t)r->size, sizeof(ds_err));
+        r->part = malloc(DS_RANKS_PART);
+        rc = r->room && r->part ? 0 : ds_fail_nomem(err);
+    }
     if (!rc && r->size != n)
         rc = ds_fail(err, DS_FAIL,
                      "%ld processes were launched, and MPI sees %d: by another MPI's mpirun, or by "
                      "a launcher that is none",
                      n, r->size);
-    if (!rc && !(r->room = calloc((size_t)r->size, sizeof(ds_err))))
-        rc = ds_fail_nomem(err);
     if (rc)
         ds_ranks_leave(r);
     return rc;
@@ -54,6 +57,7 @@ void ds_ranks_leave(ds_ranks *r)
     if (r->room)
         ds_ranks_any(r, false);
     free(r->room);
+    free(r->part);
     if (r->leave)
         r->leave();
     *r = (ds_ranks){.size = 1};

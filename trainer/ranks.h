@@ -13,6 +13,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "error.h"
 
@@ -23,8 +24,13 @@ typedef struct ds_ranks {
     void (*gather)(void *all, const void *mine, int bytes);
     /* all[i] is what rank i has for this one: piece number `rank` of its `mine`. */
     void (*exchange)(void *all, const void *mine, int bytes);
+    /* root's data goes to all; from's to one. */
+    void (*spread)(void *data, int bytes, int root);
+    void (*pass)(void *data, int bytes, int from, int to);
     void (*leave)(void);
-    void *room; /* for what all of them say, ds_ranks_join's */
+    /* of ds_ranks_join, when there are several */
+    void *room; /* for what all of them say */
+    char *part; /* DS_RANKS_PART bytes on their way, for whoever calls */
 } ds_ranks;
 
 /* Alone unless a launcher's environment says that there are several (OMPI_COMM_WORLD_SIZE,
@@ -37,9 +43,10 @@ int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err);
 /* Does any of them say so? */
 bool ds_ranks_any(const ds_ranks *r, bool mine);
 
-/* What the plugin gives under the name ds_mpi_join: fills in all of *r but room. abi counts its
- * changes. */
+/* What the plugin gives under the name ds_mpi_join: fills in all of *r but room and part. abi
+ * counts its changes. */
 #define DS_RANKS_ABI 1
+#define DS_RANKS_PART ((int64_t)1 << 22)
 typedef int ds_ranks_joiner(ds_ranks *r, int abi, ds_err *err);
 
 #endif

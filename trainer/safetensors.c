@@ -327,8 +327,6 @@ static int header_text(ds_buf *h, const ds_st_tensor **order, size_t n, const ch
     return rc ? ds_fail_nomem(err) : 0;
 }
 
-#define PART ((size_t)1 << 22)
-
 static int write_data(int fd, const char *path, const ds_st_tensor *t, ds_st_fetch fetch, void *ctx,
                       ds_err *err)
 {
@@ -337,12 +335,12 @@ static int write_data(int fd, const char *path, const ds_st_tensor *t, ds_st_fet
 
     if (!fetch)
         return ds_write_full(fd, path, t->data, t->bytes, err);
-    part = malloc(PART);
+    part = malloc(DS_ST_PART);
     if (!part)
         return ds_fail_nomem(err);
-    for (size_t at = 0; !rc && at < t->bytes; at += PART) {
-        const size_t n = t->bytes - at < PART ? t->bytes - at : PART;
-        rc = fetch(ctx, part, (const char *)t->data + at, n, err);
+    for (size_t at = 0; !rc && at < t->bytes; at += DS_ST_PART) {
+        const size_t n = t->bytes - at < DS_ST_PART ? t->bytes - at : DS_ST_PART;
+        rc = fetch(ctx, part, t, at, n, err);
         rc = rc ? rc : ds_write_full(fd, path, part, n, err);
     }
     free(part);

@@ -214,6 +214,7 @@ static int prepare_method(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
 
+    ds_net_params(t->net)->ranks = t->ranks;
     if (c->method == DS_METHOD_LORA)
         TRY(ds_net_add_lora(t->net, &c->lora, c->seed, err));
     else if (c->method == DS_METHOD_FULL)

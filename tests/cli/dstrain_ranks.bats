@@ -49,6 +49,22 @@ export -f tuned
     [ "$(sum_of whole)" = "$(sum_of part)" ]
 }
 
+@test "several processes share the optimizer state of full fine-tuning, in any format" {
+    setup_ranks
+    export F
+    for o in "--dtype bf16" "--optim adamw8bit --dtype bf16" "--weight-decay 0.1"; do
+        rm -rf alone* both*
+        export o
+        # shellcheck disable=SC2086 # options
+        tuned alone --accumulate 4 --slices 4 --steps 4 --checkpoint-every 2 --method full $o
+        mpi 4 bash -c 'tuned both --accumulate 4 --steps 4 --checkpoint-every 2 --method full $o'
+        [ "$(sum_of alone)" = "$(sum_of both)" ]
+        rm -r both/step-000004 both/ledger/ledger-000003-*
+        mpi 2 bash -c 'tuned both --accumulate 4 --slices 4 --steps 4 --checkpoint-every 2 --method full $o --resume both/step-000002'
+        [ "$(sum_of alone)" = "$(sum_of both)" ]
+    done
+}
+
 @test "an error of one process is told once and ends all" {
     setup_ranks
     export F

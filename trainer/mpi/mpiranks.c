@@ -14,6 +14,23 @@ static void exchange(void *all, const void *mine, int bytes)
     MPI_Alltoall(mine, bytes, MPI_BYTE, all, bytes, MPI_BYTE, MPI_COMM_WORLD);
 }
 
+static void spread(void *data, int bytes, int root)
+{
+    MPI_Bcast(data, bytes, MPI_BYTE, root, MPI_COMM_WORLD);
+}
+
+/* Both ends call it. */
+static void pass(void *data, int bytes, int from, int to)
+{
+    int me;
+
+    MPI_Comm_rank(MPI_COMM_WORLD, &me);
+    if (me == from)
+        MPI_Send(data, bytes, MPI_BYTE, to, 0, MPI_COMM_WORLD);
+    else if (me == to)
+        MPI_Recv(data, bytes, MPI_BYTE, from, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
+}
+
 static void leave(void)
 {
     MPI_Finalize();
@@ -39,7 +56,8 @@ int ds_mpi_join(ds_ranks *r, int abi, ds_err *err)
     if (abi != DS_RANKS_ABI)
         return ds_fail(err, DS_FAIL, "libds-mpi.so: of another version of dstrain");
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &threads);
-    *r = (ds_ranks){.gather = gather, .exchange = exchange, .leave = leave};
+    *r = (ds_ranks){
+        .gather = gather, .exchange = exchange, .spread = spread, .pass = pass, .leave = leave};
     MPI_Comm_rank(MPI_COMM_WORLD, &r->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &r->size);
     r->local = local_rank();
