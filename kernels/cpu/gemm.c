@@ -5,6 +5,8 @@
  * the vector width: the same bits everywhere (vec.h on products of bf16). Threads share packed A
  * and split C into slices of columns.
  *
+ * A few rows times a weight take no panels: the weight is read once, as it lies there.
+ *
  * Cost: 2MNK FLOPs; A is packed once for each chunk of rows (at most A_CHUNK floats), or once for
  * all products while it is held (held.h), B once for each such chunk.
  */
@@ -15,8 +17,10 @@
 #include "panel.h"
 
 #define MC 192 /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
-#define NC 256 /* columns of a slice */
-#define KC 384 /* depth of one pass over a tile: a panel of A stays in the first-level cache */
+#define MR_MAX 12
+#define NC 256      /* columns of a slice */
+#define KC 384      /* depth of one pass over a tile: a panel of A stays in the first-level cache */
+#define FEW_COLS 64 /* columns of a job where there are few rows */
 #define A_CHUNK (8 << 20) /* elements of packed A */
 
 typedef struct product {
@@ -80,7 +84,9 @@ static bool goes_on(const product *t)
 static void start_rows(const product *t, float *sums, int64_t row, int64_t rows, int64_t col,
                        int64_t cols)
 {
-    memset(sums, 0, (size_t)(MC * t->width) * sizeof *sums);
+    const int64_t mr = t->p.v->mr, tall = (rows + mr - 1) / mr * mr;
+
+    memset(sums, 0, (size_t)(tall * t->width) * sizeof *sums);
     if (goes_on(t))
         for (int64_t i = 0; i < rows; i++)
             memcpy(sums + i * t->width, (const float *)t->c + (row + i) * t->n + col,
@@ -199,13 +205,13 @@ static void put_nothing(const product *t)
 }
 
 /* Where the packed chunk of each term of A lies: with what is held, where a chunk is all of it. */
-static int left_places(product *t, int64_t chunk, ds_err *err)
+static int left_places(product *t, int64_t chunk, bool held, ds_err *err)
 {
     ds_cpu *cpu = t->cpu;
     size_t need = 0;
 
     for (int e = 0; e < t->terms; e++) {
-        if (!t->ta && chunk >= t->m)
+        if (held && !t->ta && chunk >= t->m)
             t->left[e] = ds_held_find(&cpu->held, &t->p, t->term[e].a, t->m, t->term[e].k, chunk,
                                       &t->packed[e]);
         need += t->left[e] ? 0 : (size_t)(chunk * depth_of(t, e));
@@ -227,6 +233,66 @@ static int left_places(product *t, int64_t chunk, ds_err *err)
     return 0;
 }
 
+/* ---- few rows ---- */
+
+static bool is_few(const product *t)
+{
+    return t->m <= DS_FEW && !t->ta && t->tb &&
+           !(t->p.pairs && (t->term[0].k % 2 || t->term[1].k % 2));
+}
+
+static ds_few *few_of(const product *t)
+{
+    const ds_vec *v = t->p.v;
+
+    if (t->fb == DS_KF32)
+        return v->few;
+    return t->fa == DS_KF32 ? v->few_bf16 : v->few_pairs ? v->few_pairs : v->few_flush;
+}
+
+static void few_job(void *arg, int64_t job)
+{
+    const product *t = arg;
+    const int64_t col = job * FEW_COLS, cols = t->n - col < FEW_COLS ? t->n - col : FEW_COLS;
+    float sums[MR_MAX * FEW_COLS];
+
+    start_rows(t, sums, 0, t->m, col, cols);
+    for (int e = 0; e < t->terms; e++) {
+        const ds_kterm *x = &t->term[e];
+        const size_t pitch = (size_t)x->k * ds_kfmt_size(t->fb);
+        const int64_t deep = depth_of(t, e);
+        if (deep > 0)
+            few_of(t)(sums, FEW_COLS, (int)t->m, t->left[e], deep,
+                      (const char *)x->b + (size_t)col * pitch, pitch, cols, deep);
+    }
+    put_rows(t, sums, 0, t->m, col, cols);
+}
+
+/* A's rows as units of panels, one after the other. */
+static void few_rows(product *t)
+{
+    for (int e = 0; e < t->terms; e++) {
+        const int64_t n = t->m * t->term[e].k;
+        if (t->fa == DS_KF32)
+            memcpy(t->left[e], t->term[e].a, (size_t)n * sizeof(float));
+        else if (!t->p.pairs)
+            t->p.v->to_f32(t->left[e], t->term[e].a, n);
+        else
+            t->p.v->pack_pairs((uint32_t *)(void *)t->left[e], t->term[e].a, false, n, 0, 1, 1, n,
+                               0);
+    }
+}
+
+static int run_few(product *t, ds_err *err)
+{
+    if (left_places(t, t->m, false, err))
+        return DS_NOMEM;
+    few_rows(t);
+    t->width = FEW_COLS;
+    ds_workers_run(t->cpu->workers, (t->n + FEW_COLS - 1) / FEW_COLS, few_job, t);
+    return 0;
+}
+
 static int run(product *t, ds_err *err)
 {
     ds_cpu *cpu = t->cpu;
@@ -242,11 +308,13 @@ static int run(product *t, ds_err *err)
         put_nothing(t);
         return 0;
     }
+    if (is_few(t))
+        return run_few(t, err);
     const int64_t slices = split_columns(t, threads);
     int64_t chunk = A_CHUNK / t->depth / MC * MC;
     chunk = chunk < MC ? MC : chunk;
     chunk = chunk > (m + MC - 1) / MC * MC ? (m + MC - 1) / MC * MC : chunk;
-    if (left_places(t, chunk, err))
+    if (left_places(t, chunk, true, err))
         return DS_NOMEM;
     const bool pack = !t->packed[0] || (t->terms > 1 && !t->packed[1]);
     for (t->row0 = 0; t->row0 < m && !t->failed; t->row0 += chunk) {

@@ -17,12 +17,22 @@
  * ascending k. Elements are f32, or pairs of bf16 for tiles of pairs. */
 typedef void ds_tile(float *acc, size_t stride, const void *a, const void *b, int64_t k);
 
+/* acc[m][stride] += m <= DS_FEW rows of a times n lines of b, which are `pitch` bytes apart; k
+ * terms (pairs, for few_pairs), chains as above. Rows of a are of units as in panels, lda apart; of
+ * b they are as they lie in the matrix. acc has room for whole vectors of 16. */
+#define DS_FEW 4
+typedef void ds_few(float *acc, size_t stride, int m, const void *a, int64_t lda, const void *b,
+                    size_t pitch, int64_t n, int64_t k);
+
 typedef struct ds_vec {
     const char *name;
     int mr, nr;                  /* tile of the matrix product: mr rows by nr columns */
     ds_tile *tile, *tile_half;   /* half: the first 16 columns of a panel of 32; NULL: none */
     ds_tile *flush;              /* f32 with subnormals off */
     ds_tile *pairs, *pairs_half; /* bf16; NULL: flush does it */
+    ds_few *few, *few_bf16;      /* f32 rows times lines of f32, of bf16 */
+    ds_few *few_flush;           /* the latter with subnormals off */
+    ds_few *few_pairs;           /* bf16; NULL: few_flush does it */
     /* Lines [first, first + have) of a matrix into one panel[k][w]; lines from `have` to w are
      * zero. A line is a row of the left operand or a column of the right one; `trans` says that
      * element (line, p) is stored at p * ld + line, else at line * ld + p. pack_pairs makes

@@ -108,6 +108,8 @@ static inline vf vec_sigmoid(vf x)
 
 #include "vec_tile_body.h"
 
+#include "vec_few_body.h"
+
 /* Walks n elements in steps of 16: `full` sees whole vectors through LD and ST, the tail sees
  * padded ones. */
 #define EACH(n, BODY)                                                                              \
@@ -411,6 +413,10 @@ const ds_vec DS_VEC_TABLE = {
     .flush = tile_flush,
     .pairs = TILE_PAIRS,
     .pairs_half = TILE_PAIRS_HALF,
+    .few = few,
+    .few_bf16 = few_bf16,
+    .few_flush = few_flush,
+    .few_pairs = FEW_PAIRS,
     .pack = pack,
     .pack_pairs = pack_pairs,
     .finish = finish,

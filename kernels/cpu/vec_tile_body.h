@@ -91,12 +91,20 @@ TILE(tile_pairs_half, 1, uint32_t, vec_pair_all, vec_dot2)
 #endif
 
 #if defined(__FMA__)
-/* Flush to zero, denormals are zero: bits 15 and 6 of the control register. */
-static void tile_flush(float *acc, size_t stride, const void *a, const void *b, int64_t k)
+/* Flush to zero, denormals are zero: bits 15 and 6 of the control register, of which the old value
+ * is returned. */
+static inline unsigned flush_begin(void)
 {
     const unsigned csr = _mm_getcsr();
 
     _mm_setcsr(csr | 0x8040u);
+    return csr;
+}
+
+static void tile_flush(float *acc, size_t stride, const void *a, const void *b, int64_t k)
+{
+    const unsigned csr = flush_begin();
+
     tile(acc, stride, a, b, k);
     _mm_setcsr(csr);
 }

@@ -309,6 +309,75 @@ static void held_operands_change_no_bit(void **state)
     kh_close(k, backends);
 }
 
+/* Products of a few rows go another way than those of many. */
+typedef struct fewcase {
+    int64_t m, n, k;
+    enum ds_kfmt fa, fb, fc;
+    bool accumulate;
+} fewcase;
+
+enum { FEW_TALL = 20, FEW_N = 70, FEW_K = 70 };
+
+static void few_product(ds_kernels *k, const fewcase *z, int64_t m, void *c, const void *a,
+                        const void *b)
+{
+    const int64_t r = z->k / 2;
+    const ds_kterm term[2] = {{a, b, z->k}, {a, b, r}};
+    ds_err err = {0};
+
+    assert_int_equal(k->matmul(k, c, z->fc, a, z->fa, false, b, z->fb, true, m, z->n, z->k,
+                               z->k % 3 ? 1.0f : 0.5f, z->accumulate, &err),
+                     0);
+    if (z->fa == z->fb)
+        assert_int_equal(k->matmul2(k, c, z->fc, z->fa, true, term, m, z->n, true, &err), 0);
+}
+
+static void few_rows_have_the_bits_of_many(void **state)
+{
+    static const int64_t ns[] = {1, 15, 16, 33, 70}, ks[] = {1, 2, 16, 31, 34, 70};
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    float *a = kh_fill(1, FEW_TALL * FEW_K), *b = kh_fill(2, FEW_N * FEW_K);
+    float *start = kh_fill(3, FEW_TALL * FEW_N), *want = kh_zeros(FEW_TALL * FEW_N),
+          *got = kh_zeros(FEW_TALL * FEW_N);
+
+    (void)state;
+    for (int i = 0; i < FEW_TALL * FEW_K; i += 5) /* products of these are subnormal */
+        a[i] *= 1e-30f;
+    for (int i = 0; i < FEW_N * FEW_K; i += 3)
+        b[i] *= 1e-8f;
+    uint16_t *ha = kh_bf16(a, FEW_TALL * FEW_K), *hb = kh_bf16(b, FEW_N * FEW_K);
+    for (int i = 0; i < 5 * 6 * 16; i++) {
+        fewcase z = {.n = ns[i % 5],
+                     .k = ks[i / 5 % 6],
+                     .fa = i / 30 & 1,
+                     .fb = i / 60 & 1,
+                     .fc = i / 120 & 1,
+                     .accumulate = i / 240 & 1};
+        const size_t row = (size_t)z.n * (z.fc ? 2 : 4);
+        const void *pa = z.fa ? (const void *)ha : a, *pb = z.fb ? (const void *)hb : b;
+        memcpy(want, start, FEW_TALL * FEW_N * sizeof *want);
+        few_product(k[0], &z, FEW_TALL, want, pa, pb);
+        for (int x = 0; x < backends; x++)
+            for (z.m = 1; z.m <= 5; z.m++) {
+                memcpy(got, start, FEW_TALL * FEW_N * sizeof *got);
+                few_product(k[x], &z, z.m, got, pa, pb);
+                assert_memory_equal(want, got, (size_t)z.m * row);
+                assert_memory_equal((char *)got + (size_t)z.m * row,
+                                    (char *)start + (size_t)z.m * row,
+                                    FEW_TALL * FEW_N * sizeof *got - (size_t)z.m * row);
+            }
+    }
+    free(a);
+    free(b);
+    free(ha);
+    free(hb);
+    free(start);
+    free(want);
+    free(got);
+    kh_close(k, backends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -319,6 +388,7 @@ int main(void)
         cmocka_unit_test(bf16_sums_go_on),
         cmocka_unit_test(two_terms_are_one_chain),
         cmocka_unit_test(held_operands_change_no_bit),
+        cmocka_unit_test(few_rows_have_the_bits_of_many),
         cmocka_unit_test(empty_products),
         cmocka_unit_test(unknown_instructions_are_refused),
     };
