@@ -253,24 +253,36 @@ static const char *decode(ds_fval *v, const char *suffix, const uint8_t *p, size
     return ends_in(suffix, "npy") ? ds_npy_value(v, p, len) : NULL;
 }
 
+/* The name of the column that a file of this suffix makes: without what says its type. */
+static const char *field_of(const char *suffix, size_t *n)
+{
+    *n = strlen(suffix);
+    for (size_t i = 0; i < SHORTS; i++)
+        if (strcmp(suffix, shorts[i].ext) == 0) {
+            *n = strlen(shorts[i].name);
+            return shorts[i].name;
+        }
+    for (size_t t = 0; t < DS_NTYPES; t++)
+        if (ends_in(suffix, ext_of[t]) && *n > strlen(ext_of[t])) {
+            *n -= strlen(ext_of[t]) + 1;
+            break;
+        }
+    return suffix;
+}
+
 /* The column that a file makes where nothing says which there are. */
 static int guess(ds_fguess *g, const char *suffix, const uint8_t *p, size_t len, ds_err *err)
 {
-    const char *name = suffix;
-    size_t n = strlen(suffix);
+    size_t n;
+    const char *name = field_of(suffix, &n);
     ds_fval v;
     if (strcmp(suffix, "none") == 0 || decode(&v, suffix, p, len))
         return 0;
-    for (size_t i = 0; i < SHORTS; i++)
-        if (strcmp(suffix, shorts[i].ext) == 0) {
-            name = shorts[i].name;
-            n = strlen(name);
-        }
-    for (size_t t = 0; name == suffix && t < DS_NTYPES; t++)
-        if (ends_in(suffix, ext_of[t]) && n > strlen(ext_of[t]))
-            n -= strlen(ext_of[t]) + 1;
-    if (ends_in(suffix, "json") || ends_in(suffix, "cls"))
+    if (ends_in(suffix, "cls")) {
         v.kind = DS_FV_JSON;
+        while (v.len && (v.p[v.len - 1] == '\n' || v.p[v.len - 1] == ' '))
+            v.len--;
+    }
     if (ends_in(suffix, "json"))
         v = (ds_fval){.kind = DS_FV_JSON, .p = (const uint8_t *)"{}", .len = 2};
     return ds_fguess_see(g, name, n, &v, err);
@@ -312,10 +324,10 @@ static long column_of(reader *r, const ds_schema *s, const char *suffix)
     for (size_t i = s->explicit_key; i < s->n; i++)
         if (strcmp((const char *)r->suffix[i].data, suffix) == 0)
             return (long)i;
-    for (size_t i = s->explicit_key; i < s->n; i++)
-        if (strcmp(s->cols[i].name, suffix) == 0) /* jpg, pth: what has no type of ours */
-            return (long)i;
-    return -1;
+    size_t n;
+    const char *name = field_of(suffix, &n);
+    const long k = ds_fmtschema_column(s, NULL, name, n);
+    return s->explicit_key && k == 0 ? -1 : k;
 }
 
 /* The key with %XX undone: as it was exported, or as it stands where that is no key of ours. */

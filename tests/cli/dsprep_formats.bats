@@ -1,0 +1,149 @@
+#!/usr/bin/env bats
+# dsprep export, import: round trips, losses, threads, and what is left behind when it fails. The formats themselves are
+# read and written by others in tests/compat/formats.test.
+
+load dsprep_common
+
+root() { dsprep check "$@" | sed 's/.*root //'; }
+
+@test "formats: what is not lost comes back with the same root" {
+    local s f
+    for s in blocks explicit pieces empty lineage; do
+        for f in jsonl csv mds tfrecord webdataset; do
+            dsprep export -q --format $f -o $s.$f "$GOLDEN/$s.dsr"
+            dsprep import -q --format $f $s.$f >back.dsr
+            case $s.$f in
+            explicit.jsonl) [ "$(root back.dsr)" != "$(root "$GOLDEN/$s.dsr")" ] ;; # it says so: JSON's null
+            *) [ "$(root back.dsr)" = "$(root "$GOLDEN/$s.dsr")" ] || { echo "$s as $f"; return 1; } ;;
+            esac
+        done
+    done
+}
+
+@test "formats: the steps that made the records travel with them" {
+    dsprep export -q --format jsonl -o l.jsonl "$GOLDEN/lineage.dsr"
+    dsprep import -q l.jsonl | dsprep info >out
+    grep -q 'dsprep tokenize' out
+    grep -q 'dsprep import' out
+}
+
+@test "export: the same bytes for any number of threads, and from a pipe" {
+    stream 9000
+    local f
+    for f in jsonl csv tfrecord webdataset; do
+        dsprep export -q -j 1 --format $f s.dsr >one
+        dsprep export -q -j 7 --format $f <s.dsr >seven
+        cmp one seven
+        dsprep export -q -j 3 --format $f --shard-size 100K -o $f.d s.dsr
+        [ "$(ls $f.d | grep -c shard)" -gt 3 ]
+        dsprep import -q --format $f $f.d >back.dsr
+        [ "$(root back.dsr)" = "$(root s.dsr)" ]
+    done
+    dsprep export -q -j 1 --format mds --shard-size 100K -m 1M -o m1 s.dsr
+    dsprep export -q -j 7 --format mds --shard-size 100K -o m7 s.dsr
+    diff -r m1 m7
+}
+
+@test "export: losses are said, counted and refused" {
+    exits 0 dsprep export --format tfrecord -o t.tfrecord --json "$GOLDEN/types.dsr"
+    has 'lost in tfrecord: f64: numbers are rounded to 32 bits: 13 records' '"records":20,"files":1'
+    echo "$output" | grep '^{' | jq -e '.lost[] | select(.column == "f64").records == 13' >/dev/null
+    exits 1 dsprep export --format tfrecord --strict -o u.tfrecord "$GOLDEN/types.dsr"
+    has 'f64: numbers are rounded'
+    exits 1 dsprep export --format llmc --strict -o u.bin "$GOLDEN/lineage.dsr"
+    has 'text: is not written'
+    [ -z "$(ls -A | grep '^u')" ]
+    exits 0 dsprep export --format mds --strict -o m "$GOLDEN/explicit.dsr"
+    [ "$(echo "$output" | grep -c lost)" -eq 0 ]
+}
+
+@test "export: a folder that holds something, a stream cut short: nothing is left behind" {
+    mkdir d && touch d/x
+    exits 1 dsprep export --format mds -o d "$GOLDEN/blocks.dsr"
+    has 'd: the folder is not empty'
+    head -c -60 "$GOLDEN/blocks.dsr" >cut.dsr
+    exits 12 dsprep export --format mds -o m cut.dsr
+    exits 12 dsprep export --format webdataset --shard-size 10K -o w cut.dsr
+    exits 1 dsprep export --format megatron -o g cut.dsr
+    [ "$(ls -A | sort | tr '\n' ' ')" = 'cut.dsr d ' ]
+}
+
+@test "export, import: wrong command lines say what is right" {
+    exits 2 dsprep export "$GOLDEN/blocks.dsr"
+    has '--format is needed' 'webdataset'
+    exits 2 dsprep export --format parquet "$GOLDEN/blocks.dsr"
+    has 'parquet: it is one of'
+    exits 2 dsprep export --format mds "$GOLDEN/blocks.dsr"
+    has 'needs -o OUT'
+    exits 2 dsprep export --format megatron --shard-size 1M -o x "$GOLDEN/lineage.dsr"
+    exits 2 dsprep export --format jsonl --column text "$GOLDEN/lineage.dsr"
+    exits 2 dsprep export --format mds --hash md5 -o x "$GOLDEN/lineage.dsr"
+    has '--hash md5'
+    exits 1 dsprep export --format npy -o x "$GOLDEN/blocks.dsr"
+    has 'not one column of tokens'
+    exits 2 dsprep import nothing.xyz
+    [ "$(ls -A)" = '' ]
+}
+
+@test "import: JSON lines without a schema: types by what is there, the rest kept" {
+    {
+        echo '{"id":"a","n":1,"x":0.5,"ok":true,"l":[1,{}],"text":"é"}'
+        echo '{"id":"b","n":2,"x":3,"ok":false,"l":{},"text":null,"\u006e2":7}'
+    } >a.jsonl
+    for i in $(seq 1200); do echo "{\"id\":\"k$i\",\"n\":$i}"; done >>a.jsonl
+    echo '{"id":"late","new":"member","n":-9223372036854775808}' >>a.jsonl
+    exits 0 dsprep import --key-field id a.jsonl -o s
+    has '1203 input = 1203 output + 0 held + 0 failed'
+    dsprep info s | grep -E '^ +(n|x|ok|l|text|rest) ' | awk '{ print $1, $2 }' | tr '\n' ' ' >cols
+    [ "$(cat cols)" = 'n i64 x f64 ok bool l json text utf8 rest json ' ]
+    dsprep cat s | tail -n 1 >last
+    [ "$(jq -c '[.key,.n,.rest]' last)" = '["late",-9223372036854775808,{"new":"member"}]' ] || cat last
+    [ "$(dsprep cat s | sed -n 2p | jq -c .rest)" = 'null' ]
+    [ "$(dsprep cat s | sed -n 2p | jq -c .n2)" = '7' ]
+}
+
+@test "import: bad records are told of, kept aside and counted" {
+    dsprep export -q --format jsonl -o s.jsonl "$GOLDEN/explicit.dsr"
+    {
+        sed -n 1,2p s.jsonl
+        echo '{"key":"x"'
+        printf '{"key":"y","text":"\xff"}\n'
+        echo '{"key":"z","text":"t","nobody":1}'
+        echo '[1]'
+        echo '{"text":"no key"}'
+        sed -n 3p s.jsonl
+    } >b.jsonl
+    cp s.jsonl.dsr-schema.json b.jsonl.dsr-schema.json
+    exits 1 dsprep import b.jsonl -o o1
+    has 'b.jsonl: offset'
+    exits 3 dsprep import --on-error quarantine --quarantine q.jsonl -o o2 b.jsonl
+    has '8 input = 3 output + 5 held + 0 failed'
+    [ "$(jq -r .reason q.jsonl | sort | tr '\n' ' ')" = 'json member no_object utf8 value ' ]
+    dsprep check o2
+}
+
+@test "import: MDS whose bytes are not those of the index" {
+    dsprep export -q --format mds -o m "$GOLDEN/blocks.dsr"
+    cp -r m n
+    flip n/shard.00000.mds.zstd 3000
+    exits 1 dsprep import --format mds n -o o || exits 12 dsprep import --format mds n -o o
+    sed 's/"xxh64":"./"xxh64":"g/g' m/index.json >n/index.json
+    cp m/shard* n/
+    exits 12 dsprep import --format mds n -o p
+    has 'its xxh64 is not what the index says'
+    sed 's|"basename":"shard|"basename":"../m/shard|g' m/index.json >n/index.json
+    exits 1 dsprep import --format mds n -o p
+    has 'no sound name'
+}
+
+@test "export, import: a long value, a longer one refused by name" {
+    seq 1700000 >big.txt
+    dsprep text big.txt -q >b.dsr
+    local f
+    for f in jsonl tfrecord webdataset mds; do
+        dsprep export -q --format $f -o big.$f b.dsr
+        [ "$(dsprep import -q --format $f big.$f | root)" = "$(root b.dsr)" ]
+        exits 3 dsprep import --format $f --max-record 1M --on-error skip big.$f -o out.$f
+        has 'longer than --max-record'
+    done
+}
