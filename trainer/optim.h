@@ -32,7 +32,8 @@ int ds_optim_write(ds_params *p, const char *path, ds_err *err);
 int ds_optim_serve(ds_params *p, ds_err *err);
 int ds_optim_read(ds_params *p, const char *path, ds_err *err);
 /* One step: *norm = global norm before clipping (sums in f64, parameter by parameter). Gradients
- * are zero afterwards. Collective. DS_FAIL when the norm is not finite: nothing was changed then. */
+ * are zero afterwards. Collective. DS_FAIL when the norm is not finite: nothing was changed then.
+ */
 int ds_optim_step(ds_params *p, const ds_optim_conf *c, uint64_t step, double *norm, ds_err *err);
 
 #endif

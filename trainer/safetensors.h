@@ -57,8 +57,8 @@ int ds_st_to_f32(float *out, const ds_st_tensor *t, size_t at, size_t count, ds_
 
 /* Writes whole or not at all (a temporary, fsync, rename). metadata: pairs name, value,
  * NULL-terminated; {"format":"pt"} is always there. Data that lies elsewhere than in the memory of
- * this process comes through fetch, a part at a time: `bytes` from `at` of tensor t, which is one of
- * those given. NULL: it lies here. */
+ * this process comes through fetch, a part at a time: `bytes` from `at` of tensor t, which is one
+ * of those given. NULL: it lies here. */
 #define DS_ST_PART ((size_t)1 << 22)
 typedef int (*ds_st_fetch)(void *ctx, void *host, const ds_st_tensor *t, size_t at, size_t bytes,
                            ds_err *err);
