@@ -11,7 +11,8 @@
 #include "io.h"
 
 #define PART ((size_t)1 << 20)
-#define HELD ((size_t)64 << 20) /* images of a block that stay in memory */
+#define HELD ((size_t)128 << 20)    /* images of a block that stay in memory */
+#define HELD_ONE ((size_t)16 << 20) /* of those, one */
 
 typedef struct column {
     const char *name;
@@ -154,7 +155,7 @@ static int put_whole(put *p, uint64_t n, bool *done, ds_err *err)
 {
     const ds_dicom_record *rec = p->rec;
     uint8_t *to = NULL;
-    int rc = n <= HELD ? ds_colbuild_room(col(p, COL_IMAGE), (size_t)n, &to, err) : 0;
+    int rc = n <= HELD_ONE ? ds_colbuild_room(col(p, COL_IMAGE), (size_t)n, &to, err) : 0;
     *done = to != NULL;
     if (rc != 0 || !to)
         return rc;
@@ -236,7 +237,8 @@ static int put_image(put *p, ds_err *err)
     if (!p->rec->has_image)
         return ds_colbuild_null(col(p, COL_IMAGE), err);
     ds_proofraw_reset(&p->r->raw);
-    ds_colbuild_limit(col(p, COL_IMAGE), HELD);
+    const uint64_t all = p->rec->shape.frames * p->rec->frame_bytes;
+    ds_colbuild_limit(col(p, COL_IMAGE), all <= HELD_ONE ? HELD : 0);
     int rc = p->r->digests ? ds_hasher_new(&p->hash, err) : 0;
     if (rc == 0 && p->hash)
         rc = ds_hasher_reset(p->hash, err);
