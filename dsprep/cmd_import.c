@@ -46,7 +46,7 @@ const ds_command ds_cmd_import = {
     .run = run,
 };
 
-typedef struct import {
+typedef struct importing {
     const char *format, *schema_file, *key, *quarantine, *output;
     bool infer, quiet, json;
     int on_error;
@@ -62,11 +62,11 @@ typedef struct import {
     ds_fmtsink sink;
     ds_fmtread read;
     uint64_t records, left_out;
-} import;
+} importing;
 
 /* ---- the sink ---- */
 
-static int problem(import *m, const char *reason, uint64_t at, uint64_t offset, const uint8_t *p,
+static int problem(importing *m, const char *reason, uint64_t at, uint64_t offset, const uint8_t *p,
                    size_t len, bool lost, const char *why, ds_err *err)
 {
     const ds_textproblem t = {.source = m->read.name,
@@ -90,7 +90,7 @@ static int on_bad(void *ctx, const char *reason, uint64_t at, uint64_t offset, c
 
 static int on_row(void *ctx, const ds_fval *values, uint64_t offset, uint64_t len, ds_err *err)
 {
-    import *m = ctx;
+    importing *m = ctx;
     const ds_schema *s = m->sink.schema;
     const char *why = NULL;
     char text[256];
@@ -116,14 +116,14 @@ static int on_row(void *ctx, const ds_fval *values, uint64_t offset, uint64_t le
 
 static int on_source(void *ctx, const char *name, uint64_t size, const ds_sha *sha, ds_err *err)
 {
-    import *m = ctx;
+    importing *m = ctx;
     const ds_source s = {.name = name, .len = strlen(name), .size = size, .sha = *sha};
     return ds_shardout_source(m->out, &s, err);
 }
 
 /* ---- the run ---- */
 
-static int provenance(import *m, ds_err *err)
+static int provenance(importing *m, ds_err *err)
 {
     json_t *o = json_pack("{s:s,s:s,s:I,s:s}", "format", m->f->name, "on_error",
                           ds_onerror_names[m->on_error], "max_record", (json_int_t)m->max_record,
@@ -142,7 +142,7 @@ static int provenance(import *m, ds_err *err)
 }
 
 /* Where the stream begins: with the first input, which says its columns when nothing else does. */
-static int start(import *m, void *reader, ds_err *err)
+static int start(importing *m, void *reader, ds_err *err)
 {
     const ds_shardopts shards = {.dir = m->output,
                                  .size = (uint64_t)m->shard_size,
@@ -164,7 +164,7 @@ static int start(import *m, void *reader, ds_err *err)
     return rc;
 }
 
-static int one_file(import *m, const char *path, const char *name, ds_err *err)
+static int one_file(importing *m, const char *path, const char *name, ds_err *err)
 {
     void *reader = NULL;
     m->read = (ds_fmtread){.path = path,
@@ -188,7 +188,7 @@ static bool ends_as(const ds_format *f, const char *name)
 }
 
 /* Operands as files, in order; those below folders when they end as the format's files do. */
-static int walk_files(import *m, char **operands, int n, ds_err *err)
+static int walk_files(importing *m, char **operands, int n, ds_err *err)
 {
     ds_walk *w;
     ds_walk_entry e;
@@ -209,7 +209,7 @@ static int walk_files(import *m, char **operands, int n, ds_err *err)
     return rc;
 }
 
-static int find_schema(import *m, const char *first, ds_err *err)
+static int find_schema(importing *m, const char *first, ds_err *err)
 {
     bool found = false;
     if (m->schema_file)
@@ -219,7 +219,7 @@ static int find_schema(import *m, const char *first, ds_err *err)
     return ds_sidecar_find(&m->side, &found, first, err);
 }
 
-static int convert(import *m, char **operands, int n, ds_err *err)
+static int convert(importing *m, char **operands, int n, ds_err *err)
 {
     int rc = ds_format_named(&m->f, m->format, operands[0], err);
     if (rc == 0 && !m->f->read_open)
@@ -246,7 +246,7 @@ static int convert(import *m, char **operands, int n, ds_err *err)
     return rc;
 }
 
-static void say(const import *m)
+static void say(const importing *m)
 {
     if (m->json && m->output)
         printf("{\"type\":\"import\",\"format\":\"%s\",\"input\":%" PRIu64 ",\"output\":%" PRIu64
@@ -266,7 +266,11 @@ static void say(const import *m)
 
 static int run(int argc, char **argv)
 {
-import m = {.max_record = 64 << 20, .max_ratio = 200, .separator = - 1, .shard_size = 64 << 20, .level = - 1 };
+    importing m = {.max_record = 64 << 20,
+                   .max_ratio = 200,
+                   .separator = -1,
+                   .shard_size = 64 << 20,
+                   .level = -1};
     const ds_opt opts[] = {
         {'f', "format", DS_OPT_STR, &m.format, "NAME", DS_FORMAT_NAMES, 0, 0, NULL, false},
         {0, "schema", DS_OPT_STR, &m.schema_file, "FILE",

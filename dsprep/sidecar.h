@@ -1,7 +1,7 @@
 /* sidecar.h - the file beside an export that says what no other format can: the schema, and the
  * steps that made the records.
  *
- * {"dsr_schema":{…},"format":"mds","records":3,"provenance":[…]}, at OUT/dsr-schema.json where OUT
+ * {"dsr_schema":{},"format":"mds","records":3,"provenance":[]}, at OUT/dsr-schema.json where OUT
  * is a folder, and at OUT.dsr-schema.json where it is a file. With it an import gives back the
  * records with their types and the same root, as far as the format held them.
  */

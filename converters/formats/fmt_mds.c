@@ -112,8 +112,8 @@ static int make_columns(writer *w, ds_fmtloss *l, ds_err *err)
     return 0;
 }
 
-/* "column_encodings":[…],"column_names":[…],"column_sizes":[…],"compression":…,"format":"mds",
- * "hashes":[…] : sorted, as json.dumps(sort_keys=True) has them. */
+/* "column_encodings":[],"column_names":[],"column_sizes":[],"compression":"","format":"mds",
+ * "hashes":[] : sorted, as json.dumps(sort_keys=True) has them. */
 static int make_config(writer *w, ds_err *err)
 {
     ds_buf *b = &w->config;
