@@ -11,6 +11,7 @@
 #include "consumed.h"
 #include "segments.h"
 #include "sig.h"
+#include "skipcheck.h"
 
 typedef struct audit {
     const ds_audit_opts *o;
@@ -215,6 +216,7 @@ typedef struct pass {
     ds_consumed *consumed;  /* of the last segment; NULL: not told, or it cannot be recomputed */
     uint64_t from;          /* the last segment's first step */
     uint64_t rows, order_rows;
+    ds_skipcheck *skips; /* NULL: of a stretch, which came to nothing */
     ds_buf got, want, text;
     ds_err chain_why, order_why, targets_why, consumed_why; /* the first trouble of each */
 } pass;
@@ -285,6 +287,8 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     const ds_span *spans = (const ds_span *)(const void *)p->got.data;
     const size_t n = p->got.len / sizeof *spans;
     check_targets(p, r, spans, n);
+    if (p->skips)
+        ds_skipcheck_row(p->skips, r);
     if (p->consumed && r->step >= p->from && !p->consumed_why.code)
         ds_consumed_add(p->consumed, spans, n, set->firsts, &p->consumed_why);
     rc = check_order(p, r, spans, n, err);
@@ -352,6 +356,16 @@ static void say_rows(pass *p, bool whole)
     else
         say(a, "targets", DS_AUDIT_OK, "as many as the pieces have%s",
             masked(a->set.run) ? " under their loss mask" : "");
+}
+
+/* Steps whose update was skipped, where there can be such. */
+static void say_skips(audit *a, const ds_skipcheck *c, bool whole)
+{
+    if (c->why.code)
+        say(a, "skipped", DS_AUDIT_FAILED, "%s", c->why.msg);
+    else if (whole && c->spike.c.policy != DS_SPIKE_OFF)
+        say(a, "skipped", DS_AUDIT_OK, "%" PRIu64 " of %" PRIu64 " steps, as their losses say",
+            c->skipped, c->steps);
 }
 
 /* What lineage.json says of the last steps, against what their rows give. */
@@ -486,7 +500,8 @@ static int check_stretch(audit *a, const ds_stretch *s, const ds_buf *lengths, d
 
 static int check_ledger(audit *a, ds_err *err)
 {
-    pass p = {.a = a};
+    ds_skipcheck skips = {.rows = 1};
+    pass p = {.a = a, .skips = &skips};
     ds_segments l = {0};
     ds_buf lengths = {0};
     ds_err why = {0};
@@ -498,6 +513,7 @@ static int check_ledger(audit *a, ds_err *err)
         why = (ds_err){0};
     }
     rc = rc ? rc : prepare(&p, &lengths, err);
+    rc = rc ? rc : ds_skipcheck_init(&skips, a->set.run, err);
     if (!rc) {
         scan = ds_segments_dir(&l, dir, &why);
         scan = scan ? scan : ds_segments_check(&l, 0, a->out->lineage.step, &why);
@@ -506,7 +522,7 @@ static int check_ledger(audit *a, ds_err *err)
         rc = ds_check_interrupt(err);
         rc = rc ? rc : say_ledger(&p, &l, &why, scan, err);
         if (!rc)
-            say_rows(&p, !scan);
+            say_rows(&p, !scan), say_skips(a, &skips, !scan);
         if (!rc && !scan)
             rc = say_consumed(&p, &l, err);
         for (size_t i = 0; !rc && i < a->stretches.n; i++)
@@ -516,6 +532,7 @@ static int check_ledger(audit *a, ds_err *err)
     ds_segments_fini(&l);
     ds_stretches_fini(&a->stretches);
     ds_buf_fini(&lengths);
+    ds_skipcheck_fini(&skips);
     pass_fini(&p);
     return rc;
 }

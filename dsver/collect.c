@@ -84,6 +84,11 @@ static int mark_all(mark *m, ds_err *err)
     return rc ? rc : ds_pin_each(m->store, pinned, m, err);
 }
 
+static int keep_pinned(void *ctx, const git_oid *commit, ds_err *err)
+{
+    return ds_tidy_keep(ctx, commit, err);
+}
+
 static int sweep(mark *m, ds_tidy *tidy, const ds_collect_opts *o, ds_err *err)
 {
     int rc = o->dry_run ? 0 : ds_objgc_shut(m->gc, o->wait, err);
@@ -91,6 +96,8 @@ static int sweep(mark *m, ds_tidy *tidy, const ds_collect_opts *o, ds_err *err)
         rc = mark_all(m, err);
     if (!rc)
         rc = ds_objgc_sweep(m->gc, o->dry_run, &m->out->objs, err);
+    if (!rc)
+        rc = ds_pin_each(m->store, keep_pinned, tidy, err);
     if (!rc) /* writers of the catalog are shut out too: they hold the same lock */
         rc = ds_tidy_run(tidy, o->dry_run, &m->out->catalog, err);
     return rc;

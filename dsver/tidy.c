@@ -92,11 +92,16 @@ static int follow(ds_tidy *t, ds_err *err)
     return rc;
 }
 
+int ds_tidy_keep(ds_tidy *t, const git_oid *id, ds_err *err)
+{
+    int rc = need(t, id, true, err);
+    return rc ? rc : follow(t, err);
+}
+
 static int from_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
 {
     (void)name;
-    int rc = need(ctx, id, true, err);
-    return rc ? rc : follow(ctx, err);
+    return ds_tidy_keep(ctx, id, err);
 }
 
 int ds_tidy_new(ds_tidy **out, ds_catalog *c, int64_t young, ds_err *err)

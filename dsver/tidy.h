@@ -19,6 +19,8 @@ typedef struct ds_tidied {
 typedef struct ds_tidy ds_tidy;
 /* young: packs made after it (seconds since 1970) keep all they hold. */
 int ds_tidy_new(ds_tidy **out, ds_catalog *c, int64_t young, ds_err *err);
+/* What no ref leads to and is needed all the same, with all that it leads to: a reader's commit. */
+int ds_tidy_keep(ds_tidy *t, const git_oid *id, ds_err *err);
 /* With writers shut out, unless dry_run. */
 int ds_tidy_run(ds_tidy *t, bool dry_run, ds_tidied *out, ds_err *err);
 void ds_tidy_free(ds_tidy *t); /* NULL is fine */

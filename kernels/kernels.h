@@ -54,6 +54,7 @@ typedef struct ds_kadamw {
 struct ds_kernels {
     const char *name;   /* "cpu" */
     const char *detail; /* "avx512, 2 threads": goes into the lineage */
+    bool paper;         /* nothing is behind its buffers: paper.h */
     void *ctx;
 
     /* ---- memory ---- */

@@ -182,23 +182,34 @@ static int mla_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dq, voi
 
 /* ---- both ---- */
 
-int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
+int attn_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
 {
     const ds_modelconf *c = &n->c;
     const ds_kattn p = shape_of(n);
     size_t block, used = arena_mark(n, &block);
-    void *x, *y;
+    void *x;
 
     TRY(act_get(n, &x, t, c->hidden, err));
-    TRY(act_get(n, &y, t, c->hidden, err));
     TRY(n->k->rmsnorm(n->k, x, a->r1, a->h, l->norm1->w, n->f, t, c->hidden, c->eps, err));
     TRY(c->arch == DS_DEEPSEEK_V2 ? mla_fwd(n, l, a, t, x, err) : gqa_fwd(n, l, a, t, x, err));
     if (n->cache)
         TRY(ds_kvcache_attend(n, n->cache, (int32_t)(l - n->layers), a, &p, t, err));
     else
         TRY(n->k->attention(n->k, a->o, a->lse, a->q, a->k, a->v, n->f, &p, &n->b->seqs, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
+{
+    const int64_t d = n->c.hidden;
+    size_t block, used = arena_mark(n, &block);
+    void *y;
+
+    TRY(attn_again(n, l, a, t, err));
+    TRY(act_get(n, &y, t, d, err));
     TRY(lin_fwd(n, &l->o, a->o, t, y, err));
-    TRY(n->k->add(n->k, a->mid, a->h, y, 1.0f, n->f, t * c->hidden, err));
+    TRY(n->k->add(n->k, a->mid, a->h, y, 1.0f, n->f, t * d, err));
     arena_back(n, block, used);
     return 0;
 }

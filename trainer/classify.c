@@ -177,7 +177,7 @@ int ds_classify(ds_classifier *l, const void *text, size_t len, double *log_like
                            .target = l->box + 2 * total,
                            .weight = l->w,
                            .seqs = {l->cu, (int32_t)k}};
-    rc = ds_net_step(l->c.net, &b, 1.0f, false, false, l->w + total, err);
+    rc = ds_net_step(l->c.net, &b, 1.0f, false, DS_AGAIN_NONE, l->w + total, err);
     for (size_t i = 0; !rc && i < k; i++) {
         log_likelihood[i] = 0;
         for (int32_t j = l->cu[i]; j < l->cu[i + 1]; j++)

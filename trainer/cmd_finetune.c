@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <math.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "cmd_finetune.h"
@@ -187,6 +188,8 @@ static void say_begin(const ds_trainer *t)
         fprintf(stderr, "dstrain finetune: --method auto: %s%s%.0d: %s\n",
                 ds_method_name(t->c.method), t->c.method == DS_METHOD_LORA ? " of rank " : "",
                 t->c.method == DS_METHOD_LORA ? (int)t->c.lora.r : 0, t->advice);
+    if (t->c.recompute && !t->advice[0])
+        fprintf(stderr, "dstrain finetune: --recompute %s\n", ds_recompute_name(t->c.recompute));
     fprintf(stderr,
             "dstrain finetune: %s, %" PRId64 " of %" PRId64 " parameters (%.2f %%), %" PRIu64
             " steps of %" PRIu64 " rows, run %.16s\n",
@@ -196,16 +199,20 @@ static void say_begin(const ds_trainer *t)
 
 static void say_times(shown *s, const ds_run_times *t)
 {
+    struct rusage use;
     char line[320];
 
+    getrusage(RUSAGE_SELF, &use);
+    const long long peak = (long long)use.ru_maxrss * 1024;
     snprintf(line, sizeof line,
              "{\"type\":\"time\",\"data\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
-             "\"ledger\":%.6f,\"checkpoint\":%.6f,\"evaluation\":%.6f}\n",
-             t->data, t->compute, t->optimizer, t->ledger, t->checkpoint, t->evaluation);
+             "\"ledger\":%.6f,\"checkpoint\":%.6f,\"evaluation\":%.6f,\"peak_bytes\":%lld}\n",
+             t->data, t->compute, t->optimizer, t->ledger, t->checkpoint, t->evaluation, peak);
     put_line(s, line);
     ds_info("%.1f s forward and back, %.1f optimizer, %.1f waiting for data, %.3f ledger, %.1f "
-            "checkpoints, %.1f evaluation",
-            t->compute, t->optimizer, t->data, t->ledger, t->checkpoint, t->evaluation);
+            "checkpoints, %.1f evaluation; at most %.1f MB of memory",
+            t->compute, t->optimizer, t->data, t->ledger, t->checkpoint, t->evaluation,
+            (double)peak / 1e6);
 }
 
 static void say_end(const ds_trainer *t, const ds_ckpt_state *state, enum ds_run_end end)

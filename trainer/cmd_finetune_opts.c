@@ -23,8 +23,8 @@ static struct {
         spike_window;
     double lr, min_lr, alpha, dropout, lr_ratio, beta1, beta2, eps, decay, clip, min_delta,
         spike_factor;
-    int method, schedule, longer, format, optim, on_spike;
-    bool rslora, dora, recompute, abandon, json, quiet;
+    int method, schedule, longer, format, optim, on_spike, recompute;
+    bool rslora, dora, abandon, json, quiet;
     const char **target_names, **only_names; /* ended by NULL */
     uint64_t *shares;
 } o = {.column = "tokens",
@@ -99,7 +99,8 @@ static const ds_opt OPTIONS[] = {
      .type = DS_OPT_SIZE,
      .var = &o.memory,
      .arg = "BYTES",
-     .help = "what --method auto may fill; default all that this process may use"},
+     .help = "what --method auto and --recompute auto may fill; default all that this process may "
+             "use"},
     {.name = "steps",
      .type = DS_OPT_INT,
      .var = &o.steps,
@@ -270,9 +271,12 @@ static const ds_opt OPTIONS[] = {
      .choices = FORMATS,
      .help = "f32 (default) or bf16 with f32 sums"},
     {.name = "recompute",
-     .type = DS_OPT_FLAG,
+     .type = DS_OPT_CHOICE,
      .var = &o.recompute,
-     .help = "keep only layer inputs for the way back; changes no bit"},
+     .arg = "LEVEL",
+     .choices = TRAIN_RECOMPUTES,
+     .help = "what is computed again on the way back: none, attention, mlp, layer, or auto "
+             "(default): the least that fits into memory; changes no bit"},
     {.name = "checkpoint-every",
      .type = DS_OPT_INT,
      .var = &o.every,
@@ -357,17 +361,6 @@ static const char *const ALL_PROJECTIONS[] = {
     "q_proj",    "k_proj",    "v_proj",   "o_proj",   "gate_proj",
     "up_proj",   "down_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
     "kv_b_proj", NULL};
-
-static const char **ended(const ds_opt_list *l, ds_err *err)
-{
-    const char **v = calloc(l->n + 1, sizeof *v);
-
-    if (!v)
-        ds_fail_nomem(err);
-    else if (l->n)
-        memcpy(v, l->v, l->n * sizeof *v);
-    return v;
-}
 
 static int prompt_init(ds_trainconf *c, const char *how, ds_err *err)
 {
@@ -457,7 +450,8 @@ static ds_trainconf told(void)
         .window = (uint32_t)o.window,
         .longer = (enum ds_long)o.longer,
         .format = o.format ? DS_KBF16 : DS_KF32,
-        .recompute = o.recompute,
+        .recompute = train_recompute(o.recompute),
+        .auto_recompute = !o.recompute,
         .abandon = o.abandon,
         .device = o.device,
         .threads = (int)o.threads,
@@ -485,8 +479,8 @@ int finetune_options(ds_trainconf *c, const ds_command *cmd, int argc, char **ar
 
     if (begun >= 0)
         return begun;
-    o.target_names = ended(&o.targets, err);
-    o.only_names = ended(&o.only, err);
+    o.target_names = train_list_ended(&o.targets, err);
+    o.only_names = train_list_ended(&o.only, err);
     o.shares = calloc(o.data.n + 1, sizeof *o.shares);
     if (!o.target_names || !o.only_names || !o.shares) {
         ds_fail_nomem(err);

@@ -30,6 +30,12 @@
         .name = "mask", .type = DS_OPT_STR, .var = &(v), .arg = "COLUMN|none",                     \
         .help = "column of runs: which tokens are targets; default loss where there is one"        \
     }
+/* Choices of --recompute. */
+extern const char *const TRAIN_RECOMPUTES[]; /* auto, and ds_recompute's names */
+static inline enum ds_recompute train_recompute(int choice)
+{
+    return choice > 0 ? (enum ds_recompute)(choice - 1) : DS_AGAIN_NONE;
+}
 #define TRAIN_END                                                                                  \
     {                                                                                              \
         .name = NULL                                                                               \
@@ -40,5 +46,8 @@
 int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *adapter,
                      enum ds_kfmt f, int32_t positions, const char *device, int threads,
                      ds_err *err);
+
+/* The strings of a list option, ended by NULL: one allocation, the caller's. NULL: no memory. */
+const char **train_list_ended(const ds_opt_list *l, ds_err *err);
 
 #endif

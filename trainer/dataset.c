@@ -9,6 +9,7 @@
 
 #include "factread.h"
 #include "json.h"
+#include "pin.h"
 #include "revision.h"
 
 #define CACHE 256
@@ -41,6 +42,7 @@ struct ds_dataset {
     bool wide; /* u32 tokens */
     /* a store */
     ds_store store;
+    ds_pin pin; /* gc leaves the version alone while it is open */
     ds_colread *col;
     cached *cache;
     uint64_t clock;
@@ -152,7 +154,9 @@ static int open_store(ds_dataset *d, const char *spec, const char *store, const 
     ds_value x;
     int rc = ds_store_open(&d->store, store, DS_OBJ_READ, err);
 
+    rc = rc ? rc : ds_pin_begin(&d->pin, &d->store, err);
     rc = rc ? rc : ds_revision_find(&rev, &d->store, spec, err);
+    rc = rc ? rc : ds_pin_set(&d->pin, &d->store, &rev.id, err);
     if (!rc && !(d->name = strdup(rev.dataset)))
         rc = ds_fail_nomem(err);
     if (!rc) {
@@ -368,6 +372,7 @@ int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const
     if (!d)
         return ds_fail_nomem(err);
     d->want_mask = mask;
+    d->pin = (ds_pin){.gate = -1, .fd = -1};
     pthread_mutex_init(&d->lock, NULL);
     pthread_cond_init(&d->loaded, NULL);
     if (len > 4 && !strcmp(spec + len - 4, ".dsr"))
@@ -446,6 +451,7 @@ void ds_dataset_close(ds_dataset *d)
     }
     free(d->cache);
     ds_colread_close(d->col);
+    ds_pin_end(&d->pin);
     ds_store_close(&d->store);
     ds_spool_fini(&d->spool);
     ds_buf_fini(&d->starts);

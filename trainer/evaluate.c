@@ -61,7 +61,7 @@ static int compute(stretches *s, ds_net *net, ds_err *err)
 
     if (!s->t)
         return 0;
-    TRY(ds_net_step(net, &b, 1.0f, false, false, s->loss, err));
+    TRY(ds_net_step(net, &b, 1.0f, false, DS_AGAIN_NONE, s->loss, err));
     for (int32_t i = 0; i < s->t; i++)
         s->sum += (double)s->loss[i];
     s->t = s->n = 0;

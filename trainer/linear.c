@@ -14,12 +14,16 @@ static int next_block(ds_net *n, size_t bytes, ds_err *err)
     arena *a = &n->mem;
     const size_t size = bytes > BLOCK ? bytes : BLOCK;
 
-    for (size_t i = a->n ? a->cur + 1 : 0; i < a->n; i++)
+    if (a->n)
+        a->left[a->cur] = a->used;
+    for (size_t i = a->n ? a->cur + 1 : 0; i < a->n; i++) {
         if (a->size[i] >= bytes) {
             a->cur = i;
             a->used = 0;
             return 0;
         }
+        a->left[i] = 0;
+    }
     if (a->n == a->cap) {
         const size_t cap = a->cap ? a->cap * 2 : 8;
         void **b = realloc(a->block, cap * sizeof *b);
@@ -30,6 +34,10 @@ static int next_block(ds_net *n, size_t bytes, ds_err *err)
         if (!z)
             return ds_fail_nomem(err);
         a->size = z;
+        z = realloc(a->left, cap * sizeof *z);
+        if (!z)
+            return ds_fail_nomem(err);
+        a->left = z;
         a->cap = cap;
     }
     TRY(n->k->alloc(n->k, &a->block[a->n], size, err));
@@ -50,7 +58,7 @@ int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err)
     a->used += bytes;
     size_t sum = a->used;
     for (size_t i = 0; i < a->cur; i++)
-        sum += a->size[i];
+        sum += a->left[i];
     a->peak = sum > a->peak ? sum : a->peak;
     return 0;
 }
@@ -73,6 +81,7 @@ void arena_fini(ds_net *n)
         n->k->free(n->k, n->mem.block[--n->mem.n]);
     free(n->mem.block);
     free(n->mem.size);
+    free(n->mem.left);
     memset(&n->mem, 0, sizeof n->mem);
 }
 

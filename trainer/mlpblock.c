@@ -11,6 +11,16 @@
 
 /* ---- one SwiGLU: out (+)= down(silu(gate x) * up x) ---- */
 
+static int glu_in(ds_net *n, const linear *g, const linear *u, const void *x, int64_t t, void *gate,
+                  void *up, ds_err *err)
+{
+    n->k->hold(n->k, x);
+    TRY(lin_fwd(n, g, x, t, gate, err));
+    TRY(lin_fwd(n, u, x, t, up, err));
+    n->k->release(n->k, x);
+    return 0;
+}
+
 static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x,
                    int64_t t, void *gate, void *up, void *out, ds_err *err)
 {
@@ -18,10 +28,7 @@ static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d,
     size_t block, used = arena_mark(n, &block);
     void *s;
 
-    n->k->hold(n->k, x);
-    TRY(lin_fwd(n, g, x, t, gate, err));
-    TRY(lin_fwd(n, u, x, t, up, err));
-    n->k->release(n->k, x);
+    TRY(glu_in(n, g, u, x, t, gate, up, err));
     TRY(act_get(n, &s, t, w, err));
     TRY(n->k->swiglu(n->k, s, gate, up, n->f, t * w, err));
     TRY(lin_fwd(n, d, s, t, out, err));
@@ -89,6 +96,7 @@ static int sorted_weights(ds_net *n, const acts *a, void **w, int64_t total, ds_
     return n->k->gather(n->k, *w, a->topw, DS_KF32, a->chosen->slot, total, 1, err);
 }
 
+/* out (+)= the experts' part; NULL: only what the way back needs. */
 static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out,
                    ds_err *err)
 {
@@ -116,8 +124,10 @@ static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
                         row_of(n, a->xout, r0, d), err));
     }
     n->drop_rows = NULL;
-    TRY(sorted_weights(n, a, &w, total, err));
-    TRY(n->k->scatter_add(n->k, out, a->xout, n->f, ch->rows, w, total, d, err));
+    if (out) {
+        TRY(sorted_weights(n, a, &w, total, err));
+        TRY(n->k->scatter_add(n->k, out, a->xout, n->f, ch->rows, w, total, d, err));
+    }
     arena_back(n, block, used);
     return 0;
 }
@@ -203,6 +213,21 @@ int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *er
     if (l->moe)
         TRY(moe_fwd(n, l, a, t, x, y, err));
     TRY(n->k->add(n->k, out, a->mid, y, 1.0f, n->f, t * d, err));
+    arena_back(n, block, used);
+    return 0;
+}
+
+int mlp_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
+{
+    size_t block, used = arena_mark(n, &block);
+    void *x;
+
+    TRY(act_get(n, &x, t, n->c.hidden, err));
+    TRY(n->k->rmsnorm(n->k, x, a->r2, a->mid, l->norm2->w, n->f, t, n->c.hidden, n->c.eps, err));
+    if (l->has_dense)
+        TRY(glu_in(n, &l->gate, &l->up, x, t, a->gate, a->up, err));
+    if (l->moe)
+        TRY(moe_fwd(n, l, a, t, x, NULL, err));
     arena_back(n, block, used);
     return 0;
 }

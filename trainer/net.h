@@ -23,6 +23,21 @@ typedef struct ds_lora_conf {
                                    NULL-terminated */
 } ds_lora_conf;
 
+/* What is not kept on the way forward but computed again on the way back; it changes no bit. The
+ * outputs of norms and of SwiGLU never are kept. In a layer of a dense LLaMA of width d and ffn f,
+ * a token keeps the input and about
+ *
+ *     DS_AGAIN_NONE       5 d + 2 f elements
+ *     DS_AGAIN_ATTENTION  d + 2 f; queries, keys, values and attention again
+ *     DS_AGAIN_MLP        5 d; gate and up again, and of experts their outputs
+ *     DS_AGAIN_LAYER      0; all of it again
+ */
+enum ds_recompute { DS_AGAIN_NONE, DS_AGAIN_ATTENTION, DS_AGAIN_MLP, DS_AGAIN_LAYER };
+#define DS_RECOMPUTES 4
+const char *ds_recompute_name(enum ds_recompute r); /* "none", "attention", "mlp", "layer" */
+bool ds_recompute_attention(enum ds_recompute r);   /* is that half computed again? */
+bool ds_recompute_mlp(enum ds_recompute r);
+
 typedef struct ds_net ds_net;
 typedef struct ds_kvcache ds_kvcache;
 
@@ -65,9 +80,8 @@ int ds_net_add_prompt(ds_net *net, int32_t n,
 int64_t ds_net_trained(const ds_net *net, int64_t *all);
 
 /* Loss of every token (weight * -log p, f32, host memory of t floats) and, when grads, gradients
- * added to params' g: of scale * sum of losses. recompute: keep only layer inputs, compute the rest
- * again on the way back. */
-int ds_net_step(ds_net *net, const ds_netbatch *b, float scale, bool grads, bool recompute,
+ * added to params' g: of scale * sum of losses. */
+int ds_net_step(ds_net *net, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
                 float *loss, ds_err *err);
 /* After the last micro-batch of a batch, before gradients are used. */
 int ds_net_finish_grads(ds_net *net, ds_err *err);

@@ -1,4 +1,5 @@
-/* net_priv.h - what the files of the network share: linear.c, attnblock.c, mlpblock.c, net.c. */
+/* net_priv.h - what the files of the network share: linear.c, layermem.c, attnblock.c,
+ * mlpblock.c, net.c. */
 #ifndef DS_NET_PRIV_H
 #define DS_NET_PRIV_H
 
@@ -54,12 +55,19 @@ typedef struct acts {
     choices *chosen;          /* the layer's */
 } acts;
 
+/* What is not kept lies in one place for all layers; experts need another than a dense layer. */
+typedef struct places {
+    acts attention, mlp[2];
+    void *mid;
+} places;
+
 /* Memory of one step: a stack in blocks of the backend, kept from step to step. What it lends is
  * not zeroed. */
 typedef struct arena {
     void **block;
-    size_t *size, n, cap, cur, used; /* used: of block cur */
-    size_t peak;                     /* the most that was lent at once */
+    size_t *size, *left;      /* left: used of a block when the next one was gone on to */
+    size_t n, cap, cur, used; /* used: of block cur */
+    size_t peak;              /* the most that was lent at once */
 } arena;
 
 /* Keys and values of a text so far, a layer after the other. */
@@ -112,8 +120,13 @@ void net_begin(ds_net *n, const ds_netbatch *b, bool dropout);
 /* Checks a batch; *out = its ids with virtual tokens replaced by 0 (malloc'd). */
 int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err);
 int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err);
-/* All layers; acts[0].h is the input. keep: for the way back. */
-int net_forward(ds_net *n, int64_t t, bool keep, void **last, ds_err *err);
+/* All layers; acts[0].h is the input. What the layers keep for the way back: those below `from`
+ * nothing, the others what `r` leaves. */
+int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, void **last, ds_err *err);
+/* Room for what layer i makes on the way forward; its input h is there. keep: the layer is gone
+ * back through. */
+int layer_room(ds_net *n, int32_t i, int64_t t, bool keep, enum ds_recompute r, places *s,
+               ds_err *err);
 
 /* Every projection of a layer, in order; NULL past the last. */
 linear *net_linear(ds_net *n, layer *l, int32_t i);
@@ -133,6 +146,9 @@ int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t 
  */
 int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want_dx, ds_err *err);
+/* What the way back needs and was not kept, from h or from mid. */
+int attn_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
+int mlp_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 /* a->o of t tokens whose q, k and v are in a, after those that the cache holds; k and v join them.
  */
 int ds_kvcache_attend(ds_net *n, ds_kvcache *c, int32_t i, acts *a, const ds_kattn *p, int64_t t,

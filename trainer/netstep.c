@@ -2,7 +2,7 @@
  *
  * The loss is computed in chunks of rows, so that logits of the whole batch never exist at once; a
  * chunk's logits become their gradient in place and are used up at once. Layers below the lowest
- * that is trained are not gone back through.
+ * that is trained are not gone back through, and keep nothing.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -10,62 +10,6 @@
 #include "net_priv.h"
 
 #define LOGITS ((int64_t)16 << 20) /* elements of a chunk of logits */
-
-/* ---- memory of the layers ---- */
-
-static int choices_get(choices *c, int64_t total, int32_t experts, ds_err *err)
-{
-    const size_t need = 4 * (size_t)total + (size_t)experts + 1;
-
-    if (c->room < need) {
-        int32_t *p = realloc(c->idx, need * sizeof *p);
-        if (!p)
-            return ds_fail_nomem(err);
-        c->idx = p;
-        c->room = need;
-    }
-    c->rows = c->idx + total;
-    c->slot = c->rows + total;
-    c->sorted = c->slot + total;
-    c->first = c->sorted + total;
-    return 0;
-}
-
-static int acts_get(ds_net *n, acts *a, layer *l, int64_t t, ds_err *err)
-{
-    const ds_modelconf *c = &n->c;
-    const int64_t qk = ds_qk_dim(c), vd = ds_v_dim(c), total = t * c->experts_used;
-
-    TRY(act_get(n, &a->q, t, c->heads * qk, err));
-    TRY(act_get(n, &a->k, t, c->kv_heads * qk, err));
-    TRY(act_get(n, &a->v, t, c->kv_heads * vd, err));
-    TRY(act_get(n, &a->o, t, c->heads * vd, err));
-    TRY(arena_get(n, (void **)&a->lse, (size_t)(t * c->heads) * 4, err));
-    TRY(arena_get(n, (void **)&a->r1, (size_t)t * 4, err));
-    TRY(arena_get(n, (void **)&a->r2, (size_t)t * 4, err));
-    TRY(act_get(n, &a->mid, t, c->hidden, err));
-    if (l->has_dense) {
-        TRY(act_get(n, &a->gate, t, l->gate.w->rows, err));
-        TRY(act_get(n, &a->up, t, l->gate.w->rows, err));
-    }
-    if (c->arch == DS_DEEPSEEK_V2) {
-        TRY(act_get(n, &a->ckv, t, c->kv_lora + c->qk_rope, err));
-        TRY(arena_get(n, (void **)&a->rckv, (size_t)t * 4, err));
-        if (c->q_lora) {
-            TRY(act_get(n, &a->qa, t, c->q_lora, err));
-            TRY(arena_get(n, (void **)&a->rqa, (size_t)t * 4, err));
-        }
-    }
-    if (!l->moe)
-        return 0;
-    TRY(arena_get(n, (void **)&a->prob, (size_t)(t * c->experts) * 4, err));
-    TRY(arena_get(n, (void **)&a->topw, (size_t)total * 4, err));
-    a->chosen = &l->chosen;
-    TRY(choices_get(a->chosen, total, c->experts, err));
-    TRY(act_get(n, &a->xgate, total, c->moe_ffn, err));
-    TRY(act_get(n, &a->xup, total, c->moe_ffn, err));
-    return act_get(n, &a->xout, total, c->hidden, err);
-}
 
 void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
 {
@@ -250,56 +194,44 @@ static int32_t lowest(const ds_net *n)
     return i;
 }
 
-static int layer_fwd(ds_net *n, int32_t i, int64_t t, void *out, ds_err *err)
+int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, void **last, ds_err *err)
 {
-    TRY(attn_fwd(n, &n->layers[i], &n->acts[i], t, err));
-    return mlp_fwd(n, &n->layers[i], &n->acts[i], t, out, err);
-}
+    void *between[2] = {n->acts[0].h, NULL}; /* inputs of layers that no way back needs */
+    places shared = {.mid = NULL};
 
-int net_forward(ds_net *n, int64_t t, bool keep, void **last, ds_err *err)
-{
-    acts shared = {0};
-    const int32_t layers = n->c.layers;
-    bool have = false;
-
-    for (int32_t i = 0; i < layers; i++) {
-        acts *a = &n->acts[i];
-        void *h = a->h, *next;
-        TRY(act_get(n, &next, t, n->c.hidden, err));
-        if (keep || !have || n->layers[i].moe != n->layers[i ? i - 1 : 0].moe)
-            TRY(acts_get(n, &shared, &n->layers[i], t, err));
-        have = true;
-        *a = shared;
-        a->h = h;
-        TRY(layer_fwd(n, i, t, next, err));
-        if (i + 1 < layers)
-            n->acts[i + 1].h = next;
-        else
-            *last = next;
+    for (int32_t i = 0; i < n->c.layers; i++) {
+        const bool keep = i >= from;
+        void **next = keep ? last : &between[(i + 1) % 2];
+        if (keep || !*next)
+            TRY(act_get(n, next, t, n->c.hidden, err));
+        TRY(layer_room(n, i, t, keep, r, &shared, err));
+        TRY(attn_fwd(n, &n->layers[i], &n->acts[i], t, err));
+        TRY(mlp_fwd(n, &n->layers[i], &n->acts[i], t, *next, err));
+        *last = *next;
+        if (i + 1 < n->c.layers)
+            n->acts[i + 1].h = *next;
     }
     return 0;
 }
 
-static int backward(ds_net *n, int64_t t, int32_t low, bool recompute, void *dh, ds_err *err)
+static int backward(ds_net *n, int64_t t, int32_t low, enum ds_recompute r, void *dh, ds_err *err)
 {
     for (int32_t i = n->c.layers - 1; i >= 0 && i >= low; i--) {
+        const layer *l = &n->layers[i];
         acts *a = &n->acts[i];
-        size_t block, used = arena_mark(n, &block);
-        if (recompute) {
-            void *h = a->h, *out;
-            TRY(acts_get(n, a, &n->layers[i], t, err));
-            a->h = h;
-            TRY(act_get(n, &out, t, n->c.hidden, err));
-            TRY(layer_fwd(n, i, t, out, err));
-        }
-        TRY(mlp_back(n, &n->layers[i], a, t, dh, err));
-        TRY(attn_back(n, &n->layers[i], a, t, dh, i > low, err));
-        arena_back(n, block, used);
+        if (r == DS_AGAIN_LAYER)
+            TRY(attn_fwd(n, l, a, t, err));
+        if (ds_recompute_mlp(r))
+            TRY(mlp_again(n, l, a, t, err));
+        TRY(mlp_back(n, l, a, t, dh, err));
+        if (r == DS_AGAIN_ATTENTION)
+            TRY(attn_again(n, l, a, t, err));
+        TRY(attn_back(n, l, a, t, dh, i > low, err));
     }
     return 0;
 }
 
-int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool recompute,
+int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
                 float *loss, ds_err *err)
 {
     const int32_t low = grads ? lowest(n) : n->c.layers;
@@ -314,12 +246,12 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, bool r
     rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, n->c.hidden, err);
     rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
-    rc = rc ? rc : net_forward(n, b->t, grads && !recompute, &last, err);
+    rc = rc ? rc : net_forward(n, b->t, low, r, &last, err);
     if (!rc && grads)
         rc = act_get(n, &dh, b->t, n->c.hidden, err);
     rc = rc ? rc : loss_pass(n, b, last, grads ? dh : NULL, scale, loss, err);
     if (!rc && grads)
-        rc = backward(n, b->t, low, recompute, dh, err);
+        rc = backward(n, b->t, low, r, dh, err);
     if (!rc && grads && low < 0)
         rc = embed_back(n, b, ids, dh, err);
     rc = rc ? rc : n->k->sync(n->k, err);
@@ -341,7 +273,7 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
     rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, d, err);
     rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
-    rc = rc ? rc : net_forward(n, b->t, false, &last, err);
+    rc = rc ? rc : net_forward(n, b->t, n->c.layers, DS_AGAIN_NONE, &last, err);
     rc = rc ? rc : act_get(n, &x, count, d, err);
     rc = rc ? rc : act_get(n, &y, count, d, err);
     rc = rc ? rc : arena_get(n, &r, (size_t)count * 4, err);

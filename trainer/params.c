@@ -16,11 +16,64 @@ static size_t width(enum ds_kfmt f)
     return f == DS_KF32 ? 4 : 2;
 }
 
+/* FNV-1a of a name. */
+static uint64_t stream_of(const char *name)
+{
+    uint64_t h = 1469598103934665603u;
+
+    for (; *name; name++)
+        h = (h ^ (uint8_t)*name) * 1099511628211u;
+    return h;
+}
+
+/* Slots are looked at from the name's on; 0 ends the search, else the slot is of parameter - 1. */
+static size_t slot_of(const ds_params *s, const char *name)
+{
+    size_t i = stream_of(name) & (s->slots - 1);
+
+    while (s->slot[i] && strcmp(s->p[s->slot[i] - 1]->name, name))
+        i = (i + 1) & (s->slots - 1);
+    return i;
+}
+
+ds_param *ds_params_find(const ds_params *s, const char *name)
+{
+    const uint32_t at = s->slots ? s->slot[slot_of(s, name)] : 0;
+
+    return at ? s->p[at - 1] : NULL;
+}
+
+/* Room for one more: of parameters as many as half the slots. */
+static int grow(ds_params *s, ds_err *err)
+{
+    const size_t cap = s->cap ? s->cap * 2 : 64;
+    ds_param **p;
+    uint32_t *slot;
+
+    if (s->n < s->cap)
+        return 0;
+    p = realloc(s->p, cap * sizeof *p);
+    if (!p)
+        return ds_fail_nomem(err);
+    s->p = p;
+    slot = calloc(cap * 2, sizeof *slot);
+    if (!slot)
+        return ds_fail_nomem(err);
+    free(s->slot);
+    s->slot = slot;
+    s->slots = cap * 2;
+    s->cap = cap;
+    for (size_t i = 0; i < s->n; i++)
+        s->slot[slot_of(s, s->p[i]->name)] = (uint32_t)(i + 1);
+    return 0;
+}
+
 int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, int64_t cols,
                   bool vector, enum ds_kfmt f, ds_err *err)
 {
     ds_param *p;
     size_t count, bytes;
+    int rc;
 
     if (ds_params_find(s, name))
         return ds_fail(err, DS_FAIL, "parameter '%s' exists already", name);
@@ -28,14 +81,8 @@ int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, 
         !ds_mul_size(count, 8, &bytes))
         return ds_fail(err, DS_FAIL, "parameter '%s': a shape of %lld x %lld", name,
                        (long long)rows, (long long)cols);
-    if (s->n == s->cap) {
-        const size_t cap = s->cap ? s->cap * 2 : 64;
-        ds_param **grown = realloc(s->p, cap * sizeof *grown);
-        if (!grown)
-            return ds_fail_nomem(err);
-        s->p = grown;
-        s->cap = cap;
-    }
+    if ((rc = grow(s, err)))
+        return rc;
     p = calloc(1, sizeof *p);
     if (!p || !(p->name = strdup(name))) {
         free(p);
@@ -48,16 +95,9 @@ int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, 
     p->lr_scale = 1.0f;
     p->decay = vector ? 0.0f : 1.0f;
     s->p[s->n++] = p;
+    s->slot[slot_of(s, name)] = (uint32_t)s->n;
     *out = p;
     return s->k->alloc(s->k, &p->w, count * width(f), err);
-}
-
-ds_param *ds_params_find(const ds_params *s, const char *name)
-{
-    for (size_t i = 0; i < s->n; i++)
-        if (!strcmp(s->p[i]->name, name))
-            return s->p[i];
-    return NULL;
 }
 
 void ds_params_fini(ds_params *s)
@@ -72,6 +112,7 @@ void ds_params_fini(ds_params *s)
         free(p);
     }
     free(s->p);
+    free(s->slot);
     memset(s, 0, sizeof *s);
 }
 
@@ -81,6 +122,8 @@ int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err)
     uint16_t *half;
     int rc;
 
+    if (s->k->paper)
+        return 0;
     if (p->f == DS_KF32)
         return s->k->upload(s->k, p->w, from, (size_t)n * 4, err);
     half = malloc((size_t)n * 2);
@@ -150,15 +193,6 @@ int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *
 
 /* ---- random weights ---- */
 
-static uint64_t stream_of(const char *name)
-{
-    uint64_t h = 1469598103934665603u;
-
-    for (; *name; name++)
-        h = (h ^ (uint8_t)*name) * 1099511628211u;
-    return h;
-}
-
 /* Normal deviates from sums of uniform words (twelve of them less 6, exact in f32): no function of
  * the C library takes part, so the same seed gives the same weights everywhere. Tails end at 6
  * deviations. */
@@ -184,9 +218,11 @@ static int random_fill(ds_params *s, ds_param *p, float scale, bool gaussian, ui
 {
     const int64_t n = ds_param_count(p);
     const uint64_t stream = stream_of(p->name);
-    float *x = malloc((size_t)n * 4);
+    float *x = s->k->paper ? NULL : malloc((size_t)n * 4);
     int rc;
 
+    if (s->k->paper)
+        return 0;
     if (!x)
         return ds_fail_nomem(err);
     for (int64_t i = 0; i < n; i++)

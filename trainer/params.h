@@ -35,6 +35,8 @@ typedef struct ds_params {
     const ds_ranks *ranks; /* that train it together; NULL: one alone */
     ds_param **p; /* pointers stay valid while the set grows */
     size_t n, cap;
+    uint32_t *slot; /* parameters by name, open addressing: their place + 1 */
+    size_t slots;
 } ds_params;
 
 int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, int64_t cols,

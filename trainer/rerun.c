@@ -258,6 +258,7 @@ static int replay_run(replay *p, ds_err *err)
                       .accumulate = 1,
                       .window = r->window,
                       .longer = r->longer,
+                      .auto_recompute = true,
                       .device = p->c->device,
                       .threads = p->c->threads,
                       .checkpoint_every = p->every ? p->every : r->steps};

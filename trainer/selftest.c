@@ -21,7 +21,7 @@ static const int32_t CUTS[] = {0, 9, 20, ROW}; /* sequences of a row */
 typedef struct trial {
     const char *isa;
     int threads, micro; /* rows of a micro-batch */
-    bool recompute;
+    enum ds_recompute recompute;
     int stop_after; /* 0, or the step after which everything is taken out and put into a new net */
 } trial;
 
@@ -202,7 +202,7 @@ static int packed(bool *same, const char *model, ds_err *err)
     if (!rc) {
         make_tokens(x, 1, ds_net_conf(net)->vocab);
         const ds_netbatch b = micro_batch(x, 0, ROWS, 1);
-        rc = ds_net_step(net, &b, 1.0f, false, false, x->loss, err);
+        rc = ds_net_step(net, &b, 1.0f, false, DS_AGAIN_NONE, x->loss, err);
     }
     for (int s = 0; !rc && s < 3 * ROWS; s++) {
         const int32_t at = x->cu[s], cu[2] = {0, x->cu[s + 1] - at};
@@ -212,7 +212,7 @@ static int packed(bool *same, const char *model, ds_err *err)
                                .target = x->target + at,
                                .weight = x->weight + at,
                                .seqs = {cu, 1}};
-        rc = ds_net_step(net, &b, 1.0f, false, false, alone + at, err);
+        rc = ds_net_step(net, &b, 1.0f, false, DS_AGAIN_NONE, alone + at, err);
     }
     *same = !rc && memcmp(alone, x->loss, TOKENS * sizeof *alone) == 0;
     drop_net(k, net);
@@ -230,7 +230,9 @@ static const struct promise {
     {"the same run twice", {.micro = ROWS}},
     {"accumulation 8 x 1 = 1 x 8", {.micro = 1}},
     {"accumulation 2 x 4 = 1 x 8", {.micro = 4}},
-    {"activations computed again = kept", {.micro = ROWS, .recompute = true}},
+    {"attention computed again = kept", {.micro = ROWS, .recompute = DS_AGAIN_ATTENTION}},
+    {"mlp computed again = kept", {.micro = ROWS, .recompute = DS_AGAIN_MLP}},
+    {"layers computed again = kept", {.micro = ROWS, .recompute = DS_AGAIN_LAYER}},
     {"resumed = not interrupted", {.micro = ROWS, .stop_after = 2}},
     {"1 thread", {.micro = ROWS, .threads = 1}},
     {"3 threads", {.micro = ROWS, .threads = 3}},

@@ -115,22 +115,6 @@ static int strings(const char ***out, const json_t *a, ds_err *err)
     return 0;
 }
 
-static int spikes(ds_spike_conf *c, const json_t *o, ds_err *err)
-{
-    const json_int_t window = json_integer_value(json_object_get(o, "window"));
-
-    *c = (ds_spike_conf){.policy = DS_SPIKE_OFF};
-    if (!o)
-        return 0;
-    if (window < DS_SPIKE_WINDOW_MIN || window > DS_SPIKE_WINDOW_MAX)
-        return ds_fail(err, DS_CORRUPT, "run description: a window of %lld losses",
-                       (long long)window);
-    *c = (ds_spike_conf){.policy = DS_SPIKE_SKIP,
-                         .window = (uint32_t)window,
-                         .factor = json_number_value(json_object_get(o, "factor"))};
-    return 0;
-}
-
 int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets,
                        ds_err *err)
 {
@@ -167,7 +151,7 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
     if (slices < 0 || slices > DS_SLICES_MAX)
         return ds_fail(err, DS_CORRUPT, "run description: %lld slices", (long long)slices);
     c->slices = slices ? (uint32_t)slices : 1;
-    rc = spikes(&c->spike, json_object_get(o, "skip_spikes"), err);
+    rc = ds_spike_described(&c->spike, o, err);
     if (rc)
         return rc;
     if (c->method == DS_METHOD_LORA) {

@@ -23,7 +23,7 @@ typedef struct ds_trainconf {
     const uint64_t *weights;   /* of each dataset; NULL: they have none */
     const char *store, *out, *resume;
     enum ds_method method;        /* AUTO until ds_trainer_open has chosen */
-    int64_t memory;               /* for AUTO: bytes that there are */
+    int64_t memory;               /* that there is, for what is auto; 0: as the system says */
     uint64_t seed, steps, epochs; /* epochs: instead of steps, 0 = not */
     uint64_t batch, accumulate, checkpoint_every;
     uint32_t slices;           /* slices.h; 0: one for each rank. accumulate is a multiple of it */
@@ -38,7 +38,8 @@ typedef struct ds_trainconf {
     uint32_t seq_len, window;
     enum ds_long longer;
     enum ds_kfmt format;
-    bool recompute;
+    enum ds_recompute recompute;
+    bool auto_recompute; /* until ds_trainer_open has chosen: the least that fits */
     bool abandon;       /* set aside what came after the checkpoint that is gone on from */
     const char *device; /* kernels' plugin.h; NULL: the CPU. Not described: a checkpoint tells it */
     int threads;

@@ -11,6 +11,7 @@
 #include "net_priv.h"
 #include "plan.h"
 #include "plugin.h"
+#include "recall.h"
 #include "runs.h"
 
 #define PATH 4096
@@ -98,17 +99,29 @@ static int describe_early_stop(ds_trainer *t, ds_err *err)
     return t->early_stop ? 0 : ds_fail_nomem(err);
 }
 
+static ds_plan_conf plan_of(const ds_trainconf *c)
+{
+    return (ds_plan_conf){.rows = (int64_t)c->batch,
+                          .seq_len = c->seq_len,
+                          .format = c->format,
+                          .optim = c->optim.kind,
+                          .lora = c->lora,
+                          .only = c->only,
+                          .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS,
+                          .auto_recompute = c->auto_recompute,
+                          .recompute = c->recompute};
+}
+
+static int64_t memory_of(const ds_trainconf *c)
+{
+    return c->memory ? c->memory : ds_memory_limit();
+}
+
 /* --method auto becomes the one that plan.h suggests for this model, data and memory. */
 static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
 {
     ds_trainconf *c = &t->c;
-    const ds_plan_conf p = {.tokens = (int64_t)(c->batch * c->seq_len),
-                            .format = c->format,
-                            .recompute = c->recompute,
-                            .dora = c->lora.dora,
-                            .optim = c->optim.kind,
-                            .rank = c->lora.r,
-                            .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS};
+    const ds_plan_conf p = plan_of(c);
     ds_plan_advice advice;
     uint64_t tokens = 0;
 
@@ -116,12 +129,30 @@ static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
         return 0;
     for (size_t i = 0; i < c->ndata; i++)
         tokens += ds_dataset_about(t->data[i])->tokens;
-    TRY(ds_plan_advise(&advice, m, &p, tokens, c->memory ? c->memory : ds_memory_limit(), err));
+    TRY(ds_plan_advise(&advice, m, &p, tokens, memory_of(c), err));
     c->method = advice.method;
+    c->recompute = advice.recompute;
+    c->auto_recompute = false;
     c->lora.r = (int32_t)advice.rank;
     if (!(c->lora.alpha > 0))
         c->lora.alpha = 2.0 * (double)advice.rank;
     memcpy(t->advice, advice.why, sizeof t->advice);
+    return 0;
+}
+
+/* --recompute auto becomes the cheapest level at which the run fits; the last where none does. A
+ * device's memory is its own, of which only --memory tells. */
+static int choose_recompute(ds_trainer *t, const ds_modelconf *m, ds_err *err)
+{
+    ds_trainconf *c = &t->c;
+    const ds_plan_conf p = plan_of(c);
+    ds_plan_need need;
+
+    if (!c->auto_recompute || (c->device && strcmp(c->device, "cpu") && !c->memory))
+        return 0;
+    TRY(ds_plan_count(&need, m, c->method, &p, err));
+    if (!ds_plan_fits(&need, &p, memory_of(c), &c->recompute))
+        c->recompute = DS_AGAIN_LAYER;
     return 0;
 }
 
@@ -189,8 +220,11 @@ static int describe(ds_trainer *t, ds_err *err)
     }
     t->c.optim.steps = r->steps;
     int rc = ds_trainconf_dump(&training, &t->c, err);
-    if (!rc && ds_buf_printf(&env, "{\"backend\":\"%s\",\"detail\":\"%s\",\"compiler\":\"%s\"",
-                             t->k->name, t->k->detail, __VERSION__))
+    if (!rc &&
+        ds_buf_printf(&env,
+                      "{\"backend\":\"%s\",\"detail\":\"%s\",\"compiler\":\"%s\","
+                      "\"recompute\":\"%s\"",
+                      t->k->name, t->k->detail, __VERSION__, ds_recompute_name(c->recompute)))
         rc = ds_fail_nomem(err);
     if (!rc && !splits_freely(t->k) && ds_buf_printf(&env, ",\"rows\":%" PRIu64, c->batch))
         rc = ds_fail_nomem(err);
@@ -244,6 +278,11 @@ static int check_conf(const ds_trainconf *c, const ds_modelconf *m, ds_err *err)
     if (c->seq_len < 8 || c->seq_len % 4 || (int64_t)c->seq_len > m->max_pos)
         return ds_fail(err, DS_USAGE, "--seq-len %u: a multiple of 4 from 8 to the model's %d",
                        c->seq_len, (int)m->max_pos);
+    if (c->batch > (uint64_t)DS_PLAN_TOKENS_MAX / c->seq_len)
+        return ds_fail(err, DS_USAGE,
+                       "--batch %" PRIu64 ": %" PRId64
+                       " tokens are the most at once (--accumulate takes as many batches)",
+                       c->batch, DS_PLAN_TOKENS_MAX);
     if (c->method == DS_METHOD_PROMPT &&
         (c->prompt_tokens < 1 || (uint32_t)c->prompt_tokens + 4 > c->seq_len))
         return ds_fail(err, DS_USAGE, "--prompt-tokens %d: at least 1, and room for a record in %u",
@@ -282,6 +321,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : choose_method(t, &m, err);
     rc = rc ? rc : complete(t, err);
     rc = rc ? rc : check_conf(&t->c, &m, err);
+    rc = rc ? rc : choose_recompute(t, &m, err);
     rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
     rc = rc ? rc : open_kernels(t, err);
     rc = rc ? rc : describe(t, err);

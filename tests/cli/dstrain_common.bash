@@ -62,20 +62,29 @@ below() {
     awk -v a="$1" -v b="$2" 'BEGIN { if (!(a != "" && b != "" && a + 0 < b + 0)) { print a " is not below " b; exit 1 } }'
 }
 
-# interrupt SIGNAL COMMAND...: sends it after the first step and waits; the exit status is the
-# command's. The command's output goes through a pipe of one page, so that it cannot run far ahead.
-interrupt() {
+# held WHAT COMMAND...: runs the shell line WHAT after the command's first step, while the command
+# stands still; PID is the command's. The exit status is the command's. Its output goes through a
+# pipe of one page, so that it cannot run far ahead.
+held() {
     python3 -c '
-import fcntl, os, signal, subprocess, sys
+import fcntl, os, subprocess, sys
 r, w = os.pipe()
 fcntl.fcntl(w, 1031, 4096)
 p = subprocess.Popen(sys.argv[2:], stdout=w)
 os.close(w)
 os.read(r, 1)  # the page stays full until all of it is read
-p.send_signal(getattr(signal, sys.argv[1]))
+subprocess.run(["bash", "-ec", sys.argv[1]], env=dict(os.environ, PID=str(p.pid)), stdout=2, check=True)
 while os.read(r, 65536):
     pass
 sys.exit(p.wait())' "$@"
+}
+
+# interrupt SIGNAL COMMAND...: sends it after the first step.
+interrupt() {
+    local signal=$1
+    shift
+    # shellcheck disable=SC2016
+    held "kill -${signal#SIG} "'"$PID"' "$@"
 }
 
 need_jq() {

@@ -277,3 +277,23 @@ sys.exit(p.wait())' dstrain finetune --model "$F/base" --data a.dsr --seq-len 32
     has "'b.dsr', record" "has 2" "a row holds 24"
     [ ! -e r/ledger ]
 }
+
+@test "gc beside a run leaves it the version that it reads" {
+    mkdir s && cd s
+    dsver init >/dev/null
+    sentences 400 3 | dsprep text -q --split line - | dsprep tokenize -q -t "$F/tok.json" -o gone.dsr
+    dsver commit -m first docs "$F/text.dsr" >/dev/null
+    dsver commit -b trial -m trial docs gone.dsr >/dev/null
+    cp -r .dsver ../whole.dsver && mkdir ../w && mv ../whole.dsver ../w/.dsver
+    set -- finetune --model "$F/base" --data docs@trial --seq-len 32 --batch 4 --steps 80 --rank 4 -j 1 --json -q
+    dstrain "$@" --store ../w -o whole >/dev/null # in another store: this one must not know of a run
+    # shellcheck disable=SC2016
+    held 'dsver branch -d docs trial >/dev/null; dsver gc --grace 0 --json >during; ls .dsver/locks/readers >pins' \
+        dstrain "$@" --store . -o r >/dev/null
+    grep -q '"dead":0' during
+    [ "$(wc -l <pins)" -eq 1 ]
+    diff -r --exclude lineage.json whole/step-000080 r/step-000080
+    # the run is over, and with it the pin; the run in the catalog still leads to the version
+    [ -z "$(ls .dsver/locks/readers)" ]
+    dsver audit r/step-000080 >/dev/null
+}

@@ -260,6 +260,36 @@ def read_segment(path):
         yield [v & M64 if isinstance(v, int) else v for v in r]
 
 
+# ---- steps that were skipped ----
+
+SKIPPED = 0x7FF8000000000000
+
+
+def median(v):
+    v, n = sorted(v), len(v)
+    return v[n // 2] if n % 2 else 0.5 * (v[n // 2 - 1] + v[n // 2])
+
+
+def spike_limit(losses, rule):
+    """What the next loss must be above; None while the window fills, or without a rule."""
+    last = losses[-rule["window"]:] if rule else []
+    if not rule or len(last) < rule["window"]:
+        return None
+    m = median(last)
+    return m + rule["factor"] * max(1.4826 * median([abs(x - m) for x in last]), abs(m) / 100)
+
+
+def skipped_wrongly(steps, rule):
+    """steps: (step, loss, norm) in order, loss and norm as bits. What is not as the rule has it, or None."""
+    losses = []
+    for step, loss, norm in steps:
+        loss, limit = struct.unpack("<d", struct.pack("<Q", loss))[0], spike_limit(losses, rule)
+        losses.append(loss)
+        if (norm == SKIPPED) != (limit is not None and loss > limit):
+            return "step %d, loss %r, limit %r" % (step, loss, limit)
+    return None
+
+
 # ---- lineage.json ----
 
 def folder_digest(path, names=None):
@@ -389,6 +419,7 @@ class Check:
         expected = itertools.islice(rows_of(self.run, self.lengths), n, None)
         broken = order = targets = None
         taken = [[] for _ in firsts]
+        self.steps = []
         for first, last, path in segments:
             if first != next_step or last < first:
                 broken = broken or "%s where step %d belongs" % (path, next_step)
@@ -412,6 +443,7 @@ class Check:
                 n += 1
                 if n % self.run["rows"] == 0:
                     seen[n // self.run["rows"]] = chain
+                    self.steps.append((step, loss, norm))
         return broken, order, targets, n, next_step - 1, chain, taken
 
     def ledger(self):
@@ -423,6 +455,7 @@ class Check:
         self.say("ledger", broken)
         self.say("order", order)
         self.say("targets", targets)
+        self.say("skipped", skipped_wrongly(self.steps, self.run["training"].get("skip_spikes")))
         if self.l["told"] and not order:
             first, last, _ = segments[-1]
             same = consumed(first, last, list(zip(self.facets, taken))) == self.l["told"]

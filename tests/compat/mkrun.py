@@ -5,8 +5,9 @@
 
 Makes RUN/step-NNNNNN. STORE is the .dsver folder. Values: seed steps rows seq_len window long every (steps between checkpoints),
 tokenizer (a file), model (a folder), register=1 (the run's ref in the catalog, made with git), mask (a column; taken where it is there),
-weights (7,3), tell=0 (not what was consumed). To make a checkpoint that lies but is consistent otherwise: pieces=ROW (the row's first piece
-names another record), targets=ROW (a target more), tokens=N (of the first dataset's tokens consumed).
+weights (7,3), tell=0 (not what was consumed), spike=STEP (its loss is one, and spikes are skipped). To make a checkpoint that lies but is consistent otherwise: pieces=ROW (the row's first piece
+names another record), targets=ROW (a target more), tokens=N (of the first dataset's tokens consumed), skip=STEP
+(a step is skipped whose loss is no spike, or not skipped whose loss is one).
 """
 import hashlib
 import os
@@ -51,6 +52,8 @@ def describe(store, catalog, names, o):
     run = {"version": 1, "trainer": "0.1.0", "datasets": datasets, "seed": o["seed"], "steps": o["steps"], "rows": o["rows"],
            "seq_len": o["seq_len"], "window": o["window"], "long": o["long"], "model": "sha256:" + model,
            "training": {"method": "lora", "lr": 0.0001}}
+    if o["spike"]:
+        run["training"]["skip_spikes"] = {"window": 4, "factor": 3.0}
     return run, commits, lengths, masks, facets
 
 
@@ -64,7 +67,9 @@ def ledger_rows(run, lengths, masks, o):
         step, last = n // o["rows"] + 1, n % o["rows"] == o["rows"] - 1
         pieces = dslineage.encode_pieces(row, firsts)
         targets = dslineage.targets_of(row, masks) + (n == o["targets"])
-        values = bits(0.0001), bits(-1.5 / step) if last else 0, bits(0.5) if last else 0
+        loss = 9.5 if step == o["spike"] else 3 - 1.5 / step
+        norm = dslineage.SKIPPED if (step == o["spike"]) != (step == o["skip"]) else bits(0.5)
+        values = bits(0.0001), bits(loss) if last else 0, norm if last else 0
         chain = dslineage.chain_next(chain, step, n, targets, *values, pieces)
         yield step, n, pieces, targets, *values, chain
 
@@ -136,7 +141,8 @@ def main(argv):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     o = {"seed": 7, "steps": 6, "rows": 3, "seq_len": 64, "window": 50, "long": "split", "every": 3, "tokenizer": None, "model": None,
-         "register": 0, "pieces": None, "targets": None, "mask": "loss", "weights": "", "tell": 1, "tokens": 0}
+         "register": 0, "pieces": None, "targets": None, "mask": "loss", "weights": "", "tell": 1, "tokens": 0,
+         "spike": 0, "skip": 0}
     for a in argv[3:]:
         k, _, v = a.partition("=")
         o[k] = v if k in ("long", "tokenizer", "model", "mask", "weights") else int(v)

@@ -14,7 +14,7 @@ static double total(ds_net *n, const ds_netbatch *b)
     double sum = 0;
     ds_err err = {0};
 
-    if (ds_net_step(n, b, 1.0f, false, false, loss, &err))
+    if (ds_net_step(n, b, 1.0f, false, DS_AGAIN_NONE, loss, &err))
         fail_msg("%s", err.msg);
     for (int i = 0; i < b->t; i++)
         sum += (double)loss[i];
@@ -55,11 +55,11 @@ static void check_gradients(ds_net *n, const ds_netbatch *b)
     ds_err err = {0};
     int trained = 0;
 
-    for (int recompute = 0; recompute < 2; recompute++) {
+    for (int r = DS_AGAIN_NONE; r <= DS_AGAIN_LAYER; r += DS_AGAIN_LAYER) {
         for (size_t i = 0; i < s->n; i++)
             if (s->p[i]->g)
                 s->k->zero(s->k, s->p[i]->g, (size_t)ds_param_count(s->p[i]) * 4, &err);
-        assert_int_equal(ds_net_step(n, b, 1.0f, true, recompute, loss, &err), 0);
+        assert_int_equal(ds_net_step(n, b, 1.0f, true, (enum ds_recompute)r, loss, &err), 0);
         assert_int_equal(ds_net_finish_grads(n, &err), 0);
         for (size_t i = 0; i < s->n; i++) {
             ds_param *p = s->p[i];
@@ -242,7 +242,7 @@ static void micro_batches_change_no_bit(void **state)
                 else
                     assert_int_equal(ds_net_train_full(both[i], NULL, &err), 0);
             }
-            assert_int_equal(ds_net_step(a, &f.b, 0.1f, true, false, whole, &err), 0);
+            assert_int_equal(ds_net_step(a, &f.b, 0.1f, true, DS_AGAIN_NONE, whole, &err), 0);
             for (int s = 0; s < 3; s++) {
                 const int32_t cu[] = {0, CU[s + 1] - CU[s]};
                 const int at = CU[s];
@@ -255,7 +255,8 @@ static void micro_batches_change_no_bit(void **state)
                                          .seed = 5,
                                          .step = 1,
                                          .first_token = (uint64_t)at};
-                assert_int_equal(ds_net_step(b, &one, 0.1f, true, true, parts + at, &err), 0);
+                assert_int_equal(ds_net_step(b, &one, 0.1f, true, DS_AGAIN_LAYER, parts + at, &err),
+                                 0);
             }
             assert_memory_equal(whole, parts, sizeof whole);
             for (int i = 0; i < 2; i++)
@@ -268,6 +269,48 @@ static void micro_batches_change_no_bit(void **state)
             ds_net_free(a);
             ds_net_free(b);
         }
+    k->close(k);
+}
+
+/* What is computed again on the way back has the bits that were not kept: the same losses and
+ * gradients at every level, with dropout, of experts and of dense layers, also where the way back
+ * ends above the lowest layer. */
+static void recomputation_changes_no_bit(void **state)
+{
+    static const char *const targets[] = {"q_proj", "kv_b_proj", "o_proj", "gate_proj", NULL},
+                             *const above[] = {"model.layers.1.*", "model.layers.2.mlp.*", NULL};
+    ds_lora_conf c = {.r = 4, .alpha = 4, .dropout = 0.3, .targets = targets};
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    for (int i = 0; i < 3 * 4; i++) {
+        ds_net *n[DS_RECOMPUTES];
+        float loss[DS_RECOMPUTES][T];
+        for (int r = 0; r < DS_RECOMPUTES; r++) {
+            n[r] = make(k, (enum ds_arch)(i / 4));
+            c.dora = i % 4 == 3;
+            assert_int_equal(i % 4 < 2 ? ds_net_train_full(n[r], i % 4 ? above : NULL, &err)
+                                       : ds_net_add_lora(n[r], &c, 9, &err),
+                             0);
+            if (ds_net_step(n[r], &f.b, 0.1f, true, (enum ds_recompute)r, loss[r], &err) ||
+                ds_net_finish_grads(n[r], &err))
+                fail_msg("%s", err.msg);
+        }
+        for (int r = 1; r < DS_RECOMPUTES; r++) {
+            assert_memory_equal(loss[0], loss[r], sizeof loss[0]);
+            for (size_t j = 0; j < ds_net_params(n[0])->n; j++) {
+                const ds_param *p = ds_net_params(n[0])->p[j], *q = ds_net_params(n[r])->p[j];
+                if (p->g && memcmp(p->g, q->g, (size_t)ds_param_count(p) * 4))
+                    fail_msg("case %d: gradient of %s differs with '%s'", i, p->name,
+                             ds_recompute_name((enum ds_recompute)r));
+            }
+            ds_net_free(n[r]);
+        }
+        ds_net_free(n[0]);
+    }
     k->close(k);
 }
 
@@ -374,6 +417,7 @@ int main(void)
         cmocka_unit_test(magnitude_gradients),
         cmocka_unit_test(merging_keeps_the_function),
         cmocka_unit_test(micro_batches_change_no_bit),
+        cmocka_unit_test(recomputation_changes_no_bit),
         cmocka_unit_test(frozen_layers_are_left_alone),
         cmocka_unit_test(a_text_goes_on),
         cmocka_unit_test(saved_and_loaded),

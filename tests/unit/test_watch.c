@@ -4,6 +4,7 @@
 #include <math.h>
 
 #include "ledger.h"
+#include "recall.h"
 #include "spike.h"
 #include "watch.h"
 

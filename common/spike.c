@@ -2,13 +2,8 @@
 #include "spike.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-#include "segments.h"
-
-#define PATH 4096
 
 int ds_spike_init(ds_spike *s, const ds_spike_conf *c, ds_err *err)
 {
@@ -64,43 +59,19 @@ bool ds_spike_see(ds_spike *s, double loss, double *limit)
     return loss > *limit;
 }
 
-static int take_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+int ds_spike_described(ds_spike_conf *c, const json_t *training, ds_err *err)
 {
-    ds_spike *s = ctx;
-    double loss;
+    const json_t *o = json_object_get(training, "skip_spikes");
+    const json_int_t window = json_integer_value(json_object_get(o, "window"));
+    const double factor = json_number_value(json_object_get(o, "factor"));
 
-    (void)err;
-    memcpy(&loss, &r->loss, sizeof loss);
-    if (r->step == s->seen + 1) /* its first row, perhaps its last too */
-        s->seen++;
-    s->last[(r->step - 1) % s->c.window] = loss; /* the step's last row stays */
-    return 0;
-}
-
-int ds_spike_recall(ds_spike *s, const char *checkpoint, uint64_t step, ds_err *err)
-{
-    char dir[PATH];
-    ds_segments l = {0};
-    int rc = 0;
-
-    if (s->c.policy == DS_SPIKE_OFF || !step)
+    *c = (ds_spike_conf){.policy = DS_SPIKE_OFF};
+    if (!o)
         return 0;
-    if (snprintf(dir, sizeof dir, "%s/ledger", checkpoint) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
-    rc = ds_segments_dir(&l, dir, err);
-    s->seen = 0;
-    for (size_t i = 0; !rc && i < l.n; i++) {
-        ds_segments one = {.v = &l.v[i], .n = 1};
-        if (l.v[i].last + s->c.window <= step) { /* too long ago to matter */
-            s->seen = l.v[i].last;
-            continue;
-        }
-        rc = ds_segments_scan(&one, NULL, take_row, s, err);
-    }
-    if (!rc && s->seen != step)
-        rc = ds_fail(err, DS_CORRUPT,
-                     "%s: the ledger ends with step %llu, the checkpoint is of %llu", dir,
-                     (unsigned long long)s->seen, (unsigned long long)step);
-    ds_segments_fini(&l);
-    return rc;
+    if (window < DS_SPIKE_WINDOW_MIN || window > DS_SPIKE_WINDOW_MAX || !(factor > 0))
+        return ds_fail(err, DS_CORRUPT,
+                       "run description: spikes of a window of %lld losses, a factor of %g",
+                       (long long)window, factor);
+    *c = (ds_spike_conf){.policy = DS_SPIKE_SKIP, .window = (uint32_t)window, .factor = factor};
+    return 0;
 }

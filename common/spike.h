@@ -7,7 +7,8 @@
  * of them; MAD is the median distance from the median, which 1.4826 makes a standard deviation
  * where losses are normal. Every step's loss goes into the window, spikes too, so that a level
  * which stays is no spike for longer than half a window. A pure function of the losses: a run that
- * goes on from a checkpoint learns them from the ledger.
+ * goes on from a checkpoint learns them from the ledger, and whoever reads the ledger can tell
+ * which steps were skipped (docs/lineage-format.md).
  */
 #ifndef DS_SPIKE_H
 #define DS_SPIKE_H
@@ -15,7 +16,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "error.h"
+#include "json.h"
 
 #define DS_SPIKE_WINDOW_MIN 4
 #define DS_SPIKE_WINDOW_MAX 4096
@@ -38,7 +39,7 @@ int ds_spike_init(ds_spike *s, const ds_spike_conf *c, ds_err *err); /* zeroed i
 void ds_spike_fini(ds_spike *s);
 /* The loss of the next step. *limit = what a spike is above; infinite while the window fills. */
 bool ds_spike_see(ds_spike *s, double loss, double *limit);
-/* The losses of steps 1 to `step`, as far as they matter, from the ledger of a checkpoint. */
-int ds_spike_recall(ds_spike *s, const char *checkpoint, uint64_t step, ds_err *err);
+/* What a run description says: its `training` member's skip_spikes; off where there is none. */
+int ds_spike_described(ds_spike_conf *c, const json_t *training, ds_err *err);
 
 #endif

@@ -1,0 +1,224 @@
+/* paper.c - see paper.h. */
+#include "paper.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Functions that do nothing have their parameters for the table's sake. */
+#pragma GCC diagnostic ignored "-Wunused-parameter"
+
+#define FIRST ((uintptr_t)1 << 20)
+
+typedef struct paper {
+    uintptr_t next;
+    int64_t bytes;
+    struct sheet {
+        void *at;
+        int64_t bytes;
+    } * sheets; /* what is allocated, in no order that matters */
+    size_t n, cap;
+} paper;
+
+int64_t ds_paper_bytes(const ds_kernels *k)
+{
+    return ((const paper *)k->ctx)->bytes;
+}
+
+static int paper_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
+{
+    paper *s = k->ctx;
+
+    if (bytes > INT64_MAX / 4 || s->next > UINTPTR_MAX / 2)
+        return ds_fail_nomem(err);
+    if (s->n == s->cap) {
+        const size_t cap = s->cap ? s->cap * 2 : 256;
+        struct sheet *grown = realloc(s->sheets, cap * sizeof *grown);
+        if (!grown)
+            return ds_fail_nomem(err);
+        s->sheets = grown;
+        s->cap = cap;
+    }
+    *p = (void *)s->next;
+    s->sheets[s->n++] = (struct sheet){*p, (int64_t)bytes};
+    s->next += (bytes + 127) / 64 * 64;
+    s->bytes += (int64_t)bytes;
+    return 0;
+}
+
+/* What is freed was most often allocated late. */
+static void paper_free(ds_kernels *k, void *p)
+{
+    paper *s = k->ctx;
+
+    for (size_t i = p ? s->n : 0; i-- > 0;)
+        if (s->sheets[i].at == p) {
+            s->bytes -= s->sheets[i].bytes;
+            s->sheets[i] = s->sheets[--s->n];
+            return;
+        }
+}
+
+static int paper_download(ds_kernels *k, void *host, const void *src, size_t bytes, ds_err *err)
+{
+    memset(host, 0, bytes);
+    return 0;
+}
+
+static void paper_close(ds_kernels *k)
+{
+    if (k && k->ctx)
+        free(((paper *)k->ctx)->sheets);
+    if (k)
+        free(k->ctx);
+    free(k);
+}
+
+static int paper_norm2(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err)
+{
+    *sum = 0;
+    return 0;
+}
+
+static int paper_topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits,
+                      enum ds_kfmt f, int64_t t, int32_t e, int32_t kk, float scale, bool normalise,
+                      ds_err *err)
+{
+    for (int64_t i = 0; i < t * kk; i++)
+        idx[i] = (int32_t)(i % e);
+    return 0;
+}
+
+#define IDLE(name, ...)                                                                            \
+    static int name(__VA_ARGS__)                                                                   \
+    {                                                                                              \
+        return 0;                                                                                  \
+    }
+
+IDLE(idle_upload, ds_kernels *k, void *dst, const void *host, size_t bytes, ds_err *err)
+IDLE(idle_zero, ds_kernels *k, void *p, size_t bytes, ds_err *err)
+IDLE(idle_sync, ds_kernels *k, ds_err *err)
+IDLE(idle_matmul, ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
+     const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk, float alpha,
+     bool accumulate, ds_err *err)
+IDLE(idle_matmul2, ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
+     const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err)
+IDLE(idle_embed, ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
+     int64_t t, int64_t d, ds_err *err)
+IDLE(idle_embed_back, ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
+     const int32_t *ids, int64_t t, int64_t d, ds_err *err)
+IDLE(idle_rmsnorm, ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
+     enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
+IDLE(idle_rmsnorm_back, ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
+     const void *g, const float *rstd, enum ds_kfmt f, int64_t t, int64_t d, bool accumulate,
+     ds_err *err)
+IDLE(idle_bias, ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
+     ds_err *err)
+IDLE(idle_bias_back, ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n,
+     ds_err *err)
+IDLE(idle_rope, ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
+     int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
+     bool interleaved, bool back, ds_err *err)
+IDLE(idle_swiglu, ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
+     ds_err *err)
+IDLE(idle_swiglu_back, ds_kernels *k, void *da, void *db, const void *dy, const void *a,
+     const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
+IDLE(idle_add, ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,
+     int64_t n, ds_err *err)
+IDLE(idle_convert, ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
+     int64_t n, ds_err *err)
+IDLE(idle_dropout, ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
+     uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+IDLE(idle_copy_cols, ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride,
+     enum ds_kfmt f, int64_t t, int64_t n, bool accumulate, ds_err *err)
+IDLE(idle_row_dot, ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f,
+     int64_t t, int64_t d, ds_err *err)
+IDLE(idle_scale_cols, ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
+     int64_t t, int64_t n, bool accumulate, ds_err *err)
+IDLE(idle_col_dot, ds_kernels *k, float *dg, const void *a, const void *b, const float *c,
+     enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
+IDLE(idle_row_norm, ds_kernels *k, float *norm, float *gain, const float *m, const float *v,
+     int64_t rows, int64_t cols, ds_err *err)
+IDLE(idle_attention, ds_kernels *k, void *o, float *lse, const void *q, const void *kk,
+     const void *v, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s, ds_err *err)
+IDLE(idle_attention_past, ds_kernels *k, void *o, const void *q, const void *kk, const void *v,
+     enum ds_kfmt f, const ds_kattn *p, int64_t past, int64_t t, ds_err *err)
+IDLE(idle_attention_back, ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
+     const void *q, const void *kk, const void *v, const void *o, const float *lse, enum ds_kfmt f,
+     const ds_kattn *p, const ds_kseqs *s, ds_err *err)
+IDLE(idle_xent, ds_kernels *k, void *logits, float *loss, enum ds_kfmt f, const int32_t *target,
+     const float *weight, int64_t t, int64_t v, float scale, ds_err *err)
+IDLE(idle_topk_back, ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
+     const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk, float scale,
+     bool normalise, ds_err *err)
+IDLE(idle_gather, ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
+     int64_t n, int64_t d, ds_err *err)
+IDLE(idle_scatter, ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+     const float *w, int64_t n, int64_t d, ds_err *err)
+IDLE(idle_adamw, ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
+     const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
+IDLE(idle_adamw8, ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
+     uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
+
+static void idle_hold(ds_kernels *k, const void *x) {}
+
+static const ds_kernels TABLE = {
+    .name = "paper",
+    .detail = "no memory, no arithmetic",
+    .paper = true,
+    .alloc = paper_alloc,
+    .free = paper_free,
+    .upload = idle_upload,
+    .download = paper_download,
+    .zero = idle_zero,
+    .sync = idle_sync,
+    .hold = idle_hold,
+    .release = idle_hold,
+    .close = paper_close,
+    .matmul = idle_matmul,
+    .matmul2 = idle_matmul2,
+    .embed = idle_embed,
+    .embed_back = idle_embed_back,
+    .rmsnorm = idle_rmsnorm,
+    .rmsnorm_back = idle_rmsnorm_back,
+    .bias = idle_bias,
+    .bias_back = idle_bias_back,
+    .rope = idle_rope,
+    .swiglu = idle_swiglu,
+    .swiglu_back = idle_swiglu_back,
+    .add = idle_add,
+    .convert = idle_convert,
+    .dropout = idle_dropout,
+    .copy_cols = idle_copy_cols,
+    .row_dot = idle_row_dot,
+    .scale_cols = idle_scale_cols,
+    .col_dot = idle_col_dot,
+    .row_norm = idle_row_norm,
+    .attention = idle_attention,
+    .attention_past = idle_attention_past,
+    .attention_back = idle_attention_back,
+    .softmax_xent = idle_xent,
+    .topk = paper_topk,
+    .topk_back = idle_topk_back,
+    .gather = idle_gather,
+    .scatter_add = idle_scatter,
+    .norm2 = paper_norm2,
+    .adamw = idle_adamw,
+    .adamw8 = idle_adamw8,
+};
+
+int ds_kernels_paper(ds_kernels **out, ds_err *err)
+{
+    ds_kernels *k = malloc(sizeof *k);
+    paper *s = calloc(1, sizeof *s);
+
+    if (!k || !s) {
+        free(k);
+        free(s);
+        return ds_fail_nomem(err);
+    }
+    s->next = FIRST;
+    *k = TABLE;
+    k->ctx = s;
+    *out = k;
+    return 0;
+}
