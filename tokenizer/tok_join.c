@@ -21,6 +21,11 @@ void ds_tok_join_add(tok_join *j, const uint8_t *x, size_t x_len, const uint8_t 
 {
     if (x_len == 0 || y_len == 0 || (y[0] & 0xc0) == 0x80)
         return;
+    if (x[x_len - 1] < 0x80 && y[0] < 0x80) { /* most */
+        size_t k = tok_join_slot(x[x_len - 1], y[0]);
+        j->pairs[k / 64] |= (uint64_t)1 << k % 64;
+        return;
+    }
     size_t tail = 1;
     while (tail < x_len && tail < 4 && (x[x_len - tail] & 0xc0) == 0x80)
         tail++;

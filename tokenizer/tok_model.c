@@ -2,15 +2,17 @@
 #include "tok_model.h"
 
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "utf8.h"
 
+struct merge_list;
 typedef struct walk {
     ds_tok *t;
     const uint8_t *begin, *p, *end;
-    ds_buf scratch;
+    struct merge_list *list;
     const uint8_t *merges; /* where they begin, when the vocabulary comes behind */
     bool vocab;            /* seen */
     ds_err *err;
@@ -94,12 +96,40 @@ static int escape(walk *w, uint8_t **to)
     return rc;
 }
 
-/* Has one of eight bytes to be looked at: a quote, a backslash, a control character? */
-static inline bool any_odd(uint64_t v)
+/* The bytes of eight that have to be looked at, quotes, backslashes and control characters, as
+ * their upper bits; those above the first one may be wrong. */
+static inline uint64_t odd_bytes(uint64_t v)
 {
     const uint64_t ones = UINT64_MAX / 255, high = ones << 7;
     uint64_t q = v ^ ones * '"', b = v ^ ones * '\\';
     return (((q - ones) & ~q) | ((b - ones) & ~b) | ((v - ones * 0x20) & ~v)) & high;
+}
+
+/* Plain bytes at w->p to o; returns behind them. Whole words are written. */
+static inline uint8_t *plain_bytes(walk *w, uint8_t *o)
+{
+    const uint8_t *p = w->p;
+    uint64_t v, odd = 0;
+    while (w->end - p >= 8) {
+        memcpy(&v, p, 8);
+        memcpy(o, &v, 8);
+        odd = odd_bytes(v);
+        if (odd != 0)
+            break;
+        p += 8;
+        o += 8;
+    }
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    if (odd != 0) {
+        unsigned n = (unsigned)__builtin_ctzll(odd) / 8;
+        w->p = p + n;
+        return o + n;
+    }
+#endif
+    while (p < w->end && *p != '"' && *p != '\\' && *p >= 0x20)
+        *o++ = *p++;
+    w->p = p;
+    return o;
 }
 
 /* The string at w->p to *to on, where there is room for as many bytes as the text has left. */
@@ -110,14 +140,7 @@ static int string(walk *w, uint8_t **to)
     uint8_t *o = *to;
     int rc = 0;
     while (rc == 0) {
-        uint64_t v = 0;
-        while (w->end - w->p >= 8 && (memcpy(&v, w->p, 8), !any_odd(v))) {
-            memcpy(o, &v, 8);
-            o += 8;
-            w->p += 8;
-        }
-        while (w->p < w->end && *w->p != '"' && *w->p != '\\' && *w->p >= 0x20)
-            *o++ = *w->p++;
+        o = plain_bytes(w, o);
         if (w->p == w->end)
             return bad(w, "the text ends inside a string");
         uint8_t c = *w->p++;
@@ -170,7 +193,8 @@ static int number(walk *w, const char *name, uint32_t *id)
     const uint8_t *from = w->p;
     while (w->p < w->end && (uint8_t)(*w->p - '0') < 10 && v <= TOK_ID_MAX)
         v = v * 10 + (*w->p++ - '0');
-    bool ends = w->p < w->end && strchr(",} \t\r\n", *w->p) != NULL && *w->p != 0;
+    uint8_t c = w->p < w->end ? *w->p : 0;
+    bool ends = c == ',' || c == '}' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
     if (w->p == from || !ends || v > TOK_ID_MAX || (*from == '0' && w->p - from > 1))
         return ds_fail(w->err, DS_FAIL, "model.vocab: token %s has no id in 0..%u", name,
                        TOK_ID_MAX);
@@ -270,12 +294,25 @@ static int read_vocab(walk *w)
 }
 
 #define BATCH 64
-/* A merge on its way: its two parts lie one behind the other in the scratch buffer. */
+/* A merge as the text has it. Its two parts lie one behind the other in the list's text. */
 typedef struct pending {
     const uint8_t *text;
     uint32_t len[2], id[2];
     uint64_t hash[2];
 } pending;
+
+/* All merges of the text. The list is read beside the vocabulary, by a thread that looks for it
+ * itself, and taken when the walk comes to the same place. */
+struct merge_list {
+    walk w;
+    ds_err err;
+    ds_buf text, all;
+    const uint8_t *from; /* its bracket */
+    size_t n;
+    int rc;
+    pthread_t thread;
+    bool started;
+};
 
 static int merge_bad(walk *w, size_t rank)
 {
@@ -312,6 +349,59 @@ static int merge_parts(walk *w, pending *m, uint8_t **to, size_t rank)
     return 0;
 }
 
+/* The list whose bracket is at l->w.p. */
+static int list_read(struct merge_list *l)
+{
+    walk *w = &l->w;
+    l->from = w->p++;
+    if (ds_buf_reserve(&l->text, (size_t)(w->end - w->p)) != 0)
+        return ds_fail_nomem(w->err);
+    uint8_t *to = l->text.data;
+    int rc = 0;
+    for (bool more = !take(w, ']'); more && rc == 0; l->n++) {
+        pending m = {.text = NULL};
+        rc = merge_parts(w, &m, &to, l->n);
+        if (rc != 0)
+            break;
+        m.hash[0] = ds_tok_hash(m.text, m.len[0]);
+        m.hash[1] = ds_tok_hash(m.text + m.len[0], m.len[1]);
+        if (ds_buf_put(&l->all, &m, sizeof m) != 0)
+            return ds_fail_nomem(w->err);
+        more = !take(w, ']');
+        if (more && !take(w, ','))
+            rc = bad(w, "a comma is expected");
+    }
+    return rc;
+}
+
+static void *list_run(void *arg)
+{
+    struct merge_list *l = arg;
+    walk *w = &l->w;
+    const char name[] = "\"merges\"";
+    const uint8_t *p = memmem(w->p, (size_t)(w->end - w->p), name, sizeof name - 1);
+    if (p == NULL)
+        return NULL;
+    w->p = p + sizeof name - 1;
+    if (take(w, ':') && at(w, '['))
+        l->rc = list_read(l);
+    return NULL;
+}
+
+static void list_start(struct merge_list *l, const walk *w)
+{
+    l->w = *w;
+    l->w.err = &l->err;
+    l->started = w->end - w->p > 262144 && pthread_create(&l->thread, NULL, list_run, l) == 0;
+}
+
+static void list_wait(struct merge_list *l)
+{
+    if (l->started)
+        (void)pthread_join(l->thread, NULL);
+    l->started = false;
+}
+
 static uint32_t find(walk *w, const uint8_t *p, size_t len)
 {
     return len > 0 ? ds_tok_id(w->t, (const char *)p, len) : DS_TOK_NONE;
@@ -339,6 +429,8 @@ static int unknown(walk *w, size_t rank, const uint8_t *p, size_t len)
 static int resolve(walk *w, pending *v, size_t n, size_t rank, uint32_t *guess)
 {
     ds_tok *t = w->t;
+    for (size_t i = 0; i < 2 * n; i++)
+        ds_tok_index_ask(&t->by_text, v[i / 2].hash[i % 2]);
     for (size_t i = 0; i < 2 * n; i++) {
         pending *m = &v[i / 2];
         m->id[i % 2] = ds_tok_index_guess(&t->by_text, m->hash[i % 2]);
@@ -371,36 +463,25 @@ static int resolve(walk *w, pending *v, size_t n, size_t rank, uint32_t *guess)
 
 static int read_merges(walk *w)
 {
-    pending v[BATCH];
-    size_t rank = 0, n = 0, left = (size_t)(w->end - w->p);
+    struct merge_list *l = w->list;
     uint32_t guess = 0;
-    ds_buf_reset(&w->scratch);
-    int rc = ds_buf_reserve(&w->scratch, left) == 0 ? 0 : ds_fail_nomem(w->err);
-    uint8_t *to = w->scratch.data;
-    bool more = true;
-    w->p++;
-    if (rc == 0 && take(w, ']'))
-        return 0;
-    while (rc == 0 && more) {
-        rc = merge_parts(w, &v[n], &to, rank + n);
-        if (rc != 0)
-            break;
-        for (size_t k = 0; k < 2; k++) {
-            v[n].hash[k] = ds_tok_hash(v[n].text + (k ? v[n].len[0] : 0), v[n].len[k]);
-            ds_tok_index_ask(&w->t->by_text, v[n].hash[k]);
-        }
-        n++;
-        more = !take(w, ']');
-        if (more && !take(w, ','))
-            rc = bad(w, "a comma is expected");
-        if (rc == 0 && (n == BATCH || !more)) {
-            rc = rank + n < TOK_NO_MERGE ? resolve(w, v, n, rank, &guess)
-                                         : ds_fail(w->err, DS_FAIL, "model: too many merges");
-            rank += n;
-            n = 0;
-            to = w->scratch.data;
-        }
+    list_wait(l);
+    if (l->from != w->p) {
+        ds_buf_reset(&l->all);
+        l->n = 0;
+        l->w = *w;
+        l->w.err = &l->err;
+        l->rc = list_read(l);
     }
+    w->p = l->w.p;
+    if (l->rc != 0)
+        return ds_fail(w->err, l->rc, "%s", l->err.msg);
+    if (l->n >= TOK_NO_MERGE)
+        return ds_fail(w->err, DS_FAIL, "model: too many merges");
+    pending *v = (pending *)(void *)l->all.data;
+    int rc = 0;
+    for (size_t i = 0; i < l->n && rc == 0; i += BATCH)
+        rc = resolve(w, v + i, l->n - i < BATCH ? l->n - i : BATCH, i, &guess);
     return rc;
 }
 
@@ -452,11 +533,13 @@ static int object(walk *w, bool model, ds_buf *rest, const uint8_t **kept)
 
 int ds_tok_model_read(ds_tok *t, const uint8_t *json, size_t len, ds_buf *rest, ds_err *err)
 {
-    walk w = {.t = t, .begin = json, .p = json, .end = json + len, .err = err};
+    struct merge_list list = {.rc = 0};
+    walk w = {.t = t, .begin = json, .p = json, .end = json + len, .list = &list, .err = err};
     const uint8_t *kept = json;
     size_t good = ds_utf8_check(json, len);
     if (good != len)
         return ds_fail(err, DS_FAIL, "offset %zu: not UTF-8", good);
+    list_start(&list, &w);
     int rc = at(&w, '{') ? object(&w, false, rest, &kept) : 0;
     if (rc == 0 && w.merges != NULL && w.vocab) {
         w.p = w.merges;
@@ -466,6 +549,8 @@ int ds_tok_model_read(ds_tok *t, const uint8_t *json, size_t len, ds_buf *rest, 
         rc = ds_fail_nomem(err);
     if (rc == 0 && ds_buf_put(rest, kept, (size_t)(w.end - kept)) != 0)
         rc = ds_fail_nomem(err);
-    ds_buf_fini(&w.scratch);
+    list_wait(&list);
+    ds_buf_fini(&list.text);
+    ds_buf_fini(&list.all);
     return rc;
 }
