@@ -226,6 +226,54 @@ static void wrong_shapes_are_refused(void **state)
     kh_close(kern, backends);
 }
 
+/* The last queries of a text whose beginning lies behind: as if it were there. */
+static void tokens_after_a_past(void **state)
+{
+    static const ds_kattn shapes[] = {
+        {4, 2, 16, 16, 0.25f}, {3, 3, 7, 5, 0.4f}, {2, 1, 24, 40, 0.2f}};
+    enum { LEN = 61 };
+    static const int32_t cu[] = {0, LEN};
+    const ds_kseqs one = {cu, 1};
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < 6; i++) {
+        const ds_kattn *p = &shapes[i / 2];
+        const enum ds_kfmt f = i % 2 ? DS_KBF16 : DS_KF32;
+        const size_t size = f ? 2 : 4;
+        const int64_t qw = p->heads * p->qk_dim, ow = p->heads * p->v_dim;
+        void *x[3], *o = kh_zeros(LEN * ow), *part = kh_zeros(LEN * ow);
+        float *lse = kh_zeros(LEN * p->heads);
+        const int64_t n[3] = {LEN * qw, LEN * p->kv_heads * p->qk_dim,
+                              LEN * p->kv_heads * p->v_dim};
+        for (int j = 0; j < 3; j++) {
+            float *full = kh_fill((uint64_t)j + 1, n[j]);
+            x[j] = f ? (void *)kh_bf16(full, n[j]) : full;
+            if (f)
+                free(full);
+        }
+        assert_int_equal(k[0]->attention(k[0], o, lse, x[0], x[1], x[2], f, p, &one, &err), 0);
+        for (int b = 0; b < backends; b++)
+            for (int64_t t = 1; t <= 6; t++) {
+                const int64_t past = LEN - t;
+                assert_int_equal(k[b]->attention_past(k[b], part,
+                                                      (char *)x[0] + (size_t)(past * qw) * size,
+                                                      x[1], x[2], f, p, past, t, &err),
+                                 0);
+                assert_memory_equal((char *)o + (size_t)(past * ow) * size, part,
+                                    (size_t)(t * ow) * size);
+            }
+        for (int j = 0; j < 3; j++)
+            free(x[j]);
+        free(o);
+        free(part);
+        free(lse);
+    }
+    kh_close(k, backends);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -234,6 +282,7 @@ int main(void)
         cmocka_unit_test(unequal_widths),
         cmocka_unit_test(half_width),
         cmocka_unit_test(sequences_do_not_see_each_other),
+        cmocka_unit_test(tokens_after_a_past),
         cmocka_unit_test(wrong_shapes_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
