@@ -17,17 +17,11 @@ static int no(const char **reason, const char *slug, ds_err *err, const char *wh
     return ds_fail(err, DS_FAIL, "%s", why);
 }
 
-static const dcm_set *first_item(const dcm_set *s, uint32_t tag)
-{
-    const dcm_elem *e = s ? dcm_set_find(s, tag) : NULL;
-    return e && e->nitems ? e->items[0] : NULL;
-}
-
 const dcm_set *dcm_group_find(const dcm_set *s, uint32_t frame, uint32_t tag)
 {
     const dcm_elem *own = dcm_set_find(s, 0x52009230);
-    const dcm_set *g = own && frame < own->nitems ? first_item(own->items[frame], tag) : NULL;
-    return g ? g : first_item(first_item(s, 0x52009229), tag);
+    const dcm_set *g = own && frame < own->nitems ? dcm_set_first(own->items[frame], tag) : NULL;
+    return g ? g : dcm_set_first(dcm_set_first(s, 0x52009229), tag);
 }
 
 /* ---- tables -------------------------------------------------------------------------------------
@@ -92,7 +86,7 @@ static void real_world(const dcm_set *main, uint32_t frame, frame_steps *f)
     const dcm_set *m = dcm_group_find(main, frame, 0x00409096);
     double slope, intercept;
     if (!m)
-        m = first_item(main, 0x00409096);
+        m = dcm_set_first(main, 0x00409096);
     if (!m || !dcm_get_real(m, 0x00409225, 0, &slope) ||
         !dcm_get_real(m, 0x00409224, 0, &intercept))
         return;
@@ -224,7 +218,7 @@ static enum dcm_sample own_type(const dcm_chain *c)
 
 static int read_tables(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
 {
-    const dcm_set *m = first_item(main, 0x00283000), *v = first_item(main, 0x00283010);
+    const dcm_set *m = dcm_set_first(main, 0x00283000), *v = dcm_set_first(main, 0x00283010);
     int rc = 0;
     if (c->o.values == DCM_VALUES_STORED)
         return 0;

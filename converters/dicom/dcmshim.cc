@@ -38,9 +38,9 @@ struct Source {
     int fd;
     const char *mem; // all of the file, or null: it is read as needed
     Uint64 size;
-    off_t at;          // where it begins in fd
-    const char *stack; // where it was when parsing began
-    bool deep;         // the stack came to its limit
+    off_t at;                 // where it begins in fd
+    const char *stack;        // where it was when parsing began
+    bool deep;                // the stack came to its limit
     std::vector<Uint64> left; // where values stand that were left in the file
 };
 
@@ -317,9 +317,14 @@ bool plausible(const Source &src)
     return ((le == 2 || le == 8) && b[3] <= 1) || ((be == 2 || be == 8) && b[2] <= 1);
 }
 
-// Where the data set begins when its elements come without a VR although the file meta says that
-// they have one: it would be read as other elements than it holds. 0: it is as it should be.
-offile_off_t without_vr(const Source &src, DcmFileFormat &ff)
+struct OtherForm {
+    offile_off_t at; // where the data set begins; 0: it is as the file meta says
+    E_TransferSyntax form;
+};
+
+// Elements without a VR where the file meta says that they have one, or with one where it says that
+// they have none: they would be read as others than they are.
+OtherForm other_form(const Source &src, DcmFileFormat &ff)
 {
     unsigned char b[8] = {0};
     Uint32 len = 0;
@@ -327,31 +332,34 @@ offile_off_t without_vr(const Source &src, DcmFileFormat &ff)
     DcmMetaInfo *m = ff.getMetaInfo();
     if (!m || m->findAndGetUint32(DCM_FileMetaInformationGroupLength, len).bad() ||
         m->findAndGetOFString(DCM_TransferSyntaxUID, syntax).bad() ||
-        syntax == UID_LittleEndianImplicitTransferSyntax ||
         syntax == UID_DeflatedExplicitVRLittleEndianTransferSyntax)
-        return 0;
+        return {0, EXS_Unknown};
     Uint64 at = 128 + 4 + 12 + (Uint64)len;
     if (at + sizeof b > src.size)
-        return 0;
+        return {0, EXS_Unknown};
     if (src.mem)
         memcpy(b, src.mem + at, sizeof b);
     else if (pread(src.fd, b, sizeof b, src.at + (off_t)at) != (ssize_t)sizeof b)
-        return 0;
+        return {0, EXS_Unknown};
     bool vr = b[4] >= 'A' && b[4] <= 'Z' && b[5] >= 'A' && b[5] <= 'Z';
-    return vr ? 0 : (offile_off_t)at;
+    if (syntax != UID_LittleEndianImplicitTransferSyntax)
+        return {vr ? 0 : (offile_off_t)at, EXS_LittleEndianImplicit};
+    const char name[3] = {(char)b[4], (char)b[5], 0};
+    vr = vr && DcmVR(name).isStandard();
+    return {vr ? (offile_off_t)at : 0, EXS_LittleEndianExplicit};
 }
 
-// The data set alone, without VRs.
-OFCondition parse_implicit(dcm_raw *r, offile_off_t at)
+// The data set alone, in another form.
+OFCondition parse_as(dcm_raw *r, const OtherForm &other)
 {
     char here;
     DcmDataset *d = r->ff.getDataset();
     r->src.stack = &here;
     d->clear();
     r->src.left.clear();
-    FdStream in(&r->src, at, true);
+    FdStream in(&r->src, other.at, true);
     d->transferInit();
-    OFCondition c = d->read(in, EXS_LittleEndianImplicit, EGL_noChange, DEFER);
+    OFCondition c = d->read(in, other.form, EGL_noChange, DEFER);
     d->transferEnd();
     return c;
 }
@@ -456,11 +464,11 @@ void open_file(dcm_raw *r, const dcm_limits *lim)
     if (!plausible(r->src))
         throw Failure{"not-dicom", "not a DICOM file"};
     OFCondition c = parse(r, false);
-    offile_off_t bare = without_vr(r->src, r->ff);
-    if (!r->src.deep && (c.bad() || bare)) {
+    const OtherForm other = other_form(r->src, r->ff);
+    if (!r->src.deep && (c.bad() || other.at)) {
         // Part of the files with damaged delimiters or lengths can be read all the same.
         std::string first = c.text();
-        c = bare ? parse_implicit(r, bare) : parse(r, true);
+        c = other.at ? parse_as(r, other) : parse(r, true);
         r->recovered = true;
         if (c.bad() || r->ff.getDataset()->card() == 0)
             throw Failure{"damaged", first};

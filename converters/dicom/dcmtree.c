@@ -196,6 +196,12 @@ int dcm_set_item(dcm_tree *t, dcm_set *s, uint32_t tag, dcm_set **item, ds_err *
     return 0;
 }
 
+const dcm_set *dcm_set_first(const dcm_set *s, uint32_t tag)
+{
+    const dcm_elem *e = s ? dcm_set_find(s, tag) : NULL;
+    return e && e->nitems ? e->items[0] : NULL;
+}
+
 bool dcm_set_drop(dcm_set *s, uint32_t tag)
 {
     dcm_elem *e = dcm_set_find(s, tag);

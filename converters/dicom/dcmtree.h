@@ -53,6 +53,8 @@ int dcm_set_put(dcm_tree *t, dcm_set *s, uint32_t tag, uint16_t vr, const void *
                 dcm_elem **out, ds_err *err);
 int dcm_set_item(dcm_tree *t, dcm_set *s, uint32_t tag, dcm_set **item,
                  ds_err *err); /* a new last item of a sequence */
+/* Its first item; NULL when there is none, or no set. */
+const dcm_set *dcm_set_first(const dcm_set *s, uint32_t tag);
 bool dcm_set_drop(dcm_set *s, uint32_t tag);
 
 /* Values. Text: the k-th value between backslashes, spaces and NULs trimmed as the VR demands; raw

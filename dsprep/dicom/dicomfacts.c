@@ -138,16 +138,10 @@ static int put_values(ds_buf *b, size_t start, const char *name, const dcm_set *
     return bad | ds_buf_putc(b, ']');
 }
 
-static const dcm_set *first_item(const dcm_set *s, uint32_t tag)
-{
-    const dcm_elem *e = s ? dcm_set_find(s, tag) : NULL;
-    return e && e->nitems ? e->items[0] : NULL;
-}
-
 static int put_gradient(ds_buf *b, size_t start, const dcm_set *main, uint32_t frame)
 {
     const dcm_set *d = dcm_group_find(main, frame, 0x00189117);
-    const dcm_set *g = d ? first_item(d, 0x00189076) : main;
+    const dcm_set *g = d ? dcm_set_first(d, 0x00189076) : main;
     double v[3];
     int bad = put_real(b, start, "b_value", d ? d : main, 0x00189087);
     if (reals(g, 0x00189089, 3, v) != 3)

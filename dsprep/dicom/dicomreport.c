@@ -61,17 +61,49 @@ typedef struct code {
     int section;
 } code;
 
+/* Headings of sections (PS3.16 CID 7001, in LOINC since 2020 and in the DCM codes before), elements
+ * below them (CID 7002), and LOINC's study observation. */
 static const code codes[] = {
-    {"121060", "DCM", INDICATION}, {"121062", "DCM", INDICATION}, {"121109", "DCM", INDICATION},
-    {"121110", "DCM", INDICATION}, {"18785-6", "LN", INDICATION}, {"11329-0", "LN", INDICATION},
-    {"55115-0", "LN", INDICATION}, {"121064", "DCM", TECHNIQUE},  {"121065", "DCM", TECHNIQUE},
-    {"55111-9", "LN", TECHNIQUE},  {"121066", "DCM", COMPARISON}, {"121068", "DCM", COMPARISON},
-    {"121069", "DCM", COMPARISON}, {"18834-2", "LN", COMPARISON}, {"55114-3", "LN", COMPARISON},
-    {"121070", "DCM", FINDINGS},   {"121071", "DCM", FINDINGS},   {"59776-5", "LN", FINDINGS},
-    {"18782-3", "LN", FINDINGS},   {"121072", "DCM", IMPRESSION}, {"121073", "DCM", IMPRESSION},
-    {"121076", "DCM", IMPRESSION}, {"121077", "DCM", IMPRESSION}, {"121111", "DCM", IMPRESSION},
-    {"19005-8", "LN", IMPRESSION}, {"121074", "DCM", NOWHERE},    {"121075", "DCM", NOWHERE},
-    {"121078", "DCM", NOWHERE},    {"18783-1", "LN", NOWHERE},
+    {"121060", "DCM", INDICATION}, /* history */
+    {"121062", "DCM", INDICATION}, /* request */
+    {"121109", "DCM", INDICATION}, /* indications for procedure */
+    {"121110", "DCM", INDICATION}, /* patient presentation */
+    {"11329-0", "LN", INDICATION}, /* history */
+    {"18785-6", "LN", INDICATION}, /* indications for procedure */
+    {"55108-5", "LN", INDICATION}, /* patient presentation */
+    {"55115-0", "LN", INDICATION}, /* request */
+    {"55752-0", "LN", INDICATION}, /* clinical information */
+    {"121064", "DCM", TECHNIQUE},  /* current procedure descriptions */
+    {"121065", "DCM", TECHNIQUE},  /* procedure description */
+    {"55111-9", "LN", TECHNIQUE},  /* current procedure descriptions */
+    {"121066", "DCM", COMPARISON}, /* prior procedure descriptions */
+    {"121068", "DCM", COMPARISON}, /* previous findings */
+    {"121069", "DCM", COMPARISON}, /* previous finding */
+    {"18834-2", "LN", COMPARISON}, /* previous findings */
+    {"55114-3", "LN", COMPARISON}, /* prior procedure descriptions */
+    {"121070", "DCM", FINDINGS},   /* findings */
+    {"121071", "DCM", FINDINGS},   /* finding */
+    {"59776-5", "LN", FINDINGS},   /* findings */
+    {"18782-3", "LN", FINDINGS},   /* study observation */
+    {"121072", "DCM", IMPRESSION}, /* impressions */
+    {"121073", "DCM", IMPRESSION}, /* impression */
+    {"121076", "DCM", IMPRESSION}, /* conclusions */
+    {"121077", "DCM", IMPRESSION}, /* conclusion */
+    {"121111", "DCM", IMPRESSION}, /* summary */
+    {"19005-8", "LN", IMPRESSION}, /* impressions */
+    {"55110-1", "LN", IMPRESSION}, /* conclusions */
+    {"55112-7", "LN", IMPRESSION}, /* summary */
+    {"121074", "DCM", NOWHERE},    /* recommendations */
+    {"121075", "DCM", NOWHERE},    /* recommendation */
+    {"121078", "DCM", NOWHERE},    /* addendum */
+    {"121113", "DCM", NOWHERE},    /* complications */
+    {"18783-1", "LN", NOWHERE},    /* recommendations */
+    {"29549-3", "LN", NOWHERE},    /* medications administered */
+    {"55107-7", "LN", NOWHERE},    /* addendum */
+    {"55109-3", "LN", NOWHERE},    /* complications */
+    {"55113-5", "LN", NOWHERE},    /* key images */
+    {"73568-8", "LN", NOWHERE},    /* communication of critical results */
+    {"73569-6", "LN", NOWHERE},    /* radiation exposure and protection */
 };
 
 /* ---- headings in texts --------------------------------------------------------------------------
@@ -162,16 +194,10 @@ int ds_dicom_sections_add(ds_buf section[DS_SECTIONS], int now, const char *p, s
 /* ---- nodes --------------------------------------------------------------------------------------
  */
 
-static const dcm_set *first_item(const dcm_set *s, uint32_t tag)
-{
-    const dcm_elem *e = dcm_set_find(s, tag);
-    return e && e->nitems ? e->items[0] : NULL;
-}
-
 /* The meaning of the code in the first item of a sequence. */
 static bool meaning(const dcm_set *s, uint32_t tag, const char **p, size_t *n)
 {
-    const dcm_set *c = first_item(s, tag);
+    const dcm_set *c = dcm_set_first(s, tag);
     return c && dcm_get_text(c, 0x00080104, 0, p, n);
 }
 
@@ -183,7 +209,7 @@ static bool same(const char *p, size_t n, const char *text)
 /* The section that a node's concept names, else that of the node above. */
 static int section_of(const dcm_set *s, int above)
 {
-    const dcm_set *c = first_item(s, 0x0040a043);
+    const dcm_set *c = dcm_set_first(s, 0x0040a043);
     const char *value, *scheme, *name;
     size_t nv = 0, ns = 0, nn = 0;
     bool caps;
@@ -208,7 +234,7 @@ static const uint32_t text_tags[] = {0x0040a160, 0x0040a123, 0x0040a120,
 /* The plain value of a node; with its unit. */
 static int put_value(const dcm_set *s, ds_buf *out)
 {
-    const dcm_set *m = first_item(s, 0x0040a300);
+    const dcm_set *m = dcm_set_first(s, 0x0040a300);
     const char *p;
     size_t n;
     if (m && dcm_get_text(m, 0x0040a30a, 0, &p, &n)) {
@@ -272,7 +298,7 @@ static int put_code(ds_buf *b, const char *value, const char *scheme, const dcm_
 static int put_number(ds_buf *b, const dcm_set *m)
 {
     double v;
-    const dcm_set *unit = first_item(m, 0x004008ea);
+    const dcm_set *unit = dcm_set_first(m, 0x004008ea);
     int bad = 0;
     if (dcm_get_real(m, 0x0040a30a, 0, &v))
         bad = ds_buf_puts(b, ",\"value\":") | ds_json_real(b, v);
@@ -292,8 +318,8 @@ static int put_points(ds_buf *b, const dcm_set *s)
 
 static int put_row_value(ds_buf *b, const dcm_set *s)
 {
-    const dcm_set *m = first_item(s, 0x0040a300), *c = first_item(s, 0x0040a168);
-    const dcm_set *ref = first_item(s, 0x00081199);
+    const dcm_set *m = dcm_set_first(s, 0x0040a300), *c = dcm_set_first(s, 0x0040a168);
+    const dcm_set *ref = dcm_set_first(s, 0x00081199);
     const char *p;
     size_t n;
     if (m)
@@ -339,7 +365,7 @@ static int put_row(ds_dicom_report *r, const dcm_set *s, ds_buf *path, int secti
     int bad = ds_buf_puts(b, b->len > 1 ? ",{\"path\":" : "{\"path\":") |
               ds_json_str(b, (const char *)path->data, path->len);
     bad |= put_text(b, "relation", s, 0x0040a010) | put_text(b, "type", s, 0x0040a040);
-    const dcm_set *c = first_item(s, 0x0040a043);
+    const dcm_set *c = dcm_set_first(s, 0x0040a043);
     bad |= put_text(b, "concept", c, 0x00080104) | put_code(b, "code", "scheme", c);
     bad |= put_row_value(b, s) | ds_buf_putc(b, '}');
     section = section_of(s, section);
