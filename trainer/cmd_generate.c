@@ -38,7 +38,7 @@ typedef struct asked {
     const char *model, *device, *adapter, *prompt, *logits;
     int64_t tokens, seed, threads, top_k;
     double temperature, top_p;
-    bool ids, json, quiet, no_cache;
+    bool bf16, ids, json, quiet, no_cache;
 } asked;
 
 /* What one text needs. */
@@ -396,8 +396,8 @@ static int generate(const asked *a, ds_err *err)
 {
     ds_kernels *k = NULL;
     writer w = {.a = a};
-    int rc = train_open_model(&k, &w.net, a->model, a->adapter, DS_KF32, 0, a->device,
-                              (int)a->threads, err);
+    int rc = train_open_model(&k, &w.net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32, 0,
+                              a->device, (int)a->threads, err);
 
     rc = rc ? rc : open_writer(&w, err);
     if (!rc)
@@ -473,6 +473,7 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &a.no_cache,
          .help = "compute the whole text again for every token"},
+        {.name = "bf16", .type = DS_OPT_FLAG, .var = &a.bf16, .help = "compute in bf16"},
         TRAIN_DEVICE(a.device),
         TRAIN_THREADS(a.threads),
         TRAIN_JSON(a.json),
