@@ -1,5 +1,5 @@
 #!/bin/bash
-# transforms.sh - what dsprep filter, dedup, redact and split do in a second of one processor, and datatrove's filters and
+# transforms.sh - what dsprep filter, dedup, redact, split and export do in a second of one processor, and datatrove's filters and
 # MinHash beside them on the first documents of the same texts, where its python module is at hand.
 #
 # DS_BIN_DIR        where the programs are
@@ -53,6 +53,19 @@ cpu 'dedup' dsprep dedup
 cpu 'dedup --near' dsprep dedup --near
 cpu 'redact' dsprep redact
 cpu 'split' dsprep split --by key
+
+# MDS beside cat and zstd of the same bytes, by processor time, in turn: the best of each.
+took() {
+    { TIMEFORMAT='%U %S'; time "$@" > out.bin; } 2>&1 | awk '{ print $1 + $2 }'
+}
+as_mds() { rm -rf mds && dsprep export -q -j 1 --format mds -o mds s.dsr; }
+zipped() { cat s.dsr | zstd -q -3 -T1 -c; }
+if command -v zstd > /dev/null; then
+    for ((i = 0; i < runs; i++)); do
+        echo "$(took as_mds) $(took zipped)"
+    done | awk -v b="$bytes" 'NR == 1 || $1 < m { m = $1 } NR == 1 || $2 < z { z = $2 } END {
+        printf "%-34s %8.0f MB/s\n%-34s %8.0f MB/s: %.2f times as long\n", "cat, zstd -3", b / 1e6 / z, "export --format mds", b / 1e6 / m, m / z }'
+fi
 "${DS_BENCH_PYTHON:-python3}" - "$texts" <<'PY' || echo 'datatrove: not at hand'
 import json, sys, time
 from datatrove.data import Document
