@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "commitpass.h"
+#include "statread.h"
 
 #define LARGE ((size_t)8 << 20)             /* a block of more bytes is not copied */
 enum { SMALL = 8 << 10, SMALL_HASHES = 3 }; /* a short piece's sketch would outweigh it */
@@ -59,6 +60,7 @@ static int begin(ds_blockjob *j, size_t nchunks, ds_err *err)
     ds_buf_reset(&j->known);
     ds_buf_reset(&j->sketches);
     ds_buf_reset(&j->keys);
+    ds_buf_reset(&j->stats);
     ds_manline_reset(&j->line);
     if (!j->hasher && ds_hasher_new(&j->hasher, err))
         return err->code;
@@ -125,6 +127,9 @@ void ds_blockjob_fini(ds_blockjob *j)
     ds_buf_fini(&j->known);
     ds_buf_fini(&j->sketches);
     ds_buf_fini(&j->keys);
+    ds_buf_fini(&j->stats);
+    ds_buf_fini(&j->statbytes);
+    ds_colstat_fini(&j->stat);
     ds_manline_fini(&j->line);
     ds_hasher_free(j->hasher);
     *j = (ds_blockjob){0};
@@ -269,6 +274,33 @@ static int hash_keys(ds_blockjob *j, const ds_blockctx *c)
     return rc;
 }
 
+/* Statistics of the columns that have a new piece. */
+static int count(ds_blockjob *j, const ds_blockctx *c)
+{
+    const ds_schema *s = c->schema;
+    size_t piece = 0;
+    int rc = 0;
+    for (size_t i = 0; !rc && i < s->n; i++) {
+        const size_t n = ds_manline_npieces(&j->line, i);
+        const bool fresh = memchr(j->known.data + piece, 0, n) != NULL;
+        ds_sha id;
+        piece += n;
+        if (!fresh)
+            continue;
+        rc = ds_colstat_chunk(&j->stat, &s->cols[i], j->chunks[i].body, j->chunks[i].body_len,
+                              j->line.rows, s->explicit_key && i == 0, &j->err);
+        ds_buf_reset(&j->statbytes);
+        if (!rc && ds_colstat_put(&j->statbytes, &j->stat, true))
+            rc = ds_fail_nomem(&j->err);
+        rc = rc ? rc : ds_stat_chunk_id(&id, s, &j->line, i, &j->err);
+        if (!rc && ds_statcache_entry(&j->stats, &id, false, &j->statbytes))
+            rc = ds_fail_nomem(&j->err);
+        if (j->chunks[i].spool)
+            ds_spool_release(j->chunks[i].spool, j->chunks[i].body_len);
+    }
+    return rc;
+}
+
 void ds_blockjob_run(void *job, void *ctx)
 {
     ds_blockjob *j = job;
@@ -279,6 +311,8 @@ void ds_blockjob_run(void *job, void *ctx)
         rc = ds_manline_addr(&j->line, &j->addr, &j->origin, &j->err);
     if (!rc && fresh)
         rc = sketch(j, c);
+    if (!rc && fresh && !j->page)
+        rc = count(j, c);
     if (!rc && !j->page && c->schema->explicit_key)
         rc = hash_keys(j, c);
 }

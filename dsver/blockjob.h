@@ -7,6 +7,7 @@
 #ifndef DS_BLOCKJOB_H
 #define DS_BLOCKJOB_H
 
+#include "colstat.h"
 #include "keycheck.h"
 #include "manifest.h"
 #include "objstore.h"
@@ -33,6 +34,9 @@ typedef struct ds_blockjob {
     ds_buf known;    /* a byte a piece: the store has it */
     ds_buf sketches; /* ds_sketch a piece */
     ds_buf keys;     /* ds_keyhash a record, when keys are explicit */
+    ds_buf stats;    /* statistics of columns that the store lacks: entries (statcache.h) */
+    ds_colstat stat;
+    ds_buf statbytes;
     ds_sha addr, origin;
     ds_hasher *hasher;
     ds_err err;

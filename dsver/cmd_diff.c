@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_statsay.h"
 #include "cmd_verb.h"
 #include "json.h"
 #include "jsonrow.h"
@@ -19,7 +20,8 @@ const ds_command ds_ver_diff = {
     .summary = "tell which records were added, removed or changed between two versions",
     .operands = "[DATASET[@REV]] [DATASET[@REV]]",
     .max_operands = 2,
-    .example = "dsver diff docs~1 docs",
+    .example = "dsver diff docs~1 docs\ndsver diff --stats --threshold psi=0.2,nulls=0.01 docs@v1 "
+               "docs",
     .description =
         "With one operand: from the version before it; with none: from the newest version's "
         "predecessor. A record is the same when it has the same key and the same values in all "
@@ -30,13 +32,24 @@ const ds_command ds_ver_diff = {
         "(added; in the order of the version after), then the key and for a changed record the "
         "names of the columns that differ. With --json there is an object a record, with the "
         "values; with --stat only the numbers. With --exit-code it is 1 when there is a "
-        "difference.",
+        "difference.\n\n"
+        "--stats tells how far the columns' distributions are from each other, from what dsver "
+        "stats knows of both. PSI = sum (q-p) ln(q/p), KL = sum q ln(q/p), JS in bits: over the "
+        "tenths of the numbers or lengths before and what is outside of them, over values, and "
+        "over "
+        "128 buckets of words or tokens, p before and q after. KS is the largest distance of the "
+        "cumulative distributions. Then nulls, how much of the values is in common (+- 6 %), and "
+        "values that are new or vanished. --threshold makes the exit status 1 when a limit is "
+        "passed: psi, kl, js and ks, the change of the share of nulls, or a similarity that is "
+        "lower; a column that only one version has passes it too. A PSI, KL or JS whose PSI is "
+        "less than twice what chance brings between samples so small passes none.",
     .run = run,
 };
 
 typedef struct diff {
-    bool json, stat, exit_code, data;
-    const char *store;
+    bool json, stat, exit_code, data, stats;
+    const char *store, *threshold;
+    ds_limits limits;
     int64_t threads;
     ds_verdiff *d;
     const ds_diffstats *st;
@@ -280,11 +293,35 @@ static int predecessor(ds_store *s, const ds_revision *of, git_oid *id, ds_err *
     return rc;
 }
 
+static int diff_stats(diff *c, ds_store *s, const git_oid *before, const git_oid *after,
+                      ds_err *err)
+{
+    const ds_statread_opts o = {.threads = verb_threads(c->threads)};
+    ds_verstats a = {0}, b = {0};
+    uint64_t crossed = 0;
+    int rc = ds_verstats_read(&a, s, before, &o, err);
+    rc = rc ? rc : ds_verstats_read(&b, s, after, &o, err);
+    rc = rc ? rc : statsay_drift(&a, &b, &c->limits, c->json, &crossed, err);
+    c->exit_code = c->differs = crossed != 0;
+    ds_verstats_fini(&a);
+    ds_verstats_fini(&b);
+    return rc;
+}
+
+static int diff_records(diff *c, ds_store *s, const git_oid *before, const git_oid *after,
+                        ds_err *err)
+{
+    const ds_verdiff_opts o = {.threads = verb_threads(c->threads)};
+    int rc = ds_verdiff_new(&c->d, s, before, after, &o, err);
+    rc = rc ? rc : say(c, err);
+    ds_verdiff_free(c->d);
+    return rc;
+}
+
 static int diff_versions(diff *c, char **operands, int n, ds_err *err)
 {
     ds_store s = {0};
     ds_revision before = {0}, after = {0};
-    const ds_verdiff_opts o = {.threads = verb_threads(c->threads)};
     int rc = ds_store_open(&s, c->store, DS_OBJ_READ, err);
     if (!rc)
         rc = ds_revision_find(&after, &s, n > 0 ? operands[n - 1] : NULL, err);
@@ -293,10 +330,8 @@ static int diff_versions(diff *c, char **operands, int n, ds_err *err)
     else if (!rc)
         rc = predecessor(&s, &after, &before.id, err);
     if (!rc)
-        rc = ds_verdiff_new(&c->d, &s, &before.id, &after.id, &o, err);
-    if (!rc)
-        rc = say(c, err);
-    ds_verdiff_free(c->d);
+        rc = c->stats ? diff_stats(c, &s, &before.id, &after.id, err)
+                      : diff_records(c, &s, &before.id, &after.id, err);
     ds_revision_fini(&before);
     ds_revision_fini(&after);
     ds_store_close(&s);
@@ -316,6 +351,15 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &c.data,
          .help = "with --json: tensors as base64, not as digests"},
+        {.name = "stats",
+         .type = DS_OPT_FLAG,
+         .var = &c.stats,
+         .help = "how far the distributions of the columns are apart"},
+        {.name = "threshold",
+         .type = DS_OPT_STR,
+         .var = &c.threshold,
+         .arg = "LIST",
+         .help = "with --stats: exit 1 past a limit: psi=N,kl=N,js=N,ks=N,nulls=N,similarity=N"},
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
         VERB_JSON(c.json),
@@ -327,7 +371,10 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     ds_sig_setup();
-    int rc = diff_versions(&c, operands, n, &err);
+    int rc = statsay_limits(&c.limits, c.threshold, &err);
+    if (!rc && c.threshold && !c.stats)
+        rc = ds_fail(&err, DS_USAGE, "--threshold goes with --stats");
+    rc = rc ? rc : diff_versions(&c, operands, n, &err);
     status = ds_command_end(&ds_ver_diff, &err, c.json);
     ds_sig_reraise();
     return !rc && status == 0 && c.exit_code && c.differs ? 1 : status;

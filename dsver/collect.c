@@ -11,6 +11,7 @@
 #include "pin.h"
 #include "refs.h"
 #include "sig.h"
+#include "statread.h"
 
 typedef struct mark {
     ds_store *store;
@@ -136,6 +137,7 @@ int ds_collect_purge(ds_collected *out, ds_store *s, ds_objgc *gc, int threads, 
     rc = rc ? rc : ds_objgc_condemn(gc, false, err);
     rc = rc ? rc : ds_objgc_sweep(gc, false, &out->objs, err);
     mark_fini(&m);
+    rc = rc ? rc : ds_stats_prune(s, true, err); /* they hold values of what was erased */
     if (!rc && out->objs.stuck)
         rc = ds_fail(
             err, DS_CORRUPT,
@@ -185,6 +187,8 @@ int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_
         rc = ds_tidy_new(&tidy, s->cat, before, err);
     if (!rc)
         rc = sweep(&m, tidy, o, err);
+    if (!rc && !o->dry_run)
+        rc = ds_stats_prune(s, false, err);
     ds_tidy_free(tidy);
     ds_objgc_end(m.gc);
     mark_fini(&m);

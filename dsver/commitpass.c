@@ -35,6 +35,7 @@ typedef struct pass {
 void ds_pass_fini(ds_pass *p)
 {
     ds_meta_fini(&p->meta);
+    ds_spool_fini(&p->stats);
     *p = (ds_pass){0};
 }
 
@@ -64,6 +65,8 @@ static int take(pass *p, ds_blockjob *j, ds_err *err)
             rc = ds_keyclash_page(&p->clash, &j->line, err);
         return rc;
     }
+    if (!rc)
+        rc = ds_spool_put(&p->out->stats, j->stats.data, j->stats.len, err);
     if (!rc)
         rc = ds_manwriter_block(p->man, &j->line, &j->addr, err);
     if (!rc)

@@ -13,6 +13,7 @@
 #define DS_COMMITPASS_H
 
 #include "manifest.h"
+#include "spool.h"
 #include "store.h"
 
 /* What a piece is, in the object layer's books. */
@@ -27,6 +28,7 @@ typedef struct ds_pass {
     ds_meta meta;
     git_oid tree;
     uint64_t bytes_read; /* of the stream as it came */
+    ds_spool stats;      /* of columns that the store lacked: entries (statcache.h) */
 } ds_pass;
 
 /* Reads fd to its end. The transaction and the git pack are the caller's. */

@@ -9,6 +9,7 @@
 
 #include "person.h"
 #include "refs.h"
+#include "statcache.h"
 
 enum { MOVES_MAX = 1000 }; /* only commands from outside can win more than once */
 
@@ -90,6 +91,23 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
     return rc ? rc : ds_ref_move(s->cat, b->ref, b->exists ? &b->id : NULL, &out->id, err);
 }
 
+/* Into the cache. When others keep it to themselves for too long, whoever wants the statistics
+ * makes them. */
+static int keep_stats(ds_pass *p, ds_store *s, ds_err *err)
+{
+    ds_statcache *cache = NULL;
+    ds_err why = {0};
+    const uint8_t *data;
+    size_t len;
+    int rc = ds_spool_view(&p->stats, &data, &len, err);
+    if (rc || !len)
+        return rc;
+    rc = ds_statcache_open(&cache, s->dir, &why);
+    rc = rc ? rc : ds_statcache_store(cache, data, len, &why);
+    ds_statcache_close(cache);
+    return rc && rc != DS_LOCKED ? ds_fail(err, rc, "%s", why.msg) : 0;
+}
+
 static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pack,
                    const ds_person *p, const ds_publish_opts *o, ds_err *err)
 {
@@ -105,6 +123,7 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
         rc = ds_objtx_finish(*tx, &out->objs, err);
         *tx = NULL;
     }
+    rc = rc ? rc : keep_stats(&out->pass, s, err);
     for (int tries = 0; !rc; tries++) {
         rc = look(&b, s, o, &out->pass.meta, err);
         if (rc)

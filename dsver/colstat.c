@@ -1,0 +1,621 @@
+/* colstat.c - see colstat.h. */
+#include "colstat.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+#include "statmember.h"
+#include "statwords.h"
+
+enum {
+    FORM = 1,           /* of the bytes */
+    SAMPLED = 32 << 10, /* a chunk of more bytes is looked at in part, for words */
+    SAMPLE = 16,        /* one stretch in so many */
+    CHUNK_SEEN = 1024,  /* different words of a chunk that are counted by themselves */
+    TOP_PRUNE = 8192,   /* words kept while chunks are merged, at most */
+    WHOLE = 1 << 20,    /* a longer value is hashed in part: */
+    ENDS = 64 << 10     /* so much from each end */
+};
+
+static const int64_t day = (int64_t)86400 * 1000000000;
+
+bool ds_colstat_sized(enum ds_type t)
+{
+    return t != DS_BOOL && t != DS_I64 && t != DS_F64 && t != DS_TIMESTAMP;
+}
+
+bool ds_colstat_numeric(enum ds_type t)
+{
+    return t == DS_I64 || t == DS_F64 || t == DS_TIMESTAMP;
+}
+
+static bool is_tokens(enum ds_type t)
+{
+    return t == DS_TOKENS16 || t == DS_TOKENS32;
+}
+
+bool ds_colstat_worded(enum ds_type t)
+{
+    return t == DS_UTF8 || t == DS_JSON || is_tokens(t);
+}
+
+void ds_colstat_init(ds_colstat *s, const ds_column *c)
+{
+    *s = (ds_colstat){.type = c->type, .item = c->type == DS_LIST ? c->item : c->type};
+    s->values.most = DS_STAT_VALUES;
+    s->top.most = TOP_PRUNE;
+    s->seen.most = CHUNK_SEEN;
+}
+
+void ds_colstat_fini(ds_colstat *s)
+{
+    ds_tally_fini(&s->lens);
+    ds_tally_fini(&s->nums);
+    ds_names_fini(&s->values);
+    ds_names_fini(&s->top);
+    ds_names_fini(&s->seen);
+    ds_statmember_reset(s);
+    *s = (ds_colstat){0};
+}
+
+static void restart(ds_colstat *s, const ds_column *c)
+{
+    ds_statmember_reset(s);
+    const ds_colstat was = *s;
+    *s = (ds_colstat){.type = c->type, .item = c->type == DS_LIST ? c->item : c->type};
+    s->lens = was.lens;
+    s->nums = was.nums;
+    s->values = was.values;
+    s->top = was.top;
+    s->seen = was.seen;
+    ds_tally_reset(&s->lens);
+    ds_tally_reset(&s->nums);
+    ds_names_reset(&s->values);
+    ds_names_reset(&s->top);
+    ds_names_reset(&s->seen);
+    s->values.most = DS_STAT_CHUNK_VALUES;
+    s->seen.most = CHUNK_SEEN;
+}
+
+/* ---- buckets ---- */
+
+int64_t ds_stat_bucket(double v)
+{
+    const double a = fabs(v);
+    uint64_t bits;
+    memcpy(&bits, &a, sizeof bits);
+    return v >= 0 ? (int64_t)(bits >> 47) : -(int64_t)(bits >> 47) - 1;
+}
+
+double ds_stat_bucket_from(int64_t bucket)
+{
+    /* A negative bucket holds (-upper, -lower]: it begins where the next magnitude does. */
+    const uint64_t bits = (uint64_t)(bucket >= 0 ? bucket : -bucket) << 47;
+    double v;
+    memcpy(&v, &bits, sizeof v);
+    return bucket >= 0 ? v : -v;
+}
+
+/* The greatest value of the bucket before is below this; whole numbers below 64 are alone in
+ * theirs. */
+static double middle(int64_t bucket, bool days)
+{
+    if (days)
+        return ((double)bucket + 0.5) * (double)day;
+    const double a = ds_stat_bucket_from(bucket), b = ds_stat_bucket_from(bucket + 1);
+    if (fabs(a) < 64 && a >= 0 && a == floor(a))
+        return a;
+    if (fabs(b) < 64 && bucket < 0 && b == floor(b))
+        return b;
+    return isfinite(b) && isfinite(a) ? a + (b - a) / 2 : a;
+}
+
+double ds_stat_quantile(const ds_buf *sorted, bool days, double q, double lo, double hi)
+{
+    const ds_tallied *t = (const ds_tallied *)(const void *)sorted->data;
+    const size_t n = sorted->len / sizeof *t;
+    double all = 0, sum = 0;
+    size_t i = 0;
+
+    for (size_t k = 0; k < n; k++)
+        all += (double)t[k].n;
+    for (; i + 1 < n; i++) {
+        sum += (double)t[i].n;
+        if (sum >= q * all)
+            break;
+    }
+    const double v = n ? middle(t[i].key, days) : 0;
+    return v < lo ? lo : v > hi ? hi : v;
+}
+
+/* ---- values ---- */
+
+static uint64_t hash_of(const uint8_t *p, size_t len)
+{
+    uint64_t ends[3];
+    if (len <= WHOLE)
+        return ds_xxh64(p, len);
+    ends[0] = ds_xxh64(p, ENDS);
+    ends[1] = ds_xxh64(p + len - ENDS, ENDS);
+    ends[2] = len;
+    return ds_xxh64(ends, sizeof ends);
+}
+
+static void profile(ds_colstat *s, uint64_t h)
+{
+    const uint64_t rest = h << 10 | 1u << 9;
+    uint8_t *reg = &s->registers[h >> 54];
+    const uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1);
+    if (rank > *reg)
+        *reg = rank;
+    if (s->nlow == DS_STAT_LOW && h >= s->low[DS_STAT_LOW - 1])
+        return;
+    size_t at = s->nlow;
+    while (at && s->low[at - 1] > h)
+        at--;
+    if (at && s->low[at - 1] == h)
+        return;
+    s->nlow += s->nlow < DS_STAT_LOW;
+    memmove(s->low + at + 1, s->low + at, (s->nlow - 1 - at) * sizeof *s->low);
+    s->low[at] = h;
+}
+
+int ds_colstat_length(ds_colstat *s, uint64_t len)
+{
+    const bool first = !s->lens.used;
+    s->len_min = first || len < s->len_min ? len : s->len_min;
+    s->len_max = first || len > s->len_max ? len : s->len_max;
+    if (__builtin_add_overflow(s->len_sum, len, &s->len_sum))
+        s->len_sum = UINT64_MAX;
+    return ds_tally_add(&s->lens, ds_stat_bucket((double)len), 1);
+}
+
+int ds_colstat_number(ds_colstat *s, double v)
+{
+    if (isnan(v)) {
+        s->nans++;
+        return 0;
+    }
+    s->fmin = !s->any || v < s->fmin ? v : s->fmin;
+    s->fmax = !s->any || v > s->fmax ? v : s->fmax;
+    s->any = true;
+    return ds_tally_add(&s->nums, ds_stat_bucket(v), 1);
+}
+
+static int number(ds_colstat *s, const ds_value *x)
+{
+    if (s->item == DS_F64)
+        return ds_colstat_number(s, x->f);
+    s->imin = !s->any || x->i < s->imin ? x->i : s->imin;
+    s->imax = !s->any || x->i > s->imax ? x->i : s->imax;
+    s->any = true;
+    if (s->item == DS_TIMESTAMP)
+        return ds_tally_add(&s->nums, x->i / day - (x->i % day < 0), 1);
+    return ds_tally_add(&s->nums, ds_stat_bucket((double)x->i), 1);
+}
+
+static int value(ds_colstat *s, uint64_t h, const void *p, size_t len, uint64_t n)
+{
+    if (s->values.full)
+        return 0;
+    if (len > DS_STAT_VALUE) {
+        s->values.full = true;
+        return 0;
+    }
+    return ds_names_add(&s->values, h, p, len, n);
+}
+
+int ds_colstat_scalar(ds_colstat *s, const uint8_t *p, size_t len)
+{
+    const uint64_t h = hash_of(p, len);
+    profile(s, h);
+    return value(s, h, p, len, 1);
+}
+
+/* "u16[512,512]" */
+static int shape(ds_colstat *s, const ds_value *x)
+{
+    ds_buf b = {0};
+    int rc = ds_buf_puts(&b, ds_dtype_name(x->dtype));
+    for (int i = 0; !rc && i < x->ndim; i++)
+        rc = ds_buf_printf(&b, "%s%llu", i ? "," : "[", (unsigned long long)x->dims[i]);
+    rc = rc ? rc : x->ndim ? ds_buf_putc(&b, ']') : 0;
+    rc = rc ? DS_NOMEM : value(s, ds_xxh64(b.data, b.len), b.data, b.len, 1);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* A value that is no list: of a row, or an item. */
+static int leaf(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned weight)
+{
+    uint8_t fixed[8];
+    uint64_t h;
+    int rc;
+
+    if (s->item == DS_BOOL) {
+        fixed[0] = x->i != 0;
+        return value(s, ds_xxh64(fixed, 1), fixed, 1, 1);
+    }
+    if (ds_colstat_numeric(s->item)) {
+        ds_set_u64(fixed, (uint64_t)x->i);
+        if (s->item == DS_F64)
+            memcpy(fixed, &x->f,
+                   sizeof fixed); /* this machine's are little endian, as the file's */
+        h = ds_xxh64(fixed, sizeof fixed);
+        profile(s, h);
+        rc = value(s, h, fixed, sizeof fixed, 1);
+        return rc ? rc : number(s, x);
+    }
+    h = hash_of(x->p, x->len);
+    profile(s, h);
+    if (s->item == DS_TENSOR)
+        return shape(s, x);
+    if (is_tokens(s->item)) {
+        s->values.full = true;
+        return weight ? ds_statwords_tokens(s, v, x, h, weight) : 0;
+    }
+    rc = value(s, h, x->p, x->len, 1);
+    if (!rc && s->item == DS_JSON)
+        rc = ds_statmember_value(s, x->p, x->len);
+    return !rc && weight && ds_colstat_worded(s->item)
+               ? ds_statwords_text(s, x->p, x->len, h, weight)
+               : rc;
+}
+
+/* Runs: how many positions have which value. */
+static int runs(ds_colstat *s, const ds_value *x)
+{
+    uint64_t len, v, all = 0;
+    size_t pos = 0;
+    int rc = 0;
+
+    while (!rc && pos < x->len && ds_varint_get(x->p, x->len, &pos, &len) &&
+           ds_varint_get(x->p, x->len, &pos, &v)) {
+        uint8_t fixed[8];
+        ds_set_u64(fixed, v);
+        all += len;
+        rc = value(s, ds_xxh64(fixed, sizeof fixed), fixed, sizeof fixed, len);
+    }
+    profile(s, hash_of(x->p, x->len));
+    return rc ? rc : ds_colstat_length(s, all);
+}
+
+static int row(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned weight)
+{
+    int rc;
+
+    if (s->type == DS_RUNS)
+        return runs(s, x);
+    if (s->type == DS_LIST) {
+        ds_items it;
+        ds_value item;
+        rc = ds_colstat_length(s, x->count);
+        ds_value_items(&it, v, x);
+        while (!rc && ds_items_next(&it, &item))
+            rc = leaf(s, v, &item, weight);
+        return rc;
+    }
+    rc = ds_colstat_sized(s->type) ? ds_colstat_length(s, is_tokens(s->type) ? x->count : x->len)
+                                   : 0;
+    return rc ? rc : leaf(s, v, x, weight);
+}
+
+int ds_colstat_chunk(ds_colstat *s, const ds_column *c, const uint8_t *p, size_t len, uint64_t rows,
+                     bool key, ds_err *err)
+{
+    const unsigned weight = key ? 0 : len > SAMPLED ? SAMPLE : 1;
+    ds_colview v;
+    ds_value x;
+    int rc = ds_colview_open(&v, c, p, len, rows, err);
+
+    if (rc)
+        return rc;
+    restart(s, c);
+    for (; !rc && ds_colview_next(&v, &x); s->rows++) {
+        if (x.null)
+            s->nulls++;
+        else
+            rc = row(s, &v, &x, weight);
+    }
+    return rc ? ds_fail_nomem(err) : 0;
+}
+
+/* ---- bytes ---- */
+
+static int put_registers(ds_buf *b, const uint8_t *r)
+{
+    size_t n = 0, last = 0;
+    for (size_t i = 0; i < DS_STAT_REGISTERS; i++)
+        n += r[i] != 0;
+    int rc = ds_buf_varint(b, n);
+    if (n > DS_STAT_REGISTERS / 2) /* all of them */
+        return rc ? rc : ds_buf_put(b, r, DS_STAT_REGISTERS);
+    for (size_t i = 0; !rc && i < DS_STAT_REGISTERS; i++) {
+        if (!r[i])
+            continue;
+        rc = ds_buf_varint(b, i - last);
+        rc = rc ? rc : ds_buf_putc(b, r[i]);
+        last = i;
+    }
+    return rc;
+}
+
+static bool is_real(const ds_colstat *s)
+{
+    return s->item == DS_F64 || s->member;
+}
+
+static int put_numbers(ds_buf *b, const ds_colstat *s)
+{
+    uint64_t ends[2] = {(uint64_t)s->imin, (uint64_t)s->imax};
+    int rc = ds_buf_varint(b, s->nans);
+    if (is_real(s)) {
+        memcpy(&ends[0], &s->fmin, sizeof ends[0]);
+        memcpy(&ends[1], &s->fmax, sizeof ends[1]);
+    }
+    rc = rc ? rc : ds_buf_putc(b, s->any);
+    rc = rc || !s->any ? rc : ds_buf_u64(b, ends[0]);
+    rc = rc || !s->any ? rc : ds_buf_u64(b, ends[1]);
+    return rc ? rc : ds_tally_put(b, &s->nums);
+}
+
+static int put_members(ds_buf *b, const ds_colstat *s, bool chunk)
+{
+    ds_buf one = {0};
+    int rc = ds_buf_varint(b, s->nmembers);
+    for (size_t i = 0; !rc && i < s->nmembers; i++) {
+        const struct ds_statmember *m = &s->members[i];
+        ds_buf_reset(&one);
+        rc = ds_colstat_put(&one, &m->stat, chunk);
+        rc = rc ? rc : ds_buf_varint(b, m->len);
+        rc = rc ? rc : ds_buf_put(b, m->name, m->len);
+        rc = rc ? rc : ds_buf_varint(b, one.len);
+        rc = rc ? rc : ds_buf_put(b, one.data, one.len);
+    }
+    ds_buf_fini(&one);
+    return rc;
+}
+
+int ds_colstat_put(ds_buf *b, const ds_colstat *s, bool chunk)
+{
+    const ds_names *words = chunk ? &s->seen : &s->top;
+    int rc = ds_buf_putc(b, FORM);
+
+    rc = rc ? rc : ds_buf_varint(b, s->rows);
+    rc = rc ? rc : ds_buf_varint(b, s->nulls);
+    rc = rc ? rc : ds_buf_varint(b, s->len_sum);
+    rc = rc ? rc : ds_buf_varint(b, s->len_min);
+    rc = rc ? rc : ds_buf_varint(b, s->len_max);
+    rc = rc ? rc : ds_tally_put(b, &s->lens);
+    rc = rc ? rc : put_numbers(b, s);
+    rc = rc ? rc : put_registers(b, s->registers);
+    rc = rc ? rc : ds_buf_varint(b, s->nlow);
+    for (size_t i = 0; !rc && i < s->nlow; i++)
+        rc = ds_buf_u64(b, s->low[i]);
+    rc = rc ? rc : ds_buf_putc(b, s->values.full);
+    if (!s->values.full)
+        rc = rc ? rc : ds_names_put(b, &s->values, DS_BY_BYTES, SIZE_MAX);
+    rc = rc ? rc : ds_buf_varint(b, s->words);
+    rc = rc ? rc : ds_buf_varint(b, s->looked);
+    for (size_t i = 0; !rc && s->words && i < DS_STAT_BUCKETS; i++)
+        rc = ds_buf_varint(b, s->buckets[i]);
+    if (s->words)
+        rc = rc ? rc
+                : ds_names_put(b, words, DS_BY_COUNT, chunk ? DS_STAT_CHUNK_WORDS : DS_STAT_WORDS);
+    if (s->item == DS_JSON && !s->member)
+        rc = rc ? rc : put_members(b, s, chunk);
+    return rc ? DS_NOMEM : 0;
+}
+
+/* What is read from bytes; ok becomes false at the first that is wrong. */
+typedef struct in {
+    const uint8_t *p;
+    size_t len, pos;
+    bool ok;
+} in;
+
+static uint64_t num(in *r)
+{
+    uint64_t v = 0;
+    r->ok = r->ok && ds_varint_get(r->p, r->len, &r->pos, &v);
+    return r->ok ? v : 0;
+}
+
+static uint8_t byte(in *r)
+{
+    r->ok = r->ok && r->pos < r->len;
+    return r->ok ? r->p[r->pos++] : 0;
+}
+
+static uint64_t word(in *r)
+{
+    r->ok = r->ok && r->len - r->pos >= 8;
+    if (!r->ok)
+        return 0;
+    r->pos += 8;
+    return ds_get_u64(r->p + r->pos - 8);
+}
+
+static void plus(uint64_t *to, uint64_t n)
+{
+    if (__builtin_add_overflow(*to, n, to))
+        *to = UINT64_MAX;
+}
+
+static void add_numbers(ds_colstat *s, in *r)
+{
+    plus(&s->nans, num(r));
+    if (byte(r)) {
+        const uint64_t lo = word(r), hi = word(r);
+        double flo, fhi;
+        memcpy(&flo, &lo, sizeof flo);
+        memcpy(&fhi, &hi, sizeof fhi);
+        s->imin = !s->any || (int64_t)lo < s->imin ? (int64_t)lo : s->imin;
+        s->imax = !s->any || (int64_t)hi > s->imax ? (int64_t)hi : s->imax;
+        if (is_real(s)) {
+            s->fmin = !s->any || flo < s->fmin ? flo : s->fmin;
+            s->fmax = !s->any || fhi > s->fmax ? fhi : s->fmax;
+        }
+        s->any = true;
+    }
+    r->ok = r->ok && ds_tally_get(&s->nums, r->p, r->len, &r->pos);
+}
+
+static void add_registers(ds_colstat *s, in *r)
+{
+    const uint64_t n = num(r);
+    size_t at = 0;
+    for (uint64_t i = 0; r->ok && i < (n > DS_STAT_REGISTERS / 2 ? DS_STAT_REGISTERS : n); i++) {
+        const uint64_t step = n > DS_STAT_REGISTERS / 2 ? i != 0 : num(r);
+        const uint8_t rank = byte(r);
+        r->ok = r->ok && step < DS_STAT_REGISTERS - at;
+        if (r->ok && rank > s->registers[at += (size_t)step])
+            s->registers[at] = rank;
+    }
+}
+
+static void add_low(ds_colstat *s, in *r)
+{
+    uint64_t mine[2 * DS_STAT_LOW];
+    const size_t had = s->nlow, n = (size_t)num(r);
+    size_t a = 0, b = had, end;
+
+    r->ok = r->ok && n <= DS_STAT_LOW;
+    memcpy(mine, s->low, had * sizeof *mine);
+    for (size_t i = 0; r->ok && i < n; i++)
+        mine[had + i] = word(r);
+    for (s->nlow = 0, end = had + n; r->ok && s->nlow < DS_STAT_LOW && (a < had || b < end);) {
+        const bool first = b == end || (a < had && mine[a] <= mine[b]);
+        const uint64_t h = first ? mine[a++] : mine[b++];
+        if (!s->nlow || s->low[s->nlow - 1] != h)
+            s->low[s->nlow++] = h;
+    }
+}
+
+static void add_values(ds_colstat *s, in *r)
+{
+    if (byte(r))
+        s->values.full = true;
+    else
+        r->ok = r->ok && ds_names_get(&s->values, r->p, r->len, &r->pos);
+    if (s->values.full && s->values.used) { /* none is known: the memory can go */
+        ds_names_fini(&s->values);
+        s->values.full = true;
+    }
+}
+
+static void add_words(ds_colstat *s, in *r)
+{
+    const uint64_t n = num(r);
+    plus(&s->words, n);
+    plus(&s->looked, num(r));
+    for (size_t i = 0; n && r->ok && i < DS_STAT_BUCKETS; i++)
+        plus(&s->buckets[i], num(r));
+    if (!n || !r->ok)
+        return;
+    r->ok = ds_names_get(&s->top, r->p, r->len, &r->pos);
+    if (r->ok && s->top.used > TOP_PRUNE - DS_STAT_BUCKETS)
+        r->ok = ds_names_prune(&s->top, TOP_PRUNE / 2) == 0;
+}
+
+static void add_members(ds_colstat *s, in *r)
+{
+    for (uint64_t i = num(r), k = 0; r->ok && k < i; k++) {
+        const uint64_t name_len = num(r);
+        const uint8_t *name = r->p + r->pos;
+        r->ok = r->ok && name_len <= r->len - r->pos;
+        r->pos += r->ok ? (size_t)name_len : 0;
+        const uint64_t size = num(r);
+        r->ok = r->ok && size <= r->len - r->pos;
+        if (!r->ok)
+            return;
+        ds_colstat *m = ds_statmember_at(s, name, (size_t)name_len, (size_t)k, DS_STAT_MEMBERS);
+        if (m)
+            r->ok = ds_colstat_add(m, r->p + r->pos, (size_t)size, NULL) == 0;
+        r->pos += (size_t)size;
+    }
+}
+
+int ds_colstat_add(ds_colstat *s, const uint8_t *p, size_t len, ds_err *err)
+{
+    in r = {.p = p, .len = len, .ok = true};
+    r.ok = byte(&r) == FORM;
+    const uint64_t rows = num(&r), nulls = num(&r), sum = num(&r), min = num(&r), max = num(&r);
+    const bool first = !s->lens.used;
+
+    if (r.ok && r.pos < len && p[r.pos]) { /* there are lengths */
+        s->len_min = first || min < s->len_min ? min : s->len_min;
+        s->len_max = first || max > s->len_max ? max : s->len_max;
+    }
+    r.ok = r.ok && nulls <= rows;
+    plus(&s->rows, rows);
+    plus(&s->nulls, nulls);
+    plus(&s->len_sum, sum);
+    r.ok = r.ok && ds_tally_get(&s->lens, p, len, &r.pos);
+    add_numbers(s, &r);
+    add_registers(s, &r);
+    add_low(s, &r);
+    add_values(s, &r);
+    add_words(s, &r);
+    if (s->item == DS_JSON && !s->member)
+        add_members(s, &r);
+    return r.ok && r.pos == len ? 0 : ds_fail(err, DS_CORRUPT, "statistics that make no sense");
+}
+
+void ds_colstat_settle(ds_colstat *s)
+{
+    for (size_t i = 0; i < s->nmembers; i++) {
+        ds_colstat *m = &s->members[i].stat;
+        const uint64_t all = s->rows - s->nulls;
+        if (s->type != DS_JSON || m->rows > all) /* of lists: it is not known how many there were */
+            continue;
+        m->nulls += all - m->rows;
+        m->rows = all;
+    }
+}
+
+/* ---- asking ---- */
+
+double ds_colstat_distinct(const ds_colstat *s)
+{
+    const double m = DS_STAT_REGISTERS;
+    double sum = 0;
+    size_t zeros = 0;
+
+    if (s->item == DS_BOOL || (s->nlow < DS_STAT_LOW && s->item != DS_TENSOR))
+        return s->item == DS_BOOL ? (double)s->values.used : (double)s->nlow;
+    for (size_t i = 0; i < DS_STAT_REGISTERS; i++) {
+        sum += ldexp(1, -s->registers[i]);
+        zeros += !s->registers[i];
+    }
+    const double e = 0.7213 / (1 + 1.079 / m) * m * m / sum;
+    return e <= 2.5 * m && zeros ? m * log(m / (double)zeros) : e;
+}
+
+int ds_colstat_value_text(ds_buf *out, const ds_colstat *s, const uint8_t *p, size_t len)
+{
+    const enum ds_type t = s->item;
+    double f;
+    if (t == DS_BOOL && len == 1)
+        return ds_buf_puts(out, p[0] ? "true" : "false");
+    if (len == 8 && t == DS_F64) {
+        memcpy(&f, p, sizeof f);
+        return ds_buf_printf(out, "%.17g", f);
+    }
+    if (len == 8 && (t == DS_I64 || t == DS_TIMESTAMP))
+        return ds_buf_printf(out, "%lld", (long long)(int64_t)ds_get_u64(p));
+    if (len == 8 && t == DS_RUNS)
+        return ds_buf_printf(out, "%llu", (unsigned long long)ds_get_u64(p));
+    if (s->member && len >= 2 && p[0] == '"')
+        return ds_buf_put(out, p + 1, len - 2);
+    return ds_buf_put(out, p, len);
+}
+
+int ds_colstat_word_text(ds_buf *out, const ds_colstat *s, const uint8_t *p, size_t len)
+{
+    if (is_tokens(s->item) && len == 4)
+        return ds_buf_printf(out, "%lu", (unsigned long)ds_get_u32(p));
+    return ds_buf_put(out, p, len);
+}

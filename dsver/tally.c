@@ -1,0 +1,317 @@
+/* tally.c - see tally.h. */
+#include "tally.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "hash.h"
+
+enum { CAP_MIN = 64 };
+
+static uint64_t sum(uint64_t a, uint64_t b)
+{
+    uint64_t r;
+    return __builtin_add_overflow(a, b, &r) ? UINT64_MAX : r;
+}
+
+/* ---- numbers ---- */
+
+static ds_tallied *slot_of(ds_tallied *slots, size_t cap, int64_t key)
+{
+    size_t i = (size_t)(((uint64_t)key * 0x9e3779b97f4a7c15u) >> 32) & (cap - 1);
+    while (slots[i].n && slots[i].key != key)
+        i = (i + 1) & (cap - 1);
+    return &slots[i];
+}
+
+static int grow(ds_tally *t)
+{
+    const size_t cap = t->cap ? 2 * t->cap : CAP_MIN;
+    ds_tallied *slots = calloc(cap, sizeof *slots);
+    if (!slots)
+        return DS_NOMEM;
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->slots[i].n)
+            *slot_of(slots, cap, t->slots[i].key) = t->slots[i];
+    free(t->slots);
+    t->slots = slots;
+    t->cap = cap;
+    return 0;
+}
+
+int ds_tally_add(ds_tally *t, int64_t key, uint64_t n)
+{
+    if (!n)
+        return 0;
+    if (2 * t->used >= t->cap && grow(t))
+        return DS_NOMEM;
+    ds_tallied *s = slot_of(t->slots, t->cap, key);
+    t->used += !s->n;
+    s->key = key;
+    s->n = sum(s->n, n);
+    return 0;
+}
+
+void ds_tally_reset(ds_tally *t)
+{
+    if (t->slots)
+        memset(t->slots, 0, t->cap * sizeof *t->slots);
+    t->used = 0;
+}
+
+void ds_tally_fini(ds_tally *t)
+{
+    free(t->slots);
+    *t = (ds_tally){0};
+}
+
+static int by_key(const void *a, const void *b)
+{
+    const int64_t x = ((const ds_tallied *)a)->key, y = ((const ds_tallied *)b)->key;
+    return (x > y) - (x < y);
+}
+
+int ds_tally_sorted(ds_buf *out, const ds_tally *t)
+{
+    ds_buf_reset(out);
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->slots[i].n && ds_buf_put(out, &t->slots[i], sizeof t->slots[i]))
+            return DS_NOMEM;
+    if (t->used)
+        qsort(out->data, t->used, sizeof(ds_tallied), by_key);
+    return 0;
+}
+
+int ds_tally_put(ds_buf *out, const ds_tally *t)
+{
+    ds_buf sorted = {0};
+    int64_t before = 0;
+    int rc = ds_tally_sorted(&sorted, t);
+    rc = rc ? rc : ds_buf_varint(out, t->used);
+    for (size_t i = 0; !rc && i < t->used; i++) {
+        const ds_tallied *x = (const ds_tallied *)(const void *)sorted.data + i;
+        const int64_t step = (int64_t)((uint64_t)x->key - (uint64_t)before);
+        rc = ds_buf_varint(out, ds_zigzag(step));
+        rc = rc ? rc : ds_buf_varint(out, x->n);
+        before = x->key;
+    }
+    ds_buf_fini(&sorted);
+    return rc ? DS_NOMEM : 0;
+}
+
+bool ds_tally_get(ds_tally *t, const uint8_t *p, size_t len, size_t *pos)
+{
+    uint64_t n, step, count;
+    int64_t key = 0;
+    if (!ds_varint_get(p, len, pos, &n))
+        return false;
+    while (n--) {
+        if (!ds_varint_get(p, len, pos, &step) || !ds_varint_get(p, len, pos, &count))
+            return false;
+        key = (int64_t)((uint64_t)key + (uint64_t)ds_unzigzag(step));
+        if (ds_tally_add(t, key, count))
+            return false;
+    }
+    return true;
+}
+
+/* ---- names ---- */
+
+static bool is(const ds_names *t, const ds_named *s, uint64_t hash, const void *p, size_t len)
+{
+    return s->hash == hash && s->len == len && (!len || memcmp(t->bytes.data + s->at, p, len) == 0);
+}
+
+static size_t begin_at(uint64_t hash, size_t cap)
+{
+    return (size_t)((hash * 0x9e3779b97f4a7c15u) >> 32) & (cap - 1);
+}
+
+/* Where it is, or where it would go. */
+static ds_named *named_of(const ds_names *t, uint64_t hash, const void *p, size_t len)
+{
+    size_t i = begin_at(hash, t->cap);
+    while (t->slots[i].n && !is(t, &t->slots[i], hash, p, len))
+        i = (i + 1) & (t->cap - 1);
+    return &t->slots[i];
+}
+
+static int grow_names(ds_names *t)
+{
+    const size_t cap = t->cap ? 2 * t->cap : CAP_MIN;
+    ds_named *slots = calloc(cap, sizeof *slots);
+    if (!slots)
+        return DS_NOMEM;
+    for (size_t i = 0; i < t->cap; i++) {
+        size_t at = begin_at(t->slots[i].hash, cap);
+        if (!t->slots[i].n)
+            continue;
+        while (slots[at].n)
+            at = (at + 1) & (cap - 1);
+        slots[at] = t->slots[i];
+    }
+    free(t->slots);
+    t->slots = slots;
+    t->cap = cap;
+    return 0;
+}
+
+int ds_names_add(ds_names *t, uint64_t hash, const void *p, size_t len, uint64_t n)
+{
+    if (!n)
+        return 0;
+    if (2 * t->used >= t->cap && grow_names(t))
+        return DS_NOMEM;
+    ds_named *s = named_of(t, hash, p, len);
+    if (!s->n) {
+        if (t->used == t->most || len > UINT32_MAX - t->bytes.len) {
+            t->full = true;
+            return 0;
+        }
+        *s = (ds_named){.hash = hash, .at = (uint32_t)t->bytes.len, .len = (uint32_t)len};
+        if (ds_buf_put(&t->bytes, p, len))
+            return DS_NOMEM;
+        t->used++;
+    }
+    s->n = sum(s->n, n);
+    return 0;
+}
+
+uint64_t ds_names_of(const ds_names *t, uint64_t hash, const void *p, size_t len)
+{
+    return t->cap ? named_of(t, hash, p, len)->n : 0;
+}
+
+void ds_names_reset(ds_names *t)
+{
+    if (t->slots && t->used)
+        memset(t->slots, 0, t->cap * sizeof *t->slots);
+    ds_buf_reset(&t->bytes);
+    t->used = 0;
+    t->full = false;
+}
+
+void ds_names_fini(ds_names *t)
+{
+    free(t->slots);
+    ds_buf_fini(&t->bytes);
+    *t = (ds_names){.most = t->most};
+}
+
+typedef struct ranked {
+    const ds_named *named;
+    const uint8_t *p;
+} ranked;
+
+static int by_bytes(const void *a, const void *b)
+{
+    const ranked *x = a, *y = b;
+    const size_t n = x->named->len < y->named->len ? x->named->len : y->named->len;
+    const int c = n ? memcmp(x->p, y->p, n) : 0;
+    return c ? c : (x->named->len > y->named->len) - (x->named->len < y->named->len);
+}
+
+static int by_count(const void *a, const void *b)
+{
+    const uint64_t x = ((const ranked *)a)->named->n, y = ((const ranked *)b)->named->n;
+    return x != y ? (x < y) - (x > y) : by_bytes(a, b);
+}
+
+/* The first `most` by count, without sorting the rest. */
+static size_t best(ranked *top, const ds_names *t, size_t most)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->cap; i++) {
+        const ranked r = {.named = &t->slots[i], .p = t->bytes.data + t->slots[i].at};
+        size_t at = n;
+        if (!r.named->n || (n == most && by_count(&r, &top[n - 1]) >= 0))
+            continue;
+        while (at && by_count(&r, &top[at - 1]) < 0)
+            at--;
+        n += n < most;
+        memmove(top + at + 1, top + at, (n - 1 - at) * sizeof *top);
+        top[at] = r;
+    }
+    return n;
+}
+
+static size_t all_of(ranked *out, const ds_names *t, enum ds_nameorder order)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < t->cap; i++)
+        if (t->slots[i].n)
+            out[n++] = (ranked){.named = &t->slots[i], .p = t->bytes.data + t->slots[i].at};
+    if (n)
+        qsort(out, n, sizeof *out, order == DS_BY_BYTES ? by_bytes : by_count);
+    return n;
+}
+
+/* The first `most` in order. */
+static int sort_names(ds_buf *out, const ds_names *t, enum ds_nameorder order, size_t most)
+{
+    const bool few = order == DS_BY_COUNT && most <= t->used / 4;
+    ranked *all = malloc((few ? most : t->used) * sizeof *all + 1);
+    int rc = 0;
+    ds_buf_reset(out);
+    if (!all)
+        return DS_NOMEM;
+    const size_t n = few ? best(all, t, most) : all_of(all, t, order);
+    for (size_t i = 0; !rc && i < n && i < most; i++)
+        rc = ds_buf_put(out, &all[i].named, sizeof all[i].named);
+    free(all);
+    return rc;
+}
+
+int ds_names_sorted(ds_buf *out, const ds_names *t, enum ds_nameorder order)
+{
+    return sort_names(out, t, order, SIZE_MAX);
+}
+
+int ds_names_prune(ds_names *t, size_t keep)
+{
+    ds_names fresh = {.most = t->most};
+    ds_buf sorted = {0};
+    int rc = ds_names_sorted(&sorted, t, DS_BY_COUNT);
+    for (size_t i = 0; !rc && i < t->used && i < keep; i++) {
+        const ds_named *s = ((const ds_named *const *)(const void *)sorted.data)[i];
+        rc = ds_names_add(&fresh, s->hash, t->bytes.data + s->at, s->len, s->n);
+    }
+    ds_buf_fini(&sorted);
+    ds_names_fini(rc ? &fresh : t);
+    if (!rc)
+        *t = fresh;
+    return rc;
+}
+
+int ds_names_put(ds_buf *out, const ds_names *t, enum ds_nameorder order, size_t most)
+{
+    ds_buf sorted = {0};
+    const size_t n = t->used < most ? t->used : most;
+    int rc = sort_names(&sorted, t, order, most);
+    rc = rc ? rc : ds_buf_varint(out, n);
+    for (size_t i = 0; !rc && i < n; i++) {
+        const ds_named *s = ((const ds_named *const *)(const void *)sorted.data)[i];
+        rc = ds_buf_varint(out, s->len);
+        rc = rc ? rc : ds_buf_put(out, t->bytes.data + s->at, s->len);
+        rc = rc ? rc : ds_buf_varint(out, s->n);
+    }
+    ds_buf_fini(&sorted);
+    return rc ? DS_NOMEM : 0;
+}
+
+bool ds_names_get(ds_names *t, const uint8_t *p, size_t len, size_t *pos)
+{
+    uint64_t n, size, count;
+    if (!ds_varint_get(p, len, pos, &n))
+        return false;
+    while (n--) {
+        if (!ds_varint_get(p, len, pos, &size) || size > len - *pos)
+            return false;
+        const uint8_t *name = p + *pos;
+        *pos += (size_t)size;
+        if (!ds_varint_get(p, len, pos, &count) ||
+            ds_names_add(t, ds_xxh64(name, (size_t)size), name, (size_t)size, count))
+            return false;
+    }
+    return true;
+}
