@@ -154,7 +154,7 @@ typedef struct train_opts {
     const char *output;
     int64_t vocab_size, min_count, max_length, threads;
     ds_opt_list special;
-    bool no_special, json;
+    bool no_special, json, quiet;
     int on_error;
 } train_opts;
 
@@ -232,12 +232,16 @@ static int run(int argc, char **argv)
          "fail, or skip files that cannot be read (skip)", 0, 0, on_error, false},
         {0, "json", DS_OPT_FLAG, &o.json, NULL, "tell the result as one JSON object", 0, 0, NULL,
          false},
+        {'q', "quiet", DS_OPT_FLAG, &o.quiet, NULL, "errors only on standard error", 0, 0, NULL,
+         false},
         {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
     char **operands;
     int n, code = ds_opt_begin(&dstok_train, opts, argc, argv, &operands, &n);
     if (code >= 0)
         return code;
     ds_err err = {0};
+    if (o.quiet)
+        ds_log_level = 0;
     train(&o, operands, n, &err);
     ds_opt_list_fini(&o.special);
     return ds_command_end(&dstok_train, &err, o.json);

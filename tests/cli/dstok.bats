@@ -153,6 +153,13 @@ has() {
     cmp small.json "$T"
 }
 
+@test "train: -q says nothing but errors" {
+    run dstok train -q --vocab-size 300 -o t.json "$G/mixed.txt"
+    [ "$status" -eq 0 ] && [ -z "$output" ] && [ -s t.json ]
+    exits 1 dstok train -q -o t2.json /dev/null
+    has "no text"
+}
+
 @test "train: special tokens" {
     exits 0 dstok train --vocab-size 300 --special '<pad>' --special '</s>' -o t.json "$G/mixed.txt"
     exits 0 dstok info --json t.json
