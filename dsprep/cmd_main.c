@@ -11,6 +11,7 @@
     X(dedup)                                                                                       \
     X(redact)                                                                                      \
     X(split)                                                                                       \
+    X(sample)                                                                                      \
     X(export)                                                                                      \
     X(import)                                                                                      \
     X(tokenize)                                                                                    \
