@@ -127,3 +127,25 @@ clean() {
     dsprep dicom -q --key-file key ct | dsprep head >d
     cmp a b && cmp a c && cmp a d
 }
+
+@test "dicom: members of a tar are read where they lie, and are what they are when unpacked" {
+    key
+    d=in/$(printf 'long%.0s' {1..60}) # more than a header of a tar holds
+    mkdir -p "$d" a b c
+    cp "$DICOM/ct" "$d/ct.dcm"
+    head -c 600 "$DICOM/ct" >in/cut.dcm # damaged
+    head -c 70000 /dev/zero >in/none    # held
+    tar --format=pax -cf a/x.tar in
+    gzip -c a/x.tar >b/x.tar
+    tar --format=gnu -cf c/x.tar in
+    for i in a b c; do
+        (cd $i && dsprep dicom -q -j 2 --key-file ../key --on-error quarantine --quarantine q --hold h x.tar >s.dsr) ||
+            [ $? -eq 3 ]
+    done
+    cmp a/s.dsr b/s.dsr
+    cmp a/s.dsr c/s.dsr
+    diff -r a/q b/q
+    diff -r a/h c/h
+    cmp a/q/*/*.dcm in/cut.dcm
+    cmp a/h/*/*.dcm in/none
+}
