@@ -279,16 +279,19 @@ bench_tok() {
 
 # 600 CT slices of 512 x 512 x 16 bits in a tar, and many small objects in a folder. The peer is pydicom, on one core.
 bench_dicom() {
-    local n=600 many=${DS_BENCH_OBJECTS:-100000} a b p r1 r2
+    local n=600 many=${DS_BENCH_OBJECTS:-100000} a b c p r1 r2
     [ -e ct.tar ] || { "$here/makedicom.py" ct $n 512 ct && tar cf ct.tar ct && rm -r ct; }
     [ -e site.key ] || { head -c 32 /dev/urandom > site.key && chmod 600 site.key; }
     a=$(RESET='' secs taskset -c 0 dsprep dicom -j 1 --key-file site.key ct.tar)
     b=$(RESET='' secs taskset -c 0,1 dsprep dicom -j 2 --key-file site.key ct.tar)
+    c=$(all_cpu taskset -c 0 dsprep dicom -j 1 --key-file site.key ct.tar)
     say 'dsprep dicom, CT 512 x 512 x 16, files/s on one core' "$(ratio $n "$a")" '>= 500'
     say '  on two cores' "$(ratio $n "$b")" ''
+    say '  files a second of processor time, workers and system included' "$(ratio $n "$c")" '>= 500'
     if "${DS_BENCH_PYTHON:-python3}" -c 'import pydicom, numpy' 2> /dev/null; then
         p=$(RESET='' secs taskset -c 0 "${DS_BENCH_PYTHON:-python3}" "$here/dicompeer.py" ct.tar)
         say '  (pydicom, files/s)' "$(ratio $n "$p")" '-'
+        say 'processor time, pydicom / dsprep dicom' "$(ratio "$(all_cpu taskset -c 0 "${DS_BENCH_PYTHON:-python3}" "$here/dicompeer.py" ct.tar)" "$c")" '>= 1.3'
         say 'dsprep dicom on one core / pydicom' "$(ratio "$p" "$a")" '>= 1.3'
         say 'dsprep dicom on two cores / pydicom' "$(ratio "$p" "$b")" '>= 2.5'
     else
@@ -341,13 +344,16 @@ PY
     fi
 }
 
-# cpu COMMAND...: processor seconds of the user, the best of $runs runs.
-cpu() {
-    local best='' i u
+# cpu COMMAND...: processor seconds of the user, the best of $runs runs; all_cpu: those of the system too.
+cpu() { best_cpu %U "$@"; }
+all_cpu() { best_cpu '%U %S' "$@"; }
+best_cpu() {
+    local what=$1 best='' i u k
+    shift
     for ((i = 0; i < runs; i++)); do
-        /usr/bin/time -f %U -o tmp/time "$@" > tmp/out 2> tmp/err || die "failed: $*"
-        read -r u < tmp/time
-        best=$(awk -v u="$u" -v m="$best" 'BEGIN { print (m == "" || u < m) ? u : m }')
+        /usr/bin/time -f "$what" -o tmp/time "$@" > tmp/out 2> tmp/err || die "failed: $*"
+        read -r u k < tmp/time
+        best=$(awk -v u="$u" -v k="${k:-0}" -v m="$best" 'BEGIN { u += k; print (m == "" || u < m) ? u : m }')
     done
     echo "$best"
 }
