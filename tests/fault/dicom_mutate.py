@@ -5,8 +5,12 @@
 
 Half of the files are made here and name one person in several places, so that no damage to one of
 them makes the name unknown; none of it may be in the records. The rest are samples, damaged. The
-command may refuse a file, and all of a run when its search finds something, but it may not crash
-nor hang, and every file has to be accounted for.
+command may refuse a file, but it may not crash nor hang, and every file has to be accounted for.
+
+It may refuse all of a run when its search finds something: a damaged name (Tobia, Quil) that stands
+in another file, where nothing says that it is one. By itself hardly a file is refused: damage may
+turn a name into a word that is in every record, and into nothing else. And what becomes of the
+files is not all one reason: see FEW and MANY.
 """
 import json
 import os
@@ -21,6 +25,10 @@ from makedicom import el, item, part10  # noqa: E402
 
 NAME, ID = "Quillfeather^Tobias", "ZK-77301946"
 BATCH = 50
+REFUSED_RUNS = 0.10  # of all batches, at most: 6 % of 200 were
+REFUSED_FILES = 0.0004  # by themselves, at most: 1 of 10,000 was
+MANY = {"output": (0.15, 0.85), "held": (0.02, 0.6), "damaged": (0.005, 0.7), "found": (0, REFUSED_RUNS)}
+FEW = 0.02  # of a reason that is a fault of this program, if it is one
 
 
 def person(n):
@@ -62,13 +70,17 @@ def damage(r, data):
     return bytes(data)
 
 
-def run(dsprep, work, number):
+def convert(dsprep, work, source):
     cmd = [dsprep, "dicom", "-q", "--json", "-j", "2", "--timeout", "20s", "--burned-in", "pass", "--max-frame", "16m",
            "--deid", "basic,clean-descriptors,clean-structured-content", "--key-file", os.path.join(work, "key"),
-           "-o", os.path.join(work, "out"), "-z", "0", os.path.join(work, "in")]
+           "-o", os.path.join(work, "out"), "-z", "0", source]
     p = subprocess.run(cmd, stdin=subprocess.DEVNULL, capture_output=True, timeout=1800)
     words = p.stderr.decode("utf-8", "replace")
-    found = p.returncode == 1 and "hold identifiers of the input" in words
+    return p, words, p.returncode == 1 and "hold identifiers of the input" in words
+
+
+def run(dsprep, work, number):
+    p, words, found = convert(dsprep, work, os.path.join(work, "in"))
     if p.returncode not in (0, 3) and not found:
         sys.exit("batch %d: exit %d: %s" % (number, p.returncode, words[-2000:]))
     out = b""
@@ -80,7 +92,11 @@ def run(dsprep, work, number):
         if what in out:
             sys.exit("batch %d: %r is in the records" % (number, what))
     if found:
-        return {"found": BATCH}
+        alone = 0
+        for i in range(BATCH):
+            shutil.rmtree(folder, ignore_errors=True)
+            alone += convert(dsprep, work, os.path.join(work, "in", "%03d" % i))[2]
+        return {"found": BATCH, "found alone": alone}
     acc = json.loads(p.stdout)
     if acc["inputs"] != BATCH or acc["inputs"] != acc["output"] + sum(acc["held"].values()) + sum(acc["failed"].values()):
         sys.exit("batch %d: the accounts do not add up: %s" % (number, p.stdout))
@@ -89,7 +105,7 @@ def run(dsprep, work, number):
 
 def main(argv):
     count, seed, work, dsprep = int(argv[1]), int(argv[2]), argv[3], argv[4]
-    samples = [p for p in sorted(argv[5:]) if 0 < os.path.getsize(p) <= 300000]
+    samples = [p for p in sorted(argv[5:], key=os.path.basename) if 0 < os.path.getsize(p) <= 300000]
     with open(os.path.join(work, "key"), "w") as f:
         f.write("%064d" % 7)
     os.chmod(f.name, 0o600)
@@ -109,7 +125,16 @@ def main(argv):
                 f.write(damage(r, data))
         for k, n in run(dsprep, work, batch).items():
             total[k] = total.get(k, 0) + n
-    print("%d files: %s" % (count, ", ".join("%d %s" % (n, k) for k, n in sorted(total.items()))))
+    files = (count + BATCH - 1) // BATCH * BATCH
+    said = "%d files: %s" % (count, ", ".join("%d %s" % (n, k) for k, n in sorted(total.items())))
+    for reason in set(total) | set(MANY):
+        n, fault = total.get(reason, 0), reason.startswith("worker-") or reason == "failed"
+        low, high = MANY.get(reason, (0, FEW if fault else 1))
+        if not low * files <= n <= high * files + (BATCH if reason == "found" else 0):
+            sys.exit("too many or too few: %s: %s" % (reason, said))
+    if total.get("found alone", 0) > max(1, REFUSED_FILES * files):
+        sys.exit("files are refused by themselves: " + said)
+    print(said)
 
 
 if __name__ == "__main__":
