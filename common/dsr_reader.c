@@ -1,4 +1,5 @@
 /* dsr_reader.c - reading a DSR stream; see dsr_io.h and docs/dsr-format.md, section 1. */
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,12 +228,28 @@ static int alloc_block(ds_reader *r, ds_err *err)
                : ds_fail_nomem(err);
 }
 
+/* Blocks are larger than a pipe usually is: with room for a whole one, the stage before goes on
+ * while this one works, and both wake a fifth as often. What is no pipe, or may not grow, stays as
+ * it is. */
+static void widen(int fd)
+{
+#ifdef F_SETPIPE_SZ
+    const int want = 1 << 20;
+    int is = fcntl(fd, F_GETPIPE_SZ);
+    if (is > 0 && is < want)
+        (void)fcntl(fd, F_SETPIPE_SZ, want);
+#else
+    (void)fd;
+#endif
+}
+
 int ds_reader_new(ds_reader **out, int fd, const char *path, ds_err *err)
 {
     ds_reader *r = calloc(1, sizeof *r);
     *out = NULL;
     if (!r)
         return ds_fail_nomem(err);
+    widen(fd);
     int rc = ds_in_init(&r->in, fd, strcmp(path, "-") == 0 ? "standard input" : path, err);
     r->sum = XXH3_createState();
     r->sums = XXH3_createState();
