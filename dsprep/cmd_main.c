@@ -12,6 +12,7 @@
     X(redact)                                                                                      \
     X(split)                                                                                       \
     X(sample)                                                                                      \
+    X(shuffle)                                                                                     \
     X(export)                                                                                      \
     X(import)                                                                                      \
     X(tokenize)                                                                                    \
