@@ -1,7 +1,6 @@
 /* cmd_restore.c - dsprep restore: the files that dsprep files read, in a folder again. */
 #include <dirent.h>
 #include <errno.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "instream.h"
 #include "io.h"
 #include "opt.h"
+#include "rmtree.h"
 #include "sig.h"
 #include "term.h"
 #include "treeput.h"
@@ -146,14 +146,6 @@ static int all_blocks(restore *r, ds_instream *in, ds_err *err)
     return rc ? rc : ds_treeput_end(r->tree, r->sync, err);
 }
 
-static int unlink_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-    (void)st;
-    (void)flag;
-    (void)ftw;
-    return remove(path);
-}
-
 /* Whether a folder can take this name: nothing has it, or an empty folder. */
 static bool may_become(const char *dir)
 {
@@ -193,7 +185,7 @@ static int into_folder(restore *r, const char *dir, bool setuid, ds_instream *in
     if (!rc && r->sync)
         rc = ds_fsync_parent(dir, err);
     if (rc)
-        (void)nftw(beside, unlink_one, 32, FTW_DEPTH | FTW_PHYS);
+        ds_remove_tree(beside);
     return rc;
 }
 

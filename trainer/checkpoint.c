@@ -17,6 +17,7 @@
 #include "io.h"
 #include "net_priv.h"
 #include "retain.h"
+#include "rmtree.h"
 
 #define PEFT_PREFIX "base_model.model."
 #define PATH 4096
@@ -86,13 +87,35 @@ static const char *last_part(const char *path)
     return s && s[1] ? s + 1 : path;
 }
 
-static int write_lora_config(const char *dir, const ds_trainconf *c, const char *model, ds_err *err)
+/* PEFT knows modules by name, or by where their names end, and no patterns in a list: where there
+ * are some, every module that has an adapter is named. */
+static json_t *lora_targets(const ds_net *net, const char *const *targets)
 {
-    json_t *o = json_object(), *targets = json_array();
+    static const char mark[] = ".lora_A.weight";
+    json_t *list = json_array();
+    bool pattern = false;
+
+    for (size_t i = 0; targets[i]; i++) {
+        pattern = pattern || strpbrk(targets[i], "*?[");
+        json_array_append_new(list, json_string(targets[i]));
+    }
+    if (!pattern)
+        return list;
+    json_array_clear(list);
+    for (size_t i = 0; i < net->params.n; i++) {
+        const char *name = net->params.p[i]->name, *end = strstr(name, mark);
+        if (end)
+            json_array_append_new(list, json_stringn(name, (size_t)(end - name)));
+    }
+    return list;
+}
+
+static int write_lora_config(const char *dir, const ds_net *net, const ds_trainconf *c,
+                             const char *model, ds_err *err)
+{
+    json_t *o = json_object(), *targets = lora_targets(net, c->lora.targets);
     int rc;
 
-    for (size_t i = 0; c->lora.targets[i]; i++)
-        json_array_append_new(targets, json_string(c->lora.targets[i]));
     json_object_set_new(o, "peft_type", json_string("LORA"));
     json_object_set_new(o, "task_type", json_string("CAUSAL_LM"));
     json_object_set_new(o, "base_model_name_or_path", json_string(model));
@@ -143,7 +166,7 @@ static int write_weights(const char *dir, ds_net *net, const ds_trainconf *c, co
     TRY(join(path, dir, "adapter_model.safetensors", err));
     if (c->method == DS_METHOD_LORA) {
         TRY(ds_params_write(&net->params, path, is_adapter, PEFT_PREFIX, NULL, err));
-        return write_lora_config(dir, c, model, err);
+        return write_lora_config(dir, net, c, model, err);
     }
     TRY(ds_params_write(&net->params, path, is_prompt, NULL, NULL, err));
     return write_prompt_config(dir, c, &net->c, model, err);
@@ -274,7 +297,7 @@ int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
     if (snprintf(tmp, sizeof tmp, "%s/.%s.tmp", run_dir, name) >= PATH ||
         snprintf(final, sizeof final, "%s/%s", run_dir, name) >= PATH)
         return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
-    ds_remove_dir(tmp);
+    ds_remove_tree(tmp);
     rc = ds_mkdirs(tmp, err);
     rc = rc ? rc : write_weights(tmp, net, c, last_part(c->model), err);
     rc = rc ? rc : join(to, tmp, "optimizer.safetensors", err);
@@ -287,7 +310,7 @@ int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
         rc = ds_fail_errno(err, errno, "%s", final);
     rc = rc ? rc : ds_fsync_parent(final, err);
     if (rc)
-        ds_remove_dir(tmp);
+        ds_remove_tree(tmp);
     return rc;
 }
 
@@ -311,26 +334,37 @@ static int drop_segments(const char *run_dir, ds_err *err)
     return rc;
 }
 
+/* The last step that the folder has a checkpoint of; 0: none. */
+static uint64_t newest(const char *run_dir)
+{
+    struct dirent *e;
+    uint64_t at, last = 0;
+    DIR *d = opendir(run_dir);
+
+    while (d && (e = readdir(d)))
+        if (ds_checkpoint_parse_name(e->d_name, &at) && at > last)
+            last = at;
+    if (d)
+        closedir(d);
+    return last;
+}
+
 int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, bool abandon,
                         ds_err *err)
 {
-    struct dirent *e;
-    uint64_t at;
-    int rc = 0;
-    ds_retain_sweep(run_dir);
-    DIR *d = opendir(run_dir);
+    char name[32];
 
-    while (!rc && d && (e = readdir(d)))
-        if (ds_checkpoint_parse_name(e->d_name, &at) && at > step && !(resume && abandon))
-            rc = ds_fail(err, DS_FAIL, "%s holds %s already: another -o, or --resume %s/%s%s",
-                         run_dir, e->d_name, run_dir, e->d_name,
-                         resume ? " (--abandon sets aside what is later)" : "");
-    if (d)
-        closedir(d);
+    ds_retain_sweep(run_dir);
+    const uint64_t last = newest(run_dir);
+    ds_checkpoint_name(name, last);
+    if (last > step && !(resume && abandon))
+        return ds_fail(err, DS_FAIL, "%s holds %s already: another -o, or --resume %s/%s%s",
+                       run_dir, name, run_dir, name,
+                       resume ? " (--abandon sets aside what is later)" : "");
     if (!resume)
-        return rc ? rc : drop_segments(run_dir, err);
-    rc = rc ? rc : ds_abandon(run_dir, step, err);
-    return rc ? rc : link_ledger(resume, run_dir, err);
+        return drop_segments(run_dir, err);
+    TRY(ds_abandon(run_dir, step, err));
+    return link_ledger(resume, run_dir, err);
 }
 
 /* ---- reading ---- */
@@ -365,8 +399,34 @@ static int read_adapter(ds_net *net, const char *dir, bool (*want)(const ds_para
         rc = t ? ds_param_load(&net->params, p, t, path, err)
                : ds_fail(err, DS_CORRUPT, "%s: tensor '%s' is missing", path, name);
     }
+    for (size_t i = 0; !rc && i < f.n; i++) {
+        const bool ours = !strncmp(f.t[i].name, prefix, strlen(prefix));
+        const ds_param *p =
+            ours ? ds_params_find(&net->params, f.t[i].name + strlen(prefix)) : NULL;
+        if (!p || !want(p))
+            rc = ds_fail(err, DS_FAIL, "%s: tensor '%s' has no place in the adapter", path,
+                         f.t[i].name);
+    }
     ds_st_close(&f);
     return rc;
+}
+
+/* What changes an adapter's arithmetic and is not done here. */
+static int refuse_options(const json_t *o, const char *dir, ds_err *err)
+{
+    static const char *const empty[] = {"rank_pattern", "alpha_pattern", "modules_to_save",
+                                        "layer_replication", "target_parameters"};
+
+    for (size_t i = 0; i < sizeof empty / sizeof *empty; i++) {
+        const json_t *v = json_object_get(o, empty[i]);
+        if (json_object_size(v) || json_array_size(v))
+            return ds_fail(err, DS_FAIL, "%s/adapter_config.json: %s is not supported", dir,
+                           empty[i]);
+    }
+    if (json_is_true(json_object_get(o, "fan_in_fan_out")))
+        return ds_fail(err, DS_FAIL, "%s/adapter_config.json: fan_in_fan_out is not supported",
+                       dir);
+    return 0;
 }
 
 static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
@@ -385,6 +445,7 @@ static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
         names[i] = json_string_value(json_array_get(targets, i));
     if (!rc && json_is_string(targets))
         names[0] = json_string_value(targets);
+    rc = rc ? rc : refuse_options(o, dir, err);
     rc = rc ? rc : ds_net_add_lora(net, &c, 0, err);
     free(names);
     return rc ? rc : read_adapter(net, dir, is_adapter, PEFT_PREFIX, err);

@@ -357,11 +357,6 @@ static const ds_opt OPTIONS[] = {
      .help = "no words but errors"},
     TRAIN_END};
 
-static const char *const ALL_PROJECTIONS[] = {
-    "q_proj",    "k_proj",    "v_proj",   "o_proj",   "gate_proj",
-    "up_proj",   "down_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
-    "kv_b_proj", NULL};
-
 static int prompt_init(ds_trainconf *c, const char *how, ds_err *err)
 {
     if (!how || !strcmp(how, "vocab"))
@@ -464,7 +459,7 @@ static ds_trainconf told(void)
                  .rslora = o.rslora,
                  .dora = o.dora,
                  .lr_ratio = o.lr_ratio,
-                 .targets = o.targets.n ? o.target_names : ALL_PROJECTIONS},
+                 .targets = o.targets.n ? o.target_names : DS_PROJECTIONS},
         .prompt_tokens = (int32_t)o.prompt,
         .only = o.only_names,
         .json = o.json,

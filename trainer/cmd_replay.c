@@ -1,5 +1,4 @@
-/* cmd_rerun.c - dstrain replay: prove that a checkpoint follows from what its lineage says. */
-#include <dirent.h>
+/* cmd_replay.c - dstrain replay: prove that a checkpoint follows from what its lineage says. */
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -9,6 +8,7 @@
 
 #include "cmd_train.h"
 #include "rerun.h"
+#include "rmtree.h"
 #include "sig.h"
 #include "term.h"
 
@@ -30,24 +30,6 @@ const ds_command ds_train_replay = {
                    "byte. Exit status 0: the same; 1: the first step that differs is named.",
     .run = run,
 };
-
-static void remove_tree(const char *dir)
-{
-    char path[4096];
-    struct dirent *e;
-    DIR *d = opendir(dir);
-
-    while (d && (e = readdir(d))) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-            snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= (int)sizeof path)
-            continue;
-        if (unlink(path))
-            remove_tree(path);
-    }
-    if (d)
-        closedir(d);
-    rmdir(dir);
-}
 
 static int show(void *ctx, const ds_step_report *r)
 {
@@ -91,7 +73,7 @@ static int replay(const ds_replay_conf *asked, bool json, ds_err *err)
     ds_progress_begin(&bar, "replaying", 0, false);
     rc = ds_replay(&r, &c, show, &bar, err);
     ds_progress_end(&bar);
-    remove_tree(scratch);
+    ds_remove_tree(scratch);
     if (!rc) {
         say(&r, c.checkpoint, json);
         if (!r.same)

@@ -208,6 +208,31 @@ ds_params *ds_net_params(ds_net *n)
 
 /* ---- weights ---- */
 
+/* What files hold beside the weights, and models are the same without: tables of positions, and a
+ * head that is the embedding. */
+static bool is_spare(const ds_net *n, const char *name)
+{
+    const char *end = strstr(name, ".rotary_emb.inv_freq");
+
+    return (end && !end[strlen(".rotary_emb.inv_freq")]) ||
+           (n->c.tied && !strcmp(name, "lm_head.weight"));
+}
+
+/* A tensor that the configuration has no place for is a model that would be another. */
+static int check_known(const ds_net *n, const ds_st_set *s, const char *dir, ds_err *err)
+{
+    for (size_t i = 0; i < s->n; i++)
+        for (size_t j = 0; j < s->files[i].n; j++) {
+            const char *name = s->files[i].t[j].name;
+            if (!ds_params_find(&n->params, name) && !is_spare(n, name))
+                return ds_fail(
+                    err, DS_FAIL,
+                    "%s: tensor '%s' has no place in the model that config.json tells of", dir,
+                    name);
+        }
+    return 0;
+}
+
 int ds_net_load(ds_net *n, const char *dir, ds_err *err)
 {
     ds_st_set s;
@@ -222,6 +247,7 @@ int ds_net_load(ds_net *n, const char *dir, ds_err *err)
         rc = t ? ds_param_load(&n->params, p, t, file, err)
                : ds_fail(err, DS_FAIL, "%s: tensor '%s' is missing", dir, p->name);
     }
+    rc = rc ? rc : check_known(n, &s, dir, err);
     ds_st_set_close(&s);
     return rc;
 }
@@ -263,22 +289,34 @@ int ds_net_save(ds_net *n, const char *dir, ds_err *err)
 
 /* ---- what is trained ---- */
 
+static bool any_matches(const ds_params *s, const char *pattern)
+{
+    for (size_t i = 0; i < s->n; i++)
+        if (fnmatch(pattern, s->p[i]->name, 0) == 0)
+            return true;
+    return false;
+}
+
 int ds_net_train_full(ds_net *n, const char *const *only, ds_err *err)
 {
-    size_t chosen = 0;
-
+    for (int j = 0; only && only[j]; j++)
+        if (!any_matches(&n->params, only[j]))
+            return ds_fail(err, DS_USAGE,
+                           "no parameter's name matches '%s', which is to be trained", only[j]);
     for (size_t i = 0; i < n->params.n; i++) {
         bool want = !only || !*only;
         for (int j = 0; !want && only[j]; j++)
             want = fnmatch(only[j], n->params.p[i]->name, 0) == 0;
         if (want)
             TRY(ds_param_train(&n->params, n->params.p[i], err));
-        chosen += want;
     }
-    return chosen ? 0
-                  : ds_fail(err, DS_USAGE,
-                            "no parameter's name matches the patterns of what is to be trained");
+    return 0;
 }
+
+const char *const DS_PROJECTIONS[] = {
+    "q_proj",    "k_proj",    "v_proj",   "o_proj",   "gate_proj",
+    "up_proj",   "down_proj", "q_a_proj", "q_b_proj", "kv_a_proj_with_mqa",
+    "kv_b_proj", NULL};
 
 linear *net_linear(ds_net *n, layer *l, int32_t i)
 {
@@ -294,21 +332,24 @@ linear *net_linear(ds_net *n, layer *l, int32_t i)
 
 /* Does "model.layers.0.self_attn.q_proj.weight" end in the target "q_proj", or match it as a
  * pattern? */
-static bool targeted(const char *name, const char *const *targets)
+static bool targeted(const char *name, const char *target)
 {
     char module[192];
-    const size_t len = strlen(name) - strlen(".weight");
+    const size_t len = strlen(name) - strlen(".weight"), m = strlen(target);
 
     snprintf(module, sizeof module, "%.*s", (int)(len < sizeof module ? len : sizeof module - 1),
              name);
-    for (int i = 0; targets[i]; i++) {
-        const size_t m = strlen(targets[i]), at = strlen(module);
-        if (at >= m && !strcmp(module + at - m, targets[i]) &&
-            (at == m || module[at - m - 1] == '.'))
+    const size_t at = strlen(module);
+    if (at >= m && !strcmp(module + at - m, target) && (at == m || module[at - m - 1] == '.'))
+        return true;
+    return fnmatch(target, module, 0) == 0;
+}
+
+static bool is_projection(const char *name)
+{
+    for (int i = 0; DS_PROJECTIONS[i]; i++)
+        if (!strcmp(DS_PROJECTIONS[i], name))
             return true;
-        if (fnmatch(targets[i], module, 0) == 0)
-            return true;
-    }
     return false;
 }
 
@@ -333,22 +374,35 @@ static int add_lora(ds_net *n, linear *l, const ds_lora_conf *c, uint64_t seed, 
 
 int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err)
 {
-    size_t added = 0;
+    size_t found = 0;
 
     if (c->r < 1 || !(c->alpha > 0) || !(c->dropout >= 0 && c->dropout < 1))
         return ds_fail(err, DS_USAGE, "LoRA of rank %d, alpha %g, dropout %g", (int)c->r, c->alpha,
                        c->dropout);
+    for (int t = 0; c->targets[t]; t++) {
+        size_t here = 0;
+        for (int32_t i = 0; i < n->c.layers; i++) {
+            linear *l;
+            for (int32_t j = 0; (l = net_linear(n, &n->layers[i], j)); j++)
+                if (l->w && targeted(l->w->name, c->targets[t])) {
+                    l->target = true;
+                    here++;
+                }
+        }
+        if (!here && !is_projection(c->targets[t])) /* those of other architectures may be named */
+            return ds_fail(err, DS_USAGE, "no projection matches the adapter's target '%s'",
+                           c->targets[t]);
+        found += here;
+    }
+    if (!found)
+        return ds_fail(err, DS_USAGE, "no projection matches the adapter's targets");
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;
         for (int32_t j = 0; (l = net_linear(n, &n->layers[i], j)); j++)
-            if (l->w && !l->la && targeted(l->w->name, c->targets)) {
+            if (l->target && !l->la)
                 TRY(add_lora(n, l, c, seed, err));
-                added++;
-            }
     }
-    return added ? 0
-                 : ds_fail(err, DS_USAGE, "no projection matches the adapter's targets: %s%s",
-                           c->targets[0], c->targets[1] ? ", ..." : "");
+    return 0;
 }
 
 /* Rows times their gains, through host memory. */

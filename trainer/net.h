@@ -14,6 +14,9 @@
 
 #include "params.h"
 
+/* Names of projections of all architectures. */
+extern const char *const DS_PROJECTIONS[];
+
 typedef struct ds_lora_conf {
     int32_t r;
     double alpha, dropout;

@@ -13,6 +13,7 @@ typedef struct linear {
     float *norm, *gain; /* those lengths as they are, and mag / norm; not differentiated */
     float s, drop;
     uint32_t id; /* of the module, for dropout */
+    bool target; /* is to have an adapter */
 } linear;
 
 /* Which experts the tokens of a layer go to. Host memory: the products are sized by it. */

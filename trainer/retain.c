@@ -11,26 +11,9 @@
 
 #include "checkpoint.h"
 #include "io.h"
+#include "rmtree.h"
 
 #define PATH 4096
-
-void ds_remove_dir(const char *dir)
-{
-    char path[PATH];
-    struct dirent *e;
-    DIR *d = opendir(dir);
-
-    while (d && (e = readdir(d))) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-            snprintf(path, sizeof path, "%s/%s", dir, e->d_name) >= PATH)
-            continue;
-        if (unlink(path) && (errno == EISDIR || errno == EPERM))
-            ds_remove_dir(path);
-    }
-    if (d)
-        closedir(d);
-    rmdir(dir);
-}
 
 static int by_number(const void *a, const void *b)
 {
@@ -80,12 +63,12 @@ static int remove_step(const char *run_dir, uint64_t step, const ds_sha *run, bo
         return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
     if (!of_run(from, run))
         return 0;
-    ds_remove_dir(to);
+    ds_remove_tree(to);
     if (ds_io_active->rename(from, to))
         return ds_fail_errno(err, errno, "%s", from);
     *removed = true;
     int rc = ds_fsync_parent(from, err);
-    ds_remove_dir(to);
+    ds_remove_tree(to);
     return rc;
 }
 
@@ -120,7 +103,7 @@ void ds_retain_sweep(const char *run_dir)
         if (strncmp(e->d_name, ".step-", 6) == 0 && len > 10 &&
             (!strcmp(e->d_name + len - 4, ".tmp") || !strcmp(e->d_name + len - 4, ".old")) &&
             snprintf(path, sizeof path, "%s/%s", run_dir, e->d_name) < PATH)
-            ds_remove_dir(path);
+            ds_remove_tree(path);
     }
     if (d)
         closedir(d);

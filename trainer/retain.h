@@ -26,7 +26,5 @@ int ds_retain(const char *run_dir, const ds_sha *run, const ds_retain_conf *c, d
 void ds_retain_sweep(const char *run_dir);
 /* RUN/best leads to the checkpoint of a step, or is gone: 0. */
 int ds_retain_best(const char *run_dir, uint64_t step, ds_err *err);
-/* Removes a folder and what is in it, as far as it can. */
-void ds_remove_dir(const char *dir);
 
 #endif

@@ -88,8 +88,9 @@ static int tensor_read(ds_st_tensor *t, const char *name, const json_t *v, const
         b < 0 || e < b || (uint64_t)e > len)
         return ds_fail(
             err, DS_CORRUPT,
-            "%s: tensor '%s': data_offsets [%lld,%lld] do not lie in the %zu bytes of data", path,
-            name, (long long)b, (long long)e, len);
+            "%s: tensor '%s': data_offsets [%lld,%lld] do not lie in the %zu bytes of data: "
+            "the file is cut short, or they are wrong",
+            path, name, (long long)b, (long long)e, len);
     if (!ds_mul_size(count, DTYPES[t->dtype].size, &want) || want != (size_t)(e - b))
         return ds_fail(err, DS_CORRUPT,
                        "%s: tensor '%s': %lld bytes of data for a shape of %zu elements of %s",

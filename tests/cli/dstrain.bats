@@ -118,7 +118,7 @@ load dstrain_common
     diff -r whole/step-000006 moved/step-000006
     # what is there is not run over
     fails train whole
-    has "holds step-00000" "--resume"
+    has "whole holds step-000006 already" "--resume whole/step-000006"
     [ "$(sum_of part)" = "$want" ]
 }
 
@@ -187,6 +187,27 @@ load dstrain_common
     train p --method prompt --prompt-tokens 4 --steps 1
     fails dstrain merge --model "$F/base" --adapter p/step-000001 -o no
     has "cannot be folded"
+}
+
+@test "an adapter's files: modules by name for peft, and nothing in them that is left out here" {
+    train plain --steps 1 --target q_proj --target down_proj
+    grep -q '"q_proj",' plain/step-000001/adapter_config.json
+    # a list of peft's has no patterns: each module is named, and read again by these names
+    train p --steps 1 --target '*.[02].mlp.down_proj' --target q_proj
+    fails grep -q '\*' p/step-000001/adapter_config.json
+    [ "$(grep -c '"model.layers.[0-3].self_attn.q_proj"' p/step-000001/adapter_config.json)" -eq 4 ]
+    [ "$(grep -c '"model.layers.[02].mlp.down_proj"' p/step-000001/adapter_config.json)" -eq 2 ]
+    dstrain eval --model "$F/base" --adapter p/step-000001 --data "$F/test.dsr" >/dev/null
+    exits 0 dstrain replay p/step-000001 --model "$F/base" --store "$F"
+    # an adapter that does what is not done here
+    cp -r plain/step-000001 x
+    sed -i 's/"q_proj",//; s/"q_proj"//' x/adapter_config.json
+    fails dstrain eval --model "$F/base" --adapter x --data "$F/test.dsr"
+    has "q_proj.lora_A.weight" "has no place in the adapter"
+    cp plain/step-000001/adapter_config.json x/
+    sed -i 's/"bias": "none"/"alpha_pattern": {"q_proj": 3}, "bias": "none"/' x/adapter_config.json
+    fails dstrain merge --model "$F/base" --adapter x -o merged
+    has "alpha_pattern is not supported"
 }
 
 @test "generate: greedy is one text, a seed another" {
@@ -337,8 +358,10 @@ load dstrain_common
     has "--prompt-tokens 30"
     fails train r --target nothing_proj
     has "nothing_proj"
-    fails train r --method full --only 'no.such.*'
-    has "patterns"
+    exits 2 train r --target q_proj --target v_prj # beside one that is there
+    has "'v_prj'"
+    exits 2 train r --method full --only '*norm*' --only 'no.such.*'
+    has "'no.such.*'"
     exits 2 train r --method magic
     has "magic"
 }
@@ -375,6 +398,9 @@ open(path, "wb").write(struct.pack("<Q", len(j)) + j + d)' "$1" "$2"
     broken gone 'e = t["data_offsets"]; t["dtype"] = "F32"; h["other"] = h.pop(name)'
     fails train r --model gone
     has "q_proj"
+    broken more 'h["model.layers.0.self_attn.q_proj.bias"] = {"dtype": "F32", "shape": [128], "data_offsets": [len(d), len(d) + 512]}; d += bytes(512)'
+    fails train r --model more
+    has "q_proj.bias" "has no place in the model"
     broken overlap 't["data_offsets"] = [0, t["data_offsets"][1] - t["data_offsets"][0]]'
     fails train r --model overlap
     has "overlap/model.safetensors"
