@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [logs] [transforms] [lora] [tok]
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [logs] [transforms] [lora] [tok] [pipe]
 #                                  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
@@ -277,6 +277,27 @@ bench_tok() {
     "${DS_BENCH_PYTHON:-python3}" "$here/tokpeers.py" --threads "$(nproc)" "$progs/bench_tok" "$t" tok/{en,zh,code,logs}.txt
 }
 
+# From JSON lines to a version with tokens: processor seconds of each stage, and what share of the pipe's time the busiest of
+# them worked. With a processor for each stage that share is near 1; with fewer, all of them together fill the processors.
+bench_pipe() {
+    local t=${DS_SHARED:-$here/../../../shared}/data/tokenizers/deepseek-v3/tokenizer.json s wall most=0 all=0
+    [ -e "$t" ] || { say 'pipe' "no $t" ''; return; }
+    corpus
+    store s9
+    on() { /usr/bin/time -f '%U %S %w' -o "tmp/pipe.$1" "${@:2}"; }
+    wall=$(now)
+    on text dsprep text -q --format jsonl --key-field id v1.jsonl | on tokenize dsprep tokenize -q -t "$t" |
+        on commit dsver commit --store s9 -m one docs > tmp/out || die 'pipe'
+    wall=$(awk -v a="$(now)" -v b="$wall" 'BEGIN { print a - b }')
+    for s in text tokenize commit; do
+        read -r most all < <(awk -v m="$most" -v a="$all" '{ c = $1 + $2; print (c > m ? c : m), a + c }' "tmp/pipe.$s")
+        say "pipe: $s, MB of JSON lines for a processor second" \
+            "$(awk -v n="$(size v1.jsonl)" '{ printf "%.0f", n / 1e6 / ($1 + $2) }' "tmp/pipe.$s")" ''
+    done
+    say 'pipe: processors busy' "$(ratio "$all" "$wall")" "(of $(nproc))"
+    say 'pipe: the busiest stage / the whole' "$(ratio "$most" "$wall")" ''
+}
+
 # 600 CT slices of 512 x 512 x 16 bits in a tar, and many small objects in a folder. The peer is pydicom, on one core.
 bench_dicom() {
     local n=600 many=${DS_BENCH_OBJECTS:-100000} a b c p r1 r2
@@ -358,6 +379,6 @@ best_cpu() {
     echo "$best"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom logs transforms lora tok}; do
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom logs transforms lora tok pipe}; do
     "bench_$what"
 done
