@@ -16,8 +16,11 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     # Where each came from goes with it.
     dsprep cat --origin lineage.dsr | sort >got
     dsprep cat --origin "$GOLDEN/lineage.dsr" | sort | cmp - got
-    dsprep info --sources "$GOLDEN/lineage.dsr" >want
-    dsprep info --sources lineage.dsr | cmp - want
+    # Its seven sources too: blocks, sizes and steps alone differ.
+    local differ='^blocks |^  (text|tokens|origin|dsprep shuffle) '
+    dsprep info --sources "$GOLDEN/lineage.dsr" | grep -Ev "$differ" >want
+    dsprep info --sources lineage.dsr | grep -Ev "$differ" | cmp - want
+    [ "$(wc -l <want)" -gt 12 ]
 }
 
 @test "shuffle: as the help says, for any threads, memory and order of the input" {
