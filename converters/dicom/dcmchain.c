@@ -100,7 +100,9 @@ static void rescale(const dcm_set *main, uint32_t frame, frame_steps *f)
     const dcm_set *g = dcm_group_find(main, frame, 0x00289145);
     const dcm_set *s = g ? g : main;
     double slope, intercept;
-    if (dcm_get_real(s, 0x00281053, 0, &slope) && dcm_get_real(s, 0x00281052, 0, &intercept)) {
+    /* A slope of 0 is no scale: it would leave one value of all. */
+    if (dcm_get_real(s, 0x00281053, 0, &slope) && dcm_get_real(s, 0x00281052, 0, &intercept) &&
+        slope != 0) {
         f->slope = slope;
         f->intercept = intercept;
         f->rescaled = true;

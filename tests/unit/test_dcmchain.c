@@ -98,6 +98,19 @@ static void rescales_exactly(void **state)
     drop(&m);
 }
 
+static void a_slope_of_zero_is_none(void **state)
+{
+    (void)state;
+    const uint16_t in[3] = {0, 1024, 4095};
+    made m = make(3, DCM_U16, "MONOCHROME2");
+    text(&m, m.s, 0x00281053, "DS", "0");
+    text(&m, m.s, 0x00281052, "DS", "5");
+    assert_int_equal(apply(&m, 0, in, sizeof in).dtype, DCM_U16);
+    assert_memory_equal(m.out.data, in, sizeof in);
+    assert_null(strstr((char *)m.json.data, "rescale"));
+    drop(&m);
+}
+
 static void integers_stay_integers(void **state)
 {
     (void)state;
@@ -283,6 +296,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rescales_exactly),
+        cmocka_unit_test(a_slope_of_zero_is_none),
         cmocka_unit_test(integers_stay_integers),
         cmocka_unit_test(frames_have_their_own),
         cmocka_unit_test(windows),
