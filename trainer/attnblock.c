@@ -117,6 +117,7 @@ static int mla_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
     const ds_modelconf *c = &n->c;
     const int64_t qk = ds_qk_dim(c), bw = (int64_t)c->heads * (c->qk_nope + c->v_dim);
     void *tmp, *norm, *kvb;
+    bool done = false;
 
     n->k->hold(n->k, x);
     if (c->q_lora) {
@@ -133,6 +134,10 @@ static int mla_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x,
     TRY(turn_pe(n, a->q, t, c->heads * qk, c->qk_nope, c->heads, (int32_t)qk, false, err));
     TRY(turn_pe(n, a->ckv, t, c->kv_lora + c->qk_rope, c->kv_lora, 1, c->qk_rope, false, err));
     TRY(latent(n, l, a, t, &tmp, &norm, err));
+    if (n->cache)
+        TRY(ds_kvcache_keep(n, n->cache, l, norm, a, t, &done, err));
+    if (done)
+        return 0;
     TRY(act_get(n, &kvb, t, bw, err));
     TRY(lin_fwd(n, &l->kvb, norm, t, kvb, err));
     return spread(n, a->k, a->v, kvb, col(n, a->ckv, c->kv_lora), t, false, err);
@@ -193,7 +198,7 @@ int attn_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
     TRY(n->k->rmsnorm(n->k, x, a->r1, a->h, l->norm1->w, n->f, t, c->hidden, c->eps, err));
     TRY(c->arch == DS_DEEPSEEK_V2 ? mla_fwd(n, l, a, t, x, err) : gqa_fwd(n, l, a, t, x, err));
     if (n->cache)
-        TRY(ds_kvcache_attend(n, n->cache, (int32_t)(l - n->layers), a, &p, t, err));
+        TRY(ds_kvcache_attend(n, n->cache, l, a, &p, t, err));
     else
         TRY(n->k->attention(n->k, a->o, a->lse, a->q, a->k, a->v, n->f, &p, &n->b->seqs, err));
     arena_back(n, block, used);

@@ -93,13 +93,14 @@ int ds_net_logits(ds_net *net, const ds_netbatch *b, const int32_t *tokens, int6
                   ds_err *err);
 
 /* A text that goes on token by token: keys and values of what was fed are kept, so a step costs
- * what its own tokens cost. For latent attention they are kept as the heads see them. */
+ * what its own tokens cost. Of latent attention the latent rows are kept, kv_lora + qk_rope numbers
+ * a token and layer, where no adapter is on kv_b_proj; else what the heads see. */
 int ds_kvcache_new(ds_kvcache **c, ds_net *net, int64_t positions, ds_err *err);
 void ds_kvcache_clear(ds_kvcache *c); /* another text begins */
 int64_t ds_kvcache_len(const ds_kvcache *c);
 void ds_kvcache_free(ds_kvcache *c);
 /* Feeds t more tokens; logits[vocab] of the last, in host memory: the same bits as ds_net_logits of
- * the whole text. */
+ * the whole text. From latent rows they are the same up to rounding, but for the first call. */
 int ds_net_next(ds_net *net, ds_kvcache *c, const int32_t *ids, int64_t t, float *logits,
                 ds_err *err);
 

@@ -71,10 +71,13 @@ typedef struct arena {
     size_t peak;              /* the most that was lent at once */
 } arena;
 
-/* Keys and values of a text so far, a layer after the other. */
+/* Keys and values of a text so far, a layer after the other; for latent attention what they are
+ * made of. */
 struct ds_kvcache {
     ds_kernels *k;
-    void **keys, **values; /* [positions][kv_heads * width] each */
+    bool latent;
+    void **keys, **values; /* [positions][kv_heads * width] each; latent: keys [positions][kv_lora +
+                              qk_rope], norm(c) and the rotated part, and no values */
     int32_t layers;
     int64_t positions, past;
 };
@@ -152,8 +155,12 @@ int attn_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 int mlp_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 /* a->o of t tokens whose q, k and v are in a, after those that the cache holds; k and v join them.
  */
-int ds_kvcache_attend(ds_net *n, ds_kvcache *c, int32_t i, acts *a, const ds_kattn *p, int64_t t,
-                      ds_err *err);
+int ds_kvcache_attend(ds_net *n, ds_kvcache *c, const layer *l, acts *a, const ds_kattn *p,
+                      int64_t t, ds_err *err);
+/* Latent: norm(c) and the rotated part of t tokens join the cache. *done: it needs no k and v of
+ * the heads. */
+int ds_kvcache_keep(ds_net *n, ds_kvcache *c, const layer *l, const void *norm, const acts *a,
+                    int64_t t, bool *done, ds_err *err);
 int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
 

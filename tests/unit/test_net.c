@@ -371,7 +371,15 @@ static void a_text_goes_on(void **state)
                 assert_int_equal(ds_net_logits(n, &b, &last, 1, whole, &err), 0);
                 if (ds_net_next(n, cache, ids + from, cut[i] - from, next, &err))
                     fail_msg("%s", err.msg);
-                assert_memory_equal(whole, next, sizeof whole);
+                float off = 0, most = 0;
+                for (int v = 0; v < 53; v++) {
+                    off = fmaxf(off, fabsf(whole[v] - next[v]));
+                    most = fmaxf(most, fabsf(whole[v]));
+                }
+                if (arch == DS_DEEPSEEK_V2 && i > 0) /* other sums: net.h */
+                    assert_true(off <= (half ? 0.05f : 1e-5f) * most);
+                else
+                    assert_memory_equal(whole, next, sizeof whole);
             }
             assert_int_equal(ds_net_next(n, cache, ids, 1, next, &err), DS_FAIL); /* full */
             ds_kvcache_free(cache);
