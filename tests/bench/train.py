@@ -5,6 +5,8 @@
 
 BASE is a Hugging Face folder that dstrain init made, DATA.dsr a stream with tokens. Needs torch, transformers and peft; DS_BIN_DIR says
 where dstrain is. Each side trains in a process of its own; the first step is left out. On a GPU its memory is not compared.
+In bf16 there are two peers: one whose weights and moments are bf16 too, and for full fine-tuning one that keeps them in f32 as dstrain does
+and computes in bf16 (autocast).
 """
 import argparse
 import json
@@ -21,7 +23,8 @@ from transformers import AutoModelForCausalLM
 base, method, batch, seq, steps, threads, dtype, device = sys.argv[1:9]
 batch, seq, steps = int(batch), int(seq), int(steps)
 torch.set_num_threads(int(threads))
-model = AutoModelForCausalLM.from_pretrained(base, dtype=getattr(torch, dtype)).to(device)
+mixed = dtype == "mixed"
+model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32 if mixed else getattr(torch, dtype)).to(device)
 wait = torch.cuda.synchronize if device == "cuda" else lambda: None
 if method == "lora":
     from peft import LoraConfig, get_peft_model
@@ -35,7 +38,8 @@ for _ in range(steps + 1):
     ids = torch.randint(0, model.config.vocab_size, (batch, seq)).to(device)
     wait()
     t = time.time()
-    loss = model(input_ids=ids, labels=ids).loss
+    with torch.autocast(device, dtype=torch.bfloat16, enabled=mixed):
+        loss = model(input_ids=ids, labels=ids).loss
     loss.backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
     opt.step()
@@ -74,18 +78,19 @@ def main():
     binary = os.path.join(os.environ.get("DS_BIN_DIR", "build/release/bin"), "dstrain")
     with tempfile.TemporaryDirectory() as out:
         for method in ("full", "lora"):
-            for dtype, theirs in (("f32", "float32"), ("bf16", "bfloat16")):
-                peer = json.loads(subprocess.run(
-                    [sys.executable, "-c", PEER, a.base, method, str(a.batch), str(a.seq_len), str(a.steps), str(a.threads), theirs,
-                     a.device],
-                    check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+            for dtype, peers in (("f32", ["float32"]), ("bf16", ["bfloat16", "mixed"] if method == "full" else ["bfloat16"])):
                 rate, peak, parts = ours(binary, a, method, dtype, out)
-                memory = "" if a.device == "cuda" else "   peak memory %6.0f MB against %6.0f: %3.0f %%" % (
-                    peak / 1e6, peer["peak"] / 1e6, 100 * peak / peer["peak"])
-                print("%-5s %-5s tokens/s %8.0f against %8.0f: %.2f x%s" % (
-                    method, dtype, rate, peer["rate"], rate / peer["rate"], memory))
+                for theirs in peers:
+                    peer = json.loads(subprocess.run(
+                        [sys.executable, "-c", PEER, a.base, method, str(a.batch), str(a.seq_len), str(a.steps), str(a.threads), theirs,
+                         a.device],
+                        check=True, capture_output=True, text=True).stdout.splitlines()[-1])
+                    memory = "" if a.device == "cuda" else "   peak memory %6.0f MB against %6.0f: %3.0f %%" % (
+                        peak / 1e6, peer["peak"] / 1e6, 100 * peak / peer["peak"])
+                    print("%-5s %-5s tokens/s %8.0f against %8.0f of %-8s: %.2f x%s" % (
+                        method, dtype, rate, peer["rate"], theirs, rate / peer["rate"], memory), flush=True)
                 print("            of a step: forward and back %.1f %%, optimizer %.1f, waiting for data %.2f, ledger %.3f" % (
-                    100 * parts["compute"], 100 * parts["optimizer"], 100 * parts["waited"], 100 * parts["ledger"]))
+                    100 * parts["compute"], 100 * parts["optimizer"], 100 * parts["waited"], 100 * parts["ledger"]), flush=True)
     return 0
 
 
