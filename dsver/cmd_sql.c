@@ -22,11 +22,11 @@ const ds_command ds_ver_sql = {
     .operands = "[DATASET[@REV]...] SQL",
     .min_operands = 1,
     .max_operands = -1,
-    .example =
-        "dsver sql docs@v1 docs@v2 \"SELECT version, meta->>'label' AS label, count(*) FROM records"
-        " GROUP BY 1, 2\"\n"
-        "dsver sql docs \"SELECT DISTINCT l.run, l.checkpoint FROM sources s JOIN origins o USING"
-        " (version, source) JOIN lineage l USING (version, record) WHERE s.name = 'ward7.jsonl'\"",
+    .example = "dsver sql docs@v1 docs \"SELECT version, meta->>'label', count(*)\n"
+               "    FROM records GROUP BY 1, 2\"\n"
+               "dsver sql docs \"SELECT DISTINCT run, checkpoint FROM sources\n"
+               "    JOIN origins USING (version, source)\n"
+               "    JOIN lineage USING (version, record) WHERE name = 'a.jsonl'\"",
     .description =
         "SQL is one SELECT of SQLite's, and can change nothing. Of the whole store it sees\n\n"
         "commits(dataset, version, parent, merged, date, author, message, records, root), "
