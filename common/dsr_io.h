@@ -80,6 +80,9 @@ enum ds_event { DS_EV_BLOCK, DS_EV_SOURCE, DS_EV_END };
 /* Reads up to the provenance. `fd` is borrowed; `path` is for messages ("-" reads as "standard
  * input"). */
 int ds_reader_new(ds_reader **r, int fd, const char *path, ds_err *err);
+/* The same, when n bytes at `head` (at most 64 KiB) were read of it before. */
+int ds_reader_after(ds_reader **r, const void *head, size_t n, int fd, const char *path,
+                    ds_err *err);
 const ds_schema *ds_reader_schema(const ds_reader *r);
 const char *ds_reader_provenance(const ds_reader *r, size_t *len);
 /* The next event: a block (lent), a source (lent), or the end: counts and, when the stream carries

@@ -245,12 +245,20 @@ static void widen(int fd)
 
 int ds_reader_new(ds_reader **out, int fd, const char *path, ds_err *err)
 {
+    return ds_reader_after(out, NULL, 0, fd, path, err);
+}
+
+int ds_reader_after(ds_reader **out, const void *head, size_t n, int fd, const char *path,
+                    ds_err *err)
+{
     ds_reader *r = calloc(1, sizeof *r);
     *out = NULL;
     if (!r)
         return ds_fail_nomem(err);
     widen(fd);
     int rc = ds_in_init(&r->in, fd, strcmp(path, "-") == 0 ? "standard input" : path, err);
+    if (!rc && n)
+        ds_in_before(&r->in, head, n);
     r->sum = XXH3_createState();
     r->sums = XXH3_createState();
     r->zstd = ZSTD_createDCtx();

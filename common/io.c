@@ -424,6 +424,12 @@ int ds_in_init(ds_in *in, int fd, const char *path, ds_err *err)
     return ds_fail_nomem(err);
 }
 
+void ds_in_before(ds_in *in, const void *p, size_t n)
+{
+    memcpy(in->buf, p, n);
+    in->len = n;
+}
+
 /* Makes room for n bytes from start, moving or growing. */
 static int in_room(ds_in *in, size_t n, ds_err *err)
 {

@@ -85,6 +85,8 @@ typedef struct ds_in {
     bool eof;
 } ds_in;
 int ds_in_init(ds_in *in, int fd, const char *path, ds_err *err);
+/* Bytes that somebody read of it before: they come first. Before the first peek, n <= 64 KiB. */
+void ds_in_before(ds_in *in, const void *p, size_t n);
 int ds_in_peek(ds_in *in, size_t n, const uint8_t **p, size_t *got, ds_err *err);
 void ds_in_skip(ds_in *in, size_t n); /* n <= what the last peek lent */
 void ds_in_fini(ds_in *in);

@@ -286,7 +286,9 @@ static int run(int argc, char **argv)
 {
     ds_out out = {0};
     comparison c = {.out = &out, .limit = 20};
+    const char *column = "text";
     const ds_opt opts[] = {
+        TOK_COLUMN(column),
         {'n', "limit", DS_OPT_INT, &c.limit, "N", "places to show; 0 shows all (20)", 0, INT64_MAX,
          NULL, false},
         {0, "by-text", DS_OPT_FLAG, &c.by_text, NULL,
@@ -299,7 +301,7 @@ static int run(int argc, char **argv)
     if (code >= 0)
         return code;
     ds_err err = {0};
-    tok_reader r = {.fn = compare_part, .ctx = &c};
+    tok_reader r = {.fn = compare_part, .ctx = &c, .column = column};
     bool differ = false;
     c.reader = &r;
     int rc = side_open(&c.a, operands[0], &err);

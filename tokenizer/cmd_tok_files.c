@@ -1,6 +1,7 @@
 /* cmd_tok_files.c - see cmd_tok_files.h. A file is read twice: a bad byte at its end must not leave
  * its beginning counted. */
 #include "cmd_tok_files.h"
+#include "cmd_tok_records.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -31,9 +32,7 @@ static int skip_file(tok_reader *r, ds_err *why, ds_err *err)
     return 0;
 }
 
-/* Hands over what stands in `part` up to the last place, at or after half of it, where it may be
- * cut. */
-static int hand_over(tok_reader *r, ds_buf *part, bool all, ds_err *err)
+int tok_hand_over(tok_reader *r, ds_buf *part, bool all, ds_err *err)
 {
     size_t cut = all ? part->len : ds_words_cut(part->data, part->len, part->len - part->len / 8);
     if (cut == 0)
@@ -95,7 +94,7 @@ static int feed_text(tok_reader *r, int fd, const char *path, ds_err *err)
         if (rc == 0)
             r->bytes += got;
         if (rc == 0)
-            rc = hand_over(r, &part, got < PART, err);
+            rc = tok_hand_over(r, &part, got < PART, err);
     }
     if (rc == DS_FAIL)
         ds_err_prefix(err, "%s", path);
@@ -105,8 +104,15 @@ static int feed_text(tok_reader *r, int fd, const char *path, ds_err *err)
 
 static int read_file(tok_reader *r, int fd, const char *path, ds_err *err)
 {
+    uint8_t head[16];
+    size_t n = 0;
     ds_err why = {0};
-    int rc = check_text(fd, path, &why);
+    int rc = ds_read_full(fd, path, head, sizeof head, &n, &why);
+    if (rc == 0 && tok_is_records(head, n))
+        return tok_read_records(r, head, n, fd, path, err);
+    if (rc == 0 && lseek(fd, 0, SEEK_SET) != 0)
+        return ds_fail_errno(err, errno, "%s", path);
+    rc = rc ? rc : check_text(fd, path, &why);
     if (rc != 0)
         return ds_interrupted() ? ds_check_interrupt(err) : skip_file(r, &why, err);
     if (lseek(fd, 0, SEEK_SET) != 0)
@@ -123,6 +129,11 @@ static int read_stream(tok_reader *r, int fd, const char *path, ds_err *err)
     size_t got = PART, len = 0;
     const uint8_t *p = NULL;
     int rc = 0;
+    uint8_t head[16];
+    rc = ds_read_full(fd, path, head, sizeof head, &len, err);
+    if (rc == 0 && tok_is_records(head, len))
+        return tok_read_records(r, head, len, fd, path, err);
+    rc = rc ? rc : ds_spool_put(&text, head, len, err);
     while (rc == 0 && got == PART) {
         ds_buf_reset(&part);
         rc = ds_check_interrupt(err);

@@ -1,5 +1,5 @@
 /* cmd_tok_files.h - the texts that dstok train reads: files, folders with everything below,
- * standard input. */
+ * standard input; of record streams (DSR) a column of text. */
 #ifndef DS_CMD_TOK_FILES_H
 #define DS_CMD_TOK_FILES_H
 
@@ -15,11 +15,18 @@ typedef int (*tok_part_fn)(void *ctx, ds_buf *part, ds_err *err);
 typedef struct tok_reader {
     tok_part_fn fn;
     void *ctx;
-    bool skip; /* go on past files that cannot be used */
+    bool skip;          /* go on past files that cannot be used */
+    const char *column; /* of record streams */
     uint64_t files, skipped, bytes;
     const char *path; /* of the part that fn is given, and where in its text the part begins */
     uint64_t offset;
 } tok_reader;
+
+#define TOK_COLUMN(v)                                                                              \
+    {                                                                                              \
+        'c', "column", DS_OPT_STR, &(v), "NAME",                                                   \
+            "of record streams (DSR): the column of text (text)", 0, 0, NULL, false                \
+    }
 
 /* Reads one operand. Folders are walked in the byte order of their names; links to folders are not
  * followed. */

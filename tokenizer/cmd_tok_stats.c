@@ -198,12 +198,13 @@ static int write_report(const ds_tally *t, const tok_reader *r, int64_t top, boo
 static int run(int argc, char **argv)
 {
     static const char *const on_error[] = {"fail", "skip", NULL};
-    const char *path = NULL;
+    const char *path = NULL, *column = "text";
     bool json = false, no_added = false;
     int64_t top = 10;
     int skip = 0;
     const ds_opt opts[] = {
         {'t', "tokenizer", DS_OPT_STR, &path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
+        TOK_COLUMN(column),
         {'n', "top", DS_OPT_INT, &top, "N", "how many of the longest and most frequent (10)", 0,
          1000000, NULL, false},
         {0, "no-added", DS_OPT_FLAG, &no_added, NULL, "take added tokens for plain text", 0, 0,
@@ -218,7 +219,7 @@ static int run(int argc, char **argv)
         return code;
     ds_err err = {0};
     counting c = {.flags = DS_TOK_NO_SPECIAL | (no_added ? DS_TOK_NO_ADDED : 0u)};
-    tok_reader r = {.fn = count_part, .ctx = &c, .skip = skip == 1};
+    tok_reader r = {.fn = count_part, .ctx = &c, .skip = skip == 1, .column = column};
     int rc =
         path != NULL ? 0 : ds_fail(&err, DS_USAGE, "-t FILE is needed: tokens of which tokenizer?");
     rc = rc ? rc : ds_tok_load(&c.tok, path, &err);
@@ -250,6 +251,7 @@ const ds_command dstok_stats = {
         "Tells tokens for each byte and character, by script; how many tokens are unknown, or mere "
         "parts of characters; which tokens are the longest and the most frequent, and how many of "
         "the vocabulary occur at all. A token belongs to the script of its first letter. Folders "
-        "are read with all files below. Tokens that are put around a text are not counted.",
+        "are read with all files below, of record streams (DSR) a column of text. Tokens that are "
+        "put around a text are not counted.",
     .run = run,
 };

@@ -151,7 +151,7 @@ static int merge_and_write(training *t, const ds_train_options *o, const char *p
 }
 
 typedef struct train_opts {
-    const char *output;
+    const char *output, *column;
     int64_t vocab_size, min_count, max_length, threads;
     ds_opt_list special;
     bool no_special, json, quiet;
@@ -179,7 +179,7 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
 {
     static const char *const end_of_text[] = {"<|endoftext|>"};
     training t = {0};
-    tok_reader r = {.fn = submit, .ctx = &t, .skip = o->on_error == 1};
+    tok_reader r = {.fn = submit, .ctx = &t, .skip = o->on_error == 1, .column = o->column};
     ds_train_options opts = {.vocab_size = (uint32_t)o->vocab_size,
                              .min_count = (uint64_t)o->min_count,
                              .max_token_length = (uint64_t)o->max_length};
@@ -213,10 +213,11 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
 static int run(int argc, char **argv)
 {
     static const char *const on_error[] = {"fail", "skip", NULL};
-    train_opts o = {.vocab_size = 32000, .min_count = 2, .on_error = 1};
+    train_opts o = {.column = "text", .vocab_size = 32000, .min_count = 2, .on_error = 1};
     const ds_opt opts[] = {
         {'o', "output", DS_OPT_STR, &o.output, "FILE", "write the tokenizer.json here", 0, 0, NULL,
          false},
+        TOK_COLUMN(o.column),
         {0, "vocab-size", DS_OPT_INT, &o.vocab_size, "N",
          "tokens to learn, bytes and special ones included (32000)", 257, 1 << 24, NULL, false},
         {0, "min-count", DS_OPT_INT, &o.min_count, "N", "merge no pair that is rarer (2)", 1,
@@ -254,12 +255,15 @@ const ds_command dstok_train = {
     .operands = "FILE|FOLDER|-...",
     .min_operands = 1,
     .max_operands = -1,
-    .example = "dstok train --vocab-size 32000 -o tokenizer.json corpus/\n"
-               "zcat logs.gz | dstok train --vocab-size 8000 --special '<pad>' --special '</s>' -o "
-               "logs.json -",
+    .example =
+        "dstok train --vocab-size 32000 -o tokenizer.json corpus/\n"
+        "dsprep logs /var/log | dsprep redact | dstok train --vocab-size 8000 -o logs.json -\n"
+        "zcat logs.gz | dstok train --vocab-size 8000 --special '<pad>' --special '</s>' -o "
+        "logs.json -",
     .description = "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the "
                    "reference library loads "
-                   "with the same ids. Folders are read with all files below. The result depends "
+                   "with the same ids. Folders are read with all files below, of record streams "
+                   "(DSR) the texts of a column, each with a newline after it. The result depends "
                    "on the texts only, not "
                    "on their order or the number of threads.\n\n"
                    "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and "

@@ -160,6 +160,24 @@ has() {
     has "no text"
 }
 
+@test "train, stats, diff: the texts of record streams" {
+    dsprep text -q --split line "$G/mixed.txt" >r.dsr
+    dsprep cat -c text r.dsr 2>/dev/null | python3 -c 'import sys, json
+for l in sys.stdin: sys.stdout.write(json.loads(l)["text"] + "\n")' >r.txt
+    dstok train -q --vocab-size 1200 -o a.json r.txt
+    dstok train -q --vocab-size 1200 -o b.json r.dsr
+    cat r.dsr | dstok train -q --vocab-size 1200 -o c.json -
+    cmp a.json b.json
+    cmp a.json c.json
+    cmp <(dstok stats -t a.json r.txt) <(dstok stats -t a.json r.dsr)
+    exits 0 dstok diff a.json b.json r.dsr
+    exits 1 dstok train --column none --vocab-size 1200 -o d.json r.dsr
+    has "r.dsr: it has no column 'none'"
+    head -c 3000 r.dsr >cut.dsr
+    exits 12 dstok train --vocab-size 1200 -o d.json cut.dsr
+    [ ! -e d.json ]
+}
+
 @test "train: special tokens" {
     exits 0 dstok train --vocab-size 300 --special '<pad>' --special '</s>' -o t.json "$G/mixed.txt"
     exits 0 dstok info --json t.json
