@@ -10,6 +10,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "streamfeed.h"
+#include "filerec.h"
+#include "filesink.h"
 #include "jsonrow.h"
 #include "readback.h"
 #include "recblock.h"
@@ -217,11 +220,82 @@ static int put_in_place(const char *tmp, const char *dir, bool there, ds_err *er
     return rc;
 }
 
-int ds_checkout_run(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
-                    const ds_checkout_opts *o, ds_err *err)
+/* ---- files ---- */
+
+typedef struct reading {
+    ds_store *store;
+    const git_oid *commit;
+    int threads;
+} reading;
+
+static int write_stream(void *ctx, int fd, ds_err *err)
+{
+    const reading *r = ctx;
+    const ds_readback_opts back = {.threads = r->threads};
+    ds_out out = {0};
+    int rc = ds_out_init(&out, fd, "the version's stream", err);
+    rc = rc ? rc : ds_readback_write(&out, r->store, r->commit, &back, err);
+    rc = rc ? rc : ds_out_flush(&out, err);
+    ds_out_fini(&out);
+    return rc;
+}
+
+static int take_blocks(ds_filesink *k, ds_reader *in, ds_err *err)
+{
+    enum ds_event ev = DS_EV_BLOCK;
+    int rc = 0;
+    while (!rc && ev != DS_EV_END) {
+        rc = ds_check_interrupt(err);
+        rc = rc ? rc : ds_reader_next(in, &ev, err);
+        if (!rc && ev == DS_EV_BLOCK)
+            rc = ds_filesink_block(k, ds_reader_block(in), err);
+    }
+    return rc ? rc : ds_filesink_end(k, err);
+}
+
+/* The stream's end says that its roots are the version's: before that the folder has no name. */
+static int checkout_files(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
+                          const ds_checkout_opts *o, ds_err *err)
+{
+    reading r = {.store = s, .commit = commit, .threads = o->threads};
+    const ds_filesink_opts how = {.setuid = o->setuid, .sync = true};
+    ds_feed feed;
+    ds_reader *in = NULL;
+    ds_filesink *k = NULL;
+    int rc = ds_feed_begin(&feed, write_stream, &r, err);
+    if (rc)
+        return rc;
+    rc = ds_reader_new(&in, feed.fd, "the version's stream", err);
+    rc = rc ? rc : ds_filesink_open(&k, dir, ds_reader_schema(in), &how, err);
+    rc = rc ? rc : take_blocks(k, in, err);
+    if (!rc) {
+        out->files = ds_filesink_files(k);
+        out->bytes = ds_filesink_bytes(k);
+    }
+    ds_filesink_free(k);
+    ds_reader_free(in);
+    return ds_feed_end(&feed, rc, err);
+}
+
+/* Whether its records are files. */
+static int find_form(enum ds_checkout_form *form, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    ds_version v = {0};
+    ds_schema schema;
+    ds_filecols cols;
+    ds_schema_init(&schema);
+    int rc = ds_version_get(&v, s->cat, commit, err);
+    rc = rc ? rc : ds_version_schema(&schema, s->cat, &v.tree, err);
+    *form = !rc && ds_filerec_find(&cols, &schema, NULL) == 0 ? DS_CHECKOUT_FILES : DS_CHECKOUT_DSR;
+    ds_schema_fini(&schema);
+    ds_version_fini(&v);
+    return rc;
+}
+
+static int checkout_shard(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
+                          const ds_checkout_opts *o, ds_err *err)
 {
     char *tmp = NULL, *path = NULL, *bare = strdup(dir);
-    *out = (ds_checkedout){0};
     for (size_t n = bare ? strlen(bare) : 0; n > 1 && bare[n - 1] == '/'; n--)
         bare[n - 1] = '\0';
     int rc = bare ? check_old(bare, &out->replaced, err) : ds_fail_nomem(err);
@@ -246,4 +320,15 @@ int ds_checkout_run(ds_checkedout *out, ds_store *s, const git_oid *commit, cons
     free(path);
     free(bare);
     return rc;
+}
+
+int ds_checkout_run(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
+                    const ds_checkout_opts *o, ds_err *err)
+{
+    ds_checkout_opts how = *o;
+    *out = (ds_checkedout){0};
+    int rc = o->form == DS_CHECKOUT_AUTO ? find_form(&how.form, s, commit, err) : 0;
+    return rc                              ? rc
+           : how.form == DS_CHECKOUT_FILES ? checkout_files(out, s, commit, dir, &how, err)
+                                           : checkout_shard(out, s, commit, dir, &how, err);
 }

@@ -11,15 +11,19 @@
 
 #define DS_CHECKOUT_MARK ".dsver-checkout"
 
-enum ds_checkout_form { DS_CHECKOUT_DSR, DS_CHECKOUT_JSONL };
+/* AUTO: files for a version that dsprep files made, else DSR. Files go into a folder that is not
+ * there or empty, with no marker: what is in it is the version, nothing else. */
+enum ds_checkout_form { DS_CHECKOUT_DSR, DS_CHECKOUT_JSONL, DS_CHECKOUT_FILES, DS_CHECKOUT_AUTO };
 
 typedef struct ds_checkout_opts {
     enum ds_checkout_form form;
+    bool setuid;        /* files: keep set-user-id and set-group-id bits */
     int threads, level; /* level: of zstd, DSR only */
 } ds_checkout_opts;
 
 typedef struct ds_checkedout {
-    char *file; /* its name in the folder */
+    char *file;     /* its name in the folder; NULL: files */
+    uint64_t files; /* how many, folders and links among them */
     uint64_t bytes;
     bool replaced; /* an earlier checkout */
 } ds_checkedout;

@@ -18,14 +18,18 @@ const ds_command ds_ver_checkout = {
     .operands = "DATASET[@REV] DIR",
     .min_operands = 2,
     .max_operands = 2,
-    .example = "dsver checkout docs@v3 /data/docs-v3",
+    .example = "dsver checkout docs@v3 /data/docs-v3\n"
+               "dsprep files photos/ | dsver commit raw && dsver checkout raw copy/",
     .description =
-        "DIR then holds the version as a DSR shard with a block index, or as JSON lines, in which "
-        "tensors are base64. It appears whole or not at all. A DIR that an earlier checkout made "
-        "and "
-        "that nobody changed is replaced; anything else is left alone. The files share nothing "
-        "with "
-        "the store: to change or to delete them does it no harm. See dsver log -h for REV.",
+        "A version that dsprep files made is restored: DIR, which must not be there or be empty, "
+        "then holds its files, folders and links as they were, with permissions, and times where "
+        "the records have them (as dsprep restore). Records that were erased are left out. Any "
+        "other version is written as a DSR shard with a block index, or as JSON lines, in which "
+        "tensors are base64; a DIR that an earlier checkout made so and that nobody changed is "
+        "replaced, anything else is left alone.\n\n"
+        "It appears whole, with the roots of the version verified, or not at all. The files share "
+        "nothing with the store: to change or to delete them does it no harm. See dsver log -h "
+        "for REV.",
     .run = run,
 };
 
@@ -43,12 +47,20 @@ static int work(const char *store, char **operands, ds_checkout_opts *o, bool js
     if (!rc && json) {
         printf("{\"type\":\"checkout\",\"commit\":\"%s\",\"dir\":", git_oid_tostr_s(&rev.id));
         verb_json(stdout, operands[1]);
-        printf(",\"file\":\"%s\",\"bytes\":%" PRIu64 ",\"replaced\":%s}\n", done.file, done.bytes,
+        if (done.file)
+            printf(",\"file\":\"%s\"", done.file);
+        else
+            printf(",\"files\":%" PRIu64, done.files);
+        printf(",\"bytes\":%" PRIu64 ",\"replaced\":%s}\n", done.bytes,
                done.replaced ? "true" : "false");
     } else if (!rc) {
         char size[32];
-        printf("%s %s/%s, %s\n", git_oid_tostr_s(&rev.id), operands[1], done.file,
-               verb_bytes(size, done.bytes));
+        verb_bytes(size, done.bytes);
+        if (done.file)
+            printf("%s %s/%s, %s\n", git_oid_tostr_s(&rev.id), operands[1], done.file, size);
+        else
+            printf("%s %s, %" PRIu64 " files, %s\n", git_oid_tostr_s(&rev.id), operands[1],
+                   done.files, size);
     }
     free(done.file);
     ds_pin_end(&pin);
@@ -59,17 +71,17 @@ static int work(const char *store, char **operands, ds_checkout_opts *o, bool js
 
 static int run(int argc, char **argv)
 {
-    static const char *const forms[] = {"dsr", "jsonl", NULL};
-    bool json = false;
+    static const char *const forms[] = {"dsr", "jsonl", "files", NULL};
+    bool json = false, setuid = false;
     const char *store = NULL;
-    int form = DS_CHECKOUT_DSR;
+    int form = DS_CHECKOUT_AUTO;
     int64_t threads = 0, level = 0;
     const ds_opt opts[] = {
         {.name = "format",
          .type = DS_OPT_CHOICE,
          .var = &form,
          .arg = "FORM",
-         .help = "dsr or jsonl (default: dsr)",
+         .help = "dsr, jsonl or files (default: files where the records are files, else dsr)",
          .choices = forms},
         {.name = "level",
          .type = DS_OPT_INT,
@@ -77,6 +89,10 @@ static int run(int argc, char **argv)
          .arg = "N",
          .help = "compress DSR with zstd (default: 0, not)",
          .max = 19},
+        {.name = "setuid",
+         .type = DS_OPT_FLAG,
+         .var = &setuid,
+         .help = "files: restore set-user-id and set-group-id bits too"},
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
@@ -87,8 +103,10 @@ static int run(int argc, char **argv)
     if (status >= 0)
         return status;
     ds_err err = {0};
-    ds_checkout_opts o = {
-        .form = (enum ds_checkout_form)form, .threads = verb_threads(threads), .level = (int)level};
+    ds_checkout_opts o = {.form = (enum ds_checkout_form)form,
+                          .setuid = setuid,
+                          .threads = verb_threads(threads),
+                          .level = (int)level};
     ds_sig_setup();
     work(store, operands, &o, json, &err);
     status = ds_command_end(&ds_ver_checkout, &err, json);

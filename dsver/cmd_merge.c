@@ -1,14 +1,10 @@
 /* cmd_merge.c - dsver merge and revert. */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "cmd_verb.h"
-#include "io.h"
+#include "streamfeed.h"
 #include "merge.h"
 #include "publish.h"
 #include "refs.h"
@@ -114,18 +110,9 @@ static int say_conflicts(const merging *c, const ds_merge *m, ds_err *err)
 
 /* ---- the merged stream becomes a version ---- */
 
-typedef struct writing {
-    ds_merge *m;
-    int fd;
-    ds_err err;
-} writing;
-
-static void *write_stream(void *p)
+static int write_stream(void *m, int fd, ds_err *err)
 {
-    writing *w = p;
-    ds_merge_write(w->m, w->fd, &w->err);
-    ds_close(&w->fd, "pipe", NULL);
-    return NULL;
+    return ds_merge_write(m, fd, err);
 }
 
 static int publish(merging *c, ds_merge *m, bool merge, ds_published *done, ds_err *err)
@@ -138,20 +125,12 @@ static int publish(merging *c, ds_merge *m, bool merge, ds_published *done, ds_e
                                .head = &c->into.id,
                                .merged = merge ? &c->from.id : NULL,
                                .pass = {.threads = verb_threads(c->threads)}};
-    writing w = {.m = m};
-    pthread_t thread;
-    int ends[2];
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return ds_fail_errno(err, errno, "pipe");
-    w.fd = ends[1];
-    if (pthread_create(&thread, NULL, write_stream, &w) != 0) {
-        close(ends[0]);
-        close(ends[1]);
-        return ds_fail(err, DS_NOMEM, "no thread to write the merged stream");
-    }
-    int rc = ds_publish_stream(done, &c->s, ends[0], "the merged stream", &o, err);
-    ds_close(&ends[0], "pipe", NULL);
-    pthread_join(thread, NULL);
+    ds_feed feed;
+    int rc = ds_feed_begin(&feed, write_stream, m, err);
+    if (rc)
+        return rc;
+    rc = ds_publish_stream(done, &c->s, feed.fd, "the merged stream", &o, err);
+    rc = ds_feed_end(&feed, rc, err);
     return rc;
 }
 

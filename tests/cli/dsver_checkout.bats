@@ -60,3 +60,64 @@ load dsver_common
     records out | cmp - <(records v1.dsr)
     [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
 }
+
+# A folder with everything that a folder can hold.
+make_folder() {
+    mkdir -p a/b/empty a/c
+    printf 'one\n' >a/b/x
+    ln a/b/x a/c/y
+    ln -s ../nowhere a/link
+    printf 'bin\0\377' >$'a/n\377ame'
+    : >a/zero
+    head -c 3000000 /dev/zero | tr '\0' 'q' >a/big
+    chmod 4755 a/b/x
+    chmod 0500 a/c
+}
+
+listing() {
+    (cd "$1" && find . -mindepth 1 -printf '%P %M %n %l\n' | sort)
+}
+
+@test "checkout: files come back as files, links and folders, and nothing of the store is in them" {
+    make_folder
+    dsprep files -q a | dsver commit raw >/dev/null
+    exits 0 dsver checkout --setuid raw out/ --json
+    has '"files":9,"bytes":3000009,"replaced":false'
+    listing a >want
+    listing out | diff want -
+    cmp a/big out/big
+    cmp $'a/n\377ame' $'out/n\377ame'
+    dsver checkout raw plain >/dev/null
+    [ "$(stat -c %a plain/b/x)" = 755 ]
+    # The copy is its owner's: nothing done to it reaches the store.
+    chmod -R u+w out && find out -type f -exec sh -c 'echo more >>"$1"' - {} \;
+    dsver fsck --read-data
+    exits 1 dsver checkout raw out
+    has "nothing is written over"
+    mkdir empty
+    dsver checkout raw empty >/dev/null
+    # Other forms are had by name.
+    dsver checkout --format dsr raw shard >/dev/null
+    [ -s shard/shard-00000.dsr ]
+    printf 'x\n' | dsprep text -q --split line - | dsver commit docs >/dev/null
+    exits 1 dsver checkout --format files docs none
+    [ ! -e none ]
+}
+
+@test "checkout of files: what was erased is left out; damage leaves no folder" {
+    make_folder
+    chmod u+w a/c
+    dsprep files -q a | dsver commit raw >/dev/null
+    dsver forget --reason test big >/dev/null
+    exits 0 dsver checkout --setuid raw out
+    has " 8 files, 9 bytes"
+    [ ! -e out/big ]
+    cmp a/c/y out/c/y
+    for pack in .dsver/packs/*.pack; do
+        chmod u+w "$pack"
+        printf 'XXXXXXXX' | dd of="$pack" bs=1 seek=100 conv=notrunc status=none
+    done
+    exits 12 dsver checkout raw broken
+    [ ! -e broken ]
+    [ -z "$(ls -d ./*.part-* 2>/dev/null)" ]
+}

@@ -1,0 +1,214 @@
+/* filesink.c - see filesink.h. */
+#include "filesink.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "dsr_column.h"
+#include "filerec.h"
+#include "io.h"
+#include "rmtree.h"
+#include "sig.h"
+#include "treeput.h"
+
+#define PART ((size_t)4 << 20)
+
+struct ds_filesink {
+    ds_filesink_opts o;
+    char *dir, *beside;
+    const ds_schema *schema;
+    ds_filecols col;
+    ds_colview *views;
+    ds_value *values; /* of a row */
+    ds_treeput *tree;
+    ds_buf name, target;
+    bool ended;
+    uint64_t files, bytes;
+};
+
+static int kind_of(enum ds_filekind *kind, const ds_value *v, ds_err *err)
+{
+    for (int i = 0; ds_filekind_names[i]; i++)
+        if (v->len == strlen(ds_filekind_names[i]) &&
+            memcmp(v->p, ds_filekind_names[i], v->len) == 0) {
+            *kind = (enum ds_filekind)i;
+            return 0;
+        }
+    return ds_fail(err, DS_FAIL, "a record of the kind '%.*s', which is none", (int)v->len,
+                   (const char *)v->p);
+}
+
+/* The value as the bytes of a name, NUL behind; one with a NUL in it is no name. */
+static int name_of(ds_buf *b, const ds_value *v, ds_err *err)
+{
+    b->len = 0;
+    int rc = ds_filename_of(b, v->p, v->len, err);
+    if (!rc && memchr(b->data, 0, b->len))
+        rc = ds_fail(err, DS_FAIL, "a name with a NUL byte in it");
+    return rc || ds_buf_cstr(b) ? rc : ds_fail_nomem(err);
+}
+
+static int content(ds_filesink *k, const ds_value *v, ds_spool *spool, size_t at, ds_err *err)
+{
+    int rc = 0;
+
+    for (size_t done = 0; done < v->len && !rc;) {
+        const size_t n = v->len - done < PART ? v->len - done : PART;
+        rc = ds_check_interrupt(err);
+        rc = rc ? rc : ds_treeput_write(k->tree, v->p + done, n, err);
+        done += n;
+        if (spool)
+            ds_spool_release(spool, at + done);
+        k->bytes += n;
+        if (k->o.progress)
+            k->o.progress(k->o.ctx, k->bytes);
+    }
+    return rc ? rc : ds_treeput_close(k->tree, err);
+}
+
+/* What stands where a record was erased: it is no file. */
+static bool is_tombstone(const ds_value *key, const ds_value *kind)
+{
+    static const char mark[] = "erased:";
+    return kind->len == 0 && key->len == sizeof mark - 1 + 32 &&
+           memcmp(key->p, mark, sizeof mark - 1) == 0;
+}
+
+static int one_file(ds_filesink *k, const ds_value *v, const ds_chunk *c, ds_err *err)
+{
+    if (is_tombstone(&v[k->col.key], &v[k->col.kind]))
+        return 0;
+    const ds_value *body = &v[k->col.content];
+    ds_treefile f = {.mode = v[k->col.mode].i};
+    int rc = name_of(&k->name, &v[k->col.key], err);
+
+    rc = rc ? rc : kind_of(&f.kind, &v[k->col.kind], err);
+    if (!rc && !v[k->col.target].null) {
+        rc = name_of(&k->target, &v[k->col.target], err);
+        f.target = (const char *)k->target.data;
+    }
+    if (rc)
+        return rc;
+    f.name = (const char *)k->name.data;
+    if (k->col.mtime >= 0) {
+        f.has_mtime = true;
+        f.mtime = v[k->col.mtime].i;
+    }
+    rc = ds_treeput_add(k->tree, &f, err);
+    if (!rc && f.kind == DS_FILE_PLAIN)
+        rc = content(k, body, c->spool, body->len ? (size_t)(body->p - c->body) : 0, err);
+    k->files += !rc;
+    return rc;
+}
+
+int ds_filesink_block(ds_filesink *k, const ds_block *b, ds_err *err)
+{
+    const ds_schema *s = k->schema;
+    int rc = ds_block_views(b, s, k->views, err);
+
+    for (uint64_t row = 0; !rc && row < b->rows; row++) {
+        for (size_t i = 0; i < s->n; i++)
+            ds_colview_next(&k->views[i], &k->values[i]);
+        rc = one_file(k, k->values, &b->chunks[k->col.content], err);
+    }
+    return rc;
+}
+
+/* ---- the folder ---- */
+
+/* Whether a folder can take this name: nothing has it, or an empty folder. */
+static bool may_become(const char *dir)
+{
+    DIR *d = opendir(dir);
+    const struct dirent *e;
+    size_t n = 0;
+
+    if (!d)
+        return errno == ENOENT;
+    while ((e = readdir(d)) != NULL)
+        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
+    closedir(d);
+    return n == 0;
+}
+
+static int find_paths(ds_filesink *k, const char *dir, ds_err *err)
+{
+    size_t len = strlen(dir);
+
+    while (len > 1 && dir[len - 1] == '/')
+        len--;
+    k->dir = strndup(dir, len);
+    if (!k->dir || asprintf(&k->beside, "%s.part-%ld", k->dir, (long)getpid()) < 0) {
+        k->beside = NULL;
+        return ds_fail_nomem(err);
+    }
+    return may_become(dir)
+               ? 0
+               : ds_fail(err, DS_FAIL,
+                         "%s: is there and is no empty folder: nothing is written over", dir);
+}
+
+int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema,
+                     const ds_filesink_opts *o, ds_err *err)
+{
+    ds_filesink *k = calloc(1, sizeof *k);
+
+    *out = NULL;
+    if (!k)
+        return ds_fail_nomem(err);
+    k->o = *o;
+    k->schema = schema;
+    int rc = ds_filerec_find(&k->col, schema, err);
+    if (!rc && (!(k->views = calloc(schema->n, sizeof *k->views)) ||
+                !(k->values = calloc(schema->n, sizeof *k->values))))
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : find_paths(k, dir, err);
+    rc = rc ? rc : ds_treeput_open(&k->tree, k->beside, o->setuid, err);
+    if (rc)
+        ds_filesink_free(k);
+    else
+        *out = k;
+    return rc;
+}
+
+int ds_filesink_end(ds_filesink *k, ds_err *err)
+{
+    int rc = ds_treeput_end(k->tree, k->o.sync, err);
+
+    if (!rc && rename(k->beside, k->dir) != 0)
+        rc = ds_fail_errno(err, errno, "%s", k->dir);
+    k->ended = !rc;
+    return rc || !k->o.sync ? rc : ds_fsync_parent(k->dir, err);
+}
+
+uint64_t ds_filesink_files(const ds_filesink *k)
+{
+    return k->files;
+}
+
+uint64_t ds_filesink_bytes(const ds_filesink *k)
+{
+    return k->bytes;
+}
+
+void ds_filesink_free(ds_filesink *k)
+{
+    if (!k)
+        return;
+    const bool drop = k->tree && !k->ended;
+    ds_treeput_free(k->tree);
+    if (drop)
+        ds_remove_tree(k->beside);
+    ds_buf_fini(&k->name);
+    ds_buf_fini(&k->target);
+    free(k->views);
+    free(k->values);
+    free(k->dir);
+    free(k->beside);
+    free(k);
+}

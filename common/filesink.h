@@ -1,0 +1,30 @@
+/* filesink.h - records of files (filerec.h) into a folder, as the files they were.
+ *
+ * Everything is made in a folder beside, which takes the name at the end: DIR is there with all
+ * that belongs in it, or is not there. Rules of treeput.h. One thread.
+ */
+#ifndef DS_FILESINK_H
+#define DS_FILESINK_H
+
+#include "dsr_io.h"
+
+typedef struct ds_filesink ds_filesink;
+
+typedef struct ds_filesink_opts {
+    bool setuid, sync; /* keep set-user-id bits; end when everything is on disk */
+    void (*progress)(void *ctx, uint64_t bytes); /* of content so far; may be NULL */
+    void *ctx;
+} ds_filesink_opts;
+
+/* DS_FAIL when records of the schema are no files, or when dir is there and is no empty folder. The
+ * schema is borrowed. */
+int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema,
+                     const ds_filesink_opts *o, ds_err *err);
+int ds_filesink_block(ds_filesink *k, const ds_block *b, ds_err *err);
+/* The folder gets its name. */
+int ds_filesink_end(ds_filesink *k, ds_err *err);
+uint64_t ds_filesink_files(const ds_filesink *k);
+uint64_t ds_filesink_bytes(const ds_filesink *k);
+void ds_filesink_free(ds_filesink *k); /* without an end, nothing stays; NULL is fine */
+
+#endif
