@@ -1,5 +1,6 @@
 # Builds every folder named in MODULES: cmd_*.c becomes the folder's program, every other .c and .cc its static
-# library. Each folder sees only the headers that its module.mk allows, so the compiler enforces the layers.
+# library. Each folder sees only the headers that its module.mk allows, so the compiler enforces the layers. A module's
+# DIRS are one library; OPEN are those of them that others may look into, all unless it says so.
 #
 #   make [MODE=release|asan|tsan|fuzz] [WERROR=1] [B=build/MODE] [V=1]       `make help` lists the targets
 
@@ -85,11 +86,12 @@ say = @printf '  %-5s %s\n' '$(1)' '$(2)'
 
 define MODULE
 $(1)_DIRS ?= $(1)
+$(1)_OPEN ?= $$($(1)_DIRS)
 $(1)_SRCS := $$(sort $$(wildcard $$(addsuffix /*.c,$$($(1)_DIRS)) $$(addsuffix /*.cc,$$($(1)_DIRS))))
 $(1)_CXXSRCS := $$(filter %.cc,$$($(1)_SRCS))
 $(1)_CSRCS := $$(filter $(1)/cmd_%.c,$$($(1)_SRCS))
 $(1)_LSRCS := $$(filter-out $(1)/cmd_%.c,$$($(1)_SRCS))
-$(1)_INC := $$(addprefix -iquote ,$$($(1)_DIRS) $$(filter-out $(1),$$($(1)_SEES)))
+$(1)_INC = $$(addprefix -iquote ,$$($(1)_DIRS) $$(foreach s,$$(filter-out $(1),$$($(1)_SEES)),$$($$(s)_OPEN)))
 endef
 
 define RULES

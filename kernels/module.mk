@@ -3,6 +3,7 @@
 kernels_LIB  := dskern
 kernels_SEES := kernels common
 kernels_DIRS := kernels kernels/cpu
+kernels_OPEN := kernels
 kernels_PKG  :=
 kernels_CFLAGS := -ffp-contract=off -Wno-psabi
 ifeq ($(shell uname -m),x86_64)

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Writes tokenizer/tok_unidata.c: the Unicode facts the tokenizer relies on, asked of the reference
+"""Writes tokenizer/pretokens/tok_unidata.c: the Unicode facts the tokenizer relies on, asked of the reference
 implementation (the `tokenizers` module) code point by code point, so that ids do not depend on which
 Unicode version some library of the machine happens to know.
 
-    tests/parity/tok_unidata.py > tokenizer/tok_unidata.c
+    tests/parity/tok_unidata.py > tokenizer/pretokens/tok_unidata.c
 
 Letters, numbers, punctuation, symbols, marks and white space are what its regex engine says; \\w of
 added tokens is asked through a single_word token; canonical classes, decompositions and compositions
