@@ -34,7 +34,7 @@ static dcm_set *node(dcm_tree *t, dcm_set *above, const char *code, const char *
 
 static bool is(const ds_buf *b, const char *text)
 {
-    return b->len == strlen(text) && memcmp(b->data ? b->data : (uint8_t *)"", text, b->len) == 0;
+    return b->len == strlen(text) && (b->len == 0 || memcmp(b->data, text, b->len) == 0);
 }
 
 enum { INDICATION, TECHNIQUE, COMPARISON, FINDINGS, IMPRESSION, NONE };
