@@ -14,7 +14,7 @@ typedef struct made {
     ds_slice slices[MAX];
     ds_dicom_facts facts[MAX];
     ds_dicom_place places[MAX];
-    char keys[MAX][8];
+    char keys[MAX][24];
     size_t n;
     ds_volume *v;
     size_t nv;
