@@ -52,6 +52,7 @@ typedef struct diff {
     ds_limits limits;
     int64_t threads;
     ds_verdiff *d;
+    ds_opt_list columns; /* that --stats looks at; none: all */
     const ds_diffstats *st;
     ds_recblock rec[2];
     ds_jsonform form[2];
@@ -301,7 +302,7 @@ static int diff_stats(diff *c, ds_store *s, const git_oid *before, const git_oid
     uint64_t crossed = 0;
     int rc = ds_verstats_read(&a, s, before, &o, err);
     rc = rc ? rc : ds_verstats_read(&b, s, after, &o, err);
-    rc = rc ? rc : statsay_drift(&a, &b, &c->limits, c->json, &crossed, err);
+    rc = rc ? rc : statsay_drift(&a, &b, &c->columns, &c->limits, c->json, &crossed, err);
     c->exit_code = c->differs = crossed != 0;
     ds_verstats_fini(&a);
     ds_verstats_fini(&b);
@@ -355,6 +356,12 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &c.stats,
          .help = "how far the distributions of the columns are apart"},
+        {.letter = 'c',
+         .name = "column",
+         .type = DS_OPT_LIST,
+         .var = &c.columns,
+         .arg = "NAME",
+         .help = "with --stats: only this column, or COLUMN.MEMBER; may be repeated"},
         {.name = "threshold",
          .type = DS_OPT_STR,
          .var = &c.threshold,
@@ -372,9 +379,11 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     ds_sig_setup();
     int rc = statsay_limits(&c.limits, c.threshold, &err);
-    if (!rc && c.threshold && !c.stats)
-        rc = ds_fail(&err, DS_USAGE, "--threshold goes with --stats");
+    if (!rc && !c.stats && (c.threshold || c.columns.n))
+        rc =
+            ds_fail(&err, DS_USAGE, "--%s goes with --stats", c.threshold ? "threshold" : "column");
     rc = rc ? rc : diff_versions(&c, operands, n, &err);
+    ds_opt_list_fini(&c.columns);
     status = ds_command_end(&ds_ver_diff, &err, c.json);
     ds_sig_reraise();
     return !rc && status == 0 && c.exit_code && c.differs ? 1 : status;

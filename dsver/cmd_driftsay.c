@@ -46,6 +46,8 @@ int statsay_limits(ds_limits *l, const char *text, ds_err *err)
 
 typedef struct say {
     const ds_limits *l;
+    const ds_opt_list *only;
+    bool *found; /* of those: is it there? */
     bool json;
     uint64_t crossed;
     ds_buf why; /* limits that the column at hand has passed: as text, or as members of an array */
@@ -203,11 +205,23 @@ static int text_column(say *s, const char *name, const ds_drift *d, const ds_col
     return rc;
 }
 
+/* Is it, or what it is a member of, among the columns that were asked for? */
+static bool is_asked(say *s, const char *name)
+{
+    bool asked = s->only->n == 0;
+    for (size_t i = 0; i < s->only->n; i++) {
+        const size_t n = strlen(s->only->v[i]);
+        if (strncmp(s->only->v[i], name, n) == 0 && (name[n] == '\0' || name[n] == '.'))
+            asked = s->found[i] = true;
+    }
+    return asked;
+}
+
 static int column(say *s, const char *name, const ds_colstat *a, const ds_colstat *b, ds_err *err)
 {
     ds_drift d = {0};
-    int rc = ds_drift_make(&d, a, b, err);
-    if (rc)
+    int rc = is_asked(s, name) ? ds_drift_make(&d, a, b, err) : 0;
+    if (rc || !is_asked(s, name))
         return rc;
     ds_buf_reset(&s->why);
     ds_buf_reset(&s->out);
@@ -226,6 +240,8 @@ static int column(say *s, const char *name, const ds_colstat *a, const ds_colsta
 /* A column that only one of them has, or with another type. */
 static void alone(say *s, const char *name, const char *type, bool before)
 {
+    if (!is_asked(s, name))
+        return;
     s->crossed += s->l->any;
     if (s->json) {
         printf("{\"type\":\"drift\",\"column\":");
@@ -276,14 +292,14 @@ static long like(const ds_schema *s, const ds_column *c)
                : -1;
 }
 
-int statsay_drift(const ds_verstats *before, const ds_verstats *after, const ds_limits *l,
-                  bool json, uint64_t *crossed, ds_err *err)
+int statsay_drift(const ds_verstats *before, const ds_verstats *after, const ds_opt_list *only,
+                  const ds_limits *l, bool json, uint64_t *crossed, ds_err *err)
 {
-    say s = {.l = l, .json = json};
-    int rc = 0;
-    if (!json)
+    say s = {.l = l, .json = json, .only = only, .found = calloc(only->n + 1, sizeof *s.found)};
+    int rc = s.found ? 0 : ds_fail_nomem(err);
+    if (!rc && !json)
         printf("%-16s %-8s %9s %9s %9s %9s\n", "COLUMN", "OF", "PSI", "KL", "JS", "KS");
-    for (size_t i = 0; i < before->schema.n; i++)
+    for (size_t i = 0; !rc && i < before->schema.n; i++)
         if (like(&after->schema, &before->schema.cols[i]) < 0)
             alone(&s, before->schema.cols[i].name, ds_type_name(before->schema.cols[i].type), true);
     for (size_t i = 0; !rc && i < after->schema.n; i++) {
@@ -296,6 +312,9 @@ int statsay_drift(const ds_verstats *before, const ds_verstats *after, const ds_
         rc = column(&s, c->name, &before->cols[j], &after->cols[i], err);
         rc = rc ? rc : members(&s, c->name, &before->cols[j], &after->cols[i], err);
     }
+    for (size_t i = 0; !rc && i < only->n; i++)
+        if (!s.found[i])
+            rc = ds_fail(err, DS_FAIL, "neither version has a column '%s'", only->v[i]);
     if (!rc && json) {
         printf("{\"type\":\"stats_diff\",\"before\":\"%s\"", git_oid_tostr_s(&before->version.id));
         printf(",\"after\":\"%s\",\"records_before\":%" PRIu64 ",\"records_after\":%" PRIu64
@@ -306,5 +325,6 @@ int statsay_drift(const ds_verstats *before, const ds_verstats *after, const ds_
     *crossed = s.crossed;
     ds_buf_fini(&s.why);
     ds_buf_fini(&s.out);
+    free(s.found);
     return rc;
 }

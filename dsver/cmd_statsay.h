@@ -4,6 +4,7 @@
 #ifndef DS_CMD_STATSAY_H
 #define DS_CMD_STATSAY_H
 
+#include "opt.h"
 #include "statread.h"
 
 struct ds_statmember;
@@ -18,8 +19,9 @@ typedef struct ds_limits {
     bool any;
 } ds_limits;
 int statsay_limits(ds_limits *l, const char *text, ds_err *err); /* DS_USAGE; text NULL: none */
-/* *crossed: how many limits were passed. */
-int statsay_drift(const ds_verstats *before, const ds_verstats *after, const ds_limits *l,
-                  bool json, uint64_t *crossed, ds_err *err);
+/* only: the columns, or members of columns, to look at; none: all. DS_FAIL for one that is in
+ * neither version. *crossed: how many limits were passed. */
+int statsay_drift(const ds_verstats *before, const ds_verstats *after, const ds_opt_list *only,
+                  const ds_limits *l, bool json, uint64_t *crossed, ds_err *err);
 
 #endif

@@ -99,6 +99,12 @@ assert abs(cols["key"]["distinct"] - 3000) < 300 and cols["meta.label"]["distinc
     exits 0 dsver diff --stats d~1 d
     exits 2 dsver diff --stats --threshold psi=x d~1 d
     exits 2 dsver diff --threshold psi=1 d~1 d
+    exits 2 dsver diff --column x d~1 d
+    exits 1 dsver diff --stats -c none d~1 d
+    has "neither version has a column 'none'"
+    exits 0 dsver diff --stats --column text --threshold psi=0.2 d~1 d
+    exits 1 dsver diff --stats -c text -c meta.label --threshold psi=0.2 d~1 d
+    [ "$(dsver diff --stats --json -c meta d~1 d | grep -c "\"type\":\"drift\"")" = 4 ]
     exits 2 dsver diff --stats --threshold pis=1 d~1 d
     dsver diff --stats --json --threshold ks=0.2 d~1 d >out || [ "$?" = 1 ]
     py '
