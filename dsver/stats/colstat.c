@@ -257,7 +257,7 @@ static int leaf(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned 
         return weight ? ds_statwords_tokens(s, v, x, h, weight) : 0;
     }
     rc = value(s, h, x->p, x->len, 1);
-    if (!rc && s->item == DS_JSON)
+    if (!rc && s->item == DS_JSON && x->len <= DS_STAT_LARGE)
         rc = ds_statmember_value(s, x->p, x->len);
     return !rc && weight && ds_colstat_worded(s->item)
                ? ds_statwords_text(s, x->p, x->len, h, weight)
@@ -302,8 +302,14 @@ static int row(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned w
     return rc ? rc : leaf(s, v, x, weight);
 }
 
+void ds_colstat_behind(ds_colstat *s, const uint8_t *p)
+{
+    if (s->spool)
+        ds_spool_release(s->spool, (size_t)(p - s->base));
+}
+
 int ds_colstat_chunk(ds_colstat *s, const ds_column *c, const uint8_t *p, size_t len, uint64_t rows,
-                     bool key, ds_err *err)
+                     bool key, ds_spool *spool, ds_err *err)
 {
     const unsigned weight = key ? 0 : len > SAMPLED ? SAMPLE : 1;
     ds_colview v;
@@ -313,12 +319,17 @@ int ds_colstat_chunk(ds_colstat *s, const ds_column *c, const uint8_t *p, size_t
     if (rc)
         return rc;
     restart(s, c);
+    s->spool = spool;
+    s->base = p;
     for (; !rc && ds_colview_next(&v, &x); s->rows++) {
         if (x.null)
             s->nulls++;
         else
             rc = row(s, &v, &x, weight);
+        if (x.p)
+            ds_colstat_behind(s, x.p + x.len);
     }
+    s->spool = NULL;
     return rc ? ds_fail_nomem(err) : 0;
 }
 

@@ -28,6 +28,7 @@ enum {
     DS_STAT_WORD = 32,          /* bytes of a word that is counted by itself */
     DS_STAT_CHUNK_WORDS = 32,   /* the most frequent that a chunk tells of, */
     DS_STAT_WORDS = 64,         /* and all */
+    DS_STAT_LARGE = 1 << 20,    /* a JSON value of more bytes is not looked into */
 };
 
 typedef struct ds_colstat {
@@ -55,15 +56,21 @@ typedef struct ds_colstat {
     struct ds_statmember *members;
     size_t nmembers;
     bool member; /* this is one: numbers are doubles, values JSON text */
+    /* While a chunk is looked at that lies in a spool: its first byte is there. */
+    ds_spool *spool;
+    const uint8_t *base;
 } ds_colstat;
 
 /* Begins: zeroed or fini'd before. */
 void ds_colstat_init(ds_colstat *s, const ds_column *c);
 void ds_colstat_fini(ds_colstat *s);
 /* Of one chunk, in place of what was there. `key`: the column of explicit keys, whose words nobody
- * asks for. The chunk's structure is checked; its values need not be valid. */
+ * asks for. The chunk's structure is checked; its values need not be valid. spool: that it lies in,
+ * or NULL. */
 int ds_colstat_chunk(ds_colstat *s, const ds_column *c, const uint8_t *p, size_t len, uint64_t rows,
-                     bool key, ds_err *err);
+                     bool key, ds_spool *spool, ds_err *err);
+/* Nothing before p will be looked at again. */
+void ds_colstat_behind(ds_colstat *s, const uint8_t *p);
 /* One number, length or value, for statmember.h. DS_NOMEM. */
 int ds_colstat_number(ds_colstat *s, double v);
 int ds_colstat_length(ds_colstat *s, uint64_t len);

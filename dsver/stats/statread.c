@@ -113,7 +113,7 @@ static int make(ds_colstat *s, ds_buf *bytes, const ds_recblock *rec, size_t i, 
 {
     const ds_schema *sc = &rec->side->schema;
     int rc = ds_colstat_chunk(s, &sc->cols[i], rec->bufs[i].data, rec->bufs[i].len, rec->lent.rows,
-                              is_key(sc, i), err);
+                              is_key(sc, i), NULL, err);
     ds_buf_reset(bytes);
     if (!rc && ds_colstat_put(bytes, s, true))
         rc = ds_fail_nomem(err);

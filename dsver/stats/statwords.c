@@ -1,7 +1,7 @@
 /* statwords.c - see statwords.h. */
 #include "statwords.h"
 
-enum { STRETCH = 512, IDS = 128, LONGEST = 1024 };
+enum { STRETCH = 512, IDS = 128, LONGEST = 1024, RELEASE = 1 << 20 };
 
 static const uint64_t fnv_start = 0xcbf29ce484222325u; /* FNV-1a, 64 bits */
 
@@ -76,9 +76,12 @@ static int stretch(ds_colstat *s, const uint8_t *p, size_t len, size_t at, size_
 int ds_statwords_text(ds_colstat *s, const uint8_t *p, size_t len, uint64_t hash, unsigned weight)
 {
     int rc = 0;
-    for (size_t at = 0, k = (size_t)(hash >> 40); !rc && at < len; at += STRETCH, k++)
+    for (size_t at = 0, k = (size_t)(hash >> 40); !rc && at < len; at += STRETCH, k++) {
         if (k % weight == 0)
             rc = stretch(s, p, len, at, len - at < STRETCH ? len : at + STRETCH, weight);
+        if (at % RELEASE == 0)
+            ds_colstat_behind(s, p + at);
+    }
     return rc;
 }
 
@@ -97,6 +100,8 @@ int ds_statwords_tokens(ds_colstat *s, const ds_colview *v, const ds_value *x, u
                 h = fnv(h, id[b]);
             rc = count(s, h, id, sizeof id, weight);
         }
+        if (at % RELEASE == 0)
+            ds_colstat_behind(s, x->p + at);
     }
     return rc;
 }

@@ -269,10 +269,13 @@ static int check_oplog(health *h, ds_err *err)
     } else if (rc) {
         ds_fail(err, rc, "%s", why.msg);
     }
+    ds_err_clear(&why);
     if (!rc && h->out->operations)
         rc = ds_ref_each_raw(h->store->cat, check_logged, &o, &why);
     if (rc == DS_CORRUPT) /* a ref: told of already */
         rc = 0;
+    else if (rc)
+        ds_fail(err, rc, "%s", why.msg);
     if (!rc && h->out->operations)
         rc = check_deleted(&o, err);
     ds_ref_release(h->store->cat, &fd);

@@ -288,7 +288,7 @@ static int count(ds_blockjob *j, const ds_blockctx *c)
         if (!fresh)
             continue;
         rc = ds_colstat_chunk(&j->stat, &s->cols[i], j->chunks[i].body, j->chunks[i].body_len,
-                              j->line.rows, s->explicit_key && i == 0, &j->err);
+                              j->line.rows, s->explicit_key && i == 0, j->chunks[i].spool, &j->err);
         ds_buf_reset(&j->statbytes);
         if (!rc && ds_colstat_put(&j->statbytes, &j->stat, true))
             rc = ds_fail_nomem(&j->err);

@@ -250,14 +250,14 @@ fcntl.fcntl(w, 1031, 4096)
 p = subprocess.Popen(sys.argv[1:], stdout=w)
 os.close(w)
 os.read(r, 1)
-open("r/.step-000036.tmp", "w").close()
+os.makedirs("r/step-000036/in the way")
 while os.read(r, 65536):
     pass
 sys.exit(p.wait())' dstrain finetune --model "$F/base" --data a.dsr --seq-len 32 --batch 1 --steps 40 --checkpoint-every 18 --lr 1e-3 \
         --rank 4 -j 2 -q --json -o r && return 1
-    [ -s r/step-000018/lineage.json ] && [ ! -e r/step-000036 ]
+    [ -s r/step-000018/lineage.json ] && [ ! -e r/step-000036/lineage.json ]
     [ -s r/ledger/ledger-000019-000036.dsr ]
-    rm -f r/.step-000036.tmp
+    rm -r r/step-000036
     run_sft r a.dsr --batch 1 --steps 40 --checkpoint-every 18 --resume r/step-000018
     [ -s r/step-000040/abandoned/0001-from-000018/ledger-000019-000036.dsr ]
     weights whole/step-000040 >w
