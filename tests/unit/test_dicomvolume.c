@@ -105,6 +105,7 @@ static void order(void **state)
         assert_int_equal(m.v[0].slices[i].facts->instance, (int)i + 1);
     json(&m, 0, 0, "\"regular\":true");
     /* The normal points to the feet: the other end comes first. */
+    free(m.v);
     make(&m, 6);
     for (size_t i = 0; i < 6; i++)
         m.places[i].orientation[4] = -1;
@@ -163,6 +164,7 @@ static void doubled(void **state)
         assert_int_equal(m.v[0].slices[i].facts->instance, (int)i + 1);
         assert_int_equal(m.v[1].slices[i].facts->instance, (int)i + 4);
     }
+    free(m.v);
     make(&m, 6);
     at(&m, 5)->position[2] = 0;
     plan(&m);
