@@ -314,7 +314,8 @@ static int one(const char *name, const ds_colstat *c, bool alone, bool json, ds_
         rc = json_column(&b, name, c, &len, &num);
     else
         rc = alone ? say_column(name, c, &len, &num) : say_line(name, c, &len, &num);
-    fwrite(b.data, 1, b.len, stdout);
+    if (b.len)
+        fwrite(b.data, 1, b.len, stdout);
     ds_buf_fini(&b);
     return rc ? ds_fail_nomem(err) : 0;
 }
