@@ -8,6 +8,7 @@
     X(dicom)                                                                                       \
     X(files)                                                                                       \
     X(filter)                                                                                      \
+    X(map)                                                                                         \
     X(dedup)                                                                                       \
     X(redact)                                                                                      \
     X(split)                                                                                       \

@@ -130,6 +130,30 @@ int ds_schema_add_list(ds_schema *s, size_t *index, const char *name, enum ds_ty
     return add(s, index, &col, false, false, err);
 }
 
+void ds_schema_drop(ds_schema *s, size_t i)
+{
+    const size_t behind = s->n - i - 1;
+    free(s->cols[i].name);
+    free(s->cols[i].attrs);
+    memmove(s->cols + i, s->cols + i + 1, behind * sizeof *s->cols);
+    memmove(s->primary + i, s->primary + i + 1, behind);
+    memmove(s->keyed + i, s->keyed + i + 1, behind);
+    s->n--;
+}
+
+int ds_schema_rename(ds_schema *s, size_t i, const char *name, ds_err *err)
+{
+    const long k = ds_schema_find(s, name);
+    if (k >= 0 && (size_t)k != i)
+        return ds_fail(err, DS_FAIL, "schema: two columns are named \"%s\"", name);
+    char *copy = strdup(name);
+    if (!copy)
+        return ds_fail_nomem(err);
+    free(s->cols[i].name);
+    s->cols[i].name = copy;
+    return 0;
+}
+
 int ds_schema_copy(ds_schema *to, const ds_schema *from, ds_err *err)
 {
     ds_schema s;

@@ -74,6 +74,9 @@ int ds_schema_add(ds_schema *s, size_t *index, const char *name, enum ds_type ty
                   bool primary, bool keyed, const char *attrs, ds_err *err);
 int ds_schema_add_list(ds_schema *s, size_t *index, const char *name, enum ds_type item,
                        bool nullable, ds_err *err);
+/* Takes column i out; names it anew. */
+void ds_schema_drop(ds_schema *s, size_t i);
+int ds_schema_rename(ds_schema *s, size_t i, const char *name, ds_err *err);
 /* Column number by name, or -1. */
 long ds_schema_find(const ds_schema *s, const char *name);
 int ds_schema_check(const ds_schema *s, ds_err *err);

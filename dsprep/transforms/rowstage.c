@@ -113,6 +113,29 @@ int ds_rowplan_replace(ds_rowplan *p, size_t column, size_t *made, ds_err *err)
     return ds_fail(err, DS_FAIL, "column %zu is not in the result", column);
 }
 
+int ds_rowplan_make(ds_rowplan *p, const char *name, enum ds_type type, size_t *made, ds_err *err)
+{
+    const long k = ds_schema_find(&p->schema, name);
+    *made = p->nmade;
+    if (k < 0)
+        return ds_rowplan_add(p, name, type, true, NULL, err);
+    if (k == 0 && p->schema.explicit_key)
+        return ds_fail(err, DS_USAGE, "explicit keys stay as they are");
+    if (p->from[k] < 0)
+        return ds_fail(err, DS_USAGE, "column '%s' is made twice", name);
+    ds_column *c = &p->schema.cols[k];
+    free(c->attrs);
+    *c = (ds_column){.name = c->name, .type = type, .nullable = true};
+    return next_made(p, type, &p->from[k], err);
+}
+
+void ds_rowplan_drop(ds_rowplan *p, size_t column)
+{
+    const size_t behind = p->schema.n - column - 1;
+    ds_schema_drop(&p->schema, column);
+    memmove(p->from + column, p->from + column + 1, behind * sizeof *p->from);
+}
+
 void ds_rowplan_fini(ds_rowplan *p)
 {
     ds_schema_fini(&p->schema);

@@ -123,6 +123,10 @@ int ds_rowplan_add(ds_rowplan *p, const char *name, enum ds_type type, bool null
                    const char *attrs, ds_err *err);
 /* Column `column` of the input is made anew: *made is its number. */
 int ds_rowplan_replace(ds_rowplan *p, size_t column, size_t *made, ds_err *err);
+/* Column `name` of the result is made as this type, where it stands or at the end; *made is its
+ * number. DS_USAGE when it is the key, or made already. */
+int ds_rowplan_make(ds_rowplan *p, const char *name, enum ds_type type, size_t *made, ds_err *err);
+void ds_rowplan_drop(ds_rowplan *p, size_t column); /* of the result */
 void ds_rowplan_fini(ds_rowplan *p);
 
 typedef struct ds_rowresult {

@@ -54,8 +54,19 @@ int ds_where_eval(const ds_where *w, ds_wherework *k, const ds_colview *views,
                   const ds_value *values, ds_wval *out, ds_err *err);
 /* 1 true, 0 false, -1 null (anything but a bool is null). */
 int ds_where_truth(const ds_wval *v);
+/* What kind of column an expression names that is nothing but a name (of a column, or of a member
+ * of JSON); DS_NTYPES for all others. */
+enum ds_type ds_where_column(const ds_where *w);
+/* The bytes of such a value as the stream holds them: of utf8, bytes and JSON, whose members stay
+ * as they are written. *p is NULL for null and what is not there. */
+int ds_where_bytes(const ds_where *w, ds_wherework *k, const ds_value *values, const uint8_t **p,
+                   size_t *len, ds_err *err);
 void ds_wherework_fini(ds_wherework *k);
 
+/* A decimal number of JSON's characters: whole where 64 bits hold it, else the nearest real. */
+bool ds_number_read(const uint8_t *p, size_t len, ds_wval *out);
+/* Appends the text of anything but null, as text() gives it. 0 or DS_NOMEM. */
+int ds_wval_text(ds_buf *b, const ds_wval *v);
 /* "2026-03-01", "2026-03-01T10:00:00.5Z", "2026-03-01 10:00:00+01:00": ns since 1970 UTC (a date
  * and a time without a zone are UTC). False when it is none, or out of range. */
 bool ds_time_read(const uint8_t *p, size_t len, int64_t *ns);

@@ -21,7 +21,7 @@ static int value_of(eval *e, int n, ds_wval *out);
 
 /* ---- columns and members of JSON ---- */
 
-static bool read_number(const uint8_t *p, size_t len, ds_wval *out)
+bool ds_number_read(const uint8_t *p, size_t len, ds_wval *out)
 {
     char text[512], *end;
     if (len == 0 || len >= sizeof text)
@@ -92,32 +92,55 @@ static int json_value(eval *e, int n, const uint8_t *p, size_t len, ds_wval *out
     case 'n':
         return 0;
     default:
-        if (!read_number(p, len, out))
+        if (!ds_number_read(p, len, out))
             *out = null_value; /* a number that no double holds */
         return 0;
     }
 }
 
-/* The member that a path names; one that is not there, or there twice, is null. */
-static int member(eval *e, int n, const char *path, const uint8_t *p, size_t len, ds_wval *out)
+/* The member that a path names, as written; *p is NULL when it is not there, or there twice. */
+static int find_member(ds_jscan *scan, const char *path, const uint8_t **p, size_t *len,
+                       ds_err *err)
 {
-    ds_jscan *scan = &e->k->scan;
     for (; *path; path += strlen(path) + 1) {
         bool twice = false;
-        int rc = ds_jscan_text(scan, p, len, DS_JSCAN_DEPTH_MAX);
+        int rc = ds_jscan_text(scan, *p, *len, DS_JSCAN_DEPTH_MAX);
         if (rc)
-            return rc == DS_NOMEM ? ds_fail_nomem(e->err)
-                                  : ds_fail(e->err, DS_CORRUPT, "JSON at byte %zu: %s", scan->at,
+            return rc == DS_NOMEM ? ds_fail_nomem(err)
+                                  : ds_fail(err, DS_CORRUPT, "JSON at byte %zu: %s", scan->at,
                                             scan->why ? scan->why : "?");
         const ds_jmember *m =
             scan->kind == DS_J_OBJECT ? ds_jscan_find(scan, path, strlen(path), &twice) : NULL;
-        *out = null_value;
-        if (!m || twice)
+        *p = m && !twice ? m->value : NULL;
+        if (!*p)
             return 0;
-        p = m->value;
-        len = m->value_len;
+        *len = m->value_len;
     }
-    return json_value(e, n, p, len, out);
+    return 0;
+}
+
+static int member(eval *e, int n, const char *path, const uint8_t *p, size_t len, ds_wval *out)
+{
+    int rc = find_member(&e->k->scan, path, &p, &len, e->err);
+    *out = null_value;
+    return rc || !p ? rc : json_value(e, n, p, len, out);
+}
+
+enum ds_type ds_where_column(const ds_where *w)
+{
+    const ds_wnode *v = &w->v[w->root];
+    return v->op == W_COLUMN ? w->s->cols[v->column].type : DS_NTYPES;
+}
+
+int ds_where_bytes(const ds_where *w, ds_wherework *k, const ds_value *values, const uint8_t **p,
+                   size_t *len, ds_err *err)
+{
+    const ds_wnode *v = &w->v[w->root];
+    const ds_value *x = &values[v->column];
+    *p = x->null ? NULL : x->p ? x->p : (const uint8_t *)"";
+    *len = x->len;
+    return *p && w->s->cols[v->column].type == DS_JSON ? find_member(&k->scan, v->own, p, len, err)
+                                                       : 0;
 }
 
 static int column_value(eval *e, int n, ds_wval *out)
@@ -335,24 +358,30 @@ static int lower(eval *e, int n, const ds_wval *a, ds_wval *out)
     return 0;
 }
 
+int ds_wval_text(ds_buf *b, const ds_wval *v)
+{
+    if (v->type == DS_W_TEXT)
+        return ds_buf_put(b, v->p, v->len);
+    if (v->type == DS_W_REAL)
+        return ds_json_real(b, v->f);
+    if (v->type == DS_W_TIME)
+        return ds_time_text(b, v->i);
+    if (v->type == DS_W_BOOL)
+        return ds_buf_puts(b, v->i ? "true" : "false");
+    return ds_buf_printf(b, "%" PRId64, v->i);
+}
+
 static int as_text(eval *e, int n, const ds_wval *a, ds_wval *out)
 {
     ds_buf *b = &e->k->text[n];
-    int rc = 0;
     *out = *a;
     if (a->type == DS_W_TEXT || a->type == DS_W_NULL)
         return 0;
     ds_buf_reset(b);
-    if (a->type == DS_W_REAL)
-        rc = ds_json_real(b, a->f);
-    else if (a->type == DS_W_TIME)
-        rc = ds_time_text(b, a->i);
-    else if (a->type == DS_W_BOOL)
-        rc = ds_buf_puts(b, a->i ? "true" : "false");
-    else
-        rc = ds_buf_printf(b, "%" PRId64, a->i);
+    if (ds_wval_text(b, a))
+        return ds_fail_nomem(e->err);
     *out = (ds_wval){.type = DS_W_TEXT, .p = b->data, .len = b->len};
-    return rc ? ds_fail_nomem(e->err) : 0;
+    return 0;
 }
 
 static int call(eval *e, int n, ds_wval *out)
@@ -387,7 +416,7 @@ static int call(eval *e, int n, ds_wval *out)
     case W_LOWER:
         return lower(e, n, &a, out);
     case W_NUMBER:
-        (void)(read_number(a.p, a.len, out) || (*out = null_value, true));
+        (void)(ds_number_read(a.p, a.len, out) || (*out = null_value, true));
         return 0;
     default: /* W_TIME */
         out->type = ds_time_read(a.p, a.len, &out->i) ? DS_W_TIME : DS_W_NULL;
