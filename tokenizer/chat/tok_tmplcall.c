@@ -274,6 +274,8 @@ static tm_val replace(tm_ctx *c, const tm_str *s, const tm_str *from, const tm_s
 
 static tm_val string_method(tm_ctx *c, const tm_node *n, const tm_str *s, const tm_args *a)
 {
+    if (n->op == M_JOIN && a->n == 1 && a->v[0].type == TM_LIST)
+        return join(c, a->v[0].u.list, s);
     const tm_str *x = text_arg(c, n, a, 0, NULL);
     const tm_val *most = arg(a, 1, "maxsplit");
     if (failed(c))
@@ -292,16 +294,14 @@ static tm_val string_method(tm_ctx *c, const tm_node *n, const tm_str *s, const 
         if (!x)
             return ds_tm_fail(c, "startswith and endswith take a string");
         return tm_bool(
-            x->len <= s->len &&
-            memcmp(n->op == M_STARTSWITH ? s->p : s->p + (s->len - x->len), x->p, x->len) == 0);
+            x->len == 0 ||
+            (x->len <= s->len &&
+             memcmp(n->op == M_STARTSWITH ? s->p : s->p + (s->len - x->len), x->p, x->len) == 0));
     case M_UPPER:
     case M_LOWER:
         return change_case(c, s, n->op == M_UPPER);
     case M_REPLACE:
         return replace(c, s, x, text_arg(c, n, a, 1, NULL));
-    case M_JOIN:
-        if (a->n == 1 && a->v[0].type == TM_LIST)
-            return join(c, a->v[0].u.list, s);
     }
     return ds_tm_fail(c, "a string has no method %.*s here", (int)n->text.len,
                       (const char *)n->text.p);
@@ -413,8 +413,8 @@ static bool contains(tm_ctx *c, const tm_node *n, const tm_val *in, const tm_val
             (void)wrong(c, n, in);
         return false;
     }
-    for (size_t i = 0; i < in->u.list->n; i++)
-        if (ds_tm_equal(&in->u.list->v[i], v, 0))
+    for (size_t i = 0; i < in->u.list->n && !failed(c); i++)
+        if (ds_tm_equal(c, &in->u.list->v[i], v, 0))
             return true;
     return false;
 }
@@ -451,9 +451,9 @@ bool ds_tm_apply_test(tm_ctx *c, const tm_node *n, tm_val v, const tm_args *a)
         return v.type == TM_BOOL && !v.u.b;
     case T_EQ:
     case T_EQUALTO:
-        return ds_tm_equal(&v, &a->v[0], 0);
+        return ds_tm_equal(c, &v, &a->v[0], 0);
     case T_NE:
-        return !ds_tm_equal(&v, &a->v[0], 0);
+        return !ds_tm_equal(c, &v, &a->v[0], 0);
     default:
         return contains(c, n, &a->v[0], &v);
     }

@@ -171,7 +171,9 @@ tm_val ds_tm_nomem(tm_ctx *c);
 tm_val ds_tm_json(tm_ctx *c, const json_t *j, uint32_t source, unsigned depth);
 tm_val ds_tm_messages(tm_ctx *c, const json_t *j);
 bool ds_tm_truth(const tm_val *v);
-bool ds_tm_equal(const tm_val *a, const tm_val *b, unsigned depth);
+/* Work that no node stands for: past the limit of steps it fails. */
+void ds_tm_work(tm_ctx *c, uint64_t steps);
+bool ds_tm_equal(tm_ctx *c, const tm_val *a, const tm_val *b, unsigned depth);
 const char *ds_tm_type_name(const tm_val *v);
 tm_val ds_tm_text(tm_ctx *c, const void *p, size_t len, uint32_t source); /* copied */
 tm_val ds_tm_sub(tm_ctx *c, const tm_str *s, size_t from, size_t to);

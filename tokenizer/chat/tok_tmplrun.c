@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define STEPS_MAX ((uint64_t)1 << 24)
 #define MEMORY_MAX ((size_t)256 << 20)
 #define OUTPUT_MAX ((size_t)256 << 20)
 #define DEPTH_MAX 1024
@@ -211,9 +210,9 @@ static tm_val binary(tm_ctx *c, const tm_node *n)
         b = failed(c) ? tm_none() : ds_tm_string(c, &b);
         return failed(c) ? tm_none() : ds_tm_concat(c, &a.u.s, &b.u.s);
     case OP_EQ:
-        return tm_bool(ds_tm_equal(&a, &b, 0));
+        return tm_bool(ds_tm_equal(c, &a, &b, 0));
     case OP_NE:
-        return tm_bool(!ds_tm_equal(&a, &b, 0));
+        return tm_bool(!ds_tm_equal(c, &a, &b, 0));
     case OP_IN:
         return is_in(c, n, &a, &b);
     case OP_LT:
@@ -312,13 +311,16 @@ static tm_val eval_kind(tm_ctx *c, const tm_node *n)
 
 static tm_val eval(tm_ctx *c, const tm_node *n)
 {
-    if (++c->steps > STEPS_MAX)
-        return ds_tm_fail(c, "more than %" PRIu64 " steps", STEPS_MAX);
+    ds_tm_work(c, 1);
+    if (failed(c))
+        return tm_none();
     if (++c->depth > DEPTH_MAX)
         return ds_tm_fail(c, "nested too deeply");
     unsigned line = c->line;
     c->line = n->line;
     tm_val v = eval_kind(c, n);
+    if (v.type == TM_STR) /* what is done with it may walk it */
+        ds_tm_work(c, v.u.s.len >> 10);
     if (!failed(c))
         c->line = line;
     c->depth--;
@@ -542,9 +544,8 @@ static void run_list(tm_ctx *c, const tm_node *n)
         (void)ds_tm_fail(c, "nested too deeply");
     for (; n && !failed(c) && !c->leave; n = n->next) {
         c->line = n->line;
-        if (++c->steps > STEPS_MAX)
-            (void)ds_tm_fail(c, "more than %" PRIu64 " steps", STEPS_MAX);
-        else
+        ds_tm_work(c, 1);
+        if (!failed(c))
             run_one(c, n);
     }
     c->depth--;

@@ -12,6 +12,7 @@
 #include "json.h"
 
 #define DEPTH_MAX 128
+#define STEPS_MAX ((uint64_t)1 << 24)
 
 typedef struct tm_chunk {
     struct tm_chunk *next;
@@ -94,43 +95,51 @@ bool ds_tm_truth(const tm_val *v)
     }
 }
 
+void ds_tm_work(tm_ctx *c, uint64_t steps)
+{
+    c->steps += steps;
+    if (c->steps > STEPS_MAX && !failed(c))
+        (void)ds_tm_fail(c, "more than %" PRIu64 " steps", STEPS_MAX);
+}
+
 static double number(const tm_val *v)
 {
     return v->type == TM_REAL ? v->u.f : v->type == TM_BOOL ? (double)v->u.b : (double)v->u.i;
 }
 
-static bool equal_maps(const tm_map *a, const tm_map *b, unsigned depth)
+static bool equal_maps(tm_ctx *c, const tm_map *a, const tm_map *b, unsigned depth)
 {
     if (a->n != b->n)
         return false;
     for (size_t i = 0; i < a->n; i++) {
         const tm_val *v = ds_tm_get(b, a->v[i].key.p, a->v[i].key.len);
-        if (!v || !ds_tm_equal(&a->v[i].val, v, depth + 1))
+        if (!v || !ds_tm_equal(c, &a->v[i].val, v, depth + 1))
             return false;
     }
     return true;
 }
 
-bool ds_tm_equal(const tm_val *a, const tm_val *b, unsigned depth)
+bool ds_tm_equal(tm_ctx *c, const tm_val *a, const tm_val *b, unsigned depth)
 {
+    ds_tm_work(c, 1);
     bool na = a->type >= TM_BOOL && a->type <= TM_REAL;
     bool nb = b->type >= TM_BOOL && b->type <= TM_REAL;
     if (na && nb)
         return a->type == TM_INT && b->type == TM_INT
                    ? a->u.i == b->u.i
                    : !(number(a) < number(b)) && !(number(a) > number(b));
-    if (a->type != b->type || depth > DEPTH_MAX)
+    if (a->type != b->type || depth > DEPTH_MAX || failed(c))
         return false;
     if (a->type == TM_STR)
         return a->u.s.len == b->u.s.len &&
                (a->u.s.len == 0 || memcmp(a->u.s.p, b->u.s.p, a->u.s.len) == 0);
     if (a->type == TM_MAP)
-        return a->u.map == b->u.map || equal_maps(a->u.map, b->u.map, depth);
+        return a->u.map == b->u.map || equal_maps(c, a->u.map, b->u.map, depth);
     if (a->type != TM_LIST)
         return true;
     bool same = a->u.list->n == b->u.list->n;
     for (size_t i = 0; same && i < a->u.list->n; i++)
-        same = ds_tm_equal(&a->u.list->v[i], &b->u.list->v[i], depth + 1);
+        same = ds_tm_equal(c, &a->u.list->v[i], &b->u.list->v[i], depth + 1);
     return same;
 }
 
