@@ -260,14 +260,19 @@ const ds_command dstok_train = {
         "dsprep logs /var/log | dsprep redact | dstok train --vocab-size 8000 -o logs.json -\n"
         "zcat logs.gz | dstok train --vocab-size 8000 --special '<pad>' --special '</s>' -o "
         "logs.json -",
-    .description = "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the "
-                   "reference library loads "
-                   "with the same ids. Folders are read with all files below, of record streams "
-                   "(DSR) the texts of a column, each with a newline after it. The result depends "
-                   "on the texts only, not "
-                   "on their order or the number of threads.\n\n"
-                   "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and "
-                   "skipped; the exit "
-                   "status is 3 then.",
+    .description =
+        "Learns a byte-level BPE tokenizer and writes it as a tokenizer.json that the "
+        "reference library loads "
+        "with the same ids. Folders are read with all files below, of record streams "
+        "(DSR) the texts of a column, each with a newline after it. The result depends "
+        "on the texts only, not "
+        "on their order or the number of threads.\n\n"
+        "Every vocabulary holds all 256 bytes, so that there is no alphabet to choose or "
+        "to limit, and no text that it lacks a token for; where words begin is told by "
+        "the space before them, so that there are no prefixes for the middle of words or "
+        "suffixes for their end.\n\n"
+        "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and "
+        "skipped; the exit "
+        "status is 3 then.",
     .run = run,
 };

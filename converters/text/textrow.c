@@ -270,18 +270,20 @@ static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text,
     return 0;
 }
 
-/* Finds a member that must be there once. NULL with *rc = 1 (refused) or DS_NOMEM. */
+/* Finds a member that must be there once, and which `option` names. NULL with *rc = 1 (refused) or
+ * DS_NOMEM. */
 static const ds_jmember *want(ds_textbatch *b, const record *r, const char *name,
-                              const char *reason, int *rc)
+                              const char *option, const char *reason, int *rc)
 {
     bool twice;
     const ds_jmember *m = ds_jscan_find(&b->json, name, strlen(name), &twice);
     *rc = 1;
     if (m && !twice)
         return m;
-    int k = ds_textbatch_problem(
-        b, reason, r->offset, r->offset, r->p, r->len,
-        m ? "the member \"%.100s\" is there twice" : "no member \"%.100s\"", name);
+    int k = ds_textbatch_problem(b, reason, r->offset, r->offset, r->p, r->len,
+                                 m ? "the member \"%.100s\" is there twice"
+                                   : "no member \"%.100s\" (%s names the one to take)",
+                                 name, option);
     if (k != 0)
         *rc = k;
     return NULL;
@@ -314,7 +316,7 @@ static int json_line(ds_textbatch *b, const record *r)
         return rc;
     if (b->json.kind != DS_J_OBJECT)
         return refuse(b, r, "invalid JSON", 0, "the line is not a JSON object");
-    const ds_jmember *key = NULL, *text = want(b, r, r->o->field, "no text", &rc);
+    const ds_jmember *key = NULL, *text = want(b, r, r->o->field, "--field", "no text", &rc);
     if (!text)
         return rc < 0 ? rc : 0;
     bool json = r->o->json_text && (text->kind == DS_J_OBJECT || text->kind == DS_J_ARRAY);
@@ -322,7 +324,7 @@ static int json_line(ds_textbatch *b, const record *r)
         return refuse(b, r, "no text", (size_t)(text->value - r->p), "the text is not a string");
     ds_textrow row = {.offset = r->offset, .len = r->len};
     if (r->o->explicit_key) {
-        if (!(key = want(b, r, r->o->key_field, "no key", &rc)) ||
+        if (!(key = want(b, r, r->o->key_field, "--key-field", "no key", &rc)) ||
             (rc = json_key(b, r, key, &row)) != 0)
             return rc < 0 ? rc : 0;
     }
