@@ -1,0 +1,168 @@
+/* cmd_rebuild.c - dsver rebuild. */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "cmd_verb.h"
+#include "pin.h"
+#include "rebuild.h"
+#include "revision.h"
+#include "sig.h"
+
+static int run(int argc, char **argv);
+
+extern const ds_command ds_ver_rebuild;
+const ds_command ds_ver_rebuild = {
+    .prog = "dsver",
+    .name = "rebuild",
+    .summary = "make a version again from its sources, and compare the roots",
+    .operands = "DATASET[@REV]",
+    .min_operands = 1,
+    .max_operands = 1,
+    .example = "dsver rebuild corpus@v3 --source /data/corpus --file tokenizer.json\n"
+               "dsver rebuild --dry-run corpus@v3 --source /data/corpus",
+    .description =
+        "Runs the steps that the version's provenance records (dsprep info shows them) on its "
+        "sources, in programs of this installation, and compares the root of what they make with "
+        "the version's. When both are the same it says so. Otherwise it names the first source or "
+        "record that differs, and exits with 1.\n\n"
+        "--source names what was read, as it was named then: a folder, an archive or a file, and "
+        "several in the same order; inputs that were files are also found at the top of a folder. "
+        "Each source must be there with the recorded name, size and SHA-256: plain files are "
+        "compared first, what is compressed or in an archive as it is read. The files that steps "
+        "read (the tokenizer, a list of names) are found by their SHA-256 among those of --file "
+        "and --source; the secret of redact's pseudonyms is not recorded, and --key-file names "
+        "it.\n\n"
+        "What can be rebuilt: text and logs, then tokenize, redact, filter, dedup (without "
+        "--against), split (without --dir), templates, sample and shuffle, by the same version of "
+        "the programs. Anything else (other ways in, standard input, merges) is refused by name "
+        "before something runs. --dry-run checks the sources and prints the pipeline for a shell. "
+        "Nothing is written; dsver diff tells more about what differs, once the result is "
+        "committed.",
+    .run = run,
+};
+
+typedef struct wishes {
+    bool json, dry;
+    const char *store;
+    ds_rebuild_opts o;
+} wishes;
+
+static int say_plan(const ds_rebuild *r, bool json, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = 0;
+    for (size_t i = 0; !rc && i < r->n; i++)
+        rc = (i && ds_buf_puts(&b, " | ")) || ds_argv_quoted(&b, &r->stages[i]) ? ds_fail_nomem(err)
+                                                                                : 0;
+    if (!rc && json) {
+        printf("{\"type\":\"plan\",\"sources\":%" PRIu64 ",\"steps\":%zu,\"pipeline\":",
+               r->sources.n, r->n);
+        verb_json_buf(stdout, b.data, b.len);
+        printf("}\n");
+    } else if (!rc) {
+        printf("%.*s\n", (int)b.len, (const char *)b.data);
+    }
+    ds_buf_fini(&b);
+    return rc;
+}
+
+static int say_result(const ds_rebuild *r, const git_oid *id, bool json, ds_err *err)
+{
+    char want[65], is[65];
+    ds_sha_hex(want, &r->want);
+    ds_sha_hex(is, &r->root);
+    if (json) {
+        printf("{\"type\":\"rebuild\",\"commit\":\"%s\",\"same\":%s,\"root\":\"sha256:%s\","
+               "\"recorded\":\"sha256:%s\",\"records\":%" PRIu64 ",\"sources\":%" PRIu64
+               ",\"differs\":",
+               git_oid_tostr_s(id), r->differs ? "false" : "true", is, want, r->records,
+               r->sources.n);
+        if (r->differs)
+            verb_json(stdout, r->differs);
+        else
+            printf("null");
+        printf("}\n");
+    } else if (!r->differs) {
+        printf("rebuilt: root sha256:%s, %" PRIu64 " records from %" PRIu64 " sources\n", is,
+               r->records, r->sources.n);
+    }
+    return r->differs
+               ? ds_fail(err, DS_FAIL, "not the same: %s (root sha256:%s, recorded sha256:%s)",
+                         r->differs, is, want)
+               : 0;
+}
+
+static int work(const wishes *w, const char *operand, ds_err *err)
+{
+    ds_store s = {0};
+    ds_revision rev = {0};
+    ds_pin pin = {.gate = -1, .fd = -1};
+    ds_rebuild r = {0};
+    int rc = w->o.nsources ? 0
+                           : ds_fail(err, DS_USAGE,
+                                     "--source DIR is needed: what the version was "
+                                     "made from");
+    rc = rc ? rc : ds_store_open(&s, w->store, DS_OBJ_READ, err);
+    rc = rc ? rc : ds_pin_begin(&pin, &s, err);
+    rc = rc ? rc : ds_revision_find(&rev, &s, operand, err);
+    rc = rc ? rc : ds_pin_set(&pin, &s, &rev.id, err);
+    rc = rc ? rc : ds_rebuild_plan(&r, &s, &rev.id, &w->o, err);
+    if (!rc && w->dry) {
+        rc = say_plan(&r, w->json, err);
+    } else if (!rc) {
+        rc = ds_rebuild_run(&r, &s, &rev.id, err);
+        rc = rc ? rc : say_result(&r, &rev.id, w->json, err);
+    }
+    ds_rebuild_fini(&r);
+    ds_pin_end(&pin);
+    ds_revision_fini(&rev);
+    ds_store_close(&s);
+    return rc;
+}
+
+static int run(int argc, char **argv)
+{
+    wishes w = {0};
+    ds_opt_list sources = {0}, files = {0};
+    const ds_opt opts[] = {
+        {.name = "source",
+         .type = DS_OPT_LIST,
+         .var = &sources,
+         .arg = "PATH",
+         .help = "what was read: a folder, an archive or a file; may be given repeatedly"},
+        {.name = "file",
+         .type = DS_OPT_LIST,
+         .var = &files,
+         .arg = "FILE",
+         .help = "a file that a step read, such as a tokenizer.json; may be given repeatedly"},
+        {.name = "key-file",
+         .type = DS_OPT_STR,
+         .var = &w.o.key_file,
+         .arg = "FILE",
+         .help = "the secret of redact's pseudonyms"},
+        {.letter = 'n',
+         .name = "dry-run",
+         .type = DS_OPT_FLAG,
+         .var = &w.dry,
+         .help = "check the sources and print the pipeline, run nothing"},
+        VERB_STORE(w.store),
+        VERB_JSON(w.json),
+        VERB_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_rebuild, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    w.o.sources = sources.v;
+    w.o.nsources = sources.n;
+    w.o.files = files.v;
+    w.o.nfiles = files.n;
+    ds_sig_setup();
+    work(&w, operands[0], &err);
+    ds_opt_list_fini(&sources);
+    ds_opt_list_fini(&files);
+    status = ds_command_end(&ds_ver_rebuild, &err, w.json);
+    ds_sig_reraise();
+    return status;
+}

@@ -1,0 +1,231 @@
+/* recompare.c - see recompare.h. */
+#include "recompare.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "verdiff.h"
+
+struct ds_recompare {
+    ds_verside side;
+    const ds_schema *schema;
+    ds_sha digest; /* of the stream's schema */
+    bool other_schema;
+    const ds_sourcelist *sources;
+    size_t source_pos;
+    uint64_t nsources, blocks, records;
+    ds_rootsum *sum;
+    ds_manline line;
+    ds_buf source_words, record_words; /* what differs first */
+};
+
+int ds_recompare_new(ds_recompare **out, ds_store *s, const git_oid *commit,
+                     const ds_schema *schema, const ds_sourcelist *sources, ds_err *err)
+{
+    ds_recompare *c = calloc(1, sizeof *c);
+    ds_sha recorded;
+    *out = c;
+    if (!c)
+        return ds_fail_nomem(err);
+    c->schema = schema;
+    c->sources = sources;
+    ds_schema_init(&c->side.schema);
+    int rc = ds_verside_open(&c->side, s, commit, NULL, NULL, err);
+    rc = rc ? rc : ds_schema_digest(&recorded, &c->side.schema, err);
+    rc = rc ? rc : ds_schema_digest(&c->digest, schema, err);
+    rc = rc ? rc : ds_rootsum_new(&c->sum, err);
+    c->other_schema = !rc && !ds_sha_eq(&recorded, &c->digest);
+    return rc;
+}
+
+void ds_recompare_free(ds_recompare *c)
+{
+    if (!c)
+        return;
+    ds_verside_fini(&c->side);
+    ds_rootsum_free(c->sum);
+    ds_manline_fini(&c->line);
+    ds_buf_fini(&c->source_words);
+    ds_buf_fini(&c->record_words);
+    free(c);
+}
+
+/* ---- records ---- */
+
+static int put_key(ds_buf *words, const ds_recblock *rec, ds_err *err)
+{
+    const ds_schema *s = &rec->side->schema;
+    ds_hasher *h = NULL;
+    char hex[33] = "";
+    int rc = 0;
+    if (!s->explicit_key) {
+        rc = ds_hasher_new(&h, err);
+        rc = rc ? rc : ds_key_derive(hex, h, s, rec->views, rec->values, err);
+        ds_hasher_free(h);
+    }
+    const char *key = s->explicit_key ? (const char *)rec->values[0].p : hex;
+    const int n = s->explicit_key ? (int)(rec->values[0].len > 200 ? 200 : rec->values[0].len) : 32;
+    if (!rc && ds_buf_printf(words, ", key '%.*s'", n, key))
+        rc = ds_fail_nomem(err);
+    return rc;
+}
+
+/* The first column that differs in the record that both have come to; -1: none. */
+static long column_of(const ds_recblock *rec, const ds_colview *views, const ds_value *values)
+{
+    for (size_t i = 0; i < rec->side->schema.n; i++) {
+        const ds_x128 a = ds_value_digest(&rec->views[i], &rec->values[i], 0);
+        const ds_x128 b = ds_value_digest(&views[i], &values[i], 0);
+        if (memcmp(a.b, b.b, sizeof a.b) != 0)
+            return (long)i;
+    }
+    return -1;
+}
+
+static int say_record(ds_recompare *c, const ds_recblock *rec, long column, ds_err *err)
+{
+    int rc = ds_buf_printf(&c->record_words, "record %" PRIu64, c->records + rec->at)
+                 ? ds_fail_nomem(err)
+                 : 0;
+    rc = rc ? rc : put_key(&c->record_words, rec, err);
+    if (!rc && ds_buf_printf(&c->record_words, ": its column '%s' is another",
+                             rec->side->schema.cols[column].name))
+        rc = ds_fail_nomem(err);
+    return rc;
+}
+
+/* The first record of two blocks that differs. */
+static int find_record(ds_recompare *c, const ds_block *b, ds_err *err)
+{
+    ds_recblock rec = {0};
+    const size_t n = c->schema->n;
+    ds_colview *views = calloc(n + 1, sizeof *views);
+    ds_value *values = calloc(n + 1, sizeof *values);
+    int rc = views && values ? 0 : ds_fail_nomem(err);
+    rc = rc ? rc : ds_recblock_load(&rec, &c->side, (size_t)c->blocks, false, err);
+    rc = rc ? rc : ds_block_views(b, c->schema, views, err);
+    for (uint64_t row = 0; !rc && row < b->rows && ds_recblock_next(&rec); row++) {
+        for (size_t i = 0; i < n; i++)
+            (void)ds_colview_next(&views[i], &values[i]);
+        const long column = column_of(&rec, views, values);
+        if (column >= 0) {
+            rc = say_record(c, &rec, column, err);
+            break;
+        }
+    }
+    if (!rc && !c->record_words.len &&
+        ds_buf_printf(&c->record_words, "one has more records: both agree up to record %" PRIu64,
+                      c->records + (b->rows < rec.lent.rows ? b->rows : rec.lent.rows)))
+        rc = ds_fail_nomem(err);
+    ds_recblock_fini(&rec);
+    free(views);
+    free(values);
+    return rc;
+}
+
+static int address(ds_manline *l, const ds_block *b, ds_sha *block, ds_sha *origin, ds_err *err)
+{
+    ds_buf pieces = {0};
+    int rc = 0;
+    ds_manline_reset(l);
+    l->rows = b->rows;
+    for (size_t i = 0; !rc && i < b->nchunks; i++) {
+        const ds_chunk *k = &b->chunks[i];
+        size_t at = 0;
+        ds_buf_reset(&pieces);
+        for (size_t j = 0; !rc && j < b->npieces[i]; at = b->piece_ends[i][j++]) {
+            ds_sha id;
+            rc = ds_addr_piece(&id, k->body + at, b->piece_ends[i][j] - at, err);
+            if (!rc && ds_buf_put(&pieces, &id, sizeof id))
+                rc = ds_fail_nomem(err);
+        }
+        rc = rc ? rc
+                : ds_manline_chunk(l, k->body_len, (const ds_sha *)(const void *)pieces.data,
+                                   b->npieces[i], err);
+    }
+    ds_buf_fini(&pieces);
+    return rc ? rc : ds_manline_addr(l, block, origin, err);
+}
+
+int ds_recompare_block(ds_recompare *c, const ds_block *b, ds_err *err)
+{
+    ds_sha block, origin;
+    int rc = address(&c->line, b, &block, &origin, err);
+    rc = rc ? rc : ds_rootsum_block(c->sum, &block, &origin, err);
+    if (!rc && !c->other_schema && !c->record_words.len) {
+        if (c->blocks >= c->side.n) {
+            if (ds_buf_printf(&c->record_words, "%" PRIu64 " records are recorded, more were made",
+                              c->records))
+                rc = ds_fail_nomem(err);
+        } else if (!ds_sha_eq(&block, &c->side.was[c->blocks])) {
+            rc = find_record(c, b, err);
+        }
+    }
+    c->blocks++;
+    c->records += b->rows;
+    return rc;
+}
+
+/* ---- sources ---- */
+
+int ds_recompare_source(ds_recompare *c, const ds_source *s, ds_err *err)
+{
+    ds_source want;
+    const bool have = ds_sourcelist_next(c->sources, &c->source_pos, &want);
+    bool bad = false;
+    int rc = ds_rootsum_source(c->sum, s, err);
+    c->nsources++;
+    if (rc || c->source_words.len)
+        return rc;
+    const bool named = have && want.len == s->len && memcmp(want.name, s->name, s->len) == 0;
+    if (!named)
+        bad = ds_buf_printf(&c->source_words, "source '%.*s' was read where '%.*s' is recorded",
+                            (int)s->len, s->name, have ? (int)want.len : 7,
+                            have ? want.name : "nothing");
+    else if (want.size != s->size || !ds_sha_eq(&want.sha, &s->sha))
+        bad = ds_buf_printf(&c->source_words, "source '%.*s' differs from the one recorded",
+                            (int)s->len, s->name);
+    return bad ? ds_fail_nomem(err) : 0;
+}
+
+/* ---- the end ---- */
+
+static int say_schema(ds_recompare *c, ds_err *err)
+{
+    const ds_schema *a = &c->side.schema, *b = c->schema;
+    size_t i = 0;
+    while (i < a->n && i < b->n && strcmp(a->cols[i].name, b->cols[i].name) == 0 &&
+           a->cols[i].type == b->cols[i].type)
+        i++;
+    return ds_buf_printf(&c->record_words, "the columns differ, from column %zu ('%s') on", i + 1,
+                         i < a->n   ? a->cols[i].name
+                         : i < b->n ? b->cols[i].name
+                                    : "its form")
+               ? ds_fail_nomem(err)
+               : 0;
+}
+
+int ds_recompare_end(ds_recompare *c, ds_sha *root, uint64_t *records, char **differs, ds_err *err)
+{
+    ds_sha origin;
+    int rc = ds_rootsum_end(c->sum, &c->digest, root, &origin, err);
+    *records = c->records;
+    *differs = NULL;
+    const bool same = !rc && ds_sha_eq(root, &c->side.version.root);
+    if (!rc && c->other_schema)
+        rc = say_schema(c, err);
+    if (!rc && c->nsources < c->sources->n && !c->source_words.len &&
+        ds_buf_printf(&c->source_words, "%" PRIu64 " of %" PRIu64 " sources were read", c->nsources,
+                      c->sources->n))
+        rc = ds_fail_nomem(err);
+    if (!rc && !same && !c->record_words.len &&
+        ds_buf_printf(&c->record_words, "%" PRIu64 " records are recorded, %" PRIu64 " were made",
+                      c->side.version.records, c->records))
+        rc = ds_fail_nomem(err);
+    ds_buf *words = c->source_words.len ? &c->source_words : &c->record_words;
+    if (!rc && words->len &&
+        (!ds_buf_cstr(words) || !(*differs = strdup((const char *)words->data))))
+        rc = ds_fail_nomem(err);
+    return rc;
+}
