@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "rmtree.h"
 #include "term.h"
 
 /* ---- folders ---- */
@@ -90,26 +91,10 @@ int ds_fmtdir_commit(ds_fmtdir *d, ds_err *err)
     return rc;
 }
 
-static void remove_all(const char *dir)
-{
-    DIR *d = opendir(dir);
-    const struct dirent *e;
-    char *path;
-    while (d && (e = readdir(d)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0 &&
-            asprintf(&path, "%s/%s", dir, e->d_name) >= 0) {
-            (void)ds_io_active->unlink(path);
-            free(path);
-        }
-    if (d)
-        closedir(d);
-    (void)rmdir(dir);
-}
-
 void ds_fmtdir_abort(ds_fmtdir *d)
 {
     if (d->tmp)
-        remove_all(d->tmp);
+        ds_remove_tree(d->tmp);
     free(d->tmp);
     free(d->path);
     *d = (ds_fmtdir){0};
