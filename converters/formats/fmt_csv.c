@@ -19,7 +19,7 @@
 /* ---- writing ---- */
 
 typedef struct writer {
-    ds_fmtout out;
+    ds_fmtout out; /* first: ds_fmtwriter_put */
     ds_fmtwrite o;
     ds_buf head;
     size_t *lost; /* by column of lists: number of the loss and 1 */
@@ -131,19 +131,6 @@ static int row(const void *v, ds_fmtblock *b, ds_err *err)
         }
     }
     return rc ? rc : ds_fmtblock_put(b, b->scratch.data, b->scratch.len, err);
-}
-
-static int put(void *v, const uint8_t *p, size_t len, ds_err *err)
-{
-    return ds_fmtout_put(&((writer *)v)->out, p, len, err);
-}
-
-static int finish(void *v, ds_fmtwritten *done, ds_err *err)
-{
-    writer *w = v;
-    int rc = ds_fmtout_finish(&w->out, err);
-    *done = (ds_fmtwritten){w->out.files, w->out.bytes};
-    return rc;
 }
 
 static void free_writer(void *v)
@@ -343,8 +330,8 @@ const ds_format ds_format_csv = {
     .begin = begin,
     .open = open_out,
     .row = row,
-    .put = put,
-    .finish = finish,
+    .put = ds_fmtwriter_put,
+    .finish = ds_fmtwriter_finish,
     .free = free_writer,
     .read_open = read_open,
     .schema = schema,

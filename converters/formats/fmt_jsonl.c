@@ -18,7 +18,7 @@
 /* ---- writing ---- */
 
 typedef struct writer {
-    ds_fmtout out;
+    ds_fmtout out; /* first: ds_fmtwriter_put */
     ds_fmtwrite o;
     size_t *lost; /* by column: number of the loss, 0 = none, else 1 more */
 } writer;
@@ -68,19 +68,6 @@ static int row(const void *v, ds_fmtblock *b, ds_err *err)
     if (rc == 0)
         rc = take(b, &b->row.out, err);
     b->row.flush = NULL;
-    return rc;
-}
-
-static int put(void *v, const uint8_t *p, size_t len, ds_err *err)
-{
-    return ds_fmtout_put(&((writer *)v)->out, p, len, err);
-}
-
-static int finish(void *v, ds_fmtwritten *done, ds_err *err)
-{
-    writer *w = v;
-    int rc = ds_fmtout_finish(&w->out, err);
-    *done = (ds_fmtwritten){w->out.files, w->out.bytes};
     return rc;
 }
 
@@ -309,8 +296,8 @@ const ds_format ds_format_jsonl = {
     .begin = begin,
     .open = open_out,
     .row = row,
-    .put = put,
-    .finish = finish,
+    .put = ds_fmtwriter_put,
+    .finish = ds_fmtwriter_finish,
     .free = free_writer,
     .read_open = read_open,
     .schema = schema,

@@ -16,7 +16,7 @@
 #include "tfread.h"
 
 typedef struct writer {
-    ds_fmtout out;
+    ds_fmtout out; /* first: ds_fmtwriter_put */
     ds_fmtwrite o;
     size_t *lost; /* by column: number of the loss and 1 */
 } writer;
@@ -296,19 +296,6 @@ static int row(const void *v, ds_fmtblock *b, ds_err *err)
     return rc ? rc : ds_fmtblock_u32(b, ds_crc32c_mask(t.crc), err);
 }
 
-static int put(void *v, const uint8_t *p, size_t len, ds_err *err)
-{
-    return ds_fmtout_put(&((writer *)v)->out, p, len, err);
-}
-
-static int finish(void *v, ds_fmtwritten *done, ds_err *err)
-{
-    writer *w = v;
-    int rc = ds_fmtout_finish(&w->out, err);
-    *done = (ds_fmtwritten){w->out.files, w->out.bytes};
-    return rc;
-}
-
 static void free_writer(void *v)
 {
     writer *w = v;
@@ -328,8 +315,8 @@ const ds_format ds_format_tfrecord = {
     .begin = begin,
     .open = open_out,
     .row = row,
-    .put = put,
-    .finish = finish,
+    .put = ds_fmtwriter_put,
+    .finish = ds_fmtwriter_finish,
     .free = free_writer,
     .read_open = ds_tfread_open,
     .schema = ds_tfread_schema,

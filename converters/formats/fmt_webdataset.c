@@ -60,7 +60,7 @@ static int suffixes(ds_buf *v, const ds_schema *s, ds_err *err)
 /* ---- writing ---- */
 
 typedef struct writer {
-    ds_fmtout out;
+    ds_fmtout out; /* first: ds_fmtwriter_put */
     ds_fmtwrite o;
     ds_buf suffix[256];
     size_t lost[256];
@@ -178,19 +178,6 @@ static int row(const void *v, ds_fmtblock *b, ds_err *err)
             any = true;
         }
     return rc || any ? rc : put_file(b, key_len, &none, NULL, NULL, 0, err);
-}
-
-static int put(void *v, const uint8_t *p, size_t len, ds_err *err)
-{
-    return ds_fmtout_put(&((writer *)v)->out, p, len, err);
-}
-
-static int finish(void *v, ds_fmtwritten *done, ds_err *err)
-{
-    writer *w = v;
-    int rc = ds_fmtout_finish(&w->out, err);
-    *done = (ds_fmtwritten){w->out.files, w->out.bytes};
-    return rc;
 }
 
 static void free_writer(void *v)
@@ -483,8 +470,8 @@ const ds_format ds_format_webdataset = {
     .begin = begin,
     .open = open_out,
     .row = row,
-    .put = put,
-    .finish = finish,
+    .put = ds_fmtwriter_put,
+    .finish = ds_fmtwriter_finish,
     .free = free_writer,
     .read_open = read_open,
     .schema = schema,

@@ -194,3 +194,16 @@ void ds_fmtout_abort(ds_fmtout *o)
     ds_atomic_abort(&o->file);
     ds_fmtdir_abort(&o->dir);
 }
+
+int ds_fmtwriter_put(void *w, const uint8_t *p, size_t len, ds_err *err)
+{
+    return ds_fmtout_put(w, p, len, err);
+}
+
+int ds_fmtwriter_finish(void *w, ds_fmtwritten *done, ds_err *err)
+{
+    ds_fmtout *o = w;
+    const int rc = ds_fmtout_finish(o, err);
+    *done = (ds_fmtwritten){o->files, o->bytes};
+    return rc;
+}

@@ -8,6 +8,7 @@
 #ifndef DS_FMTOUT_H
 #define DS_FMTOUT_H
 
+#include "format.h"
 #include "io.h"
 
 typedef struct ds_fmtdir {
@@ -50,5 +51,9 @@ int ds_fmtout_open(ds_fmtout *o, const char *path, bool folder, bool text, ds_er
 int ds_fmtout_put(ds_fmtout *o, const void *p, size_t len, ds_err *err);
 int ds_fmtout_finish(ds_fmtout *o, ds_err *err);
 void ds_fmtout_abort(ds_fmtout *o);
+
+/* put and finish of a format whose writer begins with its ds_fmtout, and does no more in them. */
+int ds_fmtwriter_put(void *w, const uint8_t *p, size_t len, ds_err *err);
+int ds_fmtwriter_finish(void *w, ds_fmtwritten *done, ds_err *err);
 
 #endif
