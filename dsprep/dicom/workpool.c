@@ -64,7 +64,9 @@ typedef union control {
     char bytes[CMSG_SPACE(2 * sizeof(int))];
 } control;
 
-/* One message with up to two descriptors; `fds` are -1 where none came. */
+/* One message with up to two descriptors; `fds` are -1 where none came. A process that ended with
+ * a job unread leaves ECONNRESET, once, in front of the answers that it gave: they are read after
+ * it, or else what it had done would be done again. */
 static ssize_t take_message(int sock, void *p, size_t n, int fds[2], int flags)
 {
     control c;
@@ -72,10 +74,13 @@ static ssize_t take_message(int sock, void *p, size_t n, int fds[2], int flags)
     struct msghdr m = {
         .msg_iov = &v, .msg_iovlen = 1, .msg_control = c.bytes, .msg_controllen = sizeof c.bytes};
     ssize_t got;
+    bool reset = false, more;
     fds[0] = fds[1] = -1;
-    do
+    do {
         got = recvmsg(sock, &m, flags | MSG_CMSG_CLOEXEC);
-    while (got < 0 && errno == EINTR);
+        more = got < 0 && (errno == EINTR || (errno == ECONNRESET && !reset));
+        reset = reset || (got < 0 && errno == ECONNRESET);
+    } while (more);
     const struct cmsghdr *h = got >= 0 ? CMSG_FIRSTHDR(&m) : NULL;
     if (h && h->cmsg_level == SOL_SOCKET && h->cmsg_type == SCM_RIGHTS)
         memcpy(fds, CMSG_DATA(h), h->cmsg_len - CMSG_LEN(0));

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "unit.h"
@@ -130,6 +131,38 @@ static void recycled(void **state)
     assert_string_equal(said, "a x 1 0 0/b x 0 0 1/c x 0 0 0/d x 0 0 1/e x 0 0 0/");
 }
 
+/* A byte in a file for each job that was done. */
+static int count(void *ctx, const ds_work_job *job, int *out)
+{
+    (void)ctx;
+    int fd = open(unit_path("done"), O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+    bool ok = fd >= 0 && write(fd, "x", 1) == 1;
+    if (fd >= 0)
+        close(fd);
+    return ok && pwrite(*out, job->name, strlen(job->name) + 1, 0) > 0 ? 0 : -1;
+}
+
+/* Each process ends after one job while the next job may lie unread with it: nothing that was
+ * answered is done again, and nothing is held against a job. */
+static void answer_before_end(void **state)
+{
+    (void)state;
+    enum { N = 400 };
+    static char said[N * 16], want[N * 16];
+    const char *names[N];
+    size_t at = 0;
+    struct stat st;
+    const ds_work_opts o = {.fn = count, .workers = 1, .jobs = 1};
+    for (size_t i = 0; i < N; i++) {
+        names[i] = "a";
+        at += (size_t)snprintf(want + at, sizeof want - at, "a/");
+    }
+    run_all(names, N, &o, said, sizeof said);
+    assert_string_equal(said, want);
+    assert_int_equal(stat(unit_path("done"), &st), 0);
+    assert_int_equal(st.st_size, N);
+}
+
 static void seen(void **state)
 {
     (void)state;
@@ -153,8 +186,8 @@ static void seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(one_worker), cmocka_unit_test(many_workers), cmocka_unit_test(hang),
-        cmocka_unit_test(recycled),   cmocka_unit_test(seen),
+        cmocka_unit_test(one_worker), cmocka_unit_test(many_workers),      cmocka_unit_test(hang),
+        cmocka_unit_test(recycled),   cmocka_unit_test(answer_before_end), cmocka_unit_test(seen),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }
