@@ -57,6 +57,19 @@ static inline void ds_set_u32(uint8_t *p, uint32_t v)
     for (int i = 0; i < 4; i++)
         p[i] = (uint8_t)(v >> 8 * i);
 }
+/* Big endian: numbers that are ordered as their bytes are. */
+static inline uint64_t ds_get_big(const uint8_t *p)
+{
+    uint64_t v = 0;
+    for (int i = 0; i < 8; i++)
+        v = v << 8 | p[i];
+    return v;
+}
+static inline void ds_set_big(uint8_t *p, uint64_t v)
+{
+    for (int i = 0; i < 8; i++)
+        p[i] = (uint8_t)(v >> 8 * (7 - i));
+}
 static inline void ds_set_u64(uint8_t *p, uint64_t v)
 {
     for (int i = 0; i < 8; i++)

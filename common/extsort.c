@@ -31,7 +31,23 @@ struct ds_extsort {
     size_t nheap;
     bool lent; /* the heap's first run moves on at the next call */
     size_t at; /* without runs: the next entry of e */
+    int (*compare)(const void *a, const void *b, void *ctx);
+    int (*ready)(void *ctx, ds_err *err);
+    void *ctx;
 };
+
+static int bytewise(const void *a, const void *b, void *size)
+{
+    return memcmp(a, b, *(const size_t *)size);
+}
+
+void ds_extsort_by(ds_extsort *s, int (*compare)(const void *a, const void *b, void *ctx),
+                   int (*ready)(void *ctx, ds_err *err), void *ctx)
+{
+    s->compare = compare;
+    s->ready = ready;
+    s->ctx = ctx;
+}
 
 int ds_extsort_new(ds_extsort **out, size_t size, size_t limit, const char *dir, ds_err *err)
 {
@@ -46,6 +62,7 @@ int ds_extsort_new(ds_extsort **out, size_t size, size_t limit, const char *dir,
     }
     s->fd = -1;
     s->size = size;
+    ds_extsort_by(s, bytewise, NULL, &s->size);
     s->cap = (limit ? limit : (size_t)24 << 20) / size;
     s->cap += s->cap == 0;
     s->dir = strdup(dir ? dir : tmp && *tmp ? tmp : "/tmp");
@@ -77,9 +94,12 @@ uint64_t ds_extsort_count(const ds_extsort *s)
     return s->count;
 }
 
-static int compare(const void *a, const void *b, void *size)
+static int sort_memory(ds_extsort *s, ds_err *err)
 {
-    return memcmp(a, b, *(const size_t *)size);
+    int rc = s->ready ? s->ready(s->ctx, err) : 0;
+    if (rc == 0)
+        qsort_r(s->e, s->n, s->size, s->compare, s->ctx);
+    return rc;
 }
 
 static int open_file(ds_extsort *s, ds_err *err)
@@ -108,8 +128,9 @@ static int spill(ds_extsort *s, ds_err *err)
         return ds_fail_nomem(err);
     s->runs = r;
     r[s->nruns++] = (run){.start = s->filed, .n = s->n};
-    qsort_r(s->e, s->n, s->size, compare, &s->size);
-    rc = ds_write_full(s->fd, s->dir, s->e, s->n * s->size, err);
+    rc = sort_memory(s, err);
+    if (!rc)
+        rc = ds_write_full(s->fd, s->dir, s->e, s->n * s->size, err);
     s->filed += s->n;
     s->n = 0;
     return rc;
@@ -156,7 +177,7 @@ static void sift(ds_extsort *s, size_t i)
     for (;;) {
         size_t least = i, l = 2 * i + 1;
         for (size_t c = l; c < s->nheap && c <= l + 1; c++)
-            if (memcmp(head(s, s->heap[c]), head(s, s->heap[least]), s->size) < 0)
+            if (s->compare(head(s, s->heap[c]), head(s, s->heap[least]), s->ctx) < 0)
                 least = c;
         if (least == i)
             return;
@@ -170,10 +191,8 @@ static void sift(ds_extsort *s, size_t i)
 int ds_extsort_sort(ds_extsort *s, ds_err *err)
 {
     int rc = 0;
-    if (s->nruns == 0) {
-        qsort_r(s->e, s->n, s->size, compare, &s->size);
-        return 0;
-    }
+    if (s->nruns == 0)
+        return sort_memory(s, err);
     if (s->n)
         rc = spill(s, err);
     free(s->e);

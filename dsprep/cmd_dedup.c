@@ -281,7 +281,7 @@ static int write_stream(dedup *d, char **paths, int n, ds_err *err)
     if (rc == 0)
         rc = ds_rowstage_run(&res, in, &plan, &dedup_ops, d, &d->o->row, err);
     if (rc == 0)
-        ds_transform_say(&res, &plan);
+        ds_transform_say(&d->o->row, &res, &plan, NULL);
     ds_rowresult_fini(&res);
     ds_rowplan_fini(&plan);
     ds_instream_free(in);
@@ -348,10 +348,8 @@ static int run(int argc, char **argv)
         return rc;
     ds_err err = {0};
     dedup d = {.o = &o};
-    ds_sig_setup();
-    if (o.row.quiet)
-        ds_log_level = 0;
+    ds_transform_begin(&o.row);
     (void)dedup_all(&d, operands, n, &err);
     ds_opt_list_fini(&o.against);
-    return ds_command_end(&ds_cmd_dedup, &err, false);
+    return ds_transform_end(&ds_cmd_dedup, &o.row, &err, false);
 }

@@ -265,7 +265,7 @@ static int filter_stream(filter *f, const filter_opts *o, char **operands, int n
     if (rc == 0)
         rc = ds_rowstage_run(&res, in, &plan, &filter_ops, f, &o->row, err);
     if (rc == 0)
-        ds_transform_say(&res, &plan);
+        ds_transform_say(&o->row, &res, &plan, NULL);
     ds_rowresult_fini(&res);
     ds_rowplan_fini(&plan);
     json_decref(options);
@@ -318,9 +318,7 @@ static int run(int argc, char **argv)
         return rc;
     ds_err err = {0};
     filter f = {.max_text = (size_t)o.max_text, .mark = o.mark};
-    ds_sig_setup();
-    if (o.row.quiet)
-        ds_log_level = 0;
+    ds_transform_begin(&o.row);
     rc = read_rules(&f, &o, &err);
     if (rc == 0)
         (void)filter_stream(&f, &o, operands, n, &err);
@@ -331,5 +329,5 @@ static int run(int argc, char **argv)
     ds_opt_list_fini(&o.presets);
     ds_opt_list_fini(&o.sets);
     ds_opt_list_fini(&o.where);
-    return ds_command_end(&ds_cmd_filter, &err, false);
+    return ds_transform_end(&ds_cmd_filter, &o.row, &err, false);
 }

@@ -13,6 +13,7 @@
     X(redact)                                                                                      \
     X(split)                                                                                       \
     X(sample)                                                                                      \
+    X(sort)                                                                                        \
     X(shuffle)                                                                                     \
     X(export)                                                                                      \
     X(import)                                                                                      \

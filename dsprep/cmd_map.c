@@ -441,7 +441,13 @@ static json_t *options_of(const args *a)
 static bool say(const map *m, const ds_rowresult *res, const ds_rowplan *plan)
 {
     bool partial = res->held > 0;
-    ds_transform_say(res, plan);
+    json_t *nulls = json_object(), *more = json_pack("{s:O}", "null", nulls);
+    for (size_t i = 0; i < m->n; i++)
+        if (m->nulls[i])
+            (void)json_object_set_new(nulls, m->name[i], json_integer((json_int_t)m->nulls[i]));
+    ds_transform_say(&m->a->row, res, plan, more);
+    json_decref(nulls);
+    json_decref(more);
     for (size_t i = 0; i < m->n; i++) {
         partial = partial || m->nulls[i] > 0;
         if (m->nulls[i] && ds_log_level > 0)
@@ -513,9 +519,7 @@ static int run(int argc, char **argv)
     if (rc >= 0)
         return rc;
     ds_err err = {0};
-    ds_sig_setup();
-    if (a.row.quiet)
-        ds_log_level = 0;
+    ds_transform_begin(&a.row);
     if (!a.keep.n && !a.drop.n && !a.rename.n && !a.cast.n && !a.set.n && !a.text.n)
         (void)ds_fail(&err, DS_USAGE,
                       "nothing to do: --set, --text, --cast, --rename, --drop or --keep is wanted");
@@ -527,6 +531,5 @@ static int run(int argc, char **argv)
     ds_opt_list_fini(&a.cast);
     ds_opt_list_fini(&a.set);
     ds_opt_list_fini(&a.text);
-    rc = ds_command_end(&ds_cmd_map, &err, false);
-    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+    return ds_transform_end(&ds_cmd_map, &a.row, &err, partial);
 }

@@ -313,12 +313,18 @@ static int write_report(const redact *d, const ds_schema *s, ds_err *err)
     return rc;
 }
 
-static void say(const redact *d)
+static void say(const redact *d, const ds_rowresult *res, const ds_rowplan *plan)
 {
     uint64_t all[DS_NPII] = {0}, sum = 0;
     for (size_t k = 0; k < d->ncolumns; k++)
         for (unsigned i = 0; i < DS_NPII; i++)
             all[i] += d->found[k][i], sum += d->found[k][i];
+    if (d->o->row.json) {
+        json_t *more =
+            json_pack("{s:I,s:o}", "changed", (json_int_t)d->changed, "found", counts_json(all));
+        ds_transform_say(&d->o->row, res, plan, more);
+        json_decref(more);
+    }
     if (ds_log_level == 0)
         return;
     fprintf(stderr, "dsprep redact: %llu found in %llu of %llu records", (unsigned long long)sum,
@@ -367,7 +373,7 @@ static int redact_stream(redact *d, char **operands, int n, ds_err *err)
     if (rc == 0 && o->report)
         rc = write_report(d, s, err);
     if (rc == 0)
-        say(d);
+        say(d, &res, &plan);
     ds_rowresult_fini(&res);
     ds_rowplan_fini(&plan);
     ds_instream_free(in);
@@ -406,9 +412,7 @@ static int run(int argc, char **argv)
         return rc;
     ds_err err = {0};
     redact d = {.o = &o};
-    ds_sig_setup();
-    if (o.row.quiet)
-        ds_log_level = 0;
+    ds_transform_begin(&o.row);
     rc = read_kinds(&d, &o, &err);
     if (rc == 0 && o.names) {
         rc = ds_piinames_load(&d.names, o.names, &d.names_sha, &err);
@@ -422,5 +426,5 @@ static int run(int argc, char **argv)
     ds_piinames_free(d.names);
     ds_buf_fini(&d.key);
     ds_opt_list_fini(&o.columns);
-    return ds_command_end(&ds_cmd_redact, &err, false);
+    return ds_transform_end(&ds_cmd_redact, &o.row, &err, false);
 }

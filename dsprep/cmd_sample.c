@@ -372,7 +372,7 @@ static int write_stream(sample *s, char **paths, int n, ds_err *err)
     if (rc == 0)
         rc = ds_rowstage_run(&res, in, &plan, &sample_ops, s, &s->a->row, err);
     if (rc == 0)
-        ds_transform_say(&res, &plan);
+        ds_transform_say(&s->a->row, &res, &plan, NULL);
     forget(s);
     ds_rowresult_fini(&res);
     ds_rowplan_fini(&plan);
@@ -447,9 +447,7 @@ static int run(int argc, char **argv)
     if (rc >= 0)
         return rc;
     ds_err err = {0};
-    ds_sig_setup();
-    if (a.row.quiet)
-        ds_log_level = 0;
+    ds_transform_begin(&a.row);
     (void)sample_stream(&a, operands, n, &err);
-    return ds_command_end(&ds_cmd_sample, &err, false);
+    return ds_transform_end(&ds_cmd_sample, &a.row, &err, false);
 }

@@ -214,7 +214,12 @@ static json_t *options_of(const split *s)
 
 static void say(const split *s, const ds_rowresult *res, const ds_rowplan *plan)
 {
-    ds_transform_say(res, plan);
+    json_t *parts = json_object(), *more = json_pack("{s:O}", "parts", parts);
+    for (size_t i = 0; s->o->dir && i < s->n; i++)
+        (void)json_object_set_new(parts, s->name[i], json_integer((json_int_t)res->routed[i]));
+    ds_transform_say(&s->o->row, res, plan, s->o->dir ? more : NULL);
+    json_decref(parts);
+    json_decref(more);
     for (size_t i = 0; s->o->dir && ds_log_level > 0 && i < s->n; i++)
         fprintf(stderr, "  %s: %llu records\n", s->path[i], (unsigned long long)res->routed[i]);
 }
@@ -280,9 +285,7 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     split s = {.o = &o};
     rc = 0;
-    ds_sig_setup();
-    if (o.row.quiet)
-        ds_log_level = 0;
+    ds_transform_begin(&o.row);
     if (!o.by)
         rc = ds_fail(&err, DS_USAGE, "--by EXPR is needed: what must stay together");
     else if (o.dir && o.row.output)
@@ -296,5 +299,5 @@ static int run(int argc, char **argv)
         free(s.name[i]);
         free(s.path[i]);
     }
-    return ds_command_end(&ds_cmd_split, &err, false);
+    return ds_transform_end(&ds_cmd_split, &o.row, &err, false);
 }

@@ -229,6 +229,18 @@ uint64_t ds_instream_pos(const ds_instream *in)
     return in->before + (in->reader ? ds_reader_pos(in->reader) : 0);
 }
 
+int ds_instream_sameprov(const ds_instream *in, const ds_buf *prov, ds_err *err)
+{
+    size_t len;
+    const char *p = ds_reader_provenance(in->reader, &len);
+    return len == prov->len && memcmp(p, prov->data, len) == 0
+               ? 0
+               : ds_fail(err, DS_FAIL,
+                         "%s: it was not made as the file before it was, so they are not shards "
+                         "of one stream",
+                         ds_instream_path(in));
+}
+
 void ds_instream_free(ds_instream *in)
 {
     if (!in)

@@ -26,6 +26,8 @@ size_t ds_instream_files(const ds_instream *in);            /* how many there ar
 bool ds_instream_last(const ds_instream *in);               /* the current file is the last */
 uint64_t ds_instream_size(const ds_instream *in); /* bytes of all of them; 0 when not known */
 uint64_t ds_instream_pos(const ds_instream *in);  /* how many were read */
+/* At the end of a file: was it made by the steps in `prov`, as the one before it? */
+int ds_instream_sameprov(const ds_instream *in, const ds_buf *prov, ds_err *err);
 void ds_instream_free(ds_instream *in);
 
 #endif

@@ -38,6 +38,11 @@ int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, 
     return rc;
 }
 
+int ds_stageout_level(const char *path, int64_t given)
+{
+    return given >= 0 ? (int)given : path && strcmp(path, "-") != 0 ? 3 : 0;
+}
+
 int ds_stageout_end(ds_stageout *o, const ds_counts *counts, ds_err *err)
 {
     int rc = ds_writer_end(o->writer, counts, NULL, err);

@@ -23,6 +23,8 @@ typedef struct ds_stageout {
  * level as in ds_writer_opts. */
 int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, const void *prov,
                      size_t prov_len, int level, ds_err *err);
+/* What an option gave, or when it was not given (-1): 3 for a file, 0 for a pipe. */
+int ds_stageout_level(const char *path, int64_t given);
 int ds_stageout_end(ds_stageout *o, const ds_counts *counts, ds_err *err);
 void ds_stageout_abort(ds_stageout *o, const char *reason);
 void ds_stageout_fini(ds_stageout *o);

@@ -52,6 +52,16 @@ ds_x128 ds_frame_sum(XXH3_state_t *x, const uint8_t head[16], const void *a, siz
 
 /* ---- counts ---- */
 
+int ds_counts_join(ds_counts *to, const ds_counts *c, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < c->nheld; i++)
+        rc = ds_counts_add(to, false, c->held[i].reason, c->held[i].count, err);
+    for (size_t i = 0; rc == 0 && i < c->nfailed; i++)
+        rc = ds_counts_add(to, true, c->failed[i].reason, c->failed[i].count, err);
+    return rc;
+}
+
 int ds_counts_add(ds_counts *c, bool failed, const char *reason, uint64_t n, ds_err *err)
 {
     ds_reason **list = failed ? &c->failed : &c->held;

@@ -22,6 +22,8 @@ typedef struct ds_counts {
     size_t nheld, nfailed;
 } ds_counts;
 int ds_counts_add(ds_counts *c, bool failed, const char *reason, uint64_t n, ds_err *err);
+/* What was held and failed, from another one. */
+int ds_counts_join(ds_counts *to, const ds_counts *c, ds_err *err);
 uint64_t ds_counts_total(const ds_counts *c, bool failed);
 void ds_counts_fini(ds_counts *c);
 

@@ -217,14 +217,10 @@ typedef struct state {
 static int sink_open(sink *s, const char *path, const ds_schema *schema, const ds_buf *prov,
                      int64_t level, ds_err *err)
 {
-    const bool file = path && strcmp(path, "-") != 0;
     int rc = ds_schema_copy(&s->schema, schema, err);
     if (rc == 0)
         rc = ds_stageout_open(&s->out, path, &s->schema, prov->data, prov->len,
-                              (int)(level >= 0 ? level
-                                    : file     ? 3
-                                               : 0),
-                              err);
+                              ds_stageout_level(path, level), err);
     return rc ? rc : ds_rows_new(&s->rows, s->out.writer, &s->schema, err);
 }
 
@@ -469,30 +465,14 @@ static int stage_source(void *ctx, const ds_source *s, ds_err *err)
     return rc;
 }
 
-static int add_counts(ds_counts *to, const ds_counts *c, ds_err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < c->nheld; i++)
-        rc = ds_counts_add(to, false, c->held[i].reason, c->held[i].count, err);
-    for (size_t i = 0; rc == 0 && i < c->nfailed; i++)
-        rc = ds_counts_add(to, true, c->failed[i].reason, c->failed[i].count, err);
-    return rc;
-}
-
 static int stage_end(void *ctx, ds_instream *in, ds_err *err)
 {
     run *r = ctx;
     const ds_counts *c = ds_reader_counts(ds_instream_reader(in));
-    size_t len;
-    const char *prov = ds_reader_provenance(ds_instream_reader(in), &len);
-    if (len != r->prov.len || memcmp(prov, r->prov.data, len) != 0)
-        return ds_fail(err, DS_FAIL,
-                       "%s: it was not made as the file before it was, so they are not shards of "
-                       "one stream",
-                       ds_instream_path(in));
+    int rc = ds_instream_sameprov(in, &r->prov, err);
     r->base += c->sources;
     r->origin = (ds_origin_state){0};
-    return add_counts(&r->held, c, err);
+    return rc ? rc : ds_counts_join(&r->held, c, err);
 }
 
 static const ds_blockpipe_ops stage_ops = {

@@ -24,7 +24,7 @@
 typedef struct ds_rowopts {
     const char *output, *rejects;
     int64_t level, threads;
-    bool quiet;
+    bool quiet, json;
 } ds_rowopts;
 
 #define DS_ROWOPTS_OUTPUT(o)                                                                       \
@@ -45,6 +45,10 @@ typedef struct ds_rowopts {
      false},                                                                                       \
         {'j', "threads", DS_OPT_INT, &(o).threads, "N", "threads; default one for each processor", \
          1,   256,       NULL,       false},                                                       \
+        {0,         "json", DS_OPT_FLAG,                                                           \
+         &(o).json, NULL,   "the summary as a line of JSON on standard error, an error too",       \
+         0,         0,      NULL,                                                                  \
+         false},                                                                                   \
     {                                                                                              \
         'q', "quiet", DS_OPT_FLAG, &(o).quiet, NULL, "no summary on standard error", 0, 0, NULL,   \
             false                                                                                  \

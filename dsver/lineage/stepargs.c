@@ -119,6 +119,14 @@ static const rule sample_rules[] = {
     {"cap", TEXT, "cap"},     {"weight", TEXT, "weight"},
     {"group", TEXT, "group"}, {0},
 };
+static const rule sort_rules[] = {
+    {"by", EACH, "by"}, {"numeric", IF_SET, "numeric"}, {"reverse", IF_SET, "reverse"}, {0}};
+static const rule map_rules[] = {
+    {"keep", EACH, "keep"},         {"drop", EACH, "drop"},
+    {"rename", EACH, "rename"},     {"cast", EACH, "cast"},
+    {"set", EACH, "set"},           {"text", EACH, "text"},
+    {"on_error", TEXT, "on-error"}, {0},
+};
 static const rule shuffle_rules[] = {{"seed", TEXT, "seed"}, {0}};
 
 static const struct command {
@@ -131,6 +139,7 @@ static const struct command {
     {"dsprep filter", false, filter_rules},     {"dsprep dedup", false, dedup_rules},
     {"dsprep split", false, split_rules},       {"dsprep templates", false, templates_rules},
     {"dsprep sample", false, sample_rules},     {"dsprep shuffle", false, shuffle_rules},
+    {"dsprep sort", false, sort_rules},         {"dsprep map", false, map_rules},
 };
 
 const char *ds_step_tool(const json_t *step)

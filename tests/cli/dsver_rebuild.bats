@@ -32,7 +32,7 @@ rebuilt() {
     rebuilt toks --source again --file "$TOKENIZER"
 }
 
-@test "rebuild: files as inputs, redact, filter, dedup, split, sample and shuffle" {
+@test "rebuild: files as inputs, redact, filter, dedup, split, sample, shuffle, sort and map" {
     corpus
     mkdir in && mv t.jsonl in && cp "$TOKENIZER" in/tok.json
     dsprep text -q --key-field id in/t.jsonl |
@@ -40,6 +40,8 @@ rebuilt() {
         dsprep redact -q --mark | dsprep dedup -q --near --seed 3 |
         dsprep split -q --by key --parts a=0.7,b=0.3 --salt "s 1" |
         dsprep sample -q --rate 0.9 --seed x | dsprep shuffle -q --seed 2 |
+        dsprep sort -q --by 'meta.n % 7 desc' --by text |
+        dsprep map -q --set 'n:f64=meta.n * 0.5' --text 'title={meta.n}: it'"'"'s' --drop meta.n |
         dsprep tokenize -q -t in/tok.json | dsver commit many >/dev/null
     rebuilt many --source in
     rebuilt many --source in/t.jsonl --file in/tok.json

@@ -52,6 +52,48 @@ static void the_order_does_not_depend_on_memory(void **state)
         sorts_with_limit(limits[i], limits[i] == SIZE ? 300 : 4096);
 }
 
+/* The other way round, and by a table that is there only when entries are compared. */
+static int backwards(const void *a, const void *b, void *ctx)
+{
+    const int *sign = *(int **)ctx;
+    return *sign * memcmp(a, b, SIZE);
+}
+
+static int make_ready(void *ctx, ds_err *err)
+{
+    static int minus = -1;
+    (void)err;
+    *(int **)ctx = &minus;
+    return 0;
+}
+
+static void the_order_can_be_another(void **state)
+{
+    (void)state;
+    for (size_t limit = SIZE * 5; limit < SIZE * 5000; limit *= 100) {
+        ds_extsort *s = NULL;
+        ds_err err = {0};
+        uint8_t e[SIZE], last[SIZE];
+        const void *got;
+        int *table = NULL;
+        memset(last, 0xff, SIZE);
+        assert_int_equal(ds_extsort_new(&s, SIZE, limit, unit_dir(), &err), 0);
+        ds_extsort_by(s, backwards, make_ready, &table);
+        for (size_t i = 0; i < 2000; i++) {
+            fill(e, i);
+            assert_int_equal(ds_extsort_put(s, e, &err), 0);
+        }
+        assert_int_equal(ds_extsort_sort(s, &err), 0);
+        for (size_t i = 0; i < 2000; i++) {
+            assert_int_equal(ds_extsort_next(s, &got, &err), 1);
+            assert_true(memcmp(got, last, SIZE) <= 0);
+            memcpy(last, got, SIZE);
+        }
+        assert_int_equal(ds_extsort_next(s, &got, &err), 0);
+        ds_extsort_free(s);
+    }
+}
+
 static void few_entries(void **state)
 {
     (void)state;
@@ -81,6 +123,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_order_does_not_depend_on_memory),
+        cmocka_unit_test(the_order_can_be_another),
         cmocka_unit_test(few_entries),
         cmocka_unit_test(what_cannot_be_sorted_is_refused),
     };
