@@ -10,13 +10,13 @@
 #include "statwords.h"
 
 enum {
-    FORM = 1,           /* of the bytes */
-    SAMPLED = 32 << 10, /* a chunk of more bytes is looked at in part, for words */
-    SAMPLE = 16,        /* one stretch in so many */
-    CHUNK_SEEN = 1024,  /* different words of a chunk that are counted by themselves */
-    TOP_PRUNE = 8192,   /* words kept while chunks are merged, at most */
-    WHOLE = 1 << 20,    /* a longer value is hashed in part: */
-    ENDS = 64 << 10     /* so much from each end */
+    FORM = 1,          /* of the bytes */
+    SAMPLED = 8 << 10, /* of a chunk of more bytes so many are looked at for words, or fewer, */
+    SAMPLE = 64,       /* but one stretch in so many at least */
+    CHUNK_SEEN = 1024, /* different words of a chunk that are counted by themselves */
+    TOP_PRUNE = 8192,  /* words kept while chunks are merged, at most */
+    WHOLE = 1 << 20,   /* a longer value is hashed in part: */
+    ENDS = 64 << 10    /* so much from each end */
 };
 
 static const int64_t day = (int64_t)86400 * 1000000000;
@@ -308,10 +308,19 @@ void ds_colstat_behind(ds_colstat *s, const uint8_t *p)
         ds_spool_release(s->spool, (size_t)(p - s->base));
 }
 
+/* One stretch in how many is looked at. */
+static unsigned sample(size_t len)
+{
+    unsigned w = 1;
+    while (w < SAMPLE && len / w > SAMPLED)
+        w *= 2;
+    return w;
+}
+
 int ds_colstat_chunk(ds_colstat *s, const ds_column *c, const uint8_t *p, size_t len, uint64_t rows,
                      bool key, ds_spool *spool, ds_err *err)
 {
-    const unsigned weight = key ? 0 : len > SAMPLED ? SAMPLE : 1;
+    const unsigned weight = key ? 0 : sample(len);
     ds_colview v;
     ds_value x;
     int rc = ds_colview_open(&v, c, p, len, rows, err);

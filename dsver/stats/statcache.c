@@ -9,7 +9,7 @@
 #include "io.h"
 #include "sumvfs.h"
 
-enum { ID = DS_STATCACHE_ID, HEAD = ID + 1 + 4, BATCH = 64 << 20 };
+enum { FORM = 2, ID = DS_STATCACHE_ID, HEAD = ID + 1 + 4, BATCH = 64 << 20 };
 
 struct ds_statcache {
     sqlite3 *db;
@@ -20,7 +20,7 @@ struct ds_statcache {
 static const char schema[] =
     "BEGIN IMMEDIATE;"
     "CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;"
-    "INSERT OR IGNORE INTO meta VALUES('stats','1');"
+    "INSERT OR IGNORE INTO meta VALUES('stats','2');"
     "CREATE TABLE IF NOT EXISTS stats(n INTEGER PRIMARY KEY, id BLOB NOT NULL UNIQUE, whole INTEGER"
     " NOT NULL, data BLOB NOT NULL);"
     "COMMIT";
@@ -74,7 +74,7 @@ static int check_form(ds_statcache *c, ds_err *err)
     sqlite3_stmt *st = NULL;
     int rc = sqlite3_prepare_v2(c->db, "SELECT value FROM meta WHERE key='stats'", -1, &st, NULL);
     const bool mine =
-        rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int(st, 0) == 1;
+        rc == SQLITE_OK && sqlite3_step(st) == SQLITE_ROW && sqlite3_column_int(st, 0) == FORM;
     const int end = sqlite3_finalize(st);
     if (mine)
         return 0;
