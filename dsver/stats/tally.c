@@ -127,31 +127,33 @@ static size_t begin_at(uint64_t hash, size_t cap)
     return (size_t)((hash * 0x9e3779b97f4a7c15u) >> 32) & (cap - 1);
 }
 
-/* Where it is, or where it would go. */
-static ds_named *named_of(const ds_names *t, uint64_t hash, const void *p, size_t len)
+/* Where the table says where it is, or would say it. */
+static uint32_t *index_of(const ds_names *t, uint64_t hash, const void *p, size_t len)
 {
     size_t i = begin_at(hash, t->cap);
-    while (t->slots[i].n && !is(t, &t->slots[i], hash, p, len))
+    while (t->index[i] && !is(t, &t->named[t->index[i] - 1], hash, p, len))
         i = (i + 1) & (t->cap - 1);
-    return &t->slots[i];
+    return &t->index[i];
 }
 
 static int grow_names(ds_names *t)
 {
     const size_t cap = t->cap ? 2 * t->cap : CAP_MIN;
-    ds_named *slots = calloc(cap, sizeof *slots);
-    if (!slots)
+    uint32_t *index = cap <= UINT32_MAX ? calloc(cap, sizeof *index) : NULL;
+    ds_named *named = index ? reallocarray(t->named, cap / 2, sizeof *named) : NULL;
+    if (!named) {
+        free(index);
         return DS_NOMEM;
-    for (size_t i = 0; i < t->cap; i++) {
-        size_t at = begin_at(t->slots[i].hash, cap);
-        if (!t->slots[i].n)
-            continue;
-        while (slots[at].n)
-            at = (at + 1) & (cap - 1);
-        slots[at] = t->slots[i];
     }
-    free(t->slots);
-    t->slots = slots;
+    for (size_t i = 0; i < t->used; i++) {
+        size_t at = begin_at(named[i].hash, cap);
+        while (index[at])
+            at = (at + 1) & (cap - 1);
+        index[at] = (uint32_t)i + 1;
+    }
+    free(t->index);
+    t->index = index;
+    t->named = named;
     t->cap = cap;
     return 0;
 }
@@ -162,30 +164,33 @@ int ds_names_add(ds_names *t, uint64_t hash, const void *p, size_t len, uint64_t
         return 0;
     if (2 * t->used >= t->cap && grow_names(t))
         return DS_NOMEM;
-    ds_named *s = named_of(t, hash, p, len);
-    if (!s->n) {
+    uint32_t *at = index_of(t, hash, p, len);
+    if (!*at) {
         if (t->used == t->most || len > UINT32_MAX - t->bytes.len) {
             t->full = true;
             return 0;
         }
-        *s = (ds_named){.hash = hash, .at = (uint32_t)t->bytes.len, .len = (uint32_t)len};
+        t->named[t->used] =
+            (ds_named){.hash = hash, .at = (uint32_t)t->bytes.len, .len = (uint32_t)len};
         if (ds_buf_put(&t->bytes, p, len))
             return DS_NOMEM;
-        t->used++;
+        *at = (uint32_t)++t->used;
     }
+    ds_named *s = &t->named[*at - 1];
     s->n = sum(s->n, n);
     return 0;
 }
 
 uint64_t ds_names_of(const ds_names *t, uint64_t hash, const void *p, size_t len)
 {
-    return t->cap ? named_of(t, hash, p, len)->n : 0;
+    const uint32_t at = t->cap ? *index_of(t, hash, p, len) : 0;
+    return at ? t->named[at - 1].n : 0;
 }
 
 void ds_names_reset(ds_names *t)
 {
-    if (t->slots && t->used)
-        memset(t->slots, 0, t->cap * sizeof *t->slots);
+    if (t->used)
+        memset(t->index, 0, t->cap * sizeof *t->index);
     ds_buf_reset(&t->bytes);
     t->used = 0;
     t->full = false;
@@ -193,7 +198,8 @@ void ds_names_reset(ds_names *t)
 
 void ds_names_fini(ds_names *t)
 {
-    free(t->slots);
+    free(t->named);
+    free(t->index);
     ds_buf_fini(&t->bytes);
     *t = (ds_names){.most = t->most};
 }
@@ -221,10 +227,10 @@ static int by_count(const void *a, const void *b)
 static size_t best(ranked *top, const ds_names *t, size_t most)
 {
     size_t n = 0;
-    for (size_t i = 0; i < t->cap; i++) {
-        const ranked r = {.named = &t->slots[i], .p = t->bytes.data + t->slots[i].at};
+    for (size_t i = 0; i < t->used; i++) {
+        const ranked r = {.named = &t->named[i], .p = t->bytes.data + t->named[i].at};
         size_t at = n;
-        if (!r.named->n || (n == most && by_count(&r, &top[n - 1]) >= 0))
+        if (n == most && by_count(&r, &top[n - 1]) >= 0)
             continue;
         while (at && by_count(&r, &top[at - 1]) < 0)
             at--;
@@ -237,13 +243,11 @@ static size_t best(ranked *top, const ds_names *t, size_t most)
 
 static size_t all_of(ranked *out, const ds_names *t, enum ds_nameorder order)
 {
-    size_t n = 0;
-    for (size_t i = 0; i < t->cap; i++)
-        if (t->slots[i].n)
-            out[n++] = (ranked){.named = &t->slots[i], .p = t->bytes.data + t->slots[i].at};
-    if (n)
-        qsort(out, n, sizeof *out, order == DS_BY_BYTES ? by_bytes : by_count);
-    return n;
+    for (size_t i = 0; i < t->used; i++)
+        out[i] = (ranked){.named = &t->named[i], .p = t->bytes.data + t->named[i].at};
+    if (t->used)
+        qsort(out, t->used, sizeof *out, order == DS_BY_BYTES ? by_bytes : by_count);
+    return t->used;
 }
 
 /* The first `most` in order. */

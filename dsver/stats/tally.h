@@ -36,12 +36,13 @@ bool ds_tally_get(ds_tally *t, const uint8_t *p, size_t len, size_t *pos);
 /* ---- names ---- */
 
 typedef struct ds_named {
-    uint64_t hash, n; /* n 0: an empty slot */
+    uint64_t hash, n;
     uint32_t at, len; /* in bytes */
 } ds_named;
 
 typedef struct ds_names {
-    ds_named *slots;
+    ds_named *named; /* in the order in which they came; room for half of cap */
+    uint32_t *index; /* a hash table: 1 + where it is in named, or 0 */
     size_t used, cap;
     ds_buf bytes;
     size_t most; /* different ones that are taken; set before the first */
