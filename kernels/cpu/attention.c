@@ -21,6 +21,7 @@
 
 typedef struct attn {
     const ds_vec *v;
+    ds_scratch *scratch;
     ds_panels pan;
     enum ds_kfmt f;
     const ds_kattn *p;
@@ -212,8 +213,8 @@ static void forward_job(void *arg, int64_t i)
 
     if (w.len <= 0)
         return;
-    float *scores =
-        ds_cpu_scratch((size_t)(wide * p->qk_dim + outw * w.len + BQ * (deep + wide + outw)));
+    float *scores = ds_scratch_take(
+        a->scratch, (size_t)(wide * p->qk_dim + outw * w.len + BQ * (deep + wide + outw)));
     if (!scores) {
         __atomic_store_n(&a->failed, true, __ATOMIC_RELAXED);
         return;
@@ -232,7 +233,7 @@ static void forward_job(void *arg, int64_t i)
             const strip s = strip_of(a, w.len, q0);
             forward_strip(a, &w, &s, h, left, scores, out, kp, vp);
         }
-    free(scores);
+    ds_scratch_give(a->scratch, scores);
 }
 
 static int check(const ds_kattn *p, ds_err *err)
@@ -248,6 +249,7 @@ static int attention(ds_kernels *k, void *o, float *lse, const void *q, const vo
                      ds_err *err)
 {
     attn a = {.v = ds_cpu_of(k)->vec,
+              .scratch = &ds_cpu_of(k)->scratch,
               .pan = ds_panels_of(ds_cpu_of(k)->vec, f, f),
               .f = f,
               .p = p,
@@ -271,6 +273,7 @@ static int attention_past(ds_kernels *k, void *o, const void *q, const void *kk,
     const int32_t cu[2] = {0, (int32_t)(past + t)};
     const ds_kseqs one = {cu, 1};
     attn a = {.v = ds_cpu_of(k)->vec,
+              .scratch = &ds_cpu_of(k)->scratch,
               .pan = ds_panels_of(ds_cpu_of(k)->vec, f, f),
               .f = f,
               .p = p,
@@ -311,8 +314,9 @@ static float *back_new(back *b, const attn *a, int64_t len)
     b->dvw = round_up(vd, v->nr);
     const int64_t left = BQ * (tall > depth ? tall : depth),
                   right = BQ * (b->dkw > b->dvw ? b->dkw : b->dvw);
-    float *m = ds_cpu_scratch((size_t)(wide * (qk + vd) + b->dkw * len + tall * (b->dkw + b->dvw) +
-                                       left + right + BQ * (2 * wide + b->dkw) + 2 * vd));
+    float *m = ds_scratch_take(a->scratch,
+                               (size_t)(wide * (qk + vd) + b->dkw * len + tall * (b->dkw + b->dvw) +
+                                        left + right + BQ * (2 * wide + b->dkw) + 2 * vd));
     if (!m)
         return NULL;
     b->k_by_key = m;
@@ -407,7 +411,7 @@ static void backward_job(void *arg, int64_t i)
         put_row(a, a->dk, (w.t0 + t) * w.kw + w.g * p->qk_dim, b.dk + t * b.dkw, p->qk_dim);
         put_row(a, a->dv, (w.t0 + t) * w.vw + w.g * p->v_dim, b.dv + t * b.dvw, p->v_dim);
     }
-    free(m);
+    ds_scratch_give(a->scratch, m);
 }
 
 static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
@@ -416,6 +420,7 @@ static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const voi
                           ds_err *err)
 {
     attn a = {.v = ds_cpu_of(k)->vec,
+              .scratch = &ds_cpu_of(k)->scratch,
               .pan = ds_panels_of(ds_cpu_of(k)->vec, f, f),
               .f = f,
               .p = p,

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "pool.h"
@@ -26,13 +27,36 @@ const ds_vec *ds_vec_pick(const char *name)
     return !name || !strcmp(name, "base") ? &ds_vec_base : NULL;
 }
 
+#define LARGE_PAGE ((uintptr_t)2 << 20)
+
+/* Matrices are read along their columns too, each element on a page of its own: with large pages
+ * the processor still knows where they are. Only what is whole within them, so that no more memory
+ * is taken; a system without them says no, and nothing is lost. */
+static void in_large_pages(void *p, size_t bytes)
+{
+#if defined(MADV_HUGEPAGE)
+    const uintptr_t from = ((uintptr_t)p + LARGE_PAGE - 1) & ~(LARGE_PAGE - 1),
+                    to = ((uintptr_t)p + bytes) & ~(LARGE_PAGE - 1);
+
+    if (from < to)
+        (void)madvise((char *)p + (from - (uintptr_t)p), to - from, MADV_HUGEPAGE);
+#else
+    (void)p;
+    (void)bytes;
+#endif
+}
+
 float *ds_cpu_scratch(size_t floats)
 {
     size_t bytes;
+    void *p;
 
     if (__builtin_mul_overflow(floats, sizeof(float), &bytes) || bytes > SIZE_MAX - 64)
         return NULL;
-    return aligned_alloc(64, (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0));
+    p = aligned_alloc(64, (bytes + 63) / 64 * 64 + (bytes == 0 ? 64 : 0));
+    if (p)
+        in_large_pages(p, bytes);
+    return p;
 }
 
 /* Zeroed by the system where it can be, so that large buffers cost nothing until they are used. The
@@ -46,6 +70,7 @@ static int cpu_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
         return ds_fail_nomem(err);
     char *at = raw + 64 + (64 - (uintptr_t)raw % 64) % 64;
     memcpy(at - sizeof raw, &raw, sizeof raw);
+    in_large_pages(at, bytes);
     *p = at;
     return 0;
 }
@@ -105,6 +130,7 @@ static void cpu_close(ds_kernels *k)
         ds_workers_free(c->workers);
         free(c->pack_a);
         ds_held_fini(&c->held);
+        ds_scratch_fini(&c->scratch);
         free(c);
     }
     free(k);

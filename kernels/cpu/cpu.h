@@ -5,6 +5,7 @@
 
 #include "held.h"
 #include "kernels.h"
+#include "scratch.h"
 #include "vec.h"
 #include "workers.h"
 
@@ -12,11 +13,10 @@ typedef struct ds_cpu {
     const ds_vec *vec;
     ds_workers *workers;
     char detail[64];
-    /* scratch of the matrix product, grown as needed: packed A, one packed slice of B and one tile
-     * of sums a thread */
-    float *pack_a;
+    float *pack_a; /* panels of a product's left operand, grown as needed */
     size_t pack_a_len;
     ds_held held;
+    ds_scratch scratch; /* of jobs */
 } ds_cpu;
 
 static inline ds_cpu *ds_cpu_of(ds_kernels *k)
@@ -55,7 +55,8 @@ static inline void ds_row_put(const ds_vec *v, void *base, enum ds_kfmt f, int64
         v->to_bf16((uint16_t *)base + at, tmp, n);
 }
 
-/* Aligned scratch for one call; NULL when out of memory. */
+/* Aligned memory that free() takes, for small things and those that stay; NULL when out of memory.
+ */
 float *ds_cpu_scratch(size_t floats);
 
 /* Natural logarithm of a positive finite x, rounded once from double: the same bits with any C

@@ -18,9 +18,11 @@
 
 #define MC 192 /* rows of C summed at a time; a multiple of every mr (4, 6, 12) */
 #define MR_MAX 12
-#define NC 256      /* columns of a slice */
-#define KC 384      /* depth of one pass over a tile: a panel of A stays in the first-level cache */
-#define FEW_COLS 64 /* columns of a job where there are few rows */
+#define NC 256        /* columns of a slice */
+#define KC 384        /* depth of one pass where A's rows are too deep for the cache */
+#define NEAR 160000   /* elements of A that stay in the second-level cache beside a panel of B */
+#define FEW_COLS 64   /* columns of a job where there are few rows */
+#define PACK_PANELS 8 /* of A, for one worker */
 #define A_CHUNK (8 << 20) /* elements of packed A */
 
 typedef struct product {
@@ -38,6 +40,8 @@ typedef struct product {
     float *left[2];           /* of each term */
     bool packed[2];           /* they were found so */
     int64_t width;            /* columns of a slice */
+    int64_t group;            /* columns, and */
+    int64_t tall, pass;       /* rows and depth that are multiplied at a time */
     int64_t parts, part_rows; /* a slice's rows, where slices are fewer than threads */
     bool failed;
 } product;
@@ -50,9 +54,8 @@ static int64_t depth_of(const product *t, int e)
 static void pack_a_job(void *arg, int64_t i)
 {
     product *t = arg;
-    const int mr = t->cpu->vec->mr;
-    const int64_t first = i * mr;
-    const int64_t have = t->rows - first < mr ? t->rows - first : mr;
+    const int64_t some = PACK_PANELS * t->cpu->vec->mr, first = i * some;
+    const int64_t have = t->rows - first < some ? t->rows - first : some;
 
     for (int e = 0; e < t->terms; e++) {
         const ds_kterm *x = &t->term[e];
@@ -86,10 +89,10 @@ static void start_rows(const product *t, float *sums, int64_t row, int64_t rows,
 {
     const int64_t mr = t->p.v->mr, tall = (rows + mr - 1) / mr * mr;
 
-    memset(sums, 0, (size_t)(tall * t->width) * sizeof *sums);
+    memset(sums, 0, (size_t)(tall * t->group) * sizeof *sums);
     if (goes_on(t))
         for (int64_t i = 0; i < rows; i++)
-            memcpy(sums + i * t->width, (const float *)t->c + (row + i) * t->n + col,
+            memcpy(sums + i * t->group, (const float *)t->c + (row + i) * t->n + col,
                    (size_t)cols * sizeof *sums);
 }
 
@@ -101,7 +104,7 @@ static void put_rows(const product *t, float *sums, int64_t row, int64_t rows, i
     float old[NC];
 
     for (int64_t i = 0; i < rows; i++) {
-        float *s = sums + i * t->width;
+        float *s = sums + i * t->group;
         const int64_t at = (row + i) * t->n + col;
         const bool add = t->accumulate && !goes_on(t);
         if (add || t->alpha != 1.0f)
@@ -121,8 +124,9 @@ static void multiply(const product *t, float *sums, int64_t stride, int64_t row,
 
     for (int e = 0; e < t->terms; e++) {
         const int64_t deep = depth_of(t, e);
-        for (int64_t p = 0; p < deep; p += KC)
-            ds_panels_multiply(&t->p, sums, stride, rows, cols, deep - p < KC ? deep - p : KC,
+        for (int64_t p = 0; p < deep; p += t->pass)
+            ds_panels_multiply(&t->p, sums, stride, rows, cols,
+                               deep - p < t->pass ? deep - p : t->pass,
                                t->left[e] + row * deep + p * v->mr, deep, pb + p * v->nr, t->depth);
         pb += deep * v->nr;
     }
@@ -144,6 +148,34 @@ static void multiply_in_place(const product *t, int64_t row, int64_t rows, int64
     multiply(t, c, t->n, row, rows, cols, pb);
 }
 
+/* Rows of C in columns that come soon. */
+static void fetch_rows(const product *t, int64_t row, int64_t rows, int64_t col, int64_t cols)
+{
+    const size_t size = ds_kfmt_size(t->fc);
+
+    for (int64_t i = 0; i < rows; i++)
+        for (int64_t at = 0; at < cols; at += 64 / (int64_t)size)
+            __builtin_prefetch((const char *)t->c + (size_t)((row + i) * t->n + col + at) * size,
+                               1);
+}
+
+/* Some rows of a slice, a group of columns at a time; pb: the slice's panels. */
+static void multiply_rows(const product *t, float *sums, int64_t row, int64_t rows, int64_t col,
+                          int64_t cols, const float *pb)
+{
+    for (int64_t at = 0; at < cols; at += t->group, pb += t->depth * t->group) {
+        const int64_t some = cols - at < t->group ? cols - at : t->group;
+        fetch_rows(t, t->row0 + row, rows, col + at, some);
+        if (in_place(t, rows, some)) {
+            multiply_in_place(t, row, rows, col + at, some, pb);
+            continue;
+        }
+        start_rows(t, sums, t->row0 + row, rows, col + at, some);
+        multiply(t, sums, t->group, row, rows, some, pb);
+        put_rows(t, sums, t->row0 + row, rows, col + at, some);
+    }
+}
+
 static void slice_job(void *arg, int64_t job)
 {
     product *t = arg;
@@ -153,7 +185,7 @@ static void slice_job(void *arg, int64_t job)
     const int64_t cols = t->n - col < t->width ? t->n - col : t->width;
     const int64_t panels = (cols + v->nr - 1) / v->nr;
     const int64_t deep = t->depth;
-    float *pb = ds_cpu_scratch((size_t)(deep * panels * v->nr + MC * t->width));
+    float *pb = ds_scratch_take(&t->cpu->scratch, (size_t)(deep * panels * v->nr + MC * t->group));
 
     if (!pb) {
         __atomic_store_n(&t->failed, true, __ATOMIC_RELAXED);
@@ -161,17 +193,9 @@ static void slice_job(void *arg, int64_t job)
     }
     float *sums = pb + deep * panels * v->nr;
     pack_b(t, pb, col, cols);
-    for (int64_t row = from; row < to; row += MC) {
-        const int64_t rows = to - row < MC ? to - row : MC;
-        if (in_place(t, rows, cols)) {
-            multiply_in_place(t, row, rows, col, cols, pb);
-            continue;
-        }
-        start_rows(t, sums, t->row0 + row, rows, col, cols);
-        multiply(t, sums, t->width, row, rows, cols, pb);
-        put_rows(t, sums, t->row0 + row, rows, col, cols);
-    }
-    free(pb);
+    for (int64_t row = from; row < to; row += t->tall)
+        multiply_rows(t, sums, row, to - row < t->tall ? to - row : t->tall, col, cols, pb);
+    ds_scratch_give(&t->cpu->scratch, pb);
 }
 
 /* Slices of columns: as many for each thread, where there are enough columns. */
@@ -183,6 +207,17 @@ static int64_t split_columns(product *t, int64_t threads)
     slices = (slices + threads - 1) / threads * threads;
     t->width = (panels + slices - 1) / slices * nr;
     return (t->n + t->width - 1) / t->width;
+}
+
+/* Rows that fit near are multiplied with one panel of B after the other, whose sums are used while
+ * they are near too; deeper ones pass by pass with all panels of a slice. */
+static void split_tiles(product *t)
+{
+    const bool fits = t->depth <= NEAR / (MC / 2);
+
+    t->tall = fits && t->depth > NEAR / MC ? MC / 2 : MC;
+    t->group = fits ? t->p.v->nr : t->width;
+    t->pass = fits ? t->depth : KC;
 }
 
 /* Narrow products have fewer slices than threads: their rows are split too. Each part packs its own
@@ -265,7 +300,7 @@ static int run_few(product *t, ds_err *err)
         return DS_NOMEM;
     for (int e = 0; e < t->terms; e++)
         ds_units_left(&t->p, t->left[e], t->term[e].a, t->fa, t->m * t->term[e].k);
-    t->width = FEW_COLS;
+    t->group = FEW_COLS;
     ds_workers_run(t->cpu->workers, (t->n + FEW_COLS - 1) / FEW_COLS, few_job, t);
     return 0;
 }
@@ -288,6 +323,7 @@ static int run(product *t, ds_err *err)
     if (is_few(t))
         return run_few(t, err);
     const int64_t slices = split_columns(t, threads);
+    split_tiles(t);
     int64_t chunk = A_CHUNK / t->depth / MC * MC;
     chunk = chunk < MC ? MC : chunk;
     chunk = chunk > (m + MC - 1) / MC * MC ? (m + MC - 1) / MC * MC : chunk;
@@ -297,7 +333,9 @@ static int run(product *t, ds_err *err)
     for (t->row0 = 0; t->row0 < m && !t->failed; t->row0 += chunk) {
         t->rows = m - t->row0 < chunk ? m - t->row0 : chunk;
         if (pack)
-            ds_workers_run(cpu->workers, (t->rows + v->mr - 1) / v->mr, pack_a_job, t);
+            ds_workers_run(cpu->workers,
+                           (t->rows + PACK_PANELS * v->mr - 1) / (PACK_PANELS * v->mr), pack_a_job,
+                           t);
         split_rows(t, slices, threads);
         ds_workers_run(cpu->workers, slices * t->parts, slice_job, t);
     }

@@ -20,16 +20,28 @@ ds_panels ds_panels_of(const ds_vec *v, enum ds_kfmt fa, enum ds_kfmt fb)
  * adding that changes no number, not even a zero's sign. */
 #define MINUS_ZERO 0x8000
 
+/* Lines that lie across the rows of a matrix are packed some rows at a time: all panels read the
+ * same cache lines of them. Even. */
+#define ROWS_AT_ONCE 64
+
 static void pack(const ds_panels *p, float *dst, int64_t pitch, const void *src, enum ds_kfmt f,
                  bool trans, int64_t ld, int64_t first, int64_t lines, int w, int64_t k,
                  uint16_t tail)
 {
-    for (int64_t i = 0; i < lines; i += w, dst += w * pitch) {
-        const int64_t have = lines - i < w ? lines - i : w;
-        if (p->pairs)
-            p->v->pack_pairs((uint32_t *)(void *)dst, src, trans, ld, first + i, have, w, k, tail);
-        else
-            p->v->pack(dst, src, f, trans, ld, first + i, have, w, k);
+    const int64_t step = trans ? ROWS_AT_ONCE : k;
+
+    for (int64_t p0 = 0; p0 < k; p0 += step) {
+        const int64_t some = k - p0 < step ? k - p0 : step;
+        const void *from = (const char *)src + (size_t)(p0 * ld) * (f == DS_KF32 ? 4 : 2);
+        float *to = dst + ds_panels_depth(p, p0) * w;
+        for (int64_t i = 0; i < lines; i += w, to += w * pitch) {
+            const int64_t have = lines - i < w ? lines - i : w;
+            if (p->pairs)
+                p->v->pack_pairs((uint32_t *)(void *)to, from, trans, ld, first + i, have, w, some,
+                                 tail);
+            else
+                p->v->pack(to, from, f, trans, ld, first + i, have, w, some);
+        }
     }
 }
 

@@ -8,10 +8,6 @@ static __attribute__((noinline)) void turn_there(vu r[LANES])
     turn(r);
 }
 
-#define UNIT_SIZE(KIND) ((KIND) == UNIT_BF16 ? 2 : 4)
-#define AHEAD                                                                                      \
-    512 /* bytes: lines are a page or more apart, so the processor would look ahead late */
-
 /* TERM(av, bv, c) as in TILE; KIND: how the right operand's terms lie in memory. NAME_rest: some of
  * 16 terms of some of 16 lines. */
 #define FEW_REST(NAME, KIND, ELEM, ALL, TERM)                                                      \

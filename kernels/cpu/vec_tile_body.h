@@ -30,6 +30,10 @@ static __attribute__((noinline)) void tile(float *acc, size_t stride, const void
             _mm256_storeu_ps(acc + (size_t)i * stride + j * 8, c[i][j]);
 }
 #else
+/* Panels of the left operand come from far away when the first panel of the right one meets them.
+ * Elements, in steps of MR. */
+#define AHEAD_LEFT (64 * MR)
+
 /* TERM(av, bv, c): one step of a chain, or two. A vector of a is one element in all lanes. */
 #define TILE(NAME, WIDE, ELEM, ALL, TERM)                                                          \
     static __attribute__((noinline)) void NAME(float *acc, size_t stride, const void *pa,          \
@@ -52,6 +56,7 @@ static __attribute__((noinline)) void tile(float *acc, size_t stride, const void
                 _Pragma("GCC unroll 4") for (int j = 0; j < (WIDE); j++) c[i][j] =                 \
                     TERM(av, bv[j], c[i][j]);                                                      \
             }                                                                                      \
+            __builtin_prefetch(a + AHEAD_LEFT);                                                    \
             a += MR;                                                                               \
             b += NV * LANES;                                                                       \
         }                                                                                          \
@@ -153,6 +158,12 @@ enum unit { UNIT_F32, UNIT_BF16, UNIT_PAIR };
 typedef uint16_t vh __attribute__((vector_size(32), aligned(2)));
 typedef uint32_t vu __attribute__((vector_size(64), aligned(4)));
 
+#define UNIT_SIZE(KIND) ((KIND) == UNIT_BF16 ? 2 : 4)
+
+/* Lines and rows are a page or more apart, so the processor would look ahead late. */
+#define AHEAD 512 /* bytes of a line */
+#define ROWS_AHEAD 16
+
 static inline vu vec_halves(const uint16_t *p, int64_t n) /* n of 16, zeros after them */
 {
 #if defined(__AVX512F__)
@@ -242,10 +253,13 @@ static inline __attribute__((always_inline)) void pack_lines(uint32_t *dst, cons
         for (int64_t p0 = 0; p0 < depth; p0 += LANES) {
             const int64_t n = depth - p0 < LANES ? depth - p0 : LANES;
             vu r[LANES];
-            for (int i = 0; i < LANES; i++)
-                r[i] = i < wide && g + i < have
-                           ? vec_units((const char *)src + (size_t)(g + i) * pitch, kind, p0, n)
-                           : (vu){0};
+            for (int i = 0; i < LANES; i++) {
+                const char *line = (const char *)src + (size_t)(g + i) * pitch;
+                const bool there = i < wide && g + i < have;
+                if (there)
+                    __builtin_prefetch(line + (size_t)p0 * UNIT_SIZE(kind) + AHEAD);
+                r[i] = there ? vec_units(line, kind, p0, n) : (vu){0};
+            }
             turn(r);
             for (int64_t p = 0; p < n; p++)
                 vec_put(dst + (p0 + p) * w + g, r[p],
@@ -260,11 +274,17 @@ static inline __attribute__((always_inline)) void pack_rows(uint32_t *dst, const
                                                             enum unit kind, int64_t ld,
                                                             int64_t have, int w, int64_t depth)
 {
+    const int64_t rows = kind == UNIT_PAIR ? 2 : 1; /* of a unit */
+    const size_t size = kind == UNIT_F32 ? 4 : 2;
+
     for (int64_t p = 0; p < depth; p++)
         for (int g = 0; g < w; g += LANES) {
             const int64_t n = have - g < 0 ? 0 : have - g < LANES ? have - g : LANES;
             const uint16_t *h = (const uint16_t *)src + g;
             vu v;
+            for (int64_t i = 0; i < rows; i++)
+                __builtin_prefetch((const char *)src +
+                                   (size_t)((rows * p + ROWS_AHEAD + i) * ld + g) * size);
             if (kind == UNIT_PAIR)
                 v = vec_halves(h + 2 * p * ld, n) << 16 | vec_halves(h + (2 * p + 1) * ld, n);
             else if (kind == UNIT_BF16)

@@ -8,8 +8,8 @@
 typedef struct shape {
     int64_t m, n, k;
 } shape;
-static const shape SHAPES[] = {{1, 1, 1},     {5, 7, 3},       {13, 33, 65},
-                               {48, 32, 384}, {100, 300, 400}, {200, 17, 769}};
+static const shape SHAPES[] = {{1, 1, 1},       {5, 7, 3},      {13, 33, 65},    {48, 32, 384},
+                               {100, 300, 400}, {200, 17, 769}, {100, 40, 1100}, {20, 40, 3400}};
 
 static void layouts_agree_with_double(void **state)
 {
