@@ -13,6 +13,7 @@
     X(redact)                                                                                      \
     X(split)                                                                                       \
     X(sample)                                                                                      \
+    X(mix)                                                                                         \
     X(sort)                                                                                        \
     X(shuffle)                                                                                     \
     X(export)                                                                                      \

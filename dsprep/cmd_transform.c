@@ -49,7 +49,7 @@ void ds_transform_say(const ds_rowopts *o, const ds_rowresult *r, const ds_rowpl
 {
     if (o->json) {
         json_t *all = accounts(r, p, more);
-        char *line = all ? json_dumps(all, JSON_COMPACT) : NULL;
+        char *line = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
         fprintf(stderr, "%s\n", line ? line : "{\"error\":\"out of memory\"}");
         free(line);
         json_decref(all);

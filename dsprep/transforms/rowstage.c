@@ -406,8 +406,7 @@ static int put_row(run *r, ds_rowblock *b, const uint8_t *const *data, uint64_t 
     return rc ? rc : ds_rows_end(s->rows, err);
 }
 
-/* What was read of large values need not stay in memory. */
-static void release(const ds_block *b, const ds_colview *views, const ds_value *values, size_t n)
+void ds_block_release(const ds_block *b, const ds_colview *views, const ds_value *values, size_t n)
 {
     for (size_t i = 0; i < n; i++)
         if (b->chunks[i].spool && values[i].p && values[i].len > (size_t)1 << 20)
@@ -439,7 +438,7 @@ static int put_rows(run *r, ds_rowblock *rb, const ds_block *b, ds_err *err)
         rc = ds_origin_get(o->body, o->body_len, &pos, &r->origin, &r->ranges, err);
         if (rc == 0)
             rc = put_row(r, rb, data, row, &note, err);
-        release(b, rb->views, r->values, rb->schema->n);
+        ds_block_release(b, rb->views, r->values, rb->schema->n);
     }
     return rc;
 }

@@ -38,13 +38,11 @@ typedef struct ds_rowopts {
             "write what is dropped as a stream of its own, with columns reason and note", 0, 0,    \
             NULL, false                                                                            \
     }
-#define DS_ROWOPTS_COMMON(o)                                                                       \
+#define DS_ROWOPTS_REST(o)                                                                         \
     {'z',        "level", DS_OPT_INT,                                                              \
      &(o).level, "N",     "zstd level, 0 = none; default 0 to a pipe, 3 to a file",                \
      0,          19,      NULL,                                                                    \
      false},                                                                                       \
-        {'j', "threads", DS_OPT_INT, &(o).threads, "N", "threads; default one for each processor", \
-         1,   256,       NULL,       false},                                                       \
         {0,         "json", DS_OPT_FLAG,                                                           \
          &(o).json, NULL,   "the summary as a line of JSON on standard error, an error too",       \
          0,         0,      NULL,                                                                  \
@@ -53,6 +51,10 @@ typedef struct ds_rowopts {
         'q', "quiet", DS_OPT_FLAG, &(o).quiet, NULL, "no summary on standard error", 0, 0, NULL,   \
             false                                                                                  \
     }
+#define DS_ROWOPTS_COMMON(o)                                                                       \
+    {'j', "threads", DS_OPT_INT, &(o).threads, "N", "threads; default one for each processor",     \
+     1,   256,       NULL,       false},                                                           \
+        DS_ROWOPTS_REST(o)
 
 /* ---- columns that a worker makes ---- */
 
@@ -149,5 +151,8 @@ void ds_rowresult_text(ds_buf *out, const ds_rowresult *r, const ds_rowplan *p);
 /* The column of text that an option names; any of `types` (bits 1 << enum ds_type). */
 int ds_rowcolumn_find(size_t *column, const ds_schema *s, const char *name, unsigned types,
                       ds_err *err);
+
+/* What was read of large values of a row need not stay in memory. */
+void ds_block_release(const ds_block *b, const ds_colview *views, const ds_value *values, size_t n);
 
 #endif
