@@ -604,14 +604,19 @@ double ds_colstat_distinct(const ds_colstat *s)
     double sum = 0;
     size_t zeros = 0;
 
-    if (s->item == DS_BOOL || (s->nlow < DS_STAT_LOW && s->item != DS_TENSOR))
-        return s->item == DS_BOOL ? (double)s->values.used : (double)s->nlow;
+    if (!s->values.full && s->item != DS_TENSOR && s->type != DS_RUNS)
+        return (double)s->values.used;
+    if (s->nlow < DS_STAT_LOW && s->item != DS_TENSOR)
+        return (double)s->nlow;
     for (size_t i = 0; i < DS_STAT_REGISTERS; i++) {
         sum += ldexp(1, -s->registers[i]);
         zeros += !s->registers[i];
     }
-    const double e = 0.7213 / (1 + 1.079 / m) * m * m / sum;
-    return e <= 2.5 * m && zeros ? m * log(m / (double)zeros) : e;
+    const double most = s->type == DS_LIST ? INFINITY : (double)(s->rows - s->nulls);
+    double e = 0.7213 / (1 + 1.079 / m) * m * m / sum;
+    if (e <= 2.5 * m && zeros)
+        e = m * log(m / (double)zeros);
+    return e < most ? e : most;
 }
 
 int ds_colstat_value_text(ds_buf *out, const ds_colstat *s, const uint8_t *p, size_t len)

@@ -91,7 +91,8 @@ int64_t ds_stat_bucket(double v);
 double ds_stat_bucket_from(int64_t bucket);
 /* The q-quantile (0..1) of a sorted tally (ds_tallied), within [lo, hi]. */
 double ds_stat_quantile(const ds_buf *sorted, bool days, double q, double lo, double hi);
-/* Different values, about; exact up to 63. */
+/* Different values, about, and never more than there are; exact while values are known, and up to
+ * 63. */
 double ds_colstat_distinct(const ds_colstat *s);
 /* Text of a value as it is counted. Appended. DS_NOMEM. */
 int ds_colstat_value_text(ds_buf *out, const ds_colstat *s, const uint8_t *p, size_t len);
