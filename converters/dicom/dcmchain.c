@@ -340,8 +340,13 @@ int dcm_chain_json(const dcm_chain *c, uint32_t frame, ds_buf *b, ds_err *err)
     const frame_steps *f = &c->frames[frame < c->nframes ? frame : 0];
     bool more = c->o.values != DCM_VALUES_STORED,
          mono = more && c->im.samples == 1 && !c->palette[0].v;
-    int rc = ds_buf_printf(b, "[{\"op\":\"stored\",\"bits\":%u,\"signed\":%s},",
+    int rc = ds_buf_printf(b, "[{\"op\":\"stored\",\"bits\":%u,\"signed\":%s",
                            (unsigned)c->im.stored, c->im.is_signed ? "true" : "false");
+    if (c->im.recovered)
+        rc |= ds_buf_puts(b, ",\"recovered\":true");
+    if (c->im.surplus)
+        rc |= ds_buf_printf(b, ",\"surplus\":%" PRIu32, c->im.surplus);
+    rc |= ds_buf_puts(b, "},");
     if (c->padded)
         rc |= ds_buf_printf(
             b, "{\"op\":\"padding\",\"from\":%" PRId64 ",\"to\":%" PRId64 ",\"values\":\"%s\"},",

@@ -79,12 +79,12 @@ static const char *const words[] = {
     "young",
 };
 
-bool dcm_is_common(const uint8_t *folded, size_t n)
+static bool has(const char *const *list, size_t nlist, const uint8_t *folded, size_t n)
 {
-    size_t lo = 0, hi = sizeof words / sizeof *words;
+    size_t lo = 0, hi = nlist;
     while (lo < hi) {
-        size_t mid = lo + (hi - lo) / 2, len = strlen(words[mid]);
-        int c = memcmp(words[mid], folded, len < n ? len : n);
+        size_t mid = lo + (hi - lo) / 2, len = strlen(list[mid]);
+        int c = memcmp(list[mid], folded, len < n ? len : n);
         if (c == 0 && len == n)
             return true;
         if (c < 0 || (c == 0 && len < n))
@@ -93,4 +93,14 @@ bool dcm_is_common(const uint8_t *folded, size_t n)
             hi = mid;
     }
     return false;
+}
+
+bool dcm_is_common(const uint8_t *folded, size_t n)
+{
+    return has(words, sizeof words / sizeof *words, folded, n);
+}
+
+bool dcm_is_name_word(const uint8_t *folded, size_t n)
+{
+    return has(dcm_name_words, dcm_name_words_n, folded, n);
 }

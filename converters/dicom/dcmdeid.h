@@ -28,6 +28,9 @@ int dcm_policy_safe_file(dcm_policy *p, const char *path, ds_err *err);
 /* Texts that are identifiers of every file, a line each: the site's own names, say. They are
  * scrubbed and searched for like those that a file holds itself. */
 int dcm_policy_also_file(dcm_policy *p, const char *path, ds_err *err);
+/* Hands on the lines of a file, without their ends, but comments (#) and empty ones. */
+typedef int dcm_line_fn(void *ctx, const char *line, const char *path, unsigned n, ds_err *err);
+int dcm_lines_each(const char *path, dcm_line_fn *take, void *ctx, ds_err *err);
 void dcm_policy_free(dcm_policy *p);
 
 typedef struct dcm_key {

@@ -141,6 +141,20 @@ static int by_table(dcm_file *f, const ds_buf *table, bool *ok)
     return 0;
 }
 
+/* More than one codestream, where one frame is said. */
+static int count_surplus(dcm_file *f, ds_err *err)
+{
+    uint32_t n = dcm_raw_fragments(f->raw);
+    bool yes = f->codec != DCM_CODEC_RLE;
+    int rc = yes && n > 1 ? begins(f, 0, &yes, err) : 0;
+    for (uint32_t i = 1; i < n && rc == 0 && yes && f->codec != DCM_CODEC_RLE; i++) {
+        bool more;
+        rc = begins(f, i, &more, err);
+        f->im.surplus += rc == 0 && more;
+    }
+    return rc;
+}
+
 static int map_fragments(dcm_file *f, const char **reason, ds_err *err)
 {
     uint32_t n = dcm_raw_fragments(f->raw), frames = f->im.frames, k = 0;
@@ -153,7 +167,7 @@ static int map_fragments(dcm_file *f, const char **reason, ds_err *err)
         return ds_fail_nomem(err);
     f->first[frames] = n;
     if (frames == 1)
-        return 0;
+        return count_surplus(f, err);
     if (n == frames) {
         for (uint32_t i = 0; i < n; i++)
             f->first[i] = i;
@@ -391,6 +405,10 @@ static int check_native(dcm_file *f, const char **reason, ds_err *err)
         all = all / 8 + (all % 8 != 0);
     if (dcm_raw_len(f->raw) < all)
         return no(reason, "frames-missing", err, "its pixel data is shorter than it says");
+    uint64_t over = dcm_raw_len(f->raw) - all;
+    over -= over > 0 && all % 2; /* padding */
+    over = f->im.allocated == 1 ? over * 8 / one : over / one;
+    f->im.surplus = over > UINT32_MAX ? UINT32_MAX : (uint32_t)over;
     if (f->ybr422)
         snprintf(f->im.photometric, sizeof f->im.photometric, "YBR_FULL");
     return 0;

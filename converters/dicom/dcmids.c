@@ -49,6 +49,11 @@ static uint32_t *slot_of(const dcm_ids *s, const uint8_t *words, size_t n)
     return &s->table[at];
 }
 
+bool dcm_ids_has(const dcm_ids *s, const uint8_t *words, size_t n)
+{
+    return s->ntable && *slot_of(s, words, n) != 0;
+}
+
 static int make_room(dcm_ids *s, ds_err *err)
 {
     if (s->n == s->cap) {
@@ -87,6 +92,8 @@ static int put(dcm_ids *s, const dcm_id *like, const void *words, size_t nwords,
     if (*at) { /* strong beats weak, and bytes for tensors beat none */
         dcm_id *old = &s->v[*at - 1];
         old->weak = old->weak && id.weak;
+        old->alone = old->alone && id.alone;
+        old->word = old->word && id.word;
         if (old->nraw == 0 && nraw >= DCM_RAW_MIN) {
             old->raw = (uint32_t)s->text.len;
             if (ds_buf_put(&s->text, raw, nraw) != 0)
@@ -142,7 +149,12 @@ static int fold(folded *f, const uint8_t *p, size_t len, ds_err *err)
 static int put_folded(dcm_ids *s, uint32_t tag, enum dcm_id_kind kind, bool weak, const folded *f,
                       const void *raw, size_t nraw, ds_err *err)
 {
-    const dcm_id like = {.tag = tag, .kind = (uint8_t)kind, .weak = weak};
+    const bool alone = kind == DCM_ID_NAME && f->words == 1 && f->chars == 0;
+    const dcm_id like = {.tag = tag,
+                         .kind = (uint8_t)kind,
+                         .weak = weak,
+                         .alone = alone,
+                         .word = alone && dcm_is_name_word(f->text.data, f->text.len)};
     return put(s, &like, f->text.data, f->text.len, raw, nraw, err);
 }
 
@@ -241,6 +253,11 @@ static int add_date(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_e
 /* ---- names --------------------------------------------------------------------------------------
  */
 
+static bool means_a_name(const folded *f)
+{
+    return dcm_is_name_word(f->text.data, f->text.len) || !dcm_is_common(f->text.data, f->text.len);
+}
+
 /* One word of a name, alone. */
 static int add_name_words(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_err *err)
 {
@@ -254,7 +271,7 @@ static int add_name_words(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len
         rc = fold(&f, p + w.at, w.len, err);
         if (rc != 0)
             break;
-        if (f.letters >= 3 && !dcm_is_common(f.text.data, f.text.len))
+        if (f.letters >= 3 && means_a_name(&f))
             rc = put_folded(s, tag, DCM_ID_NAME, false, &f, NULL, 0, err);
         else
             s->left_out++;
@@ -270,7 +287,7 @@ static int add_name_whole(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len
     int rc = fold(&f, p, len, err);
     bool long_enough = f.letters >= 5 || f.chars >= 2;
     if (rc == 0 && f.words > 0 && f.digits < f.letters + f.chars + f.digits && long_enough &&
-        (f.words > 1 || !dcm_is_common(f.text.data, f.text.len)))
+        (f.words > 1 || means_a_name(&f)))
         rc = put_folded(s, tag, DCM_ID_NAME, false, &f, p, len, err);
     if (rc == 0 && f.words > 1 && f.letters >= 6 && f.chars == 0 && f.digits == 0) {
         size_t n = 0;
@@ -434,12 +451,12 @@ void dcm_ids_clear(dcm_ids *s)
     ds_buf_reset(&s->text);
 }
 
-int dcm_ids_take_dates(dcm_ids *into, const dcm_ids *from, ds_err *err)
+int dcm_ids_take_own(dcm_ids *into, const dcm_ids *from, ds_err *err)
 {
     int rc = 0;
     for (size_t i = 0; i < from->n && rc == 0; i++) {
         const dcm_id *id = &from->v[i];
-        if (id->kind == DCM_ID_DATE && !id->gone)
+        if ((id->kind == DCM_ID_DATE && !id->gone) || id->alone)
             rc = put(into, id, from->text.data + id->words, id->nwords, NULL, 0, err);
     }
     return rc;
@@ -468,11 +485,11 @@ int dcm_ids_write(const dcm_ids *s, ds_buf *out, ds_err *err)
     int bad = ds_buf_varint(out, s->n) | ds_buf_varint(out, s->left_out);
     for (size_t i = 0; i < s->n && !bad; i++) {
         const dcm_id *id = &s->v[i];
-        bad = ds_buf_u32(out, id->tag) | ds_buf_putc(out, id->kind) |
-              ds_buf_putc(out, (uint8_t)(id->weak | id->gone << 1)) |
-              ds_buf_varint(out, id->nwords) |
-              ds_buf_put(out, s->text.data + id->words, id->nwords) | ds_buf_varint(out, id->nraw) |
-              ds_buf_put(out, s->text.data + id->raw, id->nraw);
+        bad =
+            ds_buf_u32(out, id->tag) | ds_buf_putc(out, id->kind) |
+            ds_buf_putc(out, (uint8_t)(id->weak | id->gone << 1 | id->alone << 2 | id->word << 3)) |
+            ds_buf_varint(out, id->nwords) | ds_buf_put(out, s->text.data + id->words, id->nwords) |
+            ds_buf_varint(out, id->nraw) | ds_buf_put(out, s->text.data + id->raw, id->nraw);
     }
     return bad ? ds_fail_nomem(err) : 0;
 }
@@ -491,6 +508,8 @@ int dcm_ids_read(dcm_ids *s, const void *data, size_t len, ds_err *err)
         dcm_id id = {.tag = ds_get_u32(p + pos), .kind = p[pos + 4]};
         id.weak = p[pos + 5] & 1;
         id.gone = p[pos + 5] & 2;
+        id.alone = p[pos + 5] & 4;
+        id.word = p[pos + 5] & 8;
         pos += 6;
         if (!ds_varint_get(p, len, &pos, &a) || a == 0 || a > len - pos)
             return ds_fail(err, DS_CORRUPT, "identifiers: cut short");

@@ -271,8 +271,9 @@ bool dcm_policy_safe(const dcm_policy *p, const char *creator, uint32_t tag)
 }
 
 /* CREATOR <tab> gggg,xxee */
-static int safe_line(dcm_policy *p, const char *line, const char *path, unsigned n, ds_err *err)
+static int safe_line(void *ctx, const char *line, const char *path, unsigned n, ds_err *err)
 {
+    dcm_policy *p = ctx;
     unsigned group, elem;
     int end = 0;
     const char *tab = strchr(line, '\t');
@@ -287,10 +288,7 @@ static int safe_line(dcm_policy *p, const char *line, const char *path, unsigned
     return p->more[p->nmore++].creator ? 0 : ds_fail_nomem(err);
 }
 
-/* Hands on the lines of a file but comments and empty ones. */
-static int each_line(dcm_policy *p, const char *path,
-                     int (*take)(dcm_policy *, const char *, const char *, unsigned, ds_err *),
-                     ds_err *err)
+int dcm_lines_each(const char *path, dcm_line_fn *take, void *ctx, ds_err *err)
 {
     char *line = NULL;
     size_t cap = 0;
@@ -304,7 +302,7 @@ static int each_line(dcm_policy *p, const char *path,
         while (len > 0 && (line[len - 1] == '\n' || line[len - 1] == '\r'))
             line[--len] = 0;
         if (len > 0 && line[0] != '#')
-            rc = take(p, line, path, n, err);
+            rc = take(ctx, line, path, n, err);
     }
     if (rc == 0 && ferror(f))
         rc = ds_fail_errno(err, errno, "%s", path);
@@ -315,14 +313,17 @@ static int each_line(dcm_policy *p, const char *path,
 
 int dcm_policy_safe_file(dcm_policy *p, const char *path, ds_err *err)
 {
-    int rc = each_line(p, path, safe_line, err);
+    int rc = dcm_lines_each(path, safe_line, p, err);
     return rc == 0 ? make_digest(p, err) : rc;
 }
 
-static int also_line(dcm_policy *p, const char *line, const char *path, unsigned n, ds_err *err)
+static int also_line(void *ctx, const char *line, const char *path, unsigned n, ds_err *err)
 {
+    dcm_policy *p = ctx;
     size_t before = dcm_ids_count(p->also);
     int rc = dcm_ids_add_as(p->also, 0x00080080, DCM_ID_PLACE, line, strlen(line), err);
+    if (rc == 0 && dcm_ids_count(p->also) == before) /* a short name */
+        rc = dcm_ids_add_as(p->also, 0x00100010, DCM_ID_NAME, line, strlen(line), err);
     if (rc == 0 && dcm_ids_count(p->also) == before)
         rc = ds_fail(err, DS_USAGE, "%s: line %u: too short, too common, or there twice", path, n);
     return rc;
@@ -331,7 +332,7 @@ static int also_line(dcm_policy *p, const char *line, const char *path, unsigned
 int dcm_policy_also_file(dcm_policy *p, const char *path, ds_err *err)
 {
     int rc = p->also ? 0 : dcm_ids_new(&p->also, err);
-    return rc == 0 ? each_line(p, path, also_line, err) : rc;
+    return rc == 0 ? dcm_lines_each(path, also_line, p, err) : rc;
 }
 
 const dcm_ids *dcm_policy_also(const dcm_policy *p)

@@ -5,6 +5,10 @@
  * stands between words do not count), tensors byte by byte. What is too short or too common to
  * mean a person is left out and counted; docs/dicom-deid.md has the thresholds and the list.
  *
+ * One word of a name, alone, is found strictly in what was made of its own object. In other objects
+ * it may be a term (Baker cyst), or a word of language (lung fields): dcmcontext.h tells by what
+ * stands around it. Names of two words and more, numbers, places and UIDs count everywhere.
+ *
  * An id is *weak* when it is good enough to be scrubbed from the free text of its own file but
  * would be met by chance in other output: numbers of 4 and 5 digits. Dates count within their own
  * study alone: shifted dates of others may well be equal. Neither is merged or searched for.
@@ -52,8 +56,12 @@ int dcm_search_new_scrub(dcm_search **s, const dcm_ids *ids, ds_err *err); /* we
 /* Adds what is in `more` and not yet looked for, as dcm_ids_merge would: a search that grows with a
  * run costs what is new. */
 int dcm_search_grow(dcm_search *s, const dcm_ids *more, ds_err *err);
-/* The dates of `ids` are looked for as well, until the next call; NULL: none. */
-int dcm_search_dates(dcm_search *s, const dcm_ids *ids, ds_err *err);
+/* What is looked for in the output of one object alone, until the next call: dates of `ids`, and
+ * single words of names wherever they stand. NULL: nothing. */
+int dcm_search_own(dcm_search *s, const dcm_ids *ids, ds_err *err);
+/* Names of these words alone are not looked for in the output of other objects: words, to the site.
+ * Before the first call of dcm_search_grow. */
+int dcm_search_spare(dcm_search *s, const void *word, size_t len, ds_err *err);
 size_t dcm_search_count(const dcm_search *s);
 /* 1 and the first hit at or after `from` in text (whole words), 0 for none. raw: bytes of a tensor,
  * where only identifiers of 8 bytes and more are looked for, as they stood in the input. */

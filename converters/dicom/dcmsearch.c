@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "dcmcontext.h"
 #include "dcmids.h"
 #include "dcmneedle.h"
 #include "dcmword.h"
@@ -19,10 +20,12 @@
 typedef struct hung {
     dcm_ids *ids;
     dcm_lookup words;
+    bool terms; /* one word of a name may be a term here */
 } hung;
 
 struct dcm_search {
-    hung all, dates; /* dates: of one file alone, see dcm_search_dates */
+    hung all, own;   /* own: of one file, see dcm_search_own */
+    dcm_ids *spared; /* may be NULL */
     bool weak;
     dcm_needles raw;
 };
@@ -44,6 +47,11 @@ static void hang(hung *h, uint32_t id)
         dcm_lookup_add(&h->words, hash, id, before);
 }
 
+static bool is_spared(const dcm_search *s, const dcm_ids *ids, const dcm_id *id)
+{
+    return id->alone && s->spared && dcm_ids_has(s->spared, ids->text.data + id->words, id->nwords);
+}
+
 static bool is_sought(const dcm_search *s, const dcm_id *id)
 {
     return !id->gone && (!id->weak || s->weak);
@@ -54,7 +62,7 @@ static int hang_from(const dcm_search *s, hung *h, size_t first, ds_err *err)
 {
     int rc = dcm_lookup_room(&h->words, h->ids->n - first, err);
     for (size_t i = first; i < h->ids->n && rc == 0; i++)
-        if (is_sought(s, &h->ids->v[i]))
+        if (is_sought(s, &h->ids->v[i]) && !(h->terms && is_spared(s, h->ids, &h->ids->v[i])))
             hang(h, (uint32_t)i);
     return rc;
 }
@@ -75,9 +83,10 @@ static int search_new(dcm_search **out, const dcm_ids *ids, bool weak, ds_err *e
     dcm_search *s = *out = calloc(1, sizeof *s);
     int rc = s ? dcm_ids_new(&s->all.ids, err) : ds_fail_nomem(err);
     if (rc == 0)
-        rc = dcm_ids_new(&s->dates.ids, err);
+        rc = dcm_ids_new(&s->own.ids, err);
     if (rc == 0) {
         s->weak = weak;
+        s->all.terms = !weak; /* of his own object's text a name is scrubbed wherever it stands */
         rc = dcm_ids_take(s->all.ids, ids, true, err);
     }
     if (rc == 0)
@@ -100,12 +109,18 @@ int dcm_search_grow(dcm_search *s, const dcm_ids *more, ds_err *err)
     return rc == 0 ? add_needles(s, more, err) : rc;
 }
 
-int dcm_search_dates(dcm_search *s, const dcm_ids *ids, ds_err *err)
+int dcm_search_own(dcm_search *s, const dcm_ids *ids, ds_err *err)
 {
-    dcm_ids_clear(s->dates.ids);
-    dcm_lookup_clear(&s->dates.words);
-    int rc = ids ? dcm_ids_take_dates(s->dates.ids, ids, err) : 0;
-    return rc == 0 ? hang_from(s, &s->dates, 0, err) : rc;
+    dcm_ids_clear(s->own.ids);
+    dcm_lookup_clear(&s->own.words);
+    int rc = ids ? dcm_ids_take_own(s->own.ids, ids, err) : 0;
+    return rc == 0 ? hang_from(s, &s->own, 0, err) : rc;
+}
+
+int dcm_search_spare(dcm_search *s, const void *word, size_t len, ds_err *err)
+{
+    int rc = s->spared ? 0 : dcm_ids_new(&s->spared, err);
+    return rc == 0 ? dcm_ids_add_as(s->spared, 0, DCM_ID_NAME, word, len, err) : rc;
 }
 
 size_t dcm_search_count(const dcm_search *s)
@@ -128,9 +143,10 @@ void dcm_search_free(dcm_search *s)
     if (!s)
         return;
     dcm_ids_free(s->all.ids);
-    dcm_ids_free(s->dates.ids);
+    dcm_ids_free(s->own.ids);
+    dcm_ids_free(s->spared);
     dcm_lookup_fini(&s->all.words);
-    dcm_lookup_fini(&s->dates.words);
+    dcm_lookup_fini(&s->own.words);
     dcm_needles_fini(&s->raw);
     free(s);
 }
@@ -188,6 +204,9 @@ static bool matches(const hung *h, const dcm_id *id, const uint8_t *p, size_t le
     hit->tag = id->tag;
     hit->kind = (enum dcm_id_kind)id->kind;
     hit->len = end - hit->at;
+    if ((id->word && !dcm_is_written_as_name(p, len, hit->at, hit->len)) ||
+        (id->alone && h->terms && dcm_is_in_term(p, len, hit->at, hit->len)))
+        return false;
     return !by_chance(p, len, hit->at, hit->len, dotted);
 }
 
@@ -247,13 +266,13 @@ bool dcm_search_each(const dcm_search *s, const uint8_t *p, size_t len, size_t f
     scan c = {.p = p, .len = len, .fn = fn, .ctx = ctx};
     size_t pos = from;
     dcm_word w;
-    if (s->all.words.n == 0 && s->dates.words.n == 0)
+    if (s->all.words.n == 0 && s->own.words.n == 0)
         return false;
     while (dcm_word_next(p, len, &pos, &w)) {
         if (w.folded == 0)
             continue;
         c.starts[c.nwords++ % RECENT] = w.at;
-        if (look_word(&c, &s->dates, &w) || look_word(&c, &s->all, &w))
+        if (look_word(&c, &s->own, &w) || look_word(&c, &s->all, &w))
             return true;
     }
     return false;

@@ -42,6 +42,7 @@ typedef struct dcm_image {
     char photometric[20];  /* of the decoded values: RGB where the decoder converted */
     enum dcm_sample dtype; /* of the decoded values */
     bool recovered;        /* parsed only by leniency: flag it */
+    uint32_t surplus;      /* frames behind the last that it says it has; left out: flag it */
 } dcm_image;
 
 /* A file: all of its bytes in memory, or (mem is NULL) a range of a descriptor that can be read

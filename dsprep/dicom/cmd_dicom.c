@@ -9,8 +9,10 @@
 
 #include "deidreport.h"
 #include "dicomargs.h"
+#include "dicomfiles.h"
 #include "dicominput.h"
 #include "dicompreview.h"
+#include "dicompump.h"
 #include "dicomrows.h"
 #include "dicomseries.h"
 #include "io.h"
@@ -70,9 +72,15 @@ const ds_command ds_cmd_dicom = {
         "Objects whose pixels may hold writing are held, with a reason; ultrasound images are "
         "zeroed outside of their regions. --burned-in pass lets pass what a person has looked at. "
         "What goes out is searched for the identifiers that came in; any hit ends the command with "
-        "status 1 and the stream without its end. --found lists what was found, for the owner "
-        "alone: most often the name in one object is a word in another, and --scrub with that "
-        "list takes it out of all of them. Names of sources are pseudonyms; --source-map keeps "
+        "status 1 and the stream without its end. --on-found hold leaves objects whose texts hold "
+        "an identifier out instead, before they go out, and counts them as held: for large "
+        "exports, "
+        "where a name of one patient will stand in the report of another. One word of a name is no "
+        "hit in another object where it is a term or is written as a word (Baker cyst, lung "
+        "fields); --words lists more of those. --found lists what was found, with what stands "
+        "around it, for the owner alone: lines of it go to --scrub, which takes them out of all "
+        "objects, or to --words. --to-dicom files appear when the search is done. Names of sources "
+        "are pseudonyms; --source-map keeps "
         "the real ones.\n\n"
         "Objects are decoded in worker processes, under limits: a crash or a hang costs the object "
         "that caused it. --on-error says what becomes of objects that fail: skip (the default), "
@@ -96,14 +104,17 @@ typedef struct ctx {
     ds_dicom_account acc;
     ds_source_map *map;
     ds_dicom_jobs *jobs;
-    ds_dicom_in *ins; /* on their way, in order: with a job each, or a problem */
-    size_t nins, first, used;
+    ds_dicom_in *ins; /* room for those on their way */
+    size_t nins;
+    ds_unpack_limits limits;
 } ctx;
 
 /* ---- objects by themselves ----------------------------------------------------------------------
  */
 
-static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int frames, ds_err *err)
+/* found: it holds identifiers, and is held for that. *good: it is in the output. */
+static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int frames, bool found,
+                       bool *good, ds_err *err)
 {
     char room[33];
     ds_source src;
@@ -114,9 +125,16 @@ static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int fr
     int rc = ds_dicom_account_before(&c->acc, in, r, &before, err);
     if (rc != 0 || before)
         return rc;
+    if (found)
+        return ds_dicom_account_left_out(&c->acc, in, false, DS_DICOM_NAMED, err);
+    *good = true;
+    if (c->rows.files)
+        rc = ds_dicom_files_take(c->rows.files, r, err);
+    if (rc != 0)
+        return rc;
     if (r->key.len == 0 && ds_buf_printf(&r->key, "object-%" PRIu64, c->acc.inputs) != 0)
         return ds_fail_nomem(err);
-    rc = ds_dicom_account_taken(&c->acc, r, err);
+    rc = ds_dicom_account_taken(&c->acc, in, r, err);
     if (rc == 0)
         rc = ds_dicom_rows_put(&c->rows, r, frames, in->size, err);
     if (rc == 0)
@@ -124,49 +142,57 @@ static int take_result(ctx *c, const ds_dicom_in *in, ds_dicom_result *r, int fr
     return rc == 0 ? ds_shardout_source(c->rows.out, &src, err) : rc;
 }
 
-static int finish_first(ctx *c, ds_err *err)
+static int take_object(void *ctx_, ds_dicom_in *in, ds_dicom_result *r, int frames, ds_err *err)
 {
-    ds_dicom_in *in = &c->ins[c->first];
-    ds_dicom_result r = {0};
-    int rc, frames = -1;
+    ctx *c = ctx_;
+    bool found = false, good = false;
     c->acc.inputs++;
-    if (in->reason) {
-        rc = ds_dicom_account_left_out(&c->acc, in, true, in->reason, err);
-    } else {
-        rc = ds_dicom_jobs_next(c->jobs, &r, &frames, err);
-        if (rc == 0)
-            rc = take_result(c, in, &r, frames, err);
-    }
-    ds_dicom_result_fini(&r);
-    ds_dicom_in_fini(in);
-    c->first = (c->first + 1) % c->nins;
-    c->used--;
+    if (!r)
+        return ds_dicom_account_left_out(&c->acc, in, true, in->reason, err);
+    int rc = ds_dicom_rows_look(&c->rows, r, &found, err);
+    if (rc == 0)
+        rc = take_result(c, in, r, frames, found, &good, err);
+    if (c->rows.files && !good)
+        ds_dicom_files_drop(c->rows.files, r);
     return rc;
 }
 
-/* Keeps all processes busy, takes results in order. */
-static int convert_each(ctx *c, ds_err *err)
+static int pump(ctx *c, bool headers,
+                int (*take)(void *, ds_dicom_in *, ds_dicom_result *, int, ds_err *), ds_err *err)
 {
-    bool more = true;
-    int rc = 0;
-    while (rc == 0 && (more || c->used > 0)) {
-        rc = ds_check_interrupt(err);
-        while (rc == 0 && more && c->used < c->nins && !ds_dicom_jobs_full(c->jobs)) {
-            ds_dicom_in *in = &c->ins[(c->first + c->used) % c->nins];
-            rc = ds_dicominput_next(c->input, in, err);
-            more = rc == 1;
-            if (rc == 1) {
-                c->used++;
-                rc = in->reason ? 0 : ds_dicom_jobs_submit(c->jobs, in, false, err);
-            }
-        }
-        if (rc == 0 && c->used > 0)
-            rc = finish_first(c, err);
-    }
-    return rc;
+    const ds_dicom_pump p = {.input = c->input,
+                             .jobs = c->jobs,
+                             .ins = c->ins,
+                             .nins = c->nins,
+                             .headers = headers,
+                             .take = take,
+                             .ctx = c};
+    return ds_dicom_pump_run(&p, err);
 }
 
-static int convert_all(ctx *c, ds_err *err)
+static int take_names(void *ctx_, ds_dicom_in *in, ds_dicom_result *r, int frames, ds_err *err)
+{
+    ctx *c = ctx_;
+    (void)in, (void)frames;
+    return r ? ds_proof_file(c->rows.proof, r->ids, err) : 0;
+}
+
+/* All names before the first record, so that what is held does not depend on the order of inputs:
+ * headers alone, then everything from the start. Standard input comes once. */
+static int names_first(ctx *c, char **operands, size_t n, ds_err *err)
+{
+    if (!c->rows.hold_found)
+        return 0;
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(operands[i], "-") == 0)
+            return 0;
+    int rc = pump(c, true, take_names, err);
+    ds_dicominput_free(c->input);
+    c->input = NULL;
+    return rc == 0 ? ds_dicominput_new(&c->input, operands, n, &c->limits, err) : rc;
+}
+
+static int convert_all(ctx *c, char **operands, size_t n, ds_err *err)
 {
     const ds_dicom_series s = {.input = c->input,
                                .jobs = c->jobs,
@@ -175,9 +201,10 @@ static int convert_all(ctx *c, ds_err *err)
                                .rows = &c->rows,
                                .acc = &c->acc,
                                .spool_limit = (uint64_t)c->a->spool_limit};
-    return c->rows.unit == DS_UNIT_IMAGE || c->rows.unit == DS_UNIT_FRAME
-               ? convert_each(c, err)
-               : ds_dicom_series_run(&s, err);
+    if (c->rows.unit == DS_UNIT_VOLUME || c->rows.unit == DS_UNIT_STUDY)
+        return ds_dicom_series_run(&s, err);
+    int rc = names_first(c, operands, n, err);
+    return rc == 0 ? pump(c, false, take_object, err) : rc;
 }
 
 /* ---- setting up ---------------------------------------------------------------------------------
@@ -186,22 +213,28 @@ static int convert_all(ctx *c, ds_err *err)
 static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
 {
     const ds_dicom_args *a = c->a;
-    const ds_unpack_limits limits = {.max_ratio = (uint64_t)a->max_ratio, .max_members = 100000000};
     const ds_shardopts shards = {.dir = a->output,
                                  .size = (uint64_t)a->shard_size,
                                  .level = a->level >= 0 ? (int)a->level
                                           : a->output   ? 3
                                                         : 0};
     const unsigned workers = (unsigned)(a->threads ? a->threads : ds_cpu_count());
+    c->limits = (ds_unpack_limits){.max_ratio = (uint64_t)a->max_ratio, .max_members = 100000000};
     int rc = a->output ? 0 : ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
         rc = dcm_shim_init(err);
     if (rc == 0)
-        rc = ds_dicominput_new(&c->input, operands, n, &limits, err);
+        rc = ds_dicominput_new(&c->input, operands, n, &c->limits, err);
     if (rc == 0)
         rc = dcm_actions_new(&c->acc.actions, err);
     if (rc == 0 && c->o.key)
         rc = ds_proof_new(&c->rows.proof, err);
+    if (rc == 0 && a->words)
+        rc = ds_proof_words(c->rows.proof, a->words, err);
+    if (rc == 0 && a->to_dicom)
+        rc = ds_dicom_files_new(&c->rows.files, a->to_dicom, err);
+    if (rc == 0 && c->rows.files)
+        c->o.to_dicom = ds_dicom_files_stage(c->rows.files);
     if (rc == 0 && a->source_map)
         rc = ds_source_map_open(&c->map, a->source_map, err);
     c->acc.key = c->o.key;
@@ -210,6 +243,7 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     c->acc.on_error = (enum ds_dicom_onerror)a->on_error;
     c->acc.map = c->map;
     c->rows.unit = (enum ds_dicom_unit)a->record;
+    c->rows.hold_found = a->on_found == DS_FOUND_HOLD && c->o.key;
     c->rows.patch = (uint32_t)a->patches;
     c->rows.placeholder = a->placeholder;
     if (rc == 0 && a->preview)
@@ -261,6 +295,8 @@ static int finish(ctx *c, ds_err *err)
         if (rc != 0)
             remove_shards(c->a->output);
     }
+    if (rc == 0 && c->rows.files)
+        rc = ds_dicom_files_publish(c->rows.files, err);
     if (rc == 0 && c->map)
         rc = ds_source_map_end(c->map, err);
     return rc;
@@ -277,6 +313,7 @@ static int write_report(ctx *c, ds_err *err)
                               .inputs = c->acc.inputs,
                               .masked = c->acc.masked,
                               .already = c->acc.already,
+                              .surplus = c->acc.surplus,
                               .proof = c->rows.proof};
     return ds_deid_report_write(&r, c->a->report, err);
 }
@@ -289,7 +326,7 @@ static int convert(ctx *c, char **operands, size_t n, ds_err *err)
         rc = open_all(c, operands, n, err);
     if (rc != 0)
         return rc;
-    rc = convert_all(c, err);
+    rc = convert_all(c, operands, n, err);
     if (rc == 0)
         rc = finish(c, err);
     if (rc != 0)
@@ -297,7 +334,7 @@ static int convert(ctx *c, char **operands, size_t n, ds_err *err)
     int bad = 0;
     if (c->a->report) /* after a hit too */
         bad = write_report(c, rc == 0 ? err : &late);
-    if (bad == 0 && c->a->found && c->rows.proof && ds_proof_hits(c->rows.proof) > 0) {
+    if (bad == 0 && c->a->found && c->rows.proof && ds_proof_found(c->rows.proof)->len > 0) {
         const ds_buf *found = ds_proof_found(c->rows.proof);
         bad = ds_atomic_write(c->a->found, 0600, found->data, found->len, rc == 0 ? err : &late);
     }
@@ -314,6 +351,7 @@ static void ctx_fini(ctx *c)
     ds_shardout_free(c->rows.out);
     ds_proof_free(c->rows.proof);
     ds_dicom_preview_free(c->rows.preview);
+    ds_dicom_files_free(c->rows.files);
     ds_dicom_rows_fini(&c->rows);
     ds_source_map_free(c->map);
     ds_dicom_account_fini(&c->acc);

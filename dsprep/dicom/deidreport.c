@@ -26,9 +26,10 @@ int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err)
         bad |= ds_buf_printf(&b, "\"key\":\"%s\",", r->key->id);
     bad |= ds_buf_printf(&b,
                          "\"inputs\":%llu,\"records\":%llu,\"masked\":%llu,"
-                         "\"already_deidentified\":%llu,",
+                         "\"already_deidentified\":%llu,\"surplus_frames\":%llu,",
                          (unsigned long long)r->inputs, (unsigned long long)r->counts->records,
-                         (unsigned long long)r->masked, (unsigned long long)r->already);
+                         (unsigned long long)r->masked, (unsigned long long)r->already,
+                         (unsigned long long)r->surplus);
     bad |= put_reasons(&b, "held", r->counts->held, r->counts->nheld);
     bad |= put_reasons(&b, "failed", r->counts->failed, r->counts->nfailed);
     int rc = bad | ds_buf_puts(&b, "\"actions\":") ? ds_fail_nomem(err) : 0;
@@ -94,84 +95,4 @@ void ds_source_map_free(ds_source_map *m)
     ds_atomic_abort(&m->file);
     ds_buf_fini(&m->line);
     free(m);
-}
-
-/* ---- DICOM files --------------------------------------------------------------------------------
- */
-
-static int to_out(void *ctx, const void *p, size_t n, ds_err *err)
-{
-    return ds_out_put(ctx, p, n, err);
-}
-
-/* "/" and the value as a file name: UIDs and hex only; all else becomes "_". */
-static int put_name(ds_buf *b, const dcm_set *s, uint32_t tag)
-{
-    const char *p = "none";
-    size_t n = 4;
-    dcm_get_text(s, tag, 0, &p, &n);
-    int bad = ds_buf_putc(b, '/');
-    for (size_t i = 0; i < n && i < 64; i++) {
-        bool ok =
-            (p[i] >= '0' && p[i] <= '9') || (p[i] >= 'a' && p[i] <= 'z') || (p[i] == '.' && i > 0);
-        bad |= ds_buf_putc(b, ok ? (uint8_t)p[i] : '_');
-    }
-    return bad;
-}
-
-static int make_path(ds_buf *b, const char *dir, const dcm_set *s, ds_err *err)
-{
-    int bad = ds_buf_puts(b, dir) | put_name(b, s, 0x00100020) | put_name(b, s, 0x0020000d) |
-              put_name(b, s, 0x0020000e);
-    if (bad || !ds_buf_cstr(b))
-        return ds_fail_nomem(err);
-    int rc = ds_mkdirs((const char *)b->data, err);
-    if (rc != 0)
-        return rc;
-    bad = put_name(b, s, 0x00080018) | ds_buf_puts(b, ".dcm");
-    return bad || !ds_buf_cstr(b) ? ds_fail_nomem(err) : 0;
-}
-
-int ds_dicom_file_begin(ds_dicom_file *f, const char *dir, dcm_tree *t, const dcm_image *im,
-                        ds_err *err)
-{
-    memset(f, 0, sizeof *f);
-    f->file.fd = -1;
-    int rc = make_path(&f->path, dir, dcm_tree_main(t), err);
-    const char *path = (const char *)f->path.data;
-    if (rc == 0)
-        rc = ds_atomic_open(&f->file, path, 0644, err);
-    if (rc == 0)
-        rc = ds_out_init(&f->out, f->file.fd, path, err);
-    if (rc == 0)
-        rc = dcm_write_new(&f->w, t, im, to_out, &f->out, err);
-    if (rc != 0)
-        ds_dicom_file_abort(f);
-    return rc;
-}
-
-int ds_dicom_file_frame(ds_dicom_file *f, const void *p, size_t n, ds_err *err)
-{
-    return dcm_write_frame(f->w, p, n, err);
-}
-
-int ds_dicom_file_end(ds_dicom_file *f, ds_err *err)
-{
-    int rc = dcm_write_end(f->w, err);
-    if (rc == 0)
-        rc = ds_out_flush(&f->out, err);
-    if (rc == 0)
-        rc = ds_atomic_commit(&f->file, err);
-    ds_dicom_file_abort(f);
-    return rc;
-}
-
-void ds_dicom_file_abort(ds_dicom_file *f)
-{
-    dcm_write_free(f->w);
-    ds_out_fini(&f->out);
-    ds_atomic_abort(&f->file);
-    ds_buf_fini(&f->path);
-    memset(f, 0, sizeof *f);
-    f->file.fd = -1;
 }

@@ -1,10 +1,9 @@
-/* deidreport.h - --report FILE.json, --source-map FILE and --to-dicom DIR: what is written beside
- * the records. One thread. */
+/* deidreport.h - --report FILE.json and --source-map FILE: what is written beside the records. One
+ * thread. */
 #ifndef DS_DEIDREPORT_H
 #define DS_DEIDREPORT_H
 
 #include "dcmdeid.h"
-#include "dcmwrite.h"
 #include "dsr_io.h"
 #include "proofpass.h"
 
@@ -16,6 +15,7 @@ typedef struct ds_deid_report {
     const dcm_actions *actions;
     const ds_counts *counts;
     uint64_t inputs, masked, already; /* files */
+    uint64_t surplus;                 /* frames that were left out: more than their files say */
     const ds_proof *proof;
 } ds_deid_report;
 int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err);
@@ -28,20 +28,5 @@ int ds_source_map_put(ds_source_map *m, const char *pseudonym, const char *name,
                       const ds_sha *sha, ds_err *err);
 int ds_source_map_end(ds_source_map *m, ds_err *err);
 void ds_source_map_free(ds_source_map *m); /* without _end nothing is left */
-
-/* One de-identified object as DIR/patient/study/series/instance.dcm, from the tree's own values.
- * Begin, frames as they are decoded and masked, end; abort leaves nothing. im is NULL for an object
- * without pixels. */
-typedef struct ds_dicom_file {
-    ds_atomic file;
-    dcm_write *w;
-    ds_out out;
-    ds_buf path;
-} ds_dicom_file;
-int ds_dicom_file_begin(ds_dicom_file *f, const char *dir, dcm_tree *t, const dcm_image *im,
-                        ds_err *err);
-int ds_dicom_file_frame(ds_dicom_file *f, const void *p, size_t n, ds_err *err);
-int ds_dicom_file_end(ds_dicom_file *f, ds_err *err);
-void ds_dicom_file_abort(ds_dicom_file *f); /* a zeroed or ended one is fine */
 
 #endif

@@ -135,7 +135,8 @@ static void add_action(void *p, uint32_t tag, const char *creator, enum dcm_acti
         s->rc = dcm_actions_add(s->into, tag, creator, act, n, s->err);
 }
 
-int ds_dicom_account_taken(ds_dicom_account *a, const ds_dicom_result *r, ds_err *err)
+int ds_dicom_account_taken(ds_dicom_account *a, const ds_dicom_in *in, const ds_dicom_result *r,
+                           ds_err *err)
 {
     int rc = a->actions ? 0 : dcm_actions_new(&a->actions, err);
     action_sum sum = {a->actions, err, rc};
@@ -143,6 +144,10 @@ int ds_dicom_account_taken(ds_dicom_account *a, const ds_dicom_result *r, ds_err
         dcm_actions_each(r->actions, add_action, &sum);
     a->masked += r->masked;
     a->already += r->already;
+    a->surplus += r->surplus;
+    if (r->surplus)
+        ds_warn("dicom: %s: pixel data of %" PRIu32 " more frames than it says is left out",
+                in->name, r->surplus);
     return sum.rc;
 }
 

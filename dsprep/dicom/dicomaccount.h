@@ -20,7 +20,8 @@ typedef struct ds_dicom_account {
     dcm_actions *actions; /* the account's own */
     ds_dicom_seen seen;
     uint64_t inputs, masked, already, held, failed;
-    uint64_t again; /* of the held: the same bytes once more */
+    uint64_t again;   /* of the held: the same bytes once more */
+    uint64_t surplus; /* frames behind the last that their objects say they have */
 } ds_dicom_account;
 
 void ds_dicom_account_fini(ds_dicom_account *a);
@@ -32,14 +33,16 @@ int ds_dicom_account_left_out(ds_dicom_account *a, const ds_dicom_in *in, bool f
  * and not copied. */
 #define DS_DICOM_AGAIN "duplicate"
 #define DS_DICOM_DIFFERS "duplicate-object"
+#define DS_DICOM_NAMED "identifier-found"
 /* *was: the object of this result was there before, and has been counted. */
 int ds_dicom_account_before(ds_dicom_account *a, const ds_dicom_in *in, const ds_dicom_result *r,
                             bool *was, ds_err *err);
 /* The last line: words, or JSON: inputs, output, records, held and failed by reason. */
 int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json, ds_buf *out,
                          ds_err *err);
-/* Counts what was done to one that does. */
-int ds_dicom_account_taken(ds_dicom_account *a, const ds_dicom_result *r, ds_err *err);
+/* Counts what was done to one that does, and says what is odd about it. */
+int ds_dicom_account_taken(ds_dicom_account *a, const ds_dicom_in *in, const ds_dicom_result *r,
+                           ds_err *err);
 /* The source as it goes out: name and digest are pseudonyms with a key. The name lies in `room`, or
  * is the input's own. */
 int ds_dicom_account_source(ds_dicom_account *a, const ds_dicom_in *in, const ds_sha *sha,

@@ -14,6 +14,7 @@ static const char *const record_names[] = {"image", "frame", "volume", "study", 
 static const char *const values_names[] = {"stored", "modality", "window", NULL};
 static const char *const burned_names[] = {"hold", "pass", NULL};
 static const char *const on_error_names[] = {"fail", "skip", "quarantine", NULL};
+static const char *const on_found_names[] = {"fail", "hold", NULL};
 static const char *const dtype_names[] = {"own", "u8",  "i8",  "u16", "i16",
                                           "u32", "i32", "f32", "f64", NULL};
 
@@ -50,6 +51,14 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
          "copy what failed into a folder, by reason", 0, 0, NULL, false},
         {0, "report", DS_OPT_STR, &a->report, "FILE",
          "what was done to which attribute, and what the search found, as JSON", 0, 0, NULL, false},
+        {0, "on-found", DS_OPT_CHOICE, &a->on_found, "WHAT",
+         "identifiers in what is to go out: fail ends the command (default), hold leaves out the "
+         "objects whose texts hold them",
+         0, 0, on_found_names, false},
+        {0, "words", DS_OPT_STR, &a->words, "FILE",
+         "words that mean nobody, a line each: as one word of a name they are no hit in other "
+         "objects",
+         0, 0, NULL, false},
         {0, "found", DS_OPT_STR, &a->found, "FILE",
          "identifiers that the search found, a line each as --scrub takes them, for the owner "
          "alone",
@@ -176,10 +185,13 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
         rc = ds_fail(err, DS_USAGE,
                      "--key-file is missing: without a key nothing can be de-identified (--deid "
                      "none passes everything as it is)");
-    if (rc == 0 && none && (a->key_file || a->source_map || a->to_dicom || a->found))
-        rc = ds_fail(err, DS_USAGE,
-                     "--key-file, --source-map, --to-dicom and --found have no meaning with --deid "
-                     "none");
+    if (rc == 0 && none &&
+        (a->key_file || a->source_map || a->to_dicom || a->found || a->words ||
+         a->on_found == DS_FOUND_HOLD))
+        rc =
+            ds_fail(err, DS_USAGE,
+                    "--key-file, --source-map, --to-dicom, --found, --words and --on-found have no "
+                    "meaning with --deid none");
     if (rc == 0 && a->burned_in == DS_BURNED_PASS && (dcm_policy_options(*policy) & DCM_OPT_PIXELS))
         rc = ds_fail(err, DS_USAGE,
                      "clean-pixel-data holds what it cannot clean, and --burned-in pass lets it "
@@ -195,7 +207,6 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
         .chain = {.values = (enum dcm_values)a->values, .real_world = a->real_world},
         .burned_in = (enum ds_burned_in)a->burned_in,
         .encoding = a->encoding,
-        .to_dicom = a->to_dicom,
         .seconds = (unsigned)a->timeout,
         .memory = (uint64_t)a->memory,
         .limits = {.max_file = (uint64_t)a->max_file,
@@ -207,15 +218,16 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
 }
 
 /* A file of names has no digest that others may see: it would confirm a guess. */
-static int put_scrub(json_t *digests, const char *path, const dcm_key *key, ds_err *err)
+static int put_list(json_t *digests, const char *what, const char *path, const dcm_key *key,
+                    ds_err *err)
 {
     ds_sha sha;
     uint64_t size;
     char name[65];
     int rc = ds_sha_file(&sha, &size, path, err);
     if (rc == 0)
-        rc = dcm_pseudonym(name, 32, key, "scrub", &sha, sizeof sha, err);
-    return rc == 0 && json_object_set_new(digests, "scrub", json_string(name)) != 0
+        rc = dcm_pseudonym(name, 32, key, what, &sha, sizeof sha, err);
+    return rc == 0 && json_object_set_new(digests, what, json_string(name)) != 0
                ? ds_fail_nomem(err)
                : rc;
 }
@@ -232,7 +244,12 @@ int ds_dicom_args_prov(const ds_dicom_args *a, const ds_dicom_opts *opts, ds_buf
     if (rc == 0 && opts->key && json_object_set_new(d, "key", json_string(opts->key->id)) != 0)
         rc = ds_fail_nomem(err);
     if (rc == 0 && opts->key && a->also)
-        rc = put_scrub(d, a->also, opts->key, err);
+        rc = put_list(d, "scrub", a->also, opts->key, err);
+    if (rc == 0 && opts->key && a->words)
+        rc = put_list(d, "words", a->words, opts->key, err);
+    if (rc == 0 && a->on_found == DS_FOUND_HOLD &&
+        json_object_set_new(o, "on_found", json_string("hold")) != 0)
+        rc = ds_fail_nomem(err);
     if (rc == 0 && (json_object_set_new(o, "dtype", json_string(dtype_names[a->dtype])) != 0 ||
                     json_object_set_new(o, "real_world", json_boolean(a->real_world)) != 0))
         rc = ds_fail_nomem(err);

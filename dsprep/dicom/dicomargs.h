@@ -8,13 +8,15 @@
 
 typedef struct ds_dicom_args {
     const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
-        *encoding, *window, *resize, *placeholder, *preview, *found;
-    int dtype, record, values, burned_in, on_error;
+        *encoding, *window, *resize, *placeholder, *preview, *found, *words;
+    int dtype, record, values, burned_in, on_error, on_found;
     int64_t patches, spool_limit, threads, timeout, memory, shard_size, level, max_ratio, max_file,
         max_frame, max_frames;
     bool quiet, real_world, json;
     const char *quarantine;
 } ds_dicom_args;
+
+enum ds_on_found { DS_FOUND_FAIL, DS_FOUND_HOLD };
 
 /* As ds_opt_begin: -1 to go on, or the exit status. */
 int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char **argv,

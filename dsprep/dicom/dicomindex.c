@@ -9,8 +9,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dicompump.h"
 #include "io.h"
-#include "sig.h"
 
 static int spool(ds_dicom_index *x, ds_dicom_entry *e, const ds_dicom_in *in, ds_err *err)
 {
@@ -83,35 +83,24 @@ static int add(ds_dicom_index *x, ds_dicom_in *in, ds_dicom_result *r, uint64_t 
 
 typedef struct pass {
     ds_dicom_index *x;
-    ds_dicom_jobs *jobs;
-    ds_dicom_in *ins;
-    size_t nins, first, used;
     ds_dicom_account *acc;
     ds_proof *proof;
 } pass;
 
-static int take_first(pass *p, ds_err *err)
+static int take(void *ctx, ds_dicom_in *in, ds_dicom_result *r, int frames, ds_err *err)
 {
-    ds_dicom_in *in = &p->ins[p->first];
-    ds_dicom_result r = {0};
-    int rc, frames;
+    pass *p = ctx;
+    (void)frames;
     p->acc->inputs++;
-    if (in->reason) {
-        rc = ds_dicom_account_left_out(p->acc, in, true, in->reason, err);
-    } else {
-        rc = ds_dicom_jobs_next(p->jobs, &r, &frames, err);
-        if (rc == 0 && r.outcome != DS_DICOM_RECORD)
-            rc = ds_dicom_account_left_out(p->acc, in, r.outcome == DS_DICOM_FAILED, r.reason, err);
-        else if (rc == 0 && p->proof)
-            rc = ds_proof_file(p->proof, r.ids, err);
-        if (rc == 0 && r.outcome == DS_DICOM_RECORD)
-            rc = add(p->x, in, &r, p->acc->inputs, err);
-    }
-    ds_dicom_result_fini(&r);
-    ds_dicom_in_fini(in);
-    p->first = (p->first + 1) % p->nins;
-    p->used--;
-    return rc;
+    if (!r)
+        return ds_dicom_account_left_out(p->acc, in, true, in->reason, err);
+    /* What does not come out tells of people all the same. */
+    int rc = p->proof ? ds_proof_file(p->proof, r->ids, err) : 0;
+    if (rc != 0)
+        return rc;
+    if (r->outcome != DS_DICOM_RECORD)
+        return ds_dicom_account_left_out(p->acc, in, r->outcome == DS_DICOM_FAILED, r->reason, err);
+    return add(p->x, in, r, p->acc->inputs, err);
 }
 
 static int by_key(const void *x, const void *y)
@@ -162,23 +151,15 @@ int ds_dicom_index_make(ds_dicom_index *x, ds_dicominput *input, ds_dicom_jobs *
                         ds_dicom_in *ins, size_t nins, ds_dicom_account *acc, ds_proof *proof,
                         ds_err *err)
 {
-    pass p = {.x = x, .jobs = jobs, .ins = ins, .nins = nins, .acc = acc, .proof = proof};
-    bool more = true;
-    int rc = 0;
-    while (rc == 0 && (more || p.used > 0)) {
-        rc = ds_check_interrupt(err);
-        while (rc == 0 && more && p.used < nins && !ds_dicom_jobs_full(jobs)) {
-            ds_dicom_in *in = &ins[(p.first + p.used) % nins];
-            rc = ds_dicominput_next(input, in, err);
-            more = rc == 1;
-            if (rc == 1) {
-                p.used++;
-                rc = in->reason ? 0 : ds_dicom_jobs_submit(jobs, in, true, err);
-            }
-        }
-        if (rc == 0 && p.used > 0)
-            rc = take_first(&p, err);
-    }
+    pass p = {.x = x, .acc = acc, .proof = proof};
+    const ds_dicom_pump pump = {.input = input,
+                                .jobs = jobs,
+                                .ins = ins,
+                                .nins = nins,
+                                .headers = true,
+                                .take = take,
+                                .ctx = &p};
+    int rc = ds_dicom_pump_run(&pump, err);
     return rc == 0 ? hold_doubles(x, acc, err) : rc;
 }
 

@@ -57,7 +57,8 @@ int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
         ds_buf_putc(out, (uint8_t)r->outcome) | ds_buf_putc(out, r->masked) |
         ds_buf_putc(out, r->already) | ds_buf_putc(out, r->has_image) |
         ds_buf_put(out, &r->sha, sizeof r->sha) | ds_buf_put(out, &r->shape, sizeof r->shape) |
-        ds_buf_u64(out, r->frame_bytes) | put_block(out, r->reason, strlen(r->reason)) |
+        ds_buf_u64(out, r->frame_bytes) | ds_buf_u32(out, r->surplus) |
+        put_block(out, r->reason, strlen(r->reason)) |
         put_block(out, r->message.data, r->message.len) | put_block(out, r->key.data, r->key.len) |
         put_block(out, r->meta.data, r->meta.len) | put_block(out, r->text.data, r->text.len) |
         put_block(out, r->chain.data, r->chain.len) |
@@ -134,6 +135,8 @@ static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err 
         memcpy(&r->shape, q, sizeof r->shape);
     if ((q = take(&c, 8)) != NULL)
         r->frame_bytes = ds_get_u64(q);
+    if ((q = take(&c, 4)) != NULL)
+        r->surplus = ds_get_u32(q);
     q = take_block(&c, &n);
     if (q && n < sizeof r->reason)
         memcpy(r->reason, q, n);

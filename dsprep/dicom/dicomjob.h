@@ -20,7 +20,7 @@ typedef struct ds_dicom_opts {
     dcm_chain_opts chain;
     enum ds_burned_in burned_in;
     const char *encoding; /* of undeclared text; may be NULL */
-    const char *to_dicom; /* a folder, or NULL */
+    const char *to_dicom; /* where files are written for dicomfiles.h, or NULL */
     unsigned seconds;     /* for one object */
     int decoders;         /* threads for a frame of an object that has several */
     uint64_t memory;      /* address space; 0: no limit */
@@ -36,6 +36,7 @@ typedef struct ds_dicom_result {
     bool masked, already, has_image;
     ds_sha sha;                    /* of the input's bytes */
     dcm_shape shape;               /* of the values in the record */
+    uint32_t surplus;              /* frames that it has and does not say */
     uint64_t frame_bytes, data_at; /* frames lie one behind the other in the job's file */
     ds_buf key, meta, text;
     ds_buf chain; /* a line of JSON for all frames, or one for each */

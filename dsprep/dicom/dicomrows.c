@@ -536,11 +536,29 @@ void ds_dicom_parts_fini(ds_dicom_parts *parts)
     parts->places = NULL;
 }
 
+int ds_dicom_rows_look(ds_dicom_rows *r, const ds_dicom_result *res, bool *found, ds_err *err)
+{
+    const ds_dicom_facts *f = &res->facts;
+    *found = false;
+    int rc = r->proof ? ds_proof_file(r->proof, res->ids, err) : 0;
+    if (rc != 0 || !r->proof || !r->hold_found || res->outcome != DS_DICOM_RECORD)
+        return rc;
+    rc = ds_proof_look(r->proof, "meta", DS_PROOF_JSON, res->meta.data, res->meta.len, found, err);
+    if (rc == 0)
+        rc = ds_proof_look(r->proof, "text", DS_PROOF_TEXT, res->text.data, res->text.len, found,
+                           err);
+    for (size_t i = 0; i < DS_FACTS && rc == 0; i++)
+        rc = ds_proof_look(r->proof, i == DS_FACT_CONTENT ? "content" : "facts",
+                           i == DS_FACT_CONTENT ? DS_PROOF_JSON : DS_PROOF_TEXT, f->text[i],
+                           f->len[i], found, err);
+    return rc;
+}
+
 int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint64_t size,
                       ds_err *err)
 {
     bool each = r->unit == DS_UNIT_FRAME && res->has_image;
-    int rc = r->proof ? ds_proof_file(r->proof, res->ids, err) : 0;
+    int rc = 0;
     for (uint32_t i = 0; i < (each ? res->shape.frames : 1) && rc == 0; i++) {
         ds_dicom_record rec;
         ds_dicom_parts parts = {0};

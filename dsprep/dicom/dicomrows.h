@@ -13,6 +13,7 @@
 enum ds_dicom_unit { DS_UNIT_IMAGE, DS_UNIT_FRAME, DS_UNIT_VOLUME, DS_UNIT_STUDY };
 
 struct ds_dicom_preview;
+struct ds_dicom_files;
 typedef struct ds_dicom_rows {
     ds_shardout *out;
     ds_proof *proof; /* NULL without de-identification */
@@ -21,6 +22,8 @@ typedef struct ds_dicom_rows {
     const char *placeholder;          /* of a patch in text */
     bool digests;                     /* ds_dicom_record.digest is wanted */
     struct ds_dicom_preview *preview; /* may be NULL */
+    struct ds_dicom_files *files;     /* may be NULL */
+    bool hold_found;                  /* objects whose texts hold an identifier are held */
     uint64_t records;
     ds_proofraw raw;
 } ds_dicom_rows;
@@ -68,6 +71,9 @@ typedef struct ds_dicom_parts {
 int ds_dicom_rows_object(ds_dicom_record *rec, ds_dicom_parts *parts, const ds_dicom_result *res,
                          int fd, const uint64_t *size, int64_t frame, ds_err *err);
 void ds_dicom_parts_fini(ds_dicom_parts *parts);
+/* Tells the proof of an object's people, before anything of it goes out. *found: its texts hold
+ * identifiers, and it is to be left out for that. */
+int ds_dicom_rows_look(ds_dicom_rows *r, const ds_dicom_result *res, bool *found, ds_err *err);
 /* All records of one object by itself; frames are read from fd, the job's temporary. */
 int ds_dicom_rows_put(ds_dicom_rows *r, const ds_dicom_result *res, int fd, uint64_t size,
                       ds_err *err);

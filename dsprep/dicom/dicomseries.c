@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "dicomfiles.h"
 #include "dicommeta.h"
 #include "dicomstudy.h"
 #include "dicomvolume.h"
@@ -148,11 +149,13 @@ static int take_good(run *u, const ds_dicom_in *in)
 {
     ds_proof *proof = u->s->rows->proof;
     ds_dicom_entry *e = &u->x.v[u->object];
-    int rc = proof ? ds_proof_file(proof, u->r.ids, u->err) : 0;
-    if (rc == 0 && proof) /* what a volume keeps of it is searched here, for its own dates */
+    int rc = 0;
+    if (proof) /* what a volume keeps of it is searched here, for its own dates */
         rc = ds_proof_value(proof, "meta", DS_PROOF_JSON, u->r.meta.data, u->r.meta.len, u->err);
     if (rc == 0)
-        rc = ds_dicom_account_taken(u->s->acc, &u->r, u->err);
+        rc = ds_dicom_account_taken(u->s->acc, in, &u->r, u->err);
+    if (rc == 0 && u->s->rows->files)
+        rc = ds_dicom_files_take(u->s->rows->files, &u->r, u->err);
     if (rc == 0)
         rc = make_room(u);
     if (rc != 0)
@@ -191,6 +194,16 @@ static int use_object(run *u, size_t object)
                 memcmp(&u->r.shape, &e->shape, sizeof e->shape) != 0)) {
         reason = "changed-meanwhile";
     }
+    if (rc == 0 && !reason) {
+        bool found;
+        rc = ds_dicom_rows_look(s->rows, &u->r, &found, u->err);
+        if (found) {
+            reason = DS_DICOM_NAMED;
+            failed = false;
+        }
+    }
+    if (reason && s->rows->files)
+        ds_dicom_files_drop(s->rows->files, &u->r);
     u->taken++;
     u->object = object;
     u->good = rc == 0 && !reason;

@@ -8,9 +8,9 @@
 
 #include "dcmchar.h"
 #include "dcmcodec.h"
-#include "deidreport.h"
-#include "dicominput.h"
 #include "dicomfacts.h"
+#include "dicomfiles.h"
+#include "dicominput.h"
 #include "dicomjson.h"
 #include "dicomreport.h"
 #include "io.h"
@@ -135,6 +135,7 @@ static int describe(work *w, ds_err *err)
     if (rc != 0)
         return give_up(w, reason, rc, err);
     w->r.has_image = true;
+    w->r.surplus = w->im.surplus;
     w->r.shape = dcm_chain_shape(w->chain);
     uint64_t n = (uint64_t)w->r.shape.rows * w->r.shape.cols;
     if (__builtin_mul_overflow(n, (uint64_t)w->r.shape.samples * dcm_sample_size(w->r.shape.dtype),
@@ -219,9 +220,13 @@ static int frames(work *w, ds_err *err)
 {
     int rc = 0;
     if (w->o->to_dicom) {
-        rc = ds_dicom_file_begin(&w->copy, w->o->to_dicom, w->t, w->r.has_image ? &w->im : NULL,
-                                 err);
+        ds_buf path = {0};
+        rc = ds_dicom_file_path(&path, w->o->to_dicom, &w->r.sha, err);
+        if (rc == 0)
+            rc = ds_dicom_file_begin(&w->copy, (const char *)path.data, w->t,
+                                     w->r.has_image ? &w->im : NULL, err);
         w->copying = rc == 0;
+        ds_buf_fini(&path);
     }
     /* Objects are decoded side by side; the frames of a long one are all that there may be to do.
      */

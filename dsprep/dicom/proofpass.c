@@ -10,12 +10,13 @@
 #include "json.h"
 
 #define FOUND_MAX 1000000 /* bytes of texts that were found */
-#define MAX_PLACES 64 /* told apart; more are counted all the same */
+#define MAX_PLACES 64     /* told apart; more are counted all the same */
+#define AROUND 40         /* bytes of what stands around a text that was found */
 
 typedef struct place {
     char column[64];
     uint32_t tag;
-    uint64_t n;
+    uint64_t n, held;
 } place;
 
 struct ds_proof {
@@ -52,19 +53,37 @@ void ds_proof_free(ds_proof *p)
     free(p);
 }
 
+static const char *name_of(uint32_t tag, char out[16])
+{
+    const char *k = dcm_keyword(tag);
+    snprintf(out, 16, "%04x,%04x", tag >> 16, tag & 0xffff);
+    return k ? k : out;
+}
+
+static int one_word(void *ctx, const char *line, const char *path, unsigned n, ds_err *err)
+{
+    (void)path, (void)n;
+    return dcm_search_spare(ctx, line, strlen(line), err);
+}
+
+int ds_proof_words(ds_proof *p, const char *path, ds_err *err)
+{
+    return dcm_lines_each(path, one_word, p->ids, err);
+}
+
 int ds_proof_file(ds_proof *p, const dcm_ids *ids, ds_err *err)
 {
-    int rc = dcm_search_dates(p->ids, ids, err);
+    int rc = dcm_search_own(p->ids, ids, err);
     if (rc != 0 || !ids)
         return rc;
     p->left_out += dcm_ids_left_out(ids);
     return dcm_search_grow(p->ids, ids, err);
 }
 
-static void note(ds_proof *p, const char *column, const dcm_hit *hit)
+static void note(ds_proof *p, const char *column, const dcm_hit *hit, bool held)
 {
     size_t i = 0;
-    p->hits++;
+    p->hits += !held;
     while (i < p->nplaces &&
            (p->places[i].tag != hit->tag || strcmp(p->places[i].column, column) != 0))
         i++;
@@ -75,12 +94,30 @@ static void note(ds_proof *p, const char *column, const dcm_hit *hit)
         p->places[i].tag = hit->tag;
         p->nplaces++;
     }
-    p->places[i].n++;
+    *(held ? &p->places[i].held : &p->places[i].n) += 1;
+}
+
+/* "# attribute in column: what stands around". */
+static int put_comment(ds_buf *b, const char *column, const dcm_hit *hit, const uint8_t *text,
+                       size_t len)
+{
+    char tag[16];
+    size_t from = hit->at < AROUND ? 0 : hit->at - AROUND, end = hit->at + hit->len;
+    end = len - end < AROUND ? len : end + AROUND;
+    while (from < hit->at && (text[from] & 0xc0) == 0x80)
+        from++;
+    int bad = ds_buf_printf(b, "# %s in column %s: ", name_of(hit->tag, tag), column);
+    for (; from < end && !bad; from++)
+        bad = ds_buf_putc(b, text[from] < 0x20 || text[from] == 0x7f ? ' ' : text[from]);
+    return bad | ds_buf_putc(b, '\n');
 }
 
 /* A line of what was found, once each. */
-static int keep_found(ds_proof *p, const uint8_t *text, size_t n, ds_err *err)
+static int keep_found(ds_proof *p, const char *column, const dcm_hit *hit, const uint8_t *where,
+                      size_t all, ds_err *err)
 {
+    const uint8_t *text = where + hit->at;
+    const size_t n = hit->len;
     ds_buf *b = &p->found;
     for (size_t at = 0; at < b->len;) {
         const uint8_t *end = memchr(b->data + at, '\n', b->len - at);
@@ -91,7 +128,9 @@ static int keep_found(ds_proof *p, const uint8_t *text, size_t n, ds_err *err)
     }
     if (b->len > FOUND_MAX || memchr(text, '\n', n) || memchr(text, '\r', n))
         return 0;
-    return ds_buf_put(b, text, n) | ds_buf_putc(b, '\n') ? ds_fail_nomem(err) : 0;
+    return put_comment(b, column, hit, where, all) | ds_buf_put(b, text, n) | ds_buf_putc(b, '\n')
+               ? ds_fail_nomem(err)
+               : 0;
 }
 
 static int search(ds_proof *p, enum ds_proof_kind kind, const void *v, size_t len, dcm_hit *hit,
@@ -107,18 +146,36 @@ static int search(ds_proof *p, enum ds_proof_kind kind, const void *v, size_t le
     }
 }
 
-int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, const void *v,
-                   size_t len, ds_err *err)
+/* 1 for a hit. */
+static int look(ds_proof *p, const char *column, enum ds_proof_kind kind, const void *v, size_t len,
+                bool held, ds_err *err)
 {
     dcm_hit hit;
-    *(kind == DS_PROOF_RAW ? &p->raw : &p->text) += len;
     int rc = search(p, kind, v, len, &hit, err);
     if (rc <= 0)
         return rc;
-    note(p, column, &hit);
+    note(p, column, &hit, held);
     /* JSON with escapes was searched as what they stand for */
-    const uint8_t *where = kind == DS_PROOF_JSON && memchr(v, '\\', len) ? p->scratch.data : v;
-    return keep_found(p, where + hit.at, hit.len, err);
+    bool escapes = kind == DS_PROOF_JSON && memchr(v, '\\', len);
+    rc = keep_found(p, column, &hit, escapes ? p->scratch.data : v, escapes ? p->scratch.len : len,
+                    err);
+    return rc == 0 ? 1 : rc;
+}
+
+int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, const void *v,
+                   size_t len, ds_err *err)
+{
+    *(kind == DS_PROOF_RAW ? &p->raw : &p->text) += len;
+    int rc = look(p, column, kind, v, len, false, err);
+    return rc > 0 ? 0 : rc;
+}
+
+int ds_proof_look(ds_proof *p, const char *column, enum ds_proof_kind kind, const void *v,
+                  size_t len, bool *found, ds_err *err)
+{
+    int rc = len ? look(p, column, kind, v, len, true, err) : 0;
+    *found = *found || rc > 0;
+    return rc > 0 ? 0 : rc;
 }
 
 /* ---- finished shards ----------------------------------------------------------------------------
@@ -216,13 +273,6 @@ const ds_buf *ds_proof_found(const ds_proof *p)
     return &p->found;
 }
 
-static const char *name_of(uint32_t tag, char out[16])
-{
-    const char *k = dcm_keyword(tag);
-    snprintf(out, 16, "%04x,%04x", tag >> 16, tag & 0xffff);
-    return k ? k : out;
-}
-
 int ds_proof_verdict(const ds_proof *p, ds_err *err)
 {
     char where[512] = "", tag[16];
@@ -230,25 +280,41 @@ int ds_proof_verdict(const ds_proof *p, ds_err *err)
     if (p->hits == 0)
         return 0;
     for (size_t i = 0; i < p->nplaces && at < sizeof where - 100; i++)
-        at += (size_t)snprintf(where + at, sizeof where - at, "%s%s in column %s", i ? ", " : "",
-                               name_of(p->places[i].tag, tag), p->places[i].column);
+        if (p->places[i].n)
+            at +=
+                (size_t)snprintf(where + at, sizeof where - at, "%s%s in column %s", at ? ", " : "",
+                                 name_of(p->places[i].tag, tag), p->places[i].column);
     return ds_fail(err, DS_FAIL,
                    "%llu values of the output hold identifiers of the input: %s; do not use it",
                    (unsigned long long)p->hits, where);
 }
 
-int ds_proof_json(const ds_proof *p, ds_buf *out, ds_err *err)
+static int put_places(const ds_proof *p, bool held, ds_buf *out)
 {
     char tag[16];
+    bool more = false;
+    int bad = 0;
+    for (size_t i = 0; i < p->nplaces && !bad; i++) {
+        const place *at = &p->places[i];
+        const uint64_t n = held ? at->held : at->n;
+        if (n == 0)
+            continue;
+        bad = ds_buf_puts(out, more ? ",{\"column\":" : "{\"column\":") |
+              ds_json_str(out, at->column, strlen(at->column)) |
+              ds_buf_printf(out, ",\"attribute\":\"%s\",\"values\":%llu}", name_of(at->tag, tag),
+                            (unsigned long long)n);
+        more = true;
+    }
+    return bad;
+}
+
+int ds_proof_json(const ds_proof *p, ds_buf *out, ds_err *err)
+{
     int bad = ds_buf_printf(out,
                             "{\"identifiers\":%zu,\"left_out\":%llu,\"text_bytes\":%llu,"
                             "\"tensor_bytes\":%llu,\"hits\":[",
                             dcm_search_count(p->ids), (unsigned long long)p->left_out,
                             (unsigned long long)p->text, (unsigned long long)p->raw);
-    for (size_t i = 0; i < p->nplaces && !bad; i++)
-        bad = ds_buf_puts(out, i ? ",{\"column\":" : "{\"column\":") |
-              ds_json_str(out, p->places[i].column, strlen(p->places[i].column)) |
-              ds_buf_printf(out, ",\"attribute\":\"%s\",\"values\":%llu}",
-                            name_of(p->places[i].tag, tag), (unsigned long long)p->places[i].n);
+    bad |= put_places(p, false, out) | ds_buf_puts(out, "],\"held\":[") | put_places(p, true, out);
     return bad | ds_buf_puts(out, "]}") ? ds_fail_nomem(err) : 0;
 }

@@ -4,11 +4,14 @@
  * searched for those of that file, its dates included, and for those of every file before it. With
  * finished shards everything is searched once more, for the identifiers of all files. A hit names
  * column and attribute, never the text. One thread. Values are compared as dcmproof.h says.
+ *
+ * Values may be looked into before they go out, too, to leave their object out: what is found then
+ * is counted by itself and is no hit.
  */
 #ifndef DS_PROOFPASS_H
 #define DS_PROOFPASS_H
 
-#include "dcmproof.h"
+#include "dcmdeid.h"
 #include "dsr_io.h"
 
 typedef struct ds_proof ds_proof;
@@ -26,11 +29,18 @@ int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, con
 int ds_proof_shards(ds_proof *p, char *path, ds_err *err);
 
 uint64_t ds_proof_hits(const ds_proof *p);
-/* The texts that were found, a line each, each once: names of people. For --found alone. */
+/* Words that are no names here, a line each (dcm_search_spare). Before the first file. */
+int ds_proof_words(ds_proof *p, const char *path, ds_err *err);
+/* The same as ds_proof_value for a value that has not gone out: sets *found, or leaves it. */
+int ds_proof_look(ds_proof *p, const char *column, enum ds_proof_kind kind, const void *v,
+                  size_t len, bool *found, ds_err *err);
+/* The texts that were found, a line each, each once, behind a comment with attribute, column and
+ * what stands around: names of people. For --found alone. */
 const ds_buf *ds_proof_found(const ds_proof *p);
 /* DS_FAIL, with columns and attributes in the message, when there were hits. */
 int ds_proof_verdict(const ds_proof *p, ds_err *err);
-/* {"identifiers":..,"left_out":..,"text_bytes":..,"tensor_bytes":..,"hits":[...]} */
+/* {"identifiers":..,"left_out":..,"text_bytes":..,"tensor_bytes":..,"hits":[...],
+ * "held":[...]} */
 int ds_proof_json(const ds_proof *p, ds_buf *out, ds_err *err);
 
 #endif

@@ -2,6 +2,7 @@
 """DICOM files for the tests of dsprep dicom, and the digests that their records must have.
 
     dicom_make.py KIND DIR          writes the files of one kind into DIR
+    dicom_make.py said FILE NAME BODY   a report about somebody of that name
     dicom_make.py sha TYPE NUMBER...  SHA-256 of numbers as little endian values (struct letters)
     dicom_make.py slices A B ...    SHA-256 of the stored values of slices A, B, ... of a series
 
@@ -120,6 +121,21 @@ def report(where, body="Lungs are clear. Seen by Dr. Doe."):
           [el(0x0040a040, b"CS", "CONTAINER"), code(0x0040a043, "18748-4", "LN", "Report"), sq(0x0040a730, *parts)])
 
 
+def said(path, name, body):
+    uid = "1.3.6.1.55.40.%d" % (int(hashlib.sha256((name + body).encode()).hexdigest()[:8], 16))
+    elems = [e for e in head(SR, uid, "1.3.6.1.55.40", "SR", 9) if e[:4] not in (
+        struct.pack("<HH", 0x10, 0x10), struct.pack("<HH", 0x10, 0x20))]
+    write(os.path.dirname(path) or ".", os.path.basename(path), SR, elems + [
+        el(0x00100010, b"PN", name), el(0x00100020, b"LO", "MRN-" + uid[-7:]), el(0x0040a040, b"CS", "CONTAINER"),
+        sq(0x0040a730, node("TEXT", ("1", "99X", "Body"), text(body)))])
+
+
+def surplus(where):
+    """Pixel data of three frames, one of which it says."""
+    values = [v for k in range(3) for v in pixels(k)]
+    write(where, "surplus", CT, head(CT, "1.3.6.1.55.41.1", "1.3.6.1.55.41", "CT") + raster(values, frames=1))
+
+
 def plain_report(where):
     body = ("CT CHEST\r\nINDICATION: cough.\r\nTechnique: helical.\r\n\r\nFINDINGS:\r\nLUNGS: clear.\r\nHEART: normal. "
             "IMPRESSION: Normal.\r\nRECOMMENDATION: none.\r\n")
@@ -156,6 +172,8 @@ def make(kind, where):
     elif kind == "report":
         report(where)
         plain_report(where)
+    elif kind == "surplus":
+        surplus(where)
     elif kind == "one":
         slice_of(where, 3, (-10, -20, 30), slope=(2, -10))
     elif kind == "mapped":  # a real world value map beside slope and intercept
@@ -171,6 +189,8 @@ def main():
         data = struct.pack("<%d%s" % (len(sys.argv) - 3, sys.argv[2]), *[
             float(v) if sys.argv[2] in "fd" else int(v) for v in sys.argv[3:]])
         print(hashlib.sha256(data).hexdigest())
+    elif sys.argv[1] == "said":
+        said(*sys.argv[2:5])
     elif sys.argv[1] == "slices":
         values = [v for k in sys.argv[2:] for v in pixels(int(k))]
         print(hashlib.sha256(struct.pack("<%dH" % len(values), *values)).hexdigest())

@@ -93,7 +93,7 @@ clean() {
     # what was found is the list that takes it out
     exits 1 dsprep dicom -q --deid basic,clean-descriptors --found found --key-file key -o sh "$DICOM/place_a" "$DICOM/place_b"
     [ "$(stat -c %a found)" = 600 ]
-    [ "$(cat found)" = "Lakeshore General" ]
+    [ "$(grep -v "^#" found)" = "Lakeshore General" ]
     dsprep dicom -q --deid basic,clean-descriptors --scrub found --key-file key "$DICOM/place_b" "$DICOM/place_a" >t.dsr
     dsprep info t.dsr | grep -q '"scrub":'
     clean t.dsr

@@ -41,7 +41,36 @@ static void text_vectors(void **state)
         {NAME, "Doe^John", "Johnny has no doeskin", 0},
         {NAME, "Doe^John", "CT_JOHNDOE_1.dcm", 1},
         {NAME, "Doe^John", "doe1", 1},
-        {NAME, "White^Mary", "white matter", 0}, /* too common alone */
+        {NAME, "White^Mary", "white matter", 0}, /* a word, by how it is written */
+        {NAME, "White^Mary", "WHITE MATTER", 0},
+        {NAME, "White^Mary", "White Matter Tracts", 0},
+        {NAME, "White^Mary", "White matter is normal.", 0},
+        {NAME, "White^Mary", "Normal. White matter too.", 0},
+        {NAME, "White^Mary", "discussed with White at noon", 1},
+        {NAME, "White^Mary", "{\"a\":\"White\",\"b\":\"c\"}", 1},
+        {NAME, "White^Mary", "{\"a\":\"WHITE\",\"b\":\"c\"}", 0},
+        {NAME, "May^Ann", "This may be. May follow up.", 0},
+        {NAME, "May^Ann", "as May said before", 1},
+        {NAME, "Fields^Ann", "lung fields are clear", 0},
+        {NAME, "Fields^Ann", "the report of Fields is old", 1},
+        {NAME, "Fields^Ann", "fields, ann", 1},
+        {NAME, "Colon^Ana", "colon normal", 0},
+        {NAME, "Baker^Tom", "a small Baker cyst", 0}, /* a term */
+        {NAME, "Baker^Tom", "BAKER'S CYST", 0},
+        {NAME, "Baker^Tom", "popliteal (Baker) cyst", 0},
+        {NAME, "Baker^Tom", "Baker-Zyste links", 0},
+        {NAME, "Baker^Tom", "discussed with Baker. Cyst seen.", 1},
+        {NAME, "Baker^Tom", "Baker, cyst", 1},
+        {NAME, "Baker^Tom", "BAKER", 1},
+        {NAME, "Baker^Tom", "tom baker cyst", 1}, /* more than one word */
+        {NAME, "Hill^Ann", "Hill-Sachs lesion", 0},
+        {NAME, "Sachs^Ann", "a Hill-Sachs lesion", 0},
+        {NAME, "Lawrence^Ann", "Kellgren-Lawrence grade 2", 0},
+        {NAME, "Kellgren^Ann", "Kellgren-Lawrence grade 2", 0},
+        {NAME, "Willis^Ann", "the circle of Willis", 0},
+        {NAME, "Willis^Ann", "a letter of Willis", 1},
+        {NAME, "Crohn^Ann", "Morbus Crohn", 0},
+        {NAME, "Kowalczyk^Jan", "spoke to kowalczyk", 1},
         {NAME, "White^June", "June White, 34", 1},
         {NAME, "Müller^Jürgen", "MULLER", 1},
         {NAME, "Müller^Jürgen", "Mueller", 1},
@@ -265,7 +294,7 @@ static void spellings_and_dates(void **state)
         dcm_ids_new(&one, NULL);
         dcm_ids_add(one, NAME, spelt[i], 13, NULL);
         dcm_ids_add(one, BORN, i == 0 ? "19700203" : "19810405", 8, NULL);
-        assert_int_equal(dcm_search_dates(s, one, NULL), 0);
+        assert_int_equal(dcm_search_own(s, one, NULL), 0);
         assert_int_equal(dcm_search_grow(s, one, NULL), 0);
         dcm_ids_free(one);
         assert_int_equal(dcm_search_raw(s, spelt[i], 13, 0, &hit), 1);
@@ -274,7 +303,7 @@ static void spellings_and_dates(void **state)
         assert_int_equal(dcm_search_text(s, "19810405101500", 14, 0, &hit), i == 1);
     }
     assert_int_equal(dcm_search_raw(s, spelt[0], 13, 0, &hit), 1);
-    assert_int_equal(dcm_search_dates(s, NULL, NULL), 0);
+    assert_int_equal(dcm_search_own(s, NULL, NULL), 0);
     assert_int_equal(dcm_search_text(s, "1981-04-05", 10, 0, &hit), 0);
     assert_int_equal(dcm_search_text(s, "john doe", 8, 0, &hit), 1);
     dcm_search_free(s);
