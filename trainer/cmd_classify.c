@@ -32,8 +32,8 @@ const ds_command ds_train_classify = {
     .description =
         "Each record's text, followed by --before, a label and --after, is tokenized by the "
         "model's tokenizer; the answer is the label whose tokens have the highest summed "
-        "log-likelihood. The truth is the member --label-field of the JSON column meta, as dsprep "
-        "text keeps it of JSON lines.\n\n"
+        "log-likelihood. What is right is told by the column --truth, or by a member of a JSON "
+        "column, as dsprep text keeps them of JSON lines and tables.\n\n"
         "Prints accuracy with a bootstrap interval, macro-F1, mean one-vs-rest AUC, the confusion "
         "matrix, time and memory. With --noise the texts are asked about once more with that "
         "share of their letters mistyped, swapped, in the other case or replaced by letters of "
@@ -42,8 +42,7 @@ const ds_command ds_train_classify = {
 };
 
 typedef struct asked {
-    const char *model, *device, *adapter, *data, *store, *text, *meta, *field, *before, *after,
-        *labels;
+    const char *model, *device, *adapter, *data, *store, *text, *truth, *before, *after, *labels;
     int64_t records, threads, seed, noise_seed;
     double noise;
     bool bf16, json;
@@ -112,25 +111,20 @@ static int split_labels(work *w, ds_err *err)
     return w->confusion && w->noisy && w->ll && w->p ? 0 : ds_fail_nomem(err);
 }
 
-/* The label of a record, from its meta. */
-static int find_truth(const work *w, uint64_t record, const void *meta, size_t len, size_t *truth,
+/* Which of the labels a record's answer is. */
+static int find_truth(const work *w, uint64_t record, const char *name, size_t len, size_t *truth,
                       ds_err *err)
 {
     const unsigned long long r = record;
-    json_t *o = NULL;
-    const char *name = NULL;
-    int rc = meta ? ds_json_parse(&o, meta, len, "meta", err) : 0;
 
-    if (!rc && !(name = json_string_value(json_object_get(o, w->a->field))))
-        rc = ds_fail(err, DS_FAIL, "'%s': record %llu: no text '%s' in its column %s", w->a->data,
-                     r, w->a->field, w->a->meta);
-    for (*truth = 0; !rc && *truth < w->k && strcmp(name, w->label[*truth]);)
+    if (!name)
+        return ds_fail(err, DS_FAIL, "'%s': record %llu: no '%s'", w->a->data, r, w->a->truth);
+    for (*truth = 0; *truth < w->k &&
+                     (strlen(w->label[*truth]) != len || memcmp(name, w->label[*truth], len) != 0);)
         ++*truth;
-    if (!rc && *truth == w->k)
-        rc = ds_fail(err, DS_FAIL, "'%s': record %llu: '%s' is none of the labels", w->a->data, r,
-                     name);
-    json_decref(o);
-    return rc;
+    return *truth < w->k ? 0
+                         : ds_fail(err, DS_FAIL, "'%s': record %llu: '%s' is none of the labels",
+                                   w->a->data, r, name);
 }
 
 /* ---- records ---- */
@@ -168,8 +162,8 @@ static int with_noise(work *w, uint64_t record, const void *text, size_t len, si
     return rc;
 }
 
-static int on_text(void *ctx, uint64_t record, const void *text, size_t len, const void *meta,
-                   size_t meta_len, ds_err *err)
+static int on_text(void *ctx, uint64_t record, const void *text, size_t len, const void *name,
+                   size_t name_len, ds_err *err)
 {
     work *w = ctx;
     size_t truth = 0, answer = 0;
@@ -179,7 +173,7 @@ static int on_text(void *ctx, uint64_t record, const void *text, size_t len, con
 
     if (w->a->records && w->n >= (uint64_t)w->a->records)
         return 0;
-    rc = find_truth(w, record, meta, meta_len, &truth, err);
+    rc = find_truth(w, record, name, name_len, &truth, err);
     start = seconds();
     rc = rc ? rc : ds_classify(w->by, text, len, w->ll, &cut, err);
     if (!rc) {
@@ -342,7 +336,7 @@ static int classify(const asked *a, ds_err *err)
                                     .positions = ds_net_conf(net)->max_pos};
         rc = ds_classifier_new(&w.by, &c, err);
     }
-    rc = rc ? rc : ds_texts_each(a->data, a->store, a->text, a->meta, on_text, &w, err);
+    rc = rc ? rc : ds_texts_each(a->data, a->store, a->text, a->truth, on_text, &w, err);
     if (!rc && !w.n)
         rc = ds_fail(err, DS_FAIL, "'%s' has no record", a->data);
     rc = rc ? rc : summarize(&w, &r, err);
@@ -385,8 +379,7 @@ static int check(const asked *a, ds_err *err)
 static int run(int argc, char **argv)
 {
     asked a = {.text = "text",
-               .meta = "meta",
-               .field = "label",
+               .truth = "meta.label",
                .before = " ",
                .after = "",
                .seed = 1,
@@ -399,9 +392,10 @@ static int run(int argc, char **argv)
         TEXT("labels", a.labels, "A,B,...", "the labels"),
         TEXT("before", a.before, "TEXT", "between text and label; default one space"),
         TEXT("after", a.after, "TEXT", "after the label; default nothing"),
-        TEXT("label-field", a.field, "NAME", "member of meta that is the truth; default label"),
+        TEXT("truth", a.truth, "COLUMN[.MEMBER]",
+             "the label that is right: a column, or a member of a column of JSON; default "
+             "meta.label"),
         TEXT("text-column", a.text, "NAME", "column of texts; default text"),
-        TEXT("meta-column", a.meta, "NAME", "column of JSON; default meta"),
         COUNT("records", a.records, "look at the first N only; default all"),
         {.name = "noise",
          .type = DS_OPT_REAL,

@@ -31,7 +31,7 @@ setup_file() {
 
 ask() {
     dstrain classify --model "${MODEL:-$F/run/step-000060}" --store "$F" --data "${DATA:-asked}" \
-        --labels summer,winter,spring --before ' It is ' --after . --label-field season -j 2 "$@"
+        --labels summer,winter,spring --before ' It is ' --after . --truth meta.season -j 2 "$@"
 }
 
 @test "classify: a model that learned the answers gives them" {
@@ -57,6 +57,20 @@ ask() {
         and .accuracy_interval == [1,1] and .seconds_p50 > 0 and .seconds_p95 >= .seconds_p50
         and .peak_bytes > 0 and (has("noise") | not)' whole >/dev/null
     [ "$(ask --json --records 7 | jq .records)" -eq 7 ]
+}
+
+@test "classify: the truth is a member of JSON, or a column of text, numbers or booleans" {
+    need_jq
+    keep='del(.seconds_p50, .seconds_p95, .peak_bytes)'
+    ask --json | jq -c "$keep" >first
+    dsprep map -q --set season:utf8=meta.season --set summery='meta.season == "summer"' \
+        --set n:i64='meta.season == "summer"' "$F/asked.dsr" -o m.dsr
+    DATA=m.dsr ask --json --truth season | jq -c "$keep" | cmp first -
+    for c in summery:true:false n:1:0; do
+        IFS=: read -r name yes no <<<"$c"
+        dstrain classify --model "$F/run/step-000060" --data m.dsr --labels "$yes,$no" --truth "$name" \
+            --json | jq -e '(.confusion[0] | add) == 30 and .records == 90' >/dev/null
+    done
 }
 
 @test "classify: noise costs accuracy, the same for the same seed" {
@@ -85,12 +99,16 @@ ask() {
     has "--noise 1.5: from 0 to 1"
     exits 1 ask --labels summer,winter
     has "is none of the labels"
-    exits 1 ask --label-field colour
-    has "record 0: no text 'colour' in its column meta"
+    exits 1 ask --truth meta.colour
+    has "record 0: no 'meta.colour'"
+    exits 1 ask --truth text.season
+    has "column 'text' holds utf8, not json"
+    exits 1 ask --truth season
+    has "no column 'season'"
     exits 1 ask --after '' --labels summer,summery,winter,spring
     has "the tokens of one begin those of the other"
     exits 1 dstrain classify --model "$F/base" --data "$F/train.dsr" \
-        --labels a,b --meta-column tokens
+        --labels a,b --truth tokens
     has "column 'tokens' holds"
     exits 1 ask --text-column body
     has "no column 'body'"

@@ -7,13 +7,15 @@
 
 #include "error.h"
 
-/* Everything is lent for the call. meta: JSON text, NULL where the record has none. Non-zero ends
- * the reading with that code. */
+/* Everything is lent for the call. answer: what is known, as text; NULL where the record has none.
+ * Non-zero ends the reading with that code. */
 typedef int (*ds_text_fn)(void *ctx, uint64_t record, const void *text, size_t len,
-                          const void *meta, size_t meta_len, ds_err *err);
+                          const void *answer, size_t answer_len, ds_err *err);
 
-/* spec and store as for ds_dataset_open. text_column must hold text, meta_column JSON. */
-int ds_texts_each(const char *spec, const char *store, const char *text_column,
-                  const char *meta_column, ds_text_fn fn, void *ctx, ds_err *err);
+/* spec and store as for ds_dataset_open. text_column must hold text. truth: a column of text, i64
+ * or bool, or a member of a column of JSON, as COLUMN.MEMBER, that holds text, a whole number, true
+ * or false. */
+int ds_texts_each(const char *spec, const char *store, const char *text_column, const char *truth,
+                  ds_text_fn fn, void *ctx, ds_err *err);
 
 #endif
