@@ -193,6 +193,11 @@ checker() {
     dstrain report r -o r.html >/dev/null
     grep -q 'meta.label: .*&lt;0&gt; [0-9]' r.html
     grep -q '<td>4–6</td><td>qa</td>' r.html
+    # what an erased record was labelled is not known any more; the rest is still counted
+    exits 0 dsver forget --store . --reason asked q7
+    has "consumed at step"
+    exits 0 dsver audit --store . r/step-000006
+    has "with records erased" "ok consumed: steps 4 to 6: qa " "of erased records: as told"
 }
 
 @test "going back: what is abandoned is kept, verified, and told" {
