@@ -11,6 +11,7 @@
 #include "cmd_finetune.h"
 #include "metrics.h"
 #include "retain.h"
+#include "runbase.h"
 #include "sig.h"
 #include "term.h"
 
@@ -249,7 +250,8 @@ static int prepare(ds_trainer *t, ds_ckpt_state *state, ds_err *err)
     if (t->ranks->rank)
         return c->resume ? resume(t, c->resume, state, err) : 0;
     if (ds_mkdirs(c->out, err) || (c->resume && resume(t, c->resume, state, err)) ||
-        ds_checkpoint_begin(c->out, c->resume, state->step, c->abandon, err))
+        ds_checkpoint_begin(c->out, c->resume, state->step, c->abandon, err) ||
+        ds_runbase_write(c->out, c->model, err))
         return err->code;
     return ds_retain_best(c->out, state->watch.best_step, err);
 }

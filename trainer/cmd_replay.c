@@ -9,6 +9,7 @@
 #include "cmd_train.h"
 #include "rerun.h"
 #include "rmtree.h"
+#include "runbase.h"
 #include "sig.h"
 #include "term.h"
 
@@ -22,7 +23,7 @@ const ds_command ds_train_replay = {
     .operands = "CHECKPOINT",
     .min_operands = 1,
     .max_operands = 1,
-    .example = "dstrain replay runs/1/step-000300 --from 200 --model base/",
+    .example = "dstrain replay runs/1/step-000300 --from 200",
     .description = "Opens data, model and settings as the checkpoint's lineage.json names them, "
                    "trains from the checkpoint of step --from (0: from the beginning) "
                    "to this one, and compares loss and gradient norm of every step with the "
@@ -100,7 +101,8 @@ static int run(int argc, char **argv)
          .type = DS_OPT_STR,
          .var = &c.model,
          .arg = "DIR",
-         .help = "the base model"},
+         .help = "the model that the run began with; default RUN/base, a link that dstrain "
+                 "finetune left"},
         {.name = "data",
          .type = DS_OPT_LIST,
          .var = &data,
@@ -128,10 +130,12 @@ static int run(int argc, char **argv)
     c.threads = (int)threads;
     c.data = data.v;
     c.ndata = data.n;
-    if (!c.model)
-        ds_fail(&err, DS_USAGE, "--model DIR is missing (dstrain replay -h)");
-    else
+    char *base = NULL;
+    if (c.model || ds_runbase_find(&base, checkpoint, &err) == 0) {
+        c.model = c.model ? c.model : base;
         replay(&c, json, &err);
+    }
+    free(base);
     ds_opt_list_fini(&data);
     return ds_command_end(&ds_train_replay, &err, json);
 }

@@ -175,7 +175,7 @@ page=$(dsver cat reviewed | dsprep cat -c key | head -n 1 | sed 's/^{"key":"//; 
 show "dsver seen reviewed '$page' | cut -c 1-100"
 show 'dsver batch runs/lora 1 | cut -c 1-100 | head -n 4'
 show "dsver audit $adapter"
-show "dstrain replay $adapter --from $((steps / 2)) --model $model"
+show "dstrain replay $adapter --from $((steps / 2))"
 rm -f edited
 
 say "Done"

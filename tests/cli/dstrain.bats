@@ -146,6 +146,12 @@ load dstrain_common
     has "the same bits" "steps 1 to 6"
     exits 0 dstrain replay --json r/step-000006 --from 3 --model "$F/base" --store "$F" -j 1
     has '"same":true' '"first":4' '"last":6'
+    # the run left a link to its model
+    exits 0 dstrain replay r/step-000006/ --from 3 --store "$F"
+    (cd r && exits 0 dstrain replay step-000006 --from 3 --store "$F")
+    ln -sfn "$PWD/nowhere" r/base
+    exits 2 dstrain replay r/step-000006 --store "$F"
+    has "r/base leads to no model" "--model"
     train p --method prompt --prompt-tokens 4 --steps 2
     exits 0 dstrain replay p/step-000002 --model "$F/base" --store "$F"
     train f --method full --only 'model.layers.3.*' --steps 2
@@ -165,6 +171,9 @@ load dstrain_common
     dstrain init --tokenizer "$F/tok.json" --seed 9 -o other >/dev/null
     fails dstrain replay r/step-000003 --model other --store "$F"
     has "other" "is not the model"
+    ln -sfn "$PWD/other" r/base
+    fails dstrain replay r/step-000003 --store "$F"
+    has "r/base is not the model"
     size=$(stat -c %s r/step-000003/adapter_model.safetensors)
     flip r/step-000003/adapter_model.safetensors $((size - 100))
     fails dstrain replay r/step-000003 --model "$F/base" --store "$F"

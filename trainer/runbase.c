@@ -1,0 +1,48 @@
+/* runbase.c - see runbase.h. */
+#include "runbase.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+static const char name[] = "base";
+
+int ds_runbase_write(const char *run_dir, const char *model, ds_err *err)
+{
+    char *path = NULL, *to = realpath(model, NULL);
+    int rc = 0;
+
+    if (!to)
+        return ds_fail_errno(err, errno, "%s", model);
+    if (asprintf(&path, "%s/%s", run_dir, name) < 0) {
+        free(to);
+        return ds_fail_nomem(err);
+    }
+    if ((unlink(path) != 0 && errno != ENOENT) || symlink(to, path) != 0)
+        rc = errno == EPERM || errno == EOPNOTSUPP || errno == EISDIR
+                 ? 0
+                 : ds_fail_errno(err, errno, "%s", path);
+    free(path);
+    free(to);
+    return rc;
+}
+
+int ds_runbase_find(char **model, const char *checkpoint, ds_err *err)
+{
+    const char *slash = strrchr(checkpoint, '/');
+    const int n = slash ? (int)(slash - checkpoint) : 1;
+
+    *model = NULL;
+    if (asprintf(model, "%.*s/%s", n, slash ? checkpoint : ".", name) < 0) {
+        *model = NULL;
+        return ds_fail_nomem(err);
+    }
+    if (access(*model, F_OK) == 0) /* of what the link leads to */
+        return 0;
+    ds_fail(err, DS_USAGE, "%s leads to no model: --model DIR says where it is", *model);
+    free(*model);
+    *model = NULL;
+    return DS_USAGE;
+}
