@@ -38,9 +38,12 @@ const ds_command ds_cmd_logs = {
         "combined), json (a "
         "JSON object a line), logfmt, csv (with a header), cri and docker (container runtimes), "
         "app "
-        "(a time, a level, a message) and pattern. auto decides for each file by its first 64 KiB: "
+        "(a time, a level, a message), lines (of text, and nothing more) and pattern. auto decides "
+        "for each file by its first 64 KiB: "
         "the most particular format that reads the most records, and at least three quarters of "
-        "them; it says what it decided and why, and refuses a file where none does.\n\n"
+        "them, or else lines; it says what it decided and why. Of a folder or archive it leaves "
+        "out, "
+        "by name, what is no text, such as wtmp.\n\n"
         "The column text is the message, time is UTC in nanoseconds, severity is the number of RFC "
         "5424 for the level; host, program, pid and for access logs remote, user, method, path, "
         "protocol, status, bytes, referer and agent are columns where the format has them. All "
@@ -195,6 +198,7 @@ static int convert(logs_ctx *c, const logs_args *a, char **operands, size_t n, d
     int rc = read_options(c, a, err);
     if (rc == 0)
         rc = ds_intake_open(&c->sink.in, &a->in, &c->o, operands, n, err);
+    c->sink.in.foreign = ds_logsource_no_text;
     if (rc == 0)
         rc = columns_of(c, operands, n, &columns, err);
     if (rc == 0)

@@ -54,9 +54,26 @@ int ds_intake_source(void *ctx, const char *name, uint64_t size, const ds_sha *s
     return ds_shardout_source(in->out, &s, err);
 }
 
+/* Was it asked for by its name? */
+static bool is_operand(const ds_intake *in, const char *source)
+{
+    for (size_t i = 0; i < in->noperands; i++) {
+        const char *slash = strrchr(in->operands[i], '/');
+        if (strcmp(in->operands[i], "-") == 0 ||
+            strcmp(slash ? slash + 1 : in->operands[i], source) == 0)
+            return true;
+    }
+    return false;
+}
+
 static int on_problem(void *ctx, const ds_textproblem *p, ds_err *err)
 {
     ds_intake *in = ctx;
+    if (in->foreign && strcmp(p->reason, in->foreign) == 0 && !is_operand(in, p->source)) {
+        ds_warn("%s: left out: %s", p->source, p->why);
+        in->nforeign++;
+        return 0;
+    }
     return ds_badlog_add(&in->bad, p, err);
 }
 
@@ -124,6 +141,8 @@ void ds_intake_say(const ds_intake *in, const char *command)
         fprintf(stderr, "; %" PRIu64 " symbolic or hard links left out", links);
     if (special > 0)
         fprintf(stderr, "; %" PRIu64 " special files left out", special);
+    if (in->nforeign > 0)
+        fprintf(stderr, "; %" PRIu64 " files of another kind left out", in->nforeign);
     fputc('\n', stderr);
 }
 

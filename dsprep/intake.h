@@ -89,6 +89,8 @@ typedef struct ds_intake {
     ds_badlog bad;
     ds_progress progress;
     uint64_t records;
+    const char *foreign; /* the reason why a source is none for this command; or NULL */
+    uint64_t nforeign;   /* left out for it: they lay in a folder or archive */
 } ds_intake;
 
 /* What the arguments say of reading, into o: DS_USAGE when they cannot be. */

@@ -99,6 +99,13 @@ int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size
     for (size_t i = NORDER; best >= DS_LOGGUESS_MIN && i-- > 0;)
         if (share(g, order[i]) >= best - 0.02)
             g->format = order[i];
+    if (g->format != DS_LOG_AUTO)
+        return 0;
+    const uint8_t *nul = len ? memchr(p, 0, len) : NULL;
+    if (nul)
+        g->nul = (size_t)(nul - p);
+    else
+        g->format = DS_LOG_LINES;
     return 0;
 }
 
@@ -107,7 +114,9 @@ int ds_logguess_say(const ds_logguess *g, ds_buf *out)
     enum ds_logformat f = g->format;
     bool first = true;
     int rc = 0;
-    if (f != DS_LOG_AUTO)
+    if (f == DS_LOG_LINES)
+        rc = ds_buf_puts(out, "lines: no format reads three quarters of its beginning");
+    else if (f != DS_LOG_AUTO)
         rc = ds_buf_printf(out, "%s: %zu of %zu records", ds_logformat_names[f], g->read[f],
                            g->seen[f]);
     for (size_t i = 0; i < NORDER && rc == 0; i++) {

@@ -1,4 +1,5 @@
-/* logplain.c - records that are lines of text: logfmt, CRI, and what applications write. */
+/* logplain.c - records that are lines of text: logfmt, CRI, what applications write, and lines
+ * of which nothing is known. */
 #include "logrow.h"
 
 #include <string.h>
@@ -229,5 +230,13 @@ int ds_logparse_app(ds_logline *l, const uint8_t *p, size_t len)
         at += 2;
     at = find_level(l, p, len, at);
     ds_logset(l, DS_LC_TEXT, p + at, len - at);
+    return 0;
+}
+
+/* ---- lines ---- */
+
+int ds_logparse_lines(ds_logline *l, const uint8_t *p, size_t len)
+{
+    ds_logset(l, DS_LC_TEXT, p, len);
     return 0;
 }

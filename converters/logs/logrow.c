@@ -7,9 +7,9 @@
 #include "json.h"
 
 const char *const ds_logformat_names[] = {
-    "auto",   "syslog", "syslog5424", "journal-export", "journal", "common",  "combined", "json",
-    "logfmt", "csv",    "cri",        "docker",         "app",     "pattern", "apache",   "nginx",
-    NULL};
+    "auto",   "syslog", "syslog5424", "journal-export", "journal", "common", "combined", "json",
+    "logfmt", "csv",    "cri",        "docker",         "app",     "lines",  "pattern",  "apache",
+    "nginx",  NULL};
 const char *const ds_logcol_names[] = {
     "text",   "time", "severity", "level",  "host",  "program", "pid",   "remote", "user",
     "method", "path", "protocol", "status", "bytes", "referer", "agent", "fields", "format"};
@@ -42,6 +42,7 @@ uint32_t ds_logformat_columns(enum ds_logformat f)
         return web;
     case DS_LOG_CRI:
     case DS_LOG_DOCKER:
+    case DS_LOG_LINES:
         return base;
     case DS_LOG_APP:
         return base | BIT(SEVERITY) | BIT(LEVEL);

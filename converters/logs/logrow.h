@@ -26,6 +26,7 @@ enum ds_logformat {
     DS_LOG_CRI,
     DS_LOG_DOCKER, /* json-file */
     DS_LOG_APP,    /* a time, a level, a message */
+    DS_LOG_LINES,  /* of text, and nothing known of them */
     DS_LOG_PATTERN,
     DS_LOG_APACHE, /* names that people give to combined */
     DS_LOG_NGINX,
@@ -132,6 +133,7 @@ int ds_logparse_logfmt(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_table(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_cri(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_app(ds_logline *l, const uint8_t *p, size_t len);
+int ds_logparse_lines(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_pattern(ds_logline *l, const uint8_t *p, size_t len);
 
 /* ---- for the parsers ---- */

@@ -8,13 +8,13 @@
 #include "logtrace.h"
 
 static const ds_logparser parsers[DS_LOG_NFORMATS] = {
-    [DS_LOG_SYSLOG] = ds_logparse_syslog,   [DS_LOG_SYSLOG5] = ds_logparse_syslog5,
-    [DS_LOG_JEXPORT] = ds_logparse_export,  [DS_LOG_JJSON] = ds_logparse_json,
-    [DS_LOG_COMMON] = ds_logparse_web,      [DS_LOG_COMBINED] = ds_logparse_web,
-    [DS_LOG_JSON] = ds_logparse_json,       [DS_LOG_LOGFMT] = ds_logparse_logfmt,
-    [DS_LOG_CSV] = ds_logparse_table,       [DS_LOG_CRI] = ds_logparse_cri,
-    [DS_LOG_DOCKER] = ds_logparse_json,     [DS_LOG_APP] = ds_logparse_app,
-    [DS_LOG_PATTERN] = ds_logparse_pattern,
+    [DS_LOG_SYSLOG] = ds_logparse_syslog,  [DS_LOG_SYSLOG5] = ds_logparse_syslog5,
+    [DS_LOG_JEXPORT] = ds_logparse_export, [DS_LOG_JJSON] = ds_logparse_json,
+    [DS_LOG_COMMON] = ds_logparse_web,     [DS_LOG_COMBINED] = ds_logparse_web,
+    [DS_LOG_JSON] = ds_logparse_json,      [DS_LOG_LOGFMT] = ds_logparse_logfmt,
+    [DS_LOG_CSV] = ds_logparse_table,      [DS_LOG_CRI] = ds_logparse_cri,
+    [DS_LOG_DOCKER] = ds_logparse_json,    [DS_LOG_APP] = ds_logparse_app,
+    [DS_LOG_LINES] = ds_logparse_lines,    [DS_LOG_PATTERN] = ds_logparse_pattern,
 };
 
 /* ---- one source ---- */
@@ -217,7 +217,7 @@ static bool in_container(const ds_logsource *s)
 static bool joins(const ds_logsource *s)
 {
     static const uint32_t plain = 1u << DS_LOG_SYSLOG | 1u << DS_LOG_SYSLOG5 | 1u << DS_LOG_APP |
-                                  1u << DS_LOG_PATTERN | 1u << DS_LOG_LOGFMT;
+                                  1u << DS_LOG_PATTERN | 1u << DS_LOG_LOGFMT | 1u << DS_LOG_LINES;
     return s->o->join != DS_LOGJOIN_NONE && !s->framed && plain >> s->format & 1;
 }
 
@@ -516,19 +516,7 @@ int ds_logsource_records(const void *source, ds_textbatch *b, const uint8_t *p, 
 
 /* ---- as textread wants it ---- */
 
-static int refuse(const ds_logguess *g, const char **reason, ds_err *err)
-{
-    ds_buf words = {0};
-    *reason = "unknown format";
-    if (ds_logguess_say(g, &words) != 0 || !ds_buf_cstr(&words)) {
-        ds_buf_fini(&words);
-        return DS_NOMEM;
-    }
-    int rc = ds_fail(err, DS_FAIL, "no format reads three quarters of its beginning (%s); --format",
-                     words.len ? (const char *)words.data : "none reads a record");
-    ds_buf_fini(&words);
-    return rc;
-}
+const char ds_logsource_no_text[] = "no text";
 
 int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t *p, size_t len,
                       size_t *used, ds_buf *note, const char **reason, ds_err *err)
@@ -542,8 +530,10 @@ int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t
         if (ds_logguess_look(&g, o, p, len) != 0)
             return DS_NOMEM;
         f = g.format;
-        if (f == DS_LOG_AUTO)
-            return refuse(&g, reason, err);
+        if (f == DS_LOG_AUTO) {
+            *reason = ds_logsource_no_text;
+            return ds_fail(err, DS_FAIL, "it is no text: a NUL byte at offset %zu", g.nul);
+        }
         if (ds_logguess_say(&g, note) != 0)
             return DS_NOMEM;
     }

@@ -3,8 +3,8 @@
  *
  * The format of a source is what the options say, or is decided by its first 64 KiB: every format's
  * parser reads the first 200 records, and the most particular of those that read the most wins,
- * when it reads at least DS_LOGGUESS_MIN of them. Rows have a ds_logrow as their cells. Memory of a
- * source: its header. Any number of threads.
+ * when it reads at least DS_LOGGUESS_MIN of them; else the records are lines. Rows have a ds_logrow
+ * as their cells. Memory of a source: its header. Any number of threads.
  */
 #ifndef DS_LOGSOURCE_H
 #define DS_LOGSOURCE_H
@@ -16,7 +16,8 @@
 #define DS_LOGGUESS_MIN 0.75
 
 typedef struct ds_logguess {
-    enum ds_logformat format;                            /* DS_LOG_AUTO: none reads enough */
+    enum ds_logformat format;                            /* DS_LOG_AUTO: it is no text */
+    size_t nul;                                          /* then: where its first NUL byte is */
     size_t seen[DS_LOG_NFORMATS], read[DS_LOG_NFORMATS]; /* records looked at, and read */
 } ds_logguess;
 /* Looks at the beginning of a source. `o` is the user's; its format is not looked at. 0 or
@@ -35,6 +36,7 @@ size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, si
                          bool *ended);
 
 /* A source, opened by its name and beginning: as ds_rowparser has it, with a ds_logopts as ctx. */
+extern const char ds_logsource_no_text[];      /* the reason why a source was not opened */
 extern const ds_rowparser ds_logsource_parser; /* its ctx is to be set */
 int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t *p, size_t len,
                       size_t *used, ds_buf *note, const char **reason, ds_err *err);

@@ -55,25 +55,35 @@ access() {
     [ "$(wc -l <piece)" -eq 2 ]
 }
 
-@test "logs: a folder of several formats, decided for each; what none reads is named" {
+@test "logs: a folder of several formats, decided for each; what none reads is lines, what is no text is named" {
     mkdir d
     syslog >d/messages-20240131
     access 50 | gzip -n >d/access.log.gz
     printf '{"ts":1705312800,"level":"error","msg":"x","k":[1, 2]}\n' >d/app.json
     printf 'Dear all,\nnothing here is a log.\n' >d/letter
-    logs --on-error skip --report r.json d
-    [ "$status" -eq 3 ]
-    has 'access.log.gz: combined: 50 of 50' 'app.json: json: 1 of 1' 'no format reads' \
-        '56 input = 55 output + 0 held + 1 failed'
+    printf 'tty\0\0\0\1root\0' >d/wtmp
+    logs --report r.json d
+    [ "$status" -eq 0 ]
+    has 'access.log.gz: combined: 50 of 50' 'app.json: json: 1 of 1' 'letter: lines: no format reads' \
+        'wtmp: left out: it is no text: a NUL byte at offset 3' \
+        '57 input = 57 output + 0 held + 0 failed; 1 files of another kind left out'
     dsprep check out.dsr
     [ "$(dsprep cat -c format out.dsr | sort | uniq -c | awk '{ print $1 }' | sort -n | tr '\n' ' ')" != '' ]
     [ "$(dsprep cat -c format out.dsr | grep -c combined)" -eq 50 ]
     dsprep cat out.dsr | grep '"format":"json"' >got
     grep -q '"severity":3,"level":"error"' got
     grep -q '"fields":{"k":\[1,2\]}' got
-    jq -e '.records == 55 and .failed == 1 and (.sources | length) == 3' r.json
+    grep -q '"text":"Dear all,".*"format":"lines"' <(dsprep cat out.dsr)
+    jq -e '.records == 57 and .failed == 0 and (.sources | length) == 4' r.json
     logs d/letter
+    [ "$status" -eq 0 ]
+    logs -f lines d/letter
+    [ "$status" -eq 0 ]
+    logs d/wtmp # that was asked for
     [ "$status" -eq 1 ]
+    logs - <d/wtmp
+    [ "$status" -eq 1 ]
+    has 'a NUL byte at offset 3'
 }
 
 @test "logs: bad lines are held with their bytes, and everything adds up" {

@@ -289,9 +289,9 @@ static void guesses(void **state)
         {DS_LOG_APP, "2024-01-15 10:11:12 ERROR main: failed\n\tat x\njava.lang.Error: y\n"},
         {DS_LOG_APP, "2024-01-15T10:11:12Z ERROR main: failed\n"},
         {DS_LOG_CSV, "time,level,msg\nx,INFO,y\n"},
-        {DS_LOG_AUTO, "Dear all,\nthe valve was replaced.\n"},
-        {DS_LOG_AUTO, "a=b\n"},
-        {DS_LOG_AUTO, "\n\n"},
+        {DS_LOG_LINES, "Dear all,\nthe valve was replaced.\n"},
+        {DS_LOG_LINES, "a=b\n"},
+        {DS_LOG_LINES, "\n\n"},
     };
     ds_logopts o = {.max_record = 1000, .max_depth = 10};
     for (size_t i = 0; i < sizeof t / sizeof *t; i++) {
