@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 static volatile sig_atomic_t came;
+static bool deferred;
 
 static void on_signal(int sig)
 {
@@ -41,6 +42,12 @@ void ds_sig_restart(void)
     }
 }
 
+void ds_sig_defer(void)
+{
+    ds_sig_restart();
+    deferred = true;
+}
+
 void ds_sig_answered(void)
 {
     came = 0;
@@ -48,12 +55,12 @@ void ds_sig_answered(void)
 
 bool ds_interrupted(void)
 {
-    return came != 0;
+    return came != 0 && !deferred;
 }
 
 int ds_check_interrupt(ds_err *err)
 {
-    return came ? ds_fail(err, DS_FAIL, "interrupted") : 0;
+    return ds_interrupted() ? ds_fail(err, DS_FAIL, "interrupted") : 0;
 }
 
 void ds_sig_reraise(void)

@@ -15,6 +15,9 @@ void ds_sig_reraise(void);           /* dies by the signal that came, if one did
 /* For work that stops between steps and then finishes in order: system calls that a signal meets go
  * on from now. */
 void ds_sig_restart(void);
+/* For who ends when its input does: the first signal is left to those before it in the pipe, a
+ * second one leaves at once. */
+void ds_sig_defer(void);
 void ds_sig_answered(void); /* the signal was obeyed: ds_sig_reraise does nothing */
 
 #endif

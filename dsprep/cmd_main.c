@@ -1,4 +1,8 @@
 /* cmd_main.c - dsprep: one line for each command. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "instream.h"
 #include "opt.h"
 
 #define COMMANDS(X)                                                                                \
@@ -32,9 +36,34 @@ COMMANDS(DECLARE)
 #define ENTRY(name) &ds_cmd_##name,
 static const ds_command *const commands[] = {COMMANDS(ENTRY) NULL};
 
+/* What these make of a record depends on no other: of streams that follow each other in a pipe they
+ * make as many. The others refuse a second one. */
+static const char *const by_record[] = {"filter", "map",   "redact", "tokenize",
+                                        "cat",    "check", NULL};
+
+static bool splits(int argc, char **argv)
+{
+    for (size_t i = 0; argc > 1 && by_record[i]; i++)
+        if (strcmp(argv[1], by_record[i]) == 0)
+            return true;
+    return false;
+}
+
 int main(int argc, char **argv)
 {
-    return ds_program_main("dsprep",
-                           "files into streams of typed records, and what is done to them",
-                           commands, argc, argv);
+    int status, worst = 0;
+    char **args = calloc((size_t)argc + 1, sizeof *args); /* parsing moves them about */
+    if (!args)
+        return ds_exit_code(DS_NOMEM);
+    if (splits(argc, argv))
+        ds_instream_split();
+    do {
+        memcpy(args, argv, (size_t)argc * sizeof *args);
+        status = ds_program_main("dsprep",
+                                 "files into streams of typed records, and what is done to them",
+                                 commands, argc, args);
+        worst = status ? status : worst;
+    } while ((status == 0 || status == ds_exit_code(DS_PARTIAL)) && ds_instream_waits());
+    free(args);
+    return worst;
 }

@@ -9,6 +9,29 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "sig.h"
+
+/* Like the descriptor that it is of, standard input's state is the process's. */
+static struct {
+    bool split, second;
+    ds_reader *before; /* of the stream before the one that waits */
+} std_in;
+
+void ds_instream_split(void)
+{
+    std_in.split = true;
+}
+
+bool ds_instream_waits(void)
+{
+    return std_in.before != NULL;
+}
+
+bool ds_instream_is_second(void)
+{
+    return std_in.second;
+}
+
 struct ds_instream {
     char **paths;
     size_t n, at; /* at: the current file */
@@ -114,7 +137,10 @@ static int find_files(ds_instream *in, char **operands, int n, ds_err *err)
 
 static void close_current(ds_instream *in)
 {
-    ds_reader_free(in->reader);
+    if (in->fd == STDIN_FILENO && in->reader && in->ended && ds_reader_has_more(in->reader))
+        std_in.before = in->reader;
+    else
+        ds_reader_free(in->reader);
     in->reader = NULL;
     if (in->fd > STDIN_FILENO)
         close(in->fd); /* it was only read */
@@ -134,7 +160,17 @@ static int open_current(ds_instream *in, ds_err *err)
         return rc;
     }
     in->ended = false;
-    return ds_reader_new(&in->reader, in->fd, path, err);
+    if (in->fd == STDIN_FILENO && std_in.before) {
+        ds_reader *before = std_in.before;
+        std_in.before = NULL;
+        std_in.second = true;
+        ds_sig_defer(); /* whoever writes them one by one ends the last one in order */
+        return ds_reader_follow(&in->reader, before, err);
+    }
+    rc = ds_reader_new(&in->reader, in->fd, path, err);
+    if (rc == 0 && in->fd == STDIN_FILENO && std_in.split)
+        ds_reader_expect_more(in->reader);
+    return rc;
 }
 
 static int same_schema(const ds_instream *in, ds_err *err)

@@ -5,6 +5,10 @@
  * files must have the same schema. Each file is a whole stream of its own, with its own end:
  * DS_EV_END is reported once a file, and ds_instream_last tells whether another follows. Errors
  * name the file. One thread.
+ *
+ * Standard input may hold several streams, one behind the other, which a producer that never ends
+ * writes. A stage works on one and says all there is to say of it; what is left is kept for the
+ * process, whose main runs the stage again: ds_instream_split, and then ds_instream_waits.
  */
 #ifndef DS_INSTREAM_H
 #define DS_INSTREAM_H
@@ -29,5 +33,9 @@ uint64_t ds_instream_pos(const ds_instream *in);  /* how many were read */
 /* At the end of a file: was it made by the steps in `prov`, as the one before it? */
 int ds_instream_sameprov(const ds_instream *in, const ds_buf *prov, ds_err *err);
 void ds_instream_free(ds_instream *in);
+
+void ds_instream_split(void);     /* streams of standard input are read one by one */
+bool ds_instream_waits(void);     /* another stream waits there to be opened */
+bool ds_instream_is_second(void); /* the one that was opened last is not the first */
 
 #endif

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "instream.h"
 #include "term.h"
 
 static bool is_special(const char *path)
@@ -18,9 +19,12 @@ int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, 
                      size_t prov_len, int level, ds_err *err)
 {
     const bool named = path && strcmp(path, "-") != 0, special = named && is_special(path);
-    int rc, fd = STDOUT_FILENO;
+    int rc = 0, fd = STDOUT_FILENO;
     *o = (ds_stageout){.file = {.fd = -1}, .to_file = named && !special};
-    if (special) {
+    if (named && !special && ds_instream_is_second())
+        rc = ds_fail(err, DS_USAGE,
+                     "%s: standard input holds several streams, and a file can hold one", path);
+    else if (special) {
         rc = ds_open(&fd, path, O_WRONLY, 0, err);
         o->fd_plus1 = rc ? 0 : fd + 1;
     } else if (named) {

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "cmd_verb.h"
+#include "gather.h"
 #include "io.h"
 #include "publish.h"
 #include "revision.h"
@@ -20,22 +21,36 @@ const ds_command ds_ver_commit = {
     .summary = "store a record stream as a new version of a dataset",
     .operands = "[DATASET] [FILE]",
     .max_operands = 2,
-    .example = "dsprep text corpus/ | dsver commit -m \"first\" docs",
-    .description = "Reads a DSR stream from FILE or standard input, checks every record, stores "
-                   "what the store does not have yet, and "
-                   "moves the dataset's branch to the new version. A dataset that is not there yet "
-                   "is made; without DATASET it is "
-                   "the configured one (dsver config dsver.dataset NAME), or the only one.\n\n"
-                   "A stream that is broken off, damaged or aborted by its producer changes "
-                   "nothing. Neither does one that holds the same "
-                   "records from the same places as the newest version: the command says so and "
-                   "succeeds. Records with explicit "
-                   "keys must have different ones.",
+    .example = "dsprep text corpus/ | dsver commit -m \"first\" docs\n"
+               "dsprep logs --follow app.log | dsver commit --append --every 60s ops",
+    .description =
+        "Reads a DSR stream from FILE or standard input, checks every record, stores "
+        "what the store does not have yet, and "
+        "moves the dataset's branch to the new version. A dataset that is not there yet "
+        "is made; without DATASET it is "
+        "the configured one (dsver config dsver.dataset NAME), or the only one.\n\n"
+        "A stream that is broken off, damaged or aborted by its producer changes "
+        "nothing. Neither does one that holds the same "
+        "records from the same places as the newest version: the command says so and "
+        "succeeds. Records with explicit "
+        "keys must have different ones.\n\n"
+        "A version is the whole dataset. With --append the stream's records follow those "
+        "of the newest version, and only what is new is read and stored: the root is "
+        "that of one stream of all of them, counts of held and failed records add up.\n\n"
+        "A producer that does not end (dsprep logs --follow) writes streams that follow "
+        "each other, each whole. --every gathers them and makes a version when so much "
+        "time has passed since the first record of the next one, --every-records and "
+        "--every-bytes when a stream reaches that; every version goes on the one before, "
+        "the first only with --append on what was there. What was gathered when the "
+        "process is killed is lost, and nothing else. A first signal is left to the "
+        "producer, whose last stream becomes the last version; a second one ends the "
+        "command at once.",
     .run = run,
 };
 
 typedef struct commit {
-    bool json, strict;
+    bool json, strict, append;
+    int64_t every, records, bytes;
     verb_signing sign;
     const char *store, *message, *branch, *author, *date;
     int64_t threads;
@@ -115,10 +130,38 @@ static int when(int64_t *t, const char *date, ds_err *err)
                    "--date '%s' is neither YYYY-MM-DD[THH:MM[:SS]] (UTC) nor @SECONDS", date);
 }
 
+static void tell(void *ctx, const ds_published *p)
+{
+    const commit *c = ctx;
+    if (c->json)
+        say_json(c, p);
+    else
+        say(c, p);
+    fflush(stdout); /* the next may be far; close_stdout tells when it failed */
+}
+
+static int publish(commit *c, ds_store *s, const char *file, const ds_publish_opts *o, ds_err *err)
+{
+    const ds_gather_opts g = {.append = c->append,
+                              .seconds = c->every,
+                              .records = (uint64_t)c->records,
+                              .bytes = (uint64_t)c->bytes};
+    const bool gather = g.seconds || g.records || g.bytes;
+    ds_published done = {0};
+    if (gather)
+        ds_sig_defer();
+    if (gather || g.append)
+        return ds_gather_run(s, c->fd, file, o, &g, tell, c, err);
+    int rc = ds_publish_stream(&done, s, c->fd, file, o, err);
+    if (!rc)
+        tell(c, &done);
+    ds_published_fini(&done);
+    return rc;
+}
+
 static int commit_stream(commit *c, char **operands, int n, ds_err *err)
 {
     ds_store s = {0};
-    ds_published done = {0};
     const char *file = n > 1 ? operands[1] : "-";
     ds_publish_opts o = {.branch = c->branch,
                          .message = c->message,
@@ -140,13 +183,7 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
         rc = ds_dataset_default(&c->dataset, &s, err);
     o.dataset = c->dataset;
     rc = rc ? rc : ds_store_act(&s, "commit", c->author, c->message, err);
-    if (!rc)
-        rc = ds_publish_stream(&done, &s, c->fd, file, &o, err);
-    if (!rc && c->json)
-        say_json(c, &done);
-    else if (!rc)
-        say(c, &done);
-    ds_published_fini(&done);
+    rc = rc ? rc : publish(c, &s, file, &o, err);
     ds_store_close(&s);
     if (c->fd != STDIN_FILENO)
         ds_close(&c->fd, file, NULL);
@@ -174,6 +211,27 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &c.strict,
          .help = "refuse a stream that counts failed records"},
+        {.name = "append",
+         .type = DS_OPT_FLAG,
+         .var = &c.append,
+         .help = "the records follow those of the newest version"},
+        {.name = "every",
+         .type = DS_OPT_TIME,
+         .var = &c.every,
+         .arg = "TIME",
+         .help = "a version for what streams bring in so much time, such as 60s"},
+        {.name = "every-records",
+         .type = DS_OPT_INT,
+         .var = &c.records,
+         .arg = "N",
+         .help = "a version behind the stream that reaches N records",
+         .min = 1,
+         .max = INT64_MAX},
+        {.name = "every-bytes",
+         .type = DS_OPT_SIZE,
+         .var = &c.bytes,
+         .arg = "SIZE",
+         .help = "a version behind the stream that reaches SIZE"},
         VERB_SIGN(c.sign, 'S'),
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
@@ -188,6 +246,8 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     commit_stream(&c, operands, n, &err);
     free(c.dataset);
+    if (!err.code && (c.every || c.records || c.bytes))
+        ds_sig_answered(); /* the input ended as the signal wanted it */
     status = ds_command_end(&ds_ver_commit, &err, c.json);
     ds_sig_reraise();
     return status;

@@ -45,6 +45,13 @@ void ds_blockcheck_free(ds_blockcheck *c)
     free(c);
 }
 
+void ds_blockcheck_resume(ds_blockcheck *c, const uint64_t *hashes, size_t n,
+                          const ds_origin_state *origin)
+{
+    ds_cutter_resume(&c->cutter, hashes, n);
+    c->origin = *origin;
+}
+
 static int check_origins(ds_blockcheck *c, const ds_block *b, ds_err *err)
 {
     const ds_chunk *o = &b->chunks[c->schema.n];

@@ -34,6 +34,12 @@ bool ds_cutter_record(ds_cutter *c, uint64_t hash, uint64_t size)
     return cut;
 }
 
+void ds_cutter_resume(ds_cutter *c, const uint64_t *hashes, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        ds_cutter_record(c, hashes[i], 0);
+}
+
 /* ---- hashes of records ---- */
 
 #define SMALL                                                                                      \

@@ -20,6 +20,9 @@ typedef struct ds_cutter {
     uint64_t size; /* of the block so far */
 } ds_cutter;
 void ds_cutter_init(ds_cutter *c, const ds_schema *s);
+/* As it is behind the last block of a stream that goes on: hashes of its last records, at least 7
+ * where there are so many. */
+void ds_cutter_resume(ds_cutter *c, const uint64_t *hashes, size_t n);
 /* Tells of one record; true when the block ends after it. */
 bool ds_cutter_record(ds_cutter *c, uint64_t hash, uint64_t size);
 

@@ -98,6 +98,17 @@ const ds_sha *ds_reader_root(const ds_reader *r); /* NULL when the end frame car
 uint64_t ds_reader_pos(const ds_reader *r);
 void ds_reader_free(ds_reader *r);
 
+/* Streams that follow each other in one input, each whole by itself (docs/dsr-format.md, section
+ * 1). Without the first call, made before the end is read, another stream there is an error like
+ * other bytes. */
+void ds_reader_expect_more(ds_reader *r);
+bool ds_reader_has_more(const ds_reader *r); /* after the end: another stream follows */
+/* Waits until something of the stream can be read (its end counts), at most so many ms, -1 = for
+ * ever: 1, or 0 when nothing came or a signal did. */
+int ds_reader_wait(const ds_reader *r, int64_t ms, ds_err *err);
+/* The reader of the stream that follows; r is freed in every case. */
+int ds_reader_follow(ds_reader **next, ds_reader *r, ds_err *err);
+
 /* Opens views of all columns of a block. `views` has schema->n places. */
 int ds_block_views(const ds_block *b, const ds_schema *s, ds_colview *views, ds_err *err);
 
@@ -106,6 +117,10 @@ int ds_block_views(const ds_block *b, const ds_schema *s, ds_colview *views, ds_
  * stream, blocks in order). ds_blockcheck_end looks at what only the end can tell. */
 typedef struct ds_blockcheck ds_blockcheck;
 int ds_blockcheck_new(ds_blockcheck **c, const ds_schema *s, ds_err *err);
+/* Before the first block: they go on others. As ds_rows_resume has it. */
+struct ds_origin_state;
+void ds_blockcheck_resume(ds_blockcheck *c, const uint64_t *hashes, size_t n,
+                          const struct ds_origin_state *origin);
 int ds_blockcheck_block(ds_blockcheck *c, const ds_block *b, ds_err *err);
 int ds_blockcheck_end(ds_blockcheck *c, ds_err *err);
 /* How many sources the blocks so far name: the highest ordinal + 1. A stream that describes fewer

@@ -1,6 +1,9 @@
 /* dsr_reader.c - reading a DSR stream; see dsr_io.h and docs/dsr-format.md, section 1. */
+#include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>
@@ -32,6 +35,8 @@ struct ds_reader {
     size_t hold; /* bytes of the input to skip before the next frame */
     bool failed, done;
     bool ended; /* the end frame was read */
+    bool expect_more, has_more;
+    unsigned nth; /* stream of its input, from 0 */
 
     ds_block block;
     rchunk *chunk; /* schema.n + 1 */
@@ -248,21 +253,14 @@ int ds_reader_new(ds_reader **out, int fd, const char *path, ds_err *err)
     return ds_reader_after(out, NULL, 0, fd, path, err);
 }
 
-int ds_reader_after(ds_reader **out, const void *head, size_t n, int fd, const char *path,
-                    ds_err *err)
+/* Of an input that is open. Takes `in`; frees r when it fails. */
+static int start_reader(ds_reader **out, ds_reader *r, ds_err *err)
 {
-    ds_reader *r = calloc(1, sizeof *r);
-    *out = NULL;
-    if (!r)
-        return ds_fail_nomem(err);
-    widen(fd);
-    int rc = ds_in_init(&r->in, fd, strcmp(path, "-") == 0 ? "standard input" : path, err);
-    if (!rc && n)
-        ds_in_before(&r->in, head, n);
+    int rc = 0;
     r->sum = XXH3_createState();
     r->sums = XXH3_createState();
     r->zstd = ZSTD_createDCtx();
-    if (!rc && (!r->sum || !r->sums || !r->zstd))
+    if (!r->sum || !r->sums || !r->zstd)
         rc = ds_fail_nomem(err);
     if (!rc) {
         XXH3_128bits_reset(r->sums);
@@ -275,6 +273,82 @@ int ds_reader_after(ds_reader **out, const void *head, size_t n, int fd, const c
     else
         *out = r;
     return rc;
+}
+
+int ds_reader_after(ds_reader **out, const void *head, size_t n, int fd, const char *path,
+                    ds_err *err)
+{
+    ds_reader *r = calloc(1, sizeof *r);
+    *out = NULL;
+    if (!r)
+        return ds_fail_nomem(err);
+    widen(fd);
+    int rc = ds_in_init(&r->in, fd, strcmp(path, "-") == 0 ? "standard input" : path, err);
+    if (rc) {
+        ds_reader_free(r);
+        return rc;
+    }
+    if (n)
+        ds_in_before(&r->in, head, n);
+    return start_reader(out, r, err);
+}
+
+void ds_reader_expect_more(ds_reader *r)
+{
+    r->expect_more = true;
+}
+
+bool ds_reader_has_more(const ds_reader *r)
+{
+    return r->has_more;
+}
+
+int ds_reader_wait(const ds_reader *r, int64_t ms, ds_err *err)
+{
+    struct pollfd p = {.fd = r->in.fd, .events = POLLIN};
+    if (r->in.len > r->hold || r->in.eof)
+        return 1;
+    int n = poll(&p, 1, ms < 0 ? -1 : ms > INT_MAX ? INT_MAX : (int)ms);
+    if (n < 0 && errno != EINTR)
+        return ds_fail_errno(err, errno, "%s: poll", r->in.path);
+    return n > 0;
+}
+
+/* "standard input (stream 3)": offsets begin anew with each. */
+static int rename_input(ds_in *in, unsigned nth, ds_err *err)
+{
+    char *path = NULL, *was = in->path;
+    size_t len = strlen(was);
+    if (nth > 1)
+        len = (size_t)(strrchr(was, '(') - was) - 1;
+    if (asprintf(&path, "%.*s (stream %u)", (int)len, was, nth + 1) < 0)
+        return ds_fail_nomem(err);
+    free(was);
+    in->path = path;
+    in->pos = 0;
+    return 0;
+}
+
+int ds_reader_follow(ds_reader **out, ds_reader *old, ds_err *err)
+{
+    ds_reader *r = calloc(1, sizeof *r);
+    *out = NULL;
+    if (!r || !old->has_more) {
+        int rc = r ? ds_fail(err, DS_FAIL, "%s: no other stream follows", old->in.path)
+                   : ds_fail_nomem(err);
+        free(r);
+        ds_reader_free(old);
+        return rc;
+    }
+    r->in = old->in;
+    old->in = (ds_in){.fd = -1};
+    r->nth = old->nth + 1;
+    r->expect_more = true;
+    ds_reader_free(old);
+    int rc = rename_input(&r->in, r->nth, err);
+    if (rc)
+        ds_reader_free(r);
+    return rc ? rc : start_reader(out, r, err);
 }
 
 void ds_reader_free(ds_reader *r)
@@ -518,6 +592,22 @@ static int read_index(ds_reader *r, ds_err *err)
     return got > DS_TRAILER_LEN ? bad(r, DS_CORRUPT, "bytes after the end of the stream", err) : 0;
 }
 
+/* Behind the end stands what may be the beginning of another stream. */
+static int find_more(ds_reader *r, ds_err *err)
+{
+    const uint8_t *p;
+    size_t got;
+    int rc = ds_in_peek(&r->in, DS_MAGIC_LEN, &p, &got, err);
+    if (rc)
+        return rc;
+    r->has_more = got == DS_MAGIC_LEN && memcmp(p, DS_MAGIC, got) == 0;
+    if (!r->has_more)
+        return ds_fail(err, DS_CORRUPT, "%s: bytes after the end of the stream", r->in.path);
+    if (r->expect_more)
+        return 0;
+    return ds_fail(err, DS_CORRUPT, "%s: another stream follows the end of the stream", r->in.path);
+}
+
 static int read_end(ds_reader *r, ds_err *err)
 {
     ds_counts said = {0};
@@ -541,7 +631,9 @@ static int read_end(ds_reader *r, ds_err *err)
     ds_in_skip(&r->in, r->hold);
     r->hold = 0;
     rc = ds_in_peek(&r->in, 1, &p, &got, err);
-    if (!rc && got)
+    if (!rc && got && *p == (uint8_t)DS_MAGIC[0]) /* no frame begins so */
+        rc = find_more(r, err);
+    else if (!rc && got)
         rc = read_index(r, err);
     r->done = rc == 0;
     return rc;

@@ -197,6 +197,12 @@ int ds_rows_source(ds_rows *r, const ds_source *s, ds_err *err)
     return ds_source_put(&r->sources, s) ? ds_fail_nomem(err) : 0;
 }
 
+void ds_rows_resume(ds_rows *r, const uint64_t *hashes, size_t n, const ds_origin_state *origin)
+{
+    ds_cutter_resume(&r->cutter, hashes, n);
+    r->origin = *origin;
+}
+
 int ds_rows_finish(ds_rows *r, ds_err *err)
 {
     if (r->open)

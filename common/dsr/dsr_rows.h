@@ -21,6 +21,9 @@ int ds_rows_drop(ds_rows *r, ds_err *err);
  * refers to it. Ordinals count up from 0 in the order of these calls and must be used in that
  * order. */
 int ds_rows_source(ds_rows *r, const ds_source *s, ds_err *err);
+/* Before the first record: the blocks go on others, which are written already. As ds_cutter_resume
+ * wants it; origin: as it is behind them. */
+void ds_rows_resume(ds_rows *r, const uint64_t *hashes, size_t n, const ds_origin_state *origin);
 /* The last block and the sources left; ds_writer_end is the caller's. */
 int ds_rows_finish(ds_rows *r, ds_err *err);
 void ds_rows_free(ds_rows *r);

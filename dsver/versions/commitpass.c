@@ -8,9 +8,11 @@
 #include "blockjob.h"
 #include "keycheck.h"
 #include "keyclash.h"
+#include "keyread.h"
 #include "pool.h"
 #include "sig.h"
 #include "sourcepage.h"
+#include "sourcescan.h"
 #include "term.h"
 
 typedef struct pass {
@@ -155,17 +157,17 @@ static int end_page(pass *p, ds_err *err)
     return submit(p, j, err);
 }
 
-static int on_source(pass *p, ds_err *err)
+/* blocks: how many came before it. */
+static int on_source(pass *p, const ds_source *s, uint64_t blocks, ds_err *err)
 {
-    const ds_source *s = ds_reader_source(p->reader);
     bool before, after;
     int rc = ds_rootsum_source(p->sum, s, err);
     if (!rc)
-        rc = ds_pagebuild_add(&p->page, s, p->blocks, &before, &after, err);
+        rc = ds_pagebuild_add(&p->page, s, blocks, &before, &after, err);
     if (!rc && before) {
         rc = end_page(p, err);
         if (!rc)
-            rc = ds_pagebuild_add(&p->page, s, p->blocks, &before, &after, err);
+            rc = ds_pagebuild_add(&p->page, s, blocks, &before, &after, err);
     }
     p->out->meta.sources++;
     return !rc && after ? end_page(p, err) : rc;
@@ -262,6 +264,69 @@ static int start(pass *p, int threads, ds_gitpack *pack, ds_err *err)
     return rc;
 }
 
+/* ---- what the stream goes on ---- */
+
+static int keys_before(pass *p, const ds_tail *t, ds_err *err)
+{
+    ds_keyread *k = NULL;
+    ds_hasher *hasher = NULL;
+    int rc = ds_keyread_open(&k, p->store, &t->side.version.id, err);
+    rc = rc ? rc : ds_hasher_new(&hasher, err);
+    for (size_t i = 0; !rc && i < t->keep; i++) {
+        const char *key;
+        size_t len;
+        ds_keyhash h;
+        rc = ds_keyclash_block(&p->clash, &t->side.lines[i], err);
+        rc = rc ? rc : ds_keyread_block(k, i, err);
+        while (!rc && (rc = ds_keyread_next(k, &key, &len, err)) > 0) {
+            rc = ds_keyhash_make(&h, hasher, key, len, err);
+            rc = rc ? rc : ds_keycheck_add(p->keys, &h, err);
+        }
+    }
+    ds_hasher_free(hasher);
+    ds_keyread_close(k);
+    return rc;
+}
+
+static int blocks_before(pass *p, const ds_tail *t, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < t->keep; i++) {
+        const ds_manline *l = &t->side.lines[i];
+        ds_sha addr, origin;
+        rc = ds_manline_addr(l, &addr, &origin, err);
+        rc = rc ? rc : ds_manwriter_block(p->man, l, &addr, err);
+        rc = rc ? rc : ds_rootsum_block(p->sum, &addr, &origin, err);
+        p->out->meta.records += l->rows;
+        for (size_t k = 0; k < l->nchunks; k++)
+            p->out->meta.bytes += ds_manline_len(l, k);
+    }
+    p->blocks = p->out->meta.blocks = t->keep;
+    return rc;
+}
+
+static int sources_before(pass *p, const ds_tail *t, ds_err *err)
+{
+    ds_sourcescan scan = {0};
+    ds_source s;
+    int rc = ds_sourcescan_open(&scan, p->store, &t->side.version.tree, err);
+    while (!rc && (rc = ds_sourcescan_next(&scan, &s, err)) > 0)
+        rc = on_source(p, &s, scan.blocks, err);
+    ds_sourcescan_close(&scan);
+    return rc;
+}
+
+/* All that the version has, but for the records of its last block, which the stream begins with. */
+static int put_before(pass *p, const ds_tail *t, ds_err *err)
+{
+    int rc = blocks_before(p, t, err);
+    rc = rc ? rc : sources_before(p, t, err);
+    rc = rc ? rc : copy_counts(&p->out->meta.counts, &t->meta.counts, err);
+    rc = rc || !p->keys ? rc : keys_before(p, t, err);
+    ds_blockcheck_resume(p->check, t->window, t->nwindow, &t->origin);
+    return rc;
+}
+
 static void stop(pass *p)
 {
     ds_pool_free(p->pool); /* before the jobs that it borrows */
@@ -289,13 +354,15 @@ int ds_pass_run(ds_pass *out, ds_store *s, ds_objtx *tx, ds_gitpack *pack, int f
     int rc = ds_reader_new(&p.reader, fd, path, err);
     if (!rc)
         rc = start(&p, o->threads, pack, err);
+    if (!rc && o->after)
+        rc = put_before(&p, o->after, err);
     ds_progress_begin(&bar, "reading", 0, true);
     while (!rc && ev != DS_EV_END) {
         rc = ds_reader_next(p.reader, &ev, err);
         if (!rc && ev == DS_EV_BLOCK)
             rc = on_block(&p, err);
         else if (!rc && ev == DS_EV_SOURCE)
-            rc = on_source(&p, err);
+            rc = on_source(&p, ds_reader_source(p.reader), p.blocks, err);
         if (!rc)
             rc = ds_check_interrupt(err);
         ds_progress_at(&bar, p.reader ? ds_reader_pos(p.reader) : 0);

@@ -15,6 +15,7 @@
 #include "manifest.h"
 #include "spool.h"
 #include "store.h"
+#include "tail.h"
 
 /* What a piece is, in the object layer's books. */
 enum { DS_KIND_COLUMN = 1, DS_KIND_ORIGIN = 2, DS_KIND_SOURCES = 3 };
@@ -22,6 +23,9 @@ enum { DS_KIND_COLUMN = 1, DS_KIND_ORIGIN = 2, DS_KIND_SOURCES = 3 };
 typedef struct ds_pass_opts {
     int threads;
     bool strict;
+    /* The stream goes on this version, with the records of its last block first (append.h): its
+     * other blocks and its sources come before. NULL: a version of its own. */
+    const ds_tail *after;
 } ds_pass_opts;
 
 typedef struct ds_pass {

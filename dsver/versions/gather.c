@@ -1,0 +1,131 @@
+/* gather.c - see gather.h. */
+#include "gather.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "append.h"
+#include "io.h"
+#include "refs.h"
+#include "streamfeed.h"
+
+typedef struct gather {
+    ds_store *store;
+    ds_publish_opts o;
+    ds_append a;
+    ds_tail tail;
+    bool on;     /* there is a version to go on, `head` */
+    bool exists; /* the branch itself leads to it */
+    git_oid head;
+    ds_gather_fn tell;
+    void *ctx;
+} gather;
+
+/* 1 it is there. */
+static int ref_of(gather *g, const char *branch, ds_err *err)
+{
+    char *ref = NULL;
+    if (asprintf(&ref, DS_REF_PREFIX "%s/%s", g->o.dataset, branch) < 0)
+        return ds_fail_nomem(err);
+    int rc = ds_ref_get(g->store->cat, ref, &g->head, err);
+    free(ref);
+    return rc;
+}
+
+/* What the first version goes on: the branch, or what a new branch begins with. */
+static int find_head(gather *g, ds_err *err)
+{
+    int rc = ref_of(g, g->o.branch, err);
+    g->exists = rc > 0;
+    if (rc == 0)
+        rc = ref_of(g, DS_BRANCH, err);
+    g->on = rc > 0;
+    return rc < 0 ? rc : 0;
+}
+
+static int open_tail(gather *g, ds_err *err)
+{
+    ds_tail before = g->tail;
+    g->tail = (ds_tail){0};
+    int rc = g->on ? ds_tail_open(&g->tail, g->store, &g->head, &before, err) : 0;
+    ds_tail_fini(&before);
+    g->a.tail = g->o.pass.after = g->on ? &g->tail : NULL;
+    g->o.head = g->exists ? &g->head : NULL;
+    return rc;
+}
+
+static int publish(gather *g, int fd, const char *path, ds_err *err)
+{
+    ds_published done = {0};
+    int rc = ds_publish_stream(&done, g->store, fd, path, &g->o, err);
+    if (!rc) {
+        g->head = done.id;
+        g->on = g->exists = true;
+        g->tell(g->ctx, &done);
+    }
+    ds_published_fini(&done);
+    return rc;
+}
+
+static int write_stream(void *ctx, int fd, ds_err *err)
+{
+    return ds_append_write(ctx, fd, err);
+}
+
+/* Without limits the stream passes as it comes. */
+static int pass_on(gather *g, const char *path, ds_err *err)
+{
+    ds_feed feed;
+    int rc = ds_feed_begin(&feed, write_stream, &g->a, err);
+    if (rc)
+        return rc;
+    rc = publish(g, feed.fd, path, err);
+    return ds_feed_end(&feed, rc, err);
+}
+
+static int open_unnamed(int *fd, const gather *g, ds_err *err)
+{
+    char *path = NULL;
+    int rc = asprintf(&path, "%s/tmp/gather-XXXXXX", g->store->dir) < 0 ? ds_fail_nomem(err) : 0;
+    if (!rc && (*fd = mkostemp(path, O_CLOEXEC)) < 0)
+        rc = ds_fail_errno(err, errno, "%s", path);
+    if (!rc)
+        unlink(path);
+    free(path);
+    return rc;
+}
+
+/* What one version gets, and then the version. */
+static int gather_one(gather *g, const char *path, ds_err *err)
+{
+    int fd = -1, rc = open_unnamed(&fd, g, err);
+    rc = rc ? rc : ds_append_write(&g->a, fd, err);
+    if (!rc && lseek(fd, 0, SEEK_SET) != 0)
+        rc = ds_fail_errno(err, errno, "%s: what was gathered", path);
+    if (!rc && !g->a.empty)
+        rc = publish(g, fd, path, err);
+    (void)ds_close(&fd, path, NULL);
+    return rc;
+}
+
+int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *o,
+                  const ds_gather_opts *g, ds_gather_fn tell, void *ctx, ds_err *err)
+{
+    gather x = {.store = s, .o = *o, .tell = tell, .ctx = ctx};
+    const bool limits = g->seconds || g->records || g->bytes;
+    x.a = (ds_append){.seconds = g->seconds, .records = g->records, .bytes = g->bytes};
+    int rc = ds_append_open(&x.a, fd, path, err);
+    if (!rc && g->append)
+        rc = find_head(&x, err);
+    while (!rc && !x.a.over) {
+        rc = open_tail(&x, err);
+        if (!rc)
+            rc = limits ? gather_one(&x, path, err) : pass_on(&x, path, err);
+    }
+    ds_append_fini(&x.a);
+    ds_tail_fini(&x.tail);
+    return rc;
+}
