@@ -4,7 +4,7 @@
 #include <string.h>
 #include <xxhash.h>
 
-#include "tok_uni.h"
+#include "normwords.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
@@ -30,85 +30,31 @@ void ds_minhash_init(ds_minhash *m, const ds_textclass *classes, uint64_t seed)
 
 /* ---- words and shingles ---- */
 
-#define WORD_SEED 0xcbf29ce484222325u
-#define WORD_PRIME 0x100000001b3u
-
-typedef struct shingles {
-    ds_buf *out;
-    uint64_t last[DS_MIN_WORDS]; /* words, a ring */
-    uint64_t words;
-} shingles;
-
-static uint64_t mix(uint64_t h)
+static void put_shingle(uint32_t **x, uint64_t h)
 {
-    h = (h ^ h >> 33) * 0xff51afd7ed558ccdu;
-    h = (h ^ h >> 33) * 0xc4ceb9fe1a85ec53u;
-    return h ^ h >> 33;
+    *(*x)++ = (uint32_t)(ds_norm_mix(h) >> 32);
 }
 
-/* The shingle of the last n words. */
-static int put_shingle(shingles *s, unsigned n)
+/* Of all runs of DS_MIN_WORDS words; of all words when there are fewer. */
+static int shingles_of(ds_minwork *w, size_t n, ds_err *err)
 {
-    uint64_t h = 0;
-    for (unsigned i = 0; i < n; i++)
-        h = (h + s->last[(s->words - n + i) % DS_MIN_WORDS]) * 0x9e3779b97f4a7c15u;
-    const uint32_t x = (uint32_t)(mix(h) >> 32);
-    if (s->out->cap - s->out->len < sizeof x && ds_buf_reserve(s->out, sizeof x))
-        return DS_NOMEM;
-    memcpy(s->out->data + s->out->len, &x, sizeof x);
-    s->out->len += sizeof x;
-    return 0;
-}
-
-static int put_word(shingles *s, uint64_t hash)
-{
-    s->last[s->words++ % DS_MIN_WORDS] = mix(hash);
-    return s->words >= DS_MIN_WORDS ? put_shingle(s, DS_MIN_WORDS) : 0;
-}
-
-/* Lower case of the scripts that have it in one place. */
-static uint32_t lower(uint32_t c)
-{
-    if ((c >= 0xc0 && c <= 0xde && c != 0xd7) || (c >= 0x391 && c <= 0x3a9) ||
-        (c >= 0x410 && c <= 0x42f))
-        return c + 32;
-    return c >= 0x400 && c <= 0x40f ? c + 80 : c;
-}
-
-static int shingles_of(const ds_minhash *m, shingles *s, const uint8_t *p, size_t len)
-{
-    uint64_t h = WORD_SEED;
-    bool in = false, digits = false; /* within a word; its last character was a digit */
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < len;) {
-        unsigned size = 1;
-        uint32_t c = p[i];
-        if (c >= 0x80)
-            c = ds_uni_get(p + i, &size);
-        i += size;
-        if (c - 'A' < 26u)
-            c += 32;
-        const uint8_t cls = c - 'a' < 26u ? DS_UNI_L : ds_textclass_of(m->classes, c);
-        if (cls & DS_UNI_CJK) {
-            rc = in ? put_word(s, h) : 0;
-            if (rc == 0)
-                rc = put_word(s, (WORD_SEED ^ c) * WORD_PRIME);
-            h = WORD_SEED;
-            in = digits = false;
-        } else if (cls & DS_UNI_L) {
-            h = (h ^ lower(c)) * WORD_PRIME;
-            in = true;
-            digits = false;
-        } else if (cls & DS_UNI_N) {
-            h = digits ? h : (h ^ '0') * WORD_PRIME;
-            in = digits = true;
-        } else if (!(cls & DS_UNI_M) && in) {
-            rc = put_word(s, h);
-            h = WORD_SEED;
-            in = digits = false;
-        }
+    const uint64_t *words = (const uint64_t *)(const void *)w->words.data;
+    const size_t run = n < DS_MIN_WORDS ? n : DS_MIN_WORDS;
+    const uint64_t power = ds_norm_power(run);
+    ds_buf_reset(&w->x);
+    if (n == 0)
+        return 0;
+    if (ds_buf_reserve(&w->x, (n - run + 1) * sizeof(uint32_t)))
+        return ds_fail_nomem(err);
+    uint32_t *x = (uint32_t *)(void *)w->x.data;
+    uint64_t h = ds_norm_run(words, run);
+    put_shingle(&x, h);
+    for (size_t i = run; i < n; i++) {
+        h = ds_norm_roll(h, power, words[i - run], words[i]);
+        put_shingle(&x, h);
     }
-    return rc == 0 && in ? put_word(s, h) : rc;
+    w->x.len = (n - run + 1) * sizeof(uint32_t);
+    return 0;
 }
 
 /* ---- minima ---- */
@@ -161,14 +107,14 @@ static void minima(const ds_minhash *m, uint32_t *least, const uint32_t *x, size
 int ds_minhash_text(const ds_minhash *m, ds_minwork *w, const uint8_t *p, size_t len,
                     uint64_t bands[DS_MIN_BANDS], bool *any, ds_err *err)
 {
-    shingles s = {.out = &w->x};
-    ds_buf_reset(&w->x);
-    int rc = shingles_of(m, &s, p, len);
-    if (rc == 0 && s.words > 0 && s.words < DS_MIN_WORDS)
-        rc = put_shingle(&s, (unsigned)s.words);
-    *any = s.words > 0;
-    if (rc)
+    ds_buf_reset(&w->words);
+    if (ds_normwords(&w->words, NULL, m->classes, true, p, len))
         return ds_fail_nomem(err);
+    const size_t n = w->words.len / sizeof(uint64_t);
+    const int rc = shingles_of(w, n, err);
+    *any = n > 0;
+    if (rc)
+        return rc;
     memset(w->least, 0xff, sizeof w->least);
     minima(m, w->least, (const uint32_t *)(const void *)w->x.data, w->x.len / sizeof(uint32_t));
     for (unsigned i = 0; i < DS_MIN_BANDS; i++) {
@@ -183,4 +129,5 @@ int ds_minhash_text(const ds_minhash *m, ds_minwork *w, const uint8_t *p, size_t
 void ds_minwork_fini(ds_minwork *w)
 {
     ds_buf_fini(&w->x);
+    ds_buf_fini(&w->words);
 }

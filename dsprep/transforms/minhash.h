@@ -30,7 +30,7 @@ typedef struct ds_minhash {
 void ds_minhash_init(ds_minhash *m, const ds_textclass *classes, uint64_t seed);
 
 typedef struct ds_minwork {
-    ds_buf x; /* u32: hashes of shingles */
+    ds_buf x, words; /* u32: hashes of shingles; u64: of words */
     uint32_t least[DS_MIN_HASHES];
 } ds_minwork;
 

@@ -25,6 +25,7 @@ enum how {
     WITH,
     RULES,
     AGAINST,
+    VERSIONS, /* --option=DATASET@COMMIT for each of a list; files are refused */
     MINHASH,
     PARTS,
     ONE_STREAM, /* of one command each */
@@ -119,6 +120,20 @@ static const rule sample_rules[] = {
     {"cap", TEXT, "cap"},     {"weight", TEXT, "weight"},
     {"group", TEXT, "group"}, {0},
 };
+static const rule decontaminate_rules[] = {
+    {"column", TEXT, "column"},
+    {"against", VERSIONS, "against"},
+    {"against_columns", EACH, "against-column"},
+    {"runs", SAID, NULL},
+    {"ngram", NUMBER, "ngram"},
+    {"min_words", NUMBER, "min-words"},
+    {"hits", NUMBER, "hits"},
+    {"share", REAL, "share"},
+    {"max_records", NUMBER, "max-records"},
+    {"numbers", TEXT, "numbers"},
+    {"mark", IF_SET, "mark"},
+    {0},
+};
 static const rule sort_rules[] = {
     {"by", EACH, "by"}, {"numeric", IF_SET, "numeric"}, {"reverse", IF_SET, "reverse"}, {0}};
 static const rule map_rules[] = {
@@ -134,12 +149,19 @@ static const struct command {
     bool reads;
     const rule *rules;
 } commands[] = {
-    {"dsprep text", true, text_rules},          {"dsprep logs", true, logs_rules},
-    {"dsprep tokenize", false, tokenize_rules}, {"dsprep redact", false, redact_rules},
-    {"dsprep filter", false, filter_rules},     {"dsprep dedup", false, dedup_rules},
-    {"dsprep split", false, split_rules},       {"dsprep templates", false, templates_rules},
-    {"dsprep sample", false, sample_rules},     {"dsprep shuffle", false, shuffle_rules},
-    {"dsprep sort", false, sort_rules},         {"dsprep map", false, map_rules},
+    {"dsprep text", true, text_rules},
+    {"dsprep logs", true, logs_rules},
+    {"dsprep tokenize", false, tokenize_rules},
+    {"dsprep redact", false, redact_rules},
+    {"dsprep filter", false, filter_rules},
+    {"dsprep dedup", false, dedup_rules},
+    {"dsprep split", false, split_rules},
+    {"dsprep templates", false, templates_rules},
+    {"dsprep sample", false, sample_rules},
+    {"dsprep shuffle", false, shuffle_rules},
+    {"dsprep decontaminate", false, decontaminate_rules},
+    {"dsprep sort", false, sort_rules},
+    {"dsprep map", false, map_rules},
 };
 
 const char *ds_step_tool(const json_t *step)
@@ -282,6 +304,22 @@ static int put_with(const making *m, const rule *r, const json_t *v)
     return ds_argv_addf(m->out, m->err, "--%s=%s", r->option, m->files->key_file);
 }
 
+static int not_recorded(const making *m)
+{
+    return ds_fail(m->err, DS_FAIL,
+                   "%s: it read --against files, and which they were is not recorded", m->tool);
+}
+
+static int put_versions(const making *m, const rule *r, const json_t *v)
+{
+    int rc = json_is_array(v) ? 0 : refuse(m, r->member);
+    for (size_t i = 0; !rc && i < json_array_size(v); i++) {
+        const char *s = json_string_value(json_object_get(json_array_get(v, i), "version"));
+        rc = s ? ds_argv_addf(m->out, m->err, "--%s=%s", r->option, s) : not_recorded(m);
+    }
+    return rc;
+}
+
 static int put_particular(const making *m, const rule *r, json_t *v)
 {
     const char *s = json_string_value(v);
@@ -305,11 +343,9 @@ static int put_particular(const making *m, const rule *r, json_t *v)
     case MINHASH:
         return put_value(m, r, json_object_get(v, "seed"));
     case AGAINST:
-        return json_is_integer(v) && json_integer_value(v) == 0
-                   ? 0
-                   : ds_fail(m->err, DS_FAIL,
-                             "%s: it read --against files, and which they were is not recorded",
-                             m->tool);
+        return json_is_integer(v) && json_integer_value(v) == 0 ? 0 : not_recorded(m);
+    case VERSIONS:
+        return put_versions(m, r, v);
     case ONE_STREAM:
         return json_is_false(v)
                    ? 0
