@@ -322,6 +322,7 @@ static int read_events(ds_dataset *d, ds_reader *r, const char *column, ds_roots
             break;
         if (ev == DS_EV_SOURCE) {
             rc = ds_rootsum_source(sum, ds_reader_source(r), err);
+            rc = rc ? rc : ds_srcfacet_source(&d->facts.origins, ds_reader_source(r), err);
             continue;
         }
         rc = ds_blockcheck_block(check, ds_reader_block(r), err);
@@ -333,6 +334,7 @@ static int read_events(ds_dataset *d, ds_reader *r, const char *column, ds_roots
         rc = rc ? rc : sum_block(sum, ds_reader_block(r), err);
     }
     rc = rc ? rc : ds_blockcheck_end(check, err);
+    rc = rc ? rc : ds_recfacts_end(&d->facts, err);
     ds_blockcheck_free(check);
     return rc;
 }

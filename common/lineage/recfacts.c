@@ -9,12 +9,14 @@
 
 #define DEFAULT_MASK "loss"
 #define META "meta"
+#define ORIGIN "origin"
 
 void ds_recfacts_fini(ds_recfacts *f)
 {
     ds_lossmask_fini(&f->mask);
     for (size_t i = 0; i < f->nfacets; i++)
         ds_facet_free(f->facets[i]);
+    ds_srcfacet_fini(&f->origins);
     *f = (ds_recfacts){0};
 }
 
@@ -164,7 +166,18 @@ int ds_recfacts_block(ds_recfacts *f, const ds_block *b, const ds_schema *s,
         rc = ds_colview_open(&v, &s->cols[col], c->body, c->body_len, b->rows, err);
         rc = rc ? rc : ds_recfacts_take(f, i, &v, lengths, err);
     }
-    return rc;
+    const ds_chunk *origins = &b->chunks[b->nchunks - 1];
+    return rc ? rc : ds_srcfacet_block(&f->origins, origins->body, origins->body_len, b->rows, err);
+}
+
+int ds_recfacts_end(ds_recfacts *f, ds_err *err)
+{
+    ds_facet *last = ds_facet_new(ORIGIN, err);
+
+    if (!last)
+        return DS_NOMEM;
+    f->facets[f->nfacets++] = last;
+    return ds_srcfacet_end(&f->origins, last, err);
 }
 
 const ds_lossmask *ds_recfacts_lossmask(const ds_recfacts *f)

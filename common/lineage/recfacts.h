@@ -2,7 +2,8 @@
  * and the facets that it counts (docs/lineage-format.md, "Targets" and "Consumed").
  *
  * From the schema it says which columns it wants; their blocks are then given to it in order,
- * column by column or all of a block, the tokens' lengths before them. One thread.
+ * column by column or all of a block, the tokens' lengths before them; then all origins and all
+ * sources, and ds_recfacts_end. One thread.
  */
 #ifndef DS_RECFACTS_H
 #define DS_RECFACTS_H
@@ -10,6 +11,7 @@
 #include "dsr_io.h"
 #include "facet.h"
 #include "lossmask.h"
+#include "srcfacet.h"
 
 #define DS_RECFACTS_COLUMNS 8
 
@@ -28,6 +30,7 @@ typedef struct ds_recfacts {
     size_t nfacets;
     ds_factcol cols[DS_RECFACTS_COLUMNS];
     size_t ncols;
+    ds_srcfacet origins;
 } ds_recfacts;
 
 /* "loss" where the schema has such a column over `tokens`, else "". */
@@ -38,9 +41,11 @@ int ds_recfacts_init(ds_recfacts *f, const ds_schema *s, const char *tokens, con
 void ds_recfacts_fini(ds_recfacts *f);
 /* The next block of wanted column i. lengths: tokens of each record from the first on. */
 int ds_recfacts_take(ds_recfacts *f, size_t i, ds_colview *v, const uint32_t *lengths, ds_err *err);
-/* The next block of a stream: all wanted columns of it. */
+/* The next block of a stream: all wanted columns of it, and its origins. */
 int ds_recfacts_block(ds_recfacts *f, const ds_block *b, const ds_schema *s,
                       const uint32_t *lengths, ds_err *err);
+/* After all blocks and sources: which source each record is from is the last facet. */
+int ds_recfacts_end(ds_recfacts *f, ds_err *err);
 /* The mask, or NULL. */
 const ds_lossmask *ds_recfacts_lossmask(const ds_recfacts *f);
 

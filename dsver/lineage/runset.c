@@ -283,9 +283,12 @@ static int file_events(ds_runset_part *p, ds_reader *r, ds_rootsum *sum, ds_err 
             rc = rc ? rc : sum_block(sum, b, err);
             rc = rc ? rc : file_block(p, b, &schema->cols[col], (size_t)col, err);
             rc = rc ? rc : ds_recfacts_block(&p->facts, b, schema, lengths_of(p), err);
+        } else if (!rc && ev == DS_EV_SOURCE) {
+            rc = ds_srcfacet_source(&p->facts.origins, ds_reader_source(r), err);
         }
     }
     rc = rc ? rc : ds_blockcheck_end(check, err);
+    rc = rc ? rc : ds_recfacts_end(&p->facts, err);
     ds_blockcheck_free(check);
     return rc;
 }

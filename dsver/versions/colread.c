@@ -66,8 +66,9 @@ static int read_manifest(ds_colread *c, ds_err *err)
     return rc;
 }
 
-int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const char *column,
-                    ds_err *err)
+/* column NULL: the chunk behind those of all columns. */
+static int open_chunks(ds_colread **out, ds_store *s, const git_oid *commit, const char *column,
+                       ds_err *err)
 {
     ds_colread *c = calloc(1, sizeof *c);
     int rc;
@@ -79,7 +80,7 @@ int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const 
     rc = ds_version_get(&c->version, s->cat, commit, err);
     rc = rc ? rc : ds_version_schema(&c->schema, s->cat, &c->version.tree, err);
     if (!rc) {
-        const long i = ds_schema_find(&c->schema, column);
+        const long i = column ? ds_schema_find(&c->schema, column) : (long)c->schema.n;
         if (i < 0)
             rc = ds_fail(err, DS_FAIL, "dataset '%s' has no column '%s'", c->version.dataset,
                          column);
@@ -91,6 +92,17 @@ int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const 
     else
         *out = c;
     return rc;
+}
+
+int ds_colread_open(ds_colread **out, ds_store *s, const git_oid *commit, const char *column,
+                    ds_err *err)
+{
+    return open_chunks(out, s, commit, column, err);
+}
+
+int ds_colread_origins(ds_colread **out, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    return open_chunks(out, s, commit, NULL, err);
 }
 
 void ds_colread_close(ds_colread *c)
@@ -148,7 +160,7 @@ size_t ds_colread_find(const ds_colread *c, uint64_t record)
     return lo;
 }
 
-int ds_colread_block(ds_colread *c, size_t block, ds_buf *buf, ds_colview *view, ds_err *err)
+int ds_colread_bytes(ds_colread *c, size_t block, ds_buf *buf, ds_err *err)
 {
     const place *p = place_of(c, block);
     const ds_sha *id = (const ds_sha *)(const void *)c->pieces.data + p->piece;
@@ -156,8 +168,14 @@ int ds_colread_block(ds_colread *c, size_t block, ds_buf *buf, ds_colview *view,
     if (!rc && buf->len != p->len)
         rc = ds_fail(err, DS_CORRUPT, "block %zu of '%s': %zu bytes instead of %llu", block,
                      c->version.dataset, buf->len, (unsigned long long)p->len);
-    if (!rc)
-        rc = ds_colview_open(view, &c->schema.cols[c->column], buf->data, buf->len,
-                             place_of(c, block + 1)->first - p->first, err);
     return rc;
+}
+
+int ds_colread_block(ds_colread *c, size_t block, ds_buf *buf, ds_colview *view, ds_err *err)
+{
+    const uint64_t rows = ds_colread_first(c, block + 1) - ds_colread_first(c, block);
+    const int rc = ds_colread_bytes(c, block, buf, err);
+
+    return rc ? rc
+              : ds_colview_open(view, &c->schema.cols[c->column], buf->data, buf->len, rows, err);
 }

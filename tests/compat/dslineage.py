@@ -170,7 +170,9 @@ def facet_value(column, name, v):
     """Text, None where it is absent, or False for what can have no name."""
     if v is None:
         return None
-    if column.type == "json":
+    if column is None:
+        pass
+    elif column.type == "json":
         v = top_member(v, name.encode())
         if v is None or v[:1] in (b"{", b"[", b"n"):
             return None
@@ -186,21 +188,37 @@ def facet_value(column, name, v):
     return v if len(v) <= 64 and not any(c < 0x20 or c == 0x7F for c in v) else False
 
 
-def facets_of(schema, rows):
+def origin_value(stream, ranges):
+    """The name of the source that a record begins in; of a long one its longest folders that fit."""
+    if not ranges or ranges[0][0] >= len(stream.sources):
+        return None
+    name = bytes(stream.sources[ranges[0][0]][0])
+    if len(name) > 64:
+        name = name[:name[:64].rfind(b"/") + 1] or name
+    return facet_value(None, None, name)
+
+
+def facets_of(stream, rows):
     """[name, the value of each record] of a dataset's facets."""
-    out = []
+    out, schema = [], stream.schema
     for i, c in enumerate(schema.columns):
         meta = c.type == "json" and c.name == "meta"
         if not meta and not (c.name in FACETS and c.type in ("utf8", "i64", "bool")):
             continue
         for name in FACETS if meta else (c.name,):
-            values, known = [facet_value(c, name, r[i]) for r in rows], {}
-            for v in values:
-                if v is not None and v is not False and v not in known and len(known) < 1024:
-                    known[v] = True
-            if any(v is not None for v in values):
-                out.append(("meta." + name if meta else name, [v if v is None or v in known else False for v in values]))
-    return out
+            out += facet("meta." + name if meta else name, [facet_value(c, name, r[i]) for r in rows])
+    return out + facet("origin", [origin_value(stream, o) for block in stream.blocks for o in block[3]])
+
+
+def facet(name, values):
+    """One facet, or none where no record has a value; only the first 1024 values keep their names."""
+    known = {}
+    for v in values:
+        if v is not None and v is not False and v not in known and len(known) < 1024:
+            known[v] = True
+    if all(v is None for v in values):
+        return []
+    return [(name, [v if v is None or v in known else False for v in values])]
 
 
 def consumed(first, last, datasets):
@@ -385,7 +403,7 @@ class Check:
         attrs = v.stream.schema.columns[i].attrs or {}
         rows = list(v.stream.rows())
         self.tokens += [r[i] or [] for r in rows]
-        self.facets.append(facets_of(v.stream.schema, rows))
+        self.facets.append(facets_of(v.stream, rows))
         m = [c.name for c in v.stream.schema.columns].index(d["mask"]) if "mask" in d else None
         self.masks += [mask_of(None if m is None else r[m], len(r[i] or [])) for r in rows]
         self.lengths = [len(t) for t in self.tokens]

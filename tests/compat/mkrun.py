@@ -40,7 +40,7 @@ def describe(store, catalog, names, o):
         m = next((k for k, c in enumerate(v.stream.schema.columns) if c.name == o["mask"]), None)
         masks += [dslineage.mask_of(None if m is None else r[m], n) for r, n in zip(rows, here)]
         lengths += here
-        facets.append(dslineage.facets_of(v.stream.schema, rows))
+        facets.append(dslineage.facets_of(v.stream, rows))
         datasets.append({"name": name.split("/")[0], "column": "tokens", "tokenizer": (column.attrs or {}).get("tokenizer", ""),
                          "root": v.roots[0], "records": v.meta["records"]})
         if m is not None:
