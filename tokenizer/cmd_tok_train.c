@@ -17,6 +17,8 @@ typedef struct counters {
     pthread_mutex_t lock;
     ds_words **all, **idle;
     int n, n_idle;
+    ds_word_runs *runs; /* where they put what exceeds their shares of the memory */
+    size_t share;
 } counters;
 
 typedef struct job {
@@ -80,18 +82,43 @@ static int submit(void *ctx, ds_buf *part, ds_err *err)
     return rc;
 }
 
-static int counters_init(counters *c, int n, ds_err *err)
+static int counters_init(counters *c, int n, size_t memory, ds_err *err)
 {
-    int rc = 0;
     pthread_mutex_init(&c->lock, NULL);
+    int rc = ds_word_runs_new(&c->runs, err);
+    c->share = memory / (size_t)n;
     c->all = calloc((size_t)n, sizeof *c->all);
     c->idle = calloc((size_t)n, sizeof *c->idle);
-    if (c->all == NULL || c->idle == NULL)
+    if (c->all == NULL || c->idle == NULL || rc != 0)
         return ds_fail_nomem(err);
     for (; c->n < n && rc == 0; c->n++) {
         rc = ds_words_new(&c->all[c->n], err);
+        if (rc == 0)
+            ds_words_limit(c->all[c->n], c->runs, c->share);
         c->idle[c->n_idle++] = c->all[c->n];
     }
+    return rc;
+}
+
+static int on_join(void *ctx, uint64_t words, ds_err *err)
+{
+    ds_progress_at(ctx, words);
+    return ds_check_interrupt(err);
+}
+
+/* All tables into the first, which may take what they give back. */
+static int add_up(counters *c, ds_progress *bar, ds_err *err)
+{
+    int rc = 0;
+    for (int i = 1; i < c->n && rc == 0; i++) {
+        ds_words_limit(c->all[0], c->runs, c->share * (size_t)i);
+        rc = ds_words_merge(c->all[0], c->all[i], err);
+        ds_words_free(c->all[i]);
+        c->all[i] = NULL;
+    }
+    ds_progress_begin(bar, "adding up words", 0, false);
+    rc = rc ? rc : ds_words_finish(c->all[0], on_join, bar, err);
+    ds_progress_end(bar);
     return rc;
 }
 
@@ -99,6 +126,7 @@ static void counters_fini(counters *c)
 {
     for (int i = 0; i < c->n; i++)
         ds_words_free(c->all[i]);
+    ds_word_runs_free(c->runs);
     free(c->all);
     free(c->idle);
     pthread_mutex_destroy(&c->lock);
@@ -107,9 +135,8 @@ static void counters_fini(counters *c)
 /* Counts everything; the sum ends up in the first table. */
 static int count_all(training *t, tok_reader *r, char **operands, int n, int threads, ds_err *err)
 {
-    int rc = counters_init(&t->counters, threads, err);
-    if (rc == 0)
-        rc = ds_pool_new(&t->pool, threads, threads * 2, count_job, &t->counters, err);
+    int rc = 0;
+    rc = ds_pool_new(&t->pool, threads, threads * 2, count_job, &t->counters, err);
     ds_progress_begin(&t->bar, "reading", 0, true);
     for (int i = 0; i < n && rc == 0; i++)
         rc = tok_read_operand(r, operands[i], err);
@@ -120,12 +147,7 @@ static int count_all(training *t, tok_reader *r, char **operands, int n, int thr
     ds_progress_end(&t->bar);
     ds_pool_free(t->pool);
     t->pool = NULL;
-    for (int i = 1; i < t->counters.n && rc == 0; i++) {
-        rc = ds_words_merge(t->counters.all[0], t->counters.all[i], err);
-        ds_words_free(t->counters.all[i]);
-        t->counters.all[i] = NULL;
-    }
-    return rc;
+    return rc ? rc : add_up(&t->counters, &t->bar, err);
 }
 
 static int on_merge(void *ctx, uint32_t tokens, ds_err *err)
@@ -152,7 +174,7 @@ static int merge_and_write(training *t, const ds_train_options *o, const char *p
 
 typedef struct train_opts {
     const char *output, *column;
-    int64_t vocab_size, min_count, max_length, threads;
+    int64_t vocab_size, min_count, max_length, threads, memory;
     ds_opt_list special;
     bool no_special, json, quiet;
     int on_error;
@@ -175,6 +197,16 @@ static void say_result(const train_opts *o, const tok_reader *r, const ds_words 
                 tokens, r->bytes, r->files, ds_words_distinct(w));
 }
 
+/* Before the part of the work that --memory does not bound. */
+static void warn_need(const train_opts *o, const ds_words *w)
+{
+    const uint64_t need = ds_words_need(w), mib = 1 << 20;
+    if (need > (uint64_t)o->memory)
+        ds_warn("merging takes about %" PRIu64 " MiB for %" PRIu64
+                " distinct words, which --memory does not bound",
+                (need + mib - 1) / mib, ds_words_distinct(w));
+}
+
 static int train(const train_opts *o, char **operands, int n, ds_err *err)
 {
     static const char *const end_of_text[] = {"<|endoftext|>"};
@@ -193,11 +225,16 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
         rc =
             ds_fail(err, DS_USAGE, "--vocab-size is at least 256 bytes and the special tokens: %zu",
                     256 + opts.n_special);
+    const int threads = o->threads > 0 ? (int)o->threads : ds_cpu_count();
     if (rc == 0)
-        rc = count_all(&t, &r, operands, n, o->threads > 0 ? (int)o->threads : ds_cpu_count(), err);
+        rc = counters_init(&t.counters, threads, (size_t)o->memory, err);
+    if (rc == 0)
+        rc = count_all(&t, &r, operands, n, threads, err);
     if (rc == 0 && ds_words_total(t.counters.all[0]) == 0)
         rc = ds_fail(err, DS_FAIL, "no text to learn from%s",
                      r.skipped ? ": every file was skipped" : "");
+    if (rc == 0)
+        warn_need(o, t.counters.all[0]);
     if (rc == 0)
         rc = merge_and_write(&t, &opts, o->output, &tokens, err);
     if (rc == 0)
@@ -213,7 +250,11 @@ static int train(const train_opts *o, char **operands, int n, ds_err *err)
 static int run(int argc, char **argv)
 {
     static const char *const on_error[] = {"fail", "skip", NULL};
-    train_opts o = {.column = "text", .vocab_size = 32000, .min_count = 2, .on_error = 1};
+    train_opts o = {.column = "text",
+                    .vocab_size = 32000,
+                    .min_count = 2,
+                    .memory = (int64_t)4 << 30,
+                    .on_error = 1};
     const ds_opt opts[] = {
         {'o', "output", DS_OPT_STR, &o.output, "FILE", "write the tokenizer.json here", 0, 0, NULL,
          false},
@@ -229,6 +270,10 @@ static int run(int argc, char **argv)
         {0, "no-special", DS_OPT_FLAG, &o.no_special, NULL, "no special tokens", 0, 0, NULL, false},
         {'j', "threads", DS_OPT_INT, &o.threads, "N",
          "threads that count (all processors); changes no result", 1, 1024, NULL, false},
+        {'m', "memory", DS_OPT_SIZE, &o.memory, "SIZE",
+         "the most that counts of words take, all threads together (4G); more lies in temporary "
+         "files; changes no result",
+         1 << 20, INT64_MAX, NULL, false},
         {0, "on-error", DS_OPT_CHOICE, &o.on_error, "WHAT",
          "fail, or skip files that cannot be read (skip)", 0, 0, on_error, false},
         {0, "json", DS_OPT_FLAG, &o.json, NULL, "tell the result as one JSON object", 0, 0, NULL,
@@ -271,6 +316,10 @@ const ds_command dstok_train = {
         "to limit, and no text that it lacks a token for; where words begin is told by "
         "the space before them, so that there are no prefixes for the middle of words or "
         "suffixes for their end.\n\n"
+        "Counts of words that exceed --memory are kept in temporary files in $TMPDIR (/tmp) and "
+        "added up at the end. Merging then needs memory for the distinct words, however often "
+        "they occur: about 16 bytes for each and 12 for each of its bytes. Texts under way take "
+        "some 16 MiB a thread beside.\n\n"
         "Files that cannot be read or are not UTF-8 are named, at most 20 of them, and "
         "skipped; the exit "
         "status is 3 then.",

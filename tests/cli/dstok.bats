@@ -153,6 +153,23 @@ has() {
     cmp small.json "$T"
 }
 
+@test "train: under --memory, which changes no result" {
+    awk 'BEGIN { for (i = 0; i < 400000; i++) { s = ""
+        for (n = (i * 7919) % 90000; n > 0; n = int(n / 26)) s = s sprintf("%c", 97 + n % 26)
+        printf "%s%s", s, i % 9 ? " " : "\n" } }' >words
+    exits 0 dstok train --vocab-size 900 -o whole.json words
+    [[ "$output" != *"--memory"* ]]
+    for j in 1 3; do
+        exits 0 dstok train -m 1M -j $j --vocab-size 900 -o "parts$j.json" words
+        [[ "$output" == *"merging takes about "*" MiB for "*" distinct words"* ]]
+        cmp whole.json "parts$j.json"
+    done
+    TMPDIR=$PWD/none exits 13 dstok train -m 1M --vocab-size 900 -o no.json words
+    [[ "$output" == *"none"* ]]
+    [ ! -e no.json ]
+    exits 2 dstok train -m 1000 --vocab-size 900 -o no.json words
+}
+
 @test "train: -q says nothing but errors" {
     run dstok train -q --vocab-size 300 -o t.json "$G/mixed.txt"
     [ "$status" -eq 0 ] && [ -z "$output" ] && [ -s t.json ]

@@ -128,8 +128,7 @@ static void overlaps(void **state)
     ds_buf json = {0};
     ds_tok *t = train(w, &o, &json);
     assert_string_equal(ds_tok_text(t, 256, NULL), "aa");
-    assert_string_equal(ds_tok_text(t, 257, NULL),
-                        "aaa");
+    assert_string_equal(ds_tok_text(t, 257, NULL), "aaa");
     ds_tok_free(t);
     ds_buf_fini(&json);
     ds_words_free(w);
@@ -181,6 +180,86 @@ static void order_does_not_matter(void **state)
     ds_buf_fini(&b);
     ds_buf_fini(&one);
     ds_buf_fini(&two);
+}
+
+/* Tables that may not grow, by several of them, into so many runs that runs are merged on the way:
+ * the same tokenizer. */
+static void under_a_limit(void **state)
+{
+    (void)state;
+    static const size_t limits[] = {1, 200 << 10, 220 << 10, 1 << 20};
+    ds_buf text = {0}, want = {0};
+    uint32_t s = 1;
+    for (int i = 0; i < 120000; i++) {
+        s = s * 1664525u + 1013904223u;
+        ds_buf_putc(&text, (uint8_t) "abcdefgh \n1ijklm"[s >> 24 & 15]);
+    }
+    ds_words *whole = words_of(ds_buf_cstr(&text));
+    uint64_t distinct = ds_words_distinct(whole), total = ds_words_total(whole);
+    ds_train_options o = {.vocab_size = 600, .special = END, .n_special = 1};
+    ds_tok_free(train(whole, &o, &want));
+    assert_true(distinct > 5000); /* the tables below are full more than once */
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++) {
+        ds_word_runs *runs;
+        ds_words *w[3];
+        ds_buf json = {0};
+        ds_err err = {0};
+        assert_int_equal(ds_word_runs_new(&runs, &err), 0);
+        for (size_t k = 0; k < 3; k++) {
+            assert_int_equal(ds_words_new(&w[k], &err), 0);
+            ds_words_limit(w[k], runs, limits[i]);
+        }
+        for (size_t at = 0, k = 0, cut; at < text.len; at = cut, k++) {
+            cut = at + ds_words_cut(text.data + at, text.len - at, 1000);
+            assert_int_equal(ds_words_add(w[k % 3], text.data + at, cut - at, &err), 0);
+        }
+        for (size_t k = 1; k < 3; k++) {
+            assert_int_equal(ds_words_merge(w[0], w[k], &err), 0);
+            ds_words_free(w[k]);
+        }
+        assert_int_equal(ds_words_finish(w[0], NULL, NULL, &err), 0);
+        assert_int_equal(ds_words_distinct(w[0]), distinct);
+        assert_int_equal(ds_words_total(w[0]), total);
+        ds_tok_free(train(w[0], &o, &json));
+        assert_int_equal(json.len, want.len);
+        assert_memory_equal(json.data, want.data, want.len);
+        ds_buf_fini(&json);
+        ds_words_free(w[0]);
+        ds_word_runs_free(runs);
+    }
+    ds_words_free(whole);
+    ds_buf_fini(&text);
+    ds_buf_fini(&want);
+}
+
+static int stop_at_once(void *ctx, uint64_t words, ds_err *err)
+{
+    (void)ctx;
+    assert_true(words > 0);
+    return ds_fail(err, DS_FAIL, "enough");
+}
+
+/* Adding up runs ends when it is told to, and with nothing left over. */
+static void joining_ends(void **state)
+{
+    (void)state;
+    ds_word_runs *runs;
+    ds_words *w;
+    ds_err err = {0};
+    assert_int_equal(ds_word_runs_new(&runs, &err), 0);
+    assert_int_equal(ds_words_new(&w, &err), 0);
+    ds_words_limit(w, runs, 1 << 20);
+    char word[16];
+    for (unsigned i = 0; i < 200000; i++) {
+        int n = snprintf(word, sizeof word, "%c%c%c%c ", 'a' + i % 26, 'a' + i / 26 % 26,
+                         'a' + i / 676 % 26, 'a' + i / 17576 % 26);
+        assert_int_equal(ds_words_add(w, word, (size_t)n, &err), 0);
+    }
+    assert_int_equal(ds_words_finish(w, stop_at_once, NULL, &err), DS_FAIL);
+    assert_string_equal(err.msg, "enough");
+    ds_words_free(w);
+    ds_word_runs_free(runs);
+    ds_word_runs_free(NULL);
 }
 
 /* Cutting a text where ds_words_cut says changes no word. */
@@ -239,6 +318,8 @@ int main(void)
         cmocka_unit_test(overlaps),
         cmocka_unit_test(order_does_not_matter),
         cmocka_unit_test(lengths),
+        cmocka_unit_test(under_a_limit),
+        cmocka_unit_test(joining_ends),
         cmocka_unit_test(cuts),
         cmocka_unit_test(wrong_options),
     };

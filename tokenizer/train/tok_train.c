@@ -14,7 +14,7 @@
 
 #include "hash.h"
 #include "tok_grow.h"
-#include "tok_words.h"
+#include "tok_runs.h"
 #include "tok_write.h"
 
 #define NONE UINT32_MAX
@@ -230,16 +230,38 @@ static void trim(trainer *t)
 }
 
 /* The words to symbols; their texts are given up on the way. */
+static int take_words(trainer *t, ds_words *w, ds_err *err)
+{
+    tok_words_walk walk = {.w = w};
+    tok_run_word x;
+    uint32_t at = 0;
+    int more;
+    while ((more = ds_words_next(&walk, &x, err)) > 0) {
+        if (t->n_words == w->distinct || x.len > w->text - at)
+            return ds_fail(err, DS_CORRUPT, "temporary file: a run of words is damaged");
+        t->word[t->n_words].count = x.count;
+        t->word[t->n_words].at = at;
+        t->word[t->n_words++].len = (uint32_t)x.len;
+        for (size_t k = 0; k < x.len; k++)
+            t->sym[at++] = t->table.byte_id[x.p[k]];
+    }
+    ds_words_give_up(w);
+    return more;
+}
+
 static int lay_out(trainer *t, ds_words *w, const ds_train_options *o, ds_err *err)
 {
-    size_t n = w->bytes.len;
-    if (n >= NONE || w->n >= NONE)
-        return ds_fail(
-            err, DS_FAIL,
-            "too much text: the distinct words have %zu bytes, at most 4 GiB are possible", n);
+    int rc = ds_words_finish(w, NULL, NULL, err);
+    if (rc != 0)
+        return rc;
+    if (w->text >= NONE || w->distinct >= NONE)
+        return ds_fail(err, DS_FAIL,
+                       "too much text: the %" PRIu64 " distinct words have %" PRIu64
+                       " bytes, at most 4 GiB are possible",
+                       w->distinct, w->text);
     t->longest = o->max_token_length ? o->max_token_length : UINT64_MAX;
-    t->sym = malloc((n ? n : 1) * sizeof *t->sym);
-    t->word = calloc(w->n ? w->n : 1, sizeof *t->word);
+    t->sym = malloc((w->text ? (size_t)w->text : 1) * sizeof *t->sym);
+    t->word = calloc(w->distinct ? (size_t)w->distinct : 1, sizeof *t->word);
     t->width = calloc((size_t)o->vocab_size + 1, sizeof *t->width);
     t->index = malloc(1024 * sizeof *t->index);
     if (!t->sym || !t->word || !t->width || !t->index)
@@ -248,18 +270,8 @@ static int lay_out(trainer *t, ds_words *w, const ds_train_options *o, ds_err *e
     t->index_mask = 1023;
     for (unsigned b = 0; b < 256; b++)
         t->width[t->table.byte_id[b]] = 1;
-    for (size_t i = 0; i <= w->mask; i++) {
-        const tok_word *s = &w->slot[i];
-        if (s->count == 0)
-            continue;
-        t->word[t->n_words].count = s->count;
-        t->word[t->n_words].at = (uint32_t)s->at;
-        t->word[t->n_words++].len = s->len;
-    }
-    for (size_t k = 0; k < n; k++)
-        t->sym[k] = t->table.byte_id[w->bytes.data[k]];
-    ds_words_give_up(w);
-    int rc = 0;
+    if ((rc = take_words(t, w, err)) != 0)
+        return rc;
     for (uint32_t i = 0; i < t->n_words && rc == 0; i++)
         for (uint32_t k = 0; k + 1 < t->word[i].len && rc == 0; k++)
             rc = pair_add(t, t->sym[t->word[i].at + k], t->sym[t->word[i].at + k + 1], i, false);

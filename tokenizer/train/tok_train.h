@@ -7,8 +7,10 @@
  * bytes by code point of the byte alphabet, then merges (Sennrich et al. 2016; ids as the
  * reference's trainer).
  *
- * Memory: about 50 bytes for each distinct word and one for each of its bytes while counting; 16
- * and 10 while merging.
+ * Memory: about 50 bytes for each distinct word and one for each of its bytes while counting; with
+ * a limit (ds_words_limit), tables that may not grow lie sorted in temporary files ($TMPDIR), one
+ * run each, and are added up at the end by merging, with the same result. Merging pairs takes 16
+ * and 12 of all distinct words, whatever the limit.
  */
 #ifndef DS_TOK_TRAIN_H
 #define DS_TOK_TRAIN_H
@@ -24,6 +26,22 @@ int ds_words_new(ds_words **out, ds_err *err);
  * counted. */
 int ds_words_add(ds_words *w, const void *text, size_t len, ds_err *err);
 int ds_words_merge(ds_words *to, const ds_words *from, ds_err *err);
+
+/* Where tables that share it put words that they have no room for; freed after the last of them. */
+typedef struct ds_word_runs ds_word_runs;
+int ds_word_runs_new(ds_word_runs **out, ds_err *err);
+void ds_word_runs_free(ds_word_runs *r);
+/* From now on `w` takes at most so many bytes; one word of any length is always possible. */
+void ds_words_limit(ds_words *w, ds_word_runs *runs, size_t bytes);
+
+/* After the last text, for the one table that all others that share its runs were merged into:
+ * every word comes to stand in one place. `tick` (may be NULL) is called now and then with the
+ * words that are done; non-zero ends it. */
+int ds_words_finish(ds_words *w, int (*tick)(void *ctx, uint64_t words, ds_err *err), void *ctx,
+                    ds_err *err);
+/* About how many bytes ds_tok_train takes; after ds_words_finish. */
+uint64_t ds_words_need(const ds_words *w);
+/* Of the table; after ds_words_finish of all. */
 uint64_t ds_words_distinct(const ds_words *w);
 uint64_t ds_words_total(const ds_words *w);
 void ds_words_free(ds_words *w);
@@ -43,8 +61,8 @@ typedef struct ds_train_options {
     void *ctx;
 } ds_train_options;
 
-/* Appends the tokenizer.json to `json`; the words are given up, and can only be counted and
- * freed then; *tokens = tokens in it: fewer than asked for when pairs ran
+/* Appends the tokenizer.json to `json`. The words are finished if they are not, and given up: they
+ * can only be counted and freed then. *tokens = tokens in it: fewer than asked for when pairs ran
  * out. */
 int ds_tok_train(ds_buf *json, uint32_t *tokens, ds_words *words, const ds_train_options *opts,
                  ds_err *err);
