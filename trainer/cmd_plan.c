@@ -22,7 +22,8 @@ const ds_command ds_train_plan = {
     .example = "dstrain plan --model base/ --batch 8 --seq-len 512 --memory 16G",
     .description =
         "Builds what dstrain finetune would build, without its memory, and takes a step of it over "
-        "full rows. Weights in the number format; gradients in f32 for what is trained, both "
+        "full rows. Weights in the number format; gradients in f32 for what is trained, with "
+        "--slices also their sum, both "
         "moments of AdamW in f32 or, with --optim adamw8bit, in 8 bits, and a f32 copy of bf16 "
         "weights that are trained; activations: the most that a step has at once. Each is exact to "
         "the byte, but for experts, whose tokens are taken to be shared out alike. The program "
@@ -46,7 +47,7 @@ static const char *const FORMATS[] = {"f32", "bf16", NULL};
 static struct {
     const char *model, *data, *store, *column;
     ds_opt_list targets, only;
-    int64_t batch, seq_len, rank, prompt, memory, tokens;
+    int64_t batch, slices, seq_len, rank, prompt, memory, tokens;
     double dropout;
     int optim, format, recompute;
     bool dora, json;
@@ -65,6 +66,13 @@ static const ds_opt OPTIONS[] = {
      .min = 1,
      .max = 65536,
      .help = "rows computed together; default 8"},
+    {.name = "slices",
+     .type = DS_OPT_INT,
+     .var = &o.slices,
+     .arg = "N",
+     .min = 1,
+     .max = DS_SLICES_MAX,
+     .help = "parts of a step whose gradients one process adds up; default one"},
     {.name = "seq-len",
      .type = DS_OPT_INT,
      .var = &o.seq_len,
@@ -277,6 +285,7 @@ static int planned(ds_err *err)
                                      .targets = o.targets.n ? targets : NULL},
                             .only = only,
                             .prompt = o.prompt,
+                            .sums = o.slices > 1,
                             .auto_recompute = !o.recompute,
                             .recompute = train_recompute(o.recompute)};
     const int rc = only ? make_plan(&c, err) : err->code;

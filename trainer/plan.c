@@ -71,6 +71,19 @@ static int prepare(ds_net *n, enum ds_method method, const ds_plan_conf *c, ds_e
     return ds_optim_prepare(ds_net_params(n), c->optim, err);
 }
 
+/* What slices.h has: gradients to be added up, and one on its way to them. */
+static int64_t sliced(const ds_net *n, int64_t sums)
+{
+    int64_t all = 0, largest = 0;
+
+    for (size_t i = 0; i < n->params.n; i++) {
+        const int64_t count = n->params.p[i]->train ? ds_param_count(n->params.p[i]) : 0;
+        all += count;
+        largest = count > largest ? count : largest;
+    }
+    return (sums * all + largest) * 4;
+}
+
 static void count_params(ds_plan_need *out, const ds_net *n)
 {
     out->trained = ds_net_trained(n, &out->params);
@@ -106,6 +119,7 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
         out->weights = ds_paper_bytes(k) - out->grads - out->masters - out->moments;
         for (size_t i = 0; i < n->mem.n; i++)
             out->weights -= (int64_t)n->mem.size[i];
+        out->grads += c->sums ? sliced(n, c->sums) : 0;
     }
     ds_net_free(n);
     if (k)

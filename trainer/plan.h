@@ -30,13 +30,14 @@ typedef struct ds_plan_conf {
     ds_lora_conf lora;       /* targets NULL: every projection */
     const char *const *only; /* as ds_trainconf's */
     int64_t prompt;          /* virtual tokens */
+    int64_t sums;            /* copies of all gradients that slices.h keeps to add them up */
     bool auto_recompute;     /* for advice: any level; else this one */
     enum ds_recompute recompute;
 } ds_plan_conf;
 
 typedef struct ds_plan_need {
     int64_t trained, params;                  /* of them trained, and all, adapters too */
-    int64_t weights, grads, moments, masters; /* bytes */
+    int64_t weights, grads, moments, masters; /* bytes; those copies are among the grads */
     int64_t acts[DS_RECOMPUTES];              /* of a step, by level */
 } ds_plan_need;
 

@@ -99,8 +99,11 @@ static int describe_early_stop(ds_trainer *t, ds_err *err)
     return t->early_stop ? 0 : ds_fail_nomem(err);
 }
 
-static ds_plan_conf plan_of(const ds_trainconf *c)
+static ds_plan_conf plan_of(const ds_trainer *t)
 {
+    const ds_trainconf *c = &t->c;
+    const uint32_t ranks = (uint32_t)t->ranks->size;
+
     return (ds_plan_conf){.rows = (int64_t)c->batch,
                           .seq_len = c->seq_len,
                           .format = c->format,
@@ -108,20 +111,30 @@ static ds_plan_conf plan_of(const ds_trainconf *c)
                           .lora = c->lora,
                           .only = c->only,
                           .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS,
+                          .sums = ranks > 1 ? c->slices / ranks : c->slices > 1,
                           .auto_recompute = c->auto_recompute,
                           .recompute = c->recompute};
 }
 
-static int64_t memory_of(const ds_trainconf *c)
+/* Ranks on unlike machines must choose the same. */
+static int64_t least_memory(const ds_trainconf *c, const ds_ranks *r)
 {
-    return c->memory ? c->memory : ds_memory_limit();
+    const int64_t mine = c->memory ? c->memory : ds_memory_limit();
+    int64_t least = mine;
+
+    for (int i = 0; r->size > 1 && i < r->size; i++) {
+        int64_t x = mine;
+        r->spread(&x, sizeof x, i);
+        least = x < least ? x : least;
+    }
+    return least;
 }
 
 /* --method auto becomes the one that plan.h suggests for this model, data and memory. */
 static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
 {
     ds_trainconf *c = &t->c;
-    const ds_plan_conf p = plan_of(c);
+    const ds_plan_conf p = plan_of(t);
     ds_plan_advice advice;
     uint64_t tokens = 0;
 
@@ -129,7 +142,7 @@ static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
         return 0;
     for (size_t i = 0; i < c->ndata; i++)
         tokens += ds_dataset_about(t->data[i])->tokens;
-    TRY(ds_plan_advise(&advice, m, &p, tokens, memory_of(c), err));
+    TRY(ds_plan_advise(&advice, m, &p, tokens, t->memory, err));
     c->method = advice.method;
     c->recompute = advice.recompute;
     c->auto_recompute = false;
@@ -145,13 +158,13 @@ static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
 static int choose_recompute(ds_trainer *t, const ds_modelconf *m, ds_err *err)
 {
     ds_trainconf *c = &t->c;
-    const ds_plan_conf p = plan_of(c);
+    const ds_plan_conf p = plan_of(t);
     ds_plan_need need;
 
     if (!c->auto_recompute || (c->device && strcmp(c->device, "cpu") && !c->memory))
         return 0;
     TRY(ds_plan_count(&need, m, c->method, &p, err));
-    if (!ds_plan_fits(&need, &p, memory_of(c), &c->recompute))
+    if (!ds_plan_fits(&need, &p, t->memory, &c->recompute))
         c->recompute = DS_AGAIN_LAYER;
     return 0;
 }
@@ -315,6 +328,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     t->c = *c;
     t->ranks = c->ranks ? c->ranks : &alone;
     t->c.slices = c->slices ? c->slices : (uint32_t)t->ranks->size;
+    t->memory = least_memory(c, t->ranks);
     rc = ds_modelconf_read(&m, c->model, err);
     rc = rc ? rc : check_slices(&t->c, t->ranks, err);
     rc = rc ? rc : open_data(t, err);

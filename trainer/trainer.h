@@ -21,6 +21,7 @@ typedef struct ds_trainer {
     ds_lineage lineage; /* with the run description */
     ds_sha run;         /* its digest */
     ds_spike spike;
+    int64_t memory;   /* what may be filled, the least of all ranks' */
     char advice[512]; /* how --method auto chose, "" when it was not asked */
 } ds_trainer;
 

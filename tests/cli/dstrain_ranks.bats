@@ -108,3 +108,16 @@ export -f tuned
     [ "$status" -eq 1 ]
     [[ "$output" == *"3 processes were launched, and MPI sees 1"* ]]
 }
+
+@test "ranks with unlike memory choose the same method: what fits into the least" {
+    setup_ranks
+    export F least
+    # The least in which only a prompt fits, less a tenth
+    least=$(dstrain plan --json --model "$F/base" --rank 4 --batch 1 --seq-len 24 --prompt-tokens 4 | jq -s \
+        '[.[] | select(.type == "plan" and .method == "prompt").bytes] | max * 10 / 9 | floor + 64')
+    tuned one --slices 2 --accumulate 2 --steps 2 --method auto --prompt-tokens 4 --memory "$least"
+    # shellcheck disable=SC2016 # each rank says its own
+    mpi 2 bash -c 'm=1G; [ "$OMPI_COMM_WORLD_RANK" = 0 ] || m=$least; tuned two --accumulate 2 --steps 2 --method auto --prompt-tokens 4 --memory "$m"'
+    grep -q '"method":"prompt"' one/step-000002/lineage.json
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+}
