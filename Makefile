@@ -137,12 +137,12 @@ $(foreach m,$(MODULES),$(eval $(call RULES,$(m))))
 BINS := $(PROGS:%=$(B)/bin/%) $(PARTS:%=$(B)/bin/%)
 LIBS := $(call libs_of,$(MODULES))
 
-include kernels/cuda/cuda.mk trainer/mpi/mpi.mk tests/module.mk docs/module.mk
+include kernels/cuda/cuda.mk trainer/mpi/mpi.mk dsprep/lang/lang.mk tests/module.mk docs/module.mk
 
 # ---- targets ---------------------------------------------------------------------------------------
 
 .PHONY: all install uninstall deps demo clean help lint format
-PLUGINS := $(CUDA_PLUGIN) $(MPI_PLUGIN)
+PLUGINS := $(CUDA_PLUGIN) $(MPI_PLUGIN) $(LANG_PLUGIN)
 all: $(LIBS) $(BINS) $(PLUGINS)
 
 BASHDIR = $(DESTDIR)$(PREFIX)/share/bash-completion/completions
@@ -167,7 +167,8 @@ install: all man
 
 uninstall:
 	rm -f $(addprefix $(INCDIR)/,tok.h buf.h error.h hash.h) $(LIBDIR)/libdstok.a $(LIBDIR)/libdscommon.a \
-	    $(LIBDIR)/libds-cuda.so $(LIBDIR)/libds-mpi.so $(LIBDIR)/pkgconfig/dstok.pc $(DESTDIR)$(PREFIX)/share/man/man3/dstok.3
+	    $(LIBDIR)/libds-cuda.so $(LIBDIR)/libds-mpi.so $(LIBDIR)/libds-cld2.so \
+	    $(LIBDIR)/pkgconfig/dstok.pc $(DESTDIR)$(PREFIX)/share/man/man3/dstok.3
 	for p in $(PROGS); do \
 	    rm -f $(DESTDIR)$(PREFIX)/bin/$$p $(BASHDIR)/$$p $(ZSHDIR)/_$$p $(DESTDIR)$(PREFIX)/share/man/man1/$$p.1 \
 	        $(DESTDIR)$(PREFIX)/share/man/man1/$$p-*.1; \

@@ -14,6 +14,7 @@
     X(filter)                                                                                      \
     X(map)                                                                                         \
     X(dedup)                                                                                       \
+    X(lang)                                                                                        \
     X(decontaminate)                                                                               \
     X(redact)                                                                                      \
     X(split)                                                                                       \

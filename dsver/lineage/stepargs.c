@@ -134,6 +134,16 @@ static const rule decontaminate_rules[] = {
     {"mark", IF_SET, "mark"},
     {0},
 };
+static const rule lang_rules[] = {
+    {"column", TEXT, "column"},
+    {"name", TEXT, "name"},
+    {"keep", GIVEN, "keep"},
+    {"min_share", REAL, "min-share"},
+    {"best_effort", IF_SET, "best-effort"},
+    {"max_text", NUMBER, "max-text"},
+    {"model", SAID, NULL},
+    {0},
+};
 static const rule sort_rules[] = {
     {"by", EACH, "by"}, {"numeric", IF_SET, "numeric"}, {"reverse", IF_SET, "reverse"}, {0}};
 static const rule map_rules[] = {
@@ -160,6 +170,7 @@ static const struct command {
     {"dsprep sample", false, sample_rules},
     {"dsprep shuffle", false, shuffle_rules},
     {"dsprep decontaminate", false, decontaminate_rules},
+    {"dsprep lang", false, lang_rules},
     {"dsprep sort", false, sort_rules},
     {"dsprep map", false, map_rules},
 };
