@@ -42,7 +42,7 @@ BENCH_LIBS := $(call libs_of,tokenizer converters common)
 $(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_LIBS) $(B)/stamp/tests.objs
 	$(call say,LD,$(@F))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(BENCH_LIBS) -Wl,--end-group $(call pkglibs,$(call pkgs_of,tokenizer converters common)) -lm
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(BENCH_LIBS) -Wl,--end-group $(call pkglibs,$(sort $(call pkgs_of,tokenizer converters common) libopenjp2)) -lm
 
 -include $(BENCH_SRCS:%.c=$(B)/obj/%.d)
 -include $(UNIT_SRCS:%.c=$(B)/obj/%.d) $(UNIT_HELP:%.o=%.d) $(FUZZ_SRCS:%.c=$(B)/obj/%.d)

@@ -27,6 +27,10 @@ static unsigned size_of(enum dcm_sample d)
 static unsigned get_num(const dcm_set *s, uint32_t tag, unsigned missing)
 {
     int64_t v;
+    double real; /* "2.0" */
+    if (!dcm_get_int(s, tag, 0, &v) && dcm_get_real(s, tag, 0, &real) && real >= 0 &&
+        real <= UINT32_MAX && real == (double)(uint32_t)real)
+        return (unsigned)real;
     return dcm_get_int(s, tag, 0, &v) && v >= 0 && v <= UINT32_MAX ? (unsigned)v : missing;
 }
 

@@ -349,6 +349,50 @@ OtherForm other_form(const Source &src, DcmFileFormat &ff)
     return {vr ? (offile_off_t)at : 0, EXS_LittleEndianExplicit};
 }
 
+size_t read_some(const Source &src, Uint64 at, unsigned char *b, size_t n)
+{
+    n = at >= src.size ? 0 : n < src.size - at ? n : (size_t)(src.size - at);
+    if (src.mem) {
+        memcpy(b, src.mem + at, n);
+        return n;
+    }
+    ssize_t got = n ? pread(src.fd, b, n, src.at + (off_t)at) : 0;
+    return got > 0 ? (size_t)got : 0;
+}
+
+// A file meta whose length is another than it says: where it ends is told by its tags.
+OtherForm meta_form(const Source &src)
+{
+    unsigned char b[12 + 64];
+    char syntax[65] = "";
+    Uint64 at = 132, says = 0;
+    if (read_some(src, 128, b, 4) != 4 || memcmp(b, "DICM", 4) != 0)
+        return {0, EXS_Unknown};
+    for (int i = 0; i < 64; i++) {
+        size_t n = read_some(src, at, b, sizeof b);
+        if (n < 12 || (b[0] | b[1] << 8) != 2)
+            break;
+        const unsigned elem = b[2] | b[3] << 8;
+        const bool wide = b[4] == 'O' || b[4] == 'U' ? b[5] != 'I' && b[5] != 'L' : false;
+        const unsigned char *p = b + (wide ? 12 : 8);
+        Uint64 len = wide ? b[8] | b[9] << 8 | b[10] << 16 | (Uint64)b[11] << 24 : b[6] | b[7] << 8;
+        if (elem == 0 && len == 4)
+            says = 144 + (p[0] | p[1] << 8 | p[2] << 16 | (Uint64)p[3] << 24);
+        if (elem == 0x10 && len < sizeof syntax && (size_t)(p - b) + len <= n) {
+            memcpy(syntax, p, (size_t)len);
+            for (size_t k = (size_t)len; k > 0 && syntax[k - 1] == ' '; k--)
+                syntax[k - 1] = 0;
+        }
+        at += (Uint64)(p - b) + len;
+        if (elem == 0 && len != 4)
+            return {0, EXS_Unknown};
+    }
+    const E_TransferSyntax form = DcmXfer(syntax).getXfer();
+    if (says == 0 || says == at || form == EXS_Unknown || form == EXS_DeflatedLittleEndianExplicit)
+        return {0, EXS_Unknown};
+    return {(offile_off_t)at, form};
+}
+
 // The data set alone, in another form.
 OFCondition parse_as(dcm_raw *r, const OtherForm &other)
 {
@@ -464,10 +508,15 @@ void open_file(dcm_raw *r, const dcm_limits *lim)
     if (!plausible(r->src))
         throw Failure{"not-dicom", "not a DICOM file"};
     OFCondition c = parse(r, false);
-    const OtherForm other = other_form(r->src, r->ff);
+    OtherForm other = meta_form(r->src);
+    if (!other.at)
+        other = other_form(r->src, r->ff);
+    bool lenient = false;
+    std::string first;
     if (!r->src.deep && (c.bad() || other.at)) {
         // Part of the files with damaged delimiters or lengths can be read all the same.
-        std::string first = c.text();
+        first = c.text();
+        lenient = !other.at;
         c = other.at ? parse_as(r, other) : parse(r, true);
         r->recovered = true;
         if (c.bad() || r->ff.getDataset()->card() == 0)
@@ -479,6 +528,9 @@ void open_file(dcm_raw *r, const dcm_limits *lim)
         throw Failure{"damaged", "holds no attributes"};
     find_syntax(r);
     find_pixels(r);
+    // Frames are there or not; what a text has lost cannot be seen.
+    if (lenient && r->kind == DCM_RAW_NONE)
+        throw Failure{"damaged", first};
     find_plain(r);
 }
 

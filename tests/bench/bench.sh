@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [logs] [transforms] [lora] [tok] [pipe]
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [pipe]
 #                                  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
@@ -328,6 +328,28 @@ bench_dicom() {
     say '  peak memory of a process, MB / with a tenth' "$(ratio "$r1" 1024) / $(ratio "$r2" 1024)" 'flat'
 }
 
+# 300 frames of 512 x 512 x 16 bits, lossless JPEG 2000: what OpenJPEG takes to decode them and no more, beside all that
+# `dsprep dicom` does with them. Processor time, so that a busy machine tells the same; wall time with two frames at a time.
+bench_j2k() {
+    local n=300 a b c d
+    [ -x "$progs/bench_j2k" ] || { say 'JPEG 2000' 'bench_j2k is not built' ''; return; }
+    [ -e site.key ] || { head -c 32 /dev/urandom > site.key && chmod 600 site.key; }
+    rm -rf j2k && "$here/makedicom.py" noise 10 512 j2k && "$progs/bench_j2k" encode 512 j2k/*.raw
+    "$here/makedicom.py" wrapall 1.2.840.10008.1.2.4.90 $n 512 j2k/objects j2k/*.j2k
+    "$here/makedicom.py" wrap 1.2.840.10008.1.2.4.90 $n 512 j2k/frames.dcm j2k/*.j2k
+    a=$(all_cpu "$progs/bench_j2k" decode 2 $n j2k/*.j2k)
+    b=$(all_cpu dsprep dicom -j 2 --key-file site.key j2k/frames.dcm)
+    c=$(all_cpu dsprep dicom -j 2 --key-file site.key j2k/objects)
+    say 'JPEG 2000, 300 frames: frames/s of processor time' "$(ratio $n "$b")" ''
+    say '  OpenJPEG alone / dsprep dicom, one object of 300 frames' "$(ratio "$a" "$b")" '>= 0.95'
+    say '  the same, 300 objects of one frame' "$(ratio "$a" "$c")" '>= 0.95'
+    a=$(RESET='' secs "$progs/bench_j2k" decode 2 $n j2k/*.j2k)
+    d=$(RESET='' secs dsprep dicom -j 2 --key-file site.key j2k/frames.dcm)
+    c=$(RESET='' secs dsprep dicom -j 2 --key-file site.key j2k/objects)
+    say '  by the clock, two frames at a time: frames, objects' "$(ratio "$a" "$d"), $(ratio "$a" "$c")" '>= 0.95'
+    rm -rf j2k
+}
+
 # 300,000 requests as access logs and as JSON lines; processor time of one thread, so that a busy machine tells the same.
 bench_logs() {
     local f t n
@@ -379,6 +401,6 @@ best_cpu() {
     echo "$best"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom logs transforms lora tok pipe}; do
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok pipe}; do
     "bench_$what"
 done

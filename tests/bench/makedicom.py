@@ -5,6 +5,8 @@
     makedicom.py frames COUNT ROWS FILE       one object of COUNT frames; zero pixels, written sparsely
     makedicom.py wrap UID COUNT ROWS FILE CODED...   frames of 16 bits that are encoded already
     makedicom.py wrap8 ...                    the same, of 8 bits
+    makedicom.py wrapall UID COUNT ROWS DIR CODED...   COUNT objects of one frame of 16 bits
+    makedicom.py noise COUNT ROWS DIR         the pixels of `ct`, by themselves
 """
 import os
 import random
@@ -118,9 +120,9 @@ def write_frames(count, rows, path):
         f.truncate(f.tell() + n)
 
 
-def write_wrapped(syntax, count, rows, path, coded, bits):
+def write_wrapped(syntax, count, rows, path, coded, bits, first=0):
     with open(path, "wb") as f:
-        f.write(part10(head(0, rows, count, bits), syntax) + struct.pack("<HH2s2xI", 0x7fe0, 0x10, b"OB", 0xffffffff))
+        f.write(part10(head(first, rows, count, bits), syntax) + struct.pack("<HH2s2xI", 0x7fe0, 0x10, b"OB", 0xffffffff))
         f.write(item(b""))
         for i in range(count):
             with open(coded[i % len(coded)], "rb") as c:
@@ -136,6 +138,15 @@ def main(argv):
         write_frames(int(argv[2]), int(argv[3]), argv[4])
     elif argv[1] in ("wrap", "wrap8"):
         write_wrapped(argv[2], int(argv[3]), int(argv[4]), argv[5], argv[6:], 16 if argv[1] == "wrap" else 8)
+    elif argv[1] == "wrapall":
+        os.makedirs(argv[5], exist_ok=True)
+        for i in range(int(argv[3])):
+            write_wrapped(argv[2], 1, int(argv[4]), os.path.join(argv[5], "%06d.dcm" % i), [argv[6 + i % len(argv[6:])]], 16, i)
+    elif argv[1] == "noise":
+        os.makedirs(argv[4], exist_ok=True)
+        for i in range(int(argv[2])):
+            with open(os.path.join(argv[4], "%03d.raw" % i), "wb") as f:
+                f.write(noise(int(argv[3]), i))
     else:
         sys.exit(__doc__)
 
