@@ -34,6 +34,8 @@ EOF
     [ ! -e n.dsr ]
     exits 3 dsprep map --set n:i64=meta.s --set t:timestamp=meta.at --on-error skip --rejects r.dsr -o n.dsr q.dsr
     has '3 input = 2 output + 1 held: 1 convert.n'
+    # 3 is for what was wrong; what a rule was asked to drop is 0.
+    exits 0 dsprep filter -q --where 'number(meta.s) is not null' -o f.dsr q.dsr
     [ "$(dsprep cat -c n,t n.dsr)" = '{"key":"a","n":12,"t":"2026-03-01T10:00:00.000000000Z"}
 {"key":"b","n":-7,"t":"2026-03-01T00:00:00.000000000Z"}' ]
     [ "$(dsprep cat -c reason,note r.dsr)" = '{"key":"c","reason":"convert.n","note":"\"9 \" is no i64"}' ]
