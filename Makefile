@@ -124,7 +124,7 @@ $(B)/bin/$$($(1)_PROG): $$(call objs_of,$$($(1)_CSRCS)) $$(call libs_of,$(1) $$(
     $(B)/stamp/$(1).objs
 	$$(call say,LD,$$(@F))
 	$$(Q)$$(CC) $$(ALL_LDFLAGS) -o $$@ $$(filter %.o,$$^) -Wl,--start-group $$(filter %.a,$$^) -Wl,--end-group \
-	    $$(call pkglibs,$$(call pkgs_of,$(1) $$($(1)_SEES))) $$(call extralibs,$$($(1)_SEES)) -lm
+	    -Wl,--as-needed $$(call pkglibs,$$(call pkgs_of,$(1) $$($(1)_SEES))) $$(call extralibs,$$($(1)_SEES)) -lm
 endif
 -include $$(patsubst %.o,%.d,$$(call objs_of,$$($(1)_SRCS)))
 endef

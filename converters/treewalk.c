@@ -29,6 +29,13 @@ typedef struct seen {
     char *name;
 } seen;
 
+/* A file that is read. */
+typedef struct opened {
+    int fd;
+    struct stat st; /* when it was opened */
+    uint64_t taken;
+} opened;
+
 struct ds_treewalk {
     const char *path;
     ds_unpack *unpack;
@@ -37,10 +44,16 @@ struct ds_treewalk {
     ds_buf name, target;
     seen *seen; /* open addressing; nslots a power of two */
     size_t nseen, nslots;
-    int fd;         /* of the plain file that is read; the archive's */
-    bool single;    /* one file, still to be told of */
-    struct stat st; /* of the file, when it was opened */
-    uint64_t taken;
+    int fd;     /* the archive's */
+    opened now; /* the plain file that was told of last */
+    opened again;
+    bool single; /* one file, still to be told of */
+    bool alone;  /* it was one file */
+    bool lazy;
+    int root;             /* lazy: the folder that is walked */
+    int unopened_in;      /* lazy: where the file that was told of last is, */
+    const char *unopened; /* and its name there; NULL: it is open */
+    ds_filestamp stamp;   /* of that */
     uint64_t left_out;
     char words[256];
 };
@@ -67,8 +80,10 @@ void ds_treewalk_free(ds_treewalk *w)
     ds_unpack_free(w->unpack);
     ds_buf_fini(&w->name);
     ds_buf_fini(&w->target);
-    if (w->fd >= 0)
-        close(w->fd);
+    const int fds[] = {w->fd, w->now.fd, w->again.fd, w->root};
+    for (size_t i = 0; i < sizeof fds / sizeof *fds; i++)
+        if (fds[i] >= 0)
+            close(fds[i]);
     free(w);
 }
 
@@ -201,27 +216,64 @@ static int look_up(ds_treewalk *w, const struct stat *st, const char **first, ds
     return 0;
 }
 
+static int64_t nanoseconds(struct timespec t)
+{
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static ds_filestamp stamp_of(const struct stat *st)
+{
+    return (ds_filestamp){.dev = st->st_dev,
+                          .ino = st->st_ino,
+                          .size = (uint64_t)st->st_size,
+                          .mtime = nanoseconds(st->st_mtim),
+                          .ctime = nanoseconds(st->st_ctim)};
+}
+
+bool ds_filestamp_eq(const ds_filestamp *a, const ds_filestamp *b)
+{
+    return a->dev == b->dev && a->ino == b->ino && a->size == b->size && a->mtime == b->mtime &&
+           a->ctime == b->ctime;
+}
+
 static void facts(ds_treeentry *e, const struct stat *st)
 {
     e->mode = st->st_mode & 07777;
-    e->mtime = (int64_t)st->st_mtim.tv_sec * 1000000000 + st->st_mtim.tv_nsec;
+    e->mtime = nanoseconds(st->st_mtim);
     e->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 }
 
-static int plain(ds_treewalk *w, int at, const char *last, ds_treeentry *e, ds_err *err)
+/* A file within a folder is opened as what it is; one that is all of the input may be behind a
+ * link.
+ */
+static int open_plain(const ds_treewalk *w, int at, const char *name, opened *o)
+{
+    if (o->fd >= 0)
+        close(o->fd);
+    o->taken = 0;
+    o->fd = openat(at, name, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (w->alone ? 0 : O_NOFOLLOW));
+    return o->fd < 0 || fstat(o->fd, &o->st) != 0 ? -1 : 0;
+}
+
+static int plain(ds_treewalk *w, int at, const char *last, const struct stat *st, ds_treeentry *e,
+                 ds_err *err)
 {
     const char *first = NULL;
 
-    w->fd = openat(at, last, O_RDONLY | O_CLOEXEC | O_NONBLOCK | (w->single ? 0 : O_NOFOLLOW));
-    if (w->fd < 0)
-        return problem(w, e, "cannot open", errno);
-    if (fstat(w->fd, &w->st) != 0)
-        return problem(w, e, "cannot look at it", errno);
-    w->taken = 0;
-    facts(e, &w->st);
+    if (w->lazy) {
+        w->unopened_in = at;
+        w->unopened = last;
+    } else if (open_plain(w, at, last, &w->now) != 0) {
+        return problem(w, e, w->now.fd < 0 ? "cannot open" : "cannot look at it", errno);
+    } else {
+        st = &w->now.st;
+    }
+    facts(e, st);
     e->kind = DS_FILE_PLAIN;
-    if (w->st.st_nlink > 1 && !w->single) {
-        const int rc = look_up(w, &w->st, &first, err);
+    e->stamp = w->stamp = stamp_of(st);
+    e->stamped = true;
+    if (st->st_nlink > 1 && !w->alone) {
+        const int rc = look_up(w, st, &first, err);
         if (rc)
             return rc;
     }
@@ -269,7 +321,7 @@ static int next_below(ds_treewalk *w, ds_treeentry *e, ds_err *err)
             return problem(w, e, "cannot look at it", errno);
         facts(e, &st);
         if (S_ISREG(st.st_mode))
-            return plain(w, l->fd, last, e, err);
+            return plain(w, l->fd, last, &st, e, err);
         if (S_ISLNK(st.st_mode))
             return symbolic(w, l->fd, last, (size_t)st.st_size, e, err);
         if (!S_ISDIR(st.st_mode)) {
@@ -330,46 +382,94 @@ static int next_member(ds_treewalk *w, ds_treeentry *e, ds_err *err)
 
 int ds_treewalk_next(ds_treewalk *w, ds_treeentry *e, ds_err *err)
 {
+    struct stat st;
+
     memset(e, 0, sizeof *e);
     if (w->unpack)
         return next_member(w, e, err);
-    if (w->fd >= 0)
-        close(w->fd);
-    w->fd = -1;
-    if (!w->single)
+    if (w->now.fd >= 0)
+        close(w->now.fd);
+    w->now.fd = -1;
+    w->unopened = NULL;
+    if (!w->alone)
         return next_below(w, e, err);
+    if (!w->single)
+        return 0;
+    w->single = false;
     const char *slash = strrchr(w->path, '/');
     e->name = slash && slash[1] ? slash + 1 : w->path;
-    const int rc = plain(w, AT_FDCWD, w->path, e, err);
-    w->single = false;
-    return rc;
+    if (stat(w->path, &st) != 0)
+        return problem(w, e, "cannot look at it", errno);
+    return plain(w, AT_FDCWD, w->path, &st, e, err);
+}
+
+static int changed(ds_err *err)
+{
+    return ds_fail(err, DS_FAIL, "it changed while it was read");
+}
+
+static int read_opened(opened *o, void *buf, size_t n, size_t *got, ds_err *err)
+{
+    struct stat now;
+
+    *got = 0;
+    while (*got < n) {
+        const ssize_t k = ds_io_active->read(o->fd, (uint8_t *)buf + *got, n - *got);
+        if (k < 0 && errno == EINTR)
+            continue;
+        if (k < 0)
+            return ds_fail_errno(err, errno, "offset %" PRIu64, o->taken);
+        if (k == 0)
+            break;
+        *got += (size_t)k;
+        o->taken += (uint64_t)k;
+    }
+    if (*got == n)
+        return 0;
+    if (fstat(o->fd, &now) != 0 || now.st_size != o->st.st_size ||
+        o->taken != (uint64_t)o->st.st_size ||
+        nanoseconds(now.st_mtim) != nanoseconds(o->st.st_mtim))
+        return changed(err);
+    return 0;
 }
 
 int ds_treewalk_read(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *err)
 {
-    struct stat now;
-
+    *got = 0;
     if (w->unpack)
         return ds_unpack_read(w->unpack, buf, n, got, err);
-    *got = 0;
-    while (*got < n) {
-        const ssize_t k = ds_io_active->read(w->fd, (uint8_t *)buf + *got, n - *got);
-        if (k < 0 && errno == EINTR)
-            continue;
-        if (k < 0)
-            return ds_fail_errno(err, errno, "offset %" PRIu64, w->taken);
-        if (k == 0)
-            break;
-        *got += (size_t)k;
-        w->taken += (uint64_t)k;
+    if (w->unopened) {
+        const char *name = w->unopened;
+        w->unopened = NULL;
+        if (open_plain(w, w->unopened_in, name, &w->now) != 0)
+            return ds_fail_errno(err, errno, "cannot open");
+        const ds_filestamp is = stamp_of(&w->now.st);
+        if (!ds_filestamp_eq(&is, &w->stamp))
+            return changed(err);
     }
-    if (*got == n)
+    return read_opened(&w->now, buf, n, got, err);
+}
+
+int ds_treewalk_lazy(ds_treewalk *w, ds_err *err)
+{
+    w->lazy = true;
+    if (w->depth == 0)
         return 0;
-    if (fstat(w->fd, &now) != 0 || now.st_size != w->st.st_size ||
-        w->taken != (uint64_t)w->st.st_size || now.st_mtim.tv_sec != w->st.st_mtim.tv_sec ||
-        now.st_mtim.tv_nsec != w->st.st_mtim.tv_nsec)
-        return ds_fail(err, DS_FAIL, "it changed while it was read");
-    return 0;
+    w->root = fcntl(w->levels[0].fd, F_DUPFD_CLOEXEC, 0);
+    return w->root < 0 ? ds_fail_errno(err, errno, "%s", w->path) : 0;
+}
+
+int ds_treewalk_again(ds_treewalk *w, const char *name, const ds_filestamp *was, ds_err *err)
+{
+    if (open_plain(w, w->alone ? AT_FDCWD : w->root, w->alone ? w->path : name, &w->again) != 0)
+        return ds_fail_errno(err, errno, "cannot open");
+    const ds_filestamp is = stamp_of(&w->again.st);
+    return ds_filestamp_eq(&is, was) ? 0 : changed(err);
+}
+
+int ds_treewalk_reread(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *err)
+{
+    return read_opened(&w->again, buf, n, got, err);
 }
 
 /* Whether what begins like this is an archive: a compressed file is one when its name says tar. */
@@ -404,7 +504,7 @@ int ds_treewalk_new(ds_treewalk **out, const char *path, bool as_is, const ds_un
         return rc;
     whole.whole = true;
     w->path = path;
-    w->fd = -1;
+    w->fd = w->root = w->now.fd = w->again.fd = -1;
     if (stat(path, &st) != 0) {
         rc = ds_fail_errno(err, errno, "%s", path);
     } else if (S_ISDIR(st.st_mode)) {
@@ -419,7 +519,7 @@ int ds_treewalk_new(ds_treewalk **out, const char *path, bool as_is, const ds_un
         const ssize_t n = rc || as_is ? 0 : pread(w->fd, head, sizeof head, 0);
         if (n > 0)
             packing = ds_unpack_sniff(head, (size_t)n);
-        w->single = !is_archive(path, packing);
+        w->single = w->alone = !is_archive(path, packing);
         if (!rc && !w->single)
             rc = ds_unpack_new(&w->unpack, w->fd, path, NULL, 0, packing, &whole, err);
         if (w->single && w->fd >= 0) {

@@ -12,12 +12,22 @@
 #include "filerec.h"
 #include "unpack.h"
 
+/* What tells that a file is the one it was: size, the nanoseconds of its last change and of its
+ * inode's, and which inode it is. */
+typedef struct ds_filestamp {
+    uint64_t dev, ino, size;
+    int64_t mtime, ctime;
+} ds_filestamp;
+bool ds_filestamp_eq(const ds_filestamp *a, const ds_filestamp *b);
+
 typedef struct ds_treeentry {
     enum ds_filekind kind;
     const char *name;   /* lent until the next call, as all of this; any bytes but NUL */
     const char *target; /* of a link: what it says; of a hard link the other name */
     int64_t mode, mtime;
     uint64_t size;      /* of a plain file in a folder; 0 in an archive, where it is not known */
+    ds_filestamp stamp; /* of a plain file in a folder, or of one that is all of the input */
+    bool stamped;
     const char *reason; /* a slug: this one cannot be had, and why */
     const char *why;
     bool lost; /* nobody knows how much is missing */
@@ -32,6 +42,13 @@ int ds_treewalk_next(ds_treewalk *w, ds_treeentry *e, ds_err *err);
 /* Reads the plain file that was told of last; *got < n only at its end. DS_FAIL: it changed while
  * it was read, or its archive is broken. */
 int ds_treewalk_read(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *err);
+/* From now on files are opened by the first read of them; that one cannot be opened, or is another
+ * one by then, is told by it. Before the first _next. */
+int ds_treewalk_lazy(ds_treewalk *w, ds_err *err);
+/* A plain file that was told of before, to be read by ds_treewalk_reread. DS_FAIL: its stamp is not
+ * this one any more. Does not disturb the reading of the present one. */
+int ds_treewalk_again(ds_treewalk *w, const char *name, const ds_filestamp *was, ds_err *err);
+int ds_treewalk_reread(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *err);
 uint64_t ds_treewalk_left_out(const ds_treewalk *w);
 void ds_treewalk_free(ds_treewalk *w);
 

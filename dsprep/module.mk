@@ -2,5 +2,5 @@
 dsprep_LIB  := dsprep
 dsprep_PROG := dsprep
 dsprep_DIRS := dsprep dsprep/transforms
-dsprep_SEES := dsprep converters/formats converters tokenizer common
+dsprep_SEES := dsprep converters/formats converters tokenizer dsver common
 dsprep_PKG  :=

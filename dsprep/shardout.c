@@ -189,6 +189,22 @@ int ds_shardout_row(ds_shardout *s, uint64_t offset, uint64_t len, ds_err *err)
     return rc;
 }
 
+int ds_shardout_late(ds_shardout *s, const ds_rows_late *late, const ds_storeid *store, ds_err *err)
+{
+    if (s->o.dir || !s->now)
+        return ds_fail(err, DS_FAIL, "references are for a pipe");
+    ds_rows_set_late(s->now->rows, late);
+    ds_writer_refs(s->now->out.writer, store);
+    return 0;
+}
+
+int ds_shardout_row_late(ds_shardout *s, uint64_t len, uint64_t hash, uint64_t size, ds_err *err)
+{
+    shard *d = s->now;
+    int rc = ds_rows_origin(d->rows, d->sources, 0, len, err);
+    return rc ? rc : ds_rows_end_late(d->rows, hash, size, err);
+}
+
 int ds_shardout_source(ds_shardout *s, const ds_source *src, ds_err *err)
 {
     int rc = 0;

@@ -26,6 +26,13 @@ int ds_shardout_open(ds_shardout **s, const ds_shardopts *o, const ds_schema *sc
 int ds_shardout_rows(ds_shardout *s, ds_rows **rows, ds_err *err);
 /* The range of the open record in the current source; then the end of the record. */
 int ds_shardout_row(ds_shardout *s, uint64_t offset, uint64_t len, ds_err *err);
+/* On standard output only: a column's values come late (dsr_rows.h), or are references into a
+ * store.
+ */
+int ds_shardout_late(ds_shardout *s, const ds_rows_late *late, const ds_storeid *store,
+                     ds_err *err);
+/* ds_shardout_row for a record whose late value is still to come. */
+int ds_shardout_row_late(ds_shardout *s, uint64_t len, uint64_t hash, uint64_t size, ds_err *err);
 int ds_shardout_source(ds_shardout *s, const ds_source *src, ds_err *err);
 /* A record made of n whole sources that are told of later, all at once: ordinals count from the
  * first of those. A shard ends behind such a group at the earliest. */

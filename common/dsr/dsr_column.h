@@ -83,11 +83,13 @@ void ds_colbuild_limit(ds_colbuild *b, size_t bytes);
  * and only once. A row whose call failed after it began must be dropped before the next. */
 int ds_colbuild_drop_open(ds_colbuild *b, uint64_t rows, ds_err *err);
 
+struct ds_refs;
 /* A finished chunk's bytes: head then body. Lent by the builder until it is reset. */
 typedef struct ds_chunk {
     const uint8_t *head, *body;
     size_t head_len, body_len;
     ds_spool *spool; /* that body lies in, for ds_spool_release; may be NULL */
+    const struct ds_refs *refs; /* not NULL: the bytes are not here but in a store (dsr_refs.h) */
 } ds_chunk;
 /* Writes the head into `head` (reset first) and lends both. */
 int ds_colbuild_chunk(ds_colbuild *b, ds_buf *head, ds_chunk *out, ds_err *err);

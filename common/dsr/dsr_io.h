@@ -9,6 +9,7 @@
 #define DS_DSR_IO_H
 
 #include "dsr_cut.h"
+#include "dsr_refs.h"
 #include "io.h"
 
 /* Counts of the end frame: what came in and what became of it. */
@@ -50,6 +51,8 @@ int ds_writer_new(ds_writer **w, ds_out *out, const ds_schema *schema, const voi
  * origin chunk of empty ranges is written). Trusts the caller that the cut is canonical. */
 int ds_writer_block(ds_writer *w, uint64_t rows, const ds_chunk *chunks, const ds_chunk *origin,
                     ds_err *err);
+/* Chunks may be references into this store from now on. */
+void ds_writer_refs(ds_writer *w, const ds_storeid *store);
 /* Sources in order of their ordinals, each after the last block that refers to it. */
 int ds_writer_source(ds_writer *w, const ds_source *s, ds_err *err);
 /* End frame (records, blocks and sources are counted by the writer; held and failed come from
@@ -64,8 +67,9 @@ void ds_writer_free(ds_writer *w);
 typedef struct ds_reader ds_reader;
 
 /* A block as read. Everything is lent until the next ds_reader_next. chunk[i] is whole: head_len ==
- * 0, body = the bytes, spool set when it came in several pieces. piece_ends: offsets in the chunk
- * where its pieces end. */
+ * 0, body = the bytes, spool set when it came in several pieces; or, where references are allowed,
+ * one: refs set, body NULL, body_len its length. piece_ends: offsets in the chunk where its pieces
+ * end. */
 typedef struct ds_block {
     uint64_t rows;
     const char *path; /* of the input, for messages; may be NULL */
@@ -85,6 +89,8 @@ int ds_reader_new(ds_reader **r, int fd, const char *path, ds_err *err);
 /* The same, when n bytes at `head` (at most 64 KiB) were read of it before. */
 int ds_reader_after(ds_reader **r, const void *head, size_t n, int fd, const char *path,
                     ds_err *err);
+/* References into this store are understood from now on, which are an error otherwise. */
+void ds_reader_refs(ds_reader *r, const ds_storeid *store);
 const ds_schema *ds_reader_schema(const ds_reader *r);
 const char *ds_reader_provenance(const ds_reader *r, size_t *len);
 /* The next event: a block (lent), a source (lent), or the end: counts and, when the stream carries
@@ -109,7 +115,7 @@ int ds_reader_wait(const ds_reader *r, int64_t ms, ds_err *err);
 /* The reader of the stream that follows; r is freed in every case. */
 int ds_reader_follow(ds_reader **next, ds_reader *r, ds_err *err);
 
-/* Opens views of all columns of a block. `views` has schema->n places. */
+/* Opens views of all columns of a block, references excepted. `views` has schema->n places. */
 int ds_block_views(const ds_block *b, const ds_schema *s, ds_colview *views, ds_err *err);
 
 /* What `check` and `commit` demand of each block beyond its checksums: every value well formed,

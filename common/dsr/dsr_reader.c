@@ -19,6 +19,7 @@ typedef struct rchunk {
     ds_buf mem;
     ds_spool spool;
     ds_buf ends; /* size_t: where pieces end */
+    ds_refs refs;
 } rchunk;
 
 struct ds_reader {
@@ -37,6 +38,8 @@ struct ds_reader {
     bool ended; /* the end frame was read */
     bool expect_more, has_more;
     unsigned nth; /* stream of its input, from 0 */
+    bool has_store; /* references into `store` are understood */
+    ds_storeid store;
 
     ds_block block;
     rchunk *chunk; /* schema.n + 1 */
@@ -91,7 +94,7 @@ static bool lengths_ok(const ds_frame *f)
 
 static bool is_known(uint8_t type)
 {
-    return type != 0 && strchr("HVBPSEAX", type) != NULL;
+    return type != 0 && strchr("HVBPRSEAX", type) != NULL;
 }
 
 /* What a frame's header may say beside its lengths. */
@@ -100,7 +103,7 @@ static int check_header(ds_reader *r, ds_err *err)
     const ds_frame *f = &r->f;
     if (f->seq != r->seq - 1)
         return bad(r, DS_CORRUPT, "frames are missing, repeated or out of order", err);
-    if (f->type == 'R')
+    if (f->type == 'R' && !r->has_store)
         return bad(r, DS_CORRUPT, "reference frames need a store", err);
     if (!is_known(f->type))
         return bad(r, DS_CORRUPT, "unknown type of frame", err);
@@ -108,7 +111,7 @@ static int check_header(ds_reader *r, ds_err *err)
         return bad(r, DS_CORRUPT, "unknown codec", err);
     if (f->codec == 0 ? f->stored != f->raw : f->stored >= f->raw)
         return bad(r, DS_CORRUPT, "stored and raw length do not fit the codec", err);
-    if (f->type != 'P' && f->column != 0)
+    if (f->type != 'P' && f->type != 'R' && f->column != 0)
         return bad(r, DS_CORRUPT, "a column number where none belongs", err);
     return 0;
 }
@@ -359,6 +362,7 @@ void ds_reader_free(ds_reader *r)
         ds_buf_fini(&r->chunk[i].mem);
         ds_spool_fini(&r->chunk[i].spool);
         ds_buf_fini(&r->chunk[i].ends);
+        ds_refs_fini(&r->chunk[i].refs);
     }
     free(r->chunk);
     free(r->last);
@@ -426,9 +430,12 @@ static int decode(ds_reader *r, uint8_t *to, ds_err *err)
     return 0;
 }
 
-static int want_piece(ds_reader *r, size_t column, uint64_t left, ds_err *err)
+/* Of the frame in hand. */
+static int check_piece(ds_reader *r, size_t column, uint64_t left, ds_err *err)
 {
-    int rc = want_frame(r, 'P', "a piece of the block is missing", err);
+    int rc = 0;
+    if (r->f.type != 'P')
+        rc = bad(r, DS_CORRUPT, "a piece of the block is missing", err);
     if (!rc && r->f.column != column)
         rc = bad(r, DS_CORRUPT, "a piece of another column", err);
     if (!rc && r->f.raw > left)
@@ -444,7 +451,7 @@ static int note_end(rchunk *c, size_t end, ds_err *err)
 static int read_single(ds_reader *r, size_t column, ds_err *err)
 {
     rchunk *c = &r->chunk[column];
-    int rc = want_piece(r, column, c->len, err);
+    int rc = check_piece(r, column, c->len, err);
     if (!rc && r->f.raw != c->len)
         rc = bad(r, DS_CORRUPT, "pieces are shorter than their chunk", err);
     if (!rc && ds_buf_reserve(&c->mem, r->f.raw))
@@ -467,7 +474,8 @@ static int read_pieces(ds_reader *r, size_t column, ds_err *err)
     for (uint64_t i = 0; i < c->pieces; i++) {
         /* Decoded behind the piece before: it has room for both. */
         uint8_t *to = r->last + before;
-        rc = want_piece(r, column, c->len - done, err);
+        rc = i ? next_frame(r, err) : 0; /* the first one is in hand */
+        rc = rc ? rc : check_piece(r, column, c->len - done, err);
         if (!rc)
             rc = decode(r, to, err);
         if (rc)
@@ -491,6 +499,62 @@ static int read_pieces(ds_reader *r, size_t column, ds_err *err)
     return 0;
 }
 
+/* Which columns may be told of by references: neither explicit keys, which are compared, nor
+ * origins, nor one of several that decide about cuts. *claims = there is a claim a row. */
+static bool may_refer(const ds_schema *s, size_t column, bool *claims)
+{
+    size_t primaries = 0;
+    for (size_t i = 0; i < s->n; i++)
+        primaries += s->primary[i] != 0;
+    *claims = column < s->n && s->primary[column];
+    return column < s->n && !(s->explicit_key && column == 0) && (!*claims || primaries == 1);
+}
+
+static int parse_refs(ds_reader *r, rchunk *c, ds_err *err)
+{
+    char theirs[33], ours[33];
+    ds_storeid id;
+    bool other;
+    const char *why = ds_refs_parse(&c->refs, r->payload, r->f.raw, &r->store, &other, &id);
+    if (!other)
+        return why ? bad(r, DS_CORRUPT, why, err) : 0;
+    ds_storeid_hex(theirs, &id);
+    ds_storeid_hex(ours, &r->store);
+    r->failed = true;
+    return ds_fail(err, DS_FAIL,
+                   "%s: frame %" PRIu64 " at byte %" PRIu64
+                   ": refers to pieces of store %s, and this is store %s",
+                   r->in.path, r->seq - 1, r->at, theirs, ours);
+}
+
+/* The first frame is in hand. */
+static int read_refs(ds_reader *r, size_t column, ds_err *err)
+{
+    rchunk *c = &r->chunk[column];
+    size_t pieces = 0, rows = 0, end = 0;
+    bool claims;
+    int rc = may_refer(&r->schema, column, &claims)
+                 ? 0
+                 : bad(r, DS_CORRUPT, "a reference where none may be", err);
+    ds_refs_reset(&c->refs);
+    for (bool first = true; !rc; first = false) {
+        rc = first ? 0 : want_frame(r, 'R', "the rest of a reference is missing", err);
+        if (!rc && r->f.column != column)
+            rc = bad(r, DS_CORRUPT, "a reference for another column", err);
+        rc = rc ? rc : parse_refs(r, c, err);
+        ds_refs_pieces(&c->refs, &pieces);
+        ds_refs_claims(&c->refs, &rows);
+        if (rc || (pieces >= c->pieces && (!claims || rows >= r->block.rows)))
+            break;
+    }
+    if (!rc &&
+        (pieces != c->pieces || c->refs.len != c->len || rows != (claims ? r->block.rows : 0)))
+        rc = bad(r, DS_CORRUPT, "a reference does not fit its block", err);
+    for (size_t i = 0; !rc && i < pieces; i++)
+        rc = note_end(c, end += ds_refs_pieces(&c->refs, &pieces)[i].len, err);
+    return rc;
+}
+
 static int read_chunk(ds_reader *r, size_t i, ds_err *err)
 {
     rchunk *c = &r->chunk[i];
@@ -499,10 +563,18 @@ static int read_chunk(ds_reader *r, size_t i, ds_err *err)
     ds_buf_reset(&c->ends);
     ds_buf_reset(&c->mem);
     ds_spool_reset(&c->spool);
-    int rc = c->pieces == 1 ? read_single(r, i, err) : read_pieces(r, i, err);
+    int rc = next_frame(r, err);
+    const bool refs = !rc && r->f.type == 'R';
+    rc = rc               ? rc
+         : refs           ? read_refs(r, i, err)
+         : c->pieces == 1 ? read_single(r, i, err)
+                          : read_pieces(r, i, err);
     if (rc)
         return rc;
-    if (c->pieces == 1) {
+    if (refs) {
+        out->refs = &c->refs;
+        out->body_len = (size_t)c->len;
+    } else if (c->pieces == 1) {
         out->body = c->mem.data;
         out->body_len = c->mem.len;
     } else {
@@ -679,6 +751,12 @@ int ds_reader_next(ds_reader *r, enum ds_event *ev, ds_err *err)
 
 /* ---- what was read ---- */
 
+void ds_reader_refs(ds_reader *r, const ds_storeid *store)
+{
+    r->has_store = true;
+    r->store = *store;
+}
+
 const ds_schema *ds_reader_schema(const ds_reader *r)
 {
     return &r->schema;
@@ -718,6 +796,8 @@ uint64_t ds_reader_pos(const ds_reader *r)
 int ds_block_views(const ds_block *b, const ds_schema *s, ds_colview *views, ds_err *err)
 {
     for (size_t i = 0; i < s->n; i++) {
+        if (b->chunks[i].refs)
+            continue;
         int rc = ds_colview_open(&views[i], &s->cols[i], b->chunks[i].body, b->chunks[i].body_len,
                                  b->rows, err);
         if (rc) {

@@ -16,7 +16,10 @@ struct ds_rows {
     ds_cutter cutter;
     ds_rowhash hash;
     uint64_t rows; /* whole records in the builders */
-    bool open;     /* a record has begun */
+    uint64_t last_hash, last_size;
+    ds_rows_late late;
+    bool has_late;
+    bool open; /* a record has begun */
     ds_origin_state origin;
     ds_buf ranges;  /* of the open record */
     ds_buf origins; /* of the records of this block, without the number of rows */
@@ -103,12 +106,31 @@ static int write_sources(ds_rows *r, ds_err *err)
     return rc;
 }
 
+/* The chunk of a column, whose values may still be to come, or be known by their addresses. */
+static int take_chunk(ds_rows *r, size_t i, ds_err *err)
+{
+    const bool late = r->has_late && i == r->late.column;
+    const ds_refs *refs = NULL;
+    int rc = 0;
+    if (late && r->cols[i].rows < r->rows)
+        rc = r->late.fill(r->late.ctx, &r->cols[i], r->rows, &refs, err);
+    if (!rc && !refs && r->cols[i].rows != r->rows)
+        rc = ds_fail(err, DS_FAIL, "column \"%s\" has no value for a record", r->s->cols[i].name);
+    if (!rc && refs)
+        r->chunks[i] = (ds_chunk){.refs = refs};
+    else if (!rc)
+        rc = ds_colbuild_chunk(&r->cols[i], &r->heads[i], &r->chunks[i], err);
+    if (!rc && late && r->late.wrote)
+        rc = r->late.wrote(r->late.ctx, r->rows, &r->chunks[i], err);
+    return rc;
+}
+
 static int write_block(ds_rows *r, ds_err *err)
 {
     ds_chunk origin;
     int rc = 0;
     for (size_t i = 0; i < r->s->n && !rc; i++)
-        rc = ds_colbuild_chunk(&r->cols[i], &r->heads[i], &r->chunks[i], err);
+        rc = take_chunk(r, i, err);
     ds_buf_reset(&r->origin_head);
     if (!rc && ds_buf_varint(&r->origin_head, r->rows))
         rc = ds_fail_nomem(err);
@@ -152,25 +174,57 @@ static int hash_record(ds_rows *r, uint64_t *hash, uint64_t *size, ds_err *err)
     return 0;
 }
 
-int ds_rows_end(ds_rows *r, ds_err *err)
+/* Every column but the late one has this record's value. */
+static int whole(const ds_rows *r, bool late, ds_err *err)
 {
-    uint64_t hash, size;
     if (!r->open)
         return ds_fail(err, DS_FAIL, "a record ends that has not begun");
     for (size_t i = 0; i < r->s->n; i++)
-        if (r->cols[i].open || r->cols[i].rows != r->rows + 1)
+        if (!(late && i == r->late.column) && (r->cols[i].open || r->cols[i].rows != r->rows + 1))
             return ds_fail(err, DS_FAIL,
                            "column \"%s\" has no value, or more than one, for a record",
                            r->s->cols[i].name);
-    int rc = hash_record(r, &hash, &size, err);
-    if (!rc)
-        rc = ds_origin_put(&r->origins, &r->origin, (const ds_range *)(const void *)r->ranges.data,
+    return 0;
+}
+
+static int end_record(ds_rows *r, uint64_t hash, uint64_t size, ds_err *err)
+{
+    int rc = ds_origin_put(&r->origins, &r->origin, (const ds_range *)(const void *)r->ranges.data,
                            r->ranges.len / sizeof(ds_range), err);
     if (rc)
         return rc;
     r->rows++;
     r->open = false;
+    r->last_hash = hash;
+    r->last_size = size;
     return ds_cutter_record(&r->cutter, hash, size) ? write_block(r, err) : 0;
+}
+
+int ds_rows_end(ds_rows *r, ds_err *err)
+{
+    uint64_t hash, size;
+    int rc = whole(r, false, err);
+    if (!rc)
+        rc = hash_record(r, &hash, &size, err);
+    return rc ? rc : end_record(r, hash, size, err);
+}
+
+void ds_rows_last(const ds_rows *r, uint64_t *hash, uint64_t *size)
+{
+    *hash = r->last_hash;
+    *size = r->last_size;
+}
+
+void ds_rows_set_late(ds_rows *r, const ds_rows_late *late)
+{
+    r->late = *late;
+    r->has_late = true;
+}
+
+int ds_rows_end_late(ds_rows *r, uint64_t hash, uint64_t size, ds_err *err)
+{
+    int rc = r->has_late ? whole(r, true, err) : ds_fail(err, DS_FAIL, "no column comes late");
+    return rc ? rc : end_record(r, hash, size, err);
 }
 
 int ds_rows_drop(ds_rows *r, ds_err *err)

@@ -20,7 +20,9 @@ struct ds_writer {
     ZSTD_CCtx *zstd;
     uint8_t *window; /* a piece whose bytes are not in one place */
     uint8_t *packed; /* a compressed piece */
-    ds_buf payload;
+    ds_buf payload, refs;
+    bool has_store; /* that chunks may refer to */
+    ds_storeid store;
     ds_buf origin;  /* made up where the caller has none */
     ds_buf cuts;    /* size_t: lengths of the pieces of all chunks of a block */
     ds_buf sources; /* told of and not yet written, without the count */
@@ -122,6 +124,7 @@ void ds_writer_free(ds_writer *w)
     free(w->window);
     free(w->packed);
     ds_buf_fini(&w->payload);
+    ds_buf_fini(&w->refs);
     ds_buf_fini(&w->origin);
     ds_buf_fini(&w->cuts);
     ds_buf_fini(&w->sources);
@@ -170,9 +173,15 @@ int ds_writer_source(ds_writer *w, const ds_source *s, ds_err *err)
 
 /* ---- blocks ---- */
 
+void ds_writer_refs(ds_writer *w, const ds_storeid *store)
+{
+    w->has_store = true;
+    w->store = *store;
+}
+
 static size_t chunk_len(const ds_chunk *c)
 {
-    return c->head_len + c->body_len;
+    return c->refs ? (size_t)c->refs->len : c->head_len + c->body_len;
 }
 
 /* Bytes [at, at + n) of a chunk as one or two spans. */
@@ -214,6 +223,11 @@ static int cut_chunk(ds_writer *w, const ds_chunk *c, uint64_t *pieces, ds_err *
 {
     size_t len = chunk_len(c), n;
     *pieces = 0;
+    if (c->refs) {
+        ds_refs_pieces(c->refs, &n);
+        *pieces = n;
+        return 0;
+    }
     for (size_t at = 0; at < len; at += n) {
         size_t left = len - at;
         n = left;
@@ -245,11 +259,28 @@ static int put_piece(ds_writer *w, size_t column, const ds_chunk *c, size_t at, 
     return put_frame(w, 'P', 0, column, n, s[0], s[1], err);
 }
 
+static int put_refs(ds_writer *w, size_t column, const ds_refs *r, ds_err *err)
+{
+    size_t pieces, rows, piece = 0, row = 0;
+    int rc = w->has_store ? 0 : ds_fail(err, DS_FAIL, "a reference, and no store for it");
+    ds_refs_pieces(r, &pieces);
+    ds_refs_claims(r, &rows);
+    while (!rc && (piece < pieces || row < rows)) {
+        rc = ds_refs_frame(&w->refs, r, &w->store, &piece, &row) ? ds_fail_nomem(err) : 0;
+        rc = rc ? rc
+                : put_frame(w, 'R', 0, column, w->refs.len, (span){w->refs.data, w->refs.len},
+                            (span){0}, err);
+    }
+    return rc;
+}
+
 static int put_chunk(ds_writer *w, size_t column, const ds_chunk *c, const size_t *cuts, size_t *k,
                      ds_err *err)
 {
     size_t len = chunk_len(c);
     int rc = 0;
+    if (c->refs)
+        return put_refs(w, column, c->refs, err);
     for (size_t at = 0; at < len && !rc; at += cuts[(*k)++]) {
         rc = put_piece(w, column, c, at, cuts[*k], err);
         chunk_passed(c, at);

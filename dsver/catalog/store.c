@@ -14,23 +14,6 @@ enum { CONFIG_MAX = 1 << 20, FORMAT = 1 };
 
 static const char first_config[] = "[dsver]\n\tformat = 1\n";
 
-int ds_store_path(char **path, const char *dir, const char *name, ds_err *err)
-{
-    if (asprintf(path, "%s/%s", dir, name) < 0) {
-        *path = NULL;
-        return ds_fail_nomem(err);
-    }
-    return 0;
-}
-
-static bool is_store(const char *dir)
-{
-    char *p = NULL;
-    bool yes = ds_store_path(&p, dir, "config", NULL) == 0 && ds_path_exists(p);
-    free(p);
-    return yes;
-}
-
 /* Locks that an init left which was killed: without a config file there is no store yet that
  * somebody could be using. */
 static void drop_locks(const char *catalog)
@@ -49,8 +32,8 @@ int ds_store_init(const char *dir, bool *made, ds_err *err)
     char *store = NULL, *cat = NULL, *config = NULL;
     int rc = ds_store_path(&store, dir, DS_STORE_DIR, err);
     if (!rc && made)
-        *made = !is_store(store);
-    if (rc || is_store(store))
+        *made = !ds_store_is(store);
+    if (rc || ds_store_is(store))
         goto out;
     rc = ds_mkdirs(store, err);
     if (!rc)
@@ -69,53 +52,6 @@ out:
     free(store);
     free(cat);
     free(config);
-    return rc;
-}
-
-/* `given` is a store, or holds one. */
-static int find_at(char **dir, const char *given, const char *from, ds_err *err)
-{
-    if (is_store(given)) {
-        *dir = strdup(given);
-        return *dir ? 0 : ds_fail_nomem(err);
-    }
-    int rc = ds_store_path(dir, given, DS_STORE_DIR, err);
-    if (rc || is_store(*dir))
-        return rc;
-    free(*dir);
-    *dir = NULL;
-    return ds_fail(err, DS_NOSTORE, "%s: no store there (from %s; make one with `dsver init`)",
-                   given, from);
-}
-
-int ds_store_find(char **dir, const char *given, ds_err *err)
-{
-    *dir = NULL;
-    const char *env = getenv("DSVER_STORE");
-    if (given)
-        return find_at(dir, given, "--store", err);
-    if (env && *env)
-        return find_at(dir, env, "DSVER_STORE", err);
-    char *cwd = getcwd(NULL, 0);
-    if (!cwd)
-        return ds_fail_errno(err, errno, "cannot tell the working directory");
-    char *at = strdup(cwd);
-    int rc = at ? 0 : ds_fail_nomem(err);
-    while (!rc) {
-        rc = ds_store_path(dir, strcmp(at, "/") == 0 ? "" : at, DS_STORE_DIR, err);
-        if (rc || is_store(*dir))
-            break;
-        free(*dir);
-        *dir = NULL;
-        char *slash = strrchr(at, '/');
-        if (!slash || strcmp(at, "/") == 0)
-            rc = ds_fail(err, DS_NOSTORE, "no store in %s or above it; make one with `dsver init`",
-                         cwd);
-        else
-            slash[slash == at] = '\0';
-    }
-    free(at);
-    free(cwd);
     return rc;
 }
 

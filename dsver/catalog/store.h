@@ -12,8 +12,7 @@
 
 #include "catalog.h"
 #include "objstore.h"
-
-#define DS_STORE_DIR ".dsver"
+#include "storefind.h"
 
 typedef struct ds_lazy ds_lazy;
 
@@ -27,18 +26,12 @@ typedef struct ds_store {
 /* Makes DIR/.dsver. *made (may be NULL) = false when it was there already; what a dead init left is
  * completed. */
 int ds_store_init(const char *dir, bool *made, ds_err *err);
-/* The store's folder: `given` (the folder itself or one that holds it) if not NULL, else
- * $DSVER_STORE, else the first .dsver upward from the working directory. DS_NOSTORE with a hint.
- * Caller frees *dir. */
-int ds_store_find(char **dir, const char *given, ds_err *err);
 /* Finds and opens. Caller closes; a zeroed object may be closed. */
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err);
 void ds_store_close(ds_store *s);
 /* Who does what to the store from now on, and why, for its operation log (oplog.h). */
 int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
                  ds_err *err);
-int ds_store_path(char **path, const char *dir, const char *name,
-                  ds_err *err); /* dir/name; caller frees */
 
 /* ---- configuration: git-config syntax
  * ------------------------------------------------------------- */

@@ -73,7 +73,7 @@ typedef struct ds_objtx ds_objtx;
 
 typedef struct ds_piece {
     ds_sha id;
-    const uint8_t *data; /* borrowed during the call only */
+    const uint8_t *data; /* borrowed during the call only; NULL: the store must have it */
     size_t len;          /* <= DS_OBJ_MAX */
     uint8_t kind;        /* the caller's; stored, given back by scrub and dump */
     uint8_t word;   /* 0, or 2, 4, 8: data is an array of little-endian words of so many bytes; lets

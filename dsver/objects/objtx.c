@@ -128,6 +128,8 @@ static int put(ds_objtx *tx, const ds_piece *p, ds_buf *own, bool *is_new, ds_er
             ds_buf_reset(own);
         return 0;
     }
+    if (!p->data && p->len)
+        return ds_fail(err, DS_FAIL, "%s: a piece that was here is not any more", tx->s->dir);
     size_t len = p->len;
     rc = submit(tx, p, own, err);
     if (rc)

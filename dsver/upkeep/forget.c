@@ -16,6 +16,7 @@
 #include "overlay.h"
 #include "person.h"
 #include "pin.h"
+#include "rmtree.h"
 #include "revision.h"
 #include "shaset.h"
 #include "sig.h"
@@ -744,6 +745,17 @@ static void forget_fini(forget *f)
     free(f->versions);
 }
 
+/* What producers know of files names them, with digests of their contents. */
+static int drop_files(const ds_store *s, ds_err *err)
+{
+    char *path = NULL;
+    const int rc = ds_store_path(&path, s->dir, DS_STORE_FILES, err);
+    if (!rc)
+        ds_remove_tree(path);
+    free(path);
+    return rc;
+}
+
 int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_err *err)
 {
     forget f = {.store = s, .o = o, .out = out};
@@ -756,6 +768,7 @@ int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_er
     if (!rc && !o->dry_run) {
         rc = replace_all(&f, err);
         rc = rc ? rc : publish(&f, err);
+        rc = rc ? rc : drop_files(s, err);
         rc = rc ? rc : ds_collect_purge(&out->gone, s, gc, o->threads, err);
     }
     forget_fini(&f);

@@ -44,9 +44,13 @@ static int reserve(ds_blockjob *j, size_t n, ds_err *err)
     ds_buf *b = realloc(j->copies, n * sizeof *b);
     if (b)
         j->copies = b;
-    if (!c || !b)
+    ds_refs *r = realloc(j->refs, n * sizeof *r);
+    if (r)
+        j->refs = r;
+    if (!c || !b || !r)
         return ds_fail_nomem(err);
     memset(b + j->cap, 0, (n - j->cap) * sizeof *b);
+    memset(r + j->cap, 0, (n - j->cap) * sizeof *r);
     j->cap = n;
     return 0;
 }
@@ -76,7 +80,7 @@ int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err)
     j->line.rows = b->rows;
     j->offset = b->offset;
     for (size_t i = 0; i < b->nchunks; i++)
-        total += b->chunks[i].body_len;
+        total += b->chunks[i].refs ? 0 : b->chunks[i].body_len;
     j->large = total > LARGE;
     for (size_t i = 0; i < b->nchunks; i++) {
         uint64_t len = b->chunks[i].body_len, n = b->npieces[i];
@@ -86,6 +90,12 @@ int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err)
             ds_buf_put(&j->ends, b->piece_ends[i], b->npieces[i] * sizeof *b->piece_ends[i]))
             return ds_fail_nomem(err);
         j->line.nchunks++;
+        if (b->chunks[i].refs) {
+            if (ds_refs_copy(&j->refs[i], b->chunks[i].refs))
+                return ds_fail_nomem(err);
+            j->chunks[i].refs = &j->refs[i];
+            continue;
+        }
         if (j->large)
             continue;
         ds_buf_reset(&j->copies[i]);
@@ -119,9 +129,12 @@ int ds_blockjob_page(ds_blockjob *j, ds_buf *page, uint64_t rows, ds_err *err)
 
 void ds_blockjob_fini(ds_blockjob *j)
 {
-    for (size_t i = 0; i < j->cap; i++)
+    for (size_t i = 0; i < j->cap; i++) {
         ds_buf_fini(&j->copies[i]);
+        ds_refs_fini(&j->refs[i]);
+    }
     free(j->copies);
+    free(j->refs);
     free(j->chunks);
     ds_buf_fini(&j->ends);
     ds_buf_fini(&j->known);
@@ -143,6 +156,17 @@ static const size_t *ends_of(const ds_blockjob *j)
     return (const size_t *)(const void *)j->ends.data;
 }
 
+/* A chunk that the store has (refchunk.h). */
+static int address_refs(ds_blockjob *j, const ds_refs *r)
+{
+    size_t n;
+    const ds_pieceref *p = ds_refs_pieces(r, &n);
+    for (size_t k = 0; k < n; k++)
+        if (ds_buf_put(&j->line.pieces, &p[k].id, sizeof p[k].id) || ds_buf_putc(&j->known, 1))
+            return ds_fail_nomem(&j->err);
+    return 0;
+}
+
 /* Addresses of all pieces, and whether the store has them. *fresh = it lacks some. */
 static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
 {
@@ -151,6 +175,11 @@ static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
     *fresh = false;
     for (size_t i = 0; !rc && i < j->nchunks; i++) {
         size_t at = 0;
+        if (j->chunks[i].refs) {
+            rc = address_refs(j, j->chunks[i].refs);
+            end += ds_manline_npieces(&j->line, i);
+            continue;
+        }
         for (size_t k = 0; !rc && k < ds_manline_npieces(&j->line, i); k++, at = *end++) {
             ds_sha id;
             rc = ds_addr_piece(&id, j->chunks[i].body + at, *end - at, &j->err);
@@ -189,11 +218,24 @@ static bool is_key(const ds_schema *s, size_t i)
     return i == 0;
 }
 
+static int claimed_rows(ds_blockjob *j, const ds_refs *r, ds_buf *hashes)
+{
+    size_t n;
+    const ds_rowclaim *c = ds_refs_claims(r, &n);
+    for (size_t i = 0; i < n; i++)
+        if (ds_buf_put(hashes, &c[i].hash, sizeof c[i].hash))
+            return ds_fail_nomem(&j->err);
+    return 0;
+}
+
 /* The row hashes that cut the block also tell which known block resembles it: the same rows, in
  * every column. */
 static int hash_rows(ds_blockjob *j, const ds_blockctx *c, ds_buf *hashes)
 {
     const ds_schema *s = c->schema;
+    for (size_t i = 0; i < s->n; i++)
+        if (s->primary[i] && j->chunks[i].refs)
+            return claimed_rows(j, j->chunks[i].refs, hashes);
     ds_colview *views = calloc(s->n, sizeof *views);
     ds_rowhash h = {0};
     int rc = views ? ds_rowhash_init(&h, &j->err) : ds_fail_nomem(&j->err);
@@ -323,7 +365,7 @@ void ds_blockjob_run(void *job, void *ctx)
 /* Bytes of one element of the column, as far as that helps a byte-plane filter; 0 = it does not. */
 static uint8_t word_of(const ds_blockctx *c, const ds_blockjob *j, size_t chunk)
 {
-    if (j->page || chunk >= c->schema->n)
+    if (j->page || chunk >= c->schema->n || j->chunks[chunk].refs)
         return 0;
     const ds_column *col = &c->schema->cols[chunk];
     switch (col->type == DS_LIST ? col->item : col->type) {
@@ -361,8 +403,11 @@ int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *
         size_t at = 0, n = ds_manline_npieces(&j->line, i);
         uint8_t word = j->sketches.len ? word_of(c, j, i) : 0;
         for (size_t k = 0; !rc && k < n; k++, at = *end++, piece++) {
-            ds_piece p = {
-                .id = ids[piece], .data = j->chunks[i].body + at, .len = *end - at, .word = word};
+            const bool here = !j->chunks[i].refs;
+            ds_piece p = {.id = ids[piece],
+                          .data = here ? j->chunks[i].body + at : NULL,
+                          .len = *end - at,
+                          .word = word};
             p.kind = j->page               ? DS_KIND_SOURCES
                      : i == j->nchunks - 1 ? DS_KIND_ORIGIN
                                            : DS_KIND_COLUMN;
@@ -370,7 +415,7 @@ int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *
                 (uint8_t)(j->page ? UINT8_MAX : i); /* a column's pieces resemble each other */
             if (j->sketches.len)
                 p.sketch = sketches[piece];
-            if (n == 1 && !j->large)
+            if (n == 1 && !j->large && here)
                 rc = ds_objtx_put_buf(tx, &p, &j->copies[i], NULL, err);
             else
                 rc = ds_objtx_put(tx, &p, NULL, err);

@@ -28,6 +28,7 @@ typedef struct ds_blockjob {
     size_t nchunks;
     ds_chunk *chunks; /* head_len == 0 */
     ds_buf *copies;   /* the chunks' bytes when they are ours */
+    ds_refs *refs;    /* of chunks that the store has */
     size_t cap;
     ds_buf ends;     /* size_t: where the pieces end in their chunk */
     ds_manline line; /* rows, chunk lengths and addresses */

@@ -10,6 +10,7 @@
 #include "keyclash.h"
 #include "keyread.h"
 #include "pool.h"
+#include "refchunk.h"
 #include "sig.h"
 #include "sourcepage.h"
 #include "sourcescan.h"
@@ -20,6 +21,7 @@ typedef struct pass {
     ds_objtx *tx;
     ds_reader *reader;
     ds_blockcheck *check;
+    ds_refcheck *refs;
     ds_blockctx ctx;
     ds_pool *pool;
     ds_blockjob *jobs;
@@ -122,9 +124,11 @@ static int submit(pass *p, ds_blockjob *j, ds_err *err)
 
 static int on_block(pass *p, ds_err *err)
 {
-    const ds_block *b = ds_reader_block(p->reader);
+    const ds_block *b;
     ds_blockjob *j = NULL;
-    int rc = ds_blockcheck_block(p->check, b, err);
+    int rc = ds_refcheck_block(p->refs, ds_reader_block(p->reader), &b, err);
+    if (!rc)
+        rc = ds_blockcheck_block(p->check, b, err);
     if (!rc)
         rc = free_job(p, &j, err);
     if (rc)
@@ -235,10 +239,12 @@ static int finish(pass *p, const char *path, ds_err *err)
 /* ---- the whole
  * --------------------------------------------------------------------------------------------- */
 
-static int start(pass *p, int threads, ds_gitpack *pack, ds_err *err)
+static int start(pass *p, const ds_pass_opts *o, ds_gitpack *pack, ds_err *err)
 {
     const ds_schema *schema = ds_reader_schema(p->reader);
+    const int threads = o->threads;
     char *tmp = NULL;
+    ds_storeid id;
     p->njobs = (size_t)(threads > 1 ? threads * 2 + 2 : 1);
     p->jobs = calloc(p->njobs, sizeof *p->jobs);
     p->idle = calloc(p->njobs, sizeof *p->idle);
@@ -251,6 +257,12 @@ static int start(pass *p, int threads, ds_gitpack *pack, ds_err *err)
         rc = ds_pool_new(&p->pool, threads, (int)p->njobs, ds_blockjob_run, &p->ctx, err);
     if (!rc)
         rc = ds_blockcheck_new(&p->check, schema, err);
+    if (!rc)
+        rc = ds_refcheck_new(&p->refs, p->store, schema, o->ref, err);
+    if (!rc)
+        rc = ds_store_id(&id, p->store->dir, false, err);
+    if (!rc)
+        ds_reader_refs(p->reader, &id);
     if (!rc)
         rc = ds_manwriter_new(&p->man, pack, err);
     if (!rc)
@@ -336,6 +348,7 @@ static void stop(pass *p)
     free(p->idle);
     ds_blockctx_fini(&p->ctx);
     ds_blockcheck_free(p->check);
+    ds_refcheck_free(p->refs);
     ds_manwriter_free(p->man);
     ds_rootsum_free(p->sum);
     ds_keycheck_free(p->keys);
@@ -353,7 +366,7 @@ int ds_pass_run(ds_pass *out, ds_store *s, ds_objtx *tx, ds_gitpack *pack, int f
     *out = (ds_pass){0};
     int rc = ds_reader_new(&p.reader, fd, path, err);
     if (!rc)
-        rc = start(&p, o->threads, pack, err);
+        rc = start(&p, o, pack, err);
     if (!rc && o->after)
         rc = put_before(&p, o->after, err);
     ds_progress_begin(&bar, "reading", 0, true);

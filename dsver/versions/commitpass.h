@@ -26,6 +26,7 @@ typedef struct ds_pass_opts {
     /* The stream goes on this version, with the records of its last block first (append.h): its
      * other blocks and its sources come before. NULL: a version of its own. */
     const ds_tail *after;
+    const char *ref; /* the branch; references into the store are compared with its head */
 } ds_pass_opts;
 
 typedef struct ds_pass {

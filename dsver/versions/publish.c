@@ -151,10 +151,17 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     ds_objtx *tx = NULL;
     ds_gitpack *pack = NULL;
     ds_person p = {0};
+    ds_pass_opts opts = o->pass;
+    char *ref = NULL;
     *out = (ds_published){0};
     int rc = ds_person_find(&p, s->dir, o->author, err);
+    if (!rc && asprintf(&ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0) {
+        ref = NULL;
+        rc = ds_fail_nomem(err);
+    }
     if (rc)
         goto out;
+    opts.ref = ref;
     rc = ds_objstore_hold(s->objs, err); /* gc keeps out until the ref has moved */
     if (rc)
         goto out;
@@ -162,13 +169,14 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     if (!rc)
         rc = ds_catalog_pack(&pack, s->cat, err);
     if (!rc)
-        rc = ds_pass_run(&out->pass, s, tx, pack, fd, path, &o->pass, err);
+        rc = ds_pass_run(&out->pass, s, tx, pack, fd, path, &opts, err);
     if (!rc)
         rc = publish(out, s, &tx, pack, &p, o, err);
     ds_objtx_abort(tx);
     ds_gitpack_free(pack);
     ds_objstore_release(s->objs);
 out:
+    free(ref);
     ds_person_fini(&p);
     if (rc)
         ds_published_fini(out);

@@ -1,0 +1,363 @@
+/* unchanged.c - see unchanged.h. */
+#include "unchanged.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "filecache.h"
+#include "objstore.h"
+#include "storefind.h"
+
+enum { PART = 256 << 10 };
+
+/* A record whose content is still to come. */
+typedef struct late {
+    size_t name; /* in names */
+    bool file;   /* else it is empty */
+    ds_filestamp stamp;
+    ds_sha sha;
+} late;
+
+struct ds_unchanged {
+    ds_objstore *objs;
+    bool held;
+    ds_storeid id;
+    ds_filecache *cache;
+    ds_shardout *out;
+    size_t column;
+    ds_treewalk *walk;
+    uint64_t inputs; /* begun so far */
+    ds_hasher *hasher;
+    uint8_t *part;
+    ds_sha empty; /* digest of no bytes */
+    uint64_t empty_hash;
+    int64_t now; /* when the present file was looked at */
+    /* the block that is being put together */
+    ds_buf shas; /* of its records' contents */
+    ds_buf late, names;
+    uint64_t nlate;
+    bool direct;    /* a record's content was put: those that follow are read, too */
+    ds_refs claims; /* of the late ones */
+    ds_refs refs;
+    ds_buf window;
+    /* the file that was read last, whose record has no hash before it has ended */
+    bool pending;
+    ds_buf name;
+    ds_filestamp stamp;
+    ds_sha sha;
+    uint64_t count;
+};
+
+void ds_unchanged_free(ds_unchanged *u)
+{
+    if (!u)
+        return;
+    if (u->held)
+        ds_objstore_release(u->objs);
+    ds_objstore_close(u->objs);
+    ds_filecache_free(u->cache);
+    ds_hasher_free(u->hasher);
+    ds_refs_fini(&u->claims);
+    ds_refs_fini(&u->refs);
+    ds_buf_fini(&u->shas);
+    ds_buf_fini(&u->late);
+    ds_buf_fini(&u->names);
+    ds_buf_fini(&u->window);
+    ds_buf_fini(&u->name);
+    free(u->part);
+    free(u);
+}
+
+int ds_unchanged_open(ds_unchanged **out, const char *store, char *const *inputs, size_t n,
+                      ds_err *err)
+{
+    static const uint8_t none[9] = {1}; /* a value that is there, and no bytes */
+    ds_unchanged *u = calloc(1, sizeof *u);
+    char *dir = NULL;
+    int rc = u && (u->part = malloc(PART)) ? 0 : ds_fail_nomem(err);
+
+    rc = rc ? rc : ds_hasher_new(&u->hasher, err);
+    rc = rc ? rc : ds_sha_bytes(&u->empty, "", 0, err);
+    rc = rc ? rc : ds_store_find(&dir, store, err);
+    rc = rc ? rc : ds_store_id(&u->id, dir, true, err);
+    rc = rc ? rc : ds_objstore_open(&u->objs, dir, DS_OBJ_READ, err);
+    rc = rc ? rc : ds_objstore_hold(u->objs, err);
+    if (!rc) {
+        u->held = true;
+        u->empty_hash = ds_xxh64(none, sizeof none);
+        rc = ds_filecache_open(&u->cache, dir, &u->id, inputs, n, err);
+    }
+    free(dir);
+    if (rc)
+        ds_unchanged_free(u);
+    else
+        *out = u;
+    return rc;
+}
+
+/* ---- what was seen ---- */
+
+/* Into the cache: the file that was read last, now that its record's hash is known. */
+static int settle(ds_unchanged *u, ds_err *err)
+{
+    ds_filefact fact = {.sha = u->sha};
+    uint64_t size;
+    ds_rows *rows;
+
+    if (!u->pending)
+        return 0;
+    u->pending = false;
+    int rc = ds_shardout_rows(u->out, &rows, err);
+    if (rc)
+        return rc;
+    ds_rows_last(rows, &fact.hash, &size);
+    return ds_filecache_put(u->cache, u->inputs, (const char *)u->name.data, &u->stamp, &fact, err);
+}
+
+/* One digest for the contents of the block's records. */
+static int contents(ds_unchanged *u, ds_sha *out, ds_err *err)
+{
+    return ds_sha_tagged(out, "ds.files", u->shas.data, u->shas.len, err);
+}
+
+/* ---- pieces of a chunk ---- */
+
+/* [at, at + n) of the chunk in one place. */
+static const uint8_t *bytes(ds_unchanged *u, const ds_chunk *c, size_t at, size_t n)
+{
+    const size_t head = at < c->head_len ? c->head_len - at : 0;
+
+    if (head == 0)
+        return c->body + (at - c->head_len);
+    if (n <= head)
+        return c->head + at;
+    ds_buf_reset(&u->window);
+    if (ds_buf_put(&u->window, c->head + at, head) || ds_buf_put(&u->window, c->body, n - head))
+        return NULL;
+    return u->window.data;
+}
+
+static int pieces(ds_unchanged *u, const ds_chunk *c, ds_err *err)
+{
+    const size_t len = c->head_len + c->body_len;
+    ds_sha id;
+    int rc = 0;
+
+    ds_refs_reset(&u->refs);
+    for (size_t at = 0, n; !rc && at < len; at += n) {
+        const size_t left = len - at, most = left < DS_PIECE_MAX ? left : DS_PIECE_MAX;
+        const uint8_t *p = bytes(u, c, at, most);
+        if (!p)
+            return ds_fail_nomem(err);
+        n = len > DS_PIECE_MAX ? ds_piece_len(p, left) : left;
+        rc = ds_addr_piece(&id, p, n, err);
+        if (!rc && ds_refs_piece(&u->refs, &id, (uint32_t)n))
+            rc = ds_fail_nomem(err);
+        if (c->spool && at + n > c->head_len)
+            ds_spool_release(c->spool, at + n - c->head_len);
+    }
+    return rc;
+}
+
+/* ---- the block ---- */
+
+/* The content of a late record into the builder. */
+static int reread(ds_unchanged *u, ds_colbuild *b, const late *l, ds_err *err)
+{
+    const char *name = (const char *)u->names.data + l->name;
+    ds_sha is;
+    ds_err why = {0};
+    size_t got = PART;
+
+    if (!l->file)
+        return ds_colbuild_bytes(b, "", 0, err);
+    int rc = ds_hasher_reset(u->hasher, err);
+    rc = rc ? rc : ds_colbuild_begin(b, err);
+    if (!rc && ds_treewalk_again(u->walk, name, &l->stamp, &why) != 0)
+        return ds_fail(err, why.code, "%s: %s", name, why.msg);
+    while (!rc && got == PART) {
+        if (ds_treewalk_reread(u->walk, u->part, PART, &got, &why) != 0)
+            return ds_fail(err, why.code, "%s: %s", name, why.msg);
+        rc = ds_colbuild_part(b, u->part, got, err);
+        rc = rc ? rc : ds_hasher_put(u->hasher, u->part, got, err);
+    }
+    rc = rc ? rc : ds_colbuild_end(b, err);
+    rc = rc ? rc : ds_hasher_end(u->hasher, &is, err);
+    if (!rc && !ds_sha_eq(&is, &l->sha))
+        rc = ds_fail(err, DS_FAIL,
+                     "%s: holds other bytes than when it was last read, with the same size and "
+                     "times: remove the store's folder " DS_STORE_FILES "/ and run again",
+                     name);
+    return rc;
+}
+
+static int reread_all(ds_unchanged *u, ds_colbuild *b, ds_err *err)
+{
+    const late *l = (const late *)(const void *)u->late.data;
+    int rc = 0;
+
+    for (uint64_t i = 0; !rc && i < u->nlate; i++)
+        rc = reread(u, b, &l[i], err);
+    u->nlate = 0;
+    u->direct = true;
+    return rc;
+}
+
+/* Whether the store has them all. */
+static bool has_all(const ds_unchanged *u)
+{
+    size_t n;
+    const ds_pieceref *p = ds_refs_pieces(&u->refs, &n);
+
+    for (size_t i = 0; i < n; i++)
+        if (!ds_objstore_has(u->objs, &p[i].id))
+            return false;
+    return true;
+}
+
+/* ds_rows_late.fill */
+static int fill(void *ctx, ds_colbuild *b, uint64_t rows, const ds_refs **refs, ds_err *err)
+{
+    ds_unchanged *u = ctx;
+    ds_sha id;
+    int rc = contents(u, &id, err);
+
+    if (!rc && u->nlate == rows && (rc = ds_filecache_chunk(u->cache, &id, &u->refs, err)) == 1) {
+        rc = 0;
+        if (has_all(u)) {
+            u->count += rows;
+            *refs = &u->refs;
+            return ds_buf_put(&u->refs.claims, u->claims.claims.data, u->claims.claims.len)
+                       ? ds_fail_nomem(err)
+                       : 0;
+        }
+    }
+    return rc ? rc : reread_all(u, b, err);
+}
+
+/* ds_rows_late.wrote */
+static int wrote(void *ctx, uint64_t rows, const ds_chunk *chunk, ds_err *err)
+{
+    ds_unchanged *u = ctx;
+    ds_sha id;
+    int rc = settle(u, err);
+
+    (void)rows;
+    if (!rc && !chunk->refs)
+        rc = pieces(u, chunk, err);
+    rc = rc ? rc : contents(u, &id, err);
+    rc = rc ? rc : ds_filecache_put_chunk(u->cache, &id, &u->refs, err);
+    ds_buf_reset(&u->shas);
+    ds_buf_reset(&u->late);
+    ds_buf_reset(&u->names);
+    ds_buf_reset(&u->claims.claims);
+    u->nlate = 0;
+    u->direct = false;
+    return rc;
+}
+
+int ds_unchanged_stream(ds_unchanged *u, ds_shardout *out, size_t column, ds_err *err)
+{
+    const ds_rows_late todo = {.column = column, .fill = fill, .wrote = wrote, .ctx = u};
+
+    u->out = out;
+    u->column = column;
+    return ds_shardout_late(out, &todo, &u->id, err);
+}
+
+/* ---- records ---- */
+
+int ds_unchanged_input(ds_unchanged *u, ds_treewalk *w, ds_err *err)
+{
+    u->walk = w;
+    u->inputs++;
+    return ds_treewalk_lazy(w, err);
+}
+
+/* What is late is of this input, and cannot be read when the next one has begun. */
+int ds_unchanged_input_end(ds_unchanged *u, ds_err *err)
+{
+    ds_rows *rows;
+    int rc = settle(u, err);
+
+    rc = rc ? rc : ds_shardout_rows(u->out, &rows, err);
+    return rc || u->nlate == 0 ? rc : reread_all(u, ds_rows_col(rows, u->column), err);
+}
+
+static int64_t clock_now(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+static int end_late(ds_unchanged *u, const ds_treeentry *e, const ds_filefact *fact, ds_source *s,
+                    ds_err *err)
+{
+    const bool file = e->kind == DS_FILE_PLAIN;
+    const uint64_t size = file ? e->stamp.size : 0;
+    const late l = {.name = u->names.len, .file = file, .stamp = e->stamp, .sha = fact->sha};
+    int rc = ds_buf_put(&u->late, &l, sizeof l) ||
+             ds_buf_put(&u->shas, &fact->sha, sizeof fact->sha) ||
+             ds_refs_claim(&u->claims, fact->hash, 8 + size) ||
+             (file && ds_buf_put(&u->names, e->name, strlen(e->name) + 1));
+
+    if (rc)
+        return ds_fail_nomem(err);
+    u->nlate++;
+    if (file)
+        rc = ds_filecache_put(u->cache, u->inputs, e->name, &e->stamp, fact, err);
+    rc = rc ? rc : ds_shardout_row_late(u->out, size, fact->hash, 8 + size, err);
+    s->size = size;
+    s->sha = fact->sha;
+    return rc ? rc : 1;
+}
+
+int ds_unchanged_row(ds_unchanged *u, const ds_treeentry *e, ds_source *s, ds_err *err)
+{
+    ds_filefact fact = {.sha = u->empty, .hash = u->empty_hash};
+    ds_rows *rows;
+    int rc = settle(u, err);
+
+    if (rc)
+        return rc;
+    const bool known =
+        e->kind != DS_FILE_PLAIN ||
+        (e->stamped && ds_filecache_find(u->cache, u->inputs, e->name, &e->stamp, &fact));
+    if (known && !u->direct)
+        return end_late(u, e, &fact, s, err);
+    u->now = clock_now();
+    if (u->direct)
+        return 0;
+    rc = ds_shardout_rows(u->out, &rows, err);
+    return rc ? rc : reread_all(u, ds_rows_col(rows, u->column), err);
+}
+
+int ds_unchanged_read(ds_unchanged *u, const ds_treeentry *e, const ds_sha *sha, ds_err *err)
+{
+    if (ds_buf_put(&u->shas, sha, sizeof *sha))
+        return ds_fail_nomem(err);
+    if (e->kind != DS_FILE_PLAIN || !e->stamped || !ds_filestamp_settled(&e->stamp, u->now))
+        return 0;
+    ds_buf_reset(&u->name);
+    if (ds_buf_put(&u->name, e->name, strlen(e->name) + 1))
+        return ds_fail_nomem(err);
+    u->pending = true;
+    u->stamp = e->stamp;
+    u->sha = *sha;
+    return 0;
+}
+
+int ds_unchanged_keep(ds_unchanged *u, ds_err *err)
+{
+    const int rc = settle(u, err);
+
+    return rc ? rc : ds_filecache_keep(u->cache, err);
+}
+
+uint64_t ds_unchanged_count(const ds_unchanged *u)
+{
+    return u->count;
+}

@@ -1,0 +1,137 @@
+/* storefind.c - see storefind.h. */
+#include "storefind.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include "io.h"
+
+int ds_store_path(char **path, const char *dir, const char *name, ds_err *err)
+{
+    if (asprintf(path, "%s/%s", dir, name) < 0) {
+        *path = NULL;
+        return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+bool ds_store_is(const char *dir)
+{
+    char *p = NULL;
+    bool yes = ds_store_path(&p, dir, "config", NULL) == 0 && ds_path_exists(p);
+    free(p);
+    return yes;
+}
+
+/* `given` is a store, or holds one. */
+static int find_at(char **dir, const char *given, const char *from, ds_err *err)
+{
+    if (ds_store_is(given)) {
+        *dir = strdup(given);
+        return *dir ? 0 : ds_fail_nomem(err);
+    }
+    int rc = ds_store_path(dir, given, DS_STORE_DIR, err);
+    if (rc || ds_store_is(*dir))
+        return rc;
+    free(*dir);
+    *dir = NULL;
+    return ds_fail(err, DS_NOSTORE, "%s: no store there (from %s; make one with `dsver init`)",
+                   given, from);
+}
+
+int ds_store_find(char **dir, const char *given, ds_err *err)
+{
+    *dir = NULL;
+    const char *env = getenv("DSVER_STORE");
+    if (given)
+        return find_at(dir, given, "--store", err);
+    if (env && *env)
+        return find_at(dir, env, "DSVER_STORE", err);
+    char *cwd = getcwd(NULL, 0);
+    if (!cwd)
+        return ds_fail_errno(err, errno, "cannot tell the working directory");
+    char *at = strdup(cwd);
+    int rc = at ? 0 : ds_fail_nomem(err);
+    while (!rc) {
+        rc = ds_store_path(dir, strcmp(at, "/") == 0 ? "" : at, DS_STORE_DIR, err);
+        if (rc || ds_store_is(*dir))
+            break;
+        free(*dir);
+        *dir = NULL;
+        char *slash = strrchr(at, '/');
+        if (!slash || strcmp(at, "/") == 0)
+            rc = ds_fail(err, DS_NOSTORE, "no store in %s or above it; make one with `dsver init`",
+                         cwd);
+        else
+            slash[slash == at] = '\0';
+    }
+    free(at);
+    free(cwd);
+    return rc;
+}
+
+/* ---- its number ---- */
+
+enum { ID_DIGITS = 32 };
+
+/* 1 read, 0 not there, or an error. */
+static int read_id(ds_storeid *id, const char *path, ds_err *err)
+{
+    char text[ID_DIGITS + 2];
+    size_t got = 0;
+    int fd = ds_io_active->open(path, O_RDONLY | O_CLOEXEC, 0);
+    if (fd < 0)
+        return errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    int rc = ds_read_full(fd, path, text, sizeof text, &got, err);
+    (void)ds_close(&fd, path, NULL);
+    if (!rc && (got != ID_DIGITS + 1 || text[ID_DIGITS] != '\n' ||
+                !ds_hex_decode(text, ID_DIGITS, id->b, sizeof id->b)))
+        rc = ds_fail(err, DS_CORRUPT, "%s: not 32 hexadecimal digits: remove it", path);
+    return rc ? rc : 1;
+}
+
+/* Appears whole, and only where there is none: of two who draw one, both get the first. */
+static int draw_id(const char *path, ds_err *err)
+{
+    uint8_t raw[sizeof(ds_storeid)];
+    ds_buf text = {0};
+    char *tmp = NULL;
+    int rc = getrandom(raw, sizeof raw, 0) == (ssize_t)sizeof raw
+                 ? 0
+                 : ds_fail_errno(err, errno, "no random bytes");
+    if (!rc && (ds_buf_hex(&text, raw, sizeof raw) || ds_buf_putc(&text, '\n') ||
+                asprintf(&tmp, "%s.%ld", path, (long)getpid()) < 0)) {
+        tmp = NULL;
+        rc = ds_fail_nomem(err);
+    }
+    rc = rc ? rc : ds_atomic_write(tmp, 0666, text.data, text.len, err);
+    if (!rc && link(tmp, path) != 0 && errno != EEXIST)
+        rc = ds_fail_errno(err, errno, "%s", path);
+    if (tmp)
+        ds_io_active->unlink(tmp);
+    rc = rc ? rc : ds_fsync_parent(path, err);
+    free(tmp);
+    ds_buf_fini(&text);
+    return rc;
+}
+
+int ds_store_id(ds_storeid *id, const char *dir, bool draw, ds_err *err)
+{
+    char *path = NULL;
+    *id = (ds_storeid){0};
+    int rc = ds_store_path(&path, dir, "id", err);
+    rc = rc ? rc : read_id(id, path, err);
+    if (rc == 0 && path && draw) {
+        rc = draw_id(path, err);
+        rc = rc ? rc : read_id(id, path, err);
+        if (rc == 0)
+            rc = ds_fail(err, DS_IO, "%s: it is gone again", path);
+    }
+    free(path);
+    return rc > 0 ? 0 : rc;
+}

@@ -1,0 +1,167 @@
+#!/usr/bin/env bats
+# dsprep files --store: what a store has of files that did not change is referred to, not read.
+load dsver_common
+
+# Files of many sizes, several blocks of them, one of several pieces, links and empty ones.
+make_tree() {
+    mkdir -p t/d/sub t/empty
+    lines 9000 >l.txt
+    (cd t/d && split -l 15 -a 3 ../../l.txt f)
+    (cd t/d/sub && split -l 60 -a 3 ../../../l.txt g)
+    cat l.txt l.txt l.txt >t/large
+    : >t/zero
+    ln -s nowhere t/link
+    ln t/d/faaa t/hard
+}
+
+# settled FOLDER: waits until what is in it is old enough to be remembered.
+settled() {
+    until [ -z "$(find "$1" -newermt '-2.2 seconds' -o -newerct '-2.2 seconds')" ]; do
+        sleep 0.1
+    done
+}
+
+store_it() { # [OPTION...]: commits t by way of the cache; what dsprep said is in `said`
+    dsprep files --store . t 2>said | dsver commit "$@" raw >out
+}
+root_is_right() {
+    dsver cat raw | dsprep check | sed 's/.*root //' >have
+    dsprep files -q t | dsprep check | sed 's/.*root //' >want
+    diff want have
+}
+
+@test "unchanged files are not read; edits, renames and new files are seen; the root is that of reading all" {
+    make_tree
+    settled t
+    store_it
+    grep -q ' bytes read, 0 records unchanged$' said
+    root_is_right
+    n=$(find t -mindepth 1 | wc -l)
+    store_it
+    grep -q "; 0 bytes read, $n records unchanged\$" said
+    grep -q unchanged out
+    # the stream is what is small
+    [ "$(dsprep files -q --store . t | wc -c)" -lt $(($(dsprep files -q t | wc -c) / 10)) ]
+    # one file edited: only its block is read
+    printf x >>t/d/fbcd
+    store_it
+    root_is_right
+    [ "$(sed 's/.*failed; \([0-9]*\) bytes read.*/\1/' said)" -lt 1500000 ]
+    [ "$(sed 's/.*read, \([0-9]*\) records.*/\1/' said)" -gt 100 ]
+    # touched, other permissions, renamed, gone, new
+    touch t/d/faab
+    chmod 600 t/d/faac
+    mv t/d/faad t/d/moved
+    rm t/d/sub/gaaa
+    echo new >t/d/fbbb.new
+    store_it
+    root_is_right
+    dsver diff raw | tail -n 1 | grep -q '^2 removed, 1 changed, 2 added: '
+    # and now all of it from the store again
+    settled t
+    store_it
+    store_it
+    grep -q '; 0 bytes read, ' said
+    root_is_right
+    dsver fsck --read-data >/dev/null
+}
+
+@test "an edit that keeps the size is seen within the same tick, and with the times put back" {
+    mkdir t
+    lines 4000 | split -l 20 -a 3 - t/f
+    for i in 1 2 3 4 5; do
+        printf '%064d' "$i" >t/same
+        store_it
+        printf '%064d' "9$i" >t/same # at once, before the clock moves
+        store_it
+        root_is_right
+    done
+    touch -d '2001-01-01' t/same
+    settled t
+    store_it
+    store_it
+    grep -q '; 0 bytes read, ' said
+    stat -c %y t/same >was
+    printf '%064d' 77 >t/same
+    touch -d '2001-01-01' t/same
+    stat -c %y t/same | diff was -
+    store_it
+    root_is_right
+}
+
+@test "references are checked by the store: where the version before has them, and where it is not" {
+    make_tree
+    settled t
+    store_it
+    dsprep files -q --store . t >refs.dsr
+    # another dataset and another branch: read from the store, and checked as what comes in a stream
+    dsver commit other refs.dsr >/dev/null
+    dsver commit -b side raw refs.dsr >/dev/null
+    dsver cat other | dsprep check | sed 's/.*root //' >have
+    dsver cat raw@side | dsprep check | sed 's/.*root //' >>have
+    dsver cat raw | dsprep check | sed 's/.*root //' >want
+    dsver cat raw | dsprep check | sed 's/.*root //' >>want
+    diff want have
+    # nobody else understands it
+    exits 12 dsprep cat refs.dsr
+    [[ $output == *'reference frames need a store'* ]]
+    # another store refuses it by name
+    mkdir two && (cd two && dsver init >/dev/null)
+    exits 1 dsver commit --store two raw refs.dsr
+    [[ $output == *"refers to pieces of store $(cat .dsver/id)"* ]]
+    [ -z "$(dsver ls --store two)" ]
+    dsprep files -q --store two t/zero | dsver commit --store two raw >/dev/null
+    exits 1 dsver commit --store two raw refs.dsr
+    [[ $output == *"and this is store $(cat two/.dsver/id)"* ]]
+    # what gc took away is missed by name, and read again by the next run
+    dsver branch --delete raw side >/dev/null
+    dsver branch --delete raw main >/dev/null
+    dsver branch --delete other main >/dev/null
+    dsver gc --grace 0 >/dev/null
+    exits 1 dsver commit raw refs.dsr
+    [[ $output == *'which this store does not have'* ]]
+    store_it
+    grep -q ' 0 records unchanged$' said
+    root_is_right
+}
+
+@test "a cache that is damaged, gone or of another folder costs reading only" {
+    make_tree
+    settled t
+    store_it
+    store_it
+    c=$(echo .dsver/files/*)
+    [ "$(dsprep files --store . t/d 2>&1 >/dev/null | sed 's/.*read, //')" = '0 records unchanged' ]
+    printf '\377' | dd of="$c" bs=1 seek=200 conv=notrunc status=none
+    store_it
+    grep -q ' 0 records unchanged$' said
+    root_is_right
+    store_it
+    grep -q '; 0 bytes read, ' said
+    head -c 100 "$c" >cut && mv cut "$c"
+    store_it
+    root_is_right
+    rm -r .dsver/files
+    store_it
+    root_is_right
+    exits 2 dsprep files --store . -o shards t
+    exits 10 dsprep files --store t t
+}
+
+@test "several inputs; archives among them; forget leaves no names behind" {
+    make_tree
+    mkdir u && lines 300 | split -l 7 -a 3 - u/h
+    mkdir v && lines 2000 | split -l 40 -a 3 - v/k
+    tar cf a.tar v
+    settled t
+    settled u
+    dsprep files -q t a.tar u/haaa | dsver commit all >/dev/null
+    for i in 1 2 3; do
+        dsprep files --store . t a.tar u/haaa 2>said | dsver commit all >out
+        grep -q unchanged out
+    done
+    [ "$(sed 's/.*read, \([0-9]*\) records.*/\1/' said)" -gt 100 ]
+    [ -n "$(ls .dsver/files)" ]
+    dsver forget --reason 'asked to' haaa >/dev/null
+    [ ! -e .dsver/files ]
+}
