@@ -419,85 +419,87 @@ static int generate(const asked *a, ds_err *err)
     return rc;
 }
 
+static asked o = {.tokens = 64, .seed = 1, .top_p = 1};
+
+static const ds_opt OPTIONS[] = {
+    {.name = "model",
+     .type = DS_OPT_STR,
+     .var = &o.model,
+     .arg = "DIR",
+     .help = "Hugging Face folder"},
+    {.name = "adapter",
+     .type = DS_OPT_STR,
+     .var = &o.adapter,
+     .arg = "DIR",
+     .help = "checkpoint or PEFT adapter on top of it"},
+    {.letter = 'n',
+     .name = "max-new-tokens",
+     .type = DS_OPT_INT,
+     .var = &o.tokens,
+     .arg = "N",
+     .min = 0,
+     .max = 1 << 20,
+     .help = "at most so many; default 64"},
+    {.name = "temperature",
+     .type = DS_OPT_REAL,
+     .var = &o.temperature,
+     .arg = "X",
+     .help = "sample; default 0: the likeliest"},
+    {.name = "top-k",
+     .type = DS_OPT_INT,
+     .var = &o.top_k,
+     .arg = "N",
+     .min = 0,
+     .max = INT32_MAX,
+     .help = "sample among the N likeliest; default 0: all"},
+    {.name = "top-p",
+     .type = DS_OPT_REAL,
+     .var = &o.top_p,
+     .arg = "X",
+     .help = "sample among the likeliest that make up X of the probability; default 1"},
+    {.name = "seed",
+     .type = DS_OPT_INT,
+     .var = &o.seed,
+     .arg = "N",
+     .help = "of the sampling; default 1"},
+    {.name = "ids", .type = DS_OPT_FLAG, .var = &o.ids, .help = "token ids instead of text"},
+    {.name = "logits",
+     .type = DS_OPT_STR,
+     .var = &o.logits,
+     .arg = "FILE",
+     .help = "write the prompt's logits, f32, a row of the vocabulary for each token"},
+    {.name = "no-cache",
+     .type = DS_OPT_FLAG,
+     .var = &o.no_cache,
+     .help = "compute the whole text again for every token"},
+    {.name = "bf16", .type = DS_OPT_FLAG, .var = &o.bf16, .help = "compute in bf16"},
+    TRAIN_DEVICE(o.device),
+    TRAIN_THREADS(o.threads),
+    TRAIN_JSON(o.json),
+    {.letter = 'q',
+     .name = "quiet",
+     .type = DS_OPT_FLAG,
+     .var = &o.quiet,
+     .help = "no words but errors"},
+    TRAIN_END};
+
 static int run(int argc, char **argv)
 {
-    asked a = {.tokens = 64, .seed = 1, .top_p = 1};
-    const ds_opt opts[] = {
-        {.name = "model",
-         .type = DS_OPT_STR,
-         .var = &a.model,
-         .arg = "DIR",
-         .help = "Hugging Face folder"},
-        {.name = "adapter",
-         .type = DS_OPT_STR,
-         .var = &a.adapter,
-         .arg = "DIR",
-         .help = "checkpoint or PEFT adapter on top of it"},
-        {.letter = 'n',
-         .name = "max-new-tokens",
-         .type = DS_OPT_INT,
-         .var = &a.tokens,
-         .arg = "N",
-         .min = 0,
-         .max = 1 << 20,
-         .help = "at most so many; default 64"},
-        {.name = "temperature",
-         .type = DS_OPT_REAL,
-         .var = &a.temperature,
-         .arg = "X",
-         .help = "sample; default 0: the likeliest"},
-        {.name = "top-k",
-         .type = DS_OPT_INT,
-         .var = &a.top_k,
-         .arg = "N",
-         .min = 0,
-         .max = INT32_MAX,
-         .help = "sample among the N likeliest; default 0: all"},
-        {.name = "top-p",
-         .type = DS_OPT_REAL,
-         .var = &a.top_p,
-         .arg = "X",
-         .help = "sample among the likeliest that make up X of the probability; default 1"},
-        {.name = "seed",
-         .type = DS_OPT_INT,
-         .var = &a.seed,
-         .arg = "N",
-         .help = "of the sampling; default 1"},
-        {.name = "ids", .type = DS_OPT_FLAG, .var = &a.ids, .help = "token ids instead of text"},
-        {.name = "logits",
-         .type = DS_OPT_STR,
-         .var = &a.logits,
-         .arg = "FILE",
-         .help = "write the prompt's logits, f32, a row of the vocabulary for each token"},
-        {.name = "no-cache",
-         .type = DS_OPT_FLAG,
-         .var = &a.no_cache,
-         .help = "compute the whole text again for every token"},
-        {.name = "bf16", .type = DS_OPT_FLAG, .var = &a.bf16, .help = "compute in bf16"},
-        TRAIN_DEVICE(a.device),
-        TRAIN_THREADS(a.threads),
-        TRAIN_JSON(a.json),
-        {.letter = 'q',
-         .name = "quiet",
-         .type = DS_OPT_FLAG,
-         .var = &a.quiet,
-         .help = "no words but errors"},
-        TRAIN_END};
     char **operands;
     ds_err err = {0};
     int n;
-    const int begun = ds_opt_begin(&ds_train_generate, opts, argc, argv, &operands, &n);
+    const int begun = ds_opt_begin(&ds_train_generate, OPTIONS, argc, argv, &operands, &n);
 
     if (begun >= 0)
         return begun;
     ds_sig_setup();
-    a.prompt = operands[0];
-    if (!a.model)
+    o.prompt = operands[0];
+    if (!o.model)
         ds_fail(&err, DS_USAGE, "--model DIR is missing (dstrain generate -h)");
-    else if (!(a.temperature >= 0 && a.top_p > 0 && a.top_p <= 1))
+    else if (!(o.temperature >= 0 && o.top_p > 0 && o.top_p <= 1))
         ds_fail(&err, DS_USAGE, "--temperature %g, --top-p %g: at least 0; more than 0, at most 1",
-                a.temperature, a.top_p);
+                o.temperature, o.top_p);
     else
-        generate(&a, &err);
-    return ds_command_end(&ds_train_generate, &err, a.json);
+        generate(&o, &err);
+    return ds_command_end(&ds_train_generate, &err, o.json);
 }

@@ -11,15 +11,9 @@
 #include "json.h"
 #include "pin.h"
 #include "revision.h"
+#include "try.h"
 
 #define CACHE 256
-
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        int rc_ = (call);                                                                          \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
 
 typedef struct cached {
     size_t block;

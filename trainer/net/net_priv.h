@@ -4,6 +4,7 @@
 #define DS_NET_PRIV_H
 
 #include "net.h"
+#include "try.h"
 
 /* y = x W' + b + s B A dropout(x) */
 typedef struct linear {
@@ -163,12 +164,5 @@ int ds_kvcache_keep(ds_net *n, ds_kvcache *c, const layer *l, const void *norm, 
                     int64_t t, bool *done, ds_err *err);
 int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
-
-#define TRY(call)                                                                                  \
-    do {                                                                                           \
-        int rc_ = (call);                                                                          \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
 
 #endif
