@@ -33,10 +33,12 @@ const ds_command ds_ver_forget = {
         "dsver fsck counts what was erased. A statement with who, when, why and what is added "
         "under "
         "refs/dsver/erased in the catalog; it names no key.\n\n"
-        "Versions, and the checkpoints that consumed a record, are listed. Not reached are copies "
-        "that were made before: clones, checkouts, streams, remotes. Addresses of blocks that held "
-        "the record stay in the catalog: who guesses all of a block can confirm it. Messages of "
-        "commits stay too.",
+        "Versions, and the checkpoints that consumed a record, are listed. The next dsver "
+        "push takes the erasure to the remote and its packs; a clone takes it up with its "
+        "next fetch or pull, and cannot push before. Versions at a remote that were never "
+        "fetched are not searched: fetch first. Not reached are checkouts and streams that "
+        "were made before. Addresses of blocks that held the record stay in the catalog: who "
+        "guesses all of a block can confirm it. Messages of commits stay too.",
     .run = run,
 };
 

@@ -4,6 +4,7 @@
 #include "cmd_verb.h"
 #include "collect.h"
 #include "refs.h"
+#include "remotegc.h"
 #include "sig.h"
 #include "term.h"
 
@@ -15,7 +16,8 @@ const ds_command ds_ver_gc = {
     .name = "gc",
     .summary = "remove what no version needs",
     .max_operands = 0,
-    .example = "dsver gc --dry-run",
+    .example = "dsver gc --dry-run\n"
+               "dsver gc --remote origin --grace 2d",
     .description =
         "Keeps every piece that any ref of the catalog leads to, through all of history, that a "
         "reader at work holds, and what these are stored as deltas of. Removes the rest, and what "
@@ -28,7 +30,12 @@ const ds_command ds_ver_gc = {
         "What dsver reset and branches or tags that were deleted left behind lives until --grace "
         "is "
         "over; --dry-run counts these heads, but not what they alone keep alive. When a version "
-        "cannot be read nothing is removed.",
+        "cannot be read nothing is removed.\n\n"
+        "--remote REMOTE collects what lies there instead, while others push to it and fetch from "
+        "it: packs that no ref of its catalog needs are condemned, and deleted by the first run "
+        "that comes more than --grace later (by the remote's clock), unless somebody needs them "
+        "again. So it takes two runs, and --grace must be longer than any push takes to its end. "
+        "What was erased goes at once.",
     .run = run,
 };
 
@@ -57,18 +64,71 @@ static void say(const ds_collected *g, bool dry_run, bool json)
            verb_bytes(after, o->bytes_after));
 }
 
-static int note(ds_store *s, int64_t grace, ds_err *err)
+static int note(ds_store *s, int64_t grace, const char *remote, ds_err *err)
 {
-    char text[64];
-    snprintf(text, sizeof text, "grace %" PRId64 " s", grace);
+    char text[160];
+    snprintf(text, sizeof text, "grace %" PRId64 " s%s%.100s", grace, remote ? " remote " : "",
+             remote ? remote : "");
     return ds_ref_note(s->cat, text, err);
+}
+
+static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
+{
+    char all[32], going[32], gone[32], waiting[32];
+    if (json) {
+        printf("{\"type\":\"gc-remote\",\"dry_run\":%s,\"versions\":%" PRIu64 ",\"packs\":%" PRIu64
+               ",\"bytes\":%" PRIu64 ",\"condemned\":%" PRIu64 ",\"condemned_bytes\":%" PRIu64,
+               dry_run ? "true" : "false", g->versions, g->packs, g->bytes, g->condemned,
+               g->condemned_bytes);
+        printf(",\"waiting\":%" PRIu64 ",\"waiting_bytes\":%" PRIu64 ",\"spared\":%" PRIu64
+               ",\"deleted\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64 ",\"rewritten\":%" PRIu64
+               ",\"erased\":%" PRIu64 "}\n",
+               g->waiting, g->waiting_bytes, g->spared, g->deleted, g->deleted_bytes, g->rewritten,
+               g->erased);
+        return;
+    }
+    printf("%" PRIu64 " versions, %" PRIu64 " packs, %s; %s%" PRIu64 " (%s), condemned %" PRIu64
+           " (%s), still in grace %" PRIu64 " (%s)\n",
+           g->versions, g->packs, verb_bytes(all, g->bytes), dry_run ? "would delete " : "deleted ",
+           g->deleted, verb_bytes(gone, g->deleted_bytes), g->condemned,
+           verb_bytes(going, g->condemned_bytes), g->waiting,
+           verb_bytes(waiting, g->waiting_bytes));
+}
+
+static int collect_remote(ds_store *s, const char *name, const ds_collect_opts *o, bool json,
+                          ds_err *err)
+{
+    ds_link l = {.store = NULL};
+    ds_remoteswept g;
+    int rc = ds_link_open(&l, s, name, err);
+    rc = rc || o->dry_run ? rc : note(s, o->grace, name, err);
+    rc = rc || o->dry_run ? rc : ds_sync_erasures(&l, err);
+    rc = rc ? rc : ds_remotegc_run(&g, &l, o->grace, o->dry_run, err);
+    if (!rc)
+        say_remote(&g, o->dry_run, json);
+    ds_link_close(&l);
+    return rc;
+}
+
+static int collect_here(ds_store *s, const ds_collect_opts *o, bool json, ds_err *err)
+{
+    ds_collected g = {0};
+    int rc = o->dry_run ? 0 : note(s, o->grace, NULL, err);
+    rc = rc ? rc : ds_collect_run(&g, s, o, err);
+    if (!rc)
+        say(&g, o->dry_run, json);
+    return !rc && g.missing
+               ? ds_fail(err, DS_CORRUPT,
+                         "%" PRIu64 " pieces that versions need are missing; run dsver fsck",
+                         g.missing)
+               : rc;
 }
 
 static int run(int argc, char **argv)
 {
     bool json = false;
     ds_collect_opts o = {.wait = true, .grace = (int64_t)14 * 86400};
-    const char *store = NULL, *reason = NULL;
+    const char *store = NULL, *reason = NULL, *remote = NULL;
     const ds_opt opts[] = {
         {.letter = 'n',
          .name = "dry-run",
@@ -85,7 +145,12 @@ static int run(int argc, char **argv)
          .var = &o.grace,
          .arg = "TIME",
          .help = "how long versions live that a reset or a deleted branch left behind, such as 12h "
-                 "or 30d (default: 14d)"},
+                 "or 30d; of a remote: how long condemned packs stay (default: 14d)"},
+        {.name = "remote",
+         .type = DS_OPT_STR,
+         .var = &remote,
+         .arg = "REMOTE",
+         .help = "collect at this remote, not here"},
         VERB_REASON(reason),
         VERB_STORE(store),
         VERB_JSON(json),
@@ -97,19 +162,13 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     ds_store s = {0};
-    ds_collected g = {0};
     ds_sig_setup();
     int rc = ds_store_open(&s, store, DS_OBJ_WRITE, &err);
     rc = rc ? rc : ds_store_act(&s, "gc", NULL, reason, &err);
-    if (!rc && !o.dry_run)
-        rc = note(&s, o.grace, &err);
-    if (!rc)
-        rc = ds_collect_run(&g, &s, &o, &err);
-    if (!rc)
-        say(&g, o.dry_run, json);
-    if (!rc && g.missing)
-        ds_fail(&err, DS_CORRUPT,
-                "%" PRIu64 " pieces that versions need are missing; run dsver fsck", g.missing);
+    if (!rc && remote)
+        collect_remote(&s, remote, &o, json, &err);
+    else if (!rc)
+        collect_here(&s, &o, json, &err);
     ds_store_close(&s);
     status = ds_command_end(&ds_ver_gc, &err, json);
     ds_sig_reraise();

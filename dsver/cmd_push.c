@@ -24,6 +24,9 @@ const ds_command ds_ver_push = {
         "only when it is still where it was: two who push at the same time lose nothing. A branch "
         "that the remote has moved on in another way is refused; --force leaves behind what is "
         "there.\n\n"
+        "What dsver forget erased here goes along, and its bytes leave the remote's packs. When "
+        "records were erased there that this store has not heard of, nothing is sent: dsver fetch "
+        "first.\n\n"
         "REMOTE is a name of dsver remote; without one it is origin, or the only one there is. A "
         "push that was killed goes on where it was when it is begun again.",
     .run = run_push,
@@ -39,7 +42,8 @@ const ds_command ds_ver_fetch = {
         "Brings the branches of the datasets named, or of all, as DATASET@REMOTE/BRANCH, and tags "
         "and training runs under their own names, with what is missing here of their data. Every "
         "pack is checked against its name and every other piece against its address as it comes; "
-        "refs move last. Branches of this store stay where they are: see dsver pull.",
+        "refs move last. Branches of this store stay where they are: see dsver pull. Records that "
+        "were erased at the remote are erased here, from all versions and packs.",
     .run = run_fetch,
 };
 const ds_command ds_ver_pull = {

@@ -89,7 +89,7 @@ static int drop(void *ctx, const char *name, const git_oid *id, ds_err *err)
 /* With the remote goes what was known of it. */
 static int remove_remote(const char *dir, const char *name, ds_err *err)
 {
-    static const char *const files[] = {"index.db", "index.db-wal", "index.db-shm"};
+    static const char *const files[] = {"index.db", "index.db-wal", "index.db-shm", "lock"};
     ds_store s = {0};
     dropping d;
     int rc = ds_remoteconf_remove(dir, name, err);

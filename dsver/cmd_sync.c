@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd_verb.h"
+#include "overlay.h"
 #include "refs.h"
 #include "runs.h"
 
@@ -36,7 +37,7 @@ void sync_ref_words(char *out, size_t len, const char *ref)
         }
         return;
     }
-    snprintf(out, len, "%s", ref);
+    snprintf(out, len, "%s", strcmp(ref, DS_REF_ERASED) == 0 ? "erased records" : ref);
 }
 
 void sync_say_ref(void *words, const ds_syncref *r)

@@ -177,6 +177,13 @@ int ds_catalog_overlay(const ds_overlay **out, ds_catalog *c, bool anew, ds_err 
     return rc;
 }
 
+void ds_catalog_use_overlay(ds_catalog *c, ds_overlay *o)
+{
+    ds_overlay_free(c->erased);
+    c->erased = o;
+    c->erased_known = true;
+}
+
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)
 {
     return ds_gitpack_new(out, c->odb, c->pack_dir, err);
@@ -430,6 +437,8 @@ int ds_note_put(ds_gitpack *p, git_oid *id, const ds_note_new *n, ds_err *err)
     int rc = ds_buf_printf(&b, "tree %s\n", git_oid_tostr_s(&n->tree));
     if (!rc && n->parent)
         rc = ds_buf_printf(&b, "parent %s\n", git_oid_tostr_s(n->parent));
+    if (!rc && n->merged)
+        rc = ds_buf_printf(&b, "parent %s\n", git_oid_tostr_s(n->merged));
     if (!rc)
         rc = put_person(&b, "author", n->name, n->mail, n->time);
     if (!rc)

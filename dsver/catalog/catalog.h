@@ -39,6 +39,8 @@ int ds_catalog_pack(ds_gitpack **out, ds_catalog *c,
 /* What was erased, NULL for nothing; loaded at first use and lent. Anew: after it has changed. */
 struct ds_overlay;
 int ds_catalog_overlay(const struct ds_overlay **out, ds_catalog *c, bool anew, ds_err *err);
+/* Another in its place, until it is loaded anew; takes it over. */
+void ds_catalog_use_overlay(ds_catalog *c, struct ds_overlay *o);
 
 /* Sets an error from libgit2's: "what: its message". Returns the code. */
 int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...) DS_PRINTF(3, 4);
@@ -90,6 +92,7 @@ int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *
 typedef struct ds_note_new {
     git_oid tree;
     const git_oid *parent; /* NULL: the first */
+    const git_oid *merged; /* NULL: none */
     const char *message, *name, *mail;
     int64_t time;
     const struct ds_signer *signer;

@@ -9,6 +9,7 @@
 
 #include "io.h"
 #include "lazy.h"
+#include "overlay.h"
 
 enum { CONFIG_MAX = 1 << 20, FORMAT = 1 };
 
@@ -70,6 +71,11 @@ static int check_format(const char *dir, ds_err *err)
     return rc;
 }
 
+static int explain(void *ctx, const ds_sha *piece, ds_err *err)
+{
+    return ds_overlay_explain(ctx, piece, err);
+}
+
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err)
 {
     *s = (ds_store){0};
@@ -80,6 +86,8 @@ int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *
         rc = ds_catalog_open(&s->cat, s->dir, err);
     if (!rc)
         rc = ds_objstore_open(&s->objs, s->dir, mode, err);
+    if (!rc)
+        ds_objstore_on_unknown(s->objs, explain, s->dir);
     if (!rc)
         rc = ds_lazy_attach(s, err);
     if (rc)

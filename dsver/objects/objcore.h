@@ -29,6 +29,8 @@ struct ds_objstore {
     ds_objmiss_fn miss; /* NULL: what is not here is unknown */
     ds_objexpect_fn expect;
     void *miss_ctx;
+    ds_objexplain_fn explain;
+    void *explain_ctx;
     pthread_mutex_t lock; /* of what follows */
     ds_codecs *idle;
     int lock_fd; /* on locks/gc.lock, -1 = not open */

@@ -417,6 +417,12 @@ void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn exp
     s->miss_ctx = ctx;
 }
 
+void ds_objstore_on_unknown(ds_objstore *s, ds_objexplain_fn explain, void *ctx)
+{
+    s->explain = explain;
+    s->explain_ctx = ctx;
+}
+
 /* 1, 0 when it is not known (*known) or a pack is gone, or an error. */
 static int get_here(ds_objstore *s, const ds_sha *id, ds_objloc *v, bool *known, ds_buf *out,
                     ds_err *err)
@@ -443,10 +449,17 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
         rc = s->miss(s->miss_ctx, id, err);
         if (rc > 0)
             rc = get_here(s, id, v, &known, out, err);
+        else if (rc == DS_CORRUPT && s->explain) {
+            ds_err why = {0};
+            if (s->explain(s->explain_ctx, id, &why) < 0)
+                return ds_fail(err, why.code, "%s", why.msg);
+        }
     }
     if (rc == 0) {
         char hex[65], pack[65];
         ds_sha_hex(hex, id);
+        if (s->explain && (rc = s->explain(s->explain_ctx, id, err)) < 0)
+            return rc;
         if (!known)
             return ds_fail(err, DS_FAIL, "%s: no piece %s in this store", s->dir, hex);
         ds_sha_hex(pack, &v[0].pack);

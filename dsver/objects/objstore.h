@@ -29,6 +29,7 @@
 #define DS_PIECE_TAG "ds.piece"
 #define DS_OBJ_MAX ((size_t)1 << 20)
 #define DS_SKETCH_MAX 16
+#define DS_OBJ_SCRATCH "scratch-" /* a store in another's tmp/, for a while: so begins its name */
 
 /* ---- sketches
  * ------------------------------------------------------------------------------------- A sketch is
@@ -136,6 +137,11 @@ int ds_objstore_get_all(ds_objstore *s, const ds_sha *ids, size_t n, ds_buf *out
 typedef int (*ds_objmiss_fn)(void *ctx, const ds_sha *id, ds_err *err);
 typedef void (*ds_objexpect_fn)(void *ctx, const ds_sha *id);
 void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn expect, void *ctx);
+
+/* Asked about a piece that nobody has, by any thread: < 0, and err says why it is not there; 0 when
+ * it knows no more. */
+typedef int (*ds_objexplain_fn)(void *ctx, const ds_sha *id, ds_err *err);
+void ds_objstore_on_unknown(ds_objstore *s, ds_objexplain_fn explain, void *ctx);
 
 /* Ordered read-ahead: put ids until full, take pieces in the same order.
  *     while (more && !ds_objreader_full(r)) ds_objreader_put(r, &id, tag, err);

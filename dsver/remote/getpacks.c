@@ -428,7 +428,8 @@ int ds_transfer_fetch(ds_moved *out, const ds_transfer *t, const ds_shaset *want
     ds_hauls h = {.places = {0}};
     fetching f = {.t = t, .out = out, .h = &h};
     *out = (ds_moved){.pieces = 0};
-    int rc = ds_hauls_plan(&h, out, ds_remoteindex_get(t->index), t->objs->ix, want, err);
+    const ds_way way = {.from = ds_remoteindex_get(t->index), .to = t->objs->ix};
+    int rc = ds_hauls_plan(&h, out, &way, want, err);
     if (!rc && ds_hauls_n(&h)) {
         rc = fetch_all(&f, err);
         /* what has come counts, also when not all did */

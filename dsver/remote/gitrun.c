@@ -36,7 +36,7 @@ static bool ours(const char *name)
 {
     int valid = 0;
     return (strncmp(name, "refs/heads/", 11) == 0 || strncmp(name, "refs/tags/", 10) == 0 ||
-            strncmp(name, "refs/dsver/runs/", 16) == 0) &&
+            strncmp(name, "refs/dsver/runs/", 16) == 0 || strcmp(name, "refs/dsver/erased") == 0) &&
            git_reference_name_is_valid(&valid, name) == 0 && valid && strlen(name) < 512;
 }
 

@@ -25,7 +25,7 @@ typedef struct ds_gitrefs {
 void ds_gitrefs_fini(ds_gitrefs *r);
 const git_oid *ds_gitrefs_find(const ds_gitrefs *r, const char *name); /* NULL: not there */
 
-/* The refs of the repository at url: heads, tags and runs. */
+/* The refs of the repository at url: heads, tags, runs, and what was erased. */
 int ds_git_refs(ds_gitrefs *out, const char *url, ds_err *err);
 /* Brings objects into the repository in `dir`; no ref moves. */
 int ds_git_fetch(const char *dir, const char *url, const git_oid *ids, size_t n, ds_err *err);

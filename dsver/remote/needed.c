@@ -10,6 +10,7 @@ typedef struct finding {
     ds_shaset *out;
     ds_oidset files; /* of manifests, seen already */
     ds_manline line;
+    bool only_erased;
     ds_err *err;
     int rc;
 } finding;
@@ -39,6 +40,8 @@ static int scan(finding *f, const git_oid *tree, const char *what, bool only_not
     while (!rc && (rc = ds_manscan_next(&s, &f->line, err)) > 0) {
         const ds_sha *p = ds_manline_pieces(&f->line);
         rc = 0;
+        if (f->only_erased && !s.erased)
+            continue;
         for (size_t i = 0; !rc && i < f->line.pieces.len / sizeof *p; i++)
             rc = ds_shaset_add(f->out, &p[i], NULL, err);
     }
@@ -74,14 +77,13 @@ static int walk(finding *f, git_revwalk *w, uint64_t *versions, ds_err *err)
     return rc;
 }
 
-int ds_needed_find(ds_shaset *out, uint64_t *versions, ds_store *s, const git_oid *tips,
-                   size_t ntips, const git_oid *haves, size_t nhaves, ds_err *err)
+static int find(finding *f, uint64_t *versions, const git_oid *tips, size_t ntips,
+                const git_oid *haves, size_t nhaves, ds_err *err)
 {
-    finding f = {.store = s, .out = out, .err = err};
     git_revwalk *w = NULL;
-    int rc = git_revwalk_new(&w, ds_catalog_repo(s->cat)) < 0 ? ds_fail_nomem(err) : 0;
+    int rc = git_revwalk_new(&w, ds_catalog_repo(f->store->cat)) < 0 ? ds_fail_nomem(err) : 0;
     for (size_t i = 0; !rc && i < nhaves; i++) {
-        rc = scan_commit(&f, &haves[i], true, err);
+        rc = scan_commit(f, &haves[i], true, err);
         if (!rc && git_revwalk_hide(w, &haves[i]) < 0)
             rc = ds_fail(err, DS_CORRUPT, "catalog commit %s cannot be read",
                          git_oid_tostr_s(&haves[i]));
@@ -90,11 +92,24 @@ int ds_needed_find(ds_shaset *out, uint64_t *versions, ds_store *s, const git_oi
         if (git_revwalk_push(w, &tips[i]) < 0)
             rc = ds_fail(err, DS_CORRUPT, "catalog commit %s cannot be read",
                          git_oid_tostr_s(&tips[i]));
-    rc = rc ? rc : walk(&f, w, versions, err);
+    rc = rc ? rc : walk(f, w, versions, err);
     git_revwalk_free(w);
-    ds_oidset_fini(&f.files);
-    ds_manline_fini(&f.line);
+    ds_oidset_fini(&f->files);
+    ds_manline_fini(&f->line);
     return rc;
+}
+
+int ds_needed_find(ds_shaset *out, uint64_t *versions, ds_store *s, const git_oid *tips,
+                   size_t ntips, const git_oid *haves, size_t nhaves, ds_err *err)
+{
+    finding f = {.store = s, .out = out, .err = err};
+    return find(&f, versions, tips, ntips, haves, nhaves, err);
+}
+
+int ds_needed_erased(ds_shaset *out, ds_store *s, const git_oid *tips, size_t ntips, ds_err *err)
+{
+    finding f = {.store = s, .out = out, .only_erased = true, .err = err};
+    return find(&f, NULL, tips, ntips, NULL, 0, err);
 }
 
 int ds_needed_of(ds_shaset *out, ds_store *s, const git_oid *commit, ds_err *err)

@@ -24,9 +24,14 @@ int ds_remote_open(ds_remote **out, const ds_remote_url *u, const ds_remote_opts
 void ds_remote_close(ds_remote *r);              /* NULL is fine */
 const char *ds_remote_place(const ds_remote *r); /* "/path/" or "s3://bucket/prefix/" */
 
-/* Every file in a folder ("packs/"), its name without it, in any order. None when it is not there.
- */
-typedef int (*ds_remote_list_fn)(void *ctx, const char *name, uint64_t size, ds_err *err);
+/* Every file in a folder ("packs/"), in any order. None when it is not there. */
+typedef struct ds_remote_file {
+    const char *name; /* without the folder's */
+    uint64_t size;
+    int64_t time; /* seconds since 1970, by the remote's clock: when it came to be there; INT64_MAX
+                     when that is not known */
+} ds_remote_file;
+typedef int (*ds_remote_list_fn)(void *ctx, const ds_remote_file *f, ds_err *err);
 int ds_remote_list(ds_remote *r, const char *folder, ds_remote_list_fn fn, void *ctx, ds_err *err);
 
 /* n bytes from off, exactly, in order; a file that is not there is DS_CORRUPT. */

@@ -49,8 +49,10 @@ static int list_entry(const char *dir, const char *name, ds_remote_list_fn fn, v
         rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
     else if (strstr(name, ".tmp-"))
         drop_stale(path, &st);
-    else if (S_ISREG(st.st_mode))
-        rc = fn(ctx, name, (uint64_t)st.st_size, err);
+    else if (S_ISREG(st.st_mode)) {
+        const ds_remote_file f = {.name = name, .size = (uint64_t)st.st_size, .time = st.st_mtime};
+        rc = fn(ctx, &f, err);
+    }
     free(path);
     return rc;
 }

@@ -6,8 +6,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "child.h"
 #include "needed.h"
+#include "overlay.h"
 #include "refs.h"
+#include "remoteerase.h"
 #include "remotesync.h"
 
 typedef struct fetching {
@@ -38,15 +41,12 @@ static int fetch_objects(fetching *f, ds_err *err)
     ds_buf lack = {0};
     int rc = 0;
     for (size_t i = 0; !rc && i < f->there.n; i++)
-        if (ds_sync_picks(f->o, f->there.v[i].name) && !ds_sync_has_object(s, &f->there.v[i].id) &&
+        if ((ds_sync_picks(f->o, f->there.v[i].name) ||
+             strcmp(f->there.v[i].name, DS_REF_ERASED) == 0) &&
+            !ds_sync_has_object(s, &f->there.v[i].id) &&
             ds_buf_put(&lack, &f->there.v[i].id, sizeof(git_oid)))
             rc = ds_fail_nomem(err);
-    rc = rc ? rc
-            : ds_git_fetch(ds_catalog_dir(s->cat), f->l->conf.catalog,
-                           (const git_oid *)(const void *)lack.data, lack.len / sizeof(git_oid),
-                           err);
-    if (!rc && git_odb_refresh(ds_catalog_odb(s->cat)) < 0)
-        rc = ds_fail(err, DS_IO, "the catalog cannot be read again");
+    rc = rc ? rc : ds_sync_objects(f->l, &lack, err);
     ds_buf_fini(&lack);
     return rc;
 }
@@ -155,11 +155,23 @@ static int move_refs(fetching *f, ds_err *err)
     return rc;
 }
 
+/* Before pieces: what was erased is not to be had any more. */
+static int fetch_erasures(fetching *f, ds_err *err)
+{
+    enum ds_syncdid did;
+    const git_oid *to = ds_gitrefs_find(&f->there, DS_REF_ERASED);
+    int rc = ds_erasure_fetch(&did, f->l, &f->there, f->o->lazy, err);
+    if (!rc && to && did != DS_SYNC_SAME)
+        say(f, DS_REF_ERASED, NULL, to, did);
+    return rc;
+}
+
 static int fetch(fetching *f, ds_err *err)
 {
     int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
     rc = rc ? rc : ds_sync_check_names(f->o, &f->there, err);
     rc = rc ? rc : fetch_objects(f, err);
+    rc = rc ? rc : fetch_erasures(f, err);
     rc = rc ? rc : find_tips(f, err);
     if (!rc && !f->o->lazy)
         rc = fetch_pieces(f, err);
@@ -188,7 +200,30 @@ static int with_hold(int (*fn)(fetching *f, ds_err *err), fetching *f, ds_err *e
 int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
 {
     fetching f = {.l = l, .o = o, .out = out};
-    return with_hold(fetch, &f, err);
+    int rc = with_hold(fetch, &f, err);
+    ds_err lost = {0};
+    int settled = ds_erasure_settle(l->store, rc ? &lost : err);
+    return rc ? rc : settled;
+}
+
+static int fetch_only_erasures(fetching *f, ds_err *err)
+{
+    ds_sync_opts none = {.lazy = f->l->conf.lazy};
+    char *const nothing[] = {ds_child_arg("")};
+    none.what = nothing;
+    none.n = 1;
+    f->o = &none;
+    int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
+    rc = rc ? rc : fetch_objects(f, err);
+    return rc ? rc : fetch_erasures(f, err);
+}
+
+int ds_sync_erasures(ds_link *l, ds_err *err)
+{
+    ds_synced out;
+    fetching f = {.l = l, .out = &out};
+    int rc = with_hold(fetch_only_erasures, &f, err);
+    return rc ? rc : ds_erasure_settle(l->store, err);
 }
 
 /* ---- local branches ---- */

@@ -1,27 +1,29 @@
 /* remoteindex.c - see remoteindex.h. */
 #include "remoteindex.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
+#include <unistd.h>
 
-#include "packheads.h"
 #include "pool.h"
 #include "sig.h"
 #include "store.h"
 
 enum { FETCHERS = 8 };
 
-typedef struct listed {
-    ds_sha name;
-    uint64_t pack, heads; /* lengths; UINT64_MAX: not there */
-} listed;
+typedef ds_listed listed;
 
 struct ds_remoteindex {
     ds_remote *remote;
     ds_objindex *ix;
     char *path;
     ds_buf list; /* listed, sorted by name */
+    const ds_shaset *skip;
+    int lock; /* shared by all who use the cache: nobody empties it under others. -1: none */
+    bool own; /* ix is ours alone */
 };
 
 void ds_remote_pack_name(char out[80], const ds_sha *pack, const char *ending)
@@ -49,6 +51,19 @@ static int open_cache(ds_remoteindex *x, ds_err *err)
     return ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, err);
 }
 
+/* A store that cannot be written does without. */
+static int share_cache(ds_remoteindex *x, const char *folder, ds_err *err)
+{
+    char *path = NULL;
+    if (asprintf(&path, "%s/lock", folder) < 0)
+        return ds_fail_nomem(err);
+    x->lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0666);
+    if (x->lock >= 0)
+        (void)flock(x->lock, LOCK_SH);
+    free(path);
+    return 0;
+}
+
 int ds_remoteindex_open(ds_remoteindex **out, const char *dir, const char *name, ds_remote *r,
                         ds_err *err)
 {
@@ -58,11 +73,13 @@ int ds_remoteindex_open(ds_remoteindex **out, const char *dir, const char *name,
     if (!x)
         return ds_fail_nomem(err);
     x->remote = r;
+    x->lock = -1;
     int rc = 0;
     if (asprintf(&folder, "%s/remotes/%s", dir, name) < 0 ||
         asprintf(&x->path, "%s/index.db", folder) < 0)
         rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_mkdirs(folder, err);
+    rc = rc ? rc : share_cache(x, folder, err);
     rc = rc ? rc : open_cache(x, err);
     free(folder);
     if (rc) {
@@ -79,6 +96,8 @@ void ds_remoteindex_close(ds_remoteindex *x)
         return;
     ds_objindex_close(x->ix);
     ds_buf_fini(&x->list);
+    if (x->lock >= 0)
+        close(x->lock);
     free(x->path);
     free(x);
 }
@@ -105,16 +124,17 @@ static size_t list_n(const ds_remoteindex *x)
     return x->list.len / sizeof(listed);
 }
 
-static int on_file(void *ctx, const char *name, uint64_t size, ds_err *err)
+static int on_file(void *ctx, const ds_remote_file *file, ds_err *err)
 {
     ds_remoteindex *x = ctx;
+    const char *name = file->name;
     listed l = {.pack = UINT64_MAX, .heads = UINT64_MAX};
     if (strlen(name) < 69 || !ds_sha_parse(&l.name, name, 64))
         return 0;
     if (strcmp(name + 64, ".pack") == 0)
-        l.pack = size;
+        l.pack = file->size;
     else if (strcmp(name + 64, ".heads") == 0)
-        l.heads = size;
+        l.heads = file->size;
     else
         return 0;
     return ds_buf_put(&x->list, &l, sizeof l) ? ds_fail_nomem(err) : 0;
@@ -151,6 +171,40 @@ bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t
     return true;
 }
 
+void ds_remoteindex_skip(ds_remoteindex *x, const ds_shaset *packs)
+{
+    x->skip = packs;
+}
+
+static bool skipped(const ds_remoteindex *x, const ds_sha *pack)
+{
+    return x->skip && ds_shaset_has(x->skip, pack);
+}
+
+bool ds_remoteindex_entry(const ds_remoteindex *x, size_t i, ds_listed *out)
+{
+    if (i >= list_n(x))
+        return false;
+    *out = ((const listed *)(const void *)x->list.data)[i];
+    return true;
+}
+
+int ds_remoteindex_heads(ds_remoteindex *x, const ds_sha *pack, ds_packheads_fn fn, void *ctx,
+                         ds_err *err)
+{
+    const listed *l = find_listed(x, pack);
+    ds_buf text = {0};
+    char name[80];
+    uint64_t objects;
+    if (!l || l->pack == UINT64_MAX || l->heads > l->pack)
+        return 0; /* holds nothing for anybody */
+    ds_remote_pack_name(name, pack, "heads");
+    int rc = ds_remote_get_buf(x->remote, name, 0, l->heads, &text, err);
+    rc = rc ? rc : ds_packheads_each(text.data, text.len, l->pack, &objects, fn, ctx, err);
+    ds_buf_fini(&text);
+    return rc;
+}
+
 /* ---- what is known ---- */
 
 typedef struct known {
@@ -164,7 +218,7 @@ static int on_known(void *ctx, int64_t n, const ds_packrow *p)
     known *k = ctx;
     const listed *l = find_listed(k->x, &p->name);
     (void)n;
-    if (!l || l->pack != p->size || l->heads == UINT64_MAX)
+    if (!l || l->pack != p->size || l->heads == UINT64_MAX || skipped(k->x, &p->name))
         k->gone = true;
     return ds_buf_put(&k->names, p->name.b, sizeof p->name);
 }
@@ -199,6 +253,28 @@ static int empty_cache(ds_remoteindex *x, ds_err *err)
     ds_buf_fini(&rows);
     ds_buf_fini(&packs);
     return rc;
+}
+
+/* What is known is begun anew: in the cache, when nobody else uses it and it is for all. */
+static int begin_anew(ds_remoteindex *x, ds_err *err)
+{
+    if (x->own)
+        return empty_cache(x, err);
+    if (!x->skip && x->lock >= 0 && flock(x->lock, LOCK_EX | LOCK_NB) == 0) {
+        int rc = empty_cache(x, err);
+        (void)flock(x->lock, LOCK_SH);
+        return rc;
+    }
+    if (x->lock >= 0) /* a try that fails may have lost it */
+        (void)flock(x->lock, LOCK_SH);
+    ds_objindex *ix = NULL;
+    int rc = ds_objindex_open(&ix, "", DS_INDEX_AFAR, err);
+    if (rc)
+        return rc;
+    ds_objindex_close(x->ix);
+    x->ix = ix;
+    x->own = true;
+    return 0;
 }
 
 /* ---- taking in ---- */
@@ -284,6 +360,8 @@ static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *stat
             if (names->len && bsearch(&l->name, names->data, names->len / sizeof(ds_sha),
                                       sizeof(ds_sha), by_name))
                 continue;
+            if (skipped(x, &l->name))
+                continue;
             if (l->pack == UINT64_MAX || l->heads == UINT64_MAX) {
                 state->bare += l->pack != UINT64_MAX;
                 continue;
@@ -318,7 +396,7 @@ int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err
     rc = ds_objindex_packs(x->ix, on_known, &k, err);
     if (!rc && k.gone) {
         ds_buf_reset(&k.names);
-        rc = empty_cache(x, err);
+        rc = begin_anew(x, err);
     }
     state->packs = k.names.len / sizeof(ds_sha);
     bool begun = !rc;

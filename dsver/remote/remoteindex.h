@@ -2,8 +2,9 @@
  * the heads beside the remote's packs.
  *
  * Kept in the store's remotes/NAME/index.db and brought up to date by what the remote lists; a mere
- * cache. A pack counts when its heads are there and agree with its length; a pack that lost its
- * end, or whose heads have not come yet, holds nothing for us, and is counted.
+ * cache, which is begun anew when packs went, and in a temporary file while other processes use it.
+ * A pack counts when its heads are there and agree with its length; a pack that lost its end, or
+ * whose heads have not come yet, holds nothing for us, and is counted.
  *
  * One thread at a time for refresh; look-ups from any (objindex.h).
  */
@@ -11,7 +12,9 @@
 #define DS_REMOTEINDEX_H
 
 #include "objindex.h"
+#include "packheads.h"
 #include "remote.h"
+#include "shaset.h"
 
 typedef struct ds_remoteindex ds_remoteindex;
 
@@ -28,7 +31,19 @@ int ds_remoteindex_open(ds_remoteindex **out, const char *dir, const char *name,
 void ds_remoteindex_close(ds_remoteindex *x); /* NULL is fine */
 /* Lists the remote and takes in what is new. */
 int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err);
+/* Lent until the next refresh. */
 ds_objindex *ds_remoteindex_get(ds_remoteindex *x);
+/* From the next refresh on these packs count for nothing; borrowed, NULL: none. */
+void ds_remoteindex_skip(ds_remoteindex *x, const ds_shaset *packs);
+/* The i-th pack of what the last refresh listed, with or without heads: false past the last. */
+typedef struct ds_listed {
+    ds_sha name;
+    uint64_t pack, heads; /* lengths; UINT64_MAX: not there */
+} ds_listed;
+bool ds_remoteindex_entry(const ds_remoteindex *x, size_t i, ds_listed *out);
+/* Reads a pack's heads again: pieces that other packs hold as well are in the index once only. */
+int ds_remoteindex_heads(ds_remoteindex *x, const ds_sha *pack, ds_packheads_fn fn, void *ctx,
+                         ds_err *err);
 /* The length of a pack that was listed by the last refresh: false when it was not there. */
 bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t *size);
 

@@ -4,7 +4,10 @@
 #include <string.h>
 
 #include "needed.h"
+#include "overlay.h"
 #include "refs.h"
+#include "remoteerase.h"
+#include "remotegc.h"
 #include "remotesync.h"
 
 typedef struct pushing {
@@ -14,7 +17,10 @@ typedef struct pushing {
     ds_gitrefs there, here; /* here: of those that are picked */
     ds_buf moves;           /* ds_gitmove */
     ds_buf tips, haves;     /* git_oid: commits */
-    char first[320];        /* the first ref that is rejected */
+    ds_gitmove erased;      /* of what was erased, when `erasing` */
+    bool erasing;
+    ds_shaset want;
+    char first[320]; /* the first ref that is rejected */
 } pushing;
 
 static int add_here(void *ctx, const char *name, const git_oid *id, ds_err *err)
@@ -148,20 +154,18 @@ static int mark_remote(ds_link *l, ds_err *err)
 static int send_pieces(pushing *p, ds_err *err)
 {
     ds_link *l = p->l;
-    ds_shaset want = {0};
     ds_remotestate state;
     ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
     int rc = mark_remote(l, err);
     rc = rc ? rc : find_haves(p, err);
     rc = rc ? rc
-            : ds_needed_find(
-                  &want, &p->out->versions, l->store, (const git_oid *)(const void *)p->tips.data,
-                  p->tips.len / sizeof(git_oid), (const git_oid *)(const void *)p->haves.data,
-                  p->haves.len / sizeof(git_oid), err);
+            : ds_needed_find(&p->want, &p->out->versions, l->store,
+                             (const git_oid *)(const void *)p->tips.data,
+                             p->tips.len / sizeof(git_oid),
+                             (const git_oid *)(const void *)p->haves.data,
+                             p->haves.len / sizeof(git_oid), err);
     rc = rc ? rc : ds_remoteindex_refresh(l->index, &state, err);
-    rc = rc ? rc : ds_transfer_send(&p->out->moved, &t, &want, err);
-    ds_shaset_fini(&want);
-    return rc;
+    return rc ? rc : ds_transfer_send(&p->out->moved, &t, &p->want, err);
 }
 
 /* refs/remotes/NAME/... follow what is there now. */
@@ -191,6 +195,42 @@ static int note_push(pushing *p, size_t n, ds_err *err)
     return ds_ref_note(p->l->store->cat, text, err);
 }
 
+static bool erasing_news(const pushing *p)
+{
+    return p->erasing && !(p->erased.exists && git_oid_equal(&p->erased.from, &p->erased.to));
+}
+
+/* What was erased goes along in any case: when it moved there meanwhile, nothing else may. */
+static int move_there(pushing *p, ds_err *err)
+{
+    ds_link *l = p->l;
+    const size_t n = p->moves.len / sizeof(ds_gitmove), all = n + erasing_news(p);
+    ds_buf moves = {0};
+    int rc = all ? note_push(p, all, err) : 0;
+    if (rc || !all)
+        return rc;
+    if (ds_buf_put(&moves, p->moves.data, p->moves.len) ||
+        (p->erasing && ds_buf_put(&moves, &p->erased, sizeof p->erased)))
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc
+            : ds_git_push(ds_catalog_dir(l->store->cat), l->conf.catalog,
+                          (const ds_gitmove *)(const void *)moves.data, n + p->erasing, err);
+    ds_buf_fini(&moves);
+    p->out->refs = rc ? 0 : all;
+    return rc ? rc : note_moved(p, err);
+}
+
+/* Erased pieces leave the remote's packs. */
+static int purge_there(pushing *p, ds_err *err)
+{
+    ds_remotestate state;
+    int rc = ds_remoteindex_refresh(p->l->index, &state, err);
+    rc = rc ? rc : ds_remotegc_purge(&p->out->purged, p->l, err);
+    return rc ? ds_err_prefix(err, "the refs are pushed, but the remote's packs still hold what "
+                                   "was erased (push again, or dsver gc --remote)")
+              : 0;
+}
+
 static int push(pushing *p, ds_err *err)
 {
     ds_link *l = p->l;
@@ -204,27 +244,29 @@ static int push(pushing *p, ds_err *err)
                      "%s: the remote has gone on in another way (%llu rejected, nothing was sent): "
                      "dsver pull first, or push --force to leave behind what is there",
                      p->first, (unsigned long long)p->out->rejected);
+    rc = rc ? rc : ds_erasure_push(&p->erased, &p->erasing, &p->want, l, &p->there, err);
+    if (!rc && erasing_news(p) && p->o->fn) {
+        const ds_syncref said = {.ref = DS_REF_ERASED,
+                                 .from = p->erased.exists ? &p->erased.from : NULL,
+                                 .to = &p->erased.to,
+                                 .did = p->erased.exists ? DS_SYNC_MOVED : DS_SYNC_NEW};
+        p->o->fn(p->o->ctx, &said);
+    }
     if (rc || p->o->dry_run)
         return rc;
     rc = add_same(p, err);
-    if (!rc && p->tips.len)
+    if (!rc && (p->tips.len || p->want.n))
         rc = send_pieces(p, err);
-    size_t n = p->moves.len / sizeof(ds_gitmove);
-    rc = rc || !n ? rc : note_push(p, n, err);
-    if (!rc && n) {
-        rc = ds_git_push(ds_catalog_dir(l->store->cat), l->conf.catalog,
-                         (const ds_gitmove *)(const void *)p->moves.data, n, err);
-        rc = rc ? rc : note_moved(p, err);
-        p->out->refs = rc ? 0 : n;
-    }
-    return rc;
+    rc = rc ? rc : move_there(p, err);
+    return rc || !p->erasing ? rc : purge_there(p, err);
 }
 
 int ds_sync_push(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
 {
     pushing p = {.l = l, .o = o, .out = out};
     *out = (ds_synced){.refs = 0};
-    int rc = ds_objstore_hold(l->store->objs, err);
+    int rc = o->dry_run ? 0 : ds_erasure_settle(l->store, err);
+    rc = rc ? rc : ds_objstore_hold(l->store->objs, err);
     if (rc)
         return rc;
     rc = push(&p, err);
@@ -234,5 +276,6 @@ int ds_sync_push(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
     ds_buf_fini(&p.moves);
     ds_buf_fini(&p.tips);
     ds_buf_fini(&p.haves);
+    ds_shaset_fini(&p.want);
     return rc;
 }

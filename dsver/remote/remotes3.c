@@ -37,13 +37,15 @@ typedef struct listing {
     void *ctx;
 } listing;
 
-static int on_key(void *ctx, const char *key, uint64_t size, ds_err *err)
+static int on_key(void *ctx, const ds_s3_key *k, ds_err *err)
 {
     listing *l = ctx;
+    const char *name = k->key + l->len;
     /* keys of other places are none of ours, whatever the server says */
-    if (strncmp(key, l->prefix, l->len) != 0 || strchr(key + l->len, '/') || !key[l->len])
+    if (strncmp(k->key, l->prefix, l->len) != 0 || strchr(name, '/') || !*name)
         return 0;
-    return l->fn(l->ctx, key + l->len, size, err);
+    const ds_remote_file f = {.name = name, .size = k->size, .time = k->time};
+    return l->fn(l->ctx, &f, err);
 }
 
 static int list_page(ds_s3 *s, listing *l, ds_s3_answer *a, ds_err *err)

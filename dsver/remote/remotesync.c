@@ -92,6 +92,17 @@ bool ds_sync_has_object(ds_store *s, const git_oid *id)
     return git_odb_exists(ds_catalog_odb(s->cat), id) == 1;
 }
 
+int ds_sync_objects(ds_link *l, const ds_buf *ids, ds_err *err)
+{
+    ds_catalog *c = l->store->cat;
+    int rc =
+        ds_git_fetch(ds_catalog_dir(c), l->conf.catalog, (const git_oid *)(const void *)ids->data,
+                     ids->len / sizeof(git_oid), err);
+    if (!rc && git_odb_refresh(ds_catalog_odb(c)) < 0)
+        rc = ds_fail(err, DS_IO, "the catalog cannot be read again");
+    return rc;
+}
+
 int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err)
 {
     git_object *o = NULL, *c = NULL;
@@ -103,6 +114,25 @@ int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err)
         *commit = *git_object_id(c);
     git_object_free(c);
     git_object_free(o);
+    return rc;
+}
+
+int ds_sync_commits(ds_buf *commits, ds_link *l, const ds_gitrefs *there, ds_err *err)
+{
+    ds_buf lack = {0};
+    int rc = 0;
+    for (size_t i = 0; !rc && i < there->n; i++)
+        if (!ds_sync_has_object(l->store, &there->v[i].id) &&
+            ds_buf_put(&lack, &there->v[i].id, sizeof(git_oid)))
+            rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_sync_objects(l, &lack, err);
+    for (size_t i = 0; !rc && i < there->n; i++) {
+        git_oid commit;
+        rc = ds_sync_commit(l->store, &there->v[i].id, &commit, err);
+        if (rc > 0)
+            rc = ds_buf_put(commits, &commit, sizeof commit) ? ds_fail_nomem(err) : 0;
+    }
+    ds_buf_fini(&lack);
     return rc;
 }
 

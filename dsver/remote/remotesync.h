@@ -56,6 +56,7 @@ typedef struct ds_synced {
     uint64_t versions; /* whose pieces were looked at */
     uint64_t refs;     /* that were moved */
     uint64_t rejected;
+    uint64_t purged; /* packs of the remote that held what was erased, and are gone */
 } ds_synced;
 
 /* DS_FAIL, with nothing sent, when a ref would not go on from where it is there. */
@@ -66,6 +67,8 @@ int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err
 /* Moves local branches on to where the remote's were when last fetched; makes those that are not
  * here. DS_FAIL after all others are moved when one has gone on in another way. */
 int ds_sync_branches(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
+/* Takes in what was erased at the remote, and nothing else. */
+int ds_sync_erasures(ds_link *l, ds_err *err);
 /* Fetches what a version needs and is not here: for stores that are lazy. */
 int ds_sync_pieces(ds_synced *out, ds_link *l, const git_oid *commit, ds_err *err);
 
@@ -75,6 +78,10 @@ int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, ds_err *e
 /* 1 when `b` is `a` or leads to it through its parents. */
 int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err);
 bool ds_sync_has_object(ds_store *s, const git_oid *id);
+/* Brings objects of the remote's catalog (git_oid) that are not here. */
+int ds_sync_objects(ds_link *l, const ds_buf *ids, ds_err *err);
+/* The commits (git_oid) that all of its refs lead to, and brings them. */
+int ds_sync_commits(ds_buf *commits, ds_link *l, const ds_gitrefs *there, ds_err *err);
 /* The commit that an object is or, for a tag, leads to: 1, 0 none, < 0. */
 int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err);
 /* Commits of every ref of the store. */

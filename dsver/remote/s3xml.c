@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 enum { DEPTH_MAX = 8, KEY_MAX = 2048 };
 
@@ -20,7 +21,7 @@ typedef struct reading {
     char path[DEPTH_MAX][64];
     ds_buf text;
     char key[KEY_MAX];
-    uint64_t size;
+    ds_s3_key at;
     bool has_key, has_size;
 } reading;
 
@@ -47,8 +48,10 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
     snprintf(r->path[r->depth], sizeof r->path[0], "%s", name);
     if (r->depth == 0)
         snprintf(r->out->root, sizeof r->out->root, "%s", name);
-    if (r->depth == 1 && strcmp(name, "Contents") == 0)
+    if (r->depth == 1 && strcmp(name, "Contents") == 0) {
         r->has_key = r->has_size = false;
+        r->at.time = INT64_MAX;
+    }
     r->depth++;
     ds_buf_reset(&r->text);
 }
@@ -70,10 +73,22 @@ static void on_size(reading *r)
     char text[32], *end;
     keep(r, text, sizeof text, false);
     errno = 0;
-    r->size = strtoull(text, &end, 10);
+    r->at.size = strtoull(text, &end, 10);
     if (r->rc == 0 && (errno || end == text || *end || *text == '-'))
         refuse(r, "a size that is no number");
     r->has_size = true;
+}
+
+/* "2009-10-12T17:50:30.000Z" */
+static void on_time(reading *r)
+{
+    char text[40];
+    struct tm t = {0};
+    keep(r, text, sizeof text, false);
+    const char *end = r->rc ? NULL : strptime(text, "%Y-%m-%dT%H:%M:%S", &t);
+    if (!r->rc && (!end || (*end != '.' && *end != 'Z')))
+        refuse(r, "a time that is none");
+    r->at.time = (int64_t)timegm(&t);
 }
 
 static void on_inner(reading *r, const char *name)
@@ -94,7 +109,8 @@ static void on_inner(reading *r, const char *name)
     else if (strcmp(name, "Contents") == 0 && !(r->has_key && r->has_size))
         refuse(r, "an object without a key or a size");
     else if (strcmp(name, "Contents") == 0 && r->fn) {
-        int rc = r->fn(r->ctx, r->key, r->size, r->err);
+        r->at.key = r->key;
+        int rc = r->fn(r->ctx, &r->at, r->err);
         if (rc)
             stop(r, rc);
     }
@@ -112,6 +128,8 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
             r->has_key = true;
         } else if (strcmp(name, "Size") == 0) {
             on_size(r);
+        } else if (strcmp(name, "LastModified") == 0) {
+            on_time(r);
         }
     }
     ds_buf_reset(&r->text);

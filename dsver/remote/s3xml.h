@@ -21,8 +21,13 @@ typedef struct ds_s3_answer {
     bool truncated;    /* <IsTruncated> */
 } ds_s3_answer;
 
-/* A key of a listing; non-zero stops and is returned. */
-typedef int (*ds_s3_key_fn)(void *ctx, const char *key, uint64_t size, ds_err *err);
+/* A key of a listing; non-zero from fn stops and is returned. */
+typedef struct ds_s3_key {
+    const char *key;
+    uint64_t size;
+    int64_t time; /* <LastModified>: seconds since 1970; INT64_MAX when it is not said */
+} ds_s3_key;
+typedef int (*ds_s3_key_fn)(void *ctx, const ds_s3_key *k, ds_err *err);
 /* fn may be NULL. */
 int ds_s3_answer_read(ds_s3_answer *out, const void *text, size_t len, ds_s3_key_fn fn, void *ctx,
                       ds_err *err);

@@ -12,6 +12,7 @@
 #include "objcore.h"
 #include "packheads.h"
 #include "pool.h"
+#include "remotemarks.h"
 #include "sig.h"
 #include "term.h"
 #include "transfer.h"
@@ -36,6 +37,7 @@ typedef struct sending {
     ds_packw w; /* the new pack, when open */
     bool open;
     ds_buf object;
+    ds_shaset packs; /* that were sent */
     ds_progress bar;
 } sending;
 
@@ -113,6 +115,7 @@ static int take_one(sending *s, ds_err *err)
 {
     parcel *p = ds_pool_next(s->pool);
     int rc = p->rc ? ds_fail(err, p->rc, "%s", p->err.msg) : 0;
+    rc = rc ? rc : ds_shaset_add(&s->packs, &p->name, NULL, err);
     if (!rc) {
         s->out->packs++;
         s->out->bytes += p->size;
@@ -223,20 +226,49 @@ static int send_all(sending *s, const ds_hauls *h, ds_err *err)
     return rc;
 }
 
-/* What was sent is there now, says the remote itself. */
-static int confirm(const ds_transfer *t, const ds_shaset *want, ds_err *err)
+/* ---- what was sent is there now, says the remote itself ---- */
+
+static int not_there(const ds_transfer *t, const ds_sha *id, const ds_remotestate *state,
+                     ds_err *err)
+{
+    char hex[65];
+    ds_sha_hex(hex, id);
+    return ds_fail(err, DS_IO, "%s: does not hold piece %s, although it was sent%s%s",
+                   ds_remote_place(t->remote), hex, state->damaged ? "; " : "", state->first);
+}
+
+static int on_pack(void *ctx, int64_t n, const ds_packrow *p)
+{
+    size_t *seen = ((void **)ctx)[1];
+    (void)n;
+    *seen += ds_shaset_has(((void **)ctx)[0], &p->name);
+    return 0;
+}
+
+/* Pieces that lie in packs that leave as well are not looked for: their new packs are. */
+static int confirm_packs(const sending *s, const ds_remotestate *state, ds_err *err)
+{
+    size_t seen = 0;
+    ds_shaset packs = s->packs;
+    void *ctx[] = {&packs, &seen};
+    int rc = ds_objindex_packs(ds_remoteindex_get(s->t->index), on_pack, ctx, err);
+    return !rc && seen != packs.n
+               ? ds_fail(err, DS_IO, "%s: lacks a pack that was sent%s%s",
+                         ds_remote_place(s->t->remote), state->damaged ? "; " : "", state->first)
+               : rc;
+}
+
+static int confirm(const sending *s, const ds_shaset *want, ds_err *err)
 {
     ds_remotestate state;
-    char hex[65];
     int64_t row;
-    int rc = ds_remoteindex_refresh(t->index, &state, err);
+    int rc = ds_remoteindex_refresh(s->t->index, &state, err);
+    if (!rc && s->t->leaving)
+        return confirm_packs(s, &state, err);
     for (size_t i = 0; !rc && i < want->n; i++) {
-        rc = ds_objindex_row(ds_remoteindex_get(t->index), &want->ids[i], &row, err);
-        if (rc == 0) {
-            ds_sha_hex(hex, &want->ids[i]);
-            return ds_fail(err, DS_IO, "%s: does not hold piece %s, although it was sent%s%s",
-                           ds_remote_place(t->remote), hex, state.damaged ? "; " : "", state.first);
-        }
+        rc = ds_objindex_row(ds_remoteindex_get(s->t->index), &want->ids[i], &row, err);
+        if (rc == 0)
+            return not_there(s->t, &want->ids[i], &state, err);
         rc = rc < 0 ? rc : 0;
     }
     return rc;
@@ -248,18 +280,21 @@ int ds_transfer_send(ds_moved *out, const ds_transfer *t, const ds_shaset *want,
     ds_hauls h = {.places = {0}};
     char hex[65];
     *out = (ds_moved){.pieces = 0};
-    int rc = ds_hauls_plan(&h, out, t->objs->ix, ds_remoteindex_get(t->index), want, err);
+    const ds_way way = {
+        .from = t->objs->ix, .to = ds_remoteindex_get(t->index), .leaving = t->leaving};
+    int rc = ds_hauls_plan(&h, out, &way, want, err);
     if (!rc && out->missing) {
         ds_sha_hex(hex, &out->first_missing);
         rc = ds_fail(err, DS_CORRUPT,
                      "%llu pieces of these versions are neither here nor at the remote, first %s",
                      (unsigned long long)out->missing, hex);
     }
-    bool any = !rc && ds_hauls_n(&h) > 0;
-    if (any)
+    if (!rc && ds_hauls_n(&h) > 0)
         rc = send_all(&s, &h, err);
-    if (!rc && any)
-        rc = confirm(t, want, err);
+    if (!rc && !t->leaving)
+        rc = ds_marks_rescue(t, want, &s.packs, err);
+    rc = rc ? rc : confirm(&s, want, err);
+    ds_shaset_fini(&s.packs);
     ds_hauls_fini(&h);
     return rc;
 }

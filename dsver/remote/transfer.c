@@ -12,24 +12,34 @@ void ds_hauls_fini(ds_hauls *h)
     ds_buf_fini(&h->hauls);
 }
 
+/* 1 when the piece is there to stay. */
+static int is_there(const ds_way *w, const ds_sha *id, ds_err *err)
+{
+    ds_objloc loc;
+    int64_t row;
+    if (!w->leaving || !w->leaving->n)
+        return ds_objindex_row(w->to, id, &row, err);
+    int rc = ds_objindex_find(w->to, id, &loc, err);
+    return rc > 0 ? !ds_shaset_has(w->leaving, &loc.pack) : rc;
+}
+
 /* Places of all that is wanted and lacking, bases included. */
-static int close_over(ds_hauls *h, ds_moved *out, ds_objindex *from, ds_objindex *to,
-                      const ds_shaset *want, ds_err *err)
+static int close_over(ds_hauls *h, ds_moved *out, const ds_way *w, const ds_shaset *want,
+                      ds_err *err)
 {
     ds_shaset all = {0}; /* to be looked at, in order; it grows by bases */
     ds_objloc loc;
-    int64_t row;
     int rc = 0;
     for (size_t i = 0; !rc && i < want->n; i++)
         rc = ds_shaset_add(&all, &want->ids[i], NULL, err);
     for (size_t i = 0; !rc && i < all.n; i++) {
         const ds_sha id = all.ids[i];
-        rc = ds_objindex_row(to, &id, &row, err);
+        rc = is_there(w, &id, err);
         if (rc) { /* it is there already */
             rc = rc < 0 ? rc : 0;
             continue;
         }
-        rc = ds_objindex_find(from, &id, &loc, err);
+        rc = ds_objindex_find(w->from, &id, &loc, err);
         if (rc == 0 && out->missing++ == 0)
             out->first_missing = id;
         if (rc <= 0)
@@ -70,10 +80,9 @@ static int on_pack(void *ctx, int64_t n, const ds_packrow *p)
     return 0;
 }
 
-int ds_hauls_plan(ds_hauls *h, ds_moved *out, ds_objindex *from, ds_objindex *to,
-                  const ds_shaset *want, ds_err *err)
+int ds_hauls_plan(ds_hauls *h, ds_moved *out, const ds_way *way, const ds_shaset *want, ds_err *err)
 {
-    int rc = close_over(h, out, from, to, want, err);
+    int rc = close_over(h, out, way, want, err);
     size_t n = h->places.len / sizeof(ds_place);
     if (rc || n == 0)
         return rc;
@@ -86,5 +95,5 @@ int ds_hauls_plan(ds_hauls *h, ds_moved *out, ds_objindex *from, ds_objindex *to
         if (ds_buf_put(&h->hauls, &u, sizeof u))
             rc = ds_fail_nomem(err);
     }
-    return rc ? rc : ds_objindex_packs(from, on_pack, h, err);
+    return rc ? rc : ds_objindex_packs(way->from, on_pack, h, err);
 }

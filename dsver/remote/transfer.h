@@ -24,8 +24,10 @@ typedef struct ds_moved {
 typedef struct ds_transfer {
     ds_objstore *objs;
     ds_remote *remote;
-    ds_remoteindex *index; /* refreshed by the caller */
-    bool quiet;            /* no progress is shown */
+    ds_remoteindex *index;    /* refreshed by the caller */
+    bool quiet;               /* no progress is shown */
+    const ds_shaset *leaving; /* packs of the remote that are about to go: their pieces are sent
+                                 anew. NULL: none */
 } ds_transfer;
 
 /* Sends `want` and what they are built on, as far as the remote lacks them; on success the remote
@@ -67,7 +69,11 @@ static inline size_t ds_hauls_n(const ds_hauls *h)
 void ds_hauls_fini(ds_hauls *h);
 /* Everything in `want`, and what it is built on, that `from` holds and `to` lacks, pack by pack.
  * What both lack is counted in out. */
-int ds_hauls_plan(ds_hauls *h, ds_moved *out, ds_objindex *from, ds_objindex *to,
-                  const ds_shaset *want, ds_err *err);
+typedef struct ds_way {
+    ds_objindex *from, *to;
+    const ds_shaset *leaving; /* packs of `to` that count for nothing; NULL: none */
+} ds_way;
+int ds_hauls_plan(ds_hauls *h, ds_moved *out, const ds_way *way, const ds_shaset *want,
+                  ds_err *err);
 
 #endif

@@ -153,15 +153,14 @@ int ds_collect_purge(ds_collected *out, ds_store *s, ds_objgc *gc, int threads, 
     return rc ? rc : ds_catalog_overlay(&erased, s->cat, true, err);
 }
 
-/* What a command that died before its end left to do. */
-static int carry_through(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err)
+int ds_collect_pending(ds_collected *out, ds_store *s, bool wait, ds_err *err)
 {
     const ds_overlay *erased = NULL;
     ds_objgc *gc = NULL;
     int rc = ds_catalog_overlay(&erased, s->cat, true, err);
-    if (rc || o->dry_run || !ds_overlay_pending(erased))
+    if (rc || !ds_overlay_pending(erased))
         return rc;
-    rc = ds_collect_alone(&gc, s, o->wait, err);
+    rc = ds_collect_alone(&gc, s, wait, err);
     rc = rc ? rc : ds_collect_purge(out, s, gc, 1, err);
     ds_objgc_end(gc);
     return rc;
@@ -173,7 +172,7 @@ int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_
     ds_tidy *tidy = NULL;
     const int64_t before = (int64_t)time(NULL) - o->grace;
     *out = (ds_collected){0};
-    int rc = carry_through(out, s, o, err);
+    int rc = o->dry_run ? 0 : ds_collect_pending(out, s, o->wait, err);
     *out = (ds_collected){0};
     if (!rc)
         rc = ds_objgc_begin(&m.gc, s->objs, o->wait, err);

@@ -31,6 +31,8 @@ int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_
 /* All but what versions need goes, down to the last dead piece of a pack. alone: from now on nobody
  * else writes or collects. purge: afterwards the catalog says that erasures are carried through. */
 int ds_collect_alone(ds_objgc **gc, ds_store *s, bool wait, ds_err *err);
+/* Carries through what a command that died, or a fetch, left to do; nothing to do is fine. */
+int ds_collect_pending(ds_collected *out, ds_store *s, bool wait, ds_err *err);
 int ds_collect_purge(ds_collected *out, ds_store *s, ds_objgc *gc, int threads, ds_err *err);
 
 #endif

@@ -685,7 +685,7 @@ static int publish(forget *f, ds_err *err)
 {
     ds_person who = {0};
     ds_signer *signer = NULL;
-    ds_buf text = {0}, message = {0};
+    ds_buf text = {0}, message = {0}, gone = {0};
     char date[32], *actor = NULL;
     const int64_t now = (int64_t)time(NULL);
     ds_date_text(date, now);
@@ -702,11 +702,18 @@ static int publish(forget *f, ds_err *err)
                             .mail = (const char *)who.mail.data,
                             .time = now,
                             .signer = signer};
-    rc = rc ? rc : ds_overlay_publish(f->store->cat, &f->lines, &text, &by, err);
+    const ds_erasure e = {.lines = &f->lines, .gone = &gone, .statement = &text};
+    const pagehit *pages = (const pagehit *)(const void *)f->pages.data;
+    bool bad = ds_buf_put(&gone, f->avoid.data, f->avoid.len) != 0;
+    for (size_t i = 0; i < f->pages.len / sizeof *pages; i++)
+        bad = bad || ds_buf_put(&gone, &pages[i].piece, sizeof pages[i].piece);
+    rc = !rc && bad ? ds_fail_nomem(err) : rc;
+    rc = rc ? rc : ds_overlay_publish(f->store->cat, &e, &by, err);
     ds_signer_free(signer);
     ds_person_fini(&who);
     ds_buf_fini(&text);
     ds_buf_fini(&message);
+    ds_buf_fini(&gone);
     free(actor);
     return rc;
 }

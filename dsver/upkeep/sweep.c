@@ -16,6 +16,7 @@
 #include <sys/file.h>
 
 #include "gccore.h"
+#include "rmtree.h"
 
 #define SMALL_PACK (DS_PACK_TARGET / 4)
 #define SMALL_PACKS_MAX 64
@@ -454,11 +455,18 @@ static void clean_tmp(ds_objgc *gc, bool dry_run, ds_gcstats *st)
     if (ds_buf_printf(&path, "%s/tmp", gc->s->dir) == 0 && ds_buf_cstr(&path))
         d = opendir(ds_buf_cstr(&path));
     for (struct dirent *e; d && (e = readdir(d));) {
-        if (!is_leftover(e->d_name))
+        const bool store = strncmp(e->d_name, DS_OBJ_SCRATCH, sizeof DS_OBJ_SCRATCH - 1) == 0;
+        if (!store && !is_leftover(e->d_name))
             continue;
         ds_buf_reset(&path);
         if (ds_buf_printf(&path, "%s/tmp/%s", gc->s->dir, e->d_name) || !ds_buf_cstr(&path))
             break;
+        if (store && !dry_run)
+            ds_remove_tree(ds_buf_cstr(&path));
+        if (store) {
+            st->tmp_removed++;
+            continue;
+        }
         if (dry_run || ds_io_active->unlink(ds_buf_cstr(&path)) == 0)
             st->tmp_removed++;
     }

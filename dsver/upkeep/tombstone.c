@@ -213,14 +213,134 @@ int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, cons
     return rc;
 }
 
+/* ---- two of a block ---- */
+
+static bool is_zero(const ds_value *x)
+{
+    for (size_t i = 0; i < x->len; i++)
+        if (x->p[i])
+            return false;
+    return true;
+}
+
+static bool is_empty(const ds_colview *v, const ds_value *x)
+{
+    if (x->null || v->type == DS_RUNS)
+        return true;
+    switch (v->type) {
+    case DS_BOOL:
+    case DS_I64:
+    case DS_TIMESTAMP:
+        return x->i == 0;
+    case DS_F64:
+        return x->f == 0;
+    case DS_JSON:
+        return x->len == 4 && memcmp(x->p, "null", 4) == 0;
+    case DS_LIST:
+        return x->count == 0;
+    case DS_TOKENS16:
+    case DS_TOKENS32:
+        return is_zero(x);
+    default:
+        return x->len == 0;
+    }
+}
+
+/* A record without a key of its own is known by having nothing else either. */
+static bool is_tombstone(const ds_recblock *r)
+{
+    const ds_schema *s = &r->side->schema;
+    const size_t n = sizeof DS_TOMBSTONE - 1;
+    if (s->explicit_key)
+        return r->values[0].len == n + 32 && memcmp(r->values[0].p, DS_TOMBSTONE, n) == 0;
+    for (size_t i = 0; i < s->n; i++)
+        if (!is_empty(&r->views[i], &r->values[i]))
+            return false;
+    return true;
+}
+
+/* Of two tombstones the one whose name comes first, so that it does not matter who joins them. */
+static bool takes_second(const ds_recblock *a, const ds_recblock *b)
+{
+    const bool x = is_tombstone(a), y = is_tombstone(b);
+    return x && y && a->side->schema.explicit_key
+               ? memcmp(b->values[0].p, a->values[0].p, sizeof DS_TOMBSTONE + 31) < 0
+               : y && !x;
+}
+
+int ds_tombstone_join(ds_manline *line, const ds_verside *a, size_t block_a, const ds_verside *b,
+                      size_t block_b, ds_objtx *tx, ds_err *err)
+{
+    tomb t;
+    ds_recblock other = {.side = NULL};
+    int rc = tomb_init(&t, a, err);
+    rc = rc ? rc : ds_recblock_load(&t.rec, a, block_a, true, err);
+    rc = rc ? rc : ds_recblock_load(&other, b, block_b, false, err);
+    while (!rc && ds_recblock_next(&t.rec)) {
+        if (!ds_recblock_next(&other)) {
+            rc = ds_fail(err, DS_CORRUPT, "what two erasures left of a block differs in length");
+            break;
+        }
+        const ds_recblock *r = takes_second(&t.rec, &other) ? &other : &t.rec;
+        for (size_t i = 0; !rc && i < a->schema.n; i++)
+            rc = ds_colbuild_value(&t.cols[i], &r->views[i], &r->values[i], err);
+    }
+    rc = rc ? rc : seal(&t, err);
+    rc = rc ? rc : put_block(&t, line, tx, err);
+    ds_recblock_fini(&other);
+    tomb_fini(&t);
+    return rc;
+}
+
 /* ---- a page ---- */
+
+static int put_page(ds_manline *line, ds_buf *fresh, uint64_t sources, ds_objstore *objs,
+                    ds_objtx *tx, ds_err *err)
+{
+    ds_blockjob job = {0};
+    ds_blockctx ctx = {.objs = objs};
+    int rc = ds_blockjob_page(&job, fresh, sources, err);
+    if (!rc) {
+        ds_blockjob_run(&job, &ctx);
+        rc = job.err.code ? ds_fail(err, job.err.code, "%s", job.err.msg) : 0;
+    }
+    rc = rc ? rc : ds_blockjob_put(&job, &ctx, tx, err);
+    *line = job.line;
+    job.line = (ds_manline){0};
+    ds_blockjob_fini(&job);
+    return rc;
+}
+
+int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, uint64_t sources,
+                           ds_objstore *objs, ds_objtx *tx, ds_err *err)
+{
+    const size_t n = sizeof DS_TOMBSTONE - 1;
+    ds_buf fresh = {0};
+    int rc = 0;
+    for (size_t x = 0, y = 0; !rc && x < a->len;) {
+        ds_source one, two;
+        uint64_t blocks;
+        rc = ds_page_next(a->data, a->len, &x, &blocks, &one, err);
+        if (!rc && y == b->len)
+            rc = ds_fail(err, DS_CORRUPT, "what two erasures left of a page differs in length");
+        rc = rc ? rc : ds_page_next(b->data, b->len, &y, &blocks, &two, err);
+        if (rc)
+            break;
+        const bool gone1 = one.len == n + 32 && memcmp(one.name, DS_TOMBSTONE, n) == 0,
+                   gone2 = two.len == n + 32 && memcmp(two.name, DS_TOMBSTONE, n) == 0;
+        const bool second = gone2 && (!gone1 || memcmp(two.name, one.name, n + 32) < 0);
+        if (ds_buf_varint(&fresh, blocks) || ds_source_put(&fresh, second ? &two : &one))
+            rc = ds_fail_nomem(err);
+    }
+    rc = rc ? rc : put_page(line, &fresh, sources, objs, tx, err);
+    ds_buf_fini(&fresh);
+    return rc;
+}
 
 int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, const uint64_t *rows,
                       size_t n, const uint8_t salt[32], ds_objstore *objs, ds_objtx *tx,
                       ds_err *err)
 {
-    ds_blockjob job = {0};
-    const ds_blockctx ctx = {.objs = objs};
     ds_buf fresh = {0};
     size_t k = 0;
     int rc = 0;
@@ -239,16 +359,7 @@ int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, co
         if (!rc && (ds_buf_varint(&fresh, blocks) || ds_source_put(&fresh, &src)))
             rc = ds_fail_nomem(err);
     }
-    rc = rc ? rc : ds_blockjob_page(&job, &fresh, sources, err);
-    if (!rc) {
-        ds_blockctx shared = ctx;
-        ds_blockjob_run(&job, &shared);
-        rc = job.err.code ? ds_fail(err, job.err.code, "%s", job.err.msg) : 0;
-    }
-    rc = rc ? rc : ds_blockjob_put(&job, &ctx, tx, err);
-    *line = job.line;
-    job.line = (ds_manline){0};
-    ds_blockjob_fini(&job);
+    rc = rc ? rc : put_page(line, &fresh, sources, objs, tx, err);
     ds_buf_fini(&fresh);
     return rc;
 }

@@ -20,6 +20,12 @@ int ds_tombstone_name(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32]
  * before). */
 int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, const uint64_t *rows,
                        size_t n, const uint8_t salt[32], ds_objtx *tx, ds_err *err);
+/* A block as two erasures left it, with the tombstones of both. */
+int ds_tombstone_join(ds_manline *line, const ds_verside *a, size_t block_a, const ds_verside *b,
+                      size_t block_b, ds_objtx *tx, ds_err *err);
+/* The same of a page. */
+int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, uint64_t sources,
+                           ds_objstore *objs, ds_objtx *tx, ds_err *err);
 /* The page, with its sources numbered `rows` (in the page, ascending) emptied. */
 int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, const uint64_t *rows,
                       size_t n, const uint8_t salt[32], ds_objstore *objs, ds_objtx *tx,

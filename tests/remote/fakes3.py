@@ -250,8 +250,10 @@ class Handler(BaseHTTPRequestHandler):
         out = ["<?xml version='1.0' encoding='UTF-8'?>",
                "<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"]
         for k in keys[:PAGE]:
-            out.append("<Contents><Key>%s</Key><Size>%d</Size></Contents>"
-                       % (escape(k), os.path.getsize(os.path.join(top, k))))
+            st = os.stat(os.path.join(top, k))
+            when = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(st.st_mtime))
+            out.append("<Contents><Key>%s</Key><LastModified>%s</LastModified><Size>%d</Size></Contents>"
+                       % (escape(k), when, st.st_size))
         more = len(keys) > PAGE
         out.append("<IsTruncated>%s</IsTruncated>" % ("true" if more else "false"))
         if more:

@@ -156,13 +156,16 @@ typedef struct keys {
     char text[512];
 } keys;
 
-static int add_key(void *ctx, const char *key, uint64_t size, ds_err *err)
+static int add_key(void *ctx, const ds_s3_key *at, ds_err *err)
 {
     keys *k = ctx;
     size_t n = strlen(k->text);
     (void)err;
-    snprintf(k->text + n, sizeof k->text - n, "%s=%llu;", key, (unsigned long long)size);
-    return strcmp(key, "stop") == 0 ? 7 : 0;
+    snprintf(k->text + n, sizeof k->text - n, "%s=%llu;", at->key, (unsigned long long)at->size);
+    if (at->time != INT64_MAX)
+        snprintf(k->text + n, sizeof k->text - n, "%s=%llu@%lld;", at->key,
+                 (unsigned long long)at->size, (long long)at->time);
+    return strcmp(at->key, "stop") == 0 ? 7 : 0;
 }
 
 static int read_answer(ds_s3_answer *a, keys *k, const char *text, ds_err *err)
@@ -403,9 +406,11 @@ static void heads_tell_what_is_in_a_pack(void **state)
 
 /* ---- a folder ---- */
 
-static int list_file(void *ctx, const char *name, uint64_t size, ds_err *err)
+static int list_file(void *ctx, const ds_remote_file *f, ds_err *err)
 {
-    return add_key(ctx, name, size, err);
+    const ds_s3_key k = {.key = f->name, .size = f->size, .time = INT64_MAX};
+    assert_true(f->time > 0 && f->time < INT64_MAX);
+    return add_key(ctx, &k, err);
 }
 
 static void a_folder_keeps_what_is_put(void **state)
