@@ -4,6 +4,58 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Names for a message, as many whole ones as there is room for. */
+typedef struct name_list {
+    char text[160];
+    size_t len;
+    bool full;
+} name_list;
+
+static void name_add(name_list *l, const void *name, size_t len)
+{
+    size_t sep = l->len > 0 ? 2 : 0;
+    if (l->full)
+        return;
+    if (sep + len + sizeof ", ..." > sizeof l->text - l->len) {
+        l->full = true;
+        name = "...";
+        len = 3;
+    }
+    memcpy(l->text + l->len, ", ", sep);
+    memcpy(l->text + l->len + sep, name, len);
+    l->len += sep + len;
+    l->text[l->len] = 0;
+}
+
+int ds_textref_missing(const ds_schema *s, const char *name, bool json, ds_err *err)
+{
+    name_list have = {0};
+    for (size_t i = 0; i < s->n; i++)
+        if (s->cols[i].type == DS_UTF8 || (json && s->cols[i].type == DS_JSON))
+            name_add(&have, s->cols[i].name, strlen(s->cols[i].name));
+    const char *list = have.len > 0 ? have.text : "none";
+    if (!json)
+        return ds_fail(err, DS_FAIL,
+                       "no column '%.100s' in the stream, whose columns of text are: %s", name,
+                       list);
+    return ds_fail(err, DS_FAIL,
+                   "no column '%.100s' in the stream, whose columns of text and JSON are: %s (a "
+                   "member of a column of JSON is named COLUMN.MEMBER: meta.%.60s)",
+                   name, list, name);
+}
+
+/* `m` in an object, or in what is none. */
+static int no_member(const ds_jscan *scan, const char *m, ds_err *err)
+{
+    name_list have = {0};
+    if (scan->kind != DS_J_OBJECT)
+        return ds_fail(err, DS_FAIL, "no member \"%.100s\": the value is no object", m);
+    for (size_t i = 0; i < scan->n; i++)
+        name_add(&have, scan->v[i].name, scan->v[i].name_len);
+    return ds_fail(err, DS_FAIL, "no member \"%.100s\", but: %s", m,
+                   have.len > 0 ? have.text : "none");
+}
+
 int ds_textref_init(ds_textref *r, const ds_schema *s, const char *name, ds_err *err)
 {
     const char *dot = strchr(name, '.');
@@ -27,10 +79,7 @@ int ds_textref_init(ds_textref *r, const ds_schema *s, const char *name, ds_err 
             r->path[i] = dot[1 + i] == '.' ? 0 : dot[1 + i];
     }
     if (k < 0)
-        return ds_fail(err, DS_FAIL,
-                       "no column '%s' in the stream (a member of a column of JSON "
-                       "is named COLUMN.MEMBER: meta.%.60s)",
-                       name, name);
+        return ds_textref_missing(s, name, true, err);
     if (s->cols[k].type != DS_JSON && s->cols[k].type != DS_UTF8)
         return ds_fail(err, DS_FAIL, "column '%s' is %s, not text", name,
                        ds_type_name(s->cols[k].type));
@@ -58,9 +107,10 @@ int ds_textref_get(const ds_textref *r, const ds_column *col, const ds_value *x,
                                             scan->why ? scan->why : "?");
         if (scan->kind == DS_J_OBJECT)
             v = ds_jscan_find(scan, m, strlen(m), &twice);
-        if (!v || twice)
-            return ds_fail(err, DS_FAIL,
-                           v ? "the member \"%.100s\" is there twice" : "no member \"%.100s\"", m);
+        if (!v)
+            return no_member(scan, m, err);
+        if (twice)
+            return ds_fail(err, DS_FAIL, "the member \"%.100s\" is there twice", m);
         out->p = v->value;
         out->len = v->value_len;
     }

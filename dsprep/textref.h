@@ -15,6 +15,9 @@ typedef struct ds_textref {
 
 /* `name` is a column's, or COLUMN.MEMBER, COLUMN.MEMBER.MEMBER ... into a column of JSON. */
 int ds_textref_init(ds_textref *r, const ds_schema *s, const char *name, ds_err *err);
+/* Fails: no column has this name; the message names those of text, with `json` those of JSON too.
+ */
+int ds_textref_missing(const ds_schema *s, const char *name, bool json, ds_err *err);
 void ds_textref_fini(ds_textref *r);
 
 typedef struct ds_textat {

@@ -79,8 +79,7 @@ static int find_texts(ds_tokenplan *p, const ds_schema *in, ds_err *err)
     p->ncols = 1;
     long text = ds_schema_find(in, o->column);
     if (text < 0)
-        return ds_fail(err, DS_FAIL, "no column '%s' in the stream (--column names the text)",
-                       o->column);
+        return ds_textref_missing(in, o->column, false, err);
     if (in->cols[text].type != DS_UTF8)
         return ds_fail(err, DS_FAIL, "column '%s' is %s, not text", o->column,
                        ds_type_name(in->cols[text].type));
