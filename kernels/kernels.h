@@ -51,10 +51,26 @@ typedef struct ds_kadamw {
     float gscale;       /* gradients are multiplied by this first (clipping) */
 } ds_kadamw;
 
+/* A device's memory. What is not known is 0. */
+typedef struct ds_kmem {
+    int64_t total, free; /* of the device, whoever uses it */
+    int64_t held, peak;  /* of it this backend's, now and at most */
+    int64_t allocations; /* how often it asked the device so far */
+} ds_kmem;
+
+/* Elements of logits at once, on the CPU and on a device: there the weights of a large vocabulary
+ * are to be read for many rows. */
+#define DS_CPU_LOGITS ((int64_t)16 << 20)
+#define DS_DEVICE_LOGITS ((int64_t)128 << 20)
+
+/* Places of scratch: what a function takes beside its operands (scratch.h). */
+#define DS_KSLOTS 4
+
 struct ds_kernels {
     const char *name;   /* "cpu" */
     const char *detail; /* "avx512, 2 threads": goes into the lineage */
     bool paper;         /* nothing is behind its buffers: paper.h */
+    int64_t logits;     /* elements of logits that are best made at once */
     void *ctx;
 
     /* ---- memory ---- */
@@ -64,6 +80,11 @@ struct ds_kernels {
     int (*download)(ds_kernels *k, void *host, const void *src, size_t bytes, ds_err *err);
     int (*zero)(ds_kernels *k, void *p, size_t bytes, ds_err *err);
     int (*sync)(ds_kernels *k, ds_err *err);
+    void (*memory)(ds_kernels *k, ds_kmem *m);
+    /* Asks a device once for all that is to come: `bytes` for alloc, whose buffers take up
+     * multiples of 256 there and are not given back before the end, and scratch. Nothing elsewhere.
+     */
+    int (*reserve)(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err);
     /* From hold to release the bytes at x stay as they are, so a backend may keep what it made of
      * them (panels of a left operand) from one product to the next. They nest; releasing NULL
      * releases all. Results do not depend on them. */
@@ -166,12 +187,13 @@ struct ds_kernels {
                           ds_err *err);
 
     /* ---- loss ---- */
-    /* Rows of logits[T,V] become their gradient in place: weight[t] * (softmax - onehot(target[t]))
-     * * scale; rows with weight 0 become 0. loss[t] = weight[t] * -log p(target) (f32, not scaled).
-     * targets and weights are host memory. */
-    int (*softmax_xent)(ds_kernels *k, void *logits, float *loss, enum ds_kfmt f,
-                        const int32_t *target, const float *weight, int64_t t, int64_t v,
-                        float scale, ds_err *err);
+    /* grad[T,V] = weight[t] * (softmax(logits) - onehot(target[t])) * scale, 0 in rows of weight 0;
+     * grad may be logits, of the same format then, or NULL: not asked for. loss[t] = weight[t] *
+     * -log p(target) (f32, not scaled). Nothing is left of logits. targets and weights are host
+     * memory. */
+    int (*softmax_xent)(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
+                        enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
+                        int64_t v, float scale, ds_err *err);
 
     /* ---- mixture of experts ---- */
     /* prob[T,E] = softmax(logits) in f32; the k largest (ties: lower index first) give idx[T,k] and
@@ -192,8 +214,10 @@ struct ds_kernels {
                        const float *w, int64_t n, int64_t d, ds_err *err);
 
     /* ---- optimizer ---- */
-    /* Sum of squares in f64, in fixed blocks of 4096 elements added in order. */
-    int (*norm2)(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err);
+    /* Sum of squares of `count` arrays, n[i] elements at x[i], in f64: of each in fixed blocks of
+     * 4096 elements added in order, then those in order. */
+    int (*norm2)(ds_kernels *k, double *sum, const float *const *x, const int64_t *n, int64_t count,
+                 ds_err *err);
     /* AdamW (Loshchilov & Hutter 2019): m, v and the master weights are f32; when `w` is bf16,
      * `master` holds the f32 weights and w is rounded from them; when f32, master is NULL. */
     int (*adamw)(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,

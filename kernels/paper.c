@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "scratch.h"
+
 /* Functions that do nothing have their parameters for the table's sake. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 
@@ -11,7 +13,8 @@
 
 typedef struct paper {
     uintptr_t next;
-    int64_t bytes;
+    int64_t bytes, room;
+    size_t scratch[DS_KSLOTS];
     struct sheet {
         void *at;
         int64_t bytes;
@@ -22,6 +25,14 @@ typedef struct paper {
 int64_t ds_paper_bytes(const ds_kernels *k)
 {
     return ((const paper *)k->ctx)->bytes;
+}
+
+int64_t ds_paper_room(const ds_kernels *k, size_t scratch[DS_KSLOTS])
+{
+    const paper *s = k->ctx;
+
+    memcpy(scratch, s->scratch, sizeof s->scratch);
+    return s->room;
 }
 
 static int paper_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
@@ -42,6 +53,7 @@ static int paper_alloc(ds_kernels *k, void **p, size_t bytes, ds_err *err)
     s->sheets[s->n++] = (struct sheet){*p, (int64_t)bytes};
     s->next += (bytes + 127) / 64 * 64;
     s->bytes += (int64_t)bytes;
+    s->room += (int64_t)ds_device_room(bytes);
     return 0;
 }
 
@@ -53,6 +65,7 @@ static void paper_free(ds_kernels *k, void *p)
     for (size_t i = p ? s->n : 0; i-- > 0;)
         if (s->sheets[i].at == p) {
             s->bytes -= s->sheets[i].bytes;
+            s->room -= (int64_t)ds_device_room((size_t)s->sheets[i].bytes);
             s->sheets[i] = s->sheets[--s->n];
             return;
         }
@@ -73,10 +86,72 @@ static void paper_close(ds_kernels *k)
     free(k);
 }
 
-static int paper_norm2(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err)
+static void paper_memory(ds_kernels *k, ds_kmem *m)
+{
+    *m = (ds_kmem){.held = ds_paper_bytes(k)};
+}
+
+/* ---- what they would take for themselves ---- */
+
+static int take(ds_kernels *k, int slot, size_t bytes)
+{
+    paper *s = k->ctx;
+
+    s->scratch[slot] = bytes > s->scratch[slot] ? bytes : s->scratch[slot];
+    return 0;
+}
+
+static int paper_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa,
+                        bool ta, const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n,
+                        int64_t kk, float alpha, bool accumulate, ds_err *err)
+{
+    size_t slot[DS_KSLOTS];
+
+    ds_scratch_product(slot, fc, fa, fb, m, n, kk);
+    for (int i = 0; i < DS_KSLOTS; i++)
+        take(k, i, slot[i]);
+    return 0;
+}
+
+static int paper_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
+                         const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err)
+{
+    return paper_matmul(k, c, fc, term[0].a, f, false, term[0].b, f, tb, m, n, term[0].k, 1.0f,
+                        accumulate, err);
+}
+
+static int paper_rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
+                              const void *g, const float *rstd, enum ds_kfmt f, int64_t t,
+                              int64_t d, bool accumulate, ds_err *err)
+{
+    return take(k, 0, dg ? ds_scratch_sums(t, d) : 0);
+}
+
+static int paper_bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t,
+                           int64_t n, ds_err *err)
+{
+    return take(k, 0, ds_scratch_sums(t, n));
+}
+
+static int paper_col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const float *c,
+                         enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
+{
+    return take(k, 0, ds_scratch_sums(t, n));
+}
+
+static int paper_attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
+                                const void *q, const void *kk, const void *v, const void *o,
+                                const float *lse, enum ds_kfmt f, const ds_kattn *p,
+                                const ds_kseqs *s, ds_err *err)
+{
+    return take(k, 0, ds_scratch_delta(s->cu[s->n], p->heads));
+}
+
+static int paper_norm2(ds_kernels *k, double *sum, const float *const *x, const int64_t *n,
+                       int64_t count, ds_err *err)
 {
     *sum = 0;
-    return 0;
+    return take(k, 0, (size_t)ds_norm_blocks(n, count) * sizeof(double));
 }
 
 static int paper_topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits,
@@ -85,7 +160,7 @@ static int paper_topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const 
 {
     for (int64_t i = 0; i < t * kk; i++)
         idx[i] = (int32_t)(i % e);
-    return 0;
+    return take(k, 0, ds_scratch_choices(t, kk));
 }
 
 #define IDLE(name, ...)                                                                            \
@@ -97,23 +172,14 @@ static int paper_topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const 
 IDLE(idle_upload, ds_kernels *k, void *dst, const void *host, size_t bytes, ds_err *err)
 IDLE(idle_zero, ds_kernels *k, void *p, size_t bytes, ds_err *err)
 IDLE(idle_sync, ds_kernels *k, ds_err *err)
-IDLE(idle_matmul, ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
-     const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk, float alpha,
-     bool accumulate, ds_err *err)
-IDLE(idle_matmul2, ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
-     const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err)
+IDLE(idle_reserve, ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err)
 IDLE(idle_embed, ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
      int64_t t, int64_t d, ds_err *err)
 IDLE(idle_embed_back, ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
      const int32_t *ids, int64_t t, int64_t d, ds_err *err)
 IDLE(idle_rmsnorm, ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
      enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
-IDLE(idle_rmsnorm_back, ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
-     const void *g, const float *rstd, enum ds_kfmt f, int64_t t, int64_t d, bool accumulate,
-     ds_err *err)
 IDLE(idle_bias, ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
-     ds_err *err)
-IDLE(idle_bias_back, ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n,
      ds_err *err)
 IDLE(idle_rope, ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
      int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
@@ -134,19 +200,15 @@ IDLE(idle_row_dot, ds_kernels *k, float *out, const void *a, const void *b, enum
      int64_t t, int64_t d, ds_err *err)
 IDLE(idle_scale_cols, ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
      int64_t t, int64_t n, bool accumulate, ds_err *err)
-IDLE(idle_col_dot, ds_kernels *k, float *dg, const void *a, const void *b, const float *c,
-     enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
 IDLE(idle_row_norm, ds_kernels *k, float *norm, float *gain, const float *m, const float *v,
      int64_t rows, int64_t cols, ds_err *err)
 IDLE(idle_attention, ds_kernels *k, void *o, float *lse, const void *q, const void *kk,
      const void *v, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s, ds_err *err)
 IDLE(idle_attention_past, ds_kernels *k, void *o, const void *q, const void *kk, const void *v,
      enum ds_kfmt f, const ds_kattn *p, int64_t past, int64_t t, ds_err *err)
-IDLE(idle_attention_back, ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
-     const void *q, const void *kk, const void *v, const void *o, const float *lse, enum ds_kfmt f,
-     const ds_kattn *p, const ds_kseqs *s, ds_err *err)
-IDLE(idle_xent, ds_kernels *k, void *logits, float *loss, enum ds_kfmt f, const int32_t *target,
-     const float *weight, int64_t t, int64_t v, float scale, ds_err *err)
+IDLE(idle_xent, ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
+     enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t, int64_t v, float scale,
+     ds_err *err)
 IDLE(idle_topk_back, ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
      const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk, float scale,
      bool normalise, ds_err *err)
@@ -165,23 +227,26 @@ static const ds_kernels TABLE = {
     .name = "paper",
     .detail = "no memory, no arithmetic",
     .paper = true,
+    .logits = DS_CPU_LOGITS,
     .alloc = paper_alloc,
     .free = paper_free,
     .upload = idle_upload,
     .download = paper_download,
     .zero = idle_zero,
     .sync = idle_sync,
+    .memory = paper_memory,
+    .reserve = idle_reserve,
     .hold = idle_hold,
     .release = idle_hold,
     .close = paper_close,
-    .matmul = idle_matmul,
-    .matmul2 = idle_matmul2,
+    .matmul = paper_matmul,
+    .matmul2 = paper_matmul2,
     .embed = idle_embed,
     .embed_back = idle_embed_back,
     .rmsnorm = idle_rmsnorm,
-    .rmsnorm_back = idle_rmsnorm_back,
+    .rmsnorm_back = paper_rmsnorm_back,
     .bias = idle_bias,
-    .bias_back = idle_bias_back,
+    .bias_back = paper_bias_back,
     .rope = idle_rope,
     .swiglu = idle_swiglu,
     .swiglu_back = idle_swiglu_back,
@@ -191,11 +256,11 @@ static const ds_kernels TABLE = {
     .copy_cols = idle_copy_cols,
     .row_dot = idle_row_dot,
     .scale_cols = idle_scale_cols,
-    .col_dot = idle_col_dot,
+    .col_dot = paper_col_dot,
     .row_norm = idle_row_norm,
     .attention = idle_attention,
     .attention_past = idle_attention_past,
-    .attention_back = idle_attention_back,
+    .attention_back = paper_attention_back,
     .softmax_xent = idle_xent,
     .topk = paper_topk,
     .topk_back = idle_topk_back,

@@ -11,5 +11,7 @@
 
 int ds_kernels_paper(ds_kernels **k, ds_err *err);
 int64_t ds_paper_bytes(const ds_kernels *k); /* that are allocated */
+/* What they take up on a device, and what functions called so far took beside their operands. */
+int64_t ds_paper_room(const ds_kernels *k, size_t scratch[DS_KSLOTS]);
 
 #endif

@@ -216,6 +216,23 @@ static void say_times(shown *s, const ds_run_times *t)
             (double)peak / 1e6);
 }
 
+/* What was taken of a device, and what had been planned. */
+static void say_device(shown *s, const ds_trainer *t)
+{
+    char line[256];
+    ds_kmem m;
+
+    t->k->memory(t->k, &m);
+    if (!m.total)
+        return;
+    snprintf(line, sizeof line,
+             "{\"type\":\"device\",\"peak_bytes\":%" PRId64 ",\"planned_bytes\":%" PRId64
+             ",\"asked_in_steps\":%" PRId64 ",\"total_bytes\":%" PRId64 "}\n",
+             m.peak, t->planned, m.allocations - t->asked, m.total);
+    put_line(s, line);
+    ds_info("at most %.1f MB of the device's %.1f", (double)m.peak / 1e6, (double)m.total / 1e6);
+}
+
 static void say_end(const ds_trainer *t, const ds_ckpt_state *state, enum ds_run_end end)
 {
     const ds_trainconf *c = &t->c;
@@ -286,8 +303,10 @@ static int train(const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : ds_trainer_run(&t, &state, lead ? &told : &silent, &end, &times, err);
     if (lead)
         ds_progress_end(&s.bar);
-    if (!rc && lead)
+    if (!rc && lead) {
         say_times(&s, &times);
+        say_device(&s, &t);
+    }
     if (s.log && fclose(s.log) && !rc)
         rc = ds_fail(err, DS_IO, "%s/metrics.jsonl: cannot write it", c->out);
     if (!rc) {

@@ -31,6 +31,9 @@ const ds_command ds_train_plan = {
         "Activations depend on what is computed again on the way back (--recompute, which changes "
         "no bit): nothing; attention with its queries, keys and values; the inner products of the "
         "mlp; or whole layers from their inputs.\n\n"
+        "With --device cuda the sums have what a device's backend takes for itself too: then they "
+        "are all that dstrain finetune --device cuda asks the device for, in one piece and before "
+        "the first step (what CUDA itself takes, some 500 MB, is not in it).\n\n"
         "With --memory it names the first method, and the cheapest level of recomputation, that "
         "fit. With --data, or --tokens, it advises a method and a rank. Training tells a model "
         "about a bit a token, a trained parameter holds about two: the rank is the least "
@@ -43,13 +46,14 @@ const ds_command ds_train_plan = {
 
 static const char *const OPTIMS[] = {"adamw", "adamw8bit", NULL};
 static const char *const FORMATS[] = {"f32", "bf16", NULL};
+static const char *const DEVICES[] = {"cpu", "cuda", NULL};
 
 static struct {
     const char *model, *data, *store, *column;
     ds_opt_list targets, only;
     int64_t batch, slices, seq_len, rank, prompt, memory, tokens;
     double dropout;
-    int optim, format, recompute;
+    int optim, format, recompute, device;
     bool dora, json;
 } o = {.batch = 8, .seq_len = 512, .prompt = 32, .column = "tokens"};
 
@@ -132,6 +136,12 @@ static const ds_opt OPTIONS[] = {
      .arg = "LEVEL",
      .choices = TRAIN_RECOMPUTES,
      .help = "none, attention, mlp or layer; default all of them are shown"},
+    {.name = "device",
+     .type = DS_OPT_CHOICE,
+     .var = &o.device,
+     .arg = "NAME",
+     .choices = DEVICES,
+     .help = "cpu (default) or cuda"},
     {.name = "memory",
      .type = DS_OPT_SIZE,
      .var = &o.memory,
@@ -181,17 +191,18 @@ static void say_line(const ds_plan_need *n, const char *method, enum ds_recomput
     if (o.json)
         printf("{\"type\":\"plan\",\"method\":\"%s\",\"trained\":%" PRId64 ",\"weights\":%" PRId64
                ",\"gradients\":%" PRId64 ",\"moments\":%" PRId64 ",\"masters\":%" PRId64
-               ",\"recompute\":\"%s\",\"activations\":%" PRId64 ",\"bytes\":%" PRId64 "}\n",
+               ",\"recompute\":\"%s\",\"activations\":%" PRId64 ",\"device\":%" PRId64
+               ",\"bytes\":%" PRId64 "}\n",
                method, n->trained, n->weights, n->grads, n->moments, n->masters,
-               ds_recompute_name(r), n->acts[r], ds_plan_sum(n, r));
+               ds_recompute_name(r), n->acts[r], n->device, ds_plan_sum(n, r));
     else if (first)
         printf("%-7s %12" PRId64 " %9.1f %9.1f %9.1f %9.1f", method, n->trained, mb(n->weights),
                mb(n->grads), mb(n->moments), mb(n->masters));
     else
         printf("%60s", "");
     if (!o.json)
-        printf("  %-9s %11.1f %9.1f\n", ds_recompute_name(r), mb(n->acts[r]),
-               mb(ds_plan_sum(n, r)));
+        printf("  %-9s %11.1f %9.1f%s\n", ds_recompute_name(r), mb(n->acts[r]),
+               mb(ds_plan_sum(n, r)), first && n->device ? ", the device's own with it" : "");
 }
 
 static void say_need(const ds_plan_need *n, enum ds_method method, const ds_plan_conf *c)
@@ -287,7 +298,8 @@ static int planned(ds_err *err)
                             .prompt = o.prompt,
                             .sums = o.slices > 1,
                             .auto_recompute = !o.recompute,
-                            .recompute = train_recompute(o.recompute)};
+                            .recompute = train_recompute(o.recompute),
+                            .device = o.device};
     const int rc = only ? make_plan(&c, err) : err->code;
 
     free(targets);

@@ -239,19 +239,30 @@ static double power(double b, uint64_t n)
     return r;
 }
 
+/* Of all gradients, in the order of the parameters. */
+static int norm_of(const ds_params *s, double *norm, ds_err *err)
+{
+    const float **x = calloc(s->n + 1, sizeof *x);
+    int64_t *n = calloc(s->n + 1, sizeof *n), count = 0;
+    double sum = 0.0;
+
+    for (size_t i = 0; x && n && i < s->n; i++)
+        if (s->p[i]->train) {
+            x[count] = s->p[i]->g;
+            n[count++] = ds_param_count(s->p[i]);
+        }
+    const int rc = x && n ? s->k->norm2(s->k, &sum, x, n, count, err) : ds_fail_nomem(err);
+    *norm = sqrt(sum);
+    free(x);
+    free(n);
+    return rc;
+}
+
 int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *norm, ds_err *err)
 {
     const double lr = ds_optim_lr(c, step);
-    double sum = 0.0;
 
-    for (size_t i = 0; i < s->n; i++) {
-        double part;
-        if (!s->p[i]->train)
-            continue;
-        TRY(s->k->norm2(s->k, &part, s->p[i]->g, ds_param_count(s->p[i]), err));
-        sum += part;
-    }
-    *norm = sqrt(sum);
+    TRY(norm_of(s, norm, err));
     if (!isfinite(*norm))
         return ds_fail(err, DS_FAIL, "step %llu: the gradient is not finite",
                        (unsigned long long)step);

@@ -7,6 +7,7 @@
 
 #include "net_priv.h"
 #include "paper.h"
+#include "scratch.h"
 
 #define RANK_MIN 8
 #define RANK_MAX 256
@@ -97,6 +98,34 @@ static void count_params(ds_plan_need *out, const ds_net *n)
     out->grads += n->embed_g ? ds_param_count(n->embed) * 4 : 0;
 }
 
+/* What the backend of a device takes beside what the network asks for; the memory of steps comes in
+ * one piece. */
+static int count_device(ds_plan_need *out, ds_net *n, ds_err *err)
+{
+    const ds_optim_conf one = {.steps = 1};
+    double norm;
+
+    TRY(ds_optim_step(ds_net_params(n), &one, 1, &norm, err));
+    out->device = ds_paper_room(n->k, out->scratch) - ds_paper_bytes(n->k);
+    for (size_t i = 0; i < n->mem.n; i++)
+        out->device -= (int64_t)(ds_device_room(n->mem.size[i]) - n->mem.size[i]);
+    for (int i = 0; i < DS_KSLOTS; i++)
+        out->device += out->scratch[i] ? (int64_t)ds_device_room(out->scratch[i]) : 0;
+    out->device += (int64_t)(DS_DEVICE_WORKSPACE + DS_DEVICE_RING);
+    for (int r = 0; r < DS_RECOMPUTES; r++)
+        out->acts[r] = (int64_t)ds_device_room((size_t)out->acts[r]);
+    return 0;
+}
+
+size_t ds_plan_reserve(const ds_plan_need *n, enum ds_recompute r)
+{
+    size_t bytes = (size_t)ds_plan_sum(n, r) - DS_DEVICE_WORKSPACE - DS_DEVICE_RING;
+
+    for (int i = 0; i < DS_KSLOTS; i++)
+        bytes -= n->scratch[i] ? ds_device_room(n->scratch[i]) : 0;
+    return bytes;
+}
+
 int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method method,
                   const ds_plan_conf *c, ds_err *err)
 {
@@ -111,6 +140,8 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
                        " tokens: the model's context is %d, and %" PRId64 " are the most",
                        c->rows, c->seq_len, (int)m->max_pos, DS_PLAN_TOKENS_MAX);
     rc = ds_kernels_paper(&k, err);
+    if (!rc && c->device)
+        k->logits = DS_DEVICE_LOGITS;
     rc = rc ? rc : ds_net_new(&n, k, m, c->format, (int32_t)c->seq_len, err);
     rc = rc ? rc : prepare(n, method, c, err);
     rc = rc ? rc : count_steps(n, out->acts, c, err);
@@ -119,7 +150,9 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
         out->weights = ds_paper_bytes(k) - out->grads - out->masters - out->moments;
         for (size_t i = 0; i < n->mem.n; i++)
             out->weights -= (int64_t)n->mem.size[i];
-        out->grads += c->sums ? sliced(n, c->sums) : 0;
+        out->grads += c->sums && !c->device ? sliced(n, c->sums) : 0;
+        if (c->device)
+            rc = count_device(out, n, err);
     }
     ds_net_free(n);
     if (k)
@@ -129,7 +162,32 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
 
 int64_t ds_plan_sum(const ds_plan_need *n, enum ds_recompute r)
 {
-    return n->weights + n->grads + n->moments + n->masters + n->acts[r];
+    return n->weights + n->grads + n->moments + n->masters + n->acts[r] + n->device;
+}
+
+static double gb(int64_t bytes)
+{
+    return (double)bytes / 1e9;
+}
+
+int ds_plan_refuse(const ds_plan_need *n, enum ds_recompute r, int64_t have, ds_err *err)
+{
+    char less[96] = "a smaller --batch, --dtype bf16 or --optim adamw8bit takes less";
+    enum ds_recompute least = r;
+
+    for (int i = 0; i < DS_RECOMPUTES; i++)
+        if (ds_plan_sum(n, (enum ds_recompute)i) < ds_plan_sum(n, least))
+            least = (enum ds_recompute)i;
+    if (least != r && ds_plan_sum(n, least) <= have)
+        snprintf(less, sizeof less, "--recompute %s takes %.3f", ds_recompute_name(least),
+                 gb(ds_plan_sum(n, least)));
+    return ds_fail(
+        err, DS_NOMEM,
+        "the run takes %.3f GB and %.3f are there: weights %.3f, gradients %.3f, moments "
+        "%.3f, masters %.3f, activations %.3f, the device's own %.3f (dstrain plan "
+        "--device cuda); %s",
+        gb(ds_plan_sum(n, r)), gb(have), gb(n->weights), gb(n->grads), gb(n->moments),
+        gb(n->masters), gb(n->acts[r]), gb(n->device), less);
 }
 
 /* ---- advice ---- */

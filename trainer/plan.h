@@ -6,6 +6,11 @@
  * the most that a step over full rows has at once, at each level of recomputation. All are exact to
  * the byte, but for experts, whose tokens are taken to be shared out alike.
  *
+ * On a device there is more, which is counted too: what its backend takes for products and for what
+ * is on its way, what functions take beside their operands, and that each buffer there takes up a
+ * multiple of 256 bytes. A run of one process, or of adapters, asks for the whole of it once and
+ * for nothing in a step, but for experts.
+ *
  * Not counted is what does not grow with the model: the program, records that wait for their turn,
  * and what the backend packs of the operands under its hands.
  *
@@ -33,17 +38,25 @@ typedef struct ds_plan_conf {
     int64_t sums;            /* copies of all gradients that slices.h keeps to add them up */
     bool auto_recompute;     /* for advice: any level; else this one */
     enum ds_recompute recompute;
+    bool device; /* on one, not on the CPU */
 } ds_plan_conf;
 
 typedef struct ds_plan_need {
     int64_t trained, params;                  /* of them trained, and all, adapters too */
     int64_t weights, grads, moments, masters; /* bytes; those copies are among the grads */
     int64_t acts[DS_RECOMPUTES];              /* of a step, by level */
+    int64_t device;                           /* its backend's own; 0 on the CPU */
+    size_t scratch[DS_KSLOTS];                /* of that, what functions take */
 } ds_plan_need;
 
 int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method method,
                   const ds_plan_conf *c, ds_err *err);
 int64_t ds_plan_sum(const ds_plan_need *n, enum ds_recompute r);
+/* What is to be reserved for a run of level r: all of it but what the backend has already, and
+ * scratch. */
+size_t ds_plan_reserve(const ds_plan_need *n, enum ds_recompute r);
+/* DS_NOMEM, with the sum and its parts, and what would take less. */
+int ds_plan_refuse(const ds_plan_need *n, enum ds_recompute r, int64_t have, ds_err *err);
 /* The cheapest level that c allows at which a need fits, of which a tenth is left to others; false:
  * none. */
 bool ds_plan_fits(const ds_plan_need *n, const ds_plan_conf *c, int64_t memory,

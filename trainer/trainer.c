@@ -99,6 +99,12 @@ static int describe_early_stop(ds_trainer *t, ds_err *err)
     return t->early_stop ? 0 : ds_fail_nomem(err);
 }
 
+/* The CPU's sums are chains over all tokens in order, however these are cut into micro-batches. */
+static bool splits_freely(const ds_kernels *k)
+{
+    return strcmp(k->name, "cpu") == 0;
+}
+
 static ds_plan_conf plan_of(const ds_trainer *t)
 {
     const ds_trainconf *c = &t->c;
@@ -113,13 +119,25 @@ static ds_plan_conf plan_of(const ds_trainer *t)
                           .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS,
                           .sums = ranks > 1 ? c->slices / ranks : c->slices > 1,
                           .auto_recompute = c->auto_recompute,
-                          .recompute = c->recompute};
+                          .recompute = c->recompute,
+                          .device = !splits_freely(t->k)};
+}
+
+/* What there is for the run, --memory aside: of a device what nobody else has. */
+static int64_t memory_there(const ds_trainer *t)
+{
+    ds_kmem m = {.total = 0};
+
+    if (t->k)
+        t->k->memory(t->k, &m);
+    return m.total ? m.free + m.held : ds_memory_limit();
 }
 
 /* Ranks on unlike machines must choose the same. */
-static int64_t least_memory(const ds_trainconf *c, const ds_ranks *r)
+static int64_t least_memory(const ds_trainer *t)
 {
-    const int64_t mine = c->memory ? c->memory : ds_memory_limit();
+    const int64_t mine = t->c.memory ? t->c.memory : memory_there(t);
+    const ds_ranks *r = t->ranks;
     int64_t least = mine;
 
     for (int i = 0; r->size > 1 && i < r->size; i++) {
@@ -153,15 +171,14 @@ static int choose_method(ds_trainer *t, const ds_modelconf *m, ds_err *err)
     return 0;
 }
 
-/* --recompute auto becomes the cheapest level at which the run fits; the last where none does. A
- * device's memory is its own, of which only --memory tells. */
+/* --recompute auto becomes the cheapest level at which the run fits; the last where none does. */
 static int choose_recompute(ds_trainer *t, const ds_modelconf *m, ds_err *err)
 {
     ds_trainconf *c = &t->c;
     const ds_plan_conf p = plan_of(t);
     ds_plan_need need;
 
-    if (!c->auto_recompute || (c->device && strcmp(c->device, "cpu") && !c->memory))
+    if (!c->auto_recompute)
         return 0;
     TRY(ds_plan_count(&need, m, c->method, &p, err));
     if (!ds_plan_fits(&need, &p, t->memory, &c->recompute))
@@ -191,12 +208,6 @@ static int complete(ds_trainer *t, ds_err *err)
 }
 
 /* ---- where it is computed ---- */
-
-/* The CPU's sums are chains over all tokens in order, however these are cut into micro-batches. */
-static bool splits_freely(const ds_kernels *k)
-{
-    return strcmp(k->name, "cpu") == 0;
-}
 
 ds_where ds_where_of(const ds_lineage *l)
 {
@@ -273,6 +284,32 @@ static int prepare_method(ds_trainer *t, ds_err *err)
     return ds_optim_prepare(ds_net_params(t->net), c->optim.kind, err);
 }
 
+/* All that the run will take of a device is asked for at once; what that is, is known before
+ * anything is there. Where processes share out the moments of all weights, each takes what it comes
+ * to. */
+static int open_net(ds_trainer *t, const ds_modelconf *m, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+    const bool whole = !splits_freely(t->k) && (t->ranks->size == 1 || c->method != DS_METHOD_FULL);
+    const ds_plan_conf p = plan_of(t);
+    ds_plan_need need;
+    ds_kmem about;
+
+    if (whole) {
+        TRY(ds_plan_count(&need, m, c->method, &p, err));
+        t->planned = ds_plan_sum(&need, c->recompute);
+        if (t->planned > memory_there(t))
+            return ds_plan_refuse(&need, c->recompute, memory_there(t), err);
+        TRY(t->k->reserve(t->k, ds_plan_reserve(&need, c->recompute), need.scratch, err));
+        t->k->memory(t->k, &about);
+        t->asked = about.allocations;
+    }
+    TRY(ds_net_new(&t->net, t->k, m, c->format, (int32_t)c->seq_len, err));
+    if (whole)
+        TRY(ds_net_reserve(t->net, (size_t)need.acts[c->recompute], err));
+    return ds_net_load(t->net, c->model, err);
+}
+
 static int check_slices(const ds_trainconf *c, const ds_ranks *r, ds_err *err)
 {
     if (c->slices % (uint32_t)r->size)
@@ -328,8 +365,9 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     t->c = *c;
     t->ranks = c->ranks ? c->ranks : &alone;
     t->c.slices = c->slices ? c->slices : (uint32_t)t->ranks->size;
-    t->memory = least_memory(c, t->ranks);
-    rc = ds_modelconf_read(&m, c->model, err);
+    rc = open_kernels(t, err);
+    t->memory = least_memory(t); /* of all ranks, whatever became of this one */
+    rc = rc ? rc : ds_modelconf_read(&m, c->model, err);
     rc = rc ? rc : check_slices(&t->c, t->ranks, err);
     rc = rc ? rc : open_data(t, err);
     rc = rc ? rc : choose_method(t, &m, err);
@@ -337,10 +375,8 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : check_conf(&t->c, &m, err);
     rc = rc ? rc : choose_recompute(t, &m, err);
     rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
-    rc = rc ? rc : open_kernels(t, err);
     rc = rc ? rc : describe(t, err);
-    rc = rc ? rc : ds_net_new(&t->net, t->k, &m, c->format, (int32_t)c->seq_len, err);
-    rc = rc ? rc : ds_net_load(t->net, c->model, err);
+    rc = rc ? rc : open_net(t, &m, err);
     rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
     rc = rc ? rc : prepare_method(t, err);
     rc = ds_ranks_agree(t->ranks, rc, err);

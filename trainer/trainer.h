@@ -22,6 +22,8 @@ typedef struct ds_trainer {
     ds_sha run;         /* its digest */
     ds_spike spike;
     int64_t memory;   /* what may be filled, the least of all ranks' */
+    int64_t planned;  /* bytes that were reserved on a device for all of it; 0: none were */
+    int64_t asked;    /* how often the device had been asked for memory by then */
     char advice[512]; /* how --method auto chose, "" when it was not asked */
 } ds_trainer;
 

@@ -38,21 +38,32 @@ static void norm_job(void *arg, int64_t i)
         ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
 }
 
-static int norm2(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err)
+static double norm2_of(ds_kernels *k, const float *x, int64_t n, double *part)
 {
     const int64_t blocks = (n + BLOCK - 1) / BLOCK;
-    optimjob j = {.g = x, .n = n};
+    optimjob j = {.g = x, .n = n, .part = part};
+    double sum = 0.0;
 
-    *sum = 0.0;
-    if (n <= 0)
-        return 0;
-    j.part = calloc((size_t)blocks, sizeof *j.part);
-    if (!j.part)
-        return ds_fail_nomem(err);
     ds_workers_run(ds_cpu_of(k)->workers, blocks, norm_job, &j);
     for (int64_t i = 0; i < blocks; i++)
-        *sum += j.part[i];
-    free(j.part);
+        sum += part[i];
+    return sum;
+}
+
+static int norm2(ds_kernels *k, double *sum, const float *const *x, const int64_t *n, int64_t count,
+                 ds_err *err)
+{
+    int64_t most = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        most = n[i] > most ? n[i] : most;
+    double *part = malloc((size_t)(most / BLOCK + 1) * sizeof *part);
+    if (!part)
+        return ds_fail_nomem(err);
+    *sum = 0.0;
+    for (int64_t i = 0; i < count; i++)
+        *sum += norm2_of(k, x[i], n[i], part);
+    free(part);
     return 0;
 }
 

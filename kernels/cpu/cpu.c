@@ -111,6 +111,21 @@ static int cpu_sync(ds_kernels *k, ds_err *err)
     return 0;
 }
 
+static void cpu_memory(ds_kernels *k, ds_kmem *m)
+{
+    (void)k;
+    *m = (ds_kmem){.total = 0};
+}
+
+static int cpu_reserve(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err)
+{
+    (void)k;
+    (void)bytes;
+    (void)scratch;
+    (void)err;
+    return 0;
+}
+
 static void cpu_hold(ds_kernels *k, const void *x)
 {
     ds_held_take(&ds_cpu_of(k)->held, x);
@@ -162,12 +177,15 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
              ds_workers_count(c->workers));
     k->name = "cpu";
     k->detail = c->detail;
+    k->logits = DS_CPU_LOGITS;
     k->alloc = cpu_alloc;
     k->free = cpu_free;
     k->upload = cpu_copy;
     k->download = cpu_copy;
     k->zero = cpu_zero;
     k->sync = cpu_sync;
+    k->memory = cpu_memory;
+    k->reserve = cpu_reserve;
     k->hold = cpu_hold;
     k->release = cpu_release;
     k->close = cpu_close;

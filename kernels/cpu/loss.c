@@ -8,8 +8,8 @@
 
 typedef struct lossjob {
     const ds_vec *v;
-    enum ds_kfmt f;
-    void *logits;
+    enum ds_kfmt f, fg;
+    void *logits, *grad;
     const void *gate;
     float *loss, *prob, *w;
     const int32_t *target;
@@ -38,6 +38,17 @@ float ds_logf_exact(float x)
     return (float)(2.0 * s * p + (double)e * 0.69314718055994531);
 }
 
+/* p, which is what was computed of row t, to where the gradient goes. */
+static void put_grad(const lossjob *j, int64_t t, const float *p)
+{
+    if (!j->grad)
+        return;
+    if (j->fg != DS_KF32)
+        j->v->to_bf16((uint16_t *)j->grad + t * j->n, p, j->n);
+    else if ((float *)j->grad + t * j->n != p)
+        memcpy((float *)j->grad + t * j->n, p, (size_t)j->n * sizeof *p);
+}
+
 static void xent_row(const lossjob *j, int64_t t, float *tmp)
 {
     const float w = j->weight[t];
@@ -46,7 +57,7 @@ static void xent_row(const lossjob *j, int64_t t, float *tmp)
     if (w == 0.0f) {
         j->loss[t] = 0.0f;
         memset(p, 0, (size_t)j->n * sizeof *p);
-        ds_row_put(j->v, j->logits, j->f, t * j->n, j->n, p);
+        put_grad(j, t, p);
         return;
     }
     const float *x = ds_row_get(j->v, j->logits, j->f, t * j->n, j->n, tmp);
@@ -54,9 +65,11 @@ static void xent_row(const lossjob *j, int64_t t, float *tmp)
                 at = x[j->target[t]] - top; /* read before p is written over x */
     const float sum = j->v->expsum(p, x, top, j->n);
     j->loss[t] = w * (ds_logf_exact(sum) - at);
+    if (!j->grad)
+        return;
     j->v->scale(p, w * j->scale / sum, j->n);
     p[j->target[t]] -= w * j->scale;
-    ds_row_put(j->v, j->logits, j->f, t * j->n, j->n, p);
+    put_grad(j, t, p);
 }
 
 static void xent_job(void *arg, int64_t i)
@@ -74,13 +87,15 @@ static void xent_job(void *arg, int64_t i)
     free(tmp);
 }
 
-static int softmax_xent(ds_kernels *k, void *logits, float *loss, enum ds_kfmt f,
-                        const int32_t *target, const float *weight, int64_t t, int64_t v,
-                        float scale, ds_err *err)
+static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
+                        enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
+                        int64_t v, float scale, ds_err *err)
 {
     lossjob j = {.v = ds_cpu_of(k)->vec,
                  .f = f,
+                 .fg = fg,
                  .logits = logits,
+                 .grad = grad,
                  .loss = loss,
                  .target = target,
                  .weight = weight,

@@ -151,7 +151,7 @@ static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const voi
     a.dv = dv;
     a.lse = const_cast<float *>(lse);
     const bool tiles = ds_attn_tiles(f, a.qk, a.vd) && aligned(&a);
-    TRY(rt_scratch(rt, 0, &delta, (size_t)n * sizeof(float), err));
+    TRY(rt_scratch(rt, 0, &delta, ds_scratch_delta(s->cu[s->n], p->heads), err));
     BY_WIDTH(f, false,
              LAUNCH((delta_kernel<E>), dim3(blocks_of(n, 8)), dim3(8 * WARP), 0, rt_stream(rt),
                     (float *)delta, (const E *)dout, (const E *)o, n, p->v_dim));

@@ -35,6 +35,15 @@ static int dev_sync(ds_kernels *k, ds_err *err)
 {
     return rt_sync(rt_of(k), err);
 }
+static void dev_memory(ds_kernels *k, ds_kmem *m)
+{
+    *m = rt_mem_of(rt_of(k))->about;
+    rt_system_memory(rt_of(k), &m->free, &m->total);
+}
+static int dev_reserve(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err)
+{
+    return rt_reserve(rt_of(k), bytes, scratch, err);
+}
 static void dev_keep(ds_kernels *, const void *) /* nothing is made of operands that could stay */
 {
 }
@@ -48,14 +57,15 @@ static void dev_close(ds_kernels *k)
 }
 
 /* An operand in f32, in scratch where it is not. */
-static int as_f32(ds_kernels *k, int slot, const void **x, enum ds_kfmt *f, int64_t n, ds_err *err)
+static int as_f32(ds_kernels *k, int slot, const size_t room[DS_KSLOTS], const void **x,
+                  enum ds_kfmt *f, ds_err *err)
 {
     void *to;
 
     if (*f == DS_KF32)
         return 0;
-    TRY(rt_scratch(rt_of(k), slot, &to, (size_t)n * 4, err));
-    TRY(k->convert(k, to, DS_KF32, *x, *f, n, err));
+    TRY(rt_scratch(rt_of(k), slot, &to, room[slot], err));
+    TRY(k->convert(k, to, DS_KF32, *x, *f, (int64_t)(room[slot] / sizeof(float)), err));
     *x = to;
     *f = DS_KF32;
     return 0;
@@ -68,19 +78,21 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
                   float alpha, bool accumulate, ds_err *err)
 {
     rt_product p = {c, a, b, fc, fa, fb, ta, tb, accumulate, m, n, kk, alpha};
+    size_t room[DS_KSLOTS];
     void *full;
 
     if (m <= 0 || n <= 0)
         return 0;
     if (kk <= 0)
         return accumulate ? 0 : rt_zero(rt_of(k), c, (size_t)(m * n) * width_of(fc), err);
+    ds_scratch_product(room, fc, fa, fb, m, n, kk);
     if (fa != fb) {
-        TRY(as_f32(k, 1, &p.a, &p.fa, m * kk, err));
-        TRY(as_f32(k, 2, &p.b, &p.fb, kk * n, err));
+        TRY(as_f32(k, 1, room, &p.a, &p.fa, err));
+        TRY(as_f32(k, 2, room, &p.b, &p.fb, err));
     }
-    if (p.fa == DS_KBF16 || fc == DS_KF32)
+    if (!room[3])
         return rt_matmul(rt_of(k), &p, err);
-    TRY(rt_scratch(rt_of(k), 3, &full, (size_t)(m * n) * 4, err));
+    TRY(rt_scratch(rt_of(k), 3, &full, room[3], err));
     if (accumulate)
         TRY(k->convert(k, full, DS_KF32, c, fc, m * n, err));
     p.c = full;
@@ -89,23 +101,19 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
     return k->convert(k, c, fc, full, DS_KF32, m * n, err);
 }
 
-/* The second product goes on from the first one's f32 sums. */
+/* One product after the other. Into bf16 the shorter sum comes first: an adapter's, whose rounding
+ * is small beside that of the whole; so the result is not written in f32 in between. */
 static int matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
                    const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err)
 {
-    void *sum = c;
+    const int first = fc != DS_KF32 && term[1].k < term[0].k;
 
-    if (m <= 0 || n <= 0)
-        return 0;
-    if (fc != DS_KF32) {
-        TRY(rt_scratch(rt_of(k), 3, &sum, (size_t)(m * n) * 4, err));
-        if (accumulate)
-            TRY(k->convert(k, sum, DS_KF32, c, fc, m * n, err));
+    for (int i = 0; i < 2; i++) {
+        const ds_kterm *t = &term[i ^ first];
+        TRY(matmul(k, c, fc, t->a, f, false, t->b, f, tb, m, n, t->k, 1.0f, accumulate || i == 1,
+                   err));
     }
-    for (int i = 0; i < 2; i++)
-        TRY(matmul(k, sum, DS_KF32, term[i].a, f, false, term[i].b, f, tb, m, n, term[i].k, 1.0f,
-                   accumulate || i == 1, err));
-    return fc != DS_KF32 ? k->convert(k, c, fc, sum, DS_KF32, m * n, err) : 0;
+    return 0;
 }
 
 extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
@@ -131,12 +139,15 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->ctx = rt;
     k->name = "cuda";
     k->detail = b->detail;
+    k->logits = DS_DEVICE_LOGITS;
     k->alloc = dev_alloc;
     k->free = dev_free;
     k->upload = dev_upload;
     k->download = dev_download;
     k->zero = dev_zero;
     k->sync = dev_sync;
+    k->memory = dev_memory;
+    k->reserve = dev_reserve;
     k->hold = dev_keep;
     k->release = dev_keep;
     k->close = dev_close;

@@ -3,14 +3,29 @@
 
 #define THREADS 512
 
+/* N elements that are stored together, 16 bytes at a time at most. */
+template <class G, int N> struct alignas(N * sizeof(G) < 16 ? N * sizeof(G) : 16) together {
+    G at[N];
+};
+
+template <class G, int N> __device__ __forceinline__ void put_row(G *p, const float *x)
+{
+    together<G, N> v;
+
+    for (int j = 0; j < N; j++)
+        v.at[j] = from_f32<G>(x[j]);
+    *reinterpret_cast<together<G, N> *>(p) = v;
+}
+
 /* A block a row: largest value and sum in one pass (Milakov & Gimelshein 2018), then the gradient.
  */
-template <class E, int N>
-__global__ void xent_kernel(E *logits, float *loss, const int32_t *target, const float *weight,
-                            int64_t v, float scale)
+template <class E, class G, int N>
+__global__ void xent_kernel(G *grad, float *loss, const E *logits, const int32_t *target,
+                            const float *weight, int64_t v, float scale)
 {
     __shared__ float room[32];
-    E *row = logits + (int64_t)blockIdx.x * v;
+    const E *row = logits + (int64_t)blockIdx.x * v;
+    G *out = grad ? grad + (int64_t)blockIdx.x * v : NULL;
     const float w = weight[blockIdx.x];
     const int32_t want = target[blockIdx.x];
     float x[N], top = -INFINITY, sum = 0.0f;
@@ -18,8 +33,8 @@ __global__ void xent_kernel(E *logits, float *loss, const int32_t *target, const
     if (w == 0.0f) { /* of the whole block */
         for (int j = 0; j < N; j++)
             x[j] = 0.0f;
-        for (int64_t i = (int64_t)threadIdx.x * N; i < v; i += THREADS * N)
-            put<E, N>(row + i, x);
+        for (int64_t i = (int64_t)threadIdx.x * N; out && i < v; i += THREADS * N)
+            put_row<G, N>(out + i, x);
         if (threadIdx.x == 0)
             loss[blockIdx.x] = 0.0f;
         return;
@@ -43,31 +58,38 @@ __global__ void xent_kernel(E *logits, float *loss, const int32_t *target, const
     if (threadIdx.x == 0)
         loss[blockIdx.x] = w * (logf(sum) - at);
     const float f = w * scale / sum;
-    for (int64_t i = (int64_t)threadIdx.x * N; i < v; i += THREADS * N) {
+    for (int64_t i = (int64_t)threadIdx.x * N; out && i < v; i += THREADS * N) {
         get<E, N>(x, row + i);
         for (int j = 0; j < N; j++) {
             x[j] = exp_exact(x[j] - all) * f;
             if (i + j == want)
                 x[j] -= w * scale;
         }
-        put<E, N>(row + i, x);
+        put_row<G, N>(out + i, x);
     }
 }
 
-static int softmax_xent(ds_kernels *k, void *logits, float *loss, enum ds_kfmt f,
-                        const int32_t *target, const float *weight, int64_t t, int64_t v,
-                        float scale, ds_err *err)
+static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
+                        enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
+                        int64_t v, float scale, ds_err *err)
 {
-    const bool wide = v % (f == DS_KF32 ? 4 : 8) == 0 && fits16(logits);
+    const bool wide = v % (f == DS_KF32 ? 4 : 8) == 0 && fits16(logits) && fits16(grad);
     void *to, *w;
 
     if (t <= 0)
         return 0;
     TRY(rt_stage(rt_of(k), &to, target, (size_t)t * sizeof *target, err));
     TRY(rt_stage(rt_of(k), &w, weight, (size_t)t * sizeof *weight, err));
-    BY_WIDTH(f, wide,
-             LAUNCH((xent_kernel<E, N>), dim3((unsigned)t), dim3(THREADS), 0, rt_stream(rt_of(k)),
-                    (E *)logits, loss, (const int32_t *)to, (const float *)w, v, scale));
+    const dim3 grid((unsigned)t), block(THREADS);
+    const dev_stream st = rt_stream(rt_of(k));
+    if (fg == DS_KF32)
+        BY_WIDTH(f, wide,
+                 LAUNCH((xent_kernel<E, float, N>), grid, block, 0, st, (float *)grad, loss,
+                        (const E *)logits, (const int32_t *)to, (const float *)w, v, scale));
+    else
+        BY_WIDTH(f, wide,
+                 LAUNCH((xent_kernel<E, bf16, N>), grid, block, 0, st, (bf16 *)grad, loss,
+                        (const E *)logits, (const int32_t *)to, (const float *)w, v, scale));
     return rt_launched(rt_of(k), "softmax_xent", err);
 }
 
@@ -136,7 +158,7 @@ static int topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *
                 enum ds_kfmt f, int64_t t, int32_t e, int32_t kk, float scale, bool normalise,
                 ds_err *err)
 {
-    const size_t bytes = (size_t)(t * kk) * sizeof *idx;
+    const size_t bytes = ds_scratch_choices(t, kk);
     void *dev;
 
     if (kk < 1 || kk > e)

@@ -5,19 +5,35 @@
 #include <cstdlib>
 
 #define THREADS 256
-#define BLOCK 4096 /* elements whose squares are summed by themselves */
+#define BLOCK DS_NORM_BLOCK
 
 /* ---- norm: eight sums a block, element e to sum e % 8; a thread a sum ---- */
 
-__global__ void norm2_kernel(double *part, const float *x, int64_t n, int64_t blocks)
+struct normed { /* one of the arrays */
+    const float *x;
+    int64_t n, first; /* first: number of its first block */
+};
+
+/* Blocks are numbered through all arrays. */
+__global__ void norm2_kernel(double *part, const normed *arrays, int64_t count, int64_t blocks)
 {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-    const int64_t b = i / 8, end = (b + 1) * BLOCK < n ? (b + 1) * BLOCK : n;
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x, b = i / 8;
     double s = 0.0;
 
-    if (b < blocks)
-        for (int64_t e = b * BLOCK + i % 8; e < end; e += 8)
-            s += (double)x[e] * (double)x[e];
+    if (b < blocks) {
+        int64_t lo = 0, hi = count;
+        while (hi - lo > 1) { /* the last array that begins at b or before */
+            const int64_t mid = (lo + hi) / 2;
+            if (arrays[mid].first <= b)
+                lo = mid;
+            else
+                hi = mid;
+        }
+        const normed a = arrays[lo];
+        const int64_t from = (b - a.first) * BLOCK, end = from + BLOCK < a.n ? from + BLOCK : a.n;
+        for (int64_t e = from + i % 8; e < end; e += 8)
+            s += (double)a.x[e] * (double)a.x[e];
+    }
     s += __shfl_xor_sync(ALL_LANES, s, 4);
     s += __shfl_xor_sync(ALL_LANES, s, 2);
     s += __shfl_xor_sync(ALL_LANES, s, 1);
@@ -25,24 +41,56 @@ __global__ void norm2_kernel(double *part, const float *x, int64_t n, int64_t bl
         part[b] = s;
 }
 
-static int norm2(ds_kernels *k, double *sum, const float *x, int64_t n, ds_err *err)
+/* Each array's blocks in order, then the arrays'. */
+static double sum_parts(const normed *a, int64_t count, const double *part)
 {
-    dev_rt *rt = rt_of(k);
-    const int64_t blocks = (n + BLOCK - 1) / BLOCK;
-    void *part;
+    double sum = 0.0;
+
+    for (int64_t i = 0; i < count; i++) {
+        const int64_t blocks = (a[i].n + BLOCK - 1) / BLOCK;
+        double own = 0.0;
+        for (int64_t b = 0; b < blocks; b++)
+            own += part[a[i].first + b];
+        sum += own;
+    }
+    return sum;
+}
+
+static int norm2_of(dev_rt *rt, double *sum, const normed *a, int64_t count, int64_t blocks,
+                    double *host, ds_err *err)
+{
+    const size_t bytes = (size_t)blocks * sizeof *host;
+    void *arrays, *part;
+
+    TRY(rt_stage(rt, &arrays, a, (size_t)count * sizeof *a, err));
+    TRY(rt_scratch(rt, 0, &part, bytes, err));
+    LAUNCH(norm2_kernel, dim3(blocks_of(blocks * 8, THREADS)), dim3(THREADS), 0, rt_stream(rt),
+           (double *)part, (const normed *)arrays, count, blocks);
+    TRY(rt_launched(rt, "norm2", err));
+    TRY(rt_download(rt, host, part, bytes, err));
+    *sum = sum_parts(a, count, host);
+    return 0;
+}
+
+static int norm2(ds_kernels *k, double *sum, const float *const *x, const int64_t *n, int64_t count,
+                 ds_err *err)
+{
+    const int64_t blocks = ds_norm_blocks(n, count);
+    int64_t used = 0, first = 0;
 
     *sum = 0.0;
-    if (n <= 0)
+    if (blocks == 0)
         return 0;
-    TRY(rt_scratch(rt, 0, &part, (size_t)blocks * sizeof(double), err));
-    LAUNCH(norm2_kernel, dim3(blocks_of(blocks * 8, THREADS)), dim3(THREADS), 0, rt_stream(rt),
-           (double *)part, x, n, blocks);
-    TRY(rt_launched(rt, "norm2", err));
+    normed *a = static_cast<normed *>(calloc((size_t)count, sizeof *a));
     double *host = static_cast<double *>(malloc((size_t)blocks * sizeof *host));
-    int rc =
-        host ? rt_download(rt, host, part, (size_t)blocks * sizeof *host, err) : ds_fail_nomem(err);
-    for (int64_t i = 0; !rc && i < blocks; i++)
-        *sum += host[i];
+    for (int64_t i = 0; a && i < count; i++)
+        if (n[i] > 0) {
+            a[used++] = normed{x[i], n[i], first};
+            first += (n[i] + BLOCK - 1) / BLOCK;
+        }
+    const int rc =
+        a && host ? norm2_of(rt_of(k), sum, a, used, blocks, host, err) : ds_fail_nomem(err);
+    free(a);
     free(host);
     return rc;
 }

@@ -5,7 +5,7 @@
 #include <cstdlib>
 
 #define THREADS 256
-#define CHUNK 32 /* rows that are summed before anything else is added */
+#define CHUNK DS_SUM_ROWS
 
 /* ---- sums over rows ---- */
 
@@ -175,7 +175,7 @@ static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, cons
         return ds_fail(err, DS_FAIL, "cuda: a hidden width of %lld is more than a block holds",
                        (long long)d);
     if (dg)
-        TRY(rt_scratch(rt, 0, &part, (size_t)(chunks * d) * 4, err));
+        TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, d), err));
     BY_WIDTH(f, wide,
              LAUNCH((norm_back_kernel<E, N>), dim3((unsigned)chunks), dim3(THREADS), shared,
                     rt_stream(rt), (E *)dx, (float *)part, (const E *)dy, (const E *)x,
@@ -227,7 +227,7 @@ static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, i
 
     if (t <= 0)
         return 0;
-    TRY(rt_scratch(rt, 0, &part, (size_t)(chunks * n) * 4, err));
+    TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide,
              LAUNCH((bias_part_kernel<E, N>), dim3(blocks_of(n, THREADS * N), (unsigned)chunks),
                     dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)dy, t, n));
@@ -361,7 +361,7 @@ static int col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const
 
     if (t <= 0)
         return 0;
-    TRY(rt_scratch(rt, 0, &part, (size_t)(chunks * n) * 4, err));
+    TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide,
              LAUNCH((col_dot_part_kernel<E, N>), dim3(blocks_of(n, THREADS * N), (unsigned)chunks),
                     dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)a, (const E *)b, c,

@@ -1,5 +1,6 @@
-/* rt.h - what the backend asks of the system: memory, copies, a stream. CUDA's run time, or the
- * emulated device's. Every status becomes a ds_err. One thread at a time.
+/* rt.h - what the backend asks of the system: memory, copies, streams, products. CUDA's run time
+ * (rtcuda.cc), or the emulated device's (rtemu.cc); what both need beside it is rtmem.cu's. Every
+ * status becomes a ds_err. One thread at a time.
  */
 #ifndef DS_RT_H
 #define DS_RT_H
@@ -8,6 +9,7 @@
 
 extern "C" {
 #include "kernels.h"
+#include "scratch.h"
 }
 
 typedef struct dev_rt dev_rt;
@@ -19,10 +21,6 @@ const char *rt_name(const dev_rt *rt); /* "NVIDIA H200, sm_90, driver 13.0, cuBL
 int rt_processors(const dev_rt *rt);
 dev_stream rt_stream(const dev_rt *rt);
 
-/* Device memory, zeroed. Out of it: DS_NOMEM with what was asked for, what is free and what to
- * do. */
-int rt_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err);
-void rt_free(dev_rt *rt, void *p);
 int rt_zero(dev_rt *rt, void *p, size_t bytes, ds_err *err);
 /* The host's memory may be used again on return. */
 int rt_upload(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err);
@@ -30,20 +28,6 @@ int rt_download(dev_rt *rt, void *host, const void *src, size_t bytes, ds_err *e
 int rt_sync(dev_rt *rt, ds_err *err);
 /* The status of launches since the last call. `what` names the kernel. */
 int rt_launched(dev_rt *rt, const char *what, ds_err *err);
-
-/* A few kilobytes of the host's memory (ids, positions, sequences) to the device without waiting:
- * through a ring of pinned memory, so *dev is valid for work that is queued before the ring comes
- * round (RT_RING bytes later; then the stream is waited for). */
-#ifdef DS_EMU
-#define RT_RING ((size_t)1 << 20)
-#else
-#define RT_RING ((size_t)32 << 20)
-#endif
-int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err);
-
-/* Scratch that stays and grows: valid until the next call with the same slot. */
-#define RT_SLOTS 4
-int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err);
 
 /* Row-major C[m,n] = alpha op(A) op(B) + (accumulate ? C : 0), f32 accumulation. Leading dimensions
  * are those of dense matrices. */
@@ -56,5 +40,72 @@ typedef struct rt_product {
     float alpha;
 } rt_product;
 int rt_matmul(dev_rt *rt, const rt_product *p, ds_err *err);
+
+/* ---- for rtmem.cu ---- */
+
+/* Memory as the system gives it: on the device, or of the host's for copies that do not wait. */
+int rt_system_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err);
+void rt_system_free(dev_rt *rt, void *p);
+void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total);
+int rt_host_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err);
+void rt_host_free(dev_rt *rt, void *p);
+/* From such memory, on a stream of its own; what is queued from here on comes after it. */
+int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err);
+/* Scratch that nothing may be read from before it is written: the emulated device makes it NaN. */
+void rt_spoil(dev_rt *rt, void *p, size_t bytes);
+struct rt_mem *rt_mem_of(dev_rt *rt);
+
+/* ---- memory: rtmem.cu ---- */
+
+/* What came from the host since the ring's beginning, so that the same is not sent again. */
+#define RT_STAGED 64
+typedef struct rt_staged {
+    size_t at, bytes;
+} rt_staged;
+
+typedef struct rt_piece {
+    void *p;
+    size_t bytes;
+} rt_piece;
+
+typedef struct rt_mem {
+    rt_piece *pieces; /* asked of the device */
+    size_t n, cap;
+    ds_kmem about;
+    char *arena; /* of rt_reserve: never given back before the end */
+    size_t size, used;
+    void *scratch[DS_KSLOTS];
+    size_t room[DS_KSLOTS];
+    char *pinned, *ring; /* two copies of the same */
+    size_t ring_used;
+    rt_staged staged[RT_STAGED];
+    unsigned nstaged; /* so far: number i stands at i % RT_STAGED */
+} rt_mem;
+
+/* Of an open device: the ring, and the workspace of products. */
+int rt_mem_open(dev_rt *rt, void **workspace, ds_err *err);
+void rt_mem_close(dev_rt *rt);
+
+/* Device memory, zeroed, from what was reserved while that lasts. Out of it: DS_NOMEM with what was
+ * asked for, what is free and what to do. */
+int rt_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err);
+void rt_free(dev_rt *rt, void *p);
+/* One piece for all that is to come (kernels.h). */
+int rt_reserve(dev_rt *rt, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err);
+
+/* A few kilobytes of the host's memory (ids, positions, sequences) to the device without waiting:
+ * through a ring of pinned memory, so *dev is valid for work that is queued before the ring comes
+ * round (RT_RING bytes later; then the stream is waited for). The same bytes again are there
+ * already. */
+#ifdef DS_EMU
+#define RT_RING ((size_t)1 << 20)
+#else
+#define RT_RING DS_DEVICE_RING
+#endif
+int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err);
+
+/* Scratch that stays and, where nothing was reserved, grows: valid until the next call with the
+ * same slot. */
+int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err);
 
 #endif

@@ -1,6 +1,7 @@
 /* rtcuda.cc - rt.h over the CUDA run time and cuBLASLt.
  *
- * One stream, so that everything happens in the order in which it was asked for. Products: bits are
+ * One stream, so that everything happens in the order in which it was asked for; numbers of the
+ * host come on a second one, which the first waits for. Products: bits are
  * the same from run to run because nothing that may vary is left to the library: for each shape one
  * algorithm is chosen once, by the library's own ranking among those that do not split the sum over
  * blocks (reduction scheme none), with a workspace of our own.
@@ -12,7 +13,6 @@
 #include <cstdlib>
 #include <new>
 
-#define WORKSPACE ((size_t)64 << 20)
 #define PLANS 512 /* shapes that are remembered; then the table starts anew */
 
 struct plan_key {
@@ -28,16 +28,13 @@ struct plan {
 };
 
 struct dev_rt {
-    cudaStream_t stream;
+    cudaStream_t stream, copies;
+    cudaEvent_t arrived;
     cublasLtHandle_t lt;
     void *workspace;
     char name[512];
     int processors;
-    /* the ring of rt_stage: pinned memory, and the device's */
-    char *pinned, *ring;
-    size_t used;
-    void *scratch[RT_SLOTS];
-    size_t held[RT_SLOTS];
+    rt_mem mem;
     plan plans[PLANS];
     int nplans;
 };
@@ -89,13 +86,10 @@ static int start(dev_rt *rt, int index, ds_err *err)
              prop.name, prop.major, prop.minor, rt->processors, driver / 1000, driver % 1000 / 10,
              cublasLtGetVersion());
     CUDA(cudaStreamCreateWithFlags(&rt->stream, cudaStreamNonBlocking), "a stream");
+    CUDA(cudaStreamCreateWithFlags(&rt->copies, cudaStreamNonBlocking), "a stream");
+    CUDA(cudaEventCreateWithFlags(&rt->arrived, cudaEventDisableTiming), "an event");
     BLAS(cublasLtCreate(&rt->lt), "cuBLASLt");
-    TRY_RT(rt_alloc(rt, &rt->workspace, WORKSPACE, err));
-    CUDA(cudaMallocHost(reinterpret_cast<void **>(&rt->pinned), RT_RING), "pinned memory");
-    void *ring;
-    TRY_RT(rt_alloc(rt, &ring, RT_RING, err));
-    rt->ring = static_cast<char *>(ring);
-    return 0;
+    return rt_mem_open(rt, &rt->workspace, err);
 }
 
 int rt_open(dev_rt **out, int index, ds_err *err)
@@ -129,13 +123,13 @@ void rt_close(dev_rt *rt)
     if (rt->stream)
         cudaStreamSynchronize(rt->stream);
     drop_plans(rt);
-    for (void *p : rt->scratch)
-        cudaFree(p);
-    cudaFree(rt->workspace);
-    cudaFree(rt->ring);
-    cudaFreeHost(rt->pinned);
+    rt_mem_close(rt);
     if (rt->lt)
         cublasLtDestroy(rt->lt);
+    if (rt->arrived)
+        cudaEventDestroy(rt->arrived);
+    if (rt->copies)
+        cudaStreamDestroy(rt->copies);
     if (rt->stream)
         cudaStreamDestroy(rt->stream);
     delete rt;
@@ -156,25 +150,61 @@ dev_stream rt_stream(const dev_rt *rt)
 
 /* ---- memory ---- */
 
-int rt_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
+rt_mem *rt_mem_of(dev_rt *rt)
 {
-    size_t free_bytes = 0, total = 0;
-
-    if (cudaMalloc(p, bytes ? bytes : 256) != cudaSuccess) {
-        cudaGetLastError(); /* it would be reported again */
-        cudaMemGetInfo(&free_bytes, &total);
-        return ds_fail(err, DS_NOMEM,
-                       "cuda: %.1f MB are not there: %.1f of %.1f GB are free; dstrain plan shows "
-                       "what a run needs",
-                       (double)bytes / 1e6, (double)free_bytes / 1e9, (double)total / 1e9);
-    }
-    return rt_zero(rt, *p, bytes, err);
+    return &rt->mem;
 }
 
-void rt_free(dev_rt *, void *p)
+void rt_system_memory(dev_rt *, int64_t *free, int64_t *total)
+{
+    size_t f = 0, t = 0;
+
+    if (cudaMemGetInfo(&f, &t) != cudaSuccess)
+        cudaGetLastError();
+    *free = (int64_t)f;
+    *total = (int64_t)t;
+}
+
+int rt_system_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
+{
+    int64_t free, total;
+
+    if (cudaMalloc(p, bytes) == cudaSuccess)
+        return 0;
+    cudaGetLastError(); /* it would be reported again */
+    rt_system_memory(rt, &free, &total);
+    return ds_fail(err, DS_NOMEM,
+                   "cuda: %.1f MB are not there: %.1f of %.1f GB are free; dstrain plan shows what "
+                   "a run needs",
+                   (double)bytes / 1e6, (double)free / 1e9, (double)total / 1e9);
+}
+
+void rt_system_free(dev_rt *, void *p)
 {
     cudaFree(p);
 }
+
+int rt_host_alloc(dev_rt *, void **p, size_t bytes, ds_err *err)
+{
+    CUDA(cudaMallocHost(p, bytes), "pinned memory");
+    return 0;
+}
+
+void rt_host_free(dev_rt *, void *p)
+{
+    cudaFreeHost(p);
+}
+
+int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
+{
+    CUDA(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, rt->copies),
+         "indices to the device");
+    CUDA(cudaEventRecord(rt->arrived, rt->copies), "indices to the device");
+    CUDA(cudaStreamWaitEvent(rt->stream, rt->arrived, 0), "indices to the device");
+    return 0;
+}
+
+void rt_spoil(dev_rt *, void *, size_t) {}
 
 int rt_zero(dev_rt *rt, void *p, size_t bytes, ds_err *err)
 {
@@ -210,38 +240,6 @@ int rt_launched(dev_rt *, const char *what, ds_err *err)
     return 0;
 }
 
-int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err)
-{
-    const size_t need = (bytes + 255) / 256 * 256;
-
-    if (need > RT_RING)
-        return ds_fail(err, DS_FAIL, "cuda: %zu bytes of indices in one call", bytes);
-    if (rt->used + need > RT_RING) {
-        TRY_RT(rt_sync(rt, err));
-        rt->used = 0;
-    }
-    memcpy(rt->pinned + rt->used, host, bytes);
-    *dev = rt->ring + rt->used;
-    CUDA(cudaMemcpyAsync(*dev, rt->pinned + rt->used, bytes, cudaMemcpyHostToDevice, rt->stream),
-         "indices to the device");
-    rt->used += need;
-    return 0;
-}
-
-int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err)
-{
-    if (rt->held[slot] < bytes) {
-        TRY_RT(rt_sync(rt, err));
-        cudaFree(rt->scratch[slot]);
-        rt->scratch[slot] = NULL;
-        rt->held[slot] = 0;
-        TRY_RT(rt_alloc(rt, &rt->scratch[slot], bytes, err));
-        rt->held[slot] = bytes;
-    }
-    *p = rt->scratch[slot];
-    return 0;
-}
-
 /* ---- products ---- */
 
 static cudaDataType_t type_of(int f)
@@ -262,7 +260,7 @@ static int choose(dev_rt *rt, plan *pl, ds_err *err)
     cublasLtMatmulPreference_t want;
     cublasLtMatmulHeuristicResult_t found;
     const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE, align = (uint32_t)pl->key.align;
-    const size_t room = WORKSPACE;
+    const size_t room = DS_DEVICE_WORKSPACE;
     int n = 0;
 
     BLAS(cublasLtMatmulPreferenceCreate(&want), "cuBLASLt");
@@ -345,7 +343,7 @@ int rt_matmul(dev_rt *rt, const rt_product *p, ds_err *err)
 
     TRY_RT(plan_of(rt, &pl, p, err));
     BLAS(cublasLtMatmul(rt->lt, pl->op, &p->alpha, p->b, pl->a, p->a, pl->b, &beta, p->c, pl->c,
-                        p->c, pl->c, &pl->algo, rt->workspace, WORKSPACE, rt->stream),
+                        p->c, pl->c, &pl->algo, rt->workspace, DS_DEVICE_WORKSPACE, rt->stream),
          "a matrix product");
     return 0;
 }

@@ -5,8 +5,8 @@
 #include <new>
 
 struct dev_rt {
-    void *ring, *scratch[RT_SLOTS];
-    size_t used, held[RT_SLOTS];
+    void *workspace; /* asked for as on a device, and not used */
+    rt_mem mem;
 };
 
 int rt_open(dev_rt **rt, int index, ds_err *err)
@@ -16,15 +16,17 @@ int rt_open(dev_rt **rt, int index, ds_err *err)
     dev_rt *r = new (std::nothrow) dev_rt();
     if (!r)
         return ds_fail_nomem(err);
-    *rt = r;
-    return 0;
+    const int rc = rt_mem_open(r, &r->workspace, err);
+    if (rc)
+        rt_close(r);
+    else
+        *rt = r;
+    return rc;
 }
 
 void rt_close(dev_rt *rt)
 {
-    emu::device_free(rt->ring);
-    for (void *p : rt->scratch)
-        emu::device_free(p);
+    rt_mem_close(rt);
     delete rt;
 }
 
@@ -41,16 +43,49 @@ dev_stream rt_stream(const dev_rt *)
     return 0;
 }
 
-int rt_alloc(dev_rt *, void **p, size_t bytes, ds_err *err)
+rt_mem *rt_mem_of(dev_rt *rt)
 {
-    *p = emu::device_alloc(bytes);
+    return &rt->mem;
+}
+/* DS_EMU_MEMORY: how much there is, for tests. */
+void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total)
+{
+    const char *v = getenv("DS_EMU_MEMORY");
+
+    *total = v ? strtoll(v, NULL, 10) : (int64_t)3 << 30;
+    *free = *total - rt->mem.about.held;
+}
+int rt_system_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
+{
+    int64_t free, total;
+
+    rt_system_memory(rt, &free, &total);
+    *p = (int64_t)bytes <= free ? emu::device_alloc(bytes) : NULL;
     if (!*p)
         return ds_fail(err, DS_NOMEM, "emulated device: %zu bytes are not there", bytes);
     return 0;
 }
-void rt_free(dev_rt *, void *p)
+void rt_system_free(dev_rt *, void *p)
 {
     emu::device_free(p);
+}
+int rt_host_alloc(dev_rt *, void **p, size_t bytes, ds_err *err)
+{
+    *p = malloc(bytes);
+    return *p ? 0 : ds_fail_nomem(err);
+}
+void rt_host_free(dev_rt *, void *p)
+{
+    free(p);
+}
+int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
+{
+    return rt_upload(rt, dst, host, bytes, err);
+}
+void rt_spoil(dev_rt *, void *p, size_t bytes)
+{
+    if (bytes)
+        emu::device_fill(p, 0xff, bytes);
 }
 int rt_zero(dev_rt *, void *p, size_t bytes, ds_err *)
 {
@@ -76,36 +111,6 @@ int rt_sync(dev_rt *, ds_err *)
 }
 int rt_launched(dev_rt *, const char *, ds_err *)
 {
-    return 0;
-}
-
-int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err)
-{
-    const size_t need = (bytes + 255) / 256 * 256;
-
-    if (need > RT_RING)
-        return ds_fail(err, DS_FAIL, "%zu bytes of indices in one call", bytes);
-    if (!rt->ring && !(rt->ring = emu::device_alloc(RT_RING)))
-        return ds_fail_nomem(err);
-    if (rt->used + need > RT_RING)
-        rt->used = 0;
-    *dev = static_cast<char *>(rt->ring) + rt->used;
-    rt->used += need;
-    return rt_upload(rt, *dev, host, bytes, err);
-}
-
-int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err)
-{
-    if (rt->held[slot] < bytes) {
-        emu::device_free(rt->scratch[slot]);
-        rt->held[slot] = 0;
-        rt->scratch[slot] = emu::device_alloc(bytes);
-        if (!rt->scratch[slot])
-            return ds_fail_nomem(err);
-        rt->held[slot] = bytes;
-    }
-    emu::device_fill(rt->scratch[slot], 0xff, rt->held[slot]);
-    *p = rt->scratch[slot];
     return 0;
 }
 

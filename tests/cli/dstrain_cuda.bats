@@ -51,3 +51,34 @@ on_device() {
     run dstrain eval --model "$F/base" --data "$F/test.dsr" --device gpu
     [ "$status" -eq 2 ]
 }
+
+# of_device RUN NAME: a number of the run's line about the device.
+of_device() {
+    sed -n "s/.*\"type\":\"device\".*\"$2\":\([0-9]*\).*/\1/p" "$1/metrics.jsonl"
+}
+
+@test "what is planned for a device is asked for once, and is all that a run takes of it" {
+    setup_device
+    for how in "lora --rank 4 --dtype bf16 --recompute layer" "lora --dora --recompute none" "full --dtype bf16 --optim adamw8bit"; do
+        dstrain plan --json --model "$F/base" --batch 1 --seq-len 24 --device cuda --rank 4 ${how#* } >plans
+        on_device run --method $how
+        planned=$(sed -n "s/.*\"method\":\"${how%% *}\".*\"bytes\":\([0-9]*\).*/\1/p" plans | head -n 1)
+        echo "$how: $planned"
+        grep '"type":"device"' run/metrics.jsonl
+        [ "$(of_device run planned_bytes)" = "$planned" ]
+        [ "$(of_device run peak_bytes)" = "$planned" ]
+        [ "$(of_device run asked_in_steps)" = 0 ]
+        rm -r run
+    done
+}
+
+@test "a device without room is refused before anything is there, with the plan's numbers" {
+    setup_device
+    [ -z "${DS_TEST_DEVICE:-}" ] || skip "of the emulated device"
+    DS_EMU_MEMORY=125000000 run dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 128 --batch 8 --steps 1 \
+        --recompute none --device cuda -o run
+    echo "$output"
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"the run takes 0."*" GB and 0.125 are there: weights "*"--recompute layer takes 0.1"* ]]
+    [ ! -e run/step-000001 ]
+}

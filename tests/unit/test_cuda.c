@@ -413,13 +413,24 @@ static void losses(void **state)
     for (int i = 0; i < 6; i++) {
         const enum ds_kfmt f = BOTH_F[i % 2];
         const int64_t v = i / 2 == 0 ? 41 : i / 2 == 1 ? 64 : 4104;
+        const enum ds_kfmt fg = BOTH_F[i % 2 == 0];
         twin z = twin_of(f, 5 * v, 1, 20.0f), loss = twin_new(DS_KF32, 5);
-        BOTH("softmax_xent",
-             k->softmax_xent(k, z.at[s], loss.at[s], f, target, weight, 5, v, 0.25f, &err));
+        twin alone = twin_of(f, 5 * v, 1, 20.0f), other = twin_of(f, 5 * v, 1, 20.0f);
+        twin grad = twin_new(fg, 5 * v), same = twin_new(DS_KF32, 5);
+        BOTH("softmax_xent", k->softmax_xent(k, z.at[s], f, loss.at[s], z.at[s], f, target, weight,
+                                             5, v, 0.25f, &err));
         agree(&loss, 1e-5, "loss");
         agree(&z, 1e-6, "gradient of logits");
-        twin_free(&z);
-        twin_free(&loss);
+        BOTH("softmax_xent elsewhere", k->softmax_xent(k, grad.at[s], fg, same.at[s], other.at[s],
+                                                       f, target, weight, 5, v, 0.25f, &err));
+        agree(&grad, 1e-6, "gradient of logits elsewhere");
+        agree(&same, 1e-5, "loss elsewhere");
+        BOTH("softmax_xent alone", k->softmax_xent(k, NULL, f, same.at[s], alone.at[s], f, target,
+                                                   weight, 5, v, 0.25f, &err));
+        agree(&same, 1e-5, "loss alone");
+        twin *all[] = {&z, &loss, &alone, &other, &grad, &same};
+        for (int j = 0; j < 6; j++)
+            twin_free(all[j]);
     }
 }
 
@@ -464,7 +475,9 @@ static void optimizers(void **state)
         twin m8 = twin_zero((n + 3) / 4), v8 = twin_zero((n + 3) / 4), ms = twin_zero(blocks),
              vs = twin_zero(blocks);
         double sum[2];
-        BOTH("norm2", k->norm2(k, &sum[s], g.at[s], n, &err));
+        BOTH("norm2",
+             k->norm2(k, &sum[s], (const float *[]){g.at[s], master.at[s], g.at[s], v.at[s]},
+                      (const int64_t[]){n, 0, n / 2, n}, 4, &err));
         assert_memory_equal(&sum[0], &sum[1], sizeof *sum);
         for (int step = 1; step <= 3; step++) {
             const ds_kadamw p = {1e-2f,

@@ -8,22 +8,10 @@
 
 #define BLOCK ((size_t)64 << 20)
 
-/* The next block of at least `bytes` after the current one, allocated when there is none. */
-static int next_block(ds_net *n, size_t bytes, ds_err *err)
+static int add_block(ds_net *n, size_t size, ds_err *err)
 {
     arena *a = &n->mem;
-    const size_t size = bytes > BLOCK ? bytes : BLOCK;
 
-    if (a->n)
-        a->left[a->cur] = a->used;
-    for (size_t i = a->n ? a->cur + 1 : 0; i < a->n; i++) {
-        if (a->size[i] >= bytes) {
-            a->cur = i;
-            a->used = 0;
-            return 0;
-        }
-        a->left[i] = 0;
-    }
     if (a->n == a->cap) {
         const size_t cap = a->cap ? a->cap * 2 : 8;
         void **b = realloc(a->block, cap * sizeof *b);
@@ -45,6 +33,29 @@ static int next_block(ds_net *n, size_t bytes, ds_err *err)
     a->cur = a->n++;
     a->used = 0;
     return 0;
+}
+
+int ds_net_reserve(ds_net *n, size_t bytes, ds_err *err)
+{
+    return n->mem.n ? 0 : add_block(n, bytes, err);
+}
+
+/* The next block of at least `bytes` after the current one, allocated when there is none. */
+static int next_block(ds_net *n, size_t bytes, ds_err *err)
+{
+    arena *a = &n->mem;
+
+    if (a->n)
+        a->left[a->cur] = a->used;
+    for (size_t i = a->n ? a->cur + 1 : 0; i < a->n; i++) {
+        if (a->size[i] >= bytes) {
+            a->cur = i;
+            a->used = 0;
+            return 0;
+        }
+        a->left[i] = 0;
+    }
+    return add_block(n, bytes > BLOCK ? bytes : BLOCK, err);
 }
 
 int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err)

@@ -70,6 +70,9 @@ void ds_net_free(ds_net *net);
 const ds_modelconf *ds_net_conf(const ds_net *net);
 ds_params *ds_net_params(ds_net *net);
 
+/* Asks for the memory of steps in one piece: as much as ds_plan_count says that they take. */
+int ds_net_reserve(ds_net *net, size_t bytes, ds_err *err);
+
 /* What is trained. Full: everything, or the layers and names that `only` (a NULL-terminated list of
  * shell patterns on names) matches. */
 int ds_net_train_full(ds_net *net, const char *const *only, ds_err *err);

@@ -9,8 +9,6 @@
 
 #include "net_priv.h"
 
-#define LOGITS ((int64_t)16 << 20) /* elements of a chunk of logits */
-
 void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
 {
     n->b = b;
@@ -114,7 +112,7 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
 {
     ds_kernels *k = n->k;
     const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t;
-    const int64_t rows = LOGITS / v < 16 ? 16 : LOGITS / v;
+    const int64_t rows = k->logits / v < 16 ? 16 : k->logits / v;
     size_t block, used = arena_mark(n, &block);
     void *y, *dy = NULL, *logits, *dlogits, *r, *dev;
 
@@ -133,12 +131,10 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
         const char *yi = (const char *)y + (size_t)(i * d) * fmt_size(n->f);
         TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f,
                       false, err));
-        TRY(k->softmax_xent(k, logits, (float *)dev + i, DS_KF32, b->target + i, b->weight + i, m,
-                            v, scale, err));
+        TRY(k->softmax_xent(k, dx ? dlogits : NULL, n->f, (float *)dev + i, logits, DS_KF32,
+                            b->target + i, b->weight + i, m, v, scale, err));
         if (!dx)
             continue;
-        if (dlogits != logits) /* rounded, as every gradient of an activation is */
-            TRY(k->convert(k, dlogits, n->f, logits, DS_KF32, m * v, err));
         TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, dlogits, n->f, false,
                       n->head->w, n->f, false, m, d, v, 1.0f, false, err));
         if (n->head->train)

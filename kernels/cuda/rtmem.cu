@@ -1,0 +1,174 @@
+/* rtmem.cu - memory of a device: one piece that was reserved, what is asked for beside it, scratch,
+ * and the ring through which numbers of the host come. Host code; no kernel is here. */
+#include "rt.h"
+
+#include <cstdlib>
+
+#define TRY_RT(x)                                                                                  \
+    do {                                                                                           \
+        const int rc_ = (x);                                                                       \
+        if (rc_)                                                                                   \
+            return rc_;                                                                            \
+    } while (0)
+
+/* ---- pieces ---- */
+
+static int ask(dev_rt *rt, void **p, size_t bytes, ds_err *err)
+{
+    rt_mem *m = rt_mem_of(rt);
+    const size_t room = ds_device_room(bytes);
+
+    if (m->n == m->cap) {
+        const size_t cap = m->cap ? m->cap * 2 : 64;
+        rt_piece *grown = static_cast<rt_piece *>(realloc(m->pieces, cap * sizeof *grown));
+        if (!grown)
+            return ds_fail_nomem(err);
+        m->pieces = grown;
+        m->cap = cap;
+    }
+    TRY_RT(rt_system_alloc(rt, p, room, err));
+    m->pieces[m->n++] = rt_piece{*p, room};
+    m->about.allocations++;
+    m->about.held += (int64_t)room;
+    m->about.peak = m->about.held > m->about.peak ? m->about.held : m->about.peak;
+    return 0;
+}
+
+/* What is given back was most often asked for late. */
+static void give_back(dev_rt *rt, void *p)
+{
+    rt_mem *m = rt_mem_of(rt);
+
+    for (size_t i = p ? m->n : 0; i-- > 0;)
+        if (m->pieces[i].p == p) {
+            m->about.held -= (int64_t)m->pieces[i].bytes;
+            rt_system_free(rt, p);
+            m->pieces[i] = m->pieces[--m->n];
+            return;
+        }
+}
+
+int rt_mem_open(dev_rt *rt, void **workspace, ds_err *err)
+{
+    rt_mem *m = rt_mem_of(rt);
+    void *p;
+
+    TRY_RT(ask(rt, workspace, DS_DEVICE_WORKSPACE, err));
+    TRY_RT(ask(rt, &p, DS_DEVICE_RING, err));
+    m->ring = static_cast<char *>(p);
+    TRY_RT(rt_host_alloc(rt, &p, RT_RING, err));
+    m->pinned = static_cast<char *>(p);
+    return 0;
+}
+
+void rt_mem_close(dev_rt *rt)
+{
+    rt_mem *m = rt_mem_of(rt);
+
+    while (m->n > 0)
+        give_back(rt, m->pieces[m->n - 1].p);
+    free(m->pieces);
+    m->pieces = NULL;
+    rt_host_free(rt, m->pinned);
+}
+
+/* Room in what was reserved; NULL when there is none left. */
+static void *carve(rt_mem *m, size_t bytes)
+{
+    const size_t room = ds_device_room(bytes);
+
+    if (!m->arena || m->size - m->used < room)
+        return NULL;
+    m->used += room;
+    return m->arena + m->used - room;
+}
+
+int rt_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
+{
+    *p = carve(rt_mem_of(rt), bytes);
+    if (!*p)
+        TRY_RT(ask(rt, p, bytes, err));
+    return rt_zero(rt, *p, bytes, err);
+}
+
+void rt_free(dev_rt *rt, void *p)
+{
+    give_back(rt, p); /* what lies in the arena is no piece, and stays */
+}
+
+int rt_reserve(dev_rt *rt, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err)
+{
+    rt_mem *m = rt_mem_of(rt);
+    size_t size = bytes;
+    void *p;
+
+    if (m->arena)
+        return ds_fail(err, DS_FAIL, "cuda: memory was reserved already");
+    for (int i = 0; i < DS_KSLOTS; i++)
+        size += scratch[i] ? ds_device_room(scratch[i]) : 0;
+    TRY_RT(ask(rt, &p, size, err));
+    m->arena = static_cast<char *>(p);
+    m->size = size;
+    for (int i = 0; i < DS_KSLOTS; i++)
+        if (scratch[i]) {
+            m->scratch[i] = carve(m, scratch[i]);
+            m->room[i] = scratch[i];
+        }
+    return 0;
+}
+
+int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err)
+{
+    rt_mem *m = rt_mem_of(rt);
+
+    if (m->room[slot] < bytes) {
+        TRY_RT(rt_sync(rt, err));
+        give_back(rt, m->scratch[slot]);
+        m->scratch[slot] = NULL;
+        m->room[slot] = 0;
+        TRY_RT(ask(rt, &m->scratch[slot], bytes, err));
+        m->room[slot] = bytes;
+    }
+    rt_spoil(rt, m->scratch[slot], m->room[slot]);
+    *p = m->scratch[slot];
+    return 0;
+}
+
+/* ---- the ring ---- */
+
+/* Where the same bytes stand already; RT_RING: nowhere. */
+static size_t find_staged(const rt_mem *m, const void *host, size_t bytes)
+{
+    const unsigned known = m->nstaged < RT_STAGED ? m->nstaged : RT_STAGED;
+
+    for (unsigned i = 1; i <= known; i++) {
+        const rt_staged *s = &m->staged[(m->nstaged - i) % RT_STAGED];
+        if (s->bytes == bytes && memcmp(m->pinned + s->at, host, bytes) == 0)
+            return s->at;
+    }
+    return RT_RING;
+}
+
+int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err)
+{
+    rt_mem *m = rt_mem_of(rt);
+    const size_t need = ds_device_room(bytes), there = find_staged(m, host, bytes);
+
+    if (there < RT_RING) {
+        *dev = m->ring + there;
+        return 0;
+    }
+    if (need > RT_RING)
+        return ds_fail(err, DS_FAIL, "cuda: %zu bytes of indices in one call", bytes);
+    if (m->ring_used + need > RT_RING) {
+        TRY_RT(rt_sync(rt, err));
+        m->ring_used = 0;
+        m->nstaged = 0;
+    }
+    memcpy(m->pinned + m->ring_used, host, bytes);
+    *dev = m->ring + m->ring_used;
+    TRY_RT(rt_send(rt, *dev, m->pinned + m->ring_used, bytes, err));
+    m->staged[m->nstaged++ % RT_STAGED] = rt_staged{m->ring_used, bytes};
+    m->ring_used += need;
+    return 0;
+}

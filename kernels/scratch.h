@@ -1,0 +1,66 @@
+/* scratch.h - what functions of a device's backend take for themselves beside their operands: bytes
+ * in each place of DS_KSLOTS. The backend asks for them, and the one of paper counts them.
+ *
+ * Place 0 is of sums whose parts are added later, 1 and 2 of operands of a product in f32, 3 of its
+ * result.
+ */
+#ifndef DS_SCRATCH_H
+#define DS_SCRATCH_H
+
+#include "kernels.h"
+
+/* Of every backend on a device, beside what functions take: for products, and for what is on its
+ * way from the host. */
+#define DS_DEVICE_WORKSPACE ((size_t)64 << 20)
+#define DS_DEVICE_RING ((size_t)32 << 20)
+/* What a buffer takes up there. */
+static inline size_t ds_device_room(size_t bytes)
+{
+    return bytes == 0 ? 256 : (bytes + 255) / 256 * 256;
+}
+
+#define DS_SUM_ROWS 32 /* rows that are summed before anything else is added */
+
+/* Of n columns, the sums of chunks of t rows. */
+static inline size_t ds_scratch_sums(int64_t t, int64_t n)
+{
+    return (size_t)((t + DS_SUM_ROWS - 1) / DS_SUM_ROWS * n) * sizeof(float);
+}
+
+/* Of attention_back: a number for each token and head. */
+static inline size_t ds_scratch_delta(int64_t t, int32_t heads)
+{
+    return (size_t)(t * heads) * sizeof(float);
+}
+
+/* Of topk: the choices, before the host has them. */
+static inline size_t ds_scratch_choices(int64_t t, int32_t kk)
+{
+    return (size_t)(t * kk) * sizeof(int32_t);
+}
+
+/* Of norm2: the sum of each block. */
+#define DS_NORM_BLOCK 4096
+static inline int64_t ds_norm_blocks(const int64_t *n, int64_t count)
+{
+    int64_t blocks = 0;
+
+    for (int64_t i = 0; i < count; i++)
+        blocks += n[i] > 0 ? (n[i] + DS_NORM_BLOCK - 1) / DS_NORM_BLOCK : 0;
+    return blocks;
+}
+
+/* Of C[m,n] = A[m,k] B[k,n]: operands of two formats become f32, and so does what comes of f32 ones
+ * before it is rounded. */
+static inline void ds_scratch_product(size_t slot[DS_KSLOTS], enum ds_kfmt fc, enum ds_kfmt fa,
+                                      enum ds_kfmt fb, int64_t m, int64_t n, int64_t k)
+{
+    const bool mixed = fa != fb;
+
+    slot[0] = 0;
+    slot[1] = mixed && fa != DS_KF32 ? (size_t)(m * k) * sizeof(float) : 0;
+    slot[2] = mixed && fb != DS_KF32 ? (size_t)(k * n) * sizeof(float) : 0;
+    slot[3] = (mixed || fa == DS_KF32) && fc != DS_KF32 ? (size_t)(m * n) * sizeof(float) : 0;
+}
+
+#endif
