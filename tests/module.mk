@@ -52,10 +52,9 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_LIBS) $(B)/stamp/tests.objs
 check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(B)/tests/test_cuda_net
 	@bash tests/gpu/check.sh $(B)
 
-# BASE: a model's folder, DATA: a stream with its tokens; a python that has torch, transformers and peft.
+# BASE: a model's folder, DATA: a stream with its tokens; without them both are made.
 bench-gpu: all $(CUDA_PLUGIN)
-	@DS_BIN_DIR="$(abspath $(B))/bin" $(or $(DS_BENCH_PYTHON),python3) tests/bench/train.py --device cuda --batch 4 --seq-len 4096 \
-	    '$(BASE)' '$(DATA)'
+	@bash tests/gpu/bench.sh $(B) $(if $(BASE),'$(BASE)' '$(DATA)')
 
 .PHONY: check-gpu bench-gpu test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
         fuzz-replay tsan fuzz bench

@@ -213,11 +213,14 @@ ds_where ds_where_of(const ds_lineage *l)
 {
     json_t *o = l->environment ? json_loads(l->environment, 0, NULL) : NULL;
     const char *backend = json_string_value(json_object_get(o, "backend"));
+    const char *detail = json_string_value(json_object_get(o, "detail"));
     const json_int_t rows = json_integer_value(json_object_get(o, "rows"));
     ds_where w = {.rows = rows > 0 ? (uint64_t)rows : 0};
 
     if (backend)
         snprintf(w.backend, sizeof w.backend, "%s", backend);
+    if (detail)
+        snprintf(w.by, sizeof w.by, "%.*s", (int)strcspn(detail, ";"), detail);
     json_decref(o);
     return w;
 }
@@ -405,6 +408,7 @@ void ds_trainer_close(ds_trainer *t)
 int ds_trainer_same_device(const ds_trainer *t, const ds_lineage *l, ds_err *err)
 {
     const ds_where was = ds_where_of(l);
+    const int by = (int)strcspn(t->k->detail, ";");
     int rc = 0;
 
     if (was.backend[0] && strcmp(was.backend, t->k->name) != 0)
@@ -417,6 +421,11 @@ int ds_trainer_same_device(const ds_trainer *t, const ds_lineage *l, ds_err *err
                      "the run took %" PRIu64 " rows at a time, and this takes %" PRIu64
                      ": on a device that changes bits (--batch)",
                      was.rows, t->c.batch);
+    else if (was.by[0] && !splits_freely(t->k) &&
+             (strlen(was.by) != (size_t)by || strncmp(was.by, t->k->detail, (size_t)by) != 0))
+        rc = ds_fail(err, DS_FAIL,
+                     "the run was computed by %s, and this is %.*s: their bits may differ", was.by,
+                     by, t->k->detail);
     return rc;
 }
 

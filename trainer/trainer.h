@@ -34,6 +34,7 @@ void ds_trainer_close(ds_trainer *t);
 /* Where a checkpoint was computed, as its lineage has it. */
 typedef struct ds_where {
     char backend[32]; /* "" when it does not say */
+    char by[256];     /* of a device, what its bits depend on: detail up to a semicolon */
     uint64_t rows;    /* of a micro-batch, where that changes bits; 0 where it does not */
 } ds_where;
 ds_where ds_where_of(const ds_lineage *l);

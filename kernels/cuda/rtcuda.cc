@@ -82,9 +82,9 @@ static int start(dev_rt *rt, int index, ds_err *err)
                        prop.name, prop.major, prop.minor);
     CUDA(cudaDriverGetVersion(&driver), "version of the driver");
     rt->processors = prop.multiProcessorCount;
-    snprintf(rt->name, sizeof rt->name, "%s, sm_%d%d, %d processors, driver %d.%d, cuBLASLt %zu",
-             prop.name, prop.major, prop.minor, rt->processors, driver / 1000, driver % 1000 / 10,
-             cublasLtGetVersion());
+    snprintf(rt->name, sizeof rt->name, "%s, sm_%d%d, %d processors, cuBLASLt %zu; driver %d.%d",
+             prop.name, prop.major, prop.minor, rt->processors, cublasLtGetVersion(), driver / 1000,
+             driver % 1000 / 10);
     CUDA(cudaStreamCreateWithFlags(&rt->stream, cudaStreamNonBlocking), "a stream");
     CUDA(cudaStreamCreateWithFlags(&rt->copies, cudaStreamNonBlocking), "a stream");
     CUDA(cudaEventCreateWithFlags(&rt->arrived, cudaEventDisableTiming), "an event");

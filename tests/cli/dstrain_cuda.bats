@@ -35,6 +35,11 @@ on_device() {
     run dstrain replay whole/step-000003 --store "$F" --model "$F/base"
     [ "$status" -eq 1 ]
     [[ "$output" == *"the run is of --device cuda, and this is cpu"* ]]
+    sed 's/"detail":"[^";]*/"detail":"NVIDIA Abacus, sm_99/' whole/step-000003/lineage.json >lineage.json
+    mv lineage.json whole/step-000003/lineage.json
+    run dstrain replay whole/step-000003 --store "$F" --model "$F/base" --device cuda
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"the run was computed by NVIDIA Abacus, sm_99, and this is "* ]]
 }
 
 @test "a device's evaluation is the CPU's but for rounding" {

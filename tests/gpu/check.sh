@@ -1,53 +1,138 @@
 #!/usr/bin/env bash
-# check.sh BUILD - the CUDA backend on a real device. The last line is "N passed, N failed".
+# check.sh BUILD - the CUDA backend on a real device, in some minutes. The last line is "N passed, N failed".
 #
-# Each function and the whole network beside the CPU's (the programs that run under emulation elsewhere), whole runs by
-# dstrain (the same bits three times, resumed and replayed), and, where compute-sanitizer is there, memory and shared-memory
-# races of the kernels. DS_TEST_DEVICE: which device (cuda).
+# Each function and the whole network beside the CPU's (the programs that run under emulation elsewhere); whole runs by dstrain;
+# a larger one in bf16 on tensor cores, three times to the same bits, replayed, and with the memory that was planned; and, where
+# compute-sanitizer is there, memory and shared-memory races of the kernels. What each part printed stays in BUILD/check-gpu, with
+# results.txt, whatever happens to the others: none waits for another, and each ends in time.
+#
+# DS_TEST_DEVICE   which device (cuda)
+# DS_CUDA_PLUGIN   which plugin (BUILD/lib/libds-cuda.so)
+# DS_CHECK_PRESET  size of the larger run's model (100m)
+# DS_CHECK_ROWS    tokens of a row of it (1024)
 set -u
 B=$(cd "$1" && pwd)
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-export DS_TEST_DEVICE=${DS_TEST_DEVICE:-cuda} DS_CUDA_PLUGIN=$B/lib/libds-cuda.so DS_BIN_DIR=$B/bin DS_BUILD=$B DS_ROOT=$ROOT
-export PATH=$B/bin:$PATH CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C
-work=$(mktemp -d)
-trap 'rm -rf "$work"' EXIT
-passed=0 failed=0
+export DS_TEST_DEVICE=${DS_TEST_DEVICE:-cuda} DS_CUDA_PLUGIN=${DS_CUDA_PLUGIN:-$B/lib/libds-cuda.so}
+export DS_BIN_DIR=$B/bin DS_BUILD=$B DS_ROOT=$ROOT PATH=$B/bin:$PATH CMOCKA_MESSAGE_OUTPUT=TAP LC_ALL=C
+preset=${DS_CHECK_PRESET:-100m} row=${DS_CHECK_ROWS:-1024}
 
-# count NAME COMMAND...: adds up its TAP lines; a command without any counts by its exit status.
-count() {
-    local name=$1 ok bad rc
+# ---- parts of their own: check.sh BUILD PART, in the folder of the larger run ----
+
+larger() { # RUN OPTION...
+    local run=$1
     shift
-    "$@" >"$work/out" 2>&1 </dev/null
+    dstrain finetune --model base --data text.dsr --device "$DS_TEST_DEVICE" --dtype bf16 --method lora --rank 8 --batch 2 \
+        --accumulate 2 --seq-len "$row" --steps 3 --checkpoint-every 1 --recompute mlp -q "$@" -o "$run" >"$run.out"
+}
+
+part_prepare() {
+    cat "$ROOT"/docs/*.md "$ROOT"/README.md >text.txt
+    dstok train -q --vocab-size 2000 -o tok.json text.txt &&
+        dsprep text -q --split line text.txt | dsprep tokenize -q -t tok.json -o text.dsr &&
+        dstrain init --arch qwen2 --preset "$preset" -t tok.json -o base
+}
+
+part_again() {
+    local i sums
+    for i in 1 2 3; do
+        larger "run$i" --dropout 0.1 || return 1
+    done
+    sums=$(sed -n 's/.*sha256:\([0-9a-f]\{64\}\).*/\1/p' run?.out | sort | uniq -c)
+    echo "$sums"
+    [ "$(wc -l <<<"$sums")" -eq 1 ] && [ "$(awk '{ print $1 }' <<<"$sums")" -eq 3 ]
+}
+
+part_replay() {
+    dstrain replay run1/step-000003 --from 1 --model base --data text.dsr --device "$DS_TEST_DEVICE"
+}
+
+part_memory() {
+    local plan line
+    plan=$(dstrain plan --json --model base --device cuda --dtype bf16 --rank 8 --batch 2 --seq-len "$row" --recompute mlp \
+        --dropout 0.1 | sed -n 's/.*"method":"lora".*"bytes":\([0-9]*\).*/\1/p')
+    line=$(grep '"type":"device"' run1/metrics.jsonl)
+    echo "planned $plan; $line"
+    [[ "$line" == *"\"peak_bytes\":$plan,\"planned_bytes\":$plan,\"asked_in_steps\":0,"* ]]
+}
+
+part_close() {
+    local a b
+    a=$(dstrain eval --json --model base --data text.dsr --seq-len 256 --stretches 4 --device "$DS_TEST_DEVICE") &&
+        b=$(dstrain eval --json --model base --data text.dsr --seq-len 256 --stretches 4) || return 1
+    printf '%s\n%s\n' "$a" "$b"
+    awk -v a="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' <<<"$a")" -v b="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' <<<"$b")" \
+        'BEGIN { d = a - b; exit !(a > 0 && d * d < 1e-8) }'
+}
+
+if [ $# -gt 1 ]; then
+    set -o pipefail
+    "part_$2"
+    exit
+fi
+
+# ---- all of them ----
+
+out=$B/check-gpu
+rm -rf "$out"
+mkdir -p "$out/work" || exit 1
+passed=0 failed=0 number=0
+
+say() { printf '%s\n' "$*" | tee -a "$out/results.txt"; }
+
+end() {
+    rm -rf "$out/work"
+    say "what each part printed: $out"
+    say "$passed passed, $failed failed"
+}
+trap end EXIT
+trap 'exit 1' INT TERM
+
+# count SECONDS NAME COMMAND...: adds up its TAP lines; a command without any counts by its exit status.
+count() {
+    local limit=$1 name=$2 ok bad rc log begun=$SECONDS
+    shift 2
+    number=$((number + 1))
+    log=$out/$(printf '%02d-%s.log' "$number" "${name//[^a-z0-9]/-}")
+    (cd "$out/work" && exec timeout -k 10 "$limit" "$@") >"$log" 2>&1 </dev/null
     rc=$?
-    ok=$(grep -c '^ok ' "$work/out")
-    bad=$(grep -c '^not ok ' "$work/out")
+    ok=$(grep -c '^ok ' "$log")
+    bad=$(grep -c '^not ok ' "$log")
     if [ $((ok + bad)) -eq 0 ]; then
         [ "$rc" -eq 0 ] && ok=1 || bad=1
     elif [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1
     fi
     passed=$((passed + ok)) failed=$((failed + bad))
-    printf '%-40s %d passed, %d failed\n' "$name" "$ok" "$bad"
-    [ "$bad" -eq 0 ] || sed 's/^/    /' "$work/out"
+    say "$(printf '%-42s %3d passed, %d failed, %d s%s' "$name" "$ok" "$bad" $((SECONDS - begun)) \
+        "$([ "$rc" -ne 124 ] || echo ', out of time')")"
+    [ "$bad" -eq 0 ] || grep -v '^ok ' "$log" | tail -n 15 | sed 's/^/    /' | tee -a "$out/results.txt"
 }
 
-[ -e "$DS_CUDA_PLUGIN" ] || { echo "check-gpu: no plugin was built: is nvcc there?" >&2; exit 1; }
-command -v nvidia-smi >/dev/null && nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader
-git -C "$ROOT" rev-parse HEAD 2>/dev/null
-count "functions" "$B/tests/test_cuda"
-count "network" "$B/tests/test_cuda_net"
+own() { count "$1" "$2" bash "$ROOT/tests/gpu/check.sh" "$B" "$3"; }
+
+[ -e "$DS_CUDA_PLUGIN" ] || { echo "check-gpu: no plugin was built: is nvcc there?" >&2; failed=1; exit 1; }
+say "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
+! command -v nvidia-smi >/dev/null ||
+    say "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1)"
+count 120 "functions" "$B/tests/test_cuda"
+count 120 "network" "$B/tests/test_cuda_net"
 if command -v bats >/dev/null; then
-    count "runs" bats --tap "$ROOT/tests/cli/dstrain_cuda.bats"
+    count 150 "runs" bats --tap "$ROOT/tests/cli/dstrain_cuda.bats"
 else
-    echo "runs: skipped, bats is not installed"
+    say "runs: skipped, bats is not installed"
 fi
+own 60 "a model and its data" prepare
+own 120 "three runs, the same bits" again
+own 60 "a replay" replay
+own 30 "the memory that was planned" memory
+own 90 "the loss is the CPU's" close
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck; do
-        count "functions under $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$B/tests/test_cuda"
+        count 120 "functions under $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$B/tests/test_cuda"
     done
 else
-    echo "compute-sanitizer: skipped, it is not installed"
+    say "compute-sanitizer: skipped, it is not installed"
 fi
-echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -501,6 +501,73 @@ static void optimizers(void **state)
     }
 }
 
+/* ---- memory ---- */
+
+/* Numbers of the host on their way: more than the ring holds, and the same ones again. */
+static void numbers_come_again_and_again(void **state)
+{
+    enum { N = 40000, M = 64 };
+    const int rounds = real ? 250 : 10;
+    int32_t *rows = malloc(N * sizeof *rows);
+    twin x = twin_of(DS_KF32, M, 1, 1.0f), out = twin_new(DS_KF32, N), keep = twin_new(DS_KF32, N);
+
+    (void)state;
+    assert_non_null(rows);
+    for (int r = 0; r < rounds; r++) {
+        for (int i = 0; i < N; i++)
+            rows[i] = (int32_t)(ds_philox(3, (uint64_t)(r / 2), (uint64_t)i) % M);
+        BOTH("gather",
+             k->gather(k, r % 2 ? out.at[s] : keep.at[s], x.at[s], DS_KF32, rows, N, 1, &err));
+        agree(r % 2 ? &out : &keep, 0, "what numbers chose");
+    }
+    free(rows);
+    twin_free(&x);
+    twin_free(&out);
+    twin_free(&keep);
+}
+
+static int64_t asked(ds_kernels *k)
+{
+    ds_kmem m;
+
+    k->memory(k, &m);
+    assert_true(m.total > 0 && m.free > 0 && m.held > 0 && m.peak >= m.held);
+    return m.allocations;
+}
+
+static void what_is_reserved_is_asked_for_once(void **state)
+{
+    const size_t scratch[DS_KSLOTS] = {5000, 0, 700, 0};
+    const float ones[4] = {1, 2, 3, 4};
+    float got[4];
+    void *p[5];
+    ds_kernels *k;
+    ds_err err = {0};
+
+    (void)state;
+    ok(real ? ds_kernels_open(&k, getenv("DS_TEST_DEVICE"), 0, &err)
+            : ds_cuda_open(&k, DS_KERNELS_ABI, 0, &err),
+       &err, "a second one");
+    const int64_t before = asked(k);
+    ok(k->reserve(k, 4 * 1024, scratch, &err), &err, "reserve");
+    assert_int_equal(asked(k), before + 1);
+    for (int i = 0; i < 4; i++) {
+        ok(k->alloc(k, &p[i], 1024 - 255, &err), &err, "alloc");
+        ok(k->download(k, got, p[i], sizeof got, &err), &err, "download");
+        assert_true(got[0] == 0.0f && got[3] == 0.0f && (uintptr_t)p[i] % 64 == 0);
+        ok(k->upload(k, p[i], ones, sizeof ones, &err), &err, "upload");
+    }
+    assert_int_equal(asked(k), before + 1);
+    ok(k->alloc(k, &p[4], 1, &err), &err, "alloc past it");
+    assert_int_equal(asked(k), before + 2);
+    for (int i = 0; i < 5; i++)
+        k->free(k, p[i]);
+    assert_int_equal(k->reserve(k, 1, scratch, &err), DS_FAIL);
+    ds_err_clear(&err);
+    assert_int_equal(k->alloc(k, &p[0], (size_t)1 << 50, &err), DS_NOMEM);
+    k->close(k);
+}
+
 static void refusals(void **state)
 {
     const ds_kattn wide = {1, 1, 300, 64, 1.0f};
@@ -537,12 +604,20 @@ int main(void)
     return 77;
 #endif
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(elements),   cmocka_unit_test(norms),
-        cmocka_unit_test(columns),    cmocka_unit_test(rows_by_number),
-        cmocka_unit_test(rotations),  cmocka_unit_test(products),
-        cmocka_unit_test(attentions), cmocka_unit_test(attention_goes_on),
-        cmocka_unit_test(losses),     cmocka_unit_test(experts),
-        cmocka_unit_test(optimizers), cmocka_unit_test(refusals),
+        cmocka_unit_test(elements),
+        cmocka_unit_test(norms),
+        cmocka_unit_test(columns),
+        cmocka_unit_test(rows_by_number),
+        cmocka_unit_test(rotations),
+        cmocka_unit_test(products),
+        cmocka_unit_test(attentions),
+        cmocka_unit_test(attention_goes_on),
+        cmocka_unit_test(losses),
+        cmocka_unit_test(experts),
+        cmocka_unit_test(optimizers),
+        cmocka_unit_test(numbers_come_again_and_again),
+        cmocka_unit_test(what_is_reserved_is_asked_for_once),
+        cmocka_unit_test(refusals),
     };
     return cmocka_run_group_tests(tests, open_both, close_both);
 }
