@@ -63,7 +63,7 @@ typedef struct ds_kmem {
 #define DS_CPU_LOGITS ((int64_t)16 << 20)
 #define DS_DEVICE_LOGITS ((int64_t)128 << 20)
 
-/* Places of scratch: what a function takes beside its operands (scratch.h). */
+/* Places of scratch: what a function takes beside its operands (devroom.h). */
 #define DS_KSLOTS 4
 
 struct ds_kernels {

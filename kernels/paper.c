@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "scratch.h"
+#include "devroom.h"
 
 /* Functions that do nothing have their parameters for the table's sake. */
 #pragma GCC diagnostic ignored "-Wunused-parameter"

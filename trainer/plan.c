@@ -7,7 +7,7 @@
 
 #include "net_priv.h"
 #include "paper.h"
-#include "scratch.h"
+#include "devroom.h"
 
 #define RANK_MIN 8
 #define RANK_MAX 256

@@ -9,7 +9,7 @@
 
 extern "C" {
 #include "kernels.h"
-#include "scratch.h"
+#include "devroom.h"
 }
 
 typedef struct dev_rt dev_rt;

@@ -1,11 +1,11 @@
-/* scratch.h - what functions of a device's backend take for themselves beside their operands: bytes
+/* devroom.h - what functions of a device's backend take for themselves beside their operands: bytes
  * in each place of DS_KSLOTS. The backend asks for them, and the one of paper counts them.
  *
  * Place 0 is of sums whose parts are added later, 1 and 2 of operands of a product in f32, 3 of its
  * result.
  */
-#ifndef DS_SCRATCH_H
-#define DS_SCRATCH_H
+#ifndef DS_DEVROOM_H
+#define DS_DEVROOM_H
 
 #include "kernels.h"
 
