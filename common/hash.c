@@ -72,6 +72,16 @@ int ds_hasher_end(ds_hasher *h, ds_sha *out, ds_err *err)
     return EVP_DigestFinal_ex(h->ctx, out->b, &n) == 1 && n == sizeof out->b ? 0 : crypto_fail(err);
 }
 
+int ds_hasher_peek(ds_hasher *h, ds_sha *out, ds_err *err)
+{
+    ds_hasher copy = {.ctx = EVP_MD_CTX_new()};
+    int rc = !copy.ctx                                   ? ds_fail_nomem(err)
+             : EVP_MD_CTX_copy_ex(copy.ctx, h->ctx) != 1 ? crypto_fail(err)
+                                                         : ds_hasher_end(&copy, out, err);
+    EVP_MD_CTX_free(copy.ctx);
+    return rc;
+}
+
 void ds_hasher_free(ds_hasher *h)
 {
     if (h) {

@@ -25,6 +25,7 @@ int ds_hasher_reset(ds_hasher *h, ds_err *err); /* begins anew */
 int ds_hasher_put(ds_hasher *h, const void *data, size_t len, ds_err *err);
 int ds_hasher_u64(ds_hasher *h, uint64_t v, ds_err *err);  /* 8 bytes, little endian */
 int ds_hasher_end(ds_hasher *h, ds_sha *out, ds_err *err); /* call reset before the next use */
+int ds_hasher_peek(ds_hasher *h, ds_sha *out, ds_err *err); /* of the bytes so far; goes on */
 void ds_hasher_free(ds_hasher *h);
 
 /* SHA-256(tag including its final NUL || data): domain-separated address. */

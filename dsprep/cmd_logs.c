@@ -5,6 +5,7 @@
 
 #include "dsr_prov.h"
 #include "feed.h"
+#include "logfollow.h"
 #include "logsink.h"
 #include "logsource.h"
 #include "opt.h"
@@ -25,7 +26,9 @@ const ds_command ds_cmd_logs = {
         "dsprep logs access.log.*.gz | dsver commit -m 'March' web\n"
         "dsprep logs --format syslog --year 2024 --timezone +01:00 messages.1 | dsprep cat\n"
         "dsprep logs --format pattern --pattern '(?<time>\\S+ \\S+) (?<level>\\w+) (?<message>.*)' "
-        "app.log | dsprep head",
+        "app.log | dsprep head\n"
+        "dsprep logs --follow --format app --state app.state app.log | dsver commit --append "
+        "--every 60s ops",
     .description =
         "Reads logs and writes a stream of records (DSR) to standard output, or shard files into a "
         "folder with -o. An INPUT is a file, a folder, an archive (tar, zip, 7z), a compressed "
@@ -57,6 +60,9 @@ const ds_command ds_cmd_logs = {
         "consulted.\n\n"
         "Lines of a stack trace, and indented ones, belong to the record before them; --join says "
         "otherwise.\n\n"
+        "--follow goes on as files grow, are renamed or cut, and writes streams that follow each "
+        "other, one for what comes in the time of --every; --state makes a restart go on where the "
+        "run before ended.\n\n"
         "What cannot be read is handled as --on-error says; the last line says how input, output, "
         "held and failed add up; the exit status is 3 when something was left out. Records "
         "earlier than the one before, gaps of an hour, and repetitions are counted. The records do "
@@ -68,8 +74,9 @@ typedef struct logs_args {
     ds_intake_args in;
     int format, join;
     const char *pattern, *timezone, *report;
-    int64_t year;
-    bool line;
+    int64_t year, every;
+    bool line, follow;
+    const char *state;
 } logs_args;
 
 typedef struct logs_ctx {
@@ -190,12 +197,42 @@ static int make_provenance(logs_ctx *c, const logs_args *a, ds_err *err)
     return rc;
 }
 
+static int follow(logs_ctx *c, const logs_args *a, char **operands, size_t n, ds_err *err)
+{
+    ds_intake *in = &c->sink.in;
+    const ds_follow_opts o = {.log = &c->log,
+                              .seconds = a->every,
+                              .state = a->state,
+                              .level = a->in.level > 0 ? (int)a->in.level : 0};
+    in->a = &a->in;
+    ds_schema_init(&in->schema);
+    int rc = read_options(c, a, err);
+    if (rc == 0 && (a->in.output || a->in.encoding))
+        rc = ds_fail(err, DS_USAGE,
+                     "--follow reads UTF-8 and writes to a pipe: no -o, no --encoding");
+    if (rc == 0)
+        rc = ds_refuse_tty(STDOUT_FILENO, "pipe it on", err);
+    if (rc == 0)
+        rc = ds_badlog_open(&in->bad, (enum ds_onerror)a->in.on_error, a->in.quarantine, err);
+    if (rc == 0)
+        rc = ds_logsink_schema(&c->sink,
+                               c->pattern ? ds_logpattern_columns(c->pattern)
+                                          : ds_logformat_columns(c->log.format),
+                               err);
+    if (rc == 0)
+        rc = make_provenance(c, a, err);
+    if (rc == 0)
+        rc = ds_logfollow_run(&c->sink, &o, operands, n, err);
+    return rc;
+}
+
 static int convert(logs_ctx *c, const logs_args *a, char **operands, size_t n, ds_err *err)
 {
     ds_textsink sink;
     uint32_t columns;
     ds_logsink_hooks(&c->sink, &sink);
-    int rc = read_options(c, a, err);
+    int rc = a->state && !a->follow ? ds_fail(err, DS_USAGE, "--state wants --follow")
+                                    : read_options(c, a, err);
     if (rc == 0)
         rc = ds_intake_open(&c->sink.in, &a->in, &c->o, operands, n, err);
     c->sink.in.foreign = ds_logsource_no_text;
@@ -214,7 +251,7 @@ static int convert(logs_ctx *c, const logs_args *a, char **operands, size_t n, d
 
 static int run(int argc, char **argv)
 {
-    logs_args a = {.timezone = "UTC", .in = DS_INTAKE_DEFAULTS};
+    logs_args a = {.timezone = "UTC", .every = 10, .in = DS_INTAKE_DEFAULTS};
     const ds_opt opts[] = {
         {'f', "format", DS_OPT_CHOICE, &a.format, "FORMAT", "format of all inputs", 0, 0,
          ds_logformat_names, false},
@@ -237,6 +274,16 @@ static int run(int argc, char **argv)
          0, 0, NULL, false},
         {0, "report", DS_OPT_STR, &a.report, "FILE",
          "write what was decided for each file, and counts, as JSON", 0, 0, NULL, false},
+        {'F', "follow", DS_OPT_FLAG, &a.follow, NULL,
+         "go on as the files grow and are rotated, until a signal comes or the pipes have ended", 0,
+         0, NULL, false},
+        {0, "every", DS_OPT_TIME, &a.every, "TIME",
+         "of --follow: how long what comes is gathered into one stream; default 10s, 0 = not at "
+         "all",
+         0, 0, NULL, false},
+        {0, "state", DS_OPT_STR, &a.state, "FILE",
+         "of --follow: how far the files were read; a run that finds it goes on from there", 0, 0,
+         NULL, false},
         DS_INTAKE_OPTIONS(a.in),
         {0},
     };
@@ -249,7 +296,10 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     if (a.in.quiet)
         ds_log_level = 0;
-    rc = convert(&c, &a, operands, (size_t)n, &err);
+    rc = a.follow ? follow(&c, &a, operands, (size_t)n, &err)
+                  : convert(&c, &a, operands, (size_t)n, &err);
+    if (rc == 0 && a.follow)
+        ds_sig_answered(); /* all is written that was to be */
     if (rc == 0 && ds_log_level > 0) {
         ds_logsink_say(&c.sink);
         ds_intake_say(&c.sink.in, "dsprep logs");

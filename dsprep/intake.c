@@ -131,8 +131,9 @@ int ds_intake_run(ds_intake *in, const ds_textopts *o, const ds_textsink *sink, 
 
 void ds_intake_say(const ds_intake *in, const char *command)
 {
-    uint64_t links, special;
-    ds_textread_left_out(in->read, &links, &special);
+    uint64_t links = 0, special = 0;
+    if (in->read)
+        ds_textread_left_out(in->read, &links, &special);
     fprintf(stderr,
             "%s: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64 " failed",
             command, in->records + in->bad.held + in->bad.failed, in->records, in->bad.held,

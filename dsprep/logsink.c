@@ -40,18 +40,18 @@ int ds_logsink_schema(ds_logsink *s, uint32_t columns, ds_err *err)
 static int year_of(ds_logsink *s, const ds_logrow *r)
 {
     int month = r->when.month;
-    if (s->now_year == 0) {
+    if (s->at.now_year == 0) {
         bool later =
             month > r->named_month || (month == r->named_month && r->when.day > r->named_day);
-        s->now_year = s->year ? s->year : r->named_year - later;
-        s->now_month = month;
-        return s->now_year;
+        s->at.now_year = s->year ? s->year : r->named_year - later;
+        s->at.now_month = month;
+        return s->at.now_year;
     }
-    if (month > s->now_month + 6)
-        return s->now_year - 1;
-    s->now_year += month + 6 < s->now_month;
-    s->now_month = month;
-    return s->now_year;
+    if (month > s->at.now_month + 6)
+        return s->at.now_year - 1;
+    s->at.now_year += month + 6 < s->at.now_month;
+    s->at.now_month = month;
+    return s->at.now_year;
 }
 
 static void look_at_time(ds_logsink *s, const ds_logcell *time)
@@ -62,26 +62,27 @@ static void look_at_time(ds_logsink *s, const ds_logcell *time)
         return;
     }
     int64_t step;
-    if (s->timed && !__builtin_sub_overflow(time->n, s->last, &step)) {
+    if (s->at.timed && !__builtin_sub_overflow(time->n, s->at.last, &step)) {
         if (step < 0) {
             t->backwards++;
             t->furthest = -step > t->furthest ? -step : t->furthest;
         }
         t->gaps += step >= DS_LOGSINK_GAP;
     }
-    s->timed = true;
-    s->last = time->n;
+    s->at.timed = true;
+    s->at.last = time->n;
 }
 
 static int look_at_bytes(ds_logsink *s, const uint8_t *p, size_t len, ds_err *err)
 {
     if (len > REPEAT_MAX) {
-        s->before.len = 0;
+        s->at.before.len = 0;
         return 0;
     }
-    s->stats.repeated += len > 0 && s->before.len == len && memcmp(s->before.data, p, len) == 0;
-    s->before.len = 0;
-    return ds_buf_put(&s->before, p, len) ? ds_fail_nomem(err) : 0;
+    s->stats.repeated +=
+        len > 0 && s->at.before.len == len && memcmp(s->at.before.data, p, len) == 0;
+    s->at.before.len = 0;
+    return ds_buf_put(&s->at.before, p, len) ? ds_fail_nomem(err) : 0;
 }
 
 static int put_cells(ds_logsink *s, ds_rows *rows, const ds_logcell *v, ds_err *err)
@@ -129,9 +130,9 @@ static int on_row(void *ctx, const ds_textrow *row, uint64_t source, ds_err *err
 static int on_source(void *ctx, const char *name, uint64_t size, const ds_sha *sha, ds_err *err)
 {
     ds_logsink *s = ctx;
-    s->timed = false;
-    s->now_year = 0;
-    s->before.len = 0;
+    s->at.timed = false;
+    s->at.now_year = 0;
+    s->at.before.len = 0;
     return ds_intake_source(&s->in, name, size, sha, err);
 }
 
@@ -203,6 +204,6 @@ int ds_logsink_report(const ds_logsink *s, const char *path, ds_err *err)
 void ds_logsink_fini(ds_logsink *s)
 {
     ds_intake_fini(&s->in);
-    ds_buf_fini(&s->before);
+    ds_buf_fini(&s->at.before);
     ds_buf_fini(&s->notes);
 }

@@ -23,6 +23,14 @@ typedef struct ds_logstats {
     uint64_t impossible; /* of these, February 29th in a year without one */
 } ds_logstats;
 
+/* Where a source is, as far as the next record depends on it. */
+typedef struct ds_logplace {
+    bool timed;
+    int now_year, now_month;
+    int64_t last;
+    ds_buf before; /* the record before */
+} ds_logplace;
+
 typedef struct ds_logsink {
     ds_intake in; /* first: see ds_intake_sink */
     int year;     /* as in ds_logopts */
@@ -32,12 +40,8 @@ typedef struct ds_logsink {
     } slots[DS_LC_N]; /* by column of the schema */
     size_t nslots;
     ds_logstats stats;
-    /* of the source that is being read */
-    bool begun, timed;
-    int now_year, now_month;
-    int64_t last;
-    ds_buf before; /* the record before */
-    ds_buf notes;  /* "SOURCE\0words\0"... */
+    ds_logplace at; /* of the source that is being read */
+    ds_buf notes;   /* "SOURCE\0words\0"... */
     size_t nnotes;
 } ds_logsink;
 

@@ -38,6 +38,8 @@ int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, 
     if (rc == 0) {
         const ds_writer_opts opts = {.level = level, .index = o->to_file};
         rc = ds_writer_new(&o->writer, &o->out, schema, prov, prov_len, &opts, err);
+        if (rc == 0 && !o->to_file)
+            rc = ds_out_flush(&o->out, err); /* whoever reads it sees that a stream begins */
     }
     return rc;
 }
