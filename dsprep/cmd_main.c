@@ -40,8 +40,8 @@ static const ds_command *const commands[] = {COMMANDS(ENTRY) NULL};
 
 /* What these make of a record depends on no other: of streams that follow each other in a pipe they
  * make as many. The others refuse a second one. */
-static const char *const by_record[] = {"filter", "map",   "redact", "tokenize",
-                                        "cat",    "check", NULL};
+static const char *const by_record[] = {"filter",   "map", "redact", "lang",
+                                        "tokenize", "cat", "check",  NULL};
 
 static bool splits(int argc, char **argv)
 {

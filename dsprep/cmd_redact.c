@@ -359,6 +359,8 @@ static int redact_stream(redact *d, char **operands, int n, ds_err *err)
     json_t *options = NULL, *digests = NULL;
     int rc = ds_instream_open(&in, operands, n, err);
     const ds_schema *s = rc ? NULL : ds_instream_schema(in);
+    if (rc == 0 && o->report)
+        rc = ds_instream_one_file(o->report, err);
     if (rc == 0)
         rc = pick_columns(d, o, s, err);
     if (rc == 0)

@@ -27,9 +27,12 @@ bool ds_instream_waits(void)
     return std_in.before != NULL;
 }
 
-bool ds_instream_is_second(void)
+int ds_instream_one_file(const char *path, ds_err *err)
 {
-    return std_in.second;
+    return std_in.second
+               ? ds_fail(err, DS_USAGE,
+                         "%s: standard input holds several streams, and a file can hold one", path)
+               : 0;
 }
 
 struct ds_instream {

@@ -34,8 +34,9 @@ uint64_t ds_instream_pos(const ds_instream *in);  /* how many were read */
 int ds_instream_sameprov(const ds_instream *in, const ds_buf *prov, ds_err *err);
 void ds_instream_free(ds_instream *in);
 
-void ds_instream_split(void);     /* streams of standard input are read one by one */
-bool ds_instream_waits(void);     /* another stream waits there to be opened */
-bool ds_instream_is_second(void); /* the one that was opened last is not the first */
+void ds_instream_split(void); /* streams of standard input are read one by one */
+bool ds_instream_waits(void); /* another stream waits there to be opened */
+/* A file is for one stream: DS_USAGE when the one that was opened last is not the first. */
+int ds_instream_one_file(const char *path, ds_err *err);
 
 #endif

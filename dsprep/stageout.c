@@ -21,10 +21,11 @@ int ds_stageout_open(ds_stageout *o, const char *path, const ds_schema *schema, 
     const bool named = path && strcmp(path, "-") != 0, special = named && is_special(path);
     int rc = 0, fd = STDOUT_FILENO;
     *o = (ds_stageout){.file = {.fd = -1}, .to_file = named && !special};
-    if (named && !special && ds_instream_is_second())
-        rc = ds_fail(err, DS_USAGE,
-                     "%s: standard input holds several streams, and a file can hold one", path);
-    else if (special) {
+    if (named && !special)
+        rc = ds_instream_one_file(path, err);
+    if (rc != 0)
+        return rc;
+    if (special) {
         rc = ds_open(&fd, path, O_WRONLY, 0, err);
         o->fd_plus1 = rc ? 0 : fd + 1;
     } else if (named) {
