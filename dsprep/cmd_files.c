@@ -252,7 +252,7 @@ static void say(const files *f)
             "dsprep files: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
             " failed; %" PRIu64 " bytes",
             f->records + f->bad.held + f->bad.failed, f->records, f->bad.held, f->bad.failed,
-            f->bytes);
+            f->bytes + (f->unchanged ? ds_unchanged_bytes(f->unchanged) : 0));
     if (f->unchanged)
         fprintf(stderr, " read, %" PRIu64 " records unchanged", ds_unchanged_count(f->unchanged));
     if (f->left_out)

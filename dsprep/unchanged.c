@@ -46,7 +46,7 @@ struct ds_unchanged {
     ds_buf name;
     ds_filestamp stamp;
     ds_sha sha;
-    uint64_t count;
+    uint64_t count, bytes; /* records not read; bytes read after all */
 };
 
 void ds_unchanged_free(ds_unchanged *u)
@@ -179,6 +179,7 @@ static int reread(ds_unchanged *u, ds_colbuild *b, const late *l, ds_err *err)
     while (!rc && got == PART) {
         if (ds_treewalk_reread(u->walk, u->part, PART, &got, &why) != 0)
             return ds_fail(err, why.code, "%s: %s", name, why.msg);
+        u->bytes += got;
         rc = ds_colbuild_part(b, u->part, got, err);
         rc = rc ? rc : ds_hasher_put(u->hasher, u->part, got, err);
     }
@@ -360,4 +361,9 @@ int ds_unchanged_keep(ds_unchanged *u, ds_err *err)
 uint64_t ds_unchanged_count(const ds_unchanged *u)
 {
     return u->count;
+}
+
+uint64_t ds_unchanged_bytes(const ds_unchanged *u)
+{
+    return u->bytes;
 }

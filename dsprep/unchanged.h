@@ -28,6 +28,7 @@ int ds_unchanged_read(ds_unchanged *u, const ds_treeentry *e, const ds_sha *sha,
 /* When the stream has ended: remembers what was seen. */
 int ds_unchanged_keep(ds_unchanged *u, ds_err *err);
 uint64_t ds_unchanged_count(const ds_unchanged *u); /* records whose content was not read */
+uint64_t ds_unchanged_bytes(const ds_unchanged *u); /* of contents that were read after all */
 void ds_unchanged_free(ds_unchanged *u);            /* NULL is fine */
 
 #endif
