@@ -1,4 +1,5 @@
 /* cmd_main.c - dsprep: one line for each command. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,8 +56,10 @@ int main(int argc, char **argv)
 {
     int status, worst = 0;
     char **args = calloc((size_t)argc + 1, sizeof *args); /* parsing moves them about */
-    if (!args)
+    if (!args) {
+        fputs("dsprep: out of memory\n", stderr);
         return ds_exit_code(DS_NOMEM);
+    }
     if (splits(argc, argv))
         ds_instream_split();
     do {
