@@ -41,7 +41,9 @@ const ds_command ds_cmd_decontaminate = {
         "--share of those that it has: 1 and 0, one run is enough, unless something else is said. "
         "--max-records leaves out runs that many evaluation records share, such as "
         "instructions.\n\n"
-        "Evaluation sets are held in --memory, some 28 bytes a run; more is refused. The stream "
+        "A record whose text is over 4 GiB is dropped as 'decontaminate: too_large'; with --mark "
+        "it ends the run. "
+        "Evaluation sets are held in --memory, 32 bytes a run; more is refused. The stream "
         "itself passes. Output is the same for any number of threads.",
     .run = run,
 };
@@ -131,7 +133,7 @@ static int eval_block(void *ctx, void *state, const ds_block *b, ds_err *err)
         rc = rc ? rc : ds_gramindex_record(d->index, key, len, err);
         for (size_t i = 0; rc == 0 && i < d->ncolumns; i++) {
             const ds_value *x = &w->values[d->columns[i]];
-            if (!x->null && x->len <= TEXT_MAX)
+            if (!x->null)
                 rc = ds_gramindex_text(d->index, x->p, x->len, err);
         }
         rc = rc ? rc : ds_gramindex_end(d->index, err);
@@ -189,11 +191,16 @@ static int read_set(decon *d, size_t i, ds_err *err)
     return rc ? ds_err_prefix(err, "--against %s", d->a->against.v[i]) : 0;
 }
 
+static unsigned least_words(const args *a)
+{
+    return (unsigned)(a->min_words < a->ngram ? a->min_words : a->ngram);
+}
+
 static int read_sets(decon *d, ds_err *err)
 {
     const args *a = d->a;
     const ds_gramrules r = {.n = (unsigned)a->ngram,
-                            .least = (unsigned)(a->min_words < a->ngram ? a->min_words : a->ngram),
+                            .least = least_words(a),
                             .zero = a->numbers == 1,
                             .hits = (uint64_t)a->hits,
                             .share = a->share,
@@ -289,13 +296,16 @@ static int put_verdict(const decon *d, work *w, ds_rowblock *b, uint64_t row, co
 static int judge(const decon *d, work *w, ds_rowblock *b, uint64_t row, ds_err *err)
 {
     const ds_value *x = &w->values[d->column];
-    if (!x->null && x->len > TEXT_MAX && !d->a->mark)
-        return ds_rowblock_drop(b, row, TOO_LARGE, NULL, err);
-    int rc = x->null || x->len > TEXT_MAX
-                 ? 0
-                 : ds_gramindex_find(d->index, &w->grams, x->p, x->len, err);
+    if (!x->null && x->len > TEXT_MAX)
+        return d->a->mark
+                   ? ds_fail(err, DS_FAIL,
+                             "row %llu: its text of %zu bytes is over 4 GiB, which --mark cannot "
+                             "look at (without it the record is dropped as too_large)",
+                             (unsigned long long)row, x->len)
+                   : ds_rowblock_drop(b, row, TOO_LARGE, NULL, err);
+    int rc = x->null ? 0 : ds_gramindex_find(d->index, &w->grams, x->p, x->len, err);
     const ds_gramhit *h = (const ds_gramhit *)(const void *)w->grams.hits.data;
-    const size_t n = x->null || x->len > TEXT_MAX ? 0 : w->grams.hits.len / sizeof *h;
+    const size_t n = x->null ? 0 : w->grams.hits.len / sizeof *h;
     for (size_t i = 0; rc == 0 && i < n; i++)
         if (ds_buf_put(&w->touched, &h[i].record, sizeof h[i].record))
             rc = ds_fail_nomem(err);
@@ -432,8 +442,8 @@ static void say(const decon *d, const ds_rowresult *res, const ds_rowplan *plan)
     fprintf(stderr, "  %llu of %llu evaluation records were overlapped",
             (unsigned long long)d->overlapped, (unsigned long long)records);
     if (few)
-        fprintf(stderr, "; %llu of them have fewer than %lld words and were not looked for",
-                (unsigned long long)few, (long long)d->a->min_words);
+        fprintf(stderr, "; %llu of them have fewer than %u words and were not looked for",
+                (unsigned long long)few, least_words(d->a));
     fprintf(stderr, "\n");
 }
 

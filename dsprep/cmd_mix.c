@@ -42,7 +42,8 @@ const ds_command ds_cmd_mix = {
         "default) ends the mix, so that shares are what was asked for; rest goes on with the "
         "others, until all are at their ends; repeat begins it anew, until each was read to its "
         "end once (or until --count), and no input more often than --max-epochs says: then others "
-        "go on. Inputs that are repeated are read again; pipes are copied to $TMPDIR first. What "
+        "go on; one that counts as nothing is read once. Inputs that are repeated are read again; "
+        "pipes are copied to $TMPDIR first. What "
         "is left in an input is read to its end, and held as 'mix: not_drawn' or 'mix: cap'.\n\n"
         "Columns are those of all inputs; where one lacks a column it is null. Types, tokenizers "
         "and kinds of keys must agree. Explicit keys must all differ, which is checked: --keys "
@@ -249,7 +250,8 @@ static int run_dry(mix *m, size_t i, bool *more, ds_err *err)
     for (size_t k = 0; k < m->n; k++)
         all = all && (m->in[k].epoch > 0 || m->lanes[k].out);
     *more = a->dry != STOP && !(a->dry == REPEAT && all);
-    m->lanes[i].out = a->dry != REPEAT || in->records == 0 ||
+    /* Which counted as nothing would be furthest behind for ever. */
+    m->lanes[i].out = a->dry != REPEAT || in->records == 0 || m->lanes[i].taken == 0 ||
                       (a->max_epochs && in->epoch >= (uint64_t)a->max_epochs);
     return *more && !m->lanes[i].out ? ds_mixin_again(in, err) : 0;
 }

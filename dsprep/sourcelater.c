@@ -14,9 +14,9 @@ int ds_sourcelater_put(ds_sourcelater *s, const ds_source *src, ds_err *err)
 
 bool ds_sourcelater_next(const ds_sourcelater *s, size_t *at, ds_source *out)
 {
-    const uint8_t *p = s->bytes.data + *at;
     if (*at >= s->bytes.len)
         return false;
+    const uint8_t *p = s->bytes.data + *at;
     *out = (ds_source){.len = (size_t)ds_get_u64(p), .size = ds_get_u64(p + 8)};
     memcpy(out->sha.b, p + 16, sizeof out->sha);
     out->name = (const char *)p + 16 + sizeof out->sha;

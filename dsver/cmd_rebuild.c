@@ -109,6 +109,8 @@ static int work(const wishes *w, const char *operand, ds_err *err)
     rc = rc ? rc : ds_rebuild_plan(&r, &s, &rev.id, &w->o, err);
     if (!rc && w->dry) {
         rc = say_plan(&r, w->json, err);
+    } else if (!rc && setenv("DSVER_STORE", s.dir, 1) != 0) {
+        rc = ds_fail_nomem(err); /* steps read versions (decontaminate --against) of this store */
     } else if (!rc) {
         rc = ds_rebuild_run(&r, &s, &rev.id, err);
         rc = rc ? rc : say_result(&r, &rev.id, w->json, err);

@@ -89,6 +89,23 @@ int ds_gramindex_set(ds_gramindex *x, const char *name, ds_err *err)
                : 0;
 }
 
+/* Entries twice while they are sorted (qsort may copy them); then buckets and filter bits, of less
+ * than 12 bytes a run, take the place of the copy. */
+enum { RUN_SIZE = 2 * sizeof(entry) };
+
+/* Is there room for as many runs more? */
+static int check_room(const ds_gramindex *x, size_t more, ds_err *err)
+{
+    const size_t n = x->entries.len / sizeof(entry) + more, kept = x->keys.len + x->members.len;
+    if (n > UINT32_MAX / 2)
+        return ds_fail(err, DS_FAIL, "what is compared with has more than 2 billion runs of words");
+    if (kept > x->r.memory || n > (x->r.memory - kept) / RUN_SIZE)
+        return ds_fail(err, DS_FAIL,
+                       "what is compared with takes more memory than %zu bytes: --memory",
+                       x->r.memory);
+    return 0;
+}
+
 int ds_gramindex_record(ds_gramindex *x, const void *key, size_t len, ds_err *err)
 {
     if (ds_gramindex_records(x) >= UINT32_MAX - 1)
@@ -97,14 +114,7 @@ int ds_gramindex_record(ds_gramindex *x, const void *key, size_t len, ds_err *er
         return ds_fail_nomem(err);
     const member m = {.key_end = x->keys.len, .set = (uint32_t)(x->set_at.len / 8 - 1)};
     x->too_few = true;
-    return ds_buf_put(&x->members, &m, sizeof m) ? ds_fail_nomem(err) : 0;
-}
-
-/* What it will take at most: entries, buckets (a power of two up to twice as many), filter bits. */
-static bool too_much(const ds_gramindex *x, size_t more)
-{
-    const size_t n = x->entries.len / sizeof(entry) + more, kept = x->keys.len + x->members.len;
-    return n > UINT32_MAX / 2 || kept > x->r.memory || n > (x->r.memory - kept) / 28;
+    return ds_buf_put(&x->members, &m, sizeof m) ? ds_fail_nomem(err) : check_room(x, 0, err);
 }
 
 static void use_length(ds_gramindex *x, unsigned n)
@@ -124,10 +134,9 @@ int ds_gramindex_text(ds_gramindex *x, const uint8_t *p, size_t len, ds_err *err
     const size_t n = x->words.len / sizeof *words, run = n < x->r.n ? n : x->r.n;
     if (n < x->r.least)
         return 0;
-    if (too_much(x, n - run + 1))
-        return ds_fail(err, DS_FAIL,
-                       "what is compared with takes more memory than %zu bytes: --memory",
-                       x->r.memory);
+    int rc = check_room(x, n - run + 1, err);
+    if (rc)
+        return rc;
     use_length(x, (unsigned)run);
     x->too_few = false;
     for (size_t i = 0; i + run <= n; i++) {
@@ -201,13 +210,14 @@ int ds_gramindex_build(ds_gramindex *x, ds_err *err)
 
 int ds_gramindex_digest(const ds_gramindex *x, ds_sha *out, ds_err *err)
 {
-    ds_buf b = {0};
-    int rc = 0;
-    for (size_t i = 0; rc == 0 && i < x->n; i++)
-        if (ds_buf_u64(&b, entries(x)[i].hash) || ds_buf_u64(&b, entries(x)[i].record))
-            rc = ds_fail_nomem(err);
-    rc = rc ? rc : ds_sha_bytes(out, b.data, b.len, err);
-    ds_buf_fini(&b);
+    ds_hasher *h = NULL;
+    int rc = ds_hasher_new(&h, err);
+    for (size_t i = 0; rc == 0 && i < x->n; i++) {
+        rc = ds_hasher_u64(h, entries(x)[i].hash, err);
+        rc = rc ? rc : ds_hasher_u64(h, entries(x)[i].record, err);
+    }
+    rc = rc ? rc : ds_hasher_end(h, out, err);
+    ds_hasher_free(h);
     return rc;
 }
 
@@ -273,7 +283,8 @@ static int by_record(const void *a, const void *b)
 {
     const pair *x = a, *y = b;
     return x->record != y->record ? (x->record < y->record ? -1 : 1)
-                                  : (x->word > y->word) - (x->word < y->word);
+           : x->word != y->word   ? (x->word < y->word ? -1 : 1)
+                                  : (x->n > y->n) - (x->n < y->n);
 }
 
 static int best_first(const void *a, const void *b)
@@ -321,7 +332,7 @@ static int to_hits(const ds_gramindex *x, ds_gramwork *w)
                               .to = places[2 * (p[i].word + p[i].n - 1) + 1],
                               .common = (uint32_t)(k - i),
                               .of = members(x)[p[i].record].runs};
-        if (h.common >= x->r.hits && (double)h.common >= x->r.share * (double)h.of)
+        if (h.common >= x->r.hits && (double)h.common / (double)h.of >= x->r.share)
             rc = ds_buf_put(&w->hits, &h, sizeof h);
     }
     if (rc == 0 && w->hits.len)

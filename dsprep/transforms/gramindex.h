@@ -5,7 +5,7 @@
  * as short and not looked for. With m runs kept, a run of a text is taken for one of them by
  * mistake with probability m / 2^64.
  *
- * Memory: 16 bytes a run while it is built, then at most 30, and each record's key and 24 bytes; no
+ * Memory: 32 bytes a run while it is built, then at most 28, and each record's key and 16 bytes; no
  * more than the limit, or DS_FAIL. Built by one thread, then only read; a ds_gramwork (zeroed at
  * first) belongs to one thread.
  */
@@ -57,7 +57,8 @@ typedef struct ds_gramwork {
     ds_buf hits; /* of ds_gramhit: what the last look-up found, the best first */
 } ds_gramwork;
 
-/* All records that a text overlaps by the rules: most of them first, then the earlier record. */
+/* All records that a text of less than 4 GiB overlaps by the rules: most of them first, then the
+ * earlier record. */
 int ds_gramindex_find(const ds_gramindex *x, ds_gramwork *w, const uint8_t *p, size_t len,
                       ds_err *err);
 void ds_gramwork_fini(ds_gramwork *w);

@@ -1,8 +1,9 @@
 /* interleave.h - which of several streams the next record comes from: a pure function of weights,
  * seed and what was taken.
  *
- * Without a seed it is the stream that is furthest behind its share of what was taken so far, the
- * first of those that are equally far: at every moment shares are off by less than one record. With
+ * Without a seed it is the stream with the least taken / weight, the first of those that are equal:
+ * at every moment none is a whole record (of what was taken at once) ahead of its share, and so, of
+ * n streams, none n - 1 behind. With
  * a seed the n-th draw is the first eight bytes, big endian, of SHA-256(seed, NUL, "mix", NUL, n as
  * eight bytes, big endian), scaled to the weights of the streams that are left. Integers only. One
  * thread.
@@ -16,7 +17,7 @@
 #include "error.h"
 
 typedef struct ds_lane {
-    uint64_t weight; /* at least 1 */
+    uint64_t weight; /* at least 1; their sum fits */
     uint64_t taken;  /* records, or what shares are of */
     bool out;        /* gives no more */
 } ds_lane;

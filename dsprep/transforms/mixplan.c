@@ -95,6 +95,8 @@ int ds_mixkeys_put(ds_mixkeys *k, const void *key, size_t len, ds_err *err)
     int rc = ds_sha_bytes(&sha, key, len, err);
     memcpy(e, sha.b, HASH);
     e[HASH] = (uint8_t)(len < SHOWN ? len : SHOWN);
+    while (len > SHOWN && e[HASH] && (((const uint8_t *)key)[e[HASH]] & 0xc0) == 0x80)
+        e[HASH]--; /* whole characters */
     memcpy(e + HASH + 1, key, e[HASH]);
     return rc ? rc : ds_extsort_put(k->sort, e, err);
 }

@@ -131,6 +131,12 @@ reckon() {
     dsprep info --json <(dsver cat clean) | jq -ce '.provenance[-1].options.against[0].version | startswith("bench@")'
     exits 0 dsver rebuild clean --source t.jsonl
     has 'rebuilt: root'
+    # The store that --store names is where its steps look, too.
+    mkdir -p elsewhere
+    (cd elsewhere && dsver rebuild --store .. clean --source ../t.jsonl) >out
+    grep -q 'rebuilt: root' out
+    exits 0 env -C elsewhere DSVER_STORE=/nowhere dsver rebuild --store "$PWD" clean --source "$PWD/t.jsonl"
+    has 'rebuilt: root'
     dsprep text -q --key-field id t.jsonl | dsprep decontaminate -q --against eval.dsr | dsver commit other
     exits 1 dsver rebuild other --source t.jsonl
     has 'dsprep decontaminate' 'which they were is not recorded'

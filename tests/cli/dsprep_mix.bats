@@ -69,6 +69,12 @@ keys() { dsprep cat -c key "$@" | jq -r .key; }
     has 'a: 225 of 100 records' '450 output'
     dsprep mix -q --when-dry repeat --count 450 a.dsr b.dsr >m.dsr
     dsprep mix -q --when-dry repeat --count 450 a.dsr - --names a,b <b.dsr | cmp - m.dsr
+    # What counts as nothing is always furthest behind: it is read once.
+    dsprep map -q --set 'meta.n=0' b.dsr >zero.dsr
+    exits 0 dsprep mix --when-dry repeat --by meta.n zero.dsr a.dsr -o m.dsr
+    has 'zero: 10 of 10 records' 'a: 100 of 100 records' '110 output'
+    exits 0 dsprep mix --when-dry repeat --by meta.none --count 500 a.dsr b.dsr -o m.dsr
+    has '110 output'
     exits 0 dsprep mix --cap a=7 a.dsr b.dsr -o m.dsr
     has '17 output + 93 held: 93 cap'
     exits 0 dsprep mix --json --by 'meta.n * 10' --count 30 a.dsr=3 b.dsr -o m.dsr
