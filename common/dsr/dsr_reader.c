@@ -104,7 +104,10 @@ static int check_header(ds_reader *r, ds_err *err)
     if (f->seq != r->seq - 1)
         return bad(r, DS_CORRUPT, "frames are missing, repeated or out of order", err);
     if (f->type == 'R' && !r->has_store)
-        return bad(r, DS_CORRUPT, "reference frames need a store", err);
+        return bad(r, DS_CORRUPT,
+                   "reference frames need a store: what dsprep files --store writes is for dsver "
+                   "commit, without --append and --every",
+                   err);
     if (!is_known(f->type))
         return bad(r, DS_CORRUPT, "unknown type of frame", err);
     if (f->codec > 1 || (f->codec == 1 && f->type != 'P'))

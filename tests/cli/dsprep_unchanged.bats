@@ -165,3 +165,36 @@ root_is_right() {
     dsver forget --reason 'asked to' haaa >/dev/null
     [ ! -e .dsver/files ]
 }
+
+@test "every stage, and commits that go on a version, refuse references by name and leave nothing behind" {
+    mkdir t && lines 300 | split -l 7 -a 3 - t/h
+    settled t
+    store_it
+    dsprep files -q --store . t >refs.dsr
+    for stage in cat head check info redact 'filter --where true' 'map --drop mode' \
+        'sample --count 3' 'mix refs.dsr' 'sort --by key' 'shuffle --seed 1' 'restore back' \
+        'split --by key -d parts' 'export --format jsonl' 'export --format mds -o mds'; do
+        # shellcheck disable=SC2086 # options are words
+        if dsprep $stage <refs.dsr >made 2>why; then
+            echo "$stage took it"
+            false
+        fi
+        grep -q 'reference frames need a store' why || { echo "$stage: $(cat why)" && false; }
+        # what was written is no stream that anybody would take
+        [ ! -s made ] || ! dsprep check made
+    done
+    [ ! -e back ]
+    before=$(dsver log --json raw)
+    for how in --append '--every 1h' '--append --every-records 5'; do
+        # shellcheck disable=SC2086
+        exits 12 dsver commit $how raw refs.dsr
+        [[ $output == *'reference frames need a store: '*'without --append and --every'* ]]
+        [ "$(dsver log --json raw)" = "$before" ]
+    done
+    # streams one behind the other are no version without --every either
+    cat refs.dsr refs.dsr >two.dsr
+    exits 12 dsver commit raw two.dsr
+    [[ $output == *'another stream follows'* ]]
+    [ "$(dsver log --json raw)" = "$before" ]
+    dsver commit raw refs.dsr | grep -q unchanged
+}

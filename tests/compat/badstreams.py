@@ -92,7 +92,7 @@ def bad_headers(c):
     change("type-unknown", "order", b"S", type=b"Z")
     change("type-lower", "order", b"B", 1, type=b"b")
     change("type-zero", "order", b"B", 1, type=b"\0")
-    change("reference", "reference", b"S", type=b"R")
+    change("reference", "order", b"S", type=b"R")
     for name, raw in (("raw-longer", 1), ("raw-mib", MIB)):
         frames = small()[:-1]
         f = frames[at(frames, b"P")]
@@ -254,19 +254,102 @@ def bad_cuts(c):
     put("block-min", "cut-early", [9] + [10] * 5 + [1], even, alike)
 
     class Forgetful(dsr.Cutter):  # a window that begins anew in each block
-        def record(self, row):
-            cut = super().record(row)
+        def record(self, *told):
+            cut = super().record(*told)
             if cut:
                 self.window = [0] * 8
             return cut
     cutter, wrong, k = Forgetful(s), [], 0
     for i, row in enumerate(rows):
         k += 1
-        if cutter.record(row) or i + 1 == len(rows):
+        if cutter.record(*dsr.claim(s, row)) or i + 1 == len(rows):
             wrong.append(k)
             k = 0
     assert wrong != counts
     put("block-window", "cut-" + first_cut(counts, wrong), wrong)
+
+
+# ---- references ----
+
+STORE = bytes([1, 2, 3]) + bytes(13)  # the number of no store
+
+
+def refers(store=STORE):
+    """Schema, records and frames of a good stream whose texts are references."""
+    n = Noise("refers")
+    s = Schema([Column("key", "utf8"), Column("n", "i64", null=True), Column("text", "utf8")], ["text"], None, (100, 300, 900))
+    rows = [[b"k%d" % i, None if i % 5 == 4 else i, n.text(1 + n.below(9))] for i in range(40)]
+    return s, rows, stream_frames(s, rows, [[(0, 10 * i, 9)] for i in range(40)], [(b"one", 400, bytes(32))],
+                                  with_root=False, refer=(store, [2]))
+
+
+def told(f):
+    """What an R frame tells, to be told otherwise."""
+    c = dsr.Cursor(f.payload, "reference")
+    _, pieces, rows = c.take(16), c.varint(), c.varint()
+    pieces = [(c.varint(), c.take(32)) for _ in range(pieces)]
+    return pieces, [(c.varint(), int.from_bytes(c.take(8), "little")) for _ in range(rows)]
+
+
+def references(store=STORE):
+    """(name, rule, bytes): references that break one rule each. Another store's number is no rule of the format."""
+    c = Cases()
+
+    def change(name, rule, how, frames=None):
+        """how: pieces and claims to what they are instead, or to the payload."""
+        frames = frames or refers(store)[2]
+        f = frames[at(frames, b"R")]
+        new = how(*told(f))
+        f.payload = new if isinstance(new, bytes) else dsr.reference(dsr.Refs(store), *new)
+        c.frames(name, rule, frames)
+
+    def change_long(name, rule, lengths):
+        """The first reference is of a chunk of 1,500,000 bytes in 3 pieces, and tells of pieces of these lengths."""
+        frames = refers(store)[2]
+        head = frames[at(frames, b"B")]
+        c = dsr.Cursor(head.payload, "block")
+        fields = [c.varint() for _ in range(10)]
+        fields[6:8] = 1500000, 3  # of the chunk 2; the rows and the number of chunks come first
+        head.payload = b"".join(map(varint, fields))
+        change(name, rule, lambda p, r: ([(n, bytes(32)) for n in lengths], r), frames)
+
+    def column(name, rule, number):
+        frames = refers(store)[2]
+        frames[at(frames, b"R")].column = number
+        c.frames(name, rule, frames)
+    change("refs-store-short", "short", lambda p, r: store[:15])
+    change("refs-empty", "reference-count", lambda p, r: ([], []))
+    change("refs-counts-short", "short", lambda p, r: store + b"")
+    change("refs-pieces-many", "reference-count", lambda p, r: ([(1, bytes(32))] * 8193, r))
+    change("refs-rows-many", "reference-count", lambda p, r: (p, [(9, 1)] * 32769))
+    change("refs-piece-empty", "reference-piece", lambda p, r: ([(0, p[0][1])], r))
+    change("refs-piece-large", "reference-piece", lambda p, r: ([(MIB + 1, p[0][1])], r))
+    change("refs-piece-short", "short", lambda p, r: store + varint(1) + varint(0) + varint(p[0][0]) + p[0][1][:31])
+    change("refs-row-short", "short", lambda p, r: dsr.reference(dsr.Refs(store), p, r)[:-1])
+    change("refs-after", "trailing", lambda p, r: dsr.reference(dsr.Refs(store), p, r) + b"\0")
+    change("refs-varint", "varint", lambda p, r: store + b"\x81\0" + dsr.reference(dsr.Refs(store), p, r)[17:])
+    change("refs-length", "reference-fit", lambda p, r: ([(p[0][0] + 1, p[0][1])], r))
+    change("refs-two-pieces", "reference-fit", lambda p, r: (p + p, r))
+    change("refs-row-more", "reference-fit", lambda p, r: (p, r + r[:1]))
+    change("refs-row-less", "order", lambda p, r: (p, r[:-1]))
+    change_long("refs-piece-less", "order", [500000, 1000000])
+    change_long("refs-piece-cut", "piece-cut", [9, 999991, 500000])
+    change("refs-cut", "cut-late", lambda p, r: (p, [(900, r[0][1])] + r[1:]))
+    column("refs-key", "column", 0)
+    column("refs-other", "column", 1)
+    column("refs-origin", "column", 3)
+    column("refs-past", "column", 4)
+    for name, number in (("key", 0), ("origin", 3)):
+        frames = refers(store)[2]
+        k = at(frames, b"B") + 1 + number
+        frames[k] = Frame(b"R", dsr.reference(dsr.Refs(store), [(len(frames[k].payload), bytes(32))], []), number)
+        c.frames("refs-place-" + name, "reference-place", frames)
+    frames = refers(store)[2]
+    k = at(frames, b"R")
+    c.frames("refs-twice", "reference-place", frames[:k + 1] + frames[k:])
+    c.frames("refs-alone", "order", frames[:2] + [frames[k]] + frames[2:])
+    c.frames("refs-end", "truncated", frames[:k + 1])
+    return c.list
 
 
 def first_cut(good, other):

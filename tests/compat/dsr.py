@@ -6,7 +6,8 @@
     dsr.py cat FILE       prints the records as JSON lines, as `dsprep cat` does (--data: tensors with their data)
 
 Exit 0, 1 when the producer aborted, 12 when the stream is corrupt. The whole stream is held in memory. zstd frames go
-through the `zstd` command.
+through the `zstd` command. A stream of references (R frames) is checked as far as that goes without the store that they
+point into, and then refused (12) by that store's number: read() with that store reads it whole.
 """
 import base64
 import datetime
@@ -25,10 +26,21 @@ MIB = 1 << 20
 INDEX_MAGIC = b"DSRINDEX"
 SOURCES_FILL = 256 << 10
 INDEX_FILL = 32768
+REF_PIECES, REF_ROWS = 8192, 32768  # at most, in one R frame
 
 
 class Aborted(Exception):
     pass
+
+
+class NeedsStore(Bad):
+    """A stream of references in which nothing is wrong; its data is in a store. stream: what is known of it."""
+
+    def __init__(self, stream):
+        refs = [c for _, chunks, _, _ in stream.blocks for c in chunks if isinstance(c, Refs)]
+        super().__init__("reference", "reference frames need a store: %d bytes in %d chunks are in store %s, not in the stream"
+                         % (sum(map(len, refs)), len(refs), refs[0].store.hex()))
+        self.stream = stream
 
 
 def u64(v):
@@ -44,8 +56,23 @@ def tagged(tag, *parts):
     return h.digest()
 
 
+class Refs:
+    """What references tell of a chunk. pieces: (length, address); claims: (size, hash) of each record, or none."""
+
+    def __init__(self, store, pieces=(), claims=()):
+        self.store, self.pieces, self.claims = store, list(pieces), list(claims)
+
+    def __len__(self):
+        return sum(n for n, _ in self.pieces)
+
+
+def piece_addresses(chunk):
+    return [tagged(b"piece", p) for p in cut_pieces(chunk)]
+
+
 def chunk_address(chunk):
-    pieces = [tagged(b"piece", p) for p in cut_pieces(chunk)]
+    """Of a chunk's bytes, or of what references tell of it."""
+    pieces = [id for _, id in chunk.pieces] if isinstance(chunk, Refs) else piece_addresses(chunk)
     return tagged(b"chunk", u64(len(chunk)), u64(len(pieces)), *pieces)
 
 
@@ -119,18 +146,22 @@ def cut_long(chunk):
     return out
 
 
+def claim(schema, row):
+    """Size and hash of a record."""
+    hashed = b"".join(value_frame(schema.columns[i].type, row[i]) for i in schema.primary)
+    size = 8 + sum(len(value_bytes(schema.columns[i].type, row[i])) for i in schema.primary if row[i] is not None)
+    return size, xxh64(hashed)
+
+
 class Cutter:
-    """Where blocks end: record() is told of each record and answers."""
+    """Where blocks end: record() is told of each record's size and hash and answers."""
 
     def __init__(self, schema):
         self.schema, self.window, self.size = schema, [0] * 8, 0
 
-    def record(self, row):
-        hashed = b"".join(value_frame(self.schema.columns[i].type, row[i]) for i in self.schema.primary)
-        size = 8 + sum(len(value_bytes(self.schema.columns[i].type, row[i]))
-                       for i in self.schema.primary if row[i] is not None)
+    def record(self, size, hash):
         low, target, high = self.schema.block
-        self.window = self.window[1:] + [xxh64(hashed)]
+        self.window = self.window[1:] + [hash]
         self.size += size
         cut = self.size >= high
         if not cut and self.size >= low:
@@ -225,10 +256,35 @@ def piece_frame(piece, column, level=0):
     return Frame(b"P", piece, column)
 
 
+def reference(refs, pieces, claims):
+    """The payload of one R frame."""
+    return (refs.store + varint(len(pieces)) + varint(len(claims)) + b"".join(varint(n) + id for n, id in pieces)
+            + b"".join(varint(size) + u64(hash) for size, hash in claims))
+
+
+def reference_frames(refs, column):
+    ends = max(-(-len(refs.pieces) // REF_PIECES), -(-len(refs.claims) // REF_ROWS))
+    return [Frame(b"R", reference(refs, refs.pieces[k * REF_PIECES:(k + 1) * REF_PIECES],
+                                  refs.claims[k * REF_ROWS:(k + 1) * REF_ROWS]), column) for k in range(ends)]
+
+
+def chunk_frames(chunk, column, level=0):
+    if isinstance(chunk, Refs):
+        return reference_frames(chunk, column)
+    return [piece_frame(p, column, level) for p in cut_pieces(chunk)]
+
+
 def block_frames(rows, chunks, level=0):
-    pieces = [cut_pieces(c) for c in chunks]
-    head = varint(rows) + varint(len(chunks)) + b"".join(varint(len(c)) + varint(len(p)) for c, p in zip(chunks, pieces))
-    return [Frame(b"B", head)] + [piece_frame(p, i, level) for i, ps in enumerate(pieces) for p in ps]
+    """chunks: bytes or Refs."""
+    pieces = [len(c.pieces if isinstance(c, Refs) else cut_pieces(c)) for c in chunks]
+    head = varint(rows) + varint(len(chunks)) + b"".join(varint(len(c)) + varint(p) for c, p in zip(chunks, pieces))
+    return [Frame(b"B", head)] + [f for i, c in enumerate(chunks) for f in chunk_frames(c, i, level)]
+
+
+def referred(store, schema, column, chunk, rows):
+    """A chunk of these rows, told of by references into a store."""
+    claims = [claim(schema, row) for row in rows] if column in schema.primary else []
+    return Refs(store, zip(map(len, cut_pieces(chunk)), piece_addresses(chunk)), claims)
 
 
 def end_frame(records, blocks, sources, held=None, failed=None, root=None):
@@ -242,7 +298,7 @@ def cut_blocks(schema, rows, origins=None):
     cutter, state, out, start = Cutter(schema), [0, 0], [], 0
     origins = origins or [[]] * len(rows)
     for i, row in enumerate(rows):
-        if cutter.record(row) or i + 1 == len(rows):
+        if cutter.record(*claim(schema, row)) or i + 1 == len(rows):
             part = rows[start:i + 1]
             chunks = [encode_chunk(c, [r[k] for r in part]) for k, c in enumerate(schema.columns)]
             chunks.append(encode_origins(state, origins[start:i + 1]))
@@ -263,8 +319,9 @@ def source_frames(sources):
 
 
 def stream_frames(schema, rows, origins=None, sources=(), provenance=(), held=None, failed=None, with_root=True,
-                  level=0, index=False, told=None):
-    """A whole good stream, as frames. sources: (name, size, SHA-256 digest); told: how many blocks stand before each."""
+                  level=0, index=False, told=None, refer=None):
+    """A whole good stream, as frames. sources: (name, size, SHA-256 digest); told: how many blocks stand before each;
+    refer: a store's number, and the columns whose chunks are references into it."""
     blocks = cut_blocks(schema, rows, origins)
     frames = [Frame(b"H", schema.json()), Frame(b"V", dump(list(provenance)).encode("utf-8"))]
     last = [-1] * len(sources)  # the last block that refers to each
@@ -273,7 +330,7 @@ def stream_frames(schema, rows, origins=None, sources=(), provenance=(), held=No
             last[r[0]] = n
     if told is not None:
         last = [n - 1 for n in told]
-    done, heads = 0, []
+    done, heads, first = 0, [], 0
     for n, (count, chunks, _) in enumerate(blocks):
         ready = done
         while ready < len(sources) and last[ready] < n:
@@ -281,7 +338,10 @@ def stream_frames(schema, rows, origins=None, sources=(), provenance=(), held=No
         frames += source_frames(sources[done:ready])
         done = ready
         heads.append((len(frames), count))
-        frames += block_frames(count, chunks, level)
+        sent = [referred(refer[0], schema, i, c, rows[first:first + count]) if refer and i in refer[1] else c
+                for i, c in enumerate(chunks)]
+        first += count
+        frames += block_frames(count, sent, level)
     frames += source_frames(sources[done:])
     root = roots(schema.json(), [(n, c) for n, c, _ in blocks], sources)[0] if with_root else None
     frames.append(end_frame(len(rows), len(blocks), len(sources), held, failed, root))
@@ -318,6 +378,7 @@ class Stream:
     def __init__(self):
         self.schema = self.provenance = self.end = None
         self.blocks, self.offsets = [], []  # blocks: (rows, chunks, columns of values, origins)
+        self.referred = 0  # chunks that are references, of which neither bytes nor values are here
         self.sources, self.told = [], []  # told: how many blocks stood before each source
 
     def rows(self):
@@ -356,8 +417,11 @@ def unzstd(stored, raw, at):
 
 
 class Reader:
-    def __init__(self, data):
+    """store: what references point into, with `id` (16 bytes) and get(address) -> bytes."""
+
+    def __init__(self, data, store=None):
         self.b, self.at, self.seq, self.sums, self.start = data, 0, 0, bytearray(), 0
+        self.store, self.number = store, store and store.id  # the number, or that of the first reference
         self.s = Stream()
 
     def take(self, n):
@@ -380,7 +444,7 @@ class Reader:
             raise Bad("seq", "frame %d where %d belongs" % (seq, self.seq), self.start)
         if codec > 1 or (codec and type != b"P"):
             raise Bad("codec", "codec %d" % codec, self.start)
-        if column and type != b"P":
+        if column and type not in (b"P", b"R"):
             raise Bad("column", "a column number on a frame that is no piece", self.start)
         if codec == 0 and stored != raw:
             raise Bad("frame-length", "raw and stored length of a raw frame differ", self.start)
@@ -416,14 +480,14 @@ class Reader:
                 self.source(payload)
             elif type == b"E":
                 self.end(payload)
+                if self.s.referred:
+                    raise NeedsStore(self.s)
                 return self.s
             else:
                 self.stray(type, payload)
 
     def stray(self, type, payload):
         """A frame that is none of those expected: an abort, or an error."""
-        if type == b"R":
-            raise Bad("reference", "reference frames need a store", self.start)
         if type != b"A" or self.s.provenance is None:
             raise Bad("order", "a frame of type %r where none belongs" % type, self.start)
         d = canonical(payload, "abort")
@@ -445,24 +509,37 @@ class Reader:
             raise Bad("nchunks", "a block of %d chunks" % n, start)
         sizes = [(c.varint(), c.varint()) for _ in range(n)]
         c.end()
-        chunks = [self.chunk(i, *size) for i, size in enumerate(sizes)]
-        columns = [decode_chunk(col, b, rows) for col, b in zip(schema.columns, chunks)]
+        self.told = []  # what a reference of the primary column says of each record
+        chunks = [self.chunk(i, rows, *size) for i, size in enumerate(sizes)]
+        columns = [[None] * rows if isinstance(b, Refs) else decode_chunk(col, b, rows) for col, b in zip(schema.columns, chunks)]
         origins = decode_origins(self.state, chunks[-1], rows)
         for source in (r[0] for row in origins for r in row):
             if source < len(self.s.sources):
                 raise Bad("source-late", "an origin in a source that was told of before", start)
-        for i, row in enumerate(zip(*columns)):
-            self.cut = self.cutter.record(row)
+        for i, record in enumerate(self.claims(chunks, columns)):
+            self.cut = self.cutter.record(*record)
             if self.cut and i + 1 < rows:
                 raise Bad("cut-late", "a block that should have ended after its row %d" % i, start)
         self.s.offsets.append(start)
         self.s.blocks.append((rows, chunks, columns, origins))
         self.records += rows
 
-    def chunk(self, number, size, pieces):
+    def claims(self, chunks, columns):
+        """Size and hash of each record, and what a reference says of them where its column's values are not here."""
+        told = self.told
+        if any(isinstance(chunks[i], Refs) for i in self.s.schema.primary):
+            return told
+        real = [claim(self.s.schema, row) for row in zip(*columns)]
+        if told and told != real:
+            raise Bad("reference-claim", "a reference tells of other records than its column holds", self.start)
+        return real
+
+    def chunk(self, number, rows, size, pieces):
         got = []
-        for _ in range(pieces):
+        for k in range(pieces):
             type, column, payload = self.frame()
+            if type == b"R" and k == 0:
+                return self.referred(number, rows, size, pieces, column, payload)
             if type != b"P":
                 self.stray(type, payload)
             if column != number:
@@ -473,6 +550,64 @@ class Reader:
             raise Bad("chunk-length", "a chunk's length is not what its block says", self.start)
         if cut_pieces(b) != got:
             raise Bad("piece-cut", "pieces that are not cut where they belong", self.start)
+        return b
+
+    def referred(self, number, rows, size, pieces, column, payload):
+        """A chunk in whose place references stand; the first one is in hand."""
+        schema = self.s.schema
+        primary = number in schema.primary
+        if number >= len(schema.columns) or (schema.explicit and number == 0) or (primary and len(schema.primary) > 1):
+            raise Bad("reference-place", "a reference for chunk %d, which cannot be one" % number, self.start)
+        refs, want = Refs(self.number), rows if primary else 0
+        while True:
+            if column != number:
+                raise Bad("column", "a reference for chunk %d inside chunk %d" % (column, number), self.start)
+            self.reference(refs, payload)
+            if len(refs.pieces) >= pieces and len(refs.claims) >= want:
+                break
+            type, column, payload = self.frame()
+            if type != b"R":
+                self.stray(type, payload)
+        if (len(refs), len(refs.pieces), len(refs.claims)) != (size, pieces, want):
+            raise Bad("reference-fit", "references to another number of bytes, pieces or records than the block's", self.start)
+        if (pieces > 1) != (size > MIB) or any(n < PIECE_MIN for n, _ in refs.pieces[:-1]):
+            raise Bad("piece-cut", "referenced pieces of lengths that no cuts give", self.start)
+        if primary:
+            self.told = refs.claims
+        if self.store:
+            return self.fetched(refs)
+        self.s.referred += 1
+        return refs
+
+    def reference(self, refs, payload):
+        """Adds what one R frame tells."""
+        c = Cursor(payload, "reference")
+        store = c.take(16)
+        if self.number is None:
+            self.number = refs.store = store
+        if store != self.number:
+            raise Bad("reference-store", "a reference into store %s, not %s" % (store.hex(), self.number.hex()), self.start)
+        pieces, rows = c.varint(), c.varint()
+        if pieces > REF_PIECES or rows > REF_ROWS or pieces + rows == 0:
+            raise Bad("reference-count", "a reference of %d pieces and %d rows" % (pieces, rows), self.start)
+        for _ in range(pieces):
+            n = c.varint()
+            if not 1 <= n <= MIB:
+                raise Bad("reference-piece", "a referenced piece of %d bytes" % n, self.start)
+            refs.pieces.append((n, c.take(32)))
+        for _ in range(rows):
+            size = c.varint()
+            refs.claims.append((size, struct.unpack("<Q", c.take(8))[0]))
+        c.end()
+
+    def fetched(self, refs):
+        """The bytes that references tell of, from the store."""
+        got = [self.store.get(id) for _, id in refs.pieces]
+        if [len(p) for p in got] != [n for n, _ in refs.pieces]:
+            raise Bad("reference-piece", "a referenced piece is of another length", self.start)
+        b = b"".join(got)
+        if cut_pieces(b) != got:
+            raise Bad("piece-cut", "referenced pieces that are not cut where they belong", self.start)
         return b
 
     def source(self, payload):
@@ -593,8 +728,8 @@ def again(s):
                  told=s.told)
 
 
-def read(data):
-    return Reader(data).read()
+def read(data, store=None):
+    return Reader(data, store).read()
 
 
 # ---- JSON lines ----

@@ -66,8 +66,15 @@ class Object:
 
 
 class Store:
+    """id: the store's number, to which references point; None while nothing refers to it."""
+
     def __init__(self, path):
         self.path, self.objects, self.raw, self.packs = path, {}, {}, 0
+        number = os.path.join(path, "id")
+        self.id = None
+        if os.path.exists(number):
+            with open(number) as f:
+                self.id = bytes.fromhex(f.read())
         folder = os.path.join(path, "packs")
         for name in sorted(os.listdir(folder)):
             if name.endswith(".pack"):
