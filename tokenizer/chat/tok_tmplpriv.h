@@ -130,11 +130,13 @@ struct ds_tmpl {
     bool generation;
 };
 
-/* tok_tmplcall.c: number of a name in a table, or -1. */
+/* Number of a name in the table of its kind (tok_tmplfilter.c, tok_tmpltest.c, tok_tmplcall.c), or
+ * in one that NULL ends; or -1. */
 int ds_tm_filter(const tm_str *name);
 int ds_tm_test(const tm_str *name);
 int ds_tm_method(const tm_str *name);
 int ds_tm_global(const tm_str *name);
+int ds_tm_number_of(const char *const *names, const tm_str *s);
 
 #define TM_ARGS 16 /* most that a call can have */
 typedef struct tm_args {
@@ -161,9 +163,27 @@ typedef struct tm_run_ctx {
     ds_err *err;
 } tm_ctx;
 
+/* tok_tmplcall.c */
 tm_val ds_tm_call(tm_ctx *c, const tm_node *n, tm_val self, const tm_args *args);
+tm_val ds_tm_wrong(tm_ctx *c, const tm_node *n, const tm_val *v); /* fails: n does not take v */
+/* The argument at position i, or the one of that name; NULL when it is not given. */
+const tm_val *ds_tm_arg(const tm_args *a, size_t i, const char *name);
+/* The same of a string; NULL for none too, and anything else fails. */
+const tm_str *ds_tm_text_arg(tm_ctx *c, const tm_node *n, const tm_args *a, size_t i,
+                             const char *name);
+/* The keys of a mapping, its values, or lists of both. */
+tm_val ds_tm_entries(tm_ctx *c, const tm_map *m, bool keys, bool values);
+
+/* tok_tmplfilter.c, tok_tmpltest.c */
 tm_val ds_tm_apply_filter(tm_ctx *c, const tm_node *n, tm_val self, const tm_args *args);
 bool ds_tm_apply_test(tm_ctx *c, const tm_node *n, tm_val self, const tm_args *args);
+
+/* tok_tmpltext.c. A set or separator that is NULL: white space; for joining: nothing. */
+tm_val ds_tm_strip(tm_ctx *c, const tm_str *s, const tm_str *set, bool left, bool right);
+tm_val ds_tm_change_case(tm_ctx *c, const tm_str *s, bool upper); /* ASCII; other text fails */
+tm_val ds_tm_split(tm_ctx *c, const tm_str *s, const tm_str *sep, int64_t most); /* -1: all */
+tm_val ds_tm_join(tm_ctx *c, const tm_list *l, const tm_str *sep);
+tm_val ds_tm_replace(tm_ctx *c, const tm_str *s, const tm_str *from, const tm_str *to);
 
 /* tok_tmplval.c */
 tm_val ds_tm_fail(tm_ctx *c, const char *fmt, ...) DS_PRINTF(2, 3); /* with template and line */
