@@ -116,7 +116,7 @@ static int skip_long(follow *w, feeder *f, bool all, ds_err *err)
 }
 
 /* How much of the buffer is whole records. */
-static size_t whole(const follow *w, const feeder *f, bool all, bool settled)
+static size_t whole(const feeder *f, bool all, bool settled)
 {
     if (all)
         return f->buf.len;
@@ -126,7 +126,6 @@ static size_t whole(const follow *w, const feeder *f, bool all, bool settled)
     const bool lines = x != DS_LOG_CSV && x != DS_LOG_JEXPORT && !f->source->framed;
     if (settled && lines && lf)
         n = (size_t)(lf + 1 - f->buf.data);
-    (void)w;
     return n;
 }
 
@@ -145,7 +144,7 @@ static int parse(follow *w, feeder *f, bool all, bool settled, ds_err *err)
     w->s->at = f->place;
     if (!rc && f->skipping)
         rc = skip_long(w, f, all, err);
-    size_t n = rc || f->buf.len == 0 || f->skipping ? 0 : whole(w, f, all, settled);
+    size_t n = rc || f->buf.len == 0 || f->skipping ? 0 : whole(f, all, settled);
     if (!rc && n == 0 && f->buf.len > w->o->log->max_record + 2)
         rc = skip_long(w, f, all, err);
     if (!rc && n > 0) {
