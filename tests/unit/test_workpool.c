@@ -114,7 +114,7 @@ static void hang(void **state)
     (void)state;
     char said[4096];
     static const char *const names[] = {"a", "spin", "b"};
-    const ds_work_opts o = {.fn = work, .workers = 1, .seconds = 1};
+    const ds_work_opts o = {.fn = work, .workers = 1, .seconds = 3};
     served = 0;
     run_all(names, 3, &o, said, sizeof said);
     assert_string_equal(said, "a x 1 0 0/timeout/b x 0 0 0/");
