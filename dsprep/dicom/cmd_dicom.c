@@ -79,7 +79,8 @@ const ds_command ds_cmd_dicom = {
         "hit in another object where it is a term or is written as a word (Baker cyst, lung "
         "fields); --words lists more of those. --found lists what was found, with what stands "
         "around it, for the owner alone: lines of it go to --scrub, which takes them out of all "
-        "objects, or to --words. --to-dicom files appear when the search is done. Names of sources "
+        "objects, or to --words. Files of --to-dicom and sheets of --preview appear when the "
+        "search is done. Names of sources "
         "are pseudonyms; --source-map keeps "
         "the real ones.\n\n"
         "Objects are decoded in worker processes, under limits: a crash or a hang costs the object "
@@ -103,6 +104,7 @@ typedef struct ctx {
     ds_dicom_rows rows;
     ds_dicom_account acc;
     ds_source_map *map;
+    ds_stagedir *sheets; /* of the preview */
     ds_dicom_jobs *jobs;
     ds_dicom_in *ins; /* room for those on their way */
     size_t nins;
@@ -232,9 +234,9 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     if (rc == 0 && a->words)
         rc = ds_proof_words(c->rows.proof, a->words, err);
     if (rc == 0 && a->to_dicom)
-        rc = ds_dicom_files_new(&c->rows.files, a->to_dicom, err);
+        rc = ds_stagedir_new(&c->rows.files, a->to_dicom, err);
     if (rc == 0 && c->rows.files)
-        c->o.to_dicom = ds_dicom_files_stage(c->rows.files);
+        c->o.to_dicom = ds_stagedir_work(c->rows.files);
     if (rc == 0 && a->source_map)
         rc = ds_source_map_open(&c->map, a->source_map, err);
     c->acc.key = c->o.key;
@@ -247,8 +249,10 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     c->rows.patch = (uint32_t)a->patches;
     c->rows.placeholder = a->placeholder;
     if (rc == 0 && a->preview)
-        rc = ds_dicom_preview_new(&c->rows.preview, a->preview, a->values == DCM_VALUES_WINDOW,
-                                  c->rows.patch, err);
+        rc = ds_stagedir_new(&c->sheets, a->preview, err);
+    if (rc == 0 && a->preview)
+        rc = ds_dicom_preview_new(&c->rows.preview, ds_stagedir_good(c->sheets),
+                                  a->values == DCM_VALUES_WINDOW, c->rows.patch, err);
     if (rc == 0)
         c->o.decoders = workers < DECODERS_MAX ? (int)workers : DECODERS_MAX;
     if (rc == 0)
@@ -296,7 +300,9 @@ static int finish(ctx *c, ds_err *err)
             remove_shards(c->a->output);
     }
     if (rc == 0 && c->rows.files)
-        rc = ds_dicom_files_publish(c->rows.files, err);
+        rc = ds_stagedir_publish(c->rows.files, err);
+    if (rc == 0 && c->sheets)
+        rc = ds_stagedir_publish(c->sheets, err);
     if (rc == 0 && c->map)
         rc = ds_source_map_end(c->map, err);
     return rc;
@@ -351,7 +357,8 @@ static void ctx_fini(ctx *c)
     ds_shardout_free(c->rows.out);
     ds_proof_free(c->rows.proof);
     ds_dicom_preview_free(c->rows.preview);
-    ds_dicom_files_free(c->rows.files);
+    ds_stagedir_free(c->sheets);
+    ds_stagedir_free(c->rows.files);
     ds_dicom_rows_fini(&c->rows);
     ds_source_map_free(c->map);
     ds_dicom_account_fini(&c->acc);

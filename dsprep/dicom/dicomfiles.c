@@ -1,7 +1,6 @@
 /* dicomfiles.c - see dicomfiles.h. */
 #include "dicomfiles.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,52 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "rmtree.h"
-
-struct ds_dicom_files {
-    char *dir, *stage, *good; /* good: in the stage, as it will be in dir */
-    bool made;                /* dir was not there before */
-};
-
 /* ---- the command's side -------------------------------------------------------------------------
  */
-
-static char *join(const char *a, const char *b)
-{
-    ds_buf path = {0};
-    char *p = NULL;
-    if ((ds_buf_puts(&path, a) | ds_buf_putc(&path, '/') | ds_buf_puts(&path, b)) == 0 &&
-        ds_buf_cstr(&path))
-        p = strdup((const char *)path.data);
-    ds_buf_fini(&path);
-    return p;
-}
-
-int ds_dicom_files_new(ds_dicom_files **out, const char *dir, ds_err *err)
-{
-    ds_dicom_files *f = *out = calloc(1, sizeof *f);
-    if (!f)
-        return ds_fail_nomem(err);
-    f->made = !ds_path_exists(dir);
-    f->dir = strdup(dir);
-    char *stage = join(dir, ".unfinished-XXXXXX");
-    int rc = f->dir && stage ? ds_mkdirs(dir, err) : ds_fail_nomem(err);
-    if (rc == 0 && !mkdtemp(stage))
-        rc = ds_fail_errno(err, errno, "%s", dir);
-    if (rc == 0) {
-        f->stage = stage;
-        stage = NULL;
-        f->good = join(f->stage, "good");
-        rc = f->good ? ds_mkdirs(f->good, err) : ds_fail_nomem(err);
-    }
-    free(stage);
-    return rc;
-}
-
-const char *ds_dicom_files_stage(const ds_dicom_files *f)
-{
-    return f->stage;
-}
 
 /* "/" and the value as a file name: UIDs and hex only; all else becomes "_". */
 static int put_name(ds_buf *b, const char *p, size_t n)
@@ -89,12 +44,12 @@ static int make_path(ds_buf *b, const char *dir, const ds_dicom_result *r, ds_er
 }
 
 /* One that is read twice, for two volumes, has been taken. */
-int ds_dicom_files_take(ds_dicom_files *f, const ds_dicom_result *r, ds_err *err)
+int ds_dicom_files_take(ds_stagedir *f, const ds_dicom_result *r, ds_err *err)
 {
     ds_buf from = {0}, to = {0};
-    int rc = ds_dicom_file_path(&from, f->stage, &r->sha, err);
+    int rc = ds_dicom_file_path(&from, ds_stagedir_work(f), &r->sha, err);
     if (rc == 0)
-        rc = make_path(&to, f->good, r, err);
+        rc = make_path(&to, ds_stagedir_good(f), r, err);
     if (rc == 0 && rename((const char *)from.data, (const char *)to.data) != 0 &&
         !(errno == ENOENT && ds_path_exists((const char *)to.data)))
         rc = ds_fail_errno(err, errno, "%s", (const char *)from.data);
@@ -103,66 +58,12 @@ int ds_dicom_files_take(ds_dicom_files *f, const ds_dicom_result *r, ds_err *err
     return rc;
 }
 
-void ds_dicom_files_drop(ds_dicom_files *f, const ds_dicom_result *r)
+void ds_dicom_files_drop(ds_stagedir *f, const ds_dicom_result *r)
 {
     ds_buf path = {0};
-    if (ds_dicom_file_path(&path, f->stage, &r->sha, NULL) == 0)
+    if (ds_dicom_file_path(&path, ds_stagedir_work(f), &r->sha, NULL) == 0)
         unlink((const char *)path.data);
     ds_buf_fini(&path);
-}
-
-static int sync_folder(const char *path, ds_err *err)
-{
-    char *below = join(path, ".");
-    int rc = below ? ds_fsync_parent(below, err) : ds_fail_nomem(err);
-    free(below);
-    return rc;
-}
-
-/* What is in one folder, to another one. Folders that are there are gone into. */
-static int move_into(const char *from, const char *to, ds_err *err)
-{
-    DIR *d = opendir(from);
-    int rc = d ? ds_mkdirs(to, err) : ds_fail_errno(err, errno, "%s", from);
-    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        struct stat st;
-        char *a = join(from, e->d_name), *b = join(to, e->d_name);
-        if (!a || !b)
-            rc = ds_fail_nomem(err);
-        else if (lstat(a, &st) != 0)
-            rc = ds_fail_errno(err, errno, "%s", a);
-        else if (S_ISDIR(st.st_mode))
-            rc = move_into(a, b, err);
-        else if (rename(a, b) != 0)
-            rc = ds_fail_errno(err, errno, "%s", b);
-        free(a);
-        free(b);
-    }
-    if (d)
-        closedir(d);
-    return rc == 0 ? sync_folder(to, err) : rc;
-}
-
-int ds_dicom_files_publish(ds_dicom_files *f, ds_err *err)
-{
-    f->made = false;
-    return move_into(f->good, f->dir, err);
-}
-
-void ds_dicom_files_free(ds_dicom_files *f)
-{
-    if (!f)
-        return;
-    if (f->stage)
-        ds_remove_tree(f->stage);
-    if (f->made && f->dir)
-        rmdir(f->dir);
-    free(f->dir);
-    free(f->stage);
-    free(f->good);
-    free(f);
 }
 
 /* ---- a worker's side ----------------------------------------------------------------------------

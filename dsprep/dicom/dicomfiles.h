@@ -1,11 +1,8 @@
-/* dicomfiles.h - --to-dicom DIR: de-identified objects as DICOM files, which appear when all of the
- * run is known to be good.
+/* dicomfiles.h - --to-dicom DIR: de-identified objects as DICOM files.
  *
- * Worker processes write into a folder of the run below DIR, .unfinished-XXXXXX, by the digest of
- * what they read. The command takes those that have a record; at the end these become
- * DIR/patient/study/series/instance.dcm by rename, in place of what is there. Otherwise nothing of
- * the run is left. What a killed command leaves is that folder, which is no output. One thread of
- * the command; any number of workers.
+ * Worker processes write into a folder for unfinished work (stagedir.h), by the digest of what they
+ * read. The command takes those that have a record; at the end these become
+ * DIR/patient/study/series/instance.dcm. One thread of the command; any number of workers.
  */
 #ifndef DS_DICOMFILES_H
 #define DS_DICOMFILES_H
@@ -13,15 +10,11 @@
 #include "dcmwrite.h"
 #include "dicomjob.h"
 #include "io.h"
+#include "stagedir.h"
 
-typedef struct ds_dicom_files ds_dicom_files;
-int ds_dicom_files_new(ds_dicom_files **f, const char *dir, ds_err *err);
-const char *ds_dicom_files_stage(const ds_dicom_files *f); /* where workers write */
 /* The file of an object that has a record now. */
-int ds_dicom_files_take(ds_dicom_files *f, const ds_dicom_result *r, ds_err *err);
-void ds_dicom_files_drop(ds_dicom_files *f, const ds_dicom_result *r); /* of one that has none */
-int ds_dicom_files_publish(ds_dicom_files *f, ds_err *err);
-void ds_dicom_files_free(ds_dicom_files *f); /* what was not published is removed */
+int ds_dicom_files_take(ds_stagedir *f, const ds_dicom_result *r, ds_err *err);
+void ds_dicom_files_drop(ds_stagedir *f, const ds_dicom_result *r); /* of one that has none */
 
 /* One de-identified object, from the tree's own values. Begin, frames as they are decoded and
  * masked, end; abort leaves nothing. im is NULL for an object without pixels. */

@@ -36,7 +36,7 @@ int ds_dicom_preview_new(ds_dicom_preview **out, const char *dir, bool windowed,
         return ds_fail_nomem(err);
     p->windowed = windowed;
     p->patch = patch;
-    return ds_mkdirs(dir, err);
+    return 0;
 }
 
 static void drop_tiles(ds_dicom_preview *p)

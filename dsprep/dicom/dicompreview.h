@@ -12,7 +12,7 @@
 #include "dicomrows.h"
 
 typedef struct ds_dicom_preview ds_dicom_preview;
-/* Makes the folder. windowed: values are those of --values window. patch: pixels, or 0. */
+/* The folder is there. windowed: values are those of --values window. patch: pixels, or 0. */
 int ds_dicom_preview_new(ds_dicom_preview **p, const char *dir, bool windowed, uint32_t patch,
                          ds_err *err);
 int ds_dicom_preview_record(ds_dicom_preview *p, const ds_dicom_record *rec, ds_err *err);

@@ -13,7 +13,7 @@
 enum ds_dicom_unit { DS_UNIT_IMAGE, DS_UNIT_FRAME, DS_UNIT_VOLUME, DS_UNIT_STUDY };
 
 struct ds_dicom_preview;
-struct ds_dicom_files;
+struct ds_stagedir;
 typedef struct ds_dicom_rows {
     ds_shardout *out;
     ds_proof *proof; /* NULL without de-identification */
@@ -22,7 +22,7 @@ typedef struct ds_dicom_rows {
     const char *placeholder;          /* of a patch in text */
     bool digests;                     /* ds_dicom_record.digest is wanted */
     struct ds_dicom_preview *preview; /* may be NULL */
-    struct ds_dicom_files *files;     /* may be NULL */
+    struct ds_stagedir *files;     /* may be NULL */
     bool hold_found;                  /* objects whose texts hold an identifier are held */
     uint64_t records;
     ds_proofraw raw;

@@ -41,10 +41,10 @@ say() { # say FILE NAME BODY
     say rare/1 'Kowalczyk^Jan' 'Clear.'
     say rare/2 'Zimmer^Kurt' 'kowalczyk has called.'
     for d in in re rare; do
-        exits 1 dsprep dicom -q --deid $DEID --key-file key --to-dicom dcm-$d --found found -o sh-$d $d
+        exits 1 dsprep dicom -q --deid $DEID --key-file key --to-dicom dcm-$d --preview see-$d --found found -o sh-$d $d
         has "PatientName in column"
         [ -z "$(ls sh-$d)" ]
-        [ ! -e dcm-$d ] # nothing of a run that failed
+        [ ! -e dcm-$d ] && [ ! -e see-$d ] # nothing of a run that failed
     done
     [ "$(tail -n 1 found)" = kowalczyk ]
     grep -q '^# PatientName in column [a-z]*: .*kowalczyk has called' found

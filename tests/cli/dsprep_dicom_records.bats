@@ -267,6 +267,7 @@ EOF
     ! grep -aiE 'jane|5530917|1\.3\.6\.1\.55' sheets/*
     dsprep dicom -q --record volume --burned-in pass --key-file key --preview again --patches 4 study >s.dsr
     diff -r sheets again
+    [ "$(ls -A sheets)" = "$(ls sheets)" ]
     # one image of 6 x 5: 14 x 13 pixels with its frame, least black, greatest white
     python3 - sheets/*[0-9].png <<'EOF'
 import struct, sys, zlib

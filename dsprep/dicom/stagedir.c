@@ -1,0 +1,115 @@
+/* stagedir.c - see stagedir.h. */
+#include "stagedir.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "buf.h"
+#include "io.h"
+#include "rmtree.h"
+
+struct ds_stagedir {
+    char *dir, *work, *good;
+    bool made; /* dir was not there before */
+};
+
+static char *join(const char *a, const char *b)
+{
+    ds_buf path = {0};
+    char *p = NULL;
+    if ((ds_buf_puts(&path, a) | ds_buf_putc(&path, '/') | ds_buf_puts(&path, b)) == 0 &&
+        ds_buf_cstr(&path))
+        p = strdup((const char *)path.data);
+    ds_buf_fini(&path);
+    return p;
+}
+
+int ds_stagedir_new(ds_stagedir **out, const char *dir, ds_err *err)
+{
+    ds_stagedir *s = *out = calloc(1, sizeof *s);
+    if (!s)
+        return ds_fail_nomem(err);
+    s->made = !ds_path_exists(dir);
+    s->dir = strdup(dir);
+    char *work = join(dir, ".unfinished-XXXXXX");
+    int rc = s->dir && work ? ds_mkdirs(dir, err) : ds_fail_nomem(err);
+    if (rc == 0 && !mkdtemp(work))
+        rc = ds_fail_errno(err, errno, "%s", dir);
+    if (rc == 0) {
+        s->work = work;
+        work = NULL;
+        s->good = join(s->work, "good");
+        rc = s->good ? ds_mkdirs(s->good, err) : ds_fail_nomem(err);
+    }
+    free(work);
+    return rc;
+}
+
+const char *ds_stagedir_work(const ds_stagedir *s)
+{
+    return s->work;
+}
+
+const char *ds_stagedir_good(const ds_stagedir *s)
+{
+    return s->good;
+}
+
+static int sync_folder(const char *path, ds_err *err)
+{
+    char *below = join(path, ".");
+    int rc = below ? ds_fsync_parent(below, err) : ds_fail_nomem(err);
+    free(below);
+    return rc;
+}
+
+/* What is in one folder, to another one. Folders that are there are gone into. */
+static int move_into(const char *from, const char *to, ds_err *err)
+{
+    DIR *d = opendir(from);
+    int rc = d ? ds_mkdirs(to, err) : ds_fail_errno(err, errno, "%s", from);
+    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
+        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
+            continue;
+        struct stat st;
+        char *a = join(from, e->d_name), *b = join(to, e->d_name);
+        if (!a || !b)
+            rc = ds_fail_nomem(err);
+        else if (lstat(a, &st) != 0)
+            rc = ds_fail_errno(err, errno, "%s", a);
+        else if (S_ISDIR(st.st_mode))
+            rc = move_into(a, b, err);
+        else if (rename(a, b) != 0)
+            rc = ds_fail_errno(err, errno, "%s", b);
+        free(a);
+        free(b);
+    }
+    if (d)
+        closedir(d);
+    return rc == 0 ? sync_folder(to, err) : rc;
+}
+
+int ds_stagedir_publish(ds_stagedir *s, ds_err *err)
+{
+    s->made = false;
+    return move_into(s->good, s->dir, err);
+}
+
+void ds_stagedir_free(ds_stagedir *s)
+{
+    if (!s)
+        return;
+    if (s->work)
+        ds_remove_tree(s->work);
+    if (s->made && s->dir)
+        rmdir(s->dir);
+    free(s->dir);
+    free(s->work);
+    free(s->good);
+    free(s);
+}
