@@ -256,10 +256,34 @@ int ds_shardout_sources(ds_shardout *s, const ds_source *v, size_t n, ds_err *er
     return rc;
 }
 
+int ds_shardout_finish(ds_shardout *s, const ds_counts *counts, ds_err *err)
+{
+    int rc = 0;
+    bool counted = counts && (counts->nheld > 0 || counts->nfailed > 0);
+    if (!s->now && (counted || s->ndone == 0))
+        rc = shard_open(s, err);
+    if (rc == 0 && s->now) {
+        shard *d = s->now;
+        rc = ds_rows_finish(d->rows, err);
+        if (rc == 0) {
+            s->now = NULL;
+            rc = shard_close(s, d, counts, err);
+        }
+    }
+    return rc;
+}
+
+const char *ds_shardout_stage(const ds_shardout *s)
+{
+    return s->stage;
+}
+
 /* All shards are on disk: moves them to where they belong, in order. */
-static int publish(ds_shardout *s, ds_err *err)
+int ds_shardout_publish(ds_shardout *s, ds_err *err)
 {
     char to[NAME_MAX_LEN];
+    if (!s->o.dir)
+        return 0;
     for (size_t i = 0; i < s->ndone; i++) {
         const char *from = s->done[i]->path;
         int n = snprintf(to, sizeof to, "%s/%s", s->o.dir, strrchr(from, '/') + 1);
@@ -281,19 +305,8 @@ static int publish(ds_shardout *s, ds_err *err)
 
 int ds_shardout_end(ds_shardout *s, const ds_counts *counts, ds_err *err)
 {
-    int rc = 0;
-    bool counted = counts && (counts->nheld > 0 || counts->nfailed > 0);
-    if (!s->now && (counted || s->ndone == 0))
-        rc = shard_open(s, err);
-    if (rc == 0 && s->now) {
-        shard *d = s->now;
-        rc = ds_rows_finish(d->rows, err);
-        if (rc == 0) {
-            s->now = NULL;
-            rc = shard_close(s, d, counts, err);
-        }
-    }
-    return rc == 0 && s->o.dir ? publish(s, err) : rc;
+    int rc = ds_shardout_finish(s, counts, err);
+    return rc == 0 ? ds_shardout_publish(s, err) : rc;
 }
 
 void ds_shardout_abort(ds_shardout *s, const char *reason)

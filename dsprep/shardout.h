@@ -41,6 +41,11 @@ int ds_shardout_joined(ds_shardout *s, const uint64_t *sources, const uint64_t *
 int ds_shardout_sources(ds_shardout *s, const ds_source *v, size_t n, ds_err *err);
 /* Finishes everything; counts go into the last shard. */
 int ds_shardout_end(ds_shardout *s, const ds_counts *counts, ds_err *err);
+/* The same in two steps, for who looks into the shards before they appear: after finish they lie
+ * whole in the folder of _stage, which a pipe does not have (NULL). */
+int ds_shardout_finish(ds_shardout *s, const ds_counts *counts, ds_err *err);
+const char *ds_shardout_stage(const ds_shardout *s);
+int ds_shardout_publish(ds_shardout *s, ds_err *err);
 /* Tells the reader of the pipe why there is no more. */
 void ds_shardout_abort(ds_shardout *s, const char *reason);
 void ds_shardout_free(ds_shardout *s);

@@ -4,8 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "deidreport.h"
 #include "dicomargs.h"
@@ -274,31 +272,21 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
 /* ---- the end ------------------------------------------------------------------------------------
  */
 
-/* Shards in which something was found are not left lying about. */
-static void remove_shards(const char *dir)
-{
-    char path[4096];
-    for (unsigned i = 0;; i++) {
-        int n = snprintf(path, sizeof path, "%s/shard-%05u.dsr", dir, i);
-        if (n < 0 || (size_t)n >= sizeof path || unlink(path) != 0)
-            return;
-    }
-}
-
 static int finish(ctx *c, ds_err *err)
 {
     int rc = c->rows.preview ? ds_dicom_preview_end(c->rows.preview, err) : 0;
     if (rc == 0 && c->rows.proof)
         rc = ds_proof_verdict(c->rows.proof, err);
     if (rc == 0)
-        rc = ds_shardout_end(c->rows.out, &c->acc.counts, err);
-    if (rc == 0 && c->rows.proof && c->a->output && c->rows.records > 0) {
-        rc = ds_proof_shards(c->rows.proof, (char *)(uintptr_t)c->a->output, err);
+        rc = ds_shardout_finish(c->rows.out, &c->acc.counts, err);
+    const char *stage = ds_shardout_stage(c->rows.out);
+    if (rc == 0 && c->rows.proof && stage && c->rows.records > 0) {
+        rc = ds_proof_shards(c->rows.proof, stage, err);
         if (rc == 0)
             rc = ds_proof_verdict(c->rows.proof, err);
-        if (rc != 0)
-            remove_shards(c->a->output);
     }
+    if (rc == 0)
+        rc = ds_shardout_publish(c->rows.out, err);
     if (rc == 0 && c->rows.files)
         rc = ds_stagedir_publish(c->rows.files, err);
     if (rc == 0 && c->sheets)

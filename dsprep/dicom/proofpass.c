@@ -240,14 +240,15 @@ static int one_event(ds_proof *p, const ds_instream *in, enum ds_event ev, ds_co
     return rc;
 }
 
-int ds_proof_shards(ds_proof *p, char *path, ds_err *err)
+int ds_proof_shards(ds_proof *p, const char *path, ds_err *err)
 {
+    char *operand = (char *)(uintptr_t)path; /* which is not written to */
     ds_instream *in = NULL;
     ds_colview *views = NULL;
     enum ds_event ev = DS_EV_BLOCK;
     int rc = ds_proof_file(p, NULL, err);
     if (rc == 0)
-        rc = ds_instream_open(&in, &path, 1, err);
+        rc = ds_instream_open(&in, &operand, 1, err);
     if (rc == 0 && !(views = calloc(ds_instream_schema(in)->n + 1, sizeof *views)))
         rc = ds_fail_nomem(err);
     while (rc == 0 && (rc = ds_instream_next(in, &ev, err)) == 0) {

@@ -26,7 +26,7 @@ enum ds_proof_kind { DS_PROOF_TEXT, DS_PROOF_JSON, DS_PROOF_RAW };
 int ds_proof_value(ds_proof *p, const char *column, enum ds_proof_kind kind, const void *v,
                    size_t len, ds_err *err);
 /* Every value, source and step of the finished shards in a folder, or of one file. */
-int ds_proof_shards(ds_proof *p, char *path, ds_err *err);
+int ds_proof_shards(ds_proof *p, const char *path, ds_err *err);
 
 uint64_t ds_proof_hits(const ds_proof *p);
 /* Words that are no names here, a line each (dcm_search_spare). Before the first file. */

@@ -72,7 +72,7 @@ static void shards(void **state)
     assert_int_equal(ds_proof_new(&p, NULL), 0);
     dcm_ids *a = ids_of("Sorensen^Ingrid", "19550312");
     ds_proof_file(p, a, NULL);
-    assert_int_equal(ds_proof_shards(p, (char *)(uintptr_t)unit_path("shards"), &err), 0);
+    assert_int_equal(ds_proof_shards(p, unit_path("shards"), &err), 0);
     assert_int_equal(ds_proof_hits(p), 0);
     dcm_ids_free(a);
     ds_proof_free(p);
@@ -113,7 +113,7 @@ static void shards_with_a_leak(void **state)
     assert_int_equal(ds_proof_new(&p, NULL), 0);
     dcm_ids *a = ids_of("Sorensen^Ingrid", "19550312");
     ds_proof_file(p, a, NULL);
-    int rc = ds_proof_shards(p, (char *)(uintptr_t)unit_path("leak.dsr"), &err);
+    int rc = ds_proof_shards(p, unit_path("leak.dsr"), &err);
     if (rc != 0)
         fail_msg("%s", err.msg);
     assert_int_equal(ds_proof_hits(p), 1);
