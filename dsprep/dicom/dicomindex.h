@@ -2,7 +2,7 @@
  *
  * Files are remembered by path and opened again; members of archives and standard input are copied
  * into one temporary, up to a limit. The identifiers of every object go to the proof here, so that
- * all of them are known before the first record is written. Memory: some hundred bytes an object.
+ * all of them are known before the first record is written. Memory: about a kilobyte an object.
  * One thread.
  */
 #ifndef DS_DICOMINDEX_H
