@@ -19,6 +19,7 @@ const ds_command ds_ver_rebuild = {
     .min_operands = 1,
     .max_operands = 1,
     .example = "dsver rebuild corpus@v3 --source /data/corpus --file tokenizer.json\n"
+               "dsver rebuild ct --source export/ --key-file site.key\n"
                "dsver rebuild --dry-run corpus@v3 --source /data/corpus",
     .description =
         "Runs the steps that the version's provenance records (dsprep info shows them) on its "
@@ -26,18 +27,27 @@ const ds_command ds_ver_rebuild = {
         "the version's. When both are the same it says so. Otherwise it names the first source or "
         "record that differs, and exits with 1.\n\n"
         "--source names what was read, as it was named then: a folder, an archive or a file, and "
-        "several in the same order; inputs that were files are also found at the top of a folder. "
-        "Each source must be there with the recorded name, size and SHA-256: plain files are "
-        "compared first, what is compressed or in an archive as it is read. The files that steps "
-        "read (the tokenizer, a list of names) are found by their SHA-256 among those of --file "
-        "and --source; the secret of redact's pseudonyms is not recorded, and --key-file names "
-        "it.\n\n"
-        "What can be rebuilt: text and logs, then tokenize, redact, filter, dedup (without "
-        "--against), split (without --dir), templates, sample and shuffle, by the same version of "
-        "the programs. Anything else (other ways in, standard input, merges) is refused by name "
-        "before something runs. --dry-run checks the sources and prints the pipeline for a shell. "
-        "Nothing is written; dsver diff tells more about what differs, once the result is "
-        "committed.",
+        "several in the same order; texts, logs and tables that were given as files are also found "
+        "at the top of a folder. Each source must be there with the recorded name, size and "
+        "SHA-256: texts, logs and tables that are plain files are compared first; what is "
+        "compressed or in an archive, DICOM objects and what dsprep files took are compared as "
+        "they are read.\n\n"
+        "Files that steps read (the tokenizer, a chat template, a list of names) are found by "
+        "their SHA-256 among those of --file and --source. Of others no digest is recorded, and "
+        "--file says for what they are: against=FILE (once for each that dedup or decontaminate "
+        "had), schema=FILE (of import) and tokenizer-config=FILE (of chats) where they lay "
+        "elsewhere, and for dicom scrub=FILE, words=FILE and safe-private=FILE. No key is "
+        "recorded: --key-file names that of dicom or "
+        "of redact's pseudonyms.\n\n"
+        "What can be rebuilt: text, logs, files, dicom and import, then tokenize (chats too), "
+        "redact, filter, dedup, split (without --dir), templates, sample, shuffle, sort, map, lang "
+        "and decontaminate, by the same version of the programs. Anything else (mix, standard "
+        "input, merges) is refused by name before something runs. --dry-run checks the sources "
+        "and prints the pipeline for a shell. Nothing is written; dsver diff tells more about what "
+        "differs, once the result is committed.\n\n"
+        "Records that were erased are counted. Where the sources still hold them the root is as "
+        "recorded; where they do not, all other records must come out the same, and sources may "
+        "differ by what was erased.",
     .run = run,
 };
 
@@ -66,33 +76,52 @@ static int say_plan(const ds_rebuild *r, bool json, ds_err *err)
     return rc;
 }
 
-static int say_result(const ds_rebuild *r, const git_oid *id, bool json, ds_err *err)
+static void say_json(const ds_rebuild *r, const git_oid *id)
 {
     char want[65], is[65];
     ds_sha_hex(want, &r->want);
-    ds_sha_hex(is, &r->root);
-    if (json) {
-        printf("{\"type\":\"rebuild\",\"commit\":\"%s\",\"same\":%s,\"root\":\"sha256:%s\","
-               "\"recorded\":\"sha256:%s\",\"records\":%" PRIu64 ",\"sources\":%" PRIu64
-               ",\"differs\":",
-               git_oid_tostr_s(id), r->differs ? "false" : "true", is, want, r->records,
-               r->sources.n);
-        if (r->differs)
-            verb_json(stdout, r->differs);
-        else
-            printf("null");
-        printf("}\n");
-    } else if (!r->differs) {
-        printf("rebuilt: root sha256:%s, %" PRIu64 " records from %" PRIu64 " sources\n", is,
-               r->records, r->sources.n);
-    }
-    return r->differs
+    ds_sha_hex(is, &r->got.root);
+    printf("{\"type\":\"rebuild\",\"commit\":\"%s\",\"same\":%s,\"root\":\"sha256:%s\","
+           "\"recorded\":\"sha256:%s\",\"records\":%" PRIu64 ",\"sources\":%" PRIu64
+           ",\"erased\":%" PRIu64 ",\"sources_changed\":%" PRIu64 ",\"differs\":",
+           git_oid_tostr_s(id), r->got.same && !r->got.differs ? "true" : "false", is, want,
+           r->got.records, r->sources.n, r->got.erased, r->got.others);
+    if (r->got.differs)
+        verb_json(stdout, r->got.differs);
+    else
+        printf("null");
+    printf("}\n");
+}
+
+static void say_words(const ds_rebuild *r)
+{
+    char is[65];
+    ds_sha_hex(is, &r->got.root);
+    printf("rebuilt%s: root sha256:%s, %" PRIu64 " records from %" PRIu64 " sources",
+           r->got.same ? "" : ", but for what was erased", is, r->got.records, r->sources.n);
+    if (r->got.erased)
+        printf("; %" PRIu64 " erased", r->got.erased);
+    if (r->got.others)
+        printf("; %" PRIu64 " sources changed since", r->got.others);
+    putchar('\n');
+}
+
+static int say_result(const ds_rebuild *r, const git_oid *id, bool json, ds_err *err)
+{
+    char want[65], is[65];
+    if (json)
+        say_json(r, id);
+    else if (!r->got.differs)
+        say_words(r);
+    ds_sha_hex(want, &r->want);
+    ds_sha_hex(is, &r->got.root);
+    return r->got.differs
                ? ds_fail(err, DS_FAIL, "not the same: %s (root sha256:%s, recorded sha256:%s)",
-                         r->differs, is, want)
+                         r->got.differs, is, want)
                : 0;
 }
 
-static int work(const wishes *w, const char *operand, ds_err *err)
+static int work(wishes *w, const char *operand, ds_err *err)
 {
     ds_store s = {0};
     ds_revision rev = {0};
@@ -106,6 +135,7 @@ static int work(const wishes *w, const char *operand, ds_err *err)
     rc = rc ? rc : ds_pin_begin(&pin, &s, err);
     rc = rc ? rc : ds_revision_find(&rev, &s, operand, err);
     rc = rc ? rc : ds_pin_set(&pin, &s, &rev.id, err);
+    w->o.dry_run = w->dry;
     rc = rc ? rc : ds_rebuild_plan(&r, &s, &rev.id, &w->o, err);
     if (!rc && w->dry) {
         rc = say_plan(&r, w->json, err);
@@ -136,12 +166,13 @@ static int run(int argc, char **argv)
          .type = DS_OPT_LIST,
          .var = &files,
          .arg = "FILE",
-         .help = "a file that a step read, such as a tokenizer.json; may be given repeatedly"},
+         .help = "a file that a step read, such as a tokenizer.json, or WHAT=FILE; may be given "
+                 "repeatedly"},
         {.name = "key-file",
          .type = DS_OPT_STR,
          .var = &w.o.key_file,
          .arg = "FILE",
-         .help = "the secret of redact's pseudonyms"},
+         .help = "the key of dicom, or the secret of redact's pseudonyms"},
         {.letter = 'n',
          .name = "dry-run",
          .type = DS_OPT_FLAG,

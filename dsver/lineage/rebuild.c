@@ -1,14 +1,17 @@
 /* rebuild.c - see rebuild.h. */
 #include "rebuild.h"
 
+#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "recompare.h"
+#include "dsr_sources.h"
+#include "pseudonames.h"
 #include "sig.h"
 #include "stepargs.h"
+#include "tombstone.h"
 
 /* ---- the plan ---- */
 
@@ -31,8 +34,81 @@ static int read_steps(ds_rebuild *r, ds_store *s, const git_oid *tree, ds_err *e
         before = json_string_value(json_object_get(step, "id"));
         if (!rc && !before)
             rc = ds_fail(err, DS_CORRUPT, "provenance: step %zu has no id", i);
+        if (ds_step_reads(step)) /* what came before is told of in its input */
+            r->first = i;
     }
+    const json_t *first = json_array_get(r->steps, r->first);
+    if (!rc && !ds_step_reads(first))
+        rc = ds_fail(err, DS_FAIL,
+                     "step '%s' reads no raw inputs that could be found again: what it makes "
+                     "cannot be rebuilt",
+                     ds_step_tool(first));
+    else if (!rc && r->first && strcmp(ds_step_tool(first), "dsprep import") != 0)
+        rc = ds_fail(err, DS_FAIL, "step '%s' reads inputs of its own: that cannot be rebuilt",
+                     ds_step_tool(first));
     return rc;
+}
+
+/* What was erased is no source any more. */
+static int read_sources(ds_rebuild *r, ds_store *s, const git_oid *tree, ds_err *err)
+{
+    ds_sourcelist all = {0};
+    ds_source src;
+    int rc = ds_sourcelist_read(&all, s, tree, err);
+    for (size_t pos = 0; !rc && ds_sourcelist_next(&all, &pos, &src);) {
+        if (ds_tombstone_source(&src))
+            continue;
+        rc = ds_source_put(&r->sources.rows, &src) ? ds_fail_nomem(err) : 0;
+        r->sources.n++;
+    }
+    ds_sourcelist_fini(&all);
+    return rc;
+}
+
+/* ---- files that steps read ---- */
+
+/* WHAT=FILE, where that is none that is found by its content. */
+static bool is_named(const char *file)
+{
+    const size_t n = strcspn(file, "=");
+    return file[n] && ds_step_file_known(file, n);
+}
+
+static int sort_files(ds_rebuild *r, const ds_rebuild_opts *o, ds_err *err)
+{
+    r->paths = calloc(o->nfiles + 1, sizeof *r->paths);
+    r->named = calloc(o->nfiles + 1, sizeof *r->named);
+    if (!r->paths || !r->named)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < o->nfiles; i++)
+        if (is_named(o->files[i]))
+            r->named[r->nnamed++] = o->files[i];
+        else
+            r->paths[r->npaths++] = o->files[i];
+    return 0;
+}
+
+static const char *named_file(void *ctx, const char *what)
+{
+    ds_rebuild *r = ctx;
+    const size_t n = strlen(what);
+    for (size_t i = 0; i < r->nnamed; i++) {
+        const char *s = r->named[i];
+        if (!s || strncmp(s, what, n) != 0 || s[n] != '=')
+            continue;
+        r->named[i] = NULL;
+        return s + n + 1;
+    }
+    return NULL;
+}
+
+/* What the user named and no step takes was meant for something. */
+static int all_taken(const ds_rebuild *r, ds_err *err)
+{
+    for (size_t i = 0; i < r->nnamed; i++)
+        if (r->named[i])
+            return ds_fail(err, DS_FAIL, "--file %s: no step reads such a file", r->named[i]);
+    return 0;
 }
 
 /* The program beside this one: of the same installation. */
@@ -70,37 +146,59 @@ static bool is_alone(const json_t *step, const ds_schema *schema)
 
 static int make_operands(ds_rebuild *r, const ds_schema *schema, ds_err *err)
 {
-    const json_t *first = json_array_get(r->steps, 0);
+    const json_t *first = json_array_get(r->steps, r->first);
     const char *on_error =
         json_string_value(json_object_get(json_object_get(first, "options"), "on_error"));
-    const bool extras = on_error && strcmp(on_error, "fail") != 0;
-    int rc = ds_argv_add(&r->stages[0], "--", err);
-    return rc ? rc
-              : ds_sourcefind_operands(&r->found, &r->stages[0], &r->sources, extras,
-                                       is_alone(first, schema), err);
+    const bool extras = (on_error && strcmp(on_error, "fail") != 0) || r->found.lenient ||
+                        strcmp(ds_step_tool(first), "dsprep import") == 0;
+    int rc = r->map ? ds_argv_addf(&r->stages[0], err, "--source-map=%s", r->map) : 0;
+    rc = rc ? rc : ds_argv_add(&r->stages[0], "--", err);
+    if (!rc && !ds_step_as_given(first))
+        return ds_sourcefind_operands(&r->found, &r->stages[0], &r->sources, extras,
+                                      is_alone(first, schema), err);
+    for (size_t i = 0; !rc && i < r->found.nroots; i++)
+        rc = ds_argv_add(&r->stages[0], r->found.roots[i], err);
+    return rc;
+}
+
+/* Sources under a key are known by pseudonyms alone: who has the key may see the names. */
+static int make_map(ds_rebuild *r, const ds_rebuild_opts *o, ds_err *err)
+{
+    const json_t *first = json_array_get(r->steps, r->first);
+    if (!o->key_file || o->dry_run || strcmp(ds_step_tool(first), "dsprep dicom") != 0 ||
+        !json_object_get(json_object_get(first, "digests"), "key"))
+        return 0;
+    return ds_pseudonames_begin(&r->dir, &r->map, err);
 }
 
 static int make_stages(ds_rebuild *r, const ds_rebuild_opts *o, const ds_schema *schema,
                        ds_err *err)
 {
     char path[PATH_MAX];
-    const ds_stepfiles files = {.find = find_file, .ctx = r, .key_file = o->key_file};
+    const ds_stepfiles files = {
+        .find = find_file, .named = named_file, .ctx = r, .key_file = o->key_file};
     int rc = program(path, "dsprep", err);
-    const size_t n = json_array_size(r->steps);
+    const size_t n = json_array_size(r->steps) - r->first;
     if (!rc && !(r->stages = calloc(n, sizeof *r->stages)))
         rc = ds_fail_nomem(err);
     for (r->n = 0; !rc && r->n < n; r->n++) {
-        const json_t *step = json_array_get(r->steps, r->n);
-        if (ds_step_reads(step) != (r->n == 0))
-            rc = ds_fail(err, DS_FAIL,
-                         r->n ? "step '%s' reads inputs of its own: that cannot be rebuilt"
-                              : "step '%s' reads no raw inputs that could be found again: what it "
-                                "makes cannot be rebuilt",
-                         ds_step_tool(step));
-        rc = rc ? rc : ds_argv_add(&r->stages[r->n], path, err);
+        const json_t *step = json_array_get(r->steps, r->first + r->n);
+        rc = ds_argv_add(&r->stages[r->n], path, err);
         rc = rc ? rc : ds_step_args(&r->stages[r->n], step, &files, err);
     }
+    rc = rc ? rc : all_taken(r, err);
+    rc = rc ? rc : make_map(r, o, err);
     return rc ? rc : make_operands(r, schema, err);
+}
+
+/* Whether something was erased from the version. */
+static int find_erased(bool *erased, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    ds_verside side = {0};
+    int rc = ds_verside_open(&side, s, commit, NULL, NULL, err);
+    *erased = !rc && side.erased > 0;
+    ds_verside_fini(&side);
+    return rc;
 }
 
 int ds_rebuild_plan(ds_rebuild *r, ds_store *s, const git_oid *commit, const ds_rebuild_opts *o,
@@ -108,17 +206,20 @@ int ds_rebuild_plan(ds_rebuild *r, ds_store *s, const git_oid *commit, const ds_
 {
     ds_version v = {0};
     ds_schema schema;
+    bool erased = false;
     *r = (ds_rebuild){0};
     ds_schema_init(&schema);
     int rc = ds_version_get(&v, s->cat, commit, err);
     r->want = v.root;
     rc = rc ? rc : ds_version_schema(&schema, s->cat, &v.tree, err);
     rc = rc ? rc : read_steps(r, s, &v.tree, err);
-    rc = rc ? rc : ds_sourcelist_read(&r->sources, s, &v.tree, err);
-    rc = rc ? rc : ds_sourcefind_open(&r->given, o->files, o->nfiles, err);
+    rc = rc ? rc : read_sources(r, s, &v.tree, err);
+    rc = rc ? rc : find_erased(&erased, s, commit, err);
+    rc = rc ? rc : sort_files(r, o, err);
+    rc = rc ? rc : ds_sourcefind_open(&r->given, r->paths, r->npaths, err);
     rc = rc ? rc : ds_sourcefind_open(&r->found, o->sources, o->nsources, err);
+    r->found.lenient = erased;
     rc = rc ? rc : make_stages(r, o, &schema, err);
-    r->packed = r->found.packed;
     ds_schema_fini(&schema);
     ds_version_fini(&v);
     return rc;
@@ -126,35 +227,57 @@ int ds_rebuild_plan(ds_rebuild *r, ds_store *s, const git_oid *commit, const ds_
 
 /* ---- the run ---- */
 
-/* What the stream says of its steps is what is recorded. What a step found out for itself (the
- * catalog of templates) is left out: that comes from the data. */
-static int same_steps(const json_t *want, const json_t *is, ds_err *err)
+/* Options or digests of two steps. What a step found out for itself (the catalog of templates) is
+ * left out: that comes from the data. */
+static int same_part(const char *tool, const char *part, json_t *a, json_t *b, ds_err *err)
 {
-    const size_t n = json_array_size(want);
-    if (json_array_size(is) != n)
-        return ds_fail(err, DS_FAIL, "%zu steps were run, and %zu are recorded",
-                       json_array_size(is), n);
-    for (size_t i = 0; i < n; i++) {
-        static const char *const parts[] = {"tool", "version", "options", "digests"};
-        const json_t *a = json_array_get(want, i), *b = json_array_get(is, i);
-        for (size_t k = 0; k < sizeof parts / sizeof *parts; k++) {
-            json_t *x = json_deep_copy(json_object_get(a, parts[k]));
-            json_t *y = json_deep_copy(json_object_get(b, parts[k]));
-            json_object_del(x, "catalog");
-            json_object_del(y, "catalog");
-            const char *bad = json_string_value(json_object_get(x, "on_error"));
-            if (bad && strcmp(bad, "quarantine") == 0)
-                json_object_set_new(x, "on_error", json_string("skip"));
-            const bool same = json_equal(x, y);
-            json_decref(x);
-            json_decref(y);
-            if (!same)
-                return ds_fail(err, DS_FAIL,
-                               "step '%s': what was run has other %s than what is recorded",
-                               ds_step_tool(a), parts[k]);
-        }
+    const char *name;
+    json_t *x;
+    json_object_foreach(a, name, x)
+    {
+        const json_t *y = json_object_get(b, name);
+        const char *was = json_string_value(x), *is = json_string_value(y);
+        const bool held = was && is && strcmp(name, "on_error") == 0 &&
+                          strcmp(was, "quarantine") == 0 && strcmp(is, "skip") == 0;
+        if (strcmp(name, "catalog") == 0 || held || json_equal(x, y))
+            continue;
+        return ds_fail(err, DS_FAIL,
+                       "step '%s': its %s '%s' is not as recorded: recorded %.80s, now %.80s", tool,
+                       part, name, was ? was : "another value",
+                       is  ? is
+                       : y ? "another value"
+                           : "none");
+    }
+    json_object_foreach(b, name, x)
+    {
+        if (strcmp(name, "catalog") != 0 && !json_object_get(a, name))
+            return ds_fail(err, DS_FAIL, "step '%s': its %s '%s' is not recorded", tool, part,
+                           name);
     }
     return 0;
+}
+
+/* What the stream says of its steps is what is recorded. */
+static int same_steps(const json_t *want, const json_t *is, ds_err *err)
+{
+    const size_t n = json_array_size(want), ran = json_array_size(is);
+    int rc = 0;
+    for (size_t i = 0; !rc && i < n && i < ran; i++) {
+        const json_t *a = json_array_get(want, i), *b = json_array_get(is, i);
+        const char *tool = ds_step_tool(a);
+        if (strcmp(tool, ds_step_tool(b)) != 0 ||
+            !json_equal(json_object_get(a, "version"), json_object_get(b, "version")))
+            return ds_fail(err, DS_FAIL, "step '%s' is recorded, '%s' was run", tool,
+                           ds_step_tool(b));
+        rc = same_part(tool, "option", json_object_get(a, "options"), json_object_get(b, "options"),
+                       err);
+        rc = rc ? rc
+                : same_part(tool, "digest", json_object_get(a, "digests"),
+                            json_object_get(b, "digests"), err);
+    }
+    if (!rc && ran != n)
+        rc = ds_fail(err, DS_FAIL, "%zu steps were run, and %zu are recorded", ran, n);
+    return rc;
 }
 
 static int check_steps(const ds_rebuild *r, const ds_reader *in, ds_err *err)
@@ -180,7 +303,7 @@ static int take(ds_rebuild *r, ds_recompare *c, ds_reader *in, ds_err *err)
         else if (!rc && ev == DS_EV_SOURCE)
             rc = ds_recompare_source(c, ds_reader_source(in), err);
     }
-    return rc ? rc : ds_recompare_end(c, &r->root, &r->records, &r->differs, err);
+    return rc ? rc : ds_recompare_end(c, &r->got, err);
 }
 
 int ds_rebuild_run(ds_rebuild *r, ds_store *s, const git_oid *commit, ds_err *err)
@@ -195,15 +318,19 @@ int ds_rebuild_run(ds_rebuild *r, ds_store *s, const git_oid *commit, ds_err *er
     rc = rc ? rc : take(r, c, in, err);
     ds_recompare_free(c);
     ds_reader_free(in);
-    return ds_pipeline_end(&p, rc, err);
+    rc = ds_pipeline_end(&p, rc, err);
+    return rc || !r->got.differs || !r->map ? rc : ds_pseudonames_say(&r->got.differs, r->map, err);
 }
 
 void ds_rebuild_fini(ds_rebuild *r)
 {
-    for (size_t i = 0; r->stages && i < json_array_size(r->steps); i++)
+    for (size_t i = 0; r->stages && i < json_array_size(r->steps) - r->first; i++)
         ds_argv_fini(&r->stages[i]);
     free(r->stages);
-    free(r->differs);
+    free(r->got.differs);
+    free(r->paths);
+    free(r->named);
+    ds_pseudonames_end(r->dir, r->map);
     json_decref(r->steps);
     ds_sourcelist_fini(&r->sources);
     ds_sourcefind_close(&r->found);

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "verdiff.h"
+#include "leftover.h"
 
 struct ds_recompare {
     ds_verside side;
@@ -18,6 +18,10 @@ struct ds_recompare {
     ds_rootsum *sum;
     ds_manline line;
     ds_buf source_words, record_words; /* what differs first */
+    ds_leftover left;                  /* used when something was erased */
+    uint64_t others;                   /* sources that differ, then */
+    ds_colview *views;                 /* of the stream's block */
+    ds_value *values;
 };
 
 int ds_recompare_new(ds_recompare **out, ds_store *s, const git_oid *commit,
@@ -36,7 +40,10 @@ int ds_recompare_new(ds_recompare **out, ds_store *s, const git_oid *commit,
     rc = rc ? rc : ds_schema_digest(&c->digest, schema, err);
     rc = rc ? rc : ds_rootsum_new(&c->sum, err);
     c->other_schema = !rc && !ds_sha_eq(&recorded, &c->digest);
-    return rc;
+    c->left.side = &c->side;
+    c->views = calloc(schema->n + 1, sizeof *c->views);
+    c->values = calloc(schema->n + 1, sizeof *c->values);
+    return rc || (c->views && c->values) ? rc : ds_fail_nomem(err);
 }
 
 void ds_recompare_free(ds_recompare *c)
@@ -48,6 +55,9 @@ void ds_recompare_free(ds_recompare *c)
     ds_manline_fini(&c->line);
     ds_buf_fini(&c->source_words);
     ds_buf_fini(&c->record_words);
+    ds_leftover_fini(&c->left);
+    free(c->views);
+    free(c->values);
     free(c);
 }
 
@@ -71,46 +81,44 @@ static int put_key(ds_buf *words, const ds_recblock *rec, ds_err *err)
     return rc;
 }
 
-/* The first column that differs in the record that both have come to; -1: none. */
-static long column_of(const ds_recblock *rec, const ds_colview *views, const ds_value *values)
+/* ordinal: in the version. column: -1 = it was not made at all. */
+static int say_record(ds_recompare *c, const ds_recblock *rec, uint64_t ordinal, long column,
+                      ds_err *err)
 {
-    for (size_t i = 0; i < rec->side->schema.n; i++) {
-        const ds_x128 a = ds_value_digest(&rec->views[i], &rec->values[i], 0);
-        const ds_x128 b = ds_value_digest(&views[i], &values[i], 0);
-        if (memcmp(a.b, b.b, sizeof a.b) != 0)
-            return (long)i;
-    }
-    return -1;
-}
-
-static int say_record(ds_recompare *c, const ds_recblock *rec, long column, ds_err *err)
-{
-    int rc = ds_buf_printf(&c->record_words, "record %" PRIu64, c->records + rec->at)
-                 ? ds_fail_nomem(err)
-                 : 0;
+    int rc = ds_buf_printf(&c->record_words, "record %" PRIu64, ordinal) ? ds_fail_nomem(err) : 0;
     rc = rc ? rc : put_key(&c->record_words, rec, err);
-    if (!rc && ds_buf_printf(&c->record_words, ": its column '%s' is another",
-                             rec->side->schema.cols[column].name))
+    if (!rc && (column < 0 ? ds_buf_puts(&c->record_words, " was not made")
+                           : ds_buf_printf(&c->record_words, ": its column '%s' is another",
+                                           rec->side->schema.cols[column].name)))
         rc = ds_fail_nomem(err);
     return rc;
+}
+
+static int say_more(ds_recompare *c, uint64_t recorded, ds_err *err)
+{
+    return ds_buf_printf(&c->record_words, "%" PRIu64 " records are recorded, more were made",
+                         recorded)
+               ? ds_fail_nomem(err)
+               : 0;
+}
+
+static void next_row(ds_recompare *c)
+{
+    for (size_t i = 0; i < c->schema->n; i++)
+        (void)ds_colview_next(&c->views[i], &c->values[i]);
 }
 
 /* The first record of two blocks that differs. */
 static int find_record(ds_recompare *c, const ds_block *b, ds_err *err)
 {
     ds_recblock rec = {0};
-    const size_t n = c->schema->n;
-    ds_colview *views = calloc(n + 1, sizeof *views);
-    ds_value *values = calloc(n + 1, sizeof *values);
-    int rc = views && values ? 0 : ds_fail_nomem(err);
-    rc = rc ? rc : ds_recblock_load(&rec, &c->side, (size_t)c->blocks, false, err);
-    rc = rc ? rc : ds_block_views(b, c->schema, views, err);
+    int rc = ds_recblock_load(&rec, &c->side, (size_t)c->blocks, false, err);
+    rc = rc ? rc : ds_block_views(b, c->schema, c->views, err);
     for (uint64_t row = 0; !rc && row < b->rows && ds_recblock_next(&rec); row++) {
-        for (size_t i = 0; i < n; i++)
-            (void)ds_colview_next(&views[i], &values[i]);
-        const long column = column_of(&rec, views, values);
+        next_row(c);
+        const long column = ds_record_differs(&rec, c->views, c->values);
         if (column >= 0) {
-            rc = say_record(c, &rec, column, err);
+            rc = say_record(c, &rec, c->records + rec.at, column, err);
             break;
         }
     }
@@ -119,8 +127,24 @@ static int find_record(ds_recompare *c, const ds_block *b, ds_err *err)
                       c->records + (b->rows < rec.lent.rows ? b->rows : rec.lent.rows)))
         rc = ds_fail_nomem(err);
     ds_recblock_fini(&rec);
-    free(views);
-    free(values);
+    return rc;
+}
+
+/* All records of a block against what erasures left. */
+static int take_rows(ds_recompare *c, const ds_block *b, ds_err *err)
+{
+    int rc = ds_block_views(b, c->schema, c->views, err);
+    for (uint64_t row = 0; !rc && row < b->rows && !c->record_words.len; row++) {
+        long column = -1;
+        next_row(c);
+        const int fits = ds_leftover_take(&c->left, c->views, c->values, &column, err);
+        if (fits < 0)
+            rc = fits;
+        else if (!fits && column < 0)
+            rc = say_more(c, c->side.version.records - c->left.gone, err);
+        else if (!fits)
+            rc = say_record(c, &c->left.rec, c->left.ordinal + 1, column, err);
+    }
     return rc;
 }
 
@@ -154,13 +178,12 @@ int ds_recompare_block(ds_recompare *c, const ds_block *b, ds_err *err)
     int rc = address(&c->line, b, &block, &origin, err);
     rc = rc ? rc : ds_rootsum_block(c->sum, &block, &origin, err);
     if (!rc && !c->other_schema && !c->record_words.len) {
-        if (c->blocks >= c->side.n) {
-            if (ds_buf_printf(&c->record_words, "%" PRIu64 " records are recorded, more were made",
-                              c->records))
-                rc = ds_fail_nomem(err);
-        } else if (!ds_sha_eq(&block, &c->side.was[c->blocks])) {
+        if (c->side.erased)
+            rc = take_rows(c, b, err);
+        else if (c->blocks >= c->side.n)
+            rc = say_more(c, c->records, err);
+        else if (!ds_sha_eq(&block, &c->side.was[c->blocks]))
             rc = find_record(c, b, err);
-        }
     }
     c->blocks++;
     c->records += b->rows;
@@ -169,20 +192,41 @@ int ds_recompare_block(ds_recompare *c, const ds_block *b, ds_err *err)
 
 /* ---- sources ---- */
 
+static bool same_name(const ds_source *a, const ds_source *b)
+{
+    return a->len == b->len && memcmp(a->name, b->name, b->len) == 0;
+}
+
+/* With erasures, one that differs held what was erased, and one that is not recorded is one that
+ * was erased: whether that is all is for the records to tell. */
+static void let_pass(ds_recompare *c, const ds_source *s)
+{
+    ds_source want;
+    size_t pos = c->source_pos;
+    if (!ds_sourcelist_next(c->sources, &pos, &want) || !same_name(&want, s))
+        return;
+    c->source_pos = pos;
+    c->nsources++;
+    c->others += want.size != s->size || !ds_sha_eq(&want.sha, &s->sha);
+}
+
 int ds_recompare_source(ds_recompare *c, const ds_source *s, ds_err *err)
 {
     ds_source want;
-    const bool have = ds_sourcelist_next(c->sources, &c->source_pos, &want);
     bool bad = false;
     int rc = ds_rootsum_source(c->sum, s, err);
+    if (c->side.erased) {
+        let_pass(c, s);
+        return rc;
+    }
+    const bool have = ds_sourcelist_next(c->sources, &c->source_pos, &want);
     c->nsources++;
     if (rc || c->source_words.len)
         return rc;
-    const bool named = have && want.len == s->len && memcmp(want.name, s->name, s->len) == 0;
-    if (!named)
-        bad = ds_buf_printf(&c->source_words, "source '%.*s' was read where '%.*s' is recorded",
-                            (int)s->len, s->name, have ? (int)want.len : 7,
-                            have ? want.name : "nothing");
+    if (!have || !same_name(&want, s))
+        bad = ds_buf_printf(&c->source_words, "source '%.*s' was read where %s%.*s%s is recorded",
+                            (int)s->len, s->name, have ? "'" : "", have ? (int)want.len : 7,
+                            have ? want.name : "nothing", have ? "'" : "");
     else if (want.size != s->size || !ds_sha_eq(&want.sha, &s->sha))
         bad = ds_buf_printf(&c->source_words, "source '%.*s' differs from the one recorded",
                             (int)s->len, s->name);
@@ -206,26 +250,37 @@ static int say_schema(ds_recompare *c, ds_err *err)
                : 0;
 }
 
-int ds_recompare_end(ds_recompare *c, ds_sha *root, uint64_t *records, char **differs, ds_err *err)
+/* What was erased, or recorded and not made, behind the last record that was made. */
+static int end_rows(ds_recompare *c, ds_err *err)
+{
+    const int fits = ds_leftover_end(&c->left, err);
+    if (fits < 0)
+        return fits;
+    return fits ? 0 : say_record(c, &c->left.rec, c->left.ordinal + 1, -1, err);
+}
+
+int ds_recompare_end(ds_recompare *c, ds_recompared *out, ds_err *err)
 {
     ds_sha origin;
-    int rc = ds_rootsum_end(c->sum, &c->digest, root, &origin, err);
-    *records = c->records;
-    *differs = NULL;
-    const bool same = !rc && ds_sha_eq(root, &c->side.version.root);
+    *out = (ds_recompared){.records = c->records, .others = c->others};
+    int rc = ds_rootsum_end(c->sum, &c->digest, &out->root, &origin, err);
+    out->same = !rc && ds_sha_eq(&out->root, &c->side.version.root);
     if (!rc && c->other_schema)
         rc = say_schema(c, err);
+    if (!rc && c->side.erased && !c->record_words.len)
+        rc = end_rows(c, err);
+    out->erased = c->left.gone;
     if (!rc && c->nsources < c->sources->n && !c->source_words.len &&
         ds_buf_printf(&c->source_words, "%" PRIu64 " of %" PRIu64 " sources were read", c->nsources,
                       c->sources->n))
         rc = ds_fail_nomem(err);
-    if (!rc && !same && !c->record_words.len &&
+    if (!rc && !out->same && !c->side.erased && !c->record_words.len &&
         ds_buf_printf(&c->record_words, "%" PRIu64 " records are recorded, %" PRIu64 " were made",
                       c->side.version.records, c->records))
         rc = ds_fail_nomem(err);
     ds_buf *words = c->source_words.len ? &c->source_words : &c->record_words;
     if (!rc && words->len &&
-        (!ds_buf_cstr(words) || !(*differs = strdup((const char *)words->data))))
+        (!ds_buf_cstr(words) || !(out->differs = strdup((const char *)words->data))))
         rc = ds_fail_nomem(err);
     return rc;
 }

@@ -130,6 +130,8 @@ static int check(ds_sourcefind *f, ds_foundfile *x, const ds_source *s, bool mem
     char want[65], is[65];
     uint64_t size = 0;
     x->source = true;
+    if (f->lenient)
+        return 0;
     int rc = member ? 0 : looks_packed(x->path, &packed, err);
     if (rc || packed) {
         f->packed += !rc;

@@ -26,6 +26,7 @@ typedef struct ds_sourcefind {
     ds_foundfile *v; /* of one root after the other, in byte order of the names */
     size_t n, cap;
     uint64_t packed; /* sources that only reading can compare */
+    bool lenient;    /* sources may differ: something was erased from them */
 } ds_sourcefind;
 
 /* Lists what is below the roots. */

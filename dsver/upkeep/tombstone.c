@@ -247,7 +247,7 @@ static bool is_empty(const ds_colview *v, const ds_value *x)
 }
 
 /* A record without a key of its own is known by having nothing else either. */
-static bool is_tombstone(const ds_recblock *r)
+bool ds_tombstone_is(const ds_recblock *r)
 {
     const ds_schema *s = &r->side->schema;
     const size_t n = sizeof DS_TOMBSTONE - 1;
@@ -262,7 +262,7 @@ static bool is_tombstone(const ds_recblock *r)
 /* Of two tombstones the one whose name comes first, so that it does not matter who joins them. */
 static bool takes_second(const ds_recblock *a, const ds_recblock *b)
 {
-    const bool x = is_tombstone(a), y = is_tombstone(b);
+    const bool x = ds_tombstone_is(a), y = ds_tombstone_is(b);
     return x && y && a->side->schema.explicit_key
                ? memcmp(b->values[0].p, a->values[0].p, sizeof DS_TOMBSTONE + 31) < 0
                : y && !x;
@@ -314,7 +314,6 @@ static int put_page(ds_manline *line, ds_buf *fresh, uint64_t sources, ds_objsto
 int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, uint64_t sources,
                            ds_objstore *objs, ds_objtx *tx, ds_err *err)
 {
-    const size_t n = sizeof DS_TOMBSTONE - 1;
     ds_buf fresh = {0};
     int rc = 0;
     for (size_t x = 0, y = 0; !rc && x < a->len;) {
@@ -326,9 +325,8 @@ int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, u
         rc = rc ? rc : ds_page_next(b->data, b->len, &y, &blocks, &two, err);
         if (rc)
             break;
-        const bool gone1 = one.len == n + 32 && memcmp(one.name, DS_TOMBSTONE, n) == 0,
-                   gone2 = two.len == n + 32 && memcmp(two.name, DS_TOMBSTONE, n) == 0;
-        const bool second = gone2 && (!gone1 || memcmp(two.name, one.name, n + 32) < 0);
+        const bool gone1 = ds_tombstone_source(&one), gone2 = ds_tombstone_source(&two);
+        const bool second = gone2 && (!gone1 || memcmp(two.name, one.name, one.len) < 0);
         if (ds_buf_varint(&fresh, blocks) || ds_source_put(&fresh, second ? &two : &one))
             rc = ds_fail_nomem(err);
     }

@@ -8,6 +8,8 @@
 #ifndef DS_TOMBSTONE_H
 #define DS_TOMBSTONE_H
 
+#include <string.h>
+
 #include "blockjob.h"
 #include "recblock.h"
 
@@ -16,6 +18,14 @@
 /* The name in place of a key: the same for equal keys under one salt, which is then thrown away. */
 int ds_tombstone_name(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32], const void *key,
                       size_t len, ds_err *err);
+/* Of a record of a block from which something was erased (in others an empty one is a record). */
+bool ds_tombstone_is(const ds_recblock *r);
+/* Whether a source's name is one that an erasure left. */
+static inline bool ds_tombstone_source(const ds_source *s)
+{
+    return s->len == sizeof DS_TOMBSTONE - 1 + 32 &&
+           memcmp(s->name, DS_TOMBSTONE, sizeof DS_TOMBSTONE - 1) == 0;
+}
 /* rows: ascending. The new block's pieces go into tx, and *line is its line (zeroed or fini'd
  * before). */
 int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, const uint64_t *rows,

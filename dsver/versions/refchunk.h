@@ -6,6 +6,11 @@
  * taken as it is; lines of that version's manifest are read along with the stream, in bounded
  * memory. Any other is read from the store, to be checked as if it had come in the stream.
  *
+ * Where blocks end is decided by the primary column. What a reference claims of its rows is taken
+ * only where it decides nothing, since the block and seven records before it stand in the version
+ * before as in the stream and a block follows there; the chunk is read everywhere else, and the
+ * records before it are, too, when they were not.
+ *
  * Errors: DS_FAIL for a piece that is not here. One thread.
  */
 #ifndef DS_REFCHUNK_H

@@ -198,3 +198,22 @@ root_is_right() {
     [ "$(dsver log --json raw)" = "$before" ]
     dsver commit raw refs.dsr | grep -q unchanged
 }
+
+@test "a producer that lies about records: the store reads them where it matters" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    mkdir t && echo x >t/f
+    dsprep files -q --store . t >/dev/null # draws the store's number
+    PYTHONPATH=$DS_ROOT/tests/compat python3 "$DS_ROOT/tests/compat/lyingrefs.py" "$(cat .dsver/id)" .
+    dsver commit docs good-1.dsr >/dev/null
+    dsver commit docs good-2.dsr | grep -q unchanged
+    dsver commit -b side docs good-1.dsr >/dev/null
+    dsver commit -b side docs good-3.dsr >/dev/null
+    dsver cat docs@side | dsprep check
+    git -C .dsver/catalog.git for-each-ref >before
+    for lie in lie-*.dsr; do
+        exits 12 dsver commit docs "$lie"
+        [[ $output == *'is not what its reference says of it'* || $output == *'where no block may end'* ||
+            $output == *'it must end after record'* ]]
+    done
+    git -C .dsver/catalog.git for-each-ref | cmp - before
+}

@@ -105,16 +105,13 @@ rebuilt() {
 @test "rebuild: what cannot be rebuilt is refused by name" {
     corpus
     dsprep text -q --key-field id t.jsonl >t.dsr
-    dsprep dedup -q --against t.dsr t.dsr | dsver commit none >/dev/null
+    dsprep mix -q t.dsr=1 | dsver commit none >/dev/null
     exits 1 dsver rebuild none --source t.jsonl
-    has "dsprep dedup" "--against"
+    has "dsprep mix" "cannot be rebuilt"
     dsprep split -q --by key -d parts t.dsr
     dsver commit part parts/train.dsr >/dev/null
     exits 1 dsver rebuild part --source t.jsonl
     has "dsprep split" "--dir"
-    dsprep files -q corpus | dsver commit raw >/dev/null
-    exits 1 dsver rebuild raw --source corpus
-    has "dsprep files" "cannot be rebuilt"
     dsprep text -q - <corpus/a.txt | dsver commit piped >/dev/null
     exits 1 dsver rebuild piped --source corpus
     has "source 'stdin' is not found"
@@ -131,4 +128,131 @@ sys.stdout.buffer.write(dsr.write(schema, [[b"one"]], provenance=[dsr.step("dspr
     dsver commit graph "$GOLDEN/lineage.dsr" >/dev/null
     exits 1 dsver rebuild graph --source .
     has "joins several streams"
+}
+
+@test "rebuild: files as they are, those of an archive, and what a store told of unchanged ones" {
+    corpus
+    ln -s a.txt corpus/link && mkdir corpus/empty && chmod 600 corpus/b.txt
+    dsprep files -q corpus | dsver commit raw >/dev/null
+    rebuilt raw --source corpus
+    touch -d '1 hour ago' corpus/*.txt corpus/sub/*
+    dsprep files -q --store . corpus >/dev/null
+    dsprep files -q --store . corpus | dsver commit raw >/dev/null
+    rebuilt raw --source corpus
+    tar -cf c.tar corpus
+    dsprep files -q --mtime c.tar | dsver commit tarred >/dev/null
+    rebuilt tarred --source c.tar
+    dsprep files -q --as-is c.tar | dsver commit one >/dev/null
+    rebuilt one --source c.tar
+    cp -a corpus other && echo more >>other/b.txt
+    exits 1 dsver rebuild raw --source other
+    has "source 'b.txt' differs" "recorded sha256:"
+    cp -a corpus less && rm less/sub/c.txt
+    exits 1 dsver rebuild raw --source less
+    has "'sub/copy.txt' was read where 'sub/c.txt' is recorded"
+    chmod 640 corpus/b.txt # is no part of a source, and one of the record
+    exits 1 dsver rebuild raw --source corpus
+    has "key 'b.txt': its column 'mode'"
+}
+
+@test "rebuild: tables of other tools, with and without their schema" {
+    corpus
+    printf 'id,text\n1,one\n2,two\n' >t.csv
+    dsprep import -q --key-field id t.csv | dsver commit table >/dev/null
+    rebuilt table --source t.csv
+    mkdir in && mv t.csv in/
+    rebuilt table --source in
+    dsprep text -q --key-field id t.jsonl >t.dsr
+    dsprep export -q --format mds -o mds t.dsr
+    dsprep import -q --format mds mds | dsprep filter -q -w 'meta.n > 7' | dsver commit theirs >/dev/null
+    rebuilt theirs --source mds # the schema and the steps before lie beside it
+    mv mds/dsr-schema.json schema.json
+    exits 1 dsver rebuild theirs --source mds
+    has "'dsprep text' is recorded, 'dsprep import' was run"
+    rebuilt theirs --source mds --file schema=schema.json
+    exits 1 dsver rebuild theirs --source mds --file schema=schema.json --file words=t.csv
+    has "words=t.csv" "no step reads such a file"
+    cp in/t.csv t.csv && echo 3,three >>t.csv
+    exits 1 dsver rebuild table --source t.csv
+    has "source 't.csv' differs" "sha256:"
+}
+
+@test "rebuild: records that were taken as read, named by the user" {
+    corpus
+    dsprep text -q --key-field id t.jsonl >t.dsr
+    dsprep sample -q --count 100 --seed 1 t.dsr >before.dsr
+    dsprep dedup -q --against before.dsr t.dsr | dsver commit fresh >/dev/null
+    exits 1 dsver rebuild fresh --source t.jsonl
+    has "dsprep dedup" "--file against=FILE"
+    rebuilt fresh --source t.jsonl --file against=before.dsr
+    exits 1 dsver rebuild fresh --source t.jsonl --file against=t.dsr
+    has "not the same"
+}
+
+@test "rebuild: conversations by a template of the user's" {
+    corpus
+    mkdir tok && cp "$TOKENIZER" tok/tokenizer.json
+    printf '{{ bos_token }}{%% for m in messages %%}{{ m.role }}:{{ m.content }}{%% endfor %%}' >t.jinja
+    printf '{"bos_token":"<|bos|>","eos_token":"<|end|>"}' >tok/tokenizer_config.json
+    printf '{"m":[{"role":"user","content":"the cat"},{"role":"assistant","content":"and %d"}]}\n' 1 2 3 >c.jsonl
+    dsprep text -q --field m --json-text c.jsonl |
+        dsprep tokenize -q -t tok/tokenizer.json --chat-template t.jinja --train-on last | dsver commit chats >/dev/null
+    rebuilt chats --source c.jsonl --file tok/tokenizer.json --file t.jinja
+    mkdir alone && mv tok/tokenizer.json alone/
+    rebuilt chats --source c.jsonl --file alone/tokenizer.json --file t.jinja --file tokenizer-config=tok/tokenizer_config.json
+    sed -i 's/{{ m.role }}/{{ m.role[0] }}/' t.jinja
+    fails dsver rebuild chats --source c.jsonl --file alone/tokenizer.json --file t.jinja
+}
+
+@test "rebuild: DICOM under a key, which nothing records" {
+    dicom=$DS_ROOT/tests/fuzz/corpus/dicom
+    mkdir ct && cp "$dicom/ct" "$dicom/implicit" ct/
+    printf '%064d\n' 7 >key && printf '%064d\n' 8 >key2 && chmod 600 key key2
+    dsprep dicom -q --key-file key --burned-in pass --values modality ct >ct.dsr
+    dsver commit ct ct.dsr >/dev/null
+    exits 1 dsver rebuild ct --source ct
+    has "dsprep dicom" "--key-file must name"
+    rebuilt ct --source ct --key-file key
+    ! grep -rl "$(cat key)" .dsver
+    exits 1 dsver rebuild ct --source ct --key-file key2
+    has "dsprep dicom" "digest 'key' is not as recorded"
+    mkdir tmp && cp -r ct other && cp "$dicom/explicit" other/implicit
+    TMPDIR=$PWD/tmp exits 1 dsver rebuild ct --source other --key-file key
+    has "(implicit)" "differs from the one recorded" # its name, for who has the key
+    [ -z "$(ls tmp)" ]
+    exits 0 dsver rebuild --dry-run ct --source ct --key-file key
+    has "dicom" "--values=modality" "--burned-in=pass"
+    echo Okonkwo >names
+    dsprep dicom -q --key-file key --burned-in pass --scrub names ct | dsver commit scrubbed >/dev/null
+    exits 1 dsver rebuild scrubbed --source ct --key-file key
+    has "--scrub" "--file scrub=FILE"
+    rebuilt scrubbed --source ct --key-file key --file scrub=names
+}
+
+@test "rebuild: what was erased is counted; the rest is the same, with and without it in the sources" {
+    corpus
+    dsprep text -q --key-field id t.jsonl | dsprep tokenize -q -t "$TOKENIZER" | dsver commit docs >/dev/null
+    dsprep text -q corpus | dsver commit folder >/dev/null
+    dsver forget --reason x --dataset docs r007 r008 r399 >/dev/null
+    rebuilt docs --source t.jsonl --file "$TOKENIZER"
+    has "400 records" "3 erased"
+    sed -i '8d;400d' t.jsonl # r008 is still there
+    exits 0 dsver rebuild docs --source t.jsonl --file "$TOKENIZER"
+    has "rebuilt, but for what was erased: root sha256:" "398 records" "3 erased" "1 sources changed since"
+    exits 0 dsver rebuild docs --source t.jsonl --file "$TOKENIZER" --json
+    has '"same":false' '"erased":3' '"differs":null'
+    sed 's/record 20 says/record 20 said/' t.jsonl >other && mv other t.jsonl
+    exits 1 dsver rebuild docs --source t.jsonl --file "$TOKENIZER"
+    has "record 21, key 'r020': its column 'text'"
+    sed -i '21d; s/record 20 said/record 20 says/' t.jsonl
+    fails dsver rebuild docs --source t.jsonl --file "$TOKENIZER"
+    # a file that is gone, name and all
+    dsver forget --reason x --dataset folder sub/c.txt >/dev/null
+    rebuilt folder --source corpus
+    rm corpus/sub/c.txt
+    exits 0 dsver rebuild folder --source corpus
+    has "but for what was erased" "3 records from 3 sources" "1 erased"
+    rm corpus/b.txt
+    exits 1 dsver rebuild folder --source corpus
+    has "b.txt"
 }

@@ -1,5 +1,7 @@
 #!/usr/bin/env python3
-"""Writes the corpus of fuzz_dsr: corpus_dsr.py [DIR]. Byte 0 of each file is the mode: 1 = checksums are put right first."""
+"""Writes the corpus of fuzz_dsr: corpus_dsr.py [DIR].
+
+Byte 0 of each file is the mode: 1 = checksums are put right first, 2 = the reader has the store of the references."""
 import os
 import sys
 
@@ -7,6 +9,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "compat"))
 sys.dont_write_bytecode = True
 import badstreams  # noqa: E402
+import dsr  # noqa: E402
 
 SMALL = 20 << 10
 
@@ -21,6 +24,12 @@ def main():
                 data = f.read()
             with open(os.path.join(out, "good-" + name[:-4]), "wb") as f:
                 f.write(b"\x01" + data)
+    with open(os.path.join(out, "refs-good"), "wb") as f:
+        f.write(b"\x03" + dsr.serialise(badstreams.refers()[2]))
+    for name, _, data in badstreams.references():
+        if name in ("refs-cut", "refs-row-less", "refs-varint"):
+            with open(os.path.join(out, name), "wb") as f:
+                f.write(b"\x02" + data)
     # One bad stream of each kind: the part of its name before the first dash.
     seen = set()
     cases = [c for _, cases in badstreams.families() for c in cases]

@@ -1,8 +1,9 @@
 /* fuzz_dsr.c - the reader, the checks of blocks and all views over any bytes.
  *
  * Byte 0 of the input says how the rest is taken: odd = checksums, frame numbers and the end
- * frame's digest are put right first, so that what lies behind them is reached. Nothing may crash;
- * what the checks accept must be readable value by value.
+ * frame's digest are put right first, so that what lies behind them is reached; bit 1 = the reader
+ * has a store, the one of the corpus' references, and takes them. Nothing may crash; what the
+ * checks accept must be readable value by value, and what a reference tells must fit its block.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -64,6 +65,25 @@ static uint64_t touch(const uint8_t *p, size_t len)
     return sum;
 }
 
+/* What stands in place of a chunk's bytes: as many, in pieces that end where the block says. */
+static uint64_t walk_refs(const ds_block *b, const ds_schema *s, size_t column)
+{
+    const ds_chunk *c = &b->chunks[column];
+    size_t pieces, claims, end = 0;
+    const ds_pieceref *p = ds_refs_pieces(c->refs, &pieces);
+    const ds_rowclaim *r = ds_refs_claims(c->refs, &claims);
+    uint64_t sum = 0;
+    must(!c->body && c->refs->len == c->body_len && pieces == b->npieces[column]);
+    for (size_t i = 0; i < pieces; i++) {
+        sum += touch(p[i].id.b, sizeof p[i].id.b);
+        must((end += p[i].len) == b->piece_ends[column][i]);
+    }
+    must(end == c->body_len && claims == (s->primary[column] ? b->rows : 0));
+    for (size_t i = 0; i < claims; i++)
+        sum += r[i].hash + r[i].size;
+    return sum;
+}
+
 /* Reads every byte of every value; they must lie where they say. */
 static uint64_t walk(const ds_block *b, const ds_schema *s)
 {
@@ -73,6 +93,10 @@ static uint64_t walk(const ds_block *b, const ds_schema *s)
         ds_value x, y;
         ds_items it;
         uint64_t rows = 0;
+        if (b->chunks[i].refs) {
+            sum += walk_refs(b, s, i);
+            continue;
+        }
         if (ds_colview_open(&v, &s->cols[i], b->chunks[i].body, b->chunks[i].body_len, b->rows,
                             NULL))
             return sum;
@@ -89,13 +113,16 @@ static uint64_t walk(const ds_block *b, const ds_schema *s)
     return sum;
 }
 
-static void read_all(int fd)
+static void read_all(int fd, bool has_store)
 {
+    static const ds_storeid store = {{1, 2, 3}};
     ds_reader *r = NULL;
     ds_blockcheck *c = NULL;
     ds_err err = {0};
     enum ds_event ev = DS_EV_BLOCK;
     int rc = ds_reader_new(&r, fd, "fuzz", &err);
+    if (!rc && has_store)
+        ds_reader_refs(r, &store);
     if (!rc)
         rc = ds_blockcheck_new(&c, ds_reader_schema(r), &err);
     while (!rc && ev != DS_EV_END) {
@@ -124,7 +151,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         resum(copy, len - 1);
     must(write(fd, copy, len - 1) == (ssize_t)(len - 1));
     must(lseek(fd, 0, SEEK_SET) == 0);
-    read_all(fd);
+    read_all(fd, data[0] & 2);
     close(fd);
     free(copy);
     return 0;
