@@ -54,7 +54,9 @@ const ds_command ds_cmd_logs = {
         "is kept in the column fields, as JSON. auto has the columns of all formats, unless the "
         "one "
         "INPUT is a file. Every record knows its source and the bytes that it was made from.\n\n"
-        "Times without a zone are in that of --timezone. Times without a year (RFC 3164) get that "
+        "Times without a zone are in that of --timezone: of a named one by the system's zone "
+        "files, "
+        "whose digest the provenance then holds. Times without a year (RFC 3164) get that "
         "of --year, or of the date in the file's name (messages-20240131); they are followed "
         "through the turn of a year. Without either such records are refused: no clock is "
         "consulted.\n\n"
@@ -85,6 +87,7 @@ typedef struct logs_ctx {
     ds_logopts log;
     ds_rowparser parser;
     ds_logpattern *pattern;
+    ds_zone *zone; /* NULL: an offset */
 } logs_ctx;
 
 static int read_options(logs_ctx *c, const logs_args *a, ds_err *err)
@@ -105,9 +108,11 @@ static int read_options(logs_ctx *c, const logs_args *a, ds_err *err)
     if (c->log.format == DS_LOG_APACHE || c->log.format == DS_LOG_NGINX)
         c->log.format = DS_LOG_COMBINED;
     c->sink.year = c->log.year;
-    if (!ds_logtime_zone(a->timezone, &c->log.zone))
-        return ds_fail(err, DS_USAGE, "--timezone %s: UTC or an offset such as +01:00 is wanted",
-                       a->timezone);
+    ds_err why = {0};
+    if (!ds_logtime_zone(a->timezone, &c->log.zone) && ds_zone_open(&c->zone, a->timezone, &why))
+        return ds_fail(err, why.code == DS_NOMEM ? DS_NOMEM : DS_USAGE,
+                       "--timezone %s (wanted: UTC, an offset such as +01:00, or a name)", why.msg);
+    c->sink.zone = c->zone;
     if (pattern != (a->pattern != NULL))
         return ds_fail(err, DS_USAGE,
                        pattern ? "--format pattern wants --pattern"
@@ -191,6 +196,12 @@ static int make_provenance(logs_ctx *c, const logs_args *a, ds_err *err)
          (a->line && json_object_set_new(j, "line", json_true()) != 0) ||
          (a->pattern && json_object_set_new(j, "pattern", json_string(a->pattern)) != 0)))
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
+    if (rc == 0 && c->zone) {
+        char text[8 + 65] = "sha256:";
+        ds_sha_hex(text + 7, ds_zone_digest(c->zone));
+        if (json_object_set_new(j, "timezone_data", json_string(text)))
+            rc = ds_fail_nomem(err);
+    }
     if (rc == 0)
         rc = ds_prov_append(&c->sink.in.prov, NULL, 0, "dsprep logs", j, NULL, err);
     json_decref(j);
@@ -261,8 +272,9 @@ static int run(int argc, char **argv)
          "host, ...) and fields",
          0, 0, NULL, false},
         {0, "timezone", DS_OPT_STR, &a.timezone, "ZONE",
-         "zone of times that say none: UTC (the default) or an offset such as +01:00", 0, 0, NULL,
-         false},
+         "zone of times that say none: UTC (the default), an offset such as +01:00, or a name such "
+         "as Europe/Berlin, with its summer times",
+         0, 0, NULL, false},
         {0, "year", DS_OPT_INT, &a.year, "YEAR",
          "year of the first record of each file whose times have none", 1970, 2261, NULL, false},
         {0, "join", DS_OPT_CHOICE, &a.join, "WHICH",
@@ -307,6 +319,7 @@ static int run(int argc, char **argv)
     bool partial = ds_intake_partial(&c.sink.in);
     ds_logsink_fini(&c.sink);
     ds_logpattern_free(c.pattern);
+    ds_zone_free(c.zone);
     rc = ds_command_end(&ds_cmd_logs, &err, false);
     return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
 }

@@ -54,22 +54,10 @@ int ds_intake_source(void *ctx, const char *name, uint64_t size, const ds_sha *s
     return ds_shardout_source(in->out, &s, err);
 }
 
-/* Was it asked for by its name? */
-static bool is_operand(const ds_intake *in, const char *source)
-{
-    for (size_t i = 0; i < in->noperands; i++) {
-        const char *slash = strrchr(in->operands[i], '/');
-        if (strcmp(in->operands[i], "-") == 0 ||
-            strcmp(slash ? slash + 1 : in->operands[i], source) == 0)
-            return true;
-    }
-    return false;
-}
-
 static int on_problem(void *ctx, const ds_textproblem *p, ds_err *err)
 {
     ds_intake *in = ctx;
-    if (in->foreign && strcmp(p->reason, in->foreign) == 0 && !is_operand(in, p->source)) {
+    if (in->foreign && strcmp(p->reason, in->foreign) == 0 && !p->named) {
         ds_warn("%s: left out: %s", p->source, p->why);
         in->nforeign++;
         return 0;

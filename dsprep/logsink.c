@@ -54,6 +54,37 @@ static int year_of(ds_logsink *s, const ds_logrow *r)
     return s->at.now_year;
 }
 
+#define NS INT64_C(1000000000)
+
+/* A time of the zone's clock, which stands there as if it were UTC. */
+static void move_to_utc(ds_logsink *s, int64_t *ns)
+{
+    const int64_t seconds = *ns / NS - (*ns % NS < 0), rest = *ns - seconds * NS;
+    int64_t earlier, later;
+    ds_zone_utc(s->zone, seconds, &earlier, &later);
+    s->stats.twice += earlier != later;
+    *ns = earlier * NS + rest;
+    if (s->at.timed && *ns < s->at.last && later * NS + rest >= s->at.last)
+        *ns = later * NS + rest;
+}
+
+/* The row with what its time lacks: a year, a zone. */
+static const ds_logrow *complete(ds_logsink *s, const ds_logrow *r, ds_logrow *room)
+{
+    ds_logcell *time = &room->v[DS_LC_TIME];
+    const bool local = s->zone && r->when.local;
+    if (!r->when.yearless && !local)
+        return r;
+    *room = *r;
+    if (r->when.yearless && ds_logtime_settle(&room->when, year_of(s, room)))
+        *time = (ds_logcell){(const uint8_t *)"", room->when.ns};
+    else if (r->when.yearless)
+        s->stats.impossible++;
+    if (local && time->p)
+        move_to_utc(s, &time->n);
+    return room;
+}
+
 static void look_at_time(ds_logsink *s, const ds_logcell *time)
 {
     ds_logstats *t = &s->stats;
@@ -101,18 +132,10 @@ static int put_cells(ds_logsink *s, ds_rows *rows, const ds_logcell *v, ds_err *
 static int on_row(void *ctx, const ds_textrow *row, uint64_t source, ds_err *err)
 {
     ds_logsink *s = ctx;
-    const ds_logrow *r = row->cells;
-    ds_logrow dated;
+    ds_logrow room;
+    const ds_logrow *r = complete(s, row->cells, &room);
     ds_rows *rows;
     (void)source; /* shards count their own */
-    if (r->when.yearless) {
-        dated = *r;
-        r = &dated;
-        if (ds_logtime_settle(&dated.when, year_of(s, &dated)))
-            dated.v[DS_LC_TIME] = (ds_logcell){row->raw, dated.when.ns};
-        else
-            s->stats.impossible++;
-    }
     look_at_time(s, &r->v[DS_LC_TIME]);
     int rc = look_at_bytes(s, row->raw, (size_t)row->len, err);
     if (rc == 0)
@@ -165,6 +188,8 @@ void ds_logsink_say(const ds_logsink *s)
     if (t->backwards > 0)
         ds_warn("%" PRIu64 " records are earlier than the one before, by at most %.3f s",
                 t->backwards, (double)t->furthest / 1e9);
+    if (t->twice > 0)
+        ds_warn("%" PRIu64 " records are of hours that the clock showed twice", t->twice);
     if (t->gaps > 0)
         ds_warn("%" PRIu64 " records come an hour or more after the one before", t->gaps);
     if (t->repeated > 0)
@@ -193,9 +218,10 @@ int ds_logsink_report(const ds_logsink *s, const char *path, ds_err *err)
     rc |= ds_buf_printf(&b,
                         "],\n\"records\":%" PRIu64 ",\"held\":%" PRIu64 ",\"failed\":%" PRIu64
                         ",\n\"earlier\":%" PRIu64 ",\"earlier_by_ns\":%" PRId64 ",\"gaps\":%" PRIu64
-                        ",\"repeated\":%" PRIu64 ",\"timeless\":%" PRIu64 "}\n",
+                        ",\"repeated\":%" PRIu64 ",\"timeless\":%" PRIu64
+                        ",\"shown_twice\":%" PRIu64 "}\n",
                         s->in.records, s->in.bad.held, s->in.bad.failed, t->backwards, t->furthest,
-                        t->gaps, t->repeated, t->timeless);
+                        t->gaps, t->repeated, t->timeless, t->twice);
     rc = rc ? ds_fail_nomem(err) : ds_atomic_write(path, 0644, b.data, b.len, err);
     ds_buf_fini(&b);
     return rc;

@@ -4,13 +4,16 @@
  * Rows come in the order of their source. A time without a year has that of the record before it,
  * or the next when the month falls by more than half a year, or the one before when it rises by
  * more (a straggler). The first of a source has the year that the options say, or the latest in
- * which it is not after the date in the source's name. One thread; memory: the record before.
+ * which it is not after the date in the source's name. A time of a named zone's clock becomes UTC
+ * here: of two instants, when clocks go back, it is the earlier, unless that is before the record
+ * before it and the later is not. One thread; memory: the record before.
  */
 #ifndef DS_LOGSINK_H
 #define DS_LOGSINK_H
 
 #include "intake.h"
 #include "logrow.h"
+#include "zonefile.h"
 
 #define DS_LOGSINK_GAP INT64_C(3600000000000) /* ns without a record that count as a gap */
 
@@ -21,6 +24,7 @@ typedef struct ds_logstats {
     uint64_t repeated;   /* the same bytes as it */
     uint64_t timeless;   /* without a time */
     uint64_t impossible; /* of these, February 29th in a year without one */
+    uint64_t twice;      /* of a clock that showed this time twice */
 } ds_logstats;
 
 /* Where a source is, as far as the next record depends on it. */
@@ -32,8 +36,9 @@ typedef struct ds_logplace {
 } ds_logplace;
 
 typedef struct ds_logsink {
-    ds_intake in; /* first: see ds_intake_sink */
-    int year;     /* as in ds_logopts */
+    ds_intake in;        /* first: see ds_intake_sink */
+    int year;            /* as in ds_logopts */
+    const ds_zone *zone; /* of times that say none, which the parser took for UTC; or NULL */
     struct ds_logslot {
         enum ds_logcol col;
         bool number;

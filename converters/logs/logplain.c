@@ -133,6 +133,7 @@ int ds_logparse_cri(ds_logline *l, const uint8_t *p, size_t len)
     size_t n = ds_logtime_iso(p, len, 0, &t);
     if (n < 20 || n >= len || p[n] != ' ' || p[10] != 'T')
         return ds_logfail(l, 0, "no time of RFC 3339 begins here");
+    t.local = false; /* what is left out there is UTC */
     ds_logset_time(l, &t);
     size_t at = n + 1, word = len - at >= 7 && memcmp(p + at, "stdout ", 7) == 0   ? 6
                               : len - at >= 7 && memcmp(p + at, "stderr ", 7) == 0 ? 6

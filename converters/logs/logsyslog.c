@@ -222,6 +222,7 @@ static int header(ds_logline *l, const uint8_t *p, size_t len, size_t *at)
     if (!nil(w, n)) {
         if (n < 20 || w[10] != 'T' || ds_logtime_iso(w, n, 0, &t) != n)
             return ds_logfail(l, from, "no time of RFC 3339 begins here");
+        t.local = false;
         ds_logset_time(l, &t);
     }
     if (!word(l, p, len, at, 255, &w, &n, "a host name of at most 255 bytes is expected here"))

@@ -108,25 +108,43 @@ static bool offset(cur *c, civil *t)
     return true;
 }
 
+/* Names that mean one offset: those of RFC 5322 but CST and CDT, which are China's and Cuba's too,
+ * and of the zone data base those that no two parts of the world share today. In minutes. */
+static bool named_zone(const uint8_t *p, size_t n, int32_t *seconds)
+{
+    static const struct {
+        char name[5];
+        int16_t minutes;
+    } names[] = {
+        {"UTC", 0},    {"GMT", 0},    {"Z", 0},      {"EST", -300}, {"EDT", -240},  {"MST", -420},
+        {"MDT", -360}, {"PST", -480}, {"PDT", -420}, {"WET", 0},    {"WEST", 60},   {"CET", 60},
+        {"CEST", 120}, {"EET", 120},  {"EEST", 180}, {"MSK", 180},  {"SAST", 120},  {"HKT", 480},
+        {"AWST", 480}, {"JST", 540},  {"KST", 540},  {"ACST", 570}, {"ACDT", 630},  {"AEST", 600},
+        {"AEDT", 660}, {"NZST", 720}, {"NZDT", 780}, {"HST", -600}, {"AKST", -540}, {"AKDT", -480},
+    };
+    for (size_t i = 0; n < 5 && i < sizeof names / sizeof *names; i++)
+        if (names[i].name[n] == '\0' && memcmp(names[i].name, p, n) == 0) {
+            *seconds = names[i].minutes * 60;
+            return true;
+        }
+    return false;
+}
+
 /* The zone behind a time, with a space before it or none. */
 static void zone_of(cur *c, civil *t)
 {
-    static const char *const names[] = {"UTC", "GMT", "Z"};
     cur k = *c;
+    size_t n = 0;
     eat(&k, ' ');
     if (offset(&k, t)) {
         *c = k;
         return;
     }
-    for (size_t i = 0; i < 3; i++) {
-        size_t n = strlen(names[i]);
-        if ((size_t)(k.end - k.p) >= n && memcmp(k.p, names[i], n) == 0 &&
-            (k.p + n == k.end || (k.p[n] | 0x20) < 'a' || (k.p[n] | 0x20) > 'z')) {
-            t->zone = 0;
-            t->zoned = true;
-            c->p = k.p + n;
-            return;
-        }
+    while (k.p + n < k.end && n < 5 && (k.p[n] | 0x20) >= 'a' && (k.p[n] | 0x20) <= 'z')
+        n++;
+    if (n && named_zone(k.p, n, &t->zone)) {
+        t->zoned = true;
+        c->p = k.p + n;
     }
 }
 
@@ -137,6 +155,7 @@ static bool finish(const civil *t, int32_t zone, ds_logtime *out)
         return false;
     int64_t s = t->hour * 3600 + t->minute * 60 + t->second - (t->zoned ? t->zone : zone);
     *out = (ds_logtime){.yearless = t->year == 0,
+                        .local = !t->zoned,
                         .month = (uint8_t)t->month,
                         .day = (uint8_t)t->day,
                         .rest = s * NS + t->frac};
@@ -250,6 +269,7 @@ size_t ds_logtime_asc(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t)
     if (!month_name(&c, &v.month) || !eat(&c, ' ') || !short_day(&c, &v.day) || !eat(&c, ' ') ||
         !clock_time(&c, &v))
         return 0;
+    zone_of(&c, &v); /* as date(1) has it */
     if (eat(&c, ' ')) {
         cur k = c;
         if (four(&k, &v.year) && (k.p == k.end || !is_digit(*k.p)))

@@ -3,10 +3,11 @@
  * Known are RFC 3339 / ISO 8601 ("2024-01-15T10:11:12.5+01:00", also with a space, slashes, or a
  * comma before the fraction), the common log format ("10/Oct/2000:13:55:36 -0700"), RFC 3164
  * ("Oct 11 22:14:15", with a year where one is written), asctime ("Wed Oct 11 14:32:52.1 2000") and
- * numbers (seconds, or milli-, micro-, nanoseconds by their number of digits). A time that says no
- * zone is in the zone given. Second 60 counts as the next minute's first. Digits past the ninth of
- * a fraction are cut off. Years 1678 to 2261. No clock and no time zone database is ever looked at.
- * Proleptic Gregorian calendar. Pure functions.
+ * numbers (seconds, or milli-, micro-, nanoseconds by their number of digits). Zones are written as
+ * offsets, as UTC, GMT or Z, or by a name that means one offset wherever it is used (docs/logs.md);
+ * a time that says no zone is in the zone given. Second 60 counts as the next minute's first.
+ * Digits past the ninth of a fraction are cut off. Years 1678 to 2261. No clock and no data base of
+ * zones is looked at here. Proleptic Gregorian calendar. Pure functions.
  */
 #ifndef DS_LOGTIME_H
 #define DS_LOGTIME_H
@@ -18,6 +19,7 @@
 typedef struct ds_logtime {
     int64_t ns;
     bool yearless;      /* ns means nothing until ds_logtime_settle */
+    bool local;         /* it says no zone: the one that was given is in ns */
     uint8_t month, day; /* of a time without a year: in its own zone */
     int64_t rest;       /* of one: ns since the beginning of that day in UTC */
 } ds_logtime;

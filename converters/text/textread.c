@@ -153,6 +153,7 @@ static int member(ds_textread *r, ds_unpack *u, const opened *in, const ds_membe
     ds_buf name = {0};
     ds_textrun *run = &r->run;
     int rc = ds_buf_puts(&name, in->name);
+    run->named = run->named && !m->name;
     if (rc == 0 && m->name && (ds_buf_putc(&name, '/') != 0 || ds_buf_puts(&name, m->name) != 0))
         rc = DS_NOMEM;
     const char *full = rc == 0 ? ds_buf_cstr(&name) : NULL;
@@ -283,6 +284,7 @@ static int finish_alone(ds_textread *r, const ds_filejob *j, const ds_fileitem *
 static int finish_item(ds_textread *r, ds_filejob *j, ds_fileitem *i, ds_err *err)
 {
     const char *name = ds_filejob_word(j, i->name);
+    r->run.named = i->operand || i->kind == DS_WALK_STDIN;
     if (i->state == DS_FILE_WAITS)
         return finish_alone(r, j, i, err);
     if (i->state == DS_FILE_PROBLEM)

@@ -70,6 +70,7 @@ int ds_textrun_emit(ds_textrun *r, const char *name, const ds_textbatch *b, size
                                 .why = row->why,
                                 .located = row->raw != NULL,
                                 .lost = row->raw == NULL,
+                                .named = r->named,
                                 .offset = row->offset,
                                 .len = row->len,
                                 .at = row->at,
@@ -96,7 +97,8 @@ int ds_textrun_source(ds_textrun *r, const char *name, uint64_t size, const ds_s
 int ds_textrun_refuse(ds_textrun *r, const char *name, const char *reason, bool lost,
                       const char *why, ds_err *err)
 {
-    ds_textproblem p = {.source = name, .reason = reason, .why = why, .lost = lost};
+    ds_textproblem p = {
+        .source = name, .reason = reason, .why = why, .lost = lost, .named = r->named};
     return r->sink->problem(r->sink->ctx, &p, err);
 }
 
@@ -278,6 +280,7 @@ static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
                         .reason = "too long",
                         .why = why,
                         .located = true,
+                        .named = r->named,
                         .offset = from,
                         .len = s->at - from,
                         .at = from,
@@ -348,6 +351,7 @@ static int refuse_document(ds_textrun *r, stream *s, const char *reason, uint64_
                         .reason = reason,
                         .why = why,
                         .located = true,
+                        .named = r->named,
                         .offset = start,
                         .len = s->f->size - start,
                         .at = at};

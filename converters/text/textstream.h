@@ -21,6 +21,7 @@ typedef struct ds_blockjob {
 typedef struct ds_textrun {
     const ds_textopts *o;
     const ds_textsink *sink;
+    bool named;       /* what is read is an operand itself: its reader's to set */
     uint64_t sources; /* told so far: the ordinal of the current one */
     uint64_t rows;    /* of the current source */
     uint64_t bytes;   /* decoded, for progress */

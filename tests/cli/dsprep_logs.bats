@@ -84,6 +84,57 @@ access() {
     logs - <d/wtmp
     [ "$status" -eq 1 ]
     has 'a NUL byte at offset 3'
+    # The folder's is not the one that was asked for, though it is called so.
+    mkdir other
+    syslog >other/wtmp
+    logs --year 2024 d other/wtmp
+    [ "$status" -eq 0 ]
+    has 'wtmp: left out'
+    gzip -k d/wtmp
+    mv d/wtmp.gz x.gz
+    logs x.gz
+    [ "$status" -eq 1 ]
+}
+
+# zone TZ FILE: a folder with one zone's file, of version 2, with no transitions but its rule.
+zone() {
+    mkdir -p "$(dirname "zones/$1")"
+    {
+        for _ in 1 2; do
+            printf TZif2
+            head -c 31 /dev/zero
+            printf '\0\0\0\1\0\0\0\4\0\0\0\0\0\0LMT\0'
+        done
+        printf '\n%s\n' "$2"
+    } >"zones/$1"
+    export TZDIR=$PWD/zones
+}
+
+@test "logs: a named zone, with its summer times, hours that are there twice, and abbreviations" {
+    zone Europe/Berlin CET-1CEST,M3.5.0,M10.5.0/3
+    printf '%s\n' '2024-01-15 12:00:00 INFO winter' '2024-03-31 02:30:00 INFO skipped' '2024-07-15 12:00:00 INFO summer' \
+        '2024-07-15 12:00:01Z INFO said' '2024-07-15 14:00:02 CEST INFO said, too' '2024-10-27 02:59:59 INFO the first time' \
+        '2024-10-27 02:00:00 INFO the second' '2024-10-27 02:59:59 INFO the second, too' '2024-10-27 03:00:00 INFO once' >a.log
+    logs -f app --timezone Europe/Berlin --report r.json a.log
+    [ "$status" -eq 0 ]
+    [ "$(dsprep cat -c time out.dsr | jq -r .time | tr '\n' ' ')" = '2024-01-15T11:00:00.000000000Z 2024-03-31T01:30:00.000000000Z 2024-07-15T10:00:00.000000000Z 2024-07-15T12:00:01.000000000Z 2024-07-15T12:00:02.000000000Z 2024-10-27T00:59:59.000000000Z 2024-10-27T01:00:00.000000000Z 2024-10-27T01:59:59.000000000Z 2024-10-27T02:00:00.000000000Z ' ]
+    has '3 records are of hours that the clock showed twice'
+    jq -e '.shown_twice == 3' r.json
+    dsprep info --json out.dsr | jq -e '.provenance[0].options.timezone_data | startswith("sha256:")'
+    # The process's own zone is nobody's business; neither are threads.
+    TZ=Asia/Tokyo dsprep logs -q -j 3 -f app --timezone Europe/Berlin a.log | cmp - out.dsr
+    # Without a year, as syslog has it.
+    printf '%s\n' 'Jul 15 12:00:00 h a: summer' 'Dec  1 12:00:00 h a: winter' >s.log
+    logs -f syslog --year 2024 --timezone Europe/Berlin s.log
+    [ "$(dsprep cat -c time out.dsr | jq -r .time | tr '\n' ' ')" = '2024-07-15T10:00:00.000000000Z 2024-12-01T11:00:00.000000000Z ' ]
+    # What is not known is named.
+    logs -f app --timezone Europe/Berlyn a.log
+    [ "$status" -eq 2 ]
+    has 'Europe/Berlyn: no zone of that name in' 'zones'
+    # Abbreviations that mean one offset count; those that do not stay in the text.
+    printf '%s\n' '2024-01-15 12:00:00 EST late' '2024-01-15 12:00:00 CST which' 'Mon Jan 15 12:00:00 CET 2024 date' >z.log
+    logs -f app z.log
+    [ "$(dsprep cat -c time,text out.dsr | jq -r '.time[11:16] + .text' | tr '\n' ' ')" = '17:00late 12:00CST which 11:00date ' ]
 }
 
 @test "logs: bad lines are held with their bytes, and everything adds up" {
