@@ -10,6 +10,7 @@
 #include "mixplan.h"
 #include "mixture.h"
 #include "sig.h"
+#include "sourcenums.h"
 #include "stageout.h"
 #include "term.h"
 
@@ -73,7 +74,7 @@ typedef struct mix {
     ds_rows *rows;
     ds_mixkeys keys;
     ds_buf key;
-    ds_buf named; /* u64 pairs by source of the output: input, number there */
+    ds_sourcenums sources; /* of the output */
     uint64_t output;
 } mix;
 
@@ -175,28 +176,6 @@ static int make_key(mix *m, const ds_mixin *in, ds_err *err)
     return ds_mixkeys_put(&m->keys, m->key.data, m->key.len, err);
 }
 
-/* The number in the output of a source, which is given when a record first names it. */
-static int source_number(mix *m, size_t i, uint64_t local, uint64_t *number, ds_err *err)
-{
-    ds_buf *g = &m->in[i].global;
-    size_t size;
-    if (!ds_mul_size((size_t)local + 1, 8, &size) || size > (size_t)1 << 36)
-        return ds_fail(err, DS_CORRUPT, "%s: a record names source %llu", m->in[i].name,
-                       (unsigned long long)local);
-    while (g->len < size)
-        if (ds_buf_u64(g, 0))
-            return ds_fail_nomem(err);
-    *number = ds_get_u64(g->data + 8 * local);
-    if (!*number) {
-        *number = m->named.len / 16 + 1;
-        ds_set_u64(g->data + 8 * local, *number);
-        if (ds_buf_u64(&m->named, i) || ds_buf_u64(&m->named, local))
-            return ds_fail_nomem(err);
-    }
-    --*number;
-    return 0;
-}
-
 static int put_columns(mix *m, ds_mixin *in, ds_err *err)
 {
     int rc = 0;
@@ -227,7 +206,7 @@ static int put_record(mix *m, size_t i, ds_err *err)
     if (rc == 0)
         rc = put_columns(m, in, err);
     for (size_t k = 0; rc == 0 && k < in->ranges.len / sizeof *g; k++) {
-        rc = source_number(m, i, g[k].source, &source, err);
+        rc = ds_sourcenums_of(&m->sources, i, g[k].source, &source, err);
         if (rc == 0)
             rc = ds_rows_origin(m->rows, source, g[k].offset, g[k].len, err);
     }
@@ -307,13 +286,12 @@ static int tell_sources(mix *m, ds_err *err)
             if (ds_buf_u64(&places[i], before))
                 rc = ds_fail_nomem(err);
             else
-                rc = source_number(m, i, places[i].len / 8 - 1, &number, err);
+                rc = ds_sourcenums_of(&m->sources, i, places[i].len / 8 - 1, &number, err);
             before = at;
         }
     }
-    for (size_t k = 0; rc == 0 && k < m->named.len; k += 16)
-        rc = tell_source(m, ds_get_u64(m->named.data + k), ds_get_u64(m->named.data + k + 8),
-                         places, err);
+    for (size_t k = 0; rc == 0 && k < m->sources.n; k++)
+        rc = tell_source(m, m->sources.v[k].input, m->sources.v[k].local, places, err);
     for (size_t i = 0; places && i < m->n; i++)
         ds_buf_fini(&places[i]);
     free(places);
@@ -504,7 +482,7 @@ static int mix_streams(const args *a, char **operands, int n, ds_err *err)
     ds_schema_fini(&m.schema);
     ds_rowresult_fini(&res);
     ds_buf_fini(&m.key);
-    ds_buf_fini(&m.named);
+    ds_sourcenums_fini(&m.sources);
     return rc;
 }
 

@@ -151,7 +151,6 @@ void ds_mixin_fini(ds_mixin *m)
     ds_schema_fini(&m->schema);
     ds_buf_fini(&m->prov);
     ds_buf_fini(&m->ranges);
-    ds_buf_fini(&m->global);
     free(m->name);
     free(m->views);
     free(m->values);

@@ -1,7 +1,7 @@
 /* mixin.h - one of the streams that dsprep mix reads: its records one by one, its sources, counts
  * and columns.
  *
- * A zeroed object is valid. Memory: a block, and 56 bytes and the name of each source. One thread.
+ * A zeroed object is valid. Memory: a block, and 48 bytes and the name of each source. One thread.
  */
 #ifndef DS_MIXIN_H
 #define DS_MIXIN_H
@@ -31,8 +31,7 @@ typedef struct ds_mixin {
     uint64_t row, base, read;
     size_t origin_at;
     ds_origin_state origin;
-    int *column;   /* by column of the output: its own; -1: it has none. Owned */
-    ds_buf global; /* u64 by source: its number in the output, plus 1; 0: not named yet */
+    int *column; /* by column of the output: its own; -1: it has none. Owned */
 } ds_mixin;
 
 /* Opens it, and reads its schema. again: readings may follow. */

@@ -112,6 +112,22 @@ keys() { dsprep cat -c key "$@" | jq -r .key; }
     [ ! -e m5.dsr ]
 }
 
+@test "mix: a record that names source eight billion takes no memory for it, and is named" {
+    command -v python3 >/dev/null || skip "python3 is missing"
+    records a 3
+    PYTHONPATH=$DS_ROOT/tests/compat python3 - >far.dsr <<'END'
+import sys
+import dsr
+from dsrcol import Column, Schema
+schema = Schema([Column("key", "utf8"), Column("text", "utf8")], ["text"])
+sys.stdout.buffer.write(dsr.write(schema, [[b"k%d" % i, b"t"] for i in range(3)],
+                                  origins=[[(0, 0, 1)], [(8000000000, 0, 1)], [(2**62, 0, 1)]], sources=[(b"s", 3, bytes(32))]))
+END
+    exits 12 dsprep mix --when-dry rest far.dsr a.dsr -o m.dsr
+    has 'far: a record names source 8000000000, which it does not describe'
+    [ ! -e m.dsr ]
+}
+
 @test "mix: versions of a store, by commit and root" {
     command -v dsver >/dev/null || skip "no dsver beside dsprep"
     export GIT_AUTHOR_NAME=t GIT_AUTHOR_EMAIL=t@e GIT_COMMITTER_NAME=t GIT_COMMITTER_EMAIL=t@e HOME=$PWD
