@@ -22,6 +22,14 @@ static const char *code_of(CLD2::Language l)
     return code;
 }
 
+// Of its tables (kRecognizedLangScripts of the small tables, which Debian's library has), and those
+// that a script alone tells; under the names above.
+static const char codes[] =
+    "af am ar az be bg bh bn bo bs ca ceb chr cs cy da de dv el en es et eu fa fi fil fr ga gd "
+    "gl gu he hi hmn hr ht hu hy id is it iu ja jv ka kk km kn ko ku ky lg lif lo lt lv mg mk "
+    "ml mn mr ms mt my ne nl no ny or pa pl pt ro ru rw si sk sl sq sr st su sv sw syr ta te tg "
+    "th tr uk ur uz vi yi zh zh-Hant ";
+
 static void guess(ds_langguess *out, const char *text, size_t len, bool best)
 {
     CLD2::Language top[3] = {CLD2::UNKNOWN_LANGUAGE, CLD2::UNKNOWN_LANGUAGE,
@@ -35,7 +43,9 @@ static void guess(ds_langguess *out, const char *text, size_t len, bool best)
                                    nullptr, &bytes, &reliable);
     const char *code = code_of(top[0]);
     const size_t n = std::strlen(code);
-    const bool known = std::strcmp(code, "und") != 0 && n < sizeof out->code;
+    // "xx-Runr" and the like name a script and no language.
+    const bool known =
+        std::strcmp(code, "und") != 0 && std::strncmp(code, "xx", 2) != 0 && n < sizeof out->code;
     std::memset(out, 0, sizeof *out);
     std::memcpy(out->code, known ? code : "und", known ? n : 3);
     out->percent = known ? percent[0] : 0;
@@ -47,7 +57,7 @@ extern "C" __attribute__((visibility("default"))) const ds_langpart *ds_cld2_par
 const ds_langpart *ds_cld2_part(void)
 {
     static char model[64];
-    static ds_langpart part = {model, guess};
+    static ds_langpart part = {model, codes, guess};
     if (!model[0]) {
         std::strncpy(model, "CLD2 ", sizeof model - 1);
         std::strncat(model, CLD2::DetectLanguageVersion(), sizeof model - 6);

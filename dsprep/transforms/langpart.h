@@ -15,6 +15,7 @@ typedef struct ds_langguess {
 
 typedef struct ds_langpart {
     const char *model; /* "CLD2 V2.0 - 20141016" */
+    const char *codes; /* that it answers with, sorted, a space behind each; without "und" */
     /* Any thread. The text is valid UTF-8 without control characters but white space, of less than
      * 2 GiB. best: an answer for short texts too. */
     void (*guess)(ds_langguess *out, const char *text, size_t len, bool best);

@@ -47,3 +47,20 @@ END
     } >h.jsonl
     dsprep text -q --key-field id h.jsonl | dsprep lang -q --max-text 1000 | dsprep cat | jq -r '.key + .lang' | tr '\n' ' ' | grep -qx 'xen yen '
 }
+
+@test "lang: codes that the detector never answers with are refused by name" {
+    texts
+    run dsprep lang --keep en,zz -o t.dsr l.dsr
+    [[ $output == *"no language detector"* ]] && skip "libds-cld2.so is not built: libcld2-dev is not installed"
+    [ "$status" -eq 2 ]
+    has '--keep zz: the detector answers with af ar ' ' zh zh-Hant and und'
+    [ ! -e t.dsr ]
+    local c
+    for c in iw eng EN e 'en,' ',en' zh-Hans-CN; do exits 2 dsprep lang --keep "$c" -o t.dsr l.dsr; done
+    exits 2 dsprep lang --keep zh-CN -o t.dsr l.dsr
+    has '--keep zh-CN: the detector does not tell it from zh'
+    for c in und zh-Hant zh he,fil,jv,ro; do exits 0 dsprep lang -q --keep "$c" -o t.dsr l.dsr; done
+    # What it does answer with is in the list.
+    dsprep lang -q --best-effort l.dsr | dsprep cat | jq -r .lang | sort -u | paste -sd, >all
+    exits 0 dsprep lang -q --keep "$(cat all)" -o t.dsr l.dsr
+}
