@@ -9,6 +9,8 @@
 #include "gramindex.h"
 #include "json.h"
 #include "operand.h"
+#include "pool.h"
+#include "spool.h"
 #include "term.h"
 
 static int run(int argc, char **argv);
@@ -43,8 +45,8 @@ const ds_command ds_cmd_decontaminate = {
         "instructions.\n\n"
         "A record whose text is over 4 GiB is dropped as 'decontaminate: too_large'; with --mark "
         "it ends the run. "
-        "Evaluation sets are held in --memory, 32 bytes a run; more is refused. The stream "
-        "itself passes. Output is the same for any number of threads.",
+        "Evaluation sets are held in --memory, 32 bytes a run, and 25 a record for each thread; "
+        "more is refused. The stream itself passes. Output is the same for any number of threads.",
     .run = run,
 };
 
@@ -81,7 +83,7 @@ typedef struct decon {
     size_t made;
     ds_atomic file; /* the report */
     ds_out out;
-    ds_buf touched; /* a byte by evaluation record: did anything overlap it? */
+    ds_buf touched; /* a bit by evaluation record: did anything overlap it? */
     uint64_t overlapped;
 } decon;
 
@@ -196,6 +198,18 @@ static unsigned least_words(const args *a)
     return (unsigned)(a->min_words < a->ngram ? a->min_words : a->ngram);
 }
 
+/* A bit for each evaluation record, in words of 64. */
+static int clear_touched(const decon *d, ds_buf *bits, ds_err *err)
+{
+    const size_t size = ((size_t)ds_gramindex_records(d->index) / 64 + 1) * 8;
+    ds_buf_reset(bits);
+    if (ds_buf_reserve(bits, size))
+        return ds_fail_nomem(err);
+    memset(bits->data, 0, size);
+    bits->len = size;
+    return 0;
+}
+
 static int read_sets(decon *d, ds_err *err)
 {
     const args *a = d->a;
@@ -205,7 +219,9 @@ static int read_sets(decon *d, ds_err *err)
                             .hits = (uint64_t)a->hits,
                             .share = a->share,
                             .common = (uint64_t)a->max_records,
-                            .memory = (size_t)a->memory};
+                            .memory = (size_t)a->memory,
+                            .threads =
+                                (unsigned)(a->row.threads ? a->row.threads : ds_cpu_count())};
     int rc = ds_textclass_new(&d->classes, err);
     rc = rc ? rc : ds_gramindex_new(&d->index, &r, d->classes, err);
     d->sets = calloc(a->against.n, sizeof *d->sets);
@@ -214,12 +230,7 @@ static int read_sets(decon *d, ds_err *err)
     for (d->nsets = 0; rc == 0 && d->nsets < a->against.n; d->nsets++)
         rc = read_set(d, d->nsets, err);
     rc = rc ? rc : ds_gramindex_build(d->index, err);
-    const size_t records = (size_t)ds_gramindex_records(d->index);
-    if (rc == 0 && ds_buf_reserve(&d->touched, records + 1))
-        rc = ds_fail_nomem(err);
-    if (rc == 0)
-        memset(d->touched.data, 0, records + 1);
-    return rc;
+    return rc ? rc : clear_touched(d, &d->touched, err);
 }
 
 /* ---- the stream ---- */
@@ -228,7 +239,10 @@ typedef struct work {
     ds_gramwork grams;
     ds_value *values;
     ds_hasher *hasher;
-    ds_buf text, report, touched; /* u32: evaluation records that this block overlaps */
+    ds_buf text, line;
+    ds_spool report;
+    ds_buf touched; /* of this block; as decon has it */
+    bool any;
 } work;
 
 static size_t whole_characters(const uint8_t *p, size_t len, size_t most)
@@ -263,12 +277,14 @@ static int put_report(const decon *d, work *w, const ds_rowblock *b, const ds_gr
     int rc = key_of(b->schema, &w->hasher, b->views, w->values, derived, &key, &len, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         const size_t shown = whole_characters(x->p + h[i].from, h[i].to - h[i].from, QUOTE);
-        if (ds_buf_puts(&w->report, "{\"key\":") ||
-            ds_json_str(&w->report, (const char *)key, len) || ds_buf_putc(&w->report, ',') ||
-            put_hit(d, &h[i], &w->report) || ds_buf_puts(&w->report, ",\"text\":") ||
-            ds_json_str(&w->report, (const char *)x->p + h[i].from, shown) ||
-            ds_buf_puts(&w->report, "}\n"))
+        ds_buf_reset(&w->line);
+        if (ds_buf_puts(&w->line, "{\"key\":") || ds_json_str(&w->line, (const char *)key, len) ||
+            ds_buf_putc(&w->line, ',') || put_hit(d, &h[i], &w->line) ||
+            ds_buf_puts(&w->line, ",\"text\":") ||
+            ds_json_str(&w->line, (const char *)x->p + h[i].from, shown) ||
+            ds_buf_puts(&w->line, "}\n"))
             rc = ds_fail_nomem(err);
+        rc = rc ? rc : ds_spool_put(&w->report, w->line.data, w->line.len, err);
     }
     return rc;
 }
@@ -307,8 +323,8 @@ static int judge(const decon *d, work *w, ds_rowblock *b, uint64_t row, ds_err *
     const ds_gramhit *h = (const ds_gramhit *)(const void *)w->grams.hits.data;
     const size_t n = x->null ? 0 : w->grams.hits.len / sizeof *h;
     for (size_t i = 0; rc == 0 && i < n; i++)
-        if (ds_buf_put(&w->touched, &h[i].record, sizeof h[i].record))
-            rc = ds_fail_nomem(err);
+        ((uint64_t *)(void *)w->touched.data)[h[i].record / 64] |= UINT64_C(1) << h[i].record % 64;
+    w->any |= n > 0;
     if (rc == 0 && n && d->a->report)
         rc = put_report(d, w, b, h, n, err);
     if (rc == 0 && n)
@@ -322,11 +338,11 @@ static int decon_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err)
 {
     const decon *d = ctx;
     work *w = state;
-    ds_buf_reset(&w->report);
-    ds_buf_reset(&w->touched);
     if (!w->values && !(w->values = calloc(b->schema->n + 1, sizeof *w->values)))
         return ds_fail_nomem(err);
-    int rc = 0;
+    ds_spool_reset(&w->report);
+    int rc = w->any || !w->touched.len ? clear_touched(d, &w->touched, err) : 0;
+    w->any = false;
     for (uint64_t row = 0; rc == 0 && row < b->block->rows; row++) {
         for (size_t i = 0; i < b->schema->n; i++)
             (void)ds_colview_next(&b->views[i], &w->values[i]);
@@ -337,16 +353,26 @@ static int decon_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err)
 
 static int decon_done(void *ctx, void *state, ds_rowblock *b, ds_err *err)
 {
+    enum { STEP = 1 << 20 };
     decon *d = ctx;
-    const work *w = state;
+    work *w = state;
+    uint64_t *all = (uint64_t *)(void *)d->touched.data;
+    const uint64_t *here = (const uint64_t *)(const void *)w->touched.data;
+    const uint8_t *p;
+    size_t len;
     (void)b;
-    for (size_t at = 0; at < w->touched.len; at += 4) {
-        uint32_t record;
-        memcpy(&record, w->touched.data + at, sizeof record);
-        d->overlapped += !d->touched.data[record];
-        d->touched.data[record] = 1;
+    for (size_t i = 0; w->any && i < w->touched.len / 8; i++) {
+        d->overlapped += (uint64_t)__builtin_popcountll(here[i] & ~all[i]);
+        all[i] |= here[i];
     }
-    return w->report.len ? ds_out_put(&d->out, w->report.data, w->report.len, err) : 0;
+    if (ds_spool_len(&w->report) == 0)
+        return 0;
+    int rc = ds_spool_view(&w->report, &p, &len, err);
+    for (size_t at = 0; rc == 0 && at < len; at += STEP) {
+        rc = ds_out_put(&d->out, p + at, len - at < STEP ? len - at : STEP, err);
+        ds_spool_release(&w->report, at);
+    }
+    return rc;
 }
 
 static void decon_fini(void *state)
@@ -356,7 +382,8 @@ static void decon_fini(void *state)
     ds_hasher_free(w->hasher);
     free(w->values);
     ds_buf_fini(&w->text);
-    ds_buf_fini(&w->report);
+    ds_buf_fini(&w->line);
+    ds_spool_fini(&w->report);
     ds_buf_fini(&w->touched);
 }
 

@@ -92,14 +92,19 @@ int ds_gramindex_set(ds_gramindex *x, const char *name, ds_err *err)
 /* Entries twice while they are sorted (qsort may copy them); then buckets and filter bits, of less
  * than 12 bytes a run, take the place of the copy. */
 enum { RUN_SIZE = 2 * sizeof(entry) };
+/* A slot, a hit, and a bit for who keeps account of what was overlapped. */
+enum { LOOK_SIZE = sizeof(uint32_t) + sizeof(ds_gramhit) + 1 };
 
 /* Is there room for as many runs more? */
 static int check_room(const ds_gramindex *x, size_t more, ds_err *err)
 {
-    const size_t n = x->entries.len / sizeof(entry) + more, kept = x->keys.len + x->members.len;
+    const size_t n = x->entries.len / sizeof(entry) + more, records = ds_gramindex_records(x);
+    size_t kept;
     if (n > UINT32_MAX / 2)
         return ds_fail(err, DS_FAIL, "what is compared with has more than 2 billion runs of words");
-    if (kept > x->r.memory || n > (x->r.memory - kept) / RUN_SIZE)
+    if (!ds_mul_size(records, (size_t)LOOK_SIZE * x->r.threads, &kept) ||
+        !ds_add_size(kept, x->keys.len + x->members.len, &kept) || kept > x->r.memory ||
+        n > (x->r.memory - kept) / RUN_SIZE)
         return ds_fail(err, DS_FAIL,
                        "what is compared with takes more memory than %zu bytes: --memory",
                        x->r.memory);
@@ -274,19 +279,6 @@ static int by_entry(const void *a, const void *b)
     return x->at != y->at ? (x->at < y->at ? -1 : 1) : (x->word > y->word) - (x->word < y->word);
 }
 
-/* A common run of a record. */
-typedef struct pair {
-    uint32_t record, word, n;
-} pair;
-
-static int by_record(const void *a, const void *b)
-{
-    const pair *x = a, *y = b;
-    return x->record != y->record ? (x->record < y->record ? -1 : 1)
-           : x->word != y->word   ? (x->word < y->word ? -1 : 1)
-                                  : (x->n > y->n) - (x->n < y->n);
-}
-
 static int best_first(const void *a, const void *b)
 {
     const ds_gramhit *x = a, *y = b;
@@ -296,67 +288,94 @@ static int best_first(const void *a, const void *b)
                                     : (x->record > y->record) - (x->record < y->record);
 }
 
-/* Each run of the text once, then each record that has it: no more than the index has entries. */
-static int to_pairs(const ds_gramindex *x, ds_gramwork *w)
+/* Of a record that has this run of the text: until the last run `from` is a word, `to` how many. */
+static void add_run(ds_gramwork *w, uint32_t record, const found *f)
+{
+    uint32_t *slot = (uint32_t *)(void *)w->slots.data + record;
+    ds_gramhit *hits = (ds_gramhit *)(void *)w->hits.data;
+    if (!*slot) {
+        hits[w->hits.len / sizeof *hits] = (ds_gramhit){.record = record, .from = UINT32_MAX};
+        w->hits.len += sizeof *hits;
+        *slot = (uint32_t)(w->hits.len / sizeof *hits);
+    }
+    ds_gramhit *h = &hits[*slot - 1];
+    h->common++;
+    if (f->word < h->from || (f->word == h->from && f->n < h->to)) {
+        h->from = f->word;
+        h->to = f->n;
+    }
+}
+
+static int reserve_hits(const ds_gramindex *x, ds_gramwork *w)
+{
+    const size_t records = ds_gramindex_records(x), size = records * sizeof(uint32_t);
+    if (w->slots.len < size) {
+        if (ds_buf_reserve(&w->slots, size - w->slots.len))
+            return DS_NOMEM;
+        memset(w->slots.data + w->slots.len, 0, size - w->slots.len);
+        w->slots.len = size;
+    }
+    return ds_buf_reserve(&w->hits, records * sizeof(ds_gramhit));
+}
+
+/* Each run of the text once, to each record that has it. */
+static int to_hits(const ds_gramindex *x, ds_gramwork *w)
 {
     found *f = (found *)(void *)w->found.data;
     const size_t n = w->found.len / sizeof *f;
     const entry *e = entries(x);
-    int rc = 0;
-    if (n)
-        qsort(f, n, sizeof *f, by_entry);
-    for (size_t i = 0; rc == 0 && i < n; i++) {
-        if (i && f[i].at == f[i - 1].at)
-            continue;
-        for (size_t k = f[i].at; rc == 0 && k < x->n && e[k].hash == e[f[i].at].hash; k++) {
-            const pair p = {e[k].record, f[i].word, f[i].n};
-            rc = ds_buf_put(&w->pairs, &p, sizeof p);
-        }
-    }
-    if (rc == 0 && w->pairs.len)
-        qsort(w->pairs.data, w->pairs.len / sizeof(pair), sizeof(pair), by_record);
-    return rc;
+    if (n == 0)
+        return 0;
+    if (reserve_hits(x, w))
+        return DS_NOMEM;
+    qsort(f, n, sizeof *f, by_entry);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || f[i].at != f[i - 1].at)
+            for (size_t k = f[i].at; k < x->n && e[k].hash == e[f[i].at].hash; k++)
+                add_run(w, e[k].record, &f[i]);
+    return 0;
 }
 
-static int to_hits(const ds_gramindex *x, ds_gramwork *w)
+/* Those that the rules demand, the best first, with their places. */
+static void keep_hits(const ds_gramindex *x, ds_gramwork *w)
 {
-    const pair *p = (const pair *)(const void *)w->pairs.data;
     const uint32_t *places = (const uint32_t *)(const void *)w->places.data;
-    const size_t n = w->pairs.len / sizeof *p;
-    int rc = 0;
-    for (size_t i = 0, k; rc == 0 && i < n; i = k) {
-        for (k = i; k < n && p[k].record == p[i].record; k++)
-            ;
-        const ds_gramhit h = {.record = p[i].record,
-                              .from = places[2 * p[i].word],
-                              .to = places[2 * (p[i].word + p[i].n - 1) + 1],
-                              .common = (uint32_t)(k - i),
-                              .of = members(x)[p[i].record].runs};
-        if (h.common >= x->r.hits && (double)h.common / (double)h.of >= x->r.share)
-            rc = ds_buf_put(&w->hits, &h, sizeof h);
+    ds_gramhit *h = (ds_gramhit *)(void *)w->hits.data;
+    const size_t n = w->hits.len / sizeof *h;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        ds_gramhit k = h[i];
+        ((uint32_t *)(void *)w->slots.data)[k.record] = 0;
+        k.of = members(x)[k.record].runs;
+        k.to = places[2 * (k.from + k.to - 1) + 1];
+        k.from = places[2 * k.from];
+        if (k.common >= x->r.hits && (double)k.common / (double)k.of >= x->r.share)
+            h[kept++] = k;
     }
-    if (rc == 0 && w->hits.len)
-        qsort(w->hits.data, w->hits.len / sizeof(ds_gramhit), sizeof(ds_gramhit), best_first);
-    return rc;
+    w->hits.len = kept * sizeof *h;
+    if (kept)
+        qsort(h, kept, sizeof *h, best_first);
 }
 
 int ds_gramindex_find(const ds_gramindex *x, ds_gramwork *w, const uint8_t *p, size_t len,
                       ds_err *err)
 {
-    ds_buf *const all[] = {&w->words, &w->places, &w->found, &w->pairs, &w->hits};
+    ds_buf *const all[] = {&w->words, &w->places, &w->found, &w->hits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ds_buf_reset(all[i]);
     int rc = ds_normwords(&w->words, &w->places, x->classes, x->r.zero, p, len);
     for (unsigned i = 0; rc == 0 && i < x->nlengths; i++)
         rc = find_runs(x, w, &x->lengths[i]);
-    rc = rc ? rc : to_pairs(x, w);
     rc = rc ? rc : to_hits(x, w);
-    return rc ? ds_fail_nomem(err) : 0;
+    if (rc)
+        return ds_fail_nomem(err);
+    keep_hits(x, w);
+    return 0;
 }
 
 void ds_gramwork_fini(ds_gramwork *w)
 {
-    ds_buf *const all[] = {&w->words, &w->places, &w->found, &w->pairs, &w->hits};
+    ds_buf *const all[] = {&w->words, &w->places, &w->found, &w->slots, &w->hits};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         ds_buf_fini(all[i]);
 }

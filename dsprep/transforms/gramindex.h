@@ -5,9 +5,10 @@
  * as short and not looked for. With m runs kept, a run of a text is taken for one of them by
  * mistake with probability m / 2^64.
  *
- * Memory: 32 bytes a run while it is built, then at most 28, and each record's key and 16 bytes; no
- * more than the limit, or DS_FAIL. Built by one thread, then only read; a ds_gramwork (zeroed at
- * first) belongs to one thread.
+ * Memory: 32 bytes a run while it is built, then at most 28; each record's key and 16 bytes, and 25
+ * for each thread that looks, as one text may overlap all of them; no more than the limit, or
+ * DS_FAIL. Beside that a thread takes 28 bytes a word of the text in hand. Built by one thread,
+ * then only read; a ds_gramwork (zeroed at first) belongs to one thread.
  */
 #ifndef DS_GRAMINDEX_H
 #define DS_GRAMINDEX_H
@@ -22,6 +23,7 @@ typedef struct ds_gramrules {
     double share;      /* and at least this share of those that the record has */
     uint64_t common;   /* runs that more records than this have do not count; 0: all do */
     size_t memory;
+    unsigned threads; /* that will look, at most */
 } ds_gramrules;
 
 enum { DS_GRAM_MAX = 64 };
@@ -53,8 +55,9 @@ typedef struct ds_gramhit {
 } ds_gramhit;
 
 typedef struct ds_gramwork {
-    ds_buf words, places, found, pairs;
-    ds_buf hits; /* of ds_gramhit: what the last look-up found, the best first */
+    ds_buf words, places, found;
+    ds_buf slots; /* u32 by record: its hit's number + 1; all 0 between look-ups */
+    ds_buf hits;  /* of ds_gramhit: what the last look-up found, the best first */
 } ds_gramwork;
 
 /* All records that a text of less than 4 GiB overlaps by the rules: most of them first, then the
