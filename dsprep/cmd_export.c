@@ -172,7 +172,7 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
 
 static int run(int argc, char **argv)
 {
-    args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = 3, .memory = 512 << 20};
+    args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = -1, .memory = 512 << 20};
     const ds_opt opts[] = {
         {'f', "format", DS_OPT_STR, &a.format, "NAME", DS_FORMAT_NAMES " (needed)", 0, 0, NULL,
          false},
@@ -184,8 +184,8 @@ static int run(int argc, char **argv)
         {0, "shard-size", DS_OPT_SIZE, &a.shard_size, "SIZE",
          "write a folder of files of about this many bytes; default for mds 64M", 0, 0, NULL,
          false},
-        {'z', "level", DS_OPT_INT, &a.level, "N", "mds: zstd level, 0 = none; default 3", 0, 19,
-         NULL, false},
+        {'z', "level", DS_OPT_INT, &a.level, "N",
+         "mds: zstd level, 0 = none; default 3. npz: deflate's; default 0", 0, 19, NULL, false},
         {0, "hash", DS_OPT_STR, &a.w.hashes, "NAME,..",
          "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64", 0, 0,
          NULL, false},

@@ -147,6 +147,7 @@ static int begin(void **out, const ds_fmtwrite *o, const ds_schema *s, ds_fmtlos
     if (!w || !(w->cols = calloc(s->n + 1, sizeof *w->cols)))
         return ds_fail_nomem(err);
     w->o = *o;
+    w->o.level = o->level < 0 ? 3 : o->level;
     w->schema = s;
     w->limit = o->shard_size ? o->shard_size : SHARD_DEFAULT;
     if (w->limit > UINT32_MAX)

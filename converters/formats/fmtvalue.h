@@ -62,6 +62,8 @@ void ds_fvalwork_fini(ds_fvalwork *w);
 
 /* A scanned member as a value. */
 ds_fval ds_fval_json(const ds_jmember *m);
+/* A number of a dtype (not bf16), little endian; false when it passes 63 bits. */
+bool ds_fval_number(ds_fval *v, int dtype, const uint8_t *p);
 /* An array of one dimension. */
 ds_fval ds_fval_ids(int dtype, const void *p, size_t n);
 

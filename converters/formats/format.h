@@ -35,7 +35,7 @@ typedef struct ds_fmtwrite {
     const char *path;    /* NULL or "-": standard output */
     uint64_t shard_size; /* bytes of a file; 0 = the format's own */
     bool shards;         /* a folder of files, where that is a choice */
-    int level;           /* zstd, where the format compresses; 0 = not */
+    int level; /* where the format compresses; 0 = not, -1 = its own */
     int threads;
     uint64_t memory;    /* bytes that may be held */
     const char *column; /* of formats of one column */

@@ -12,7 +12,8 @@
     X(webdataset)                                                                                  \
     X(megatron)                                                                                    \
     X(llmc)                                                                                        \
-    X(npy)
+    X(npy)                                                                                         \
+    X(npz)
 
 #define DECLARE(name) extern const ds_format ds_format_##name;
 FORMATS(DECLARE)

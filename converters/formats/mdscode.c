@@ -112,42 +112,6 @@ bool ds_mdscode_parse(ds_mdscode *c, const char *name)
     return c->number;
 }
 
-/* IEEE 754 binary16. */
-static double half(uint16_t h)
-{
-    const int e = h >> 10 & 31;
-    double v = (double)(h & 1023);
-    if (e == 31)
-        v = v > 0 ? (double)__builtin_nan("") : (double)__builtin_inf();
-    else
-        v = e ? (v + 1024) * (double)(1u << e) / (double)(1u << 25) : v / (double)(1u << 24);
-    return h >> 15 ? -v : v;
-}
-
-static bool number(const ds_mdscode *c, const uint8_t *p, ds_fval *v)
-{
-    const size_t w = ds_dtype_size(c->dtype);
-    uint64_t u = 0;
-    float f;
-    for (size_t i = 0; i < w; i++)
-        u |= (uint64_t)p[i] << 8 * i;
-    if (c->dtype < DS_F16) {
-        const bool is_signed = c->dtype == DS_I8 || c->dtype == DS_I16 || c->dtype == DS_I32;
-        if (is_signed && u >> (8 * w - 1))
-            u |= ~(uint64_t)0 << (8 * w - 1);
-        *v = (ds_fval){.kind = DS_FV_INT, .i = (int64_t)u};
-        return c->dtype != DS_U64 || v->i >= 0;
-    }
-    *v = (ds_fval){.kind = DS_FV_REAL};
-    if (c->dtype == DS_F16)
-        v->f = half((uint16_t)u);
-    else if (c->dtype == DS_F32)
-        memcpy(&f, p, 4), v->f = (double)f;
-    else
-        memcpy(&v->f, p, 8);
-    return true;
-}
-
 static bool array(const ds_mdscode *c, const uint8_t *p, size_t len, ds_fval *v)
 {
     size_t at = 0;
@@ -186,7 +150,7 @@ bool ds_mdscode_value(const ds_mdscode *c, const uint8_t *p, size_t len, ds_fval
     if (c->size && len != c->size)
         return false;
     if (c->number)
-        return number(c, p, v);
+        return ds_fval_number(v, c->dtype, p);
     if (c->array)
         return array(c, p, len, v);
     *v = (ds_fval){.kind = c->json ? DS_FV_JSON : DS_FV_TEXT, .p = p, .len = len};

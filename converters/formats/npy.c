@@ -18,10 +18,14 @@ const char *ds_npy_descr(int dtype)
 
 int ds_npy_head(ds_buf *out, int dtype, int ndim, const uint64_t *dims)
 {
+    return ds_npy_head_of(out, descrs[dtype], ndim, dims);
+}
+
+int ds_npy_head_of(ds_buf *out, const char *descr, int ndim, const uint64_t *dims)
+{
     const size_t start = out->len;
-    bool bad =
-        ds_buf_put(out, "\x93NUMPY\x01\x00\0\0", 10) ||
-        ds_buf_printf(out, "{'descr': '%s', 'fortran_order': False, 'shape': (", descrs[dtype]);
+    bool bad = ds_buf_put(out, "\x93NUMPY\x01\x00\0\0", 10) ||
+               ds_buf_printf(out, "{'descr': '%s', 'fortran_order': False, 'shape': (", descr);
     for (int i = 0; !bad && i < ndim; i++)
         bad = ds_buf_printf(out,
                             i + 1 < ndim ? "%llu, "
@@ -51,7 +55,7 @@ static const uint8_t *member(const uint8_t *p, size_t len, const char *name, siz
     return at;
 }
 
-static const char *shape_of(ds_fval *v, const uint8_t *p, size_t len)
+static const char *shape_of(ds_npyhead *v, const uint8_t *p, size_t len)
 {
     if (len == 0 || *p != '(')
         return "no shape in the head";
@@ -74,10 +78,60 @@ static const char *shape_of(ds_fval *v, const uint8_t *p, size_t len)
     return len ? NULL : "the shape does not end";
 }
 
-const char *ds_npy_parse(ds_fval *v, size_t *used, uint64_t *bytes, const uint8_t *p, size_t len)
+/* "[ns]": the unit of times; 0 when it is another. */
+static int64_t unit_of(const uint8_t *p, size_t len)
+{
+    static const struct {
+        const char *name;
+        int64_t ns;
+    } units[] = {
+        {"[ns]", 1},
+        {"[us]", 1000},
+        {"[ms]", 1000000},
+        {"[s]", 1000000000},
+        {"[m]", INT64_C(60000000000)},
+        {"[h]", INT64_C(3600000000000)},
+        {"[D]", INT64_C(86400000000000)},
+    };
+    for (size_t i = 0; i < sizeof units / sizeof *units; i++)
+        if (strlen(units[i].name) == len && memcmp(units[i].name, p, len) == 0)
+            return units[i].ns;
+    return 0;
+}
+
+/* The type in its quotes; false when it is none that is read. */
+static bool descr_of(ds_npyhead *h, const uint8_t *p, size_t len)
+{
+    const uint8_t *end = len > 1 && (*p == '\'' || *p == '"') ? memchr(p + 1, *p, len - 1) : NULL;
+    uint64_t width = 0;
+    if (!end || end - p < 4 || (p[1] != '<' && p[1] != '|'))
+        return false;
+    const uint8_t *at = p + 3;
+    const size_t n = (size_t)(end - p) - 1;
+    for (int k = DS_U8; k <= DS_F64T; k++)
+        if (k != DS_BF16 && n == 3 && memcmp(p + 1, descrs[k], 3) == 0) {
+            *h = (ds_npyhead){.kind = (char)p[2], .dtype = k, .width = ds_dtype_size(k)};
+            return true;
+        }
+    for (; at < end && *at >= '0' && *at <= '9' && width < UINT32_MAX; at++)
+        width = width * 10 + (uint64_t)(*at - '0');
+    h->kind = (char)p[2];
+    h->width = (size_t)width;
+    if (h->kind == 'b' && width == 1 && at == end) {
+        h->dtype = DS_U8;
+        return true;
+    }
+    if (h->kind == 'M' && width == 8)
+        return (h->unit = unit_of(at, (size_t)(end - at))) > 0;
+    if (h->kind == 'U')
+        h->width = (size_t)width * 4;
+    return (h->kind == 'U' || h->kind == 'S') && at == end && width < UINT32_MAX;
+}
+
+const char *ds_npyhead_parse(ds_npyhead *h, const uint8_t *p, size_t len)
 {
     size_t left, at, n;
-    *v = (ds_fval){.kind = DS_FV_ARRAY};
+    *h = (ds_npyhead){0};
     if (len < 12)
         return DS_NPY_MORE;
     if (memcmp(p, "\x93NUMPY", 6) != 0 || p[6] < 1 || p[6] > 3)
@@ -88,26 +142,33 @@ const char *ds_npy_parse(ds_fval *v, size_t *used, uint64_t *bytes, const uint8_
         return "a head of more than 64 KiB";
     if (n > len - at)
         return DS_NPY_MORE;
-    *used = at + n;
     const uint8_t *d = member(p + at, n, "'descr'", &left);
-    for (int k = DS_U8; d && left >= 5 && k <= DS_F64T; k++)
-        if (k != DS_BF16 && (d[0] == '\'' || d[0] == '"') && memcmp(d + 1, descrs[k], 3) == 0 &&
-            d[4] == d[0])
-            v->dtype = k;
-    if (d && left >= 5 && memcmp(d + 1, "|b1", 3) == 0)
-        v->dtype = DS_U8;
-    if (!v->dtype)
-        return "its type is none that is read (numbers, little endian)";
+    if (!d || !descr_of(h, d, left))
+        return "its type is none that is read (numbers, truth, times, texts; little endian)";
+    h->used = at + n;
     const uint8_t *f = member(p + at, n, "'fortran_order'", &left);
     const bool fortran = !f || left < 5 || memcmp(f, "False", 5) != 0;
     const uint8_t *s = member(p + at, n, "'shape'", &left);
-    const char *why = s ? shape_of(v, s, left) : "no shape in the head";
-    if (!why && fortran && v->ndim > 1)
+    const char *why = s ? shape_of(h, s, left) : "no shape in the head";
+    if (!why && fortran && h->ndim > 1)
         why = "it is in Fortran's order";
-    *bytes = ds_dtype_size(v->dtype);
-    for (int i = 0; !why && i < v->ndim; i++)
-        if (__builtin_mul_overflow(*bytes, v->dims[i], bytes))
+    h->bytes = h->width;
+    for (int i = 0; !why && i < h->ndim; i++)
+        if (__builtin_mul_overflow(h->bytes, h->dims[i], &h->bytes))
             why = "the shape is too large";
+    return why;
+}
+
+const char *ds_npy_parse(ds_fval *v, size_t *used, uint64_t *bytes, const uint8_t *p, size_t len)
+{
+    ds_npyhead h;
+    const char *why = ds_npyhead_parse(&h, p, len);
+    if (!why && !h.dtype)
+        why = "its type is none that is read (numbers, little endian)";
+    *v = (ds_fval){.kind = DS_FV_ARRAY, .dtype = h.dtype, .ndim = h.ndim};
+    memcpy(v->dims, h.dims, sizeof v->dims);
+    *used = h.used;
+    *bytes = h.bytes;
     return why;
 }
 

@@ -9,7 +9,7 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
 @test "formats: what is not lost comes back with the same root" {
     local s f
     for s in blocks explicit pieces empty lineage; do
-        for f in jsonl csv mds tfrecord webdataset; do
+        for f in jsonl csv mds tfrecord webdataset npz; do
             dsprep export -q --format $f -o $s.$f "$GOLDEN/$s.dsr"
             dsprep import -q --format $f $s.$f >back.dsr
             case $s.$f in
@@ -18,6 +18,30 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
             esac
         done
     done
+}
+
+@test "npz: every type comes back; the same bytes from anywhere; deflated and from a pipe" {
+    local z
+    for z in 0 1 9; do
+        dsprep export -q --strict -j 1 -f npz -z $z -o t$z.npz "$GOLDEN/types.dsr"
+        TZ=Asia/Tokyo LC_ALL=C.UTF-8 dsprep export -q -j 7 -f npz -z $z <"$GOLDEN/types.dsr" | cmp - t$z.npz
+        [ "$(dsprep import -q t$z.npz | root)" = "$(root "$GOLDEN/types.dsr")" ]
+        [ "$(dsprep import -q -f npz --schema t$z.npz.dsr-schema.json - <t$z.npz | root)" = "$(root "$GOLDEN/types.dsr")" ]
+    done
+    [ "$(stat -c %s t9.npz)" -lt "$(stat -c %s t0.npz)" ]
+    # Without the schema columns are what the arrays say.
+    dsprep import -q --infer t0.npz | dsprep info >out
+    grep -q 'tokens16  *tokens16' out
+    grep -q 'list f64  *list' out
+    exits 1 dsprep import -f npz "$GOLDEN/types.dsr"
+    has 'it is no zip'
+    exits 2 dsprep export -f npz --shard-size 1M -o x "$GOLDEN/types.dsr"
+    # Two columns that would be one array.
+    printf '{"text":"a","text.offsets":1}\n' >c.jsonl
+    dsprep import -q c.jsonl >c.dsr
+    exits 1 dsprep export -f npz -o c.npz c.dsr
+    has "column 'text.offsets' has the name of an array of 'text'"
+    [ ! -e c.npz ]
 }
 
 @test "formats: the steps that made the records travel with them" {
@@ -140,7 +164,7 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     seq 1700000 >big.txt
     dsprep text big.txt -q >b.dsr
     local f
-    for f in jsonl tfrecord webdataset mds; do
+    for f in jsonl tfrecord webdataset mds npz; do
         dsprep export -q --format $f -o big.$f b.dsr
         [ "$(dsprep import -q --format $f big.$f | root)" = "$(root b.dsr)" ]
         exits 3 dsprep import --format $f --max-record 1M --on-error skip big.$f -o out.$f

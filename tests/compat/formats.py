@@ -11,6 +11,7 @@ import re
 import struct
 import subprocess
 import tarfile
+import zipfile
 
 NUMPY = {"|u1": "B", "|i1": "b", "<u2": "H", "<i2": "h", "<u4": "I", "<i4": "i", "<u8": "Q", "<i8": "q", "<f2": "e",
          "<f4": "f", "<f8": "d"}
@@ -140,6 +141,20 @@ def read_npy(data):
     body = data[at + n:]
     assert len(body) == len(struct.pack("<" + NUMPY[head["descr"]], 0)) * product(head["shape"])
     return head["descr"], head["shape"], body
+
+
+def read_npz(path):
+    """name: (descr, shape, body) of each array; what zipfile checks, it checks."""
+    out = {}
+    with zipfile.ZipFile(path) as z:
+        assert z.testzip() is None
+        for i in z.infolist():
+            assert i.filename.endswith(".npy") and i.filename[:-4] not in out and i.date_time == (1980, 1, 1, 0, 0, 0)
+            data = z.read(i)
+            head = ast.literal_eval(data[10:10 + struct.unpack("<H", data[8:10])[0]].decode())
+            assert head["fortran_order"] is False
+            out[i.filename[:-4]] = head["descr"], head["shape"], data[10 + struct.unpack("<H", data[8:10])[0]:]
+    return out
 
 
 def product(shape):

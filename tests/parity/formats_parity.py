@@ -9,6 +9,7 @@ import importlib.machinery
 import importlib.util
 import json
 import os
+import subprocess
 import sys
 import types
 from unittest.mock import MagicMock
@@ -142,11 +143,28 @@ def numpy():
     assert a.dtype == np.uint32 and a.tolist() == sum((r["tokens32"] for r in WANT), [])
 
 
+def npz():
+    import numpy as np
+    a = np.load("t.npz")
+    off = a["tokens32.offsets"]
+    assert [a["tokens32"][x:y].tolist() for x, y in zip(off, off[1:])] == [r["tokens32"] for r in WANT]
+    assert a["i64"].tolist() == [r["i64"] for r in WANT] and a["bool"].dtype == np.bool_
+    # The least of them is what numpy takes for none.
+    assert all(str(t) in ("NaT", r["timestamp"][:-1]) for t, r in zip(a["timestamp"], WANT))
+    np.savez_compressed("n.npz", x=np.arange(4), y=np.linspace(0, 1, 4), s=np.array(["a", "b", "", "é"]), m=np.ones((4, 2), np.float32))
+    dsprep = os.environ["DSPREP"]
+    got = [json.loads(line) for line in subprocess.run([dsprep + " import -q n.npz | " + dsprep + " cat --no-key"], shell=True,
+                                                       check=True, capture_output=True).stdout.splitlines()]
+    assert [r["y"] for r in got] == np.linspace(0, 1, 4).tolist() and [r["s"] for r in got] == ["a", "b", "", "é"]
+    assert got[3]["x"] == 3 and got[0]["m"]["shape"] == [2]
+
+
 check("webdataset reads its tar", ["webdataset", "numpy"], webdataset)
 check("tfrecord reads TFRecord", ["tfrecord", "numpy"], tfrecord)
 check("tensorflow reads TFRecord", ["tensorflow"], tensorflow)
 check("datasets reads JSON lines", ["datasets"], datasets)
 check("numpy maps npy", ["numpy"], numpy)
+check("numpy reads npz, and its own is read", ["numpy"], npz)
 # Last: what was stood in for stays in sys.modules.
 check("streaming reads MDS", ["streaming", "numpy", "zstandard", "xxhash"], streaming)
 print("1..%d" % count)
