@@ -26,6 +26,7 @@ static const ds_steprule logs_rules[] = {
     INTAKE,
     {"join", RULE_TEXT, "join"},
     {"timezone", RULE_TEXT, "timezone"},
+    {"timezone_data", RULE_SAID, NULL},
     {"year_policy", RULE_SAID, NULL},
     {"year", RULE_NUMBER, "year"},
     {"line", RULE_IF_SET, "line"},
