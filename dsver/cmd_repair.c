@@ -1,8 +1,11 @@
 /* cmd_repair.c - dsver repair. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "cmd_verb.h"
+#include "mend.h"
 #include "repair.h"
+#include "secondstore.h"
 #include "sig.h"
 
 static int run(int argc, char **argv);
@@ -11,45 +14,106 @@ extern const ds_command ds_ver_repair;
 const ds_command ds_ver_repair = {
     .prog = "dsver",
     .name = "repair",
-    .summary = "take damaged or missing pieces from a second store",
+    .summary = "take what is damaged or missing from a second store",
     .max_operands = 0,
-    .example = "dsver repair --from /mnt/backup/.dsver",
+    .example = "dsver repair --from /mnt/backup/.dsver\n"
+               "dsver repair --from nas",
     .description =
-        "Reads every piece that a version needs and checks its address. Those that are damaged or "
-        "missing are taken from the store that --from names, such as a copy or a clone, if it has "
-        "them whole; then what no version needs goes, damaged objects with it. Nothing is taken "
-        "that this "
-        "store's versions do not name, and nothing that has not the address they name. Writers "
-        "wait "
-        "meanwhile.\n\n"
-        "A damaged index is mended by dsver reindex, and damage in catalog.git by git's own tools "
-        "(git fetch from a clone). Without a second store: after dsver reindex, committing the "
-        "same "
-        "stream once more stores the pieces that were lost. The exit status is 12 when some could "
-        "not be had.",
+        "Makes a store whole with what a second one has: a copy, a clone, or a remote (its name or "
+        "URL), from which only what is needed is fetched.\n\n"
+        "The index comes first: one that cannot be opened is made anew from the packs. Then the "
+        "catalog: indexes of git packs are made anew, damaged packs replaced by what can be read "
+        "of them, and objects that a ref leads to and that are missing or not what their names "
+        "say are taken from the second store. Refs that cannot be read, and those that dsver made "
+        "and did not delete, are put back where the operation log left them, or else where the "
+        "second store has them; what the log does not know is taken from there only when the "
+        "catalog is lost altogether. Then every piece that a version needs is read and its address "
+        "checked; those that fail are taken from there, if it has them whole, and what no version "
+        "needs goes, damaged objects with it.\n\n"
+        "Nothing is taken that has not the address by which this store knows it, and the second "
+        "store stays as it is. Writers wait meanwhile. Without a second store: after dsver "
+        "reindex, committing the same stream once more stores the pieces that were lost. The exit "
+        "status is 12 when some could not be had.",
     .run = run,
 };
 
+static void say_mended(const ds_mended *m, bool json)
+{
+    if (json)
+        printf("{\"type\":\"catalog\",\"index\":%s,\"made\":%s,\"files\":%" PRIu64
+               ",\"objects\":%" PRIu64 ",\"refs\":%" PRIu64 ",\"lost\":%" PRIu64 "}\n",
+               m->index ? "true" : "false", m->made ? "true" : "false", m->files, m->objects,
+               m->refs, m->lost);
+    else if (m->index || m->made || m->files || m->objects || m->refs || m->lost)
+        printf("catalog%s%s: %" PRIu64 " files replaced, %" PRIu64 " objects taken, %" PRIu64
+               " refs put back, %" PRIu64 " lost\n",
+               m->made ? " begun anew" : "", m->index ? ", index made anew" : "", m->files,
+               m->objects, m->refs, m->lost);
+}
+
+static void say_pieces(const ds_repaired *r, bool json)
+{
+    printf(json ? "{\"type\":\"repair\",\"pieces\":%" PRIu64 ",\"bad\":%" PRIu64
+                  ",\"healed\":%" PRIu64 "}\n"
+                : "%" PRIu64 " pieces, %" PRIu64 " bad, %" PRIu64 " healed\n",
+           r->pieces, r->bad, r->healed);
+}
+
+typedef struct wishes {
+    bool json, wait;
+    const char *store, *from, *reason;
+    int threads;
+} wishes;
+
+static int work(const wishes *w, ds_err *err)
+{
+    char *dir = NULL;
+    ds_secondstore other = {.dir = NULL};
+    ds_store s = {0};
+    ds_mended m = {0};
+    ds_repaired r = {0};
+    int rc = w->from ? 0 : ds_fail(err, DS_USAGE, "--from names the second store");
+    rc = rc ? rc : ds_store_find(&dir, w->store, err);
+    rc = rc ? rc : ds_secondstore_open(&other, dir, w->from, err);
+    rc = rc ? rc : ds_mend_store(&m, dir, other.store.cat, w->reason, w->wait, err);
+    if (!rc)
+        say_mended(&m, w->json);
+    if (!rc && m.lost)
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%" PRIu64 " objects and refs of the catalog could not be had from %s: %s ...",
+                     m.lost, w->from, m.what);
+    rc = rc ? rc : ds_store_open(&s, dir, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_act(&s, "repair", NULL, w->reason, err);
+    if (!rc) {
+        rc = ds_repair_run(&r, &s, &other.store, w->from, w->threads, w->wait, err);
+        if (!rc || rc == DS_CORRUPT)
+            say_pieces(&r, w->json);
+    }
+    ds_store_close(&s);
+    ds_secondstore_close(&other);
+    free(dir);
+    return rc;
+}
+
 static int run(int argc, char **argv)
 {
-    bool json = false, wait = true;
-    const char *store = NULL, *from = NULL, *reason = NULL;
+    wishes w = {.wait = true};
     int64_t threads = 0;
     const ds_opt opts[] = {
         {.name = "from",
          .type = DS_OPT_STR,
-         .var = &from,
+         .var = &w.from,
          .arg = "STORE",
-         .help = "the second store, or the folder that holds it"},
+         .help = "the second store, the folder that holds it, or a remote by name or URL"},
         {.name = "wait",
          .type = DS_OPT_FLAG,
-         .var = &wait,
+         .var = &w.wait,
          .help = "wait for writers to finish (the default)",
          .negatable = true},
         VERB_THREADS(threads),
-        VERB_REASON(reason),
-        VERB_STORE(store),
-        VERB_JSON(json),
+        VERB_REASON(w.reason),
+        VERB_STORE(w.store),
+        VERB_JSON(w.json),
         VERB_END,
     };
     char **operands;
@@ -57,25 +121,10 @@ static int run(int argc, char **argv)
     if (status >= 0)
         return status;
     ds_err err = {0};
-    ds_store s = {0}, other = {0};
-    ds_repaired r = {0};
+    w.threads = verb_threads(threads);
     ds_sig_setup();
-    int rc = from ? 0 : ds_fail(&err, DS_USAGE, "--from names the second store");
-    rc = rc ? rc : ds_store_open(&s, store, DS_OBJ_WRITE, &err);
-    rc = rc ? rc : ds_store_act(&s, "repair", NULL, reason, &err);
-    rc = rc ? rc : ds_store_open(&other, from, DS_OBJ_READ, &err);
-    if (!rc)
-        rc = ds_repair_run(&r, &s, &other, verb_threads(threads), wait, &err);
-    if ((!rc || rc == DS_CORRUPT) && json)
-        printf("{\"type\":\"repair\",\"pieces\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"healed\":%" PRIu64
-               "}\n",
-               r.pieces, r.bad, r.healed);
-    else if (!rc || rc == DS_CORRUPT)
-        printf("%" PRIu64 " pieces, %" PRIu64 " bad, %" PRIu64 " healed\n", r.pieces, r.bad,
-               r.healed);
-    ds_store_close(&other);
-    ds_store_close(&s);
-    status = ds_command_end(&ds_ver_repair, &err, json);
+    work(&w, &err);
+    status = ds_command_end(&ds_ver_repair, &err, w.json);
     ds_sig_reraise();
     return status;
 }

@@ -1,7 +1,6 @@
 /* pseudonames.c - see pseudonames.h. */
 #include "pseudonames.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,17 +14,9 @@
 
 int ds_pseudonames_begin(char **dir, char **map, ds_err *err)
 {
-    const char *tmp = getenv("TMPDIR");
-    if (asprintf(dir, "%s/dsver-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0) {
-        *dir = NULL;
-        return ds_fail_nomem(err);
-    }
-    if (!mkdtemp(*dir)) {
-        const int rc = ds_fail_errno(err, errno, "%s", *dir);
-        free(*dir);
-        *dir = NULL;
+    int rc = ds_temp_folder(dir, "dsver", err);
+    if (rc)
         return rc;
-    }
     if (asprintf(map, "%s/names", *dir) < 0) {
         *map = NULL;
         return ds_fail_nomem(err);

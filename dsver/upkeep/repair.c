@@ -93,8 +93,8 @@ static int heal_all(ds_repaired *out, ds_store *s, ds_store *from, const ds_buf 
     return rc;
 }
 
-int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bool wait,
-                  ds_err *err)
+int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, const char *name, int threads,
+                  bool wait, ds_err *err)
 {
     ds_objgc *gc = NULL;
     ds_shaset needed = {0};
@@ -102,7 +102,7 @@ int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bo
     ds_collected gone;
     *out = (ds_repaired){0};
     int rc = ds_collect_alone(&gc, s, wait, err);
-    rc = rc ? rc : ds_ref_note(s->cat, from->dir, err);
+    rc = rc ? rc : ds_ref_note(s->cat, name, err);
     rc = rc ? rc : find_needed(&needed, s, err);
     rc = rc ? rc : find_bad(&bad, s, &needed, threads, err);
     out->pieces = needed.n;
@@ -113,7 +113,7 @@ int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bo
         ds_sha_hex(hex, &out->lost);
         rc = ds_fail(err, DS_CORRUPT,
                      "%llu pieces could not be had from %s, which has them not or damaged: %s ...",
-                     (unsigned long long)(out->bad - out->healed), from->dir, hex);
+                     (unsigned long long)(out->bad - out->healed), name, hex);
     } else if (!rc) { /* damage that is left is in what nobody needs */
         rc = ds_collect_purge(&gone, s, gc, threads, err);
     }

@@ -17,9 +17,9 @@ typedef struct ds_repaired {
     ds_sha lost;     /* one that the other store has not either, when healed < bad */
 } ds_repaired;
 
-/* from: the other store, open for reading. DS_CORRUPT when some could not be had: the others are
- * repaired all the same. */
-int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, int threads, bool wait,
-                  ds_err *err);
+/* from: the other store, open, which messages call `name`. DS_CORRUPT when some could not be had:
+ * the others are repaired all the same. */
+int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, const char *name, int threads,
+                  bool wait, ds_err *err);
 
 #endif

@@ -279,3 +279,120 @@ damage() {
     dsver commit docs v1.dsr >/dev/null
     [ "$(dsver cat docs | records - | sha256sum)" = "$(records v1.dsr | sha256sum)" ]
 }
+
+# two_stores: docs with two versions, a tag and a branch; backup is a copy of it.
+two_stores() {
+    versions 3000
+    dsver commit docs v1.dsr >/dev/null
+    dsver tag -m kept docs one >/dev/null
+    dsver commit docs v2.dsr >/dev/null
+    dsver branch docs~1 side >/dev/null
+    git -C .dsver/catalog.git for-each-ref >refs
+    cp -r .dsver backup
+    CAT=.dsver/catalog.git
+}
+
+as_it_was() {
+    git -C .dsver/catalog.git for-each-ref | cmp - refs
+    git -C .dsver/catalog.git fsck --strict
+    exits 0 dsver fsck --read-data
+    [ "$(dsver cat docs | records - | sha256sum)" = "$(records v2.dsr | sha256sum)" ]
+    [ "$(dsver cat docs@one | records - | sha256sum)" = "$(records v1.dsr | sha256sum)" ]
+}
+
+@test "repair: the catalog's packs and their indexes, damaged, cut and gone" {
+    two_stores
+    cp -r .dsver whole
+    # a version that the second store has not: what can be read of a damaged pack stays
+    printf 'alone\n' | dsprep text -q --split line - | dsver commit alone >/dev/null
+    git -C $CAT for-each-ref >refs
+    chmod -R u+w $CAT/objects
+    for f in $CAT/objects/pack/*.idx; do flip "$f" $(($(wc -c <"$f") / 2)); done
+    exits 12 dsver fsck
+    exits 0 dsver repair --from backup
+    has "files replaced, 0 objects taken"
+    as_it_was
+    for f in $CAT/objects/pack/*.pack; do flip "$f" $(($(wc -c <"$f") - 5)); done # their own sums alone
+    exits 12 dsver fsck
+    exits 0 dsver repair --from backup
+    has "files replaced, 0 objects taken"
+    as_it_was
+    # of what is damaged now the second store has all
+    rm -rf .dsver && mv whole .dsver
+    git -C $CAT for-each-ref >refs
+    chmod -R u+w $CAT/objects
+    flip "$(ls $CAT/objects/pack/*.pack | head -n 1)" 40
+    f=$(ls $CAT/objects/pack/*.pack | tail -n 1)
+    head -c $(($(wc -c <"$f") / 2)) "$f" >cut && mv cut "$f"
+    exits 12 dsver fsck
+    exits 0 dsver repair --from backup --json
+    has '"lost":0' '"type":"repair"'
+    as_it_was
+    rm -f $CAT/objects/pack/*
+    exits 0 dsver repair --from backup
+    as_it_was
+}
+
+@test "repair: refs that cannot be read or are gone, and a catalog that is gone altogether" {
+    two_stores
+    echo garbage >$CAT/refs/heads/docs/main
+    : >$CAT/refs/tags/docs/one
+    rm $CAT/refs/heads/docs/side
+    exits 0 dsver repair --from backup
+    has "3 refs put back"
+    as_it_was
+    git -C $CAT pack-refs --all
+    sed -i 's/^\([0-9a-f]\)/g\1/' $CAT/packed-refs
+    exits 12 dsver fsck
+    exits 0 dsver repair --from backup
+    as_it_was
+    dsver oplog --json >log
+    rm -rf $CAT
+    exits 12 dsver fsck
+    exits 0 dsver repair --from backup
+    has "catalog begun anew" "lost"
+    as_it_was
+    # the log knew where the refs were, also without it
+    rm -rf $CAT .dsver/oplog*
+    exits 0 dsver repair --from backup
+    as_it_was
+    : >$CAT/HEAD && echo '[core' >$CAT/config
+    exits 0 dsver repair --from backup
+    as_it_was
+}
+
+@test "repair: the index, and what the second store has not" {
+    two_stores
+    head -c 5000 /dev/zero | tr '\0' x >.dsver/index.db
+    rm -f .dsver/index.db-*
+    exits 0 dsver repair --from backup
+    has "index made anew"
+    as_it_was
+    printf 'alone\n' | dsprep text -q --split line - | dsver commit alone >/dev/null
+    before=$(git -C $CAT rev-parse refs/heads/alone/main)
+    chmod -R u+w $CAT/objects
+    rm -f $CAT/objects/pack/*
+    exits 12 dsver repair --from backup
+    has "could not be had from backup" "catalog object $before" "1 lost"
+    [ "$(dsver cat docs | records - | sha256sum)" = "$(records v2.dsr | sha256sum)" ]
+}
+
+@test "repair: from a remote, which sends what is needed" {
+    two_stores
+    mkdir far
+    dsver remote add nas "$PWD/far" >/dev/null
+    dsver push nas >/dev/null
+    git -C $CAT for-each-ref >refs
+    chmod -R u+w .dsver
+    rm -f $CAT/objects/pack/*
+    damage "$(ls -S .dsver/packs/*.pack | head -n 1)" 400
+    mkdir tmp
+    TMPDIR=$PWD/tmp exits 0 dsver repair --from nas
+    has "objects taken" " healed"
+    [ -z "$(ls tmp)" ]
+    as_it_was
+    rm -f .dsver/packs/*
+    exits 0 dsver repair --from "$PWD/far"
+    as_it_was
+    fails dsver repair --from nowhere
+}
