@@ -199,7 +199,7 @@ help:
 	@echo 'make unit | cli | extra | asan | fuzz-replay      one lane of them'
 	@echo 'make test-long     the tests again under ThreadSanitizer, then fuzzing'
 	@echo 'make fuzz          libFuzzer on every target, FUZZ_TIME=60 seconds each'
-	@echo 'make bench         ratios against a peer or a limit measured in the same run'
+	@echo 'make bench         ratios against a peer or a limit measured in the same run; L="diff peers" picks lanes'
 	@echo 'make check-gpu     the CUDA backend beside the CPU on a real device; make bench-gpu BASE= DATA= its speed'
 	@echo 'make lint          style and layers, and shellcheck and mandoc where installed'
 	@echo 'make format        clang-format on every source that git knows'

@@ -98,7 +98,7 @@ fuzz:
 	@bash tests/fuzz/fuzz.sh $(call OTHERB,fuzz) $(FUZZ_TIME) '$(T)'
 
 bench: all $(BENCH_BINS)
-	@DS_BIN_DIR="$(abspath $(B))/bin" DS_BENCH_PROGS="$(abspath $(B))/bench" PATH="$(abspath $(B))/bin:$$PATH" bash tests/bench/bench.sh
+	@DS_BIN_DIR="$(abspath $(B))/bin" DS_BENCH_PROGS="$(abspath $(B))/bench" PATH="$(abspath $(B))/bin:$$PATH" bash tests/bench/bench.sh $(L)
 
 lint:
 	@bash tests/check/style.test

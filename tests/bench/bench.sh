@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [pipe]
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [pipe] [peers]
 #                                  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
@@ -12,13 +12,14 @@
 # DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
 # DS_BENCH_RECORDS records of `diff` (default 10000000)
+# DS_BENCH_SCANS   DICOM files of `peers` (default 5000, of 206 KB)
 # DS_BENCH_OBJECTS objects of `dicom` in one folder (default 100000)
 # DS_BENCH_DRIFT   versions after the first in `drift` (default 50)
 # DS_BENCH_LINES   lines of the corpus used in `drift` (default 20000)
 set -eu -o pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
-bin=${DS_BIN_DIR:-$here/../../build/release}
+bin=${DS_BIN_DIR:-$here/../../build/release/bin}
 PATH=$(cd "$bin" && pwd):$PATH
 progs=${DS_BENCH_PROGS:-$bin/../bench}
 [ ! -d "$progs" ] || progs=$(cd "$progs" && pwd)
@@ -180,19 +181,24 @@ bench_text() {
     say '  (cat of the same file, GB/s)' "$(rate "$(size v1.jsonl)" "$c")" '-'
 }
 
+# 100,000 files of 3 KB in 256 folders.
+small_files() { # FOLDER
+    [ -d "$1" ] || python3 - "$1" <<'PY'
+import os, random, sys
+r = random.Random(5)
+for d in range(256):
+    os.makedirs("%s/%02x" % (sys.argv[1], d))
+for i in range(100000):
+    with open("%s/%02x/%06d.txt" % (sys.argv[1], i % 256, i), "w") as f:
+        f.write(" ".join("w%d" % r.randrange(5000) for _ in range(700)))
+PY
+}
+
 bench_files() {
     local dir=work/w3/v1 t f
     if [ ! -d $dir ]; then
         dir=small_files
-        [ -d $dir ] || python3 - <<'PY'
-import os, random
-r = random.Random(5)
-for d in range(256):
-    os.makedirs("small_files/%02x" % d)
-for i in range(100000):
-    with open("small_files/%02x/%06d.txt" % (i % 256, i), "w") as f:
-        f.write(" ".join("w%d" % r.randrange(5000) for _ in range(700)))
-PY
+        small_files $dir
     fi
     find $dir -type f -print0 | xargs -0 cat > /dev/null
     t=$(RESET='' secs bash -c "dsprep text $dir > /dev/null")
@@ -232,30 +238,66 @@ bench_seen() {
     say "  (dsver audit of the same run, seconds)" "$(ratio "$t" 1)" '-'
 }
 
-# 10 million records of about 100 bytes, two versions that differ in 1 %; and one changed record.
+# Versions of 10 million records of about 100 bytes, made as they are read: the second differs in 1 %, the third in one record.
+many() { # VERSION
+    awk -v n="${DS_BENCH_RECORDS:-10000000}" -v v="$1" 'BEGIN { s = 11
+        for (i = 0; i < n; i++) {
+            s = (s * 16807) % 2147483647
+            if (v > 1 && s % 200 == 7) continue
+            took = v > 1 && s % 200 == 9 ? "TOOK" : v > 2 && i == int(n / 2) ? "takes" : "took"
+            printf "{\"id\":\"k%d\",\"text\":\"2026-11-0%d host%d service[%d]: request %d %s %d ms\"}\n", i, i % 9 + 1, i % 37,
+                i * 7919 % 65536, i * 104729 % 1000003, took, s % 1000
+        } }'
+}
+many_commit() { # VERSION
+    many "$1" | dsprep text -q --format jsonl --key-field id - | dsver commit --store many -m "$1" many > tmp/out || die "dsver commit $1"
+}
+
 bench_diff() {
-    local t n=${DS_BENCH_RECORDS:-10000000} before key
-    if [ ! -d many ]; then
-        store many
-        awk -v n="$n" 'BEGIN { srand(3); for (i = 0; i < n; i++)
-            printf "{\"id\":\"k%d\",\"text\":\"2026-11-0%d host%d service[%d]: request %d took %d ms\"}\n",
-                   i, i % 9 + 1, i % 37, i * 7919 % 65536, i * 104729 % 1000003, int(rand() * 1000) }' > many1.jsonl
-        awk 'BEGIN { srand(9) } rand() < 0.005 { next } rand() < 0.005 { sub("took", "TOOK") } { print }' many1.jsonl > many2.jsonl
-        sed "$((n / 2))s/took/TAKES/I" many2.jsonl > many3.jsonl
-        for i in 1 2; do
-            dsprep text -q --key-field id many$i.jsonl | dsver commit --store many -m $i many > tmp/out || die "dsver commit $i"
-        done
-    fi
+    local t n=${DS_BENCH_RECORDS:-10000000} before
+    store many
+    many_commit 1
+    many_commit 2
     t=$(RESET='' secs dsver diff --store many --stat many~1 many)
     say "dsver diff, $n records, 1 % differ, seconds" "$(ratio "$t" 1)" '< 5'
-    key=$(sed -n "$((n * 3 / 4))p" many2.jsonl | cut -d '"' -f 4)
-    t=$(RESET='' secs dsver blame --store many many "$key")
+    t=$(RESET='' secs dsver blame --store many many "k$((n * 3 / 4 + 1))")
     say 'dsver blame, seconds' "$(ratio "$t" 1)" '< 1'
-    rm -rf many3 && cp -r many many3
-    before=$(stored many3)
-    dsprep text -q --key-field id many3.jsonl | dsver commit --store many3 -m 3 many > tmp/out || die 'dsver commit 3'
-    say '  one changed record, MB stored' "$(awk -v a="$(stored many3)" -v b="$before" 'BEGIN { print (a - b) / 1e6 }')" '< 1'
-    rm -rf many3
+    before=$(stored many)
+    many_commit 3
+    say '  one changed record, MB stored' "$(awk -v a="$(stored many)" -v b="$before" 'BEGIN { print (a - b) / 1e6 }')" '< 1'
+    t=$(RESET='' secs dsver diff --store many --stat many~1 many)
+    say '  dsver diff of those, seconds' "$(ratio "$t" 1)" '< 1'
+    rm -rf many
+}
+
+# Beside restic, borg, casync, git and git-lfs, as far as they are installed: JSON lines, DICOM files of which three header
+# fields are rewritten, 100,000 small files of which some change.
+bench_peers() {
+    local w=work/w1 f=work/w3 n=${DS_BENCH_SCANS:-5000}
+    if [ ! -d $w/v3 ]; then
+        w=peers
+        corpus
+        mkdir -p $w/v1 $w/v2 $w/v3
+        ln -f v1.jsonl $w/v1/a.jsonl
+        ln -f v2.jsonl $w/v2/a.jsonl
+        ln -f v1.jsonl $w/v3/a.jsonl
+        python3 "$here/makelines.py" words $(($(wc -l < v1.jsonl) / 20)) 77 | sed 's/"id": *"/&more-/' > $w/v3/b.jsonl
+    fi
+    echo 'JSON lines: 1 % deleted and 1 % new, then 5 % more'
+    DS_BIN_DIR=$bin bash "$here/peers.sh" --jsonl id $w/v1 $w/v2 $w/v3
+    [ -d scans ] || python3 "$here/makedicom.py" scans "$n" 320 scans
+    [ -d scans2 ] || python3 "$here/makedicom.py" rewrite scans scans2
+    echo "$n DICOM files, then three header fields of each rewritten"
+    DS_BIN_DIR=$bin bash "$here/peers.sh" scans scans2
+    rm -rf scans scans2
+    if [ ! -d $f/v2 ]; then
+        f=small
+        mkdir -p $f && rm -rf $f/v2 && small_files $f/v1
+        cp -r $f/v1 $f/v2
+        find $f/v2 -name '*7.txt' | LC_ALL=C sort | head -n 1000 | while read -r x; do echo more >> "$x"; done
+    fi
+    echo '100,000 small files, then some of them changed'
+    DS_BIN_DIR=$bin bash "$here/peers.sh" $f/v1 $f/v2
 }
 
 bench_lora() {
@@ -401,6 +443,6 @@ best_cpu() {
     echo "$best"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok pipe}; do
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok pipe peers}; do
     "bench_$what"
 done

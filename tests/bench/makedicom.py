@@ -2,6 +2,8 @@
 """Writes DICOM objects for benchmarks and tests: nothing but the standard library is needed.
 
     makedicom.py ct COUNT ROWS DIR            COUNT slices of ROWS x ROWS x 16 bits, explicit VR, 100 a series
+    makedicom.py scans COUNT ROWS DIR         the same, no two slices alike
+    makedicom.py rewrite FROM TO              copies of them with three fields of their headers rewritten, to other lengths
     makedicom.py frames COUNT ROWS FILE       one object of COUNT frames; zero pixels, written sparsely
     makedicom.py wrap UID COUNT ROWS FILE CODED...   frames of 16 bits that are encoded already
     makedicom.py wrap8 ...                    the same, of 8 bits
@@ -113,6 +115,30 @@ def write_ct(count, rows, folder):
             f.write(part10(head(i, rows)) + el(0x7fe00010, "OW", p[2 * (i // 20):] + p[:2 * (i // 20)]))
 
 
+def write_scans(count, rows, folder):
+    os.makedirs(folder, exist_ok=True)
+    pixels = [int.from_bytes(noise(rows, k), "little") for k in range(min(count, 20))]
+    n = 2 * rows * rows
+    low = int.from_bytes(b"\x0f\0" * (n // 2), "little")
+    for i in range(count):
+        p = pixels[i % 20] ^ (int.from_bytes(random.Random(i).randbytes(n), "little") & low)
+        with open(os.path.join(folder, "%06d.dcm" % i), "wb") as f:
+            f.write(part10(head(i, rows)) + el(0x7fe00010, "OW", p.to_bytes(n, "little")))
+
+
+def rewrite(old, new):
+    os.makedirs(new, exist_ok=True)
+    for i, name in enumerate(sorted(os.listdir(old))):
+        with open(os.path.join(old, name), "rb") as f:
+            data = f.read()
+        for tag, vr, was, now in ((0x00080080, "LO", "Lakeshore General", "Harbour Clinic North"),
+                                  (0x00081030, "LO", "CT THORAX", "CT chest, routine"),
+                                  (0x00100010, "PN", "Vandersteen^Maarten%d" % (i // 300), "Anonymous^%d" % (i // 300))):
+            data = data.replace(el(tag, vr, was), el(tag, vr, now), 1)
+        with open(os.path.join(new, name), "wb") as f:
+            f.write(data)
+
+
 def write_frames(count, rows, path):
     n = 2 * rows * rows * count
     with open(path, "wb") as f:
@@ -134,6 +160,10 @@ def write_wrapped(syntax, count, rows, path, coded, bits, first=0):
 def main(argv):
     if argv[1] == "ct":
         write_ct(int(argv[2]), int(argv[3]), argv[4])
+    elif argv[1] == "scans":
+        write_scans(int(argv[2]), int(argv[3]), argv[4])
+    elif argv[1] == "rewrite":
+        rewrite(argv[2], argv[3])
     elif argv[1] == "frames":
         write_frames(int(argv[2]), int(argv[3]), argv[4])
     elif argv[1] in ("wrap", "wrap8"):
