@@ -40,26 +40,13 @@ int ds_buf_reserve(ds_buf *b, size_t more)
     return 0;
 }
 
-int ds_buf_put(ds_buf *b, const void *data, size_t len)
+int ds_buf_put_slow(ds_buf *b, const void *data, size_t len)
 {
-    if (len == 0)
-        return 0;
     int rc = ds_buf_reserve(b, len);
     if (rc)
         return rc;
     memcpy(b->data + b->len, data, len);
     b->len += len;
-    return 0;
-}
-
-int ds_buf_putc(ds_buf *b, uint8_t c)
-{
-    if (b->len == b->cap) {
-        int rc = ds_buf_reserve(b, 1);
-        if (rc)
-            return rc;
-    }
-    b->data[b->len++] = c;
     return 0;
 }
 
@@ -102,7 +89,7 @@ int ds_buf_u64(ds_buf *b, uint64_t v)
     return ds_buf_put(b, p, sizeof p);
 }
 
-int ds_buf_varint(ds_buf *b, uint64_t v)
+int ds_buf_varint_slow(ds_buf *b, uint64_t v)
 {
     uint8_t p[10];
     size_t n = 0;
@@ -155,6 +142,21 @@ bool ds_varint_get(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
         return true;
     }
     return false;
+}
+
+#define GROW_MIN 16
+
+int ds_grow_slow(void *array, size_t *cap, size_t size)
+{
+    void *v;
+    size_t want = GROW_MIN, bytes;
+    memcpy(&v, array, sizeof v);
+    if ((*cap && !ds_mul_size(*cap, 2, &want)) || !ds_mul_size(want, size, &bytes) ||
+        bytes > PTRDIFF_MAX || !(v = realloc(v, bytes)))
+        return DS_NOMEM;
+    memcpy(array, &v, sizeof v);
+    *cap = want;
+    return 0;
 }
 
 static int hex_digit(char c)

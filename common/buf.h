@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #include "error.h"
 
@@ -21,16 +22,41 @@ typedef struct ds_buf {
 void ds_buf_fini(ds_buf *b);
 void ds_buf_reset(ds_buf *b);               /* len = 0, memory kept */
 int ds_buf_reserve(ds_buf *b, size_t more); /* room for `more` bytes after len */
-int ds_buf_put(ds_buf *b, const void *data, size_t len);
-int ds_buf_putc(ds_buf *b, uint8_t c);
+static inline int ds_buf_put(ds_buf *b, const void *data, size_t len);
+static inline int ds_buf_putc(ds_buf *b, uint8_t c);
 int ds_buf_puts(ds_buf *b, const char *s);
 int ds_buf_printf(ds_buf *b, const char *fmt, ...) DS_PRINTF(2, 3);
 int ds_buf_u32(ds_buf *b, uint32_t v);                   /* little endian */
 int ds_buf_u64(ds_buf *b, uint64_t v);                   /* little endian */
-int ds_buf_varint(ds_buf *b, uint64_t v);                /* unsigned LEB128, shortest form */
+static inline int ds_buf_varint(ds_buf *b, uint64_t v);  /* unsigned LEB128, shortest form */
 int ds_buf_hex(ds_buf *b, const void *data, size_t len); /* lower case */
 /* NUL-terminates (the NUL is not counted in len) and lends the text; NULL when out of memory. */
 const char *ds_buf_cstr(ds_buf *b);
+
+/* Most appends find room. */
+int ds_buf_put_slow(ds_buf *b, const void *data, size_t len);
+static inline int ds_buf_put(ds_buf *b, const void *data, size_t len)
+{
+    if (len == 0)
+        return 0;
+    if (len > b->cap - b->len)
+        return ds_buf_put_slow(b, data, len);
+    memcpy(b->data + b->len, data, len);
+    b->len += len;
+    return 0;
+}
+static inline int ds_buf_putc(ds_buf *b, uint8_t c)
+{
+    if (b->len == b->cap)
+        return ds_buf_put_slow(b, &c, 1);
+    b->data[b->len++] = c;
+    return 0;
+}
+int ds_buf_varint_slow(ds_buf *b, uint64_t v);
+static inline int ds_buf_varint(ds_buf *b, uint64_t v)
+{
+    return v < 0x80 ? ds_buf_putc(b, (uint8_t)v) : ds_buf_varint_slow(b, v);
+}
 
 /* Reads a shortest-form LEB128 at *pos of (p, len). False, with nothing moved, when it is
  * truncated, longer than 64 bits or not in shortest form. */
@@ -84,6 +110,14 @@ static inline bool ds_add_size(size_t a, size_t b, size_t *r)
 static inline bool ds_mul_size(size_t a, size_t b, size_t *r)
 {
     return !__builtin_mul_overflow(a, b, r);
+}
+
+/* Room for one more behind n elements of `size` bytes. `array` is the address of the pointer to
+ * them, which moves as they grow, and *cap how many it has room for. 0 or DS_NOMEM. */
+int ds_grow_slow(void *array, size_t *cap, size_t size);
+static inline int ds_grow(void *array, size_t *cap, size_t n, size_t size)
+{
+    return n < *cap ? 0 : ds_grow_slow(array, cap, size);
 }
 
 /* Hex text of exactly 2*n digits to n bytes; false when a digit is wrong. */

@@ -13,7 +13,6 @@
 
 #include "io.h"
 
-#define LIMIT ((size_t)4 << 20)
 #define TAIL ((size_t)256 << 10) /* written to the file in pieces of this size */
 #define WHAT "temporary file"
 
@@ -87,7 +86,7 @@ static int to_file(ds_spool *s, ds_err *err)
 
 static bool fits(const ds_spool *s, size_t len)
 {
-    size_t limit = s->limit ? s->limit : LIMIT;
+    size_t limit = s->limit ? s->limit : DS_SPOOL_LIMIT;
     return !s->fd_plus1 && len <= limit && s->mem.len <= limit - len;
 }
 
@@ -107,7 +106,7 @@ void ds_spool_filled(ds_spool *s, size_t n)
     s->mem.len += n;
 }
 
-int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err)
+int ds_spool_put_slow(ds_spool *s, const void *data, size_t len, ds_err *err)
 {
     int rc = 0;
     unmap(s);

@@ -22,7 +22,7 @@ typedef struct ds_spool {
     size_t released; /* bytes of the map already given back */
 } ds_spool;
 
-int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err);
+static inline int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err);
 /* Room for n bytes in memory, to be written and then appended by ds_spool_filled; *p is NULL where
  * they would go to the file: put them. */
 int ds_spool_room(ds_spool *s, size_t n, uint8_t **p, ds_err *err);
@@ -37,5 +37,19 @@ void ds_spool_release(ds_spool *s, size_t upto);
 int ds_spool_truncate(ds_spool *s, uint64_t len, ds_err *err);
 void ds_spool_reset(ds_spool *s); /* empty again; the memory is kept, the file is not */
 void ds_spool_fini(ds_spool *s);
+
+/* Most appends find room in memory. */
+#define DS_SPOOL_LIMIT ((size_t)4 << 20)
+int ds_spool_put_slow(ds_spool *s, const void *data, size_t len, ds_err *err);
+static inline int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err *err)
+{
+    const size_t limit = s->limit ? s->limit : DS_SPOOL_LIMIT;
+    if (s->fd_plus1 || len > s->mem.cap - s->mem.len || s->mem.len + len > limit)
+        return ds_spool_put_slow(s, data, len, err);
+    if (len)
+        memcpy(s->mem.data + s->mem.len, data, len);
+    s->mem.len += len;
+    return 0;
+}
 
 #endif

@@ -158,14 +158,8 @@ static mode_t bits(const ds_treeput *t, int64_t mode)
 
 static int remember_folder(ds_treeput *t, const ds_treefile *f, ds_err *err)
 {
-    if (t->nfolders == t->cap) {
-        const size_t cap = t->cap ? t->cap * 2 : 64;
-        folder *v = realloc(t->folders, cap * sizeof *v);
-        if (!v)
-            return ds_fail_nomem(err);
-        t->folders = v;
-        t->cap = cap;
-    }
+    if (ds_grow(&t->folders, &t->cap, t->nfolders, sizeof *t->folders))
+        return ds_fail_nomem(err);
     t->folders[t->nfolders++] = (folder){t->names.len, bits(t, f->mode), f->has_mtime, f->mtime};
     if (ds_buf_put(&t->names, f->name, strlen(f->name) + 1) != 0)
         return ds_fail_nomem(err);

@@ -74,14 +74,8 @@ void ds_walk_left_out(const ds_walk *w, uint64_t *links, uint64_t *special)
 
 static int level_add(level *l, const char *name, bool folder, ds_err *err)
 {
-    if (l->n == l->cap) {
-        size_t cap = l->cap ? l->cap * 2 : 64, bytes;
-        wname *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(l->v, bytes) : NULL;
-        if (!v)
-            return ds_fail_nomem(err);
-        l->v = v;
-        l->cap = cap;
-    }
+    if (ds_grow(&l->v, &l->cap, l->n, sizeof *l->v))
+        return ds_fail_nomem(err);
     l->v[l->n++] = (wname){l->names.len, folder};
     if (ds_buf_puts(&l->names, name) != 0 || (folder && ds_buf_putc(&l->names, '/') != 0) ||
         ds_buf_putc(&l->names, 0) != 0)

@@ -20,14 +20,8 @@ typedef struct names {
 
 static int add_name(names *l, char *name, ds_err *err)
 {
-    if (l->n == l->cap) {
-        const size_t cap = l->cap ? l->cap * 2 : 16;
-        char **grown = realloc(l->v, cap * sizeof *grown);
-        if (!grown)
-            return ds_fail_nomem(err);
-        l->v = grown;
-        l->cap = cap;
-    }
+    if (ds_grow(&l->v, &l->cap, l->n, sizeof *l->v))
+        return ds_fail_nomem(err);
     l->v[l->n++] = name;
     return 0;
 }

@@ -205,14 +205,8 @@ static uint32_t least_space(const ds_packing *p, uint32_t len)
 
 static int open_bin(ds_packing *p, uint32_t *b, ds_err *err)
 {
-    if (p->nbins == p->bins_cap) {
-        const size_t cap = p->bins_cap ? p->bins_cap * 2 : 256;
-        bin *grown = realloc(p->bins, cap * sizeof *grown);
-        if (!grown)
-            return ds_fail_nomem(err);
-        p->bins = grown;
-        p->bins_cap = cap;
-    }
+    if (ds_grow(&p->bins, &p->bins_cap, p->nbins, sizeof *p->bins))
+        return ds_fail_nomem(err);
     *b = (uint32_t)p->nbins++;
     p->bins[*b] = (bin){.free = p->c.seq_len};
     return 0;

@@ -51,14 +51,8 @@ int dcm_actions_add(dcm_actions *a, uint32_t tag, const char *creator, enum dcm_
             hi = mid;
     }
     if (lo == a->n || order(&a->v[lo], tag, creator) != 0) {
-        if (a->n == a->cap) {
-            size_t cap = a->cap ? a->cap * 2 : 64, bytes;
-            row *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(a->v, bytes) : NULL;
-            if (!v)
-                return ds_fail_nomem(err);
-            a->v = v;
-            a->cap = cap;
-        }
+        if (ds_grow(&a->v, &a->cap, a->n, sizeof *a->v))
+            return ds_fail_nomem(err);
         char *copy = creator ? strdup(creator) : NULL;
         if (creator && !copy)
             return ds_fail_nomem(err);

@@ -56,14 +56,8 @@ bool dcm_ids_has(const dcm_ids *s, const uint8_t *words, size_t n)
 
 static int make_room(dcm_ids *s, ds_err *err)
 {
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 64, bytes;
-        dcm_id *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(s->v, bytes) : NULL;
-        if (!v)
-            return ds_fail_nomem(err);
-        s->v = v;
-        s->cap = cap;
-    }
+    if (ds_grow(&s->v, &s->cap, s->n, sizeof *s->v))
+        return ds_fail_nomem(err);
     if (s->n * 2 < s->ntable)
         return 0;
     size_t n = s->ntable ? s->ntable * 2 : 256;

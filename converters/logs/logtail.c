@@ -242,14 +242,8 @@ static int start_part(ds_logtail *t, size_t part, ds_err *err)
 {
     ds_logbook *b = t->book;
     if (part == NOBODY) {
-        if (b->n == b->cap) {
-            size_t cap = b->cap ? b->cap * 2 : 16;
-            ds_logpart *v = realloc(b->v, cap * sizeof *v);
-            if (!v)
-                return ds_fail_nomem(err);
-            b->v = v;
-            b->cap = cap;
-        }
+        if (ds_grow(&b->v, &b->cap, b->n, sizeof *b->v))
+            return ds_fail_nomem(err);
         part = b->n;
         b->v[part] = (ds_logpart){.log = strdup(t->path), .pipe = t->pipe};
         if (!b->v[part].log)

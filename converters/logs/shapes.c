@@ -180,14 +180,8 @@ static int add_shape(ds_shapes *s, uint64_t hash, const uint8_t *line, size_t le
                      size_t n, size_t slot, ds_err *err)
 {
     uint32_t open = 0;
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 256, bytes;
-        ds_shape *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(s->v, bytes) : NULL;
-        if (!v)
-            return ds_fail_nomem(err);
-        s->v = v;
-        s->cap = cap;
-    }
+    if (ds_grow(&s->v, &s->cap, s->n, sizeof *s->v))
+        return ds_fail_nomem(err);
     for (size_t i = 0; i < n; i++)
         open += w[i].open;
     s->v[s->n] = (ds_shape){.line = s->bytes.len,

@@ -12,14 +12,8 @@
 
 static ds_csvfield *add_field(ds_csvrec *r)
 {
-    if (r->n == r->cap) {
-        size_t cap = r->cap ? r->cap * 2 : 32, bytes;
-        ds_csvfield *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(r->v, bytes) : NULL;
-        if (!v)
-            return NULL;
-        r->v = v;
-        r->cap = cap;
-    }
+    if (ds_grow(&r->v, &r->cap, r->n, sizeof *r->v))
+        return NULL;
     return &r->v[r->n++];
 }
 

@@ -305,14 +305,8 @@ static bool scan_value(cursor *c, unsigned base, unsigned max, enum ds_jkind *ki
 
 static ds_jmember *add_member(ds_jscan *s)
 {
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 16, bytes;
-        ds_jmember *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(s->v, bytes) : NULL;
-        if (!v)
-            return NULL;
-        s->v = v;
-        s->cap = cap;
-    }
+    if (ds_grow(&s->v, &s->cap, s->n, sizeof *s->v))
+        return NULL;
     return &s->v[s->n++];
 }
 

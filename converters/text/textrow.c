@@ -121,14 +121,8 @@ void ds_textbatch_fini(ds_textbatch *b)
 
 ds_textrow *ds_textbatch_row(ds_textbatch *b, uint64_t offset, uint64_t len)
 {
-    if (b->n == b->cap) {
-        size_t cap = b->cap ? b->cap * 2 : 64, bytes;
-        ds_textrow *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(b->v, bytes) : NULL;
-        if (!v)
-            return NULL;
-        b->v = v;
-        b->cap = cap;
-    }
+    if (ds_grow(&b->v, &b->cap, b->n, sizeof *b->v))
+        return NULL;
     ds_textrow *r = &b->v[b->n++];
     memset(r, 0, sizeof *r);
     r->offset = offset;

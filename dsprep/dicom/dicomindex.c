@@ -54,14 +54,8 @@ static char *copy_key(const ds_buf *key, uint64_t number)
 /* Takes name, path and facts over. */
 static int add(ds_dicom_index *x, ds_dicom_in *in, ds_dicom_result *r, uint64_t number, ds_err *err)
 {
-    if (x->n == x->cap) {
-        size_t cap = x->cap ? x->cap * 2 : 256, bytes;
-        ds_dicom_entry *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(x->v, bytes) : NULL;
-        if (!v)
-            return ds_fail_nomem(err);
-        x->v = v;
-        x->cap = cap;
-    }
+    if (ds_grow(&x->v, &x->cap, x->n, sizeof *x->v))
+        return ds_fail_nomem(err);
     ds_dicom_entry *e = &x->v[x->n];
     *e = (ds_dicom_entry){.name = in->name,
                           .path = in->path,

@@ -48,14 +48,8 @@ static size_t value_end(const char *p, size_t len, size_t i)
 
 static int add(members *m, member x, ds_err *err)
 {
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? m->cap * 2 : 64, bytes;
-        member *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(m->v, bytes) : NULL;
-        if (!v)
-            return ds_fail_nomem(err);
-        m->v = v;
-        m->cap = cap;
-    }
+    if (ds_grow(&m->v, &m->cap, m->n, sizeof *m->v))
+        return ds_fail_nomem(err);
     m->v[m->n++] = x;
     return 0;
 }

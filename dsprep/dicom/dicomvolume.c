@@ -228,14 +228,8 @@ typedef struct plan {
 
 static int add(plan *p, ds_volume v)
 {
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 64, bytes;
-        ds_volume *more = ds_mul_size(cap, sizeof *more, &bytes) ? realloc(p->v, bytes) : NULL;
-        if (!more)
-            return ds_fail_nomem(p->err);
-        p->v = more;
-        p->cap = cap;
-    }
+    if (ds_grow(&p->v, &p->cap, p->n, sizeof *p->v))
+        return ds_fail_nomem(p->err);
     p->v[p->n] = v;
     return ds_volume_measure(&p->v[p->n++], p->err);
 }

@@ -3,6 +3,16 @@
 
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+
+/* Where one byte stands, and the other beside it. */
+static inline __m128i two(__m128i a, char x, __m128i b, char y)
+{
+    return _mm_and_si128(_mm_cmpeq_epi8(a, _mm_set1_epi8(x)), _mm_cmpeq_epi8(b, _mm_set1_epi8(y)));
+}
+#endif
+
 static bool white(uint8_t c)
 {
     return c == ' ' || (c >= 9 && c <= 13);
@@ -32,18 +42,9 @@ static void trim(const uint8_t **p, size_t *len)
     *len = (size_t)(e - a);
 }
 
-/* What the bytes of a line may begin. */
-enum { WHITE = 1, OPEN = 2, CURLY = 4, RARE = 8, STOP = 16 };
-
-static const uint8_t kinds[256] = {
-    ['\t'] = WHITE, ['\n'] = WHITE, ['\v'] = WHITE, ['\f'] = WHITE, ['\r'] = WHITE, [' '] = WHITE,
-    ['['] = OPEN,   ['{'] = CURLY,  ['j'] = RARE,   ['J'] = RARE,   ['k'] = RARE,   ['K'] = RARE,
-    ['v'] = RARE,   ['V'] = RARE,   ['f'] = RARE,   ['F'] = RARE,   ['p'] = RARE,   ['P'] = RARE,
-    ['.'] = STOP,   ['!'] = STOP,   ['?'] = STOP,   [0xe3] = STOP,  [0xef] = STOP};
+/* ---- words that lines go for ---- */
 
 typedef struct facts {
-    uint64_t words;
-    unsigned kinds; /* of all its bytes */
     bool lorem_ipsum, javascript, policy;
 } facts;
 
@@ -61,44 +62,54 @@ static bool stands(const uint8_t *p, size_t len, size_t at, size_t back, const c
     return true;
 }
 
-/* At a letter that is rare: what it may be part of. */
+/* At a letter that is rare, and more so before the one behind it: what the two may be part of. */
 static void look(facts *f, const uint8_t *p, size_t len, size_t at)
 {
     switch (p[at] | 0x20) {
-    case 'j':
-        f->javascript = f->javascript || stands(p, len, at, 0, "javascript");
+    case 'v': /* va */
+        f->javascript = f->javascript || stands(p, len, at, 2, "javascript");
+        f->policy = f->policy || stands(p, len, at, 3, "privacy policy");
         break;
-    case 'k':
+    case 'k': /* ki */
         f->policy = f->policy || stands(p, len, at, 3, "cookie policy") ||
                     stands(p, len, at, 8, "uses cookies") ||
                     stands(p, len, at, 10, "use of cookies") ||
                     stands(p, len, at, 7, "use cookies");
         break;
-    case 'v':
-        f->policy = f->policy || stands(p, len, at, 3, "privacy policy");
-        break;
-    case 'f':
+    case 'f': /* f u */
         f->policy = f->policy || stands(p, len, at, 7, "terms of use");
         break;
-    default:
+    case 'p': /* ps */
         f->lorem_ipsum = f->lorem_ipsum || stands(p, len, at, 7, "lorem ipsum");
+        break;
+    default:
+        break;
     }
 }
 
 static facts look_over(const uint8_t *p, size_t len)
 {
     facts f = {0};
-    unsigned before = WHITE;
-    for (size_t i = 0; i < len; i++) {
-        const unsigned k = kinds[p[i]];
-        f.words += before & ~k & WHITE;
-        f.kinds |= k;
-        before = k;
-        if (k & RARE)
-            look(&f, p, len, i);
+    size_t i = 0;
+#ifdef __SSE2__
+    const __m128i low = _mm_set1_epi8(0x20);
+    for (; len - i >= 18; i += 16) {
+        const __m128i *q = (const __m128i *)(const void *)(p + i);
+        const __m128i a = _mm_or_si128(_mm_loadu_si128(q), low),
+                      b = _mm_or_si128(_mm_loadu_si128((const void *)(p + i + 1)), low),
+                      c = _mm_or_si128(_mm_loadu_si128((const void *)(p + i + 2)), low);
+        const __m128i hit = _mm_or_si128(_mm_or_si128(two(a, 'v', b, 'a'), two(a, 'k', b, 'i')),
+                                         _mm_or_si128(two(a, 'f', c, 'u'), two(a, 'p', b, 's')));
+        for (unsigned m = (unsigned)_mm_movemask_epi8(hit); m; m &= m - 1)
+            look(&f, p, len, i + (size_t)__builtin_ctz(m));
     }
+#endif
+    for (; i < len; i++)
+        look(&f, p, len, i);
     return f;
 }
+
+/* ---- one line ---- */
 
 /* Has a word more characters than `most`? */
 static bool long_word(const uint8_t *p, size_t len, double most)
@@ -146,74 +157,107 @@ static int put_line(ds_buf *out, const uint8_t *p, size_t len)
 
 static bool ends_well(const uint8_t *p, size_t len)
 {
-    return len && strchr(".?!\"'", p[len - 1]) && p[len - 1] &&
+    const uint64_t ends = (uint64_t)1 << '.' | (uint64_t)1 << '?' | (uint64_t)1 << '!' |
+                          (uint64_t)1 << '"' | (uint64_t)1 << '\'';
+    return len && p[len - 1] < 64 && ends >> p[len - 1] & 1 &&
            !(len >= 3 && memcmp(p + len - 3, "...", 3) == 0);
 }
 
-/* Sentences of a line that is not empty: ends of them with something behind, and one more. */
-static uint64_t count_sentences(const uint8_t *p, size_t len)
+/* A line, and where it lies in the text: `bits` is NULL when it lies elsewhere. */
+typedef struct line {
+    const uint8_t *p;
+    size_t len, at;
+    const ds_textbits *bits;
+} line;
+
+static bool is_stop(uint8_t c)
 {
+    return c == '.' || c == '!' || c == '?' || c == 0xe3 || c == 0xef;
+}
+
+/* Where the next byte is that may end a sentence. */
+static size_t next_stop(const line *l, size_t i)
+{
+    if (l->bits)
+        return ds_bits_next(l->bits->stop, l->at + i, l->at + l->len) - l->at;
+    while (i < l->len && !is_stop(l->p[i]))
+        i++;
+    return i;
+}
+
+/* Sentences of a line that is not empty: ends of them with something behind, and one more. */
+static uint64_t count_sentences(const line *l)
+{
+    const uint8_t *p = l->p;
+    const size_t len = l->len;
     uint64_t n = 1;
-    for (size_t i = 0; i + 1 < len; i++) {
-        if (!(kinds[p[i]] & STOP))
+    for (size_t i = next_stop(l, 0); i + 1 < len; i = next_stop(l, i)) {
+        const bool wide =
+            p[i] >= 0x80 && len - i > 3 &&
+            (memcmp(p + i, "\xe3\x80\x82", 3) == 0 || memcmp(p + i, "\xef\xbc\x81", 3) == 0 ||
+             memcmp(p + i, "\xef\xbc\x9f", 3) == 0);
+        if (p[i] >= 0x80 && !wide) {
+            i++;
             continue;
-        size_t size = p[i] == '.' || p[i] == '!' || p[i] == '?' ? 1 : 0;
-        bool wide = len - i > 3 && (memcmp(p + i, "\xe3\x80\x82", 3) == 0 ||
-                                    memcmp(p + i, "\xef\xbc\x81", 3) == 0 ||
-                                    memcmp(p + i, "\xef\xbc\x9f", 3) == 0);
-        if (!size && !wide)
-            continue;
-        i += wide ? 2 : 0;
-        size_t k = i + 1;
-        while (k < len && (p[k] == '"' || p[k] == '\'' || p[k] == ')' || p[k] == '.'))
-            k++;
-        n += wide || (k + 1 < len && white(p[k]));
-        i = k - 1;
+        }
+        i += wide ? 3 : 1;
+        while (i < len && (p[i] == '"' || p[i] == '\'' || p[i] == ')' || p[i] == '.'))
+            i++;
+        n += wide || (i + 1 < len && white(p[i]));
     }
     return n;
 }
 
-static int one_line(ds_c4lines *c, const ds_c4opts *o, const uint8_t *p, size_t len)
+/* Without its citation marks. */
+static int clean(ds_c4lines *c, line *l)
 {
-    trim(&p, &len);
+    ds_buf_reset(&c->line);
+    if (put_line(&c->line, l->p, l->len))
+        return DS_NOMEM;
+    if (c->line.len != l->len)
+        *l = (line){.p = c->line.data, .len = c->line.len};
+    return 0;
+}
+
+static int one_line(ds_c4lines *c, const ds_c4opts *o, const ds_textbits *b, size_t at, size_t end)
+{
+    line l = {.p = b->p + at, .len = end - at, .bits = b};
+    trim(&l.p, &l.len);
+    l.at = (size_t)(l.p - b->p);
     c->lines++;
-    facts f = look_over(p, len);
-    if ((double)f.words < o->line_words || long_word(p, len, o->word_chars))
+    const uint64_t words = l.len ? 1 + ds_bits_sum(b->apart, l.at + 1, l.at + l.len) : 0;
+    if ((double)words < o->line_words || long_word(l.p, l.len, o->word_chars))
         return 0;
-    if (f.kinds & OPEN) {
-        ds_buf_reset(&c->line);
-        if (put_line(&c->line, p, len))
-            return DS_NOMEM;
-        p = c->line.data;
-        len = c->line.len;
-        f = look_over(p, len);
-    }
-    if (len == 0 || (o->punctuation && !ends_well(p, len)))
+    const bool marked = ds_bits_next(b->mark, l.at, l.at + l.len) < l.at + l.len;
+    if (marked && clean(c, &l))
+        return DS_NOMEM;
+    if (l.len == 0 || (o->punctuation && !ends_well(l.p, l.len)))
         return 0;
+    const facts f = c->phrases || !l.bits ? look_over(l.p, l.len) : (facts){0};
     c->lorem_ipsum = c->lorem_ipsum || f.lorem_ipsum;
     if (o->javascript && f.javascript)
         return 0;
-    c->curly_bracket = c->curly_bracket || (f.kinds & CURLY);
+    c->curly_bracket = c->curly_bracket || (marked && memchr(l.p, '{', l.len));
     if (o->policy && f.policy)
         return 0;
     c->kept++;
-    c->sentences += count_sentences(p, len);
+    c->sentences += count_sentences(&l);
     if (c->text.len && ds_buf_putc(&c->text, '\n'))
         return DS_NOMEM;
-    return ds_buf_put(&c->text, p, len);
+    return ds_buf_put(&c->text, l.p, l.len);
 }
 
-int ds_c4lines_set(ds_c4lines *c, const ds_c4opts *o, const uint8_t *p, size_t len, ds_err *err)
+int ds_c4lines_set(ds_c4lines *c, const ds_c4opts *o, const ds_textbits *b, ds_err *err)
 {
+    const facts f = look_over(b->p, b->len);
     ds_buf_reset(&c->text);
     c->lines = c->kept = c->sentences = 0;
     c->lorem_ipsum = c->curly_bracket = false;
-    for (size_t at = 0; at < len;) {
-        const uint8_t *nl = memchr(p + at, '\n', len - at);
-        const size_t end = nl ? (size_t)(nl - p) : len;
-        if (one_line(c, o, p + at, end - at))
+    c->phrases = f.lorem_ipsum || f.javascript || f.policy;
+    for (size_t at = 0, end; at < b->len; at = end + 1) {
+        end = ds_bits_next(b->lf, at, b->len);
+        if (one_line(c, o, b, at, end))
             return ds_fail_nomem(err);
-        at = end + 1;
     }
     const uint8_t *q = c->text.data;
     size_t n = c->text.len;

@@ -7,7 +7,7 @@
 #ifndef DS_C4LINES_H
 #define DS_C4LINES_H
 
-#include "buf.h"
+#include "textbits.h"
 
 typedef struct ds_c4opts {
     double word_chars; /* a line with a longer word goes */
@@ -20,11 +20,13 @@ typedef struct ds_c4opts {
 typedef struct ds_c4lines {
     ds_buf text; /* the lines that stay, joined by LF */
     ds_buf line;
+    bool phrases; /* the text holds words that lines go for */
     uint64_t lines, kept, sentences;
     bool lorem_ipsum, curly_bracket; /* in a line that stays */
 } ds_c4lines;
 
-int ds_c4lines_set(ds_c4lines *c, const ds_c4opts *o, const uint8_t *p, size_t len, ds_err *err);
+/* Of the text whose bits these are. */
+int ds_c4lines_set(ds_c4lines *c, const ds_c4opts *o, const ds_textbits *b, ds_err *err);
 void ds_c4lines_fini(ds_c4lines *c);
 
 #endif

@@ -13,7 +13,7 @@
 #ifndef DS_MINHASH_H
 #define DS_MINHASH_H
 
-#include "textmeasure.h"
+#include "textbits.h"
 
 enum {
     DS_MIN_BANDS = 14,

@@ -8,7 +8,7 @@
 #ifndef DS_NORMWORDS_H
 #define DS_NORMWORDS_H
 
-#include "textmeasure.h"
+#include "textbits.h"
 
 #define DS_NORM_PRIME UINT64_C(0x9e3779b97f4a7c15)
 

@@ -260,7 +260,7 @@ static int judge_grams(ds_textjudge *j, const ds_textrules *r, int *rule, ds_err
         const unsigned i = DS_RULE_R_TOP2 + n - DS_TOP_MIN;
         if (!r->on[i])
             continue;
-        rc = ds_textmeasure_top(&j->m, n, below(r->limit[i], chars), &c, err);
+        rc = ds_textgrams_top(&j->m.grams, n, below(r->limit[i], chars), &c, err);
         j->found = chars > 0 ? (double)c / chars : 0;
         if (rc == 0 && fails(r, i, j->found)) {
             *rule = (int)i;
@@ -272,7 +272,7 @@ static int judge_grams(ds_textjudge *j, const ds_textrules *r, int *rule, ds_err
             least = r->limit[i] < 0 ? 0 : r->limit[i];
     if (rc || least < 0)
         return rc;
-    rc = ds_textmeasure_dups(&j->m, below(least, chars), dups, err);
+    rc = ds_textgrams_dups(&j->m.grams, below(least, chars), dups, err);
     for (unsigned n = DS_DUP_MIN; rc == 0 && n <= DS_DUP_MAX; n++) {
         const unsigned i = DS_RULE_R_DUP5 + n - DS_DUP_MIN;
         j->found = chars > 0 ? (double)dups[n] / chars : 0;
@@ -284,8 +284,7 @@ static int judge_grams(ds_textjudge *j, const ds_textrules *r, int *rule, ds_err
     return rc;
 }
 
-/* C4's lines: the text that is left is measured anew for the rules behind, unless the facts of the
- * same text are known. */
+/* C4's lines: the text that is left is measured anew for the rules behind. */
 static int judge_lines(ds_textjudge *j, const ds_textrules *r, const ds_textclass *c, bool known,
                        int *rule, ds_err *err)
 {
@@ -295,26 +294,26 @@ static int judge_lines(ds_textjudge *j, const ds_textrules *r, const ds_textclas
         .punctuation = r->on[DS_RULE_C_PUNCTUATION],
         .javascript = r->on[DS_RULE_C_JAVASCRIPT],
         .policy = r->on[DS_RULE_C_POLICY]};
-    int rc = ds_c4lines_set(&j->c4, &o, j->text, j->len, err);
+    int rc = known ? 0 : ds_textbits_set(&j->m.bits, c, j->text, j->len, err);
+    if (rc == 0)
+        rc = ds_c4lines_set(&j->c4, &o, &j->m.bits, err);
     if (rc)
         return rc;
     *rule = first_failing(j, r, DS_RULE_C_LOREM_IPSUM, DS_RULE_F_EMPTY, j->len);
-    const bool same = j->c4.text.len == j->len && memcmp(j->c4.text.data, j->text, j->len) == 0;
     j->text = j->c4.text.data;
     j->len = j->c4.text.len;
-    const bool again = any_on(r, DS_RULE_F_EMPTY, DS_NRULES) && !(same && known);
-    return *rule < 0 && again ? ds_textmeasure_set(&j->m, c, j->text, j->len, DS_WANT_LINES, err)
-                              : 0;
+    return *rule < 0 && any_on(r, DS_RULE_F_EMPTY, DS_NRULES)
+               ? ds_textmeasure_set(&j->m, c, j->text, j->len, DS_WANT_FULL, err)
+               : 0;
 }
 
 static unsigned wanted(const ds_textrules *r)
 {
-    const bool lines =
-        any_on(r, DS_RULE_G_BULLETS, DS_RULE_G_ALPHA) || any_on(r, DS_RULE_F_EMPTY, DS_NRULES);
     return (any_on(r, DS_RULE_G_WORDS_MIN, DS_RULE_R_PARAS) ? DS_WANT_WORDS : 0u) |
-           (lines ? DS_WANT_LINES : 0u) |
+           (any_on(r, DS_RULE_G_BULLETS, DS_RULE_G_ALPHA) ? DS_WANT_LINES : 0u) |
            (any_on(r, DS_RULE_R_PARAS, DS_RULE_R_TOP2) ? DS_WANT_PARTS : 0u) |
-           (any_on(r, DS_RULE_R_TOP2, DS_RULE_C_WORD_CHARS) ? DS_WANT_GRAMS : 0u);
+           (any_on(r, DS_RULE_R_TOP2, DS_RULE_C_WORD_CHARS) ? DS_WANT_GRAMS : 0u) |
+           (!r->rewrites && any_on(r, DS_RULE_F_EMPTY, DS_NRULES) ? DS_WANT_FULL : 0u);
 }
 
 int ds_textjudge_text(ds_textjudge *j, const ds_textrules *r, const ds_textclass *c,

@@ -378,14 +378,8 @@ static bool same(bool has, const git_oid *id, bool has2, const git_oid *id2)
 
 static int insert(ds_oprefs *r, size_t at, const char *name, ds_err *err)
 {
-    if (r->n == r->cap) {
-        const size_t cap = r->cap ? 2 * r->cap : 32;
-        ds_opref *v = realloc(r->v, cap * sizeof *v);
-        if (!v)
-            return ds_fail_nomem(err);
-        r->v = v;
-        r->cap = cap;
-    }
+    if (ds_grow(&r->v, &r->cap, r->n, sizeof *r->v))
+        return ds_fail_nomem(err);
     ds_opref fresh = {.name = strdup(name)};
     if (!fresh.name)
         return ds_fail_nomem(err);

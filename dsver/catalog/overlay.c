@@ -49,14 +49,8 @@ static int take_lines(ds_overlay *o, size_t from, ds_err *err)
             !ds_sha_parse(&l.address, (const char *)p, HEX))
             return ds_fail(err, DS_CORRUPT, "%s: a malformed line", DS_REF_ERASED);
         l.len = (size_t)(nl - p) - HEX - 1;
-        if (o->n == o->cap) {
-            size_t cap = o->cap ? 2 * o->cap : 64;
-            line *v = realloc(o->lines, cap * sizeof *v);
-            if (!v)
-                return ds_fail_nomem(err);
-            o->lines = v;
-            o->cap = cap;
-        }
+        if (ds_grow(&o->lines, &o->cap, o->n, sizeof *o->lines))
+            return ds_fail_nomem(err);
         o->lines[o->n++] = l;
         from += (size_t)(nl - p) + 1;
     }

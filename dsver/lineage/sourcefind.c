@@ -19,14 +19,8 @@
 
 static int add_file(ds_sourcefind *f, size_t root, const FTSENT *e, ds_err *err)
 {
-    if (f->n == f->cap) {
-        const size_t cap = f->cap ? 2 * f->cap : 64;
-        ds_foundfile *v = reallocarray(f->v, cap, sizeof *v);
-        if (!v)
-            return ds_fail_nomem(err);
-        f->v = v;
-        f->cap = cap;
-    }
+    if (ds_grow(&f->v, &f->cap, f->n, sizeof *f->v))
+        return ds_fail_nomem(err);
     ds_foundfile *x = &f->v[f->n];
     *x = (ds_foundfile){.path = strdup(e->fts_path), .root = root};
     if (!x->path)

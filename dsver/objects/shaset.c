@@ -16,14 +16,8 @@ static size_t find(const ds_shaset *s, const ds_sha *id)
 
 static int grow(ds_shaset *s, ds_err *err)
 {
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 256, bytes;
-        ds_sha *ids = ds_mul_size(cap, sizeof *ids, &bytes) ? realloc(s->ids, bytes) : NULL;
-        if (!ids)
-            return ds_fail_nomem(err);
-        s->ids = ids;
-        s->cap = cap;
-    }
+    if (ds_grow(&s->ids, &s->cap, s->n, sizeof *s->ids))
+        return ds_fail_nomem(err);
     if (2 * (s->n + 1) <= s->nslots)
         return 0;
     size_t n = s->nslots ? s->nslots * 2 : 512, *slots = calloc(n, sizeof *slots);

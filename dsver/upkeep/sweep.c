@@ -256,14 +256,8 @@ static int plan(ds_objgc *gc, ds_gcstats *st, ds_err *err)
 
 static int next_out(ds_objgc *gc, ds_err *err)
 {
-    if (gc->nout == gc->cap_out) {
-        size_t cap = gc->cap_out ? gc->cap_out * 2 : 16;
-        ds_packw *v = realloc(gc->out, cap * sizeof *v);
-        if (!v)
-            return ds_fail_nomem(err);
-        gc->out = v;
-        gc->cap_out = cap;
-    }
+    if (ds_grow(&gc->out, &gc->cap_out, gc->nout, sizeof *gc->out))
+        return ds_fail_nomem(err);
     int rc = ds_packw_open(&gc->out[gc->nout], gc->s->dir, err);
     if (rc == 0) {
         gc->nout++;
