@@ -136,11 +136,6 @@ int ds_spool_varint(ds_spool *s, uint64_t v, ds_err *err)
     return ds_spool_put(s, p, n, err);
 }
 
-uint64_t ds_spool_len(const ds_spool *s)
-{
-    return s->filed + s->mem.len;
-}
-
 int ds_spool_view(ds_spool *s, const uint8_t **data, size_t *len, ds_err *err)
 {
     static const uint8_t nothing[1];

@@ -28,7 +28,7 @@ static inline int ds_spool_put(ds_spool *s, const void *data, size_t len, ds_err
 int ds_spool_room(ds_spool *s, size_t n, uint8_t **p, ds_err *err);
 void ds_spool_filled(ds_spool *s, size_t n);
 int ds_spool_varint(ds_spool *s, uint64_t v, ds_err *err);
-uint64_t ds_spool_len(const ds_spool *s);
+static inline uint64_t ds_spool_len(const ds_spool *s);
 int ds_spool_view(ds_spool *s, const uint8_t **data, size_t *len, ds_err *err);
 /* Says that bytes [0, upto) of the view will not be read again soon: they stay readable. */
 void ds_spool_release(ds_spool *s, size_t upto);
@@ -37,6 +37,11 @@ void ds_spool_release(ds_spool *s, size_t upto);
 int ds_spool_truncate(ds_spool *s, uint64_t len, ds_err *err);
 void ds_spool_reset(ds_spool *s); /* empty again; the memory is kept, the file is not */
 void ds_spool_fini(ds_spool *s);
+
+static inline uint64_t ds_spool_len(const ds_spool *s)
+{
+    return s->filed + s->mem.len;
+}
 
 /* Most appends find room in memory. */
 #define DS_SPOOL_LIMIT ((size_t)4 << 20)

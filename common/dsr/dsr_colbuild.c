@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#define HOT static inline __attribute__((always_inline)) /* once or more a value */
+
 static bool is_bytes(enum ds_type t)
 {
     return t == DS_UTF8 || t == DS_BYTES || t == DS_JSON;
@@ -47,7 +49,7 @@ static int wrong(const ds_colbuild *b, const char *what, ds_err *err)
     return ds_fail(err, DS_FAIL, "%s value for a column of type %s", what, ds_type_name(b->type));
 }
 
-static int row_begin(ds_colbuild *b, ds_err *err)
+HOT int row_begin(ds_colbuild *b, ds_err *err)
 {
     if (b->open)
         return ds_fail(err, DS_FAIL, "row %" PRIu64 " of the column has not ended", b->rows);
@@ -61,7 +63,7 @@ static int row_begin(ds_colbuild *b, ds_err *err)
     return 0;
 }
 
-static int row_end(ds_colbuild *b, bool there, ds_err *err)
+HOT int row_end(ds_colbuild *b, bool there, ds_err *err)
 {
     if (b->nullable) {
         if (b->rows % 8 == 0 && ds_buf_putc(&b->presence, 0))
@@ -75,7 +77,7 @@ static int row_end(ds_colbuild *b, bool there, ds_err *err)
     return 0;
 }
 
-static int put_len(ds_buf *b, uint64_t v, ds_err *err)
+HOT int put_len(ds_buf *b, uint64_t v, ds_err *err)
 {
     return ds_buf_varint(b, v) ? ds_fail_nomem(err) : 0;
 }
@@ -91,7 +93,7 @@ static int put_bit(ds_colbuild *b, bool v, ds_err *err)
     return ds_spool_put(&b->data, &full, 1, err);
 }
 
-static int put_u64(ds_colbuild *b, uint64_t v, ds_err *err)
+HOT int put_u64(ds_colbuild *b, uint64_t v, ds_err *err)
 {
     uint8_t p[8];
     ds_set_u64(p, v);

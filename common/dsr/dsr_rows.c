@@ -13,6 +13,7 @@ struct ds_rows {
     ds_colbuild *cols;
     ds_buf *heads; /* of the chunks while they are written */
     ds_chunk *chunks;
+    size_t *primary, nprimary; /* columns that decide about cuts */
     ds_cutter cutter;
     ds_rowhash hash;
     uint64_t rows; /* whole records in the builders */
@@ -38,14 +39,18 @@ int ds_rows_new(ds_rows **out, ds_writer *w, const ds_schema *s, ds_err *err)
     r->cols = calloc(s->n + 1, sizeof *r->cols);
     r->heads = calloc(s->n + 1, sizeof *r->heads);
     r->chunks = calloc(s->n + 1, sizeof *r->chunks);
-    int rc = r->cols && r->heads && r->chunks ? ds_rowhash_init(&r->hash, err) : ds_fail_nomem(err);
+    r->primary = calloc(s->n + 1, sizeof *r->primary);
+    int rc = r->cols && r->heads && r->chunks && r->primary ? ds_rowhash_init(&r->hash, err) : ds_fail_nomem(err);
     if (rc) {
         ds_rows_free(r);
         return rc;
     }
     ds_cutter_init(&r->cutter, s);
-    for (size_t i = 0; i < s->n; i++)
+    for (size_t i = 0; i < s->n; i++) {
+        if (s->primary[i])
+            r->primary[r->nprimary++] = i;
         ds_colbuild_init(&r->cols[i], s->cols[i].type, s->cols[i].item, s->cols[i].nullable);
+    }
     *out = r;
     return 0;
 }
@@ -63,6 +68,7 @@ void ds_rows_free(ds_rows *r)
     free(r->cols);
     free(r->heads);
     free(r->chunks);
+    free(r->primary);
     ds_rowhash_fini(&r->hash);
     ds_buf_fini(&r->ranges);
     ds_buf_fini(&r->origins);
@@ -156,11 +162,9 @@ static int write_block(ds_rows *r, ds_err *err)
 static int hash_record(ds_rows *r, uint64_t *hash, uint64_t *size, ds_err *err)
 {
     ds_rowhash_begin(&r->hash);
-    for (size_t i = 0; i < r->s->n; i++) {
-        ds_colbuild *b = &r->cols[i];
+    for (size_t i = 0; i < r->nprimary; i++) {
+        ds_colbuild *b = &r->cols[r->primary[i]];
         ds_value x;
-        if (!r->s->primary[i])
-            continue;
         int rc = ds_colbuild_last(b, &x, err);
         if (rc)
             return rc;

@@ -15,16 +15,18 @@ static int text_of(ds_logline *l, const ds_jmember *m, const uint8_t **p, size_t
     return m->kind == DS_J_STRING ? ds_textbatch_string(l->b, m, p, len) : 0;
 }
 
-/* The member that is the text: of those that could be, the one of the lowest rank. */
-static const ds_jmember *find_text(const ds_jscan *j)
+/* The column of each member by its name, into l->cols; of those that could be the text, the member
+ * of the lowest rank, or the number of members. */
+static size_t look_at_names(ds_logline *l, const ds_jscan *j)
 {
-    const ds_jmember *found = NULL;
+    size_t found = j->n;
     unsigned best = 0, rank;
     for (size_t i = 0; i < j->n; i++) {
         const ds_jmember *m = &j->v[i];
-        if (m->kind == DS_J_STRING && !m->name_escaped &&
-            ds_logcol_of(m->name, m->name_len, &rank) == DS_LC_TEXT && (!found || rank < best)) {
-            found = m;
+        const int col = m->name_escaped ? -1 : ds_logcol_of(m->name, m->name_len, &rank);
+        l->cols.data[i] = (uint8_t)(col + 1);
+        if (col == DS_LC_TEXT && m->kind == DS_J_STRING && (found == j->n || rank < best)) {
+            found = i;
             best = rank;
         }
     }
@@ -73,10 +75,9 @@ static int into_fields(ds_logline *l, const ds_jmember *m)
     return ds_logfield_raw(l, m->name - 1, m->name_len + 2, false, v, n);
 }
 
-static int member(ds_logline *l, const ds_jmember *m)
+static int member(ds_logline *l, const ds_jmember *m, int col)
 {
-    unsigned rank;
-    int col = m->name_escaped ? -1 : ds_logcol_of(m->name, m->name_len, &rank), rc;
+    int rc;
     const uint8_t *p;
     size_t len;
     bool scalar = m->kind == DS_J_STRING || m->kind == DS_J_NUMBER;
@@ -132,7 +133,11 @@ int ds_logparse_json(ds_logline *l, const uint8_t *p, size_t len)
         return rc;
     if (j->kind != DS_J_OBJECT)
         return ds_logfail(l, 0, "the line is not a JSON object");
-    const ds_jmember *text = find_text(j);
+    l->cols.len = 0;
+    if (ds_buf_reserve(&l->cols, j->n + 1) != 0)
+        return DS_NOMEM;
+    const size_t which = look_at_names(l, j);
+    const ds_jmember *text = which < j->n ? &j->v[which] : NULL;
     const uint8_t *v = p;
     size_t n = len;
     if (text && (rc = text_of(l, text, &v, &n)) != 0)
@@ -143,7 +148,7 @@ int ds_logparse_json(ds_logline *l, const uint8_t *p, size_t len)
             continue;
         rc = text ? 0 : binary_message(l, &j->v[i]);
         if (rc == 0)
-            rc = member(l, &j->v[i]);
+            rc = member(l, &j->v[i], l->cols.data[i] - 1);
         if (rc < 0)
             return rc;
     }

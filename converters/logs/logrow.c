@@ -104,17 +104,39 @@ static const struct {
 static const uint8_t spelled[NAME_MAX_LEN + 2] = {0,  0,  0,  1,  6,  11, 13, 14, 19, 25, 31,
                                                   32, 33, 34, 35, 35, 35, 35, 36, 36, 36, 37};
 
+/* Length by length, so that comparing is a load or two. */
+#define SPELLED(n)                                                                                 \
+    case n:                                                                                        \
+        for (i = spelled[n]; i < spelled[n + 1] && memcmp(spellings[i].name, name, n) != 0;)       \
+            i++;                                                                                   \
+        break
+
 int ds_logcol_of(const uint8_t *name, size_t len, unsigned *rank)
 {
+    size_t i = 0;
     *rank = 0;
-    if (len > NAME_MAX_LEN)
+    switch (len) {
+        SPELLED(2);
+        SPELLED(3);
+        SPELLED(4);
+        SPELLED(5);
+        SPELLED(6);
+        SPELLED(7);
+        SPELLED(8);
+        SPELLED(9);
+        SPELLED(10);
+        SPELLED(11);
+        SPELLED(12);
+        SPELLED(13);
+        SPELLED(17);
+        SPELLED(20);
+    default:
         return -1;
-    for (size_t i = spelled[len]; i < spelled[len + 1]; i++)
-        if (memcmp(spellings[i].name, name, len) == 0) {
-            *rank = spellings[i].rank;
-            return (int)spellings[i].col;
-        }
-    return -1;
+    }
+    if (i == spelled[len + 1])
+        return -1;
+    *rank = spellings[i].rank;
+    return (int)spellings[i].col;
 }
 
 int ds_logseverity(const uint8_t *p, size_t len)
@@ -150,6 +172,17 @@ static bool decimal(const uint8_t *p, size_t len, int64_t *v)
 {
     bool minus = len > 1 && *p == '-';
     *v = 0;
+    if (len > 0 && len <= 18 && !minus) { /* which cannot be too large */
+        uint64_t sum = 0;
+        unsigned other = 0;
+        for (size_t i = 0; i < len; i++) {
+            const unsigned digit = p[i] - (unsigned)'0';
+            sum = sum * 10 + digit;
+            other |= digit > 9;
+        }
+        *v = (int64_t)sum;
+        return !other;
+    }
     if (len == 0 || len > 20)
         return false;
     for (size_t i = minus; i < len; i++)

@@ -109,6 +109,7 @@ typedef struct ds_logline {
     ds_logrow *row;
     void *match;           /* of the pattern, a thread's own */
     ds_buf fields;         /* the object so far, without its closing brace */
+    ds_buf cols;           /* of the members of an object: the column of each, + 1 */
     const uint8_t *stream; /* of a container's line */
     size_t stream_len;
     bool partial;    /* it goes on in the next one */

@@ -194,6 +194,7 @@ void ds_logline_fini(ds_logline *l)
 {
     ds_logpattern_match_free(l->match);
     ds_buf_fini(&l->fields);
+    ds_buf_fini(&l->cols);
 }
 
 int ds_logline_parse(ds_logline *l, const uint8_t *p, size_t len)

@@ -72,19 +72,30 @@ static int64_t days_of(int year, int month, int day)
     return (int64_t)era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719468;
 }
 
-/* hh:mm:ss[.fraction] */
-static bool clock_time(cur *c, civil *t)
+/* The fraction of a second, where one stands. */
+static void fraction(cur *c, civil *t)
 {
-    if (!two(c, &t->hour) || !eat(c, ':') || !two(c, &t->minute) || !eat(c, ':') ||
-        !two(c, &t->second))
-        return false;
     t->frac = 0;
     if (c->end - c->p > 1 && (*c->p == '.' || *c->p == ',') && is_digit(c->p[1])) {
         int64_t unit = NS / 10;
         for (c->p++; c->p < c->end && is_digit(*c->p); c->p++, unit /= 10)
             t->frac += unit * (*c->p - '0');
     }
+}
+
+static bool clock_ok(const civil *t)
+{
     return t->hour < 24 && t->minute < 60 && t->second <= 60;
+}
+
+/* hh:mm:ss[.fraction] */
+static bool clock_time(cur *c, civil *t)
+{
+    if (!two(c, &t->hour) || !eat(c, ':') || !two(c, &t->minute) || !eat(c, ':') ||
+        !two(c, &t->second))
+        return false;
+    fraction(c, t);
+    return clock_ok(t);
 }
 
 /* +hh:mm, -hhmm, +hh; nothing is eaten when there is none. */
@@ -135,6 +146,11 @@ static void zone_of(cur *c, civil *t)
 {
     cur k = *c;
     size_t n = 0;
+    if (k.end - k.p == 1 && *k.p == 'Z') {
+        t->zoned = true;
+        c->p++;
+        return;
+    }
     eat(&k, ' ');
     if (offset(&k, t)) {
         *c = k;
@@ -171,18 +187,32 @@ bool ds_logtime_settle(ds_logtime *t, int year)
     return true;
 }
 
+/* Two digits; what is none leaves a bit in *other. */
+static inline int pair(const uint8_t *p, unsigned *other)
+{
+    const unsigned a = p[0] - (unsigned)'0', b = p[1] - (unsigned)'0';
+    *other |= (a > 9) | (b > 9);
+    return (int)(a * 10 + b);
+}
+
 size_t ds_logtime_iso(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t)
 {
-    cur c = {p, p + len};
-    civil v = {0};
-    if (!four(&c, &v.year) || v.year == 0 || c.p == c.end || (*c.p != '-' && *c.p != '/'))
+    unsigned other = 0;
+    if (len < 19) /* YYYY-MM-DDThh:mm:ss */
         return 0;
-    uint8_t sep = *c.p++;
-    if (!two(&c, &v.month) || !eat(&c, sep) || !two(&c, &v.day) || c.p == c.end ||
-        (*c.p != 'T' && *c.p != ' ' && *c.p != 't' && *c.p != '_'))
+    cur c = {p + 19, p + len};
+    civil v = {.year = pair(p, &other) * 100 + pair(p + 2, &other),
+               .month = pair(p + 5, &other),
+               .day = pair(p + 8, &other),
+               .hour = pair(p + 11, &other),
+               .minute = pair(p + 14, &other),
+               .second = pair(p + 17, &other)};
+    if (other || v.year == 0 || (p[4] != '-' && p[4] != '/') || p[7] != p[4] ||
+        (p[10] != 'T' && p[10] != ' ' && p[10] != 't' && p[10] != '_') || p[13] != ':' ||
+        p[16] != ':')
         return 0;
-    c.p++;
-    if (!clock_time(&c, &v))
+    fraction(&c, &v);
+    if (!clock_ok(&v))
         return 0;
     if (eat(&c, 'z'))
         v.zoned = true;
@@ -191,21 +221,54 @@ size_t ds_logtime_iso(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t)
     return finish(&v, zone, t) ? (size_t)(c.p - p) : 0;
 }
 
+#define LETTERS(a, b, c) ((uint32_t)(a) << 16 | (uint32_t)(b) << 8 | (uint32_t)(c))
+
 static bool month_name(cur *c, int *month)
 {
-    static const char names[] = "janfebmaraprmayjunjulaugsepoctnovdec";
     if (c->end - c->p < 3)
         return false;
-    char low[3];
-    for (int i = 0; i < 3; i++)
-        low[i] = (char)(c->p[i] | 0x20);
-    for (int m = 0; m < 12; m++)
-        if (memcmp(names + 3 * m, low, 3) == 0) {
-            *month = m + 1;
-            c->p += 3;
-            return true;
-        }
-    return false;
+    switch (LETTERS(c->p[0] | 0x20, c->p[1] | 0x20, c->p[2] | 0x20)) {
+    case LETTERS('j', 'a', 'n'):
+        *month = 1;
+        break;
+    case LETTERS('f', 'e', 'b'):
+        *month = 2;
+        break;
+    case LETTERS('m', 'a', 'r'):
+        *month = 3;
+        break;
+    case LETTERS('a', 'p', 'r'):
+        *month = 4;
+        break;
+    case LETTERS('m', 'a', 'y'):
+        *month = 5;
+        break;
+    case LETTERS('j', 'u', 'n'):
+        *month = 6;
+        break;
+    case LETTERS('j', 'u', 'l'):
+        *month = 7;
+        break;
+    case LETTERS('a', 'u', 'g'):
+        *month = 8;
+        break;
+    case LETTERS('s', 'e', 'p'):
+        *month = 9;
+        break;
+    case LETTERS('o', 'c', 't'):
+        *month = 10;
+        break;
+    case LETTERS('n', 'o', 'v'):
+        *month = 11;
+        break;
+    case LETTERS('d', 'e', 'c'):
+        *month = 12;
+        break;
+    default:
+        return false;
+    }
+    c->p += 3;
+    return true;
 }
 
 size_t ds_logtime_clf(const uint8_t *p, size_t len, ds_logtime *t)

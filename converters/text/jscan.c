@@ -310,6 +310,73 @@ static ds_jmember *add_member(ds_jscan *s)
     return &s->v[s->n++];
 }
 
+/* The closing quote of a string without escapes that begins behind p - 1, or NULL. */
+static inline const uint8_t *plain_string(const uint8_t *p, const uint8_t *end)
+{
+    const uint8_t *q = find_special(p, end);
+    return q < end && *q == '"' ? q : NULL;
+}
+
+/* "name":"text" or "name":123 with a comma or brace behind it, which is what most members are;
+ * false, with nothing moved, for all others. */
+static inline bool plain_member(cursor *c, ds_jmember *m)
+{
+    const uint8_t *end = c->end, *name = c->p + 1, *q;
+    if (end - c->p < 6 || *c->p != '"' || !(q = plain_string(name, end)) || end - q < 4 ||
+        q[1] != ':')
+        return false;
+    const uint8_t *value = q + 2;
+    const bool string = *value == '"';
+    *m = (ds_jmember){.name = name,
+                      .value = value,
+                      .name_len = (size_t)(q - name),
+                      .kind = string ? DS_J_STRING : DS_J_NUMBER};
+    if (string) {
+        if (!(q = plain_string(value + 1, end)))
+            return false;
+        q++;
+    } else {
+        if (*value < '1' || *value > '9')
+            return false;
+        for (q = value + 1; q < end && *q >= '0' && *q <= '9';)
+            q++;
+    }
+    if (q == end || (*q != ',' && *q != '}'))
+        return false;
+    m->value_len = (size_t)(q - value);
+    c->p = q;
+    return true;
+}
+
+static int scan_member(cursor *c, ds_jmember *m, unsigned depth)
+{
+    m->name = c->p + 1;
+    if (c->p == c->end || *c->p != '"') {
+        fail(c, c->p == c->end ? "the text ends in the middle of an object"
+                               : "a member's name is expected here");
+        return DS_FAIL;
+    }
+    if (!scan_string(c))
+        return DS_FAIL;
+    m->name_len = (size_t)(c->p - 1 - m->name);
+    m->name_escaped = c->escaped;
+    skip_space(c);
+    if (c->p == c->end || *c->p != ':') {
+        fail(c, "a colon is expected here");
+        return DS_FAIL;
+    }
+    c->p++;
+    skip_space(c);
+    m->value = c->p;
+    c->spaced = false;
+    if (!scan_value(c, 1, depth, &m->kind))
+        return DS_FAIL;
+    m->value_len = (size_t)(c->p - m->value);
+    m->escaped = m->kind == DS_J_STRING && c->escaped;
+    m->spaced = c->spaced;
+    return 0;
+}
+
 /* The members of the outermost object, whose brace has been stepped over. */
 static int scan_members(ds_jscan *s, cursor *c, unsigned depth)
 {
@@ -322,30 +389,8 @@ static int scan_members(ds_jscan *s, cursor *c, unsigned depth)
         ds_jmember *m = add_member(s);
         if (!m)
             return DS_NOMEM;
-        m->name = c->p + 1;
-        if (c->p == c->end || *c->p != '"') {
-            fail(c, c->p == c->end ? "the text ends in the middle of an object"
-                                   : "a member's name is expected here");
+        if (!plain_member(c, m) && scan_member(c, m, depth) != 0)
             return DS_FAIL;
-        }
-        if (!scan_string(c))
-            return DS_FAIL;
-        m->name_len = (size_t)(c->p - 1 - m->name);
-        m->name_escaped = c->escaped;
-        skip_space(c);
-        if (c->p == c->end || *c->p != ':') {
-            fail(c, "a colon is expected here");
-            return DS_FAIL;
-        }
-        c->p++;
-        skip_space(c);
-        m->value = c->p;
-        c->spaced = false;
-        if (!scan_value(c, 1, depth, &m->kind))
-            return DS_FAIL;
-        m->value_len = (size_t)(c->p - m->value);
-        m->escaped = m->kind == DS_J_STRING && c->escaped;
-        m->spaced = c->spaced;
         skip_space(c);
         if (c->p < c->end && *c->p == ',') {
             c->p++;

@@ -9,11 +9,21 @@ static const ds_gramword *words_of(const ds_textgrams *g, size_t *n)
     return (const ds_gramword *)(const void *)g->words.data;
 }
 
-static inline uint64_t gram_hash(const ds_gramword *w, unsigned n)
+#define FACTOR 0x9e3779b97f4a7c15u
+#define SPREAD 0xd6e8feb86659fd93u
+
+/* Before it is spread: words' hashes times powers of a number. */
+static inline uint64_t gram_sum(const ds_gramword *w, unsigned n)
 {
     uint64_t h = 0;
     for (unsigned i = 0; i < n; i++)
-        h = (h ^ w[i].hash) * 0x9e3779b97f4a7c15u + (h >> 29);
+        h = h * FACTOR + w[i].hash;
+    return h;
+}
+
+static inline uint64_t gram_hash(const ds_gramword *w, unsigned n)
+{
+    const uint64_t h = gram_sum(w, n) * SPREAD;
     return h ^ h >> 32;
 }
 
@@ -50,16 +60,27 @@ static int clear(ds_buf *b, size_t bytes, ds_err *err)
     return 0;
 }
 
+/* Was the bit of a hash set? Sets it. */
+static inline uint64_t see(uint64_t *seen, unsigned log, uint64_t h)
+{
+    uint64_t *bits = seen + (h >> (64 - log + 6));
+    const unsigned bit = (unsigned)(h >> (64 - log) & 63);
+    const uint64_t was = *bits >> bit & 1;
+    *bits |= (uint64_t)1 << bit;
+    return was;
+}
+
 /* Pairs fall into buckets by hash. What a bucket's pairs and the two words behind each come to is
  * not less than any n-gram of up to 4 words that begins with one of them, all its occurrences
- * taken together. And where an n-gram of 5 or more words repeats, at least four pairs in a row
- * were seen before. No branch depends on the text, but for the rare ones. */
+ * taken together. And where an n-gram of 5 or more words repeats, four pairs in a row were seen
+ * before, and so was the run of 5 words that they are. No branch depends on the text, but for rare
+ * ones. */
 static int glance(ds_textgrams *g, ds_err *err)
 {
     size_t words, row = 0, upto = 0; /* pairs seen in a row; words covered so far */
     const ds_gramword *w = words_of(g, &words);
     const unsigned sums = log_size(words, SUMS_MIN, SUMS_MAX),
-                   seens = log_size(32 * words, SEEN_MIN, SEEN_MAX);
+                   seens = log_size(64 * words, SEEN_MIN, SEEN_MAX);
     g->rough = true;
     g->rough_top = g->rough_dups = 0;
     if (words < 3)
@@ -72,18 +93,19 @@ static int glance(ds_textgrams *g, ds_err *err)
     uint64_t *sum = (uint64_t *)(void *)g->table.data, *seen = (uint64_t *)(void *)g->seen.data;
     uint64_t top = 0, chars = gram_chars(w, words < 4 ? 3 : 4) + 3;
     for (size_t i = 0; i + 1 < words; i++) {
-        const uint64_t h = (w[i].hash * 0x9e3779b97f4a7c15u + w[i + 1].hash) * 0xd6e8feb86659fd93u;
-        uint64_t *s = sum + (h >> (64 - sums)), *bits = seen + (h << sums >> (64 - seens + 6));
-        const unsigned bit = (unsigned)(h << sums >> (64 - seens) & 63);
+        const uint64_t h = gram_sum(w + i, 2) * SPREAD;
+        uint64_t *s = sum + (h >> (64 - sums));
         const uint64_t was = *s, all = was + chars, again = all & (0 - (uint64_t)(was != 0));
         *s = all;
         top = again > top ? again : top;
-        row = (row + 1) & (0 - (size_t)(*bits >> bit & 1));
-        *bits |= (uint64_t)1 << bit;
+        row = (row + 1) & (0 - (size_t)see(seen, seens, h << sums));
         chars += (i + 4 < words ? w[i + 4].chars : 0) - (uint64_t)w[i].chars;
-        if (row < DS_DUP_MIN - 1)
+        if (i + 1 < DS_DUP_MIN - 1)
             continue;
-        const size_t from = i + 1 - row > upto ? i + 1 - row : upto;
+        const uint64_t five = see(seen, seens, gram_sum(w + i + 2 - DS_DUP_MIN, 5) * SPREAD);
+        if (row < DS_DUP_MIN - 1 || !five)
+            continue;
+        const size_t at = i + 2 - DS_DUP_MIN, from = at > upto ? at : upto;
         g->rough_dups += gram_chars(w + from, (unsigned)(i + 2 - from));
         upto = i + 2;
     }
@@ -98,22 +120,19 @@ static int glance_once(ds_textgrams *g, ds_err *err)
 
 /* ---- pairs ---- */
 
-/* One pass over pairs of words. A longer n-gram that ends its last occurrence at i began with a
- * pair that had come at least as often by then; and where an n-gram of 5 or more words repeats, at
- * least four pairs in a row do. */
+/* A longer n-gram that ends its last occurrence at i began with a pair that had come at least as
+ * often by then. */
 static int count_pairs(ds_textgrams *g, ds_err *err)
 {
-    size_t words, row = 0, upto = 0; /* pairs that repeat in a row; words covered so far */
+    size_t words;
     const ds_gramword *w = words_of(g, &words);
     uint64_t top = 1;
     ds_hashcount t = {0};
     g->paired = true;
     memset(g->top, 0, sizeof g->top);
-    g->covered = 0;
     int rc = words > 2 ? ds_hashcount_begin(&t, &g->table, words - 1, err) : 0;
     for (size_t i = 0; rc == 0 && i + 2 < words + (words > 2); i++) {
         const uint64_t count = ds_hashcount_put(&t, gram_hash(w + i, 2));
-        row = count > 1 ? row + 1 : 0;
         if (count < 2)
             continue;
         uint64_t chars = gram_chars(w + i, 2) + 1;
@@ -125,11 +144,6 @@ static int count_pairs(ds_textgrams *g, ds_err *err)
             if (chars * count > g->top[n])
                 g->top[n] = chars * count;
         }
-        if (row < DS_DUP_MIN - 1)
-            continue;
-        const size_t from = i + 2 - (row + 1) > upto ? i + 2 - (row + 1) : upto;
-        g->covered += gram_chars(w + from, (unsigned)(i + 2 - from));
-        upto = i + 2;
     }
     return rc;
 }
@@ -170,51 +184,22 @@ int ds_textgrams_top(ds_textgrams *g, unsigned n, uint64_t enough, uint64_t *cha
     return rc;
 }
 
-/* Words covered by n-grams that were there before, overlaps counted once: nothing that a longer
- * n-gram repeats lies outside of them, since its first words are such an n-gram, too. */
-static uint64_t covered(const ds_gramword *w, size_t grams, unsigned n, ds_hashcount *t)
-{
-    uint64_t chars = 0;
-    size_t upto = 0;
-    for (size_t i = 0; i < grams; i++) {
-        if (ds_hashcount_put(t, gram_hash(w + i, n)) < 2)
-            continue;
-        const size_t from = i > upto ? i : upto;
-        chars += gram_chars(w + from, (unsigned)(i + n - from));
-        upto = i + n;
-    }
-    return chars;
-}
-
-static uint64_t dups_of(const ds_gramword *w, size_t words, unsigned n, ds_hashcount *t)
-{
-    uint64_t chars = 0;
-    for (size_t i = 0; i + n <= words;) {
-        const bool seen = ds_hashcount_put(t, gram_hash(w + i, n)) > 1;
-        chars += seen ? gram_chars(w + i, n) : 0;
-        i += seen ? n : 1;
-    }
-    return chars;
-}
-
-int ds_textgrams_dups(ds_textgrams *g, uint64_t enough, uint64_t chars[DS_DUP_MAX + 1], ds_err *err)
+int ds_textgrams_dups(ds_textgrams *g, unsigned n, uint64_t enough, uint64_t *chars, ds_err *err)
 {
     size_t words;
     const ds_gramword *w = words_of(g, &words);
     ds_hashcount t = {0};
-    memset(chars, 0, (DS_DUP_MAX + 1) * sizeof *chars);
-    if (words <= DS_DUP_MIN)
+    *chars = 0;
+    if (words <= n)
         return 0;
     int rc = glance_once(g, err);
-    if (rc || g->rough_dups <= enough || (rc = pair_once(g, err)) != 0 || g->covered <= enough)
+    if (rc || g->rough_dups <= enough)
         return rc;
     rc = ds_hashcount_begin(&t, &g->table, words, err);
-    if (rc || covered(w, words - DS_DUP_MIN + 1, DS_DUP_MIN, &t) <= enough)
-        return rc;
-    for (unsigned n = DS_DUP_MIN; rc == 0 && n <= DS_DUP_MAX; n++) {
-        rc = ds_hashcount_begin(&t, &g->table, words, err);
-        if (rc == 0)
-            chars[n] = dups_of(w, words, n, &t);
+    for (size_t i = 0; rc == 0 && i + n <= words;) {
+        const bool seen = ds_hashcount_put(&t, gram_hash(w + i, n)) > 1;
+        *chars += seen ? gram_chars(w + i, n) : 0;
+        i += seen ? n : 1;
     }
     return rc;
 }

@@ -23,9 +23,9 @@ typedef struct ds_textgrams {
     /* at most: characters of the most frequent n-gram; of those that repeat, n >= 5 */
     bool rough;
     uint64_t rough_top, rough_dups;
-    /* the same by looking up pairs; exact for n = 2 */
+    /* the first by looking up pairs: exact for n = 2, at most for longer ones */
     bool paired;
-    uint64_t top[DS_TOP_MAX + 1], covered;
+    uint64_t top[DS_TOP_MAX + 1];
 } ds_textgrams;
 
 void ds_textgrams_reset(ds_textgrams *g); /* no words, memory kept */
@@ -34,9 +34,8 @@ void ds_textgrams_fini(ds_textgrams *g);
 /* Characters of the most frequent n-gram, all its occurrences taken together (with the spaces
  * between its words); 0 when none is there twice. Answers up to `enough` may be given as 0. */
 int ds_textgrams_top(ds_textgrams *g, unsigned n, uint64_t enough, uint64_t *chars, ds_err *err);
-/* Characters in n-grams that were there before, found from left to right without overlap, for each
- * n from 5 to 10; when none can be above `enough`, all may be given as 0. */
-int ds_textgrams_dups(ds_textgrams *g, uint64_t enough, uint64_t chars[DS_DUP_MAX + 1],
-                      ds_err *err);
+/* Characters in n-grams that were there before, found from left to right without overlap, for n
+ * from 5 on. Answers up to `enough` may be given as 0. */
+int ds_textgrams_dups(ds_textgrams *g, unsigned n, uint64_t enough, uint64_t *chars, ds_err *err);
 
 #endif

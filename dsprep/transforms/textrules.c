@@ -253,32 +253,20 @@ static uint64_t below(double limit, double chars)
 static int judge_grams(ds_textjudge *j, const ds_textrules *r, int *rule, ds_err *err)
 {
     const double chars = (double)j->m.f.chars;
-    uint64_t dups[DS_DUP_MAX + 1], c;
-    double least = -1;
+    uint64_t c;
     int rc = 0;
-    for (unsigned n = DS_TOP_MIN; rc == 0 && n <= DS_TOP_MAX; n++) {
-        const unsigned i = DS_RULE_R_TOP2 + n - DS_TOP_MIN;
+    for (unsigned i = DS_RULE_R_TOP2; rc == 0 && i <= DS_RULE_R_DUP10; i++) {
+        const bool top = i < DS_RULE_R_DUP5;
+        const unsigned n = top ? i - DS_RULE_R_TOP2 + DS_TOP_MIN : i - DS_RULE_R_DUP5 + DS_DUP_MIN;
         if (!r->on[i])
             continue;
-        rc = ds_textgrams_top(&j->m.grams, n, below(r->limit[i], chars), &c, err);
+        const uint64_t enough = below(r->limit[i], chars);
+        rc = top ? ds_textgrams_top(&j->m.grams, n, enough, &c, err)
+                 : ds_textgrams_dups(&j->m.grams, n, enough, &c, err);
         j->found = chars > 0 ? (double)c / chars : 0;
         if (rc == 0 && fails(r, i, j->found)) {
             *rule = (int)i;
-            return 0;
-        }
-    }
-    for (unsigned i = DS_RULE_R_DUP5; i <= DS_RULE_R_DUP10; i++)
-        if (r->on[i] && (least < 0 || r->limit[i] < least))
-            least = r->limit[i] < 0 ? 0 : r->limit[i];
-    if (rc || least < 0)
-        return rc;
-    rc = ds_textgrams_dups(&j->m.grams, below(least, chars), dups, err);
-    for (unsigned n = DS_DUP_MIN; rc == 0 && n <= DS_DUP_MAX; n++) {
-        const unsigned i = DS_RULE_R_DUP5 + n - DS_DUP_MIN;
-        j->found = chars > 0 ? (double)dups[n] / chars : 0;
-        if (r->on[i] && fails(r, i, j->found)) {
-            *rule = (int)i;
-            return 0;
+            break;
         }
     }
     return rc;
