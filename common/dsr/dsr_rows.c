@@ -40,7 +40,8 @@ int ds_rows_new(ds_rows **out, ds_writer *w, const ds_schema *s, ds_err *err)
     r->heads = calloc(s->n + 1, sizeof *r->heads);
     r->chunks = calloc(s->n + 1, sizeof *r->chunks);
     r->primary = calloc(s->n + 1, sizeof *r->primary);
-    int rc = r->cols && r->heads && r->chunks && r->primary ? ds_rowhash_init(&r->hash, err) : ds_fail_nomem(err);
+    int rc = r->cols && r->heads && r->chunks && r->primary ? ds_rowhash_init(&r->hash, err)
+                                                            : ds_fail_nomem(err);
     if (rc) {
         ds_rows_free(r);
         return rc;

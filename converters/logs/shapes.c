@@ -1,4 +1,5 @@
 /* shapes.c - see shapes.h. */
+#define XXH_INLINE_ALL
 #include "shapes.h"
 
 #include <stdlib.h>
@@ -60,27 +61,44 @@ typedef struct cutter {
     bool in, open; /* a word has begun, and holds a digit */
 } cutter;
 
+/* Bits [from, to) of 64, from < to < 64. */
+static inline uint64_t between(unsigned from, unsigned to)
+{
+    return (((uint64_t)1 << to) - 1) & UINT64_MAX << from;
+}
+
 static void cut64(cutter *c, uint32_t base, uint64_t space, uint64_t digit)
 {
     uint64_t change = space ^ (space << 1 | (uint64_t)!c->in); /* where words begin and end */
-    uint32_t from = 0;
-    while (change) {
-        uint32_t at = (uint32_t)__builtin_ctzll(change);
-        if (c->in) {
-            uint64_t part = (at ? ~UINT64_C(0) >> (64 - at) : 0) & ~UINT64_C(0) << from;
-            ds_word *w = &c->w[c->n++];
-            w->len = base + at - w->at;
-            w->open = c->open || (digit & part);
-        } else {
-            c->w[c->n].at = base + at;
-            c->open = false;
-        }
-        c->in = !c->in;
-        from = at;
+    ds_word *w = &c->w[c->n];
+    if (c->in && change) {
+        const unsigned end = (unsigned)__builtin_ctzll(change);
+        w->len = base + end - w->at;
+        w->open = c->open || (end && digit & between(0, end));
         change &= change - 1;
+        c->in = false;
+        w++;
     }
-    if (c->in)
-        c->open = c->open || (digit >> from);
+    if (c->in) {
+        c->open = c->open || digit;
+        return;
+    }
+    while (change) {
+        const unsigned from = (unsigned)__builtin_ctzll(change);
+        w->at = base + from;
+        change &= change - 1;
+        if (!change) {
+            c->in = true;
+            c->open = digit >> from;
+            break;
+        }
+        const unsigned end = (unsigned)__builtin_ctzll(change);
+        change &= change - 1;
+        w->len = end - from;
+        w->open = digit & between(from, end);
+        w++;
+    }
+    c->n = (size_t)(w - c->w);
 }
 
 size_t ds_shape_words(const uint8_t *line, size_t len, ds_word *words)
