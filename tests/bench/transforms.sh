@@ -1,6 +1,8 @@
 #!/bin/bash
-# transforms.sh - what dsprep filter, dedup, redact, split and export do in a second of one processor, and datatrove's filters and
-# MinHash beside them on the first documents of the same texts, where its python module is at hand.
+# transforms.sh - what dsprep's transforms and export do in a second of one processor, and datatrove's filters and near-duplicate
+# removal, from signatures to the texts that stay, on the first documents of the same texts, where its python module is at hand.
+# The stream alone is a filter that lets everything pass: reading, checking, cutting and writing. What a stage takes beside that
+# stands behind its figure.
 #
 # DS_BIN_DIR        where the programs are
 # DS_BENCH_TEXTS    JSON lines with members id and text (default: pages made of this machine's documentation, some 60 MB)
@@ -35,52 +37,80 @@ fi
 dsprep text -q --key-field id "$texts" > s.dsr
 bytes=$(stat -c %s s.dsr)
 
-# cpu NAME COMMAND...: megabytes a second of processor time, the best run.
-cpu() {
-    local name=$1 best='' t i
-    shift
+# took COMMAND...: processor seconds of the best run.
+took() {
+    local best='' t i
     for ((i = 0; i < runs; i++)); do
-        t=$({ TIMEFORMAT='%U %S'; time "$@" -q -j 1 s.dsr > out.dsr; } 2>&1 | awk '{ print $1 + $2 }')
+        t=$({ TIMEFORMAT='%U %S'; time "$@" > out.bin; } 2>&1 | awk '{ print $1 + $2 }')
         best=$(awk -v a="$t" -v b="$best" 'BEGIN { print (b == "" || a < b) ? a : b }')
     done
-    awk -v n="$name" -v b="$bytes" -v t="$best" 'BEGIN { printf "%-34s %8.0f MB/s\n", n, b / 1e6 / (t > 0 ? t : 0.01) }'
+    echo "$best"
 }
+# cpu NAME GOAL COMMAND...: megabytes a second of processor time, and those of the stage without the stream.
+cpu() {
+    awk -v n="$1" -v g="$2" -v b="$bytes" -v t="$(took "${@:3}" -q -j 1 s.dsr)" -v s="$stream" 'BEGIN {
+        printf "%-34s %8.0f MB/s", n, b / 1e6 / (t > 0 ? t : 0.01)
+        if (s && t - s > 0.005) printf "   the stage alone %5.0f", b / 1e6 / (t - s)
+        print g ? "   goal " g : "" }'
+}
+stream=''
+cpu 'the stream alone' '' dsprep filter --where true
+stream=$(took dsprep filter --where true -q -j 1 s.dsr)
 for p in gopher-quality gopher-repetition gopher c4 fineweb-quality fineweb; do
-    cpu "filter --preset $p" dsprep filter --preset $p
+    cpu "filter --preset $p" '>= 200' dsprep filter --preset $p
 done
-cpu 'filter --where' dsprep filter --where 'len(text) > 2000 and not text contains "xyz"'
-cpu 'dedup' dsprep dedup
-cpu 'dedup --near' dsprep dedup --near
-cpu 'redact' dsprep redact
-cpu 'split' dsprep split --by key
+cpu 'filter --where' '' dsprep filter --where 'len(text) > 2000 and not text contains "xyz"'
+cpu 'dedup' '' dsprep dedup
+cpu 'dedup --near' '>= 50' dsprep dedup --near
+near=$(took dsprep dedup --near -q -j 1 s.dsr)
+cpu 'redact' '' dsprep redact
+cpu 'split' '' dsprep split --by key
+cpu 'sort' '' dsprep sort --by 'len(text)'
+cpu 'mix' '' dsprep mix --keys prefix s.dsr=1
+head -n 200 "$texts" | dsprep text -q --format jsonl --key-field id - > against.dsr
+cpu 'decontaminate' '' dsprep decontaminate --against against.dsr
+cpu 'lang' '' dsprep lang
 
 # MDS beside cat and zstd of the same bytes, by processor time, in turn: the best of each.
-took() {
-    { TIMEFORMAT='%U %S'; time "$@" > out.bin; } 2>&1 | awk '{ print $1 + $2 }'
-}
 as_mds() { rm -rf mds && dsprep export -q -j 1 --format mds -o mds s.dsr; }
 zipped() { cat s.dsr | zstd -q -3 -T1 -c; }
 if command -v zstd > /dev/null; then
     for ((i = 0; i < runs; i++)); do
-        echo "$(took as_mds) $(took zipped)"
+        echo "$(runs=1 took as_mds) $(runs=1 took zipped)"
     done | awk -v b="$bytes" 'NR == 1 || $1 < m { m = $1 } NR == 1 || $2 < z { z = $2 } END {
-        printf "%-34s %8.0f MB/s\n%-34s %8.0f MB/s: %.2f times as long\n", "cat, zstd -3", b / 1e6 / z, "export --format mds", b / 1e6 / m, m / z }'
+        printf "%-34s %8.0f MB/s\n%-34s %8.0f MB/s: %.2f times as long   goal <= 1.5\n", "cat, zstd -3", b / 1e6 / z, "export --format mds", b / 1e6 / m, m / z }'
 fi
-"${DS_BENCH_PYTHON:-python3}" - "$texts" <<'PY' || echo 'datatrove: not at hand'
+"${DS_BENCH_PYTHON:-python3}" - "$texts" "$(awk -v b="$bytes" -v t="$near" 'BEGIN { print b / 1e6 / t }')" <<'PY' || echo 'datatrove: not at hand'
 import json, sys, time
 from datatrove.data import Document
-from datatrove.pipeline.dedup.minhash import MinhashDedupSignature
+from datatrove.pipeline.dedup.minhash import (MinhashConfig, MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter,
+                                              MinhashDedupSignature)
 from datatrove.pipeline.filters import C4QualityFilter, FineWebQualityFilter, GopherQualityFilter, GopherRepetitionFilter
 
-with open(sys.argv[1]) as f:
-    docs = [Document(text=json.loads(l)["text"], id=str(i)) for i, l in zip(range(300), f)]
-size = sum(len(d.text.encode()) for d in docs) / 1e6
-sig = MinhashDedupSignature(output_folder="sig")
-steps = [(F.__name__, F().filter) for F in (GopherQualityFilter, GopherRepetitionFilter, C4QualityFilter, FineWebQualityFilter)]
-steps.append(("MinhashDedupSignature", lambda d: sig.get_signature(sig.get_shingles(d.text))))
-for name, step in steps:
+def documents(n):
+    with open(sys.argv[1]) as f:
+        return [Document(text=json.loads(l)["text"], id=str(i)) for i, l in zip(range(n), f)]
+
+def clock(name, docs, run):
     t = time.process_time()
-    for d in docs:
-        step(d)
-    print("datatrove %-24s %8.2f MB/s" % (name, size / (time.process_time() - t)))
+    run()
+    rate = sum(len(d.text.encode()) for d in docs) / 1e6 / (time.process_time() - t)
+    print("datatrove %-24s %8.2f MB/s" % (name, rate))
+    return rate
+
+docs = documents(300)
+for F in (GopherQualityFilter, GopherRepetitionFilter, C4QualityFilter, FineWebQualityFilter):
+    step = F().filter
+    clock(F.__name__, docs, lambda: [step(Document(text=d.text, id=d.id)) for d in docs])
+docs, config = documents(600), MinhashConfig()
+
+def near():
+    MinhashDedupSignature("sig", config=config).run(docs, rank=0, world_size=1)
+    for rank in range(config.num_buckets):
+        MinhashDedupBuckets("sig", "buckets", config=config).run(rank=rank, world_size=config.num_buckets)
+    MinhashDedupCluster("buckets", "remove", config=config).run()
+    return sum(1 for _ in MinhashDedupFilter("remove").run(docs, rank=0, world_size=1))
+
+rate = clock("near-duplicates", docs, near)
+print("%-34s %8.0f times as fast   goal >= 20" % ("dedup --near beside datatrove", float(sys.argv[2]) / rate))
 PY
