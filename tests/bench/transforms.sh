@@ -9,6 +9,7 @@
 # DS_BENCH_PYTHON   the python whose module datatrove is the peer (default python3)
 # DS_BENCH_RUNS     runs of each, the best counts (default 3)
 set -eu -o pipefail
+shopt -s inherit_errexit
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 PATH=$(cd "${DS_BIN_DIR:-$here/../../build/release/bin}" && pwd):$PATH
@@ -41,35 +42,39 @@ bytes=$(stat -c %s s.dsr)
 took() {
     local best='' t i
     for ((i = 0; i < runs; i++)); do
-        t=$({ TIMEFORMAT='%U %S'; time "$@" > out.bin; } 2>&1 | awk '{ print $1 + $2 }')
+        t=$({ TIMEFORMAT='%U %S'; time "$@" 2> err.txt > out.bin; } 2>&1 | awk '{ print $1 + $2 }') ||
+            { echo "transforms: $*: $(tail -n 1 err.txt)" >&2; return 1; }
         best=$(awk -v a="$t" -v b="$best" 'BEGIN { print (b == "" || a < b) ? a : b }')
     done
     echo "$best"
 }
 # cpu NAME GOAL COMMAND...: megabytes a second of processor time, and those of the stage without the stream.
 cpu() {
-    awk -v n="$1" -v g="$2" -v b="$bytes" -v t="$(took "${@:3}" -q -j 1 s.dsr)" -v s="$stream" 'BEGIN {
+    local t
+    t=$(took "${@:3}")
+    awk -v n="$1" -v g="$2" -v b="$bytes" -v t="$t" -v s="$stream" 'BEGIN {
         printf "%-34s %8.0f MB/s", n, b / 1e6 / (t > 0 ? t : 0.01)
         if (s && t - s > 0.005) printf "   the stage alone %5.0f", b / 1e6 / (t - s)
         print g ? "   goal " g : "" }'
 }
+one() { cpu "$1" "$2" dsprep "${@:3}" -q -j 1 s.dsr; }
 stream=''
-cpu 'the stream alone' '' dsprep filter --where true
+one 'the stream alone' '' filter --where true
 stream=$(took dsprep filter --where true -q -j 1 s.dsr)
 for p in gopher-quality gopher-repetition gopher c4 fineweb-quality fineweb; do
-    cpu "filter --preset $p" '>= 200' dsprep filter --preset $p
+    one "filter --preset $p" '>= 200' filter --preset $p
 done
-cpu 'filter --where' '' dsprep filter --where 'len(text) > 2000 and not text contains "xyz"'
-cpu 'dedup' '' dsprep dedup
-cpu 'dedup --near' '>= 50' dsprep dedup --near
+one 'filter --where' '' filter --where 'len(text) > 2000 and not text contains "xyz"'
+one 'dedup' '' dedup
+one 'dedup --near' '>= 50' dedup --near
 near=$(took dsprep dedup --near -q -j 1 s.dsr)
-cpu 'redact' '' dsprep redact
-cpu 'split' '' dsprep split --by key
-cpu 'sort' '' dsprep sort --by 'len(text)'
-cpu 'mix' '' dsprep mix --keys prefix s.dsr=1
+one 'redact' '' redact --keys ignore
+one 'split' '' split --by key
+cpu 'sort' '' dsprep sort --by 'len(text)' -q s.dsr
+cpu 'mix' '' dsprep mix -q s.dsr=1
 head -n 200 "$texts" | dsprep text -q --format jsonl --key-field id - > against.dsr
-cpu 'decontaminate' '' dsprep decontaminate --against against.dsr
-cpu 'lang' '' dsprep lang
+one 'decontaminate' '' decontaminate --against against.dsr
+one 'lang' '' lang
 
 # MDS beside cat and zstd of the same bytes, by processor time, in turn: the best of each.
 as_mds() { rm -rf mds && dsprep export -q -j 1 --format mds -o mds s.dsr; }
