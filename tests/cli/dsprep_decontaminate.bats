@@ -139,5 +139,5 @@ reckon() {
     has 'rebuilt: root'
     dsprep text -q --key-field id t.jsonl | dsprep decontaminate -q --against eval.dsr | dsver commit other
     exits 1 dsver rebuild other --source t.jsonl
-    has 'dsprep decontaminate' 'which they were is not recorded'
+    has 'dsprep decontaminate' 'whose content is not recorded' '--file against=FILE'
 }
