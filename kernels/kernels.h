@@ -22,6 +22,7 @@
 #include <stdint.h>
 
 #include "error.h"
+#include "pixels.h"
 
 enum ds_kfmt { DS_KF32 = 0, DS_KBF16 = 1 };
 
@@ -51,6 +52,23 @@ typedef struct ds_kadamw {
     float gscale;       /* gradients are multiplied by this first (clipping) */
 } ds_kadamw;
 
+/* An image whose samples become values by a table, and what is made of them (pixels.h). */
+typedef struct ds_kimage {
+    enum ds_pixel from; /* of 8 or 16 bits */
+    enum ds_pixel to;
+    int64_t rows, cols, samples; /* of the image */
+    int64_t to_rows, to_cols;    /* of what is made of it */
+    const double *table;         /* k's memory: sample s has value table[s - low] */
+    int32_t low;
+    double gain, bias; /* of values in their new size: v * gain + bias; gain 0: none of it */
+    int64_t side;      /* of patches; 0: none */
+} ds_kimage;
+static inline size_t ds_kimage_bytes(const ds_kimage *p)
+{
+    return ds_pixel_count((size_t)p->to_rows, (size_t)p->to_cols, (size_t)p->side) *
+           (size_t)p->samples * ds_pixel_size(p->to);
+}
+
 /* A device's memory. What is not known is 0. */
 typedef struct ds_kmem {
     int64_t total, free; /* of the device, whoever uses it */
@@ -65,6 +83,9 @@ typedef struct ds_kmem {
 
 /* Places of scratch: what a function takes beside its operands (devroom.h). */
 #define DS_KSLOTS 4
+
+/* The word that joins several devices. */
+#define DS_KPEERS_ID 128
 
 struct ds_kernels {
     const char *name;   /* "cpu" */
@@ -212,6 +233,27 @@ struct ds_kernels {
                   int64_t n, int64_t d, ds_err *err);
     int (*scatter_add)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
                        const float *w, int64_t n, int64_t d, ds_err *err);
+
+    /* ---- images ---- */
+    /* out = the image by its table, in its new size and type, in patches: ds_kimage_bytes of it.
+     * The same bits on every backend. 5 FLOPs for each of the samples that a new one is made of. */
+    int (*image)(ds_kernels *k, void *out, const void *image, const ds_kimage *p, ds_err *err);
+
+    /* ---- several devices ---- */
+    /* Ranks that compute one run, each on a device of its own, give each other bytes of their
+     * devices' memory; nothing is added on the way. Collective: every rank calls the same ones in
+     * the same order, and one that fails leaves the others waiting. NULL where a backend has none.
+     */
+    /* The word, for one rank to make and to tell all by other means; NULL: only whether there is
+     * what is needed. */
+    int (*peers_id)(ds_kernels *k, char id[DS_KPEERS_ID], ds_err *err);
+    int (*peers_join)(ds_kernels *k, const char id[DS_KPEERS_ID], int rank, int size, ds_err *err);
+    /* Of `bytes` each. Gather: all[i] is rank i's mine. Exchange: all[i] is piece number `rank` of
+     * rank i's mine. Spread: data is root's. all and mine are apart, but for a gather's mine that
+     * is its own piece of all. */
+    int (*peers_gather)(ds_kernels *k, void *all, const void *mine, size_t bytes, ds_err *err);
+    int (*peers_exchange)(ds_kernels *k, void *all, const void *mine, size_t bytes, ds_err *err);
+    int (*peers_spread)(ds_kernels *k, void *data, size_t bytes, int root, ds_err *err);
 
     /* ---- optimizer ---- */
     /* Sum of squares of `count` arrays, n[i] elements at x[i], in f64: of each in fixed blocks of

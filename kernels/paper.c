@@ -163,63 +163,171 @@ static int paper_topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const 
     return take(k, 0, ds_scratch_choices(t, kk));
 }
 
-#define IDLE(name, ...)                                                                            \
-    static int name(__VA_ARGS__)                                                                   \
-    {                                                                                              \
-        return 0;                                                                                  \
-    }
+/* ---- what takes nothing for itself, and does nothing ---- */
 
-IDLE(idle_upload, ds_kernels *k, void *dst, const void *host, size_t bytes, ds_err *err)
-IDLE(idle_zero, ds_kernels *k, void *p, size_t bytes, ds_err *err)
-IDLE(idle_sync, ds_kernels *k, ds_err *err)
-IDLE(idle_reserve, ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err)
-IDLE(idle_embed, ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
-     int64_t t, int64_t d, ds_err *err)
-IDLE(idle_embed_back, ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
-     const int32_t *ids, int64_t t, int64_t d, ds_err *err)
-IDLE(idle_rmsnorm, ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
-     enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
-IDLE(idle_bias, ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
-     ds_err *err)
-IDLE(idle_rope, ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
-     int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
-     bool interleaved, bool back, ds_err *err)
-IDLE(idle_swiglu, ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
-     ds_err *err)
-IDLE(idle_swiglu_back, ds_kernels *k, void *da, void *db, const void *dy, const void *a,
-     const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
-IDLE(idle_add, ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,
-     int64_t n, ds_err *err)
-IDLE(idle_convert, ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
-     int64_t n, ds_err *err)
-IDLE(idle_dropout, ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
-     uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
-IDLE(idle_copy_cols, ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride,
-     enum ds_kfmt f, int64_t t, int64_t n, bool accumulate, ds_err *err)
-IDLE(idle_row_dot, ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f,
-     int64_t t, int64_t d, ds_err *err)
-IDLE(idle_scale_cols, ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
-     int64_t t, int64_t n, bool accumulate, ds_err *err)
-IDLE(idle_row_norm, ds_kernels *k, float *norm, float *gain, const float *m, const float *v,
-     int64_t rows, int64_t cols, ds_err *err)
-IDLE(idle_attention, ds_kernels *k, void *o, float *lse, const void *q, const void *kk,
-     const void *v, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s, ds_err *err)
-IDLE(idle_attention_past, ds_kernels *k, void *o, const void *q, const void *kk, const void *v,
-     enum ds_kfmt f, const ds_kattn *p, int64_t past, int64_t t, ds_err *err)
-IDLE(idle_xent, ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
-     enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t, int64_t v, float scale,
-     ds_err *err)
-IDLE(idle_topk_back, ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
-     const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk, float scale,
-     bool normalise, ds_err *err)
-IDLE(idle_gather, ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
-     int64_t n, int64_t d, ds_err *err)
-IDLE(idle_scatter, ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-     const float *w, int64_t n, int64_t d, ds_err *err)
-IDLE(idle_adamw, ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
-     const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
-IDLE(idle_adamw8, ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
-     uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
+static int idle_upload(ds_kernels *k, void *dst, const void *host, size_t bytes, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_zero(ds_kernels *k, void *p, size_t bytes, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_sync(ds_kernels *k, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_reserve(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err)
+{
+    return 0;
+}
+
+static int idle_embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f,
+                      const int32_t *ids, int64_t t, int64_t d, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
+                           const int32_t *ids, int64_t t, int64_t d, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
+                        enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_bias(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
+                     ds_err *err)
+{
+    return 0;
+}
+
+static int idle_rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, const float *cs,
+                     int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd,
+                     int32_t rot, bool interleaved, bool back, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f,
+                       int64_t n, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_swiglu_back(ds_kernels *k, void *da, void *db, const void *dy, const void *a,
+                            const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_add(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,
+                    int64_t n, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
+                        int64_t n, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
+                        uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src,
+                          int64_t sstride, enum ds_kfmt f, int64_t t, int64_t n, bool accumulate,
+                          ds_err *err)
+{
+    return 0;
+}
+
+static int idle_row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum ds_kfmt f,
+                        int64_t t, int64_t d, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_scale_cols(ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
+                           int64_t t, int64_t n, bool accumulate, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_row_norm(ds_kernels *k, float *norm, float *gain, const float *m, const float *v,
+                         int64_t rows, int64_t cols, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_attention(ds_kernels *k, void *o, float *lse, const void *q, const void *kk,
+                          const void *v, enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *s,
+                          ds_err *err)
+{
+    return 0;
+}
+
+static int idle_attention_past(ds_kernels *k, void *o, const void *q, const void *kk, const void *v,
+                               enum ds_kfmt f, const ds_kattn *p, int64_t past, int64_t t,
+                               ds_err *err)
+{
+    return 0;
+}
+
+static int idle_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
+                     enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
+                     int64_t v, float scale, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_topk_back(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
+                          const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk,
+                          float scale, bool normalise, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
+                       int64_t n, int64_t d, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_scatter(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+                        const float *w, int64_t n, int64_t d, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
+                      const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m,
+                       float *mscale, uint8_t *v, float *vscale, const float *g, int64_t n,
+                       const ds_kadamw *p, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_image(ds_kernels *k, void *out, const void *image, const ds_kimage *p, ds_err *err)
+{
+    return 0;
+}
 
 static void idle_hold(ds_kernels *k, const void *x) {}
 
@@ -266,6 +374,7 @@ static const ds_kernels TABLE = {
     .topk_back = idle_topk_back,
     .gather = idle_gather,
     .scatter_add = idle_scatter,
+    .image = idle_image,
     .norm2 = paper_norm2,
     .adamw = idle_adamw,
     .adamw8 = idle_adamw8,

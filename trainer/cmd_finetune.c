@@ -227,8 +227,8 @@ static void say_device(shown *s, const ds_trainer *t)
         return;
     snprintf(line, sizeof line,
              "{\"type\":\"device\",\"peak_bytes\":%" PRId64 ",\"planned_bytes\":%" PRId64
-             ",\"asked_in_steps\":%" PRId64 ",\"total_bytes\":%" PRId64 "}\n",
-             m.peak, t->planned, m.allocations - t->asked, m.total);
+             ",\"asked_in_steps\":%" PRId64 ",\"total_bytes\":%" PRId64 ",\"joined\":%s}\n",
+             m.peak, t->planned, m.allocations - t->asked, m.total, t->peers ? "true" : "false");
     put_line(s, line);
     ds_info("at most %.1f MB of the device's %.1f", (double)m.peak / 1e6, (double)m.total / 1e6);
 }
@@ -298,6 +298,9 @@ static int train(const ds_trainconf *c, ds_err *err)
     rc = ds_ranks_agree(t.ranks, rc, err);
     if (!rc && lead)
         say_begin(&t);
+    if (!rc && lead && t.apart.msg[0])
+        ds_info("the devices give each other nothing themselves, so their hosts do: %s",
+                t.apart.msg);
     if (lead)
         ds_progress_begin(&s.bar, "training", t.c.steps, false);
     rc = rc ? rc : ds_trainer_run(&t, &state, lead ? &told : &silent, &end, &times, err);

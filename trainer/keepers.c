@@ -59,12 +59,31 @@ static int spread_one(ds_params *s, ds_param *p, char *host, ds_err *err)
     return rc;
 }
 
+/* From device to device. Who fails leaves the others waiting for its own. */
+static int spread_there(ds_params *s, ds_err *err)
+{
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < s->n; i++) {
+        const ds_param *p = s->p[i];
+        if (is_dealt(p))
+            rc = s->k->peers_spread(s->k, p->w, (size_t)ds_param_count(p) * fmt_size(p->f),
+                                    p->keeper, err);
+    }
+    rc = rc ? rc : s->k->sync(s->k, err);
+    if (rc)
+        s->ranks->quit(err->msg);
+    return rc;
+}
+
 int ds_keepers_spread(ds_params *s, ds_err *err)
 {
     int rc = 0;
 
     if (!several(s))
         return 0;
+    if (s->peers)
+        return spread_there(s, err);
     for (size_t i = 0; i < s->n; i++)
         if (is_dealt(s->p[i])) {
             const int failed = spread_one(s, s->p[i], s->ranks->part, err);

@@ -8,6 +8,7 @@
 #include "net_priv.h"
 #include "paper.h"
 #include "devroom.h"
+#include "slices.h"
 
 #define RANK_MIN 8
 #define RANK_MAX 256
@@ -100,9 +101,10 @@ static void count_params(ds_plan_need *out, const ds_net *n)
 
 /* What the backend of a device takes beside what the network asks for; the memory of steps comes in
  * one piece. */
-static int count_device(ds_plan_need *out, ds_net *n, ds_err *err)
+static int count_device(ds_plan_need *out, ds_net *n, const ds_plan_conf *c, ds_err *err)
 {
     const ds_optim_conf one = {.steps = 1};
+    size_t kept = 0, parts = 0;
     double norm;
 
     TRY(ds_optim_step(ds_net_params(n), &one, 1, &norm, err));
@@ -112,6 +114,10 @@ static int count_device(ds_plan_need *out, ds_net *n, ds_err *err)
     for (int i = 0; i < DS_KSLOTS; i++)
         out->device += out->scratch[i] ? (int64_t)ds_device_room(out->scratch[i]) : 0;
     out->device += (int64_t)(DS_DEVICE_WORKSPACE + DS_DEVICE_RING);
+    if (c->peers)
+        ds_slices_room(ds_net_params(n), c->peers, c->slices, &kept, &parts);
+    out->device +=
+        (int64_t)((kept ? ds_device_room(kept) : 0) + (parts ? ds_device_room(parts) : 0));
     for (int r = 0; r < DS_RECOMPUTES; r++)
         out->acts[r] = (int64_t)ds_device_room((size_t)out->acts[r]);
     return 0;
@@ -152,7 +158,7 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
             out->weights -= (int64_t)n->mem.size[i];
         out->grads += c->sums && !c->device ? sliced(n, c->sums) : 0;
         if (c->device)
-            rc = count_device(out, n, err);
+            rc = count_device(out, n, c, err);
     }
     ds_net_free(n);
     if (k)

@@ -36,6 +36,7 @@ typedef struct ds_plan_conf {
     const char *const *only; /* as ds_trainconf's */
     int64_t prompt;          /* virtual tokens */
     int64_t sums;            /* copies of all gradients that slices.h keeps to add them up */
+    uint32_t peers, slices;  /* devices that joined, which do that for so many slices; 0: none */
     bool auto_recompute;     /* for advice: any level; else this one */
     enum ds_recompute recompute;
     bool device; /* on one, not on the CPU */

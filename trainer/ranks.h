@@ -28,6 +28,9 @@ typedef struct ds_ranks {
     void (*spread)(void *data, int bytes, int root);
     void (*pass)(void *data, int bytes, int from, int to);
     void (*leave)(void);
+    /* The end of all processes, for who cannot go on and cannot say so any more: the others wait
+     * for its device. Does not return. */
+    void (*quit)(const char *why);
     /* of ds_ranks_join, when there are several */
     void *room; /* for what all of them say */
     char *part; /* DS_RANKS_PART bytes on their way, for whoever calls */
@@ -45,7 +48,7 @@ bool ds_ranks_any(const ds_ranks *r, bool mine);
 
 /* What the plugin gives under the name ds_mpi_join: fills in all of *r but room and part. abi
  * counts its changes. */
-#define DS_RANKS_ABI 1
+#define DS_RANKS_ABI 2
 #define DS_RANKS_PART ((int64_t)1 << 22)
 typedef int ds_ranks_joiner(ds_ranks *r, int abi, ds_err *err);
 

@@ -5,7 +5,9 @@
  * ((s0 + s1) + s2) ...: so the result depends on N, which is in the run's description, and not on
  * how many ranks (ranks.h) computed them. Rank r of R computes slices [rN/R, (r+1)N/R).
  *
- * Memory: gradients once more for one process, 2N/R times for several; the host's.
+ * Memory: gradients once more for one process, 2N/R times for several; the host's. Where the ranks'
+ * devices have joined, gradients stay on them: N/R times once more when that is above 1, and parts
+ * of them.
  */
 #ifndef DS_SLICES_H
 #define DS_SLICES_H
@@ -19,6 +21,8 @@ typedef struct ds_slices ds_slices;
  */
 int ds_slices_new(ds_slices **s, const ds_ranks *r, ds_params *p, uint32_t n, ds_err *err);
 void ds_slices_free(ds_slices *s); /* NULL is fine */
+/* Bytes that it takes of each of `ranks` devices that joined: gradients that wait, and parts. */
+void ds_slices_room(const ds_params *p, uint32_t ranks, uint32_t n, size_t *kept, size_t *parts);
 bool ds_slices_mine(const ds_slices *s, uint64_t slice);
 /* The gradients of this rank's next slice stand in the parameters, and the sum of its losses is
  * `loss`. They are zero afterwards, unless there is but one. */

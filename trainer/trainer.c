@@ -118,6 +118,8 @@ static ds_plan_conf plan_of(const ds_trainer *t)
                           .only = c->only,
                           .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS,
                           .sums = ranks > 1 ? c->slices / ranks : c->slices > 1,
+                          .peers = t->peers ? ranks : 0,
+                          .slices = c->slices,
                           .auto_recompute = c->auto_recompute,
                           .recompute = c->recompute,
                           .device = !splits_freely(t->k)};
@@ -276,6 +278,7 @@ static int prepare_method(ds_trainer *t, ds_err *err)
     const ds_trainconf *c = &t->c;
 
     ds_net_params(t->net)->ranks = t->ranks;
+    ds_net_params(t->net)->peers = t->peers;
     if (c->method == DS_METHOD_LORA)
         TRY(ds_net_add_lora(t->net, &c->lora, c->seed, err));
     else if (c->method == DS_METHOD_FULL)
@@ -358,6 +361,25 @@ static int open_kernels(ds_trainer *t, ds_err *err)
     return ds_kernels_open(&t->k, device, t->c.threads, err);
 }
 
+/* Devices of several processes give each other gradients and weights themselves where all of them
+ * can; else their hosts do, by MPI. The bits are the same. */
+static int join_devices(ds_trainer *t, int opened, ds_err *err)
+{
+    const ds_ranks *r = t->ranks;
+    char id[DS_KPEERS_ID] = "";
+
+    if (r->size == 1)
+        return opened;
+    TRY(ds_ranks_agree(r, opened, err));
+    int rc = t->k->peers_id ? t->k->peers_id(t->k, r->rank ? NULL : id, &t->apart) : DS_FAIL;
+    if (ds_ranks_agree(r, rc, &t->apart))
+        return 0;
+    r->spread(id, sizeof id, 0);
+    rc = t->k->peers_join(t->k, id, r->rank, r->size, &t->apart);
+    t->peers = ds_ranks_agree(r, rc, &t->apart) == 0;
+    return 0;
+}
+
 int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
 {
     static const ds_ranks alone = {.size = 1};
@@ -368,7 +390,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     t->c = *c;
     t->ranks = c->ranks ? c->ranks : &alone;
     t->c.slices = c->slices ? c->slices : (uint32_t)t->ranks->size;
-    rc = open_kernels(t, err);
+    rc = join_devices(t, open_kernels(t, err), err);
     t->memory = least_memory(t); /* of all ranks, whatever became of this one */
     rc = rc ? rc : ds_modelconf_read(&m, c->model, err);
     rc = rc ? rc : check_slices(&t->c, t->ranks, err);

@@ -21,6 +21,8 @@ typedef struct ds_trainer {
     ds_lineage lineage; /* with the run description */
     ds_sha run;         /* its digest */
     ds_spike spike;
+    bool peers;       /* its device has joined the others' */
+    ds_err apart;     /* why it has not, where there are others */
     int64_t memory;   /* what may be filled, the least of all ranks' */
     int64_t planned;  /* bytes that were reserved on a device for all of it; 0: none were */
     int64_t asked;    /* how often the device had been asked for memory by then */

@@ -4,8 +4,13 @@
 #include <string.h>
 
 #include "dcmchainbits.h"
+#include "pixels.h"
 
-/* ---- in and out ---------------------------------------------------------------------------------
+_Static_assert(DCM_U8 == (int)DS_PX_U8 && DCM_I32 == (int)DS_PX_I32 && DCM_F32 == (int)DS_PX_F32 &&
+                   DCM_F64 == (int)DS_PX_F64,
+               "samples are numbered as pixels are");
+
+/* ---- in ----------------------------------------------------------------------------------------
  */
 
 #define LOAD(type)                                                                                 \
@@ -35,43 +40,6 @@ static void load(double *to, const uint8_t *p, size_t n, enum dcm_sample d)
         LOAD(float);
     case DCM_F64:
         LOAD(double);
-    }
-}
-
-#define STORE(type, low, high)                                                                     \
-    for (size_t i = 0; i < n; i++) {                                                               \
-        double x = v[i];                                                                           \
-        x = x > (low) ? x : (low); /* what is no number becomes the lowest */                      \
-        x = x < (high) ? x : (high);                                                               \
-        type t = (type)nearbyint(x);                                                               \
-        memcpy(p + i * sizeof t, &t, sizeof t);                                                    \
-    }                                                                                              \
-    break
-
-static void store(uint8_t *p, const double *v, size_t n, enum dcm_sample d)
-{
-    switch (d) {
-    case DCM_U8:
-        STORE(uint8_t, 0.0, 255.0);
-    case DCM_I8:
-        STORE(int8_t, -128.0, 127.0);
-    case DCM_U16:
-        STORE(uint16_t, 0.0, 65535.0);
-    case DCM_I16:
-        STORE(int16_t, -32768.0, 32767.0);
-    case DCM_U32:
-        STORE(uint32_t, 0.0, 4294967295.0);
-    case DCM_I32:
-        STORE(int32_t, -2147483648.0, 2147483647.0);
-    case DCM_F32:
-        for (size_t i = 0; i < n; i++) {
-            float f = (float)v[i];
-            memcpy(p + i * sizeof f, &f, sizeof f);
-        }
-        break;
-    case DCM_F64:
-        memcpy(p, v, n * sizeof *v);
-        break;
     }
 }
 
@@ -176,9 +144,15 @@ static void grey(const dcm_chain *c, const frame_steps *f, double *v, const bool
             v[i] = window || c->o.padding == DCM_PADDING_ZERO ? 0 : (double)NAN;
 }
 
-static void colour(const dcm_chain *c, double *v, size_t pixels)
+static void to_unit(const dcm_chain *c, double *v, size_t n)
 {
     double top = ldexp(1, (int)(c->palette[0].v ? c->palette[0].bits : c->im.stored)) - 1;
+    for (size_t i = 0; i < n && c->o.values == DCM_VALUES_WINDOW; i++)
+        v[i] /= top;
+}
+
+static void colour(const dcm_chain *c, double *v, size_t pixels)
+{
     if (c->palette[0].v) {
         for (size_t i = pixels; i-- > 0;) { /* from the end: there is room behind */
             double index = v[i];
@@ -188,33 +162,11 @@ static void colour(const dcm_chain *c, double *v, size_t pixels)
     } else if (c->ybr) {
         to_rgb(v, pixels, c->partial);
     }
-    for (size_t i = 0; i < pixels * c->shape.samples && c->o.values == DCM_VALUES_WINDOW; i++)
-        v[i] /= top;
+    to_unit(c, v, pixels * c->shape.samples);
 }
 
 /* ---- size ---------------------------------------------------------------------------------------
  */
-
-/* One line of n values `step` apart into m values `out_step` apart. Weights are added in ascending
- * order. */
-static void line(double *to, size_t m, size_t out_step, const double *v, size_t n, size_t step)
-{
-    double scale = (double)n / (double)m, reach = scale > 1 ? scale : 1;
-    for (size_t i = 0; i < m; i++) {
-        double at = ((double)i + 0.5) * scale - 0.5, sum = 0, weights = 0;
-        double low = ceil(at - reach), high = floor(at + reach);
-        size_t j = low > 0 ? (size_t)low : 0;
-        for (; j < n && (double)j <= high; j++) {
-            double w = 1 - fabs((double)j - at) / reach;
-            if (w > 0) {
-                double x = w * v[j * step];
-                sum = sum + x;
-                weights = weights + w;
-            }
-        }
-        to[i * out_step] = sum / weights;
-    }
-}
 
 static int resize(dcm_chain *c, const double *v, double **out, ds_err *err)
 {
@@ -227,13 +179,11 @@ static int resize(dcm_chain *c, const double *v, double **out, ds_err *err)
         return ds_fail_nomem(err);
     a = malloc(mid * sizeof *a);
     b = malloc(end * sizeof *b);
-    for (size_t k = 0; a && b && k < samples; k++) {
-        for (size_t y = 0; y < c->im.rows; y++)
-            line(a + y * s->cols * samples + k, s->cols, samples, v + y * c->im.cols * samples + k,
-                 c->im.cols, samples);
-        for (size_t x = 0; x < s->cols; x++)
-            line(b + x * samples + k, s->rows, s->cols * samples, a + x * samples + k, c->im.rows,
-                 s->cols * samples);
+    if (a && b)
+        ds_pixels_resize(b, a, v, c->im.rows, c->im.cols, s->rows, s->cols, samples);
+    if (!a) {
+        free(b);
+        b = NULL;
     }
     free(a);
     *out = b;
@@ -242,6 +192,17 @@ static int resize(dcm_chain *c, const double *v, double **out, ds_err *err)
 
 /* ---- a frame ------------------------------------------------------------------------------------
  */
+
+/* After a window an integer type is used in full, from 0 on where it has no sign. */
+static void spread_of(const dcm_chain *c, double *gain, double *bias)
+{
+    const enum dcm_sample d = c->shape.dtype;
+    double top = d == DCM_U8 || d == DCM_I8     ? 255
+                 : d == DCM_U16 || d == DCM_I16 ? 65535
+                                                : 4294967295.0;
+    *gain = c->o.values == DCM_VALUES_WINDOW && d < DCM_F32 ? top : 0;
+    *bias = d == DCM_I8 || d == DCM_I16 || d == DCM_I32 ? -(top + 1) / 2 : 0;
+}
 
 static int finish(dcm_chain *c, double *v, ds_buf *out, ds_err *err)
 {
@@ -256,16 +217,13 @@ static int finish(dcm_chain *c, double *v, ds_buf *out, ds_err *err)
         rc = ds_fail_nomem(err);
     if (rc == 0) {
         double *w = fresh ? fresh : v;
-        double top = s->dtype == DCM_U8 || s->dtype == DCM_I8     ? 255
-                     : s->dtype == DCM_U16 || s->dtype == DCM_I16 ? 65535
-                                                                  : 4294967295.0;
-        /* After a window an integer type is used in full, from 0 on where it has no sign. */
-        for (size_t i = 0; c->o.values == DCM_VALUES_WINDOW && s->dtype < DCM_F32 && i < n; i++) {
-            bool is_signed = s->dtype == DCM_I8 || s->dtype == DCM_I16 || s->dtype == DCM_I32;
-            double x = w[i] * top;
-            w[i] = is_signed ? x - (top + 1) / 2 : x;
+        double gain, bias;
+        spread_of(c, &gain, &bias);
+        for (size_t i = 0; gain > 0 && i < n; i++) {
+            double x = w[i] * gain;
+            w[i] = x + bias;
         }
-        store(out->data, w, n, s->dtype);
+        ds_pixels_store(out->data, w, n, (enum ds_pixel)s->dtype);
         out->len = n * dcm_sample_size(s->dtype);
     }
     free(fresh);
@@ -309,4 +267,70 @@ int dcm_chain_frame(dcm_chain *c, uint32_t frame, const ds_buf *in, ds_buf *out,
     int rc = finish(c, v, out, err);
     free(pad);
     return rc;
+}
+
+/* ---- a table of values --------------------------------------------------------------------------
+ */
+
+static int32_t stored(const uint8_t *p, size_t i, enum dcm_sample d)
+{
+    const uint16_t two =
+        d == DCM_U16 || d == DCM_I16 ? (uint16_t)(p[2 * i] | p[2 * i + 1] << 8) : 0;
+    return d == DCM_U8 ? p[i] : d == DCM_I8 ? (int8_t)p[i] : d == DCM_U16 ? two : (int16_t)two;
+}
+
+/* Which samples a frame has, from the lowest on: c->seen; a byte each. */
+static int mark_seen(dcm_chain *c, const uint8_t *p, size_t n, dcm_table *t, ds_err *err)
+{
+    int32_t low = INT32_MAX, high = INT32_MIN;
+    for (size_t i = 0; i < n; i++) {
+        const int32_t s = stored(p, i, c->im.dtype);
+        low = s < low ? s : low;
+        high = s > high ? s : high;
+    }
+    t->low = n ? low : 0;
+    t->n = n ? (uint32_t)(high - low) + 1 : 1;
+    ds_buf_reset(&c->seen);
+    if (ds_buf_reserve(&c->seen, t->n) != 0)
+        return ds_fail_nomem(err);
+    memset(c->seen.data, 0, t->n);
+    for (size_t i = 0; i < n; i++)
+        c->seen.data[stored(p, i, c->im.dtype) - t->low] = 1;
+    return 0;
+}
+
+int dcm_chain_table(dcm_chain *c, uint32_t frame, const ds_buf *in, dcm_table *t, ds_err *err)
+{
+    const frame_steps *f = &c->frames[frame < c->nframes ? frame : 0];
+    size_t n = (size_t)c->im.rows * c->im.cols * c->im.samples, m = 0;
+    const bool changed = c->o.values != DCM_VALUES_STORED;
+    *t = (dcm_table){.n = 0};
+    if (c->im.dtype > DCM_I16 || (changed && (c->palette[0].v || c->ybr)) ||
+        in->len != n * dcm_sample_size(c->im.dtype))
+        return 0;
+    int rc = mark_seen(c, in->data, n, t, err);
+    ds_buf_reset(&c->work);
+    if (rc == 0 && ds_buf_reserve(&c->work, 2 * sizeof(double) * t->n) != 0)
+        rc = ds_fail_nomem(err);
+    if (rc != 0)
+        return rc;
+    /* The steps over the samples that there are, each once; then each to its place. */
+    double *v = (double *)(void *)c->work.data, *all = v + t->n;
+    for (uint32_t i = 0; i < t->n; i++)
+        if (c->seen.data[i])
+            v[m++] = (double)(t->low + (int32_t)i);
+    bool *pad = c->padded ? find_padding(c, v, m) : NULL;
+    if (c->padded && !pad)
+        return ds_fail_nomem(err);
+    if (changed && c->im.samples > 1)
+        to_unit(c, v, m);
+    else if (changed)
+        grey(c, f, v, pad, m);
+    free(pad);
+    m = 0;
+    for (uint32_t i = 0; i < t->n; i++)
+        all[i] = c->seen.data[i] ? v[m++] : 0;
+    t->v = all;
+    spread_of(c, &t->gain, &t->bias);
+    return 0;
 }

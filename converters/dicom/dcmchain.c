@@ -305,6 +305,7 @@ void dcm_chain_free(dcm_chain *c)
     free(c->voi.v);
     free(c->frames);
     ds_buf_fini(&c->work);
+    ds_buf_fini(&c->seen);
     free(c);
 }
 

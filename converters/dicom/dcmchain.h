@@ -52,6 +52,17 @@ unsigned dcm_sample_size(enum dcm_sample d);
 bool dcm_chain_keeps(const dcm_chain *c, uint32_t frame);
 /* One frame: `in` is what dcm_file_frame gave. Replaces out. */
 int dcm_chain_frame(dcm_chain *c, uint32_t frame, const ds_buf *in, ds_buf *out, ds_err *err);
+/* The values of a frame's samples where each is a function of one sample of 8 or 16 bits: v[s -
+ * low] is that of sample s before size and type, and then v * gain + bias where gain is not 0. Of
+ * samples that the frame does not have it says nothing. v NULL: they are no such function
+ * (palettes, colour spaces, wider samples). Borrowed until the next call. */
+typedef struct dcm_table {
+    const double *v;
+    uint32_t n;
+    int32_t low;
+    double gain, bias;
+} dcm_table;
+int dcm_chain_table(dcm_chain *c, uint32_t frame, const ds_buf *in, dcm_table *t, ds_err *err);
 /* Appends the steps of a frame as a JSON array: [{"op":"rescale","slope":1,"intercept":-1024},...].
  */
 int dcm_chain_json(const dcm_chain *c, uint32_t frame, ds_buf *out, ds_err *err);

@@ -29,6 +29,7 @@ struct dcm_chain {
     frame_steps *frames; /* one for all, or one each */
     uint32_t nframes;
     ds_buf work; /* doubles */
+    ds_buf seen; /* of dcm_chain_table */
 };
 
 /* The lowest and highest modality value that there can be. */

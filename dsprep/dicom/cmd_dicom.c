@@ -7,6 +7,7 @@
 
 #include "deidreport.h"
 #include "dicomargs.h"
+#include "dicomdevice.h"
 #include "dicomfiles.h"
 #include "dicominput.h"
 #include "dicompreview.h"
@@ -246,6 +247,11 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
     c->rows.hold_found = a->on_found == DS_FOUND_HOLD && c->o.key;
     c->rows.patch = (uint32_t)a->patches;
     c->rows.placeholder = a->placeholder;
+    /* Images that are looked at again, or put together, come as they are. */
+    c->rows.laid = c->o.device && a->patches && !a->preview && c->rows.unit <= DS_UNIT_FRAME;
+    c->o.patch = c->rows.laid ? c->rows.patch : 0;
+    if (rc == 0 && c->o.device)
+        rc = ds_dicom_device_check(c->o.device, err);
     if (rc == 0 && a->preview)
         rc = ds_stagedir_new(&c->sheets, a->preview, err);
     if (rc == 0 && a->preview)

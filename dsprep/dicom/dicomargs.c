@@ -83,6 +83,10 @@ int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char *
         {0, "dtype", DS_OPT_CHOICE, &a->dtype, "TYPE",
          "type of the values; own: the narrowest that holds them exactly", 0, 0, dtype_names,
          false},
+        {0, "device", DS_OPT_STR, &a->device, "NAME",
+         "where grey and RGB values of 8 and 16 bits are made: cpu (default), cuda or cuda:N; the "
+         "records are the same",
+         0, 0, NULL, false},
         {0, "real-world", DS_OPT_FLAG, &a->real_world, NULL,
          "prefer the real world value map to rescaling", 0, 0, NULL, false},
         {0, "patches", DS_OPT_INT, &a->patches, "N",
@@ -209,9 +213,14 @@ int ds_dicom_args_opts(const ds_dicom_args *a, dcm_policy **policy, dcm_key *key
         .encoding = a->encoding,
         .seconds = (unsigned)a->timeout,
         .memory = (uint64_t)a->memory,
+        .device = a->device && strcmp(a->device, "cpu") != 0 ? a->device : NULL,
         .limits = {.max_file = (uint64_t)a->max_file,
                    .max_frame = (uint64_t)a->max_frame,
                    .max_frames = (uint32_t)a->max_frames}};
+    if (rc == 0 && o->memory && o->device)
+        rc = ds_fail(err, DS_USAGE,
+                     "--memory limits address space, and a device takes more of that than there is "
+                     "memory: --memory or --device");
     if (rc == 0)
         rc = check_placeholder(a->placeholder, err);
     return rc ? rc : read_chain(a, &o->chain, err);

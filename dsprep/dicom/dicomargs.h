@@ -8,7 +8,7 @@
 
 typedef struct ds_dicom_args {
     const char *deid, *key_file, *safe, *also, *output, *hold, *report, *source_map, *to_dicom,
-        *encoding, *window, *resize, *placeholder, *preview, *found, *words;
+        *encoding, *window, *resize, *device, *placeholder, *preview, *found, *words;
     int dtype, record, values, burned_in, on_error, on_found;
     int64_t patches, spool_limit, threads, timeout, memory, shard_size, level, max_ratio, max_file,
         max_frame, max_frames;

@@ -193,7 +193,7 @@ int ds_dicom_jobs_new(ds_dicom_jobs **out, const ds_dicom_opts *o, unsigned work
                             .seconds = o->seconds,
                             .jobs = JOBS_MAX,
                             .memory = o->memory,
-                            .growth = GROWTH_MAX};
+                            .growth = o->device ? 0 : GROWTH_MAX}; /* it is large */
     int rc = ds_workpool_new(&j->pool, &w, err);
     if (rc != 0) {
         free(j);

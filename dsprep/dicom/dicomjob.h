@@ -24,6 +24,8 @@ typedef struct ds_dicom_opts {
     unsigned seconds;     /* for one object */
     int decoders;         /* threads for a frame of an object that has several */
     uint64_t memory;      /* address space; 0: no limit */
+    const char *device;   /* where values are made; NULL: here */
+    uint32_t patch;       /* frames come in patches of so many pixels a side; 0: they do not */
     dcm_limits limits;
 } ds_dicom_opts;
 

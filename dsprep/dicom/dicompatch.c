@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "pixels.h"
+
 int ds_patches_of(ds_patches *g, uint32_t side, const dcm_shape *s, ds_err *err)
 {
     *g = (ds_patches){.side = side,
@@ -32,23 +34,11 @@ static int make_room(const ds_patches *g, size_t pixel, ds_buf *out, ds_err *err
     return 0;
 }
 
-/* Pixels of a patch's row that are in the image. */
-static size_t inside(const ds_patches *g, size_t x)
-{
-    size_t left = g->cols - x * g->side;
-    return left < g->side ? left : g->side;
-}
-
 int ds_patches_lay(const ds_patches *g, const uint8_t *frame, ds_buf *out, ds_err *err)
 {
     int rc = make_room(g, g->pixel, out, err);
-    size_t row = g->side * g->pixel;
-    for (size_t y = 0; rc == 0 && y < g->rows; y++)
-        for (size_t x = 0; x < g->across; x++) {
-            size_t patch = y / g->side * g->across + x;
-            memcpy(out->data + (patch * g->side + y % g->side) * row,
-                   frame + (y * g->cols + x * g->side) * g->pixel, inside(g, x) * g->pixel);
-        }
+    if (rc == 0)
+        ds_pixels_lay(out->data, frame, g->rows, g->cols, g->pixel, g->side);
     return rc;
 }
 
@@ -56,10 +46,9 @@ int ds_patches_mask(const ds_patches *g, ds_buf *out, ds_err *err)
 {
     int rc = make_room(g, 1, out, err);
     for (size_t y = 0; rc == 0 && y < g->rows; y++)
-        for (size_t x = 0; x < g->across; x++) {
-            size_t patch = y / g->side * g->across + x;
-            memset(out->data + (patch * g->side + y % g->side) * g->side, 1, inside(g, x));
-        }
+        for (size_t x = 0; x < g->cols; x += g->side)
+            memset(out->data + ds_pixel_place(y, x, g->cols, g->side), 1,
+                   g->cols - x < g->side ? g->cols - x : g->side);
     return rc;
 }
 

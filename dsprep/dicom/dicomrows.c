@@ -188,12 +188,25 @@ static int put_parts_of(put *p, uint64_t left, ds_err *err)
     return rc;
 }
 
+/* All frames as they come. */
+static int put_tensor(put *p, int n, const uint64_t *dims, ds_err *err)
+{
+    const ds_dicom_record *rec = p->rec;
+    const uint64_t all = rec->shape.frames * rec->frame_bytes; /* checked before */
+    bool done = false;
+    int rc = ds_colbuild_tensor_begin(col(p, COL_IMAGE), (int)rec->shape.dtype, n, dims, err);
+    if (rc == 0)
+        rc = put_whole(p, all, &done, err);
+    if (rc == 0 && !done)
+        rc = put_parts_of(p, all, err);
+    return rc == 0 ? ds_colbuild_end(col(p, COL_IMAGE), err) : rc;
+}
+
 static int put_plain(put *p, ds_err *err)
 {
     const ds_dicom_record *rec = p->rec;
     const dcm_shape *im = &rec->shape;
-    uint64_t dims[4], all = im->frames * rec->frame_bytes; /* checked before */
-    bool done = false;
+    uint64_t dims[4];
     int n = 0;
     if (im->frames > 1 || rec->stack)
         dims[n++] = im->frames;
@@ -201,12 +214,7 @@ static int put_plain(put *p, ds_err *err)
     dims[n++] = im->cols;
     if (im->samples > 1)
         dims[n++] = im->samples;
-    int rc = ds_colbuild_tensor_begin(col(p, COL_IMAGE), (int)im->dtype, n, dims, err);
-    if (rc == 0)
-        rc = put_whole(p, all, &done, err);
-    if (rc == 0 && !done)
-        rc = put_parts_of(p, all, err);
-    return rc == 0 ? ds_colbuild_end(col(p, COL_IMAGE), err) : rc;
+    return put_tensor(p, n, dims, err);
 }
 
 /* A frame at a time: its patches one behind the other, each row by row. */
@@ -216,6 +224,8 @@ static int put_patches(put *p, ds_err *err)
     const ds_patches *g = &p->grid;
     ds_buf frame = {0}, laid = {0};
     uint64_t dims[2] = {g->count, (uint64_t)g->side * g->side * rec->shape.samples};
+    if (p->r->laid)
+        return put_tensor(p, 2, dims, err);
     int rc = ds_colbuild_tensor_begin(col(p, COL_IMAGE), (int)rec->shape.dtype, 2, dims, err);
     if (rc == 0 && ds_buf_reserve(&frame, (size_t)rec->frame_bytes) != 0)
         rc = ds_fail_nomem(err);

@@ -19,6 +19,7 @@ typedef struct ds_dicom_rows {
     ds_proof *proof; /* NULL without de-identification */
     enum ds_dicom_unit unit;
     uint32_t patch;                   /* pixels of a side; 0: images stay images */
+    bool laid;                        /* frames come in their patches */
     const char *placeholder;          /* of a patch in text */
     bool digests;                     /* ds_dicom_record.digest is wanted */
     struct ds_dicom_preview *preview; /* may be NULL */

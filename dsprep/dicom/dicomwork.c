@@ -8,10 +8,12 @@
 
 #include "dcmchar.h"
 #include "dcmcodec.h"
+#include "dicomdevice.h"
 #include "dicomfacts.h"
 #include "dicomfiles.h"
 #include "dicominput.h"
 #include "dicomjson.h"
+#include "dicompatch.h"
 #include "dicomreport.h"
 #include "io.h"
 
@@ -34,7 +36,7 @@ typedef struct work {
 
 /* Kept from one object to the next, so that their pages are. */
 static struct {
-    ds_buf input, frame, values;
+    ds_buf input, frame, values, laid;
 } kept;
 
 static int outcome(work *w, enum ds_dicom_outcome what, const char *reason, const char *message)
@@ -60,11 +62,25 @@ static int give_up(work *w, const char *reason, int rc, const ds_err *err)
 /* ---- pixels -------------------------------------------------------------------------------------
  */
 
+/* On the device where there is one that makes such values; *laid: in patches already. */
+static int make_values(work *w, uint32_t i, bool *laid, ds_err *err)
+{
+    bool made = false;
+    int rc = w->o->device ? ds_dicom_device_frame(w->o->device, w->chain, &w->im, i, w->o->patch,
+                                                  &kept.frame, &kept.values, &made, err)
+                          : 0;
+    *laid = made && w->o->patch;
+    if (rc != 0)
+        return give_up(w, "device", rc, err);
+    return made ? 0 : dcm_chain_frame(w->chain, i, &kept.frame, &kept.values, err);
+}
+
 /* Values that stand in the input as they go out are taken from there; others are made. */
-static int make_frame(work *w, uint32_t i, const uint8_t **p, size_t *n, ds_err *err)
+static int make_frame(work *w, uint32_t i, const uint8_t **p, size_t *n, bool *laid, ds_err *err)
 {
     const dcm_image *im = &w->im;
     const char *reason = "undecodable";
+    *laid = false;
     if (w->v.pixels != DCM_PIX_MASK && dcm_chain_keeps(w->chain, i) && dcm_file_lend(w->f, i, p, n))
         return w->copying ? ds_dicom_file_frame(&w->copy, *p, *n, err) : 0;
     int rc = dcm_file_frame(w->f, i, &kept.frame, &reason, err);
@@ -75,9 +91,20 @@ static int make_frame(work *w, uint32_t i, const uint8_t **p, size_t *n, ds_err 
     if (w->copying)
         rc = ds_dicom_file_frame(&w->copy, kept.frame.data, kept.frame.len, err);
     if (rc == 0)
-        rc = dcm_chain_frame(w->chain, i, &kept.frame, &kept.values, err);
+        rc = make_values(w, i, laid, err);
     *p = kept.values.data;
     *n = kept.values.len;
+    return rc;
+}
+
+static int lay(const work *w, const uint8_t **p, size_t *n, ds_err *err)
+{
+    ds_patches g;
+    int rc = ds_patches_of(&g, w->o->patch, &w->r.shape, err);
+    if (rc == 0)
+        rc = ds_patches_lay(&g, *p, &kept.laid, err);
+    *p = kept.laid.data;
+    *n = kept.laid.len;
     return rc;
 }
 
@@ -85,7 +112,10 @@ static int one_frame(work *w, uint32_t i, ds_err *err)
 {
     const uint8_t *p;
     size_t n;
-    int rc = make_frame(w, i, &p, &n, err);
+    bool laid;
+    int rc = make_frame(w, i, &p, &n, &laid, err);
+    if (rc == 0 && w->o->patch && !laid)
+        rc = lay(w, &p, &n, err);
     if (rc == 0 && w->r.frame_bytes != n)
         rc = ds_fail(err, DS_FAIL, "a frame of %zu bytes", n);
     return rc == 0 ? ds_write_full(*w->out, "an answer", p, n, err) : rc;
@@ -141,7 +171,12 @@ static int describe(work *w, ds_err *err)
     if (__builtin_mul_overflow(n, (uint64_t)w->r.shape.samples * dcm_sample_size(w->r.shape.dtype),
                                &w->r.frame_bytes))
         return ds_fail(err, DS_FAIL, "a frame that no memory holds");
-    return describe_chain(w, err);
+    if (w->o->patch) {
+        ds_patches g;
+        rc = ds_patches_of(&g, w->o->patch, &w->r.shape, err);
+        w->r.frame_bytes = (uint64_t)g.down * g.across * g.side * g.side * g.pixel;
+    }
+    return rc == 0 ? describe_chain(w, err) : rc;
 }
 
 /* ---- the object ---------------------------------------------------------------------------------
@@ -294,8 +329,8 @@ static int object(work *w, const ds_work_job *job, ds_err *err)
 /* What one large object needed does not stay. */
 static void forget_long(void)
 {
-    ds_buf *all[] = {&kept.input, &kept.frame, &kept.values};
-    for (size_t i = 0; i < 3; i++)
+    ds_buf *all[] = {&kept.input, &kept.frame, &kept.values, &kept.laid};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i]->cap > KEEP_MAX)
             ds_buf_fini(all[i]);
 }

@@ -74,5 +74,6 @@ void ds_cpu_attention(ds_kernels *k); /* attention.c */
 void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy, experts */
 void ds_cpu_factors(ds_kernels *k);   /* factors.c */
 void ds_cpu_optim(ds_kernels *k);     /* adamw.c */
+void ds_cpu_image(ds_kernels *k);     /* image.c */
 
 #endif

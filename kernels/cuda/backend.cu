@@ -47,6 +47,32 @@ static int dev_reserve(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLO
 static void dev_keep(ds_kernels *, const void *) /* nothing is made of operands that could stay */
 {
 }
+static int peers_id(ds_kernels *k, char id[DS_KPEERS_ID], ds_err *err)
+{
+    return rt_peers_id(rt_of(k), id, err);
+}
+/* What they are joined by is no part of what bits depend on, so it stands behind a semicolon. */
+static int peers_join(ds_kernels *k, const char id[DS_KPEERS_ID], int rank, int size, ds_err *err)
+{
+    cuda_backend *b = reinterpret_cast<cuda_backend *>(k);
+
+    TRY(rt_peers_join(rt_of(k), id, rank, size, err));
+    const size_t n = strlen(b->detail);
+    snprintf(b->detail + n, sizeof b->detail - n, "; %s", rt_peers_name(rt_of(k)));
+    return 0;
+}
+static int peers_gather(ds_kernels *k, void *all, const void *mine, size_t bytes, ds_err *err)
+{
+    return rt_peers_gather(rt_of(k), all, mine, bytes, err);
+}
+static int peers_exchange(ds_kernels *k, void *all, const void *mine, size_t bytes, ds_err *err)
+{
+    return rt_peers_exchange(rt_of(k), all, mine, bytes, err);
+}
+static int peers_spread(ds_kernels *k, void *data, size_t bytes, int root, ds_err *err)
+{
+    return rt_peers_spread(rt_of(k), data, bytes, root, err);
+}
 static void dev_close(ds_kernels *k)
 {
     if (!k)
@@ -151,6 +177,11 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->hold = dev_keep;
     k->release = dev_keep;
     k->close = dev_close;
+    k->peers_id = peers_id;
+    k->peers_join = peers_join;
+    k->peers_gather = peers_gather;
+    k->peers_exchange = peers_exchange;
+    k->peers_spread = peers_spread;
     k->matmul = matmul;
     k->matmul2 = matmul2;
     ds_cuda_rows(k);
@@ -158,6 +189,7 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     ds_cuda_attention(k);
     ds_cuda_loss(k);
     ds_cuda_optim(k);
+    ds_cuda_image(k);
     *out = k;
     return 0;
 }

@@ -3,7 +3,7 @@
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 CUDA_ARCHS ?= 80 90
 CUDA_SRCS := $(sort $(wildcard kernels/cuda/*.cu))
-CUDA_HDRS := $(wildcard kernels/cuda/*.h) kernels/kernels.h kernels/plugin.h common/error.h
+CUDA_HDRS := $(wildcard kernels/cuda/*.h) kernels/kernels.h kernels/plugin.h common/error.h common/pixels.h
 CUDA_INC := -Ikernels/cuda -Ikernels -Icommon
 CUDA_EMU := $(B)/lib/libdscudaemu.a
 CUDA_EMU_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o) \
@@ -46,7 +46,7 @@ endif
 CUBLASLT := $(and $(NVCC),$(wildcard $(dir $(NVCC))../include/cublasLt.h))
 ifneq ($(and $(CUBLASLT),$(filter release,$(MODE))),)
 CUDA_PLUGIN := $(B)/lib/libds-cuda.so
-CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(B)/obj/kernels/cuda/rtcuda.o
+CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(B)/obj/kernels/cuda/rtcuda.o $(B)/obj/kernels/cuda/rtnccl.o
 CUDA_LAST := $(lastword $(CUDA_ARCHS))
 NVCCFLAGS := -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fPIC,-fvisibility=hidden,-Wall \
     $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
@@ -66,7 +66,7 @@ $(B)/obj/kernels/cuda/%.o: kernels/cuda/%.cc $(CUDA_HDRS) $(B)/stamp/cuda.flags
 
 $(CUDA_PLUGIN): $(CUDA_OBJS) $(call libs_of,kernels common)
 	$(call say,LD,$(@F))
-	$(Q)$(NVCC) -shared -ccbin $(CXX) -cudart static -o $@ $(CUDA_OBJS) $(call libs_of,kernels common) -lcublasLt \
+	$(Q)$(NVCC) -shared -ccbin $(CXX) -cudart static -o $@ $(CUDA_OBJS) $(call libs_of,kernels common) -lcublasLt -ldl \
 	    -Xlinker -z,relro,-z,now,--no-undefined $(call pkglibs,$(call pkgs_of,common)) -lm
 endif
 

@@ -121,5 +121,6 @@ void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by ele
 void ds_cuda_attention(ds_kernels *k); /* attn.cu */
 void ds_cuda_loss(ds_kernels *k);      /* loss.cu: cross entropy, experts */
 void ds_cuda_optim(ds_kernels *k);     /* optim.cu */
+void ds_cuda_image(ds_kernels *k);     /* image.cu */
 
 #endif

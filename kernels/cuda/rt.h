@@ -41,6 +41,18 @@ typedef struct rt_product {
 } rt_product;
 int rt_matmul(dev_rt *rt, const rt_product *p, ds_err *err);
 
+/* ---- several devices, as kernels.h has them: rtnccl.cc, or rtpeersemu.cc ---- */
+
+typedef struct rt_peers rt_peers;
+rt_peers **rt_peers_of(dev_rt *rt);
+int rt_peers_id(dev_rt *rt, char id[DS_KPEERS_ID], ds_err *err);
+int rt_peers_join(dev_rt *rt, const char id[DS_KPEERS_ID], int rank, int size, ds_err *err);
+const char *rt_peers_name(dev_rt *rt); /* "NCCL 2.28.3", of those that joined */
+int rt_peers_gather(dev_rt *rt, void *all, const void *mine, size_t bytes, ds_err *err);
+int rt_peers_exchange(dev_rt *rt, void *all, const void *mine, size_t bytes, ds_err *err);
+int rt_peers_spread(dev_rt *rt, void *data, size_t bytes, int root, ds_err *err);
+void rt_peers_leave(dev_rt *rt); /* nothing when none joined */
+
 /* ---- for rtmem.cu ---- */
 
 /* Memory as the system gives it: on the device, or of the host's for copies that do not wait. */

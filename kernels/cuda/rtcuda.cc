@@ -35,6 +35,7 @@ struct dev_rt {
     char name[512];
     int processors;
     rt_mem mem;
+    rt_peers *peers;
     plan plans[PLANS];
     int nplans;
 };
@@ -122,6 +123,7 @@ void rt_close(dev_rt *rt)
 {
     if (rt->stream)
         cudaStreamSynchronize(rt->stream);
+    rt_peers_leave(rt);
     drop_plans(rt);
     rt_mem_close(rt);
     if (rt->lt)
@@ -153,6 +155,11 @@ dev_stream rt_stream(const dev_rt *rt)
 rt_mem *rt_mem_of(dev_rt *rt)
 {
     return &rt->mem;
+}
+
+rt_peers **rt_peers_of(dev_rt *rt)
+{
+    return &rt->peers;
 }
 
 void rt_system_memory(dev_rt *, int64_t *free, int64_t *total)

@@ -7,12 +7,13 @@
 struct dev_rt {
     void *workspace; /* asked for as on a device, and not used */
     rt_mem mem;
+    rt_peers *peers;
 };
 
 int rt_open(dev_rt **rt, int index, ds_err *err)
 {
-    if (index != 0)
-        return ds_fail(err, DS_FAIL, "there is one emulated device, number 0");
+    if (index >= 16) /* each process has one, by a number of its own */
+        return ds_fail(err, DS_FAIL, "emulated device %d: there are 16", index);
     dev_rt *r = new (std::nothrow) dev_rt();
     if (!r)
         return ds_fail_nomem(err);
@@ -26,6 +27,7 @@ int rt_open(dev_rt **rt, int index, ds_err *err)
 
 void rt_close(dev_rt *rt)
 {
+    rt_peers_leave(rt);
     rt_mem_close(rt);
     delete rt;
 }
@@ -46,6 +48,10 @@ dev_stream rt_stream(const dev_rt *)
 rt_mem *rt_mem_of(dev_rt *rt)
 {
     return &rt->mem;
+}
+rt_peers **rt_peers_of(dev_rt *rt)
+{
+    return &rt->peers;
 }
 /* DS_EMU_MEMORY: how much there is, for tests. */
 void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total)

@@ -76,9 +76,12 @@ def ours(binary, a, method, dtype, out):
 
 def peer(a, method, dtype):
     """What it measured, or why it did not."""
-    p = subprocess.run([sys.executable, "-c", PEER, a.base, method, str(a.batch), str(a.seq_len), str(a.steps), str(a.threads), dtype,
-                        a.device],
-                       capture_output=True, text=True)
+    try:
+        p = subprocess.run([sys.executable, "-c", PEER, a.base, method, str(a.batch), str(a.seq_len), str(a.steps), str(a.threads), dtype,
+                            a.device],
+                           capture_output=True, text=True, timeout=a.peer_time or None)
+    except subprocess.TimeoutExpired:
+        return None, "not done after %d seconds" % a.peer_time
     if p.returncode:
         return None, (p.stderr.strip().splitlines() or ["it failed"])[-1]
     return json.loads(p.stdout.splitlines()[-1]), None
@@ -115,6 +118,7 @@ def main():
     p.add_argument("--steps", type=int, default=4)
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    p.add_argument("--peer-time", type=int, default=0, help="seconds for one peer; 0: as many as it takes")
     a = p.parse_args()
     failed = False
     binary = os.path.join(os.environ.get("DS_BIN_DIR", "build/release/bin"), "dstrain")

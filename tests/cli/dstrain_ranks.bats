@@ -65,6 +65,45 @@ export -f tuned
     done
 }
 
+setup_devices() { # processes that have one each; emulated, but for DS_TEST_DEVICE
+    setup_ranks
+    [ -z "${DS_TEST_DEVICE:-}" ] || skip "of emulated devices"
+    export DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
+    [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
+    export F
+}
+
+joined() { # RUN: have its devices joined?
+    sed -n 's/.*"type":"device".*"joined":\([a-z]*\).*/\1/p' "$1/metrics.jsonl"
+}
+
+@test "devices that join give each other gradients, and the checkpoint is that of one, and of those that do not" {
+    setup_devices
+    tuned one --device cuda --accumulate 4 --slices 4 --steps 1
+    mpi 2 bash -c 'tuned two --device cuda --accumulate 4 --slices 4 --steps 1'
+    DS_EMU_PEERS=0 mpi 2 bash -c 'tuned apart --device cuda --accumulate 4 --slices 4 --steps 1'
+    [ "$(joined one) $(joined two) $(joined apart)" = "false true false" ]
+    for run in two apart; do [ "$(sum_of one)" = "$(sum_of $run)" ]; done
+    grep -q '"backend":"cuda","detail":"emulated; emulated peers"' two/step-000001/lineage.json
+    sed -n 's/.*"peak_bytes":\([0-9]*\),"planned_bytes":\([0-9]*\),"asked_in_steps":0,.*/\1 \2/p' two/metrics.jsonl |
+        { read -r peak planned && [ "$peak" = "$planned" ]; }
+}
+
+@test "devices that join share the optimizer state of full fine-tuning" {
+    setup_devices
+    tuned alone --device cuda --accumulate 2 --slices 2 --steps 2 --method full --dtype bf16 --optim adamw8bit
+    mpi 2 bash -c 'tuned both --device cuda --accumulate 2 --steps 2 --method full --dtype bf16 --optim adamw8bit'
+    [ "$(joined both)" = true ]
+    [ "$(sum_of alone)" = "$(sum_of both)" ]
+}
+
+@test "a device that fails among others ends all processes by name" {
+    setup_devices
+    DS_EMU_PEERS=7 run mpi 2 bash -c 'tuned failed --device cuda --accumulate 2 --steps 2'
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"process 1: the emulated device was told to fail"* ]]
+}
+
 @test "an error of one process is told once and ends all" {
     setup_ranks
     export F

@@ -32,16 +32,19 @@ EOF
     dstrain init --preset 100m --bf16 -t "$work/tok.json" -o "$work/base"
 }
 
+command -v "$python" >/dev/null || { echo "bench-gpu: $python is not there (DS_BENCH_PYTHON names another): it runs both sides" >&2; exit 1; }
 [ -e "$DS_CUDA_PLUGIN" ] || { echo "bench-gpu: no plugin was built: is nvcc there?" >&2; exit 1; }
 if [ -z "$base" ]; then
-    make_data && make_model || exit 1
+    make_data || { echo "bench-gpu: no data could be made" >&2; exit 1; }
+    make_model || { echo "bench-gpu: no model could be made" >&2; exit 1; }
     base=$work/base data=$work/text.dsr
 fi
 context=$(sed -n 's/.*"max_position_embeddings": *\([0-9]*\).*/\1/p' "$base/config.json")
+[ -n "$context" ] || { echo "bench-gpu: $base/config.json says no max_position_embeddings" >&2; exit 1; }
 row=${DS_BENCH_ROW:-$((context < 4096 ? context : 4096))}
 {
     echo "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
-    ! command -v nvidia-smi >/dev/null || nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
-    timeout 540 "$python" "$ROOT/tests/bench/train.py" --device "${DS_TEST_DEVICE:-cuda}" --batch "${DS_BENCH_BATCH:-4}" \
+    ! command -v nvidia-smi >/dev/null || timeout 30 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+    timeout -k 10 540 "$python" "$ROOT/tests/bench/train.py" --device cuda --peer-time 120 --batch "${DS_BENCH_BATCH:-4}" \
         --seq-len "$row" "$base" "$data"
 } 2>&1 | tee "$B/bench-gpu.txt"

@@ -76,36 +76,40 @@ fi
 out=$B/check-gpu
 rm -rf "$out"
 mkdir -p "$out/work" || exit 1
-passed=0 failed=0 number=0
+passed=0 failed=0 skipped=0 number=0
 
 say() { printf '%s\n' "$*" | tee -a "$out/results.txt"; }
 
 end() {
     rm -rf "$out/work"
     say "what each part printed: $out"
+    [ "$skipped" -eq 0 ] || say "$skipped skipped: named above"
     say "$passed passed, $failed failed"
 }
 trap end EXIT
 trap 'exit 1' INT TERM
 
-# count SECONDS NAME COMMAND...: adds up its TAP lines; a command without any counts by its exit status.
+# count SECONDS NAME COMMAND...: adds up its TAP lines; a command without any counts by its exit status. What is skipped is named and
+# neither of them.
 count() {
-    local limit=$1 name=$2 ok bad rc log begun=$SECONDS
+    local limit=$1 name=$2 ok bad not rc log begun=$SECONDS
     shift 2
     number=$((number + 1))
     log=$out/$(printf '%02d-%s.log' "$number" "${name//[^a-z0-9]/-}")
     (cd "$out/work" && exec timeout -k 10 "$limit" "$@") >"$log" 2>&1 </dev/null
     rc=$?
-    ok=$(grep -c '^ok ' "$log")
+    not=$(grep -c '^ok .*# skip' "$log")
+    ok=$(($(grep -c '^ok ' "$log") - not))
     bad=$(grep -c '^not ok ' "$log")
-    if [ $((ok + bad)) -eq 0 ]; then
+    if [ $((ok + bad + not)) -eq 0 ]; then
         [ "$rc" -eq 0 ] && ok=1 || bad=1
     elif [ "$rc" -ne 0 ] && [ "$bad" -eq 0 ]; then
         bad=1
     fi
-    passed=$((passed + ok)) failed=$((failed + bad))
+    passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + not))
     say "$(printf '%-42s %3d passed, %d failed, %d s%s' "$name" "$ok" "$bad" $((SECONDS - begun)) \
-        "$([ "$rc" -ne 124 ] || echo ', out of time')")"
+        "$([[ "$rc" != 124 && "$rc" != 137 ]] || echo ', out of time')")"
+    sed -n 's/^ok .*# skip/    skipped:/p' "$log" | tee -a "$out/results.txt"
     [ "$bad" -eq 0 ] || grep -v '^ok ' "$log" | tail -n 15 | sed 's/^/    /' | tee -a "$out/results.txt"
 }
 
@@ -114,13 +118,15 @@ own() { count "$1" "$2" bash "$ROOT/tests/gpu/check.sh" "$B" "$3"; }
 [ -e "$DS_CUDA_PLUGIN" ] || { echo "check-gpu: no plugin was built: is nvcc there?" >&2; failed=1; exit 1; }
 say "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
 ! command -v nvidia-smi >/dev/null ||
-    say "$(nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1)"
+    say "$(timeout 30 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1)"
 count 120 "functions" "$B/tests/test_cuda"
 count 120 "network" "$B/tests/test_cuda_net"
 if command -v bats >/dev/null; then
     count 150 "runs" bats --tap "$ROOT/tests/cli/dstrain_cuda.bats"
+    count 90 "images" bats --tap "$ROOT/tests/cli/dsprep_dicom_device.bats"
 else
-    say "runs: skipped, bats is not installed"
+    skipped=$((skipped + 2))
+    say "runs, images: skipped, bats is not installed"
 fi
 own 60 "a model and its data" prepare
 own 120 "three runs, the same bits" again
@@ -133,6 +139,7 @@ if [ -n "$sanitizer" ]; then
         count 120 "functions under $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$B/tests/test_cuda"
     done
 else
+    skipped=$((skipped + 2))
     say "compute-sanitizer: skipped, it is not installed"
 fi
 [ "$failed" -eq 0 ]

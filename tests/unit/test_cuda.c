@@ -31,6 +31,15 @@ static void load(twin *b, const void *host)
         ok(K[s]->upload(K[s], b->at[s], host, bytes_of(b), &err), &err, "upload");
 }
 
+/* Fewer bytes than it has room for. */
+static void twin_put(twin *b, const void *host, size_t bytes)
+{
+    ds_err err = {0};
+
+    for (int s = 0; s < 2; s++)
+        ok(K[s]->upload(K[s], b->at[s], host, bytes, &err), &err, "upload");
+}
+
 static twin twin_new(enum ds_kfmt f, int64_t n)
 {
     twin b = {.n = n, .f = f};
@@ -501,6 +510,57 @@ static void optimizers(void **state)
     }
 }
 
+/* ---- images ---- */
+
+/* Values of samples 1 .. 200 that no simple function has, NaN among them. */
+static void images(void **state)
+{
+    static const ds_kimage made[] = {
+        {DS_PX_U8, DS_PX_F32, 7, 5, 1, 7, 5, NULL, 1, 0, 0, 0},
+        {DS_PX_U8, DS_PX_U8, 9, 13, 1, 4, 20, NULL, 1, 255.0, 0, 0},
+        {DS_PX_I8, DS_PX_I16, 9, 13, 1, 9, 13, NULL, -100, 65535.0, -32768.0, 4},
+        {DS_PX_U16, DS_PX_F32, 17, 16, 1, 33, 5, NULL, 1, 0, 0, 8},
+        {DS_PX_I16, DS_PX_F64, 12, 12, 3, 5, 7, NULL, -100, 0, 0, 3},
+        {DS_PX_I16, DS_PX_I32, 6, 6, 3, 6, 6, NULL, -100, 4294967295.0, -2147483648.0, 16},
+        {DS_PX_U8, DS_PX_U32, 3, 3, 1, 1, 1, NULL, 1, 4294967295.0, 0, 2},
+        {DS_PX_U8, DS_PX_I8, 3, 3, 2, 9, 2, NULL, 1, 0, 0, 0},
+        {DS_PX_U16, DS_PX_U16, 3, 40, 1, 3, 39, NULL, 1, 0, 0, 14},
+    };
+    double table[200];
+
+    (void)state;
+    for (int i = 0; i < 200; i++)
+        table[i] = i % 67 == 5 ? (double)NAN : i % 50 == 7 ? -0.0 : 1.0 / (i + 1) + i % 3 - 1;
+    for (size_t j = 0; j < sizeof made / sizeof *made; j++) {
+        ds_kimage p[2] = {made[j], made[j]};
+        const int64_t n = p->rows * p->cols * p->samples, wide = p->from > DS_PX_I8;
+        const int64_t bytes = (int64_t)ds_kimage_bytes(p);
+        int16_t two[2048];
+        uint8_t one[2048];
+        for (int64_t i = 0; i < n; i++) {
+            two[i] = (int16_t)(p->low + (int)(ds_philox(9, j, (uint64_t)i) % 200));
+            one[i] = (uint8_t)two[i];
+        }
+        twin t = twin_new(DS_KF32, 400), in = twin_new(DS_KF32, 1024),
+             out = twin_new(DS_KF32, (bytes + 3) / 4);
+        load(&t, table);
+        twin_put(&in, wide ? (const void *)two : one, (size_t)n * (wide ? 2 : 1));
+        for (int s = 0; s < 2; s++)
+            p[s].table = t.at[s];
+        BOTH("image", k->image(k, out.at[s], in.at[s], &p[s], &err));
+        void *want = fetch(&out, 0), *got = fetch(&out, 1);
+        for (int64_t i = 0; i < bytes; i++)
+            if (((uint8_t *)want)[i] != ((uint8_t *)got)[i])
+                fail_msg("image %zu: byte %lld of %lld differs", j, (long long)i, (long long)bytes);
+        free(want);
+        free(got);
+        AGAIN("image", out, k->image(k, out.at[s], in.at[s], &p[s], &err));
+        twin *all[] = {&t, &in, &out};
+        for (int i = 0; i < 3; i++)
+            twin_free(all[i]);
+    }
+}
+
 /* ---- memory ---- */
 
 /* Numbers of the host on their way: more than the ring holds, and the same ones again. */
@@ -615,6 +675,7 @@ int main(void)
         cmocka_unit_test(losses),
         cmocka_unit_test(experts),
         cmocka_unit_test(optimizers),
+        cmocka_unit_test(images),
         cmocka_unit_test(numbers_come_again_and_again),
         cmocka_unit_test(what_is_reserved_is_asked_for_once),
         cmocka_unit_test(refusals),

@@ -1,11 +1,13 @@
 /* From stored values to those of a record: every step by hand-made numbers; RLE segments. */
 #include <math.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "unit.h"
 
 #include "dcmchain.h"
 #include "dcmrle.h"
+#include "kernels.h"
 
 #define VR(s) DCM_VR((s)[0], (s)[1])
 
@@ -45,6 +47,37 @@ static made make(uint32_t cols, enum dcm_sample d, const char *photometric)
     return m;
 }
 
+/* What a device makes of a frame, where it makes it: the same. */
+static void apply_by_table(const made *m, dcm_chain *c, uint32_t frame, const ds_buf *in)
+{
+    const dcm_shape s = dcm_chain_shape(c);
+    ds_err err = {0};
+    ds_kernels *k;
+    dcm_table t;
+    assert_int_equal(dcm_chain_table(c, frame, in, &t, &err), 0);
+    if (!t.v)
+        return;
+    assert_int_equal(ds_kernels_cpu(&k, 1, NULL, &err), 0);
+    const ds_kimage p = {.from = (enum ds_pixel)m->im.dtype,
+                         .to = (enum ds_pixel)s.dtype,
+                         .rows = m->im.rows,
+                         .cols = m->im.cols,
+                         .samples = s.samples,
+                         .to_rows = s.rows,
+                         .to_cols = s.cols,
+                         .table = t.v,
+                         .low = t.low,
+                         .gain = t.gain,
+                         .bias = t.bias};
+    void *out = malloc(ds_kimage_bytes(&p) + 1);
+    assert_non_null(out);
+    assert_int_equal(ds_kimage_bytes(&p), m->out.len);
+    assert_int_equal(k->image(k, out, in->data, &p, &err), 0);
+    assert_memory_equal(out, m->out.data, m->out.len);
+    free(out);
+    k->close(k);
+}
+
 static dcm_shape apply(made *m, uint32_t frame, const void *in, size_t len)
 {
     const char *reason;
@@ -54,6 +87,7 @@ static dcm_shape apply(made *m, uint32_t frame, const void *in, size_t len)
     assert_int_equal(dcm_chain_new(&c, m->s, &m->im, &m->o, &reason, &err), 0);
     assert_int_equal(ds_buf_put(&b, in, len), 0);
     assert_int_equal(dcm_chain_frame(c, frame, &b, &m->out, &err), 0);
+    apply_by_table(m, c, frame, &b);
     ds_buf_reset(&m->json);
     assert_int_equal(dcm_chain_json(c, frame, &m->json, &err), 0);
     assert_non_null(ds_buf_cstr(&m->json));

@@ -1,6 +1,7 @@
 /* mpiranks.c - libds-mpi.so: ranks.h by MPI. What goes wrong in MPI ends all processes, with MPI's
  * own message: one of them alone could only leave the others waiting. */
 #include <mpi.h>
+#include <stdio.h>
 
 #include "ranks.h"
 
@@ -36,6 +37,15 @@ static void leave(void)
     MPI_Finalize();
 }
 
+static void quit(const char *why)
+{
+    int me;
+
+    MPI_Comm_rank(MPI_COMM_WORLD, &me);
+    fprintf(stderr, "dstrain: process %d: %s\n", me, why);
+    MPI_Abort(MPI_COMM_WORLD, 1);
+}
+
 static int local_rank(void)
 {
     MPI_Comm here;
@@ -56,8 +66,12 @@ int ds_mpi_join(ds_ranks *r, int abi, ds_err *err)
     if (abi != DS_RANKS_ABI)
         return ds_fail(err, DS_FAIL, "libds-mpi.so: of another version of dstrain");
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &threads);
-    *r = (ds_ranks){
-        .gather = gather, .exchange = exchange, .spread = spread, .pass = pass, .leave = leave};
+    *r = (ds_ranks){.gather = gather,
+                    .exchange = exchange,
+                    .spread = spread,
+                    .pass = pass,
+                    .leave = leave,
+                    .quit = quit};
     MPI_Comm_rank(MPI_COMM_WORLD, &r->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &r->size);
     r->local = local_rank();

@@ -24,8 +24,8 @@ typedef struct ds_param {
     float *m, *v;      /* moments; or of 8 bits, with their scales (kernels.h) */
     uint8_t *m8, *v8;
     float *mscale, *vscale;
-    bool small; /* its moments are of 8 bits */
-    int keeper; /* keepers.h */
+    bool small;     /* its moments are of 8 bits */
+    int keeper;     /* keepers.h */
     float lr_scale; /* of the learning rate: LoRA+ */
     float decay;    /* of the weight decay: 0 for vectors */
 } ds_param;
@@ -33,7 +33,8 @@ typedef struct ds_param {
 typedef struct ds_params {
     ds_kernels *k;
     const ds_ranks *ranks; /* that train it together; NULL: one alone */
-    ds_param **p; /* pointers stay valid while the set grows */
+    bool peers;            /* their devices have joined (kernels.h) */
+    ds_param **p;          /* pointers stay valid while the set grows */
     size_t n, cap;
     uint32_t *slot; /* parameters by name, open addressing: their place + 1 */
     size_t slots;
