@@ -24,8 +24,12 @@ const ds_command ds_ver_clone = {
     .description =
         "Makes DIR (by default named like the last part of URL), a store in it with the remote as "
         "origin, and brings all its versions. URL and --catalog are those of dsver remote. With "
-        "--lazy only the catalog is brought: pieces are fetched when something reads them, checked "
-        "and kept. A clone that was killed goes on when the same command is given again.",
+        "--lazy only the catalog is brought: pieces are fetched when something reads them (and, "
+        "where "
+        "it reads in order, the next ones meanwhile), checked and kept; dsver prefetch brings "
+        "those "
+        "of a version, or of some keys, shards or columns, before they are read. A clone that was "
+        "killed goes on when the same command is given again.",
     .run = run,
 };
 
@@ -85,7 +89,7 @@ static int clone(cloning *c, ds_err *err)
 {
     ds_store s = {0};
     ds_link l = {.store = NULL};
-    ds_sync_opts o = {.lazy = c->lazy}, b = {.fn = sync_say_ref, .ctx = &c->words};
+    ds_sync_opts o = {.lazy = c->lazy, .anew = true}, b = {.fn = sync_say_ref, .ctx = &c->words};
     ds_synced done = {.refs = 0}, branches = {.refs = 0};
     int rc = make_store(c, &s, err);
     rc = rc ? rc : ds_link_open(&l, &s, "origin", err);

@@ -45,12 +45,10 @@ static int make(ds_pin *p, const git_oid *commit, ds_err *err)
     return 0;
 }
 
-int ds_pin_set(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
+static int leave_file(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
 {
     static unsigned serial;
     char *dir = NULL;
-    if (p->gate < 0)
-        return 0;
     int rc = ds_store_path(&dir, s->dir, "locks/readers", err);
     rc = rc ? rc : ds_mkdirs(dir, err);
     const unsigned nr = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
@@ -63,8 +61,23 @@ int ds_pin_set(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
     if (!rc)
         rc = ds_fail(err, DS_LOCKED, "%s: removed again and again", p->path);
     free(dir);
-    (void)ds_close(&p->gate, s->dir, NULL);
     return rc < 0 ? rc : 0;
+}
+
+int ds_pin_set(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
+{
+    ds_err why = {0};
+    if (p->gate < 0)
+        return 0;
+    int rc = leave_file(p, s, commit, &why);
+    if (rc == DS_IO) { /* a full disk: gc stays out all the while */
+        if (p->fd >= 0)
+            ds_io_active->unlink(p->path);
+        (void)ds_close(&p->fd, p->path, NULL);
+        return 0;
+    }
+    (void)ds_close(&p->gate, s->dir, NULL);
+    return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
 }
 
 void ds_pin_end(ds_pin *p)

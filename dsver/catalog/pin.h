@@ -4,7 +4,7 @@
  * reset, a deleted branch, `gc --grace 0` - would lose its pieces under a reader of hours. So a
  * reader leaves a file in locks/readers that names the commit, and holds a lock on it: gc takes it
  * for a root, and removes those whose reader is dead. In a store that cannot be written nothing is
- * left, and nothing collected either.
+ * left, and nothing collected either; on a full disk gc is kept out until the reader's end.
  *
  *     ds_pin_begin; find the version; ds_pin_set; read; ds_pin_end
  *

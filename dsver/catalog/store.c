@@ -97,8 +97,8 @@ int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *
 
 void ds_store_close(ds_store *s)
 {
-    ds_objstore_close(s->objs);
     ds_lazy_free(s->lazy);
+    ds_objstore_close(s->objs);
     ds_catalog_close(s->cat);
     free(s->dir);
     *s = (ds_store){0};

@@ -5,6 +5,7 @@ int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
     int rc = 0;
+    ds_index_wait(ix); /* the table is none of another's transaction */
     if (!ix->cand) {
         /* In a file of its own when it grows: memory stays bounded however many packs there are. */
         rc = ds_index_exec(
@@ -17,7 +18,7 @@ int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err)
         ix->cand = rc == 0;
     }
     if (rc == 0)
-        rc = ds_index_exec(ix, "BEGIN IMMEDIATE", "locking", err);
+        rc = ds_index_begin(ix, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }
@@ -165,7 +166,9 @@ int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds
             " WHERE c.id NOT IN (SELECT id FROM pieces) ORDER BY k.name, c.off",
             orphan, ctx, err);
     if (rc == 0)
-        rc = ds_index_exec(ix, "DELETE FROM temp.cand; COMMIT", "committing", err);
+        rc = ds_index_exec(ix, "DELETE FROM temp.cand", "committing", err);
+    if (rc == 0)
+        rc = ds_index_commit(ix, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }

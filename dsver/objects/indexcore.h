@@ -38,6 +38,9 @@ struct ds_objindex {
     char *path;
     pthread_mutex_t lock; /* recursive */
     bool frozen;          /* by a transaction of its own */
+    bool writing;         /* a thread has a transaction open, between its calls too */
+    pthread_t writer;
+    pthread_cond_t written;
     sqlite3_stmt *st[DS_IX_STATEMENTS];
     bool cand; /* the temporary table exists */
     bool afar; /* no sketches */
@@ -58,6 +61,12 @@ bool ds_index_loc(sqlite3_stmt *st, ds_objloc *out);
 int ds_index_bad_row(ds_objindex *ix, ds_err *err);
 
 /* ---- writing (indexwrite.c) ---- */
+/* A transaction of this thread; others that want one wait for its end, which is a commit that
+ * succeeded, or a rollback. Rollback of what was not begun does nothing. */
+void ds_index_wait(ds_objindex *ix); /* until no other thread has one */
+int ds_index_begin(ds_objindex *ix, ds_err *err);
+int ds_index_commit(ds_objindex *ix, ds_err *err);
+void ds_index_rollback(ds_objindex *ix);
 int ds_index_add_pack(ds_objindex *ix, const ds_packrow *p, int64_t *n, ds_err *err);
 /* Min-hashes of a piece: k adds or deletes them. */
 int ds_index_hashes(ds_objindex *ix, int64_t row, const uint8_t *sketch, size_t n,

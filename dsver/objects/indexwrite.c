@@ -82,6 +82,55 @@ static int add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *
     return rc;
 }
 
+/* ---- transactions ---- */
+
+static bool mine(const ds_objindex *ix)
+{
+    return ix->writing && pthread_equal(ix->writer, pthread_self());
+}
+
+void ds_index_wait(ds_objindex *ix)
+{
+    while (ix->writing && !mine(ix))
+        pthread_cond_wait(&ix->written, &ix->lock);
+}
+
+int ds_index_begin(ds_objindex *ix, ds_err *err)
+{
+    ds_index_wait(ix);
+    int rc = ds_index_exec(ix, "BEGIN IMMEDIATE", "locking", err);
+    if (rc == 0) {
+        ix->writing = true;
+        ix->writer = pthread_self();
+    }
+    return rc;
+}
+
+static void ended(ds_objindex *ix)
+{
+    ix->writing = false;
+    pthread_cond_broadcast(&ix->written);
+}
+
+int ds_index_commit(ds_objindex *ix, ds_err *err)
+{
+    int rc = ds_index_exec(ix, "COMMIT", "committing", err);
+    if (rc == 0)
+        ended(ix);
+    return rc;
+}
+
+void ds_index_rollback(ds_objindex *ix)
+{
+    if (!mine(ix))
+        return;
+    if (!sqlite3_get_autocommit(ix->db))
+        (void)sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+    if (ix->cand)
+        (void)sqlite3_exec(ix->db, "DELETE FROM temp.cand", NULL, NULL, NULL);
+    ended(ix);
+}
+
 int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
                         const ds_objrow *rows, size_t n, ds_err *err)
 {
@@ -89,16 +138,16 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
     if (!at)
         return ds_fail_nomem(err);
     pthread_mutex_lock(&ix->lock);
-    int rc = ds_index_exec(ix, "BEGIN IMMEDIATE", "locking", err);
+    int rc = ds_index_begin(ix, err);
     bool begun = rc == 0;
     for (size_t i = 0; rc == 0 && i < npacks; i++)
         rc = ds_index_add_pack(ix, &packs[i], &at[i], err);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = add_piece(ix, &rows[i], at[rows[i].pack], err);
     if (rc == 0)
-        rc = ds_index_exec(ix, "COMMIT", "committing", err);
+        rc = ds_index_commit(ix, err);
     if (rc && begun)
-        (void)sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
+        ds_index_rollback(ix);
     pthread_mutex_unlock(&ix->lock);
     free(at);
     return rc;
@@ -106,29 +155,24 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
 
 /* ---- gc ---- */
 
-static int locked_exec(ds_objindex *ix, const char *sql, const char *doing, ds_err *err)
+int ds_objindex_begin(ds_objindex *ix, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int rc = ds_index_exec(ix, sql, doing, err);
+    int rc = ds_index_begin(ix, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }
-
-int ds_objindex_begin(ds_objindex *ix, ds_err *err)
-{
-    return locked_exec(ix, "BEGIN IMMEDIATE", "locking", err);
-}
 int ds_objindex_commit(ds_objindex *ix, ds_err *err)
 {
-    return locked_exec(ix, "COMMIT", "committing", err);
+    pthread_mutex_lock(&ix->lock);
+    int rc = ds_index_commit(ix, err);
+    pthread_mutex_unlock(&ix->lock);
+    return rc;
 }
 void ds_objindex_rollback(ds_objindex *ix)
 {
     pthread_mutex_lock(&ix->lock);
-    if (!sqlite3_get_autocommit(ix->db))
-        (void)sqlite3_exec(ix->db, "ROLLBACK", NULL, NULL, NULL);
-    if (ix->cand)
-        (void)sqlite3_exec(ix->db, "DELETE FROM temp.cand", NULL, NULL, NULL);
+    ds_index_rollback(ix);
     pthread_mutex_unlock(&ix->lock);
 }
 

@@ -167,6 +167,7 @@ int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode
     if (!ix)
         return ds_fail_nomem(err);
     init_lock(&ix->lock);
+    pthread_cond_init(&ix->written, NULL);
     ix->afar = mode == DS_INDEX_AFAR;
     int rc = 0;
     if (!(ix->path = strdup(path)))
@@ -208,6 +209,7 @@ void ds_objindex_close(ds_objindex *ix)
     for (int i = 0; i < DS_IX_STATEMENTS; i++)
         sqlite3_finalize(ix->st[i]);
     sqlite3_close(ix->db);
+    pthread_cond_destroy(&ix->written);
     pthread_mutex_destroy(&ix->lock);
     free(ix->path);
     free(ix);

@@ -58,8 +58,7 @@ int ds_objreader_put(ds_objreader *r, const ds_sha *id, void *tag, ds_err *err)
         return ds_fail_nomem(err);
     j->id = *id;
     j->tag = tag;
-    if (r->s->expect)
-        r->s->expect(r->s->miss_ctx, id);
+    (void)ds_objstore_expect(r->s, id, 1);
     int rc = ds_pool_submit(r->pool, j, err);
     if (rc) {
         j->next = r->idle;

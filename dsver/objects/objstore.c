@@ -112,9 +112,16 @@ int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, d
                     (ds_path_exists(path) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0));
     if (still && mode == DS_OBJ_WRITE)
         rc = ds_fail_errno(err, errno, "%s: this store is only to be read", dir);
-    if (rc == 0)
-        rc =
-            still ? open_still(s, path, err) : ds_objindex_open(&s->ix, path, DS_INDEX_SHARED, err);
+    if (rc == 0 && !still) {
+        ds_err why = {0};
+        rc = ds_objindex_open(&s->ix, path, DS_INDEX_SHARED, &why);
+        still = rc == DS_IO && mode == DS_OBJ_READ; /* a full disk is no reason not to read */
+        if (rc && !still)
+            ds_fail(err, rc, "%s", why.msg);
+        rc = still ? 0 : rc;
+    }
+    if (rc == 0 && still)
+        rc = open_still(s, path, err);
     if (rc == 0)
         rc = ds_packset_new(&s->packs, dir, err);
     if (rc == 0)
@@ -415,6 +422,13 @@ void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn exp
     s->miss = miss;
     s->expect = expect;
     s->miss_ctx = ctx;
+}
+
+bool ds_objstore_expect(ds_objstore *s, const ds_sha *ids, size_t n)
+{
+    for (size_t i = 0; s->expect && i < n; i++)
+        s->expect(s->miss_ctx, &ids[i]);
+    return s->expect != NULL;
 }
 
 void ds_objstore_on_unknown(ds_objstore *s, ds_objexplain_fn explain, void *ctx)

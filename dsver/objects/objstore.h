@@ -137,6 +137,9 @@ int ds_objstore_get_all(ds_objstore *s, const ds_sha *ids, size_t n, ds_buf *out
 typedef int (*ds_objmiss_fn)(void *ctx, const ds_sha *id, ds_err *err);
 typedef void (*ds_objexpect_fn)(void *ctx, const ds_sha *id);
 void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn expect, void *ctx);
+/* For readers, before they come to them: the pieces that they will want, in order. Any thread.
+ * False when nobody wants to know, and no more need be said. */
+bool ds_objstore_expect(ds_objstore *s, const ds_sha *ids, size_t n);
 
 /* Asked about a piece that nobody has, by any thread: < 0, and err says why it is not there; 0 when
  * it knows no more. */

@@ -240,6 +240,10 @@ int ds_sumdb_fail(sqlite3 *db, int rc, const char *path, const char *doing, ds_e
         return ds_fail(err, DS_CORRUPT,
                        "%s: a page's checksum is wrong (while %s): run `dsver reindex`", path,
                        doing);
+    const int why = db ? sqlite3_system_errno(db) : 0;
+    if (why)
+        return ds_fail(err, DS_IO, "%s: %s: %s: %s", path, doing, sqlite3_errstr(rc),
+                       strerror(why));
     return ds_fail(err, DS_IO, "%s: %s: %s", path, doing,
                    db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 }

@@ -8,15 +8,22 @@
 #include "objcore.h"
 #include "remotesync.h"
 
-enum { EXPECTED_MAX = 1024 };
+/* Pieces that are fetched together: few at first, so that who waits for the first goes on soon. */
+enum { EXPECTED_MAX = 4096, BATCH_FIRST = 32, BATCH_MOST = 512 };
 
 struct ds_lazy {
     ds_store *store;
     char *name;
     pthread_mutex_t lock; /* of what follows, up to link */
-    pthread_cond_t done;
-    bool busy; /* somebody fetches */
-    ds_shaset expected;
+    pthread_cond_t change;
+    bool busy;           /* somebody fetches */
+    unsigned waiting;    /* readers who stand before a piece */
+    ds_shaset expected;  /* in the order in which they were named */
+    ds_shaset under_way; /* is fetched now */
+    size_t batch;
+    bool started, stop;
+    bool failed; /* the last fetch: nothing goes ahead of readers until one of theirs is well */
+    pthread_t thread;
     ds_link link; /* of whoever is busy */
     bool open;
 };
@@ -26,15 +33,43 @@ static bool here(ds_lazy *z, const ds_sha *id)
     return ds_objstore_has(z->store->objs, id);
 }
 
+static void *go_ahead(void *arg);
+
 static void expect(void *ctx, const ds_sha *id)
 {
     ds_lazy *z = ctx;
     if (here(z, id))
         return;
     pthread_mutex_lock(&z->lock);
-    if (z->expected.n < EXPECTED_MAX)
+    if (z->expected.n < EXPECTED_MAX && !ds_shaset_has(&z->under_way, id))
         (void)ds_shaset_add(&z->expected, id, NULL, NULL);
+    /* without a thread, readers fetch what was named along with what they miss */
+    if (!z->started)
+        z->started = pthread_create(&z->thread, NULL, go_ahead, z) == 0;
+    pthread_cond_broadcast(&z->change);
     pthread_mutex_unlock(&z->lock);
+}
+
+/* The first of what is expected is under way from now on. With the lock held. */
+static void take_batch(ds_lazy *z)
+{
+    ds_shaset rest = {0};
+    for (size_t i = 0; i < z->expected.n; i++)
+        (void)ds_shaset_add(i < z->batch ? &z->under_way : &rest, &z->expected.ids[i], NULL, NULL);
+    ds_shaset_fini(&z->expected);
+    z->expected = rest;
+    z->busy = true;
+}
+
+/* With the lock held. */
+static void settle(ds_lazy *z, int rc)
+{
+    ds_shaset_fini(&z->under_way);
+    z->under_way = (ds_shaset){0};
+    z->busy = false;
+    z->failed = rc != 0;
+    z->batch = z->batch < BATCH_MOST ? 2 * z->batch : BATCH_MOST;
+    pthread_cond_broadcast(&z->change);
 }
 
 static int fetch(ds_lazy *z, const ds_shaset *want, ds_err *err)
@@ -60,18 +95,13 @@ static int fetch(ds_lazy *z, const ds_shaset *want, ds_err *err)
 }
 
 /* A piece with those that are expected; alone, when one of these is what is wrong. */
-static int fetch_with(ds_lazy *z, const ds_sha *id, ds_shaset *expected, ds_err *err)
+static int fetch_with(ds_lazy *z, const ds_sha *id, ds_err *err)
 {
     ds_shaset alone = {0};
     ds_err why = {0};
+    if (z->under_way.n > 1 && fetch(z, &z->under_way, &why) == 0)
+        return 0;
     int rc = ds_shaset_add(&alone, id, NULL, err);
-    if (!rc && expected->n) {
-        rc = ds_shaset_add(expected, id, NULL, err);
-        if (!rc && fetch(z, expected, &why) == 0) {
-            ds_shaset_fini(&alone);
-            return 0;
-        }
-    }
     rc = rc ? rc : fetch(z, &alone, err);
     ds_shaset_fini(&alone);
     return rc;
@@ -80,25 +110,24 @@ static int fetch_with(ds_lazy *z, const ds_sha *id, ds_shaset *expected, ds_err 
 static int miss(void *ctx, const ds_sha *id, ds_err *err)
 {
     ds_lazy *z = ctx;
-    ds_shaset expected;
     pthread_mutex_lock(&z->lock);
+    z->waiting++;
     while (z->busy)
-        pthread_cond_wait(&z->done, &z->lock);
+        pthread_cond_wait(&z->change, &z->lock);
+    z->waiting--;
+    pthread_cond_broadcast(&z->change);
     if (here(z, id)) {
         pthread_mutex_unlock(&z->lock);
         return 1;
     }
-    z->busy = true;
-    expected = z->expected;
-    z->expected = (ds_shaset){0};
+    take_batch(z);
+    int rc = ds_shaset_add(&z->under_way, id, NULL, err);
     pthread_mutex_unlock(&z->lock);
 
-    int rc = fetch_with(z, id, &expected, err);
-    ds_shaset_fini(&expected);
+    rc = rc ? rc : fetch_with(z, id, err);
 
     pthread_mutex_lock(&z->lock);
-    z->busy = false;
-    pthread_cond_broadcast(&z->done);
+    settle(z, rc);
     pthread_mutex_unlock(&z->lock);
     if (rc)
         return ds_err_prefix(err, "a piece that is not here yet");
@@ -108,6 +137,28 @@ static int miss(void *ctx, const ds_sha *id, ds_err *err)
     ds_sha_hex(hex, id);
     return ds_fail(err, DS_CORRUPT, "piece %s is not here yet, and %s lacks it", hex,
                    ds_remote_place(z->link.remote));
+}
+
+/* The thread: fetches what readers named while none of them stands before a piece. What goes wrong
+ * is said to the reader who misses the piece. */
+static void *go_ahead(void *arg)
+{
+    ds_lazy *z = arg;
+    pthread_mutex_lock(&z->lock);
+    while (!z->stop) {
+        if (z->busy || z->waiting || z->failed || z->expected.n == 0) {
+            pthread_cond_wait(&z->change, &z->lock);
+            continue;
+        }
+        take_batch(z);
+        pthread_mutex_unlock(&z->lock);
+        ds_err why = {0};
+        int rc = fetch(z, &z->under_way, &why);
+        pthread_mutex_lock(&z->lock);
+        settle(z, rc);
+    }
+    pthread_mutex_unlock(&z->lock);
+    return NULL;
 }
 
 /* The first remote that is lazy; NULL when none is. */
@@ -144,21 +195,34 @@ int ds_lazy_attach(ds_store *s, ds_err *err)
     z->name = name;
     z->store = s;
     pthread_mutex_init(&z->lock, NULL);
-    pthread_cond_init(&z->done, NULL);
+    pthread_cond_init(&z->change, NULL);
+    z->batch = BATCH_FIRST;
     s->lazy = z;
     ds_objstore_on_miss(s->objs, miss, expect, z);
     return 0;
+}
+
+const char *ds_lazy_name(const ds_lazy *z)
+{
+    return z->name;
 }
 
 void ds_lazy_free(ds_lazy *z)
 {
     if (!z)
         return;
+    pthread_mutex_lock(&z->lock);
+    z->stop = true;
+    pthread_cond_broadcast(&z->change);
+    pthread_mutex_unlock(&z->lock);
+    if (z->started)
+        pthread_join(z->thread, NULL);
     if (z->open)
         ds_link_close(&z->link);
     pthread_mutex_destroy(&z->lock);
-    pthread_cond_destroy(&z->done);
+    pthread_cond_destroy(&z->change);
     ds_shaset_fini(&z->expected);
+    ds_shaset_fini(&z->under_way);
     free(z->name);
     free(z);
 }

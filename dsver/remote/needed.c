@@ -111,12 +111,3 @@ int ds_needed_erased(ds_shaset *out, ds_store *s, const git_oid *tips, size_t nt
     finding f = {.store = s, .out = out, .only_erased = true, .err = err};
     return find(&f, NULL, tips, ntips, NULL, 0, err);
 }
-
-int ds_needed_of(ds_shaset *out, ds_store *s, const git_oid *commit, ds_err *err)
-{
-    finding f = {.store = s, .out = out, .err = err};
-    int rc = scan_commit(&f, commit, false, err);
-    ds_oidset_fini(&f.files);
-    ds_manline_fini(&f.line);
-    return rc;
-}

@@ -13,7 +13,5 @@ int ds_needed_find(ds_shaset *out, uint64_t *versions, ds_store *s, const git_oi
 /* Adds the pieces that are read in place of what was erased, of every version that `tips` lead to.
  */
 int ds_needed_erased(ds_shaset *out, ds_store *s, const git_oid *tips, size_t ntips, ds_err *err);
-/* Adds the pieces of one version. */
-int ds_needed_of(ds_shaset *out, ds_store *s, const git_oid *commit, ds_err *err);
 
 #endif

@@ -20,6 +20,8 @@ typedef struct fetching {
     ds_gitrefs there;
     ds_buf tips; /* git_oid: commits of what is picked */
     char first[320];
+    bool looked; /* the remote was looked at, before its refs were */
+    ds_remotestate state;
 } fetching;
 
 static void say(fetching *f, const char *ref, const git_oid *from, const git_oid *to,
@@ -72,7 +74,6 @@ static int fetch_pieces(fetching *f, ds_err *err)
     ds_link *l = f->l;
     ds_shaset want = {0};
     ds_buf haves = {0};
-    ds_remotestate state = {.packs = 0};
     char hex[65];
     ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
     int rc = f->o->all ? 0 : ds_sync_heads(&haves, l->store, err);
@@ -81,16 +82,24 @@ static int fetch_pieces(fetching *f, ds_err *err)
                   &want, &f->out->versions, l->store, (const git_oid *)(const void *)f->tips.data,
                   f->tips.len / sizeof(git_oid), (const git_oid *)(const void *)haves.data,
                   haves.len / sizeof(git_oid), err);
-    if (!rc && want.n)
-        rc = ds_remoteindex_refresh(l->index, &state, err);
+    if (!rc && want.n && !f->looked)
+        rc = ds_remoteindex_refresh(l->index, &f->state, err);
     if (!rc && want.n)
         rc = ds_transfer_fetch(&f->out->moved, &t, &want, err);
+    if (!rc && f->looked && f->out->moved.missing) { /* somebody pushed between the two looks */
+        const ds_moved first = f->out->moved;
+        rc = ds_remoteindex_refresh(l->index, &f->state, err);
+        rc = rc ? rc : ds_transfer_fetch(&f->out->moved, &t, &want, err);
+        f->out->moved.pieces += first.pieces;
+        f->out->moved.packs += first.packs;
+        f->out->moved.bytes += first.bytes;
+    }
     if (!rc && f->out->moved.missing) {
         ds_sha_hex(hex, &f->out->moved.first_missing);
         rc = ds_fail(err, DS_CORRUPT,
                      "%s: lacks %llu pieces that its versions need, first %s%s%s; no ref was moved",
                      ds_remote_place(l->remote), (unsigned long long)f->out->moved.missing, hex,
-                     state.damaged ? "; damaged there: " : "", state.first);
+                     f->state.damaged ? "; damaged there: " : "", f->state.first);
     }
     ds_shaset_fini(&want);
     ds_buf_fini(&haves);
@@ -168,9 +177,12 @@ static int fetch_erasures(fetching *f, ds_err *err)
 
 static int fetch(fetching *f, ds_err *err)
 {
+    if (f->o->anew && !f->o->lazy)
+        ds_link_look(f->l);
     int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
     rc = rc ? rc : ds_sync_check_names(f->o, &f->there, err);
     rc = rc ? rc : fetch_objects(f, err);
+    f->looked = ds_link_looked(f->l, &f->state);
     rc = rc ? rc : fetch_erasures(f, err);
     rc = rc ? rc : find_tips(f, err);
     if (!rc && !f->o->lazy)

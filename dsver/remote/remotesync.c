@@ -1,6 +1,7 @@
 /* remotesync.c - what pushes and fetches share. See remotesync.h. */
 #include "remotesync.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -23,8 +24,51 @@ int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err)
     return rc;
 }
 
+/* A look at the remote that is under way. */
+struct ds_glance {
+    pthread_t thread;
+    ds_remoteindex *index;
+    ds_remotestate state;
+    int rc;
+    ds_err err;
+};
+
+static void *look(void *arg)
+{
+    struct ds_glance *g = arg;
+    g->rc = ds_remoteindex_refresh(g->index, &g->state, &g->err);
+    return NULL;
+}
+
+void ds_link_look(ds_link *l)
+{
+    struct ds_glance *g = calloc(1, sizeof *g);
+    if (!g)
+        return;
+    g->index = l->index;
+    if (pthread_create(&g->thread, NULL, look, g) == 0)
+        l->glance = g;
+    else
+        free(g);
+}
+
+int ds_link_looked(ds_link *l, ds_remotestate *state)
+{
+    struct ds_glance *g = l->glance;
+    l->glance = NULL;
+    if (!g)
+        return 0;
+    pthread_join(g->thread, NULL);
+    const int well = g->rc == 0;
+    *state = g->state;
+    free(g);
+    return well;
+}
+
 void ds_link_close(ds_link *l)
 {
+    ds_remotestate state;
+    (void)ds_link_looked(l, &state);
     ds_remoteindex_close(l->index);
     ds_remote_close(l->remote);
     ds_remoteconf_fini(&l->conf);
@@ -163,26 +207,28 @@ int ds_sync_heads(ds_buf *commits, ds_store *s, ds_err *err)
     return ds_ref_each(s->cat, add_head, commits, err);
 }
 
-int ds_sync_pieces(ds_synced *out, ds_link *l, const git_oid *commit, ds_err *err)
+static int pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err)
 {
-    ds_shaset want = {0};
     ds_remotestate state;
     char hex[65];
-    *out = (ds_synced){.versions = 1};
     ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    int rc = ds_remoteindex_refresh(l->index, &state, err);
+    rc = rc ? rc : ds_transfer_fetch(out, &t, want, err);
+    if (!rc && out->missing) {
+        ds_sha_hex(hex, &out->first_missing);
+        rc = ds_fail(err, DS_CORRUPT, "%s: lacks %llu of these pieces, first %s",
+                     ds_remote_place(l->remote), (unsigned long long)out->missing, hex);
+    }
+    return rc;
+}
+
+int ds_sync_pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err)
+{
+    *out = (ds_moved){.pieces = 0};
     int rc = ds_objstore_hold(l->store->objs, err);
     if (rc)
         return rc;
-    rc = ds_needed_of(&want, l->store, commit, err);
-    rc = rc ? rc : ds_remoteindex_refresh(l->index, &state, err);
-    rc = rc ? rc : ds_transfer_fetch(&out->moved, &t, &want, err);
-    if (!rc && out->moved.missing) {
-        ds_sha_hex(hex, &out->moved.first_missing);
-        rc = ds_fail(err, DS_CORRUPT, "%s: lacks %llu pieces of version %.10s, first %s",
-                     ds_remote_place(l->remote), (unsigned long long)out->moved.missing,
-                     git_oid_tostr_s(commit), hex);
-    }
+    rc = pieces(out, l, want, err);
     ds_objstore_release(l->store->objs);
-    ds_shaset_fini(&want);
     return rc;
 }

@@ -17,10 +17,16 @@ typedef struct ds_link {
     ds_remoteconf conf;
     ds_remote *remote;
     ds_remoteindex *index;
+    struct ds_glance *glance;
 } ds_link;
 /* name NULL: as in ds_remoteconf_get. Zeroed may be closed. */
 int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err);
 void ds_link_close(ds_link *l);
+/* Begins to bring what is known of the remote's packs up to date, in a thread of its own: nothing
+ * else may be done with l->index until ds_link_looked, which waits. 1 when that has been done, and
+ * well; 0 when it is still to be done. */
+void ds_link_look(ds_link *l);
+int ds_link_looked(ds_link *l, ds_remotestate *state);
 
 /* What becomes of a ref. */
 enum ds_syncdid {
@@ -47,6 +53,7 @@ typedef struct ds_sync_opts {
     bool dry_run; /* push: only tell */
     bool all;     /* look at every piece of every version, not only at those of new ones */
     bool lazy;    /* fetch: leave the pieces where they are */
+    bool anew;    /* fetch: nothing is here yet, so that pieces will be wanted in any case */
     ds_sync_fn fn;
     void *ctx;
 } ds_sync_opts;
@@ -69,8 +76,9 @@ int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err
 int ds_sync_branches(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
 /* Takes in what was erased at the remote, and nothing else. */
 int ds_sync_erasures(ds_link *l, ds_err *err);
-/* Fetches what a version needs and is not here: for stores that are lazy. */
-int ds_sync_pieces(ds_synced *out, ds_link *l, const git_oid *commit, ds_err *err);
+/* Fetches pieces that are not here, as ds_transfer_fetch, and looks again at what the remote has:
+ * for stores that are lazy. DS_CORRUPT when it lacks some, after all others have come. */
+int ds_sync_pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err);
 
 /* ---- shared by its files ---- */
 bool ds_sync_picks(const ds_sync_opts *o, const char *ref);

@@ -23,7 +23,7 @@ static int is_there(const ds_way *w, const ds_sha *id, ds_err *err)
     return rc > 0 ? !ds_shaset_has(w->leaving, &loc.pack) : rc;
 }
 
-/* Places of all that is wanted and lacking, bases included. */
+/* Places of all that is wanted and lacking, bases included. With both indexes frozen. */
 static int close_over(ds_hauls *h, ds_moved *out, const ds_way *w, const ds_shaset *want,
                       ds_err *err)
 {
@@ -82,7 +82,15 @@ static int on_pack(void *ctx, int64_t n, const ds_packrow *p)
 
 int ds_hauls_plan(ds_hauls *h, ds_moved *out, const ds_way *way, const ds_shaset *want, ds_err *err)
 {
-    int rc = close_over(h, out, way, want, err);
+    int rc = ds_objindex_freeze(way->to, err);
+    if (!rc) {
+        rc = ds_objindex_freeze(way->from, err);
+        if (!rc) {
+            rc = close_over(h, out, way, want, err);
+            ds_objindex_thaw(way->from);
+        }
+        ds_objindex_thaw(way->to);
+    }
     size_t n = h->places.len / sizeof(ds_place);
     if (rc || n == 0)
         return rc;

@@ -33,7 +33,9 @@ int ds_blockwalk_run(const ds_blockwalk *w, int threads, ds_err *err)
     int rc = looks ? ds_pool_new(&pool, threads, WINDOW, run, &mine, err) : ds_fail_nomem(err);
     while (!rc) {
         if (nidle && w->next(w->ctx, idle[nidle - 1])) {
-            rc = ds_pool_submit(pool, idle[--nidle], err);
+            const ds_blocklook *l = idle[--nidle];
+            ds_recblock_expect(w->only, l->side, l->block, w->origins);
+            rc = ds_pool_submit(pool, idle[nidle], err);
             continue;
         }
         if (ds_pool_empty(pool))

@@ -1,8 +1,12 @@
 /* colread.c - see colread.h. */
 #include "colread.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* What is told of the column before it is read in order: bytes of its chunks. */
+#define AHEAD ((uint64_t)32 << 20)
 
 typedef struct place {
     uint64_t first;  /* record */
@@ -19,6 +23,8 @@ struct ds_colread {
     ds_buf pieces; /* ds_sha */
     size_t blocks;
     uint64_t records;
+    pthread_mutex_t lock; /* of what follows */
+    size_t next, told;    /* the block after the one that was read last; those before it are told */
 };
 
 static const place *place_of(const ds_colread *c, size_t i)
@@ -76,6 +82,7 @@ static int open_chunks(ds_colread **out, ds_store *s, const git_oid *commit, con
     if (!c)
         return ds_fail_nomem(err);
     c->store = s;
+    pthread_mutex_init(&c->lock, NULL);
     ds_schema_init(&c->schema);
     rc = ds_version_get(&c->version, s->cat, commit, err);
     rc = rc ? rc : ds_version_schema(&c->schema, s->cat, &c->version.tree, err);
@@ -113,6 +120,7 @@ void ds_colread_close(ds_colread *c)
     ds_buf_fini(&c->pieces);
     ds_schema_fini(&c->schema);
     ds_version_fini(&c->version);
+    pthread_mutex_destroy(&c->lock);
     free(c);
 }
 
@@ -160,8 +168,32 @@ size_t ds_colread_find(const ds_colread *c, uint64_t record)
     return lo;
 }
 
+/* A column that is read in order is told of ahead, half of AHEAD at a time. */
+static void tell(ds_colread *c, size_t block)
+{
+    uint64_t ahead = 0;
+    if (!ds_objstore_expect(c->store->objs, NULL, 0))
+        return;
+    pthread_mutex_lock(&c->lock);
+    const bool in_order = block == c->next;
+    c->next = block + 1;
+    if (!in_order || c->told < block)
+        c->told = block;
+    for (size_t b = block; in_order && b < c->told; b++)
+        ahead += place_of(c, b)->len;
+    for (bool more = in_order && ahead < AHEAD / 2; more && c->told < c->blocks; c->told++) {
+        const place *p = place_of(c, c->told);
+        ds_objstore_expect(c->store->objs, (const ds_sha *)(const void *)c->pieces.data + p->piece,
+                           p->n);
+        ahead += p->len;
+        more = ahead < AHEAD;
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
 int ds_colread_bytes(ds_colread *c, size_t block, ds_buf *buf, ds_err *err)
 {
+    tell(c, block);
     const place *p = place_of(c, block);
     const ds_sha *id = (const ds_sha *)(const void *)c->pieces.data + p->piece;
     int rc = ds_objstore_get_all(c->store->objs, id, p->n, buf, err);

@@ -2,7 +2,8 @@
  * reads.
  *
  * Opening reads the manifest (32 bytes of memory a piece); a block's chunk is fetched piece by
- * piece, its addresses checked. One thread a reader; the store may be shared.
+ * piece, its addresses checked. Blocks may be fetched by any number of threads; a store whose
+ * pieces lie afar is told of those that follow (ds_objstore_expect) while they are read in order.
  */
 #ifndef DS_COLREAD_H
 #define DS_COLREAD_H

@@ -1,7 +1,8 @@
 /* readback.c - see readback.h.
  *
  * Two cursors run over the manifest: one that asks for pieces ahead, one that takes blocks apart as
- * their pieces arrive. Sources are read when a block calls for them.
+ * their pieces arrive. Where pieces lie afar the first runs further ahead, and says what will be
+ * wanted. Sources are read when a block calls for them.
  */
 #include "readback.h"
 
@@ -12,6 +13,9 @@
 #include "sig.h"
 #include "sourcescan.h"
 #include "term.h"
+
+#define AHEAD ((uint64_t)32 << 20) /* bytes of blocks that are told of before they are asked for   \
+                                    */
 
 typedef struct back {
     ds_store *store;
@@ -24,8 +28,10 @@ typedef struct back {
     ds_objreader *reader;
     ds_manscan ahead, at;
     ds_manline ahead_line, line;
-    size_t ahead_piece; /* of ahead_line */
-    bool ahead_end;
+    ds_buf queue;          /* ds_sha: of blocks that the first cursor passed */
+    size_t asked;          /* of the queue */
+    uint64_t told, passed; /* bytes of blocks: by the first cursor, by the second */
+    bool afar, ahead_end;
     ds_spool *spools; /* one a chunk */
     ds_chunk *chunks;
     /* sources */
@@ -71,6 +77,7 @@ static void unload(back *b)
     ds_sourcescan_close(&b->from);
     ds_manline_fini(&b->ahead_line);
     ds_manline_fini(&b->line);
+    ds_buf_fini(&b->queue);
     for (size_t i = 0; b->spools && i <= b->schema.n; i++)
         ds_spool_fini(&b->spools[i]);
     free(b->spools);
@@ -85,23 +92,57 @@ static void unload(back *b)
  * -----------------------------------------------------------------------------------------------
  */
 
+static size_t queued(const back *b)
+{
+    return b->queue.len / sizeof(ds_sha);
+}
+
+static uint64_t bytes_of(const ds_manline *l)
+{
+    uint64_t n = 0;
+    for (size_t i = 0; i < l->nchunks; i++)
+        n += ds_manline_len(l, i);
+    return n;
+}
+
+/* The first cursor goes on by a block, or to the end of what may be told. */
+static int go_on(back *b, ds_err *err)
+{
+    const size_t done = b->asked * sizeof(ds_sha);
+    if (done)
+        memmove(b->queue.data, b->queue.data + done, b->queue.len - done);
+    b->queue.len -= done;
+    b->asked = 0;
+    do {
+        int rc = ds_manscan_next(&b->ahead, &b->ahead_line, err);
+        if (rc < 0)
+            return rc;
+        b->ahead_end = rc == 0;
+        if (rc == 0)
+            break;
+        const ds_buf *pieces = &b->ahead_line.pieces;
+        b->told += bytes_of(&b->ahead_line);
+        b->afar = ds_objstore_expect(b->store->objs, ds_manline_pieces(&b->ahead_line),
+                                     pieces->len / sizeof(ds_sha));
+        if (ds_buf_put(&b->queue, pieces->data, pieces->len))
+            return ds_fail_nomem(err);
+    } while (b->afar && b->told - b->passed < AHEAD);
+    return 0;
+}
+
 /* Asks for pieces until enough are in flight. */
 static int fill(back *b, ds_err *err)
 {
     int rc = 0;
-    while (!rc && !b->ahead_end && !ds_objreader_full(b->reader)) {
-        size_t n = b->ahead_line.pieces.len / sizeof(ds_sha);
-        if (b->ahead_piece == n) {
-            rc = ds_manscan_next(&b->ahead, &b->ahead_line, err);
-            if (rc < 0)
-                return rc;
-            b->ahead_end = rc == 0;
-            b->ahead_piece = 0;
-            rc = 0;
-            continue;
-        }
-        rc = ds_objreader_put(b->reader, &ds_manline_pieces(&b->ahead_line)[b->ahead_piece++], NULL,
-                              err);
+    while (!rc && !ds_objreader_full(b->reader)) {
+        if (!b->ahead_end &&
+            (b->asked == queued(b) || (b->afar && b->told - b->passed < AHEAD / 2)))
+            rc = go_on(b, err);
+        if (rc || (b->asked == queued(b) && b->ahead_end))
+            break;
+        if (b->asked < queued(b))
+            rc = ds_objreader_put(
+                b->reader, (const ds_sha *)(const void *)b->queue.data + b->asked++, NULL, err);
     }
     return rc;
 }
@@ -193,6 +234,7 @@ static int write_block(back *b, ds_err *err)
         rc = ds_writer_block(b->w, b->line.rows, b->chunks, &b->chunks[b->schema.n], err);
     b->blocks++;
     b->records += b->line.rows;
+    b->passed += bytes_of(&b->line);
     return rc;
 }
 

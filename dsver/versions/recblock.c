@@ -161,6 +161,18 @@ int ds_recblock_load(ds_recblock *b, const ds_verside *v, size_t block, bool ori
     return rc ? rc : rewind_views(b);
 }
 
+void ds_recblock_expect(const bool *only, const ds_verside *v, size_t block, bool origin)
+{
+    const ds_manline *l = &v->lines[block];
+    const ds_sha *ids = ds_manline_pieces(l);
+    for (size_t i = 0; i < l->nchunks; i++) {
+        const size_t n = ds_manline_npieces(l, i);
+        if (i < v->schema.n ? !only || only[i] : origin)
+            (void)ds_objstore_expect(v->store->objs, ids, n);
+        ids += n;
+    }
+}
+
 bool ds_recblock_next(ds_recblock *b)
 {
     if (b->at == b->lent.rows)

@@ -40,6 +40,8 @@ typedef struct ds_recblock {
 /* Fetches a block and opens it; nothing is done when it is there, but that it begins anew. Every
  * piece's address is checked. `origin`: also the origin chunk, which is empty otherwise. */
 int ds_recblock_load(ds_recblock *b, const ds_verside *v, size_t block, bool origin, ds_err *err);
+/* Says that a block will be loaded, with the columns of `only` (ds_objstore_expect). */
+void ds_recblock_expect(const bool *only, const ds_verside *v, size_t block, bool origin);
 /* The next record's values; false past the last. */
 bool ds_recblock_next(ds_recblock *b);
 /* The loaded block's record `row` (from 0). */

@@ -1,7 +1,7 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [pipe] [peers]
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [pipe] [peers] [remote]
 #                                  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
@@ -429,6 +429,39 @@ PY
     fi
 }
 
+# clone_curl: the same packs by curl, one connection, into files.
+clone_curl() {
+    local f args=()
+    for f in afar/.dsver/packs/*.pack; do args+=("http://127.0.0.1:$1/bench/x/packs/${f##*/}" -o "got/${f##*/}"); done
+    curl -s -f --aws-sigv4 aws:amz:us-east-1:s3 -u AK:SK -H "x-amz-content-sha256: $2" "${args[@]}"
+}
+
+# A clone from Ceph's object store on loopback, beside curl getting the same packs. Both begin without files, in turns.
+bench_remote() (
+    local rgw=$here/../remote/rgw.sh port=$((20000 + $$ % 20000)) url c='' t='' one i
+    local none=e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855
+    for p in radosgw ceph-mon ceph-mgr ceph-osd curl; do
+        command -v $p > tmp/out || { say 'clone over S3' "no $p" ''; exit 0; }
+    done
+    timeout 300 bash "$rgw" start "$PWD/rgw" $port < /dev/null > tmp/out 2>&1 || die "Ceph: $(tail -n 1 tmp/out)"
+    trap 'bash "$rgw" stop "$PWD/rgw"; rm -rf rgw afar got near afar.git' EXIT
+    export AWS_ACCESS_KEY_ID=AK AWS_SECRET_ACCESS_KEY=SK no_proxy=127.0.0.1
+    curl -s -f -X PUT --aws-sigv4 aws:amz:us-east-1:s3 -u AK:SK -H "x-amz-content-sha256: $none" "http://127.0.0.1:$port/bench"
+    url="s3://bench/x?endpoint=http://127.0.0.1:$port"
+    corpus
+    store afar
+    dsver commit --store afar docs v1.dsr > tmp/out || die 'dsver commit'
+    git init -q --bare afar.git
+    (cd afar && dsver remote add origin "$url" --catalog ../afar.git && dsver push -q) || die 'dsver push'
+    for ((i = 0; i < runs; i++)); do
+        one=$(runs=1 RESET='rm -rf got && mkdir got' secs clone_curl $port $none)
+        c=$(awk -v a="$one" -v m="$c" 'BEGIN { print (m == "" || a < m) ? a : m }')
+        one=$(runs=1 RESET='rm -rf near' secs dsver clone -q "$url" --catalog "$PWD/afar.git" near)
+        t=$(awk -v a="$one" -v m="$t" 'BEGIN { print (m == "" || a < m) ? a : m }')
+    done
+    say 'curl of the packs / dsver clone' "$(ratio "$c" "$t")" '>= 0.7'
+)
+
 # cpu COMMAND...: processor seconds of the user, the best of $runs runs; all_cpu: those of the system too.
 cpu() { best_cpu %U "$@"; }
 all_cpu() { best_cpu '%U %S' "$@"; }
@@ -443,6 +476,6 @@ best_cpu() {
     echo "$best"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok pipe peers}; do
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok pipe peers remote}; do
     "bench_$what"
 done
