@@ -94,10 +94,10 @@ teardown() { remote_teardown; }
 }
 
 @test "large packs go in parts, and what fails is aborted" {
-    head -c 25000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
+    head -c 18000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
     (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
     size=$(du -sb a/.dsver/packs | cut -f1)
-    [ "$size" -gt 20000000 ]
+    [ "$size" -gt 17000000 ]
     faults 'PUT partNumber=2 500 1' 'PUT partNumber=1 drop 1'
     exits 0 in_a push
     [ "$(count '^POST .*uploadId.* 200')" = 1 ]
