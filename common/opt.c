@@ -144,7 +144,8 @@ static int unknown_long(const ds_opt *opts, const char *word, size_t len, ds_err
     char given[128];
     size_t n = 0;
     for (const ds_opt *o = opts; o && o->name && n + 1 < NAMES_MAX; o++)
-        names[n++] = o->name;
+        if (o->type != DS_OPT_GROUP)
+            names[n++] = o->name;
     names[n++] = "help";
     snprintf(given, sizeof given, "%.*s", (int)(len < 100 ? len : 100), word);
     bool no = strncmp(given, "no-", 3) == 0;
@@ -166,7 +167,7 @@ struct parse {
 static const ds_opt *find_long(const ds_opt *opts, const char *name, size_t len)
 {
     for (const ds_opt *o = opts; o && o->name; o++)
-        if (strlen(o->name) == len && memcmp(o->name, name, len) == 0)
+        if (o->type != DS_OPT_GROUP && strlen(o->name) == len && memcmp(o->name, name, len) == 0)
             return o;
     return NULL;
 }

@@ -22,7 +22,8 @@ enum ds_opt_type {
     DS_OPT_TIME,   /* int64_t * seconds: 90, 90s, 30m, 12h, 14d, 2w */
     DS_OPT_REAL,   /* double *      */
     DS_OPT_CHOICE, /* int *: index into `choices`, a NULL-terminated list */
-    DS_OPT_LIST    /* ds_opt_list *: may be given repeatedly */
+    DS_OPT_LIST,   /* ds_opt_list *: may be given repeatedly */
+    DS_OPT_GROUP   /* no option: `name` stands above those that follow, in help and manual */
 };
 
 typedef struct ds_opt_list {
@@ -52,6 +53,12 @@ typedef struct ds_command {
     const char *description;           /* paragraphs separated by a blank line */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
 } ds_command;
+
+/* A row of an option table that begins a group. */
+#define DS_OPT_HEADING(text)                                                                       \
+    {                                                                                              \
+        0, text, DS_OPT_GROUP, NULL, NULL, NULL, 0, 0, NULL, false                                 \
+    }
 
 /* Parses argv[1..argc). On success returns 0 with *operands pointing into argv (permuted) and *n
  * set. When it returns 1 the help or manual was printed: exit 0. On error: DS_USAGE with a message.

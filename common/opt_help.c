@@ -182,9 +182,15 @@ void ds_help_command(FILE *f, const ds_command *cmd, const ds_opt *opts)
         paragraphs(f, cmd->description);
     }
     fputs("\nOptions:\n", f);
-    for (const ds_opt *o = opts; o && o->name; o++)
+    const ds_opt *o = opts;
+    for (; o && o->name && o->type != DS_OPT_GROUP; o++)
         help_option(f, o);
     help_option(f, &help_opt);
+    for (; o && o->name; o++)
+        if (o->type == DS_OPT_GROUP)
+            fprintf(f, "\n%s:\n", o->name);
+        else
+            help_option(f, o);
 }
 
 void ds_help_usage(FILE *f, const ds_command *cmd)
@@ -200,6 +206,8 @@ void ds_help_usage(FILE *f, const ds_command *cmd)
 void ds_help_words(FILE *f, const ds_opt *opts)
 {
     for (const ds_opt *o = opts; o && o->name; o++) {
+        if (o->type == DS_OPT_GROUP)
+            continue;
         fprintf(f, "--%s\n", o->name);
         if (o->negatable)
             fprintf(f, "--no-%s\n", o->name);
@@ -369,9 +377,15 @@ void ds_help_man(FILE *f, const ds_command *cmd, const ds_opt *opts)
     fputs(".SH DESCRIPTION\n", f);
     roff_text(f, cmd->description && *cmd->description ? cmd->description : cmd->summary);
     fputs(".SH OPTIONS\n", f);
-    for (const ds_opt *o = opts; o && o->name; o++)
+    const ds_opt *o = opts;
+    for (; o && o->name && o->type != DS_OPT_GROUP; o++)
         roff_option(f, o);
     roff_option(f, &help_opt);
+    for (; o && o->name; o++)
+        if (o->type == DS_OPT_GROUP)
+            fprintf(f, ".SS %s\n", o->name);
+        else
+            roff_option(f, o);
     roff_status(f);
     fprintf(f, ".SH SEE ALSO\n.BR %s (1)\n", cmd->prog);
 }

@@ -225,21 +225,24 @@ static int run(int argc, char **argv)
     bool no_special = false, no_added = false, lines = false, json = false, offsets = false;
     const ds_opt opts[] = {
         {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
+        DS_OPT_HEADING("Texts"),
+        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0,
+         NULL, false},
         {0, "no-special", DS_OPT_FLAG, &no_special, NULL, "add no tokens before and after a text",
          0, 0, NULL, false},
         {0, "no-added", DS_OPT_FLAG, &no_added, NULL,
          "take added tokens in the text for plain text, as text from strangers should be", 0, 0,
          NULL, false},
-        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0,
-         NULL, false},
-        {0, "memory", DS_OPT_SIZE, &memory, "SIZE",
-         "the most that words seen before take (64M); changes speed only", 0, 0, NULL, false},
+        DS_OPT_HEADING("Output"),
         {0, "json", DS_OPT_FLAG, &json, NULL, "write {\"ids\":[...],\"n\":N} for each text", 0, 0,
          NULL, false},
         {0, "offsets", DS_OPT_FLAG, &offsets, NULL,
          "with --json: where each token stands in the text, as \"bytes\" and \"chars\": "
          "[[FROM,TO],...]",
          0, 0, NULL, false},
+        DS_OPT_HEADING("Speed"),
+        {0, "memory", DS_OPT_SIZE, &memory, "SIZE",
+         "the most that words seen before take (64M); changes speed only", 0, 0, NULL, false},
         {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
     char **operands;
     int n, code = ds_opt_begin(&dstok_encode, opts, argc, argv, &operands, &n);

@@ -20,6 +20,7 @@ static const ds_opt table[] = {
     {'o', "output", DS_OPT_STR, &output, "FILE", "write to FILE, not to standard output", 0, 0,
      NULL, false},
     {'t', "threads", DS_OPT_INT, &threads, "N", "use N threads", 1, 64, NULL, false},
+    DS_OPT_HEADING("Sizes"),
     {0, "size", DS_OPT_SIZE, &size, "SIZE", "size of a block", 0, 0, NULL, false},
     {0, "rate", DS_OPT_REAL, &rate, "R", "sample at this rate", 0, 0, NULL, false},
     {0, "on-error", DS_OPT_CHOICE, &mode, "WHAT",
@@ -218,6 +219,9 @@ static void help(void **state)
     assert_non_null(strstr(h, "\n  verbatim   line\n"));
     assert_non_null(strstr(h, "with a dot. And goes on.\n"));
     assert_non_null(strstr(h, "-h, --help"));
+    const char *group = strstr(h, "\n\nSizes:\n      --size SIZE");
+    assert_non_null(group);
+    assert_true(strstr(h, "-h, --help") < group);
     assert_non_null(strstr(h, "| \\\n"));
     assert_non_null(strstr(u, "Usage: prog do [OPTION...] FILE [FILE...]\n"));
     free(h);
@@ -233,6 +237,7 @@ static void manual(void **state)
     assert_non_null(strstr(m, "a \\-dash and a \\e in it"));
     assert_non_null(strstr(m, "\n.PP\n\\&.Second paragraph"));
     assert_non_null(strstr(m, ".TP\n\\fB\\-f\\fR, \\fB\\-\\-[no\\-]force\\fR\noverwrite\n"));
+    assert_non_null(strstr(m, "\n.SS Sizes\n.TP\n\\fB\\-\\-size\\fR"));
     assert_string_equal(w, "--force\n--no-force\n--verbose\n--output\n--threads\n--size\n--rate\n"
                            "--on-error\n--name\n--help\n");
     free(m);
