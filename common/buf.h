@@ -14,6 +14,10 @@
 
 #include "error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct ds_buf {
     uint8_t *data;
     size_t len, cap;
@@ -122,5 +126,9 @@ static inline int ds_grow(void *array, size_t *cap, size_t n, size_t size)
 
 /* Hex text of exactly 2*n digits to n bytes; false when a digit is wrong. */
 bool ds_hex_decode(const char *hex, size_t digits, uint8_t *out, size_t n);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

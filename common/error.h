@@ -11,6 +11,10 @@
 
 #include <stddef.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum ds_code {
     DS_OK = 0,
     DS_FAIL = -1,     /* failed, or the answer is "no"                              exit 1  */
@@ -53,5 +57,9 @@ void ds_err_clear(ds_err *err);
 
 /* The exit status for a code: see the table above and exit codes in docs/architecture.md. */
 int ds_exit_code(int code);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

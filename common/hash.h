@@ -12,6 +12,10 @@
 
 #include "error.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 typedef struct ds_sha {
     uint8_t b[32];
 } ds_sha; /* a SHA-256 */
@@ -38,5 +42,9 @@ bool ds_sha_eq(const ds_sha *a, const ds_sha *b);
 
 ds_x128 ds_xxh128(const void *data, size_t len);
 uint64_t ds_xxh64(const void *data, size_t len); /* XXH3-64 */
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

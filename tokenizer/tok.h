@@ -40,6 +40,10 @@
 #include "error.h"
 #include "hash.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define DS_TOK_FILE_MAX ((size_t)256 << 20) /* largest tokenizer.json read */
 #define DS_TOK_NONE UINT32_MAX              /* no id */
 
@@ -145,5 +149,9 @@ int ds_tok_encode_batch(const ds_tok *tok, const ds_tok_span *texts, size_t n, u
 /* Appends the text of ids to out. Ids that are not in use are an error that names the position. */
 int ds_tok_decode(const ds_tok *tok, const uint32_t *ids, size_t n, unsigned flags, ds_buf *out,
                   ds_err *err);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -110,6 +110,22 @@ programs() {
     done
 }
 
+@test "install: the headers are for C++ too, and the example links as C++" {
+    command -v g++ >/dev/null || skip "no g++"
+    command -v pkg-config >/dev/null || skip "no pkg-config"
+    export PKG_CONFIG_PATH=$P/lib/pkgconfig PKG_CONFIG_SYSROOT_DIR=$D
+    for h in "$P"/include/ds/*.h; do
+        echo "#include <$(basename "$h")>" >"$BATS_TEST_TMPDIR/h.cc"
+        for std in c++11 c++20; do
+            g++ -std=$std -Wall -Wextra -Wpedantic -Werror -fsyntax-only -I"$P/include/ds" "$BATS_TEST_TMPDIR/h.cc"
+        done
+    done
+    (cd "$BATS_TEST_TMPDIR" && g++ -Wall -Werror -x c++ "$ROOT/examples/link/count.c" -x none \
+        $(pkg-config --cflags --libs --static dstok) -o count++)
+    t=$ROOT/tests/golden/tok/qwen2.json text=$ROOT/tests/golden/tok/mixed.txt
+    [ "$("$BATS_TEST_TMPDIR/count++" "$t" <"$text")" = "$("$P/bin/dstok" encode -t "$t" "$text" | wc -w)" ]
+}
+
 @test "uninstall: takes away all that install put there" {
     [ -n "$(find "$D" -type f)" ]
     cp -a "$D" "$BATS_TEST_TMPDIR/root"
