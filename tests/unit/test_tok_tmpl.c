@@ -208,6 +208,10 @@ static void filters(void **state)
          "{{ messages | selectattr('calls') | list | length }}",
          "2221"},
         {"{{ messages | rejectattr('n', 'in', [1, 3]) | map(attribute='n') | join }}", "2"},
+        {"{{ ['a', 'b', 'a'] | reject('equalto', 'a') | join }}"
+         "{{ ['a', 'b'] | select('==', 'a') | join }}{{ [0, 1, '', 'x'] | select | join }}"
+         "{{ [0, 1] | reject | join }}",
+         "ba1x0"},
         {"{{ 'aXbX' | replace('X', '--') }}{{ 'a' | replace('b', 'c') }}", "a--b--a"},
         {"{{ [1, 2, 3] | reverse | join }}", "321"},
         {"{{ '<' | safe }}{{ 12 | string | length }}", "<2"},

@@ -30,10 +30,12 @@ static const struct {
     {"deepseek-v3", "3b8267e54b67df6500f231ffa969955cc9d26b3444a291ced4eb96ca7d3ca1ea"},
     {"deepseek-r1", "b6835114b7303ddd78919a82e4d9f7d8c26ed0d7dfc36beeb12d524f6144eab1"},
     {"deepseek-r1", "56a1447ad31926fdc21fb07e56e5642bd9c850c4f52d8c8af7bbe5f079a84f5f"},
+    {"deepseek-r1", "563b1ce7d61d50a9b4c7439a912a1116f095b712df5b5e4d3e1116049874eb64"},
     {"deepseek-r1", "2cccb27eeb3a3ff658cd95807a38d0e0a63023a4a651f72b9f68605b4f414c9a"},
     {"qwen2.5", "cd8e9439f0570856fd70470bf8889ebd8b5d1107207f67a5efb46e342330527f"},
     {"llama-3", "b48c47f6443892716176eb200bf4ef108f64e06ca26ed0fa8ebc0a4b3992fcb2"},
     {"llama-3", "ba03a121d097859c7b5b9cd03af99aafe95275210d2876f642ad9929a150f122"},
+    {"llama-3.1", "e10ca381b1ccc5cf9db52e371f3b6651576caee0a630b452e2816b2d404d4b65"},
 };
 /* The distilled models have R1's template. */
 static const char *const aliases[][2] = {{"r1-distill-qwen", "deepseek-r1"},
@@ -69,7 +71,7 @@ static int recognise(ds_chat *c, const char *text, size_t len, ds_err *err)
                            want);
     return ds_fail(err, DS_USAGE,
                    "--chat %s: it is auto, any, deepseek-v3, deepseek-r1, r1-distill-qwen, "
-                   "r1-distill-llama, qwen2.5 or llama-3",
+                   "r1-distill-llama, qwen2.5, llama-3 or llama-3.1",
                    c->o.kind);
 }
 

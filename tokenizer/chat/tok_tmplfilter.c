@@ -23,13 +23,16 @@ enum {
     F_REVERSE,
     F_SELECTATTR,
     F_REJECTATTR,
+    F_SELECT,
+    F_REJECT,
     F_MAP,
     F_ABS
 };
-static const char *const filters[] = {
-    "trim",  "length",  "count",      "upper",      "lower", "join",    "first",  "last",
-    "list",  "string",  "int",        "default",    "d",     "replace", "tojson", "safe",
-    "items", "reverse", "selectattr", "rejectattr", "map",   "abs",     NULL};
+static const char *const filters[] = {"trim",   "length",  "count",   "upper",      "lower",
+                                      "join",   "first",   "last",    "list",       "string",
+                                      "int",    "default", "d",       "replace",    "tojson",
+                                      "safe",   "items",   "reverse", "selectattr", "rejectattr",
+                                      "select", "reject",  "map",     "abs",        NULL};
 
 int ds_tm_filter(const tm_str *name)
 {
@@ -70,22 +73,49 @@ static tm_val as_list(tm_ctx *c, const tm_node *n, const tm_val *v)
     return v->type == TM_UNDEFINED ? ds_tm_list(c) : ds_tm_wrong(c, n, v);
 }
 
+/* The test that an argument names. */
+static bool test_of(tm_ctx *c, const tm_str *test, tm_node *t)
+{
+    const tm_str equal = tm_lit("eq", 2);
+    int k = ds_tm_test(ds_tm_str_is(test, "==") ? &equal : test);
+    if (k < 0)
+        ds_tm_fail(c, "no such test here: '%.*s'", (int)test->len, (const char *)test->p);
+    t->text = *test;
+    t->op = k < 0 ? 0 : (unsigned)k;
+    return k >= 0;
+}
+
+/* select(test[, value]) and reject: by the items themselves; without a test, by their truth */
+static tm_val by_test(tm_ctx *c, const tm_node *n, const tm_list *l, const tm_args *a)
+{
+    const tm_str *test = ds_tm_text_arg(c, n, a, 0, NULL);
+    tm_node t = {.line = n->line};
+    tm_val out = ds_tm_list(c);
+    if (!failed(c) && test && !test_of(c, test, &t))
+        return out;
+    for (size_t i = 0; i < l->n && !failed(c); i++) {
+        tm_args rest = {.n = a->n > 1, .v = {a->n > 1 ? a->v[1] : tm_none()}};
+        if ((test ? ds_tm_apply_test(c, &t, l->v[i], &rest) : ds_tm_truth(&l->v[i])) ==
+                (n->op == F_SELECT) &&
+            !failed(c))
+            ds_tm_push(c, out.u.list, l->v[i]);
+    }
+    return out;
+}
+
 /* selectattr(name[, test[, value]]), rejectattr, map(attribute=name) */
 static tm_val by_attribute(tm_ctx *c, const tm_node *n, const tm_list *l, const tm_args *a)
 {
     const tm_str *name = ds_tm_text_arg(c, n, a, 0, n->op == F_MAP ? "attribute" : NULL);
     const tm_str *test = n->op == F_MAP ? NULL : ds_tm_text_arg(c, n, a, 1, NULL);
-    tm_node t = {.text = test ? *test : (tm_str){0}, .line = n->line};
+    tm_node t = {.line = n->line};
     tm_val out = ds_tm_list(c);
     if (failed(c))
         return out;
     if (!name || (n->op == F_MAP && a->name[0].len == 0))
         return ds_tm_fail(c, "%s: only by the name of an attribute", filters[n->op]);
-    const tm_str equal = tm_lit("eq", 2);
-    int k = test ? ds_tm_test(ds_tm_str_is(test, "==") ? &equal : test) : 0;
-    if (k < 0)
-        return ds_tm_fail(c, "no such test here: '%.*s'", (int)test->len, (const char *)test->p);
-    t.op = (unsigned)k;
+    if (test && !test_of(c, test, &t))
+        return out;
     for (size_t i = 0; i < l->n && !failed(c); i++) {
         const tm_val *v =
             l->v[i].type == TM_MAP ? ds_tm_get(l->v[i].u.map, name->p, name->len) : NULL;
@@ -121,6 +151,9 @@ static tm_val list_filter(tm_ctx *c, const tm_node *n, const tm_val *v, const tm
         return out;
     case F_LIST:
         return l;
+    case F_SELECT:
+    case F_REJECT:
+        return by_test(c, n, x, a);
     default:
         return by_attribute(c, n, x, a);
     }
