@@ -2,9 +2,9 @@
 #include "tok_cache.h"
 
 #include <stdlib.h>
-#include <sys/mman.h>
 
 #include "hash.h"
+#include "tok_table.h"
 
 #define FIRST_BITS 11
 #define FIRST_ARENA ((size_t)256 << 10)
@@ -30,15 +30,9 @@ static size_t short_bytes(unsigned bits)
 
 static tok_short *short_table(unsigned bits)
 {
-    size_t bytes = short_bytes(bits), align = bytes >= (2u << 20) ? 2u << 20 : 64;
-    tok_short *t = aligned_alloc(align, bytes);
-    if (t == NULL)
-        return NULL;
-#ifdef MADV_HUGEPAGE
-    if (align > 64)
-        (void)madvise(t, bytes, MADV_HUGEPAGE); /* before the first touch */
-#endif
-    memset(t, 0, bytes);
+    tok_short *t = ds_tok_table(short_bytes(bits));
+    if (t != NULL)
+        memset(t, 0, short_bytes(bits));
     return t;
 }
 

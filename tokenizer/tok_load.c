@@ -87,10 +87,18 @@ static int size_table(ds_tok *t, const json_t *added, ds_err *err)
 
 static int index_bytes(ds_tok *t, ds_err *err)
 {
+    enum { AHEAD = 16 }; /* so that memory has been asked for when it is needed */
+    uint32_t hash[AHEAD] = {0};
     int rc = ds_tok_index_init(&t->by_bytes, t->n_model, err);
-    for (uint32_t id = 0; id < t->n_entries && rc == 0; id++)
-        if (t->entry[id].flags & TOK_BYTES)
-            rc = ds_tok_index_add(t, &t->by_bytes, id, true, err);
+    for (uint32_t i = 0; i < t->n_entries + AHEAD && rc == 0; i++) {
+        if (i >= AHEAD && (t->entry[i - AHEAD].flags & TOK_BYTES))
+            ds_tok_index_put(t, &t->by_bytes, i - AHEAD, hash[i % AHEAD], true);
+        if (i < t->n_entries && (t->entry[i].flags & TOK_BYTES)) {
+            const tok_entry *e = &t->entry[i];
+            hash[i % AHEAD] = ds_tok_hash(t->pool.data + e->bytes_at, e->bytes_len);
+            ds_tok_index_ask(&t->by_bytes, hash[i % AHEAD]);
+        }
+    }
     return rc;
 }
 

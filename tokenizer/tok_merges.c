@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tok_table.h"
+
 bool ds_tok_merges_init(tok_merges *m)
 {
     m->byte = malloc(65536 * sizeof *m->byte);
@@ -17,49 +19,22 @@ void ds_tok_merges_fini(tok_merges *m)
     free(m->slot);
     free(m->to);
     free(m->byte);
-    free(m->pair);
     memset(m, 0, sizeof *m);
 }
 
-bool ds_tok_merges_push(tok_merges *m, uint32_t a, uint32_t b, uint32_t id)
-{
-    if (m->n == m->cap) {
-        size_t cap = m->cap ? m->cap * 2 : 1024;
-        uint32_t *to = realloc(m->to, cap * sizeof *to);
-        m->to = to != NULL ? to : m->to;
-        uint64_t *pair = realloc(m->pair, cap * sizeof *pair);
-        m->pair = pair != NULL ? pair : m->pair;
-        if (to == NULL || pair == NULL)
-            return false;
-        m->cap = cap;
-    }
-    m->to[m->n] = id;
-    m->pair[m->n++] = (uint64_t)a << 20 | b;
-    return true;
-}
-
-bool ds_tok_merges_finish(tok_merges *m)
+bool ds_tok_merges_room(tok_merges *m, size_t n)
 {
     unsigned bits = 4;
-    while (((size_t)1 << bits) * 5 < (size_t)m->n * 8) /* at most five in eight are taken */
+    while (((size_t)1 << bits) * 5 < n * 8) /* at most five in eight are taken */
         bits++;
     size_t cap = (size_t)1 << bits;
-    m->slot = malloc(cap * sizeof *m->slot);
-    if (m->slot == NULL)
+    m->to = malloc((n ? n : 1) * sizeof *m->to);
+    m->slot = ds_tok_table(cap * sizeof *m->slot);
+    if (m->to == NULL || m->slot == NULL)
         return false;
     memset(m->slot, 0xff, cap * sizeof *m->slot);
     m->mask = cap - 1;
     m->shift = 64 - bits;
-    for (uint32_t r = 0; r < m->n; r++) {
-        if (r + 8 < m->n)
-            __builtin_prefetch(&m->slot[tok_merges_first(m, m->pair[r + 8])]);
-        size_t i = tok_merges_first(m, m->pair[r]);
-        while (m->slot[i] != UINT64_MAX && m->slot[i] >> 24 != m->pair[r])
-            i = (i + 1) & m->mask;
-        m->slot[i] = m->pair[r] << 24 | r;
-    }
-    free(m->pair);
-    m->pair = NULL;
     return true;
 }
 

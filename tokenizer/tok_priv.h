@@ -6,6 +6,8 @@
 #ifndef DS_TOK_PRIV_H
 #define DS_TOK_PRIV_H
 
+#include <string.h>
+
 #include "tok.h"
 #include "tok_cache.h"
 #include "tok_join.h"
@@ -32,10 +34,12 @@ typedef struct tok_entry {
     uint8_t flags;
 } tok_entry;
 
-/* Open addressing, power of two. A slot holds the upper half of a token's hash and its id. */
+/* Open addressing, power of two, by the upper bits of a hash. A slot holds a token's hash and id.
+ */
 typedef struct tok_index {
     uint64_t *slot;
     size_t mask, n;
+    unsigned shift;
 } tok_index;
 #define TOK_EMPTY UINT64_MAX
 
@@ -127,7 +131,7 @@ typedef struct tok_decoder {
 #define TOK_DECODERS 16
 
 #define TOK_STEPS 16
-#define TOK_ALPHABET (0x100 + 68)
+#define TOK_ALPHABET 0x180 /* code points up to those of two bytes below C6; 0x144 are in use */
 
 /* Where a piece of text begins. */
 enum tok_place {
@@ -175,34 +179,87 @@ const tok_entry *ds_tok_entry_of(const ds_tok *tok, uint32_t id);
 /* tok_vocab.c: the byte alphabet. */
 uint32_t ds_tok_byte_cp(uint8_t b); /* byte -> code point */
 int ds_tok_cp_byte(uint32_t cp);    /* code point -> byte or -1 */
-uint64_t ds_tok_hash(const void *p, size_t n);
+uint32_t ds_tok_hash_long(const void *p, size_t n);
+/* Of a token's text; most are short, and then this is a few multiplications. */
+static inline uint32_t ds_tok_hash(const void *text, size_t n)
+{
+    const uint8_t *p = text;
+    const uint64_t k = 0x9e3779b97f4a7c15u;
+    uint64_t a = 0, b = 0;
+    if (n > 16)
+        return ds_tok_hash_long(p, n);
+    if (n >= 8) {
+        memcpy(&a, p, 8);
+        memcpy(&b, p + n - 8, 8);
+    } else if (n >= 4) {
+        memcpy(&a, p, 4);
+        memcpy(&b, p + n - 4, 4);
+    } else if (n > 0) {
+        a = (uint64_t)p[0] << 16 | (uint64_t)p[n / 2] << 8 | p[n - 1];
+    }
+    a = (a ^ n << 56) * k;
+    a = (a ^ a >> 32 ^ b) * 0xc2b2ae3d27d4eb4fu;
+    return (uint32_t)((a ^ a >> 29) * k >> 32);
+}
 
 /* tok_vocab.c: tables. `bytes`: the index is of the tokens' bytes, not of their text. */
+/* Are n bytes the same? For texts of tokens, which are short. */
+static inline bool ds_tok_same(const uint8_t *p, const uint8_t *q, size_t n)
+{
+    uint64_t a[2], b[2];
+    uint32_t c[2], d[2];
+    if (n > 16)
+        return memcmp(p, q, n) == 0;
+    if (n >= 8) {
+        memcpy(&a[0], p, 8);
+        memcpy(&a[1], p + n - 8, 8);
+        memcpy(&b[0], q, 8);
+        memcpy(&b[1], q + n - 8, 8);
+        return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+    }
+    if (n >= 4) {
+        memcpy(&c[0], p, 4);
+        memcpy(&c[1], p + n - 4, 4);
+        memcpy(&d[0], q, 4);
+        memcpy(&d[1], q + n - 4, 4);
+        return ((c[0] ^ d[0]) | (c[1] ^ d[1])) == 0;
+    }
+    return n == 0 || (((p[0] ^ q[0]) | (p[n / 2] ^ q[n / 2]) | (p[n - 1] ^ q[n - 1])) == 0);
+}
 int ds_tok_index_init(tok_index *ix, size_t n, ds_err *err);
 /* Puts a token in whose key has this hash; there is room. When there is an equal one already, that
  * is returned, else DS_TOK_NONE. */
-uint32_t ds_tok_index_put(const ds_tok *t, tok_index *ix, uint32_t id, uint64_t hash, bool bytes);
+uint32_t ds_tok_index_put(const ds_tok *t, tok_index *ix, uint32_t id, uint32_t hash, bool bytes);
 int ds_tok_index_add(const ds_tok *t, tok_index *ix, uint32_t id, bool bytes, ds_err *err);
-static inline void ds_tok_index_ask(const tok_index *ix, uint64_t hash)
+static inline size_t ds_tok_index_first(const tok_index *ix, uint32_t hash)
 {
-    __builtin_prefetch(&ix->slot[hash & ix->mask]);
+    return hash >> ix->shift;
 }
-/* The first token that half the hash fits, or DS_TOK_NONE. */
-static inline uint32_t ds_tok_index_guess(const tok_index *ix, uint64_t hash)
+static inline void ds_tok_index_ask(const tok_index *ix, uint32_t hash)
 {
-    for (size_t i = (size_t)hash & ix->mask; ix->slot[i] != TOK_EMPTY; i = (i + 1) & ix->mask)
-        if (ix->slot[i] >> 32 == hash >> 32)
+    __builtin_prefetch(&ix->slot[ds_tok_index_first(ix, hash)]);
+}
+/* The first token that has this hash, or DS_TOK_NONE. */
+static inline uint32_t ds_tok_index_guess(const tok_index *ix, uint32_t hash)
+{
+    for (size_t i = ds_tok_index_first(ix, hash); ix->slot[i] != TOK_EMPTY; i = (i + 1) & ix->mask)
+        if (ix->slot[i] >> 32 == hash)
             return (uint32_t)ix->slot[i];
     return DS_TOK_NONE;
 }
 int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err); /* room for ids below n */
-/* Makes the entry of a text that lies in the pool, which has room for as much again. */
-void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len);
+/* What is known of a token's spelling: U+0120, a space in the byte alphabet, may stand before. */
+enum tok_spelling { TOK_ANYHOW, TOK_ASCII, TOK_SPACE_ASCII };
+/* Makes the entry of a text that lies in the pool, which has room for as much again and some more.
+ */
+void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len, enum tok_spelling how);
 /* An added token decodes to what the normalizer makes of it. */
 int ds_tok_respell(ds_tok *t, uint32_t id, const uint8_t *p, size_t len, ds_err *err);
 int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err);
-/* The next merge of the file; false without memory. */
-bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id);
+/* Notes where a merge of two tokens joins characters; any thread. True when both are single bytes:
+ * then the next merge is to be told with ds_tok_merge_bytes before it is put. */
+bool ds_tok_join_tokens(const ds_tok *t, uint32_t a, uint32_t b);
+void ds_tok_merge_bytes(ds_tok *t, uint32_t a, uint32_t b);
 /* Junctions by what tokens are spelled as, not by their bytes: when pretokens are characters. */
 void ds_tok_join_texts(ds_tok *t);
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len);

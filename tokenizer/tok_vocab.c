@@ -1,5 +1,6 @@
 /* tok_vocab.c - the byte alphabet, the tables of tokens and merges. */
 #include "tok_priv.h"
+#include "tok_table.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -36,21 +37,23 @@ int ds_tok_cp_byte(uint32_t cp)
     return -1;
 }
 
-uint64_t ds_tok_hash(const void *p, size_t n)
+uint32_t ds_tok_hash_long(const void *p, size_t n)
 {
-    return ds_xxh64(p, n);
+    return (uint32_t)(ds_xxh64(p, n) >> 32);
 }
 
 int ds_tok_index_init(tok_index *ix, size_t n, ds_err *err)
 {
-    size_t cap = 16;
-    while (cap < n * 2)
-        cap *= 2;
-    ix->slot = malloc(cap * sizeof *ix->slot);
+    unsigned bits = 4;
+    while (((size_t)1 << bits) < n * 2)
+        bits++;
+    const size_t cap = (size_t)1 << bits;
+    ix->slot = ds_tok_table(cap * sizeof *ix->slot);
     if (ix->slot == NULL)
         return ds_fail_nomem(err);
     memset(ix->slot, 0xff, cap * sizeof *ix->slot);
     ix->mask = cap - 1;
+    ix->shift = 32 - bits; /* there are fewer than 2^20 tokens */
     ix->n = 0;
     return 0;
 }
@@ -62,18 +65,18 @@ static const uint8_t *key_of(const ds_tok *t, uint32_t id, bool bytes, size_t *l
     return t->pool.data + (bytes ? e->bytes_at : e->text_at);
 }
 
-uint32_t ds_tok_index_put(const ds_tok *t, tok_index *ix, uint32_t id, uint64_t hash, bool bytes)
+uint32_t ds_tok_index_put(const ds_tok *t, tok_index *ix, uint32_t id, uint32_t hash, bool bytes)
 {
-    size_t i = (size_t)hash & ix->mask, len, other;
+    size_t i = ds_tok_index_first(ix, hash), len, other;
     const uint8_t *p = key_of(t, id, bytes, &len);
     for (; ix->slot[i] != TOK_EMPTY; i = (i + 1) & ix->mask) {
-        if (ix->slot[i] >> 32 != hash >> 32)
+        if (ix->slot[i] >> 32 != hash)
             continue;
         const uint8_t *q = key_of(t, (uint32_t)ix->slot[i], bytes, &other);
-        if (other == len && memcmp(p, q, len) == 0)
+        if (other == len && ds_tok_same(p, q, len))
             return (uint32_t)ix->slot[i];
     }
-    ix->slot[i] = (hash & ~(uint64_t)UINT32_MAX) | id;
+    ix->slot[i] = (uint64_t)hash << 32 | id;
     ix->n++;
     return DS_TOK_NONE;
 }
@@ -83,11 +86,9 @@ static int index_grow(const ds_tok *t, tok_index *ix, bool bytes, ds_err *err)
     tok_index more = {0};
     int rc = ds_tok_index_init(&more, ix->n + 1, err);
     for (size_t i = 0; i <= ix->mask && rc == 0; i++) {
-        size_t len;
         if (ix->slot[i] == TOK_EMPTY)
             continue;
-        const uint8_t *p = key_of(t, (uint32_t)ix->slot[i], bytes, &len);
-        ds_tok_index_put(t, &more, (uint32_t)ix->slot[i], ds_tok_hash(p, len), bytes);
+        ds_tok_index_put(t, &more, (uint32_t)ix->slot[i], (uint32_t)(ix->slot[i] >> 32), bytes);
     }
     if (rc == 0) {
         free(ix->slot);
@@ -109,13 +110,14 @@ int ds_tok_index_add(const ds_tok *t, tok_index *ix, uint32_t id, bool bytes, ds
 static uint32_t index_get(const ds_tok *t, const tok_index *ix, const void *p, size_t len,
                           bool bytes)
 {
-    uint64_t hash = ds_tok_hash(p, len);
+    const uint32_t hash = ds_tok_hash(p, len);
     size_t other;
-    for (size_t i = (size_t)hash & ix->mask; ix->slot[i] != TOK_EMPTY; i = (i + 1) & ix->mask) {
-        if (ix->slot[i] >> 32 != hash >> 32)
+    for (size_t i = ds_tok_index_first(ix, hash); ix->slot[i] != TOK_EMPTY;
+         i = (i + 1) & ix->mask) {
+        if (ix->slot[i] >> 32 != hash)
             continue;
         const uint8_t *q = key_of(t, (uint32_t)ix->slot[i], bytes, &other);
-        if (other == len && memcmp(q, p, len) == 0)
+        if (other == len && ds_tok_same(q, p, len))
             return (uint32_t)ix->slot[i];
     }
     return DS_TOK_NONE;
@@ -143,39 +145,47 @@ int ds_tok_set_size(ds_tok *t, uint32_t n, ds_err *err)
     return 0;
 }
 
-void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len)
+/* The bytes that a text stands for in the byte alphabet; false when it is spelled otherwise. */
+static bool bytes_of(const ds_tok *t, const uint8_t *p, size_t len, uint8_t *to, size_t *n)
 {
-    const uint8_t *p = t->pool.data + at, *end = p + len;
-    tok_entry *e = &t->entry[id];
-    *e = (tok_entry){.text_at = (uint32_t)at,
-                     .text_len = (uint32_t)len,
-                     .bytes_at = (uint32_t)at,
-                     .bytes_len = (uint32_t)len,
-                     .flags = TOK_EXISTS};
-    while (p<end && * p> 0x20 && *p < 0x7f)
-        p++;
-    uint8_t *to = t->pool.data + t->pool.len;
-    size_t n = (size_t)(p - (t->pool.data + at));
-    memcpy(to, t->pool.data + at, n);
-    to += n;
-    for (unsigned k; p < end; p += k) {
-        uint32_t cp = ds_uni_get(p, &k);
-        int b = cp < TOK_ALPHABET ? t->alphabet[cp] : -1;
+    const uint8_t *end = p + len, *from = to;
+    while (p < end) {
+        const bool two = *p >= 0xc2 && *p < 0xc6;
+        int b = *p < 0x80 ? t->alphabet[*p]
+                : two     ? t->alphabet[(*p & 0x1f) << 6 | (p[1] & 0x3f)]
+                          : -1;
         if (b < 0)
-            break;
+            return false;
         *to++ = (uint8_t)b;
+        p += 1 + two;
     }
-    size_t bytes = (size_t)(to - (t->pool.data + t->pool.len));
-    if (p == end) {
-        e->flags |= TOK_BYTES;
-        if (bytes != len) { /* else they are the text */
-            e->bytes_at = (uint32_t)t->pool.len;
-            e->bytes_len = (uint32_t)bytes;
-            t->pool.len += bytes;
-        }
+    *n = (size_t)(to - from);
+    return true;
+}
+
+void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len, enum tok_spelling how)
+{
+    const uint8_t *p = t->pool.data + at;
+    uint8_t *to = t->pool.data + t->pool.len;
+    size_t n = len;
+    bool known = true;
+    if (how == TOK_SPACE_ASCII) {
+        *to = ' ';
+        n = len - 1;
+        memcpy(to + 1, p + 2, n - 1);
+    } else if (how == TOK_ANYHOW) {
+        known = bytes_of(t, p, len, to, &n);
     }
-    if (e->bytes_len > t->longest)
-        t->longest = e->bytes_len;
+    const bool apart = known && n != len; /* else the bytes are the text */
+    t->entry[id] = (tok_entry){.text_at = (uint32_t)at,
+                               .text_len = (uint32_t)len,
+                               .bytes_at = (uint32_t)(apart ? t->pool.len : at),
+                               .bytes_len = (uint32_t)(apart ? n : len),
+                               .flags = TOK_EXISTS | (known ? TOK_BYTES : 0)};
+    if (apart)
+        t->pool.len += n;
+    if (t->entry[id].bytes_len > t->longest)
+        t->longest = t->entry[id].bytes_len;
 }
 
 int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err)
@@ -186,7 +196,7 @@ int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_er
     memcpy(t->pool.data + at, text, len);
     t->pool.data[at + len] = 0;
     t->pool.len += len + 1;
-    ds_tok_entry_fill(t, id, at, len);
+    ds_tok_entry_fill(t, id, at, len, TOK_ANYHOW);
     t->n_tokens++;
     return 0;
 }
@@ -201,7 +211,7 @@ int ds_tok_respell(ds_tok *t, uint32_t id, const uint8_t *p, size_t len, ds_err 
         return ds_fail_nomem(err);
     memcpy(t->pool.data + at, p, len);
     t->pool.len += len;
-    ds_tok_entry_fill(t, id, at, len);
+    ds_tok_entry_fill(t, id, at, len, TOK_ANYHOW);
     if (!t->byte_level) {
         e->bytes_at = (uint32_t)at;
         e->bytes_len = (uint32_t)len;
@@ -212,14 +222,19 @@ int ds_tok_respell(ds_tok *t, uint32_t id, const uint8_t *p, size_t len, ds_err 
     return 0;
 }
 
-bool ds_tok_add_merge(ds_tok *t, uint32_t a, uint32_t b, uint32_t id)
+bool ds_tok_join_tokens(const ds_tok *t, uint32_t a, uint32_t b)
 {
     const tok_entry *x = &t->entry[a], *y = &t->entry[b];
-    const uint8_t *p = t->pool.data + x->bytes_at, *q = t->pool.data + y->bytes_at;
-    ds_tok_join_add(t->join, p, x->bytes_len, q, y->bytes_len);
-    if (x->bytes_len == 1 && y->bytes_len == 1 && (x->flags & y->flags & TOK_BYTES))
-        t->merges.byte[*p << 8 | *q] = t->merges.n;
-    return ds_tok_merges_push(&t->merges, a, b, id);
+    ds_tok_join_add(t->join, t->pool.data + x->bytes_at, x->bytes_len, t->pool.data + y->bytes_at,
+                    y->bytes_len);
+    return x->bytes_len == 1 && y->bytes_len == 1 && (x->flags & y->flags & TOK_BYTES);
+}
+
+void ds_tok_merge_bytes(ds_tok *t, uint32_t a, uint32_t b)
+{
+    const uint8_t *p = t->pool.data + t->entry[a].bytes_at,
+                  *q = t->pool.data + t->entry[b].bytes_at;
+    t->merges.byte[*p << 8 | *q] = t->merges.n;
 }
 
 void ds_tok_join_texts(ds_tok *t)

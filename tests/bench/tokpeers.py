@@ -97,7 +97,7 @@ def gigatoken(path, docs):
 
 def ours(path, text):
     out = subprocess.run([a.toktime, path, text, str(a.threads), "3"], stdout=subprocess.PIPE, check=True).stdout.split()
-    return float(out[3]), float(out[5]), float(out[1])
+    return float(out[4]), float(out[6]), (float(out[1]) * 1e3, float(out[2]) * 1e3)
 
 
 PEERS = {"tokenizers": hugging_face, "tiktoken": tiktoken, "gigatoken": gigatoken}
@@ -107,7 +107,8 @@ for text in a.texts:
         continue
     cold, warm, load = ours(a.tokenizer, text)
     name = os.path.basename(text)
-    print("%-10s dstok       %8.1f cold %8.1f warm MB/s, load %.1f ms" % (name, cold, warm, load * 1e3), flush=True)
+    print("%-10s dstok       %8.1f cold %8.1f warm MB/s, load %.1f ms (%.1f of the processor)" %
+          (name, cold, warm, *load), flush=True)
     data = documents(open(text, "rb").read())
     for peer in a.peers.split(","):
         try:

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "tok_make.h"
+#include "tok_priv.h"
 
 static void refused(const char *json, const char *word)
 {
@@ -38,6 +39,8 @@ static void broken_files(void **state)
     refused("{}", "model is missing");
     refused("{\"model\":{\"type\":\"BPE\"}}", "model.vocab");
     refused("{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "model.merges");
+    refused("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"merges\":[]}}",
+            "merges stands");
     refused("{\"model\":{\"type\":\"BPE\",\"vocab\":[],\"merges\":[]}}", "model.vocab");
 }
 
@@ -228,6 +231,150 @@ static void questions(void **state)
     ds_tok_free(t);
 }
 
+/* One tokenizer spelled in several ways: 256 bytes, all words of two and three small letters, runs
+ * of Z and of the byte C3 of many lengths, with and without a space before. It is long enough to be
+ * read by several threads. */
+typedef struct spelling {
+    bool escapes, lists, indented, merges_first;
+} spelling;
+
+static void put_string(ds_buf *b, const spelling *s, const char *text, size_t len)
+{
+    const uint8_t *p = (const uint8_t *)text, *end = p + len;
+    assert_int_equal(ds_buf_putc(b, '"'), 0);
+    for (unsigned k; p < end; p += k) {
+        const uint32_t c = ds_uni_get(p, &k);
+        if (s->escapes)
+            assert_int_equal(ds_buf_printf(b, "\\u%04x", (unsigned)c), 0);
+        else if (c == '"' || c == '\\')
+            assert_int_equal(ds_buf_printf(b, "\\%c", (int)c), 0);
+        else
+            assert_int_equal(ds_buf_put(b, p, k), 0);
+    }
+    assert_int_equal(ds_buf_putc(b, '"'), 0);
+}
+
+typedef struct spelled {
+    spelling s;
+    ds_buf vocab, merges;
+    unsigned n;
+} spelled;
+
+static void put_token(spelled *x, const char *text)
+{
+    const char *gap = x->s.indented ? "\n\t\r       " : "";
+    ds_buf_printf(&x->vocab, "%s%s", x->n ? "," : "", gap);
+    put_string(&x->vocab, &x->s, text, strlen(text));
+    ds_buf_printf(&x->vocab, "%s:%s%u", x->s.indented ? " " : "", gap, x->n++);
+}
+
+static void put_merge(spelled *x, const char *a, const char *b)
+{
+    char text[200];
+    ds_buf_puts(&x->merges, x->merges.len ? "," : "");
+    ds_buf_puts(&x->merges, x->s.indented ? "\n  " : "");
+    if (x->s.lists) {
+        ds_buf_puts(&x->merges, "[");
+        put_string(&x->merges, &x->s, a, strlen(a));
+        ds_buf_puts(&x->merges, x->s.indented ? " ,\n" : ",");
+        put_string(&x->merges, &x->s, b, strlen(b));
+        ds_buf_puts(&x->merges, "]");
+    } else {
+        put_string(&x->merges, &x->s, text, (size_t)snprintf(text, sizeof text, "%s %s", a, b));
+    }
+    snprintf(text, sizeof text, "%s%s", a, b);
+    put_token(x, text);
+}
+
+static void put_run(spelled *x, const char *first, const char *unit, int most)
+{
+    char text[200];
+    size_t n = (size_t)snprintf(text, sizeof text, "%s", first);
+    for (int k = 2; k <= most; k++) {
+        put_merge(x, text, unit);
+        n += (size_t)snprintf(text + n, sizeof text - n, "%s", unit);
+    }
+}
+
+static ds_tok *spell(spelling s)
+{
+    spelled x = {.s = s};
+    ds_buf json = {0};
+    for (unsigned b = 0; b < 256; b++) {
+        char text[5] = "";
+        ds_uni_put((uint8_t *)text, ds_tok_byte_cp((uint8_t)b));
+        put_token(&x, text);
+    }
+    for (int i = 0; i < 26 * 26; i++)
+        put_merge(&x, (char[]){(char)('a' + i / 26), 0}, (char[]){(char)('a' + i % 26), 0});
+    for (int i = 0; i < 26 * 26 * 26; i++)
+        put_merge(&x, (char[]){(char)('a' + i / 676), (char)('a' + i / 26 % 26), 0},
+                  (char[]){(char)('a' + i % 26), 0});
+    put_run(&x, "Z", "Z", 70);
+    put_run(&x, "\xc4\xa0", "Z", 70);
+    put_run(&x, "\xc3\x83", "\xc3\x83", 40);
+    ds_buf_puts(&json, "{\"model\":{\"type\":\"BPE\"");
+    for (int i = 0; i < 2; i++) {
+        const bool merges = (i == 0) == s.merges_first;
+        ds_buf_printf(&json, ",\"%s\": %c", merges ? "merges" : "vocab", merges ? '[' : '{');
+        ds_buf_put(&json, merges ? x.merges.data : x.vocab.data,
+                   merges ? x.merges.len : x.vocab.len);
+        ds_buf_puts(&json, merges ? "]" : " }");
+    }
+    ds_buf_printf(&json, "},\n\n   \"pre_tokenizer\":%s}", TOK_PRE_GPT2);
+    ds_tok *t = NULL;
+    ds_err err = {0};
+    if (ds_tok_parse(&t, json.data, json.len, "t.json", &err) != 0)
+        fail_msg("%s", err.msg);
+    ds_buf_fini(&x.vocab);
+    ds_buf_fini(&x.merges);
+    ds_buf_fini(&json);
+    return t;
+}
+
+static void spellings(void **state)
+{
+    (void)state;
+    static const spelling ways[] = {{.escapes = false},     {.escapes = true},
+                                    {.lists = true},        {.indented = true},
+                                    {.merges_first = true}, {true, true, true, true}};
+    static const char text[] = "abcd zzzzzzz don't ZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZZ "
+                               "\xc3\x83\xc3\x83 \xe4\xb8\xad\xe6\x96\x87 qqq ZZ the end";
+    ds_ids want = {0};
+    ds_tok *first = NULL;
+    for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {
+        ds_tok *t = spell(ways[i]);
+        ds_tok_state *st = NULL;
+        ds_ids ids = {0};
+        ds_err err = {0};
+        if (ds_tok_state_new(&st, t, &err) != 0 ||
+            ds_tok_encode(t, st, text, sizeof text - 1, 0, &ids, &err) != 0)
+            fail_msg("%s", err.msg);
+        first = first ? first : t;
+        if (i == 0)
+            assert_int_equal(ds_ids_put(&want, ids.v, ids.n), 0);
+        assert_int_equal(ids.n, want.n);
+        assert_memory_equal(ids.v, want.v, ids.n * sizeof *ids.v);
+        assert_int_equal(ds_tok_max_id(t), 256 + 676 + 17576 + 69 + 69 + 39 - 1);
+        for (uint32_t id = 0; id <= ds_tok_max_id(t); id++) {
+            size_t n, m;
+            const uint8_t *a = ds_tok_bytes(first, id, &n), *b = ds_tok_bytes(t, id, &m);
+            assert_int_equal(n, m);
+            assert_memory_equal(a, b, n);
+            const char *name = ds_tok_text(t, id, &n);
+            assert_string_equal(ds_tok_text(first, id, NULL), name);
+            assert_int_equal(ds_tok_id(t, name, n), id);
+        }
+        ds_tok_state_free(st);
+        ds_ids_fini(&ids);
+        if (t != first)
+            ds_tok_free(t);
+    }
+    assert_true(want.n > 20 && want.n < 60);
+    ds_tok_free(first);
+    ds_ids_fini(&want);
+}
+
 static void files(void **state)
 {
     (void)state;
@@ -259,6 +406,7 @@ int main(void)
         cmocka_unit_test(nests),
         cmocka_unit_test(truncated),
         cmocka_unit_test(questions),
+        cmocka_unit_test(spellings),
         cmocka_unit_test(files),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);

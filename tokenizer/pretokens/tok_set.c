@@ -96,16 +96,16 @@ bool ds_tok_set_read(ds_tok *t, const char *pattern, size_t len)
     n -= space ? 3 : 0;
     run = n > 1 && p[n - 1] == '+';
     n -= run;
-    if (t->n_sets == 8 || n < 2 || (space && !run))
+    if (t->n_sets == 8 || n < 2 || (space && !run) || (p[0] == '[' ? p[n - 1] != ']' : n != 5))
         return false;
     if (t->sets == NULL && (t->sets = calloc(DS_UNI_MAX, 1)) == NULL)
         return false; /* the pattern goes the other way */
     uint8_t bit = (uint8_t)(1u << t->n_sets);
-    bool is = p[0] == '[' ? p[n - 1] == ']' && put_members(t, bit, p + 1, n - 2)
-                          : n == 5 && put_property(t, bit, p, n) == 5;
+    bool is = p[0] == '[' ? put_members(t, bit, p + 1, n - 2) : put_property(t, bit, p, n) == 5;
     if (!is) {
+        uint8_t *sets = t->sets;
         for (uint32_t c = 0; c < DS_UNI_MAX; c++)
-            t->sets[c] &= (uint8_t)~bit;
+            sets[c] &= (uint8_t)~bit;
         return false;
     }
     t->n_sets++;

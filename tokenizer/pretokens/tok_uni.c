@@ -24,8 +24,6 @@ void ds_uni_fill(uint8_t cls[DS_UNI_MAX])
     for (unsigned i = 0; i < ds_uni_ccc_n; i++)
         for (unsigned j = 0; j < ds_uni_ccc[i].n; j++)
             cls[ds_uni_ccc[i].first + j] |= DS_UNI_COMBINES;
-    for (unsigned i = 0; i < ds_uni_comp_n; i++)
-        cls[ds_uni_comp[i].b] |= DS_UNI_COMBINES;
     for (unsigned c = V_BASE; c < V_BASE + V_N; c++)
         cls[c] |= DS_UNI_COMBINES;
     for (unsigned c = T_BASE + 1; c < T_BASE + T_N; c++)
@@ -33,14 +31,10 @@ void ds_uni_fill(uint8_t cls[DS_UNI_MAX])
     /* A decomposition that does not compose again changes the character itself. */
     for (unsigned i = 0; i < ds_uni_decomp_n; i++)
         cls[ds_uni_decomp[i].cp] |= DS_UNI_COMBINES;
-    for (unsigned i = 0; i < ds_uni_comp_n; i++) {
-        uint32_t c = ds_uni_comp[i].c;
-        bool second = false;
-        for (unsigned j = 0; j < ds_uni_comp_n && !second; j++)
-            second = ds_uni_comp[j].b == c;
-        if (!second)
-            cls[c] &= (uint8_t)~DS_UNI_COMBINES;
-    }
+    for (unsigned i = 0; i < ds_uni_comp_n; i++)
+        cls[ds_uni_comp[i].c] &= (uint8_t)~DS_UNI_COMBINES;
+    for (unsigned i = 0; i < ds_uni_comp_n; i++) /* what composed may compose again */
+        cls[ds_uni_comp[i].b] |= DS_UNI_COMBINES;
     for (unsigned c = 0x4e00; c <= 0x9fa5; c++)
         cls[c] |= DS_UNI_CJK;
     for (unsigned c = 0x3040; c <= 0x30ff; c++)
