@@ -17,21 +17,13 @@ static bool whole_char(const uint8_t *p, size_t len)
     return true;
 }
 
-/* Many threads may add; most bits are there already. */
-static void set_bit(uint64_t *word, unsigned bit)
-{
-    const uint64_t m = (uint64_t)1 << bit;
-    if (!(__atomic_load_n(word, __ATOMIC_RELAXED) & m))
-        (void)__atomic_fetch_or(word, m, __ATOMIC_RELAXED);
-}
-
 void ds_tok_join_add(tok_join *j, const uint8_t *x, size_t x_len, const uint8_t *y, size_t y_len)
 {
     if (x_len == 0 || y_len == 0 || (y[0] & 0xc0) == 0x80)
         return;
     if (x[x_len - 1] < 0x80 && y[0] < 0x80) { /* most */
         size_t k = tok_join_slot(x[x_len - 1], y[0]);
-        set_bit(&j->pairs[k / 64], k % 64);
+        j->pairs[k / 64] |= (uint64_t)1 << k % 64;
         return;
     }
     size_t tail = 1;
@@ -42,8 +34,17 @@ void ds_tok_join_add(tok_join *j, const uint8_t *x, size_t x_len, const uint8_t 
     unsigned n;
     if (whole_char(a, tail) && head != 0 && head <= y_len && whole_char(y, head)) {
         size_t i = tok_join_slot(ds_uni_get(a, &n), ds_uni_get(y, &n));
-        set_bit(&j->pairs[i / 64], i % 64);
+        j->pairs[i / 64] |= (uint64_t)1 << i % 64;
     } else {
-        set_bit(&j->parts[x[x_len - 1]][y[0] / 64], y[0] % 64);
+        j->parts[x[x_len - 1]][y[0] / 64] |= (uint64_t)1 << y[0] % 64;
     }
+}
+
+void ds_tok_join_merge(tok_join *j, const tok_join *other)
+{
+    for (size_t i = 0; i < sizeof j->pairs / sizeof *j->pairs; i++)
+        j->pairs[i] |= other->pairs[i];
+    for (size_t i = 0; i < 256; i++)
+        for (size_t k = 0; k < 4; k++)
+            j->parts[i][k] |= other->parts[i][k];
 }

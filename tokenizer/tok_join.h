@@ -23,9 +23,10 @@ typedef struct tok_join {
     uint64_t parts[256][4]; /* last byte, first byte of junctions with part of a character */
 } tok_join;
 
-/* Notes the junction of a merge of x and y; one inside of a character does not count. Any thread.
- */
+/* Notes the junction of a merge of x and y; one inside of a character does not count. */
 void ds_tok_join_add(tok_join *j, const uint8_t *x, size_t x_len, const uint8_t *y, size_t y_len);
+/* Adds the junctions of another table. */
+void ds_tok_join_merge(tok_join *j, const tok_join *other);
 
 static inline size_t tok_join_slot(uint32_t a, uint32_t b)
 {

@@ -334,6 +334,7 @@ static int unknown(size_t rank, const uint8_t *p, size_t len, ds_err *err)
 /* Some merges of the list are looked up. */
 typedef struct lookup {
     const merge_list *l;
+    tok_join *join;
     size_t from, to;
     uint32_t guess;
     ds_buf merged;
@@ -402,7 +403,7 @@ static int resolve(lookup *u, pending *v, size_t n)
         if (rc == 0)
             rc = merged_id(u, &v[i], &to);
         if (rc == 0) {
-            bool bytes = ds_tok_join_tokens(t, id[i][0], id[i][1]);
+            bool bytes = ds_tok_join_tokens(u->join, t, id[i][0], id[i][1]);
             v[i].to = to | (bytes ? BYTES : 0);
             memcpy(v[i].id, id[i], sizeof id[i]);
         }
@@ -424,13 +425,22 @@ static int look_up(const merge_list *l, ds_err *err)
 {
     pthread_t beside;
     size_t half = l->n > MANY / 64 ? l->n / 2 : l->n;
-    lookup a = {.l = l, .to = half}, b = {.l = l, .from = half, .to = l->n};
-    bool started = half < l->n && pthread_create(&beside, NULL, lookup_run, &b) == 0;
+    lookup a = {.l = l, .join = l->t->join, .to = half};
+    lookup b = {.l = l, .join = l->t->join, .from = half, .to = l->n};
+    tok_join *own = half < l->n ? calloc(1, sizeof *own) : NULL;
+    bool started = false;
+    if (own != NULL) {
+        b.join = own;
+        started = pthread_create(&beside, NULL, lookup_run, &b) == 0;
+    }
     lookup_run(&a);
     if (started)
         (void)pthread_join(beside, NULL);
     else if (a.rc == 0)
         lookup_run(&b);
+    if (own != NULL)
+        ds_tok_join_merge(l->t->join, own);
+    free(own);
     if (a.rc == 0 && b.rc == 0)
         return 0;
     return ds_fail(err, a.rc ? a.rc : b.rc, "%s", a.rc ? a.err.msg : b.err.msg);

@@ -256,9 +256,9 @@ void ds_tok_entry_fill(ds_tok *t, uint32_t id, size_t at, size_t len, enum tok_s
 /* An added token decodes to what the normalizer makes of it. */
 int ds_tok_respell(ds_tok *t, uint32_t id, const uint8_t *p, size_t len, ds_err *err);
 int ds_tok_add_entry(ds_tok *t, uint32_t id, const char *text, size_t len, ds_err *err);
-/* Notes where a merge of two tokens joins characters; any thread. True when both are single bytes:
- * then the next merge is to be told with ds_tok_merge_bytes before it is put. */
-bool ds_tok_join_tokens(const ds_tok *t, uint32_t a, uint32_t b);
+/* Notes in a table where a merge of two tokens joins characters. True when both are single bytes:
+ * then the merge is to be told with ds_tok_merge_bytes before it is put. */
+bool ds_tok_join_tokens(tok_join *join, const ds_tok *t, uint32_t a, uint32_t b);
 void ds_tok_merge_bytes(ds_tok *t, uint32_t a, uint32_t b);
 /* Junctions by what tokens are spelled as, not by their bytes: when pretokens are characters. */
 void ds_tok_join_texts(ds_tok *t);

@@ -222,10 +222,10 @@ int ds_tok_respell(ds_tok *t, uint32_t id, const uint8_t *p, size_t len, ds_err 
     return 0;
 }
 
-bool ds_tok_join_tokens(const ds_tok *t, uint32_t a, uint32_t b)
+bool ds_tok_join_tokens(tok_join *join, const ds_tok *t, uint32_t a, uint32_t b)
 {
     const tok_entry *x = &t->entry[a], *y = &t->entry[b];
-    ds_tok_join_add(t->join, t->pool.data + x->bytes_at, x->bytes_len, t->pool.data + y->bytes_at,
+    ds_tok_join_add(join, t->pool.data + x->bytes_at, x->bytes_len, t->pool.data + y->bytes_at,
                     y->bytes_len);
     return x->bytes_len == 1 && y->bytes_len == 1 && (x->flags & y->flags & TOK_BYTES);
 }
