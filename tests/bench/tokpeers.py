@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Tokenizers in one run: this one and the peers that are installed (python modules tokenizers, tiktoken, gigatoken).
 
-    tokpeers.py TOKTIME TOKENIZER.json TEXT... [--threads N] [--peers a,b] [--mb N]
+    tokpeers.py TOKTIME TOKENIZER.json TEXT... [--threads N] [--peers a,b] [--mb N] [--passes N]
 
 TOKTIME is the program made of tests/bench/bench_tok.c. Every text is cut into documents of about 64 KiB, the same for all.
-Cold: the first pass of a new tokenizer; warm: the best of the two after it. Hugging Face and tiktoken keep no caches that
+Cold: the first pass of a new tokenizer; warm: the best of the --passes after it (caches grow for some). Hugging Face and tiktoken keep no caches that
 matter, and take the first --mb megabytes only. tiktoken gets the merges of the file and its patterns as one alternation,
 which is as much work, though not always the same ids. With one thread times are the processor's.
 """
@@ -21,6 +21,7 @@ ap.add_argument("texts", nargs="+")
 ap.add_argument("--threads", type=int, default=1)
 ap.add_argument("--peers", default="tokenizers,tiktoken,gigatoken")
 ap.add_argument("--mb", type=float, default=6)
+ap.add_argument("--passes", type=int, default=6)
 a = ap.parse_args()
 os.environ["RAYON_NUM_THREADS"] = str(a.threads)
 os.environ["TOKENIZERS_PARALLELISM"] = "true" if a.threads > 1 else "false"
@@ -92,11 +93,11 @@ def tiktoken(path, docs):
 def gigatoken(path, docs):
     import gigatoken as gt
     tok = gt.Tokenizer.from_json(open(path, "rb").read())
-    return timed(docs, lambda: tok.encode_batch(docs, parallel=a.threads > 1), 3)
+    return timed(docs, lambda: tok.encode_batch(docs, parallel=a.threads > 1), 1 + a.passes)
 
 
-def ours(path, text):
-    out = subprocess.run([a.toktime, path, text, str(a.threads), "3"], stdout=subprocess.PIPE, check=True).stdout.split()
+def ours(path, text, threads):
+    out = subprocess.run([a.toktime, path, text, str(threads), str(1 + a.passes)], stdout=subprocess.PIPE, check=True).stdout.split()
     return float(out[4]), float(out[6]), (float(out[1]) * 1e3, float(out[2]) * 1e3)
 
 
@@ -105,10 +106,14 @@ for text in a.texts:
     if os.path.getsize(text) == 0:
         print("%-10s no text of this kind" % os.path.basename(text))
         continue
-    cold, warm, load = ours(a.tokenizer, text)
+    cold, warm, load = ours(a.tokenizer, text, a.threads)
     name = os.path.basename(text)
     print("%-10s dstok       %8.1f cold %8.1f warm MB/s, load %.1f ms (%.1f of the processor)" %
           (name, cold, warm, *load), flush=True)
+    if a.threads > 1:
+        one = ours(a.tokenizer, text, 1)
+        print("%-10s dstok       %d threads: %.2f cold, %.2f warm of as many times one thread's processor speed" %
+              (name, a.threads, cold / one[0] / a.threads, warm / one[1] / a.threads), flush=True)
     data = documents(open(text, "rb").read())
     for peer in a.peers.split(","):
         try:
