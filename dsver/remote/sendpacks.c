@@ -43,6 +43,25 @@ typedef struct sending {
 
 /* ---- workers ---- */
 
+/* Heads that are right stay, whoever put them there meanwhile: others may rely on the pack. */
+static int drop_wrong_heads(const parcel *p, bool pack_too, ds_err *err)
+{
+    char name[80];
+    ds_buf right = {0}, there = {0};
+    uint64_t n = 0;
+    ds_remote_pack_name(name, &p->name, "heads");
+    int rc = ds_packheads_make(&right, p->path, err);
+    const int has = rc ? rc : ds_remote_stat(p->remote, name, &n, err);
+    bool same = has > 0 && !pack_too && n == right.len &&
+                ds_remote_get_buf(p->remote, name, 0, n, &there, NULL) == 0 &&
+                memcmp(there.data, right.data, right.len) == 0;
+    if (has > 0 && !same)
+        rc = ds_remote_delete(p->remote, name, err);
+    ds_buf_fini(&right);
+    ds_buf_fini(&there);
+    return has < 0 ? has : rc;
+}
+
 static int put_pack(parcel *p, ds_err *err)
 {
     char name[80];
@@ -51,11 +70,9 @@ static int put_pack(parcel *p, ds_err *err)
     ds_remote_pack_name(name, &p->name, "pack");
     int rc = 0;
     if (ds_remoteindex_listed(p->index, &p->name, &there)) {
-        char heads[80];
-        /* It lies there but counts for nothing: its heads are missing or wrong, or it is not whole.
-         */
-        ds_remote_pack_name(heads, &p->name, "heads");
-        rc = ds_remote_delete(p->remote, heads, err);
+        /* It lay there and counted for nothing: its heads were missing or wrong, or it is not
+         * whole. */
+        rc = drop_wrong_heads(p, there != p->size, err);
         if (!rc && there != p->size)
             rc = ds_remote_delete(p->remote, name, err);
     }
@@ -291,8 +308,13 @@ int ds_transfer_send(ds_moved *out, const ds_transfer *t, const ds_shaset *want,
     }
     if (!rc && ds_hauls_n(&h) > 0)
         rc = send_all(&s, &h, err);
-    if (!rc && !t->leaving)
+    if (!rc && !t->leaving) {
         rc = ds_marks_rescue(t, want, &s.packs, err);
+    } else if (!rc && s.packs.n) { /* what lay there condemned under the name of a new pack lives */
+        const ds_shaset none = {0};
+        rc = ds_marks_rescue(t, &none, &s.packs, err);
+        ds_remoteindex_skip(t->index, NULL);
+    }
     rc = rc ? rc : confirm(&s, want, err);
     ds_shaset_fini(&s.packs);
     ds_hauls_fini(&h);
