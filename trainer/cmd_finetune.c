@@ -40,6 +40,8 @@ const ds_command ds_train_finetune = {
         "to RUN/abandoned; the ledger of it stays part of the lineage.\n\n"
         "Several processes compute one run when mpirun or srun starts them: each takes its part of "
         "the batches of a step, on a device of its own with --device cuda; the first writes. "
+        "Devices give each other gradients and weights by NCCL where that can be loaded "
+        "(libnccl.so.2, or what DS_NCCL names), else by way of their hosts: the same bits. "
         "--slices says how gradients are added up, so that a run of four processes goes on, and is "
         "replayed, to the same bits by two or one:\n\n"
         "    mpirun -n 4 dstrain finetune --accumulate 4 ...\n\n"
