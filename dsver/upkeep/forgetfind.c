@@ -1,0 +1,356 @@
+/* forgetfind.c - see forgetcore.h. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "blockwalk.h"
+#include "forgetcore.h"
+#include "history.h"
+#include "pin.h"
+#include "sig.h"
+
+/* ---- which records ---- */
+
+typedef struct look {
+    ds_blocklook look;
+    ds_hasher *hasher;
+    ds_buf rows; /* uint64_t */
+    ds_buf keys; /* of them: varint length, bytes */
+} look;
+
+typedef struct search {
+    ds_forgetting *f;
+    long field; /* its column; -1: by key */
+    int64_t number;
+    size_t next;
+} search;
+
+/* The record's key, as dsprep cat prints it. hex: 33 bytes. */
+static int key_of(const ds_recblock *rec, ds_hasher *h, char *hex, const void **p, size_t *len,
+                  ds_err *err)
+{
+    const ds_schema *s = &rec->side->schema;
+    if (s->explicit_key) {
+        *p = rec->values[0].p;
+        *len = rec->values[0].len;
+        return 0;
+    }
+    *p = hex;
+    *len = 32;
+    return ds_key_derive(hex, h, s, rec->views, rec->values, err);
+}
+
+static bool has_value(const search *q, const ds_value *x, enum ds_type type)
+{
+    if (x->null)
+        return false;
+    if (type == DS_I64 || type == DS_BOOL)
+        return x->i == q->number;
+    return x->len == strlen(q->f->o->value) && memcmp(x->p, q->f->o->value, x->len) == 0;
+}
+
+static int look_through(void *ctx, ds_blocklook *l)
+{
+    const search *q = ctx;
+    look *k = (look *)l;
+    const ds_schema *s = &l->side->schema;
+    int rc = k->hasher ? 0 : ds_hasher_new(&k->hasher, &l->err);
+    ds_buf_reset(&k->rows);
+    ds_buf_reset(&k->keys);
+    for (uint64_t row = 0; !rc && ds_recblock_next(&l->rec); row++) {
+        char hex[33];
+        const void *p;
+        size_t len;
+        ds_sha sum;
+        if (q->field >= 0 && !has_value(q, &l->rec.values[q->field], s->cols[q->field].type))
+            continue;
+        rc = key_of(&l->rec, k->hasher, hex, &p, &len, &l->err);
+        if (!rc && q->field < 0) {
+            rc = ds_sha_bytes(&sum, p, len, &l->err);
+            if (rc || !ds_shaset_has(&q->f->keys, &sum))
+                continue;
+        }
+        if (!rc && (ds_buf_put(&k->rows, &row, sizeof row) || ds_buf_varint(&k->keys, len) ||
+                    ds_buf_put(&k->keys, p, len)))
+            rc = ds_fail_nomem(&l->err);
+    }
+    return rc;
+}
+
+static bool next_block(void *ctx, ds_blocklook *l)
+{
+    search *q = ctx;
+    if (q->next == q->f->side.n)
+        return false;
+    l->side = &q->f->side;
+    l->block = q->next++;
+    return true;
+}
+
+static int take_keys(ds_forgetting *f, const ds_buf *keys, ds_err *err)
+{
+    for (size_t pos = 0; pos < keys->len;) {
+        const size_t from = pos;
+        uint64_t len = 0;
+        bool fresh = false;
+        ds_sha sum;
+        if (!ds_varint_get(keys->data, keys->len, &pos, &len))
+            return ds_fail(err, DS_FAIL, "a key was not kept whole");
+        int rc = ds_sha_bytes(&sum, keys->data + pos, (size_t)len, err);
+        rc = rc ? rc : ds_shaset_add(&f->erased, &sum, &fresh, err);
+        pos += (size_t)len;
+        if (!rc && fresh && ds_buf_put(&f->names, keys->data + from, pos - from))
+            rc = ds_fail_nomem(err);
+        if (rc)
+            return rc;
+    }
+    return 0;
+}
+
+static int take_look(void *ctx, ds_blocklook *l, ds_err *err)
+{
+    const search *q = ctx;
+    ds_forgetting *f = q->f;
+    const look *k = (const look *)l;
+    if (!k->rows.len)
+        return 0;
+    const ds_forgethit h = {.was = f->side.was[l->block],
+                            .row = f->rows.len / sizeof(uint64_t),
+                            .n = k->rows.len / sizeof(uint64_t)};
+    const ds_manline *line = &f->side.lines[l->block];
+    /* The origin chunk stays. */
+    const size_t n =
+        line->pieces.len / sizeof(ds_sha) - ds_manline_npieces(line, line->nchunks - 1);
+    if (ds_buf_put(&f->rows, k->rows.data, k->rows.len) || ds_buf_put(&f->hits, &h, sizeof h) ||
+        ds_buf_put(&f->avoid, line->pieces.data, n * sizeof(ds_sha)))
+        return ds_fail_nomem(err);
+    return take_keys(f, &k->keys, err);
+}
+
+static void look_fini(ds_blocklook *l)
+{
+    look *k = (look *)l;
+    ds_hasher_free(k->hasher);
+    ds_buf_fini(&k->rows);
+    ds_buf_fini(&k->keys);
+}
+
+/* The column of --where in this version: its number, -1 when it has none such, < -1 error. */
+static long field_of(search *q, ds_err *err)
+{
+    const ds_schema *s = &q->f->side.schema;
+    const ds_forget_opts *o = q->f->o;
+    const long i = ds_schema_find(s, o->field);
+    if (i < 0)
+        return -1;
+    switch (s->cols[i].type) {
+    case DS_UTF8:
+    case DS_BYTES:
+    case DS_JSON:
+        return i;
+    case DS_BOOL:
+        q->number = strcmp(o->value, "true") == 0;
+        if (!q->number && strcmp(o->value, "false") != 0)
+            return ds_fail(err, DS_USAGE, "--where %s: true or false is wanted", o->field);
+        return i;
+    case DS_I64: {
+        char *end;
+        errno = 0;
+        q->number = strtoll(o->value, &end, 10);
+        if (errno || !*o->value || *end)
+            return ds_fail(err, DS_USAGE, "--where %s: a number is wanted", o->field);
+        return i;
+    }
+    default:
+        return ds_fail(err, DS_USAGE, "--where %s: a column of texts or whole numbers is wanted",
+                       o->field);
+    }
+}
+
+/* Looks through the blocks of the version at hand. */
+static int search_side(ds_forgetting *f, ds_err *err)
+{
+    bool only[256] = {false};
+    search q = {.f = f, .field = -1};
+    const ds_schema *s = &f->side.schema;
+    const ds_blockwalk w = {.size = sizeof(look),
+                            .only = only,
+                            .next = next_block,
+                            .work = look_through,
+                            .done = take_look,
+                            .fini = look_fini,
+                            .ctx = &q};
+    if (f->o->field) {
+        q.field = field_of(&q, err);
+        if (q.field < 0)
+            return q.field == -1 && !(err && err->code) ? 0 : DS_USAGE;
+        only[q.field] = true;
+    }
+    for (size_t i = 0; i < s->n; i++)
+        only[i] |= s->explicit_key ? i == 0 : s->keyed[i];
+    return ds_blockwalk_run(&w, f->o->threads, err);
+}
+
+/* ---- versions ---- */
+
+/* Files of the manifest that a version of the same schema had were looked through. */
+static bool seen_file(void *ctx, const git_oid *file)
+{
+    const ds_forgetting *f = ctx;
+    git_oid id = *file;
+    for (size_t i = 0; i < sizeof id.id; i++)
+        id.id[i] ^= f->schema.b[i];
+    return ds_oidset_has(&f->files, &id);
+}
+
+static int note_files(ds_forgetting *f, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < f->side.n; i++) {
+        git_oid id = f->side.files[i];
+        bool fresh;
+        for (size_t k = 0; k < sizeof id.id; k++)
+            id.id[k] ^= f->schema.b[k];
+        rc = ds_oidset_add(&f->files, &id, &fresh, err);
+    }
+    return rc;
+}
+
+static bool meant(const ds_forgetting *f, const ds_version *v)
+{
+    return *v->dataset && (!f->o->dataset || strcmp(v->dataset, f->o->dataset) == 0);
+}
+
+static int find_in(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                   ds_err *err)
+{
+    ds_forgetting *f = ctx;
+    ds_schema schema;
+    if (!v)
+        return ds_fail(err, why->code, "nothing was erased, version %s cannot be read: %s",
+                       git_oid_tostr_s(id), why->msg);
+    if (!meant(f, v))
+        return 0;
+    ds_schema_init(&schema);
+    int rc = ds_version_schema(&schema, f->store->cat, &v->tree, err);
+    rc = rc ? rc : ds_schema_digest(&f->schema, &schema, err);
+    rc = rc ? rc : ds_verside_open(&f->side, f->store, id, seen_file, f, err);
+    ds_schema_fini(&schema);
+    if (rc)
+        return rc;
+    rc = search_side(f, err);
+    rc = rc ? rc : note_files(f, err);
+    ds_verside_fini(&f->side);
+    return rc;
+}
+
+static int from_pin(void *ctx, const git_oid *commit, ds_err *err)
+{
+    ds_forgetting *f = ctx;
+    return ds_history_from(f->store->cat, commit, &f->commits, find_in, f, err);
+}
+
+static int by_was(const void *a, const void *b)
+{
+    return memcmp(((const ds_forgethit *)a)->was.b, ((const ds_forgethit *)b)->was.b,
+                  sizeof(ds_sha));
+}
+
+/* One of each block. */
+static void sort_hits(ds_forgetting *f)
+{
+    ds_forgethit *h = (ds_forgethit *)(void *)f->hits.data;
+    size_t n = f->hits.len / sizeof *h, kept = 0;
+    if (n)
+        qsort(h, n, sizeof *h, by_was);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || by_was(&h[i], &h[kept - 1]) != 0)
+            h[kept++] = h[i];
+    f->hits.len = kept * sizeof *h;
+    if (f->avoid.len)
+        qsort(f->avoid.data, f->avoid.len / sizeof(ds_sha), sizeof(ds_sha), by_was);
+}
+
+const ds_forgethit *ds_forget_hit(const ds_forgetting *f, const ds_sha *was)
+{
+    const ds_forgethit key = {.was = *was};
+    return f->hits.len ? bsearch(&key, f->hits.data, f->hits.len / sizeof key, sizeof key, by_was)
+                       : NULL;
+}
+
+const uint64_t *ds_forget_rows(const ds_forgetting *f, const ds_forgethit *h)
+{
+    return (const uint64_t *)(const void *)f->rows.data + h->row;
+}
+
+/* ---- which versions ---- */
+
+static int touch(ds_forgetting *f, const ds_verside *v, ds_err *err)
+{
+    ds_forgetin t = {.commit = v->version.id};
+    uint64_t first = 0;
+    bool bad = false;
+    for (size_t i = 0; i < v->n && !bad; first += v->lines[i++].rows) {
+        const ds_forgethit *h = ds_forget_hit(f, &v->was[i]);
+        for (size_t k = 0; h && k < h->n && !bad; k++) {
+            const uint64_t at = first + ds_forget_rows(f, h)[k];
+            bad = ds_buf_put(&t.ordinals, &at, sizeof at);
+        }
+    }
+    if (!bad && t.ordinals.len) {
+        ds_forgetin *p = realloc(f->versions, (f->nversions + 1) * sizeof *p);
+        bad = !p || ds_buf_put(&f->out->touched, &t.commit, sizeof t.commit);
+        f->versions = p ? p : f->versions;
+        if (!bad) {
+            f->versions[f->nversions++] = t;
+            f->out->rows += t.ordinals.len / sizeof(uint64_t);
+            f->out->versions++;
+            return ds_forget_sources(f, v, err);
+        }
+    }
+    ds_buf_fini(&t.ordinals);
+    return bad ? ds_fail_nomem(err) : 0;
+}
+
+static int touch_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                         ds_err *err)
+{
+    ds_forgetting *f = ctx;
+    ds_verside side = {0};
+    (void)why;
+    if (!v || !*v->dataset) /* other datasets share blocks */
+        return 0;
+    int rc = ds_verside_open(&side, f->store, id, NULL, NULL, err);
+    rc = rc ? rc : touch(f, &side, err);
+    ds_verside_fini(&side);
+    return rc ? rc : ds_check_interrupt(err);
+}
+
+static int touch_pin(void *ctx, const git_oid *commit, ds_err *err)
+{
+    ds_forgetting *f = ctx;
+    return ds_history_from(f->store->cat, commit, &f->commits, touch_version, f, err);
+}
+
+int ds_forget_find(ds_forgetting *f, ds_err *err)
+{
+    int rc = ds_history_more(f->store->cat, &f->commits, find_in, f, err);
+    rc = rc ? rc : ds_pin_each(f->store, from_pin, f, err);
+    sort_hits(f);
+    f->out->records = f->erased.n;
+    f->out->blocks = f->hits.len / sizeof(ds_forgethit);
+    if (!rc && !f->hits.len)
+        rc = ds_fail(err, DS_FAIL, "no version holds such a record");
+    ds_oidset_fini(&f->commits);
+    rc = rc ? rc : ds_history_more(f->store->cat, &f->commits, touch_version, f, err);
+    return rc ? rc : ds_pin_each(f->store, touch_pin, f, err);
+}
+
+const ds_buf *ds_forget_ordinals(void *ctx, const git_oid *version)
+{
+    const ds_forgetting *f = ctx;
+    for (size_t i = 0; i < f->nversions; i++)
+        if (git_oid_equal(&f->versions[i].commit, version))
+            return &f->versions[i].ordinals;
+    return NULL;
+}

@@ -1,0 +1,117 @@
+/* forgetwrite.c - see forgetcore.h. */
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+#include "forgetcore.h"
+#include "history.h"
+#include "pin.h"
+#include "sig.h"
+#include "tombstone.h"
+
+/* ---- replacing ---- */
+
+static int put_line(ds_forgetting *f, const ds_sha *was, ds_manline *line, ds_err *err)
+{
+    int rc = ds_buf_hex(&f->lines, was->b, sizeof was->b);
+    rc = rc ? rc : ds_buf_putc(&f->lines, ' ');
+    rc = rc ? rc : ds_manline_text(&f->lines, line);
+    ds_manline_fini(line);
+    return rc ? ds_fail_nomem(err) : 0;
+}
+
+/* Everything put so far is published. */
+static int renew_tx(ds_forgetting *f, ds_err *err)
+{
+    int rc = f->tx ? ds_objtx_finish(f->tx, NULL, err) : 0;
+    f->tx = NULL;
+    rc = rc ? rc : ds_objtx_begin(&f->tx, f->store->objs, f->o->threads, err);
+    if (!rc)
+        ds_objtx_avoid(f->tx, (const ds_sha *)(const void *)f->avoid.data,
+                       f->avoid.len / sizeof(ds_sha));
+    return rc;
+}
+
+static int replace_blocks(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                          ds_err *err)
+{
+    ds_forgetting *f = ctx;
+    ds_verside side = {0};
+    (void)why;
+    if (!v || !ds_forget_ordinals(f, id))
+        return 0;
+    int rc = ds_verside_open(&side, f->store, id, NULL, NULL, err);
+    for (size_t i = 0; !rc && i < side.n; i++) {
+        const ds_forgethit *h = ds_forget_hit(f, &side.was[i]);
+        bool fresh = false;
+        ds_manline line = {0};
+        if (!h)
+            continue;
+        rc = ds_shaset_add(&f->keys, &h->was, &fresh, err); /* each block once */
+        if (rc || !fresh)
+            continue;
+        rc = ds_tombstone_block(&line, &side, i, ds_forget_rows(f, h), h->n, f->salt, f->tx, err);
+        rc = rc ? rc : put_line(f, &h->was, &line, err);
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    ds_verside_fini(&side);
+    /* The next version's blocks resemble these: they are to be found in the store. */
+    return rc ? rc : renew_tx(f, err);
+}
+
+static int replace_pin(void *ctx, const git_oid *commit, ds_err *err)
+{
+    ds_forgetting *f = ctx;
+    return ds_history_from(f->store->cat, commit, &f->commits, replace_blocks, f, err);
+}
+
+static int by_page(const void *a, const void *b)
+{
+    const ds_forgetpage *x = a, *y = b;
+    const int c = memcmp(x->was.b, y->was.b, sizeof(ds_sha));
+    return c ? c : (x->row > y->row) - (x->row < y->row);
+}
+
+static int replace_pages(ds_forgetting *f, ds_err *err)
+{
+    ds_forgetpage *h = (ds_forgetpage *)(void *)f->pages.data;
+    const size_t n = f->pages.len / sizeof *h;
+    ds_buf page = {0}, rows = {0};
+    int rc = 0;
+    if (n)
+        qsort(h, n, sizeof *h, by_page);
+    for (size_t i = 0, end; !rc && i < n; i = end) {
+        ds_manline line = {0};
+        ds_buf_reset(&rows);
+        for (end = i; !rc && end < n && ds_sha_eq(&h[end].was, &h[i].was); end++)
+            if (end == i || h[end].row != h[end - 1].row)
+                rc = ds_buf_put(&rows, &h[end].row, sizeof h->row) ? ds_fail_nomem(err) : 0;
+        f->out->sources += rows.len / sizeof(uint64_t);
+        rc = rc ? rc : ds_objstore_get(f->store->objs, &h[i].piece, true, &page, err);
+        rc = rc ? rc
+                : ds_tombstone_page(
+                      &line, &page, h[i].rows, (const uint64_t *)(const void *)rows.data,
+                      rows.len / sizeof(uint64_t), f->salt, f->store->objs, f->tx, err);
+        rc = rc ? rc : put_line(f, &h[i].was, &line, err);
+    }
+    ds_buf_fini(&page);
+    ds_buf_fini(&rows);
+    return rc;
+}
+
+int ds_forget_replace(ds_forgetting *f, ds_err *err)
+{
+    if (getrandom(f->salt, sizeof f->salt, 0) != (ssize_t)sizeof f->salt)
+        return ds_fail(err, DS_IO, "no random bytes from the system");
+    ds_shaset_fini(&f->keys);
+    int rc = renew_tx(f, err);
+    ds_oidset_fini(&f->commits);
+    rc = rc ? rc : ds_history_more(f->store->cat, &f->commits, replace_blocks, f, err);
+    rc = rc ? rc : ds_pin_each(f->store, replace_pin, f, err);
+    rc = rc ? rc : replace_pages(f, err);
+    if (!rc) {
+        rc = ds_objtx_finish(f->tx, NULL, err);
+        f->tx = NULL;
+    }
+    return rc;
+}
