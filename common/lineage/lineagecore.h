@@ -1,0 +1,13 @@
+/* lineagecore.h - what lineage.c and lineagetext.c share. */
+#ifndef DS_LINEAGECORE_H
+#define DS_LINEAGECORE_H
+
+#include "lineage.h"
+
+#define DS_TRAINER "dstrain"
+
+extern const char *const ds_long_names[3]; /* by enum ds_long */
+/* No control characters: names are printed as they are. */
+bool ds_lineage_plain(const char *s);
+
+#endif
