@@ -25,6 +25,7 @@ enum {
     DS_STAT_VALUE = 64,         /* bytes of a value that is counted by itself */
     DS_STAT_CHUNK_VALUES = 128, /* different ones in a chunk, */
     DS_STAT_VALUES = 1024,      /* and in all; with more none is counted */
+    DS_STAT_PRUNE = 8192,       /* words kept while chunks are merged, at most */
     DS_STAT_WORD = 32,          /* bytes of a word that is counted by itself */
     DS_STAT_CHUNK_WORDS = 32,   /* the most frequent that a chunk tells of, */
     DS_STAT_WORDS = 64,         /* and all */
