@@ -1,7 +1,7 @@
 # dsver: the store (packs, index), the catalog (git), and their commands.
 dsver_LIB  := dsver
 dsver_PROG := dsver
-dsver_DIRS := dsver dsver/objects dsver/catalog dsver/versions dsver/stats dsver/upkeep dsver/lineage dsver/remote
+dsver_DIRS := dsver dsver/objects dsver/catalog dsver/versions dsver/stats dsver/upkeep dsver/lineage dsver/query dsver/remote
 dsver_SEES := dsver common
 dsver_PKG  := libgit2 sqlite3 libzstd zlib libcurl expat
 # The initializers of libgit2 name only the first field.
