@@ -6,7 +6,7 @@
 # Folder V1 is committed, and once more unchanged, then V2 and V3 on top of it (the same files, some changed); at last V1 is
 # restored, and everything verified. With --jsonl the folders hold JSON lines with FIELD as their key, which dsver versions as
 # records; without it, it versions files. Peers encrypt nothing where that can be said. A table of seconds and of bytes added to
-# the store, and how many times as much each peer takes. $DS_BIN_DIR: where dsprep and dsver are. $TMPDIR: where stores and
+# the store (below the seconds: processor seconds, which a busy machine hardly changes), and how many times as much each peer takes. $DS_BIN_DIR: where dsprep and dsver are. $TMPDIR: where stores and
 # restored files go, and go again.
 set -eu -o pipefail
 export LC_ALL=C
@@ -33,17 +33,18 @@ export BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
 columns=(first again v2)
 [ ${#versions[@]} -lt 3 ] || columns+=(v3)
 columns+=(restore verify)
-declare -A secs bytes
+# shellcheck disable=SC2034 # by name, in line and ratios
+declare -A secs cpu bytes
 size() { du -sb --apparent-size "$1" | cut -f1; }
 # timed WHO WHAT COMMAND...: seconds of the command; bytes that WHO's store grew by.
 timed() {
-    local who=$1 what=$2 before t0 t1
+    local who=$1 what=$2 before
     shift 2
     before=$(size "$who")
-    t0=$(date +%s.%N)
-    "$@" >"$work/said" 2>"$work/err" || { echo "peers: $who $what: $(tail -n 1 "$work/err")" >&2; return 1; }
-    t1=$(date +%s.%N)
-    secs[$who,$what]=$(awk -v a="$t0" -v b="$t1" 'BEGIN { printf "%.2f", b - a }')
+    local TIMEFORMAT='%R %U %S'
+    { time "$@" >"$work/said" 2>"$work/err"; } 2>"$work/time" ||
+        { echo "peers: $who $what: $(tail -n 1 "$work/err")" >&2; return 1; }
+    read -r secs["$who,$what"] cpu["$who,$what"] < <(awk '{ print $1, $2 + $3 }' "$work/time")
     bytes[$who,$what]=$(($(size "$who") - before))
 }
 
@@ -123,41 +124,50 @@ run() { # WHO
     fi
 }
 
-row() { # WHO: seconds, then bytes, in MB
+# line NAME ARRAY: one of seconds.
+line() {
     local c
+    local -n of=$2
     printf '%-9s' "$1"
-    for c in "${columns[@]}"; do printf ' %8s' "${secs[$1,$c]:--}"; done
-    for c in "${columns[@]}"; do
-        case $c in first | v2 | v3) awk -v b="${bytes[$1,$c]}" 'BEGIN { printf " %9.2f", b / 1e6 }' ;; esac
-    done
-    awk -v b="$(size "$1")" 'BEGIN { printf " %9.2f\n", b / 1e6 }'
+    for c in "${columns[@]}"; do printf ' %8s' "${of[$who,$c]:--}"; done
 }
-against() { # WHO: how many times as much as dsver
+ratios() { # NAME ARRAY: how many times as much as dsver
     local c
-    printf '%-9s' '  / ours'
+    local -n of=$2
+    printf '%-9s' "$1"
     for c in "${columns[@]}"; do
-        awk -v a="${secs[$1,$c]:-0}" -v b="${secs[dsver,$c]:-0}" 'BEGIN { if (a && b) printf " %7.2fx", a / b; else printf " %8s", "-" }'
+        awk -v a="${of[$who,$c]:-0}" -v b="${of[dsver,$c]:-0}" 'BEGIN { if (a && b) printf " %7.2fx", a / b; else printf " %8s", "-" }'
     done
+}
+report() {
+    local c
+    line "$who" secs
     for c in "${columns[@]}"; do
-        case $c in first | v2 | v3) awk -v a="${bytes[$1,$c]}" -v b="${bytes[dsver,$c]}" 'BEGIN { printf " %8.2fx", a / b }' ;; esac
+        case $c in first | v2 | v3) awk -v b="${bytes[$who,$c]}" 'BEGIN { printf " %9.2f", b / 1e6 }' ;; esac
     done
-    awk -v a="$(size "$1")" -v b="$ours" 'BEGIN { printf " %8.2fx\n", a / b }'
+    awk -v b="$(size "$who")" 'BEGIN { printf " %9.2f\n", b / 1e6 }'
+    line '  cpu' cpu
+    echo
+    [ "$who" != dsver ] || return 0
+    ratios '  / ours' secs
+    for c in "${columns[@]}"; do
+        case $c in first | v2 | v3) awk -v a="${bytes[$who,$c]}" -v b="${bytes[dsver,$c]}" 'BEGIN { printf " %8.2fx", a / b }' ;; esac
+    done
+    awk -v a="$(size "$who")" -v b="$(size dsver)" 'BEGIN { printf " %8.2fx\n", a / b }'
+    ratios '  cpu/our' cpu
+    echo
 }
 
 printf '%-9s' ''
 for c in "${columns[@]}"; do printf ' %8s' "$c"; done
 for c in "${columns[@]}"; do case $c in first | v2 | v3) printf ' %9s' "MB $c" ;; esac; done
 printf ' %9s\n' 'MB all'
-ours=1
 for who in dsver $peers; do
     if [ "$who" != dsver ] && ! command -v "$who" >"$work/said"; then
         echo "$who: not installed"
         continue
     fi
-    if run "$who"; then
-        row "$who"
-        if [ "$who" = dsver ]; then ours=$(size dsver); else against "$who"; fi
-    fi
+    if run "$who"; then report; fi
     if [ "$who" != dsver ]; then
         chmod -R u+rwx "$who"
         rm -rf "${work:?}/$who" "$work/cache" "$work/borgbase"
