@@ -67,7 +67,6 @@ typedef struct ds_textrules {
     bool rewrites; /* C4's: lines go, so the text changes */
 } ds_textrules;
 
-extern const char *const ds_preset_names[]; /* gopher, gopher-quality, ...; NULL at the end */
 /* Switches the rules of a preset on. DS_USAGE for a name that is none. */
 int ds_textrules_preset(ds_textrules *r, const char *name, ds_err *err);
 /* "gopher.words_min=20", or "=off". */
