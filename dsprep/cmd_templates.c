@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "blockpipe.h"
+#include "cmd_transform.h"
 #include "drain.h"
 #include "dsr_prov.h"
 #include "opt.h"
@@ -46,7 +47,7 @@ typedef struct args {
     const char *column, *catalog, *output;
     double similarity;
     int64_t children, max_shapes, level, threads;
-    bool quiet;
+    bool quiet, json;
 } args;
 
 typedef struct tmpl_ctx {
@@ -375,6 +376,24 @@ static int write_columns(tmpl_ctx *c, const ds_twice *t, ds_err *err)
     return rc;
 }
 
+static void say(const tmpl_ctx *c, const ds_rowopts *o)
+{
+    if (o->json) {
+        const ds_rowresult all = {.input = c->records, .output = c->records};
+        const ds_rowplan plan = {.tool = "dsprep templates"};
+        json_t *more = json_pack("{s:I,s:I,s:I}", "templates", (json_int_t)c->drain.n, "shapes",
+                                 (json_int_t)c->shapes.n, "without", (json_int_t)c->without);
+        ds_transform_say(o, &all, &plan, more);
+        json_decref(more);
+        return;
+    }
+    if (ds_log_level > 0)
+        fprintf(stderr, "dsprep templates: %" PRIu64 " records, %zu templates from %zu shapes\n",
+                c->records, c->drain.n, c->shapes.n);
+    if (c->without > 0)
+        ds_warn("%" PRIu64 " records have no template: no text, or past --max-shapes", c->without);
+}
+
 static void fini(tmpl_ctx *c)
 {
     ds_instream_free(c->in);
@@ -411,6 +430,8 @@ static int run(int argc, char **argv)
          "zstd level, 0 = none; default 0 to a pipe, 3 to a file", 0, 19, NULL, false},
         {'j', "threads", DS_OPT_INT, &a.threads, "N", "threads; default one for each processor", 1,
          256, NULL, false},
+        {0, "json", DS_OPT_FLAG, &a.json, NULL,
+         "the summary as a line of JSON on standard error, an error too", 0, 0, NULL, false},
         {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no words on standard error but for failure", 0,
          0, NULL, false},
         {0},
@@ -422,9 +443,8 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     tmpl_ctx c = {.a = &a};
     ds_twice t = {0};
-    ds_sig_setup();
-    if (a.quiet)
-        ds_log_level = 0;
+    const ds_rowopts row = {.quiet = a.quiet, .json = a.json};
+    ds_transform_begin(&row);
     rc = a.similarity >= 0 && a.similarity <= 1
              ? 0
              : ds_fail(&err, DS_USAGE, "--similarity: from 0 to 1");
@@ -436,12 +456,9 @@ static int run(int argc, char **argv)
         rc = mine(&c, &t, &err);
     if (rc == 0)
         rc = write_columns(&c, &t, &err);
-    if (rc == 0 && ds_log_level > 0)
-        fprintf(stderr, "dsprep templates: %" PRIu64 " records, %zu templates from %zu shapes\n",
-                c.records, c.drain.n, c.shapes.n);
-    if (rc == 0 && c.without > 0)
-        ds_warn("%" PRIu64 " records have no template: no text, or past --max-shapes", c.without);
+    if (rc == 0)
+        say(&c, &row);
     fini(&c);
     ds_twice_fini(&t);
-    return ds_command_end(&ds_cmd_templates, &err, false);
+    return ds_transform_end(&ds_cmd_templates, &row, &err, false);
 }

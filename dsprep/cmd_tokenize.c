@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "blockpipe.h"
+#include "cmd_transform.h"
 #include "dsr_prov.h"
 #include "opt.h"
 #include "sig.h"
@@ -137,7 +138,7 @@ static const ds_blockpipe_ops tok_ops = {
 typedef struct tok_opts {
     const char *tokenizer, *config, *column, *name, *output, *prompt, *response, *separator, *eos;
     const char *chat, *chat_template, *messages;
-    bool no_special, no_added, allow_special, quiet;
+    bool no_special, no_added, allow_special, quiet, json;
     int64_t level, threads, max_tokens;
     int truncate, on_error, train_on;
 } tok_opts;
@@ -318,6 +319,21 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
     return rc;
 }
 
+static void say_json(const tok_ctx *c, const ds_rowopts *o)
+{
+    const ds_tokencounts *n = &c->counts;
+    const ds_rowresult all = {.input = c->records, .output = c->records};
+    const ds_rowplan plan = {.tool = "dsprep tokenize"};
+    json_t *more =
+        json_pack("{s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "tokens", (json_int_t)n->tokens,
+                  "text_bytes", (json_int_t)n->bytes, "targets", (json_int_t)n->targets,
+                  "truncated", (json_int_t)n->truncated, "dropped", (json_int_t)n->dropped,
+                  "shortened", (json_int_t)n->shortened, "without_target", (json_int_t)n->idle,
+                  "skipped", (json_int_t)n->skipped);
+    ds_transform_say(o, &all, &plan, more);
+    json_decref(more);
+}
+
 static void say_result(const tok_ctx *c, bool marked)
 {
     const ds_tokencounts *n = &c->counts;
@@ -400,6 +416,8 @@ static int run(int argc, char **argv)
          "zstd level, 0 = none; default 0 to a pipe, 3 to a file", 0, 19, NULL, false},
         {'j', "threads", DS_OPT_INT, &o.threads, "N", "threads; default one for each processor", 1,
          256, NULL, false},
+        {0, "json", DS_OPT_FLAG, &o.json, NULL,
+         "the summary as a line of JSON on standard error, an error too", 0, 0, NULL, false},
         {'q', "quiet", DS_OPT_FLAG, &o.quiet, NULL, "no summary on standard error", 0, 0, NULL,
          false},
         {0},
@@ -411,15 +429,16 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     tok_ctx c = {0};
     ds_tok *tok = NULL;
-    ds_sig_setup();
-    if (o.quiet)
-        ds_log_level = 0;
+    const ds_rowopts row = {.quiet = o.quiet, .json = o.json};
+    ds_transform_begin(&row);
     rc = check_options(&o, &err);
     if (rc == 0)
         rc = ds_tok_load(&tok, o.tokenizer, &err);
     if (rc == 0)
         rc = tokenize(&c, &o, tok, operands, n, &err);
-    if (rc == 0 && ds_log_level > 0)
+    if (rc == 0 && o.json)
+        say_json(&c, &row);
+    else if (rc == 0 && ds_log_level > 0)
         say_result(&c, c.plan.ncols > 1);
     if (rc == 0 && c.counts.skipped)
         rc = ds_fail(&err, DS_PARTIAL, "%llu of %llu records could not be used",
@@ -430,5 +449,5 @@ static int run(int argc, char **argv)
     ds_chat_free(c.chat);
     ds_tok_free(tok);
     free(c.chunks);
-    return ds_command_end(&ds_cmd_tokenize, &err, false);
+    return ds_transform_end(&ds_cmd_tokenize, &row, &err, false);
 }

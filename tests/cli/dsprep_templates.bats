@@ -23,6 +23,10 @@ app() {
     jq -r '.id + " " + (.records | tostring)' c.jsonl | sort >want
     dsprep cat t.dsr | jq -r .template_id | sort | uniq -c | awk '{ print $2, $1 }' | sort >got
     diff want got
+    exits 0 dsprep templates --json a.dsr -o j.dsr
+    [ "$output" = '{"command":"dsprep templates","input":2707,"output":2707,"held":{},"templates":3,"shapes":4,"without":0}' ]
+    exits 1 dsprep templates --json --column nothing -o k.dsr a.dsr
+    echo "$output" | jq -e '.type == "exit" and .code == 1 and (.error | contains("nothing"))'
 }
 
 @test "templates: the other columns, blocks and origins pass; the same for any number of threads, file or pipe" {
