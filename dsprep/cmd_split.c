@@ -9,6 +9,7 @@
 #include "io.h"
 #include "sig.h"
 #include "term.h"
+#include "textref.h"
 #include "where.h"
 
 static int run(int argc, char **argv);
@@ -187,7 +188,16 @@ static int make_paths(split *s, const char *dir, ds_err *err)
 static int compile(split *s, const ds_schema *schema, ds_err *err)
 {
     ds_buf text = {0};
-    int rc = ds_buf_printf(&text, "text(%s)", s->o->by) ? ds_fail_nomem(err) : 0;
+    const char *by = s->o->by;
+    const bool name =
+        strspn(by, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == strlen(by) &&
+        strcmp(by, "true") != 0 && strcmp(by, "false") != 0 && strcmp(by, "null") != 0;
+    if (name && ds_schema_find(schema, by) < 0) {
+        ds_err why = {0};
+        (void)ds_textref_missing(schema, by, true, &why);
+        return ds_fail(err, DS_USAGE, "--by: %s", why.msg);
+    }
+    int rc = ds_buf_printf(&text, "text(%s)", by) ? ds_fail_nomem(err) : 0;
     if (rc == 0)
         rc = ds_where_new(&s->by, (const char *)text.data, text.len, schema, err);
     if (rc)
