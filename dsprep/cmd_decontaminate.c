@@ -476,32 +476,25 @@ static void say(const decon *d, const ds_rowresult *res, const ds_rowplan *plan)
 
 static int write_stream(decon *d, char **operands, int n, ds_err *err)
 {
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
-    ds_instream *in = NULL;
-    json_t *options = NULL;
-    int rc = ds_instream_open(&in, operands, n, err);
+    ds_rowjob job = {0};
+    int rc = ds_instream_open(&job.in, operands, n, err);
     rc = rc ? rc
-            : ds_rowcolumn_find(&d->column, ds_instream_schema(in), d->a->column, 1u << DS_UTF8,
+            : ds_rowcolumn_find(&d->column, ds_instream_schema(job.in), d->a->column, 1u << DS_UTF8,
                                 err);
-    rc = rc ? rc : ds_rowplan_init(&plan, ds_instream_schema(in), err);
-    d->made = plan.nmade;
+    rc = rc ? rc : ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
+    d->made = job.plan.nmade;
     if (rc == 0 && d->a->mark)
-        rc = ds_rowplan_add(&plan, "overlap", DS_JSON, true, NULL, err);
-    rc = rc ? rc : options_of(&options, d, err);
-    plan.tool = "dsprep decontaminate";
-    plan.options = options;
-    plan.reasons = reasons;
-    plan.nreasons = NREASONS;
+        rc = ds_rowplan_add(&job.plan, "overlap", DS_JSON, true, NULL, err);
+    rc = rc ? rc : options_of(&job.plan.options, d, err);
+    job.plan.tool = "dsprep decontaminate";
+    job.plan.reasons = reasons;
+    job.plan.nreasons = NREASONS;
     rc = rc ? rc : report_open(d, err);
-    rc = rc ? rc : ds_rowstage_run(&res, in, &plan, &decon_ops, d, &d->a->row, err);
+    rc = rc ? rc : ds_rowstage_run(&job.result, job.in, &job.plan, &decon_ops, d, &d->a->row, err);
     rc = report_close(d, rc, err);
     if (rc == 0)
-        say(d, &res, &plan);
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    ds_instream_free(in);
-    json_decref(options);
+        say(d, &job.result, &job.plan);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

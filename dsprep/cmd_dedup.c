@@ -265,27 +265,22 @@ static json_t *options_of(const dedup_opts *o)
 
 static int write_stream(dedup *d, char **paths, int n, ds_err *err)
 {
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
-    ds_instream *in = NULL;
+    ds_rowjob job = {0};
     json_t *options = options_of(d->o);
-    int rc = options ? ds_instream_open(&in, paths, n, err) : ds_fail_nomem(err);
+    int rc = options ? ds_instream_open(&job.in, paths, n, err) : ds_fail_nomem(err);
     if (rc == 0)
-        rc = ds_rowplan_init(&plan, ds_instream_schema(in), err);
+        rc = ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
     if (rc == 0 && d->o->mark)
-        rc = ds_rowplan_add(&plan, "duplicate_of", DS_UTF8, true, NULL, err);
-    plan.tool = "dsprep dedup";
-    plan.options = options;
-    plan.reasons = reasons;
-    plan.nreasons = sizeof reasons / sizeof *reasons;
+        rc = ds_rowplan_add(&job.plan, "duplicate_of", DS_UTF8, true, NULL, err);
+    job.plan.tool = "dsprep dedup";
+    job.plan.options = options;
+    job.plan.reasons = reasons;
+    job.plan.nreasons = sizeof reasons / sizeof *reasons;
     if (rc == 0)
-        rc = ds_rowstage_run(&res, in, &plan, &dedup_ops, d, &d->o->row, err);
+        rc = ds_rowstage_run(&job.result, job.in, &job.plan, &dedup_ops, d, &d->o->row, err);
     if (rc == 0)
-        ds_transform_say(&d->o->row, &res, &plan, NULL);
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    ds_instream_free(in);
-    json_decref(options);
+        ds_transform_say(&d->o->row, &job.result, &job.plan, NULL);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

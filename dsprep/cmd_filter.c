@@ -245,31 +245,24 @@ static int plan_columns(ds_rowplan *p, filter *f, const filter_opts *o, const ds
 static int filter_stream(filter *f, const filter_opts *o, char **operands, int n, ds_err *err)
 {
     const char *reasons[NREASONS];
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
-    ds_instream *in = NULL;
-    json_t *options = NULL;
+    ds_rowjob job = {0};
     for (int i = 0; i < NREASONS; i++)
         reasons[i] = reason_name(i);
-    int rc = ds_instream_open(&in, operands, n, err);
+    int rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0)
-        rc = compile(f, o, ds_instream_schema(in), err);
+        rc = compile(f, o, ds_instream_schema(job.in), err);
     if (rc == 0)
-        rc = plan_columns(&plan, f, o, ds_instream_schema(in), err);
-    if (rc == 0 && !(options = options_of(f, o)))
+        rc = plan_columns(&job.plan, f, o, ds_instream_schema(job.in), err);
+    if (rc == 0 && !(job.plan.options = options_of(f, o)))
         rc = ds_fail_nomem(err);
-    plan.tool = "dsprep filter";
-    plan.options = options;
-    plan.reasons = reasons;
-    plan.nreasons = NREASONS;
+    job.plan.tool = "dsprep filter";
+    job.plan.reasons = reasons;
+    job.plan.nreasons = NREASONS;
     if (rc == 0)
-        rc = ds_rowstage_run(&res, in, &plan, &filter_ops, f, &o->row, err);
+        rc = ds_rowstage_run(&job.result, job.in, &job.plan, &filter_ops, f, &o->row, err);
     if (rc == 0)
-        ds_transform_say(&o->row, &res, &plan, NULL);
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    json_decref(options);
-    ds_instream_free(in);
+        ds_transform_say(&o->row, &job.result, &job.plan, NULL);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

@@ -215,29 +215,22 @@ static int plan_columns(ds_rowplan *p, lang *l, const ds_schema *s, ds_err *err)
 static int lang_stream(const args *a, char **operands, int n, ds_err *err)
 {
     lang l = {.a = a};
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
-    ds_instream *in = NULL;
-    json_t *options = NULL;
+    ds_rowjob job = {0};
     int rc = !(a->min_share >= 0 && a->min_share <= 1)
                  ? ds_fail(err, DS_USAGE, "--min-share: from 0 to 1")
              : a->min_share > 0 && !a->keep ? ds_fail(err, DS_USAGE, "--min-share goes with --keep")
                                             : load(&l.part, err);
     rc = rc ? rc : check_codes(&l, err);
-    rc = rc ? rc : ds_instream_open(&in, operands, n, err);
-    rc = rc ? rc : plan_columns(&plan, &l, ds_instream_schema(in), err);
-    rc = rc ? rc : options_of(&options, &l, err);
-    plan.tool = "dsprep lang";
-    plan.options = options;
-    plan.reasons = reasons;
-    plan.nreasons = NREASONS;
-    rc = rc ? rc : ds_rowstage_run(&res, in, &plan, &lang_ops, &l, &a->row, err);
+    rc = rc ? rc : ds_instream_open(&job.in, operands, n, err);
+    rc = rc ? rc : plan_columns(&job.plan, &l, ds_instream_schema(job.in), err);
+    rc = rc ? rc : options_of(&job.plan.options, &l, err);
+    job.plan.tool = "dsprep lang";
+    job.plan.reasons = reasons;
+    job.plan.nreasons = NREASONS;
+    rc = rc ? rc : ds_rowstage_run(&job.result, job.in, &job.plan, &lang_ops, &l, &a->row, err);
     if (rc == 0)
-        ds_transform_say(&a->row, &res, &plan, NULL);
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    ds_instream_free(in);
-    json_decref(options);
+        ds_transform_say(&a->row, &job.result, &job.plan, NULL);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

@@ -460,33 +460,26 @@ static bool say(const map *m, const ds_rowresult *res, const ds_rowplan *plan)
 static int map_stream(const args *a, char **operands, int n, bool *partial, ds_err *err)
 {
     map m = {.a = a};
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
-    ds_instream *in = NULL;
-    json_t *options = NULL;
-    int rc = ds_instream_open(&in, operands, n, err);
+    ds_rowjob job = {0};
+    int rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0) {
-        m.in = ds_instream_schema(in);
-        rc = plan_columns(&m, &plan, err);
+        m.in = ds_instream_schema(job.in);
+        rc = plan_columns(&m, &job.plan, err);
     }
-    if (rc == 0 && !(options = options_of(a)))
+    if (rc == 0 && !(job.plan.options = options_of(a)))
         rc = ds_fail(err, DS_USAGE, "options are not UTF-8");
-    plan.tool = "dsprep map";
-    plan.options = options;
-    plan.reasons = (const char *const *)m.reason;
-    plan.nreasons = m.n;
+    job.plan.tool = "dsprep map";
+    job.plan.reasons = (const char *const *)m.reason;
+    job.plan.nreasons = m.n;
     if (rc == 0)
-        rc = ds_rowstage_run(&res, in, &plan, &map_ops, &m, &a->row, err);
+        rc = ds_rowstage_run(&job.result, job.in, &job.plan, &map_ops, &m, &a->row, err);
     if (rc == 0)
-        *partial = say(&m, &res, &plan);
+        *partial = say(&m, &job.result, &job.plan);
     for (size_t i = 0; i < m.n; i++) {
         ds_mapcol_free(m.made[i]);
         free(m.reason[i]);
     }
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    ds_instream_free(in);
-    json_decref(options);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

@@ -353,34 +353,25 @@ static int plan_columns(ds_rowplan *p, redact *d, const ds_schema *s, ds_err *er
 static int redact_stream(redact *d, char **operands, int n, ds_err *err)
 {
     const redact_opts *o = d->o;
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
-    ds_instream *in = NULL;
-    json_t *options = NULL, *digests = NULL;
-    int rc = ds_instream_open(&in, operands, n, err);
-    const ds_schema *s = rc ? NULL : ds_instream_schema(in);
+    ds_rowjob job = {0};
+    int rc = ds_instream_open(&job.in, operands, n, err);
+    const ds_schema *s = rc ? NULL : ds_instream_schema(job.in);
     if (rc == 0 && o->report)
         rc = ds_instream_one_file(o->report, err);
     if (rc == 0)
         rc = pick_columns(d, o, s, err);
     if (rc == 0)
-        rc = plan_columns(&plan, d, s, err);
-    if (rc == 0 && (!(options = options_of(d, s)) || !(digests = digests_of(d))))
+        rc = plan_columns(&job.plan, d, s, err);
+    if (rc == 0 && (!(job.plan.options = options_of(d, s)) || !(job.plan.digests = digests_of(d))))
         rc = ds_fail_nomem(err);
-    plan.tool = "dsprep redact";
-    plan.options = options;
-    plan.digests = digests;
+    job.plan.tool = "dsprep redact";
     if (rc == 0)
-        rc = ds_rowstage_run(&res, in, &plan, &redact_ops, d, &o->row, err);
+        rc = ds_rowstage_run(&job.result, job.in, &job.plan, &redact_ops, d, &o->row, err);
     if (rc == 0 && o->report)
         rc = write_report(d, s, err);
     if (rc == 0)
-        say(d, &res, &plan);
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    ds_instream_free(in);
-    json_decref(options);
-    json_decref(digests);
+        say(d, &job.result, &job.plan);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

@@ -355,29 +355,24 @@ static json_t *options_of(const args *a)
 
 static int write_stream(sample *s, char **paths, int n, ds_err *err)
 {
-    ds_instream *in = NULL;
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
+    ds_rowjob job = {0};
     json_t *options = options_of(s->a);
-    int rc = options ? ds_instream_open(&in, paths, n, err)
+    int rc = options ? ds_instream_open(&job.in, paths, n, err)
                      : ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0)
-        rc = compile_all(s, ds_instream_schema(in), err);
+        rc = compile_all(s, ds_instream_schema(job.in), err);
     if (rc == 0)
-        rc = ds_rowplan_init(&plan, ds_instream_schema(in), err);
-    plan.tool = "dsprep sample";
-    plan.options = options;
-    plan.reasons = reasons;
-    plan.nreasons = 2;
+        rc = ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
+    job.plan.tool = "dsprep sample";
+    job.plan.options = options;
+    job.plan.reasons = reasons;
+    job.plan.nreasons = 2;
     if (rc == 0)
-        rc = ds_rowstage_run(&res, in, &plan, &sample_ops, s, &s->a->row, err);
+        rc = ds_rowstage_run(&job.result, job.in, &job.plan, &sample_ops, s, &s->a->row, err);
     if (rc == 0)
-        ds_transform_say(&s->a->row, &res, &plan, NULL);
+        ds_transform_say(&s->a->row, &job.result, &job.plan, NULL);
     forget(s);
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    ds_instream_free(in);
-    json_decref(options);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

@@ -238,36 +238,29 @@ static int split_stream(split *s, char **operands, int n, ds_err *err)
 {
     static const char *const reasons[] = {"no_group"};
     const char *outputs[PARTS_MAX];
-    ds_rowplan plan = {0};
-    ds_rowresult res = {0};
-    ds_instream *in = NULL;
-    json_t *options = NULL;
-    int rc = ds_instream_open(&in, operands, n, err);
+    ds_rowjob job = {0};
+    int rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0)
-        rc = compile(s, ds_instream_schema(in), err);
+        rc = compile(s, ds_instream_schema(job.in), err);
     if (rc == 0)
-        rc = ds_rowplan_init(&plan, ds_instream_schema(in), err);
+        rc = ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
     if (rc == 0)
         rc = s->o->dir ? make_paths(s, s->o->dir, err)
-                       : ds_rowplan_add(&plan, "split", DS_UTF8, false, NULL, err);
-    if (rc == 0 && !(options = options_of(s)))
+                       : ds_rowplan_add(&job.plan, "split", DS_UTF8, false, NULL, err);
+    if (rc == 0 && !(job.plan.options = options_of(s)))
         rc = ds_fail_nomem(err);
     for (size_t i = 0; i < s->n; i++)
         outputs[i] = s->path[i];
-    plan.tool = "dsprep split";
-    plan.options = options;
-    plan.reasons = reasons;
-    plan.nreasons = 1;
-    plan.outputs = s->o->dir ? outputs : NULL;
-    plan.noutputs = s->n;
+    job.plan.tool = "dsprep split";
+    job.plan.reasons = reasons;
+    job.plan.nreasons = 1;
+    job.plan.outputs = s->o->dir ? outputs : NULL;
+    job.plan.noutputs = s->n;
     if (rc == 0)
-        rc = ds_rowstage_run(&res, in, &plan, &split_ops, s, &s->o->row, err);
+        rc = ds_rowstage_run(&job.result, job.in, &job.plan, &split_ops, s, &s->o->row, err);
     if (rc == 0)
-        say(s, &res, &plan);
-    ds_rowresult_fini(&res);
-    ds_rowplan_fini(&plan);
-    ds_instream_free(in);
-    json_decref(options);
+        say(s, &job.result, &job.plan);
+    ds_rowjob_fini(&job);
     return rc;
 }
 

@@ -140,7 +140,17 @@ void ds_rowplan_fini(ds_rowplan *p)
 {
     ds_schema_fini(&p->schema);
     free(p->from);
+    json_decref(p->options);
+    json_decref(p->digests);
     memset(p, 0, sizeof *p);
+}
+
+void ds_rowjob_fini(ds_rowjob *j)
+{
+    ds_rowresult_fini(&j->result);
+    ds_rowplan_fini(&j->plan);
+    ds_instream_free(j->in);
+    j->in = NULL;
 }
 
 void ds_rowresult_fini(ds_rowresult *r)

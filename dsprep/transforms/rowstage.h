@@ -117,8 +117,8 @@ typedef struct ds_rowplan {
     enum ds_type made[16];
     const char *const *reasons; /* by number */
     size_t nreasons;
-    const json_t *options, *digests; /* of the provenance step; borrowed, may be NULL */
-    const char *const *outputs;      /* paths; NULL: one, which opts name */
+    json_t *options, *digests;  /* of the provenance step; owned, may be NULL */
+    const char *const *outputs; /* paths; NULL: one, which opts name */
     size_t noutputs;
 } ds_rowplan;
 
@@ -147,6 +147,14 @@ int ds_rowstage_run(ds_rowresult *res, ds_instream *in, const ds_rowplan *p, con
                     void *ctx, const ds_rowopts *o, ds_err *err);
 /* "dsprep filter: 5 input = 3 output + 2 held: 2 where", as commands print it. */
 void ds_rowresult_text(ds_buf *out, const ds_rowresult *r, const ds_rowplan *p);
+
+/* What a command holds while its stage runs, and gives back at once; zeroed at first. */
+typedef struct ds_rowjob {
+    ds_instream *in;
+    ds_rowplan plan;
+    ds_rowresult result;
+} ds_rowjob;
+void ds_rowjob_fini(ds_rowjob *j);
 
 /* The column of text that an option names; any of `types` (bits 1 << enum ds_type). */
 int ds_rowcolumn_find(size_t *column, const ds_schema *s, const char *name, unsigned types,

@@ -392,10 +392,10 @@ bench_j2k() {
     rm -rf j2k
 }
 
-# 300,000 requests as access logs and as JSON lines; processor time of one thread, so that a busy machine tells the same.
+# 1,000,000 requests as access logs and as JSON lines; processor time of one thread, so that a busy machine tells the same.
 bench_logs() {
     local f t n
-    [ -e acc.log ] || awk 'BEGIN { s = 7; for (i = 0; i < 300000; i++) {
+    [ -e acc.log ] || awk 'BEGIN { s = 7; for (i = 0; i < 1000000; i++) {
         s = (s * 16807) % 2147483647; ip = "10." s % 256 "." int(s / 256) % 256 "." i % 251
         p = "/api/v1/users/" s % 100000 "?page=" i % 7
         printf "%s - - [10/Oct/2023:13:%02d:%02d +0000] \"GET %s HTTP/1.1\" %d %d \"https://example.com%s\" \"Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36\"\n",
