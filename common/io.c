@@ -234,6 +234,13 @@ int ds_mkdirs(const char *path, ds_err *err)
     return rc;
 }
 
+int ds_path_join(char out[DS_PATH], const char *dir, const char *name, ds_err *err)
+{
+    return snprintf(out, DS_PATH, "%s/%s", dir, name) >= DS_PATH
+               ? ds_fail(err, DS_FAIL, "%s/%s: path too long", dir, name)
+               : 0;
+}
+
 bool ds_path_exists(const char *path)
 {
     struct stat st;

@@ -45,6 +45,9 @@ int ds_read_file(ds_buf *out, const char *path, size_t max,
                  ds_err *err);                /* whole small file; larger than max fails */
 int ds_mkdirs(const char *path, ds_err *err); /* mkdir -p */
 bool ds_path_exists(const char *path);
+/* "DIR/NAME"; DS_FAIL where that is longer than any path. */
+#define DS_PATH 4096
+int ds_path_join(char out[DS_PATH], const char *dir, const char *name, ds_err *err);
 
 /* A file that appears whole or not at all: written to a temporary beside `path`, then fsync,
  * rename, fsync of the folder. ds_atomic_abort removes the temporary and accepts a zeroed or

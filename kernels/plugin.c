@@ -20,18 +20,27 @@ static int open_cuda(ds_kernels **k, int device, ds_err *err)
     return rc ? rc : ((ds_kernels_opener *)fn)(k, DS_KERNELS_ABI, device, err);
 }
 
-int ds_kernels_open(ds_kernels **k, const char *device, int threads, ds_err *err)
+int ds_device_parse(int *n, const char *device, ds_err *err)
 {
     char *end = NULL;
+    long v = 0;
 
+    *n = -1;
     if (strcmp(device, "cpu") == 0)
-        return ds_kernels_cpu(k, threads, NULL, err);
-    if (strcmp(device, "cuda") == 0)
-        return open_cuda(k, 0, err);
-    if (strncmp(device, "cuda:", 5) == 0 && device[5] >= '0' && device[5] <= '9') {
-        const long n = strtol(device + 5, &end, 10);
-        if (*end == '\0' && n <= 1023)
-            return open_cuda(k, (int)n, err);
-    }
-    return ds_fail(err, DS_USAGE, "device '%s': it is cpu, cuda or cuda:N", device);
+        return 0;
+    if (strncmp(device, "cuda:", 5) == 0 && device[5] >= '0' && device[5] <= '9')
+        v = strtol(device + 5, &end, 10);
+    if ((end ? *end != '\0' : strcmp(device, "cuda") != 0) || v > 1023)
+        return ds_fail(err, DS_USAGE, "device '%s': it is cpu, cuda or cuda:N", device);
+    *n = (int)v;
+    return 0;
+}
+
+int ds_kernels_open(ds_kernels **k, const char *device, int threads, ds_err *err)
+{
+    int n;
+
+    if (ds_device_parse(&n, device, err))
+        return DS_USAGE;
+    return n < 0 ? ds_kernels_cpu(k, threads, NULL, err) : open_cuda(k, n, err);
 }

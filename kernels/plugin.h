@@ -17,6 +17,8 @@ extern "C" {
 /* What a plugin gives under the name ds_cuda_open. */
 typedef int ds_kernels_opener(ds_kernels **k, int abi, int device, ds_err *err);
 
+/* Which device "cpu", "cuda" or "cuda:N" is: -1 the CPU, else the number of the other. */
+int ds_device_parse(int *n, const char *device, ds_err *err);
 /* `device`: "cpu", or "cuda" or "cuda:N". `threads` is for the CPU (0: as many as processors). */
 int ds_kernels_open(ds_kernels **k, const char *device, int threads, ds_err *err);
 

@@ -14,21 +14,12 @@
 #include "io.h"
 #include "net_priv.h"
 
-#define PATH 4096
-
 typedef struct aside {
     const char *run;
     uint64_t step, number; /* of the stretch */
-    char ledger[PATH], all[PATH], dir[PATH];
+    char ledger[DS_PATH], all[DS_PATH], dir[DS_PATH];
     bool there; /* dir holds the stretch already */
 } aside;
-
-static int join(char out[PATH], const char *dir, const char *name, ds_err *err)
-{
-    return snprintf(out, PATH, "%s/%s", dir, name) >= PATH
-               ? ds_fail(err, DS_FAIL, "%s/%s: path too long", dir, name)
-               : 0;
-}
 
 typedef int (*entry_fn)(aside *a, const char *name, ds_err *err);
 
@@ -59,13 +50,13 @@ static bool is_later(const aside *a, const char *name)
 /* The stretch of a call that was cut short holds the very files that are to be set aside. */
 static int same_file(aside *a, const char *name, ds_err *err)
 {
-    char x[PATH], y[PATH];
+    char x[DS_PATH], y[DS_PATH];
     struct stat s, t;
 
     if (!is_later(a, name))
         return 0;
-    TRY(join(x, a->ledger, name, err));
-    TRY(join(y, a->dir, name, err));
+    TRY(ds_path_join(x, a->ledger, name, err));
+    TRY(ds_path_join(y, a->dir, name, err));
     a->there &=
         stat(x, &s) == 0 && stat(y, &t) == 0 && s.st_dev == t.st_dev && s.st_ino == t.st_ino;
     return 0;
@@ -79,45 +70,41 @@ static int last_stretch(aside *a, const char *name, ds_err *err)
         return 0;
     a->number = number;
     a->there = from == a->step;
-    return join(a->dir, a->all, name, err);
+    return ds_path_join(a->dir, a->all, name, err);
 }
 
 /* ---- moving ---- */
 
 static int link_segment(aside *a, const char *name, ds_err *err)
 {
-    char from[PATH], to[PATH];
+    char from[DS_PATH], to[DS_PATH];
 
     if (!is_later(a, name))
         return 0;
-    TRY(join(from, a->ledger, name, err));
-    TRY(join(to, a->dir, name, err));
+    TRY(ds_path_join(from, a->ledger, name, err));
+    TRY(ds_path_join(to, a->dir, name, err));
     return link(from, to) && errno != EEXIST ? ds_fail_errno(err, errno, "%s", to) : 0;
 }
 
 static int drop_segment(aside *a, const char *name, ds_err *err)
 {
-    char path[PATH];
+    char path[DS_PATH];
 
     if (!is_later(a, name))
         return 0;
-    TRY(join(path, a->ledger, name, err));
+    TRY(ds_path_join(path, a->ledger, name, err));
     return unlink(path) ? ds_fail_errno(err, errno, "%s", path) : 0;
 }
 
 static int move_checkpoint(aside *a, const char *name, ds_err *err)
 {
-    char from[PATH], to[PATH], same[32];
+    char from[DS_PATH], to[DS_PATH];
     uint64_t step;
-    int used = 0;
 
-    if (sscanf(name, "step-%19" SCNu64 "%n", &step, &used) != 1 || name[used] || step <= a->step)
+    if (!ds_checkpoint_parse_name(name, &step) || step <= a->step)
         return 0;
-    ds_checkpoint_name(same, step);
-    if (strcmp(same, name))
-        return 0;
-    TRY(join(from, a->run, name, err));
-    TRY(join(to, a->dir, name, err));
+    TRY(ds_path_join(from, a->run, name, err));
+    TRY(ds_path_join(to, a->dir, name, err));
     return ds_io_active->rename(from, to) ? ds_fail_errno(err, errno, "%s", to) : 0;
 }
 
@@ -129,12 +116,12 @@ static int any_segment(aside *a, const char *name, ds_err *err)
 
 static int new_stretch(aside *a, ds_err *err)
 {
-    char name[48], final[PATH];
+    char name[48], tmp[64], final[DS_PATH];
 
     ds_stretch_name(name, a->number + 1, a->step);
-    TRY(join(final, a->all, name, err));
-    if (snprintf(a->dir, sizeof a->dir, "%s/.%s.tmp", a->all, name) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", a->all);
+    snprintf(tmp, sizeof tmp, ".%s.tmp", name);
+    TRY(ds_path_join(final, a->all, name, err));
+    TRY(ds_path_join(a->dir, a->all, tmp, err));
     TRY(ds_mkdirs(a->dir, err));
     TRY(each(a, a->ledger, link_segment, err));
     if (ds_io_active->rename(a->dir, final))
@@ -148,8 +135,8 @@ int ds_abandon(const char *run_dir, uint64_t step, ds_err *err)
     aside a = {.run = run_dir, .step = step};
     int rc;
 
-    TRY(join(a.ledger, run_dir, "ledger", err));
-    TRY(join(a.all, run_dir, "abandoned", err));
+    TRY(ds_path_join(a.ledger, run_dir, "ledger", err));
+    TRY(ds_path_join(a.all, run_dir, "abandoned", err));
     rc = each(&a, a.ledger, any_segment, err);
     if (rc <= 0)
         return rc;

@@ -31,10 +31,8 @@ int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, 
  * prepared as the run's; fills *s. */
 int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool moments,
                        ds_ckpt_state *s, ds_err *err);
-/* Adds the adapter or prompt of a checkpoint (or any PEFT adapter folder) to a net, for evaluation
- * and merging. Nothing for a full model. */
-int ds_adapter_load(ds_net *net, const char *dir, ds_err *err);
-/* tokenizer.json of one model folder into another; nothing when there is none. */
+/* tokenizer.json of one model folder into another, with what says how it is used (chat template,
+ * special tokens, generation); what is not there is left out. */
 int ds_tokenizer_copy(const char *model, const char *dir, ds_err *err);
 /* "step-000300" */
 void ds_checkpoint_name(char out[32], uint64_t step);

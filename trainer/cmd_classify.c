@@ -9,6 +9,7 @@
 
 #include "classify.h"
 #include "cmd_train.h"
+#include "io.h"
 #include "json.h"
 #include "scores.h"
 #include "sig.h"
@@ -42,10 +43,11 @@ const ds_command ds_train_classify = {
 };
 
 typedef struct asked {
-    const char *model, *device, *adapter, *data, *store, *text, *truth, *before, *after, *labels;
-    int64_t records, threads, seed, noise_seed;
+    train_use use;
+    const char *data, *store, *text, *truth, *before, *after, *labels;
+    int64_t records, seed, noise_seed;
     double noise;
-    bool bf16, json;
+    bool json;
 } asked;
 
 typedef struct work {
@@ -312,7 +314,7 @@ static void work_fini(work *w)
 
 static int classify(const asked *a, ds_err *err)
 {
-    char path[4096];
+    char path[DS_PATH];
     work w = {.a = a};
     result r = {0};
     ds_kernels *k = NULL;
@@ -320,11 +322,8 @@ static int classify(const asked *a, ds_err *err)
     ds_tok *tok = NULL;
     int rc = split_labels(&w, err);
 
-    rc = rc ? rc
-            : train_open_model(&k, &net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32, 0,
-                               a->device, (int)a->threads, err);
-    if (!rc && snprintf(path, sizeof path, "%s/tokenizer.json", a->model) >= (int)sizeof path)
-        rc = ds_fail(err, DS_FAIL, "%s: path too long", a->model);
+    rc = rc ? rc : train_open_model(&k, &net, &a->use, 0, err);
+    rc = rc ? rc : ds_path_join(path, a->use.model, "tokenizer.json", err);
     rc = rc ? rc : ds_tok_load(&tok, path, err);
     if (!rc) {
         const ds_classify_conf c = {.net = net,
@@ -354,10 +353,10 @@ static int classify(const asked *a, ds_err *err)
 
 static int check(const asked *a, ds_err *err)
 {
-    const char *missing = !a->model    ? "--model DIR"
-                          : !a->data   ? "--data DATASET"
-                          : !a->labels ? "--labels A,B"
-                                       : NULL;
+    const char *missing = !a->use.model ? "--model DIR"
+                          : !a->data    ? "--data DATASET"
+                          : !a->labels  ? "--labels A,B"
+                                        : NULL;
 
     if (missing)
         return ds_fail(err, DS_USAGE, "%s is missing (dstrain classify -h)", missing);
@@ -365,16 +364,6 @@ static int check(const asked *a, ds_err *err)
         return ds_fail(err, DS_USAGE, "--noise %g: from 0 to 1", a->noise);
     return 0;
 }
-
-#define TEXT(n, v, a, h)                                                                           \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_STR, .var = &(v), .arg = a, .help = h                            \
-    }
-#define COUNT(n, v, h)                                                                             \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_INT, .var = &(v), .arg = "N", .min = 0, .max = INT64_MAX,        \
-        .help = h                                                                                  \
-    }
 
 static int run(int argc, char **argv)
 {
@@ -385,28 +374,28 @@ static int run(int argc, char **argv)
                .seed = 1,
                .noise_seed = 1};
     const ds_opt opts[] = {
-        TEXT("model", a.model, "DIR", "Hugging Face folder"),
-        TEXT("adapter", a.adapter, "DIR", "checkpoint or PEFT adapter on top of it"),
-        TEXT("data", a.data, "DATASET[@REV]|FILE.dsr", "what to ask about"),
+        TRAIN_MODEL(a.use.model),
+        TRAIN_ADAPTER(a.use.adapter),
+        TRAIN_TEXT("data", a.data, TRAIN_DATA_ARG, "what to ask about"),
         TRAIN_STORE(a.store),
-        TEXT("labels", a.labels, "A,B,...", "the labels"),
-        TEXT("before", a.before, "TEXT", "between text and label; default one space"),
-        TEXT("after", a.after, "TEXT", "after the label; default nothing"),
-        TEXT("truth", a.truth, "COLUMN[.MEMBER]",
-             "the label that is right: a column, or a member of a column of JSON; default "
-             "meta.label"),
-        TEXT("text-column", a.text, "NAME", "column of texts; default text"),
-        COUNT("records", a.records, "look at the first N only; default all"),
+        TRAIN_TEXT("labels", a.labels, "A,B,...", "the labels"),
+        TRAIN_TEXT("before", a.before, "TEXT", "between text and label; default one space"),
+        TRAIN_TEXT("after", a.after, "TEXT", "after the label; default nothing"),
+        TRAIN_TEXT("truth", a.truth, "COLUMN[.MEMBER]",
+                   "the label that is right: a column, or a member of a column of JSON; default "
+                   "meta.label"),
+        TRAIN_TEXT("text-column", a.text, "NAME", "column of texts; default text"),
+        TRAIN_COUNT("records", a.records, 0, INT64_MAX, "look at the first N only; default all"),
         {.name = "noise",
          .type = DS_OPT_REAL,
          .var = &a.noise,
          .arg = "RATE",
          .help = "share of letters, 0 to 1, of a second pass with noise"},
-        COUNT("noise-seed", a.noise_seed, "of the noise; default 1"),
-        COUNT("seed", a.seed, "of the bootstrap; default 1"),
-        {.name = "bf16", .type = DS_OPT_FLAG, .var = &a.bf16, .help = "compute in bf16"},
-        TRAIN_DEVICE(a.device),
-        TRAIN_THREADS(a.threads),
+        TRAIN_SEED("noise-seed", a.noise_seed, "of the noise; default 1"),
+        TRAIN_SEED("seed", a.seed, "of the bootstrap; default 1"),
+        TRAIN_DTYPE(a.use.format),
+        TRAIN_DEVICE(a.use.device),
+        TRAIN_THREADS(a.use.threads),
         TRAIN_JSON(a.json),
         TRAIN_END};
     char **operands;

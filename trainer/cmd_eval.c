@@ -35,9 +35,10 @@ static double seconds(void)
 }
 
 typedef struct asked {
-    const char *model, *device, *adapter, *data, *store, *column, *mask;
-    int64_t seq_len, rows, threads;
-    bool bf16, json;
+    train_use use;
+    const char *data, *store, *column, *mask;
+    int64_t seq_len, rows;
+    bool json;
 } asked;
 
 static int eval(const asked *a, ds_err *err)
@@ -50,9 +51,7 @@ static int eval(const asked *a, ds_err *err)
     double start;
     int rc = ds_dataset_open(&d, a->data, a->store, a->column, a->mask, err);
 
-    rc = rc ? rc
-            : train_open_model(&k, &net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32,
-                               (int32_t)a->seq_len, a->device, (int)a->threads, err);
+    rc = rc ? rc : train_open_model(&k, &net, &a->use, (int32_t)a->seq_len, err);
     start = seconds();
     if (!rc) {
         const int32_t most = ds_net_conf(net)->max_pos;
@@ -87,44 +86,17 @@ static int run(int argc, char **argv)
 {
     asked a = {.column = "tokens", .seq_len = 512};
     const ds_opt opts[] = {
-        {.name = "model",
-         .type = DS_OPT_STR,
-         .var = &a.model,
-         .arg = "DIR",
-         .help = "Hugging Face folder"},
-        {.name = "adapter",
-         .type = DS_OPT_STR,
-         .var = &a.adapter,
-         .arg = "DIR",
-         .help = "checkpoint or PEFT adapter on top of it"},
-        {.name = "data",
-         .type = DS_OPT_STR,
-         .var = &a.data,
-         .arg = "DATASET[@REV]|FILE.dsr",
-         .help = "what to evaluate on"},
-        {.name = "column",
-         .type = DS_OPT_STR,
-         .var = &a.column,
-         .arg = "NAME",
-         .help = "column of tokens; default tokens"},
+        TRAIN_MODEL(a.use.model),
+        TRAIN_ADAPTER(a.use.adapter),
+        TRAIN_TEXT("data", a.data, TRAIN_DATA_ARG, "what to evaluate on"),
+        TRAIN_COLUMN(a.column),
         TRAIN_MASK(a.mask),
         TRAIN_STORE(a.store),
-        {.name = "seq-len",
-         .type = DS_OPT_INT,
-         .var = &a.seq_len,
-         .arg = "N",
-         .min = 2,
-         .max = 1 << 20,
-         .help = "tokens of a stretch; default 512"},
-        {.name = "stretches",
-         .type = DS_OPT_INT,
-         .var = &a.rows,
-         .arg = "N",
-         .min = 0,
-         .help = "look at the first N only; default all"},
-        {.name = "bf16", .type = DS_OPT_FLAG, .var = &a.bf16, .help = "compute in bf16"},
-        TRAIN_DEVICE(a.device),
-        TRAIN_THREADS(a.threads),
+        TRAIN_COUNT("seq-len", a.seq_len, 2, 1 << 20, "tokens of a stretch; default 512"),
+        TRAIN_COUNT("stretches", a.rows, 0, INT64_MAX, "look at the first N only; default all"),
+        TRAIN_DTYPE(a.use.format),
+        TRAIN_DEVICE(a.use.device),
+        TRAIN_THREADS(a.use.threads),
         TRAIN_JSON(a.json),
         TRAIN_END};
     char **operands;
@@ -135,9 +107,9 @@ static int run(int argc, char **argv)
     if (begun >= 0)
         return begun;
     ds_sig_setup();
-    if (!a.model || !a.data)
+    if (!a.use.model || !a.data)
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain eval -h)",
-                a.model ? "--data DATASET" : "--model DIR");
+                a.use.model ? "--data DATASET" : "--model DIR");
     else
         eval(&a, &err);
     return ds_command_end(&ds_train_eval, &err, a.json);

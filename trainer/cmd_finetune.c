@@ -9,11 +9,13 @@
 #include <unistd.h>
 
 #include "cmd_finetune.h"
+#include "io.h"
 #include "metrics.h"
 #include "retain.h"
 #include "runbase.h"
 #include "sig.h"
 #include "term.h"
+#include "try.h"
 
 static int run(int argc, char **argv);
 
@@ -35,8 +37,10 @@ const ds_command ds_train_finetune = {
         "lineage.json. dsver audit checks one.\n\n"
         "Another number of threads, --batch with --accumulate of the same product, another folder "
         "or machine give the same bits. SIGTERM, SIGINT and SIGUSR1 write a "
-        "checkpoint and stop; --resume goes on from one, to the same result as without the "
-        "interruption. From a checkpoint that is not the last, --abandon moves what came after it "
+        "checkpoint and stop; --resume goes on from one, to the same weights and optimizer state "
+        "as "
+        "without the interruption (its ledger has a segment more, and the folder a digest of its "
+        "own). From a checkpoint that is not the last, --abandon moves what came after it "
         "to RUN/abandoned; the ledger of it stays part of the lineage.\n\n"
         "Several processes compute one run when mpirun or srun starts them: each takes its part of "
         "the batches of a step, on a device of its own with --device cuda; the first writes. "
@@ -167,10 +171,9 @@ static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err 
 static int open_log(shown *s, ds_err *err)
 {
     const ds_trainconf *c = s->c;
-    char path[4096];
+    char path[DS_PATH];
 
-    if (snprintf(path, sizeof path, "%s/metrics.jsonl", c->out) >= (int)sizeof path)
-        return ds_fail(err, DS_FAIL, "%s: path too long", c->out);
+    TRY(ds_path_join(path, c->out, "metrics.jsonl", err));
     s->log = fopen(path, c->resume ? "a" : "w");
     if (!s->log)
         return ds_fail_errno(err, errno, "%s", path);

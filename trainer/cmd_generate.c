@@ -7,6 +7,7 @@
 #include <time.h>
 
 #include "cmd_train.h"
+#include "io.h"
 #include "json.h"
 #include "sig.h"
 #include "tok.h"
@@ -25,7 +26,8 @@ const ds_command ds_train_generate = {
     .description =
         "Prints the prompt and what follows, as it comes. Greedy, or sampled with --temperature, "
         "from the --top-k likeliest tokens and those that make up --top-p of the probability; the "
-        "same seed gives the same text, on any machine. Stops at the model's end token, after "
+        "same seed gives the same text, on any machine. Stops at an end token of config.json, "
+        "after "
         "--max-new-tokens, or at the end of its context. PROMPT '-': every line of standard input "
         "is a prompt of its own. With --ids a prompt is a list of token ids and ids are "
         "printed.\n\n"
@@ -35,10 +37,11 @@ const ds_command ds_train_generate = {
 };
 
 typedef struct asked {
-    const char *model, *device, *adapter, *prompt, *logits;
-    int64_t tokens, seed, threads, top_k;
+    train_use use;
+    const char *prompt, *logits;
+    int64_t tokens, seed, top_k;
     double temperature, top_p;
-    bool bf16, ids, json, quiet, no_cache;
+    bool ids, json, quiet, no_cache;
 } asked;
 
 /* What one text needs. */
@@ -337,7 +340,7 @@ static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)
         if (rc)
             break;
         const int32_t id = choose(w, (uint64_t)i);
-        ended = id == ds_net_conf(w->net)->eos;
+        ended = ds_modelconf_ends(ds_net_conf(w->net), id);
         if (ended)
             break;
         rc = add_id(&w->ids, id, err);
@@ -376,7 +379,7 @@ static int open_writer(writer *w, ds_err *err)
 {
     const asked *a = w->a;
     const int32_t vocab = ds_net_conf(w->net)->vocab;
-    char path[4096];
+    char path[DS_PATH];
 
     w->logits = malloc((size_t)vocab * sizeof *w->logits);
     w->order = malloc((size_t)vocab * sizeof *w->order);
@@ -384,8 +387,7 @@ static int open_writer(writer *w, ds_err *err)
         return ds_fail_nomem(err);
     int rc = ds_kvcache_new(&w->cache, w->net, ds_net_conf(w->net)->max_pos, err);
     if (!rc && !a->ids) {
-        if (snprintf(path, sizeof path, "%s/tokenizer.json", a->model) >= (int)sizeof path)
-            rc = ds_fail(err, DS_FAIL, "%s: path too long", a->model);
+        rc = ds_path_join(path, a->use.model, "tokenizer.json", err);
         rc = rc ? rc : ds_tok_load(&w->tok, path, err);
         rc = rc ? rc : ds_tok_state_new(&w->state, w->tok, err);
     }
@@ -396,13 +398,13 @@ static int generate(const asked *a, ds_err *err)
 {
     ds_kernels *k = NULL;
     writer w = {.a = a};
-    int rc = train_open_model(&k, &w.net, a->model, a->adapter, a->bf16 ? DS_KBF16 : DS_KF32, 0,
-                              a->device, (int)a->threads, err);
+    int rc = train_open_model(&k, &w.net, &a->use, 0, err);
 
     rc = rc ? rc : open_writer(&w, err);
     if (!rc)
         rc = strcmp(a->prompt, "-") ? go_on(&w, a->prompt, strlen(a->prompt), err)
                                     : go_on_lines(&w, err);
+    fflush(stdout);
     if (!rc && !a->quiet && w.new > 0)
         fprintf(stderr, "dstrain generate: %lld tokens after %lld in %.2f s: %.1f tokens/s\n",
                 (long long)w.new, (long long)w.old, w.seconds, (double)w.new / w.seconds);
@@ -422,16 +424,8 @@ static int generate(const asked *a, ds_err *err)
 static asked o = {.tokens = 64, .seed = 1, .top_p = 1};
 
 static const ds_opt OPTIONS[] = {
-    {.name = "model",
-     .type = DS_OPT_STR,
-     .var = &o.model,
-     .arg = "DIR",
-     .help = "Hugging Face folder"},
-    {.name = "adapter",
-     .type = DS_OPT_STR,
-     .var = &o.adapter,
-     .arg = "DIR",
-     .help = "checkpoint or PEFT adapter on top of it"},
+    TRAIN_MODEL(o.use.model),
+    TRAIN_ADAPTER(o.use.adapter),
     {.letter = 'n',
      .name = "max-new-tokens",
      .type = DS_OPT_INT,
@@ -440,47 +434,20 @@ static const ds_opt OPTIONS[] = {
      .min = 0,
      .max = 1 << 20,
      .help = "at most so many; default 64"},
-    {.name = "temperature",
-     .type = DS_OPT_REAL,
-     .var = &o.temperature,
-     .arg = "X",
-     .help = "sample; default 0: the likeliest"},
-    {.name = "top-k",
-     .type = DS_OPT_INT,
-     .var = &o.top_k,
-     .arg = "N",
-     .min = 0,
-     .max = INT32_MAX,
-     .help = "sample among the N likeliest; default 0: all"},
-    {.name = "top-p",
-     .type = DS_OPT_REAL,
-     .var = &o.top_p,
-     .arg = "X",
-     .help = "sample among the likeliest that make up X of the probability; default 1"},
-    {.name = "seed",
-     .type = DS_OPT_INT,
-     .var = &o.seed,
-     .arg = "N",
-     .help = "of the sampling; default 1"},
-    {.name = "ids", .type = DS_OPT_FLAG, .var = &o.ids, .help = "token ids instead of text"},
-    {.name = "logits",
-     .type = DS_OPT_STR,
-     .var = &o.logits,
-     .arg = "FILE",
-     .help = "write the prompt's logits, f32, a row of the vocabulary for each token"},
-    {.name = "no-cache",
-     .type = DS_OPT_FLAG,
-     .var = &o.no_cache,
-     .help = "compute the whole text again for every token"},
-    {.name = "bf16", .type = DS_OPT_FLAG, .var = &o.bf16, .help = "compute in bf16"},
-    TRAIN_DEVICE(o.device),
-    TRAIN_THREADS(o.threads),
+    TRAIN_REAL("temperature", o.temperature, "sample; default 0: the likeliest"),
+    TRAIN_COUNT("top-k", o.top_k, 0, INT32_MAX, "sample among the N likeliest; default 0: all"),
+    TRAIN_REAL("top-p", o.top_p,
+               "sample among the likeliest that make up X of the probability; default 1"),
+    TRAIN_SEED("seed", o.seed, "of the sampling; default 1"),
+    TRAIN_FLAG("ids", o.ids, "token ids instead of text"),
+    TRAIN_TEXT("logits", o.logits, "FILE",
+               "write the prompt's logits, f32, a row of the vocabulary for each token"),
+    TRAIN_FLAG("no-cache", o.no_cache, "compute the whole text again for every token"),
+    TRAIN_DTYPE(o.use.format),
+    TRAIN_DEVICE(o.use.device),
+    TRAIN_THREADS(o.use.threads),
     TRAIN_JSON(o.json),
-    {.letter = 'q',
-     .name = "quiet",
-     .type = DS_OPT_FLAG,
-     .var = &o.quiet,
-     .help = "no words but errors"},
+    TRAIN_QUIET(o.quiet),
     TRAIN_END};
 
 static int run(int argc, char **argv)
@@ -494,7 +461,7 @@ static int run(int argc, char **argv)
         return begun;
     ds_sig_setup();
     o.prompt = operands[0];
-    if (!o.model)
+    if (!o.use.model)
         ds_fail(&err, DS_USAGE, "--model DIR is missing (dstrain generate -h)");
     else if (!(o.temperature >= 0 && o.top_p > 0 && o.top_p <= 1))
         ds_fail(&err, DS_USAGE, "--temperature %g, --top-p %g: at least 0; more than 0, at most 1",

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "cmd_train.h"
+#include "io.h"
 #include "tok.h"
 
 static int run(int argc, char **argv);
@@ -22,30 +23,26 @@ const ds_command ds_train_init = {
     .run = run,
 };
 
-static int make(const char *arch, const char *preset, const char *tokenizer, uint64_t seed,
-                const char *out, bool bf16, ds_err *err)
+static int make(enum ds_arch a, const char *preset, const char *tokenizer, uint64_t seed,
+                const char *out, enum ds_kfmt f, ds_err *err)
 {
-    char path[4096];
+    char path[DS_PATH];
     ds_modelconf c = {0};
     ds_tok *tok = NULL;
     ds_kernels *k = NULL;
     ds_net *net = NULL;
-    enum ds_arch a = DS_LLAMA;
     int64_t all;
-    int rc = ds_arch_parse(&a, arch, err);
+    int rc = ds_path_join(path, out, "config.json", err);
 
-    if (!rc && snprintf(path, sizeof path, "%s/config.json", out) >= (int)sizeof path)
-        rc = ds_fail(err, DS_FAIL, "%s: path too long", out);
     if (!rc && ds_path_exists(path))
         rc = ds_fail(err, DS_FAIL, "%s: there is a model already", out);
     rc = rc ? rc : ds_tok_load(&tok, tokenizer, err);
     rc = rc ? rc : ds_modelconf_preset(&c, a, preset, (int32_t)ds_tok_max_id(tok) + 1, err);
     rc = rc ? rc : ds_kernels_cpu(&k, 0, NULL, err);
-    rc = rc ? rc : ds_net_new(&net, k, &c, bf16 ? DS_KBF16 : DS_KF32, 8, err);
+    rc = rc ? rc : ds_net_new(&net, k, &c, f, 8, err);
     rc = rc ? rc : ds_net_init(net, seed, err);
     rc = rc ? rc : ds_mkdirs(out, err);
-    if (!rc && snprintf(path, sizeof path, "%s/tokenizer.json", out) >= (int)sizeof path)
-        rc = ds_fail(err, DS_FAIL, "%s: path too long", out);
+    rc = rc ? rc : ds_path_join(path, out, "tokenizer.json", err);
     rc = rc ? rc : ds_copy_file(tokenizer, path, 0644, err);
     rc = rc ? rc : ds_net_save(net, out, err);
     if (!rc) {
@@ -63,38 +60,23 @@ static int make(const char *arch, const char *preset, const char *tokenizer, uin
 
 static int run(int argc, char **argv)
 {
-    const char *arch = "llama", *preset = "tiny", *tokenizer = NULL, *out = NULL;
+    static const char *const archs[] = {"llama", "qwen2", "deepseek_v2",
+                                        NULL}; /* as enum ds_arch */
+    const char *preset = "tiny", *tokenizer = NULL, *out = NULL;
     int64_t seed = 1;
-    bool bf16 = false;
+    int arch = DS_LLAMA, format = DS_KF32;
     const ds_opt opts[] = {
-        {.name = "arch",
-         .type = DS_OPT_STR,
-         .var = &arch,
-         .arg = "NAME",
-         .help = "llama, qwen2 or deepseek_v2; default llama"},
-        {.name = "preset",
-         .type = DS_OPT_STR,
-         .var = &preset,
-         .arg = "SIZE",
-         .help = "tiny, small or 100m; default tiny"},
+        TRAIN_CHOICE("arch", arch, "NAME", archs, "llama (default), qwen2 or deepseek_v2"),
+        TRAIN_TEXT("preset", preset, "SIZE", "tiny, small or 100m; default tiny"),
         {.letter = 't',
          .name = "tokenizer",
          .type = DS_OPT_STR,
          .var = &tokenizer,
          .arg = "FILE",
          .help = "tokenizer.json of the model"},
-        {.name = "seed",
-         .type = DS_OPT_INT,
-         .var = &seed,
-         .arg = "N",
-         .help = "of the weights; default 1"},
-        {.name = "bf16", .type = DS_OPT_FLAG, .var = &bf16, .help = "write the weights as bf16"},
-        {.letter = 'o',
-         .name = "output",
-         .type = DS_OPT_STR,
-         .var = &out,
-         .arg = "DIR",
-         .help = "folder to write"},
+        TRAIN_SEED("seed", seed, "of the weights; default 1"),
+        TRAIN_WRITTEN(format),
+        TRAIN_OUTPUT(out, "DIR", "folder to write"),
         TRAIN_END};
     char **operands;
     ds_err err = {0};
@@ -107,6 +89,7 @@ static int run(int argc, char **argv)
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain init -h)",
                 tokenizer ? "-o DIR" : "--tokenizer FILE");
     else
-        make(arch, preset, tokenizer, (uint64_t)seed, out, bf16, &err);
+        make((enum ds_arch)arch, preset, tokenizer, (uint64_t)seed, out, (enum ds_kfmt)format,
+             &err);
     return ds_command_end(&ds_train_init, &err, false);
 }

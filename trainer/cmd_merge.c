@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "cmd_train.h"
+#include "io.h"
 
 static int run(int argc, char **argv);
 
@@ -18,25 +19,21 @@ const ds_command ds_train_merge = {
     .run = run,
 };
 
-static int merge(const char *model, const char *adapter, const char *out, bool bf16, ds_err *err)
+static int merge(const train_use *u, const char *out, ds_err *err)
 {
-    char path[4096];
+    char path[DS_PATH];
     ds_kernels *k = NULL;
     ds_net *net = NULL;
-    int rc = 0;
+    int rc = ds_path_join(path, out, "config.json", err);
 
-    if (snprintf(path, sizeof path, "%s/config.json", out) >= (int)sizeof path)
-        rc = ds_fail(err, DS_FAIL, "%s: path too long", out);
     if (!rc && ds_path_exists(path))
         rc = ds_fail(err, DS_FAIL, "%s: there is a model already", out);
-    rc =
-        rc ? rc
-           : train_open_model(&k, &net, model, adapter, bf16 ? DS_KBF16 : DS_KF32, 8, NULL, 0, err);
+    rc = rc ? rc : train_open_model(&k, &net, u, 8, err);
     if (!rc && ds_params_find(ds_net_params(net), "prompt_embeddings"))
-        rc = ds_fail(err, DS_FAIL, "%s: a prompt cannot be folded into weights", adapter);
+        rc = ds_fail(err, DS_FAIL, "%s: a prompt cannot be folded into weights", u->adapter);
     rc = rc ? rc : ds_net_merge_lora(net, err);
     rc = rc ? rc : ds_mkdirs(out, err);
-    rc = rc ? rc : ds_tokenizer_copy(model, out, err);
+    rc = rc ? rc : ds_tokenizer_copy(u->model, out, err);
     rc = rc ? rc : ds_net_save(net, out, err);
     if (!rc)
         printf("%s\n", out);
@@ -48,27 +45,10 @@ static int merge(const char *model, const char *adapter, const char *out, bool b
 
 static int run(int argc, char **argv)
 {
-    const char *model = NULL, *adapter = NULL, *out = NULL;
-    bool bf16 = false;
-    const ds_opt opts[] = {
-        {.name = "model",
-         .type = DS_OPT_STR,
-         .var = &model,
-         .arg = "DIR",
-         .help = "Hugging Face folder of the base model"},
-        {.name = "adapter",
-         .type = DS_OPT_STR,
-         .var = &adapter,
-         .arg = "DIR",
-         .help = "checkpoint or PEFT adapter"},
-        {.name = "bf16", .type = DS_OPT_FLAG, .var = &bf16, .help = "write the weights as bf16"},
-        {.letter = 'o',
-         .name = "output",
-         .type = DS_OPT_STR,
-         .var = &out,
-         .arg = "DIR",
-         .help = "folder to write"},
-        TRAIN_END};
+    train_use u = {0};
+    const char *out = NULL;
+    const ds_opt opts[] = {TRAIN_MODEL(u.model), TRAIN_ADAPTER(u.adapter), TRAIN_WRITTEN(u.format),
+                           TRAIN_OUTPUT(out, "DIR", "folder to write"), TRAIN_END};
     char **operands;
     ds_err err = {0};
     int n;
@@ -76,12 +56,12 @@ static int run(int argc, char **argv)
 
     if (begun >= 0)
         return begun;
-    if (!model || !adapter || !out)
+    if (!u.model || !u.adapter || !out)
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain merge -h)",
-                !model     ? "--model DIR"
-                : !adapter ? "--adapter DIR"
-                           : "-o DIR");
+                !u.model     ? "--model DIR"
+                : !u.adapter ? "--adapter DIR"
+                             : "-o DIR");
     else
-        merge(model, adapter, out, bf16, &err);
+        merge(&u, out, &err);
     return ds_command_end(&ds_train_merge, &err, false);
 }

@@ -38,13 +38,8 @@ static int report(const char *run_dir, const char *out, ds_err *err)
 static int run(int argc, char **argv)
 {
     const char *out = NULL;
-    const ds_opt opts[] = {{.letter = 'o',
-                            .name = "output",
-                            .type = DS_OPT_STR,
-                            .var = &out,
-                            .arg = "FILE",
-                            .help = "write a file, which appears when it is whole"},
-                           TRAIN_END};
+    const ds_opt opts[] = {
+        TRAIN_OUTPUT(out, "FILE", "write a file, which appears when it is whole"), TRAIN_END};
     char **operands;
     ds_err err = {0};
     int n;

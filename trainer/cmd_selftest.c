@@ -39,13 +39,7 @@ static int run(int argc, char **argv)
 {
     const char *model = NULL;
     bool json = false;
-    const ds_opt opts[] = {{.name = "model",
-                            .type = DS_OPT_STR,
-                            .var = &model,
-                            .arg = "DIR",
-                            .help = "Hugging Face folder; default a small random network"},
-                           TRAIN_JSON(json),
-                           TRAIN_END};
+    const ds_opt opts[] = {TRAIN_MODEL(model), TRAIN_JSON(json), TRAIN_END};
     char **operands;
     ds_err err = {0};
     int n, failed = 0;

@@ -1,18 +1,67 @@
-/* cmd_train.h - what the commands of dstrain share. */
+/* cmd_train.h - what the commands of dstrain share: their options, each with one text, one default
+ * and one range, and how they open a model.
+ */
 #ifndef DS_CMD_TRAIN_H
 #define DS_CMD_TRAIN_H
 
 #include "finetune.h"
 #include "opt.h"
 
-#define TRAIN_JSON(v)                                                                              \
+/* ---- kinds of options ---- */
+
+#define TRAIN_TEXT(n, v, a, h)                                                                     \
     {                                                                                              \
-        .name = "json", .type = DS_OPT_FLAG, .var = &(v), .help = "print JSON lines"               \
+        .name = n, .type = DS_OPT_STR, .var = &(v), .arg = a, .help = h                            \
     }
-#define TRAIN_STORE(v)                                                                             \
+#define TRAIN_LIST(n, v, a, h)                                                                     \
     {                                                                                              \
-        .name = "store", .type = DS_OPT_STR, .var = &(v), .arg = "DIR",                            \
-        .help = "the dsver store, or the folder that holds it"                                     \
+        .name = n, .type = DS_OPT_LIST, .var = &(v), .arg = a, .help = h                           \
+    }
+#define TRAIN_COUNT(n, v, from, to, h)                                                             \
+    {                                                                                              \
+        .name = n, .type = DS_OPT_INT, .var = &(v), .arg = "N", .min = from, .max = to, .help = h  \
+    }
+#define TRAIN_REAL(n, v, h)                                                                        \
+    {                                                                                              \
+        .name = n, .type = DS_OPT_REAL, .var = &(v), .arg = "X", .help = h                         \
+    }
+#define TRAIN_CHOICE(n, v, a, names, h)                                                            \
+    {                                                                                              \
+        .name = n, .type = DS_OPT_CHOICE, .var = &(v), .arg = a, .choices = names, .help = h       \
+    }
+#define TRAIN_FLAG(n, v, h)                                                                        \
+    {                                                                                              \
+        .name = n, .type = DS_OPT_FLAG, .var = &(v), .help = h                                     \
+    }
+#define TRAIN_END                                                                                  \
+    {                                                                                              \
+        .name = NULL                                                                               \
+    }
+
+/* ---- of all commands ---- */
+
+#define TRAIN_JSON(v) TRAIN_FLAG("json", v, "print JSON lines")
+#define TRAIN_QUIET(v)                                                                             \
+    {                                                                                              \
+        .letter = 'q', .name = "quiet", .type = DS_OPT_FLAG, .var = &(v),                          \
+        .help = "no words but errors"                                                              \
+    }
+#define TRAIN_OUTPUT(v, a, h)                                                                      \
+    {                                                                                              \
+        .letter = 'o', .name = "output", .type = DS_OPT_STR, .var = &(v), .arg = a, .help = h      \
+    }
+#define TRAIN_MODEL(v) TRAIN_TEXT("model", v, "DIR", "Hugging Face folder of the model")
+#define TRAIN_ADAPTER(v)                                                                           \
+    TRAIN_TEXT("adapter", v, "DIR", "checkpoint or PEFT adapter on top of the model")
+#define TRAIN_DATA_ARG "DATASET[@REV]|FILE.dsr"
+#define TRAIN_STORE(v) TRAIN_TEXT("store", v, "DIR", "the dsver store, or the folder that holds it")
+#define TRAIN_COLUMN(v) TRAIN_TEXT("column", v, "NAME", "column of tokens; default tokens")
+#define TRAIN_MASK(v)                                                                              \
+    TRAIN_TEXT("mask", v, "COLUMN|none",                                                           \
+               "column of runs: which tokens are targets; default loss where there is one")
+#define TRAIN_SEED(n, v, h)                                                                        \
+    {                                                                                              \
+        .name = n, .type = DS_OPT_INT, .var = &(v), .arg = "N", .help = h                          \
     }
 #define TRAIN_THREADS(v)                                                                           \
     {                                                                                              \
@@ -21,33 +70,96 @@
         .help = "threads of the arithmetic; default one for each processor; changes no bit"        \
     }
 #define TRAIN_DEVICE(v)                                                                            \
-    {                                                                                              \
-        .name = "device", .type = DS_OPT_STR, .var = &(v), .arg = "cpu|cuda|cuda:N",               \
-        .help = "where the arithmetic is done; default cpu; each has bits of its own"              \
-    }
-#define TRAIN_MASK(v)                                                                              \
-    {                                                                                              \
-        .name = "mask", .type = DS_OPT_STR, .var = &(v), .arg = "COLUMN|none",                     \
-        .help = "column of runs: which tokens are targets; default loss where there is one"        \
-    }
-/* Choices of --recompute. */
-extern const char *const TRAIN_RECOMPUTES[]; /* auto, and ds_recompute's names */
-static inline enum ds_recompute train_recompute(int choice)
-{
-    return choice > 0 ? (enum ds_recompute)(choice - 1) : DS_AGAIN_NONE;
-}
-#define TRAIN_END                                                                                  \
-    {                                                                                              \
-        .name = NULL                                                                               \
-    }
+    TRAIN_TEXT("device", v, "cpu|cuda|cuda:N",                                                     \
+               "where the arithmetic is done; default cpu; each has bits of its own")
+extern const char *const TRAIN_FORMATS[]; /* names, in the order of enum ds_kfmt */
+#define TRAIN_DTYPE(v)                                                                             \
+    TRAIN_CHOICE("dtype", v, "NAME", TRAIN_FORMATS, "f32 (default), or bf16 with f32 sums")
+#define TRAIN_WRITTEN(v)                                                                           \
+    TRAIN_CHOICE("dtype", v, "NAME", TRAIN_FORMATS,                                                \
+                 "of the weights in files: f32 (default) or bf16")
 
-/* Opens a model for use without training: DIR, and an adapter's folder or NULL. Caller frees net,
- * then closes k. A checkpoint of full fine-tuning is a model itself. device NULL: the CPU. */
-int train_open_model(ds_kernels **k, ds_net **net, const char *dir, const char *adapter,
-                     enum ds_kfmt f, int32_t positions, const char *device, int threads,
+/* ---- of those that use a model ---- */
+
+typedef struct train_use {
+    const char *model, *adapter, *device; /* adapter, device: may be NULL */
+    int64_t threads;
+    int format; /* enum ds_kfmt */
+} train_use;
+
+/* Opens a model for use without training. positions: of its longest text, 0 as many as it has.
+ * Caller frees net, then closes k. A checkpoint of full fine-tuning is a model itself. */
+int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t positions,
                      ds_err *err);
 
-/* The strings of a list option, ended by NULL: one allocation, the caller's. NULL: no memory. */
-const char **train_list_ended(const ds_opt_list *l, ds_err *err);
+/* ---- of dstrain finetune and dstrain plan: what is trained, and in which form ---- */
+
+typedef struct train_shape {
+    const char *model, *column, *store, *device;
+    ds_opt_list data, targets, only;
+    int64_t batch, slices, seq_len, rank, prompt,
+        memory; /* 0, but of batch and seq_len: not said */
+    double dropout;
+    int format, optim, recompute;
+    bool dora;
+    const char **target_names, **only_names; /* the lists ended by NULL, after train_shape_end */
+} train_shape;
+
+/* What is not said. */
+#define TRAIN_SHAPE                                                                                \
+    {                                                                                              \
+        .column = "tokens", .batch = 8, .seq_len = 512                                             \
+    }
+int train_shape_end(train_shape *s, ds_err *err);
+void train_shape_fini(train_shape *s);
+/* -1: auto. */
+static inline int train_recompute(const train_shape *s)
+{
+    return s->recompute - 1;
+}
+extern const char *const TRAIN_OPTIMS[];     /* as enum ds_optim_kind */
+extern const char *const TRAIN_RECOMPUTES[]; /* auto, and as enum ds_recompute */
+
+#define TRAIN_DATA(s)                                                                              \
+    TRAIN_LIST("data", (s).data, TRAIN_DATA_ARG, "what to train on; may be repeated")
+#define TRAIN_BATCH(s)                                                                             \
+    TRAIN_COUNT("batch", (s).batch, 1, 65536, "rows computed together; default 8")
+#define TRAIN_SLICES(s)                                                                            \
+    TRAIN_COUNT(                                                                                   \
+        "slices", (s).slices, 1, DS_SLICES_MAX,                                                    \
+        "parts of a step whose gradients are added up; default one, or one for each process")
+#define TRAIN_SEQ_LEN(s)                                                                           \
+    TRAIN_COUNT("seq-len", (s).seq_len, 8, 1 << 20, "tokens of a row; default 512")
+#define TRAIN_RANK(s)                                                                              \
+    {                                                                                              \
+        .letter = 'r', .name = "rank", .type = DS_OPT_INT, .var = &(s).rank, .arg = "N", .min = 1, \
+        .max = 4096, .help = "of LoRA; default 16"                                                 \
+    }
+#define TRAIN_TARGET(s)                                                                            \
+    TRAIN_LIST("target", (s).targets, "NAME",                                                      \
+               "projection that gets an adapter (q_proj), or pattern; default all")
+#define TRAIN_DROPOUT(s) TRAIN_REAL("dropout", (s).dropout, "of LoRA's input; default 0")
+#define TRAIN_DORA(s)                                                                              \
+    TRAIN_FLAG("dora", (s).dora,                                                                   \
+               "adapters that also learn the length of every row of the weights (DoRA)")
+#define TRAIN_ONLY(s)                                                                              \
+    TRAIN_LIST("only", (s).only, "PATTERN",                                                        \
+               "with --method full: train the parameters whose names match")
+#define TRAIN_PROMPT(s)                                                                            \
+    TRAIN_COUNT("prompt-tokens", (s).prompt, 1, 4096,                                              \
+                "virtual tokens of --method prompt; default 32, or as many as its text has")
+#define TRAIN_OPTIM(s)                                                                             \
+    TRAIN_CHOICE("optim", (s).optim, "NAME", TRAIN_OPTIMS,                                         \
+                 "adamw (default), or adamw8bit: moments of 8 bits, a quarter of their memory")
+#define TRAIN_RECOMPUTE(s)                                                                         \
+    TRAIN_CHOICE("recompute", (s).recompute, "LEVEL", TRAIN_RECOMPUTES,                            \
+                 "what is computed again on the way back: none, attention, mlp, layer, or auto "   \
+                 "(default): the least that fits into memory; changes no bit")
+#define TRAIN_MEMORY(s)                                                                            \
+    {                                                                                              \
+        .name = "memory", .type = DS_OPT_SIZE, .var = &(s).memory, .arg = "BYTES",                 \
+        .help = "memory that may be filled, for what is auto; default all that this process may "  \
+                "use"                                                                              \
+    }
 
 #endif

@@ -11,13 +11,12 @@
 
 #include "consumed.h"
 #include "evaluate.h"
+#include "io.h"
 #include "keepers.h"
 #include "net_priv.h"
 #include "retain.h"
 #include "sig.h"
 #include "slices.h"
-
-#define PATH 4096
 
 /* ---- one step ---- */
 
@@ -34,10 +33,10 @@ typedef struct stepping {
     ds_buf spans;
     float *loss;
     size_t loss_cap;
-    bool lead;            /* this process writes; the others only compute */
-    bool open;            /* a segment is */
-    char segment[PATH];   /* being written */
-    uint64_t first, done; /* its first step; the last step in it */
+    bool lead;             /* this process writes; the others only compute */
+    bool open;             /* a segment is */
+    char segment[DS_PATH]; /* being written */
+    uint64_t first, done;  /* its first step; the last step in it */
 } stepping;
 
 static double seconds(void)
@@ -229,14 +228,13 @@ static void on_usr1(int sig)
     asked_to_stop = 1;
 }
 
-static int segment_path(char out[PATH], const char *run, uint64_t first, uint64_t last, ds_err *err)
+static int segment_path(char out[DS_PATH], const char *run, uint64_t first, uint64_t last,
+                        ds_err *err)
 {
-    char name[48];
+    char name[64] = "ledger/";
 
-    ds_ledger_name(name, first, last);
-    return snprintf(out, PATH, "%s/ledger/%s", run, name) >= PATH
-               ? ds_fail(err, DS_FAIL, "%s: path too long", run)
-               : 0;
+    ds_ledger_name(name + strlen(name), first, last);
+    return ds_path_join(out, run, name, err);
 }
 
 /* A segment's name holds its last step, which is known when it ends: it is written under the next
@@ -274,7 +272,7 @@ static int say_consumed(stepping *s, uint64_t first, uint64_t last, ds_err *err)
 static int close_segment(stepping *s, ds_ckpt_state *state, uint64_t step, ds_err *err)
 {
     const double start = seconds();
-    char wanted[PATH];
+    char wanted[DS_PATH];
     uint64_t rows;
     ds_ledger *l = s->ledger;
 
@@ -296,15 +294,14 @@ static int write_checkpoint(stepping *s, ds_ckpt_state *state, uint64_t step, do
 {
     const ds_trainconf *c = &s->t->c;
     const double start = seconds();
-    char path[PATH], name[32];
+    char path[DS_PATH], name[32];
 
     TRY(close_segment(s, state, step, err));
     state->step = step;
     state->loss = loss;
     TRY(ds_checkpoint_write(c->out, s->t->net, c, state, &s->t->lineage, err));
     ds_checkpoint_name(name, step);
-    if (snprintf(path, sizeof path, "%s/%s", c->out, name) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", c->out);
+    TRY(ds_path_join(path, c->out, name, err));
     TRY(ds_trainer_register(s->t, path, err));
     if (state->watch.best_step == step)
         TRY(ds_retain_best(c->out, step, err));
@@ -480,13 +477,12 @@ static int begin(stepping *s, ds_ckpt_state *state, ds_err *err)
                                    c->method == DS_METHOD_PROMPT ? c->prompt_tokens : 0,
                                .depth = (int)(2 * c->accumulate + 1),
                                .threads = c->data_threads};
-    char dir[PATH];
+    char dir[DS_PATH];
 
     s->lead = s->t->ranks->rank == 0;
     if (!state->step)
         TRY(ds_ledger_first(&state->head, &s->t->run, err));
-    if (snprintf(dir, sizeof dir, "%s/ledger", c->out) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", c->out);
+    TRY(ds_path_join(dir, c->out, "ledger", err));
     if (s->lead)
         TRY(ds_mkdirs(dir, err));
     s->micro = calloc((size_t)c->accumulate, sizeof *s->micro);

@@ -6,8 +6,7 @@
 
 #include "io.h"
 #include "json.h"
-
-#define PATH 4096
+#include "try.h"
 
 static int put_double(ds_buf *b, double d, ds_err *err)
 {
@@ -59,13 +58,12 @@ static int take_line(ds_metrics *m, const char *line, size_t len, const char *pa
 
 int ds_metrics_read(ds_metrics *m, const char *run_dir, ds_err *err)
 {
-    char path[PATH];
+    char path[DS_PATH];
     ds_buf b = {0};
     size_t at = 0;
     int rc;
 
-    if (snprintf(path, sizeof path, "%s/metrics.jsonl", run_dir) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+    TRY(ds_path_join(path, run_dir, "metrics.jsonl", err));
     rc = ds_read_file(&b, path, (size_t)1 << 32, err);
     while (!rc && at < b.len) {
         const char *line = (const char *)b.data + at;
@@ -94,11 +92,12 @@ void ds_metrics_fini(ds_metrics *m)
 
 int ds_metrics_best(ds_watch *w, const char *run_dir, uint64_t step, ds_err *err)
 {
-    char path[PATH];
+    char path[DS_PATH];
     ds_metrics m = {0};
     int rc = 0;
 
-    if (snprintf(path, sizeof path, "%s/metrics.jsonl", run_dir) >= PATH || !ds_path_exists(path))
+    if (snprintf(path, sizeof path, "%s/metrics.jsonl", run_dir) >= DS_PATH ||
+        !ds_path_exists(path))
         return 0;
     rc = ds_metrics_read(&m, run_dir, err);
     const double *at = (const double *)(const void *)m.evals.steps.data,

@@ -264,7 +264,8 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *n
 
     TRY(norm_of(s, norm, err));
     if (!isfinite(*norm))
-        return ds_fail(err, DS_FAIL, "step %llu: the gradient is not finite",
+        return ds_fail(err, DS_FAIL,
+                       "step %llu: the gradient is not a finite number; the last checkpoint stands",
                        (unsigned long long)step);
     ds_kadamw a = {.beta1 = (float)c->beta1,
                    .beta2 = (float)c->beta2,

@@ -239,11 +239,12 @@ static int ranks(choice *enough, choice *highest, const ds_modelconf *m, const d
     return 0;
 }
 
-static int nothing_fits(const ds_plan_conf *c, int64_t memory, ds_err *err)
+int ds_plan_nothing_fits(const ds_plan_conf *c, int64_t memory, ds_err *err)
 {
     return ds_fail(err, DS_FAIL,
-                   "nothing fits into %" PRId64 " bytes (%s%sa smaller batch takes less)", memory,
-                   c->format == DS_KF32 ? "bf16, " : "", c->optim == DS_ADAMW ? "adamw8bit, " : "");
+                   "nothing fits into %" PRId64 " bytes (%s%sa smaller --batch takes less)", memory,
+                   c->format == DS_KF32 ? "--dtype bf16, " : "",
+                   c->optim == DS_ADAMW ? "--optim adamw8bit, " : "");
 }
 
 int ds_plan_advise(ds_plan_advice *out, const ds_modelconf *m, const ds_plan_conf *c,
@@ -270,7 +271,7 @@ int ds_plan_advise(ds_plan_advice *out, const ds_modelconf *m, const ds_plan_con
         out->method = DS_METHOD_PROMPT;
         TRY(ds_plan_count(&other.need, m, DS_METHOD_PROMPT, c, err));
         if (!ds_plan_fits(&other.need, c, memory, &other.recompute))
-            return nothing_fits(c, memory, err);
+            return ds_plan_nothing_fits(c, memory, err);
         reason = "nothing more fits";
     }
     out->rank = chosen->rank;

@@ -58,6 +58,8 @@ int64_t ds_plan_sum(const ds_plan_need *n, enum ds_recompute r);
 size_t ds_plan_reserve(const ds_plan_need *n, enum ds_recompute r);
 /* DS_NOMEM, with the sum and its parts, and what would take less. */
 int ds_plan_refuse(const ds_plan_need *n, enum ds_recompute r, int64_t have, ds_err *err);
+/* DS_FAIL, with what would take less. */
+int ds_plan_nothing_fits(const ds_plan_conf *c, int64_t memory, ds_err *err);
 /* The cheapest level that c allows at which a need fits, of which a tenth is left to others; false:
  * none. */
 bool ds_plan_fits(const ds_plan_need *n, const ds_plan_conf *c, int64_t memory,

@@ -1,5 +1,6 @@
 /* promptinit.c - see promptinit.h. */
 #include "promptinit.h"
+#include "io.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -7,19 +8,17 @@
 
 #include "net_priv.h"
 
-#define PATH 4096
 #define STREAM UINT64_C(0x70726f6d7074) /* of random numbers */
 #define DEVIATION 0.02f
 
 int ds_prompt_ids(ds_ids *ids, const char *model, const char *text, ds_err *err)
 {
-    char path[PATH];
+    char path[DS_PATH];
     ds_tok *tok = NULL;
     ds_tok_state *st = NULL;
     int rc = 0;
 
-    if (snprintf(path, sizeof path, "%s/tokenizer.json", model) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", model);
+    TRY(ds_path_join(path, model, "tokenizer.json", err));
     rc = ds_tok_load(&tok, path, err);
     rc = rc ? rc : ds_tok_state_new(&st, tok, err);
     rc = rc ? rc : ds_tok_encode(tok, st, text, strlen(text), DS_TOK_NO_SPECIAL, ids, err);

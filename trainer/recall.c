@@ -1,12 +1,12 @@
 /* recall.c - see recall.h. */
 #include "recall.h"
+#include "io.h"
 
 #include <stdio.h>
 #include <string.h>
 
 #include "segments.h"
-
-#define PATH 4096
+#include "try.h"
 
 static int take_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 {
@@ -23,14 +23,13 @@ static int take_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 
 int ds_spike_recall(ds_spike *s, const char *checkpoint, uint64_t step, ds_err *err)
 {
-    char dir[PATH];
+    char dir[DS_PATH];
     ds_segments l = {0};
     int rc = 0;
 
     if (s->c.policy == DS_SPIKE_OFF || !step)
         return 0;
-    if (snprintf(dir, sizeof dir, "%s/ledger", checkpoint) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
+    TRY(ds_path_join(dir, checkpoint, "ledger", err));
     rc = ds_segments_dir(&l, dir, err);
     s->seen = 0;
     for (size_t i = 0; !rc && i < l.n; i++) {

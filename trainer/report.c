@@ -12,10 +12,10 @@
 #include "checkpoint.h"
 #include "consumedtable.h"
 #include "htmltext.h"
+#include "io.h"
 #include "metrics.h"
 #include "net_priv.h"
 
-#define PATH 4096
 #define WIDTH 560
 #define HEIGHT 180
 #define LEFT 64
@@ -193,7 +193,7 @@ static int put_lineage(ds_buf *h, const char *run_dir, ds_err *err)
 {
     struct dirent **e = NULL;
     ds_buf consumed = {0};
-    char path[PATH];
+    char path[DS_PATH];
     const int n = scandir(run_dir, &e, is_step, by_name);
     int rc = n < 0 ? ds_fail_errno(err, errno, "%s", run_dir) : 0;
 
@@ -201,8 +201,7 @@ static int put_lineage(ds_buf *h, const char *run_dir, ds_err *err)
         rc = ds_fail(err, DS_FAIL, "%s: there is no checkpoint", run_dir);
     for (int i = n - 1; !rc && i >= 0; i--) { /* the newest tells of the run, too */
         ds_lineage l = {0};
-        if (snprintf(path, sizeof path, "%s/%s", run_dir, e[i]->d_name) >= PATH)
-            rc = ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+        rc = ds_path_join(path, run_dir, e[i]->d_name, err);
         rc = rc ? rc : ds_lineage_read(&l, path, err);
         if (!rc && i == n - 1) {
             rc = put_settings(h, &l.run, err);

@@ -2,6 +2,7 @@
  * ways: the description itself (data, model, settings), loss and gradient norm of every step with
  * the ledger, and the files of weights and moments at the end. */
 #include "rerun.h"
+#include "io.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,8 +12,6 @@
 #include <string.h>
 
 #include "net_priv.h"
-
-#define PATH 4096
 
 typedef struct recorded {
     uint64_t step, lr, loss, norm;
@@ -27,7 +26,7 @@ typedef struct replay {
     uint64_t every;
     ds_step_fn fn;
     void *ctx;
-    char run_dir[PATH];
+    char run_dir[DS_PATH];
 } replay;
 
 /* ---- what was recorded ---- */
@@ -56,14 +55,13 @@ static int by_text(const void *a, const void *b)
  * were. */
 static int read_ledger(replay *p, ds_err *err)
 {
-    char dir[PATH], path[PATH];
+    char dir[DS_PATH], path[DS_PATH];
     char **names = NULL;
     size_t n = 0;
     struct dirent *e;
     int rc = 0;
 
-    if (snprintf(dir, sizeof dir, "%s/ledger", p->c->checkpoint) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", p->c->checkpoint);
+    TRY(ds_path_join(dir, p->c->checkpoint, "ledger", err));
     DIR *d = opendir(dir);
     if (!d)
         return ds_fail_errno(err, errno, "%s", dir);
@@ -83,7 +81,7 @@ static int read_ledger(replay *p, ds_err *err)
     for (size_t i = 0; !rc && i < n; i++) {
         uint64_t first, last;
         if (!ds_ledger_parse_name(names[i], &first, &last) ||
-            snprintf(path, sizeof path, "%s/%s", dir, names[i]) >= PATH)
+            snprintf(path, sizeof path, "%s/%s", dir, names[i]) >= DS_PATH)
             rc = ds_fail(err, DS_CORRUPT, "%s: '%s' is no segment's name", dir, names[i]);
         rc = rc ? rc : ds_ledger_read(path, &p->head, take_row, p, err);
         if (!rc && first == p->c->from + 1)
@@ -159,11 +157,11 @@ static int dataset_settings(const ds_run *r, const char ***masks, uint64_t **wei
 
 static bool same_file(const char *a_dir, const char *b_dir, const char *name, ds_err *err)
 {
-    char a[PATH], b[PATH];
+    char a[DS_PATH], b[DS_PATH];
     ds_sha x, y;
 
-    if (snprintf(a, sizeof a, "%s/%s", a_dir, name) >= PATH ||
-        snprintf(b, sizeof b, "%s/%s", b_dir, name) >= PATH)
+    if (snprintf(a, sizeof a, "%s/%s", a_dir, name) >= DS_PATH ||
+        snprintf(b, sizeof b, "%s/%s", b_dir, name) >= DS_PATH)
         return false;
     if (!ds_path_exists(a) && !ds_path_exists(b))
         return true;
@@ -176,10 +174,10 @@ static void compare_end(replay *p, const ds_ckpt_state *state, ds_err *err)
 {
     static const char *const files[] = {"adapter_model.safetensors", "model.safetensors",
                                         "optimizer.safetensors"};
-    char name[32], dir[PATH];
+    char name[32], dir[DS_PATH];
 
     ds_checkpoint_name(name, state->step);
-    if (snprintf(dir, sizeof dir, "%s/%s", p->run_dir, name) >= PATH)
+    if (snprintf(dir, sizeof dir, "%s/%s", p->run_dir, name) >= DS_PATH)
         return;
     p->out->same = !p->out->differs;
     for (size_t i = 0; i < sizeof files / sizeof *files; i++)
@@ -197,7 +195,7 @@ static void compare_end(replay *p, const ds_ckpt_state *state, ds_err *err)
 
 static int run_again(replay *p, ds_trainer *t, ds_err *err)
 {
-    char from[PATH];
+    char from[DS_PATH];
     ds_ckpt_state state = {0};
     const ds_run_events ev = {.step = compare_step, .ctx = p};
     enum ds_run_end end;
@@ -208,7 +206,7 @@ static int run_again(replay *p, ds_trainer *t, ds_err *err)
     if (p->c->from) {
         ds_checkpoint_name(name, p->c->from);
         if (snprintf(from, sizeof from, "%.*s/%s", slash ? (int)(slash - p->c->checkpoint) : 1,
-                     slash ? p->c->checkpoint : ".", name) >= PATH)
+                     slash ? p->c->checkpoint : ".", name) >= DS_PATH)
             return ds_fail(err, DS_FAIL, "%s: path too long", p->c->checkpoint);
         if (!ds_path_exists(from))
             return ds_fail(err, DS_FAIL, "%s: there is no checkpoint to start from", from);
@@ -308,8 +306,7 @@ int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, voi
 
     memset(out, 0, sizeof *out);
     out->first = c->from + 1;
-    if (!rc && snprintf(p.run_dir, sizeof p.run_dir, "%s/run", c->scratch) >= PATH)
-        rc = ds_fail(err, DS_FAIL, "%s: path too long", c->scratch);
+    rc = rc ? rc : ds_path_join(p.run_dir, c->scratch, "run", err);
     rc = rc ? rc : ds_run_digest(&run, &p.lineage.run, err);
     rc = rc ? rc : ds_ledger_first(&p.head, &run, err);
     rc = rc ? rc : read_ledger(&p, err);

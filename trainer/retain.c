@@ -12,8 +12,7 @@
 #include "checkpoint.h"
 #include "io.h"
 #include "rmtree.h"
-
-#define PATH 4096
+#include "try.h"
 
 static int by_number(const void *a, const void *b)
 {
@@ -54,13 +53,13 @@ static bool of_run(const char *dir, const ds_sha *run)
 static int remove_step(const char *run_dir, uint64_t step, const ds_sha *run, bool *removed,
                        ds_err *err)
 {
-    char name[32], from[PATH], to[PATH];
+    char name[32], old[48], from[DS_PATH], to[DS_PATH];
 
     *removed = false;
     ds_checkpoint_name(name, step);
-    if (snprintf(from, sizeof from, "%s/%s", run_dir, name) >= PATH ||
-        snprintf(to, sizeof to, "%s/.%s.old", run_dir, name) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+    snprintf(old, sizeof old, ".%s.old", name);
+    TRY(ds_path_join(from, run_dir, name, err));
+    TRY(ds_path_join(to, run_dir, old, err));
     if (!of_run(from, run))
         return 0;
     ds_remove_tree(to);
@@ -94,7 +93,7 @@ int ds_retain(const char *run_dir, const ds_sha *run, const ds_retain_conf *c, d
 
 void ds_retain_sweep(const char *run_dir)
 {
-    char path[PATH];
+    char path[DS_PATH];
     struct dirent *e;
     DIR *d = opendir(run_dir);
 
@@ -102,7 +101,7 @@ void ds_retain_sweep(const char *run_dir)
         const size_t len = strlen(e->d_name);
         if (strncmp(e->d_name, ".step-", 6) == 0 && len > 10 &&
             (!strcmp(e->d_name + len - 4, ".tmp") || !strcmp(e->d_name + len - 4, ".old")) &&
-            snprintf(path, sizeof path, "%s/%s", run_dir, e->d_name) < PATH)
+            snprintf(path, sizeof path, "%s/%s", run_dir, e->d_name) < DS_PATH)
             ds_remove_tree(path);
     }
     if (d)
@@ -111,12 +110,11 @@ void ds_retain_sweep(const char *run_dir)
 
 int ds_retain_best(const char *run_dir, uint64_t step, ds_err *err)
 {
-    char name[32], link[PATH], tmp[PATH];
+    char name[32], link[DS_PATH], tmp[DS_PATH];
 
     ds_checkpoint_name(name, step);
-    if (snprintf(link, sizeof link, "%s/best", run_dir) >= PATH ||
-        snprintf(tmp, sizeof tmp, "%s/.best.tmp", run_dir) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", run_dir);
+    TRY(ds_path_join(link, run_dir, "best", err));
+    TRY(ds_path_join(tmp, run_dir, ".best.tmp", err));
     unlink(tmp);
     if (!step) /* only what leads somewhere: a folder of that name is not ours */
         return unlink(link) && errno != ENOENT && errno != EISDIR

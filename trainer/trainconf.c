@@ -7,6 +7,8 @@
 static const char *const METHODS[] = {"lora", "full", "prompt", "auto"};
 static const char *const INITS[] = {"vocab", "random", "text"};
 static const char *const SCHEDULES[] = {"constant", "linear", "cosine"};
+static const char *const OPTIMS[] = {"adamw", "adamw8bit"};
+static const char *const FORMATS[] = {"f32", "bf16"};
 
 const char *ds_method_name(enum ds_method m)
 {
@@ -69,7 +71,7 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
     json_object_set_new(p, "decay", json_real(q->decay));
     json_object_set_new(p, "clip", json_real(q->clip));
     json_object_set_new(o, "optimizer", p);
-    json_object_set_new(o, "format", json_string(c->format == DS_KF32 ? "f32" : "bf16"));
+    json_object_set_new(o, "format", json_string(FORMATS[c->format]));
     if (c->spike.policy == DS_SPIKE_SKIP) { /* the other policies change no weight */
         json_t *k = json_object();
         json_object_set_new(k, "window", json_integer(c->spike.window));
@@ -115,45 +117,11 @@ static int strings(const char ***out, const json_t *a, ds_err *err)
     return 0;
 }
 
-int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets,
-                       ds_err *err)
+/* What the method has for itself. */
+static int parse_settings(ds_trainconf *c, const json_t *m, const char ***targets, ds_err *err)
 {
-    static const char *const formats[] = {"f32", "bf16"};
-    json_t *o = NULL;
-    static const char *const optims[] = {"adamw", "adamw8bit"};
-    int method = 0, schedule = 0, format = 0, optim = 0;
-    int rc = ds_json_parse(&o, training, strlen(training), "run description", err);
-    const json_t *m = json_object_get(o, "settings"), *p = json_object_get(o, "optimizer");
+    int rc = 0, init = 0;
 
-    *keep = o;
-    *targets = NULL;
-    rc = rc ? rc : choice(&method, json_object_get(o, "method"), METHODS, 3, "method", err);
-    rc = rc ? rc : choice(&optim, json_object_get(p, "name"), optims, 2, "optimizer", err);
-    rc = rc ? rc : choice(&schedule, json_object_get(p, "schedule"), SCHEDULES, 3, "schedule", err);
-    rc = rc ? rc : choice(&format, json_object_get(o, "format"), formats, 2, "number format", err);
-    if (rc)
-        return rc;
-    c->method = (enum ds_method)method;
-    c->format = format == 0 ? DS_KF32 : DS_KBF16;
-    c->optim = (ds_optim_conf){.kind = (enum ds_optim_kind)optim,
-                               .lr = json_number_value(json_object_get(p, "lr")),
-                               .min_lr = json_number_value(json_object_get(p, "min_lr")),
-                               .schedule = (enum ds_schedule)schedule,
-                               .warmup = (uint64_t)json_integer_value(json_object_get(p, "warmup")),
-                               .beta1 = json_number_value(json_object_get(p, "beta1")),
-                               .beta2 = json_number_value(json_object_get(p, "beta2")),
-                               .eps = json_number_value(json_object_get(p, "eps")),
-                               .decay = json_number_value(json_object_get(p, "decay")),
-                               .clip = json_number_value(json_object_get(p, "clip")),
-                               .steps = c->steps};
-    c->early_stop = json_object_get(o, "early_stop");
-    const json_int_t slices = json_integer_value(json_object_get(o, "slices"));
-    if (slices < 0 || slices > DS_SLICES_MAX)
-        return ds_fail(err, DS_CORRUPT, "run description: %lld slices", (long long)slices);
-    c->slices = slices ? (uint32_t)slices : 1;
-    rc = ds_spike_described(&c->spike, o, err);
-    if (rc)
-        return rc;
     if (c->method == DS_METHOD_LORA) {
         c->lora = (ds_lora_conf){.r = (int32_t)json_integer_value(json_object_get(m, "r")),
                                  .alpha = json_number_value(json_object_get(m, "alpha")),
@@ -164,7 +132,6 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
         rc = strings(targets, json_object_get(m, "targets"), err);
         c->lora.targets = *targets;
     } else if (c->method == DS_METHOD_PROMPT) {
-        int init = 0;
         c->prompt_tokens = (int32_t)json_integer_value(json_object_get(m, "tokens"));
         rc = choice(&init, json_object_get(m, "init"), INITS, 3, "beginning of a prompt", err);
         c->prompt_init = (enum ds_prompt_init)init;
@@ -176,4 +143,51 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
         c->only = *targets;
     }
     return rc;
+}
+
+static int parse_optimizer(ds_optim_conf *q, const json_t *p, ds_err *err)
+{
+    int kind = 0, schedule = 0;
+
+    if (choice(&kind, json_object_get(p, "name"), OPTIMS, 2, "optimizer", err) ||
+        choice(&schedule, json_object_get(p, "schedule"), SCHEDULES, 3, "schedule", err))
+        return DS_CORRUPT;
+    *q = (ds_optim_conf){.kind = (enum ds_optim_kind)kind,
+                         .lr = json_number_value(json_object_get(p, "lr")),
+                         .min_lr = json_number_value(json_object_get(p, "min_lr")),
+                         .schedule = (enum ds_schedule)schedule,
+                         .warmup = (uint64_t)json_integer_value(json_object_get(p, "warmup")),
+                         .steps = q->steps,
+                         .beta1 = json_number_value(json_object_get(p, "beta1")),
+                         .beta2 = json_number_value(json_object_get(p, "beta2")),
+                         .eps = json_number_value(json_object_get(p, "eps")),
+                         .decay = json_number_value(json_object_get(p, "decay")),
+                         .clip = json_number_value(json_object_get(p, "clip"))};
+    return 0;
+}
+
+int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, const char ***targets,
+                       ds_err *err)
+{
+    int method = 0, format = 0;
+    json_t *o = NULL;
+    int rc = ds_json_parse(&o, training, strlen(training), "run description", err);
+    const json_int_t slices = json_integer_value(json_object_get(o, "slices"));
+
+    *keep = o;
+    *targets = NULL;
+    c->optim.steps = c->steps;
+    rc = rc ? rc : choice(&method, json_object_get(o, "method"), METHODS, 3, "method", err);
+    rc = rc ? rc : choice(&format, json_object_get(o, "format"), FORMATS, 2, "number format", err);
+    rc = rc ? rc : parse_optimizer(&c->optim, json_object_get(o, "optimizer"), err);
+    if (!rc && (slices < 0 || slices > DS_SLICES_MAX))
+        rc = ds_fail(err, DS_CORRUPT, "run description: %lld slices", (long long)slices);
+    rc = rc ? rc : ds_spike_described(&c->spike, o, err);
+    if (rc)
+        return rc;
+    c->method = (enum ds_method)method;
+    c->format = format == 0 ? DS_KF32 : DS_KBF16;
+    c->early_stop = json_object_get(o, "early_stop");
+    c->slices = slices ? (uint32_t)slices : 1;
+    return parse_settings(c, json_object_get(o, "settings"), targets, err);
 }

@@ -11,6 +11,9 @@
 #include "spike.h"
 
 #define DS_SLICES_MAX 65536
+/* What is not said. */
+#define DS_LORA_RANK 16
+#define DS_PROMPT_TOKENS 32
 
 enum ds_method { DS_METHOD_LORA, DS_METHOD_FULL, DS_METHOD_PROMPT, DS_METHOD_AUTO };
 
@@ -40,7 +43,7 @@ typedef struct ds_trainconf {
     enum ds_kfmt format;
     enum ds_recompute recompute;
     bool auto_recompute; /* until ds_trainer_open has chosen: the least that fits */
-    bool abandon;       /* set aside what came after the checkpoint that is gone on from */
+    bool abandon;        /* set aside what came after the checkpoint that is gone on from */
     const char *device; /* kernels' plugin.h; NULL: the CPU. Not described: a checkpoint tells it */
     int threads;
     int data_threads; /* that fetch, at most; 0: as the loader has it */

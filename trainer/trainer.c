@@ -1,5 +1,6 @@
 /* trainer.c - see trainer.h. */
 #include "trainer.h"
+#include "io.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -14,21 +15,18 @@
 #include "recall.h"
 #include "runs.h"
 
-#define PATH 4096
-#define LORA_RANK 16
 #define LORA_ALPHA 32.0
-#define PROMPT_TOKENS 32
 #define PROMPT_TOKENS_MAX 4096
 
 /* ---- opening ---- */
 
 static int tokenizer_digest(char out[80], const char *model, ds_err *err)
 {
-    char path[PATH], hex[65];
+    char path[DS_PATH], hex[65];
     ds_sha sum;
 
     out[0] = '\0';
-    if (snprintf(path, sizeof path, "%s/tokenizer.json", model) >= PATH || !ds_path_exists(path))
+    if (snprintf(path, sizeof path, "%s/tokenizer.json", model) >= DS_PATH || !ds_path_exists(path))
         return 0;
     TRY(ds_sha_file(&sum, NULL, path, err));
     ds_sha_hex(hex, &sum);
@@ -116,7 +114,7 @@ static ds_plan_conf plan_of(const ds_trainer *t)
                           .optim = c->optim.kind,
                           .lora = c->lora,
                           .only = c->only,
-                          .prompt = c->prompt_tokens ? c->prompt_tokens : PROMPT_TOKENS,
+                          .prompt = c->prompt_tokens ? c->prompt_tokens : DS_PROMPT_TOKENS,
                           .sums = ranks > 1 ? c->slices / ranks : c->slices > 1,
                           .peers = t->peers ? ranks : 0,
                           .slices = c->slices,
@@ -194,7 +192,7 @@ static int complete(ds_trainer *t, ds_err *err)
     ds_trainconf *c = &t->c;
 
     if (c->method == DS_METHOD_LORA) {
-        c->lora.r = c->lora.r ? c->lora.r : LORA_RANK;
+        c->lora.r = c->lora.r ? c->lora.r : DS_LORA_RANK;
         c->lora.alpha = c->lora.alpha > 0 ? c->lora.alpha : LORA_ALPHA;
     }
     if (c->method == DS_METHOD_PROMPT && c->prompt_init == DS_PROMPT_TEXT) {
@@ -205,7 +203,7 @@ static int complete(ds_trainer *t, ds_err *err)
             c->prompt_tokens = (int32_t)t->prompt.n;
     }
     if (!c->prompt_tokens)
-        c->prompt_tokens = PROMPT_TOKENS;
+        c->prompt_tokens = DS_PROMPT_TOKENS;
     return describe_early_stop(t, err);
 }
 
@@ -468,15 +466,14 @@ int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *sta
 int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err)
 {
     const char *slash = strrchr(t->c.out, '/');
-    char path[PATH];
+    char path[DS_PATH];
     ds_store store = {0};
     ds_buf b = {0};
     int rc;
 
     if (t->c.scratch || !t->lineage.run.datasets[0].commit[0])
         return 0;
-    if (snprintf(path, sizeof path, "%s/lineage.json", checkpoint) >= PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
+    TRY(ds_path_join(path, checkpoint, "lineage.json", err));
     rc = ds_read_file(&b, path, 1u << 26, err);
     rc = rc ? rc : ds_store_open(&store, t->c.store, DS_OBJ_WRITE, err);
     rc = rc ? rc

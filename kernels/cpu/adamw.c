@@ -30,18 +30,14 @@ static void norm_job(void *arg, int64_t i)
 {
     optimjob *j = arg;
     const int64_t end = (i + 1) * BLOCK < j->n ? (i + 1) * BLOCK : j->n;
-    double lane[8] = {0};
 
-    for (int64_t e = i * BLOCK; e < end; e++)
-        lane[e & 7] += (double)j->g[e] * (double)j->g[e];
-    j->part[i] =
-        ((lane[0] + lane[4]) + (lane[2] + lane[6])) + ((lane[1] + lane[5]) + (lane[3] + lane[7]));
+    j->part[i] = j->v->squares(j->g + i * BLOCK, end - i * BLOCK);
 }
 
 static double norm2_of(ds_kernels *k, const float *x, int64_t n, double *part)
 {
     const int64_t blocks = (n + BLOCK - 1) / BLOCK;
-    optimjob j = {.g = x, .n = n, .part = part};
+    optimjob j = {.v = ds_cpu_of(k)->vec, .g = x, .n = n, .part = part};
     double sum = 0.0;
 
     ds_workers_run(ds_cpu_of(k)->workers, blocks, norm_job, &j);

@@ -95,12 +95,28 @@ static int cpu_copy(ds_kernels *k, void *dst, const void *src, size_t bytes, ds_
     return 0;
 }
 
+typedef struct zerojob {
+    char *p;
+    size_t bytes;
+} zerojob;
+
+#define ZERO_PART ((size_t)1 << 20)
+
+static void zero_job(void *arg, int64_t i)
+{
+    const zerojob *j = arg;
+    const size_t at = (size_t)i * ZERO_PART;
+
+    memset(j->p + at, 0, j->bytes - at < ZERO_PART ? j->bytes - at : ZERO_PART);
+}
+
 static int cpu_zero(ds_kernels *k, void *p, size_t bytes, ds_err *err)
 {
-    (void)k;
+    zerojob j = {p, bytes};
+
     (void)err;
-    if (bytes)
-        memset(p, 0, bytes);
+    ds_workers_run(ds_cpu_of(k)->workers, (int64_t)((bytes + ZERO_PART - 1) / ZERO_PART), zero_job,
+                   &j);
     return 0;
 }
 
@@ -192,6 +208,7 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     k->matmul = ds_cpu_matmul;
     k->matmul2 = ds_cpu_matmul2;
     ds_cpu_rows(k);
+    ds_cpu_elements(k);
     ds_cpu_attention(k);
     ds_cpu_loss(k);
     ds_cpu_factors(k);

@@ -69,7 +69,8 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
                   float alpha, bool accumulate, ds_err *err);
 int ds_cpu_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
                    const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err);
-void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, dropout, elementwise */
+void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, columns */
+void ds_cpu_elements(ds_kernels *k);  /* elements.c */
 void ds_cpu_attention(ds_kernels *k); /* attention.c */
 void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy, experts */
 void ds_cpu_factors(ds_kernels *k);   /* factors.c */

@@ -1,5 +1,5 @@
-/* rows.c - what works row by row: embedding, RMSNorm, bias, rotary positions, SwiGLU, dropout,
- * conversions.
+/* rows.c - what works row by row: embedding, RMSNorm, bias, rotary positions, columns and rows that
+ * are copied.
  *
  * Rows are split over workers; a sum over rows is split over columns instead, so that each is added
  * in ascending row order.
@@ -10,14 +10,13 @@
 
 #include "cpu.h"
 
-#define COLS 256        /* columns a worker takes when rows are summed */
-#define ELEMS (1 << 14) /* elements a worker takes of a long array; a multiple of 16 */
+#define COLS 256 /* columns a worker takes when rows are summed */
 
 typedef struct rowjob {
     const ds_vec *v;
-    enum ds_kfmt f, f2;
-    void *y, *y2;
-    const void *a, *b, *c, *x;
+    enum ds_kfmt f;
+    void *y;
+    const void *a, *b, *c;
     const float *stat;
     float *fy;
     const int32_t *ids;
@@ -25,7 +24,6 @@ typedef struct rowjob {
     int32_t heads, hd, rot;
     float s;
     bool flag, flag2;
-    uint64_t seed, stream, base;
     bool failed;
 } rowjob;
 
@@ -308,161 +306,6 @@ static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, cons
     return 0;
 }
 
-/* ---- element by element: a long array in parts of ELEMS ---- */
-
-#define PART(j, i)                                                                                 \
-    const int64_t at = (i)*ELEMS;                                                                  \
-    const int64_t n = (j)->t - at < ELEMS ? (j)->t - at : ELEMS;                                   \
-    float tmp_a[256], tmp_b[256], tmp_c[256], tmp_y[256], tmp_z[256]
-
-#define STEP(n, o) ((n) - (o) < 256 ? (n) - (o) : 256)
-
-static void swiglu_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    PART(j, i);
-
-    (void)tmp_c;
-    (void)tmp_z;
-    for (int64_t o = 0; o < n; o += 256) {
-        const int64_t w = STEP(n, o);
-        float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
-        j->v->swiglu(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a),
-                     ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), w);
-        ds_row_put(j->v, j->y, j->f, at + o, w, y);
-    }
-}
-
-static int swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
-                  ds_err *err)
-{
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = a, .b = b, .t = n};
-
-    (void)err;
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), swiglu_job, &j);
-    return 0;
-}
-
-static void swiglu_back_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    PART(j, i);
-
-    for (int64_t o = 0; o < n; o += 256) {
-        const int64_t w = STEP(n, o);
-        float *da = ds_row_out(j->y, j->f, at + o, tmp_y),
-              *db = ds_row_out(j->y2, j->f, at + o, tmp_z);
-        /* the results may be written over the inputs, so these are copied first */
-        memcpy(tmp_a, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a), (size_t)w * sizeof(float));
-        memcpy(tmp_b, ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), (size_t)w * sizeof(float));
-        memcpy(tmp_c, ds_row_get(j->v, j->x, j->f, at + o, w, tmp_c), (size_t)w * sizeof(float));
-        j->v->swiglu_back(da, db, tmp_c, tmp_a, tmp_b, w);
-        ds_row_put(j->v, j->y, j->f, at + o, w, da);
-        ds_row_put(j->v, j->y2, j->f, at + o, w, db);
-    }
-}
-
-static int swiglu_back(ds_kernels *k, void *da, void *db, const void *dy, const void *a,
-                       const void *b, enum ds_kfmt f, int64_t n, ds_err *err)
-{
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = da, .y2 = db, .x = dy, .a = a, .b = b, .t = n};
-
-    (void)err;
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), swiglu_back_job, &j);
-    return 0;
-}
-
-static void add_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    PART(j, i);
-
-    (void)tmp_c;
-    (void)tmp_z;
-    for (int64_t o = 0; o < n; o += 256) {
-        const int64_t w = STEP(n, o);
-        float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
-        j->v->add_scaled(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a),
-                         ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), j->s, w);
-        ds_row_put(j->v, j->y, j->f, at + o, w, y);
-    }
-}
-
-static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,
-               int64_t n, ds_err *err)
-{
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = a, .b = b, .s = s, .t = n};
-
-    (void)err;
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), add_job, &j);
-    return 0;
-}
-
-static void convert_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    const int64_t at = i * ELEMS, n = j->t - at < ELEMS ? j->t - at : ELEMS;
-
-    if (j->f == j->f2)
-        memcpy((char *)j->y + (size_t)at * ds_kfmt_size(j->f),
-               (const char *)j->a + (size_t)at * ds_kfmt_size(j->f),
-               (size_t)n * ds_kfmt_size(j->f));
-    else if (j->f == DS_KF32)
-        j->v->to_f32((float *)j->y + at, (const uint16_t *)j->a + at, n);
-    else
-        j->v->to_bf16((uint16_t *)j->y + at, (const float *)j->a + at, n);
-}
-
-static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
-                   int64_t n, ds_err *err)
-{
-    rowjob j = {.v = ds_cpu_of(k)->vec, .f = fd, .f2 = fs, .y = dst, .a = src, .t = n};
-
-    (void)err;
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), convert_job, &j);
-    return 0;
-}
-
-static void dropout_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    const int64_t at = i * ELEMS, end = at + ELEMS < j->t ? at + ELEMS : j->t;
-    const uint32_t key[2] = {(uint32_t)j->seed, (uint32_t)(j->seed >> 32)};
-    const double edge = (double)j->s * 4294967296.0;
-    const uint32_t below = edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge;
-    const float up = 1.0f / (1.0f - j->s);
-    uint32_t r[4] = {0};
-
-    for (int64_t e = at; e < end; e++) {
-        if ((e & 3) == 0) {
-            const uint64_t block = (j->base + (uint64_t)e) >> 2;
-            const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)j->stream,
-                                     (uint32_t)(j->stream >> 32)};
-            ds_philox4(r, key, ctr);
-        }
-        const float m = r[e & 3] >= below ? up : 0.0f;
-        if (j->f == DS_KF32)
-            ((float *)j->y)[e] = ((const float *)j->a)[e] * m;
-        else
-            ((uint16_t *)j->y)[e] = ds_bf16_from(ds_bf16_to(((const uint16_t *)j->a)[e]) * m);
-    }
-}
-
-static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
-                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
-{
-    rowjob j = {
-        .f = f, .y = y, .a = x, .t = n, .s = p, .seed = seed, .stream = stream, .base = base};
-
-    if (base & 3)
-        return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
-                       (unsigned long long)base);
-    if (!(p >= 0.0f && p < 1.0f))
-        return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, ELEMS), dropout_job, &j);
-    return 0;
-}
-
 /* ---- columns, and products of rows ---- */
 
 static void copy_job(void *arg, int64_t i)
@@ -590,11 +433,6 @@ void ds_cpu_rows(ds_kernels *k)
     k->bias = bias;
     k->bias_back = bias_back;
     k->rope = rope;
-    k->swiglu = swiglu;
-    k->swiglu_back = swiglu_back;
-    k->add = add;
-    k->convert = convert;
-    k->dropout = dropout;
     k->copy_cols = copy_cols;
     k->row_dot = row_dot;
     k->gather = gather;

@@ -47,6 +47,7 @@ typedef struct ds_vec {
     float (*dot)(const float *a, const float *b, int64_t n);
     float (*sum)(const float *a, int64_t n);
     float (*max)(const float *a, int64_t n);
+    double (*squares)(const float *x, int64_t n); /* sum of x^2: element i in lane i % 8, in f64 */
     void (*axpy)(float *y, float s, const float *x, int64_t n); /* y = fma(s, x, y) */
     void (*scale)(float *y, float s, int64_t n);
     float (*expsum)(float *y, const float *x, float m,

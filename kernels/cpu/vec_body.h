@@ -153,6 +153,22 @@ static float sum(const float *a, int64_t n)
     return vec_sum(s);
 }
 
+/* A square of an f32 is exact in f64, so a fused addition is the same. */
+static double squares(const float *x, int64_t n)
+{
+    typedef double vd __attribute__((vector_size(64)));
+    typedef float vf8 __attribute__((vector_size(32)));
+    vd s = {0};
+
+    for (int64_t i = 0; i < n; i += 8) {
+        vf8 f = {0};
+        memcpy(&f, x + i, i + 8 <= n ? sizeof f : (size_t)(n - i) * sizeof *x);
+        const vd d = __builtin_convertvector(f, vd);
+        s += d * d;
+    }
+    return ((s[0] + s[4]) + (s[2] + s[6])) + ((s[1] + s[5]) + (s[3] + s[7]));
+}
+
 static float max(const float *a, int64_t n)
 {
     float m = a[0];
@@ -423,6 +439,7 @@ const ds_vec DS_VEC_TABLE = {
     .dot = dot,
     .sum = sum,
     .max = max,
+    .squares = squares,
     .axpy = axpy,
     .scale = scale,
     .expsum = expsum,

@@ -56,8 +56,8 @@ print(json.dumps({"rate": batch * seq / min(times[1:]), "peak": peak}))
 def ours(binary, a, method, dtype, out):
     run = os.path.join(out, method + dtype)
     child = subprocess.Popen([binary, "finetune", "--model", a.base, "--data", a.data, "--method", method, "--batch", str(a.batch),
-                              "--seq-len", str(a.seq_len), "--steps", str(a.steps + 1), "--rank", "16", "--dtype", dtype,
-                              "--device", a.device, "-j", str(a.threads), "-q", "-o", run], stdout=subprocess.DEVNULL)
+                              "--seq-len", str(a.seq_len), "--steps", str(a.steps + 1), "--dtype", dtype, "--device", a.device,
+                              "-j", str(a.threads), "-q", "-o", run], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:

@@ -230,8 +230,8 @@ load dstrain_common
     dstrain generate --model $m -n 12 --temperature 1 --seed 4 'the red' >s4
     fails cmp -s s3 s4
     dstrain generate --model $m -n 12 --no-cache 'the red cat' | cmp - a
-    dstrain generate --model $m -n 12 --bf16 'the red cat' > h
-    dstrain generate --model $m -n 12 --bf16 --no-cache 'the red cat' | cmp - h
+    dstrain generate --model $m -n 12 --dtype bf16 'the red cat' > h
+    dstrain generate --model $m -n 12 --dtype bf16 --no-cache 'the red cat' | cmp - h
     dstrain generate --model $m -n 12 --temperature 1 --seed 3 --no-cache 'the red' | cmp - s3
     dstrain generate --model $m -n 12 --temperature 2 --top-k 1 'the red cat' | cmp - a
     dstrain generate --model $m -n 12 --temperature 2 --top-p 0.001 'the red cat' | cmp - a

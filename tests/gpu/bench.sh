@@ -29,7 +29,7 @@ Qwen2ForCausalLM(Qwen2Config(vocab_size=151936, hidden_size=1536, intermediate_s
     num_key_value_heads=2, max_position_embeddings=32768, rope_theta=10000.0, tie_word_embeddings=False)).save_pretrained(sys.argv[1])
 EOF
     echo "bench-gpu: no transformers in $python: a small model, and no peer" >&2
-    dstrain init --preset 100m --bf16 -t "$work/tok.json" -o "$work/base"
+    dstrain init --preset 100m --dtype bf16 -t "$work/tok.json" -o "$work/base"
 }
 
 command -v "$python" >/dev/null || { echo "bench-gpu: $python is not there (DS_BENCH_PYTHON names another): it runs both sides" >&2; exit 1; }

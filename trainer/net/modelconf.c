@@ -9,6 +9,7 @@
 
 #include "io.h"
 #include "json.h"
+#include "try.h"
 
 static const char *const ARCHS[] = {"llama", "qwen2", "deepseek_v2"};
 
@@ -119,6 +120,11 @@ static void read_rope(conf *r, ds_modelconf *c)
         r->rc = ds_fail(r->err, DS_FAIL, "%s: a partial_rotary_factor is not supported", r->what);
     if (!s || json_is_null(s))
         return;
+    if (!json_is_null(json_object_get(s, "attention_factor")) &&
+        json_object_get(s, "attention_factor") && !r->rc)
+        r->rc = ds_fail(r->err, DS_FAIL, "%s: an attention_factor is not supported", r->what);
+    if (json_is_false(json_object_get(s, "truncate")) && !r->rc)
+        r->rc = ds_fail(r->err, DS_FAIL, "%s: 'truncate' of false is not supported", r->what);
     t = t ? t : json_object_get(s, "type");
     const char *type = json_string_value(t);
     c->rope_factor = real(r, s, "factor", 1.0);
@@ -211,13 +217,47 @@ static const char *const READ[] = {"model_type",
                                    "architectures",
                                    NULL};
 
-static int first_id(const json_t *v)
+static int32_t id_of(const json_t *v)
 {
-    if (json_is_array(v))
-        v = json_array_get(v, 0);
     return json_is_integer(v) && json_integer_value(v) >= 0 && json_integer_value(v) < INT32_MAX
-               ? (int)json_integer_value(v)
+               ? (int32_t)json_integer_value(v)
                : -1;
+}
+
+/* One, or a list: chat models end a turn with another token than a document. */
+static void read_ends(conf *r, ds_modelconf *c)
+{
+    const json_t *v = json_object_get(r->o, "eos_token_id");
+    const size_t n = json_is_array(v) ? json_array_size(v) : 1;
+
+    for (size_t i = 0; i < n && !r->rc; i++) {
+        const int32_t id = id_of(json_is_array(v) ? json_array_get(v, i) : v);
+        if (id >= 0 && c->neos == DS_EOS_MAX)
+            r->rc =
+                ds_fail(r->err, DS_FAIL, "%s: more than %d of 'eos_token_id'", r->what, DS_EOS_MAX);
+        else if (id >= 0)
+            c->eos[c->neos++] = id;
+    }
+}
+
+bool ds_modelconf_ends(const ds_modelconf *c, int32_t id)
+{
+    for (int32_t i = 0; i < c->neos; i++)
+        if (c->eos[i] == id)
+            return true;
+    return false;
+}
+
+static json_t *ends_json(const ds_modelconf *c)
+{
+    json_t *a;
+
+    if (c->neos <= 1)
+        return c->neos ? json_integer(c->eos[0]) : json_null();
+    a = json_array();
+    for (int32_t i = 0; i < c->neos; i++)
+        json_array_append_new(a, json_integer(c->eos[i]));
+    return a;
 }
 
 static int keep_extra(ds_modelconf *c, json_t *o, ds_err *err)
@@ -268,8 +308,8 @@ int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char
     c->qkv_bias = c->arch == DS_QWEN2 || (c->arch == DS_LLAMA && flag(&r, "attention_bias", false));
     c->o_bias = c->arch == DS_LLAMA && c->qkv_bias;
     c->mlp_bias = c->arch == DS_LLAMA && flag(&r, "mlp_bias", false);
-    c->bos = first_id(json_object_get(o, "bos_token_id"));
-    c->eos = first_id(json_object_get(o, "eos_token_id"));
+    c->bos = id_of(json_object_get(o, "bos_token_id"));
+    read_ends(&r, c);
     only_string(&r, "hidden_act", "silu");
     only_false(&r, "use_sliding_window");
     only_number(&r, "attention_dropout", 0.0);
@@ -294,13 +334,12 @@ void ds_modelconf_fini(ds_modelconf *c)
 
 int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err)
 {
-    char path[4096];
+    char path[DS_PATH];
     ds_buf b = {0};
     int rc;
 
     memset(c, 0, sizeof *c);
-    if (snprintf(path, sizeof path, "%s/config.json", dir) >= (int)sizeof path)
-        return ds_fail(err, DS_FAIL, "%s: path too long", dir);
+    TRY(ds_path_join(path, dir, "config.json", err));
     rc = ds_read_file(&b, path, 16u << 20, err);
     rc = rc ? rc : ds_modelconf_parse(c, b.data, b.len, path, err);
     ds_buf_fini(&b);
@@ -420,7 +459,7 @@ int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c, ds_err *err)
         json_object_set_new(o, "mlp_bias", json_boolean(c->mlp_bias));
     }
     json_object_set_new(o, "bos_token_id", c->bos >= 0 ? json_integer(c->bos) : json_null());
-    json_object_set_new(o, "eos_token_id", c->eos >= 0 ? json_integer(c->eos) : json_null());
+    json_object_set_new(o, "eos_token_id", ends_json(c));
     put_rope(o, c);
     if (c->arch == DS_DEEPSEEK_V2)
         put_deepseek(o, c);
@@ -468,7 +507,7 @@ int ds_modelconf_preset(ds_modelconf *c, enum ds_arch arch, const char *preset, 
     c->theta = 10000.0;
     c->tied = true;
     c->qkv_bias = arch == DS_QWEN2;
-    c->bos = c->eos = -1;
+    c->bos = -1;
     c->init_range = 0.02f;
     if (arch == DS_DEEPSEEK_V2) {
         c->tied = false;

@@ -16,13 +16,16 @@
 enum ds_arch { DS_LLAMA, DS_QWEN2, DS_DEEPSEEK_V2 };
 enum ds_rope { DS_ROPE_PLAIN, DS_ROPE_LINEAR, DS_ROPE_LLAMA3, DS_ROPE_YARN };
 
+#define DS_EOS_MAX 16
+
 typedef struct ds_modelconf {
     enum ds_arch arch;
     int32_t hidden, ffn, layers, heads, kv_heads, head_dim, vocab, max_pos;
     float eps;
     double theta;
     bool tied, qkv_bias, o_bias, mlp_bias;
-    int32_t bos, eos; /* -1: none */
+    int32_t bos; /* -1: none */
+    int32_t eos[DS_EOS_MAX], neos;
     float init_range; /* standard deviation of random weights */
     enum ds_rope rope;
     double rope_factor, rope_low,
@@ -40,6 +43,7 @@ typedef struct ds_modelconf {
 } ds_modelconf;
 
 void ds_modelconf_fini(ds_modelconf *c);
+bool ds_modelconf_ends(const ds_modelconf *c, int32_t id);            /* does a text end with it? */
 int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err); /* DIR/config.json */
 int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char *what,
                        ds_err *err);

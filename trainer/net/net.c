@@ -273,12 +273,11 @@ static bool is_base(const ds_param *p)
 
 int ds_net_save(ds_net *n, const char *dir, ds_err *err)
 {
-    char path[4096];
+    char path[DS_PATH];
     ds_buf b = {0};
     int rc;
 
-    if (snprintf(path, sizeof path, "%s/model.safetensors", dir) >= (int)sizeof path)
-        return ds_fail(err, DS_FAIL, "%s: path too long", dir);
+    TRY(ds_path_join(path, dir, "model.safetensors", err));
     rc = ds_params_write(&n->params, path, is_base, NULL, NULL, err);
     rc = rc ? rc : ds_modelconf_dump(&b, &n->c, err);
     snprintf(path, sizeof path, "%s/config.json", dir);

@@ -13,6 +13,7 @@
 #include "io.h"
 #include "json.h"
 #include "kernels.h"
+#include "try.h"
 
 #define HEADER_MAX 100000000u
 
@@ -397,14 +398,13 @@ static int open_shards(ds_st_set *s, const char *dir, const json_t *index, const
     json_object_foreach(map, key, v)
     {
         const char *name = json_string_value(v);
-        char path[4096];
+        char path[DS_PATH];
         size_t i = 0;
         if (rc)
             break;
         if (!name || strchr(name, '/') || !*name)
             return ds_fail(err, DS_CORRUPT, "%s: '%s' lies in no plain file name", index_path, key);
-        if (snprintf(path, sizeof path, "%s/%s", dir, name) >= (int)sizeof path)
-            return ds_fail(err, DS_FAIL, "%s: path too long", name);
+        TRY(ds_path_join(path, dir, name, err));
         while (i < s->n && strcmp(s->files[i].path, path))
             i++;
         if (i == s->n) {
@@ -419,14 +419,13 @@ static int open_shards(ds_st_set *s, const char *dir, const json_t *index, const
 
 int ds_st_set_open(ds_st_set *s, const char *dir, ds_err *err)
 {
-    char path[4096];
+    char path[DS_PATH];
     ds_buf text = {0};
     json_t *index = NULL;
     int rc;
 
     memset(s, 0, sizeof *s);
-    if (snprintf(path, sizeof path, "%s/model.safetensors.index.json", dir) >= (int)sizeof path)
-        return ds_fail(err, DS_FAIL, "%s: path too long", dir);
+    TRY(ds_path_join(path, dir, "model.safetensors.index.json", err));
     if (ds_path_exists(path)) {
         rc = ds_read_file(&text, path, 256u << 20, err);
         rc = rc ? rc : ds_json_parse(&index, text.data, text.len, path, err);

@@ -1,0 +1,266 @@
+/* adapter.c - see adapter.h. */
+#include "adapter.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io.h"
+#include "jsonfile.h"
+#include "net_priv.h"
+
+#define PREFIX "base_model.model."
+#define WEIGHTS "adapter_model.safetensors"
+#define CONFIG "adapter_config.json"
+#define A_MARK ".lora_A.weight"
+
+static bool is_adapter(const ds_param *p)
+{
+    return strstr(p->name, ".lora_") != NULL;
+}
+
+static bool is_prompt(const ds_param *p)
+{
+    return !strcmp(p->name, "prompt_embeddings");
+}
+
+/* ---- writing ---- */
+
+/* PEFT knows modules by name, or by where their names end, and no patterns in a list: where there
+ * are some, every module that has an adapter is named. */
+static json_t *lora_targets(const ds_net *net, const char *const *targets)
+{
+    json_t *list = json_array();
+    bool pattern = false;
+
+    for (size_t i = 0; targets[i]; i++) {
+        pattern = pattern || strpbrk(targets[i], "*?[");
+        json_array_append_new(list, json_string(targets[i]));
+    }
+    if (!pattern)
+        return list;
+    json_array_clear(list);
+    for (size_t i = 0; i < net->params.n; i++) {
+        const char *name = net->params.p[i]->name, *end = strstr(name, A_MARK);
+        if (end)
+            json_array_append_new(list, json_stringn(name, (size_t)(end - name)));
+    }
+    return list;
+}
+
+static int write_lora_config(const char *dir, const ds_net *net, const ds_trainconf *c,
+                             const char *model, ds_err *err)
+{
+    json_t *o = json_object(), *targets = lora_targets(net, c->lora.targets);
+    int rc;
+
+    json_object_set_new(o, "peft_type", json_string("LORA"));
+    json_object_set_new(o, "task_type", json_string("CAUSAL_LM"));
+    json_object_set_new(o, "base_model_name_or_path", json_string(model));
+    json_object_set_new(o, "r", json_integer(c->lora.r));
+    json_object_set_new(o, "lora_alpha", json_real(c->lora.alpha));
+    json_object_set_new(o, "lora_dropout", json_real(c->lora.dropout));
+    json_object_set_new(o, "target_modules", targets);
+    json_object_set_new(o, "bias", json_string("none"));
+    json_object_set_new(o, "fan_in_fan_out", json_false());
+    json_object_set_new(o, "use_rslora", json_boolean(c->lora.rslora));
+    if (c->lora.dora)
+        json_object_set_new(o, "use_dora", json_true());
+    json_object_set_new(o, "init_lora_weights", json_true());
+    json_object_set_new(o, "modules_to_save", json_null());
+    json_object_set_new(o, "inference_mode", json_true());
+    rc = ds_jsonfile_write(dir, CONFIG, o, err);
+    json_decref(o);
+    return rc;
+}
+
+static int write_prompt_config(const char *dir, const ds_trainconf *c, const ds_modelconf *m,
+                               const char *model, ds_err *err)
+{
+    json_t *o = json_object();
+    int rc;
+
+    json_object_set_new(o, "peft_type", json_string("PROMPT_TUNING"));
+    json_object_set_new(o, "task_type", json_string("CAUSAL_LM"));
+    json_object_set_new(o, "base_model_name_or_path", json_string(model));
+    json_object_set_new(o, "num_virtual_tokens", json_integer(c->prompt_tokens));
+    json_object_set_new(o, "token_dim", json_integer(m->hidden));
+    json_object_set_new(o, "num_transformer_submodules", json_integer(1));
+    json_object_set_new(o, "num_layers", json_integer(m->layers));
+    json_object_set_new(o, "num_attention_heads", json_integer(m->heads));
+    json_object_set_new(o, "inference_mode", json_true());
+    rc = ds_jsonfile_write(dir, CONFIG, o, err);
+    json_decref(o);
+    return rc;
+}
+
+int ds_adapter_write(ds_net *net, const char *dir, const ds_trainconf *c, const char *model,
+                     ds_err *err)
+{
+    char path[DS_PATH];
+
+    TRY(ds_path_join(path, dir, WEIGHTS, err));
+    if (c->method == DS_METHOD_LORA) {
+        TRY(ds_params_write(&net->params, path, is_adapter, PREFIX, NULL, err));
+        return write_lora_config(dir, net, c, model, err);
+    }
+    TRY(ds_params_write(&net->params, path, is_prompt, NULL, NULL, err));
+    return write_prompt_config(dir, c, &net->c, model, err);
+}
+
+/* ---- reading ---- */
+
+int ds_adapter_read(ds_net *net, const char *dir, bool lora, ds_err *err)
+{
+    bool (*const want)(const ds_param *) = lora ? is_adapter : is_prompt;
+    const char *prefix = lora ? PREFIX : "";
+    char path[DS_PATH], name[512];
+    ds_st_file f = {0};
+    int rc = ds_path_join(path, dir, WEIGHTS, err);
+
+    rc = rc ? rc : ds_st_open(&f, path, err);
+    for (size_t i = 0; !rc && i < net->params.n; i++) {
+        ds_param *p = net->params.p[i];
+        if (!want(p))
+            continue;
+        snprintf(name, sizeof name, "%s%s", prefix, p->name);
+        const ds_st_tensor *t = ds_st_find(&f, name);
+        rc = t ? ds_param_load(&net->params, p, t, path, err)
+               : ds_fail(err, DS_CORRUPT, "%s: tensor '%s' is missing", path, name);
+    }
+    for (size_t i = 0; !rc && i < f.n; i++) {
+        const bool ours = !strncmp(f.t[i].name, prefix, strlen(prefix));
+        const ds_param *p =
+            ours ? ds_params_find(&net->params, f.t[i].name + strlen(prefix)) : NULL;
+        if (!p || !want(p))
+            rc = ds_fail(err, DS_FAIL, "%s: tensor '%s' has no place in the adapter", path,
+                         f.t[i].name);
+    }
+    ds_st_close(&f);
+    return rc;
+}
+
+/* What changes an adapter's arithmetic, or the weights below it, and is not done here. */
+static int refuse_options(const json_t *o, const char *dir, ds_err *err)
+{
+    static const char *const unset[] = {"rank_pattern",      "alpha_pattern",
+                                        "modules_to_save",   "layer_replication",
+                                        "target_parameters", "trainable_token_indices",
+                                        "fan_in_fan_out",    "alora_invocation_tokens",
+                                        "lora_bias",         "use_qalora",
+                                        "arrow_config",      "velora_config",
+                                        "monteclora_config", "use_bdlora"};
+    static const char *const begun[] = {"gaussian", "eva", "orthogonal"};
+    const char *init = json_string_value(json_object_get(o, "init_lora_weights"));
+    bool known = !init;
+
+    for (size_t i = 0; i < sizeof unset / sizeof *unset; i++) {
+        const json_t *v = json_object_get(o, unset[i]);
+        if (json_object_size(v) || json_array_size(v) || json_is_true(v))
+            return ds_fail(err, DS_FAIL, "%s/" CONFIG ": %s is not supported", dir, unset[i]);
+    }
+    for (size_t i = 0; i < sizeof begun / sizeof *begun; i++)
+        known = known || !strcmp(init, begun[i]);
+    return known ? 0
+                 : ds_fail(err, DS_FAIL,
+                           "%s/" CONFIG ": init_lora_weights '%s' is not supported: it changes the "
+                           "base model",
+                           dir, init);
+}
+
+/* The modules that PEFT's list names. */
+static int listed(char **out, const json_t *list, ds_err *err)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const char *name = json_string_value(json_array_get(list, i));
+        if (name && !(out[n++] = strdup(name)))
+            return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+/* The modules that tensors are for. */
+static int present(char **out, const ds_st_file *f, ds_err *err)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < f->n; i++) {
+        const char *name = f->t[i].name, *end = strstr(name, A_MARK);
+        if (!end || strncmp(name, PREFIX, strlen(PREFIX)) || end < name + strlen(PREFIX))
+            continue;
+        name += strlen(PREFIX);
+        if (!(out[n++] = strndup(name, (size_t)(end - name))))
+            return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+static bool is_set(const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+
+    return v && !json_is_null(v) && !(json_is_array(v) && !json_array_size(v));
+}
+
+/* Which modules have an adapter: the listed ones, all of them; where the list is a regular
+ * expression or is cut down in another way, those that the file has tensors of. */
+static int lora_modules(char ***out, const char *dir, const json_t *o, ds_err *err)
+{
+    const json_t *list = json_object_get(o, "target_modules");
+    char path[DS_PATH];
+    ds_st_file f = {0};
+    int rc = ds_path_join(path, dir, WEIGHTS, err);
+
+    rc = rc ? rc : ds_st_open(&f, path, err);
+    *out = rc ? NULL : calloc(f.n + json_array_size(list) + 1, sizeof **out);
+    if (!rc && !*out)
+        rc = ds_fail_nomem(err);
+    if (!rc)
+        rc = json_is_array(list) && !is_set(o, "layers_to_transform") &&
+                     !is_set(o, "exclude_modules")
+                 ? listed(*out, list, err)
+                 : present(*out, &f, err);
+    if (!rc && !**out)
+        rc = ds_fail(err, DS_FAIL, "%s/" CONFIG ": target_modules names no module", dir);
+    ds_st_close(&f);
+    return rc;
+}
+
+static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
+{
+    char **modules = NULL;
+    int rc = refuse_options(o, dir, err);
+
+    rc = rc ? rc : lora_modules(&modules, dir, o, err);
+    const ds_lora_conf c = {.r = (int32_t)json_integer_value(json_object_get(o, "r")),
+                            .alpha = json_number_value(json_object_get(o, "lora_alpha")),
+                            .rslora = json_is_true(json_object_get(o, "use_rslora")),
+                            .dora = json_is_true(json_object_get(o, "use_dora")),
+                            .targets = (const char *const *)modules};
+    rc = rc ? rc : ds_net_add_lora(net, &c, 0, err);
+    for (size_t i = 0; modules && modules[i]; i++)
+        free(modules[i]);
+    free(modules);
+    return rc ? rc : ds_adapter_read(net, dir, true, err);
+}
+
+int ds_adapter_load(ds_net *net, const char *dir, ds_err *err)
+{
+    json_t *o = NULL;
+    int rc = ds_jsonfile_read(&o, dir, CONFIG, err);
+    const char *type = json_string_value(json_object_get(o, "peft_type"));
+
+    if (!rc && type && !strcmp(type, "LORA"))
+        rc = load_lora(net, dir, o, err);
+    else if (!rc && type && !strcmp(type, "PROMPT_TUNING")) {
+        rc = ds_net_add_prompt(
+            net, (int32_t)json_integer_value(json_object_get(o, "num_virtual_tokens")), err);
+        rc = rc ? rc : ds_adapter_read(net, dir, false, err);
+    } else if (!rc)
+        rc = ds_fail(err, DS_FAIL, "%s: an adapter of type '%s' is not supported", dir,
+                     type ? type : "(none)");
+    json_decref(o);
+    return rc;
+}

@@ -1,0 +1,64 @@
+/* cmd_train.c - see cmd_train.h. */
+#include "cmd_train.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "adapter.h"
+#include "plugin.h"
+
+const char *const TRAIN_FORMATS[] = {"f32", "bf16", NULL};
+const char *const TRAIN_OPTIMS[] = {"adamw", "adamw8bit", NULL};
+const char *const TRAIN_RECOMPUTES[] = {"auto", "none", "attention", "mlp", "layer", NULL};
+
+int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t positions,
+                     ds_err *err)
+{
+    ds_modelconf c = {0};
+    int rc = ds_modelconf_read(&c, u->model, err);
+
+    *k = NULL;
+    *net = NULL;
+    rc = rc ? rc : ds_kernels_open(k, u->device ? u->device : "cpu", (int)u->threads, err);
+    rc = rc ? rc
+            : ds_net_new(net, *k, &c, (enum ds_kfmt)u->format,
+                         positions > 0 && positions < c.max_pos ? positions : c.max_pos, err);
+    rc = rc ? rc : ds_net_load(*net, u->model, err);
+    if (!rc && u->adapter)
+        rc = ds_adapter_load(*net, u->adapter, err);
+    ds_modelconf_fini(&c);
+    if (rc) {
+        ds_net_free(*net);
+        *net = NULL;
+        if (*k)
+            (*k)->close(*k);
+        *k = NULL;
+    }
+    return rc;
+}
+
+/* The strings of a list option, ended by NULL. */
+static const char **ended(const ds_opt_list *l)
+{
+    const char **v = calloc(l->n + 1, sizeof *v);
+
+    if (v && l->n)
+        memcpy(v, l->v, l->n * sizeof *v);
+    return v;
+}
+
+int train_shape_end(train_shape *s, ds_err *err)
+{
+    s->target_names = ended(&s->targets);
+    s->only_names = ended(&s->only);
+    return s->target_names && s->only_names ? 0 : ds_fail_nomem(err);
+}
+
+void train_shape_fini(train_shape *s)
+{
+    free(s->target_names);
+    free(s->only_names);
+    ds_opt_list_fini(&s->data);
+    ds_opt_list_fini(&s->targets);
+    ds_opt_list_fini(&s->only);
+}
