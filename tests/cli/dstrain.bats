@@ -217,6 +217,34 @@ load dstrain_common
     sed -i 's/"bias": "none"/"alpha_pattern": {"q_proj": 3}, "bias": "none"/' x/adapter_config.json
     fails dstrain merge --model "$F/base" --adapter x -o merged
     has "alpha_pattern is not supported"
+    jq '.init_lora_weights = "pissa"' plain/step-000001/adapter_config.json >x/adapter_config.json
+    fails dstrain eval --model "$F/base" --adapter x --data "$F/test.dsr"
+    has "init_lora_weights 'pissa'"
+    # peft's other ways to say which modules: those that have tensors
+    dstrain eval --json --model "$F/base" --adapter plain/step-000001 --data "$F/test.dsr" | loss_of >listed
+    jq '.target_modules = ".*\\.(q|down)_proj"' plain/step-000001/adapter_config.json >x/adapter_config.json
+    dstrain eval --json --model "$F/base" --adapter x --data "$F/test.dsr" | loss_of | cmp - listed
+}
+
+loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
+
+@test "end tokens and what stands beside a tokenizer go where the weights go" {
+    cp -r "$F/base" chat
+    jq '.eos_token_id = [5, 300]' "$F/base/config.json" >chat/config.json
+    echo '{"chat_template": "x"}' >chat/tokenizer_config.json
+    echo '{"do_sample": true}' >chat/generation_config.json
+    train r --model chat --method full --steps 1
+    jq -e '.eos_token_id == [5, 300]' r/step-000001/config.json
+    cmp chat/tokenizer_config.json r/step-000001/tokenizer_config.json
+    cmp chat/generation_config.json r/step-000001/generation_config.json
+    train a --model chat --steps 1
+    dstrain merge --model chat --adapter a/step-000001 -o merged
+    jq -e '.eos_token_id == [5, 300]' merged/config.json
+    cmp chat/tokenizer_config.json merged/tokenizer_config.json
+    # a text ends at any of them
+    first=$(dstrain generate -q --model "$F/base" --ids -n 1 '40 41' | awk '{ print $NF }')
+    jq ".eos_token_id = [5, $first]" "$F/base/config.json" >chat/config.json
+    dstrain generate -q --model chat --ids --json -n 4 '40 41' | jq -e '.ended and .new_tokens == 0'
 }
 
 @test "generate: greedy is one text, a seed another" {
@@ -377,6 +405,21 @@ load dstrain_common
     has "'no.such.*'"
     exits 2 train r --method magic
     has "magic"
+    # what chooses for another method would change nothing; sizes may stand beside any
+    exits 2 train r --only '*norm*'
+    has "--only is for --method full"
+    exits 2 train r --method prompt --dora
+    has "--dora is for --method lora"
+    exits 2 train r --method full --prompt-init random
+    has "--prompt-init is for --method prompt"
+    exits 2 train r --epochs 1
+    has "--steps and --epochs"
+    for o in '--lr -1' '--beta2 1' '--eps 0' '--clip -1' '--dropout 1' '--lora-plus 0' '--spike-factor 0'; do
+        # shellcheck disable=SC2086 # an option and its value
+        exits 2 train r $o
+        has "$o: "
+    done
+    [ ! -e r ]
 }
 
 # broken NAME PYTHON: a copy of the base model whose safetensors header h and data d PYTHON changes.
@@ -436,6 +479,12 @@ open(path, "wb").write(struct.pack("<Q", len(j)) + j + d)' "$1" "$2"
     conf 's/"rope_theta"/"rope_scaling": {"rope_type": "longrope", "factor": 2.0}, "rope_theta"/'
     fails train r --model m
     has longrope
+    yarn='"rope_type": "yarn", "factor": 2.0, "original_max_position_embeddings": 1024'
+    for o in '"attention_factor": 1.2' '"truncate": false'; do
+        conf "s/\"rope_theta\"/\"rope_scaling\": {$yarn, $o}, \"rope_theta\"/"
+        fails train r --model m
+        has "$(echo "$o" | cut -d '"' -f 2)"
+    done
     conf 's/"hidden_act": "silu"/"hidden_act": "gelu"/'
     fails train r --model m
     has gelu

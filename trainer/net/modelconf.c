@@ -120,8 +120,7 @@ static void read_rope(conf *r, ds_modelconf *c)
         r->rc = ds_fail(r->err, DS_FAIL, "%s: a partial_rotary_factor is not supported", r->what);
     if (!s || json_is_null(s))
         return;
-    if (!json_is_null(json_object_get(s, "attention_factor")) &&
-        json_object_get(s, "attention_factor") && !r->rc)
+    if (json_is_number(json_object_get(s, "attention_factor")) && !r->rc)
         r->rc = ds_fail(r->err, DS_FAIL, "%s: an attention_factor is not supported", r->what);
     if (json_is_false(json_object_get(s, "truncate")) && !r->rc)
         r->rc = ds_fail(r->err, DS_FAIL, "%s: 'truncate' of false is not supported", r->what);
