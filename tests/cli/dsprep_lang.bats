@@ -53,7 +53,7 @@ END
     run dsprep lang --keep en,zz -o t.dsr l.dsr
     [[ $output == *"no language detector"* ]] && skip "libds-cld2.so is not built: libcld2-dev is not installed"
     [ "$status" -eq 2 ]
-    has '--keep zz: the detector answers with af ar ' ' zh zh-Hant and und'
+    has '--keep zz: the detector answers with af am ar az ' ' zh zh-Hant and und'
     [ ! -e t.dsr ]
     local c
     for c in iw eng EN e 'en,' ',en' zh-Hans-CN; do exits 2 dsprep lang --keep "$c" -o t.dsr l.dsr; done
