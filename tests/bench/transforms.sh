@@ -85,8 +85,13 @@ if command -v zstd > /dev/null; then
     done | awk -v b="$bytes" 'NR == 1 || $1 < m { m = $1 } NR == 1 || $2 < z { z = $2 } END {
         printf "%-34s %8.0f MB/s\n%-34s %8.0f MB/s: %.2f times as long   goal <= 1.5\n", "cat, zstd -3", b / 1e6 / z, "export --format mds", b / 1e6 / m, m / z }'
 fi
-"${DS_BENCH_PYTHON:-python3}" - "$texts" "$(awk -v b="$bytes" -v t="$near" 'BEGIN { print b / 1e6 / t }')" <<'PY' || echo 'datatrove: not at hand'
+"${DS_BENCH_PYTHON:-python3}" - "$texts" "$(awk -v b="$bytes" -v t="$near" 'BEGIN { print b / 1e6 / t }')" <<'PY' || echo 'datatrove: failed'
 import json, sys, time
+try:
+    import datatrove
+except ImportError:
+    print("datatrove: not installed")
+    sys.exit(0)
 from datatrove.data import Document
 from datatrove.pipeline.dedup.minhash import (MinhashConfig, MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter,
                                               MinhashDedupSignature)
