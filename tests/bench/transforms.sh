@@ -92,6 +92,8 @@ try:
 except ImportError:
     print("datatrove: not installed")
     sys.exit(0)
+from loguru import logger
+logger.remove()
 from datatrove.data import Document
 from datatrove.pipeline.dedup.minhash import (MinhashConfig, MinhashDedupBuckets, MinhashDedupCluster, MinhashDedupFilter,
                                               MinhashDedupSignature)
