@@ -170,10 +170,10 @@ adapter=$(printf 'runs/lora/step-%06d' "$steps")
 show "dstrain eval --model $model --data reviewed --seq-len 128"
 show "dstrain eval --model $model --adapter $adapter --data reviewed --seq-len 128"
 
-say "Which checkpoints saw this page? What was in that step? The same bits again?"
-page=$(dsver cat reviewed | dsprep cat -c key | head -n 1 | sed 's/^{"key":"//; s/".*//') || true
-show "dsver seen reviewed '$page' | cut -c 1-100"
+say "What was in that step? Which checkpoints saw its first page? The same bits again?"
 show 'dsver batch runs/lora 1 | cut -c 1-100 | head -n 4'
+page=$(dsver batch runs/lora 1 | sed -n 's/^ *reviewed record [0-9]* key \(.*\) tokens [0-9]*\.\.[0-9]*: .*/\1/p' | head -n 1) || true
+show "dsver seen reviewed '$page' | cut -c 1-100 | sed -n 1,3p"
 show "dsver audit $adapter"
 show "dstrain replay $adapter --from $((steps / 2))"
 rm -f edited
