@@ -135,15 +135,9 @@ int ds_shardout_rows(ds_shardout *s, ds_rows **rows, ds_err *err)
 /* Keeps a shard that has all its bytes until everything is done. */
 static int keep_done(ds_shardout *s, shard *d, ds_err *err)
 {
-    if (s->ndone == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 16, bytes;
-        shard **v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(s->done, bytes) : NULL;
-        if (!v) {
-            shard_free(d);
-            return ds_fail_nomem(err);
-        }
-        s->done = v;
-        s->cap = cap;
+    if (ds_grow(&s->done, &s->cap, s->ndone, sizeof *s->done)) {
+        shard_free(d);
+        return ds_fail_nomem(err);
     }
     s->done[s->ndone++] = d;
     return 0;

@@ -27,14 +27,8 @@ struct ds_zone {
 
 static int add(ds_zone *z, int64_t since, int32_t offset, ds_err *err)
 {
-    if (z->n == z->cap) {
-        const size_t cap = z->cap ? 2 * z->cap : 64;
-        change *v = reallocarray(z->v, cap, sizeof *v);
-        if (!v)
-            return ds_fail_nomem(err);
-        z->v = v;
-        z->cap = cap;
-    }
+    if (ds_grow(&z->v, &z->cap, z->n, sizeof *z->v))
+        return ds_fail_nomem(err);
     z->v[z->n++] = (change){since, offset};
     return 0;
 }
