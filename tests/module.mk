@@ -68,7 +68,7 @@ test:
 	@$(MAKE) run-tests
 
 run-tests: all test-programs asan-build
-	@$(RUN) unit:$(B) cli:$(B) extra:$(B) unit:$(call OTHERB,asan) cli:$(call OTHERB,asan) \
+	@$(RUN) -r unit:$(B) cli:$(B) extra:$(B) unit:$(call OTHERB,asan) cli:$(call OTHERB,asan) \
 	    fuzz:$(call OTHERB,asan)
 
 unit: test-programs

@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Runs tests that are already built, J at a time, and counts.
 #
-#   tests/run.sh [-j N] [-t WORD] LANE:BUILD...       LANE: unit cli extra fuzz
+#   tests/run.sh [-j N] [-r] [-t WORD] LANE:BUILD...       LANE: unit cli extra fuzz
 #
+# -r     what failed beside other tests is run once more, alone: a second failure counts, and a pass is named at the end, for such
+#        a test asks for more of the machine's time than it was given, or shows a race that is to be found
 # unit   BUILD/tests/*           programs that print TAP (cmocka)
 # cli    tests/cli/*.bats        with BUILD/bin first in PATH
 # extra  tests/*/*.test          scripts that print TAP, or exit 0 (pass), 77 (skip), anything else (fail)
@@ -36,7 +38,7 @@ tally() {
 
 # one LANE:BUILD:PATH: runs one test in a folder of its own and reports it in one piece.
 one() {
-    local lane=${1%%:*} rest=${1#*:} build path name label out rc start took
+    local spec=$1 lane=${1%%:*} rest=${1#*:} build path name label out rc start took
     build=${rest%%:*} path=${rest#*:}
     name=$(basename "$path") label="$lane/$name"
     case $build in *asan*) label="asan/$label" ;; *tsan*) label="tsan/$label" ;; esac
@@ -62,6 +64,7 @@ one() {
     local p f s
     read -r p f s < <(tally "$out" "$rc")
     echo "$p $f $s $label" >>"$RUN_DIR/counts"
+    [ "$f" -eq 0 ] || echo "$spec" >>"$RUN_DIR/failed"
     {
         if [ "$f" -gt 0 ]; then
             printf '\nFAIL  %s (%d passed, %d failed, %d skipped, exit %d)\n' "$label" "$p" "$f" "$s" "$rc"
@@ -87,10 +90,11 @@ if [ "${1:-}" = --one ]; then
     exit 0
 fi
 
-jobs=2 word=
-while getopts j:t: c; do
+jobs=2 word= again=0
+while getopts j:rt: c; do
     case $c in
     j) jobs=$OPTARG ;;
+    r) again=1 ;;
     t) word=$OPTARG ;;
     *) exit 2 ;;
     esac
@@ -102,7 +106,9 @@ RUN_DIR=$(mktemp -d "${TMPDIR:-/tmp}/ds-test.XXXXXX") || exit 1
 trap 'chmod -R u+rwX "$RUN_DIR" 2>/dev/null; rm -rf "$RUN_DIR"' EXIT
 trap 'exit 130' INT TERM
 : >"$RUN_DIR/counts"
+: >"$RUN_DIR/failed"
 : >"$RUN_DIR/lock"
+: >"$RUN_DIR/unsteady"
 export RUN_DIR DS_ROOT=$ROOT DS_SHARED=${DS_SHARED:-$ROOT/../shared}
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL=/dev/null
 
@@ -128,9 +134,20 @@ done >"$RUN_DIR/list"
 
 xargs -r -d '\n' -n 1 -P "$jobs" bash "$ROOT/tests/run.sh" --one <"$RUN_DIR/list"
 
+# More failures than this are no matter of chance.
+if [ $again -eq 1 ] && [ "$(wc -l <"$RUN_DIR/failed")" -le 5 ]; then
+    sort "$RUN_DIR/failed" >"$RUN_DIR/again"
+    : >"$RUN_DIR/failed"
+    awk '$2 == 0' "$RUN_DIR/counts" >"$RUN_DIR/good" && mv "$RUN_DIR/good" "$RUN_DIR/counts"
+    [ -s "$RUN_DIR/again" ] && printf '\nOnce more, alone:\n'
+    xargs -r -d '\n' -n 1 bash "$ROOT/tests/run.sh" --one <"$RUN_DIR/again"
+    grep -vxFf "$RUN_DIR/failed" "$RUN_DIR/again" >"$RUN_DIR/unsteady"
+fi
+
 expected=$(wc -l <"$RUN_DIR/list")
 done_=$(wc -l <"$RUN_DIR/counts")
 [ "$expected" -eq "$done_" ] || echo "0 1 0 $((expected - done_)) tests did not report" >>"$RUN_DIR/counts"
+[ -s "$RUN_DIR/unsteady" ] && printf '\nFailed beside others, passed alone:\n' && sed -E 's|^([a-z]+):.*asan.*:|asan/\1:|; s|^([a-z/]+):.*/|  \1/|' "$RUN_DIR/unsteady"
 awk '
     { p += $1; f += $2; s += $3; if ($2) { $1 = $2 = $3 = ""; bad = bad "\n  " $0 } }
     END {
