@@ -12,6 +12,8 @@ static const char *const SCHEDULES[] = {"constant", "linear", "cosine", NULL};
 static const char *const LONGER[] = {"error", "split", "truncate", NULL};
 static const char *const SPIKES[] = {"off", "stop", "skip", NULL};
 
+enum { NOT_SAID = -1 };
+
 /* What the command line says, before it becomes a ds_trainconf. */
 static struct {
     train_shape s;
@@ -25,6 +27,7 @@ static struct {
 } o = {.s = TRAIN_SHAPE,
        .accumulate = 1,
        .seed = 1,
+       .every = NOT_SAID,
        .window = 4096,
        .lr = 1e-4,
        .lr_ratio = 1,
@@ -86,7 +89,8 @@ static const ds_opt OPTIONS[] = {
     TRAIN_ONLY(o.s),
     TRAIN_DTYPE(o.s.format),
     TRAIN_RECOMPUTE(o.s),
-    TRAIN_COUNT("checkpoint-every", o.every, 0, INT32_MAX, "steps; default only at the end"),
+    TRAIN_COUNT("checkpoint-every", o.every, 0, INT32_MAX,
+                "steps; default 500, 0 = only at the end; there is one at the end in any case"),
     TRAIN_COUNT("keep", o.keep, 0, INT32_MAX,
                 "keep the last N checkpoints and the best; default all"),
     TRAIN_COUNT("keep-every", o.keep_every, 0, INT32_MAX,
@@ -134,9 +138,9 @@ static int evaluation(ds_trainconf *c, ds_err *err)
     if (!c->eval_data && asked)
         return ds_fail(err, DS_USAGE,
                        "--eval-every, --eval-batches and --patience want --eval-data");
-    if (!o.eval_every && !o.every && o.patience)
+    if (!o.eval_every && o.every <= 0 && o.patience)
         return ds_fail(err, DS_USAGE, "--patience wants --eval-every");
-    if (!o.every && o.patience)
+    if (o.every <= 0 && o.patience)
         c->checkpoint_every = (uint64_t)o.eval_every;
     c->eval_every = o.eval_every ? (uint64_t)o.eval_every : c->checkpoint_every;
     if (o.patience && c->eval_every % c->checkpoint_every)
@@ -236,7 +240,9 @@ static ds_trainconf told(void)
         .batch = (uint64_t)o.s.batch,
         .accumulate = (uint64_t)o.accumulate,
         .slices = (uint32_t)o.s.slices,
-        .checkpoint_every = o.every ? (uint64_t)o.every : UINT64_MAX / 4,
+        .checkpoint_every = o.every == NOT_SAID ? 500
+                            : o.every           ? (uint64_t)o.every
+                                                : UINT64_MAX / 4,
         .keep = (uint64_t)o.keep,
         .keep_every = (uint64_t)o.keep_every,
         .eval_data = o.eval_data,

@@ -25,8 +25,9 @@ const ds_command ds_train_replay = {
     .max_operands = 1,
     .example = "dstrain replay runs/1/step-000300 --from 200",
     .description = "Opens data, model and settings as the checkpoint's lineage.json names them, "
-                   "trains from the checkpoint of step --from (0: from the beginning) "
-                   "to this one, and compares loss and gradient norm of every step with the "
+                   "trains from the run's last checkpoint at or before step --from (0, or none "
+                   "there: from the beginning) to this one, and compares loss and gradient norm of "
+                   "every step with the "
                    "ledger, and the weights and optimizer state at the end, byte for "
                    "byte. Exit status 0: the same; 1: the first step that differs is named.",
     .run = run,
@@ -76,6 +77,9 @@ static int replay(const ds_replay_conf *asked, bool json, ds_err *err)
     ds_progress_end(&bar);
     ds_remove_tree(scratch);
     if (!rc) {
+        if (r.first != c.from + 1)
+            ds_warn("replay: no checkpoint of step %" PRIu64 " is there: from step %" PRIu64,
+                    c.from, r.first - 1);
         say(&r, c.checkpoint, json);
         if (!r.same)
             rc = ds_fail(err, DS_FAIL, "the replay differs");
@@ -96,7 +100,7 @@ static int run(int argc, char **argv)
          .arg = "STEP",
          .min = 0,
          .max = INT32_MAX,
-         .help = "checkpoint of the run to start from; default 0, the beginning"},
+         .help = "start at the last checkpoint at or before it; default 0, the beginning"},
         TRAIN_TEXT("model", c.model, "DIR",
                    "the model that the run began with; default RUN/base, a link that dstrain "
                    "finetune left"),

@@ -22,7 +22,8 @@ typedef struct replay {
     ds_replay_result *out;
     ds_lineage lineage;
     ds_sha head;
-    ds_buf steps; /* recorded, step 1 on */
+    ds_buf steps;  /* recorded, step 1 on */
+    uint64_t from; /* the checkpoint that is left, at or before the one asked for; 0: none */
     uint64_t every;
     ds_step_fn fn;
     void *ctx;
@@ -84,7 +85,7 @@ static int read_ledger(replay *p, ds_err *err)
             snprintf(path, sizeof path, "%s/%s", dir, names[i]) >= DS_PATH)
             rc = ds_fail(err, DS_CORRUPT, "%s: '%s' is no segment's name", dir, names[i]);
         rc = rc ? rc : ds_ledger_read(path, &p->head, take_row, p, err);
-        if (!rc && first == p->c->from + 1)
+        if (!rc && first == p->from + 1)
             p->every = last - first + 1;
     }
     for (size_t i = 0; i < n; i++)
@@ -193,23 +194,48 @@ static void compare_end(replay *p, const ds_ckpt_state *state, ds_err *err)
     }
 }
 
+/* The folder of the run, which the checkpoint lies in. */
+static int run_folder(char out[DS_PATH], const char *checkpoint, ds_err *err)
+{
+    const char *slash = strrchr(checkpoint, '/');
+
+    if (snprintf(out, DS_PATH, "%.*s", slash ? (int)(slash - checkpoint) : 1,
+                 slash ? checkpoint : ".") >= DS_PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
+    return 0;
+}
+
+/* Of the checkpoints that are left, the last one at or before the step asked for. */
+static int choose_start(replay *p, ds_err *err)
+{
+    char dir[DS_PATH];
+    struct dirent *e;
+    uint64_t step;
+
+    TRY(run_folder(dir, p->c->checkpoint, err));
+    DIR *d = opendir(dir);
+    if (!d)
+        return ds_fail_errno(err, errno, "%s", dir);
+    while ((e = readdir(d)))
+        if (ds_checkpoint_parse_name(e->d_name, &step) && step <= p->c->from && step > p->from)
+            p->from = step;
+    closedir(d);
+    p->out->first = p->from + 1;
+    return 0;
+}
+
 static int run_again(replay *p, ds_trainer *t, ds_err *err)
 {
-    char from[DS_PATH];
+    char run[DS_PATH], from[DS_PATH], name[32];
     ds_ckpt_state state = {0};
     const ds_run_events ev = {.step = compare_step, .ctx = p};
     enum ds_run_end end;
     ds_run_times times;
-    const char *slash = strrchr(p->c->checkpoint, '/');
-    char name[32];
 
-    if (p->c->from) {
-        ds_checkpoint_name(name, p->c->from);
-        if (snprintf(from, sizeof from, "%.*s/%s", slash ? (int)(slash - p->c->checkpoint) : 1,
-                     slash ? p->c->checkpoint : ".", name) >= DS_PATH)
-            return ds_fail(err, DS_FAIL, "%s: path too long", p->c->checkpoint);
-        if (!ds_path_exists(from))
-            return ds_fail(err, DS_FAIL, "%s: there is no checkpoint to start from", from);
+    if (p->from) {
+        ds_checkpoint_name(name, p->from);
+        TRY(run_folder(run, p->c->checkpoint, err));
+        TRY(ds_path_join(from, run, name, err));
         TRY(ds_trainer_restore(t, from, &state, err));
     }
     p->out->last = p->lineage.step;
@@ -305,7 +331,7 @@ int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, voi
     int rc = ds_lineage_read(&p.lineage, c->checkpoint, err);
 
     memset(out, 0, sizeof *out);
-    out->first = c->from + 1;
+    rc = rc ? rc : choose_start(&p, err);
     rc = rc ? rc : ds_path_join(p.run_dir, c->scratch, "run", err);
     rc = rc ? rc : ds_run_digest(&run, &p.lineage.run, err);
     rc = rc ? rc : ds_ledger_first(&p.head, &run, err);

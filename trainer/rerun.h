@@ -6,7 +6,7 @@
 
 typedef struct ds_replay_conf {
     const char *checkpoint; /* RUN/step-NNNNNN: the end of the stretch */
-    uint64_t from;          /* 0, or the step of another checkpoint of the run beside it */
+    uint64_t from; /* start at the run's last checkpoint at or before this step; 0: the beginning */
     const char *model, *store;
     const char *const
         *data; /* instead of the datasets that the lineage names, in their order; may be NULL */

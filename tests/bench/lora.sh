@@ -28,7 +28,7 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
 quiet() { "$@" > log 2>&1 || { cat log >&2; exit 1; }; }
-train=(finetune -q ${DS_BENCH_THREADS:+-j "$DS_BENCH_THREADS"})
+train=(finetune -q --checkpoint-every 0 ${DS_BENCH_THREADS:+-j "$DS_BENCH_THREADS"})
 
 command -v apt-cache > /dev/null || { echo 'lora.sh: no apt-cache here' >&2; exit 77; }
 apt-cache dumpavail | python3 "$here/loradata.py" .

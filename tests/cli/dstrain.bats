@@ -149,6 +149,11 @@ load dstrain_common
     # the run left a link to its model
     exits 0 dstrain replay r/step-000006/ --from 3 --store "$F"
     (cd r && exits 0 dstrain replay step-000006 --from 3 --store "$F")
+    # no checkpoint of that step: the last before it, or the beginning
+    exits 0 dstrain replay r/step-000006 --from 5 --store "$F"
+    has "no checkpoint of step 5 is there: from step 3" "steps 4 to 6"
+    exits 0 dstrain replay r/step-000006 --from 2 --store "$F"
+    has "no checkpoint of step 2 is there: from step 0" "steps 1 to 6"
     ln -sfn "$PWD/nowhere" r/base
     exits 2 dstrain replay r/step-000006 --store "$F"
     has "r/base leads to no model" "--model"
@@ -156,6 +161,11 @@ load dstrain_common
     exits 0 dstrain replay p/step-000002 --model "$F/base" --store "$F"
     train f --method full --only 'model.layers.3.*' --steps 2
     exits 0 dstrain replay f/step-000002 --model "$F/base" --store "$F"
+}
+
+@test "checkpoints every 500 steps unless told otherwise" {
+    train r --steps 502 --batch 1 --seq-len 8 --method full --only model.norm.weight
+    [ "$(cd r && echo step-*)" = "step-000500 step-000502" ]
 }
 
 @test "replay: another model, another dataset, an altered checkpoint" {
