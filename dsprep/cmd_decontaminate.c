@@ -161,15 +161,15 @@ static void eval_fini(void *state)
 static const ds_blockpipe_ops eval_ops = {
     .state_size = sizeof(evalwork), .work = eval_block, .done = eval_done, .fini = eval_fini};
 
-static int pick_columns(decon *d, ds_err *err)
+static int pick_columns(decon *d, ds_instream *in, ds_err *err)
 {
     const ds_opt_list *l = &d->a->against_columns;
     const size_t most = sizeof d->columns / sizeof *d->columns;
     int rc = l->n > most ? ds_fail(err, DS_USAGE, "more than %zu --against-column", most) : 0;
     d->ncolumns = l->n ? l->n : 1;
     for (size_t i = 0; rc == 0 && i < d->ncolumns; i++)
-        rc = ds_rowcolumn_find(&d->columns[i], d->schema, l->n ? l->v[i] : d->a->column,
-                               1u << DS_UTF8, err);
+        rc = ds_rowcolumn_find(&d->columns[i], in, l->n ? l->v[i] : d->a->column, 1u << DS_UTF8,
+                               err);
     return rc;
 }
 
@@ -184,7 +184,7 @@ static int read_set(decon *d, size_t i, ds_err *err)
     rc = rc ? rc : ds_operand_open(&e->operand, &in, err);
     if (rc == 0) {
         d->schema = ds_instream_schema(in);
-        rc = pick_columns(d, err);
+        rc = pick_columns(d, in, err);
     }
     rc = rc ? rc : ds_blockpipe_run(in, &eval_ops, d, 1, err);
     const int closed = ds_operand_close(&e->operand, in, rc == 0, err);
@@ -478,9 +478,7 @@ static int write_stream(decon *d, char **operands, int n, ds_err *err)
 {
     ds_rowjob job = {0};
     int rc = ds_instream_open(&job.in, operands, n, err);
-    rc = rc ? rc
-            : ds_rowcolumn_find(&d->column, ds_instream_schema(job.in), d->a->column, 1u << DS_UTF8,
-                                err);
+    rc = rc ? rc : ds_rowcolumn_find(&d->column, job.in, d->a->column, 1u << DS_UTF8, err);
     rc = rc ? rc : ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
     d->made = job.plan.nmade;
     if (rc == 0 && d->a->mark)

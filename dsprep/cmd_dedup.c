@@ -195,7 +195,7 @@ static int mark_stream(dedup *d, char **paths, int n, ds_err *err)
     int rc = ds_instream_open(&d->in, paths, n, err);
     if (rc == 0) {
         d->schema = ds_instream_schema(d->in);
-        rc = ds_rowcolumn_find(&d->column, d->schema, d->o->column, 1u << DS_UTF8, err);
+        rc = ds_rowcolumn_find(&d->column, d->in, d->o->column, 1u << DS_UTF8, err);
     }
     if (rc == 0) {
         ds_progress_begin(&d->progress, "comparing", ds_instream_size(d->in), true);

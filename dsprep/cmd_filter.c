@@ -186,7 +186,7 @@ static int read_rules(filter *f, const filter_opts *o, ds_err *err)
     return f->judges ? ds_textclass_new(&f->classes, err) : 0;
 }
 
-static int compile(filter *f, const filter_opts *o, const ds_schema *s, ds_err *err)
+static int compile(filter *f, const filter_opts *o, const ds_colnames *names, ds_err *err)
 {
     int rc = 0;
     f->where = calloc(o->where.n + 1, sizeof *f->where);
@@ -194,7 +194,7 @@ static int compile(filter *f, const filter_opts *o, const ds_schema *s, ds_err *
         return ds_fail_nomem(err);
     for (size_t i = 0; rc == 0 && i < o->where.n; i++) {
         const char *text = o->where.v[i];
-        rc = ds_where_new(&f->where[i], text, strlen(text), s, err);
+        rc = ds_where_new(&f->where[i], text, strlen(text), names, err);
         f->nwhere += rc == 0;
         const enum ds_wtype t = rc == 0 ? ds_where_type(f->where[i]) : DS_W_BOOL;
         if (rc == 0 && t != DS_W_BOOL && t != DS_W_ANY && t != DS_W_NULL)
@@ -227,12 +227,12 @@ static json_t *options_of(const filter *f, const filter_opts *o)
     return NULL;
 }
 
-static int plan_columns(ds_rowplan *p, filter *f, const filter_opts *o, const ds_schema *s,
+static int plan_columns(ds_rowplan *p, filter *f, const filter_opts *o, ds_instream *in,
                         ds_err *err)
 {
-    int rc = ds_rowplan_init(p, s, err);
+    int rc = ds_rowplan_init(p, ds_instream_schema(in), err);
     if (rc == 0 && f->judges)
-        rc = ds_rowcolumn_find(&f->column, s, o->column, 1u << DS_UTF8, err);
+        rc = ds_rowcolumn_find(&f->column, in, o->column, 1u << DS_UTF8, err);
     f->rewrites = f->judges && f->rules.rewrites && !o->mark;
     if (rc == 0 && f->rewrites)
         rc = ds_rowplan_replace(p, f->column, &f->made_text, err);
@@ -250,9 +250,9 @@ static int filter_stream(filter *f, const filter_opts *o, char **operands, int n
         reasons[i] = reason_name(i);
     int rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0)
-        rc = compile(f, o, ds_instream_schema(job.in), err);
+        rc = compile(f, o, &(ds_colnames){ds_instream_schema(job.in), job.in}, err);
     if (rc == 0)
-        rc = plan_columns(&job.plan, f, o, ds_instream_schema(job.in), err);
+        rc = plan_columns(&job.plan, f, o, job.in, err);
     if (rc == 0 && !(job.plan.options = options_of(f, o)))
         rc = ds_fail_nomem(err);
     job.plan.tool = "dsprep filter";

@@ -197,11 +197,11 @@ static int options_of(json_t **out, const lang *l, ds_err *err)
     return *out ? 0 : ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
 }
 
-static int plan_columns(ds_rowplan *p, lang *l, const ds_schema *s, ds_err *err)
+static int plan_columns(ds_rowplan *p, lang *l, ds_instream *in, ds_err *err)
 {
     ds_buf share = {0};
-    int rc = ds_rowcolumn_find(&l->column, s, l->a->column, 1u << DS_UTF8, err);
-    rc = rc ? rc : ds_rowplan_init(p, s, err);
+    int rc = ds_rowcolumn_find(&l->column, in, l->a->column, 1u << DS_UTF8, err);
+    rc = rc ? rc : ds_rowplan_init(p, ds_instream_schema(in), err);
     if (rc == 0 && (ds_buf_printf(&share, "%s_share", l->a->name) || !ds_buf_cstr(&share)))
         rc = ds_fail_nomem(err);
     l->made = p->nmade;
@@ -222,7 +222,7 @@ static int lang_stream(const args *a, char **operands, int n, ds_err *err)
                                             : load(&l.part, err);
     rc = rc ? rc : check_codes(&l, err);
     rc = rc ? rc : ds_instream_open(&job.in, operands, n, err);
-    rc = rc ? rc : plan_columns(&job.plan, &l, ds_instream_schema(job.in), err);
+    rc = rc ? rc : plan_columns(&job.plan, &l, job.in, err);
     rc = rc ? rc : options_of(&job.plan.options, &l, err);
     job.plan.tool = "dsprep lang";
     job.plan.reasons = reasons;

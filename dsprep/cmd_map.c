@@ -54,7 +54,8 @@ enum { MADE_MAX = 16 }; /* what a plan takes */
 
 typedef struct map {
     const args *a;
-    const ds_schema *in;
+    ds_colnames names;
+    const ds_schema *in; /* names.schema */
     ds_mapcol *made[MADE_MAX];
     const char *name[MADE_MAX]; /* in the result */
     char *reason[MADE_MAX];
@@ -170,6 +171,14 @@ static int put_column(map *m, ds_rowplan *p, const char *name, ds_mapcol *c, ds_
     return 0;
 }
 
+/* The result has no such column, or the input neither. */
+static int no_column(const map *m, const char *name, ds_err *err)
+{
+    return ds_schema_find(m->in, name) < 0
+               ? ds_colname_missing(&m->names, name, err)
+               : ds_fail(err, DS_USAGE, "no column '%s' in the result", name);
+}
+
 /* The object of a column of the result to put members in, or to take them from. */
 static int object_of(map *m, ds_rowplan *p, const char *column, ds_mapcol **out, ds_err *err)
 {
@@ -182,7 +191,7 @@ static int object_of(map *m, ds_rowplan *p, const char *column, ds_mapcol **out,
     if (k >= 0 && p->schema.cols[k].type != DS_JSON)
         return ds_fail(err, DS_USAGE, "column '%s' is %s; only JSON has members", column,
                        ds_type_name(p->schema.cols[k].type));
-    int rc = ds_mapcol_object(out, from, m->in, err);
+    int rc = ds_mapcol_object(out, from, &m->names, err);
     return rc ? rc : put_column(m, p, column, *out, err);
 }
 
@@ -196,7 +205,7 @@ static int member(map *m, ds_rowplan *p, const char *name, const char *expr, ds_
     if (rc == 0 && (!*column || !dot[1]))
         rc = ds_fail(err, DS_USAGE, "COLUMN.MEMBER is wanted");
     if (rc == 0 && ds_schema_find(&p->schema, column) < 0 && (strchr(column, '.') || !expr))
-        rc = ds_fail(err, DS_USAGE, "no column '%s' in the stream", column);
+        rc = no_column(m, column, err);
     if (rc == 0)
         rc = object_of(m, p, column, &c, err);
     if (rc == 0)
@@ -209,7 +218,7 @@ static int make_value(map *m, ds_rowplan *p, const char *name, enum ds_type type
                       ds_err *err)
 {
     ds_mapcol *c = NULL;
-    int rc = ds_mapcol_value(&c, expr, strlen(expr), type, m->in, err);
+    int rc = ds_mapcol_value(&c, expr, strlen(expr), type, &m->names, err);
     if (rc == 0)
         return put_column(m, p, name, c, err);
     ds_mapcol_free(c);
@@ -250,7 +259,7 @@ static int cast_one(map *m, ds_rowplan *p, const char *text, ds_err *err)
     const long k = rc ? -1 : ds_schema_find(&p->schema, name);
     const enum ds_type type = rc ? DS_NTYPES : type_named(to);
     if (rc == 0 && k < 0)
-        rc = ds_fail(err, DS_USAGE, "no column '%s' in the result", name);
+        rc = no_column(m, name, err);
     else if (rc == 0 && type == DS_NTYPES)
         rc = ds_fail(err, DS_USAGE, "'%s' is not utf8, bytes, json, bool, i64, f64 or timestamp",
                      to);
@@ -278,7 +287,7 @@ static int text_one(map *m, ds_rowplan *p, const char *text, ds_err *err)
     ds_mapcol *c = NULL;
     int rc = split_at(&name, &template, "text", text, err);
     if (rc == 0)
-        rc = ds_mapcol_text(&c, template, m->in, err);
+        rc = ds_mapcol_text(&c, template, &m->names, err);
     if (rc == 0)
         rc = put_column(m, p, name, c, err);
     else
@@ -289,8 +298,9 @@ static int text_one(map *m, ds_rowplan *p, const char *text, ds_err *err)
     return rc;
 }
 
-static int rename_one(ds_rowplan *p, const ds_schema *in, const char *text, ds_err *err)
+static int rename_one(map *m, ds_rowplan *p, const char *text, ds_err *err)
 {
+    const ds_schema *in = m->in;
     char *old = NULL;
     const char *new;
     int rc = split_at(&old, &new, "rename", text, err);
@@ -299,7 +309,7 @@ static int rename_one(ds_rowplan *p, const ds_schema *in, const char *text, ds_e
     while (rc == 0 && i < p->schema.n && p->from[i] != (int)k)
         i++;
     if (rc == 0 && (k < 0 || i == p->schema.n))
-        rc = ds_fail(err, DS_USAGE, "no column '%s' in the stream", old);
+        rc = no_column(m, old, err);
     else if (rc == 0 && k == 0 && in->explicit_key)
         rc = ds_fail(err, DS_USAGE, "explicit keys stay as they are");
     if (rc == 0)
@@ -331,13 +341,35 @@ static int names(const ds_opt_list *l, const ds_schema *in, map *m, ds_rowplan *
     return rc;
 }
 
+/* COLUMN.MEMBER, or a name that stands for such. */
+static int drop_member(map *m, ds_rowplan *p, const char *name, ds_err *err)
+{
+    const char *below;
+    char *full = NULL;
+    size_t column;
+    if (strchr(name, '.'))
+        return member(m, p, name, NULL, err);
+    char *parts = calloc(strlen(name) + 2, 1);
+    int rc = parts ? 0 : ds_fail_nomem(err);
+    if (rc == 0) {
+        memcpy(parts, name, strlen(name));
+        rc = ds_colname_find(&m->names, parts, 1, &column, &below, err);
+    }
+    if (rc == 0 && !below)
+        rc = no_column(m, name, err);
+    if (rc == 0 && asprintf(&full, "%s.%s", m->in->cols[column].name, name) < 0)
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : member(m, p, full, NULL, err);
+    free(full);
+    free(parts);
+    return rc;
+}
+
 static int drop_one(map *m, ds_rowplan *p, const char *name, ds_err *err)
 {
     const long k = ds_schema_find(&p->schema, name);
-    if (k < 0 && strchr(name, '.'))
-        return member(m, p, name, NULL, err);
     if (k < 0)
-        return ds_fail(err, DS_USAGE, "no column '%s' in the stream", name);
+        return drop_member(m, p, name, err);
     if (k == 0 && p->schema.explicit_key)
         return ds_fail(err, DS_USAGE, "explicit keys stay as they are");
     if (p->from[k] < 0)
@@ -350,9 +382,7 @@ static int drop_one(map *m, ds_rowplan *p, const char *name, ds_err *err)
 static int keep_one(map *m, ds_rowplan *p, const char *name, ds_err *err)
 {
     (void)p;
-    return ds_schema_find(m->in, name) >= 0
-               ? 0
-               : ds_fail(err, DS_USAGE, "no column '%s' in the stream", name);
+    return ds_colname_column(&m->names, name, &(size_t){0}, err);
 }
 
 static bool is_kept(const args *a, const ds_schema *in, const char *name)
@@ -407,7 +437,7 @@ static int plan_columns(map *m, ds_rowplan *p, ds_err *err)
     if (rc == 0)
         rc = names(&a->drop, m->in, m, p, drop_one, "drop", err);
     for (size_t i = 0; rc == 0 && i < a->rename.n; i++)
-        rc = rename_one(p, m->in, a->rename.v[i], err);
+        rc = rename_one(m, p, a->rename.v[i], err);
     for (size_t i = 0; rc == 0 && i < a->cast.n; i++)
         rc = cast_one(m, p, a->cast.v[i], err);
     for (size_t i = 0; rc == 0 && i < a->set.n; i++)
@@ -463,7 +493,8 @@ static int map_stream(const args *a, char **operands, int n, bool *partial, ds_e
     ds_rowjob job = {0};
     int rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0) {
-        m.in = ds_instream_schema(job.in);
+        m.names = ds_colnames_of(job.in);
+        m.in = m.names.schema;
         rc = plan_columns(&m, &job.plan, err);
     }
     if (rc == 0 && !(job.plan.options = options_of(a)))

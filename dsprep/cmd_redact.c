@@ -218,13 +218,14 @@ static int read_key(redact *d, const char *path, ds_err *err)
     return rc;
 }
 
-static int pick_columns(redact *d, const redact_opts *o, const ds_schema *s, ds_err *err)
+static int pick_columns(redact *d, const redact_opts *o, ds_instream *in, ds_err *err)
 {
+    const ds_schema *s = ds_instream_schema(in);
     const unsigned types = 1u << DS_UTF8 | 1u << DS_JSON;
     const size_t first = s->explicit_key ? 1 : 0;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < o->columns.n && d->ncolumns < COLUMNS_MAX; i++) {
-        rc = ds_rowcolumn_find(&d->column[d->ncolumns], s, o->columns.v[i], types, err);
+        rc = ds_rowcolumn_find(&d->column[d->ncolumns], in, o->columns.v[i], types, err);
         if (rc == 0 && d->column[d->ncolumns] < first)
             rc = ds_fail(err, DS_USAGE, "-c key: keys are not changed");
         d->ncolumns++;
@@ -359,7 +360,7 @@ static int redact_stream(redact *d, char **operands, int n, ds_err *err)
     if (rc == 0 && o->report)
         rc = ds_instream_one_file(o->report, err);
     if (rc == 0)
-        rc = pick_columns(d, o, s, err);
+        rc = pick_columns(d, o, job.in, err);
     if (rc == 0)
         rc = plan_columns(&job.plan, d, s, err);
     if (rc == 0 && (!(job.plan.options = options_of(d, s)) || !(job.plan.digests = digests_of(d))))

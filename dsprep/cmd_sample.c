@@ -287,7 +287,7 @@ static const ds_rowops sample_ops = {
 /* ---- the command ---- */
 
 static int compile(ds_where **out, const char *option, const char *form, const char *expr,
-                   const ds_schema *schema, ds_err *err)
+                   const ds_colnames *names, ds_err *err)
 {
     ds_buf text = {0};
     if (!expr || *out)
@@ -296,19 +296,20 @@ static int compile(ds_where **out, const char *option, const char *form, const c
                  ? ds_fail_nomem(err)
                  : 0;
     if (rc == 0)
-        rc = ds_where_new(out, (const char *)text.data, text.len, schema, err);
+        rc = ds_where_new(out, (const char *)text.data, text.len, names, err);
     if (rc)
         ds_err_prefix(err, "%s", option);
     ds_buf_fini(&text);
     return rc;
 }
 
-static int compile_all(sample *s, const ds_schema *schema, ds_err *err)
+static int compile_all(sample *s, ds_instream *in, ds_err *err)
 {
-    s->schema = schema;
-    int rc = compile(&s->by, "--by", "text(", s->a->by, schema, err);
-    rc = rc ? rc : compile(&s->weight, "--weight", "(", s->a->weight, schema, err);
-    return rc ? rc : compile(&s->group, "--group", "text(", s->a->group, schema, err);
+    const ds_colnames names = ds_colnames_of(in);
+    s->schema = names.schema;
+    int rc = compile(&s->by, "--by", "text(", s->a->by, &names, err);
+    rc = rc ? rc : compile(&s->weight, "--weight", "(", s->a->weight, &names, err);
+    return rc ? rc : compile(&s->group, "--group", "text(", s->a->group, &names, err);
 }
 
 static void forget(sample *s)
@@ -328,7 +329,7 @@ static int first_pass(sample *s, char **paths, int n, ds_err *err)
         return ds_fail_nomem(err);
     int rc = ds_instream_open(&in, paths, n, err);
     if (rc == 0)
-        rc = compile_all(s, ds_instream_schema(in), err);
+        rc = compile_all(s, in, err);
     if (rc == 0)
         rc = ds_blockpipe_run(in, &count_ops, s, (int)s->a->row.threads, err);
     forget(s); /* expressions lean on the schema of this stream */
@@ -360,7 +361,7 @@ static int write_stream(sample *s, char **paths, int n, ds_err *err)
     int rc = options ? ds_instream_open(&job.in, paths, n, err)
                      : ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0)
-        rc = compile_all(s, ds_instream_schema(job.in), err);
+        rc = compile_all(s, job.in, err);
     if (rc == 0)
         rc = ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
     job.plan.tool = "dsprep sample";

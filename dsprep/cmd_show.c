@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "colname.h"
 #include "instream.h"
 #include "jsonrow.h"
 #include "opt.h"
@@ -276,8 +277,10 @@ static int find_columns(shower *s, const ds_schema *schema, const char *name, ds
     s->tokens = ds_schema_find(schema, name);
     s->loss = ds_schema_find(schema, "loss");
     s->roles = ds_schema_find(schema, "roles");
-    if (s->tokens < 0)
-        return ds_fail(err, DS_FAIL, "no column '%s' in the stream (--name chooses another)", name);
+    if (s->tokens < 0) {
+        (void)ds_colname_missing(&(ds_colnames){.schema = schema}, name, err);
+        return ds_err_prefix(err, "--name");
+    }
     const ds_column *col = &schema->cols[s->tokens];
     if (col->type != DS_TOKENS16 && col->type != DS_TOKENS32)
         return ds_fail(err, DS_FAIL, "column '%s' is %s, not tokens", name,

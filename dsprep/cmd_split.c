@@ -9,7 +9,6 @@
 #include "io.h"
 #include "sig.h"
 #include "term.h"
-#include "textref.h"
 #include "where.h"
 
 static int run(int argc, char **argv);
@@ -27,8 +26,9 @@ const ds_command ds_cmd_split = {
         "dsprep split --by key --parts train=0.98,test=0.02 --salt v2 s.dsr | dsver commit -m s s",
     .description =
         "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
-        "and gives every record a part, by a hash of its group: a column, a member of JSON or any "
-        "expression of dsprep filter (--by). Records of one group are in one part, in this and in "
+        "and gives every record a part, by a hash of its group: a column, a member of JSON "
+        "(meta.user, or user where no column is called so) or any expression of dsprep filter "
+        "(--by). Records of one group are in one part, in this and in "
         "every other stream that is split with the same --parts and --salt, so that a patient, a "
         "user or a session never is in training and test data at once. A group's part does not "
         "change when records are added.\n\n"
@@ -185,21 +185,13 @@ static int make_paths(split *s, const char *dir, ds_err *err)
 }
 
 /* The group as a text, whatever its type. */
-static int compile(split *s, const ds_schema *schema, ds_err *err)
+static int compile(split *s, ds_instream *in, ds_err *err)
 {
+    const ds_colnames names = ds_colnames_of(in);
     ds_buf text = {0};
-    const char *by = s->o->by;
-    const bool name =
-        strspn(by, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") == strlen(by) &&
-        strcmp(by, "true") != 0 && strcmp(by, "false") != 0 && strcmp(by, "null") != 0;
-    if (name && ds_schema_find(schema, by) < 0) {
-        ds_err why = {0};
-        (void)ds_textref_missing(schema, by, true, &why);
-        return ds_fail(err, DS_USAGE, "--by: %s", why.msg);
-    }
-    int rc = ds_buf_printf(&text, "text(%s)", by) ? ds_fail_nomem(err) : 0;
+    int rc = ds_buf_printf(&text, "text(%s)", s->o->by) ? ds_fail_nomem(err) : 0;
     if (rc == 0)
-        rc = ds_where_new(&s->by, (const char *)text.data, text.len, schema, err);
+        rc = ds_where_new(&s->by, (const char *)text.data, text.len, &names, err);
     if (rc)
         ds_err_prefix(err, "--by, as %.*s", (int)(text.len > 80 ? 80 : text.len), text.data);
     ds_buf_fini(&text);
@@ -241,7 +233,7 @@ static int split_stream(split *s, char **operands, int n, ds_err *err)
     ds_rowjob job = {0};
     int rc = ds_instream_open(&job.in, operands, n, err);
     if (rc == 0)
-        rc = compile(s, ds_instream_schema(job.in), err);
+        rc = compile(s, job.in, err);
     if (rc == 0)
         rc = ds_rowplan_init(&job.plan, ds_instream_schema(job.in), err);
     if (rc == 0)

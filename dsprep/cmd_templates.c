@@ -9,6 +9,7 @@
 #include "drain.h"
 #include "dsr_prov.h"
 #include "opt.h"
+#include "rowstage.h"
 #include "sig.h"
 #include "stageout.h"
 #include "term.h"
@@ -52,7 +53,7 @@ typedef struct args {
 
 typedef struct tmpl_ctx {
     const args *a;
-    long column;
+    size_t column;
     ds_shapes shapes;
     ds_spool numbers; /* uint32_t: the shape of each record */
     const uint8_t *shape_of;
@@ -317,14 +318,9 @@ static int make_schema(tmpl_ctx *c, ds_err *err)
 
 static int check_column(tmpl_ctx *c, ds_err *err)
 {
-    const ds_schema *s = ds_instream_schema(c->in);
     if (ds_instream_files(c->in) != 1)
         return ds_fail(err, DS_USAGE, "shards are streams of their own: take them one by one");
-    c->column = ds_schema_find(s, c->a->column);
-    if (c->column < 0 || s->cols[c->column].type != DS_UTF8)
-        return ds_fail(err, DS_FAIL, "%s: no column \"%s\" of type utf8", ds_instream_path(c->in),
-                       c->a->column);
-    return 0;
+    return ds_rowcolumn_find(&c->column, c->in, c->a->column, 1u << DS_UTF8, err);
 }
 
 static int pass(tmpl_ctx *c, const char *what, const ds_blockpipe_ops *ops, ds_err *err)

@@ -39,6 +39,8 @@ struct ds_instream {
     char **paths;
     size_t n, at; /* at: the current file */
     int fd;
+    bool peeked; /* `first` was read, and nobody has had it */
+    enum ds_event first;
     bool ended;      /* the current file was read to its end */
     uint64_t before; /* bytes of the files before the current one */
     ds_reader *reader;
@@ -207,9 +209,25 @@ int ds_instream_open(ds_instream **out, char **operands, int n, ds_err *err)
     return 0;
 }
 
+int ds_instream_peek(ds_instream *in, const ds_block **b, ds_err *err)
+{
+    *b = NULL;
+    if (in->fd == STDIN_FILENO && std_in.second)
+        return 0;
+    int rc = in->peeked ? 0 : ds_instream_next(in, &in->first, err);
+    in->peeked = rc == 0;
+    *b = in->peeked && in->first == DS_EV_BLOCK ? ds_reader_block(in->reader) : NULL;
+    return rc;
+}
+
 int ds_instream_next(ds_instream *in, enum ds_event *ev, ds_err *err)
 {
     int rc;
+    if (in->peeked) {
+        in->peeked = false;
+        *ev = in->first;
+        return 0;
+    }
     if (in->ended) {
         if (ds_instream_last(in))
             return ds_fail(err, DS_FAIL, "%s: read past the end", in->paths[in->at]);

@@ -22,6 +22,9 @@ int ds_instream_open(ds_instream **in, char **operands, int n, ds_err *err);
 /* The next event of the current file; after a DS_EV_END that is not the last, the next file is
  * opened. */
 int ds_instream_next(ds_instream *in, enum ds_event *ev, ds_err *err);
+/* The first block, before anything was read: *b is NULL where there is none, and in a stream that
+ * follows another. The next event is still the first; the block is lent until the one after it. */
+int ds_instream_peek(ds_instream *in, const ds_block **b, ds_err *err);
 ds_reader *
 ds_instream_reader(const ds_instream *in); /* of the current file; lent until the next call */
 const ds_schema *ds_instream_schema(const ds_instream *in); /* of all of them */

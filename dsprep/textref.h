@@ -10,14 +10,12 @@
 
 typedef struct ds_textref {
     size_t column;
-    char *path; /* names of members, each with its NUL, an empty one at the end; NULL: the column */
+    char *path; /* names of members, each with its NUL, an empty one at the end */
 } ds_textref;
 
-/* `name` is a column's, or COLUMN.MEMBER, COLUMN.MEMBER.MEMBER ... into a column of JSON. */
-int ds_textref_init(ds_textref *r, const ds_schema *s, const char *name, ds_err *err);
-/* Fails: no column has this name; the message names those of text, with `json` those of JSON too.
+/* `name` as colname.h has it, with dots between its parts; the text is in a column of utf8 or JSON.
  */
-int ds_textref_missing(const ds_schema *s, const char *name, bool json, ds_err *err);
+int ds_textref_init(ds_textref *r, const ds_schema *s, const char *name, ds_err *err);
 void ds_textref_fini(ds_textref *r);
 
 typedef struct ds_textat {

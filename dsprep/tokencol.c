@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "colname.h"
 #include "json.h"
 
 #define MARKED_MAX ((size_t)1 << 30) /* bytes of a record that is not plain text */
@@ -79,7 +80,7 @@ static int find_texts(ds_tokenplan *p, const ds_schema *in, ds_err *err)
     p->ncols = 1;
     long text = ds_schema_find(in, o->column);
     if (text < 0)
-        return ds_textref_missing(in, o->column, false, err);
+        return ds_colname_missing(&(ds_colnames){.schema = in}, o->column, err);
     if (in->cols[text].type != DS_UTF8)
         return ds_fail(err, DS_FAIL, "column '%s' is %s, not text", o->column,
                        ds_type_name(in->cols[text].type));

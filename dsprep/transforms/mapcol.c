@@ -22,7 +22,7 @@ typedef struct part {
 struct ds_mapcol {
     enum kind kind;
     enum ds_type type;
-    const ds_schema *s;
+    ds_colnames names;
     long base;
     part *v;
     size_t n;
@@ -46,13 +46,13 @@ enum ds_type ds_mapcol_type(const ds_mapcol *m)
     return m->type;
 }
 
-static int new_column(ds_mapcol **out, enum kind kind, enum ds_type type, const ds_schema *s,
+static int new_column(ds_mapcol **out, enum kind kind, enum ds_type type, const ds_colnames *names,
                       ds_err *err)
 {
     *out = calloc(1, sizeof **out);
     if (!*out)
         return ds_fail_nomem(err);
-    **out = (ds_mapcol){.kind = kind, .type = type, .s = s, .base = -1};
+    **out = (ds_mapcol){.kind = kind, .type = type, .names = *names, .base = -1};
     return 0;
 }
 
@@ -70,7 +70,7 @@ static int add_part(ds_mapcol *m, char *text, size_t len, const char *expr, size
     part *p = &v[m->n++];
     if (!expr)
         return 0;
-    int rc = ds_where_new(&p->w, expr, expr_len, m->s, err);
+    int rc = ds_where_new(&p->w, expr, expr_len, &m->names, err);
     if (rc == 0 && ds_where_type(p->w) == DS_W_MANY && ds_where_column(p->w) != DS_BYTES)
         rc = ds_fail(err, DS_USAGE, "%.*s: lists, tokens, runs and tensors become nothing else",
                      (int)(expr_len > 80 ? 80 : expr_len), expr);
@@ -88,9 +88,9 @@ static enum ds_type own_type(enum ds_wtype t)
 }
 
 int ds_mapcol_value(ds_mapcol **out, const char *expr, size_t len, enum ds_type type,
-                    const ds_schema *s, ds_err *err)
+                    const ds_colnames *names, ds_err *err)
 {
-    int rc = new_column(out, VALUE, type, s, err);
+    int rc = new_column(out, VALUE, type, names, err);
     if (rc == 0)
         rc = add_part(*out, strdup(""), 0, expr, len, err);
     if (rc)
@@ -136,10 +136,10 @@ static char escape(char c)
     return c == 'n' ? '\n' : c == 't' ? '\t' : c == '\\' || c == '{' || c == '}' ? c : 0;
 }
 
-int ds_mapcol_text(ds_mapcol **out, const char *template, const ds_schema *s, ds_err *err)
+int ds_mapcol_text(ds_mapcol **out, const char *template, const ds_colnames *names, ds_err *err)
 {
     ds_buf text = {0};
-    int rc = new_column(out, TEXT, DS_UTF8, s, err);
+    int rc = new_column(out, TEXT, DS_UTF8, names, err);
     if (rc == 0 && ds_utf8_check((const uint8_t *)template, strlen(template)) != strlen(template))
         rc = ds_fail(err, DS_USAGE, "the template is not UTF-8");
     for (const char *p = template; rc == 0 && *p; p++) {
@@ -166,9 +166,9 @@ int ds_mapcol_text(ds_mapcol **out, const char *template, const ds_schema *s, ds
     return rc;
 }
 
-int ds_mapcol_object(ds_mapcol **out, long base, const ds_schema *s, ds_err *err)
+int ds_mapcol_object(ds_mapcol **out, long base, const ds_colnames *names, ds_err *err)
 {
-    int rc = new_column(out, OBJECT, DS_JSON, s, err);
+    int rc = new_column(out, OBJECT, DS_JSON, names, err);
     if (rc == 0)
         (*out)->base = base;
     return rc;

@@ -3,7 +3,7 @@
  *
  * Conversions are checked: a value becomes another type only where nothing of it is lost, but for
  * decimal text, which becomes the nearest double. Null stays null. A ds_mapcol is read only once
- * made and may be shared by threads; it borrows the schema of the input. A ds_mapwork (zeroed at
+ * made and may be shared by threads; it borrows the input and its schema. A ds_mapwork (zeroed at
  * first) belongs to one thread and one column.
  */
 #ifndef DS_MAPCOL_H
@@ -17,11 +17,11 @@ typedef struct ds_mapcol ds_mapcol;
 /* What an expression gives, as `type`, or with DS_NTYPES as its own type. DS_USAGE when there is no
  * such conversion. */
 int ds_mapcol_value(ds_mapcol **out, const char *expr, size_t len, enum ds_type type,
-                    const ds_schema *s, ds_err *err);
+                    const ds_colnames *names, ds_err *err);
 /* "Q: {q}\nA: {meta.a}": expressions between braces, as texts; \n \t \\ \{ \} are escapes. */
-int ds_mapcol_text(ds_mapcol **out, const char *template, const ds_schema *s, ds_err *err);
+int ds_mapcol_text(ds_mapcol **out, const char *template, const ds_colnames *names, ds_err *err);
 /* The JSON object in column `base` of the input (-1: an empty one) with the members below. */
-int ds_mapcol_object(ds_mapcol **out, long base, const ds_schema *s, ds_err *err);
+int ds_mapcol_object(ds_mapcol **out, long base, const ds_colnames *names, ds_err *err);
 /* A member more: of the value that `expr` has, or dropped when it is NULL. DS_USAGE when it was
  * named before, or m is no object. */
 int ds_mapcol_member(ds_mapcol *m, const char *name, const char *expr, ds_err *err);

@@ -27,7 +27,8 @@ int ds_mixin_open(ds_mixin *m, const char *operand, const char *by, bool again, 
     if (rc == 0 && (!m->views || !m->values || ds_buf_put(&m->prov, prov, len)))
         rc = ds_fail_nomem(err);
     if (rc == 0 && by)
-        rc = ds_where_new(&m->by, by, strlen(by), &m->schema, err);
+        rc = ds_where_new(&m->by, by, strlen(by), &(ds_colnames){.schema = &m->schema, .in = m->in},
+                          err);
     if (rc == 0 && by && ds_where_type(m->by) != DS_W_INT && ds_where_type(m->by) != DS_W_ANY)
         rc = ds_fail(err, DS_USAGE, "it is no whole number");
     return rc && by ? ds_err_prefix(err, "--by %s", by) : rc;

@@ -174,17 +174,16 @@ void ds_rowresult_text(ds_buf *out, const ds_rowresult *r, const ds_rowplan *p)
         }
 }
 
-int ds_rowcolumn_find(size_t *column, const ds_schema *s, const char *name, unsigned types,
+int ds_rowcolumn_find(size_t *column, ds_instream *in, const char *name, unsigned types,
                       ds_err *err)
 {
-    long k = ds_schema_find(s, name);
-    if (k < 0)
-        return ds_fail(err, DS_FAIL, "no column '%s' in the stream", name);
-    if (!(types >> s->cols[k].type & 1))
-        return ds_fail(err, DS_FAIL, "column '%s' is %s, which is of no use here", name,
-                       ds_type_name(s->cols[k].type));
-    *column = (size_t)k;
-    return 0;
+    const ds_colnames names = ds_colnames_of(in);
+    int rc = ds_colname_column(&names, name, column, err);
+    const enum ds_type t = rc ? DS_NTYPES : names.schema->cols[*column].type;
+    if (rc == 0 && !(types >> t & 1))
+        rc = ds_fail(err, DS_FAIL, "column '%s' is %s, which is of no use here", name,
+                     ds_type_name(t));
+    return rc;
 }
 
 /* ---- outputs ---- */

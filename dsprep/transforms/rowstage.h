@@ -16,6 +16,7 @@
 
 #include <jansson.h>
 
+#include "colname.h"
 #include "instream.h"
 #include "opt.h"
 
@@ -157,7 +158,7 @@ typedef struct ds_rowjob {
 void ds_rowjob_fini(ds_rowjob *j);
 
 /* The column of text that an option names; any of `types` (bits 1 << enum ds_type). */
-int ds_rowcolumn_find(size_t *column, const ds_schema *s, const char *name, unsigned types,
+int ds_rowcolumn_find(size_t *column, ds_instream *in, const char *name, unsigned types,
                       ds_err *err);
 
 /* What was read of large values of a row need not stay in memory. */

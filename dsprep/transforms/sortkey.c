@@ -42,8 +42,9 @@ static void direction(const char *text, size_t *len, bool *down)
         }
 }
 
-static int compile(part *p, const ds_schema *s, const char *text, bool numeric, ds_err *err)
+static int compile(part *p, const ds_colnames *names, const char *text, bool numeric, ds_err *err)
 {
+    const ds_schema *s = names->schema;
     size_t len = strlen(text);
     ds_buf form = {0};
     direction(text, &len, &p->down);
@@ -59,7 +60,7 @@ static int compile(part *p, const ds_schema *s, const char *text, bool numeric, 
                  ? ds_fail_nomem(err)
                  : 0;
     if (rc == 0)
-        rc = ds_where_new(&p->where, (const char *)form.data, form.len, s, err);
+        rc = ds_where_new(&p->where, (const char *)form.data, form.len, names, err);
     if (rc == 0 && ds_where_type(p->where) == DS_W_MANY)
         rc = ds_fail(err, DS_USAGE, "values of many parts have no order (len(%.*s) has)", (int)len,
                      text);
@@ -67,18 +68,18 @@ static int compile(part *p, const ds_schema *s, const char *text, bool numeric, 
     return rc ? ds_err_prefix(err, "--by %s", text) : 0;
 }
 
-int ds_sortkey_new(ds_sortkey **out, const ds_schema *s, const char *const *by, size_t n,
+int ds_sortkey_new(ds_sortkey **out, const ds_colnames *names, const char *const *by, size_t n,
                    bool numeric, bool reverse, ds_err *err)
 {
     ds_sortkey *k = *out = calloc(1, sizeof *k);
     int rc = k && (k->v = calloc(n, sizeof *k->v)) ? 0 : ds_fail_nomem(err);
     if (rc)
         return rc;
-    k->schema = s;
+    k->schema = names->schema;
     k->n = n;
     for (size_t i = 0; rc == 0 && i < n; i++) {
         k->v[i].down = reverse;
-        rc = compile(&k->v[i], s, by[i], numeric, err);
+        rc = compile(&k->v[i], names, by[i], numeric, err);
     }
     return rc;
 }

@@ -16,7 +16,7 @@ typedef struct ds_sortkey ds_sortkey;
 /* `by`: n keys, the first decides first. Each is an expression (where.h), `key` or `origin`, and
  * may end in " asc" or " desc". numeric: texts are read as numbers, others are null. reverse: each
  * goes the other way. The schema must outlive it. DS_USAGE names the key. */
-int ds_sortkey_new(ds_sortkey **out, const ds_schema *s, const char *const *by, size_t n,
+int ds_sortkey_new(ds_sortkey **out, const ds_colnames *names, const char *const *by, size_t n,
                    bool numeric, bool reverse, ds_err *err);
 void ds_sortkey_free(ds_sortkey *k);
 

@@ -9,6 +9,7 @@
 #ifndef DS_WHERE_H
 #define DS_WHERE_H
 
+#include "colname.h"
 #include "dsr_io.h"
 #include "jscan.h"
 
@@ -34,8 +35,10 @@ typedef struct ds_wval {
 } ds_wval;
 
 typedef struct ds_where ds_where;
-/* Compiles `text` against the columns of `s`, which must outlive it. DS_USAGE with the place. */
-int ds_where_new(ds_where **out, const char *text, size_t len, const ds_schema *s, ds_err *err);
+/* Compiles `text` against the columns of names->schema, which must outlive it. DS_USAGE with the
+ * place. */
+int ds_where_new(ds_where **out, const char *text, size_t len, const ds_colnames *names,
+                 ds_err *err);
 void ds_where_free(ds_where *w);
 enum ds_wtype ds_where_type(const ds_where *w); /* of the whole */
 bool ds_where_uses(const ds_where *w, size_t column);

@@ -124,14 +124,14 @@ int ds_wparse_expr(ds_wparse *s)
 
 /* ---- the whole ---- */
 
-int ds_where_new(ds_where **out, const char *p, size_t len, const ds_schema *sc, ds_err *err)
+int ds_where_new(ds_where **out, const char *p, size_t len, const ds_colnames *names, ds_err *err)
 {
     ds_where *w = calloc(1, sizeof *w);
     *out = NULL;
     if (!w)
         return ds_fail_nomem(err);
-    w->s = sc;
-    ds_wparse s = {.w = w, .p = p, .len = len, .err = err};
+    w->s = names->schema;
+    ds_wparse s = {.w = w, .names = names, .p = p, .len = len, .err = err};
     int rc = ds_utf8_check((const uint8_t *)p, len) == len
                  ? ds_wtoken_next(&s)
                  : ds_fail(err, DS_USAGE, "expression: not valid UTF-8");

@@ -13,6 +13,7 @@ enum ds_wtoken { T_END, T_NUMBER, T_TEXT, T_NAME, T_SIGN };
 
 typedef struct ds_wparse {
     ds_where *w;
+    const ds_colnames *names;
     const char *p;
     size_t len, at;
     unsigned depth;

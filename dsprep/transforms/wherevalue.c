@@ -110,52 +110,29 @@ static char *name_parts(const char *p, size_t len, size_t *n)
     return out;
 }
 
-/* The column that the longest row of first parts names; *rest: the parts behind. */
-static long find_column(const ds_schema *sc, char *parts, size_t n, size_t *rest)
-{
-    char joined[130];
-    long found = -1;
-    size_t at = 0, end = 0;
-    for (size_t i = 0; i < n; i++) {
-        const size_t len = strlen(parts + at);
-        if (end + len + 1 >= sizeof joined)
-            break;
-        if (i)
-            joined[end++] = '.';
-        memcpy(joined + end, parts + at, len + 1);
-        end += len;
-        at += len + 1;
-        const long k = ds_schema_find(sc, joined);
-        if (k >= 0) {
-            found = k;
-            *rest = i + 1 < n ? at : 0;
-        }
-    }
-    return found;
-}
-
 static int column(ds_wparse *s)
 {
-    const ds_schema *sc = s->w->s;
-    size_t n, rest = 0;
+    ds_err why = {0};
+    const char *below = NULL;
+    size_t n, k = 0;
     char *parts = name_parts(s->p + s->from, s->to - s->from, &n);
     if (!parts)
         return ds_fail_nomem(s->err);
-    const long k = find_column(sc, parts, n, &rest);
-    int at = k < 0 ? ds_wparse_fail(s, s->from, "no such column in the stream")
-             : rest && sc->cols[k].type != DS_JSON
-                 ? ds_wparse_fail(s, s->from, "only columns of JSON have members")
-                 : ds_wparse_node(s, W_COLUMN, column_type(sc->cols[k].type), -1, -1);
+    int at = ds_colname_find(s->names, parts, n, &k, &below, &why);
+    at = at == DS_USAGE ? ds_wparse_fail(s, s->from, why.msg)
+         : at           ? ds_fail(s->err, at, "%s", why.msg)
+                        : ds_wparse_node(s, W_COLUMN, column_type(s->w->s->cols[k].type), -1, -1);
     if (at < 0) {
         free(parts);
         return at;
     }
-    if (rest)
-        memmove(parts, parts + rest, s->to - s->from + 2 - rest);
+    const size_t len = s->to - s->from;
+    if (below)
+        memmove(parts, below, len + 2 - (size_t)(below - parts));
     else
         *parts = 0;
     s->w->v[at].own = parts;
-    s->w->v[at].column = (size_t)k;
+    s->w->v[at].column = k;
     int rc = ds_wtoken_next(s);
     return rc ? rc : at;
 }

@@ -107,7 +107,7 @@ reckon() {
     [ "$(wc -l <one.jsonl)" = 5 ]
     exits 2 dsprep decontaminate l.dsr
     has '--against'
-    exits 1 dsprep decontaminate --against eval.dsr --against-column question -o c.dsr t.dsr
+    exits 2 dsprep decontaminate --against eval.dsr --against-column question -o c.dsr t.dsr
     has 'eval.dsr' "'question'"
     exits 1 dsprep decontaminate --against nowhere -o c.dsr t.dsr
     has 'nowhere'

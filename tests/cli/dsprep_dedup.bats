@@ -76,5 +76,5 @@ keys() { dsprep cat -c key "$@" | sed 's/.*"key":"\([^"]*\)".*/\1/' | tr -d '\n'
     [ ! -e k.dsr ]
     [ ! -e r.dsr ]
     [ -z "$(ls tmp)" ]
-    exits 1 dsprep dedup -c nosuch s.dsr
+    exits 2 dsprep dedup -c nosuch s.dsr
 }

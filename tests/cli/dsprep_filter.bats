@@ -71,7 +71,7 @@ keeps() {
         has "$why"
     done <<'END'
 meta.status >|at byte 13 (its end): a value is wanted
-nosuch > 1|at byte 0 (nosuch > 1): no such column
+nosuch > 1|at byte 0 (nosuch > 1): no column 'nosuch'
 text > 1|cannot be compared
 text|neither true nor false
 len(5) > 1|this has no length
@@ -170,7 +170,7 @@ END
     has 'gopher-quality'
     exits 2 dsprep filter --set gopher.words=1 s.dsr
     exits 2 dsprep filter --set gopher.words_min=x s.dsr
-    exits 1 dsprep filter --min-chars 1 -c nosuch s.dsr
+    exits 2 dsprep filter --min-chars 1 -c nosuch s.dsr
     has "no column 'nosuch'"
     exits 2 dsprep filter --min-chars 1 --rejects - s.dsr
 }

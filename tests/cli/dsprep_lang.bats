@@ -40,7 +40,7 @@ END
     dsprep cat r.dsr | jq -r '.key + " " + .note' | grep -Eqx 'de de (0\.[89].|1\.00)'
     [ "$(dsprep info --json t.dsr | jq -c '[.records, .held]')" = '[2,{"lang: other":7}]' ]
     exits 2 dsprep lang --min-share 0.5 l.dsr
-    exits 1 dsprep lang --column nothing -o u.dsr l.dsr
+    exits 2 dsprep lang --column nothing -o u.dsr l.dsr
     {
         printf '{"id":"x","text":"%s"}\n' "$(for i in $(seq 4000); do printf 'The pump number %d was started again. ' "$i"; done)"
         printf '{"id":"y","text":"\\u0000\\u0001 The valve\\u0007 was opened by the operator \\u001f on duty\\uffff, who noted it down."}\n'

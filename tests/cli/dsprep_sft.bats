@@ -98,10 +98,10 @@ E
     has 'record 3' 'no member "q", but: '
     run dsprep tokenize -t "$TOKENIZER" --prompt q --response text p.dsr -o x.dsr
     [ "$status" -eq 1 ]
-    has "no column 'q'" 'columns of text and JSON are: ' 'text, meta' 'COLUMN.MEMBER'
+    has 'record 3' 'no member "q", but: '
     run dsprep tokenize -t "$TOKENIZER" --column body p.dsr -o x.dsr
-    [ "$status" -eq 1 ]
-    has "no column 'body'" 'columns of text are: ' 'text'
+    [ "$status" -eq 2 ]
+    has "no column 'body'" 'columns are: ' 'text, meta' 'meta.MEMBER'
     run dsprep tokenize -t "$TOKENIZER" --prompt meta.q --response text --on-error skip p.dsr -o x.dsr
     [ "$status" -eq 3 ]
     has 'record 3' '2 of 5 records'

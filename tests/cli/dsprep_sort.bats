@@ -73,7 +73,7 @@ order() { dsprep sort -q "$@" | dsprep cat -c key | jq -r .key | tr '\n' ' '; }
     exits 2 dsprep sort s.dsr
     has '--by is needed'
     exits 2 dsprep sort --by nothing s.dsr
-    has '--by nothing' 'no such column'
+    has '--by nothing' "no column 'nothing'"
     exits 2 dsprep sort --by tokens "$GOLDEN/types.dsr"
     exits 2 dsprep sort --by tokens --json "$GOLDEN/types.dsr"
     echo "$output" | jq -e '.type == "exit" and .code == 2'

@@ -62,9 +62,9 @@ visits() {
         exits 2 dsprep split --by key --parts "$p" v.dsr
     done
     exits 2 dsprep split --by nosuch v.dsr
-    has "no column 'nosuch' in the stream" 'meta.nosuch'
+    has "no column 'nosuch' in the stream" 'members of meta'
     exits 2 dsprep split --by 'nosuch + 1' v.dsr
-    has 'no such column'
+    has "no column 'nosuch'"
     exits 2 dsprep split --by key -d d -o f v.dsr
     exits 0 dsprep split -q --by key --parts all=1 -o k.dsr v.dsr
 }

@@ -25,8 +25,8 @@ app() {
     diff want got
     exits 0 dsprep templates --json a.dsr -o j.dsr
     [ "$output" = '{"command":"dsprep templates","input":2707,"output":2707,"held":{},"templates":3,"shapes":4,"without":0}' ]
-    exits 1 dsprep templates --json --column nothing -o k.dsr a.dsr
-    echo "$output" | jq -e '.type == "exit" and .code == 1 and (.error | contains("nothing"))'
+    exits 2 dsprep templates --json --column nothing -o k.dsr a.dsr
+    echo "$output" | jq -e '.type == "exit" and .code == 2 and (.error | contains("nothing"))'
 }
 
 @test "templates: the other columns, blocks and origins pass; the same for any number of threads, file or pipe" {
@@ -46,7 +46,7 @@ app() {
     dsprep templates --max-shapes 1 a.dsr >t.dsr 2>err
     grep -q 'records have no template' err
     dsprep cat t.dsr | jq -s -e 'map(select(.template == null)) | length > 0'
-    exits 1 dsprep templates -c nothing a.dsr
+    exits 2 dsprep templates -c nothing a.dsr
     head -c 3000 a.dsr >cut.dsr
     fails dsprep templates cut.dsr
     exits 2 dsprep templates --similarity 2 a.dsr

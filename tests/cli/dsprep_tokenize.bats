@@ -15,8 +15,8 @@ load dsprep_common
     [ "$output" = '{"tokens":[257,220,66,64,83,261,258,220,27,91,68,77,67,91,29]}' ]
     exits 0 dsprep tokenize --json -t "$TOKENIZER" -o j.dsr s.dsr
     echo "$output" | jq -ce '[.command, .input, .output, .tokens, .text_bytes] == ["dsprep tokenize", 1, 1, 10, 23]'
-    exits 1 dsprep tokenize --json --column nothing -t "$TOKENIZER" -o k.dsr s.dsr
-    echo "$output" | jq -e '.type == "exit" and .code == 1'
+    exits 2 dsprep tokenize --json --column nothing -t "$TOKENIZER" -o k.dsr s.dsr
+    echo "$output" | jq -e '.type == "exit" and .code == 2'
 }
 
 @test "tokenize: the same bytes for any number of threads, and all else unchanged" {

@@ -20,6 +20,7 @@ static void require(int ok)
 }
 
 static ds_schema schema;
+static const ds_colnames names = {.schema = &schema};
 static ds_textclass *classes;
 static const char text[] = "GET /a 200 \xe8\xbd\xb4",
                   meta[] = "{\"a\":[1,2],\"b\":\"x\\u0041\",\"c\":-1.5e3,\"d\":{\"e\":null}}";
@@ -61,7 +62,7 @@ static void sorting(char *p, bool numeric)
     const char *by[2] = {p, nl ? nl + 1 : NULL};
     if (nl)
         *nl = '\0';
-    const int rc = ds_sortkey_new(&k, &schema, by, nl ? 2 : 1, numeric, numeric, &err);
+    const int rc = ds_sortkey_new(&k, &names, by, nl ? 2 : 1, numeric, numeric, &err);
     require(rc == 0 || (err.code && err.msg[0]));
     for (int i = 0; rc == 0 && i < 2; i++) {
         const ds_range range = {1, 2, 3};
@@ -86,16 +87,16 @@ static void mapping(const char *p, unsigned how)
     ds_value v[5];
     int rc;
     if (how == 0) {
-        rc = ds_mapcol_text(&m, p, &schema, &err);
+        rc = ds_mapcol_text(&m, p, &names, &err);
     } else if (how == 1) {
-        rc = ds_mapcol_object(&m, 1, &schema, &err);
+        rc = ds_mapcol_object(&m, 1, &names, &err);
         const char *eq = strchr(p, '=');
         char *name = strndup(p, eq ? (size_t)(eq - p) : strlen(p));
         require(name != NULL);
         rc = rc ? rc : ds_mapcol_member(m, name, eq ? eq + 1 : NULL, &err);
         free(name);
     } else {
-        rc = ds_mapcol_value(&m, p, strlen(p), (enum ds_type)((how - 2) % (DS_NTYPES + 1)), &schema,
+        rc = ds_mapcol_value(&m, p, strlen(p), (enum ds_type)((how - 2) % (DS_NTYPES + 1)), &names,
                              &err);
     }
     require(rc == 0 || (err.code && err.msg[0]));

@@ -61,7 +61,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len)
         memcpy(copy, data, len);
     make_schema(&s);
-    int rc = ds_where_new(&w, copy, len, &s, &err);
+    int rc = ds_where_new(&w, copy, len, &(ds_colnames){.schema = &s}, &err);
     require((rc == 0) == (w != NULL) && (rc == 0 || err.msg[0]));
     if (w) {
         evaluate(w, &k, false);

@@ -40,7 +40,8 @@ static ds_sortkey *key_by(const setting *s, const char *const *by, size_t n, boo
 {
     ds_sortkey *k;
     ds_err err = {0};
-    assert_int_equal(ds_sortkey_new(&k, &s->schema, by, n, numeric, reverse, &err), 0);
+    assert_int_equal(
+        ds_sortkey_new(&k, &(ds_colnames){.schema = &s->schema}, by, n, numeric, reverse, &err), 0);
     return k;
 }
 
@@ -400,7 +401,9 @@ static void what_is_no_key_is_named(void **state)
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ds_sortkey *k = NULL;
         ds_err err = {0};
-        assert_int_not_equal(ds_sortkey_new(&k, &s.schema, &bad[i], 1, false, false, &err), 0);
+        assert_int_not_equal(
+            ds_sortkey_new(&k, &(ds_colnames){.schema = &s.schema}, &bad[i], 1, false, false, &err),
+            0);
         assert_non_null(strstr(err.msg, "--by"));
         assert_non_null(strstr(err.msg, bad[i]));
         ds_sortkey_free(k);
