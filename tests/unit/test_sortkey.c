@@ -394,7 +394,7 @@ static void a_derived_key_is_a_text(void **state)
 static void what_is_no_key_is_named(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"",     " desc",          "nowhere", "text text",
+    static const char *const bad[] = {"",     " desc",          "text.no", "text text",
                                       "len(", "text desc desc", "[1]"};
     setting s;
     begin(&s);
