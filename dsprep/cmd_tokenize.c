@@ -66,6 +66,7 @@ const ds_command ds_cmd_tokenize = {
 
 typedef struct tok_ctx {
     ds_tokenplan plan;
+    ds_tok_shelf shelf;
     ds_stageout out;
     ds_chunk *chunks; /* of the block being written */
     uint64_t records;
@@ -277,7 +278,9 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
                     ds_err *err)
 {
     ds_buf prov = {0};
+    ds_tok_shelf_init(&c->shelf, tok);
     ds_tokenopts opts = {.tok = tok,
+                         .shelf = &c->shelf,
                          .flags = (o->no_added ? DS_TOK_NO_ADDED : 0u) |
                                   (o->no_special ? DS_TOK_NO_SPECIAL : 0u),
                          .name = o->name,
@@ -447,6 +450,7 @@ static int run(int argc, char **argv)
     ds_tokenplan_fini(&c.plan);
     ds_instream_free(c.in);
     ds_chat_free(c.chat);
+    ds_tok_shelf_fini(&c.shelf);
     ds_tok_free(tok);
     free(c.chunks);
     return ds_transform_end(&ds_cmd_tokenize, &row, &err, false);

@@ -436,9 +436,8 @@ static int row(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, const d
     return rc;
 }
 
-static int begin(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
+static void begin(ds_tokencol *c, const ds_tokenplan *p)
 {
-    int rc = c->state ? 0 : ds_tok_state_new(&c->state, p->o.tok, err);
     const ds_column *col = &p->schema.cols[p->schema.n - p->ncols];
     for (size_t i = 0; i < p->ncols; i++) {
         if (!c->ready)
@@ -449,14 +448,13 @@ static int begin(ds_tokencol *c, const ds_tokenplan *p, ds_err *err)
     c->ready = true;
     c->counts = (ds_tokencounts){0};
     ds_err_clear(&c->skipped);
-    return rc;
 }
 
-int ds_tokencol_block(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, ds_err *err)
+static int rows(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, ds_err *err)
 {
     ds_colview v[2];
     ds_value x[2];
-    int rc = begin(c, p, err);
+    int rc = 0;
     for (size_t i = 0; i < p->ntexts && rc == 0; i++) {
         const ds_chunk *chunk = &b->chunks[p->text[i].column];
         rc = ds_colview_open(&v[i], &p->schema.cols[p->text[i].column], chunk->body,
@@ -469,6 +467,17 @@ int ds_tokencol_block(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, 
             (void)ds_colview_next(&v[i], &x[i]);
         rc = row(c, p, b, x, at, err);
     }
+    return rc;
+}
+
+int ds_tokencol_block(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, ds_err *err)
+{
+    begin(c, p);
+    int rc = ds_tok_shelf_take(p->o.shelf, &c->state, err);
+    if (rc == 0)
+        rc = rows(c, p, b, err);
+    ds_tok_shelf_give(p->o.shelf, c->state);
+    c->state = NULL;
     for (size_t i = 0; i < p->ncols && rc == 0; i++)
         rc = ds_colbuild_chunk(&c->build[i], &c->head[i], &c->chunk[i], err);
     return rc;
@@ -481,7 +490,6 @@ void ds_tokencol_fini(ds_tokencol *c)
             ds_colbuild_fini(&c->build[i]);
         ds_buf_fini(&c->head[i]);
     }
-    ds_tok_state_free(c->state);
     ds_spantext_fini(&c->text);
     ds_chatwork_fini(&c->chat);
     ds_ids_fini(&c->ids);

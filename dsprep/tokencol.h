@@ -14,15 +14,17 @@
 #include "dsr_io.h"
 #include "textref.h"
 #include "tok_chat.h"
+#include "tok_shelf.h"
 
 enum ds_truncate { DS_TRUNCATE_ERROR, DS_TRUNCATE_LEFT, DS_TRUNCATE_RIGHT, DS_TRUNCATE_DROP };
 
 /* What a plan is made of; everything is borrowed. */
 typedef struct ds_tokenopts {
     const ds_tok *tok;
-    unsigned flags;     /* enum ds_tok_flags; DS_TOK_NO_ADDED is for plain text */
-    const char *name;   /* of the new column */
-    const char *column; /* plain text */
+    ds_tok_shelf *shelf; /* of tok; a block is worked on with a state of it */
+    unsigned flags;      /* enum ds_tok_flags; DS_TOK_NO_ADDED is for plain text */
+    const char *name;    /* of the new column */
+    const char *column;  /* plain text */
     /* or a prompt and its answer */
     const char *prompt, *response, *separator;
     /* or conversations, as tok_chat.h has them */
@@ -66,7 +68,7 @@ typedef struct ds_tokencol {
     ds_colbuild build[DS_TOKENCOLS];
     ds_buf head[DS_TOKENCOLS];
     bool ready;
-    ds_tok_state *state;
+    ds_tok_state *state; /* while a block is worked on */
     ds_spantext text;
     ds_chatwork chat;
     ds_ids ids;

@@ -6,7 +6,8 @@
 TOKTIME is the program made of tests/bench/bench_tok.c. Every text is cut into documents of about 64 KiB, the same for all.
 Cold: the first pass of a new tokenizer; warm: the best of the --passes after it (caches grow for some). Hugging Face and tiktoken keep no caches that
 matter, and take the first --mb megabytes only. tiktoken gets the merges of the file and its patterns as one alternation,
-which is as much work, though not always the same ids. With one thread times are the processor's.
+which is as much work, though not always the same ids. With one thread times are the processor's, so that what else runs counts
+less; how well several threads scale is told by processor time too.
 """
 import argparse
 import json
@@ -98,7 +99,8 @@ def gigatoken(path, docs):
 
 def ours(path, text, threads):
     out = subprocess.run([a.toktime, path, text, str(threads), str(1 + a.passes)], stdout=subprocess.PIPE, check=True).stdout.split()
-    return float(out[4]), float(out[6]), (float(out[1]) * 1e3, float(out[2]) * 1e3)
+    rates = {"wall": (float(out[4]), float(out[7])), "cpu": (float(out[5]), float(out[8]))}
+    return rates, (float(out[1]) * 1e3, float(out[2]) * 1e3)
 
 
 PEERS = {"tokenizers": hugging_face, "tiktoken": tiktoken, "gigatoken": gigatoken}
@@ -106,14 +108,15 @@ for text in a.texts:
     if os.path.getsize(text) == 0:
         print("%-10s no text of this kind" % os.path.basename(text))
         continue
-    cold, warm, load = ours(a.tokenizer, text, a.threads)
+    rates, load = ours(a.tokenizer, text, a.threads)
+    cold, warm = rates["wall" if a.threads > 1 else "cpu"]
     name = os.path.basename(text)
     print("%-10s dstok       %8.1f cold %8.1f warm MB/s, load %.1f ms (%.1f of the processor)" %
           (name, cold, warm, *load), flush=True)
     if a.threads > 1:
-        one = ours(a.tokenizer, text, 1)
-        print("%-10s dstok       %d threads: %.2f cold, %.2f warm of as many times one thread's processor speed" %
-              (name, a.threads, cold / one[0] / a.threads, warm / one[1] / a.threads), flush=True)
+        one = ours(a.tokenizer, text, 1)[0]["cpu"]
+        print("%-10s dstok       %d threads: %.2f cold, %.2f warm of as many times one thread, by processor time" % (
+            name, a.threads, *(rates["cpu"][i] / one[i] / a.threads for i in (0, 1))), flush=True)
     data = documents(open(text, "rb").read())
     for peer in a.peers.split(","):
         try:

@@ -6,6 +6,7 @@
 
 #include "tok_make.h"
 #include "tok_scan.h"
+#include "tok_shelf.h"
 #include "tok_window.h"
 
 static uint64_t seed = 88172645463325252u;
@@ -379,12 +380,38 @@ static void batches(void **state)
     ds_tok_free(t);
 }
 
+/* The last one given back is lent first, and none is made while one is there. */
+static void shelf(void **x)
+{
+    (void)x;
+    ds_err err = {0};
+    ds_tok_shelf s = {0};
+    ds_tok_state *a, *b, *c;
+    ds_tok_shelf_fini(&s); /* of none */
+    ds_tok *t = pipeline(0);
+    ds_tok_shelf_init(&s, t);
+    assert_int_equal(ds_tok_shelf_take(&s, &a, &err), 0);
+    assert_int_equal(ds_tok_shelf_take(&s, &b, &err), 0);
+    assert_ptr_not_equal(a, b);
+    ds_tok_shelf_give(&s, b);
+    ds_tok_shelf_give(&s, a);
+    ds_tok_shelf_give(&s, NULL);
+    assert_int_equal(ds_tok_shelf_take(&s, &c, &err), 0);
+    assert_ptr_equal(c, a);
+    assert_int_equal(ds_tok_shelf_take(&s, &c, &err), 0);
+    assert_ptr_equal(c, b);
+    ds_tok_shelf_give(&s, a);
+    ds_tok_shelf_give(&s, b);
+    ds_tok_shelf_fini(&s);
+    ds_tok_free(t);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(masks),          cmocka_unit_test(windows), cmocka_unit_test(window_parts),
         cmocka_unit_test(every_level),    cmocka_unit_test(streams), cmocka_unit_test(batches),
-        cmocka_unit_test(stream_refuses),
+        cmocka_unit_test(stream_refuses), cmocka_unit_test(shelf),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
