@@ -198,6 +198,29 @@ static int map_fragments(dcm_file *f, const char **reason, ds_err *err)
 /* ---- one frame ----------------------------------------------------------------------------------
  */
 
+/* What a decoder gave, of `bytes` a value, in the width that the image says; values are in the low
+ * bits. */
+static int to_width(dcm_file *f, ds_buf *out, unsigned bytes, ds_err *err)
+{
+    const unsigned size = size_of(f->im.dtype);
+    const size_t n = f->pixels * f->im.samples;
+    if (bytes == 0 || out->len < n * bytes)
+        return ds_fail(err, DS_FAIL, "the decoder gave too few values");
+    if (bytes != size) {
+        ds_buf_reset(&f->tmp);
+        if (ds_buf_reserve(&f->tmp, n * size) != 0)
+            return ds_fail_nomem(err);
+        for (size_t i = 0; i < n; i++)
+            for (unsigned b = 0; b < size; b++)
+                f->tmp.data[i * size + b] = b < bytes ? out->data[i * bytes + b] : 0;
+        const ds_buf wide = f->tmp;
+        f->tmp = *out;
+        *out = wide;
+    }
+    out->len = n * size;
+    return 0;
+}
+
 static int coded_frame(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
 {
     dcm_image *im = &f->im;
@@ -220,25 +243,12 @@ static int coded_frame(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
         rc = ds_fail(err, DS_FAIL, "the codestream is of %u x %u x %u", is.rows, is.cols,
                      is.samples);
     if (rc == 0)
-        rc = dcm_codec_decode(f->codec, im->syntax, f->in.data, f->in.len, f->ybr, &is, &f->tmp,
-                              err);
+        rc = dcm_codec_decode(f->codec, im->syntax, f->in.data, f->in.len, f->ybr, &is, out, err);
     if (rc != 0)
         return rc;
     if (is.rgb && im->samples == 3)
         snprintf(im->photometric, sizeof im->photometric, "RGB");
-    /* To the width that the image says; values are in the low bits. */
-    unsigned size = size_of(im->dtype);
-    size_t n = f->pixels * im->samples;
-    if (is.bytes == 0 || f->tmp.len < n * is.bytes)
-        return ds_fail(err, DS_FAIL, "the decoder gave too few values");
-    ds_buf_reset(out);
-    if (ds_buf_reserve(out, n * size) != 0)
-        return ds_fail_nomem(err);
-    for (size_t i = 0; i < n; i++)
-        for (unsigned b = 0; b < size; b++)
-            out->data[i * size + b] = b < is.bytes ? f->tmp.data[i * is.bytes + b] : 0;
-    out->len = n * size;
-    return 0;
+    return to_width(f, out, is.bytes, err);
 }
 
 static void swap_bytes(uint8_t *p, size_t n, unsigned size)
