@@ -29,9 +29,11 @@ static int64_t parts_of(int64_t n)
 
 #define STEP(n, o) ((n) - (o) < 256 ? (n) - (o) : 256)
 
-static void swiglu_job(void *arg, int64_t i)
+/* y from a and b, 256 elements at a time. */
+typedef void pair_fn(const elemjob *j, float *y, const float *a, const float *b, int64_t n);
+
+static inline void each_pair(elemjob *j, int64_t i, pair_fn *fn)
 {
-    elemjob *j = arg;
     PART(j, i);
 
     (void)tmp_c;
@@ -39,10 +41,20 @@ static void swiglu_job(void *arg, int64_t i)
     for (int64_t o = 0; o < n; o += 256) {
         const int64_t w = STEP(n, o);
         float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
-        j->v->swiglu(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a),
-                     ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), w);
+        fn(j, y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a),
+           ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), w);
         ds_row_put(j->v, j->y, j->f, at + o, w, y);
     }
+}
+
+static void swiglu_pair(const elemjob *j, float *y, const float *a, const float *b, int64_t n)
+{
+    j->v->swiglu(y, a, b, n);
+}
+
+static void swiglu_job(void *arg, int64_t i)
+{
+    each_pair(arg, i, swiglu_pair);
 }
 
 static int swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
@@ -85,20 +97,14 @@ static int swiglu_back(ds_kernels *k, void *da, void *db, const void *dy, const 
     return 0;
 }
 
+static void add_pair(const elemjob *j, float *y, const float *a, const float *b, int64_t n)
+{
+    j->v->add_scaled(y, a, b, j->s, n);
+}
+
 static void add_job(void *arg, int64_t i)
 {
-    elemjob *j = arg;
-    PART(j, i);
-
-    (void)tmp_c;
-    (void)tmp_z;
-    for (int64_t o = 0; o < n; o += 256) {
-        const int64_t w = STEP(n, o);
-        float *y = ds_row_out(j->y, j->f, at + o, tmp_y);
-        j->v->add_scaled(y, ds_row_get(j->v, j->a, j->f, at + o, w, tmp_a),
-                         ds_row_get(j->v, j->b, j->f, at + o, w, tmp_b), j->s, w);
-        ds_row_put(j->v, j->y, j->f, at + o, w, y);
-    }
+    each_pair(arg, i, add_pair);
 }
 
 static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, enum ds_kfmt f,

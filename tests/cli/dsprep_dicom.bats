@@ -1,14 +1,7 @@
 #!/usr/bin/env bats
 # dsprep dicom: de-identified records, what is held, the proof, DICOM files.
 
-load dsprep_common
-
-DICOM=$DS_ROOT/tests/fuzz/corpus/dicom
-
-key() { # a key, the same in every run
-    printf '%064d\n' 7 >key
-    chmod 600 key
-}
+load dicom_common
 
 hasnt() {
     case $output in *"$1"*) echo "it says: $1" && return 1 ;; esac
@@ -22,7 +15,6 @@ clean() {
 @test "dicom: no key, no output; none has to be said" {
     exits 2 dsprep dicom "$DICOM/ct"
     has "--key-file is missing"
-    key
     chmod 644 key
     exits 2 dsprep dicom --key-file key "$DICOM/ct"
     has "chmod 600"
@@ -34,7 +26,6 @@ clean() {
 }
 
 @test "dicom: a record without the patient" {
-    key
     dsprep dicom -q --deid basic,retain-modified-dates,clean-descriptors --key-file key "$DICOM/ct" >s.dsr
     clean s.dsr
     exits 0 dsprep head s.dsr
@@ -45,7 +36,6 @@ clean() {
 }
 
 @test "dicom: modality values are floats, frames are records" {
-    key
     dsprep dicom -q --values modality --record frame --key-file key "$DICOM/ct" | dsprep head >out
     grep -q '"dtype":"f32","shape":\[4,4\]' out
     grep -q '#1",' out
@@ -54,7 +44,6 @@ clean() {
 }
 
 @test "dicom: the same bytes for any number of processes" {
-    key
     dsprep dicom -q -j 1 --key-file key --burned-in pass "$DICOM" >a.dsr 2>/dev/null || [ $? -eq 3 ]
     dsprep dicom -q -j 5 --key-file key --burned-in pass "$DICOM" >b.dsr 2>/dev/null || [ $? -eq 3 ]
     cmp a.dsr b.dsr
@@ -62,7 +51,6 @@ clean() {
 }
 
 @test "dicom: input is output, held and failed; held objects are set aside" {
-    key
     printf 'no object' >junk
     cp "$DICOM/ct" ct
     cp "$DICOM/us_held" us
@@ -77,7 +65,6 @@ clean() {
 }
 
 @test "dicom: what one object calls itself is found in another one" {
-    key
     exits 1 bash -c 'dsprep dicom --deid basic,clean-descriptors --key-file key -o sh "$@" 2>&1' _ "$DICOM/place_a" "$DICOM/place_b"
     has "InstitutionName in column meta"
     hasnt "Lakeshore"
@@ -100,13 +87,11 @@ clean() {
 }
 
 @test "dicom deid: clean-pixel-data is no leave to let pass" {
-    key
     exits 2 dsprep dicom --deid basic,clean-pixel-data --burned-in pass --key-file key "$DICOM/ct"
     has "clean-pixel-data"
 }
 
 @test "dicom: DICOM files, and those once more" {
-    key
     dsprep dicom -q --deid basic,retain-modified-dates --key-file key --to-dicom one --source-map map "$DICOM/ct" >s.dsr
     f=$(find one -name '*.dcm')
     clean "$f"
@@ -118,7 +103,6 @@ clean() {
 }
 
 @test "dicom: archives and standard input" {
-    key
     cp "$DICOM/ct" ct
     tar cf a.tar ct
     dsprep dicom -q --key-file key a.tar | dsprep head >a
@@ -129,7 +113,6 @@ clean() {
 }
 
 @test "dicom: members of a tar are read where they lie, and are what they are when unpacked" {
-    key
     d=in/$(printf 'long%.0s' {1..60}) # more than a header of a tar holds
     mkdir -p "$d" a b c
     cp "$DICOM/ct" "$d/ct.dcm"

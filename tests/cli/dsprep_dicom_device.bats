@@ -2,15 +2,11 @@
 # dsprep dicom --device: the same records wherever values are made. The plugin is the emulated device's, unless
 # DS_TEST_DEVICE=cuda says that there is a real one.
 
-load dsprep_common
+load dicom_common
 
 setup() {
-    command -v python3 >/dev/null || skip "python3"
-    cd "$BATS_TEST_TMPDIR" || return 1
-    export LC_ALL=C
-    printf '%064d\n' 7 >key
-    chmod 600 key
-    for kind in one enhanced study; do python3 "$DS_ROOT/tests/cli/dicom_make.py" "$kind" "$kind"; done
+    dicom_setup
+    for kind in one enhanced study; do make "$kind" "$kind"; done
 }
 
 setup_device() {

@@ -1,16 +1,7 @@
 #!/usr/bin/env bats
 # dsprep dicom: limits, what becomes of objects that fail or come twice, the accounts.
 
-load dsprep_common
-
-DICOM=$DS_ROOT/tests/fuzz/corpus/dicom
-MAKE=$DS_ROOT/tests/bench/makedicom.py
-
-key() { # a key, the same in every run
-    command -v python3 >/dev/null || skip "python3 is missing"
-    printf '%064d\n' 7 >key
-    chmod 600 key
-}
+load dicom_common
 
 dicom() { # MORE... : words on standard output, records into s.dsr
     dsprep dicom --key-file key "$@" 2>&1 >s.dsr
@@ -23,7 +14,6 @@ broken() { # a CT object whose pixel data ends early
 }
 
 @test "dicom limits: files, frames, and how many of them" {
-    key
     "$MAKE" frames 5 16 five.dcm
     exits 0 dicom --max-frames 5 --max-frame 512 --max-file 8k five.dcm
     has "1 input = 1 output"
@@ -38,7 +28,6 @@ broken() { # a CT object whose pixel data ends early
 }
 
 @test "dicom limits: one object of many frames in bounded memory" {
-    key
     # 96 MB of frames, or 2 GB: they pass through a file, and no process holds them
     local n=192
     [ -z "${DS_LONG:-}" ] || n=4096
@@ -51,7 +40,6 @@ broken() { # a CT object whose pixel data ends early
 }
 
 @test "dicom: --on-error fail, skip, quarantine" {
-    key
     broken bad.dcm
     cp "$DICOM/ct" ct
     exits 3 dicom --on-error skip bad.dcm ct
@@ -74,7 +62,6 @@ broken() { # a CT object whose pixel data ends early
 }
 
 @test "dicom: an object twice, and another one under its name" {
-    key
     "$MAKE" ct 2 8 d
     cp d/000000.dcm d/again.dcm
     exits 0 dicom --hold held d
@@ -86,7 +73,6 @@ broken() { # a CT object whose pixel data ends early
 }
 
 @test "dicom: the accounts as JSON" {
-    key
     broken bad.dcm
     cp "$DICOM/ct" ct
     printf 'no object' >junk

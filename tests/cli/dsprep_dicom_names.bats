@@ -1,20 +1,12 @@
 #!/usr/bin/env bats
 # dsprep dicom: names of one object in the texts of others; what stays when something was found.
 
-load dsprep_common
+load dicom_common
 
 DEID=basic,clean-structured-content
 
-setup() {
-    command -v python3 >/dev/null || skip "python3"
-    cd "$BATS_TEST_TMPDIR" || return 1
-    export LC_ALL=C
-    printf '%064d\n' 7 >key
-    chmod 600 key
-}
-
 say() { # say FILE NAME BODY
-    python3 "$DS_ROOT/tests/cli/dicom_make.py" said "$@"
+    make said "$@"
 }
 
 @test "dicom names: words and terms that are names of others stop no run" {
@@ -96,7 +88,7 @@ say() { # say FILE NAME BODY
 }
 
 @test "dicom: frames behind the last are said" {
-    python3 "$DS_ROOT/tests/cli/dicom_make.py" surplus in
+    make surplus in
     dsprep dicom --deid basic --key-file key --report r.json in 2>said | dsprep head >out
     grep -q 'pixel data of 2 more frames than it says is left out' said
     grep -q '"surplus":2' out
@@ -104,7 +96,7 @@ say() { # say FILE NAME BODY
 }
 
 @test "dicom: files of two objects under one instance UID: those of the record" {
-    python3 "$DS_ROOT/tests/cli/dicom_make.py" one in
+    make one in
     f=$(ls in)
     python3 - "in/$f" <<'EOF'
 import sys

@@ -1,19 +1,7 @@
 #!/usr/bin/env bats
 # dsprep dicom: columns, volumes, studies, reports, patches.
 
-load dsprep_common
-
-setup() {
-    command -v python3 >/dev/null || skip "python3"
-    cd "$BATS_TEST_TMPDIR" || return 1
-    export LC_ALL=C
-    printf '%064d\n' 7 >key
-    chmod 600 key
-}
-
-make() {
-    python3 "$DS_ROOT/tests/cli/dicom_make.py" "$@"
-}
+load dicom_common
 
 # records KIND OPTION...: the records of made files, as lines of JSON, in `out`.
 records() {

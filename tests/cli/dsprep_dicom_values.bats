@@ -2,15 +2,10 @@
 # dsprep dicom: --values, --window, --resize, --dtype and --real-world, against numbers computed here from the
 # formulas of PS3.3. Tensors are read by the independent reader of tests/compat.
 
-load dsprep_common
+load dicom_common
 
 setup() {
-    command -v python3 >/dev/null || skip "python3"
-    cd "$BATS_TEST_TMPDIR" || return 1
-    export LC_ALL=C
-    printf '%064d\n' 7 >key
-    chmod 600 key
-    python3 "$DS_ROOT/tests/cli/dicom_make.py" one one
+    dicom_setup && make one one
 }
 
 # values DTYPE TOLERANCE 'EXPRESSION' OPTION...: of the one image of 6 x 5 whose stored values are 300 to 329,
@@ -79,7 +74,7 @@ EOF
 }
 
 @test "dicom values: the real world value map, when it is asked for" {
-    python3 "$DS_ROOT/tests/cli/dicom_make.py" mapped mapped
+    make mapped mapped
     rm -r one && mv mapped one
     values i32 0 m --values modality
     values f32 0 '[f(0.25 * x + 1.5) for x in s]' --values modality --real-world
