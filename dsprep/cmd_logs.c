@@ -27,8 +27,8 @@ const ds_command ds_cmd_logs = {
         "dsprep logs --format syslog --year 2024 --timezone +01:00 messages.1 | dsprep cat\n"
         "dsprep logs --format pattern --pattern '(?<time>\\S+ \\S+) (?<level>\\w+) (?<message>.*)' "
         "app.log | dsprep head\n"
-        "dsprep logs --follow --format app --state app.state app.log | dsver commit --append "
-        "--every 60s ops",
+        "dsprep logs --follow --format app --resume-from ops app.log | \\\n"
+        "    dsver commit --append --gapless --every 60s ops",
     .description =
         "Reads logs and writes a stream of records (DSR) to standard output, or shard files into a "
         "folder with -o. An INPUT is a file, a folder, an archive (tar, zip, 7z), a compressed "
@@ -64,7 +64,8 @@ const ds_command ds_cmd_logs = {
         "otherwise.\n\n"
         "--follow goes on as files grow, are renamed or cut, and writes streams that follow each "
         "other, one for what comes in the time of --every; --state makes a restart go on where the "
-        "run before ended.\n\n"
+        "run before ended, --resume-from where the newest version ends: then no line is lost or "
+        "there twice, whatever was killed (with dsver commit --append --gapless).\n\n"
         "What cannot be read is handled as --on-error says; the last line says how input, output, "
         "held and failed add up; the exit status is 3 when something was left out. Records "
         "earlier than the one before, gaps of an hour, and repetitions are counted. The records do "
@@ -78,7 +79,7 @@ typedef struct logs_args {
     const char *pattern, *timezone, *report;
     int64_t year, every;
     bool line, follow;
-    const char *state;
+    const char *state, *from;
 } logs_args;
 
 typedef struct logs_ctx {
@@ -214,6 +215,7 @@ static int follow(logs_ctx *c, const logs_args *a, char **operands, size_t n, ds
     const ds_follow_opts o = {.log = &c->log,
                               .seconds = a->every,
                               .state = a->state,
+                              .from = a->from,
                               .level = a->in.level > 0 ? (int)a->in.level : 0};
     in->a = &a->in;
     ds_schema_init(&in->schema);
@@ -221,6 +223,8 @@ static int follow(logs_ctx *c, const logs_args *a, char **operands, size_t n, ds
     if (rc == 0 && (a->in.output || a->in.encoding))
         rc = ds_fail(err, DS_USAGE,
                      "--follow reads UTF-8 and writes to a pipe: no -o, no --encoding");
+    if (rc == 0 && a->from && a->state)
+        rc = ds_fail(err, DS_USAGE, "--state and --resume-from do not go together");
     if (rc == 0)
         rc = ds_refuse_tty(STDOUT_FILENO, "pipe it on", err);
     if (rc == 0)
@@ -242,8 +246,9 @@ static int convert(logs_ctx *c, const logs_args *a, char **operands, size_t n, d
     ds_textsink sink;
     uint32_t columns;
     ds_logsink_hooks(&c->sink, &sink);
-    int rc = a->state && !a->follow ? ds_fail(err, DS_USAGE, "--state wants --follow")
-                                    : read_options(c, a, err);
+    int rc = (a->state || a->from) && !a->follow
+                 ? ds_fail(err, DS_USAGE, "--%s wants --follow", a->state ? "state" : "resume-from")
+                 : read_options(c, a, err);
     if (rc == 0)
         rc = ds_intake_open(&c->sink.in, &a->in, &c->o, operands, n, err);
     c->sink.in.foreign = ds_logsource_no_text;
@@ -296,6 +301,8 @@ static int run(int argc, char **argv)
         {0, "state", DS_OPT_STR, &a.state, "FILE",
          "of --follow: how far the files were read; a run that finds it goes on from there", 0, 0,
          NULL, false},
+        {0, "resume-from", DS_OPT_STR, &a.from, "DATASET[@BRANCH]",
+         "of --follow: go on behind what the newest version has of the files", 0, 0, NULL, false},
         DS_INTAKE_OPTIONS(a.in),
         {0},
     };

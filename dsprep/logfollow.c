@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "logresume.h"
 #include "logtail.h"
 #include "sig.h"
+#include "term.h"
 #include "textstream.h"
 
 #define GATHERED (8u << 20) /* bytes that make a stream at once */
@@ -302,21 +304,47 @@ static int loop(follow *w, ds_err *err)
     }
 }
 
-static int begin(follow *w, char *const *paths, size_t n, ds_err *err)
+static int read_book(follow *w, ds_err *err)
 {
     ds_buf text = {0};
-    int rc = 0;
+    bool none = false;
+    int rc = w->o->from ? ds_logresume_read(&w->book, &none, w->o->from, err) : 0;
+    if (none)
+        ds_warn("%s: no version yet: the logs are read from their beginning", w->o->from);
     if (w->o->state && ds_path_exists(w->o->state)) {
         rc = ds_read_file(&text, w->o->state, STATE_MAX, err);
         rc = rc ? rc : ds_logbook_read(&w->book, text.data, text.len, w->o->state, err);
     }
     ds_buf_fini(&text);
+    return rc;
+}
+
+/* Where each log is gone on with: its last source of the run before, told of once more. */
+static int tell_begin(follow *w, char *const *paths, size_t n, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < n; i++) {
+        const ds_logpart *p = NULL;
+        for (size_t k = w->book.n; k-- > 0 && !p;)
+            if (!w->book.v[k].pipe && w->book.v[k].taken && strcmp(w->book.v[k].log, paths[i]) == 0)
+                p = &w->book.v[k];
+        rc = p ? ds_intake_source(&w->s->in, paths[i], p->taken, &p->sha, err) : 0;
+    }
+    return rc;
+}
+
+static int begin(follow *w, char *const *paths, size_t n, ds_err *err)
+{
+    int rc = read_book(w, err);
     if (!rc && !(w->v = calloc(n, sizeof *w->v)))
         rc = ds_fail_nomem(err);
     for (size_t i = 0; !rc && i < n; i++) {
         feeder *f = &w->v[w->n++];
         *f = (feeder){.watch = -1, .tail = {.file = {.fd = -1}}};
         rc = ds_logtail_open(&f->tail, paths[i], &w->book, err);
+        if (!rc && w->o->from && f->tail.pipe)
+            rc = ds_fail(err, DS_USAGE,
+                         "%s: --resume-from wants files: a pipe cannot be gone on with", paths[i]);
         for (size_t k = 0; k < w->book.n; k++) /* years go on */
             if (w->book.v[k].year && strcmp(w->book.v[k].log, paths[i]) == 0) {
                 f->place.now_year = w->book.v[k].year;
@@ -324,7 +352,8 @@ static int begin(follow *w, char *const *paths, size_t n, ds_err *err)
             }
     }
     w->notify = inotify_init1(IN_NONBLOCK | IN_CLOEXEC); /* without it files are looked at */
-    return rc ? rc : begin_stream(w, err);
+    rc = rc ? rc : begin_stream(w, err);
+    return rc ? rc : tell_begin(w, paths, n, err);
 }
 
 int ds_logfollow_run(ds_logsink *s, const ds_follow_opts *o, char *const *paths, size_t n,

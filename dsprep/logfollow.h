@@ -4,7 +4,9 @@
  * to 8 MiB, it becomes one whole stream with its sources and counts, and the next one begins. Lines
  * that may go on wait for the one behind them, but no longer than that. A signal ends the last
  * stream in order. After each stream the state is written: a run that begins with it goes on behind
- * what was written out. One thread.
+ * what was written out; one that begins with a version (logresume.h) behind what that holds. Such a
+ * run first tells of the sources as they were then, so that whoever takes the streams can see
+ * whether they go on with what it has. One thread.
  */
 #ifndef DS_LOGFOLLOW_H
 #define DS_LOGFOLLOW_H
@@ -16,6 +18,7 @@ typedef struct ds_follow_opts {
     const ds_logopts *log;
     int64_t seconds;
     const char *state; /* NULL: none is kept */
+    const char *from;  /* DATASET[@BRANCH] whose newest version says how far; NULL: none does */
     int level;         /* zstd */
 } ds_follow_opts;
 

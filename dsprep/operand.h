@@ -3,9 +3,7 @@
  * reads.
  *
  * What is there as a file is taken as one; what is not, and could name a version, is looked up
- * once: its commit is what every reading reads. dsver is a process of its own, not a call of its
- * library: git and curl, which come with that, would make every start of dsprep 3 ms longer (5 to 8
- * ms), in pipes of many. One thread. A zeroed object is valid.
+ * once: its commit is what every reading reads (dsverask.h). One thread. A zeroed object is valid.
  */
 #ifndef DS_OPERAND_H
 #define DS_OPERAND_H

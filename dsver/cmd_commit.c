@@ -22,7 +22,8 @@ const ds_command ds_ver_commit = {
     .operands = "[DATASET] [FILE]",
     .max_operands = 2,
     .example = "dsprep text corpus/ | dsver commit -m \"first\" docs\n"
-               "dsprep logs --follow app.log | dsver commit --append --every 60s ops",
+               "dsprep logs --follow --resume-from ops app.log | \\\n"
+               "    dsver commit --append --gapless --every 60s ops",
     .description =
         "Reads a DSR stream from FILE or standard input, checks every record, stores "
         "what the store does not have yet, and "
@@ -44,12 +45,16 @@ const ds_command ds_ver_commit = {
         "the first only with --append on what was there. What was gathered when the "
         "process is killed is lost, and nothing else. A first signal is left to the "
         "producer, whose last stream becomes the last version; a second one ends the "
-        "command at once.",
+        "command at once.\n\n"
+        "--gapless refuses a stream that does not go on where the newest version ends: of every "
+        "source that both know, the first that the stream tells of must be the last that the "
+        "version has, as dsprep logs --resume-from sees to. So no line is lost or there twice, "
+        "even where an older commit still was at work when the logs were opened.",
     .run = run,
 };
 
 typedef struct commit {
-    bool json, strict, append;
+    bool json, strict, append, gapless;
     int64_t every, records, bytes;
     verb_signing sign;
     const char *store, *message, *branch, *author, *date;
@@ -143,6 +148,7 @@ static void tell(void *ctx, const ds_published *p)
 static int publish(commit *c, ds_store *s, const char *file, const ds_publish_opts *o, ds_err *err)
 {
     const ds_gather_opts g = {.append = c->append,
+                              .gapless = c->gapless,
                               .seconds = c->every,
                               .records = (uint64_t)c->records,
                               .bytes = (uint64_t)c->bytes};
@@ -168,7 +174,8 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
                          .author = c->author,
                          .sign = verb_sign(&c->sign),
                          .pass = {.threads = verb_threads(c->threads), .strict = c->strict}};
-    int rc = ds_branch_check(c->branch, err);
+    int rc = c->gapless && !c->append ? ds_fail(err, DS_USAGE, "--gapless wants --append")
+                                      : ds_branch_check(c->branch, err);
     if (!rc && n > 0)
         rc = ds_dataset_check(operands[0], err);
     if (!rc)
@@ -215,6 +222,11 @@ static int run(int argc, char **argv)
          .type = DS_OPT_FLAG,
          .var = &c.append,
          .help = "the records follow those of the newest version"},
+        {.name = "gapless",
+         .type = DS_OPT_FLAG,
+         .var = &c.gapless,
+         .help = "of --append: refuse a stream whose sources do not go on where those of the "
+                 "newest version end (dsprep logs --resume-from)"},
         {.name = "every",
          .type = DS_OPT_TIME,
          .var = &c.every,

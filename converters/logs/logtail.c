@@ -131,7 +131,7 @@ static size_t find_part(ds_logtail *t, ds_logfile *f, const char *path)
     const ds_logbook *b = t->book;
     for (size_t i = 0; i < b->n; i++) {
         const ds_logpart *p = &b->v[i];
-        const bool ino = p->ino == f->ino && p->dev == f->dev;
+        const bool ino = !p->ino || (p->ino == f->ino && p->dev == f->dev);
         ds_logfile again;
         if (p->pipe || p->taken == 0 || !same_log(p->log, path) ||
             (!ino && p->taken < DS_TAIL_SURE) || (best != NOBODY && p->taken <= b->v[best].taken))
@@ -277,6 +277,12 @@ static size_t unfinished(const ds_logtail *t)
     return NOBODY;
 }
 
+/* Few bytes are the same, and nobody knows the inode: a rotated file may begin with them, too. */
+static bool is_unsure(const ds_logtail *t, size_t part)
+{
+    return part != NOBODY && t->book->v[part].taken < DS_TAIL_SURE && !t->book->v[part].ino;
+}
+
 /* Opens what is to be read next; with nothing there, or nothing new, file.fd stays -1. */
 static int open_next(ds_logtail *t, ds_err *err)
 {
@@ -302,6 +308,10 @@ static int open_next(ds_logtail *t, ds_err *err)
         t->passed = t->file.ino;
         file_close(&t->file);
         return 0;
+    }
+    if (is_unsure(t, part) && queue_after(t, part)) { /* then the file here is another */
+        file_close(&t->file);
+        return open_next(t, err);
     }
     const size_t rest = part == NOBODY ? unfinished(t) : NOBODY;
     if (rest != NOBODY) {

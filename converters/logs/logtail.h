@@ -37,7 +37,7 @@ typedef struct ds_logpart {
     bool done;  /* it was left */
     bool open;  /* it is being read: taken and sha are those of the last mark */
     bool pipe;
-    uint64_t dev, ino; /* 0: not known */
+    uint64_t dev, ino; /* 0: not known (the book of a version) */
     uint8_t first[64]; /* its first bytes, when it was begun in this run */
     size_t nfirst;
     int year, month; /* of its last record whose time had no year; 0: none (the caller's) */

@@ -117,6 +117,12 @@ static int end_stream(pen *p, ds_err *err)
     return rc;
 }
 
+static int put_source(pen *p, const ds_source *s, ds_err *err)
+{
+    int rc = p->a->after ? ds_sourceend_check(p->a->after, s, err) : 0;
+    return rc ? rc : ds_rows_source(p->rows, s, err);
+}
+
 /* The stream in hand, whole. */
 static int copy_stream(pen *p, ds_err *err)
 {
@@ -128,7 +134,7 @@ static int copy_stream(pen *p, ds_err *err)
         if (!rc && ev == DS_EV_BLOCK)
             rc = put_block(p, &st, err);
         else if (!rc && ev == DS_EV_SOURCE)
-            rc = ds_rows_source(p->rows, ds_reader_source(p->a->in), err);
+            rc = put_source(p, ds_reader_source(p->a->in), err);
         rc = rc ? rc : ds_check_interrupt(err);
     }
     return rc ? rc : end_stream(p, err);
@@ -192,6 +198,7 @@ static int copy_streams(pen *p, ds_err *err)
     while (!rc && !enough && same && !p->a->over) {
         rc = check_schema(p, err);
         rc = rc ? rc : copy_stream(p, err);
+        p->a->after = NULL; /* the streams behind it come from the same producer */
         if (!rc && p->a->seconds && p->a->got && !p->end)
             p->end = now_ms() + p->a->seconds * 1000;
         rc = rc ? rc : next_stream(p, &same, err);

@@ -8,6 +8,7 @@
 #ifndef DS_APPEND_H
 #define DS_APPEND_H
 
+#include "sourceend.h"
 #include "tail.h"
 
 typedef struct ds_append {
@@ -15,6 +16,7 @@ typedef struct ds_append {
     const ds_tail *tail; /* NULL: nothing comes before */
     int64_t seconds;     /* how long streams are gathered from the first record on; 0: no limit */
     uint64_t records, bytes; /* behind the stream that reaches so many it ends; 0: no limit */
+    ds_sourceend *after; /* the first stream must go on where these sources end; NULL: anywhere */
     /* Zeroed at first, then append.c's. */
     ds_reader *in;       /* the stream that is read next */
     bool over;           /* there is none */

@@ -17,6 +17,7 @@ typedef struct gather {
     ds_publish_opts o;
     ds_append a;
     ds_tail tail;
+    ds_sourceend ends;
     bool on;     /* there is a version to go on, `head` */
     bool exists; /* the branch itself leads to it */
     git_oid head;
@@ -44,6 +45,17 @@ static int find_head(gather *g, ds_err *err)
         rc = ref_of(g, DS_BRANCH, err);
     g->on = rc > 0;
     return rc < 0 ? rc : 0;
+}
+
+/* The sources of the head, which the first stream is held against. */
+static int read_ends(gather *g, ds_err *err)
+{
+    ds_version v = {0};
+    int rc = ds_version_get(&v, g->store->cat, &g->head, err);
+    rc = rc ? rc : ds_sourceend_read(&g->ends, g->store, &v.tree, err);
+    ds_version_fini(&v);
+    g->a.after = &g->ends;
+    return rc;
 }
 
 static int open_tail(gather *g, ds_err *err)
@@ -120,6 +132,8 @@ int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *
     int rc = ds_append_open(&x.a, fd, path, err);
     if (!rc && g->append)
         rc = find_head(&x, err);
+    if (!rc && g->gapless && x.on)
+        rc = read_ends(&x, err);
     while (!rc && !x.a.over) {
         rc = open_tail(&x, err);
         if (!rc)
@@ -127,5 +141,6 @@ int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *
     }
     ds_append_fini(&x.a);
     ds_tail_fini(&x.tail);
+    ds_sourceend_fini(&x.ends);
     return rc;
 }
