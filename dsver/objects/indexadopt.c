@@ -49,11 +49,22 @@ int ds_objindex_adopt_sized(ds_objindex *ix, int64_t pack, uint64_t size, uint64
     return rc;
 }
 
-int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h, uint64_t off,
-                             ds_err *err)
+/* Pieces with bases wait for adopt_end. */
+static int set_aside(ds_objindex *ix, int64_t pack, const ds_objrow *r, ds_err *err)
 {
     uint8_t sketch[4 * DS_SKETCH_MAX];
     sqlite3_stmt *st = NULL;
+    int rc = ds_index_stmt(ix, DS_IX_CAND_ADD, &st, err);
+    if (rc)
+        return rc;
+    ds_index_sketch(sketch, &r->sketch);
+    ds_index_bind_piece(st, r, pack, sketch);
+    return ds_index_run(ix, st, "adopting packs", err);
+}
+
+int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h, uint64_t off,
+                             ds_err *err)
+{
     ds_objrow r = {.id = h->id,
                    .bases = h->bases,
                    .off = off,
@@ -65,19 +76,14 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
     if (ix->afar)
         r.sketch.n = 0;
     pthread_mutex_lock(&ix->lock);
-    int rc = ds_index_stmt(ix, DS_IX_CAND_ADD, &st, err);
-    if (rc == 0) {
-        ds_index_sketch(sketch, &r.sketch);
-        ds_index_bind_piece(st, &r, pack, sketch);
-        rc = ds_index_run(ix, st, "adopting packs", err);
-    }
+    int rc = r.bases.n ? set_aside(ix, pack, &r, err) : ds_index_add_piece(ix, &r, pack, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }
 
-/* The copies of a piece in several packs differ in their bases. Whole pieces first, then what
- * builds on pieces that are in, round by round: whichever copies win, bases never form a ring.
- * Order of packs does not matter. */
+/* The copies of a piece in several packs differ in their bases. Whole pieces are in, then comes
+ * what builds on pieces that are in, round by round: whichever copies win, bases never form a ring.
+ */
 #define TAKE                                                                                       \
     "INSERT OR IGNORE INTO pieces(id, pack, off, stored, raw, kind, base, chain, sketch)"          \
     " SELECT c.id, c.pack, c.off, c.stored, c.raw, c.kind, c.base, c.chain, c.sketch FROM "        \
@@ -91,7 +97,7 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
         "65") ") AND (length(c.base) < 128 OR " BASE_IN("97") ")"
 static int take_rounds(ds_objindex *ix, ds_err *err)
 {
-    int rc = ds_index_exec(ix, TAKE "c.base IS NULL ORDER BY k.name, c.off", "adopting packs", err);
+    int rc = 0;
     while (rc == 0) {
         rc = ds_index_exec(ix,
                            TAKE BASES_IN " AND c.id NOT IN (SELECT id FROM pieces)"

@@ -68,6 +68,8 @@ int ds_index_begin(ds_objindex *ix, ds_err *err);
 int ds_index_commit(ds_objindex *ix, ds_err *err);
 void ds_index_rollback(ds_objindex *ix);
 int ds_index_add_pack(ds_objindex *ix, const ds_packrow *p, int64_t *n, ds_err *err);
+/* With its min-hashes; a piece that is in stays as it is, unless r->anew. */
+int ds_index_add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *err);
 /* Min-hashes of a piece: k adds or deletes them. */
 int ds_index_hashes(ds_objindex *ix, int64_t row, const uint8_t *sketch, size_t n,
                     enum ds_indexstmt k, ds_err *err);

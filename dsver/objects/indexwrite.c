@@ -62,7 +62,7 @@ void ds_index_bind_piece(sqlite3_stmt *st, const ds_objrow *r, int64_t pack, con
         sqlite3_bind_null(st, 9);
 }
 
-static int add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *err)
+int ds_index_add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *err)
 {
     uint8_t sketch[4 * DS_SKETCH_MAX];
     sqlite3_stmt *st = NULL;
@@ -143,7 +143,7 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
     for (size_t i = 0; rc == 0 && i < npacks; i++)
         rc = ds_index_add_pack(ix, &packs[i], &at[i], err);
     for (size_t i = 0; rc == 0 && i < n; i++)
-        rc = add_piece(ix, &rows[i], at[rows[i].pack], err);
+        rc = ds_index_add_piece(ix, &rows[i], at[rows[i].pack], err);
     if (rc == 0)
         rc = ds_index_commit(ix, err);
     if (rc && begun)

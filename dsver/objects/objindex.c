@@ -215,6 +215,13 @@ void ds_objindex_close(ds_objindex *ix)
     free(ix);
 }
 
+void ds_objindex_settle(ds_objindex *ix)
+{
+    pthread_mutex_lock(&ix->lock);
+    (void)sqlite3_wal_checkpoint_v2(ix->db, "main", SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    pthread_mutex_unlock(&ix->lock);
+}
+
 /* ---- looking up ---- */
 
 int ds_objindex_freeze(ds_objindex *ix, ds_err *err)

@@ -51,6 +51,8 @@ enum ds_indexmode {
 };
 int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err);
 void ds_objindex_close(ds_objindex *ix);
+/* Puts what was written into its place, as closing does: for who has more time now than then. */
+void ds_objindex_settle(ds_objindex *ix);
 
 /* 1 found, 0 not, < 0 error */
 int ds_objindex_find(ds_objindex *ix, const ds_sha *id, ds_objloc *out, ds_err *err);
@@ -75,8 +77,9 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
                         const ds_objrow *rows, size_t n, ds_err *err);
 
 /* Taking in packs from the folder, any number of them: begin, add every object of a pack, pack by
- * pack, end. Rows with a base that is in no pack are left out and reported. One SQLite transaction;
- * cancel rolls it back. */
+ * pack, end. The order of packs decides which copy of a piece is used: by name, to be the same
+ * everywhere. Rows with a base that is in no pack are left out and reported. One SQLite
+ * transaction; cancel rolls it back. */
 typedef void (*ds_objorphan_fn)(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off);
 int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err);
 int ds_objindex_adopt_pack(ds_objindex *ix, const ds_packrow *pack, int64_t *n, ds_err *err);

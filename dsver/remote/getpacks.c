@@ -1,26 +1,24 @@
 /* getpacks.c - pieces from a remote. See transfer.h.
  *
- * Workers fetch: packs that are wanted whole into files in tmp/, of others stretches of bytes into
- * memory, which this thread cuts into objects and puts into packs of our own. All of them get their
- * names in packs/ first and come into the index together, so that a piece is never in it without
- * what it is built on; what a killed fetch left in packs/ is taken in when the store is opened
- * next.
+ * Workers fetch: packs that are wanted whole into files (wholepack.h), of others stretches of bytes
+ * into memory, which this thread cuts into objects and puts into packs of our own. Packs that hold
+ * whole pieces only come into the index one by one; all others get their names in packs/ first and
+ * come into the index together, so that a piece is never in it without what it is built on. What a
+ * killed fetch left in packs/ is taken in when the store is opened next.
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "objcore.h"
 #include "pool.h"
 #include "sig.h"
 #include "term.h"
 #include "transfer.h"
+#include "wholepack.h"
 
-enum { FETCHERS = 4, WINDOW = 8, WHOLE_TRIES = 3 };
+enum { FETCHERS = 4, WINDOW = 8 };
 #define GAP_MAX                                                                                    \
     ((uint64_t)128 << 10) /* bytes not wanted that are read along with their neighbours */
 #define STRETCH_MAX ((uint64_t)8 << 20) /* one request; a larger object is one of its own */
@@ -30,6 +28,7 @@ typedef struct order {
     size_t first, n;   /* places of a stretch; n = 0: the pack as a whole */
     uint64_t off, len; /* of the stretch */
     ds_buf bytes;
+    char *path; /* of a whole pack in tmp/ */
     int rc;
     ds_err err;
     struct order *next;
@@ -49,104 +48,7 @@ typedef struct fetching {
     ds_progress bar;
 } fetching;
 
-/* ---- workers: whole packs ---- */
-
-/* Connections give a few kilobytes at a time: they are summed and written by the megabyte, and sent
- * on to the disk while more come, so that little is left to wait for at the end. */
-enum { GATHER = 1 << 20, TO_DISK = 8 << 20 };
-
-typedef struct incoming {
-    int fd;
-    char *path;
-    ds_hasher *hash;
-    ds_buf got;             /* not written yet */
-    uint64_t written, sent; /* to the file; of that on to the disk */
-} incoming;
-
-static int write_out(incoming *in, ds_err *err)
-{
-    int rc = ds_hasher_put(in->hash, in->got.data, in->got.len, err);
-    rc = rc ? rc : ds_write_full(in->fd, in->path, in->got.data, in->got.len, err);
-    in->written += in->got.len;
-    ds_buf_reset(&in->got);
-    if (!rc && in->written - in->sent >= TO_DISK) { /* a hint: fsync comes in any case */
-        (void)sync_file_range(in->fd, (off_t)in->sent, (off_t)(in->written - in->sent),
-                              SYNC_FILE_RANGE_WRITE);
-        in->sent = in->written;
-    }
-    return rc;
-}
-
-static int on_bytes(void *ctx, const void *data, size_t len, ds_err *err)
-{
-    incoming *in = ctx;
-    if (ds_buf_put(&in->got, data, len))
-        return ds_fail_nomem(err);
-    return in->got.len >= GATHER ? write_out(in, err) : 0;
-}
-
-static int open_incoming(incoming *in, const char *dir, ds_err *err)
-{
-    uint64_t r = 0;
-    *in = (incoming){.fd = -1};
-    if (getrandom(&r, sizeof r, 0) != sizeof r)
-        return ds_fail_errno(err, errno, "%s: cannot name a temporary", dir);
-    if (asprintf(&in->path, "%s/tmp/%016" PRIx64 ".pack", dir, r) < 0) {
-        in->path = NULL;
-        return ds_fail_nomem(err);
-    }
-    int rc = ds_open(&in->fd, in->path, O_RDWR | O_CREAT | O_EXCL, 0444, err);
-    return rc ? rc : ds_hasher_new(&in->hash, err);
-}
-
-/* *match: its bytes have the SHA-256 that is its name. */
-static int get_once(const ds_transfer *t, const ds_packrow *p, bool *match, ds_sha *sum,
-                    ds_err *err)
-{
-    incoming in;
-    char name[80], *to = NULL;
-    ds_remote_pack_name(name, &p->name, "pack");
-    *match = false;
-    int rc = open_incoming(&in, t->objs->dir, err);
-    rc = rc ? rc : ds_remote_get(t->remote, name, 0, p->size, on_bytes, &in, err);
-    rc = rc ? rc : write_out(&in, err);
-    rc = rc ? rc : ds_hasher_end(in.hash, sum, err);
-    *match = !rc && ds_sha_eq(sum, &p->name);
-    if (*match) {
-        rc = ds_fsync(in.fd, in.path, err);
-        if (!rc && asprintf(&to, "%s/%s", t->objs->dir, name) < 0) {
-            to = NULL;
-            rc = ds_fail_nomem(err);
-        }
-        if (!rc && ds_io_active->rename(in.path, to) != 0)
-            rc = ds_fail_errno(err, errno, "%s: cannot be renamed to %s", in.path, to);
-    }
-    if (in.path && (rc || !*match))
-        (void)ds_io_active->unlink(in.path);
-    (void)ds_close(&in.fd, in.path, NULL);
-    ds_hasher_free(in.hash);
-    ds_buf_fini(&in.got);
-    free(in.path);
-    free(to);
-    return rc;
-}
-
-static int get_whole(const ds_transfer *t, const ds_packrow *p, ds_err *err)
-{
-    char name[80], hex[65];
-    ds_sha sum;
-    bool match = false;
-    int rc = 0;
-    /* Bytes may have been hurt on the way: those that are wrong every time are wrong over there. */
-    for (int i = 0; !rc && !match && i < WHOLE_TRIES; i++)
-        rc = get_once(t, p, &match, &sum, err);
-    if (rc || match)
-        return rc;
-    ds_remote_pack_name(name, &p->name, "pack");
-    ds_sha_hex(hex, &sum);
-    return ds_fail(err, DS_CORRUPT, "%s%s: damaged at the remote: its bytes have the SHA-256 %s",
-                   ds_remote_place(t->remote), name, hex);
-}
+/* ---- workers ---- */
 
 static void carry_out(void *job, void *ctx)
 {
@@ -155,11 +57,112 @@ static void carry_out(void *job, void *ctx)
     char name[80];
     o->err = (ds_err){0};
     if (o->n == 0) {
-        o->rc = get_whole(f->t, &o->haul->pack, &o->err);
+        const ds_wholepack w = {
+            .dir = f->t->objs->dir, .remote = f->t->remote, .pack = &o->haul->pack};
+        o->rc = ds_wholepack_get(&o->path, &w, &o->err);
         return;
     }
     ds_remote_pack_name(name, &o->haul->pack.name, "pack");
     o->rc = ds_remote_get_buf(f->t->remote, name, o->off, o->len, &o->bytes, &o->err);
+}
+
+/* ---- into the index ---- */
+
+typedef struct adopting {
+    ds_objindex *ix;
+    int64_t pack;
+    uint64_t deltas;
+    ds_err *err;
+    const char *path;
+} adopting;
+
+static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t *object, size_t n)
+{
+    adopting *a = ctx;
+    (void)object;
+    (void)n;
+    a->deltas += h->bases.n > 0;
+    return ds_objindex_adopt_object(a->ix, a->pack, h, off, a->err);
+}
+
+static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
+{
+    const adopting *a = ctx;
+    (void)id;
+    return ds_fail(a->err, DS_CORRUPT, "%s: offset %" PRIu64 ": %s (as it came from the remote)",
+                   a->path, off, reason);
+}
+
+static int adopt_one(const fetching *f, const ds_packrow *p, uint64_t *deltas, ds_err *err)
+{
+    size_t cap = strlen(f->t->objs->dir) + 80;
+    char *path = malloc(cap);
+    if (!path)
+        return ds_fail_nomem(err);
+    ds_pack_path(path, cap, f->t->objs->dir, &p->name);
+    adopting a = {.ix = f->t->objs->ix, .err = err, .path = path};
+    ds_packscan s = {.path = path, .object = on_object, .bad = on_bad, .ctx = &a};
+    int rc = ds_objindex_adopt_pack(a.ix, p, &a.pack, err);
+    rc = rc ? rc : ds_pack_scan(&s, err);
+    *deltas += a.deltas;
+    free(path);
+    return rc;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
+
+/* 1, or 0: nothing was taken in, as there are pieces with bases and `whole` is asked for. */
+static int adopt(const fetching *f, const ds_packrow *p, size_t n, bool whole, ds_err *err)
+{
+    ds_objindex *ix = f->t->objs->ix;
+    uint64_t deltas = 0;
+    char *path = NULL;
+    if (asprintf(&path, "%s/packs/x", f->t->objs->dir) < 0)
+        return ds_fail_nomem(err);
+    int rc = ds_fsync_parent(path, err);
+    free(path);
+    if (rc)
+        return rc;
+    rc = ds_objindex_adopt_begin(ix, err);
+    bool begun = rc == 0;
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = adopt_one(f, &p[i], &deltas, err);
+    const bool later = !rc && whole && deltas;
+    rc = rc || later ? rc : ds_objindex_adopt_end(ix, NULL, NULL, err);
+    if (begun && (rc || later))
+        ds_objindex_adopt_cancel(ix);
+    return rc ? rc : !later;
+}
+
+static int adopt_rest(fetching *f, ds_err *err)
+{
+    ds_packrow *p = (ds_packrow *)(void *)f->packs.data;
+    size_t n = f->packs.len / sizeof *p;
+    if (n == 0)
+        return 0;
+    qsort(p, n, sizeof *p, by_name);
+    int rc = adopt(f, p, n, false, err);
+    return rc < 0 ? rc : 0;
+}
+
+/* A pack in tmp/. One of whole pieces goes into the index while others are on their way. */
+static int has_come(fetching *f, const ds_haul *u, char *path, ds_err *err)
+{
+    int rc = ds_wholepack_name(f->t->objs->dir, path, &u->pack.name, err);
+    free(path);
+    if (rc)
+        return rc;
+    f->out->bytes += u->pack.size;
+    f->out->packs++;
+    f->out->pieces += u->n;
+    ds_progress_at(&f->bar, f->out->bytes);
+    rc = adopt(f, &u->pack, 1, true, err);
+    if (rc == 0 && ds_buf_put(&f->packs, &u->pack, sizeof u->pack))
+        rc = ds_fail_nomem(err);
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- objects of stretches ---- */
@@ -215,14 +218,14 @@ static int take_one(fetching *f, ds_err *err)
     int rc = o->rc ? ds_fail(err, o->rc, "%s", o->err.msg) : 0;
     for (size_t i = 0; !rc && i < o->n; i++)
         rc = keep_object(f, o, ds_hauls_place(f->h, o->first + i), err);
-    if (!rc) {
-        f->out->bytes += o->n ? o->len : o->haul->pack.size;
-        f->out->packs += o->n == 0;
-        f->out->pieces += o->n ? o->n : o->haul->n;
+    if (!rc && o->n == 0) {
+        rc = has_come(f, o->haul, o->path, err);
+        o->path = NULL;
+    } else if (!rc) {
+        f->out->bytes += o->len;
+        f->out->pieces += o->n;
         ds_progress_at(&f->bar, f->out->bytes);
     }
-    if (!rc && o->n == 0 && ds_buf_put(&f->packs, &o->haul->pack, sizeof o->haul->pack))
-        rc = ds_fail_nomem(err);
     o->next = f->idle;
     f->idle = o;
     return rc;
@@ -268,69 +271,6 @@ static int order_stretches(fetching *f, const ds_haul *u, ds_err *err)
             .haul = u, .first = u->first + i, .n = k - i, .off = p->off, .len = end - p->off};
         rc = submit(f, &o, err);
     }
-    return rc;
-}
-
-/* ---- into the index ---- */
-
-typedef struct adopting {
-    ds_objindex *ix;
-    int64_t pack;
-    ds_err *err;
-    const char *path;
-} adopting;
-
-static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t *object, size_t n)
-{
-    const adopting *a = ctx;
-    (void)object;
-    (void)n;
-    return ds_objindex_adopt_object(a->ix, a->pack, h, off, a->err);
-}
-
-static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
-{
-    const adopting *a = ctx;
-    (void)id;
-    return ds_fail(a->err, DS_CORRUPT, "%s: offset %" PRIu64 ": %s (as it came from the remote)",
-                   a->path, off, reason);
-}
-
-static int adopt_one(fetching *f, const ds_packrow *p, ds_err *err)
-{
-    size_t cap = strlen(f->t->objs->dir) + 80;
-    char *path = malloc(cap);
-    if (!path)
-        return ds_fail_nomem(err);
-    ds_pack_path(path, cap, f->t->objs->dir, &p->name);
-    adopting a = {.ix = f->t->objs->ix, .err = err, .path = path};
-    ds_packscan s = {.path = path, .object = on_object, .bad = on_bad, .ctx = &a};
-    int rc = ds_objindex_adopt_pack(a.ix, p, &a.pack, err);
-    rc = rc ? rc : ds_pack_scan(&s, err);
-    free(path);
-    return rc;
-}
-
-static int adopt_all(fetching *f, ds_err *err)
-{
-    const ds_packrow *p = (const ds_packrow *)(const void *)f->packs.data;
-    size_t n = f->packs.len / sizeof *p;
-    char *path = NULL;
-    if (n == 0)
-        return 0;
-    if (asprintf(&path, "%s/packs/x", f->t->objs->dir) < 0)
-        return ds_fail_nomem(err);
-    int rc = ds_fsync_parent(path, err);
-    free(path);
-    if (rc)
-        return rc;
-    rc = ds_objindex_adopt_begin(f->t->objs->ix, err);
-    bool begun = rc == 0;
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = adopt_one(f, &p[i], err);
-    rc = rc ? rc : ds_objindex_adopt_end(f->t->objs->ix, NULL, NULL, err);
-    if (rc && begun)
-        ds_objindex_adopt_cancel(f->t->objs->ix);
     return rc;
 }
 
@@ -414,6 +354,28 @@ static int verify_ranged(fetching *f, ds_err *err)
 
 /* ---- all of it ---- */
 
+/* Those that began to come before, and are wanted as they are. */
+static int take_ahead(fetching *f, ds_err *err)
+{
+    ds_ahead *a = f->t->ahead;
+    const void *who;
+    char *path;
+    ds_err ignored = {0};
+    int rc = 0, one;
+    for (size_t i = 0; i < ds_hauls_n(f->h); i++) {
+        ds_haul *u = &ds_hauls_at(f->h)[i];
+        u->ahead = u->whole && ds_ahead_claim(a, &u->pack.name, u);
+    }
+    ds_ahead_settle(a);
+    while ((one = ds_ahead_next(a, &who, &path, rc ? &ignored : err)) != 0) {
+        one = one < 0 ? one : has_come(f, who, path, rc ? &ignored : err);
+        if (one) /* those that are here already count */
+            ds_ahead_stop(a);
+        rc = rc ? rc : one;
+    }
+    return rc;
+}
+
 static int fetch_all(fetching *f, ds_err *err)
 {
     uint64_t total = 0;
@@ -421,11 +383,13 @@ static int fetch_all(fetching *f, ds_err *err)
         total += ds_hauls_at(f->h)[i].bytes;
     if (!f->t->quiet)
         ds_progress_begin(&f->bar, "fetching", total, true);
-    int rc = ds_pool_new(&f->pool, FETCHERS, WINDOW, carry_out, f, err);
+    int rc = f->t->ahead ? take_ahead(f, err) : 0;
+    rc = rc ? rc : ds_pool_new(&f->pool, FETCHERS, WINDOW, carry_out, f, err);
     for (size_t i = 0; !rc && i < ds_hauls_n(f->h); i++) {
         const ds_haul *u = &ds_hauls_at(f->h)[i];
         order whole = {.haul = u};
-        rc = u->whole ? submit(f, &whole, err) : order_stretches(f, u, err);
+        if (!u->ahead)
+            rc = u->whole ? submit(f, &whole, err) : order_stretches(f, u, err);
     }
     while (f->pool && !ds_pool_empty(f->pool)) {
         ds_err ignored = {0};
@@ -456,7 +420,7 @@ int ds_transfer_fetch(ds_moved *out, const ds_transfer *t, const ds_shaset *want
     if (!rc && ds_hauls_n(&h)) {
         rc = fetch_all(&f, err);
         /* what has come counts, also when not all did */
-        int adopted = adopt_all(&f, rc ? NULL : err);
+        int adopted = adopt_rest(&f, rc ? NULL : err);
         rc = rc ? rc : adopted;
         rc = rc ? rc : verify_ranged(&f, err);
     }

@@ -75,7 +75,8 @@ static int fetch_pieces(fetching *f, ds_err *err)
     ds_shaset want = {0};
     ds_buf haves = {0};
     char hex[65];
-    ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    ds_transfer t = {
+        .objs = l->store->objs, .remote = l->remote, .index = l->index, .ahead = l->ahead};
     int rc = f->o->all ? 0 : ds_sync_heads(&haves, l->store, err);
     rc = rc ? rc
             : ds_needed_find(
@@ -88,6 +89,7 @@ static int fetch_pieces(fetching *f, ds_err *err)
         rc = ds_transfer_fetch(&f->out->moved, &t, &want, err);
     if (!rc && f->looked && f->out->moved.missing) { /* somebody pushed between the two looks */
         const ds_moved first = f->out->moved;
+        t.ahead = NULL;
         rc = ds_remoteindex_refresh(l->index, &f->state, err);
         rc = rc ? rc : ds_transfer_fetch(&f->out->moved, &t, &want, err);
         f->out->moved.pieces += first.pieces;

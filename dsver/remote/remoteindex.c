@@ -18,7 +18,7 @@ typedef ds_listed listed;
 
 struct ds_remoteindex {
     ds_remote *remote;
-    ds_objindex *ix;
+    ds_objindex *ix; /* NULL: not opened yet */
     char *path;
     ds_buf list; /* listed, sorted by name */
     const ds_shaset *skip;
@@ -80,7 +80,6 @@ int ds_remoteindex_open(ds_remoteindex **out, const char *dir, const char *name,
         rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_mkdirs(folder, err);
     rc = rc ? rc : share_cache(x, folder, err);
-    rc = rc ? rc : open_cache(x, err);
     free(folder);
     if (rc) {
         ds_remoteindex_close(x);
@@ -384,16 +383,21 @@ static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *stat
     return rc;
 }
 
-int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err)
+int ds_remoteindex_list(ds_remoteindex *x, ds_err *err)
+{
+    ds_buf_reset(&x->list);
+    int rc = ds_remote_list(x->remote, "packs/", on_file, x, err);
+    if (!rc)
+        join_listed(x);
+    return rc;
+}
+
+int ds_remoteindex_take(ds_remoteindex *x, ds_remotestate *state, ds_err *err)
 {
     known k = {.x = x};
     *state = (ds_remotestate){.packs = 0};
-    ds_buf_reset(&x->list);
-    int rc = ds_remote_list(x->remote, "packs/", on_file, x, err);
-    if (rc)
-        return rc;
-    join_listed(x);
-    rc = ds_objindex_packs(x->ix, on_known, &k, err);
+    int rc = x->ix ? 0 : open_cache(x, err);
+    rc = rc ? rc : ds_objindex_packs(x->ix, on_known, &k, err);
     if (!rc && k.gone) {
         ds_buf_reset(&k.names);
         rc = begin_anew(x, err);
@@ -405,6 +409,15 @@ int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err
     rc = rc ? rc : ds_objindex_adopt_end(x->ix, NULL, NULL, err);
     if (rc && begun)
         ds_objindex_adopt_cancel(x->ix);
+    if (!rc)
+        ds_objindex_settle(x->ix);
     ds_buf_fini(&k.names);
     return rc;
+}
+
+int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err)
+{
+    *state = (ds_remotestate){.packs = 0};
+    int rc = ds_remoteindex_list(x, err);
+    return rc ? rc : ds_remoteindex_take(x, state, err);
 }

@@ -29,9 +29,11 @@ typedef struct ds_remotestate {
 int ds_remoteindex_open(ds_remoteindex **out, const char *dir, const char *name, ds_remote *r,
                         ds_err *err);
 void ds_remoteindex_close(ds_remoteindex *x); /* NULL is fine */
-/* Lists the remote and takes in what is new. */
+/* Lists the remote and takes in what is new; and these two, one after the other. */
 int ds_remoteindex_refresh(ds_remoteindex *x, ds_remotestate *state, ds_err *err);
-/* Lent until the next refresh. */
+int ds_remoteindex_list(ds_remoteindex *x, ds_err *err);
+int ds_remoteindex_take(ds_remoteindex *x, ds_remotestate *state, ds_err *err);
+/* Lent until the next refresh; not before the first. */
 ds_objindex *ds_remoteindex_get(ds_remoteindex *x);
 /* From the next refresh on these packs count for nothing; borrowed, NULL: none. */
 void ds_remoteindex_skip(ds_remoteindex *x, const ds_shaset *packs);

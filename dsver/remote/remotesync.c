@@ -27,16 +27,21 @@ int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err)
 /* A look at the remote that is under way. */
 struct ds_glance {
     pthread_t thread;
-    ds_remoteindex *index;
+    ds_link *l;
     ds_remotestate state;
     int rc;
-    ds_err err;
 };
 
 static void *look(void *arg)
 {
     struct ds_glance *g = arg;
-    g->rc = ds_remoteindex_refresh(g->index, &g->state, &g->err);
+    ds_link *l = g->l;
+    ds_err ignored = {0}; /* what fails is tried again by who asks for it */
+    g->rc = ds_remoteindex_list(l->index, &ignored);
+    if (!g->rc)
+        (void)ds_ahead_begin(&l->ahead, l->store->objs, l->remote, l->index, &ignored);
+    if (!g->rc)
+        g->rc = ds_remoteindex_take(l->index, &g->state, &ignored);
     return NULL;
 }
 
@@ -45,7 +50,7 @@ void ds_link_look(ds_link *l)
     struct ds_glance *g = calloc(1, sizeof *g);
     if (!g)
         return;
-    g->index = l->index;
+    g->l = l;
     if (pthread_create(&g->thread, NULL, look, g) == 0)
         l->glance = g;
     else
@@ -69,6 +74,7 @@ void ds_link_close(ds_link *l)
 {
     ds_remotestate state;
     (void)ds_link_looked(l, &state);
+    ds_ahead_free(l->ahead);
     ds_remoteindex_close(l->index);
     ds_remote_close(l->remote);
     ds_remoteconf_fini(&l->conf);

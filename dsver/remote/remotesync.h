@@ -18,13 +18,14 @@ typedef struct ds_link {
     ds_remote *remote;
     ds_remoteindex *index;
     struct ds_glance *glance;
+    ds_ahead *ahead; /* packs that are on their way; NULL: none */
 } ds_link;
 /* name NULL: as in ds_remoteconf_get. Zeroed may be closed. */
 int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err);
 void ds_link_close(ds_link *l);
-/* Begins to bring what is known of the remote's packs up to date, in a thread of its own: nothing
- * else may be done with l->index until ds_link_looked, which waits. 1 when that has been done, and
- * well; 0 when it is still to be done. */
+/* Begins to bring what is known of the remote's packs up to date, and then the packs, in threads of
+ * their own: nothing else may be done with l->index until ds_link_looked, which waits for the
+ * first. 1 when that has been done, and well; 0 when it is still to be done. */
 void ds_link_look(ds_link *l);
 int ds_link_looked(ds_link *l, ds_remotestate *state);
 

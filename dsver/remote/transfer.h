@@ -11,6 +11,7 @@
 #ifndef DS_TRANSFER_H
 #define DS_TRANSFER_H
 
+#include "ahead.h"
 #include "remoteindex.h"
 #include "shaset.h"
 
@@ -28,6 +29,7 @@ typedef struct ds_transfer {
     bool quiet;               /* no progress is shown */
     const ds_shaset *leaving; /* packs of the remote that are about to go: their pieces are sent
                                  anew. NULL: none */
+    ds_ahead *ahead;          /* packs that are on their way; used up. NULL: none */
 } ds_transfer;
 
 /* Sends `want` and what they are built on, as far as the remote lacks them; on success the remote
@@ -50,6 +52,7 @@ typedef struct ds_haul { /* a pack, and which of its objects are wanted */
     size_t first, n; /* places, in order of their offsets */
     uint64_t bytes;  /* of those objects */
     bool whole;      /* all that is in the pack */
+    bool ahead;      /* it began to come before */
 } ds_haul;
 typedef struct ds_hauls {
     ds_buf places, hauls; /* ds_place, ds_haul */

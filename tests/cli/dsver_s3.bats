@@ -18,6 +18,35 @@ teardown() { remote_teardown; }
     [ "$(count '^PUT .*\.pack')" = 2 ]
 }
 
+@test "a clone keeps no pack that no version needs, whenever it began to come" {
+    in_a push
+    (cd a && seq 500 | dsprep text -q --split line - | dsver commit -m side -b side docs >/dev/null && dsver push -q)
+    [ "$(ls s3/data/bucket/some/where/packs/*.pack | wc -l)" = 2 ]
+    git -C cat.git update-ref -d refs/heads/docs/side
+    exits 0 clone_s3 b
+    same b
+    [ "$(ls b/.dsver/packs/*.pack | wc -l)" = 1 ]
+    [ -z "$(ls b/.dsver/tmp)" ]
+    # nor one that is wanted, when the catalog cannot be had
+    exits 13 dsver clone "$s3" --catalog "$PWD/nowhere.git" c
+    [ -z "$(ls c/.dsver/packs c/.dsver/tmp | grep pack$)" ]
+}
+
+@test "a clone that failed goes on with the packs that came" {
+    two
+    in_a push
+    [ "$(ls a/.dsver/packs/*.pack | wc -l)" = 2 ]
+    small=$(ls -S a/.dsver/packs/*.pack | tail -n 1)
+    faults "GET ${small##*/} 404 99"
+    exits 12 clone_s3 b
+    [ "$(ls b/.dsver/packs/*.pack | wc -l)" = 1 ]
+    rm s3/faults
+    before=$(count '^GET .*\.pack 206')
+    exits 0 clone_s3 b
+    same b
+    [ "$(count '^GET .*\.pack 206')" = $((before + 1)) ]
+}
+
 @test "listings have pages" {
     touch s3/stop
     for i in 1 2 3; do
