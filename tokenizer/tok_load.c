@@ -6,11 +6,13 @@
 #include "json.h"
 #include "tok_json.h"
 #include "tok_model.h"
+#include "tok_table.h"
 
 #include <pthread.h>
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define ID_LIMIT ((json_int_t)TOK_ID_MAX + 1)
 
@@ -392,11 +394,12 @@ static int read_file(ds_tok *t, const void *json, size_t len, const char *name, 
 
 int ds_tok_parse(ds_tok **out, const void *json, size_t len, const char *name, ds_err *err)
 {
-    ds_tok *t = calloc(1, sizeof *t);
+    ds_tok *t = ds_tok_table(sizeof *t);
     pthread_t beside;
     *out = NULL;
     if (t == NULL)
         return ds_fail_nomem(err);
+    memset(t, 0, sizeof *t);
     digest d = {.data = json, .len = len, .out = &t->digest};
     bool started = len > 65536 && pthread_create(&beside, NULL, digest_run, &d) == 0;
     int rc = read_file(t, json, len, name, err);
@@ -420,7 +423,11 @@ int ds_tok_parse(ds_tok **out, const void *json, size_t len, const char *name, d
 int ds_tok_load(ds_tok **out, const char *path, ds_err *err)
 {
     ds_buf b = {0};
+    struct stat st;
     *out = NULL;
+    /* As much as will be needed, if that is known and the file can be read. */
+    if (stat(path, &st) == 0 && st.st_size > 0 && (uint64_t)st.st_size < DS_TOK_FILE_MAX)
+        (void)ds_tok_table_buf(&b, (size_t)st.st_size + 1);
     int rc = ds_read_file(&b, path, DS_TOK_FILE_MAX, err);
     if (rc == 0)
         rc = ds_tok_parse(out, b.data, b.len, path, err);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tok_table.h"
 #include "tok_walk.h"
 #include "utf8.h"
 
@@ -72,16 +73,27 @@ static int number(tok_walk *w, const char *name, uint32_t *id)
     return 0;
 }
 
+/* How many tokens or merges the rest of the file may have: so much memory is had at once, and twice
+ * as much whenever it does not do. */
+static size_t likely(const tok_walk *w)
+{
+    size_t n = (size_t)(w->end - w->p) / 56;
+    return n < 1024 ? 1024 : n;
+}
+
 static int entry_room(reader *r, uint32_t id, size_t *cap)
 {
     ds_tok *t = r->t;
     if (id >= *cap) {
-        size_t more = *cap < 1024 ? 1024 : *cap * 2;
+        size_t more = *cap == 0 ? likely(&r->w) : *cap * 2;
         while (more <= id)
             more *= 2;
-        tok_entry *e = realloc(t->entry, more * sizeof *e);
+        tok_entry *e = ds_tok_table(more * sizeof *e);
         if (e == NULL)
             return ds_fail_nomem(r->w.err);
+        if (*cap > 0)
+            memcpy(e, t->entry, *cap * sizeof *e);
+        free(t->entry);
         memset(e + *cap, 0, (more - *cap) * sizeof *e);
         t->entry = e;
         *cap = more;
@@ -171,7 +183,8 @@ static int read_vocab(reader *r)
     ds_buf list = {0};
     size_t cap = 0, left = (size_t)(w->end - w->p);
     /* text and bytes of the tokens together are never longer than twice their text in the file */
-    int rc = left < UINT32_MAX / 4 && ds_buf_reserve(&t->pool, left * 2 + 64) == 0
+    int rc = left < UINT32_MAX / 4 && ds_tok_table_buf(&t->pool, left * 2 + 64) == 0 &&
+                     ds_tok_table_buf(&list, likely(w) * sizeof(fresh)) == 0
                  ? 0
                  : ds_fail_nomem(w->err);
     if (r->vocab)
@@ -255,10 +268,13 @@ static bool list_room(merge_list *l)
 {
     if (l->n < l->cap)
         return true;
-    size_t cap = l->cap ? l->cap * 2 : 4096;
-    pending *v = realloc(l->v, cap * sizeof *v);
+    size_t cap = l->cap ? l->cap * 2 : likely(&l->w);
+    pending *v = ds_tok_table(cap * sizeof *v);
     if (v == NULL)
         return false;
+    if (l->n > 0)
+        memcpy(v, l->v, l->n * sizeof *v);
+    free(l->v);
     l->v = v;
     l->cap = cap;
     return true;

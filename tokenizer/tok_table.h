@@ -6,8 +6,12 @@
 
 #include <stddef.h>
 
-/* Not zeroed; at least as aligned as a cache line. NULL without memory. `bytes` is a power of two,
- * 64 or more. */
+#include "buf.h"
+
+/* Not zeroed; at least as aligned as a cache line. NULL without memory. May be passed to realloc,
+ * but what that returns is as any memory is. */
 void *ds_tok_table(size_t bytes);
+/* An empty buffer (zeroed) with room for so much: 0 or DS_NOMEM. */
+int ds_tok_table_buf(ds_buf *b, size_t bytes);
 
 #endif
