@@ -50,15 +50,10 @@ typedef struct info {
 
 static int counts_sum(ds_counts *to, const ds_counts *from, ds_err *err)
 {
-    int rc = 0;
     to->records += from->records;
     to->blocks += from->blocks;
     to->sources += from->sources;
-    for (size_t i = 0; rc == 0 && i < from->nheld; i++)
-        rc = ds_counts_add(to, false, from->held[i].reason, from->held[i].count, err);
-    for (size_t i = 0; rc == 0 && i < from->nfailed; i++)
-        rc = ds_counts_add(to, true, from->failed[i].reason, from->failed[i].count, err);
-    return rc;
+    return ds_counts_join(to, from, err);
 }
 
 static int on_source(info *f, const ds_source *s, ds_err *err)

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "cmd_transform.h"
 #include "dsr_prov.h"
 #include "feed.h"
 #include "logfollow.h"
@@ -44,7 +45,8 @@ const ds_command ds_cmd_logs = {
         "(a time, a level, a message), lines (of text, and nothing more) and pattern. auto decides "
         "for each file by its first 64 KiB: "
         "the most particular format that reads the most records, and at least three quarters of "
-        "them, or else lines; it says what it decided and why. Of a folder or archive it leaves "
+        "them, or else lines; it says what it decided and why (with --json as {\"source\", "
+        "\"format\", \"evidence\"}). Of a folder or archive it leaves "
         "out, "
         "by name, what is no text, such as wtmp.\n\n"
         "The column text is the message, time is UTC in nanoseconds, severity is the number of RFC "
@@ -313,20 +315,17 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     logs_ctx c = {0};
     ds_sig_setup();
-    if (a.in.quiet)
+    if (a.in.quiet || a.in.json)
         ds_log_level = 0;
     rc = a.follow ? follow(&c, &a, operands, (size_t)n, &err)
                   : convert(&c, &a, operands, (size_t)n, &err);
     if (rc == 0 && a.follow)
         ds_sig_answered(); /* all is written that was to be */
-    if (rc == 0 && ds_log_level > 0) {
+    if (rc == 0)
         ds_logsink_say(&c.sink);
-        ds_intake_say(&c.sink.in, "dsprep logs");
-    }
     bool partial = ds_intake_partial(&c.sink.in);
     ds_logsink_fini(&c.sink);
     ds_logpattern_free(c.pattern);
     ds_zone_free(c.zone);
-    rc = ds_command_end(&ds_cmd_logs, &err, false);
-    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+    return ds_transform_end(&ds_cmd_logs, &(ds_rowopts){.json = a.in.json}, &err, partial);
 }

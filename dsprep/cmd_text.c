@@ -1,6 +1,7 @@
 /* cmd_text.c - dsprep text: files, folders, archives and pipes into records of text. */
 #include <string.h>
 
+#include "cmd_transform.h"
 #include "dsr_prov.h"
 #include "intake.h"
 #include "opt.h"
@@ -281,13 +282,12 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     text_ctx c = {0};
     ds_sig_setup();
-    if (a.in.quiet)
+    if (a.in.quiet || a.in.json)
         ds_log_level = 0;
     rc = convert(&c, &a, operands, (size_t)n, &err);
-    if (rc == 0 && ds_log_level > 0)
-        ds_intake_say(&c.in, "dsprep text");
+    if (rc == 0)
+        ds_intake_say(&c.in, "dsprep text", NULL);
     bool partial = ds_intake_partial(&c.in);
     ds_intake_fini(&c.in);
-    rc = ds_command_end(&ds_cmd_text, &err, false);
-    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+    return ds_transform_end(&ds_cmd_text, &(ds_rowopts){.json = a.in.json}, &err, partial);
 }

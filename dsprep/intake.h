@@ -8,6 +8,8 @@
 #ifndef DS_INTAKE_H
 #define DS_INTAKE_H
 
+#include <jansson.h>
+
 #include "badlog.h"
 #include "shardout.h"
 #include "term.h"
@@ -16,7 +18,7 @@
 typedef struct ds_intake_args {
     int on_error;
     const char *encoding, *quarantine, *output;
-    bool quiet;
+    bool quiet, json;
     int64_t max_record, max_depth, max_ratio, max_unpacked, shard_size, level, threads;
 } ds_intake_args;
 
@@ -73,6 +75,10 @@ typedef struct ds_intake_args {
          NULL,        false},                                                                      \
         {'j', "threads", DS_OPT_INT, &(a).threads, "N", "threads; default one for each processor", \
          1,   256,       NULL,       false},                                                       \
+        {0,         "json", DS_OPT_FLAG,                                                           \
+         &(a).json, NULL,   "what is said on standard error as JSON lines, an error too",          \
+         0,         0,      NULL,                                                                  \
+         false},                                                                                   \
     {                                                                                              \
         'q', "quiet", DS_OPT_FLAG, &(a).quiet, NULL, "no words on standard error but for failure", \
             0, 0, NULL, false                                                                      \
@@ -89,6 +95,7 @@ typedef struct ds_intake {
     ds_badlog bad;
     ds_progress progress;
     uint64_t records;
+    ds_counts before;    /* of streams that ended before */
     const char *foreign; /* the reason why a source is none for this command; or NULL */
     uint64_t nforeign;   /* left out for it: they lay in a folder or archive */
 } ds_intake;
@@ -103,8 +110,9 @@ void ds_intake_sink(ds_textsink *sink);
 int ds_intake_source(void *ctx, const char *name, uint64_t size, const ds_sha *sha, ds_err *err);
 /* Reads everything into the sink and ends the output, or says in it why it failed. */
 int ds_intake_run(ds_intake *in, const ds_textopts *o, const ds_textsink *sink, ds_err *err);
-/* "dsprep text: 3 input = 3 output + 0 held + 0 failed" */
-void ds_intake_say(const ds_intake *in, const char *command);
+/* "dsprep text: 3 input = 3 output + 0 held + 0 failed"; with --json as an object, and the members
+ * of `more` (NULL: none). */
+void ds_intake_say(ds_intake *in, const char *command, const json_t *more);
 bool ds_intake_partial(const ds_intake *in); /* something was left out */
 void ds_intake_fini(ds_intake *in);
 

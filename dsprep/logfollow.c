@@ -209,6 +209,7 @@ static int end_stream(follow *w, bool last, ds_err *err)
     if (rc || (!some && !last && in->bad.counts.nheld + in->bad.counts.nfailed == 0))
         return rc;
     rc = ds_shardout_end(in->out, &in->bad.counts, err);
+    rc = rc ? rc : ds_counts_join(&in->before, &in->bad.counts, err);
     ds_counts_fini(&in->bad.counts);
     in->bad.counts = (ds_counts){0};
     ds_shardout_free(in->out);

@@ -159,9 +159,33 @@ static int on_source(void *ctx, const char *name, uint64_t size, const ds_sha *s
     return ds_intake_source(&s->in, name, size, sha, err);
 }
 
+/* What was decided for a source, and why, as an object: "syslog: 12 of 12 lines" in words. */
+static int put_note(ds_buf *b, const char *source, const char *words)
+{
+    const char *colon = strchr(words, ':');
+    return ds_buf_puts(b, "{\"source\":") | ds_json_str(b, source, strlen(source)) |
+           ds_buf_puts(b, ",\"format\":") |
+           ds_json_str(b, words, colon ? (size_t)(colon - words) : 0) |
+           ds_buf_puts(b, ",\"evidence\":") |
+           ds_json_str(b, colon ? colon + 2 : "", colon ? strlen(colon + 2) : 0) |
+           ds_buf_puts(b, "}");
+}
+
+static int note_json(const char *source, const char *words)
+{
+    ds_buf b = {0};
+    int rc = put_note(&b, source, words);
+    if (rc == 0)
+        fprintf(stderr, "%.*s\n", (int)b.len, (const char *)b.data);
+    ds_buf_fini(&b);
+    return rc;
+}
+
 static int on_note(void *ctx, const char *source, const char *words, ds_err *err)
 {
     ds_logsink *s = ctx;
+    if (s->in.a->json && note_json(source, words))
+        return ds_fail_nomem(err);
     if (s->nnotes < NOTES_SHOWN)
         ds_warn("%s: %s", source, words);
     else if (s->nnotes == NOTES_SHOWN)
@@ -182,9 +206,13 @@ void ds_logsink_hooks(ds_logsink *s, ds_textsink *sink)
 
 /* ---- words ---- */
 
-void ds_logsink_say(const ds_logsink *s)
+void ds_logsink_say(ds_logsink *s)
 {
     const ds_logstats *t = &s->stats;
+    json_t *more = json_pack("{s:I,s:I,s:I,s:I,s:I,s:I}", "earlier", (json_int_t)t->backwards,
+                             "earlier_by_ns", (json_int_t)t->furthest, "gaps", (json_int_t)t->gaps,
+                             "repeated", (json_int_t)t->repeated, "timeless",
+                             (json_int_t)t->timeless, "shown_twice", (json_int_t)t->twice);
     if (t->backwards > 0)
         ds_warn("%" PRIu64 " records are earlier than the one before, by at most %.3f s",
                 t->backwards, (double)t->furthest / 1e9);
@@ -197,6 +225,8 @@ void ds_logsink_say(const ds_logsink *s)
     if (t->timeless > 0)
         ds_warn("%" PRIu64 " records have no time%s", t->timeless,
                 t->impossible ? ", some of them for a February 29th that is none" : "");
+    ds_intake_say(&s->in, "dsprep logs", more);
+    json_decref(more);
 }
 
 int ds_logsink_report(const ds_logsink *s, const char *path, ds_err *err)
@@ -206,13 +236,8 @@ int ds_logsink_report(const ds_logsink *s, const char *path, ds_err *err)
     int rc = ds_buf_puts(&b, "{\"sources\":[");
     for (size_t at = 0; rc == 0 && at < s->notes.len;) {
         const char *name = (const char *)s->notes.data + at;
-        const char *why = name + strlen(name) + 1, *colon = strchr(why, ':');
-        rc = ds_buf_puts(&b, at ? ",\n{\"source\":" : "\n{\"source\":") |
-             ds_json_str(&b, name, strlen(name)) | ds_buf_puts(&b, ",\"format\":") |
-             ds_json_str(&b, why, colon ? (size_t)(colon - why) : 0) |
-             ds_buf_puts(&b, ",\"evidence\":") |
-             ds_json_str(&b, colon ? colon + 2 : "", colon ? strlen(colon + 2) : 0) |
-             ds_buf_puts(&b, "}");
+        const char *why = name + strlen(name) + 1;
+        rc = ds_buf_puts(&b, at ? ",\n" : "\n") | put_note(&b, name, why);
         at += strlen(name) + strlen(why) + 2;
     }
     rc |= ds_buf_printf(&b,

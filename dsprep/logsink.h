@@ -54,8 +54,8 @@ typedef struct ds_logsink {
 int ds_logsink_schema(ds_logsink *s, uint32_t columns, ds_err *err);
 /* Fills in the whole sink, whose ctx the ds_logsink is. */
 void ds_logsink_hooks(ds_logsink *s, ds_textsink *sink);
-/* What was odd, in words on standard error; nothing when nothing was. */
-void ds_logsink_say(const ds_logsink *s);
+/* What was odd, and the accounts, on standard error. */
+void ds_logsink_say(ds_logsink *s);
 /* Decisions and counts as JSON, into a file that appears whole. */
 int ds_logsink_report(const ds_logsink *s, const char *path, ds_err *err);
 void ds_logsink_fini(ds_logsink *s);

@@ -106,11 +106,7 @@ static int put_block(pen *p, ds_origin_state *st, ds_err *err)
 static int end_stream(pen *p, ds_err *err)
 {
     const ds_counts *c = ds_reader_counts(p->a->in);
-    int rc = 0;
-    for (size_t i = 0; !rc && i < c->nheld; i++)
-        rc = ds_counts_add(&p->counts, false, c->held[i].reason, c->held[i].count, err);
-    for (size_t i = 0; !rc && i < c->nfailed; i++)
-        rc = ds_counts_add(&p->counts, true, c->failed[i].reason, c->failed[i].count, err);
+    int rc = ds_counts_join(&p->counts, c, err);
     p->sources += c->sources;
     p->a->got += c->records;
     p->a->taken += ds_reader_pos(p->a->in);

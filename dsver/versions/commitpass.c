@@ -177,16 +177,6 @@ static int on_source(pass *p, const ds_source *s, uint64_t blocks, ds_err *err)
     return !rc && after ? end_page(p, err) : rc;
 }
 
-static int copy_counts(ds_counts *to, const ds_counts *from, ds_err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; !rc && i < from->nheld; i++)
-        rc = ds_counts_add(to, false, from->held[i].reason, from->held[i].count, err);
-    for (size_t i = 0; !rc && i < from->nfailed; i++)
-        rc = ds_counts_add(to, true, from->failed[i].reason, from->failed[i].count, err);
-    return rc;
-}
-
 static int on_end(pass *p, const char *path, bool strict, ds_err *err)
 {
     const ds_counts *c = ds_reader_counts(p->reader);
@@ -207,7 +197,7 @@ static int on_end(pass *p, const char *path, bool strict, ds_err *err)
              : rc   ? 0
                     : ds_keyclash_fail(&p->clash, p->tx, ds_reader_schema(p->reader), a, b, err);
     }
-    return rc ? rc : copy_counts(&p->out->meta.counts, c, err);
+    return rc ? rc : ds_counts_join(&p->out->meta.counts, c, err);
 }
 
 /* Roots, the manifest's last files, its tree. */
@@ -333,7 +323,7 @@ static int put_before(pass *p, const ds_tail *t, ds_err *err)
 {
     int rc = blocks_before(p, t, err);
     rc = rc ? rc : sources_before(p, t, err);
-    rc = rc ? rc : copy_counts(&p->out->meta.counts, &t->meta.counts, err);
+    rc = rc ? rc : ds_counts_join(&p->out->meta.counts, &t->meta.counts, err);
     rc = rc || !p->keys ? rc : keys_before(p, t, err);
     ds_blockcheck_resume(p->check, t->window, t->nwindow, &t->origin);
     return rc;

@@ -208,3 +208,21 @@ zone() {
     done
     exits 2 dsprep logs
 }
+
+@test "logs, text: --json gives decisions, accounts and errors as JSON lines" {
+    access 50 >a.log
+    printf 'x\377\n' >b.txt
+    exits 3 dsprep logs --json --on-error skip -o out a.log b.txt
+    [ "$(echo "$output" | jq -c 'select(.source == "a.log") | [.format, .evidence]')" = \
+        '["combined","50 of 50 records; common 50 of 50"]' ]
+    [ "$(echo "$output" | jq -c 'select(.command) | [.input, .output, .held]')" = \
+        '[51,50,{"invalid UTF-8":1}]' ]
+    exits 1 dsprep logs --json -o none nothere.log
+    [ "$(echo "$output" | jq -r .type)" = exit ]
+    echo "$output" | jq -e '.code == 1 and (.error | contains("nothere.log"))'
+    exits 3 dsprep text --json --on-error skip --split line -o texts a.log b.txt
+    [ "$(echo "$output" | jq -c '[.command, .output, .held, .left_out.links]')" = \
+        '["dsprep text",50,{"invalid UTF-8":1},0]' ]
+    cat a.log b.txt | dsprep logs --json --follow --every 0 -f lines --on-error skip - 2>err | dsprep check - || true
+    [ "$(jq -c '[.output, .held]' err)" = '[50,{"invalid UTF-8":1}]' ]
+}
