@@ -28,6 +28,10 @@ static const struct {
     const char *name, *sha;
 } known[] = {
     {"deepseek-v3", "3b8267e54b67df6500f231ffa969955cc9d26b3444a291ced4eb96ca7d3ca1ea"},
+    {"deepseek-v3-0324", "86c9eb894f13402f6a30ad06ba7b05d436db0c7e1cc2ba84791a957fb4f6210d"},
+    {"deepseek-v3-0324", "22e97ba043dacf9df1f071a9de9d2bb6b0757491f16e96e810834b86e1641286"},
+    {"deepseek-r1-0528", "f04e2c07c639ea5fb4d3ce97d23b64236bf28b2a7b28a280e41176abf393f5fb"},
+    {"deepseek-r1-0528", "53671bac29bcb3e1f95f51b8c77d85a6011b66dc38bd23dce64eef04384a976b"},
     {"deepseek-r1", "b6835114b7303ddd78919a82e4d9f7d8c26ed0d7dfc36beeb12d524f6144eab1"},
     {"deepseek-r1", "56a1447ad31926fdc21fb07e56e5642bd9c850c4f52d8c8af7bbe5f079a84f5f"},
     {"deepseek-r1", "563b1ce7d61d50a9b4c7439a912a1116f095b712df5b5e4d3e1116049874eb64"},
@@ -70,8 +74,9 @@ static int recognise(ds_chat *c, const char *text, size_t len, ds_err *err)
             return ds_fail(err, DS_FAIL, "the chat template sha256:%s is %s, not %s", hex, c->name,
                            want);
     return ds_fail(err, DS_USAGE,
-                   "--chat %s: it is auto, any, deepseek-v3, deepseek-r1, r1-distill-qwen, "
-                   "r1-distill-llama, qwen2.5, llama-3 or llama-3.1",
+                   "--chat %s: it is auto, any, deepseek-v3, deepseek-v3-0324, deepseek-r1, "
+                   "deepseek-r1-0528, r1-distill-qwen, r1-distill-llama, qwen2.5, llama-3 or "
+                   "llama-3.1",
                    c->o.kind);
 }
 
