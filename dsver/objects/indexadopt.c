@@ -154,6 +154,18 @@ int ds_objindex_orphans(ds_objindex *ix, ds_objorphan_fn fn, void *ctx, ds_err *
     return rc;
 }
 
+/* Who waits for bases from now on. */
+static int note_waiting(ds_objindex *ix, ds_err *err)
+{
+    int rc = ds_index_exec(ix, "DELETE FROM waiting WHERE pack IN (SELECT pack FROM temp.cand)",
+                           "adopting packs", err);
+    return rc ? rc
+              : ds_index_exec(ix,
+                              "INSERT OR IGNORE INTO waiting SELECT pack FROM temp.cand"
+                              " WHERE id NOT IN (SELECT id FROM pieces)",
+                              "adopting packs", err);
+}
+
 int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds_err *err)
 {
     sqlite3_stmt *st = NULL;
@@ -165,6 +177,8 @@ int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds
     rc = rc < 0 ? rc : take_rounds(ix, err);
     if (rc == 0)
         rc = take_hashes(ix, last, err);
+    if (rc == 0 && ix->afar)
+        rc = note_waiting(ix, err);
     if (rc == 0 && orphan)
         rc = ds_index_orphans(
             ix,

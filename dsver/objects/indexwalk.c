@@ -3,13 +3,12 @@
 
 #include "indexcore.h"
 
-int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err)
+static int walk_packs(ds_objindex *ix, const char *sql, ds_packrow_fn fn, void *ctx, ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     int rc = 0;
     pthread_mutex_lock(&ix->lock);
-    int s = sqlite3_prepare_v2(ix->db, "SELECT n, name, size, objects FROM packs ORDER BY name", -1,
-                               &st, NULL);
+    int s = sqlite3_prepare_v2(ix->db, sql, -1, &st, NULL);
     while (rc == 0 && s == SQLITE_OK && (s = sqlite3_step(st)) == SQLITE_ROW) {
         ds_packrow p = {.size = (uint64_t)sqlite3_column_int64(st, 2),
                         .objects = (uint64_t)sqlite3_column_int64(st, 3)};
@@ -22,6 +21,18 @@ int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err)
     sqlite3_finalize(st);
     pthread_mutex_unlock(&ix->lock);
     return rc;
+}
+
+int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err)
+{
+    return walk_packs(ix, "SELECT n, name, size, objects FROM packs ORDER BY name", fn, ctx, err);
+}
+
+int ds_objindex_waiting(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err)
+{
+    return walk_packs(ix,
+                      "SELECT n, name, size, objects FROM packs WHERE n IN waiting ORDER BY name",
+                      fn, ctx, err);
 }
 
 static int walk(ds_objindex *ix, const char *sql, int64_t arg, ds_piecerow_fn fn, void *ctx,

@@ -22,6 +22,17 @@ static const char schema[] =
     "WITHOUT ROWID;"
     "COMMIT";
 
+/* Packs of which pieces were left out because what these are built on lies in no pack yet. A cache
+ * from before there was such a list is begun anew. */
+static const char afar_schema[] =
+    "BEGIN IMMEDIATE;"
+    "DELETE FROM pieces WHERE NOT EXISTS(SELECT 1 FROM sqlite_master WHERE name = 'waiting');"
+    "DELETE FROM packs WHERE NOT EXISTS(SELECT 1 FROM sqlite_master WHERE name = 'waiting');"
+    "CREATE TABLE IF NOT EXISTS waiting(pack INTEGER PRIMARY KEY);"
+    "CREATE TRIGGER IF NOT EXISTS gone AFTER DELETE ON packs"
+    " BEGIN DELETE FROM waiting WHERE pack = old.n; END;"
+    "COMMIT";
+
 static const char *const text[DS_IX_STATEMENTS] = {
     [DS_IX_FIND] =
         "SELECT " DS_LOC_COLUMNS " FROM pieces p JOIN packs k ON k.n = p.pack WHERE p.id = ?1",
@@ -179,6 +190,8 @@ int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode
         rc = ds_sumdb_open(&ix->db, mode == DS_INDEX_TEMP ? "" : path, flags, err);
     if (rc == 0 && create)
         rc = ds_index_exec(ix, schema, "creating", err);
+    if (rc == 0 && ix->afar)
+        rc = ds_index_exec(ix, afar_schema, "creating", err);
     if (rc == 0) {
         sqlite3_stmt *st = NULL;
         int s =

@@ -47,7 +47,8 @@ enum ds_indexmode {
     DS_INDEX_CREATE, /* and is made when it is not */
     DS_INDEX_STILL,  /* only to be read, and nobody writes it: nothing appears beside the file */
     DS_INDEX_TEMP,   /* a new one in a temporary file; path is what messages say */
-    DS_INDEX_AFAR,   /* as CREATE, of packs that lie elsewhere: packs taken in leave no sketches */
+    DS_INDEX_AFAR, /* as CREATE, of packs that lie elsewhere: packs taken in leave no sketches, and
+                      it is known of which of them rows were left out */
 };
 int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err);
 void ds_objindex_close(ds_objindex *ix);
@@ -94,6 +95,9 @@ void ds_objindex_adopt_cancel(ds_objindex *ix);
  * call it. */
 typedef int (*ds_packrow_fn)(void *ctx, int64_t n, const ds_packrow *pack);
 int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err);
+/* Of an index of packs elsewhere: those of which rows were left out, as a base is in no pack that
+ * was taken in so far. Adopting all of such a pack again takes in what can be by then. */
+int ds_objindex_waiting(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err);
 typedef int (*ds_piecerow_fn)(void *ctx, const ds_objloc *loc);
 /* Pieces of one pack in order of offset; pack 0 = all pieces, in order of row. */
 int ds_objindex_pieces(ds_objindex *ix, int64_t pack, ds_piecerow_fn fn, void *ctx, ds_err *err);

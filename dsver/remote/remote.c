@@ -14,6 +14,7 @@ int ds_remote_open(ds_remote **out, const ds_remote_url *u, const ds_remote_opts
         return ds_fail_nomem(err);
     if (!opts.tries)
         opts.tries = TRIES;
+    r->tries = opts.tries;
     int rc = u->s3 ? ds_remotes3_open(r, u, &opts, err) : ds_remotedir_open(r, u->path, err);
     if (rc) {
         ds_remote_close(r);
@@ -36,6 +37,11 @@ void ds_remote_close(ds_remote *r)
 const char *ds_remote_place(const ds_remote *r)
 {
     return r->place;
+}
+
+unsigned ds_remote_tries(const ds_remote *r)
+{
+    return r->tries;
 }
 
 int ds_remote_list(ds_remote *r, const char *folder, ds_remote_list_fn fn, void *ctx, ds_err *err)

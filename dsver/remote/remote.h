@@ -23,6 +23,7 @@ typedef struct ds_remote_opts {
 int ds_remote_open(ds_remote **out, const ds_remote_url *u, const ds_remote_opts *o, ds_err *err);
 void ds_remote_close(ds_remote *r);              /* NULL is fine */
 const char *ds_remote_place(const ds_remote *r); /* "/path/" or "s3://bucket/prefix/" */
+unsigned ds_remote_tries(const ds_remote *r);    /* of what may go well later */
 
 /* Every file in a folder ("packs/"), in any order. None when it is not there. */
 typedef struct ds_remote_file {
@@ -71,6 +72,7 @@ struct ds_remote {
     const ds_remote_ops *ops;
     void *self;
     char *place;
+    unsigned tries;
 };
 int ds_remotedir_open(ds_remote *r, const char *path, ds_err *err);
 int ds_remotes3_open(ds_remote *r, const ds_remote_url *u, const ds_remote_opts *o, ds_err *err);

@@ -128,6 +128,31 @@ static int spare(farsweep *s, uint64_t *n, ds_err *err)
     return rc;
 }
 
+static int on_waiting(void *ctx, const ds_objhead *h, uint64_t off, ds_err *err)
+{
+    farsweep *s = ctx;
+    int64_t row;
+    int rc = 0;
+    (void)off;
+    for (int k = 0; !rc && ds_shaset_has(&s->missing, &h->id) && k < h->bases.n; k++) {
+        rc = ds_objindex_row(ds_remoteindex_get(s->l->index), &h->bases.id[k], &row, err);
+        rc = rc ? (rc < 0 ? rc : 0) : ds_shaset_add(&s->missing, &h->bases.id[k], NULL, err);
+    }
+    return rc;
+}
+
+/* What is missing may lie in a pack that counts, and be built on what only condemned ones hold:
+ * that is missing as well. */
+static int miss_bases(farsweep *s, ds_err *err)
+{
+    int rc = 0;
+    for (size_t before = 0; !rc && before != s->missing.n;) {
+        before = s->missing.n;
+        rc = ds_remoteindex_waiting(s->l->index, on_waiting, s, err);
+    }
+    return rc;
+}
+
 /* Marks all that is needed; repeated while condemned packs turn out to be. */
 static int mark(farsweep *s, ds_err *err)
 {
@@ -144,6 +169,10 @@ static int mark(farsweep *s, ds_err *err)
             rc = note_live(s, &s->live.ids[i], err);
         if (!rc && s->missing.n && s->condemned.n)
             rc = spare(s, &spared, err);
+        if (!rc && s->missing.n && s->condemned.n && !spared) {
+            rc = miss_bases(s, err);
+            rc = rc ? rc : spare(s, &spared, err);
+        }
         s->out->spared += spared;
         rc = rc ? rc : ds_check_interrupt(err);
     }

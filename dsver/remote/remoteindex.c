@@ -204,6 +204,28 @@ int ds_remoteindex_heads(ds_remoteindex *x, const ds_sha *pack, ds_packheads_fn 
     return rc;
 }
 
+static int add_name(void *ctx, int64_t n, const ds_packrow *p)
+{
+    (void)n;
+    return ds_buf_put(ctx, &p->name, sizeof p->name);
+}
+
+int ds_remoteindex_waiting(ds_remoteindex *x, ds_packheads_fn fn, void *ctx, ds_err *err)
+{
+    ds_buf names = {0};
+    int rc = ds_objindex_waiting(x->ix, add_name, &names, err);
+    const ds_sha *v = (const ds_sha *)(const void *)names.data;
+    for (size_t i = 0; !rc && i < names.len / sizeof *v; i++) {
+        ds_err why = {0};
+        rc = ds_remoteindex_heads(x, &v[i], fn, ctx, &why);
+        if (rc && rc != DS_CORRUPT)
+            ds_fail(err, rc, "%s", why.msg);
+        rc = rc == DS_CORRUPT ? 0 : rc; /* damaged heads hold nothing */
+    }
+    ds_buf_fini(&names);
+    return rc;
+}
+
 /* ---- what is known ---- */
 
 typedef struct known {
@@ -298,6 +320,34 @@ static void fetch_heads(void *job, void *ctx)
         f->rc = ds_remote_get_buf(x->remote, name, 0, f->what->heads, &f->text, &f->err);
 }
 
+static bool is_known(const ds_buf *names, const ds_sha *pack)
+{
+    return names->len &&
+           bsearch(pack, names->data, names->len / sizeof(ds_sha), sizeof(ds_sha), by_name);
+}
+
+/* When packs have come, what waited for bases is taken in again: it is known no more. */
+static int forget_waiting(ds_remoteindex *x, ds_buf *names, ds_err *err)
+{
+    ds_buf waiting = {0};
+    bool fresh = false;
+    for (size_t i = 0; !fresh && i < list_n(x); i++) {
+        const listed *l = &list_at(x)[i];
+        fresh = l->pack != UINT64_MAX && l->heads != UINT64_MAX && !skipped(x, &l->name) &&
+                !is_known(names, &l->name);
+    }
+    int rc = fresh ? ds_objindex_waiting(x->ix, add_name, &waiting, err) : 0;
+    ds_sha *v = (ds_sha *)(void *)names->data;
+    size_t to = 0;
+    for (size_t i = 0; !rc && waiting.len && i < names->len / sizeof *v; i++)
+        if (!is_known(&waiting, &v[i]))
+            v[to++] = v[i];
+    if (!rc && waiting.len)
+        names->len = to * sizeof *v;
+    ds_buf_fini(&waiting);
+    return rc;
+}
+
 typedef struct taking {
     ds_objindex *ix;
     int64_t pack;
@@ -356,10 +406,7 @@ static int take_new(ds_remoteindex *x, const ds_buf *names, ds_remotestate *stat
     while (!rc) {
         for (; !rc && idle && next < list_n(x); next++) {
             const listed *l = &list_at(x)[next];
-            if (names->len && bsearch(&l->name, names->data, names->len / sizeof(ds_sha),
-                                      sizeof(ds_sha), by_name))
-                continue;
-            if (skipped(x, &l->name))
+            if (is_known(names, &l->name) || skipped(x, &l->name))
                 continue;
             if (l->pack == UINT64_MAX || l->heads == UINT64_MAX) {
                 state->bare += l->pack != UINT64_MAX;
@@ -402,6 +449,7 @@ int ds_remoteindex_take(ds_remoteindex *x, ds_remotestate *state, ds_err *err)
         ds_buf_reset(&k.names);
         rc = begin_anew(x, err);
     }
+    rc = rc ? rc : forget_waiting(x, &k.names, err);
     state->packs = k.names.len / sizeof(ds_sha);
     bool begun = !rc;
     rc = rc ? rc : ds_objindex_adopt_begin(x->ix, err);

@@ -1,6 +1,9 @@
 /* remoteindex.h - which pieces lie at a remote, and where: an index as the store's own, made from
  * the heads beside the remote's packs.
  *
+ * Which pieces are in it depends on which packs were listed, not on when each was first seen: one
+ * whose bases come in a later pack counts from then on.
+ *
  * Kept in the store's remotes/NAME/index.db and brought up to date by what the remote lists; a mere
  * cache, which is begun anew when packs went, and in a temporary file while other processes use it.
  * A pack counts when its heads are there and agree with its length; a pack that lost its end, or
@@ -46,6 +49,9 @@ bool ds_remoteindex_entry(const ds_remoteindex *x, size_t i, ds_listed *out);
 /* Reads a pack's heads again: pieces that other packs hold as well are in the index once only. */
 int ds_remoteindex_heads(ds_remoteindex *x, const ds_sha *pack, ds_packheads_fn fn, void *ctx,
                          ds_err *err);
+/* The heads of pieces that were left out because a base lies in no pack that counts; and others of
+ * the same packs. */
+int ds_remoteindex_waiting(ds_remoteindex *x, ds_packheads_fn fn, void *ctx, ds_err *err);
 /* The length of a pack that was listed by the last refresh: false when it was not there. */
 bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t *size);
 

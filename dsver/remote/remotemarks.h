@@ -4,14 +4,16 @@
  *     gc/<64 hex>.deleting    it goes now: nobody may rely on it any more
  *
  * Who pushes versions that need a condemned pack takes the first mark away and then looks for the
- * second; gc puts the second and then looks whether the first is still there. So one of the two
- * sees the other, and no lock is needed (docs/store-format.md, "Remotes"). Ages are by the remote's
- * own clock.
+ * second (relied.h); gc puts the second and then looks whether the first is still there. So one of
+ * the two sees the other, and no lock is needed (docs/store-format.md, "Remotes"). Ages are by the
+ * remote's own clock.
  */
 #ifndef DS_REMOTEMARKS_H
 #define DS_REMOTEMARKS_H
 
-#include "transfer.h"
+#include "buf.h"
+#include "hash.h"
+#include "remote.h"
 
 typedef struct ds_packmark {
     ds_sha pack;
@@ -29,10 +31,5 @@ int ds_marks_put(ds_remote *r, const ds_sha *pack, bool deleting, ds_err *err);
 int ds_marks_drop(ds_remote *r, const ds_sha *pack, bool deleting, ds_err *err);
 /* What time it is there. */
 int ds_marks_now(int64_t *now, ds_remote *r, ds_err *err);
-
-/* Before a ref leads to `want`: packs at the remote that hold them, or what they are built on, and
- * those that were sent, are condemned no more. DS_LOCKED when one is going at this moment. */
-int ds_marks_rescue(const ds_transfer *t, const ds_shaset *want, const ds_shaset *sent,
-                    ds_err *err);
 
 #endif

@@ -220,6 +220,23 @@ static int move_there(pushing *p, ds_err *err)
     return rc ? rc : note_moved(p, err);
 }
 
+/* A gc whose grace was shorter than this push may have removed what the refs lead to now: as long
+ * as it is here, that is sent again. */
+static int keep_there(pushing *p, ds_err *err)
+{
+    ds_link *l = p->l;
+    ds_moved again = {.pieces = 0};
+    const ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
+    int rc = p->want.n ? ds_transfer_send(&again, &t, &p->want, err) : 0;
+    p->out->moved.pieces += again.pieces;
+    p->out->moved.packs += again.packs;
+    p->out->moved.bytes += again.bytes;
+    return rc ? ds_err_prefix(
+                    err, "the refs are pushed, but not everything was found to stay there (run "
+                         "dsver push --all)")
+              : 0;
+}
+
 /* Erased pieces leave the remote's packs. */
 static int purge_there(pushing *p, ds_err *err)
 {
@@ -258,6 +275,7 @@ static int push(pushing *p, ds_err *err)
     if (!rc && (p->tips.len || p->want.n))
         rc = send_pieces(p, err);
     rc = rc ? rc : move_there(p, err);
+    rc = rc ? rc : keep_there(p, err);
     return rc || !p->erasing ? rc : purge_there(p, err);
 }
 

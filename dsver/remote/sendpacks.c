@@ -9,15 +9,16 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "backoff.h"
 #include "objcore.h"
 #include "packheads.h"
 #include "pool.h"
-#include "remotemarks.h"
+#include "relied.h"
 #include "sig.h"
 #include "term.h"
 #include "transfer.h"
 
-enum { SENDERS = 4 };
+enum { SENDERS = 4, ROUNDS = 3 };
 
 typedef struct parcel {
     char *path;
@@ -275,48 +276,59 @@ static int confirm_packs(const sending *s, const ds_remotestate *state, ds_err *
                : rc;
 }
 
-static int confirm(const sending *s, const ds_shaset *want, ds_err *err)
+/* What gc puts anew lives, also where it lay condemned under the name of its pack. */
+static int settle_anew(const sending *s, ds_err *err)
 {
     ds_remotestate state;
-    int64_t row;
-    int rc = ds_remoteindex_refresh(s->t->index, &state, err);
-    if (!rc && s->t->leaving)
-        return confirm_packs(s, &state, err);
-    for (size_t i = 0; !rc && i < want->n; i++) {
-        rc = ds_objindex_row(ds_remoteindex_get(s->t->index), &want->ids[i], &row, err);
-        if (rc == 0)
-            return not_there(s->t, &want->ids[i], &state, err);
-        rc = rc < 0 ? rc : 0;
+    int rc = ds_relied_spare(s->t, &s->packs, err);
+    ds_remoteindex_skip(s->t->index, NULL);
+    rc = rc ? rc : ds_remoteindex_refresh(s->t->index, &state, err);
+    return rc ? rc : confirm_packs(s, &state, err);
+}
+
+/* Everything that is lacking by what is known of the remote now. */
+static int send_lacking(sending *s, const ds_shaset *want, ds_err *err)
+{
+    ds_hauls h = {.places = {0}};
+    char hex[65];
+    const ds_way way = {
+        .from = s->t->objs->ix, .to = ds_remoteindex_get(s->t->index), .leaving = s->t->leaving};
+    int rc = ds_hauls_plan(&h, s->out, &way, want, err);
+    if (!rc && s->out->missing) {
+        ds_sha_hex(hex, &s->out->first_missing);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%llu pieces of these versions are neither here nor at the remote, first %s",
+                     (unsigned long long)s->out->missing, hex);
     }
+    if (!rc && ds_hauls_n(&h) > 0)
+        rc = send_all(s, &h, err);
+    ds_hauls_fini(&h);
     return rc;
+}
+
+/* Between the plan and the last look a gc may have removed what the plan relied on: then that is
+ * sent too. Where no gc is at work, the remote lies about what it has. */
+static int send_until_there(sending *s, const ds_shaset *want, ds_err *err)
+{
+    ds_relied relied = {.gc = false};
+    ds_backoff pause = {.tries = ds_remote_tries(s->t->remote) + ROUNDS};
+    for (int round = 1;; round++) {
+        int rc = send_lacking(s, want, err);
+        if (!rc && s->t->leaving)
+            return settle_anew(s, err);
+        rc = rc ? rc : ds_relied_settle(&relied, s->t, want, err);
+        if (rc)
+            return rc < 0 ? rc : 0;
+        if (round >= ROUNDS && (!relied.gc || !ds_backoff_wait(&pause, 0)))
+            return not_there(s->t, &relied.lacks, &relied.state, err);
+    }
 }
 
 int ds_transfer_send(ds_moved *out, const ds_transfer *t, const ds_shaset *want, ds_err *err)
 {
     sending s = {.t = t, .out = out};
-    ds_hauls h = {.places = {0}};
-    char hex[65];
     *out = (ds_moved){.pieces = 0};
-    const ds_way way = {
-        .from = t->objs->ix, .to = ds_remoteindex_get(t->index), .leaving = t->leaving};
-    int rc = ds_hauls_plan(&h, out, &way, want, err);
-    if (!rc && out->missing) {
-        ds_sha_hex(hex, &out->first_missing);
-        rc = ds_fail(err, DS_CORRUPT,
-                     "%llu pieces of these versions are neither here nor at the remote, first %s",
-                     (unsigned long long)out->missing, hex);
-    }
-    if (!rc && ds_hauls_n(&h) > 0)
-        rc = send_all(&s, &h, err);
-    if (!rc && !t->leaving) {
-        rc = ds_marks_rescue(t, want, &s.packs, err);
-    } else if (!rc && s.packs.n) { /* what lay there condemned under the name of a new pack lives */
-        const ds_shaset none = {0};
-        rc = ds_marks_rescue(t, &none, &s.packs, err);
-        ds_remoteindex_skip(t->index, NULL);
-    }
-    rc = rc ? rc : confirm(&s, want, err);
+    int rc = send_until_there(&s, want, err);
     ds_shaset_fini(&s.packs);
-    ds_hauls_fini(&h);
     return rc;
 }

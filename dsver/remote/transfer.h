@@ -33,7 +33,8 @@ typedef struct ds_transfer {
 } ds_transfer;
 
 /* Sends `want` and what they are built on, as far as the remote lacks them; on success the remote
- * was listed again and holds them all. DS_CORRUPT when this store lacks some. */
+ * was listed again and holds them all, in packs that no gc is about to remove (relied.h).
+ * DS_CORRUPT when this store lacks some. */
 int ds_transfer_send(ds_moved *out, const ds_transfer *t, const ds_shaset *want, ds_err *err);
 /* Fetches `want` and what they are built on, as far as this store lacks them. Those that the remote
  * lacks too are counted in out->missing: the rest is fetched all the same. Every pack is checked

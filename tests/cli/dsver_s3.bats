@@ -96,15 +96,16 @@ teardown() { remote_teardown; }
 }
 
 @test "a server that says it stored and did not" {
-    faults 'PUT pack lie 1'
+    faults 'PUT pack lie 99'
     exits 13 in_a push
     [[ $output == *"although it was sent"* ]]
     [ -z "$(git -C cat.git for-each-ref)" ]
     faults 'PUT pack half 1'
     exits 13 in_a push
     [[ $output == *"bytes long, it should be"* ]]
-    rm s3/faults
+    faults 'PUT pack lie 1' # what is not there in the end is sent again
     exits 0 in_a push
+    rm s3/faults
     exits 0 clone_s3 b
     same b
 }

@@ -10,6 +10,7 @@
 #include "io.h"
 #include "packheads.h"
 #include "remote.h"
+#include "remoteindex.h"
 #include "remoteurl.h"
 #include "s3cred.h"
 #include "s3sign.h"
@@ -446,6 +447,173 @@ static void a_folder_keeps_what_is_put(void **state)
     ds_buf_fini(&got);
 }
 
+/* ---- what is known of a remote ---- */
+
+enum { CHAIN = 4 };
+
+static ds_sha new_pack(const char *dir, const ds_sha *before, size_t n)
+{
+    ds_sha *names = NULL, found = {{0}};
+    size_t packs = 0, strange = 0;
+    OK(ds_pack_list(dir, &names, &packs, &strange, err));
+    assert_int_equal(packs, n + 1);
+    for (size_t i = 0; i < packs; i++) {
+        bool old = false;
+        for (size_t k = 0; k < n; k++)
+            old = old || ds_sha_eq(&before[k], &names[i]);
+        if (!old)
+            found = names[i];
+    }
+    free(names);
+    return found;
+}
+
+typedef struct chained {
+    ds_sha pack, id, base;
+    bool whole;
+} chained;
+
+static int on_link(void *ctx, const ds_objhead *h, uint64_t off, ds_err *err)
+{
+    chained *l = ctx;
+    (void)off;
+    (void)err;
+    l->id = h->id;
+    l->whole = h->bases.n == 0;
+    assert_in_range(h->bases.n, 0, 1);
+    if (!l->whole)
+        l->base = h->bases.id[0];
+    return 0;
+}
+
+static void read_link(const char *dir, const ds_sha *pack, chained *l)
+{
+    char path[700];
+    ds_buf text = {0};
+    struct stat st;
+    uint64_t objects;
+    ds_pack_path(path, sizeof path, dir, pack);
+    OK(ds_packheads_make(&text, path, err));
+    assert_int_equal(stat(path, &st), 0);
+    OK(ds_packheads_each(text.data, text.len, (uint64_t)st.st_size, &objects, on_link, l, err));
+    assert_int_equal(objects, 1);
+    l->pack = *pack;
+    ds_buf_fini(&text);
+}
+
+/* Packs of one piece, each but the first stored against one of those before. */
+static void chained_packs(char *dir, chained *chain)
+{
+    ds_objstore *s = obj_store("chain", dir);
+    ds_sha packs[CHAIN];
+    ds_objstats st = {0};
+    for (size_t i = 0; i < CHAIN; i++) {
+        ds_objtx *tx = NULL;
+        ds_buf b = {0};
+        for (uint64_t k = 0; k < 40; k++)
+            obj_line(&b, k <= i ? 1000 * k : k, 200);
+        OK(ds_objtx_begin(&tx, s, 1, err));
+        obj_put(tx, b.data, b.len);
+        OK(ds_objtx_finish(tx, &st, err));
+        assert_int_equal(st.deltas, i > 0);
+        packs[i] = new_pack(dir, packs, i);
+        read_link(dir, &packs[i], &chain[i]);
+        ds_buf_fini(&b);
+    }
+    ds_objstore_close(s);
+}
+
+static void put_pack(ds_remote *r, const char *dir, const ds_sha *pack)
+{
+    char path[700], name[80];
+    ds_buf bytes = {0}, told = {0};
+    ds_pack_path(path, sizeof path, dir, pack);
+    OK(ds_read_file(&bytes, path, 1 << 24, err));
+    OK(ds_packheads_make(&told, path, err));
+    const ds_remote_body b = {.data = bytes.data, .fd = -1, .n = bytes.len},
+                         h = {.data = told.data, .fd = -1, .n = told.len};
+    ds_remote_pack_name(name, pack, "pack");
+    assert_int_equal(ds_remote_put(r, name, &b, NULL), 1);
+    ds_remote_pack_name(name, pack, "heads");
+    assert_int_equal(ds_remote_put(r, name, &h, NULL), 1);
+    ds_buf_fini(&bytes);
+    ds_buf_fini(&told);
+}
+
+static int count_head(void *ctx, const ds_objhead *h, uint64_t off, ds_err *err)
+{
+    (void)h;
+    (void)off;
+    (void)err;
+    ++*(size_t *)ctx;
+    return 0;
+}
+
+static bool can_be_read(const chained *chain, const bool *has, size_t k)
+{
+    while (has[k] && !chain[k].whole) {
+        size_t base = 0;
+        while (!ds_sha_eq(&chain[base].id, &chain[k].base))
+            assert_true(++base < CHAIN);
+        k = base;
+    }
+    return has[k];
+}
+
+/* Packs come in this order, and are looked for after each: those pieces are known whose bases have
+ * come, and those that were left out are told of. */
+static void packs_come(const char *dir, const chained *chain, const int *order)
+{
+    static int n;
+    char place[32], cache[600];
+    ds_remote_url u;
+    ds_remote *r = NULL;
+    ds_remote_opts o = {.tries = 1};
+    ds_remoteindex *x = NULL;
+    ds_remotestate state;
+    bool has[CHAIN] = {false};
+    int64_t row;
+    snprintf(place, sizeof place, "chain-far-%d", n);
+    OK(ds_remote_url_parse(&u, unit_path(place), err));
+    OK(ds_remote_open(&r, &u, &o, err));
+    ds_remote_url_fini(&u);
+    snprintf(place, sizeof place, "chain-cache-%d", n++);
+    snprintf(cache, sizeof cache, "%s", unit_path(place));
+    for (size_t i = 0; i < CHAIN; i++) {
+        size_t known = 0, waiting = 0;
+        put_pack(r, dir, &chain[order[i]].pack);
+        has[order[i]] = true;
+        if (i % 2 == 0) { /* one process, or another, which finds what the first wrote down */
+            ds_remoteindex_close(x);
+            OK(ds_remoteindex_open(&x, cache, "r", r, err));
+        }
+        OK(ds_remoteindex_refresh(x, &state, err));
+        assert_int_equal(state.packs, i + 1);
+        for (size_t k = 0; k < CHAIN; k++) {
+            const bool there = can_be_read(chain, has, k);
+            assert_int_equal(ds_objindex_row(ds_remoteindex_get(x), &chain[k].id, &row, NULL),
+                             there);
+            known += there;
+        }
+        OK(ds_remoteindex_waiting(x, count_head, &waiting, err));
+        assert_int_equal(waiting, i + 1 - known);
+    }
+    ds_remoteindex_close(x);
+    ds_remote_close(r);
+}
+
+static void what_is_known_does_not_depend_on_the_order_of_packs(void **state)
+{
+    static const int orders[][CHAIN] = {{0, 1, 2, 3}, {3, 2, 1, 0}, {1, 3, 0, 2},
+                                        {2, 0, 3, 1}, {3, 0, 1, 2}, {1, 2, 3, 0}};
+    char dir[512];
+    chained chain[CHAIN];
+    (void)state;
+    chained_packs(dir, chain);
+    for (size_t i = 0; i < sizeof orders / sizeof *orders; i++)
+        packs_come(dir, chain, orders[i]);
+}
+
 static void a_set_of_addresses(void **state)
 {
     ds_shaset s = {0};
@@ -477,6 +645,7 @@ int main(void)
         cmocka_unit_test(reads_credentials),
         cmocka_unit_test(heads_tell_what_is_in_a_pack),
         cmocka_unit_test(a_folder_keeps_what_is_put),
+        cmocka_unit_test(what_is_known_does_not_depend_on_the_order_of_packs),
         cmocka_unit_test(a_set_of_addresses),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
