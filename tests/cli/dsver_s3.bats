@@ -100,7 +100,7 @@ teardown() { remote_teardown; }
     exits 13 in_a push
     [[ $output == *"although it was sent"* ]]
     [ -z "$(git -C cat.git for-each-ref)" ]
-    faults 'PUT pack half 1'
+    faults 'PUT \.pack$ half 99'
     exits 13 in_a push
     [[ $output == *"bytes long, it should be"* ]]
     faults 'PUT pack lie 1' # what is not there in the end is sent again
