@@ -4,7 +4,7 @@ J ?= 2
 FUZZ_TIME ?= 60
 OTHERB = $(if $(filter build/$(MODE),$(B)),build/$(1),$(B)-$(1))
 
-TEST_INC := -iquote tests/unit $(foreach m,$(MODULES),$(addprefix -iquote ,$($(m)_DIRS)))
+TEST_INC := -iquote tests/unit -iquote kernels/cuda/emu $(foreach m,$(MODULES),$(addprefix -iquote ,$($(m)_DIRS)))
 # cmocka's assertions do not tell the compiler that they do not return.
 TEST_CFLAGS := -Wno-null-dereference
 UNIT_SRCS := $(sort $(wildcard tests/unit/test_*.c))

@@ -97,6 +97,14 @@ static int as_f32(ds_kernels *k, int slot, const size_t room[DS_KSLOTS], const v
     return 0;
 }
 
+static int product(ds_kernels *k, const rt_product *p, ds_err *err)
+{
+    bool none;
+
+    TRY(rt_matmul(rt_of(k), p, &none, err));
+    return none ? ds_cuda_product(rt_of(k), p, err) : 0;
+}
+
 /* The library multiplies operands of one format, and f32 ones into f32: the rest goes through
  * conversions. */
 static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
@@ -117,13 +125,13 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
         TRY(as_f32(k, 2, room, &p.b, &p.fb, err));
     }
     if (!room[3])
-        return rt_matmul(rt_of(k), &p, err);
+        return product(k, &p, err);
     TRY(rt_scratch(rt_of(k), 3, &full, room[3], err));
     if (accumulate)
         TRY(k->convert(k, full, DS_KF32, c, fc, m * n, err));
     p.c = full;
     p.fc = DS_KF32;
-    TRY(rt_matmul(rt_of(k), &p, err));
+    TRY(product(k, &p, err));
     return k->convert(k, c, fc, full, DS_KF32, m * n, err);
 }
 

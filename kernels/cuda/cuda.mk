@@ -6,8 +6,12 @@ CUDA_SRCS := $(sort $(wildcard kernels/cuda/*.cu))
 CUDA_HDRS := $(wildcard kernels/cuda/*.h) kernels/kernels.h kernels/plugin.h common/error.h common/pixels.h
 CUDA_INC := -Ikernels/cuda -Ikernels -Icommon
 CUDA_EMU := $(B)/lib/libdscudaemu.a
+CUDA_EMU_NCCL := kernels/cuda/emu/nccl.cc
+CUDA_RTS := $(sort $(wildcard kernels/cuda/*.cc))
 CUDA_EMU_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o) \
-    $(patsubst kernels/cuda/%.cc,$(B)/obj/kernels/emu/%.o,$(sort $(wildcard kernels/cuda/*emu.cc)))
+    $(patsubst kernels/cuda/%.cc,$(B)/obj/kernels/emu/%.o, \
+    $(CUDA_RTS) $(filter-out $(CUDA_EMU_NCCL),$(sort $(wildcard kernels/cuda/emu/*.cc))))
+EMU_INC := -Ikernels/cuda/emu $(CUDA_INC)
 EMU_CXXFLAGS := -std=c++20 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror) \
     $(OPT_$(MODE)) -fPIC -fvisibility=hidden -ffp-contract=off $(REPRO) -DDS_EMU
 
@@ -18,25 +22,31 @@ endif
 $(B)/obj/kernels/emu/%.o: kernels/cuda/%.cu $(B)/stamp/emu.flags
 	$(call say,EMU,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CUDA_INC) $(EMU_CXXFLAGS) -x c++ -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(EMU_INC) $(EMU_CXXFLAGS) -x c++ -MMD -MP -c -o $@ $<
 
 $(B)/obj/kernels/emu/%.o: kernels/cuda/%.cc $(B)/stamp/emu.flags
 	$(call say,EMU,$<)
 	@mkdir -p $(@D)
-	$(Q)$(CXX) $(CUDA_INC) $(EMU_CXXFLAGS) -MMD -MP -c -o $@ $<
+	$(Q)$(CXX) $(EMU_INC) $(EMU_CXXFLAGS) -MMD -MP -c -o $@ $<
 
 $(CUDA_EMU): $(CUDA_EMU_OBJS)
 	$(call say,AR,$(@F))
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $^
 
-# The same as a plugin, for tests of whole programs; objects with a sanitizer are not made for that.
+# The same as a plugin, and what it finds in NCCL's place, for tests of whole programs; objects with a sanitizer are not made for
+# that.
 ifeq ($(MODE),release)
-CUDA_EMU_SO := $(B)/lib/libds-cuda-emu.so
-$(CUDA_EMU_SO): $(CUDA_EMU_OBJS) $(call libs_of,kernels common)
+CUDA_EMU_SO := $(B)/lib/libds-cuda-emu.so $(B)/lib/libds-nccl-emu.so
+$(B)/lib/libds-nccl-emu.so: $(CUDA_EMU_NCCL) $(wildcard kernels/cuda/emu/*.h) $(B)/stamp/emu.flags
+	$(call say,LD,$(@F))
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(EMU_INC) $(EMU_CXXFLAGS) -shared -o $@ $<
+
+$(B)/lib/libds-cuda-emu.so: $(CUDA_EMU_OBJS) $(call libs_of,kernels common)
 	$(call say,LD,$(@F))
 	$(Q)$(CXX) $(OPT_$(MODE)) -shared -o $@ $(CUDA_EMU_OBJS) $(call libs_of,kernels common) \
-	    $(call pkglibs,$(call pkgs_of,kernels common)) -lm
+	    $(call pkglibs,$(call pkgs_of,kernels common)) -ldl -lm
 endif
 
 -include $(CUDA_EMU_OBJS:%.o=%.d)
@@ -46,7 +56,7 @@ endif
 CUBLASLT := $(and $(NVCC),$(wildcard $(dir $(NVCC))../include/cublasLt.h))
 ifneq ($(and $(CUBLASLT),$(filter release,$(MODE))),)
 CUDA_PLUGIN := $(B)/lib/libds-cuda.so
-CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(B)/obj/kernels/cuda/rtcuda.o $(B)/obj/kernels/cuda/rtnccl.o
+CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(CUDA_RTS:kernels/cuda/%.cc=$(B)/obj/kernels/cuda/%.o)
 CUDA_LAST := $(lastword $(CUDA_ARCHS))
 NVCCFLAGS := -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fPIC,-fvisibility=hidden,-Wall \
     $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \

@@ -104,6 +104,9 @@ __device__ __forceinline__ float sigmoid_exact(float x)
     return 1.0f / (1.0f + exp_exact(-x));
 }
 
+/* A product that cuBLASLt has nothing for; operands have one format. */
+int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err);
+
 /* out[i] += the sum of part[c][i] over c ascending: the second half of a sum over rows. */
 int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
                       ds_err *err);

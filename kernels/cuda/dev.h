@@ -4,25 +4,28 @@
 #ifndef DS_DEV_H
 #define DS_DEV_H
 
-#ifdef DS_EMU
-#include "emu.h"
-typedef int dev_stream;
-#else
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <cuda_runtime.h>
 typedef cudaStream_t dev_stream;
+
+#ifndef DS_EMU
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
-/* More than 48 KiB of shared memory has to be asked for. A refusal surfaces with the launch. */
+#define START(kernel, grid, block, shared, stream, ...)                                            \
+    kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
+#endif
+
+/* More than 48 KiB of shared memory, a block's arrays of fixed size among them, has to be asked
+ * for; those take up to DEV_FIXED_SHARED. What goes wrong surfaces in rt_launched. */
+#define DEV_FIXED_SHARED 1024u
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
     do {                                                                                           \
-        if ((shared) > (48u << 10))                                                                \
+        if ((shared) > (48u << 10) - DEV_FIXED_SHARED)                                             \
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,              \
                                  (int)(shared));                                                   \
-        kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__);                              \
+        START(kernel, grid, block, shared, stream, __VA_ARGS__);                                   \
     } while (0)
-#endif
 
 #define WARP 32u
 #define ALL_LANES 0xffffffffu

@@ -29,12 +29,13 @@ int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, 
     return rt_launched(rt, "add_parts", err);
 }
 
-/* part[chunk][i] = sum over the chunk's rows of term(t, i). */
+/* part[chunk][i] = sum over the chunk's rows of term(t, i). Chunks are the grid's first dimension,
+ * which has no limit that matters. */
 template <class E, int N>
 __global__ void bias_part_kernel(float *part, const E *dy, int64_t t, int64_t n)
 {
-    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
-    const int64_t t0 = (int64_t)blockIdx.y * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
+    const int64_t i = ((int64_t)blockIdx.y * THREADS + threadIdx.x) * N;
+    const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
     float s[N] = {0}, x[N];
 
     if (i >= n)
@@ -45,15 +46,15 @@ __global__ void bias_part_kernel(float *part, const E *dy, int64_t t, int64_t n)
             s[j] += x[j];
     }
     for (int j = 0; j < N; j++)
-        part[(int64_t)blockIdx.y * n + i + j] = s[j];
+        part[(int64_t)blockIdx.x * n + i + j] = s[j];
 }
 
 template <class E, int N>
 __global__ void col_dot_part_kernel(float *part, const E *a, const E *b, const float *c, int64_t t,
                                     int64_t n)
 {
-    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
-    const int64_t t0 = (int64_t)blockIdx.y * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
+    const int64_t i = ((int64_t)blockIdx.y * THREADS + threadIdx.x) * N;
+    const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
     float s[N] = {0}, x[N], y[N];
 
     if (i >= n)
@@ -65,7 +66,7 @@ __global__ void col_dot_part_kernel(float *part, const E *a, const E *b, const f
             s[j] = fmaf(x[j] / c[i + j], y[j], s[j]);
     }
     for (int j = 0; j < N; j++)
-        part[(int64_t)blockIdx.y * n + i + j] = s[j];
+        part[(int64_t)blockIdx.x * n + i + j] = s[j];
 }
 
 /* ---- RMSNorm ---- */
@@ -171,7 +172,7 @@ static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, cons
 
     if (t <= 0)
         return 0;
-    if (shared > (200u << 10))
+    if (shared + DEV_FIXED_SHARED > rt_shared(rt))
         return ds_fail(err, DS_FAIL, "cuda: a hidden width of %lld is more than a block holds",
                        (long long)d);
     if (dg)
@@ -229,7 +230,7 @@ static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, i
         return 0;
     TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide,
-             LAUNCH((bias_part_kernel<E, N>), dim3(blocks_of(n, THREADS * N), (unsigned)chunks),
+             LAUNCH((bias_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, THREADS * N)),
                     dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)dy, t, n));
     TRY(rt_launched(rt, "bias_back", err));
     return ds_cuda_add_parts(rt, db, (const float *)part, chunks, n, err);
@@ -363,7 +364,7 @@ static int col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const
         return 0;
     TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide,
-             LAUNCH((col_dot_part_kernel<E, N>), dim3(blocks_of(n, THREADS * N), (unsigned)chunks),
+             LAUNCH((col_dot_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, THREADS * N)),
                     dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)a, (const E *)b, c,
                     t, n));
     TRY(rt_launched(rt, "col_dot", err));

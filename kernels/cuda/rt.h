@@ -1,6 +1,6 @@
-/* rt.h - what the backend asks of the system: memory, copies, streams, products. CUDA's run time
- * (rtcuda.cc), or the emulated device's (rtemu.cc); what both need beside it is rtmem.cu's. Every
- * status becomes a ds_err. One thread at a time.
+/* rt.h - what the backend asks of the system: memory, copies, streams, products. It is CUDA's run
+ * time and cuBLASLt (rtcuda.cc), or what stands for them on the host (emu/); what is made of memory
+ * is rtmem.cu's. Every status becomes a ds_err. One thread at a time.
  */
 #ifndef DS_RT_H
 #define DS_RT_H
@@ -19,6 +19,7 @@ int rt_open(dev_rt **rt, int index, ds_err *err);
 void rt_close(dev_rt *rt);
 const char *rt_name(const dev_rt *rt); /* "NVIDIA H200, sm_90, driver 13.0, cuBLASLt 13.1" */
 int rt_processors(const dev_rt *rt);
+size_t rt_shared(const dev_rt *rt); /* bytes of shared memory that a block may ask for */
 dev_stream rt_stream(const dev_rt *rt);
 
 int rt_zero(dev_rt *rt, void *p, size_t bytes, ds_err *err);
@@ -39,9 +40,10 @@ typedef struct rt_product {
     int64_t m, n, k;
     float alpha;
 } rt_product;
-int rt_matmul(dev_rt *rt, const rt_product *p, ds_err *err);
+/* *none: nothing was done, the library has no algorithm for it. */
+int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err);
 
-/* ---- several devices, as kernels.h has them: rtnccl.cc, or rtpeersemu.cc ---- */
+/* ---- several devices, as kernels.h has them: rtnccl.cc ---- */
 
 typedef struct rt_peers rt_peers;
 rt_peers **rt_peers_of(dev_rt *rt);
@@ -63,7 +65,7 @@ int rt_host_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err);
 void rt_host_free(dev_rt *rt, void *p);
 /* From such memory, on a stream of its own; what is queued from here on comes after it. */
 int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err);
-/* Scratch that nothing may be read from before it is written: the emulated device makes it NaN. */
+/* Scratch that nothing may be read from before it is written: under emulation it becomes NaN. */
 void rt_spoil(dev_rt *rt, void *p, size_t bytes);
 struct rt_mem *rt_mem_of(dev_rt *rt);
 
@@ -108,7 +110,7 @@ int rt_reserve(dev_rt *rt, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err
 /* A few kilobytes of the host's memory (ids, positions, sequences) to the device without waiting:
  * through a ring of pinned memory, so *dev is valid for work that is queued before the ring comes
  * round (RT_RING bytes later; then the stream is waited for). The same bytes again are there
- * already. */
+ * already. Up to a third of the ring at a time, so what a function stages twice is all there. */
 #ifdef DS_EMU
 #define RT_RING ((size_t)1 << 20)
 #else

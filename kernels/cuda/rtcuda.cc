@@ -25,9 +25,12 @@ struct plan {
     cublasLtMatmulDesc_t op;
     cublasLtMatrixLayout_t a, b, c;
     cublasLtMatmulAlgo_t algo;
+    bool none; /* the library has no algorithm for it */
 };
 
 struct dev_rt {
+    int index;
+    size_t shared; /* that a block may have */
     cudaStream_t stream, copies;
     cudaEvent_t arrived;
     cublasLtHandle_t lt;
@@ -67,6 +70,16 @@ static int fail_cuda(ds_err *err, cudaError_t status, const char *what)
             return rc_;                                                                            \
     } while (0)
 
+/* Which device a thread's calls go to is the thread's: that of the one that opened it need not be
+ * that of the one that uses it now. */
+static void here(const dev_rt *rt)
+{
+    static thread_local int current = -1;
+
+    if (current != rt->index && cudaSetDevice(rt->index) == cudaSuccess)
+        current = rt->index;
+}
+
 static int start(dev_rt *rt, int index, ds_err *err)
 {
     cudaDeviceProp prop;
@@ -75,6 +88,7 @@ static int start(dev_rt *rt, int index, ds_err *err)
     CUDA(cudaGetDeviceCount(&count), "no device can be used");
     if (index >= count)
         return ds_fail(err, DS_FAIL, "cuda: device %d: there are %d", index, count);
+    rt->index = index;
     CUDA(cudaSetDevice(index), "the device cannot be used");
     CUDA(cudaGetDeviceProperties(&prop, index), "properties of the device");
     if (prop.major < 8)
@@ -83,6 +97,7 @@ static int start(dev_rt *rt, int index, ds_err *err)
                        prop.name, prop.major, prop.minor);
     CUDA(cudaDriverGetVersion(&driver), "version of the driver");
     rt->processors = prop.multiProcessorCount;
+    rt->shared = prop.sharedMemPerBlockOptin;
     snprintf(rt->name, sizeof rt->name, "%s, sm_%d%d, %d processors, cuBLASLt %zu; driver %d.%d",
              prop.name, prop.major, prop.minor, rt->processors, cublasLtGetVersion(), driver / 1000,
              driver % 1000 / 10);
@@ -111,16 +126,18 @@ static void drop_plans(dev_rt *rt)
 {
     for (int i = 0; i < rt->nplans; i++) {
         plan *p = &rt->plans[i];
-        cublasLtMatmulDescDestroy(p->op);
-        cublasLtMatrixLayoutDestroy(p->a);
-        cublasLtMatrixLayoutDestroy(p->b);
-        cublasLtMatrixLayoutDestroy(p->c);
+        if (p->op)
+            cublasLtMatmulDescDestroy(p->op);
+        for (cublasLtMatrixLayout_t layout : {p->a, p->b, p->c})
+            if (layout)
+                cublasLtMatrixLayoutDestroy(layout);
     }
     rt->nplans = 0;
 }
 
 void rt_close(dev_rt *rt)
 {
+    here(rt);
     if (rt->stream)
         cudaStreamSynchronize(rt->stream);
     rt_peers_leave(rt);
@@ -145,8 +162,13 @@ int rt_processors(const dev_rt *rt)
 {
     return rt->processors;
 }
+size_t rt_shared(const dev_rt *rt)
+{
+    return rt->shared;
+}
 dev_stream rt_stream(const dev_rt *rt)
 {
+    here(rt);
     return rt->stream;
 }
 
@@ -162,10 +184,11 @@ rt_peers **rt_peers_of(dev_rt *rt)
     return &rt->peers;
 }
 
-void rt_system_memory(dev_rt *, int64_t *free, int64_t *total)
+void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total)
 {
     size_t f = 0, t = 0;
 
+    here(rt);
     if (cudaMemGetInfo(&f, &t) != cudaSuccess)
         cudaGetLastError();
     *free = (int64_t)f;
@@ -176,9 +199,13 @@ int rt_system_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
 {
     int64_t free, total;
 
-    if (cudaMalloc(p, bytes) == cudaSuccess)
+    here(rt);
+    const cudaError_t status = cudaMalloc(p, bytes);
+    if (status == cudaSuccess)
         return 0;
     cudaGetLastError(); /* it would be reported again */
+    if (status != cudaErrorMemoryAllocation)
+        return fail_cuda(err, status, "memory");
     rt_system_memory(rt, &free, &total);
     return ds_fail(err, DS_NOMEM,
                    "cuda: %.1f MB are not there: %.1f of %.1f GB are free; dstrain plan shows what "
@@ -186,24 +213,28 @@ int rt_system_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
                    (double)bytes / 1e6, (double)free / 1e9, (double)total / 1e9);
 }
 
-void rt_system_free(dev_rt *, void *p)
+void rt_system_free(dev_rt *rt, void *p)
 {
+    here(rt);
     cudaFree(p);
 }
 
-int rt_host_alloc(dev_rt *, void **p, size_t bytes, ds_err *err)
+int rt_host_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
 {
+    here(rt);
     CUDA(cudaMallocHost(p, bytes), "pinned memory");
     return 0;
 }
 
 void rt_host_free(dev_rt *, void *p)
 {
-    cudaFreeHost(p);
+    if (p)
+        cudaFreeHost(p);
 }
 
 int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
 {
+    here(rt);
     CUDA(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, rt->copies),
          "indices to the device");
     CUDA(cudaEventRecord(rt->arrived, rt->copies), "indices to the device");
@@ -211,16 +242,23 @@ int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
     return 0;
 }
 
-void rt_spoil(dev_rt *, void *, size_t) {}
+void rt_spoil([[maybe_unused]] dev_rt *rt, [[maybe_unused]] void *p, [[maybe_unused]] size_t bytes)
+{
+#ifdef DS_EMU
+    cudaMemsetAsync(p, 0xff, bytes, rt->stream);
+#endif
+}
 
 int rt_zero(dev_rt *rt, void *p, size_t bytes, ds_err *err)
 {
+    here(rt);
     CUDA(cudaMemsetAsync(p, 0, bytes, rt->stream), "memory set to zero");
     return 0;
 }
 
 int rt_upload(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
 {
+    here(rt);
     CUDA(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, rt->stream),
          "a copy to the device");
     CUDA(cudaStreamSynchronize(rt->stream), "a copy to the device");
@@ -229,6 +267,7 @@ int rt_upload(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err
 
 int rt_download(dev_rt *rt, void *host, const void *src, size_t bytes, ds_err *err)
 {
+    here(rt);
     CUDA(cudaMemcpyAsync(host, src, bytes, cudaMemcpyDeviceToHost, rt->stream),
          "a copy from the device");
     CUDA(cudaStreamSynchronize(rt->stream), "a copy from the device");
@@ -237,13 +276,19 @@ int rt_download(dev_rt *rt, void *host, const void *src, size_t bytes, ds_err *e
 
 int rt_sync(dev_rt *rt, ds_err *err)
 {
+    here(rt);
     CUDA(cudaStreamSynchronize(rt->stream), "work on the device");
     return 0;
 }
 
-int rt_launched(dev_rt *, const char *what, ds_err *err)
+int rt_launched(dev_rt *rt, const char *what, ds_err *err)
 {
-    CUDA(cudaGetLastError(), what);
+    const cudaError_t status = cudaGetLastError();
+
+    if (status == cudaErrorInvalidValue || status == cudaErrorInvalidConfiguration)
+        return ds_fail(err, DS_FAIL, "cuda: %s: %s; a block has %zu bytes of shared memory here",
+                       what, cudaGetErrorString(status), rt->shared);
+    CUDA(status, what);
     return 0;
 }
 
@@ -285,13 +330,12 @@ static int choose(dev_rt *rt, plan *pl, ds_err *err)
         s = cublasLtMatmulAlgoGetHeuristic(rt->lt, pl->op, pl->a, pl->b, pl->c, pl->c, want, 1,
                                            &found, &n);
     cublasLtMatmulPreferenceDestroy(want);
-    BLAS(s, "choice of an algorithm");
-    if (n == 0)
-        return ds_fail(err, DS_FAIL,
-                       "cuda: cuBLASLt has no algorithm for a product of %lld x %lld "
-                       "x %lld",
-                       (long long)pl->key.m, (long long)pl->key.n, (long long)pl->key.k);
-    pl->algo = found.algo;
+    pl->none = s == CUBLAS_STATUS_NOT_SUPPORTED ||
+               (s == CUBLAS_STATUS_SUCCESS && (n == 0 || found.state != CUBLAS_STATUS_SUCCESS));
+    if (!pl->none) {
+        BLAS(s, "choice of an algorithm");
+        pl->algo = found.algo;
+    }
     return 0;
 }
 
@@ -343,12 +387,16 @@ static int plan_of(dev_rt *rt, const plan **out, const rt_product *p, ds_err *er
     return rc;
 }
 
-int rt_matmul(dev_rt *rt, const rt_product *p, ds_err *err)
+int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err)
 {
     const float beta = p->accumulate ? 1.0f : 0.0f;
     const plan *pl;
 
+    here(rt);
     TRY_RT(plan_of(rt, &pl, p, err));
+    *none = pl->none;
+    if (pl->none)
+        return 0;
     BLAS(cublasLtMatmul(rt->lt, pl->op, &p->alpha, p->b, pl->a, p->a, pl->b, &beta, p->c, pl->c,
                         p->c, pl->c, &pl->algo, rt->workspace, DS_DEVICE_WORKSPACE, rt->stream),
          "a matrix product");

@@ -158,7 +158,7 @@ int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err
         *dev = m->ring + there;
         return 0;
     }
-    if (need > RT_RING)
+    if (need > RT_RING / 3)
         return ds_fail(err, DS_FAIL, "cuda: %zu bytes of indices in one call", bytes);
     if (m->ring_used + need > RT_RING) {
         TRY_RT(rt_sync(rt, err));

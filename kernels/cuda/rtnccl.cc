@@ -12,7 +12,7 @@
 #include <cstdlib>
 #include <dlfcn.h>
 #include <new>
-#if __has_include(<nccl.h>)
+#if !defined DS_EMU && __has_include(<nccl.h>)
 #include <nccl.h>
 #endif
 

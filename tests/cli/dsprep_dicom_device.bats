@@ -48,7 +48,7 @@ both() { # KIND OPTION...: with a device and without, the same stream
     DS_EMU_MEMORY=$(((64 << 20) + (32 << 20))) exits 3 dsprep dicom --json --key-file key --values window --device cuda -o out one
     [[ "$output" == *'"device":1'* ]] || { echo "$output" && return 1; }
     DS_EMU_MEMORY=1000 exits 1 dsprep dicom --key-file key --values window --device cuda -o out one
-    [[ "$output" == *"bytes are not there"* ]]
+    [[ "$output" == *"MB are not there"* ]]
 }
 
 @test "dicom device: one that is not there ends the command before anything is read" {

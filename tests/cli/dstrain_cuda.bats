@@ -4,7 +4,7 @@ load dstrain_common
 
 setup_device() {
     [ -n "${DS_TEST_DEVICE:-}" ] && return
-    export DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
+    export DS_EMU_STRICT=1 DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
     [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
 }
 
@@ -86,4 +86,16 @@ of_device() {
     [ "$status" -eq 1 ]
     [[ "$output" == *"the run takes 0."*" GB and 0.125 are there: weights "*"--recompute layer takes 0.1"* ]]
     [ ! -e run/step-000001 ]
+}
+
+@test "a device that fails in the middle ends the run with its words, and leaves nothing behind on it" {
+    setup_device
+    [ -z "${DS_TEST_DEVICE:-}" ] || skip "of the emulated device"
+    for call in 3 40 900 3000; do
+        DS_EMU_FAIL=$call run on_device run --dtype bf16
+        echo "$call: $output"
+        [ "$status" -eq 1 ]
+        [[ "$output" == *"cuda: "*"told to fail"* ]]
+        rm -rf run
+    done
 }

@@ -69,6 +69,7 @@ setup_devices() { # processes that have one each; emulated, but for DS_TEST_DEVI
     setup_ranks
     [ -z "${DS_TEST_DEVICE:-}" ] || skip "of emulated devices"
     export DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
+    export DS_NCCL=${DS_CUDA_PLUGIN%/*}/libds-nccl-emu.so
     [ -e "$DS_CUDA_PLUGIN" ] || skip "no emulated device in this build"
     export F
 }
@@ -81,10 +82,10 @@ joined() { # RUN: have its devices joined?
     setup_devices
     tuned one --device cuda --accumulate 4 --slices 4 --steps 1
     mpi 2 bash -c 'tuned two --device cuda --accumulate 4 --slices 4 --steps 1'
-    DS_EMU_PEERS=0 mpi 2 bash -c 'tuned apart --device cuda --accumulate 4 --slices 4 --steps 1'
+    DS_NCCL=/nonexistent/libnccl.so mpi 2 bash -c 'tuned apart --device cuda --accumulate 4 --slices 4 --steps 1'
     [ "$(joined one) $(joined two) $(joined apart)" = "false true false" ]
     for run in two apart; do [ "$(sum_of one)" = "$(sum_of $run)" ]; done
-    grep -q '"backend":"cuda","detail":"emulated; emulated peers"' two/step-000001/lineage.json
+    grep -q '"backend":"cuda","detail":"emulated, sm_90, [^;]*; driver 13.0; NCCL 2.28.3"' two/step-000001/lineage.json
     sed -n 's/.*"peak_bytes":\([0-9]*\),"planned_bytes":\([0-9]*\),"asked_in_steps":0,.*/\1 \2/p' two/metrics.jsonl |
         { read -r peak planned && [ "$peak" = "$planned" ]; }
 }
@@ -101,7 +102,7 @@ joined() { # RUN: have its devices joined?
     setup_devices
     DS_EMU_PEERS=7 run mpi 2 bash -c 'tuned failed --device cuda --accumulate 2 --steps 2'
     [ "$status" -ne 0 ]
-    [[ "$output" == *"process 1: the emulated device was told to fail"* ]]
+    [[ "$output" == *"process 1: NCCL: "*": the emulated device was told to fail"* ]]
 }
 
 @test "an error of one process is told once and ends all" {

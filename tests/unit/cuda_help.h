@@ -4,6 +4,7 @@
 #ifndef DS_CUDA_HELP_H
 #define DS_CUDA_HELP_H
 
+#include "emuhooks.h"
 #include "kern_help.h"
 #include "plugin.h"
 
@@ -37,7 +38,7 @@ static inline int close_both(void **state)
     (void)state;
     for (int s = 0; s < 2; s++)
         K[s]->close(K[s]);
-    return 0;
+    return real ? 0 : ds_emu_left();
 }
 
 #endif

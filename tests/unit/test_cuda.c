@@ -340,6 +340,27 @@ static void products(void **state)
     }
 }
 
+/* Operands at any address, as columns of a checkpoint may lie: 2 bytes are all that bf16 has. */
+static void products_anywhere(void **state)
+{
+    enum { M = 9, N = 7, KK = 5 };
+
+    (void)state;
+    for (int i = 0; i < 8; i++) {
+        const enum ds_kfmt f = BOTH_F[i & 1], fc = BOTH_F[i >> 1 & 1];
+        const bool add = i >> 2;
+        const size_t one = f ? 2 : 4;
+        twin a = twin_of(f, M * KK + 1, 1, 1.0f), b = twin_of(f, N * KK + 1, 2, 1.0f),
+             c = twin_of(fc, M * N + 1, 3, 1.0f);
+        BOTH("matmul", k->matmul(k, (char *)c.at[s] + (fc ? 2 : 4), fc, (char *)a.at[s] + one, f,
+                                 false, (char *)b.at[s] + one, f, true, M, N, KK, 1.0f, add, &err));
+        agree(&c, 2e-5, "matmul at an odd address");
+        twin_free(&a);
+        twin_free(&b);
+        twin_free(&c);
+    }
+}
+
 /* ---- attention ---- */
 
 static void attention_of(enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *seqs)
@@ -563,6 +584,27 @@ static void images(void **state)
 
 /* ---- memory ---- */
 
+/* Shared memory up to what needs no asking, and beyond it. */
+static void a_block_holds_wide_rows(void **state)
+{
+    static const int64_t widths[] = {12032, 12288, 16384};
+
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        const int64_t t = 2, d = widths[i];
+        twin x = twin_of(DS_KF32, t * d, 1, 2.0f), g = twin_of(DS_KF32, d, 2, 1.0f),
+             dy = twin_of(DS_KF32, t * d, 3, 1.0f), r = twin_of(DS_KF32, t, 4, 1.0f);
+        twin dx = twin_new(DS_KF32, t * d), dg = twin_zero(d);
+        BOTH("rmsnorm_back", k->rmsnorm_back(k, dx.at[s], dg.at[s], dy.at[s], x.at[s], g.at[s],
+                                             r.at[s], DS_KF32, t, d, false, &err));
+        agree(&dx, 1e-4, "rmsnorm_back of a wide row");
+        agree(&dg, 1e-4, "rmsnorm_back of a wide row, gain");
+        twin *all[] = {&x, &g, &dy, &r, &dx, &dg};
+        for (int j = 0; j < 6; j++)
+            twin_free(all[j]);
+    }
+}
+
 /* Numbers of the host on their way: more than the ring holds, and the same ones again. */
 static void numbers_come_again_and_again(void **state)
 {
@@ -646,6 +688,11 @@ static void refusals(void **state)
         K[1]->attention(K[1], NULL, NULL, NULL, NULL, NULL, DS_KF32, &wide, &one, &err), DS_FAIL);
     assert_non_null(strstr(err.msg, "300"));
     ds_err_clear(&err);
+    assert_int_equal(K[1]->rmsnorm_back(K[1], NULL, (float *)64, NULL, NULL, NULL, NULL, DS_KF32, 1,
+                                        100000, false, &err),
+                     DS_FAIL);
+    assert_non_null(strstr(err.msg, "100000"));
+    ds_err_clear(&err);
     assert_int_equal(ds_kernels_open(&k, "gpu", 1, &err), DS_USAGE);
     ds_err_clear(&err);
     assert_int_equal(ds_kernels_open(&k, "cuda:x", 1, &err), DS_USAGE);
@@ -670,6 +717,8 @@ int main(void)
         cmocka_unit_test(rows_by_number),
         cmocka_unit_test(rotations),
         cmocka_unit_test(products),
+        cmocka_unit_test(products_anywhere),
+        cmocka_unit_test(a_block_holds_wide_rows),
         cmocka_unit_test(attentions),
         cmocka_unit_test(attention_goes_on),
         cmocka_unit_test(losses),

@@ -6,6 +6,7 @@
  * drawn anew at each barrier; the seed is DS_EMU_SEED), what is read before it is written (shared
  * memory and scratch begin as NaN), barriers that not all threads reach (the run ends with a
  * message). What it cannot: races inside a warp that real lockstep would show otherwise, and speed.
+ * Streams, memory and launches are cuda_runtime.h's, products cublasLt.h's.
  *
  * Not for several host threads at a time.
  */
@@ -17,6 +18,7 @@
 #include <cstdint>
 #include <cstring>
 #include <functional>
+#include <tuple>
 
 struct dim3 {
     unsigned x, y, z;
@@ -40,6 +42,11 @@ void warp_barrier(); /* __syncwarp, of all 32 lanes */
  * 64 * i. Valid until the lane's next exchange. */
 const unsigned char *exchange(const void *mine, size_t bytes);
 
+/* Of what is to be drawn: the next 31 bits. */
+uint32_t draw();
+/* Device memory can be touched from here on, until it is closed (which is done now and then). */
+void open_memory();
+void close_memory();
 void *device_alloc(size_t bytes); /* NULL when out of memory; zeros, not touched yet */
 void device_free(void *p);
 void device_copy(void *dst, const void *src, size_t bytes);
@@ -59,8 +66,18 @@ void device_fill(void *dst, int value, size_t bytes);
 #define blockIdx (emu::block_at)
 #define blockDim (emu::block_dim)
 #define gridDim (emu::grid_dim)
-#define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
-    ((void)(stream), emu::launch(grid, block, shared, [=] { kernel(__VA_ARGS__); }))
+#define START(kernel, grid, block, shared, stream, ...)                                            \
+    emu::queue_launch(reinterpret_cast<const void *>(kernel), grid, block, shared, stream,         \
+                      emu::call_of(kernel, __VA_ARGS__))
+
+namespace emu {
+/* The kernel with its arguments as they are now. */
+template <class... P, class... A>
+static inline std::function<void()> call_of(void (*kernel)(P...), A... a)
+{
+    return [kernel, with = std::tuple<P...>(a...)] { std::apply(kernel, with); };
+}
+} // namespace emu
 
 static inline void __syncthreads()
 {

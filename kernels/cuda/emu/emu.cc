@@ -62,12 +62,19 @@ meeting everyone;
 const std::function<void()> *body;
 uint64_t random_state;
 
+} // namespace
+
 uint32_t draw()
 {
+    const char *seed = random_state ? nullptr : std::getenv("DS_EMU_SEED");
+
+    if (random_state == 0)
+        random_state = seed ? std::strtoull(seed, nullptr, 10) | 1 : 1;
     random_state = random_state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(random_state >> 33);
 }
 
+namespace {
 fiber *running()
 {
     return reinterpret_cast<fiber *>(self); /* state is its first member */
@@ -244,6 +251,8 @@ void protect(const span &s, bool open)
         die("memory cannot be protected");
 }
 
+} // namespace
+
 void open_memory()
 {
     for (const span &s : spans)
@@ -262,11 +271,9 @@ void close_memory()
         protect(s, false);
     is_open = false;
 }
-} // namespace
 
 void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel)
 {
-    const char *seed = std::getenv("DS_EMU_SEED");
     std::vector<unsigned char> memory(shared + 64);
 
     if (grid.x == 0 || grid.y == 0 || grid.z == 0)
@@ -275,8 +282,6 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
         die("a block is up to 1024 threads, whole warps");
     if (shared > 227 << 10)
         die("more shared memory than a device has");
-    if (random_state == 0)
-        random_state = seed ? std::strtoull(seed, nullptr, 10) | 1 : 1;
     dynamic = memory.data() + (64 - (uintptr_t)memory.data() % 64);
     body = &kernel;
     grid_dim = grid;

@@ -1,0 +1,304 @@
+/* products.cc - see cublasLt.h. */
+#include "cublasLt.h"
+
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <vector>
+
+struct cublasLtContext {
+    int nothing;
+};
+struct emu_product {
+    cublasOperation_t ta = CUBLAS_OP_N, tb = CUBLAS_OP_N;
+};
+struct emu_matrix {
+    cudaDataType_t f;
+    int64_t rows, cols, ld;
+};
+struct emu_wish {
+    size_t room = 0;
+    uint32_t schemes = 7, align[4] = {256, 256, 256, 256};
+};
+
+namespace {
+constexpr size_t WORKSPACE = 4096; /* that every product takes */
+
+struct problem {
+    emu_matrix a, b, c;
+    bool ta, tb;
+    int64_t m, n, k;
+};
+
+size_t size_of(cudaDataType_t f)
+{
+    return f == CUDA_R_32F ? 4 : 2;
+}
+/* Elements from the first one to the last. */
+size_t bytes_of(const emu_matrix &x)
+{
+    return (size_t)((x.cols - 1) * x.ld + x.rows) * size_of(x.f);
+}
+bool sound(const emu_matrix &x)
+{
+    return x.rows > 0 && x.cols > 0 && x.ld >= x.rows;
+}
+
+cublasStatus_t problem_of(problem *p, cublasLtMatmulDesc_t d, cublasLtMatrixLayout_t a,
+                          cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+                          cublasLtMatrixLayout_t to)
+{
+    if (!d || !a || !b || !c || !to)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    *p = problem{*a, *b, *to, d->ta == CUBLAS_OP_T, d->tb == CUBLAS_OP_T, 0, 0, 0};
+    p->m = p->ta ? a->cols : a->rows;
+    p->k = p->ta ? a->rows : a->cols;
+    p->n = p->tb ? b->rows : b->cols;
+    if (!sound(*a) || !sound(*b) || !sound(*to) || p->k != (p->tb ? b->cols : b->rows) ||
+        to->rows != p->m || to->cols != p->n || std::memcmp(c, to, sizeof *c) != 0)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    if (a->f != b->f || (a->f == CUDA_R_32F && to->f != CUDA_R_32F))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+uint64_t digest_of(const problem &p)
+{
+    const int64_t of[] = {p.a.f,  p.a.rows, p.a.cols, p.a.ld,   p.b.f,  p.b.rows, p.b.cols,
+                          p.b.ld, p.c.f,    p.c.rows, p.c.cols, p.c.ld, p.ta,     p.tb};
+    uint64_t h = 14695981039346656037u;
+
+    for (int64_t v : of)
+        h = (h ^ (uint64_t)v) * 1099511628211u;
+    return h;
+}
+
+float number_at(const void *p, cudaDataType_t f, int64_t i)
+{
+    uint32_t u;
+    float x;
+
+    if (f == CUDA_R_32F)
+        return static_cast<const float *>(p)[i];
+    u = (uint32_t) static_cast<const uint16_t *>(p)[i] << 16;
+    std::memcpy(&x, &u, sizeof x);
+    return x;
+}
+
+void put_number(void *p, cudaDataType_t f, int64_t i, float x)
+{
+    uint32_t u;
+
+    if (f == CUDA_R_32F) {
+        static_cast<float *>(p)[i] = x;
+        return;
+    }
+    std::memcpy(&u, &x, sizeof u);
+    static_cast<uint16_t *>(p)[i] =
+        (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 0x40
+                                                   : (u + 0x7fffu + (u >> 16 & 1)) >> 16);
+}
+
+/* A matrix as f32, element k of row (or column) i of the result at i * k's number. */
+std::vector<float> chains_of(const void *p, const emu_matrix &x, bool along, int64_t n, int64_t k)
+{
+    std::vector<float> to((size_t)(n * k));
+
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t e = 0; e < k; e++)
+            to[(size_t)(i * k + e)] = number_at(p, x.f, along ? i * x.ld + e : e * x.ld + i);
+    return to;
+}
+
+/* In ascending order of k. */
+void multiply(const problem &p, float alpha, const void *a, const void *b, float beta, void *c)
+{
+    const std::vector<float> left = chains_of(a, p.a, p.ta, p.m, p.k),
+                             right = chains_of(b, p.b, !p.tb, p.n, p.k);
+
+    for (int64_t j = 0; j < p.n; j++)
+        for (int64_t i = 0; i < p.m; i++) {
+            const float *x = left.data() + i * p.k, *y = right.data() + j * p.k;
+            float sum = 0.0f;
+            for (int64_t k = 0; k < p.k; k++)
+                sum = std::fma(x[k], y[k], sum);
+            sum *= alpha;
+            if (beta != 0.0f)
+                sum += beta * number_at(c, p.c.f, j * p.c.ld + i);
+            put_number(c, p.c.f, j * p.c.ld + i, sum);
+        }
+}
+
+#define FAIL_IF_TOLD()                                                                             \
+    do {                                                                                           \
+        if (emu::told_to_fail())                                                                   \
+            return CUBLAS_STATUS_NOT_INITIALIZED;                                                  \
+    } while (0)
+
+template <class T, class... A> cublasStatus_t make(T **out, const char *what, A... with)
+{
+    FAIL_IF_TOLD();
+    *out = new (std::nothrow) T{with...};
+    emu::counted(what, 1);
+    return *out ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_NOT_INITIALIZED;
+}
+template <class T> cublasStatus_t drop(T *x, const char *what)
+{
+    if (!x) /* the library would follow it */
+        return CUBLAS_STATUS_SUCCESS;
+    delete x;
+    emu::counted(what, -1);
+    return CUBLAS_STATUS_SUCCESS;
+}
+} // namespace
+
+size_t cublasLtGetVersion(void)
+{
+    return 130100;
+}
+const char *cublasLtGetStatusString(cublasStatus_t status)
+{
+    switch (status) {
+    case CUBLAS_STATUS_SUCCESS:
+        return "CUBLAS_STATUS_SUCCESS";
+    case CUBLAS_STATUS_INVALID_VALUE:
+        return "CUBLAS_STATUS_INVALID_VALUE";
+    case CUBLAS_STATUS_NOT_SUPPORTED:
+        return "CUBLAS_STATUS_NOT_SUPPORTED";
+    default:
+        return "the emulated device was told to fail";
+    }
+}
+
+cublasStatus_t cublasLtCreate(cublasLtHandle_t *h)
+{
+    return make(h, "cuBLASLt handles", 0);
+}
+cublasStatus_t cublasLtDestroy(cublasLtHandle_t h)
+{
+    return drop(h, "cuBLASLt handles");
+}
+cublasStatus_t cublasLtMatmulDescCreate(cublasLtMatmulDesc_t *d, cublasComputeType_t compute,
+                                        cudaDataType_t scale)
+{
+    if (compute != CUBLAS_COMPUTE_32F || scale != CUDA_R_32F)
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    return make(d, "products");
+}
+cublasStatus_t cublasLtMatmulDescDestroy(cublasLtMatmulDesc_t d)
+{
+    return drop(d, "products");
+}
+cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
+                                              cublasLtMatmulDescAttributes_t what,
+                                              const void *value, size_t bytes)
+{
+    cublasOperation_t *to = what == CUBLASLT_MATMUL_DESC_TRANSA ? &d->ta : &d->tb;
+
+    FAIL_IF_TOLD();
+    if (bytes != sizeof *to)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    std::memcpy(to, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+}
+cublasStatus_t cublasLtMatrixLayoutCreate(cublasLtMatrixLayout_t *m, cudaDataType_t f,
+                                          uint64_t rows, uint64_t cols, int64_t ld)
+{
+    return make(m, "matrices", f, (int64_t)rows, (int64_t)cols, ld);
+}
+cublasStatus_t cublasLtMatrixLayoutDestroy(cublasLtMatrixLayout_t m)
+{
+    return drop(m, "matrices");
+}
+cublasStatus_t cublasLtMatmulPreferenceCreate(cublasLtMatmulPreference_t *p)
+{
+    return make(p, "preferences");
+}
+cublasStatus_t cublasLtMatmulPreferenceDestroy(cublasLtMatmulPreference_t p)
+{
+    return drop(p, "preferences");
+}
+cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p,
+                                                    cublasLtMatmulPreferenceAttributes_t what,
+                                                    const void *value, size_t bytes)
+{
+    void *to = &p->schemes;
+    size_t size = sizeof p->schemes;
+
+    if (what == CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES) {
+        to = &p->room;
+        size = sizeof p->room;
+    } else if (what != CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK) {
+        to = &p->align[what - CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES];
+    }
+    FAIL_IF_TOLD();
+    if (bytes != size)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    std::memcpy(to, value, bytes);
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+/* There is none for bf16 at odd addresses: what the library does not have is to be tested too. */
+cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t d,
+                                              cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                              cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t to,
+                                              cublasLtMatmulPreference_t p, int wanted,
+                                              cublasLtMatmulHeuristicResult_t found[], int *n)
+{
+    problem of;
+
+    *n = 0;
+    FAIL_IF_TOLD();
+    if (!h || !p || wanted < 1 || p->schemes != 0)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    const cublasStatus_t status = problem_of(&of, d, a, b, c, to);
+    if (status != CUBLAS_STATUS_SUCCESS)
+        return status;
+    uint64_t least = 256;
+    for (uint32_t align : p->align) {
+        if (align == 0 || align & (align - 1))
+            return CUBLAS_STATUS_INVALID_VALUE;
+        least = align < least ? align : least;
+    }
+    if (p->room < WORKSPACE || (of.a.f == CUDA_R_16BF && least < 4))
+        return CUBLAS_STATUS_NOT_SUPPORTED;
+    found[0] = cublasLtMatmulHeuristicResult_t{};
+    found[0].algo.data[0] = digest_of(of);
+    found[0].algo.data[1] = least;
+    found[0].workspaceSize = WORKSPACE;
+    *n = 1;
+    return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const void *alpha,
+                              const void *a, cublasLtMatrixLayout_t la, const void *b,
+                              cublasLtMatrixLayout_t lb, const void *beta, const void *c,
+                              cublasLtMatrixLayout_t lc, void *to, cublasLtMatrixLayout_t lto,
+                              const cublasLtMatmulAlgo_t *algo, void *workspace, size_t bytes,
+                              cudaStream_t s)
+{
+    const uintptr_t all = (uintptr_t)a | (uintptr_t)b | (uintptr_t)to;
+    float by, keep;
+    problem p;
+
+    FAIL_IF_TOLD();
+    if (!h || !algo || !s || c != to)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    const cublasStatus_t status = problem_of(&p, d, la, lb, lc, lto);
+    if (status != CUBLAS_STATUS_SUCCESS)
+        return status;
+    if (algo->data[0] != digest_of(p) || all % algo->data[1] != 0)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    if (bytes < WORKSPACE || (uintptr_t)workspace % 256 || !emu::on_device(workspace, bytes))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    if (!emu::on_device(a, bytes_of(p.a)) || !emu::on_device(b, bytes_of(p.b)) ||
+        !emu::on_device(to, bytes_of(p.c)))
+        return CUBLAS_STATUS_INVALID_VALUE;
+    std::memcpy(&by, alpha, sizeof by);
+    std::memcpy(&keep, beta, sizeof keep);
+    s->add([=] {
+        multiply(p, by, a, b, keep, to);
+        emu::device_fill(workspace, 0xff, WORKSPACE);
+    });
+    return CUBLAS_STATUS_SUCCESS;
+}

@@ -1,0 +1,216 @@
+/* What the CUDA backend does on the host, over an emulated run time (kernels/cuda/emu): every call
+ * of it that may fail fails once, and that becomes an error with nothing left behind; a backend
+ * goes from thread to thread; memory of the host may be used again when a function returns.
+ */
+#include <pthread.h>
+
+#include "cuda_help.h"
+
+enum { T = 6, D = 64, V = 11, HEADS = 2 };
+
+/* Of one backend: what a step does, in small. */
+typedef struct step {
+    ds_kernels *k;
+    void *table, *x, *y, *g, *w, *grads, *m8, *v8, *scales, *lse;
+} step;
+
+static int take(step *s, void **p, size_t n, ds_err *err)
+{
+    const int rc = s->k->alloc(s->k, p, n * sizeof(float), err);
+
+    return rc ? rc : s->k->zero(s->k, *p, n * sizeof(float), err);
+}
+
+static int prepare(step *s, ds_err *err)
+{
+    const size_t scratch[DS_KSLOTS] = {1 << 16, 1 << 16, 1 << 16, 1 << 16};
+    struct {
+        void **p;
+        size_t n;
+    } all[] = {{&s->table, V * D}, {&s->x, T * D},     {&s->y, T * D},  {&s->g, D},
+               {&s->w, D * D},     {&s->grads, D * D}, {&s->m8, D * D}, {&s->v8, D * D},
+               {&s->scales, D},    {&s->lse, T * D}};
+    float *host = kh_fill(1, V * D);
+    int rc = s->k->reserve(s->k, 1 << 18, scratch, err);
+
+    for (size_t i = 0; rc == 0 && i < sizeof all / sizeof all[0]; i++)
+        rc = take(s, all[i].p, all[i].n, err);
+    if (rc == 0)
+        rc = s->k->upload(s->k, s->table, host, V * D * sizeof *host, err);
+    if (rc == 0)
+        rc = s->k->upload(s->k, s->w, host, D * 8 * sizeof *host, err);
+    free(host);
+    return rc;
+}
+
+/* Some of everything: the ring, products in one format and two, shared memory, scratch, results. */
+static int run(step *s, ds_err *err)
+{
+    const ds_kattn heads = {HEADS, HEADS, D / HEADS, D / HEADS, 0.2f};
+    const ds_kadamw adam = {1e-3f, 0.9f, 0.99f, 1e-8f, 0, 0.1f, 0.1f, 1};
+    const int32_t cu[] = {0, 2, T}, ids[T] = {3, 1, 4, 1, 5, 9};
+    const ds_kseqs seqs = {cu, 2};
+    const int64_t n = D * D;
+    ds_kernels *k = s->k;
+    float out[D];
+    double norm;
+    int rc;
+
+    if ((rc = k->embed(k, s->x, s->table, DS_KF32, ids, T, D, err)) != 0 ||
+        (rc = k->rmsnorm(k, s->y, s->lse, s->x, s->g, DS_KF32, T, D, 1e-5f, err)) != 0 ||
+        (rc = k->matmul(k, s->y, DS_KF32, s->x, DS_KF32, false, s->w, DS_KF32, true, T, D, D, 1,
+                        false, err)) != 0 ||
+        (rc = k->matmul(k, s->y, DS_KBF16, s->x, DS_KBF16, false, s->w, DS_KBF16, true, T, D, D, 1,
+                        true, err)) != 0 ||
+        (rc = k->matmul(k, s->y, DS_KBF16, s->x, DS_KF32, false, s->w, DS_KBF16, false, T, D, D, 1,
+                        false, err)) != 0 ||
+        (rc = k->attention(k, s->y, s->lse, s->x, s->x, s->x, DS_KF32, &heads, &seqs, err)) != 0 ||
+        (rc = k->rmsnorm_back(k, s->y, s->scales, s->x, s->x, s->g, s->lse, DS_KF32, T, D, false,
+                              err)) != 0 ||
+        (rc = k->embed_back(k, s->table, s->x, DS_KF32, ids, T, D, err)) != 0 ||
+        (rc = k->norm2(k, &norm, &(const float *){s->grads}, &n, 1, err)) != 0 ||
+        (rc = k->adamw8(k, s->w, DS_KF32, NULL, s->m8, s->lse, s->v8, s->scales, s->grads, n, &adam,
+                        err)) != 0 ||
+        (rc = k->download(k, out, s->y, sizeof out, err)) != 0)
+        return rc;
+    return k->sync(k, err);
+}
+
+/* *before: calls that were made before the backend was closed. */
+static int whole(long *before, ds_err *err)
+{
+    step s = {0};
+    int rc = ds_cuda_open(&s.k, DS_KERNELS_ABI, 0, err);
+
+    if (rc)
+        return rc;
+    rc = prepare(&s, err);
+    if (rc == 0)
+        rc = run(&s, err);
+    *before = ds_emu_calls();
+    s.k->free(s.k, s.x);
+    s.k->close(s.k);
+    return rc;
+}
+
+static void every_call_may_fail(void **state)
+{
+    long at = 1, before, failed = 0;
+
+    (void)state;
+    for (;; at++) {
+        ds_err err = {0};
+        ds_emu_fail(at);
+        const int rc = whole(&before, &err);
+        const bool over = ds_emu_calls() < at;
+        if (rc == 0 && !over && at <= before)
+            fail_msg("call %ld failed, and nobody heard of it", at);
+        if (rc != 0 && (!err.msg[0] || !strstr(err.msg, "cuda")))
+            fail_msg("call %ld: '%s'", at, err.msg);
+        if (ds_emu_left())
+            fail_msg("call %ld failed, and something was left behind", at);
+        failed += rc != 0;
+        if (over)
+            break;
+    }
+    ds_emu_fail(0);
+    assert_true(failed > 60);
+}
+
+/* ---- threads ---- */
+
+typedef struct visit {
+    ds_kernels *k;
+    void *p;
+    int rc;
+    float got[4];
+} visit;
+
+static void *on_another_thread(void *p)
+{
+    visit *v = p;
+    ds_err err = {0};
+
+    v->rc = v->k->zero(v->k, v->p, 4, &err);
+    if (v->rc == 0)
+        v->rc = v->k->download(v->k, v->got, v->p, sizeof v->got, &err);
+    return NULL;
+}
+
+static void a_backend_goes_from_thread_to_thread(void **state)
+{
+    const float ones[4] = {1, 2, 3, 4};
+    ds_kernels *k[2];
+    visit v[2];
+    ds_err err = {0};
+    pthread_t id;
+
+    (void)state;
+    for (int i = 0; i < 2; i++) { /* two devices in one process */
+        ok(ds_cuda_open(&k[i], DS_KERNELS_ABI, 3 + i, &err), &err, "device");
+        v[i].k = k[i];
+        ok(k[i]->alloc(k[i], &v[i].p, sizeof ones, &err), &err, "alloc");
+        ok(k[i]->upload(k[i], v[i].p, ones, sizeof ones, &err), &err, "upload");
+    }
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(pthread_create(&id, NULL, on_another_thread, &v[i]), 0);
+        assert_int_equal(pthread_join(id, NULL), 0);
+        ok(v[i].rc, &err, "another thread");
+        assert_true(v[i].got[0] == 0.0f && v[i].got[3] == 4.0f);
+    }
+    for (int i = 0; i < 2; i++)
+        k[i]->close(k[i]);
+    assert_int_equal(ds_emu_left(), 0);
+    assert_int_equal(ds_cuda_open(&k[0], DS_KERNELS_ABI, 99, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "device 99"));
+}
+
+/* ---- what is on its way ---- */
+
+/* Rows that are asked for are written over at once; the device has not looked at them yet. */
+static void the_hosts_memory_is_free_at_once(void **state)
+{
+    enum { N = 3000, ROUNDS = 200 };
+    int32_t *rows = malloc(N * sizeof *rows);
+    float *x = kh_fill(7, V), *got = malloc(N * sizeof *got);
+    void *table, *out[ROUNDS];
+    ds_kernels *k;
+    ds_err err = {0};
+
+    (void)state;
+    assert_true(rows && got);
+    ok(ds_cuda_open(&k, DS_KERNELS_ABI, 0, &err), &err, "device");
+    ok(k->alloc(k, &table, V * sizeof *x, &err), &err, "alloc");
+    ok(k->upload(k, table, x, V * sizeof *x, &err), &err, "upload");
+    for (int r = 0; r < ROUNDS; r++) { /* more than the ring holds */
+        ok(k->alloc(k, &out[r], N * sizeof *got, &err), &err, "alloc");
+        for (int i = 0; i < N; i++)
+            rows[i] = (int32_t)(ds_philox(3, (uint64_t)r, (uint64_t)i) % V);
+        ok(k->gather(k, out[r], table, DS_KF32, rows, N, 1, &err), &err, "gather");
+        memset(rows, 0, N * sizeof *rows);
+    }
+    for (int r = 0; r < ROUNDS; r++) {
+        ok(k->download(k, got, out[r], N * sizeof *got, &err), &err, "download");
+        for (int i = 0; i < N; i++)
+            if (got[i] != x[ds_philox(3, (uint64_t)r, (uint64_t)i) % V])
+                fail_msg("round %d: number %d is another's", r, i);
+    }
+    k->close(k);
+    free(rows);
+    free(got);
+    free(x);
+}
+
+int main(void)
+{
+#ifdef __SANITIZE_THREAD__
+    puts("1..0 # skip fibers are no threads");
+    return 77;
+#endif
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(every_call_may_fail),
+        cmocka_unit_test(a_backend_goes_from_thread_to_thread),
+        cmocka_unit_test(the_hosts_memory_is_free_at_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
