@@ -150,8 +150,10 @@ static int missing(const ds_colnames *c, const char *name, members *m, long rest
             "; %s.%.100s is a member: dsprep map --set '%.60s:utf8=%s.%.60s' makes a column of it",
             r, name, name, r, name);
     else if (r && m->n)
-        snprintf(hint, sizeof hint, "; members of %s in its first %llu records: %s", r,
-                 (unsigned long long)m->records, most.text);
+        snprintf(hint, sizeof hint,
+                 "; members of %s in its first %llu records: %s (one that "
+                 "comes later is named %s.MEMBER)",
+                 r, (unsigned long long)m->records, most.text, r);
     else if (r && !c->in)
         snprintf(hint, sizeof hint, "; a member of %s is named %s.MEMBER", r, r);
     return ds_fail(err, DS_USAGE, "no column '%.100s' in the stream, whose columns are: %s%s", name,

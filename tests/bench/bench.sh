@@ -402,6 +402,11 @@ bench_logs() {
             ip, int(i / 60) % 60, i % 60, p, i % 9 ? 200 : 404, s % 100000, p > "acc.log"
         printf "{\"time\":\"2023-10-10T13:%02d:%02d.%06dZ\",\"level\":\"info\",\"logger\":\"http\",\"pid\":4711,\"msg\":\"request %s finished in %d ms\",\"remote\":\"%s\"}\n",
             int(i / 60) % 60, i % 60, i, p, i % 1000, ip > "js.log" } }'
+    for f in 'combined acc' 'json js'; do
+        [ -x "$progs/bench_logscan" ] || { say 'records of logs in memory' 'not built' '>= 1 GB/s a core'; break; }
+        n=$("$progs/bench_logscan" "${f% *}" "${f#* }.log") || die "bench_logscan $f"
+        say "records in memory to typed cells, GB/s a core (${f#* }.log)" "$(echo "$n" | cut -d ' ' -f 2)" "$([ "$f" = 'json js' ] && echo - || echo '>= 1')"
+    done
     for f in acc js; do
         t=$(cpu dsprep logs -q -j1 $f.log)
         say "dsprep logs, GB/s to DSR on one core ($f.log)" "$(rate "$(size $f.log)" "$t")" '>= 0.4'
