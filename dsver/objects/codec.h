@@ -21,10 +21,10 @@ void ds_codec_free(ds_codec *c);
  * 2, 4 or 8. */
 int ds_codec_pack(ds_codec *c, const uint8_t *raw, size_t n, unsigned word, ds_buf *out,
                   ds_objhead *h, ds_err *err);
-/* Appends the delta of (raw, n) against base, when it is shorter than `limit`: *got says whether it
- * was. */
+/* Appends the delta of (raw, n) against base, when it is shorter than the piece: *got says whether
+ * it was. row: as in ds_piece; decides how thorough the search is. */
 int ds_codec_delta(ds_codec *c, const uint8_t *raw, size_t n, const uint8_t *base, size_t nbase,
-                   size_t limit, ds_buf *out, bool *got, ds_err *err);
+                   size_t row, ds_buf *out, bool *got, ds_err *err);
 /* Replaces out's content by the piece. base: DS_CODEC_DELTA only. NULL when well, else what is
  * wrong. */
 const char *ds_codec_unpack(ds_codec *c, const ds_objhead *h, const uint8_t *payload,

@@ -81,6 +81,7 @@ typedef struct ds_piece {
                      * the   store try byte-plane filters. Never part of the address. */
     uint8_t stream; /* the caller's: pieces with the same number follow each other in content (a
                        column's) */
+    size_t row; /* bytes that one record has in it, about; 0: many records. A hint for the search */
     ds_sketch sketch;
     bool anew; /* store it again although it is there: the copy put takes the other's place */
     const ds_sha

@@ -97,6 +97,7 @@ static int submit(ds_objtx *tx, const ds_piece *p, ds_buf *own, ds_err *err)
     j->head =
         (ds_objhead){.kind = p->kind, .raw = (uint32_t)p->len, .id = p->id, .sketch = p->sketch};
     j->word = p->word;
+    j->row = p->row;
     if (rc == 0)
         rc = ds_tx_row(tx, p, &j->entry, err);
     if (rc == 0)

@@ -16,6 +16,7 @@ typedef struct ds_txjob {
     bool in_alt;
     ds_objhead head;
     uint8_t word;
+    size_t row;                       /* as in ds_piece */
     uint16_t number;                  /* chain number, should it become a delta */
     ds_bases bases;                   /* n = 0: none */
     ds_objloc under[DS_DELTA_PIECES]; /* the bases and all that they are built on */

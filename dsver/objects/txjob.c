@@ -55,8 +55,8 @@ static int try_delta(ds_txjob *j, ds_objstore *s, ds_codecs *c, int *got, ds_err
         return 0;
     rc = headroom(&j->out, err);
     if (rc == 0)
-        rc = ds_codec_delta(c->c, j->raw.data, j->raw.len, prefix.p, prefix.len, j->raw.len,
-                            &j->out, &made, err);
+        rc = ds_codec_delta(c->c, j->raw.data, j->raw.len, prefix.p, prefix.len, j->row, &j->out,
+                            &made, err);
     ds_objcore_prefix_drop(&prefix);
     if (rc == 0 && made)
         *got = j->out.len - DS_OBJHEAD_MAX + j->bases.n * sizeof(ds_sha) < guess_whole(j) / 2;

@@ -392,6 +392,11 @@ static uint8_t word_of(const ds_blockctx *c, const ds_blockjob *j, size_t chunk)
     }
 }
 
+static size_t row_size(const ds_blockjob *j, size_t chunk)
+{
+    return j->line.rows ? (size_t)(chunk / j->line.rows) : chunk;
+}
+
 int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *err)
 {
     const size_t *end = ends_of(j);
@@ -407,6 +412,7 @@ int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *
             ds_piece p = {.id = ids[piece],
                           .data = here ? j->chunks[i].body + at : NULL,
                           .len = *end - at,
+                          .row = j->page ? 0 : row_size(j, end[n - 1 - k]),
                           .word = word};
             p.kind = j->page               ? DS_KIND_SOURCES
                      : i == j->nchunks - 1 ? DS_KIND_ORIGIN
