@@ -1,14 +1,14 @@
 #!/bin/bash
 # bench.sh - ratios against a peer or a physical limit, measured in the same run.
 #
-#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [pipe] [peers] [remote]
+#   bench.sh [commit] [small] [drift] [column] [line] [cat] [text] [files] [scan] [seen] [diff] [dicom] [j2k] [logs] [transforms] [lora] [tok] [toktrain] [pipe] [peers] [remote]
 #                                  (default: all)
 #
 # DS_BIN_DIR       where dsprep, dstok and dsver are
 # DS_BENCH_PROGS   where the benchmarks' own programs are (default: ../bench beside them)
 # DS_BENCH_WORK    a scratch folder (default: a temporary one, removed at the end). The text corpus is W/work/w1 when it is
 #                  there (see README, "Figures"); otherwise about 300 MB are made.
-# DS_BENCH_PYTHON  the python whose modules are the peers of `tok` (tokenizers, tiktoken, gigatoken) and `logs` (drain3; default python3)
+# DS_BENCH_PYTHON  the python whose modules are the peers of `tok` and `toktrain` (tokenizers, tiktoken, gigatoken) and `logs` (drain3; default python3)
 # DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
 # DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
 # DS_BENCH_RECORDS records of `diff` (default 10000000)
@@ -319,6 +319,13 @@ bench_tok() {
     "${DS_BENCH_PYTHON:-python3}" "$here/tokpeers.py" --threads "$(nproc)" "$progs/bench_tok" "$t" tok/{en,zh,code,logs}.txt
 }
 
+# Training on the same texts. Goals: 5 x tokenizers in a third of its memory; 3 minutes with the peer.
+bench_toktrain() {
+    corpus
+    [ -e tok/logs.txt ] || python3 "$here/toktexts.py" tok 64 v1.jsonl
+    "${DS_BENCH_PYTHON:-python3}" "$here/toktrain.py" "$(command -v dstok)" tok/{en,zh,code,logs}.txt || [ $? = 77 ]
+}
+
 # From JSON lines to a version with tokens: processor seconds of each stage, and what share of the pipe's time the busiest of
 # them worked. With a processor for each stage that share is near 1; with fewer, all of them together fill the processors.
 bench_pipe() {
@@ -486,6 +493,6 @@ best_cpu() {
     echo "$best"
 }
 
-for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok pipe peers remote}; do
+for what in ${*:-commit small drift column line cat text files scan seen diff dicom j2k logs transforms lora tok toktrain pipe peers remote}; do
     "bench_$what"
 done

@@ -15,9 +15,11 @@
 #include "hash.h"
 #include "tok_grow.h"
 #include "tok_runs.h"
+#include "tok_table.h"
 #include "tok_write.h"
 
 #define NONE UINT32_MAX
+#define AHEAD 4 /* words whose symbols memory is asked for */
 
 typedef struct word_list {
     uint32_t *v;
@@ -68,7 +70,7 @@ static size_t pair_slot(const trainer *t, uint64_t pair)
 static int grow_index(trainer *t)
 {
     size_t cap = (t->index_mask + 1) * 2;
-    uint32_t *index = malloc(cap * sizeof *index);
+    uint32_t *index = ds_tok_table(cap * sizeof *index);
     if (index == NULL)
         return DS_NOMEM;
     memset(index, 0xff, cap * sizeof *index);
@@ -204,9 +206,14 @@ static int merge_pair(trainer *t, uint64_t pair, uint32_t id)
     t->n_fresh = 0;
     qsort(list.v, list.n, sizeof *list.v, by_word); /* memory is walked upwards */
     int rc = 0;
-    for (uint32_t i = 0; i < list.n && rc == 0; i++)
+    for (uint32_t i = 0; i < list.n && rc == 0; i++) {
+        if (i + 2 * AHEAD < list.n)
+            __builtin_prefetch(&t->word[list.v[i + 2 * AHEAD]]);
+        if (i + AHEAD < list.n)
+            __builtin_prefetch(t->sym + t->word[list.v[i + AHEAD]].at, 1);
         if (i == 0 || list.v[i] != list.v[i - 1])
             rc = merge_word(t, list.v[i], (uint32_t)(pair >> 32), (uint32_t)pair, id);
+    }
     free(list.v);
     for (size_t i = 0; i < t->n_fresh && rc == 0; i++) {
         const pair_info *f = &t->info[t->fresh[i]];
@@ -260,8 +267,8 @@ static int lay_out(trainer *t, ds_words *w, const ds_train_options *o, ds_err *e
                        " bytes, at most 4 GiB are possible",
                        w->distinct, w->text);
     t->longest = o->max_token_length ? o->max_token_length : UINT64_MAX;
-    t->sym = malloc((w->text ? (size_t)w->text : 1) * sizeof *t->sym);
-    t->word = calloc(w->distinct ? (size_t)w->distinct : 1, sizeof *t->word);
+    t->sym = ds_tok_table((w->text ? (size_t)w->text : 1) * sizeof *t->sym);
+    t->word = ds_tok_table((w->distinct ? (size_t)w->distinct : 1) * sizeof *t->word);
     t->width = calloc((size_t)o->vocab_size + 1, sizeof *t->width);
     t->index = malloc(1024 * sizeof *t->index);
     if (!t->sym || !t->word || !t->width || !t->index)
