@@ -51,11 +51,9 @@ static int put_side(comparison *c, const side *s, size_t from, size_t to)
         return rc;
     rc = ds_buf_puts(&c->line, " (");
     for (size_t i = from; i < to && rc == 0; i++) {
-        size_t len;
-        const char *text = ds_tok_text(s->tok, s->ids.v[i], &len);
-        rc = i > from ? ds_buf_putc(&c->line, '|') : 0;
-        for (size_t k = 0; k < len && rc == 0; k++)
-            rc = ds_buf_putc(&c->line, (uint8_t)text[k] < 0x20 ? '?' : (uint8_t)text[k]);
+        rc = i > from ? ds_buf_putc(&c->line, ' ') : 0;
+        if (rc == 0)
+            rc = ds_tok_show(&c->line, s->tok, s->ids.v[i], s->facts.byte_level);
     }
     return rc ? rc : ds_buf_putc(&c->line, ')');
 }

@@ -5,7 +5,6 @@
 #include "json.h"
 #include "sig.h"
 #include "tok_tally.h"
-#include "utf8.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -72,21 +71,6 @@ static int rank(const ds_tally *t, bool longest, ranked **out, size_t *used, ds_
     return 0;
 }
 
-/* A token as it decodes, escaped; bytes that are no characters as it is spelled. */
-static int put_token(ds_buf *b, const ds_tally *t, uint32_t id)
-{
-    size_t len;
-    const char *text = ds_tok_text(t->tok, id, &len);
-    ds_buf plain = {0};
-    int rc = ds_tok_stands_for(t->tok, id, t->byte_level, &plain);
-    if (rc == 0 && ds_utf8_check(plain.data, plain.len) == plain.len)
-        rc = ds_json_str(b, (const char *)plain.data, plain.len);
-    else if (rc == 0)
-        rc = ds_json_str(b, text, len);
-    ds_buf_fini(&plain);
-    return rc;
-}
-
 static double per(uint64_t a, uint64_t b)
 {
     return b > 0 ? (double)a / (double)b : 0;
@@ -101,7 +85,7 @@ static int put_list(ds_buf *b, const ds_tally *t, const ranked *v, size_t n, boo
                                   i ? "," : "", id, token_bytes(t->tok, id), t->count[id])
                   : ds_buf_printf(b, "  %8u  %6zu bytes  %10" PRIu64 " x  ", id,
                                   token_bytes(t->tok, id), t->count[id]);
-        rc = rc ? rc : put_token(b, t, id);
+        rc = rc ? rc : ds_tok_show(b, t->tok, id, t->byte_level);
         rc = rc ? rc : ds_buf_puts(b, json ? "}" : "\n");
     }
     return rc;

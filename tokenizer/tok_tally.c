@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "json.h"
 #include "tok_uni.h"
 #include "utf8.h"
 
@@ -80,6 +81,20 @@ int ds_tok_stands_for(const ds_tok *tok, uint32_t id, bool byte_level, ds_buf *o
         rc = ds_buf_putc(out, space ? ' ' : p[at]);
         at += space ? 3 : 1;
     }
+    return rc;
+}
+
+int ds_tok_show(ds_buf *out, const ds_tok *tok, uint32_t id, bool byte_level)
+{
+    size_t len;
+    const char *text = ds_tok_text(tok, id, &len);
+    ds_buf plain = {0};
+    int rc = ds_tok_stands_for(tok, id, byte_level, &plain);
+    if (rc == 0 && ds_utf8_check(plain.data, plain.len) == plain.len)
+        rc = ds_json_str(out, (const char *)plain.data, plain.len);
+    else if (rc == 0)
+        rc = ds_json_str(out, text, len);
+    ds_buf_fini(&plain);
     return rc;
 }
 

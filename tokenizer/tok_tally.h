@@ -38,5 +38,8 @@ void ds_tally_end(ds_tally *t); /* of a text */
 /* The bytes of text that a token stands for: of a token of characters, U+2581 is a space and <0xAB>
  * one byte. Appended to `out`, which is emptied first. */
 int ds_tok_stands_for(const ds_tok *tok, uint32_t id, bool byte_level, ds_buf *out);
+/* Appends the token as JSON text for people: as it decodes, or as it is spelled where its bytes are
+ * no whole characters. 0 or DS_NOMEM. */
+int ds_tok_show(ds_buf *out, const ds_tok *tok, uint32_t id, bool byte_level);
 
 #endif

@@ -7,6 +7,7 @@ Of each text the first N megabytes, cut into files of about 64 KiB at line ends,
 Needs the python module tokenizers, else exit 77. Times are the processor's, those that pass behind them.
 """
 import argparse
+import importlib.util
 import json
 import os
 import subprocess
@@ -31,19 +32,27 @@ t.train_from_iterator(texts(), trainers.BpeTrainer(vocab_size=int(size), min_fre
 t.save(out)
 """
 
+SAME = r"""
+import json, sys
+def model(path):
+    m = json.load(open(path, encoding="utf-8"))["model"]
+    return m["vocab"], [x if isinstance(x, list) else x.split(" ") for x in m["merges"]]
+print(model(sys.argv[1]) == model(sys.argv[2]))
+"""
+
 
 def cut(path, mb, folder):
+    """Never much of it in memory: a process that is started has its parent's peak."""
+    total = n = 0
     with open(path, "rb") as f:
-        data = f.read(int(mb * 1e6))
-    data = data[:data.rfind(b"\n") + 1]
-    at = n = 0
-    while at < len(data):
-        nl = data.find(b"\n", at + (64 << 10))
-        end = nl + 1 if nl >= 0 else len(data)
-        with open(os.path.join(folder, "%06d.txt" % n), "wb") as f:
-            f.write(data[at:end])
-        at, n = end, n + 1
-    return len(data)
+        while total < mb * 1e6:
+            part = f.read(64 << 10) + f.readline()
+            if not part:
+                break
+            with open(os.path.join(folder, "%06d.txt" % n), "wb") as out:
+                out.write(part)
+            total, n = total + len(part), n + 1
+    return total
 
 
 def timed(*args, env=None):
@@ -55,12 +64,6 @@ def timed(*args, env=None):
     return use.ru_utime + use.ru_stime, time.monotonic() - t, use.ru_maxrss / 1024
 
 
-def model(path):
-    with open(path, encoding="utf-8") as f:
-        m = json.load(f)["model"]
-    return m["vocab"], [x if isinstance(x, list) else x.split(" ") for x in m["merges"]]
-
-
 def main():
     ap = argparse.ArgumentParser()
     ap.add_argument("dstok")
@@ -69,9 +72,7 @@ def main():
     ap.add_argument("--vocab-size", type=int, default=32000)
     ap.add_argument("--threads", type=int, default=os.cpu_count())
     a = ap.parse_args()
-    try:
-        import tokenizers  # noqa: F401
-    except ImportError:
+    if importlib.util.find_spec("tokenizers") is None:
         print("training a tokenizer: no python module tokenizers")
         return 77
     env = dict(os.environ, RAYON_NUM_THREADS=str(a.threads), TOKENIZERS_PARALLELISM="true" if a.threads > 1 else "false")
@@ -83,7 +84,7 @@ def main():
             size = cut(text, a.mb, folder)
             cpu, wall, mem = timed(a.dstok, "train", "-q", "-j", str(a.threads), "--vocab-size", str(a.vocab_size), "-o", ours, folder)
             pcpu, pwall, pmem = timed(sys.executable, "-c", PEER, ours, theirs, folder, str(a.vocab_size), env=env)
-            same = model(ours) == model(theirs)
+            same = subprocess.run([sys.executable, "-c", SAME, ours, theirs], check=True, stdout=subprocess.PIPE).stdout == b"True\n"
             bad += not same
             print("%-10s training %d tokens on %.1f MB: dstok %.1f s (%.1f), %.0f MB; tokenizers %.1f s (%.1f), %.0f MB: %.1f x (%.1f), "
                   "%.2f of the memory, %s" % (os.path.basename(text), a.vocab_size, size / 1e6, cpu, wall, mem, pcpu, pwall, pmem, pcpu / cpu,
