@@ -38,6 +38,7 @@ static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint3
 /* Four 8 x 8 parts; lane l gives the address of row l%8 of part l/8. */
 static inline void load4_as(uint32_t (&r)[4], const bf16 *row, bool across)
 {
+    emu::aligned16(row);
     const unsigned char *all = emu::exchange(&row, sizeof row);
     const unsigned g = emu::self->lane / 4, q = emu::self->lane % 4;
 
@@ -61,10 +62,16 @@ static inline void load4_across(uint32_t (&r)[4], const bf16 *row)
 }
 static inline void copy16(void *shared, const void *global)
 {
-    std::memcpy(shared, global, 16);
+    emu::copy_later(shared, global);
 }
-static inline void copy_commit() {}
-template <int LEFT> static inline void copy_wait() {}
+static inline void copy_commit()
+{
+    emu::copies_commit();
+}
+template <int LEFT> static inline void copy_wait()
+{
+    emu::copies_wait(LEFT);
+}
 
 #else
 

@@ -130,6 +130,8 @@ void enter()
     arrived();
     for (;;) {
         (*body)();
+        if (!self->copies.empty())
+            die("a thread ends before its copies to shared memory do");
         running()->done = true;
         go_home();
     }
@@ -226,6 +228,7 @@ void set_fibers(unsigned n)
             dim3(i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y);
         f->state.lane = i % 32;
         f->state.warp = i / 32;
+        f->state.groups = 0;
         f->waits = nullptr;
         f->done = false;
         warps[i / 32].met.members++;
@@ -319,6 +322,35 @@ const unsigned char *exchange(const void *mine, size_t bytes)
     std::memcpy(slot + 64 * self->lane, mine, bytes);
     meet(&w->met);
     return slot;
+}
+
+void aligned16(const void *p)
+{
+    if ((uintptr_t)p % 16)
+        die("an address that is no multiple of 16");
+}
+
+void copy_later(void *to, const void *from)
+{
+    aligned16(to);
+    aligned16(from);
+    std::memset(to, 0xff, 16);
+    self->copies.push_back(copy{to, from, self->groups});
+}
+
+void copies_commit()
+{
+    self->groups++;
+}
+
+void copies_wait(unsigned left)
+{
+    std::erase_if(self->copies, [left](const copy &c) {
+        if (c.group + left >= self->groups)
+            return false;
+        std::memcpy(c.to, c.from, 16);
+        return true;
+    });
 }
 
 void *device_alloc(size_t bytes)

@@ -19,6 +19,7 @@
 #include <cstring>
 #include <functional>
 #include <tuple>
+#include <vector>
 
 struct dim3 {
     unsigned x, y, z;
@@ -26,9 +27,17 @@ struct dim3 {
 };
 
 namespace emu {
+/* A copy to shared memory that does not wait, of a group. */
+struct copy {
+    void *to;
+    const void *from;
+    unsigned group;
+};
 struct thread_state {
     dim3 tid;
     unsigned lane, warp;
+    std::vector<copy> copies; /* on their way */
+    unsigned groups;          /* committed so far */
 };
 extern thread_state *self;       /* the thread that runs */
 extern dim3 block_at, block_dim; /* blockIdx, blockDim */
@@ -41,6 +50,13 @@ void warp_barrier(); /* __syncwarp, of all 32 lanes */
 /* Each lane puts `bytes` (at most 64) down and, when all have, sees those of all: lane i's at
  * 64 * i. Valid until the lane's next exchange. */
 const unsigned char *exchange(const void *mine, size_t bytes);
+
+/* cp.async of 16 bytes, commit_group and wait_group: until a thread waits for a group its copies
+ * are NaN; copies that nobody waits for end the run with a message. */
+void copy_later(void *to, const void *from);
+void copies_commit();
+void copies_wait(unsigned left);
+void aligned16(const void *p); /* or the run ends with a message */
 
 /* Of what is to be drawn: the next 31 bits. */
 uint32_t draw();
