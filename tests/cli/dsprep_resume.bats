@@ -8,23 +8,29 @@ line() { # line FROM TO: lines of a log, all different
         printf "2024-03-01T10:%02d:%02dZ INFO message %d of a log that is followed\n", i / 60 % 60, i % 60, i }'
 }
 
+# started N PROGRAM...: its number is in pid.N from the first moment on.
+started() {
+    exec bash -c 'echo $$ >"pid.$0.new" && mv "pid.$0.new" "pid.$0" && exec "$@"' "$@"
+}
+
 # begin LOG...: the pipe, with the numbers of its processes in pids.
 begin() {
-    rm -f p1 p2
-    mkfifo p1 p2
-    dsprep logs --follow --every 0 --format app --resume-from ops "$@" >p1 2>>err 3>&- &
-    pids=($!)
-    dsprep redact -q <p1 >p2 2>>err 3>&- &
-    pids+=($!)
-    dsver commit --append --gapless --every-records 3 ops <p2 >>versions 2>>err 3>&- &
-    pids+=($!)
+    rm -f pid.*
+    {
+        (started 0 dsprep logs --follow --every 0 "${options[@]:---format=app}" --resume-from ops "$@") |
+            (started 1 dsprep redact -q) |
+            (started 2 dsver commit --append --gapless --every-records 1 ops >>versions)
+    } 2>>err 3>&- &
+    job=$!
+    until [ -e pid.0 ] && [ -e pid.1 ] && [ -e pid.2 ]; do read -r -t 0.02 <>p3 || true; done
+    pids=("$(cat pid.0)" "$(cat pid.1)" "$(cat pid.2)")
 }
 
 # killed WHICH: one of them, by SIGKILL; the others end as they must.
 killed() {
     kill -KILL "${pids[$1]}" 2>/dev/null || true
     [ "$1" -eq 0 ] || kill -TERM "${pids[0]}" 2>/dev/null || true
-    wait "${pids[@]}" 2>/dev/null || true
+    wait "$job" || true
 }
 
 records() {
@@ -39,7 +45,7 @@ all() {
         read -r -t 0.1 <>p3 || true
     done
     kill -TERM "${pids[0]}"
-    wait "${pids[@]}"
+    wait "$job"
     dsver cat ops | dsprep cat --data -c text | sed 's/.*message \([0-9]*\) of.*/\1/' >got
     [ "$(sort -n got | uniq -d | wc -l)" -eq 0 ]
     [ "$(sort -n got | sed -n '1p;$p' | tr '\n' ' ')" = "1 $1 " ]
@@ -94,7 +100,7 @@ all() {
         read -r -t 0.1 <>p3 || true
     done
     kill -TERM "${pids[0]}"
-    wait "${pids[@]}"
+    wait "$job"
     [ "$(dsver cat ops | dsprep cat --data -c text | grep -c 'message [1-6] of')" -eq 7 ]
     [ "$(dsver cat ops | dsprep cat --data -c text | grep -c 'message 1 of')" -eq 2 ]
 }
@@ -121,11 +127,8 @@ all() {
     printf 'Dec 31 23:59:5%d host app: message %d of\n' 1 1 2 2 3 3 >m.log
     dsprep logs -q --format syslog --year 2023 m.log | dsver commit ops
     printf 'Jan  1 00:00:0%d host app: message %d of\n' 1 4 2 5 >>m.log
-    mkfifo p1
-    dsprep logs -q --follow --every 0 --format syslog --year 2023 --resume-from ops m.log >p1 2>err 3>&- &
-    pids=($!)
-    dsver commit --append --gapless --every-records 2 ops <p1 >versions 2>>err 3>&- &
-    pids+=($!)
+    options=(--format syslog --year 2023)
+    begin m.log
     all 5
     [ "$(dsver cat ops | dsprep cat --data -c time | jq -r .time | cut -c1-10 | sort | uniq -c | tr -s ' ' | tr '\n' ';')" = \
         " 3 2023-12-31; 2 2024-01-01;" ]
