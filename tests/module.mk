@@ -12,7 +12,7 @@ UNIT_HELP := $(call objs_of,$(filter-out $(UNIT_SRCS),$(sort $(wildcard tests/un
 UNIT_BINS := $(UNIT_SRCS:tests/unit/%.c=$(B)/tests/%)
 FUZZ_SRCS := $(sort $(wildcard tests/fuzz/fuzz_*.c))
 FUZZ_BINS := $(FUZZ_SRCS:tests/fuzz/%.c=$(B)/fuzz/%)
-TEST_LIBS = -Wl,--start-group $(LIBS) $(CUDA_EMU) -Wl,--end-group $(call pkglibs,$(PKGS)) $(call extralibs,$(MODULES)) -lm
+test_libs = -Wl,--start-group $(LIBS) $(1) -Wl,--end-group $(call pkglibs,$(PKGS)) $(call extralibs,$(MODULES)) -lm
 
 ifdef CCID
 $(call stamp,$(B)/stamp/tests.flags,$(CC) $(CCID) $(ALL_CPPFLAGS) $(TEST_INC) $(PKG_CFLAGS) $(ALL_CFLAGS) $(TEST_CFLAGS))
@@ -27,14 +27,14 @@ $(B)/obj/tests/%.o: tests/%.c $(B)/stamp/tests.flags
 $(B)/tests/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBS) $(CUDA_EMU) $(B)/stamp/tests.objs
 	$(call say,LD,$(@F))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_HELP) $(TEST_LIBS) -lcmocka
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_HELP) $(call test_libs,$(CUDA_EMU)) -lcmocka
 
-# A fuzz target is a libFuzzer program under MODE=fuzz; elsewhere its corpus is replayed by tests/fuzz/replaymain.c.
+# A fuzz target is a libFuzzer program under MODE=fuzz (by clang, which the emulated device is not for); elsewhere its corpus is replayed by tests/fuzz/replaymain.c.
 FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/replaymain.o)
-$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(CUDA_EMU) $(B)/stamp/tests.objs
+$(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(B)/stamp/tests.objs
 	$(call say,LD,$(@F))
 	@mkdir -p $(@D)
-	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $< $(FUZZ_MAIN) $(TEST_LIBS)
+	$(Q)$(CC) $(ALL_LDFLAGS) $(if $(FUZZ_MAIN),,-fsanitize=fuzzer) -o $@ $< $(FUZZ_MAIN) $(call test_libs)
 
 BENCH_SRCS := $(sort $(wildcard tests/bench/bench_*.c))
 BENCH_BINS := $(BENCH_SRCS:tests/bench/%.c=$(B)/bench/%)
