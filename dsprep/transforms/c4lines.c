@@ -21,6 +21,8 @@ static bool white(uint8_t c)
 /* Without the white space around it: ASCII's, and that of U+00A0 and U+3000. */
 static void trim(const uint8_t **p, size_t *len)
 {
+    if (*len == 0) /* of an empty text p may be NULL */
+        return;
     const uint8_t *a = *p, *e = a + *len;
     for (;;) {
         if (a < e && white(*a))
