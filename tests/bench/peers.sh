@@ -27,6 +27,8 @@ one=${versions[0]}
 work=$(mktemp -d)
 trap 'chmod -R u+rwx "$work"; rm -rf "$work"' EXIT
 cd "$work"
+# Who comes first is to find no colder files than who comes last.
+find "${versions[@]}" -type f -exec cat {} + >/dev/null
 export RESTIC_PASSWORD=x RESTIC_CACHE_DIR=$work/cache BORG_BASE_DIR=$work/borgbase HOME=$work
 export BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK=yes
 
