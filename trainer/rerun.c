@@ -58,7 +58,7 @@ static int read_ledger(replay *p, ds_err *err)
 {
     char dir[DS_PATH], path[DS_PATH];
     char **names = NULL;
-    size_t n = 0;
+    size_t n = 0, cap = 0;
     struct dirent *e;
     int rc = 0;
 
@@ -67,13 +67,9 @@ static int read_ledger(replay *p, ds_err *err)
     if (!d)
         return ds_fail_errno(err, errno, "%s", dir);
     while (!rc && (e = readdir(d))) {
-        char **grown = realloc(names, (n + 1) * sizeof *names);
-        if (!grown) {
-            rc = ds_fail_nomem(err);
-            break;
-        }
-        names = grown;
-        if (!strncmp(e->d_name, "ledger-", 7) && !(names[n++] = strdup(e->d_name)))
+        if (strncmp(e->d_name, "ledger-", 7) != 0)
+            continue;
+        if (ds_grow(&names, &cap, n, sizeof *names) || !(names[n++] = strdup(e->d_name)))
             rc = ds_fail_nomem(err);
     }
     closedir(d);

@@ -18,17 +18,6 @@ struct ds_stagedir {
     bool made; /* dir was not there before */
 };
 
-static char *join(const char *a, const char *b)
-{
-    ds_buf path = {0};
-    char *p = NULL;
-    if ((ds_buf_puts(&path, a) | ds_buf_putc(&path, '/') | ds_buf_puts(&path, b)) == 0 &&
-        ds_buf_cstr(&path))
-        p = strdup((const char *)path.data);
-    ds_buf_fini(&path);
-    return p;
-}
-
 int ds_stagedir_new(ds_stagedir **out, const char *dir, ds_err *err)
 {
     ds_stagedir *s = *out = calloc(1, sizeof *s);
@@ -36,18 +25,17 @@ int ds_stagedir_new(ds_stagedir **out, const char *dir, ds_err *err)
         return ds_fail_nomem(err);
     s->made = !ds_path_exists(dir);
     s->dir = strdup(dir);
-    char *work = join(dir, ".unfinished-XXXXXX");
-    int rc = s->dir && work ? ds_mkdirs(dir, err) : ds_fail_nomem(err);
-    if (rc == 0 && !mkdtemp(work))
+    char path[DS_PATH];
+    int rc = s->dir ? ds_mkdirs(dir, err) : ds_fail_nomem(err);
+    rc = rc ? rc : ds_path_join(path, dir, ".unfinished-XXXXXX", err);
+    if (rc == 0 && !mkdtemp(path))
         rc = ds_fail_errno(err, errno, "%s", dir);
-    if (rc == 0) {
-        s->work = work;
-        work = NULL;
-        s->good = join(s->work, "good");
-        rc = s->good ? ds_mkdirs(s->good, err) : ds_fail_nomem(err);
-    }
-    free(work);
-    return rc;
+    if (rc == 0 && !(s->work = strdup(path)))
+        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_path_join(path, s->work, "good", err);
+    if (rc == 0 && !(s->good = strdup(path)))
+        rc = ds_fail_nomem(err);
+    return rc ? rc : ds_mkdirs(s->good, err);
 }
 
 const char *ds_stagedir_work(const ds_stagedir *s)
@@ -62,10 +50,9 @@ const char *ds_stagedir_good(const ds_stagedir *s)
 
 static int sync_folder(const char *path, ds_err *err)
 {
-    char *below = join(path, ".");
-    int rc = below ? ds_fsync_parent(below, err) : ds_fail_nomem(err);
-    free(below);
-    return rc;
+    char below[DS_PATH];
+    int rc = ds_path_join(below, path, ".", err);
+    return rc ? rc : ds_fsync_parent(below, err);
 }
 
 /* What is in one folder, to another one. Folders that are there are gone into. */
@@ -77,17 +64,17 @@ static int move_into(const char *from, const char *to, ds_err *err)
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
             continue;
         struct stat st;
-        char *a = join(from, e->d_name), *b = join(to, e->d_name);
-        if (!a || !b)
-            rc = ds_fail_nomem(err);
-        else if (lstat(a, &st) != 0)
+        char a[DS_PATH], b[DS_PATH];
+        rc = ds_path_join(a, from, e->d_name, err);
+        rc = rc ? rc : ds_path_join(b, to, e->d_name, err);
+        if (rc)
+            break;
+        if (lstat(a, &st) != 0)
             rc = ds_fail_errno(err, errno, "%s", a);
         else if (S_ISDIR(st.st_mode))
             rc = move_into(a, b, err);
         else if (rename(a, b) != 0)
             rc = ds_fail_errno(err, errno, "%s", b);
-        free(a);
-        free(b);
     }
     if (d)
         closedir(d);

@@ -335,7 +335,7 @@ static int spare_lines(ds_buf *gone, const ds_overlay *fresh, ds_err *err)
 typedef struct statements {
     ds_buf tree;
     git_oid *ids;
-    size_t n;
+    size_t n, cap;
 } statements;
 
 static void statements_fini(statements *s)
@@ -351,11 +351,9 @@ static int add_statement(statements *s, const git_oid *blob, ds_err *err)
     for (size_t i = 0; i < s->n; i++)
         if (git_oid_equal(&s->ids[i], blob))
             return 0;
-    git_oid *v = realloc(s->ids, (s->n + 1) * sizeof *v);
-    if (!v)
+    if (ds_grow(&s->ids, &s->cap, s->n, sizeof *s->ids))
         return ds_fail_nomem(err);
-    s->ids = v;
-    v[s->n++] = *blob;
+    s->ids[s->n++] = *blob;
     snprintf(name, sizeof name, "%06zu.json", s->n);
     return ds_gittree_put(&s->tree, false, name, blob) ? ds_fail_nomem(err) : 0;
 }

@@ -18,14 +18,12 @@ enum {
     INDEX_MAX = 1 << 30
 };
 
-static int add_name(char ***list, size_t *n, const char *name, size_t len, ds_err *err)
+static int add_name(char ***list, size_t *n, size_t *cap, const char *name, size_t len, ds_err *err)
 {
-    char **l = realloc(*list, (*n + 1) * sizeof *l);
-    if (!l)
+    if (ds_grow(list, cap, *n, sizeof **list))
         return ds_fail_nomem(err);
-    *list = l;
-    l[*n] = strndup(name, len);
-    return l[*n] ? (++*n, 0) : ds_fail_nomem(err);
+    (*list)[*n] = strndup(name, len);
+    return (*list)[*n] ? (++*n, 0) : ds_fail_nomem(err);
 }
 
 void ds_packdir_fini(ds_packdir *d)
@@ -57,15 +55,16 @@ static bool is_junk(const char *dir, const char *name)
 
 int ds_packdir_read(ds_packdir *d, const char *catalog, ds_err *err)
 {
+    size_t cap = d->n, junk_cap = d->njunk;
     int rc = ds_store_path(&d->path, catalog, "objects/pack", err);
     DIR *dir = rc ? NULL : opendir(d->path);
     if (!rc && !dir)
         return ds_fail_errno(err, errno, "%s", d->path);
     for (struct dirent *e; !rc && (e = readdir(dir));) {
         if (is_junk(d->path, e->d_name))
-            rc = add_name(&d->junk, &d->njunk, e->d_name, strlen(e->d_name), err);
+            rc = add_name(&d->junk, &d->njunk, &junk_cap, e->d_name, strlen(e->d_name), err);
         else if (strlen(e->d_name) == PACK_NAME + 5 && strcmp(e->d_name + PACK_NAME, ".pack") == 0)
-            rc = add_name(&d->names, &d->n, e->d_name, PACK_NAME, err);
+            rc = add_name(&d->names, &d->n, &cap, e->d_name, PACK_NAME, err);
     }
     if (dir)
         closedir(dir);

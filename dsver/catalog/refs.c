@@ -44,6 +44,14 @@ int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return rc < 0 ? rc : 1;
 }
 
+static int lock_alone(ds_catalog *c, int fd, ds_err *err)
+{
+    while (flock(fd, LOCK_EX) != 0)
+        if (errno != EINTR)
+            return ds_fail_errno(err, errno, "%s: cannot lock", ds_catalog_lock(c));
+    return 0;
+}
+
 /* While the lock is held its file names the ref being moved. When a process dies in the middle,
  * git's own REF.lock stays behind; whoever gets the lock next sees the name, and removes the
  * leftover. */
@@ -57,10 +65,8 @@ static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
         rc = ds_fsync_parent(ds_catalog_lock(c), err);
     if (rc)
         return rc;
-    while (flock(*fd, LOCK_EX) != 0)
-        if (errno != EINTR)
-            return ds_fail_errno(err, errno, "%s: cannot lock", ds_catalog_lock(c));
-    rc = ds_read_full(*fd, ds_catalog_lock(c), old, sizeof old - 1, &n, err);
+    rc = lock_alone(c, *fd, err);
+    rc = rc ? rc : ds_read_full(*fd, ds_catalog_lock(c), old, sizeof old - 1, &n, err);
     if (rc)
         return rc;
     old[n] = '\0';
@@ -163,12 +169,15 @@ int ds_ref_note(ds_catalog *c, const char *detail, ds_err *err)
 int ds_ref_hold(ds_catalog *c, int *fd, ds_err *err)
 {
     *fd = -1;
-    return faccessat(AT_FDCWD, ds_catalog_dir(c), W_OK, AT_EACCESS) ? 0 : ref_lock(c, fd, "", err);
+    if (faccessat(AT_FDCWD, ds_catalog_dir(c), W_OK, AT_EACCESS) != 0 ||
+        ds_open(fd, ds_catalog_lock(c), O_RDWR | O_CREAT, 0666, NULL) != 0)
+        return 0;
+    return lock_alone(c, *fd, err);
 }
 
 void ds_ref_release(ds_catalog *c, int *fd)
 {
-    ref_unlock(c, fd);
+    ds_close(fd, ds_catalog_lock(c), NULL);
 }
 
 static int set_ref(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,

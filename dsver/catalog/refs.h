@@ -25,7 +25,8 @@ int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err);
  * error. Durable on return. */
 int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
                 ds_err *err);
-/* No ref moves until it is let go. *fd -1 where the store cannot be written. */
+/* No ref moves until it is let go; nothing is written. *fd -1 where nobody can move one: the store
+ * cannot be written, or its disk is full. */
 int ds_ref_hold(ds_catalog *c, int *fd, ds_err *err);
 void ds_ref_release(ds_catalog *c, int *fd);
 /* Every ref in order of its name, with the commit that it leads to; refs to other things are

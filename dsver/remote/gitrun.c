@@ -58,12 +58,10 @@ static int parse_refs(ds_gitrefs *r, const ds_buf *text, ds_err *err)
             free(one.name);
             continue;
         }
-        ds_gitref *v = realloc(r->v, (r->n + 1) * sizeof *v);
-        if (!v) {
+        if (ds_grow(&r->v, &r->cap, r->n, sizeof *r->v)) {
             free(one.name);
             return ds_fail_nomem(err);
         }
-        r->v = v;
         r->v[r->n++] = one;
     }
     if (r->n)

@@ -20,7 +20,7 @@ typedef struct ds_gitref {
 } ds_gitref;
 typedef struct ds_gitrefs {
     ds_gitref *v; /* sorted by name */
-    size_t n;
+    size_t n, cap;
 } ds_gitrefs;
 void ds_gitrefs_fini(ds_gitrefs *r);
 const git_oid *ds_gitrefs_find(const ds_gitrefs *r, const char *name); /* NULL: not there */

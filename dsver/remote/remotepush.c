@@ -32,12 +32,11 @@ static int add_here(void *ctx, const char *name, const git_oid *id, ds_err *err)
         return 0;
     if (git_reference_name_to_id(&raw, ds_catalog_repo(p->l->store->cat), name) < 0)
         return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-    ds_gitref *v = realloc(p->here.v, (p->here.n + 1) * sizeof *v);
-    if (!v)
+    ds_gitrefs *v = &p->here;
+    if (ds_grow(&v->v, &v->cap, v->n, sizeof *v->v))
         return ds_fail_nomem(err);
-    p->here.v = v;
-    v[p->here.n] = (ds_gitref){.name = strdup(name), .id = raw};
-    return v[p->here.n].name ? (p->here.n++, 0) : ds_fail_nomem(err);
+    v->v[v->n] = (ds_gitref){.name = strdup(name), .id = raw};
+    return v->v[v->n].name ? (v->n++, 0) : ds_fail_nomem(err);
 }
 
 /* May `to` take the place of `from`? Only branches and runs go on; tags stay. */

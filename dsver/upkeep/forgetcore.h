@@ -38,7 +38,7 @@ typedef struct ds_forgetting {
     ds_buf pages;      /* ds_forgetpage */
     ds_buf names;      /* keys found, varint length and bytes: to know sources by */
     ds_forgetin *versions;
-    size_t nversions;
+    size_t nversions, versions_cap;
     /* the version at hand */
     ds_verside side;
     ds_sha schema;

@@ -298,9 +298,8 @@ static int touch(ds_forgetting *f, const ds_verside *v, ds_err *err)
         }
     }
     if (!bad && t.ordinals.len) {
-        ds_forgetin *p = realloc(f->versions, (f->nversions + 1) * sizeof *p);
-        bad = !p || ds_buf_put(&f->out->touched, &t.commit, sizeof t.commit);
-        f->versions = p ? p : f->versions;
+        bad = ds_grow(&f->versions, &f->versions_cap, f->nversions, sizeof *f->versions) ||
+              ds_buf_put(&f->out->touched, &t.commit, sizeof t.commit);
         if (!bad) {
             f->versions[f->nversions++] = t;
             f->out->rows += t.ordinals.len / sizeof(uint64_t);
