@@ -460,6 +460,7 @@ bench_remote() (
     for p in radosgw ceph-mon ceph-mgr ceph-osd curl; do
         command -v $p > tmp/out || { say 'clone over S3' "no $p" ''; exit 0; }
     done
+    rm -rf rgw
     timeout 300 bash "$rgw" start "$PWD/rgw" $port < /dev/null > tmp/out 2>&1 || die "Ceph: $(tail -n 1 tmp/out)"
     trap 'bash "$rgw" stop "$PWD/rgw"; rm -rf rgw afar got near afar.git' EXIT
     export AWS_ACCESS_KEY_ID=AK AWS_SECRET_ACCESS_KEY=SK no_proxy=127.0.0.1
