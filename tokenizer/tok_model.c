@@ -182,14 +182,14 @@ static int read_vocab(reader *r)
     tok_walk *w = &r->w;
     ds_buf list = {0};
     size_t cap = 0, left = (size_t)(w->end - w->p);
+    if (r->vocab)
+        return ds_tok_walk_bad(w, "model.vocab stands there twice");
+    r->vocab = true;
     /* text and bytes of the tokens together are never longer than twice their text in the file */
     int rc = left < UINT32_MAX / 4 && ds_tok_table_buf(&t->pool, left * 2 + 64) == 0 &&
                      ds_tok_table_buf(&list, likely(w) * sizeof(fresh)) == 0
                  ? 0
                  : ds_fail_nomem(w->err);
-    if (r->vocab)
-        rc = ds_tok_walk_bad(w, "model.vocab stands there twice");
-    r->vocab = true;
     w->p++;
     while (rc == 0 && !(list.len == 0 && tok_walk_take(w, '}'))) {
         rc = vocab_member(r, &cap, &list);

@@ -67,6 +67,7 @@ static void vocabulary(void **state)
     refused_with("extra", ",\"zz\":1.5", "zz");
     refused_with("extra", ",\"zz\":99999999999", "zz");
     refused_with("extra", ",\"zz\":3", "the same id 3");
+    refused_with("extra", "},\"vocab\":{\"a\":0", "model.vocab stands there twice");
     refused_with("merges", "[\"a  b\"]", "merges[0]");
     refused_with("merges", "[\"ab\"]", "merges[0]");
     refused_with("merges", "[[\"a\"]]", "merges[0]");
