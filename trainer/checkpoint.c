@@ -228,15 +228,14 @@ static int drop_segments(const char *run_dir, ds_err *err)
     return rc;
 }
 
-/* The last step that the folder has a checkpoint of; 0: none. */
-static uint64_t newest(const char *run_dir)
+uint64_t ds_checkpoint_last(const char *run_dir, uint64_t most)
 {
     struct dirent *e;
     uint64_t at, last = 0;
     DIR *d = opendir(run_dir);
 
     while (d && (e = readdir(d)))
-        if (ds_checkpoint_parse_name(e->d_name, &at) && at > last)
+        if (ds_checkpoint_parse_name(e->d_name, &at) && at > last && at <= most)
             last = at;
     if (d)
         closedir(d);
@@ -249,7 +248,7 @@ int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, 
     char name[32];
 
     ds_retain_sweep(run_dir);
-    const uint64_t last = newest(run_dir);
+    const uint64_t last = ds_checkpoint_last(run_dir, UINT64_MAX);
     ds_checkpoint_name(name, last);
     if (last > step && !(resume && abandon))
         return ds_fail(err, DS_FAIL, "%s holds %s already: another -o, or --resume %s/%s%s",

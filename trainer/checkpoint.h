@@ -37,5 +37,7 @@ int ds_tokenizer_copy(const char *model, const char *dir, ds_err *err);
 /* "step-000300" */
 void ds_checkpoint_name(char out[32], uint64_t step);
 bool ds_checkpoint_parse_name(const char *name, uint64_t *step);
+/* The last step up to `most` that the folder has a checkpoint of; 0: none. */
+uint64_t ds_checkpoint_last(const char *run_dir, uint64_t most);
 
 #endif

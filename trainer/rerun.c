@@ -27,7 +27,7 @@ typedef struct replay {
     uint64_t every;
     ds_step_fn fn;
     void *ctx;
-    char run_dir[DS_PATH];
+    char was_dir[DS_PATH], run_dir[DS_PATH]; /* the run's, and that of the one now */
 } replay;
 
 /* ---- what was recorded ---- */
@@ -201,28 +201,9 @@ static int run_folder(char out[DS_PATH], const char *checkpoint, ds_err *err)
     return 0;
 }
 
-/* Of the checkpoints that are left, the last one at or before the step asked for. */
-static int choose_start(replay *p, ds_err *err)
-{
-    char dir[DS_PATH];
-    struct dirent *e;
-    uint64_t step;
-
-    TRY(run_folder(dir, p->c->checkpoint, err));
-    DIR *d = opendir(dir);
-    if (!d)
-        return ds_fail_errno(err, errno, "%s", dir);
-    while ((e = readdir(d)))
-        if (ds_checkpoint_parse_name(e->d_name, &step) && step <= p->c->from && step > p->from)
-            p->from = step;
-    closedir(d);
-    p->out->first = p->from + 1;
-    return 0;
-}
-
 static int run_again(replay *p, ds_trainer *t, ds_err *err)
 {
-    char run[DS_PATH], from[DS_PATH], name[32];
+    char from[DS_PATH], name[32];
     ds_ckpt_state state = {0};
     const ds_run_events ev = {.step = compare_step, .ctx = p};
     enum ds_run_end end;
@@ -230,8 +211,7 @@ static int run_again(replay *p, ds_trainer *t, ds_err *err)
 
     if (p->from) {
         ds_checkpoint_name(name, p->from);
-        TRY(run_folder(run, p->c->checkpoint, err));
-        TRY(ds_path_join(from, run, name, err));
+        TRY(ds_path_join(from, p->was_dir, name, err));
         TRY(ds_trainer_restore(t, from, &state, err));
     }
     p->out->last = p->lineage.step;
@@ -327,7 +307,9 @@ int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, voi
     int rc = ds_lineage_read(&p.lineage, c->checkpoint, err);
 
     memset(out, 0, sizeof *out);
-    rc = rc ? rc : choose_start(&p, err);
+    rc = rc ? rc : run_folder(p.was_dir, c->checkpoint, err);
+    p.from = rc ? 0 : ds_checkpoint_last(p.was_dir, c->from);
+    out->first = p.from + 1;
     rc = rc ? rc : ds_path_join(p.run_dir, c->scratch, "run", err);
     rc = rc ? rc : ds_run_digest(&run, &p.lineage.run, err);
     rc = rc ? rc : ds_ledger_first(&p.head, &run, err);
