@@ -9,6 +9,7 @@
 
 #define LARGE ((size_t)8 << 20)             /* a block of more bytes is not copied */
 enum { SMALL = 8 << 10, SMALL_HASHES = 3 }; /* a short piece's sketch would outweigh it */
+enum { LONG_ROW = 4 << 10 };                /* bytes of a record in a column that is looked into */
 enum { DELTA_MIN = 512 };                   /* the store makes no deltas of shorter pieces */
 
 /* ---- what jobs share
@@ -271,6 +272,13 @@ static void sketch_rows(ds_sketch *s, const ds_buf *hashes, uint64_t salt, size_
     }
 }
 
+static size_t row_size(const ds_blockjob *j, size_t chunk)
+{
+    return j->line.rows ? (size_t)(chunk / j->line.rows) : chunk;
+}
+
+/* Records of which a small part may change, such as files with a header, are like others by their
+ * bytes; short ones as a whole, which takes less time. */
 static int sketch(ds_blockjob *j, const ds_blockctx *c)
 {
     const size_t *end = ends_of(j);
@@ -285,7 +293,7 @@ static int sketch(ds_blockjob *j, const ds_blockctx *c)
             uint64_t salt = j->page ? 1 : c->salts[i];
             if (j->known.data[piece] || *end - at < DELTA_MIN)
                 ; /* never a delta */
-            else if (by_rows)
+            else if (by_rows && (j->chunks[i].refs || row_size(j, end[n - 1 - k]) < LONG_ROW))
                 sketch_rows(&s, &hashes, salt, at, *end, end[n - 1 - k]);
             else
                 ds_sketch_bytes(&s, (uint32_t)salt, j->chunks[i].body + at, *end - at);
@@ -390,11 +398,6 @@ static uint8_t word_of(const ds_blockctx *c, const ds_blockjob *j, size_t chunk)
     default:
         return 0;
     }
-}
-
-static size_t row_size(const ds_blockjob *j, size_t chunk)
-{
-    return j->line.rows ? (size_t)(chunk / j->line.rows) : chunk;
 }
 
 int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *err)

@@ -68,6 +68,21 @@ load dsver_common
     [ "$(jq -r .commit j2)" = "$(dsver log --json d | head -n 1 | jq -r .commit)" ]
 }
 
+@test "files with another header each share all the rest" {
+    need_jq
+    for i in $(seq 24); do
+        awk -v i="$i" 'BEGIN { srand(i); for (k = 0; k < 6000; k++) printf "%09d ", rand() * 1e9 }' >body
+        mkdir -p one two
+        { echo "patient $i" && cat body; } >one/$i
+        { echo "patient $i of ward $((i * 7))" && cat body; } >two/$i
+    done
+    dsprep files -q one | dsver commit --json f >j1
+    dsprep files -q two | dsver commit --json f >j2
+    [ $(($(jq '.bytes_stored + .catalog_bytes' j2) * 5)) -lt "$(jq .bytes_stored j1)" ]
+    exits 0 dsver checkout f out
+    diff -r two out
+}
+
 @test "a broken stream changes nothing: cut, flipped, empty, aborted, text" {
     versions 2000
     dsver commit -m one d v1.dsr
