@@ -9,8 +9,8 @@
 
 #define LARGE ((size_t)8 << 20)             /* a block of more bytes is not copied */
 enum { SMALL = 8 << 10, SMALL_HASHES = 3 }; /* a short piece's sketch would outweigh it */
-enum { LONG_ROW = 4 << 10 };                /* bytes of a record in a column that is looked into */
-enum { DELTA_MIN = 512 };                   /* the store makes no deltas of shorter pieces */
+enum { LONG_ROW = 4 << 10, LONG_HASHES = DS_SKETCH_MAX / 2 }; /* a long record is looked into */
+enum { DELTA_MIN = 512 }; /* the store makes no deltas of shorter pieces */
 
 /* ---- what jobs share
  * ----------------------------------------------------------------------------------- */
@@ -277,28 +277,51 @@ static size_t row_size(const ds_blockjob *j, size_t chunk)
     return j->line.rows ? (size_t)(chunk / j->line.rows) : chunk;
 }
 
-/* Records of which a small part may change, such as files with a header, are like others by their
- * bytes; short ones as a whole, which takes less time. */
+/* Records of which a small part may change, such as files with a header, are told by some of their
+ * bytes too. The others stay: a version whose records are a little shorter has all of its hashes
+ * of them. */
+static void sketch_into(ds_sketch *s, uint64_t salt, const void *data, size_t len)
+{
+    ds_sketch bytes = {0};
+    ds_sketch_bytes(&bytes, (uint32_t)salt, data, len);
+    if (s->n > LONG_HASHES)
+        s->n = LONG_HASHES;
+    for (int i = 0; i < bytes.n && s->n < DS_SKETCH_MAX; i++)
+        ds_sketch_add(s, bytes.h[i]);
+}
+
+/* Of the piece [at, end) of chunk i, which has `len` bytes. hashes: of the rows; NULL: by bytes. */
+static void sketch_piece(ds_sketch *s, const ds_blockjob *j, size_t i, uint64_t salt,
+                         const ds_buf *hashes, size_t at, size_t end, size_t len)
+{
+    const uint8_t *body = j->chunks[i].refs ? NULL : j->chunks[i].body + at;
+    *s = (ds_sketch){0};
+    if (end - at < DELTA_MIN)
+        return;
+    if (hashes)
+        sketch_rows(s, hashes, salt, at, end, len);
+    else
+        ds_sketch_bytes(s, (uint32_t)salt, body, end - at);
+    if (hashes && body && row_size(j, len) >= LONG_ROW)
+        sketch_into(s, salt, body, end - at);
+    if (end - at < SMALL && s->n > SMALL_HASHES)
+        s->n = SMALL_HASHES; /* the smallest: a sketch of fewer */
+}
+
 static int sketch(ds_blockjob *j, const ds_blockctx *c)
 {
     const size_t *end = ends_of(j);
     ds_buf hashes = {0};
     size_t piece = 0;
-    bool by_rows = !j->large && !j->page;
+    const bool by_rows = !j->large && !j->page;
     int rc = by_rows ? hash_rows(j, c, &hashes) : 0;
     for (size_t i = 0; !rc && i < j->nchunks; i++) {
         size_t at = 0, n = ds_manline_npieces(&j->line, i);
         for (size_t k = 0; !rc && k < n; k++, at = *end++, piece++) {
             ds_sketch s = {0};
-            uint64_t salt = j->page ? 1 : c->salts[i];
-            if (j->known.data[piece] || *end - at < DELTA_MIN)
-                ; /* never a delta */
-            else if (by_rows && (j->chunks[i].refs || row_size(j, end[n - 1 - k]) < LONG_ROW))
-                sketch_rows(&s, &hashes, salt, at, *end, end[n - 1 - k]);
-            else
-                ds_sketch_bytes(&s, (uint32_t)salt, j->chunks[i].body + at, *end - at);
-            if (*end - at < SMALL && s.n > SMALL_HASHES)
-                s.n = SMALL_HASHES; /* the smallest: a sketch of fewer */
+            if (!j->known.data[piece])
+                sketch_piece(&s, j, i, j->page ? 1 : c->salts[i], by_rows ? &hashes : NULL, at,
+                             *end, end[n - 1 - k]);
             if (ds_buf_put(&j->sketches, &s, sizeof s))
                 rc = ds_fail_nomem(&j->err);
             if (j->chunks[i].spool)
