@@ -5,6 +5,7 @@
 #include "cmd_verb.h"
 #include "pin.h"
 #include "rebuild.h"
+#include "remerge.h"
 #include "revision.h"
 #include "sig.h"
 
@@ -42,9 +43,13 @@ const ds_command ds_ver_rebuild = {
         "What can be rebuilt: text, logs, files, dicom and import, then tokenize (chats too), "
         "redact, filter, dedup, split (without --dir), templates, sample, shuffle, sort, map, lang "
         "and decontaminate, by the same version of the programs. Anything else (mix, standard "
-        "input, merges) is refused by name before something runs. --dry-run checks the sources "
+        "input) is refused by name before something runs. --dry-run checks the sources "
         "and prints the pipeline for a shell. Nothing is written; dsver diff tells more about what "
         "differs, once the result is committed.\n\n"
+        "A version that dsver merge or revert made needs no --source: the versions that it was "
+        "made of, which its history has, are merged again. Each of them can be rebuilt in turn. "
+        "Conflicts are decided as recorded, or, where --take-ours or --take-theirs decided some, "
+        "as they were decided.\n\n"
         "Records that were erased are counted. Where the sources still hold them the root is as "
         "recorded; where they do not, all other records must come out the same, and sources may "
         "differ by what was erased.",
@@ -76,49 +81,112 @@ static int say_plan(const ds_rebuild *r, bool json, ds_err *err)
     return rc;
 }
 
-static void say_json(const ds_rebuild *r, const git_oid *id)
+/* What came out, in either way. */
+typedef struct outcome {
+    const git_oid *id;
+    const ds_sha *want;
+    const ds_recompared *got;
+    uint64_t sources;
+    const ds_remerge *merge; /* NULL: made from sources */
+} outcome;
+
+/* before OURS between THEIRS between BASE after; `shown` digits of each. */
+static void say_three(const ds_remerge *m, int shown, const char *const words[4])
 {
+    const git_oid *const ids[] = {&m->ours, &m->theirs, &m->base};
+    for (int i = 0; i < 3; i++)
+        printf("%s%.*s", words[i], shown, git_oid_tostr_s(ids[i]));
+    printf("%s", words[3]);
+}
+
+static void say_json(const outcome *o)
+{
+    const ds_recompared *got = o->got;
     char want[65], is[65];
-    ds_sha_hex(want, &r->want);
-    ds_sha_hex(is, &r->got.root);
+    ds_sha_hex(want, o->want);
+    ds_sha_hex(is, &got->root);
     printf("{\"type\":\"rebuild\",\"commit\":\"%s\",\"same\":%s,\"root\":\"sha256:%s\","
            "\"recorded\":\"sha256:%s\",\"records\":%" PRIu64 ",\"sources\":%" PRIu64
-           ",\"erased\":%" PRIu64 ",\"sources_changed\":%" PRIu64 ",\"differs\":",
-           git_oid_tostr_s(id), r->got.same && !r->got.differs ? "true" : "false", is, want,
-           r->got.records, r->sources.n, r->got.erased, r->got.others);
-    if (r->got.differs)
-        verb_json(stdout, r->got.differs);
+           ",\"erased\":%" PRIu64 ",\"sources_changed\":%" PRIu64 ",",
+           git_oid_tostr_s(o->id), got->same && !got->differs ? "true" : "false", is, want,
+           got->records, o->sources, got->erased, got->others);
+    if (o->merge)
+        say_three(o->merge, GIT_OID_HEXSZ,
+                  (const char *[]){"\"ours\":\"", "\",\"theirs\":\"", "\",\"base\":\"", "\","});
+    printf("\"differs\":");
+    if (got->differs)
+        verb_json(stdout, got->differs);
     else
         printf("null");
     printf("}\n");
 }
 
-static void say_words(const ds_rebuild *r)
+static void say_words(const outcome *o)
 {
+    const ds_recompared *got = o->got;
     char is[65];
-    ds_sha_hex(is, &r->got.root);
+    ds_sha_hex(is, &got->root);
     printf("rebuilt%s: root sha256:%s, %" PRIu64 " records from %" PRIu64 " sources",
-           r->got.same ? "" : ", but for what was erased", is, r->got.records, r->sources.n);
-    if (r->got.erased)
-        printf("; %" PRIu64 " erased", r->got.erased);
-    if (r->got.others)
-        printf("; %" PRIu64 " sources changed since", r->got.others);
+           got->same ? "" : ", but for what was erased", is, got->records, o->sources);
+    if (got->erased)
+        printf("; %" PRIu64 " erased", got->erased);
+    if (got->others)
+        printf("; %" PRIu64 " sources changed since", got->others);
+    if (o->merge)
+        say_three(o->merge, 10, (const char *[]){"; of ", " and what ", " changed since ", ""});
     putchar('\n');
 }
 
-static int say_result(const ds_rebuild *r, const git_oid *id, bool json, ds_err *err)
+static int say_outcome(const outcome *o, bool json, ds_err *err)
 {
     char want[65], is[65];
     if (json)
-        say_json(r, id);
-    else if (!r->got.differs)
-        say_words(r);
-    ds_sha_hex(want, &r->want);
-    ds_sha_hex(is, &r->got.root);
-    return r->got.differs
+        say_json(o);
+    else if (!o->got->differs)
+        say_words(o);
+    ds_sha_hex(want, o->want);
+    ds_sha_hex(is, &o->got->root);
+    return o->got->differs
                ? ds_fail(err, DS_FAIL, "not the same: %s (root sha256:%s, recorded sha256:%s)",
-                         r->got.differs, is, want)
+                         o->got->differs, is, want)
                : 0;
+}
+
+static int merge_again(const wishes *w, ds_remerge *m, ds_store *s, const git_oid *id, ds_err *err)
+{
+    if (w->dry && w->json)
+        say_three(m, GIT_OID_HEXSZ,
+                  (const char *[]){"{\"type\":\"plan\",\"ours\":\"", "\",\"theirs\":\"",
+                                   "\",\"base\":\"", "\"}\n"});
+    else if (w->dry)
+        say_three(m, GIT_OID_HEXSZ,
+                  (const char *[]){"merge ", " and what ", " changed since ", "\n"});
+    if (w->dry)
+        return 0;
+    const int rc = ds_remerge_run(m, s, id, verb_threads(0), err);
+    const outcome o = {id, &m->want, &m->got, m->sources, m};
+    return rc ? rc : say_outcome(&o, w->json, err);
+}
+
+static int from_sources(wishes *w, ds_store *s, const git_oid *id, ds_err *err)
+{
+    ds_rebuild r = {0};
+    int rc = w->o.nsources
+                 ? 0
+                 : ds_fail(err, DS_USAGE, "--source DIR is needed: what the version was made from");
+    w->o.dry_run = w->dry;
+    rc = rc ? rc : ds_rebuild_plan(&r, s, id, &w->o, err);
+    if (!rc && w->dry) {
+        rc = say_plan(&r, w->json, err);
+    } else if (!rc && setenv("DSVER_STORE", s->dir, 1) != 0) {
+        rc = ds_fail_nomem(err); /* steps read versions (decontaminate --against) of this store */
+    } else if (!rc) {
+        rc = ds_rebuild_run(&r, s, id, err);
+        const outcome o = {id, &r.want, &r.got, r.sources.n, NULL};
+        rc = rc ? rc : say_outcome(&o, w->json, err);
+    }
+    ds_rebuild_fini(&r);
+    return rc;
 }
 
 static int work(wishes *w, const char *operand, ds_err *err)
@@ -126,26 +194,17 @@ static int work(wishes *w, const char *operand, ds_err *err)
     ds_store s = {0};
     ds_revision rev = {0};
     ds_pin pin = {.gate = -1, .fd = -1};
-    ds_rebuild r = {0};
-    int rc = w->o.nsources ? 0
-                           : ds_fail(err, DS_USAGE,
-                                     "--source DIR is needed: what the version was "
-                                     "made from");
-    rc = rc ? rc : ds_store_open(&s, w->store, DS_OBJ_READ, err);
+    ds_remerge m = {0};
+    int rc = ds_store_open(&s, w->store, DS_OBJ_READ, err);
     rc = rc ? rc : ds_pin_begin(&pin, &s, err);
     rc = rc ? rc : ds_revision_find(&rev, &s, operand, err);
     rc = rc ? rc : ds_pin_set(&pin, &s, &rev.id, err);
-    w->o.dry_run = w->dry;
-    rc = rc ? rc : ds_rebuild_plan(&r, &s, &rev.id, &w->o, err);
-    if (!rc && w->dry) {
-        rc = say_plan(&r, w->json, err);
-    } else if (!rc && setenv("DSVER_STORE", s.dir, 1) != 0) {
-        rc = ds_fail_nomem(err); /* steps read versions (decontaminate --against) of this store */
-    } else if (!rc) {
-        rc = ds_rebuild_run(&r, &s, &rev.id, err);
-        rc = rc ? rc : say_result(&r, &rev.id, w->json, err);
-    }
-    ds_rebuild_fini(&r);
+    rc = rc ? rc : ds_remerge_find(&m, &s, &rev.id, err);
+    if (rc == 1)
+        rc = merge_again(w, &m, &s, &rev.id, err);
+    else if (!rc)
+        rc = from_sources(w, &s, &rev.id, err);
+    ds_remerge_fini(&m);
     ds_pin_end(&pin);
     ds_revision_fini(&rev);
     ds_store_close(&s);

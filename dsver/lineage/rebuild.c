@@ -291,21 +291,6 @@ static int check_steps(const ds_rebuild *r, const ds_reader *in, ds_err *err)
     return rc;
 }
 
-static int take(ds_rebuild *r, ds_recompare *c, ds_reader *in, ds_err *err)
-{
-    enum ds_event ev = DS_EV_BLOCK;
-    int rc = 0;
-    while (!rc && ev != DS_EV_END) {
-        rc = ds_check_interrupt(err);
-        rc = rc ? rc : ds_reader_next(in, &ev, err);
-        if (!rc && ev == DS_EV_BLOCK)
-            rc = ds_recompare_block(c, ds_reader_block(in), err);
-        else if (!rc && ev == DS_EV_SOURCE)
-            rc = ds_recompare_source(c, ds_reader_source(in), err);
-    }
-    return rc ? rc : ds_recompare_end(c, &r->got, err);
-}
-
 int ds_rebuild_run(ds_rebuild *r, ds_store *s, const git_oid *commit, ds_err *err)
 {
     ds_pipeline p = {.out = -1};
@@ -315,7 +300,7 @@ int ds_rebuild_run(ds_rebuild *r, ds_store *s, const git_oid *commit, ds_err *er
     rc = rc ? rc : ds_reader_new(&in, p.out, "the rebuilt stream", err);
     rc = rc ? rc : check_steps(r, in, err);
     rc = rc ? rc : ds_recompare_new(&c, s, commit, ds_reader_schema(in), &r->sources, err);
-    rc = rc ? rc : take(r, c, in, err);
+    rc = rc ? rc : ds_recompare_stream(c, in, &r->got, err);
     ds_recompare_free(c);
     ds_reader_free(in);
     rc = ds_pipeline_end(&p, rc, err);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "leftover.h"
+#include "sig.h"
 
 struct ds_recompare {
     ds_verside side;
@@ -172,7 +173,7 @@ static int address(ds_manline *l, const ds_block *b, ds_sha *block, ds_sha *orig
     return rc ? rc : ds_manline_addr(l, block, origin, err);
 }
 
-int ds_recompare_block(ds_recompare *c, const ds_block *b, ds_err *err)
+static int take_block(ds_recompare *c, const ds_block *b, ds_err *err)
 {
     ds_sha block, origin;
     int rc = address(&c->line, b, &block, &origin, err);
@@ -210,7 +211,7 @@ static void let_pass(ds_recompare *c, const ds_source *s)
     c->others += want.size != s->size || !ds_sha_eq(&want.sha, &s->sha);
 }
 
-int ds_recompare_source(ds_recompare *c, const ds_source *s, ds_err *err)
+static int take_source(ds_recompare *c, const ds_source *s, ds_err *err)
 {
     ds_source want;
     bool bad = false;
@@ -259,7 +260,7 @@ static int end_rows(ds_recompare *c, ds_err *err)
     return fits ? 0 : say_record(c, &c->left.rec, c->left.ordinal + 1, -1, err);
 }
 
-int ds_recompare_end(ds_recompare *c, ds_recompared *out, ds_err *err)
+static int end(ds_recompare *c, ds_recompared *out, ds_err *err)
 {
     ds_sha origin;
     *out = (ds_recompared){.records = c->records, .others = c->others};
@@ -283,4 +284,19 @@ int ds_recompare_end(ds_recompare *c, ds_recompared *out, ds_err *err)
         (!ds_buf_cstr(words) || !(out->differs = strdup((const char *)words->data))))
         rc = ds_fail_nomem(err);
     return rc;
+}
+
+int ds_recompare_stream(ds_recompare *c, ds_reader *in, ds_recompared *out, ds_err *err)
+{
+    enum ds_event ev = DS_EV_BLOCK;
+    int rc = 0;
+    while (!rc && ev != DS_EV_END) {
+        rc = ds_check_interrupt(err);
+        rc = rc ? rc : ds_reader_next(in, &ev, err);
+        if (!rc && ev == DS_EV_BLOCK)
+            rc = take_block(c, ds_reader_block(in), err);
+        else if (!rc && ev == DS_EV_SOURCE)
+            rc = take_source(c, ds_reader_source(in), err);
+    }
+    return rc ? rc : end(c, out, err);
 }

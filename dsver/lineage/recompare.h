@@ -8,6 +8,7 @@
 #ifndef DS_RECOMPARE_H
 #define DS_RECOMPARE_H
 
+#include "dsr_io.h"
 #include "recblock.h"
 #include "sourcelist.h"
 
@@ -15,8 +16,6 @@ typedef struct ds_recompare ds_recompare;
 /* Borrows all; `schema` is the stream's. sources: without the erased ones. */
 int ds_recompare_new(ds_recompare **out, ds_store *s, const git_oid *commit,
                      const ds_schema *schema, const ds_sourcelist *sources, ds_err *err);
-int ds_recompare_block(ds_recompare *c, const ds_block *b, ds_err *err);
-int ds_recompare_source(ds_recompare *c, const ds_source *s, ds_err *err);
 typedef struct ds_recompared {
     ds_sha root;
     bool same;        /* that root is the version's */
@@ -26,7 +25,8 @@ typedef struct ds_recompared {
     char *differs;    /* in words: what differs first, a source before a record; NULL when root and
                          sources are the same, or all that erasures left. Caller frees */
 } ds_recompared;
-int ds_recompare_end(ds_recompare *c, ds_recompared *out, ds_err *err);
+/* Reads the stream to its end. */
+int ds_recompare_stream(ds_recompare *c, ds_reader *in, ds_recompared *out, ds_err *err);
 void ds_recompare_free(ds_recompare *c); /* NULL is fine */
 
 #endif

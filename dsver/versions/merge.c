@@ -47,6 +47,7 @@ struct ds_merge {
     ds_store *store;
     ds_merge_opts o;
     changes ours, theirs;
+    changes as; /* from ours to the version that decides; none: no diff */
     insertion *ins;
     size_t nins;
     uint8_t *anchors; /* bits as in changes */
@@ -164,6 +165,15 @@ static int key_text(ds_merge *m, const ds_verside *v, ds_recplace at, char **key
     return rc;
 }
 
+/* For theirs, where the version that decides is not as ours is. */
+static enum ds_favour decided_there(ds_merge *m, const uint8_t key[16])
+{
+    change *c = m->as.diff ? find(&m->as, key) : NULL;
+    if (c)
+        c->used = true;
+    return !m->as.diff ? DS_FAVOUR_NONE : c ? DS_FAVOUR_THEIRS : DS_FAVOUR_OURS;
+}
+
 static int conflict(ds_merge *m, const change *ours, const change *theirs, enum ds_favour *who,
                     ds_err *err)
 {
@@ -176,8 +186,11 @@ static int conflict(ds_merge *m, const change *ours, const change *theirs, enum 
     *who = m->o.choose ? m->o.choose(m->o.choose_ctx, c.key, c.len) : DS_FAVOUR_NONE;
     if (*who == DS_FAVOUR_NONE)
         *who = m->o.favour;
+    if (*who == DS_FAVOUR_NONE)
+        *who = decided_there(m, theirs->it.digest.key);
     if (*who != DS_FAVOUR_NONE) {
         m->stats.resolved++;
+        m->stats.ours += *who == DS_FAVOUR_OURS;
         free(c.key);
         return 0;
     }
@@ -391,13 +404,17 @@ static int make_provenance(ds_merge *m, ds_err *err)
     ds_sha_hex(hex[0] + 7, &base->root);
     ds_sha_hex(hex[1] + 7, &ours->root);
     ds_sha_hex(hex[2] + 7, &theirs->root);
+    const json_int_t n = (json_int_t)m->stats.ours, all = (json_int_t)m->stats.resolved;
+    json_t *options = all ? json_pack("{s:I,s:I}", "ours", n, "theirs", all - n) : json_object();
     json_t *digests = json_pack("{s:s,s:s,s:s}", "base", hex[0], "ours", hex[1], "theirs", hex[2]);
-    int rc = digests ? 0 : ds_fail_nomem(err);
+    int rc = options && digests ? 0 : ds_fail_nomem(err);
     rc = rc ? rc : ds_catalog_file(&a, m->store->cat, &ours->tree, "provenance.json", err);
     rc = rc ? rc : ds_catalog_file(&b, m->store->cat, &theirs->tree, "provenance.json", err);
     rc = rc ? rc : ds_prov_union(&both, a.data, a.len, b.data, b.len, err);
-    rc = rc ? rc : ds_prov_append(&m->prov, both.data, both.len, "dsver merge", NULL, digests, err);
+    rc = rc ? rc
+            : ds_prov_append(&m->prov, both.data, both.len, DS_MERGE_TOOL, options, digests, err);
     rc = rc ? rc : ds_meta_read(&m->meta, m->store->cat, &ours->tree, err);
+    json_decref(options);
     json_decref(digests);
     ds_buf_fini(&a);
     ds_buf_fini(&b);
@@ -425,6 +442,8 @@ int ds_merge_plan(ds_merge **out, ds_store *s, const git_oid *base, const git_oi
         rc = ds_fail(err, DS_FAIL,
                      "the versions do not have the same columns: bring them to one "
                      "schema first (dsver diff tells which differ)");
+    if (!rc && o->as)
+        rc = read_changes(&m->as, s, ours, o->as, ds_verdiff_seed(m->ours.diff), o->threads, err);
     rc = rc ? rc : decide_all(m, err);
     rc = rc ? rc : place_insertions(m, err);
     rc = rc ? rc : read_origins(m, err);
@@ -460,6 +479,7 @@ void ds_merge_free(ds_merge *m)
         return;
     changes_fini(&m->ours);
     changes_fini(&m->theirs);
+    changes_fini(&m->as);
     for (size_t i = 0; i < m->nconflicts; i++)
         free(m->conflicts[i].key);
     free(m->conflicts);

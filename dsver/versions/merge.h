@@ -4,12 +4,15 @@
  * added comes after the record before it in theirs, the nearest that ours has (the first with that
  * key), or at the beginning. A record that both removed, added or changed to the same values is no
  * conflict; all else that both touched is one. All three have the same columns. Memory follows what
- * changed: some 100 bytes a record.
+ * changed: some 100 bytes a record. The step in the result's provenance has the roots of all three,
+ * and how many conflicts were decided for whom.
  */
 #ifndef DS_MERGE_H
 #define DS_MERGE_H
 
 #include "verdiff.h"
+
+#define DS_MERGE_TOOL "dsver merge" /* its step; of a revert too */
 
 enum ds_favour { DS_FAVOUR_NONE, DS_FAVOUR_OURS, DS_FAVOUR_THEIRS };
 
@@ -19,6 +22,7 @@ typedef struct ds_merge_opts {
     /* Who wins a conflict over this key; NULL = favour. */
     enum ds_favour (*choose)(void *ctx, const void *key, size_t len);
     void *choose_ctx;
+    const git_oid *as; /* what is open after that is decided as this version has it; NULL: not */
 } ds_merge_opts;
 
 typedef struct ds_conflict {
@@ -29,7 +33,8 @@ typedef struct ds_conflict {
 
 typedef struct ds_merge_stats {
     uint64_t removed, changed, added; /* what comes from theirs */
-    uint64_t conflicts, resolved;     /* left open; decided by favour or choose */
+    uint64_t conflicts, resolved;     /* left open; decided */
+    uint64_t ours;                    /* of the decided ones: for ours */
 } ds_merge_stats;
 
 typedef struct ds_merge ds_merge;

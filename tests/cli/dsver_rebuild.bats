@@ -256,3 +256,61 @@ sys.stdout.buffer.write(dsr.write(schema, [[b"one"]], provenance=[dsr.step("dspr
     exits 1 dsver rebuild folder --source corpus
     has "b.txt"
 }
+
+# branched: dataset m, of which branch fix changed, removed and added records, and main others.
+branched() {
+    corpus
+    text() { dsprep text -q --format jsonl --key-field id "$1"; }
+    text t.jsonl | dsver commit -m first m >/dev/null
+    dsver branch m fix >/dev/null
+    sed 's/"record 7 says/"RECORD 7 says/; s/"record 9 says/"RECORD 9 says/; /"r050"/d' t.jsonl >fix.jsonl
+    echo '{"id":"more","text":"another"}' >>fix.jsonl
+    text fix.jsonl | dsver commit -b fix -m fix m >/dev/null
+    sed 's/"record 9 says/"Record 9 says/; s/"record 11 says/"Record 11 says/' t.jsonl >main.jsonl
+    text main.jsonl | dsver commit -m main m >/dev/null
+}
+
+@test "rebuild: merges and reverts, from the versions that they were made of" {
+    need_jq
+    branched
+    dsver merge m fix --ours >/dev/null
+    dsver show m | tail -n 1 | grep -q 'dsver merge .*"ours":2,"theirs":0'
+    rebuilt m
+    has "of $(dsver log --json m~1 | jq -r .commit | head -n 1 | cut -c-10) and what"
+    exits 0 dsver rebuild --json m
+    [ "$(jq -c '[.same, .records, .sources, .differs]' <<<"$output")" = '[true,400,2,null]' ]
+    [ "$(jq -r .theirs <<<"$output")" = "$(dsver log --json m@fix | jq -r .commit | head -n 1)" ]
+    exits 0 dsver rebuild --dry-run m
+    has "merge $(dsver log --json m~1 | jq -r .commit | head -n 1) and what"
+    rebuilt m~1 --source main.jsonl
+    dsver revert m fix --theirs >/dev/null
+    rebuilt m
+    dsver reset m main~2 >/dev/null
+    dsver merge m fix --take-ours r009 --take-theirs r309 >/dev/null
+    dsver show m | tail -n 1 | grep -q '"ours":1,"theirs":1'
+    rebuilt m
+    dsver forget --reason test r009 more >/dev/null
+    exits 0 dsver rebuild m
+    has "rebuilt, but for what was erased" "2 erased"
+}
+
+@test "rebuild: a merge that is none, and one from elsewhere" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    need_jq
+    branched
+    dsver merge m fix --theirs >/dev/null
+    dsver cat m >merged.dsr
+    dsver commit copy merged.dsr >/dev/null
+    exits 1 dsver rebuild copy
+    has "merged elsewhere" "'base'"
+    dsver show --json m >shown
+    PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$DS_ROOT/tests/compat python3 -c 'import sys, dsr
+s = dsr.read(open("merged.dsr", "rb").read())
+rows = [list(r) for r in s.rows()]
+rows[3][1] = b"not what either had"
+sys.stdout.buffer.write(dsr.write(s.schema, rows, origins=[o for b in s.blocks for o in b[3]], sources=s.sources,
+                                  provenance=s.provenance))' >other.dsr
+    dsver commit m other.dsr >/dev/null
+    exits 1 dsver rebuild m
+    has "not the same: record 4, key 'r003'" "'text'"
+}
