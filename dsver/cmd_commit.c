@@ -85,8 +85,9 @@ static void say_json(const commit *c, const ds_published *p)
     printf(",\"branch\":");
     verb_json(stdout, c->branch);
     printf(",\"unchanged\":%s,\"root\":\"sha256:%s\",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64
-           ",\"sources\":%" PRIu64,
-           p->unchanged ? "true" : "false", root, m->records, m->blocks, m->sources);
+           ",\"sources\":%" PRIu64 ",\"blocks_erased\":%" PRIu64,
+           p->unchanged ? "true" : "false", root, m->records, m->blocks, m->sources,
+           p->pass.erased);
     uint64_t stored = p->objs.bytes_stored + p->catalog_bytes;
     printf(",\"pieces_new\":%" PRIu64 ",\"pieces_shared\":%" PRIu64 ",\"deltas\":%" PRIu64
            ",\"bytes_read\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"bytes_new\":%" PRIu64
@@ -117,6 +118,9 @@ static void say(const commit *c, const ds_published *p)
            " pieces new, %" PRIu64 " shared; read %s, stored %s (%.2fx)\n",
            m->records, m->blocks, m->sources, p->objs.pieces_new, p->objs.pieces_shared, read,
            stored, cost ? (double)m->bytes / (double)cost : 0.0);
+    if (p->pass.erased)
+        printf("%" PRIu64 " blocks hold records that were erased (dsver forget): they stay so\n",
+               p->pass.erased);
 }
 
 static int when(int64_t *t, const char *date, ds_err *err)

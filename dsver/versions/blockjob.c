@@ -58,7 +58,7 @@ static int reserve(ds_blockjob *j, size_t n, ds_err *err)
 
 static int begin(ds_blockjob *j, size_t nchunks, ds_err *err)
 {
-    j->page = j->large = false;
+    j->page = j->large = j->erased = false;
     j->err.code = 0;
     j->nchunks = nchunks;
     ds_buf_reset(&j->ends);
@@ -163,7 +163,8 @@ static int address_refs(ds_blockjob *j, const ds_refs *r)
     size_t n;
     const ds_pieceref *p = ds_refs_pieces(r, &n);
     for (size_t k = 0; k < n; k++)
-        if (ds_buf_put(&j->line.pieces, &p[k].id, sizeof p[k].id) || ds_buf_putc(&j->known, 1))
+        if (ds_buf_put(&j->line.pieces, &p[k].id, sizeof p[k].id) ||
+            ds_buf_putc(&j->known, DS_PIECE_KNOWN))
             return ds_fail_nomem(&j->err);
     return 0;
 }
@@ -186,15 +187,39 @@ static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
             rc = ds_addr_piece(&id, j->chunks[i].body + at, *end - at, &j->err);
             if (rc)
                 break;
-            bool known = ds_objstore_has(c->objs, &id);
-            *fresh |= !known;
-            if (ds_buf_put(&j->line.pieces, &id, sizeof id) || ds_buf_putc(&j->known, known))
+            const bool has = ds_objstore_has(c->objs, &id);
+            *fresh |= !has;
+            if (ds_buf_put(&j->line.pieces, &id, sizeof id) ||
+                ds_buf_putc(&j->known, has ? DS_PIECE_KNOWN : DS_PIECE_NEW))
                 rc = ds_fail_nomem(&j->err);
             if (j->chunks[i].spool)
                 ds_spool_release(j->chunks[i].spool, *end);
         }
     }
     return rc;
+}
+
+static int by_sha(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
+
+/* Data that came again after something was erased from them: what was, stays so. *fresh as in
+ * address. */
+static void leave_erased(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
+{
+    const ds_sha *ids = ds_manline_pieces(&j->line);
+    size_t len, ngone;
+    const ds_sha *gone = ds_overlay_gone(c->erased, &ngone);
+    j->erased = ds_overlay_find(c->erased, j->page ? ids : &j->addr, &len) != NULL;
+    if (!j->erased || !ngone)
+        return;
+    *fresh = false;
+    for (size_t i = 0; i < j->known.len; i++) {
+        if (j->known.data[i] == DS_PIECE_NEW && bsearch(&ids[i], gone, ngone, sizeof *gone, by_sha))
+            j->known.data[i] = DS_PIECE_ERASED;
+        *fresh |= j->known.data[i] == DS_PIECE_NEW;
+    }
 }
 
 static int open_views(const ds_blockjob *j, const ds_blockctx *c, ds_colview *views,
@@ -355,7 +380,7 @@ static int count(ds_blockjob *j, const ds_blockctx *c)
     int rc = 0;
     for (size_t i = 0; !rc && i < s->n; i++) {
         const size_t n = ds_manline_npieces(&j->line, i);
-        const bool fresh = memchr(j->known.data + piece, 0, n) != NULL;
+        const bool fresh = memchr(j->known.data + piece, DS_PIECE_NEW, n) != NULL;
         ds_sha id;
         piece += n;
         if (!fresh)
@@ -382,6 +407,8 @@ void ds_blockjob_run(void *job, void *ctx)
     int rc = address(j, c, &fresh);
     if (!rc && !j->page)
         rc = ds_manline_addr(&j->line, &j->addr, &j->origin, &j->err);
+    if (!rc && c->erased)
+        leave_erased(j, c, &fresh);
     if (!rc && fresh)
         rc = sketch(j, c);
     if (!rc && fresh && !j->page)
@@ -435,6 +462,8 @@ int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *
         uint8_t word = j->sketches.len ? word_of(c, j, i) : 0;
         for (size_t k = 0; !rc && k < n; k++, at = *end++, piece++) {
             const bool here = !j->chunks[i].refs;
+            if (j->known.data[piece] == DS_PIECE_ERASED)
+                continue;
             ds_piece p = {.id = ids[piece],
                           .data = here ? j->chunks[i].body + at : NULL,
                           .len = *end - at,

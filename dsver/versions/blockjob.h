@@ -11,12 +11,18 @@
 #include "keycheck.h"
 #include "manifest.h"
 #include "objstore.h"
+#include "overlay.h"
+
+/* Whether a piece is to be put: the store lacks it, has it, or has it no longer and must not have
+ * it again. */
+enum ds_known { DS_PIECE_NEW, DS_PIECE_KNOWN, DS_PIECE_ERASED };
 
 /* What all jobs of a pass share, read only. */
 typedef struct ds_blockctx {
     const ds_schema *schema;
     ds_objstore *objs;
-    uint64_t *salts; /* one a chunk: keeps the sketches of columns apart */
+    uint64_t *salts;          /* one a chunk: keeps the sketches of columns apart */
+    const ds_overlay *erased; /* blocks and pages it replaces are not stored again; NULL: none */
 } ds_blockctx;
 int ds_blockctx_init(ds_blockctx *c, const ds_schema *s, ds_objstore *objs, ds_err *err);
 void ds_blockctx_fini(ds_blockctx *c);
@@ -32,7 +38,8 @@ typedef struct ds_blockjob {
     size_t cap;
     ds_buf ends;     /* size_t: where the pieces end in their chunk */
     ds_manline line; /* rows, chunk lengths and addresses */
-    ds_buf known;    /* a byte a piece: the store has it */
+    ds_buf known;    /* a byte a piece: enum ds_known */
+    bool erased;     /* something was erased from this block: it reads as it did then */
     ds_buf sketches; /* ds_sketch a piece */
     ds_buf keys;     /* ds_keyhash a record, when keys are explicit */
     ds_buf stats;    /* statistics of columns that the store lacks: entries (statcache.h) */

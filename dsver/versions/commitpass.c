@@ -79,6 +79,7 @@ static int take(pass *p, ds_blockjob *j, ds_err *err)
         rc = take_keys(p, j, err);
     p->out->meta.records += j->line.rows;
     p->out->meta.blocks++;
+    p->out->erased += j->erased;
     for (size_t i = 0; i < j->nchunks; i++)
         p->out->meta.bytes += ds_manline_len(&j->line, i);
     return rc;
@@ -243,6 +244,8 @@ static int start(pass *p, const ds_pass_opts *o, ds_gitpack *pack, ds_err *err)
         p->idle[p->nidle++] = &p->jobs[i];
     if (!rc)
         rc = ds_blockctx_init(&p->ctx, schema, p->store->objs, err);
+    if (!rc)
+        rc = ds_catalog_overlay(&p->ctx.erased, p->store->cat, false, err);
     if (!rc)
         rc = ds_pool_new(&p->pool, threads, (int)p->njobs, ds_blockjob_run, &p->ctx, err);
     if (!rc)

@@ -33,6 +33,7 @@ typedef struct ds_pass {
     ds_meta meta;
     git_oid tree;
     uint64_t bytes_read; /* of the stream as it came */
+    uint64_t erased;     /* blocks that records were erased from, and that read so again */
     ds_spool stats;      /* of columns that the store lacked: entries (statcache.h) */
 } ds_pass;
 
