@@ -325,10 +325,27 @@ int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *er
     return rc;
 }
 
+/* REV written in full, or DATASET[~N] where no branch or tag is called so: as DATASET alone. */
+static bool is_whole(ds_store *s, const char *dataset, const char *rev)
+{
+    const size_t n = strlen(dataset);
+    git_oid id;
+    if (strncmp(rev, dataset, n) != 0)
+        return false;
+    if (rev[n] == '@')
+        return true;
+    return (rev[n] == '\0' || rev[n] == '~') &&
+           ref_of(s, &id, NULL, DS_REF_PREFIX, dataset, dataset) == 0 &&
+           ref_of(s, &id, NULL, "refs/tags/", dataset, dataset) == 0 &&
+           ref_of(s, &id, NULL, "refs/tags/", dataset, "") == 0;
+}
+
 int ds_revision_find_in(ds_revision *out, ds_store *s, const char *dataset, const char *rev,
                         ds_err *err)
 {
     char *text = NULL;
+    if (is_whole(s, dataset, rev))
+        return ds_revision_find(out, s, rev, err);
     if (asprintf(&text, "%s@%s", dataset, rev) < 0)
         return ds_fail_nomem(err);
     int rc = ds_revision_find(out, s, text, err);

@@ -21,7 +21,8 @@ typedef struct ds_revision {
 int ds_revision_split(char **dataset, char **rev, uint64_t *back, const char *text, ds_err *err);
 /* DS_FAIL when there is no such version. Fini'd by the caller; zeroed or fini'd before. */
 int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *err);
-/* The same, for a REV of a dataset that is known. */
+/* The same, for a REV of a dataset that is known; it may be written in full, DATASET@REV, as long
+ * as it is of that dataset, and DATASET~N is its default branch's. */
 int ds_revision_find_in(ds_revision *out, ds_store *s, const char *dataset, const char *rev,
                         ds_err *err);
 void ds_revision_fini(ds_revision *r);

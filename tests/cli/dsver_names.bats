@@ -66,7 +66,6 @@ id() {
     dsver cat "d@$left" | dsprep cat | grep -q two
     dsver reset d "$left"
     dsver cat d | dsprep cat | grep -q two
-    dsver reset d "d@main~1" && false
     dsver reset d main~1
     dsver gc --dry-run --grace 0 --json | grep -Eq '"kept_expired":[1-9]'
     dsver gc --grace 0 --json | grep -Eq '"dead":[1-9]'
@@ -84,6 +83,22 @@ id() {
     exits 2 dsver reset d@v1 main
     has "is no branch"
     exits 1 dsver reset d none
+}
+
+@test "reset: REV may be written as DATASET@REV and DATASET~N" {
+    for t in one two three four; do put $t d; done
+    put other e
+    first=$(id refs/heads/d/main~3)
+    third=$(id refs/heads/d/main~1)
+    dsver reset d d~1 >/dev/null
+    [ "$(id refs/heads/d/main)" = "$third" ]
+    dsver reset d d@main~2 >/dev/null
+    [ "$(id refs/heads/d/main)" = "$first" ]
+    exits 1 dsver reset d e
+    exits 1 dsver reset d e@main
+    dsver branch "d@$third" d >/dev/null # now d is a branch
+    dsver reset d d >/dev/null
+    [ "$(id refs/heads/d/main)" = "$third" ]
 }
 
 @test "pin: a version stays through gc when nothing else leads to it, and goes when it is let go" {
