@@ -52,7 +52,7 @@ static int spread_one(ds_params *s, ds_param *p, char *host, ds_err *err)
         char *w = (char *)p->w + at;
         if (mine)
             rc = rc ? rc : s->k->download(s->k, host, w, (size_t)n, err);
-        s->ranks->spread(host, (int)n, p->keeper);
+        s->ranks->spread(s->ranks, host, (int)n, p->keeper);
         if (!mine)
             rc = rc ? rc : s->k->upload(s->k, w, host, (size_t)n, err);
     }
@@ -72,7 +72,7 @@ static int spread_there(ds_params *s, ds_err *err)
     }
     rc = rc ? rc : s->k->sync(s->k, err);
     if (rc)
-        s->ranks->quit(err->msg);
+        s->ranks->quit(s->ranks, err->msg);
     return rc;
 }
 
@@ -99,9 +99,9 @@ int ds_keepers_ask(ds_params *s, const ds_keepers_part *p, void *host, ds_err *e
     ds_keepers_part asked = *p;
     ds_err answer = {0};
 
-    s->ranks->spread(&asked, (int)sizeof asked, 0);
-    s->ranks->pass(&answer, (int)sizeof answer, (int)p->keeper, 0);
-    s->ranks->pass(host, (int)p->bytes, (int)p->keeper, 0);
+    s->ranks->spread(s->ranks, &asked, (int)sizeof asked, 0);
+    s->ranks->pass(s->ranks, &answer, (int)sizeof answer, (int)p->keeper, 0);
+    s->ranks->pass(s->ranks, host, (int)p->bytes, (int)p->keeper, 0);
     return answer.code ? ds_fail(err, answer.code, "%s", answer.msg) : 0;
 }
 
@@ -110,7 +110,7 @@ void ds_keepers_done(ds_params *s)
     ds_keepers_part done = {.keeper = -1};
 
     if (several(s))
-        s->ranks->spread(&done, (int)sizeof done, 0);
+        s->ranks->spread(s->ranks, &done, (int)sizeof done, 0);
 }
 
 void ds_keepers_serve(ds_params *s, ds_keepers_find find, void *ctx)
@@ -120,7 +120,7 @@ void ds_keepers_serve(ds_params *s, ds_keepers_find find, void *ctx)
 
     for (;;) {
         ds_err err = {0};
-        s->ranks->spread(&p, (int)sizeof p, 0);
+        s->ranks->spread(s->ranks, &p, (int)sizeof p, 0);
         if (p.keeper < 0)
             return;
         if (p.keeper != s->ranks->rank)
@@ -129,7 +129,7 @@ void ds_keepers_serve(ds_params *s, ds_keepers_find find, void *ctx)
             find(ctx, host, &p, &err);
         else
             ds_fail_nomem(&err);
-        s->ranks->pass(&err, (int)sizeof err, s->ranks->rank, 0);
-        s->ranks->pass(host, (int)p.bytes, s->ranks->rank, 0);
+        s->ranks->pass(s->ranks, &err, (int)sizeof err, s->ranks->rank, 0);
+        s->ranks->pass(s->ranks, host, (int)p.bytes, s->ranks->rank, 0);
     }
 }

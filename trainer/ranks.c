@@ -4,63 +4,86 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "launch.h"
 #include "sharedobj.h"
+#include "tcpranks.h"
+#include "try.h"
 
-/* How many processes the launcher says that there are. WORLD_SIZE alone comes last: others set it
- * too. */
-static long launched(void)
+static void drop(ds_ranks *r)
 {
-    static const char *const names[] = {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "SLURM_STEP_NUM_TASKS",
-                                        "WORLD_SIZE"};
-
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        const char *v = getenv(names[i]);
-        if (v && *v)
-            return strtol(v, NULL, 10);
-    }
-    return 1;
+    free(r->room);
+    free(r->part);
+    if (r->leave)
+        r->leave(r);
+    *r = (ds_ranks){.size = 1};
 }
 
-int ds_ranks_join(ds_ranks *r, ds_err *err)
+/* By MPI, which may be missing: *there says whether it is. */
+static int by_mpi(ds_ranks *r, const ds_launch *l, bool *there, ds_err *err)
 {
     static const ds_so_part part = {.file = "libds-mpi.so",
                                     .env = "DS_MPI_PLUGIN",
                                     .symbol = "ds_mpi_join",
                                     .missing =
                                         "several processes were launched, and no MPI is here",
-                                    .instead = "`make` builds the plugin where mpicc is found"};
-    const long n = launched();
+                                    .instead = "`make` builds the plugin where mpicc is found; "
+                                               "MASTER_ADDR and MASTER_PORT say where they meet "
+                                               "without it"};
     ds_so_fn *fn;
+    int rc = ds_so_find(&fn, &part, err);
+
+    *there = rc == 0;
+    rc = rc ? rc : ((ds_ranks_joiner *)fn)(r, DS_RANKS_ABI, err);
+    if (!rc && r->size != l->size)
+        rc = ds_fail(err, DS_FAIL,
+                     "%d processes were launched, and MPI sees %d: by another MPI's mpirun, or by "
+                     "a launcher that is none (DS_RANKS=tcp, MASTER_ADDR and MASTER_PORT do "
+                     "without MPI)",
+                     l->size, r->size);
+    return rc;
+}
+
+static int join(ds_ranks *r, const ds_launch *l, ds_err *err)
+{
+    bool there = false;
+
+    if (l->mpi) {
+        const int rc = by_mpi(r, l, &there, err);
+        if (there || !l->tcp || l->rank < 0)
+            return rc;
+        ds_err_clear(err);
+    }
+    if (!l->tcp)
+        return ds_fail(err, DS_USAGE,
+                       "%d processes were launched, and nothing says where they meet: MASTER_ADDR "
+                       "and MASTER_PORT",
+                       l->size);
+    return ds_tcp_join(r, l, err);
+}
+
+int ds_ranks_join(ds_ranks *r, ds_err *err)
+{
+    ds_launch l;
 
     *r = (ds_ranks){.size = 1};
-    if (n <= 1)
+    TRY(ds_launch_read(&l, err));
+    if (l.size == 1)
         return 0;
-    int rc = ds_so_find(&fn, &part, err);
-    rc = rc ? rc : ((ds_ranks_joiner *)fn)(r, DS_RANKS_ABI, err);
+    int rc = join(r, &l, err);
     if (!rc) {
         r->room = calloc((size_t)r->size, sizeof(ds_err));
         r->part = malloc(DS_RANKS_PART);
         rc = r->room && r->part ? 0 : ds_fail_nomem(err);
     }
-    if (!rc && r->size != n)
-        rc = ds_fail(err, DS_FAIL,
-                     "%ld processes were launched, and MPI sees %d: by another MPI's mpirun, or by "
-                     "a launcher that is none",
-                     n, r->size);
-    if (rc)
-        ds_ranks_leave(r);
+    if (rc) /* the others are not waited for */
+        drop(r);
     return rc;
 }
 
 void ds_ranks_leave(ds_ranks *r)
 {
-    if (r->room)
-        ds_ranks_any(r, false);
-    free(r->room);
-    free(r->part);
-    if (r->leave)
-        r->leave();
-    *r = (ds_ranks){.size = 1};
+    ds_ranks_any(r, false);
+    drop(r);
 }
 
 int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err)
@@ -74,7 +97,7 @@ int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err)
         mine = *err;
         mine.code = rc;
     }
-    r->gather(r->room, &mine, (int)sizeof mine);
+    r->gather(r, r->room, &mine, (int)sizeof mine);
     for (int i = 0; i < r->size; i++)
         if (all[i].code) {
             *err = all[i];
@@ -90,7 +113,7 @@ bool ds_ranks_any(const ds_ranks *r, bool mine)
 
     if (r->size <= 1)
         return mine;
-    r->gather(r->room, &here, 1);
+    r->gather(r, r->room, &here, 1);
     for (int i = 0; i < r->size; i++)
         any = any || all[i];
     return any;

@@ -1,9 +1,11 @@
 /* ranks.h - a run computed by several processes, one for each device or machine: who is who, and
  * the few things that they give each other.
  *
- * They are launched by mpirun, or srun of Slurm, as N times the same command, and talk by MPI (MPI
- * Forum 2015, version 3.1), which a plugin brings: libds-mpi.so, built where mpicc is found;
- * $DS_MPI_PLUGIN names another. One process alone needs none of it.
+ * They are launched as N times the same command (launch.h): by mpirun, and talk by MPI (MPI Forum
+ * 2015, version 3.1), which a plugin brings: libds-mpi.so, built where mpicc is found;
+ * $DS_MPI_PLUGIN names another. Or by srun of Slurm, torchrun, or whatever sets what torchrun sets,
+ * and talk over TCP (tcpranks.h). What is added, and in which order, is the same. One process alone
+ * needs none of it.
  *
  * All functions but the first are collective: every rank calls the same ones in the same order. A
  * rank that dies takes the others with it, as MPI has it. One thread calls them.
@@ -21,23 +23,24 @@ typedef struct ds_ranks {
     int rank, size; /* 0 of 1: alone */
     int local;      /* number among those on this machine: whose device is whose */
     /* all[i] is what rank i gives: `bytes` of it, as much as everybody gives. */
-    void (*gather)(void *all, const void *mine, int bytes);
+    void (*gather)(const struct ds_ranks *r, void *all, const void *mine, int bytes);
     /* all[i] is what rank i has for this one: piece number `rank` of its `mine`. */
-    void (*exchange)(void *all, const void *mine, int bytes);
-    /* root's data goes to all; from's to one. */
-    void (*spread)(void *data, int bytes, int root);
-    void (*pass)(void *data, int bytes, int from, int to);
-    void (*leave)(void);
+    void (*exchange)(const struct ds_ranks *r, void *all, const void *mine, int bytes);
+    /* root's data goes to all; from's to one, and only the two call it. */
+    void (*spread)(const struct ds_ranks *r, void *data, int bytes, int root);
+    void (*pass)(const struct ds_ranks *r, void *data, int bytes, int from, int to);
+    void (*leave)(const struct ds_ranks *r);
     /* The end of all processes, for who cannot go on and cannot say so any more: the others wait
      * for its device. Does not return. */
-    void (*quit)(const char *why);
+    void (*quit)(const struct ds_ranks *r, const char *why);
+    void *ctx; /* of those functions */
     /* of ds_ranks_join, when there are several */
     void *room; /* for what all of them say */
     char *part; /* DS_RANKS_PART bytes on their way, for whoever calls */
 } ds_ranks;
 
-/* Alone unless a launcher's environment says that there are several (OMPI_COMM_WORLD_SIZE,
- * PMI_SIZE, SLURM_STEP_NUM_TASKS, WORLD_SIZE). */
+/* Alone unless a launcher's environment says that there are several. r stays where it is until all
+ * leave. */
 int ds_ranks_join(ds_ranks *r, ds_err *err);
 void ds_ranks_leave(ds_ranks *r); /* none goes before all are here */
 /* rc and err of the first rank that failed, everywhere; 0 when none did. Who is not the first says
@@ -48,7 +51,7 @@ bool ds_ranks_any(const ds_ranks *r, bool mine);
 
 /* What the plugin gives under the name ds_mpi_join: fills in all of *r but room and part. abi
  * counts its changes. */
-#define DS_RANKS_ABI 2
+#define DS_RANKS_ABI 3
 #define DS_RANKS_PART ((int64_t)1 << 22)
 typedef int ds_ranks_joiner(ds_ranks *r, int abi, ds_err *err);
 

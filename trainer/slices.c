@@ -195,11 +195,12 @@ static void add_ranks(ds_slices *s)
 
     for (size_t at = 0; at < s->count; at += part * ranks) {
         for (size_t i = 0; i < s->mine; i++)
-            s->ranks->exchange(s->others + i * ranks * part, s->kept + i * s->count + at, bytes);
+            s->ranks->exchange(s->ranks, s->others + i * ranks * part, s->kept + i * s->count + at,
+                               bytes);
         memcpy(s->sum, s->others, (size_t)bytes);
         for (size_t j = 1; j < s->n; j++)
             add(s->sum, s->others + (j % s->mine * ranks + j / s->mine) * part, part);
-        s->ranks->gather(s->kept + at, s->sum, bytes);
+        s->ranks->gather(s->ranks, s->kept + at, s->sum, bytes);
     }
 }
 
@@ -281,11 +282,11 @@ int ds_slices_sum(ds_slices *s, int rc, double *loss, ds_err *err)
     s->done = 0;
     TRY(ds_ranks_agree(s->ranks, rc, err));
     if (s->ranks->size > 1) {
-        s->ranks->gather(s->losses, s->loss, (int)(s->mine * sizeof *s->loss));
+        s->ranks->gather(s->ranks, s->losses, s->loss, (int)(s->mine * sizeof *s->loss));
         if (!s->params->peers)
             add_ranks(s);
         else if (add_there(s, err))
-            s->ranks->quit(err->msg); /* the others wait for this device */
+            s->ranks->quit(s->ranks, err->msg); /* the others wait for this device */
     } else {
         memcpy(s->losses, s->loss, s->n * sizeof *s->loss);
     }

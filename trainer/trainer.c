@@ -142,7 +142,7 @@ static int64_t least_memory(const ds_trainer *t)
 
     for (int i = 0; r->size > 1 && i < r->size; i++) {
         int64_t x = mine;
-        r->spread(&x, sizeof x, i);
+        r->spread(r, &x, sizeof x, i);
         least = x < least ? x : least;
     }
     return least;
@@ -346,6 +346,14 @@ static int check_conf(const ds_trainconf *c, const ds_modelconf *m, ds_err *err)
     return 0;
 }
 
+/* A launcher may show each process nothing but its own device. */
+static bool shown_one(void)
+{
+    const char *v = getenv("CUDA_VISIBLE_DEVICES");
+
+    return v && *v && !strchr(v, ',');
+}
+
 /* Each of several processes on a machine has a device of its own. */
 static int open_kernels(ds_trainer *t, ds_err *err)
 {
@@ -353,7 +361,7 @@ static int open_kernels(ds_trainer *t, ds_err *err)
     char own[32];
 
     if (t->ranks->size > 1 && strcmp(device, "cuda") == 0) {
-        snprintf(own, sizeof own, "cuda:%d", t->ranks->local);
+        snprintf(own, sizeof own, "cuda:%d", shown_one() ? 0 : t->ranks->local);
         device = own;
     }
     return ds_kernels_open(&t->k, device, t->c.threads, err);
@@ -372,7 +380,7 @@ static int join_devices(ds_trainer *t, int opened, ds_err *err)
     int rc = t->k->peers_id ? t->k->peers_id(t->k, r->rank ? NULL : id, &t->apart) : DS_FAIL;
     if (ds_ranks_agree(r, rc, &t->apart))
         return 0;
-    r->spread(id, sizeof id, 0);
+    r->spread(r, id, sizeof id, 0);
     rc = t->k->peers_join(t->k, id, r->rank, r->size, &t->apart);
     t->peers = ds_ranks_agree(r, rc, &t->apart) == 0;
     return 0;

@@ -1,5 +1,5 @@
 #!/usr/bin/env bats
-# One run by several processes, started by mpirun.
+# One run by several processes, started by mpirun or as torchrun and Slurm start them.
 load dstrain_common
 
 mpi() { # N COMMAND...: sandboxes run as root, on fewer processors than processes
@@ -12,6 +12,26 @@ mpi() { # N COMMAND...: sandboxes run as root, on fewer processors than processe
 setup_ranks() {
     command -v mpirun >/dev/null || skip "mpirun is not installed"
     [ -e "${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-mpi.so" ] || skip "no MPI in this build"
+}
+
+free_port() { # below those that the system gives to connections
+    local port=$((10000 + (BASHPID * 13 + RANDOM) % 20000))
+    while grep -qsi ":$(printf %04X "$port") [0-9A-F]*:0000 0A" /proc/net/tcp /proc/net/tcp6; do port=$((port + 1)); done
+    echo "$port"
+}
+
+tcp() { # N COMMAND...: as torchrun starts them, without it. The highest comes first. Status of the first that failed.
+    local n=$1 i status=0 pids=()
+    shift
+    export WORLD_SIZE=$n MASTER_ADDR=127.0.0.1 MASTER_PORT DS_MPI_PLUGIN=/nonexistent.so
+    MASTER_PORT=$(free_port)
+    for ((i = n - 1; i >= 0; i--)); do
+        RANK=$i LOCAL_RANK=$i "$@" </dev/null &
+        pids+=($!)
+    done
+    for i in "${pids[@]}"; do wait "$i" || status=$((status ? status : $?)); done
+    unset WORLD_SIZE MASTER_ADDR MASTER_PORT DS_MPI_PLUGIN
+    return "$status"
 }
 
 tuned() { # OUT OPTION...
@@ -65,8 +85,12 @@ export -f tuned
     done
 }
 
-setup_devices() { # processes that have one each; emulated, but for DS_TEST_DEVICE
+setup_devices() {
     setup_ranks
+    setup_emulated
+}
+
+setup_emulated() { # processes that have one each; emulated, but for DS_TEST_DEVICE
     [ -z "${DS_TEST_DEVICE:-}" ] || skip "of emulated devices"
     export DS_CUDA_PLUGIN=${DS_BUILD:-${DS_BIN_DIR:-build/release/bin}/..}/lib/libds-cuda-emu.so
     export DS_NCCL=${DS_CUDA_PLUGIN%/*}/libds-nccl-emu.so
@@ -98,11 +122,19 @@ joined() { # RUN: have its devices joined?
     [ "$(sum_of alone)" = "$(sum_of both)" ]
 }
 
+@test "without MPI: devices join" {
+    setup_emulated
+    tuned one --device cuda --accumulate 2 --slices 2 --steps 1
+    tcp 2 tuned two --device cuda --accumulate 2 --steps 1
+    [ "$(joined one) $(joined two)" = "false true" ]
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+}
+
 @test "a device that fails among others ends all processes by name" {
     setup_devices
     DS_EMU_PEERS=7 run mpi 2 bash -c 'tuned failed --device cuda --accumulate 2 --steps 2'
     [ "$status" -ne 0 ]
-    [[ "$output" == *"process 1: NCCL: "*": the emulated device was told to fail"* ]]
+    [[ "$output" == *"process 1 of 2: NCCL: "*": the emulated device was told to fail"* ]]
 }
 
 @test "an error of one process is told once and ends all" {
@@ -139,12 +171,82 @@ joined() { # RUN: have its devices joined?
     [ "$(grep -c '"eval"' both/metrics.jsonl)" = "$(grep -c '"eval"' alone/metrics.jsonl)" ]
 }
 
+@test "without MPI: the same checkpoint from one, two and four processes" {
+    export F
+    tuned one --accumulate 4 --slices 4 --steps 3
+    tcp 2 tuned two --accumulate 4 --slices 4 --steps 3
+    tcp 4 tuned four --accumulate 4 --steps 3
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+    [ "$(sum_of one)" = "$(sum_of four)" ]
+    grep -q '"processes":4' four/step-000003/lineage.json
+    dsver audit --store "$F" four/step-000003
+    dstrain replay four/step-000003 --store "$F" --model "$F/base"
+}
+
+@test "without MPI: optimizer state is shared, and what three processes began, one ends" {
+    export F
+    local o="--accumulate 3 --slices 3 --steps 4 --checkpoint-every 2 --method full --dtype bf16 --optim adamw8bit"
+    # shellcheck disable=SC2086 # options
+    tuned alone $o
+    # shellcheck disable=SC2086
+    tcp 3 tuned both $o
+    [ "$(sum_of alone)" = "$(sum_of both)" ]
+    rm -r both/step-000004 both/ledger/ledger-000003-*
+    # shellcheck disable=SC2086
+    tuned both $o --resume both/step-000002
+    [ "$(sum_of alone)" = "$(sum_of both)" ]
+}
+
+@test "as Slurm starts them, without its MPI: they meet on the node, and the port is the job's" {
+    export F
+    tuned one --accumulate 2 --slices 2 --steps 2
+    slurm() { SLURM_PROCID=$RANK RANK='' SLURM_LOCALID=$RANK SLURM_STEP_NUM_TASKS=2 SLURM_STEP_NUM_NODES=1 SLURM_STEP_NODELIST=here \
+        SLURM_JOB_ID=4711 SLURM_STEP_ID=0 DS_RANKS_PORT=$MASTER_PORT MASTER_ADDR='' MASTER_PORT='' tuned two --accumulate 2 --steps 2; }
+    tcp 2 slurm
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+}
+
+@test "without MPI: an error of one is told once, and one that is killed ends all by its number" {
+    export F
+    elsewhere() { [ "$RANK" = 0 ] || F=/nonexistent; tuned away --accumulate 2 --steps 2; }
+    run tcp 2 elsewhere
+    [ "$status" -ne 0 ]
+    [ "$(grep -c 'process 1 of 2: /nonexistent/base' <<<"$output")" -eq 1 ]
+    dies() {
+        [ "$RANK" = 1 ] || { tuned killed --accumulate 2 --steps 100000 --checkpoint-every 50000; return; }
+        EXEC=exec tuned killed --accumulate 2 --steps 100000 --checkpoint-every 50000 & local pid=$!
+        until [ -s killed/metrics.jsonl ]; do :; done
+        kill -KILL $pid
+        wait $pid
+    }
+    run tcp 2 dies
+    echo "$output"
+    [ "$status" -eq 137 ]
+    [[ "$output" == *"dstrain: process 0 of 2: process 1 is gone"* ]]
+}
+
+@test "without MPI: a process that does not come is named, and so is one that is not there to meet" {
+    export F
+    RANK=0 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$(free_port) DS_RANKS_TIMEOUT=1 run tuned none --accumulate 3 --steps 1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"process 1, 2 of 3 did not come to process 0 at localhost:"*" within 1 s (DS_RANKS_TIMEOUT)"* ]]
+    RANK=1 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$(free_port) DS_RANKS_TIMEOUT=1 run tuned none --accumulate 3 --steps 1
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"process 0 of 3 cannot be reached at "*" within 1 s (DS_RANKS_TIMEOUT): Connection refused"* ]]
+    WORLD_SIZE=3 run tuned none --steps 1
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"WORLD_SIZE=3: "*"RANK does not say which this is"* ]]
+    RANK=0 WORLD_SIZE=3 MASTER_ADDR=localhost run tuned none --steps 1
+    [ "$status" -eq 2 ]
+    [[ "$output" == *"nothing says where they meet: MASTER_ADDR and MASTER_PORT"* ]]
+}
+
 @test "a launcher without MPI is told of" {
     DS_MPI_PLUGIN=/nonexistent.so OMPI_COMM_WORLD_SIZE=2 run tuned none --steps 1
     [ "$status" -eq 1 ]
     [[ "$output" == *"several processes were launched, and no MPI is here: /nonexistent.so"* ]]
     setup_ranks
-    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 WORLD_SIZE=3 run tuned none --steps 1
+    OMPI_ALLOW_RUN_AS_ROOT=1 OMPI_ALLOW_RUN_AS_ROOT_CONFIRM=1 OMPI_COMM_WORLD_SIZE=3 run tuned none --steps 1
     [ "$status" -eq 1 ]
     [[ "$output" == *"3 processes were launched, and MPI sees 1"* ]]
 }

@@ -5,44 +5,42 @@
 
 #include "ranks.h"
 
-static void gather(void *all, const void *mine, int bytes)
+static void gather(const ds_ranks *r, void *all, const void *mine, int bytes)
 {
+    (void)r;
     MPI_Allgather(mine, bytes, MPI_BYTE, all, bytes, MPI_BYTE, MPI_COMM_WORLD);
 }
 
-static void exchange(void *all, const void *mine, int bytes)
+static void exchange(const ds_ranks *r, void *all, const void *mine, int bytes)
 {
+    (void)r;
     MPI_Alltoall(mine, bytes, MPI_BYTE, all, bytes, MPI_BYTE, MPI_COMM_WORLD);
 }
 
-static void spread(void *data, int bytes, int root)
+static void spread(const ds_ranks *r, void *data, int bytes, int root)
 {
+    (void)r;
     MPI_Bcast(data, bytes, MPI_BYTE, root, MPI_COMM_WORLD);
 }
 
 /* Both ends call it. */
-static void pass(void *data, int bytes, int from, int to)
+static void pass(const ds_ranks *r, void *data, int bytes, int from, int to)
 {
-    int me;
-
-    MPI_Comm_rank(MPI_COMM_WORLD, &me);
-    if (me == from)
+    if (r->rank == from)
         MPI_Send(data, bytes, MPI_BYTE, to, 0, MPI_COMM_WORLD);
-    else if (me == to)
+    else if (r->rank == to)
         MPI_Recv(data, bytes, MPI_BYTE, from, 0, MPI_COMM_WORLD, MPI_STATUS_IGNORE);
 }
 
-static void leave(void)
+static void leave(const ds_ranks *r)
 {
+    (void)r;
     MPI_Finalize();
 }
 
-static void quit(const char *why)
+static void quit(const ds_ranks *r, const char *why)
 {
-    int me;
-
-    MPI_Comm_rank(MPI_COMM_WORLD, &me);
-    fprintf(stderr, "dstrain: process %d: %s\n", me, why);
+    fprintf(stderr, "dstrain: process %d of %d: %s\n", r->rank, r->size, why);
     MPI_Abort(MPI_COMM_WORLD, 1);
 }
 
