@@ -8,6 +8,7 @@
 #include "opt.h"
 #include "sig.h"
 #include "term.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -135,9 +136,10 @@ static int say(check_ctx *c, const char *path, const ds_counts *n, const ds_sha 
                   (unsigned long long)n->records, (unsigned long long)n->blocks,
                   (unsigned long long)n->sources, hex, ohex);
     else
-        bad = ds_buf_printf(&c->text, "%s: %llu records %llu blocks %llu sources root sha256:%s\n",
-                            path, (unsigned long long)n->records, (unsigned long long)n->blocks,
-                            (unsigned long long)n->sources, hex);
+        bad = ds_buf_printf(
+            &c->text, "%s: %llu record%s %llu block%s %llu source%s root sha256:%s\n", path,
+            (unsigned long long)n->records, ds_s(n->records), (unsigned long long)n->blocks,
+            ds_s(n->blocks), (unsigned long long)n->sources, ds_s(n->sources), hex);
     return bad ? ds_fail_nomem(err) : ds_out_put(&c->out, c->text.data, c->text.len, err);
 }
 

@@ -12,6 +12,7 @@
 #include "sidecar.h"
 #include "sig.h"
 #include "term.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -83,7 +84,7 @@ static void say(const args *a, const ds_exported *e)
         fprintf(stderr, "  lost in %s: %s: %s", a->format,
                 l->v[i].column ? l->v[i].column : "stream", l->v[i].what);
         if (l->v[i].counted)
-            fprintf(stderr, ": %" PRIu64 " records", l->v[i].count);
+            fprintf(stderr, ": %" PRIu64 " record%s", l->v[i].count, ds_s(l->v[i].count));
         fputc('\n', stderr);
     }
 }

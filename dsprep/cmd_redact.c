@@ -8,6 +8,7 @@
 #include "redact.h"
 #include "sig.h"
 #include "term.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -328,8 +329,8 @@ static void say(const redact *d, const ds_rowresult *res, const ds_rowplan *plan
     }
     if (ds_log_level == 0)
         return;
-    fprintf(stderr, "dsprep redact: %llu found in %llu of %llu records", (unsigned long long)sum,
-            (unsigned long long)d->changed, (unsigned long long)d->records);
+    fprintf(stderr, "dsprep redact: %llu found in %llu of %llu record%s", (unsigned long long)sum,
+            (unsigned long long)d->changed, (unsigned long long)d->records, ds_s(d->records));
     const char *sep = ": ";
     for (unsigned i = 0; i < DS_NPII; i++)
         if (all[i]) {

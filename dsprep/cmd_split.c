@@ -10,6 +10,7 @@
 #include "sig.h"
 #include "term.h"
 #include "where.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -223,7 +224,8 @@ static void say(const split *s, const ds_rowresult *res, const ds_rowplan *plan)
     json_decref(parts);
     json_decref(more);
     for (size_t i = 0; s->o->dir && ds_log_level > 0 && i < s->n; i++)
-        fprintf(stderr, "  %s: %llu records\n", s->path[i], (unsigned long long)res->routed[i]);
+        fprintf(stderr, "  %s: %llu record%s\n", s->path[i], (unsigned long long)res->routed[i],
+                ds_s(res->routed[i]));
 }
 
 static int split_stream(split *s, char **operands, int n, ds_err *err)

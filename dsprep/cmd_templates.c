@@ -14,6 +14,7 @@
 #include "stageout.h"
 #include "term.h"
 #include "twice.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -384,8 +385,9 @@ static void say(const tmpl_ctx *c, const ds_rowopts *o)
         return;
     }
     if (ds_log_level > 0)
-        fprintf(stderr, "dsprep templates: %" PRIu64 " records, %zu templates from %zu shapes\n",
-                c->records, c->drain.n, c->shapes.n);
+        fprintf(stderr, "dsprep templates: %" PRIu64 " record%s, %zu template%s from %zu shape%s\n",
+                c->records, ds_s(c->records), c->drain.n, ds_s(c->drain.n), c->shapes.n,
+                ds_s(c->shapes.n));
     if (c->without > 0)
         ds_warn("%" PRIu64 " records have no template: no text, or past --max-shapes", c->without);
 }

@@ -13,6 +13,7 @@
 #include "term.h"
 #include "tok_config.h"
 #include "tokencol.h"
+#include "plural.h"
 
 #define SHOWN 20 /* skipped records that are told of */
 
@@ -340,9 +341,9 @@ static void say_json(const tok_ctx *c, const ds_rowopts *o)
 static void say_result(const tok_ctx *c, bool marked)
 {
     const ds_tokencounts *n = &c->counts;
-    fprintf(stderr, "dsprep tokenize: %llu records, %llu tokens from %llu bytes of text",
-            (unsigned long long)c->records, (unsigned long long)n->tokens,
-            (unsigned long long)n->bytes);
+    fprintf(stderr, "dsprep tokenize: %llu record%s, %llu token%s from %llu byte%s of text",
+            (unsigned long long)c->records, ds_s(c->records), (unsigned long long)n->tokens,
+            ds_s(n->tokens), (unsigned long long)n->bytes, ds_s(n->bytes));
     if (marked)
         fprintf(stderr, ", %llu of them targets", (unsigned long long)n->targets);
     fprintf(stderr, "\n");

@@ -5,6 +5,7 @@
 #include "audit.h"
 #include "cmd_verb.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -92,10 +93,10 @@ static int audit(const char *dir, const char *store, ds_audit_opts *o, bool json
         say_end(dir, &a);
     if (!rc && a.failed)
         rc = ds_fail(err, a.corrupt ? DS_CORRUPT : DS_FAIL, "%s: %" PRIu64 " check%s failed", dir,
-                     a.failed, a.failed == 1 ? "" : "s");
+                     a.failed, ds_s(a.failed));
     else if (!rc && a.unchecked && !o->offline)
         rc = ds_fail(err, DS_FAIL, "%s: %" PRIu64 " check%s could not be made", dir, a.unchecked,
-                     a.unchecked == 1 ? "" : "s");
+                     ds_s(a.unchecked));
     ds_audit_fini(&a);
     if (have)
         ds_store_close(&s);

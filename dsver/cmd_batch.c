@@ -10,6 +10,7 @@
 #include "runs.h"
 #include "runset.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -341,7 +342,7 @@ static int show(batch *b, const char *what, const char *store, const ds_opt_list
     rc = rc ? rc : say_rows(b, err);
     if (!rc && b->differ)
         rc = ds_fail(err, DS_FAIL, "%" PRIu64 " row%s of step %" PRIu64 " differ%s from the ledger",
-                     b->differ, b->differ == 1 ? "" : "s", b->step, b->differ == 1 ? "s" : "");
+                     b->differ, ds_s(b->differ), b->step, b->differ == 1 ? "s" : "");
     return rc;
 }
 

@@ -7,6 +7,7 @@
 #include "pin.h"
 #include "revision.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -59,8 +60,8 @@ static int work(const char *store, char **operands, ds_checkout_opts *o, bool js
         if (done.file)
             printf("%s %s/%s, %s\n", git_oid_tostr_s(&rev.id), operands[1], done.file, size);
         else
-            printf("%s %s, %" PRIu64 " files, %s\n", git_oid_tostr_s(&rev.id), operands[1],
-                   done.files, size);
+            printf("%s %s, %" PRIu64 " file%s, %s\n", git_oid_tostr_s(&rev.id), operands[1],
+                   done.files, ds_s(done.files), size);
     }
     free(done.file);
     ds_pin_end(&pin);

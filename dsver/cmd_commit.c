@@ -11,6 +11,7 @@
 #include "publish.h"
 #include "revision.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -108,19 +109,20 @@ static void say(const commit *c, const ds_published *p)
     verb_bytes(read, p->pass.bytes_read);
     verb_bytes(stored, cost);
     if (p->unchanged) {
-        printf("%s %s@%s unchanged: %" PRIu64 " records, read %s, stored %s\n",
-               git_oid_tostr_s(&p->id), c->dataset, c->branch, m->records, read,
+        printf("%s %s@%s unchanged: %" PRIu64 " record%s, read %s, stored %s\n",
+               git_oid_tostr_s(&p->id), c->dataset, c->branch, m->records, ds_s(m->records), read,
                cost ? stored : "nothing");
         return;
     }
     printf("%s %s@%s\n", git_oid_tostr_s(&p->id), c->dataset, c->branch);
-    printf("%" PRIu64 " records in %" PRIu64 " blocks from %" PRIu64 " sources; %" PRIu64
-           " pieces new, %" PRIu64 " shared; read %s, stored %s (%.2fx)\n",
-           m->records, m->blocks, m->sources, p->objs.pieces_new, p->objs.pieces_shared, read,
-           stored, cost ? (double)m->bytes / (double)cost : 0.0);
+    printf("%" PRIu64 " record%s in %" PRIu64 " block%s from %" PRIu64 " source%s; %" PRIu64
+           " piece%s new, %" PRIu64 " shared; read %s, stored %s (%.2fx)\n",
+           m->records, ds_s(m->records), m->blocks, ds_s(m->blocks), m->sources, ds_s(m->sources),
+           p->objs.pieces_new, ds_s(p->objs.pieces_new), p->objs.pieces_shared, read, stored,
+           cost ? (double)m->bytes / (double)cost : 0.0);
     if (p->pass.erased)
-        printf("%" PRIu64 " blocks hold records that were erased (dsver forget): they stay so\n",
-               p->pass.erased);
+        printf("records of %" PRIu64 " block%s were erased before (dsver forget): they stay so\n",
+               p->pass.erased, ds_s(p->pass.erased));
 }
 
 static int when(int64_t *t, const char *date, ds_err *err)

@@ -7,6 +7,7 @@
 #include "forget.h"
 #include "io.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -94,10 +95,10 @@ static void say_json(const ds_forgotten *f, bool dry_run)
 static void say(const ds_forgotten *f, bool dry_run)
 {
     const git_oid *v = (const git_oid *)(const void *)f->touched.data;
-    printf("%s %" PRIu64 " record%s, %" PRIu64 " rows in %" PRIu64 " versions, %" PRIu64
-           " sources\n",
-           dry_run ? "would erase" : "erased", f->records, f->records == 1 ? "" : "s", f->rows,
-           f->versions, f->sources);
+    printf("%s %" PRIu64 " record%s, %" PRIu64 " row%s in %" PRIu64 " version%s, %" PRIu64
+           " source%s\n",
+           dry_run ? "would erase" : "erased", f->records, ds_s(f->records), f->rows, ds_s(f->rows),
+           f->versions, ds_s(f->versions), f->sources, ds_s(f->sources));
     for (size_t i = 0; i < f->touched.len / sizeof *v; i++)
         printf("version %s\n", git_oid_tostr_s(&v[i]));
     for (size_t i = 0; i < f->ntaints; i++) {

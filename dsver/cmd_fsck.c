@@ -6,6 +6,7 @@
 #include "cmd_verb.h"
 #include "health.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -121,18 +122,18 @@ static int run(int argc, char **argv)
     else if (!rc && h.erased)
         printf("verified, %" PRIu64 " blocks and pages with something erased\n", h.erased);
     if (!rc && !json)
-        printf("%" PRIu64 " versions, %" PRIu64 " git objects, %" PRIu64 " pieces in %" PRIu64
-               " packs%s: %" PRIu64 " problem%s\n",
-               h.versions, h.git_objects, h.objs.objects, h.objs.packs,
+        printf("%" PRIu64 " version%s, %" PRIu64 " git object%s, %" PRIu64 " piece%s in %" PRIu64
+               " pack%s%s: %" PRIu64 " problem%s\n",
+               h.versions, ds_s(h.versions), h.git_objects, ds_s(h.git_objects), h.objs.objects,
+               ds_s(h.objs.objects), h.objs.packs, ds_s(h.objs.packs),
                o.parts       ? ", a part of all bytes read"
                : o.read_data ? ", all bytes read"
                              : "",
-               h.problems, h.problems == 1 ? "" : "s");
+               h.problems, ds_s(h.problems));
     if (!rc && !json && h.afar)
         printf("%" PRIu64 " pieces are at the remote and not here\n", h.afar);
     if (!rc && h.problems)
-        ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems,
-                h.problems == 1 ? "" : "s");
+        ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems, ds_s(h.problems));
     ds_store_close(&s);
     status = ds_command_end(&ds_ver_fsck, &err, json);
     ds_sig_reraise();

@@ -7,6 +7,7 @@
 #include "remotegc.h"
 #include "sig.h"
 #include "term.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -57,11 +58,12 @@ static void say(const ds_collected *g, bool dry_run, bool json)
                g->catalog.pruned, g->missing, g->kept_expired, o->revived);
         return;
     }
-    printf("%" PRIu64 " versions need %" PRIu64 " of %" PRIu64 " pieces; %s%" PRIu64
-           " dead, %" PRIu64 " leftovers; packs %s -> %s\n",
-           g->versions, o->live, o->pieces, dry_run ? "would remove " : "removed ", o->dead,
-           o->tmp_removed + g->catalog.leftovers, verb_bytes(before, o->bytes_before),
-           verb_bytes(after, o->bytes_after));
+    const uint64_t leftovers = o->tmp_removed + g->catalog.leftovers;
+    printf("%" PRIu64 " version%s need%s %" PRIu64 " of %" PRIu64 " piece%s; %s%" PRIu64
+           " dead, %" PRIu64 " leftover%s; packs %s -> %s\n",
+           g->versions, ds_s(g->versions), g->versions == 1 ? "s" : "", o->live, o->pieces,
+           ds_s(o->pieces), dry_run ? "would remove " : "removed ", o->dead, leftovers,
+           ds_s(leftovers), verb_bytes(before, o->bytes_before), verb_bytes(after, o->bytes_after));
 }
 
 static int note(ds_store *s, int64_t grace, const char *remote, ds_err *err)
@@ -87,11 +89,11 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
                g->erased);
         return;
     }
-    printf("%" PRIu64 " versions, %" PRIu64 " packs, %s; %s%" PRIu64 " (%s), condemned %" PRIu64
+    printf("%" PRIu64 " version%s, %" PRIu64 " pack%s, %s; %s%" PRIu64 " (%s), condemned %" PRIu64
            " (%s), still in grace %" PRIu64 " (%s)\n",
-           g->versions, g->packs, verb_bytes(all, g->bytes), dry_run ? "would delete " : "deleted ",
-           g->deleted, verb_bytes(gone, g->deleted_bytes), g->condemned,
-           verb_bytes(going, g->condemned_bytes), g->waiting,
+           g->versions, ds_s(g->versions), g->packs, ds_s(g->packs), verb_bytes(all, g->bytes),
+           dry_run ? "would delete " : "deleted ", g->deleted, verb_bytes(gone, g->deleted_bytes),
+           g->condemned, verb_bytes(going, g->condemned_bytes), g->waiting,
            verb_bytes(waiting, g->waiting_bytes));
 }
 

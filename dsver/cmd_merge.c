@@ -10,6 +10,7 @@
 #include "refs.h"
 #include "revision.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run_merge(int argc, char **argv);
 static int run_revert(int argc, char **argv);
@@ -103,9 +104,9 @@ static int say_conflicts(const merging *c, const ds_merge *m, ds_err *err)
         }
     }
     return ds_fail(err, DS_FAIL,
-                   "%" PRIu64 " conflicts: nothing was changed (--ours, --theirs, --take-ours KEY "
-                   "and --take-theirs KEY decide them)",
-                   n);
+                   "%" PRIu64 " conflict%s: nothing was changed (--ours, --theirs, --take-ours "
+                   "KEY and --take-theirs KEY decide)",
+                   n, ds_s(n));
 }
 
 /* ---- the merged stream becomes a version ---- */
@@ -151,8 +152,9 @@ static void say(const merging *c, const ds_merge *m, const ds_published *done)
     printf("%s %s@%s%s\n", git_oid_tostr_s(&done->id), c->into.dataset, c->into.branch,
            done->unchanged ? " unchanged" : "");
     printf("%" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64 " added, %" PRIu64
-           " conflicts decided: %" PRIu64 " records\n",
-           t->removed, t->changed, t->added, t->resolved, done->pass.meta.records);
+           " conflict%s decided: %" PRIu64 " record%s\n",
+           t->removed, t->changed, t->added, t->resolved, ds_s(t->resolved),
+           done->pass.meta.records, ds_s(done->pass.meta.records));
 }
 
 static int three_way(merging *c, const git_oid *base, const git_oid *theirs, bool merge,

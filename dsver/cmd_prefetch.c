@@ -11,6 +11,7 @@
 #include "revision.h"
 #include "sig.h"
 #include "versionpart.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -81,11 +82,13 @@ static void say(const fetching *f, const git_oid *commit, const ds_partsize *siz
                ",\"records\":%" PRIu64 ",\"pieces\":%" PRIu64 ",\"bytes\":%" PRIu64 "}\n",
                git_oid_tostr_s(commit), size->blocks, size->of, size->records, m->pieces, m->bytes);
     else if (!f->quiet && m->pieces)
-        printf("%" PRIu64 " of %" PRIu64 " blocks, %" PRIu64 " records: %" PRIu64 " pieces, %s\n",
-               size->blocks, size->of, size->records, m->pieces, verb_bytes(bytes, m->bytes));
+        printf("%" PRIu64 " of %" PRIu64 " block%s, %" PRIu64 " record%s: %" PRIu64
+               " piece%s, %s\n",
+               size->blocks, size->of, ds_s(size->of), size->records, ds_s(size->records),
+               m->pieces, ds_s(m->pieces), verb_bytes(bytes, m->bytes));
     else if (!f->quiet)
-        printf("%" PRIu64 " of %" PRIu64 " blocks, %" PRIu64 " records: all is here\n",
-               size->blocks, size->of, size->records);
+        printf("%" PRIu64 " of %" PRIu64 " block%s, %" PRIu64 " record%s: all is here\n",
+               size->blocks, size->of, ds_s(size->of), size->records, ds_s(size->records));
 }
 
 static int fetch(const fetching *f, ds_store *s, const git_oid *commit, ds_err *err)

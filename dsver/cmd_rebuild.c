@@ -8,6 +8,7 @@
 #include "remerge.h"
 #include "revision.h"
 #include "sig.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -126,12 +127,13 @@ static void say_words(const outcome *o)
     const ds_recompared *got = o->got;
     char is[65];
     ds_sha_hex(is, &got->root);
-    printf("rebuilt%s: root sha256:%s, %" PRIu64 " records from %" PRIu64 " sources",
-           got->same ? "" : ", but for what was erased", is, got->records, o->sources);
+    printf("rebuilt%s: root sha256:%s, %" PRIu64 " record%s from %" PRIu64 " source%s",
+           got->same ? "" : ", but for what was erased", is, got->records, ds_s(got->records),
+           o->sources, ds_s(o->sources));
     if (got->erased)
         printf("; %" PRIu64 " erased", got->erased);
     if (got->others)
-        printf("; %" PRIu64 " sources changed since", got->others);
+        printf("; %" PRIu64 " source%s changed since", got->others, ds_s(got->others));
     if (o->merge)
         say_three(o->merge, 10, (const char *[]){"; of ", " and what ", " changed since ", ""});
     putchar('\n');

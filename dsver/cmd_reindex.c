@@ -4,6 +4,7 @@
 
 #include "cmd_verb.h"
 #include "refs.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -74,9 +75,10 @@ static int rebuild(const char *dir, bool json, const char *reason, ds_err *err)
                ",\"problems\":%" PRIu64 "}\n",
                st.packs, st.objects, st.problems);
     else
-        printf("%" PRIu64 " pieces in %" PRIu64 " packs\n", st.objects, st.packs);
+        printf("%" PRIu64 " piece%s in %" PRIu64 " pack%s\n", st.objects, ds_s(st.objects),
+               st.packs, ds_s(st.packs));
     return st.problems ? ds_fail(err, DS_CORRUPT, "%" PRIu64 " problem%s found", st.problems,
-                                 st.problems == 1 ? "" : "s")
+                                 ds_s(st.problems))
                        : 0;
 }
 

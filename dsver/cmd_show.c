@@ -6,6 +6,7 @@
 #include "json.h"
 #include "manifest.h"
 #include "revision.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -114,8 +115,9 @@ static int say(const shown *x, ds_err *err)
     printf("commit  %s\ndataset %s\nauthor  %s\ndate    %s\n", git_oid_tostr_s(&x->v.id),
            x->v.dataset, x->v.author, date);
     printf("message %.*s\n", (int)strcspn(x->v.message, "\n"), x->v.message);
-    printf("records %" PRIu64 " in %" PRIu64 " blocks, %s, from %" PRIu64 " sources\n",
-           x->m.records, x->m.blocks, verb_bytes(bytes, x->m.bytes), x->m.sources);
+    printf("records %" PRIu64 " in %" PRIu64 " block%s, %s, from %" PRIu64 " source%s\n",
+           x->m.records, x->m.blocks, ds_s(x->m.blocks), verb_bytes(bytes, x->m.bytes),
+           x->m.sources, ds_s(x->m.sources));
     for (size_t i = 0; i < x->m.counts.nheld; i++)
         printf("held    %" PRIu64 " %s\n", x->m.counts.held[i].count, x->m.counts.held[i].reason);
     for (size_t i = 0; i < x->m.counts.nfailed; i++)

@@ -9,6 +9,7 @@
 #include "jsonrow.h"
 #include "revision.h"
 #include "statmember.h"
+#include "plural.h"
 
 enum { SHOWN = 3, LISTED = 20 };
 
@@ -357,8 +358,9 @@ int statsay_all(const ds_verstats *v, const char *column, bool json, ds_err *err
         printf(",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"chunks_read\":%" PRIu64 "}\n",
                v->version.records, v->blocks, v->read);
     } else if (!column) {
-        printf("%s %.10s: %" PRIu64 " records in %" PRIu64 " blocks\n", v->version.dataset,
-               git_oid_tostr_s(&v->version.id), v->version.records, v->blocks);
+        printf("%s %.10s: %" PRIu64 " record%s in %" PRIu64 " block%s\n", v->version.dataset,
+               git_oid_tostr_s(&v->version.id), v->version.records, ds_s(v->version.records),
+               v->blocks, ds_s(v->blocks));
         say_head();
     }
     for (size_t i = 0; !rc && i < v->schema.n; i++)

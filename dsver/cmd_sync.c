@@ -9,6 +9,7 @@
 #include "overlay.h"
 #include "refs.h"
 #include "runs.h"
+#include "plural.h"
 
 void sync_ref_words(char *out, size_t len, const char *ref)
 {
@@ -74,7 +75,8 @@ void sync_say_end(const sync_words *w, const ds_synced *d)
                w->what, d->refs, d->rejected, d->versions, d->moved.pieces, d->moved.packs,
                d->moved.bytes);
     } else if (!w->quiet && d->moved.pieces) {
-        printf("%" PRIu64 " pieces, %s\n", d->moved.pieces, verb_bytes(bytes, d->moved.bytes));
+        printf("%" PRIu64 " piece%s, %s\n", d->moved.pieces, ds_s(d->moved.pieces),
+               verb_bytes(bytes, d->moved.bytes));
     } else if (!w->quiet && d->refs == 0 && d->rejected == 0) {
         printf("nothing new\n");
     }

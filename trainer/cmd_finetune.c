@@ -16,6 +16,7 @@
 #include "sig.h"
 #include "term.h"
 #include "try.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -206,9 +207,10 @@ static void say_begin(const ds_trainer *t)
         fprintf(stderr, "dstrain finetune: --recompute %s\n", ds_recompute_name(t->c.recompute));
     fprintf(stderr,
             "dstrain finetune: %s, %" PRId64 " of %" PRId64 " parameters (%.2f %%), %" PRIu64
-            " steps of %" PRIu64 " rows, run %.16s\n",
+            " step%s of %" PRIu64 " row%s, run %.16s\n",
             ds_method_name(t->c.method), trained, all, 100.0 * (double)trained / (double)all,
-            t->c.steps, t->c.batch * t->c.accumulate, digest);
+            t->c.steps, ds_s(t->c.steps), t->c.batch * t->c.accumulate,
+            ds_s(t->c.batch * t->c.accumulate), digest);
 }
 
 static void say_times(shown *s, const ds_run_times *t)
@@ -262,10 +264,10 @@ static void say_end(const ds_trainer *t, const ds_ckpt_state *state, enum ds_run
     }
     if (end == DS_RUN_EARLY)
         printf("stopped after step %" PRIu64 " of %" PRIu64 ": no better for %" PRIu64
-               " evaluations\n",
-               state->step, c->steps, c->patience);
-    printf("%s/%s\nloss %.6f after %" PRIu64 " steps; sha256:%s\n", c->out, name, state->loss,
-           state->step, sum);
+               " evaluation%s\n",
+               state->step, c->steps, c->patience, ds_s(c->patience));
+    printf("%s/%s\nloss %.6f after %" PRIu64 " step%s; sha256:%s\n", c->out, name, state->loss,
+           state->step, ds_s(state->step), sum);
     if (state->watch.best_step) {
         ds_checkpoint_name(name, state->watch.best_step);
         printf("best: %s/%s, evaluation loss %.6f\n", c->out, name, state->watch.best);

@@ -10,6 +10,7 @@
 #include "io.h"
 #include "json.h"
 #include "term.h"
+#include "plural.h"
 
 void ds_dicom_account_fini(ds_dicom_account *a)
 {
@@ -117,8 +118,8 @@ int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json,
                          ds_buf_puts(out, "}\n")
                    : ds_buf_printf(out,
                                    "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64
-                                   " held + %" PRIu64 " failed; %" PRIu64 " records\n",
-                                   a->inputs, good, a->held, a->failed, records);
+                                   " held + %" PRIu64 " failed; %" PRIu64 " record%s\n",
+                                   a->inputs, good, a->held, a->failed, records, ds_s(records));
     return bad ? ds_fail_nomem(err) : 0;
 }
 

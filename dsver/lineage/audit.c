@@ -13,6 +13,7 @@
 #include "segments.h"
 #include "sig.h"
 #include "skipcheck.h"
+#include "plural.h"
 
 typedef struct audit {
     const ds_audit_opts *o;
@@ -162,18 +163,18 @@ static bool compare(audit *a, const ds_runset_part *p, const char *check)
         say(a, check, DS_AUDIT_FAILED, "column '%s' names tokenizer '%s', the run says '%s'",
             w->column, p->tokenizer, w->tokenizer);
     else if (p->where == DS_SET_FILE)
-        say(a, check, DS_AUDIT_OK, "%s: %" PRIu64 " records, root sha256:%s", p->path, p->records,
-            got);
+        say(a, check, DS_AUDIT_OK, "%s: %" PRIu64 " record%s, root sha256:%s", p->path, p->records,
+            ds_s(p->records), got);
     else if (p->where == DS_SET_ROOT && *w->commit)
         say(a, check, DS_AUDIT_OK,
-            "commit %s: %" PRIu64 " records, root sha256:%s (commit %s is not in the store)",
-            git_oid_tostr_s(&p->commit), p->records, got, w->commit);
+            "commit %s: %" PRIu64 " record%s, root sha256:%s (commit %s is not in the store)",
+            git_oid_tostr_s(&p->commit), p->records, ds_s(p->records), got, w->commit);
     else
-        say(a, check, DS_AUDIT_OK, "commit %s: %" PRIu64 " records, root sha256:%s",
-            git_oid_tostr_s(&p->commit), p->records, got);
+        say(a, check, DS_AUDIT_OK, "commit %s: %" PRIu64 " record%s, root sha256:%s",
+            git_oid_tostr_s(&p->commit), p->records, ds_s(p->records), got);
     if (p->erased)
-        say(a, check, DS_AUDIT_OK, "verified, with records erased from %" PRIu64 " blocks",
-            p->erased);
+        say(a, check, DS_AUDIT_OK, "verified, with records erased from %" PRIu64 " block%s",
+            p->erased, ds_s(p->erased));
     return ds_sha_eq(&p->root, &w->root) && p->records == w->records;
 }
 
@@ -320,8 +321,8 @@ static int say_ledger(pass *p, const ds_segments *l, ds_err *why, int rc, ds_err
             "the chain ends in sha256:%s, lineage.json says sha256:%s", got, head);
     else
         say(a, "ledger", DS_AUDIT_OK,
-            "%" PRIu64 " rows in %" PRIu64 " steps, %zu segment%s, sha256:%s", p->rows, want->step,
-            l->n, l->n == 1 ? "" : "s", got);
+            "%" PRIu64 " row%s in %" PRIu64 " step%s, %zu segment%s, sha256:%s", p->rows,
+            ds_s(p->rows), want->step, ds_s(want->step), l->n, ds_s(l->n), got);
     return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "overlay.h"
 #include "person.h"
 #include "revision.h"
+#include "plural.h"
 
 /* ---- the statement ---- */
 
@@ -79,7 +80,7 @@ int ds_forget_publish(ds_forgetting *f, ds_err *err)
     rc = rc ? rc : ds_person_text(&actor, &who, err);
     rc = rc ? rc : ds_signer_find(&signer, f->store->dir, f->o->sign, false, actor, err);
     if (!rc && (ds_buf_printf(&message, "erased %" PRIu64 " record%s\n\n%s", f->out->records,
-                              f->out->records == 1 ? "" : "s", f->o->reason) ||
+                              ds_s(f->out->records), f->o->reason) ||
                 !ds_buf_cstr(&message)))
         rc = ds_fail_nomem(err);
     rc = rc ? rc : make_statement(f, &text, actor, date, err);

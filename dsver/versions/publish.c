@@ -10,6 +10,7 @@
 #include "person.h"
 #include "refs.h"
 #include "statcache.h"
+#include "plural.h"
 
 enum { MOVES_MAX = 1000 }; /* only commands from outside can win more than once */
 
@@ -71,8 +72,7 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
 {
     char subject[64];
     const ds_meta *m = &out->pass.meta;
-    snprintf(subject, sizeof subject, "%" PRIu64 " record%s", m->records,
-             m->records == 1 ? "" : "s");
+    snprintf(subject, sizeof subject, "%" PRIu64 " record%s", m->records, ds_s(m->records));
     ds_version_new v = {.tree = out->pass.tree,
                         .parent = b->has_parent ? &b->parent : NULL,
                         .merged = o->merged,

@@ -17,7 +17,7 @@ load dsprep_common
 @test "check: one line a file, the same for any number of threads" {
     stream 6000
     exits 0 dsprep check -j 1 s.dsr
-    has "s.dsr: 6000 records " " blocks 1 sources root sha256:"
+    has "s.dsr: 6000 records " " blocks 1 source root sha256:"
     local one=$output
     exits 0 dsprep check -j 8 s.dsr
     [ "$output" = "$one" ]

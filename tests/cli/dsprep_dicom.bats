@@ -32,7 +32,7 @@ clean() {
     has '"dtype":"u16","shape":[4,4]' '"Modality":"CT"' '"PatientIdentityRemoved":"YES"' '"SeriesDescription":"Axial 1.25"'
     hasnt '"StudyDate":"20190102"'
     exits 0 dsprep check s.dsr
-    has " 1 records"
+    has " 1 record"
 }
 
 @test "dicom: modality values are floats, frames are records" {
@@ -55,7 +55,7 @@ clean() {
     cp "$DICOM/ct" ct
     cp "$DICOM/us_held" us
     exits 3 bash -c 'dsprep dicom --key-file key --hold held --report r.json ct us junk 2>&1 >s.dsr'
-    has "3 input = 1 output + 2 held + 0 failed; 1 records"
+    has "3 input = 1 output + 2 held + 0 failed; 1 record"
     [ "$(ls held)" = "$(printf 'not-dicom\nultrasound-without-regions')" ]
     cmp us held/ultrasound-without-regions/*.dcm
     [ "$(stat -c %a held/ultrasound-without-regions/*.dcm)" = 600 ]

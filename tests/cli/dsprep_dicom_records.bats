@@ -144,12 +144,12 @@ is() { # is WANTED N MEMBER...
     f=$(ls plain | head -1)
     cp "plain/$f" plain/again
     exits 0 bash -c 'dsprep dicom --record volume --key-file key --hold held plain 2>&1 >s.dsr'
-    has "6 input = 5 output + 1 held + 0 failed; 1 records"
+    has "6 input = 5 output + 1 held + 0 failed; 1 record"
     [ ! -e held ]
     # other bytes under its name
     printf '\7' | dd of=plain/again bs=1 seek=$(($(stat -c %s plain/again) - 1)) conv=notrunc status=none
     exits 3 bash -c 'dsprep dicom --record volume --key-file key --hold held plain 2>&1 >s.dsr'
-    has "6 input = 5 output + 1 held + 0 failed; 1 records"
+    has "6 input = 5 output + 1 held + 0 failed; 1 record"
     [ "$(ls held)" = duplicate-object ]
     # pixels cut off: known only when they are read
     rm plain/again

@@ -116,7 +116,7 @@ END
     dsprep check r.dsr
     [ "$(dsprep cat r.dsr)" = '{"key":"a","text":"x","meta":{"from":"[EMAIL]","n":"[PHONE]","m":12.5,"big":123456789012345,"l":["say \"[IP]\"",{"a@b.io":null}],"e":"tab\there"},"redacted":{"email":1,"phone":1,"ip":1}}' ]
     exits 0 bash -c 'dsprep text -q --key-field id j.jsonl | dsprep redact -c text --report rep.json >r.dsr'
-    has 'dsprep redact: 0 found in 0 of 1 records'
+    has 'dsprep redact: 0 found in 0 of 1 record'
     [ "$(cat rep.json)" = '{"records":1,"changed":0,"found":{},"columns":{"text":{}}}' ]
 }
 

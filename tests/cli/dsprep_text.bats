@@ -263,7 +263,7 @@ END
     [ "$(cat st)" -eq 3 ]
     grep -q '1 input = 0 output + 1 held' err
     # As a document it is one record.
-    head -c 50000000 /dev/zero | tr '\0' a | dsprep text -q - | dsprep check - | grep -q '1 records'
+    head -c 50000000 /dev/zero | tr '\0' a | dsprep text -q - | dsprep check - | grep -q '1 record '
 }
 
 @test "text: deep JSON is refused" {

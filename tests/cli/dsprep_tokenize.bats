@@ -28,7 +28,7 @@ load dsprep_common
     dsprep cat --origin -c text s.dsr >a
     dsprep cat --origin -c text one.dsr >b
     cmp a b
-    [ "$(dsprep check s.dsr | sed 's/ sources.*//; s/.*records//')" = "$(dsprep check one.dsr | sed 's/ sources.*//; s/.*records//')" ]
+    [ "$(dsprep check s.dsr | sed 's/ source.*//; s/.*record//')" = "$(dsprep check one.dsr | sed 's/ source.*//; s/.*record//')" ]
     dsprep info --sources s.dsr | sed -n '/^sources$/,$p' >a
     dsprep info --sources one.dsr | sed -n '/^sources$/,$p' >b
     [ -s a ]

@@ -82,7 +82,7 @@ without() { # FILE: records without the one that is to go
     dsprep text -q files | dsver commit docs >/dev/null
     key=$(dsver cat docs | records - | sed -n 's/^{"key":"\([^"]*name-3[^"]*\)".*/\1/p')
     exits 0 dsver forget --reason r "$key"
-    has "1 sources"
+    has "1 source"
     exits 0 other find .dsver name-3
     exits 0 other find .dsver "number 3"
     dsver cat docs >o.dsr
@@ -127,7 +127,7 @@ without() { # FILE: records without the one that is to go
     patients
     dsver forget --reason r patient-377 >/dev/null
     exits 0 dsver commit -m again docs p1.dsr
-    has "1 blocks hold records that were erased (dsver forget): they stay so"
+    has "records of 1 block were erased before (dsver forget): they stay so"
     [ "$(dsver cat docs | records - | grep -c erased:)" -eq 1 ]
     exits 0 other find .dsver ZEBRAFINCH # and its bytes do not come back
     dsver fsck --read-data

@@ -87,9 +87,9 @@ number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" <<<"$output"; }
     in_a push
     dsver clone --lazy far b
     exits 0 in_b prefetch docs@main~1
-    [[ $output == "1 of 1 blocks, 2000 records: "*" pieces, "* ]]
+    [[ $output == "1 of 1 block, 2000 records: "*" pieces, "* ]]
     exits 0 in_b prefetch docs@main~1
-    [ "$output" = "1 of 1 blocks, 2000 records: all is here" ]
+    [ "$output" = "1 of 1 block, 2000 records: all is here" ]
     mv far/packs off
     [ "$(cd b && dsver cat docs@main~1 | sha256sum)" = "$(cd a && dsver cat docs@main~1 | sha256sum)" ]
     exits 12 in_b prefetch docs

@@ -69,7 +69,7 @@ fork() {
     echo "$output" | grep -qx '{"type":"conflict","key":"k2","ours":"changed","theirs":"changed"}'
     echo "$output" | grep -qx '{"type":"conflict","key":"k3","ours":"removed","theirs":"changed"}'
     exits 1 dsver merge --take-ours k2 d side
-    has "1 conflicts"
+    has "1 conflict: "
     exits 2 dsver merge --ours --theirs d side
     dsver merge --take-ours k2 --theirs d side >out
     grep -q '2 conflicts decided: 8 records$' out

@@ -238,7 +238,7 @@ sys.stdout.buffer.write(dsr.write(schema, [[b"one"]], provenance=[dsr.step("dspr
     has "400 records" "3 erased"
     sed -i '8d;400d' t.jsonl # r008 is still there
     exits 0 dsver rebuild docs --source t.jsonl --file "$TOKENIZER"
-    has "rebuilt, but for what was erased: root sha256:" "398 records" "3 erased" "1 sources changed since"
+    has "rebuilt, but for what was erased: root sha256:" "398 records" "3 erased" "1 source changed since"
     exits 0 dsver rebuild docs --source t.jsonl --file "$TOKENIZER" --json
     has '"same":false' '"erased":3' '"differs":null'
     sed 's/record 20 says/record 20 said/' t.jsonl >other && mv other t.jsonl
