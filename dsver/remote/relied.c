@@ -86,6 +86,16 @@ static const ds_packmark *going(const relying *r)
     return NULL;
 }
 
+/* A mark of a gc that died, which nobody would take away: 1 when there were such. */
+static int bury(const relying *r, ds_err *err)
+{
+    int64_t now = 0;
+    uint64_t n = 0;
+    int rc = ds_marks_now(&now, r->t->remote, err);
+    rc = rc ? rc : ds_marks_bury(&n, r->t->remote, now, err);
+    return rc ? rc : n > 0;
+}
+
 /* As long as that gc gets on, which is seen by its marks. */
 static int wait_for_end(relying *r, ds_backoff *b, size_t *marks, const ds_packmark *m, ds_err *err)
 {
@@ -99,9 +109,9 @@ static int wait_for_end(relying *r, ds_backoff *b, size_t *marks, const ds_packm
     ds_sha_hex(hex, &m->pack);
     return rc ? rc
               : ds_fail(err, DS_LOCKED,
-                        "%s: a gc deletes pack %.16s at this moment: try again (or, when that gc "
-                        "died, run dsver gc --remote)",
-                        ds_remote_place(r->t->remote), hex);
+                        "%s: a gc deletes pack %.16s at this moment: try again (when that gc died, "
+                        "its mark counts for nothing after %d minutes)",
+                        ds_remote_place(r->t->remote), hex, DS_MARK_DEAD / 60);
 }
 
 static int settle(relying *r, ds_err *err)
@@ -111,10 +121,12 @@ static int settle(relying *r, ds_err *err)
     int rc;
     while ((rc = look(r, err)) > 0 && r->marked.n) {
         const ds_packmark *m = going(r);
-        rc = m ? wait_for_end(r, &b, &marks, m, err) : 0;
+        rc = m ? bury(r, err) : 0;
+        if (m && rc == 0)
+            rc = wait_for_end(r, &b, &marks, m, err);
         for (size_t i = 0; !rc && !m && i < r->marked.n; i++)
-            rc = ds_marks_drop(r->t->remote, &r->marked.ids[i], false, err);
-        rc = rc ? rc : ds_check_interrupt(err);
+            rc = ds_marks_spare(r->t->remote, &r->marked.ids[i], err);
+        rc = rc < 0 ? rc : ds_check_interrupt(err);
         if (rc)
             break;
     }

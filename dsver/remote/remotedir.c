@@ -57,6 +57,17 @@ static int list_entry(const char *dir, const char *name, ds_remote_list_fn fn, v
     return rc;
 }
 
+/* Temporary files of `format` and the like, which nobody lists. */
+static void drop_stale_above(const folder *f)
+{
+    DIR *d = opendir(f->path);
+    for (const struct dirent *e; d && (e = readdir(d));)
+        if (strstr(e->d_name, ".tmp-"))
+            (void)list_entry(f->path, e->d_name, NULL, NULL, NULL);
+    if (d)
+        closedir(d);
+}
+
 static int dir_list(void *self, const char *name, ds_remote_list_fn fn, void *ctx, ds_err *err)
 {
     char *path = NULL;
@@ -77,6 +88,8 @@ static int dir_list(void *self, const char *name, ds_remote_list_fn fn, void *ct
     }
     if (d)
         closedir(d);
+    if (!rc && strcmp(name, "packs/") == 0)
+        drop_stale_above(self);
     free(path);
     return rc;
 }

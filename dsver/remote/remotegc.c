@@ -11,9 +11,11 @@
 #include <time.h>
 
 #include "refs.h"
-#include "remotemarks.h"
+#include "remotedrop.h"
 #include "remotepurge.h"
 #include "sig.h"
+
+enum { ROUNDS = 5 };
 
 typedef struct farpack {
     ds_sha name;
@@ -31,6 +33,7 @@ typedef struct farsweep {
     ds_shaset live;      /* what versions need, and what that is built on */
     ds_shaset missing;
     ds_buf packs; /* farpack, sorted by row */
+    ds_gitrefs there;
 } farsweep;
 
 /* ---- what lies there ---- */
@@ -117,8 +120,7 @@ static int spare(farsweep *s, uint64_t *n, ds_err *err)
         rc = rc == DS_CORRUPT ? 0 : rc; /* damaged heads hold nothing */
         if (!rc && k.any) {
             ++*n;
-            rc = s->dry_run ? 0 : ds_marks_drop(s->l->remote, name, false, err);
-            rc = rc || s->dry_run ? rc : ds_marks_drop(s->l->remote, name, true, err);
+            rc = s->dry_run ? 0 : ds_marks_spare(s->l->remote, name, err);
         } else if (!rc) {
             rc = ds_shaset_add(&still, name, NULL, err);
         }
@@ -182,45 +184,33 @@ static int mark(farsweep *s, ds_err *err)
 
 /* ---- the end of those whose time is over ---- */
 
+/* What a gc had marked that died in the middle was over then. */
 static bool over(const farsweep *s, const ds_packmark *m)
 {
-    return m->deleting || (m->condemned && m->condemned <= s->now - s->grace);
+    return m->condemned && (m->condemned <= s->now - s->grace ||
+                            (m->deleting >= m->condemned && m->deleting < s->now - DS_MARK_DEAD));
 }
 
-static int delete_one(farsweep *s, const ds_sha *pack, ds_err *err)
-{
-    uint64_t size = 0;
-    const bool there = ds_remoteindex_listed(s->l->index, pack, &size);
-    int rc = ds_remote_drop_pack(s->l->remote, pack, err);
-    rc = rc ? rc : ds_marks_drop(s->l->remote, pack, false, err);
-    rc = rc ? rc : ds_marks_drop(s->l->remote, pack, true, err);
-    s->out->deleted += there;
-    s->out->deleted_bytes += size;
-    return rc;
-}
-
-/* The second mark on all of them; then those that still have the first go. */
 static int delete_marked(farsweep *s, const ds_shaset *doomed, ds_err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; !rc && i < doomed->n; i++)
-        rc = ds_marks_put(s->l->remote, &doomed->ids[i], true, err);
-    rc = rc ? rc : ds_marks_list(&s->marks, s->l->remote, err);
-    for (size_t i = 0; !rc && i < doomed->n; i++) {
-        const ds_packmark *m = ds_marks_find(&s->marks, &doomed->ids[i]);
-        if (m && m->condemned)
-            rc = delete_one(s, &doomed->ids[i], err);
-        else
-            rc = ds_marks_drop(s->l->remote, &doomed->ids[i], true, err);
-        rc = rc ? rc : ds_check_interrupt(err);
+    const ds_remotedrop drop = {.l = s->l, .refs = &s->there, .seen = &s->marks};
+    ds_shaset gone = {0};
+    const int rc = ds_remotedrop_run(&gone, &drop, doomed, err);
+    for (size_t i = 0; i < gone.n; i++) {
+        uint64_t size = 0;
+        s->out->deleted += ds_remoteindex_listed(s->l->index, &gone.ids[i], &size);
+        s->out->deleted_bytes += size;
     }
+    ds_shaset_fini(&gone);
     return rc;
 }
 
+/* 1 done, 0 the refs have moved meanwhile: what else is over is to be looked at anew. */
 static int delete_old(farsweep *s, ds_err *err)
 {
     ds_shaset doomed = {0};
     int rc = 0;
+    s->out->waiting = s->out->waiting_bytes = 0;
     for (size_t i = 0; !rc && i < s->condemned.n; i++) {
         const ds_packmark *m = ds_marks_find(&s->marks, &s->condemned.ids[i]);
         uint64_t size = 0;
@@ -234,8 +224,8 @@ static int delete_old(farsweep *s, ds_err *err)
             s->out->waiting_bytes += size;
         }
     }
-    if (!rc && !s->dry_run && doomed.n)
-        rc = delete_marked(s, &doomed, err);
+    if (!rc)
+        rc = s->dry_run || !doomed.n ? 1 : delete_marked(s, &doomed, err);
     ds_shaset_fini(&doomed);
     return rc;
 }
@@ -246,7 +236,7 @@ static int condemn(farsweep *s, const ds_sha *pack, uint64_t size, ds_err *err)
 {
     s->out->condemned++;
     s->out->condemned_bytes += size;
-    return s->dry_run ? 0 : ds_marks_put(s->l->remote, pack, false, err);
+    return s->dry_run ? 0 : ds_marks_condemn(s->l->remote, pack, err);
 }
 
 typedef struct living {
@@ -315,18 +305,30 @@ static int condemn_dead(farsweep *s, ds_err *err)
 
 /* ---- the whole ---- */
 
+static void look_fini(farsweep *s)
+{
+    ds_marks_fini(&s->marks);
+    ds_shaset_fini(&s->condemned);
+    ds_shaset_fini(&s->live);
+    ds_shaset_fini(&s->missing);
+    ds_buf_fini(&s->packs);
+    ds_gitrefs_fini(&s->there);
+}
+
 /* Marks come first, refs after: whoever relied on a pack before it was condemned has moved his by
  * now. */
 static int look(farsweep *s, ds_err *err)
 {
     ds_listed e;
     s->now = (int64_t)time(NULL);
+    s->out->packs = s->out->bytes = 0;
     int rc = s->dry_run ? 0 : ds_marks_now(&s->now, s->l->remote, err);
     rc = rc ? rc : ds_marks_list(&s->marks, s->l->remote, err);
     const ds_packmark *m = (const ds_packmark *)(const void *)s->marks.v.data;
     for (size_t i = 0; !rc && i < s->marks.v.len / sizeof *m; i++)
         rc = ds_shaset_add(&s->condemned, &m[i].pack, NULL, err);
-    rc = rc ? rc : ds_remote_needed(&s->live, &s->out->versions, s->l, err);
+    rc = rc ? rc : ds_git_refs(&s->there, s->l->conf.catalog, err);
+    rc = rc ? rc : ds_remote_needed(&s->live, &s->out->versions, s->l, &s->there, err);
     rc = rc ? rc : mark(s, err);
     for (size_t i = 0; !rc && ds_remoteindex_entry(s->l->index, i, &e); i++)
         if (e.pack != UINT64_MAX) {
@@ -336,22 +338,33 @@ static int look(farsweep *s, ds_err *err)
     return rc;
 }
 
+static int look_and_delete(farsweep *s, ds_err *err)
+{
+    char hex[65];
+    int rc = look(s, err);
+    if (!rc && s->out->missing) {
+        ds_sha_hex(hex, &s->missing.ids[0]);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s: lacks %llu pieces that its versions need, first %s: nothing was "
+                     "removed; dsver push --all from a store that has them",
+                     ds_remote_place(s->l->remote), (unsigned long long)s->out->missing, hex);
+    }
+    return rc ? rc : delete_old(s, err);
+}
+
 static int run(farsweep *s, ds_err *err)
 {
     ds_remotestate state;
-    char hex[65];
+    uint64_t dead;
     int rc = ds_remoteindex_refresh(s->l->index, &state, err);
     rc = rc || s->dry_run ? rc : ds_remotegc_purge(&s->out->erased, s->l, err);
-    rc = rc ? rc : look(s, err);
-    if (!rc && s->out->missing) {
-        ds_sha_hex(hex, &s->missing.ids[0]);
-        return ds_fail(err, DS_CORRUPT,
-                       "%s: lacks %llu pieces that its versions need, first %s: nothing was "
-                       "removed; dsver push --all from a store that has them",
-                       ds_remote_place(s->l->remote), (unsigned long long)s->out->missing, hex);
+    rc = rc ? rc : look_and_delete(s, err);
+    for (int round = 1; rc == 0 && round < ROUNDS; round++) {
+        look_fini(s);
+        rc = look_and_delete(s, err);
     }
-    rc = rc ? rc : delete_old(s, err);
-    return rc ? rc : condemn_dead(s, err);
+    rc = rc < 0 ? rc : condemn_dead(s, err);
+    return rc || s->dry_run ? rc : ds_marks_bury(&dead, s->l->remote, s->now, err);
 }
 
 int ds_remotegc_run(ds_remoteswept *out, ds_link *l, int64_t grace, bool dry_run, ds_err *err)
@@ -364,10 +377,6 @@ int ds_remotegc_run(ds_remoteswept *out, ds_link *l, int64_t grace, bool dry_run
     rc = run(&s, err);
     ds_objstore_release(l->store->objs);
     ds_remoteindex_skip(l->index, NULL);
-    ds_marks_fini(&s.marks);
-    ds_shaset_fini(&s.condemned);
-    ds_shaset_fini(&s.live);
-    ds_shaset_fini(&s.missing);
-    ds_buf_fini(&s.packs);
+    look_fini(&s);
     return rc;
 }

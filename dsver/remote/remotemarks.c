@@ -9,26 +9,54 @@
 #include <sys/random.h>
 
 #define FOLDER "gc/"
-static const char *const endings[] = {".condemned", ".deleting"};
+#define CONDEMNED ".condemned"
+#define DELETING ".deleting"
+#define NOW "now-"
 
 static int by_pack(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(ds_sha));
 }
 
+int ds_marks_me(ds_marks *m, ds_err *err)
+{
+    while (!m->me)
+        if (getrandom(&m->me, sizeof m->me, 0) != sizeof m->me)
+            return ds_fail_errno(err, errno, "no random bytes from the system");
+    return 0;
+}
+
+/* Whose it is stands behind it; those of other times have no number. */
+static bool is_deleting(const char *name)
+{
+    return strlen(name) > 64 && strncmp(name + 64, DELETING, sizeof DELETING - 1) == 0;
+}
+
 static int on_file(void *ctx, const ds_remote_file *f, ds_err *err)
 {
     ds_marks *m = ctx;
     ds_packmark k = {.condemned = 0};
+    char mine[32];
+    snprintf(mine, sizeof mine, DELETING "-%016" PRIx64, m->me);
     if (strlen(f->name) < 65 || !ds_sha_parse(&k.pack, f->name, 64))
         return 0;
-    if (strcmp(f->name + 64, endings[0]) == 0)
+    if (strcmp(f->name + 64, CONDEMNED) == 0)
         k.condemned = f->time;
-    else if (strcmp(f->name + 64, endings[1]) == 0)
+    else if (is_deleting(f->name))
         k.deleting = f->time;
     else
         return 0;
+    k.mine = m->me && strcmp(f->name + 64, mine) == 0;
     return ds_buf_put(&m->v, &k, sizeof k) ? ds_fail_nomem(err) : 0;
+}
+
+static void join_mark(ds_packmark *to, const ds_packmark *k)
+{
+    if (k->condemned > to->condemned)
+        to->condemned = k->condemned;
+    if (k->deleting > to->deleting)
+        to->deleting = k->deleting;
+    to->mine = to->mine || k->mine;
 }
 
 int ds_marks_list(ds_marks *m, ds_remote *r, ds_err *err)
@@ -40,12 +68,10 @@ int ds_marks_list(ds_marks *m, ds_remote *r, ds_err *err)
     if (n)
         qsort(v, n, sizeof *v, by_pack);
     for (size_t i = 0; i < n; i++)
-        if (to && ds_sha_eq(&v[to - 1].pack, &v[i].pack)) {
-            v[to - 1].condemned += v[i].condemned;
-            v[to - 1].deleting += v[i].deleting;
-        } else {
+        if (to && ds_sha_eq(&v[to - 1].pack, &v[i].pack))
+            join_mark(&v[to - 1], &v[i]);
+        else
             v[to++] = v[i];
-        }
     m->v.len = to * sizeof *v;
     return rc;
 }
@@ -61,11 +87,17 @@ void ds_marks_fini(ds_marks *m)
     ds_buf_fini(&m->v);
 }
 
-static void mark_name(char out[96], const ds_sha *pack, bool deleting)
+enum { NAME = 128 };
+
+/* me 0: the first mark. */
+static void mark_name(char out[NAME], const ds_sha *pack, uint64_t me)
 {
     char hex[65];
     ds_sha_hex(hex, pack);
-    snprintf(out, 96, FOLDER "%s%s", hex, endings[deleting]);
+    if (me)
+        snprintf(out, NAME, FOLDER "%s" DELETING "-%016" PRIx64, hex, me);
+    else
+        snprintf(out, NAME, FOLDER "%s" CONDEMNED, hex);
 }
 
 static int put(ds_remote *r, const char *name, ds_err *err)
@@ -76,18 +108,38 @@ static int put(ds_remote *r, const char *name, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
-int ds_marks_put(ds_remote *r, const ds_sha *pack, bool deleting, ds_err *err)
+static int put_mark(ds_remote *r, const ds_sha *pack, uint64_t me, ds_err *err)
 {
-    char name[96];
-    mark_name(name, pack, deleting);
+    char name[NAME];
+    mark_name(name, pack, me);
     return put(r, name, err);
 }
 
-int ds_marks_drop(ds_remote *r, const ds_sha *pack, bool deleting, ds_err *err)
+static int drop_mark(ds_remote *r, const ds_sha *pack, uint64_t me, ds_err *err)
 {
-    char name[96];
-    mark_name(name, pack, deleting);
+    char name[NAME];
+    mark_name(name, pack, me);
     return ds_remote_delete(r, name, err);
+}
+
+int ds_marks_condemn(ds_remote *r, const ds_sha *pack, ds_err *err)
+{
+    return put_mark(r, pack, 0, err);
+}
+
+int ds_marks_spare(ds_remote *r, const ds_sha *pack, ds_err *err)
+{
+    return drop_mark(r, pack, 0, err);
+}
+
+int ds_marks_claim(const ds_marks *m, ds_remote *r, const ds_sha *pack, ds_err *err)
+{
+    return put_mark(r, pack, m->me, err);
+}
+
+int ds_marks_let_go(const ds_marks *m, ds_remote *r, const ds_sha *pack, ds_err *err)
+{
+    return drop_mark(r, pack, m->me, err);
 }
 
 typedef struct watch {
@@ -110,7 +162,7 @@ int ds_marks_now(int64_t *now, ds_remote *r, ds_err *err)
     uint64_t salt = 0;
     if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
         return ds_fail_errno(err, errno, "no random bytes from the system");
-    snprintf(name, sizeof name, FOLDER "now-%016" PRIx64, salt);
+    snprintf(name, sizeof name, FOLDER NOW "%016" PRIx64, salt);
     watch w = {.name = name + sizeof FOLDER - 1, .time = INT64_MAX};
     int rc = put(r, name, err);
     rc = rc ? rc : ds_remote_list(r, FOLDER, on_watch, &w, err);
@@ -118,5 +170,37 @@ int ds_marks_now(int64_t *now, ds_remote *r, ds_err *err)
     if (!rc && w.time == INT64_MAX)
         rc = ds_fail(err, DS_IO, "%s: does not tell how old its files are", ds_remote_place(r));
     *now = w.time;
+    return rc;
+}
+
+typedef struct burial {
+    int64_t before;
+    ds_buf names; /* NUL behind each */
+    uint64_t marks;
+} burial;
+
+static int on_old(void *ctx, const ds_remote_file *f, ds_err *err)
+{
+    burial *b = ctx;
+    ds_sha pack;
+    const bool mark = is_deleting(f->name) && ds_sha_parse(&pack, f->name, 64);
+    if (f->time > b->before || (!mark && strncmp(f->name, NOW, sizeof NOW - 1) != 0))
+        return 0;
+    b->marks += mark;
+    return ds_buf_put(&b->names, f->name, strlen(f->name) + 1) ? ds_fail_nomem(err) : 0;
+}
+
+int ds_marks_bury(uint64_t *n, ds_remote *r, int64_t now, ds_err *err)
+{
+    burial b = {.before = now - DS_MARK_DEAD};
+    int rc = ds_remote_list(r, FOLDER, on_old, &b, err);
+    const char *name = (const char *)b.names.data;
+    for (size_t at = 0; !rc && at < b.names.len; at += strlen(name + at) + 1) {
+        char path[NAME + 64];
+        snprintf(path, sizeof path, FOLDER "%s", name + at);
+        rc = ds_remote_delete(r, path, err);
+    }
+    *n = b.marks;
+    ds_buf_fini(&b.names);
     return rc;
 }

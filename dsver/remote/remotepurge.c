@@ -8,32 +8,23 @@
 #include "objcore.h"
 #include "overlay.h"
 #include "remotegc.h"
-#include "remotemarks.h"
+#include "remotedrop.h"
 #include "rmtree.h"
+
+enum { ROUNDS = 5 };
 
 /* ---- what is needed there ---- */
 
-int ds_remote_needed(ds_shaset *out, uint64_t *versions, ds_link *l, ds_err *err)
+int ds_remote_needed(ds_shaset *out, uint64_t *versions, ds_link *l, const ds_gitrefs *there,
+                     ds_err *err)
 {
-    ds_gitrefs there = {0};
     ds_buf tips = {0};
-    int rc = ds_git_refs(&there, l->conf.catalog, err);
-    rc = rc ? rc : ds_sync_commits(&tips, l, &there, err);
+    int rc = ds_sync_commits(&tips, l, there, err);
     rc = rc ? rc
             : ds_needed_find(out, versions, l->store, (const git_oid *)(const void *)tips.data,
                              tips.len / sizeof(git_oid), NULL, 0, err);
-    ds_gitrefs_fini(&there);
     ds_buf_fini(&tips);
     return rc;
-}
-
-int ds_remote_drop_pack(ds_remote *r, const ds_sha *pack, ds_err *err)
-{
-    char name[80];
-    ds_remote_pack_name(name, pack, "pack");
-    int rc = ds_remote_delete(r, name, err);
-    ds_remote_pack_name(name, pack, "heads");
-    return rc ? rc : ds_remote_delete(r, name, err);
 }
 
 /* ---- by way of a store in tmp/ ---- */
@@ -139,6 +130,7 @@ typedef struct purge {
     ds_shaset leaving; /* packs with such, or with what is built on such */
     ds_shaset keep;    /* the other pieces of these */
     ds_buf packs;      /* known */
+    ds_gitrefs there;
     ds_err *err;
 } purge;
 
@@ -215,7 +207,9 @@ static int find_hot(purge *p, ds_err *err)
             rc = ds_shaset_add(&there, &gone[i], NULL, err);
     }
     if (!rc && there.n)
-        rc = ds_remote_needed(&live, NULL, p->l, err);
+        rc = ds_git_refs(&p->there, p->l->conf.catalog, err);
+    if (!rc && there.n)
+        rc = ds_remote_needed(&live, NULL, p->l, &p->there, err);
     for (size_t i = 0; !rc && i < there.n; i++)
         if (!ds_shaset_has(&live, &there.ids[i]))
             rc = ds_shaset_add(&p->hot, &there.ids[i], NULL, err);
@@ -224,34 +218,45 @@ static int find_hot(purge *p, ds_err *err)
     return rc;
 }
 
-static int purge_hot(purge *p, ds_err *err)
+/* 1 done, 0 the refs there have moved meanwhile. */
+static int purge_hot(purge *p, ds_shaset *gone, ds_err *err)
 {
     ds_link *l = p->l;
+    const ds_remotedrop drop = {.l = l, .refs = &p->there};
     int rc = ds_objindex_packs(ds_remoteindex_get(l->index), on_pack, &p->packs, err);
     const known *v = (const known *)(const void *)p->packs.data;
     for (size_t i = 0; !rc && i < p->packs.len / sizeof *v; i++)
         rc = look_at(p, &v[i], err);
     rc = rc ? rc : ds_remote_rewrite(l, &p->leaving, &p->keep, &p->hot, err);
-    for (size_t i = 0; !rc && i < p->leaving.n; i++) {
-        rc = ds_remote_drop_pack(l->remote, &p->leaving.ids[i], err);
-        rc = rc ? rc : ds_marks_drop(l->remote, &p->leaving.ids[i], false, err);
-    }
-    return rc;
+    return rc ? rc : ds_remotedrop_run(gone, &drop, &p->leaving, err);
 }
 
-int ds_remotegc_purge(uint64_t *packs, ds_link *l, ds_err *err)
+static int purge_once(ds_shaset *gone, ds_link *l, ds_err *err)
 {
     purge p = {.l = l, .err = err};
     ds_remotestate state;
     int rc = find_hot(&p, err);
-    if (!rc && p.hot.n) {
-        rc = purge_hot(&p, err);
-        rc = rc ? rc : ds_remoteindex_refresh(l->index, &state, err);
-    }
-    *packs = p.leaving.n;
+    const bool any = !rc && p.hot.n;
+    int done = any ? purge_hot(&p, gone, err) : 1;
+    if (any && done >= 0)
+        rc = ds_remoteindex_refresh(l->index, &state, err);
     ds_shaset_fini(&p.hot);
     ds_shaset_fini(&p.leaving);
     ds_shaset_fini(&p.keep);
     ds_buf_fini(&p.packs);
-    return rc;
+    ds_gitrefs_fini(&p.there);
+    return rc ? rc : done;
+}
+
+int ds_remotegc_purge(uint64_t *packs, ds_link *l, ds_err *err)
+{
+    ds_shaset gone = {0};
+    int rc = 0;
+    for (int round = 0; rc == 0 && round < ROUNDS; round++)
+        rc = purge_once(&gone, l, err);
+    if (rc == 0)
+        rc = ds_fail(err, DS_LOCKED, "%s: its refs keep moving: try again", l->conf.catalog);
+    *packs = gone.n;
+    ds_shaset_fini(&gone);
+    return rc < 0 ? rc : 0;
 }

@@ -8,9 +8,8 @@
  * in `hot`. Pieces that are not here come from the remote, by way of a store in tmp/. */
 int ds_remote_rewrite(ds_link *l, const ds_shaset *leaving, const ds_shaset *keep,
                       const ds_shaset *hot, ds_err *err);
-/* A pack and its heads, the bytes first. */
-int ds_remote_drop_pack(ds_remote *r, const ds_sha *pack, ds_err *err);
 /* What the refs of the remote's catalog lead to; objects that are not here are fetched. */
-int ds_remote_needed(ds_shaset *out, uint64_t *versions, ds_link *l, ds_err *err);
+int ds_remote_needed(ds_shaset *out, uint64_t *versions, ds_link *l, const ds_gitrefs *there,
+                     ds_err *err);
 
 #endif

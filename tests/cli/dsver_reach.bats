@@ -217,6 +217,12 @@ frees_in_two() {
     frees_in_two
 }
 
+condemn_trial() { # $m is the mark
+    git -C far/catalog.git update-ref -d refs/heads/people/trial
+    in_a gc --remote origin --grace 0
+    m=$(ls far/gc/*.condemned)
+}
+
 @test "a push takes back what is condemned" {
     to_folder
     in_a push -q
@@ -227,25 +233,29 @@ frees_in_two() {
     exits 0 in_a gc --remote origin --grace 0
     [[ $output == *"deleted 0"*"condemned 0"* ]]
     # one that a gc deletes at this moment is not relied on
-    git -C far/catalog.git update-ref -d refs/heads/people/trial
-    in_a gc --remote origin --grace 0
-    m=$(ls far/gc/*.condemned)
-    cp "$m" "${m%.condemned}.deleting"
+    condemn_trial
+    cp "$m" "${m%.condemned}.deleting-0123456789abcdef"
     exits 11 in_a push
     [[ $output == *"a gc deletes pack"* ]]
     [ -z "$(git -C far/catalog.git for-each-ref refs/heads/people/trial)" ]
-    # what it left when it died: the next gc goes on
+    # the mark of one that died is in nobody's way
+    touch -d '-1 hour' far/gc/*
+    exits 0 in_a push
+    [ -z "$(ls far/gc)" ]
+    # the next gc goes on with what such a one had begun, whatever the grace
+    condemn_trial
+    cp "$m" "${m%.condemned}.deleting-0123456789abcdef"
+    touch -d '-1 hour' far/gc/*
     exits 0 in_a gc --remote origin --grace 30d
     [[ $output == *"deleted 1 "* ]]
     [ -z "$(ls far/gc)" ]
     exits 0 in_a push
     clone_it b
     sound b
-    # a gc that finds the first mark gone lets the pack live
-    git -C far/catalog.git update-ref -d refs/heads/people/trial
-    in_a gc --remote origin --grace 0
-    m=$(ls far/gc/*.condemned)
-    mv "$m" "${m%.condemned}.deleting"
+    # where the first mark is gone the pack lives
+    condemn_trial
+    mv "$m" "${m%.condemned}.deleting-0123456789abcdef"
+    touch -d '-1 hour' far/gc/*
     n=$(ls far/packs | wc -l)
     exits 0 in_a gc --remote origin --grace 0
     [ "$(ls far/packs | wc -l)" = "$n" ]

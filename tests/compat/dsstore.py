@@ -372,10 +372,13 @@ def find(path, text):
                     found.append(os.path.join(folder, name))
     store = Store(path)
     found += ["piece " + id.hex() for id in store.objects if text in store.get(id)]
-    catalog = Catalog(os.path.join(path, "catalog.git"))
-    for row in catalog.run("cat-file", "--batch-all-objects", "--batch-check").decode().splitlines():
-        id, kind, _ = row.split(" ")
-        if text in catalog.run("cat-file", kind, id):
+    objects = Catalog(os.path.join(path, "catalog.git")).run("cat-file", "--batch-all-objects", "--batch")
+    at = 0
+    while at < len(objects): # ID KIND SIZE, the bytes, a newline
+        end = objects.index(b"\n", at)
+        id, _, size = objects[at:end].decode().split(" ")
+        at = end + 1 + int(size) + 1
+        if text in objects[end + 1:at]:
             found.append("catalog object " + id)
     return found
 

@@ -7,21 +7,31 @@
 Signatures are checked (version 4, keys AK / SK), bodies against x-amz-content-sha256. Listings have
 PAGE keys a page (environment, default 1000). The clock is SKEW seconds ahead (environment). DIR/log gets a line a request: METHOD PATH?QUERY STATUS.
 
-DIR/faults: a line a rule, METHOD REGEX WHAT TIMES; the regular expression is looked for in PATH?QUERY. WHAT:
+DIR/faults: a line a rule, METHOD REGEX WHAT TIMES [SKIP [NAME]]; the regular expression is looked for in PATH?QUERY. It works TIMES times after
+it would have SKIP times, counted for each line of its own (NAME makes two differ). WHAT:
     500 503 403 ...   that status, with an <Error>
     drop              the connection is closed without an answer
     truncate          half of the body, then the connection is closed
+    reset             half of the body, and then a reset; without a body it comes at once
     flip              a byte of the body is another
+    short, long       less of the body, or more, with a length to it
+    norange           the whole object instead of the range
+    stale             a listing lacks what came last; ghost: it has a pack that is not there
+    slow              503 and a time after which to come again
     lie               200, but nothing is stored
     half              200, but half of it is stored
     xml:TEXT          200 and this text
     die               the server ends at once
-A rule counts in DIR/faults.N, so that it works TIMES times.
+    hold:NAME         DIR/NAME is made, and the request is looked at when that is gone
+    late:NAME         the same after it was done and before it is answered; around:NAME both
 """
 import hashlib
 import hmac
+import io
 import os
 import re
+import socket
+import struct
 import sys
 import threading
 import time
@@ -44,7 +54,7 @@ UPLOADS = {}
 def rules():
     try:
         with open(os.path.join(ROOT, "faults")) as f:
-            return [r.split(None, 3) for r in f.read().splitlines() if r.strip()]
+            return [(r.split() + ["0"])[:5] + [r] for r in f.read().splitlines() if r.strip()]
     except FileNotFoundError:
         return []
 
@@ -52,6 +62,7 @@ def rules():
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16
+    late = None
 
     def log_message(self, *args):
         pass
@@ -65,23 +76,45 @@ class Handler(BaseHTTPRequestHandler):
         with LOCK, open(os.path.join(ROOT, "log"), "a") as f:
             f.write("%s %s %s\n" % (self.command, self.path, status))
 
+    def wait(self, name):
+        path = os.path.join(ROOT, name)
+        with open(path, "w") as f:
+            f.write("held\n")
+        while os.path.exists(path):
+            time.sleep(0.005)
+
     def answer(self, status, body=b"", headers=(), fault=None):
+        if self.late:
+            self.wait(self.late)
+            self.late = None
         self.note(status)
         if fault == "flip" and body:
             at = len(body) // 2
             body = body[:at] + bytes([body[at] ^ 0x20]) + body[at + 1:]
+        if fault == "short":
+            body = body[:len(body) - len(body) // 3 - 1]
+        if fault == "long":
+            body += b"and more"
         self.send_response(status)
         for k, v in headers:
             self.send_header(k, v)
         if not any(k == "Content-Length" for k, _ in headers):
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command != "HEAD" and fault == "truncate":
+        if self.command != "HEAD" and fault in ("truncate", "reset"):
             self.wfile.write(body[:len(body) // 2])
             self.wfile.flush()
             self.close_connection = True
+            if fault == "reset":
+                self.reset()
         elif self.command != "HEAD":
             self.wfile.write(body)
+
+    def reset(self):
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.connection.close()
+        self.wfile = io.BytesIO()
+        self.rfile = io.BytesIO()
 
     def error(self, status, code, message="as the test asked for"):
         body = "<?xml version='1.0'?><Error><Code>%s</Code><Message>%s</Message></Error>" % (code, message)
@@ -117,12 +150,11 @@ class Handler(BaseHTTPRequestHandler):
         return None if k.hex() == m.group(5) else "SignatureDoesNotMatch"
 
     def fault(self):
-        for i, (method, pattern, what, times) in enumerate(rules()):
+        for method, pattern, what, times, skip, key in rules():
             if method in ("ANY", self.command) and re.search(pattern, self.path):
                 with LOCK:
-                    key = (i, method, pattern, what)
                     USED[key] = USED.get(key, 0) + 1
-                    if USED[key] <= int(times):
+                    if int(skip) < USED[key] <= int(skip) + int(times):
                         return what
         return None
 
@@ -132,12 +164,26 @@ class Handler(BaseHTTPRequestHandler):
         n = int(self.headers.get("Content-Length") or 0)
         body = self.rfile.read(n)
         what = self.fault()
+        word, _, name = (what or "").partition(":")
+        if word in ("hold", "around"):
+            self.wait(name)
+        if word in ("late", "around"):
+            self.late = name
+        if word in ("hold", "late", "around"):
+            what = None
         if what == "die":
             os._exit(0)
         if what == "drop":
             self.note("drop")
             self.close_connection = True
             return
+        if what == "reset" and self.command != "GET":
+            self.note("reset")
+            self.close_connection = True
+            return self.reset()
+        if what == "slow":
+            body = b"<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>"
+            return self.answer(503, b"" if self.command == "HEAD" else body, [("Retry-After", "1")])
         if what and what.isdigit():
             return self.error(int(what), "Fault" + what)
         if what and what.startswith("xml:"):
@@ -166,7 +212,7 @@ class Handler(BaseHTTPRequestHandler):
         except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
             return self.error(404, "NoSuchKey")
         m = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        if not m:
+        if not m or what == "norange":
             return self.answer(200, data, fault=what)
         if int(m.group(1)) >= len(data):
             return self.error(416, "InvalidRange")
@@ -247,6 +293,8 @@ class Handler(BaseHTTPRequestHandler):
                 keys.append(os.path.relpath(os.path.join(folder, f), top))
         keys = sorted(k for k in keys if k.startswith(prefix) and not k.endswith("~"))
         keys = [k for k in keys if k > query.get("continuation-token", "")]
+        if what == "stale" and keys:
+            keys.remove(max(keys, key=lambda k: os.stat(os.path.join(top, k)).st_mtime_ns))
         out = ["<?xml version='1.0' encoding='UTF-8'?>",
                "<ListBucketResult xmlns='http://s3.amazonaws.com/doc/2006-03-01/'>"]
         for k in keys[:PAGE]:
@@ -254,6 +302,10 @@ class Handler(BaseHTTPRequestHandler):
             when = time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(st.st_mtime))
             out.append("<Contents><Key>%s</Key><LastModified>%s</LastModified><Size>%d</Size></Contents>"
                        % (escape(k), when, st.st_size))
+        if what == "ghost" and "packs" in prefix:
+            for end, size in (("heads", 300), ("pack", 3000)):
+                out.append("<Contents><Key>%s%s.%s</Key><LastModified>2020-01-01T00:00:00.000Z</LastModified><Size>%d</Size></Contents>"
+                           % (escape(prefix), "0" * 64, end, size))
         more = len(keys) > PAGE
         out.append("<IsTruncated>%s</IsTruncated>" % ("true" if more else "false"))
         if more:
