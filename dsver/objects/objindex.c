@@ -235,6 +235,16 @@ void ds_objindex_settle(ds_objindex *ix)
     pthread_mutex_unlock(&ix->lock);
 }
 
+int ds_objindex_flush(ds_objindex *ix, ds_err *err)
+{
+    pthread_mutex_lock(&ix->lock);
+    const int st =
+        sqlite3_wal_checkpoint_v2(ix->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    const int rc = st == SQLITE_OK ? 0 : ds_index_fail(ix, st, "writing", err);
+    pthread_mutex_unlock(&ix->lock);
+    return rc;
+}
+
 /* ---- looking up ---- */
 
 int ds_objindex_freeze(ds_objindex *ix, ds_err *err)

@@ -54,6 +54,8 @@ int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode
 void ds_objindex_close(ds_objindex *ix);
 /* Puts what was written into its place, as closing does: for who has more time now than then. */
 void ds_objindex_settle(ds_objindex *ix);
+/* The same, for who wants the file alone: no log is left beside it. */
+int ds_objindex_flush(ds_objindex *ix, ds_err *err);
 
 /* 1 found, 0 not, < 0 error */
 int ds_objindex_find(ds_objindex *ix, const ds_sha *id, ds_objloc *out, ds_err *err);

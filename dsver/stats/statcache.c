@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "io.h"
 #include "sumvfs.h"
@@ -15,6 +14,7 @@ struct ds_statcache {
     sqlite3 *db;
     char *path;
     sqlite3_stmt *find, *add;
+    bool brief; /* a temporary one */
 };
 
 static const char schema[] =
@@ -116,6 +116,22 @@ static bool bad(int rc)
     return rc == DS_CORRUPT;
 }
 
+static int without(ds_statcache *c, ds_err *err)
+{
+    shut(c);
+    ds_err_clear(err);
+    c->brief = true;
+    return begin(c, "", err);
+}
+
+/* After a failure: begun anew when it is damaged; and where the disk, or one who keeps it to
+ * himself, leaves nothing better, one for the moment. */
+static int mend(ds_statcache *c, int rc, ds_err *err)
+{
+    rc = bad(rc) ? anew(c, err) : rc;
+    return rc == 0 || rc == DS_NOMEM || c->brief ? rc : without(c, err);
+}
+
 int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err)
 {
     ds_statcache *c = calloc(1, sizeof *c);
@@ -126,12 +142,8 @@ int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err)
         return ds_fail_nomem(err);
     }
     int rc = begin_file(c, &why);
-    if (bad(rc))
-        rc = anew(c, &why);
-    if (rc == DS_IO && access(dir, W_OK) != 0) {
-        ds_err_clear(&why);
-        rc = begin(c, "", &why);
-    }
+    if (rc)
+        rc = mend(c, rc, &why);
     if (rc) {
         ds_statcache_close(c);
         return ds_fail(err, rc, "%s", why.msg);
@@ -172,8 +184,8 @@ int ds_statcache_get(ds_statcache *c, const ds_sha *id, ds_buf *out, ds_err *err
     } else if (st != SQLITE_DONE)
         rc = fail(c, st, "reading", &why);
     sqlite3_reset(c->find);
-    if (bad(rc))
-        rc = anew(c, &why);
+    if (rc < 0)
+        rc = mend(c, rc, &why);
     return rc < 0 ? ds_fail(err, rc, "%s", why.msg) : rc;
 }
 
@@ -214,15 +226,13 @@ static int store_some(ds_statcache *c, const uint8_t *p, size_t len, size_t *pos
 int ds_statcache_store(ds_statcache *c, const uint8_t *entries, size_t len, ds_err *err)
 {
     ds_err why = {0};
-    bool again = false;
-    int rc = 0;
+    int rc = 0, again = 2;
     for (size_t pos = 0; !rc && pos < len;) {
         const size_t from = pos;
         rc = store_some(c, entries, len, &pos, &why);
-        if (bad(rc) && !again) {
-            again = true;
+        if (rc && again-- > 0) {
             pos = from;
-            rc = anew(c, &why);
+            rc = mend(c, rc, &why);
         }
     }
     return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
@@ -276,11 +286,21 @@ static int prune(ds_statcache *c, const ds_shaset *keep, bool wholes, ds_err *er
     return rc;
 }
 
+static int remove_all(ds_statcache *c, ds_err *err)
+{
+    shut(c);
+    unlink_all(c);
+    return ds_path_exists(c->path) ? ds_fail(err, DS_IO, "%s: cannot be removed", c->path)
+                                   : without(c, err);
+}
+
 int ds_statcache_prune(ds_statcache *c, const ds_shaset *keep, bool wholes, ds_err *err)
 {
     ds_err why = {0};
-    int rc = prune(c, keep, wholes, &why);
-    if (bad(rc))
+    int rc = c->brief ? DS_IO : prune(c, keep, wholes, &why);
+    if (rc == DS_IO)
+        rc = remove_all(c, &why);
+    else if (bad(rc))
         rc = anew(c, &why);
     return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
 }

@@ -3,7 +3,8 @@
  *
  * A cache: it can be removed at any time, and one that is damaged or of another version is removed
  * here. Entries are of a chunk, or of a column of a version ("whole"). One thread a cache; any
- * number of processes. In a store that may not be written it is a temporary one.
+ * number of processes. Where it cannot be written (a store that is only to be read, a full disk) it
+ * is a temporary one, from that moment on.
  */
 #ifndef DS_STATCACHE_H
 #define DS_STATCACHE_H
@@ -29,7 +30,7 @@ int ds_statcache_entry(ds_buf *entries, const ds_sha *id, bool whole, const ds_b
 /* Stores them, in one transaction or few. */
 int ds_statcache_store(ds_statcache *c, const uint8_t *entries, size_t len, ds_err *err);
 /* Removes the entries of chunks that are not in `keep`, and with `wholes` those of versions; what
- * was removed is not in the file afterwards. */
+ * was removed is not in the file afterwards. One that cannot be written goes altogether. */
 int ds_statcache_prune(ds_statcache *c, const ds_shaset *keep, bool wholes, ds_err *err);
 
 #endif

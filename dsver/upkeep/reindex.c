@@ -132,7 +132,8 @@ static int build(const char *dir, const char *path, ds_objproblem_fn report, voi
     int rc = ds_objindex_open(&ix, path, DS_INDEX_CREATE, err);
     if (rc == 0)
         rc = ds_objcore_adopt(ix, dir, true, report, ctx, stats, err);
-    ds_objindex_close(ix); /* as the only connection: writes the WAL back and removes it */
+    rc = rc ? rc : ds_objindex_flush(ix, err);
+    ds_objindex_close(ix);
     return rc;
 }
 
