@@ -101,6 +101,7 @@ static int run(const ds_command *cmd, sync_args *a, const ds_opt *opts, int argc
     a->o.n = n > 1 ? (size_t)(n - 1) : 0;
     int rc = ds_store_open(&s, a->store, DS_OBJ_WRITE, &err);
     rc = rc ? rc : ds_store_act(&s, cmd->name, NULL, a->reason, &err);
+    rc = rc ? rc : sync_check_remote(cmd, &s, n > 0 ? operands[0] : NULL, &err);
     rc = rc ? rc : ds_link_open(&l, &s, n > 0 ? operands[0] : NULL, &err);
     rc = rc ? rc : act(cmd, &l, a, &done, &err);
     if (!rc)

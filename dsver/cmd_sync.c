@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd_verb.h"
@@ -80,4 +81,49 @@ void sync_say_end(const sync_words *w, const ds_synced *d)
     } else if (!w->quiet && d->refs == 0 && d->rejected == 0) {
         printf("nothing new\n");
     }
+}
+
+/* ---- the word that names a remote ---- */
+
+static int find_dataset(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    const char *const *set = ctx;
+    const size_t pre = sizeof DS_REF_PREFIX - 1, n = strlen(*set);
+    (void)id;
+    (void)err;
+    return strncmp(name, DS_REF_PREFIX, pre) == 0 && strncmp(name + pre, *set, n) == 0 &&
+           name[pre + n] == '/';
+}
+
+/* Which remote is meant, most likely. */
+static const char *likely(char *const *names, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(names[i], "origin") == 0)
+            return names[i];
+    return n ? names[0] : "REMOTE";
+}
+
+int sync_check_remote(const ds_command *cmd, const ds_store *s, const char *word, ds_err *err)
+{
+    char **names = NULL;
+    size_t n = 0;
+    bool known = !word;
+    int rc = known ? 0 : ds_remoteconf_names(&names, &n, s->dir, err);
+    for (size_t i = 0; i < n; i++)
+        known = known || strcmp(names[i], word) == 0;
+    if (!rc && !known && (strchr(word, '/') || strchr(word, ':')) && !strchr(word, '@'))
+        rc = ds_fail(err, DS_USAGE,
+                     "'%s' has no name here yet: dsver remote add NAME %s, then dsver %s NAME",
+                     word, word, cmd->name);
+    else if (!rc && !known &&
+             (strchr(word, '@') || (rc = ds_ref_each(s->cat, find_dataset, &word, err)) > 0))
+        rc = ds_fail(err, DS_USAGE,
+                     "'%s' is no remote but a dataset, and the remote's name comes first: dsver %s "
+                     "%s %s",
+                     word, cmd->name, likely(names, n), word);
+    for (size_t i = 0; i < n; i++)
+        free(names[i]);
+    free(names);
+    return rc;
 }

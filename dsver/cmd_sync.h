@@ -2,6 +2,7 @@
 #ifndef DS_CMD_SYNC_H
 #define DS_CMD_SYNC_H
 
+#include "opt.h"
 #include "remotesync.h"
 
 typedef struct sync_words {
@@ -13,5 +14,9 @@ void sync_say_ref(void *words, const ds_syncref *r);           /* a ds_sync_fn *
 void sync_say_end(const sync_words *w, const ds_synced *done); /* totals */
 /* "docs@main", "docs: tag v1", "docs: run 0123": what people call a ref. len: at least 600. */
 void sync_ref_words(char *out, size_t len, const char *ref);
+
+/* When the word that should name a remote (NULL: none was said) is something else that a user has
+ * in mind - a dataset, a place -, an error that says what to type. */
+int sync_check_remote(const ds_command *cmd, const ds_store *s, const char *word, ds_err *err);
 
 #endif
