@@ -21,6 +21,7 @@
 struct ds_filesink {
     ds_filesink_opts o;
     char *dir, *beside;
+    int lock; /* on the latter */
     const ds_schema *schema;
     ds_filecols col;
     ds_colview *views;
@@ -143,12 +144,10 @@ static int find_paths(ds_filesink *k, const char *dir, ds_err *err)
     while (len > 1 && dir[len - 1] == '/')
         len--;
     k->dir = strndup(dir, len);
-    if (!k->dir || asprintf(&k->beside, "%s.part-%ld", k->dir, (long)getpid()) < 0) {
-        k->beside = NULL;
+    if (!k->dir)
         return ds_fail_nomem(err);
-    }
     return may_become(dir)
-               ? 0
+               ? ds_beside_folder(&k->beside, &k->lock, k->dir, err)
                : ds_fail(err, DS_FAIL,
                          "%s: is there and is no empty folder: nothing is written over", dir);
 }
@@ -163,6 +162,7 @@ int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema
         return ds_fail_nomem(err);
     k->o = *o;
     k->schema = schema;
+    k->lock = -1;
     int rc = ds_filerec_find(&k->col, schema, err);
     if (!rc && (!(k->views = calloc(schema->n, sizeof *k->views)) ||
                 !(k->values = calloc(schema->n, sizeof *k->values))))
@@ -200,10 +200,10 @@ void ds_filesink_free(ds_filesink *k)
 {
     if (!k)
         return;
-    const bool drop = k->tree && !k->ended;
     ds_treeput_free(k->tree);
-    if (drop)
+    if (k->beside && !k->ended)
         ds_remove_tree(k->beside);
+    (void)ds_close(&k->lock, k->dir, NULL);
     ds_buf_fini(&k->name);
     ds_buf_fini(&k->target);
     free(k->views);

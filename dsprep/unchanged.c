@@ -80,14 +80,14 @@ int ds_unchanged_open(ds_unchanged **out, const char *store, char *const *inputs
     rc = rc ? rc : ds_hasher_new(&u->hasher, err);
     rc = rc ? rc : ds_sha_bytes(&u->empty, "", 0, err);
     rc = rc ? rc : ds_store_find(&dir, store, err);
-    rc = rc ? rc : ds_store_id(&u->id, dir, true, err);
     rc = rc ? rc : ds_objstore_open(&u->objs, dir, DS_OBJ_READ, err);
-    rc = rc ? rc : ds_objstore_hold(u->objs, err);
+    rc = rc ? rc : ds_objstore_hold(u->objs, err); /* gc removes what is half made */
     if (!rc) {
         u->held = true;
         u->empty_hash = ds_xxh64(none, sizeof none);
-        rc = ds_filecache_open(&u->cache, dir, &u->id, inputs, n, err);
+        rc = ds_store_id(&u->id, dir, true, err);
     }
+    rc = rc ? rc : ds_filecache_open(&u->cache, dir, &u->id, inputs, n, err);
     free(dir);
     if (rc)
         ds_unchanged_free(u);

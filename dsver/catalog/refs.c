@@ -8,11 +8,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/file.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "io.h"
+#include "notedlock.h"
 
 enum { REF_NAME_MAX = 512, REF_TRIES = 200, REF_DEPTH = 64, PACKED_MAX = 256 << 20 };
 
@@ -44,57 +44,32 @@ int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return rc < 0 ? rc : 1;
 }
 
-static int lock_alone(ds_catalog *c, int fd, ds_err *err)
-{
-    while (flock(fd, LOCK_EX) != 0)
-        if (errno != EINTR)
-            return ds_fail_errno(err, errno, "%s: cannot lock", ds_catalog_lock(c));
-    return 0;
-}
-
-/* While the lock is held its file names the ref being moved. When a process dies in the middle,
- * git's own REF.lock stays behind; whoever gets the lock next sees the name, and removes the
- * leftover. */
+/* While the lock is held its file names the ref being moved: whoever gets it after one who died in
+ * the middle removes what git's library left. A ref that is deleted may stand in packed-refs. */
 static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
 {
-    char old[REF_NAME_MAX + 128];
-    size_t n = 0;
-    const bool there = ds_path_exists(ds_catalog_lock(c));
-    int rc = ds_open(fd, ds_catalog_lock(c), O_RDWR | O_CREAT, 0666, err);
-    if (!rc && !there)
-        rc = ds_fsync_parent(ds_catalog_lock(c), err);
-    if (rc)
-        return rc;
-    rc = lock_alone(c, *fd, err);
-    rc = rc ? rc : ds_read_full(*fd, ds_catalog_lock(c), old, sizeof old - 1, &n, err);
-    if (rc)
-        return rc;
-    old[n] = '\0';
+    ds_buf left = {0};
+    char *path = NULL;
+    bool died = false;
     int valid = 0;
-    if (n > 0 && old[n - 1] == '\n') {
-        old[n - 1] = '\0';
-        char *path = NULL;
-        if (git_reference_name_is_valid(&valid, old) == 0 && valid &&
-            asprintf(&path, "%s/%s.lock", ds_catalog_dir(c), old) >= 0) {
-            ds_io_active->unlink(path);
+    int rc = ds_notedlock_take(fd, ds_catalog_lock(c), name, &left, &died, err);
+    const char *old = !rc && died ? ds_buf_cstr(&left) : NULL;
+    if (old && git_reference_name_is_valid(&valid, old) == 0 && valid &&
+        asprintf(&path, "%s/%s", ds_catalog_dir(c), old) >= 0) {
+        ds_gitlock_drop(path, false);
+        free(path);
+        if (asprintf(&path, "%s/packed-refs", ds_catalog_dir(c)) >= 0) {
+            ds_gitlock_drop(path, true);
             free(path);
         }
     }
-    if (ftruncate(*fd, 0) != 0 || lseek(*fd, 0, SEEK_SET) != 0)
-        return ds_fail_errno(err, errno, "%s", ds_catalog_lock(c));
-    snprintf(old, sizeof old, "%s\n", name);
-    rc = ds_write_full(*fd, ds_catalog_lock(c), old, strlen(old), err);
-    return rc ? rc : ds_fsync(*fd, ds_catalog_lock(c), err); /* before git's lock can be on disk */
+    ds_buf_fini(&left);
+    return rc;
 }
 
 static void ref_unlock(ds_catalog *c, int *fd)
 {
-    if (*fd < 0)
-        return;
-    if (ftruncate(*fd, 0) != 0) {
-        /* harmless: the next holder removes a lock file that is not there */
-    }
-    ds_close(fd, ds_catalog_lock(c), NULL);
+    ds_notedlock_release(fd, ds_catalog_lock(c));
 }
 
 /* What a ref names: 1, or 0 when it is not there or names another ref. */
@@ -172,7 +147,7 @@ int ds_ref_hold(ds_catalog *c, int *fd, ds_err *err)
     if (faccessat(AT_FDCWD, ds_catalog_dir(c), W_OK, AT_EACCESS) != 0 ||
         ds_open(fd, ds_catalog_lock(c), O_RDWR | O_CREAT, 0666, NULL) != 0)
         return 0;
-    return lock_alone(c, *fd, err);
+    return ds_notedlock_wait(*fd, ds_catalog_lock(c), err);
 }
 
 void ds_ref_release(ds_catalog *c, int *fd)

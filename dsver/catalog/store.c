@@ -5,13 +5,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+#include <time.h>
 
 #include "io.h"
 #include "lazy.h"
+#include "notedlock.h"
 #include "overlay.h"
 
-enum { CONFIG_MAX = 1 << 20, FORMAT = 1 };
+enum { FORMAT = 1, CONFIG_TRIES = 200 };
 
 static const char first_config[] = "[dsver]\n\tformat = 1\n";
 
@@ -163,14 +164,47 @@ int ds_config_get(ds_buf *value, const char *dir, const char *name, bool inherit
     return rc;
 }
 
+/* One at a time. Git's library keeps others out by config.lock, which one who died leaves there; a
+ * git command from outside may hold it for a moment. */
+static int config_lock(int *fd, char **lock, const char *dir, ds_err *err)
+{
+    ds_buf left = {0};
+    char *config = NULL;
+    bool died = false;
+    int rc = ds_store_path(lock, dir, "locks/config.lock", err);
+    rc = rc ? rc : ds_store_path(&config, dir, "config", err);
+    rc = rc ? rc : ds_notedlock_take(fd, *lock, "config", &left, &died, err);
+    if (!rc && died)
+        ds_gitlock_drop(config, true);
+    free(config);
+    ds_buf_fini(&left);
+    return rc;
+}
+
+static int config_write(git_config *c, const char *name, const char *value)
+{
+    int rc = GIT_ELOCKED;
+    for (int tries = 0; rc == GIT_ELOCKED && tries < CONFIG_TRIES; tries++) {
+        const struct timespec t = {.tv_nsec = 10000000};
+        if (tries)
+            nanosleep(&t, NULL);
+        rc = value ? git_config_set_string(c, name, value) : git_config_delete_entry(c, name);
+    }
+    return rc;
+}
+
 int ds_config_set(const char *dir, const char *name, const char *value, ds_err *err)
 {
-    git_config *c;
+    git_config *c = NULL;
+    char *lock = NULL;
+    int fd = -1;
     if (strcmp(name, "dsver.format") == 0)
         return ds_fail(err, DS_USAGE, "dsver.format is not to be changed by hand");
-    int rc = config_open(&c, dir, false, err);
+    int rc = config_lock(&fd, &lock, dir, err);
+    const bool locked = !rc;
+    rc = rc ? rc : config_open(&c, dir, false, err);
     if (!rc) {
-        rc = value ? git_config_set_string(c, name, value) : git_config_delete_entry(c, name);
+        rc = config_write(c, name, value);
         if (rc == GIT_EINVALIDSPEC)
             rc = ds_fail(err, DS_USAGE, "'%s' is not a configuration name (section.name)", name);
         else if (rc == GIT_ENOTFOUND)
@@ -178,7 +212,10 @@ int ds_config_set(const char *dir, const char *name, const char *value, ds_err *
         else if (rc < 0)
             rc = ds_fail_git(err, rc, "config %s", name);
     }
-    config_close(c);
+    if (locked)
+        config_close(c);
+    ds_notedlock_release(&fd, lock);
+    free(lock);
     return rc;
 }
 

@@ -435,38 +435,55 @@ static int unlink_old(ds_objgc *gc, ds_gcstats *st, ds_err *err)
     return rc;
 }
 
-static bool is_leftover(const char *name)
+static bool ends(const char *name, const char *with)
 {
-    size_t n = strlen(name);
-    return (n > 5 && strcmp(name + n - 5, ".pack") == 0) || strncmp(name, "index-", 6) == 0;
+    const size_t n = strlen(name), k = strlen(with);
+    return n > k && strcmp(name + n - k, with) == 0;
 }
 
-/* Writers hold the lock shared, so with it held alone whatever lies in tmp/ belongs to nobody. */
-static void clean_tmp(ds_objgc *gc, bool dry_run, ds_gcstats *st)
+static bool begins(const char *name, const char *with)
+{
+    return strncmp(name, with, strlen(with)) == 0;
+}
+
+/* A file that a process left which was killed, or a store of its own (scratch-). */
+static bool is_leftover(const char *folder, const char *name)
+{
+    if (strcmp(folder, "tmp") == 0)
+        return ends(name, ".pack") || begins(name, "index-") || begins(name, "gather-") ||
+               begins(name, DS_OBJ_SCRATCH);
+    if (strcmp(folder, "files") == 0)
+        return strstr(name, ".tmp-") != NULL;
+    return begins(name, "id.");
+}
+
+static void clean_folder(ds_objgc *gc, const char *folder, bool dry_run, ds_gcstats *st)
 {
     ds_buf path = {0};
     DIR *d = NULL;
-    if (ds_buf_printf(&path, "%s/tmp", gc->s->dir) == 0 && ds_buf_cstr(&path))
+    if (ds_buf_printf(&path, "%s/%s", gc->s->dir, folder) == 0 && ds_buf_cstr(&path))
         d = opendir(ds_buf_cstr(&path));
     for (struct dirent *e; d && (e = readdir(d));) {
-        const bool store = strncmp(e->d_name, DS_OBJ_SCRATCH, sizeof DS_OBJ_SCRATCH - 1) == 0;
-        if (!store && !is_leftover(e->d_name))
+        if (!is_leftover(folder, e->d_name))
             continue;
         ds_buf_reset(&path);
-        if (ds_buf_printf(&path, "%s/tmp/%s", gc->s->dir, e->d_name) || !ds_buf_cstr(&path))
+        if (ds_buf_printf(&path, "%s/%s/%s", gc->s->dir, folder, e->d_name) || !ds_buf_cstr(&path))
             break;
-        if (store && !dry_run)
+        if (!dry_run)
             ds_remove_tree(ds_buf_cstr(&path));
-        if (store) {
-            st->tmp_removed++;
-            continue;
-        }
-        if (dry_run || ds_io_active->unlink(ds_buf_cstr(&path)) == 0)
-            st->tmp_removed++;
+        st->tmp_removed += dry_run || !ds_path_exists(ds_buf_cstr(&path));
     }
     if (d)
         closedir(d);
     ds_buf_fini(&path);
+}
+
+/* Writers hold the lock shared, so with it held alone what lies there belongs to nobody. */
+static void clean_tmp(ds_objgc *gc, bool dry_run, ds_gcstats *st)
+{
+    static const char *const folders[] = {"tmp", "files", "."};
+    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
+        clean_folder(gc, folders[i], dry_run, st);
 }
 
 static void forget_out(ds_objgc *gc)

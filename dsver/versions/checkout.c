@@ -16,6 +16,7 @@
 #include "jsonrow.h"
 #include "readback.h"
 #include "recblock.h"
+#include "rmtree.h"
 #include "sig.h"
 
 enum { MARK_MAX = 1 << 20 };
@@ -198,11 +199,18 @@ static void drop(const char *dir)
     rmdir(dir);
 }
 
-/* The new folder under its name. The old one stands aside until it has it. */
+/* The new folder under its name; where there is one they change places, in one step if the file
+ * system can. */
 static int put_in_place(const char *tmp, const char *dir, bool there, ds_err *err)
 {
     char *aside = NULL;
     int rc = 0;
+    if (there && renameat2(AT_FDCWD, tmp, AT_FDCWD, dir, RENAME_EXCHANGE) == 0) {
+        rc = ds_fsync_parent(dir, err);
+        if (!rc)
+            drop(tmp);
+        return rc;
+    }
     if (there && asprintf(&aside, "%s.old", tmp) < 0)
         return ds_fail_nomem(err);
     if (there && ds_io_active->rename(dir, aside) != 0)
@@ -298,24 +306,17 @@ static int checkout_shard(ds_checkedout *out, ds_store *s, const git_oid *commit
     char *tmp = NULL, *path = NULL, *bare = strdup(dir);
     for (size_t n = bare ? strlen(bare) : 0; n > 1 && bare[n - 1] == '/'; n--)
         bare[n - 1] = '\0';
-    int rc = bare ? check_old(bare, &out->replaced, err) : ds_fail_nomem(err);
-    if (!rc && asprintf(&tmp, "%s.dsver-XXXXXX", bare) < 0) {
-        tmp = NULL;
-        rc = ds_fail_nomem(err);
-    }
-    bool made = false;
-    if (!rc && !(made = mkdtemp(tmp) != NULL))
-        rc = ds_fail_errno(err, errno, "%s: cannot make a folder", tmp);
-    if (!rc && chmod(tmp, 0755) != 0)
-        rc = ds_fail_errno(err, errno, "%s", tmp);
+    int lock = -1, rc = bare ? check_old(bare, &out->replaced, err) : ds_fail_nomem(err);
+    rc = rc ? rc : ds_beside_folder(&tmp, &lock, bare, err);
     rc = rc ? rc : ds_store_path(&path, tmp, names[o->form], err);
     rc = rc ? rc : write_file(path, s, commit, o, &out->bytes, err);
     rc = rc ? rc : write_mark(tmp, path, names[o->form], err);
     rc = rc ? rc : put_in_place(tmp, bare, out->replaced, err);
     if (!rc && !(out->file = strdup(names[o->form])))
         rc = ds_fail_nomem(err);
-    if (rc && made)
+    if (rc && tmp)
         drop(tmp);
+    (void)ds_close(&lock, dir, NULL);
     free(tmp);
     free(path);
     free(bare);

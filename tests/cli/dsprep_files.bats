@@ -132,7 +132,7 @@ P
         run dsprep restore "$t" $t.dsr
         [ "$status" -ne 0 ]
         [ ! -e "$t" ]
-        [ -z "$(ls -d ./*.part-* 2>/dev/null)" ]
+        [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
     done
     [ ! -e out.txt ]
     run dsprep files up.tar -o up

@@ -119,5 +119,5 @@ listing() {
     done
     exits 12 dsver checkout raw broken
     [ ! -e broken ]
-    [ -z "$(ls -d ./*.part-* 2>/dev/null)" ]
+    [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
 }
