@@ -76,6 +76,18 @@ typedef struct ds_kmem {
     int64_t allocations; /* how often it asked the device so far */
 } ds_kmem;
 
+/* How a device computes products of one shape, so that it can be asked for the same again. What
+ * `algorithm` says only the library knows that computes them. */
+#define DS_KALGORITHM 64
+typedef struct ds_kplan {
+    int64_t m, n, k;
+    int32_t in, out; /* enum ds_kfmt of both operands, and of the result */
+    int32_t ta, tb, accumulate;
+    int32_t align; /* of all addresses: the largest power of two up to 256 */
+    int32_t none;  /* the library has nothing for it: the backend's own kernel does it */
+    uint8_t algorithm[DS_KALGORITHM];
+} ds_kplan;
+
 /* Elements of logits at once, on the CPU and on a device: there the weights of a large vocabulary
  * are to be read for many rows. */
 #define DS_CPU_LOGITS ((int64_t)16 << 20)
@@ -92,6 +104,7 @@ struct ds_kernels {
     const char *detail; /* "avx512, 2 threads": goes into the lineage */
     bool paper;         /* nothing is behind its buffers: paper.h */
     int64_t logits;     /* elements of logits that are best made at once */
+    bool unlisted;      /* set by the user: products from here on only look on; see plans */
     void *ctx;
 
     /* ---- memory ---- */
@@ -114,6 +127,12 @@ struct ds_kernels {
     void (*close)(ds_kernels *k);
 
     /* ---- products ---- */
+    /* What was chosen for the products so far, in the order in which they were first computed while
+     * not `unlisted`; valid until the next product. NULL where there is nothing to choose. */
+    size_t (*plans)(ds_kernels *k, const ds_kplan **list);
+    /* Before the first product: these are to be computed as they were. One that the library does
+     * not take is an error, of the product. */
+    int (*plans_again)(ds_kernels *k, const ds_kplan *list, size_t n, ds_err *err);
     /* C[M,N] = op(A) op(B) (+ C when accumulate). op(A) is [M,K]: A is stored [M,K], or [K,M] when
      * ta; op(B) is [K,N]: stored [K,N], or [N,K] when tb (a weight [out,in]). Formats of A, B and C
      * are free. With alpha 1 and an f32 C, accumulation goes on with C's own chain of fused

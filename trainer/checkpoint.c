@@ -13,6 +13,7 @@
 
 #include "abandon.h"
 #include "adapter.h"
+#include "algorithms.h"
 #include "filesum.h"
 #include "io.h"
 #include "jsonfile.h"
@@ -197,6 +198,7 @@ int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
     rc = rc ? rc : ds_path_join(to, tmp, "optimizer.safetensors", err);
     rc = rc ? rc : ds_optim_write(&net->params, to, err);
     rc = rc ? rc : write_state(tmp, c, s, err);
+    rc = rc ? rc : ds_algorithms_write(tmp, net->k, err);
     rc = rc ? rc : link_ledger(run_dir, tmp, err);
     rc = rc ? rc : ds_tokenizer_copy(c->model, tmp, err);
     rc = rc ? rc : write_lineage(tmp, lineage, s, err);

@@ -252,6 +252,7 @@ static int replay_run(replay *p, ds_err *err)
                       .column = r->ndatasets ? r->datasets[0].column : "tokens",
                       .store = p->c->store,
                       .out = p->run_dir,
+                      .again = p->c->checkpoint,
                       .seed = r->seed,
                       .steps = r->steps,
                       .batch = r->rows,

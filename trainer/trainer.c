@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms.h"
 #include "loader.h"
 #include "memlimit.h"
 #include "net_priv.h"
@@ -386,6 +387,14 @@ static int join_devices(ds_trainer *t, int opened, ds_err *err)
     return 0;
 }
 
+/* What a checkpoint's products were computed by is what those of its run are computed by. */
+static int follow(ds_trainer *t, ds_err *err)
+{
+    const char *was = t->c.again ? t->c.again : t->c.resume;
+
+    return was ? ds_algorithms_read(was, t->k, err) : 0;
+}
+
 int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
 {
     static const ds_ranks alone = {.size = 1};
@@ -398,6 +407,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     t->c.slices = c->slices ? c->slices : (uint32_t)t->ranks->size;
     rc = join_devices(t, open_kernels(t, err), err);
     t->memory = least_memory(t); /* of all ranks, whatever became of this one */
+    rc = rc ? rc : follow(t, err);
     rc = rc ? rc : ds_modelconf_read(&m, c->model, err);
     rc = rc ? rc : check_slices(&t->c, t->ranks, err);
     rc = rc ? rc : open_data(t, err);

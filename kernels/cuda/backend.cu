@@ -97,6 +97,15 @@ static int as_f32(ds_kernels *k, int slot, const size_t room[DS_KSLOTS], const v
     return 0;
 }
 
+static size_t plans(ds_kernels *k, const ds_kplan **list)
+{
+    return rt_plans(rt_of(k), list);
+}
+static int plans_again(ds_kernels *k, const ds_kplan *list, size_t n, ds_err *err)
+{
+    return rt_plans_again(rt_of(k), list, n, err);
+}
+
 static int product(ds_kernels *k, const rt_product *p, ds_err *err)
 {
     bool none;
@@ -111,7 +120,7 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
                   const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
                   float alpha, bool accumulate, ds_err *err)
 {
-    rt_product p = {c, a, b, fc, fa, fb, ta, tb, accumulate, m, n, kk, alpha};
+    rt_product p = {c, a, b, fc, fa, fb, ta, tb, accumulate, m, n, kk, alpha, !k->unlisted};
     size_t room[DS_KSLOTS];
     void *full;
 
@@ -190,6 +199,8 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->peers_gather = peers_gather;
     k->peers_exchange = peers_exchange;
     k->peers_spread = peers_spread;
+    k->plans = plans;
+    k->plans_again = plans_again;
     k->matmul = matmul;
     k->matmul2 = matmul2;
     ds_cuda_rows(k);

@@ -1,6 +1,6 @@
 /* rt.h - what the backend asks of the system: memory, copies, streams, products. It is CUDA's run
- * time and cuBLASLt (rtcuda.cc), or what stands for them on the host (emu/); what is made of memory
- * is rtmem.cu's. Every status becomes a ds_err. One thread at a time.
+ * time (rtcuda.cc) and cuBLASLt (rtblas.cc), or what stands for them on the host (emu/); what is
+ * made of memory is rtmem.cu's. Every status becomes a ds_err. One thread at a time.
  */
 #ifndef DS_RT_H
 #define DS_RT_H
@@ -30,6 +30,8 @@ int rt_sync(dev_rt *rt, ds_err *err);
 /* The status of launches since the last call. `what` names the kernel. */
 int rt_launched(dev_rt *rt, const char *what, ds_err *err);
 
+/* ---- products: rtblas.cc ---- */
+
 /* Row-major C[m,n] = alpha op(A) op(B) + (accumulate ? C : 0), f32 accumulation. Leading dimensions
  * are those of dense matrices. */
 typedef struct rt_product {
@@ -39,9 +41,18 @@ typedef struct rt_product {
     bool ta, tb, accumulate;
     int64_t m, n, k;
     float alpha;
+    bool listed; /* rt_plans is to tell of it */
 } rt_product;
 /* *none: nothing was done, the library has no algorithm for it. */
 int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err);
+/* As kernels.h has them. */
+size_t rt_plans(dev_rt *rt, const ds_kplan **list);
+int rt_plans_again(dev_rt *rt, const ds_kplan *list, size_t n, ds_err *err);
+
+typedef struct rt_blas rt_blas;
+rt_blas **rt_blas_of(dev_rt *rt);
+int rt_blas_open(dev_rt *rt, void *workspace, ds_err *err);
+void rt_blas_close(dev_rt *rt);
 
 /* ---- several devices, as kernels.h has them: rtnccl.cc ---- */
 

@@ -1,10 +1,7 @@
-/* rtcuda.cc - rt.h over the CUDA run time and cuBLASLt.
+/* rtcuda.cc - rt.h over the CUDA run time; products are rtblas.cc's.
  *
  * One stream, so that everything happens in the order in which it was asked for; numbers of the
- * host come on a second one, which the first waits for. Products: bits are
- * the same from run to run because nothing that may vary is left to the library: for each shape one
- * algorithm is chosen once, by the library's own ranking among those that do not split the sum over
- * blocks (reduction scheme none), with a workspace of our own.
+ * host come on a second one, which the first waits for.
  */
 #include "rt.h"
 
@@ -13,34 +10,16 @@
 #include <cstdlib>
 #include <new>
 
-#define PLANS 512 /* shapes that are remembered; then the table starts anew */
-
-struct plan_key {
-    int64_t m, n, k;
-    int32_t f, fc, ta, tb, accumulate, align;
-};
-
-struct plan {
-    plan_key key;
-    cublasLtMatmulDesc_t op;
-    cublasLtMatrixLayout_t a, b, c;
-    cublasLtMatmulAlgo_t algo;
-    bool none; /* the library has no algorithm for it */
-};
-
 struct dev_rt {
     int index;
     size_t shared; /* that a block may have */
     cudaStream_t stream, copies;
     cudaEvent_t arrived;
-    cublasLtHandle_t lt;
-    void *workspace;
+    rt_blas *blas;
     char name[512];
     int processors;
     rt_mem mem;
     rt_peers *peers;
-    plan plans[PLANS];
-    int nplans;
 };
 
 static int fail_cuda(ds_err *err, cudaError_t status, const char *what)
@@ -54,13 +33,6 @@ static int fail_cuda(ds_err *err, cudaError_t status, const char *what)
         const cudaError_t status_ = (call);                                                        \
         if (status_ != cudaSuccess)                                                                \
             return fail_cuda(err, status_, what);                                                  \
-    } while (0)
-
-#define BLAS(call, what)                                                                           \
-    do {                                                                                           \
-        const cublasStatus_t status_ = (call);                                                     \
-        if (status_ != CUBLAS_STATUS_SUCCESS)                                                      \
-            return ds_fail(err, DS_FAIL, "cuda: %s: %s", what, cublasLtGetStatusString(status_));  \
     } while (0)
 
 #define TRY_RT(x)                                                                                  \
@@ -84,6 +56,7 @@ static int start(dev_rt *rt, int index, ds_err *err)
 {
     cudaDeviceProp prop;
     int count = 0, driver = 0;
+    void *workspace;
 
     CUDA(cudaGetDeviceCount(&count), "no device can be used");
     if (index >= count)
@@ -104,8 +77,8 @@ static int start(dev_rt *rt, int index, ds_err *err)
     CUDA(cudaStreamCreateWithFlags(&rt->stream, cudaStreamNonBlocking), "a stream");
     CUDA(cudaStreamCreateWithFlags(&rt->copies, cudaStreamNonBlocking), "a stream");
     CUDA(cudaEventCreateWithFlags(&rt->arrived, cudaEventDisableTiming), "an event");
-    BLAS(cublasLtCreate(&rt->lt), "cuBLASLt");
-    return rt_mem_open(rt, &rt->workspace, err);
+    TRY_RT(rt_mem_open(rt, &workspace, err));
+    return rt_blas_open(rt, workspace, err);
 }
 
 int rt_open(dev_rt **out, int index, ds_err *err)
@@ -122,29 +95,14 @@ int rt_open(dev_rt **out, int index, ds_err *err)
     return rc;
 }
 
-static void drop_plans(dev_rt *rt)
-{
-    for (int i = 0; i < rt->nplans; i++) {
-        plan *p = &rt->plans[i];
-        if (p->op)
-            cublasLtMatmulDescDestroy(p->op);
-        for (cublasLtMatrixLayout_t layout : {p->a, p->b, p->c})
-            if (layout)
-                cublasLtMatrixLayoutDestroy(layout);
-    }
-    rt->nplans = 0;
-}
-
 void rt_close(dev_rt *rt)
 {
     here(rt);
     if (rt->stream)
         cudaStreamSynchronize(rt->stream);
     rt_peers_leave(rt);
-    drop_plans(rt);
+    rt_blas_close(rt);
     rt_mem_close(rt);
-    if (rt->lt)
-        cublasLtDestroy(rt->lt);
     if (rt->arrived)
         cudaEventDestroy(rt->arrived);
     if (rt->copies)
@@ -182,6 +140,11 @@ rt_mem *rt_mem_of(dev_rt *rt)
 rt_peers **rt_peers_of(dev_rt *rt)
 {
     return &rt->peers;
+}
+
+rt_blas **rt_blas_of(dev_rt *rt)
+{
+    return &rt->blas;
 }
 
 void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total)
@@ -289,116 +252,5 @@ int rt_launched(dev_rt *rt, const char *what, ds_err *err)
         return ds_fail(err, DS_FAIL, "cuda: %s: %s; a block has %zu bytes of shared memory here",
                        what, cudaGetErrorString(status), rt->shared);
     CUDA(status, what);
-    return 0;
-}
-
-/* ---- products ---- */
-
-static cudaDataType_t type_of(int f)
-{
-    return f == DS_KF32 ? CUDA_R_32F : CUDA_R_16BF;
-}
-
-/* The largest power of two up to 256 that divides all addresses. */
-static int alignment_of(const rt_product *p)
-{
-    const uintptr_t all = (uintptr_t)p->a | (uintptr_t)p->b | (uintptr_t)p->c | 256;
-
-    return (int)(all & (~all + 1));
-}
-
-static int choose(dev_rt *rt, plan *pl, ds_err *err)
-{
-    cublasLtMatmulPreference_t want;
-    cublasLtMatmulHeuristicResult_t found;
-    const uint32_t schemes = CUBLASLT_REDUCTION_SCHEME_NONE, align = (uint32_t)pl->key.align;
-    const size_t room = DS_DEVICE_WORKSPACE;
-    int n = 0;
-
-    BLAS(cublasLtMatmulPreferenceCreate(&want), "cuBLASLt");
-    cublasStatus_t s = cublasLtMatmulPreferenceSetAttribute(
-        want, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, &schemes, sizeof schemes);
-    const cublasLtMatmulPreferenceAttributes_t sides[4] = {
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_A_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES,
-        CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES};
-    for (int i = 0; i < 4 && s == CUBLAS_STATUS_SUCCESS; i++)
-        s = cublasLtMatmulPreferenceSetAttribute(want, sides[i], &align, sizeof align);
-    if (s == CUBLAS_STATUS_SUCCESS)
-        s = cublasLtMatmulPreferenceSetAttribute(want, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
-                                                 &room, sizeof room);
-    if (s == CUBLAS_STATUS_SUCCESS)
-        s = cublasLtMatmulAlgoGetHeuristic(rt->lt, pl->op, pl->a, pl->b, pl->c, pl->c, want, 1,
-                                           &found, &n);
-    cublasLtMatmulPreferenceDestroy(want);
-    pl->none = s == CUBLAS_STATUS_NOT_SUPPORTED ||
-               (s == CUBLAS_STATUS_SUCCESS && (n == 0 || found.state != CUBLAS_STATUS_SUCCESS));
-    if (!pl->none) {
-        BLAS(s, "choice of an algorithm");
-        pl->algo = found.algo;
-    }
-    return 0;
-}
-
-/* cuBLASLt is told of column-major matrices: of C' = B' A'. */
-static int make_plan(dev_rt *rt, plan *pl, ds_err *err)
-{
-    const plan_key *k = &pl->key;
-    const cublasOperation_t ta = k->tb ? CUBLAS_OP_T : CUBLAS_OP_N,
-                            tb = k->ta ? CUBLAS_OP_T : CUBLAS_OP_N;
-
-    BLAS(cublasLtMatmulDescCreate(&pl->op, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cuBLASLt");
-    BLAS(cublasLtMatmulDescSetAttribute(pl->op, CUBLASLT_MATMUL_DESC_TRANSA, &ta, sizeof ta),
-         "cuBLASLt");
-    BLAS(cublasLtMatmulDescSetAttribute(pl->op, CUBLASLT_MATMUL_DESC_TRANSB, &tb, sizeof tb),
-         "cuBLASLt");
-    BLAS(cublasLtMatrixLayoutCreate(&pl->a, type_of(k->f), (uint64_t)(k->tb ? k->k : k->n),
-                                    (uint64_t)(k->tb ? k->n : k->k), k->tb ? k->k : k->n),
-         "cuBLASLt");
-    BLAS(cublasLtMatrixLayoutCreate(&pl->b, type_of(k->f), (uint64_t)(k->ta ? k->m : k->k),
-                                    (uint64_t)(k->ta ? k->k : k->m), k->ta ? k->m : k->k),
-         "cuBLASLt");
-    BLAS(cublasLtMatrixLayoutCreate(&pl->c, type_of(k->fc), (uint64_t)k->n, (uint64_t)k->m, k->n),
-         "cuBLASLt");
-    return choose(rt, pl, err);
-}
-
-static int plan_of(dev_rt *rt, const plan **out, const rt_product *p, ds_err *err)
-{
-    const plan_key key = {p->m,  p->n,  p->k,          p->fa,          p->fc,
-                          p->ta, p->tb, p->accumulate, alignment_of(p)};
-
-    for (int i = 0; i < rt->nplans; i++)
-        if (memcmp(&rt->plans[i].key, &key, sizeof key) == 0) {
-            *out = &rt->plans[i];
-            return 0;
-        }
-    if (rt->nplans == PLANS) {
-        TRY_RT(rt_sync(rt, err));
-        drop_plans(rt);
-    }
-    plan *pl = &rt->plans[rt->nplans];
-    *pl = plan();
-    pl->key = key;
-    const int rc = make_plan(rt, pl, err);
-    rt->nplans++; /* whatever was made of it is destroyed with the others */
-    if (rc)
-        pl->key.m = -1; /* not to be found again */
-    *out = pl;
-    return rc;
-}
-
-int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err)
-{
-    const float beta = p->accumulate ? 1.0f : 0.0f;
-    const plan *pl;
-
-    here(rt);
-    TRY_RT(plan_of(rt, &pl, p, err));
-    *none = pl->none;
-    if (pl->none)
-        return 0;
-    BLAS(cublasLtMatmul(rt->lt, pl->op, &p->alpha, p->b, pl->a, p->a, pl->b, &beta, p->c, pl->c,
-                        p->c, pl->c, &pl->algo, rt->workspace, DS_DEVICE_WORKSPACE, rt->stream),
-         "a matrix product");
     return 0;
 }

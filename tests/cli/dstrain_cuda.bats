@@ -42,6 +42,31 @@ on_device() {
     [[ "$output" == *"the run was computed by NVIDIA Abacus, sm_99, and this is "* ]]
 }
 
+@test "a checkpoint has the algorithms of its products: who goes on from it or replays it computes by them" {
+    setup_device
+    [ -z "${DS_TEST_DEVICE:-}" ] || skip "of the emulated device, which prefers what it is told to"
+    again() { dstrain replay whole/step-000003 --store "$F" --model "$F/base" --device cuda; }
+    on_device whole --checkpoint-every 2
+    grep -q '"algorithm": "' whole/step-000002/algorithms.json
+    on_device looked --checkpoint-every 2 --eval-data "$F/test.dsr" --eval-every 1
+    [ "$(sum_of whole)" = "$(sum_of looked)" ]
+    export DS_EMU_RANKING=1
+    on_device other --checkpoint-every 2
+    [ "$(sum_of whole)" != "$(sum_of other)" ]
+    cp -r whole part && rm -r part/step-000003 part/ledger/ledger-000003-*
+    on_device part --checkpoint-every 2 --resume part/step-000002
+    [ "$(sum_of whole)" = "$(sum_of part)" ]
+    again
+    sed -i 's/"algorithm": "\(..\)\(..\)/"algorithm": "\2\1/' whole/step-000003/algorithms.json
+    run again
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"the algorithm that the checkpoint has for a product of "*" cannot be used here"* ]]
+    sed -i 's/"m": [0-9]*/"m": 0/' whole/step-000003/algorithms.json
+    run again
+    [ "$status" -eq 12 ]
+    [[ "$output" == *"step-000003/algorithms.json: product 1 is none"* ]]
+}
+
 @test "a device's evaluation is the CPU's but for rounding" {
     setup_device
     a=$(dstrain eval --json --model "$F/base" --data "$F/test.dsr" --seq-len 24 | sed 's/.*"loss":\([0-9.]*\).*/\1/')

@@ -201,6 +201,58 @@ static void the_hosts_memory_is_free_at_once(void **state)
     free(x);
 }
 
+/* ---- which algorithm ---- */
+
+/* C = A B of a few numbers that round, by a backend that prefers the algorithm of that number, or
+ * computes as it is told. */
+static void product_of(float c[4], ds_kplan *chosen, const char *ranking, const ds_kplan *told)
+{
+    const ds_kplan *list;
+    void *a, *b, *to;
+    float *x = kh_fill(5, D * 2), *y = kh_fill(6, D * 2);
+    ds_kernels *k;
+    ds_err err = {0};
+
+    assert_int_equal(setenv("DS_EMU_RANKING", ranking, 1), 0);
+    ok(ds_cuda_open(&k, DS_KERNELS_ABI, 0, &err), &err, "device");
+    if (told)
+        ok(k->plans_again(k, told, 1, &err), &err, "told");
+    ok(k->alloc(k, &a, D * 2 * sizeof *x, &err), &err, "alloc");
+    ok(k->alloc(k, &b, D * 2 * sizeof *x, &err), &err, "alloc");
+    ok(k->alloc(k, &to, 4 * sizeof *x, &err), &err, "alloc");
+    ok(k->upload(k, a, x, D * 2 * sizeof *x, &err), &err, "upload");
+    ok(k->upload(k, b, y, D * 2 * sizeof *x, &err), &err, "upload");
+    for (int i = 0; i < 3; i++) { /* looked at; then twice */
+        k->unlisted = i == 0;
+        ok(k->matmul(k, to, DS_KF32, a, DS_KF32, false, b, DS_KF32, true, 2, 2, D, 1.0f, false,
+                     &err),
+           &err, "product");
+        assert_int_equal(k->plans(k, &list), i > 0 || told ? 1 : 0);
+    }
+    *chosen = list[0];
+    assert_int_equal(k->plans_again(k, list, 1, &err), DS_FAIL);
+    ok(k->download(k, c, to, 4 * sizeof *c, &err), &err, "download");
+    k->close(k);
+    free(x);
+    free(y);
+}
+
+static void an_algorithm_is_told_and_taken_again(void **state)
+{
+    float first[4], other[4], again[4];
+    ds_kplan of[3];
+
+    (void)state;
+    product_of(first, &of[0], "0", NULL);
+    product_of(other, &of[1], "1", NULL);
+    assert_memory_not_equal(first, other, sizeof first);
+    product_of(again, &of[2], "1", &of[0]);
+    assert_memory_equal(first, again, sizeof first);
+    assert_memory_equal(of[0].algorithm, of[2].algorithm, DS_KALGORITHM);
+    assert_int_equal(unsetenv("DS_EMU_RANKING"), 0);
+    assert_int_equal(ds_emu_left(), 0);
+}
+
 int main(void)
 {
     if (threads_are_watched())
@@ -209,6 +261,7 @@ int main(void)
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(a_backend_goes_from_thread_to_thread),
         cmocka_unit_test(the_hosts_memory_is_free_at_once),
+        cmocka_unit_test(an_algorithm_is_told_and_taken_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,8 @@
 /* cublasLt.h - as much of cuBLASLt as the backend uses, for the emulated device. Every product is
  * checked: dimensions, formats and their combinations, leading dimensions, that operands lie on the
  * device, aligned as the algorithm was told, that the algorithm was chosen for this problem, and
- * the workspace, whose bytes are spoiled. Column-major, as the library's. */
+ * the workspace, whose bytes are spoiled. Column-major, as the library's. Every problem has two
+ * algorithms, of different bits; DS_EMU_RANKING=1 puts the second first. */
 #ifndef DS_EMU_CUBLASLT_H
 #define DS_EMU_CUBLASLT_H
 
@@ -70,6 +71,11 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t to,
                                               cublasLtMatmulPreference_t p, int wanted,
                                               cublasLtMatmulHeuristicResult_t found[], int *n);
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t h, cublasLtMatmulDesc_t d,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t to,
+                                       const cublasLtMatmulAlgo_t *algo,
+                                       cublasLtMatmulHeuristicResult_t *result);
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const void *alpha,
                               const void *a, cublasLtMatrixLayout_t la, const void *b,
                               cublasLtMatrixLayout_t lb, const void *beta, const void *c,

@@ -2,6 +2,7 @@
 #include "cublasLt.h"
 
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 #include <vector>
@@ -110,8 +111,9 @@ std::vector<float> chains_of(const void *p, const emu_matrix &x, bool along, int
     return to;
 }
 
-/* In ascending order of k. */
-void multiply(const problem &p, float alpha, const void *a, const void *b, float beta, void *c)
+/* Two algorithms, which differ in rounding: in ascending order of k, and in descending order. */
+void multiply(const problem &p, uint64_t algorithm, float alpha, const void *a, const void *b,
+              float beta, void *c)
 {
     const std::vector<float> left = chains_of(a, p.a, p.ta, p.m, p.k),
                              right = chains_of(b, p.b, !p.tb, p.n, p.k);
@@ -120,8 +122,10 @@ void multiply(const problem &p, float alpha, const void *a, const void *b, float
         for (int64_t i = 0; i < p.m; i++) {
             const float *x = left.data() + i * p.k, *y = right.data() + j * p.k;
             float sum = 0.0f;
-            for (int64_t k = 0; k < p.k; k++)
+            for (int64_t e = 0; e < p.k; e++) {
+                const int64_t k = algorithm ? p.k - 1 - e : e;
                 sum = std::fma(x[k], y[k], sum);
+            }
             sum *= alpha;
             if (beta != 0.0f)
                 sum += beta * number_at(c, p.c.f, j * p.c.ld + i);
@@ -238,6 +242,14 @@ cublasStatus_t cublasLtMatmulPreferenceSetAttribute(cublasLtMatmulPreference_t p
     return CUBLAS_STATUS_SUCCESS;
 }
 
+/* Which one comes first is DS_EMU_RANKING's to say. */
+static uint64_t first_choice()
+{
+    const char *v = std::getenv("DS_EMU_RANKING");
+
+    return v && *v == '1';
+}
+
 /* There is none for bf16 at odd addresses: what the library does not have is to be tested too. */
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t d,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
@@ -265,9 +277,33 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
     found[0] = cublasLtMatmulHeuristicResult_t{};
     found[0].algo.data[0] = digest_of(of);
     found[0].algo.data[1] = least;
+    found[0].algo.data[2] = first_choice();
     found[0].workspaceSize = WORKSPACE;
     *n = 1;
     return CUBLAS_STATUS_SUCCESS;
+}
+
+static bool fits(const cublasLtMatmulAlgo_t *algo, const problem &p)
+{
+    return algo->data[0] == digest_of(p) && algo->data[1] && algo->data[2] < 2;
+}
+
+cublasStatus_t cublasLtMatmulAlgoCheck(cublasLtHandle_t h, cublasLtMatmulDesc_t d,
+                                       cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                       cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t to,
+                                       const cublasLtMatmulAlgo_t *algo,
+                                       cublasLtMatmulHeuristicResult_t *result)
+{
+    problem of;
+
+    FAIL_IF_TOLD();
+    if (!h || !algo || !result)
+        return CUBLAS_STATUS_INVALID_VALUE;
+    const cublasStatus_t status = problem_of(&of, d, a, b, c, to);
+    if (status != CUBLAS_STATUS_SUCCESS)
+        return status;
+    result->workspaceSize = WORKSPACE;
+    return fits(algo, of) ? CUBLAS_STATUS_SUCCESS : CUBLAS_STATUS_INVALID_VALUE;
 }
 
 cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const void *alpha,
@@ -287,7 +323,7 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const 
     const cublasStatus_t status = problem_of(&p, d, la, lb, lc, lto);
     if (status != CUBLAS_STATUS_SUCCESS)
         return status;
-    if (algo->data[0] != digest_of(p) || all % algo->data[1] != 0)
+    if (!fits(algo, p) || all % algo->data[1] != 0)
         return CUBLAS_STATUS_INVALID_VALUE;
     if (bytes < WORKSPACE || (uintptr_t)workspace % 256 || !emu::on_device(workspace, bytes))
         return CUBLAS_STATUS_INVALID_VALUE;
@@ -296,8 +332,9 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const 
         return CUBLAS_STATUS_INVALID_VALUE;
     std::memcpy(&by, alpha, sizeof by);
     std::memcpy(&keep, beta, sizeof keep);
+    const uint64_t algorithm = algo->data[2];
     s->add([=] {
-        multiply(p, by, a, b, keep, to);
+        multiply(p, algorithm, by, a, b, keep, to);
         emu::device_fill(workspace, 0xff, WORKSPACE);
     });
     return CUBLAS_STATUS_SUCCESS;

@@ -1,0 +1,118 @@
+/* algorithms.c - see algorithms.h. */
+#include "algorithms.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "io.h"
+#include "jsonfile.h"
+#include "try.h"
+
+#define NAME "algorithms.json"
+#define ALIGN_MOST 256
+
+static const char *const FORMATS[] = {"f32", "bf16"};
+
+/* What a device's bits depend on: its detail up to a semicolon. */
+static json_t *made_by(const ds_kernels *k)
+{
+    return json_stringn(k->detail, strcspn(k->detail, ";"));
+}
+
+/* ---- writing ---- */
+
+static json_t *plan_json(const ds_kplan *p)
+{
+    ds_buf hex = {0};
+    json_t *o = json_pack("{s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:b,s:i}", "m", (json_int_t)p->m, "n",
+                          (json_int_t)p->n, "k", (json_int_t)p->k, "in", FORMATS[p->in], "out",
+                          FORMATS[p->out], "ta", (int)p->ta, "tb", (int)p->tb, "accumulate",
+                          (int)p->accumulate, "align", (int)p->align);
+
+    if (p->none)
+        json_object_set_new(o, "algorithm", json_null());
+    else if (ds_buf_hex(&hex, p->algorithm, sizeof p->algorithm) || !ds_buf_cstr(&hex) ||
+             json_object_set_new(o, "algorithm", json_string((const char *)hex.data))) {
+        json_decref(o);
+        o = NULL;
+    }
+    ds_buf_fini(&hex);
+    return o;
+}
+
+int ds_algorithms_write(const char *dir, ds_kernels *k, ds_err *err)
+{
+    const ds_kplan *list;
+    const size_t n = k->plans ? k->plans(k, &list) : 0;
+    json_t *all = json_array(), *o = json_object();
+    int rc = 0;
+
+    for (size_t i = 0; !rc && i < n; i++)
+        rc = json_array_append_new(all, plan_json(&list[i]));
+    rc = rc || json_object_set_new(o, "by", made_by(k)) || json_object_set(o, "products", all);
+    rc = rc ? ds_fail_nomem(err) : n ? ds_jsonfile_write(dir, NAME, o, err) : 0;
+    json_decref(all);
+    json_decref(o);
+    return rc;
+}
+
+/* ---- reading ---- */
+
+static bool format_of(int32_t *f, const json_t *v)
+{
+    const char *s = json_string_value(v);
+
+    *f = s && !strcmp(s, FORMATS[1]);
+    return s && !strcmp(s, FORMATS[*f]);
+}
+
+static bool plan_of(ds_kplan *p, const json_t *o)
+{
+    const json_t *algorithm = json_object_get(o, "algorithm");
+    const char *hex = json_string_value(algorithm);
+    const json_int_t align = json_integer_value(json_object_get(o, "align"));
+
+    *p = (ds_kplan){.m = json_integer_value(json_object_get(o, "m")),
+                    .n = json_integer_value(json_object_get(o, "n")),
+                    .k = json_integer_value(json_object_get(o, "k")),
+                    .ta = json_is_true(json_object_get(o, "ta")),
+                    .tb = json_is_true(json_object_get(o, "tb")),
+                    .accumulate = json_is_true(json_object_get(o, "accumulate")),
+                    .align = (int32_t)(align & (2 * ALIGN_MOST - 1)),
+                    .none = json_is_null(algorithm)};
+    return p->m > 0 && p->n > 0 && p->k > 0 && format_of(&p->in, json_object_get(o, "in")) &&
+           format_of(&p->out, json_object_get(o, "out")) && p->align == align && align > 0 &&
+           align <= ALIGN_MOST && !(align & (align - 1)) &&
+           (p->none || (hex && ds_hex_decode(hex, strlen(hex), p->algorithm, sizeof p->algorithm)));
+}
+
+static int take(ds_kernels *k, const char *dir, const json_t *products, ds_err *err)
+{
+    const size_t n = json_array_size(products);
+    ds_kplan *list = calloc(n + 1, sizeof *list);
+    int rc = list ? 0 : ds_fail_nomem(err);
+
+    for (size_t i = 0; !rc && i < n; i++)
+        if (!plan_of(&list[i], json_array_get(products, i)))
+            rc = ds_fail(err, DS_CORRUPT, "%s/" NAME ": product %zu is none", dir, i + 1);
+    rc = rc ? rc : k->plans_again(k, list, n, err);
+    free(list);
+    return rc;
+}
+
+int ds_algorithms_read(const char *dir, ds_kernels *k, ds_err *err)
+{
+    char path[DS_PATH];
+    json_t *o = NULL, *by = made_by(k);
+    int rc = 0;
+
+    if (k->plans_again)
+        rc = ds_path_join(path, dir, NAME, err);
+    if (!rc && k->plans_again && ds_path_exists(path))
+        rc = ds_jsonfile_read(&o, dir, NAME, err);
+    if (!rc && o && json_equal(json_object_get(o, "by"), by))
+        rc = take(k, dir, json_object_get(o, "products"), err);
+    json_decref(o);
+    json_decref(by);
+    return rc;
+}
