@@ -157,6 +157,10 @@ struct ds_kernels {
     /* RMSNorm (Zhang & Sennrich 2019): y = x * rstd * g, rstd[t] = 1/sqrt(mean x^2 + eps). */
     int (*rmsnorm)(ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
                    enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err);
+    /* sum = x + r, y = rmsnorm(sum): the bits of add and rmsnorm one after the other, in one pass.
+     * sum may be x. 5 TD FLOPs; 2 TD read, 2 TD written. */
+    int (*add_rmsnorm)(ds_kernels *k, void *sum, void *y, float *rstd, const void *x, const void *r,
+                       const void *g, enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err);
     /* dx (+)= rstd*(g.dy) - x*rstd^3/d * sum(g.dy.x); dg[d] += sum_t dy.x.rstd (f32; NULL to leave
      * out). */
     int (*rmsnorm_back)(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,

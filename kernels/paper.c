@@ -203,6 +203,13 @@ static int idle_rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, cons
     return 0;
 }
 
+static int idle_add_rmsnorm(ds_kernels *k, void *sum, void *y, float *rstd, const void *x,
+                            const void *r, const void *g, enum ds_kfmt f, int64_t t, int64_t d,
+                            float eps, ds_err *err)
+{
+    return 0;
+}
+
 static int idle_bias(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t, int64_t n,
                      ds_err *err)
 {
@@ -352,6 +359,7 @@ static const ds_kernels TABLE = {
     .embed = idle_embed,
     .embed_back = idle_embed_back,
     .rmsnorm = idle_rmsnorm,
+    .add_rmsnorm = idle_add_rmsnorm,
     .rmsnorm_back = paper_rmsnorm_back,
     .bias = idle_bias,
     .bias_back = paper_bias_back,

@@ -15,7 +15,7 @@
 typedef struct rowjob {
     const ds_vec *v;
     enum ds_kfmt f;
-    void *y;
+    void *y, *sum;
     const void *a, *b, *c;
     const float *stat;
     float *fy;
@@ -73,6 +73,18 @@ static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kf
 
 /* ---- RMSNorm ---- */
 
+/* sum = a + c of a row, as it is when it has been written; tmp: room for two. */
+static const float *add_row(const rowjob *j, int64_t at, float *tmp)
+{
+    const float *x = ds_row_get(j->v, j->a, j->f, at, j->d, tmp);
+    const float *r = ds_row_get(j->v, j->c, j->f, at, j->d, tmp + j->d);
+    float *sum = ds_row_out(j->sum, j->f, at, tmp);
+
+    j->v->add_scaled(sum, x, r, 1.0f, j->d);
+    ds_row_put(j->v, j->sum, j->f, at, j->d, sum);
+    return ds_row_get(j->v, j->sum, j->f, at, j->d, tmp);
+}
+
 static void norm_job(void *arg, int64_t i)
 {
     rowjob *j = arg;
@@ -85,7 +97,8 @@ static void norm_job(void *arg, int64_t i)
     }
     const float *g = ds_row_get(j->v, j->b, j->f, 0, j->d, tmp + 2 * j->d);
     for (int64_t t = row0; t < row1; t++) {
-        const float *x = ds_row_get(j->v, j->a, j->f, t * j->d, j->d, tmp);
+        const float *x =
+            j->sum ? add_row(j, t * j->d, tmp) : ds_row_get(j->v, j->a, j->f, t * j->d, j->d, tmp);
         const float r = 1.0f / sqrtf(j->v->dot(x, x, j->d) / (float)j->d + j->s);
         j->fy[t] = r;
         float *y = ds_row_out(j->y, j->f, t * j->d, tmp + j->d);
@@ -104,6 +117,25 @@ static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const voi
                 .fy = rstd,
                 .a = x,
                 .b = g,
+                .t = t,
+                .d = d,
+                .s = eps};
+
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), norm_job, &j);
+    return finish(&j, err);
+}
+
+static int add_rmsnorm(ds_kernels *k, void *sum, void *y, float *rstd, const void *x, const void *r,
+                       const void *g, enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
+{
+    rowjob j = {.v = ds_cpu_of(k)->vec,
+                .f = f,
+                .y = y,
+                .sum = sum,
+                .fy = rstd,
+                .a = x,
+                .b = g,
+                .c = r,
                 .t = t,
                 .d = d,
                 .s = eps};
@@ -429,6 +461,7 @@ void ds_cpu_rows(ds_kernels *k)
     k->embed = gather; /* a look-up in the table of the vocabulary */
     k->embed_back = embed_back;
     k->rmsnorm = rmsnorm;
+    k->add_rmsnorm = add_rmsnorm;
     k->rmsnorm_back = rmsnorm_back;
     k->bias = bias;
     k->bias_back = bias_back;

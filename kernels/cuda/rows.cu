@@ -71,8 +71,10 @@ __global__ void col_dot_part_kernel(float *part, const E *a, const E *b, const f
 
 /* ---- RMSNorm ---- */
 
-template <class E, int N>
-__global__ void norm_kernel(E *y, float *rstd, const E *x, const E *g, int64_t d, float eps)
+/* ADD: of x + add, which is written to sum; each thread reads there what it wrote itself. */
+template <class E, int N, bool ADD>
+__global__ void norm_kernel(E *y, float *rstd, E *sum, const E *x, const E *add, const E *g,
+                            int64_t d, float eps)
 {
     __shared__ float room[32];
     const int64_t row = (int64_t)blockIdx.x * d;
@@ -80,6 +82,12 @@ __global__ void norm_kernel(E *y, float *rstd, const E *x, const E *g, int64_t d
 
     for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
         get<E, N>(v, x + row + i);
+        if (ADD) {
+            get<E, N>(w, add + row + i);
+            for (int j = 0; j < N; j++)
+                v[j] = to_f32(from_f32<E>(v[j] + w[j]));
+            put<E, N>(sum + row + i, v);
+        }
         for (int j = 0; j < N; j++)
             s = fmaf(v[j], v[j], s);
     }
@@ -87,7 +95,7 @@ __global__ void norm_kernel(E *y, float *rstd, const E *x, const E *g, int64_t d
     if (threadIdx.x == 0)
         rstd[blockIdx.x] = r;
     for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
-        get<E, N>(v, x + row + i);
+        get<E, N>(v, (ADD ? sum : x) + row + i);
         get<E, N>(w, g + i);
         for (int j = 0; j < N; j++)
             v[j] = v[j] * r * w[j];
@@ -155,9 +163,24 @@ static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const voi
 
     if (t > 0)
         BY_WIDTH(f, wide,
-                 LAUNCH((norm_kernel<E, N>), dim3((unsigned)t), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)y, rstd, (const E *)x, (const E *)g, d, eps));
+                 LAUNCH((norm_kernel<E, N, false>), dim3((unsigned)t), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, rstd, (E *)NULL, (const E *)x, (const E *)NULL,
+                        (const E *)g, d, eps));
     return rt_launched(rt_of(k), "rmsnorm", err);
+}
+
+static int add_rmsnorm(ds_kernels *k, void *sum, void *y, float *rstd, const void *x, const void *r,
+                       const void *g, enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
+{
+    const bool wide =
+        wide_rows(f, d) && fits16(sum) && fits16(y) && fits16(x) && fits16(r) && fits16(g);
+
+    if (t > 0)
+        BY_WIDTH(f, wide,
+                 LAUNCH((norm_kernel<E, N, true>), dim3((unsigned)t), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, rstd, (E *)sum, (const E *)x, (const E *)r,
+                        (const E *)g, d, eps));
+    return rt_launched(rt_of(k), "add_rmsnorm", err);
 }
 
 static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
@@ -542,6 +565,7 @@ void ds_cuda_rows(ds_kernels *k)
     k->embed = gather; /* a look-up in the table of the vocabulary */
     k->embed_back = embed_back;
     k->rmsnorm = rmsnorm;
+    k->add_rmsnorm = add_rmsnorm;
     k->rmsnorm_back = rmsnorm_back;
     k->bias = bias;
     k->bias_back = bias_back;

@@ -113,6 +113,18 @@ static void agree(const twin *b, double tol, const char *what)
     free(got);
 }
 
+/* Two of one side have the same bits, on both sides. */
+static void same(const twin *a, const twin *b, const char *what)
+{
+    for (int s = 0; s < 2; s++) {
+        void *x = fetch(a, s), *y = fetch(b, s);
+        if (memcmp(x, y, bytes_of(a)) != 0)
+            fail_msg("%s: not the bits of its parts, side %d", what, s);
+        free(x);
+        free(y);
+    }
+}
+
 static void twin_free(twin *b)
 {
     for (int s = 0; s < 2; s++)
@@ -201,6 +213,22 @@ static void norms(void **state)
         agree(&r, 2e-6, "rstd");
         AGAIN("rmsnorm", y,
               k->rmsnorm(k, y.at[s], r.at[s], x.at[s], g.at[s], f, t, d, 1e-5f, &err));
+        twin sum = twin_new(f, t * d), both = twin_new(f, t * d), rb = twin_new(DS_KF32, t);
+        BOTH("add_rmsnorm", k->add_rmsnorm(k, sum.at[s], both.at[s], rb.at[s], x.at[s], dy.at[s],
+                                           g.at[s], f, t, d, 1e-5f, &err));
+        BOTH("add", k->add(k, y.at[s], x.at[s], dy.at[s], 1.0f, f, t * d, &err));
+        same(&sum, &y, "add_rmsnorm's sum");
+        BOTH("rmsnorm",
+             k->rmsnorm(k, sum.at[s], dots.at[s], y.at[s], g.at[s], f, t, d, 1e-5f, &err));
+        same(&both, &sum, "add_rmsnorm");
+        same(&rb, &dots, "add_rmsnorm's rstd");
+        BOTH("add_rmsnorm in place", k->add_rmsnorm(k, y.at[s], both.at[s], rb.at[s], y.at[s],
+                                                    dy.at[s], g.at[s], f, t, d, 1e-5f, &err));
+        agree(&y, 0, "add_rmsnorm's sum");
+        agree(&both, 2e-5, "add_rmsnorm");
+        twin_free(&sum);
+        twin_free(&both);
+        twin_free(&rb);
         for (int add = 0; add < 2; add++) {
             BOTH("rmsnorm_back", k->rmsnorm_back(k, dx.at[s], dg.at[s], dy.at[s], x.at[s], g.at[s],
                                                  r.at[s], f, t, d, add, &err));

@@ -192,11 +192,9 @@ int attn_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
     const ds_modelconf *c = &n->c;
     const ds_kattn p = shape_of(n);
     size_t block, used = arena_mark(n, &block);
-    void *x;
 
-    TRY(act_get(n, &x, t, c->hidden, err));
-    TRY(n->k->rmsnorm(n->k, x, a->r1, a->h, l->norm1->w, n->f, t, c->hidden, c->eps, err));
-    TRY(c->arch == DS_DEEPSEEK_V2 ? mla_fwd(n, l, a, t, x, err) : gqa_fwd(n, l, a, t, x, err));
+    TRY(c->arch == DS_DEEPSEEK_V2 ? mla_fwd(n, l, a, t, n->x, err)
+                                  : gqa_fwd(n, l, a, t, n->x, err));
     if (n->cache)
         TRY(ds_kvcache_attend(n, n->cache, l, a, &p, t, err));
     else
@@ -214,7 +212,8 @@ int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
     TRY(attn_again(n, l, a, t, err));
     TRY(act_get(n, &y, t, d, err));
     TRY(lin_fwd(n, &l->o, a->o, t, y, err));
-    TRY(n->k->add(n->k, a->mid, a->h, y, 1.0f, n->f, t * d, err));
+    TRY(n->k->add_rmsnorm(n->k, a->mid, n->x, a->r2, a->h, y, l->norm2->w, n->f, t, d, n->c.eps,
+                          err));
     arena_back(n, block, used);
     return 0;
 }
@@ -224,9 +223,8 @@ int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want
     const ds_modelconf *c = &n->c;
     const ds_kattn p = shape_of(n);
     size_t block, used = arena_mark(n, &block);
-    void *x, *dx, *dout, *dq, *dk, *dv;
+    void *dx, *dout, *dq, *dk, *dv;
 
-    TRY(act_get(n, &x, t, c->hidden, err));
     TRY(act_get(n, &dx, t, c->hidden, err));
     TRY(act_get(n, &dout, t, (int64_t)p.heads * p.v_dim, err));
     TRY(act_get(n, &dq, t, (int64_t)p.heads * p.qk_dim, err));
@@ -235,10 +233,9 @@ int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want
     TRY(lin_back(n, &l->o, dh, a->o, t, dout, false, err));
     TRY(n->k->attention_back(n->k, dq, dk, dv, dout, a->q, a->k, a->v, a->o, a->lse, n->f, &p,
                              &n->b->seqs, err));
-    TRY(n->k->rmsnorm(n->k, x, a->r1, a->h, l->norm1->w, n->f, t, c->hidden, c->eps, err));
     TRY(c->arch == DS_DEEPSEEK_V2
-            ? mla_back(n, l, a, t, dq, dk, dv, x, dx, err)
-            : gqa_back(n, l, t, dq, dk, dv, x, want_dx || l->norm1->train ? dx : NULL, err));
+            ? mla_back(n, l, a, t, dq, dk, dv, n->x, dx, err)
+            : gqa_back(n, l, t, dq, dk, dv, n->x, want_dx || l->norm1->train ? dx : NULL, err));
     if (want_dx || l->norm1->train)
         TRY(n->k->rmsnorm_back(n->k, dh, l->norm1->g, dx, a->h, l->norm1->w, a->r1, n->f, t,
                                c->hidden, true, err));

@@ -220,7 +220,7 @@ static int feed(ds_net *n, const ds_netbatch *b, const int32_t *ids, float *logi
 
     TRY(act_get(n, &n->acts[0].h, b->t, d, err));
     TRY(net_embed(n, b, ids, n->acts[0].h, err));
-    TRY(net_forward(n, b->t, n->c.layers, DS_AGAIN_NONE, &last, err));
+    TRY(net_forward(n, b->t, n->c.layers, DS_AGAIN_NONE, NULL, &last, err));
     TRY(act_get(n, &y, 1, d, err));
     TRY(arena_get(n, &r, 4, err));
     TRY(arena_get(n, &z, (size_t)vocab * 4, err));

@@ -197,22 +197,23 @@ static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *d
 
 /* ---- both ---- */
 
-int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err)
+int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, const ds_param *gain,
+            float *rstd, ds_err *err)
 {
     const int64_t d = n->c.hidden;
     size_t block, used = arena_mark(n, &block);
-    void *x, *y;
+    void *y;
 
-    TRY(act_get(n, &x, t, d, err));
     TRY(act_get(n, &y, t, d, err));
-    TRY(n->k->rmsnorm(n->k, x, a->r2, a->mid, l->norm2->w, n->f, t, d, n->c.eps, err));
     if (l->has_dense)
-        TRY(glu_fwd(n, &l->gate, &l->up, &l->down, x, t, a->gate, a->up, y, err));
+        TRY(glu_fwd(n, &l->gate, &l->up, &l->down, n->x, t, a->gate, a->up, y, err));
     else
         TRY(n->k->zero(n->k, y, (size_t)(t * d) * fmt_size(n->f), err));
     if (l->moe)
-        TRY(moe_fwd(n, l, a, t, x, y, err));
-    TRY(n->k->add(n->k, out, a->mid, y, 1.0f, n->f, t * d, err));
+        TRY(moe_fwd(n, l, a, t, n->x, y, err));
+    TRY(gain ? n->k->add_rmsnorm(n->k, out, n->x, rstd, a->mid, y, gain->w, n->f, t, d, n->c.eps,
+                                 err)
+             : n->k->add(n->k, out, a->mid, y, 1.0f, n->f, t * d, err));
     arena_back(n, block, used);
     return 0;
 }
@@ -220,14 +221,11 @@ int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *er
 int mlp_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err)
 {
     size_t block, used = arena_mark(n, &block);
-    void *x;
 
-    TRY(act_get(n, &x, t, n->c.hidden, err));
-    TRY(n->k->rmsnorm(n->k, x, a->r2, a->mid, l->norm2->w, n->f, t, n->c.hidden, n->c.eps, err));
     if (l->has_dense)
-        TRY(glu_in(n, &l->gate, &l->up, x, t, a->gate, a->up, err));
+        TRY(glu_in(n, &l->gate, &l->up, n->x, t, a->gate, a->up, err));
     if (l->moe)
-        TRY(moe_fwd(n, l, a, t, x, NULL, err));
+        TRY(moe_fwd(n, l, a, t, n->x, NULL, err));
     arena_back(n, block, used);
     return 0;
 }
@@ -236,17 +234,15 @@ int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *er
 {
     const int64_t d = n->c.hidden;
     size_t block, used = arena_mark(n, &block);
-    void *x, *dx;
+    void *dx;
 
-    TRY(act_get(n, &x, t, d, err));
     TRY(act_get(n, &dx, t, d, err));
-    TRY(n->k->rmsnorm(n->k, x, a->r2, a->mid, l->norm2->w, n->f, t, d, n->c.eps, err));
     if (l->has_dense)
-        TRY(glu_back(n, &l->gate, &l->up, &l->down, dh, x, t, a->gate, a->up, dx, false, err));
+        TRY(glu_back(n, &l->gate, &l->up, &l->down, dh, n->x, t, a->gate, a->up, dx, false, err));
     else
         TRY(n->k->zero(n->k, dx, (size_t)(t * d) * fmt_size(n->f), err));
     if (l->moe)
-        TRY(moe_back(n, l, a, t, dh, x, dx, err));
+        TRY(moe_back(n, l, a, t, dh, n->x, dx, err));
     TRY(n->k->rmsnorm_back(n->k, dh, l->norm2->g, dx, a->mid, l->norm2->w, a->r2, n->f, t, d, true,
                            err));
     arena_back(n, block, used);

@@ -99,6 +99,7 @@ struct ds_net {
     arena mem;
     uint32_t modules;
     const ds_netbatch *b;
+    void *x;                  /* of a pass, t x hidden: what a half of a layer works on, normed */
     bool dora;                /* some projection has a magnitude */
     bool dropout;             /* on while training */
     ds_kvcache *cache;        /* while a text goes on */
@@ -126,8 +127,10 @@ void net_begin(ds_net *n, const ds_netbatch *b, bool dropout);
 int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err);
 int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err);
 /* All layers; acts[0].h is the input. What the layers keep for the way back: those below `from`
- * nothing, the others what `r` leaves. */
-int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, void **last, ds_err *err);
+ * nothing, the others what `r` leaves. rstd: n->x becomes the norm of the last one's output; NULL:
+ * it is not asked for. */
+int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, float *rstd, void **last,
+                ds_err *err);
 /* Room for what layer i makes on the way forward; its input h is there. keep: the layer is gone
  * back through. */
 int layer_room(ds_net *n, int32_t i, int64_t t, bool keep, enum ds_recompute r, places *s,
@@ -146,12 +149,13 @@ int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_er
 int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t t, void *dx,
              bool accumulate, ds_err *err);
 
-/* Each takes h (kept) to the residual sum after it. dh is the gradient of the output, turned into
- * that of the input. When dx is not needed (want_dx false) only the parameters' gradients are made.
- */
+/* Each works on n->x, its normed input, and takes that input (kept) to the residual sum after it;
+ * forward n->x becomes the norm of that sum, so that the next half finds it. dh is the gradient of
+ * the output, turned into that of the input; n->x stays. When dx is not needed (want_dx false) only
+ * the parameters' gradients are made. */
 int attn_fwd(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 int attn_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, bool want_dx, ds_err *err);
-/* What the way back needs and was not kept, from h or from mid. */
+/* What the way back needs and was not kept, from n->x, which stays. */
 int attn_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 int mlp_again(ds_net *n, const layer *l, acts *a, int64_t t, ds_err *err);
 /* a->o of t tokens whose q, k and v are in a, after those that the cache holds; k and v join them.
@@ -162,7 +166,9 @@ int ds_kvcache_attend(ds_net *n, ds_kvcache *c, const layer *l, acts *a, const d
  * the heads. */
 int ds_kvcache_keep(ds_net *n, ds_kvcache *c, const layer *l, const void *norm, const acts *a,
                     int64_t t, bool *done, ds_err *err);
-int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, ds_err *err);
+/* n->x = the norm of out by gain, with rstd; gain NULL: it is left as it is. */
+int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, const ds_param *gain,
+            float *rstd, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
 
 #endif

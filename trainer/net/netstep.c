@@ -106,18 +106,17 @@ int ds_net_finish_grads(ds_net *n, ds_err *err)
 
 /* ---- loss ---- */
 
-/* x: the last layer's output. dx: its gradient, or NULL for the loss alone. */
-static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, float scale,
-                     float *loss, ds_err *err)
+/* x: the last layer's output, whose norm is n->x, with rstd. dx: its gradient, or NULL for the loss
+ * alone. */
+static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float *rstd, void *dx,
+                     float scale, float *loss, ds_err *err)
 {
     ds_kernels *k = n->k;
     const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t;
     const int64_t rows = k->logits / v < 16 ? 16 : k->logits / v;
     size_t block, used = arena_mark(n, &block);
-    void *y, *dy = NULL, *logits, *dlogits, *r, *dev;
+    void *dy = NULL, *logits, *dlogits, *dev;
 
-    TRY(act_get(n, &y, t, d, err));
-    TRY(arena_get(n, &r, (size_t)t * 4, err));
     TRY(arena_get(n, &dev, (size_t)t * 4, err));
     if (dx)
         TRY(act_get(n, &dy, t, d, err));
@@ -125,10 +124,9 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
     dlogits = logits;
     if (dx && n->f != DS_KF32)
         TRY(act_get(n, &dlogits, rows < t ? rows : t, v, err));
-    TRY(k->rmsnorm(k, y, r, x, n->norm->w, n->f, t, d, n->c.eps, err));
     for (int64_t i = 0; i < t; i += rows) {
         const int64_t m = t - i < rows ? t - i : rows;
-        const char *yi = (const char *)y + (size_t)(i * d) * fmt_size(n->f);
+        const char *yi = (const char *)n->x + (size_t)(i * d) * fmt_size(n->f);
         TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f,
                       false, err));
         TRY(k->softmax_xent(k, dx ? dlogits : NULL, n->f, (float *)dev + i, logits, DS_KF32,
@@ -143,7 +141,7 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, void *dx, f
     }
     TRY(k->download(k, loss, dev, (size_t)t * 4, err));
     if (dx)
-        TRY(k->rmsnorm_back(k, dx, n->norm->g, dy, x, n->norm->w, r, n->f, t, d, false, err));
+        TRY(k->rmsnorm_back(k, dx, n->norm->g, dy, x, n->norm->w, rstd, n->f, t, d, false, err));
     arena_back(n, block, used);
     return 0;
 }
@@ -190,22 +188,42 @@ static int32_t lowest(const ds_net *n)
     return i;
 }
 
-int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, void **last, ds_err *err)
+/* n->x = norm(x) for the first half of a layer, or the second. */
+static int norm_in(ds_net *n, const layer *l, const acts *a, int64_t t, ds_err *err)
+{
+    return n->k->rmsnorm(n->k, n->x, a->r1, a->h, l->norm1->w, n->f, t, n->c.hidden, n->c.eps, err);
+}
+
+static int norm_mid(ds_net *n, const layer *l, const acts *a, int64_t t, ds_err *err)
+{
+    return n->k->rmsnorm(n->k, n->x, a->r2, a->mid, l->norm2->w, n->f, t, n->c.hidden, n->c.eps,
+                         err);
+}
+
+int net_forward(ds_net *n, int64_t t, int32_t from, enum ds_recompute r, float *rstd, void **last,
+                ds_err *err)
 {
     void *between[2] = {n->acts[0].h, NULL}; /* inputs of layers that no way back needs */
     places shared = {.mid = NULL};
+    const ds_param *gain;
 
+    TRY(act_get(n, &n->x, t, n->c.hidden, err));
+    TRY(layer_room(n, 0, t, from <= 0, r, &shared, err));
+    TRY(norm_in(n, &n->layers[0], &n->acts[0], t, err));
     for (int32_t i = 0; i < n->c.layers; i++) {
-        const bool keep = i >= from;
-        void **next = keep ? last : &between[(i + 1) % 2];
-        if (keep || !*next)
+        const bool end = i + 1 == n->c.layers;
+        void **next = i >= from ? last : &between[(i + 1) % 2];
+        if (i >= from || !*next)
             TRY(act_get(n, next, t, n->c.hidden, err));
-        TRY(layer_room(n, i, t, keep, r, &shared, err));
         TRY(attn_fwd(n, &n->layers[i], &n->acts[i], t, err));
-        TRY(mlp_fwd(n, &n->layers[i], &n->acts[i], t, *next, err));
-        *last = *next;
-        if (i + 1 < n->c.layers)
+        if (!end) {
             n->acts[i + 1].h = *next;
+            TRY(layer_room(n, i + 1, t, i + 1 >= from, r, &shared, err));
+        }
+        gain = !end ? n->layers[i + 1].norm1 : rstd ? n->norm : NULL;
+        TRY(mlp_fwd(n, &n->layers[i], &n->acts[i], t, *next, gain, end ? rstd : n->acts[i + 1].r1,
+                    err));
+        *last = *next;
     }
     return 0;
 }
@@ -215,11 +233,13 @@ static int backward(ds_net *n, int64_t t, int32_t low, enum ds_recompute r, void
     for (int32_t i = n->c.layers - 1; i >= 0 && i >= low; i--) {
         const layer *l = &n->layers[i];
         acts *a = &n->acts[i];
+        TRY(r == DS_AGAIN_LAYER ? norm_in(n, l, a, t, err) : norm_mid(n, l, a, t, err));
         if (r == DS_AGAIN_LAYER)
             TRY(attn_fwd(n, l, a, t, err));
         if (ds_recompute_mlp(r))
             TRY(mlp_again(n, l, a, t, err));
         TRY(mlp_back(n, l, a, t, dh, err));
+        TRY(norm_in(n, l, a, t, err));
         if (r == DS_AGAIN_ATTENTION)
             TRY(attn_again(n, l, a, t, err));
         TRY(attn_back(n, l, a, t, dh, i > low, err));
@@ -232,7 +252,7 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum d
 {
     const int32_t low = grads ? lowest(n) : n->c.layers;
     int32_t *ids = NULL;
-    void *last, *dh = NULL;
+    void *last, *rstd, *dh = NULL;
     int rc;
 
     if (b->t <= 0)
@@ -242,10 +262,11 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum d
     rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, n->c.hidden, err);
     rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
-    rc = rc ? rc : net_forward(n, b->t, low, r, &last, err);
+    rc = rc ? rc : arena_get(n, &rstd, (size_t)b->t * 4, err);
+    rc = rc ? rc : net_forward(n, b->t, low, r, rstd, &last, err);
     if (!rc && grads)
         rc = act_get(n, &dh, b->t, n->c.hidden, err);
-    rc = rc ? rc : loss_pass(n, b, last, grads ? dh : NULL, scale, loss, err);
+    rc = rc ? rc : loss_pass(n, b, last, rstd, grads ? dh : NULL, scale, loss, err);
     if (!rc && grads)
         rc = backward(n, b->t, low, r, dh, err);
     if (!rc && grads && low < 0)
@@ -269,7 +290,7 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
     rc = rc ? rc : dora_refresh(n, err);
     rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, d, err);
     rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
-    rc = rc ? rc : net_forward(n, b->t, n->c.layers, DS_AGAIN_NONE, &last, err);
+    rc = rc ? rc : net_forward(n, b->t, n->c.layers, DS_AGAIN_NONE, NULL, &last, err);
     rc = rc ? rc : act_get(n, &x, count, d, err);
     rc = rc ? rc : act_get(n, &y, count, d, err);
     rc = rc ? rc : arena_get(n, &r, (size_t)count * 4, err);
