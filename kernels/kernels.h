@@ -79,11 +79,13 @@ typedef struct ds_kmem {
 /* How a device computes products of one shape, so that it can be asked for the same again. What
  * `algorithm` says only the library knows that computes them. */
 #define DS_KALGORITHM 64
+enum { DS_KPLAN_PRODUCT, DS_KPLAN_BIAS, DS_KPLAN_BIAS_BACK };
 typedef struct ds_kplan {
     int64_t m, n, k;
     int32_t in, out; /* enum ds_kfmt of both operands, and of the result */
     int32_t ta, tb, accumulate;
     int32_t align; /* of all addresses: the largest power of two up to 256 */
+    int32_t extra; /* what else it makes: DS_KPLAN_... */
     int32_t none;  /* the library has nothing for it: the backend's own kernel does it */
     uint8_t algorithm[DS_KALGORITHM];
 } ds_kplan;
@@ -146,6 +148,17 @@ struct ds_kernels {
      * second. Both have format f and B's layout; A is [M,K]. */
     int (*matmul2)(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
                    const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err);
+
+    /* Y[T,N] = X0 W0' + X1 W1' + bias: a projection, with an adapter or without (term[1].k 0), all
+     * of format f; weights are [N,K], bias NULL: none. The bias is added to sums that were rounded
+     * to f, or before they are: which one is the backend's. 2TN(K0+K1) FLOPs; with the bias in the
+     * product nothing is read or written for it but itself, else Y once more each. */
+    int (*linear)(ds_kernels *k, void *y, enum ds_kfmt f, const ds_kterm term[2], const void *bias,
+                  int64_t t, int64_t n, ds_err *err);
+    /* dW[N,K] += dy' x, db[N] += sum_t dy: of a projection with both, from dy[T,N] and x[T,K]. dW
+     * and db are f32. 2TNK FLOPs. */
+    int (*linear_back)(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,
+                       enum ds_kfmt f, int64_t t, int64_t n, int64_t kk, ds_err *err);
 
     /* ---- rows ---- */
     /* out[T,d] = table[ids[t]]; ids are host memory and were checked against the table's rows. */

@@ -120,6 +120,18 @@ static int paper_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f
                         accumulate, err);
 }
 
+static int paper_linear(ds_kernels *k, void *y, enum ds_kfmt f, const ds_kterm term[2],
+                        const void *bias, int64_t t, int64_t n, ds_err *err)
+{
+    return paper_matmul2(k, y, f, f, true, term, t, n, false, err);
+}
+
+static int paper_linear_back(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,
+                             enum ds_kfmt f, int64_t t, int64_t n, int64_t kk, ds_err *err)
+{
+    return take(k, 0, ds_scratch_sums(t, n));
+}
+
 static int paper_rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
                               const void *g, const float *rstd, enum ds_kfmt f, int64_t t,
                               int64_t d, bool accumulate, ds_err *err)
@@ -356,6 +368,8 @@ static const ds_kernels TABLE = {
     .close = paper_close,
     .matmul = paper_matmul,
     .matmul2 = paper_matmul2,
+    .linear = paper_linear,
+    .linear_back = paper_linear_back,
     .embed = idle_embed,
     .embed_back = idle_embed_back,
     .rmsnorm = idle_rmsnorm,

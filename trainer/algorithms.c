@@ -12,6 +12,7 @@
 #define ALIGN_MOST 256
 
 static const char *const FORMATS[] = {"f32", "bf16"};
+static const char *const EXTRAS[] = {"none", "bias", "bias_back"};
 
 /* What a device's bits depend on: its detail up to a semicolon. */
 static json_t *made_by(const ds_kernels *k)
@@ -24,10 +25,10 @@ static json_t *made_by(const ds_kernels *k)
 static json_t *plan_json(const ds_kplan *p)
 {
     ds_buf hex = {0};
-    json_t *o = json_pack("{s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:b,s:i}", "m", (json_int_t)p->m, "n",
+    json_t *o = json_pack("{s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:b,s:i,s:s}", "m", (json_int_t)p->m, "n",
                           (json_int_t)p->n, "k", (json_int_t)p->k, "in", FORMATS[p->in], "out",
                           FORMATS[p->out], "ta", (int)p->ta, "tb", (int)p->tb, "accumulate",
-                          (int)p->accumulate, "align", (int)p->align);
+                          (int)p->accumulate, "align", (int)p->align, "extra", EXTRAS[p->extra]);
 
     if (p->none)
         json_object_set_new(o, "algorithm", json_null());
@@ -58,12 +59,16 @@ int ds_algorithms_write(const char *dir, ds_kernels *k, ds_err *err)
 
 /* ---- reading ---- */
 
-static bool format_of(int32_t *f, const json_t *v)
+/* Which of n names a member is. */
+static bool one_of(int32_t *which, const json_t *o, const char *member, const char *const *names,
+                   int32_t n)
 {
-    const char *s = json_string_value(v);
+    const char *s = json_string_value(json_object_get(o, member));
 
-    *f = s && !strcmp(s, FORMATS[1]);
-    return s && !strcmp(s, FORMATS[*f]);
+    for (*which = 0; s && *which < n; (*which)++)
+        if (!strcmp(s, names[*which]))
+            return true;
+    return false;
 }
 
 static bool plan_of(ds_kplan *p, const json_t *o)
@@ -80,9 +85,9 @@ static bool plan_of(ds_kplan *p, const json_t *o)
                     .accumulate = json_is_true(json_object_get(o, "accumulate")),
                     .align = (int32_t)(align & (2 * ALIGN_MOST - 1)),
                     .none = json_is_null(algorithm)};
-    return p->m > 0 && p->n > 0 && p->k > 0 && format_of(&p->in, json_object_get(o, "in")) &&
-           format_of(&p->out, json_object_get(o, "out")) && p->align == align && align > 0 &&
-           align <= ALIGN_MOST && !(align & (align - 1)) &&
+    return p->m > 0 && p->n > 0 && p->k > 0 && one_of(&p->in, o, "in", FORMATS, 2) &&
+           one_of(&p->out, o, "out", FORMATS, 2) && one_of(&p->extra, o, "extra", EXTRAS, 3) &&
+           p->align == align && align > 0 && align <= ALIGN_MOST && !(align & (align - 1)) &&
            (p->none || (hex && ds_hex_decode(hex, strlen(hex), p->algorithm, sizeof p->algorithm)));
 }
 

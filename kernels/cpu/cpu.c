@@ -207,6 +207,8 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     k->close = cpu_close;
     k->matmul = ds_cpu_matmul;
     k->matmul2 = ds_cpu_matmul2;
+    k->linear = ds_cpu_linear;
+    k->linear_back = ds_cpu_linear_back;
     ds_cpu_rows(k);
     ds_cpu_elements(k);
     ds_cpu_attention(k);

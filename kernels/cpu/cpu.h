@@ -69,6 +69,10 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
                   float alpha, bool accumulate, ds_err *err);
 int ds_cpu_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
                    const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err);
+int ds_cpu_linear(ds_kernels *k, void *y, enum ds_kfmt f, const ds_kterm term[2], const void *bias,
+                  int64_t t, int64_t n, ds_err *err);
+int ds_cpu_linear_back(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,
+                       enum ds_kfmt f, int64_t t, int64_t n, int64_t kk, ds_err *err);
 void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, columns */
 void ds_cpu_elements(ds_kernels *k);  /* elements.c */
 void ds_cpu_attention(ds_kernels *k); /* attention.c */

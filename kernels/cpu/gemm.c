@@ -381,3 +381,22 @@ int ds_cpu_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool
 
     return run(&t, err);
 }
+
+int ds_cpu_linear(ds_kernels *k, void *y, enum ds_kfmt f, const ds_kterm term[2], const void *bias,
+                  int64_t t, int64_t n, ds_err *err)
+{
+    const int rc = term[1].k > 0 ? ds_cpu_matmul2(k, y, f, f, true, term, t, n, false, err)
+                                 : ds_cpu_matmul(k, y, f, term[0].a, f, false, term[0].b, f, true,
+                                                 t, n, term[0].k, 1.0f, false, err);
+
+    return rc || !bias ? rc : k->bias(k, y, bias, f, t, n, err);
+}
+
+int ds_cpu_linear_back(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,
+                       enum ds_kfmt f, int64_t t, int64_t n, int64_t kk, ds_err *err)
+{
+    const int rc =
+        ds_cpu_matmul(k, dw, DS_KF32, dy, f, true, x, f, false, n, kk, t, 1.0f, true, err);
+
+    return rc ? rc : k->bias_back(k, db, dy, f, t, n, err);
+}

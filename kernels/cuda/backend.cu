@@ -106,12 +106,20 @@ static int plans_again(ds_kernels *k, const ds_kplan *list, size_t n, ds_err *er
     return rt_plans_again(rt_of(k), list, n, err);
 }
 
+/* What the library cannot do beside a product is done after it. */
 static int product(ds_kernels *k, const rt_product *p, ds_err *err)
 {
+    rt_product plain = *p;
     bool none;
 
     TRY(rt_matmul(rt_of(k), p, &none, err));
-    return none ? ds_cuda_product(rt_of(k), p, err) : 0;
+    if (!none)
+        return 0;
+    if (!p->bias)
+        return ds_cuda_product(rt_of(k), p, err);
+    plain.bias = NULL;
+    TRY(product(k, &plain, err));
+    return k->bias(k, p->c, p->bias, p->fc, p->m, p->n, err);
 }
 
 /* The library multiplies operands of one format, and f32 ones into f32: the rest goes through
@@ -120,7 +128,8 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
                   const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
                   float alpha, bool accumulate, ds_err *err)
 {
-    rt_product p = {c, a, b, fc, fa, fb, ta, tb, accumulate, m, n, kk, alpha, !k->unlisted};
+    rt_product p = {c,          a, b, fc, fa,    fb,           ta,   tb,
+                    accumulate, m, n, kk, alpha, !k->unlisted, NULL, NULL};
     size_t room[DS_KSLOTS];
     void *full;
 
@@ -157,6 +166,41 @@ static int matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool
                    err));
     }
     return 0;
+}
+
+/* Operands and result have one format: nothing is converted. The bias comes with what is added
+ * last, the product itself; the shorter one, an adapter's, comes first. */
+static int linear(ds_kernels *k, void *y, enum ds_kfmt f, const ds_kterm term[2], const void *bias,
+                  int64_t t, int64_t n, ds_err *err)
+{
+    const bool two = term[1].k > 0;
+    rt_product p = {y,         term[0].a, term[0].b,    f,    f,   f, false, true, two, t, n,
+                    term[0].k, 1.0f,      !k->unlisted, bias, NULL};
+
+    if (t <= 0 || n <= 0)
+        return 0;
+    if (two)
+        TRY(matmul(k, y, f, term[1].a, f, false, term[1].b, f, true, t, n, term[1].k, 1.0f, false,
+                   err));
+    return product(k, &p, err);
+}
+
+static int linear_back(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,
+                       enum ds_kfmt f, int64_t t, int64_t n, int64_t kk, ds_err *err)
+{
+    rt_product p = {dw, dy, x,    DS_KF32,      f,    f,   true, false, true, n,
+                    kk, t,  1.0f, !k->unlisted, NULL, NULL};
+    bool none;
+
+    if (t <= 0)
+        return 0;
+    TRY(rt_scratch(rt_of(k), 0, &p.bias_back, ds_scratch_sums(t, n), err));
+    TRY(rt_matmul(rt_of(k), &p, &none, err));
+    if (!none)
+        return ds_cuda_add_parts(rt_of(k), db, static_cast<const float *>(p.bias_back), 1, n, err);
+    p.bias_back = NULL;
+    TRY(product(k, &p, err));
+    return k->bias_back(k, db, dy, f, t, n, err);
 }
 
 extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
@@ -203,6 +247,8 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->plans_again = plans_again;
     k->matmul = matmul;
     k->matmul2 = matmul2;
+    k->linear = linear;
+    k->linear_back = linear_back;
     ds_cuda_rows(k);
     ds_cuda_elements(k);
     ds_cuda_attention(k);

@@ -33,7 +33,8 @@ int rt_launched(dev_rt *rt, const char *what, ds_err *err);
 /* ---- products: rtblas.cc ---- */
 
 /* Row-major C[m,n] = alpha op(A) op(B) + (accumulate ? C : 0), f32 accumulation. Leading dimensions
- * are those of dense matrices. */
+ * are those of dense matrices. With a bias [n], of C's format, that is added to every row before it
+ * is rounded; with a bias_back [m], of C's format, that becomes the sums of op(A)'s rows. */
 typedef struct rt_product {
     void *c;
     const void *a, *b;
@@ -42,6 +43,8 @@ typedef struct rt_product {
     int64_t m, n, k;
     float alpha;
     bool listed; /* rt_plans is to tell of it */
+    const void *bias;
+    void *bias_back;
 } rt_product;
 /* *none: nothing was done, the library has no algorithm for it. */
 int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err);

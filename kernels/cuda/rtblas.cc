@@ -242,8 +242,24 @@ static int check(cublasLtHandle_t lt, const plan *pl, ds_err *err)
                    s == CUBLAS_STATUS_SUCCESS ? "it wants more room" : cublasLtGetStatusString(s));
 }
 
+/* The bias of column-major C' is as long as its columns are; the sums are those of B's rows. */
+static int describe_extra(plan *pl, const void *where, ds_err *err)
+{
+    const cublasLtEpilogue_t what =
+        pl->is.extra == DS_KPLAN_BIAS ? CUBLASLT_EPILOGUE_BIAS : CUBLASLT_EPILOGUE_BGRADB;
+
+    if (pl->is.extra == DS_KPLAN_PRODUCT)
+        return 0;
+    BLAS(cublasLtMatmulDescSetAttribute(pl->op, CUBLASLT_MATMUL_DESC_EPILOGUE, &what, sizeof what),
+         "cuBLASLt");
+    BLAS(cublasLtMatmulDescSetAttribute(pl->op, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &where,
+                                        sizeof where),
+         "cuBLASLt");
+    return 0;
+}
+
 /* cuBLASLt is told of column-major matrices: of C' = B' A'. */
-static int describe(plan *pl, ds_err *err)
+static int describe(plan *pl, const void *extra, ds_err *err)
 {
     const ds_kplan *k = &pl->is;
     const cublasOperation_t ta = k->tb ? CUBLAS_OP_T : CUBLAS_OP_N,
@@ -262,18 +278,20 @@ static int describe(plan *pl, ds_err *err)
          "cuBLASLt");
     BLAS(cublasLtMatrixLayoutCreate(&pl->c, type_of(k->out), (uint64_t)k->n, (uint64_t)k->m, k->n),
          "cuBLASLt");
-    return 0;
+    return describe_extra(pl, extra, err);
 }
 
 /* The largest power of two up to 256 that divides all addresses. */
 static int32_t alignment_of(const rt_product *p)
 {
-    const uintptr_t all = (uintptr_t)p->a | (uintptr_t)p->b | (uintptr_t)p->c | 256;
+    const uintptr_t all = (uintptr_t)p->a | (uintptr_t)p->b | (uintptr_t)p->c | (uintptr_t)p->bias |
+                          (uintptr_t)p->bias_back | 256;
 
     return (int32_t)(all & (~all + 1));
 }
 
-static int plan_of(rt_blas *b, const plan **out, const rt_product *p, ds_err *err)
+static int plan_of(rt_blas *b, const plan **out, const rt_product *p, const void *extra,
+                   ds_err *err)
 {
     ds_kplan shape = {};
     plan *pl;
@@ -287,10 +305,11 @@ static int plan_of(rt_blas *b, const plan **out, const rt_product *p, ds_err *er
     shape.tb = p->tb;
     shape.accumulate = p->accumulate;
     shape.align = alignment_of(p);
+    shape.extra = p->bias ? DS_KPLAN_BIAS : p->bias_back ? DS_KPLAN_BIAS_BACK : DS_KPLAN_PRODUCT;
     TRY_RT(plan_at(b, &pl, &shape, err));
     *out = pl;
     if (!pl->op) {
-        int rc = describe(pl, err);
+        int rc = describe(pl, extra, err);
         rc = rc ? rc : pl->told ? check(b->lt, pl, err) : rank(b->lt, pl, err);
         if (rc) {
             unmake(pl); /* to be tried again */
@@ -307,12 +326,17 @@ int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err)
     const float beta = p->accumulate ? 1.0f : 0.0f;
     rt_blas *b = *rt_blas_of(rt);
     const dev_stream stream = rt_stream(rt);
+    const void *extra = p->bias ? p->bias : p->bias_back;
     const plan *pl;
 
-    TRY_RT(plan_of(b, &pl, p, err));
+    TRY_RT(plan_of(b, &pl, p, extra, err));
     *none = pl->is.none;
     if (pl->is.none)
         return 0;
+    if (extra)
+        BLAS(cublasLtMatmulDescSetAttribute(pl->op, CUBLASLT_MATMUL_DESC_BIAS_POINTER, &extra,
+                                            sizeof extra),
+             "cuBLASLt");
     BLAS(cublasLtMatmul(b->lt, pl->op, &p->alpha, p->b, pl->a, p->a, pl->b, &beta, p->c, pl->c,
                         p->c, pl->c, &pl->algo, b->workspace, DS_DEVICE_WORKSPACE, stream),
          "a matrix product");

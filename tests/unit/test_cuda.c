@@ -389,6 +389,36 @@ static void products_anywhere(void **state)
     }
 }
 
+/* With an adapter and without, with a bias and without: where the library has the bias beside the
+ * product, and where it has not. */
+static void projections(void **state)
+{
+    static const int64_t shapes[][4] = {{1, 1, 1, 1}, {7, 33, 19, 3}, {32, 24, 40, 8}};
+
+    (void)state;
+    for (int i = 0; i < 3 * 8; i++) {
+        const enum ds_kfmt f = BOTH_F[i & 1];
+        const bool two = i >> 1 & 1, bias = i >> 2 & 1;
+        const int64_t *z = shapes[i / 8], t = z[0], n = z[1], kk = z[2], r = two ? z[3] : 0;
+        twin x = twin_of(f, t * kk, 1, 1.0f), w = twin_of(f, n * kk, 2, 1.0f),
+             xa = twin_of(f, t * z[3], 3, 1.0f), wa = twin_of(f, n * z[3], 4, 1.0f),
+             b = twin_of(f, n, 5, 3.0f), y = twin_new(f, t * n), dy = twin_of(f, t * n, 8, 1.0f);
+        twin dw = twin_of(DS_KF32, n * kk, 6, 1.0f), db = twin_of(DS_KF32, n, 7, 1.0f);
+        BOTH("linear",
+             k->linear(k, y.at[s], f,
+                       (const ds_kterm[2]){{x.at[s], w.at[s], kk}, {xa.at[s], wa.at[s], r}},
+                       bias ? b.at[s] : NULL, t, n, &err));
+        agree(&y, 2e-5, "linear");
+        BOTH("linear_back",
+             k->linear_back(k, dw.at[s], db.at[s], dy.at[s], x.at[s], f, t, n, kk, &err));
+        agree(&dw, 1e-4, "gradient of a projection");
+        agree(&db, 1e-4, "gradient of its bias");
+        twin *all[] = {&x, &w, &xa, &wa, &b, &y, &dy, &dw, &db};
+        for (int j = 0; j < 9; j++)
+            twin_free(all[j]);
+    }
+}
+
 /* ---- attention ---- */
 
 static void attention_of(enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *seqs)
@@ -744,6 +774,7 @@ int main(void)
         cmocka_unit_test(rotations),
         cmocka_unit_test(products),
         cmocka_unit_test(products_anywhere),
+        cmocka_unit_test(projections),
         cmocka_unit_test(a_block_holds_wide_rows),
         cmocka_unit_test(attentions),
         cmocka_unit_test(attention_goes_on),

@@ -231,6 +231,51 @@ static void two_terms_are_one_chain(void **state)
     kh_close(k, backends);
 }
 
+static void a_projection_is_its_parts(void **state)
+{
+    enum { ROWS = 29, N = 37, K = 51, R = 8 };
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    float *x[5] = {kh_fill(1, ROWS * K), kh_fill(2, N * K), kh_fill(3, ROWS * R), kh_fill(4, N * R),
+                   kh_fill(5, N)};
+    uint16_t *half[5] = {kh_bf16(x[0], ROWS * K), kh_bf16(x[1], N * K), kh_bf16(x[2], ROWS * R),
+                         kh_bf16(x[3], N * R), kh_bf16(x[4], N)};
+    float *got = kh_zeros(ROWS * N + N * K + N), *want = kh_zeros(ROWS * N + N * K + N);
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < 8 * backends; i++) {
+        const enum ds_kfmt f = i & 1 ? DS_KBF16 : DS_KF32;
+        const int64_t r = i & 2 ? R : 0;
+        const void *at[5];
+        ds_kernels *one = k[0], *b = k[i / 8];
+        for (int j = 0; j < 5; j++)
+            at[j] = f ? (const void *)half[j] : x[j];
+        const ds_kterm term[2] = {{at[0], at[1], K}, {at[2], at[3], r}};
+        assert_int_equal(b->linear(b, got, f, term, i & 4 ? at[4] : NULL, ROWS, N, &err), 0);
+        if (r)
+            one->matmul2(one, want, f, f, true, term, ROWS, N, false, &err);
+        else
+            one->matmul(one, want, f, at[0], f, false, at[1], f, true, ROWS, N, K, 1.0f, false,
+                        &err);
+        if (i & 4)
+            one->bias(one, want, at[4], f, ROWS, N, &err);
+        float *dw = want + ROWS * N, *db = dw + N * K;
+        one->matmul(one, dw, DS_KF32, want, f, true, at[0], f, false, N, K, ROWS, 1.0f, true, &err);
+        one->bias_back(one, db, want, f, ROWS, N, &err);
+        dw = got + ROWS * N;
+        assert_int_equal(b->linear_back(b, dw, dw + N * K, got, at[0], f, ROWS, N, K, &err), 0);
+        assert_memory_equal(want, got, (ROWS * N + N * K + N) * sizeof *got);
+    }
+    for (int j = 0; j < 5; j++) {
+        free(x[j]);
+        free(half[j]);
+    }
+    free(got);
+    free(want);
+    kh_close(k, backends);
+}
+
 static void empty_products(void **state)
 {
     ds_kernels *k[KH_MAX];
@@ -387,6 +432,7 @@ int main(void)
         cmocka_unit_test(bf16_of_any_size),
         cmocka_unit_test(bf16_sums_go_on),
         cmocka_unit_test(two_terms_are_one_chain),
+        cmocka_unit_test(a_projection_is_its_parts),
         cmocka_unit_test(held_operands_change_no_bit),
         cmocka_unit_test(few_rows_have_the_bits_of_many),
         cmocka_unit_test(empty_products),

@@ -137,13 +137,13 @@ static int lora_down(ds_net *n, const linear *l, const void *xd, int64_t t, void
                         l->la->rows, l->w->cols, l->s, false, err);
 }
 
-/* y = W xd + B xa in one chain. */
-static int lora_up(ds_net *n, const linear *l, const void *xd, const void *xa, int64_t t, void *y,
-                   ds_err *err)
+/* y = W xd + B xa (+ b) in one chain. */
+static int lora_up(ds_net *n, const linear *l, const void *xd, const void *xa, const ds_param *b,
+                   int64_t t, void *y, ds_err *err)
 {
     const ds_kterm term[2] = {{xd, l->w->w, l->w->cols}, {xa, l->lb->w, l->la->rows}};
 
-    return n->k->matmul2(n->k, y, n->f, n->f, true, term, t, l->w->rows, false, err);
+    return n->k->linear(n->k, y, n->f, term, b ? b->w : NULL, t, l->w->rows, err);
 }
 
 /* DoRA: y = gain . (W xd + B xa), plus W (x - xd) where dropout took something away. */
@@ -155,7 +155,7 @@ static int dora_fwd(ds_net *n, const linear *l, const void *x, const void *xd, c
     void *z, *lost;
 
     if (xd == x) {
-        TRY(lora_up(n, l, x, xa, t, y, err));
+        TRY(lora_up(n, l, x, xa, NULL, t, y, err));
         return k->scale_cols(k, y, y, l->gain, n->f, t, out, false, err);
     }
     TRY(act_get(n, &lost, t, in, err));
@@ -163,30 +163,28 @@ static int dora_fwd(ds_net *n, const linear *l, const void *x, const void *xd, c
     TRY(k->add(k, lost, x, xd, -1.0f, n->f, t * in, err));
     TRY(k->matmul(k, y, n->f, lost, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
                   err));
-    TRY(lora_up(n, l, xd, xa, t, z, err));
+    TRY(lora_up(n, l, xd, xa, NULL, t, z, err));
     return k->scale_cols(k, y, z, l->gain, n->f, t, out, true, err);
 }
 
 int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_err *err)
 {
-    ds_kernels *k = n->k;
-    const int64_t in = l->w->cols, out = l->w->rows;
+    const ds_kterm plain[2] = {{x, l->w->w, l->w->cols}, {.k = 0}};
+    const int64_t out = l->w->rows;
     size_t block, used = arena_mark(n, &block);
+    ds_kernels *k = n->k;
     const void *xd;
     void *xa;
 
-    if (l->la) {
-        TRY(dropped(n, l, x, t, &xd, err));
-        k->hold(k, xd);
-        TRY(lora_down(n, l, xd, t, &xa, err));
-        TRY(l->mag ? dora_fwd(n, l, x, xd, xa, t, y, err) : lora_up(n, l, x, xa, t, y, err));
-        k->release(k, xd);
-        arena_back(n, block, used);
-    } else {
-        TRY(k->matmul(k, y, n->f, x, n->f, false, l->w->w, l->w->f, true, t, out, in, 1.0f, false,
-                      err));
-    }
-    return l->b ? k->bias(k, y, l->b->w, n->f, t, out, err) : 0;
+    if (!l->la)
+        return k->linear(k, y, n->f, plain, l->b ? l->b->w : NULL, t, out, err);
+    TRY(dropped(n, l, x, t, &xd, err));
+    k->hold(k, xd);
+    TRY(lora_down(n, l, xd, t, &xa, err));
+    TRY(l->mag ? dora_fwd(n, l, x, xd, xa, t, y, err) : lora_up(n, l, x, xa, l->b, t, y, err));
+    k->release(k, xd);
+    arena_back(n, block, used);
+    return l->mag && l->b ? k->bias(k, y, l->b->w, n->f, t, out, err) : 0;
 }
 
 /* What goes back through the dropout of x: dx += dropout'(dz W + da A [- dy W]). dy NULL: W saw x
@@ -224,7 +222,7 @@ static int dora_back(ds_net *n, const linear *l, const void *dy, const void *xd,
     TRY(act_get(n, dz, t, out, err));
     if (l->mag->train) {
         TRY(act_get(n, &z, t, out, err));
-        TRY(lora_up(n, l, xd, xa, t, z, err));
+        TRY(lora_up(n, l, xd, xa, NULL, t, z, err));
         TRY(n->k->col_dot(n->k, l->mag->g, dy, z, l->norm, n->f, t, out, err));
     }
     return n->k->scale_cols(n->k, *dz, dy, l->gain, n->f, t, out, false, err);
@@ -273,12 +271,15 @@ int lin_back(ds_net *n, const linear *l, const void *dy, const void *x, int64_t 
 {
     ds_kernels *k = n->k;
     const int64_t in = l->w->cols, out = l->w->rows;
+    const bool bias = l->b && l->b->train;
     size_t block, used = arena_mark(n, &block);
 
-    if (l->w->train)
+    if (l->w->train && bias)
+        TRY(k->linear_back(k, l->w->g, l->b->g, dy, x, n->f, t, out, in, err));
+    else if (l->w->train)
         TRY(k->matmul(k, l->w->g, DS_KF32, dy, n->f, true, x, n->f, false, out, in, t, 1.0f, true,
                       err));
-    if (l->b && l->b->train)
+    else if (bias)
         TRY(k->bias_back(k, l->b->g, dy, n->f, t, out, err));
     if (l->la)
         TRY(lora_back(n, l, dy, x, t, dx, accumulate, err));

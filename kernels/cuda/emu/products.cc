@@ -12,6 +12,8 @@ struct cublasLtContext {
 };
 struct emu_product {
     cublasOperation_t ta = CUBLAS_OP_N, tb = CUBLAS_OP_N;
+    cublasLtEpilogue_t epilogue = CUBLASLT_EPILOGUE_DEFAULT;
+    void *bias = nullptr;
 };
 struct emu_matrix {
     cudaDataType_t f;
@@ -29,6 +31,7 @@ struct problem {
     emu_matrix a, b, c;
     bool ta, tb;
     int64_t m, n, k;
+    cublasLtEpilogue_t epilogue;
 };
 
 size_t size_of(cudaDataType_t f)
@@ -51,7 +54,7 @@ cublasStatus_t problem_of(problem *p, cublasLtMatmulDesc_t d, cublasLtMatrixLayo
 {
     if (!d || !a || !b || !c || !to)
         return CUBLAS_STATUS_INVALID_VALUE;
-    *p = problem{*a, *b, *to, d->ta == CUBLAS_OP_T, d->tb == CUBLAS_OP_T, 0, 0, 0};
+    *p = problem{*a, *b, *to, d->ta == CUBLAS_OP_T, d->tb == CUBLAS_OP_T, 0, 0, 0, d->epilogue};
     p->m = p->ta ? a->cols : a->rows;
     p->k = p->ta ? a->rows : a->cols;
     p->n = p->tb ? b->rows : b->cols;
@@ -65,8 +68,8 @@ cublasStatus_t problem_of(problem *p, cublasLtMatmulDesc_t d, cublasLtMatrixLayo
 
 uint64_t digest_of(const problem &p)
 {
-    const int64_t of[] = {p.a.f,  p.a.rows, p.a.cols, p.a.ld,   p.b.f,  p.b.rows, p.b.cols,
-                          p.b.ld, p.c.f,    p.c.rows, p.c.cols, p.c.ld, p.ta,     p.tb};
+    const int64_t of[] = {p.a.f, p.a.rows, p.a.cols, p.a.ld, p.b.f, p.b.rows, p.b.cols,  p.b.ld,
+                          p.c.f, p.c.rows, p.c.cols, p.c.ld, p.ta,  p.tb,     p.epilogue};
     uint64_t h = 14695981039346656037u;
 
     for (int64_t v : of)
@@ -113,7 +116,7 @@ std::vector<float> chains_of(const void *p, const emu_matrix &x, bool along, int
 
 /* Two algorithms, which differ in rounding: in ascending order of k, and in descending order. */
 void multiply(const problem &p, uint64_t algorithm, float alpha, const void *a, const void *b,
-              float beta, void *c)
+              float beta, void *c, void *bias)
 {
     const std::vector<float> left = chains_of(a, p.a, p.ta, p.m, p.k),
                              right = chains_of(b, p.b, !p.tb, p.n, p.k);
@@ -129,8 +132,16 @@ void multiply(const problem &p, uint64_t algorithm, float alpha, const void *a, 
             sum *= alpha;
             if (beta != 0.0f)
                 sum += beta * number_at(c, p.c.f, j * p.c.ld + i);
+            if (p.epilogue == CUBLASLT_EPILOGUE_BIAS)
+                sum += number_at(bias, p.c.f, i);
             put_number(c, p.c.f, j * p.c.ld + i, sum);
         }
+    for (int64_t j = 0; p.epilogue == CUBLASLT_EPILOGUE_BGRADB && j < p.n; j++) {
+        float sum = 0.0f;
+        for (int64_t k = 0; k < p.k; k++)
+            sum += right[(size_t)(j * p.k + k)];
+        put_number(bias, p.c.f, j, sum);
+    }
 }
 
 #define FAIL_IF_TOLD()                                                                             \
@@ -197,10 +208,13 @@ cublasStatus_t cublasLtMatmulDescSetAttribute(cublasLtMatmulDesc_t d,
                                               cublasLtMatmulDescAttributes_t what,
                                               const void *value, size_t bytes)
 {
-    cublasOperation_t *to = what == CUBLASLT_MATMUL_DESC_TRANSA ? &d->ta : &d->tb;
+    void *to = what == CUBLASLT_MATMUL_DESC_TRANSA     ? (void *)&d->ta
+               : what == CUBLASLT_MATMUL_DESC_TRANSB   ? (void *)&d->tb
+               : what == CUBLASLT_MATMUL_DESC_EPILOGUE ? (void *)&d->epilogue
+                                                       : (void *)&d->bias;
 
     FAIL_IF_TOLD();
-    if (bytes != sizeof *to)
+    if (bytes != (what == CUBLASLT_MATMUL_DESC_BIAS_POINTER ? sizeof d->bias : sizeof d->ta))
         return CUBLAS_STATUS_INVALID_VALUE;
     std::memcpy(to, value, bytes);
     return CUBLAS_STATUS_SUCCESS;
@@ -250,7 +264,8 @@ static uint64_t first_choice()
     return v && *v == '1';
 }
 
-/* There is none for bf16 at odd addresses: what the library does not have is to be tested too. */
+/* There is none for bf16 at odd addresses, and no bias beside a number of rows that 8 does not
+ * divide: what the library does not have is to be tested too. */
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t d,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                               cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t to,
@@ -272,7 +287,8 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
             return CUBLAS_STATUS_INVALID_VALUE;
         least = align < least ? align : least;
     }
-    if (p->room < WORKSPACE || (of.a.f == CUDA_R_16BF && least < 4))
+    if (p->room < WORKSPACE || (of.a.f == CUDA_R_16BF && least < 4) ||
+        (of.epilogue != CUBLASLT_EPILOGUE_DEFAULT && of.n % 8))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     found[0] = cublasLtMatmulHeuristicResult_t{};
     found[0].algo.data[0] = digest_of(of);
@@ -330,11 +346,16 @@ cublasStatus_t cublasLtMatmul(cublasLtHandle_t h, cublasLtMatmulDesc_t d, const 
     if (!emu::on_device(a, bytes_of(p.a)) || !emu::on_device(b, bytes_of(p.b)) ||
         !emu::on_device(to, bytes_of(p.c)))
         return CUBLAS_STATUS_INVALID_VALUE;
+    const bool extra = p.epilogue != CUBLASLT_EPILOGUE_DEFAULT;
+    const int64_t long_as = p.epilogue == CUBLASLT_EPILOGUE_BIAS ? p.m : p.n;
+    void *bias = d->bias; /* as it is now */
+    if (extra && !emu::on_device(bias, (size_t)long_as * size_of(p.c.f)))
+        return CUBLAS_STATUS_INVALID_VALUE;
     std::memcpy(&by, alpha, sizeof by);
     std::memcpy(&keep, beta, sizeof keep);
     const uint64_t algorithm = algo->data[2];
     s->add([=] {
-        multiply(p, algorithm, by, a, b, keep, to);
+        multiply(p, algorithm, by, a, b, keep, to, bias);
         emu::device_fill(workspace, 0xff, WORKSPACE);
     });
     return CUBLAS_STATUS_SUCCESS;
