@@ -50,6 +50,10 @@ typedef struct ds_kadamw {
     float lr, beta1, beta2, eps, decay;
     float corr1, corr2; /* 1 - beta^t */
     float gscale;       /* gradients are multiplied by this first (clipping) */
+    /* bf16 weights without a master are rounded up or down by chance, so that in the mean nothing
+     * is lost: element i by the upper half of Philox word i of (seed, stream). */
+    bool stochastic;
+    uint64_t seed, stream;
 } ds_kadamw;
 
 /* An image whose samples become values by a table, and what is made of them (pixels.h). */
@@ -297,7 +301,9 @@ struct ds_kernels {
     int (*norm2)(ds_kernels *k, double *sum, const float *const *x, const int64_t *n, int64_t count,
                  ds_err *err);
     /* AdamW (Loshchilov & Hutter 2019): m, v and the master weights are f32; when `w` is bf16,
-     * `master` holds the f32 weights and w is rounded from them; when f32, master is NULL. */
+     * `master` holds the f32 weights and w is rounded from them, or is NULL and p says stochastic;
+     * when f32, master is NULL. 16 FLOPs an element; 28 bytes moved in f32, 30 in bf16, 24 without
+     * a master. */
     int (*adamw)(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
                  const float *g, int64_t n, const ds_kadamw *p, ds_err *err);
     /* The same with moments of 8 bits: in blocks of DS_BLOCK8 elements, code times the block's
@@ -334,6 +340,18 @@ static inline float ds_bf16_to(uint16_t h)
         float f;
     } x = {.u = (uint32_t)h << 16};
     return x.f;
+}
+
+/* f rounded away from 0 as often as what is left over by the other way is large, by 16 random bits,
+ * so that the mean is f; what is no finite number as above. */
+static inline uint16_t ds_bf16_stochastic(float f, uint32_t chance)
+{
+    union {
+        float f;
+        uint32_t u;
+    } x = {.f = f};
+    return (x.u & 0x7f800000u) == 0x7f800000u ? ds_bf16_from(f)
+                                              : (uint16_t)((x.u + (chance & 0xffffu)) >> 16);
 }
 
 /* Philox 4x32-10 (Salmon et al. 2011): a counter generator. Word i of stream (seed, stream). */

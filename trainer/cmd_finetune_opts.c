@@ -67,6 +67,7 @@ static const ds_opt OPTIONS[] = {
     TRAIN_COUNT("window", o.window, 1, 1 << 24, "records packed together; default 4096"),
     TRAIN_SEED("seed", o.seed, "of order, dropout and new weights; default 1"),
     TRAIN_OPTIM(o.s),
+    TRAIN_ROUNDING(o.s),
     TRAIN_REAL("lr", o.lr, "learning rate; default 1e-4"),
     TRAIN_REAL("min-lr", o.min_lr, "where the schedule ends; default 0"),
     TRAIN_CHOICE("schedule", o.schedule, "NAME", SCHEDULES, "constant, linear or cosine (default)"),
@@ -189,6 +190,7 @@ static int of_method(ds_err *err)
                {"dora", o.s.dora, DS_METHOD_LORA},
                {"rslora", o.rslora, DS_METHOD_LORA},
                {"prompt-init", o.prompt_init, DS_METHOD_PROMPT},
+               {"rounding", o.s.rounding, DS_METHOD_FULL},
                {"only", o.s.only.n, DS_METHOD_FULL}};
 
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
@@ -261,7 +263,8 @@ static ds_trainconf told(void)
         .threads = (int)o.threads,
         .data_threads = (int)o.data_threads,
         .optim = {o.lr, o.min_lr, (enum ds_schedule)o.schedule, (uint64_t)o.warmup, 0, o.beta1,
-                  o.beta2, o.eps, o.decay, o.clip, (enum ds_optim_kind)o.s.optim},
+                  o.beta2, o.eps, o.decay, o.clip, (enum ds_optim_kind)o.s.optim, o.s.rounding,
+                  (uint64_t)o.seed},
         .lora = {.r = (int32_t)o.s.rank,
                  .alpha = o.alpha,
                  .dropout = o.s.dropout,

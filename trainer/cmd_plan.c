@@ -23,7 +23,8 @@ const ds_command ds_train_plan = {
         "in f32 for what is trained, with "
         "--slices also their sum, both "
         "moments of AdamW in f32 or, with --optim adamw8bit, in 8 bits, and a f32 copy of bf16 "
-        "weights that are trained; activations: the most that a step has at once. Each is exact to "
+        "weights that are trained, but for --method full with --rounding stochastic; activations: "
+        "the most that a step has at once. Each is exact to "
         "the byte, but for experts, whose tokens are taken to be shared out alike. The program "
         "itself, some 20 MB, comes on top.\n\n"
         "Activations depend on what is computed again on the way back (--recompute, which changes "
@@ -61,6 +62,7 @@ static const ds_opt OPTIONS[] = {
     TRAIN_PROMPT(o.s),
     TRAIN_DTYPE(o.s.format),
     TRAIN_OPTIM(o.s),
+    TRAIN_ROUNDING(o.s),
     TRAIN_RECOMPUTE(o.s),
     TRAIN_DEVICE(o.s.device),
     TRAIN_MEMORY(o.s),
@@ -210,6 +212,7 @@ static int planned(ds_err *err)
                             .seq_len = o.s.seq_len,
                             .format = (enum ds_kfmt)o.s.format,
                             .optim = (enum ds_optim_kind)o.s.optim,
+                            .stochastic = o.s.rounding && o.s.format == DS_KBF16,
                             .lora = {.r = (int32_t)(o.s.rank ? o.s.rank : DS_LORA_RANK),
                                      .dropout = o.s.dropout,
                                      .dora = o.s.dora,

@@ -9,6 +9,7 @@
 
 const char *const TRAIN_FORMATS[] = {"f32", "bf16", NULL};
 const char *const TRAIN_OPTIMS[] = {"adamw", "adamw8bit", NULL};
+const char *const TRAIN_ROUNDINGS[] = {"nearest", "stochastic", NULL};
 const char *const TRAIN_RECOMPUTES[] = {"auto", "none", "attention", "mlp", "layer", NULL};
 
 int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t positions,

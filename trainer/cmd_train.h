@@ -100,7 +100,7 @@ typedef struct train_shape {
     int64_t batch, slices, seq_len, rank, prompt,
         memory; /* 0, but of batch and seq_len: not said */
     double dropout;
-    int format, optim, recompute;
+    int format, optim, rounding, recompute;
     bool dora;
     const char **target_names, **only_names; /* the lists ended by NULL, after train_shape_end */
 } train_shape;
@@ -118,6 +118,7 @@ static inline int train_recompute(const train_shape *s)
     return s->recompute - 1;
 }
 extern const char *const TRAIN_OPTIMS[];     /* as enum ds_optim_kind */
+extern const char *const TRAIN_ROUNDINGS[];  /* nearest, and what is not */
 extern const char *const TRAIN_RECOMPUTES[]; /* auto, and as enum ds_recompute */
 
 #define TRAIN_DATA(s)                                                                              \
@@ -151,6 +152,10 @@ extern const char *const TRAIN_RECOMPUTES[]; /* auto, and as enum ds_recompute *
 #define TRAIN_OPTIM(s)                                                                             \
     TRAIN_CHOICE("optim", (s).optim, "NAME", TRAIN_OPTIMS,                                         \
                  "adamw (default), or adamw8bit: moments of 8 bits, a quarter of their memory")
+#define TRAIN_ROUNDING(s)                                                                          \
+    TRAIN_CHOICE("rounding", (s).rounding, "HOW", TRAIN_ROUNDINGS,                                 \
+                 "of bf16 weights with --method full: nearest (default), from f32 copies; or "     \
+                 "stochastic, by chance from --seed, without copies")
 #define TRAIN_RECOMPUTE(s)                                                                         \
     TRAIN_CHOICE("recompute", (s).recompute, "LEVEL", TRAIN_RECOMPUTES,                            \
                  "what is computed again on the way back: none, attention, mlp, layer, or auto "   \

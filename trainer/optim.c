@@ -81,7 +81,7 @@ static void states_of(ds_param *p, state s[STATES])
 static bool is_there(const ds_param *p, int j)
 {
     if (j == STATES - 1)
-        return p->f != DS_KF32;
+        return p->f != DS_KF32 && !p->lone;
     return p->train && (p->small ? j >= 2 : j < 2);
 }
 
@@ -228,6 +228,9 @@ int ds_optim_read(ds_params *s, const char *path, ds_err *err)
 
 /* ---- a step ---- */
 
+/* Streams of rounding, beside those of dropout, which begin with a 0. */
+#define DRAWN ((uint64_t)1 << 63)
+
 /* b^n by squaring: no library function. */
 static double power(double b, uint64_t n)
 {
@@ -272,6 +275,8 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *n
                    .eps = (float)c->eps,
                    .corr1 = (float)(1.0 - power(c->beta1, step)),
                    .corr2 = (float)(1.0 - power(c->beta2, step)),
+                   .stochastic = c->stochastic,
+                   .seed = c->seed,
                    .gscale = c->clip > 0 && *norm > c->clip ? (float)(c->clip / *norm) : 1.0f};
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];
@@ -279,6 +284,7 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *n
             continue;
         a.lr = (float)(lr * (double)p->lr_scale);
         a.decay = (float)c->decay * p->decay;
+        a.stream = DRAWN | step << 24 | i;
         if (ds_keepers_mine(s, p))
             TRY(p->m8 ? s->k->adamw8(s->k, p->w, p->f, p->master, p->m8, p->mscale, p->v8,
                                      p->vscale, p->g, ds_param_count(p), &a, err)

@@ -15,6 +15,9 @@ typedef struct ds_optim_conf {
     uint64_t warmup, steps;
     double beta1, beta2, eps, decay, clip; /* clip 0: none */
     enum ds_optim_kind kind;
+    bool stochastic; /* bf16 weights have no f32 masters and are rounded by chance (kernels.h), by a
+                        stream of its own for each step and parameter */
+    uint64_t seed;   /* of that */
 } ds_optim_conf;
 
 /* Learning rate of step s (from 1): rises linearly over `warmup` steps, then follows the schedule

@@ -65,6 +65,7 @@ static int prepare(ds_net *n, enum ds_method method, const ds_plan_conf *c, ds_e
     static const char *const all[] = {"*", NULL};
     ds_lora_conf lora = c->lora;
 
+    ds_net_params(n)->lone = method == DS_METHOD_FULL && c->stochastic;
     lora.targets = lora.targets ? lora.targets : all;
     lora.alpha = lora.alpha > 0 ? lora.alpha : 1;
     TRY(method == DS_METHOD_FULL   ? ds_net_train_full(n, c->only, err)
@@ -103,7 +104,7 @@ static void count_params(ds_plan_need *out, const ds_net *n)
  * one piece. */
 static int count_device(ds_plan_need *out, ds_net *n, const ds_plan_conf *c, ds_err *err)
 {
-    const ds_optim_conf one = {.steps = 1};
+    const ds_optim_conf one = {.steps = 1, .stochastic = c->stochastic};
     size_t kept = 0, parts = 0;
     double norm;
 

@@ -32,6 +32,7 @@ typedef struct ds_plan_conf {
     int64_t rows, seq_len; /* of a batch */
     enum ds_kfmt format;
     enum ds_optim_kind optim;
+    bool stochastic;         /* as ds_optim_conf's, where everything is trained */
     ds_lora_conf lora;       /* targets NULL: every projection */
     const char *const *only; /* as ds_trainconf's */
     int64_t prompt;          /* virtual tokens */

@@ -8,6 +8,7 @@ static const char *const METHODS[] = {"lora", "full", "prompt", "auto"};
 static const char *const INITS[] = {"vocab", "random", "text"};
 static const char *const SCHEDULES[] = {"constant", "linear", "cosine"};
 static const char *const OPTIMS[] = {"adamw", "adamw8bit"};
+static const char *const ROUNDINGS[] = {"nearest", "stochastic"};
 static const char *const FORMATS[] = {"f32", "bf16"};
 
 const char *ds_method_name(enum ds_method m)
@@ -70,6 +71,8 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
     json_object_set_new(p, "eps", json_real(q->eps));
     json_object_set_new(p, "decay", json_real(q->decay));
     json_object_set_new(p, "clip", json_real(q->clip));
+    if (c->method == DS_METHOD_FULL && q->stochastic)
+        json_object_set_new(p, "rounding", json_string(ROUNDINGS[1]));
     json_object_set_new(o, "optimizer", p);
     json_object_set_new(o, "format", json_string(FORMATS[c->format]));
     if (c->spike.policy == DS_SPIKE_SKIP) { /* the other policies change no weight */
@@ -147,12 +150,16 @@ static int parse_settings(ds_trainconf *c, const json_t *m, const char ***target
 
 static int parse_optimizer(ds_optim_conf *q, const json_t *p, ds_err *err)
 {
-    int kind = 0, schedule = 0;
+    const json_t *rounding = json_object_get(p, "rounding");
+    int kind = 0, schedule = 0, way = 0;
 
+    if (rounding && choice(&way, rounding, ROUNDINGS, 2, "rounding", err))
+        return DS_CORRUPT;
     if (choice(&kind, json_object_get(p, "name"), OPTIMS, 2, "optimizer", err) ||
         choice(&schedule, json_object_get(p, "schedule"), SCHEDULES, 3, "schedule", err))
         return DS_CORRUPT;
     *q = (ds_optim_conf){.kind = (enum ds_optim_kind)kind,
+                         .stochastic = way,
                          .lr = json_number_value(json_object_get(p, "lr")),
                          .min_lr = json_number_value(json_object_get(p, "min_lr")),
                          .schedule = (enum ds_schedule)schedule,

@@ -25,7 +25,7 @@ typedef struct ds_trainconf {
     const char *const *masks;  /* of each dataset instead; NULL: mask is for all */
     const uint64_t *weights;   /* of each dataset; NULL: they have none */
     const char *store, *out, *resume;
-    const char *again; /* a checkpoint that is computed anew, as it was: a replay */
+    const char *again;            /* a checkpoint that is computed anew, as it was: a replay */
     enum ds_method method;        /* AUTO until ds_trainer_open has chosen */
     int64_t memory;               /* that there is, for what is auto; 0: as the system says */
     uint64_t seed, steps, epochs; /* epochs: instead of steps, 0 = not */

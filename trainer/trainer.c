@@ -113,6 +113,7 @@ static ds_plan_conf plan_of(const ds_trainer *t)
                           .seq_len = c->seq_len,
                           .format = c->format,
                           .optim = c->optim.kind,
+                          .stochastic = c->optim.stochastic,
                           .lora = c->lora,
                           .only = c->only,
                           .prompt = c->prompt_tokens ? c->prompt_tokens : DS_PROMPT_TOKENS,
@@ -278,6 +279,7 @@ static int prepare_method(ds_trainer *t, ds_err *err)
 
     ds_net_params(t->net)->ranks = t->ranks;
     ds_net_params(t->net)->peers = t->peers;
+    ds_net_params(t->net)->lone = c->method == DS_METHOD_FULL && c->optim.stochastic;
     if (c->method == DS_METHOD_LORA)
         TRY(ds_net_add_lora(t->net, &c->lora, c->seed, err));
     else if (c->method == DS_METHOD_FULL)
@@ -342,6 +344,8 @@ static int check_conf(const ds_trainconf *c, const ds_modelconf *m, ds_err *err)
         (c->prompt_tokens < 1 || (uint32_t)c->prompt_tokens + 4 > c->seq_len))
         return ds_fail(err, DS_USAGE, "--prompt-tokens %d: at least 1, and room for a record in %u",
                        (int)c->prompt_tokens, c->seq_len);
+    if (c->optim.stochastic && c->format != DS_KBF16)
+        return ds_fail(err, DS_USAGE, "--rounding stochastic is of bf16 weights (--dtype bf16)");
     if (!c->steps && !c->epochs)
         return ds_fail(err, DS_USAGE, "neither --steps nor --epochs says how long to train");
     return 0;
@@ -404,6 +408,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     memset(t, 0, sizeof *t);
     t->c = *c;
     t->ranks = c->ranks ? c->ranks : &alone;
+    t->c.optim.seed = c->seed;
     t->c.slices = c->slices ? c->slices : (uint32_t)t->ranks->size;
     rc = join_devices(t, open_kernels(t, err), err);
     t->memory = least_memory(t); /* of all ranks, whatever became of this one */

@@ -19,6 +19,7 @@ typedef struct optimjob {
     uint8_t *m8, *v8;
     float *mscale, *vscale;
     const struct tables *tables;
+    const ds_kadamw *conf;
 } optimjob;
 
 /* Values of the codes, and where one becomes the next; m's, then v's. */
@@ -63,15 +64,47 @@ static int norm2(ds_kernels *k, double *sum, const float *const *x, const int64_
     return 0;
 }
 
+/* n weights from number `at` on as f32: where they lie, or in tmp. */
+static float *weights_get(const optimjob *j, int64_t at, int64_t n, float *tmp)
+{
+    if (j->f == DS_KF32 || j->master)
+        return (j->master ? j->master : (float *)j->w) + at;
+    j->v->to_f32(tmp, (const uint16_t *)j->w + at, n);
+    return tmp;
+}
+
+/* And back; `at` is a multiple of 4. */
+static void weights_put(const optimjob *j, int64_t at, int64_t n, const float *w)
+{
+    const ds_kadamw *c = j->conf;
+    const uint32_t key[2] = {(uint32_t)c->seed, (uint32_t)(c->seed >> 32)};
+    uint16_t *to = (uint16_t *)j->w + at;
+    uint32_t r[4];
+
+    if (j->f == DS_KF32)
+        return;
+    if (j->master) {
+        j->v->to_bf16(to, w, n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const uint64_t block = (uint64_t)(at + i) / 4;
+        const uint32_t counter[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)c->stream,
+                                     (uint32_t)(c->stream >> 32)};
+        if (i % 4 == 0)
+            ds_philox4(r, key, counter);
+        to[i] = ds_bf16_stochastic(w[i], r[i % 4] >> 16);
+    }
+}
+
 static void adamw_job(void *arg, int64_t i)
 {
     optimjob *j = arg;
     const int64_t at = i * BLOCK, n = j->n - at < BLOCK ? j->n - at : BLOCK;
-    float *w = j->f == DS_KF32 ? (float *)j->w + at : j->master + at;
+    float tmp[BLOCK], *w = weights_get(j, at, n, tmp);
 
     j->v->adamw(w, j->m + at, j->s + at, j->g + at, n, j->p);
-    if (j->f != DS_KF32)
-        j->v->to_bf16((uint16_t *)j->w + at, w, n);
+    weights_put(j, at, n, w);
 }
 
 static optimjob job_of(ds_kernels *k, void *w, enum ds_kfmt f, float *master, const float *g,
@@ -83,13 +116,19 @@ static optimjob job_of(ds_kernels *k, void *w, enum ds_kfmt f, float *master, co
                       .master = master,
                       .g = g,
                       .n = n,
+                      .conf = p,
                       .p = {p->lr, p->beta1, p->beta2, p->eps, p->decay, 1.0f / p->corr1,
                             1.0f / p->corr2, p->gscale}};
 }
 
-static int no_master(ds_err *err)
+/* bf16 weights without a master that are to be rounded as they come would stand still. */
+static int check(enum ds_kfmt f, const float *master, const ds_kadamw *p, ds_err *err)
 {
-    return ds_fail(err, DS_FAIL, "bf16 weights are trained through f32 master weights");
+    return f == DS_KF32 || master || p->stochastic
+               ? 0
+               : ds_fail(err, DS_FAIL,
+                         "bf16 weights are trained through f32 master weights, or rounded by "
+                         "chance");
 }
 
 static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
@@ -97,8 +136,8 @@ static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m
 {
     optimjob j = job_of(k, w, f, master, g, n, p);
 
-    if (f != DS_KF32 && !master)
-        return no_master(err);
+    if (check(f, master, p, err))
+        return DS_FAIL;
     j.m = m;
     j.s = v;
     ds_workers_run(ds_cpu_of(k)->workers, (n + BLOCK - 1) / BLOCK, adamw_job, &j);
@@ -133,15 +172,13 @@ static void adamw8_job(void *arg, int64_t i)
 
     for (int64_t at = i * BLOCK; at < end; at += DS_BLOCK8) {
         const int64_t n = end - at < DS_BLOCK8 ? end - at : DS_BLOCK8, b = at / DS_BLOCK8;
-        float *w = j->f == DS_KF32 ? (float *)j->w + at : j->master + at;
-        float m[DS_BLOCK8], v[DS_BLOCK8];
+        float tmp[DS_BLOCK8], m[DS_BLOCK8], v[DS_BLOCK8], *w = weights_get(j, at, n, tmp);
         j->v->value8(m, j->m8 + at, j->tables->map[0], j->mscale[b], n);
         j->v->value8(v, j->v8 + at, j->tables->map[1], j->vscale[b], n);
         j->v->adamw(w, m, v, j->g + at, n, j->p);
         put8(j, 0, j->m8 + at, &j->mscale[b], m, n);
         put8(j, 1, j->v8 + at, &j->vscale[b], v, n);
-        if (j->f != DS_KF32)
-            j->v->to_bf16((uint16_t *)j->w + at, w, n);
+        weights_put(j, at, n, w);
     }
 }
 
@@ -152,8 +189,8 @@ static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t
     optimjob j = job_of(k, w, f, master, g, n, p);
     tables t;
 
-    if (f != DS_KF32 && !master)
-        return no_master(err);
+    if (check(f, master, p, err))
+        return DS_FAIL;
     tables_fill(&t);
     j.m8 = m;
     j.v8 = v;

@@ -56,27 +56,26 @@ static inline bool fits16(const void *p)
         }                                                                                          \
     } while (0)
 
+/* N elements that are moved together, 16 bytes at a time at most. */
+template <class E, int N> struct alignas(N * sizeof(E) < 16 ? N * sizeof(E) : 16) together {
+    E at[N];
+};
+
 /* N elements at p as f32, and back. */
 template <class E, int N> __device__ __forceinline__ void get(float *x, const E *p)
 {
-    if constexpr (N == 1) {
-        x[0] = to_f32(*p);
-    } else {
-        const vec16<E> v = *reinterpret_cast<const vec16<E> *>(p);
-        for (int i = 0; i < N; i++)
-            x[i] = to_f32(v.at[i]);
-    }
+    const together<E, N> v = *reinterpret_cast<const together<E, N> *>(p);
+
+    for (int i = 0; i < N; i++)
+        x[i] = to_f32(v.at[i]);
 }
 template <class E, int N> __device__ __forceinline__ void put(E *p, const float *x)
 {
-    if constexpr (N == 1) {
-        *p = from_f32<E>(x[0]);
-    } else {
-        vec16<E> v;
-        for (int i = 0; i < N; i++)
-            v.at[i] = from_f32<E>(x[i]);
-        *reinterpret_cast<vec16<E> *>(p) = v;
-    }
+    together<E, N> v;
+
+    for (int i = 0; i < N; i++)
+        v.at[i] = from_f32<E>(x[i]);
+    *reinterpret_cast<together<E, N> *>(p) = v;
 }
 
 /* exp(x) for x <= 88 by the steps of the CPU's vec_exp, so with its bits. */
@@ -102,6 +101,30 @@ __device__ __forceinline__ float exp_exact(float x)
 __device__ __forceinline__ float sigmoid_exact(float x)
 {
     return 1.0f / (1.0f + exp_exact(-x));
+}
+
+/* Philox 4x32-10 (Salmon et al. 2011): four words of a stream. */
+__device__ __forceinline__ void philox(uint32_t out[4], uint64_t seed, uint64_t stream,
+                                       uint64_t block)
+{
+    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
+    uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = (uint32_t)stream,
+             c3 = (uint32_t)(stream >> 32);
+
+    for (int i = 0; i < 10; i++) {
+        const uint32_t h0 = __umulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
+        const uint32_t h1 = __umulhi(0xCD9E8D57u, c2), l1 = 0xCD9E8D57u * c2;
+        c0 = h1 ^ c1 ^ k0;
+        c1 = l1;
+        c2 = h0 ^ c3 ^ k1;
+        c3 = l0;
+        k0 += 0x9E3779B9u;
+        k1 += 0xBB67AE85u;
+    }
+    out[0] = c0;
+    out[1] = c1;
+    out[2] = c2;
+    out[3] = c3;
 }
 
 /* A product that cuBLASLt has nothing for; operands have one format. */

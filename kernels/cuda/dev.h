@@ -73,19 +73,6 @@ template <> __device__ __forceinline__ bf16 from_f32<bf16>(float x)
     return h;
 }
 
-/* Sixteen bytes of elements: 4 of f32 or 8 of bf16. */
-template <class E> struct alignas(16) vec16 {
-    static constexpr int N = 16 / (int)sizeof(E);
-    E at[N];
-};
-
-/* n floats as they come: vectors of 16 bytes when all addresses of a launch allow it. The host
- * decides once a launch (`wide`). */
-template <class E> static bool is_wide(const void *p, int64_t stride)
-{
-    return (uintptr_t)p % 16 == 0 && stride % vec16<E>::N == 0;
-}
-
 /* ---- reductions: the same order for the same shape ---- */
 
 __device__ __forceinline__ float warp_sum(float x)

@@ -61,30 +61,7 @@ template <class D, class S> __global__ void convert_kernel(D *dst, const S *src,
         dst[i] = from_f32<D>(to_f32(src[i]));
 }
 
-/* ---- dropout: Philox 4x32-10 (Salmon et al. 2011) ---- */
-
-__device__ __forceinline__ void philox(uint32_t out[4], uint64_t seed, uint64_t stream,
-                                       uint64_t block)
-{
-    uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
-    uint32_t c0 = (uint32_t)block, c1 = (uint32_t)(block >> 32), c2 = (uint32_t)stream,
-             c3 = (uint32_t)(stream >> 32);
-
-    for (int i = 0; i < 10; i++) {
-        const uint32_t h0 = __umulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
-        const uint32_t h1 = __umulhi(0xCD9E8D57u, c2), l1 = 0xCD9E8D57u * c2;
-        c0 = h1 ^ c1 ^ k0;
-        c1 = l1;
-        c2 = h0 ^ c3 ^ k1;
-        c3 = l0;
-        k0 += 0x9E3779B9u;
-        k1 += 0xBB67AE85u;
-    }
-    out[0] = c0;
-    out[1] = c1;
-    out[2] = c2;
-    out[3] = c3;
-}
+/* ---- dropout ---- */
 
 /* A thread takes the four elements of one word block; base is a multiple of 4. */
 template <class E>

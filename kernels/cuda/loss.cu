@@ -3,20 +3,6 @@
 
 #define THREADS 512
 
-/* N elements that are stored together, 16 bytes at a time at most. */
-template <class G, int N> struct alignas(N * sizeof(G) < 16 ? N * sizeof(G) : 16) together {
-    G at[N];
-};
-
-template <class G, int N> __device__ __forceinline__ void put_row(G *p, const float *x)
-{
-    together<G, N> v;
-
-    for (int j = 0; j < N; j++)
-        v.at[j] = from_f32<G>(x[j]);
-    *reinterpret_cast<together<G, N> *>(p) = v;
-}
-
 /* A block a row: largest value and sum in one pass (Milakov & Gimelshein 2018), then the gradient.
  */
 template <class E, class G, int N>
@@ -34,7 +20,7 @@ __global__ void xent_kernel(G *grad, float *loss, const E *logits, const int32_t
         for (int j = 0; j < N; j++)
             x[j] = 0.0f;
         for (int64_t i = (int64_t)threadIdx.x * N; out && i < v; i += THREADS * N)
-            put_row<G, N>(out + i, x);
+            put<G, N>(out + i, x);
         if (threadIdx.x == 0)
             loss[blockIdx.x] = 0.0f;
         return;
@@ -65,7 +51,7 @@ __global__ void xent_kernel(G *grad, float *loss, const E *logits, const int32_t
             if (i + j == want)
                 x[j] -= w * scale;
         }
-        put_row<G, N>(out + i, x);
+        put<G, N>(out + i, x);
     }
 }
 

@@ -117,25 +117,72 @@ __device__ __forceinline__ float adam_step(float w, float *m, float *v, float g,
     return fmaf(a.lr, step, w * a.keep);
 }
 
-__global__ void adamw_kernel(float *w, bf16 *half, float *m, float *v, const float *g, int64_t n,
-                             adam a)
+/* By what bf16 weights without a master are rounded. */
+struct chance {
+    uint64_t seed, stream;
+};
+
+/* As ds_bf16_stochastic. */
+__device__ __forceinline__ bf16 stochastic(float x, uint32_t word)
 {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    const uint32_t u = f32_bits(x);
+
+    return (u & 0x7f800000u) == 0x7f800000u ? from_f32<bf16>(x)
+                                            : bf16{(uint16_t)((u + (word >> 16)) >> 16)};
+}
+
+/* Word i of a stream, of the four that it is among. */
+__device__ __forceinline__ uint32_t word_of(const uint32_t r[4], int64_t i)
+{
+    const uint32_t low = i & 1 ? r[1] : r[0], high = i & 1 ? r[3] : r[2];
+
+    return i & 2 ? high : low;
+}
+
+/* N weights: w's, of which half has the rounded ones where it is not NULL; or those of half alone.
+ */
+template <int N>
+__global__ void adamw_kernel(float *w, bf16 *half, float *m, float *v, const float *g, int64_t n,
+                             adam a, chance c)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    float x[N], mi[N], vi[N], gi[N];
 
     if (i >= n)
         return;
-    float mi = m[i], vi = v[i];
-    const float x = adam_step(w[i], &mi, &vi, g[i], a);
-    m[i] = mi;
-    v[i] = vi;
-    w[i] = x;
-    if (half)
-        half[i] = from_f32<bf16>(x);
+    get<float, N>(mi, m + i);
+    get<float, N>(vi, v + i);
+    get<float, N>(gi, g + i);
+    if (w)
+        get<float, N>(x, w + i);
+    else
+        get<bf16, N>(x, half + i);
+    for (int j = 0; j < N; j++)
+        x[j] = adam_step(x[j], &mi[j], &vi[j], gi[j], a);
+    put<float, N>(m + i, mi);
+    put<float, N>(v + i, vi);
+    if (w) {
+        put<float, N>(w + i, x);
+        if (half)
+            put<bf16, N>(half + i, x);
+        return;
+    }
+    uint32_t r[4];
+    together<bf16, N> to;
+    philox(r, c.seed, c.stream, (uint64_t)i >> 2);
+    for (int j = 0; j < N; j++)
+        to.at[j] = stochastic(x[j], N == 4 ? r[j] : word_of(r, i));
+    *reinterpret_cast<together<bf16, N> *>(half + i) = to;
 }
 
-static int no_master(ds_err *err)
+/* bf16 weights without a master that are to be rounded as they come would stand still. */
+static int check(enum ds_kfmt f, const float *master, const ds_kadamw *p, ds_err *err)
 {
-    return ds_fail(err, DS_FAIL, "bf16 weights are trained through f32 master weights");
+    return f == DS_KF32 || master || p->stochastic
+               ? 0
+               : ds_fail(err, DS_FAIL,
+                         "bf16 weights are trained through f32 master weights, or rounded by "
+                         "chance");
 }
 
 static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
@@ -143,13 +190,18 @@ static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m
 {
     float *full = f == DS_KF32 ? static_cast<float *>(w) : master;
     bf16 *half = f == DS_KF32 ? NULL : static_cast<bf16 *>(w);
-    const adam a = adam_of(p);
+    const bool wide =
+        n % 4 == 0 && fits16(w) && fits16(master) && fits16(m) && fits16(v) && fits16(g);
+    const chance c = {p->seed, p->stream};
+    const dev_stream st = rt_stream(rt_of(k));
 
-    if (!full)
-        return no_master(err);
-    if (n > 0)
-        LAUNCH(adamw_kernel, dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, rt_stream(rt_of(k)),
-               full, half, m, v, g, n, a);
+    TRY(check(f, master, p, err));
+    if (n > 0 && wide)
+        LAUNCH((adamw_kernel<4>), dim3(blocks_of(n, THREADS * 4)), dim3(THREADS), 0, st, full, half,
+               m, v, g, n, adam_of(p), c);
+    else if (n > 0)
+        LAUNCH((adamw_kernel<1>), dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, st, full, half, m,
+               v, g, n, adam_of(p), c);
     return rt_launched(rt_of(k), "adamw", err);
 }
 
@@ -179,7 +231,8 @@ __device__ __forceinline__ uint8_t coded(float x, const float *edges, float *sca
 }
 
 __global__ void adamw8_kernel(float *w, bf16 *half, uint8_t *m8, float *mscale, uint8_t *v8,
-                              float *vscale, const float *g, int64_t n, adam a, const tables8 *t)
+                              float *vscale, const float *g, int64_t n, adam a, chance c,
+                              const tables8 *t)
 {
     __shared__ float room[32];
     const int64_t b = blockIdx.x, i = b * DS_BLOCK8 + threadIdx.x;
@@ -189,7 +242,7 @@ __global__ void adamw8_kernel(float *w, bf16 *half, uint8_t *m8, float *mscale, 
     if (here) {
         m = t->map[0][m8[i]] * mscale[b];
         v = t->map[1][v8[i]] * vscale[b];
-        x = adam_step(w[i], &m, &v, g[i], a);
+        x = adam_step(w ? w[i] : to_f32(half[i]), &m, &v, g[i], a);
     }
     __syncthreads(); /* the scales are read before they change */
     const uint8_t cm = coded(m, t->edges[0], mscale + b, room);
@@ -198,9 +251,15 @@ __global__ void adamw8_kernel(float *w, bf16 *half, uint8_t *m8, float *mscale, 
         return;
     m8[i] = cm;
     v8[i] = cv;
-    w[i] = x;
-    if (half)
-        half[i] = from_f32<bf16>(x);
+    if (w) {
+        w[i] = x;
+        if (half)
+            half[i] = from_f32<bf16>(x);
+        return;
+    }
+    uint32_t r[4];
+    philox(r, c.seed, c.stream, (uint64_t)i >> 2);
+    half[i] = stochastic(x, word_of(r, i));
 }
 
 static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
@@ -209,12 +268,11 @@ static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t
 {
     float *full = f == DS_KF32 ? static_cast<float *>(w) : master;
     bf16 *half = f == DS_KF32 ? NULL : static_cast<bf16 *>(w);
-    const adam a = adam_of(p);
+    const chance c = {p->seed, p->stream};
     tables8 t;
     void *dev;
 
-    if (!full)
-        return no_master(err);
+    TRY(check(f, master, p, err));
     if (n <= 0)
         return 0;
     for (int i = 0; i < 2; i++) {
@@ -226,7 +284,7 @@ static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t
     t.edges[1][0] = 0.0f; /* what is not 0 stays so */
     TRY(rt_stage(rt_of(k), &dev, &t, sizeof t, err));
     LAUNCH(adamw8_kernel, dim3(blocks_of(n, DS_BLOCK8)), dim3(DS_BLOCK8), 0, rt_stream(rt_of(k)),
-           full, half, m, mscale, v, vscale, g, n, a, (const tables8 *)dev);
+           full, half, m, mscale, v, vscale, g, n, adam_of(p), c, (const tables8 *)dev);
     return rt_launched(rt_of(k), "adamw8", err);
 }
 

@@ -317,6 +317,29 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     fails cmp -s plain/step-000006/model.safetensors whole/step-000006/model.safetensors
 }
 
+@test "bf16 weights without copies, rounded by chance: any threads, resumed, replayed, and planned" {
+    need_jq
+    drawn() { train "$@" --method full --dtype bf16 --rounding stochastic --checkpoint-every 2; }
+    drawn whole
+    drawn other -j 1 --batch 1 --accumulate 4
+    [ "$(sum_of whole)" = "$(sum_of other)" ]
+    cp -r whole part && rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
+    drawn part --resume part/step-000002
+    diff -r whole/step-000006 part/step-000006
+    fails grep -aq '\.master' whole/step-000006/optimizer.safetensors
+    grep -q '"clip":1.0,"rounding":"stochastic"}' whole/step-000006/lineage.json
+    exits 0 dstrain replay whole/step-000006 --from 2 --model "$F/base" --store "$F"
+    drawn seeded --seed 2
+    train nearest --method full --dtype bf16
+    grep -aq '\.master' nearest/step-000006/optimizer.safetensors
+    fails cmp -s nearest/step-000006/model.safetensors whole/step-000006/model.safetensors
+    below "$(loss_at whole 6)" "$(loss_at whole 1)"
+    for how in nearest stochastic; do
+        dstrain plan --json --model "$F/base" --dtype bf16 --rounding $how --recompute none >$how.plan
+    done
+    jq -se '.[0].masters == 776832 * 4 and .[3].masters == 0 and .[1] == .[4]' nearest.plan stochastic.plan
+}
+
 @test "what is computed again: chosen by memory, in the lineage, never in the weights" {
     need_jq
     auto() { train "$@" --seq-len 128 --batch 8 --steps 2; }
@@ -420,6 +443,10 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     has "--only is for --method full"
     exits 2 train r --method prompt --dora
     has "--dora is for --method lora"
+    exits 2 train r --dtype bf16 --rounding stochastic
+    has "--rounding is for --method full"
+    exits 2 train r --method full --rounding stochastic
+    has "--rounding stochastic is of bf16 weights"
     exits 2 train r --method full --prompt-init random
     has "--prompt-init is for --method prompt"
     exits 2 train r --epochs 1

@@ -89,7 +89,8 @@ of_device() {
 
 @test "what is planned for a device is asked for once, and is all that a run takes of it" {
     setup_device
-    for how in "lora --rank 4 --dtype bf16 --recompute layer" "lora --dora --recompute none" "full --dtype bf16 --optim adamw8bit"; do
+    for how in "lora --rank 4 --dtype bf16 --recompute layer" "lora --dora --recompute none" "full --dtype bf16 --optim adamw8bit" \
+        "full --dtype bf16 --rounding stochastic"; do
         dstrain plan --json --model "$F/base" --batch 1 --seq-len 24 --device cuda --rank 4 ${how#* } >plans
         on_device run --method $how
         planned=$(sed -n "s/.*\"method\":\"${how%% *}\".*\"bytes\":\([0-9]*\).*/\1/p" plans | head -n 1)

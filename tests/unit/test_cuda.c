@@ -581,6 +581,22 @@ static void optimizers(void **state)
             BOTH("adamw8", k->adamw8(k, w.at[s], f, f ? master.at[s] : NULL, m8.at[s], ms.at[s],
                                      v8.at[s], vs.at[s], g.at[s], n, &p, &err));
         }
+        const ds_kadamw drawn = {.lr = 1e-2f,
+                                 .beta1 = 0.9f,
+                                 .beta2 = 0.95f,
+                                 .eps = 1e-8f,
+                                 .corr1 = 1,
+                                 .corr2 = 1,
+                                 .gscale = 1,
+                                 .stochastic = true,
+                                 .seed = 0x123456789abcdefu,
+                                 .stream = UINT64_C(1) << 63 | 7};
+        if (f == DS_KBF16) {
+            BOTH("adamw by chance",
+                 k->adamw(k, w.at[s], f, NULL, m.at[s], v.at[s], g.at[s], n, &drawn, &err));
+            BOTH("adamw8 by chance", k->adamw8(k, w.at[s], f, NULL, m8.at[s], ms.at[s], v8.at[s],
+                                               vs.at[s], g.at[s], n, &drawn, &err));
+        }
         twin *all[] = {&w, &master, &m, &v, &m8, &v8, &ms, &vs, &g};
         for (int j = 0; j < 8; j++)
             agree(all[j], 0, "adamw");

@@ -226,11 +226,75 @@ static void bf16_needs_a_master(void **state)
     k->close(k);
 }
 
+/* Weights of bf16 alone: rounded by chance they follow steps that are far below the last bit, which
+ * rounding to the nearest would lose; by the words that the header says, whatever the instructions.
+ */
+static void rounding_by_chance_loses_nothing(void **state)
+{
+    const ds_kadamw p = {.lr = 1.0f / 4096,
+                         .beta1 = 0,
+                         .beta2 = 0,
+                         .eps = 0,
+                         .corr1 = 1,
+                         .corr2 = 1,
+                         .gscale = 1,
+                         .stochastic = true,
+                         .seed = 77,
+                         .stream = 5};
+    ds_kernels *k[KH_MAX];
+    const int n = kh_open(k);
+    uint16_t *w = malloc(N * sizeof *w), *first = malloc(N * sizeof *first);
+    float *m = kh_zeros(N), *v = kh_zeros(N), *g = kh_zeros(N), *x = kh_zeros(N);
+    ds_err err = {0};
+
+    (void)state;
+    assert_true(w && first);
+    for (int b = 0; b < n; b++) {
+        double sum = 0;
+        for (int i = 0; i < N; i++) {
+            w[i] = ds_bf16_from(-1.0f); /* whose neighbours are 2^-7 and 2^-8 away */
+            x[i] = -1.0f;
+            g[i] = 1.0f;
+        }
+        memset(m, 0, N * sizeof *m);
+        memset(v, 0, N * sizeof *v);
+        assert_int_equal(k[b]->adamw(k[b], w, DS_KBF16, NULL, m, v, g, N, &p, &err), 0);
+        memset(m, 0, N * sizeof *m);
+        memset(v, 0, N * sizeof *v);
+        assert_int_equal(k[0]->adamw(k[0], x, DS_KF32, NULL, m, v, g, N, &p, &err), 0);
+        for (int i = 0; i < N; i++) {
+            const uint32_t r = ds_philox(p.seed, p.stream, (uint64_t)i) >> 16;
+            assert_int_equal(w[i], ds_bf16_stochastic(x[i], r));
+            sum += (double)ds_bf16_to(w[i]);
+        }
+        assert_true(ds_bf16_from(x[0]) == ds_bf16_from(-1.0f));
+        /* a part of 2^-5 of them moved by 2^-7: the mean is right within 5 deviations */
+        assert_true(fabs(sum / N - (double)x[0]) < 5 * 0.175 / 128 / sqrt(N));
+        assert_true(fabs(sum / N + 1) > 1e-4);
+        if (b == 0)
+            memcpy(first, w, N * sizeof *w);
+        assert_memory_equal(first, w, N * sizeof *w);
+    }
+    const ds_kadamw nearest_one = {.corr1 = 1, .corr2 = 1};
+    assert_int_equal(k[0]->adamw(k[0], w, DS_KBF16, NULL, m, v, g, N, &nearest_one, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "master"));
+    assert_int_equal(ds_bf16_stochastic(INFINITY, 0xffff), 0x7f80);
+    assert_true(isnan(ds_bf16_to(ds_bf16_stochastic(NAN, 0xffff))));
+    free(w);
+    free(first);
+    free(m);
+    free(v);
+    free(g);
+    free(x);
+    kh_close(k, n);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(tables_are_those_of_the_paper),
         cmocka_unit_test(steps_follow_a_plain_reference),
+        cmocka_unit_test(rounding_by_chance_loses_nothing),
         cmocka_unit_test(as_good_as_f32),
         cmocka_unit_test(bf16_needs_a_master),
     };

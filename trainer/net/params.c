@@ -267,7 +267,8 @@ int ds_param_train(ds_params *s, ds_param *p, ds_err *err)
 
     if (!p->g)
         rc = s->k->alloc(s->k, (void **)&p->g, bytes, err);
-    if (!rc && p->f != DS_KF32 && !p->master) {
+    p->lone = s->lone && p->f != DS_KF32;
+    if (!rc && p->f != DS_KF32 && !p->master && !p->lone) {
         rc = s->k->alloc(s->k, (void **)&p->master, bytes, err);
         rc = rc ? rc : s->k->convert(s->k, p->master, DS_KF32, p->w, p->f, ds_param_count(p), err);
     }

@@ -24,6 +24,7 @@ typedef struct ds_param {
     float *m, *v;      /* moments; or of 8 bits, with their scales (kernels.h) */
     uint8_t *m8, *v8;
     float *mscale, *vscale;
+    bool lone;      /* bf16 weights that are trained without a master */
     bool small;     /* its moments are of 8 bits */
     int keeper;     /* keepers.h */
     float lr_scale; /* of the learning rate: LoRA+ */
@@ -33,6 +34,7 @@ typedef struct ds_param {
 typedef struct ds_params {
     ds_kernels *k;
     const ds_ranks *ranks; /* that train it together; NULL: one alone */
+    bool lone;             /* what is trained from here on has no master: optim.h, stochastic */
     bool peers;            /* their devices have joined (kernels.h) */
     ds_param **p;          /* pointers stay valid while the set grows */
     size_t n, cap;
