@@ -46,6 +46,21 @@ typedef struct ds_kterm {
     int64_t k; /* what is summed over */
 } ds_kterm;
 
+/* One of several products that are asked for at once: C[M,N] =
+ * alpha op(A0) op(B0) + op(A1) op(B1) (+ C). */
+typedef struct ds_kgroup {
+    void *c;
+    ds_kterm term[2]; /* term[1].k 0: there is one */
+    int64_t m, n;
+} ds_kgroup;
+typedef struct ds_kgroups {
+    const ds_kgroup *g;
+    int64_t n;
+    enum ds_kfmt fc, f; /* of results, and of all operands */
+    bool ta, tb, accumulate;
+    float alpha; /* of a single term; 1 where there are two */
+} ds_kgroups;
+
 typedef struct ds_kadamw {
     float lr, beta1, beta2, eps, decay;
     float corr1, corr2; /* 1 - beta^t */
@@ -163,6 +178,10 @@ struct ds_kernels {
      * and db are f32. 2TNK FLOPs. */
     int (*linear_back)(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,
                        enum ds_kfmt f, int64_t t, int64_t n, int64_t kk, ds_err *err);
+
+    /* As matmul and matmul2 of each, in one go; results lie apart. The groups are host memory. ta
+     * with single terms alone. */
+    int (*matmul_groups)(ds_kernels *k, const ds_kgroups *p, ds_err *err);
 
     /* ---- rows ---- */
     /* out[T,d] = table[ids[t]]; ids are host memory and were checked against the table's rows. */

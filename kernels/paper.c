@@ -132,6 +132,11 @@ static int paper_linear_back(ds_kernels *k, float *dw, float *db, const void *dy
     return take(k, 0, ds_scratch_sums(t, n));
 }
 
+static int idle_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
+{
+    return 0;
+}
+
 static int paper_rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
                               const void *g, const float *rstd, enum ds_kfmt f, int64_t t,
                               int64_t d, bool accumulate, ds_err *err)
@@ -368,6 +373,7 @@ static const ds_kernels TABLE = {
     .close = paper_close,
     .matmul = paper_matmul,
     .matmul2 = paper_matmul2,
+    .matmul_groups = idle_groups,
     .linear = paper_linear,
     .linear_back = paper_linear_back,
     .embed = idle_embed,

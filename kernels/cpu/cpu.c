@@ -207,6 +207,7 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     k->close = cpu_close;
     k->matmul = ds_cpu_matmul;
     k->matmul2 = ds_cpu_matmul2;
+    k->matmul_groups = ds_cpu_matmul_groups;
     k->linear = ds_cpu_linear;
     k->linear_back = ds_cpu_linear_back;
     ds_cpu_rows(k);

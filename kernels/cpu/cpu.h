@@ -69,6 +69,7 @@ int ds_cpu_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
                   float alpha, bool accumulate, ds_err *err);
 int ds_cpu_matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
                    const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err);
+int ds_cpu_matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err);
 int ds_cpu_linear(ds_kernels *k, void *y, enum ds_kfmt f, const ds_kterm term[2], const void *bias,
                   int64_t t, int64_t n, ds_err *err);
 int ds_cpu_linear_back(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,

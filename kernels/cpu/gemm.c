@@ -400,3 +400,28 @@ int ds_cpu_linear_back(ds_kernels *k, float *dw, float *db, const void *dy, cons
 
     return rc ? rc : k->bias_back(k, db, dy, f, t, n, err);
 }
+
+/* One after the other; the left operand of neighbours is packed once. */
+int ds_cpu_matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
+{
+    const void *held = NULL;
+    int rc = 0;
+
+    for (int64_t i = 0; !rc && i < p->n; i++) {
+        const ds_kgroup *g = &p->g[i];
+        const ds_kterm *t = g->term;
+        if (held && held != t->a) {
+            k->release(k, held);
+            held = NULL;
+        }
+        if (!held && i + 1 < p->n && g[1].term[0].a == t->a && g->m > 0)
+            k->hold(k, held = t->a);
+        rc = t[1].k > 0
+                 ? ds_cpu_matmul2(k, g->c, p->fc, p->f, p->tb, t, g->m, g->n, p->accumulate, err)
+                 : ds_cpu_matmul(k, g->c, p->fc, t->a, p->f, p->ta, t->b, p->f, p->tb, g->m, g->n,
+                                 t->k, p->alpha, p->accumulate, err);
+    }
+    if (held)
+        k->release(k, held);
+    return rc;
+}

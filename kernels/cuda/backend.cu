@@ -249,6 +249,7 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->matmul2 = matmul2;
     k->linear = linear;
     k->linear_back = linear_back;
+    ds_cuda_groups(k);
     ds_cuda_rows(k);
     ds_cuda_elements(k);
     ds_cuda_attention(k);

@@ -143,6 +143,7 @@ typedef struct row_groups {
 int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err);
 
 void ds_cuda_rows(ds_kernels *k);      /* rows.cu: norm, bias, rope, rows by number, factors */
+void ds_cuda_groups(ds_kernels *k);    /* groups.cu: products of all experts at once */
 void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by element */
 void ds_cuda_attention(ds_kernels *k); /* attn.cu */
 void ds_cuda_loss(ds_kernels *k);      /* loss.cu: cross entropy, experts */

@@ -277,8 +277,8 @@ static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t
         return 0;
     for (int i = 0; i < 2; i++) {
         ds_dynamic_map(t.map[i], i == 0);
-        for (int c = 0; c < 255; c++)
-            t.edges[i][c] = 0.5f * (t.map[i][c] + t.map[i][c + 1]);
+        for (int e = 0; e < 255; e++)
+            t.edges[i][e] = 0.5f * (t.map[i][e] + t.map[i][e + 1]);
         t.edges[i][255] = FLT_MAX;
     }
     t.edges[1][0] = 0.0f; /* what is not 0 stays so */

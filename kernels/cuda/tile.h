@@ -123,6 +123,14 @@ __device__ __forceinline__ void left16(uint32_t (&a)[4], const bf16 *m, int pitc
 
     load4(a, m + (r0 + lane % 16) * pitch + c0 + lane / 16 * 8);
 }
+/* The same where it lies as [column][row]. */
+__device__ __forceinline__ void left16_across(uint32_t (&a)[4], const bf16 *m, int pitch, int c0,
+                                              int r0)
+{
+    const int lane = (int)(threadIdx.x % WARP), part = lane / 8;
+
+    load4_across(a, m + (c0 + part / 2 * 8 + lane % 8) * pitch + r0 + part % 2 * 8);
+}
 /* Right operands of two products, 16 x 8 each: columns n0..n0+7 in b[0], b[1], the next eight in
  * b[2], b[3]. The matrix lies as [n][k]... */
 __device__ __forceinline__ void right16(uint32_t (&b)[4], const bf16 *m, int pitch, int n0, int k0)

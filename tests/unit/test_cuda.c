@@ -419,6 +419,63 @@ static void projections(void **state)
     }
 }
 
+/* Groups of one form, of unlike lengths, some of them empty: on tensor cores and not. */
+static void groups(void **state)
+{
+    static const int64_t length[] = {5, 0, 1, 140, 24};
+    enum { N = 5, ALL = 170, WIDE = 136, DEEP = 72, R = 8 };
+
+    (void)state;
+    for (int i = 0; i < 32; i++) {
+        const enum ds_kfmt f = BOTH_F[i & 1], fc = BOTH_F[i >> 1 & 1];
+        const bool add = i >> 2 & 1, odd = i >> 3 & 1, two = i >> 4 & 1;
+        const int64_t n = odd ? 13 : WIDE, kk = odd ? 11 : DEEP, r = odd ? 3 : R;
+        const size_t in = f ? 2 : 4, to = fc ? 2 : 4;
+        /* rows of x times weights of each group; gradients of weights from the same rows */
+        twin x = twin_of(f, ALL * kk, 1, 1.0f), w = twin_of(f, N * n * kk, 2, 1.0f),
+             xa = twin_of(f, ALL * r, 3, 1.0f), wa = twin_of(f, N * n * r, 4, 1.0f),
+             y = twin_of(fc, ALL * n, 5, 1.0f), dx = twin_of(fc, ALL * kk, 6, 1.0f),
+             dy = twin_of(f, ALL * n, 7, 1.0f), dw = twin_of(DS_KF32, N * n * kk, 8, 1.0f);
+        ds_kgroup g[3][2][N];
+        for (int s = 0; s < 2; s++)
+            for (int64_t e = 0, at = 0; e < N; at += length[e++]) {
+#define AT(b, i, size) ((char *)(b).at[s] + (size_t)(i) * (size))
+                const ds_kterm extra = {AT(xa, at * r, in), AT(wa, e * n * r, in), two ? r : 0};
+                g[0][s][e] = (ds_kgroup){AT(y, at * n, to),
+                                         {{AT(x, at * kk, in), AT(w, e * n * kk, in), kk}, extra},
+                                         length[e],
+                                         n};
+                g[1][s][e] = (ds_kgroup){AT(dx, at * kk, to),
+                                         {{AT(dy, at * n, in), AT(w, e * n * kk, in), n}, {.k = 0}},
+                                         length[e],
+                                         kk};
+                g[2][s][e] =
+                    (ds_kgroup){AT(dw, e * n * kk, 4),
+                                {{AT(dy, at * n, in), AT(x, at * kk, in), length[e]}, {.k = 0}},
+                                n,
+                                kk};
+#undef AT
+            }
+        BOTH("groups",
+             k->matmul_groups(k, &(ds_kgroups){g[0][s], N, fc, f, false, true, add, 1.0f}, &err));
+        agree(&y, 5e-5, "products of groups");
+        if (!add)
+            AGAIN("groups", y,
+                  k->matmul_groups(k, &(ds_kgroups){g[0][s], N, fc, f, false, true, add, 1.0f},
+                                   &err));
+        BOTH("groups, back",
+             k->matmul_groups(k, &(ds_kgroups){g[1][s], N, fc, f, false, false, add, 0.5f}, &err));
+        agree(&dx, 5e-5, "products of groups, back");
+        BOTH("groups, weights",
+             k->matmul_groups(k, &(ds_kgroups){g[2][s], N, DS_KF32, f, true, false, add, 0.5f},
+                              &err));
+        agree(&dw, 1e-4, "products of groups, weights");
+        twin *all[] = {&x, &w, &xa, &wa, &y, &dx, &dy, &dw};
+        for (int j = 0; j < 8; j++)
+            twin_free(all[j]);
+    }
+}
+
 /* ---- attention ---- */
 
 static void attention_of(enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *seqs)
@@ -568,14 +625,14 @@ static void optimizers(void **state)
                       (const int64_t[]){n, 0, n / 2, n}, 4, &err));
         assert_memory_equal(&sum[0], &sum[1], sizeof *sum);
         for (int step = 1; step <= 3; step++) {
-            const ds_kadamw p = {1e-2f,
-                                 0.9f,
-                                 0.95f,
-                                 1e-8f,
-                                 0.1f,
-                                 1 - powf(0.9f, (float)step),
-                                 1 - powf(0.95f, (float)step),
-                                 0.7f};
+            const ds_kadamw p = {.lr = 1e-2f,
+                                 .beta1 = 0.9f,
+                                 .beta2 = 0.95f,
+                                 .eps = 1e-8f,
+                                 .decay = 0.1f,
+                                 .corr1 = 1 - powf(0.9f, (float)step),
+                                 .corr2 = 1 - powf(0.95f, (float)step),
+                                 .gscale = 0.7f};
             BOTH("adamw", k->adamw(k, w.at[s], f, f ? master.at[s] : NULL, m.at[s], v.at[s],
                                    g.at[s], n, &p, &err));
             BOTH("adamw8", k->adamw8(k, w.at[s], f, f ? master.at[s] : NULL, m8.at[s], ms.at[s],
@@ -791,6 +848,7 @@ int main(void)
         cmocka_unit_test(products),
         cmocka_unit_test(products_anywhere),
         cmocka_unit_test(projections),
+        cmocka_unit_test(groups),
         cmocka_unit_test(a_block_holds_wide_rows),
         cmocka_unit_test(attentions),
         cmocka_unit_test(attention_goes_on),

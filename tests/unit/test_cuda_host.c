@@ -47,10 +47,20 @@ static int prepare(step *s, ds_err *err)
 static int run(step *s, ds_err *err)
 {
     const ds_kattn heads = {HEADS, HEADS, D / HEADS, D / HEADS, 0.2f};
-    const ds_kadamw adam = {1e-3f, 0.9f, 0.99f, 1e-8f, 0, 0.1f, 0.1f, 1};
+    const ds_kadamw adam = {.lr = 1e-3f,
+                            .beta1 = 0.9f,
+                            .beta2 = 0.99f,
+                            .eps = 1e-8f,
+                            .corr1 = 0.1f,
+                            .corr2 = 0.1f,
+                            .gscale = 1};
     const int32_t cu[] = {0, 2, T}, ids[T] = {3, 1, 4, 1, 5, 9};
     const ds_kseqs seqs = {cu, 2};
     const int64_t n = D * D;
+    const ds_kterm terms[2] = {{s->x, s->w, D}, {.k = 0}};
+    const ds_kgroup group = {s->y, {terms[0], terms[1]}, T, D};
+    const ds_kgroups groups = {
+        .g = &group, .n = 1, .fc = DS_KF32, .f = DS_KF32, .tb = true, .alpha = 1};
     ds_kernels *k = s->k;
     float out[D];
     double norm;
@@ -64,6 +74,9 @@ static int run(step *s, ds_err *err)
                         true, err)) != 0 ||
         (rc = k->matmul(k, s->y, DS_KBF16, s->x, DS_KF32, false, s->w, DS_KBF16, false, T, D, D, 1,
                         false, err)) != 0 ||
+        (rc = k->linear(k, s->y, DS_KF32, terms, s->g, T, D, err)) != 0 ||
+        (rc = k->linear_back(k, s->grads, s->scales, s->y, s->x, DS_KF32, T, D, D, err)) != 0 ||
+        (rc = k->matmul_groups(k, &groups, err)) != 0 ||
         (rc = k->attention(k, s->y, s->lse, s->x, s->x, s->x, DS_KF32, &heads, &seqs, err)) != 0 ||
         (rc = k->rmsnorm_back(k, s->y, s->scales, s->x, s->x, s->g, s->lse, DS_KF32, T, D, false,
                               err)) != 0 ||

@@ -1,12 +1,5 @@
-/* mlpblock.c - the feed-forward half of a layer: SwiGLU, and the mixture of experts of DeepSeek-V2.
- *
- * Experts: softmax gate in f32, the k largest, weights times routed_scaling_factor; y = sum_s w_s
- * E_s(x) + shared(x). Tokens are sorted by (expert, token) with a counting sort, each expert works
- * on its own rows, and results are added in that order: nothing races.
+/* mlpblock.c - the feed-forward half of a layer: SwiGLU, and beside it or in its place experts.c.
  */
-#include <stdlib.h>
-#include <string.h>
-
 #include "net_priv.h"
 
 /* ---- one SwiGLU: out (+)= down(silu(gate x) * up x) ---- */
@@ -21,8 +14,8 @@ static int glu_in(ds_net *n, const linear *g, const linear *u, const void *x, in
     return 0;
 }
 
-static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x,
-                   int64_t t, void *gate, void *up, void *out, ds_err *err)
+int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x, int64_t t,
+            void *gate, void *up, void *out, ds_err *err)
 {
     const int64_t w = g->w->rows;
     size_t block, used = arena_mark(n, &block);
@@ -36,9 +29,9 @@ static int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d,
     return 0;
 }
 
-static int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
-                    const void *x, int64_t t, const void *gate, const void *up, void *dx,
-                    bool accumulate, ds_err *err)
+int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
+             const void *x, int64_t t, const void *gate, const void *up, void *dx, bool accumulate,
+             ds_err *err)
 {
     const int64_t w = g->w->rows;
     size_t block, used = arena_mark(n, &block);
@@ -55,142 +48,6 @@ static int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d
     TRY(lin_back(n, g, dg, x, t, dx, accumulate, err));
     TRY(lin_back(n, u, du, x, t, dx, true, err));
     n->k->release(n->k, x);
-    arena_back(n, block, used);
-    return 0;
-}
-
-/* ---- experts ---- */
-
-static char *row_of(const ds_net *n, void *base, int64_t row, int64_t d)
-{
-    return (char *)base + (size_t)(row * d) * fmt_size(n->f);
-}
-
-/* Counting sort of the T*k choices by expert; within one, by token and then by place. */
-static int sort_choices(const ds_net *n, choices *c, int64_t t, ds_err *err)
-{
-    const int32_t e = n->c.experts, k = n->c.experts_used;
-    int32_t *at = calloc((size_t)e + 1, sizeof *at);
-
-    if (!at)
-        return ds_fail_nomem(err);
-    for (int64_t i = 0; i < t * k; i++)
-        at[c->idx[i] + 1]++;
-    for (int32_t x = 0; x < e; x++)
-        at[x + 1] += at[x];
-    memcpy(c->first, at, ((size_t)e + 1) * sizeof *at);
-    for (int64_t i = 0; i < t * k; i++) {
-        const int32_t to = at[c->idx[i]]++;
-        c->rows[to] = (int32_t)(i / k);
-        c->slot[to] = (int32_t)i;
-        c->sorted[i] = to;
-    }
-    free(at);
-    return 0;
-}
-
-/* The weights of the choices, as they are sorted. */
-static int sorted_weights(ds_net *n, const acts *a, void **w, int64_t total, ds_err *err)
-{
-    TRY(arena_get(n, w, (size_t)total * 4, err));
-    return n->k->gather(n->k, *w, a->topw, DS_KF32, a->chosen->slot, total, 1, err);
-}
-
-/* out (+)= the experts' part; NULL: only what the way back needs. */
-static int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out,
-                   ds_err *err)
-{
-    const ds_modelconf *c = &n->c;
-    const int64_t d = c->hidden, total = t * c->experts_used;
-    size_t block, used = arena_mark(n, &block);
-    const choices *ch = a->chosen;
-    void *logits, *xs, *w;
-
-    TRY(arena_get(n, &logits, (size_t)(t * c->experts) * 4, err));
-    TRY(n->k->matmul(n->k, logits, DS_KF32, x, n->f, false, l->router->w, l->router->f, true, t,
-                     c->experts, d, 1.0f, false, err));
-    TRY(n->k->topk(n->k, a->prob, ch->idx, a->topw, logits, DS_KF32, t, c->experts, c->experts_used,
-                   c->routed_scale, c->norm_topk, err));
-    TRY(sort_choices(n, a->chosen, t, err));
-    TRY(act_get(n, &xs, total, d, err));
-    TRY(n->k->gather(n->k, xs, x, n->f, ch->rows, total, d, err));
-    for (int32_t e = 0; e < c->experts; e++) {
-        const int64_t r0 = ch->first[e], r = ch->first[e + 1] - r0;
-        const linear *p = &l->experts[3 * e];
-        n->drop_rows = ch->rows + r0;
-        if (r > 0)
-            TRY(glu_fwd(n, p, p + 1, p + 2, row_of(n, xs, r0, d), r,
-                        row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn),
-                        row_of(n, a->xout, r0, d), err));
-    }
-    n->drop_rows = NULL;
-    if (out) {
-        TRY(sorted_weights(n, a, &w, total, err));
-        TRY(n->k->scatter_add(n->k, out, a->xout, n->f, ch->rows, w, total, d, err));
-    }
-    arena_back(n, block, used);
-    return 0;
-}
-
-/* Gradient of the gate: of dw[t,s] = dout[t] . E_s(x)[t]. */
-static int router_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *douts,
-                       const void *x, void *dx, ds_err *err)
-{
-    const ds_modelconf *c = &n->c;
-    const int64_t d = c->hidden, total = t * c->experts_used;
-    void *dws, *dw, *dl;
-
-    TRY(arena_get(n, &dws, (size_t)total * 4, err));
-    TRY(arena_get(n, &dw, (size_t)total * 4, err));
-    TRY(arena_get(n, &dl, (size_t)(t * c->experts) * 4, err));
-    TRY(n->k->row_dot(n->k, dws, douts, a->xout, n->f, total, d, err));
-    TRY(n->k->gather(n->k, dw, dws, DS_KF32, a->chosen->sorted, total, 1, err));
-    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, a->chosen->idx, dw, t, c->experts,
-                        c->experts_used, c->routed_scale, c->norm_topk, err));
-    if (l->router->train)
-        TRY(n->k->matmul(n->k, l->router->g, DS_KF32, dl, DS_KF32, true, x, n->f, false, c->experts,
-                         d, t, 1.0f, true, err));
-    return n->k->matmul(n->k, dx, n->f, dl, DS_KF32, false, l->router->w, l->router->f, false, t, d,
-                        c->experts, 1.0f, true, err);
-}
-
-static int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *dout, const void *x,
-                    void *dx, ds_err *err)
-{
-    const ds_modelconf *c = &n->c;
-    const int64_t d = c->hidden, total = t * c->experts_used;
-    size_t block, used = arena_mark(n, &block);
-    const choices *ch = a->chosen;
-    void *xs, *douts, *scaled, *dxs, *w;
-
-    TRY(act_get(n, &xs, total, d, err));
-    TRY(act_get(n, &douts, total, d, err));
-    TRY(act_get(n, &scaled, total, d, err));
-    TRY(act_get(n, &dxs, total, d, err));
-    TRY(n->k->gather(n->k, xs, x, n->f, ch->rows, total, d, err));
-    TRY(n->k->gather(n->k, douts, dout, n->f, ch->rows, total, d, err));
-    TRY(sorted_weights(n, a, &w, total, err));
-    TRY(n->k->zero(n->k, scaled, (size_t)(total * d) * fmt_size(n->f), err));
-    int32_t *self = malloc((size_t)(total ? total : 1) * sizeof *self);
-    if (!self)
-        return ds_fail_nomem(err);
-    for (int64_t i = 0; i < total; i++)
-        self[i] = (int32_t)i;
-    int rc = n->k->scatter_add(n->k, scaled, douts, n->f, self, w, total, d, err);
-    free(self);
-    TRY(rc);
-    for (int32_t e = 0; e < c->experts; e++) {
-        const int64_t r0 = ch->first[e], r = ch->first[e + 1] - r0;
-        const linear *p = &l->experts[3 * e];
-        n->drop_rows = ch->rows + r0;
-        if (r > 0)
-            TRY(glu_back(n, p, p + 1, p + 2, row_of(n, scaled, r0, d), row_of(n, xs, r0, d), r,
-                         row_of(n, a->xgate, r0, c->moe_ffn), row_of(n, a->xup, r0, c->moe_ffn),
-                         row_of(n, dxs, r0, d), false, err));
-    }
-    n->drop_rows = NULL;
-    TRY(n->k->scatter_add(n->k, dx, dxs, n->f, ch->rows, NULL, total, d, err));
-    TRY(router_back(n, l, a, t, douts, x, dx, err));
     arena_back(n, block, used);
     return 0;
 }

@@ -186,6 +186,7 @@ void ds_net_free(ds_net *n)
     }
     ds_params_fini(&n->params);
     arena_fini(n);
+    free(n->groups);
     if (n->cs)
         n->k->free(n->k, n->cs);
     if (n->embed_g)

@@ -1,5 +1,5 @@
 /* net_priv.h - what the files of the network share: linear.c, layermem.c, attnblock.c,
- * mlpblock.c, net.c. */
+ * mlpblock.c, experts.c, net.c. */
 #ifndef DS_NET_PRIV_H
 #define DS_NET_PRIV_H
 
@@ -104,6 +104,7 @@ struct ds_net {
     bool dropout;             /* on while training */
     ds_kvcache *cache;        /* while a text goes on */
     const int32_t *drop_rows; /* while experts work: the token of each row */
+    ds_kgroup *groups;        /* room for a product of each projection of all experts */
 };
 
 int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err);
@@ -170,5 +171,16 @@ int ds_kvcache_keep(ds_net *n, ds_kvcache *c, const layer *l, const void *norm, 
 int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, const ds_param *gain,
             float *rstd, ds_err *err);
 int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *err);
+/* One SwiGLU: out (+)= down(silu(gate x) * up x). */
+int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const void *x, int64_t t,
+            void *gate, void *up, void *out, ds_err *err);
+int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
+             const void *x, int64_t t, const void *gate, const void *up, void *dx, bool accumulate,
+             ds_err *err);
+/* out (+)= the experts' part; NULL: only what the way back needs. */
+int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out, ds_err *err);
+/* dx += theirs and the gate's. */
+int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *dout, const void *x,
+             void *dx, ds_err *err);
 
 #endif
