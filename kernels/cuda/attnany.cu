@@ -58,6 +58,7 @@ template <class E> __global__ void __launch_bounds__(THREADS) any_forward(attn_a
           *vs = ks + ANY_TILE * (a.qk + 1), *ps = vs + ANY_TILE * (a.vd + 1);
     float top = -INFINITY, sum = 0.0f, out[OWN];
 
+#pragma unroll
     for (int j = 0; j < OWN; j++)
         out[j] = 0.0f;
     fetch(qs, (const E *)a.q, w.qrow, (int64_t)a.heads * a.qk, (int64_t)h * a.qk, a.qk, w.first,
@@ -80,6 +81,7 @@ template <class E> __global__ void __launch_bounds__(THREADS) any_forward(attn_a
         most = row_max(most);
         const float fade = exp_exact(top - most);
         sum *= fade;
+#pragma unroll
         for (int j = 0; j < OWN; j++)
             out[j] *= fade;
         for (int j = 0; j < SCORES; j++) {
@@ -89,17 +91,20 @@ template <class E> __global__ void __launch_bounds__(THREADS) any_forward(attn_a
         }
         top = most;
         __syncwarp();
-        for (int j = 0; j < OWN; j++)
-            if (lane + j * EACH_COL < a.vd)
-                for (int32_t c = 0; c < ANY_TILE; c++)
-                    out[j] =
-                        fmaf(ps[r * PITCH + c], vs[c * (a.vd + 1) + lane + j * EACH_COL], out[j]);
+        for (int32_t c = 0; c < ANY_TILE; c++) {
+            const float p = ps[r * PITCH + c], *v = vs + c * (a.vd + 1) + lane;
+#pragma unroll
+            for (int j = 0; j < OWN; j++)
+                if (lane + j * EACH_COL < a.vd)
+                    out[j] = fmaf(p, v[j * EACH_COL], out[j]);
+        }
         __syncwarp();
     }
     sum = row_sum(sum);
     if (query >= w.len)
         return;
     E *o = (E *)a.o + ((int64_t)(w.qrow + query) * a.heads + h) * a.vd;
+#pragma unroll
     for (int j = 0; j < OWN; j++)
         if (lane + j * EACH_COL < a.vd)
             o[lane + j * EACH_COL] = from_f32<E>(out[j] / sum);

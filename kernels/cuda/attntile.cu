@@ -7,7 +7,7 @@
 
 #define THREADS 128
 #define ROWS 16 /* of a warp */
-#define BACK 32 /* rows of the other side at a time, in the backward passes */
+#define BACK 32 /* rows of the other side at a time, in the backward passes, at most */
 
 /* Rows first..first+N-1 of one head to shared memory, 16 bytes a copy; zeros past `end`. */
 template <int WIDTH, int N>
@@ -197,18 +197,22 @@ __device__ __forceinline__ void fetch_rows(float *lse, float *delta, const attn_
     }
 }
 
+/* Queries at a time: so many that registers hold them beside both sums. */
+template <int QK> constexpr int QUERIES = QK > 128 ? BACK / 2 : BACK;
+
 /* dK and dV of 64 keys: a warp has 16 keys as rows, queries are columns. */
-template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_back_keys(attn_args a)
+template <int QK, int VD>
+__global__ void __launch_bounds__(THREADS, QK > 64 ? 1 : 3) tile_back_keys(attn_args a)
 {
     DYNAMIC_SHARED(memory);
-    constexpr int COLS = BACK / 8;
+    constexpr int SOME = QUERIES<QK>, COLS = SOME / 8;
     const attn_item w = a.item[blockIdx.x];
     const int32_t g = (int32_t)blockIdx.y, group = a.heads / a.kv_heads;
     const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x / WARP) * ROWS;
     const int32_t key = w.first + r0 + lane / 4; /* and key + 8 */
     bf16 *ks = reinterpret_cast<bf16 *>(memory), *vs = ks + TILE * (QK + 8),
-         *qs = vs + TILE * (VD + 8), *ds = qs + BACK * (QK + 8);
-    float *lse = reinterpret_cast<float *>(ds + BACK * (VD + 8)), *delta = lse + BACK;
+         *qs = vs + TILE * (VD + 8), *ds = qs + SOME * (QK + 8);
+    float *lse = reinterpret_cast<float *>(ds + SOME * (VD + 8)), *delta = lse + SOME;
     const float factor = a.scale * LOG2E;
     float dk[QK / 8][4], dv[VD / 8][4];
 
@@ -217,11 +221,11 @@ template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_back_k
     fetch<QK, TILE>(ks, a.k, w.krow, (int64_t)a.kv_heads * QK, (int64_t)g * QK, w.first, w.len);
     fetch<VD, TILE>(vs, a.v, w.krow, (int64_t)a.kv_heads * VD, (int64_t)g * VD, w.first, w.len);
     for (int32_t h = g * group; h < (g + 1) * group; h++)
-        for (int32_t q0 = w.first; q0 < w.len; q0 += BACK) {
+        for (int32_t q0 = w.first; q0 < w.len; q0 += SOME) {
             float p[COLS][4], d[COLS][4];
-            fetch<QK, BACK>(qs, a.q, w.qrow, (int64_t)a.heads * QK, (int64_t)h * QK, q0, w.len);
-            fetch<VD, BACK>(ds, a.dout, w.qrow, (int64_t)a.heads * VD, (int64_t)h * VD, q0, w.len);
-            fetch_rows<BACK>(lse, delta, a, w, h, q0);
+            fetch<QK, SOME>(qs, a.q, w.qrow, (int64_t)a.heads * QK, (int64_t)h * QK, q0, w.len);
+            fetch<VD, SOME>(ds, a.dout, w.qrow, (int64_t)a.heads * VD, (int64_t)h * VD, q0, w.len);
+            fetch_rows<SOME>(lse, delta, a, w, h, q0);
             copy_commit();
             copy_wait<0>();
             __syncthreads();

@@ -60,7 +60,8 @@ CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(CUDA_RTS
 CUDA_LAST := $(lastword $(CUDA_ARCHS))
 NVCCFLAGS := -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fPIC,-fvisibility=hidden,-Wall \
     $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
-    -gencode arch=compute_$(CUDA_LAST),code=compute_$(CUDA_LAST) -ccbin $(CXX)
+    -gencode arch=compute_$(CUDA_LAST),code=compute_$(CUDA_LAST) -ccbin $(CXX) \
+    -Xptxas --warn-on-spills -Xptxas --warn-on-local-memory-usage $(if $(filter 1,$(WERROR)),-Xptxas --warning-as-error)
 
 $(call stamp,$(B)/stamp/cuda.flags,$(NVCC) $(NVCCFLAGS))
 
