@@ -53,18 +53,22 @@ __global__ void add_kernel(E *y, const E *a, const E *b, float s, int64_t n)
     put<E, N>(y + i, x);
 }
 
-template <class D, class S> __global__ void convert_kernel(D *dst, const S *src, int64_t n)
+template <class D, class S, int N> __global__ void convert_kernel(D *dst, const S *src, int64_t n)
 {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
+    float x[N];
 
-    if (i < n)
-        dst[i] = from_f32<D>(to_f32(src[i]));
+    if (i >= n)
+        return;
+    get<S, N>(x, src + i);
+    put<D, N>(dst + i, x);
 }
 
 /* ---- dropout ---- */
 
-/* A thread takes the four elements of one word block; base is a multiple of 4. */
-template <class E>
+/* A thread takes the four elements of one word block, together or (the last ones) one by one; base
+ * is a multiple of 4. */
+template <class E, bool WIDE>
 __global__ void dropout_kernel(E *y, const E *x, int64_t n, uint32_t below, float up, uint64_t seed,
                                uint64_t stream, uint64_t base)
 {
@@ -74,8 +78,16 @@ __global__ void dropout_kernel(E *y, const E *x, int64_t n, uint32_t below, floa
     if (i >= n)
         return;
     philox(r, seed, stream, (base + (uint64_t)i) >> 2);
-    for (int j = 0; j < 4 && i + j < n; j++)
-        y[i + j] = from_f32<E>(to_f32(x[i + j]) * (r[j] >= below ? up : 0.0f));
+    if constexpr (WIDE) {
+        float v[4];
+        get<E, 4>(v, x + i);
+        for (int j = 0; j < 4; j++)
+            v[j] *= r[j] >= below ? up : 0.0f;
+        put<E, 4>(y + i, v);
+    } else {
+        for (int j = 0; j < 4 && i + j < n; j++)
+            y[i + j] = from_f32<E>(to_f32(x[i + j]) * (r[j] >= below ? up : 0.0f));
+    }
 }
 
 /* ---- the table ---- */
@@ -118,25 +130,32 @@ static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, en
     return rt_launched(rt_of(k), "add", err);
 }
 
+template <class D, class S>
+static void convert_of(dev_stream st, void *dst, const void *src, int64_t n)
+{
+    if (n % 8 == 0 && fits16(dst) && fits16(src))
+        LAUNCH((convert_kernel<D, S, 8>), dim3(blocks_of(n, THREADS * 8)), dim3(THREADS), 0, st,
+               (D *)dst, (const S *)src, n);
+    else
+        LAUNCH((convert_kernel<D, S, 1>), dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, st,
+               (D *)dst, (const S *)src, n);
+}
+
 static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
                    int64_t n, ds_err *err)
 {
-    const dim3 grid(blocks_of(n, THREADS)), block(THREADS);
     const dev_stream st = rt_stream(rt_of(k));
 
     if (n <= 0)
         return 0;
     if (fd == DS_KF32 && fs == DS_KF32)
-        LAUNCH((convert_kernel<float, float>), grid, block, 0, st, (float *)dst, (const float *)src,
-               n);
+        convert_of<float, float>(st, dst, src, n);
     else if (fd == DS_KF32)
-        LAUNCH((convert_kernel<float, bf16>), grid, block, 0, st, (float *)dst, (const bf16 *)src,
-               n);
+        convert_of<float, bf16>(st, dst, src, n);
     else if (fs == DS_KF32)
-        LAUNCH((convert_kernel<bf16, float>), grid, block, 0, st, (bf16 *)dst, (const float *)src,
-               n);
+        convert_of<bf16, float>(st, dst, src, n);
     else
-        LAUNCH((convert_kernel<bf16, bf16>), grid, block, 0, st, (bf16 *)dst, (const bf16 *)src, n);
+        convert_of<bf16, bf16>(st, dst, src, n);
     return rt_launched(rt_of(k), "convert", err);
 }
 
@@ -153,10 +172,10 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
     if (!(p >= 0.0f && p < 1.0f))
         return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
     if (n > 0)
-        BY_WIDTH(f, false,
-                 LAUNCH((dropout_kernel<E>), dim3(blocks_of(n, THREADS * 4)), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)y, (const E *)x, n, below, up, seed, stream,
-                        base));
+        BY_WIDTH(f, n % 4 == 0 && fits16(y) && fits16(x),
+                 LAUNCH((dropout_kernel<E, (N > 1)>), dim3(blocks_of(n, THREADS * 4)),
+                        dim3(THREADS), 0, rt_stream(rt_of(k)), (E *)y, (const E *)x, n, below, up,
+                        seed, stream, base));
     return rt_launched(rt_of(k), "dropout", err);
 }
 

@@ -20,8 +20,8 @@ struct group {
     int64_t first; /* number of its first tile */
 };
 
-/* That of a tile; groups without a tile are not among them. */
-__device__ __forceinline__ const group *group_of(const group *all, int32_t n, int64_t tile)
+/* That of a tile; groups without a tile are not among them. By value: in registers. */
+__device__ __forceinline__ group group_of(const group *all, int32_t n, int64_t tile)
 {
     int32_t lo = 0, hi = n;
 
@@ -32,16 +32,12 @@ __device__ __forceinline__ const group *group_of(const group *all, int32_t n, in
         else
             hi = mid;
     }
-    return all + lo;
+    return all[lo];
 }
 
 template <class C>
-__device__ __forceinline__ void finish(const group *g, int64_t row, int64_t col, float sum,
-                                       bool accumulate, float alpha)
+__device__ __forceinline__ void finish(C *c, float sum, bool accumulate, float alpha)
 {
-    if (row >= g->m || col >= g->n)
-        return;
-    C *c = static_cast<C *>(g->c) + row * g->n + col;
     sum *= alpha;
     *c = from_f32<C>(accumulate ? to_f32(*c) + sum : sum);
 }
@@ -108,22 +104,21 @@ __global__ void __launch_bounds__(THREADS)
 {
     DYNAMIC_SHARED(memory);
     bf16 *shared = reinterpret_cast<bf16 *>(memory);
-    const group *g = group_of(all, n, blockIdx.x);
-    const int64_t across = (g->n + TILE - 1) / TILE, tile = blockIdx.x - g->first;
+    const group g = group_of(all, n, blockIdx.x);
+    const int64_t across = (g.n + TILE - 1) / TILE, tile = blockIdx.x - g.first;
     const int64_t row0 = tile / across * TILE, col0 = tile % across * TILE;
-    const int64_t steps0 = (g->k[0] + DEEP - 1) / DEEP,
-                  steps = steps0 + (g->k[1] + DEEP - 1) / DEEP;
+    const int64_t steps0 = (g.k[0] + DEEP - 1) / DEEP, steps = steps0 + (g.k[1] + DEEP - 1) / DEEP;
     const int lane = (int)(threadIdx.x % WARP), warp = (int)(threadIdx.x / WARP);
     const int r0 = warp / 4 * 64, c0 = warp % 4 * 32;
     float c[4][4][4] = {};
 
     auto begin = [&](int64_t step) {
         if (step < steps) {
-            const int e = step >= steps0;
-            const int64_t k0 = (e ? step - steps0 : step) * DEEP;
+            const bool e = step >= steps0;
+            const int64_t k0 = (e ? step - steps0 : step) * DEEP, k = e ? g.k[1] : g.k[0];
             bf16 *to = shared + step % STAGES * 2 * ROOM;
-            fetch<TA>(to, g->a[e], row0, g->m, k0, g->k[e]);
-            fetch<!TB>(to + ROOM, g->b[e], col0, g->n, k0, g->k[e]);
+            fetch<TA>(to, e ? g.a[1] : g.a[0], row0, g.m, k0, k);
+            fetch<!TB>(to + ROOM, e ? g.b[1] : g.b[0], col0, g.n, k0, k);
         }
         copy_commit();
     };
@@ -136,14 +131,19 @@ __global__ void __launch_bounds__(THREADS)
         const bf16 *at = shared + s % STAGES * 2 * ROOM;
         multiply<TA, TB>(c, at, at + ROOM, r0, c0);
     }
+    const int64_t col = col0 + c0 + lane % 4 * 2, left = g.n - col;
 #pragma unroll
-    for (int i = 0; i < 4; i++)
+    for (int i = 0; i < 8; i++) {
+        const int64_t row = row0 + r0 + i * 8 + lane / 4;
+        C *to = static_cast<C *>(g.c) + row * g.n + col;
+        if (row >= g.m)
+            break;
 #pragma unroll
-        for (int j = 0; j < 4; j++)
-#pragma unroll
-            for (int e = 0; e < 4; e++)
-                finish<C>(g, row0 + r0 + i * 16 + lane / 4 + e / 2 * 8,
-                          col0 + c0 + j * 8 + lane % 4 * 2 + e % 2, c[i][j][e], accumulate, alpha);
+        for (int j = 0; j < 8; j++)
+            if (j / 2 * 8 + j % 2 < left)
+                finish(to + j / 2 * 8 + j % 2, c[i / 2][j / 2][i % 2 * 2 + j % 2], accumulate,
+                       alpha);
+    }
 }
 
 template <class C, bool TA, bool TB>
@@ -176,22 +176,23 @@ __global__ void group_any_kernel(const group *all, int32_t n, bool ta, bool tb, 
                                  float alpha)
 {
     __shared__ float left[SIDE][SIDE + 1], right[SIDE][SIDE + 1];
-    const group *g = group_of(all, n, blockIdx.x);
-    const int64_t across = (g->n + SIDE - 1) / SIDE, tile = blockIdx.x - g->first;
+    const group g = group_of(all, n, blockIdx.x);
+    const int64_t across = (g.n + SIDE - 1) / SIDE, tile = blockIdx.x - g.first;
     const int64_t row0 = tile / across * SIDE, col0 = tile % across * SIDE;
     const int x = (int)(threadIdx.x % SIDE), y = (int)(threadIdx.x / SIDE);
     float sum = 0.0f;
 
     for (int e = 0; e < 2; e++) {
-        const E *a = static_cast<const E *>(g->a[e]), *b = static_cast<const E *>(g->b[e]);
-        const int64_t kk = g->k[e];
+        const E *a = static_cast<const E *>(e ? g.a[1] : g.a[0]),
+                *b = static_cast<const E *>(e ? g.b[1] : g.b[0]);
+        const int64_t kk = e ? g.k[1] : g.k[0];
         for (int64_t k0 = 0; k0 < kk; k0 += SIDE) {
             const int64_t i = row0 + (ta ? x : y), ki = k0 + (ta ? y : x);
             const int64_t j = col0 + (tb ? y : x), kj = k0 + (tb ? x : y);
             const float l =
-                i < g->m && ki < kk ? to_f32(ta ? a[ki * g->m + i] : a[i * kk + ki]) : 0.0f;
+                i < g.m && ki < kk ? to_f32(ta ? a[ki * g.m + i] : a[i * kk + ki]) : 0.0f;
             const float r =
-                j < g->n && kj < kk ? to_f32(tb ? b[j * kk + kj] : b[kj * g->n + j]) : 0.0f;
+                j < g.n && kj < kk ? to_f32(tb ? b[j * kk + kj] : b[kj * g.n + j]) : 0.0f;
             left[ta ? x : y][ta ? y : x] = l;
             right[tb ? y : x][tb ? x : y] = r;
             __syncthreads();
@@ -200,7 +201,8 @@ __global__ void group_any_kernel(const group *all, int32_t n, bool ta, bool tb, 
             __syncthreads();
         }
     }
-    finish<C>(g, row0 + y, col0 + x, sum, accumulate, alpha);
+    if (row0 + y < g.m && col0 + x < g.n)
+        finish(static_cast<C *>(g.c) + (row0 + y) * g.n + col0 + x, sum, accumulate, alpha);
 }
 
 template <class E, class C>

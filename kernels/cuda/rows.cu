@@ -45,8 +45,7 @@ __global__ void bias_part_kernel(float *part, const E *dy, int64_t t, int64_t n)
         for (int j = 0; j < N; j++)
             s[j] += x[j];
     }
-    for (int j = 0; j < N; j++)
-        part[(int64_t)blockIdx.x * n + i + j] = s[j];
+    put<float, N>(part + (int64_t)blockIdx.x * n + i, s);
 }
 
 template <class E, int N>
@@ -65,8 +64,7 @@ __global__ void col_dot_part_kernel(float *part, const E *a, const E *b, const f
         for (int j = 0; j < N; j++)
             s[j] = fmaf(x[j] / c[i + j], y[j], s[j]);
     }
-    for (int j = 0; j < N; j++)
-        part[(int64_t)blockIdx.x * n + i + j] = s[j];
+    put<float, N>(part + (int64_t)blockIdx.x * n + i, s);
 }
 
 /* ---- RMSNorm ---- */
@@ -146,9 +144,10 @@ __global__ void norm_back_kernel(E *dx, float *part, const E *dy, const E *x, co
             put<E, N>(dx + at + i, v);
         }
     }
-    for (int64_t i = (int64_t)threadIdx.x * N; part && i < d; i += THREADS * N)
-        for (int j = 0; j < N; j++)
-            part[(int64_t)blockIdx.x * d + i + j] = sums[i + j];
+    for (int64_t i = (int64_t)threadIdx.x * N; part && i < d; i += THREADS * N) {
+        get<float, N>(v, sums + i);
+        put<float, N>(part + (int64_t)blockIdx.x * d + i, v);
+    }
 }
 
 static bool wide_rows(enum ds_kfmt f, int64_t d)
@@ -261,25 +260,31 @@ static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, i
 
 /* ---- rotary positions ---- */
 
-template <class E>
+/* N pairs at a time, where they do not lie side by side. */
+template <class E, int N>
 __global__ void rope_kernel(E *x, const int32_t *pos, const float *cs, int64_t stride,
                             int64_t first, int32_t heads, int32_t hd, int32_t rot, bool interleaved,
                             bool back)
 {
     const int64_t t = blockIdx.x;
-    const int32_t half = rot / 2;
+    const int32_t half = rot / 2, each = half / N;
+    float a[N], b[N], turn[2 * N];
 
-    for (int32_t i = (int32_t)threadIdx.x; i < heads * half; i += (int32_t)blockDim.x) {
-        const int32_t h = i / half, p = i % half;
+    for (int32_t i = (int32_t)threadIdx.x; i < heads * each; i += (int32_t)blockDim.x) {
+        const int32_t h = i / each, p = i % each * N;
         E *head = x + t * stride + first + (int64_t)h * hd;
         E *one = head + (interleaved ? 2 * p : p),
           *two = head + (interleaved ? 2 * p + 1 : p + half);
-        const float c = cs[(int64_t)pos[t] * rot + 2 * p];
-        const float s =
-            back ? -cs[(int64_t)pos[t] * rot + 2 * p + 1] : cs[(int64_t)pos[t] * rot + 2 * p + 1];
-        const float a = to_f32(*one), b = to_f32(*two);
-        *one = from_f32<E>(a * c - b * s);
-        *two = from_f32<E>(b * c + a * s);
+        get<float, 2 * N>(turn, cs + (int64_t)pos[t] * rot + 2 * p);
+        get<E, N>(a, one);
+        get<E, N>(b, two);
+        for (int j = 0; j < N; j++) {
+            const float c = turn[2 * j], s = back ? -turn[2 * j + 1] : turn[2 * j + 1], u = a[j];
+            a[j] = u * c - b[j] * s;
+            b[j] = b[j] * c + u * s;
+        }
+        put<E, N>(one, a);
+        put<E, N>(two, b);
     }
 }
 
@@ -287,40 +292,51 @@ static int rope(ds_kernels *k, void *x, enum ds_kfmt f, const int32_t *pos, cons
                 int64_t t, int64_t stride, int64_t first, int32_t heads, int32_t hd, int32_t rot,
                 bool interleaved, bool back, ds_err *err)
 {
+    const bool wide = !interleaved && wide_rows(f, rot / 2) && wide_rows(f, stride) &&
+                      wide_rows(f, first) && wide_rows(f, hd) && fits16(x) && fits16(cs);
     void *at;
 
     if (t <= 0)
         return 0;
     TRY(rt_stage(rt_of(k), &at, pos, (size_t)t * sizeof *pos, err));
-    BY_WIDTH(f, false,
-             LAUNCH((rope_kernel<E>), dim3((unsigned)t), dim3(128), 0, rt_stream(rt_of(k)), (E *)x,
-                    (const int32_t *)at, cs, stride, first, heads, hd, rot, interleaved, back));
+    BY_WIDTH(f, wide,
+             LAUNCH((rope_kernel<E, N>), dim3((unsigned)t), dim3(128), 0, rt_stream(rt_of(k)),
+                    (E *)x, (const int32_t *)at, cs, stride, first, heads, hd, rot, interleaved,
+                    back));
     return rt_launched(rt_of(k), "rope", err);
 }
 
 /* ---- columns, and products of rows ---- */
 
-template <class E>
+template <class E, int N>
 __global__ void copy_cols_kernel(E *dst, int64_t dstride, const E *src, int64_t sstride, int64_t n,
                                  bool accumulate)
 {
     const int64_t t = blockIdx.x;
+    float x[N], old[N];
 
-    for (int64_t i = threadIdx.x; i < n; i += THREADS) {
-        const float x = to_f32(src[t * sstride + i]);
+    for (int64_t i = (int64_t)threadIdx.x * N; i < n; i += (int64_t)blockDim.x * N) {
         E *y = dst + t * dstride + i;
-        *y = from_f32<E>(accumulate ? to_f32(*y) + x : x);
+        get<E, N>(x, src + t * sstride + i);
+        if (accumulate)
+            get<E, N>(old, y);
+        for (int j = 0; accumulate && j < N; j++)
+            x[j] += old[j];
+        put<E, N>(y, x);
     }
 }
 
 static int copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src, int64_t sstride,
                      enum ds_kfmt f, int64_t t, int64_t n, bool accumulate, ds_err *err)
 {
+    const bool wide = wide_rows(f, n) && wide_rows(f, dstride) && wide_rows(f, sstride) &&
+                      fits16(dst) && fits16(src);
+
     if (t > 0)
-        BY_WIDTH(f, false,
-                 LAUNCH((copy_cols_kernel<E>), dim3((unsigned)t), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)dst, dstride, (const E *)src, sstride, n,
-                        accumulate));
+        BY_WIDTH(f, wide,
+                 LAUNCH((copy_cols_kernel<E, N>), dim3((unsigned)t),
+                        dim3(n <= 128 * N ? 32u : THREADS), 0, rt_stream(rt_of(k)), (E *)dst,
+                        dstride, (const E *)src, sstride, n, accumulate));
     return rt_launched(rt_of(k), "copy_cols", err);
 }
 
@@ -354,23 +370,31 @@ static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum
     return rt_launched(rt_of(k), "row_dot", err);
 }
 
-template <class E>
+template <class E, int N>
 __global__ void scale_cols_kernel(E *y, const E *x, const float *g, int64_t n, bool accumulate)
 {
     const int64_t row = (int64_t)blockIdx.x * n;
+    float v[N], w[N], old[N];
 
-    for (int64_t i = threadIdx.x; i < n; i += THREADS) {
-        const float v = to_f32(x[row + i]);
-        y[row + i] = from_f32<E>(accumulate ? fmaf(g[i], v, to_f32(y[row + i])) : g[i] * v);
+    for (int64_t i = (int64_t)threadIdx.x * N; i < n; i += THREADS * N) {
+        get<E, N>(v, x + row + i);
+        get<float, N>(w, g + i);
+        if (accumulate)
+            get<E, N>(old, y + row + i);
+        for (int j = 0; j < N; j++)
+            v[j] = accumulate ? fmaf(w[j], v[j], old[j]) : w[j] * v[j];
+        put<E, N>(y + row + i, v);
     }
 }
 
 static int scale_cols(ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
                       int64_t t, int64_t n, bool accumulate, ds_err *err)
 {
+    const bool wide = wide_rows(f, n) && fits16(y) && fits16(x) && fits16(g);
+
     if (t > 0)
-        BY_WIDTH(f, false,
-                 LAUNCH((scale_cols_kernel<E>), dim3((unsigned)t), dim3(THREADS), 0,
+        BY_WIDTH(f, wide,
+                 LAUNCH((scale_cols_kernel<E, N>), dim3((unsigned)t), dim3(THREADS), 0,
                         rt_stream(rt_of(k)), (E *)y, (const E *)x, g, n, accumulate));
     return rt_launched(rt_of(k), "scale_cols", err);
 }
@@ -516,23 +540,21 @@ __global__ void scatter_kernel(Y *y, const X *x, const int32_t *to, const int32_
     float s[N], v[N];
 
     for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += (int64_t)blockDim.x * N) {
-        for (int j = 0; j < N; j++)
-            s[j] = to_f32(row[i + j]);
+        get<Y, N>(s, row + i);
         for (int32_t r = first[g]; r < first[g + 1]; r++) {
             const float f = w ? w[order[r]] : 1.0f;
             get<X, N>(v, x + (int64_t)order[r] * d + i);
             for (int j = 0; j < N; j++)
                 s[j] = fmaf(f, v[j], s[j]);
         }
-        for (int j = 0; j < N; j++)
-            row[i + j] = from_f32<Y>(s[j]);
+        put<Y, N>(row + i, s);
     }
 }
 
 static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
                        const float *w, int64_t n, int64_t d, ds_err *err)
 {
-    const bool wide = wide_rows(f, d) && fits16(x);
+    const bool wide = wide_rows(f, d) && fits16(x) && fits16(y);
     row_groups g;
 
     if (n <= 0)
@@ -547,7 +569,7 @@ static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, co
 static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
                       const int32_t *ids, int64_t t, int64_t d, ds_err *err)
 {
-    const bool wide = wide_rows(f, d) && fits16(dout);
+    const bool wide = wide_rows(f, d) && fits16(dout) && fits16(dtable);
     const float *none = NULL;
     row_groups g;
 

@@ -259,10 +259,10 @@ static void columns(void **state)
         twin x = twin_of(f, t * n, 1, 2.0f), y = twin_of(f, t * n, 2, 2.0f),
              b = twin_of(f, n, 3, 1.0f);
         twin db = twin_zero(n), dg = twin_zero(n), g = twin_of(DS_KF32, n, 4, 1.0f);
-        twin part = twin_new(f, t * (n + 6)), norm = twin_new(DS_KF32, t),
+        twin part = twin_new(f, t * (n + 16)), norm = twin_new(DS_KF32, t),
              gain = twin_new(DS_KF32, t);
         twin v = twin_of(DS_KF32, t * n, 6, 1.0f), m = twin_of(DS_KF32, t, 7, 1.0f);
-        float *nothing = calloc((size_t)(t * (n + 6)), 4);
+        float *nothing = calloc((size_t)(t * (n + 16)), 4);
         assert_non_null(nothing);
         load(&part, nothing);
         free(nothing);
@@ -277,7 +277,7 @@ static void columns(void **state)
         BOTH("col_dot", k->col_dot(k, dg.at[s], x.at[s], y.at[s], g.at[s], f, t, n, &err));
         agree(&dg, 1e-3, "col_dot");
         for (int add = 0; add < 2; add++)
-            BOTH("copy_cols", k->copy_cols(k, (char *)part.at[s] + 4 * (f ? 2 : 4), n + 6, x.at[s],
+            BOTH("copy_cols", k->copy_cols(k, (char *)part.at[s] + 8 * (f ? 2 : 4), n + 16, x.at[s],
                                            n, f, t, n, add, &err));
         agree(&part, 0, "copy_cols");
         BOTH("row_norm", k->row_norm(k, norm.at[s], gain.at[s], m.at[s], v.at[s], t, n, &err));
@@ -319,21 +319,22 @@ static void rows_by_number(void **state)
 static void rotations(void **state)
 {
     static const int32_t pos[] = {0, 1, 2, 7, 0, 15};
-    float cs[16 * 24];
+    float cs[16 * 32] = {0};
 
     (void)state;
-    for (int p = 0; p < 16; p++)
-        for (int i = 0; i < 12; i++) {
-            const double angle = p * pow(100.0, -i / 12.0);
-            cs[p * 24 + 2 * i] = (float)cos(angle);
-            cs[p * 24 + 2 * i + 1] = (float)sin(angle);
-        }
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 24; i++) {
         const enum ds_kfmt f = BOTH_F[i % 2];
-        twin x = twin_of(f, 6 * 200, 5, 1.0f), table = twin_new(DS_KF32, 16 * 24);
+        const int32_t rot = i / 8 == 0 ? 24 : i / 8 == 1 ? 32 : 10;
+        for (int p = 0; p < 16; p++)
+            for (int j = 0; j < rot / 2; j++) {
+                const double angle = p * pow(100.0, -2.0 * j / rot);
+                cs[p * rot + 2 * j] = (float)cos(angle);
+                cs[p * rot + 2 * j + 1] = (float)sin(angle);
+            }
+        twin x = twin_of(f, 6 * 200, 5, 1.0f), table = twin_new(DS_KF32, 16 * 32);
         load(&table, cs);
         BOTH("rope",
-             k->rope(k, x.at[s], f, pos, table.at[s], 6, 200, 8, 5, 32, 24, i & 2, i & 4, &err));
+             k->rope(k, x.at[s], f, pos, table.at[s], 6, 200, 8, 5, 32, rot, i & 2, i & 4, &err));
         agree(&x, 0, "rope");
         twin_free(&x);
         twin_free(&table);
