@@ -229,6 +229,12 @@ struct ds_kernels {
      * backward pass. base is a multiple of 4. */
     int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
                    uint64_t seed, uint64_t stream, uint64_t base, ds_err *err);
+    /* The same for x[t,d] that are some rows of a larger matrix: row r is its row rows[r], so
+     * element i of it has number base + rows[r] * d + i. d is a multiple of 4, rows is host memory.
+     */
+    int (*dropout_rows)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+                        int64_t t, int64_t d, float p, uint64_t seed, uint64_t stream,
+                        uint64_t base, ds_err *err);
 
     /* dst[t*dstride + i] = (or +=) src[t*sstride + i] for i < n: columns of one matrix to columns
      * of another. */

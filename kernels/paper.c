@@ -270,6 +270,13 @@ static int idle_dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, i
     return 0;
 }
 
+static int idle_dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
+                             const int32_t *rows, int64_t t, int64_t d, float p, uint64_t seed,
+                             uint64_t stream, uint64_t base, ds_err *err)
+{
+    return 0;
+}
+
 static int idle_copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src,
                           int64_t sstride, enum ds_kfmt f, int64_t t, int64_t n, bool accumulate,
                           ds_err *err)
@@ -389,6 +396,7 @@ static const ds_kernels TABLE = {
     .add = idle_add,
     .convert = idle_convert,
     .dropout = idle_dropout,
+    .dropout_rows = idle_dropout_rows,
     .copy_cols = idle_copy_cols,
     .row_dot = idle_row_dot,
     .scale_cols = idle_scale_cols,

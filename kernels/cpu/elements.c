@@ -12,7 +12,8 @@ typedef struct elemjob {
     enum ds_kfmt f, f2;
     void *y, *y2;
     const void *a, *b, *x;
-    int64_t n;
+    const int32_t *rows; /* dropout: of each row, where it stands */
+    int64_t n;           /* elements, or those of a row */
     float s;
     uint64_t seed, stream, base;
 } elemjob;
@@ -142,10 +143,9 @@ static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, e
     return 0;
 }
 
-static void dropout_job(void *arg, int64_t i)
+/* Elements [at, end), of which `at` has number `first`; both are multiples of 4. */
+static void drop_some(const elemjob *j, int64_t at, int64_t end, uint64_t first)
 {
-    elemjob *j = arg;
-    const int64_t at = i * ELEMS, end = at + ELEMS < j->n ? at + ELEMS : j->n;
     const uint32_t key[2] = {(uint32_t)j->seed, (uint32_t)(j->seed >> 32)};
     const double edge = (double)j->s * 4294967296.0;
     const uint32_t below = edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge;
@@ -154,7 +154,7 @@ static void dropout_job(void *arg, int64_t i)
 
     for (int64_t e = at; e < end; e++) {
         if ((e & 3) == 0) {
-            const uint64_t block = (j->base + (uint64_t)e) >> 2;
+            const uint64_t block = (first + (uint64_t)(e - at)) >> 2;
             const uint32_t ctr[4] = {(uint32_t)block, (uint32_t)(block >> 32), (uint32_t)j->stream,
                                      (uint32_t)(j->stream >> 32)};
             ds_philox4(r, key, ctr);
@@ -167,18 +167,60 @@ static void dropout_job(void *arg, int64_t i)
     }
 }
 
+static void dropout_job(void *arg, int64_t i)
+{
+    const elemjob *j = arg;
+    const int64_t at = i * ELEMS, end = at + ELEMS < j->n ? at + ELEMS : j->n;
+
+    drop_some(j, at, end, j->base + (uint64_t)at);
+}
+
+static void dropout_rows_job(void *arg, int64_t i)
+{
+    const elemjob *j = arg;
+
+    drop_some(j, i * j->n, (i + 1) * j->n, j->base + (uint64_t)(j->rows[i] * j->n));
+}
+
+static int check_dropout(float p, uint64_t base, ds_err *err)
+{
+    if (base & 3)
+        return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
+                       (unsigned long long)base);
+    if (!(p >= 0.0f && p < 1.0f))
+        return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
+    return 0;
+}
+
 static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
                    uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
 {
     elemjob j = {
         .f = f, .y = y, .a = x, .n = n, .s = p, .seed = seed, .stream = stream, .base = base};
 
-    if (base & 3)
-        return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
-                       (unsigned long long)base);
-    if (!(p >= 0.0f && p < 1.0f))
-        return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
+    if (check_dropout(p, base, err))
+        return DS_FAIL;
     ds_workers_run(ds_cpu_of(k)->workers, parts_of(n), dropout_job, &j);
+    return 0;
+}
+
+static int dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+                        int64_t t, int64_t d, float p, uint64_t seed, uint64_t stream,
+                        uint64_t base, ds_err *err)
+{
+    elemjob j = {.f = f,
+                 .y = y,
+                 .a = x,
+                 .rows = rows,
+                 .n = d,
+                 .s = p,
+                 .seed = seed,
+                 .stream = stream,
+                 .base = base};
+
+    if (check_dropout(p, base | (uint64_t)d, err))
+        return DS_FAIL;
+    ds_workers_run(ds_cpu_of(k)->workers, t, dropout_rows_job, &j);
     return 0;
 }
 
@@ -189,4 +231,5 @@ void ds_cpu_elements(ds_kernels *k)
     k->add = add;
     k->convert = convert;
     k->dropout = dropout;
+    k->dropout_rows = dropout_rows;
 }

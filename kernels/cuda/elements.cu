@@ -66,28 +66,50 @@ template <class D, class S, int N> __global__ void convert_kernel(D *dst, const 
 
 /* ---- dropout ---- */
 
-/* A thread takes the four elements of one word block, together or (the last ones) one by one; base
- * is a multiple of 4. */
+/* What is dropped, and by how much the rest grows; numbers of a stream. */
+struct drop {
+    uint32_t below;
+    float up;
+    uint64_t seed, stream, base;
+};
+
+/* Elements i .. i + 3 (or n - 1), of which i has number `first`, together or one by one. */
 template <class E, bool WIDE>
-__global__ void dropout_kernel(E *y, const E *x, int64_t n, uint32_t below, float up, uint64_t seed,
-                               uint64_t stream, uint64_t base)
+__device__ __forceinline__ void drop_four(E *y, const E *x, int64_t i, int64_t n, uint64_t first,
+                                          const drop &p)
 {
-    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * 4;
     uint32_t r[4];
 
-    if (i >= n)
-        return;
-    philox(r, seed, stream, (base + (uint64_t)i) >> 2);
+    philox(r, p.seed, p.stream, first >> 2);
     if constexpr (WIDE) {
         float v[4];
         get<E, 4>(v, x + i);
         for (int j = 0; j < 4; j++)
-            v[j] *= r[j] >= below ? up : 0.0f;
+            v[j] *= r[j] >= p.below ? p.up : 0.0f;
         put<E, 4>(y + i, v);
     } else {
         for (int j = 0; j < 4 && i + j < n; j++)
-            y[i + j] = from_f32<E>(to_f32(x[i + j]) * (r[j] >= below ? up : 0.0f));
+            y[i + j] = from_f32<E>(to_f32(x[i + j]) * (r[j] >= p.below ? p.up : 0.0f));
     }
+}
+
+/* A thread takes the four elements of one word block; base is a multiple of 4. */
+template <class E, bool WIDE> __global__ void dropout_kernel(E *y, const E *x, int64_t n, drop p)
+{
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * 4;
+
+    if (i < n)
+        drop_four<E, WIDE>(y, x, i, n, p.base + (uint64_t)i, p);
+}
+
+template <class E, bool WIDE>
+__global__ void dropout_rows_kernel(E *y, const E *x, const int32_t *rows, int64_t d, drop p)
+{
+    const int64_t row = blockIdx.x;
+
+    for (int64_t i = (int64_t)threadIdx.x * 4; i < d; i += THREADS * 4)
+        drop_four<E, WIDE>(y, x, row * d + i, (row + 1) * d, p.base + (uint64_t)(rows[row] * d + i),
+                           p);
 }
 
 /* ---- the table ---- */
@@ -159,24 +181,49 @@ static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, e
     return rt_launched(rt_of(k), "convert", err);
 }
 
-static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
-                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+static int drop_of(drop *to, float p, uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
 {
     const double edge = (double)p * 4294967296.0;
-    const uint32_t below = edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge;
-    const float up = 1.0f / (1.0f - p);
 
     if (base & 3)
         return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
                        (unsigned long long)base);
     if (!(p >= 0.0f && p < 1.0f))
         return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
+    *to = drop{edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge, 1.0f / (1.0f - p), seed, stream,
+               base};
+    return 0;
+}
+
+static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
+                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+{
+    drop by;
+
+    TRY(drop_of(&by, p, seed, stream, base, err));
     if (n > 0)
         BY_WIDTH(f, n % 4 == 0 && fits16(y) && fits16(x),
                  LAUNCH((dropout_kernel<E, (N > 1)>), dim3(blocks_of(n, THREADS * 4)),
-                        dim3(THREADS), 0, rt_stream(rt_of(k)), (E *)y, (const E *)x, n, below, up,
-                        seed, stream, base));
+                        dim3(THREADS), 0, rt_stream(rt_of(k)), (E *)y, (const E *)x, n, by));
     return rt_launched(rt_of(k), "dropout", err);
+}
+
+static int dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
+                        int64_t t, int64_t d, float p, uint64_t seed, uint64_t stream,
+                        uint64_t base, ds_err *err)
+{
+    void *at;
+    drop by;
+
+    TRY(drop_of(&by, p, seed, stream, base | (uint64_t)d, err));
+    by.base = base;
+    if (t <= 0)
+        return 0;
+    TRY(rt_stage(rt_of(k), &at, rows, (size_t)t * sizeof *rows, err));
+    BY_WIDTH(f, fits16(y) && fits16(x),
+             LAUNCH((dropout_rows_kernel<E, (N > 1)>), dim3((unsigned)t), dim3(THREADS), 0,
+                    rt_stream(rt_of(k)), (E *)y, (const E *)x, (const int32_t *)at, d, by));
+    return rt_launched(rt_of(k), "dropout_rows", err);
 }
 
 void ds_cuda_elements(ds_kernels *k)
@@ -186,4 +233,5 @@ void ds_cuda_elements(ds_kernels *k)
     k->add = add;
     k->convert = convert;
     k->dropout = dropout;
+    k->dropout_rows = dropout_rows;
 }

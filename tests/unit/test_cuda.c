@@ -316,6 +316,42 @@ static void rows_by_number(void **state)
     }
 }
 
+/* Rows of a larger matrix lose what they would lose in it. */
+static void dropped_rows(void **state)
+{
+    static const int32_t rows[] = {4, 0, 3, 9};
+    enum { ALL = 10, D = 12 };
+
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        const enum ds_kfmt f = BOTH_F[i];
+        const size_t row = D * (f ? 2 : 4);
+        twin x = twin_of(f, ALL * D, 1, 2.0f), all = twin_new(f, ALL * D);
+        twin some = twin_new(f, 4 * D), out = twin_new(f, 4 * D), want = twin_new(f, 4 * D);
+        BOTH("dropout", k->dropout(k, all.at[s], x.at[s], f, ALL * D, 0.4f, 7, 9, 64, &err));
+        BOTH("gather", k->gather(k, some.at[s], x.at[s], f, rows, 4, D, &err));
+        BOTH("gather", k->gather(k, want.at[s], all.at[s], f, rows, 4, D, &err));
+        BOTH("dropout_rows",
+             k->dropout_rows(k, out.at[s], some.at[s], f, rows, 4, D, 0.4f, 7, 9, 64, &err));
+        same(&out, &want, "dropout_rows");
+        agree(&out, 0, "dropout_rows");
+        BOTH("dropout_rows, elsewhere", /* at no multiple of 16 bytes */
+             k->dropout_rows(k, (char *)all.at[s] + row + row / 6, (char *)x.at[s] + row + row / 6,
+                             f, rows, 4, D, 0.4f, 7, 9, 64, &err));
+        agree(&all, 0, "dropout_rows elsewhere");
+        ds_err err = {0};
+        for (int s = 0; s < 2; s++) {
+            assert_int_equal(K[s]->dropout_rows(K[s], out.at[s], some.at[s], f, rows, 4, 6, 0.4f, 7,
+                                                9, 64, &err),
+                             DS_FAIL);
+            ds_err_clear(&err);
+        }
+        twin *made[] = {&x, &all, &some, &out, &want};
+        for (int j = 0; j < 5; j++)
+            twin_free(made[j]);
+    }
+}
+
 static void rotations(void **state)
 {
     static const int32_t pos[] = {0, 1, 2, 7, 0, 15};
@@ -845,6 +881,7 @@ int main(void)
         cmocka_unit_test(norms),
         cmocka_unit_test(columns),
         cmocka_unit_test(rows_by_number),
+        cmocka_unit_test(dropped_rows),
         cmocka_unit_test(rotations),
         cmocka_unit_test(products),
         cmocka_unit_test(products_anywhere),

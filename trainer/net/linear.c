@@ -103,16 +103,12 @@ void arena_fini(ds_net *n)
 static int drop(ds_net *n, const linear *l, void *y, const void *x, int64_t t, ds_err *err)
 {
     const uint64_t stream = n->b->step << 16 | l->id, in = (uint64_t)l->w->cols;
-    const size_t row = (size_t)in * fmt_size(n->f);
+    const uint64_t base = n->b->first_token * in;
 
-    if (!n->drop_rows)
-        return n->k->dropout(n->k, y, x, n->f, t * (int64_t)in, l->drop, n->b->seed, stream,
-                             n->b->first_token * in, err);
-    for (int64_t i = 0; i < t; i++)
-        TRY(n->k->dropout(n->k, (char *)y + (size_t)i * row, (const char *)x + (size_t)i * row,
-                          n->f, (int64_t)in, l->drop, n->b->seed, stream,
-                          (n->b->first_token + (uint64_t)n->drop_rows[i]) * in, err));
-    return 0;
+    return n->drop_rows ? n->k->dropout_rows(n->k, y, x, n->f, n->drop_rows, t, (int64_t)in,
+                                             l->drop, n->b->seed, stream, base, err)
+                        : n->k->dropout(n->k, y, x, n->f, t * (int64_t)in, l->drop, n->b->seed,
+                                        stream, base, err);
 }
 
 /* dropout(x), or x itself where there is none. */
