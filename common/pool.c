@@ -5,7 +5,6 @@
  */
 #include "pool.h"
 
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -52,17 +51,21 @@ static void *worker(void *arg)
     return NULL;
 }
 
-/* Starts as many workers as the system gives; with none, jobs run in the producer. Signals stay
- * with the thread that began the program. */
-static void start(ds_pool *p, int threads)
+bool ds_thread_begin(pthread_t *thread, void *(*fn)(void *), void *arg)
 {
     sigset_t all, old;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &old);
-    while (p->n_threads < threads &&
-           pthread_create(&p->threads[p->n_threads], NULL, worker, p) == 0)
-        p->n_threads++;
+    bool begun = pthread_create(thread, NULL, fn, arg) == 0;
     pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return begun;
+}
+
+/* Starts as many workers as the system gives; with none, jobs run in the producer. */
+static void start(ds_pool *p, int threads)
+{
+    while (p->n_threads < threads && ds_thread_begin(&p->threads[p->n_threads], worker, p))
+        p->n_threads++;
 }
 
 int ds_pool_new(ds_pool **out, int threads, int window, ds_job_fn fn, void *ctx, ds_err *err)

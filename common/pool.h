@@ -8,6 +8,7 @@
 #ifndef DS_POOL_H
 #define DS_POOL_H
 
+#include <pthread.h>
 #include <stdbool.h>
 
 #include "error.h"
@@ -22,6 +23,10 @@ bool ds_pool_full(const ds_pool *p);  /* window jobs are in flight */
 bool ds_pool_empty(const ds_pool *p); /* none is in flight */
 void *ds_pool_next(ds_pool *p);       /* waits for the oldest job; NULL when none is in flight */
 void ds_pool_free(ds_pool *p);        /* waits for all; jobs not taken stay the caller's */
+
+/* A thread that signals do not reach: they stay with the one that began the program. False: the
+ * system gives none. */
+bool ds_thread_begin(pthread_t *thread, void *(*fn)(void *), void *arg);
 
 int ds_cpu_count(void); /* processors this process may run on, at least 1 */
 

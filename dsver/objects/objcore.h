@@ -9,6 +9,7 @@
 #include "objstore.h"
 #include "packread.h"
 #include "piececache.h"
+#include "proven.h"
 
 /* Most pieces that one piece may be built on, directly or not: more is damage. New deltas stay far
  * below (delta.h). */
@@ -31,6 +32,8 @@ struct ds_objstore {
     void *miss_ctx;
     ds_objexplain_fn explain;
     void *explain_ctx;
+    ds_proven
+        *proven; /* bases that are decoded are proven too, and noted here; NULL: they are not */
     pthread_mutex_t lock; /* of what follows */
     ds_codecs *idle;
     int lock_fd; /* on locks/gc.lock, -1 = not open */

@@ -47,7 +47,10 @@ int ds_objreader_new(ds_objreader **out, ds_objstore *s, int threads, bool verif
     return 0;
 }
 
-bool ds_objreader_full(const ds_objreader *r) { return ds_pool_full(r->pool); }
+bool ds_objreader_full(const ds_objreader *r)
+{
+    return ds_pool_full(r->pool);
+}
 
 int ds_objreader_put(ds_objreader *r, const ds_sha *id, void *tag, ds_err *err)
 {
@@ -83,9 +86,11 @@ int ds_objreader_next(ds_objreader *r, ds_objread *out, ds_err *err)
     if (!j)
         return 0;
     r->lent = j;
+    *out = (ds_objread){.id = j->id, .tag = j->tag};
     if (j->rc)
         return ds_fail(err, j->rc, "%s", j->err.msg);
-    *out = (ds_objread){.id = j->id, .tag = j->tag, .data = j->out.data, .len = j->out.len};
+    out->data = j->out.data;
+    out->len = j->out.len;
     return 1;
 }
 

@@ -353,6 +353,15 @@ static int decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
     return rc;
 }
 
+/* One that is not what its address says is told of when it is read itself. */
+static void prove(ds_objstore *s, const ds_objloc *loc, const ds_buf *b)
+{
+    ds_err mine = {0};
+    if (!ds_proven_has(s->proven, loc->row) &&
+        ds_objcore_verify(&loc->id, b->data, b->len, &mine) == 0)
+        ds_proven_add(s->proven, loc->row);
+}
+
 static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                         const ds_sha *id, unsigned depth, ds_shared **out, ds_err *err)
 {
@@ -366,6 +375,8 @@ static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t
     int rc = ds_piececache_buf(s->cache, &b, loc->raw, err);
     if (rc == 0)
         rc = decode(s, c, v, n, loc, depth, &b, err);
+    if (rc == 1 && s->proven)
+        prove(s, loc, &b);
     if (rc == 1 && !(*out = ds_piececache_take(s->cache, &b)))
         rc = ds_fail_nomem(err);
     if (rc == 1)

@@ -149,7 +149,8 @@ void ds_objstore_on_unknown(ds_objstore *s, ds_objexplain_fn explain, void *ctx)
 
 /* Ordered read-ahead: put ids until full, take pieces in the same order.
  *     while (more && !ds_objreader_full(r)) ds_objreader_put(r, &id, tag, err);
- *     rc = ds_objreader_next(r, &got, err);   1 = a piece, 0 = none in flight, < 0 = error
+ *     rc = ds_objreader_next(r, &got, err);   1 = a piece, 0 = none in flight, < 0 = error with
+ *                                             got.id and got.tag
  */
 typedef struct ds_objreader ds_objreader;
 typedef struct ds_objread {

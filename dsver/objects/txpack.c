@@ -1,6 +1,5 @@
 /* The packs of a transaction: filled in the order of the puts, synced on threads of their own,
  * published together. */
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,11 +15,7 @@ static void *sync_pack(void *arg)
 /* Syncs on a thread of its own: the disk works while the next pack fills. */
 static void start_sync(ds_txpack *p)
 {
-    sigset_t all, old;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &old);
-    p->threaded = pthread_create(&p->thread, NULL, sync_pack, p) == 0;
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    p->threaded = ds_thread_begin(&p->thread, sync_pack, p);
     if (!p->threaded)
         (void)sync_pack(p);
 }

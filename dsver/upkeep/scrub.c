@@ -5,6 +5,7 @@
 #include <sys/file.h>
 
 #include "objcore.h"
+#include "pool.h"
 
 typedef struct known_pack {
     ds_sha name;
@@ -16,7 +17,18 @@ typedef struct known_pack {
 typedef struct place {
     ds_sha id;
     uint64_t off;
+    int64_t row;
 } place;
+
+/* The SHA-256 of a pack, made by a thread of its own while the pack's pieces are decoded. */
+typedef struct naming {
+    const char *path;
+    pthread_t thread;
+    bool threaded;
+    ds_sha got;
+    int rc;
+    ds_err err;
+} naming;
 
 typedef struct scrub {
     ds_objstore *s;
@@ -88,28 +100,43 @@ static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t
     if (loc.size != n || loc.raw != h->raw || loc.chain != h->chain || loc.kind != h->kind ||
         !ds_bases_eq(&loc.bases, &h->bases))
         return tell(k, off, &h->id, "the index says something else of it: run `dsver reindex`");
-    place p = {.id = h->id, .off = off};
+    place p = {.id = h->id, .off = off, .row = loc.row};
     return k->full && ds_buf_put(&k->places, &p, sizeof p) ? ds_fail_nomem(k->err) : 0;
 }
 
-/* Decodes every piece of the pack at hand and recomputes its address. */
+static bool read_before(const scrub *k, const place *p)
+{
+    return k->s->proven && ds_proven_has(k->s->proven, p->row);
+}
+
+static int ask(scrub *k, ds_objreader *r, size_t *next, size_t n, ds_err *err)
+{
+    int rc = 0;
+    while (rc == 0 && *next < n && !ds_objreader_full(r)) {
+        place *p = (place *)(void *)k->places.data + (*next)++;
+        if (!read_before(k, p))
+            rc = ds_objreader_put(r, &p->id, p, err);
+    }
+    return rc;
+}
+
+/* Decodes every piece of the pack at hand and recomputes its address, but for those that were read
+ * as bases of others. */
 static int decode_all(scrub *k, ds_err *err)
 {
     ds_objreader *r = NULL;
     size_t n = k->places.len / sizeof(place), next = 0;
     int rc = ds_objreader_new(&r, k->s, k->threads, true, err);
-    for (size_t i = 0; rc == 0 && i < n && !k->stop; i++) {
+    while (rc == 0 && !k->stop) {
         ds_objread got;
         ds_err bad = {0};
-        place p;
-        while (rc == 0 && next < n && !ds_objreader_full(r)) {
-            memcpy(&p, k->places.data + next++ * sizeof p, sizeof p);
-            rc = ds_objreader_put(r, &p.id, NULL, err);
-        }
-        memcpy(&p, k->places.data + i * sizeof p, sizeof p);
+        rc = ask(k, r, &next, n, err);
         int one = rc ? 0 : ds_objreader_next(r, &got, &bad);
+        if (one == 0)
+            break;
+        const place *p = got.tag;
         if (one == DS_CORRUPT || one == DS_FAIL)
-            (void)tell(k, p.off, &p.id, bad.msg);
+            (void)tell(k, p->off, &p->id, bad.msg);
         else if (one < 0)
             rc = ds_fail(err, bad.code, "%s", bad.msg);
     }
@@ -117,14 +144,34 @@ static int decode_all(scrub *k, ds_err *err)
     return rc;
 }
 
-static int check_name(scrub *k, const char *path, const ds_sha *name, ds_err *err)
+static void *make_name(void *arg)
 {
-    ds_sha got;
+    naming *m = arg;
     uint64_t size;
-    int rc = ds_sha_file(&got, &size, path, err);
-    if (rc == 0 && !ds_sha_eq(&got, name))
+    m->rc = ds_sha_file(&m->got, &size, m->path, &m->err);
+    return NULL;
+}
+
+static int check_name(scrub *k, const naming *m, const ds_sha *name, ds_err *err)
+{
+    if (m->rc)
+        return ds_fail(err, m->rc, "%s", m->err.msg);
+    if (!ds_sha_eq(&m->got, name))
         (void)tell(k, 0, NULL, "the pack's SHA-256 is not its name");
-    return rc;
+    return 0;
+}
+
+/* All that is in the pack. */
+static int check_data(scrub *k, const char *path, const ds_sha *name, ds_err *err)
+{
+    naming m = {.path = path};
+    m.threaded = k->threads > 1 && ds_thread_begin(&m.thread, make_name, &m);
+    if (!m.threaded)
+        (void)make_name(&m);
+    int rc = decode_all(k, err);
+    if (m.threaded)
+        pthread_join(m.thread, NULL);
+    return rc ? rc : check_name(k, &m, name, err);
 }
 
 static int count_row(void *ctx, const ds_objloc *loc)
@@ -139,19 +186,24 @@ static int by_name(const void *a, const void *b)
     return memcmp(((const known_pack *)a)->name.b, ((const known_pack *)b)->name.b, 32);
 }
 
+/* NULL: the index does not know it. */
+static known_pack *pack_row(const scrub *k, const ds_sha *name)
+{
+    const known_pack want = {.name = *name};
+    const size_t n = k->packs.len / sizeof want;
+    return n ? bsearch(&want, k->packs.data, n, sizeof want, by_name) : NULL;
+}
+
 static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
 {
     size_t cap = strlen(k->s->dir) + 80;
     char *path = malloc(cap);
     uint64_t rows = 0, before = k->stats.problems;
-    known_pack want = {.name = *name};
     if (!path)
         return ds_fail_nomem(err);
     ds_pack_path(path, cap, k->s->dir, name);
     name_file(k, name);
-    known_pack *row = NULL;
-    if (k->packs.len)
-        row = bsearch(&want, k->packs.data, k->packs.len / sizeof want, sizeof want, by_name);
+    known_pack *row = pack_row(k, name);
     if (!row && k->busy) {
         free(path);
         return 0;
@@ -175,9 +227,7 @@ static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
                        "the index says something else of this pack: run `dsver reindex`");
     }
     if (rc == 0 && k->full && !k->stop)
-        rc = check_name(k, path, name, err);
-    if (rc == 0 && k->full && !k->stop)
-        rc = decode_all(k, err);
+        rc = check_data(k, path, name, err);
     free(path);
     return k->stop ? 0 : rc;
 }
@@ -237,6 +287,46 @@ static int look_around(scrub *k, int *fd, ds_sha **names, size_t *n, size_t *str
     return rc;
 }
 
+typedef struct turn {
+    int64_t n;
+    ds_sha name;
+} turn;
+
+static int by_turn(const void *a, const void *b)
+{
+    const turn *x = a, *y = b;
+    return x->n > y->n ? -1 : x->n < y->n ? 1 : memcmp(x->name.b, y->name.b, sizeof x->name.b);
+}
+
+/* Newer packs come first: what their pieces are built on lies in older ones, and need not be
+ * decoded again there. */
+static int sort_packs(const scrub *k, ds_sha *names, size_t n, ds_err *err)
+{
+    turn *v = calloc(n + 1, sizeof *v);
+    if (!v)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < n; i++) {
+        const known_pack *row = pack_row(k, &names[i]);
+        v[i] = (turn){.n = row ? row->n : INT64_MAX, .name = names[i]};
+    }
+    qsort(v, n, sizeof *v, by_turn);
+    for (size_t i = 0; i < n; i++)
+        names[i] = v[i].name;
+    free(v);
+    return 0;
+}
+
+/* Before packs are read. */
+static int get_ready(scrub *k, ds_sha *names, size_t n, ds_err *err)
+{
+    int64_t last = 0;
+    if (!k->read_data || k->blind)
+        return 0;
+    int rc = ds_objindex_last_row(k->s->ix, &last, err);
+    rc = rc ? rc : ds_proven_new(&k->s->proven, last, err);
+    return rc ? rc : sort_packs(k, names, n, err);
+}
+
 static int scrub_all(scrub *k, ds_err *err)
 {
     ds_sha *names = NULL;
@@ -247,8 +337,11 @@ static int scrub_all(scrub *k, ds_err *err)
         snprintf(k->file, sizeof k->file, "packs");
         (void)tell(k, 0, NULL, "there are files that are no packs");
     }
+    rc = rc ? rc : get_ready(k, names, n, err);
     for (size_t i = 0; rc == 0 && i < n && !k->stop; i++)
         rc = scrub_pack(k, &names[i], err);
+    ds_proven_free(k->s->proven);
+    k->s->proven = NULL;
     for (size_t i = 0; rc == 0 && !k->stop && i < k->packs.len / sizeof(known_pack); i++) {
         known_pack p;
         memcpy(&p, k->packs.data + i * sizeof p, sizeof p);
