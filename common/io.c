@@ -384,11 +384,17 @@ int ds_out_init(ds_out *o, int fd, const char *path, ds_err *err)
     return ds_fail_nomem(err);
 }
 
+static int out_write(ds_out *o, const void *p, size_t n, ds_err *err)
+{
+    int rc = o->tap ? o->tap(o->tap_ctx, p, n, err) : 0;
+    return rc ? rc : ds_write_full(o->fd, o->path, p, n, err);
+}
+
 int ds_out_flush(ds_out *o, ds_err *err)
 {
     size_t n = o->len;
     o->len = 0;
-    return n ? ds_write_full(o->fd, o->path, o->buf, n, err) : 0;
+    return n ? out_write(o, o->buf, n, err) : 0;
 }
 
 int ds_out_put(ds_out *o, const void *data, size_t len, ds_err *err)
@@ -399,7 +405,7 @@ int ds_out_put(ds_out *o, const void *data, size_t len, ds_err *err)
     if (len > OUT_SIZE - o->len) {
         rc = ds_out_flush(o, err);
         if (!rc && len >= OUT_SIZE) {
-            rc = ds_write_full(o->fd, o->path, data, len, err);
+            rc = out_write(o, data, len, err);
             if (!rc)
                 o->pos += len;
             return rc;

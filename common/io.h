@@ -63,13 +63,16 @@ int ds_atomic_write(const char *path, mode_t mode, const void *data, size_t len,
 /* A file of any size, in bounded memory. */
 int ds_copy_file(const char *from, const char *to, mode_t mode, ds_err *err);
 
-/* Buffered output with a fixed 256 KiB buffer. Position counts bytes accepted. */
+/* Buffered output with a fixed 256 KiB buffer. Position counts bytes accepted. `tap`, if set, sees
+ * all that is written, in order, just before it is. */
 typedef struct ds_out {
     int fd;
     char *path; /* for messages; owned */
     uint8_t *buf;
     size_t len;
     uint64_t pos;
+    int (*tap)(void *ctx, const void *p, size_t n, ds_err *err);
+    void *tap_ctx;
 } ds_out;
 int ds_out_init(ds_out *o, int fd, const char *path, ds_err *err);
 int ds_out_put(ds_out *o, const void *data, size_t len, ds_err *err);

@@ -7,6 +7,7 @@
 #include "sig.h"
 
 enum { WINDOW = 16 };
+#define LARGE ((uint64_t)16 << 20) /* a block of more bytes is in memory alone */
 
 static void run(void *job, void *ctx)
 {
@@ -19,33 +20,67 @@ static void run(void *job, void *ctx)
         (void)w->work(w->ctx, l);
 }
 
+typedef struct walk {
+    const ds_blockwalk *w;
+    ds_pool *pool;
+    ds_blocklook *idle[WINDOW];
+    size_t nidle;
+} walk;
+
+static int done(walk *k, ds_blocklook *l, ds_err *err)
+{
+    k->idle[k->nidle++] = l;
+    int rc =
+        l->err.code ? ds_fail(err, l->err.code, "%s", l->err.msg) : k->w->done(k->w->ctx, l, err);
+    return rc ? rc : ds_check_interrupt(err);
+}
+
+static bool is_large(const ds_blockwalk *w, const ds_blocklook *l)
+{
+    const ds_manline *line = &l->side->lines[l->block];
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < line->nchunks; i++)
+        if (i + 1 == line->nchunks ? w->origins : !w->only || w->only[i])
+            bytes += ds_manline_len(line, i);
+    return bytes > LARGE;
+}
+
+/* With the block that the newest idle look names. */
+static int begin(walk *k, ds_err *err)
+{
+    ds_blocklook *l = k->idle[--k->nidle];
+    ds_blockwalk mine = *k->w;
+    int rc = 0;
+    ds_recblock_expect(k->w->only, l->side, l->block, k->w->origins);
+    l->alone = is_large(k->w, l);
+    if (!l->alone)
+        return ds_pool_submit(k->pool, l, err);
+    while (!rc && !ds_pool_empty(k->pool))
+        rc = done(k, ds_pool_next(k->pool), err);
+    if (!rc)
+        run(l, &mine);
+    return rc ? rc : done(k, l, err);
+}
+
 int ds_blockwalk_run(const ds_blockwalk *w, int threads, ds_err *err)
 {
     char *looks = calloc(WINDOW, w->size);
-    ds_blocklook *idle[WINDOW];
-    ds_pool *pool = NULL;
     ds_blockwalk mine = *w;
-    size_t nidle = 0;
+    walk k = {.w = w};
     for (size_t i = 0; looks && i < WINDOW; i++) {
-        idle[nidle++] = (ds_blocklook *)(void *)(looks + i * w->size);
-        idle[i]->rec.only = w->only;
+        k.idle[k.nidle++] = (ds_blocklook *)(void *)(looks + i * w->size);
+        k.idle[i]->rec.only = w->only;
     }
-    int rc = looks ? ds_pool_new(&pool, threads, WINDOW, run, &mine, err) : ds_fail_nomem(err);
+    int rc = looks ? ds_pool_new(&k.pool, threads, WINDOW, run, &mine, err) : ds_fail_nomem(err);
     while (!rc) {
-        if (nidle && w->next(w->ctx, idle[nidle - 1])) {
-            const ds_blocklook *l = idle[--nidle];
-            ds_recblock_expect(w->only, l->side, l->block, w->origins);
-            rc = ds_pool_submit(pool, idle[nidle], err);
-            continue;
-        }
-        if (ds_pool_empty(pool))
+        if (k.nidle && w->next(w->ctx, k.idle[k.nidle - 1]))
+            rc = begin(&k, err);
+        else if (ds_pool_empty(k.pool))
             break;
-        ds_blocklook *l = ds_pool_next(pool);
-        idle[nidle++] = l;
-        rc = l->err.code ? ds_fail(err, l->err.code, "%s", l->err.msg) : w->done(w->ctx, l, err);
-        rc = rc ? rc : ds_check_interrupt(err);
+        else
+            rc = done(&k, ds_pool_next(k.pool), err);
     }
-    ds_pool_free(pool);
+    ds_pool_free(k.pool);
     for (size_t i = 0; looks && i < WINDOW; i++) {
         ds_blocklook *l = (ds_blocklook *)(void *)(looks + i * w->size);
         ds_recblock_fini(&l->rec);

@@ -13,6 +13,7 @@
 typedef struct ds_blocklook {
     const ds_verside *side;
     size_t block;
+    bool alone;      /* a large block: all before it are done with, and none is at work beside it */
     ds_recblock rec; /* work's: loaded with side and block, all columns of `only` */
     ds_err err;
 } ds_blocklook;

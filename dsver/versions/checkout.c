@@ -13,9 +13,8 @@
 #include "streamfeed.h"
 #include "filerec.h"
 #include "filesink.h"
-#include "jsonrow.h"
+#include "lineout.h"
 #include "readback.h"
-#include "recblock.h"
 #include "rmtree.h"
 #include "sig.h"
 
@@ -119,65 +118,45 @@ static int check_old(const char *dir, bool *there, ds_err *err)
 
 /* ---- writing ---- */
 
-static int flush_lines(void *ctx, ds_buf *b, ds_err *err)
+/* The file's digest is made on the way to it. */
+static int into_sum(void *ctx, const void *p, size_t n, ds_err *err)
 {
-    int rc = ds_out_put(ctx, b->data, b->len, err);
-    ds_buf_reset(b);
-    return rc;
+    return ds_hasher_put(ctx, p, n, err);
 }
 
-static int write_lines(ds_out *out, ds_store *s, const git_oid *commit, ds_err *err)
-{
-    ds_verside v = {0};
-    ds_recblock rec = {0};
-    ds_jsonform form = {0};
-    ds_jsonrow row = {.flush = flush_lines, .flush_ctx = out};
-    const ds_origin_state from = {0};
-    int rc = ds_verside_open(&v, s, commit, NULL, NULL, err);
-    rc = rc ? rc : ds_jsonform_init(&form, &v.schema, NULL, true, true, false, err);
-    for (size_t i = 0; !rc && i < v.n; i++) {
-        rc = ds_recblock_load(&rec, &v, i, false, err);
-        rc = rc ? rc : ds_jsonrow_block(&row, &form, &rec.lent, &from, 0, UINT64_MAX, err);
-        rc = rc ? rc : flush_lines(out, &row.out, err);
-        rc = rc ? rc : ds_check_interrupt(err);
-    }
-    ds_jsonrow_fini(&row);
-    ds_jsonform_fini(&form);
-    ds_recblock_fini(&rec);
-    ds_verside_fini(&v);
-    return rc;
-}
-
-static int write_file(const char *path, ds_store *s, const git_oid *commit,
+static int write_file(ds_sha *sum, const char *path, ds_store *s, const git_oid *commit,
                       const ds_checkout_opts *o, uint64_t *bytes, ds_err *err)
 {
     const ds_readback_opts back = {.threads = o->threads,
                                    .writer = {.level = o->level, .index = true}};
     ds_out out = {0};
+    ds_hasher *hasher = NULL;
     int fd = -1;
-    int rc = ds_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
+    int rc = ds_hasher_new(&hasher, err);
+    rc = rc ? rc : ds_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
     rc = rc ? rc : ds_out_init(&out, fd, path, err);
+    out.tap = into_sum;
+    out.tap_ctx = hasher;
     if (!rc)
         rc = o->form == DS_CHECKOUT_DSR ? ds_readback_write(&out, s, commit, &back, err)
-                                        : write_lines(&out, s, commit, err);
+                                        : ds_lineout_write(&out, s, commit, o->threads, err);
     rc = rc ? rc : ds_out_flush(&out, err);
+    rc = rc ? rc : ds_hasher_end(hasher, sum, err);
     rc = rc ? rc : ds_fsync(fd, path, err);
     *bytes = out.pos;
     ds_out_fini(&out);
+    ds_hasher_free(hasher);
     if (ds_close(&fd, path, rc ? NULL : err) && !rc)
         rc = DS_IO;
     return rc;
 }
 
-static int write_mark(const char *dir, const char *path, const char *name, ds_err *err)
+static int write_mark(const char *dir, const char *name, const ds_sha *sum, ds_err *err)
 {
     ds_buf b = {0};
-    ds_sha sum;
     char hex[65], *mark = NULL;
-    uint64_t size;
-    int rc = ds_sha_file(&sum, &size, path, err);
-    rc = rc ? rc : ds_store_path(&mark, dir, DS_CHECKOUT_MARK, err);
-    ds_sha_hex(hex, &sum);
+    int rc = ds_store_path(&mark, dir, DS_CHECKOUT_MARK, err);
+    ds_sha_hex(hex, sum);
     if (!rc && ds_buf_printf(&b, "%s %s\n", hex, name))
         rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_atomic_write(mark, 0666, b.data, b.len, err);
@@ -306,11 +285,12 @@ static int checkout_shard(ds_checkedout *out, ds_store *s, const git_oid *commit
     char *tmp = NULL, *path = NULL, *bare = strdup(dir);
     for (size_t n = bare ? strlen(bare) : 0; n > 1 && bare[n - 1] == '/'; n--)
         bare[n - 1] = '\0';
+    ds_sha sum;
     int lock = -1, rc = bare ? check_old(bare, &out->replaced, err) : ds_fail_nomem(err);
     rc = rc ? rc : ds_beside_folder(&tmp, &lock, bare, err);
     rc = rc ? rc : ds_store_path(&path, tmp, names[o->form], err);
-    rc = rc ? rc : write_file(path, s, commit, o, &out->bytes, err);
-    rc = rc ? rc : write_mark(tmp, path, names[o->form], err);
+    rc = rc ? rc : write_file(&sum, path, s, commit, o, &out->bytes, err);
+    rc = rc ? rc : write_mark(tmp, names[o->form], &sum, err);
     rc = rc ? rc : put_in_place(tmp, bare, out->replaced, err);
     if (!rc && !(out->file = strdup(names[o->form])))
         rc = ds_fail_nomem(err);
