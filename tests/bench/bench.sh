@@ -284,11 +284,11 @@ bench_peers() {
         python3 "$here/makelines.py" words $(($(wc -l < v1.jsonl) / 20)) 77 | sed 's/"id": *"/&more-/' > $w/v3/b.jsonl
     fi
     echo 'JSON lines: 1 % deleted and 1 % new, then 5 % more'
-    DS_BIN_DIR=$bin bash "$here/peers.sh" --jsonl id $w/v1 $w/v2 $w/v3
+    DS_BIN_DIR=$bin bash "$here/peers.sh" --goals lines --jsonl id $w/v1 $w/v2 $w/v3
     [ -d scans ] || python3 "$here/makedicom.py" scans "$n" 320 scans
     [ -d scans2 ] || python3 "$here/makedicom.py" rewrite scans scans2
     echo "$n DICOM files, then three header fields of each rewritten"
-    DS_BIN_DIR=$bin bash "$here/peers.sh" scans scans2
+    DS_BIN_DIR=$bin bash "$here/peers.sh" --goals scans scans scans2
     rm -rf scans scans2
     if [ ! -d $f/v2 ]; then
         f=small
@@ -297,7 +297,7 @@ bench_peers() {
         find $f/v2 -name '*7.txt' | LC_ALL=C sort | head -n 1000 | while read -r x; do echo more >> "$x"; done
     fi
     echo '100,000 small files, then some of them changed'
-    DS_BIN_DIR=$bin bash "$here/peers.sh" $f/v1 $f/v2
+    DS_BIN_DIR=$bin bash "$here/peers.sh" --goals small $f/v1 $f/v2
 }
 
 bench_lora() {

@@ -1,21 +1,23 @@
 #!/bin/bash
 # peers.sh - dsver beside restic, borg, casync, git and git-lfs, as far as they are installed, in one run.
 #
-#   peers.sh [--jsonl FIELD] V1 V2 [V3] [-- PEER...]     (default: all peers)
+#   peers.sh [--goals NAME] [--jsonl FIELD] V1 V2 [V3] [-- PEER...]     (default: all peers)
 #
 # Folder V1 is committed, and once more unchanged, then V2 and V3 on top of it (the same files, some changed); at last V1 is
 # restored, and everything verified. With --jsonl the folders hold JSON lines with FIELD as their key, which dsver versions as
 # records; without it, it versions files. Peers encrypt nothing where that can be said. A table of seconds and of bytes added to
-# the store (below the seconds: processor seconds, which a busy machine hardly changes), and how many times as much each peer takes. $DS_BIN_DIR: where dsprep and dsver are. $TMPDIR: where stores and
-# restored files go, and go again.
+# the store (below the seconds: processor seconds, which a busy machine hardly changes), and how many times as much each peer takes.
+# --goals lines, scans or small: then what is to be reached with such data, a line each.
+# $DS_BIN_DIR: where dsprep and dsver are. $TMPDIR: where stores and restored files go, and go again.
 set -eu -o pipefail
 export LC_ALL=C
 here=$(cd "$(dirname "$0")" && pwd)
 bin=${DS_BIN_DIR:-$here/../../build/release/bin}
 PATH=$(cd "$bin" && pwd):$PATH
-field=
+field='' goals=none
+[ "${1:-}" != --goals ] || { goals=$2 && shift 2; }
 [ "${1:-}" != --jsonl ] || { field=$2 && shift 2; }
-[ $# -ge 2 ] || { sed -n '2,12p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,13p' "$0" >&2; exit 2; }
 versions=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
     versions+=("$(cd "$1" && pwd)")
@@ -106,9 +108,27 @@ git_lfs_commit() { git_save git-lfs "$1"; }
 git_lfs_restore() { git_load git-lfs; }
 git_lfs_verify() { on_git git-lfs . lfs fsck --objects; }
 
+# drop PATH...: what a peer leaves. Of many files only at the end: ext4 passes over inodes that were deleted in the last
+# minutes one by one, and who restores files next would take several times as long.
+many=$(find "$one" | awk 'END { if (NR > 20000) print "yes" }')
+drops=0
+drop() {
+    local p
+    for p; do
+        [ -e "$p" ] || continue
+        if [ -n "$many" ]; then
+            drops=$((drops + 1))
+            mkdir -p gone && mv "$p" "gone/$drops"
+        else
+            chmod -R u+rwx "$p"
+            rm -rf "${p:?}"
+        fi
+    done
+}
+
 run() { # WHO
     local f=${1//-/_} n=0 i
-    rm -rf out
+    drop out
     "${f}_init" || return 1
     timed "$1" first "${f}_commit" "$one" || return 1
     timed "$1" again "${f}_commit" "$one" || return 1
@@ -119,8 +139,7 @@ run() { # WHO
     if [ -z "$field" ] || [ "$1" != dsver ]; then
         diff -rq --no-dereference "$one" out >/dev/null || echo "peers: $1: what it restored differs" >&2
     fi
-    chmod -R u+rwx out
-    rm -rf out
+    drop out
     if [ "$(type -t "${f}_verify")" = function ]; then
         timed "$1" verify "${f}_verify" || return 1
     fi
@@ -170,18 +189,81 @@ for who in dsver $peers; do
         continue
     fi
     if run "$who"; then report; fi
-    if [ "$who" != dsver ]; then
-        chmod -R u+rwx "$who"
-        rm -rf "${work:?}/$who" "$work/cache" "$work/borgbase"
-    fi
+    [ "$who" = dsver ] || drop "$who" cache borgbase
 done
-t0=$(date +%s.%N)
+
+# ---- limits of the same run ----
+
+# since NAME: seconds from then on.
+began() { t0=$(date +%s.%N); }
+since() { limit[$1]=$(awk -v a="$t0" -v b="$(date +%s.%N)" 'BEGIN { print b - a }'); }
+declare -A limit
+all_files() { find "$one" -type f -print0 | sort -z | xargs -0 cat; }
+# What nobody can do without, on two processors: decode, and SHA-256 of what comes out.
+decode_and_sum() {
+    all_files | split -n 2 - half. && zstd -q -3 -T2 --rm half.aa half.ab
+    began
+    (zstd -q -dc half.aa.zst | openssl dgst -sha256 >"$work/said") &
+    zstd -q -dc half.ab.zst | openssl dgst -sha256 >"$work/err"
+    wait
+    since decode
+    rm -f half.*
+}
+began
 if [ -n "$field" ]; then
-    find "$one" -type f -print0 | sort -z | xargs -0 cat | zstd -q -3 -T2 >"$work/said"
-    what='zstd -3 -T2' mine=first
+    all_files | zstd -q -3 -T2 >"$work/said"
+    since zstd
+    decode_and_sum
 else
     find "$one" -printf '%s %T@ %C@ %i %p\n' >"$work/said"
-    what='find -printf' mine=again
+    since find
 fi
-awk -v a="$t0" -v b="$(date +%s.%N)" -v c="${secs[dsver,$mine]}" -v w="$what" -v m="$mine" \
-    'BEGIN { printf "%s %.2f s; dsver, %s, takes %.2f x that\n", w, b - a, m, c / (b - a) }'
+
+# ---- goals ----
+
+say() { printf '%-58s %10s   goal %s\n' "$1" "$2" "$3"; }
+over() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
+# fastest WHAT PEER...: the least seconds of those that ran.
+fastest() {
+    local what=$1 who least=
+    shift
+    for who; do
+        [ -z "${secs[$who,$what]:-}" ] ||
+            least=$(awk -v a="${secs[$who,$what]}" -v b="${least:-1e9}" 'BEGIN { print a < b ? a : b }')
+    done
+    echo "${least:-0}"
+}
+# faster NAME WHAT GOAL PEER...: how many times as long the fastest of them takes.
+faster() {
+    local name=$1 what=$2 goal=$3 least
+    shift 3
+    least=$(fastest "$what" "$@")
+    [ "$least" = 0 ] || say "$name" "$(over "$least" "${secs[dsver,$what]}")" "$goal"
+}
+all_bytes() { # WHO
+    local c n=0
+    for c in "${columns[@]}"; do n=$((n + ${bytes[$1,$c]:-0})); done
+    echo "$n"
+}
+smaller() { [ -z "${secs[$1,first]:-}" ] || say "all versions stored / $1's" "$(over "$(all_bytes dsver)" "$(all_bytes "$1")")" "$2"; }
+
+goals_none() { :; }
+goals_lines() {
+    say 'first commit / zstd -3 -T2 alone' "$(over "${secs[dsver,first]}" "${limit[zstd]}")" '<= 1.3'
+    faster 'first commit, fastest compressing peer / ours' first '>= 1.3' casync restic borg git
+    faster 'version 2, fastest compressing peer / ours' v2 '>= 3' casync restic borg git
+    faster 'restore, fastest peer / ours' restore '>= 2' casync restic borg git git-lfs
+    faster 'verify, faster of restic and borg / ours' verify '>= 3' restic borg
+    say '  verify / decode and SHA-256 of version 1 alone' "$(over "${secs[dsver,verify]}" "${limit[decode]}")" '<= 1.3'
+    smaller casync '<= 0.8'
+    smaller restic '<= 0.55'
+}
+goals_scans() {
+    say 'version 2 adds, % of version 1' "$(awk -v a="${bytes[dsver,v2]}" -v b="${bytes[dsver,first]}" 'BEGIN { printf "%.2f", 100 * a / b }')" '<= 3'
+}
+goals_small() {
+    faster 'first commit, fastest peer / ours' first '>= 2' casync restic borg git git-lfs
+    faster 'restore, fastest peer / ours' restore '>= 2' casync restic borg git git-lfs
+    say 'unchanged commit / find -printf' "$(over "${secs[dsver,again]}" "${limit[find]}")" '<= 3'
+}
+"goals_$goals"
