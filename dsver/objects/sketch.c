@@ -4,6 +4,8 @@
 
 #include "objstore.h"
 
+enum { PART = 64, PASS = 512 }; /* of samples: bytes of a part, and those passed over behind it */
+
 void ds_sketch_add(ds_sketch *s, uint32_t h)
 {
     int i = s->n;
@@ -49,5 +51,24 @@ void ds_sketch_bytes(ds_sketch *s, uint32_t salt, const void *data, size_t len)
             continue;
         ds_sketch_add(s, (uint32_t)ds_xxh64(p + start, i + 1 - start) ^ salt);
         start = i + 1;
+    }
+}
+
+/* The part is what decides about its end, so that it needs no beginning: behind one a stretch can
+ * be passed over, unread. Two sequences of parts that came apart meet again where both end one. */
+void ds_sketch_sample(ds_sketch *s, uint32_t salt, const void *data, size_t len)
+{
+    const uint8_t *p = data;
+    pthread_once(&once, fill_gear);
+    for (size_t at = 0; len - at > PART;) {
+        uint64_t h = 0;
+        size_t i = at;
+        for (; i < at + PART; i++) /* older bytes have left the hash by then */
+            h = (h << 1) + gear[p[i]];
+        while (h >> 56 != 0 && i < len)
+            h = (h << 1) + gear[p[i++]];
+        if (h >> 56 == 0)
+            ds_sketch_add(s, (uint32_t)ds_xxh64(p + i - PART, PART) ^ salt);
+        at = len - i > PASS ? i + PASS : len;
     }
 }

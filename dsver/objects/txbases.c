@@ -248,15 +248,10 @@ static void set_number(ds_objtx *tx, ds_txbases *c, uint8_t stream)
     c->number = *highest;
 }
 
-/* Fills in the job's bases. */
-int ds_tx_bases(ds_objtx *tx, ds_txjob *j, const ds_piece *p, ds_err *err)
+/* limit: as in collect_votes. */
+static int find_bases(ds_objtx *tx, ds_txjob *j, const ds_piece *p, uint32_t limit, ds_err *err)
 {
-    /* entries before it are done whatever the number of threads */
-    uint32_t limit = j->entry >= DS_TX_LAG ? j->entry - DS_TX_LAG : 0;
     ds_txbases *c = tx->scratch;
-    j->nunder = j->bases.n = 0;
-    if (p->len < DS_DELTA_MIN || (tx->store_empty && limit == 0))
-        return 0;
     c->n = c->like.n = 0;
     c->stored = false;
     int rc = voted(tx, c, &p->sketch, limit, err);
@@ -271,6 +266,22 @@ int ds_tx_bases(ds_objtx *tx, ds_txjob *j, const ds_piece *p, ds_err *err)
     if (c->stored) {
         tx->last[p->stream].like = like;
         tx->last[p->stream].fresh = 8;
+    }
+    return rc;
+}
+
+/* Fills in the job's bases. */
+int ds_tx_bases(ds_objtx *tx, ds_txjob *j, const ds_piece *p, ds_err *err)
+{
+    /* entries before it are done whatever the number of threads */
+    uint32_t limit = j->entry >= DS_TX_LAG ? j->entry - DS_TX_LAG : 0;
+    j->nunder = j->bases.n = 0;
+    if (p->len < DS_DELTA_MIN || (tx->store_empty && limit == 0))
+        return 0;
+    int rc = ds_objindex_freeze(tx->s->ix, err); /* many questions, one set of locks */
+    if (rc == 0) {
+        rc = find_bases(tx, j, p, limit, err);
+        ds_objindex_thaw(tx->s->ix);
     }
     return rc ? rc : ds_tx_flush(tx, j->under, j->nunder, err);
 }

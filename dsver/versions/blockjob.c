@@ -308,7 +308,7 @@ static size_t row_size(const ds_blockjob *j, size_t chunk)
 static void sketch_into(ds_sketch *s, uint64_t salt, const void *data, size_t len)
 {
     ds_sketch bytes = {0};
-    ds_sketch_bytes(&bytes, (uint32_t)salt, data, len);
+    ds_sketch_sample(&bytes, (uint32_t)salt, data, len);
     if (s->n > LONG_HASHES)
         s->n = LONG_HASHES;
     for (int i = 0; i < bytes.n && s->n < DS_SKETCH_MAX; i++)

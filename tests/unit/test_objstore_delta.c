@@ -21,25 +21,49 @@ static void sketches_keep_the_smallest(void **state)
     assert_int_equal(s.h[DS_SKETCH_MAX - 1], 3 + DS_SKETCH_MAX);
 }
 
-static void sketches_of_bytes_survive_shifts(void **state)
+typedef void sketch_fn(ds_sketch *s, uint32_t salt, const void *data, size_t len);
+
+static void survives_shifts(sketch_fn *make, unsigned least)
 {
-    (void)state;
     ds_buf b = {0};
     ds_sketch one = {.n = 0}, two = {.n = 0}, salted = {.n = 0};
     unsigned same = 0, other = 0;
     while (b.len < 200000)
         obj_line(&b, b.len, 100);
-    ds_sketch_bytes(&one, 0, b.data, b.len);
-    ds_sketch_bytes(&two, 0, b.data + 777, b.len - 777);
-    ds_sketch_bytes(&salted, 99, b.data, b.len);
+    make(&one, 0, b.data, b.len);
+    make(&two, 0, b.data + 777, b.len - 777);
+    make(&salted, 99, b.data, b.len);
     for (int i = 0; i < one.n; i++)
         for (int k = 0; k < two.n; k++) {
             same += one.h[i] == two.h[k];
             other += one.h[i] == salted.h[k];
         }
-    assert_in_range(same, DS_SKETCH_MAX - 2, DS_SKETCH_MAX);
+    assert_in_range(same, least, DS_SKETCH_MAX);
     assert_int_equal(other, 0);
     ds_buf_fini(&b);
+}
+
+static void sketches_of_bytes_survive_shifts(void **state)
+{
+    (void)state;
+    survives_shifts(ds_sketch_bytes, DS_SKETCH_MAX - 2);
+    survives_shifts(ds_sketch_sample, DS_SKETCH_MAX / 2);
+}
+
+/* Ends where nothing may be read, and bytes that never end a part. */
+static void samples_of_any_length(void **state)
+{
+    (void)state;
+    for (size_t len = 0; len < 1500; len += 7) {
+        uint8_t *p = calloc(1, len ? len : 1);
+        ds_sketch s = {.n = 0};
+        assert_non_null(p);
+        for (size_t i = 0; i < len; i++)
+            p[i] = len % 2 ? (uint8_t)(i * i >> 3) : 0;
+        ds_sketch_sample(&s, 1, p, len);
+        assert_in_range(s.n, 0, len / 64);
+        free(p);
+    }
 }
 
 static void votes(void **state)
@@ -268,6 +292,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sketches_keep_the_smallest),
         cmocka_unit_test(sketches_of_bytes_survive_shifts),
+        cmocka_unit_test(samples_of_any_length),
         cmocka_unit_test(votes),
         cmocka_unit_test(room),
         cmocka_unit_test(long_history),
