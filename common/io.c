@@ -430,7 +430,8 @@ void ds_out_fini(ds_out *o)
 
 int ds_in_init(ds_in *in, int fd, const char *path, ds_err *err)
 {
-    *in = (ds_in){.fd = fd, .path = strdup(path), .buf = malloc(IN_SIZE), .cap = IN_SIZE};
+    *in = (ds_in){
+        .fd = fd, .path = strdup(path), .buf = malloc(IN_SIZE), .cap = IN_SIZE, .step = IN_MAX};
     if (in->path && in->buf)
         return 0;
     ds_in_fini(in);
@@ -465,6 +466,22 @@ static int in_room(ds_in *in, size_t n, ds_err *err)
     return 0;
 }
 
+/* Up to n bytes by one call, past signals; 0 at the end of input, which is noted. */
+static int in_read(ds_in *in, void *to, size_t n, size_t *got, ds_err *err)
+{
+    ssize_t r;
+    *got = 0;
+    while ((r = ds_io_active->read(in->fd, to, n)) < 0 && again(errno))
+        ;
+    if (r < 0 && errno == EINTR)
+        return ds_check_interrupt(err);
+    if (r < 0)
+        return ds_fail_errno(err, errno, "%s: read at byte %" PRIu64, in->path, in->pos + in->len);
+    in->eof = r == 0;
+    *got = (size_t)r;
+    return 0;
+}
+
 int ds_in_peek(ds_in *in, size_t n, const uint8_t **p, size_t *got, ds_err *err)
 {
     *got = 0;
@@ -477,21 +494,34 @@ int ds_in_peek(ds_in *in, size_t n, const uint8_t **p, size_t *got, ds_err *err)
             return rc;
     }
     while (in->len < n && !in->eof) {
-        size_t end = in->start + in->len;
-        ssize_t r = ds_io_active->read(in->fd, in->buf + end, in->cap - end);
-        if (r < 0 && again(errno))
-            continue;
-        if (r < 0 && errno == EINTR)
-            return ds_check_interrupt(err);
-        if (r < 0)
-            return ds_fail_errno(err, errno, "%s: read at byte %" PRIu64, in->path,
-                                 in->pos + in->len);
-        if (r == 0)
-            in->eof = true;
-        in->len += (size_t)r;
+        const size_t end = in->start + in->len;
+        size_t most = n - in->len > in->step ? n - in->len : in->step, more;
+        if (most > in->cap - end)
+            most = in->cap - end;
+        int rc = in_read(in, in->buf + end, most, &more, err);
+        if (rc)
+            return rc;
+        in->len += more;
     }
     *p = in->buf + in->start;
     *got = in->len < n ? in->len : n;
+    return 0;
+}
+
+int ds_in_take(ds_in *in, void *to, size_t n, size_t *got, ds_err *err)
+{
+    uint8_t *p = to;
+    *got = in->len < n ? in->len : n;
+    memcpy(p, in->buf + in->start, *got);
+    ds_in_skip(in, *got);
+    while (*got < n && !in->eof) {
+        size_t more;
+        int rc = in_read(in, p + *got, n - *got, &more, err);
+        if (rc)
+            return rc;
+        *got += more;
+        in->pos += more;
+    }
     return 0;
 }
 

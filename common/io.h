@@ -88,6 +88,8 @@ typedef struct ds_in {
     uint8_t *buf;
     size_t start, len, cap;
     uint64_t pos; /* offset of buf[start] in the input */
+    size_t step;  /* a peek reads no more than this beyond what it must; begins as all there is room
+                     for */
     bool eof;
 } ds_in;
 int ds_in_init(ds_in *in, int fd, const char *path, ds_err *err);
@@ -95,6 +97,9 @@ int ds_in_init(ds_in *in, int fd, const char *path, ds_err *err);
 void ds_in_before(ds_in *in, const void *p, size_t n);
 int ds_in_peek(ds_in *in, size_t n, const uint8_t **p, size_t *got, ds_err *err);
 void ds_in_skip(ds_in *in, size_t n); /* n <= what the last peek lent */
+/* The next n bytes into `to`, those that are not buffered without passing through the buffer. *got
+ * < n only at the end of input. */
+int ds_in_take(ds_in *in, void *to, size_t n, size_t *got, ds_err *err);
 void ds_in_fini(ds_in *in);
 
 #endif

@@ -98,6 +98,10 @@ const char *ds_reader_provenance(const ds_reader *r, size_t *len);
  * cuts; not values and not block cuts: see ds_blockcheck. */
 int ds_reader_next(ds_reader *r, enum ds_event *ev, ds_err *err);
 const ds_block *ds_reader_block(const ds_reader *r);
+/* The bytes of a chunk of the block in hand, if they are one piece: *b has them from now on, and
+ * the reader takes what *b had for blocks to come. The block still shows them while *b is not
+ * changed. */
+bool ds_reader_swap(ds_reader *r, size_t chunk, ds_buf *b);
 const ds_source *ds_reader_source(const ds_reader *r);
 const ds_counts *ds_reader_counts(const ds_reader *r);
 const ds_sha *ds_reader_root(const ds_reader *r); /* NULL when the end frame carries none */

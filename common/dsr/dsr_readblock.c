@@ -91,9 +91,10 @@ static int read_single(ds_reader *r, size_t column, ds_err *err)
     int rc = check_piece(r, column, c->len, err);
     if (!rc && r->f.raw != c->len)
         rc = ds_reader_bad(r, DS_CORRUPT, "pieces are shorter than their chunk", err);
-    if (!rc && ds_buf_reserve(&c->mem, r->f.raw))
+    const bool taken = c->mem.len > 0 && r->payload == c->mem.data;
+    if (!rc && !taken && ds_buf_reserve(&c->mem, r->f.raw))
         rc = ds_fail_nomem(err);
-    if (!rc)
+    if (!rc && !taken)
         rc = decode(r, c->mem.data, err);
     c->mem.len = r->f.raw;
     return rc ? rc : note_end(c, c->mem.len, err);
@@ -111,7 +112,7 @@ static int read_pieces(ds_reader *r, size_t column, ds_err *err)
     for (uint64_t i = 0; i < c->pieces; i++) {
         /* Decoded behind the piece before: it has room for both. */
         uint8_t *to = r->last + before;
-        rc = i ? ds_reader_frame(r, err) : 0; /* the first one is in hand */
+        rc = i ? ds_reader_frame(r, NULL, err) : 0; /* the first one is in hand */
         rc = rc ? rc : check_piece(r, column, c->len - done, err);
         if (!rc)
             rc = decode(r, to, err);
@@ -201,7 +202,7 @@ static int read_chunk(ds_reader *r, size_t i, ds_err *err)
     ds_buf_reset(&c->ends);
     ds_buf_reset(&c->mem);
     ds_spool_reset(&c->spool);
-    int rc = ds_reader_frame(r, err);
+    int rc = ds_reader_frame(r, c->pieces == 1 ? &c->mem : NULL, err);
     const bool refs = !rc && r->f.type == 'R';
     rc = rc               ? rc
          : refs           ? read_refs(r, i, err)
@@ -222,6 +223,17 @@ static int read_chunk(ds_reader *r, size_t i, ds_err *err)
     r->block.piece_ends[i] = (size_t *)(void *)c->ends.data;
     r->block.npieces[i] = (size_t)c->pieces;
     return rc;
+}
+
+bool ds_reader_swap(ds_reader *r, size_t chunk, ds_buf *b)
+{
+    ds_readchunk *c = &r->chunk[chunk];
+    if (c->pieces != 1 || r->block.chunks[chunk].refs)
+        return false;
+    const ds_buf mine = c->mem;
+    c->mem = *b;
+    *b = mine;
+    return true;
 }
 
 int ds_reader_take_block(ds_reader *r, ds_err *err)

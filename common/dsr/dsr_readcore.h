@@ -57,8 +57,9 @@ int ds_reader_bad(ds_reader *r, int code, const char *why, ds_err *err);
 /* The same before a message that is set. */
 int ds_reader_within(ds_reader *r, int rc, ds_err *err);
 int ds_reader_cut_off(ds_reader *r, ds_err *err); /* the input ends too early */
-/* The next frame is in hand, its checksum right. */
-int ds_reader_frame(ds_reader *r, ds_err *err);
+/* The next frame is in hand, its checksum right. A piece that is stored as it is has its payload in
+ * `into` (unless that is NULL), where it stays. */
+int ds_reader_frame(ds_reader *r, ds_buf *into, ds_err *err);
 /* The same, and it is of this type. */
 int ds_reader_want(ds_reader *r, uint8_t type, const char *what, ds_err *err);
 

@@ -55,6 +55,10 @@ static int read_start(ds_reader *r, ds_err *err)
     return rc;
 }
 
+/* Bytes read beyond a frame's header: small frames come by many, large ones mostly past the buffer.
+ */
+#define AHEAD ((size_t)32 << 10)
+
 /* Blocks are larger than a pipe usually is: with room for a whole one, the stage before goes on
  * while this one works, and both wake a fifth as often. What is no pipe, or may not grow, stays as
  * it is. */
@@ -106,6 +110,7 @@ int ds_reader_after(ds_reader **out, const void *head, size_t n, int fd, const c
         return ds_fail_nomem(err);
     widen(fd);
     int rc = ds_in_init(&r->in, fd, strcmp(path, "-") == 0 ? "standard input" : path, err);
+    r->in.step = AHEAD;
     if (rc) {
         ds_reader_free(r);
         return rc;
@@ -321,7 +326,7 @@ static int dispatch(ds_reader *r, enum ds_event *ev, ds_err *err)
         *ev = DS_EV_SOURCE;
         return next_source(r, err);
     }
-    rc = ds_reader_frame(r, err);
+    rc = ds_reader_frame(r, NULL, err);
     if (rc)
         return rc;
     if (r->f.type != 'S')

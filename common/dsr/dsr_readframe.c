@@ -85,11 +85,49 @@ static int fail_abort(ds_reader *r, ds_err *err)
     return rc;
 }
 
-/* Takes the next frame; its payload is lent until the next call. */
-int ds_reader_frame(ds_reader *r, ds_err *err)
+/* The payload of the frame whose header was peeked at: lent until the next call. */
+static int lend_payload(ds_reader *r, ds_x128 *sum, ds_err *err)
 {
+    const size_t all = DS_FRAME_HEAD + (size_t)r->f.stored;
     const uint8_t *p;
     size_t got;
+    int rc = ds_in_peek(&r->in, all, &p, &got, err);
+    if (rc)
+        return rc;
+    if (got < all)
+        return ds_reader_cut_off(r, err);
+    *sum = ds_frame_sum(r->sum, p, p + DS_FRAME_HEAD, r->f.stored, NULL, 0);
+    r->payload = p + DS_FRAME_HEAD;
+    r->hold = all;
+    return 0;
+}
+
+/* The same into a buffer, most of it without a copy. */
+static int take_payload(ds_reader *r, const uint8_t head[DS_FRAME_HEAD], ds_buf *into, ds_x128 *sum,
+                        ds_err *err)
+{
+    size_t got;
+    ds_buf_reset(into);
+    if (ds_buf_reserve(into, r->f.stored))
+        return ds_fail_nomem(err);
+    ds_in_skip(&r->in, DS_FRAME_HEAD);
+    int rc = ds_in_take(&r->in, into->data, r->f.stored, &got, err);
+    if (rc)
+        return rc;
+    if (got < r->f.stored)
+        return ds_reader_cut_off(r, err);
+    into->len = got;
+    *sum = ds_frame_sum(r->sum, head, into->data, got, NULL, 0);
+    r->payload = into->data;
+    return 0;
+}
+
+int ds_reader_frame(ds_reader *r, ds_buf *into, ds_err *err)
+{
+    uint8_t head[DS_FRAME_HEAD];
+    const uint8_t *p;
+    size_t got;
+    ds_x128 sum;
     ds_in_skip(&r->in, r->hold);
     r->hold = 0;
     r->at = r->in.pos;
@@ -99,20 +137,16 @@ int ds_reader_frame(ds_reader *r, ds_err *err)
     if (got < DS_FRAME_HEAD)
         return ds_reader_cut_off(r, err);
     r->seq++;
-    ds_frame_decode(&r->f, p);
+    memcpy(head, p, sizeof head);
+    ds_frame_decode(&r->f, head);
     if (!lengths_ok(&r->f))
         return ds_reader_bad(r, DS_CORRUPT, "impossible length", err);
-    size_t all = DS_FRAME_HEAD + (size_t)r->f.stored;
-    rc = ds_in_peek(&r->in, all, &p, &got, err);
+    rc = into && r->f.type == 'P' && r->f.codec == 0 ? take_payload(r, head, into, &sum, err)
+                                                     : lend_payload(r, &sum, err);
     if (rc)
         return rc;
-    if (got < all)
-        return ds_reader_cut_off(r, err);
-    ds_x128 sum = ds_frame_sum(r->sum, p, p + DS_FRAME_HEAD, r->f.stored, NULL, 0);
-    if (memcmp(sum.b, p + 16, sizeof sum.b) != 0)
+    if (memcmp(sum.b, head + 16, sizeof sum.b) != 0)
         return ds_reader_bad(r, DS_CORRUPT, "checksum does not match", err);
-    r->payload = p + DS_FRAME_HEAD;
-    r->hold = all;
     rc = check_header(r, err);
     if (!rc && r->f.type == 'A' && r->seq > 2 && !r->ended)
         rc = fail_abort(r, err);
@@ -123,7 +157,7 @@ int ds_reader_frame(ds_reader *r, ds_err *err)
 
 int ds_reader_want(ds_reader *r, uint8_t type, const char *what, ds_err *err)
 {
-    int rc = ds_reader_frame(r, err);
+    int rc = ds_reader_frame(r, NULL, err);
     if (!rc && r->f.type != type)
         rc = ds_reader_bad(r, DS_CORRUPT, what, err);
     return rc;

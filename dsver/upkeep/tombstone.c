@@ -147,7 +147,7 @@ static int put_block(tomb *t, ds_manline *line, ds_objtx *tx, ds_err *err)
     ds_blockctx ctx = {0};
     ds_blockjob job = {0};
     int rc = ds_blockctx_init(&ctx, &t->v->schema, t->v->store->objs, err);
-    rc = rc ? rc : ds_blockjob_block(&job, &b, err);
+    rc = rc ? rc : ds_blockjob_block(&job, &b, NULL, err);
     if (!rc) {
         ds_blockjob_run(&job, &ctx);
         rc = job.err.code ? ds_fail(err, job.err.code, "%s", job.err.msg) : 0;

@@ -72,7 +72,7 @@ static int begin(ds_blockjob *j, size_t nchunks, ds_err *err)
     return reserve(j, nchunks, err);
 }
 
-int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err)
+int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_reader *from, ds_err *err)
 {
     size_t total = 0;
     int rc = begin(j, b->nchunks, err);
@@ -99,9 +99,11 @@ int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err)
         }
         if (j->large)
             continue;
-        ds_buf_reset(&j->copies[i]);
-        if (ds_buf_put(&j->copies[i], b->chunks[i].body, b->chunks[i].body_len))
-            return ds_fail_nomem(err);
+        if (!from || !ds_reader_swap(from, i, &j->copies[i])) {
+            ds_buf_reset(&j->copies[i]);
+            if (ds_buf_put(&j->copies[i], b->chunks[i].body, b->chunks[i].body_len))
+                return ds_fail_nomem(err);
+        }
         j->chunks[i] = (ds_chunk){.body = j->copies[i].data, .body_len = j->copies[i].len};
     }
     return 0;

@@ -50,7 +50,9 @@ typedef struct ds_blockjob {
     ds_err err;
 } ds_blockjob;
 
-int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_err *err);
+/* from: the reader whose block in hand b is, which its bytes are taken over from; NULL: they are
+ * copied. A large block is lent. */
+int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_reader *from, ds_err *err);
 int ds_blockjob_page(ds_blockjob *j, ds_buf *page, uint64_t rows,
                      ds_err *err);          /* takes the bytes by exchange */
 void ds_blockjob_run(void *job, void *ctx); /* ds_job_fn; ctx: ds_blockctx */

@@ -135,7 +135,7 @@ static int on_block(pass *p, ds_err *err)
     if (rc)
         return rc;
     p->blocks++;
-    rc = ds_blockjob_block(j, b, err);
+    rc = ds_blockjob_block(j, b, b == ds_reader_block(p->reader) ? p->reader : NULL, err);
     if (rc) {
         p->idle[p->nidle++] = j;
         return rc;

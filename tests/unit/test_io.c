@@ -211,8 +211,9 @@ static void buffered_input_lends_every_byte(void **state)
     const uint8_t *p;
     ds_in in;
     int fd;
-    char *data = malloc(total);
+    char *data = malloc(total), *taken = malloc(2u << 20);
     assert_non_null(data);
+    assert_non_null(taken);
     for (size_t k = 0; k < total; k++)
         data[k] = (char)(k % 241);
     unit_write(unit_path("in"), data, total);
@@ -232,8 +233,16 @@ static void buffered_input_lends_every_byte(void **state)
         ds_in_skip(&in, take);
         at += take;
         step = step * 5 % ((2u << 20) - 7) + 1;
+        in.step = step % 70000; /* reads of any length */
+        if (step % 3)
+            continue;
+        assert_int_equal(ds_in_take(&in, taken, step, &got, NULL), 0);
+        assert_true(got == step || at + got == total);
+        assert_memory_equal(taken, data + at, got);
+        at += got;
     }
     assert_int_equal(at, total);
+    free(taken);
     ds_err e = {0};
     assert_int_equal(ds_in_peek(&in, (2u << 20) + 1, &p, &got, &e), DS_FAIL);
     ds_in_fini(&in);
