@@ -13,7 +13,12 @@
 /* An environment of nothing but these, "NAME=value" one after the other. */
 static int reads(ds_launch *l, ds_err *err, const char *const *env)
 {
+    const char *form = getenv("CMOCKA_MESSAGE_OUTPUT"); /* how the tests are told of */
+    char *kept = form ? strdup(form) : NULL;
     clearenv();
+    if (kept)
+        setenv("CMOCKA_MESSAGE_OUTPUT", kept, 1);
+    free(kept);
     for (; *env; env++) {
         char name[64];
         const size_t n = strcspn(*env, "=");
