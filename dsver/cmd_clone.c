@@ -91,7 +91,8 @@ static int clone(cloning *c, ds_err *err)
     ds_link l = {.store = NULL};
     ds_sync_opts o = {.lazy = c->lazy, .anew = true}, b = {.fn = sync_say_ref, .ctx = &c->words};
     ds_synced done = {.refs = 0}, branches = {.refs = 0};
-    int rc = make_store(c, &s, err);
+    int rc = ds_sync_check_url(c->url, c->catalog, err);
+    rc = rc ? rc : make_store(c, &s, err);
     rc = rc ? rc : ds_link_open(&l, &s, "origin", err);
     rc = rc ? rc : ds_sync_fetch(&done, &l, &o, err);
     rc = rc ? rc : ds_sync_branches(&branches, &l, &b, err);

@@ -171,6 +171,30 @@ static int publish(commit *c, ds_store *s, const char *file, const ds_publish_op
     return rc;
 }
 
+static bool is_file(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+/* Words in another order, or of another command, than they are wanted. */
+static int check_words(char **w, int n, ds_err *err)
+{
+    const char *at = n > 0 ? strchr(w[0], '@') : NULL;
+    const size_t len = n > 0 ? strlen(w[0]) : 0;
+    if (at)
+        return ds_fail(err, DS_USAGE, "'%s': a branch is named by -b: dsver commit -b %s %.*s%s%s",
+                       w[0], at[1] ? at + 1 : "NAME", (int)(at - w[0]), w[0], n > 1 ? " " : "",
+                       n > 1 ? w[1] : "");
+    const bool stream = len > 4 && strcmp(w[0] + len - 4, ".dsr") == 0;
+    if (n > 0 && is_file(w[0]) &&
+        (n == 1 ? stream || isatty(STDIN_FILENO) : !ds_path_exists(w[1]) && strcmp(w[1], "-") != 0))
+        return ds_fail(err, DS_USAGE,
+                       "'%s' is a file, and the dataset's name comes first: dsver commit %s %s",
+                       w[0], n > 1 ? w[1] : "DATASET", w[0]);
+    return 0;
+}
+
 static int commit_stream(commit *c, char **operands, int n, ds_err *err)
 {
     ds_store s = {0};
@@ -182,6 +206,7 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
                          .pass = {.threads = verb_threads(c->threads), .strict = c->strict}};
     int rc = c->gapless && !c->append ? ds_fail(err, DS_USAGE, "--gapless wants --append")
                                       : ds_branch_check(c->branch, err);
+    rc = rc ? rc : check_words(operands, n, err);
     if (!rc && n > 0)
         rc = ds_dataset_check(operands[0], err);
     if (!rc)

@@ -70,8 +70,11 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     char *dir = NULL;
+    const char *is = n == 1 ? strchr(operands[0], '=') : NULL;
     int rc = unset && n != 1 ? ds_fail(&err, DS_USAGE, "--unset goes with one NAME")
-                             : ds_store_find(&dir, store, &err);
+             : is ? ds_fail(&err, DS_USAGE, "NAME and VALUE are two words: dsver config %.*s '%s'",
+                            (int)(is - operands[0]), operands[0], is + 1)
+                  : ds_store_find(&dir, store, &err);
     if (!rc && unset)
         ds_config_set(dir, operands[0], NULL, &err);
     else if (!rc && n == 0)

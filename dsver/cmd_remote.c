@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd_verb.h"
+#include "io.h"
 #include "refs.h"
 #include "remoteconf.h"
 
@@ -112,12 +113,29 @@ static int remove_remote(const char *dir, const char *name, ds_err *err)
     return rc;
 }
 
+/* NAME and URL the other way round. */
+static int check_order(const char *name, const char *url, ds_err *err)
+{
+    if (!strpbrk(name, "/:") && (!ds_path_exists(name) || ds_path_exists(url)))
+        return 0;
+    return strpbrk(url, "/:.")
+               ? 0
+               : ds_fail(err, DS_USAGE, "the name comes first: dsver remote add %s %s", url, name);
+}
+
+static int add(const remote_args *a, const char *dir, const char *name, const char *url,
+               ds_err *err)
+{
+    const int rc = check_order(name, url, err);
+    return rc ? rc : ds_remoteconf_add(dir, name, url, a->catalog, a->credentials, err);
+}
+
 static int act(const remote_args *a, const char *dir, char **v, int n, ds_err *err)
 {
     if (n == 0 || (strcmp(v[0], "list") == 0 && n == 1))
         return list(a, dir, err);
     if (strcmp(v[0], "add") == 0 && n == 3)
-        return ds_remoteconf_add(dir, v[1], v[2], a->catalog, a->credentials, err);
+        return add(a, dir, v[1], v[2], err);
     if (strcmp(v[0], "remove") == 0 && n == 2)
         return remove_remote(dir, v[1], err);
     return ds_fail(err, DS_USAGE, "it is add NAME URL, remove NAME, or list");

@@ -25,7 +25,9 @@ static int read_magic(ds_reader *r, ds_err *err)
         return ds_fail(err, DS_CORRUPT, "%s: empty: not even the beginning of a DSR stream",
                        r->in.path);
     if (memcmp(p, DS_MAGIC, got) != 0)
-        return ds_fail(err, DS_CORRUPT, "%s: not a DSR stream (its first bytes are others)",
+        return ds_fail(err, DS_CORRUPT,
+                       "%s: not a DSR stream (its first bytes are others; dsprep makes one of "
+                       "texts, files, logs or images)",
                        r->in.path);
     if (got < DS_MAGIC_LEN)
         return ds_reader_cut_off(r, err);

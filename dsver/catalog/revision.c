@@ -112,6 +112,10 @@ int ds_revision_split(char **dataset, char **rev, uint64_t *back, const char *te
         else if (!**rev)
             rc = ds_fail(err, DS_USAGE, "'%s': nothing after the '@'", text);
     }
+    const size_t to = rc ? 0 : strcspn(*dataset, "/:");
+    if (!rc && to && !*rev && (*dataset)[to] && (*dataset)[to + 1])
+        rc = ds_fail(err, DS_USAGE, "'%s': a version is DATASET@REV, so perhaps %.*s@%s", text,
+                     (int)to, text, text + to + 1);
     if (!rc && **dataset)
         rc = ds_dataset_check(*dataset, err);
     if (rc) {
@@ -277,14 +281,42 @@ static int find_rev(ds_revision *out, ds_store *s, const char *rev, ds_err *err)
     return rc ? rc : by_prefix(s, out->dataset, rev, &out->id, err);
 }
 
+/* A word where a dataset's name belongs that is a branch or tag of one. */
+typedef struct likely {
+    const char *word;
+    char set[160]; /* the dataset */
+} likely;
+
+static int is_name_of(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    likely *l = ctx;
+    const size_t heads = sizeof DS_REF_PREFIX - 1, tags = sizeof DS_REF_TAGS - 1;
+    const char *set = strncmp(name, DS_REF_PREFIX, heads) == 0 ? name + heads
+                      : strncmp(name, DS_REF_TAGS, tags) == 0  ? name + tags
+                                                               : NULL;
+    const char *slash = set ? strchr(set, '/') : NULL;
+    (void)id;
+    (void)err;
+    if (!slash || strcmp(slash + 1, l->word) != 0)
+        return 0;
+    snprintf(l->set, sizeof l->set, "%.*s", (int)(slash - set), set);
+    return 1;
+}
+
 static int no_version(ds_store *s, const char *dataset, const char *rev, ds_err *err)
 {
-    git_oid id;
-    int rc = ref_of(s, &id, err, DS_REF_PREFIX, dataset, DS_BRANCH);
+    likely l = {.word = dataset};
+    const char *dots = rev ? strstr(rev, "..") : NULL;
+    int rc = rev ? 0 : ds_ref_each(s->cat, is_name_of, &l, err);
     if (rc < 0)
         return rc;
     if (!rev)
-        return ds_fail(err, DS_FAIL, "no dataset '%s' here (dsver ls lists them)", dataset);
+        return ds_fail(err, DS_FAIL, "no dataset '%s' here (dsver ls lists them)%s%s%s%s", dataset,
+                       rc ? "; a version is named with its dataset: " : "", l.set, rc ? "@" : "",
+                       rc ? dataset : "");
+    if (dots && dots > rev && dots[2])
+        return ds_fail(err, DS_FAIL, "two versions are two words: %s@%.*s %s@%s", dataset,
+                       (int)(dots - rev), rev, dataset, dots + 2);
     return ds_fail(err, DS_FAIL,
                    "'%s' has no version '%s' (a branch, tag, date or commit id; see dsver log)",
                    dataset, rev);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io.h"
 #include "refs.h"
 #include "runs.h"
 
@@ -21,6 +22,27 @@ int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err)
     rc = rc ? rc : ds_remoteindex_open(&l->index, s->dir, l->conf.name, l->remote, err);
     if (rc)
         ds_link_close(l);
+    return rc;
+}
+
+int ds_sync_check_url(const char *url, const char *catalog, ds_err *err)
+{
+    ds_remote_url u = {.s3 = false};
+    char *cat = NULL, *sub = NULL;
+    int rc = ds_remote_url_parse(&u, url, err);
+    if (!rc && !u.s3 && !catalog) {
+        rc = ds_store_path(&cat, u.path, "catalog.git", err);
+        rc = rc ? rc : ds_store_path(&sub, u.path, DS_STORE_DIR, err);
+        const bool store = !rc && (ds_store_is(u.path) || ds_store_is(sub));
+        if (!rc && (store || !ds_path_exists(cat)))
+            rc = ds_fail(err, DS_FAIL, "%s: %s", u.path,
+                         store ? "is a store, and no remote: there, dsver remote add NAME URL and "
+                                 "dsver push NAME make one (or copy the folder)"
+                               : "no remote lies there (it has no catalog.git)");
+    }
+    ds_remote_url_fini(&u);
+    free(cat);
+    free(sub);
     return rc;
 }
 

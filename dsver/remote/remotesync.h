@@ -29,6 +29,9 @@ void ds_link_close(ds_link *l);
 void ds_link_look(ds_link *l);
 int ds_link_looked(ds_link *l, ds_remotestate *state);
 
+/* Whether a remote can lie there at all: DS_FAIL where a path holds none, or is a store. */
+int ds_sync_check_url(const char *url, const char *catalog, ds_err *err);
+
 /* What becomes of a ref. */
 enum ds_syncdid {
     DS_SYNC_SAME,

@@ -38,7 +38,8 @@ int ds_secondstore_open(ds_secondstore *s, const char *store, const char *from, 
     if (folder)
         return ds_store_open(&s->store, from, DS_OBJ_READ, err);
     const bool named = ds_remoteconf_get(&conf, store, from, &why) == 0;
-    int rc = ds_temp_folder(&s->dir, "dsver", err);
+    int rc = named ? 0 : ds_sync_check_url(from, NULL, err);
+    rc = rc ? rc : ds_temp_folder(&s->dir, "dsver", err);
     rc = rc ? rc : clone_lazily(s->dir, named ? &conf : &given, err);
     rc = rc ? rc : ds_store_open(&s->store, s->dir, DS_OBJ_WRITE, err);
     ds_remoteconf_fini(&conf);

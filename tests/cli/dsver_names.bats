@@ -127,3 +127,40 @@ id() {
     dsver cat d | dsprep cat | grep -q one
     dsver fsck --read-data
 }
+
+# told STATUS TEXT COMMAND...: dsver fails so, and what it says ends with the text.
+told() {
+    run dsver "${@:3}"
+    [ "$status" = "$1" ] && [[ $output == *"$2" ]] || { echo "$output" && return 1; }
+}
+
+@test "words in another order are told in which they belong" {
+    versions 300
+    dsver commit docs v1.dsr >/dev/null
+    dsver branch docs side >/dev/null
+    dsver tag docs first >/dev/null
+    mkdir far
+    state=$(git -C .dsver/catalog.git for-each-ref; dsver config)
+    told 2 'dsver push REMOTE docs@side' push docs@side
+    told 2 'dsver remote add NAME ./far, then dsver push NAME' push ./far
+    told 2 'dsver remote add near far' remote add far near
+    dsver remote add near far
+    dsver remote add nas far
+    told 2 'dsver fetch nas docs' fetch docs
+    told 2 'dsver pull nas docs@side' pull docs@side
+    dsver remote remove near
+    dsver remote remove nas
+    told 1 'no remote lies there (it has no catalog.git)' clone far b
+    [ ! -e b ]
+    told 1 'make one (or copy the folder)' clone . b
+    told 1 '(it has no catalog.git)' repair --from far
+    told 2 'dsver commit docs v1.dsr' commit v1.dsr docs
+    told 2 'dsver commit DATASET v1.dsr' commit v1.dsr
+    told 2 'dsver commit -b side docs v1.dsr' commit docs@side v1.dsr
+    told 2 'perhaps docs@main' show docs/main
+    told 1 'with its dataset: docs@side' cat side
+    told 1 'with its dataset: docs@first' log first
+    told 1 'docs@main docs@side' diff docs@main..side
+    told 2 "dsver config user.name 'A Name'" config "user.name=A Name"
+    [ "$(git -C .dsver/catalog.git for-each-ref; dsver config)" = "$state" ]
+}
