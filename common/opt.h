@@ -38,7 +38,7 @@ typedef struct ds_opt {
     void *var;
     const char *arg;  /* name of the value in help; NULL for flags */
     const char *help; /* one sentence, lower case, no full stop */
-    int64_t min, max; /* DS_OPT_INT: both 0 = no limit */
+    int64_t min, max; /* INT, SIZE, TIME: both 0 = no limit */
     const char *const *choices;
     bool negatable; /* FLAG: --no-NAME exists */
 } ds_opt;
@@ -54,10 +54,47 @@ typedef struct ds_command {
     int (*run)(int argc, char **argv); /* argv[0] is the command's name; returns the exit status */
 } ds_command;
 
-/* A row of an option table that begins a group. */
-#define DS_OPT_HEADING(text)                                                                       \
+/* Rows of an option table, which OPT_END ends: OPT_KIND(letter or 0, name, the variable, name of
+ * its value, ..., help). A variable of another type than its kind has does not compile. */
+#define OPT_AT(t, v) _Generic(&(v), t * : &(v))
+#define OPT_FLAG(l, n, v, h)                                                                       \
     {                                                                                              \
-        0, text, DS_OPT_GROUP, NULL, NULL, NULL, 0, 0, NULL, false                                 \
+        .letter = l, .name = n, .type = DS_OPT_FLAG, .var = OPT_AT(bool, v), .help = h             \
+    }
+#define OPT_SWITCH(l, n, v, h) /* --n and --no-n */                                                \
+    {                                                                                              \
+        .letter = l, .name = n, .type = DS_OPT_FLAG, .var = OPT_AT(bool, v), .help = h,            \
+        .negatable = true                                                                          \
+    }
+#define OPT_VALUE(l, n, k, t, v, a, h)                                                             \
+    {                                                                                              \
+        .letter = l, .name = n, .type = k, .var = OPT_AT(t, v), .arg = a, .help = h                \
+    }
+#define OPT_RANGE(l, n, k, v, a, from, to, h)                                                      \
+    {                                                                                              \
+        .letter = l, .name = n, .type = k, .var = OPT_AT(int64_t, v), .arg = a, .min = from,       \
+        .max = to, .help = h                                                                       \
+    }
+#define OPT_STR(l, n, v, a, h) OPT_VALUE(l, n, DS_OPT_STR, const char *, v, a, h)
+#define OPT_INT(l, n, v, a, from, to, h) OPT_RANGE(l, n, DS_OPT_INT, v, a, from, to, h)
+#define OPT_SIZE(l, n, v, a, h) OPT_VALUE(l, n, DS_OPT_SIZE, int64_t, v, a, h)
+#define OPT_SIZE_IN(l, n, v, a, from, to, h) OPT_RANGE(l, n, DS_OPT_SIZE, v, a, from, to, h)
+#define OPT_TIME(l, n, v, a, h) OPT_VALUE(l, n, DS_OPT_TIME, int64_t, v, a, h)
+#define OPT_TIME_IN(l, n, v, a, from, to, h) OPT_RANGE(l, n, DS_OPT_TIME, v, a, from, to, h)
+#define OPT_REAL(l, n, v, a, h) OPT_VALUE(l, n, DS_OPT_REAL, double, v, a, h)
+#define OPT_LIST(l, n, v, a, h) OPT_VALUE(l, n, DS_OPT_LIST, ds_opt_list, v, a, h)
+#define OPT_CHOICE(l, n, v, a, words, h)                                                           \
+    {                                                                                              \
+        .letter = l, .name = n, .type = DS_OPT_CHOICE, .var = OPT_AT(int, v), .arg = a,            \
+        .choices = words, .help = h                                                                \
+    }
+#define OPT_HEADING(text) /* begins a group */                                                     \
+    {                                                                                              \
+        .name = text, .type = DS_OPT_GROUP                                                         \
+    }
+#define OPT_END                                                                                    \
+    {                                                                                              \
+        .name = NULL                                                                               \
     }
 
 /* Parses argv[1..argc). On success returns 0 with *operands pointing into argv (permuted) and *n

@@ -151,8 +151,8 @@ static void help_option(FILE *f, const ds_opt *o)
     fputc('\n', f);
 }
 
-static const ds_opt help_opt = {'h', "help", DS_OPT_FLAG, NULL, NULL, "show this help",
-                                0,   0,      NULL,        false};
+static const ds_opt help_opt = {
+    .letter = 'h', .name = "help", .type = DS_OPT_FLAG, .help = "show this help"};
 
 static void usage_line(FILE *f, const ds_command *cmd)
 {

@@ -3,7 +3,7 @@
 
 #include "blockpipe.h"
 #include "jsonrow.h"
-#include "opt.h"
+#include "options.h"
 #include "sig.h"
 
 static int run(int argc, char **argv);
@@ -130,20 +130,16 @@ static int run(int argc, char **argv)
     const char *columns = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {
-        {'c', "columns", DS_OPT_STR, &columns, "A,B",
-         "show only these columns (the key is shown too)", 0, 0, NULL, false},
-        {0, "digests", DS_OPT_FLAG, &digests, NULL,
-         "show tensors by the SHA-256 of their data (the default)", 0, 0, NULL, false},
-        {0, "data", DS_OPT_FLAG, &data, NULL, "show tensors with their data in base64", 0, 0, NULL,
-         false},
-        {0, "no-key", DS_OPT_FLAG, &no_key, NULL, "leave out the key", 0, 0, NULL, false},
-        {0, "origin", DS_OPT_FLAG, &origin, NULL,
-         "add where each record came from: [source number, offset, length] (see dsprep info "
-         "--sources)",
-         0, 0, NULL, false},
-        {'j', "threads", DS_OPT_INT, &threads, "N", "threads; default one for each processor", 1,
-         256, NULL, false},
-        {0},
+        OPT_STR('c', "columns", columns, "A,B", "show only these columns (the key is shown too)"),
+        OPT_FLAG(0, "digests", digests, "show tensors by the SHA-256 of their data (the default)"),
+        OPT_FLAG(0, "data", data, "show tensors with their data in base64"),
+        OPT_FLAG(0, "no-key", no_key, "leave out the key"),
+        OPT_FLAG(
+            0, "origin", origin,
+            "add where each record came from: [source number, offset, length] (see dsprep info "
+            "--sources)"),
+        DSPREP_THREADS(threads),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_cat, opts, argc, argv, &operands, &n);

@@ -5,7 +5,7 @@
 #include "blockpipe.h"
 #include "dsr_prov.h"
 #include "jsonrow.h"
-#include "opt.h"
+#include "options.h"
 #include "sig.h"
 #include "term.h"
 #include "plural.h"
@@ -189,10 +189,9 @@ static int run(int argc, char **argv)
     bool json = false;
     int64_t threads = 0;
     const ds_opt opts[] = {
-        {0, "json", DS_OPT_FLAG, &json, NULL, "print JSON lines", 0, 0, NULL, false},
-        {'j', "threads", DS_OPT_INT, &threads, "N", "threads; default one for each processor", 1,
-         256, NULL, false},
-        {0},
+        OPT_FLAG(0, "json", json, "print JSON lines"),
+        DSPREP_THREADS(threads),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_check, opts, argc, argv, &operands, &n);

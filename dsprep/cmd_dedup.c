@@ -320,22 +320,19 @@ static int run(int argc, char **argv)
 {
     dedup_opts o = {.row = {.level = -1}, .column = "text", .memory = 512 << 20, .seed = 1};
     const ds_opt opts[] = {
-        {0, "near", DS_OPT_FLAG, &o.near, NULL, "find texts that are nearly the same, by MinHash",
-         0, 0, NULL, false},
-        {'c', "column", DS_OPT_STR, &o.column, "NAME", "the text that is compared; default text", 0,
-         0, NULL, false},
-        {0, "against", DS_OPT_LIST, &o.against, "FILE",
-         "records that count as read before; may be given again", 0, 0, NULL, false},
-        {0, "mark", DS_OPT_FLAG, &o.mark, NULL,
-         "drop nothing: add a column duplicate_of with the key of the first", 0, 0, NULL, false},
-        {0, "seed", DS_OPT_INT, &o.seed, "N", "of the hash functions of --near; default 1", 0,
-         INT64_MAX, NULL, false},
-        {'m', "memory", DS_OPT_SIZE, &o.memory, "SIZE", "for sorting; default 512M", 1 << 20,
-         INT64_C(1) << 40, NULL, false},
+        OPT_FLAG(0, "near", o.near, "find texts that are nearly the same, by MinHash"),
+        OPT_STR('c', "column", o.column, "NAME", "the text that is compared; default text"),
+        OPT_LIST(0, "against", o.against, "FILE",
+                 "records that count as read before; may be given again"),
+        OPT_FLAG(0, "mark", o.mark,
+                 "drop nothing: add a column duplicate_of with the key of the first"),
+        OPT_INT(0, "seed", o.seed, "N", 0, INT64_MAX, "of the hash functions of --near; default 1"),
+        OPT_SIZE_IN('m', "memory", o.memory, "SIZE", 1 << 20, INT64_C(1) << 40,
+                    "for sorting; default 512M"),
         DS_ROWOPTS_REJECTS(o.row),
-        DS_ROWOPTS_OUTPUT(o.row),
+        DSPREP_OUTPUT(o.row.output),
         DS_ROWOPTS_COMMON(o.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_dedup, opts, argc, argv, &operands, &n);

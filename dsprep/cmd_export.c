@@ -7,7 +7,7 @@
 #include "export.h"
 #include "idstream.h"
 #include "json.h"
-#include "opt.h"
+#include "options.h"
 #include "pool.h"
 #include "sidecar.h"
 #include "sig.h"
@@ -175,33 +175,27 @@ static int run(int argc, char **argv)
 {
     args a = {.w = {.separator = -1, .hashes = "xxh64"}, .level = -1, .memory = 512 << 20};
     const ds_opt opts[] = {
-        {'f', "format", DS_OPT_STR, &a.format, "NAME", DS_FORMAT_NAMES " (needed)", 0, 0, NULL,
-         false},
-        {'o', "output", DS_OPT_STR, &a.w.path, "OUT", "file or folder to write", 0, 0, NULL, false},
-        {'c', "column", DS_OPT_STR, &a.w.column, "NAME",
-         "formats of token ids: the column; default the only one of tokens", 0, 0, NULL, false},
-        {0, "separator", DS_OPT_INT, &a.w.separator, "ID",
-         "llmc, npy: an id that is put before each record", 0, UINT32_MAX, NULL, false},
-        {0, "shard-size", DS_OPT_SIZE, &a.shard_size, "SIZE",
-         "write a folder of files of about this many bytes; default for mds 64M", 0, 0, NULL,
-         false},
-        {'z', "level", DS_OPT_INT, &a.level, "N",
-         "mds: zstd level, 0 = none; default 3. npz: deflate's; default 0", 0, 19, NULL, false},
-        {0, "hash", DS_OPT_STR, &a.w.hashes, "NAME,..",
-         "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64", 0, 0,
-         NULL, false},
-        {0, "strict", DS_OPT_FLAG, &a.strict, NULL, "fail where something would be lost", 0, 0,
-         NULL, false},
-        {0, "bare", DS_OPT_FLAG, &a.bare, NULL, "write no dsr-schema.json", 0, 0, NULL, false},
-        {'m', "memory", DS_OPT_SIZE, &a.memory, "SIZE",
-         "what whole shards may take until they are written; default 512M", 0, 0, NULL, false},
-        {0, "json", DS_OPT_FLAG, &a.json, NULL, "print the accounts as a line of JSON", 0, 0, NULL,
-         false},
-        {'j', "threads", DS_OPT_INT, &a.threads, "N", "threads; default one for each processor", 1,
-         256, NULL, false},
-        {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no summary on standard error", 0, 0, NULL,
-         false},
-        {0},
+        OPT_STR('f', "format", a.format, "NAME", DS_FORMAT_NAMES " (needed)"),
+        OPT_STR('o', "output", a.w.path, "OUT", "file or folder to write"),
+        OPT_STR('c', "column", a.w.column, "NAME",
+                "formats of token ids: the column; default the only one of tokens"),
+        OPT_INT(0, "separator", a.w.separator, "ID", 0, UINT32_MAX,
+                "llmc, npy: an id that is put before each record"),
+        OPT_SIZE(0, "shard-size", a.shard_size, "SIZE",
+                 "write a folder of files of about this many bytes; default for mds 64M"),
+        OPT_INT('z', "level", a.level, "N", 0, 19,
+                "mds: zstd level, 0 = none; default 3. npz: deflate's; default 0"),
+        OPT_STR(
+            0, "hash", a.w.hashes, "NAME,..",
+            "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64"),
+        OPT_FLAG(0, "strict", a.strict, "fail where something would be lost"),
+        OPT_FLAG(0, "bare", a.bare, "write no dsr-schema.json"),
+        OPT_SIZE('m', "memory", a.memory, "SIZE",
+                 "what whole shards may take until they are written; default 512M"),
+        OPT_FLAG(0, "json", a.json, "print the accounts as a line of JSON"),
+        DSPREP_THREADS(a.threads),
+        OPT_FLAG('q', "quiet", a.quiet, "no summary on standard error"),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_export, opts, argc, argv, &operands, &n);

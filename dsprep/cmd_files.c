@@ -5,10 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "badlog.h"
 #include "dsr_prov.h"
-#include "opt.h"
-#include "shardout.h"
+#include "options.h"
 #include "sig.h"
 #include "term.h"
 #include "treewalk.h"
@@ -49,8 +47,9 @@ const ds_command ds_cmd_files = {
 
 typedef struct files {
     int on_error;
-    const char *quarantine, *output, *store;
-    int64_t level, shard_size, max_ratio;
+    const char *quarantine, *store;
+    ds_shardopts shards;
+    int64_t max_ratio;
     bool mtime, as_is, quiet;
     /* what is open */
     ds_schema schema;
@@ -198,11 +197,6 @@ static int one_input(files *f, const char *path, bool last, ds_err *err)
 
 static int open_all(files *f, char **operands, int n, ds_err *err)
 {
-    const ds_shardopts shards = {.dir = f->output,
-                                 .size = (uint64_t)f->shard_size,
-                                 .level = f->level >= 0 ? (int)f->level
-                                          : f->output   ? 3
-                                                        : 0};
     json_t *o =
         json_pack("{s:b,s:b,s:s,s:I}", "as_is", (int)f->as_is, "mtime", (int)f->mtime, "on_error",
                   ds_onerror_names[f->on_error], "max_ratio", (json_int_t)f->max_ratio);
@@ -212,12 +206,13 @@ static int open_all(files *f, char **operands, int n, ds_err *err)
     f->part = malloc(PART);
     rc = rc || f->part ? rc : ds_fail_nomem(err);
     rc = rc ? rc : ds_hasher_new(&f->hasher, err);
-    if (!rc && !f->output)
+    if (!rc && !f->shards.dir)
         rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     rc = rc ? rc : ds_badlog_open(&f->bad, (enum ds_onerror)f->on_error, f->quarantine, err);
     rc = rc ? rc : ds_filerec_schema(&f->schema, &f->col, f->mtime, err);
     rc = rc ? rc : ds_prov_append(&f->prov, NULL, 0, "dsprep files", o, NULL, err);
-    rc = rc ? rc : ds_shardout_open(&f->out, &shards, &f->schema, f->prov.data, f->prov.len, err);
+    rc =
+        rc ? rc : ds_shardout_open(&f->out, &f->shards, &f->schema, f->prov.data, f->prov.len, err);
     json_decref(o);
     if (!rc && f->store) {
         rc = ds_unchanged_open(&f->unchanged, f->store, operands, (size_t)n, err);
@@ -228,7 +223,7 @@ static int open_all(files *f, char **operands, int n, ds_err *err)
 
 static int convert(files *f, char **operands, int n, ds_err *err)
 {
-    int rc = f->store && f->output
+    int rc = f->store && f->shards.dir
                  ? ds_fail(err, DS_USAGE,
                            "--store is for a pipe into dsver commit: -o does not go with it")
                  : open_all(f, operands, n, err);
@@ -262,64 +257,19 @@ static void say(const files *f)
 
 static int run(int argc, char **argv)
 {
-    files f = {.level = -1, .shard_size = 64 << 20, .max_ratio = 200};
+    files f = {.shards = DS_SHARDOPTS_DEFAULTS, .max_ratio = 200};
     const ds_opt opts[] = {
-        {.name = "mtime",
-         .type = DS_OPT_FLAG,
-         .var = &f.mtime,
-         .help = "keep when each file's content last changed"},
-        {.name = "as-is",
-         .type = DS_OPT_FLAG,
-         .var = &f.as_is,
-         .help = "an INPUT that is an archive is one file, and is not entered"},
-        {.name = "store",
-         .type = DS_OPT_STR,
-         .var = &f.store,
-         .arg = "STORE",
-         .help = "the store that the stream is committed to: what it has of files that did not "
-                 "change is referred to, and not read"},
-        {.name = "max-ratio",
-         .type = DS_OPT_INT,
-         .var = &f.max_ratio,
-         .arg = "N",
-         .min = 0,
-         .max = INT64_MAX,
-         .help = "how many times its size an archive may unpack to; default 200, 0 = any"},
-        {.name = "on-error",
-         .type = DS_OPT_CHOICE,
-         .var = &f.on_error,
-         .arg = "WHAT",
-         .choices = ds_onerror_names,
-         .help = "what to do with what cannot be read"},
-        {.name = "quarantine",
-         .type = DS_OPT_STR,
-         .var = &f.quarantine,
-         .arg = "FILE",
-         .help = "where --on-error=quarantine lists it, as JSON lines"},
-        {.letter = 'o',
-         .name = "output",
-         .type = DS_OPT_STR,
-         .var = &f.output,
-         .arg = "DIR",
-         .help = "write shard files into a folder"},
-        {.name = "shard-size",
-         .type = DS_OPT_SIZE,
-         .var = &f.shard_size,
-         .arg = "SIZE",
-         .help = "bytes after which a shard ends; default 64M"},
-        {.letter = 'z',
-         .name = "level",
-         .type = DS_OPT_INT,
-         .var = &f.level,
-         .arg = "N",
-         .max = 19,
-         .help = "zstd level, 0 = none; default 0 to a pipe, 3 to files"},
-        {.letter = 'q',
-         .name = "quiet",
-         .type = DS_OPT_FLAG,
-         .var = &f.quiet,
-         .help = "no words on standard error but for failure"},
-        {0},
+        OPT_FLAG(0, "mtime", f.mtime, "keep when each file's content last changed"),
+        OPT_FLAG(0, "as-is", f.as_is,
+                 "an INPUT that is an archive is one file, and is not entered"),
+        OPT_STR(0, "store", f.store, "STORE",
+                "the store that the stream is committed to: what it has of files that did not "
+                "change is referred to, and not read"),
+        DSPREP_MAX_RATIO(f.max_ratio),
+        DSPREP_BAD_INPUT(f.on_error, f.quarantine),
+        DSPREP_SHARDS(f.shards),
+        DSPREP_QUIET(f.quiet),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_files, opts, argc, argv, &operands, &n);

@@ -74,16 +74,12 @@ static int run(int argc, char **argv)
     const char *columns = NULL;
     int64_t count = 10;
     const ds_opt opts[] = {
-        {'n', "records", DS_OPT_INT, &count, "N", "how many; default 10", 0, INT64_MAX, NULL,
-         false},
-        {'c', "columns", DS_OPT_STR, &columns, "A,B",
-         "show only these columns (the key is shown too)", 0, 0, NULL, false},
-        {0, "data", DS_OPT_FLAG, &data, NULL, "show tensors with their data in base64", 0, 0, NULL,
-         false},
-        {0, "no-key", DS_OPT_FLAG, &no_key, NULL, "leave out the key", 0, 0, NULL, false},
-        {0, "origin", DS_OPT_FLAG, &origin, NULL, "add where each record came from, as cat does", 0,
-         0, NULL, false},
-        {0},
+        OPT_INT('n', "records", count, "N", 0, INT64_MAX, "how many; default 10"),
+        OPT_STR('c', "columns", columns, "A,B", "show only these columns (the key is shown too)"),
+        OPT_FLAG(0, "data", data, "show tensors with their data in base64"),
+        OPT_FLAG(0, "no-key", no_key, "leave out the key"),
+        OPT_FLAG(0, "origin", origin, "add where each record came from, as cat does"),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_head, opts, argc, argv, &operands, &n);

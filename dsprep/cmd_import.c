@@ -4,11 +4,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "badlog.h"
 #include "cmd_format.h"
 #include "dsr_prov.h"
-#include "opt.h"
-#include "shardout.h"
+#include "options.h"
 #include "sidecar.h"
 #include "sig.h"
 #include "term.h"
@@ -47,10 +45,11 @@ const ds_command ds_cmd_import = {
 };
 
 typedef struct importing {
-    const char *format, *schema_file, *key, *quarantine, *output;
+    const char *format, *schema_file, *key, *quarantine;
+    ds_shardopts shards;
     bool infer, quiet, json;
     int on_error;
-    int64_t max_record, max_ratio, separator, shard_size, level;
+    int64_t max_record, max_ratio, separator;
     /* what is open */
     const ds_format *f;
     ds_sidecar side;
@@ -144,11 +143,6 @@ static int provenance(importing *m, ds_err *err)
 /* Where the stream begins: with the first input, which says its columns when nothing else does. */
 static int start(importing *m, void *reader, ds_err *err)
 {
-    const ds_shardopts shards = {.dir = m->output,
-                                 .size = (uint64_t)m->shard_size,
-                                 .level = m->level >= 0 ? (int)m->level
-                                          : m->output   ? 3
-                                                        : 0};
     int rc = provenance(m, err);
     if (rc == 0 && !m->side.schema.n) {
         ds_schema_init(&m->side.schema);
@@ -157,7 +151,7 @@ static int start(importing *m, void *reader, ds_err *err)
     if (rc == 0 && m->key && !m->side.schema.explicit_key)
         rc = ds_fail(err, DS_USAGE, "--key-field: the schema has derived keys");
     if (rc == 0)
-        rc = ds_shardout_open(&m->out, &shards, &m->side.schema, m->prov.data, m->prov.len, err);
+        rc = ds_shardout_open(&m->out, &m->shards, &m->side.schema, m->prov.data, m->prov.len, err);
     m->sink = (ds_fmtsink){
         .ctx = m, .schema = &m->side.schema, .row = on_row, .bad = on_bad, .source = on_source};
     m->known = true;
@@ -224,7 +218,7 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
     int rc = ds_format_named(&m->f, m->format, operands[0], err);
     if (rc == 0 && !m->f->read_open)
         rc = ds_fail(err, DS_USAGE, "--format %s: it can be written only", m->f->name);
-    if (rc == 0 && !m->output)
+    if (rc == 0 && !m->shards.dir)
         rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
         rc = ds_badlog_open(&m->bad, (enum ds_onerror)m->on_error, m->quarantine, err);
@@ -248,7 +242,7 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
 
 static void say(const importing *m)
 {
-    if (m->json && m->output)
+    if (m->json && m->shards.dir)
         printf("{\"type\":\"import\",\"format\":\"%s\",\"input\":%" PRIu64 ",\"output\":%" PRIu64
                ",\"held\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"files_left_out\":%" PRIu64 "}\n",
                m->f->name, m->records + m->bad.held + m->bad.failed, m->records, m->bad.held,
@@ -266,41 +260,23 @@ static void say(const importing *m)
 
 static int run(int argc, char **argv)
 {
-    importing m = {.max_record = 64 << 20,
-                   .max_ratio = 200,
-                   .separator = -1,
-                   .shard_size = 64 << 20,
-                   .level = -1};
+    importing m = {
+        .max_record = 64 << 20, .max_ratio = 200, .separator = -1, .shards = DS_SHARDOPTS_DEFAULTS};
     const ds_opt opts[] = {
-        {'f', "format", DS_OPT_STR, &m.format, "NAME", DS_FORMAT_NAMES, 0, 0, NULL, false},
-        {0, "schema", DS_OPT_STR, &m.schema_file, "FILE",
-         "columns and types, as dsprep export writes them in dsr-schema.json", 0, 0, NULL, false},
-        {0, "infer", DS_OPT_FLAG, &m.infer, NULL, "do not look for dsr-schema.json", 0, 0, NULL,
-         false},
-        {0, "key-field", DS_OPT_STR, &m.key, "NAME", "field that is the key; default key", 0, 0,
-         NULL, false},
-        {0, "separator", DS_OPT_INT, &m.separator, "ID",
-         "llmc, npy: the id that stands before each record", 0, UINT32_MAX, NULL, false},
-        {0, "on-error", DS_OPT_CHOICE, &m.on_error, "WHAT", "what to do with bad input", 0, 0,
-         ds_onerror_names, false},
-        {0, "quarantine", DS_OPT_STR, &m.quarantine, "FILE",
-         "where --on-error=quarantine puts bad records, as JSON lines", 0, 0, NULL, false},
-        {'o', "output", DS_OPT_STR, &m.output, "DIR", "write shard files into a folder", 0, 0, NULL,
-         false},
-        {0, "shard-size", DS_OPT_SIZE, &m.shard_size, "SIZE",
-         "bytes after which a shard ends; default 64M", 0, 0, NULL, false},
-        {'z', "level", DS_OPT_INT, &m.level, "N",
-         "zstd level, 0 = none; default 0 to a pipe, 3 to files", 0, 19, NULL, false},
-        {0, "max-record", DS_OPT_SIZE, &m.max_record, "SIZE", "longest record; default 64M", 0, 0,
-         NULL, false},
-        {0, "max-ratio", DS_OPT_INT, &m.max_ratio, "N",
-         "how many times its size a file may unpack to; default 200, 0 = any", 0, INT64_MAX, NULL,
-         false},
-        {0, "json", DS_OPT_FLAG, &m.json, NULL, "print the accounts as a line of JSON (with -o)", 0,
-         0, NULL, false},
-        {'q', "quiet", DS_OPT_FLAG, &m.quiet, NULL, "no words on standard error but for failure", 0,
-         0, NULL, false},
-        {0},
+        OPT_STR('f', "format", m.format, "NAME", DS_FORMAT_NAMES),
+        OPT_STR(0, "schema", m.schema_file, "FILE",
+                "columns and types, as dsprep export writes them in dsr-schema.json"),
+        OPT_FLAG(0, "infer", m.infer, "do not look for dsr-schema.json"),
+        OPT_STR(0, "key-field", m.key, "NAME", "field that is the key; default key"),
+        OPT_INT(0, "separator", m.separator, "ID", 0, UINT32_MAX,
+                "llmc, npy: the id that stands before each record"),
+        DSPREP_BAD_INPUT(m.on_error, m.quarantine),
+        DSPREP_SHARDS(m.shards),
+        OPT_SIZE(0, "max-record", m.max_record, "SIZE", "longest record; default 64M"),
+        DSPREP_MAX_RATIO(m.max_ratio),
+        OPT_FLAG(0, "json", m.json, "print the accounts as a line of JSON (with -o)"),
+        DSPREP_QUIET(m.quiet),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_import, opts, argc, argv, &operands, &n);
@@ -322,6 +298,6 @@ static int run(int argc, char **argv)
     ds_fvalwork_fini(&m.work);
     ds_sidecar_fini(&m.side);
     ds_buf_fini(&m.prov);
-    rc = ds_command_end(&ds_cmd_import, &err, m.json && m.output);
+    rc = ds_command_end(&ds_cmd_import, &err, m.json && m.shards.dir);
     return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
 }

@@ -294,10 +294,9 @@ static int run(int argc, char **argv)
 {
     info f = {0};
     const ds_opt opts[] = {
-        {0, "json", DS_OPT_FLAG, &f.json, NULL, "print one JSON object", 0, 0, NULL, false},
-        {'s', "sources", DS_OPT_FLAG, &f.list, NULL, "list every source with its digest and size",
-         0, 0, NULL, false},
-        {0},
+        OPT_FLAG(0, "json", f.json, "print one JSON object"),
+        OPT_FLAG('s', "sources", f.list, "list every source with its digest and size"),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_info, opts, argc, argv, &operands, &n);

@@ -238,23 +238,20 @@ static int run(int argc, char **argv)
 {
     args a = {.row = {.level = -1}, .column = "text", .name = "lang", .max_text = 256 << 10};
     const ds_opt opts[] = {
-        {'k', "keep", DS_OPT_STR, &a.keep, "A,B", "drop records of other languages", 0, 0, NULL,
-         false},
-        {0, "min-share", DS_OPT_REAL, &a.min_share, "SHARE",
-         "and those of which less is in it, from 0 to 1; default 0", 0, 0, NULL, false},
-        {'c', "column", DS_OPT_STR, &a.column, "NAME", "the text; default text", 0, 0, NULL, false},
-        {0, "name", DS_OPT_STR, &a.name, "NAME",
-         "the column that is added, with NAME_share; "
-         "default lang",
-         0, 0, NULL, false},
-        {0, "best-effort", DS_OPT_FLAG, &a.best, NULL, "an answer for short texts too", 0, 0, NULL,
-         false},
-        {0, "max-text", DS_OPT_SIZE, &a.max_text, "SIZE",
-         "how much of a text is looked at; default 256K", 1, 1 << 30, NULL, false},
+        OPT_STR('k', "keep", a.keep, "A,B", "drop records of other languages"),
+        OPT_REAL(0, "min-share", a.min_share, "SHARE",
+                 "and those of which less is in it, from 0 to 1; default 0"),
+        OPT_STR('c', "column", a.column, "NAME", "the text; default text"),
+        OPT_STR(0, "name", a.name, "NAME",
+                "the column that is added, with NAME_share; "
+                "default lang"),
+        OPT_FLAG(0, "best-effort", a.best, "an answer for short texts too"),
+        OPT_SIZE_IN(0, "max-text", a.max_text, "SIZE", 1, 1 << 30,
+                    "how much of a text is looked at; default 256K"),
         DS_ROWOPTS_REJECTS(a.row),
-        DS_ROWOPTS_OUTPUT(a.row),
+        DSPREP_OUTPUT(a.row.output),
         DS_ROWOPTS_COMMON(a.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_lang, opts, argc, argv, &operands, &n);

@@ -218,11 +218,11 @@ static int follow(logs_ctx *c, const logs_args *a, char **operands, size_t n, ds
                               .seconds = a->every,
                               .state = a->state,
                               .from = a->from,
-                              .level = a->in.level > 0 ? (int)a->in.level : 0};
+                              .level = a->in.shards.level > 0 ? (int)a->in.shards.level : 0};
     in->a = &a->in;
     ds_schema_init(&in->schema);
     int rc = read_options(c, a, err);
-    if (rc == 0 && (a->in.output || a->in.encoding))
+    if (rc == 0 && (a->in.shards.dir || a->in.encoding))
         rc = ds_fail(err, DS_USAGE,
                      "--follow reads UTF-8 and writes to a pipe: no -o, no --encoding");
     if (rc == 0 && a->from && a->state)
@@ -271,42 +271,38 @@ static int run(int argc, char **argv)
 {
     logs_args a = {.timezone = "UTC", .every = 10, .in = DS_INTAKE_DEFAULTS};
     const ds_opt opts[] = {
-        {'f', "format", DS_OPT_CHOICE, &a.format, "FORMAT", "format of all inputs", 0, 0,
-         ds_logformat_names, false},
-        {0, "pattern", DS_OPT_STR, &a.pattern, "REGEX",
-         "of --format pattern: a PCRE2 pattern whose named groups are columns (time, level, "
-         "message, "
-         "host, ...) and fields",
-         0, 0, NULL, false},
-        {0, "timezone", DS_OPT_STR, &a.timezone, "ZONE",
-         "zone of times that say none: UTC (the default), an offset such as +01:00, or a name such "
-         "as Europe/Berlin, with its summer times",
-         0, 0, NULL, false},
-        {0, "year", DS_OPT_INT, &a.year, "YEAR",
-         "year of the first record of each file whose times have none", 1970, 2261, NULL, false},
-        {0, "join", DS_OPT_CHOICE, &a.join, "WHICH",
-         "lines that belong to the record before them: those of a trace, none, or any that begin "
-         "no "
-         "record",
-         0, 0, ds_logjoin_names, false},
-        {0, "line", DS_OPT_FLAG, &a.line, NULL, "the column text is the whole record as it stands",
-         0, 0, NULL, false},
-        {0, "report", DS_OPT_STR, &a.report, "FILE",
-         "write what was decided for each file, and counts, as JSON", 0, 0, NULL, false},
-        {'F', "follow", DS_OPT_FLAG, &a.follow, NULL,
-         "go on as the files grow and are rotated, until a signal comes or the pipes have ended", 0,
-         0, NULL, false},
-        {0, "every", DS_OPT_TIME, &a.every, "TIME",
-         "of --follow: how long what comes is gathered into one stream; default 10s, 0 = not at "
-         "all",
-         0, 0, NULL, false},
-        {0, "state", DS_OPT_STR, &a.state, "FILE",
-         "of --follow: how far the files were read; a run that finds it goes on from there", 0, 0,
-         NULL, false},
-        {0, "resume-from", DS_OPT_STR, &a.from, "DATASET[@BRANCH]",
-         "of --follow: go on behind what the newest version has of the files", 0, 0, NULL, false},
+        OPT_CHOICE('f', "format", a.format, "FORMAT", ds_logformat_names, "format of all inputs"),
+        OPT_STR(0, "pattern", a.pattern, "REGEX",
+                "of --format pattern: a PCRE2 pattern whose named groups are columns (time, level, "
+                "message, "
+                "host, ...) and fields"),
+        OPT_STR(0, "timezone", a.timezone, "ZONE",
+                "zone of times that say none: UTC (the default), an offset such as +01:00, or a "
+                "name such "
+                "as Europe/Berlin, with its summer times"),
+        OPT_INT(0, "year", a.year, "YEAR", 1970, 2261,
+                "year of the first record of each file whose times have none"),
+        OPT_CHOICE(0, "join", a.join, "WHICH", ds_logjoin_names,
+                   "lines that belong to the record before them: those of a trace, none, or any "
+                   "that begin "
+                   "no "
+                   "record"),
+        OPT_FLAG(0, "line", a.line, "the column text is the whole record as it stands"),
+        OPT_STR(0, "report", a.report, "FILE",
+                "write what was decided for each file, and counts, as JSON"),
+        OPT_FLAG('F', "follow", a.follow,
+                 "go on as the files grow and are rotated, until a signal comes or the pipes have "
+                 "ended"),
+        OPT_TIME(
+            0, "every", a.every, "TIME",
+            "of --follow: how long what comes is gathered into one stream; default 10s, 0 = not at "
+            "all"),
+        OPT_STR(0, "state", a.state, "FILE",
+                "of --follow: how far the files were read; a run that finds it goes on from there"),
+        OPT_STR(0, "resume-from", a.from, "DATASET[@BRANCH]",
+                "of --follow: go on behind what the newest version has of the files"),
         DS_INTAKE_OPTIONS(a.in),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_logs, opts, argc, argv, &operands, &n);

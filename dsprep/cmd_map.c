@@ -519,24 +519,22 @@ static int run(int argc, char **argv)
     args a = {.row = {.level = -1}};
     bool partial = false;
     const ds_opt opts[] = {
-        {0, "keep", DS_OPT_LIST, &a.keep, "A,B", "drop all columns but these; may be given again",
-         0, 0, NULL, false},
-        {0, "drop", DS_OPT_LIST, &a.drop, "A,B",
-         "drop columns, or members of JSON (meta.age); may be given again", 0, 0, NULL, false},
-        {0, "rename", DS_OPT_LIST, &a.rename, "OLD=NEW", "may be given again", 0, 0, NULL, false},
-        {0, "cast", DS_OPT_LIST, &a.cast, "COLUMN=TYPE",
-         "give a column another type; may be given again", 0, 0, NULL, false},
-        {0, "set", DS_OPT_LIST, &a.set, "COLUMN[:TYPE]=EXPR",
-         "make a column, or a member of one (COLUMN.MEMBER=EXPR); may be given again", 0, 0, NULL,
-         false},
-        {0, "text", DS_OPT_LIST, &a.text, "COLUMN=TEMPLATE",
-         "make a column of text: 'Q: {q}\\nA: {meta.a}'; may be given again", 0, 0, NULL, false},
-        {0, "on-error", DS_OPT_CHOICE, &a.on_error, "WHAT",
-         "what cannot be converted: fail, skip the record, or null", 0, 0, on_error_names, false},
+        OPT_LIST(0, "keep", a.keep, "A,B", "drop all columns but these; may be given again"),
+        OPT_LIST(0, "drop", a.drop, "A,B",
+                 "drop columns, or members of JSON (meta.age); may be given again"),
+        OPT_LIST(0, "rename", a.rename, "OLD=NEW", "may be given again"),
+        OPT_LIST(0, "cast", a.cast, "COLUMN=TYPE",
+                 "give a column another type; may be given again"),
+        OPT_LIST(0, "set", a.set, "COLUMN[:TYPE]=EXPR",
+                 "make a column, or a member of one (COLUMN.MEMBER=EXPR); may be given again"),
+        OPT_LIST(0, "text", a.text, "COLUMN=TEMPLATE",
+                 "make a column of text: 'Q: {q}\\nA: {meta.a}'; may be given again"),
+        OPT_CHOICE(0, "on-error", a.on_error, "WHAT", on_error_names,
+                   "what cannot be converted: fail, skip the record, or null"),
         DS_ROWOPTS_REJECTS(a.row),
-        DS_ROWOPTS_OUTPUT(a.row),
+        DSPREP_OUTPUT(a.row.output),
         DS_ROWOPTS_COMMON(a.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_map, opts, argc, argv, &operands, &n);

@@ -382,24 +382,20 @@ static int run(int argc, char **argv)
     static const char *const keys[] = {"check", "ignore", NULL};
     redact_opts o = {.row = {.level = -1}};
     const ds_opt opts[] = {
-        {'c', "column", DS_OPT_LIST, &o.columns, "NAME",
-         "a column of text or JSON; may be given again; default all of them", 0, 0, NULL, false},
-        {0, "kinds", DS_OPT_STR, &o.kinds, "A,B", "only these kinds; default all", 0, 0, NULL,
-         false},
-        {0, "names", DS_OPT_STR, &o.names, "FILE", "names to find, one a line", 0, 0, NULL, false},
-        {0, "all-ips", DS_OPT_FLAG, &o.all_ips, NULL,
-         "private, local and documentation addresses too", 0, 0, NULL, false},
-        {0, "key-file", DS_OPT_STR, &o.key_file, "FILE",
-         "replace by pseudonyms under this secret (at least 16 bytes, mode 600)", 0, 0, NULL,
-         false},
-        {0, "keys", DS_OPT_CHOICE, &o.keys, "WHAT",
-         "explicit keys that hold a match: check (then fail), ignore (check)", 0, 0, keys, false},
-        {0, "mark", DS_OPT_FLAG, &o.mark, NULL,
-         "add a column redacted with what was found in each record", 0, 0, NULL, false},
-        {0, "report", DS_OPT_STR, &o.report, "FILE", "write the counts as JSON", 0, 0, NULL, false},
-        DS_ROWOPTS_OUTPUT(o.row),
+        OPT_LIST('c', "column", o.columns, "NAME",
+                 "a column of text or JSON; may be given again; default all of them"),
+        OPT_STR(0, "kinds", o.kinds, "A,B", "only these kinds; default all"),
+        OPT_STR(0, "names", o.names, "FILE", "names to find, one a line"),
+        OPT_FLAG(0, "all-ips", o.all_ips, "private, local and documentation addresses too"),
+        OPT_STR(0, "key-file", o.key_file, "FILE",
+                "replace by pseudonyms under this secret (at least 16 bytes, mode 600)"),
+        OPT_CHOICE(0, "keys", o.keys, "WHAT", keys,
+                   "explicit keys that hold a match: check (then fail), ignore (check)"),
+        OPT_FLAG(0, "mark", o.mark, "add a column redacted with what was found in each record"),
+        OPT_STR(0, "report", o.report, "FILE", "write the counts as JSON"),
+        DSPREP_OUTPUT(o.row.output),
         DS_ROWOPTS_COMMON(o.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_redact, opts, argc, argv, &operands, &n);

@@ -4,7 +4,7 @@
 
 #include "filesink.h"
 #include "instream.h"
-#include "opt.h"
+#include "options.h"
 #include "sig.h"
 #include "term.h"
 
@@ -54,20 +54,10 @@ static int run(int argc, char **argv)
     ds_progress bar = {0};
     ds_filesink_opts o = {.progress = progress, .ctx = &bar};
     const ds_opt opts[] = {
-        {.name = "setuid",
-         .type = DS_OPT_FLAG,
-         .var = &o.setuid,
-         .help = "restore set-user-id and set-group-id bits too"},
-        {.name = "sync",
-         .type = DS_OPT_FLAG,
-         .var = &o.sync,
-         .help = "end when everything is on disk"},
-        {.letter = 'q',
-         .name = "quiet",
-         .type = DS_OPT_FLAG,
-         .var = &quiet,
-         .help = "no words on standard error but for failure"},
-        {0},
+        OPT_FLAG(0, "setuid", o.setuid, "restore set-user-id and set-group-id bits too"),
+        OPT_FLAG(0, "sync", o.sync, "end when everything is on disk"),
+        DSPREP_QUIET(quiet),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_restore, opts, argc, argv, &operands, &n);

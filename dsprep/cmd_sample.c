@@ -418,25 +418,18 @@ static int run(int argc, char **argv)
 {
     args a = {.row = {.level = -1}, .seed = "", .rate = -1, .count = -1, .cap = -1};
     const ds_opt opts[] = {
-        {'r', "rate", DS_OPT_REAL, &a.rate, "P", "keep each record with this probability", 0, 0,
-         NULL, false},
-        {'n', "count", DS_OPT_INT, &a.count, "N", "keep this many records", 0, 100000000, NULL,
-         false},
-        {0, "seed", DS_OPT_STR, &a.seed, "TEXT", "another one draws others; default none", 0, 0,
-         NULL, false},
-        {'b', "by", DS_OPT_STR, &a.by, "EXPR",
-         "what is drawn: a column or an expression of dsprep filter; default the key", 0, 0, NULL,
-         false},
-        {0, "weight", DS_OPT_STR, &a.weight, "EXPR", "multiplies --rate: a column or an expression",
-         0, 0, NULL, false},
-        {0, "cap", DS_OPT_INT, &a.cap, "N", "keep at most this many of each group", 0, INT64_MAX,
-         NULL, false},
-        {'g', "group", DS_OPT_STR, &a.group, "EXPR", "the group: a column or an expression", 0, 0,
-         NULL, false},
+        OPT_REAL('r', "rate", a.rate, "P", "keep each record with this probability"),
+        OPT_INT('n', "count", a.count, "N", 0, 100000000, "keep this many records"),
+        OPT_STR(0, "seed", a.seed, "TEXT", "another one draws others; default none"),
+        OPT_STR('b', "by", a.by, "EXPR",
+                "what is drawn: a column or an expression of dsprep filter; default the key"),
+        OPT_STR(0, "weight", a.weight, "EXPR", "multiplies --rate: a column or an expression"),
+        OPT_INT(0, "cap", a.cap, "N", 0, INT64_MAX, "keep at most this many of each group"),
+        OPT_STR('g', "group", a.group, "EXPR", "the group: a column or an expression"),
         DS_ROWOPTS_REJECTS(a.row),
-        DS_ROWOPTS_OUTPUT(a.row),
+        DSPREP_OUTPUT(a.row.output),
         DS_ROWOPTS_COMMON(a.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_sample, opts, argc, argv, &operands, &n);

@@ -312,18 +312,14 @@ static int run(int argc, char **argv)
     int colour = 0;
     shower s = {0};
     const ds_opt opts[] = {
-        {'t', "tokenizer", DS_OPT_STR, &path, "FILE", "the tokenizer.json (needed)", 0, 0, NULL,
-         false},
-        {'n', "records", DS_OPT_INT, &count, "N", "how many; default 10", 0, INT64_MAX, NULL,
-         false},
-        {0, "name", DS_OPT_STR, &name, "NAME", "the column of tokens; default tokens", 0, 0, NULL,
-         false},
-        {0, "tokens", DS_OPT_FLAG, &s.parts, NULL, "part the text into tokens", 0, 0, NULL, false},
-        {0, "ids", DS_OPT_FLAG, &s.ids, NULL, "write the numbers of the tokens", 0, 0, NULL, false},
-        {0, "color", DS_OPT_CHOICE, &colour, "WHEN", "auto, always, never (auto)", 0, 0, when,
-         false},
-        {0, "json", DS_OPT_FLAG, &s.json, NULL, "print JSON lines", 0, 0, NULL, false},
-        {0},
+        OPT_STR('t', "tokenizer", path, "FILE", "the tokenizer.json (needed)"),
+        OPT_INT('n', "records", count, "N", 0, INT64_MAX, "how many; default 10"),
+        OPT_STR(0, "name", name, "NAME", "the column of tokens; default tokens"),
+        OPT_FLAG(0, "tokens", s.parts, "part the text into tokens"),
+        OPT_FLAG(0, "ids", s.ids, "write the numbers of the tokens"),
+        OPT_CHOICE(0, "color", colour, "WHEN", when, "auto, always, never (auto)"),
+        OPT_FLAG(0, "json", s.json, "print JSON lines"),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_show, opts, argc, argv, &operands, &n);

@@ -115,13 +115,11 @@ static int run(int argc, char **argv)
 {
     args a = {.row = {.level = -1}, .seed = "", .memory = 24 << 20};
     const ds_opt opts[] = {
-        {0, "seed", DS_OPT_STR, &a.seed, "TEXT", "another one gives another order; default none", 0,
-         0, NULL, false},
-        {'m', "memory", DS_OPT_SIZE, &a.memory, "SIZE", "what sorting may take; default 24M", 0, 0,
-         NULL, false},
-        DS_ROWOPTS_OUTPUT(a.row),
+        OPT_STR(0, "seed", a.seed, "TEXT", "another one gives another order; default none"),
+        OPT_SIZE('m', "memory", a.memory, "SIZE", "what sorting may take; default 24M"),
+        DSPREP_OUTPUT(a.row.output),
         DS_ROWOPTS_COMMON(a.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_shuffle, opts, argc, argv, &operands, &n);

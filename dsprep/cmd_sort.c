@@ -99,17 +99,16 @@ static int run(int argc, char **argv)
 {
     args a = {.row = {.level = -1}, .memory = 24 << 20};
     const ds_opt opts[] = {
-        {'b', "by", DS_OPT_LIST, &a.by, "EXPR",
-         "a column, an expression, key or origin, with ' desc' where the largest comes first; may "
-         "be given again",
-         0, 0, NULL, false},
-        {0, "numeric", DS_OPT_FLAG, &a.numeric, NULL, "read texts as numbers", 0, 0, NULL, false},
-        {0, "reverse", DS_OPT_FLAG, &a.reverse, NULL, "the other way round", 0, 0, NULL, false},
-        {'m', "memory", DS_OPT_SIZE, &a.memory, "SIZE", "what sorting may take; default 24M", 0, 0,
-         NULL, false},
-        DS_ROWOPTS_OUTPUT(a.row),
+        OPT_LIST('b', "by", a.by, "EXPR",
+                 "a column, an expression, key or origin, with ' desc' where the largest comes "
+                 "first; may "
+                 "be given again"),
+        OPT_FLAG(0, "numeric", a.numeric, "read texts as numbers"),
+        OPT_FLAG(0, "reverse", a.reverse, "the other way round"),
+        OPT_SIZE('m', "memory", a.memory, "SIZE", "what sorting may take; default 24M"),
+        DSPREP_OUTPUT(a.row.output),
         DS_ROWOPTS_COMMON(a.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_sort, opts, argc, argv, &operands, &n);

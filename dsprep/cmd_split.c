@@ -262,18 +262,15 @@ static int run(int argc, char **argv)
 {
     split_opts o = {.row = {.level = -1}, .parts = "train=0.9,valid=0.05,test=0.05", .salt = ""};
     const ds_opt opts[] = {
-        {'b', "by", DS_OPT_STR, &o.by, "EXPR", "the group: a column or an expression (needed)", 0,
-         0, NULL, false},
-        {0, "parts", DS_OPT_STR, &o.parts, "NAME=SHARE,..",
-         "parts and their shares; default train=0.9,valid=0.05,test=0.05", 0, 0, NULL, false},
-        {0, "salt", DS_OPT_STR, &o.salt, "TEXT", "another one gives another division; default none",
-         0, 0, NULL, false},
-        {'d', "dir", DS_OPT_STR, &o.dir, "DIR", "write each part to DIR/NAME.dsr", 0, 0, NULL,
-         false},
+        OPT_STR('b', "by", o.by, "EXPR", "the group: a column or an expression (needed)"),
+        OPT_STR(0, "parts", o.parts, "NAME=SHARE,..",
+                "parts and their shares; default train=0.9,valid=0.05,test=0.05"),
+        OPT_STR(0, "salt", o.salt, "TEXT", "another one gives another division; default none"),
+        OPT_STR('d', "dir", o.dir, "DIR", "write each part to DIR/NAME.dsr"),
         DS_ROWOPTS_REJECTS(o.row),
-        DS_ROWOPTS_OUTPUT(o.row),
+        DSPREP_OUTPUT(o.row.output),
         DS_ROWOPTS_COMMON(o.row),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_split, opts, argc, argv, &operands, &n);

@@ -46,10 +46,10 @@ const ds_command ds_cmd_templates = {
 };
 
 typedef struct args {
-    const char *column, *catalog, *output;
+    const char *column, *catalog;
     double similarity;
-    int64_t children, max_shapes, level, threads;
-    bool quiet, json;
+    int64_t children, max_shapes;
+    ds_rowopts row;
 } args;
 
 typedef struct tmpl_ctx {
@@ -327,7 +327,7 @@ static int check_column(tmpl_ctx *c, ds_err *err)
 static int pass(tmpl_ctx *c, const char *what, const ds_blockpipe_ops *ops, ds_err *err)
 {
     ds_progress_begin(&c->progress, what, ds_instream_size(c->in), true);
-    int rc = ds_blockpipe_run(c->in, ops, c, (int)c->a->threads, err);
+    int rc = ds_blockpipe_run(c->in, ops, c, (int)c->a->row.threads, err);
     ds_progress_end(&c->progress);
     return rc;
 }
@@ -357,13 +357,12 @@ static int mine(tmpl_ctx *c, const ds_twice *t, ds_err *err)
 static int write_columns(tmpl_ctx *c, const ds_twice *t, ds_err *err)
 {
     const args *a = c->a;
-    int64_t level = a->level >= 0 ? a->level : a->output ? 3 : 0;
     int rc = ds_instream_open(&c->in, t->paths, t->n, err);
     if (rc == 0)
         rc = make_provenance(c, err);
     if (rc == 0)
-        rc = ds_stageout_open(&c->out, a->output, &c->schema, c->prov.data, c->prov.len, (int)level,
-                              err);
+        rc = ds_stageout_open(&c->out, a->row.output, &c->schema, c->prov.data, c->prov.len,
+                              ds_stageout_level(a->row.output, a->row.level), err);
     if (rc == 0)
         rc = pass(c, "writing", &col_ops, err);
     if (rc == 0 && a->catalog)
@@ -407,32 +406,23 @@ static void fini(tmpl_ctx *c)
 
 static int run(int argc, char **argv)
 {
-    args a = {
-        .column = "text", .similarity = 0.4, .children = 100, .max_shapes = 1000000, .level = -1};
+    args a = {.column = "text",
+              .similarity = 0.4,
+              .children = 100,
+              .max_shapes = 1000000,
+              .row = {.level = -1}};
     const ds_opt opts[] = {
-        {'c', "column", DS_OPT_STR, &a.column, "NAME", "the column of text; default text", 0, 0,
-         NULL, false},
-        {0, "catalog", DS_OPT_STR, &a.catalog, "FILE", "write the templates as JSON lines", 0, 0,
-         NULL, false},
-        {0, "similarity", DS_OPT_REAL, &a.similarity, "SHARE",
-         "share of its words that a line must have in common with a template; default 0.4", 0, 0,
-         NULL, false},
-        {0, "max-children", DS_OPT_INT, &a.children, "N",
-         "first words that are told apart, for each number of words; default 100", 2, 1000000, NULL,
-         false},
-        {0, "max-shapes", DS_OPT_INT, &a.max_shapes, "N", "shapes that are kept; default 1000000",
-         1, INT32_MAX, NULL, false},
-        {'o', "output", DS_OPT_STR, &a.output, "FILE",
-         "write to a file that appears when it is whole", 0, 0, NULL, false},
-        {'z', "level", DS_OPT_INT, &a.level, "N",
-         "zstd level, 0 = none; default 0 to a pipe, 3 to a file", 0, 19, NULL, false},
-        {'j', "threads", DS_OPT_INT, &a.threads, "N", "threads; default one for each processor", 1,
-         256, NULL, false},
-        {0, "json", DS_OPT_FLAG, &a.json, NULL,
-         "the summary as a line of JSON on standard error, an error too", 0, 0, NULL, false},
-        {'q', "quiet", DS_OPT_FLAG, &a.quiet, NULL, "no words on standard error but for failure", 0,
-         0, NULL, false},
-        {0},
+        OPT_STR('c', "column", a.column, "NAME", "the column of text; default text"),
+        OPT_STR(0, "catalog", a.catalog, "FILE", "write the templates as JSON lines"),
+        OPT_REAL(0, "similarity", a.similarity, "SHARE",
+                 "share of its words that a line must have in common with a template; default 0.4"),
+        OPT_INT(0, "max-children", a.children, "N", 2, 1000000,
+                "first words that are told apart, for each number of words; default 100"),
+        OPT_INT(0, "max-shapes", a.max_shapes, "N", 1, INT32_MAX,
+                "shapes that are kept; default 1000000"),
+        DSPREP_OUTPUT(a.row.output),
+        DS_ROWOPTS_COMMON(a.row),
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_templates, opts, argc, argv, &operands, &n);
@@ -441,12 +431,11 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     tmpl_ctx c = {.a = &a};
     ds_twice t = {0};
-    const ds_rowopts row = {.quiet = a.quiet, .json = a.json};
-    ds_transform_begin(&row);
+    ds_transform_begin(&a.row);
     rc = a.similarity >= 0 && a.similarity <= 1
              ? 0
              : ds_fail(&err, DS_USAGE, "--similarity: from 0 to 1");
-    if (rc == 0 && !a.output)
+    if (rc == 0 && !a.row.output)
         rc = ds_refuse_tty(1, "pipe it on, or give -o FILE", &err);
     if (rc == 0)
         rc = ds_twice_open(&t, operands, n, &err);
@@ -455,8 +444,8 @@ static int run(int argc, char **argv)
     if (rc == 0)
         rc = write_columns(&c, &t, &err);
     if (rc == 0)
-        say(&c, &row);
+        say(&c, &a.row);
     fini(&c);
     ds_twice_fini(&t);
-    return ds_transform_end(&ds_cmd_templates, &row, &err, false);
+    return ds_transform_end(&ds_cmd_templates, &a.row, &err, false);
 }

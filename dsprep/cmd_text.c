@@ -258,22 +258,17 @@ static int run(int argc, char **argv)
 {
     text_args a = {.field = "text", .in = DS_INTAKE_DEFAULTS};
     const ds_opt opts[] = {
-        {'f', "format", DS_OPT_CHOICE, &a.format, "FORMAT",
-         "format of all inputs; auto goes by the name's end", 0, 0, ds_textformat_names, false},
-        {0, "field", DS_OPT_STR, &a.field, "NAME",
-         "member or column that is the text; default text", 0, 0, NULL, false},
-        {0, "json-text", DS_OPT_FLAG, &a.json_text, NULL,
-         "JSON lines: a text that is a list or an object counts as its JSON", 0, 0, NULL, false},
-        {0, "key-field", DS_OPT_STR, &a.key_field, "NAME", "member or column that is the key", 0, 0,
-         NULL, false},
-        {0, "keys", DS_OPT_CHOICE, &a.keys, "KIND", "whether records have explicit keys", 0, 0,
-         keys_names, false},
-        {0, "split", DS_OPT_STR, &a.split, "HOW", "cut documents: paragraph, line, or bytes=N", 0,
-         0, NULL, false},
-        {0, "no-meta", DS_OPT_FLAG, &a.no_meta, NULL, "drop the other members of a record", 0, 0,
-         NULL, false},
+        OPT_CHOICE('f', "format", a.format, "FORMAT", ds_textformat_names,
+                   "format of all inputs; auto goes by the name's end"),
+        OPT_STR(0, "field", a.field, "NAME", "member or column that is the text; default text"),
+        OPT_FLAG(0, "json-text", a.json_text,
+                 "JSON lines: a text that is a list or an object counts as its JSON"),
+        OPT_STR(0, "key-field", a.key_field, "NAME", "member or column that is the key"),
+        OPT_CHOICE(0, "keys", a.keys, "KIND", keys_names, "whether records have explicit keys"),
+        OPT_STR(0, "split", a.split, "HOW", "cut documents: paragraph, line, or bytes=N"),
+        OPT_FLAG(0, "no-meta", a.no_meta, "drop the other members of a record"),
         DS_INTAKE_OPTIONS(a.in),
-        {0},
+        OPT_END,
     };
     char **operands;
     int n, rc = ds_opt_begin(&ds_cmd_text, opts, argc, argv, &operands, &n);

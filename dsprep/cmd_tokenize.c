@@ -7,7 +7,7 @@
 #include "blockpipe.h"
 #include "cmd_transform.h"
 #include "dsr_prov.h"
-#include "opt.h"
+#include "options.h"
 #include "sig.h"
 #include "stageout.h"
 #include "term.h"
@@ -138,11 +138,12 @@ static const ds_blockpipe_ops tok_ops = {
 };
 
 typedef struct tok_opts {
-    const char *tokenizer, *config, *column, *name, *output, *prompt, *response, *separator, *eos;
+    const char *tokenizer, *config, *column, *name, *prompt, *response, *separator, *eos;
     const char *chat, *chat_template, *messages;
-    bool no_special, no_added, allow_special, quiet, json;
-    int64_t level, threads, max_tokens;
+    bool no_special, no_added, allow_special;
+    int64_t max_tokens;
     int truncate, on_error, train_on;
+    ds_rowopts row;
 } tok_opts;
 
 static const char *const truncations[] = {"error", "left", "right", "drop", NULL};
@@ -293,7 +294,6 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
                          .max_tokens = (uint64_t)o->max_tokens,
                          .truncate = (enum ds_truncate)o->truncate,
                          .skip = o->on_error == 1};
-    int64_t level = o->level >= 0 ? o->level : o->output ? 3 : 0;
     int rc = find_eos(&opts.eos, o, tok, err);
     if (rc == 0)
         rc = find_chat(c, o, tok, err);
@@ -310,11 +310,11 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
     if (rc == 0)
         rc = make_provenance(&prov, c, o, err);
     if (rc == 0)
-        rc = ds_stageout_open(&c->out, o->output, &c->plan.schema, prov.data, prov.len, (int)level,
-                              err);
+        rc = ds_stageout_open(&c->out, o->row.output, &c->plan.schema, prov.data, prov.len,
+                              ds_stageout_level(o->row.output, o->row.level), err);
     if (rc == 0) {
         ds_progress_begin(&c->progress, "tokenizing", ds_instream_size(c->in), true);
-        rc = ds_blockpipe_run(c->in, &tok_ops, c, (int)o->threads, err);
+        rc = ds_blockpipe_run(c->in, &tok_ops, c, (int)o->row.threads, err);
         ds_progress_end(&c->progress);
     }
     if (rc)
@@ -360,88 +360,69 @@ static void say_result(const tok_ctx *c, bool marked)
         ds_warn("%llu records have no target", (unsigned long long)n->idle);
 }
 
+static const char *const on_errors[] = {"fail", "skip", NULL};
+static tok_opts o = {.name = "tokens", .eos = "auto", .row = {.level = -1}};
+
+static const ds_opt OPTIONS[] = {
+    OPT_STR('t', "tokenizer", o.tokenizer, "FILE", "the tokenizer.json to use (needed)"),
+    OPT_STR(0, "tokenizer-config", o.config, "FILE",
+            "its tokenizer_config.json; default the one in the same folder"),
+    OPT_HEADING("Plain text"),
+    OPT_STR('c', "column", o.column, "NAME", "the column of text; default text"),
+    OPT_FLAG(0, "no-added", o.no_added, "take added tokens in the text as plain text"),
+    OPT_HEADING("Prompt and answer"),
+    OPT_STR(0, "prompt", o.prompt, "NAME", "the column that holds the prompt"),
+    OPT_STR(0, "response", o.response, "NAME", "the column that holds the answer to it"),
+    OPT_STR(0, "separator", o.separator, "STR", "put between the two; default nothing"),
+    OPT_STR(
+        0, "eos", o.eos, "TOKEN",
+        "the token that ends an answer, auto (the tokenizer's, when it has one), or none; default "
+        "auto"),
+    OPT_HEADING("Conversations"),
+    OPT_STR(
+        0, "chat", o.chat, "NAME",
+        "conversations, by the tokenizer's chat template: auto, any, or the name of the one it is "
+        "to be"),
+    OPT_STR(0, "chat-template", o.chat_template, "FILE",
+            "conversations, by the template in this file"),
+    OPT_STR(0, "messages", o.messages, "NAME",
+            "the column that holds the messages; default messages, or else text"),
+    OPT_CHOICE(0, "train-on", o.train_on, "WHAT", train_ons,
+               "what of a conversation is learned: the assistant's turns, the last of them, all "
+               "(assistant)"),
+    OPT_HEADING("Content and length"),
+    OPT_FLAG(0, "no-special", o.no_special, "put no BOS or EOS around a text"),
+    OPT_FLAG(0, "allow-special", o.allow_special,
+             "recognise added tokens in content: only for text that is trusted"),
+    OPT_INT(0, "max-tokens", o.max_tokens, "N", 1, INT64_MAX, "most tokens of a record"),
+    OPT_CHOICE(0, "truncate", o.truncate, "WHAT", truncations,
+               "what becomes of longer records: error, left, right, drop (error)"),
+    OPT_CHOICE(0, "on-error", o.on_error, "WHAT", on_errors,
+               "fail, or skip: a record that cannot be used stays without tokens (fail)"),
+    OPT_HEADING("Output"),
+    OPT_STR(0, "name", o.name, "NAME", "the new column; default tokens"),
+    DSPREP_OUTPUT(o.row.output),
+    DS_ROWOPTS_COMMON(o.row),
+    OPT_END,
+};
+
 static int run(int argc, char **argv)
 {
-    static const char *const on_error[] = {"fail", "skip", NULL};
-    tok_opts o = {.name = "tokens", .eos = "auto", .level = -1};
-    const ds_opt opts[] = {
-        {'t', "tokenizer", DS_OPT_STR, &o.tokenizer, "FILE", "the tokenizer.json to use (needed)",
-         0, 0, NULL, false},
-        {0, "tokenizer-config", DS_OPT_STR, &o.config, "FILE",
-         "its tokenizer_config.json; default the one in the same folder", 0, 0, NULL, false},
-        DS_OPT_HEADING("Plain text"),
-        {'c', "column", DS_OPT_STR, &o.column, "NAME", "the column of text; default text", 0, 0,
-         NULL, false},
-        {0, "no-added", DS_OPT_FLAG, &o.no_added, NULL,
-         "take added tokens in the text as plain text", 0, 0, NULL, false},
-        DS_OPT_HEADING("Prompt and answer"),
-        {0, "prompt", DS_OPT_STR, &o.prompt, "NAME", "the column that holds the prompt", 0, 0, NULL,
-         false},
-        {0, "response", DS_OPT_STR, &o.response, "NAME", "the column that holds the answer to it",
-         0, 0, NULL, false},
-        {0, "separator", DS_OPT_STR, &o.separator, "STR", "put between the two; default nothing", 0,
-         0, NULL, false},
-        {0, "eos", DS_OPT_STR, &o.eos, "TOKEN",
-         "the token that ends an answer, auto (the tokenizer's, when it has one), or none; default "
-         "auto",
-         0, 0, NULL, false},
-        DS_OPT_HEADING("Conversations"),
-        {0, "chat", DS_OPT_STR, &o.chat, "NAME",
-         "conversations, by the tokenizer's chat template: auto, any, or the name of the one it is "
-         "to be",
-         0, 0, NULL, false},
-        {0, "chat-template", DS_OPT_STR, &o.chat_template, "FILE",
-         "conversations, by the template in this file", 0, 0, NULL, false},
-        {0, "messages", DS_OPT_STR, &o.messages, "NAME",
-         "the column that holds the messages; default messages, or else text", 0, 0, NULL, false},
-        {0, "train-on", DS_OPT_CHOICE, &o.train_on, "WHAT",
-         "what of a conversation is learned: the assistant's turns, the last of them, all "
-         "(assistant)",
-         0, 0, train_ons, false},
-        DS_OPT_HEADING("Content and length"),
-        {0, "no-special", DS_OPT_FLAG, &o.no_special, NULL, "put no BOS or EOS around a text", 0, 0,
-         NULL, false},
-        {0, "allow-special", DS_OPT_FLAG, &o.allow_special, NULL,
-         "recognise added tokens in content: only for text that is trusted", 0, 0, NULL, false},
-        {0, "max-tokens", DS_OPT_INT, &o.max_tokens, "N", "most tokens of a record", 1, INT64_MAX,
-         NULL, false},
-        {0, "truncate", DS_OPT_CHOICE, &o.truncate, "WHAT",
-         "what becomes of longer records: error, left, right, drop (error)", 0, 0, truncations,
-         false},
-        {0, "on-error", DS_OPT_CHOICE, &o.on_error, "WHAT",
-         "fail, or skip: a record that cannot be used stays without tokens (fail)", 0, 0, on_error,
-         false},
-        DS_OPT_HEADING("Output"),
-        {0, "name", DS_OPT_STR, &o.name, "NAME", "the new column; default tokens", 0, 0, NULL,
-         false},
-        {'o', "output", DS_OPT_STR, &o.output, "FILE",
-         "write a file, which appears when it is whole", 0, 0, NULL, false},
-        {'z', "level", DS_OPT_INT, &o.level, "N",
-         "zstd level, 0 = none; default 0 to a pipe, 3 to a file", 0, 19, NULL, false},
-        {'j', "threads", DS_OPT_INT, &o.threads, "N", "threads; default one for each processor", 1,
-         256, NULL, false},
-        {0, "json", DS_OPT_FLAG, &o.json, NULL,
-         "the summary as a line of JSON on standard error, an error too", 0, 0, NULL, false},
-        {'q', "quiet", DS_OPT_FLAG, &o.quiet, NULL, "no summary on standard error", 0, 0, NULL,
-         false},
-        {0},
-    };
     char **operands;
-    int n, rc = ds_opt_begin(&ds_cmd_tokenize, opts, argc, argv, &operands, &n);
+    int n, rc = ds_opt_begin(&ds_cmd_tokenize, OPTIONS, argc, argv, &operands, &n);
     if (rc >= 0)
         return rc;
     ds_err err = {0};
     tok_ctx c = {0};
     ds_tok *tok = NULL;
-    const ds_rowopts row = {.quiet = o.quiet, .json = o.json};
-    ds_transform_begin(&row);
+    ds_transform_begin(&o.row);
     rc = check_options(&o, &err);
     if (rc == 0)
         rc = ds_tok_load(&tok, o.tokenizer, &err);
     if (rc == 0)
         rc = tokenize(&c, &o, tok, operands, n, &err);
-    if (rc == 0 && o.json)
-        say_json(&c, &row);
+    if (rc == 0 && o.row.json)
+        say_json(&c, &o.row);
     else if (rc == 0 && ds_log_level > 0)
         say_result(&c, c.plan.ncols > 1);
     if (rc == 0 && c.counts.skipped)
@@ -454,5 +435,5 @@ static int run(int argc, char **argv)
     ds_tok_shelf_fini(&c.shelf);
     ds_tok_free(tok);
     free(c.chunks);
-    return ds_transform_end(&ds_cmd_tokenize, &row, &err, false);
+    return ds_transform_end(&ds_cmd_tokenize, &o.row, &err, false);
 }

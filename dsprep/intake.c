@@ -36,7 +36,7 @@ int ds_intake_open(ds_intake *in, const ds_intake_args *a, const ds_textopts *o,
         dashes += strcmp(operands[i], "-") == 0;
     if (dashes > 1)
         rc = ds_fail(err, DS_USAGE, "standard input (-) can be read once only");
-    if (rc == 0 && !a->output)
+    if (rc == 0 && !a->shards.dir)
         rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
         rc = ds_badlog_open(&in->bad, (enum ds_onerror)a->on_error, a->quarantine, err);
@@ -98,12 +98,7 @@ static uint64_t total_bytes(char *const *operands, size_t n)
 int ds_intake_run(ds_intake *in, const ds_textopts *o, const ds_textsink *sink, ds_err *err)
 {
     const ds_intake_args *a = in->a;
-    const ds_shardopts shards = {.dir = a->output,
-                                 .size = (uint64_t)a->shard_size,
-                                 .level = a->level >= 0 ? (int)a->level
-                                          : a->output   ? 3
-                                                        : 0};
-    int rc = ds_shardout_open(&in->out, &shards, &in->schema, in->prov.data, in->prov.len, err);
+    int rc = ds_shardout_open(&in->out, &a->shards, &in->schema, in->prov.data, in->prov.len, err);
     if (rc != 0)
         return rc;
     ds_progress_begin(&in->progress, "reading", total_bytes(in->operands, in->noperands), true);

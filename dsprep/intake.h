@@ -10,79 +10,40 @@
 
 #include <jansson.h>
 
-#include "badlog.h"
-#include "shardout.h"
+#include "options.h"
 #include "term.h"
 #include "textread.h"
 
 typedef struct ds_intake_args {
     int on_error;
-    const char *encoding, *quarantine, *output;
+    const char *encoding, *quarantine;
+    ds_shardopts shards;
     bool quiet, json;
-    int64_t max_record, max_depth, max_ratio, max_unpacked, shard_size, level, threads;
+    int64_t max_record, max_depth, max_ratio, max_unpacked, threads;
 } ds_intake_args;
 
 #define DS_INTAKE_DEFAULTS                                                                         \
     {                                                                                              \
-        .max_record = 64 << 20, .max_depth = 100, .max_ratio = 200, .shard_size = 64 << 20,        \
-        .level = -1                                                                                \
+        .max_record = 64 << 20, .max_depth = 100, .max_ratio = 200,                                \
+        .shards = DS_SHARDOPTS_DEFAULTS                                                            \
     }
 
 /* The options of the table that fill in `a`. */
 #define DS_INTAKE_OPTIONS(a)                                                                       \
-    {0,          "encoding",                                                                       \
-     DS_OPT_STR, &(a).encoding,                                                                    \
-     "NAME",     "encoding of the text, such as GB18030; default UTF-8",                           \
-     0,          0,                                                                                \
-     NULL,       false},                                                                           \
-        {0, "on-error", DS_OPT_CHOICE,    &(a).on_error, "WHAT", "what to do with bad input",      \
-         0, 0,          ds_onerror_names, false},                                                  \
-        {0,          "quarantine",                                                                 \
-         DS_OPT_STR, &(a).quarantine,                                                              \
-         "FILE",     "where --on-error=quarantine puts bad records, as JSON lines",                \
-         0,          0,                                                                            \
-         NULL,       false},                                                                       \
-        {'o', "output", DS_OPT_STR, &(a).output, "DIR", "write shard files into a folder",         \
-         0,   0,        NULL,       false},                                                        \
-        {0,           "shard-size",                                                                \
-         DS_OPT_SIZE, &(a).shard_size,                                                             \
-         "SIZE",      "bytes after which a shard ends; default 64M",                               \
-         0,           0,                                                                           \
-         NULL,        false},                                                                      \
-        {'z',        "level", DS_OPT_INT,                                                          \
-         &(a).level, "N",     "zstd level, 0 = none; default 0 to a pipe, 3 to files",             \
-         0,          19,      NULL,                                                                \
-         false},                                                                                   \
-        {0,           "max-record",                                                                \
-         DS_OPT_SIZE, &(a).max_record,                                                             \
-         "SIZE",      "longest line, table record or page; default 64M",                           \
-         0,           0,                                                                           \
-         NULL,        false},                                                                      \
-        {0,          "max-depth",                                                                  \
-         DS_OPT_INT, &(a).max_depth,                                                               \
-         "N",        "deepest nesting of JSON; default 100",                                       \
-         1,          DS_JSCAN_DEPTH_MAX,                                                           \
-         NULL,       false},                                                                       \
-        {0,          "max-ratio",                                                                  \
-         DS_OPT_INT, &(a).max_ratio,                                                               \
-         "N",        "how many times its size an archive may unpack to; default 200, 0 = any",     \
-         0,          INT64_MAX,                                                                    \
-         NULL,       false},                                                                       \
-        {0,           "max-unpacked",                                                              \
-         DS_OPT_SIZE, &(a).max_unpacked,                                                           \
-         "SIZE",      "how much an archive may unpack to; default any",                            \
-         0,           0,                                                                           \
-         NULL,        false},                                                                      \
-        {'j', "threads", DS_OPT_INT, &(a).threads, "N", "threads; default one for each processor", \
-         1,   256,       NULL,       false},                                                       \
-        {0,         "json", DS_OPT_FLAG,                                                           \
-         &(a).json, NULL,   "what is said on standard error as JSON lines, an error too",          \
-         0,         0,      NULL,                                                                  \
-         false},                                                                                   \
-    {                                                                                              \
-        'q', "quiet", DS_OPT_FLAG, &(a).quiet, NULL, "no words on standard error but for failure", \
-            0, 0, NULL, false                                                                      \
-    }
+    OPT_STR(0, "encoding", (a).encoding, "NAME",                                                   \
+            "encoding of the text, such as GB18030; default UTF-8"),                               \
+        DSPREP_BAD_INPUT((a).on_error, (a).quarantine), DSPREP_SHARDS((a).shards),                 \
+        OPT_SIZE(0, "max-record", (a).max_record, "SIZE",                                          \
+                 "longest line, table record or page; default 64M"),                               \
+        OPT_INT(0, "max-depth", (a).max_depth, "N", 1, DS_JSCAN_DEPTH_MAX,                         \
+                "deepest nesting of JSON; default 100"),                                           \
+        DSPREP_MAX_RATIO((a).max_ratio),                                                           \
+        OPT_SIZE(0, "max-unpacked", (a).max_unpacked, "SIZE",                                      \
+                 "how much an archive may unpack to; default any"),                                \
+        DSPREP_THREADS((a).threads),                                                               \
+        OPT_FLAG(0, "json", (a).json,                                                              \
+                 "what is said on standard error as JSON lines, an error too"),                    \
+        DSPREP_QUIET((a).quiet)
 
 typedef struct ds_intake {
     const ds_intake_args *a;

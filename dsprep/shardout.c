@@ -59,7 +59,8 @@ static int shard_open(ds_shardout *s, ds_err *err)
         }
     }
     s->now = d;
-    int rc = ds_stageout_open(&d->out, d->path, s->schema, s->prov, s->prov_len, s->o.level, err);
+    int rc =
+        ds_stageout_open(&d->out, d->path, s->schema, s->prov, s->prov_len, (int)s->o.level, err);
     if (rc == 0)
         rc = ds_rows_new(&d->rows, d->out.writer, s->schema, err);
     s->opened++;
@@ -106,6 +107,8 @@ int ds_shardout_open(ds_shardout **out, const ds_shardopts *o, const ds_schema *
     if (!s)
         return ds_fail_nomem(err);
     *s = (ds_shardout){.o = *o, .schema = schema, .prov = prov, .prov_len = prov_len};
+    if (s->o.level < 0)
+        s->o.level = o->dir ? 3 : 0;
     int rc = 0;
     if (o->dir) {
         rc = ds_mkdirs(o->dir, err);
@@ -178,7 +181,7 @@ int ds_shardout_row(ds_shardout *s, uint64_t offset, uint64_t len, ds_err *err)
     if (rc == 0)
         rc = ds_rows_end(d->rows, err);
     /* Only the writing of a block moves the position, so it passes the size at a block bound. */
-    if (rc == 0 && s->o.dir && d->out.out.pos >= s->o.size && s->nwaiting < WAITING_MAX)
+    if (rc == 0 && s->o.dir && d->out.out.pos >= (uint64_t)s->o.size && s->nwaiting < WAITING_MAX)
         rc = rotate(s, err);
     return rc;
 }
@@ -239,7 +242,7 @@ int ds_shardout_sources(ds_shardout *s, const ds_source *v, size_t n, ds_err *er
         s->now->sources++;
         rc = ds_rows_source(s->now->rows, &v[i], err);
     }
-    if (rc != 0 || !s->o.dir || s->now->out.out.pos < s->o.size)
+    if (rc != 0 || !s->o.dir || s->now->out.out.pos < (uint64_t)s->o.size)
         return rc;
     shard *d = s->now;
     rc = ds_rows_finish(d->rows, err);

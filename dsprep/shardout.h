@@ -15,9 +15,14 @@ typedef struct ds_shardout ds_shardout;
 
 typedef struct ds_shardopts {
     const char *dir; /* NULL = standard output */
-    uint64_t size;   /* bytes of a shard */
-    int level;       /* zstd */
+    int64_t size;    /* bytes of a shard */
+    int64_t level;   /* zstd; -1: 3 for files, 0 for a pipe */
 } ds_shardopts;
+
+#define DS_SHARDOPTS_DEFAULTS                                                                      \
+    {                                                                                              \
+        .size = 64 << 20, .level = -1                                                              \
+    }
 
 /* Borrows schema and provenance. Makes the folder; one that holds shards already is refused. */
 int ds_shardout_open(ds_shardout **s, const ds_shardopts *o, const ds_schema *schema,

@@ -110,23 +110,12 @@ static int run(int argc, char **argv)
     ds_opt_list files = {0};
     ds_audit_opts o = {0};
     const ds_opt opts[] = {
-        {.name = "model",
-         .type = DS_OPT_STR,
-         .var = &o.model,
-         .arg = "DIR",
-         .help = "the base model, to check its digest too"},
-        {.name = "data",
-         .type = DS_OPT_LIST,
-         .var = &files,
-         .arg = "FILE",
-         .help = "a dataset that was a file; may be given repeatedly"},
-        {.name = "offline",
-         .type = DS_OPT_FLAG,
-         .var = &o.offline,
-         .help = "data that is not at hand is no failure"},
+        OPT_STR(0, "model", o.model, "DIR", "the base model, to check its digest too"),
+        OPT_LIST(0, "data", files, "FILE", "a dataset that was a file; may be given repeatedly"),
+        OPT_FLAG(0, "offline", o.offline, "data that is not at hand is no failure"),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_audit, opts, argc, argv, &operands, &n);

@@ -366,14 +366,10 @@ static int run(int argc, char **argv)
     const char *store = NULL;
     ds_opt_list files = {0};
     const ds_opt opts[] = {
-        {.name = "data",
-         .type = DS_OPT_LIST,
-         .var = &files,
-         .arg = "FILE",
-         .help = "a dataset that was a file; may be given repeatedly"},
+        OPT_LIST(0, "data", files, "FILE", "a dataset that was a file; may be given repeatedly"),
         VERB_STORE(store),
         VERB_JSON(b.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands, *end;
     int n, status = ds_opt_begin(&ds_ver_batch, opts, argc, argv, &operands, &n);

@@ -63,7 +63,7 @@ static int run(int argc, char **argv)
     bool json = false;
     const char *store = NULL;
     int64_t threads = 0;
-    const ds_opt opts[] = {VERB_THREADS(threads), VERB_STORE(store), VERB_JSON(json), VERB_END};
+    const ds_opt opts[] = {VERB_THREADS(threads), VERB_STORE(store), VERB_JSON(json), OPT_END};
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_blame, opts, argc, argv, &operands, &n);
     if (status >= 0)

@@ -243,17 +243,13 @@ static int run_names(names *c, const ds_command *cmd, const ds_opt *opts, int ar
     return ds_command_end(cmd, &err, c->json);
 }
 
-#define DELETE(c)                                                                                  \
-    {                                                                                              \
-        .letter = 'd', .name = "delete", .type = DS_OPT_FLAG, .var = &(c).del,                     \
-        .help = "delete the one named NAME"                                                        \
-    }
+#define DELETE(c) OPT_FLAG('d', "delete", (c).del, "delete the one named NAME")
 
 static int run_branch(int argc, char **argv)
 {
     names c = {0};
     const ds_opt opts[] = {DELETE(c), VERB_REASON(c.reason), VERB_STORE(c.store), VERB_JSON(c.json),
-                           VERB_END};
+                           OPT_END};
     return run_names(&c, &ds_ver_branch, opts, argc, argv);
 }
 
@@ -268,7 +264,7 @@ static int run_tag(int argc, char **argv)
         VERB_REASON(c.reason),
         VERB_STORE(c.store),
         VERB_JSON(c.json),
-        VERB_END,
+        OPT_END,
     };
     return run_names(&c, &ds_ver_tag, opts, argc, argv);
 }
@@ -313,7 +309,7 @@ static int reset(names *c, const char *what, const char *to, ds_err *err)
 static int run_reset(int argc, char **argv)
 {
     names c = {0};
-    const ds_opt opts[] = {VERB_REASON(c.reason), VERB_STORE(c.store), VERB_JSON(c.json), VERB_END};
+    const ds_opt opts[] = {VERB_REASON(c.reason), VERB_STORE(c.store), VERB_JSON(c.json), OPT_END};
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_reset, opts, argc, argv, &operands, &n);
     if (status >= 0)

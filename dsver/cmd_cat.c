@@ -97,21 +97,12 @@ static int run(int argc, char **argv)
 {
     cat c = {0};
     const ds_opt opts[] = {
-        {.letter = 'o',
-         .name = "output",
-         .type = DS_OPT_STR,
-         .var = &c.output,
-         .arg = "FILE",
-         .help = "write a file with a block index, whole or not at all"},
-        {.name = "level",
-         .type = DS_OPT_INT,
-         .var = &c.level,
-         .arg = "N",
-         .help = "compress pieces with zstd (default: 0, not)",
-         .max = 19},
+        OPT_STR('o', "output", c.output, "FILE",
+                "write a file with a block index, whole or not at all"),
+        OPT_INT(0, "level", c.level, "N", 0, 19, "compress pieces with zstd (default: 0, not)"),
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_cat, opts, argc, argv, &operands, &n);

@@ -78,26 +78,14 @@ static int run(int argc, char **argv)
     int form = DS_CHECKOUT_AUTO;
     int64_t threads = 0, level = 0;
     const ds_opt opts[] = {
-        {.name = "format",
-         .type = DS_OPT_CHOICE,
-         .var = &form,
-         .arg = "FORM",
-         .help = "dsr, jsonl or files (default: files where the records are files, else dsr)",
-         .choices = forms},
-        {.name = "level",
-         .type = DS_OPT_INT,
-         .var = &level,
-         .arg = "N",
-         .help = "compress DSR with zstd (default: 0, not)",
-         .max = 19},
-        {.name = "setuid",
-         .type = DS_OPT_FLAG,
-         .var = &setuid,
-         .help = "files: restore set-user-id and set-group-id bits too"},
+        OPT_CHOICE(0, "format", form, "FORM", forms,
+                   "dsr, jsonl or files (default: files where the records are files, else dsr)"),
+        OPT_INT(0, "level", level, "N", 0, 19, "compress DSR with zstd (default: 0, not)"),
+        OPT_FLAG(0, "setuid", setuid, "files: restore set-user-id and set-group-id bits too"),
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_checkout, opts, argc, argv, &operands, &n);

@@ -107,27 +107,12 @@ static int run(int argc, char **argv)
 {
     cloning c = {.words = {.what = "clone"}};
     const ds_opt opts[] = {
-        {.name = "lazy",
-         .type = DS_OPT_FLAG,
-         .var = &c.lazy,
-         .help = "leave the data there until it is read"},
-        {.name = "catalog",
-         .type = DS_OPT_STR,
-         .var = &c.catalog,
-         .arg = "GITURL",
-         .help = "the git repository that holds the catalog"},
-        {.name = "credentials",
-         .type = DS_OPT_STR,
-         .var = &c.credentials,
-         .arg = "FILE",
-         .help = "a file as ~/.aws/credentials"},
-        {.letter = 'q',
-         .name = "quiet",
-         .type = DS_OPT_FLAG,
-         .var = &c.words.quiet,
-         .help = "print nothing but errors"},
+        OPT_FLAG(0, "lazy", c.lazy, "leave the data there until it is read"),
+        OPT_STR(0, "catalog", c.catalog, "GITURL", "the git repository that holds the catalog"),
+        OPT_STR(0, "credentials", c.credentials, "FILE", "a file as ~/.aws/credentials"),
+        VERB_QUIET(c.words.quiet),
         VERB_JSON(c.words.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_clone, opts, argc, argv, &operands, &n);

@@ -59,10 +59,10 @@ static int run(int argc, char **argv)
     bool json = false, unset = false;
     const char *store = NULL;
     const ds_opt opts[] = {
-        {.name = "unset", .type = DS_OPT_FLAG, .var = &unset, .help = "remove the setting NAME"},
+        OPT_FLAG(0, "unset", unset, "remove the setting NAME"),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_config, opts, argc, argv, &operands, &n);

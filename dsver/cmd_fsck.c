@@ -84,19 +84,13 @@ static int run(int argc, char **argv)
     const char *store = NULL, *subset = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {
-        {.name = "read-data",
-         .type = DS_OPT_FLAG,
-         .var = &read_data,
-         .help = "read and check every byte"},
-        {.name = "read-data-subset",
-         .type = DS_OPT_STR,
-         .var = &subset,
-         .arg = "N/T",
-         .help = "read and check the N-th of T parts of the packs: T runs reach all of them"},
+        OPT_FLAG(0, "read-data", read_data, "read and check every byte"),
+        OPT_STR(0, "read-data-subset", subset, "N/T",
+                "read and check the N-th of T parts of the packs: T runs reach all of them"),
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_fsck, opts, argc, argv, &operands, &n);

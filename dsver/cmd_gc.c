@@ -132,31 +132,16 @@ static int run(int argc, char **argv)
     ds_collect_opts o = {.wait = true, .grace = (int64_t)14 * 86400};
     const char *store = NULL, *reason = NULL, *remote = NULL;
     const ds_opt opts[] = {
-        {.letter = 'n',
-         .name = "dry-run",
-         .type = DS_OPT_FLAG,
-         .var = &o.dry_run,
-         .help = "only tell what would be removed"},
-        {.name = "wait",
-         .type = DS_OPT_FLAG,
-         .var = &o.wait,
-         .help = "wait for writers to finish (the default)",
-         .negatable = true},
-        {.name = "grace",
-         .type = DS_OPT_TIME,
-         .var = &o.grace,
-         .arg = "TIME",
-         .help = "how long versions live that a reset or a deleted branch left behind, such as 12h "
-                 "or 30d; of a remote: how long condemned packs stay (default: 14d)"},
-        {.name = "remote",
-         .type = DS_OPT_STR,
-         .var = &remote,
-         .arg = "REMOTE",
-         .help = "collect at this remote, not here"},
+        OPT_FLAG('n', "dry-run", o.dry_run, "only tell what would be removed"),
+        VERB_WAIT(o.wait),
+        OPT_TIME(0, "grace", o.grace, "TIME",
+                 "how long versions live that a reset or a deleted branch left behind, such as 12h "
+                 "or 30d; of a remote: how long condemned packs stay (default: 14d)"),
+        OPT_STR(0, "remote", remote, "REMOTE", "collect at this remote, not here"),
         VERB_REASON(reason),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_gc, opts, argc, argv, &operands, &n);

@@ -36,7 +36,7 @@ static int note(const char *dir, ds_err *err)
 static int run(int argc, char **argv)
 {
     bool json = false, made = false;
-    const ds_opt opts[] = {VERB_JSON(json), VERB_END};
+    const ds_opt opts[] = {VERB_JSON(json), OPT_END};
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_init, opts, argc, argv, &operands, &n);
     if (status >= 0)

@@ -187,26 +187,13 @@ static int run(int argc, char **argv)
     const char *store = NULL;
     int64_t limit = 0;
     const ds_opt opts[] = {
-        {.letter = 'n',
-         .name = "max",
-         .type = DS_OPT_INT,
-         .var = &limit,
-         .arg = "N",
-         .help = "at most N versions",
-         .min = 1,
-         .max = INT64_MAX},
-        {.name = "oneline",
-         .type = DS_OPT_FLAG,
-         .var = &oneline,
-         .help = "one line a version: id, date, records, subject"},
-        {.name = "graph", .type = DS_OPT_FLAG, .var = &draw, .help = "draw branches and merges"},
-        {.name = "show-signature",
-         .type = DS_OPT_FLAG,
-         .var = &signature,
-         .help = "have git verify the signature of each version"},
+        OPT_INT('n', "max", limit, "N", 1, INT64_MAX, "at most N versions"),
+        OPT_FLAG(0, "oneline", oneline, "one line a version: id, date, records, subject"),
+        OPT_FLAG(0, "graph", draw, "draw branches and merges"),
+        OPT_FLAG(0, "show-signature", signature, "have git verify the signature of each version"),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_log, opts, argc, argv, &operands, &n);

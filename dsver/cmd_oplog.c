@@ -138,29 +138,16 @@ static int run(int argc, char **argv)
     listing l = {.json = false};
     const char *store = NULL, *contains = NULL;
     const ds_opt opts[] = {
-        {.name = "command",
-         .type = DS_OPT_STR,
-         .var = &l.command,
-         .arg = "NAME",
-         .help = "only entries of this command"},
-        {.name = "ref",
-         .type = DS_OPT_STR,
-         .var = &l.ref,
-         .arg = "REF",
-         .help = "only entries about this ref, such as refs/heads/docs/main"},
-        {.name = "contains",
-         .type = DS_OPT_STR,
-         .var = &contains,
-         .arg = "HASH",
-         .help = "fail unless the chain goes through the entry with this hash"},
-        {.letter = 'q',
-         .name = "quiet",
-         .type = DS_OPT_FLAG,
-         .var = &l.quiet,
-         .help = "only check the chain, and print how long it is and its last hash"},
+        OPT_STR(0, "command", l.command, "NAME", "only entries of this command"),
+        OPT_STR(0, "ref", l.ref, "REF",
+                "only entries about this ref, such as refs/heads/docs/main"),
+        OPT_STR(0, "contains", contains, "HASH",
+                "fail unless the chain goes through the entry with this hash"),
+        OPT_FLAG('q', "quiet", l.quiet,
+                 "only check the chain, and print how long it is and its last hash"),
         VERB_STORE(store),
         VERB_JSON(l.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_oplog, opts, argc, argv, &operands, &n);

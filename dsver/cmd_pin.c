@@ -177,12 +177,12 @@ static int run_pin(int argc, char **argv)
     pins c = {.json = false};
     bool list = false;
     const ds_opt opts[] = {
-        {.name = "list", .type = DS_OPT_FLAG, .var = &list, .help = "list pins (the default)"},
+        OPT_FLAG(0, "list", list, "list pins (the default)"),
         VERB_REASON(c.reason),
         VERB_AUTHOR(c.author),
         VERB_STORE(c.store),
         VERB_JSON(c.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_pin, opts, argc, argv, &operands, &n);
@@ -201,7 +201,7 @@ static int run_pin(int argc, char **argv)
 static int run_unpin(int argc, char **argv)
 {
     pins c = {.json = false};
-    const ds_opt opts[] = {VERB_REASON(c.reason), VERB_STORE(c.store), VERB_JSON(c.json), VERB_END};
+    const ds_opt opts[] = {VERB_REASON(c.reason), VERB_STORE(c.store), VERB_JSON(c.json), OPT_END};
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_unpin, opts, argc, argv, &operands, &n);
     if (status >= 0)

@@ -113,37 +113,22 @@ static int run(const ds_command *cmd, sync_args *a, const ds_opt *opts, int argc
     return status;
 }
 
-#define OPT_FORCE(text)                                                                            \
-    {                                                                                              \
-        .letter = 'f', .name = "force", .type = DS_OPT_FLAG, .var = &a.o.force, .help = text       \
-    }
-#define OPT_ALL                                                                                    \
-    {                                                                                              \
-        .name = "all", .type = DS_OPT_FLAG, .var = &a.o.all,                                       \
-        .help = "look for every piece of every version, not only of new ones"                      \
-    }
-#define OPT_QUIET                                                                                  \
-    {                                                                                              \
-        .letter = 'q', .name = "quiet", .type = DS_OPT_FLAG, .var = &a.words.quiet,                \
-        .help = "print nothing but errors"                                                         \
-    }
+#define SYNC_FORCE(text) OPT_FLAG('f', "force", a.o.force, text)
+#define SYNC_ALL                                                                                   \
+    OPT_FLAG(0, "all", a.o.all, "look for every piece of every version, not only of new ones")
 
 static int run_push(int argc, char **argv)
 {
     sync_args a = {.store = NULL};
     const ds_opt opts[] = {
-        OPT_FORCE("move branches and tags of the remote also where that leaves versions behind"),
-        {.letter = 'n',
-         .name = "dry-run",
-         .type = DS_OPT_FLAG,
-         .var = &a.o.dry_run,
-         .help = "only tell which refs would move"},
-        OPT_ALL,
-        OPT_QUIET,
+        SYNC_FORCE("move branches and tags of the remote also where that leaves versions behind"),
+        OPT_FLAG('n', "dry-run", a.o.dry_run, "only tell which refs would move"),
+        SYNC_ALL,
+        VERB_QUIET(a.words.quiet),
         VERB_REASON(a.reason),
         VERB_STORE(a.store),
         VERB_JSON(a.words.json),
-        VERB_END,
+        OPT_END,
     };
     return run(&ds_ver_push, &a, opts, argc, argv);
 }
@@ -153,13 +138,13 @@ static int run_bring(const ds_command *command, int argc, char **argv)
 {
     sync_args a = {.store = NULL};
     const ds_opt opts[] = {
-        OPT_FORCE("take the remote's tags and runs where they are others"),
-        OPT_ALL,
-        OPT_QUIET,
+        SYNC_FORCE("take the remote's tags and runs where they are others"),
+        SYNC_ALL,
+        VERB_QUIET(a.words.quiet),
         VERB_REASON(a.reason),
         VERB_STORE(a.store),
         VERB_JSON(a.words.json),
-        VERB_END,
+        OPT_END,
     };
     return run(command, &a, opts, argc, argv);
 }

@@ -218,30 +218,17 @@ static int run(int argc, char **argv)
     wishes w = {0};
     ds_opt_list sources = {0}, files = {0};
     const ds_opt opts[] = {
-        {.name = "source",
-         .type = DS_OPT_LIST,
-         .var = &sources,
-         .arg = "PATH",
-         .help = "what was read: a folder, an archive or a file; may be given repeatedly"},
-        {.name = "file",
-         .type = DS_OPT_LIST,
-         .var = &files,
-         .arg = "FILE",
-         .help = "a file that a step read, such as a tokenizer.json, or WHAT=FILE; may be given "
-                 "repeatedly"},
-        {.name = "key-file",
-         .type = DS_OPT_STR,
-         .var = &w.o.key_file,
-         .arg = "FILE",
-         .help = "the key of dicom, or the secret of redact's pseudonyms"},
-        {.letter = 'n',
-         .name = "dry-run",
-         .type = DS_OPT_FLAG,
-         .var = &w.dry,
-         .help = "check the sources and print the pipeline, run nothing"},
+        OPT_LIST(0, "source", sources, "PATH",
+                 "what was read: a folder, an archive or a file; may be given repeatedly"),
+        OPT_LIST(0, "file", files, "FILE",
+                 "a file that a step read, such as a tokenizer.json, or WHAT=FILE; may be given "
+                 "repeatedly"),
+        OPT_STR(0, "key-file", w.o.key_file, "FILE",
+                "the key of dicom, or the secret of redact's pseudonyms"),
+        OPT_FLAG('n', "dry-run", w.dry, "check the sources and print the pipeline, run nothing"),
         VERB_STORE(w.store),
         VERB_JSON(w.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_rebuild, opts, argc, argv, &operands, &n);

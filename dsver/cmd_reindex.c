@@ -87,14 +87,11 @@ static int run(int argc, char **argv)
     bool json = false, dump = false;
     const char *store = NULL, *reason = NULL;
     const ds_opt opts[] = {
-        {.name = "dump",
-         .type = DS_OPT_FLAG,
-         .var = &dump,
-         .help = "print the index as text instead"},
+        OPT_FLAG(0, "dump", dump, "print the index as text instead"),
         VERB_REASON(reason),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_reindex, opts, argc, argv, &operands, &n);

@@ -145,19 +145,11 @@ static int run(int argc, char **argv)
 {
     remote_args a = {.json = false};
     const ds_opt opts[] = {
-        {.name = "catalog",
-         .type = DS_OPT_STR,
-         .var = &a.catalog,
-         .arg = "GITURL",
-         .help = "the git repository that holds the catalog"},
-        {.name = "credentials",
-         .type = DS_OPT_STR,
-         .var = &a.credentials,
-         .arg = "FILE",
-         .help = "a file as ~/.aws/credentials"},
+        OPT_STR(0, "catalog", a.catalog, "GITURL", "the git repository that holds the catalog"),
+        OPT_STR(0, "credentials", a.credentials, "FILE", "a file as ~/.aws/credentials"),
         VERB_STORE(a.store),
         VERB_JSON(a.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_remote, opts, argc, argv, &operands, &n);

@@ -100,21 +100,14 @@ static int run(int argc, char **argv)
     wishes w = {.wait = true};
     int64_t threads = 0;
     const ds_opt opts[] = {
-        {.name = "from",
-         .type = DS_OPT_STR,
-         .var = &w.from,
-         .arg = "STORE",
-         .help = "the second store, the folder that holds it, or a remote by name or URL"},
-        {.name = "wait",
-         .type = DS_OPT_FLAG,
-         .var = &w.wait,
-         .help = "wait for writers to finish (the default)",
-         .negatable = true},
+        OPT_STR(0, "from", w.from, "STORE",
+                "the second store, the folder that holds it, or a remote by name or URL"),
+        VERB_WAIT(w.wait),
         VERB_THREADS(threads),
         VERB_REASON(w.reason),
         VERB_STORE(w.store),
         VERB_JSON(w.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_repair, opts, argc, argv, &operands, &n);

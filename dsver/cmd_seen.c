@@ -354,22 +354,11 @@ static int run(int argc, char **argv)
     const char *store = NULL, *file = NULL;
     int64_t limit = 0;
     const ds_opt opts[] = {
-        {.letter = 'n',
-         .name = "max",
-         .type = DS_OPT_INT,
-         .var = &limit,
-         .arg = "N",
-         .help = "at most N lines for each record and run",
-         .min = 1,
-         .max = INT64_MAX},
-        {.name = "key-file",
-         .type = DS_OPT_STR,
-         .var = &file,
-         .arg = "FILE",
-         .help = "keys to look for, one a line"},
+        OPT_INT('n', "max", limit, "N", 1, INT64_MAX, "at most N lines for each record and run"),
+        OPT_STR(0, "key-file", file, "FILE", "keys to look for, one a line"),
         VERB_STORE(store),
         VERB_JSON(s.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_seen, opts, argc, argv, &operands, &n);

@@ -132,7 +132,7 @@ static int run(int argc, char **argv)
 {
     bool json = false;
     const char *store = NULL;
-    const ds_opt opts[] = {VERB_STORE(store), VERB_JSON(json), VERB_END};
+    const ds_opt opts[] = {VERB_STORE(store), VERB_JSON(json), OPT_END};
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_show, opts, argc, argv, &operands, &n);
     if (status >= 0)

@@ -207,23 +207,13 @@ static int run(int argc, char **argv)
     const char *store = NULL;
     ds_sqlview_opts o = {.memory = (int64_t)1 << 30};
     const ds_opt opts[] = {
-        {.name = "csv",
-         .type = DS_OPT_FLAG,
-         .var = &as_csv,
-         .help = "comma-separated values (RFC 4180)"},
-        {.name = "timeout",
-         .type = DS_OPT_TIME,
-         .var = &o.timeout,
-         .arg = "TIME",
-         .help = "end it after so long (90, 30m, 2h; default never)"},
-        {.name = "memory",
-         .type = DS_OPT_SIZE,
-         .var = &o.memory,
-         .arg = "SIZE",
-         .help = "memory that SQLite may take (default 1G)"},
+        OPT_FLAG(0, "csv", as_csv, "comma-separated values (RFC 4180)"),
+        OPT_TIME(0, "timeout", o.timeout, "TIME",
+                 "end it after so long (90, 30m, 2h; default never)"),
+        OPT_SIZE(0, "memory", o.memory, "SIZE", "memory that SQLite may take (default 1G)"),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_sql, opts, argc, argv, &operands, &n);

@@ -56,16 +56,11 @@ static int run(int argc, char **argv)
     const char *store = NULL, *column = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {
-        {.letter = 'c',
-         .name = "column",
-         .type = DS_OPT_STR,
-         .var = &column,
-         .arg = "NAME",
-         .help = "all that is known of this column"},
+        OPT_STR('c', "column", column, "NAME", "all that is known of this column"),
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_stats, opts, argc, argv, &operands, &n);

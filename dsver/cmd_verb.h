@@ -9,50 +9,20 @@
 #include "sign.h"
 #include "store.h"
 
-#define VERB_STORE(v)                                                                              \
-    {                                                                                              \
-        .name = "store", .type = DS_OPT_STR, .var = &(v), .arg = "DIR",                            \
-        .help = "the store, or the folder that holds it"                                           \
-    }
-#define VERB_JSON(v)                                                                               \
-    {                                                                                              \
-        .name = "json", .type = DS_OPT_FLAG, .var = &(v), .help = "print JSON lines"               \
-    }
+#define VERB_STORE(v) OPT_STR(0, "store", v, "DIR", "the store, or the folder that holds it")
+#define VERB_JSON(v) OPT_FLAG(0, "json", v, "print JSON lines")
+#define VERB_QUIET(v) OPT_FLAG('q', "quiet", v, "print nothing but errors")
 #define VERB_THREADS(v)                                                                            \
-    {                                                                                              \
-        .letter = 'j', .name = "threads", .type = DS_OPT_INT, .var = &(v), .arg = "N",             \
-        .help = "threads; default one for each processor", .min = 1, .max = 1024                   \
-    }
-#define VERB_MESSAGE(v, what)                                                                      \
-    {                                                                                              \
-        .letter = 'm', .name = "message", .type = DS_OPT_STR, .var = &(v), .arg = "MSG",           \
-        .help = what                                                                               \
-    }
+    OPT_INT('j', "threads", v, "N", 1, 1024, "threads; default one for each processor")
+#define VERB_MESSAGE(v, what) OPT_STR('m', "message", v, "MSG", what)
 #define VERB_AUTHOR(v)                                                                             \
-    {                                                                                              \
-        .name = "author", .type = DS_OPT_STR, .var = &(v), .arg = "WHO",                           \
-        .help = "\"Name <mail>\" (default: git's, else dsver)"                                     \
-    }
-#define VERB_REASON(v)                                                                             \
-    {                                                                                              \
-        .name = "reason", .type = DS_OPT_STR, .var = &(v), .arg = "TEXT",                          \
-        .help = "why: it stands in the operation log"                                              \
-    }
+    OPT_STR(0, "author", v, "WHO", "\"Name <mail>\" (default: git's, else dsver)")
+#define VERB_REASON(v) OPT_STR(0, "reason", v, "TEXT", "why: it stands in the operation log")
+#define VERB_WAIT(v) OPT_SWITCH(0, "wait", v, "wait for writers to finish (the default)")
 /* -S and --no-sign; v is a verb_signing. */
 #define VERB_SIGN(v, letter_)                                                                      \
-    {.letter = letter_,                                                                            \
-     .name = "sign",                                                                               \
-     .type = DS_OPT_FLAG,                                                                          \
-     .var = &(v).yes,                                                                              \
-     .help = "sign it with git's key (user.signingkey, gpg.format)"},                              \
-    {                                                                                              \
-        .name = "no-sign", .type = DS_OPT_FLAG, .var = &(v).no,                                    \
-        .help = "do not, whatever commit.gpgsign says"                                             \
-    }
-#define VERB_END                                                                                   \
-    {                                                                                              \
-        .name = NULL                                                                               \
-    }
+    OPT_FLAG(letter_, "sign", (v).yes, "sign it with git's key (user.signingkey, gpg.format)"),    \
+        OPT_FLAG(0, "no-sign", (v).no, "do not, whatever commit.gpgsign says")
 
 typedef struct verb_signing {
     bool yes, no;

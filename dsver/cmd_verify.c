@@ -133,13 +133,10 @@ static int run(int argc, char **argv)
     bool erasures = false;
     const char *store = NULL;
     const ds_opt opts[] = {
-        {.name = "erasures",
-         .type = DS_OPT_FLAG,
-         .var = &erasures,
-         .help = "verify the statements of dsver forget instead"},
+        OPT_FLAG(0, "erasures", erasures, "verify the statements of dsver forget instead"),
         VERB_STORE(store),
         VERB_JSON(c.json),
-        VERB_END,
+        OPT_END,
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_verify, opts, argc, argv, &operands, &n);

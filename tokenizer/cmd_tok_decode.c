@@ -96,14 +96,10 @@ static int run(int argc, char **argv)
     const char *tok_path = NULL;
     bool skip = false, lossy = false, lines = false;
     const ds_opt opts[] = {
-        {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
-        {0, "skip-special", DS_OPT_FLAG, &skip, NULL, "leave special tokens out", 0, 0, NULL,
-         false},
-        {0, "lossy", DS_OPT_FLAG, &lossy, NULL,
-         "write U+FFFD for what is not UTF-8, as the reference does", 0, 0, NULL, false},
-        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0,
-         NULL, false},
-        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+        OPT_STR('t', "tokenizer", tok_path, "FILE", "the tokenizer.json"),
+        OPT_FLAG(0, "skip-special", skip, "leave special tokens out"),
+        OPT_FLAG(0, "lossy", lossy, "write U+FFFD for what is not UTF-8, as the reference does"),
+        OPT_FLAG(0, "lines", lines, "every line is a text, and gives a line"), OPT_END};
     char **operands;
     int n, code = ds_opt_begin(&dstok_decode, opts, argc, argv, &operands, &n);
     if (code >= 0)

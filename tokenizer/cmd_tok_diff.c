@@ -287,13 +287,11 @@ static int run(int argc, char **argv)
     const char *column = "text";
     const ds_opt opts[] = {
         TOK_COLUMN(column),
-        {'n', "limit", DS_OPT_INT, &c.limit, "N", "places to show; 0 shows all (20)", 0, INT64_MAX,
-         NULL, false},
-        {0, "by-text", DS_OPT_FLAG, &c.by_text, NULL,
-         "tokens of the same text are the same, whatever their ids", 0, 0, NULL, false},
-        {0, "json", DS_OPT_FLAG, &c.json, NULL,
-         "write a JSON object for each place, then one that sums up", 0, 0, NULL, false},
-        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+        OPT_INT('n', "limit", c.limit, "N", 0, INT64_MAX, "places to show; 0 shows all (20)"),
+        OPT_FLAG(0, "by-text", c.by_text,
+                 "tokens of the same text are the same, whatever their ids"),
+        OPT_FLAG(0, "json", c.json, "write a JSON object for each place, then one that sums up"),
+        OPT_END};
     char **operands;
     int n, code = ds_opt_begin(&dstok_diff, opts, argc, argv, &operands, &n);
     if (code >= 0)

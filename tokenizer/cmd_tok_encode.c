@@ -224,26 +224,21 @@ static int run(int argc, char **argv)
     int64_t memory = 64 << 20;
     bool no_special = false, no_added = false, lines = false, json = false, offsets = false;
     const ds_opt opts[] = {
-        {'t', "tokenizer", DS_OPT_STR, &tok_path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
-        DS_OPT_HEADING("Texts"),
-        {0, "lines", DS_OPT_FLAG, &lines, NULL, "every line is a text, and gives a line", 0, 0,
-         NULL, false},
-        {0, "no-special", DS_OPT_FLAG, &no_special, NULL, "add no tokens before and after a text",
-         0, 0, NULL, false},
-        {0, "no-added", DS_OPT_FLAG, &no_added, NULL,
-         "take added tokens in the text for plain text, as text from strangers should be", 0, 0,
-         NULL, false},
-        DS_OPT_HEADING("Output"),
-        {0, "json", DS_OPT_FLAG, &json, NULL, "write {\"ids\":[...],\"n\":N} for each text", 0, 0,
-         NULL, false},
-        {0, "offsets", DS_OPT_FLAG, &offsets, NULL,
-         "with --json: where each token stands in the text, as \"bytes\" and \"chars\": "
-         "[[FROM,TO],...]",
-         0, 0, NULL, false},
-        DS_OPT_HEADING("Speed"),
-        {0, "memory", DS_OPT_SIZE, &memory, "SIZE",
-         "the most that words seen before take (64M); changes speed only", 0, 0, NULL, false},
-        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+        OPT_STR('t', "tokenizer", tok_path, "FILE", "the tokenizer.json"),
+        OPT_HEADING("Texts"),
+        OPT_FLAG(0, "lines", lines, "every line is a text, and gives a line"),
+        OPT_FLAG(0, "no-special", no_special, "add no tokens before and after a text"),
+        OPT_FLAG(0, "no-added", no_added,
+                 "take added tokens in the text for plain text, as text from strangers should be"),
+        OPT_HEADING("Output"),
+        OPT_FLAG(0, "json", json, "write {\"ids\":[...],\"n\":N} for each text"),
+        OPT_FLAG(0, "offsets", offsets,
+                 "with --json: where each token stands in the text, as \"bytes\" and \"chars\": "
+                 "[[FROM,TO],...]"),
+        OPT_HEADING("Speed"),
+        OPT_SIZE(0, "memory", memory, "SIZE",
+                 "the most that words seen before take (64M); changes speed only"),
+        OPT_END};
     char **operands;
     int n, code = ds_opt_begin(&dstok_encode, opts, argc, argv, &operands, &n);
     if (code >= 0)

@@ -23,10 +23,7 @@ typedef struct tok_reader {
 } tok_reader;
 
 #define TOK_COLUMN(v)                                                                              \
-    {                                                                                              \
-        'c', "column", DS_OPT_STR, &(v), "NAME",                                                   \
-            "of record streams (DSR): the column of text (text)", 0, 0, NULL, false                \
-    }
+    OPT_STR('c', "column", v, "NAME", "of record streams (DSR): the column of text (text)")
 
 /* Reads one operand. Folders are walked in the byte order of their names; links to folders are not
  * followed. */

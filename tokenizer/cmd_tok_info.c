@@ -77,9 +77,7 @@ static int as_text(ds_buf *b, const ds_tok *t, const ds_tok_facts *f, const char
 static int run(int argc, char **argv)
 {
     bool json = false;
-    const ds_opt opts[] = {
-        {0, "json", DS_OPT_FLAG, &json, NULL, "write one JSON object", 0, 0, NULL, false},
-        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+    const ds_opt opts[] = {OPT_FLAG(0, "json", json, "write one JSON object"), OPT_END};
     char **operands;
     int n, code = ds_opt_begin(&dstok_info, opts, argc, argv, &operands, &n);
     if (code >= 0)

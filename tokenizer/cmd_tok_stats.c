@@ -187,16 +187,14 @@ static int run(int argc, char **argv)
     int64_t top = 10;
     int skip = 0;
     const ds_opt opts[] = {
-        {'t', "tokenizer", DS_OPT_STR, &path, "FILE", "the tokenizer.json", 0, 0, NULL, false},
+        OPT_STR('t', "tokenizer", path, "FILE", "the tokenizer.json"),
         TOK_COLUMN(column),
-        {'n', "top", DS_OPT_INT, &top, "N", "how many of the longest and most frequent (10)", 0,
-         1000000, NULL, false},
-        {0, "no-added", DS_OPT_FLAG, &no_added, NULL, "take added tokens for plain text", 0, 0,
-         NULL, false},
-        {0, "on-error", DS_OPT_CHOICE, &skip, "WHAT",
-         "fail, or skip files that cannot be read (fail)", 0, 0, on_error, false},
-        {0, "json", DS_OPT_FLAG, &json, NULL, "write one JSON object", 0, 0, NULL, false},
-        {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false}};
+        OPT_INT('n', "top", top, "N", 0, 1000000, "how many of the longest and most frequent (10)"),
+        OPT_FLAG(0, "no-added", no_added, "take added tokens for plain text"),
+        OPT_CHOICE(0, "on-error", skip, "WHAT", on_error,
+                   "fail, or skip files that cannot be read (fail)"),
+        OPT_FLAG(0, "json", json, "write one JSON object"),
+        OPT_END};
     char **operands;
     int n, code = ds_opt_begin(&dstok_stats, opts, argc, argv, &operands, &n);
     if (code >= 0)

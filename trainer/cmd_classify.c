@@ -376,28 +376,26 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         TRAIN_MODEL(a.use.model),
         TRAIN_ADAPTER(a.use.adapter),
-        TRAIN_TEXT("data", a.data, TRAIN_DATA_ARG, "what to ask about"),
+        OPT_STR(0, "data", a.data, TRAIN_DATA_ARG, "what to ask about"),
         TRAIN_STORE(a.store),
-        TRAIN_TEXT("labels", a.labels, "A,B,...", "the labels"),
-        TRAIN_TEXT("before", a.before, "TEXT", "between text and label; default one space"),
-        TRAIN_TEXT("after", a.after, "TEXT", "after the label; default nothing"),
-        TRAIN_TEXT("truth", a.truth, "COLUMN[.MEMBER]",
-                   "the label that is right: a column, or a member of a column of JSON; default "
-                   "meta.label"),
-        TRAIN_TEXT("text-column", a.text, "NAME", "column of texts; default text"),
-        TRAIN_COUNT("records", a.records, 0, INT64_MAX, "look at the first N only; default all"),
-        {.name = "noise",
-         .type = DS_OPT_REAL,
-         .var = &a.noise,
-         .arg = "RATE",
-         .help = "share of letters, 0 to 1, of a second pass with noise"},
-        TRAIN_SEED("noise-seed", a.noise_seed, "of the noise; default 1"),
-        TRAIN_SEED("seed", a.seed, "of the bootstrap; default 1"),
+        OPT_STR(0, "labels", a.labels, "A,B,...", "the labels"),
+        OPT_STR(0, "before", a.before, "TEXT", "between text and label; default one space"),
+        OPT_STR(0, "after", a.after, "TEXT", "after the label; default nothing"),
+        OPT_STR(0, "truth", a.truth, "COLUMN[.MEMBER]",
+                "the label that is right: a column, or a member of a column of JSON; default "
+                "meta.label"),
+        OPT_STR(0, "text-column", a.text, "NAME", "column of texts; default text"),
+        OPT_INT(0, "records", a.records, "N", 0, INT64_MAX,
+                "look at the first N only; default all"),
+        OPT_REAL(0, "noise", a.noise, "RATE",
+                 "share of letters, 0 to 1, of a second pass with noise"),
+        OPT_INT(0, "noise-seed", a.noise_seed, "N", 0, 0, "of the noise; default 1"),
+        OPT_INT(0, "seed", a.seed, "N", 0, 0, "of the bootstrap; default 1"),
         TRAIN_DTYPE(a.use.format),
         TRAIN_DEVICE(a.use.device),
         TRAIN_THREADS(a.use.threads),
         TRAIN_JSON(a.json),
-        TRAIN_END};
+        OPT_END};
     char **operands;
     ds_err err = {0};
     int n;

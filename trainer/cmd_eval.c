@@ -88,17 +88,17 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         TRAIN_MODEL(a.use.model),
         TRAIN_ADAPTER(a.use.adapter),
-        TRAIN_TEXT("data", a.data, TRAIN_DATA_ARG, "what to evaluate on"),
+        OPT_STR(0, "data", a.data, TRAIN_DATA_ARG, "what to evaluate on"),
         TRAIN_COLUMN(a.column),
         TRAIN_MASK(a.mask),
         TRAIN_STORE(a.store),
-        TRAIN_COUNT("seq-len", a.seq_len, 2, 1 << 20, "tokens of a stretch; default 512"),
-        TRAIN_COUNT("stretches", a.rows, 0, INT64_MAX, "look at the first N only; default all"),
+        OPT_INT(0, "seq-len", a.seq_len, "N", 2, 1 << 20, "tokens of a stretch; default 512"),
+        OPT_INT(0, "stretches", a.rows, "N", 0, INT64_MAX, "look at the first N only; default all"),
         TRAIN_DTYPE(a.use.format),
         TRAIN_DEVICE(a.use.device),
         TRAIN_THREADS(a.use.threads),
         TRAIN_JSON(a.json),
-        TRAIN_END};
+        OPT_END};
     char **operands;
     ds_err err = {0};
     int n;

@@ -66,18 +66,13 @@ static int run(int argc, char **argv)
     int64_t seed = 1;
     int arch = DS_LLAMA, format = DS_KF32;
     const ds_opt opts[] = {
-        TRAIN_CHOICE("arch", arch, "NAME", archs, "llama (default), qwen2 or deepseek_v2"),
-        TRAIN_TEXT("preset", preset, "SIZE", "tiny, small or 100m; default tiny"),
-        {.letter = 't',
-         .name = "tokenizer",
-         .type = DS_OPT_STR,
-         .var = &tokenizer,
-         .arg = "FILE",
-         .help = "tokenizer.json of the model"},
-        TRAIN_SEED("seed", seed, "of the weights; default 1"),
+        OPT_CHOICE(0, "arch", arch, "NAME", archs, "llama (default), qwen2 or deepseek_v2"),
+        OPT_STR(0, "preset", preset, "SIZE", "tiny, small or 100m; default tiny"),
+        OPT_STR('t', "tokenizer", tokenizer, "FILE", "tokenizer.json of the model"),
+        OPT_INT(0, "seed", seed, "N", 0, 0, "of the weights; default 1"),
         TRAIN_WRITTEN(format),
         TRAIN_OUTPUT(out, "DIR", "folder to write"),
-        TRAIN_END};
+        OPT_END};
     char **operands;
     ds_err err = {0};
     int n;

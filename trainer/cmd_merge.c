@@ -48,7 +48,7 @@ static int run(int argc, char **argv)
     train_use u = {0};
     const char *out = NULL;
     const ds_opt opts[] = {TRAIN_MODEL(u.model), TRAIN_ADAPTER(u.adapter), TRAIN_WRITTEN(u.format),
-                           TRAIN_OUTPUT(out, "DIR", "folder to write"), TRAIN_END};
+                           TRAIN_OUTPUT(out, "DIR", "folder to write"), OPT_END};
     char **operands;
     ds_err err = {0};
     int n;

@@ -69,9 +69,9 @@ static const ds_opt OPTIONS[] = {
     TRAIN_DATA(o.s),
     TRAIN_COLUMN(o.s.column),
     TRAIN_STORE(o.s.store),
-    TRAIN_COUNT("tokens", o.tokens, 0, INT64_MAX, "instead of --data: how many tokens that is"),
+    OPT_INT(0, "tokens", o.tokens, "N", 0, INT64_MAX, "instead of --data: how many tokens that is"),
     TRAIN_JSON(o.json),
-    TRAIN_END};
+    OPT_END};
 
 static const enum ds_method METHODS[] = {DS_METHOD_FULL, DS_METHOD_LORA, DS_METHOD_PROMPT};
 

@@ -94,22 +94,17 @@ static int run(int argc, char **argv)
     int64_t from = 0, threads = 0;
     bool json = false;
     const ds_opt opts[] = {
-        {.name = "from",
-         .type = DS_OPT_INT,
-         .var = &from,
-         .arg = "STEP",
-         .min = 0,
-         .max = INT32_MAX,
-         .help = "start at the last checkpoint at or before it; default 0, the beginning"},
-        TRAIN_TEXT("model", c.model, "DIR",
-                   "the model that the run began with; default RUN/base, a link that dstrain "
-                   "finetune left"),
-        TRAIN_LIST("data", data, "FILE.dsr", "where a dataset that was a file is now"),
+        OPT_INT(0, "from", from, "STEP", 0, INT32_MAX,
+                "start at the last checkpoint at or before it; default 0, the beginning"),
+        OPT_STR(0, "model", c.model, "DIR",
+                "the model that the run began with; default RUN/base, a link that dstrain "
+                "finetune left"),
+        OPT_LIST(0, "data", data, "FILE.dsr", "where a dataset that was a file is now"),
         TRAIN_STORE(c.store),
         TRAIN_DEVICE(c.device),
         TRAIN_THREADS(threads),
         TRAIN_JSON(json),
-        TRAIN_END};
+        OPT_END};
     char **operands;
     ds_err err = {0};
     int n;

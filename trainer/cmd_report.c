@@ -39,7 +39,7 @@ static int run(int argc, char **argv)
 {
     const char *out = NULL;
     const ds_opt opts[] = {
-        TRAIN_OUTPUT(out, "FILE", "write a file, which appears when it is whole"), TRAIN_END};
+        TRAIN_OUTPUT(out, "FILE", "write a file, which appears when it is whole"), OPT_END};
     char **operands;
     ds_err err = {0};
     int n;

@@ -39,7 +39,7 @@ static int run(int argc, char **argv)
 {
     const char *model = NULL;
     bool json = false;
-    const ds_opt opts[] = {TRAIN_MODEL(model), TRAIN_JSON(json), TRAIN_END};
+    const ds_opt opts[] = {TRAIN_MODEL(model), TRAIN_JSON(json), OPT_END};
     char **operands;
     ds_err err = {0};
     int n, failed = 0;

@@ -7,77 +7,32 @@
 #include "finetune.h"
 #include "opt.h"
 
-/* ---- kinds of options ---- */
-
-#define TRAIN_TEXT(n, v, a, h)                                                                     \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_STR, .var = &(v), .arg = a, .help = h                            \
-    }
-#define TRAIN_LIST(n, v, a, h)                                                                     \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_LIST, .var = &(v), .arg = a, .help = h                           \
-    }
-#define TRAIN_COUNT(n, v, from, to, h)                                                             \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_INT, .var = &(v), .arg = "N", .min = from, .max = to, .help = h  \
-    }
-#define TRAIN_REAL(n, v, h)                                                                        \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_REAL, .var = &(v), .arg = "X", .help = h                         \
-    }
-#define TRAIN_CHOICE(n, v, a, names, h)                                                            \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_CHOICE, .var = &(v), .arg = a, .choices = names, .help = h       \
-    }
-#define TRAIN_FLAG(n, v, h)                                                                        \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_FLAG, .var = &(v), .help = h                                     \
-    }
-#define TRAIN_END                                                                                  \
-    {                                                                                              \
-        .name = NULL                                                                               \
-    }
-
 /* ---- of all commands ---- */
 
-#define TRAIN_JSON(v) TRAIN_FLAG("json", v, "print JSON lines")
-#define TRAIN_QUIET(v)                                                                             \
-    {                                                                                              \
-        .letter = 'q', .name = "quiet", .type = DS_OPT_FLAG, .var = &(v),                          \
-        .help = "no words but errors"                                                              \
-    }
-#define TRAIN_OUTPUT(v, a, h)                                                                      \
-    {                                                                                              \
-        .letter = 'o', .name = "output", .type = DS_OPT_STR, .var = &(v), .arg = a, .help = h      \
-    }
-#define TRAIN_MODEL(v) TRAIN_TEXT("model", v, "DIR", "Hugging Face folder of the model")
+#define TRAIN_JSON(v) OPT_FLAG(0, "json", v, "print JSON lines")
+#define TRAIN_QUIET(v) OPT_FLAG('q', "quiet", v, "no words but errors")
+#define TRAIN_OUTPUT(v, a, h) OPT_STR('o', "output", v, a, h)
+#define TRAIN_MODEL(v) OPT_STR(0, "model", v, "DIR", "Hugging Face folder of the model")
 #define TRAIN_ADAPTER(v)                                                                           \
-    TRAIN_TEXT("adapter", v, "DIR", "checkpoint or PEFT adapter on top of the model")
+    OPT_STR(0, "adapter", v, "DIR", "checkpoint or PEFT adapter on top of the model")
 #define TRAIN_DATA_ARG "DATASET[@REV]|FILE.dsr"
-#define TRAIN_STORE(v) TRAIN_TEXT("store", v, "DIR", "the dsver store, or the folder that holds it")
-#define TRAIN_COLUMN(v) TRAIN_TEXT("column", v, "NAME", "column of tokens; default tokens")
+#define TRAIN_STORE(v) OPT_STR(0, "store", v, "DIR", "the dsver store, or the folder that holds it")
+#define TRAIN_COLUMN(v) OPT_STR(0, "column", v, "NAME", "column of tokens; default tokens")
 #define TRAIN_MASK(v)                                                                              \
-    TRAIN_TEXT("mask", v, "COLUMN|none",                                                           \
-               "column of runs: which tokens are targets; default loss where there is one")
-#define TRAIN_SEED(n, v, h)                                                                        \
-    {                                                                                              \
-        .name = n, .type = DS_OPT_INT, .var = &(v), .arg = "N", .help = h                          \
-    }
+    OPT_STR(0, "mask", v, "COLUMN|none",                                                           \
+            "column of runs: which tokens are targets; default loss where there is one")
 #define TRAIN_THREADS(v)                                                                           \
-    {                                                                                              \
-        .letter = 'j', .name = "threads", .type = DS_OPT_INT, .var = &(v), .arg = "N", .min = 0,   \
-        .max = 1024,                                                                               \
-        .help = "threads of the arithmetic; default one for each processor; changes no bit"        \
-    }
+    OPT_INT('j', "threads", v, "N", 0, 1024,                                                       \
+            "threads of the arithmetic; default one for each processor; changes no bit")
 #define TRAIN_DEVICE(v)                                                                            \
-    TRAIN_TEXT("device", v, "cpu|cuda|cuda:N",                                                     \
-               "where the arithmetic is done; default cpu; each has bits of its own")
+    OPT_STR(0, "device", v, "cpu|cuda|cuda:N",                                                     \
+            "where the arithmetic is done; default cpu; each has bits of its own")
 extern const char *const TRAIN_FORMATS[]; /* names, in the order of enum ds_kfmt */
 #define TRAIN_DTYPE(v)                                                                             \
-    TRAIN_CHOICE("dtype", v, "NAME", TRAIN_FORMATS, "f32 (default), or bf16 with f32 sums")
+    OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS, "f32 (default), or bf16 with f32 sums")
 #define TRAIN_WRITTEN(v)                                                                           \
-    TRAIN_CHOICE("dtype", v, "NAME", TRAIN_FORMATS,                                                \
-                 "of the weights in files: f32 (default) or bf16")
+    OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS,                                               \
+               "of the weights in files: f32 (default) or bf16")
 
 /* ---- of those that use a model ---- */
 
@@ -122,49 +77,41 @@ extern const char *const TRAIN_ROUNDINGS[];  /* nearest, and what is not */
 extern const char *const TRAIN_RECOMPUTES[]; /* auto, and as enum ds_recompute */
 
 #define TRAIN_DATA(s)                                                                              \
-    TRAIN_LIST("data", (s).data, TRAIN_DATA_ARG, "what to train on; may be repeated")
+    OPT_LIST(0, "data", (s).data, TRAIN_DATA_ARG, "what to train on; may be repeated")
 #define TRAIN_BATCH(s)                                                                             \
-    TRAIN_COUNT("batch", (s).batch, 1, 65536, "rows computed together; default 8")
+    OPT_INT(0, "batch", (s).batch, "N", 1, 65536, "rows computed together; default 8")
 #define TRAIN_SLICES(s)                                                                            \
-    TRAIN_COUNT(                                                                                   \
-        "slices", (s).slices, 1, DS_SLICES_MAX,                                                    \
-        "parts of a step whose gradients are added up; default one, or one for each process")
+    OPT_INT(0, "slices", (s).slices, "N", 1, DS_SLICES_MAX,                                        \
+            "parts of a step whose gradients are added up; default one, or one for each process")
 #define TRAIN_SEQ_LEN(s)                                                                           \
-    TRAIN_COUNT("seq-len", (s).seq_len, 8, 1 << 20, "tokens of a row; default 512")
-#define TRAIN_RANK(s)                                                                              \
-    {                                                                                              \
-        .letter = 'r', .name = "rank", .type = DS_OPT_INT, .var = &(s).rank, .arg = "N", .min = 1, \
-        .max = 4096, .help = "of LoRA; default 16"                                                 \
-    }
+    OPT_INT(0, "seq-len", (s).seq_len, "N", 8, 1 << 20, "tokens of a row; default 512")
+#define TRAIN_RANK(s) OPT_INT('r', "rank", (s).rank, "N", 1, 4096, "of LoRA; default 16")
 #define TRAIN_TARGET(s)                                                                            \
-    TRAIN_LIST("target", (s).targets, "NAME",                                                      \
-               "projection that gets an adapter (q_proj), or pattern; default all")
-#define TRAIN_DROPOUT(s) TRAIN_REAL("dropout", (s).dropout, "of LoRA's input; default 0")
+    OPT_LIST(0, "target", (s).targets, "NAME",                                                     \
+             "projection that gets an adapter (q_proj), or pattern; default all")
+#define TRAIN_DROPOUT(s) OPT_REAL(0, "dropout", (s).dropout, "X", "of LoRA's input; default 0")
 #define TRAIN_DORA(s)                                                                              \
-    TRAIN_FLAG("dora", (s).dora,                                                                   \
-               "adapters that also learn the length of every row of the weights (DoRA)")
+    OPT_FLAG(0, "dora", (s).dora,                                                                  \
+             "adapters that also learn the length of every row of the weights (DoRA)")
 #define TRAIN_ONLY(s)                                                                              \
-    TRAIN_LIST("only", (s).only, "PATTERN",                                                        \
-               "with --method full: train the parameters whose names match")
+    OPT_LIST(0, "only", (s).only, "PATTERN",                                                       \
+             "with --method full: train the parameters whose names match")
 #define TRAIN_PROMPT(s)                                                                            \
-    TRAIN_COUNT("prompt-tokens", (s).prompt, 1, 4096,                                              \
-                "virtual tokens of --method prompt; default 32, or as many as its text has")
+    OPT_INT(0, "prompt-tokens", (s).prompt, "N", 1, 4096,                                          \
+            "virtual tokens of --method prompt; default 32, or as many as its text has")
 #define TRAIN_OPTIM(s)                                                                             \
-    TRAIN_CHOICE("optim", (s).optim, "NAME", TRAIN_OPTIMS,                                         \
-                 "adamw (default), or adamw8bit: moments of 8 bits, a quarter of their memory")
+    OPT_CHOICE(0, "optim", (s).optim, "NAME", TRAIN_OPTIMS,                                        \
+               "adamw (default), or adamw8bit: moments of 8 bits, a quarter of their memory")
 #define TRAIN_ROUNDING(s)                                                                          \
-    TRAIN_CHOICE("rounding", (s).rounding, "HOW", TRAIN_ROUNDINGS,                                 \
-                 "of bf16 weights with --method full: nearest (default), from f32 copies; or "     \
-                 "stochastic, by chance from --seed, without copies")
+    OPT_CHOICE(0, "rounding", (s).rounding, "HOW", TRAIN_ROUNDINGS,                                \
+               "of bf16 weights with --method full: nearest (default), from f32 copies; or "       \
+               "stochastic, by chance from --seed, without copies")
 #define TRAIN_RECOMPUTE(s)                                                                         \
-    TRAIN_CHOICE("recompute", (s).recompute, "LEVEL", TRAIN_RECOMPUTES,                            \
-                 "what is computed again on the way back: none, attention, mlp, layer, or auto "   \
-                 "(default): the least that fits into memory; changes no bit")
+    OPT_CHOICE(0, "recompute", (s).recompute, "LEVEL", TRAIN_RECOMPUTES,                           \
+               "what is computed again on the way back: none, attention, mlp, layer, or auto "     \
+               "(default): the least that fits into memory; changes no bit")
 #define TRAIN_MEMORY(s)                                                                            \
-    {                                                                                              \
-        .name = "memory", .type = DS_OPT_SIZE, .var = &(s).memory, .arg = "BYTES",                 \
-        .help = "memory that may be filled, for what is auto; default all that this process may "  \
-                "use"                                                                              \
-    }
+    OPT_SIZE(0, "memory", (s).memory, "BYTES",                                                     \
+             "memory that may be filled, for what is auto; default all that this process may use")
 
 #endif

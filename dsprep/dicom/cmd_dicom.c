@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "deidreport.h"
-#include "dicomargs.h"
+#include "cmd_dicom_opts.h"
 #include "dicomdevice.h"
 #include "dicomfiles.h"
 #include "dicominput.h"
@@ -15,7 +15,6 @@
 #include "dicomrows.h"
 #include "dicomseries.h"
 #include "io.h"
-#include "opt.h"
 #include "pool.h"
 #include "sig.h"
 #include "term.h"
@@ -214,14 +213,9 @@ static int convert_all(ctx *c, char **operands, size_t n, ds_err *err)
 static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
 {
     const ds_dicom_args *a = c->a;
-    const ds_shardopts shards = {.dir = a->output,
-                                 .size = (uint64_t)a->shard_size,
-                                 .level = a->level >= 0 ? (int)a->level
-                                          : a->output   ? 3
-                                                        : 0};
     const unsigned workers = (unsigned)(a->threads ? a->threads : ds_cpu_count());
     c->limits = (ds_unpack_limits){.max_ratio = (uint64_t)a->max_ratio, .max_members = 100000000};
-    int rc = a->output ? 0 : ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
+    int rc = a->shards.dir ? 0 : ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
         rc = dcm_shim_init(err);
     if (rc == 0)
@@ -270,9 +264,9 @@ static int open_all(ctx *c, char **operands, size_t n, ds_err *err)
         rc = ds_dicom_schema(&c->schema, c->rows.patch, err);
     if (rc == 0)
         rc = ds_dicom_args_prov(a, &c->o, &c->prov, err);
-    return rc == 0
-               ? ds_shardout_open(&c->rows.out, &shards, &c->schema, c->prov.data, c->prov.len, err)
-               : rc;
+    return rc == 0 ? ds_shardout_open(&c->rows.out, &a->shards, &c->schema, c->prov.data,
+                                      c->prov.len, err)
+                   : rc;
 }
 
 /* ---- the end ------------------------------------------------------------------------------------
@@ -368,7 +362,7 @@ static int say_accounts(const ctx *c, ds_err *err)
 {
     ds_buf b = {0};
     const bool json = c->a->json;
-    FILE *to = json && c->a->output ? stdout : stderr;
+    FILE *to = json && c->a->shards.dir ? stdout : stderr;
     int rc = ds_dicom_account_say(&c->acc, c->rows.records, json, &b, err);
     if (rc == 0 && (fwrite(b.data, 1, b.len, to) != b.len || fflush(to) != 0))
         rc = ds_fail_errno(err, errno, "the summary");
@@ -378,19 +372,19 @@ static int say_accounts(const ctx *c, ds_err *err)
 
 static int run(int argc, char **argv)
 {
-    ds_dicom_args a;
+    const ds_dicom_args *a;
     char **operands;
     int n, rc = ds_dicom_args_read(&a, &ds_cmd_dicom, argc, argv, &operands, &n);
     if (rc >= 0)
         return rc;
     ds_err err = {0};
-    ctx c = {.a = &a};
+    ctx c = {.a = a};
     ds_sig_setup();
     ds_schema_init(&c.schema);
-    if (a.quiet)
+    if (a->quiet)
         ds_log_level = 0;
     rc = convert(&c, operands, (size_t)n, &err);
-    if (rc == 0 && (ds_log_level > 0 || a.json))
+    if (rc == 0 && (ds_log_level > 0 || a->json))
         say_accounts(&c, &err);
     bool partial = c.acc.held + c.acc.failed > c.acc.again;
     ctx_fini(&c);

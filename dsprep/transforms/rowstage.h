@@ -18,7 +18,7 @@
 
 #include "colname.h"
 #include "instream.h"
-#include "opt.h"
+#include "options.h"
 
 /* ---- options that all of these commands have ---- */
 
@@ -28,34 +28,11 @@ typedef struct ds_rowopts {
     bool quiet, json;
 } ds_rowopts;
 
-#define DS_ROWOPTS_OUTPUT(o)                                                                       \
-    {                                                                                              \
-        'o', "output", DS_OPT_STR, &(o).output, "FILE",                                            \
-            "write a file, which appears when it is whole", 0, 0, NULL, false                      \
-    }
 #define DS_ROWOPTS_REJECTS(o)                                                                      \
-    {                                                                                              \
-        0, "rejects", DS_OPT_STR, &(o).rejects, "FILE",                                            \
-            "write what is dropped as a stream of its own, with columns reason and note", 0, 0,    \
-            NULL, false                                                                            \
-    }
-#define DS_ROWOPTS_REST(o)                                                                         \
-    {'z',        "level", DS_OPT_INT,                                                              \
-     &(o).level, "N",     "zstd level, 0 = none; default 0 to a pipe, 3 to a file",                \
-     0,          19,      NULL,                                                                    \
-     false},                                                                                       \
-        {0,         "json", DS_OPT_FLAG,                                                           \
-         &(o).json, NULL,   "the summary as a line of JSON on standard error, an error too",       \
-         0,         0,      NULL,                                                                  \
-         false},                                                                                   \
-    {                                                                                              \
-        'q', "quiet", DS_OPT_FLAG, &(o).quiet, NULL, "no summary on standard error", 0, 0, NULL,   \
-            false                                                                                  \
-    }
-#define DS_ROWOPTS_COMMON(o)                                                                       \
-    {'j', "threads", DS_OPT_INT, &(o).threads, "N", "threads; default one for each processor",     \
-     1,   256,       NULL,       false},                                                           \
-        DS_ROWOPTS_REST(o)
+    OPT_STR(0, "rejects", (o).rejects, "FILE",                                                     \
+            "write what is dropped as a stream of its own, with columns reason and note")
+#define DS_ROWOPTS_REST(o) DSPREP_LEVEL((o).level), DSPREP_SUMMARY((o).json, (o).quiet)
+#define DS_ROWOPTS_COMMON(o) DSPREP_THREADS((o).threads), DS_ROWOPTS_REST(o)
 
 /* ---- columns that a worker makes ---- */
 

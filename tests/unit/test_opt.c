@@ -15,19 +15,18 @@ static ds_opt_list names;
 static const char *const modes[] = {"fail", "skip", "quarantine", NULL};
 
 static const ds_opt table[] = {
-    {'f', "force", DS_OPT_FLAG, &force, NULL, "overwrite", 0, 0, NULL, true},
-    {'v', "verbose", DS_OPT_FLAG, &verbose, NULL, "say more", 0, 0, NULL, false},
-    {'o', "output", DS_OPT_STR, &output, "FILE", "write to FILE, not to standard output", 0, 0,
-     NULL, false},
-    {'t', "threads", DS_OPT_INT, &threads, "N", "use N threads", 1, 64, NULL, false},
-    DS_OPT_HEADING("Sizes"),
-    {0, "size", DS_OPT_SIZE, &size, "SIZE", "size of a block", 0, 0, NULL, false},
-    {0, "rate", DS_OPT_REAL, &rate, "R", "sample at this rate", 0, 0, NULL, false},
-    {0, "on-error", DS_OPT_CHOICE, &mode, "WHAT",
-     "what to do with records that cannot be read, of which there are very many in this sentence",
-     0, 0, modes, false},
-    {'n', "name", DS_OPT_LIST, &names, "NAME", "take NAME; may be repeated", 0, 0, NULL, false},
-    {0, NULL, DS_OPT_FLAG, NULL, NULL, NULL, 0, 0, NULL, false},
+    OPT_SWITCH('f', "force", force, "overwrite"),
+    OPT_FLAG('v', "verbose", verbose, "say more"),
+    OPT_STR('o', "output", output, "FILE", "write to FILE, not to standard output"),
+    OPT_INT('t', "threads", threads, "N", 1, 64, "use N threads"),
+    OPT_HEADING("Sizes"),
+    OPT_SIZE(0, "size", size, "SIZE", "size of a block"),
+    OPT_REAL(0, "rate", rate, "R", "sample at this rate"),
+    OPT_CHOICE(0, "on-error", mode, "WHAT", modes,
+               "what to do with records that cannot be read, of which there are very many in this "
+               "sentence"),
+    OPT_LIST('n', "name", names, "NAME", "take NAME; may be repeated"),
+    OPT_END,
 };
 
 static const ds_command cmd = {

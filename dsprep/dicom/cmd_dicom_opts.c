@@ -1,5 +1,5 @@
-/* dicomargs.c - see dicomargs.h. */
-#include "dicomargs.h"
+/* cmd_dicom_opts.c - see cmd_dicom_opts.h. */
+#include "cmd_dicom_opts.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -8,7 +8,7 @@
 #include "dcmpolicy.h"
 #include "dicomaccount.h"
 #include "dsr_prov.h"
-#include "opt.h"
+#include "options.h"
 
 static const char *const record_names[] = {"image", "frame", "volume", "study", NULL};
 static const char *const values_names[] = {"stored", "modality", "window", NULL};
@@ -18,117 +18,94 @@ static const char *const on_found_names[] = {"fail", "hold", NULL};
 static const char *const dtype_names[] = {"own", "u8",  "i8",  "u16", "i16",
                                           "u32", "i32", "f32", "f64", NULL};
 
-int ds_dicom_args_read(ds_dicom_args *a, const ds_command *cmd, int argc, char **argv,
+static ds_dicom_args args = {.deid = "basic",
+                             .timeout = 60,
+                             .shards = DS_SHARDOPTS_DEFAULTS,
+                             .max_ratio = 200,
+                             .max_frame = (int64_t)1 << 30,
+                             .max_frames = 1000000,
+                             .on_error = DS_DICOM_SKIP,
+                             .spool_limit = (int64_t)16 << 30,
+                             .placeholder = "<image>"};
+
+static const ds_opt OPTIONS[] = {
+    OPT_STR(0, "deid", args.deid, "POLICY",
+            "profile and options, comma separated, or none; default basic"),
+    OPT_STR(0, "key-file", args.key_file, "FILE", "the site's key"),
+    OPT_STR(0, "safe-private", args.safe, "FILE",
+            "private elements to keep under retain-safe-private: creator, tab, gggg,xxee"),
+    OPT_STR(0, "scrub", args.also, "FILE",
+            "texts that are identifiers wherever they stand, a line each: the site's names"),
+    OPT_CHOICE(0, "burned-in", args.burned_in, "WHAT", burned_names,
+               "what becomes of images that may hold writing"),
+    OPT_STR(0, "hold", args.hold, "DIR", "copy what is held into a folder, by reason"),
+    OPT_CHOICE(0, "on-error", args.on_error, "WHAT", on_error_names,
+               "what becomes of objects that fail; default skip"),
+    OPT_STR(0, "quarantine", args.quarantine, "DIR", "copy what failed into a folder, by reason"),
+    OPT_STR(0, "report", args.report, "FILE",
+            "what was done to which attribute, and what the search found, as JSON"),
+    OPT_CHOICE(
+        0, "on-found", args.on_found, "WHAT", on_found_names,
+        "identifiers in what is to go out: fail ends the command (default), hold leaves out the "
+        "objects whose texts hold them"),
+    OPT_STR(0, "words", args.words, "FILE",
+            "words that mean nobody, a line each: as one word of a name they are no hit in other "
+            "objects"),
+    OPT_STR(0, "found", args.found, "FILE",
+            "identifiers that the search found, a line each as --scrub takes them, for the owner "
+            "alone"),
+    OPT_STR(0, "source-map", args.source_map, "FILE",
+            "names behind the pseudonyms of sources, as JSON lines, for the owner alone"),
+    OPT_STR(0, "to-dicom", args.to_dicom, "DIR",
+            "write de-identified DICOM files too: patient/study/series/instance.dcm"),
+    OPT_CHOICE(0, "record", args.record, "UNIT", record_names, "what a record is"),
+    OPT_SIZE(0, "spool-limit", args.spool_limit, "SIZE",
+             "with volumes and studies: temporary space for what comes in archives; default 16G"),
+    OPT_CHOICE(0, "values", args.values, "KIND", values_names,
+               "pixel values as stored, in units, or windowed to 0 .. 1"),
+    OPT_STR(0, "window", args.window, "C,W",
+            "center and width of --values window, or auto: each frame's range"),
+    OPT_STR(0, "resize", args.resize, "HxW", "rows and columns that images are resampled to"),
+    OPT_CHOICE(0, "dtype", args.dtype, "TYPE", dtype_names,
+               "type of the values; own: the narrowest that holds them exactly"),
+    OPT_STR(
+        0, "device", args.device, "NAME",
+        "where grey and RGB values of 8 and 16 bits are made: cpu (default), cuda or cuda:N; the "
+        "records are the same"),
+    OPT_FLAG(0, "real-world", args.real_world, "prefer the real world value map to rescaling"),
+    OPT_INT(0, "patches", args.patches, "N", 1, 1024,
+            "images as sequences of N x N patches, and a placeholder for each in the text"),
+    OPT_STR(0, "placeholder", args.placeholder, "TEXT",
+            "what stands for a patch in the text; default <image>"),
+    OPT_STR(0, "preview", args.preview, "DIR",
+            "write contact sheets of the images as they are in the records, as PNG"),
+    OPT_STR(0, "encoding", args.encoding, "NAME",
+            "encoding of text whose character set is not declared and that is no UTF-8"),
+    DSPREP_SHARDS(args.shards),
+    OPT_TIME_IN(0, "timeout", args.timeout, "TIME", 1, 86400,
+                "processor time for one object; default 60s"),
+    OPT_SIZE(0, "memory", args.memory, "SIZE",
+             "address space of a worker process; default no limit"),
+    OPT_SIZE(0, "max-file", args.max_file, "SIZE",
+             "hold objects whose files are larger; default no limit"),
+    OPT_SIZE_IN(0, "max-frame", args.max_frame, "SIZE", 1, INT64_MAX,
+                "hold objects with larger frames, decoded; default 1G"),
+    OPT_INT(0, "max-frames", args.max_frames, "N", 1, UINT32_MAX,
+            "hold objects with more frames; default 1000000"),
+    DSPREP_MAX_RATIO(args.max_ratio),
+    OPT_INT('j', "threads", args.threads, "N", 1, 256,
+            "worker processes; default one for each processor"),
+    OPT_FLAG(0, "json", args.json,
+             "the last line as JSON: on standard output with -o, else on standard error"),
+    DSPREP_QUIET(args.quiet),
+    OPT_END,
+};
+
+int ds_dicom_args_read(const ds_dicom_args **a, const ds_command *cmd, int argc, char **argv,
                        char ***operands, int *n)
 {
-    *a = (ds_dicom_args){.deid = "basic",
-                         .timeout = 60,
-                         .shard_size = 64 << 20,
-                         .level = -1,
-                         .max_ratio = 200,
-                         .max_frame = (int64_t)1 << 30,
-                         .max_frames = 1000000,
-                         .on_error = DS_DICOM_SKIP,
-                         .spool_limit = (int64_t)16 << 30,
-                         .placeholder = "<image>"};
-    const ds_opt opts[] = {
-        {0, "deid", DS_OPT_STR, &a->deid, "POLICY",
-         "profile and options, comma separated, or none; default basic", 0, 0, NULL, false},
-        {0, "key-file", DS_OPT_STR, &a->key_file, "FILE", "the site's key", 0, 0, NULL, false},
-        {0, "safe-private", DS_OPT_STR, &a->safe, "FILE",
-         "private elements to keep under retain-safe-private: creator, tab, gggg,xxee", 0, 0, NULL,
-         false},
-        {0, "scrub", DS_OPT_STR, &a->also, "FILE",
-         "texts that are identifiers wherever they stand, a line each: the site's names", 0, 0,
-         NULL, false},
-        {0, "burned-in", DS_OPT_CHOICE, &a->burned_in, "WHAT",
-         "what becomes of images that may hold writing", 0, 0, burned_names, false},
-        {0, "hold", DS_OPT_STR, &a->hold, "DIR", "copy what is held into a folder, by reason", 0, 0,
-         NULL, false},
-        {0, "on-error", DS_OPT_CHOICE, &a->on_error, "WHAT",
-         "what becomes of objects that fail; default skip", 0, 0, on_error_names, false},
-        {0, "quarantine", DS_OPT_STR, &a->quarantine, "DIR",
-         "copy what failed into a folder, by reason", 0, 0, NULL, false},
-        {0, "report", DS_OPT_STR, &a->report, "FILE",
-         "what was done to which attribute, and what the search found, as JSON", 0, 0, NULL, false},
-        {0, "on-found", DS_OPT_CHOICE, &a->on_found, "WHAT",
-         "identifiers in what is to go out: fail ends the command (default), hold leaves out the "
-         "objects whose texts hold them",
-         0, 0, on_found_names, false},
-        {0, "words", DS_OPT_STR, &a->words, "FILE",
-         "words that mean nobody, a line each: as one word of a name they are no hit in other "
-         "objects",
-         0, 0, NULL, false},
-        {0, "found", DS_OPT_STR, &a->found, "FILE",
-         "identifiers that the search found, a line each as --scrub takes them, for the owner "
-         "alone",
-         0, 0, NULL, false},
-        {0, "source-map", DS_OPT_STR, &a->source_map, "FILE",
-         "names behind the pseudonyms of sources, as JSON lines, for the owner alone", 0, 0, NULL,
-         false},
-        {0, "to-dicom", DS_OPT_STR, &a->to_dicom, "DIR",
-         "write de-identified DICOM files too: patient/study/series/instance.dcm", 0, 0, NULL,
-         false},
-        {0, "record", DS_OPT_CHOICE, &a->record, "UNIT", "what a record is", 0, 0, record_names,
-         false},
-        {0, "spool-limit", DS_OPT_SIZE, &a->spool_limit, "SIZE",
-         "with volumes and studies: temporary space for what comes in archives; default 16G", 0, 0,
-         NULL, false},
-        {0, "values", DS_OPT_CHOICE, &a->values, "KIND",
-         "pixel values as stored, in units, or windowed to 0 .. 1", 0, 0, values_names, false},
-        {0, "window", DS_OPT_STR, &a->window, "C,W",
-         "center and width of --values window, or auto: each frame's range", 0, 0, NULL, false},
-        {0, "resize", DS_OPT_STR, &a->resize, "HxW",
-         "rows and columns that images are resampled to", 0, 0, NULL, false},
-        {0, "dtype", DS_OPT_CHOICE, &a->dtype, "TYPE",
-         "type of the values; own: the narrowest that holds them exactly", 0, 0, dtype_names,
-         false},
-        {0, "device", DS_OPT_STR, &a->device, "NAME",
-         "where grey and RGB values of 8 and 16 bits are made: cpu (default), cuda or cuda:N; the "
-         "records are the same",
-         0, 0, NULL, false},
-        {0, "real-world", DS_OPT_FLAG, &a->real_world, NULL,
-         "prefer the real world value map to rescaling", 0, 0, NULL, false},
-        {0, "patches", DS_OPT_INT, &a->patches, "N",
-         "images as sequences of N x N patches, and a placeholder for each in the text", 1, 1024,
-         NULL, false},
-        {0, "placeholder", DS_OPT_STR, &a->placeholder, "TEXT",
-         "what stands for a patch in the text; default <image>", 0, 0, NULL, false},
-        {0, "preview", DS_OPT_STR, &a->preview, "DIR",
-         "write contact sheets of the images as they are in the records, as PNG", 0, 0, NULL,
-         false},
-        {0, "encoding", DS_OPT_STR, &a->encoding, "NAME",
-         "encoding of text whose character set is not declared and that is no UTF-8", 0, 0, NULL,
-         false},
-        {'o', "output", DS_OPT_STR, &a->output, "DIR", "write shard files into a folder", 0, 0,
-         NULL, false},
-        {0, "shard-size", DS_OPT_SIZE, &a->shard_size, "SIZE",
-         "bytes after which a shard ends; default 64M", 0, 0, NULL, false},
-        {'z', "level", DS_OPT_INT, &a->level, "N",
-         "zstd level, 0 = none; default 0 to a pipe, 3 to files", 0, 19, NULL, false},
-        {0, "timeout", DS_OPT_TIME, &a->timeout, "TIME",
-         "processor time for one object; default 60s", 1, 86400, NULL, false},
-        {0, "memory", DS_OPT_SIZE, &a->memory, "SIZE",
-         "address space of a worker process; default no limit", 0, 0, NULL, false},
-        {0, "max-file", DS_OPT_SIZE, &a->max_file, "SIZE",
-         "hold objects whose files are larger; default no limit", 0, 0, NULL, false},
-        {0, "max-frame", DS_OPT_SIZE, &a->max_frame, "SIZE",
-         "hold objects with larger frames, decoded; default 1G", 1, INT64_MAX, NULL, false},
-        {0, "max-frames", DS_OPT_INT, &a->max_frames, "N",
-         "hold objects with more frames; default 1000000", 1, UINT32_MAX, NULL, false},
-        {0, "max-ratio", DS_OPT_INT, &a->max_ratio, "N",
-         "how many times its size an archive may unpack to; default 200, 0 = any", 0, INT64_MAX,
-         NULL, false},
-        {'j', "threads", DS_OPT_INT, &a->threads, "N",
-         "worker processes; default one for each processor", 1, 256, NULL, false},
-        {0, "json", DS_OPT_FLAG, &a->json, NULL,
-         "the last line as JSON: on standard output with -o, else on standard error", 0, 0, NULL,
-         false},
-        {'q', "quiet", DS_OPT_FLAG, &a->quiet, NULL, "no words on standard error but for failure",
-         0, 0, NULL, false},
-        {0},
-    };
-    return ds_opt_begin(cmd, opts, argc, argv, operands, n);
+    *a = &args;
+    return ds_opt_begin(cmd, OPTIONS, argc, argv, operands, n);
 }
 
 static int read_chain(const ds_dicom_args *a, dcm_chain_opts *o, ds_err *err)
