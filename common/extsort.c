@@ -26,7 +26,7 @@ struct ds_extsort {
     uint8_t *e;
     uint64_t count, filed;
     run *runs;
-    size_t nruns;
+    size_t nruns, cap_runs;
     run **heap; /* by their next entry */
     size_t nheap;
     bool lent; /* the heap's first run moves on at the next call */
@@ -123,11 +123,9 @@ static int spill(ds_extsort *s, ds_err *err)
     if (s->nruns == RUNS_MAX)
         return ds_fail(err, DS_FAIL, "too much to sort: %llu entries",
                        (unsigned long long)s->count);
-    run *r = realloc(s->runs, (s->nruns + 1) * sizeof *r);
-    if (!r)
+    if (ds_grow(&s->runs, &s->cap_runs, s->nruns, sizeof *s->runs))
         return ds_fail_nomem(err);
-    s->runs = r;
-    r[s->nruns++] = (run){.start = s->filed, .n = s->n};
+    s->runs[s->nruns++] = (run){.start = s->filed, .n = s->n};
     rc = sort_memory(s, err);
     if (!rc)
         rc = ds_write_full(s->fd, s->dir, s->e, s->n * s->size, err);

@@ -1,7 +1,6 @@
 /* filesink.c - see filesink.h. */
 #include "filesink.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "io.h"
 #include "rmtree.h"
 #include "sig.h"
+#include "strlist.h"
 #include "treeput.h"
 
 #define PART ((size_t)4 << 20)
@@ -122,19 +122,17 @@ int ds_filesink_block(ds_filesink *k, const ds_block *b, ds_err *err)
 
 /* ---- the folder ---- */
 
-/* Whether a folder can take this name: nothing has it, or an empty folder. */
-static bool may_become(const char *dir)
+/* A folder can take the name that nothing has, or an empty folder. */
+static int refuse_used(const char *dir, ds_err *err)
 {
-    DIR *d = opendir(dir);
-    const struct dirent *e;
-    size_t n = 0;
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder_if_there(&names, dir, NULL);
 
-    if (!d)
-        return errno == ENOENT;
-    while ((e = readdir(d)) != NULL)
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(d);
-    return n == 0;
+    if (rc || names.n)
+        rc = ds_fail(err, DS_FAIL, "%s: is there and is no empty folder: nothing is written over",
+                     dir);
+    ds_strlist_fini(&names);
+    return rc;
 }
 
 static int find_paths(ds_filesink *k, const char *dir, ds_err *err)
@@ -146,10 +144,8 @@ static int find_paths(ds_filesink *k, const char *dir, ds_err *err)
     k->dir = strndup(dir, len);
     if (!k->dir)
         return ds_fail_nomem(err);
-    return may_become(dir)
-               ? ds_beside_folder(&k->beside, &k->lock, k->dir, err)
-               : ds_fail(err, DS_FAIL,
-                         "%s: is there and is no empty folder: nothing is written over", dir);
+    const int rc = refuse_used(dir, err);
+    return rc ? rc : ds_beside_folder(&k->beside, &k->lock, k->dir, err);
 }
 
 int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema,

@@ -108,10 +108,8 @@ static int set_choice(const ds_opt *o, const char *shown, const char *value, ds_
 static int set_list(const ds_opt *o, const char *value, ds_err *err)
 {
     ds_opt_list *l = o->var;
-    const char **v = reallocarray(l->v, l->n + 1, sizeof *v);
-    if (!v)
+    if (ds_grow(&l->v, &l->cap, l->n, sizeof *l->v))
         return ds_fail_nomem(err);
-    l->v = v;
     l->v[l->n++] = value;
     return 0;
 }

@@ -28,7 +28,7 @@ enum ds_opt_type {
 
 typedef struct ds_opt_list {
     const char **v;
-    size_t n;
+    size_t n, cap;
 } ds_opt_list;
 
 typedef struct ds_opt {

@@ -2,7 +2,6 @@
  * folder of the name before where they share it. */
 #include "treeput.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "strlist.h"
 
 typedef struct folder {
     size_t name; /* in `names` */
@@ -33,22 +33,15 @@ struct ds_treeput {
     size_t nfolders, cap;
 };
 
-static bool is_empty(int fd)
+static int refuse_used(int fd, const char *path, ds_err *err)
 {
-    const int copy = dup(fd);
-    DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
-    const struct dirent *e;
-    size_t n = 0;
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder_at(&names, fd, path, err);
 
-    if (!d) {
-        if (copy >= 0)
-            close(copy);
-        return false;
-    }
-    while ((e = readdir(d)) != NULL)
-        n += strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0;
-    closedir(d);
-    return n == 0;
+    if (!rc && names.n)
+        rc = ds_fail(err, DS_FAIL, "%s: is there and not empty: nothing is written over", path);
+    ds_strlist_fini(&names);
+    return rc;
 }
 
 int ds_treeput_open(ds_treeput **out, const char *path, bool setuid, ds_err *err)
@@ -65,8 +58,7 @@ int ds_treeput_open(ds_treeput **out, const char *path, bool setuid, ds_err *err
         rc = ds_fail_errno(err, errno, "%s: cannot make the folder", path);
     if (!rc)
         rc = ds_open(&t->root, path, O_RDONLY | O_DIRECTORY, 0, err);
-    if (!rc && !is_empty(t->root))
-        rc = ds_fail(err, DS_FAIL, "%s: is there and not empty: nothing is written over", path);
+    rc = rc ? rc : refuse_used(t->root, path, err);
     if (rc)
         ds_treeput_free(t);
     else

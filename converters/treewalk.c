@@ -1,7 +1,6 @@
 /* treewalk.c - see treewalk.h. */
 #include "treewalk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -12,13 +11,14 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "strlist.h"
 
 #define DEPTH_MAX 256
 
 typedef struct level {
     int fd;
-    char **names; /* sorted */
-    size_t n, next;
+    ds_strlist names;
+    size_t next;
     size_t path_len; /* of this folder's name */
 } level;
 
@@ -60,9 +60,7 @@ struct ds_treewalk {
 
 static void level_fini(level *l)
 {
-    for (size_t i = 0; i < l->n; i++)
-        free(l->names[i]);
-    free(l->names);
+    ds_strlist_fini(&l->names);
     if (l->fd >= 0)
         close(l->fd);
     *l = (level){.fd = -1};
@@ -105,57 +103,6 @@ static int problem(ds_treewalk *w, ds_treeentry *e, const char *words, int errnu
 
 /* ---- folders ---- */
 
-static int by_bytes(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-/* Takes fd. 1: the system would not read it; errno says why. */
-static int read_names(level *l, int fd, ds_err *err)
-{
-    const int copy = dup(fd);
-    DIR *d = copy >= 0 ? fdopendir(copy) : NULL;
-    size_t cap = 0;
-    int rc = 0;
-
-    *l = (level){.fd = fd};
-    if (!d) {
-        if (copy >= 0)
-            close(copy);
-        return 1;
-    }
-    while (!rc) {
-        errno = 0;
-        const struct dirent *e = readdir(d);
-        if (!e) {
-            rc = errno ? 1 : 0;
-            break;
-        }
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if (l->n == cap) {
-            cap = cap ? cap * 2 : 32;
-            char **v = realloc(l->names, cap * sizeof *v);
-            if (!v) {
-                rc = ds_fail_nomem(err);
-                break;
-            }
-            l->names = v;
-        }
-        l->names[l->n] = strdup(e->d_name);
-        if (l->names[l->n])
-            l->n++;
-        else
-            rc = ds_fail_nomem(err);
-    }
-    const int why = errno;
-    closedir(d);
-    errno = why;
-    if (!rc && l->n > 1)
-        qsort(l->names, l->n, sizeof *l->names, by_bytes);
-    return rc;
-}
-
 /* The folder whose name stands in w->name. 0, 1 with *e a problem, or negative. */
 static int enter(ds_treewalk *w, int at, const char *last, ds_treeentry *e, ds_err *err)
 {
@@ -166,11 +113,12 @@ static int enter(ds_treewalk *w, int at, const char *last, ds_treeentry *e, ds_e
     if (fd < 0)
         return problem(w, e, "cannot open the folder", errno);
     level *l = &w->levels[w->depth];
-    int rc = read_names(l, fd, err);
+    *l = (level){.fd = fd};
+    int rc = ds_strlist_folder_at(&l->names, fd, last, NULL);
     if (rc) {
         const int why = errno;
         level_fini(l);
-        return rc < 0 ? rc : problem(w, e, "cannot read the folder", why);
+        return rc == DS_NOMEM ? ds_fail_nomem(err) : problem(w, e, "cannot read the folder", why);
     }
     w->depth++;
     l->path_len = w->name.len;
@@ -306,12 +254,12 @@ static int next_below(ds_treewalk *w, ds_treeentry *e, ds_err *err)
 
     while (w->depth > 0) {
         level *l = &w->levels[w->depth - 1];
-        if (l->next == l->n) {
+        if (l->next == l->names.n) {
             level_fini(l);
             w->depth--;
             continue;
         }
-        const char *last = l->names[l->next++];
+        const char *last = l->names.v[l->next++];
         w->name.len = l->path_len;
         if ((l->path_len > 0 && ds_buf_putc(&w->name, '/') != 0) ||
             ds_buf_puts(&w->name, last) != 0 || !ds_buf_cstr(&w->name))

@@ -1,15 +1,16 @@
 /* instream.c - see instream.h. */
 #include "instream.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "sig.h"
+#include "strlist.h"
 
 /* Like the descriptor that it is of, standard input's state is the process's. */
 static struct {
@@ -36,8 +37,8 @@ int ds_instream_one_file(const char *path, ds_err *err)
 }
 
 struct ds_instream {
-    char **paths;
-    size_t n, at; /* at: the current file */
+    ds_strlist paths;
+    size_t at; /* the current file */
     int fd;
     bool peeked; /* `first` was read, and nobody has had it */
     enum ds_event first;
@@ -46,24 +47,6 @@ struct ds_instream {
     ds_reader *reader;
     ds_schema schema;
 };
-
-static int path_add(ds_instream *in, const char *path, ds_err *err)
-{
-    char **more = reallocarray(in->paths, in->n + 1, sizeof *more);
-    if (!more)
-        return ds_fail_nomem(err);
-    in->paths = more;
-    more[in->n] = strdup(path);
-    if (!more[in->n])
-        return ds_fail_nomem(err);
-    in->n++;
-    return 0;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
 
 static bool is_shard(const char *name)
 {
@@ -74,14 +57,14 @@ static bool is_shard(const char *name)
 /* Shards are numbered from 0: whatever is missing in between was lost. */
 static int check_numbers(const ds_instream *in, size_t first, const char *dir, ds_err *err)
 {
-    for (size_t i = first; i < in->n; i++) {
-        const char *name = in->paths[i] + strlen(dir) + 1 + 6;
+    for (size_t i = first; i < in->paths.n; i++) {
+        const char *name = in->paths.v[i] + strlen(dir) + 1 + 6;
         char *end;
         errno = 0;
         unsigned long long no = strtoull(name, &end, 10);
         if (end == name || strcmp(end, ".dsr") != 0 || errno)
             return ds_fail(err, DS_FAIL, "%s: not a shard name: it is shard-NUMBER.dsr",
-                           in->paths[i]);
+                           in->paths.v[i]);
         if (no != i - first)
             return ds_fail(err, DS_CORRUPT, "%s: shard %zu is missing", dir, i - first);
     }
@@ -90,50 +73,30 @@ static int check_numbers(const ds_instream *in, size_t first, const char *dir, d
 
 static int folder_add(ds_instream *in, const char *dir, ds_err *err)
 {
-    size_t first = in->n;
-    int rc = 0;
-    ds_buf path = {0};
-    DIR *d = opendir(dir);
-    if (!d)
-        return ds_fail_errno(err, errno, "%s: cannot open", dir);
-    for (;;) {
-        errno = 0;
-        struct dirent *e = readdir(d);
-        if (!e && errno) {
-            rc = ds_fail_errno(err, errno, "%s: cannot read", dir);
-            goto out;
-        }
-        if (!e)
-            break;
-        if (!is_shard(e->d_name))
-            continue;
-        ds_buf_reset(&path);
-        const char *p = ds_buf_printf(&path, "%s/%s", dir, e->d_name) ? NULL : ds_buf_cstr(&path);
-        rc = p ? path_add(in, p, err) : ds_fail_nomem(err);
-        if (rc)
-            goto out;
-    }
-    if (in->n == first) {
+    const size_t first = in->paths.n;
+    ds_strlist names = {0};
+    char *path;
+    int rc = ds_strlist_folder(&names, dir, err);
+    for (size_t i = 0; rc == 0 && i < names.n; i++)
+        if (is_shard(names.v[i]))
+            rc = ds_strlist_take(&in->paths,
+                                 asprintf(&path, "%s/%s", dir, names.v[i]) < 0 ? NULL : path, err);
+    if (rc == 0 && in->paths.n == first)
         rc = ds_fail(err, DS_FAIL, "%s: a folder without shard-*.dsr files", dir);
-        goto out;
-    }
-    qsort(in->paths + first, in->n - first, sizeof *in->paths, by_name);
-    rc = check_numbers(in, first, dir, err);
-out:
-    closedir(d);
-    ds_buf_fini(&path);
-    return rc;
+    ds_strlist_fini(&names);
+    return rc ? rc : check_numbers(in, first, dir, err);
 }
 
 static int find_files(ds_instream *in, char **operands, int n, ds_err *err)
 {
     if (n == 0)
-        return path_add(in, "-", err);
+        return ds_strlist_add(&in->paths, "-", err);
     for (int i = 0; i < n; i++) {
         struct stat st;
         bool folder =
             strcmp(operands[i], "-") != 0 && stat(operands[i], &st) == 0 && S_ISDIR(st.st_mode);
-        int rc = folder ? folder_add(in, operands[i], err) : path_add(in, operands[i], err);
+        int rc = folder ? folder_add(in, operands[i], err)
+                        : ds_strlist_add(&in->paths, operands[i], err);
         if (rc)
             return rc;
     }
@@ -154,7 +117,7 @@ static void close_current(ds_instream *in)
 
 static int open_current(ds_instream *in, ds_err *err)
 {
-    const char *path = in->paths[in->at];
+    const char *path = in->paths.v[in->at];
     int rc = 0;
     if (strcmp(path, "-") == 0) {
         if (isatty(STDIN_FILENO))
@@ -185,8 +148,8 @@ static int same_schema(const ds_instream *in, ds_err *err)
     if (rc == 0)
         rc = ds_schema_digest(&b, ds_reader_schema(in->reader), err);
     if (rc == 0 && !ds_sha_eq(&a, &b))
-        rc = ds_fail(err, DS_FAIL, "%s: its schema is not that of %s", in->paths[in->at],
-                     in->paths[0]);
+        rc = ds_fail(err, DS_FAIL, "%s: its schema is not that of %s", in->paths.v[in->at],
+                     in->paths.v[0]);
     return rc;
 }
 
@@ -230,7 +193,7 @@ int ds_instream_next(ds_instream *in, enum ds_event *ev, ds_err *err)
     }
     if (in->ended) {
         if (ds_instream_last(in))
-            return ds_fail(err, DS_FAIL, "%s: read past the end", in->paths[in->at]);
+            return ds_fail(err, DS_FAIL, "%s: read past the end", in->paths.v[in->at]);
         in->before += ds_reader_pos(in->reader);
         close_current(in);
         in->at++;
@@ -255,26 +218,26 @@ const ds_schema *ds_instream_schema(const ds_instream *in)
 
 const char *ds_instream_path(const ds_instream *in)
 {
-    return strcmp(in->paths[in->at], "-") == 0 ? "standard input" : in->paths[in->at];
+    return strcmp(in->paths.v[in->at], "-") == 0 ? "standard input" : in->paths.v[in->at];
 }
 
 size_t ds_instream_files(const ds_instream *in)
 {
-    return in->n;
+    return in->paths.n;
 }
 
 bool ds_instream_last(const ds_instream *in)
 {
-    return in->at + 1 == in->n;
+    return in->at + 1 == in->paths.n;
 }
 
 uint64_t ds_instream_size(const ds_instream *in)
 {
     uint64_t sum = 0;
-    for (size_t i = 0; i < in->n; i++) {
+    for (size_t i = 0; i < in->paths.n; i++) {
         struct stat st;
-        bool std = strcmp(in->paths[i], "-") == 0;
-        if ((std ? fstat(STDIN_FILENO, &st) : stat(in->paths[i], &st)) || !S_ISREG(st.st_mode))
+        bool std = strcmp(in->paths.v[i], "-") == 0;
+        if ((std ? fstat(STDIN_FILENO, &st) : stat(in->paths.v[i], &st)) || !S_ISREG(st.st_mode))
             return 0;
         sum += (uint64_t)st.st_size;
     }
@@ -304,8 +267,6 @@ void ds_instream_free(ds_instream *in)
         return;
     close_current(in);
     ds_schema_fini(&in->schema);
-    for (size_t i = 0; i < in->n; i++)
-        free(in->paths[i]);
-    free(in->paths);
+    ds_strlist_fini(&in->paths);
     free(in);
 }

@@ -1,7 +1,6 @@
 /* shardout.c - see shardout.h. */
 #include "shardout.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <unistd.h>
 
 #include "stageout.h"
+#include "strlist.h"
 
 #define WAITING_MAX 200
 #define NAME_MAX_LEN 4096
@@ -70,16 +70,13 @@ static int shard_open(ds_shardout *s, ds_err *err)
 /* A folder with shards in it would become a mixture of two runs. */
 static int refuse_used(const char *dir, ds_err *err)
 {
-    DIR *d = opendir(dir);
-    struct dirent *e;
-    int rc = 0;
-    if (!d)
-        return ds_fail_errno(err, errno, "%s: cannot open the folder", dir);
-    while (rc == 0 && (e = readdir(d)) != NULL)
-        if (strncmp(e->d_name, "shard-", 6) == 0)
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder(&names, dir, err);
+    for (size_t i = 0; rc == 0 && i < names.n; i++)
+        if (strncmp(names.v[i], "shard-", 6) == 0)
             rc = ds_fail(err, DS_FAIL, "%s: holds shards already (%s): name an empty folder", dir,
-                         e->d_name);
-    closedir(d);
+                         names.v[i]);
+    ds_strlist_fini(&names);
     return rc;
 }
 

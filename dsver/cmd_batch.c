@@ -1,5 +1,4 @@
 /* cmd_batch.c - dsver batch: what a step of a run was computed from, down to the token ids. */
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
@@ -11,6 +10,7 @@
 #include "runset.h"
 #include "sig.h"
 #include "plural.h"
+#include "strlist.h"
 
 static int run(int argc, char **argv);
 
@@ -62,22 +62,21 @@ typedef struct row {
 static int pick_checkpoint(char **path, const char *dir, uint64_t step, ds_err *err)
 {
     uint64_t best = 0, at, most = 0;
-    DIR *d = opendir(dir);
-    int rc = d ? 0 : ds_fail_errno(err, errno, "%s", dir);
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder(&names, dir, err);
 
-    for (struct dirent *e; !rc && (e = readdir(d));) {
+    for (size_t i = 0; !rc && i < names.n; i++) {
         char again[64];
-        if (sscanf(e->d_name, "step-%" SCNu64, &at) != 1)
+        if (sscanf(names.v[i], "step-%" SCNu64, &at) != 1)
             continue;
         snprintf(again, sizeof again, "step-%06" PRIu64, at);
-        if (strcmp(again, e->d_name) != 0)
+        if (strcmp(again, names.v[i]) != 0)
             continue;
         most = at > most ? at : most;
         if (at >= step && (!best || at < best))
             best = at;
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     if (!rc && !best)
         rc = ds_fail(err, DS_FAIL,
                      "%s: no checkpoint has seen step %" PRIu64 "; the last is of step %" PRIu64,

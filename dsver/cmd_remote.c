@@ -59,17 +59,15 @@ static void say(const remote_args *a, const ds_remoteconf *c)
 
 static int list(const remote_args *a, const char *dir, ds_err *err)
 {
-    char **v = NULL;
-    size_t n = 0;
-    int rc = ds_remoteconf_names(&v, &n, dir, err);
-    for (size_t i = 0; i < n; i++) {
+    ds_strlist l = {0};
+    int rc = ds_remoteconf_names(&l, dir, err);
+    for (size_t i = 0; !rc && i < l.n; i++) {
         ds_remoteconf c = {.lazy = false};
-        if (!rc && (rc = ds_remoteconf_get(&c, dir, v[i], err)) == 0)
+        if ((rc = ds_remoteconf_get(&c, dir, l.v[i], err)) == 0)
             say(a, &c);
         ds_remoteconf_fini(&c);
-        free(v[i]);
     }
-    free(v);
+    ds_strlist_fini(&l);
     return rc;
 }
 

@@ -3,7 +3,6 @@
 #include "cmd_tok_files.h"
 #include "cmd_tok_records.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -14,6 +13,7 @@
 #include "io.h"
 #include "sig.h"
 #include "spool.h"
+#include "strlist.h"
 #include "term.h"
 #include "tok_train.h"
 #include "utf8.h"
@@ -170,72 +170,25 @@ static int read_stream(tok_reader *r, int fd, const char *path, ds_err *err)
 
 static int read_path(tok_reader *r, const char *path, bool operand, int depth, ds_err *err);
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static int list_folder(int fd, const char *path, char ***names, size_t *n, ds_err *err)
-{
-    DIR *dir = fdopendir(fd);
-    size_t cap = 0;
-    if (dir == NULL) {
-        close(fd);
-        return ds_fail_errno(err, errno, "%s", path);
-    }
-    int rc = 0;
-    for (;;) {
-        errno = 0;
-        struct dirent *e = readdir(dir);
-        if (e == NULL) {
-            if (errno != 0)
-                rc = ds_fail_errno(err, errno, "%s", path);
-            break;
-        }
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        if (*n == cap) {
-            cap = cap * 2 + 16;
-            char **p = realloc(*names, cap * sizeof *p);
-            if (p == NULL) {
-                rc = ds_fail_nomem(err);
-                break;
-            }
-            *names = p;
-        }
-        if (((*names)[*n] = strdup(e->d_name)) == NULL) {
-            rc = ds_fail_nomem(err);
-            break;
-        }
-        ++*n;
-    }
-    closedir(dir);
-    return rc;
-}
-
 static int read_folder(tok_reader *r, int fd, const char *path, int depth, ds_err *err)
 {
-    char **names = NULL;
-    size_t n = 0;
+    ds_strlist names = {0};
     ds_buf b = {0};
     ds_err why = {0};
-    int rc = list_folder(fd, path, &names, &n, &why);
+    int rc = ds_strlist_folder_at(&names, fd, path, &why);
+    close(fd);
     if (rc != 0)
         rc = skip_file(r, &why, err);
-    if (n > 0)
-        qsort(names, n, sizeof *names, by_name);
-    for (size_t i = 0; i < n && rc == 0; i++) {
+    for (size_t i = 0; i < names.n && rc == 0; i++) {
         const char *full = NULL;
         size_t len = strlen(path);
         ds_buf_reset(&b);
         if (ds_buf_printf(&b, "%s%s%s", path, len > 0 && path[len - 1] == '/' ? "" : "/",
-                          names[i]) == 0)
+                          names.v[i]) == 0)
             full = ds_buf_cstr(&b);
         rc = full != NULL ? read_path(r, full, false, depth + 1, err) : ds_fail_nomem(err);
     }
-    for (size_t i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
+    ds_strlist_fini(&names);
     ds_buf_fini(&b);
     return rc;
 }

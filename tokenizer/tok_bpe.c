@@ -218,14 +218,8 @@ static void sift_down(uint64_t *h, size_t n, size_t i)
 
 static int heap_push(ds_tok_state *st, uint64_t v)
 {
-    if (st->heap_n == st->heap_cap) {
-        size_t cap = st->heap_cap ? st->heap_cap + st->heap_cap / 2 : 1024, bytes;
-        uint64_t *h = ds_mul_size(cap, sizeof *h, &bytes) ? realloc(st->heap, bytes) : NULL;
-        if (h == NULL)
-            return ds_fail_nomem(st->err);
-        st->heap = h;
-        st->heap_cap = cap;
-    }
+    if (ds_grow(&st->heap, &st->heap_cap, st->heap_n, sizeof *st->heap))
+        return ds_fail_nomem(st->err);
     size_t i = st->heap_n++;
     while (i > 0 && st->heap[(i - 1) / 4] > v) {
         st->heap[i] = st->heap[(i - 1) / 4];

@@ -351,6 +351,10 @@ static int put_special(ds_tok *t, const json_t *map, const json_t *part, uint32_
     if (!json_is_array(ids))
         return ds_fail(err, DS_FAIL, "post_processor: special token %s is not defined",
                        name ? name : "(no id)");
+    uint32_t *more = reallocarray(*v, *n + json_array_size(ids) + 1, sizeof *more);
+    if (more == NULL)
+        return ds_fail_nomem(err);
+    *v = more;
     for (size_t i = 0; i < json_array_size(ids); i++) {
         const json_t *id = json_array_get(ids, i);
         json_int_t x = json_integer_value(id);
@@ -358,11 +362,7 @@ static int put_special(ds_tok *t, const json_t *map, const json_t *part, uint32_
             !(t->entry[x].flags & TOK_EXISTS))
             return ds_fail(err, DS_FAIL,
                            "post_processor: special token %s has an id that is not in use", name);
-        uint32_t *p = realloc(*v, (*n + 1) * sizeof *p);
-        if (p == NULL)
-            return ds_fail_nomem(err);
-        *v = p;
-        p[(*n)++] = (uint32_t)x;
+        (*v)[(*n)++] = (uint32_t)x;
     }
     return 0;
 }

@@ -2,7 +2,6 @@
  * then taken out of RUN/ledger: a stretch is whole or not there. */
 #include "abandon.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -13,6 +12,7 @@
 #include "checkpoint.h"
 #include "io.h"
 #include "net_priv.h"
+#include "strlist.h"
 
 typedef struct aside {
     const char *run;
@@ -26,15 +26,12 @@ typedef int (*entry_fn)(aside *a, const char *name, ds_err *err);
 /* fn for each name in a folder; one that is not there is empty. */
 static int each(aside *a, const char *dir, entry_fn fn, ds_err *err)
 {
-    DIR *d = opendir(dir);
-    int rc = d || errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", dir);
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder_if_there(&names, dir, err);
 
-    for (struct dirent *e; !rc && d && (errno = 0, e = readdir(d));)
-        rc = fn(a, e->d_name, err);
-    if (!rc && d && errno)
-        rc = ds_fail_errno(err, errno, "%s", dir);
-    if (d)
-        closedir(d);
+    for (size_t i = 0; !rc && i < names.n; i++)
+        rc = fn(a, names.v[i], err);
+    ds_strlist_fini(&names);
     return rc;
 }
 

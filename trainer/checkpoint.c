@@ -1,7 +1,6 @@
 /* checkpoint.c - see checkpoint.h. */
 #include "checkpoint.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -20,6 +19,7 @@
 #include "net_priv.h"
 #include "retain.h"
 #include "rmtree.h"
+#include "strlist.h"
 
 void ds_checkpoint_name(char out[32], uint64_t step)
 {
@@ -103,23 +103,20 @@ static int write_state(const char *dir, const ds_trainconf *c, const ds_ckpt_sta
 static int link_segments(const char *from, const char *to, ds_err *err)
 {
     char a[DS_PATH], b[DS_PATH] = "";
-    struct dirent *e;
+    ds_strlist names = {0};
     int rc = ds_mkdirs(to, err);
-    DIR *d = rc ? NULL : opendir(from);
 
-    if (!rc && !d)
-        return ds_fail_errno(err, errno, "%s", from);
-    while (!rc && (e = readdir(d))) {
+    rc = rc ? rc : ds_strlist_folder(&names, from, err);
+    for (size_t i = 0; !rc && i < names.n; i++) {
         uint64_t first, last;
-        if (!ds_ledger_parse_name(e->d_name, &first, &last))
+        if (!ds_ledger_parse_name(names.v[i], &first, &last))
             continue;
-        rc = ds_path_join(a, from, e->d_name, err);
-        rc = rc ? rc : ds_path_join(b, to, e->d_name, err);
+        rc = ds_path_join(a, from, names.v[i], err);
+        rc = rc ? rc : ds_path_join(b, to, names.v[i], err);
         if (!rc && link(a, b) && errno != EEXIST)
             rc = ds_copy_file(a, b, 0644, err);
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     return rc || !b[0] ? rc : ds_fsync_parent(b, err);
 }
 
@@ -127,21 +124,19 @@ static int link_segments(const char *from, const char *to, ds_err *err)
 static int link_stretches(const char *from, const char *to, ds_err *err)
 {
     char a[DS_PATH], b[DS_PATH];
-    struct dirent *e;
-    DIR *d = opendir(from);
-    int rc = 0;
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder_if_there(&names, from, err);
 
-    while (!rc && d && (e = readdir(d))) {
+    for (size_t i = 0; !rc && i < names.n; i++) {
         uint64_t number, step;
-        if (!ds_stretch_parse_name(e->d_name, &number, &step))
+        if (!ds_stretch_parse_name(names.v[i], &number, &step))
             continue;
-        rc = ds_path_join(a, from, e->d_name, err);
-        rc = rc ? rc : ds_path_join(b, to, e->d_name, err);
+        rc = ds_path_join(a, from, names.v[i], err);
+        rc = rc ? rc : ds_path_join(b, to, names.v[i], err);
         rc = rc ? rc : link_segments(a, b, err);
         rc = rc ? rc : ds_fsync_parent(b, err);
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     return rc;
 }
 
@@ -214,33 +209,31 @@ int ds_checkpoint_write(const char *run_dir, ds_net *net, const ds_trainconf *c,
 static int drop_segments(const char *run_dir, ds_err *err)
 {
     char ledger[DS_PATH], path[DS_PATH];
+    ds_strlist names = {0};
     uint64_t first, last;
-    struct dirent *e;
     int rc = ds_path_join(ledger, run_dir, "ledger", err);
-    DIR *d = rc ? NULL : opendir(ledger);
 
-    while (!rc && d && (e = readdir(d)))
-        if (ds_ledger_parse_name(e->d_name, &first, &last)) {
-            rc = ds_path_join(path, ledger, e->d_name, err);
+    rc = rc ? rc : ds_strlist_folder_if_there(&names, ledger, err);
+    for (size_t i = 0; !rc && i < names.n; i++)
+        if (ds_ledger_parse_name(names.v[i], &first, &last)) {
+            rc = ds_path_join(path, ledger, names.v[i], err);
             if (!rc && unlink(path))
                 rc = ds_fail_errno(err, errno, "%s", path);
         }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     return rc;
 }
 
 uint64_t ds_checkpoint_last(const char *run_dir, uint64_t most)
 {
-    struct dirent *e;
+    ds_strlist names = {0};
     uint64_t at, last = 0;
-    DIR *d = opendir(run_dir);
 
-    while (d && (e = readdir(d)))
-        if (ds_checkpoint_parse_name(e->d_name, &at) && at > last && at <= most)
+    (void)ds_strlist_folder_if_there(&names, run_dir, NULL);
+    for (size_t i = 0; i < names.n; i++)
+        if (ds_checkpoint_parse_name(names.v[i], &at) && at > last && at <= most)
             last = at;
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     return last;
 }
 

@@ -4,14 +4,13 @@
 #include "rerun.h"
 #include "io.h"
 
-#include <dirent.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "net_priv.h"
+#include "strlist.h"
 
 typedef struct recorded {
     uint64_t step, lr, loss, norm;
@@ -47,46 +46,27 @@ static int take_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     return ds_buf_put(&p->steps, &s, sizeof s) ? ds_fail_nomem(err) : 0;
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 /* Reads every segment in order. The first that begins after `from` tells how far apart checkpoints
  * were. */
 static int read_ledger(replay *p, ds_err *err)
 {
     char dir[DS_PATH], path[DS_PATH];
-    char **names = NULL;
-    size_t n = 0, cap = 0;
-    struct dirent *e;
-    int rc = 0;
+    ds_strlist names = {0};
 
     TRY(ds_path_join(dir, p->c->checkpoint, "ledger", err));
-    DIR *d = opendir(dir);
-    if (!d)
-        return ds_fail_errno(err, errno, "%s", dir);
-    while (!rc && (e = readdir(d))) {
-        if (strncmp(e->d_name, "ledger-", 7) != 0)
-            continue;
-        if (ds_grow(&names, &cap, n, sizeof *names) || !(names[n++] = strdup(e->d_name)))
-            rc = ds_fail_nomem(err);
-    }
-    closedir(d);
-    if (!rc && n)
-        qsort(names, n, sizeof *names, by_text);
-    for (size_t i = 0; !rc && i < n; i++) {
+    int rc = ds_strlist_folder(&names, dir, err);
+    for (size_t i = 0; !rc && i < names.n; i++) {
         uint64_t first, last;
-        if (!ds_ledger_parse_name(names[i], &first, &last) ||
-            snprintf(path, sizeof path, "%s/%s", dir, names[i]) >= DS_PATH)
-            rc = ds_fail(err, DS_CORRUPT, "%s: '%s' is no segment's name", dir, names[i]);
+        if (strncmp(names.v[i], "ledger-", 7) != 0)
+            continue;
+        if (!ds_ledger_parse_name(names.v[i], &first, &last))
+            rc = ds_fail(err, DS_CORRUPT, "%s: '%s' is no segment's name", dir, names.v[i]);
+        rc = rc ? rc : ds_path_join(path, dir, names.v[i], err);
         rc = rc ? rc : ds_ledger_read(path, &p->head, take_row, p, err);
         if (!rc && first == p->from + 1)
             p->every = last - first + 1;
     }
-    for (size_t i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
+    ds_strlist_fini(&names);
     return rc;
 }
 

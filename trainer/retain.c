@@ -1,7 +1,6 @@
 /* retain.c - see retain.h. */
 #include "retain.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 #include "checkpoint.h"
 #include "io.h"
 #include "rmtree.h"
+#include "strlist.h"
 #include "try.h"
 
 static int by_number(const void *a, const void *b)
@@ -23,17 +23,14 @@ static int by_number(const void *a, const void *b)
 /* Steps of the folder's checkpoints, ascending. */
 static int list(ds_buf *steps, const char *run_dir, ds_err *err)
 {
-    struct dirent *e;
+    ds_strlist names = {0};
     uint64_t step;
-    int rc = 0;
-    DIR *d = opendir(run_dir);
+    int rc = ds_strlist_folder(&names, run_dir, err);
 
-    if (!d)
-        return ds_fail_errno(err, errno, "%s", run_dir);
-    while (!rc && (e = readdir(d)))
-        if (ds_checkpoint_parse_name(e->d_name, &step) && ds_buf_put(steps, &step, sizeof step))
+    for (size_t i = 0; !rc && i < names.n; i++)
+        if (ds_checkpoint_parse_name(names.v[i], &step) && ds_buf_put(steps, &step, sizeof step))
             rc = ds_fail_nomem(err);
-    closedir(d);
+    ds_strlist_fini(&names);
     if (steps->len)
         qsort(steps->data, steps->len / sizeof step, sizeof step, by_number);
     return rc;
@@ -94,18 +91,18 @@ int ds_retain(const char *run_dir, const ds_sha *run, const ds_retain_conf *c, d
 void ds_retain_sweep(const char *run_dir)
 {
     char path[DS_PATH];
-    struct dirent *e;
-    DIR *d = opendir(run_dir);
+    ds_strlist names = {0};
 
-    while (d && (e = readdir(d))) {
-        const size_t len = strlen(e->d_name);
-        if (strncmp(e->d_name, ".step-", 6) == 0 && len > 10 &&
-            (!strcmp(e->d_name + len - 4, ".tmp") || !strcmp(e->d_name + len - 4, ".old")) &&
-            snprintf(path, sizeof path, "%s/%s", run_dir, e->d_name) < DS_PATH)
+    (void)ds_strlist_folder_if_there(&names, run_dir, NULL);
+    for (size_t i = 0; i < names.n; i++) {
+        const char *name = names.v[i];
+        const size_t len = strlen(name);
+        if (strncmp(name, ".step-", 6) == 0 && len > 10 &&
+            (!strcmp(name + len - 4, ".tmp") || !strcmp(name + len - 4, ".old")) &&
+            ds_path_join(path, run_dir, name, NULL) == 0)
             ds_remove_tree(path);
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
 }
 
 int ds_retain_best(const char *run_dir, uint64_t step, ds_err *err)

@@ -1,7 +1,6 @@
 /* filesum.c - see filesum.h. */
 #include "filesum.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -10,42 +9,26 @@
 #include <sys/stat.h>
 
 #include "buf.h"
+#include "strlist.h"
 
 #define DEPTH 16
 
-typedef struct names {
-    char **v;
-    size_t n, cap;
-} names;
-
-static int add_name(names *l, char *name, ds_err *err)
-{
-    if (ds_grow(&l->v, &l->cap, l->n, sizeof *l->v))
-        return ds_fail_nomem(err);
-    l->v[l->n++] = name;
-    return 0;
-}
-
 /* Regular files below dir/at, as paths relative to dir. */
-static int collect(names *l, const char *dir, const char *at, const char *except, int depth,
+static int collect(ds_strlist *l, const char *dir, const char *at, const char *except, int depth,
                    ds_err *err)
 {
+    ds_strlist here = {0};
     char path[4096];
-    struct dirent *e;
-    int rc = 0;
 
     if (depth > DEPTH || snprintf(path, sizeof path, "%s/%s", dir, at) >= (int)sizeof path)
         return ds_fail(err, DS_FAIL, "%s/%s: too deep", dir, at);
-    DIR *d = opendir(path);
-    if (!d)
-        return ds_fail_errno(err, errno, "%s", path);
-    while (!rc && (errno = 0, e = readdir(d))) {
+    int rc = ds_strlist_folder(&here, path, err);
+    for (size_t i = 0; !rc && i < here.n; i++) {
         char *name = NULL, full[8192];
         struct stat st;
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, "..") ||
-            (except && !*at && !strcmp(e->d_name, except)))
+        if (except && !*at && !strcmp(here.v[i], except))
             continue;
-        if (asprintf(&name, "%s%s%s", at, *at ? "/" : "", e->d_name) < 0) {
+        if (asprintf(&name, "%s%s%s", at, *at ? "/" : "", here.v[i]) < 0) {
             rc = ds_fail_nomem(err);
             break;
         }
@@ -57,19 +40,11 @@ static int collect(names *l, const char *dir, const char *at, const char *except
         else if (!S_ISREG(st.st_mode))
             rc = ds_fail(err, DS_FAIL, "%s: not a file", full);
         else
-            rc = add_name(l, name, err);
-        if (rc || S_ISDIR(st.st_mode))
-            free(name);
+            rc = ds_strlist_add(l, name, err);
+        free(name);
     }
-    if (!rc && errno)
-        rc = ds_fail_errno(err, errno, "%s", path);
-    closedir(d);
+    ds_strlist_fini(&here);
     return rc;
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 int ds_filesum_files(ds_sha *out, const char *dir, char *const *list, size_t n, ds_err *err)
@@ -96,14 +71,12 @@ int ds_filesum_files(ds_sha *out, const char *dir, char *const *list, size_t n, 
 
 int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err)
 {
-    names l = {0};
+    ds_strlist l = {0};
     int rc = collect(&l, dir, "", except, 0, err);
 
-    qsort(l.v ? l.v : (char *[]){NULL}, l.n, sizeof *l.v, by_text);
+    ds_strlist_sort(&l);
     rc = rc ? rc : ds_filesum_files(out, dir, l.v, l.n, err);
-    for (size_t i = 0; i < l.n; i++)
-        free(l.v[i]);
-    free(l.v);
+    ds_strlist_fini(&l);
     return rc;
 }
 
@@ -117,45 +90,24 @@ static bool is_weights(const char *name)
     return n > k && !strcmp(name + n - k, ext);
 }
 
-static int add_file(ds_buf *list, const char *name, ds_err *err)
-{
-    char *copy = strdup(name);
-
-    if (!copy || ds_buf_put(list, &copy, sizeof copy)) {
-        free(copy);
-        return ds_fail_nomem(err);
-    }
-    return 0;
-}
-
 int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
 {
-    ds_buf list = {0};
+    ds_strlist there = {0}, files = {0};
     bool conf = false, weights = false;
-    DIR *d = opendir(dir);
-    int rc = d ? 0 : ds_fail_errno(err, errno, "%s", dir);
+    int rc = ds_strlist_folder(&there, dir, err);
 
-    for (struct dirent *e; !rc && (errno = 0, e = readdir(d));) {
-        const bool c = !strcmp(e->d_name, "config.json"), w = is_weights(e->d_name);
+    for (size_t i = 0; !rc && i < there.n; i++) {
+        const char *name = there.v[i];
+        const bool c = !strcmp(name, "config.json"), w = is_weights(name);
         conf |= c;
         weights |= w;
-        if (c || w || !strcmp(e->d_name, "model.safetensors.index.json"))
-            rc = add_file(&list, e->d_name, err);
+        if (c || w || !strcmp(name, "model.safetensors.index.json"))
+            rc = ds_strlist_add(&files, name, err);
     }
-    if (!rc && errno)
-        rc = ds_fail_errno(err, errno, "%s", dir);
-    if (d)
-        closedir(d);
     if (!rc && (!conf || !weights))
         rc = ds_fail(err, DS_FAIL, "%s: no model: config.json and *.safetensors belong there", dir);
-    char **v = (char **)(void *)list.data;
-    const size_t n = list.len / sizeof *v;
-    if (!rc) {
-        qsort(v, n, sizeof *v, by_text);
-        rc = ds_filesum_files(out, dir, v, n, err);
-    }
-    for (size_t i = 0; i < n; i++)
-        free(v[i]);
-    ds_buf_fini(&list);
+    rc = rc ? rc : ds_filesum_files(out, dir, files.v, files.n, err);
+    ds_strlist_fini(&there);
+    ds_strlist_fini(&files);
     return rc;
 }

@@ -73,7 +73,7 @@ struct dcm_policy {
     uint8_t act[MAX_ROWS];
     ds_sha digest;
     safe_entry *more; /* of a user's file */
-    size_t nmore;
+    size_t nmore, cap_more;
     dcm_ids *also;
 };
 
@@ -280,10 +280,8 @@ static int safe_line(void *ctx, const char *line, const char *path, unsigned n, 
     if (!tab || sscanf(tab + 1, "%4x,xx%2x%n", &group, &elem, &end) != 2 || tab[1 + end] ||
         !(group & 1) || tab == line)
         return ds_fail(err, DS_USAGE, "%s: line %u: a creator, a tab, and gggg,xxee", path, n);
-    safe_entry *more = realloc(p->more, (p->nmore + 1) * sizeof *more);
-    if (!more)
+    if (ds_grow(&p->more, &p->cap_more, p->nmore, sizeof *p->more))
         return ds_fail_nomem(err);
-    p->more = more;
     p->more[p->nmore] = (safe_entry){strndup(line, (size_t)(tab - line)), group, elem};
     return p->more[p->nmore++].creator ? 0 : ds_fail_nomem(err);
 }

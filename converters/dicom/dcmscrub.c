@@ -19,17 +19,10 @@ typedef struct spans {
 
 static void add(spans *s, size_t at, size_t end, const char *as)
 {
-    if (s->n == s->cap) {
-        size_t cap = s->cap ? s->cap * 2 : 32, bytes;
-        span *v = ds_mul_size(cap, sizeof *v, &bytes) ? realloc(s->v, bytes) : NULL;
-        if (!v) {
-            s->failed = true;
-            return;
-        }
-        s->v = v;
-        s->cap = cap;
-    }
-    s->v[s->n++] = (span){at, end, as};
+    if (ds_grow(&s->v, &s->cap, s->n, sizeof *s->v))
+        s->failed = true;
+    else
+        s->v[s->n++] = (span){at, end, as};
 }
 
 static bool on_hit(void *ctx, const dcm_hit *hit)

@@ -6,14 +6,12 @@
 
 static int add(ds_fmtloss *l, const char *column, const char *what, bool counted, ds_err *err)
 {
-    ds_loss *v = reallocarray(l->v, l->n + 1, sizeof *v);
-    if (!v)
+    if (ds_grow(&l->v, &l->cap, l->n, sizeof *l->v))
         return ds_fail_nomem(err);
-    l->v = v;
-    v[l->n] = (ds_loss){
+    ds_loss *v = &l->v[l->n++];
+    *v = (ds_loss){
         .column = column ? strdup(column) : NULL, .what = strdup(what), .counted = counted};
-    l->n++;
-    return (column && !v[l->n - 1].column) || !v[l->n - 1].what ? ds_fail_nomem(err) : 0;
+    return (column && !v->column) || !v->what ? ds_fail_nomem(err) : 0;
 }
 
 int ds_fmtloss_say(ds_fmtloss *l, const char *column, const char *what, ds_err *err)

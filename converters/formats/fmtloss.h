@@ -19,7 +19,7 @@ typedef struct ds_loss {
 
 typedef struct ds_fmtloss {
     ds_loss *v;
-    size_t n;
+    size_t n, cap;
 } ds_fmtloss;
 
 /* `what` reads well after the column's name: "is rounded to 32 bits". */

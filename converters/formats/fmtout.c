@@ -1,7 +1,6 @@
 /* fmtout.c - see fmtout.h. */
 #include "fmtout.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -10,21 +9,18 @@
 #include <unistd.h>
 
 #include "rmtree.h"
+#include "strlist.h"
 #include "term.h"
 
 /* ---- folders ---- */
 
 static int refuse_used(const char *path, ds_err *err)
 {
-    DIR *d = opendir(path);
-    const struct dirent *e;
-    int rc = 0;
-    if (!d)
-        return errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s: no folder", path);
-    while (rc == 0 && (e = readdir(d)))
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            rc = ds_fail(err, DS_FAIL, "%s: the folder is not empty", path);
-    closedir(d);
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder_if_there(&names, path, err);
+    if (rc == 0 && names.n > 0)
+        rc = ds_fail(err, DS_FAIL, "%s: the folder is not empty", path);
+    ds_strlist_fini(&names);
     return rc;
 }
 

@@ -167,7 +167,7 @@ static size_t list_rotated(const ds_logtail *t, rotated **out)
 {
     const char *slash = strrchr(t->path, '/');
     ds_buf name = {0};
-    size_t n = 0, len = strlen(t->path);
+    size_t n = 0, cap = 0, len = strlen(t->path);
     struct dirent *e;
     *out = NULL;
     if (ds_buf_put(&name, t->path, slash ? (size_t)(slash + 1 - t->path) : 0) != 0)
@@ -182,12 +182,11 @@ static size_t list_rotated(const ds_logtail *t, rotated **out)
         if (!text || name.len <= len || strncmp(text, t->path, len) != 0 ||
             !same_log(text, t->path) || stat(text, &st) != 0 || !S_ISREG(st.st_mode))
             continue;
-        rotated *more = realloc(*out, (n + 1) * sizeof *more);
-        if (!more)
+        if (ds_grow(out, &cap, n, sizeof **out))
             break;
-        *out = more;
-        more[n].mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
-        if ((more[n].path = strdup(text)) != NULL)
+        rotated *r = *out + n;
+        r->mtime = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec;
+        if ((r->path = strdup(text)) != NULL)
             n++;
     }
     if (d)

@@ -44,7 +44,7 @@ typedef struct run {
     ds_dicom_common meta;
     told *told;
     uint64_t *sizes, *ordinals;
-    size_t ntold, cap;
+    size_t ntold, cap_told, cap_sizes, cap_ordinals;
     ds_dicom_study study;
     char *base; /* what volumes of one series or object are numbered within */
     unsigned number;
@@ -128,20 +128,11 @@ static int send_ahead(run *u)
 
 static int make_room(run *u)
 {
-    if (u->ntold < u->cap)
-        return 0;
-    size_t cap = u->cap ? u->cap * 2 : 64, a, b;
-    if (!ds_mul_size(cap, sizeof *u->told, &a) || !ds_mul_size(cap, sizeof *u->sizes, &b))
-        return ds_fail_nomem(u->err);
-    told *t = realloc(u->told, a);
-    u->told = t ? t : u->told;
-    uint64_t *sizes = realloc(u->sizes, b), *ordinals = realloc(u->ordinals, b);
-    u->sizes = sizes ? sizes : u->sizes;
-    u->ordinals = ordinals ? ordinals : u->ordinals;
-    if (!t || !sizes || !ordinals)
-        return ds_fail_nomem(u->err);
-    u->cap = cap;
-    return 0;
+    return ds_grow(&u->told, &u->cap_told, u->ntold, sizeof *u->told) ||
+                   ds_grow(&u->sizes, &u->cap_sizes, u->ntold, sizeof *u->sizes) ||
+                   ds_grow(&u->ordinals, &u->cap_ordinals, u->ntold, sizeof *u->ordinals)
+               ? ds_fail_nomem(u->err)
+               : 0;
 }
 
 /* Identifiers, accounts and source of an object that is in the output. */

@@ -1,7 +1,6 @@
 /* stagedir.c - see stagedir.h. */
 #include "stagedir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 #include "buf.h"
 #include "io.h"
 #include "rmtree.h"
+#include "strlist.h"
 
 struct ds_stagedir {
     char *dir, *work, *good;
@@ -58,15 +58,14 @@ static int sync_folder(const char *path, ds_err *err)
 /* What is in one folder, to another one. Folders that are there are gone into. */
 static int move_into(const char *from, const char *to, ds_err *err)
 {
-    DIR *d = opendir(from);
-    int rc = d ? ds_mkdirs(to, err) : ds_fail_errno(err, errno, "%s", from);
-    for (struct dirent *e; rc == 0 && (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder(&names, from, err);
+    rc = rc ? rc : ds_mkdirs(to, err);
+    for (size_t i = 0; rc == 0 && i < names.n; i++) {
         struct stat st;
         char a[DS_PATH], b[DS_PATH];
-        rc = ds_path_join(a, from, e->d_name, err);
-        rc = rc ? rc : ds_path_join(b, to, e->d_name, err);
+        rc = ds_path_join(a, from, names.v[i], err);
+        rc = rc ? rc : ds_path_join(b, to, names.v[i], err);
         if (rc)
             break;
         if (lstat(a, &st) != 0)
@@ -76,8 +75,7 @@ static int move_into(const char *from, const char *to, ds_err *err)
         else if (rename(a, b) != 0)
             rc = ds_fail_errno(err, errno, "%s", b);
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     return rc == 0 ? sync_folder(to, err) : rc;
 }
 

@@ -25,7 +25,7 @@ struct ds_mapcol {
     ds_colnames names;
     long base;
     part *v;
-    size_t n;
+    size_t n, cap;
 };
 
 /* ---- what it is made of ---- */
@@ -60,14 +60,12 @@ static int new_column(ds_mapcol **out, enum kind kind, enum ds_type type, const 
 static int add_part(ds_mapcol *m, char *text, size_t len, const char *expr, size_t expr_len,
                     ds_err *err)
 {
-    part *v = text ? reallocarray(m->v, m->n + 1, sizeof *v) : NULL;
-    if (!v) {
+    if (!text || ds_grow(&m->v, &m->cap, m->n, sizeof *m->v)) {
         free(text);
         return ds_fail_nomem(err);
     }
-    m->v = v;
-    v[m->n] = (part){.text = text, .len = len};
-    part *p = &v[m->n++];
+    part *p = &m->v[m->n++];
+    *p = (part){.text = text, .len = len};
     if (!expr)
         return 0;
     int rc = ds_where_new(&p->w, expr, expr_len, &m->names, err);

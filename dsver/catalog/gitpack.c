@@ -81,14 +81,8 @@ static size_t slot_of(const ds_gitpack *p, const git_oid *id)
 
 static int grow(ds_gitpack *p, ds_err *err)
 {
-    if (p->n == p->cap) {
-        size_t cap = p->cap ? p->cap * 2 : 64;
-        entry *e = cap > UINT32_MAX / 2 ? NULL : realloc(p->entries, cap * sizeof *e);
-        if (!e)
-            return ds_fail_nomem(err);
-        p->entries = e;
-        p->cap = cap;
-    }
+    if (p->n >= UINT32_MAX / 2 || ds_grow(&p->entries, &p->cap, p->n, sizeof *p->entries))
+        return ds_fail_nomem(err);
     if (p->nslots >= 2 * (p->n + 1))
         return 0;
     size_t nslots = p->nslots ? p->nslots * 2 : 256;

@@ -1,7 +1,6 @@
 /* packdir.c - see packdir.h. */
 #include "packdir.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <git2.h>
 #include <stdio.h>
@@ -18,22 +17,10 @@ enum {
     INDEX_MAX = 1 << 30
 };
 
-static int add_name(char ***list, size_t *n, size_t *cap, const char *name, size_t len, ds_err *err)
-{
-    if (ds_grow(list, cap, *n, sizeof **list))
-        return ds_fail_nomem(err);
-    (*list)[*n] = strndup(name, len);
-    return (*list)[*n] ? (++*n, 0) : ds_fail_nomem(err);
-}
-
 void ds_packdir_fini(ds_packdir *d)
 {
-    for (size_t i = 0; i < d->n; i++)
-        free(d->names[i]);
-    for (size_t i = 0; i < d->njunk; i++)
-        free(d->junk[i]);
-    free(d->names);
-    free(d->junk);
+    ds_strlist_fini(&d->names);
+    ds_strlist_fini(&d->junk);
     free(d->path);
     *d = (ds_packdir){0};
 }
@@ -55,19 +42,17 @@ static bool is_junk(const char *dir, const char *name)
 
 int ds_packdir_read(ds_packdir *d, const char *catalog, ds_err *err)
 {
-    size_t cap = d->n, junk_cap = d->njunk;
+    ds_strlist all = {0};
     int rc = ds_store_path(&d->path, catalog, "objects/pack", err);
-    DIR *dir = rc ? NULL : opendir(d->path);
-    if (!rc && !dir)
-        return ds_fail_errno(err, errno, "%s", d->path);
-    for (struct dirent *e; !rc && (e = readdir(dir));) {
-        if (is_junk(d->path, e->d_name))
-            rc = add_name(&d->junk, &d->njunk, &junk_cap, e->d_name, strlen(e->d_name), err);
-        else if (strlen(e->d_name) == PACK_NAME + 5 && strcmp(e->d_name + PACK_NAME, ".pack") == 0)
-            rc = add_name(&d->names, &d->n, &cap, e->d_name, PACK_NAME, err);
+    rc = rc ? rc : ds_strlist_folder(&all, d->path, err);
+    for (size_t i = 0; !rc && i < all.n; i++) {
+        const char *name = all.v[i];
+        if (is_junk(d->path, name))
+            rc = ds_strlist_add(&d->junk, name, err);
+        else if (strlen(name) == PACK_NAME + 5 && strcmp(name + PACK_NAME, ".pack") == 0)
+            rc = ds_strlist_add_part(&d->names, name, PACK_NAME, err);
     }
-    if (dir)
-        closedir(dir);
+    ds_strlist_fini(&all);
     return rc;
 }
 

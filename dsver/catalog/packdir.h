@@ -4,13 +4,12 @@
 #define DS_PACKDIR_H
 
 #include "buf.h"
+#include "strlist.h"
 
 typedef struct ds_packdir {
     char *path;
-    char **names; /* of packs, without their extensions */
-    size_t n;
-    char **junk; /* whole names of what dead writers left */
-    size_t njunk;
+    ds_strlist names; /* of packs, without their extensions */
+    ds_strlist junk;  /* whole names of what dead writers left */
 } ds_packdir;
 
 int ds_packdir_read(ds_packdir *d, const char *catalog, ds_err *err);

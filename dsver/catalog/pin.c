@@ -1,7 +1,6 @@
 /* pin.c - see pin.h. */
 #include "pin.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -12,6 +11,7 @@
 
 #include "io.h"
 #include "objcore.h"
+#include "strlist.h"
 
 enum { TRIES = 10 };
 
@@ -117,19 +117,17 @@ int ds_pin_each(ds_store *s, ds_pin_fn fn, void *ctx, ds_err *err)
 {
     char *dir = NULL;
     int rc = ds_store_path(&dir, s->dir, "locks/readers", err);
-    DIR *d = rc ? NULL : opendir(dir);
-    if (!rc && !d && errno != ENOENT)
-        rc = ds_fail_errno(err, errno, "%s", dir);
-    for (struct dirent *e; d && !rc && (e = readdir(d));) {
+    ds_strlist names = {0};
+    rc = rc ? rc : ds_strlist_folder_if_there(&names, dir, err);
+    for (size_t i = 0; !rc && i < names.n; i++) {
         char *path = NULL;
-        if (*e->d_name == '.')
+        if (*names.v[i] == '.')
             continue;
-        rc = ds_store_path(&path, dir, e->d_name, err);
+        rc = ds_store_path(&path, dir, names.v[i], err);
         rc = rc ? rc : look(path, fn, ctx, err);
         free(path);
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     free(dir);
     return rc;
 }

@@ -1,7 +1,6 @@
 /* refs.c - see refs.h. */
 #include "refs.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -13,6 +12,7 @@
 
 #include "io.h"
 #include "notedlock.h"
+#include "strlist.h"
 
 enum { REF_NAME_MAX = 512, REF_TRIES = 200, REF_DEPTH = 64, PACKED_MAX = 256 << 20 };
 
@@ -200,25 +200,11 @@ out:
 
 /* libgit2's own listing leaves out, without a word, what it cannot read - and what is not listed,
  * gc removes. So refs are listed here: loose ones, then packed ones; any error is one. */
-typedef struct refnames {
-    char **v;
-    size_t n;
-} refnames;
 
-static int add_ref(refnames *l, const char *name, size_t len, ds_err *err)
-{
-    char **v = realloc(l->v, (l->n + 1) * sizeof *v);
-    if (!v)
-        return ds_fail_nomem(err);
-    l->v = v;
-    v[l->n] = strndup(name, len);
-    return v[l->n] ? (l->n++, 0) : ds_fail_nomem(err);
-}
-
-static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err);
+static int list_loose(ds_catalog *c, ds_strlist *l, const char *rel, unsigned depth, ds_err *err);
 
 /* One entry of the folder `rel`: a folder, or a ref. */
-static int loose_entry(ds_catalog *c, refnames *l, const char *rel, const char *name,
+static int loose_entry(ds_catalog *c, ds_strlist *l, const char *rel, const char *name,
                        unsigned depth, ds_err *err)
 {
     char *sub = NULL, *path = NULL;
@@ -235,42 +221,32 @@ static int loose_entry(ds_catalog *c, refnames *l, const char *rel, const char *
     else if (S_ISDIR(st.st_mode))
         rc = list_loose(c, l, sub, depth + 1, err);
     else if (git_reference_name_is_valid(&valid, sub) == 0 && valid)
-        rc = add_ref(l, sub, strlen(sub), err);
+        rc = ds_strlist_add(l, sub, err);
     free(path);
     free(sub);
     return rc;
 }
 
-static int list_loose(ds_catalog *c, refnames *l, const char *rel, unsigned depth, ds_err *err)
+static int list_loose(ds_catalog *c, ds_strlist *l, const char *rel, unsigned depth, ds_err *err)
 {
+    ds_strlist names = {0};
     char *path = NULL;
     int rc = 0;
     if (depth > REF_DEPTH)
         return ds_fail(err, DS_CORRUPT, "catalog: %s: folders too deep", rel);
     if (asprintf(&path, "%s/%s", ds_catalog_dir(c), rel) < 0)
         return ds_fail_nomem(err);
-    DIR *d = opendir(path);
-    if (!d && (errno != ENOENT || depth == 0))
-        rc = ds_fail_errno(err, errno, "%s", path);
-    while (d && !rc) {
-        errno = 0;
-        struct dirent *e = readdir(d);
-        if (!e) {
-            if (errno)
-                rc = ds_fail_errno(err, errno, "%s", path);
-            break;
-        }
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            rc = loose_entry(c, l, rel, e->d_name, depth, err);
-    }
-    if (d)
-        closedir(d);
+    rc = depth == 0 ? ds_strlist_folder(&names, path, err)
+                    : ds_strlist_folder_if_there(&names, path, err);
+    for (size_t i = 0; !rc && i < names.n; i++)
+        rc = loose_entry(c, l, rel, names.v[i], depth, err);
+    ds_strlist_fini(&names);
     free(path);
     return rc;
 }
 
 /* packed-refs: "#" comments, "^" what a tag leads to, else 40 hex digits, a blank, the name. */
-static int list_packed(ds_catalog *c, refnames *l, ds_err *err)
+static int list_packed(ds_catalog *c, ds_strlist *l, ds_err *err)
 {
     ds_buf b = {0};
     char *path = NULL;
@@ -289,17 +265,13 @@ static int list_packed(ds_catalog *c, refnames *l, ds_err *err)
         if (len == 0 || *line == '#' || *line == '^')
             continue;
         rc = len > GIT_OID_HEXSZ + 1 && line[GIT_OID_HEXSZ] == ' '
-                 ? add_ref(l, (const char *)line + GIT_OID_HEXSZ + 1, len - GIT_OID_HEXSZ - 1, err)
+                 ? ds_strlist_add_part(l, (const char *)line + GIT_OID_HEXSZ + 1,
+                                       len - GIT_OID_HEXSZ - 1, err)
                  : ds_fail(err, DS_CORRUPT, "%s: malformed at byte %zu", path, at - len - 1);
     }
     ds_buf_fini(&b);
     free(path);
     return rc;
-}
-
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
 /* The commit that a ref leads to: 1, or 0 when it is gone meanwhile or leads to something else. */
@@ -326,12 +298,11 @@ static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
 static int each(ds_catalog *c, int (*look)(ds_catalog *, const char *, git_oid *, ds_err *),
                 ds_ref_fn fn, void *ctx, ds_err *err)
 {
-    refnames l = {0};
+    ds_strlist l = {0};
     int rc = list_loose(c, &l, "refs", 0, err);
     if (!rc)
         rc = list_packed(c, &l, err);
-    if (l.n)
-        qsort(l.v, l.n, sizeof *l.v, by_name);
+    ds_strlist_sort(&l);
     for (size_t i = 0; !rc && i < l.n; i++) {
         git_oid id;
         if (i > 0 && strcmp(l.v[i], l.v[i - 1]) == 0)
@@ -340,9 +311,7 @@ static int each(ds_catalog *c, int (*look)(ds_catalog *, const char *, git_oid *
         if (rc > 0)
             rc = fn(ctx, l.v[i], &id, err);
     }
-    for (size_t i = 0; i < l.n; i++)
-        free(l.v[i]);
-    free(l.v);
+    ds_strlist_fini(&l);
     return rc;
 }
 

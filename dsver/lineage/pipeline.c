@@ -21,19 +21,10 @@
 
 static int own(ds_argv *a, char *s, ds_err *err)
 {
-    if (s && a->n + 2 > a->cap) {
-        const size_t cap = a->cap ? 2 * a->cap : 16;
-        char **v = reallocarray(a->v, cap, sizeof *v);
-        if (v) {
-            a->v = v;
-            a->cap = cap;
-        } else {
-            free(s);
-            s = NULL;
-        }
-    }
-    if (!s)
+    if (!s || ds_grow(&a->v, &a->cap, a->n + 1, sizeof *a->v)) {
+        free(s);
         return ds_fail_nomem(err);
+    }
     a->v[a->n++] = s;
     a->v[a->n] = NULL;
     return 0;

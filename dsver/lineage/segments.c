@@ -1,7 +1,6 @@
 /* segments.c - see segments.h. */
 #include "segments.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -10,6 +9,8 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
+
+#include "strlist.h"
 
 void ds_segments_fini(ds_segments *l)
 {
@@ -23,7 +24,6 @@ static int add(ds_segments *l, const char *where, const char *name, const git_oi
                ds_err *err)
 {
     ds_segment s = {0};
-    ds_segment *v;
 
     if (!ds_ledger_parse_name(name, &s.first, &s.last))
         return ds_fail(err, DS_FAIL, "%s/%s: not the name of a segment", where, name);
@@ -31,13 +31,11 @@ static int add(ds_segments *l, const char *where, const char *name, const git_oi
         s.blob = *blob;
     if (asprintf(&s.path, "%s/%s", where, name) < 0)
         return ds_fail_nomem(err);
-    v = realloc(l->v, (l->n + 1) * sizeof *v);
-    if (!v) {
+    if (ds_grow(&l->v, &l->cap, l->n, sizeof *l->v)) {
         free(s.path);
         return ds_fail_nomem(err);
     }
-    l->v = v;
-    v[l->n++] = s;
+    l->v[l->n++] = s;
     return 0;
 }
 
@@ -61,17 +59,13 @@ static int sorted(ds_segments *l, int rc)
 
 int ds_segments_dir(ds_segments *l, const char *dir, ds_err *err)
 {
-    DIR *d = opendir(dir);
-    int rc = d ? 0 : ds_fail_errno(err, errno, "%s", dir);
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder(&names, dir, err);
 
     *l = (ds_segments){0};
-    for (struct dirent *e; !rc && (errno = 0, e = readdir(d));)
-        if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            rc = add(l, dir, e->d_name, NULL, err);
-    if (!rc && errno)
-        rc = ds_fail_errno(err, errno, "%s", dir);
-    if (d)
-        closedir(d);
+    for (size_t i = 0; !rc && i < names.n; i++)
+        rc = add(l, dir, names.v[i], NULL, err);
+    ds_strlist_fini(&names);
     return sorted(l, rc);
 }
 
@@ -125,16 +119,14 @@ void ds_stretches_fini(ds_stretches *s)
 
 static int add_stretch(ds_stretches *s, const char *name, ds_stretch **out, ds_err *err)
 {
-    ds_stretch x = {0}, *v;
+    ds_stretch x = {0};
 
     if (!ds_stretch_parse_name(name, &x.number, &x.from))
         return ds_fail(err, DS_FAIL, "abandoned/%s: not the name of a stretch", name);
-    v = realloc(s->v, (s->n + 1) * sizeof *v);
-    if (!v)
+    if (ds_grow(&s->v, &s->cap, s->n, sizeof *s->v))
         return ds_fail_nomem(err);
-    s->v = v;
-    v[s->n] = x;
-    *out = &v[s->n++];
+    s->v[s->n] = x;
+    *out = &s->v[s->n++];
     return 0;
 }
 
@@ -166,26 +158,22 @@ static int check_stretches(ds_stretches *s, int rc, ds_err *err)
 int ds_stretches_dir(ds_stretches *s, const char *checkpoint, ds_err *err)
 {
     char *dir = NULL, *path = NULL;
+    ds_strlist names = {0};
     ds_stretch *to = NULL;
-    DIR *d = NULL;
     int rc = asprintf(&dir, "%s/abandoned", checkpoint) < 0 ? (dir = NULL, ds_fail_nomem(err)) : 0;
 
     *s = (ds_stretches){0};
-    if (!rc && !(d = opendir(dir)) && errno != ENOENT)
-        rc = ds_fail_errno(err, errno, "%s", dir);
-    for (struct dirent *e; !rc && d && (errno = 0, e = readdir(d));) {
-        if (!strcmp(e->d_name, ".") || !strcmp(e->d_name, ".."))
-            continue;
-        rc = add_stretch(s, e->d_name, &to, err);
-        if (!rc && asprintf(&path, "%s/%s", dir, e->d_name) < 0)
+    rc = rc ? rc : ds_strlist_folder_if_there(&names, dir, err);
+    for (size_t i = 0; !rc && i < names.n; i++) {
+        rc = add_stretch(s, names.v[i], &to, err);
+        if (!rc && asprintf(&path, "%s/%s", dir, names.v[i]) < 0)
             rc = ds_fail_nomem(err);
         if (rc)
             break;
         rc = ds_segments_dir(&to->segments, path, err);
         free(path);
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     free(dir);
     return check_stretches(s, rc, err);
 }

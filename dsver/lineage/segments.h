@@ -20,7 +20,7 @@ typedef struct ds_segment {
 /* Sorted by their first step. Zeroed is valid. */
 typedef struct ds_segments {
     ds_segment *v;
-    size_t n;
+    size_t n, cap;
 } ds_segments;
 void ds_segments_fini(ds_segments *l);
 int ds_segments_dir(ds_segments *l, const char *dir,
@@ -40,7 +40,7 @@ typedef struct ds_stretch {
 } ds_stretch;
 typedef struct ds_stretches {
     ds_stretch *v;
-    size_t n;
+    size_t n, cap;
 } ds_stretches;
 void ds_stretches_fini(ds_stretches *s);
 /* abandoned/ of a checkpoint, or of a run's tree in the catalog; none where there is no such

@@ -164,20 +164,16 @@ static void *go_ahead(void *arg)
 /* The first remote that is lazy; NULL when none is. */
 static int find_remote(char **name, const char *dir, ds_err *err)
 {
-    char **v = NULL;
-    size_t n = 0;
-    int rc = ds_remoteconf_names(&v, &n, dir, err);
+    ds_strlist l = {0};
+    int rc = ds_remoteconf_names(&l, dir, err);
     *name = NULL;
-    for (size_t i = 0; i < n; i++) {
+    for (size_t i = 0; !rc && !*name && i < l.n; i++) {
         ds_remoteconf c = {.lazy = false};
-        if (!rc && !*name && ds_remoteconf_get(&c, dir, v[i], NULL) == 0 && c.lazy) {
-            *name = v[i];
-            v[i] = NULL;
-        }
+        if (ds_remoteconf_get(&c, dir, l.v[i], NULL) == 0 && c.lazy && !(*name = strdup(l.v[i])))
+            rc = ds_fail_nomem(err);
         ds_remoteconf_fini(&c);
-        free(v[i]);
     }
-    free(v);
+    ds_strlist_fini(&l);
     return rc;
 }
 

@@ -52,69 +52,48 @@ static int set(const char *dir, const char *name, const char *key, const char *v
 /* ---- which there are ---- */
 
 typedef struct names {
-    char **v;
-    size_t n;
-    bool nomem;
+    ds_strlist *l;
+    ds_err *err;
 } names;
 
 static int on_setting(void *ctx, const char *name, const char *value)
 {
-    names *l = ctx;
+    names *x = ctx;
     const char *end = strrchr(name, '.');
     (void)value;
     if (strncmp(name, "remote.", 7) != 0 || !end || strcmp(end, ".url") != 0 || end <= name + 7)
         return 0;
-    char **v = realloc(l->v, (l->n + 1) * sizeof *v);
-    if (v)
-        l->v = v;
-    if (!v || !(v[l->n] = strndup(name + 7, (size_t)(end - name) - 7))) {
-        l->nomem = true;
-        return 0;
-    }
-    for (size_t i = 0; i < l->n; i++)
-        if (strcmp(v[i], v[l->n]) == 0) {
-            free(v[l->n]);
+    name += 7;
+    const size_t len = (size_t)(end - name);
+    for (size_t i = 0; i < x->l->n; i++)
+        if (strlen(x->l->v[i]) == len && memcmp(x->l->v[i], name, len) == 0)
             return 0;
-        }
-    l->n++;
-    return 0;
+    return ds_strlist_add_part(x->l, name, len, x->err);
 }
 
-static int by_text(const void *a, const void *b)
+int ds_remoteconf_names(ds_strlist *out, const char *dir, ds_err *err)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-int ds_remoteconf_names(char ***out, size_t *n, const char *dir, ds_err *err)
-{
-    names l = {.n = 0};
-    int rc = ds_config_each(dir, on_setting, &l, err);
-    if (!rc && l.nomem)
-        rc = ds_fail_nomem(err);
-    if (l.n)
-        qsort(l.v, l.n, sizeof *l.v, by_text);
-    *out = l.v;
-    *n = l.n;
+    names x = {.l = out, .err = err};
+    int rc = ds_config_each(dir, on_setting, &x, err);
+    ds_strlist_sort(out);
     return rc;
 }
 
 static int default_name(char **name, const char *dir, ds_err *err)
 {
-    char **v = NULL;
-    size_t n = 0, pick = 0;
-    int rc = ds_remoteconf_names(&v, &n, dir, err);
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(v[i], "origin") == 0)
+    ds_strlist l = {0};
+    size_t pick = 0;
+    int rc = ds_remoteconf_names(&l, dir, err);
+    for (size_t i = 0; i < l.n; i++)
+        if (strcmp(l.v[i], "origin") == 0)
             pick = i;
-    if (!rc && n == 0)
+    if (!rc && l.n == 0)
         rc = ds_fail(err, DS_FAIL, "%s: knows no remote; name one with dsver remote add", dir);
-    else if (!rc && n > 1 && strcmp(v[pick], "origin") != 0)
-        rc = ds_fail(err, DS_USAGE, "which remote? There are %zu, and none is named origin", n);
-    else if (!rc && !(*name = strdup(v[pick])))
+    else if (!rc && l.n > 1 && strcmp(l.v[pick], "origin") != 0)
+        rc = ds_fail(err, DS_USAGE, "which remote? There are %zu, and none is named origin", l.n);
+    else if (!rc && !(*name = strdup(l.v[pick])))
         rc = ds_fail_nomem(err);
-    for (size_t i = 0; i < n; i++)
-        free(v[i]);
-    free(v);
+    ds_strlist_fini(&l);
     return rc;
 }
 

@@ -11,6 +11,7 @@
 
 #include "remote.h"
 #include "store.h"
+#include "strlist.h"
 
 typedef struct ds_remoteconf {
     char *name, *url, *catalog, *credentials;
@@ -20,8 +21,8 @@ void ds_remoteconf_fini(ds_remoteconf *c);
 
 /* name NULL: "origin", or the only one there is. DS_FAIL when there is none. */
 int ds_remoteconf_get(ds_remoteconf *c, const char *dir, const char *name, ds_err *err);
-/* All, in order of their names; *names and each of them are the caller's. */
-int ds_remoteconf_names(char ***names, size_t *n, const char *dir, ds_err *err);
+/* The names of all, in order, into an empty list. */
+int ds_remoteconf_names(ds_strlist *names, const char *dir, ds_err *err);
 /* Checks everything first. catalog, credentials: NULL when not given. */
 int ds_remoteconf_add(const char *dir, const char *name, const char *url, const char *catalog,
                       const char *credentials, ds_err *err);

@@ -3,7 +3,6 @@
  * A file is written beside its place as NAME.tmp-XXXX, synced, and linked or renamed; what killed
  * writers left is removed a day later by the next who lists the folder.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -15,6 +14,7 @@
 #include "io.h"
 #include "remote.h"
 #include "sig.h"
+#include "strlist.h"
 
 enum { CHUNK = 1 << 20, STALE_SECONDS = 86400 };
 
@@ -60,34 +60,24 @@ static int list_entry(const char *dir, const char *name, ds_remote_list_fn fn, v
 /* Temporary files of `format` and the like, which nobody lists. */
 static void drop_stale_above(const folder *f)
 {
-    DIR *d = opendir(f->path);
-    for (const struct dirent *e; d && (e = readdir(d));)
-        if (strstr(e->d_name, ".tmp-"))
-            (void)list_entry(f->path, e->d_name, NULL, NULL, NULL);
-    if (d)
-        closedir(d);
+    ds_strlist names = {0};
+    const int rc = ds_strlist_folder_if_there(&names, f->path, NULL);
+    for (size_t i = 0; !rc && i < names.n; i++)
+        if (strstr(names.v[i], ".tmp-"))
+            (void)list_entry(f->path, names.v[i], NULL, NULL, NULL);
+    ds_strlist_fini(&names);
 }
 
 static int dir_list(void *self, const char *name, ds_remote_list_fn fn, void *ctx, ds_err *err)
 {
     char *path = NULL;
     int rc = join(&path, self, name, err);
-    DIR *d = rc ? NULL : opendir(path);
-    if (!rc && !d && errno != ENOENT)
-        rc = ds_fail_errno(err, errno, "%s", path);
-    while (d && !rc) {
-        errno = 0;
-        struct dirent *e = readdir(d);
-        if (!e) {
-            if (errno)
-                rc = ds_fail_errno(err, errno, "%s", path);
-            break;
-        }
-        if (*e->d_name != '.')
-            rc = list_entry(path, e->d_name, fn, ctx, err);
-    }
-    if (d)
-        closedir(d);
+    ds_strlist names = {0};
+    rc = rc ? rc : ds_strlist_folder_if_there(&names, path, err);
+    for (size_t i = 0; !rc && i < names.n; i++)
+        if (*names.v[i] != '.')
+            rc = list_entry(path, names.v[i], fn, ctx, err);
+    ds_strlist_fini(&names);
     if (!rc && strcmp(name, "packs/") == 0)
         drop_stale_above(self);
     free(path);

@@ -55,7 +55,7 @@ typedef struct ds_colstat {
     ds_names seen; /* scratch: the words of a chunk */
     /* Of JSON: of its objects' members (statmember.h), in the order in which they were met. */
     struct ds_statmember *members;
-    size_t nmembers;
+    size_t nmembers, cap_members;
     bool member; /* this is one: numbers are doubles, values JSON text */
     /* While a chunk is looked at that lies in a spool: its first byte is there. */
     ds_spool *spool;

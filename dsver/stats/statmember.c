@@ -18,7 +18,7 @@ void ds_statmember_reset(ds_colstat *s)
     }
     free(s->members);
     s->members = NULL;
-    s->nmembers = 0;
+    s->nmembers = s->cap_members = 0;
 }
 
 ds_colstat *ds_statmember_at(ds_colstat *s, const void *name, size_t len, size_t hint, size_t most)
@@ -31,11 +31,9 @@ ds_colstat *ds_statmember_at(ds_colstat *s, const void *name, size_t len, size_t
     }
     if (s->nmembers == most)
         return NULL;
-    struct ds_statmember *v = realloc(s->members, (s->nmembers + 1) * sizeof *v);
-    if (!v)
+    if (ds_grow(&s->members, &s->cap_members, s->nmembers, sizeof *s->members))
         return NULL;
-    s->members = v;
-    v += s->nmembers;
+    struct ds_statmember *v = s->members + s->nmembers;
     v->len = len;
     v->name = malloc(len + 1);
     if (!v->name)

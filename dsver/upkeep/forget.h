@@ -36,7 +36,7 @@ typedef struct ds_forgotten {
     uint64_t blocks, sources; /* rewritten; emptied */
     ds_buf touched;           /* git_oid: of those versions */
     ds_taint *taints;
-    size_t ntaints;
+    size_t ntaints, cap_taints;
     ds_sha statement; /* SHA-256 of its text */
     ds_collected gone;
 } ds_forgotten;

@@ -1,7 +1,6 @@
 /* health.c - see health.h. */
 #include "health.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +13,7 @@
 #include "refs.h"
 #include "sig.h"
 #include "sourcescan.h"
+#include "strlist.h"
 
 enum {
     KEPT_MAX = 10000,
@@ -36,7 +36,7 @@ typedef struct health {
     ds_trouble_fn fn;
     void *ctx;
     kept *kept;
-    size_t nkept;
+    size_t nkept, cap;
     ds_oidset files;
     ds_manline line;
     bool pages_erased; /* of the version at hand */
@@ -62,11 +62,9 @@ static int on_piece(void *ctx, const ds_objproblem *p)
         tell(h, p->file, p->offset, "", p->reason, "");
         return 0;
     }
-    kept *k = realloc(h->kept, (h->nkept + 1) * sizeof *k);
-    if (!k)
+    if (ds_grow(&h->kept, &h->cap, h->nkept, sizeof *h->kept))
         return ds_fail_nomem(h->err);
-    h->kept = k;
-    k += h->nkept;
+    kept *k = h->kept + h->nkept;
     *k = (kept){
         .id = *p->id, .offset = p->offset, .file = strdup(p->file), .reason = strdup(p->reason)};
     h->nkept++;
@@ -129,29 +127,28 @@ static int check_packs(health *h, ds_err *err)
 {
     char *path = NULL, *file = NULL;
     int rc = ds_store_path(&path, ds_catalog_dir(h->store->cat), "objects/pack", err);
-    DIR *d = rc ? NULL : opendir(path);
-    if (!rc && !d)
-        rc = ds_fail_errno(err, errno, "%s", path);
-    for (struct dirent *e; !rc && (e = readdir(d));) {
-        size_t len = strlen(e->d_name);
+    ds_strlist names = {0};
+    rc = rc ? rc : ds_strlist_folder(&names, path, err);
+    for (size_t i = 0; !rc && i < names.n; i++) {
+        const char *name = names.v[i];
+        const size_t len = strlen(name);
         ds_err why = {0};
-        if (strncmp(e->d_name, "pack-", 5) != 0 || len < 10 ||
-            (strcmp(e->d_name + len - 5, ".pack") != 0 && strcmp(e->d_name + len - 4, ".idx") != 0))
+        if (strncmp(name, "pack-", 5) != 0 || len < 10 ||
+            (strcmp(name + len - 5, ".pack") != 0 && strcmp(name + len - 4, ".idx") != 0))
             continue;
-        rc = ds_store_path(&file, path, e->d_name, err);
+        rc = ds_store_path(&file, path, name, err);
         int bad = rc ? 0 : ds_gitpack_verify(file, &why);
         if (bad == DS_NOMEM) {
             rc = ds_fail_nomem(err);
         } else if (bad) {
-            char name[300];
-            snprintf(name, sizeof name, "catalog.git/objects/pack/%s", e->d_name);
-            tell(h, name, 0, "", why.msg, "");
+            char where[300];
+            snprintf(where, sizeof where, "catalog.git/objects/pack/%s", name);
+            tell(h, where, 0, "", why.msg, "");
         }
         free(file);
         file = NULL;
     }
-    if (d)
-        closedir(d);
+    ds_strlist_fini(&names);
     free(path);
     return rc;
 }

@@ -1,7 +1,6 @@
 /* mend.c - see mend.h. */
 #include "mend.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,9 +17,11 @@
 #include "rmtree.h"
 #include "sig.h"
 #include "storefind.h"
+#include "strlist.h"
 
-#define ASIDE "damaged" /* folder in the catalog: packs that are being read as far as they can be  \
-                         */
+#define ASIDE                                                                                      \
+    "damaged" /* folder in the catalog: packs that are being read as far as they can be            \
+               */
 #define PACK_MAX ((size_t)2 << 30)
 
 typedef struct mend {
@@ -206,8 +207,8 @@ static int find_bad(mend *m, const ds_packdir *d, ds_err *err)
 {
     char *aside = NULL;
     int rc = ds_store_path(&aside, ds_catalog_dir(m->cat), ASIDE, err);
-    for (size_t i = 0; !rc && i < d->n; i++) {
-        const char *name = d->names[i];
+    for (size_t i = 0; !rc && i < d->names.n; i++) {
+        const char *name = d->names.v[i];
         bool pack = false, index = false;
         rc = is_whole(&pack, d, name, ".pack", err);
         rc = rc ? rc : is_whole(&index, d, name, ".idx", err);
@@ -273,21 +274,21 @@ static int rescue(mend *m, ds_err *err)
 {
     char *aside = NULL;
     int rc = ds_store_path(&aside, ds_catalog_dir(m->cat), ASIDE, err);
-    DIR *dir = rc ? NULL : opendir(aside);
-    const bool any = dir != NULL;
-    for (struct dirent *e; !rc && dir && (e = readdir(dir));) {
+    ds_strlist names = {0};
+    const bool any = !rc && ds_path_exists(aside);
+    rc = rc ? rc : ds_strlist_folder_if_there(&names, aside, err);
+    for (size_t i = 0; !rc && i < names.n; i++) {
         char *path = NULL;
         ds_buf b = {0};
-        if (e->d_name[0] == '.')
+        if (names.v[i][0] == '.')
             continue;
-        rc = ds_store_path(&path, aside, e->d_name, err);
+        rc = ds_store_path(&path, aside, names.v[i], err);
         rc = rc ? rc : ds_read_file(&b, path, PACK_MAX, err);
         rc = rc ? rc : run_git(m, "unpack-objects", "-r", &b, true, err);
         free(path);
         ds_buf_fini(&b);
     }
-    if (dir)
-        closedir(dir);
+    ds_strlist_fini(&names);
     rc = rc ? rc : reopen(m, err);
     rc = rc || !any ? rc : gather_loose(m, err);
     if (!rc && any)

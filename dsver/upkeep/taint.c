@@ -44,11 +44,9 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
 static int add_taint(tainting *t, const ds_run_ref *ref, const ds_run_info *info, ds_err *err)
 {
     ds_forgotten *f = t->out;
-    ds_taint *v = realloc(f->taints, (f->ntaints + 1) * sizeof *v);
-    if (!v)
+    if (ds_grow(&f->taints, &f->cap_taints, f->ntaints, sizeof *f->taints))
         return ds_fail_nomem(err);
-    f->taints = v;
-    v += f->ntaints++;
+    ds_taint *v = f->taints + f->ntaints++;
     *v = (ds_taint){.run = strdup(info->name),
                     .digest = strdup(ref->digest),
                     .step = t->first == UINT64_MAX ? 0 : t->first};

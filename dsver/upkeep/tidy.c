@@ -77,8 +77,8 @@ static int need_young(ds_tidy *t, const ds_packdir *d, ds_err *err)
     int rc = 0;
 
     t->loose = true;
-    for (size_t i = 0; !rc && i < d->n; i++) {
-        rc = ds_packdir_ids(&ids, d, d->names[i], t->young, err);
+    for (size_t i = 0; !rc && i < d->names.n; i++) {
+        rc = ds_packdir_ids(&ids, d, d->names.v[i], t->young, err);
         for (size_t at = 0; !rc && at < ids.len; at += sizeof(git_oid))
             rc = ds_gitwalk_add(&t->walk, (const git_oid *)(const void *)(ids.data + at), err);
     }
@@ -137,12 +137,12 @@ static int join_packs(const ds_tidy *t, const ds_packdir *d, ds_err *err)
     }
     if (!rc)
         rc = ds_gitpack_publish(k.pack, err);
-    for (size_t i = 0; !rc && i < d->n; i++) {
-        if (strcmp(d->names[i], ds_gitpack_name(k.pack)) == 0)
+    for (size_t i = 0; !rc && i < d->names.n; i++) {
+        if (strcmp(d->names.v[i], ds_gitpack_name(k.pack)) == 0)
             continue;
-        rc = ds_packdir_unlink(d, d->names[i], ".idx", err);
+        rc = ds_packdir_unlink(d, d->names.v[i], ".idx", err);
         if (!rc)
-            rc = ds_packdir_unlink(d, d->names[i], ".pack", err);
+            rc = ds_packdir_unlink(d, d->names.v[i], ".pack", err);
     }
     ds_gitpack_free(k.pack);
     return rc;
@@ -158,11 +158,11 @@ int ds_tidy_run(ds_tidy *t, bool dry_run, ds_tidied *out, ds_err *err)
     rc = rc ? rc : need_young(t, &d, err);
     if (!rc && git_odb_foreach(ds_catalog_odb(t->cat), count, &c) < 0)
         rc = ds_fail(err, DS_CORRUPT, "%s: its objects cannot be listed", d.path);
-    out->leftovers = d.njunk;
-    for (size_t i = 0; !rc && !dry_run && i < d.njunk; i++)
-        rc = ds_packdir_unlink(&d, d.junk[i], "", err);
-    if (!rc && (d.n > CATALOG_PACKS_MAX || c.idle > c.all / WORTH)) {
-        out->joined = d.n;
+    out->leftovers = d.junk.n;
+    for (size_t i = 0; !rc && !dry_run && i < d.junk.n; i++)
+        rc = ds_packdir_unlink(&d, d.junk.v[i], "", err);
+    if (!rc && (d.names.n > CATALOG_PACKS_MAX || c.idle > c.all / WORTH)) {
+        out->joined = d.names.n;
         out->pruned = c.idle;
         rc = dry_run ? 0 : join_packs(t, &d, err);
     }

@@ -1,7 +1,6 @@
 /* checkout.c - see checkout.h. */
 #include "checkout.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -17,6 +16,7 @@
 #include "readback.h"
 #include "rmtree.h"
 #include "sig.h"
+#include "strlist.h"
 
 enum { MARK_MAX = 1 << 20 };
 
@@ -70,20 +70,14 @@ static bool is_listed(const ds_buf *mark, const char *name)
 
 static int check_names(const char *dir, const ds_buf *mark, bool *empty, ds_err *err)
 {
-    int rc = 0;
-    DIR *d = opendir(dir);
-    if (!d)
-        return ds_fail_errno(err, errno, "%s", dir);
-    *empty = true;
-    for (struct dirent *e; !rc && (e = readdir(d));) {
-        if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0)
-            continue;
-        *empty = false;
-        if (!is_listed(mark, e->d_name) || !mark->len)
+    ds_strlist names = {0};
+    int rc = ds_strlist_folder(&names, dir, err);
+    *empty = names.n == 0;
+    for (size_t i = 0; !rc && i < names.n; i++)
+        if (!is_listed(mark, names.v[i]) || !mark->len)
             rc = ds_fail(err, DS_FAIL, "%s: holds '%s', which no checkout put there", dir,
-                         e->d_name);
-    }
-    closedir(d);
+                         names.v[i]);
+    ds_strlist_fini(&names);
     return rc;
 }
 

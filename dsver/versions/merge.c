@@ -55,7 +55,7 @@ struct ds_merge {
     size_t nwant;
     ds_buf ranges; /* ds_range */
     ds_conflict *conflicts;
-    size_t nconflicts;
+    size_t nconflicts, cap_conflicts;
     ds_merge_stats stats;
     ds_sourcelist sources; /* of both: ours, then what theirs has besides */
     ds_buf map;            /* uint64_t: the merged number of each of theirs' sources */
@@ -98,13 +98,8 @@ static int read_changes(changes *c, ds_store *s, const git_oid *base, const git_
     if (!rc && !c->seen)
         rc = ds_fail_nomem(err);
     while (!rc) {
-        if (c->n == cap) {
-            cap = cap ? 2 * cap : 256;
-            change *v = realloc(c->v, cap * sizeof *v);
-            if (!v)
-                return ds_fail_nomem(err);
-            c->v = v;
-        }
+        if (ds_grow(&c->v, &cap, c->n, sizeof *c->v))
+            return ds_fail_nomem(err);
         c->v[c->n] = (change){.order = c->n};
         rc = ds_verdiff_next(c->diff, &c->v[c->n].it, err);
         if (rc <= 0)
@@ -194,13 +189,11 @@ static int conflict(ds_merge *m, const change *ours, const change *theirs, enum 
         free(c.key);
         return 0;
     }
-    ds_conflict *v = realloc(m->conflicts, (m->nconflicts + 1) * sizeof *v);
-    if (!v) {
+    if (ds_grow(&m->conflicts, &m->cap_conflicts, m->nconflicts, sizeof *m->conflicts)) {
         free(c.key);
         return ds_fail_nomem(err);
     }
-    m->conflicts = v;
-    v[m->nconflicts++] = c;
+    m->conflicts[m->nconflicts++] = c;
     m->stats.conflicts++;
     return 0;
 }

@@ -11,7 +11,7 @@ static int read_lines(ds_verside *v, bool (*skip)(void *, const git_oid *), void
     ds_manscan s = {0};
     ds_manline l = {0};
     ds_sha origin;
-    size_t cap = 0;
+    size_t lines = 0, files = 0, was = 0; /* how many there is room for */
     int rc = ds_manscan_open(&s, v->store->cat, &v->version.tree, "blocks", err);
 
     s.skip = skip;
@@ -24,17 +24,10 @@ static int read_lines(ds_verside *v, bool (*skip)(void *, const git_oid *), void
         if (l.nchunks != v->schema.n + 1)
             rc = ds_fail(err, DS_CORRUPT, "a block of %zu chunks for %zu columns", l.nchunks,
                          v->schema.n);
-        if (!rc && v->n == cap) {
-            cap = cap ? 2 * cap : 64;
-            ds_manline *p = realloc(v->lines, cap * sizeof *p);
-            git_oid *q = realloc(v->files, cap * sizeof *q);
-            ds_sha *r = realloc(v->was, cap * sizeof *r);
-            v->lines = p ? p : v->lines;
-            v->files = q ? q : v->files;
-            v->was = r ? r : v->was;
-            if (!p || !q || !r)
-                rc = ds_fail_nomem(err);
-        }
+        if (!rc && (ds_grow(&v->lines, &lines, v->n, sizeof *v->lines) ||
+                    ds_grow(&v->files, &files, v->n, sizeof *v->files) ||
+                    ds_grow(&v->was, &was, v->n, sizeof *v->was)))
+            rc = ds_fail_nomem(err);
         if (!rc)
             rc = ds_manscan_addr(&s, &l, &v->was[v->n], &origin, err);
         if (!rc) {

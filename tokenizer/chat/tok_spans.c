@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "tok_grow.h"
+#include "buf.h"
 #include "tok_priv.h"
 #include "utf8.h"
 
@@ -34,7 +34,7 @@ int ds_spantext_put(ds_spantext *t, const void *p, size_t len, ds_span like, ds_
 {
     if (len == 0)
         return 0;
-    if (ds_tok_grow((void **)&t->v, &t->cap, t->n, sizeof *t->v) || ds_buf_put(&t->text, p, len))
+    if (ds_grow(&t->v, &t->cap, t->n, sizeof *t->v) || ds_buf_put(&t->text, p, len))
         return ds_fail_nomem(err);
     const ds_span *last = t->n ? &t->v[t->n - 1] : NULL;
     like.end = t->text.len;
@@ -61,7 +61,7 @@ void ds_spantext_fini(ds_spantext *t)
 static int put_place(spans_run *r, size_t start, size_t end)
 {
     ds_places *at = r->at;
-    if (ds_tok_grow((void **)&at->v, &at->cap, at->n, sizeof *at->v))
+    if (ds_grow(&at->v, &at->cap, at->n, sizeof *at->v))
         return ds_fail_nomem(r->err);
     at->v[at->n++] = (ds_place){start, end};
     return 0;

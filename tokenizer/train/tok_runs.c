@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "hash.h"
 #include "spool.h"
-#include "tok_grow.h"
 
 enum {
     FAN = 32,
@@ -224,7 +224,7 @@ static int add_run(ds_word_runs *r, run *x, ds_err *err)
     for (;;) {
         unsigned level = x->level;
         pthread_mutex_lock(&r->lock);
-        bool fits = ds_tok_grow((void **)&r->v, &r->cap, r->n, sizeof(run *)) == 0, many = false;
+        bool fits = ds_grow(&r->v, &r->cap, r->n, sizeof(run *)) == 0, many = false;
         if (fits) {
             r->v[r->n++] = x;
             many = take_level(r, level, v);

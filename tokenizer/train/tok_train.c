@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "hash.h"
-#include "tok_grow.h"
 #include "tok_runs.h"
 #include "tok_table.h"
 #include "tok_write.h"
@@ -87,8 +87,7 @@ static pair_info *pair_get(trainer *t, uint64_t pair)
     size_t i = pair_slot(t, pair);
     if (t->index[i] != NONE)
         return &t->info[t->index[i]];
-    if (t->n_info >= NONE - 1 ||
-        ds_tok_grow((void **)&t->info, &t->cap_info, t->n_info, sizeof *t->info) != 0)
+    if (t->n_info >= NONE - 1 || ds_grow(&t->info, &t->cap_info, t->n_info, sizeof *t->info) != 0)
         return NULL;
     t->index[i] = (uint32_t)t->n_info;
     t->info[t->n_info] = (pair_info){.pair = pair, .stamp = NONE};
@@ -104,7 +103,7 @@ static bool before(const heap_entry *a, const heap_entry *b)
 
 static int heap_push(trainer *t, heap_entry e)
 {
-    if (ds_tok_grow((void **)&t->heap, &t->cap_heap, t->n_heap, sizeof *t->heap) != 0)
+    if (ds_grow(&t->heap, &t->cap_heap, t->n_heap, sizeof *t->heap) != 0)
         return DS_NOMEM;
     size_t i = t->n_heap++;
     for (; i > 0 && before(&e, &t->heap[(i - 1) / 2]); i = (i - 1) / 2)
@@ -139,7 +138,7 @@ static int pair_add(trainer *t, uint32_t a, uint32_t b, uint32_t word, bool fres
     word_list *l = &p->words;
     if (l->n == 0 || l->v[l->n - 1] != word) {
         size_t cap = l->cap;
-        if (ds_tok_grow((void **)&l->v, &cap, l->n, sizeof *l->v) != 0 || cap > NONE)
+        if (ds_grow(&l->v, &cap, l->n, sizeof *l->v) != 0 || cap > NONE)
             return DS_NOMEM;
         l->cap = (uint32_t)cap;
         l->v[l->n++] = word;
@@ -148,7 +147,7 @@ static int pair_add(trainer *t, uint32_t a, uint32_t b, uint32_t word, bool fres
     if (!fresh || p->stamp == t->stamp)
         return 0;
     p->stamp = t->stamp;
-    if (ds_tok_grow((void **)&t->fresh, &t->cap_fresh, t->n_fresh, sizeof *t->fresh) != 0)
+    if (ds_grow(&t->fresh, &t->cap_fresh, t->n_fresh, sizeof *t->fresh) != 0)
         return DS_NOMEM;
     t->fresh[t->n_fresh++] = (uint32_t)(p - t->info);
     return 0;

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "buf.h"
 #include "hash.h"
-#include "tok_grow.h"
 #include "tok_json.h"
 #include "json.h"
 #include "utf8.h"
@@ -48,7 +48,7 @@ static int enter(tok_table *t, size_t at, uint32_t *id)
         *id = t->slot[i];
         return 0;
     }
-    if (ds_tok_grow((void **)&t->text, &t->cap_text, t->n, sizeof *t->text) != 0)
+    if (ds_grow(&t->text, &t->cap_text, t->n, sizeof *t->text) != 0)
         return DS_NOMEM;
     t->text[t->n] = (tok_text){at, (uint32_t)len};
     t->slot[i] = *id = t->n++;
@@ -107,7 +107,7 @@ int ds_tok_table_merge(tok_table *t, uint32_t a, uint32_t b, bool note, uint32_t
 {
     size_t at = t->pool.len, need = (size_t)t->text[a].len + t->text[b].len;
     if (need > UINT32_MAX || ds_buf_reserve(&t->pool, need) != 0 ||
-        ds_tok_grow((void **)&t->merge, &t->cap_merges, t->n_merges, sizeof *t->merge) != 0)
+        ds_grow(&t->merge, &t->cap_merges, t->n_merges, sizeof *t->merge) != 0)
         return DS_NOMEM;
     memcpy(t->pool.data + at, t->pool.data + t->text[a].at, t->text[a].len);
     memcpy(t->pool.data + at + t->text[a].len, t->pool.data + t->text[b].at, t->text[b].len);
