@@ -88,40 +88,55 @@ int ds_json_parse(json_t **out, const void *data, size_t len, const char *what, 
     return ds_fail(err, DS_FAIL, "%s: line %d, byte %d: %s", what, e.line, e.position, e.text);
 }
 
-static int dump(ds_buf *b, const json_t *v, int depth, ds_err *err);
+/* Text being written: on one line, or with two blanks a level. */
+typedef struct text {
+    ds_buf *b;
+    bool pretty;
+    ds_err *err;
+} text;
 
-static int dump_object(ds_buf *b, const json_t *v, int depth, ds_err *err)
+static int dump(text *t, const json_t *v, int depth);
+
+/* Before the first member of an object or array, and behind its last. */
+static int line(text *t, int depth)
+{
+    int rc = t->pretty ? ds_buf_putc(t->b, '\n') : 0;
+    for (int i = 0; t->pretty && !rc && i < depth; i++)
+        rc = ds_buf_puts(t->b, "  ");
+    return rc;
+}
+
+static int dump_object(text *t, const json_t *v, int depth)
 {
     /* jansson's iterators want a non-const object though they only read it. */
     json_t *o = json_incref((json_t *)(uintptr_t)v);
-    int rc = ds_buf_putc(b, '{');
+    int rc = ds_buf_putc(t->b, '{');
     bool first = true;
     for (void *it = json_object_iter(o); it && !rc; it = json_object_iter_next(o, it)) {
         const char *key = json_object_iter_key(it);
-        if (!first)
-            rc = ds_buf_putc(b, ',');
+        rc = first ? 0 : ds_buf_putc(t->b, ',');
         first = false;
-        if (!rc)
-            rc = ds_json_str(b, key, strlen(key));
-        if (!rc)
-            rc = ds_buf_putc(b, ':');
-        if (!rc)
-            rc = dump(b, json_object_iter_value(it), depth + 1, err);
+        rc = rc ? rc : line(t, depth + 1);
+        rc = rc ? rc : ds_json_str(t->b, key, strlen(key));
+        rc = rc ? rc : ds_buf_puts(t->b, t->pretty ? ": " : ":");
+        rc = rc ? rc : dump(t, json_object_iter_value(it), depth + 1);
     }
     json_decref(o);
-    return rc ? rc : ds_buf_putc(b, '}');
+    rc = rc || first ? rc : line(t, depth);
+    return rc ? rc : ds_buf_putc(t->b, '}');
 }
 
-static int dump_array(ds_buf *b, const json_t *v, int depth, ds_err *err)
+static int dump_array(text *t, const json_t *v, int depth)
 {
-    int rc = ds_buf_putc(b, '[');
-    for (size_t i = 0; i < json_array_size(v) && !rc; i++) {
-        if (i)
-            rc = ds_buf_putc(b, ',');
-        if (!rc)
-            rc = dump(b, json_array_get(v, i), depth + 1, err);
+    const size_t n = json_array_size(v);
+    int rc = ds_buf_putc(t->b, '[');
+    for (size_t i = 0; i < n && !rc; i++) {
+        rc = i ? ds_buf_putc(t->b, ',') : 0;
+        rc = rc ? rc : line(t, depth + 1);
+        rc = rc ? rc : dump(t, json_array_get(v, i), depth + 1);
     }
-    return rc ? rc : ds_buf_putc(b, ']');
+    rc = rc || !n ? rc : line(t, depth);
+    return rc ? rc : ds_buf_putc(t->b, ']');
 }
 
 /* A real that happens to be whole keeps ".0", so that it is read back as a real. */
@@ -137,37 +152,45 @@ static int dump_real(ds_buf *b, double v)
     return ds_buf_puts(b, ".0");
 }
 
-static int dump(ds_buf *b, const json_t *v, int depth, ds_err *err)
+static int dump(text *t, const json_t *v, int depth)
 {
     if (depth >= DEPTH_MAX && (json_is_object(v) || json_is_array(v)))
-        return ds_fail(err, DS_FAIL, "JSON nested deeper than %d", DEPTH_MAX);
+        return ds_fail(t->err, DS_FAIL, "JSON nested deeper than %d", DEPTH_MAX);
     switch (json_typeof(v)) {
     case JSON_OBJECT:
-        return dump_object(b, v, depth, err);
+        return dump_object(t, v, depth);
     case JSON_ARRAY:
-        return dump_array(b, v, depth, err);
+        return dump_array(t, v, depth);
     case JSON_STRING:
-        return ds_json_str(b, json_string_value(v), json_string_length(v));
+        return ds_json_str(t->b, json_string_value(v), json_string_length(v));
     case JSON_INTEGER:
-        return ds_buf_printf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        return ds_buf_printf(t->b, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
     case JSON_REAL:
-        return dump_real(b, json_real_value(v));
+        return dump_real(t->b, json_real_value(v));
     case JSON_TRUE:
-        return ds_buf_puts(b, "true");
+        return ds_buf_puts(t->b, "true");
     case JSON_FALSE:
-        return ds_buf_puts(b, "false");
+        return ds_buf_puts(t->b, "false");
     default:
-        return ds_buf_puts(b, "null");
+        return ds_buf_puts(t->b, "null");
     }
+}
+
+static int dump_text(text *t, const json_t *v)
+{
+    const size_t before = t->b->len;
+    int rc = v ? dump(t, v, 0) : ds_fail(t->err, DS_FAIL, "JSON value is absent");
+    if (rc)
+        t->b->len = before;
+    return rc == DS_NOMEM ? ds_fail_nomem(t->err) : rc;
 }
 
 int ds_json_dump(ds_buf *b, const json_t *v, ds_err *err)
 {
-    size_t before = b->len;
-    int rc = v ? dump(b, v, 0, err) : ds_fail(err, DS_FAIL, "JSON value is absent");
-    if (rc)
-        b->len = before;
-    if (rc == DS_NOMEM)
-        return ds_fail_nomem(err);
-    return rc;
+    return dump_text(&(text){.b = b, .err = err}, v);
+}
+
+int ds_json_dump_pretty(ds_buf *b, const json_t *v, ds_err *err)
+{
+    return dump_text(&(text){.b = b, .pretty = true, .err = err}, v);
 }

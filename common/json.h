@@ -22,7 +22,10 @@ int ds_json_real(ds_buf *b, double v);
 /* Parses a document: duplicates rejected, depth limited, exact offsets in messages. `what` names
  * it. */
 int ds_json_parse(json_t **out, const void *data, size_t len, const char *what, ds_err *err);
-/* Canonical text: members in insertion order, no white space, integers exact. */
+/* Canonical text: members in insertion order, no white space, integers exact, reals as short as
+ * they read back. */
 int ds_json_dump(ds_buf *b, const json_t *v, ds_err *err);
+/* The same for people: a line for each member, two blanks a level. */
+int ds_json_dump_pretty(ds_buf *b, const json_t *v, ds_err *err);
 
 #endif

@@ -1,8 +1,6 @@
 /* jsonfile.c - see jsonfile.h. */
 #include "jsonfile.h"
 
-#include <stdlib.h>
-
 #include "io.h"
 
 #define LARGEST ((size_t)16 << 20)
@@ -22,14 +20,13 @@ int ds_jsonfile_read(json_t **o, const char *dir, const char *name, ds_err *err)
 int ds_jsonfile_write(const char *dir, const char *name, const json_t *o, ds_err *err)
 {
     char path[DS_PATH];
-    char *text = json_dumps(o, JSON_INDENT(2));
     ds_buf b = {0};
     int rc = ds_path_join(path, dir, name, err);
 
-    if (!rc && (!text || ds_buf_puts(&b, text) || ds_buf_putc(&b, '\n')))
+    rc = rc ? rc : ds_json_dump_pretty(&b, o, err);
+    if (!rc && ds_buf_putc(&b, '\n'))
         rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_atomic_write(path, 0644, b.data, b.len, err);
     ds_buf_fini(&b);
-    free(text);
     return rc;
 }

@@ -110,30 +110,32 @@ static int put_curves(ds_buf *h, const ds_metrics *m, ds_err *err)
 
 static int put_settings(ds_buf *h, const ds_run *r, ds_err *err)
 {
-    static const char *const longer[] = {"error", "split", "truncate"};
+    ds_buf text = {0};
     json_t *o = NULL;
     const char *key;
     json_t *v;
     int rc = ds_json_parse(&o, r->training, strlen(r->training), "run description", err);
 
-    if (!rc && ds_buf_printf(h,
-                             "<h2>Settings</h2>\n<table>\n"
-                             "<tr><th>steps</th><td>%" PRIu64 " of %" PRIu64 " rows of %" PRIu32
-                             " tokens</td></tr>\n<tr><th>seed</th><td>%" PRIu64 "</td></tr>\n"
-                             "<tr><th>packing window</th><td>%" PRIu32
-                             "</td></tr>\n<tr><th>longer records</th><td>%s</td></tr>\n",
-                             r->steps, r->rows, r->seq_len, r->seed, r->window,
-                             (unsigned)r->longer < 3 ? longer[r->longer] : "?"))
+    if (!rc &&
+        ds_buf_printf(h,
+                      "<h2>Settings</h2>\n<table>\n"
+                      "<tr><th>steps</th><td>%" PRIu64 " of %" PRIu64 " rows of %" PRIu32
+                      " tokens</td></tr>\n<tr><th>seed</th><td>%" PRIu64 "</td></tr>\n"
+                      "<tr><th>packing window</th><td>%" PRIu32
+                      "</td></tr>\n<tr><th>longer records</th><td>%s</td></tr>\n",
+                      r->steps, r->rows, r->seq_len, r->seed, r->window, ds_long_names[r->longer]))
         rc = ds_fail_nomem(err);
     json_object_foreach(o, key, v)
     {
-        char *text = rc ? NULL : json_dumps(v, JSON_ENCODE_ANY);
+        ds_buf_reset(&text);
+        rc = rc ? rc : ds_json_dump(&text, v, err);
         if (!rc)
-            rc = text ? put_row(h, key, text, err) : ds_fail_nomem(err);
-        free(text);
+            rc = ds_buf_cstr(&text) ? put_row(h, key, (const char *)text.data, err)
+                                    : ds_fail_nomem(err);
     }
     if (!rc && ds_buf_puts(h, "</table>\n"))
         rc = ds_fail_nomem(err);
+    ds_buf_fini(&text);
     json_decref(o);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "hash.h"
+#include "json.h"
 #include "statmember.h"
 #include "statwords.h"
 
@@ -371,7 +372,7 @@ int ds_colstat_value_text(ds_buf *out, const ds_colstat *s, const uint8_t *p, si
         return ds_buf_puts(out, p[0] ? "true" : "false");
     if (len == 8 && t == DS_F64) {
         memcpy(&f, p, sizeof f);
-        return ds_buf_printf(out, "%.17g", f);
+        return isfinite(f) ? ds_json_real(out, f) : ds_buf_printf(out, "%g", f);
     }
     if (len == 8 && (t == DS_I64 || t == DS_TIMESTAMP))
         return ds_buf_printf(out, "%lld", (long long)(int64_t)ds_get_u64(p));

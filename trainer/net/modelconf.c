@@ -467,10 +467,9 @@ int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c, ds_err *err)
     if (!rc && extra)
         json_object_update_missing(o, extra);
     json_decref(extra);
-    char *text = rc ? NULL : json_dumps(o, JSON_INDENT(2));
-    if (!rc)
-        rc = !text || ds_buf_puts(out, text) || ds_buf_putc(out, '\n') ? ds_fail_nomem(err) : 0;
-    free(text);
+    rc = rc ? rc : ds_json_dump_pretty(out, o, err);
+    if (!rc && ds_buf_putc(out, '\n'))
+        rc = ds_fail_nomem(err);
     json_decref(o);
     return rc;
 }
