@@ -1,7 +1,6 @@
 /* json.c - see json.h. Text follows RFC 8259. */
 #include "json.h"
 
-#include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>

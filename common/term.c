@@ -1,7 +1,6 @@
 /* term.c - see term.h. */
 #include "term.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>

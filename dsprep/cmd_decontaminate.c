@@ -1,5 +1,4 @@
 /* cmd_decontaminate.c - dsprep decontaminate: drops records that overlap evaluation sets. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

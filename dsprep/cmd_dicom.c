@@ -1,7 +1,6 @@
 /* cmd_dicom.c - dsprep dicom: hands over to dsprep-dicom, which is a program of its own so that no
  * other command loads the libraries that parse DICOM. */
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 

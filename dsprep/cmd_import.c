@@ -1,8 +1,6 @@
 /* cmd_import.c - dsprep import: records out of a format of other tools. */
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "cmd_format.h"
 #include "dsr_prov.h"

@@ -1,5 +1,4 @@
 /* cmd_sample.c - dsprep sample: some of the records, the same ones whenever it is asked for. */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

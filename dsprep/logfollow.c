@@ -1,7 +1,6 @@
 /* logfollow.c - see logfollow.h. */
 #include "logfollow.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,6 +1,5 @@
 /* cmd_audit.c - dsver audit. */
 #include <inttypes.h>
-#include <string.h>
 
 #include "audit.h"
 #include "cmd_verb.h"

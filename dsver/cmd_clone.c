@@ -1,5 +1,4 @@
 /* cmd_clone.c - dsver clone. */
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 

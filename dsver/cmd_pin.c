@@ -1,5 +1,4 @@
 /* cmd_pin.c - dsver pin and unpin: versions that gc leaves alone whatever becomes of branches. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

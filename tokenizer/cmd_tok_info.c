@@ -3,7 +3,6 @@
 #include "io.h"
 #include "json.h"
 
-#include <inttypes.h>
 #include <unistd.h>
 
 static int put_ids(ds_buf *b, const uint32_t *ids, size_t n, const char *sep)

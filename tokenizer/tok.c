@@ -1,7 +1,6 @@
 /* tok.c - questions about a loaded tokenizer. */
 #include "tok_priv.h"
 
-#include <string.h>
 
 const ds_sha *ds_tok_digest(const ds_tok *tok)
 {

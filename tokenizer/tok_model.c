@@ -5,7 +5,6 @@
  */
 #include "tok_model.h"
 
-#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>

@@ -6,7 +6,6 @@
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <unistd.h>
 
 #include "cmd_finetune.h"
 #include "io.h"

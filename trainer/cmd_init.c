@@ -1,7 +1,6 @@
 /* cmd_init.c - dstrain init: a small model with seeded random weights. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "cmd_train.h"
 #include "io.h"

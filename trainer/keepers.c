@@ -1,7 +1,6 @@
 /* keepers.c - see keepers.h. */
 #include "keepers.h"
 
-#include <string.h>
 
 #include "net_priv.h"
 

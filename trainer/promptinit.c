@@ -2,7 +2,6 @@
 #include "promptinit.h"
 #include "io.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

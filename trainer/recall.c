@@ -2,7 +2,6 @@
 #include "recall.h"
 #include "io.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "segments.h"

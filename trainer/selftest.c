@@ -3,7 +3,6 @@
  */
 #include "selftest.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* dsr_reader.c - reading a DSR stream; see dsr_io.h and docs/dsr-format.md, section 1. */
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <poll.h>
 #include <stdlib.h>

@@ -1,7 +1,6 @@
 /* dsr_rows.c - see dsr_rows.h. */
 #include "dsr_rows.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* dsr_writer.c - writing a DSR stream; see dsr_io.h and docs/dsr-format.md, section 1. */
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <zstd.h>

@@ -2,7 +2,6 @@
  * same bytes when it is written again, so nothing in it goes unchecked. */
 #include "lineagecore.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,6 @@
  * segments: one for every byte of every sample, the most significant first. */
 #include "dcmrle.h"
 
-#include <string.h>
 
 /* PackBits into out[0], out[step], ... n values; what is missing at the end is an error. */
 static bool unpack(uint8_t *out, size_t step, size_t n, const uint8_t *p, size_t len)

@@ -7,7 +7,6 @@
  * have short names: text is KEY.txt, meta KEY.json, label KEY.cls. A column without a value has no
  * file.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,5 +1,4 @@
 /* logguess.c - see logsource.h: deciding by evidence. */
-#include <inttypes.h>
 #include <string.h>
 
 #include "logsource.h"

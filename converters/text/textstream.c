@@ -1,7 +1,6 @@
 /* textstream.c - see textstream.h. */
 #include "textstream.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -2,11 +2,9 @@
 #include "dicomfiles.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 /* ---- the command's side -------------------------------------------------------------------------

@@ -1,7 +1,6 @@
 /* mapcol.c - see mapcol.h. */
 #include "mapcol.h"
 
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* whereeval.c - see where.h: the value of an expression for one record. */
 #include <inttypes.h>
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 #include "whereparse.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "utf8.h"
 

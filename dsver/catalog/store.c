@@ -1,8 +1,6 @@
 /* store.c - see store.h. */
 #include "store.h"
 
-#include <errno.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>

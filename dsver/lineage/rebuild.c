@@ -1,7 +1,6 @@
 /* rebuild.c - see rebuild.h. */
 #include "rebuild.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* stepargs.c - see stepargs.h. */
 #include "stepargs.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "steprules.h"

@@ -1,6 +1,5 @@
 /* sqlversion.c - tables of commits, refs, and what versions are made of; see sqlcore.h. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "dsr_origin.h"
 #include "history.h"

@@ -1,15 +1,11 @@
 /* s3client.c - see s3client.h. */
 #include "s3client.h"
 
-#include <ctype.h>
 #include <curl/curl.h>
-#include <errno.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "backoff.h"
 #include "io.h"

@@ -3,9 +3,7 @@
  * This thread picks the objects and makes new packs in tmp/; workers send. A pack's heads follow
  * it: a pack without heads is a push that died, and counts for nothing.
  */
-#include <errno.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
 #include "transfer.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "sig.h"
 

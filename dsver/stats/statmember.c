@@ -1,7 +1,6 @@
 /* statmember.c - see statmember.h. */
 #include "statmember.h"
 
-#include <errno.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,7 +1,6 @@
 /* health.c - see health.h. */
 #include "health.h"
 
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
-#include <sys/file.h>
 #include <sys/random.h>
 
 #include "objcore.h"

@@ -2,7 +2,6 @@
 #include "recblock.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* ---- a version ---- */
 

@@ -3,7 +3,6 @@
  * bytes that they stand for. */
 #include "tok_spans.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -2,7 +2,6 @@
  * the subset of docs/chat-templates.md. */
 #include "tok_tmplpriv.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

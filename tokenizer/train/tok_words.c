@@ -1,7 +1,6 @@
 /* tok_words.c - counting pretokens. */
 #include "tok_words.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,7 +1,6 @@
 /* classify.c - see classify.h. */
 #include "classify.h"
 
-#include <limits.h>
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
