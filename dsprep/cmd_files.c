@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
+#include "cmd_transform.h"
 #include "dsr_prov.h"
 #include "options.h"
 #include "sig.h"
@@ -50,7 +52,7 @@ typedef struct files {
     const char *quarantine, *store;
     ds_shardopts shards;
     int64_t max_ratio;
-    bool mtime, as_is, quiet;
+    bool mtime, as_is, quiet, json;
     /* what is open */
     ds_schema schema;
     ds_filecols col;
@@ -241,18 +243,39 @@ static int convert(files *f, char **operands, int n, ds_err *err)
     return rc || !f->unchanged ? rc : ds_unchanged_keep(f->unchanged, err);
 }
 
+static uint64_t bytes_of(const files *f)
+{
+    return f->bytes + (f->unchanged ? ds_unchanged_bytes(f->unchanged) : 0);
+}
+
 static void say(const files *f)
 {
-    fprintf(stderr,
-            "dsprep files: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
-            " failed; %" PRIu64 " bytes",
-            f->records + f->bad.held + f->bad.failed, f->records, f->bad.held, f->bad.failed,
-            f->bytes + (f->unchanged ? ds_unchanged_bytes(f->unchanged) : 0));
+    ds_accounts_say("dsprep files", f->records, &f->bad);
+    fprintf(stderr, "; %" PRIu64 " bytes", bytes_of(f));
     if (f->unchanged)
         fprintf(stderr, " read, %" PRIu64 " records unchanged", ds_unchanged_count(f->unchanged));
     if (f->left_out)
         fprintf(stderr, "; %" PRIu64 " devices, pipes and sockets left out", f->left_out);
     fputc('\n', stderr);
+}
+
+static void say_json(const files *f)
+{
+    json_t *all = ds_accounts_json("dsprep files", f->records, &f->bad, &f->bad.counts);
+    json_t *more = json_pack("{s:I,s:{s:I}}", "bytes", (json_int_t)bytes_of(f), "left_out",
+                             "special", (json_int_t)f->left_out);
+    if (more && f->unchanged &&
+        json_object_set_new(more, "unchanged",
+                            json_integer((json_int_t)ds_unchanged_count(f->unchanged))) != 0) {
+        json_decref(more);
+        more = NULL;
+    }
+    if (!more || json_object_update(all, more) != 0) {
+        json_decref(all);
+        all = NULL;
+    }
+    json_decref(more);
+    ds_accounts_print(all);
 }
 
 static int run(int argc, char **argv)
@@ -268,6 +291,7 @@ static int run(int argc, char **argv)
         DSPREP_MAX_RATIO(f.max_ratio),
         DSPREP_BAD_INPUT(f.on_error, f.quarantine),
         DSPREP_SHARDS(f.shards),
+        DSPREP_JSON(f.json),
         DSPREP_QUIET(f.quiet),
         OPT_END,
     };
@@ -278,10 +302,12 @@ static int run(int argc, char **argv)
         return rc;
     ds_err err = {0};
     ds_sig_setup();
-    if (f.quiet)
+    if (f.quiet || f.json)
         ds_log_level = 0;
     rc = convert(&f, operands, n, &err);
-    if (!rc && ds_log_level > 0)
+    if (!rc && f.json)
+        say_json(&f);
+    else if (!rc && ds_log_level > 0)
         say(&f);
     const bool partial = f.bad.held + f.bad.failed > 0;
     ds_shardout_free(f.out);
@@ -294,6 +320,5 @@ static int run(int argc, char **argv)
     ds_buf_fini(&f.key);
     ds_buf_fini(&f.target);
     free(f.part);
-    rc = ds_command_end(&ds_cmd_files, &err, false);
-    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+    return ds_transform_end(&ds_cmd_files, &(ds_rowopts){.json = f.json}, &err, partial);
 }

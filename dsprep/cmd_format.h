@@ -6,7 +6,8 @@
 
 #define DS_FORMAT_NAMES "jsonl, csv, mds, tfrecord, webdataset, megatron, llmc, npy or npz"
 
-/* name NULL: by the end of `path`'s name. DS_USAGE with the names there are. */
+/* name NULL: by the end of `path`'s name, or what is in that folder. DS_USAGE with the names there
+ * are. */
 int ds_format_named(const ds_format **f, const char *name, const char *path, ds_err *err);
 
 #endif

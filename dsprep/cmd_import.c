@@ -2,6 +2,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "accounts.h"
 #include "cmd_format.h"
 #include "dsr_prov.h"
 #include "options.h"
@@ -20,7 +21,7 @@ const ds_command ds_cmd_import = {
     .operands = "INPUT...",
     .min_operands = 1,
     .max_operands = -1,
-    .example = "dsprep import --format mds corpus-mds/ | dsver commit -m 'theirs' corpus\n"
+    .example = "dsprep import corpus-mds/ | dsver commit -m 'theirs' corpus\n"
                "dsprep import --key-field id posts.jsonl.zst | dsprep head\n"
                "dsprep import --format webdataset shards/*.tar | dsprep info",
     .description =
@@ -28,7 +29,9 @@ const ds_command ds_cmd_import = {
         "standard output, or shard files into a folder with -o. An INPUT is a file, a folder "
         "(everything below it whose name ends as the format's files do), for megatron what "
         "INPUT.bin and INPUT.idx begin with, or - for standard input. gz, xz, zst and bz2 are "
-        "unpacked. The format goes by the name's end, unless --format says it.\n\n"
+        "unpacked. The format goes by the name's end - of a folder by its index.json, which is "
+        "MDS, "
+        "or the ends of the names in it - unless --format says it.\n\n"
         "Columns and types are those of dsr-schema.json beside the first input, or of --schema; "
         "without one, those that the format itself says, and for jsonl, tfrecord and webdataset "
         "those found in the first megabyte. --key-field names the field that is the key; "
@@ -247,10 +250,7 @@ static void say(const importing *m)
                m->bad.failed, m->left_out);
     if (ds_log_level < 1)
         return;
-    fprintf(stderr,
-            "dsprep import: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64
-            " failed",
-            m->records + m->bad.held + m->bad.failed, m->records, m->bad.held, m->bad.failed);
+    ds_accounts_say("dsprep import", m->records, &m->bad);
     if (m->left_out)
         fprintf(stderr, "; %" PRIu64 " files of other names left out", m->left_out);
     fputc('\n', stderr);

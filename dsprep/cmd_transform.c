@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "json.h"
 #include "sig.h"
 #include "term.h"
@@ -48,11 +49,7 @@ void ds_transform_say(const ds_rowopts *o, const ds_rowresult *r, const ds_rowpl
                       const json_t *more)
 {
     if (o->json) {
-        json_t *all = accounts(r, p, more);
-        char *line = all ? json_dumps(all, JSON_COMPACT | JSON_REAL_PRECISION(9)) : NULL;
-        fprintf(stderr, "%s\n", line ? line : "{\"error\":\"out of memory\"}");
-        free(line);
-        json_decref(all);
+        ds_accounts_print(accounts(r, p, more));
         return;
     }
     ds_buf text = {0};

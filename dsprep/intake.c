@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "accounts.h"
 #include "charset.h"
 #include "pool.h"
 
@@ -113,31 +114,19 @@ int ds_intake_run(ds_intake *in, const ds_textopts *o, const ds_textsink *sink, 
     return rc;
 }
 
-static json_t *by_reason(const ds_reason *v, size_t n)
-{
-    json_t *o = json_object();
-    for (size_t i = 0; o && i < n; i++)
-        (void)json_object_set_new(o, v[i].reason, json_integer((json_int_t)v[i].count));
-    return o;
-}
-
 static void say_json(ds_intake *in, const char *command, uint64_t links, uint64_t special,
                      const json_t *more)
 {
-    const ds_counts *c = &in->before;
     (void)ds_counts_join(&in->before, &in->bad.counts, NULL);
-    json_t *all =
-        json_pack("{s:s,s:I,s:I,s:o,s:o,s:{s:I,s:I,s:I}}", "command", command, "input",
-                  (json_int_t)(in->records + in->bad.held + in->bad.failed), "output",
-                  (json_int_t)in->records, "held", by_reason(c->held, c->nheld), "failed",
-                  by_reason(c->failed, c->nfailed), "left_out", "links", (json_int_t)links,
-                  "special", (json_int_t)special, "of_another_kind", (json_int_t)in->nforeign);
-    char *line = all && (!more || !json_object_update(all, (json_t *)(uintptr_t)more))
-                     ? json_dumps(all, JSON_COMPACT)
-                     : NULL;
-    fprintf(stderr, "%s\n", line ? line : "{\"error\":\"out of memory\"}");
-    free(line);
-    json_decref(all);
+    json_t *all = ds_accounts_json(command, in->records, &in->bad, &in->before);
+    json_t *left_out = json_pack("{s:I,s:I,s:I}", "links", (json_int_t)links, "special",
+                                 (json_int_t)special, "of_another_kind", (json_int_t)in->nforeign);
+    if (json_object_set_new(all, "left_out", left_out) != 0 ||
+        (more && json_object_update(all, (json_t *)(uintptr_t)more) != 0)) {
+        json_decref(all);
+        all = NULL;
+    }
+    ds_accounts_print(all);
 }
 
 void ds_intake_say(ds_intake *in, const char *command, const json_t *more)
@@ -151,10 +140,7 @@ void ds_intake_say(ds_intake *in, const char *command, const json_t *more)
     }
     if (ds_log_level == 0)
         return;
-    fprintf(stderr,
-            "%s: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64 " held + %" PRIu64 " failed",
-            command, in->records + in->bad.held + in->bad.failed, in->records, in->bad.held,
-            in->bad.failed);
+    ds_accounts_say(command, in->records, &in->bad);
     if (links > 0)
         fprintf(stderr, "; %" PRIu64 " symbolic or hard links left out", links);
     if (special > 0)

@@ -40,10 +40,7 @@ typedef struct ds_intake_args {
         DSPREP_MAX_RATIO((a).max_ratio),                                                           \
         OPT_SIZE(0, "max-unpacked", (a).max_unpacked, "SIZE",                                      \
                  "how much an archive may unpack to; default any"),                                \
-        DSPREP_THREADS((a).threads),                                                               \
-        OPT_FLAG(0, "json", (a).json,                                                              \
-                 "what is said on standard error as JSON lines, an error too"),                    \
-        DSPREP_QUIET((a).quiet)
+        DSPREP_THREADS((a).threads), DSPREP_JSON((a).json), DSPREP_QUIET((a).quiet)
 
 typedef struct ds_intake {
     const ds_intake_args *a;

@@ -14,6 +14,8 @@
 
 /* ---- who reads raw inputs ---- */
 
+#define DSPREP_JSON(v)                                                                             \
+    OPT_FLAG(0, "json", v, "what is said on standard error as JSON lines, an error too")
 #define DSPREP_BAD_INPUT(what, file)                                                               \
     OPT_CHOICE(0, "on-error", what, "WHAT", ds_onerror_names, "what to do with bad input"),        \
         OPT_STR(0, "quarantine", file, "FILE",                                                     \
@@ -24,7 +26,8 @@
 /* o: a ds_shardopts that began as DS_SHARDOPTS_DEFAULTS. */
 #define DSPREP_SHARDS(o)                                                                           \
     OPT_STR('o', "output", (o).dir, "DIR", "write shard files into a folder"),                     \
-        OPT_SIZE(0, "shard-size", (o).size, "SIZE", "bytes after which a shard ends; default 64M"),  \
+        OPT_SIZE(0, "shard-size", (o).size, "SIZE",                                                \
+                 "bytes after which a shard ends; default 64M"),                                   \
         OPT_INT('z', "level", (o).level, "N", 0, 19,                                               \
                 "zstd level, 0 = none; default 0 to a pipe, 3 to files")
 

@@ -459,7 +459,7 @@ static int finish(void *v, ds_fmtwritten *done, ds_err *err)
          ds_buf_puts(&t, "],\"version\":2}\n")))
         rc = ds_fail_nomem(err);
     if (rc == 0)
-        rc = ds_fmtdir_write(&w->dir, "index.json", t.data, t.len, err);
+        rc = ds_fmtdir_write(&w->dir, DS_MDS_INDEX, t.data, t.len, err);
     if (rc == 0)
         rc = ds_fmtdir_commit(&w->dir, err);
     *done = (ds_fmtwritten){w->files + 1, w->bytes + t.len};
@@ -496,6 +496,7 @@ const ds_format ds_format_mds = {
     .name = "mds",
     .summary = "MosaicML Streaming shards",
     .ext = ".mds",
+    .mark = DS_MDS_INDEX,
     .flags = DS_FORMAT_FOLDER,
     .begin = begin,
     .open = open_out,

@@ -35,7 +35,7 @@ typedef struct ds_fmtwrite {
     const char *path;    /* NULL or "-": standard output */
     uint64_t shard_size; /* bytes of a file; 0 = the format's own */
     bool shards;         /* a folder of files, where that is a choice */
-    int level; /* where the format compresses; 0 = not, -1 = its own */
+    int level;           /* where the format compresses; 0 = not, -1 = its own */
     int threads;
     uint64_t memory;    /* bytes that may be held */
     const char *column; /* of formats of one column */
@@ -72,7 +72,8 @@ typedef struct ds_fmtsink {
 typedef struct ds_format {
     const char *name;
     const char *summary;
-    const char *ext; /* of its files, with the dot */
+    const char *ext;  /* of its files, with the dot */
+    const char *mark; /* the file that tells a folder of it from others; NULL: there is none */
     unsigned flags;
 
     int (*begin)(void **w, const ds_fmtwrite *o, const ds_schema *s, ds_fmtloss *l, ds_err *err);
@@ -93,5 +94,8 @@ extern const ds_format *const ds_formats[];        /* NULL at the end */
 const ds_format *ds_format_find(const char *name); /* NULL: there is none */
 /* By the end of an input's name, seen through .gz and the like. */
 const ds_format *ds_format_of(const char *path);
+/* By what is in a folder: a mark, or else files whose names all end as those of one format do. NULL
+ * when neither is so, or it cannot be read. */
+const ds_format *ds_format_of_folder(const char *dir);
 
 #endif

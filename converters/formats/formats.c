@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "format.h"
+#include "strlist.h"
 #include "unpack.h"
 
 #define FORMATS(X)                                                                                 \
@@ -38,4 +39,35 @@ const ds_format *ds_format_of(const char *path)
             return ds_formats[i];
     }
     return NULL;
+}
+
+static const ds_format *marked(const ds_strlist *names)
+{
+    for (size_t i = 0; ds_formats[i]; i++)
+        for (size_t k = 0; ds_formats[i]->mark && k < names->n; k++)
+            if (strcmp(names->v[k], ds_formats[i]->mark) == 0)
+                return ds_formats[i];
+    return NULL;
+}
+
+static const ds_format *common_end(const ds_strlist *names)
+{
+    const ds_format *one = NULL;
+    for (size_t k = 0; k < names->n; k++) {
+        const ds_format *f = ds_format_of(names->v[k]);
+        if (f && one && f != one)
+            return NULL;
+        one = f ? f : one;
+    }
+    return one;
+}
+
+const ds_format *ds_format_of_folder(const char *dir)
+{
+    ds_strlist names = {0};
+    const ds_format *f = NULL;
+    if (ds_strlist_folder(&names, dir, NULL) == 0 && !(f = marked(&names)))
+        f = common_end(&names);
+    ds_strlist_fini(&names);
+    return f;
 }

@@ -10,6 +10,8 @@
 
 #include "fmtvalue.h"
 
+#define DS_MDS_INDEX "index.json"
+
 typedef struct ds_mdscode {
     char name[64];     /* "ndarray:uint16" */
     uint32_t size;     /* fixed, or 0 */

@@ -34,7 +34,7 @@ int ds_mdsread_open(void **out, const ds_fmtread *o, ds_err *err)
     reader *r = *out = calloc(1, sizeof *r);
     ds_buf text = {0};
     char *path = NULL;
-    if (!r || asprintf(&path, "%s/index.json", o->path) < 0)
+    if (!r || asprintf(&path, "%s/" DS_MDS_INDEX, o->path) < 0)
         return ds_fail_nomem(err);
     r->o = *o;
     int rc = ds_read_file(&text, path, INDEX_MAX, err);

@@ -150,3 +150,13 @@ P
     has "no files"
     [ ! -e o ]
 }
+
+@test "files --json: the accounts as an object, an error too" {
+    mkdir a
+    printf one >a/x
+    mkfifo a/pipe
+    dsprep files --json a 2>said | dsprep check
+    [ "$(jq -c . said)" = '{"command":"dsprep files","input":1,"output":1,"held":{},"failed":{},"bytes":3,"left_out":{"special":1}}' ]
+    exits 13 dsprep files --json nowhere
+    [ "$(jq -r .type <<<"$output")" = exit ]
+}

@@ -171,3 +171,16 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
         has 'longer than --max-record'
     done
 }
+
+@test "import: a folder says its format, by index.json or by the names in it" {
+    dsprep export -q --format mds -o mine "$GOLDEN/blocks.dsr"
+    [ "$(dsprep import -q mine | root)" = "$(root "$GOLDEN/blocks.dsr")" ]
+    dsprep export -q --format tfrecord --shard-size 4K -o many "$GOLDEN/blocks.dsr"
+    [ "$(dsprep import -q many | root)" = "$(root "$GOLDEN/blocks.dsr")" ]
+    # Two formats in one folder, and none.
+    printf '{"text":"a"}\n' >many/x.jsonl
+    exits 2 dsprep import many
+    has '--format is needed'
+    mkdir none
+    exits 2 dsprep import none
+}
