@@ -159,23 +159,12 @@ int ds_grow_slow(void *array, size_t *cap, size_t size)
     return 0;
 }
 
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 bool ds_hex_decode(const char *hex, size_t digits, uint8_t *out, size_t n)
 {
     if (digits / 2 != n || digits % 2)
         return false;
     for (size_t i = 0; i < n; i++) {
-        int hi = hex_digit(hex[2 * i]), lo = hex_digit(hex[2 * i + 1]);
+        int hi = ds_hex_digit((uint8_t)hex[2 * i]), lo = ds_hex_digit((uint8_t)hex[2 * i + 1]);
         if (hi < 0 || lo < 0)
             return false;
         out[i] = (uint8_t)(hi << 4 | lo);

@@ -124,6 +124,14 @@ static inline int ds_grow(void *array, size_t *cap, size_t n, size_t size)
     return n < *cap ? 0 : ds_grow_slow(array, cap, size);
 }
 
+/* -1: none. */
+static inline int ds_hex_digit(uint8_t c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    c |= 0x20;
+    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
 /* Hex text of exactly 2*n digits to n bytes; false when a digit is wrong. */
 bool ds_hex_decode(const char *hex, size_t digits, uint8_t *out, size_t n);
 

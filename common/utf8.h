@@ -1,4 +1,5 @@
-/* utf8.h - is it UTF-8? RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. */
+/* utf8.h - is it UTF-8? RFC 3629: no overlong forms, no surrogates, nothing past U+10FFFF. And a
+ * code point as bytes. */
 #ifndef DS_UTF8_H
 #define DS_UTF8_H
 
@@ -18,5 +19,30 @@ typedef struct ds_utf8_state {
 } ds_utf8_state;
 _Bool ds_utf8_feed(ds_utf8_state *s, const uint8_t *p, size_t len);
 _Bool ds_utf8_end(ds_utf8_state *s);
+
+/* The bytes of a code point, and how many: 1 to 4. What is none is the caller's to keep away. */
+static inline unsigned ds_utf8_put(uint8_t out[4], uint32_t u)
+{
+    if (u < 0x80) {
+        out[0] = (uint8_t)u;
+        return 1;
+    }
+    if (u < 0x800) {
+        out[0] = (uint8_t)(0xc0 | u >> 6);
+        out[1] = (uint8_t)(0x80 | (u & 0x3f));
+        return 2;
+    }
+    if (u < 0x10000) {
+        out[0] = (uint8_t)(0xe0 | u >> 12);
+        out[1] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
+        out[2] = (uint8_t)(0x80 | (u & 0x3f));
+        return 3;
+    }
+    out[0] = (uint8_t)(0xf0 | u >> 18);
+    out[1] = (uint8_t)(0x80 | (u >> 12 & 0x3f));
+    out[2] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
+    out[3] = (uint8_t)(0x80 | (u & 0x3f));
+    return 4;
+}
 
 #endif

@@ -7,6 +7,7 @@
 #include "tok_json.h"
 #include "tok_model.h"
 #include "tok_table.h"
+#include "utf8.h"
 
 #include <pthread.h>
 
@@ -118,7 +119,7 @@ static unsigned read_bytes(ds_tok *t)
         uint8_t text[8];
         unsigned len;
         if (t->byte_level)
-            len = ds_uni_put(text, ds_tok_byte_cp((uint8_t)b));
+            len = ds_utf8_put(text, ds_tok_byte_cp((uint8_t)b));
         else
             len = (unsigned)snprintf((char *)text, sizeof text, "<0x%02X>", b);
         t->byte_id[b] = model_id(t, (const char *)text, len);

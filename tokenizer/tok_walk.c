@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "tok_uni.h"
+#include "utf8.h"
 
 int ds_tok_walk_bad(tok_walk *w, const char *what)
 {
@@ -54,7 +55,7 @@ static int escape(tok_walk *w, uint8_t **to)
         return ds_tok_walk_bad(w, cp == 0 ? "a token with a NUL" : "half of a surrogate pair");
     }
     if (rc == 0)
-        *to += ds_uni_put(*to, cp);
+        *to += ds_utf8_put(*to, cp);
     return rc;
 }
 

@@ -66,6 +66,7 @@ int ds_json_escape(ds_buf *b, const uint8_t *p, size_t len); /* what stands betw
 int ds_json_name(ds_buf *b, const char *s,
                  size_t len); /* a string of any bytes: what is not UTF-8 becomes U+FFFD */
 int ds_base64(ds_buf *b, const uint8_t *p, size_t len); /* padded */
+int ds_base64_digit(uint8_t c);                         /* 0 to 63; -1: none */
 int ds_decimal(ds_buf *b, uint64_t v);
 int ds_time_text(ds_buf *b, int64_t ns); /* without quotes */
 

@@ -81,6 +81,17 @@ int ds_json_name(ds_buf *b, const char *s, size_t len)
     return rc ? rc : ds_buf_putc(b, '"');
 }
 
+int ds_base64_digit(uint8_t c)
+{
+    if (c >= 'A' && c <= 'Z')
+        return c - 'A';
+    if (c >= 'a' && c <= 'z')
+        return c - 'a' + 26;
+    if (c >= '0' && c <= '9')
+        return c - '0' + 52;
+    return c == '+' ? 62 : c == '/' ? 63 : -1;
+}
+
 int ds_base64(ds_buf *b, const uint8_t *p, size_t len)
 {
     static const char digit[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

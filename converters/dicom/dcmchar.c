@@ -77,18 +77,8 @@ static int load_single(dcm_char *c, int which, ds_err *err)
 
 static int put_code(ds_buf *out, uint32_t u)
 {
-    uint8_t b[3];
-    if (u < 0x80)
-        return ds_buf_putc(out, (uint8_t)u);
-    if (u < 0x800) {
-        b[0] = (uint8_t)(0xc0 | u >> 6);
-        b[1] = (uint8_t)(0x80 | (u & 0x3f));
-        return ds_buf_put(out, b, 2);
-    }
-    b[0] = (uint8_t)(0xe0 | u >> 12);
-    b[1] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
-    b[2] = (uint8_t)(0x80 | (u & 0x3f));
-    return ds_buf_put(out, b, 3);
+    uint8_t b[4];
+    return ds_buf_put(out, b, ds_utf8_put(b, u));
 }
 
 static int put_bad(ds_buf *out, unsigned *flags)

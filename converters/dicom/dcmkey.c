@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "dcmpolicy.h"
+#include "jsonrow.h"
 
 #define KEY_MIN 32
 #define KEY_MAX 4096
@@ -108,17 +109,6 @@ int dcm_uid_map(char out[65], const dcm_key *k, const char *uid, size_t len, ds_
 /* ---- the file -----------------------------------------------------------------------------------
  */
 
-static int base64_digit(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 /* In place; false when it is no base64. */
 static bool base64(uint8_t *p, size_t *len)
 {
@@ -129,10 +119,10 @@ static bool base64(uint8_t *p, size_t *len)
     while (n > 0 && p[n - 1] == '=' && *len - n < 2)
         n--;
     for (size_t i = 0; i < n; i++)
-        if (base64_digit(p[i]) < 0)
+        if (ds_base64_digit(p[i]) < 0)
             return false;
     for (size_t i = 0; i < n; i++) {
-        v = v << 6 | (uint32_t)base64_digit(p[i]);
+        v = v << 6 | (uint32_t)ds_base64_digit(p[i]);
         if (i % 4 != 0)
             p[out++] = (uint8_t)(v >> (6 - 2 * (i % 4)));
     }

@@ -10,6 +10,7 @@
 #include "dcmids.h"
 #include "dcmneedle.h"
 #include "dcmword.h"
+#include "utf8.h"
 
 #define GAP 4     /* bytes that may stand between two words of an id */
 #define RECENT 64 /* words remembered; ids of more words than that hang on their first */
@@ -291,7 +292,7 @@ int dcm_search_text(const dcm_search *s, const void *p, size_t len, size_t from,
 
 static int put_escape(ds_buf *out, const uint8_t *p, size_t len, size_t *at)
 {
-    uint8_t b[2];
+    uint8_t b[4];
     if (p[*at + 1] != 'u' || len - *at < 6 || !ds_hex_decode((const char *)p + *at + 2, 4, b, 2)) {
         uint8_t c = p[*at + 1];
         *at += 2;
@@ -299,14 +300,7 @@ static int put_escape(ds_buf *out, const uint8_t *p, size_t len, size_t *at)
     }
     unsigned u = (unsigned)b[0] << 8 | b[1];
     *at += 6;
-    if (u < 0x80)
-        return ds_buf_putc(out, u < 0x20 ? ' ' : (uint8_t)u);
-    if (u < 0x800)
-        return ds_buf_putc(out, (uint8_t)(0xc0 | u >> 6)) |
-               ds_buf_putc(out, (uint8_t)(0x80 | (u & 0x3f)));
-    return ds_buf_putc(out, (uint8_t)(0xe0 | u >> 12)) |
-           ds_buf_putc(out, (uint8_t)(0x80 | (u >> 6 & 0x3f))) |
-           ds_buf_putc(out, (uint8_t)(0x80 | (u & 0x3f)));
+    return ds_buf_put(out, b, ds_utf8_put(b, u < 0x20 ? ' ' : u));
 }
 
 int dcm_search_json(const dcm_search *s, const void *data, size_t len, ds_buf *scratch,

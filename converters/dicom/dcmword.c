@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "utf8.h"
+
 #define HASH_SEED UINT64_C(0x9e3779b97f4a7c15)
 
 /* Base letters of U+00C0 to U+017F, which are those of Latin-1 and Latin Extended-A; a space where
@@ -23,24 +25,6 @@ static unsigned decode(const uint8_t *p, size_t len, uint32_t *u)
             return 0;
         *u = *u << 6 | (p[i] & 0x3f);
     }
-    return n;
-}
-
-static unsigned encode(uint32_t u, uint8_t out[4])
-{
-    if (u < 0x80) {
-        out[0] = (uint8_t)u;
-        return 1;
-    }
-    if (u < 0x800) {
-        out[0] = (uint8_t)(0xc0 | u >> 6);
-        out[1] = (uint8_t)(0x80 | (u & 0x3f));
-        return 2;
-    }
-    unsigned n = u < 0x10000 ? 3 : 4;
-    for (unsigned i = n - 1; i > 0; i--, u >>= 6)
-        out[i] = (uint8_t)(0x80 | (u & 0x3f));
-    out[0] = (uint8_t)((n == 3 ? 0xe0 : 0xf0) | u);
     return n;
 }
 
@@ -99,7 +83,7 @@ static int one(const uint8_t *p, size_t len, unsigned *used, uint8_t out[4], uns
         out[0] = (uint8_t)base[u - 0xc0];
         return DCM_WORD_LETTERS;
     }
-    *n = encode(lower(u), out);
+    *n = ds_utf8_put(out, lower(u));
     if ((u >= 0xe00 && u < 0x1e00) || u >= 0x2c00)
         return DCM_WORD_CHAR;
     return DCM_WORD_LETTERS;

@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "jsonrow.h"
+
 static bool space(uint8_t c)
 {
     return c == ' ' || c == '\t' || c == '\n' || c == '\r';
@@ -153,17 +155,6 @@ int ds_jspan_text(const ds_jspan *s, ds_buf *out)
     return 0;
 }
 
-static int digit64(uint8_t c)
-{
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
-}
-
 int ds_jspan_base64(const ds_jspan *s, ds_buf *out)
 {
     if (s->kind != DS_J_STRING || (s->len - 2) % 4)
@@ -177,7 +168,7 @@ int ds_jspan_base64(const ds_jspan *s, ds_buf *out)
         const size_t skip = i + 4 == len ? pad : 0;
         uint32_t v = 0;
         for (size_t k = 0; k < 4; k++) {
-            const int d = k < 4 - skip ? digit64(p[i + k]) : 0;
+            const int d = k < 4 - skip ? ds_base64_digit(p[i + k]) : 0;
             if (d < 0)
                 return 1;
             v = v << 6 | (uint32_t)d;

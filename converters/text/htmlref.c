@@ -3,6 +3,7 @@
 
 #include "html.h"
 #include "htmlnames.h"
+#include "utf8.h"
 
 static const ds_htmlname *find_name(const uint8_t *p, size_t len)
 {
@@ -31,26 +32,11 @@ static int put_code(ds_buf *out, uint32_t u)
         0x2039, 0x152,  0x8d,   0x17d,  0x8f,   0x90,   0x2018, 0x2019, 0x201c, 0x201d, 0x2022,
         0x2013, 0x2014, 0x2dc,  0x2122, 0x161,  0x203a, 0x153,  0x9d,   0x17e,  0x178};
     uint8_t b[4];
-    size_t n = 0;
     if (u >= 0x80 && u < 0xa0)
         u = windows[u - 0x80];
     if (u == 0 || u > 0x10ffff || (u >= 0xd800 && u < 0xe000))
         u = 0xfffd;
-    if (u < 0x80) {
-        b[n++] = (uint8_t)u;
-    } else if (u < 0x800) {
-        b[n++] = (uint8_t)(0xc0 | u >> 6);
-    } else if (u < 0x10000) {
-        b[n++] = (uint8_t)(0xe0 | u >> 12);
-        b[n++] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
-    } else {
-        b[n++] = (uint8_t)(0xf0 | u >> 18);
-        b[n++] = (uint8_t)(0x80 | (u >> 12 & 0x3f));
-        b[n++] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
-    }
-    if (u >= 0x80)
-        b[n++] = (uint8_t)(0x80 | (u & 0x3f));
-    return ds_buf_put(out, b, n);
+    return ds_buf_put(out, b, ds_utf8_put(b, u));
 }
 
 static int digit_of(uint8_t c, unsigned base)

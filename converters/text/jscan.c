@@ -6,6 +6,8 @@
 
 #ifdef __SSE2__
 #include <emmintrin.h>
+
+#include "utf8.h"
 #endif
 
 typedef struct cursor {
@@ -56,20 +58,13 @@ static inline const uint8_t *find_special(const uint8_t *p, const uint8_t *end)
     return p;
 }
 
-static int hex_digit(uint8_t ch)
-{
-    if (ch >= '0' && ch <= '9')
-        return ch - '0';
-    ch |= 0x20;
-    return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
-}
-
 /* Four hex digits at p, or -1. */
 static long hex4(const uint8_t *p, const uint8_t *end)
 {
     if (end - p < 4)
         return -1;
-    int a = hex_digit(p[0]), b = hex_digit(p[1]), c = hex_digit(p[2]), d = hex_digit(p[3]);
+    int a = ds_hex_digit(p[0]), b = ds_hex_digit(p[1]), c = ds_hex_digit(p[2]),
+        d = ds_hex_digit(p[3]);
     return (a | b | c | d) < 0 ? -1 : (long)a << 12 | (long)b << 8 | (long)c << 4 | d;
 }
 
@@ -475,30 +470,6 @@ const ds_jmember *ds_jscan_find(const ds_jscan *s, const char *name, size_t len,
     return found;
 }
 
-static size_t put_utf8(uint8_t *out, uint32_t u)
-{
-    if (u < 0x80) {
-        out[0] = (uint8_t)u;
-        return 1;
-    }
-    if (u < 0x800) {
-        out[0] = (uint8_t)(0xc0 | u >> 6);
-        out[1] = (uint8_t)(0x80 | (u & 0x3f));
-        return 2;
-    }
-    if (u < 0x10000) {
-        out[0] = (uint8_t)(0xe0 | u >> 12);
-        out[1] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
-        out[2] = (uint8_t)(0x80 | (u & 0x3f));
-        return 3;
-    }
-    out[0] = (uint8_t)(0xf0 | u >> 18);
-    out[1] = (uint8_t)(0x80 | (u >> 12 & 0x3f));
-    out[2] = (uint8_t)(0x80 | (u >> 6 & 0x3f));
-    out[3] = (uint8_t)(0x80 | (u & 0x3f));
-    return 4;
-}
-
 /* One escape at *p, already checked by the scan. */
 static size_t unescape_one(uint8_t *out, const uint8_t **p, const uint8_t *end)
 {
@@ -532,7 +503,7 @@ static size_t unescape_one(uint8_t *out, const uint8_t **p, const uint8_t *end)
         u = 0x10000 + ((u - 0xd800) << 10) + ((uint32_t)hex4(s + 7, end) - 0xdc00);
         *p = s + 11;
     }
-    return put_utf8(out, u);
+    return ds_utf8_put(out, u);
 }
 
 size_t ds_jscan_unescape(uint8_t *out, const uint8_t *p, size_t len)

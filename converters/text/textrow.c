@@ -239,6 +239,18 @@ static int member_json(ds_textbatch *b, const ds_jmember *m, const uint8_t **p, 
     return 0;
 }
 
+/* Ends the object in the scratch buffer, if anything is in it: the row's meta. */
+static int end_meta(ds_textbatch *b, ds_textrow *row)
+{
+    ds_buf *s = &b->scratch;
+    if (s->len == 0)
+        return 0;
+    if (ds_buf_putc(s, '}') != 0 || !(row->meta = ds_textbatch_copy(b, s->data, s->len)))
+        return DS_NOMEM;
+    row->meta_len = s->len;
+    return 0;
+}
+
 /* The members other than text and key, as one minified object; null when there are none. */
 static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text,
                      const ds_jmember *key)
@@ -256,12 +268,7 @@ static int json_meta(ds_textbatch *b, ds_textrow *row, const ds_jmember *text,
                        : ds_buf_put(s, m->value, m->value_len)) != 0)
             return DS_NOMEM;
     }
-    if (s->len == 0)
-        return 0;
-    if (ds_buf_putc(s, '}') != 0 || !(row->meta = ds_textbatch_copy(b, s->data, s->len)))
-        return DS_NOMEM;
-    row->meta_len = s->len;
-    return 0;
+    return end_meta(b, row);
 }
 
 /* Finds a member that must be there once, and which `option` names. NULL with *rc = 1 (refused) or
@@ -490,12 +497,7 @@ static int table_meta(ds_textbatch *b, ds_textrow *row, const ds_texthead *h)
             ds_buf_putc(s, ':') != 0 || ds_json_str(s, (const char *)p, len) != 0)
             return DS_NOMEM;
     }
-    if (s->len == 0)
-        return 0;
-    if (ds_buf_putc(s, '}') != 0 || !(row->meta = ds_textbatch_copy(b, s->data, s->len)))
-        return DS_NOMEM;
-    row->meta_len = s->len;
-    return 0;
+    return end_meta(b, row);
 }
 
 static int table_row(ds_textbatch *b, const record *r, const ds_texthead *h)

@@ -69,22 +69,15 @@ static int parse_folder(ds_remote_url *u, const char *text, ds_err *err)
     return rc;
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* len bytes with %XX taken apart. */
 static char *decoded(const char *s, size_t len)
 {
     char *out = malloc(len + 1);
+    uint8_t byte;
     size_t n = 0;
     for (size_t i = 0; out && i < len; i++)
-        if (s[i] == '%' && i + 2 < len && hex_digit(s[i + 1]) >= 0 && hex_digit(s[i + 2]) >= 0) {
-            out[n++] = (char)(hex_digit(s[i + 1]) * 16 + hex_digit(s[i + 2]));
+        if (s[i] == '%' && i + 2 < len && ds_hex_decode(s + i + 1, 2, &byte, 1)) {
+            out[n++] = (char)byte;
             i += 2;
         } else {
             out[n++] = s[i];

@@ -5,6 +5,7 @@
 
 #include "tok_make.h"
 #include "tok_priv.h"
+#include "utf8.h"
 
 static void refused(const char *json, const char *word)
 {
@@ -303,7 +304,7 @@ static ds_tok *spell(spelling s)
     ds_buf json = {0};
     for (unsigned b = 0; b < 256; b++) {
         char text[5] = "";
-        ds_uni_put((uint8_t *)text, ds_tok_byte_cp((uint8_t)b));
+        ds_utf8_put((uint8_t *)text, ds_tok_byte_cp((uint8_t)b));
         put_token(&x, text);
     }
     for (int i = 0; i < 26 * 26; i++)

@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "tok_uni.h"
+#include "utf8.h"
 
 static uint8_t cls[DS_UNI_MAX];
 
@@ -119,8 +120,8 @@ static void is_stable(void **state)
     for (unsigned i = 0; i < ds_uni_comp_n; i++) {
         uint8_t text[8];
         ds_buf b = {0}, c = {0};
-        unsigned n = ds_uni_put(text, ds_uni_comp[i].a);
-        n += ds_uni_put(text + n, ds_uni_comp[i].b);
+        unsigned n = ds_utf8_put(text, ds_uni_comp[i].a);
+        n += ds_utf8_put(text + n, ds_uni_comp[i].b);
         assert_int_equal(ds_uni_to_form(&b, cls, DS_UNI_NFC, text, n, NULL), 0);
         assert_int_equal(ds_uni_to_form(&c, cls, DS_UNI_NFC, b.data, b.len, NULL), 0);
         assert_int_equal(b.len, c.len);
@@ -153,7 +154,7 @@ static void utf8(void **state)
     (void)state;
     for (uint32_t c = 0; c < DS_UNI_MAX; c += c < 0x3000 ? 1 : 97) {
         uint8_t b[4];
-        unsigned n = ds_uni_put(b, c), m;
+        unsigned n = ds_utf8_put(b, c), m;
         assert_int_equal(ds_uni_get(b, &m), c);
         assert_int_equal(n, m);
         assert_ptr_equal(ds_uni_back(b, b + n), b);

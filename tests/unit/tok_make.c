@@ -5,6 +5,7 @@
 
 #include "json.h"
 #include "tok_priv.h"
+#include "utf8.h"
 
 #define SPLIT(rx)                                                                                  \
     "{\"type\":\"Split\",\"pattern\":{\"Regex\":\"" rx                                             \
@@ -41,12 +42,16 @@ const char *const TOK_PRE_GPT2 =
     "{\"type\":\"ByteLevel\",\"add_prefix_space\":true,\"trim_offsets\":true,\"use_regex\":true}";
 const char *const TOK_PRE_DEEPSEEK =
     SEQ(
-        SPLIT("\\\\p{N}{1,3}") "," SPLIT("[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-"
-                                         "\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+") "," SPLIT(
-            "[!\\\"#$%&'()*+,\\\\-./"
-            ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~][A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{P}\\\\p{S}]?"
-            "[\\\\p{L}\\\\p{M}]+| "
-            "?[\\\\p{P}\\\\p{S}]+[\\r\\n]*|\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|\\\\s+") "," BYTES);
+        SPLIT("\\\\p{N}{1,3}") "," SPLIT(
+            "[\xe4\xb8\x80-\xe9\xbe\xa5\xe3\x81\x80-"
+            "\xe3\x82\x9f\xe3\x82\xa0-\xe3\x83\xbf]+") "," SPLIT("[!\\\"#$%&'()*+,\\\\-./"
+                                                                 ":;<=>?@\\\\[\\\\\\\\\\\\]^_`{|}~]"
+                                                                 "[A-Za-z]+|[^\\r\\n\\\\p{L}\\\\p{"
+                                                                 "P}\\\\p{S}]?"
+                                                                 "[\\\\p{L}\\\\p{M}]+| "
+                                                                 "?[\\\\p{P}\\\\p{S}]+[\\r\\n]*|"
+                                                                 "\\\\s*[\\r\\n]+|\\\\s+(?!\\\\S)|"
+                                                                 "\\\\s+") "," BYTES);
 
 void tok_spec_set(tok_spec *s, const char *name, const char *value)
 {
@@ -86,7 +91,7 @@ void tok_spec_write(ds_buf *b, const tok_spec *s)
                   s->ignore_merges);
     for (unsigned i = 0; i < 256; i++) {
         uint8_t text[4];
-        unsigned n = ds_uni_put(text, ds_tok_byte_cp((uint8_t)i));
+        unsigned n = ds_utf8_put(text, ds_tok_byte_cp((uint8_t)i));
         ds_json_str(b, (const char *)text, n);
         ds_buf_printf(b, ":%u,", i);
     }

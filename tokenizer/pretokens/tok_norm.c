@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 void ds_tok_norms_fini(tok_norms *n)
 {
     for (unsigned i = 0; i < n->n; i++)
@@ -181,9 +183,9 @@ static int by_character(ds_buf *out, enum tok_norm_kind kind, const uint8_t *p, 
                                  : kind == TOK_NORM_ACCENTS && c >= 0x300 &&
                                        ds_uni_in(ds_uni_accents, ds_uni_accents_n, c))
             continue;
-        unsigned k = ds_uni_put(b, to);
+        unsigned k = ds_utf8_put(b, to);
         if (kind == TOK_NORM_LOWER && c == 0x130)
-            k += ds_uni_put(b + k, 0x307);
+            k += ds_utf8_put(b + k, 0x307);
         rc = ds_buf_put(out, b, k);
     }
     return rc;

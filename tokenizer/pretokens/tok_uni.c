@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 enum {
     S_BASE = 0xac00,
     L_BASE = 0x1100,
@@ -39,30 +41,6 @@ void ds_uni_fill(uint8_t cls[DS_UNI_MAX])
         cls[c] |= DS_UNI_CJK;
     for (unsigned c = 0x3040; c <= 0x30ff; c++)
         cls[c] |= DS_UNI_CJK;
-}
-
-unsigned ds_uni_put(uint8_t out[4], uint32_t cp)
-{
-    if (cp < 0x80) {
-        out[0] = (uint8_t)cp;
-        return 1;
-    }
-    if (cp < 0x800) {
-        out[0] = (uint8_t)(0xc0 | cp >> 6);
-        out[1] = (uint8_t)(0x80 | (cp & 0x3f));
-        return 2;
-    }
-    if (cp < 0x10000) {
-        out[0] = (uint8_t)(0xe0 | cp >> 12);
-        out[1] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
-        out[2] = (uint8_t)(0x80 | (cp & 0x3f));
-        return 3;
-    }
-    out[0] = (uint8_t)(0xf0 | cp >> 18);
-    out[1] = (uint8_t)(0x80 | (cp >> 12 & 0x3f));
-    out[2] = (uint8_t)(0x80 | (cp >> 6 & 0x3f));
-    out[3] = (uint8_t)(0x80 | (cp & 0x3f));
-    return 4;
 }
 
 static const ds_uni_range *range_of(const ds_uni_range *v, unsigned n, uint32_t c)
@@ -276,7 +254,7 @@ static int flush_run(ds_buf *out, ds_buf *run, enum ds_uni_form form)
         n = compose_run(v, n);
     int rc = ds_buf_reserve(out, n * 4);
     for (size_t i = 0; i < n && rc == 0; i++)
-        out->len += ds_uni_put(out->data + out->len, v[i].cp);
+        out->len += ds_utf8_put(out->data + out->len, v[i].cp);
     ds_buf_reset(run);
     return rc;
 }

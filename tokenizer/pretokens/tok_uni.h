@@ -97,7 +97,6 @@ static inline const uint8_t *ds_uni_back(const uint8_t *p, const uint8_t *end)
     while (end > p && (*end & 0xc0) == 0x80);
     return end;
 }
-unsigned ds_uni_put(uint8_t out[4], uint32_t cp); /* writes UTF-8, returns the length */
 
 enum ds_uni_form { DS_UNI_NFC, DS_UNI_NFD, DS_UNI_NFKC, DS_UNI_NFKD };
 /* True when valid UTF-8 text is in that form for certain (a quick check: false may be wrong, true

@@ -87,7 +87,7 @@ int ds_tok_table_init(tok_table *t, const char *const *special, size_t n, ds_err
     for (unsigned i = 0; i < 256 && rc == 0; i++) {
         uint8_t text[4];
         size_t at = t->pool.len;
-        unsigned len = ds_uni_put(text, ds_tok_byte_cp(order[i]));
+        unsigned len = ds_utf8_put(text, ds_tok_byte_cp(order[i]));
         if (ds_buf_put(&t->pool, text, len) != 0 || enter(t, at, &t->byte_id[order[i]]) != 0)
             rc = ds_fail_nomem(err);
     }
