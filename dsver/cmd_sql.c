@@ -1,5 +1,6 @@
 /* cmd_sql.c - dsver sql. */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

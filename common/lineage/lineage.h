@@ -11,6 +11,8 @@
 #include "json.h"
 #include "packing.h"
 
+extern const char *const ds_long_names[3]; /* by enum ds_long */
+
 typedef struct ds_run_dataset {
     char *name;      /* of the dataset, or of the file */
     char *column;    /* "tokens" */

@@ -6,7 +6,6 @@
 
 #define DS_TRAINER "dstrain"
 
-extern const char *const ds_long_names[3]; /* by enum ds_long */
 /* No control characters: names are printed as they are. */
 bool ds_lineage_plain(const char *s);
 

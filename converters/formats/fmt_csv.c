@@ -5,6 +5,7 @@
  * is "": readers that do not tell these apart lose the difference. Read without a schema, every
  * column is text.
  */
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

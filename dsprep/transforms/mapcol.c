@@ -1,6 +1,7 @@
 /* mapcol.c - see mapcol.h. */
 #include "mapcol.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -1,4 +1,5 @@
 /* wheretoken.c - see whereparse.h: tokens of an expression. */
+#include <stdio.h>
 #include <string.h>
 
 #include "whereparse.h"

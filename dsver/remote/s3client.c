@@ -1,11 +1,13 @@
 /* s3client.c - see s3client.h. */
 #include "s3client.h"
 
+#include <ctype.h>
 #include <curl/curl.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "backoff.h"
 #include "io.h"

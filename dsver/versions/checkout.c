@@ -70,14 +70,14 @@ static bool is_listed(const ds_buf *mark, const char *name)
 
 static int check_names(const char *dir, const ds_buf *mark, bool *empty, ds_err *err)
 {
-    ds_strlist names = {0};
-    int rc = ds_strlist_folder(&names, dir, err);
-    *empty = names.n == 0;
-    for (size_t i = 0; !rc && i < names.n; i++)
-        if (!is_listed(mark, names.v[i]) || !mark->len)
+    ds_strlist there = {0};
+    int rc = ds_strlist_folder(&there, dir, err);
+    *empty = there.n == 0;
+    for (size_t i = 0; !rc && i < there.n; i++)
+        if (!is_listed(mark, there.v[i]) || !mark->len)
             rc = ds_fail(err, DS_FAIL, "%s: holds '%s', which no checkout put there", dir,
-                         names.v[i]);
-    ds_strlist_fini(&names);
+                         there.v[i]);
+    ds_strlist_fini(&there);
     return rc;
 }
 

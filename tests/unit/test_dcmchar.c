@@ -33,66 +33,70 @@ static char *text_of(const char *charset, const char *vr, const void *p, size_t 
     return copy;
 }
 
+static const struct {
+    const char *set, *vr, *in, *want;
+    unsigned flags;
+} vectors[] = {
+    {NULL, "LO", "plain ^=\\", "plain ^=\\", 0},
+    {"ISO_IR 100", "PN", "Buc^J\xe9r\xf4me", "Buc^Jérôme", 0},
+    {"ISO 2022 IR 100", "LO", "\xc4", "Ä", 0},
+    {"ISO-IR 100", "LO", "\xc4", "Ä", 0},
+    {"ISO_IR 101", "LO", "\xa3\xf3\x64\xbc", "Łódź", 0},
+    {"ISO_IR 109", "LO", "\xe6\xfd", "ĉŭ", 0},
+    {"ISO_IR 110", "LO", "\xe0\xbf", "āŋ", 0},
+    {"ISO_IR 144", "PN", "\xbb\xee\xda", "Люк", 0},
+    {"ISO_IR 127", "PN", "\xe2\xc8\xc7", "قبا", 0},
+    {"ISO_IR 126", "PN", "\xc4\xe9\xef", "Διο", 0},
+    {"ISO_IR 138", "PN", "\xf9\xf8\xe5\xef", "שרון", 0},
+    {"ISO_IR 148", "LO", "\xfd\xde", "ıŞ", 0},
+    {"ISO_IR 203", "LO", "\xa4", "€", 0},
+    {"ISO_IR 166", "LO", "\xca\xc1\xaa", "สมช", 0},
+    {"ISO_IR 126", "LO", "\xff", "\xef\xbf\xbd", DCM_CHAR_REPLACED},
+    {"ISO_IR 192", "PN", "王^小東", "王^小東", 0},
+    {"ISO_IR 192", "PN", "a\xff", "a\xef\xbf\xbd", DCM_CHAR_REPLACED | DCM_CHAR_UNDECLARED},
+    {"GB18030", "PN", "\xcd\xf5^\xd0\xa1\xb6\xab", "王^小东", 0},
+    {"GBK", "LO", "\x81\x5c", "乗", 0}, /* a backslash that is none */
+    {"GB18030", "LO", "\x81\x30\x84\x36", "¥", 0},
+    {"ISO_IR 13", "PN", "\xd4\xcf\xc0\xde~", "ﾔﾏﾀﾞ‾", 0},
+    /* PS3.5 annexes H, I, J and K: extensions, and what ends them */
+    {"\\ISO 2022 IR 87", "PN",
+     "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
+     "Yamada^Tarou=山田^太郎=やまだ^たろう", 0},
+    {"ISO 2022 IR 13\\ISO 2022 IR 87", "PN",
+     "\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J",
+     "ﾔﾏﾀﾞ^ﾀﾛｳ"
+     "=山田^太郎",
+     0},
+    {"\\ISO 2022 IR 159", "LO", "\x1b$(D\x30\x21\x1b(B.", "丂.", 0},
+    {"\\ISO 2022 IR 149", "PN", "Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
+     "Hong^Gildong=洪^吉洞", 0},
+    {"\\ISO 2022 IR 149", "PN", "\x1b$)C\xfb\xf3^\xd1\xce", "洪^\xef\xbf\xbd\xef\xbf\xbd",
+     DCM_CHAR_REPLACED},
+    {"\\ISO 2022 IR 58", "LO", "\x1b$)A\xd0\xa1\xb6\xab abc", "小东 abc", 0},
+    {"\\ISO 2022 IR 58", "LT", "1 \x1b$)A\xd0\xa1\r\n2 \x1b$)A\xb6\xab", "1 小\r\n2 东", 0},
+    {"\\ISO 2022 IR 58", "LO", "\xd0\xa1\xb6\xab", "小东", DCM_CHAR_UNDECLARED},
+    {"ISO 2022 IR 100\\ISO 2022 IR 144", "LO", "\xe9 \x1b-L\xbb\xee\xda\\\xe9", "é Люк\\é", 0},
+    {"ISO_IR 100", "LO", "\x1b-L\xbb", "Л", DCM_CHAR_UNDECLARED},
+    {"\\ISO 2022 IR 87", "LO", "\x1bZx", "\xef\xbf\xbdZx", DCM_CHAR_REPLACED},
+    {"\\ISO 2022 IR 87", "LO", "\x1b$B\x7e\x7e\x1b(B", "\xef\xbf\xbd", DCM_CHAR_REPLACED},
+    {"ISO_IR 999", "LO", "x\xe9", "x\xef\xbf\xbd",
+     DCM_CHAR_REPLACED | DCM_CHAR_UNKNOWN_SET | DCM_CHAR_UNDECLARED},
+    {NULL, "LO", "é", "é", DCM_CHAR_UNDECLARED},
+    {NULL, "LO", "\xe9", "\xef\xbf\xbd", DCM_CHAR_REPLACED | DCM_CHAR_UNDECLARED},
+    {"ISO_IR 100", "CS", "\xc3\xa9", "é", DCM_CHAR_UNDECLARED}, /* no set holds for CS */
+};
+
 static void known_vectors(void **state)
 {
     (void)state;
-    static const struct {
-        const char *set, *vr, *in, *want;
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         unsigned flags;
-    } v[] = {
-        {NULL, "LO", "plain ^=\\", "plain ^=\\", 0},
-        {"ISO_IR 100", "PN", "Buc^J\xe9r\xf4me", "Buc^Jérôme", 0},
-        {"ISO 2022 IR 100", "LO", "\xc4", "Ä", 0},
-        {"ISO-IR 100", "LO", "\xc4", "Ä", 0},
-        {"ISO_IR 101", "LO", "\xa3\xf3\x64\xbc", "Łódź", 0},
-        {"ISO_IR 109", "LO", "\xe6\xfd", "ĉŭ", 0},
-        {"ISO_IR 110", "LO", "\xe0\xbf", "āŋ", 0},
-        {"ISO_IR 144", "PN", "\xbb\xee\xda", "Люк", 0},
-        {"ISO_IR 127", "PN", "\xe2\xc8\xc7", "قبا", 0},
-        {"ISO_IR 126", "PN", "\xc4\xe9\xef", "Διο", 0},
-        {"ISO_IR 138", "PN", "\xf9\xf8\xe5\xef", "שרון", 0},
-        {"ISO_IR 148", "LO", "\xfd\xde", "ıŞ", 0},
-        {"ISO_IR 203", "LO", "\xa4", "€", 0},
-        {"ISO_IR 166", "LO", "\xca\xc1\xaa", "สมช", 0},
-        {"ISO_IR 126", "LO", "\xff", "\xef\xbf\xbd", DCM_CHAR_REPLACED},
-        {"ISO_IR 192", "PN", "王^小東", "王^小東", 0},
-        {"ISO_IR 192", "PN", "a\xff", "a\xef\xbf\xbd", DCM_CHAR_REPLACED | DCM_CHAR_UNDECLARED},
-        {"GB18030", "PN", "\xcd\xf5^\xd0\xa1\xb6\xab", "王^小东", 0},
-        {"GBK", "LO", "\x81\x5c", "乗", 0}, /* a backslash that is none */
-        {"GB18030", "LO", "\x81\x30\x84\x36", "¥", 0},
-        {"ISO_IR 13", "PN", "\xd4\xcf\xc0\xde~", "ﾔﾏﾀﾞ‾", 0},
-        /* PS3.5 annexes H, I, J and K: extensions, and what ends them */
-        {"\\ISO 2022 IR 87", "PN",
-         "Yamada^Tarou=\x1b$B;3ED\x1b(B^\x1b$BB@O:\x1b(B=\x1b$B$d$^$@\x1b(B^\x1b$B$?$m$&\x1b(B",
-         "Yamada^Tarou=山田^太郎=やまだ^たろう", 0},
-        {"ISO 2022 IR 13\\ISO 2022 IR 87", "PN",
-         "\xd4\xcf\xc0\xde^\xc0\xdb\xb3=\x1b$B;3ED\x1b(J^\x1b$BB@O:\x1b(J",
-         "ﾔﾏﾀﾞ^ﾀﾛｳ=山田^太郎", 0},
-        {"\\ISO 2022 IR 159", "LO", "\x1b$(D\x30\x21\x1b(B.", "丂.", 0},
-        {"\\ISO 2022 IR 149", "PN", "Hong^Gildong=\x1b$)C\xfb\xf3^\x1b$)C\xd1\xce\xd4\xd7",
-         "Hong^Gildong=洪^吉洞", 0},
-        {"\\ISO 2022 IR 149", "PN", "\x1b$)C\xfb\xf3^\xd1\xce", "洪^\xef\xbf\xbd\xef\xbf\xbd",
-         DCM_CHAR_REPLACED},
-        {"\\ISO 2022 IR 58", "LO", "\x1b$)A\xd0\xa1\xb6\xab abc", "小东 abc", 0},
-        {"\\ISO 2022 IR 58", "LT", "1 \x1b$)A\xd0\xa1\r\n2 \x1b$)A\xb6\xab", "1 小\r\n2 东", 0},
-        {"\\ISO 2022 IR 58", "LO", "\xd0\xa1\xb6\xab", "小东", DCM_CHAR_UNDECLARED},
-        {"ISO 2022 IR 100\\ISO 2022 IR 144", "LO", "\xe9 \x1b-L\xbb\xee\xda\\\xe9",
-         "é Люк\\é", 0},
-        {"ISO_IR 100", "LO", "\x1b-L\xbb", "Л", DCM_CHAR_UNDECLARED},
-        {"\\ISO 2022 IR 87", "LO", "\x1bZx", "\xef\xbf\xbdZx", DCM_CHAR_REPLACED},
-        {"\\ISO 2022 IR 87", "LO", "\x1b$B\x7e\x7e\x1b(B", "\xef\xbf\xbd", DCM_CHAR_REPLACED},
-        {"ISO_IR 999", "LO", "x\xe9", "x\xef\xbf\xbd",
-         DCM_CHAR_REPLACED | DCM_CHAR_UNKNOWN_SET | DCM_CHAR_UNDECLARED},
-        {NULL, "LO", "é", "é", DCM_CHAR_UNDECLARED},
-        {NULL, "LO", "\xe9", "\xef\xbf\xbd", DCM_CHAR_REPLACED | DCM_CHAR_UNDECLARED},
-        {"ISO_IR 100", "CS", "\xc3\xa9", "é", DCM_CHAR_UNDECLARED}, /* no set holds for CS */
-    };
-    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
-        unsigned flags;
-        char *got = text_of(v[i].set, v[i].vr, v[i].in, strlen(v[i].in), NULL, &flags);
-        if (strcmp(got, v[i].want) != 0 || flags != v[i].flags)
+        char *got = text_of(vectors[i].set, vectors[i].vr, vectors[i].in, strlen(vectors[i].in),
+                            NULL, &flags);
+        if (strcmp(got, vectors[i].want) != 0 || flags != vectors[i].flags)
             fail_msg("vector %zu (%s): \"%s\", not \"%s\"; flags %u, not %u", i,
-                     v[i].set ? v[i].set : "none", got, v[i].want, flags, v[i].flags);
+                     vectors[i].set ? vectors[i].set : "none", got, vectors[i].want, flags,
+                     vectors[i].flags);
         free(got);
     }
 }

@@ -29,83 +29,84 @@ static int found(uint32_t tag, const char *value, const char *text, bool scrub)
     return rc;
 }
 
+static const struct {
+    uint32_t tag;
+    const char *value, *text;
+    int want;
+} vectors[] = {
+    {NAME, "Doe^John^^Dr", "seen by DOE, J.", 1},
+    {NAME, "Doe^John", "Johnny has no doeskin", 0},
+    {NAME, "Doe^John", "CT_JOHNDOE_1.dcm", 1},
+    {NAME, "Doe^John", "doe1", 1},
+    {NAME, "White^Mary", "white matter", 0}, /* a word, by how it is written */
+    {NAME, "White^Mary", "WHITE MATTER", 0},
+    {NAME, "White^Mary", "White Matter Tracts", 0},
+    {NAME, "White^Mary", "White matter is normal.", 0},
+    {NAME, "White^Mary", "Normal. White matter too.", 0},
+    {NAME, "White^Mary", "discussed with White at noon", 1},
+    {NAME, "White^Mary", "{\"a\":\"White\",\"b\":\"c\"}", 1},
+    {NAME, "White^Mary", "{\"a\":\"WHITE\",\"b\":\"c\"}", 0},
+    {NAME, "May^Ann", "This may be. May follow up.", 0},
+    {NAME, "May^Ann", "as May said before", 1},
+    {NAME, "Fields^Ann", "lung fields are clear", 0},
+    {NAME, "Fields^Ann", "the report of Fields is old", 1},
+    {NAME, "Fields^Ann", "fields, ann", 1},
+    {NAME, "Colon^Ana", "colon normal", 0},
+    {NAME, "Baker^Tom", "a small Baker cyst", 0}, /* a term */
+    {NAME, "Baker^Tom", "BAKER'S CYST", 0},
+    {NAME, "Baker^Tom", "popliteal (Baker) cyst", 0},
+    {NAME, "Baker^Tom", "Baker-Zyste links", 0},
+    {NAME, "Baker^Tom", "discussed with Baker. Cyst seen.", 1},
+    {NAME, "Baker^Tom", "Baker, cyst", 1},
+    {NAME, "Baker^Tom", "BAKER", 1},
+    {NAME, "Baker^Tom", "tom baker cyst", 1}, /* more than one word */
+    {NAME, "Hill^Ann", "Hill-Sachs lesion", 0},
+    {NAME, "Sachs^Ann", "a Hill-Sachs lesion", 0},
+    {NAME, "Lawrence^Ann", "Kellgren-Lawrence grade 2", 0},
+    {NAME, "Kellgren^Ann", "Kellgren-Lawrence grade 2", 0},
+    {NAME, "Willis^Ann", "the circle of Willis", 0},
+    {NAME, "Willis^Ann", "a letter of Willis", 1},
+    {NAME, "Crohn^Ann", "Morbus Crohn", 0},
+    {NAME, "Kowalczyk^Jan", "spoke to kowalczyk", 1},
+    {NAME, "White^June", "June White, 34", 1},
+    {NAME, "Müller^Jürgen", "MULLER", 1},
+    {NAME, "Müller^Jürgen", "Mueller", 1},
+    {NAME, "Yamada^Tarou=山田^太郎", "患者は山田太郎です", 1},
+    {NAME, "Yamada^Tarou=山田^太郎", "山 と 田", 0},
+    {NAME, "Люк", "люк", 1},
+    {NAME, "Li^X", "li", 0}, /* two letters */
+    {NAME, "Li^Xiu", "Li Xiu", 1},
+    {NAME, "van der Berg^Anna", "Berg", 1},
+    {NAME, "John Smith", "smith john", 1},
+    {ID, "MRN-00123456", "mrn 123456 seen", 1},
+    {ID, "00123456", "PID123456.", 1},
+    {ID, "123456", "0.123456", 0},
+    {ID, "123456", "123456.75", 0},
+    {ID, "123456", "1234567", 0},
+    {ID, "123456", "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1f123456a", 0},
+    {ID, "4711", "4711", 0}, /* weak */
+    {ID, "A4711", "a4711", 1},
+    {ID, "12", "12", 0},
+    {BORN, "19700203", "born 3 Feb 1970", 1},
+    {BORN, "19700203", "born 02/03/1970", 1},
+    {BORN, "19700203", "1970-02-03T10:00", 1},
+    {BORN, "19700203", "19700203101500.00", 1},
+    {BORN, "19700203", "February 3rd, 1971", 0},
+    {BORN, "19000101", "19000101", 0},
+    {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.1", 1},
+    {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.2", 0},
+    {UID, "1.2.840.10008", "1.2.840.10008.1.2", 0}, /* a root is not what stands below it */
+    {UID, "1.2.276.0.7230010.3.1.4.1", "(1.2.276.0.7230010.3.1.4.1).", 1},
+    {PLACE, "St. Mary's Hospital", "at ST MARY'S hospital", 1},
+    {PLACE, "Hospital", "a hospital", 0},
+};
+
 static void text_vectors(void **state)
 {
     (void)state;
-    static const struct {
-        uint32_t tag;
-        const char *value, *text;
-        int want;
-    } v[] = {
-        {NAME, "Doe^John^^Dr", "seen by DOE, J.", 1},
-        {NAME, "Doe^John", "Johnny has no doeskin", 0},
-        {NAME, "Doe^John", "CT_JOHNDOE_1.dcm", 1},
-        {NAME, "Doe^John", "doe1", 1},
-        {NAME, "White^Mary", "white matter", 0}, /* a word, by how it is written */
-        {NAME, "White^Mary", "WHITE MATTER", 0},
-        {NAME, "White^Mary", "White Matter Tracts", 0},
-        {NAME, "White^Mary", "White matter is normal.", 0},
-        {NAME, "White^Mary", "Normal. White matter too.", 0},
-        {NAME, "White^Mary", "discussed with White at noon", 1},
-        {NAME, "White^Mary", "{\"a\":\"White\",\"b\":\"c\"}", 1},
-        {NAME, "White^Mary", "{\"a\":\"WHITE\",\"b\":\"c\"}", 0},
-        {NAME, "May^Ann", "This may be. May follow up.", 0},
-        {NAME, "May^Ann", "as May said before", 1},
-        {NAME, "Fields^Ann", "lung fields are clear", 0},
-        {NAME, "Fields^Ann", "the report of Fields is old", 1},
-        {NAME, "Fields^Ann", "fields, ann", 1},
-        {NAME, "Colon^Ana", "colon normal", 0},
-        {NAME, "Baker^Tom", "a small Baker cyst", 0}, /* a term */
-        {NAME, "Baker^Tom", "BAKER'S CYST", 0},
-        {NAME, "Baker^Tom", "popliteal (Baker) cyst", 0},
-        {NAME, "Baker^Tom", "Baker-Zyste links", 0},
-        {NAME, "Baker^Tom", "discussed with Baker. Cyst seen.", 1},
-        {NAME, "Baker^Tom", "Baker, cyst", 1},
-        {NAME, "Baker^Tom", "BAKER", 1},
-        {NAME, "Baker^Tom", "tom baker cyst", 1}, /* more than one word */
-        {NAME, "Hill^Ann", "Hill-Sachs lesion", 0},
-        {NAME, "Sachs^Ann", "a Hill-Sachs lesion", 0},
-        {NAME, "Lawrence^Ann", "Kellgren-Lawrence grade 2", 0},
-        {NAME, "Kellgren^Ann", "Kellgren-Lawrence grade 2", 0},
-        {NAME, "Willis^Ann", "the circle of Willis", 0},
-        {NAME, "Willis^Ann", "a letter of Willis", 1},
-        {NAME, "Crohn^Ann", "Morbus Crohn", 0},
-        {NAME, "Kowalczyk^Jan", "spoke to kowalczyk", 1},
-        {NAME, "White^June", "June White, 34", 1},
-        {NAME, "Müller^Jürgen", "MULLER", 1},
-        {NAME, "Müller^Jürgen", "Mueller", 1},
-        {NAME, "Yamada^Tarou=山田^太郎", "患者は山田太郎です", 1},
-        {NAME, "Yamada^Tarou=山田^太郎", "山 と 田", 0},
-        {NAME, "Люк", "люк", 1},
-        {NAME, "Li^X", "li", 0}, /* two letters */
-        {NAME, "Li^Xiu", "Li Xiu", 1},
-        {NAME, "van der Berg^Anna", "Berg", 1},
-        {NAME, "John Smith", "smith john", 1},
-        {ID, "MRN-00123456", "mrn 123456 seen", 1},
-        {ID, "00123456", "PID123456.", 1},
-        {ID, "123456", "0.123456", 0},
-        {ID, "123456", "123456.75", 0},
-        {ID, "123456", "1234567", 0},
-        {ID, "123456", "d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1d1f123456a", 0},
-        {ID, "4711", "4711", 0}, /* weak */
-        {ID, "A4711", "a4711", 1},
-        {ID, "12", "12", 0},
-        {BORN, "19700203", "born 3 Feb 1970", 1},
-        {BORN, "19700203", "born 02/03/1970", 1},
-        {BORN, "19700203", "1970-02-03T10:00", 1},
-        {BORN, "19700203", "19700203101500.00", 1},
-        {BORN, "19700203", "February 3rd, 1971", 0},
-        {BORN, "19000101", "19000101", 0},
-        {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.1", 1},
-        {UID, "1.2.276.0.7230010.3.1.4.1", "uid 1.2.276.0.7230010.3.1.4.2", 0},
-        {UID, "1.2.840.10008", "1.2.840.10008.1.2", 0}, /* a root is not what stands below it */
-        {UID, "1.2.276.0.7230010.3.1.4.1", "(1.2.276.0.7230010.3.1.4.1).", 1},
-        {PLACE, "St. Mary's Hospital", "at ST MARY'S hospital", 1},
-        {PLACE, "Hospital", "a hospital", 0},
-    };
-    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
-        if (found(v[i].tag, v[i].value, v[i].text, false) != v[i].want)
-            fail_msg("vector %zu: %s in %s", i, v[i].value, v[i].text);
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
+        if (found(vectors[i].tag, vectors[i].value, vectors[i].text, false) != vectors[i].want)
+            fail_msg("vector %zu: %s in %s", i, vectors[i].value, vectors[i].text);
     assert_int_equal(found(ID, "4711", "no 4711", true), 1);
 }
 

@@ -52,49 +52,50 @@ static void test_parse_and_dump(void **state)
 }
 
 /* Every way in which one thing is off makes the text not canonical, or the schema wrong. */
+static const struct {
+    const char *from, *to;
+} edits[] = {
+    {"{\"columns\"", " {\"columns\""},
+    {"3]}", "3]} "},
+    {"\"null\":true", "\"null\":false"},
+    {",\"null\":true", ""}, /* still good: see below */
+    {"\"a\":\"1\",\"b\":\"\xc3\xa9\"", "\"b\":\"\xc3\xa9\",\"a\":\"1\""},
+    {"\"a\":\"1\",\"b\":\"\xc3\xa9\"", ""},
+    {"\"a\":\"1\"", "\"a\":1"},
+    {"\xc3\xa9", "\\u00e9"},
+    {"tokens16", "list"},
+    {"tokens16", "tensor"},
+    {"tokens16", "runs"},
+    {"tokens16", "tokens64"},
+    {",\"item\":\"tokens16\"", ""},
+    {"\"type\":\"utf8\"},{", "\"type\":\"bytes\"},{"},
+    {"\"type\":\"utf8\"},{", "\"type\":\"utf8\",\"null\":true},{"},
+    {"explicit", "derived"},
+    {"explicit", "none"},
+    {"\"keyed\":[]", "\"keyed\":[\"t\"]"},
+    {"\"primary\":[\"t\"]", "\"primary\":[]"},
+    {"\"primary\":[\"t\"]", "\"primary\":[\"l\"]"},
+    {"\"primary\":[\"t\"]", "\"primary\":[\"x\"]"},
+    {"\"primary\":[\"t\"]", "\"primary\":[\"t\",\"t\"]"},
+    {"\"primary\":[\"t\"]", "\"primary\":[\"t\",\"key\"]"},
+    {"[1,2,3]", "[0,2,3]"},
+    {"[1,2,3]", "[3,2,3]"},
+    {"[1,2,3]", "[1,4,3]"},
+    {"[1,2,3]", "[1,2,1073741825]"},
+    {"[1,2,3]", "[1,2]"},
+    {"[1,2,3]", "[1,2,3,4]"},
+    {"[1,2,3]", "[1,2.0,3]"},
+    {"\"name\":\"l\"", "\"name\":\"t\""},
+    {"\"name\":\"l\"", "\"name\":\"\""},
+    {"\"name\":\"l\"", "\"name\":\"\xff\""},
+    {"\"name\":\"l\"", "\"nime\":\"l\""},
+    {"\"key\":\"explicit\",\"keyed\":[],", "\"keyed\":[],\"key\":\"explicit\","},
+    {"\"block\"", "\"more\":1,\"block\""},
+};
+
 static void test_rejections(void **state)
 {
     (void)state;
-    static const struct {
-        const char *from, *to;
-    } edits[] = {
-        {"{\"columns\"", " {\"columns\""},
-        {"3]}", "3]} "},
-        {"\"null\":true", "\"null\":false"},
-        {",\"null\":true", ""}, /* still good: see below */
-        {"\"a\":\"1\",\"b\":\"\xc3\xa9\"", "\"b\":\"\xc3\xa9\",\"a\":\"1\""},
-        {"\"a\":\"1\",\"b\":\"\xc3\xa9\"", ""},
-        {"\"a\":\"1\"", "\"a\":1"},
-        {"\xc3\xa9", "\\u00e9"},
-        {"tokens16", "list"},
-        {"tokens16", "tensor"},
-        {"tokens16", "runs"},
-        {"tokens16", "tokens64"},
-        {",\"item\":\"tokens16\"", ""},
-        {"\"type\":\"utf8\"},{", "\"type\":\"bytes\"},{"},
-        {"\"type\":\"utf8\"},{", "\"type\":\"utf8\",\"null\":true},{"},
-        {"explicit", "derived"},
-        {"explicit", "none"},
-        {"\"keyed\":[]", "\"keyed\":[\"t\"]"},
-        {"\"primary\":[\"t\"]", "\"primary\":[]"},
-        {"\"primary\":[\"t\"]", "\"primary\":[\"l\"]"},
-        {"\"primary\":[\"t\"]", "\"primary\":[\"x\"]"},
-        {"\"primary\":[\"t\"]", "\"primary\":[\"t\",\"t\"]"},
-        {"\"primary\":[\"t\"]", "\"primary\":[\"t\",\"key\"]"},
-        {"[1,2,3]", "[0,2,3]"},
-        {"[1,2,3]", "[3,2,3]"},
-        {"[1,2,3]", "[1,4,3]"},
-        {"[1,2,3]", "[1,2,1073741825]"},
-        {"[1,2,3]", "[1,2]"},
-        {"[1,2,3]", "[1,2,3,4]"},
-        {"[1,2,3]", "[1,2.0,3]"},
-        {"\"name\":\"l\"", "\"name\":\"t\""},
-        {"\"name\":\"l\"", "\"name\":\"\""},
-        {"\"name\":\"l\"", "\"name\":\"\xff\""},
-        {"\"name\":\"l\"", "\"nime\":\"l\""},
-        {"\"key\":\"explicit\",\"keyed\":[],", "\"keyed\":[],\"key\":\"explicit\","},
-        {"\"block\"", "\"more\":1,\"block\""},
-    };
     for (size_t i = 0; i < sizeof edits / sizeof *edits; i++) {
         char text[1024];
         ds_err err = {0};

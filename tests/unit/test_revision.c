@@ -51,43 +51,45 @@ static void dates(void **state)
     assert_string_equal(text, "2024-02-29T12:30:05Z");
 }
 
+static const struct {
+    const char *text, *dataset, *rev;
+    uint64_t back;
+} good[] = {
+    {"docs", "docs", NULL, 0},
+    {"docs@v1", "docs", "v1", 0},
+    {"docs~", "docs", NULL, 1},
+    {"docs~3", "docs", NULL, 3},
+    {"docs@a/b~2", "docs", "a/b", 2},
+    {"docs@x~1~2~", "docs", "x", 4},
+    {"", "", NULL, 0},
+    {"@main", "", "main", 0},
+    {"docs@a@b", "docs", "a@b", 0},
+    {"d\xc3\xa9p\xc3\xb4t", "d\xc3\xa9p\xc3\xb4t", NULL, 0},
+};
+
+static const char *const bad[] = {"docs@",
+                                  "docs~x",
+                                  "docs~-1",
+                                  "docs~1x",
+                                  "a/b",
+                                  "-x",
+                                  "a..b",
+                                  "a b",
+                                  ".a",
+                                  "a.lock",
+                                  "a\x01",
+                                  "\xff",
+                                  "docs~99999999999999999999",
+                                  "a:b",
+                                  "a?",
+                                  "a*",
+                                  "a[",
+                                  "a\\b",
+                                  "a^"};
+
 static void splitting(void **state)
 {
     (void)state;
-    static const struct {
-        const char *text, *dataset, *rev;
-        uint64_t back;
-    } good[] = {
-        {"docs", "docs", NULL, 0},
-        {"docs@v1", "docs", "v1", 0},
-        {"docs~", "docs", NULL, 1},
-        {"docs~3", "docs", NULL, 3},
-        {"docs@a/b~2", "docs", "a/b", 2},
-        {"docs@x~1~2~", "docs", "x", 4},
-        {"", "", NULL, 0},
-        {"@main", "", "main", 0},
-        {"docs@a@b", "docs", "a@b", 0},
-        {"d\xc3\xa9p\xc3\xb4t", "d\xc3\xa9p\xc3\xb4t", NULL, 0},
-    };
-    static const char *const bad[] = {"docs@",
-                                      "docs~x",
-                                      "docs~-1",
-                                      "docs~1x",
-                                      "a/b",
-                                      "-x",
-                                      "a..b",
-                                      "a b",
-                                      ".a",
-                                      "a.lock",
-                                      "a\x01",
-                                      "\xff",
-                                      "docs~99999999999999999999",
-                                      "a:b",
-                                      "a?",
-                                      "a*",
-                                      "a[",
-                                      "a\\b",
-                                      "a^"};
     for (size_t i = 0; i < sizeof good / sizeof *good; i++) {
         char *dataset, *rev;
         uint64_t back;
