@@ -157,6 +157,6 @@ P
     mkfifo a/pipe
     dsprep files --json a 2>said | dsprep check
     [ "$(jq -c . said)" = '{"command":"dsprep files","input":1,"output":1,"held":{},"failed":{},"bytes":3,"left_out":{"special":1}}' ]
-    exits 13 dsprep files --json nowhere
+    exits 13 bash -c 'dsprep files --json nowhere >/dev/null'
     [ "$(jq -r .type <<<"$output")" = exit ]
 }
