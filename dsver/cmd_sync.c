@@ -96,22 +96,21 @@ static int find_dataset(void *ctx, const char *name, const git_oid *id, ds_err *
 }
 
 /* Which remote is meant, most likely. */
-static const char *likely(char *const *names, size_t n)
+static const char *likely(const ds_strlist *names)
 {
-    for (size_t i = 0; i < n; i++)
-        if (strcmp(names[i], "origin") == 0)
-            return names[i];
-    return n ? names[0] : "REMOTE";
+    for (size_t i = 0; i < names->n; i++)
+        if (strcmp(names->v[i], "origin") == 0)
+            return names->v[i];
+    return names->n ? names->v[0] : "REMOTE";
 }
 
 int sync_check_remote(const ds_command *cmd, const ds_store *s, const char *word, ds_err *err)
 {
-    char **names = NULL;
-    size_t n = 0;
+    ds_strlist names = {0};
     bool known = !word;
-    int rc = known ? 0 : ds_remoteconf_names(&names, &n, s->dir, err);
-    for (size_t i = 0; i < n; i++)
-        known = known || strcmp(names[i], word) == 0;
+    int rc = known ? 0 : ds_remoteconf_names(&names, s->dir, err);
+    for (size_t i = 0; i < names.n; i++)
+        known = known || strcmp(names.v[i], word) == 0;
     if (!rc && !known && (strchr(word, '/') || strchr(word, ':')) && !strchr(word, '@'))
         rc = ds_fail(err, DS_USAGE,
                      "'%s' has no name here yet: dsver remote add NAME %s, then dsver %s NAME",
@@ -121,9 +120,7 @@ int sync_check_remote(const ds_command *cmd, const ds_store *s, const char *word
         rc = ds_fail(err, DS_USAGE,
                      "'%s' is no remote but a dataset, and the remote's name comes first: dsver %s "
                      "%s %s",
-                     word, cmd->name, likely(names, n), word);
-    for (size_t i = 0; i < n; i++)
-        free(names[i]);
-    free(names);
+                     word, cmd->name, likely(&names), word);
+    ds_strlist_fini(&names);
     return rc;
 }
