@@ -13,7 +13,7 @@
 
 #include "io.h"
 
-enum { NOTE_MAX = 640, LOOKS = 200, LOOK_MS = 10 };
+enum { NOTE_MAX = 640, LOOKS = 50, LOOK_MS = 10 };
 
 int ds_notedlock_wait(int fd, const char *path, ds_err *err)
 {
@@ -50,11 +50,11 @@ int ds_notedlock_take(int *fd, const char *path, const char *note, ds_buf *left,
     return rc ? rc : take(*fd, path, note, left, died, err);
 }
 
-void ds_notedlock_release(int *fd, const char *path)
+void ds_notedlock_release(int *fd, const char *path, bool unfinished)
 {
     if (*fd < 0)
         return;
-    if (ftruncate(*fd, 0) != 0) {
+    if (!unfinished && ftruncate(*fd, 0) != 0) {
         /* harmless: the next holder removes a lock file that is not there */
     }
     ds_close(fd, path, NULL);
@@ -76,12 +76,12 @@ static bool stays(const char *lock)
     return true;
 }
 
-void ds_gitlock_drop(const char *path, bool shared)
+void ds_gitlock_drop(const char *path)
 {
     char *lock = NULL;
     if (asprintf(&lock, "%s.lock", path) < 0)
         return;
-    if (!shared || stays(lock))
+    if (stays(lock))
         ds_io_active->unlink(lock);
     free(lock);
 }

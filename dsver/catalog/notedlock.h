@@ -13,13 +13,13 @@
  * who died; *died: there was one. */
 int ds_notedlock_take(int *fd, const char *path, const char *note, ds_buf *left, bool *died,
                       ds_err *err);
-/* *fd < 0 is fine. */
-void ds_notedlock_release(int *fd, const char *path);
+/* With `unfinished` the note stays, as if the holder had died. *fd < 0 is fine. */
+void ds_notedlock_release(int *fd, const char *path, bool unfinished);
 /* The lock alone: nothing is written. */
 int ds_notedlock_wait(int fd, const char *path, ds_err *err);
 
-/* Git's lock of `path`, PATH.lock, made by a process that died: it goes. One that another program
- * may just hold (`shared`) is looked at for two seconds first: git itself holds none for long. */
-void ds_gitlock_drop(const char *path, bool shared);
+/* Git's lock of `path`, PATH.lock, made by a process that died: it goes, when it stays as it is for
+ * half a second: git itself, which may be at work there, holds none for long. */
+void ds_gitlock_drop(const char *path);
 
 #endif

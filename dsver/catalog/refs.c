@@ -56,10 +56,10 @@ static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
     const char *old = !rc && died ? ds_buf_cstr(&left) : NULL;
     if (old && git_reference_name_is_valid(&valid, old) == 0 && valid &&
         asprintf(&path, "%s/%s", ds_catalog_dir(c), old) >= 0) {
-        ds_gitlock_drop(path, false);
+        ds_gitlock_drop(path);
         free(path);
         if (asprintf(&path, "%s/packed-refs", ds_catalog_dir(c)) >= 0) {
-            ds_gitlock_drop(path, true);
+            ds_gitlock_drop(path);
             free(path);
         }
     }
@@ -67,9 +67,14 @@ static int ref_lock(ds_catalog *c, int *fd, const char *name, ds_err *err)
     return rc;
 }
 
-static void ref_unlock(ds_catalog *c, int *fd)
+/* Where git's library could not remove its lock, the next holder does. */
+static void ref_unlock(ds_catalog *c, int *fd, const char *name)
 {
-    ds_notedlock_release(fd, ds_catalog_lock(c));
+    char *lock = NULL;
+    if (asprintf(&lock, "%s/%s.lock", ds_catalog_dir(c), name) < 0)
+        lock = NULL;
+    ds_notedlock_release(fd, ds_catalog_lock(c), lock && *name && ds_path_exists(lock));
+    free(lock);
 }
 
 /* What a ref names: 1, or 0 when it is not there or names another ref. */
@@ -137,7 +142,7 @@ int ds_ref_note(ds_catalog *c, const char *detail, ds_err *err)
     int fd = -1;
     int rc = ref_lock(c, &fd, "", err);
     rc = rc ? rc : log_move(c, NULL, detail, err);
-    ref_unlock(c, &fd);
+    ref_unlock(c, &fd, "");
     return rc;
 }
 
@@ -194,7 +199,7 @@ int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const 
     rc = log_move(c, &m, NULL, err);
     rc = rc ? rc : set_ref(c, name, expected, to, err);
 out:
-    ref_unlock(c, &fd);
+    ref_unlock(c, &fd, name);
     return rc;
 }
 
@@ -353,7 +358,7 @@ int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_e
         rc = log_move(c, &m, NULL, err);
         rc = rc ? rc : delete_ref(c, name, err);
     }
-    ref_unlock(c, &fd);
+    ref_unlock(c, &fd, name);
     return rc;
 }
 

@@ -173,7 +173,7 @@ static int config_lock(int *fd, char **lock, const char *dir, ds_err *err)
     rc = rc ? rc : ds_store_path(&config, dir, "config", err);
     rc = rc ? rc : ds_notedlock_take(fd, *lock, "config", &left, &died, err);
     if (!rc && died)
-        ds_gitlock_drop(config, true);
+        ds_gitlock_drop(config);
     free(config);
     ds_buf_fini(&left);
     return rc;
@@ -212,7 +212,7 @@ int ds_config_set(const char *dir, const char *name, const char *value, ds_err *
     }
     if (locked)
         config_close(c);
-    ds_notedlock_release(&fd, lock);
+    ds_notedlock_release(&fd, lock, rc == DS_LOCKED);
     free(lock);
     return rc;
 }

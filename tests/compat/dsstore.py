@@ -5,7 +5,8 @@
     dsstore.py cat STORE DATASET[/BRANCH]      writes the version's records as JSON lines
     dsstore.py erased STORE DATASET[/BRANCH]   checks the version's root by the lines it was committed with, and that what is read
                                                in place of those that something was erased from is there; prints how many
-    dsstore.py find STORE TEXT                 looks for TEXT in every file of the store and in every piece, decoded; 1: it is there
+    dsstore.py find STORE TEXT...              looks for each TEXT in every file of the store and in every piece, decoded; prints those that
+                                               are there, in their order, with a tab and where each stands; 1: any is
 
 STORE is the .dsver folder. index.db is not looked at: packs and catalog are all there is. Git objects are read by
 `git cat-file`, zstd frames and deltas by the `zstd` command.
@@ -362,25 +363,30 @@ def erased(path, name):
     return "%s records %d root %s erased blocks %d pages %d" % (id, rows, root, *counts)
 
 
-def find(path, text):
-    """Where the text stands: files as they lie there, and all pieces."""
-    found = []
+def find(path, texts):
+    """Where each text stands first: files as they lie there, all pieces, and the catalog's objects."""
+    found = {}
+
+    def look(where, data):
+        for text in texts:
+            if text not in found and text in data:
+                found[text] = where
+
     for folder, _, names in os.walk(path):
         for name in names:
             with open(os.path.join(folder, name), "rb") as f:
-                if text in f.read():
-                    found.append(os.path.join(folder, name))
+                look(os.path.join(folder, name), f.read())
     store = Store(path)
-    found += ["piece " + id.hex() for id in store.objects if text in store.get(id)]
+    for id in store.objects:
+        look("piece " + id.hex(), store.get(id))
     objects = Catalog(os.path.join(path, "catalog.git")).run("cat-file", "--batch-all-objects", "--batch")
     at = 0
-    while at < len(objects): # ID KIND SIZE, the bytes, a newline
+    while at < len(objects):  # ID KIND SIZE, the bytes, a newline
         end = objects.index(b"\n", at)
         id, _, size = objects[at:end].decode().split(" ")
         at = end + 1 + int(size) + 1
-        if text in objects[end + 1:at]:
-            found.append("catalog object " + id)
-    return found
+        look("catalog object " + id, objects[end + 1:at])
+    return ["%s\t%s" % (os.fsdecode(text), found[text]) for text in texts if text in found]
 
 
 def version(path, name):
@@ -388,12 +394,12 @@ def version(path, name):
 
 
 def main(argv):
-    if len(argv) != 3 or argv[0] not in ("verify", "cat", "erased", "find"):
+    if len(argv) < 3 or argv[0] not in ("verify", "cat", "erased", "find") or (len(argv) > 3 and argv[0] != "find"):
         print(__doc__.strip(), file=sys.stderr)
         return 2
     try:
         if argv[0] == "find":
-            found = find(argv[1], os.fsencode(argv[2]))
+            found = find(argv[1], [os.fsencode(text) for text in argv[2:]])
             print("\n".join(found))
             return 1 if found else 0
         if argv[0] == "erased":
