@@ -201,7 +201,8 @@ declare -A limit
 all_files() { find "$one" -type f -print0 | sort -z | xargs -0 cat; }
 # What nobody can do without, on two processors: decode, and SHA-256 of what comes out.
 decode_and_sum() {
-    all_files | split -n 2 - half. && zstd -q -3 -T2 --rm half.aa half.ab
+    all_files >whole && split -n 2 whole half. && zstd -q -3 -T2 --rm half.aa half.ab
+    rm whole
     began
     (zstd -q -dc half.aa.zst | openssl dgst -sha256 >"$work/said") &
     zstd -q -dc half.ab.zst | openssl dgst -sha256 >"$work/err"
