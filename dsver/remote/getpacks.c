@@ -71,7 +71,8 @@ static void carry_out(void *job, void *ctx)
 typedef struct adopting {
     ds_objindex *ix;
     int64_t pack;
-    uint64_t deltas;
+    bool whole;  /* wants packs of whole pieces only */
+    bool deltas; /* met one of others */
     ds_err *err;
     const char *path;
 } adopting;
@@ -81,7 +82,9 @@ static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t
     adopting *a = ctx;
     (void)object;
     (void)n;
-    a->deltas += h->bases.n > 0;
+    a->deltas |= h->bases.n > 0;
+    if (a->whole && a->deltas)
+        return 1; /* enough is known */
     return ds_objindex_adopt_object(a->ix, a->pack, h, off, a->err);
 }
 
@@ -93,20 +96,20 @@ static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
                    a->path, off, reason);
 }
 
-static int adopt_one(const fetching *f, const ds_packrow *p, uint64_t *deltas, ds_err *err)
+/* 1, or 0: it has pieces with bases, and `whole` is asked for. */
+static int adopt_one(const fetching *f, const ds_packrow *p, bool whole, ds_err *err)
 {
     size_t cap = strlen(f->t->objs->dir) + 80;
     char *path = malloc(cap);
     if (!path)
         return ds_fail_nomem(err);
     ds_pack_path(path, cap, f->t->objs->dir, &p->name);
-    adopting a = {.ix = f->t->objs->ix, .err = err, .path = path};
+    adopting a = {.ix = f->t->objs->ix, .whole = whole, .err = err, .path = path};
     ds_packscan s = {.path = path, .object = on_object, .bad = on_bad, .ctx = &a};
     int rc = ds_objindex_adopt_pack(a.ix, p, &a.pack, err);
     rc = rc ? rc : ds_pack_scan(&s, err);
-    *deltas += a.deltas;
     free(path);
-    return rc;
+    return rc < 0 ? rc : !(whole && a.deltas);
 }
 
 static int by_name(const void *a, const void *b)
@@ -118,7 +121,7 @@ static int by_name(const void *a, const void *b)
 static int adopt(const fetching *f, const ds_packrow *p, size_t n, bool whole, ds_err *err)
 {
     ds_objindex *ix = f->t->objs->ix;
-    uint64_t deltas = 0;
+    bool later = false;
     char *path = NULL;
     if (asprintf(&path, "%s/packs/x", f->t->objs->dir) < 0)
         return ds_fail_nomem(err);
@@ -128,9 +131,11 @@ static int adopt(const fetching *f, const ds_packrow *p, size_t n, bool whole, d
         return rc;
     rc = ds_objindex_adopt_begin(ix, err);
     bool begun = rc == 0;
-    for (size_t i = 0; !rc && i < n; i++)
-        rc = adopt_one(f, &p[i], &deltas, err);
-    const bool later = !rc && whole && deltas;
+    for (size_t i = 0; !rc && !later && i < n; i++) {
+        rc = adopt_one(f, &p[i], whole, err);
+        later = rc == 0;
+        rc = rc < 0 ? rc : 0;
+    }
     rc = rc || later ? rc : ds_objindex_adopt_end(ix, NULL, NULL, err);
     if (begun && (rc || later))
         ds_objindex_adopt_cancel(ix);
