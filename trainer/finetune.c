@@ -174,11 +174,7 @@ static int skip(ds_net *net, ds_step_report *r, ds_err *err)
 {
     r->skipped = true;
     r->norm = (double)NAN;
-    for (size_t i = 0; i < net->params.n; i++) {
-        ds_param *p = net->params.p[i];
-        if (p->train)
-            TRY(net->k->zero(net->k, p->g, (size_t)ds_param_count(p) * 4, err));
-    }
+    TRY(ds_params_zero(&net->params, err));
     return net->k->sync(net->k, err);
 }
 

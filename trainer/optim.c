@@ -290,8 +290,8 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *n
                                      p->vscale, p->g, ds_param_count(p), &a, err)
                       : s->k->adamw(s->k, p->w, p->f, p->master, p->m, p->v, p->g,
                                     ds_param_count(p), &a, err));
-        TRY(s->k->zero(s->k, p->g, (size_t)ds_param_count(p) * 4, err));
     }
+    TRY(ds_params_zero(s, err));
     TRY(s->k->sync(s->k, err));
     return ds_keepers_spread(s, err);
 }

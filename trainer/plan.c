@@ -74,29 +74,16 @@ static int prepare(ds_net *n, enum ds_method method, const ds_plan_conf *c, ds_e
     return ds_optim_prepare(ds_net_params(n), c->optim, err);
 }
 
-/* What slices.h has: gradients to be added up, and one on its way to them. */
-static int64_t sliced(const ds_net *n, int64_t sums)
-{
-    int64_t all = 0, largest = 0;
-
-    for (size_t i = 0; i < n->params.n; i++) {
-        const int64_t count = n->params.p[i]->train ? ds_param_count(n->params.p[i]) : 0;
-        all += count;
-        largest = count > largest ? count : largest;
-    }
-    return (sums * all + largest) * 4;
-}
-
 static void count_params(ds_plan_need *out, const ds_net *n)
 {
     out->trained = ds_net_trained(n, &out->params);
     for (size_t i = 0; i < n->params.n; i++) {
         const ds_param *p = n->params.p[i];
         const int64_t count = ds_param_count(p), blocks = (count + DS_BLOCK8 - 1) / DS_BLOCK8;
-        out->grads += p->g ? count * 4 : 0;
         out->masters += p->master ? count * 4 : 0;
         out->moments += p->m ? count * 8 : p->m8 ? 2 * count + 8 * blocks : 0;
     }
+    out->grads = (int64_t)(n->params.ngrads * sizeof *n->params.grads);
     out->grads += n->embed_g ? ds_param_count(n->embed) * 4 : 0;
 }
 
@@ -105,7 +92,7 @@ static void count_params(ds_plan_need *out, const ds_net *n)
 static int count_device(ds_plan_need *out, ds_net *n, const ds_plan_conf *c, ds_err *err)
 {
     const ds_optim_conf one = {.steps = 1, .stochastic = c->stochastic};
-    size_t kept = 0, parts = 0;
+    size_t kept = 0, bucket = 0;
     double norm;
 
     TRY(ds_optim_step(ds_net_params(n), &one, 1, &norm, err));
@@ -116,9 +103,9 @@ static int count_device(ds_plan_need *out, ds_net *n, const ds_plan_conf *c, ds_
         out->device += out->scratch[i] ? (int64_t)ds_device_room(out->scratch[i]) : 0;
     out->device += (int64_t)(DS_DEVICE_WORKSPACE + DS_DEVICE_RING);
     if (c->peers)
-        ds_slices_room(ds_net_params(n), c->peers, c->slices, &kept, &parts);
+        ds_slices_room(ds_net_params(n), c->peers, c->slices, &kept, &bucket);
     out->device +=
-        (int64_t)((kept ? ds_device_room(kept) : 0) + (parts ? ds_device_room(parts) : 0));
+        (int64_t)((kept ? ds_device_room(kept) : 0) + (bucket ? ds_device_room(bucket) : 0));
     for (int r = 0; r < DS_RECOMPUTES; r++)
         out->acts[r] = (int64_t)ds_device_room((size_t)out->acts[r]);
     return 0;
@@ -157,7 +144,8 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
         out->weights = ds_paper_bytes(k) - out->grads - out->masters - out->moments;
         for (size_t i = 0; i < n->mem.n; i++)
             out->weights -= (int64_t)n->mem.size[i];
-        out->grads += c->sums && !c->device ? sliced(n, c->sums) : 0;
+        if (c->sums && !c->device)
+            out->grads += (int64_t)ds_slices_held(&n->params, (size_t)c->sums);
         if (c->device)
             rc = count_device(out, n, c, err);
     }

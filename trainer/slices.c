@@ -1,14 +1,12 @@
-/* slices.c - see slices.h. Between ranks each adds up one part of every gradient: what the others
- * have of it comes to it, and the sum goes to all. On devices that joined it is the same, from one
- * to the other: gradient by gradient, where they lie. */
+/* slices.c - see slices.h. Between ranks each adds up one part of every stretch of the gradients:
+ * what the others have of it comes to it, and the sum goes to all. On devices that joined it is the
+ * same, from one to the other, where they lie. */
 #include "slices.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#include "net_priv.h"
-
-#define PART ((size_t)1 << 20) /* floats of a part that is exchanged at once */
+#include "try.h"
 
 struct ds_slices {
     const ds_ranks *ranks;
@@ -19,63 +17,65 @@ struct ds_slices {
     size_t part;           /* floats */
     float *kept;           /* of my slices one after the other; their sum when there is one rank */
     float *others;         /* parts: of slice i of every rank, for each i */
-    float *sum, *read;     /* of a part; a gradient on its way */
+    float *sum, *read;     /* of a part; gradients on their way */
     double *loss, *losses; /* of my slices; of all */
     /* Of devices that joined: gradients of my slices, where there are several, one set after the
      * other; parts as `others`. */
-    float *dev_kept, *dev_parts;
+    float *dev_kept, *bucket;
     size_t dev_part; /* floats */
 };
 
-static size_t room_for(const ds_params *p, size_t *largest)
+static size_t least(size_t a, size_t b)
 {
-    size_t all = 0;
-
-    *largest = 0;
-    for (size_t i = 0; i < p->n; i++) {
-        const size_t n = p->p[i]->train ? (size_t)ds_param_count(p->p[i]) : 0;
-        all += n;
-        *largest = n > *largest ? n : *largest;
-    }
-    return all;
+    return a < b ? a : b;
 }
 
-/* Floats of a part on devices: what is left of a gradient that is no multiple of `ranks` fits too.
+/* Floats that each of so many ranks adds up, in whole steps; what is left is less than one for
+ * each.
  */
-static size_t device_part(size_t largest, size_t ranks)
+static size_t share(size_t n, size_t ranks)
 {
-    const size_t each = largest / ranks < PART ? largest / ranks + 1 : PART;
-
-    return each > ranks ? each : ranks;
+    return n / ranks / DS_PARAM_STEP * DS_PARAM_STEP;
 }
 
-void ds_slices_room(const ds_params *p, uint32_t ranks, uint32_t n, size_t *kept, size_t *parts)
+/* Floats of a part on devices; what is left of a row fits too. */
+static size_t device_part(const ds_params *p, size_t ranks)
 {
-    size_t largest;
-    const size_t count = room_for(p, &largest);
+    const size_t each = least(share(p->ngrads, ranks), DS_SLICES_PART),
+                 rest = DS_PARAM_STEP * ranks;
 
-    *kept = n > ranks ? n / ranks * count * sizeof(float) : 0;
-    *parts = n * device_part(largest, ranks) * sizeof(float);
+    return each > rest ? each : rest;
 }
 
-static int device_room(ds_slices *s, size_t largest, ds_err *err)
+void ds_slices_room(const ds_params *p, uint32_t ranks, uint32_t n, size_t *kept, size_t *bucket)
+{
+    *kept = n > ranks ? n / ranks * p->ngrads * sizeof(float) : 0;
+    *bucket = n * device_part(p, ranks) * sizeof(float);
+}
+
+size_t ds_slices_held(const ds_params *p, size_t sums)
+{
+    return (sums * p->ngrads + least(p->ngrads, DS_SLICES_PART)) * sizeof(float);
+}
+
+static int device_room(ds_slices *s, ds_err *err)
 {
     ds_kernels *k = s->params->k;
-    size_t kept, parts;
+    size_t kept, bucket;
 
-    ds_slices_room(s->params, (uint32_t)s->ranks->size, (uint32_t)s->n, &kept, &parts);
-    s->dev_part = device_part(largest, (size_t)s->ranks->size);
-    TRY(k->alloc(k, (void **)&s->dev_parts, parts, err));
+    ds_slices_room(s->params, (uint32_t)s->ranks->size, (uint32_t)s->n, &kept, &bucket);
+    s->dev_part = device_part(s->params, (size_t)s->ranks->size);
+    TRY(k->alloc(k, (void **)&s->bucket, bucket, err));
     return kept ? k->alloc(k, (void **)&s->dev_kept, kept, err) : 0;
 }
 
-static int host_room(ds_slices *s, size_t largest, ds_err *err)
+static int host_room(ds_slices *s, ds_err *err)
 {
     const size_t ranks = (size_t)s->ranks->size;
 
     if (s->n > 1) {
         s->kept = calloc(ranks > 1 ? s->mine * s->count : s->count, sizeof *s->kept);
-        s->read = malloc(largest * sizeof *s->read);
+        s->read = malloc(least(s->count, DS_SLICES_PART) * sizeof *s->read);
     }
     if (ranks > 1) {
         s->others = malloc(s->n * s->part * sizeof *s->others);
@@ -88,9 +88,8 @@ static int host_room(ds_slices *s, size_t largest, ds_err *err)
 
 int ds_slices_new(ds_slices **out, const ds_ranks *r, ds_params *p, uint32_t n, ds_err *err)
 {
-    const size_t ranks = (size_t)r->size;
+    const size_t ranks = (size_t)r->size, count = p->ngrads;
     ds_slices *s = calloc(1, sizeof *s);
-    size_t largest, count = room_for(p, &largest);
 
     *out = s;
     if (!s)
@@ -99,13 +98,13 @@ int ds_slices_new(ds_slices **out, const ds_ranks *r, ds_params *p, uint32_t n, 
     s->params = p;
     s->n = n;
     s->mine = n / ranks;
-    s->part = count / ranks < PART ? count / ranks + 1 : PART;
+    s->part = least(count / ranks + 1, DS_SLICES_PART);
     s->count = (count + s->part * ranks - 1) / (s->part * ranks) * s->part * ranks;
     s->loss = calloc(s->mine, sizeof *s->loss);
     s->losses = calloc(n, sizeof *s->losses);
     int rc = s->loss && s->losses ? 0 : ds_fail_nomem(err);
     if (!rc)
-        rc = p->peers ? device_room(s, largest, err) : host_room(s, largest, err);
+        rc = p->peers ? device_room(s, err) : host_room(s, err);
     if (rc) {
         ds_slices_free(s);
         *out = NULL;
@@ -118,7 +117,7 @@ void ds_slices_free(ds_slices *s)
     if (!s)
         return;
     s->params->k->free(s->params->k, s->dev_kept);
-    s->params->k->free(s->params->k, s->dev_parts);
+    s->params->k->free(s->params->k, s->bucket);
     free(s->kept);
     free(s->others);
     free(s->sum);
@@ -143,40 +142,32 @@ static void add(float *to, const float *x, size_t n)
 static int keep_there(ds_slices *s, ds_err *err)
 {
     ds_kernels *k = s->params->k;
-    size_t largest;
-    float *to = s->dev_kept + s->done * room_for(s->params, &largest);
+    const size_t n = s->params->ngrads;
 
-    for (size_t i = 0; s->mine > 1 && i < s->params->n; i++) {
-        ds_param *p = s->params->p[i];
-        const int64_t n = p->train ? ds_param_count(p) : 0;
-        if (!n)
-            continue;
-        TRY(k->convert(k, to, DS_KF32, p->g, DS_KF32, n, err));
-        TRY(k->zero(k, p->g, (size_t)n * sizeof *to, err));
-        to += n;
-    }
-    return 0;
+    if (s->mine == 1)
+        return 0;
+    TRY(k->convert(k, s->dev_kept + s->done * n, DS_KF32, s->params->grads, DS_KF32, (int64_t)n,
+                   err));
+    return ds_params_zero(s->params, err);
 }
 
 static int keep_here(ds_slices *s, ds_err *err)
 {
     ds_kernels *k = s->params->k;
-    const bool alone = s->ranks->size == 1;
+    const bool alone = s->ranks->size == 1, first = !alone || s->done == 0;
     float *to = s->n > 1 ? s->kept + (alone ? 0 : s->done * s->count) : NULL;
+    const size_t n = s->params->ngrads;
 
-    for (size_t i = 0; s->n > 1 && i < s->params->n; i++) {
-        ds_param *p = s->params->p[i];
-        const size_t n = p->train ? (size_t)ds_param_count(p) : 0;
-        const bool first = !alone || s->done == 0;
-        if (!n)
-            continue;
-        TRY(k->download(k, first ? to : s->read, p->g, n * sizeof *to, err));
-        if (!first)
-            add(to, s->read, n);
-        TRY(k->zero(k, p->g, n * sizeof *to, err));
-        to += n;
+    if (s->n == 1)
+        return 0;
+    if (first)
+        TRY(k->download(k, to, s->params->grads, n * sizeof *to, err));
+    for (size_t at = 0, part; !first && at < n; at += part) {
+        part = least(n - at, DS_SLICES_PART);
+        TRY(k->download(k, s->read, s->params->grads + at, part * sizeof *to, err));
+        add(to + at, s->read, part);
     }
-    return 0;
+    return ds_params_zero(s->params, err);
 }
 
 int ds_slices_keep(ds_slices *s, double loss, ds_err *err)
@@ -211,7 +202,7 @@ static void add_ranks(ds_slices *s)
 static int add_up(ds_slices *s, size_t n, ds_err *err)
 {
     ds_kernels *k = s->params->k;
-    float *x = s->dev_parts;
+    float *x = s->bucket;
 
     for (size_t j = 1; j < s->n; j++)
         TRY(k->add(k, x, x, x + (j % s->mine * (size_t)s->ranks->size + j / s->mine) * n, 1.0f,
@@ -219,62 +210,32 @@ static int add_up(ds_slices *s, size_t n, ds_err *err)
     return 0;
 }
 
-/* Of a gradient at g, whose values in slice i of this rank are at from + i * stride: each rank adds
- * up `part` floats of it, until less than that is left for each; of the rest all add up all. */
-static int add_gradient(ds_slices *s, float *g, const float *from, size_t stride, size_t n,
-                        ds_err *err)
-{
-    ds_kernels *k = s->params->k;
-    const size_t ranks = (size_t)s->ranks->size;
-
-    for (size_t at = 0, part; at < n; at += part * ranks) {
-        const size_t left = (n - at) / ranks;
-        part = left < s->dev_part ? left : s->dev_part;
-        if (part == 0)
-            break;
-        for (size_t i = 0; i < s->mine; i++)
-            TRY(k->peers_exchange(k, s->dev_parts + i * ranks * part, from + i * stride + at,
-                                  part * sizeof *g, err));
-        TRY(add_up(s, part, err));
-        TRY(k->peers_gather(k, g + at, s->dev_parts, part * sizeof *g, err));
-    }
-    const size_t rest = n % ranks, at = n - rest;
-    if (!rest)
-        return 0;
-    for (size_t i = 0; i < s->mine; i++)
-        TRY(k->peers_gather(k, s->dev_parts + i * ranks * rest, from + i * stride + at,
-                            rest * sizeof *g, err));
-    TRY(add_up(s, rest, err));
-    return k->convert(k, g + at, DS_KF32, s->dev_parts, DS_KF32, (int64_t)rest, err);
-}
-
+/* Each rank adds up `part` floats of a stretch, until less than a step is left for each; of the
+ * rest all add up all. */
 static int add_there(ds_slices *s, ds_err *err)
 {
-    size_t largest, at = 0;
-    const size_t count = room_for(s->params, &largest);
+    ds_kernels *k = s->params->k;
+    const size_t ranks = (size_t)s->ranks->size, n = s->params->ngrads,
+                 rest = n % (ranks * DS_PARAM_STEP);
+    const float *from = s->mine > 1 ? s->dev_kept : s->params->grads;
+    float *g = s->params->grads;
 
-    for (size_t i = 0; i < s->params->n; i++) {
-        ds_param *p = s->params->p[i];
-        const size_t n = p->train ? (size_t)ds_param_count(p) : 0;
-        if (n)
-            TRY(add_gradient(s, p->g, s->mine > 1 ? s->dev_kept + at : p->g, count, n, err));
-        at += n;
+    for (size_t at = 0, part; at < n - rest; at += part * ranks) {
+        part = least(share(n - at, ranks), s->dev_part);
+        for (size_t i = 0; i < s->mine; i++)
+            TRY(k->peers_exchange(k, s->bucket + i * ranks * part, from + i * n + at,
+                                  part * sizeof *g, err));
+        TRY(add_up(s, part, err));
+        TRY(k->peers_gather(k, g + at, s->bucket, part * sizeof *g, err));
     }
-    return s->params->k->sync(s->params->k, err);
-}
-
-static int give_back(ds_slices *s, ds_err *err)
-{
-    const float *from = s->kept;
-
-    for (size_t i = 0; i < s->params->n; i++) {
-        ds_param *p = s->params->p[i];
-        const size_t n = p->train ? (size_t)ds_param_count(p) : 0;
-        if (n)
-            TRY(s->params->k->upload(s->params->k, p->g, from, n * sizeof *from, err));
-        from += n;
+    for (size_t i = 0; rest && i < s->mine; i++)
+        TRY(k->peers_gather(k, s->bucket + i * ranks * rest, from + i * n + n - rest,
+                            rest * sizeof *g, err));
+    if (rest) {
+        TRY(add_up(s, rest, err));
+        TRY(k->convert(k, g + n - rest, DS_KF32, s->bucket, DS_KF32, (int64_t)rest, err));
     }
-    return 0;
+    return k->sync(k, err);
 }
 
 int ds_slices_sum(ds_slices *s, int rc, double *loss, ds_err *err)
@@ -293,5 +254,8 @@ int ds_slices_sum(ds_slices *s, int rc, double *loss, ds_err *err)
     *loss = 0;
     for (size_t i = 0; i < s->n; i++)
         *loss += s->losses[i];
-    return s->n > 1 && !s->params->peers ? give_back(s, err) : 0;
+    if (s->n == 1 || s->params->peers)
+        return 0;
+    return s->params->k->upload(s->params->k, s->params->grads, s->kept,
+                                s->params->ngrads * sizeof *s->kept, err);
 }

@@ -6,8 +6,9 @@
  * how many ranks (ranks.h) computed them. Rank r of R computes slices [rN/R, (r+1)N/R).
  *
  * Memory: gradients once more for one process, 2N/R times for several; the host's. Where the ranks'
- * devices have joined, gradients stay on them: N/R times once more when that is above 1, and parts
- * of them.
+ * devices have joined, gradients stay on them: N/R times once more when that is above 1, and a
+ * bucket: all gradients lie one after the other (params.h), and that row is exchanged and added up
+ * in stretches of DS_SLICES_PART floats for each rank, whatever parameters they belong to.
  */
 #ifndef DS_SLICES_H
 #define DS_SLICES_H
@@ -21,8 +22,13 @@ typedef struct ds_slices ds_slices;
  */
 int ds_slices_new(ds_slices **s, const ds_ranks *r, ds_params *p, uint32_t n, ds_err *err);
 void ds_slices_free(ds_slices *s); /* NULL is fine */
-/* Bytes that it takes of each of `ranks` devices that joined: gradients that wait, and parts. */
-void ds_slices_room(const ds_params *p, uint32_t ranks, uint32_t n, size_t *kept, size_t *parts);
+#define DS_SLICES_PART ((size_t)1 << 20)
+/* Bytes that it takes of each of `ranks` devices that joined: gradients that wait, and the bucket.
+ */
+void ds_slices_room(const ds_params *p, uint32_t ranks, uint32_t n, size_t *kept, size_t *bucket);
+/* Of the host's memory, for so many copies of all gradients: them, and what is on its way to them.
+ */
+size_t ds_slices_held(const ds_params *p, size_t sums);
 bool ds_slices_mine(const ds_slices *s, uint64_t slice);
 /* The gradients of this rank's next slice stand in the parameters, and the sum of its losses is
  * `loss`. They are zero afterwards, unless there is but one. */

@@ -124,10 +124,10 @@ joined() { # RUN: have its devices joined?
 
 @test "without MPI: devices join" {
     setup_emulated
-    tuned one --device cuda --accumulate 2 --slices 2 --steps 1
-    tcp 2 tuned two --device cuda --accumulate 2 --steps 1
-    [ "$(joined one) $(joined two)" = "false true" ]
-    [ "$(sum_of one)" = "$(sum_of two)" ]
+    tuned one --device cuda --accumulate 6 --slices 6 --steps 1
+    tcp 3 tuned three --device cuda --accumulate 6 --slices 6 --steps 1
+    [ "$(joined one) $(joined three)" = "false true" ]
+    [ "$(sum_of one)" = "$(sum_of three)" ]
 }
 
 @test "a device that fails among others ends all processes by name" {

@@ -310,7 +310,7 @@ int ds_net_train_full(ds_net *n, const char *const *only, ds_err *err)
         if (want)
             TRY(ds_param_train(&n->params, n->params.p[i], err));
     }
-    return 0;
+    return ds_params_gradients(&n->params, err);
 }
 
 const char *const DS_PROJECTIONS[] = {
@@ -402,7 +402,7 @@ int ds_net_add_lora(ds_net *n, const ds_lora_conf *c, uint64_t seed, ds_err *err
             if (l->target && !l->la)
                 TRY(add_lora(n, l, c, seed, err));
     }
-    return 0;
+    return ds_params_gradients(&n->params, err);
 }
 
 /* Rows times their gains, through host memory. */
@@ -462,7 +462,8 @@ int ds_net_add_prompt(ds_net *n, int32_t count, ds_err *err)
                        n->prompt ? ", and there is one" : "");
     TRY(ds_params_add(&n->params, &n->prompt, "prompt_embeddings", count, n->c.hidden, false,
                       DS_KF32, err));
-    return ds_param_train(&n->params, n->prompt, err);
+    TRY(ds_param_train(&n->params, n->prompt, err));
+    return ds_params_gradients(&n->params, err);
 }
 
 int64_t ds_net_trained(const ds_net *n, int64_t *all)

@@ -104,13 +104,14 @@ void ds_params_fini(ds_params *s)
 {
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];
-        void *mem[] = {p->w, p->g, p->master, p->m, p->v, p->m8, p->v8, p->mscale, p->vscale};
+        void *mem[] = {p->w, p->master, p->m, p->v, p->m8, p->v8, p->mscale, p->vscale};
         for (size_t j = 0; j < sizeof mem / sizeof *mem; j++)
             if (mem[j])
                 s->k->free(s->k, mem[j]);
         free(p->name);
         free(p);
     }
+    s->k->free(s->k, s->grads);
     free(s->p);
     free(s->slot);
     memset(s, 0, sizeof *s);
@@ -265,15 +266,47 @@ int ds_param_train(ds_params *s, ds_param *p, ds_err *err)
     const size_t bytes = (size_t)ds_param_count(p) * 4;
     int rc = 0;
 
-    if (!p->g)
-        rc = s->k->alloc(s->k, (void **)&p->g, bytes, err);
     p->lone = s->lone && p->f != DS_KF32;
-    if (!rc && p->f != DS_KF32 && !p->master && !p->lone) {
+    if (p->f != DS_KF32 && !p->master && !p->lone) {
         rc = s->k->alloc(s->k, (void **)&p->master, bytes, err);
         rc = rc ? rc : s->k->convert(s->k, p->master, DS_KF32, p->w, p->f, ds_param_count(p), err);
     }
     p->train = p->train || !rc;
     return rc;
+}
+
+static size_t gradient_room(const ds_param *p)
+{
+    return p->train
+               ? ((size_t)ds_param_count(p) + DS_PARAM_STEP - 1) / DS_PARAM_STEP * DS_PARAM_STEP
+               : 0;
+}
+
+int ds_params_gradients(ds_params *s, ds_err *err)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < s->n; i++)
+        n += gradient_room(s->p[i]);
+    if (n == s->ngrads)
+        return 0;
+    s->k->free(s->k, s->grads);
+    s->grads = NULL;
+    s->ngrads = 0;
+    const int rc = s->k->alloc(s->k, (void **)&s->grads, n * sizeof *s->grads, err);
+    s->ngrads = rc ? 0 : n;
+    n = 0;
+    for (size_t i = 0; i < s->n; i++) {
+        const size_t room = gradient_room(s->p[i]);
+        s->p[i]->g = room && !rc ? s->grads + n : NULL;
+        n += room;
+    }
+    return rc;
+}
+
+int ds_params_zero(ds_params *s, ds_err *err)
+{
+    return s->k->zero(s->k, s->grads, s->ngrads * sizeof *s->grads, err);
 }
 
 /* ---- writing ---- */

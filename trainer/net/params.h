@@ -1,8 +1,10 @@
 /* params.h - the parameters of a model: named matrices in a backend's memory, in the order of their
  * names in the files.
  *
- * A parameter that is trained has a gradient (f32) and, once the optimizer asks, its moments. The
- * set owns everything.
+ * A parameter that is trained has a gradient (f32) and, once the optimizer asks, its moments. All
+ * gradients lie in one piece of memory, in the order of the parameters, each from a multiple of
+ * DS_PARAM_STEP floats on; what lies between is zero: so what concerns all of them is done at once.
+ * The set owns everything.
  */
 #ifndef DS_PARAMS_H
 #define DS_PARAMS_H
@@ -20,8 +22,9 @@ typedef struct ds_param {
     void *w;
     bool wide; /* written in f32, from the master weights: adapters */
     bool train;
-    float *g, *master; /* master: f32 weights behind bf16 ones */
-    float *m, *v;      /* moments; or of 8 bits, with their scales (kernels.h) */
+    float *g;      /* in the set's piece */
+    float *master; /* f32 weights behind bf16 ones */
+    float *m, *v;  /* moments; or of 8 bits, with their scales (kernels.h) */
     uint8_t *m8, *v8;
     float *mscale, *vscale;
     bool lone;      /* bf16 weights that are trained without a master */
@@ -38,6 +41,8 @@ typedef struct ds_params {
     bool peers;            /* their devices have joined (kernels.h) */
     ds_param **p;          /* pointers stay valid while the set grows */
     size_t n, cap;
+    float *grads; /* of all that are trained */
+    size_t ngrads;
     uint32_t *slot; /* parameters by name, open addressing: their place + 1 */
     size_t slots;
 } ds_params;
@@ -58,8 +63,12 @@ int ds_param_fill(ds_params *s, ds_param *p, float x, ds_err *err);
 /* The weights as f32 in host memory (malloc'd). */
 int ds_param_get(const ds_params *s, const ds_param *p, float **out, ds_err *err);
 int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err);
-/* Gives it a gradient, marks it trained. */
+/* Marks it trained. */
 int ds_param_train(ds_params *s, ds_param *p, ds_err *err);
+/* Gradients, zero, of all that are marked: again after more were. */
+#define DS_PARAM_STEP ((size_t)64)
+int ds_params_gradients(ds_params *s, ds_err *err);
+int ds_params_zero(ds_params *s, ds_err *err); /* all gradients */
 int64_t ds_param_count(const ds_param *p);
 /* A ds_st_fetch over a set's memory; params: the ds_params. */
 int ds_params_fetch(void *params, void *host, const ds_st_tensor *t, size_t at, size_t bytes,
