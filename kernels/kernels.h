@@ -140,6 +140,10 @@ struct ds_kernels {
      * multiples of 256 there and are not given back before the end, and scratch. Nothing elsewhere.
      */
     int (*reserve)(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err);
+    /* Numbers of the host's that functions will soon be given, in such a piece (ids, positions,
+     * targets, weights): they may be sent while the device computes. Results do not depend on it.
+     * NULL where nothing has to be sent. */
+    int (*ahead)(ds_kernels *k, const void *host, size_t bytes, ds_err *err);
     /* From hold to release the bytes at x stay as they are, so a backend may keep what it made of
      * them (panels of a left operand) from one product to the next. They nest; releasing NULL
      * releases all. Results do not depend on them. */

@@ -55,21 +55,45 @@ static uint64_t bits_of(double d)
     return isnan(d) ? DS_LEDGER_SKIPPED : u;
 }
 
-static int run_micro(stepping *s, const ds_minibatch *m, uint64_t step, float scale, double *loss,
-                     ds_err *err)
+static ds_netbatch batch_of(const stepping *s, const ds_minibatch *m, uint64_t step)
 {
     const ds_trainconf *c = &s->t->c;
-    const ds_netbatch b = {.t = m->t,
-                           .ids = m->ids,
-                           .pos = m->pos,
-                           .target = m->target,
-                           .weight = m->weight,
-                           .seqs = {m->cu, m->nseqs},
-                           .seed = c->seed,
-                           .step = step,
-                           .first_token =
-                               (m->row - (step - 1) * c->batch * c->accumulate) * c->seq_len};
 
+    return (ds_netbatch){.t = m->t,
+                         .ids = m->ids,
+                         .pos = m->pos,
+                         .target = m->target,
+                         .weight = m->weight,
+                         .seqs = {m->cu, m->nseqs},
+                         .seed = c->seed,
+                         .step = step,
+                         .first_token =
+                             (m->row - (step - 1) * c->batch * c->accumulate) * c->seq_len};
+}
+
+/* The micro-batch that this process computes after number i of the step, or behind its last the
+ * first of the next step; NULL: it is not there yet. */
+static const ds_minibatch *after(const stepping *s, uint64_t i)
+{
+    const ds_trainconf *c = &s->t->c;
+    const uint64_t each = c->accumulate / c->slices;
+
+    for (uint64_t j = i + 1; j < 2 * c->accumulate; j++)
+        if (ds_slices_mine(s->slices, j % c->accumulate / each))
+            return j < c->accumulate ? s->micro[j] : ds_loader_peek(s->loader, j - c->accumulate);
+    return NULL;
+}
+
+/* Micro-batch i of the step. */
+static int run_micro(stepping *s, uint64_t i, uint64_t step, float scale, double *loss, ds_err *err)
+{
+    const ds_minibatch *m = s->micro[i], *then = after(s, i);
+    ds_netbatch b = batch_of(s, m, step), next;
+
+    if (then) {
+        next = batch_of(s, then, step);
+        b.next = &next;
+    }
     if (s->loss_cap < (size_t)m->t) {
         float *grown = realloc(s->loss, (size_t)m->t * sizeof *grown);
         if (!grown)
@@ -77,9 +101,9 @@ static int run_micro(stepping *s, const ds_minibatch *m, uint64_t step, float sc
         s->loss = grown;
         s->loss_cap = (size_t)m->t;
     }
-    TRY(ds_net_step(s->t->net, &b, scale, true, c->recompute, s->loss, err));
-    for (int64_t i = 0; i < m->t; i++)
-        *loss += (double)s->loss[i];
+    TRY(ds_net_step(s->t->net, &b, scale, true, s->t->c.recompute, s->loss, err));
+    for (int64_t j = 0; j < m->t; j++)
+        *loss += (double)s->loss[j];
     return 0;
 }
 
@@ -144,7 +168,7 @@ static int run_slices(stepping *s, uint64_t step, float scale, ds_err *err)
         if (!ds_slices_mine(s->slices, i))
             continue;
         for (uint64_t j = 0; j < each; j++)
-            TRY(run_micro(s, s->micro[i * each + j], step, scale, &loss, err));
+            TRY(run_micro(s, i * each + j, step, scale, &loss, err));
         TRY(ds_net_finish_grads(s->t->net, err));
         TRY(ds_slices_keep(s->slices, loss, err));
     }

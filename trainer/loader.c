@@ -457,6 +457,19 @@ int ds_loader_next(ds_loader *l, ds_minibatch **m, ds_err *err)
     return rc;
 }
 
+const ds_minibatch *ds_loader_peek(ds_loader *l, uint64_t after)
+{
+    const ds_minibatch *m = NULL;
+
+    pthread_mutex_lock(&l->lock);
+    const uint64_t at = l->given + after;
+    const place *p = &l->ring[at % (uint64_t)l->depth];
+    if (at < l->total && at < l->planned && p->ready && !p->err.code)
+        m = &p->m;
+    pthread_mutex_unlock(&l->lock);
+    return m;
+}
+
 void ds_loader_give_back(ds_loader *l, ds_minibatch *m)
 {
     (void)m; /* micro-batches come back in the order in which they went out */

@@ -44,6 +44,9 @@ int ds_loader_new(ds_loader **l, const ds_loader_conf *c,
                   ds_err *err); /* conf's pointers are borrowed */
 /* The next micro-batch; 1, or 0 after the last. */
 int ds_loader_next(ds_loader *l, ds_minibatch **m, ds_err *err);
+/* The micro-batch `after` places behind the next one where it is fetched already, else NULL: to be
+ * looked at until ds_loader_next gives it out. */
+const ds_minibatch *ds_loader_peek(ds_loader *l, uint64_t after);
 void ds_loader_give_back(ds_loader *l, ds_minibatch *m);
 void ds_loader_free(ds_loader *l); /* NULL is fine */
 

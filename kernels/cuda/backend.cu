@@ -44,6 +44,10 @@ static int dev_reserve(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLO
 {
     return rt_reserve(rt_of(k), bytes, scratch, err);
 }
+static int dev_ahead(ds_kernels *k, const void *host, size_t bytes, ds_err *err)
+{
+    return rt_ahead(rt_of(k), host, bytes, err);
+}
 static void dev_keep(ds_kernels *, const void *) /* nothing is made of operands that could stay */
 {
 }
@@ -235,6 +239,7 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->sync = dev_sync;
     k->memory = dev_memory;
     k->reserve = dev_reserve;
+    k->ahead = dev_ahead;
     k->hold = dev_keep;
     k->release = dev_keep;
     k->close = dev_close;

@@ -77,8 +77,11 @@ void rt_system_free(dev_rt *rt, void *p);
 void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total);
 int rt_host_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err);
 void rt_host_free(dev_rt *rt, void *p);
-/* From such memory, on a stream of its own; what is queued from here on comes after it. */
+/* From such memory, on a stream of its own: beside what is queued. What is queued after rt_await
+ * comes after all that was sent. rt_settle: until both streams have done everything. */
 int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err);
+int rt_await(dev_rt *rt, ds_err *err);
+int rt_settle(dev_rt *rt, ds_err *err);
 /* Scratch that nothing may be read from before it is written: under emulation it becomes NaN. */
 void rt_spoil(dev_rt *rt, void *p, size_t bytes);
 struct rt_mem *rt_mem_of(dev_rt *rt);
@@ -86,9 +89,10 @@ struct rt_mem *rt_mem_of(dev_rt *rt);
 /* ---- memory: rtmem.cu ---- */
 
 /* What came from the host since the ring's beginning, so that the same is not sent again. */
-#define RT_STAGED 64
+#define RT_STAGED 256
 typedef struct rt_staged {
     size_t at, bytes;
+    uint64_t turn; /* of rt_mem.sent */
 } rt_staged;
 
 typedef struct rt_piece {
@@ -108,6 +112,7 @@ typedef struct rt_mem {
     size_t ring_used;
     rt_staged staged[RT_STAGED];
     unsigned nstaged; /* so far: number i stands at i % RT_STAGED */
+    uint64_t sent, awaited; /* pieces so far; those that what is queued next comes after */
 } rt_mem;
 
 /* Of an open device: the ring, and the workspace of products. */
@@ -131,6 +136,9 @@ int rt_reserve(dev_rt *rt, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err
 #define RT_RING DS_DEVICE_RING
 #endif
 int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err);
+/* What will be staged soon is sent now, where there is room. Nothing that is queued waits for it
+ * before it is staged. */
+int rt_ahead(dev_rt *rt, const void *host, size_t bytes, ds_err *err);
 
 /* Scratch that stays and, where nothing was reserved, grows: valid until the next call with the
  * same slot. */

@@ -1,7 +1,7 @@
 /* rtcuda.cc - rt.h over the CUDA run time; products are rtblas.cc's.
  *
  * One stream, so that everything happens in the order in which it was asked for; numbers of the
- * host come on a second one, which the first waits for.
+ * host come on a second one, which the first waits for before it uses them.
  */
 #include "rt.h"
 
@@ -98,8 +98,9 @@ int rt_open(dev_rt **out, int index, ds_err *err)
 void rt_close(dev_rt *rt)
 {
     here(rt);
-    if (rt->stream)
-        cudaStreamSynchronize(rt->stream);
+    for (cudaStream_t s : {rt->stream, rt->copies})
+        if (s)
+            cudaStreamSynchronize(s);
     rt_peers_leave(rt);
     rt_blas_close(rt);
     rt_mem_close(rt);
@@ -201,7 +202,21 @@ int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
     CUDA(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, rt->copies),
          "indices to the device");
     CUDA(cudaEventRecord(rt->arrived, rt->copies), "indices to the device");
+    return 0;
+}
+
+/* The event is that of the piece sent last, and copies arrive in order. */
+int rt_await(dev_rt *rt, ds_err *err)
+{
+    here(rt);
     CUDA(cudaStreamWaitEvent(rt->stream, rt->arrived, 0), "indices to the device");
+    return 0;
+}
+
+int rt_settle(dev_rt *rt, ds_err *err)
+{
+    TRY_RT(rt_sync(rt, err));
+    CUDA(cudaStreamSynchronize(rt->copies), "indices to the device");
     return 0;
 }
 

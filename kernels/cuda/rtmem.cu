@@ -136,39 +136,69 @@ int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err)
 
 /* ---- the ring ---- */
 
-/* Where the same bytes stand already; RT_RING: nowhere. */
-static size_t find_staged(const rt_mem *m, const void *host, size_t bytes)
+/* Where the same bytes stand already; NULL: nowhere. */
+static const rt_staged *find_staged(const rt_mem *m, const void *host, size_t bytes)
 {
     const unsigned known = m->nstaged < RT_STAGED ? m->nstaged : RT_STAGED;
 
     for (unsigned i = 1; i <= known; i++) {
         const rt_staged *s = &m->staged[(m->nstaged - i) % RT_STAGED];
         if (s->bytes == bytes && memcmp(m->pinned + s->at, host, bytes) == 0)
-            return s->at;
+            return s;
     }
-    return RT_RING;
+    return NULL;
+}
+
+static bool has_room(const rt_mem *m, size_t need)
+{
+    return m->ring_used + need <= RT_RING;
+}
+
+/* There is room. */
+static int send(dev_rt *rt, const rt_staged **out, const void *host, size_t bytes, ds_err *err)
+{
+    rt_mem *m = rt_mem_of(rt);
+    const size_t at = m->ring_used;
+    rt_staged *s = &m->staged[m->nstaged % RT_STAGED];
+
+    memcpy(m->pinned + at, host, bytes);
+    TRY_RT(rt_send(rt, m->ring + at, m->pinned + at, bytes, err));
+    *s = rt_staged{at, bytes, ++m->sent};
+    m->nstaged++;
+    m->ring_used += ds_device_room(bytes);
+    *out = s;
+    return 0;
 }
 
 int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err)
 {
     rt_mem *m = rt_mem_of(rt);
-    const size_t need = ds_device_room(bytes), there = find_staged(m, host, bytes);
+    const size_t need = ds_device_room(bytes);
+    const rt_staged *s = find_staged(m, host, bytes);
 
-    if (there < RT_RING) {
-        *dev = m->ring + there;
-        return 0;
-    }
-    if (need > RT_RING / 3)
+    if (!s && need > RT_RING / 3)
         return ds_fail(err, DS_FAIL, "cuda: %zu bytes of indices in one call", bytes);
-    if (m->ring_used + need > RT_RING) {
-        TRY_RT(rt_sync(rt, err));
+    if (!s && !has_room(m, need)) {
+        TRY_RT(rt_settle(rt, err));
         m->ring_used = 0;
         m->nstaged = 0;
     }
-    memcpy(m->pinned + m->ring_used, host, bytes);
-    *dev = m->ring + m->ring_used;
-    TRY_RT(rt_send(rt, *dev, m->pinned + m->ring_used, bytes, err));
-    m->staged[m->nstaged++ % RT_STAGED] = rt_staged{m->ring_used, bytes};
-    m->ring_used += need;
+    if (!s)
+        TRY_RT(send(rt, &s, host, bytes, err));
+    if (s->turn > m->awaited) {
+        TRY_RT(rt_await(rt, err));
+        m->awaited = m->sent;
+    }
+    *dev = m->ring + s->at;
     return 0;
+}
+
+int rt_ahead(dev_rt *rt, const void *host, size_t bytes, ds_err *err)
+{
+    const rt_mem *m = rt_mem_of(rt);
+    const rt_staged *s;
+
+    return has_room(m, ds_device_room(bytes)) && !find_staged(m, host, bytes)
+               ? send(rt, &s, host, bytes, err)
+               : 0;
 }

@@ -132,7 +132,7 @@ joined() { # RUN: have its devices joined?
 
 @test "a device that fails among others ends all processes by name" {
     setup_devices
-    DS_EMU_PEERS=7 run mpi 2 bash -c 'tuned failed --device cuda --accumulate 2 --steps 2'
+    DS_EMU_PEERS=3 run mpi 2 bash -c 'tuned failed --device cuda --accumulate 2 --steps 2'
     [ "$status" -ne 0 ]
     [[ "$output" == *"process 1 of 2: NCCL: "*": the emulated device was told to fail"* ]]
 }

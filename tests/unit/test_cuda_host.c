@@ -266,6 +266,45 @@ static void an_algorithm_is_told_and_taken_again(void **state)
     assert_int_equal(ds_emu_left(), 0);
 }
 
+/* Rows are sent before they are asked for, beside work that asks for others: some never are asked
+ * for, some only after the ring has come round. */
+static void what_is_sent_ahead_arrives(void **state)
+{
+    enum { N = 4000, ROUNDS = 120 };
+    static int32_t rows[ROUNDS + 1][N];
+    float *x = kh_fill(7, V), *got = malloc(N * sizeof *got);
+    void *table, *out[ROUNDS];
+    ds_kernels *k;
+    ds_err err = {0};
+
+    (void)state;
+    assert_non_null(got);
+    for (int r = 0; r <= ROUNDS; r++)
+        for (int i = 0; i < N; i++)
+            rows[r][i] = (int32_t)(ds_philox(5, (uint64_t)r, (uint64_t)i) % V);
+    ok(ds_cuda_open(&k, DS_KERNELS_ABI, 0, &err), &err, "device");
+    ok(k->alloc(k, &table, V * sizeof *x, &err), &err, "alloc");
+    ok(k->upload(k, table, x, V * sizeof *x, &err), &err, "upload");
+    for (int r = 0; r < ROUNDS; r++)
+        ok(k->alloc(k, &out[r], N * sizeof *got, &err), &err, "alloc");
+    ok(k->ahead(k, rows[0], sizeof rows[0], &err), &err, "ahead");
+    for (int r = 0; r < ROUNDS; r++) {
+        ok(k->gather(k, out[r], table, DS_KF32, rows[r], N, 1, &err), &err, "gather");
+        ok(k->ahead(k, rows[r + 1], sizeof rows[0], &err), &err, "ahead");
+        if (r % 3 == 0)
+            ok(k->ahead(k, rows[r / 2], sizeof rows[0] - 4, &err), &err, "ahead");
+    }
+    for (int r = 0; r < ROUNDS; r++) {
+        ok(k->download(k, got, out[r], N * sizeof *got, &err), &err, "download");
+        for (int i = 0; i < N; i++)
+            if (got[i] != x[rows[r][i]])
+                fail_msg("round %d: number %d is another's", r, i);
+    }
+    k->close(k);
+    free(got);
+    free(x);
+}
+
 int main(void)
 {
     if (threads_are_watched())
@@ -275,6 +314,7 @@ int main(void)
         cmocka_unit_test(a_backend_goes_from_thread_to_thread),
         cmocka_unit_test(the_hosts_memory_is_free_at_once),
         cmocka_unit_test(an_algorithm_is_told_and_taken_again),
+        cmocka_unit_test(what_is_sent_ahead_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -56,6 +56,8 @@ typedef struct ds_netbatch {
     uint64_t seed, step;
     uint64_t first_token; /* place of token 0 in the global batch (rows padded to their full
                              length), for dropout */
+    const struct ds_netbatch *next; /* the batch after it, whose numbers are sent while this one is
+                                       computed; NULL: not known */
 } ds_netbatch;
 
 /* Builds an empty network (zero weights) of format f; positions: longest sequence. */

@@ -106,18 +106,24 @@ int ds_net_finish_grads(ds_net *n, ds_err *err)
 
 /* ---- loss ---- */
 
+/* Of the logits that are made at once. */
+static int64_t loss_rows(const ds_net *n)
+{
+    const int64_t rows = n->k->logits / n->c.vocab;
+
+    return rows < 16 ? 16 : rows;
+}
+
 /* x: the last layer's output, whose norm is n->x, with rstd. dx: its gradient, or NULL for the loss
- * alone. */
+ * alone. loss: the backend's. */
 static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float *rstd, void *dx,
                      float scale, float *loss, ds_err *err)
 {
     ds_kernels *k = n->k;
-    const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t;
-    const int64_t rows = k->logits / v < 16 ? 16 : k->logits / v;
+    const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t, rows = loss_rows(n);
     size_t block, used = arena_mark(n, &block);
-    void *dy = NULL, *logits, *dlogits, *dev;
+    void *dy = NULL, *logits, *dlogits;
 
-    TRY(arena_get(n, &dev, (size_t)t * 4, err));
     if (dx)
         TRY(act_get(n, &dy, t, d, err));
     TRY(arena_get(n, &logits, (size_t)((rows < t ? rows : t) * v) * 4, err));
@@ -129,8 +135,8 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float
         const char *yi = (const char *)n->x + (size_t)(i * d) * fmt_size(n->f);
         TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f,
                       false, err));
-        TRY(k->softmax_xent(k, dx ? dlogits : NULL, n->f, (float *)dev + i, logits, DS_KF32,
-                            b->target + i, b->weight + i, m, v, scale, err));
+        TRY(k->softmax_xent(k, dx ? dlogits : NULL, n->f, loss + i, logits, DS_KF32, b->target + i,
+                            b->weight + i, m, v, scale, err));
         if (!dx)
             continue;
         TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, dlogits, n->f, false,
@@ -139,7 +145,6 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float
             TRY(k->matmul(k, n->head->g, DS_KF32, dlogits, n->f, true, yi, n->f, false, v, d, m,
                           1.0f, true, err));
     }
-    TRY(k->download(k, loss, dev, (size_t)t * 4, err));
     if (dx)
         TRY(k->rmsnorm_back(k, dx, n->norm->g, dy, x, n->norm->w, rstd, n->f, t, d, false, err));
     arena_back(n, block, used);
@@ -247,30 +252,60 @@ static int backward(ds_net *n, int64_t t, int32_t low, enum ds_recompute r, void
     return 0;
 }
 
+/* All that a step asks of the backend, which may not have done it yet. */
+static int queue_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, float scale, bool grads,
+                      enum ds_recompute r, float *loss, ds_err *err)
+{
+    const int32_t low = grads ? lowest(n) : n->c.layers;
+    void *last, *rstd, *dh = NULL;
+
+    TRY(dora_refresh(n, err));
+    TRY(act_get(n, &n->acts[0].h, b->t, n->c.hidden, err));
+    TRY(net_embed(n, b, ids, n->acts[0].h, err));
+    TRY(arena_get(n, &rstd, (size_t)b->t * 4, err));
+    TRY(net_forward(n, b->t, low, r, rstd, &last, err));
+    if (grads)
+        TRY(act_get(n, &dh, b->t, n->c.hidden, err));
+    TRY(loss_pass(n, b, last, rstd, dh, scale, loss, err));
+    if (grads)
+        TRY(backward(n, b->t, low, r, dh, err));
+    return grads && low < 0 ? embed_back(n, b, ids, dh, err) : 0;
+}
+
+/* What the next batch will ask for. Ids of virtual tokens become others first. */
+static int send_ahead(const ds_net *n, const ds_netbatch *b, ds_err *err)
+{
+    ds_kernels *k = n->k;
+    const size_t rows = (size_t)loss_rows(n), t = b ? (size_t)b->t : 0;
+
+    if (!k->ahead || !t)
+        return 0;
+    if (!n->prompt)
+        TRY(k->ahead(k, b->ids, t * sizeof *b->ids, err));
+    TRY(k->ahead(k, b->pos, t * sizeof *b->pos, err));
+    for (size_t i = 0; i < t; i += rows) {
+        const size_t m = t - i < rows ? t - i : rows;
+        TRY(k->ahead(k, b->target + i, m * sizeof *b->target, err));
+        TRY(k->ahead(k, b->weight + i, m * sizeof *b->weight, err));
+    }
+    return 0;
+}
+
 int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
                 float *loss, ds_err *err)
 {
-    const int32_t low = grads ? lowest(n) : n->c.layers;
     int32_t *ids = NULL;
-    void *last, *rstd, *dh = NULL;
+    void *dev;
     int rc;
 
     if (b->t <= 0)
         return 0;
     net_begin(n, b, grads);
     rc = net_ids(n, b, &ids, err);
-    rc = rc ? rc : dora_refresh(n, err);
-    rc = rc ? rc : act_get(n, &n->acts[0].h, b->t, n->c.hidden, err);
-    rc = rc ? rc : net_embed(n, b, ids, n->acts[0].h, err);
-    rc = rc ? rc : arena_get(n, &rstd, (size_t)b->t * 4, err);
-    rc = rc ? rc : net_forward(n, b->t, low, r, rstd, &last, err);
-    if (!rc && grads)
-        rc = act_get(n, &dh, b->t, n->c.hidden, err);
-    rc = rc ? rc : loss_pass(n, b, last, rstd, grads ? dh : NULL, scale, loss, err);
-    if (!rc && grads)
-        rc = backward(n, b->t, low, r, dh, err);
-    if (!rc && grads && low < 0)
-        rc = embed_back(n, b, ids, dh, err);
+    rc = rc ? rc : arena_get(n, &dev, (size_t)b->t * 4, err);
+    rc = rc ? rc : queue_step(n, b, ids, scale, grads, r, dev, err);
+    rc = rc ? rc : send_ahead(n, b->next, err);
+    rc = rc ? rc : n->k->download(n->k, loss, dev, (size_t)b->t * 4, err);
     rc = rc ? rc : n->k->sync(n->k, err);
     free(ids);
     n->b = NULL;
