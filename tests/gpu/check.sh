@@ -2,14 +2,16 @@
 # check.sh BUILD - the CUDA backend on a real device, in some minutes. The last line is "N passed, N failed".
 #
 # Each function and the whole network beside the CPU's (the programs that run under emulation elsewhere); whole runs by dstrain;
-# a larger one in bf16 on tensor cores, three times to the same bits, replayed, and with the memory that was planned; and, where
-# compute-sanitizer is there, memory and shared-memory races of the kernels. What each part printed stays in BUILD/check-gpu, with
-# results.txt, whatever happens to the others: none waits for another, and each ends in time.
+# a larger one in bf16 on tensor cores, three times to the same bits, replayed, and with the memory that was planned; two devices,
+# where there are two, which give each other gradients by NCCL; and, where compute-sanitizer is there, memory and shared-memory
+# races of the kernels. What each part printed stays in BUILD/check-gpu, with results.txt, whatever happens to the others: none
+# waits for another, and each ends in time.
 #
 # DS_TEST_DEVICE   which device (cuda)
 # DS_CUDA_PLUGIN   which plugin (BUILD/lib/libds-cuda.so)
 # DS_CHECK_PRESET  size of the larger run's model (100m)
 # DS_CHECK_ROWS    tokens of a row of it (1024)
+# DS_CHECK_DEVICES how many devices there are (what nvidia-smi lists)
 set -u
 B=$(cd "$1" && pwd)
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
@@ -63,6 +65,21 @@ part_close() {
     printf '%s\n%s\n' "$a" "$b"
     awk -v a="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' <<<"$a")" -v b="$(sed 's/.*"loss":\([0-9.]*\).*/\1/' <<<"$b")" \
         'BEGIN { d = a - b; exit !(a > 0 && d * d < 1e-8) }'
+}
+
+# Two processes that meet over TCP, a device each, beside one that computes all slices: by NCCL the same bits.
+part_two() {
+    local r=0 rank pids=() port=$((10000 + ($$ * 13 + RANDOM) % 20000))
+    larger one --accumulate 4 --slices 4 --dropout 0.1 || return 1
+    for rank in 1 0; do
+        RANK=$rank LOCAL_RANK=$rank WORLD_SIZE=2 MASTER_ADDR=127.0.0.1 MASTER_PORT=$port DS_RANKS_TIMEOUT=60 \
+            larger two --accumulate 4 --slices 4 --dropout 0.1 &
+        pids+=($!)
+    done
+    for rank in "${pids[@]}"; do wait "$rank" || r=1; done
+    grep '"type":"device"' two/metrics.jsonl && grep -h -o 'sha256:.*' one.out two.out
+    [ "$r" -eq 0 ] && grep -q '"joined":true' two/metrics.jsonl &&
+        [ "$(grep -h -o 'sha256:[0-9a-f]*' one.out two.out | sort -u | wc -l)" -eq 1 ]
 }
 
 if [ $# -gt 1 ]; then
@@ -136,6 +153,13 @@ own 120 "three runs, the same bits" again
 own 60 "a replay" replay
 own 30 "the memory that was planned" memory
 own 90 "the loss is the CPU's" close
+devices=${DS_CHECK_DEVICES:-$(nvidia-smi -L 2>/dev/null | grep -c '^GPU ')}
+if [ "$devices" -ge 2 ]; then
+    own 150 "two devices by NCCL, the bits of one" two
+else
+    skipped=$((skipped + 1))
+    say "two devices by NCCL: skipped, there is $devices"
+fi
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck; do
