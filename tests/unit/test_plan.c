@@ -79,7 +79,8 @@ static ds_plan_need made(ds_kernels *k, const ds_modelconf *m, enum ds_method me
         out.weights += count * (p->f == DS_KF32 ? 4 : 2) +
                        (strstr(p->name, "magnitude") ? count * 8 : 0); /* lengths beside */
         out.trained += p->train ? count : 0;
-        out.grads += p->train ? (count + 63) / 64 * 64 * 4 : 0; /* each from a multiple of 256 bytes on */
+        out.grads +=
+            p->train ? (count + 63) / 64 * 64 * 4 : 0; /* each from a multiple of 256 bytes on */
         out.masters += p->master ? count * 4 : 0;
         out.moments += p->m ? count * 8 : p->m8 ? 2 * count + 8 * blocks : 0;
     }
