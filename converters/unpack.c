@@ -372,11 +372,6 @@ void ds_unpack_free(ds_unpack *u)
     free(u);
 }
 
-uint64_t ds_unpack_consumed(const ds_unpack *u)
-{
-    return u->consumed;
-}
-
 /* Puts a member's name without "./" and doubled slashes into `to`; a reason when it is not one to
  * be trusted. */
 static const char *clean_name(const ds_unpack *u, ds_buf *to, const char *name)

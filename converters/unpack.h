@@ -78,8 +78,6 @@ int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err);
  * read here: of a tar that is a file and not compressed. False: read them. Once it was true, the
  * next call is ds_unpack_next. */
 bool ds_unpack_place(ds_unpack *u, uint64_t *offset, uint64_t *size);
-uint64_t
-ds_unpack_consumed(const ds_unpack *u); /* bytes of the archive read so far, for progress */
 void ds_unpack_free(ds_unpack *u);
 
 #endif

@@ -129,8 +129,3 @@ int ds_blockcheck_end(ds_blockcheck *c, ds_err *err)
     c->open = true;
     return 0;
 }
-
-uint64_t ds_blockcheck_sources(const ds_blockcheck *c)
-{
-    return c->sources;
-}

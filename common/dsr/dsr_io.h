@@ -133,9 +133,6 @@ void ds_blockcheck_resume(ds_blockcheck *c, const uint64_t *hashes, size_t n,
                           const struct ds_origin_state *origin);
 int ds_blockcheck_block(ds_blockcheck *c, const ds_block *b, ds_err *err);
 int ds_blockcheck_end(ds_blockcheck *c, ds_err *err);
-/* How many sources the blocks so far name: the highest ordinal + 1. A stream that describes fewer
- * is incomplete (head of a stream). */
-uint64_t ds_blockcheck_sources(const ds_blockcheck *c);
 void ds_blockcheck_free(ds_blockcheck *c);
 
 /* ---- addresses (docs/dsr-format.md, "Addresses") ---- */

@@ -249,12 +249,6 @@ int dcm_policy_act(const dcm_policy *p, uint32_t tag)
     return DCM_UNLISTED;
 }
 
-bool dcm_policy_is_date(uint32_t tag)
-{
-    int row = row_of(tag);
-    return row >= 0 && (dcm_policy_rows[row].clean & DCM_OPT_MODIFIED_DATES);
-}
-
 bool dcm_policy_safe(const dcm_policy *p, const char *creator, uint32_t tag)
 {
     if (!(p->options & DCM_OPT_SAFE_PRIVATE) || !creator)

@@ -32,8 +32,6 @@ extern const dcm_policy_row dcm_policy_rows[];
 #define DCM_UNLISTED DCM_ACTS
 /* enum dcm_action, or DCM_UNLISTED. */
 int dcm_policy_act(const dcm_policy *p, uint32_t tag);
-/* The table has a date cell (modified dates) for it. */
-bool dcm_policy_is_date(uint32_t tag);
 unsigned dcm_policy_options(const dcm_policy *p);
 const dcm_ids *dcm_policy_also(const dcm_policy *p); /* may be NULL */
 bool dcm_policy_safe(const dcm_policy *p, const char *creator, uint32_t tag);

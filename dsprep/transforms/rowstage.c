@@ -39,17 +39,6 @@ int ds_made_f64(ds_madecol *m, double v, ds_err *err)
     return cell_put(m, &(ds_cell){.f = v}, err);
 }
 
-int ds_made_value(ds_madecol *m, const ds_value *x, ds_err *err)
-{
-    if (x->null)
-        return ds_made_null(m, err);
-    if (m->type == DS_F64)
-        return ds_made_f64(m, x->f, err);
-    if (m->type == DS_BOOL || m->type == DS_I64 || m->type == DS_TIMESTAMP)
-        return ds_made_i64(m, x->i, err);
-    return ds_made_bytes(m, x->p, x->len, err);
-}
-
 int ds_made_end(ds_madecol *m, uint64_t began, ds_err *err)
 {
     return cell_put(m, &(ds_cell){.at = began, .len = ds_spool_len(&m->data) - began}, err);

@@ -54,7 +54,6 @@ int ds_made_null(ds_madecol *m, ds_err *err);
 int ds_made_bytes(ds_madecol *m, const void *p, size_t len, ds_err *err);
 int ds_made_i64(ds_madecol *m, int64_t v, ds_err *err);
 int ds_made_f64(ds_madecol *m, double v, ds_err *err);
-int ds_made_value(ds_madecol *m, const ds_value *x, ds_err *err); /* not tensors, runs, lists */
 int ds_made_end(ds_madecol *m, uint64_t began, ds_err *err);
 
 /* ---- a block and its verdicts ---- */

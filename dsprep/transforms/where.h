@@ -41,7 +41,6 @@ int ds_where_new(ds_where **out, const char *text, size_t len, const ds_colnames
                  ds_err *err);
 void ds_where_free(ds_where *w);
 enum ds_wtype ds_where_type(const ds_where *w); /* of the whole */
-bool ds_where_uses(const ds_where *w, size_t column);
 
 typedef struct ds_wherework {
     const ds_colview *views;

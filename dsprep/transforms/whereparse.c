@@ -162,11 +162,3 @@ enum ds_wtype ds_where_type(const ds_where *w)
 {
     return w->v[w->root].type;
 }
-
-bool ds_where_uses(const ds_where *w, size_t column)
-{
-    bool uses = false;
-    for (size_t i = 0; i < w->n; i++)
-        uses = uses || (w->v[i].op == W_COLUMN && w->v[i].column == column);
-    return uses;
-}

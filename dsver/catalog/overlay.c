@@ -19,7 +19,6 @@ struct ds_overlay {
     line *lines;
     size_t n, cap;
     ds_buf gone; /* ds_sha, sorted */
-    size_t statements;
     bool pending;
     git_oid commit;
 };
@@ -118,7 +117,6 @@ static void sort_shas(ds_buf *b)
 
 static int load_tree(ds_overlay *o, ds_catalog *c, const git_tree *root, ds_err *err)
 {
-    git_tree *sub = NULL;
     int rc = each_file(o, c, root, "lines", add_lines, err);
     if (!rc && git_tree_entry_byname(root, "gone")) /* erasures of old have none */
         rc = each_file(o, c, root, "gone", add_gone, err);
@@ -127,11 +125,7 @@ static int load_tree(ds_overlay *o, ds_catalog *c, const git_tree *root, ds_err 
     if (o->n)
         qsort(o->lines, o->n, sizeof *o->lines, by_address);
     sort_shas(&o->gone);
-    const git_tree_entry *e = git_tree_entry_byname(root, "statements");
     o->pending = git_tree_entry_byname(root, "pending") != NULL;
-    if (e && git_tree_lookup(&sub, ds_catalog_repo(c), git_tree_entry_id(e)) == 0)
-        o->statements = git_tree_entrycount(sub);
-    git_tree_free(sub);
     return 0;
 }
 
@@ -184,11 +178,6 @@ const uint8_t *ds_overlay_find(const ds_overlay *o, const ds_sha *address, size_
 bool ds_overlay_pending(const ds_overlay *o)
 {
     return o && o->pending;
-}
-
-size_t ds_overlay_statements(const ds_overlay *o)
-{
-    return o ? o->statements : 0;
 }
 
 const ds_sha *ds_overlay_gone(const ds_overlay *o, size_t *n)

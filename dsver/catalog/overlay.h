@@ -35,7 +35,6 @@ const ds_sha *ds_overlay_gone(const ds_overlay *o, size_t *n);
 int ds_overlay_explain(const char *dir, const ds_sha *piece, ds_err *err);
 /* An erasure was published and not carried through to the packs. */
 bool ds_overlay_pending(const ds_overlay *o);
-size_t ds_overlay_statements(const ds_overlay *o);
 
 /* One erasure. */
 typedef struct ds_erasure {

@@ -104,14 +104,6 @@ int ds_tok_norms_read(tok_norms *out, const json_t *normalizer, ds_err *err)
     return rc;
 }
 
-bool ds_tok_norms_only_nfc(const tok_norms *n)
-{
-    for (unsigned i = 0; i < n->n; i++)
-        if (n->v[i].kind != TOK_NORM_FORM || n->v[i].form != DS_UNI_NFC)
-            return false;
-    return true;
-}
-
 static bool one_char(const char *s, size_t len)
 {
     unsigned n;

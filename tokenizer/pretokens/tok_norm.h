@@ -44,8 +44,6 @@ typedef struct tok_norms {
 
 int ds_tok_norms_read(tok_norms *out, const json_t *normalizer, ds_err *err);
 void ds_tok_norms_fini(tok_norms *n);
-/* True when they are nothing but NFC, once or more often. */
-bool ds_tok_norms_only_nfc(const tok_norms *n);
 /* True when cutting before a space cannot change anything: what is done to one part does not depend
  * on the other. *space is what a space becomes (U+0020 as a rule), always one character. */
 bool ds_tok_norms_local(const tok_norms *n, const char **space);
