@@ -18,7 +18,9 @@ typedef struct pen {
     ds_value *values;
     ds_buf ranges;
     uint64_t sources; /* that came before the stream in hand */
-    int64_t end;      /* by the monotonic clock, ms; 0: not begun */
+    uint64_t told;    /* sources of the stream in hand so far */
+    ds_buf used; /* uint64_t: numbers of those that its records come from, while it is checked */
+    int64_t end; /* by the monotonic clock, ms; 0: not begun */
 } pen;
 
 int ds_append_open(ds_append *a, int fd, const char *path, ds_err *err)
@@ -43,6 +45,31 @@ static int64_t now_ms(void)
 }
 
 /* ---- records ---- */
+
+/* Which sources the open record comes from; neighbours mostly come from the same. */
+static int note_used(pen *p, ds_err *err)
+{
+    const ds_range *r = (const ds_range *)(const void *)p->ranges.data;
+    for (size_t i = 0; i < p->ranges.len / sizeof *r; i++) {
+        const uint64_t *last = p->used.len ? (const uint64_t *)(const void *)p->used.data +
+                                                 p->used.len / sizeof *last - 1
+                                           : NULL;
+        if ((!last || *last != r[i].source) &&
+            ds_buf_put(&p->used, &r[i].source, sizeof r[i].source))
+            return ds_fail_nomem(err);
+    }
+    return 0;
+}
+
+/* Of the source that comes next: a block stands before the sources of its records. */
+static bool is_used(const pen *p)
+{
+    const uint64_t *v = (const uint64_t *)(const void *)p->used.data;
+    for (size_t i = 0; i < p->used.len / sizeof *v; i++)
+        if (v[i] == p->told)
+            return true;
+    return false;
+}
 
 /* Of the open record, its origins shifted by the sources that came before. */
 static int put_record(pen *p, const ds_schema *s, const ds_colview *views, const ds_value *values,
@@ -96,6 +123,7 @@ static int put_block(pen *p, ds_origin_state *st, ds_err *err)
         for (size_t k = 0; k < p->schema->n; k++)
             ds_colview_next(&p->views[k], &p->values[k]);
         rc = ds_origin_get(c->body, c->body_len, &pos, st, &p->ranges, err);
+        rc = rc || !p->a->after ? rc : note_used(p, err);
         rc = rc ? rc : put_record(p, p->schema, p->views, p->values, p->sources, err);
     }
     return rc;
@@ -108,6 +136,7 @@ static int end_stream(pen *p, ds_err *err)
     const ds_counts *c = ds_reader_counts(p->a->in);
     int rc = ds_counts_join(&p->counts, c, err);
     p->sources += c->sources;
+    p->told = 0;
     p->a->got += c->records;
     p->a->taken += ds_reader_pos(p->a->in);
     return rc;
@@ -115,7 +144,8 @@ static int end_stream(pen *p, ds_err *err)
 
 static int put_source(pen *p, const ds_source *s, ds_err *err)
 {
-    int rc = p->a->after ? ds_sourceend_check(p->a->after, s, err) : 0;
+    int rc = p->a->after ? ds_sourceend_check(p->a->after, s, is_used(p), err) : 0;
+    p->told++;
     return rc ? rc : ds_rows_source(p->rows, s, err);
 }
 
@@ -253,6 +283,7 @@ int ds_append_write(ds_append *a, int fd, ds_err *err)
     ds_schema_fini(&schema);
     ds_counts_fini(&p.counts);
     ds_buf_fini(&p.ranges);
+    ds_buf_fini(&p.used);
     free(p.views);
     free(p.values);
     return rc;

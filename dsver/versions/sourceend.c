@@ -42,14 +42,21 @@ int ds_sourceend_read(ds_sourceend *e, ds_store *s, const git_oid *tree, ds_err 
     return 0;
 }
 
-int ds_sourceend_check(ds_sourceend *e, const ds_source *s, ds_err *err)
+int ds_sourceend_check(ds_sourceend *e, const ds_source *s, bool has_records, ds_err *err)
 {
     const last key = {.s = *s};
     last *v = e->n ? bsearch(&key, e->v, e->n, sizeof *e->v, by_name) : NULL;
     if (!v || v->seen)
         return 0;
     v->seen = true;
-    if (v->s.size == s->size && ds_sha_eq(&v->s.sha, &s->sha))
+    const bool same = v->s.size == s->size && ds_sha_eq(&v->s.sha, &s->sha);
+    if (same && has_records)
+        return ds_fail(
+            err, DS_FAIL,
+            "%.*s: the stream has records of its first %llu bytes, and so has the newest "
+            "version: it does not go on there, but begins anew",
+            (int)s->len, s->name, (unsigned long long)s->size);
+    if (same)
         return 0;
     return ds_fail(err, DS_FAIL,
                    "%.*s: the stream does not go on where the newest version ends (it begins with "

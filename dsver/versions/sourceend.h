@@ -16,8 +16,8 @@ typedef struct ds_sourceend {
 
 int ds_sourceend_read(ds_sourceend *e, ds_store *s, const git_oid *tree, ds_err *err);
 /* A source of the stream, in order: the first of a name that the version has must be the one that
- * it ends with. DS_FAIL says how they differ. */
-int ds_sourceend_check(ds_sourceend *e, const ds_source *s, ds_err *err);
+ * it ends with, and have no records: the version has these. DS_FAIL says what is not so. */
+int ds_sourceend_check(ds_sourceend *e, const ds_source *s, bool has_records, ds_err *err);
 void ds_sourceend_fini(ds_sourceend *e);
 
 #endif

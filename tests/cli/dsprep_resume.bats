@@ -113,6 +113,9 @@ all() {
     dsprep logs -q --format app app.log >whole.dsr
     exits 1 dsver commit --append --gapless ops whole.dsr
     has 'app.log: the stream does not go on where the newest version ends' 'the version has '
+    dsprep logs -q --format app app.log | dsver commit ops
+    exits 1 dsver commit --append --gapless ops whole.dsr # nothing is new: all of it would be there twice
+    has 'app.log: the stream has records of its first' 'begins anew'
     exits 0 dsver commit --append --gapless ops twice.dsr # of a name that it does not have
     exits 2 dsver commit --gapless ops whole.dsr
     has '--gapless wants --append'
