@@ -9,7 +9,7 @@
 
 #define LARGE ((size_t)8 << 20)             /* a block of more bytes is not copied */
 enum { SMALL = 8 << 10, SMALL_HASHES = 3 }; /* a short piece's sketch would outweigh it */
-enum { LONG_ROW = 4 << 10, LONG_HASHES = DS_SKETCH_MAX / 2 }; /* a long record is looked into */
+enum { LONG_ROW = 16 << 10, LONG_HASHES = DS_SKETCH_MAX / 2 }; /* a long record is looked into */
 enum { DELTA_MIN = 512 }; /* the store makes no deltas of shorter pieces */
 
 /* ---- what jobs share
