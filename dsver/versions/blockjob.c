@@ -9,8 +9,8 @@
 
 #define LARGE ((size_t)8 << 20)             /* a block of more bytes is not copied */
 enum { SMALL = 8 << 10, SMALL_HASHES = 3 }; /* a short piece's sketch would outweigh it */
-enum { LONG_ROW = 16 << 10, LONG_HASHES = DS_SKETCH_MAX / 2 }; /* a long record is looked into */
-enum { DELTA_MIN = 512 }; /* the store makes no deltas of shorter pieces */
+enum { LONG_ROW = 16 << 10 };               /* a longer record is looked into */
+enum { DELTA_MIN = 512 };                   /* the store makes no deltas of shorter pieces */
 
 /* ---- what jobs share
  * ----------------------------------------------------------------------------------- */
@@ -304,15 +304,13 @@ static size_t row_size(const ds_blockjob *j, size_t chunk)
     return j->line.rows ? (size_t)(chunk / j->line.rows) : chunk;
 }
 
-/* Records of which a small part may change, such as files with a header, are told by some of their
- * bytes too. The others stay: a version whose records are a little shorter has all of its hashes
- * of them. */
+/* Few records make few hashes: the rest of a sketch is of the bytes. So long records of which a
+ * small part may change, such as files with a header, are like others too, while many are told by
+ * themselves alone. */
 static void sketch_into(ds_sketch *s, uint64_t salt, const void *data, size_t len)
 {
     ds_sketch bytes = {0};
     ds_sketch_sample(&bytes, (uint32_t)salt, data, len);
-    if (s->n > LONG_HASHES)
-        s->n = LONG_HASHES;
     for (int i = 0; i < bytes.n && s->n < DS_SKETCH_MAX; i++)
         ds_sketch_add(s, bytes.h[i]);
 }
@@ -329,7 +327,7 @@ static void sketch_piece(ds_sketch *s, const ds_blockjob *j, size_t i, uint64_t 
         sketch_rows(s, hashes, salt, at, end, len);
     else
         ds_sketch_bytes(s, (uint32_t)salt, body, end - at);
-    if (hashes && body && row_size(j, len) >= LONG_ROW)
+    if (hashes && body && s->n < DS_SKETCH_MAX && row_size(j, len) >= LONG_ROW)
         sketch_into(s, salt, body, end - at);
     if (end - at < SMALL && s->n > SMALL_HASHES)
         s->n = SMALL_HASHES; /* the smallest: a sketch of fewer */
