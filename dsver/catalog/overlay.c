@@ -186,23 +186,26 @@ const ds_sha *ds_overlay_gone(const ds_overlay *o, size_t *n)
     return *n ? (const ds_sha *)(const void *)o->gone.data : NULL;
 }
 
+bool ds_overlay_is_gone(const ds_overlay *o, const ds_sha *piece)
+{
+    size_t n;
+    const ds_sha *gone = ds_overlay_gone(o, &n);
+    return n && bsearch(piece, gone, n, sizeof *gone, by_sha);
+}
+
 int ds_overlay_explain(const char *dir, const ds_sha *piece, ds_err *err)
 {
     ds_catalog *c = NULL;
     ds_overlay *o = NULL;
     char hex[65];
-    size_t n = 0;
     int rc = 0;
-    if (ds_catalog_open(&c, dir, NULL) == 0 && ds_overlay_load(&o, c, NULL) == 0) {
-        const ds_sha *gone = ds_overlay_gone(o, &n);
-        if (n && bsearch(piece, gone, n, sizeof *gone, by_sha)) {
-            ds_sha_hex(hex, piece);
-            rc =
-                ds_fail(err, DS_FAIL,
-                        "%s: records of this version were erased while it was read (piece %.16s is "
-                        "gone): begin again",
-                        dir, hex);
-        }
+    if (ds_catalog_open(&c, dir, NULL) == 0 && ds_overlay_load(&o, c, NULL) == 0 &&
+        ds_overlay_is_gone(o, piece)) {
+        ds_sha_hex(hex, piece);
+        rc = ds_fail(err, DS_FAIL,
+                     "%s: records of this version were erased while it was read (piece %.16s is "
+                     "gone): begin again",
+                     dir, hex);
     }
     ds_overlay_free(o);
     ds_catalog_close(c);

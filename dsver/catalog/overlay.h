@@ -30,6 +30,7 @@ bool ds_overlay_line(const ds_overlay *o, size_t i, ds_sha *address, const uint8
 /* Pieces that held something of what was erased, sorted. A version may need one all the same: one
  * that was committed since, or a block beside that shares it. */
 const ds_sha *ds_overlay_gone(const ds_overlay *o, size_t *n);
+bool ds_overlay_is_gone(const ds_overlay *o, const ds_sha *piece); /* one of them */
 /* DS_FAIL, and says so, when the piece was erased from the store in this folder. For whoever reads
  * by what he knew before; opens the catalog anew, so any thread may ask. */
 int ds_overlay_explain(const char *dir, const ds_sha *piece, ds_err *err);

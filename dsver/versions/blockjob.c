@@ -201,24 +201,18 @@ static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
     return rc;
 }
 
-static int by_sha(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 /* Data that came again after something was erased from them: what was, stays so. *fresh as in
  * address. */
 static void leave_erased(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
 {
     const ds_sha *ids = ds_manline_pieces(&j->line);
-    size_t len, ngone;
-    const ds_sha *gone = ds_overlay_gone(c->erased, &ngone);
+    size_t len;
     j->erased = ds_overlay_find(c->erased, j->page ? ids : &j->addr, &len) != NULL;
-    if (!j->erased || !ngone)
+    if (!j->erased)
         return;
     *fresh = false;
     for (size_t i = 0; i < j->known.len; i++) {
-        if (j->known.data[i] == DS_PIECE_NEW && bsearch(&ids[i], gone, ngone, sizeof *gone, by_sha))
+        if (j->known.data[i] == DS_PIECE_NEW && ds_overlay_is_gone(c->erased, &ids[i]))
             j->known.data[i] = DS_PIECE_ERASED;
         *fresh |= j->known.data[i] == DS_PIECE_NEW;
     }
