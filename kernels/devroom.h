@@ -50,8 +50,8 @@ static inline int64_t ds_norm_blocks(const int64_t *n, int64_t count)
     return blocks;
 }
 
-/* Of C[m,n] = A[m,k] B[k,n]: operands of two formats become f32, and so does what comes of f32 ones
- * before it is rounded. */
+/* Of C[m,n] = A[m,k] B[k,n]: operands of two formats become f32, and so does a result that is
+ * not in theirs before it is rounded. */
 static inline void ds_scratch_product(size_t slot[DS_KSLOTS], enum ds_kfmt fc, enum ds_kfmt fa,
                                       enum ds_kfmt fb, int64_t m, int64_t n, int64_t k)
 {
@@ -60,7 +60,7 @@ static inline void ds_scratch_product(size_t slot[DS_KSLOTS], enum ds_kfmt fc, e
     slot[0] = 0;
     slot[1] = mixed && fa != DS_KF32 ? (size_t)(m * k) * sizeof(float) : 0;
     slot[2] = mixed && fb != DS_KF32 ? (size_t)(k * n) * sizeof(float) : 0;
-    slot[3] = (mixed || fa == DS_KF32) && fc != DS_KF32 ? (size_t)(m * n) * sizeof(float) : 0;
+    slot[3] = (mixed || fa != fc) && fc != DS_KF32 ? (size_t)(m * n) * sizeof(float) : 0;
 }
 
 #endif

@@ -3,14 +3,15 @@
  *
  * Memory: buffers belong to a backend (ds_k->alloc/free) and are plain pointers that only it may
  * follow; the CPU backend's are ordinary memory. All matrices are row-major and dense. T counts
- * tokens (rows) of a packed micro-batch. Numbers are stored as f32 or bf16 (round to nearest even);
- * all arithmetic is f32, reductions run in an order that depends on the shapes alone, so a result
- * has the same bits for any thread count and any CPU: products are accumulated in ascending k with
- * one fused multiply-add per term, sums over rows in ascending row order or in fixed blocks of 64.
- * Products of two bf16 operands take subnormal numbers, in and out, as zeros.
- * Errors: functions return 0 or a negative ds_code; on an asynchronous backend a failure may
- * surface at sync. Threads: a ds_kernels object is used by one thread at a time and runs its own
- * workers.
+ * tokens (rows) of a packed micro-batch. Numbers are stored as f32, bf16 or f16 (IEEE 754
+ * binary16), rounded to nearest even; all arithmetic is f32, reductions run in an order that
+ * depends on the shapes alone, so a result has the same bits for any thread count and any CPU:
+ * products are accumulated in ascending k with one fused multiply-add per term, sums over rows in
+ * ascending row order or in fixed blocks of 64. Products of two bf16 operands take subnormal
+ * numbers, in and out, as zeros; f16 keeps its own: products of two are normal numbers of f32. What
+ * is too large for f16 becomes infinite. Errors: functions return 0 or a negative ds_code; on an
+ * asynchronous backend a failure may surface at sync. Threads: a ds_kernels object is used by one
+ * thread at a time and runs its own workers.
  *
  * Every function names its cost: FLOPs and bytes moved for f32, per call.
  */
@@ -24,7 +25,13 @@
 #include "error.h"
 #include "pixels.h"
 
-enum ds_kfmt { DS_KF32 = 0, DS_KBF16 = 1 };
+enum ds_kfmt { DS_KF32 = 0, DS_KBF16 = 1, DS_KF16 = 2 };
+
+/* Bytes of one number. */
+static inline size_t ds_kfmt_size(enum ds_kfmt f)
+{
+    return f == DS_KF32 ? 4 : 2;
+}
 
 typedef struct ds_kernels ds_kernels;
 
@@ -329,10 +336,10 @@ struct ds_kernels {
      * 4096 elements added in order, then those in order. */
     int (*norm2)(ds_kernels *k, double *sum, const float *const *x, const int64_t *n, int64_t count,
                  ds_err *err);
-    /* AdamW (Loshchilov & Hutter 2019): m, v and the master weights are f32; when `w` is bf16,
-     * `master` holds the f32 weights and w is rounded from them, or is NULL and p says stochastic;
-     * when f32, master is NULL. 16 FLOPs an element; 28 bytes moved in f32, 30 in bf16, 24 without
-     * a master. */
+    /* AdamW (Loshchilov & Hutter 2019): m, v and the master weights are f32; when `w` is not,
+     * `master` holds the f32 weights and w is rounded from them, or is NULL, w bf16 and p says
+     * stochastic; when f32, master is NULL. 16 FLOPs an element; 28 bytes moved in f32, 30 in two
+     * bytes, 24 without a master. */
     int (*adamw)(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
                  const float *g, int64_t n, const ds_kadamw *p, ds_err *err);
     /* The same with moments of 8 bits: in blocks of DS_BLOCK8 elements, code times the block's
@@ -369,6 +376,51 @@ static inline float ds_bf16_to(uint16_t h)
         float f;
     } x = {.u = (uint32_t)h << 16};
     return x.f;
+}
+
+/* f16: 10 bits of a fraction and exponents from -14 to 15, subnormal numbers below, rounded to
+ * nearest even; from 65520 on infinite. NaN stays NaN, and becomes a quiet one. */
+static inline uint16_t ds_f16_from(float f)
+{
+    union {
+        float f;
+        uint32_t u;
+    } x = {.f = f}, low;
+    const uint32_t sign = x.u >> 16 & 0x8000, size = x.u & 0x7fffffff;
+
+    if (size > 0x7f800000)
+        return (uint16_t)(sign | 0x7e00 | (size >> 13 & 0x3ff));
+    if (size >= 0x477ff000)
+        return (uint16_t)(sign | 0x7c00);
+    if (size >= 0x38800000) /* 2^-14 */
+        return (uint16_t)(sign | (size - 0x38000000 + 0xfff + (size >> 13 & 1)) >> 13);
+    low.u = size;
+    low.f += 0.5f; /* whose last bit is worth 2^-24, as that of a subnormal one: this rounds */
+    return (uint16_t)(sign | (low.u - 0x3f000000));
+}
+static inline float ds_f16_to(uint16_t h)
+{
+    union {
+        uint32_t u;
+        float f;
+    } x = {.u = (uint32_t)(h & 0x7fff) << 13};
+
+    if ((h & 0x7c00) == 0x7c00)
+        x.u |= 0x7f800000 | (h & 0x3ff ? 0x400000 : 0);
+    else
+        x.f *= 0x1p112f;
+    x.u |= (uint32_t)(h & 0x8000) << 16;
+    return x.f;
+}
+
+/* A number of two bytes, of either format. */
+static inline uint16_t ds_half_from(enum ds_kfmt f, float x)
+{
+    return f == DS_KF16 ? ds_f16_from(x) : ds_bf16_from(x);
+}
+static inline float ds_half_to(enum ds_kfmt f, uint16_t h)
+{
+    return f == DS_KF16 ? ds_f16_to(h) : ds_bf16_to(h);
 }
 
 /* f rounded away from 0 as often as what is left over by the other way is large, by 16 random bits,

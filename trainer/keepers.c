@@ -1,7 +1,6 @@
 /* keepers.c - see keepers.h. */
 #include "keepers.h"
 
-
 #include "net_priv.h"
 
 #define ALL (-1) /* everybody keeps it */
@@ -42,7 +41,7 @@ bool ds_keepers_mine(const ds_params *s, const ds_param *p)
 /* Everybody goes through all of it, whatever fails. */
 static int spread_one(ds_params *s, ds_param *p, char *host, ds_err *err)
 {
-    const int64_t bytes = ds_param_count(p) * (int64_t)fmt_size(p->f);
+    const int64_t bytes = ds_param_count(p) * (int64_t)ds_kfmt_size(p->f);
     const bool mine = ds_keepers_mine(s, p);
     int rc = 0;
 
@@ -66,7 +65,7 @@ static int spread_there(ds_params *s, ds_err *err)
     for (size_t i = 0; !rc && i < s->n; i++) {
         const ds_param *p = s->p[i];
         if (is_dealt(p))
-            rc = s->k->peers_spread(s->k, p->w, (size_t)ds_param_count(p) * fmt_size(p->f),
+            rc = s->k->peers_spread(s->k, p->w, (size_t)ds_param_count(p) * ds_kfmt_size(p->f),
                                     p->keeper, err);
     }
     rc = rc ? rc : s->k->sync(s->k, err);

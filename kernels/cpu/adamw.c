@@ -69,7 +69,7 @@ static float *weights_get(const optimjob *j, int64_t at, int64_t n, float *tmp)
 {
     if (j->f == DS_KF32 || j->master)
         return (j->master ? j->master : (float *)j->w) + at;
-    j->v->to_f32(tmp, (const uint16_t *)j->w + at, n);
+    j->v->to_f32(tmp, (const uint16_t *)j->w + at, j->f, n);
     return tmp;
 }
 
@@ -84,7 +84,7 @@ static void weights_put(const optimjob *j, int64_t at, int64_t n, const float *w
     if (j->f == DS_KF32)
         return;
     if (j->master) {
-        j->v->to_bf16(to, w, n);
+        j->v->to_half(to, j->f, w, n);
         return;
     }
     for (int64_t i = 0; i < n; i++) {
@@ -121,14 +121,14 @@ static optimjob job_of(ds_kernels *k, void *w, enum ds_kfmt f, float *master, co
                             1.0f / p->corr2, p->gscale}};
 }
 
-/* bf16 weights without a master that are to be rounded as they come would stand still. */
+/* Weights of two bytes without a master that are to be rounded as they come would stand still. */
 static int check(enum ds_kfmt f, const float *master, const ds_kadamw *p, ds_err *err)
 {
-    return f == DS_KF32 || master || p->stochastic
-               ? 0
-               : ds_fail(err, DS_FAIL,
-                         "bf16 weights are trained through f32 master weights, or rounded by "
-                         "chance");
+    if (f == DS_KF32 || master || (f == DS_KBF16 && p->stochastic))
+        return 0;
+    return ds_fail(err, DS_FAIL, "%s weights are trained through f32 master weights%s",
+                   f == DS_KBF16 ? "bf16" : "f16",
+                   f == DS_KBF16 ? ", or rounded by chance" : ", and not rounded by chance");
 }
 
 static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,

@@ -4,7 +4,7 @@
  * queries: a strip's scores lie in BQ x len floats, never T x T. Products use the register tiles on
  * panels packed once for each worker, so every element is one chain of fused multiply-adds in
  * ascending order of what it sums over: keys for o and dq; heads, then queries, for dk and dv. In
- * bf16 the probabilities and dS are rounded to bf16 before they are multiplied with v, q, k, dO.
+ * bf16 and f16 the probabilities and dS are rounded so before they are multiplied with v, q, k, dO.
  *
  * A few queries after a long past read keys, and f32 values, as they lie.
  *
@@ -93,7 +93,7 @@ static void pack_scores(const attn *a, float *dst, float *scores, bool trans, in
                         int64_t rows, int64_t m, int64_t k)
 {
     if (a->f != DS_KF32)
-        a->v->to_bf16((uint16_t *)(void *)scores, scores, rows * wide);
+        a->v->to_half((uint16_t *)(void *)scores, a->f, scores, rows * wide);
     pack_left(a, dst, scores, trans, wide, m, k);
 }
 
@@ -107,7 +107,7 @@ static void put_row(const attn *a, void *dst, int64_t i, const float *row, int64
     if (a->f == DS_KF32)
         memcpy((float *)dst + i, row, (size_t)n * sizeof *row);
     else
-        a->v->to_bf16((uint16_t *)dst + i, row, n);
+        a->v->to_half((uint16_t *)dst + i, a->f, row, n);
 }
 
 /* ---- forward ---- */

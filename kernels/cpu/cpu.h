@@ -27,19 +27,13 @@ static inline ds_cpu *ds_cpu_of(ds_kernels *k)
 /* Rows are handed to workers in blocks of this many. */
 #define DS_ROW_BLOCK 16
 
-/* Size of one element. */
-static inline size_t ds_kfmt_size(enum ds_kfmt f)
-{
-    return f == DS_KF32 ? 4 : 2;
-}
-
 /* A row as f32: itself, or converted into tmp. */
 static inline const float *ds_row_get(const ds_vec *v, const void *base, enum ds_kfmt f, int64_t at,
                                       int64_t n, float *tmp)
 {
     if (f == DS_KF32)
         return (const float *)base + at;
-    v->to_f32(tmp, (const uint16_t *)base + at, n);
+    v->to_f32(tmp, (const uint16_t *)base + at, f, n);
     return tmp;
 }
 
@@ -52,7 +46,7 @@ static inline void ds_row_put(const ds_vec *v, void *base, enum ds_kfmt f, int64
                               const float *tmp)
 {
     if (f != DS_KF32)
-        v->to_bf16((uint16_t *)base + at, tmp, n);
+        v->to_half((uint16_t *)base + at, f, tmp, n);
 }
 
 /* Aligned memory that free() takes, for small things and those that stay; NULL when out of memory.

@@ -118,6 +118,18 @@ static int add(ds_kernels *k, void *y, const void *a, const void *b, float s, en
     return 0;
 }
 
+/* Between bf16 and f16: elements [at, at + n). */
+static void half_to_half(const elemjob *j, int64_t at, int64_t n)
+{
+    float tmp[256];
+
+    for (int64_t o = 0; o < n; o += 256) {
+        const int64_t w = STEP(n, o);
+        j->v->to_f32(tmp, (const uint16_t *)j->a + at + o, j->f2, w);
+        j->v->to_half((uint16_t *)j->y + at + o, j->f, tmp, w);
+    }
+}
+
 static void convert_job(void *arg, int64_t i)
 {
     elemjob *j = arg;
@@ -128,9 +140,11 @@ static void convert_job(void *arg, int64_t i)
                (const char *)j->a + (size_t)at * ds_kfmt_size(j->f),
                (size_t)n * ds_kfmt_size(j->f));
     else if (j->f == DS_KF32)
-        j->v->to_f32((float *)j->y + at, (const uint16_t *)j->a + at, n);
+        j->v->to_f32((float *)j->y + at, (const uint16_t *)j->a + at, j->f2, n);
+    else if (j->f2 == DS_KF32)
+        j->v->to_half((uint16_t *)j->y + at, j->f, (const float *)j->a + at, n);
     else
-        j->v->to_bf16((uint16_t *)j->y + at, (const float *)j->a + at, n);
+        half_to_half(j, at, n);
 }
 
 static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
@@ -163,7 +177,8 @@ static void drop_some(const elemjob *j, int64_t at, int64_t end, uint64_t first)
         if (j->f == DS_KF32)
             ((float *)j->y)[e] = ((const float *)j->a)[e] * m;
         else
-            ((uint16_t *)j->y)[e] = ds_bf16_from(ds_bf16_to(((const uint16_t *)j->a)[e]) * m);
+            ((uint16_t *)j->y)[e] =
+                ds_half_from(j->f, ds_half_to(j->f, ((const uint16_t *)j->a)[e]) * m);
     }
 }
 

@@ -112,7 +112,7 @@ static void put_rows(const product *t, float *sums, int64_t row, int64_t rows, i
         if (t->fc == DS_KF32)
             memcpy((float *)t->c + at, s, (size_t)cols * sizeof *s);
         else
-            v->to_bf16((uint16_t *)t->c + at, s, cols);
+            v->to_half((uint16_t *)t->c + at, t->fc, s, cols);
     }
 }
 

@@ -44,7 +44,7 @@ static void put_grad(const lossjob *j, int64_t t, const float *p)
     if (!j->grad)
         return;
     if (j->fg != DS_KF32)
-        j->v->to_bf16((uint16_t *)j->grad + t * j->n, p, j->n);
+        j->v->to_half((uint16_t *)j->grad + t * j->n, j->fg, p, j->n);
     else if ((float *)j->grad + t * j->n != p)
         memcpy((float *)j->grad + t * j->n, p, (size_t)j->n * sizeof *p);
 }
@@ -116,7 +116,7 @@ static void topk_row(const lossjob *j, int64_t t)
     if (j->f == DS_KF32)
         memcpy(p, (const float *)j->gate + t * j->n, (size_t)j->n * sizeof *p);
     else
-        j->v->to_f32(p, (const uint16_t *)j->gate + t * j->n, j->n);
+        j->v->to_f32(p, (const uint16_t *)j->gate + t * j->n, j->f, j->n);
     j->v->scale(p, 1.0f / j->v->expsum(p, p, j->v->max(p, j->n), j->n), j->n);
     for (int32_t s = 0; s < j->k; s++) {
         int32_t best = -1;
@@ -187,7 +187,7 @@ static void topk_back_row(const lossjob *j, int64_t t, float *dp)
     if (j->f == DS_KF32)
         memcpy((float *)j->logits + t * j->n, dp, (size_t)j->n * sizeof *dp);
     else
-        j->v->to_bf16((uint16_t *)j->logits + t * j->n, dp, j->n);
+        j->v->to_half((uint16_t *)j->logits + t * j->n, j->f, dp, j->n);
 }
 
 static void topk_back_job(void *arg, int64_t i)

@@ -9,7 +9,9 @@ ds_panels ds_panels_of(const ds_vec *v, enum ds_kfmt fa, enum ds_kfmt fb)
         return (ds_panels){.v = v,
                            .tile = v->tile,
                            .half = v->tile_half,
-                           .few = fb == DS_KF32 ? v->few : v->few_bf16};
+                           .few = fb == DS_KF32    ? v->few
+                                  : fb == DS_KBF16 ? v->few_bf16
+                                                   : v->few_f16};
     if (!v->pairs)
         return (ds_panels){.v = v, .tile = v->flush, .few = v->few_flush};
     return (ds_panels){
@@ -32,7 +34,7 @@ static void pack(const ds_panels *p, float *dst, int64_t pitch, const void *src,
 
     for (int64_t p0 = 0; p0 < k; p0 += step) {
         const int64_t some = k - p0 < step ? k - p0 : step;
-        const void *from = (const char *)src + (size_t)(p0 * ld) * (f == DS_KF32 ? 4 : 2);
+        const void *from = (const char *)src + (size_t)(p0 * ld) * ds_kfmt_size(f);
         float *to = dst + ds_panels_depth(p, p0) * w;
         for (int64_t i = 0; i < lines; i += w, to += w * pitch) {
             const int64_t have = lines - i < w ? lines - i : w;
@@ -64,7 +66,7 @@ void ds_units_left(const ds_panels *p, float *dst, const void *src, enum ds_kfmt
     else if (p->pairs)
         p->v->pack_pairs((uint32_t *)(void *)dst, src, false, n, 0, 1, 1, n, 0);
     else
-        p->v->to_f32(dst, src, n);
+        p->v->to_f32(dst, src, f, n);
 }
 
 void ds_panels_multiply(const ds_panels *p, float *acc, int64_t stride, int64_t m, int64_t n,

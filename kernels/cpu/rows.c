@@ -165,7 +165,7 @@ static void norm_back_job(void *arg, int64_t i)
         if (!j->flag)
             memset(dx, 0, (size_t)d * sizeof *dx);
         else if (j->f != DS_KF32)
-            j->v->to_f32(dx, (const uint16_t *)j->y + t * d, d);
+            j->v->to_f32(dx, (const uint16_t *)j->y + t * d, j->f, d);
         j->v->norm_back_row(dx, dy, x, g, r, c, d);
         ds_row_put(j->v, j->y, j->f, t * d, d, dx);
     }

@@ -6,7 +6,7 @@
  * what AVX512-BF16's vdpbf16ps does, which adds the product of the upper halves of a pair and then
  * that of the lower, each by one fused multiply-add: a pair holds element 2p above and 2p+1 below,
  * and the chain is the ascending one. Where the instruction is missing the same chain is made in
- * f32 with subnormals off.
+ * f32 with subnormals off. f16 becomes f32 on its way to a tile: the chain is that of f32.
  */
 #ifndef DS_VEC_H
 #define DS_VEC_H
@@ -26,13 +26,13 @@ typedef void ds_few(float *acc, size_t stride, int m, const void *a, int64_t lda
 
 typedef struct ds_vec {
     const char *name;
-    int mr, nr;                  /* tile of the matrix product: mr rows by nr columns */
-    ds_tile *tile, *tile_half;   /* half: the first 16 columns of a panel of 32; NULL: none */
-    ds_tile *flush;              /* f32 with subnormals off */
-    ds_tile *pairs, *pairs_half; /* bf16; NULL: flush does it */
-    ds_few *few, *few_bf16;      /* f32 rows times lines of f32, of bf16 */
-    ds_few *few_flush;           /* the latter with subnormals off */
-    ds_few *few_pairs;           /* bf16; NULL: few_flush does it */
+    int mr, nr;                       /* tile of the matrix product: mr rows by nr columns */
+    ds_tile *tile, *tile_half;        /* half: the first 16 columns of a panel of 32; NULL: none */
+    ds_tile *flush;                   /* f32 with subnormals off */
+    ds_tile *pairs, *pairs_half;      /* bf16; NULL: flush does it */
+    ds_few *few, *few_bf16, *few_f16; /* f32 rows times lines of f32, of bf16, of f16 */
+    ds_few *few_flush;                /* of bf16 with subnormals off */
+    ds_few *few_pairs;                /* bf16; NULL: few_flush does it */
     /* Lines [first, first + have) of a matrix into one panel[k][w]; lines from `have` to w are
      * zero. A line is a row of the left operand or a column of the right one; `trans` says that
      * element (line, p) is stored at p * ld + line, else at line * ld + p. pack_pairs makes
@@ -79,8 +79,9 @@ typedef struct ds_vec {
     float (*absmax)(const float *x, int64_t n);
     /* Pairs (a[i], b[i]) turned by angles whose cosines and sines are c[i], s[i]. */
     void (*rotate)(float *a, float *b, const float *c, const float *s, int64_t n);
-    void (*to_f32)(float *y, const uint16_t *x, int64_t n);
-    void (*to_bf16)(uint16_t *y, const float *x, int64_t n);
+    /* f: bf16 or f16. */
+    void (*to_f32)(float *y, const uint16_t *x, enum ds_kfmt f, int64_t n);
+    void (*to_half)(uint16_t *y, enum ds_kfmt f, const float *x, int64_t n);
 } ds_vec;
 
 extern const ds_vec ds_vec_base;

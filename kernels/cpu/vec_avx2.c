@@ -1,4 +1,4 @@
-/* vec_avx2.c - the inner loops for x86-64 with AVX2 and FMA. */
+/* vec_avx2.c - the inner loops for x86-64 with AVX2, FMA and F16C. */
 #if defined(__x86_64__)
 #define DS_VEC_TABLE ds_vec_avx2
 #define DS_VEC_NAME "avx2"

@@ -395,15 +395,46 @@ static void finish(float *s, float alpha, const float *c, int64_t n)
             s[i] = alpha * s[i] + c[i];
 }
 
-static void to_f32(float *y, const uint16_t *x, int64_t n)
-{
-    for (int64_t i = 0; i < n; i++)
-        y[i] = ds_bf16_to(x[i]);
-}
-
-static void to_bf16(uint16_t *y, const float *x, int64_t n)
+static void to_f32(float *y, const uint16_t *x, enum ds_kfmt f, int64_t n)
 {
     int64_t i = 0;
+
+    if (f == DS_KBF16) {
+        for (; i < n; i++)
+            y[i] = ds_bf16_to(x[i]);
+        return;
+    }
+    for (; i + LANES <= n; i += LANES)
+        vec_store(y + i, vec_f16(x + i, LANES));
+    for (; i < n; i++)
+        y[i] = ds_f16_to(x[i]);
+}
+
+static void to_f16(uint16_t *y, const float *x, int64_t n)
+{
+    int64_t i = 0;
+
+#if defined(__AVX512F__)
+    for (; i + LANES <= n; i += LANES)
+        _mm256_storeu_si256((__m256i_u *)(void *)(y + i),
+                            _mm512_cvtps_ph((__m512)vec_load(x + i), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__F16C__)
+    for (; i + LANES / 2 <= n; i += LANES / 2)
+        _mm_storeu_si128((__m128i_u *)(void *)(y + i),
+                         _mm256_cvtps_ph(_mm256_loadu_ps(x + i), _MM_FROUND_TO_NEAREST_INT));
+#endif
+    for (; i < n; i++)
+        y[i] = ds_f16_from(x[i]);
+}
+
+static void to_half(uint16_t *y, enum ds_kfmt f, const float *x, int64_t n)
+{
+    int64_t i = 0;
+
+    if (f == DS_KF16) {
+        to_f16(y, x, n);
+        return;
+    }
 
 #if defined(__AVX512BF16__)
     /* The instruction takes subnormal numbers as zeros: vectors that have some go the long way. */
@@ -431,6 +462,7 @@ const ds_vec DS_VEC_TABLE = {
     .pairs_half = TILE_PAIRS_HALF,
     .few = few,
     .few_bf16 = few_bf16,
+    .few_f16 = few_f16,
     .few_flush = few_flush,
     .few_pairs = FEW_PAIRS,
     .pack = pack,
@@ -459,5 +491,5 @@ const ds_vec DS_VEC_TABLE = {
     .absmax = absmax,
     .rotate = rotate,
     .to_f32 = to_f32,
-    .to_bf16 = to_bf16,
+    .to_half = to_half,
 };

@@ -93,6 +93,7 @@ static __attribute__((noinline)) void turn_there(vu r[LANES])
 
 FEW(few, UNIT_F32, float, vec_all, vec_fma)
 FEW(few_bf16, UNIT_BF16, float, vec_all, vec_fma)
+FEW(few_f16, UNIT_F16, float, vec_all, vec_fma)
 
 #if defined(__AVX512BF16__)
 FEW(few_pairs, UNIT_PAIR, uint32_t, vec_pair_all, vec_dot2)

@@ -152,13 +152,13 @@ static void tile_flush(float *acc, size_t stride, const void *pa, const void *pb
 
 /* ---- packing ---- */
 
-/* What lies behind a panel's element: f32, bf16 that becomes f32, or a pair of bf16. */
-enum unit { UNIT_F32, UNIT_BF16, UNIT_PAIR };
+/* What lies behind a panel's element: f32, bf16 or f16 that becomes f32, or a pair of bf16. */
+enum unit { UNIT_F32, UNIT_BF16, UNIT_F16, UNIT_PAIR };
 
 typedef uint16_t vh __attribute__((vector_size(32), aligned(2)));
 typedef uint32_t vu __attribute__((vector_size(64), aligned(4)));
 
-#define UNIT_SIZE(KIND) ((KIND) == UNIT_BF16 ? 2 : 4)
+#define UNIT_SIZE(KIND) ((KIND) == UNIT_BF16 || (KIND) == UNIT_F16 ? 2 : 4)
 
 /* Lines and rows are a page or more apart, so the processor would look ahead late. */
 #define AHEAD 512 /* bytes of a line */
@@ -176,6 +176,28 @@ static inline vu vec_halves(const uint16_t *p, int64_t n) /* n of 16, zeros afte
     else
         memcpy(&h, p, (size_t)n * sizeof *p);
     return __builtin_convertvector(h, vu);
+#endif
+}
+
+static inline vf vec_f16(const uint16_t *p, int64_t n) /* n of 16, zeros after them */
+{
+#if defined(__AVX512F__)
+    const __mmask16 some = n >= LANES ? 0xffff : (__mmask16)((1u << n) - 1);
+    return (vf)_mm512_cvtph_ps(_mm256_maskz_loadu_epi16(some, p));
+#else
+    uint16_t h[LANES] = {0};
+    vf v;
+    memcpy(h, p, (size_t)(n < LANES ? n : LANES) * sizeof *p);
+#if defined(__F16C__)
+    const __m256 half[2] = {
+        _mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)(const void *)h)),
+        _mm256_cvtph_ps(_mm_loadu_si128((const __m128i_u *)(const void *)(h + 8)))};
+    memcpy(&v, half, sizeof v);
+#else
+    for (int i = 0; i < LANES; i++)
+        v[i] = ds_f16_to(h[i]);
+#endif
+    return v;
 #endif
 }
 
@@ -207,6 +229,8 @@ static inline vu vec_units(const void *line, enum unit kind, int64_t at, int64_t
 {
     if (kind == UNIT_BF16)
         return vec_halves((const uint16_t *)line + at, n) << 16;
+    if (kind == UNIT_F16)
+        return (vu)vec_f16((const uint16_t *)line + at, n);
     const vu v = vec_words((const uint32_t *)line + at, n);
     return kind == UNIT_PAIR ? v << 16 | v >> 16 : v; /* the first of two lies below in memory */
 }
@@ -287,10 +311,8 @@ static inline __attribute__((always_inline)) void pack_rows(uint32_t *dst, const
                                    (size_t)((rows * p + ROWS_AHEAD + i) * ld + g) * size);
             if (kind == UNIT_PAIR)
                 v = vec_halves(h + 2 * p * ld, n) << 16 | vec_halves(h + (2 * p + 1) * ld, n);
-            else if (kind == UNIT_BF16)
-                v = vec_halves(h + p * ld, n) << 16;
             else
-                v = vec_units((const float *)src + p * ld, kind, g, n);
+                v = vec_units((const char *)src + (size_t)(p * ld) * size, kind, g, n);
             vec_put(dst + p * w + g, v, fits(w - g, (depth - p) * w) ? LANES : w - g);
         }
 }
@@ -299,17 +321,21 @@ static void pack(float *dst, const void *src, enum ds_kfmt f, bool trans, int64_
                  int64_t have, int w, int64_t k)
 {
     uint32_t *to = (uint32_t *)(void *)dst;
-    const size_t size = f == DS_KF32 ? 4 : 2;
+    const size_t size = ds_kfmt_size(f);
     const void *from = (const char *)src + (size_t)(trans ? first : first * ld) * size;
 
     if (trans && f == DS_KF32)
         pack_rows(to, from, UNIT_F32, ld, have, w, k);
-    else if (trans)
+    else if (trans && f == DS_KBF16)
         pack_rows(to, from, UNIT_BF16, ld, have, w, k);
+    else if (trans)
+        pack_rows(to, from, UNIT_F16, ld, have, w, k);
     else if (f == DS_KF32)
         pack_lines(to, from, UNIT_F32, (size_t)ld * size, have, w, k);
-    else
+    else if (f == DS_KBF16)
         pack_lines(to, from, UNIT_BF16, (size_t)ld * size, have, w, k);
+    else
+        pack_lines(to, from, UNIT_F16, (size_t)ld * size, have, w, k);
 }
 
 static void pack_pairs(uint32_t *dst, const uint16_t *src, bool trans, int64_t ld, int64_t first,

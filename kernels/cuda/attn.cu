@@ -78,7 +78,7 @@ static int forward(ds_kernels *k, attn_args *a, enum ds_kfmt f, const ds_kseqs *
     if (items == 0)
         return 0;
     if (tiles)
-        TRY(ds_attn_tile(rt_stream(rt), a, items, err));
+        ds_attn_tile(rt_stream(rt), f, a, items);
     else
         ds_attn_any(rt_stream(rt), f, a, items);
     return rt_launched(rt, "attention", err);
@@ -161,7 +161,7 @@ static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const voi
     if (items == 0)
         return 0;
     if (tiles)
-        TRY(ds_attn_tile_back(rt_stream(rt), &a, items, err));
+        ds_attn_tile_back(rt_stream(rt), f, &a, items);
     else
         ds_attn_any_back(rt_stream(rt), f, &a, items);
     return rt_launched(rt, "attention_back", err);

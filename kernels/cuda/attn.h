@@ -1,6 +1,6 @@
 /* attn.h - causal attention over packed sequences: what the two forms of it share. attnany.cu works
- * for f32 and any widths of heads up to ATTN_WIDEST, attntile.cu on tensor cores for bf16 and the
- * usual widths.
+ * for f32 and any widths of heads up to ATTN_WIDEST, attntile.cu on tensor cores for bf16, f16 and
+ * the usual widths.
  *
  * A block takes an item: a tile of queries (forward, dQ) or of keys (dK, dV) of one sequence, and
  * one head. dQ has a pass of its own, so nothing is added from two blocks (Dao 2023 needs atomics
@@ -39,7 +39,8 @@ typedef struct attn_args {
 bool ds_attn_tiles(enum ds_kfmt f, int32_t qk, int32_t vd);
 void ds_attn_any(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
 void ds_attn_any_back(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
-int ds_attn_tile(dev_stream st, const attn_args *a, unsigned items, ds_err *err);
-int ds_attn_tile_back(dev_stream st, const attn_args *a, unsigned items, ds_err *err);
+/* Where ds_attn_tiles says so. */
+void ds_attn_tile(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
+void ds_attn_tile_back(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
 
 #endif

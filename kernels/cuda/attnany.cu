@@ -1,6 +1,7 @@
 /* attnany.cu - attention for f32 and for widths that the tensor cores' form does not have. A block
  * of 256 threads holds tiles of 32 rows in shared memory as f32; thread i has row i/8 and every
- * eighth column. In bf16, P and dS are rounded before they are multiplied, as everywhere. */
+ * eighth column. In bf16 and f16, P and dS are rounded before they are multiplied, as everywhere.
+ */
 #include "attn.h"
 
 #define THREADS 256

@@ -1,6 +1,6 @@
-/* attntile.cu - attention in bf16 on tensor cores, for heads of 64/64, 128/128 and 192/128 columns
- * (q and k / v). Four warps, each with 16 rows of the block's 64; the other side comes in tiles.
- * Scores stay in registers: the sums of one product are the left operand of the next.
+/* attntile.cu - attention in bf16 and f16 on tensor cores, for heads of 64/64, 128/128 and 192/128
+ * columns (q and k / v). Four warps, each with 16 rows of the block's 64; the other side comes in
+ * tiles. Scores stay in registers: the sums of one product are the left operand of the next.
  */
 #include "attn.h"
 #include "tile.h"
@@ -10,18 +10,18 @@
 #define BACK 32 /* rows of the other side at a time, in the backward passes, at most */
 
 /* Rows first..first+N-1 of one head to shared memory, 16 bytes a copy; zeros past `end`. */
-template <int WIDTH, int N>
-__device__ __forceinline__ void fetch(bf16 *dst, const void *src, int64_t row0, int64_t stride,
-                                      int64_t col0, int32_t first, int32_t end)
+template <int WIDTH, int N, class E>
+__device__ __forceinline__ void fetch(E *dst, const void *src, int32_t row0, int32_t stride,
+                                      int32_t col0, int32_t first, int32_t end)
 {
     constexpr int PARTS = WIDTH / 8;
-    const bf16 *from = static_cast<const bf16 *>(src);
+    const E *from = static_cast<const E *>(src);
 
     for (int i = (int)threadIdx.x; i < N * PARTS; i += THREADS) {
         const int r = i / PARTS, c = i % PARTS * 8;
-        bf16 *to = dst + r * (WIDTH + 8) + c;
+        E *to = dst + r * (WIDTH + 8) + c;
         if (first + r < end)
-            copy16(to, from + (row0 + first + r) * stride + col0 + c);
+            copy16(to, from + (int64_t)(row0 + first + r) * stride + col0 + c);
         else
             for (int j = 0; j < 8; j++)
                 to[j].u = 0;
@@ -29,9 +29,9 @@ __device__ __forceinline__ void fetch(bf16 *dst, const void *src, int64_t row0, 
 }
 
 /* c[16 x 8*COLS] += rows r0.. of `left` times rows 0..8*COLS-1 of `right`, both [row][WIDTH]. */
-template <int WIDTH, int COLS>
-__device__ __forceinline__ void rows_by_rows(float (&c)[COLS][4], const bf16 *left, int r0,
-                                             const bf16 *right)
+template <int WIDTH, int COLS, class E>
+__device__ __forceinline__ void rows_by_rows(float (&c)[COLS][4], const E *left, int r0,
+                                             const E *right)
 {
 #pragma unroll
     for (int k = 0; k < WIDTH; k += 16) {
@@ -40,26 +40,26 @@ __device__ __forceinline__ void rows_by_rows(float (&c)[COLS][4], const bf16 *le
 #pragma unroll
         for (int n = 0; n < COLS; n += 2) {
             right16(b, right, WIDTH + 8, n * 8, k);
-            mma(c[n], a, b[0], b[1]);
-            mma(c[n + 1], a, b[2], b[3]);
+            mma<E>(c[n], a, b[0], b[1]);
+            mma<E>(c[n + 1], a, b[2], b[3]);
         }
     }
 }
 
 /* c[16 x WIDTH] += p[16 x 8*COLS] times rows 0..8*COLS-1 of `right`, [row][WIDTH]. */
-template <int WIDTH, int COLS>
+template <int WIDTH, int COLS, class E>
 __device__ __forceinline__ void scores_by_rows(float (&c)[WIDTH / 8][4], const float (&p)[COLS][4],
-                                               const bf16 *right)
+                                               const E *right)
 {
 #pragma unroll
     for (int k = 0; k < COLS; k += 2) {
         uint32_t a[4], b[4];
-        left_of(a, p[k], p[k + 1]);
+        left_of<E>(a, p[k], p[k + 1]);
 #pragma unroll
         for (int n = 0; n < WIDTH / 8; n += 2) {
             right16_across(b, right, WIDTH + 8, k * 8, n * 8);
-            mma(c[n], a, b[0], b[1]);
-            mma(c[n + 1], a, b[2], b[3]);
+            mma<E>(c[n], a, b[0], b[1]);
+            mma<E>(c[n + 1], a, b[2], b[3]);
         }
     }
 }
@@ -87,25 +87,26 @@ __device__ __forceinline__ float quad_max(float x)
 }
 
 /* Writes a warp's 16 x WIDTH sums, times f0 (rows 0-7) and f1, as rows of a matrix. */
-template <int WIDTH>
+template <int WIDTH, class E>
 __device__ __forceinline__ void store(void *dst, const float (&c)[WIDTH / 8][4], int64_t row0,
                                       int64_t stride, int64_t col0, int32_t first, int32_t end,
                                       float f0, float f1)
 {
     const int lane = (int)(threadIdx.x % WARP), r = lane / 4, q = lane % 4 * 2;
-    bf16 *to = static_cast<bf16 *>(dst) + (row0 + first + r) * stride + col0 + q;
+    E *to = static_cast<E *>(dst) + (row0 + first + r) * stride + col0 + q;
 
 #pragma unroll
     for (int n = 0; n < WIDTH / 8; n++) {
         if (first + r < end)
-            *reinterpret_cast<uint32_t *>(to + n * 8) = pack2(c[n][0] * f0, c[n][1] * f0);
+            *reinterpret_cast<uint32_t *>(to + n * 8) = pack2<E>(c[n][0] * f0, c[n][1] * f0);
         if (first + r + 8 < end)
             *reinterpret_cast<uint32_t *>(to + 8 * stride + n * 8) =
-                pack2(c[n][2] * f1, c[n][3] * f1);
+                pack2<E>(c[n][2] * f1, c[n][3] * f1);
     }
 }
 
-template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_forward(attn_args a)
+template <class E, int QK, int VD>
+__global__ void __launch_bounds__(THREADS) tile_forward(attn_args a)
 {
     DYNAMIC_SHARED(memory);
     constexpr int COLS = TILE / 8;
@@ -114,25 +115,25 @@ template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_forwar
     const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x / WARP) * ROWS;
     const int32_t query = w.first + r0 + lane / 4; /* and query + 8 */
     const int32_t last = w.first + TILE < w.len ? w.first + TILE : w.len;
-    const int64_t kstride = (int64_t)a.kv_heads * QK, vstride = (int64_t)a.kv_heads * VD;
-    bf16 *qs = reinterpret_cast<bf16 *>(memory), *ks = qs + TILE * (QK + 8),
-         *vs = ks + 2 * TILE * (QK + 8);
+    const int32_t kstride = a.kv_heads * QK, vstride = a.kv_heads * VD;
+    E *qs = reinterpret_cast<E *>(memory), *ks = qs + TILE * (QK + 8),
+      *vs = ks + 2 * TILE * (QK + 8);
     const float factor = a.scale * LOG2E;
     float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f}, out[VD / 8][4];
     int at = 0;
 
     clear(out);
-    fetch<QK, TILE>(qs, a.q, w.qrow, (int64_t)a.heads * QK, (int64_t)h * QK, w.first, w.len);
-    fetch<QK, TILE>(ks, a.k, w.krow, kstride, (int64_t)g * QK, 0, w.len);
-    fetch<VD, TILE>(vs, a.v, w.krow, vstride, (int64_t)g * VD, 0, w.len);
+    fetch<QK, TILE>(qs, a.q, w.qrow, a.heads * QK, h * QK, w.first, w.len);
+    fetch<QK, TILE>(ks, a.k, w.krow, kstride, g * QK, 0, w.len);
+    fetch<VD, TILE>(vs, a.v, w.krow, vstride, g * VD, 0, w.len);
     copy_commit();
     for (int32_t k0 = 0; k0 < last; k0 += TILE, at ^= 1) {
-        const bf16 *k = ks + at * TILE * (QK + 8), *v = vs + at * TILE * (VD + 8);
+        const E *k = ks + at * TILE * (QK + 8), *v = vs + at * TILE * (VD + 8);
         float s[COLS][4];
         if (k0 + TILE < last) { /* the next tile comes while this one is worked on */
-            fetch<QK, TILE>(ks + (at ^ 1) * TILE * (QK + 8), a.k, w.krow, kstride, (int64_t)g * QK,
+            fetch<QK, TILE>(ks + (at ^ 1) * TILE * (QK + 8), a.k, w.krow, kstride, g * QK,
                             k0 + TILE, w.len);
-            fetch<VD, TILE>(vs + (at ^ 1) * TILE * (VD + 8), a.v, w.krow, vstride, (int64_t)g * VD,
+            fetch<VD, TILE>(vs + (at ^ 1) * TILE * (VD + 8), a.v, w.krow, vstride, g * VD,
                             k0 + TILE, w.len);
             copy_commit();
             copy_wait<1>();
@@ -176,8 +177,8 @@ template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_forwar
     }
     sum[0] = quad_sum(sum[0]);
     sum[1] = quad_sum(sum[1]);
-    store<VD>(a.o, out, w.qrow, (int64_t)a.heads * VD, (int64_t)h * VD, w.first + r0, w.len,
-              1.0f / sum[0], 1.0f / sum[1]);
+    store<VD, E>(a.o, out, w.qrow, (int64_t)a.heads * VD, (int64_t)h * VD, w.first + r0, w.len,
+                 1.0f / sum[0], 1.0f / sum[1]);
     for (int i = 0; i < 2; i++)
         if (a.lse && lane % 4 == 0 && query + 8 * i < w.len)
             a.lse[(int64_t)(w.qrow + query + 8 * i) * a.heads + h] =
@@ -201,7 +202,7 @@ __device__ __forceinline__ void fetch_rows(float *lse, float *delta, const attn_
 template <int QK> constexpr int QUERIES = QK > 128 ? BACK / 2 : BACK;
 
 /* dK and dV of 64 keys: a warp has 16 keys as rows, queries are columns. */
-template <int QK, int VD>
+template <class E, int QK, int VD>
 __global__ void __launch_bounds__(THREADS, QK > 64 ? 1 : 3) tile_back_keys(attn_args a)
 {
     DYNAMIC_SHARED(memory);
@@ -210,21 +211,21 @@ __global__ void __launch_bounds__(THREADS, QK > 64 ? 1 : 3) tile_back_keys(attn_
     const int32_t g = (int32_t)blockIdx.y, group = a.heads / a.kv_heads;
     const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x / WARP) * ROWS;
     const int32_t key = w.first + r0 + lane / 4; /* and key + 8 */
-    bf16 *ks = reinterpret_cast<bf16 *>(memory), *vs = ks + TILE * (QK + 8),
-         *qs = vs + TILE * (VD + 8), *ds = qs + SOME * (QK + 8);
+    E *ks = reinterpret_cast<E *>(memory), *vs = ks + TILE * (QK + 8), *qs = vs + TILE * (VD + 8),
+      *ds = qs + SOME * (QK + 8);
     float *lse = reinterpret_cast<float *>(ds + SOME * (VD + 8)), *delta = lse + SOME;
     const float factor = a.scale * LOG2E;
     float dk[QK / 8][4], dv[VD / 8][4];
 
     clear(dk);
     clear(dv);
-    fetch<QK, TILE>(ks, a.k, w.krow, (int64_t)a.kv_heads * QK, (int64_t)g * QK, w.first, w.len);
-    fetch<VD, TILE>(vs, a.v, w.krow, (int64_t)a.kv_heads * VD, (int64_t)g * VD, w.first, w.len);
+    fetch<QK, TILE>(ks, a.k, w.krow, a.kv_heads * QK, g * QK, w.first, w.len);
+    fetch<VD, TILE>(vs, a.v, w.krow, a.kv_heads * VD, g * VD, w.first, w.len);
     for (int32_t h = g * group; h < (g + 1) * group; h++)
         for (int32_t q0 = w.first; q0 < w.len; q0 += SOME) {
             float p[COLS][4], d[COLS][4];
-            fetch<QK, SOME>(qs, a.q, w.qrow, (int64_t)a.heads * QK, (int64_t)h * QK, q0, w.len);
-            fetch<VD, SOME>(ds, a.dout, w.qrow, (int64_t)a.heads * VD, (int64_t)h * VD, q0, w.len);
+            fetch<QK, SOME>(qs, a.q, w.qrow, a.heads * QK, h * QK, q0, w.len);
+            fetch<VD, SOME>(ds, a.dout, w.qrow, a.heads * VD, h * VD, q0, w.len);
             fetch_rows<SOME>(lse, delta, a, w, h, q0);
             copy_commit();
             copy_wait<0>();
@@ -246,14 +247,15 @@ __global__ void __launch_bounds__(THREADS, QK > 64 ? 1 : 3) tile_back_keys(attn_
             scores_by_rows<QK, COLS>(dk, d, qs);
             __syncthreads();
         }
-    store<QK>(a.dk, dk, w.krow, (int64_t)a.kv_heads * QK, (int64_t)g * QK, w.first + r0, w.len,
-              1.0f, 1.0f);
-    store<VD>(a.dv, dv, w.krow, (int64_t)a.kv_heads * VD, (int64_t)g * VD, w.first + r0, w.len,
-              1.0f, 1.0f);
+    store<QK, E>(a.dk, dk, w.krow, (int64_t)a.kv_heads * QK, (int64_t)g * QK, w.first + r0, w.len,
+                 1.0f, 1.0f);
+    store<VD, E>(a.dv, dv, w.krow, (int64_t)a.kv_heads * VD, (int64_t)g * VD, w.first + r0, w.len,
+                 1.0f, 1.0f);
 }
 
 /* dQ of 64 queries. */
-template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_back_queries(attn_args a)
+template <class E, int QK, int VD>
+__global__ void __launch_bounds__(THREADS) tile_back_queries(attn_args a)
 {
     DYNAMIC_SHARED(memory);
     constexpr int COLS = BACK / 8;
@@ -262,20 +264,20 @@ template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_back_q
     const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x / WARP) * ROWS;
     const int32_t query = w.first + r0 + lane / 4;
     const int32_t last = w.first + TILE < w.len ? w.first + TILE : w.len;
-    bf16 *qs = reinterpret_cast<bf16 *>(memory), *ds = qs + TILE * (QK + 8),
-         *ks = ds + TILE * (VD + 8), *vs = ks + BACK * (QK + 8);
+    E *qs = reinterpret_cast<E *>(memory), *ds = qs + TILE * (QK + 8), *ks = ds + TILE * (VD + 8),
+      *vs = ks + BACK * (QK + 8);
     float *lse = reinterpret_cast<float *>(vs + BACK * (VD + 8)), *delta = lse + TILE;
     const float factor = a.scale * LOG2E;
     float dq[QK / 8][4];
 
     clear(dq);
-    fetch<QK, TILE>(qs, a.q, w.qrow, (int64_t)a.heads * QK, (int64_t)h * QK, w.first, w.len);
-    fetch<VD, TILE>(ds, a.dout, w.qrow, (int64_t)a.heads * VD, (int64_t)h * VD, w.first, w.len);
+    fetch<QK, TILE>(qs, a.q, w.qrow, a.heads * QK, h * QK, w.first, w.len);
+    fetch<VD, TILE>(ds, a.dout, w.qrow, a.heads * VD, h * VD, w.first, w.len);
     fetch_rows<TILE>(lse, delta, a, w, h, w.first);
     for (int32_t k0 = 0; k0 < last; k0 += BACK) {
         float p[COLS][4], d[COLS][4];
-        fetch<QK, BACK>(ks, a.k, w.krow, (int64_t)a.kv_heads * QK, (int64_t)g * QK, k0, w.len);
-        fetch<VD, BACK>(vs, a.v, w.krow, (int64_t)a.kv_heads * VD, (int64_t)g * VD, k0, w.len);
+        fetch<QK, BACK>(ks, a.k, w.krow, a.kv_heads * QK, g * QK, k0, w.len);
+        fetch<VD, BACK>(vs, a.v, w.krow, a.kv_heads * VD, g * VD, k0, w.len);
         copy_commit();
         copy_wait<0>();
         __syncthreads();
@@ -296,60 +298,72 @@ template <int QK, int VD> __global__ void __launch_bounds__(THREADS) tile_back_q
         scores_by_rows<QK, COLS>(dq, d, ks);
         __syncthreads();
     }
-    store<QK>(a.dq, dq, w.qrow, (int64_t)a.heads * QK, (int64_t)h * QK, w.first + r0, w.len, 1.0f,
-              1.0f);
+    store<QK, E>(a.dq, dq, w.qrow, (int64_t)a.heads * QK, (int64_t)h * QK, w.first + r0, w.len,
+                 1.0f, 1.0f);
 }
 
 /* ---- choice of widths ---- */
 
-template <int QK, int VD> static void forward(dev_stream st, const attn_args *args, unsigned items)
+template <class E, int QK, int VD>
+static void forward(dev_stream st, const attn_args *args, unsigned items)
 {
-    const size_t shared = (size_t)TILE * (3 * (QK + 8) + 2 * (VD + 8)) * sizeof(bf16);
+    const size_t shared = (size_t)TILE * (3 * (QK + 8) + 2 * (VD + 8)) * sizeof(E);
     const attn_args a = *args;
 
-    LAUNCH((tile_forward<QK, VD>), dim3(items, (unsigned)a.heads), dim3(THREADS), shared, st, a);
+    LAUNCH((tile_forward<E, QK, VD>), dim3(items, (unsigned)a.heads), dim3(THREADS), shared, st, a);
 }
 
-template <int QK, int VD> static void backward(dev_stream st, const attn_args *args, unsigned items)
+template <class E, int QK, int VD>
+static void backward(dev_stream st, const attn_args *args, unsigned items)
 {
     const size_t shared =
-        (size_t)(TILE + BACK) * (QK + 8 + VD + 8) * sizeof(bf16) + 2 * (size_t)TILE * sizeof(float);
+        (size_t)(TILE + BACK) * (QK + 8 + VD + 8) * sizeof(E) + 2 * (size_t)TILE * sizeof(float);
     const attn_args a = *args;
 
-    LAUNCH((tile_back_keys<QK, VD>), dim3(items, (unsigned)a.kv_heads), dim3(THREADS), shared, st,
-           a);
-    LAUNCH((tile_back_queries<QK, VD>), dim3(items, (unsigned)a.heads), dim3(THREADS), shared, st,
-           a);
+    LAUNCH((tile_back_keys<E, QK, VD>), dim3(items, (unsigned)a.kv_heads), dim3(THREADS), shared,
+           st, a);
+    LAUNCH((tile_back_queries<E, QK, VD>), dim3(items, (unsigned)a.heads), dim3(THREADS), shared,
+           st, a);
 }
 
 bool ds_attn_tiles(enum ds_kfmt f, int32_t qk, int32_t vd)
 {
-    return f == DS_KBF16 &&
+    return f != DS_KF32 &&
            ((qk == 64 && vd == 64) || (qk == 128 && vd == 128) || (qk == 192 && vd == 128));
 }
 
-int ds_attn_tile(dev_stream st, const attn_args *a, unsigned items, ds_err *err)
+template <class E> static void forward_of(dev_stream st, const attn_args *a, unsigned items)
 {
     if (a->qk == 64)
-        forward<64, 64>(st, a, items);
+        forward<E, 64, 64>(st, a, items);
     else if (a->qk == 128)
-        forward<128, 128>(st, a, items);
-    else if (a->qk == 192)
-        forward<192, 128>(st, a, items);
+        forward<E, 128, 128>(st, a, items);
     else
-        return ds_fail(err, DS_FAIL, "cuda: no tiles for heads of %d columns", (int)a->qk);
-    return 0;
+        forward<E, 192, 128>(st, a, items);
 }
 
-int ds_attn_tile_back(dev_stream st, const attn_args *a, unsigned items, ds_err *err)
+template <class E> static void backward_of(dev_stream st, const attn_args *a, unsigned items)
 {
     if (a->qk == 64)
-        backward<64, 64>(st, a, items);
+        backward<E, 64, 64>(st, a, items);
     else if (a->qk == 128)
-        backward<128, 128>(st, a, items);
-    else if (a->qk == 192)
-        backward<192, 128>(st, a, items);
+        backward<E, 128, 128>(st, a, items);
     else
-        return ds_fail(err, DS_FAIL, "cuda: no tiles for heads of %d columns", (int)a->qk);
-    return 0;
+        backward<E, 192, 128>(st, a, items);
+}
+
+void ds_attn_tile(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items)
+{
+    if (f == DS_KBF16)
+        forward_of<bf16>(st, a, items);
+    else
+        forward_of<f16>(st, a, items);
+}
+
+void ds_attn_tile_back(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items)
+{
+    if (f == DS_KBF16)
+        backward_of<bf16>(st, a, items);
+    else
+        backward_of<f16>(st, a, items);
 }

@@ -126,7 +126,7 @@ static int product(ds_kernels *k, const rt_product *p, ds_err *err)
     return k->bias(k, p->c, p->bias, p->fc, p->m, p->n, err);
 }
 
-/* The library multiplies operands of one format, and f32 ones into f32: the rest goes through
+/* The library multiplies operands of one format, into f32 or into theirs: the rest goes through
  * conversions. */
 static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
                   const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
@@ -140,7 +140,7 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
     if (m <= 0 || n <= 0)
         return 0;
     if (kk <= 0)
-        return accumulate ? 0 : rt_zero(rt_of(k), c, (size_t)(m * n) * width_of(fc), err);
+        return accumulate ? 0 : rt_zero(rt_of(k), c, (size_t)(m * n) * ds_kfmt_size(fc), err);
     ds_scratch_product(room, fc, fa, fb, m, n, kk);
     if (fa != fb) {
         TRY(as_f32(k, 1, room, &p.a, &p.fa, err));
@@ -157,8 +157,8 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
     return k->convert(k, c, fc, full, DS_KF32, m * n, err);
 }
 
-/* One product after the other. Into bf16 the shorter sum comes first: an adapter's, whose rounding
- * is small beside that of the whole; so the result is not written in f32 in between. */
+/* One product after the other. Into two bytes the shorter sum comes first: an adapter's, whose
+ * rounding is small beside that of the whole; so the result is not written in f32 in between. */
 static int matmul2(ds_kernels *k, void *c, enum ds_kfmt fc, enum ds_kfmt f, bool tb,
                    const ds_kterm term[2], int64_t m, int64_t n, bool accumulate, ds_err *err)
 {

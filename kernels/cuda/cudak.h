@@ -24,37 +24,37 @@ static inline unsigned blocks_of(int64_t n, int64_t size)
 {
     return (unsigned)((n + size - 1) / size);
 }
-static inline size_t width_of(enum ds_kfmt f)
-{
-    return f == DS_KF32 ? 4 : 2;
-}
 static inline bool fits16(const void *p)
 {
     return (uintptr_t)p % 16 == 0;
 }
 
-/* Runs the statement with E the element's type and N how many are loaded at a time: 16 bytes when
- * `wide`, else one. */
-#define BY_WIDTH(f, wide, ...)                                                                     \
+/* Runs the statement with E the type of elements of format f. */
+#define BY_FORMAT(f, E, ...)                                                                       \
     do {                                                                                           \
-        if ((f) == DS_KF32 && (wide)) {                                                            \
+        if ((f) == DS_KF32) {                                                                      \
             using E = float;                                                                       \
-            [[maybe_unused]] constexpr int N = 4;                                                  \
             __VA_ARGS__;                                                                           \
-        } else if ((f) == DS_KF32) {                                                               \
-            using E = float;                                                                       \
-            [[maybe_unused]] constexpr int N = 1;                                                  \
-            __VA_ARGS__;                                                                           \
-        } else if (wide) {                                                                         \
+        } else if ((f) == DS_KBF16) {                                                              \
             using E = bf16;                                                                        \
-            [[maybe_unused]] constexpr int N = 8;                                                  \
             __VA_ARGS__;                                                                           \
         } else {                                                                                   \
-            using E = bf16;                                                                        \
-            [[maybe_unused]] constexpr int N = 1;                                                  \
+            using E = f16;                                                                         \
             __VA_ARGS__;                                                                           \
         }                                                                                          \
     } while (0)
+
+/* The same with N, how many are loaded at a time: 16 bytes when `wide`, else one. */
+#define BY_WIDTH(f, wide, ...)                                                                     \
+    BY_FORMAT(                                                                                     \
+        f, E,                                                                                      \
+        if (wide) {                                                                                \
+            [[maybe_unused]] constexpr int N = 16 / sizeof(E);                                     \
+            __VA_ARGS__;                                                                           \
+        } else {                                                                                   \
+            [[maybe_unused]] constexpr int N = 1;                                                  \
+            __VA_ARGS__;                                                                           \
+        })
 
 /* N elements that are moved together, 16 bytes at a time at most. */
 template <class E, int N> struct alignas(N * sizeof(E) < 16 ? N * sizeof(E) : 16) together {

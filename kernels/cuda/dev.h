@@ -10,6 +10,10 @@
 #include <cuda_runtime.h>
 typedef cudaStream_t dev_stream;
 
+extern "C" {
+#include "kernels.h"
+}
+
 #ifndef DS_EMU
 #define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #define START(kernel, grid, block, shared, stream, ...)                                            \
@@ -30,8 +34,12 @@ typedef cudaStream_t dev_stream;
 #define WARP 32u
 #define ALL_LANES 0xffffffffu
 
-/* bf16: the upper half of an f32, rounded to nearest even (as ds_bf16_from). */
+/* bf16: the upper half of an f32, rounded to nearest even (as ds_bf16_from). f16: as ds_f16_from,
+ * but for the bits of a NaN. */
 struct bf16 {
+    uint16_t u;
+};
+struct f16 {
     uint16_t u;
 };
 
@@ -56,6 +64,16 @@ __device__ __forceinline__ float to_f32(bf16 x)
 {
     return bits_f32((uint32_t)x.u << 16);
 }
+__device__ __forceinline__ float to_f32(f16 x)
+{
+#ifdef DS_EMU
+    return ds_f16_to(x.u);
+#else
+    float f;
+    asm("cvt.f32.f16 %0, %1;" : "=f"(f) : "h"(x.u));
+    return f;
+#endif
+}
 template <class E> __device__ __forceinline__ E from_f32(float x);
 template <> __device__ __forceinline__ float from_f32<float>(float x)
 {
@@ -70,6 +88,17 @@ template <> __device__ __forceinline__ bf16 from_f32<bf16>(float x)
         h.u = (uint16_t)(u >> 16 | 0x40);
     else
         h.u = (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+    return h;
+}
+template <> __device__ __forceinline__ f16 from_f32<f16>(float x)
+{
+    f16 h;
+
+#ifdef DS_EMU
+    h.u = ds_f16_from(x);
+#else
+    asm("cvt.rn.f16.f32 %0, %1;" : "=h"(h.u) : "f"(x));
+#endif
     return h;
 }
 

@@ -116,7 +116,7 @@ __global__ void dropout_rows_kernel(E *y, const E *x, const int32_t *rows, int64
 
 static bool wide_of(enum ds_kfmt f, int64_t n, const void *a, const void *b, const void *c)
 {
-    return n % (f == DS_KF32 ? 4 : 8) == 0 && fits16(a) && fits16(b) && fits16(c);
+    return n % (int64_t)(16 / ds_kfmt_size(f)) == 0 && fits16(a) && fits16(b) && fits16(c);
 }
 
 static int swiglu(ds_kernels *k, void *y, const void *a, const void *b, enum ds_kfmt f, int64_t n,
@@ -170,14 +170,7 @@ static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, e
 
     if (n <= 0)
         return 0;
-    if (fd == DS_KF32 && fs == DS_KF32)
-        convert_of<float, float>(st, dst, src, n);
-    else if (fd == DS_KF32)
-        convert_of<float, bf16>(st, dst, src, n);
-    else if (fs == DS_KF32)
-        convert_of<bf16, float>(st, dst, src, n);
-    else
-        convert_of<bf16, bf16>(st, dst, src, n);
+    BY_FORMAT(fd, D, BY_FORMAT(fs, S, convert_of<D, S>(st, dst, src, n)));
     return rt_launched(rt_of(k), "convert", err);
 }
 

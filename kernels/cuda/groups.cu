@@ -1,10 +1,10 @@
 /* groups.cu - many products of one form in one launch: those of all experts of a layer.
  *
- * Blocks are numbered through the tiles of all groups; each finds its own by bisection. In bf16,
- * where rows lie at multiples of 16 bytes, on tensor cores: 128 x 128 of a result by eight warps,
- * operands in steps of 32 through three stages of shared memory. Else a thread an element, through
- * tiles of 16 x 16 in f32. Sums of both terms are made in registers, in ascending order of what is
- * summed over, and rounded once.
+ * Blocks are numbered through the tiles of all groups; each finds its own by bisection. In bf16
+ * and f16, where rows lie at multiples of 16 bytes, on tensor cores: 128 x 128 of a result by eight
+ * warps, operands in steps of 32 through three stages of shared memory. Else a thread an element,
+ * through tiles of 16 x 16 in f32. Sums of both terms are made in registers, in ascending order of
+ * what is summed over, and rounded once.
  */
 #include "tile.h"
 
@@ -52,27 +52,27 @@ __device__ __forceinline__ void finish(C *c, float sum, bool accumulate, float a
 
 /* Lines first.. of an operand and what is summed over from k0 on: [line][k], or [k][line] where it
  * lies ACROSS. Zeros past its ends. */
-template <bool ACROSS>
-__device__ __forceinline__ void fetch(bf16 *to, const void *from, int64_t first, int64_t lines,
+template <class E, bool ACROSS>
+__device__ __forceinline__ void fetch(E *to, const void *from, int64_t first, int64_t lines,
                                       int64_t k0, int64_t k)
 {
     constexpr int WIDE = ACROSS ? TILE : DEEP, PARTS = WIDE / 8;
-    const bf16 *x = static_cast<const bf16 *>(from);
+    const E *x = static_cast<const E *>(from);
 
     for (int i = (int)threadIdx.x; i < TILE * DEEP / 8; i += THREADS) {
         const int r = i / PARTS, c = i % PARTS * 8;
         const int64_t line = first + (ACROSS ? c : r), at = k0 + (ACROSS ? r : c);
-        bf16 *dst = to + r * (WIDE + 8) + c;
+        E *dst = to + r * (WIDE + 8) + c;
         if (line < lines && at < k)
             copy16(dst, x + (ACROSS ? at * lines + line : line * k + at));
         else
-            *reinterpret_cast<together<bf16, 8> *>(dst) = together<bf16, 8>{};
+            *reinterpret_cast<together<E, 8> *>(dst) = together<E, 8>{};
     }
 }
 
 /* c += a warp's 64 x 32 of the tile, over one step. */
-template <bool TA, bool TB>
-__device__ __forceinline__ void multiply(float (&c)[4][4][4], const bf16 *a, const bf16 *b, int r0,
+template <class E, bool TA, bool TB>
+__device__ __forceinline__ void multiply(float (&c)[4][4][4], const E *a, const E *b, int r0,
                                          int c0)
 {
 #pragma unroll
@@ -94,16 +94,16 @@ __device__ __forceinline__ void multiply(float (&c)[4][4][4], const bf16 *a, con
         for (int i = 0; i < 4; i++)
 #pragma unroll
             for (int j = 0; j < 4; j++)
-                mma(c[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]);
+                mma<E>(c[i][j], left[i], right[j / 2][j % 2 * 2], right[j / 2][j % 2 * 2 + 1]);
     }
 }
 
-template <class C, bool TA, bool TB>
+template <class E, class C, bool TA, bool TB>
 __global__ void __launch_bounds__(THREADS)
     group_tile_kernel(const group *all, int32_t n, bool accumulate, float alpha)
 {
     DYNAMIC_SHARED(memory);
-    bf16 *shared = reinterpret_cast<bf16 *>(memory);
+    E *shared = reinterpret_cast<E *>(memory);
     const group g = group_of(all, n, blockIdx.x);
     const int64_t across = (g.n + TILE - 1) / TILE, tile = blockIdx.x - g.first;
     const int64_t row0 = tile / across * TILE, col0 = tile % across * TILE;
@@ -116,9 +116,9 @@ __global__ void __launch_bounds__(THREADS)
         if (step < steps) {
             const bool e = step >= steps0;
             const int64_t k0 = (e ? step - steps0 : step) * DEEP, k = e ? g.k[1] : g.k[0];
-            bf16 *to = shared + step % STAGES * 2 * ROOM;
-            fetch<TA>(to, e ? g.a[1] : g.a[0], row0, g.m, k0, k);
-            fetch<!TB>(to + ROOM, e ? g.b[1] : g.b[0], col0, g.n, k0, k);
+            E *to = shared + step % STAGES * 2 * ROOM;
+            fetch<E, TA>(to, e ? g.a[1] : g.a[0], row0, g.m, k0, k);
+            fetch<E, !TB>(to + ROOM, e ? g.b[1] : g.b[0], col0, g.n, k0, k);
         }
         copy_commit();
     };
@@ -128,8 +128,8 @@ __global__ void __launch_bounds__(THREADS)
         copy_wait<STAGES - 2>();
         __syncthreads(); /* this step's operands are there, and the last one's are used up */
         begin(s + STAGES - 1);
-        const bf16 *at = shared + s % STAGES * 2 * ROOM;
-        multiply<TA, TB>(c, at, at + ROOM, r0, c0);
+        const E *at = shared + s % STAGES * 2 * ROOM;
+        multiply<E, TA, TB>(c, at, at + ROOM, r0, c0);
     }
     const int64_t col = col0 + c0 + lane % 4 * 2, left = g.n - col;
 #pragma unroll
@@ -146,25 +146,35 @@ __global__ void __launch_bounds__(THREADS)
     }
 }
 
-template <class C, bool TA, bool TB>
+template <class E, class C, bool TA, bool TB>
 static void start_tiles(dev_stream st, const group *all, int32_t n, int64_t tiles,
                         const ds_kgroups *p)
 {
-    LAUNCH((group_tile_kernel<C, TA, TB>), dim3((unsigned)tiles), dim3(THREADS),
-           STAGES * 2 * ROOM * sizeof(bf16), st, all, n, p->accumulate, p->alpha);
+    LAUNCH((group_tile_kernel<E, C, TA, TB>), dim3((unsigned)tiles), dim3(THREADS),
+           STAGES * 2 * ROOM * sizeof(E), st, all, n, p->accumulate, p->alpha);
 }
 
-template <class C>
+template <class E, class C>
 static void tiles_of(dev_stream st, const group *all, int32_t n, int64_t tiles, const ds_kgroups *p)
 {
     if (p->ta && p->tb)
-        start_tiles<C, true, true>(st, all, n, tiles, p);
+        start_tiles<E, C, true, true>(st, all, n, tiles, p);
     else if (p->ta)
-        start_tiles<C, true, false>(st, all, n, tiles, p);
+        start_tiles<E, C, true, false>(st, all, n, tiles, p);
     else if (p->tb)
-        start_tiles<C, false, true>(st, all, n, tiles, p);
+        start_tiles<E, C, false, true>(st, all, n, tiles, p);
     else
-        start_tiles<C, false, false>(st, all, n, tiles, p);
+        start_tiles<E, C, false, false>(st, all, n, tiles, p);
+}
+
+template <class E>
+static void tiles_for(dev_stream st, const group *all, int32_t n, int64_t tiles,
+                      const ds_kgroups *p)
+{
+    if (p->fc == DS_KF32)
+        tiles_of<E, float>(st, all, n, tiles, p);
+    else
+        tiles_of<E, E>(st, all, n, tiles, p);
 }
 
 /* ---- of any width ---- */
@@ -258,24 +268,18 @@ static int launch(dev_rt *rt, const group *host, int32_t n, int64_t tiles, bool 
         return ds_fail(err, DS_FAIL, "cuda: %lld tiles of products in one call", (long long)tiles);
     TRY(rt_stage(rt, &dev, host, (size_t)n * sizeof *host, err));
     const group *all = static_cast<const group *>(dev);
-    if (wide && p->fc == DS_KF32)
-        tiles_of<float>(st, all, n, tiles, p);
+    if (wide && p->f == DS_KBF16)
+        tiles_for<bf16>(st, all, n, tiles, p);
     else if (wide)
-        tiles_of<bf16>(st, all, n, tiles, p);
-    else if (p->f == DS_KF32 && p->fc == DS_KF32)
-        start_any<float, float>(st, all, n, tiles, p);
-    else if (p->f == DS_KF32)
-        start_any<float, bf16>(st, all, n, tiles, p);
-    else if (p->fc == DS_KF32)
-        start_any<bf16, float>(st, all, n, tiles, p);
+        tiles_for<f16>(st, all, n, tiles, p);
     else
-        start_any<bf16, bf16>(st, all, n, tiles, p);
+        BY_FORMAT(p->f, E, BY_FORMAT(p->fc, C, start_any<E, C>(st, all, n, tiles, p)));
     return rt_launched(rt, "products of groups", err);
 }
 
 static int matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
 {
-    bool wide = p->f == DS_KBF16;
+    bool wide = p->f != DS_KF32 && (p->fc == DS_KF32 || p->fc == p->f);
     int32_t n;
 
     for (int64_t i = 0; i < p->n; i++)

@@ -59,7 +59,7 @@ static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss,
                         enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
                         int64_t v, float scale, ds_err *err)
 {
-    const bool wide = v % (f == DS_KF32 ? 4 : 8) == 0 && fits16(logits) && fits16(grad);
+    const bool wide = v % (int64_t)(16 / ds_kfmt_size(f)) == 0 && fits16(logits) && fits16(grad);
     void *to, *w;
 
     if (t <= 0)
@@ -68,14 +68,10 @@ static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss,
     TRY(rt_stage(rt_of(k), &w, weight, (size_t)t * sizeof *weight, err));
     const dim3 grid((unsigned)t), block(THREADS);
     const dev_stream st = rt_stream(rt_of(k));
-    if (fg == DS_KF32)
-        BY_WIDTH(f, wide,
-                 LAUNCH((xent_kernel<E, float, N>), grid, block, 0, st, (float *)grad, loss,
-                        (const E *)logits, (const int32_t *)to, (const float *)w, v, scale));
-    else
-        BY_WIDTH(f, wide,
-                 LAUNCH((xent_kernel<E, bf16, N>), grid, block, 0, st, (bf16 *)grad, loss,
-                        (const E *)logits, (const int32_t *)to, (const float *)w, v, scale));
+    BY_FORMAT(fg, G,
+              BY_WIDTH(f, wide,
+                       LAUNCH((xent_kernel<E, G, N>), grid, block, 0, st, (G *)grad, loss,
+                              (const E *)logits, (const int32_t *)to, (const float *)w, v, scale)));
     return rt_launched(rt_of(k), "softmax_xent", err);
 }
 

@@ -122,13 +122,20 @@ struct chance {
     uint64_t seed, stream;
 };
 
+template <class H> __device__ __forceinline__ H stochastic(float x, uint32_t word);
 /* As ds_bf16_stochastic. */
-__device__ __forceinline__ bf16 stochastic(float x, uint32_t word)
+template <> __device__ __forceinline__ bf16 stochastic<bf16>(float x, uint32_t word)
 {
     const uint32_t u = f32_bits(x);
 
     return (u & 0x7f800000u) == 0x7f800000u ? from_f32<bf16>(x)
                                             : bf16{(uint16_t)((u + (word >> 16)) >> 16)};
+}
+
+/* f16 weights have a master, so this is never done. */
+template <> __device__ __forceinline__ f16 stochastic<f16>(float x, uint32_t)
+{
+    return from_f32<f16>(x);
 }
 
 /* Word i of a stream, of the four that it is among. */
@@ -141,8 +148,8 @@ __device__ __forceinline__ uint32_t word_of(const uint32_t r[4], int64_t i)
 
 /* N weights: w's, of which half has the rounded ones where it is not NULL; or those of half alone.
  */
-template <int N>
-__global__ void adamw_kernel(float *w, bf16 *half, float *m, float *v, const float *g, int64_t n,
+template <class H, int N>
+__global__ void adamw_kernel(float *w, H *half, float *m, float *v, const float *g, int64_t n,
                              adam a, chance c)
 {
     const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
@@ -156,7 +163,7 @@ __global__ void adamw_kernel(float *w, bf16 *half, float *m, float *v, const flo
     if (w)
         get<float, N>(x, w + i);
     else
-        get<bf16, N>(x, half + i);
+        get<H, N>(x, half + i);
     for (int j = 0; j < N; j++)
         x[j] = adam_step(x[j], &mi[j], &vi[j], gi[j], a);
     put<float, N>(m + i, mi);
@@ -164,44 +171,61 @@ __global__ void adamw_kernel(float *w, bf16 *half, float *m, float *v, const flo
     if (w) {
         put<float, N>(w + i, x);
         if (half)
-            put<bf16, N>(half + i, x);
+            put<H, N>(half + i, x);
         return;
     }
     uint32_t r[4];
-    together<bf16, N> to;
+    together<H, N> to;
     philox(r, c.seed, c.stream, (uint64_t)i >> 2);
     for (int j = 0; j < N; j++)
-        to.at[j] = stochastic(x[j], N == 4 ? r[j] : word_of(r, i));
-    *reinterpret_cast<together<bf16, N> *>(half + i) = to;
+        to.at[j] = stochastic<H>(x[j], N == 4 ? r[j] : word_of(r, i));
+    *reinterpret_cast<together<H, N> *>(half + i) = to;
 }
 
-/* bf16 weights without a master that are to be rounded as they come would stand still. */
+/* Weights of two bytes without a master that are to be rounded as they come would stand still. */
 static int check(enum ds_kfmt f, const float *master, const ds_kadamw *p, ds_err *err)
 {
-    return f == DS_KF32 || master || p->stochastic
-               ? 0
-               : ds_fail(err, DS_FAIL,
-                         "bf16 weights are trained through f32 master weights, or rounded by "
-                         "chance");
+    if (f == DS_KF32 || master || (f == DS_KBF16 && p->stochastic))
+        return 0;
+    return ds_fail(err, DS_FAIL, "%s weights are trained through f32 master weights%s",
+                   f == DS_KBF16 ? "bf16" : "f16",
+                   f == DS_KBF16 ? ", or rounded by chance" : ", and not rounded by chance");
+}
+
+/* Weights as kernels take them: whole ones, and those of two bytes that go with them. */
+static float *whole(void *w, enum ds_kfmt f, float *master)
+{
+    return f == DS_KF32 ? static_cast<float *>(w) : master;
+}
+template <class H> static H *halves(void *w, enum ds_kfmt f)
+{
+    return f == DS_KF32 ? NULL : static_cast<H *>(w);
+}
+
+template <class H>
+static void start(dev_stream st, void *w, enum ds_kfmt f, float *master, float *m, float *v,
+                  const float *g, int64_t n, const ds_kadamw *p)
+{
+    const chance c = {p->seed, p->stream};
+
+    if (n % 4 == 0 && fits16(w) && fits16(master) && fits16(m) && fits16(v) && fits16(g))
+        LAUNCH((adamw_kernel<H, 4>), dim3(blocks_of(n, THREADS * 4)), dim3(THREADS), 0, st,
+               whole(w, f, master), halves<H>(w, f), m, v, g, n, adam_of(p), c);
+    else
+        LAUNCH((adamw_kernel<H, 1>), dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, st,
+               whole(w, f, master), halves<H>(w, f), m, v, g, n, adam_of(p), c);
 }
 
 static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
                  const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
 {
-    float *full = f == DS_KF32 ? static_cast<float *>(w) : master;
-    bf16 *half = f == DS_KF32 ? NULL : static_cast<bf16 *>(w);
-    const bool wide =
-        n % 4 == 0 && fits16(w) && fits16(master) && fits16(m) && fits16(v) && fits16(g);
-    const chance c = {p->seed, p->stream};
     const dev_stream st = rt_stream(rt_of(k));
 
     TRY(check(f, master, p, err));
-    if (n > 0 && wide)
-        LAUNCH((adamw_kernel<4>), dim3(blocks_of(n, THREADS * 4)), dim3(THREADS), 0, st, full, half,
-               m, v, g, n, adam_of(p), c);
+    if (n > 0 && f == DS_KF16)
+        start<f16>(st, w, f, master, m, v, g, n, p);
     else if (n > 0)
-        LAUNCH((adamw_kernel<1>), dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, st, full, half, m,
-               v, g, n, adam_of(p), c);
+        start<bf16>(st, w, f, master, m, v, g, n, p);
     return rt_launched(rt_of(k), "adamw", err);
 }
 
@@ -230,7 +254,8 @@ __device__ __forceinline__ uint8_t coded(float x, const float *edges, float *sca
     return code_of(x * inv, edges);
 }
 
-__global__ void adamw8_kernel(float *w, bf16 *half, uint8_t *m8, float *mscale, uint8_t *v8,
+template <class H>
+__global__ void adamw8_kernel(float *w, H *half, uint8_t *m8, float *mscale, uint8_t *v8,
                               float *vscale, const float *g, int64_t n, adam a, chance c,
                               const tables8 *t)
 {
@@ -254,20 +279,20 @@ __global__ void adamw8_kernel(float *w, bf16 *half, uint8_t *m8, float *mscale, 
     if (w) {
         w[i] = x;
         if (half)
-            half[i] = from_f32<bf16>(x);
+            half[i] = from_f32<H>(x);
         return;
     }
     uint32_t r[4];
     philox(r, c.seed, c.stream, (uint64_t)i >> 2);
-    half[i] = stochastic(x, word_of(r, i));
+    half[i] = stochastic<H>(x, word_of(r, i));
 }
 
 static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
                   uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p,
                   ds_err *err)
 {
-    float *full = f == DS_KF32 ? static_cast<float *>(w) : master;
-    bf16 *half = f == DS_KF32 ? NULL : static_cast<bf16 *>(w);
+    const dim3 grid(blocks_of(n, DS_BLOCK8)), block(DS_BLOCK8);
+    const dev_stream st = rt_stream(rt_of(k));
     const chance c = {p->seed, p->stream};
     tables8 t;
     void *dev;
@@ -283,8 +308,12 @@ static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t
     }
     t.edges[1][0] = 0.0f; /* what is not 0 stays so */
     TRY(rt_stage(rt_of(k), &dev, &t, sizeof t, err));
-    LAUNCH(adamw8_kernel, dim3(blocks_of(n, DS_BLOCK8)), dim3(DS_BLOCK8), 0, rt_stream(rt_of(k)),
-           full, half, m, mscale, v, vscale, g, n, adam_of(p), c, (const tables8 *)dev);
+    if (f == DS_KF16)
+        LAUNCH((adamw8_kernel<f16>), grid, block, 0, st, whole(w, f, master), halves<f16>(w, f), m,
+               mscale, v, vscale, g, n, adam_of(p), c, (const tables8 *)dev);
+    else
+        LAUNCH((adamw8_kernel<bf16>), grid, block, 0, st, whole(w, f, master), halves<bf16>(w, f),
+               m, mscale, v, vscale, g, n, adam_of(p), c, (const tables8 *)dev);
     return rt_launched(rt_of(k), "adamw8", err);
 }
 

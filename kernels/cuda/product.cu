@@ -31,11 +31,9 @@ template <class E, class C> static void product(dev_stream st, const rt_product 
 
 int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err)
 {
-    if (p->fa == DS_KF32)
-        product<float, float>(rt_stream(rt), p);
-    else if (p->fc == DS_KF32)
-        product<bf16, float>(rt_stream(rt), p);
+    if (p->fc == DS_KF32)
+        BY_FORMAT(p->fa, E, product<E, float>(rt_stream(rt), p));
     else
-        product<bf16, bf16>(rt_stream(rt), p);
+        BY_FORMAT(p->fa, E, product<E, E>(rt_stream(rt), p));
     return rt_launched(rt, "a product", err);
 }

@@ -8,7 +8,6 @@
 #include "dev.h"
 
 extern "C" {
-#include "kernels.h"
 #include "devroom.h"
 }
 
@@ -111,7 +110,7 @@ typedef struct rt_mem {
     char *pinned, *ring; /* two copies of the same */
     size_t ring_used;
     rt_staged staged[RT_STAGED];
-    unsigned nstaged; /* so far: number i stands at i % RT_STAGED */
+    unsigned nstaged;       /* so far: number i stands at i % RT_STAGED */
     uint64_t sent, awaited; /* pieces so far; those that what is queued next comes after */
 } rt_mem;
 

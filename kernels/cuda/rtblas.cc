@@ -188,7 +188,7 @@ int rt_plans_again(dev_rt *rt, const ds_kplan *told, size_t n, ds_err *err)
 
 static cudaDataType_t type_of(int f)
 {
-    return f == DS_KF32 ? CUDA_R_32F : CUDA_R_16BF;
+    return f == DS_KF32 ? CUDA_R_32F : f == DS_KBF16 ? CUDA_R_16BF : CUDA_R_16F;
 }
 
 static int rank(cublasLtHandle_t lt, plan *pl, ds_err *err)

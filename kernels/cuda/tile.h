@@ -1,22 +1,31 @@
-/* tile.h - products of tiles by a warp: mma.m16n8k16 of bf16 with f32 sums, ldmatrix, and copies
- * from global to shared memory that do not wait. On the host, the same by exchange between the
- * lanes, from the layouts of fragments as the PTX ISA gives them (sections "Matrix fragments for
- * mma.m16n8k16" and "ldmatrix"): lane l has row l/4 and columns 2(l%4), +1 of each 8 x 8 part.
+/* tile.h - products of tiles by a warp: mma.m16n8k16 of bf16 or f16 with f32 sums, ldmatrix, and
+ * copies from global to shared memory that do not wait. On the host, the same by exchange between
+ * the lanes, from the layouts of fragments as the PTX ISA gives them (sections "Matrix fragments
+ * for mma.m16n8k16" and "ldmatrix"): lane l has row l/4 and columns 2(l%4), +1 of each 8 x 8 part.
  */
 #ifndef DS_TILE_H
 #define DS_TILE_H
 
 #include "dev.h"
 
-/* Two numbers as bf16, the first one in the low half. */
-__device__ __forceinline__ uint32_t pack2(float lo, float hi)
+/* Two numbers as E, the first one in the low half. */
+template <class E> __device__ __forceinline__ uint32_t pack2(float lo, float hi)
 {
-    return (uint32_t)from_f32<bf16>(lo).u | (uint32_t)from_f32<bf16>(hi).u << 16;
+    return (uint32_t)from_f32<E>(lo).u | (uint32_t)from_f32<E>(hi).u << 16;
 }
+#ifndef DS_EMU
+template <> __device__ __forceinline__ uint32_t pack2<f16>(float lo, float hi)
+{
+    uint32_t two;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(hi), "f"(lo));
+    return two;
+}
+#endif
 
 #ifdef DS_EMU
 
 /* c[16 x 8] += a[16 x 16] b[16 x 8]: a lane's registers of each. */
+template <class E>
 static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
 {
     const uint32_t mine[6] = {a[0], a[1], a[2], a[3], b0, b1};
@@ -29,34 +38,34 @@ static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint3
             uint32_t x, y;
             std::memcpy(&x, all + 64 * (row % 8 * 4 + k % 8 / 2) + 4 * (row / 8 + 2 * (k / 8)), 4);
             std::memcpy(&y, all + 64 * (col * 4 + k % 8 / 2) + 4 * (4 + k / 8), 4);
-            c[i] = std::fma(bits_f32(k & 1 ? x & 0xffff0000u : x << 16),
-                            bits_f32(k & 1 ? y & 0xffff0000u : y << 16), c[i]);
+            c[i] = std::fma(to_f32(E{(uint16_t)(k & 1 ? x >> 16 : x)}),
+                            to_f32(E{(uint16_t)(k & 1 ? y >> 16 : y)}), c[i]);
         }
     }
 }
 
 /* Four 8 x 8 parts; lane l gives the address of row l%8 of part l/8. */
-static inline void load4_as(uint32_t (&r)[4], const bf16 *row, bool across)
+template <class E> static inline void load4_as(uint32_t (&r)[4], const E *row, bool across)
 {
     emu::aligned16(row);
     const unsigned char *all = emu::exchange(&row, sizeof row);
     const unsigned g = emu::self->lane / 4, q = emu::self->lane % 4;
 
     for (unsigned j = 0; j < 4; j++) {
-        const bf16 *at[8];
+        const E *at[8];
         for (unsigned i = 0; i < 8; i++)
             std::memcpy(&at[i], all + 64 * (8 * j + i), sizeof at[i]);
-        const bf16 lo = across ? at[2 * q][g] : at[g][2 * q];
-        const bf16 hi = across ? at[2 * q + 1][g] : at[g][2 * q + 1];
+        const E lo = across ? at[2 * q][g] : at[g][2 * q];
+        const E hi = across ? at[2 * q + 1][g] : at[g][2 * q + 1];
         r[j] = (uint32_t)lo.u | (uint32_t)hi.u << 16;
     }
     __syncwarp();
 }
-static inline void load4(uint32_t (&r)[4], const bf16 *row)
+template <class E> static inline void load4(uint32_t (&r)[4], const E *row)
 {
     load4_as(r, row, false);
 }
-static inline void load4_across(uint32_t (&r)[4], const bf16 *row)
+template <class E> static inline void load4_across(uint32_t (&r)[4], const E *row)
 {
     load4_as(r, row, true);
 }
@@ -79,21 +88,35 @@ __device__ __forceinline__ uint32_t shared_at(const void *p)
 {
     return (uint32_t)__cvta_generic_to_shared(p);
 }
-__device__ __forceinline__ void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint32_t b1)
+#define MMA(TYPE)                                                                                  \
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." TYPE "." TYPE ".f32 "                    \
+                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"                           \
+                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])                                  \
+                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1))
+template <class E>
+__device__ __forceinline__ void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
+                                    uint32_t b1);
+template <>
+__device__ __forceinline__ void mma<bf16>(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
+                                          uint32_t b1)
 {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 "
-                 "{%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, {%0,%1,%2,%3};"
-                 : "+f"(c[0]), "+f"(c[1]), "+f"(c[2]), "+f"(c[3])
-                 : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
+    MMA("bf16");
 }
-__device__ __forceinline__ void load4(uint32_t (&r)[4], const bf16 *row)
+template <>
+__device__ __forceinline__ void mma<f16>(float (&c)[4], const uint32_t (&a)[4], uint32_t b0,
+                                         uint32_t b1)
+{
+    MMA("f16");
+}
+#undef MMA
+template <class E> __device__ __forceinline__ void load4(uint32_t (&r)[4], const E *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"(shared_at(row))
                  : "memory");
 }
-__device__ __forceinline__ void load4_across(uint32_t (&r)[4], const bf16 *row)
+template <class E> __device__ __forceinline__ void load4_across(uint32_t (&r)[4], const E *row)
 {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
@@ -117,14 +140,16 @@ template <int LEFT> __device__ __forceinline__ void copy_wait()
 #endif
 
 /* The left operand's fragment: rows r0..r0+15, columns c0..c0+15 of a matrix in shared memory. */
-__device__ __forceinline__ void left16(uint32_t (&a)[4], const bf16 *m, int pitch, int r0, int c0)
+template <class E>
+__device__ __forceinline__ void left16(uint32_t (&a)[4], const E *m, int pitch, int r0, int c0)
 {
     const int lane = (int)(threadIdx.x % WARP);
 
     load4(a, m + (r0 + lane % 16) * pitch + c0 + lane / 16 * 8);
 }
 /* The same where it lies as [column][row]. */
-__device__ __forceinline__ void left16_across(uint32_t (&a)[4], const bf16 *m, int pitch, int c0,
+template <class E>
+__device__ __forceinline__ void left16_across(uint32_t (&a)[4], const E *m, int pitch, int c0,
                                               int r0)
 {
     const int lane = (int)(threadIdx.x % WARP), part = lane / 8;
@@ -133,14 +158,16 @@ __device__ __forceinline__ void left16_across(uint32_t (&a)[4], const bf16 *m, i
 }
 /* Right operands of two products, 16 x 8 each: columns n0..n0+7 in b[0], b[1], the next eight in
  * b[2], b[3]. The matrix lies as [n][k]... */
-__device__ __forceinline__ void right16(uint32_t (&b)[4], const bf16 *m, int pitch, int n0, int k0)
+template <class E>
+__device__ __forceinline__ void right16(uint32_t (&b)[4], const E *m, int pitch, int n0, int k0)
 {
     const int lane = (int)(threadIdx.x % WARP), part = lane / 8;
 
     load4(b, m + (n0 + part / 2 * 8 + lane % 8) * pitch + k0 + part % 2 * 8);
 }
 /* ... or as [k][n]. */
-__device__ __forceinline__ void right16_across(uint32_t (&b)[4], const bf16 *m, int pitch, int k0,
+template <class E>
+__device__ __forceinline__ void right16_across(uint32_t (&b)[4], const E *m, int pitch, int k0,
                                                int n0)
 {
     const int lane = (int)(threadIdx.x % WARP), part = lane / 8;
@@ -148,13 +175,14 @@ __device__ __forceinline__ void right16_across(uint32_t (&b)[4], const bf16 *m, 
     load4_across(b, m + (k0 + part % 2 * 8 + lane % 8) * pitch + n0 + part / 2 * 8);
 }
 /* Sums of two neighbouring 16 x 8 products as the left operand of the next one. */
+template <class E>
 __device__ __forceinline__ void left_of(uint32_t (&a)[4], const float (&c0)[4],
                                         const float (&c1)[4])
 {
-    a[0] = pack2(c0[0], c0[1]);
-    a[1] = pack2(c0[2], c0[3]);
-    a[2] = pack2(c1[0], c1[1]);
-    a[3] = pack2(c1[2], c1[3]);
+    a[0] = pack2<E>(c0[0], c0[1]);
+    a[1] = pack2<E>(c0[2], c0[3]);
+    a[2] = pack2<E>(c1[0], c1[1]);
+    a[3] = pack2<E>(c1[2], c1[3]);
 }
 
 #endif

@@ -60,12 +60,13 @@ static inline float *kh_zeros(int64_t n)
     return p;
 }
 
-static inline uint16_t *kh_bf16(const float *x, int64_t n)
+/* As bf16 or f16. */
+static inline uint16_t *kh_half(enum ds_kfmt f, const float *x, int64_t n)
 {
     uint16_t *p = malloc((size_t)n * sizeof *p);
     assert_non_null(p);
     for (int64_t i = 0; i < n; i++)
-        p[i] = ds_bf16_from(x[i]);
+        p[i] = ds_half_from(f, x[i]);
     return p;
 }
 

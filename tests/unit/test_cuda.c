@@ -20,7 +20,7 @@ typedef struct twin {
 
 static size_t bytes_of(const twin *b)
 {
-    return (size_t)b->n * (b->f == DS_KF32 ? 4 : 2);
+    return (size_t)b->n * ds_kfmt_size(b->f);
 }
 
 static void load(twin *b, const void *host)
@@ -63,7 +63,7 @@ static twin twin_of(enum ds_kfmt f, int64_t n, uint64_t seed, float size)
 
     for (int64_t i = 0; i < n; i++)
         x[i] *= size;
-    uint16_t *half = kh_bf16(x, n);
+    uint16_t *half = kh_half(f, x, n);
     load(&b, f == DS_KF32 ? (const void *)x : half);
     free(half);
     free(x);
@@ -92,22 +92,25 @@ static void *fetch(const twin *b, int s)
 
 static float value(const twin *b, const void *p, int64_t i)
 {
-    return b->f == DS_KF32 ? ((const float *)p)[i] : ds_bf16_to(((const uint16_t *)p)[i]);
+    return b->f == DS_KF32 ? ((const float *)p)[i] : ds_half_to(b->f, ((const uint16_t *)p)[i]);
 }
 
-/* tol 0: the same bits. bf16 results may differ by one rounding more. */
+static const enum ds_kfmt ALL_F[] = {DS_KF32, DS_KBF16, DS_KF16};
+static const char *const NAME_OF[] = {"f32", "bf16", "f16"};
+
+/* tol 0: the same bits. Results of two bytes may differ by one rounding more. */
 static void agree(const twin *b, double tol, const char *what)
 {
     void *want = fetch(b, 0), *got = fetch(b, 1);
 
-    if (tol > 0 && b->f == DS_KBF16)
-        tol = tol > 0.01 ? tol : 0.01;
+    if (tol > 0 && b->f != DS_KF32)
+        tol = fmax(tol, b->f == DS_KBF16 ? 0.01 : 0.002);
     for (int64_t i = 0; i < b->n; i++) {
         const double x = (double)value(b, want, i), y = (double)value(b, got, i);
         if (tol == 0 ? memcmp(&(float){(float)x}, &(float){(float)y}, 4) != 0
                      : !(fabs(x - y) <= tol * (1 + fabs(x))))
-            fail_msg("%s, %s[%lld]: %.9g, the CPU has %.9g", what, b->f ? "bf16" : "f32",
-                     (long long)i, y, x);
+            fail_msg("%s, %s[%lld]: %.9g, the CPU has %.9g", what, NAME_OF[b->f], (long long)i, y,
+                     x);
     }
     free(want);
     free(got);
@@ -155,8 +158,6 @@ static void twin_free(twin *b)
         free(second);                                                                              \
     } while (0)
 
-static const enum ds_kfmt BOTH_F[] = {DS_KF32, DS_KBF16};
-
 /* ---- element by element ---- */
 
 static void elements(void **state)
@@ -164,12 +165,12 @@ static void elements(void **state)
     static const int64_t sizes[] = {1, 37, 1024, 2056};
 
     (void)state;
-    for (int i = 0; i < 8; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const int64_t n = sizes[i / 2];
+    for (int i = 0; i < 12; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int64_t n = sizes[i / 3];
         twin a = twin_of(f, n, 1, 12.0f), b = twin_of(f, n, 2, 3.0f), dy = twin_of(f, n, 3, 1.0f);
         twin y = twin_new(f, n), da = twin_new(f, n), db = twin_new(f, n);
-        twin other = twin_new(f == DS_KF32 ? DS_KBF16 : DS_KF32, n);
+        twin other = twin_new(ALL_F[(i + 1) % 3], n), third = twin_new(ALL_F[(i + 2) % 3], n);
         BOTH("swiglu", k->swiglu(k, y.at[s], a.at[s], b.at[s], f, n, &err));
         agree(&y, 0, "swiglu");
         BOTH("swiglu_back",
@@ -183,13 +184,15 @@ static void elements(void **state)
         agree(&y, 0, "add");
         BOTH("convert", k->convert(k, other.at[s], other.f, y.at[s], f, n, &err));
         agree(&other, 0, "convert");
+        BOTH("convert", k->convert(k, third.at[s], third.f, y.at[s], f, n, &err));
+        agree(&third, 0, "convert");
         BOTH("convert", k->convert(k, da.at[s], f, y.at[s], f, n, &err));
         agree(&da, 0, "convert to the same");
         BOTH("dropout",
              k->dropout(k, y.at[s], dy.at[s], f, n, 0.3f, 0x123456789abcdefu, 77, 1u << 20, &err));
         agree(&y, 0, "dropout");
-        twin *all[] = {&a, &b, &dy, &y, &da, &db, &other};
-        for (int j = 0; j < 7; j++)
+        twin *all[] = {&a, &b, &dy, &y, &da, &db, &other, &third};
+        for (int j = 0; j < 8; j++)
             twin_free(all[j]);
     }
 }
@@ -201,9 +204,9 @@ static void norms(void **state)
     static const int64_t shapes[][2] = {{1, 5}, {67, 37}, {40, 64}, {5, 2304}};
 
     (void)state;
-    for (int i = 0; i < 8; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const int64_t t = shapes[i / 2][0], d = shapes[i / 2][1];
+    for (int i = 0; i < 12; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int64_t t = shapes[i / 3][0], d = shapes[i / 3][1];
         twin x = twin_of(f, t * d, 1, 2.0f), g = twin_of(f, d, 2, 1.0f),
              dy = twin_of(f, t * d, 3, 1.0f);
         twin y = twin_new(f, t * d), r = twin_new(DS_KF32, t), dx = twin_new(f, t * d),
@@ -253,9 +256,9 @@ static void columns(void **state)
     static const int64_t shapes[][2] = {{1, 3}, {70, 37}, {33, 64}, {65, 520}};
 
     (void)state;
-    for (int i = 0; i < 8; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const int64_t t = shapes[i / 2][0], n = shapes[i / 2][1];
+    for (int i = 0; i < 12; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int64_t t = shapes[i / 3][0], n = shapes[i / 3][1];
         twin x = twin_of(f, t * n, 1, 2.0f), y = twin_of(f, t * n, 2, 2.0f),
              b = twin_of(f, n, 3, 1.0f);
         twin db = twin_zero(n), dg = twin_zero(n), g = twin_of(DS_KF32, n, 4, 1.0f);
@@ -295,9 +298,9 @@ static void rows_by_number(void **state)
     const int64_t n = 11;
 
     (void)state;
-    for (int i = 0; i < 4; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const int64_t d = i / 2 ? 264 : 37;
+    for (int i = 0; i < 6; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int64_t d = i / 3 ? 264 : 37;
         twin table = twin_of(f, 10 * d, 1, 2.0f), x = twin_of(f, n * d, 2, 1.0f);
         twin out = twin_new(f, n * d), sum = twin_of(DS_KF32, 10 * d, 3, 1.0f);
         twin w = twin_of(DS_KF32, n, 4, 1.0f), one = twin_new(DS_KF32, n);
@@ -323,9 +326,9 @@ static void dropped_rows(void **state)
     enum { ALL = 10, D = 12 };
 
     (void)state;
-    for (int i = 0; i < 2; i++) {
-        const enum ds_kfmt f = BOTH_F[i];
-        const size_t row = D * (f ? 2 : 4);
+    for (int i = 0; i < 3; i++) {
+        const enum ds_kfmt f = ALL_F[i];
+        const size_t row = D * ds_kfmt_size(f);
         twin x = twin_of(f, ALL * D, 1, 2.0f), all = twin_new(f, ALL * D);
         twin some = twin_new(f, 4 * D), out = twin_new(f, 4 * D), want = twin_new(f, 4 * D);
         BOTH("dropout", k->dropout(k, all.at[s], x.at[s], f, ALL * D, 0.4f, 7, 9, 64, &err));
@@ -358,9 +361,9 @@ static void rotations(void **state)
     float cs[16 * 32] = {0};
 
     (void)state;
-    for (int i = 0; i < 24; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const int32_t rot = i / 8 == 0 ? 24 : i / 8 == 1 ? 32 : 10;
+    for (int i = 0; i < 36; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int32_t rot = i / 12 == 0 ? 24 : i / 12 == 1 ? 32 : 10;
         for (int p = 0; p < 16; p++)
             for (int j = 0; j < rot / 2; j++) {
                 const double angle = p * pow(100.0, -2.0 * j / rot);
@@ -369,8 +372,8 @@ static void rotations(void **state)
             }
         twin x = twin_of(f, 6 * 200, 5, 1.0f), table = twin_new(DS_KF32, 16 * 32);
         load(&table, cs);
-        BOTH("rope",
-             k->rope(k, x.at[s], f, pos, table.at[s], 6, 200, 8, 5, 32, rot, i & 2, i & 4, &err));
+        BOTH("rope", k->rope(k, x.at[s], f, pos, table.at[s], 6, 200, 8, 5, 32, rot, i / 3 & 1,
+                             i / 6 & 1, &err));
         agree(&x, 0, "rope");
         twin_free(&x);
         twin_free(&table);
@@ -384,10 +387,11 @@ static void products(void **state)
     static const int64_t shapes[][3] = {{1, 1, 1}, {7, 33, 19}, {32, 24, 40}};
 
     (void)state;
-    for (int i = 0; i < 3 * 64; i++) {
-        const enum ds_kfmt fa = BOTH_F[i & 1], fb = BOTH_F[i >> 1 & 1], fc = BOTH_F[i >> 2 & 1];
-        const bool ta = i >> 3 & 1, tb = i >> 4 & 1, add = i >> 5 & 1;
-        const int64_t m = shapes[i / 64][0], n = shapes[i / 64][1], kk = shapes[i / 64][2];
+    for (int i = 0; i < 3 * 8 * 27; i++) {
+        const enum ds_kfmt fa = ALL_F[i % 3], fb = ALL_F[i / 3 % 3], fc = ALL_F[i / 9 % 3];
+        const int form = i / 27;
+        const bool ta = form & 1, tb = form & 2, add = form & 4;
+        const int64_t *z = shapes[form / 8], m = z[0], n = z[1], kk = z[2];
         twin a = twin_of(fa, m * kk, 1, 1.0f), b = twin_of(fb, kk * n, 2, 1.0f),
              c = twin_of(fc, m * n, 3, 1.0f);
         BOTH("matmul", k->matmul(k, c.at[s], fc, a.at[s], fa, ta, b.at[s], fb, tb, m, n, kk, 0.5f,
@@ -405,20 +409,22 @@ static void products(void **state)
     }
 }
 
-/* Operands at any address, as columns of a checkpoint may lie: 2 bytes are all that bf16 has. */
+/* Operands at any address, as columns of a checkpoint may lie: 2 bytes are all that bf16 and f16
+ * have. */
 static void products_anywhere(void **state)
 {
     enum { M = 9, N = 7, KK = 5 };
 
     (void)state;
-    for (int i = 0; i < 8; i++) {
-        const enum ds_kfmt f = BOTH_F[i & 1], fc = BOTH_F[i >> 1 & 1];
-        const bool add = i >> 2;
-        const size_t one = f ? 2 : 4;
+    for (int i = 0; i < 18; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3], fc = ALL_F[i / 3 % 3];
+        const bool add = i / 9;
+        const size_t one = ds_kfmt_size(f);
         twin a = twin_of(f, M * KK + 1, 1, 1.0f), b = twin_of(f, N * KK + 1, 2, 1.0f),
              c = twin_of(fc, M * N + 1, 3, 1.0f);
-        BOTH("matmul", k->matmul(k, (char *)c.at[s] + (fc ? 2 : 4), fc, (char *)a.at[s] + one, f,
-                                 false, (char *)b.at[s] + one, f, true, M, N, KK, 1.0f, add, &err));
+        BOTH("matmul",
+             k->matmul(k, (char *)c.at[s] + ds_kfmt_size(fc), fc, (char *)a.at[s] + one, f, false,
+                       (char *)b.at[s] + one, f, true, M, N, KK, 1.0f, add, &err));
         agree(&c, 2e-5, "matmul at an odd address");
         twin_free(&a);
         twin_free(&b);
@@ -433,10 +439,10 @@ static void projections(void **state)
     static const int64_t shapes[][4] = {{1, 1, 1, 1}, {7, 33, 19, 3}, {32, 24, 40, 8}};
 
     (void)state;
-    for (int i = 0; i < 3 * 8; i++) {
-        const enum ds_kfmt f = BOTH_F[i & 1];
-        const bool two = i >> 1 & 1, bias = i >> 2 & 1;
-        const int64_t *z = shapes[i / 8], t = z[0], n = z[1], kk = z[2], r = two ? z[3] : 0;
+    for (int i = 0; i < 3 * 12; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const bool two = i / 3 & 1, bias = i / 6 & 1;
+        const int64_t *z = shapes[i / 12], t = z[0], n = z[1], kk = z[2], r = two ? z[3] : 0;
         twin x = twin_of(f, t * kk, 1, 1.0f), w = twin_of(f, n * kk, 2, 1.0f),
              xa = twin_of(f, t * z[3], 3, 1.0f), wa = twin_of(f, n * z[3], 4, 1.0f),
              b = twin_of(f, n, 5, 3.0f), y = twin_new(f, t * n), dy = twin_of(f, t * n, 8, 1.0f);
@@ -463,11 +469,11 @@ static void groups(void **state)
     enum { N = 5, ALL = 170, WIDE = 136, DEEP = 72, R = 8 };
 
     (void)state;
-    for (int i = 0; i < 32; i++) {
-        const enum ds_kfmt f = BOTH_F[i & 1], fc = BOTH_F[i >> 1 & 1];
-        const bool add = i >> 2 & 1, odd = i >> 3 & 1, two = i >> 4 & 1;
+    for (int i = 0; i < 9 * 8; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3], fc = ALL_F[i / 3 % 3];
+        const bool add = i / 9 & 1, odd = i / 9 & 2, two = i / 9 & 4;
         const int64_t n = odd ? 13 : WIDE, kk = odd ? 11 : DEEP, r = odd ? 3 : R;
-        const size_t in = f ? 2 : 4, to = fc ? 2 : 4;
+        const size_t in = ds_kfmt_size(f), to = ds_kfmt_size(fc);
         /* rows of x times weights of each group; gradients of weights from the same rows */
         twin x = twin_of(f, ALL * kk, 1, 1.0f), w = twin_of(f, N * n * kk, 2, 1.0f),
              xa = twin_of(f, ALL * r, 3, 1.0f), wa = twin_of(f, N * n * r, 4, 1.0f),
@@ -556,10 +562,10 @@ static void attentions(void **state)
         {2, 1, 64, 64, 0.125f}, {2, 2, 128, 128, 0.088f}, {1, 1, 192, 128, 0.072f}};
 
     (void)state;
-    for (int i = 0; i < 4; i++)
-        attention_of(BOTH_F[i % 2], &any[i / 2], &seqs);
-    for (int i = 0; i < 3; i++)
-        attention_of(DS_KBF16, &tile[i], i == 0 ? &longer : &seqs);
+    for (int i = 0; i < 6; i++)
+        attention_of(ALL_F[i % 3], &any[i / 3], &seqs);
+    for (int i = 0; i < 6; i++)
+        attention_of(ALL_F[1 + i % 2], &tile[i / 2], i / 2 == 0 ? &longer : &seqs);
 }
 
 static void attention_goes_on(void **state)
@@ -567,9 +573,9 @@ static void attention_goes_on(void **state)
     static const ds_kattn shapes[] = {{4, 2, 16, 16, 0.25f}, {2, 1, 64, 64, 0.125f}};
 
     (void)state;
-    for (int i = 0; i < 4; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const ds_kattn *p = &shapes[i / 2];
+    for (int i = 0; i < 6; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const ds_kattn *p = &shapes[i / 3];
         const int64_t past = 70, t = 3;
         twin q = twin_of(f, t * p->heads * p->qk_dim, 1, 2.0f);
         twin kk = twin_of(f, (past + t) * p->kv_heads * p->qk_dim, 2, 2.0f);
@@ -592,10 +598,9 @@ static void losses(void **state)
     static const float weight[] = {1.0f, 0.0f, 0.5f, 1.0f, 2.0f};
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const int64_t v = i / 2 == 0 ? 41 : i / 2 == 1 ? 64 : 4104;
-        const enum ds_kfmt fg = BOTH_F[i % 2 == 0];
+    for (int i = 0; i < 18; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3], fg = ALL_F[i / 3 % 3];
+        const int64_t v = i / 9 ? 4104 : i % 2 ? 41 : 64;
         twin z = twin_of(f, 5 * v, 1, 20.0f), loss = twin_new(DS_KF32, 5);
         twin alone = twin_of(f, 5 * v, 1, 20.0f), other = twin_of(f, 5 * v, 1, 20.0f);
         twin grad = twin_new(fg, 5 * v), same = twin_new(DS_KF32, 5);
@@ -619,11 +624,11 @@ static void losses(void **state)
 static void experts(void **state)
 {
     (void)state;
-    for (int i = 0; i < 8; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
+    for (int i = 0; i < 12; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t t = 9;
-        const int32_t e = i & 2 ? 64 : 5, kk = i & 2 ? 6 : 2;
-        const bool normalise = i & 4;
+        const int32_t e = i / 3 & 1 ? 64 : 5, kk = i / 3 & 1 ? 6 : 2;
+        const bool normalise = i / 6;
         twin z = twin_of(f, t * e, 1, 3.0f), prob = twin_new(DS_KF32, t * e),
              w = twin_new(DS_KF32, t * kk), dw = twin_of(DS_KF32, t * kk, 2, 1.0f),
              dz = twin_new(f, t * e);
@@ -649,9 +654,9 @@ static void optimizers(void **state)
     static const int64_t sizes[] = {3, 700, 9001};
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
-        const enum ds_kfmt f = BOTH_F[i % 2];
-        const int64_t n = sizes[i / 2], blocks = (n + DS_BLOCK8 - 1) / DS_BLOCK8;
+    for (int i = 0; i < 9; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int64_t n = sizes[i / 3], blocks = (n + DS_BLOCK8 - 1) / DS_BLOCK8;
         twin g = twin_of(DS_KF32, n, 1, 0.1f), master = twin_of(DS_KF32, n, 2, 1.0f),
              w = twin_of(f, n, 2, 1.0f), m = twin_zero(n), v = twin_zero(n);
         twin m8 = twin_zero((n + 3) / 4), v8 = twin_zero((n + 3) / 4), ms = twin_zero(blocks),

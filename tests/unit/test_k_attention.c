@@ -109,26 +109,27 @@ static void one_shape(const ds_kattn *p)
     kh_close(kern, backends);
 }
 
-static void round_all(float *x, uint16_t *h, int64_t n)
+static void round_all(float *x, uint16_t *h, enum ds_kfmt f, int64_t n)
 {
     for (int64_t i = 0; i < n; i++) {
-        h[i] = ds_bf16_from(x[i]);
-        x[i] = ds_bf16_to(h[i]);
+        h[i] = ds_half_from(f, x[i]);
+        x[i] = ds_half_to(f, h[i]);
     }
 }
 
-static void near(const uint16_t *h, const float *want, int64_t n, const char *what)
+static void near(const uint16_t *h, enum ds_kfmt f, const float *want, int64_t n, const char *what)
 {
+    const float tol = f == DS_KBF16 ? 0.02f : 0.0025f;
+
     for (int64_t i = 0; i < n; i++) {
-        const float d = ds_bf16_to(h[i]) - want[i];
-        if (!(d < 0.02f + 0.02f * fabsf(want[i]) && -d < 0.02f + 0.02f * fabsf(want[i])))
-            fail_msg("%s[%lld]: %g, in f32 %g", what, (long long)i, (double)ds_bf16_to(h[i]),
-                     (double)want[i]);
+        const float x = ds_half_to(f, h[i]);
+        if (!(fabsf(x - want[i]) < tol + tol * fabsf(want[i])))
+            fail_msg("%s[%lld]: %g, in f32 %g", what, (long long)i, (double)x, (double)want[i]);
     }
 }
 
-/* bf16: near f32 on the same numbers, and the same bits everywhere. */
-static void half_width(void **state)
+/* bf16 and f16: near f32 on the same numbers, and the same bits everywhere. */
+static void half_width_of(enum ds_kfmt f)
 {
     const ds_kattn p = {.heads = 4, .kv_heads = 2, .qk_dim = 24, .v_dim = 17, .scale = 0.3f};
     const int64_t n[] = {T * 96, T * 48, T * 34, T * 68, T * 68, T * 96, T * 48, T * 34};
@@ -138,24 +139,23 @@ static void half_width(void **state)
     uint16_t *h[8], *first[8];
     ds_err err = {0};
 
-    (void)state;
     for (int i = 0; i < 8; i++) {
         x[i] = kh_fill((uint64_t)i + 20, n[i]);
         h[i] = calloc((size_t)n[i], 2);
         first[i] = calloc((size_t)n[i], 2);
         assert_true(h[i] && first[i]);
         if (i < 4)
-            round_all(x[i], h[i], n[i]);
+            round_all(x[i], h[i], f, n[i]);
     }
     kern[0]->attention(kern[0], x[4], lse, x[0], x[1], x[2], DS_KF32, &p, &SEQS, &err);
     kern[0]->attention_back(kern[0], x[5], x[6], x[7], x[3], x[0], x[1], x[2], x[4], lse, DS_KF32,
                             &p, &SEQS, &err);
     for (int b = 0; b < backends; b++) {
-        kern[b]->attention(kern[b], h[4], lse, h[0], h[1], h[2], DS_KBF16, &p, &SEQS, &err);
-        kern[b]->attention_back(kern[b], h[5], h[6], h[7], h[3], h[0], h[1], h[2], h[4], lse,
-                                DS_KBF16, &p, &SEQS, &err);
+        kern[b]->attention(kern[b], h[4], lse, h[0], h[1], h[2], f, &p, &SEQS, &err);
+        kern[b]->attention_back(kern[b], h[5], h[6], h[7], h[3], h[0], h[1], h[2], h[4], lse, f, &p,
+                                &SEQS, &err);
         for (int i = 4; i < 8; i++) {
-            near(h[i], x[i], n[i], (const char *const[]){"o", "dq", "dk", "dv"}[i - 4]);
+            near(h[i], f, x[i], n[i], (const char *const[]){"o", "dq", "dk", "dv"}[i - 4]);
             if (b == 0)
                 memcpy(first[i], h[i], (size_t)n[i] * 2);
             assert_memory_equal(first[i], h[i], (size_t)n[i] * 2);
@@ -168,6 +168,13 @@ static void half_width(void **state)
     }
     free(lse);
     kh_close(kern, backends);
+}
+
+static void half_width(void **state)
+{
+    (void)state;
+    half_width_of(DS_KBF16);
+    half_width_of(DS_KF16);
 }
 
 static void plain_heads(void **state)
@@ -239,10 +246,10 @@ static void tokens_after_a_past(void **state)
     ds_err err = {0};
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
-        const ds_kattn *p = &shapes[i / 2];
-        const enum ds_kfmt f = i % 2 ? DS_KBF16 : DS_KF32;
-        const size_t size = f ? 2 : 4;
+    for (int i = 0; i < 9; i++) {
+        const ds_kattn *p = &shapes[i / 3];
+        const enum ds_kfmt f = (enum ds_kfmt)(i % 3);
+        const size_t size = ds_kfmt_size(f);
         const int64_t qw = p->heads * p->qk_dim, ow = p->heads * p->v_dim;
         void *x[3], *o = kh_zeros(LEN * ow), *part = kh_zeros(LEN * ow);
         float *lse = kh_zeros(LEN * p->heads);
@@ -250,7 +257,7 @@ static void tokens_after_a_past(void **state)
                               LEN * p->kv_heads * p->v_dim};
         for (int j = 0; j < 3; j++) {
             float *full = kh_fill((uint64_t)j + 1, n[j]);
-            x[j] = f ? (void *)kh_bf16(full, n[j]) : full;
+            x[j] = f ? (void *)kh_half(f, full, n[j]) : full;
             if (f)
                 free(full);
         }

@@ -125,7 +125,7 @@ static void bf16_weights_keep_a_master(void **state)
     ds_kernels *k[KH_MAX];
     const int n = kh_open(k), len = 100;
     float *master = kh_fill(1, len), *m = kh_zeros(len), *v = kh_zeros(len), *g = kh_fill(2, len);
-    uint16_t *w = kh_bf16(master, len);
+    uint16_t *w = kh_half(DS_KBF16, master, len);
     const ds_kadamw p = {.lr = 1e-3f,
                          .beta1 = 0.9f,
                          .beta2 = 0.99f,

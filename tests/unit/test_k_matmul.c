@@ -96,7 +96,7 @@ static void bf16_operands_and_result(void **state)
     const int backends = kh_open(k);
     const int64_t m = 17, n = 40, depth = 130;
     float *a = kh_fill(6, m * depth), *b = kh_fill(7, depth * n);
-    uint16_t *ah = kh_bf16(a, m * depth), *bh = kh_bf16(b, depth * n),
+    uint16_t *ah = kh_half(DS_KBF16, a, m * depth), *bh = kh_half(DS_KBF16, b, depth * n),
              *c = calloc((size_t)(m * n), sizeof *c);
     ds_err err = {0};
 
@@ -119,6 +119,50 @@ static void bf16_operands_and_result(void **state)
     free(ah);
     free(bh);
     free(c);
+    kh_close(k, backends);
+}
+
+/* Numbers of every size, subnormal ones among them: the product of what they are in f32, rounded
+ * where it is put. */
+static void f16_products_are_those_of_f32(void **state)
+{
+    enum { M = 50, N = 70, DEEP = 45, COUNT = DEEP * (M + N) };
+    static const enum ds_kfmt to[] = {DS_KF32, DS_KF16, DS_KBF16};
+    ds_kernels *k[KH_MAX];
+    const int backends = kh_open(k);
+    uint16_t x[COUNT], start[M * N];
+    float *full = kh_zeros(COUNT), *want = kh_zeros(M * N), *got = kh_zeros(M * N);
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < COUNT; i++) {
+        x[i] = (uint16_t)(ds_philox(9, 1, (uint64_t)i) & 0xbfff); /* below 2 */
+        full[i] = ds_f16_to(x[i]);
+    }
+    for (int i = 0; i < M * N; i++)
+        start[i] = (uint16_t)(ds_philox(9, 2, (uint64_t)i) & 0xb3ff);
+    for (int i = 0; i < 4 * 3 * 4; i++) {
+        const enum ds_kfmt f = to[i / 4 % 3], mixed = i / 12 & 1 ? DS_KF32 : DS_KF16;
+        const bool ta = i & 1, tb = i & 2, add = i / 24;
+        for (int b = 0; b < backends; b++) {
+            memcpy(want, start, sizeof start);
+            memcpy(got, start, sizeof start);
+            if (f == DS_KF32)
+                for (int j = 0; j < M * N; j++)
+                    want[j] = got[j] = ds_f16_to(start[j]);
+            const void *right = mixed == DS_KF32 ? (const void *)(full + M * DEEP) : x + M * DEEP;
+            assert_int_equal(k[0]->matmul(k[0], want, f, full, DS_KF32, ta, full + M * DEEP,
+                                          DS_KF32, tb, M, N, DEEP, 1.0f, add, &err),
+                             0);
+            assert_int_equal(k[b]->matmul(k[b], got, f, x, DS_KF16, ta, right, mixed, tb, M, N,
+                                          DEEP, 1.0f, add, &err),
+                             0);
+            assert_memory_equal(want, got, M * N * ds_kfmt_size(f));
+        }
+    }
+    free(full);
+    free(want);
+    free(got);
     kh_close(k, backends);
 }
 
@@ -173,7 +217,7 @@ static void bf16_sums_go_on(void **state)
     const int64_t m = 13, n = 21, depth = 45, cut = 17;
     float *a = kh_fill(6, m * depth), *b = kh_fill(7, depth * n), *c = kh_zeros(m * n),
           *d = kh_zeros(m * n);
-    uint16_t *ah = kh_bf16(a, m * depth), *bh = kh_bf16(b, depth * n);
+    uint16_t *ah = kh_half(DS_KBF16, a, m * depth), *bh = kh_half(DS_KBF16, b, depth * n);
     ds_err err = {0};
 
     (void)state;
@@ -204,16 +248,19 @@ static void two_terms_are_one_chain(void **state)
     const int64_t m = 29, n = 37, k0 = 51, k1 = 16, both = k0 + k1;
     float *a = kh_fill(6, m * both), *b = kh_fill(7, n * both), *c = kh_fill(8, m * n),
           *d = kh_zeros(m * n), *want = kh_zeros(m * n);
-    uint16_t *ah = kh_bf16(a, m * both), *bh = kh_bf16(b, n * both);
+    char *as[] = {(char *)a, (char *)kh_half(DS_KBF16, a, m * both),
+                  (char *)kh_half(DS_KF16, a, m * both)},
+         *bs[] = {(char *)b, (char *)kh_half(DS_KBF16, b, n * both),
+                  (char *)kh_half(DS_KF16, b, n * both)};
     ds_err err = {0};
 
     (void)state;
-    for (int f = 0; f < 2; f++)
+    for (int f = 0; f < 3; f++)
         for (int tb = 0; tb < 2; tb++)
             for (int x = 0; x < backends; x++) {
-                const enum ds_kfmt fmt = f ? DS_KBF16 : DS_KF32;
-                const size_t w = f ? 2 : 4;
-                const char *pa = f ? (char *)ah : (char *)a, *pb = f ? (char *)bh : (char *)b;
+                const enum ds_kfmt fmt = (enum ds_kfmt)f;
+                const size_t w = ds_kfmt_size(fmt);
+                const char *pa = as[f], *pb = bs[f];
                 const ds_kterm term[2] = {
                     {pa, pb, k0}, {pa + (size_t)(m * k0) * w, pb + (size_t)(n * k0) * w, k1}};
                 memcpy(want, c, (size_t)(m * n) * 4);
@@ -225,7 +272,7 @@ static void two_terms_are_one_chain(void **state)
                                  0);
                 assert_memory_equal(want, d, (size_t)(m * n) * 4);
             }
-    void *all[] = {a, b, c, d, want, ah, bh};
+    void *all[] = {c, d, want, as[0], as[1], as[2], bs[0], bs[1], bs[2]};
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         free(all[i]);
     kh_close(k, backends);
@@ -238,8 +285,9 @@ static void a_projection_is_its_parts(void **state)
     const int backends = kh_open(k);
     float *x[5] = {kh_fill(1, ROWS * K), kh_fill(2, N * K), kh_fill(3, ROWS * R), kh_fill(4, N * R),
                    kh_fill(5, N)};
-    uint16_t *half[5] = {kh_bf16(x[0], ROWS * K), kh_bf16(x[1], N * K), kh_bf16(x[2], ROWS * R),
-                         kh_bf16(x[3], N * R), kh_bf16(x[4], N)};
+    uint16_t *half[5] = {kh_half(DS_KBF16, x[0], ROWS * K), kh_half(DS_KBF16, x[1], N * K),
+                         kh_half(DS_KBF16, x[2], ROWS * R), kh_half(DS_KBF16, x[3], N * R),
+                         kh_half(DS_KBF16, x[4], N)};
     float *got = kh_zeros(ROWS * N + N * K + N), *want = kh_zeros(ROWS * N + N * K + N);
     ds_err err = {0};
 
@@ -391,16 +439,19 @@ static void few_rows_have_the_bits_of_many(void **state)
         a[i] *= 1e-30f;
     for (int i = 0; i < FEW_N * FEW_K; i += 3)
         b[i] *= 1e-8f;
-    uint16_t *ha = kh_bf16(a, FEW_TALL * FEW_K), *hb = kh_bf16(b, FEW_N * FEW_K);
-    for (int i = 0; i < 5 * 6 * 16; i++) {
+    const void *pas[] = {a, kh_half(DS_KBF16, a, FEW_TALL * FEW_K),
+                         kh_half(DS_KF16, a, FEW_TALL * FEW_K)},
+               *pbs[] = {b, kh_half(DS_KBF16, b, FEW_N * FEW_K),
+                         kh_half(DS_KF16, b, FEW_N * FEW_K)};
+    for (int i = 0; i < 5 * 6 * 27; i++) {
         fewcase z = {.n = ns[i % 5],
                      .k = ks[i / 5 % 6],
-                     .fa = i / 30 & 1,
-                     .fb = i / 60 & 1,
-                     .fc = i / 120 & 1,
-                     .accumulate = i / 240 & 1};
-        const size_t row = (size_t)z.n * (z.fc ? 2 : 4);
-        const void *pa = z.fa ? (const void *)ha : a, *pb = z.fb ? (const void *)hb : b;
+                     .fa = (enum ds_kfmt)(i / 30 % 3),
+                     .fb = (enum ds_kfmt)(i / 90 % 3),
+                     .fc = (enum ds_kfmt)(i / 270),
+                     .accumulate = i & 1};
+        const size_t row = (size_t)z.n * ds_kfmt_size(z.fc);
+        const void *pa = pas[z.fa], *pb = pbs[z.fb];
         memcpy(want, start, FEW_TALL * FEW_N * sizeof *want);
         few_product(k[0], &z, FEW_TALL, want, pa, pb);
         for (int x = 0; x < backends; x++)
@@ -413,10 +464,10 @@ static void few_rows_have_the_bits_of_many(void **state)
                                     FEW_TALL * FEW_N * sizeof *got - (size_t)z.m * row);
             }
     }
-    free(a);
-    free(b);
-    free(ha);
-    free(hb);
+    for (int f = 0; f < 3; f++) {
+        free((void *)(uintptr_t)pas[f]);
+        free((void *)(uintptr_t)pbs[f]);
+    }
     free(start);
     free(want);
     free(got);
@@ -429,6 +480,7 @@ int main(void)
         cmocka_unit_test(layouts_agree_with_double),
         cmocka_unit_test(an_element_is_one_chain),
         cmocka_unit_test(bf16_operands_and_result),
+        cmocka_unit_test(f16_products_are_those_of_f32),
         cmocka_unit_test(bf16_of_any_size),
         cmocka_unit_test(bf16_sums_go_on),
         cmocka_unit_test(two_terms_are_one_chain),

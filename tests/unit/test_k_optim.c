@@ -209,7 +209,7 @@ static void bf16_needs_a_master(void **state)
 {
     ds_kernels *k;
     eight e = eight_new();
-    uint16_t *w = kh_bf16(e.w, N);
+    uint16_t *w = kh_half(DS_KBF16, e.w, N);
     float *g = kh_fill(3, N);
     ds_err err = {0};
 
@@ -223,6 +223,36 @@ static void bf16_needs_a_master(void **state)
     eight_free(&e);
     free(w);
     free(g);
+    k->close(k);
+}
+
+/* f16 weights are what their master rounds to, and are never rounded by chance. */
+static void f16_needs_a_master(void **state)
+{
+    ds_kadamw chance = STEP;
+    ds_kernels *k;
+    eight e = eight_new();
+    uint16_t *w = kh_half(DS_KF16, e.w, N);
+    float *g = kh_fill(3, N), *m = kh_zeros(N), *v = kh_zeros(N);
+    ds_err err = {0};
+
+    (void)state;
+    chance.stochastic = true;
+    assert_int_equal(ds_kernels_cpu(&k, 2, NULL, &err), 0);
+    assert_int_equal(k->adamw8(k, w, DS_KF16, e.w, e.m, e.ms, e.v, e.vs, g, N, &STEP, &err), 0);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(w[i], ds_f16_from(e.w[i]));
+    assert_int_equal(k->adamw(k, w, DS_KF16, e.w, m, v, g, N, &STEP, &err), 0);
+    for (int i = 0; i < N; i++)
+        assert_int_equal(w[i], ds_f16_from(e.w[i]));
+    assert_int_equal(k->adamw(k, w, DS_KF16, NULL, m, v, g, N, &chance, &err), DS_FAIL);
+    assert_int_equal(k->adamw8(k, w, DS_KF16, NULL, e.m, e.ms, e.v, e.vs, g, N, &chance, &err),
+                     DS_FAIL);
+    eight_free(&e);
+    free(w);
+    free(g);
+    free(m);
+    free(v);
     k->close(k);
 }
 
@@ -297,6 +327,7 @@ int main(void)
         cmocka_unit_test(rounding_by_chance_loses_nothing),
         cmocka_unit_test(as_good_as_f32),
         cmocka_unit_test(bf16_needs_a_master),
+        cmocka_unit_test(f16_needs_a_master),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -240,6 +240,74 @@ static void bf16_rounds_to_nearest_even(void **state)
         assert_int_equal(ds_bf16_from(ds_bf16_to((uint16_t)h)), h);
 }
 
+/* A number of the format, from its definition. */
+static float f16_value(uint32_t h)
+{
+    const int e = (int)(h >> 10 & 31);
+    const double m = h & 1023;
+    const double x = e == 31 ? (h & 1023 ? NAN : INFINITY)
+                     : e     ? ldexp(1024 + m, e - 25)
+                             : ldexp(m, -24);
+
+    return (float)(h & 0x8000 ? -x : x);
+}
+
+/* All 65536 of them, and what lies between two neighbours: half way, to the even one, and on either
+ * side of that. */
+static void f16_conversions_are_exact(void **state)
+{
+    enum { ALL = 65536, BETWEEN = 4 };
+    ds_kernels *k[KH_MAX];
+    ds_err err = {0};
+    const int n = kh_open(k);
+    uint16_t *h = malloc(ALL * BETWEEN * sizeof *h), *want = malloc(ALL * BETWEEN * sizeof *h),
+             *got = malloc(ALL * BETWEEN * sizeof *h);
+    float *x = kh_zeros(ALL * BETWEEN);
+
+    (void)state;
+    assert_true(h && want && got);
+    for (uint32_t i = 0; i < ALL; i++)
+        h[i] = (uint16_t)i;
+    for (int b = 0; b < n; b++) {
+        assert_int_equal(k[b]->convert(k[b], x, DS_KF32, h, DS_KF16, ALL, &err), 0);
+        for (uint32_t i = 0; i < ALL; i++) {
+            const float one = f16_value(i), inlined = ds_f16_to((uint16_t)i);
+            if (isnan(one))
+                assert_true(isnan(x[i]) && isnan(inlined) && !signbit(x[i]) == (i < 0x8000));
+            else
+                assert_true(memcmp(&one, &x[i], 4) == 0 && memcmp(&one, &inlined, 4) == 0);
+        }
+    }
+    for (uint32_t i = 0; i < ALL; i++) {
+        const uint32_t size = i & 0x7fff;
+        const float low = f16_value(i);
+        const float high = size < 0x7bff ? f16_value(i + 1) : copysignf(65536.0f, low);
+        const float middle = 0.5f * (low + high); /* exact: f32 has 13 more bits */
+        const bool finite = size < 0x7c00;
+        const uint32_t next = finite ? i + 1 : i;
+        const uint32_t to[BETWEEN] = {i, i & 1 ? next : i, i, next};
+        const float from[BETWEEN] = {low, middle, nextafterf(middle, low),
+                                     nextafterf(middle, high)};
+        for (int j = 0; j < BETWEEN; j++) {
+            x[i * BETWEEN + (uint32_t)j] = finite ? from[j] : low;
+            want[i * BETWEEN + (uint32_t)j] = (uint16_t)(finite ? to[j] : i);
+        }
+    }
+    for (int b = 0; b < n; b++) {
+        memset(got, 0xee, ALL * BETWEEN * sizeof *got);
+        assert_int_equal(k[b]->convert(k[b], got, DS_KF16, x, DS_KF32, ALL * BETWEEN, &err), 0);
+        for (int i = 0; i < ALL * BETWEEN; i++)
+            if (isnan(x[i]) ? !isnan(ds_f16_to(got[i])) : got[i] != want[i])
+                fail_msg("%s: %a is %04x, expected %04x", k[b]->detail, (double)x[i], got[i],
+                         want[i]);
+    }
+    free(h);
+    free(want);
+    free(got);
+    free(x);
+    kh_close(k, n);
+}
+
 /* Every exponent, and around each the patterns that round, tie and carry; subnormals and NaN
  * between ordinary numbers. */
 static void every_backend_rounds_alike(void **state)
@@ -262,6 +330,9 @@ static void every_backend_rounds_alike(void **state)
         assert_int_equal(k[b]->convert(k[b], y, DS_KBF16, x, DS_KF32, N, &err), 0);
         for (int i = 0; i < N; i++)
             assert_int_equal(y[i], ds_bf16_from(x[i]));
+        assert_int_equal(k[b]->convert(k[b], y, DS_KF16, x, DS_KF32, N, &err), 0);
+        for (int i = 0; i < N; i++)
+            assert_int_equal(y[i], ds_f16_from(x[i]));
     }
     kh_close(k, n);
 }
@@ -275,6 +346,7 @@ int main(void)
         cmocka_unit_test(embedding_and_bias),
         cmocka_unit_test(dropout_is_a_function_of_its_counter),
         cmocka_unit_test(bf16_rounds_to_nearest_even),
+        cmocka_unit_test(f16_conversions_are_exact),
         cmocka_unit_test(every_backend_rounds_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

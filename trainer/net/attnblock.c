@@ -61,7 +61,7 @@ static int turn_pe(ds_net *n, void *x, int64_t t, int64_t stride, int64_t first,
 
 static char *col(const ds_net *n, void *x, int64_t i)
 {
-    return (char *)x + (size_t)i * fmt_size(n->f);
+    return (char *)x + (size_t)i * ds_kfmt_size(n->f);
 }
 
 static int copy(ds_net *n, void *dst, int64_t dstride, const void *src, int64_t sstride, int64_t t,

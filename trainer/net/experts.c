@@ -14,7 +14,7 @@ enum { GATE, UP, DOWN, EACH };
 
 static char *row_of(const ds_net *n, void *base, int64_t row, int64_t d)
 {
-    return (char *)base + (size_t)(row * d) * fmt_size(n->f);
+    return (char *)base + (size_t)(row * d) * ds_kfmt_size(n->f);
 }
 
 /* ---- products of all experts ---- */
@@ -394,7 +394,7 @@ int moe_back(ds_net *n, const layer *l, acts *a, int64_t t, const void *dout, co
     TRY(n->k->gather(n->k, xs, x, n->f, ch->rows, total, d, err));
     TRY(n->k->gather(n->k, douts, dout, n->f, ch->rows, total, d, err));
     TRY(sorted_weights(n, a, &w, total, err));
-    TRY(n->k->zero(n->k, scaled, (size_t)(total * d) * fmt_size(n->f), err));
+    TRY(n->k->zero(n->k, scaled, (size_t)(total * d) * ds_kfmt_size(n->f), err));
     int32_t *self = malloc((size_t)(total ? total : 1) * sizeof *self);
     if (!self)
         return ds_fail_nomem(err);

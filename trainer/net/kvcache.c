@@ -30,12 +30,13 @@ static bool can_be_latent(const ds_net *n)
 
 static size_t key_bytes(const ds_net *n, bool latent)
 {
-    return (size_t)(latent ? latent_width(n) : n->c.kv_heads * ds_qk_dim(&n->c)) * fmt_size(n->f);
+    return (size_t)(latent ? latent_width(n) : n->c.kv_heads * ds_qk_dim(&n->c)) *
+           ds_kfmt_size(n->f);
 }
 
 static size_t value_bytes(const ds_net *n)
 {
-    return (size_t)n->c.kv_heads * (size_t)ds_v_dim(&n->c) * fmt_size(n->f);
+    return (size_t)n->c.kv_heads * (size_t)ds_v_dim(&n->c) * ds_kfmt_size(n->f);
 }
 
 int ds_kvcache_new(ds_kvcache **out, ds_net *n, int64_t positions, ds_err *err)
@@ -96,7 +97,7 @@ void ds_kvcache_free(ds_kvcache *c)
 
 static char *col(const ds_net *n, void *x, int64_t i)
 {
-    return (char *)x + (size_t)i * fmt_size(n->f);
+    return (char *)x + (size_t)i * ds_kfmt_size(n->f);
 }
 
 int ds_kvcache_keep(ds_net *n, ds_kvcache *c, const layer *l, const void *norm, const acts *a,
@@ -205,8 +206,9 @@ int ds_kvcache_attend(ds_net *n, ds_kvcache *c, const layer *l, acts *a, const d
 
     if (c->latent)
         return attend_latent(n, c, l, a, p, t, err);
-    TRY(k->convert(k, keys + past * kw, n->f, a->k, n->f, t * (int64_t)(kw / fmt_size(n->f)), err));
-    TRY(k->convert(k, values + past * vw, n->f, a->v, n->f, t * (int64_t)(vw / fmt_size(n->f)),
+    TRY(k->convert(k, keys + past * kw, n->f, a->k, n->f, t * (int64_t)(kw / ds_kfmt_size(n->f)),
+                   err));
+    TRY(k->convert(k, values + past * vw, n->f, a->v, n->f, t * (int64_t)(vw / ds_kfmt_size(n->f)),
                    err));
     return k->attention_past(k, a->o, a->q, keys, values, n->f, p, c->past, t, err);
 }
@@ -224,8 +226,8 @@ static int feed(ds_net *n, const ds_netbatch *b, const int32_t *ids, float *logi
     TRY(act_get(n, &y, 1, d, err));
     TRY(arena_get(n, &r, 4, err));
     TRY(arena_get(n, &z, (size_t)vocab * 4, err));
-    TRY(k->rmsnorm(k, y, r, (char *)last + (size_t)((b->t - 1) * d) * fmt_size(n->f), n->norm->w,
-                   n->f, 1, d, n->c.eps, err));
+    TRY(k->rmsnorm(k, y, r, (char *)last + (size_t)((b->t - 1) * d) * ds_kfmt_size(n->f),
+                   n->norm->w, n->f, 1, d, n->c.eps, err));
     TRY(k->matmul(k, z, DS_KF32, y, n->f, false, n->head->w, n->f, true, 1, vocab, d, 1.0f, false,
                   err));
     return k->download(k, logits, z, (size_t)vocab * 4, err);

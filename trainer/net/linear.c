@@ -128,7 +128,7 @@ static int dropped(ds_net *n, const linear *l, const void *x, int64_t t, const v
 /* s * A x, rounded to the adapter's format. */
 static int lora_down(ds_net *n, const linear *l, const void *xd, int64_t t, void **xa, ds_err *err)
 {
-    TRY(arena_get(n, xa, (size_t)(t * l->la->rows) * fmt_size(l->la->f), err));
+    TRY(arena_get(n, xa, (size_t)(t * l->la->rows) * ds_kfmt_size(l->la->f), err));
     return n->k->matmul(n->k, *xa, l->la->f, xd, n->f, false, l->la->w, l->la->f, true, t,
                         l->la->rows, l->w->cols, l->s, false, err);
 }
@@ -241,7 +241,7 @@ static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, 
         TRY(dora_back(n, l, dy, xd, xa, t, &scaled, err));
         dz = scaled;
     }
-    TRY(arena_get(n, &da, (size_t)(t * r) * fmt_size(fa), err));
+    TRY(arena_get(n, &da, (size_t)(t * r) * ds_kfmt_size(fa), err));
     k->hold(k, dz);
     TRY(k->matmul(k, da, fa, dz, n->f, false, l->lb->w, fa, false, t, r, out, l->s, false, err));
     if (l->lb->train)

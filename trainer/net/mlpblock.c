@@ -65,7 +65,7 @@ int mlp_fwd(ds_net *n, const layer *l, acts *a, int64_t t, void *out, const ds_p
     if (l->has_dense)
         TRY(glu_fwd(n, &l->gate, &l->up, &l->down, n->x, t, a->gate, a->up, y, err));
     else
-        TRY(n->k->zero(n->k, y, (size_t)(t * d) * fmt_size(n->f), err));
+        TRY(n->k->zero(n->k, y, (size_t)(t * d) * ds_kfmt_size(n->f), err));
     if (l->moe)
         TRY(moe_fwd(n, l, a, t, n->x, y, err));
     TRY(gain ? n->k->add_rmsnorm(n->k, out, n->x, rstd, a->mid, y, gain->w, n->f, t, d, n->c.eps,
@@ -97,7 +97,7 @@ int mlp_back(ds_net *n, const layer *l, acts *a, int64_t t, void *dh, ds_err *er
     if (l->has_dense)
         TRY(glu_back(n, &l->gate, &l->up, &l->down, dh, n->x, t, a->gate, a->up, dx, false, err));
     else
-        TRY(n->k->zero(n->k, dx, (size_t)(t * d) * fmt_size(n->f), err));
+        TRY(n->k->zero(n->k, dx, (size_t)(t * d) * ds_kfmt_size(n->f), err));
     if (l->moe)
         TRY(moe_back(n, l, a, t, dh, n->x, dx, err));
     TRY(n->k->rmsnorm_back(n->k, dh, l->norm2->g, dx, a->mid, l->norm2->w, a->r2, n->f, t, d, true,

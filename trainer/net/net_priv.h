@@ -111,14 +111,10 @@ int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err);
 size_t arena_mark(const ds_net *n, size_t *block);
 void arena_back(ds_net *n, size_t block, size_t used);
 void arena_fini(ds_net *n);
-static inline size_t fmt_size(enum ds_kfmt f)
-{
-    return f == DS_KF32 ? 4 : 2;
-}
 /* An activation of t x d in the network's format. */
 static inline int act_get(ds_net *n, void **p, int64_t t, int64_t d, ds_err *err)
 {
-    return arena_get(n, p, (size_t)(t * d) * fmt_size(n->f), err);
+    return arena_get(n, p, (size_t)(t * d) * ds_kfmt_size(n->f), err);
 }
 
 /* A pass begins: nothing of the last one is left in the memory of a step, or held by the backend.

@@ -60,7 +60,7 @@ static int embed_prompt(ds_net *n, const ds_netbatch *b, char *h, bool back, ds_
         if (!is_virtual(n, b->ids[i]))
             continue;
         const int64_t row = b->ids[i] - n->c.vocab;
-        char *at = h + (size_t)(i * d) * fmt_size(n->f);
+        char *at = h + (size_t)(i * d) * ds_kfmt_size(n->f);
         if (!back) {
             TRY(n->k->convert(n->k, at, n->f, (float *)n->prompt->w + row * d, DS_KF32, d, err));
         } else {
@@ -86,8 +86,8 @@ static int embed_back(ds_net *n, const ds_netbatch *b, const int32_t *ids, void 
     if (n->prompt) /* virtual tokens have no row in the table */
         for (int64_t i = 0; i < b->t; i++)
             if (is_virtual(n, b->ids[i]))
-                TRY(n->k->zero(n->k, (char *)dh + (size_t)(i * n->c.hidden) * fmt_size(n->f),
-                               (size_t)n->c.hidden * fmt_size(n->f), err));
+                TRY(n->k->zero(n->k, (char *)dh + (size_t)(i * n->c.hidden) * ds_kfmt_size(n->f),
+                               (size_t)n->c.hidden * ds_kfmt_size(n->f), err));
     if (n->head == n->embed && !n->embed_g)
         TRY(n->k->alloc(n->k, (void **)&n->embed_g, (size_t)ds_param_count(n->embed) * 4, err));
     return n->k->embed_back(n->k, n->embed_g ? n->embed_g : n->embed->g, dh, n->f, ids, b->t,
@@ -132,15 +132,15 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float
         TRY(act_get(n, &dlogits, rows < t ? rows : t, v, err));
     for (int64_t i = 0; i < t; i += rows) {
         const int64_t m = t - i < rows ? t - i : rows;
-        const char *yi = (const char *)n->x + (size_t)(i * d) * fmt_size(n->f);
+        const char *yi = (const char *)n->x + (size_t)(i * d) * ds_kfmt_size(n->f);
         TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f,
                       false, err));
         TRY(k->softmax_xent(k, dx ? dlogits : NULL, n->f, loss + i, logits, DS_KF32, b->target + i,
                             b->weight + i, m, v, scale, err));
         if (!dx)
             continue;
-        TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * fmt_size(n->f), n->f, dlogits, n->f, false,
-                      n->head->w, n->f, false, m, d, v, 1.0f, false, err));
+        TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * ds_kfmt_size(n->f), n->f, dlogits, n->f,
+                      false, n->head->w, n->f, false, m, d, v, 1.0f, false, err));
         if (n->head->train)
             TRY(k->matmul(k, n->head->g, DS_KF32, dlogits, n->f, true, yi, n->f, false, v, d, m,
                           1.0f, true, err));

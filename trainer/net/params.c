@@ -11,11 +11,6 @@ int64_t ds_param_count(const ds_param *p)
     return p->rows * p->cols;
 }
 
-static size_t width(enum ds_kfmt f)
-{
-    return f == DS_KF32 ? 4 : 2;
-}
-
 /* FNV-1a of a name. */
 static uint64_t stream_of(const char *name)
 {
@@ -97,7 +92,7 @@ int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, 
     s->p[s->n++] = p;
     s->slot[slot_of(s, name)] = (uint32_t)s->n;
     *out = p;
-    return s->k->alloc(s->k, &p->w, count * width(f), err);
+    return s->k->alloc(s->k, &p->w, count * ds_kfmt_size(f), err);
 }
 
 void ds_params_fini(ds_params *s)
@@ -131,7 +126,7 @@ int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err)
     if (!half)
         return ds_fail_nomem(err);
     for (int64_t i = 0; i < n; i++)
-        half[i] = ds_bf16_from(from[i]);
+        half[i] = ds_half_from(p->f, from[i]);
     rc = s->k->upload(s->k, p->w, half, (size_t)n * 2, err);
     free(half);
     if (!rc && p->master)
@@ -153,7 +148,7 @@ int ds_param_get(const ds_params *s, const ds_param *p, float **out, ds_err *err
         uint16_t *half = malloc((size_t)n * 2);
         rc = half ? s->k->download(s->k, half, p->w, (size_t)n * 2, err) : ds_fail_nomem(err);
         for (int64_t i = 0; !rc && i < n; i++)
-            x[i] = ds_bf16_to(half[i]);
+            x[i] = ds_half_to(p->f, half[i]);
         free(half);
     }
     if (rc)
@@ -321,18 +316,19 @@ int ds_params_fetch(void *params, void *host, const ds_st_tensor *t, size_t at, 
 
 static int tensor_of(const ds_param *p, const char *prefix, ds_st_tensor *t, ds_err *err)
 {
+    static const enum ds_st_dtype dtypes[] = {DS_ST_F32, DS_ST_BF16, DS_ST_F16}; /* of ds_kfmt */
     const bool master = p->wide && p->master;
 
     if (asprintf(&t->name, "%s%s", prefix ? prefix : "", p->name) < 0) {
         t->name = NULL;
         return ds_fail_nomem(err);
     }
-    t->dtype = p->f == DS_KF32 || master ? DS_ST_F32 : DS_ST_BF16;
+    t->dtype = master ? DS_ST_F32 : dtypes[p->f];
     t->ndim = p->vector ? 1 : 2;
     t->dims[0] = p->vector ? p->cols : p->rows;
     t->dims[1] = p->cols;
     t->data = master ? p->master : p->w;
-    t->bytes = (size_t)ds_param_count(p) * (master ? 4 : width(p->f));
+    t->bytes = (size_t)ds_param_count(p) * (master ? 4 : ds_kfmt_size(p->f));
     return 0;
 }
 

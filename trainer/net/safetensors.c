@@ -240,26 +240,6 @@ const ds_st_tensor *ds_st_find(const ds_st_file *f, const char *name)
     return NULL;
 }
 
-/* IEEE half to float, exactly. */
-static float half_to_f32(uint16_t h)
-{
-    const uint32_t sign = (uint32_t)(h & 0x8000u) << 16, e = h >> 10 & 31, m = h & 1023u;
-    union {
-        uint32_t u;
-        float f;
-    } x;
-
-    if (e == 31)
-        x.u = sign | 0x7f800000u | m << 13;
-    else if (e)
-        x.u = sign | (e + 112) << 23 | m << 13;
-    else {
-        x.f = (float)m / 16777216.0f;
-        x.u |= sign;
-    }
-    return x.f;
-}
-
 int ds_st_to_f32(float *out, const ds_st_tensor *t, size_t at, size_t count, ds_err *err)
 {
     const uint8_t *p = (const uint8_t *)t->data + at * DTYPES[t->dtype].size;
@@ -272,7 +252,7 @@ int ds_st_to_f32(float *out, const ds_st_tensor *t, size_t at, size_t count, ds_
     case DS_ST_BF16:
         for (size_t i = 0; i < count; i++) {
             const uint16_t h = (uint16_t)(p[2 * i] | p[2 * i + 1] << 8);
-            out[i] = t->dtype == DS_ST_F16 ? half_to_f32(h) : ds_bf16_to(h);
+            out[i] = t->dtype == DS_ST_F16 ? ds_f16_to(h) : ds_bf16_to(h);
         }
         return 0;
     case DS_ST_F64:

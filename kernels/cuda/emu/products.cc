@@ -1,6 +1,10 @@
 /* products.cc - see cublasLt.h. */
 #include "cublasLt.h"
 
+extern "C" {
+#include "kernels.h"
+}
+
 #include <cmath>
 #include <cstdlib>
 #include <cstring>
@@ -61,7 +65,7 @@ cublasStatus_t problem_of(problem *p, cublasLtMatmulDesc_t d, cublasLtMatrixLayo
     if (!sound(*a) || !sound(*b) || !sound(*to) || p->k != (p->tb ? b->cols : b->rows) ||
         to->rows != p->m || to->cols != p->n || std::memcmp(c, to, sizeof *c) != 0)
         return CUBLAS_STATUS_INVALID_VALUE;
-    if (a->f != b->f || (a->f == CUDA_R_32F && to->f != CUDA_R_32F))
+    if (a->f != b->f || (to->f != CUDA_R_32F && to->f != a->f))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     return CUBLAS_STATUS_SUCCESS;
 }
@@ -79,28 +83,18 @@ uint64_t digest_of(const problem &p)
 
 float number_at(const void *p, cudaDataType_t f, int64_t i)
 {
-    uint32_t u;
-    float x;
-
     if (f == CUDA_R_32F)
         return static_cast<const float *>(p)[i];
-    u = (uint32_t) static_cast<const uint16_t *>(p)[i] << 16;
-    std::memcpy(&x, &u, sizeof x);
-    return x;
+    const uint16_t h = static_cast<const uint16_t *>(p)[i];
+    return f == CUDA_R_16F ? ds_f16_to(h) : ds_bf16_to(h);
 }
 
 void put_number(void *p, cudaDataType_t f, int64_t i, float x)
 {
-    uint32_t u;
-
-    if (f == CUDA_R_32F) {
+    if (f == CUDA_R_32F)
         static_cast<float *>(p)[i] = x;
-        return;
-    }
-    std::memcpy(&u, &x, sizeof u);
-    static_cast<uint16_t *>(p)[i] =
-        (uint16_t)((u & 0x7fffffffu) > 0x7f800000u ? u >> 16 | 0x40
-                                                   : (u + 0x7fffu + (u >> 16 & 1)) >> 16);
+    else
+        static_cast<uint16_t *>(p)[i] = f == CUDA_R_16F ? ds_f16_from(x) : ds_bf16_from(x);
 }
 
 /* A matrix as f32, element k of row (or column) i of the result at i * k's number. */
@@ -264,7 +258,7 @@ static uint64_t first_choice()
     return v && *v == '1';
 }
 
-/* There is none for bf16 at odd addresses, and no bias beside a number of rows that 8 does not
+/* There is none for two bytes at odd addresses, and no bias beside a number of rows that 8 does not
  * divide: what the library does not have is to be tested too. */
 cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmulDesc_t d,
                                               cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
@@ -287,7 +281,7 @@ cublasStatus_t cublasLtMatmulAlgoGetHeuristic(cublasLtHandle_t h, cublasLtMatmul
             return CUBLAS_STATUS_INVALID_VALUE;
         least = align < least ? align : least;
     }
-    if (p->room < WORKSPACE || (of.a.f == CUDA_R_16BF && least < 4) ||
+    if (p->room < WORKSPACE || (of.a.f != CUDA_R_32F && least < 4) ||
         (of.epilogue != CUBLASLT_EPILOGUE_DEFAULT && of.n % 8))
         return CUBLAS_STATUS_NOT_SUPPORTED;
     found[0] = cublasLtMatmulHeuristicResult_t{};
