@@ -67,10 +67,10 @@ static void members_fini(members *m)
 /* Members of a record come in the order of those of the one before: `at` is where to look first. */
 static int member_add(members *m, const ds_jmember *j, size_t *at)
 {
-    uint8_t plain[256 + DS_JSCAN_SLACK];
+    uint8_t plain[256 + DS_JSTRING_SLACK];
     if (j->name_len > 256)
         return 0;
-    const size_t len = ds_jscan_unescape(plain, j->name, j->name_len);
+    const size_t len = ds_jstring_unescape(plain, j->name, j->name_len);
     if (ds_utf8_check(plain, len) != len)
         return 0;
     for (size_t k = 0; k < m->n; k++) {

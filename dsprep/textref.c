@@ -84,8 +84,8 @@ int ds_textref_text(const ds_textref *r, const ds_column *col, const ds_value *x
         return ds_buf_put(out, at.p, at.len) ? ds_fail_nomem(err) : 0;
     if (at.len < 2 || at.p[0] != '"')
         return ds_fail(err, DS_FAIL, "the text is not a string");
-    if (ds_buf_reserve(out, at.len + DS_JSCAN_SLACK))
+    if (ds_buf_reserve(out, at.len + DS_JSTRING_SLACK))
         return ds_fail_nomem(err);
-    out->len += ds_jscan_unescape(out->data + out->len, at.p + 1, at.len - 2);
+    out->len += ds_jstring_unescape(out->data + out->len, at.p + 1, at.len - 2);
     return 0;
 }

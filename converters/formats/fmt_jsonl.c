@@ -132,9 +132,9 @@ static int name_of(reader *r, const ds_jmember *m, const char **p, size_t *len)
     if (!m->name_escaped)
         return 0;
     ds_buf_reset(&r->name);
-    if (ds_buf_reserve(&r->name, m->name_len + DS_JSCAN_SLACK))
+    if (ds_buf_reserve(&r->name, m->name_len + DS_JSTRING_SLACK))
         return DS_NOMEM;
-    *len = ds_jscan_unescape(r->name.data, m->name, m->name_len);
+    *len = ds_jstring_unescape(r->name.data, m->name, m->name_len);
     *p = (const char *)r->name.data;
     return 0;
 }

@@ -149,9 +149,9 @@ int ds_jspan_text(const ds_jspan *s, ds_buf *out)
 {
     if (s->kind != DS_J_STRING)
         return ds_jscan_minify(out, s->p, s->len);
-    if (ds_buf_reserve(out, s->len + DS_JSCAN_SLACK))
+    if (ds_buf_reserve(out, s->len + DS_JSTRING_SLACK))
         return DS_NOMEM;
-    out->len += ds_jscan_unescape(out->data + out->len, s->p + 1, s->len - 2);
+    out->len += ds_jstring_unescape(out->data + out->len, s->p + 1, s->len - 2);
     return 0;
 }
 

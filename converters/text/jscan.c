@@ -4,12 +4,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
-
-#include "utf8.h"
-#endif
-
 typedef struct cursor {
     const uint8_t *p, *end;
     const char *why;
@@ -32,99 +26,12 @@ static inline void skip_space(cursor *c)
     }
 }
 
-static inline bool plain(uint8_t ch)
-{
-    return ch != '"' && ch != '\\' && ch >= 0x20;
-}
-
-/* The first quote, backslash or control at or after p. */
-static inline const uint8_t *find_special(const uint8_t *p, const uint8_t *end)
-{
-#ifdef __SSE2__
-    const __m128i quote = _mm_set1_epi8('"'), slash = _mm_set1_epi8('\\'),
-                  ctl = _mm_set1_epi8(0x1f);
-    while (end - p >= 16) {
-        __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-        __m128i hit = _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(v, quote), _mm_cmpeq_epi8(v, slash)),
-                                   _mm_cmpeq_epi8(_mm_min_epu8(v, ctl), v));
-        unsigned mask = (unsigned)_mm_movemask_epi8(hit);
-        if (mask)
-            return p + __builtin_ctz(mask);
-        p += 16;
-    }
-#endif
-    while (p < end && plain(*p))
-        p++;
-    return p;
-}
-
-/* Four hex digits at p, or -1. */
-static long hex4(const uint8_t *p, const uint8_t *end)
-{
-    if (end - p < 4)
-        return -1;
-    int a = ds_hex_digit(p[0]), b = ds_hex_digit(p[1]), c = ds_hex_digit(p[2]),
-        d = ds_hex_digit(p[3]);
-    return (a | b | c | d) < 0 ? -1 : (long)a << 12 | (long)b << 8 | (long)c << 4 | d;
-}
-
-/* c->p stands on the backslash. */
-static bool scan_escape(cursor *c)
-{
-    const uint8_t *p = c->p + 1;
-    if (p == c->end)
-        return fail(c, "the string does not end");
-    switch (*p) {
-    case '"':
-    case '\\':
-    case '/':
-    case 'b':
-    case 'f':
-    case 'n':
-    case 'r':
-    case 't':
-        c->p = p + 1;
-        return true;
-    case 'u':
-        break;
-    default:
-        return fail(c, "no such escape in a string");
-    }
-    long u = hex4(p + 1, c->end);
-    if (u < 0)
-        return fail(c, "\\u wants four hexadecimal digits");
-    p += 5;
-    if (u >= 0xd800 && u <= 0xdfff) {
-        long low = c->end - p >= 6 && p[0] == '\\' && p[1] == 'u' ? hex4(p + 2, c->end) : -1;
-        if (u >= 0xdc00 || low < 0xdc00 || low > 0xdfff)
-            return fail(c, "half a surrogate pair in a string");
-        p += 6;
-    }
-    c->p = p;
-    return true;
-}
-
 /* c->p stands on the opening quote; afterwards behind the closing one. */
 static bool scan_string(cursor *c)
 {
-    c->p++;
-    c->escaped = false;
-    for (;;) {
-        c->p = find_special(c->p, c->end);
-        if (c->p == c->end)
-            return fail(c, "the string does not end");
-        if (*c->p == '"') {
-            c->p++;
-            return true;
-        }
-        if (*c->p != '\\')
-            return fail(c, "a bare control character in a string");
-        c->escaped = true;
-        do {
-            if (!scan_escape(c))
-                return false;
-        } while (c->p < c->end && *c->p == '\\');
-    }
+    const char *why = NULL;
+    c->p = ds_jstring_scan(c->p + 1, c->end, &c->escaped, &why);
+    return why ? fail(c, why) : true;
 }
 
 static inline bool digit(const cursor *c)
@@ -308,7 +215,7 @@ static ds_jmember *add_member(ds_jscan *s)
 /* The closing quote of a string without escapes that begins behind p - 1, or NULL. */
 static inline const uint8_t *plain_string(const uint8_t *p, const uint8_t *end)
 {
-    const uint8_t *q = find_special(p, end);
+    const uint8_t *q = ds_jstring_special(p, end);
     return q < end && *q == '"' ? q : NULL;
 }
 
@@ -444,12 +351,13 @@ static bool name_is(const ds_jmember *m, const char *name, size_t len)
         return m->name_len == len && memcmp(m->name, name, len) == 0;
     if (m->name_len < len || m->name_len > 6 * len)
         return false;
-    uint8_t small[256], *out = m->name_len + DS_JSCAN_SLACK <= sizeof small
+    uint8_t small[256], *out = m->name_len + DS_JSTRING_SLACK <= sizeof small
                                    ? small
-                                   : malloc(m->name_len + DS_JSCAN_SLACK);
+                                   : malloc(m->name_len + DS_JSTRING_SLACK);
     if (!out)
         return false;
-    bool same = ds_jscan_unescape(out, m->name, m->name_len) == len && memcmp(out, name, len) == 0;
+    bool same =
+        ds_jstring_unescape(out, m->name, m->name_len) == len && memcmp(out, name, len) == 0;
     if (out != small)
         free(out);
     return same;
@@ -470,68 +378,6 @@ const ds_jmember *ds_jscan_find(const ds_jscan *s, const char *name, size_t len,
     return found;
 }
 
-/* One escape at *p, already checked by the scan. */
-static size_t unescape_one(uint8_t *out, const uint8_t **p, const uint8_t *end)
-{
-    const uint8_t *s = *p + 1;
-    *p = s + 1;
-    switch (*s) {
-    case 'b':
-        *out = '\b';
-        return 1;
-    case 'f':
-        *out = '\f';
-        return 1;
-    case 'n':
-        *out = '\n';
-        return 1;
-    case 'r':
-        *out = '\r';
-        return 1;
-    case 't':
-        *out = '\t';
-        return 1;
-    case 'u':
-        break;
-    default:
-        *out = *s;
-        return 1;
-    }
-    uint32_t u = (uint32_t)hex4(s + 1, end);
-    *p = s + 5;
-    if (u >= 0xd800 && u < 0xdc00) {
-        u = 0x10000 + ((u - 0xd800) << 10) + ((uint32_t)hex4(s + 7, end) - 0xdc00);
-        *p = s + 11;
-    }
-    return ds_utf8_put(out, u);
-}
-
-size_t ds_jscan_unescape(uint8_t *out, const uint8_t *p, size_t len)
-{
-    const uint8_t *end = p + len;
-    uint8_t *o = out;
-    while (p < end) {
-#ifdef __SSE2__
-        /* Copies blindly and counts what was good: `out` has room for that (see DS_JSCAN_SLACK). */
-        while (end - p >= 16) {
-            __m128i v = _mm_loadu_si128((const __m128i *)(const void *)p);
-            _mm_storeu_si128((__m128i *)(void *)o, v);
-            unsigned mask = (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(v, _mm_set1_epi8('\\')));
-            size_t good = mask ? (size_t)__builtin_ctz(mask) : 16;
-            p += good;
-            o += good;
-            if (mask)
-                break;
-        }
-#endif
-        while (p < end && *p != '\\')
-            *o++ = *p++;
-        while (p < end && *p == '\\')
-            o += unescape_one(o, &p, end);
-    }
-    return (size_t)(o - out);
-}
-
 int ds_jscan_minify(ds_buf *out, const uint8_t *p, size_t len)
 {
     const uint8_t *end = p + len;
@@ -541,7 +387,7 @@ int ds_jscan_minify(ds_buf *out, const uint8_t *p, size_t len)
         if (*p == '"') {
             const uint8_t *start = p++;
             while (p < end && *p != '"') {
-                p = find_special(p, end);
+                p = ds_jstring_special(p, end);
                 if (p < end && *p == '\\')
                     p += end - p >= 2 ? 2 : 1;
                 else if (p < end && *p != '"')

@@ -1,11 +1,11 @@
 /* jscan.h - a strict JSON scanner for bulk JSON lines (RFC 8259).
  *
  * Checks one JSON text and, when it is an object, lists its members as slices of the input: nothing
- * is copied, numbers and member order stay as written. Strings are scanned 16 bytes at a time.
- * Strict: one value, no trailing commas, no bare controls, no lone surrogate escapes; white space
- * is the four characters of the RFC. UTF-8 is *not* checked here: the caller checks whole blocks
- * with ds_utf8_check. Duplicate names are the caller's business too. Needs no NUL at the end,
- * recurses never, reads nothing past len. No global state.
+ * is copied, numbers and member order stay as written. Strict: one value, no trailing commas, no
+ * bare controls, no lone surrogate escapes; white space is the four characters of the RFC. UTF-8 is
+ * *not* checked here: the caller checks whole blocks with ds_utf8_check. Duplicate names are the
+ * caller's business too. Needs no NUL at the end, recurses never, reads nothing past len. No global
+ * state.
  */
 #ifndef DS_JSCAN_H
 #define DS_JSCAN_H
@@ -16,6 +16,7 @@
 
 #include "buf.h"
 #include "error.h"
+#include "jstring.h"
 
 #define DS_JSCAN_DEPTH_MAX 128
 /* A record whose column is a list of values, each as deep as may be. */
@@ -57,11 +58,6 @@ void ds_jscan_fini(ds_jscan *s);
 
 /* The member whose (unescaped) name is `name`, or NULL; *twice says that there is another one. */
 const ds_jmember *ds_jscan_find(const ds_jscan *s, const char *name, size_t len, bool *twice);
-
-/* Unescapes a scanned string (between its quotes) into `out`, which has room for len +
- * DS_JSCAN_SLACK bytes: escapes never make it longer. Returns the length. */
-#define DS_JSCAN_SLACK 16
-size_t ds_jscan_unescape(uint8_t *out, const uint8_t *p, size_t len);
 
 /* Appends a scanned value without white space outside its strings. Returns 0 or DS_NOMEM. */
 int ds_jscan_minify(ds_buf *out, const uint8_t *p, size_t len);

@@ -217,11 +217,11 @@ int ds_textbatch_string(ds_textbatch *b, const ds_jmember *m, const uint8_t **p,
     *len = m->value_len - 2;
     if (!m->escaped)
         return 0;
-    size_t room = *len + DS_JSCAN_SLACK;
+    size_t room = *len + DS_JSTRING_SLACK;
     uint8_t *out = ds_textbatch_alloc(b, room);
     if (!out)
         return DS_NOMEM;
-    size_t n = ds_jscan_unescape(out, *p, *len);
+    size_t n = ds_jstring_unescape(out, *p, *len);
     ds_textbatch_shrink(b, room - n);
     *p = out;
     *len = n;

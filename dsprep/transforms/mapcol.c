@@ -393,11 +393,11 @@ static int old_members(const ds_mapcol *m, ds_mapwork *k, const ds_value *x, ds_
         const ds_jmember *j = &k->scan.v[i];
         const bool first = k->out.len == 1;
         ds_buf_reset(&name);
-        if (ds_buf_reserve(&name, j->name_len + DS_JSCAN_SLACK)) {
+        if (ds_buf_reserve(&name, j->name_len + DS_JSTRING_SLACK)) {
             rc = ds_fail_nomem(err);
             break;
         }
-        name.len = ds_jscan_unescape(name.data, j->name, j->name_len);
+        name.len = ds_jstring_unescape(name.data, j->name, j->name_len);
         if (find_part(m, name.data, name.len))
             continue;
         if ((!first && ds_buf_putc(&k->out, ',')) || ds_buf_putc(&k->out, '"') ||

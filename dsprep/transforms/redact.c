@@ -140,9 +140,9 @@ static int json_string(const ds_redactor *r, ds_redactwork *w, const uint8_t *p,
                        ds_spool *out, ds_err *err)
 {
     ds_buf_reset(&w->text);
-    if (ds_buf_reserve(&w->text, len + DS_JSCAN_SLACK))
+    if (ds_buf_reserve(&w->text, len + DS_JSTRING_SLACK))
         return ds_fail_nomem(err);
-    w->text.len = ds_jscan_unescape(w->text.data, p + 1, len - 2);
+    w->text.len = ds_jstring_unescape(w->text.data, p + 1, len - 2);
     return json_part(r, w, p, len, w->text.data, w->text.len, out, err);
 }
 

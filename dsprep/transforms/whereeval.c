@@ -75,9 +75,9 @@ static int json_value(eval *e, int n, const uint8_t *p, size_t len, ds_wval *out
     switch (p[0]) {
     case '"':
         ds_buf_reset(b);
-        if (ds_buf_reserve(b, len + DS_JSCAN_SLACK))
+        if (ds_buf_reserve(b, len + DS_JSTRING_SLACK))
             return ds_fail_nomem(e->err);
-        b->len = ds_jscan_unescape(b->data, p + 1, len - 2);
+        b->len = ds_jstring_unescape(b->data, p + 1, len - 2);
         *out = (ds_wval){.type = DS_W_TEXT, .p = b->data, .len = b->len};
         return 0;
     case 't':

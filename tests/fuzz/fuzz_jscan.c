@@ -29,9 +29,9 @@ static void check_member(const ds_jmember *m, const json_t *theirs)
 {
     if (m->kind == DS_J_STRING) {
         size_t n = m->value_len - 2;
-        uint8_t *out = malloc(n + DS_JSCAN_SLACK);
+        uint8_t *out = malloc(n + DS_JSTRING_SLACK);
         require(out != NULL);
-        size_t k = m->escaped ? ds_jscan_unescape(out, m->value + 1, n) : n;
+        size_t k = m->escaped ? ds_jstring_unescape(out, m->value + 1, n) : n;
         require(json_is_string(theirs) && json_string_length(theirs) == k);
         require(memcmp(m->escaped ? out : m->value + 1, json_string_value(theirs), k) == 0);
         free(out);
@@ -50,10 +50,10 @@ static void check_members(const ds_jscan *s, const json_t *theirs)
 {
     for (size_t i = 0; i < s->n; i++) {
         const ds_jmember *m = &s->v[i];
-        uint8_t *name = malloc(m->name_len + DS_JSCAN_SLACK);
+        uint8_t *name = malloc(m->name_len + DS_JSTRING_SLACK);
         bool twice;
         require(name != NULL);
-        size_t n = ds_jscan_unescape(name, m->name, m->name_len);
+        size_t n = ds_jstring_unescape(name, m->name, m->name_len);
         const ds_jmember *found = ds_jscan_find(s, (const char *)name, n, &twice);
         require(found != NULL && found <= m);
         json_t *value = memchr(name, 0, n) ? NULL : json_object_getn(theirs, (const char *)name, n);

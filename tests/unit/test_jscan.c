@@ -179,12 +179,91 @@ static void unescapes(void **state)
     static const char want[] =
         "plain text of more than sixteen bytes\n\t\"\\/\xc3\xa9\xe4\xb8\xad\xf0\x9f\x98\x80\0end";
     size_t len = sizeof in - 1;
-    uint8_t *out = malloc(len + DS_JSCAN_SLACK);
+    uint8_t *out = malloc(len + DS_JSTRING_SLACK);
     assert_non_null(out);
-    size_t n = ds_jscan_unescape(out, (const uint8_t *)in, len);
+    size_t n = ds_jstring_unescape(out, (const uint8_t *)in, len);
     assert_int_equal(n, sizeof want - 1);
     assert_memory_equal(out, want, n);
     free(out);
+}
+
+/* RFC 8259, section 7, byte by byte. Where the string that begins at p ends, or *at: what is
+ * wrong. `out`: what it stands for. */
+static bool plainly(const uint8_t *p, const uint8_t *end, ds_buf *out, const uint8_t **at)
+{
+    static const char from[] = "\"\\/bfnrt", to[] = "\"\\/\b\f\n\r\t";
+    for (*at = p; *at < end && **at >= 0x20; ++*at) {
+        const char *k;
+        if (**at == '"')
+            return true;
+        if (**at != '\\') {
+            ds_buf_putc(out, **at);
+            continue;
+        }
+        if (end - *at < 2)
+            return false;
+        if ((*at)[1] == 'u' && end - *at >= 6 && memcmp(*at + 2, "0041", 4) == 0) {
+            ds_buf_putc(out, 'A');
+            *at += 5;
+        } else if ((*at)[1] && (k = strchr(from, (*at)[1]))) {
+            ds_buf_putc(out, (uint8_t)to[k - from]);
+            ++*at;
+        } else {
+            return false;
+        }
+    }
+    return false;
+}
+
+static void check_string(const uint8_t *p, size_t len)
+{
+    ds_buf want = {0};
+    const uint8_t *at, *got;
+    const char *why = NULL;
+    bool escaped;
+    const bool good = plainly(p, p + len, &want, &at);
+    got = ds_jstring_scan(p, p + len, &escaped, &why);
+    if (good == (why != NULL) || got != at + good)
+        fail_msg("\"%.*s: at %zu (%s), not %zu", (int)len, (const char *)p, (size_t)(got - p),
+                 why ? why : "-", (size_t)(at - p));
+    if (good) {
+        const size_t n = (size_t)(at - p);
+        uint8_t *out = malloc(n + DS_JSTRING_SLACK);
+        assert_non_null(out);
+        assert_int_equal(escaped, memchr(p, '\\', n) != NULL);
+        assert_int_equal(ds_jstring_unescape(out, p, n), want.len);
+        if (want.len)
+            assert_memory_equal(out, want.data, want.len);
+        free(out);
+    }
+    ds_buf_fini(&want);
+}
+
+/* Whatever is looked at together: every text of up to 4 parts, at every place about the bounds of
+ * 32 and 64 bytes, with little and with much behind it. */
+static void strings_at_any_place(void **state)
+{
+    (void)state;
+    static const char *const part[] = {"\\", "\"", "n", "u0041", "\x1f", "\xe2", "/", "\\\\\\"};
+    enum { N = sizeof part / sizeof *part };
+    static const size_t before[] = {0, 1, 27, 30, 31, 32, 59, 61, 62, 63, 64, 65, 126, 127};
+    for (unsigned v = 0; v < N * N * N * N; v++)
+        for (size_t b = 0; b < sizeof before / sizeof *before; b++)
+            for (size_t behind = 0; behind <= 140; behind += 70) {
+                char text[400];
+                size_t len = before[b];
+                memset(text, 'a', len);
+                for (unsigned k = 0, x = v; k < 4; k++, x /= N)
+                    len += (size_t)snprintf(text + len, sizeof text - len, "%s", part[x % N]);
+                memset(text + len, 'z', behind);
+                len += behind;
+                text[len++] = '"';
+                uint8_t *copy = malloc(len); /* of exactly this size, for sanitizers */
+                assert_non_null(copy);
+                memcpy(copy, text, len);
+                check_string(copy, len);
+                free(copy);
+            }
 }
 
 /* Every text of up to 5 bytes over an alphabet that makes JSON: accepted exactly when jansson does.
@@ -228,6 +307,7 @@ int main(void)
         cmocka_unit_test(members_are_slices),
         cmocka_unit_test(minify_keeps_strings),
         cmocka_unit_test(unescapes),
+        cmocka_unit_test(strings_at_any_place),
         cmocka_unit_test(agrees_with_jansson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
