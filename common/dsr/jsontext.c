@@ -1,8 +1,8 @@
 /* jsontext.c - the text of values: escapes, base64, numbers, times. Contract in jsonrow.h. */
 #include <string.h>
 
-#ifdef __SSE2__
-#include <emmintrin.h>
+#ifdef __x86_64__
+#include <immintrin.h>
 #endif
 
 #include "jsonrow.h"
@@ -12,7 +12,7 @@
 static size_t plain_run(const uint8_t *p, size_t len)
 {
     size_t i = 0;
-#ifdef __SSE2__
+#ifdef __x86_64__
     const __m128i ctl = _mm_set1_epi8(0x1f), quote = _mm_set1_epi8('"'), back = _mm_set1_epi8('\\');
     for (; i + 16 <= len; i += 16) {
         __m128i x = _mm_loadu_si128((const __m128i *)(const void *)(p + i));
@@ -28,38 +28,73 @@ static size_t plain_run(const uint8_t *p, size_t len)
     return i;
 }
 
-/* Writes the escape of c at to and returns its length, at most 6. */
-static size_t escape_one(uint8_t *to, uint8_t c)
+enum { ESCAPE_MAX = 6 };
+
+/* Writes the escape of c at to and returns its length. */
+static inline size_t escape_one(uint8_t *to, uint8_t c)
 {
     static const char hex[] = "0123456789abcdef";
-    static const char names[] = "\bb\ff\nn\rr\tt\"\"\\\\";
-    for (size_t i = 0; i + 1 < sizeof names; i += 2)
-        if ((uint8_t)names[i] == c) {
-            to[0] = '\\';
-            to[1] = (uint8_t)names[i + 1];
-            return 2;
-        }
+    static const uint8_t letter[128] = {['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r',
+                                        ['\t'] = 't', ['"'] = '"',  ['\\'] = '\\'};
+    if (letter[c]) {
+        to[0] = '\\';
+        to[1] = letter[c];
+        return 2;
+    }
     memcpy(to, "\\u00", 4);
     to[4] = (uint8_t)hex[c >> 4];
     to[5] = (uint8_t)hex[c & 15];
-    return 6;
+    return ESCAPE_MAX;
 }
+
+#ifdef __x86_64__
+/* As far as there are 32 bytes left, and room in b: copies blindly and counts what was good. */
+__attribute__((target("avx2"))) static const uint8_t *escape_wide(ds_buf *b, const uint8_t *p,
+                                                                  const uint8_t *end)
+{
+    const __m256i ctl = _mm256_set1_epi8(0x1f), quote = _mm256_set1_epi8('"'),
+                  back = _mm256_set1_epi8('\\');
+    uint8_t *o = b->data + b->len;
+    const uint8_t *full = b->data + b->cap;
+    while (end - p >= 32 && full - o >= 32 + ESCAPE_MAX) {
+        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
+        __m256i bad = _mm256_cmpeq_epi8(_mm256_min_epu8(v, ctl), v);
+        _mm256_storeu_si256((__m256i *)(void *)o, v);
+        bad = _mm256_or_si256(
+            bad, _mm256_or_si256(_mm256_cmpeq_epi8(v, quote), _mm256_cmpeq_epi8(v, back)));
+        unsigned mask = (unsigned)_mm256_movemask_epi8(bad);
+        size_t good = mask ? (size_t)__builtin_ctz(mask) : 32;
+        p += good;
+        o += good;
+        if (mask)
+            o += escape_one(o, *p++);
+    }
+    b->len = (size_t)(o - b->data);
+    return p;
+}
+#endif
 
 int ds_json_escape(ds_buf *b, const uint8_t *p, size_t len)
 {
-    while (len) {
-        size_t run = plain_run(p, len);
-        if (ds_buf_reserve(b, run + 6))
+    const uint8_t *end = p + len;
+#ifdef __x86_64__
+    const bool wide = __builtin_cpu_supports("avx2");
+    while (wide && end - p >= 32) {
+        if (ds_buf_reserve(b, (size_t)(end - p) + 32 + ESCAPE_MAX))
+            return DS_NOMEM;
+        p = escape_wide(b, p, end);
+    }
+#endif
+    while (p < end) {
+        size_t run = plain_run(p, (size_t)(end - p));
+        if (ds_buf_reserve(b, run + ESCAPE_MAX))
             return DS_NOMEM;
         if (run)
             memcpy(b->data + b->len, p, run);
         b->len += run;
         p += run;
-        len -= run;
-        if (len) {
+        if (p < end)
             b->len += escape_one(b->data + b->len, *p++);
-            len--;
-        }
     }
     return 0;
 }

@@ -23,10 +23,11 @@ static void escapes_agree(void **state)
     ds_buf fast = {0}, slow = {0};
     char text[70];
     for (int c = 0; c < 128; c++)
-        for (size_t at = 0; at < sizeof text; at++) {
-            memset(text, 'a', sizeof text);
-            text[at] = (char)c;
-            ds_buf_reset(&fast);
+        for (size_t at = 0; at <= sizeof text; at++) {
+            memset(text, at < sizeof text ? 'a' : c, sizeof text);
+            if (at < sizeof text)
+                text[at] = (char)c;
+            ds_buf_fini(&fast);
             ds_buf_reset(&slow);
             assert_int_equal(ds_buf_putc(&fast, '"'), 0);
             assert_int_equal(ds_json_escape(&fast, (const uint8_t *)text, sizeof text), 0);
