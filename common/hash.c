@@ -109,30 +109,42 @@ int ds_sha_bytes(ds_sha *out, const void *data, size_t len, ds_err *err)
     return ds_sha_tagged(out, NULL, data, len, err);
 }
 
-int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err)
+/* Passes a file's bytes to `put`. */
+static int each_part(const char *path, uint64_t *size,
+                     int (*put)(void *ctx, const void *p, size_t n, ds_err *err), void *ctx,
+                     ds_err *err)
 {
     enum { STEP = 256 << 10 };
     int fd = -1;
     size_t got = STEP;
-    ds_hasher *h = NULL;
     uint8_t *buf = malloc(STEP);
-    uint64_t total = 0;
-    int rc = buf ? ds_hasher_new(&h, err) : ds_fail_nomem(err);
-    if (!rc)
-        rc = ds_open(&fd, path, O_RDONLY, 0, err);
+    int rc = buf ? ds_open(&fd, path, O_RDONLY, 0, err) : ds_fail_nomem(err);
+    *size = 0;
     while (!rc && got == STEP) {
         rc = ds_read_full(fd, path, buf, STEP, &got, err);
-        if (!rc)
-            rc = ds_hasher_put(h, buf, got, err);
-        total += got;
+        rc = rc ? rc : put(ctx, buf, got, err);
+        *size += got;
     }
-    if (!rc)
-        rc = ds_hasher_end(h, out, err);
+    ds_close(&fd, path, NULL);
+    free(buf);
+    return rc;
+}
+
+static int put_sha(void *ctx, const void *p, size_t n, ds_err *err)
+{
+    return ds_hasher_put(ctx, p, n, err);
+}
+
+int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err)
+{
+    ds_hasher *h = NULL;
+    uint64_t total;
+    int rc = ds_hasher_new(&h, err);
+    rc = rc ? rc : each_part(path, &total, put_sha, h, err);
+    rc = rc ? rc : ds_hasher_end(h, out, err);
     if (!rc && size)
         *size = total;
-    ds_close(&fd, path, NULL);
     ds_hasher_free(h);
-    free(buf);
     return rc;
 }
 
@@ -156,13 +168,72 @@ bool ds_sha_eq(const ds_sha *a, const ds_sha *b)
     return memcmp(a->b, b->b, sizeof a->b) == 0;
 }
 
-ds_x128 ds_xxh128(const void *data, size_t len)
+struct ds_xxhasher {
+    XXH3_state_t *x;
+};
+
+int ds_xxhasher_new(ds_xxhasher **out, ds_err *err)
+{
+    ds_xxhasher *h = calloc(1, sizeof *h);
+    *out = NULL;
+    if (!h || !(h->x = XXH3_createState())) {
+        free(h);
+        return ds_fail_nomem(err);
+    }
+    XXH3_128bits_reset(h->x);
+    *out = h;
+    return 0;
+}
+
+void ds_xxhasher_put(ds_xxhasher *h, const void *data, size_t len)
+{
+    if (len)
+        XXH3_128bits_update(h->x, data, len);
+}
+
+static ds_x128 canonical(XXH128_hash_t x)
 {
     XXH128_canonical_t c;
     ds_x128 r;
-    XXH128_canonicalFromHash(&c, XXH3_128bits(len ? data : "", len));
+    XXH128_canonicalFromHash(&c, x);
     memcpy(r.b, c.digest, sizeof r.b);
     return r;
+}
+
+ds_x128 ds_xxhasher_end(const ds_xxhasher *h)
+{
+    return canonical(XXH3_128bits_digest(h->x));
+}
+
+void ds_xxhasher_free(ds_xxhasher *h)
+{
+    if (h)
+        XXH3_freeState(h->x);
+    free(h);
+}
+
+static int put_xxh(void *ctx, const void *p, size_t n, ds_err *err)
+{
+    (void)err;
+    ds_xxhasher_put(ctx, p, n);
+    return 0;
+}
+
+int ds_xxh128_file(ds_x128 *out, const char *path, ds_err *err)
+{
+    ds_xxhasher *h = NULL;
+    uint64_t size;
+    int rc = ds_xxhasher_new(&h, err);
+    rc = rc ? rc : each_part(path, &size, put_xxh, h, err);
+    if (!rc)
+        *out = ds_xxhasher_end(h);
+    ds_xxhasher_free(h);
+    return rc;
+}
+
+ds_x128 ds_xxh128(const void *data, size_t len)
+{
+    return canonical(XXH3_128bits(len ? data : "", len));
 }
 
 uint64_t ds_xxh64(const void *data, size_t len)

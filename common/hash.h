@@ -27,8 +27,8 @@ typedef struct ds_hasher ds_hasher; /* a running SHA-256 */
 int ds_hasher_new(ds_hasher **out, ds_err *err);
 int ds_hasher_reset(ds_hasher *h, ds_err *err); /* begins anew */
 int ds_hasher_put(ds_hasher *h, const void *data, size_t len, ds_err *err);
-int ds_hasher_u64(ds_hasher *h, uint64_t v, ds_err *err);  /* 8 bytes, little endian */
-int ds_hasher_end(ds_hasher *h, ds_sha *out, ds_err *err); /* call reset before the next use */
+int ds_hasher_u64(ds_hasher *h, uint64_t v, ds_err *err);   /* 8 bytes, little endian */
+int ds_hasher_end(ds_hasher *h, ds_sha *out, ds_err *err);  /* call reset before the next use */
 int ds_hasher_peek(ds_hasher *h, ds_sha *out, ds_err *err); /* of the bytes so far; goes on */
 void ds_hasher_free(ds_hasher *h);
 
@@ -36,9 +36,16 @@ void ds_hasher_free(ds_hasher *h);
 int ds_sha_tagged(ds_sha *out, const char *tag, const void *data, size_t len, ds_err *err);
 int ds_sha_bytes(ds_sha *out, const void *data, size_t len, ds_err *err); /* plain SHA-256 */
 int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err);
+int ds_xxh128_file(ds_x128 *out, const char *path, ds_err *err);
 void ds_sha_hex(char out[65], const ds_sha *s);
 bool ds_sha_parse(ds_sha *out, const char *hex, size_t len); /* 64 hex digits */
 bool ds_sha_eq(const ds_sha *a, const ds_sha *b);
+
+typedef struct ds_xxhasher ds_xxhasher; /* a running XXH3-128 */
+int ds_xxhasher_new(ds_xxhasher **out, ds_err *err);
+void ds_xxhasher_put(ds_xxhasher *h, const void *data, size_t len);
+ds_x128 ds_xxhasher_end(const ds_xxhasher *h); /* of the bytes so far */
+void ds_xxhasher_free(ds_xxhasher *h);
 
 ds_x128 ds_xxh128(const void *data, size_t len);
 uint64_t ds_xxh64(const void *data, size_t len); /* XXH3-64 */

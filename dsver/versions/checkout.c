@@ -27,28 +27,58 @@ static const char *const names[] = {
 
 /* ---- what is there already ---- */
 
-/* The marker: a line `SHA-256 NAME` for each file. */
+/* The marker: a line `XXH3-128 NAME` for each file; of older checkouts `SHA-256 NAME`. It is there
+ * to see whether somebody went on working with the file, so that it need not withstand anybody. */
+typedef struct marked {
+    size_t digits;
+    uint8_t sum[sizeof(ds_sha)];
+    const char *name;
+    int name_len; /* 0: it is no such line */
+} marked;
+
+static marked read_mark(const char *line, size_t len)
+{
+    marked m = {0};
+    const char *blank = memchr(line, ' ', len);
+    m.digits = blank ? (size_t)(blank - line) : 0;
+    if ((m.digits != 2 * sizeof(ds_x128) && m.digits != 2 * sizeof(ds_sha)) ||
+        !ds_hex_decode(line, m.digits, m.sum, m.digits / 2))
+        return m;
+    m.name = blank + 1;
+    m.name_len = (int)(len - m.digits - 1);
+    return m;
+}
+
+/* *same: the file is what the marker says. */
+static int compare(const marked *m, const char *path, bool *same, ds_err *err)
+{
+    ds_x128 quick;
+    ds_sha sha;
+    const bool brief = m->digits == 2 * sizeof quick;
+    int rc = brief ? ds_xxh128_file(&quick, path, err) : ds_sha_file(&sha, NULL, path, err);
+    *same = !rc && memcmp(m->sum, brief ? quick.b : sha.b, m->digits / 2) == 0;
+    return rc;
+}
+
 static int check_file(const char *dir, const char *line, size_t len, ds_err *err)
 {
+    const marked m = read_mark(line, len);
     char *path = NULL;
-    ds_sha want, got;
-    uint64_t size;
     struct stat st;
-    if (len < 66 || line[64] != ' ' || memchr(line + 65, '/', len - 65) ||
-        !ds_sha_parse(&want, line, 64))
+    bool same = false;
+    if (m.name_len == 0 || memchr(m.name, '/', (size_t)m.name_len))
         return ds_fail(err, DS_FAIL, "%s/%s: not a marker of dsver checkout", dir,
                        DS_CHECKOUT_MARK);
-    if (asprintf(&path, "%s/%.*s", dir, (int)(len - 65), line + 65) < 0)
+    if (asprintf(&path, "%s/%.*s", dir, m.name_len, m.name) < 0)
         return ds_fail_nomem(err);
     int rc = 0;
-    if (lstat(path, &st) != 0) /* somebody removed it: nothing is lost */
+    if (lstat(path, &st) != 0) { /* somebody removed it: nothing is lost */
         rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
-    else if (!S_ISREG(st.st_mode))
-        rc = ds_fail(err, DS_FAIL, "%s: was changed since it was checked out", path);
-    else
-        rc = ds_sha_file(&got, &size, path, err);
-    if (!rc && S_ISREG(st.st_mode) && !ds_sha_eq(&want, &got))
-        rc = ds_fail(err, DS_FAIL, "%s: was changed since it was checked out", path);
+    } else {
+        rc = S_ISREG(st.st_mode) ? compare(&m, path, &same, err) : 0;
+        if (!rc && !same)
+            rc = ds_fail(err, DS_FAIL, "%s: was changed since it was checked out", path);
+    }
     free(path);
     return rc;
 }
@@ -59,9 +89,10 @@ static bool is_listed(const ds_buf *mark, const char *name)
     if (strcmp(name, DS_CHECKOUT_MARK) == 0)
         return true;
     for (size_t at = 0; at < mark->len;) {
-        const uint8_t *p = mark->data + at, *nl = memchr(p, '\n', mark->len - at);
+        const char *p = (const char *)mark->data + at, *nl = memchr(p, '\n', mark->len - at);
         const size_t len = nl ? (size_t)(nl - p) : mark->len - at;
-        if (len == n + 65 && memcmp(p + 65, name, n) == 0)
+        const marked m = read_mark(p, len);
+        if (m.name_len && (size_t)m.name_len == n && memcmp(m.name, name, n) == 0)
             return true;
         at += len + 1;
     }
@@ -112,21 +143,23 @@ static int check_old(const char *dir, bool *there, ds_err *err)
 
 /* ---- writing ---- */
 
-/* The file's digest is made on the way to it. */
+/* The file's sum is made on the way to it. */
 static int into_sum(void *ctx, const void *p, size_t n, ds_err *err)
 {
-    return ds_hasher_put(ctx, p, n, err);
+    (void)err;
+    ds_xxhasher_put(ctx, p, n);
+    return 0;
 }
 
-static int write_file(ds_sha *sum, const char *path, ds_store *s, const git_oid *commit,
+static int write_file(ds_x128 *sum, const char *path, ds_store *s, const git_oid *commit,
                       const ds_checkout_opts *o, uint64_t *bytes, ds_err *err)
 {
     const ds_readback_opts back = {.threads = o->threads,
                                    .writer = {.level = o->level, .index = true}};
     ds_out out = {0};
-    ds_hasher *hasher = NULL;
+    ds_xxhasher *hasher = NULL;
     int fd = -1;
-    int rc = ds_hasher_new(&hasher, err);
+    int rc = ds_xxhasher_new(&hasher, err);
     rc = rc ? rc : ds_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
     rc = rc ? rc : ds_out_init(&out, fd, path, err);
     out.tap = into_sum;
@@ -135,23 +168,23 @@ static int write_file(ds_sha *sum, const char *path, ds_store *s, const git_oid 
         rc = o->form == DS_CHECKOUT_DSR ? ds_readback_write(&out, s, commit, &back, err)
                                         : ds_lineout_write(&out, s, commit, o->threads, err);
     rc = rc ? rc : ds_out_flush(&out, err);
-    rc = rc ? rc : ds_hasher_end(hasher, sum, err);
+    if (!rc)
+        *sum = ds_xxhasher_end(hasher);
     rc = rc ? rc : ds_fsync(fd, path, err);
     *bytes = out.pos;
     ds_out_fini(&out);
-    ds_hasher_free(hasher);
+    ds_xxhasher_free(hasher);
     if (ds_close(&fd, path, rc ? NULL : err) && !rc)
         rc = DS_IO;
     return rc;
 }
 
-static int write_mark(const char *dir, const char *name, const ds_sha *sum, ds_err *err)
+static int write_mark(const char *dir, const char *name, const ds_x128 *sum, ds_err *err)
 {
     ds_buf b = {0};
-    char hex[65], *mark = NULL;
+    char *mark = NULL;
     int rc = ds_store_path(&mark, dir, DS_CHECKOUT_MARK, err);
-    ds_sha_hex(hex, sum);
-    if (!rc && ds_buf_printf(&b, "%s %s\n", hex, name))
+    if (!rc && (ds_buf_hex(&b, sum->b, sizeof sum->b) || ds_buf_printf(&b, " %s\n", name)))
         rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_atomic_write(mark, 0666, b.data, b.len, err);
     ds_buf_fini(&b);
@@ -279,7 +312,7 @@ static int checkout_shard(ds_checkedout *out, ds_store *s, const git_oid *commit
     char *tmp = NULL, *path = NULL, *bare = strdup(dir);
     for (size_t n = bare ? strlen(bare) : 0; n > 1 && bare[n - 1] == '/'; n--)
         bare[n - 1] = '\0';
-    ds_sha sum;
+    ds_x128 sum;
     int lock = -1, rc = bare ? check_old(bare, &out->replaced, err) : ds_fail_nomem(err);
     rc = rc ? rc : ds_beside_folder(&tmp, &lock, bare, err);
     rc = rc ? rc : ds_store_path(&path, tmp, names[o->form], err);

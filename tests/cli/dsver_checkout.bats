@@ -31,6 +31,16 @@ load dsver_common
     exits 1 dsver checkout docs out
     has "was changed"
     cmp out/records.jsonl mine
+    # A marker as older checkouts left it, with a SHA-256.
+    rm -r out && exits 0 dsver checkout --format jsonl docs out
+    echo "$(sha256sum <out/records.jsonl | cut -c1-64) records.jsonl" >out/.dsver-checkout
+    exits 0 dsver checkout --format jsonl docs out
+    echo "$(sha256sum <out/records.jsonl | cut -c1-64) records.jsonl" >out/.dsver-checkout
+    echo changed >>out/records.jsonl
+    exits 1 dsver checkout --format jsonl docs out
+    has "was changed"
+    echo "nothing records.jsonl" >out/.dsver-checkout
+    exits 1 dsver checkout --format jsonl docs out
     mkdir other && echo note >other/note
     exits 1 dsver checkout docs other
     has "note"

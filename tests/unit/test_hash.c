@@ -117,6 +117,18 @@ static void xxh3(void **state)
     assert_true(ds_xxh64(NULL, 0) == 0x2d06800538d394c2);
     ds_x128 a = ds_xxh128("a", 1), b = ds_xxh128("b", 1);
     assert_memory_not_equal(a.b, b.b, sizeof a.b);
+    /* In parts, of which one is empty, as in one. */
+    uint8_t data[1000];
+    ds_xxhasher *h;
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 7);
+    assert_int_equal(ds_xxhasher_new(&h, NULL), 0);
+    ds_xxhasher_put(h, data, 1);
+    ds_xxhasher_put(h, NULL, 0);
+    ds_xxhasher_put(h, data + 1, sizeof data - 1);
+    ds_x128 parts = ds_xxhasher_end(h), one = ds_xxh128(data, sizeof data);
+    assert_memory_equal(parts.b, one.b, sizeof one.b);
+    ds_xxhasher_free(h);
 }
 
 int main(void)
