@@ -53,20 +53,31 @@ static int name_of(ds_buf *b, const ds_value *v, ds_err *err)
     return rc || ds_buf_cstr(b) ? rc : ds_fail_nomem(err);
 }
 
-static int content(ds_filesink *k, const ds_value *v, ds_spool *spool, size_t at, ds_err *err)
+static void count(ds_filesink *k, size_t bytes)
 {
-    int rc = 0;
+    k->bytes += bytes;
+    if (k->o.progress)
+        k->o.progress(k->o.ctx, k->bytes);
+}
+
+static int plain_file(ds_filesink *k, const ds_treefile *f, const ds_value *v, const ds_chunk *c,
+                      ds_err *err)
+{
+    if (v->len <= DS_TREEPUT_SMALL) {
+        count(k, v->len);
+        return ds_treeput_small(k->tree, f, v->p, v->len, err);
+    }
+    const size_t at = (size_t)(v->p - c->body);
+    int rc = ds_treeput_add(k->tree, f, err);
 
     for (size_t done = 0; done < v->len && !rc;) {
         const size_t n = v->len - done < PART ? v->len - done : PART;
         rc = ds_check_interrupt(err);
         rc = rc ? rc : ds_treeput_write(k->tree, v->p + done, n, err);
         done += n;
-        if (spool)
-            ds_spool_release(spool, at + done);
-        k->bytes += n;
-        if (k->o.progress)
-            k->o.progress(k->o.ctx, k->bytes);
+        if (c->spool)
+            ds_spool_release(c->spool, at + done);
+        count(k, n);
     }
     return rc ? rc : ds_treeput_close(k->tree, err);
 }
@@ -83,7 +94,6 @@ static int one_file(ds_filesink *k, const ds_value *v, const ds_chunk *c, ds_err
 {
     if (is_tombstone(&v[k->col.key], &v[k->col.kind]))
         return 0;
-    const ds_value *body = &v[k->col.content];
     ds_treefile f = {.mode = v[k->col.mode].i};
     int rc = name_of(&k->name, &v[k->col.key], err);
 
@@ -99,9 +109,8 @@ static int one_file(ds_filesink *k, const ds_value *v, const ds_chunk *c, ds_err
         f.has_mtime = true;
         f.mtime = v[k->col.mtime].i;
     }
-    rc = ds_treeput_add(k->tree, &f, err);
-    if (!rc && f.kind == DS_FILE_PLAIN)
-        rc = content(k, body, c->spool, body->len ? (size_t)(body->p - c->body) : 0, err);
+    rc = f.kind == DS_FILE_PLAIN ? plain_file(k, &f, &v[k->col.content], c, err)
+                                 : ds_treeput_add(k->tree, &f, err);
     k->files += !rc;
     return rc;
 }
@@ -163,7 +172,7 @@ int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema
                 !(k->values = calloc(schema->n, sizeof *k->values))))
         rc = ds_fail_nomem(err);
     rc = rc ? rc : find_paths(k, dir, err);
-    rc = rc ? rc : ds_treeput_open(&k->tree, k->beside, o->setuid, err);
+    rc = rc ? rc : ds_treeput_open(&k->tree, k->beside, o->setuid, o->threads, err);
     if (rc)
         ds_filesink_free(k);
     else
@@ -171,10 +180,15 @@ int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema
     return rc;
 }
 
-int ds_filesink_end(ds_filesink *k, ds_err *err)
+int ds_filesink_end(ds_filesink *k, int rc, ds_err *err)
 {
-    int rc = ds_treeput_end(k->tree, k->o.sync, err);
+    ds_err earlier = {0};
 
+    if (rc && ds_treeput_settle(k->tree, &earlier)) {
+        ds_err_clear(err);
+        rc = ds_fail(err, earlier.code, "%s", earlier.msg);
+    }
+    rc = rc ? rc : ds_treeput_end(k->tree, k->o.sync, err);
     if (!rc && rename(k->beside, k->dir) != 0)
         rc = ds_fail_errno(err, errno, "%s", k->dir);
     k->ended = !rc;

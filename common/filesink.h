@@ -1,7 +1,7 @@
 /* filesink.h - records of files (filerec.h) into a folder, as the files they were.
  *
  * Everything is made in a folder beside, which takes the name at the end: DIR is there with all
- * that belongs in it, or is not there. Rules of treeput.h. One thread.
+ * that belongs in it, or is not there. Rules of treeput.h.
  */
 #ifndef DS_FILESINK_H
 #define DS_FILESINK_H
@@ -12,6 +12,7 @@ typedef struct ds_filesink ds_filesink;
 
 typedef struct ds_filesink_opts {
     bool setuid, sync; /* keep set-user-id bits; end when everything is on disk */
+    int threads;
     void (*progress)(void *ctx, uint64_t bytes); /* of content so far; may be NULL */
     void *ctx;
 } ds_filesink_opts;
@@ -21,8 +22,9 @@ typedef struct ds_filesink_opts {
 int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema,
                      const ds_filesink_opts *o, ds_err *err);
 int ds_filesink_block(ds_filesink *k, const ds_block *b, ds_err *err);
-/* The folder gets its name. */
-int ds_filesink_end(ds_filesink *k, ds_err *err);
+/* rc, and what stands in err: how the stream ended. 0: the folder gets its name. Else a file that
+ * could not be made is what is told, if there was one before. */
+int ds_filesink_end(ds_filesink *k, int rc, ds_err *err);
 uint64_t ds_filesink_files(const ds_filesink *k);
 uint64_t ds_filesink_bytes(const ds_filesink *k);
 void ds_filesink_free(ds_filesink *k); /* without an end, nothing stays; NULL is fine */

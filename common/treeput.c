@@ -1,16 +1,29 @@
-/* treeput.c - see treeput.h. Names are walked component by component with O_NOFOLLOW, from the
- * folder of the name before where they share it. */
+/* treeput.c - see treeput.h.
+ *
+ * Names are walked component by component with O_NOFOLLOW, where openat2 cannot do that at once.
+ * Small files go into batches, which a pool makes; there are one more than can be in flight, used
+ * in turn. So a batch's number tells whether it is done, and `given`, by a hash of the name,
+ * whether a file may still have to be made.
+ */
 #include "treeput.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "io.h"
+#include "plainfile.h"
+#include "pool.h"
 #include "strlist.h"
+
+/* More threads than these only wait for the file system's journal. */
+enum { THREADS_MAX = 8, AHEAD = 1, GIVEN = 1 << 16 };
 
 typedef struct folder {
     size_t name; /* in `names` */
@@ -23,14 +36,20 @@ struct ds_treeput {
     int root;
     const char *path;
     bool setuid;
-    ds_buf dir; /* the folder that `at` is: its name, NUL behind */
-    int at;     /* -1: none yet */
-    int file;   /* the plain file that is being written */
-    ds_treefile now;
-    char *now_name;
+    ds_buf dir;         /* the folder that `at` is: its name, NUL behind */
+    int at;             /* -1: none yet */
+    bool anew;          /* it is not the one of the last small file */
+    ds_plainfile plain; /* that is being written */
+    char *plain_name;
     ds_buf names;
     folder *folders;
     size_t nfolders, cap;
+    ds_pool *pool;
+    ds_filebatch batches[THREADS_MAX + AHEAD + 1];
+    size_t nbatches;
+    uint64_t now, done; /* the batch that is filled; the last one that was made: both from 1 */
+    uint64_t *given;    /* by hash of a name: the last batch that one went into */
+    ds_err failed;      /* the first batch that did */
 };
 
 static int refuse_used(int fd, const char *path, ds_err *err)
@@ -44,17 +63,88 @@ static int refuse_used(int fd, const char *path, ds_err *err)
     return rc;
 }
 
-int ds_treeput_open(ds_treeput **out, const char *path, bool setuid, ds_err *err)
+/* ---- small files, by threads ---- */
+
+static void make(void *batch, void *ctx)
+{
+    (void)ctx;
+    ds_filebatch_make(batch);
+}
+
+static int pool_open(ds_treeput *t, int threads, ds_err *err)
+{
+    const int n = threads < 1 ? 1 : threads < THREADS_MAX ? threads : THREADS_MAX;
+
+    t->nbatches = (size_t)n + AHEAD + 1;
+    t->now = 1;
+    t->given = calloc(GIVEN, sizeof *t->given);
+    return t->given ? ds_pool_new(&t->pool, n, n + AHEAD, make, NULL, err) : ds_fail_nomem(err);
+}
+
+static ds_filebatch *batch_now(ds_treeput *t)
+{
+    return &t->batches[t->now % t->nbatches];
+}
+
+/* The oldest batch in flight is made. */
+static void take(ds_treeput *t)
+{
+    ds_filebatch *b = ds_pool_next(t->pool);
+
+    t->done++;
+    if (b->err.code)
+        (void)ds_fail(&t->failed, b->err.code, "%s", b->err.msg);
+    ds_filebatch_reset(b);
+}
+
+static int told(const ds_treeput *t, ds_err *err)
+{
+    return t->failed.code ? ds_fail(err, t->failed.code, "%s", t->failed.msg) : 0;
+}
+
+static int submit(ds_treeput *t, ds_err *err)
+{
+    if (ds_pool_full(t->pool))
+        take(t);
+    t->now++;
+    const int rc = ds_pool_submit(t->pool, &t->batches[(t->now - 1) % t->nbatches], err);
+    return rc ? rc : told(t, err);
+}
+
+int ds_treeput_settle(ds_treeput *t, ds_err *err)
+{
+    const int rc = batch_now(t)->n ? submit(t, err) : 0;
+
+    while (!ds_pool_empty(t->pool))
+        take(t);
+    return rc ? rc : told(t, err);
+}
+
+static uint64_t *given(const ds_treeput *t, const char *name)
+{
+    return &t->given[ds_xxh64(name, strlen(name)) % GIVEN];
+}
+
+/* Before anything else is made of this name, or asked of it. */
+static int wait_for(ds_treeput *t, const char *name, ds_err *err)
+{
+    return *given(t, name) > t->done ? ds_treeput_settle(t, err) : 0;
+}
+
+/* ---- the folder ---- */
+
+int ds_treeput_open(ds_treeput **out, const char *path, bool setuid, int threads, ds_err *err)
 {
     ds_treeput *t = calloc(1, sizeof *t);
-    int rc = 0;
 
+    *out = NULL;
     if (!t)
         return ds_fail_nomem(err);
     t->path = path;
     t->setuid = setuid;
-    t->root = t->at = t->file = -1;
-    if (mkdir(path, 0777) != 0 && errno != EEXIST)
+    t->root = t->at = t->plain.fd = -1;
+    int rc = pool_open(t, threads, err);
+    if (!rc && mkdir(path, 0777) != 0 && errno != EEXIST)
         rc = ds_fail_errno(err, errno, "%s: cannot make the folder", path);
     if (!rc)
         rc = ds_open(&t->root, path, O_RDONLY | O_DIRECTORY, 0, err);
@@ -70,15 +160,19 @@ void ds_treeput_free(ds_treeput *t)
 {
     if (!t)
         return;
-    if (t->file >= 0)
-        close(t->file);
+    ds_pool_free(t->pool);
+    for (size_t i = 0; i < t->nbatches; i++)
+        ds_filebatch_fini(&t->batches[i]);
+    if (t->plain.fd >= 0)
+        close(t->plain.fd);
     if (t->at >= 0)
         close(t->at);
     if (t->root >= 0)
         close(t->root);
     ds_buf_fini(&t->dir);
     ds_buf_fini(&t->names);
-    free(t->now_name);
+    free(t->given);
+    free(t->plain_name);
     free(t->folders);
     free(t);
 }
@@ -102,6 +196,41 @@ static int check_name(const ds_treeput *t, const char *name, ds_err *err)
     }
 }
 
+/* The folder `name` if it is there, and is no link, nor behind one; else -1. */
+static int open_below(const ds_treeput *t, const char *name)
+{
+    const struct open_how how = {.flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC,
+                                 .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
+
+    return (int)syscall(SYS_openat2, t->root, *name ? name : ".", &how, sizeof how);
+}
+
+/* The folder t->dir, of which what is missing is made, for the file `name`. */
+static int make_below(ds_treeput *t, const char *name, ds_err *err)
+{
+    int at = fcntl(t->root, F_DUPFD_CLOEXEC, 0), rc = 0;
+
+    for (char *p = (char *)t->dir.data; at >= 0 && *p && !rc;) {
+        char *end = p + strcspn(p, "/");
+        const char kept = *end;
+        *end = '\0';
+        rc = wait_for(t, (char *)t->dir.data, err);
+        if (!rc && mkdirat(at, p, 0777) != 0 && errno != EEXIST)
+            rc = ds_fail_errno(err, errno, "%s/%s", t->path, name);
+        const int next = rc ? -1 : openat(at, p, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        const int why = errno;
+        *end = kept;
+        close(at);
+        at = next;
+        if (!rc && at < 0 && (why == ELOOP || why == ENOTDIR))
+            rc = refuse(t, name, "what it lies in is no folder", err);
+        errno = why;
+        p = kept ? end + 1 : end;
+    }
+    t->at = at;
+    return rc || at >= 0 ? rc : ds_fail_errno(err, errno, "%s/%s", t->path, name);
+}
+
 /* Opens the folder that holds `name`, making what is missing; *last = the name in it. */
 static int enter(ds_treeput *t, const char *name, const char **last, ds_err *err)
 {
@@ -114,38 +243,22 @@ static int enter(ds_treeput *t, const char *name, const char **last, ds_err *err
     if (t->at >= 0)
         close(t->at);
     t->at = -1;
+    t->anew = true;
     t->dir.len = 0;
     if (ds_buf_put(&t->dir, name, len) != 0 || ds_buf_putc(&t->dir, 0) != 0)
         return ds_fail_nomem(err);
-    int at = dup(t->root);
-    for (char *p = (char *)t->dir.data; at >= 0 && *p;) {
-        char *end = p + strcspn(p, "/");
-        const char kept = *end;
-        *end = '\0';
-        if (mkdirat(at, p, 0777) != 0 && errno != EEXIST) {
-            close(at);
-            *end = kept;
-            return ds_fail_errno(err, errno, "%s/%s", t->path, name);
-        }
-        const int next = openat(at, p, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        const int why = errno;
-        *end = kept;
-        close(at);
-        at = next;
-        if (at < 0 && (why == ELOOP || why == ENOTDIR))
-            return refuse(t, name, "what it lies in is no folder", err);
-        errno = why;
-        p = kept ? end + 1 : end;
-    }
-    if (at < 0)
-        return ds_fail_errno(err, errno, "%s/%s", t->path, name);
-    t->at = at;
-    return 0;
+    t->at = open_below(t, (char *)t->dir.data);
+    return t->at >= 0 ? 0 : make_below(t, name, err);
 }
 
 static mode_t bits(const ds_treeput *t, int64_t mode)
 {
     return (mode_t)mode & (t->setuid ? 07777 : 01777);
+}
+
+static ds_plainfile plain_of(const ds_treeput *t, const ds_treefile *f)
+{
+    return (ds_plainfile){t->path, f->name, bits(t, f->mode), f->has_mtime, f->mtime, -1};
 }
 
 static int remember_folder(ds_treeput *t, const ds_treefile *f, ds_err *err)
@@ -158,13 +271,6 @@ static int remember_folder(ds_treeput *t, const ds_treefile *f, ds_err *err)
     return 0;
 }
 
-static struct timespec time_of(int64_t ns)
-{
-    const int64_t s = ns / 1000000000 - (ns % 1000000000 < 0);
-
-    return (struct timespec){.tv_sec = (time_t)s, .tv_nsec = (long)(ns - s * 1000000000)};
-}
-
 static int hardlink(ds_treeput *t, const ds_treefile *f, const char *last, ds_err *err)
 {
     int rc = check_name(t, f->target, err), to;
@@ -172,9 +278,10 @@ static int hardlink(ds_treeput *t, const ds_treefile *f, const char *last, ds_er
 
     if (rc)
         return rc;
-    if ((to = dup(t->at)) < 0)
+    if ((to = fcntl(t->at, F_DUPFD_CLOEXEC, 0)) < 0)
         return ds_fail_errno(err, errno, "%s/%s", t->path, f->name);
-    rc = enter(t, f->target, &from, err);
+    rc = wait_for(t, f->target, err);
+    rc = rc ? rc : enter(t, f->target, &from, err);
     struct stat st;
     if (!rc && (fstatat(t->at, from, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)))
         rc = refuse(t, f->name, "the file that it is another name of is not there", err);
@@ -189,19 +296,28 @@ static int symlink_put(ds_treeput *t, const ds_treefile *f, const char *last, ds
     if (symlinkat(f->target, t->at, last) != 0)
         return ds_fail_errno(err, errno, "%s/%s", t->path, f->name);
     if (f->has_mtime) {
-        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, time_of(f->mtime)};
+        struct timespec times[2];
+        ds_mtime_set(times, f->mtime);
         if (utimensat(t->at, last, times, AT_SYMLINK_NOFOLLOW) != 0)
             return ds_fail_errno(err, errno, "%s/%s: its time", t->path, f->name);
     }
     return 0;
 }
 
+/* Checked, and its folder entered; *last = its name there. */
+static int begin(ds_treeput *t, const ds_treefile *f, const char **last, ds_err *err)
+{
+    const int rc = check_name(t, f->name, err);
+
+    return rc ? rc : enter(t, f->name, last, err);
+}
+
 int ds_treeput_add(ds_treeput *t, const ds_treefile *f, ds_err *err)
 {
     const char *last;
-    int rc = check_name(t, f->name, err);
+    int rc = begin(t, f, &last, err);
 
-    rc = rc ? rc : enter(t, f->name, &last, err);
+    rc = rc ? rc : wait_for(t, f->name, err);
     if (rc)
         return rc;
     if ((f->kind == DS_FILE_SYMLINK || f->kind == DS_FILE_HARDLINK) && (!f->target || !*f->target))
@@ -218,48 +334,44 @@ int ds_treeput_add(ds_treeput *t, const ds_treefile *f, ds_err *err)
     case DS_FILE_PLAIN:
         break;
     }
-    t->file = openat(t->at, last, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (t->file < 0)
-        return ds_fail_errno(err, errno, "%s/%s", t->path, f->name);
-    free(t->now_name);
-    t->now_name = strdup(f->name);
-    t->now = *f;
-    return t->now_name ? 0 : ds_fail_nomem(err);
+    free(t->plain_name);
+    t->plain_name = strdup(f->name);
+    t->plain = plain_of(t, f);
+    t->plain.name = t->plain_name;
+    return t->plain_name ? ds_plainfile_open(&t->plain, t->at, last, err) : ds_fail_nomem(err);
 }
 
 int ds_treeput_write(ds_treeput *t, const void *p, size_t len, ds_err *err)
 {
-    const uint8_t *at = p;
-
-    while (len > 0) {
-        const ssize_t n = ds_io_active->write(t->file, at, len);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0)
-            return ds_fail_errno(err, errno, "%s/%s", t->path, t->now_name);
-        at += n;
-        len -= (size_t)n;
-    }
-    return 0;
+    return ds_plainfile_write(&t->plain, p, len, err);
 }
 
 int ds_treeput_close(ds_treeput *t, ds_err *err)
 {
-    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, time_of(t->now.mtime)};
-    int rc = 0;
+    return ds_plainfile_close(&t->plain, err);
+}
 
-    if (fchmod(t->file, bits(t, t->now.mode)) != 0 ||
-        (t->now.has_mtime && futimens(t->file, times) != 0))
-        rc = ds_fail_errno(err, errno, "%s/%s", t->path, t->now_name);
-    if (close(t->file) != 0 && !rc)
-        rc = ds_fail_errno(err, errno, "%s/%s", t->path, t->now_name);
-    t->file = -1;
+int ds_treeput_small(ds_treeput *t, const ds_treefile *f, const void *p, size_t len, ds_err *err)
+{
+    const ds_plainfile plain = plain_of(t, f);
+    const char *last;
+    int rc = begin(t, f, &last, err);
+
+    if (!rc && ds_filebatch_full(batch_now(t), len, t->anew))
+        rc = submit(t, err);
+    rc = rc ? rc
+            : ds_filebatch_put(batch_now(t), &plain, (size_t)(last - f->name), t->at, t->anew, p,
+                               len, err);
+    t->anew = false;
+    *given(t, f->name) = t->now;
     return rc;
 }
 
+/* ---- the end ---- */
+
 int ds_treeput_end(ds_treeput *t, bool sync, ds_err *err)
 {
-    int rc = 0;
+    int rc = ds_treeput_settle(t, err);
 
     for (size_t i = t->nfolders; i > 0 && !rc; i--) {
         const folder *f = &t->folders[i - 1];
@@ -267,7 +379,8 @@ int ds_treeput_end(ds_treeput *t, bool sync, ds_err *err)
         rc = enter(t, name, &last, err);
         const int fd =
             rc ? -1 : openat(t->at, last, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-        const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, time_of(f->mtime)};
+        struct timespec times[2];
+        ds_mtime_set(times, f->mtime);
         if (!rc &&
             (fd < 0 || (f->has_mtime && futimens(fd, times) != 0) || fchmod(fd, f->mode) != 0))
             rc = ds_fail_errno(err, errno, "%s/%s", t->path, name);

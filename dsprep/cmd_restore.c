@@ -5,6 +5,7 @@
 #include "filesink.h"
 #include "instream.h"
 #include "options.h"
+#include "pool.h"
 #include "sig.h"
 #include "term.h"
 
@@ -40,7 +41,7 @@ static int all_blocks(ds_filesink *k, ds_instream *in, ds_err *err)
         if (!rc && ev == DS_EV_BLOCK)
             rc = ds_filesink_block(k, ds_reader_block(ds_instream_reader(in)), err);
     }
-    return rc ? rc : ds_filesink_end(k, err);
+    return ds_filesink_end(k, rc, err);
 }
 
 static void progress(void *ctx, uint64_t bytes)
@@ -51,10 +52,12 @@ static void progress(void *ctx, uint64_t bytes)
 static int run(int argc, char **argv)
 {
     bool quiet = false;
+    int64_t threads = 0;
     ds_progress bar = {0};
     ds_filesink_opts o = {.progress = progress, .ctx = &bar};
     const ds_opt opts[] = {
         OPT_FLAG(0, "setuid", o.setuid, "restore set-user-id and set-group-id bits too"),
+        DSPREP_THREADS(threads),
         OPT_FLAG(0, "sync", o.sync, "end when everything is on disk"),
         DSPREP_QUIET(quiet),
         OPT_END,
@@ -64,6 +67,7 @@ static int run(int argc, char **argv)
 
     if (rc >= 0)
         return rc;
+    o.threads = threads ? (int)threads : ds_cpu_count();
     ds_err err = {0};
     ds_instream *in = NULL;
     ds_filesink *k = NULL;

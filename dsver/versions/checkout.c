@@ -264,7 +264,7 @@ static int take_blocks(ds_filesink *k, ds_reader *in, ds_err *err)
         if (!rc && ev == DS_EV_BLOCK)
             rc = ds_filesink_block(k, ds_reader_block(in), err);
     }
-    return rc ? rc : ds_filesink_end(k, err);
+    return ds_filesink_end(k, rc, err);
 }
 
 /* The stream's end says that its roots are the version's: before that the folder has no name. */
@@ -272,7 +272,7 @@ static int checkout_files(ds_checkedout *out, ds_store *s, const git_oid *commit
                           const ds_checkout_opts *o, ds_err *err)
 {
     reading r = {.store = s, .commit = commit, .threads = o->threads};
-    const ds_filesink_opts how = {.setuid = o->setuid, .sync = true};
+    const ds_filesink_opts how = {.setuid = o->setuid, .sync = true, .threads = o->threads};
     ds_feed feed;
     ds_reader *in = NULL;
     ds_filesink *k = NULL;
