@@ -41,6 +41,13 @@ typedef struct ds_kseqs {
     int32_t n;
 } ds_kseqs;
 
+/* What changes from one micro-batch to the next beside its tokens; host memory, as those are. */
+typedef struct ds_kstep {
+    uint64_t seed, step; /* of dropout */
+    uint64_t first;      /* place of row 0 in the global batch, for dropout */
+    double scale;        /* of the gradient of the loss; an f32's value */
+} ds_kstep;
+
 typedef struct ds_kattn {
     int32_t heads, kv_heads; /* heads is a multiple of kv_heads; query head h reads kv head h /
                                 (heads / kv_heads) */
@@ -235,17 +242,17 @@ struct ds_kernels {
                int64_t n, ds_err *err);
     int (*convert)(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, enum ds_kfmt fs,
                    int64_t n, ds_err *err);
-    /* Dropout by a counter generator: element i is kept when the Philox 4x32-10 word of (seed,
-     * stream, base + i) >= p * 2^32, and then divided by 1-p. The same call on a gradient is the
-     * backward pass. base is a multiple of 4. */
-    int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
-                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err);
+    /* Dropout by a counter generator: element i of x[t,d] is kept when the Philox 4x32-10 word of
+     * (seed, step << 16 | module, first * d + i) >= p * 2^32, and then divided by 1-p. The same
+     * call on a gradient is the backward pass. first * d is a multiple of 4. */
+    int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t t, int64_t d,
+                   float p, const ds_kstep *at, uint32_t module, ds_err *err);
     /* The same for x[t,d] that are some rows of a larger matrix: row r is its row rows[r], so
-     * element i of it has number base + rows[r] * d + i. d is a multiple of 4, rows is host memory.
-     */
+     * element i of it has number (first + rows[r]) * d + i. d is a multiple of 4, rows is host
+     * memory. */
     int (*dropout_rows)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                        int64_t t, int64_t d, float p, uint64_t seed, uint64_t stream,
-                        uint64_t base, ds_err *err);
+                        int64_t t, int64_t d, float p, const ds_kstep *at, uint32_t module,
+                        ds_err *err);
 
     /* dst[t*dstride + i] = (or +=) src[t*sstride + i] for i < n: columns of one matrix to columns
      * of another. */
@@ -290,7 +297,7 @@ struct ds_kernels {
      * memory. */
     int (*softmax_xent)(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
                         enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
-                        int64_t v, float scale, ds_err *err);
+                        int64_t v, const ds_kstep *at, ds_err *err);
 
     /* ---- mixture of experts ---- */
     /* prob[T,E] = softmax(logits) in f32; the k largest (ties: lower index first) give idx[T,k] and

@@ -264,15 +264,15 @@ static int idle_convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *s
     return 0;
 }
 
-static int idle_dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
-                        uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+static int idle_dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t t, int64_t d,
+                        float p, const ds_kstep *at, uint32_t module, ds_err *err)
 {
     return 0;
 }
 
 static int idle_dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
-                             const int32_t *rows, int64_t t, int64_t d, float p, uint64_t seed,
-                             uint64_t stream, uint64_t base, ds_err *err)
+                             const int32_t *rows, int64_t t, int64_t d, float p, const ds_kstep *at,
+                             uint32_t module, ds_err *err)
 {
     return 0;
 }
@@ -318,7 +318,7 @@ static int idle_attention_past(ds_kernels *k, void *o, const void *q, const void
 
 static int idle_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
                      enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
-                     int64_t v, float scale, ds_err *err)
+                     int64_t v, const ds_kstep *at, ds_err *err)
 {
     return 0;
 }

@@ -197,43 +197,42 @@ static void dropout_rows_job(void *arg, int64_t i)
     drop_some(j, i * j->n, (i + 1) * j->n, j->base + (uint64_t)(j->rows[i] * j->n));
 }
 
-static int check_dropout(float p, uint64_t base, ds_err *err)
+static int dropout_of(elemjob *j, float p, const ds_kstep *at, uint32_t module, int64_t d,
+                      ds_err *err)
 {
-    if (base & 3)
+    j->s = p;
+    j->seed = at->seed;
+    j->stream = at->step << 16 | module;
+    j->base = at->first * (uint64_t)d;
+    if (j->base & 3)
         return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
-                       (unsigned long long)base);
+                       (unsigned long long)j->base);
     if (!(p >= 0.0f && p < 1.0f))
         return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
     return 0;
 }
 
-static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
-                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t t, int64_t d,
+                   float p, const ds_kstep *at, uint32_t module, ds_err *err)
 {
-    elemjob j = {
-        .f = f, .y = y, .a = x, .n = n, .s = p, .seed = seed, .stream = stream, .base = base};
+    elemjob j = {.f = f, .y = y, .a = x, .n = t * d};
 
-    if (check_dropout(p, base, err))
+    if (dropout_of(&j, p, at, module, d, err))
         return DS_FAIL;
-    ds_workers_run(ds_cpu_of(k)->workers, parts_of(n), dropout_job, &j);
+    ds_workers_run(ds_cpu_of(k)->workers, parts_of(j.n), dropout_job, &j);
     return 0;
 }
 
 static int dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                        int64_t t, int64_t d, float p, uint64_t seed, uint64_t stream,
-                        uint64_t base, ds_err *err)
+                        int64_t t, int64_t d, float p, const ds_kstep *at, uint32_t module,
+                        ds_err *err)
 {
-    elemjob j = {.f = f,
-                 .y = y,
-                 .a = x,
-                 .rows = rows,
-                 .n = d,
-                 .s = p,
-                 .seed = seed,
-                 .stream = stream,
-                 .base = base};
+    elemjob j = {.f = f, .y = y, .a = x, .rows = rows, .n = d};
 
-    if (check_dropout(p, base | (uint64_t)d, err))
+    if (d & 3)
+        return ds_fail(err, DS_FAIL, "dropout of rows of %lld elements: a multiple of 4",
+                       (long long)d);
+    if (dropout_of(&j, p, at, module, d, err))
         return DS_FAIL;
     ds_workers_run(ds_cpu_of(k)->workers, t, dropout_rows_job, &j);
     return 0;

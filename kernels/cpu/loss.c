@@ -89,7 +89,7 @@ static void xent_job(void *arg, int64_t i)
 
 static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
                         enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
-                        int64_t v, float scale, ds_err *err)
+                        int64_t v, const ds_kstep *at, ds_err *err)
 {
     lossjob j = {.v = ds_cpu_of(k)->vec,
                  .f = f,
@@ -101,7 +101,7 @@ static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss,
                  .weight = weight,
                  .t = t,
                  .n = v,
-                 .scale = scale};
+                 .scale = (float)at->scale};
 
     ds_workers_run(ds_cpu_of(k)->workers, (t + DS_ROW_BLOCK - 1) / DS_ROW_BLOCK, xent_job, &j);
     return j.failed ? ds_fail_nomem(err) : 0;

@@ -66,21 +66,24 @@ template <class D, class S, int N> __global__ void convert_kernel(D *dst, const 
 
 /* ---- dropout ---- */
 
-/* What is dropped, and by how much the rest grows; numbers of a stream. */
+/* What is dropped, and by how much the rest grows. */
 struct drop {
     uint32_t below;
     float up;
-    uint64_t seed, stream, base;
+    const ds_kstep *at;
+    uint32_t module;
+    int64_t d;
 };
 
-/* Elements i .. i + 3 (or n - 1), of which i has number `first`, together or one by one. */
+/* Elements i .. i + 3 (or n - 1), of which i has number `first` in the micro-batch, together or one
+ * by one. */
 template <class E, bool WIDE>
 __device__ __forceinline__ void drop_four(E *y, const E *x, int64_t i, int64_t n, uint64_t first,
                                           const drop &p)
 {
     uint32_t r[4];
 
-    philox(r, p.seed, p.stream, first >> 2);
+    philox(r, p.at->seed, p.at->step << 16 | p.module, (p.at->first * (uint64_t)p.d + first) >> 2);
     if constexpr (WIDE) {
         float v[4];
         get<E, 4>(v, x + i);
@@ -93,23 +96,22 @@ __device__ __forceinline__ void drop_four(E *y, const E *x, int64_t i, int64_t n
     }
 }
 
-/* A thread takes the four elements of one word block; base is a multiple of 4. */
+/* A thread takes the four elements of one word block. */
 template <class E, bool WIDE> __global__ void dropout_kernel(E *y, const E *x, int64_t n, drop p)
 {
     const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * 4;
 
     if (i < n)
-        drop_four<E, WIDE>(y, x, i, n, p.base + (uint64_t)i, p);
+        drop_four<E, WIDE>(y, x, i, n, (uint64_t)i, p);
 }
 
 template <class E, bool WIDE>
-__global__ void dropout_rows_kernel(E *y, const E *x, const int32_t *rows, int64_t d, drop p)
+__global__ void dropout_rows_kernel(E *y, const E *x, const int32_t *rows, drop p)
 {
-    const int64_t row = blockIdx.x;
+    const int64_t row = blockIdx.x, d = p.d;
 
     for (int64_t i = (int64_t)threadIdx.x * 4; i < d; i += THREADS * 4)
-        drop_four<E, WIDE>(y, x, row * d + i, (row + 1) * d, p.base + (uint64_t)(rows[row] * d + i),
-                           p);
+        drop_four<E, WIDE>(y, x, row * d + i, (row + 1) * d, (uint64_t)(rows[row] * d + i), p);
 }
 
 /* ---- the table ---- */
@@ -174,26 +176,31 @@ static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, e
     return rt_launched(rt_of(k), "convert", err);
 }
 
-static int drop_of(drop *to, float p, uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+static int drop_of(dev_rt *rt, drop *to, float p, const ds_kstep *at, uint32_t module, int64_t d,
+                   ds_err *err)
 {
     const double edge = (double)p * 4294967296.0;
+    const uint64_t base = at->first * (uint64_t)d;
+    void *dev;
 
     if (base & 3)
         return ds_fail(err, DS_FAIL, "dropout from element %llu: it begins at a multiple of 4",
                        (unsigned long long)base);
     if (!(p >= 0.0f && p < 1.0f))
         return ds_fail(err, DS_FAIL, "dropout of %g: it is at least 0 and less than 1", (double)p);
-    *to = drop{edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge, 1.0f / (1.0f - p), seed, stream,
-               base};
+    TRY(rt_stage(rt, &dev, at, sizeof *at, err));
+    *to = drop{edge >= 4294967295.0 ? UINT32_MAX : (uint32_t)edge, 1.0f / (1.0f - p),
+               static_cast<const ds_kstep *>(dev), module, d};
     return 0;
 }
 
-static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t n, float p,
-                   uint64_t seed, uint64_t stream, uint64_t base, ds_err *err)
+static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t t, int64_t d,
+                   float p, const ds_kstep *at, uint32_t module, ds_err *err)
 {
+    const int64_t n = t * d;
     drop by;
 
-    TRY(drop_of(&by, p, seed, stream, base, err));
+    TRY(drop_of(rt_of(k), &by, p, at, module, d, err));
     if (n > 0)
         BY_WIDTH(f, n % 4 == 0 && fits16(y) && fits16(x),
                  LAUNCH((dropout_kernel<E, (N > 1)>), dim3(blocks_of(n, THREADS * 4)),
@@ -202,20 +209,22 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
 }
 
 static int dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                        int64_t t, int64_t d, float p, uint64_t seed, uint64_t stream,
-                        uint64_t base, ds_err *err)
+                        int64_t t, int64_t d, float p, const ds_kstep *at, uint32_t module,
+                        ds_err *err)
 {
-    void *at;
+    void *places;
     drop by;
 
-    TRY(drop_of(&by, p, seed, stream, base | (uint64_t)d, err));
-    by.base = base;
+    if (d & 3)
+        return ds_fail(err, DS_FAIL, "dropout of rows of %lld elements: a multiple of 4",
+                       (long long)d);
+    TRY(drop_of(rt_of(k), &by, p, at, module, d, err));
     if (t <= 0)
         return 0;
-    TRY(rt_stage(rt_of(k), &at, rows, (size_t)t * sizeof *rows, err));
+    TRY(rt_stage(rt_of(k), &places, rows, (size_t)t * sizeof *rows, err));
     BY_WIDTH(f, fits16(y) && fits16(x),
              LAUNCH((dropout_rows_kernel<E, (N > 1)>), dim3((unsigned)t), dim3(THREADS), 0,
-                    rt_stream(rt_of(k)), (E *)y, (const E *)x, (const int32_t *)at, d, by));
+                    rt_stream(rt_of(k)), (E *)y, (const E *)x, (const int32_t *)places, by));
     return rt_launched(rt_of(k), "dropout_rows", err);
 }
 

@@ -7,12 +7,12 @@
  */
 template <class E, class G, int N>
 __global__ void xent_kernel(G *grad, float *loss, const E *logits, const int32_t *target,
-                            const float *weight, int64_t v, float scale)
+                            const float *weight, int64_t v, const ds_kstep *at)
 {
     __shared__ float room[32];
     const E *row = logits + (int64_t)blockIdx.x * v;
     G *out = grad ? grad + (int64_t)blockIdx.x * v : NULL;
-    const float w = weight[blockIdx.x];
+    const float w = weight[blockIdx.x], scale = (float)at->scale;
     const int32_t want = target[blockIdx.x];
     float x[N], top = -INFINITY, sum = 0.0f;
 
@@ -39,10 +39,10 @@ __global__ void xent_kernel(G *grad, float *loss, const E *logits, const int32_t
     }
     const float all = block_max(top, room);
     sum = block_sum(sum * exp_exact(top - all), room);
-    const float at = to_f32(row[want]) - all;
+    const float right = to_f32(row[want]) - all;
     __syncthreads(); /* every thread has the target's logit before it is written over */
     if (threadIdx.x == 0)
-        loss[blockIdx.x] = w * (logf(sum) - at);
+        loss[blockIdx.x] = w * (logf(sum) - right);
     const float f = w * scale / sum;
     for (int64_t i = (int64_t)threadIdx.x * N; out && i < v; i += THREADS * N) {
         get<E, N>(x, row + i);
@@ -57,21 +57,23 @@ __global__ void xent_kernel(G *grad, float *loss, const E *logits, const int32_t
 
 static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
                         enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
-                        int64_t v, float scale, ds_err *err)
+                        int64_t v, const ds_kstep *at, ds_err *err)
 {
     const bool wide = v % (int64_t)(16 / ds_kfmt_size(f)) == 0 && fits16(logits) && fits16(grad);
-    void *to, *w;
+    void *to, *w, *step;
 
     if (t <= 0)
         return 0;
     TRY(rt_stage(rt_of(k), &to, target, (size_t)t * sizeof *target, err));
     TRY(rt_stage(rt_of(k), &w, weight, (size_t)t * sizeof *weight, err));
+    TRY(rt_stage(rt_of(k), &step, at, sizeof *at, err));
     const dim3 grid((unsigned)t), block(THREADS);
     const dev_stream st = rt_stream(rt_of(k));
     BY_FORMAT(fg, G,
               BY_WIDTH(f, wide,
                        LAUNCH((xent_kernel<E, G, N>), grid, block, 0, st, (G *)grad, loss,
-                              (const E *)logits, (const int32_t *)to, (const float *)w, v, scale)));
+                              (const E *)logits, (const int32_t *)to, (const float *)w, v,
+                              (const ds_kstep *)step)));
     return rt_launched(rt_of(k), "softmax_xent", err);
 }
 

@@ -188,8 +188,8 @@ static void elements(void **state)
         agree(&third, 0, "convert");
         BOTH("convert", k->convert(k, da.at[s], f, y.at[s], f, n, &err));
         agree(&da, 0, "convert to the same");
-        BOTH("dropout",
-             k->dropout(k, y.at[s], dy.at[s], f, n, 0.3f, 0x123456789abcdefu, 77, 1u << 20, &err));
+        BOTH("dropout", k->dropout(k, y.at[s], dy.at[s], f, n, 1, 0.3f,
+                                   &(ds_kstep){0x123456789abcdefu, 5, 1u << 20, 0}, 77, &err));
         agree(&y, 0, "dropout");
         twin *all[] = {&a, &b, &dy, &y, &da, &db, &other, &third};
         for (int j = 0; j < 8; j++)
@@ -323,6 +323,7 @@ static void rows_by_number(void **state)
 static void dropped_rows(void **state)
 {
     static const int32_t rows[] = {4, 0, 3, 9};
+    static const ds_kstep at = {.seed = 7, .step = 1, .first = 16};
     enum { ALL = 10, D = 12 };
 
     (void)state;
@@ -331,22 +332,22 @@ static void dropped_rows(void **state)
         const size_t row = D * ds_kfmt_size(f);
         twin x = twin_of(f, ALL * D, 1, 2.0f), all = twin_new(f, ALL * D);
         twin some = twin_new(f, 4 * D), out = twin_new(f, 4 * D), want = twin_new(f, 4 * D);
-        BOTH("dropout", k->dropout(k, all.at[s], x.at[s], f, ALL * D, 0.4f, 7, 9, 64, &err));
+        BOTH("dropout", k->dropout(k, all.at[s], x.at[s], f, ALL, D, 0.4f, &at, 9, &err));
         BOTH("gather", k->gather(k, some.at[s], x.at[s], f, rows, 4, D, &err));
         BOTH("gather", k->gather(k, want.at[s], all.at[s], f, rows, 4, D, &err));
         BOTH("dropout_rows",
-             k->dropout_rows(k, out.at[s], some.at[s], f, rows, 4, D, 0.4f, 7, 9, 64, &err));
+             k->dropout_rows(k, out.at[s], some.at[s], f, rows, 4, D, 0.4f, &at, 9, &err));
         same(&out, &want, "dropout_rows");
         agree(&out, 0, "dropout_rows");
         BOTH("dropout_rows, elsewhere", /* at no multiple of 16 bytes */
              k->dropout_rows(k, (char *)all.at[s] + row + row / 6, (char *)x.at[s] + row + row / 6,
-                             f, rows, 4, D, 0.4f, 7, 9, 64, &err));
+                             f, rows, 4, D, 0.4f, &at, 9, &err));
         agree(&all, 0, "dropout_rows elsewhere");
         ds_err err = {0};
         for (int s = 0; s < 2; s++) {
-            assert_int_equal(K[s]->dropout_rows(K[s], out.at[s], some.at[s], f, rows, 4, 6, 0.4f, 7,
-                                                9, 64, &err),
-                             DS_FAIL);
+            assert_int_equal(
+                K[s]->dropout_rows(K[s], out.at[s], some.at[s], f, rows, 4, 6, 0.4f, &at, 9, &err),
+                DS_FAIL);
             ds_err_clear(&err);
         }
         twin *made[] = {&x, &all, &some, &out, &want};
@@ -596,6 +597,7 @@ static void losses(void **state)
 {
     static const int32_t target[] = {3, 0, 40, 12, 36};
     static const float weight[] = {1.0f, 0.0f, 0.5f, 1.0f, 2.0f};
+    static const ds_kstep at = {.scale = 0.25};
 
     (void)state;
     for (int i = 0; i < 18; i++) {
@@ -605,15 +607,15 @@ static void losses(void **state)
         twin alone = twin_of(f, 5 * v, 1, 20.0f), other = twin_of(f, 5 * v, 1, 20.0f);
         twin grad = twin_new(fg, 5 * v), same = twin_new(DS_KF32, 5);
         BOTH("softmax_xent", k->softmax_xent(k, z.at[s], f, loss.at[s], z.at[s], f, target, weight,
-                                             5, v, 0.25f, &err));
+                                             5, v, &at, &err));
         agree(&loss, 1e-5, "loss");
         agree(&z, 1e-6, "gradient of logits");
         BOTH("softmax_xent elsewhere", k->softmax_xent(k, grad.at[s], fg, same.at[s], other.at[s],
-                                                       f, target, weight, 5, v, 0.25f, &err));
+                                                       f, target, weight, 5, v, &at, &err));
         agree(&grad, 1e-6, "gradient of logits elsewhere");
         agree(&same, 1e-5, "loss elsewhere");
         BOTH("softmax_xent alone", k->softmax_xent(k, NULL, f, same.at[s], alone.at[s], f, target,
-                                                   weight, 5, v, 0.25f, &err));
+                                                   weight, 5, v, &at, &err));
         agree(&same, 1e-5, "loss alone");
         twin *all[] = {&z, &loss, &alone, &other, &grad, &same};
         for (int j = 0; j < 6; j++)

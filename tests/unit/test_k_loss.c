@@ -35,7 +35,7 @@ static void cross_entropy_and_its_gradient(void **state)
     for (int b = 0; b < n; b++) {
         memcpy(g, x, T * V * sizeof *g);
         assert_int_equal(k[b]->softmax_xent(k[b], g, DS_KF32, loss, g, DS_KF32, target, weight, T,
-                                            V, 0.125f, &err),
+                                            V, &(ds_kstep){.scale = 0.125}, &err),
                          0);
         kh_close_to(loss, wl, T, 2e-6, "loss");
         kh_close_to(g, want, T * V, 1e-6, "gradient");

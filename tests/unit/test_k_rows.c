@@ -199,28 +199,33 @@ static void dropout_is_a_function_of_its_counter(void **state)
     ds_kernels *k[KH_MAX];
     const int n = kh_open(k), len = 100000;
     float *x = kh_fill(1, len), *y = kh_zeros(len), *z = kh_zeros(len);
+    ds_kstep at = {.seed = 7, .step = 3};
     ds_err err = {0};
     int dropped = 0;
 
     (void)state;
-    assert_int_equal(k[0]->dropout(k[0], y, x, DS_KF32, len, 0.25f, 7, 9, 0, &err), 0);
+    assert_int_equal(k[0]->dropout(k[0], y, x, DS_KF32, len / 8, 8, 0.25f, &at, 9, &err), 0);
     for (int i = 0; i < len; i++) {
-        const bool keep = ds_philox(7, 9, (uint64_t)i) >= 0x40000000u;
+        const bool keep = ds_philox(7, 3 << 16 | 9, (uint64_t)i) >= 0x40000000u;
         assert_true(y[i] == (keep ? x[i] * (1.0f / 0.75f) : 0.0f));
         dropped += !keep;
     }
     assert_in_range(dropped, len / 4 - 600, len / 4 + 600);
     for (int b = 1; b < n; b++) {
-        assert_int_equal(k[b]->dropout(k[b], z, x, DS_KF32, len, 0.25f, 7, 9, 0, &err), 0);
+        assert_int_equal(k[b]->dropout(k[b], z, x, DS_KF32, len / 8, 8, 0.25f, &at, 9, &err), 0);
         assert_memory_equal(z, y, (size_t)len * sizeof *z);
     }
-    assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len, 0.25f, 7, 10, 0, &err), 0);
+    assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len / 8, 8, 0.25f, &at, 10, &err), 0);
     assert_memory_not_equal(z, y, (size_t)len * sizeof *z);
-    assert_int_equal(k[0]->dropout(k[0], z, x + 400, DS_KF32, len - 400, 0.25f, 7, 9, 400, &err),
+    at.first = 50;
+    assert_int_equal(k[0]->dropout(k[0], z, x + 400, DS_KF32, len / 8 - 50, 8, 0.25f, &at, 9, &err),
                      0);
     assert_memory_equal(z, y + 400,
                         (size_t)(len - 400) * sizeof *z); /* a part is a part of the whole */
-    assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len, 1.0f, 7, 10, 0, &err), DS_FAIL);
+    assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len / 8, 8, 1.0f, &at, 10, &err), DS_FAIL);
+    ds_err_clear(&err);
+    assert_int_equal(k[0]->dropout(k[0], z, x, DS_KF32, len, 1, 0.25f, &at, 10, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "multiple of 4"));
     free(x);
     free(y);
     free(z);

@@ -102,13 +102,11 @@ void arena_fini(ds_net *n)
  * expert's rows is that of their tokens. */
 static int drop(ds_net *n, const linear *l, void *y, const void *x, int64_t t, ds_err *err)
 {
-    const uint64_t stream = n->b->step << 16 | l->id, in = (uint64_t)l->w->cols;
-    const uint64_t base = n->b->first_token * in;
+    const int64_t in = l->w->cols;
 
-    return n->drop_rows ? n->k->dropout_rows(n->k, y, x, n->f, n->drop_rows, t, (int64_t)in,
-                                             l->drop, n->b->seed, stream, base, err)
-                        : n->k->dropout(n->k, y, x, n->f, t * (int64_t)in, l->drop, n->b->seed,
-                                        stream, base, err);
+    return n->drop_rows ? n->k->dropout_rows(n->k, y, x, n->f, n->drop_rows, t, in, l->drop,
+                                             &n->step, l->id, err)
+                        : n->k->dropout(n->k, y, x, n->f, t, in, l->drop, &n->step, l->id, err);
 }
 
 /* dropout(x), or x itself where there is none. */

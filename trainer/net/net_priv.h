@@ -99,6 +99,7 @@ struct ds_net {
     arena mem;
     uint32_t modules;
     const ds_netbatch *b;
+    ds_kstep step;            /* b's */
     void *x;                  /* of a pass, t x hidden: what a half of a layer works on, normed */
     bool dora;                /* some projection has a magnitude */
     bool dropout;             /* on while training */

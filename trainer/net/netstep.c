@@ -12,6 +12,7 @@
 void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
 {
     n->b = b;
+    n->step = (ds_kstep){.seed = b->seed, .step = b->step, .first = b->first_token};
     n->dropout = dropout;
     n->drop_rows = NULL;
     arena_back(n, 0, 0);
@@ -117,7 +118,7 @@ static int64_t loss_rows(const ds_net *n)
 /* x: the last layer's output, whose norm is n->x, with rstd. dx: its gradient, or NULL for the loss
  * alone. loss: the backend's. */
 static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float *rstd, void *dx,
-                     float scale, float *loss, ds_err *err)
+                     float *loss, ds_err *err)
 {
     ds_kernels *k = n->k;
     const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t, rows = loss_rows(n);
@@ -136,7 +137,7 @@ static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float
         TRY(k->matmul(k, logits, DS_KF32, yi, n->f, false, n->head->w, n->f, true, m, v, d, 1.0f,
                       false, err));
         TRY(k->softmax_xent(k, dx ? dlogits : NULL, n->f, loss + i, logits, DS_KF32, b->target + i,
-                            b->weight + i, m, v, scale, err));
+                            b->weight + i, m, v, &n->step, err));
         if (!dx)
             continue;
         TRY(k->matmul(k, (char *)dy + (size_t)(i * d) * ds_kfmt_size(n->f), n->f, dlogits, n->f,
@@ -253,7 +254,7 @@ static int backward(ds_net *n, int64_t t, int32_t low, enum ds_recompute r, void
 }
 
 /* All that a step asks of the backend, which may not have done it yet. */
-static int queue_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, float scale, bool grads,
+static int queue_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, bool grads,
                       enum ds_recompute r, float *loss, ds_err *err)
 {
     const int32_t low = grads ? lowest(n) : n->c.layers;
@@ -266,7 +267,7 @@ static int queue_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, float
     TRY(net_forward(n, b->t, low, r, rstd, &last, err));
     if (grads)
         TRY(act_get(n, &dh, b->t, n->c.hidden, err));
-    TRY(loss_pass(n, b, last, rstd, dh, scale, loss, err));
+    TRY(loss_pass(n, b, last, rstd, dh, loss, err));
     if (grads)
         TRY(backward(n, b->t, low, r, dh, err));
     return grads && low < 0 ? embed_back(n, b, ids, dh, err) : 0;
@@ -301,9 +302,10 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum d
     if (b->t <= 0)
         return 0;
     net_begin(n, b, grads);
+    n->step.scale = (double)scale;
     rc = net_ids(n, b, &ids, err);
     rc = rc ? rc : arena_get(n, &dev, (size_t)b->t * 4, err);
-    rc = rc ? rc : queue_step(n, b, ids, scale, grads, r, dev, err);
+    rc = rc ? rc : queue_step(n, b, ids, grads, r, dev, err);
     rc = rc ? rc : send_ahead(n, b->next, err);
     rc = rc ? rc : n->k->download(n->k, loss, dev, (size_t)b->t * 4, err);
     rc = rc ? rc : n->k->sync(n->k, err);
