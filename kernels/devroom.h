@@ -9,10 +9,12 @@
 
 #include "kernels.h"
 
-/* Of every backend on a device, beside what functions take: for products, and for what is on its
- * way from the host. */
+/* Of every backend on a device, beside what functions take: for products, for what is on its way
+ * from the host, and for what of it captured work reads. */
 #define DS_DEVICE_WORKSPACE ((size_t)64 << 20)
 #define DS_DEVICE_RING ((size_t)32 << 20)
+#define DS_DEVICE_NUMBERS ((size_t)4 << 20)
+#define DS_DEVICE_OWN (DS_DEVICE_WORKSPACE + DS_DEVICE_RING + DS_DEVICE_NUMBERS)
 /* What a buffer takes up there. */
 static inline size_t ds_device_room(size_t bytes)
 {

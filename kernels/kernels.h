@@ -134,12 +134,33 @@ typedef struct ds_kplan {
 /* The word that joins several devices. */
 #define DS_KPEERS_ID 128
 
+/* Work that is asked for again and again with other numbers. Whenever `of`, t and how are the same,
+ * and the number of sequences up to the next power of two is, it is the same functions in the same
+ * order with the same arguments; but bytes of the host's that they are given may change, and
+ * all of those lie in `numbers`, where piece i is always the same thing, of the same size (of cu's
+ * size alone the number of sequences is made). */
+typedef struct ds_kpiece {
+    const void *p; /* host memory */
+    size_t bytes;
+} ds_kpiece;
+typedef struct ds_kwork {
+    const void *of; /* whose: its buffers stay where they are until work_forget */
+    int64_t t;
+    int32_t seqs;
+    uint32_t how;
+    bool
+        varies; /* none of this holds, but for the numbers: what is asked for depends on them too */
+    const ds_kpiece *numbers;
+    int n;
+} ds_kwork;
+
 struct ds_kernels {
     const char *name;   /* "cpu" */
     const char *detail; /* "avx512, 2 threads": goes into the lineage */
     bool paper;         /* nothing is behind its buffers: paper.h */
     int64_t logits;     /* elements of logits that are best made at once */
     bool unlisted;      /* set by the user: products from here on only look on; see plans */
+    bool eager;         /* set by the user: no work is captured */
     void *ctx;
 
     /* ---- memory ---- */
@@ -164,6 +185,19 @@ struct ds_kernels {
     void (*hold)(ds_kernels *k, const void *x);
     void (*release)(ds_kernels *k, const void *x);
     void (*close)(ds_kernels *k);
+
+    /* ---- work ---- */
+    /* From work_begin to work_end functions are asked for work, or only once a shape of it has been
+     * seen twice, and from then on it is done as it was then: *done says that it is done (or
+     * queued) with these numbers, nothing has to be asked for, and no work_end. Until work_end
+     * nothing that waits for the device may be asked for, nor memory, unless the work `varies`.
+     * Results do not depend on it. whole false: something failed in between; what was begun goes.
+     * NULL where nothing comes of it. */
+    int (*work_begin)(ds_kernels *k, const ds_kwork *w, bool *done, ds_err *err);
+    int (*work_end)(ds_kernels *k, bool whole, ds_err *err);
+    void (*work_forget)(ds_kernels *k, const void *of);
+    /* How often work was captured so far, and how often done from what was captured. */
+    void (*worked)(ds_kernels *k, int64_t *captured, int64_t *launched);
 
     /* ---- products ---- */
     /* What was chosen for the products so far, in the order in which they were first computed while

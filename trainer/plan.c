@@ -101,7 +101,7 @@ static int count_device(ds_plan_need *out, ds_net *n, const ds_plan_conf *c, ds_
         out->device -= (int64_t)(ds_device_room(n->mem.size[i]) - n->mem.size[i]);
     for (int i = 0; i < DS_KSLOTS; i++)
         out->device += out->scratch[i] ? (int64_t)ds_device_room(out->scratch[i]) : 0;
-    out->device += (int64_t)(DS_DEVICE_WORKSPACE + DS_DEVICE_RING);
+    out->device += (int64_t)DS_DEVICE_OWN;
     if (c->peers)
         ds_slices_room(ds_net_params(n), c->peers, c->slices, &kept, &bucket);
     out->device +=
@@ -113,7 +113,7 @@ static int count_device(ds_plan_need *out, ds_net *n, const ds_plan_conf *c, ds_
 
 size_t ds_plan_reserve(const ds_plan_need *n, enum ds_recompute r)
 {
-    size_t bytes = (size_t)ds_plan_sum(n, r) - DS_DEVICE_WORKSPACE - DS_DEVICE_RING;
+    size_t bytes = (size_t)ds_plan_sum(n, r) - DS_DEVICE_OWN;
 
     for (int i = 0; i < DS_KSLOTS; i++)
         bytes -= n->scratch[i] ? ds_device_room(n->scratch[i]) : 0;

@@ -1,8 +1,6 @@
 /* attn.cu - attention's place in the table: items of work, and the choice of form. */
 #include "attn.h"
 
-#include <cstdlib>
-
 static int check(const ds_kattn *p, ds_err *err)
 {
     if (p->heads < 1 || p->kv_heads < 1 || p->heads % p->kv_heads || p->qk_dim < 1 || p->v_dim < 1)
@@ -26,39 +24,47 @@ static attn_args args_of(const ds_kattn *p)
     return a;
 }
 
-/* Tiles of all sequences; those with most work behind them (late queries) first, so that the last
- * blocks to run are short ones. */
+/* Tiles of all sequences from their cu; those with most work behind them (late queries) first, so
+ * that the last blocks to run are short ones. What is left over is empty. */
+static int make_items(void *to, const rt_made *m, ds_err *)
+{
+    const int32_t *cu = static_cast<const int32_t *>(m->from),
+                  n = (int32_t)(m->from_bytes / sizeof *cu) - 1;
+    const int64_t past = m->how[0], tile = m->how[1];
+    attn_item *item = static_cast<attn_item *>(to);
+    int32_t longest = 0;
+
+    memset(to, 0, m->bytes);
+    for (int32_t i = 0; i < n; i++)
+        longest = cu[i + 1] - cu[i] > longest ? cu[i + 1] - cu[i] : longest;
+    for (int64_t t = (longest - past + tile - 1) / tile - 1; t >= 0; t--)
+        for (int32_t i = 0; i < n; i++) {
+            const int32_t len = cu[i + 1] - cu[i];
+            if (past + t * tile < len)
+                *item++ =
+                    attn_item{(int32_t)(past + t * tile), len, cu[i], (int32_t)(cu[i] - past)};
+        }
+    return 0;
+}
+
+/* As many as the sequences may have whatever they are cut into. */
 static int items_of(dev_rt *rt, attn_args *a, unsigned *n, const ds_kseqs *s, int64_t past,
                     int tile, ds_err *err)
 {
-    size_t count = 0, at = 0;
-    int32_t longest = 0;
+    const int64_t queries = s->cu[s->n] - s->n * past;
     void *dev;
-    int rc;
 
-    for (int32_t i = 0; i < s->n; i++) {
-        const int32_t len = s->cu[i + 1] - s->cu[i];
-        longest = len > longest ? len : longest;
-        count += (size_t)((len - past + tile - 1) / tile);
-    }
-    *n = (unsigned)count;
-    if (count == 0)
+    *n = queries > 0 ? (unsigned)(queries / tile + rt_seqs_room(s->n)) : 0;
+    if (*n == 0)
         return 0;
-    attn_item *item = static_cast<attn_item *>(malloc(count * sizeof *item));
-    if (!item)
-        return ds_fail_nomem(err);
-    for (int64_t t = (longest - past + tile - 1) / tile - 1; t >= 0; t--)
-        for (int32_t i = 0; i < s->n; i++) {
-            const int32_t len = s->cu[i + 1] - s->cu[i];
-            if (past + t * tile < len)
-                item[at++] = attn_item{(int32_t)(past + t * tile), len, s->cu[i],
-                                       (int32_t)(s->cu[i] - past)};
-        }
-    rc = rt_stage(rt, &dev, item, count * sizeof *item, err);
-    free(item);
-    if (!rc)
-        a->item = static_cast<const attn_item *>(dev);
-    return rc;
+    const rt_made m = {make_items,
+                       s->cu,
+                       ((size_t)s->n + 1) * sizeof *s->cu,
+                       *n * sizeof(attn_item),
+                       {past, tile}};
+    TRY(rt_stage_made(rt, &dev, &m, err));
+    a->item = static_cast<const attn_item *>(dev);
+    return 0;
 }
 
 static bool aligned(const attn_args *a)

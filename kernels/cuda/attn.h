@@ -13,6 +13,7 @@
 
 #define ATTN_WIDEST 256
 
+/* len 0: there is nothing to do. */
 typedef struct attn_item {
     int32_t first; /* the first query or key of the tile, in the sequence */
     int32_t len;   /* keys of the sequence */

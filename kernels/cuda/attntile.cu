@@ -122,6 +122,8 @@ __global__ void __launch_bounds__(THREADS) tile_forward(attn_args a)
     float top[2] = {-INFINITY, -INFINITY}, sum[2] = {0.0f, 0.0f}, out[VD / 8][4];
     int at = 0;
 
+    if (w.len == 0)
+        return;
     clear(out);
     fetch<QK, TILE>(qs, a.q, w.qrow, a.heads * QK, h * QK, w.first, w.len);
     fetch<QK, TILE>(ks, a.k, w.krow, kstride, g * QK, 0, w.len);
@@ -217,6 +219,8 @@ __global__ void __launch_bounds__(THREADS, QK > 64 ? 1 : 3) tile_back_keys(attn_
     const float factor = a.scale * LOG2E;
     float dk[QK / 8][4], dv[VD / 8][4];
 
+    if (w.len == 0)
+        return;
     clear(dk);
     clear(dv);
     fetch<QK, TILE>(ks, a.k, w.krow, a.kv_heads * QK, g * QK, w.first, w.len);
@@ -270,6 +274,8 @@ __global__ void __launch_bounds__(THREADS) tile_back_queries(attn_args a)
     const float factor = a.scale * LOG2E;
     float dq[QK / 8][4];
 
+    if (w.len == 0)
+        return;
     clear(dq);
     fetch<QK, TILE>(qs, a.q, w.qrow, a.heads * QK, h * QK, w.first, w.len);
     fetch<VD, TILE>(ds, a.dout, w.qrow, a.heads * VD, h * VD, w.first, w.len);

@@ -51,6 +51,25 @@ static int dev_ahead(ds_kernels *k, const void *host, size_t bytes, ds_err *err)
 static void dev_keep(ds_kernels *, const void *) /* nothing is made of operands that could stay */
 {
 }
+static int work_begin(ds_kernels *k, const ds_kwork *w, bool *done, ds_err *err)
+{
+    ds_kwork own = *w;
+
+    own.varies = w->varies || k->eager;
+    return rt_work_begin(rt_of(k), &own, done, err);
+}
+static int work_end(ds_kernels *k, bool whole, ds_err *err)
+{
+    return rt_work_end(rt_of(k), whole, err);
+}
+static void work_forget(ds_kernels *k, const void *of)
+{
+    rt_work_forget(rt_of(k), of);
+}
+static void worked(ds_kernels *k, int64_t *captured, int64_t *launched)
+{
+    rt_worked(rt_of(k), captured, launched);
+}
 static int peers_id(ds_kernels *k, char id[DS_KPEERS_ID], ds_err *err)
 {
     return rt_peers_id(rt_of(k), id, err);
@@ -240,6 +259,10 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->memory = dev_memory;
     k->reserve = dev_reserve;
     k->ahead = dev_ahead;
+    k->work_begin = work_begin;
+    k->work_end = work_end;
+    k->work_forget = work_forget;
+    k->worked = worked;
     k->hold = dev_keep;
     k->release = dev_keep;
     k->close = dev_close;

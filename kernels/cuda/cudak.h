@@ -134,11 +134,11 @@ int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err);
 int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
                       ds_err *err);
 
-/* Rows of the host grouped by where they go: group g holds order[first[g] .. first[g+1]),
- * ascending, all of which go to row to[g]. All three lie on the device, staged. */
+/* n rows of the host grouped by where they go: group g holds order[first[g] .. first[g+1]),
+ * ascending, all of which go to row to[g]; -1: it is no group. All three lie on the device, with
+ * room for n groups. */
 typedef struct row_groups {
     const int32_t *to, *first, *order;
-    int64_t n;
 } row_groups;
 int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err);
 

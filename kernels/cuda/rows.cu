@@ -489,45 +489,51 @@ static int gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const
 }
 
 /* Stable counting sort on the host: n is a few thousand. */
-int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err)
+static int make_groups(void *made, const rt_made *m, ds_err *err)
 {
-    int32_t most = 0;
+    const int32_t *rows = static_cast<const int32_t *>(m->from);
+    const int64_t n = (int64_t)(m->from_bytes / sizeof *rows);
+    int32_t *to = static_cast<int32_t *>(made), *first = to + n, *order = to + 2 * n + 1;
+    int32_t most = 0, groups = 0, total = 0;
 
     for (int64_t i = 0; i < n; i++)
         most = rows[i] > most ? rows[i] : most;
     int32_t *at = static_cast<int32_t *>(calloc((size_t)most + 2, sizeof *at));
-    int32_t *all = static_cast<int32_t *>(malloc(((size_t)n * 3 + 1) * sizeof *all));
-    void *dev;
-    int rc = at && all ? 0 : ds_fail_nomem(err);
-
-    if (!rc) {
-        int32_t *to = all, *first = all + n, *order = all + 2 * n + 1;
-        int32_t groups = 0, total = 0;
-        for (int64_t i = 0; i < n; i++)
-            at[rows[i]]++;
-        for (int32_t r = 0; r <= most; r++) {
-            const int32_t c = at[r];
-            at[r] = total;
-            if (c > 0) {
-                to[groups] = r;
-                first[groups++] = total;
-            }
-            total += c;
+    if (!at)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < n; i++)
+        at[rows[i]]++;
+    for (int32_t r = 0; r <= most; r++) {
+        const int32_t c = at[r];
+        at[r] = total;
+        if (c > 0) {
+            to[groups] = r;
+            first[groups++] = total;
         }
-        first[groups] = total;
-        for (int64_t i = 0; i < n; i++)
-            order[at[rows[i]]++] = (int32_t)i;
-        rc = rt_stage(rt, &dev, all, ((size_t)n * 3 + 1) * sizeof *all, err);
-        if (!rc) {
-            g->to = static_cast<int32_t *>(dev);
-            g->first = g->to + n;
-            g->order = g->to + 2 * n + 1;
-            g->n = groups;
-        }
+        total += c;
     }
+    for (int64_t g = groups; g < n; g++) {
+        to[g] = -1;
+        first[g] = total;
+    }
+    first[n] = total;
+    for (int64_t i = 0; i < n; i++)
+        order[at[rows[i]]++] = (int32_t)i;
     free(at);
-    free(all);
-    return rc;
+    return 0;
+}
+
+int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err)
+{
+    const rt_made m = {
+        make_groups, rows, (size_t)n * sizeof *rows, ((size_t)n * 3 + 1) * sizeof *rows, {0, 0}};
+    void *dev;
+
+    TRY(rt_stage_made(rt, &dev, &m, err));
+    g->to = static_cast<const int32_t *>(dev);
+    g->first = g->to + n;
+    g->order = g->to + 2 * n + 1;
+    return 0;
 }
 
 /* y[to[g]] += sum over the group, ascending, of w[i] x[i]; rounded once at the end. */
@@ -539,6 +545,8 @@ __global__ void scatter_kernel(Y *y, const X *x, const int32_t *to, const int32_
     Y *row = y + (int64_t)to[g] * d;
     float s[N], v[N];
 
+    if (to[g] < 0)
+        return;
     for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += (int64_t)blockDim.x * N) {
         get<Y, N>(s, row + i);
         for (int32_t r = first[g]; r < first[g + 1]; r++) {
@@ -561,8 +569,8 @@ static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, co
         return 0;
     TRY(ds_cuda_group_rows(rt_of(k), &g, rows, n, err));
     BY_WIDTH(f, wide,
-             LAUNCH((scatter_kernel<E, E, N>), dim3((unsigned)g.n), dim3(128), 0,
-                    rt_stream(rt_of(k)), (E *)y, (const E *)x, g.to, g.first, g.order, w, d));
+             LAUNCH((scatter_kernel<E, E, N>), dim3((unsigned)n), dim3(128), 0, rt_stream(rt_of(k)),
+                    (E *)y, (const E *)x, g.to, g.first, g.order, w, d));
     return rt_launched(rt_of(k), "scatter_add", err);
 }
 
@@ -577,7 +585,7 @@ static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kf
         return 0;
     TRY(ds_cuda_group_rows(rt_of(k), &g, ids, t, err));
     BY_WIDTH(f, wide,
-             LAUNCH((scatter_kernel<float, E, N>), dim3((unsigned)g.n), dim3(128), 0,
+             LAUNCH((scatter_kernel<float, E, N>), dim3((unsigned)t), dim3(128), 0,
                     rt_stream(rt_of(k)), dtable, (const E *)dout, g.to, g.first, g.order, none, d));
     return rt_launched(rt_of(k), "embed_back", err);
 }

@@ -13,6 +13,22 @@ extern "C" {
 
 typedef struct dev_rt dev_rt;
 
+#define TRY_RT(x)                                                                                  \
+    do {                                                                                           \
+        const int rc_ = (x);                                                                       \
+        if (rc_)                                                                                   \
+            return rc_;                                                                            \
+    } while (0)
+
+/* A call of CUDA's that must succeed. */
+#define CUDA(call, what)                                                                           \
+    do {                                                                                           \
+        const cudaError_t status_ = (call);                                                        \
+        if (status_ != cudaSuccess)                                                                \
+            return rt_failed(status_, what, err);                                                  \
+    } while (0)
+int rt_failed(cudaError_t status, const char *what, ds_err *err);
+
 /* Device `index`, its name and number of multiprocessors. */
 int rt_open(dev_rt **rt, int index, ds_err *err);
 void rt_close(dev_rt *rt);
@@ -107,6 +123,7 @@ typedef struct rt_mem {
     size_t size, used;
     void *scratch[DS_KSLOTS];
     size_t room[DS_KSLOTS];
+    char *numbers;       /* of work that is captured: DS_DEVICE_NUMBERS bytes */
     char *pinned, *ring; /* two copies of the same */
     size_t ring_used;
     rt_staged staged[RT_STAGED];
@@ -114,7 +131,7 @@ typedef struct rt_mem {
     uint64_t sent, awaited; /* pieces so far; those that what is queued next comes after */
 } rt_mem;
 
-/* Of an open device: the ring, and the workspace of products. */
+/* Of an open device: the ring, numbers, and the workspace of products. */
 int rt_mem_open(dev_rt *rt, void **workspace, ds_err *err);
 void rt_mem_close(dev_rt *rt);
 
@@ -135,6 +152,15 @@ int rt_reserve(dev_rt *rt, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err
 #define RT_RING DS_DEVICE_RING
 #endif
 int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err);
+/* Numbers that are made of the host's: `make` writes all `bytes` of them. In captured work that is
+ * done for every launch, so it depends on nothing else. */
+typedef struct rt_made {
+    int (*make)(void *to, const struct rt_made *m, ds_err *err);
+    const void *from;
+    size_t from_bytes, bytes;
+    int64_t how[2]; /* what make has to know */
+} rt_made;
+int rt_stage_made(dev_rt *rt, void **dev, const rt_made *m, ds_err *err);
 /* What will be staged soon is sent now, where there is room. Nothing that is queued waits for it
  * before it is staged. */
 int rt_ahead(dev_rt *rt, const void *host, size_t bytes, ds_err *err);
@@ -142,5 +168,32 @@ int rt_ahead(dev_rt *rt, const void *host, size_t bytes, ds_err *err);
 /* Scratch that stays and, where nothing was reserved, grows: valid until the next call with the
  * same slot. */
 int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err);
+
+/* ---- work that is captured, as kernels.h has it: rtgraph.cc ---- */
+
+typedef struct rt_graphs rt_graphs;
+/* Launches are as large as so many sequences may need: up to the next power of two. */
+static inline int32_t rt_seqs_room(int32_t n)
+{
+    int32_t room = 1;
+
+    while (room < n)
+        room *= 2;
+    return room;
+}
+rt_graphs **rt_graphs_of(dev_rt *rt);
+int rt_graphs_open(dev_rt *rt, ds_err *err);
+void rt_graphs_close(dev_rt *rt); /* once nothing is queued */
+int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool *done, ds_err *err);
+int rt_work_end(dev_rt *rt, bool whole, ds_err *err);
+void rt_work_forget(dev_rt *rt, const void *of);
+void rt_worked(dev_rt *rt, int64_t *captured, int64_t *launched);
+
+/* Of the work under way: the piece of its numbers that this memory lies in; NULL: in none. */
+const ds_kpiece *rt_work_piece(const dev_rt *rt, const void *host, size_t bytes);
+/* While it is captured: where these numbers, or those that are made, will be at each launch. */
+bool rt_capturing(const dev_rt *rt);
+int rt_work_place(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err);
+int rt_work_place_made(dev_rt *rt, void **dev, const rt_made *m, ds_err *err);
 
 #endif

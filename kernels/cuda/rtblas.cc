@@ -41,13 +41,6 @@ struct rt_blas {
             return ds_fail(err, DS_FAIL, "cuda: %s: %s", what, cublasLtGetStatusString(status_));  \
     } while (0)
 
-#define TRY_RT(x)                                                                                  \
-    do {                                                                                           \
-        const int rc_ = (x);                                                                       \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
-
 int rt_blas_open(dev_rt *rt, void *workspace, ds_err *err)
 {
     rt_blas *b = new (std::nothrow) rt_blas();

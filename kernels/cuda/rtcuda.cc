@@ -20,27 +20,14 @@ struct dev_rt {
     int processors;
     rt_mem mem;
     rt_peers *peers;
+    rt_graphs *graphs;
 };
 
-static int fail_cuda(ds_err *err, cudaError_t status, const char *what)
+int rt_failed(cudaError_t status, const char *what, ds_err *err)
 {
     return ds_fail(err, status == cudaErrorMemoryAllocation ? DS_NOMEM : DS_FAIL, "cuda: %s: %s",
                    what, cudaGetErrorString(status));
 }
-
-#define CUDA(call, what)                                                                           \
-    do {                                                                                           \
-        const cudaError_t status_ = (call);                                                        \
-        if (status_ != cudaSuccess)                                                                \
-            return fail_cuda(err, status_, what);                                                  \
-    } while (0)
-
-#define TRY_RT(x)                                                                                  \
-    do {                                                                                           \
-        const int rc_ = (x);                                                                       \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
 
 /* Which device a thread's calls go to is the thread's: that of the one that opened it need not be
  * that of the one that uses it now. */
@@ -78,6 +65,7 @@ static int start(dev_rt *rt, int index, ds_err *err)
     CUDA(cudaStreamCreateWithFlags(&rt->copies, cudaStreamNonBlocking), "a stream");
     CUDA(cudaEventCreateWithFlags(&rt->arrived, cudaEventDisableTiming), "an event");
     TRY_RT(rt_mem_open(rt, &workspace, err));
+    TRY_RT(rt_graphs_open(rt, err));
     return rt_blas_open(rt, workspace, err);
 }
 
@@ -102,6 +90,7 @@ void rt_close(dev_rt *rt)
         if (s)
             cudaStreamSynchronize(s);
     rt_peers_leave(rt);
+    rt_graphs_close(rt);
     rt_blas_close(rt);
     rt_mem_close(rt);
     if (rt->arrived)
@@ -148,6 +137,11 @@ rt_blas **rt_blas_of(dev_rt *rt)
     return &rt->blas;
 }
 
+rt_graphs **rt_graphs_of(dev_rt *rt)
+{
+    return &rt->graphs;
+}
+
 void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total)
 {
     size_t f = 0, t = 0;
@@ -169,7 +163,7 @@ int rt_system_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
         return 0;
     cudaGetLastError(); /* it would be reported again */
     if (status != cudaErrorMemoryAllocation)
-        return fail_cuda(err, status, "memory");
+        return rt_failed(status, "memory", err);
     rt_system_memory(rt, &free, &total);
     return ds_fail(err, DS_NOMEM,
                    "cuda: %.1f MB are not there: %.1f of %.1f GB are free; dstrain plan shows what "

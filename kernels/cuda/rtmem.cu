@@ -4,13 +4,6 @@
 
 #include <cstdlib>
 
-#define TRY_RT(x)                                                                                  \
-    do {                                                                                           \
-        const int rc_ = (x);                                                                       \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
-
 /* ---- pieces ---- */
 
 static int ask(dev_rt *rt, void **p, size_t bytes, ds_err *err)
@@ -54,6 +47,8 @@ int rt_mem_open(dev_rt *rt, void **workspace, ds_err *err)
     void *p;
 
     TRY_RT(ask(rt, workspace, DS_DEVICE_WORKSPACE, err));
+    TRY_RT(ask(rt, &p, DS_DEVICE_NUMBERS, err));
+    m->numbers = static_cast<char *>(p);
     TRY_RT(ask(rt, &p, DS_DEVICE_RING, err));
     m->ring = static_cast<char *>(p);
     TRY_RT(rt_host_alloc(rt, &p, RT_RING, err));
@@ -170,7 +165,7 @@ static int send(dev_rt *rt, const rt_staged **out, const void *host, size_t byte
     return 0;
 }
 
-int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err)
+static int stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err)
 {
     rt_mem *m = rt_mem_of(rt);
     const size_t need = ds_device_room(bytes);
@@ -191,6 +186,32 @@ int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err
     }
     *dev = m->ring + s->at;
     return 0;
+}
+
+/* Numbers of the work under way are staged in the pieces in which they will be sent ahead. */
+int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err)
+{
+    const ds_kpiece *whole = rt_work_piece(rt, host, bytes);
+
+    if (rt_capturing(rt))
+        return rt_work_place(rt, dev, host, bytes, err);
+    if (!whole)
+        return stage(rt, dev, host, bytes, err);
+    TRY_RT(stage(rt, dev, whole->p, whole->bytes, err));
+    *dev = static_cast<char *>(*dev) +
+           (static_cast<const char *>(host) - static_cast<const char *>(whole->p));
+    return 0;
+}
+
+int rt_stage_made(dev_rt *rt, void **dev, const rt_made *m, ds_err *err)
+{
+    if (rt_capturing(rt))
+        return rt_work_place_made(rt, dev, m, err);
+    void *host = malloc(m->bytes ? m->bytes : 1);
+    int rc = host ? m->make(host, m, err) : ds_fail_nomem(err);
+    rc = rc ? rc : stage(rt, dev, host, m->bytes, err);
+    free(host);
+    return rc;
 }
 
 int rt_ahead(dev_rt *rt, const void *host, size_t bytes, ds_err *err)

@@ -30,17 +30,25 @@ static inline bool threads_are_watched(void)
 #endif
 }
 
-static inline int open_both(void **state)
+static inline ds_kernels *open_device(void)
 {
     const char *device = getenv("DS_TEST_DEVICE");
+    ds_kernels *k = NULL;
+    ds_err err = {0};
+
+    real = device && *device;
+    ok(real ? ds_kernels_open(&k, device, 0, &err) : ds_cuda_open(&k, DS_KERNELS_ABI, 0, &err),
+       &err, "the device's backend");
+    return k;
+}
+
+static inline int open_both(void **state)
+{
     ds_err err = {0};
 
     (void)state;
-    real = device && *device;
     ok(ds_kernels_cpu(&K[0], 2, NULL, &err), &err, "the CPU's backend");
-    ok(real ? ds_kernels_open(&K[1], device, 0, &err)
-            : ds_cuda_open(&K[1], DS_KERNELS_ABI, 0, &err),
-       &err, "the device's backend");
+    K[1] = open_device();
     return 0;
 }
 

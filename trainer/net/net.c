@@ -445,6 +445,7 @@ static int merge_one(ds_net *n, linear *l, ds_err *err)
 
 int ds_net_merge_lora(ds_net *n, ds_err *err)
 {
+    ds_params_changed(&n->params);
     TRY(dora_refresh(n, err));
     for (int32_t i = 0; i < n->c.layers; i++) {
         linear *l;

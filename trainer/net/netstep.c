@@ -273,23 +273,68 @@ static int queue_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, bool 
     return grads && low < 0 ? embed_back(n, b, ids, dh, err) : 0;
 }
 
+/* The numbers of a batch, in this order in every step. */
+enum { IDS, POS, TARGET, WEIGHT, CU, STEP, NUMBERS };
+
+static void numbers_of(ds_kpiece p[NUMBERS], const ds_netbatch *b, const int32_t *ids,
+                       const ds_kstep *step)
+{
+    const size_t t = (size_t)b->t;
+
+    p[IDS] = (ds_kpiece){ids, t * sizeof *ids};
+    p[POS] = (ds_kpiece){b->pos, t * sizeof *b->pos};
+    p[TARGET] = (ds_kpiece){b->target, t * sizeof *b->target};
+    p[WEIGHT] = (ds_kpiece){b->weight, t * sizeof *b->weight};
+    p[CU] = (ds_kpiece){b->seqs.cu, ((size_t)b->seqs.n + 1) * sizeof *b->seqs.cu};
+    p[STEP] = (ds_kpiece){step, sizeof *step};
+}
+
 /* What the next batch will ask for. Ids of virtual tokens become others first. */
 static int send_ahead(const ds_net *n, const ds_netbatch *b, ds_err *err)
 {
-    ds_kernels *k = n->k;
-    const size_t rows = (size_t)loss_rows(n), t = b ? (size_t)b->t : 0;
+    ds_kpiece p[NUMBERS];
 
-    if (!k->ahead || !t)
+    if (!n->k->ahead || !b || b->t <= 0)
         return 0;
-    if (!n->prompt)
-        TRY(k->ahead(k, b->ids, t * sizeof *b->ids, err));
-    TRY(k->ahead(k, b->pos, t * sizeof *b->pos, err));
-    for (size_t i = 0; i < t; i += rows) {
-        const size_t m = t - i < rows ? t - i : rows;
-        TRY(k->ahead(k, b->target + i, m * sizeof *b->target, err));
-        TRY(k->ahead(k, b->weight + i, m * sizeof *b->weight, err));
-    }
+    numbers_of(p, b, b->ids, &n->step);
+    for (int i = n->prompt ? POS : IDS; i <= WEIGHT; i++)
+        TRY(n->k->ahead(n->k, p[i].p, p[i].bytes, err));
     return 0;
+}
+
+/* A step is the same work whatever its batch holds, unless experts are chosen, which the host does,
+ * or there are virtual tokens, which are embedded one by one. */
+static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum ds_recompute r)
+{
+    const uint32_t how = (uint32_t)r << 4 | (uint32_t)(b->first_token % 4) << 2 |
+                         (uint32_t)n->k->unlisted << 1 | (uint32_t)grads;
+
+    return (ds_kwork){.of = &n->params,
+                      .t = b->t,
+                      .seqs = b->seqs.n,
+                      .how = how,
+                      .varies = n->prompt || n->c.experts > 0};
+}
+
+static int work_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, bool grads,
+                     enum ds_recompute r, float *loss, ds_err *err)
+{
+    ds_kwork w = work_of(n, b, grads, r);
+    ds_kpiece numbers[NUMBERS];
+    ds_kernels *k = n->k;
+    bool done = false;
+
+    if (!k->work_begin)
+        return queue_step(n, b, ids, grads, r, loss, err);
+    numbers_of(numbers, b, ids, &n->step);
+    w.numbers = numbers;
+    w.n = NUMBERS;
+    TRY(k->work_begin(k, &w, &done, err));
+    if (done)
+        return 0;
+    const int rc = queue_step(n, b, ids, grads, r, loss, err);
+    const int end = k->work_end(k, rc == 0, err);
+    return rc ? rc : end;
 }
 
 int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
@@ -305,7 +350,7 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum d
     n->step.scale = (double)scale;
     rc = net_ids(n, b, &ids, err);
     rc = rc ? rc : arena_get(n, &dev, (size_t)b->t * 4, err);
-    rc = rc ? rc : queue_step(n, b, ids, grads, r, dev, err);
+    rc = rc ? rc : work_step(n, b, ids, grads, r, dev, err);
     rc = rc ? rc : send_ahead(n, b->next, err);
     rc = rc ? rc : n->k->download(n->k, loss, dev, (size_t)b->t * 4, err);
     rc = rc ? rc : n->k->sync(n->k, err);

@@ -95,8 +95,15 @@ int ds_params_add(ds_params *s, ds_param **out, const char *name, int64_t rows, 
     return s->k->alloc(s->k, &p->w, count * ds_kfmt_size(f), err);
 }
 
+void ds_params_changed(ds_params *s)
+{
+    if (s->k && s->k->work_forget)
+        s->k->work_forget(s->k, s);
+}
+
 void ds_params_fini(ds_params *s)
 {
+    ds_params_changed(s);
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];
         void *mem[] = {p->w, p->master, p->m, p->v, p->m8, p->v8, p->mscale, p->vscale};
@@ -280,6 +287,8 @@ static size_t gradient_room(const ds_param *p)
 int ds_params_gradients(ds_params *s, ds_err *err)
 {
     size_t n = 0;
+
+    ds_params_changed(s);
 
     for (size_t i = 0; i < s->n; i++)
         n += gradient_room(s->p[i]);

@@ -65,6 +65,10 @@ int ds_param_get(const ds_params *s, const ds_param *p, float **out, ds_err *err
 int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err);
 /* Marks it trained. */
 int ds_param_train(ds_params *s, ds_param *p, ds_err *err);
+/* Where they lie, or what is done with them, is to change: what the backend remembers of steps
+ * goes.
+ */
+void ds_params_changed(ds_params *s);
 /* Gradients, zero, of all that are marked: again after more were. */
 #define DS_PARAM_STEP ((size_t)64)
 int ds_params_gradients(ds_params *s, ds_err *err);

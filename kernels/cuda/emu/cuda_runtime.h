@@ -7,7 +7,12 @@
  * CUDA promises beyond that for pageable memory is not relied on.
  *
  * Arguments are checked as CUDA documents them: ranges, limits of a launch, shared memory that was
- * not asked for, streams of another device than the thread's. Memory begins as NaN.
+ * not asked for, streams of another device than the thread's, pointers of a kernel that lead to the
+ * host. Memory begins as NaN.
+ *
+ * A stream that is captured does nothing: launches, copies and memory set are recorded with their
+ * arguments as they are then, one after the other, and done at each launch of the graph. What CUDA
+ * refuses meanwhile (waiting for the stream, memory, events from outside) spoils the capture.
  *
  * DS_EMU_SEED: of what is drawn. DS_EMU_MEMORY: bytes that a device has. DS_EMU_FAIL=N: call number
  * N fails. DS_EMU_STRICT: what was not given back at the end of the process is named, and ends it.
@@ -27,9 +32,17 @@ enum cudaError_t {
     cudaErrorInvalidConfiguration = 9,
     cudaErrorInvalidDevice = 101,
     cudaErrorInvalidResourceHandle = 400,
+    cudaErrorIllegalState = 401,
+    cudaErrorStreamCaptureUnsupported = 900,
+    cudaErrorStreamCaptureInvalidated = 901,
     cudaErrorUnknown = 999
 };
-enum cudaMemcpyKind { cudaMemcpyHostToDevice = 1, cudaMemcpyDeviceToHost = 2 };
+enum cudaMemcpyKind {
+    cudaMemcpyHostToDevice = 1,
+    cudaMemcpyDeviceToHost = 2,
+    cudaMemcpyDeviceToDevice = 3
+};
+enum cudaStreamCaptureMode { cudaStreamCaptureModeThreadLocal = 1 };
 enum cudaFuncAttribute { cudaFuncAttributeMaxDynamicSharedMemorySize = 8 };
 #define cudaStreamNonBlocking 1u
 #define cudaEventDisableTiming 2u
@@ -44,6 +57,8 @@ struct CUstream_st {
 };
 typedef CUstream_st *cudaStream_t;
 typedef struct CUevent_st *cudaEvent_t;
+typedef struct CUgraph_st *cudaGraph_t;
+typedef struct CUgraphExec_st *cudaGraphExec_t;
 
 struct cudaDeviceProp {
     char name[256];
@@ -74,6 +89,14 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s);
 cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpyKind kind,
                             cudaStream_t s);
 cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t s);
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode mode);
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *graph);
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph,
+                                 unsigned long long flags);
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s);
+cudaError_t cudaGraphDestroy(cudaGraph_t graph);
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec);
 
 namespace emu {
 cudaError_t set_shared(const void *kernel, cudaFuncAttribute what, int bytes);

@@ -19,6 +19,7 @@
 #include <cstring>
 #include <functional>
 #include <tuple>
+#include <type_traits>
 #include <vector>
 
 struct dim3 {
@@ -87,10 +88,17 @@ void device_fill(void *dst, int value, size_t bytes);
                       emu::call_of(kernel, __VA_ARGS__))
 
 namespace emu {
+void lead_there(const void *p); /* to the device's memory, or nowhere; else the run ends */
+template <class T> static inline void check_argument(const T &a)
+{
+    if constexpr (std::is_pointer_v<T>)
+        lead_there(a);
+}
 /* The kernel with its arguments as they are now. */
 template <class... P, class... A>
 static inline std::function<void()> call_of(void (*kernel)(P...), A... a)
 {
+    (check_argument<P>(a), ...);
     return [kernel, with = std::tuple<P...>(a...)] { std::apply(kernel, with); };
 }
 } // namespace emu

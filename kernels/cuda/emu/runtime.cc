@@ -14,6 +14,13 @@
 
 #include "emuhooks.h"
 
+struct CUgraph_st {
+    std::vector<std::function<void()>> nodes; /* in order */
+};
+struct CUgraphExec_st {
+    std::vector<std::function<void()>> nodes;
+};
+
 namespace {
 constexpr int DEVICES = 16; /* each process takes one, by a number of its own */
 constexpr size_t SMALL_SHARED = 48 << 10, LARGE_SHARED = 227 << 10;
@@ -33,6 +40,8 @@ struct work {
 struct stream final : CUstream_st {
     int device = 0;
     std::deque<work> queue;
+    CUgraph_st *recording = nullptr; /* while it is captured */
+    bool spoiled = false;            /* the capture is */
 
     void add(std::function<void()> w) override;
     void finish() override;
@@ -43,6 +52,7 @@ struct state {
     std::map<const unsigned char *, size_t> device, host; /* pieces that are given out */
     std::map<const void *, size_t> shared;                /* that was asked for, of kernels */
     std::map<std::string, int> held;
+    stream *captured = nullptr; /* there is one thread, and it captures one at a time */
     cudaError_t last = cudaSuccess;
     long calls = 0, fails_at = 0;
     bool said_when = false;
@@ -133,8 +143,19 @@ void finish_all(const stream *s)
             die("streams wait for each other");
 }
 
+/* What is refused while anything is captured. */
+cudaError_t refused()
+{
+    all_state()->captured->spoiled = true;
+    return ended(cudaErrorStreamCaptureUnsupported);
+}
+
 void push(stream *s, work w)
 {
+    if (s->recording) {
+        s->recording->nodes.push_back(std::move(w.run));
+        return;
+    }
     s->queue.push_back(std::move(w));
     while (emu::draw() % 8 == 0 && step())
         ;
@@ -220,6 +241,11 @@ bool emu::on_device(const void *p, size_t bytes)
 {
     return inside(all_state()->device, p, bytes);
 }
+void emu::lead_there(const void *p)
+{
+    if (p && !on_device(p, 0))
+        die("a kernel's argument leads to the host's memory");
+}
 void emu::counted(const char *what, int change)
 {
     all_state()->held[what] += change;
@@ -282,6 +308,12 @@ const char *cudaGetErrorString(cudaError_t status)
         return "invalid device ordinal";
     case cudaErrorInvalidResourceHandle:
         return "invalid resource handle";
+    case cudaErrorIllegalState:
+        return "the operation cannot be performed in the present state";
+    case cudaErrorStreamCaptureUnsupported:
+        return "operation not permitted when stream is capturing";
+    case cudaErrorStreamCaptureInvalidated:
+        return "operation failed due to a previous error during capture";
     default:
         return "the emulated device was told to fail";
     }
@@ -313,6 +345,8 @@ cudaError_t cudaMalloc(void **p, size_t bytes)
 
     if (emu::told_to_fail())
         return ended(cudaErrorUnknown);
+    if (s->captured)
+        return refused();
     void *got = s->taken <= total && bytes <= total - s->taken ? emu::device_alloc(bytes) : nullptr;
     if (!got)
         return ended(cudaErrorMemoryAllocation);
@@ -330,6 +364,8 @@ cudaError_t cudaFree(void *p)
 
     if (!p)
         return cudaSuccess;
+    if (s->captured)
+        return refused();
     finish_all(nullptr);
     const auto at = s->device.find(static_cast<unsigned char *>(p));
     if (at == s->device.end())
@@ -344,6 +380,8 @@ cudaError_t cudaMallocHost(void **p, size_t bytes)
 {
     if (emu::told_to_fail())
         return ended(cudaErrorUnknown);
+    if (all_state()->captured)
+        return refused();
     *p = std::malloc(bytes);
     if (!*p)
         return ended(cudaErrorMemoryAllocation);
@@ -395,6 +433,8 @@ cudaError_t cudaStreamDestroy(cudaStream_t s)
 /* Where it fails nothing is on its way either: memory of the host may be gone. */
 cudaError_t cudaStreamSynchronize(cudaStream_t s)
 {
+    if (s && s == all_state()->captured)
+        return refused();
     finish_all(static_cast<stream *>(s));
     STREAM(mine, s);
     return mine->queue.empty() ? cudaSuccess : ended(cudaErrorUnknown);
@@ -416,6 +456,8 @@ cudaError_t cudaEventDestroy(cudaEvent_t e)
 cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 {
     STREAM(mine, s);
+    if (mine->recording)
+        return refused();
     const std::shared_ptr<reached> at = e->at;
     const uint64_t turn = ++at->last;
 
@@ -425,6 +467,8 @@ cudaError_t cudaEventRecord(cudaEvent_t e, cudaStream_t s)
 cudaError_t cudaStreamWaitEvent(cudaStream_t s, cudaEvent_t e, unsigned)
 {
     STREAM(mine, s);
+    if (mine->recording)
+        return refused();
     push(mine, work{nullptr, e->at, e->at->last});
     return cudaSuccess;
 }
@@ -433,13 +477,13 @@ cudaError_t cudaMemcpyAsync(void *dst, const void *src, size_t bytes, cudaMemcpy
                             cudaStream_t s)
 {
     STREAM(mine, s);
-    const bool there = kind == cudaMemcpyHostToDevice;
+    const bool from = kind != cudaMemcpyHostToDevice, to = kind != cudaMemcpyDeviceToHost;
 
     if (bytes == 0)
         return cudaSuccess;
-    if (!emu::on_device(there ? dst : src, bytes) || emu::on_device(there ? src : dst, 1))
+    if (emu::on_device(dst, to ? bytes : 1) != to || emu::on_device(src, from ? bytes : 1) != from)
         return ended(cudaErrorInvalidValue);
-    if (!there)
+    if (!to)
         std::memset(dst, 0xff, bytes);
     mine->add([=] { emu::device_copy(dst, src, bytes); });
     return cudaSuccess;
@@ -452,6 +496,74 @@ cudaError_t cudaMemsetAsync(void *p, int value, size_t bytes, cudaStream_t s)
     if (!emu::on_device(p, bytes))
         return ended(cudaErrorInvalidValue);
     mine->add([=] { emu::device_fill(p, value, bytes); });
+    return cudaSuccess;
+}
+
+/* ---- graphs ---- */
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t s, cudaStreamCaptureMode mode)
+{
+    STREAM(mine, s);
+    if (mode != cudaStreamCaptureModeThreadLocal)
+        return ended(cudaErrorInvalidValue);
+    if (all_state()->captured)
+        return ended(cudaErrorIllegalState);
+    mine->recording = new CUgraph_st();
+    mine->spoiled = false;
+    all_state()->captured = mine;
+    emu::counted("graphs", 1);
+    return cudaSuccess;
+}
+/* However it ends, the stream is captured no more. */
+cudaError_t cudaStreamEndCapture(cudaStream_t s, cudaGraph_t *graph)
+{
+    stream *mine = nullptr, *captured = all_state()->captured;
+    cudaError_t status = stream_of(&mine, s);
+
+    *graph = nullptr;
+    if (!captured)
+        return ended(cudaErrorIllegalState);
+    if (status == cudaSuccess && mine != captured)
+        status = cudaErrorIllegalState;
+    else if (captured->spoiled)
+        status = cudaErrorStreamCaptureInvalidated;
+    if (status == cudaSuccess)
+        *graph = captured->recording;
+    else
+        cudaGraphDestroy(captured->recording);
+    captured->recording = nullptr;
+    all_state()->captured = nullptr;
+    return ended(status);
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsigned long long flags)
+{
+    if (emu::told_to_fail())
+        return ended(cudaErrorUnknown);
+    if (!graph || flags != 0)
+        return ended(cudaErrorInvalidValue);
+    *exec = new CUgraphExec_st{graph->nodes};
+    emu::counted("executable graphs", 1);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t exec, cudaStream_t s)
+{
+    STREAM(mine, s);
+    if (!exec)
+        return ended(cudaErrorInvalidValue);
+    for (const std::function<void()> &node : exec->nodes)
+        push(mine, work{node, nullptr, 0});
+    return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph)
+{
+    delete graph;
+    emu::counted("graphs", -1);
+    return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
+{
+    delete exec;
+    emu::counted("executable graphs", -1);
     return cudaSuccess;
 }
 
