@@ -38,6 +38,7 @@ typedef struct asked {
     train_use use;
     const char *data, *store, *column, *mask;
     int64_t seq_len, rows;
+    int graphs;
     bool json;
 } asked;
 
@@ -55,6 +56,7 @@ static int eval(const asked *a, ds_err *err)
     start = seconds();
     if (!rc) {
         const int32_t most = ds_net_conf(net)->max_pos;
+        k->eager = a->graphs;
         const ds_eval_conf c = {.seq_len = (uint32_t)(a->seq_len < most ? a->seq_len : most),
                                 .stretches = (uint64_t)a->rows,
                                 .together = TOGETHER};
@@ -96,6 +98,7 @@ static int run(int argc, char **argv)
         OPT_INT(0, "stretches", a.rows, "N", 0, INT64_MAX, "look at the first N only; default all"),
         TRAIN_DTYPE(a.use.format),
         TRAIN_DEVICE(a.use.device),
+        TRAIN_GRAPHS(a.graphs),
         TRAIN_THREADS(a.use.threads),
         TRAIN_JSON(a.json),
         OPT_END};

@@ -233,16 +233,20 @@ static void say_times(shown *s, const ds_run_times *t)
 /* What was taken of a device, and what had been planned. */
 static void say_device(shown *s, const ds_trainer *t)
 {
-    char line[256];
+    int64_t captured, launched;
+    char line[320];
     ds_kmem m;
 
     t->k->memory(t->k, &m);
     if (!m.total)
         return;
+    t->k->worked(t->k, &captured, &launched);
     snprintf(line, sizeof line,
              "{\"type\":\"device\",\"peak_bytes\":%" PRId64 ",\"planned_bytes\":%" PRId64
-             ",\"asked_in_steps\":%" PRId64 ",\"total_bytes\":%" PRId64 ",\"joined\":%s}\n",
-             m.peak, t->planned, m.allocations - t->asked, m.total, t->peers ? "true" : "false");
+             ",\"asked_in_steps\":%" PRId64 ",\"total_bytes\":%" PRId64 ",\"joined\":%s"
+             ",\"graphs\":%" PRId64 ",\"graph_launches\":%" PRId64 "}\n",
+             m.peak, t->planned, m.allocations - t->asked, m.total, t->peers ? "true" : "false",
+             captured, launched);
     put_line(s, line);
     ds_info("at most %.1f MB of the device's %.1f", (double)m.peak / 1e6, (double)m.total / 1e6);
 }

@@ -21,7 +21,7 @@ static struct {
     int64_t steps, epochs, accumulate, seed, every, warmup, window, threads, data_threads, keep,
         keep_every, eval_every, eval_batches, patience, spike_window;
     double lr, min_lr, alpha, lr_ratio, beta1, beta2, eps, decay, clip, min_delta, spike_factor;
-    int method, schedule, longer, on_spike;
+    int method, schedule, longer, on_spike, graphs;
     bool rslora, abandon, json, quiet;
     uint64_t *shares;
 } o = {.s = TRAIN_SHAPE,
@@ -115,6 +115,7 @@ static const ds_opt OPTIONS[] = {
     OPT_REAL(0, "spike-factor", o.spike_factor, "X",
              "deviations above their median that make a spike; default 8"),
     TRAIN_DEVICE(o.s.device),
+    TRAIN_GRAPHS(o.graphs),
     TRAIN_THREADS(o.threads),
     TRAIN_JSON(o.json),
     TRAIN_QUIET(o.quiet),
@@ -263,6 +264,7 @@ static ds_trainconf told(void)
         .auto_recompute = again < 0,
         .abandon = o.abandon,
         .device = o.s.device,
+        .eager = o.graphs,
         .threads = (int)o.threads,
         .data_threads = (int)o.data_threads,
         .optim = {o.lr, o.min_lr, (enum ds_schedule)o.schedule, (uint64_t)o.warmup, 0, o.beta1,

@@ -91,6 +91,7 @@ static int run(int argc, char **argv)
     ds_replay_conf c = {0};
     ds_opt_list data = {0};
     int64_t from = 0, threads = 0;
+    int graphs = 0;
     bool json = false;
     const ds_opt opts[] = {
         OPT_INT(0, "from", from, "STEP", 0, INT32_MAX,
@@ -101,6 +102,7 @@ static int run(int argc, char **argv)
         OPT_LIST(0, "data", data, "FILE.dsr", "where a dataset that was a file is now"),
         TRAIN_STORE(c.store),
         TRAIN_DEVICE(c.device),
+        TRAIN_GRAPHS(graphs),
         TRAIN_THREADS(threads),
         TRAIN_JSON(json),
         OPT_END};
@@ -118,6 +120,7 @@ static int run(int argc, char **argv)
         checkpoint[len - 1] = '\0';
     c.checkpoint = checkpoint;
     c.from = (uint64_t)from;
+    c.eager = graphs;
     c.threads = (int)threads;
     c.data = data.v;
     c.ndata = data.n;

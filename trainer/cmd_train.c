@@ -7,6 +7,7 @@
 #include "adapter.h"
 #include "plugin.h"
 
+const char *const TRAIN_GRAPHS_HOW[] = {"on", "off", NULL};
 const char *const TRAIN_FORMATS[] = {"f32", "bf16", NULL};
 const char *const TRAIN_OPTIMS[] = {"adamw", "adamw8bit", NULL};
 const char *const TRAIN_ROUNDINGS[] = {"nearest", "stochastic", NULL};

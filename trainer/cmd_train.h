@@ -27,6 +27,11 @@
 #define TRAIN_DEVICE(v)                                                                            \
     OPT_STR(0, "device", v, "cpu|cuda|cuda:N",                                                     \
             "where the arithmetic is done; default cpu; each has bits of its own")
+extern const char *const TRAIN_GRAPHS_HOW[]; /* on, off */
+#define TRAIN_GRAPHS(v)                                                                            \
+    OPT_CHOICE(0, "graphs", v, "on|off", TRAIN_GRAPHS_HOW,                                         \
+               "on a GPU, steps of a shape that comes again are captured and launched as one: on " \
+               "(default) or off; changes no bit")
 extern const char *const TRAIN_FORMATS[]; /* names, in the order of enum ds_kfmt */
 #define TRAIN_DTYPE(v)                                                                             \
     OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS, "f32 (default), or bf16 with f32 sums")

@@ -241,6 +241,7 @@ static int replay_run(replay *p, ds_err *err)
                       .longer = r->longer,
                       .auto_recompute = true,
                       .device = p->c->device,
+                      .eager = p->c->eager,
                       .threads = p->c->threads,
                       .checkpoint_every = p->every ? p->every : r->steps};
     const char **targets = NULL, **masks = NULL;

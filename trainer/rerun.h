@@ -13,6 +13,7 @@ typedef struct ds_replay_conf {
     size_t ndata;
     const char *scratch; /* folder for what is computed, made and removed by the caller */
     const char *device;  /* NULL: the CPU */
+    bool eager;          /* there: no step is captured */
     int threads;
     bool quiet;
 } ds_replay_conf;

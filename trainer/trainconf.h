@@ -46,6 +46,7 @@ typedef struct ds_trainconf {
     bool auto_recompute; /* until ds_trainer_open has chosen: the least that fits */
     bool abandon;        /* set aside what came after the checkpoint that is gone on from */
     const char *device; /* kernels' plugin.h; NULL: the CPU. Not described: a checkpoint tells it */
+    bool eager;         /* on a device no step is captured */
     int threads;
     int data_threads; /* that fetch, at most; 0: as the loader has it */
     ds_optim_conf optim;

@@ -255,7 +255,9 @@ static int describe(ds_trainer *t, ds_err *err)
                       "\"recompute\":\"%s\"",
                       t->k->name, t->k->detail, __VERSION__, ds_recompute_name(c->recompute)))
         rc = ds_fail_nomem(err);
-    if (!rc && !splits_freely(t->k) && ds_buf_printf(&env, ",\"rows\":%" PRIu64, c->batch))
+    if (!rc && !splits_freely(t->k) &&
+        ds_buf_printf(&env, ",\"rows\":%" PRIu64 ",\"graphs\":%s", c->batch,
+                      c->eager ? "false" : "true"))
         rc = ds_fail_nomem(err);
     if (!rc && t->ranks->size > 1 && ds_buf_printf(&env, ",\"processes\":%d", t->ranks->size))
         rc = ds_fail_nomem(err);
@@ -369,7 +371,9 @@ static int open_kernels(ds_trainer *t, ds_err *err)
         snprintf(own, sizeof own, "cuda:%d", shown_one() ? 0 : t->ranks->local);
         device = own;
     }
-    return ds_kernels_open(&t->k, device, t->c.threads, err);
+    TRY(ds_kernels_open(&t->k, device, t->c.threads, err));
+    t->k->eager = t->c.eager;
+    return 0;
 }
 
 /* Devices of several processes give each other gradients and weights themselves where all of them

@@ -53,11 +53,11 @@ print(json.dumps({"rate": batch * seq / min(times[1:]), "peak": peak}))
 """
 
 
-def ours(binary, a, method, dtype, out):
-    run = os.path.join(out, method + dtype)
+def ours(binary, a, method, dtype, out, *more):
+    run = os.path.join(out, "".join((method, dtype) + more))
     child = subprocess.Popen([binary, "finetune", "--model", a.base, "--data", a.data, "--method", method, "--batch", str(a.batch),
                               "--seq-len", str(a.seq_len), "--steps", str(a.steps + 1), "--dtype", dtype, "--device", a.device,
-                              "-j", str(a.threads), "-q", "-o", run], stdout=subprocess.DEVNULL)
+                              "-j", str(a.threads), "-q", "-o", run, *more], stdout=subprocess.DEVNULL)
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -100,6 +100,9 @@ def compare(a, binary, method, dtype, out):
     print("%-5s %-5s tokens/s %8.0f   peak memory %6.0f MB" % (method, dtype, rate, peak / 1e6), flush=True)
     print("            of a step: forward and back %.1f %%, optimizer %.1f, waiting for data %.2f, ledger %.3f" % (
         100 * parts["compute"], 100 * parts["optimizer"], 100 * parts["waited"], 100 * parts["ledger"]), flush=True)
+    if a.device == "cuda":
+        apart = ours(binary, a, method, dtype, out, "--graphs", "off")[0]
+        print("            without graphs %8.0f: %.2f x" % (apart, rate / apart), flush=True)
     for name in peers_of(a.device, method, dtype):
         theirs, why = peer(a, method, name)
         if why:

@@ -103,6 +103,26 @@ of_device() {
     done
 }
 
+@test "a run has the same bits with graphs and without, and tells how often steps were captured and launched" {
+    setup_device
+    for how in "lora --dropout 0.1 --recompute mlp" "full --dtype bf16 --optim adamw8bit"; do
+        on_device one --method $how --graphs on --eval-data "$F/test.dsr" --eval-every 2
+        on_device two --method $how --graphs off --eval-data "$F/test.dsr" --eval-every 2
+        [ "$(sum_of one)" = "$(sum_of two)" ]
+        grep '"type":"device"' one/metrics.jsonl two/metrics.jsonl
+        [ "$(of_device one graphs)" -ge 1 ]
+        [ "$(of_device one graph_launches)" -ge 4 ]
+        [ "$(of_device two graphs) $(of_device two graph_launches)" = "0 0" ]
+        grep -q '"graphs":true' one/step-000003/lineage.json
+        grep -q '"graphs":false' two/step-000003/lineage.json
+        dstrain replay one/step-000003 --store "$F" --model "$F/base" --device cuda --graphs off
+        rm -r one two
+    done
+    a=$(dstrain eval --json --model "$F/base" --data "$F/test.dsr" --seq-len 24 --device cuda | sed 's/,"seconds.*//')
+    b=$(dstrain eval --json --model "$F/base" --data "$F/test.dsr" --seq-len 24 --device cuda --graphs off | sed 's/,"seconds.*//')
+    [ "$a" = "$b" ]
+}
+
 @test "a device without room is refused before anything is there, with the plan's numbers" {
     setup_device
     [ -z "${DS_TEST_DEVICE:-}" ] || skip "of the emulated device"

@@ -2,10 +2,10 @@
 # check.sh BUILD - the CUDA backend on a real device, in some minutes. The last line is "N passed, N failed".
 #
 # Each function and the whole network beside the CPU's (the programs that run under emulation elsewhere); whole runs by dstrain;
-# a larger one in bf16 on tensor cores, three times to the same bits, replayed, and with the memory that was planned; two devices,
-# where there are two, which give each other gradients by NCCL; and, where compute-sanitizer is there, memory and shared-memory
-# races of the kernels. What each part printed stays in BUILD/check-gpu, with results.txt, whatever happens to the others: none
-# waits for another, and each ends in time.
+# a larger one in bf16 on tensor cores, three times to the same bits, without graphs too, replayed, and with the memory that was
+# planned; two devices, where there are two, which give each other gradients by NCCL; and, where compute-sanitizer is there,
+# memory and shared-memory races of the kernels. What each part printed stays in BUILD/check-gpu, with results.txt, whatever happens
+# to the others: none waits for another, and each ends in time.
 #
 # DS_TEST_DEVICE   which device (cuda)
 # DS_CUDA_PLUGIN   which plugin (BUILD/lib/libds-cuda.so)
@@ -47,6 +47,13 @@ part_again() {
 
 part_replay() {
     dstrain replay run1/step-000003 --from 1 --model base --data text.dsr --device "$DS_TEST_DEVICE"
+}
+
+part_graphs() {
+    larger off --dropout 0.1 --graphs off || return 1
+    grep -h '"type":"device"' run1/metrics.jsonl off/metrics.jsonl
+    [ "$(grep -h -o 'sha256:[0-9a-f]*' run1.out off.out | sort -u | wc -l)" -eq 1 ] &&
+        grep -q '"graphs":[1-9]' run1/metrics.jsonl && grep -q '"graphs":0,' off/metrics.jsonl
 }
 
 part_memory() {
@@ -141,6 +148,7 @@ say "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
     say "$(timeout 30 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1)"
 count 120 "functions" "$B/tests/test_cuda"
 count 120 "network" "$B/tests/test_cuda_net"
+count 90 "steps as graphs" "$B/tests/test_cuda_graph"
 if command -v bats >/dev/null; then
     count 150 "runs" bats --tap "$ROOT/tests/cli/dstrain_cuda.bats"
     count 90 "images" bats --tap "$ROOT/tests/cli/dsprep_dicom_device.bats"
@@ -150,6 +158,7 @@ else
 fi
 own 60 "a model and its data" prepare
 own 120 "three runs, the same bits" again
+own 60 "graphs, the bits of their launches" graphs
 own 60 "a replay" replay
 own 30 "the memory that was planned" memory
 own 90 "the loss is the CPU's" close
