@@ -142,13 +142,18 @@ static uint64_t hash_of(const uint8_t *p, size_t len)
     return ds_xxh64(ends, sizeof ends);
 }
 
-static void profile(ds_colstat *s, uint64_t h)
+void ds_colstat_register(ds_colstat *s, uint64_t h)
 {
     const uint64_t rest = h << 10 | 1u << 9;
     uint8_t *reg = &s->registers[h >> 54];
     const uint8_t rank = (uint8_t)(__builtin_clzll(rest) + 1);
     if (rank > *reg)
         *reg = rank;
+}
+
+static void profile(ds_colstat *s, uint64_t h)
+{
+    ds_colstat_register(s, h);
     if (s->nlow == DS_STAT_LOW && h >= s->low[DS_STAT_LOW - 1])
         return;
     size_t at = s->nlow;
@@ -327,6 +332,7 @@ int ds_colstat_chunk(ds_colstat *s, const ds_column *c, const uint8_t *p, size_t
     if (rc)
         return rc;
     restart(s, c);
+    s->key = s->values.full = key;
     s->spool = spool;
     s->base = p;
     for (; !rc && ds_colview_next(&v, &x); s->rows++) {
@@ -349,6 +355,8 @@ double ds_colstat_distinct(const ds_colstat *s)
     double sum = 0;
     size_t zeros = 0;
 
+    if (s->key)
+        return (double)(s->rows - s->nulls);
     if (!s->values.full && s->item != DS_TENSOR && s->type != DS_RUNS)
         return (double)s->values.used;
     if (s->nlow < DS_STAT_LOW && s->item != DS_TENSOR)

@@ -57,6 +57,7 @@ typedef struct ds_colstat {
     struct ds_statmember *members;
     size_t nmembers, cap_members;
     bool member; /* this is one: numbers are doubles, values JSON text */
+    bool key;    /* explicit keys: no two are the same */
     /* While a chunk is looked at that lies in a spool: its first byte is there. */
     ds_spool *spool;
     const uint8_t *base;
@@ -65,13 +66,14 @@ typedef struct ds_colstat {
 /* Begins: zeroed or fini'd before. */
 void ds_colstat_init(ds_colstat *s, const ds_column *c);
 void ds_colstat_fini(ds_colstat *s);
-/* Of one chunk, in place of what was there. `key`: the column of explicit keys, whose words nobody
- * asks for. The chunk's structure is checked; its values need not be valid. spool: that it lies in,
- * or NULL. */
+/* Of one chunk, in place of what was there. `key`: the column of explicit keys, whose words and
+ * values nobody asks for. The chunk's structure is checked; its values need not be valid. spool:
+ * that it lies in, or NULL. */
 int ds_colstat_chunk(ds_colstat *s, const ds_column *c, const uint8_t *p, size_t len, uint64_t rows,
                      bool key, ds_spool *spool, ds_err *err);
 /* Nothing before p will be looked at again. */
 void ds_colstat_behind(ds_colstat *s, const uint8_t *p);
+void ds_colstat_register(ds_colstat *s, uint64_t hash); /* a value's, in its register */
 /* One number, length or value, for statmember.h. DS_NOMEM. */
 int ds_colstat_number(ds_colstat *s, double v);
 int ds_colstat_length(ds_colstat *s, uint64_t len);

@@ -8,17 +8,19 @@
 #include "statmember.h"
 #include "statwords.h"
 
-enum { FORM = 1 /* of the bytes */ };
+enum { FORM = 2 /* of the bytes */ };
 
-static int put_registers(ds_buf *b, const uint8_t *r)
+/* A profile that has all hashes says what is in them. */
+static int put_registers(ds_buf *b, const ds_colstat *s)
 {
+    const uint8_t *r = s->registers;
     size_t n = 0, last = 0;
-    for (size_t i = 0; i < DS_STAT_REGISTERS; i++)
+    for (size_t i = 0; s->nlow == DS_STAT_LOW && i < DS_STAT_REGISTERS; i++)
         n += r[i] != 0;
     int rc = ds_buf_varint(b, n);
     if (n > DS_STAT_REGISTERS / 2) /* all of them */
         return rc ? rc : ds_buf_put(b, r, DS_STAT_REGISTERS);
-    for (size_t i = 0; !rc && i < DS_STAT_REGISTERS; i++) {
+    for (size_t i = 0; !rc && n && i < DS_STAT_REGISTERS; i++) {
         if (!r[i])
             continue;
         rc = ds_buf_varint(b, i - last);
@@ -76,7 +78,7 @@ int ds_colstat_put(ds_buf *b, const ds_colstat *s, bool chunk)
     rc = rc ? rc : ds_buf_varint(b, s->len_max);
     rc = rc ? rc : ds_tally_put(b, &s->lens);
     rc = rc ? rc : put_numbers(b, s);
-    rc = rc ? rc : put_registers(b, s->registers);
+    rc = rc ? rc : put_registers(b, s);
     rc = rc ? rc : ds_buf_varint(b, s->nlow);
     for (size_t i = 0; !rc && i < s->nlow; i++)
         rc = ds_buf_u64(b, s->low[i]);
@@ -171,7 +173,7 @@ static void add_low(ds_colstat *s, in *r)
     r->ok = r->ok && n <= DS_STAT_LOW;
     memcpy(mine, s->low, had * sizeof *mine);
     for (size_t i = 0; r->ok && i < n; i++)
-        mine[had + i] = word(r);
+        ds_colstat_register(s, mine[had + i] = word(r));
     for (s->nlow = 0, end = had + n; r->ok && s->nlow < DS_STAT_LOW && (a < had || b < end);) {
         const bool first = b == end || (a < had && mine[a] <= mine[b]);
         const uint64_t h = first ? mine[a++] : mine[b++];

@@ -228,6 +228,7 @@ static int take_whole(reading *r, size_t i, const ds_column *col, ds_buf *data, 
     ds_colstat_init(&r->out->cols[i], col);
     rc = ds_colstat_add(&r->out->cols[i], data->data, data->len, err);
     ds_colstat_settle(&r->out->cols[i]);
+    r->out->cols[i].key = is_key(&r->out->schema, i);
     return rc ? rc : 1;
 }
 
