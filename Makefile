@@ -36,9 +36,9 @@ SANB := -O1 -g -fPIE -fno-common -fno-omit-frame-pointer -fno-sanitize-recover=a
 SANW := -Wno-null-dereference $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)
 
 OPT_release := $(HARD)
-OPT_asan := $(SANB) $(SANW) -fsanitize=address,undefined
+OPT_asan := $(SANB) $(SANW) -fsanitize=address,undefined,float-cast-overflow
 OPT_tsan := $(SANB) $(SANW) -fsanitize=thread
-OPT_fuzz := $(SANB) $(SANW) -fsanitize=fuzzer-no-link,address,undefined
+OPT_fuzz := $(SANB) $(SANW) -fsanitize=fuzzer-no-link,address,undefined,float-cast-overflow
 LD_release := $(HARDLD)
 LD_asan := -pie -fsanitize=address,undefined
 LD_tsan := -pie -fsanitize=thread

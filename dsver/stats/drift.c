@@ -120,7 +120,7 @@ static int spread(ds_driftpart *part, const ds_tally *before, const ds_tally *af
 
 static uint64_t same_in(const ds_names *t, const ds_names *of, const ds_named *s)
 {
-    return ds_names_of(t, s->hash, of->bytes.data + s->at, s->len);
+    return ds_names_of(t, s->hash, ds_named_bytes(of, s), s->len);
 }
 
 static const ds_named *named(const ds_buf *b, size_t i)

@@ -97,7 +97,7 @@ static int take(ds_colstat *m, const uint8_t *p, size_t len)
     } else if (c != '{' && c != '[' && c) {
         rc = ds_colstat_scalar(m, p, len);
         if (!rc && c == '"')
-            rc = ds_colstat_length(m, len - 2);
+            rc = ds_colstat_length(m, len > 2 ? len - 2 : 0);
         else if (!rc && c != 't' && c != 'f')
             rc = number(m, p, len);
     }

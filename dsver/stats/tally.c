@@ -106,7 +106,7 @@ bool ds_tally_get(ds_tally *t, const uint8_t *p, size_t len, size_t *pos)
     if (!ds_varint_get(p, len, pos, &n))
         return false;
     while (n--) {
-        if (!ds_varint_get(p, len, pos, &step) || !ds_varint_get(p, len, pos, &count))
+        if (!ds_varint_get(p, len, pos, &step) || !ds_varint_get(p, len, pos, &count) || !count)
             return false;
         key = (int64_t)((uint64_t)key + (uint64_t)ds_unzigzag(step));
         if (ds_tally_add(t, key, count))
@@ -209,6 +209,13 @@ typedef struct ranked {
     const uint8_t *p;
 } ranked;
 
+static ranked ranked_of(const ds_names *t, size_t i)
+{
+    const ds_named *n = &t->named[i];
+
+    return (ranked){.named = n, .p = ds_named_bytes(t, n)};
+}
+
 static int by_bytes(const void *a, const void *b)
 {
     const ranked *x = a, *y = b;
@@ -228,7 +235,7 @@ static size_t best(ranked *top, const ds_names *t, size_t most)
 {
     size_t n = 0;
     for (size_t i = 0; i < t->used; i++) {
-        const ranked r = {.named = &t->named[i], .p = t->bytes.data + t->named[i].at};
+        const ranked r = ranked_of(t, i);
         size_t at = n;
         if (n == most && by_count(&r, &top[n - 1]) >= 0)
             continue;
@@ -244,7 +251,7 @@ static size_t best(ranked *top, const ds_names *t, size_t most)
 static size_t all_of(ranked *out, const ds_names *t, enum ds_nameorder order)
 {
     for (size_t i = 0; i < t->used; i++)
-        out[i] = (ranked){.named = &t->named[i], .p = t->bytes.data + t->named[i].at};
+        out[i] = ranked_of(t, i);
     if (t->used)
         qsort(out, t->used, sizeof *out, order == DS_BY_BYTES ? by_bytes : by_count);
     return t->used;
@@ -278,7 +285,7 @@ int ds_names_prune(ds_names *t, size_t keep)
     int rc = ds_names_sorted(&sorted, t, DS_BY_COUNT);
     for (size_t i = 0; !rc && i < t->used && i < keep; i++) {
         const ds_named *s = ((const ds_named *const *)(const void *)sorted.data)[i];
-        rc = ds_names_add(&fresh, s->hash, t->bytes.data + s->at, s->len, s->n);
+        rc = ds_names_add(&fresh, s->hash, ds_named_bytes(t, s), s->len, s->n);
     }
     ds_buf_fini(&sorted);
     ds_names_fini(rc ? &fresh : t);
@@ -296,7 +303,7 @@ int ds_names_put(ds_buf *out, const ds_names *t, enum ds_nameorder order, size_t
     for (size_t i = 0; !rc && i < n; i++) {
         const ds_named *s = ((const ds_named *const *)(const void *)sorted.data)[i];
         rc = ds_buf_varint(out, s->len);
-        rc = rc ? rc : ds_buf_put(out, t->bytes.data + s->at, s->len);
+        rc = rc ? rc : ds_buf_put(out, ds_named_bytes(t, s), s->len);
         rc = rc ? rc : ds_buf_varint(out, s->n);
     }
     ds_buf_fini(&sorted);
@@ -313,7 +320,7 @@ bool ds_names_get(ds_names *t, const uint8_t *p, size_t len, size_t *pos)
             return false;
         const uint8_t *name = p + *pos;
         *pos += (size_t)size;
-        if (!ds_varint_get(p, len, pos, &count) ||
+        if (!ds_varint_get(p, len, pos, &count) || !count ||
             ds_names_add(t, ds_xxh64(name, (size_t)size), name, (size_t)size, count))
             return false;
     }

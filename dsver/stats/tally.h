@@ -49,6 +49,12 @@ typedef struct ds_names {
     bool full;   /* one was refused */
 } ds_names;
 
+/* Its bytes; NULL of an empty name. */
+static inline const uint8_t *ds_named_bytes(const ds_names *t, const ds_named *s)
+{
+    return s->len ? t->bytes.data + s->at : NULL;
+}
+
 /* hash: any function of the bytes, the same one for all of a table. DS_NOMEM. */
 int ds_names_add(ds_names *t, uint64_t hash, const void *p, size_t len, uint64_t n);
 void ds_names_reset(ds_names *t);

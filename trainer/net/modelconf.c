@@ -2,6 +2,7 @@
  * 3), Llama 3's as its authors published it, both as transformers computes them. */
 #include "modelconf.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -68,7 +69,14 @@ static double real(conf *r, const json_t *o, const char *name, double otherwise)
             r->rc = ds_fail(r->err, DS_FAIL, "%s: '%s' is not a number", r->what, name);
         return otherwise;
     }
-    return json_number_value(v);
+    const double x = json_number_value(v);
+    if (!(fabs(x) <= FLT_MAX)) {
+        if (!r->rc)
+            r->rc = ds_fail(r->err, DS_FAIL, "%s: '%s' of %g is no number of 32 bits", r->what,
+                            name, x);
+        return otherwise;
+    }
+    return x;
 }
 
 static bool flag(conf *r, const char *name, bool otherwise)
@@ -127,7 +135,12 @@ static void read_rope(conf *r, ds_modelconf *c)
     t = t ? t : json_object_get(s, "type");
     const char *type = json_string_value(t);
     c->rope_factor = real(r, s, "factor", 1.0);
-    c->rope_orig = (int32_t)real(r, s, "original_max_position_embeddings", c->max_pos);
+    const double orig = real(r, s, "original_max_position_embeddings", c->max_pos);
+    if (orig >= 1 && orig <= INT32_MAX && orig == floor(orig))
+        c->rope_orig = (int32_t)orig;
+    else if (!r->rc)
+        r->rc = ds_fail(r->err, DS_FAIL, "%s: original_max_position_embeddings of %g", r->what,
+                        orig);
     if (type && !strcmp(type, "default")) {
         c->rope = DS_ROPE_PLAIN;
     } else if (type && !strcmp(type, "linear")) {
