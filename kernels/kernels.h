@@ -420,7 +420,9 @@ static inline float ds_bf16_to(uint16_t h)
 }
 
 /* f16: 10 bits of a fraction and exponents from -14 to 15, subnormal numbers below, rounded to
- * nearest even; from 65520 on infinite. NaN stays NaN, and becomes a quiet one. */
+ * nearest even; what is at least half way to 65536, which it has not, is infinite. NaN stays NaN,
+ * and becomes a quiet one. */
+#define DS_F16_INFINITE 65520.0f
 static inline uint16_t ds_f16_from(float f)
 {
     union {

@@ -11,7 +11,7 @@
 #define NAME "algorithms.json"
 #define ALIGN_MOST 256
 
-static const char *const FORMATS[] = {"f32", "bf16"};
+static const char *const FORMATS[] = {"f32", "bf16", "f16"};
 static const char *const EXTRAS[] = {"none", "bias", "bias_back"};
 
 /* What a device's bits depend on: its detail up to a semicolon. */
@@ -85,8 +85,8 @@ static bool plan_of(ds_kplan *p, const json_t *o)
                     .accumulate = json_is_true(json_object_get(o, "accumulate")),
                     .align = (int32_t)(align & (2 * ALIGN_MOST - 1)),
                     .none = json_is_null(algorithm)};
-    return p->m > 0 && p->n > 0 && p->k > 0 && one_of(&p->in, o, "in", FORMATS, 2) &&
-           one_of(&p->out, o, "out", FORMATS, 2) && one_of(&p->extra, o, "extra", EXTRAS, 3) &&
+    return p->m > 0 && p->n > 0 && p->k > 0 && one_of(&p->in, o, "in", FORMATS, 3) &&
+           one_of(&p->out, o, "out", FORMATS, 3) && one_of(&p->extra, o, "extra", EXTRAS, 3) &&
            p->align == align && align > 0 && align <= ALIGN_MOST && !(align & (align - 1)) &&
            (p->none || (hex && ds_hex_decode(hex, strlen(hex), p->algorithm, sizeof p->algorithm)));
 }

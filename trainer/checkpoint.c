@@ -77,6 +77,12 @@ static json_t *watch_json(const ds_watch *w)
     return o;
 }
 
+static json_t *scale_json(const ds_lossscale *s)
+{
+    return json_pack("{s:I, s:I, s:I}", "scale", (json_int_t)s->scale, "updates",
+                     (json_int_t)s->good, "overflows", (json_int_t)s->overflows);
+}
+
 /* What an early stop depends on is part of a checkpoint only where a run may stop early: looking on
  * changes none. */
 static int write_state(const char *dir, const ds_trainconf *c, const ds_ckpt_state *s, ds_err *err)
@@ -92,6 +98,8 @@ static int write_state(const char *dir, const ds_trainconf *c, const ds_ckpt_sta
     json_object_set_new(o, "loss", json_real(s->loss));
     if (c->patience)
         json_object_set_new(o, "early_stop", watch_json(&s->watch));
+    if (c->scaling.first)
+        json_object_set_new(o, "loss_scale", scale_json(&s->scale));
     rc = ds_jsonfile_write(dir, "state.json", o, err);
     json_decref(o);
     return rc;
@@ -264,7 +272,17 @@ static ds_watch watch_of(const json_t *o)
                       .mark = json_number_value(json_object_get(o, "mark"))};
 }
 
-static int read_state(const char *dir, ds_ckpt_state *s, ds_err *err)
+static ds_lossscale scale_of(const json_t *o)
+{
+    if (!o)
+        return (ds_lossscale){.scale = 1};
+    return (ds_lossscale){.scale = (uint64_t)json_integer_value(json_object_get(o, "scale")),
+                          .good = (uint64_t)json_integer_value(json_object_get(o, "updates")),
+                          .overflows =
+                              (uint64_t)json_integer_value(json_object_get(o, "overflows"))};
+}
+
+static int read_state(const char *dir, const ds_trainconf *c, ds_ckpt_state *s, ds_err *err)
 {
     json_t *o = NULL;
     int rc = ds_jsonfile_read(&o, dir, "state.json", err);
@@ -277,6 +295,10 @@ static int read_state(const char *dir, ds_ckpt_state *s, ds_err *err)
         s->watch = watch_of(json_object_get(o, "early_stop"));
         if (!head || !ds_sha_parse(&s->head, head, strlen(head)))
             rc = ds_fail(err, DS_CORRUPT, "%s/state.json: no ledger head", dir);
+        s->scale = scale_of(json_object_get(o, "loss_scale"));
+        if (!rc && (!ds_lossscale_valid(&s->scale, &c->scaling) || s->scale.overflows > s->step))
+            rc =
+                ds_fail(err, DS_CORRUPT, "%s/state.json: no loss scale that the run can have", dir);
     }
     json_decref(o);
     return rc;
@@ -287,7 +309,7 @@ int ds_checkpoint_read(const char *dir, ds_net *net, const ds_trainconf *c, bool
 {
     char path[DS_PATH];
 
-    TRY(read_state(dir, s, err));
+    TRY(read_state(dir, c, s, err));
     if (c->method == DS_METHOD_FULL)
         TRY(ds_net_load(net, dir, err));
     else

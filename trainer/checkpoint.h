@@ -15,6 +15,7 @@ typedef struct ds_ckpt_state {
     ds_sha head; /* of the ledger */
     double loss; /* of the last step */
     ds_watch watch;
+    ds_lossscale scale;
 } ds_ckpt_state;
 
 /* Writes RUN/step-NNNNNN: weights, optimizer, state, tokenizer.json (copied from the model), ledger

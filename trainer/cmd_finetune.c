@@ -65,7 +65,10 @@ const ds_command ds_train_finetune = {
         "A loss is a spike when it is above the median of the last --spike-window losses by more "
         "than --spike-factor x the larger of 1.4826 x their median distance from it and a "
         "hundredth of it. A skipped step consumes its rows and changes no weight. A loss or "
-        "gradient that is not finite always ends the run, and the last checkpoint stands.\n\n"
+        "gradient that is not finite always ends the run, and the last checkpoint stands; but in "
+        "f16, whose range is small, gradients are computed with a loss scale: where one is not "
+        "finite, the step changes no weight and the scale is halved, and --scale-window updates "
+        "later it is doubled. The ledger tells such steps apart.\n\n"
         "--keep removes older checkpoints, each when a newer one is on disk. All ledger segments "
         "stay in every checkpoint, and their lineage.json in the catalog, so audit, seen and batch "
         "miss nothing; replay starts at any checkpoint that is left, or at the beginning.\n\n"
@@ -96,22 +99,29 @@ static void put_line(shown *s, const char *line)
 static int show_step(void *ctx, const ds_step_report *r)
 {
     shown *s = ctx;
-    char line[512], norm[40] = "null";
+    char line[512], norm[40] = "null", scale[80] = "";
 
-    if (!r->skipped)
+    if (isfinite(r->norm))
         snprintf(norm, sizeof norm, "%.9g", r->norm);
+    if (s->c->scaling.first)
+        snprintf(scale, sizeof scale, ",\"loss_scale\":%" PRIu64 "%s", r->scale,
+                 isinf(r->norm) ? ",\"overflow\":true" : "");
     snprintf(line, sizeof line,
              "{\"type\":\"step\",\"step\":%" PRIu64
              ",\"loss\":%.9g,\"lr\":%.9g,\"norm\":%s,\"targets\":%" PRIu64 ",\"tokens\":%" PRIu64
-             "%s,\"seconds\":%.6f,\"waited\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
+             "%s%s,\"seconds\":%.6f,\"waited\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
              "\"ledger\":%.6f}\n",
              r->step, r->loss, r->lr, norm, r->targets, r->tokens,
-             r->skipped ? ",\"skipped\":true" : "", r->seconds, r->times.data, r->times.compute,
-             r->times.optimizer, r->times.ledger);
+             r->skipped ? ",\"skipped\":true" : "", scale, r->seconds, r->times.data,
+             r->times.compute, r->times.optimizer, r->times.ledger);
     put_line(s, line);
     if (r->skipped && !s->c->quiet)
         ds_warn("step %" PRIu64 ": a loss of %.4f is a spike, the limit was %.4f: skipped", r->step,
                 r->loss, r->limit);
+    if (isinf(r->norm) && !s->c->quiet)
+        ds_warn("step %" PRIu64 ": the gradient is too large for f16 at a loss scale of %" PRIu64
+                ": no update, and half of it from here on",
+                r->step, r->scale);
     if (!s->c->json &&
         (r->step == 1 || r->step == s->steps || r->step % (s->steps / 20 ? s->steps / 20 : 1) == 0))
         ds_info("step %" PRIu64 ": loss %.4f, %.0f tokens/s", r->step, r->loss,

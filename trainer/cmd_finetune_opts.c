@@ -19,7 +19,7 @@ static struct {
     train_shape s;
     const char *out, *resume, *mask, *weights, *prompt_init, *eval_data;
     int64_t steps, epochs, accumulate, seed, every, warmup, window, threads, data_threads, keep,
-        keep_every, eval_every, eval_batches, patience, spike_window;
+        keep_every, eval_every, eval_batches, patience, spike_window, loss_scale, scale_window;
     double lr, min_lr, alpha, lr_ratio, beta1, beta2, eps, decay, clip, min_delta, spike_factor;
     int method, schedule, longer, on_spike, graphs;
     bool rslora, abandon, json, quiet;
@@ -108,6 +108,11 @@ static const ds_opt OPTIONS[] = {
             "stop after N evaluations that are no better; default never"),
     OPT_REAL(0, "min-delta", o.min_delta, "X",
              "how much lower a loss must be to be better; default 0"),
+    OPT_INT(0, "loss-scale", o.loss_scale, "N", 1, DS_LOSSSCALE_MOST,
+            "with --dtype f16: what the loss is multiplied with at first, a power of two; default "
+            "65536"),
+    OPT_INT(0, "scale-window", o.scale_window, "N", 1, INT32_MAX,
+            "with --dtype f16: updates after which the loss scale is doubled; default 2000"),
     OPT_CHOICE(0, "on-spike", o.on_spike, "WHAT", SPIKES,
                "a loss that stands out: off (default), stop before it, or skip its update"),
     OPT_INT(0, "spike-window", o.spike_window, "N", DS_SPIKE_WINDOW_MIN, DS_SPIKE_WINDOW_MAX,
@@ -204,6 +209,21 @@ static int of_method(ds_err *err)
     return 0;
 }
 
+/* The loss is scaled where the range of gradients is that of f16. */
+static int scaling(ds_trainconf *c, ds_err *err)
+{
+    const bool asked = o.loss_scale || o.scale_window;
+
+    if (c->format != DS_KF16)
+        return asked ? ds_fail(err, DS_USAGE, "--loss-scale and --scale-window want --dtype f16")
+                     : 0;
+    if (o.loss_scale & (o.loss_scale - 1))
+        return ds_fail(err, DS_USAGE, "--loss-scale %lld: a power of two", (long long)o.loss_scale);
+    c->scaling.first = o.loss_scale ? (uint64_t)o.loss_scale : DS_LOSSSCALE_FIRST;
+    c->scaling.window = o.scale_window ? (uint64_t)o.scale_window : DS_LOSSSCALE_WINDOW;
+    return 0;
+}
+
 static int settings(ds_trainconf *c, ds_err *err)
 {
     if (!c->model || !c->out || !c->ndata)
@@ -217,7 +237,7 @@ static int settings(ds_trainconf *c, ds_err *err)
         return ds_fail(err, DS_USAGE, "--keep-every is for --keep, without which all are kept");
     if (o.steps && o.epochs)
         return ds_fail(err, DS_USAGE, "--steps and --epochs: one of them says how long to train");
-    if (ranges(err) || of_method(err) || prompt_init(c, o.prompt_init, err))
+    if (ranges(err) || of_method(err) || scaling(c, err) || prompt_init(c, o.prompt_init, err))
         return DS_USAGE;
     return evaluation(c, err);
 }

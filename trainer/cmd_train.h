@@ -34,10 +34,10 @@ extern const char *const TRAIN_GRAPHS_HOW[]; /* on, off */
                "(default) or off; changes no bit")
 extern const char *const TRAIN_FORMATS[]; /* names, in the order of enum ds_kfmt */
 #define TRAIN_DTYPE(v)                                                                             \
-    OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS, "f32 (default), or bf16 with f32 sums")
+    OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS, "f32 (default), or bf16 or f16 with f32 sums")
 #define TRAIN_WRITTEN(v)                                                                           \
     OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS,                                               \
-               "of the weights in files: f32 (default) or bf16")
+               "of the weights in files: f32 (default), bf16 or f16")
 
 /* ---- of those that use a model ---- */
 

@@ -28,6 +28,7 @@ typedef struct stepping {
     ds_ledger *ledger;
     ds_minibatch **micro;
     ds_slices *slices;
+    ds_lossscale *scale;
     ds_consumed *consumed; /* since the last checkpoint */
     uint64_t *firsts;
     ds_buf spans;
@@ -178,7 +179,7 @@ static int run_slices(stepping *s, uint64_t step, float scale, ds_err *err)
 static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
 {
     int rc = fetch(s, step, r, err);
-    const float scale = r->targets ? (float)(1.0 / (double)r->targets) : 0.0f;
+    const float scale = r->targets ? (float)((double)r->scale / (double)r->targets) : 0.0f;
     const double start = seconds();
     double loss;
 
@@ -187,8 +188,9 @@ static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
     r->loss = r->targets ? loss / (double)r->targets : 0.0;
     if (!isfinite(r->loss))
         return ds_fail(err, DS_FAIL,
-                       "step %llu: the loss is not a finite number; the last checkpoint stands",
-                       (unsigned long long)step);
+                       "step %llu: the loss is not a finite number; the last checkpoint stands%s",
+                       (unsigned long long)step,
+                       s->t->c.format == DS_KF16 ? " (f16 ends at 65504, bf16 does not)" : "");
     r->times.compute = seconds() - start;
     return 0;
 }
@@ -202,6 +204,15 @@ static int skip(ds_net *net, ds_step_report *r, ds_err *err)
     return net->k->sync(net->k, err);
 }
 
+static int update(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
+{
+    const ds_trainconf *c = &s->t->c;
+
+    TRY(ds_optim_step(ds_net_params(s->t->net), &c->optim, step, s->scale, &r->norm, err));
+    ds_lossscale_see(s->scale, &c->scaling, isfinite(r->norm));
+    return 0;
+}
+
 /* *stop: the loss is a spike before which the run is to stop; nothing came of the step then. */
 static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, ds_err *err)
 {
@@ -209,7 +220,8 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, d
     const double start = seconds();
     double at;
 
-    *r = (ds_step_report){.step = step, .lr = ds_optim_lr(&t->c.optim, step)};
+    *r = (ds_step_report){
+        .step = step, .lr = ds_optim_lr(&t->c.optim, step), .scale = s->scale->scale};
     TRY(compute(s, step, r, err));
     const bool spike = ds_spike_see(&t->spike, r->loss, &r->limit);
     *stop = spike && t->spike.c.policy == DS_SPIKE_STOP;
@@ -217,7 +229,7 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, d
     if (spike && !*stop)
         TRY(skip(t->net, r, err));
     else if (!*stop)
-        TRY(ds_optim_step(ds_net_params(t->net), &t->c.optim, step, &r->norm, err));
+        TRY(update(s, step, r, err));
     r->times.optimizer = seconds() - at;
     at = seconds();
     if (!*stop)
@@ -502,6 +514,9 @@ static int begin(stepping *s, ds_ckpt_state *state, ds_err *err)
     char dir[DS_PATH];
 
     s->lead = s->t->ranks->rank == 0;
+    s->scale = &state->scale;
+    if (!state->step)
+        state->scale = ds_lossscale_begin(&c->scaling);
     if (!state->step)
         TRY(ds_ledger_first(&state->head, &s->t->run, err));
     TRY(ds_path_join(dir, c->out, "ledger", err));

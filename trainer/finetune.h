@@ -6,8 +6,9 @@
  *
  * A step whose loss stands out (spike.h) is, by policy, taken as any other; skipped: no weight and
  * no moment changes, its rows are consumed and its norm in the ledger is NaN; or the run stops
- * before it, after a checkpoint of the step before. A loss or gradient that is no finite number
- * always stops the run, and the last checkpoint stands.
+ * before it, after a checkpoint of the step before. A loss that is no finite number always stops
+ * the run, and the last checkpoint stands; so does a gradient, but in f16 while the loss scale
+ * (lossscale.h) can be halved: the step is without an update then, and its norm infinite.
  */
 #ifndef DS_FINETUNE_H
 #define DS_FINETUNE_H
@@ -27,8 +28,9 @@ typedef struct ds_run_times {
 typedef struct ds_step_report {
     uint64_t step, targets, tokens;
     double loss, norm, lr;
-    double limit; /* what a spike is above; infinite: not known or not asked for */
-    bool skipped; /* a spike; norm is NaN */
+    double limit;   /* what a spike is above; infinite: not known or not asked for */
+    bool skipped;   /* a spike; norm is NaN */
+    uint64_t scale; /* of the loss; where norm is infinite there was no update */
     double seconds;
     ds_run_times times;
 } ds_step_report;

@@ -48,6 +48,7 @@ static int take_line(ds_metrics *m, const char *line, size_t len, const char *pa
         if (step) /* evaluations after an earlier step are of what was gone back from */
             drop_from(&m->evals, at);
         m->skipped += json_is_true(json_object_get(o, "skipped"));
+        m->overflows += json_is_true(json_object_get(o, "overflow"));
         rc = put_double(&to->steps, at, err);
         for (int c = 0; !rc && c < DS_CURVES; c++)
             rc = put_double(&to->values[c], v[c], err);

@@ -261,23 +261,38 @@ static int norm_of(const ds_params *s, double *norm, ds_err *err)
     return rc;
 }
 
-int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, double *norm, ds_err *err)
+/* Gradients that are no numbers go. */
+static int overflow(ds_params *s, uint64_t step, const ds_lossscale *scale, double *norm,
+                    ds_err *err)
 {
-    const double lr = ds_optim_lr(c, step);
-
-    TRY(norm_of(s, norm, err));
-    if (!isfinite(*norm))
+    if (!scale || scale->scale == 1)
         return ds_fail(err, DS_FAIL,
                        "step %llu: the gradient is not a finite number; the last checkpoint stands",
                        (unsigned long long)step);
+    *norm = (double)INFINITY;
+    TRY(ds_params_zero(s, err));
+    return s->k->sync(s->k, err);
+}
+
+int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, const ds_lossscale *scale,
+                  double *norm, ds_err *err)
+{
+    const double lr = ds_optim_lr(c, step), whole = scale ? (double)scale->scale : 1.0;
+    const uint64_t updates = step - (scale ? scale->overflows : 0);
+
+    TRY(norm_of(s, norm, err));
+    if (!isfinite(*norm))
+        return overflow(s, step, scale, norm, err);
+    *norm /= whole;
     ds_kadamw a = {.beta1 = (float)c->beta1,
                    .beta2 = (float)c->beta2,
                    .eps = (float)c->eps,
-                   .corr1 = (float)(1.0 - power(c->beta1, step)),
-                   .corr2 = (float)(1.0 - power(c->beta2, step)),
+                   .corr1 = (float)(1.0 - power(c->beta1, updates)),
+                   .corr2 = (float)(1.0 - power(c->beta2, updates)),
                    .stochastic = c->stochastic,
                    .seed = c->seed,
                    .gscale = c->clip > 0 && *norm > c->clip ? (float)(c->clip / *norm) : 1.0f};
+    a.gscale /= (float)whole;
     for (size_t i = 0; i < s->n; i++) {
         ds_param *p = s->p[i];
         if (!p->train)

@@ -3,6 +3,7 @@
 #ifndef DS_OPTIM_H
 #define DS_OPTIM_H
 
+#include "lossscale.h"
 #include "params.h"
 
 /* Moments in f32, or of 8 bits: large matrices but the embedding then, the rest as before. */
@@ -35,8 +36,11 @@ int ds_optim_write(ds_params *p, const char *path, ds_err *err);
 int ds_optim_serve(ds_params *p, ds_err *err);
 int ds_optim_read(ds_params *p, const char *path, ds_err *err);
 /* One step: *norm = global norm before clipping (sums in f64, parameter by parameter). Gradients
- * are zero afterwards. Collective. DS_FAIL when the norm is not finite: nothing was changed then.
- */
-int ds_optim_step(ds_params *p, const ds_optim_conf *c, uint64_t step, double *norm, ds_err *err);
+ * are zero afterwards. They are `scale` times what they are without one (NULL: none); bias
+ * corrections count the updates, so not the steps that overflowed. Collective. When the norm is not
+ * finite no weight and no moment changes: *norm is infinite then, or without a scale that could be
+ * less DS_FAIL. */
+int ds_optim_step(ds_params *p, const ds_optim_conf *c, uint64_t step, const ds_lossscale *scale,
+                  double *norm, ds_err *err);
 
 #endif

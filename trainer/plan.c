@@ -95,7 +95,7 @@ static int count_device(ds_plan_need *out, ds_net *n, const ds_plan_conf *c, ds_
     size_t kept = 0, bucket = 0;
     double norm;
 
-    TRY(ds_optim_step(ds_net_params(n), &one, 1, &norm, err));
+    TRY(ds_optim_step(ds_net_params(n), &one, 1, NULL, &norm, err));
     out->device = ds_paper_room(n->k, out->scratch) - ds_paper_bytes(n->k);
     for (size_t i = 0; i < n->mem.n; i++)
         out->device -= (int64_t)(ds_device_room(n->mem.size[i]) - n->mem.size[i]);

@@ -2,9 +2,9 @@
  *
  * Counted is what the network of dstrain finetune allocates, by building it and taking a step of it
  * on paper (kernels' paper.h): weights in the number format; gradients in f32 for what is trained,
- * both moments of AdamW in f32 or in 8 bits, and a f32 copy of bf16 weights that are trained; and
- * the most that a step over full rows has at once, at each level of recomputation. All are exact to
- * the byte, but for experts, whose tokens are taken to be shared out alike.
+ * both moments of AdamW in f32 or in 8 bits, and a f32 copy of bf16 or f16 weights that are
+ * trained; and the most that a step over full rows has at once, at each level of recomputation. All
+ * are exact to the byte, but for experts, whose tokens are taken to be shared out alike.
  *
  * On a device there is more, which is counted too: what its backend takes for products and for what
  * is on its way, what functions take beside their operands, and that each buffer there takes up a

@@ -260,6 +260,9 @@ static int put_summary(ds_buf *h, const ds_metrics *m, ds_err *err)
                       loss[n - 1]));
     if (m->skipped)
         PUT(ds_buf_printf(h, " %" PRIu64 " spikes skipped.", m->skipped));
+    if (m->overflows)
+        PUT(ds_buf_printf(h, " %" PRIu64 " without an update: gradients too large for f16.",
+                          m->overflows));
     for (size_t i = 1; i < evals; i++)
         best = eval[i] < eval[best] ? i : best;
     if (evals)

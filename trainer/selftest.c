@@ -156,7 +156,7 @@ static int one_step(ds_net *net, tokens *x, const trial *t, uint64_t step, ds_bu
     for (int i = 0; i < TOKENS; i++)
         said[0] += (double)x->loss[i];
     TRY(ds_net_finish_grads(net, err));
-    TRY(ds_optim_step(ds_net_params(net), &optim, step, &said[1], err));
+    TRY(ds_optim_step(ds_net_params(net), &optim, step, NULL, &said[1], err));
     return ds_buf_put(log, said, sizeof said) ? ds_fail_nomem(err) : 0;
 }
 

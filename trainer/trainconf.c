@@ -9,7 +9,7 @@ static const char *const INITS[] = {"vocab", "random", "text"};
 static const char *const SCHEDULES[] = {"constant", "linear", "cosine"};
 static const char *const OPTIMS[] = {"adamw", "adamw8bit"};
 static const char *const ROUNDINGS[] = {"nearest", "stochastic"};
-static const char *const FORMATS[] = {"f32", "bf16"};
+static const char *const FORMATS[] = {"f32", "bf16", "f16"};
 
 const char *ds_method_name(enum ds_method m)
 {
@@ -81,6 +81,10 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
         json_object_set_new(k, "factor", json_real(c->spike.factor));
         json_object_set_new(o, "skip_spikes", k);
     }
+    if (c->scaling.first)
+        json_object_set_new(o, "loss_scale",
+                            json_pack("{s:I, s:I}", "first", (json_int_t)c->scaling.first, "window",
+                                      (json_int_t)c->scaling.window));
     if (c->slices > 1)
         json_object_set_new(o, "slices", json_integer(c->slices));
     if (c->early_stop)
@@ -185,15 +189,16 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
     *targets = NULL;
     c->optim.steps = c->steps;
     rc = rc ? rc : choice(&method, json_object_get(o, "method"), METHODS, 3, "method", err);
-    rc = rc ? rc : choice(&format, json_object_get(o, "format"), FORMATS, 2, "number format", err);
+    rc = rc ? rc : choice(&format, json_object_get(o, "format"), FORMATS, 3, "number format", err);
     rc = rc ? rc : parse_optimizer(&c->optim, json_object_get(o, "optimizer"), err);
     if (!rc && (slices < 0 || slices > DS_SLICES_MAX))
         rc = ds_fail(err, DS_CORRUPT, "run description: %lld slices", (long long)slices);
     rc = rc ? rc : ds_spike_described(&c->spike, o, err);
+    rc = rc ? rc : ds_lossscale_described(&c->scaling, o, err);
     if (rc)
         return rc;
     c->method = (enum ds_method)method;
-    c->format = format == 0 ? DS_KF32 : DS_KBF16;
+    c->format = (enum ds_kfmt)format;
     c->early_stop = json_object_get(o, "early_stop");
     c->slices = slices ? (uint32_t)slices : 1;
     return parse_settings(c, json_object_get(o, "settings"), targets, err);

@@ -39,6 +39,7 @@ typedef struct ds_trainconf {
     double min_delta;
     const json_t *early_stop; /* how it is described; borrowed */
     ds_spike_conf spike;
+    ds_lossscale_conf scaling; /* of f16 */
     uint32_t seq_len, window;
     enum ds_long longer;
     enum ds_kfmt format;

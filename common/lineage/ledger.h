@@ -8,8 +8,10 @@
 
 #include "dsr_rows.h"
 
-/* Bits of norm in a step's last row: its update was skipped. A NaN, which no update has. */
+/* Bits of norm in the last row of a step without an update, which no update has. Its loss was a
+ * spike: a NaN. Its gradient was not finite at its loss scale: infinite. */
 #define DS_LEDGER_SKIPPED UINT64_C(0x7ff8000000000000)
+#define DS_LEDGER_OVERFLOW UINT64_C(0x7ff0000000000000)
 
 typedef struct ds_ledger_row {
     uint64_t step, row, targets;

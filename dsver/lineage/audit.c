@@ -365,6 +365,11 @@ static void say_skips(audit *a, const ds_skipcheck *c, bool whole)
 {
     if (c->why.code)
         say(a, "skipped", DS_AUDIT_FAILED, "%s", c->why.msg);
+    else if (whole && c->scaling.first)
+        say(a, "skipped", DS_AUDIT_OK,
+            "%" PRIu64 " of %" PRIu64 " steps, as their losses say; %" PRIu64
+            " without an update, as the loss scale allows",
+            c->skipped, c->steps, c->scale.overflows);
     else if (whole && c->spike.c.policy != DS_SPIKE_OFF)
         say(a, "skipped", DS_AUDIT_OK, "%" PRIu64 " of %" PRIu64 " steps, as their losses say",
             c->skipped, c->steps);

@@ -15,8 +15,21 @@ int ds_skipcheck_init(ds_skipcheck *c, const ds_run *run, ds_err *err)
     if (run->training)
         rc = ds_json_parse(&training, run->training, strlen(run->training), "run description", err);
     rc = rc ? rc : ds_spike_described(&conf, training, err);
+    rc = rc ? rc : ds_lossscale_described(&c->scaling, training, err);
+    c->scale = ds_lossscale_begin(&c->scaling);
     json_decref(training);
     return rc ? rc : ds_spike_init(&c->spike, &conf, err);
+}
+
+/* A step that was no spike: with an update, or without one for its gradient. */
+static void see_overflow(ds_skipcheck *c, const ds_ledger_row *r)
+{
+    const bool overflow = r->norm == DS_LEDGER_OVERFLOW;
+
+    if (ds_lossscale_see(&c->scale, &c->scaling, !overflow) || c->why.code)
+        return;
+    ds_fail(&c->why, DS_FAIL, "step %" PRIu64 " is without an update, and %s", r->step,
+            c->scaling.first ? "its loss scale could not be halved" : "the run has no loss scale");
 }
 
 void ds_skipcheck_row(ds_skipcheck *c, const ds_ledger_row *r)
@@ -30,6 +43,8 @@ void ds_skipcheck_row(ds_skipcheck *c, const ds_ledger_row *r)
     const bool spike = ds_spike_see(&c->spike, loss, &limit);
     c->steps++;
     c->skipped += skipped;
+    if (!spike && !skipped)
+        see_overflow(c, r);
     if (skipped == spike || c->why.code)
         return;
     if (c->spike.c.policy == DS_SPIKE_OFF)

@@ -42,6 +42,23 @@ on_device() {
     [[ "$output" == *"the run was computed by NVIDIA Abacus, sm_99, and this is "* ]]
 }
 
+@test "f16: an overflow on a device is none of its own, resumed and replayed to the same bits" {
+    setup_device
+    f16() { train "$@" --device cuda --batch 1 --accumulate 2 --seq-len 24 --steps 6 --checkpoint-every 2 --dtype f16 \
+        --loss-scale 2097152 --scale-window 1 --dropout 0.1; }
+    f16 whole
+    n=$(grep -c '"overflow":true' whole/metrics.jsonl)
+    echo "$n"
+    [ "$n" -ge 2 ] && [ "$n" -le 5 ]
+    grep -q '"step":1,.*"overflow":true' whole/metrics.jsonl
+    cp -r whole part && rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
+    f16 part --resume part/step-000002
+    [ "$(weights whole/step-000006)" = "$(weights part/step-000006)" ]
+    dstrain replay whole/step-000006 --from 2 --store "$F" --model "$F/base" --device cuda
+    f16 again
+    [ "$(sum_of whole)" = "$(sum_of again)" ]
+}
+
 @test "a checkpoint has the algorithms of its products: who goes on from it or replays it computes by them" {
     setup_device
     [ -z "${DS_TEST_DEVICE:-}" ] || skip "of the emulated device, which prefers what it is told to"
@@ -90,7 +107,7 @@ of_device() {
 @test "what is planned for a device is asked for once, and is all that a run takes of it" {
     setup_device
     for how in "lora --rank 4 --dtype bf16 --recompute layer" "lora --dora --recompute none" "full --dtype bf16 --optim adamw8bit" \
-        "full --dtype bf16 --rounding stochastic"; do
+        "full --dtype bf16 --rounding stochastic" "full --dtype f16"; do
         dstrain plan --json --model "$F/base" --batch 1 --seq-len 24 --device cuda --rank 4 ${how#* } >plans
         on_device run --method $how
         planned=$(sed -n "s/.*\"method\":\"${how%% *}\".*\"bytes\":\([0-9]*\).*/\1/p" plans | head -n 1)

@@ -72,7 +72,8 @@ export -f tuned
 @test "several processes share the optimizer state of full fine-tuning, in any format" {
     setup_ranks
     export F
-    for o in "--dtype bf16 --rounding stochastic" "--optim adamw8bit --dtype bf16" "--weight-decay 0.1"; do
+    for o in "--dtype bf16 --rounding stochastic" "--optim adamw8bit --dtype bf16" "--weight-decay 0.1" \
+        "--dtype f16 --loss-scale 67108864 --scale-window 1"; do
         rm -rf alone* both*
         export o
         # shellcheck disable=SC2086 # options
@@ -124,8 +125,8 @@ joined() { # RUN: have its devices joined?
 
 @test "without MPI: devices join" {
     setup_emulated
-    tuned one --device cuda --accumulate 6 --slices 6 --steps 1
-    tcp 3 tuned three --device cuda --accumulate 6 --slices 6 --steps 1
+    tuned one --device cuda --accumulate 6 --slices 6 --steps 1 --dtype f16
+    tcp 3 tuned three --device cuda --accumulate 6 --slices 6 --steps 1 --dtype f16
     [ "$(joined one) $(joined three)" = "false true" ]
     [ "$(sum_of one)" = "$(sum_of three)" ]
 }

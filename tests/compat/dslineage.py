@@ -280,7 +280,7 @@ def read_segment(path):
 
 # ---- steps that were skipped ----
 
-SKIPPED = 0x7FF8000000000000
+SKIPPED, OVERFLOW = 0x7FF8000000000000, 0x7FF0000000000000
 
 
 def median(v):
@@ -297,14 +297,28 @@ def spike_limit(losses, rule):
     return m + rule["factor"] * max(1.4826 * median([abs(x - m) for x in last]), abs(m) / 100)
 
 
-def skipped_wrongly(steps, rule):
-    """steps: (step, loss, norm) in order, loss and norm as bits. What is not as the rule has it, or None."""
-    losses = []
+def scale_after(scale, updates, norm, rule):
+    """The loss scale and the updates since it changed, after a step that was no spike."""
+    if norm == OVERFLOW:
+        return scale // 2, 0
+    if rule and updates + 1 == rule["window"]:
+        return min(2 * scale, 1 << 30), 0
+    return scale, updates + 1
+
+
+def skipped_wrongly(steps, training):
+    """steps: (step, loss, norm) in order, loss and norm as bits. What is not as the rules have it, or None."""
+    losses, rule, scaling = [], training.get("skip_spikes"), training.get("loss_scale")
+    scale, updates = scaling["first"] if scaling else 1, 0
     for step, loss, norm in steps:
         loss, limit = struct.unpack("<d", struct.pack("<Q", loss))[0], spike_limit(losses, rule)
         losses.append(loss)
         if (norm == SKIPPED) != (limit is not None and loss > limit):
             return "step %d, loss %r, limit %r" % (step, loss, limit)
+        if norm != SKIPPED:
+            scale, updates = scale_after(scale, updates, norm, scaling)
+        if scale == 0:
+            return "step %d overflowed at a loss scale of 1" % step
     return None
 
 
@@ -473,7 +487,7 @@ class Check:
         self.say("ledger", broken)
         self.say("order", order)
         self.say("targets", targets)
-        self.say("skipped", skipped_wrongly(self.steps, self.run["training"].get("skip_spikes")))
+        self.say("skipped", skipped_wrongly(self.steps, self.run["training"]))
         if self.l["told"] and not order:
             first, last, _ = segments[-1]
             same = consumed(first, last, list(zip(self.facets, taken))) == self.l["told"]

@@ -7,7 +7,8 @@ Makes RUN/step-NNNNNN. STORE is the .dsver folder. Values: seed steps rows seq_l
 tokenizer (a file), model (a folder), register=1 (the run's ref in the catalog, made with git), mask (a column; taken where it is there),
 weights (7,3), tell=0 (not what was consumed), spike=STEP (its loss is one, and spikes are skipped). To make a checkpoint that lies but is consistent otherwise: pieces=ROW (the row's first piece
 names another record), targets=ROW (a target more), tokens=N (of the first dataset's tokens consumed), skip=STEP
-(a step is skipped whose loss is no spike, or not skipped whose loss is one).
+(a step is skipped whose loss is no spike, or not skipped whose loss is one). scale=N: the run has a loss scale, N at first, doubled after 2
+updates; overflow=STEP: that one is without an update for it.
 """
 import hashlib
 import os
@@ -54,6 +55,8 @@ def describe(store, catalog, names, o):
            "training": {"method": "lora", "lr": 0.0001}}
     if o["spike"]:
         run["training"]["skip_spikes"] = {"window": 4, "factor": 3.0}
+    if o["scale"]:
+        run["training"]["loss_scale"] = {"first": o["scale"], "window": 2}
     return run, commits, lengths, masks, facets
 
 
@@ -69,6 +72,7 @@ def ledger_rows(run, lengths, masks, o):
         targets = dslineage.targets_of(row, masks) + (n == o["targets"])
         loss = 9.5 if step == o["spike"] else 3 - 1.5 / step
         norm = dslineage.SKIPPED if (step == o["spike"]) != (step == o["skip"]) else bits(0.5)
+        norm = dslineage.OVERFLOW if step == o["overflow"] else norm
         values = bits(0.0001), bits(loss) if last else 0, norm if last else 0
         chain = dslineage.chain_next(chain, step, n, targets, *values, pieces)
         yield step, n, pieces, targets, *values, chain
@@ -142,7 +146,7 @@ def main(argv):
         return 2
     o = {"seed": 7, "steps": 6, "rows": 3, "seq_len": 64, "window": 50, "long": "split", "every": 3, "tokenizer": None, "model": None,
          "register": 0, "pieces": None, "targets": None, "mask": "loss", "weights": "", "tell": 1, "tokens": 0,
-         "spike": 0, "skip": 0}
+         "spike": 0, "skip": 0, "scale": 0, "overflow": 0}
     for a in argv[3:]:
         k, _, v = a.partition("=")
         o[k] = v if k in ("long", "tokenizer", "model", "mask", "weights") else int(v)

@@ -3,9 +3,9 @@
 #
 # Each function and the whole network beside the CPU's (the programs that run under emulation elsewhere); whole runs by dstrain;
 # a larger one in bf16 on tensor cores, three times to the same bits, without graphs too, replayed, and with the memory that was
-# planned; two devices, where there are two, which give each other gradients by NCCL; and, where compute-sanitizer is there,
-# memory and shared-memory races of the kernels. What each part printed stays in BUILD/check-gpu, with results.txt, whatever happens
-# to the others: none waits for another, and each ends in time.
+# planned; the same in f16, with overflows; two devices, where there are two, which give each other gradients by NCCL; and, where
+# compute-sanitizer is there, memory and shared-memory races of the kernels. What each part printed stays in BUILD/check-gpu, with
+# results.txt, whatever happens to the others: none waits for another, and each ends in time.
 #
 # DS_TEST_DEVICE   which device (cuda)
 # DS_CUDA_PLUGIN   which plugin (BUILD/lib/libds-cuda.so)
@@ -43,6 +43,20 @@ part_again() {
     sums=$(sed -n 's/.*sha256:\([0-9a-f]\{64\}\).*/\1/p' run?.out | sort | uniq -c)
     echo "$sums"
     [ "$(wc -l <<<"$sums")" -eq 1 ] && [ "$(awk '{ print $1 }' <<<"$sums")" -eq 3 ]
+}
+
+# A step that overflows, and two that do not: twice the same bits, replayed, and the loss near bf16's.
+part_f16() {
+    local i loss
+    for i in 1 2; do
+        larger "half$i" --dtype f16 --dropout 0.1 --loss-scale 1073741824 --steps 20 --checkpoint-every 10 || return 1
+    done
+    grep -c '"overflow":true' half1/metrics.jsonl && ! grep '"step":20,' half1/metrics.jsonl | grep overflow &&
+        [ "$(sed -n 's/.*sha256:\([0-9a-f]\{64\}\).*/\1/p' half?.out | sort -u | wc -l)" -eq 1 ] || return 1
+    dstrain replay half1/step-000020 --from 10 --model base --data text.dsr --device "$DS_TEST_DEVICE" || return 1
+    loss=$(sed -n 's/.*"step":1,"loss":\([0-9.]*\),.*/\1/p' half1/metrics.jsonl run1/metrics.jsonl)
+    echo "$loss"
+    awk '{ x[NR] = $1 } END { d = x[1] - x[2]; exit !(NR == 2 && d * d < 0.0004) }' <<<"$loss"
 }
 
 part_replay() {
@@ -160,6 +174,7 @@ own 60 "a model and its data" prepare
 own 120 "three runs, the same bits" again
 own 60 "graphs, the bits of their launches" graphs
 own 60 "a replay" replay
+own 150 "f16: overflow, the same bits, a replay" f16
 own 30 "the memory that was planned" memory
 own 90 "the loss is the CPU's" close
 devices=${DS_CHECK_DEVICES:-$(nvidia-smi -L 2>/dev/null | grep -c '^GPU ')}

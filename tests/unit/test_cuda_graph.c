@@ -130,7 +130,7 @@ static void run(const training *t, bool eager, ds_buf *out, int64_t *captured, i
             assert_int_equal(ds_buf_put(out, loss, sizeof loss), 0);
         }
         ok(ds_net_finish_grads(n, &err), &err, "gradients");
-        ok(ds_optim_step(ds_net_params(n), &o, step, &norm, &err), &err, "optimizer");
+        ok(ds_optim_step(ds_net_params(n), &o, step, NULL, &norm, &err), &err, "optimizer");
         assert_int_equal(ds_buf_put(out, &norm, sizeof norm), 0);
         k->unlisted = true; /* looked at in between */
         ok(ds_net_step(n, &r[0].b, 0.0f, false, DS_AGAIN_NONE, loss, &err), &err, "evaluation");

@@ -1,5 +1,6 @@
 /* The whole network on the CUDA backend beside the CPU's: losses, gradients and a text that goes
- * on, for LLaMA, Qwen2 and DeepSeek-V2 shapes, full, LoRA, DoRA and prompt tuning, f32 and bf16.
+ * on, for LLaMA, Qwen2 and DeepSeek-V2 shapes, full, LoRA, DoRA and prompt tuning, f32, bf16 and
+ * f16.
  * Under emulation the host cannot touch device memory, so a pointer that the trainer follows itself
  * is found here. With DS_TEST_DEVICE=cuda on the device.
  */
@@ -100,12 +101,13 @@ static void full(void **state)
 
     (void)state;
     fill(&f, 53);
-    for (int i = 0; i < 6; i += SOME) {
+    for (int i = 0; i < 9; i += SOME) {
+        static const double tol[] = {2e-5, 0.03, 0.004}; /* of enum ds_kfmt */
         ds_net *n[2];
-        make_both(n, (enum ds_arch)(i / 2), i % 2 ? DS_KBF16 : DS_KF32);
+        make_both(n, (enum ds_arch)(i / 3), (enum ds_kfmt)(i % 3));
         for (int s = 0; s < 2; s++)
             ok(ds_net_train_full(n[s], NULL, &err), &err, "full");
-        both_step(n, &f, i % 2, i % 2 ? 0.03 : 2e-5);
+        both_step(n, &f, i % 2, tol[i % 3]);
         free_both(n);
     }
 }

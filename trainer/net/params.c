@@ -189,6 +189,11 @@ int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *
         if (!isfinite(x[i]))
             rc = ds_fail(err, DS_CORRUPT, "%s: tensor '%s': element %lld is not a finite number",
                          file, t->name, (long long)i);
+        else if (p->f == DS_KF16 && fabsf(x[i]) >= DS_F16_INFINITE)
+            rc = ds_fail(err, DS_FAIL,
+                         "%s: tensor '%s': element %lld is %g, and f16 ends at 65504 (--dtype bf16 "
+                         "does not)",
+                         file, t->name, (long long)i, (double)x[i]);
     rc = rc ? rc : ds_param_set(s, p, x, err);
     free(x);
     return rc;

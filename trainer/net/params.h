@@ -23,7 +23,7 @@ typedef struct ds_param {
     bool wide; /* written in f32, from the master weights: adapters */
     bool train;
     float *g;      /* in the set's piece */
-    float *master; /* f32 weights behind bf16 ones */
+    float *master; /* f32 weights behind those of two bytes */
     float *m, *v;  /* moments; or of 8 bits, with their scales (kernels.h) */
     uint8_t *m8, *v8;
     float *mscale, *vscale;
@@ -53,7 +53,7 @@ ds_param *ds_params_find(const ds_params *s, const char *name);
 void ds_params_fini(ds_params *s);
 
 /* Fills a parameter from a tensor of its shape; NaN and infinite weights are refused with their
- * place. */
+ * place, and those that f16 has no number for. */
 int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *file, ds_err *err);
 /* Standard normal times sd, or uniform in [-a, a]: element i is a function of (seed, FNV-1a of the
  * name, i). */
