@@ -48,26 +48,44 @@ static inline size_t escape_one(uint8_t *to, uint8_t c)
 }
 
 #ifdef __x86_64__
-/* As far as there are 32 bytes left, and room in b: copies blindly and counts what was good. */
-__attribute__((target("avx2"))) static const uint8_t *escape_wide(ds_buf *b, const uint8_t *p,
-                                                                  const uint8_t *end)
+__attribute__((target("avx2"))) static inline uint32_t special(__m256i v)
 {
     const __m256i ctl = _mm256_set1_epi8(0x1f), quote = _mm256_set1_epi8('"'),
                   back = _mm256_set1_epi8('\\');
+    __m256i bad = _mm256_cmpeq_epi8(_mm256_min_epu8(v, ctl), v);
+    bad = _mm256_or_si256(bad,
+                          _mm256_or_si256(_mm256_cmpeq_epi8(v, quote), _mm256_cmpeq_epi8(v, back)));
+    return (uint32_t)_mm256_movemask_epi8(bad);
+}
+
+__attribute__((target("avx2"))) static inline uint64_t copy64(uint8_t *to, const uint8_t *p)
+{
+    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p),
+            b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+    _mm256_storeu_si256((__m256i *)(void *)to, a);
+    _mm256_storeu_si256((__m256i *)(void *)(to + 32), b);
+    return special(a) | (uint64_t)special(b) << 32;
+}
+
+enum { STEP = 64, ROOM = STEP * ESCAPE_MAX + STEP };
+
+/* As far as there are two steps left, and room in b. Each stretch is copied blindly, 64 bytes of
+ * it, and what was too much is written over by what follows. */
+__attribute__((target("avx2"))) static const uint8_t *escape_wide(ds_buf *b, const uint8_t *p,
+                                                                  const uint8_t *end)
+{
     uint8_t *o = b->data + b->len;
     const uint8_t *full = b->data + b->cap;
-    while (end - p >= 32 && full - o >= 32 + ESCAPE_MAX) {
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
-        __m256i bad = _mm256_cmpeq_epi8(_mm256_min_epu8(v, ctl), v);
-        _mm256_storeu_si256((__m256i *)(void *)o, v);
-        bad = _mm256_or_si256(
-            bad, _mm256_or_si256(_mm256_cmpeq_epi8(v, quote), _mm256_cmpeq_epi8(v, back)));
-        unsigned mask = (unsigned)_mm256_movemask_epi8(bad);
-        size_t good = mask ? (size_t)__builtin_ctz(mask) : 32;
-        p += good;
-        o += good;
-        if (mask)
-            o += escape_one(o, *p++);
+    for (; end - p >= 2 * STEP && full - o >= ROOM; p += STEP) {
+        int last = 0;
+        for (uint64_t bad = copy64(o, p); bad; bad &= bad - 1) {
+            const int i = __builtin_ctzll(bad);
+            o += i - last;
+            o += escape_one(o, p[i]);
+            last = i + 1;
+            (void)copy64(o, p + last);
+        }
+        o += STEP - last;
     }
     b->len = (size_t)(o - b->data);
     return p;
@@ -79,8 +97,8 @@ int ds_json_escape(ds_buf *b, const uint8_t *p, size_t len)
     const uint8_t *end = p + len;
 #ifdef __x86_64__
     const bool wide = __builtin_cpu_supports("avx2");
-    while (wide && end - p >= 32) {
-        if (ds_buf_reserve(b, (size_t)(end - p) + 32 + ESCAPE_MAX))
+    while (wide && end - p >= 2 * STEP) {
+        if (ds_buf_reserve(b, (size_t)(end - p) + ROOM))
             return DS_NOMEM;
         p = escape_wide(b, p, end);
     }

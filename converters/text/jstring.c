@@ -183,20 +183,36 @@ static inline size_t unescape_one(uint8_t *out, const uint8_t **p, const uint8_t
 /* Both of these copy blindly and count what was good: there is room for what is left of the input.
  */
 #ifdef __x86_64__
+__attribute__((target("avx2"))) static inline uint64_t copy64(uint8_t *to, const uint8_t *p)
+{
+    const __m256i slash = _mm256_set1_epi8('\\');
+    __m256i a = _mm256_loadu_si256((const __m256i *)(const void *)p),
+            b = _mm256_loadu_si256((const __m256i *)(const void *)(p + 32));
+    _mm256_storeu_si256((__m256i *)(void *)to, a);
+    _mm256_storeu_si256((__m256i *)(void *)(to + 32), b);
+    return join(_mm256_cmpeq_epi8(a, slash), _mm256_cmpeq_epi8(b, slash));
+}
+
+/* As long as 64 bytes and an escape that begins in them are followed by 64 more. */
 __attribute__((target("avx2"))) static uint8_t *unescape_wide(uint8_t *o, const uint8_t **at,
                                                               const uint8_t *end)
 {
-    const __m256i slash = _mm256_set1_epi8('\\');
     const uint8_t *p = *at;
-    while (end - p >= 32) {
-        __m256i v = _mm256_loadu_si256((const __m256i *)(const void *)p);
-        _mm256_storeu_si256((__m256i *)(void *)o, v);
-        unsigned mask = (unsigned)_mm256_movemask_epi8(_mm256_cmpeq_epi8(v, slash));
-        size_t good = mask ? (size_t)__builtin_ctz(mask) : 32;
-        p += good;
-        o += good;
-        while (mask && p < end && *p == '\\')
-            o += unescape_one(o, &p, end);
+    while (end - p >= 64 + 12 + 64) {
+        const uint8_t *next = p;
+        for (uint64_t left = copy64(o, p); left;) {
+            const uint8_t *slash = p + __builtin_ctzll(left);
+            o += slash - next;
+            next = slash;
+            o += unescape_one(o, &next, end);
+            (void)copy64(o, next);
+            left = next - p < 64 ? left & ~(uint64_t)0 << (next - p) : 0;
+        }
+        p += 64;
+        if (next < p)
+            o += p - next;
+        else
+            p = next;
     }
     *at = p;
     return o;
@@ -208,7 +224,7 @@ size_t ds_jstring_unescape(uint8_t *out, const uint8_t *p, size_t len)
     const uint8_t *end = p + len;
     uint8_t *o = out;
 #ifdef __x86_64__
-    if (len >= 32 && __builtin_cpu_supports("avx2"))
+    if (__builtin_cpu_supports("avx2"))
         o = unescape_wide(o, &p, end);
 #endif
     while (p < end) {

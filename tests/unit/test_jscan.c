@@ -249,8 +249,8 @@ static void strings_at_any_place(void **state)
     static const size_t before[] = {0, 1, 27, 30, 31, 32, 59, 61, 62, 63, 64, 65, 126, 127};
     for (unsigned v = 0; v < N * N * N * N; v++)
         for (size_t b = 0; b < sizeof before / sizeof *before; b++)
-            for (size_t behind = 0; behind <= 140; behind += 70) {
-                char text[400];
+            for (size_t behind = 0; behind <= 210; behind += 70) {
+                char text[500];
                 size_t len = before[b];
                 memset(text, 'a', len);
                 for (unsigned k = 0, x = v; k < 4; k++, x /= N)

@@ -21,7 +21,7 @@ static void escapes_agree(void **state)
 {
     (void)state;
     ds_buf fast = {0}, slow = {0};
-    char text[70];
+    char text[300];
     for (int c = 0; c < 128; c++)
         for (size_t at = 0; at <= sizeof text; at++) {
             memset(text, at < sizeof text ? 'a' : c, sizeof text);
