@@ -168,6 +168,11 @@ bool ds_sha_eq(const ds_sha *a, const ds_sha *b)
     return memcmp(a->b, b->b, sizeof a->b) == 0;
 }
 
+int ds_sha_cmp(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(ds_sha));
+}
+
 struct ds_xxhasher {
     XXH3_state_t *x;
 };

@@ -40,6 +40,7 @@ int ds_xxh128_file(ds_x128 *out, const char *path, ds_err *err);
 void ds_sha_hex(char out[65], const ds_sha *s);
 bool ds_sha_parse(ds_sha *out, const char *hex, size_t len); /* 64 hex digits */
 bool ds_sha_eq(const ds_sha *a, const ds_sha *b);
+int ds_sha_cmp(const void *a, const void *b); /* for qsort and bsearch: of what begins with one */
 
 typedef struct ds_xxhasher ds_xxhasher; /* a running XXH3-128 */
 int ds_xxhasher_new(ds_xxhasher **out, ds_err *err);

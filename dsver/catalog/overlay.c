@@ -97,18 +97,13 @@ static int add_gone(ds_overlay *o, const ds_buf *text, ds_err *err)
     return 0;
 }
 
-static int by_sha(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 /* Sorted, each once. */
 static void sort_shas(ds_buf *b)
 {
     ds_sha *v = (ds_sha *)(void *)b->data;
     size_t n = b->len / sizeof *v, to = 0;
     if (n)
-        qsort(v, n, sizeof *v, by_sha);
+        qsort(v, n, sizeof *v, ds_sha_cmp);
     for (size_t i = 0; i < n; i++)
         if (!to || !ds_sha_eq(&v[to - 1], &v[i]))
             v[to++] = v[i];
@@ -190,7 +185,7 @@ bool ds_overlay_is_gone(const ds_overlay *o, const ds_sha *piece)
 {
     size_t n;
     const ds_sha *gone = ds_overlay_gone(o, &n);
-    return n && bsearch(piece, gone, n, sizeof *gone, by_sha);
+    return n && bsearch(piece, gone, n, sizeof *gone, ds_sha_cmp);
 }
 
 int ds_overlay_explain(const char *dir, const ds_sha *piece, ds_err *err)
@@ -317,7 +312,7 @@ static int spare_lines(ds_buf *gone, const ds_overlay *fresh, ds_err *err)
     ds_sha *v = (ds_sha *)(void *)gone->data;
     size_t n = gone->len / sizeof *v, to = 0;
     for (size_t i = 0; !rc && i < n; i++)
-        if (!named.len || !bsearch(&v[i], named.data, named.len / sizeof *v, sizeof *v, by_sha))
+        if (!named.len || !bsearch(&v[i], named.data, named.len / sizeof *v, sizeof *v, ds_sha_cmp))
             v[to++] = v[i];
     gone->len = rc ? gone->len : to * sizeof *v;
     ds_buf_fini(&named);

@@ -344,11 +344,6 @@ int ds_pack_scan(ds_packscan *s, ds_err *err)
 
 /* ---- the folder ---- */
 
-static int by_sha(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 int ds_pack_list(const char *dir, ds_sha **names, size_t *n, size_t *strange, ds_err *err)
 {
     ds_buf path = {0}, list = {0};
@@ -382,7 +377,7 @@ int ds_pack_list(const char *dir, ds_sha **names, size_t *n, size_t *strange, ds
     }
     *n = list.len / sizeof name;
     if (*n)
-        qsort(list.data, *n, sizeof name, by_sha);
+        qsort(list.data, *n, sizeof name, ds_sha_cmp);
     *names = (ds_sha *)(void *)list.data;
     return 0;
 }

@@ -62,16 +62,11 @@ static int collect_votes(ds_objtx *tx, const ds_sketch *s, uint32_t limit, ds_vo
     return 0;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 /* Something below it is to be avoided. */
 static bool is_avoided(const ds_objtx *tx, const ds_objloc *v, size_t n)
 {
     for (size_t i = 0; tx->navoid && i < n; i++)
-        if (bsearch(&v[i].id, tx->avoid, tx->navoid, sizeof *tx->avoid, by_id))
+        if (bsearch(&v[i].id, tx->avoid, tx->navoid, sizeof *tx->avoid, ds_sha_cmp))
             return true;
     return false;
 }

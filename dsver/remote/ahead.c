@@ -46,14 +46,9 @@ static int on_pack(void *ctx, int64_t n, const ds_packrow *p)
     return ds_buf_put(ctx, &p->name, sizeof p->name);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 static int find_pack(const void *name, const void *c)
 {
-    return by_name(name, &((const coming *)c)->pack.name);
+    return ds_sha_cmp(name, &((const coming *)c)->pack.name);
 }
 
 /* The largest first: they would be the last to end. */
@@ -61,7 +56,7 @@ static int by_size(const void *a, const void *b)
 {
     const coming *x = *(coming *const *)a, *y = *(coming *const *)b;
     return x->pack.size != y->pack.size ? (x->pack.size > y->pack.size ? -1 : 1)
-                                        : by_name(&x->pack.name, &y->pack.name);
+                                        : ds_sha_cmp(&x->pack.name, &y->pack.name);
 }
 
 static int choose(ds_ahead *a, const ds_remoteindex *seen, ds_err *err)
@@ -71,7 +66,7 @@ static int choose(ds_ahead *a, const ds_remoteindex *seen, ds_err *err)
     size_t n = 0;
     int rc = ds_objindex_packs(a->objs->ix, on_pack, &here, err) ? ds_fail_nomem(err) : 0;
     if (here.len)
-        qsort(here.data, here.len / sizeof(ds_sha), sizeof(ds_sha), by_name);
+        qsort(here.data, here.len / sizeof(ds_sha), sizeof(ds_sha), ds_sha_cmp);
     while (ds_remoteindex_entry(seen, n, &l))
         n++;
     if (!rc && !(a->v = calloc(n + 1, sizeof *a->v)))
@@ -79,7 +74,7 @@ static int choose(ds_ahead *a, const ds_remoteindex *seen, ds_err *err)
     for (size_t i = 0; !rc && i < n && ds_remoteindex_entry(seen, i, &l); i++) {
         if (l.pack == UINT64_MAX || l.heads == UINT64_MAX ||
             (here.len &&
-             bsearch(&l.name, here.data, here.len / sizeof(ds_sha), sizeof(ds_sha), by_name)))
+             bsearch(&l.name, here.data, here.len / sizeof(ds_sha), sizeof(ds_sha), ds_sha_cmp)))
             continue;
         coming *c = &a->v[a->n++];
         c->pack = (ds_packrow){.name = l.name, .size = l.pack};

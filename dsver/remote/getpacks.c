@@ -112,11 +112,6 @@ static int adopt_one(const fetching *f, const ds_packrow *p, bool whole, ds_err 
     return rc < 0 ? rc : !(whole && a.deltas);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 /* 1, or 0: nothing was taken in, as there are pieces with bases and `whole` is asked for. */
 static int adopt(const fetching *f, const ds_packrow *p, size_t n, bool whole, ds_err *err)
 {
@@ -148,7 +143,7 @@ static int adopt_rest(fetching *f, ds_err *err)
     size_t n = f->packs.len / sizeof *p;
     if (n == 0)
         return 0;
-    qsort(p, n, sizeof *p, by_name);
+    qsort(p, n, sizeof *p, ds_sha_cmp);
     int rc = adopt(f, p, n, false, err);
     return rc < 0 ? rc : 0;
 }

@@ -108,11 +108,6 @@ ds_objindex *ds_remoteindex_get(ds_remoteindex *x)
 
 /* ---- the listing ---- */
 
-static int by_name(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 static listed *list_at(const ds_remoteindex *x)
 {
     return (listed *)(void *)x->list.data;
@@ -145,7 +140,7 @@ static void join_listed(ds_remoteindex *x)
     listed *l = list_at(x);
     size_t n = list_n(x), to = 0;
     if (n)
-        qsort(l, n, sizeof *l, by_name);
+        qsort(l, n, sizeof *l, ds_sha_cmp);
     for (size_t i = 0; i < n; i++)
         if (to && ds_sha_eq(&l[to - 1].name, &l[i].name)) {
             l[to - 1].pack = l[i].pack < l[to - 1].pack ? l[i].pack : l[to - 1].pack;
@@ -158,7 +153,7 @@ static void join_listed(ds_remoteindex *x)
 
 static const listed *find_listed(const ds_remoteindex *x, const ds_sha *name)
 {
-    return list_n(x) ? bsearch(name, list_at(x), list_n(x), sizeof(listed), by_name) : NULL;
+    return list_n(x) ? bsearch(name, list_at(x), list_n(x), sizeof(listed), ds_sha_cmp) : NULL;
 }
 
 bool ds_remoteindex_listed(const ds_remoteindex *x, const ds_sha *pack, uint64_t *size)
@@ -323,7 +318,7 @@ static void fetch_heads(void *job, void *ctx)
 static bool is_known(const ds_buf *names, const ds_sha *pack)
 {
     return names->len &&
-           bsearch(pack, names->data, names->len / sizeof(ds_sha), sizeof(ds_sha), by_name);
+           bsearch(pack, names->data, names->len / sizeof(ds_sha), sizeof(ds_sha), ds_sha_cmp);
 }
 
 /* When packs have come, what waited for bases is taken in again: it is known no more. */

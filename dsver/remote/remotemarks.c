@@ -13,11 +13,6 @@
 #define DELETING ".deleting"
 #define NOW "now-"
 
-static int by_pack(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 int ds_marks_me(ds_marks *m, ds_err *err)
 {
     while (!m->me)
@@ -66,7 +61,7 @@ int ds_marks_list(ds_marks *m, ds_remote *r, ds_err *err)
     ds_packmark *v = (ds_packmark *)(void *)m->v.data;
     size_t n = m->v.len / sizeof *v, to = 0;
     if (n)
-        qsort(v, n, sizeof *v, by_pack);
+        qsort(v, n, sizeof *v, ds_sha_cmp);
     for (size_t i = 0; i < n; i++)
         if (to && ds_sha_eq(&v[to - 1].pack, &v[i].pack))
             join_mark(&v[to - 1], &v[i]);
@@ -79,7 +74,7 @@ int ds_marks_list(ds_marks *m, ds_remote *r, ds_err *err)
 const ds_packmark *ds_marks_find(const ds_marks *m, const ds_sha *pack)
 {
     const size_t n = m->v.len / sizeof(ds_packmark);
-    return n ? bsearch(pack, m->v.data, n, sizeof(ds_packmark), by_pack) : NULL;
+    return n ? bsearch(pack, m->v.data, n, sizeof(ds_packmark), ds_sha_cmp) : NULL;
 }
 
 void ds_marks_fini(ds_marks *m)

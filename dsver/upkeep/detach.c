@@ -27,11 +27,6 @@ static int sort_out(void *ctx, const ds_objloc *loc)
     return loc->bases.n ? ds_buf_put(&d->deltas, &one, sizeof one) : 0;
 }
 
-static int by_id(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 static int by_row(const void *a, const void *b)
 {
     const int64_t x = ((const delta *)a)->loc.row, y = ((const delta *)b)->loc.row;
@@ -113,7 +108,7 @@ int ds_objgc_detach(ds_objgc *gc, int threads, uint64_t *stored, ds_err *err)
     if (!rc) { /* in order of row already */
         spread(v, n, hit);
         if (d.going.len)
-            qsort(d.going.data, d.going.len / sizeof(ds_sha), sizeof(ds_sha), by_id);
+            qsort(d.going.data, d.going.len / sizeof(ds_sha), sizeof(ds_sha), ds_sha_cmp);
         rc = renew_tx(&d, &tx, threads, err);
     }
     for (size_t i = 0; !rc && i < n; i++) {

@@ -77,11 +77,6 @@ static int collect_name(void *ctx, int64_t n, const ds_packrow *pack)
     return ds_buf_put(ctx, pack->name.b, sizeof pack->name);
 }
 
-static int by_sha(const void *a, const void *b)
-{
-    return memcmp(a, b, sizeof(ds_sha));
-}
-
 int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_fn bad, void *ctx,
                      ds_scrubstats *stats, ds_err *err)
 {
@@ -95,7 +90,7 @@ int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_f
         rc = ds_objindex_packs(ix, collect_name, &known, err);
     for (size_t i = 0; rc == 0 && i < n; i++) {
         if (known.len &&
-            bsearch(&names[i], known.data, known.len / sizeof(ds_sha), sizeof(ds_sha), by_sha))
+            bsearch(&names[i], known.data, known.len / sizeof(ds_sha), sizeof(ds_sha), ds_sha_cmp))
             continue;
         if (!begun)
             rc = ds_objindex_adopt_begin(ix, err);
