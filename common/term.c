@@ -1,11 +1,11 @@
 /* term.c - see term.h. */
 #include "term.h"
+#include "clock.h"
 
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 int ds_log_level = 1;
@@ -57,13 +57,6 @@ void ds_info(const char *fmt, ...)
     va_end(ap);
 }
 
-static double now(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
 static bool fake_tty(void)
 {
     const char *fake = getenv("DS_FAKE_TTY");
@@ -86,7 +79,7 @@ void ds_progress_begin(ds_progress *p, const char *what, uint64_t total, bool by
     *p = (ds_progress){.what = what, .total = total, .bytes = bytes, .on = want_progress()};
     if (!p->on)
         return;
-    p->start = now();
+    p->start = ds_seconds();
     /* The first line comes after a second, in a test at once. */
     p->last = p->start + (fake_tty() ? -1.0 : 0.8);
 }
@@ -130,7 +123,7 @@ void ds_progress_at(ds_progress *p, uint64_t done)
     if (!p->on || done - p->done < (p->bytes ? 65536u : 16u))
         return; /* too little to look at the clock for */
     p->done = done;
-    double at = now();
+    double at = ds_seconds();
     if (at - p->last < 0.2)
         return;
     p->last = at;

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/inotify.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "io.h"
 #include "logresume.h"
 #include "logtail.h"
@@ -45,9 +45,7 @@ typedef struct follow {
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000 + 1;
+    return (int64_t)(ds_seconds() * 1e3) + 1;
 }
 
 /* ---- bytes into records ---- */

@@ -5,9 +5,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "classify.h"
+#include "clock.h"
 #include "cmd_train.h"
 #include "io.h"
 #include "json.h"
@@ -72,14 +72,6 @@ typedef struct result {
     double noisy, drop, drop_ci[2];
     long long peak;
 } result;
-
-static double seconds(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
 
 /* ---- labels ---- */
 
@@ -176,12 +168,12 @@ static int on_text(void *ctx, uint64_t record, const void *text, size_t len, con
     if (w->a->records && w->n >= (uint64_t)w->a->records)
         return 0;
     rc = find_truth(w, record, name, name_len, &truth, err);
-    start = seconds();
+    start = ds_seconds();
     rc = rc ? rc : ds_classify(w->by, text, len, w->ll, &cut, err);
     if (!rc) {
         answer = ds_label_odds(w->p, w->ll, w->k);
         w->cut += cut;
-        rc = keep(w, truth, answer, seconds() - start, err);
+        rc = keep(w, truth, answer, ds_seconds() - start, err);
     }
     if (!rc && w->a->noise > 0)
         rc = with_noise(w, record, text, len, truth, answer, err);

@@ -3,8 +3,8 @@
 #include <math.h>
 #include <stdio.h>
 #include <sys/resource.h>
-#include <time.h>
 
+#include "clock.h"
 #include "cmd_train.h"
 #include "evaluate.h"
 #include "sig.h"
@@ -26,14 +26,6 @@ const ds_command ds_train_eval = {
     .run = run,
 };
 
-static double seconds(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
 typedef struct asked {
     train_use use;
     const char *data, *store, *column, *mask;
@@ -53,7 +45,7 @@ static int eval(const asked *a, ds_err *err)
     int rc = ds_dataset_open(&d, a->data, a->store, a->column, a->mask, err);
 
     rc = rc ? rc : train_open_model(&k, &net, &a->use, (int32_t)a->seq_len, err);
-    start = seconds();
+    start = ds_seconds();
     if (!rc) {
         const int32_t most = ds_net_conf(net)->max_pos;
         k->eager = a->graphs;
@@ -65,7 +57,7 @@ static int eval(const asked *a, ds_err *err)
     if (!rc && !r.targets)
         rc = ds_fail(err, DS_FAIL, "'%s' has no token to predict", a->data);
     if (!rc) {
-        const double time = seconds() - start;
+        const double time = ds_seconds() - start;
         getrusage(RUSAGE_SELF, &use);
         if (a->json)
             printf("{\"type\":\"eval\",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64

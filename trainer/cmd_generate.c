@@ -4,8 +4,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "cmd_train.h"
 #include "io.h"
 #include "json.h"
@@ -298,14 +298,6 @@ static int show_json(const writer *w, size_t old, bool ended, ds_err *err)
 
 /* ---- a text ---- */
 
-static double now(void)
-{
-    struct timespec t;
-
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static int read_prompt(writer *w, const char *prompt, size_t len, ds_err *err)
 {
     const int64_t most = ds_net_conf(w->net)->max_pos - lead_of(w->net);
@@ -328,7 +320,7 @@ static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)
     bool ended = false;
     int rc = read_prompt(w, prompt, len, err);
     const size_t old = w->ids.len / 4;
-    const double start = now();
+    const double start = ds_seconds();
 
     ds_kvcache_clear(w->cache);
     if (!rc && w->a->logits)
@@ -348,7 +340,7 @@ static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)
     }
     w->old += (int64_t)old;
     w->new += (int64_t)(w->ids.len / 4 - old);
-    w->seconds += now() - start;
+    w->seconds += ds_seconds() - start;
     rc = rc ? rc : show(w, true, err);
     if (!rc && w->a->json)
         rc = show_json(w, old, ended, err);

@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "consumed.h"
 #include "evaluate.h"
 #include "io.h"
@@ -39,14 +39,6 @@ typedef struct stepping {
     char segment[DS_PATH]; /* being written */
     uint64_t first, done;  /* its first step; the last step in it */
 } stepping;
-
-static double seconds(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
 
 static uint64_t bits_of(double d)
 {
@@ -180,7 +172,7 @@ static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
 {
     int rc = fetch(s, step, r, err);
     const float scale = r->targets ? (float)((double)r->scale / (double)r->targets) : 0.0f;
-    const double start = seconds();
+    const double start = ds_seconds();
     double loss;
 
     rc = rc ? rc : run_slices(s, step, scale, err);
@@ -191,7 +183,7 @@ static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
                        "step %llu: the loss is not a finite number; the last checkpoint stands%s",
                        (unsigned long long)step,
                        s->t->c.format == DS_KF16 ? " (f16 ends at 65504, bf16 does not)" : "");
-    r->times.compute = seconds() - start;
+    r->times.compute = ds_seconds() - start;
     return 0;
 }
 
@@ -217,7 +209,7 @@ static int update(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
 static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, ds_err *err)
 {
     ds_trainer *t = s->t;
-    const double start = seconds();
+    const double start = ds_seconds();
     double at;
 
     *r = (ds_step_report){
@@ -225,20 +217,20 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, d
     TRY(compute(s, step, r, err));
     const bool spike = ds_spike_see(&t->spike, r->loss, &r->limit);
     *stop = spike && t->spike.c.policy == DS_SPIKE_STOP;
-    at = seconds();
+    at = ds_seconds();
     if (spike && !*stop)
         TRY(skip(t->net, r, err));
     else if (!*stop)
         TRY(update(s, step, r, err));
-    r->times.optimizer = seconds() - at;
-    at = seconds();
+    r->times.optimizer = ds_seconds() - at;
+    at = ds_seconds();
     if (!*stop)
         TRY(ds_ranks_agree(t->ranks, s->lead ? log_rows(s, step, t->c.accumulate, r, err) : 0,
                            err));
-    r->times.ledger = seconds() - at;
+    r->times.ledger = ds_seconds() - at;
     for (uint64_t i = 0; i < t->c.accumulate; i++)
         ds_loader_give_back(s->loader, s->micro[i]);
-    r->seconds = seconds() - start;
+    r->seconds = ds_seconds() - start;
     return 0;
 }
 
@@ -303,7 +295,7 @@ static int say_consumed(stepping *s, uint64_t first, uint64_t last, ds_err *err)
 
 static int close_segment(stepping *s, ds_ckpt_state *state, uint64_t step, ds_err *err)
 {
-    const double start = seconds();
+    const double start = ds_seconds();
     char wanted[DS_PATH];
     uint64_t rows;
     ds_ledger *l = s->ledger;
@@ -316,7 +308,7 @@ static int close_segment(stepping *s, ds_ckpt_state *state, uint64_t step, ds_er
     TRY(segment_path(wanted, s->t->c.out, s->first, step, err));
     if (strcmp(s->segment, wanted) && ds_io_active->rename(s->segment, wanted))
         return ds_fail_errno(err, errno, "%s", wanted);
-    s->times->ledger += seconds() - start;
+    s->times->ledger += ds_seconds() - start;
     return 0;
 }
 
@@ -325,7 +317,7 @@ static int write_checkpoint(stepping *s, ds_ckpt_state *state, uint64_t step, do
                             ds_err *err)
 {
     const ds_trainconf *c = &s->t->c;
-    const double start = seconds();
+    const double start = ds_seconds();
     char path[DS_PATH], name[32];
 
     TRY(close_segment(s, state, step, err));
@@ -337,7 +329,7 @@ static int write_checkpoint(stepping *s, ds_ckpt_state *state, uint64_t step, do
     TRY(ds_trainer_register(s->t, path, err));
     if (state->watch.best_step == step)
         TRY(ds_retain_best(c->out, step, err));
-    const double time = seconds() - start;
+    const double time = ds_seconds() - start;
     s->times->checkpoint += time;
     if (s->ev->written)
         s->ev->written(s->ev->ctx, state, time);
@@ -380,7 +372,7 @@ static int evaluate(stepping *s, ds_ckpt_state *state, uint64_t step, ds_err *er
     const ds_eval_conf ec = {.seq_len = c->seq_len,
                              .stretches = c->eval_stretches,
                              .together = (uint32_t)c->batch * c->seq_len};
-    const double start = seconds();
+    const double start = ds_seconds();
     ds_err own = {0};
     ds_eval_result v;
 
@@ -398,7 +390,7 @@ static int evaluate(stepping *s, ds_ckpt_state *state, uint64_t step, ds_err *er
     if (is_kept(c, step))
         r.best = ds_watch_see(&state->watch, step, v.loss, c->min_delta);
     r.waited = state->watch.waited;
-    r.seconds = seconds() - start;
+    r.seconds = ds_seconds() - start;
     s->times->evaluation += r.seconds;
     if (s->ev->evaluated)
         s->ev->evaluated(s->ev->ctx, &r);

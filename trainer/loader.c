@@ -6,9 +6,9 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "net_priv.h"
 
 #define THREADS_MAX 8
@@ -408,14 +408,6 @@ int ds_loader_new(ds_loader **out, const ds_loader_conf *c, ds_err *err)
     return rc;
 }
 
-static double seconds(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
 /* The queue told something about the threads: too few, or too many for long. */
 static int adapt(ds_loader *l, bool waits, ds_err *err)
 {
@@ -439,13 +431,13 @@ int ds_loader_next(ds_loader *l, ds_minibatch **m, ds_err *err)
     pthread_mutex_lock(&l->lock);
     if (l->given < l->total) {
         const bool waits = l->given >= l->planned || !p->ready;
-        const double from = waits ? seconds() : 0;
+        const double from = waits ? ds_seconds() : 0;
         rc = adapt(l, waits && l->given > 0, err); /* the first has nothing to hide behind */
         while (!rc && l->given < l->total && (l->given >= l->planned || !p->ready))
             pthread_cond_wait(&l->change, &l->lock);
         if (waits) {
             l->stats.waits++;
-            l->stats.waited += seconds() - from;
+            l->stats.waited += ds_seconds() - from;
         }
     }
     if (!rc && l->given < l->total) {

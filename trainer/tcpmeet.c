@@ -12,10 +12,10 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "hash.h"
 #include "sig.h"
 #include "try.h"
@@ -57,17 +57,9 @@ typedef struct meeting {
     uint8_t *places;
 } meeting;
 
-static double now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
 static int left(double until)
 {
-    const double ms = (until - now()) * 1e3;
+    const double ms = (until - ds_seconds()) * 1e3;
 
     return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms + 1;
 }
@@ -90,7 +82,7 @@ static int wait_for(int fd, short what, double until, ds_err *err)
         TRY(ds_check_interrupt(err));
         if (n > 0)
             return 1;
-        if (n == 0 && now() >= until)
+        if (n == 0 && ds_seconds() >= until)
             return 0;
         if (n < 0 && errno != EINTR)
             return ds_fail_errno(err, errno, "poll");
@@ -156,7 +148,7 @@ static void answer(int fd, double until, bool refused, const char *why)
 
     ds_set_u32(a, refused);
     snprintf((char *)a + 4, ANSWER - 4, "%s", why);
-    give(fd, a, sizeof a, until < now() + 1 ? now() + 1 : until, &ignored);
+    give(fd, a, sizeof a, until < ds_seconds() + 1 ? ds_seconds() + 1 : until, &ignored);
 }
 
 static void list_missing(char *out, size_t room, const meeting *m)
@@ -304,7 +296,7 @@ static int let_in(meeting *m, ds_err *err)
         drop_caller(m, oldest);
     }
     caller *c = &m->callers[m->n++];
-    *c = (caller){.fd = fd, .until = now() + PATIENCE};
+    *c = (caller){.fd = fd, .until = ds_seconds() + PATIENCE};
     if (getrandom(c->random, RANDOM, 0) != RANDOM)
         return ds_fail_errno(err, errno, "random bytes");
     memcpy(greeting + WORD, m->version, VERSION_AT);
@@ -320,7 +312,7 @@ static bool hear(meeting *m, caller *c, int *rc, ds_err *err)
     const ssize_t n = recv(c->fd, c->hello + c->got, HELLO - c->got, MSG_DONTWAIT);
 
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
-        return now() < c->until;
+        return ds_seconds() < c->until;
     if (n <= 0)
         return false;
     c->got += (size_t)n;
@@ -378,7 +370,7 @@ static int receive_all(meeting *m, ds_err *err)
         }
         if (!rc && p[0].revents)
             rc = let_in(m, err);
-        if (!rc && is_missing(m) && now() >= m->until)
+        if (!rc && is_missing(m) && ds_seconds() >= m->until)
             rc = nobody_came(m, err);
     }
     free(p);
@@ -402,7 +394,7 @@ static bool is_own(int fd)
 static int try_address(int *fd, const struct sockaddr *a, socklen_t n, double until, int *why,
                        ds_err *err)
 {
-    const double soon = now() + PATIENCE;
+    const double soon = ds_seconds() + PATIENCE;
     socklen_t size = sizeof *why;
 
     *why = 0;
@@ -433,7 +425,7 @@ static int try_address(int *fd, const struct sockaddr *a, socklen_t n, double un
 static int introduce(meeting *m, int fd, int to, ds_err *err)
 {
     uint8_t greeting[GREETING], hello[HELLO] = MAGIC;
-    const double soon = now() + PATIENCE, until = soon < m->until ? soon : m->until;
+    const double soon = ds_seconds() + PATIENCE, until = soon < m->until ? soon : m->until;
     ds_sha proof;
     int rc = receive(fd, greeting, WORD, until, err);
 
@@ -476,7 +468,7 @@ static int call_up(meeting *m, int to, const char *host, const struct addrinfo *
             if (rc)
                 return rc < 0 ? ds_err_prefix(err, "process %d at %s:%d", to, host, port) : 0;
         }
-        if (now() >= m->until)
+        if (ds_seconds() >= m->until)
             return ds_fail(err, DS_FAIL,
                            "process %d of %d cannot be reached at %s:%d within %d s "
                            "(DS_RANKS_TIMEOUT): %s",
@@ -509,7 +501,7 @@ static int call_first(meeting *m, ds_err *err)
     int rc;
 
     snprintf(port, sizeof port, "%d", m->l->port);
-    while ((rc = getaddrinfo(host, port, &want, &all)) == EAI_AGAIN && now() < m->until) {
+    while ((rc = getaddrinfo(host, port, &want, &all)) == EAI_AGAIN && ds_seconds() < m->until) {
         poll(NULL, 0, PAUSE_MOST);
         TRY(ds_check_interrupt(err));
     }
@@ -562,7 +554,8 @@ static int begin_first(meeting *m, ds_err *err)
     TRY(receive_all(m, err));
     for (int i = 1; i < m->l->size; i++) {
         answer(m->fd[i], m->until, false, "");
-        const int rc = give(m->fd[i], m->places, (size_t)m->l->size * PLACE, now() + PATIENCE, err);
+        const int rc =
+            give(m->fd[i], m->places, (size_t)m->l->size * PLACE, ds_seconds() + PATIENCE, err);
         if (rc <= 0)
             return rc ? rc : ds_fail(err, DS_FAIL, "process %d of %d is gone", i, m->l->size);
     }
@@ -616,7 +609,7 @@ static void end_meeting(meeting *m, int rc, const ds_err *err)
 
 int ds_tcp_meet(int *fd, const ds_launch *l, ds_err *err)
 {
-    meeting m = {.l = l, .fd = fd, .listens = -1, .until = now() + l->timeout};
+    meeting m = {.l = l, .fd = fd, .listens = -1, .until = ds_seconds() + l->timeout};
     int rc;
 
     for (int i = 0; i < l->size; i++)

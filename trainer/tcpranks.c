@@ -9,10 +9,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "buf.h"
+#include "clock.h"
 #include "hash.h"
 #include "io.h"
 #include "tcpmeet.h"
@@ -41,14 +41,6 @@ typedef struct group {
 
 /* ---- the end ---- */
 
-static double now(void)
-{
-    struct timespec ts;
-
-    clock_gettime(CLOCK_MONOTONIC, &ts);
-    return (double)ts.tv_sec + (double)ts.tv_nsec * 1e-9;
-}
-
 /* All of it within the time, or not. */
 static bool put_all(int fd, const void *p, size_t n, double until)
 {
@@ -59,7 +51,7 @@ static bool put_all(int fd, const void *p, size_t n, double until)
             at += (size_t)put;
             continue;
         }
-        if ((errno != EAGAIN && errno != EINTR) || now() >= until)
+        if ((errno != EAGAIN && errno != EINTR) || ds_seconds() >= until)
             return false;
         poll(&wait, 1, 100);
     }
@@ -89,7 +81,7 @@ static void tell(wire *l, const char *why, double until)
 
 __attribute__((noreturn)) static void end_all(group *g, bool told, const char *why)
 {
-    const double until = now() + LAST_WORDS;
+    const double until = ds_seconds() + LAST_WORDS;
 
     if (!told || g->r->rank == 0)
         fprintf(stderr, "dstrain: process %d of %d: %s\n", g->r->rank, g->r->size, why);
@@ -113,7 +105,7 @@ DS_PRINTF(2, 3) __attribute__((noreturn)) static void fail(group *g, const char 
 /* The reason that process i gives; it may be on its way still. */
 __attribute__((noreturn)) static void hear_end(group *g, int i, size_t n)
 {
-    const double until = now() + LAST_WORDS;
+    const double until = ds_seconds() + LAST_WORDS;
     char why[REASON] = "", line[REASON + 64];
     size_t at = 0;
 
@@ -123,7 +115,7 @@ __attribute__((noreturn)) static void hear_end(group *g, int i, size_t n)
         struct pollfd wait = {.fd = g->links[i].fd, .events = POLLIN};
         if (got > 0)
             at += (size_t)got;
-        else if (got == 0 || (errno != EAGAIN && errno != EINTR) || now() >= until)
+        else if (got == 0 || (errno != EAGAIN && errno != EINTR) || ds_seconds() >= until)
             break;
         else
             poll(&wait, 1, 100);

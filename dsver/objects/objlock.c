@@ -7,6 +7,7 @@
 #include <sys/file.h>
 #include <time.h>
 
+#include "clock.h"
 #include "objcore.h"
 
 /* How often, and for how long at first, new writers are kept out for one who wants to be alone. */
@@ -59,9 +60,7 @@ static void rest(void)
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)(ds_seconds() * 1e3);
 }
 
 /* Tries for a time: 0, DS_LOCKED when it was over, or an error. */

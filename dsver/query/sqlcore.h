@@ -14,7 +14,7 @@ struct ds_sqlview {
     const git_oid *versions;
     size_t n;
     sqlite3 *db;
-    struct timespec end;
+    double end; /* ds_seconds */
     bool limited;
     ds_schema all; /* the columns of records: those of all versions, by name */
     bool wanted[DS_SQL_TABLES];

@@ -1,8 +1,8 @@
 /* sqlview.c - see sqlview.h. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "sig.h"
 #include "sqlcore.h"
 
@@ -204,12 +204,7 @@ static void note_text(ds_sqlview *v, const char *sql)
 static int watch(void *ctx)
 {
     const ds_sqlview *v = ctx;
-    struct timespec now;
-    if (ds_check_interrupt(NULL))
-        return 1;
-    return v->limited && clock_gettime(CLOCK_MONOTONIC, &now) == 0 &&
-           (now.tv_sec > v->end.tv_sec ||
-            (now.tv_sec == v->end.tv_sec && now.tv_nsec >= v->end.tv_nsec));
+    return ds_check_interrupt(NULL) || (v->limited && ds_seconds() >= v->end);
 }
 
 int ds_sqlview_open(ds_sqlview **out, ds_store *s, const git_oid *versions, size_t n,
@@ -223,8 +218,8 @@ int ds_sqlview_open(ds_sqlview **out, ds_store *s, const git_oid *versions, size
     v->versions = versions;
     v->n = n;
     ds_schema_init(&v->all);
-    v->limited = o->timeout > 0 && clock_gettime(CLOCK_MONOTONIC, &v->end) == 0;
-    v->end.tv_sec += o->timeout;
+    v->limited = o->timeout > 0;
+    v->end = ds_seconds() + (double)o->timeout;
     int rc =
         sqlite3_open_v2("", &v->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) == SQLITE_OK
             ? 0

@@ -2,8 +2,8 @@
 #include "remotedrop.h"
 
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "sig.h"
 
 enum { BATCH = 256 };
@@ -12,16 +12,9 @@ typedef struct dropping {
     const ds_remotedrop *d;
     ds_marks marks; /* as they are now */
     ds_shaset *gone;
-    int64_t begun;
-    bool moved; /* the refs, or too much time went by */
+    double begun; /* ds_seconds */
+    bool moved;   /* the refs, or too much time went by */
 } dropping;
-
-static int64_t seconds(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec;
-}
 
 static bool same_refs(const ds_gitrefs *a, const ds_gitrefs *b)
 {
@@ -69,12 +62,12 @@ static int drop_batch(dropping *k, const ds_sha *packs, size_t n, ds_err *err)
     ds_remote *r = k->d->l->remote;
     size_t claimed = 0;
     int rc = 0;
-    k->begun = seconds();
+    k->begun = ds_seconds();
     for (; !rc && claimed < n; claimed++)
         rc = ds_marks_claim(&k->marks, r, &packs[claimed], err);
     rc = rc ? rc : look(k, err);
     for (size_t i = 0; i < claimed; i++) {
-        k->moved = k->moved || seconds() - k->begun > DS_MARK_LEASE;
+        k->moved = k->moved || ds_seconds() - k->begun > DS_MARK_LEASE;
         if (!rc && !k->moved && may_go(k, &packs[i]))
             rc = drop_one(k, &packs[i], err);
         const int end = ds_marks_let_go(&k->marks, r, &packs[i], rc ? NULL : err);

@@ -3,8 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
+#include "clock.h"
 #include "dsr_prov.h"
 #include "dsr_rowcopy.h"
 #include "sig.h"
@@ -39,9 +39,7 @@ void ds_append_fini(ds_append *a)
 
 static int64_t now_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
+    return (int64_t)(ds_seconds() * 1e3);
 }
 
 /* ---- records ---- */
