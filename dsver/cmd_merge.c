@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "cmd_verb.h"
-#include "streamfeed.h"
 #include "merge.h"
 #include "publish.h"
 #include "refs.h"
@@ -111,11 +110,6 @@ static int say_conflicts(const merging *c, const ds_merge *m, ds_err *err)
 
 /* ---- the merged stream becomes a version ---- */
 
-static int write_stream(void *m, int fd, ds_err *err)
-{
-    return ds_merge_write(m, fd, err);
-}
-
 static int publish(merging *c, ds_merge *m, bool merge, ds_published *done, ds_err *err)
 {
     const ds_publish_opts o = {.dataset = c->into.dataset,
@@ -127,7 +121,7 @@ static int publish(merging *c, ds_merge *m, bool merge, ds_published *done, ds_e
                                .merged = merge ? &c->from.id : NULL,
                                .pass = {.threads = verb_threads(c->threads)}};
     ds_feed feed;
-    int rc = ds_feed_begin(&feed, write_stream, m, err);
+    int rc = ds_merge_feed(&feed, m, err);
     if (rc)
         return rc;
     rc = ds_publish_stream(done, &c->s, feed.fd, "the merged stream", &o, err);

@@ -7,7 +7,6 @@
 #include "history.h"
 #include "json.h"
 #include "sig.h"
-#include "streamfeed.h"
 
 /* ---- the three versions ---- */
 
@@ -97,11 +96,6 @@ int ds_remerge_find(ds_remerge *r, ds_store *s, const git_oid *commit, ds_err *e
 
 /* ---- the run ---- */
 
-static int write_stream(void *m, int fd, ds_err *err)
-{
-    return ds_merge_write(m, fd, err);
-}
-
 static int compare(ds_remerge *r, ds_store *s, const git_oid *commit, int fd,
                    const ds_sourcelist *sources, ds_err *err)
 {
@@ -126,7 +120,7 @@ int ds_remerge_run(ds_remerge *r, ds_store *s, const git_oid *commit, int thread
     rc = rc ? rc : ds_sourcelist_read(&sources, s, &v.tree, err);
     r->sources = sources.n;
     rc = rc ? rc : ds_merge_plan(&r->merge, s, &r->base, &r->ours, &r->theirs, &o, err);
-    rc = rc ? rc : ds_feed_begin(&feed, write_stream, r->merge, err);
+    rc = rc ? rc : ds_merge_feed(&feed, r->merge, err);
     if (!rc) {
         rc = compare(r, s, commit, feed.fd, &sources, err);
         rc = ds_feed_end(&feed, rc, err);

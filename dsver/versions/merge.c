@@ -1,68 +1,14 @@
-/* merge.c - see merge.h. */
-#include "merge.h"
+/* merge.c - see merge.h: what is to be done. */
+#include "mergecore.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "dsr_origin.h"
 #include "dsr_prov.h"
-#include "dsr_rowcopy.h"
 #include "json.h"
-#include "sig.h"
-#include "sourcelist.h"
 
 enum { BITS = 1 << 22 };
-
-enum what { KEEP, DROP, REPLACE, INSERT };
-
-/* A change of one side; sorted by key, then as it came. */
-typedef struct change {
-    ds_diffitem it;
-    size_t order;
-    enum what what; /* of theirs: what it does to ours */
-    bool used;      /* done already: the next with this key is meant */
-} change;
-
-typedef struct changes {
-    ds_verdiff *diff;
-    change *v;
-    size_t n;
-    uint8_t *seen; /* a bit for each hash of a key: most records have none */
-} changes;
-
-/* A record of theirs that goes in after a record of ours. */
-typedef struct insertion {
-    uint8_t after[16]; /* a key's digest; zero: at the beginning */
-    size_t order;
-    ds_recplace at;
-} insertion;
-
-/* Where a record of theirs came from: ranges in `ranges`. */
-typedef struct wanted {
-    ds_recplace at;
-    size_t first, n;
-} wanted;
-
-struct ds_merge {
-    ds_store *store;
-    ds_merge_opts o;
-    changes ours, theirs;
-    changes as; /* from ours to the version that decides; none: no diff */
-    insertion *ins;
-    size_t nins;
-    uint8_t *anchors; /* bits as in changes */
-    wanted *want;
-    size_t nwant;
-    ds_buf ranges; /* ds_range */
-    ds_conflict *conflicts;
-    size_t nconflicts, cap_conflicts;
-    ds_merge_stats stats;
-    ds_sourcelist sources; /* of both: ours, then what theirs has besides */
-    ds_buf map;            /* uint64_t: the merged number of each of theirs' sources */
-    ds_buf prov;
-    ds_meta meta; /* of ours: its counts go on */
-    ds_hasher *hasher;
-};
 
 /* ---- changes by key ---- */
 
@@ -76,19 +22,19 @@ static void set_bit(uint8_t *bits, const uint8_t key[16])
     bits[bit_of(key) / 8] |= (uint8_t)(1u << bit_of(key) % 8);
 }
 
-static bool has_bit(const uint8_t *bits, const uint8_t key[16])
+bool ds_mergebits_has(const uint8_t *bits, const uint8_t key[16])
 {
     return bits[bit_of(key) / 8] >> bit_of(key) % 8 & 1;
 }
 
 static int by_key(const void *x, const void *y)
 {
-    const change *a = x, *b = y;
+    const ds_mergechange *a = x, *b = y;
     int c = memcmp(a->it.digest.key, b->it.digest.key, sizeof a->it.digest.key);
     return c ? c : (a->order > b->order) - (a->order < b->order);
 }
 
-static int read_changes(changes *c, ds_store *s, const git_oid *base, const git_oid *to,
+static int read_changes(ds_mergechanges *c, ds_store *s, const git_oid *base, const git_oid *to,
                         uint64_t seed, int threads, ds_err *err)
 {
     const ds_verdiff_opts o = {.threads = threads, .seed = seed, .whole = true};
@@ -100,7 +46,7 @@ static int read_changes(changes *c, ds_store *s, const git_oid *base, const git_
     while (!rc) {
         if (ds_grow(&c->v, &cap, c->n, sizeof *c->v))
             return ds_fail_nomem(err);
-        c->v[c->n] = (change){.order = c->n};
+        c->v[c->n] = (ds_mergechange){.order = c->n};
         rc = ds_verdiff_next(c->diff, &c->v[c->n].it, err);
         if (rc <= 0)
             break;
@@ -113,11 +59,10 @@ static int read_changes(changes *c, ds_store *s, const git_oid *base, const git_
     return rc;
 }
 
-/* The first change of a key that is not used up; NULL for none. */
-static change *find(const changes *c, const uint8_t key[16])
+ds_mergechange *ds_mergechange_find(const ds_mergechanges *c, const uint8_t key[16])
 {
     size_t lo = 0, hi = c->n;
-    if (!has_bit(c->seen, key))
+    if (!ds_mergebits_has(c->seen, key))
         return NULL;
     while (lo < hi) {
         const size_t mid = lo + (hi - lo) / 2;
@@ -163,14 +108,14 @@ static int key_text(ds_merge *m, const ds_verside *v, ds_recplace at, char **key
 /* For theirs, where the version that decides is not as ours is. */
 static enum ds_favour decided_there(ds_merge *m, const uint8_t key[16])
 {
-    change *c = m->as.diff ? find(&m->as, key) : NULL;
+    ds_mergechange *c = m->as.diff ? ds_mergechange_find(&m->as, key) : NULL;
     if (c)
         c->used = true;
     return !m->as.diff ? DS_FAVOUR_NONE : c ? DS_FAVOUR_THEIRS : DS_FAVOUR_OURS;
 }
 
-static int conflict(ds_merge *m, const change *ours, const change *theirs, enum ds_favour *who,
-                    ds_err *err)
+static int conflict(ds_merge *m, const ds_mergechange *ours, const ds_mergechange *theirs,
+                    enum ds_favour *who, ds_err *err)
 {
     ds_conflict c = {.ours = ours->it.change, .theirs = theirs->it.change};
     const bool removed = theirs->it.change == DS_REMOVED;
@@ -198,11 +143,12 @@ static int conflict(ds_merge *m, const change *ours, const change *theirs, enum 
     return 0;
 }
 
-static int decide(ds_merge *m, change *t, ds_err *err)
+static int decide(ds_merge *m, ds_mergechange *t, ds_err *err)
 {
-    static const enum what plain[] = {
-        [DS_REMOVED] = DROP, [DS_CHANGED] = REPLACE, [DS_ADDED] = INSERT};
-    change *o = find(&m->ours, t->it.digest.key);
+    static const enum ds_mergewhat plain[] = {[DS_REMOVED] = DS_MERGE_DROP,
+                                              [DS_CHANGED] = DS_MERGE_REPLACE,
+                                              [DS_ADDED] = DS_MERGE_INSERT};
+    ds_mergechange *o = ds_mergechange_find(&m->ours, t->it.digest.key);
     enum ds_favour who = DS_FAVOUR_THEIRS;
     int rc = 0;
     if (o) {
@@ -218,12 +164,12 @@ static int decide(ds_merge *m, change *t, ds_err *err)
     }
     t->what = plain[t->it.change];
     if (o && o->it.change == DS_REMOVED)
-        t->what = INSERT;
-    else if (o && t->what == INSERT)
-        t->what = REPLACE;
-    m->stats.removed += t->what == DROP;
-    m->stats.changed += t->what == REPLACE;
-    m->stats.added += t->what == INSERT;
+        t->what = DS_MERGE_INSERT;
+    else if (o && t->what == DS_MERGE_INSERT)
+        t->what = DS_MERGE_REPLACE;
+    m->stats.removed += t->what == DS_MERGE_DROP;
+    m->stats.changed += t->what == DS_MERGE_REPLACE;
+    m->stats.added += t->what == DS_MERGE_INSERT;
     return 0;
 }
 
@@ -241,8 +187,9 @@ static int decide_all(ds_merge *m, ds_err *err)
 
 static bool stays(const ds_merge *m, const uint8_t key[16])
 {
-    const change *t = find(&m->theirs, key), *o = find(&m->ours, key);
-    return !(t && (t->it.change == DS_ADDED || t->what == INSERT)) &&
+    const ds_mergechange *t = ds_mergechange_find(&m->theirs, key),
+                         *o = ds_mergechange_find(&m->ours, key);
+    return !(t && (t->it.change == DS_ADDED || t->what == DS_MERGE_INSERT)) &&
            !(o && o->it.change == DS_REMOVED);
 }
 
@@ -273,13 +220,13 @@ static int anchor(ds_merge *m, ds_recblock *rec, ds_buf *scratch, ds_recplace at
 
 static int by_order(const void *x, const void *y)
 {
-    const insertion *a = x, *b = y;
+    const ds_insertion *a = x, *b = y;
     return (a->order > b->order) - (a->order < b->order);
 }
 
 static int by_anchor(const void *x, const void *y)
 {
-    const insertion *a = x, *b = y;
+    const ds_insertion *a = x, *b = y;
     int c = memcmp(a->after, b->after, sizeof a->after);
     return c ? c : by_order(x, y);
 }
@@ -294,13 +241,13 @@ static int place_insertions(ds_merge *m, ds_err *err)
     if (!m->ins || !m->anchors)
         return ds_fail_nomem(err);
     for (size_t i = 0; i < m->theirs.n; i++)
-        if (m->theirs.v[i].what == INSERT)
+        if (m->theirs.v[i].what == DS_MERGE_INSERT)
             m->ins[m->nins++] =
-                (insertion){.order = m->theirs.v[i].order, .at = m->theirs.v[i].it.b};
+                (ds_insertion){.order = m->theirs.v[i].order, .at = m->theirs.v[i].it.b};
     qsort(m->ins, m->nins, sizeof *m->ins, by_order);
     for (size_t i = 0; !rc && i < m->nins; i++) {
-        insertion *n = &m->ins[i];
-        const insertion *p = i ? n - 1 : NULL;
+        ds_insertion *n = &m->ins[i];
+        const ds_insertion *p = i ? n - 1 : NULL;
         if (p && p->at.block == n->at.block && p->at.row + 1 == n->at.row)
             memcpy(n->after, p->after, sizeof n->after); /* a row of additions */
         else
@@ -315,9 +262,9 @@ static int place_insertions(ds_merge *m, ds_err *err)
 
 /* ---- origins and sources of theirs ---- */
 
-static int by_at(const void *x, const void *y)
+int ds_mergeorigin_cmp(const void *x, const void *y)
 {
-    const wanted *a = x, *b = y;
+    const ds_mergeorigin *a = x, *b = y;
     return a->at.block != b->at.block ? (a->at.block > b->at.block) - (a->at.block < b->at.block)
                                       : (a->at.row > b->at.row) - (a->at.row < b->at.row);
 }
@@ -360,9 +307,9 @@ static int read_origins(ds_merge *m, ds_err *err)
     if (!m->want)
         return ds_fail_nomem(err);
     for (size_t i = 0; i < m->theirs.n; i++)
-        if (m->theirs.v[i].what == INSERT || m->theirs.v[i].what == REPLACE)
+        if (m->theirs.v[i].what == DS_MERGE_INSERT || m->theirs.v[i].what == DS_MERGE_REPLACE)
             m->want[m->nwant++].at = m->theirs.v[i].it.b;
-    qsort(m->want, m->nwant, sizeof *m->want, by_at);
+    qsort(m->want, m->nwant, sizeof *m->want, ds_mergeorigin_cmp);
     for (size_t i = 0; !rc && next < m->nwant && i < v->n; i++) {
         rc = ds_recblock_load(&rec, v, i, true, err);
         rc = rc ? rc : block_origins(m, &rec, &st, &next, &one, err);
@@ -459,7 +406,7 @@ const ds_conflict *ds_merge_conflict(const ds_merge *m, size_t i)
     return &m->conflicts[i];
 }
 
-static void changes_fini(changes *c)
+static void changes_fini(ds_mergechanges *c)
 {
     ds_verdiff_free(c->diff);
     free(c->v);
@@ -486,158 +433,4 @@ void ds_merge_free(ds_merge *m)
     ds_meta_fini(&m->meta);
     ds_hasher_free(m->hasher);
     free(m);
-}
-
-/* ---- writing ---- */
-
-typedef struct pen {
-    ds_merge *m;
-    ds_rows *rows;
-    ds_recblock ours, theirs;
-    ds_buf scratch, one;
-    ds_origin_state st;
-} pen;
-
-static int put_ranges(pen *p, const ds_range *r, size_t n, const ds_buf *map, ds_err *err)
-{
-    int rc = 0;
-    for (size_t i = 0; !rc && i < n; i++) {
-        uint64_t source = r[i].source;
-        if (map && source >= map->len / sizeof source)
-            return ds_fail(err, DS_CORRUPT, "a record comes from a source that is not there");
-        if (map)
-            source = ((const uint64_t *)(const void *)map->data)[source];
-        rc = ds_rows_origin(p->rows, source, r[i].offset, r[i].len, err);
-    }
-    return rc;
-}
-
-static int put_ours(pen *p, ds_err *err)
-{
-    const ds_verside *v = ds_verdiff_side(p->m->ours.diff, true);
-    int rc = ds_rows_begin(p->rows, err);
-    rc = rc ? rc : ds_rows_copy(p->rows, &v->schema, p->ours.views, p->ours.values, err);
-    rc = rc ? rc
-            : put_ranges(p, (const ds_range *)(const void *)p->one.data,
-                         p->one.len / sizeof(ds_range), NULL, err);
-    return rc ? rc : ds_rows_end(p->rows, err);
-}
-
-static int put_theirs(pen *p, ds_recplace at, ds_err *err)
-{
-    const ds_verside *v = ds_verdiff_side(p->m->theirs.diff, true);
-    const wanted key = {.at = at}, *w = bsearch(&key, p->m->want, p->m->nwant, sizeof key, by_at);
-    int rc = w ? 0 : ds_fail(err, DS_FAIL, "a record's origin was not read");
-    rc = rc ? rc : ds_recblock_load(&p->theirs, v, at.block, false, err);
-    rc = rc ? rc : ds_recblock_seek(&p->theirs, at.row, err);
-    rc = rc ? rc : ds_rows_begin(p->rows, err);
-    rc = rc ? rc : ds_rows_copy(p->rows, &v->schema, p->theirs.views, p->theirs.values, err);
-    rc = rc ? rc
-            : put_ranges(p, (const ds_range *)(const void *)p->m->ranges.data + w->first, w->n,
-                         &p->m->map, err);
-    return rc ? rc : ds_rows_end(p->rows, err);
-}
-
-/* What theirs added after the record with this key; once. */
-static int put_insertions(pen *p, const uint8_t after[16], ds_err *err)
-{
-    ds_merge *m = p->m;
-    size_t lo = 0, hi = m->nins;
-    int rc = 0;
-    if (!has_bit(m->anchors, after))
-        return 0;
-    while (lo < hi) {
-        const size_t mid = lo + (hi - lo) / 2;
-        if (memcmp(m->ins[mid].after, after, 16) < 0)
-            lo = mid + 1;
-        else
-            hi = mid;
-    }
-    for (; !rc && lo < m->nins && memcmp(m->ins[lo].after, after, 16) == 0; lo++)
-        if (m->ins[lo].order != SIZE_MAX) {
-            rc = put_theirs(p, m->ins[lo].at, err);
-            m->ins[lo].order = SIZE_MAX;
-        }
-    return rc;
-}
-
-static int put_record(pen *p, ds_err *err)
-{
-    ds_recdigest d;
-    int rc = ds_verdiff_digest(&d, p->m->ours.diff, true, &p->ours, &p->scratch)
-                 ? ds_fail_nomem(err)
-                 : 0;
-    change *t = rc ? NULL : find(&p->m->theirs, d.key);
-    if (t)
-        t->used = true;
-    if (!rc && (!t || t->what == KEEP || t->what == INSERT))
-        rc = put_ours(p, err);
-    else if (!rc && t->what == REPLACE)
-        rc = put_theirs(p, t->it.b, err);
-    return rc ? rc : put_insertions(p, d.key, err);
-}
-
-static int put_blocks(pen *p, ds_err *err)
-{
-    const ds_verside *v = ds_verdiff_side(p->m->ours.diff, true);
-    static const uint8_t beginning[16];
-    int rc = put_insertions(p, beginning, err);
-    for (size_t i = 0; !rc && i < v->n; i++) {
-        uint64_t rows;
-        size_t pos = 0;
-        rc = ds_recblock_load(&p->ours, v, i, true, err);
-        const ds_chunk *c = &p->ours.lent.chunks[v->schema.n];
-        if (!rc && (!ds_varint_get(c->body, c->body_len, &pos, &rows) || rows != p->ours.lent.rows))
-            rc = ds_fail(err, DS_CORRUPT, "origins are not of as many records as the block");
-        while (!rc && ds_recblock_next(&p->ours)) {
-            rc = ds_origin_get(c->body, c->body_len, &pos, &p->st, &p->one, err);
-            rc = rc ? rc : put_record(p, err);
-        }
-        rc = rc ? rc : ds_check_interrupt(err);
-    }
-    return rc;
-}
-
-static int put_sources(pen *p, ds_err *err)
-{
-    const ds_sourcelist *l = &p->m->sources;
-    ds_source src;
-    size_t pos = 0;
-    int rc = 0;
-    while (!rc && ds_sourcelist_next(l, &pos, &src))
-        rc = ds_rows_source(p->rows, &src, err);
-    return rc;
-}
-
-int ds_merge_write(ds_merge *m, int fd, ds_err *err)
-{
-    const ds_verside *v = ds_verdiff_side(m->ours.diff, true);
-    pen p = {.m = m};
-    ds_out out = {0};
-    ds_writer *w = NULL;
-    if (m->stats.conflicts)
-        return ds_fail(err, DS_FAIL, "%llu conflicts are open",
-                       (unsigned long long)m->stats.conflicts);
-    for (size_t i = 0; i < m->theirs.n; i++)
-        m->theirs.v[i].used = false;
-    int rc = ds_out_init(&out, fd, "pipe", err);
-    rc = rc ? rc
-            : ds_writer_new(&w, &out, &v->schema, m->prov.data, m->prov.len, &(ds_writer_opts){0},
-                            err);
-    rc = rc ? rc : ds_rows_new(&p.rows, w, &v->schema, err);
-    rc = rc ? rc : put_blocks(&p, err);
-    rc = rc ? rc : put_sources(&p, err);
-    rc = rc ? rc : ds_rows_finish(p.rows, err);
-    rc = rc ? rc : ds_writer_end(w, &m->meta.counts, NULL, err);
-    rc = rc ? rc : ds_out_flush(&out, err);
-    if (rc && w)
-        ds_writer_abort(w, "dsver merge failed");
-    ds_rows_free(p.rows);
-    ds_writer_free(w);
-    ds_out_fini(&out);
-    ds_recblock_fini(&p.ours);
-    ds_recblock_fini(&p.theirs);
-    ds_buf_fini(&p.scratch);
-    ds_buf_fini(&p.one);
-    return rc;
 }

@@ -10,6 +10,7 @@
 #ifndef DS_MERGE_H
 #define DS_MERGE_H
 
+#include "streamfeed.h"
 #include "verdiff.h"
 
 #define DS_MERGE_TOOL "dsver merge" /* its step; of a revert too */
@@ -42,9 +43,9 @@ int ds_merge_plan(ds_merge **out, ds_store *s, const git_oid *base, const git_oi
                   const git_oid *theirs, const ds_merge_opts *o, ds_err *err);
 const ds_merge_stats *ds_merge_about(const ds_merge *m);
 const ds_conflict *ds_merge_conflict(const ds_merge *m, size_t i); /* those left open */
-/* Writes the merged stream to fd (borrowed). Touches no git object: it may run beside a commit that
- * reads what it writes. */
-int ds_merge_write(ds_merge *m, int fd, ds_err *err);
+/* A thread begins to write the merged stream, to be read from feed->fd. It touches no git object: a
+ * commit may read what it writes. */
+int ds_merge_feed(ds_feed *feed, ds_merge *m, ds_err *err);
 void ds_merge_free(ds_merge *m); /* NULL is fine */
 
 #endif
