@@ -29,7 +29,8 @@ void ds_namelist_add(ds_namelist *l, const void *name, size_t len)
     l->text[l->len] = 0;
 }
 
-long ds_colname_rest(const ds_schema *s)
+/* The column of JSON that holds what has no column, or -1. */
+static long rest_column(const ds_schema *s)
 {
     static const char *const names[] = {"meta", "fields", "rest"};
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
@@ -162,7 +163,7 @@ static int missing(const ds_colnames *c, const char *name, members *m, long rest
 
 int ds_colname_missing(const ds_colnames *c, const char *name, ds_err *err)
 {
-    const long rest = ds_colname_rest(c->schema);
+    const long rest = rest_column(c->schema);
     members m = {0};
     int rc = rest < 0 ? 0 : members_read(&m, c, (size_t)rest, err);
     if (rc == 0)
@@ -221,7 +222,7 @@ int ds_colname_find(const ds_colnames *c, const char *parts, size_t n, size_t *c
 {
     const ds_schema *s = c->schema;
     long k = find_column(s, parts, n, below);
-    const long rest = k < 0 ? ds_colname_rest(s) : -1;
+    const long rest = k < 0 ? rest_column(s) : -1;
     if (k >= 0 && *below && s->cols[k].type != DS_JSON)
         return ds_fail(err, DS_USAGE, "column '%s' is %s: only columns of JSON have members",
                        s->cols[k].name, ds_type_name(s->cols[k].type));

@@ -27,8 +27,6 @@ int ds_colname_find(const ds_colnames *c, const char *parts, size_t n, size_t *c
 int ds_colname_missing(const ds_colnames *c, const char *name, ds_err *err);
 /* Where a column itself must be named. */
 int ds_colname_column(const ds_colnames *c, const char *name, size_t *column, ds_err *err);
-/* The column of JSON that holds what has no column, or -1. */
-long ds_colname_rest(const ds_schema *s);
 
 /* Names for a message, as many whole ones as there is room for; zeroed at first. */
 typedef struct ds_namelist {

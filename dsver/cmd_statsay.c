@@ -133,7 +133,8 @@ static int json_span(ds_buf *b, const ds_colstat *c, bool lengths, const span *s
     return rc ? rc : ds_buf_putc(b, '}');
 }
 
-const char *statsay_type(const ds_colstat *c)
+/* "utf8", ..., or "member" */
+static const char *type_name(const ds_colstat *c)
 {
     return c->member ? "member" : ds_type_name(c->type);
 }
@@ -159,7 +160,7 @@ static int json_column(ds_buf *b, const char *name, const ds_colstat *c, const s
             : ds_buf_printf(b,
                             ",\"column_type\":\"%s\",\"rows\":%" PRIu64 ",\"nulls\":%" PRIu64
                             ",\"distinct\":%.0f",
-                            statsay_type(c), c->rows, c->nulls, ds_colstat_distinct(c));
+                            type_name(c), c->rows, c->nulls, ds_colstat_distinct(c));
     if (len->there)
         rc = rc ? rc : json_span(b, c, true, len);
     if (num->there)
@@ -216,7 +217,7 @@ static int say_line(const char *name, const ds_colstat *c, const span *len, cons
     verb_text(stdout, name, strlen(name));
     for (size_t i = strlen(name); i < 16; i++)
         putchar(' ');
-    printf(" %-9s %8" PRIu64 " %10.0f", statsay_type(c), c->nulls, ds_colstat_distinct(c));
+    printf(" %-9s %8" PRIu64 " %10.0f", type_name(c), c->nulls, ds_colstat_distinct(c));
     rc = say_cells(c, lengths ? len : num, lengths);
     if (!rc && !c->values.full && c->values.used < (c->rows + 1) / 2)
         rc = put_names(&b, c, &c->values, false, false, SHOWN);
@@ -289,8 +290,8 @@ static int say_column(const char *name, const ds_colstat *c, const span *len, co
     int rc = 0;
     printf("column    ");
     verb_text(stdout, name, strlen(name));
-    printf(" (%s)\nrows      %" PRIu64 ", %" PRIu64 " null, about %.0f different\n",
-           statsay_type(c), c->rows, c->nulls, ds_colstat_distinct(c));
+    printf(" (%s)\nrows      %" PRIu64 ", %" PRIu64 " null, about %.0f different\n", type_name(c),
+           c->rows, c->nulls, ds_colstat_distinct(c));
     if (len->there)
         rc = say_span(c, len, true);
     if (!rc && num->there)

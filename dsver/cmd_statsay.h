@@ -8,7 +8,6 @@
 #include "statread.h"
 
 struct ds_statmember;
-const char *statsay_type(const ds_colstat *c); /* "utf8", ..., or "member" */
 /* "column.member", NUL-terminated. DS_NOMEM. */
 int statsay_member(ds_buf *name, const char *column, const struct ds_statmember *m);
 int statsay_all(const ds_verstats *v, const char *column, bool json, ds_err *err);

@@ -12,7 +12,8 @@
 #include "runs.h"
 #include "plural.h"
 
-void sync_ref_words(char *out, size_t len, const char *ref)
+/* "docs@main", "docs: tag v1", "docs: run 0123": what people call a ref. len: at least 600. */
+static void ref_words(char *out, size_t len, const char *ref)
 {
     static const struct {
         const char *prefix, *between;
@@ -60,7 +61,7 @@ void sync_say_ref(void *words, const ds_syncref *r)
     }
     if (r->did == DS_SYNC_SAME)
         return;
-    sync_ref_words(name, sizeof name, r->ref);
+    ref_words(name, sizeof name, r->ref);
     verb_text(stdout, name, strlen(name));
     printf("  %-8s  %.10s", ds_syncdid_name[r->did], r->from ? from : "");
     printf("%s%.10s\n", r->from ? " -> " : "", git_oid_tostr_s(r->to));

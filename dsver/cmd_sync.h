@@ -12,8 +12,6 @@ typedef struct sync_words {
 
 void sync_say_ref(void *words, const ds_syncref *r);           /* a ds_sync_fn */
 void sync_say_end(const sync_words *w, const ds_synced *done); /* totals */
-/* "docs@main", "docs: tag v1", "docs: run 0123": what people call a ref. len: at least 600. */
-void sync_ref_words(char *out, size_t len, const char *ref);
 
 /* When the word that should name a remote (NULL: none was said) is something else that a user has
  * in mind - a dataset, a place -, an error that says what to type. */

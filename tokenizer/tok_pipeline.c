@@ -27,7 +27,7 @@ const char *ds_tok_llama3_pattern(void)
     return llama3;
 }
 
-int ds_tok_add_step(ds_tok *t, enum tok_step_kind kind, unsigned max, ds_err *err)
+static int add_step(ds_tok *t, enum tok_step_kind kind, unsigned max, ds_err *err)
 {
     if (t->n_steps == TOK_STEPS)
         return ds_fail(err, DS_FAIL, "pre_tokenizer: more than %d steps", TOK_STEPS);
@@ -49,15 +49,15 @@ static int add_split(ds_tok *t, const char *pattern, size_t len, bool literal,
      * not. */
     if (!literal && (behavior == TOK_ISOLATED || (behavior == TOK_REMOVED && invert))) {
         if (is_pattern(llama3, pattern, len))
-            return ds_tok_add_step(t, TOK_STEP_LLAMA3, 0, err);
+            return add_step(t, TOK_STEP_LLAMA3, 0, err);
         if (is_pattern(qwen2, pattern, len))
-            return ds_tok_add_step(t, TOK_STEP_QWEN2, 0, err);
+            return add_step(t, TOK_STEP_QWEN2, 0, err);
         if (is_pattern(gpt2, pattern, len))
-            return ds_tok_add_step(t, TOK_STEP_GPT2, 0, err);
+            return add_step(t, TOK_STEP_GPT2, 0, err);
     }
     if (!literal && behavior == TOK_ISOLATED && is_pattern(digits3, pattern, len))
-        return ds_tok_add_step(t, TOK_STEP_DIGITS, TOK_PATTERN_DIGITS, err);
-    int rc = ds_tok_add_step(t, TOK_STEP_REGEX, 0, err);
+        return add_step(t, TOK_STEP_DIGITS, TOK_PATTERN_DIGITS, err);
+    int rc = add_step(t, TOK_STEP_REGEX, 0, err);
     if (rc != 0)
         return rc;
     tok_step *s = &t->step[t->n_steps - 1];
@@ -211,7 +211,7 @@ static int punctuation_step(ds_tok *t, const json_t *o, ds_err *err)
     enum tok_behavior behavior = TOK_ISOLATED;
     int rc =
         json_object_get(o, "behavior") != NULL ? behavior_of(o, "Punctuation", &behavior, err) : 0;
-    rc = rc ? rc : ds_tok_add_step(t, TOK_STEP_PUNCT, 0, err);
+    rc = rc ? rc : add_step(t, TOK_STEP_PUNCT, 0, err);
     if (rc == 0)
         t->step[t->n_steps - 1].behavior = behavior;
     return rc;
@@ -280,7 +280,7 @@ int ds_tok_metaspace_read(tok_metaspace *m, const json_t *o, const char *what, d
 
 static int metaspace_step(ds_tok *t, const json_t *o, ds_err *err)
 {
-    int rc = ds_tok_add_step(t, TOK_STEP_METASPACE, 0, err);
+    int rc = add_step(t, TOK_STEP_METASPACE, 0, err);
     return rc ? rc : ds_tok_metaspace_read(&t->step[t->n_steps - 1].meta, o, "pre_tokenizer", err);
 }
 
@@ -291,9 +291,9 @@ static int byte_level_step(ds_tok *t, const json_t *o, ds_err *err)
     if (rc == 0)
         rc = flag(o, "use_regex", true, &regex, "pre_tokenizer ByteLevel", err);
     if (rc == 0 && prefix)
-        rc = ds_tok_add_step(t, TOK_STEP_PREFIX, 0, err);
+        rc = add_step(t, TOK_STEP_PREFIX, 0, err);
     if (rc == 0 && regex)
-        rc = ds_tok_add_step(t, TOK_STEP_GPT2, 0, err);
+        rc = add_step(t, TOK_STEP_GPT2, 0, err);
     t->byte_level = true;
     return rc;
 }
@@ -315,21 +315,21 @@ static int pre_tokenizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
     if (strcmp(type, "Digits") == 0) {
         bool one = false;
         rc = flag(o, "individual_digits", false, &one, "pre_tokenizer Digits", err);
-        return rc == 0 ? ds_tok_add_step(t, TOK_STEP_DIGITS, one ? 1 : 0, err) : rc;
+        return rc == 0 ? add_step(t, TOK_STEP_DIGITS, one ? 1 : 0, err) : rc;
     }
     if (strcmp(type, "Metaspace") == 0)
         return metaspace_step(t, o, err);
     if (strcmp(type, "Whitespace") == 0)
-        return ds_tok_add_step(t, TOK_STEP_WORDS, 0, err);
+        return add_step(t, TOK_STEP_WORDS, 0, err);
     if (strcmp(type, "WhitespaceSplit") == 0)
-        return ds_tok_add_step(t, TOK_STEP_NONSPACE, 0, err);
+        return add_step(t, TOK_STEP_NONSPACE, 0, err);
     if (strcmp(type, "Punctuation") == 0)
         return punctuation_step(t, o, err);
     if (strcmp(type, "CharDelimiterSplit") == 0)
         return delimiter_step(t, o, err);
     if (strcmp(type, "BertPreTokenizer") == 0) {
-        rc = ds_tok_add_step(t, TOK_STEP_NONSPACE, 0, err);
-        return rc ? rc : ds_tok_add_step(t, TOK_STEP_PUNCT, 0, err);
+        rc = add_step(t, TOK_STEP_NONSPACE, 0, err);
+        return rc ? rc : add_step(t, TOK_STEP_PUNCT, 0, err);
     }
     return ds_fail(err, DS_FAIL,
                    "pre_tokenizer %s is not supported (Split, Digits, Punctuation, ByteLevel, "

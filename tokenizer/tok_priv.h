@@ -265,7 +265,6 @@ void ds_tok_join_texts(ds_tok *t);
 uint32_t ds_tok_by_bytes(const ds_tok *t, const uint8_t *p, size_t len);
 
 /* tok_pipeline.c */
-int ds_tok_add_step(ds_tok *t, enum tok_step_kind kind, unsigned max, ds_err *err);
 void ds_tok_fuse_steps(ds_tok *t); /* after all steps and added tokens are known */
 void ds_tok_steps_fini(ds_tok *t);
 

@@ -43,7 +43,8 @@ const char *ds_optim_name(enum ds_optim_kind k)
     return k == DS_ADAMW8 ? "adamw8bit" : "adamw";
 }
 
-bool ds_optim_is8(enum ds_optim_kind kind, const char *name, int64_t rows, int64_t cols)
+/* Are the moments of a parameter of 8 bits? */
+static bool of_8_bits(enum ds_optim_kind kind, const char *name, int64_t rows, int64_t cols)
 {
     return kind == DS_ADAMW8 && rows > 1 && rows * cols >= 4096 &&
            strcmp(name, "model.embed_tokens.weight") != 0;
@@ -93,7 +94,7 @@ int ds_optim_prepare(ds_params *s, enum ds_optim_kind kind, ds_err *err)
         state x[STATES];
         if (!p->train || p->m || p->m8)
             continue;
-        p->small = ds_optim_is8(kind, p->name, p->rows, p->cols);
+        p->small = of_8_bits(kind, p->name, p->rows, p->cols);
         if (!ds_keepers_mine(s, p)) {
             s->k->free(s->k, p->master);
             p->master = NULL;

@@ -27,8 +27,6 @@ double ds_optim_lr(const ds_optim_conf *c, uint64_t step);
 const char *ds_optim_name(enum ds_optim_kind k); /* "adamw", "adamw8bit" */
 /* Moments, zero, for every trained parameter of which this rank keeps them (keepers.h). */
 int ds_optim_prepare(ds_params *p, enum ds_optim_kind kind, ds_err *err);
-/* Are the moments of a parameter of 8 bits? */
-bool ds_optim_is8(enum ds_optim_kind kind, const char *name, int64_t rows, int64_t cols);
 /* Moments and master weights to a safetensors file and back: NAME.m, NAME.v, NAME.master; of 8
  * bits NAME.m8, NAME.v8 with NAME.m8.scale, NAME.v8.scale. Rank 0 writes, between calls of serve by
  * the others, which come back when it says ds_keepers_done; all read. */

@@ -47,7 +47,8 @@ static int collect(ds_strlist *l, const char *dir, const char *at, const char *e
     return rc;
 }
 
-int ds_filesum_files(ds_sha *out, const char *dir, char *const *list, size_t n, ds_err *err)
+/* Paths relative to dir, in byte order. */
+static int sum_files(ds_sha *out, const char *dir, char *const *list, size_t n, ds_err *err)
 {
     ds_buf text = {0};
     int rc = 0;
@@ -75,7 +76,7 @@ int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err
     int rc = collect(&l, dir, "", except, 0, err);
 
     ds_strlist_sort(&l);
-    rc = rc ? rc : ds_filesum_files(out, dir, l.v, l.n, err);
+    rc = rc ? rc : sum_files(out, dir, l.v, l.n, err);
     ds_strlist_fini(&l);
     return rc;
 }
@@ -106,7 +107,7 @@ int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
     }
     if (!rc && (!conf || !weights))
         rc = ds_fail(err, DS_FAIL, "%s: no model: config.json and *.safetensors belong there", dir);
-    rc = rc ? rc : ds_filesum_files(out, dir, files.v, files.n, err);
+    rc = rc ? rc : sum_files(out, dir, files.v, files.n, err);
     ds_strlist_fini(&there);
     ds_strlist_fini(&files);
     return rc;

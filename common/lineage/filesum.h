@@ -9,8 +9,6 @@
 
 /* `except` (may be NULL): a file name at the top that is left out. */
 int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err);
-/* The same over the n files listed, paths relative to dir; the list must be in byte order. */
-int ds_filesum_files(ds_sha *out, const char *dir, char *const *list, size_t n, ds_err *err);
 
 /* Digest of a model folder's config.json, *.safetensors and index, as ds_filesum_dir over these
  * alone. */

@@ -18,7 +18,7 @@ const char *const ds_long_names[3] = {
 
 /* ---- memory ---- */
 
-void ds_run_fini(ds_run *r)
+static void run_fini(ds_run *r)
 {
     for (size_t i = 0; i < r->ndatasets; i++) {
         free(r->datasets[i].name);
@@ -34,7 +34,7 @@ void ds_run_fini(ds_run *r)
 
 void ds_lineage_fini(ds_lineage *l)
 {
-    ds_run_fini(&l->run);
+    run_fini(&l->run);
     free(l->name);
     free(l->environment);
     free(l->model_name);
@@ -244,7 +244,7 @@ static int read_run(const doc *d, ds_run *r, const json_t *v)
     return rc;
 }
 
-int ds_run_parse(ds_run *r, const json_t *v, const char *what, ds_err *err)
+static int parse_run(ds_run *r, const json_t *v, const char *what, ds_err *err)
 {
     const doc d = {what, err};
     int rc;
@@ -252,7 +252,7 @@ int ds_run_parse(ds_run *r, const json_t *v, const char *what, ds_err *err)
     *r = (ds_run){0};
     rc = json_is_object(v) ? read_run(&d, r, v) : bad(&d, "the run description", "", "an object");
     if (rc)
-        ds_run_fini(r);
+        run_fini(r);
     return rc;
 }
 
@@ -343,7 +343,7 @@ static int read_statement(const doc *d, ds_lineage *l, const json_t *v)
     rc = rc ? rc : get_object(d, &def, predicate, "predicate", "buildDefinition");
     rc = rc ? rc : is_text(d, def, "buildDefinition", "buildType", "urn:ds:run:1");
     rc = rc ? rc : get_object(d, &run, def, "buildDefinition", "externalParameters");
-    rc = rc ? rc : ds_run_parse(&l->run, run, d->what, d->err);
+    rc = rc ? rc : parse_run(&l->run, run, d->what, d->err);
     rc = rc ? rc : dup_json(d, &l->environment, def, "buildDefinition", "internalParameters");
     rc = rc ? rc : read_dependencies(d, l, def);
     rc = rc ? rc : get_object(d, &details, predicate, "predicate", "runDetails");

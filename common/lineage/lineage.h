@@ -37,11 +37,9 @@ typedef struct ds_run {
         training; /* canonical JSON object: method, optimizer, schedule, dtype: the trainer's own */
     char *trainer; /* version */
 } ds_run;
-void ds_run_fini(ds_run *r);
 /* {"version":1,"trainer":..,"datasets":[{"name","column","tokenizer","root","records"[,"mask"]
  * [,"weight"]}..],"seed","steps","rows","seq_len","window","long","model","training"} */
 int ds_run_dump(ds_buf *out, const ds_run *r, ds_err *err);
-int ds_run_parse(ds_run *r, const json_t *v, const char *what, ds_err *err);
 int ds_run_digest(ds_sha *out, const ds_run *r, ds_err *err); /* SHA-256("ds.run\0" || dump) */
 /* The packing of the run's rows; lengths of all datasets' records, one after the other, borrowed.
  */

@@ -12,7 +12,7 @@
 #define KEY_MIN 32
 #define KEY_MAX 4096
 
-int dcm_hmac(ds_sha *out, const dcm_key *k, const dcm_part *parts, size_t n, ds_err *err)
+static int hmac(ds_sha *out, const dcm_key *k, const dcm_part *parts, size_t n, ds_err *err)
 {
     uint8_t inner[64] = {0}, outer[64] = {0};
     ds_hasher *h = NULL;
@@ -48,7 +48,7 @@ int dcm_pseudonym(char *out, size_t nbytes, const dcm_key *k, const char *kind, 
     const dcm_part parts[] = {{kind, strlen(kind) + 1}, {p, len}};
     ds_sha mac;
     out[0] = 0;
-    int rc = dcm_hmac(&mac, k, parts, 2, err);
+    int rc = hmac(&mac, k, parts, 2, err);
     if (rc != 0)
         return rc;
     if (nbytes > sizeof mac.b)
@@ -96,7 +96,7 @@ int dcm_uid_map(char out[65], const dcm_key *k, const char *uid, size_t len, ds_
         return 0;
     }
     const dcm_part parts[] = {{"uid", 4}, {uid, len}};
-    int rc = dcm_hmac(&mac, k, parts, 2, err);
+    int rc = hmac(&mac, k, parts, 2, err);
     if (rc != 0)
         return rc;
     mac.b[6] = (uint8_t)(0x80 | (mac.b[6] & 0x0f)); /* a UUID of version 8, RFC 9562 */

@@ -47,6 +47,5 @@ typedef struct dcm_part {
     const void *p;
     size_t len;
 } dcm_part;
-int dcm_hmac(ds_sha *out, const dcm_key *k, const dcm_part *parts, size_t n, ds_err *err);
 
 #endif

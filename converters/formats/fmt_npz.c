@@ -14,7 +14,7 @@
 
 const char *const ds_npz_suffix[DS_NPZ_PARTS] = {"", ".offsets", ".dtype", ".shape", ".valid"};
 
-enum ds_npzform ds_npzform_of(const ds_column *c)
+static enum ds_npzform form_of(const ds_column *c)
 {
     switch (c->type) {
     case DS_BOOL:
@@ -89,7 +89,7 @@ static int begin(void **out, const ds_fmtwrite *o, const ds_schema *s, ds_fmtlos
     (void)l; /* nothing is lost */
     for (size_t i = 0; rc == 0 && i < s->n; i++) {
         column *c = &w->cols[i];
-        *c = (column){.c = &s->cols[i], .form = ds_npzform_of(&s->cols[i])};
+        *c = (column){.c = &s->cols[i], .form = form_of(&s->cols[i])};
         for (int p = 0; p < DS_NPZ_PARTS; p++)
             c->part[p].limit = limit;
     }

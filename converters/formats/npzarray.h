@@ -35,6 +35,5 @@ enum ds_npzform {
     DS_NPZ_NUMBERS,
     DS_NPZ_TENSORS
 };
-enum ds_npzform ds_npzform_of(const ds_column *c);
 
 #endif

@@ -16,7 +16,7 @@ static unsigned number(const char *d, size_t n)
     return v;
 }
 
-bool ds_check_luhn(const char *d, size_t n)
+static bool luhn(const char *d, size_t n)
 {
     unsigned sum = 0;
     for (size_t i = 0; i < n; i++) {
@@ -40,7 +40,7 @@ bool ds_check_card(const char *d, size_t n)
                unionpay = n >= 16 && n <= 19 && two == 62,
                maestro = n >= 12 && n <= 19 && (two == 50 || (two >= 56 && two <= 58) || two == 67);
     return (visa || master || amex || diners || discover || jcb || unionpay || maestro) &&
-           ds_check_luhn(d, n);
+           luhn(d, n);
 }
 
 static bool is_day(unsigned y, unsigned m, unsigned d)

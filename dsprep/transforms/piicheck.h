@@ -7,7 +7,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-bool ds_check_luhn(const char *d, size_t n);
 /* 12 to 19 digits that begin as a payment card's number does, and Luhn (ISO/IEC 7812-1). */
 bool ds_check_card(const char *d, size_t n);
 /* 17 digits and a digit or X: GB 11643-1999: province, day of birth, ISO 7064 MOD 11-2. */

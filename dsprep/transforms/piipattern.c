@@ -46,7 +46,8 @@ static bool on(const text *t, enum ds_pii kind)
     return t->kinds >> kind & 1;
 }
 
-bool ds_pii_begins(const uint8_t *p, size_t at)
+/* May a word begin at `at`: is it no letter, digit or underscore that stands before it? */
+static bool may_begin(const uint8_t *p, size_t at)
 {
     return at == 0 || !wordly(p[at - 1]);
 }
@@ -479,7 +480,7 @@ static size_t match_at(const text *t, size_t at, enum ds_pii *kind)
     size_t end;
     if (c == '-')
         return *kind = DS_PII_SECRET, on(t, DS_PII_SECRET) ? pem(t, at) : 0;
-    if (!ds_pii_begins(t->p, at))
+    if (!may_begin(t->p, at))
         return 0;
     if (c == '+' || c == '(') {
         *kind = DS_PII_PHONE;

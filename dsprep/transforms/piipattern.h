@@ -42,7 +42,4 @@ bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_p
  * `cap` bytes, of which it has no more than the match; returns how many. */
 size_t ds_pii_plain(const uint8_t *p, size_t len, enum ds_pii kind, uint8_t *out, size_t cap);
 
-/* May a word begin at `at`: is it no letter, digit or underscore that stands before it? */
-bool ds_pii_begins(const uint8_t *p, size_t at);
-
 #endif

@@ -125,7 +125,7 @@ void ds_rowplan_drop(ds_rowplan *p, size_t column)
     memmove(p->from + column, p->from + column + 1, behind * sizeof *p->from);
 }
 
-void ds_rowplan_fini(ds_rowplan *p)
+static void plan_fini(ds_rowplan *p)
 {
     ds_schema_fini(&p->schema);
     free(p->from);
@@ -137,7 +137,7 @@ void ds_rowplan_fini(ds_rowplan *p)
 void ds_rowjob_fini(ds_rowjob *j)
 {
     ds_rowresult_fini(&j->result);
-    ds_rowplan_fini(&j->plan);
+    plan_fini(&j->plan);
     ds_instream_free(j->in);
     j->in = NULL;
 }

@@ -110,7 +110,6 @@ int ds_rowplan_replace(ds_rowplan *p, size_t column, size_t *made, ds_err *err);
  * number. DS_USAGE when it is the key, or made already. */
 int ds_rowplan_make(ds_rowplan *p, const char *name, enum ds_type type, size_t *made, ds_err *err);
 void ds_rowplan_drop(ds_rowplan *p, size_t column); /* of the result */
-void ds_rowplan_fini(ds_rowplan *p);
 
 typedef struct ds_rowresult {
     uint64_t input, output, held; /* records; held: dropped here */

@@ -127,8 +127,8 @@ static int take_hashes(ds_objindex *ix, int64_t after, ds_err *err)
     return rc;
 }
 
-int ds_index_orphans(ds_objindex *ix, const char *sql, ds_objorphan_fn orphan, void *ctx,
-                     ds_err *err)
+static int each_orphan(ds_objindex *ix, const char *sql, ds_objorphan_fn orphan, void *ctx,
+                       ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     ds_sha id, pack;
@@ -145,8 +145,7 @@ int ds_index_orphans(ds_objindex *ix, const char *sql, ds_objorphan_fn orphan, v
 int ds_objindex_orphans(ds_objindex *ix, ds_objorphan_fn fn, void *ctx, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int rc =
-        ds_index_orphans(ix,
+    int rc = each_orphan(ix,
                          "SELECT c.id, k.name, c.off FROM pieces c JOIN packs k ON k.n = c.pack"
                          " WHERE c.base IS NOT NULL AND NOT (" BASES_IN ") ORDER BY k.name, c.off",
                          fn, ctx, err);
@@ -180,11 +179,10 @@ int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds
     if (rc == 0 && ix->afar)
         rc = note_waiting(ix, err);
     if (rc == 0 && orphan)
-        rc = ds_index_orphans(
-            ix,
-            "SELECT c.id, k.name, c.off FROM temp.cand c JOIN packs k ON k.n = c.pack"
-            " WHERE c.id NOT IN (SELECT id FROM pieces) ORDER BY k.name, c.off",
-            orphan, ctx, err);
+        rc = each_orphan(ix,
+                         "SELECT c.id, k.name, c.off FROM temp.cand c JOIN packs k ON k.n = c.pack"
+                         " WHERE c.id NOT IN (SELECT id FROM pieces) ORDER BY k.name, c.off",
+                         orphan, ctx, err);
     if (rc == 0)
         rc = ds_index_exec(ix, "DELETE FROM temp.cand", "committing", err);
     if (rc == 0)

@@ -67,7 +67,6 @@ void ds_index_wait(ds_objindex *ix); /* until no other thread has one */
 int ds_index_begin(ds_objindex *ix, ds_err *err);
 int ds_index_commit(ds_objindex *ix, ds_err *err);
 void ds_index_rollback(ds_objindex *ix);
-int ds_index_add_pack(ds_objindex *ix, const ds_packrow *p, int64_t *n, ds_err *err);
 /* With its min-hashes; a piece that is in stays as it is, unless r->anew. */
 int ds_index_add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *err);
 /* Min-hashes of a piece: k adds or deletes them. */
@@ -75,9 +74,5 @@ int ds_index_hashes(ds_objindex *ix, int64_t row, const uint8_t *sketch, size_t 
                     enum ds_indexstmt k, ds_err *err);
 size_t ds_index_sketch(uint8_t out[4 * DS_SKETCH_MAX], const ds_sketch *s);
 void ds_index_bind_piece(sqlite3_stmt *st, const ds_objrow *r, int64_t pack, const uint8_t *sketch);
-
-/* ---- pieces whose bases are not in (indexadopt.c) ---- */
-int ds_index_orphans(ds_objindex *ix, const char *sql, ds_objorphan_fn orphan, void *ctx,
-                     ds_err *err);
 
 #endif

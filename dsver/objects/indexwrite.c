@@ -4,7 +4,7 @@
 
 #include "indexcore.h"
 
-int ds_index_add_pack(ds_objindex *ix, const ds_packrow *p, int64_t *n, ds_err *err)
+static int add_pack(ds_objindex *ix, const ds_packrow *p, int64_t *n, ds_err *err)
 {
     sqlite3_stmt *st = NULL;
     int rc = ds_index_stmt(ix, DS_IX_PACK_ADD, &st, err);
@@ -141,7 +141,7 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
     int rc = ds_index_begin(ix, err);
     bool begun = rc == 0;
     for (size_t i = 0; rc == 0 && i < npacks; i++)
-        rc = ds_index_add_pack(ix, &packs[i], &at[i], err);
+        rc = add_pack(ix, &packs[i], &at[i], err);
     for (size_t i = 0; rc == 0 && i < n; i++)
         rc = ds_index_add_piece(ix, &rows[i], at[rows[i].pack], err);
     if (rc == 0)
@@ -179,7 +179,7 @@ void ds_objindex_rollback(ds_objindex *ix)
 int ds_objindex_add_pack(ds_objindex *ix, const ds_packrow *pack, int64_t *n, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int rc = ds_index_add_pack(ix, pack, n, err);
+    int rc = add_pack(ix, pack, n, err);
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }

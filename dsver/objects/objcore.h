@@ -51,8 +51,6 @@ int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *
                        size_t *n, bool *overflow, ds_err *err);
 const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n,
                                const ds_sha *id); /* NULL when not there */
-int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out,
-                      ds_err *err); /* a ds_lookup_fn */
 /* Decodes a piece whose closure is v: 1, or 0 when a pack is gone, or an error. */
 int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                       const ds_objloc *piece, ds_buf *out, ds_err *err);

@@ -242,7 +242,8 @@ const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n, const ds_sha *id)
     return NULL;
 }
 
-int ds_objcore_lookup(void *store, const ds_sha *id, ds_objloc *out, ds_err *err)
+/* A ds_lookup_fn. */
+static int lookup(void *store, const ds_sha *id, ds_objloc *out, ds_err *err)
 {
     return ds_objindex_find(((ds_objstore *)store)->ix, id, out, err);
 }
@@ -413,7 +414,7 @@ static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v
     bool overflow = false;
     int rc = ds_objindex_freeze(s->ix, err);
     if (rc == 0) {
-        rc = ds_objcore_closure(ds_objcore_lookup, s, id, v, DS_CLOSURE_CAP, &n, &overflow, err);
+        rc = ds_objcore_closure(lookup, s, id, v, DS_CLOSURE_CAP, &n, &overflow, err);
         ds_objindex_thaw(s->ix);
     }
     *known = true;

@@ -20,12 +20,14 @@ enum {
 
 static const int64_t day = (int64_t)86400 * 1000000000;
 
-bool ds_colstat_sized(enum ds_type t)
+/* Values have lengths. */
+static bool sized(enum ds_type t)
 {
     return t != DS_BOOL && t != DS_I64 && t != DS_F64 && t != DS_TIMESTAMP;
 }
 
-bool ds_colstat_numeric(enum ds_type t)
+/* Values are numbers. */
+static bool numeric(enum ds_type t)
 {
     return t == DS_I64 || t == DS_F64 || t == DS_TIMESTAMP;
 }
@@ -35,7 +37,8 @@ static bool is_tokens(enum ds_type t)
     return t == DS_TOKENS16 || t == DS_TOKENS32;
 }
 
-bool ds_colstat_worded(enum ds_type t)
+/* Values have words or tokens. */
+static bool worded(enum ds_type t)
 {
     return t == DS_UTF8 || t == DS_JSON || is_tokens(t);
 }
@@ -242,7 +245,7 @@ static int leaf(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned 
         fixed[0] = x->i != 0;
         return value(s, ds_xxh64(fixed, 1), fixed, 1, 1);
     }
-    if (ds_colstat_numeric(s->item)) {
+    if (numeric(s->item)) {
         ds_set_u64(fixed, (uint64_t)x->i);
         if (s->item == DS_F64)
             memcpy(fixed, &x->f,
@@ -263,9 +266,7 @@ static int leaf(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned 
     rc = value(s, h, x->p, x->len, 1);
     if (!rc && s->item == DS_JSON && x->len <= DS_STAT_LARGE)
         rc = ds_statmember_value(s, x->p, x->len);
-    return !rc && weight && ds_colstat_worded(s->item)
-               ? ds_statwords_text(s, x->p, x->len, h, weight)
-               : rc;
+    return !rc && weight && worded(s->item) ? ds_statwords_text(s, x->p, x->len, h, weight) : rc;
 }
 
 /* Runs: how many positions have which value. */
@@ -301,8 +302,7 @@ static int row(ds_colstat *s, const ds_colview *v, const ds_value *x, unsigned w
             rc = leaf(s, v, &item, weight);
         return rc;
     }
-    rc = ds_colstat_sized(s->type) ? ds_colstat_length(s, is_tokens(s->type) ? x->count : x->len)
-                                   : 0;
+    rc = sized(s->type) ? ds_colstat_length(s, is_tokens(s->type) ? x->count : x->len) : 0;
     return rc ? rc : leaf(s, v, x, weight);
 }
 

@@ -86,9 +86,6 @@ int ds_colstat_add(ds_colstat *s, const uint8_t *p, size_t len, ds_err *err);
 void ds_colstat_settle(ds_colstat *s);
 
 /* ---- asking ---- */
-bool ds_colstat_sized(enum ds_type t);   /* values have lengths */
-bool ds_colstat_numeric(enum ds_type t); /* or are numbers */
-bool ds_colstat_worded(enum ds_type t);  /* or have words or tokens */
 /* Which bucket, and where it begins. days: of timestamps, whose buckets are days. */
 int64_t ds_stat_bucket(double v);
 double ds_stat_bucket_from(int64_t bucket);

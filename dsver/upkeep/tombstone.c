@@ -9,8 +9,9 @@
 #include "dsr_sources.h"
 #include "sourcepage.h"
 
-int ds_tombstone_name(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32], const void *key,
-                      size_t len, ds_err *err)
+/* The name in place of a key: the same for equal keys under one salt, which is then thrown away. */
+static int name_erased(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32], const void *key,
+                       size_t len, ds_err *err)
 {
     ds_buf b = {0};
     ds_sha sum;
@@ -89,7 +90,7 @@ static int put_row(tomb *t, bool erase, const uint8_t salt[32], ds_err *err)
         if (!erase) {
             rc = ds_colbuild_value(&t->cols[i], &t->rec.views[i], x, err);
         } else if (i == 0 && s->explicit_key) {
-            rc = ds_tombstone_name(name, salt, x->p, x->len, err);
+            rc = name_erased(name, salt, x->p, x->len, err);
             rc = rc ? rc : ds_colbuild_bytes(&t->cols[i], name, strlen(name), err);
         } else {
             rc = put_empty(&t->cols[i], &t->rec.views[i], x, err);
@@ -351,7 +352,7 @@ int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, co
         pos = at;
         if (!rc && k < n && rows[k] == row) {
             k++;
-            rc = ds_tombstone_name(name, salt, src.name, src.len, err);
+            rc = name_erased(name, salt, src.name, src.len, err);
             src = (ds_source){.name = name, .len = strlen(name)};
         }
         if (!rc && (ds_buf_varint(&fresh, blocks) || ds_source_put(&fresh, &src)))

@@ -15,9 +15,6 @@
 
 #define DS_TOMBSTONE "erased:" /* and 32 hex digits: what the key or name becomes */
 
-/* The name in place of a key: the same for equal keys under one salt, which is then thrown away. */
-int ds_tombstone_name(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32], const void *key,
-                      size_t len, ds_err *err);
 /* Of a record of a block from which something was erased (in others an empty one is a record). */
 bool ds_tombstone_is(const ds_recblock *r);
 /* Whether a source's name is one that an erasure left. */

@@ -14,7 +14,7 @@
 
 static const char *const ARCHS[] = {"llama", "qwen2", "deepseek_v2"};
 
-int ds_arch_parse(enum ds_arch *a, const char *name, ds_err *err)
+static int parse_arch(enum ds_arch *a, const char *name, ds_err *err)
 {
     for (int i = 0; i < 3; i++)
         if (name && !strcmp(ARCHS[i], name)) {
@@ -290,7 +290,7 @@ static int keep_extra(ds_modelconf *c, json_t *o, ds_err *err)
     return 0;
 }
 
-int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char *what, ds_err *err)
+static int parse_conf(ds_modelconf *c, const void *json, size_t len, const char *what, ds_err *err)
 {
     json_t *o = NULL;
     int rc = ds_json_parse(&o, json, len, what, err);
@@ -303,7 +303,7 @@ int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char
         json_decref(o);
         return ds_fail(err, DS_FAIL, "%s: not an object", what);
     }
-    r.rc = ds_arch_parse(&c->arch, json_string_value(json_object_get(o, "model_type")), err);
+    r.rc = parse_arch(&c->arch, json_string_value(json_object_get(o, "model_type")), err);
     if (r.rc)
         ds_err_prefix(err, "%s", what);
     c->hidden = (int32_t)whole(&r, "hidden_size", 0, 1, 1 << 20);
@@ -353,7 +353,7 @@ int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err)
     memset(c, 0, sizeof *c);
     TRY(ds_path_join(path, dir, "config.json", err));
     rc = ds_read_file(&b, path, 16u << 20, err);
-    rc = rc ? rc : ds_modelconf_parse(c, b.data, b.len, path, err);
+    rc = rc ? rc : parse_conf(c, b.data, b.len, path, err);
     ds_buf_fini(&b);
     return rc;
 }

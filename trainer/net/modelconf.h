@@ -45,15 +45,12 @@ typedef struct ds_modelconf {
 void ds_modelconf_fini(ds_modelconf *c);
 bool ds_modelconf_ends(const ds_modelconf *c, int32_t id);            /* does a text end with it? */
 int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err); /* DIR/config.json */
-int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char *what,
-                       ds_err *err);
 int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c,
                       ds_err *err); /* a config.json that transformers reads */
 int ds_modelconf_check(const ds_modelconf *c, ds_err *err);
 /* A small model of an architecture: preset "tiny", "small", "100m". vocab is the tokenizer's. */
 int ds_modelconf_preset(ds_modelconf *c, enum ds_arch arch, const char *preset, int32_t vocab,
                         ds_err *err);
-int ds_arch_parse(enum ds_arch *a, const char *name, ds_err *err);
 const char *ds_arch_name(enum ds_arch a);
 
 /* cos and sin of every position: cs[pos][rot/2][2], with the model's scaling and attention factor.

@@ -28,16 +28,6 @@ static const struct {
 };
 #define NDTYPES (sizeof DTYPES / sizeof *DTYPES)
 
-size_t ds_st_dtype_size(enum ds_st_dtype t)
-{
-    return DTYPES[t].size;
-}
-
-const char *ds_st_dtype_name(enum ds_st_dtype t)
-{
-    return DTYPES[t].name;
-}
-
 /* ---- reading ---- */
 
 static int tensor_shape(ds_st_tensor *t, const json_t *v, const char *path, size_t *count,

@@ -48,8 +48,6 @@ typedef struct ds_st_file {
 int ds_st_open(ds_st_file *f, const char *path, ds_err *err);
 void ds_st_close(ds_st_file *f); /* accepts a zeroed object */
 const ds_st_tensor *ds_st_find(const ds_st_file *f, const char *name);
-size_t ds_st_dtype_size(enum ds_st_dtype t);
-const char *ds_st_dtype_name(enum ds_st_dtype t);
 
 /* Converts count elements (F32, F16, BF16, F64) to f32 from element `at` on. Other dtypes fail by
  * name. */
