@@ -3,10 +3,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "accounts.h"
 #include "cmd_format.h"
+#include "cmd_transform.h"
 #include "export.h"
 #include "idstream.h"
-#include "json.h"
 #include "options.h"
 #include "pool.h"
 #include "sidecar.h"
@@ -47,7 +48,8 @@ const ds_command ds_cmd_export = {
 typedef struct args {
     ds_fmtwrite w;
     const char *format;
-    bool strict, bare, json, quiet;
+    bool strict, bare;
+    ds_rowopts o;
     int64_t shard_size, level, threads, memory;
 } args;
 
@@ -60,8 +62,6 @@ static int check(const args *a, const ds_format *f, ds_err *err)
         return ds_fail(err, DS_USAGE, "--format %s: it needs -o OUT", f->name);
     if (pipe && a->shard_size)
         return ds_fail(err, DS_USAGE, "--shard-size needs -o OUT");
-    if (pipe && a->json)
-        return ds_fail(err, DS_USAGE, "--json needs -o OUT: standard output has the records");
     if (a->shard_size && !(f->flags & (DS_FORMAT_SHARDS | DS_FORMAT_FOLDER)))
         return ds_fail(err, DS_USAGE, "--format %s: it is one file, and takes no --shard-size",
                        f->name);
@@ -89,32 +89,38 @@ static void say(const args *a, const ds_exported *e)
     }
 }
 
-static int say_json(const args *a, const ds_exported *e, ds_err *err)
+/* What was lost, as [{"column", "what"[, "records"]}..]. NULL without memory. */
+static json_t *losses(const ds_fmtloss *l)
 {
-    ds_buf t = {0};
-    const ds_fmtloss *l = &e->loss;
-    bool first = true,
-         bad = ds_buf_printf(&t,
-                             "{\"type\":\"export\",\"format\":\"%s\",\"records\":%" PRIu64
-                             ",\"files\":%" PRIu64 ",\"bytes\":%" PRIu64 ",\"lost\":[",
-                             a->format, e->records, e->written.files, e->written.bytes);
-    for (size_t i = 0; !bad && i < l->n; i++) {
-        if (l->v[i].counted && !l->v[i].count)
+    json_t *all = json_array();
+    for (size_t i = 0; all && i < l->n; i++) {
+        const ds_loss *x = &l->v[i];
+        if (x->counted && !x->count)
             continue;
-        bad = ds_buf_puts(&t, first ? "{\"column\":" : ",{\"column\":") ||
-              (l->v[i].column ? ds_json_str(&t, l->v[i].column, strlen(l->v[i].column))
-                              : ds_buf_puts(&t, "null")) ||
-              ds_buf_puts(&t, ",\"what\":") ||
-              ds_json_str(&t, l->v[i].what, strlen(l->v[i].what)) ||
-              (l->v[i].counted && ds_buf_printf(&t, ",\"records\":%" PRIu64, l->v[i].count)) ||
-              ds_buf_putc(&t, '}');
-        first = false;
+        json_t *o = json_pack("{s:s?,s:s}", "column", x->column, "what", x->what);
+        if (x->counted)
+            (void)json_object_set_new(o, "records", json_integer((json_int_t)x->count));
+        if (json_array_append_new(all, o) != 0) {
+            json_decref(all);
+            return NULL;
+        }
     }
-    bad = bad || ds_buf_puts(&t, "]}\n");
-    if (!bad)
-        fwrite(t.data, 1, t.len, stdout);
-    ds_buf_fini(&t);
-    return bad ? ds_fail_nomem(err) : 0;
+    return all;
+}
+
+static void say_json(const args *a, const ds_exported *e)
+{
+    const ds_badlog none = {0};
+    json_t *all = ds_accounts_json("dsprep export", e->records, &none, &none.counts);
+    json_t *more =
+        json_pack("{s:s,s:I,s:I,s:o}", "format", a->format, "files", (json_int_t)e->written.files,
+                  "bytes", (json_int_t)e->written.bytes, "lost", losses(&e->loss));
+    if (!more || json_object_update(all, more) != 0) {
+        json_decref(all);
+        all = NULL;
+    }
+    json_decref(more);
+    ds_accounts_print(all);
 }
 
 /* What an import would find: formats of ids have one column, and no keys. */
@@ -162,10 +168,10 @@ static int export_stream(args *a, char **operands, int n, ds_err *err)
         rc = ds_export_run(&done, in, f, &a->w, a->strict, err);
     if (rc == 0 && a->w.path && strcmp(a->w.path, "-") != 0 && !a->bare)
         rc = sidecar(a, f, ds_instream_schema(in), &done, err);
-    if (rc == 0)
+    if (rc == 0 && a->o.json)
+        say_json(a, &done);
+    else if (rc == 0)
         say(a, &done);
-    if (rc == 0 && a->json)
-        rc = say_json(a, &done, err);
     ds_exported_fini(&done);
     ds_instream_free(in);
     return rc;
@@ -192,9 +198,8 @@ static int run(int argc, char **argv)
         OPT_FLAG(0, "bare", a.bare, "write no dsr-schema.json"),
         OPT_SIZE('m', "memory", a.memory, "SIZE",
                  "what whole shards may take until they are written; default 512M"),
-        OPT_FLAG(0, "json", a.json, "print the accounts as a line of JSON"),
         DSPREP_THREADS(a.threads),
-        OPT_FLAG('q', "quiet", a.quiet, "no summary on standard error"),
+        DSPREP_SUMMARY(a.o.json, a.o.quiet),
         OPT_END,
     };
     char **operands;
@@ -202,9 +207,7 @@ static int run(int argc, char **argv)
     if (rc >= 0)
         return rc;
     ds_err err = {0};
-    ds_sig_setup();
-    if (a.quiet)
-        ds_log_level = 0;
+    ds_transform_begin(&a.o);
     (void)export_stream(&a, operands, n, &err);
-    return ds_command_end(&ds_cmd_export, &err, a.json);
+    return ds_transform_end(&ds_cmd_export, &a.o, &err, false);
 }

@@ -4,6 +4,7 @@
 
 #include "accounts.h"
 #include "cmd_format.h"
+#include "cmd_transform.h"
 #include "dsr_prov.h"
 #include "options.h"
 #include "sidecar.h"
@@ -241,15 +242,21 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
     return rc;
 }
 
+static void say_json(const importing *m)
+{
+    json_t *all = ds_accounts_json("dsprep import", m->records, &m->bad, &m->bad.counts);
+    json_t *more = json_pack("{s:s,s:{s:I}}", "format", m->f->name, "left_out", "of_another_kind",
+                             (json_int_t)m->left_out);
+    if (!more || json_object_update(all, more) != 0) {
+        json_decref(all);
+        all = NULL;
+    }
+    json_decref(more);
+    ds_accounts_print(all);
+}
+
 static void say(const importing *m)
 {
-    if (m->json && m->shards.dir)
-        printf("{\"type\":\"import\",\"format\":\"%s\",\"input\":%" PRIu64 ",\"output\":%" PRIu64
-               ",\"held\":%" PRIu64 ",\"failed\":%" PRIu64 ",\"files_left_out\":%" PRIu64 "}\n",
-               m->f->name, m->records + m->bad.held + m->bad.failed, m->records, m->bad.held,
-               m->bad.failed, m->left_out);
-    if (ds_log_level < 1)
-        return;
     ds_accounts_say("dsprep import", m->records, &m->bad);
     if (m->left_out)
         fprintf(stderr, "; %" PRIu64 " files of other names left out", m->left_out);
@@ -272,7 +279,7 @@ static int run(int argc, char **argv)
         DSPREP_SHARDS(m.shards),
         OPT_SIZE(0, "max-record", m.max_record, "SIZE", "longest record; default 64M"),
         DSPREP_MAX_RATIO(m.max_ratio),
-        OPT_FLAG(0, "json", m.json, "print the accounts as a line of JSON (with -o)"),
+        DSPREP_JSON(m.json),
         DSPREP_QUIET(m.quiet),
         OPT_END,
     };
@@ -282,13 +289,15 @@ static int run(int argc, char **argv)
         return rc;
     ds_err err = {0};
     ds_sig_setup();
-    if (m.quiet)
+    if (m.quiet || m.json)
         ds_log_level = 0;
     if (m.max_record < 1 || m.max_record > (1 << 30))
         rc = ds_fail(&err, DS_USAGE, "--max-record: from 1 byte to 1G");
     else
         rc = convert(&m, operands, n, &err);
-    if (rc == 0)
+    if (rc == 0 && m.json)
+        say_json(&m);
+    else if (rc == 0 && ds_log_level > 0)
         say(&m);
     const bool partial = m.bad.held + m.bad.failed > 0;
     ds_shardout_free(m.out);
@@ -296,6 +305,5 @@ static int run(int argc, char **argv)
     ds_fvalwork_fini(&m.work);
     ds_sidecar_fini(&m.side);
     ds_buf_fini(&m.prov);
-    rc = ds_command_end(&ds_cmd_import, &err, m.json && m.shards.dir);
-    return rc == 0 && partial ? ds_exit_code(DS_PARTIAL) : rc;
+    return ds_transform_end(&ds_cmd_import, &(ds_rowopts){.json = m.json}, &err, partial);
 }

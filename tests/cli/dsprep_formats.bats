@@ -69,9 +69,16 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
 }
 
 @test "export: losses are said, counted and refused" {
-    exits 0 dsprep export --format tfrecord -o t.tfrecord --json "$GOLDEN/types.dsr"
-    has 'lost in tfrecord: f64: numbers are rounded to 32 bits: 13 records' '"records":20,"files":1'
-    echo "$output" | grep '^{' | jq -e '.lost[] | select(.column == "f64").records == 13' >/dev/null
+    exits 0 dsprep export --format tfrecord -o t.tfrecord "$GOLDEN/types.dsr"
+    has 'lost in tfrecord: f64: numbers are rounded to 32 bits: 13 records'
+    dsprep export --format tfrecord -o s.tfrecord --json "$GOLDEN/types.dsr" 2>said
+    [ "$(jq -c '[.command,.format,.input,.output,.held,.failed,.files]' said)" = '["dsprep export","tfrecord",20,20,{},{},1]' ]
+    jq -e '.lost[] | select(.column == "f64").records == 13' said >/dev/null
+    [ "$(jq .bytes said)" = "$(stat -c %s s.tfrecord)" ]
+    dsprep export --format jsonl --json "$GOLDEN/types.dsr" 2>said | wc -l | grep -qx 20 # beside the records
+    [ "$(jq .output said)" = 20 ]
+    exits 1 dsprep export --format tfrecord --strict --json -o u.tfrecord "$GOLDEN/types.dsr"
+    [ "$(jq -r .type <<<"$output")" = exit ]
     exits 1 dsprep export --format tfrecord --strict -o u.tfrecord "$GOLDEN/types.dsr"
     has 'f64: numbers are rounded'
     exits 1 dsprep export --format llmc --strict -o u.bin "$GOLDEN/lineage.dsr"
@@ -144,6 +151,10 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     has '8 input = 3 output + 5 held + 0 failed'
     [ "$(jq -r .reason q.jsonl | sort | tr '\n' ' ')" = 'json member no_object utf8 value ' ]
     dsprep check o2
+    exits 3 dsprep import --on-error skip --json -o o3 b.jsonl
+    [ "$(jq -cS . <<<"$output")" = '{"command":"dsprep import","failed":{},"format":"jsonl","held":{"json":1,"member":1,"no_object":1,"utf8":1,"value":1},"input":8,"left_out":{"of_another_kind":0},"output":3}' ]
+    exits 1 dsprep import --json -o o4 b.jsonl
+    [ "$(jq -r .type <<<"$output")" = exit ]
 }
 
 @test "import: MDS whose bytes are not those of the index" {
