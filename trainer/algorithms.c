@@ -6,12 +6,12 @@
 
 #include "io.h"
 #include "jsonfile.h"
+#include "trainconf.h"
 #include "try.h"
 
 #define NAME "algorithms.json"
 #define ALIGN_MOST 256
 
-static const char *const FORMATS[] = {"f32", "bf16", "f16"};
 static const char *const EXTRAS[] = {"none", "bias", "bias_back"};
 
 /* What a device's bits depend on: its detail up to a semicolon. */
@@ -25,10 +25,11 @@ static json_t *made_by(const ds_kernels *k)
 static json_t *plan_json(const ds_kplan *p)
 {
     ds_buf hex = {0};
-    json_t *o = json_pack("{s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:b,s:i,s:s}", "m", (json_int_t)p->m, "n",
-                          (json_int_t)p->n, "k", (json_int_t)p->k, "in", FORMATS[p->in], "out",
-                          FORMATS[p->out], "ta", (int)p->ta, "tb", (int)p->tb, "accumulate",
-                          (int)p->accumulate, "align", (int)p->align, "extra", EXTRAS[p->extra]);
+    json_t *o =
+        json_pack("{s:I,s:I,s:I,s:s,s:s,s:b,s:b,s:b,s:i,s:s}", "m", (json_int_t)p->m, "n",
+                  (json_int_t)p->n, "k", (json_int_t)p->k, "in", DS_FORMAT_NAMES[p->in], "out",
+                  DS_FORMAT_NAMES[p->out], "ta", (int)p->ta, "tb", (int)p->tb, "accumulate",
+                  (int)p->accumulate, "align", (int)p->align, "extra", EXTRAS[p->extra]);
 
     if (p->none)
         json_object_set_new(o, "algorithm", json_null());
@@ -85,9 +86,11 @@ static bool plan_of(ds_kplan *p, const json_t *o)
                     .accumulate = json_is_true(json_object_get(o, "accumulate")),
                     .align = (int32_t)(align & (2 * ALIGN_MOST - 1)),
                     .none = json_is_null(algorithm)};
-    return p->m > 0 && p->n > 0 && p->k > 0 && one_of(&p->in, o, "in", FORMATS, 3) &&
-           one_of(&p->out, o, "out", FORMATS, 3) && one_of(&p->extra, o, "extra", EXTRAS, 3) &&
-           p->align == align && align > 0 && align <= ALIGN_MOST && !(align & (align - 1)) &&
+    return p->m > 0 && p->n > 0 && p->k > 0 &&
+           one_of(&p->in, o, "in", DS_FORMAT_NAMES, DS_FORMATS) &&
+           one_of(&p->out, o, "out", DS_FORMAT_NAMES, DS_FORMATS) &&
+           one_of(&p->extra, o, "extra", EXTRAS, 3) && p->align == align && align > 0 &&
+           align <= ALIGN_MOST && !(align & (align - 1)) &&
            (p->none || (hex && ds_hex_decode(hex, strlen(hex), p->algorithm, sizeof p->algorithm)));
 }
 

@@ -80,7 +80,7 @@ static void say_title(const ds_modelconf *m, int64_t params)
 {
     printf("%s, %" PRId64 " parameters; %" PRId64 " x %" PRId64 " tokens, %s; MB\n"
            "%-7s %12s %9s %9s %9s %9s  %-9s %11s %9s\n",
-           ds_arch_name(m->arch), params, o.s.batch, o.s.seq_len, TRAIN_FORMATS[o.s.format],
+           ds_arch_name(m->arch), params, o.s.batch, o.s.seq_len, DS_FORMAT_NAMES[o.s.format],
            "method", "trained", "weights", "gradients", "moments", "masters", "recompute",
            "activations", "sum");
 }

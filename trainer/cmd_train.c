@@ -8,7 +8,6 @@
 #include "plugin.h"
 
 const char *const TRAIN_GRAPHS_HOW[] = {"on", "off", NULL};
-const char *const TRAIN_FORMATS[] = {"f32", "bf16", "f16", NULL};
 const char *const TRAIN_OPTIMS[] = {"adamw", "adamw8bit", NULL};
 const char *const TRAIN_ROUNDINGS[] = {"nearest", "stochastic", NULL};
 const char *const TRAIN_RECOMPUTES[] = {"auto", "none", "attention", "mlp", "layer", NULL};

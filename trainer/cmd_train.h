@@ -32,11 +32,11 @@ extern const char *const TRAIN_GRAPHS_HOW[]; /* on, off */
     OPT_CHOICE(0, "graphs", v, "on|off", TRAIN_GRAPHS_HOW,                                         \
                "on a GPU, steps of a shape that comes again are captured and launched as one: on " \
                "(default) or off; changes no bit")
-extern const char *const TRAIN_FORMATS[]; /* names, in the order of enum ds_kfmt */
 #define TRAIN_DTYPE(v)                                                                             \
-    OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS, "f32 (default), or bf16 or f16 with f32 sums")
+    OPT_CHOICE(0, "dtype", v, "NAME", DS_FORMAT_NAMES,                                             \
+               "f32 (default), or bf16 or f16 with f32 sums")
 #define TRAIN_WRITTEN(v)                                                                           \
-    OPT_CHOICE(0, "dtype", v, "NAME", TRAIN_FORMATS,                                               \
+    OPT_CHOICE(0, "dtype", v, "NAME", DS_FORMAT_NAMES,                                             \
                "of the weights in files: f32 (default), bf16 or f16")
 
 /* ---- of those that use a model ---- */

@@ -9,7 +9,7 @@ static const char *const INITS[] = {"vocab", "random", "text"};
 static const char *const SCHEDULES[] = {"constant", "linear", "cosine"};
 static const char *const OPTIMS[] = {"adamw", "adamw8bit"};
 static const char *const ROUNDINGS[] = {"nearest", "stochastic"};
-static const char *const FORMATS[] = {"f32", "bf16", "f16"};
+const char *const DS_FORMAT_NAMES[DS_FORMATS + 1] = {"f32", "bf16", "f16", NULL};
 
 const char *ds_method_name(enum ds_method m)
 {
@@ -74,7 +74,7 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
     if (c->method == DS_METHOD_FULL && q->stochastic)
         json_object_set_new(p, "rounding", json_string(ROUNDINGS[1]));
     json_object_set_new(o, "optimizer", p);
-    json_object_set_new(o, "format", json_string(FORMATS[c->format]));
+    json_object_set_new(o, "format", json_string(DS_FORMAT_NAMES[c->format]));
     if (c->spike.policy == DS_SPIKE_SKIP) { /* the other policies change no weight */
         json_t *k = json_object();
         json_object_set_new(k, "window", json_integer(c->spike.window));
@@ -189,7 +189,9 @@ int ds_trainconf_parse(ds_trainconf *c, const char *training, json_t **keep, con
     *targets = NULL;
     c->optim.steps = c->steps;
     rc = rc ? rc : choice(&method, json_object_get(o, "method"), METHODS, 3, "method", err);
-    rc = rc ? rc : choice(&format, json_object_get(o, "format"), FORMATS, 3, "number format", err);
+    rc = rc ? rc
+            : choice(&format, json_object_get(o, "format"), DS_FORMAT_NAMES, DS_FORMATS,
+                     "number format", err);
     rc = rc ? rc : parse_optimizer(&c->optim, json_object_get(o, "optimizer"), err);
     if (!rc && (slices < 0 || slices > DS_SLICES_MAX))
         rc = ds_fail(err, DS_CORRUPT, "run description: %lld slices", (long long)slices);

@@ -15,6 +15,10 @@
 #define DS_LORA_RANK 16
 #define DS_PROMPT_TOKENS 32
 
+/* Number formats by name, in the order of enum ds_kfmt, and NULL. */
+#define DS_FORMATS 3
+extern const char *const DS_FORMAT_NAMES[DS_FORMATS + 1];
+
 enum ds_method { DS_METHOD_LORA, DS_METHOD_FULL, DS_METHOD_PROMPT, DS_METHOD_AUTO };
 
 typedef struct ds_trainconf {

@@ -45,7 +45,7 @@ part_again() {
     [ "$(wc -l <<<"$sums")" -eq 1 ] && [ "$(awk '{ print $1 }' <<<"$sums")" -eq 3 ]
 }
 
-# A step that overflows, and two that do not: twice the same bits, replayed, and the loss near bf16's.
+# Steps that overflow, and more that do not: twice the same bits, replayed, and the loss near bf16's.
 part_f16() {
     local i loss
     for i in 1 2; do

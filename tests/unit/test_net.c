@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "net_help.h"
+#include "optim.h"
 
 static double total(ds_net *n, const ds_netbatch *b)
 {
@@ -389,6 +391,71 @@ static void a_text_goes_on(void **state)
         }
 }
 
+/* All weights after the gradients became an update, and its norm; 0 or what went wrong. */
+static int updated(ds_net *n, const ds_lossscale *scale, double *norm, ds_sha *sum, ds_err *err)
+{
+    const ds_optim_conf c = {.lr = 1e-2,
+                             .steps = 9,
+                             .beta1 = 0.9,
+                             .beta2 = 0.99,
+                             .eps = 1e-8,
+                             .decay = 0.1,
+                             .clip = 0.05};
+    ds_params *s = ds_net_params(n);
+    ds_buf all = {0};
+    const int rc = ds_optim_step(s, &c, 3, scale, norm, err);
+
+    for (size_t i = 0; i < s->n; i++) {
+        float *x;
+        assert_int_equal(ds_param_get(s, s->p[i], &x, err), 0);
+        assert_int_equal(ds_buf_put(&all, x, (size_t)ds_param_count(s->p[i]) * sizeof *x), 0);
+        free(x);
+    }
+    assert_int_equal(ds_sha_bytes(sum, all.data, all.len, err), 0);
+    ds_buf_fini(&all);
+    return rc;
+}
+
+/* Gradients of a loss times a power of two, divided by it, are those of the loss; in f32 to the
+ * bit. Those that are no numbers change nothing, while it can be halved. */
+static void a_loss_scale_changes_no_bit(void **state)
+{
+    const ds_lossscale much = {.scale = 65536}, least = {.scale = 1};
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    ds_sha sum[4];
+    double norm[4];
+    float loss[T];
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    for (int arch = 0; arch < 3; arch++) {
+        ds_net *n[2];
+        for (int i = 0; i < 2; i++) {
+            n[i] = make(k, (enum ds_arch)arch);
+            assert_int_equal(ds_net_train_full(n[i], NULL, &err), 0);
+            assert_int_equal(ds_optim_prepare(ds_net_params(n[i]), DS_ADAMW, &err), 0);
+            assert_int_equal(ds_net_step(n[i], &f.b, i ? 0.125f * 65536 : 0.125f, true,
+                                         DS_AGAIN_NONE, loss, &err),
+                             0);
+            assert_int_equal(ds_net_finish_grads(n[i], &err), 0);
+            assert_int_equal(updated(n[i], i ? &much : NULL, &norm[i], &sum[i], &err), 0);
+        }
+        assert_true(norm[0] > 0.05 && norm[0] == norm[1]); /* it was clipped */
+        assert_true(ds_sha_eq(&sum[0], &sum[1]));
+        ds_params_zero(ds_net_params(n[0]), &err);
+        ds_net_params(n[0])->p[1]->g[5] = NAN;
+        assert_int_equal(updated(n[0], &least, &norm[2], &sum[2], &err), DS_FAIL);
+        assert_int_equal(updated(n[0], &much, &norm[3], &sum[3], &err), 0);
+        assert_true(isinf(norm[3]) && ds_sha_eq(&sum[0], &sum[2]) && ds_sha_eq(&sum[0], &sum[3]));
+        assert_true(ds_net_params(n[0])->p[1]->g[5] == 0.0f);
+        for (int i = 0; i < 2; i++)
+            ds_net_free(n[i]);
+    }
+    k->close(k);
+}
+
 static void saved_and_loaded(void **state)
 {
     char dir[] = "/tmp/ds-net-XXXXXX", path[64];
@@ -429,6 +496,7 @@ int main(void)
         cmocka_unit_test(recomputation_changes_no_bit),
         cmocka_unit_test(frozen_layers_are_left_alone),
         cmocka_unit_test(a_text_goes_on),
+        cmocka_unit_test(a_loss_scale_changes_no_bit),
         cmocka_unit_test(saved_and_loaded),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
