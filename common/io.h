@@ -40,6 +40,9 @@ int ds_pread_exact(int fd, const char *path, void *buf, size_t n, uint64_t off,
                    ds_err *err); /* short = DS_CORRUPT */
 int ds_write_full(int fd, const char *path, const void *buf, size_t n, ds_err *err);
 int ds_fsync(int fd, const char *path, ds_err *err);
+/* The disk begins with what was written behind *sent, once that is 8 MiB: less is left for fsync to
+ * wait for. */
+void ds_write_behind(int fd, uint64_t *sent, uint64_t written);
 int ds_fsync_parent(const char *path, ds_err *err); /* fsyncs the folder that holds path */
 int ds_read_file(ds_buf *out, const char *path, size_t max,
                  ds_err *err);                /* whole small file; larger than max fails */

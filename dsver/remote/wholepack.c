@@ -13,7 +13,7 @@
 
 /* Connections give a few kilobytes at a time: they are summed and written by the megabyte, and sent
  * on to the disk while more come, so that little is left to wait for at the end. */
-enum { TRIES = 3, GATHER = 1 << 20, TO_DISK = 8 << 20 };
+enum { TRIES = 3, GATHER = 1 << 20 };
 
 typedef struct incoming {
     const ds_wholepack *w;
@@ -30,11 +30,8 @@ static int write_out(incoming *in, ds_err *err)
     rc = rc ? rc : ds_write_full(in->fd, in->path, in->got.data, in->got.len, err);
     in->written += in->got.len;
     ds_buf_reset(&in->got);
-    if (!rc && in->written - in->sent >= TO_DISK) { /* a hint: fsync comes in any case */
-        (void)sync_file_range(in->fd, (off_t)in->sent, (off_t)(in->written - in->sent),
-                              SYNC_FILE_RANGE_WRITE);
-        in->sent = in->written;
-    }
+    if (!rc)
+        ds_write_behind(in->fd, &in->sent, in->written);
     return rc;
 }
 

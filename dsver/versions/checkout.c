@@ -143,11 +143,20 @@ static int check_old(const char *dir, bool *there, ds_err *err)
 
 /* ---- writing ---- */
 
+typedef struct written {
+    ds_xxhasher *sum;
+    int fd;
+    uint64_t bytes, sent; /* before what is about to be written; of that to the disk */
+} written;
+
 /* The file's sum is made on the way to it. */
-static int into_sum(void *ctx, const void *p, size_t n, ds_err *err)
+static int on_write(void *ctx, const void *p, size_t n, ds_err *err)
 {
+    written *w = ctx;
     (void)err;
-    ds_xxhasher_put(ctx, p, n);
+    ds_write_behind(w->fd, &w->sent, w->bytes);
+    ds_xxhasher_put(w->sum, p, n);
+    w->bytes += n;
     return 0;
 }
 
@@ -157,24 +166,23 @@ static int write_file(ds_x128 *sum, const char *path, ds_store *s, const git_oid
     const ds_readback_opts back = {.threads = o->threads,
                                    .writer = {.level = o->level, .index = true}};
     ds_out out = {0};
-    ds_xxhasher *hasher = NULL;
-    int fd = -1;
-    int rc = ds_xxhasher_new(&hasher, err);
-    rc = rc ? rc : ds_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
-    rc = rc ? rc : ds_out_init(&out, fd, path, err);
-    out.tap = into_sum;
-    out.tap_ctx = hasher;
+    written w = {.fd = -1};
+    int rc = ds_xxhasher_new(&w.sum, err);
+    rc = rc ? rc : ds_open(&w.fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
+    rc = rc ? rc : ds_out_init(&out, w.fd, path, err);
+    out.tap = on_write;
+    out.tap_ctx = &w;
     if (!rc)
         rc = o->form == DS_CHECKOUT_DSR ? ds_readback_write(&out, s, commit, &back, err)
                                         : ds_lineout_write(&out, s, commit, o->threads, err);
     rc = rc ? rc : ds_out_flush(&out, err);
+    rc = rc ? rc : ds_fsync(w.fd, path, err);
     if (!rc)
-        *sum = ds_xxhasher_end(hasher);
-    rc = rc ? rc : ds_fsync(fd, path, err);
-    *bytes = out.pos;
+        *sum = ds_xxhasher_end(w.sum);
+    *bytes = w.bytes;
     ds_out_fini(&out);
-    ds_xxhasher_free(hasher);
-    if (ds_close(&fd, path, rc ? NULL : err) && !rc)
+    ds_xxhasher_free(w.sum);
+    if (ds_close(&w.fd, path, rc ? NULL : err) && !rc)
         rc = DS_IO;
     return rc;
 }
