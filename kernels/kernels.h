@@ -75,6 +75,7 @@ typedef struct ds_kgroups {
     float alpha; /* of a single term; 1 where there are two */
 } ds_kgroups;
 
+/* Host memory, as numbers of a step are. */
 typedef struct ds_kadamw {
     float lr, beta1, beta2, eps, decay;
     float corr1, corr2; /* 1 - beta^t */
@@ -390,6 +391,10 @@ struct ds_kernels {
                   uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p,
                   ds_err *err);
 };
+
+/* A work: `ask` asks for its functions, where they have to be asked for. */
+int ds_kwork_do(ds_kernels *k, const ds_kwork *w, int (*ask)(void *ctx, ds_err *err), void *ctx,
+                ds_err *err);
 
 #define DS_BLOCK8 256
 /* The values of the codes, ascending, with sign or without: 0 and 1 among them. */

@@ -275,11 +275,49 @@ static int overflow(ds_params *s, uint64_t step, const ds_lossscale *scale, doub
     return s->k->sync(s->k, err);
 }
 
+/* What a step does with each parameter. */
+typedef struct update {
+    ds_params *s;
+    ds_kadamw *a; /* of each */
+} update;
+
+/* a: what all have. */
+static void numbers_of(const update *u, const ds_optim_conf *c, uint64_t step, ds_kadamw a)
+{
+    const double lr = ds_optim_lr(c, step);
+
+    for (size_t i = 0; i < u->s->n; i++) {
+        const ds_param *p = u->s->p[i];
+        a.lr = (float)(lr * (double)p->lr_scale);
+        a.decay = (float)c->decay * p->decay;
+        a.stream = DRAWN | step << 24 | i;
+        u->a[i] = a;
+    }
+}
+
+/* All that it asks of the backend. */
+static int queue_update(void *ctx, ds_err *err)
+{
+    const update *u = ctx;
+    ds_kernels *k = u->s->k;
+
+    for (size_t i = 0; i < u->s->n; i++) {
+        const ds_param *p = u->s->p[i];
+        if (p->train && ds_keepers_mine(u->s, p))
+            TRY(p->m8 ? k->adamw8(k, p->w, p->f, p->master, p->m8, p->mscale, p->v8, p->vscale,
+                                  p->g, ds_param_count(p), &u->a[i], err)
+                      : k->adamw(k, p->w, p->f, p->master, p->m, p->v, p->g, ds_param_count(p),
+                                 &u->a[i], err));
+    }
+    return ds_params_zero(u->s, err);
+}
+
 int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, const ds_lossscale *scale,
                   double *norm, ds_err *err)
 {
-    const double lr = ds_optim_lr(c, step), whole = scale ? (double)scale->scale : 1.0;
+    const double whole = scale ? (double)scale->scale : 1.0;
     const uint64_t updates = step - (scale ? scale->overflows : 0);
+    update u = {.s = s};
 
     TRY(norm_of(s, norm, err));
     if (!isfinite(*norm))
@@ -294,20 +332,15 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, const ds_
                    .seed = c->seed,
                    .gscale = c->clip > 0 && *norm > c->clip ? (float)(c->clip / *norm) : 1.0f};
     a.gscale /= (float)whole;
-    for (size_t i = 0; i < s->n; i++) {
-        ds_param *p = s->p[i];
-        if (!p->train)
-            continue;
-        a.lr = (float)(lr * (double)p->lr_scale);
-        a.decay = (float)c->decay * p->decay;
-        a.stream = DRAWN | step << 24 | i;
-        if (ds_keepers_mine(s, p))
-            TRY(p->m8 ? s->k->adamw8(s->k, p->w, p->f, p->master, p->m8, p->mscale, p->v8,
-                                     p->vscale, p->g, ds_param_count(p), &a, err)
-                      : s->k->adamw(s->k, p->w, p->f, p->master, p->m, p->v, p->g,
-                                    ds_param_count(p), &a, err));
-    }
-    TRY(ds_params_zero(s, err));
+    u.a = calloc(s->n + 1, sizeof *u.a);
+    if (!u.a)
+        return ds_fail_nomem(err);
+    numbers_of(&u, c, step, a);
+    const ds_kpiece numbers = {u.a, s->n * sizeof *u.a};
+    const ds_kwork w = {.of = s, .numbers = &numbers, .n = 1};
+    const int rc = ds_kwork_do(s->k, &w, queue_update, &u, err);
+    free(u.a);
+    TRY(rc);
     TRY(s->k->sync(s->k, err));
     return ds_keepers_spread(s, err);
 }

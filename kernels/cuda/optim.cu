@@ -101,11 +101,21 @@ struct adam {
     float keep, b1, b2, c1, c2, eps, lr, i1, i2, gs;
 };
 
-static adam adam_of(const ds_kadamw *p)
+/* Of numbers that lie on the device, so that captured work finds other ones there every time. */
+__device__ __forceinline__ adam adam_of(const ds_kadamw *p)
 {
     return adam{1.0f - p->lr * p->decay, p->beta1, p->beta2, 1.0f - p->beta1,
                 1.0f - p->beta2,         p->eps,   -p->lr,   1.0f / p->corr1,
                 1.0f / p->corr2,         p->gscale};
+}
+
+static int stage_numbers(ds_kernels *k, const ds_kadamw **dev, const ds_kadamw *p, ds_err *err)
+{
+    void *at;
+
+    TRY(rt_stage(rt_of(k), &at, p, sizeof *p, err));
+    *dev = static_cast<const ds_kadamw *>(at);
+    return 0;
 }
 
 __device__ __forceinline__ float adam_step(float w, float *m, float *v, float g, const adam &a)
@@ -116,11 +126,6 @@ __device__ __forceinline__ float adam_step(float w, float *m, float *v, float g,
     const float step = (*m * a.i1) / (sqrtf(*v * a.i2) + a.eps);
     return fmaf(a.lr, step, w * a.keep);
 }
-
-/* By what bf16 weights without a master are rounded. */
-struct chance {
-    uint64_t seed, stream;
-};
 
 template <class H> __device__ __forceinline__ H stochastic(float x, uint32_t word);
 /* As ds_bf16_stochastic. */
@@ -150,7 +155,7 @@ __device__ __forceinline__ uint32_t word_of(const uint32_t r[4], int64_t i)
  */
 template <class H, int N>
 __global__ void adamw_kernel(float *w, H *half, float *m, float *v, const float *g, int64_t n,
-                             adam a, chance c)
+                             const ds_kadamw *p)
 {
     const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * N;
     float x[N], mi[N], vi[N], gi[N];
@@ -164,6 +169,7 @@ __global__ void adamw_kernel(float *w, H *half, float *m, float *v, const float 
         get<float, N>(x, w + i);
     else
         get<H, N>(x, half + i);
+    const adam a = adam_of(p);
     for (int j = 0; j < N; j++)
         x[j] = adam_step(x[j], &mi[j], &vi[j], gi[j], a);
     put<float, N>(m + i, mi);
@@ -176,7 +182,7 @@ __global__ void adamw_kernel(float *w, H *half, float *m, float *v, const float 
     }
     uint32_t r[4];
     together<H, N> to;
-    philox(r, c.seed, c.stream, (uint64_t)i >> 2);
+    philox(r, p->seed, p->stream, (uint64_t)i >> 2);
     for (int j = 0; j < N; j++)
         to.at[j] = stochastic<H>(x[j], N == 4 ? r[j] : word_of(r, i));
     *reinterpret_cast<together<H, N> *>(half + i) = to;
@@ -206,26 +212,28 @@ template <class H>
 static void start(dev_stream st, void *w, enum ds_kfmt f, float *master, float *m, float *v,
                   const float *g, int64_t n, const ds_kadamw *p)
 {
-    const chance c = {p->seed, p->stream};
-
     if (n % 4 == 0 && fits16(w) && fits16(master) && fits16(m) && fits16(v) && fits16(g))
         LAUNCH((adamw_kernel<H, 4>), dim3(blocks_of(n, THREADS * 4)), dim3(THREADS), 0, st,
-               whole(w, f, master), halves<H>(w, f), m, v, g, n, adam_of(p), c);
+               whole(w, f, master), halves<H>(w, f), m, v, g, n, p);
     else
         LAUNCH((adamw_kernel<H, 1>), dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, st,
-               whole(w, f, master), halves<H>(w, f), m, v, g, n, adam_of(p), c);
+               whole(w, f, master), halves<H>(w, f), m, v, g, n, p);
 }
 
 static int adamw(ds_kernels *k, void *w, enum ds_kfmt f, float *master, float *m, float *v,
                  const float *g, int64_t n, const ds_kadamw *p, ds_err *err)
 {
     const dev_stream st = rt_stream(rt_of(k));
+    const ds_kadamw *dev;
 
     TRY(check(f, master, p, err));
-    if (n > 0 && f == DS_KF16)
-        start<f16>(st, w, f, master, m, v, g, n, p);
-    else if (n > 0)
-        start<bf16>(st, w, f, master, m, v, g, n, p);
+    if (n <= 0)
+        return 0;
+    TRY(stage_numbers(k, &dev, p, err));
+    if (f == DS_KF16)
+        start<f16>(st, w, f, master, m, v, g, n, dev);
+    else
+        start<bf16>(st, w, f, master, m, v, g, n, dev);
     return rt_launched(rt_of(k), "adamw", err);
 }
 
@@ -256,7 +264,7 @@ __device__ __forceinline__ uint8_t coded(float x, const float *edges, float *sca
 
 template <class H>
 __global__ void adamw8_kernel(float *w, H *half, uint8_t *m8, float *mscale, uint8_t *v8,
-                              float *vscale, const float *g, int64_t n, adam a, chance c,
+                              float *vscale, const float *g, int64_t n, const ds_kadamw *p,
                               const tables8 *t)
 {
     __shared__ float room[32];
@@ -267,7 +275,7 @@ __global__ void adamw8_kernel(float *w, H *half, uint8_t *m8, float *mscale, uin
     if (here) {
         m = t->map[0][m8[i]] * mscale[b];
         v = t->map[1][v8[i]] * vscale[b];
-        x = adam_step(w ? w[i] : to_f32(half[i]), &m, &v, g[i], a);
+        x = adam_step(w ? w[i] : to_f32(half[i]), &m, &v, g[i], adam_of(p));
     }
     __syncthreads(); /* the scales are read before they change */
     const uint8_t cm = coded(m, t->edges[0], mscale + b, room);
@@ -283,8 +291,22 @@ __global__ void adamw8_kernel(float *w, H *half, uint8_t *m8, float *mscale, uin
         return;
     }
     uint32_t r[4];
-    philox(r, c.seed, c.stream, (uint64_t)i >> 2);
+    philox(r, p->seed, p->stream, (uint64_t)i >> 2);
     half[i] = stochastic<H>(x, word_of(r, i));
+}
+
+static int make_tables(void *to, const rt_made *, ds_err *)
+{
+    tables8 *t = static_cast<tables8 *>(to);
+
+    for (int i = 0; i < 2; i++) {
+        ds_dynamic_map(t->map[i], i == 0);
+        for (int e = 0; e < 255; e++)
+            t->edges[i][e] = 0.5f * (t->map[i][e] + t->map[i][e + 1]);
+        t->edges[i][255] = FLT_MAX;
+    }
+    t->edges[1][0] = 0.0f; /* what is not 0 stays so */
+    return 0;
 }
 
 static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t *m, float *mscale,
@@ -293,27 +315,21 @@ static int adamw8(ds_kernels *k, void *w, enum ds_kfmt f, float *master, uint8_t
 {
     const dim3 grid(blocks_of(n, DS_BLOCK8)), block(DS_BLOCK8);
     const dev_stream st = rt_stream(rt_of(k));
-    const chance c = {p->seed, p->stream};
-    tables8 t;
+    const rt_made tables = {make_tables, NULL, 0, sizeof(tables8), {0, 0}};
+    const ds_kadamw *numbers;
     void *dev;
 
     TRY(check(f, master, p, err));
     if (n <= 0)
         return 0;
-    for (int i = 0; i < 2; i++) {
-        ds_dynamic_map(t.map[i], i == 0);
-        for (int e = 0; e < 255; e++)
-            t.edges[i][e] = 0.5f * (t.map[i][e] + t.map[i][e + 1]);
-        t.edges[i][255] = FLT_MAX;
-    }
-    t.edges[1][0] = 0.0f; /* what is not 0 stays so */
-    TRY(rt_stage(rt_of(k), &dev, &t, sizeof t, err));
+    TRY(stage_numbers(k, &numbers, p, err));
+    TRY(rt_stage_made(rt_of(k), &dev, &tables, err));
     if (f == DS_KF16)
         LAUNCH((adamw8_kernel<f16>), grid, block, 0, st, whole(w, f, master), halves<f16>(w, f), m,
-               mscale, v, vscale, g, n, adam_of(p), c, (const tables8 *)dev);
+               mscale, v, vscale, g, n, numbers, (const tables8 *)dev);
     else
         LAUNCH((adamw8_kernel<bf16>), grid, block, 0, st, whole(w, f, master), halves<bf16>(w, f),
-               m, mscale, v, vscale, g, n, adam_of(p), c, (const tables8 *)dev);
+               m, mscale, v, vscale, g, n, numbers, (const tables8 *)dev);
     return rt_launched(rt_of(k), "adamw8", err);
 }
 

@@ -17,7 +17,7 @@
 #define SEEN 64  /* shapes that were seen and are remembered */
 #define PIECES 8
 #define MADES 8
-#define TOKEN_ROOM 64 /* bytes of numbers that a token has at most, made ones among them */
+#define ROOM 4 /* times the pieces: what they and all that is made of them take at most */
 
 struct shape {
     const void *of;
@@ -28,7 +28,7 @@ struct shape {
 
 struct made {
     rt_made is;   /* from: of the launch at hand */
-    int piece;    /* that it is made of */
+    int piece;    /* that it is made of; -1: of nothing */
     size_t place; /* in the numbers */
 };
 
@@ -198,17 +198,19 @@ int rt_work_place_made(dev_rt *rt, void **dev, const rt_made *m, ds_err *err)
 {
     rt_graphs *g = *rt_graphs_of(rt);
     const ds_kpiece *piece = rt_work_piece(rt, m->from, m->from_bytes);
+    const bool nothing = m->from_bytes == 0;
     graph *f = &g->fresh;
     int i = 0;
 
-    if (!piece || piece->p != m->from || piece->bytes != m->from_bytes)
+    if (!nothing && (!piece || piece->p != m->from || piece->bytes != m->from_bytes))
         return stranger(m->from_bytes, err);
     while (i < f->nmades && !same_made(f->mades[i].is, *m))
         i++;
     if (i == f->nmades) {
         if (i == MADES || f->room + ds_device_room(m->bytes) > DS_DEVICE_NUMBERS)
             return ds_fail(err, DS_FAIL, "cuda: no room for the numbers of captured work");
-        f->mades[f->nmades++] = made{*m, (int)(piece - g->work.numbers), take(f, m->bytes)};
+        const int of = nothing ? -1 : (int)(piece - g->work.numbers);
+        f->mades[f->nmades++] = made{*m, of, take(f, m->bytes)};
     }
     *dev = rt_mem_of(rt)->numbers + f->mades[i].place;
     return 0;
@@ -239,9 +241,10 @@ static int put_numbers(dev_rt *rt, const graph *k, const ds_kwork *w, ds_err *er
         TRY_RT(put(rt, k->place[i], staged, k->bytes[i], err));
     }
     for (int i = 0; i < k->nmades; i++) {
+        const int of = k->mades[i].piece;
         rt_made m = k->mades[i].is;
-        m.from = w->numbers[k->mades[i].piece].p;
-        m.from_bytes = w->numbers[k->mades[i].piece].bytes;
+        m.from = of < 0 ? NULL : w->numbers[of].p;
+        m.from_bytes = of < 0 ? 0 : w->numbers[of].bytes;
         TRY_RT(rt_stage_made(rt, &staged, &m, err));
         TRY_RT(put(rt, k->mades[i].place, staged, m.bytes, err));
     }
@@ -278,6 +281,15 @@ static int start_capture(dev_rt *rt, const shape &s, ds_err *err)
     return 0;
 }
 
+static bool too_large(const ds_kwork *w)
+{
+    size_t bytes = 0;
+
+    for (int i = 0; i < w->n; i++)
+        bytes += w->numbers[i].bytes;
+    return bytes > DS_DEVICE_NUMBERS / ROOM;
+}
+
 int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool *done, ds_err *err)
 {
     rt_graphs *g = *rt_graphs_of(rt);
@@ -288,7 +300,7 @@ int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool *done, ds_err *err)
     g->works++;
     if (w->n > PIECES)
         return ds_fail(err, DS_FAIL, "cuda: %d pieces of numbers of work", w->n);
-    if (w->varies || w->t > (int64_t)(DS_DEVICE_NUMBERS / TOKEN_ROOM / 2)) {
+    if (w->varies || too_large(w)) {
         g->work = *w;
         return 0;
     }

@@ -9,13 +9,6 @@
 #include "cuda_help.h"
 #include "net_help.h"
 
-/* Fibers are slow under AddressSanitizer: every other shape will do there. */
-#ifdef __SANITIZE_ADDRESS__
-#define SOME 2
-#else
-#define SOME 1
-#endif
-
 static float *gradient(ds_params *s, const ds_param *p)
 {
     const size_t bytes = (size_t)ds_param_count(p) * 4;

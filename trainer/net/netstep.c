@@ -253,24 +253,36 @@ static int backward(ds_net *n, int64_t t, int32_t low, enum ds_recompute r, void
     return 0;
 }
 
+/* A step, and where it leaves the loss of every token. */
+typedef struct pass {
+    ds_net *n;
+    const ds_netbatch *b;
+    int32_t *ids;
+    bool grads;
+    enum ds_recompute r;
+    void *loss;
+} pass;
+
 /* All that a step asks of the backend, which may not have done it yet. */
-static int queue_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, bool grads,
-                      enum ds_recompute r, float *loss, ds_err *err)
+static int queue_step(void *ctx, ds_err *err)
 {
-    const int32_t low = grads ? lowest(n) : n->c.layers;
+    const pass *s = ctx;
+    const ds_netbatch *b = s->b;
+    ds_net *n = s->n;
+    const int32_t low = s->grads ? lowest(n) : n->c.layers;
     void *last, *rstd, *dh = NULL;
 
     TRY(dora_refresh(n, err));
     TRY(act_get(n, &n->acts[0].h, b->t, n->c.hidden, err));
-    TRY(net_embed(n, b, ids, n->acts[0].h, err));
+    TRY(net_embed(n, b, s->ids, n->acts[0].h, err));
     TRY(arena_get(n, &rstd, (size_t)b->t * 4, err));
-    TRY(net_forward(n, b->t, low, r, rstd, &last, err));
-    if (grads)
+    TRY(net_forward(n, b->t, low, s->r, rstd, &last, err));
+    if (s->grads)
         TRY(act_get(n, &dh, b->t, n->c.hidden, err));
-    TRY(loss_pass(n, b, last, rstd, dh, loss, err));
-    if (grads)
-        TRY(backward(n, b->t, low, r, dh, err));
-    return grads && low < 0 ? embed_back(n, b, ids, dh, err) : 0;
+    TRY(loss_pass(n, b, last, rstd, dh, s->loss, err));
+    if (s->grads)
+        TRY(backward(n, b->t, low, s->r, dh, err));
+    return s->grads && low < 0 ? embed_back(n, b, s->ids, dh, err) : 0;
 }
 
 /* The numbers of a batch, in this order in every step. */
@@ -316,45 +328,28 @@ static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum 
                       .varies = n->prompt || n->c.experts > 0};
 }
 
-static int work_step(ds_net *n, const ds_netbatch *b, const int32_t *ids, bool grads,
-                     enum ds_recompute r, float *loss, ds_err *err)
-{
-    ds_kwork w = work_of(n, b, grads, r);
-    ds_kpiece numbers[NUMBERS];
-    ds_kernels *k = n->k;
-    bool done = false;
-
-    if (!k->work_begin)
-        return queue_step(n, b, ids, grads, r, loss, err);
-    numbers_of(numbers, b, ids, &n->step);
-    w.numbers = numbers;
-    w.n = NUMBERS;
-    TRY(k->work_begin(k, &w, &done, err));
-    if (done)
-        return 0;
-    const int rc = queue_step(n, b, ids, grads, r, loss, err);
-    const int end = k->work_end(k, rc == 0, err);
-    return rc ? rc : end;
-}
-
 int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
                 float *loss, ds_err *err)
 {
-    int32_t *ids = NULL;
-    void *dev;
+    pass s = {.n = n, .b = b, .grads = grads, .r = r};
+    ds_kpiece numbers[NUMBERS];
+    ds_kwork w = work_of(n, b, grads, r);
     int rc;
 
     if (b->t <= 0)
         return 0;
     net_begin(n, b, grads);
     n->step.scale = (double)scale;
-    rc = net_ids(n, b, &ids, err);
-    rc = rc ? rc : arena_get(n, &dev, (size_t)b->t * 4, err);
-    rc = rc ? rc : work_step(n, b, ids, grads, r, dev, err);
+    rc = net_ids(n, b, &s.ids, err);
+    numbers_of(numbers, b, s.ids, &n->step);
+    w.numbers = numbers;
+    w.n = NUMBERS;
+    rc = rc ? rc : arena_get(n, &s.loss, (size_t)b->t * 4, err);
+    rc = rc ? rc : ds_kwork_do(n->k, &w, queue_step, &s, err);
     rc = rc ? rc : send_ahead(n, b->next, err);
-    rc = rc ? rc : n->k->download(n->k, loss, dev, (size_t)b->t * 4, err);
+    rc = rc ? rc : n->k->download(n->k, loss, s.loss, (size_t)b->t * 4, err);
     rc = rc ? rc : n->k->sync(n->k, err);
-    free(ids);
+    free(s.ids);
     n->b = NULL;
     return rc;
 }
