@@ -135,11 +135,10 @@ typedef struct ds_kplan {
 /* The word that joins several devices. */
 #define DS_KPEERS_ID 128
 
-/* Work that is asked for again and again with other numbers. Whenever `of`, t and how are the same,
- * and the number of sequences up to the next power of two is, it is the same functions in the same
- * order with the same arguments; but bytes of the host's that they are given may change, and
- * all of those lie in `numbers`, where piece i is always the same thing, of the same size (of cu's
- * size alone the number of sequences is made). */
+/* Work that is asked for again and again with other numbers. Where `of`, t, how and the number of
+ * sequences, up to the next power of two, are the same, it is the same functions in the same order
+ * with the same arguments, but for bytes of the host's memory. All of those lie in `numbers`: piece
+ * i is the same thing each time, and of the same size, but for sequences' cu. */
 typedef struct ds_kpiece {
     const void *p; /* host memory */
     size_t bytes;
@@ -149,8 +148,7 @@ typedef struct ds_kwork {
     int64_t t;
     int32_t seqs;
     uint32_t how;
-    bool
-        varies; /* none of this holds, but for the numbers: what is asked for depends on them too */
+    bool varies; /* it is not the same: what is asked for depends on the numbers too */
     const ds_kpiece *numbers;
     int n;
 } ds_kwork;
@@ -176,10 +174,6 @@ struct ds_kernels {
      * multiples of 256 there and are not given back before the end, and scratch. Nothing elsewhere.
      */
     int (*reserve)(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err);
-    /* Numbers of the host's that functions will soon be given, in such a piece (ids, positions,
-     * targets, weights): they may be sent while the device computes. Results do not depend on it.
-     * NULL where nothing has to be sent. */
-    int (*ahead)(ds_kernels *k, const void *host, size_t bytes, ds_err *err);
     /* From hold to release the bytes at x stay as they are, so a backend may keep what it made of
      * them (panels of a left operand) from one product to the next. They nest; releasing NULL
      * releases all. Results do not depend on them. */
@@ -188,14 +182,18 @@ struct ds_kernels {
     void (*close)(ds_kernels *k);
 
     /* ---- work ---- */
-    /* From work_begin to work_end functions are asked for work, or only once a shape of it has been
-     * seen twice, and from then on it is done as it was then: *done says that it is done (or
-     * queued) with these numbers, nothing has to be asked for, and no work_end. Until work_end
-     * nothing that waits for the device may be asked for, nor memory, unless the work `varies`.
-     * Results do not depend on it. whole false: something failed in between; what was begun goes.
-     * NULL where nothing comes of it. */
+    /* From work_begin to work_end functions are asked for a work. What they were asked for may be
+     * done once more when the same work comes again: then *done says that it is queued, with the
+     * numbers of now; nothing is asked for, and work_end is left out. In between nothing may be
+     * asked for that waits for the device, nor memory, except the first time, or where the work
+     * `varies`. whole false: something failed, and what was begun goes. Results do not depend on
+     * any of it. NULL where nothing would come of it. */
     int (*work_begin)(ds_kernels *k, const ds_kwork *w, bool *done, ds_err *err);
     int (*work_end)(ds_kernels *k, bool whole, ds_err *err);
+    /* Work that will soon be begun, of whose numbers the first n are known already: they, and what
+     * is made of them, may be sent while the device computes. Results do not depend on it. NULL
+     * where nothing has to be sent. */
+    int (*work_ahead)(ds_kernels *k, const ds_kwork *w, ds_err *err);
     void (*work_forget)(ds_kernels *k, const void *of);
     /* How often work was captured so far, and how often done from what was captured. */
     void (*worked)(ds_kernels *k, int64_t *captured, int64_t *launched);

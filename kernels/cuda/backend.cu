@@ -44,10 +44,6 @@ static int dev_reserve(ds_kernels *k, size_t bytes, const size_t scratch[DS_KSLO
 {
     return rt_reserve(rt_of(k), bytes, scratch, err);
 }
-static int dev_ahead(ds_kernels *k, const void *host, size_t bytes, ds_err *err)
-{
-    return rt_ahead(rt_of(k), host, bytes, err);
-}
 static void dev_keep(ds_kernels *, const void *) /* nothing is made of operands that could stay */
 {
 }
@@ -61,6 +57,10 @@ static int work_begin(ds_kernels *k, const ds_kwork *w, bool *done, ds_err *err)
 static int work_end(ds_kernels *k, bool whole, ds_err *err)
 {
     return rt_work_end(rt_of(k), whole, err);
+}
+static int work_ahead(ds_kernels *k, const ds_kwork *w, ds_err *err)
+{
+    return rt_work_ahead(rt_of(k), w, err);
 }
 static void work_forget(ds_kernels *k, const void *of)
 {
@@ -258,9 +258,9 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->sync = dev_sync;
     k->memory = dev_memory;
     k->reserve = dev_reserve;
-    k->ahead = dev_ahead;
     k->work_begin = work_begin;
     k->work_end = work_end;
+    k->work_ahead = work_ahead;
     k->work_forget = work_forget;
     k->worked = worked;
     k->hold = dev_keep;

@@ -164,6 +164,7 @@ int rt_stage_made(dev_rt *rt, void **dev, const rt_made *m, ds_err *err);
 /* What will be staged soon is sent now, where there is room. Nothing that is queued waits for it
  * before it is staged. */
 int rt_ahead(dev_rt *rt, const void *host, size_t bytes, ds_err *err);
+int rt_ahead_made(dev_rt *rt, const rt_made *m, ds_err *err);
 
 /* Scratch that stays and, where nothing was reserved, grows: valid until the next call with the
  * same slot. */
@@ -186,6 +187,7 @@ int rt_graphs_open(dev_rt *rt, ds_err *err);
 void rt_graphs_close(dev_rt *rt); /* once nothing is queued */
 int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool *done, ds_err *err);
 int rt_work_end(dev_rt *rt, bool whole, ds_err *err);
+int rt_work_ahead(dev_rt *rt, const ds_kwork *w, ds_err *err);
 void rt_work_forget(dev_rt *rt, const void *of);
 void rt_worked(dev_rt *rt, int64_t *captured, int64_t *launched);
 

@@ -3,7 +3,7 @@
  * The first time that work of a shape is asked for it is done as it comes: products find their
  * algorithms and memory is taken then, which a captured stream could not. The second time it is
  * captured, and from then on launched. A graph's nodes never change. What does, the numbers of the
- * host, lies in one place that all graphs read (RT_MEM.numbers, one launch after the other): before
+ * host, lies in one place that all graphs read (rt_mem.numbers, one launch after the other): before
  * a launch they are copied there from the ring, where they may be already, and what is made of them
  * is made anew. So nothing of a graph is a pointer to the host's memory.
  */
@@ -47,7 +47,7 @@ struct rt_graphs {
     graph kept[GRAPHS];
     shape seen[SEEN];
     unsigned nseen; /* so far: number i stands at i % SEEN */
-    ds_kwork work;  /* under way; numbers NULL: none is */
+    ds_kwork work;  /* under way; without numbers: none is */
     graph fresh;    /* while it is captured */
     bool capturing;
     uint64_t works; /* begun so far */
@@ -227,6 +227,15 @@ static int put(dev_rt *rt, size_t place, const void *staged, size_t bytes, ds_er
     return 0;
 }
 
+static rt_made made_now(const made *m, const ds_kwork *w)
+{
+    rt_made now = m->is;
+
+    now.from = m->piece < 0 ? NULL : w->numbers[m->piece].p;
+    now.from_bytes = m->piece < 0 ? 0 : w->numbers[m->piece].bytes;
+    return now;
+}
+
 static int put_numbers(dev_rt *rt, const graph *k, const ds_kwork *w, ds_err *err)
 {
     void *staged;
@@ -241,10 +250,7 @@ static int put_numbers(dev_rt *rt, const graph *k, const ds_kwork *w, ds_err *er
         TRY_RT(put(rt, k->place[i], staged, k->bytes[i], err));
     }
     for (int i = 0; i < k->nmades; i++) {
-        const int of = k->mades[i].piece;
-        rt_made m = k->mades[i].is;
-        m.from = of < 0 ? NULL : w->numbers[of].p;
-        m.from_bytes = of < 0 ? 0 : w->numbers[of].bytes;
+        const rt_made m = made_now(&k->mades[i], w);
         TRY_RT(rt_stage_made(rt, &staged, &m, err));
         TRY_RT(put(rt, k->mades[i].place, staged, m.bytes, err));
     }
@@ -261,6 +267,22 @@ static int launch(dev_rt *rt, graph *k, const ds_kwork *w, ds_err *err)
     k->last = g->works;
     g->launches++;
     return rt_launched(rt, "captured work", err);
+}
+
+/* Before there is a graph it is not known what of the pieces is read, nor what is made of them. */
+int rt_work_ahead(dev_rt *rt, const ds_kwork *w, ds_err *err)
+{
+    const graph *k = w->varies ? NULL : find(*rt_graphs_of(rt), shape_of(w));
+
+    for (int i = 0; i < w->n; i++)
+        if (w->numbers[i].bytes && (!k || k->read[i]))
+            TRY_RT(rt_ahead(rt, w->numbers[i].p, w->numbers[i].bytes, err));
+    for (int i = 0; k && i < k->nmades; i++) {
+        const rt_made m = made_now(&k->mades[i], w);
+        if (k->mades[i].piece < w->n)
+            TRY_RT(rt_ahead_made(rt, &m, err));
+    }
+    return 0;
 }
 
 /* ---- from begin to end ---- */
@@ -322,10 +344,12 @@ static int keep(dev_rt *rt, cudaGraph_t captured, const ds_kwork *w, ds_err *err
 {
     rt_graphs *g = *rt_graphs_of(rt);
     graph *k = place_for_one(g);
+    cudaGraphExec_t exec;
 
+    CUDA(cudaGraphInstantiate(&exec, captured, 0), "captured work (--graphs off)");
     drop(k);
     *k = g->fresh;
-    CUDA(cudaGraphInstantiate(&k->exec, captured, 0), "captured work (--graphs off)");
+    k->exec = exec;
     g->captured++;
     return launch(rt, k, w, err);
 }

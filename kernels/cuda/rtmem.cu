@@ -203,12 +203,18 @@ int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err
     return 0;
 }
 
+static int make(void **host, const rt_made *m, ds_err *err)
+{
+    *host = malloc(m->bytes ? m->bytes : 1);
+    return *host ? m->make(*host, m, err) : ds_fail_nomem(err);
+}
+
 int rt_stage_made(dev_rt *rt, void **dev, const rt_made *m, ds_err *err)
 {
     if (rt_capturing(rt))
         return rt_work_place_made(rt, dev, m, err);
-    void *host = malloc(m->bytes ? m->bytes : 1);
-    int rc = host ? m->make(host, m, err) : ds_fail_nomem(err);
+    void *host;
+    int rc = make(&host, m, err);
     rc = rc ? rc : stage(rt, dev, host, m->bytes, err);
     free(host);
     return rc;
@@ -222,4 +228,14 @@ int rt_ahead(dev_rt *rt, const void *host, size_t bytes, ds_err *err)
     return has_room(m, ds_device_room(bytes)) && !find_staged(m, host, bytes)
                ? send(rt, &s, host, bytes, err)
                : 0;
+}
+
+int rt_ahead_made(dev_rt *rt, const rt_made *m, ds_err *err)
+{
+    void *host;
+    int rc = make(&host, m, err);
+
+    rc = rc ? rc : rt_ahead(rt, host, m->bytes, err);
+    free(host);
+    return rc;
 }

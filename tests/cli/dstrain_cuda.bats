@@ -154,7 +154,7 @@ of_device() {
 @test "a device that fails in the middle ends the run with its words, and leaves nothing behind on it" {
     setup_device
     [ -z "${DS_TEST_DEVICE:-}" ] || skip "of the emulated device"
-    for call in 3 40 900 3000; do
+    for call in 3 40 900 1800; do
         DS_EMU_FAIL=$call run on_device run --dtype bf16
         echo "$call: $output"
         [ "$status" -eq 1 ]

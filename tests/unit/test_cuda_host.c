@@ -266,6 +266,15 @@ static void an_algorithm_is_told_and_taken_again(void **state)
     assert_int_equal(ds_emu_left(), 0);
 }
 
+static void send(ds_kernels *k, const int32_t *rows, size_t bytes)
+{
+    const ds_kpiece piece = {rows, bytes};
+    const ds_kwork w = {.numbers = &piece, .n = 1};
+    ds_err err = {0};
+
+    ok(k->work_ahead(k, &w, &err), &err, "ahead");
+}
+
 /* Rows are sent before they are asked for, beside work that asks for others: some never are asked
  * for, some only after the ring has come round. */
 static void what_is_sent_ahead_arrives(void **state)
@@ -287,12 +296,12 @@ static void what_is_sent_ahead_arrives(void **state)
     ok(k->upload(k, table, x, V * sizeof *x, &err), &err, "upload");
     for (int r = 0; r < ROUNDS; r++)
         ok(k->alloc(k, &out[r], N * sizeof *got, &err), &err, "alloc");
-    ok(k->ahead(k, rows[0], sizeof rows[0], &err), &err, "ahead");
+    send(k, rows[0], sizeof rows[0]);
     for (int r = 0; r < ROUNDS; r++) {
         ok(k->gather(k, out[r], table, DS_KF32, rows[r], N, 1, &err), &err, "gather");
-        ok(k->ahead(k, rows[r + 1], sizeof rows[0], &err), &err, "ahead");
+        send(k, rows[r + 1], sizeof rows[0]);
         if (r % 3 == 0)
-            ok(k->ahead(k, rows[r / 2], sizeof rows[0] - 4, &err), &err, "ahead");
+            send(k, rows[r / 2], sizeof rows[0] - 4);
     }
     for (int r = 0; r < ROUNDS; r++) {
         ok(k->download(k, got, out[r], N * sizeof *got, &err), &err, "download");

@@ -301,19 +301,6 @@ static void numbers_of(ds_kpiece p[NUMBERS], const ds_netbatch *b, const int32_t
     p[STEP] = (ds_kpiece){step, sizeof *step};
 }
 
-/* What the next batch will ask for. Ids of virtual tokens become others first. */
-static int send_ahead(const ds_net *n, const ds_netbatch *b, ds_err *err)
-{
-    ds_kpiece p[NUMBERS];
-
-    if (!n->k->ahead || !b || b->t <= 0)
-        return 0;
-    numbers_of(p, b, b->ids, &n->step);
-    for (int i = n->prompt ? POS : IDS; i <= WEIGHT; i++)
-        TRY(n->k->ahead(n->k, p[i].p, p[i].bytes, err));
-    return 0;
-}
-
 /* A step is the same work whatever its batch holds, unless experts are chosen, which the host does,
  * or there are virtual tokens, which are embedded one by one. */
 static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum ds_recompute r)
@@ -326,6 +313,23 @@ static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum 
                       .seqs = b->seqs.n,
                       .how = how,
                       .varies = n->prompt || n->c.experts > 0};
+}
+
+/* What the next batch will ask for, but for the numbers of its step. Ids of virtual tokens become
+ * others first. */
+static int send_ahead(const ds_net *n, const pass *s, ds_err *err)
+{
+    const ds_netbatch *b = s->b->next;
+    ds_kpiece numbers[NUMBERS];
+
+    if (!n->k->work_ahead || !b || b->t <= 0)
+        return 0;
+    ds_kwork w = work_of(n, b, s->grads, s->r);
+    numbers_of(numbers, b, b->ids, &n->step);
+    numbers[IDS].bytes = n->prompt ? 0 : numbers[IDS].bytes;
+    w.numbers = numbers;
+    w.n = STEP;
+    return n->k->work_ahead(n->k, &w, err);
 }
 
 int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
@@ -346,7 +350,7 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum d
     w.n = NUMBERS;
     rc = rc ? rc : arena_get(n, &s.loss, (size_t)b->t * 4, err);
     rc = rc ? rc : ds_kwork_do(n->k, &w, queue_step, &s, err);
-    rc = rc ? rc : send_ahead(n, b->next, err);
+    rc = rc ? rc : send_ahead(n, &s, err);
     rc = rc ? rc : n->k->download(n->k, loss, s.loss, (size_t)b->t * 4, err);
     rc = rc ? rc : n->k->sync(n->k, err);
     free(s.ids);
