@@ -220,6 +220,16 @@ bool ds_objstore_has(ds_objstore *s, const ds_sha *id)
     return ds_objindex_row(s->ix, id, &row, NULL) == 1;
 }
 
+void ds_objstore_has_each(ds_objstore *s, const ds_sha *ids, size_t n, uint8_t *has)
+{
+    const bool frozen = ds_objindex_freeze(s->ix, NULL) == 0;
+    for (size_t i = 0; i < n; i++)
+        if (ds_objstore_has(s, &ids[i]))
+            has[i] = 1;
+    if (frozen)
+        ds_objindex_thaw(s->ix);
+}
+
 int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *kind,
                      uint32_t *stored, ds_err *err)
 {

@@ -85,7 +85,8 @@ typedef struct ds_piece {
                        column's) */
     size_t row; /* bytes that one record has in it, about; 0: many records. A hint for the search */
     ds_sketch sketch;
-    bool anew; /* store it again although it is there: the copy put takes the other's place */
+    bool known; /* whoever holds the store (ds_objtx_begin) has seen that it is there */
+    bool anew;  /* store it again although it is there: the copy put takes the other's place */
     const ds_sha
         *hints; /* pieces it probably resembles, best first; ids unknown to the store are skipped */
     size_t n_hints;
@@ -124,6 +125,8 @@ void ds_objtx_abort(ds_objtx *tx); /* NULL is fine */
 /* ---- reading
  * --------------------------------------------------------------------------------------- */
 bool ds_objstore_has(ds_objstore *s, const ds_sha *id); /* false on errors too */
+/* has[i] becomes 1 for each of n that it has, and stays what it is for others: one set of locks. */
+void ds_objstore_has_each(ds_objstore *s, const ds_sha *ids, size_t n, uint8_t *has);
 /* 1 known, 0 not, < 0 error; raw length, kind and stored length (header included) where asked for.
  */
 int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *kind,

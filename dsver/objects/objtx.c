@@ -54,12 +54,14 @@ static int check_piece(const ds_objtx *tx, const ds_piece *p, ds_err *err)
 }
 
 /* Is it there already? 1, 0 or an error. */
-static int known(ds_objtx *tx, const ds_sha *id, ds_err *err)
+static int known(ds_objtx *tx, const ds_piece *p, ds_err *err)
 {
     int64_t row;
-    if (ds_tx_find(tx, id) != DS_TX_NONE)
+    if (ds_tx_find(tx, &p->id) != DS_TX_NONE)
         return 1;
-    return tx->store_empty ? 0 : ds_objindex_row(tx->s->ix, id, &row, err);
+    if (p->anew || p->known)
+        return p->known;
+    return tx->store_empty ? 0 : ds_objindex_row(tx->s->ix, &p->id, &row, err);
 }
 
 static int take_job(ds_objtx *tx, ds_txjob **out, ds_err *err)
@@ -117,7 +119,7 @@ static int put(ds_objtx *tx, const ds_piece *p, ds_buf *own, bool *is_new, ds_er
     int rc = check_piece(tx, p, err);
     if (rc)
         return rc;
-    rc = p->anew ? ds_tx_find(tx, &p->id) != DS_TX_NONE : known(tx, &p->id, err);
+    rc = known(tx, p, err);
     if (rc < 0)
         return rc;
     if (is_new)

@@ -176,7 +176,6 @@ static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
 {
     const size_t *end = ends_of(j);
     int rc = 0;
-    *fresh = false;
     for (size_t i = 0; !rc && i < j->nchunks; i++) {
         size_t at = 0;
         if (j->chunks[i].refs) {
@@ -187,18 +186,18 @@ static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
         for (size_t k = 0; !rc && k < ds_manline_npieces(&j->line, i); k++, at = *end++) {
             ds_sha id;
             rc = ds_addr_piece(&id, j->chunks[i].body + at, *end - at, &j->err);
-            if (rc)
-                break;
-            const bool has = ds_objstore_has(c->objs, &id);
-            *fresh |= !has;
-            if (ds_buf_put(&j->line.pieces, &id, sizeof id) ||
-                ds_buf_putc(&j->known, has ? DS_PIECE_KNOWN : DS_PIECE_NEW))
+            if (!rc && (ds_buf_put(&j->line.pieces, &id, sizeof id) ||
+                        ds_buf_putc(&j->known, DS_PIECE_NEW)))
                 rc = ds_fail_nomem(&j->err);
             if (j->chunks[i].spool)
                 ds_spool_release(j->chunks[i].spool, *end);
         }
     }
-    return rc;
+    if (rc)
+        return rc;
+    ds_objstore_has_each(c->objs, ds_manline_pieces(&j->line), j->known.len, j->known.data);
+    *fresh = memchr(j->known.data, DS_PIECE_NEW, j->known.len) != NULL;
+    return 0;
 }
 
 /* Data that came again after something was erased from them: what was, stays so. *fresh as in
@@ -462,6 +461,7 @@ int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *
                           .data = here ? j->chunks[i].body + at : NULL,
                           .len = *end - at,
                           .row = j->page ? 0 : row_size(j, end[n - 1 - k]),
+                          .known = here && j->known.data[piece] == DS_PIECE_KNOWN,
                           .word = word};
             p.kind = j->page               ? DS_KIND_SOURCES
                      : i == j->nchunks - 1 ? DS_KIND_ORIGIN

@@ -14,7 +14,7 @@
 #include "overlay.h"
 
 /* Whether a piece is to be put: the store lacks it, has it, or has it no longer and must not have
- * it again. */
+ * it again. The first two as ds_objstore_has_each has them. */
 enum ds_known { DS_PIECE_NEW, DS_PIECE_KNOWN, DS_PIECE_ERASED };
 
 /* What all jobs of a pass share, read only. */
