@@ -13,13 +13,6 @@ static inline dev_rt *rt_of(ds_kernels *k)
     return static_cast<dev_rt *>(k->ctx);
 }
 
-#define TRY(x)                                                                                     \
-    do {                                                                                           \
-        const int rc_ = (x);                                                                       \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
-
 static inline unsigned blocks_of(int64_t n, int64_t size)
 {
     return (unsigned)((n + size - 1) / size);

@@ -6,19 +6,13 @@
 #define DS_RT_H
 
 #include "dev.h"
+#include "try.h"
 
 extern "C" {
 #include "devroom.h"
 }
 
 typedef struct dev_rt dev_rt;
-
-#define TRY_RT(x)                                                                                  \
-    do {                                                                                           \
-        const int rc_ = (x);                                                                       \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
 
 /* A call of CUDA's that must succeed. */
 #define CUDA(call, what)                                                                           \

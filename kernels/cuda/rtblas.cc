@@ -133,7 +133,7 @@ static int room_for_one(rt_blas *b, ds_err *err)
 /* The plan of a shape; a new one knows nothing but that. Valid until the next new one. */
 static int plan_at(rt_blas *b, plan **out, const ds_kplan *shape, ds_err *err)
 {
-    TRY_RT(room_for_one(b, err));
+    TRY(room_for_one(b, err));
     uint32_t *at = slot_of(b, shape);
     if (!*at) {
         plan *fresh = &b->plans[b->n++];
@@ -166,7 +166,7 @@ int rt_plans_again(dev_rt *rt, const ds_kplan *told, size_t n, ds_err *err)
     plan *p;
 
     for (size_t i = 0; i < n; i++) {
-        TRY_RT(plan_at(b, &p, &told[i], err));
+        TRY(plan_at(b, &p, &told[i], err));
         if (p->op)
             return ds_fail(err, DS_FAIL, "cuda: products were computed already");
         p->is = told[i];
@@ -299,7 +299,7 @@ static int plan_of(rt_blas *b, const plan **out, const rt_product *p, const void
     shape.accumulate = p->accumulate;
     shape.align = alignment_of(p);
     shape.extra = p->bias ? DS_KPLAN_BIAS : p->bias_back ? DS_KPLAN_BIAS_BACK : DS_KPLAN_PRODUCT;
-    TRY_RT(plan_at(b, &pl, &shape, err));
+    TRY(plan_at(b, &pl, &shape, err));
     *out = pl;
     if (!pl->op) {
         int rc = describe(pl, extra, err);
@@ -322,7 +322,7 @@ int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err)
     const void *extra = p->bias ? p->bias : p->bias_back;
     const plan *pl;
 
-    TRY_RT(plan_of(b, &pl, p, extra, err));
+    TRY(plan_of(b, &pl, p, extra, err));
     *none = pl->is.none;
     if (pl->is.none)
         return 0;

@@ -64,8 +64,8 @@ static int start(dev_rt *rt, int index, ds_err *err)
     CUDA(cudaStreamCreateWithFlags(&rt->stream, cudaStreamNonBlocking), "a stream");
     CUDA(cudaStreamCreateWithFlags(&rt->copies, cudaStreamNonBlocking), "a stream");
     CUDA(cudaEventCreateWithFlags(&rt->arrived, cudaEventDisableTiming), "an event");
-    TRY_RT(rt_mem_open(rt, &workspace, err));
-    TRY_RT(rt_graphs_open(rt, err));
+    TRY(rt_mem_open(rt, &workspace, err));
+    TRY(rt_graphs_open(rt, err));
     return rt_blas_open(rt, workspace, err);
 }
 
@@ -209,7 +209,7 @@ int rt_await(dev_rt *rt, ds_err *err)
 
 int rt_settle(dev_rt *rt, ds_err *err)
 {
-    TRY_RT(rt_sync(rt, err));
+    TRY(rt_sync(rt, err));
     CUDA(cudaStreamSynchronize(rt->copies), "indices to the device");
     return 0;
 }

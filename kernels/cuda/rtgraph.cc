@@ -246,13 +246,13 @@ static int put_numbers(dev_rt *rt, const graph *k, const ds_kwork *w, ds_err *er
         if (w->numbers[i].bytes != k->bytes[i])
             return ds_fail(err, DS_FAIL, "cuda: %zu bytes of numbers, captured work has %zu",
                            w->numbers[i].bytes, k->bytes[i]);
-        TRY_RT(rt_stage(rt, &staged, w->numbers[i].p, k->bytes[i], err));
-        TRY_RT(put(rt, k->place[i], staged, k->bytes[i], err));
+        TRY(rt_stage(rt, &staged, w->numbers[i].p, k->bytes[i], err));
+        TRY(put(rt, k->place[i], staged, k->bytes[i], err));
     }
     for (int i = 0; i < k->nmades; i++) {
         const rt_made m = made_now(&k->mades[i], w);
-        TRY_RT(rt_stage_made(rt, &staged, &m, err));
-        TRY_RT(put(rt, k->mades[i].place, staged, m.bytes, err));
+        TRY(rt_stage_made(rt, &staged, &m, err));
+        TRY(put(rt, k->mades[i].place, staged, m.bytes, err));
     }
     return 0;
 }
@@ -262,7 +262,7 @@ static int launch(dev_rt *rt, graph *k, const ds_kwork *w, ds_err *err)
     rt_graphs *g = *rt_graphs_of(rt);
 
     rt_spoil(rt, rt_mem_of(rt)->numbers, k->room);
-    TRY_RT(put_numbers(rt, k, w, err));
+    TRY(put_numbers(rt, k, w, err));
     CUDA(cudaGraphLaunch(k->exec, rt_stream(rt)), "captured work (--graphs off)");
     k->last = g->works;
     g->launches++;
@@ -276,11 +276,11 @@ int rt_work_ahead(dev_rt *rt, const ds_kwork *w, ds_err *err)
 
     for (int i = 0; i < w->n; i++)
         if (w->numbers[i].bytes && (!k || k->read[i]))
-            TRY_RT(rt_ahead(rt, w->numbers[i].p, w->numbers[i].bytes, err));
+            TRY(rt_ahead(rt, w->numbers[i].p, w->numbers[i].bytes, err));
     for (int i = 0; k && i < k->nmades; i++) {
         const rt_made m = made_now(&k->mades[i], w);
         if (k->mades[i].piece < w->n)
-            TRY_RT(rt_ahead_made(rt, &m, err));
+            TRY(rt_ahead_made(rt, &m, err));
     }
     return 0;
 }

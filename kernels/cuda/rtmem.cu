@@ -19,7 +19,7 @@ static int ask(dev_rt *rt, void **p, size_t bytes, ds_err *err)
         m->pieces = grown;
         m->cap = cap;
     }
-    TRY_RT(rt_system_alloc(rt, p, room, err));
+    TRY(rt_system_alloc(rt, p, room, err));
     m->pieces[m->n++] = rt_piece{*p, room};
     m->about.allocations++;
     m->about.held += (int64_t)room;
@@ -46,12 +46,12 @@ int rt_mem_open(dev_rt *rt, void **workspace, ds_err *err)
     rt_mem *m = rt_mem_of(rt);
     void *p;
 
-    TRY_RT(ask(rt, workspace, DS_DEVICE_WORKSPACE, err));
-    TRY_RT(ask(rt, &p, DS_DEVICE_NUMBERS, err));
+    TRY(ask(rt, workspace, DS_DEVICE_WORKSPACE, err));
+    TRY(ask(rt, &p, DS_DEVICE_NUMBERS, err));
     m->numbers = static_cast<char *>(p);
-    TRY_RT(ask(rt, &p, DS_DEVICE_RING, err));
+    TRY(ask(rt, &p, DS_DEVICE_RING, err));
     m->ring = static_cast<char *>(p);
-    TRY_RT(rt_host_alloc(rt, &p, RT_RING, err));
+    TRY(rt_host_alloc(rt, &p, RT_RING, err));
     m->pinned = static_cast<char *>(p);
     return 0;
 }
@@ -82,7 +82,7 @@ int rt_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
 {
     *p = carve(rt_mem_of(rt), bytes);
     if (!*p)
-        TRY_RT(ask(rt, p, bytes, err));
+        TRY(ask(rt, p, bytes, err));
     return rt_zero(rt, *p, bytes, err);
 }
 
@@ -101,7 +101,7 @@ int rt_reserve(dev_rt *rt, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err
         return ds_fail(err, DS_FAIL, "cuda: memory was reserved already");
     for (int i = 0; i < DS_KSLOTS; i++)
         size += scratch[i] ? ds_device_room(scratch[i]) : 0;
-    TRY_RT(ask(rt, &p, size, err));
+    TRY(ask(rt, &p, size, err));
     m->arena = static_cast<char *>(p);
     m->size = size;
     for (int i = 0; i < DS_KSLOTS; i++)
@@ -117,11 +117,11 @@ int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err)
     rt_mem *m = rt_mem_of(rt);
 
     if (m->room[slot] < bytes) {
-        TRY_RT(rt_sync(rt, err));
+        TRY(rt_sync(rt, err));
         give_back(rt, m->scratch[slot]);
         m->scratch[slot] = NULL;
         m->room[slot] = 0;
-        TRY_RT(ask(rt, &m->scratch[slot], bytes, err));
+        TRY(ask(rt, &m->scratch[slot], bytes, err));
         m->room[slot] = bytes;
     }
     rt_spoil(rt, m->scratch[slot], m->room[slot]);
@@ -157,7 +157,7 @@ static int send(dev_rt *rt, const rt_staged **out, const void *host, size_t byte
     rt_staged *s = &m->staged[m->nstaged % RT_STAGED];
 
     memcpy(m->pinned + at, host, bytes);
-    TRY_RT(rt_send(rt, m->ring + at, m->pinned + at, bytes, err));
+    TRY(rt_send(rt, m->ring + at, m->pinned + at, bytes, err));
     *s = rt_staged{at, bytes, ++m->sent};
     m->nstaged++;
     m->ring_used += ds_device_room(bytes);
@@ -174,14 +174,14 @@ static int stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err 
     if (!s && need > RT_RING / 3)
         return ds_fail(err, DS_FAIL, "cuda: %zu bytes of indices in one call", bytes);
     if (!s && !has_room(m, need)) {
-        TRY_RT(rt_settle(rt, err));
+        TRY(rt_settle(rt, err));
         m->ring_used = 0;
         m->nstaged = 0;
     }
     if (!s)
-        TRY_RT(send(rt, &s, host, bytes, err));
+        TRY(send(rt, &s, host, bytes, err));
     if (s->turn > m->awaited) {
-        TRY_RT(rt_await(rt, err));
+        TRY(rt_await(rt, err));
         m->awaited = m->sent;
     }
     *dev = m->ring + s->at;
@@ -197,7 +197,7 @@ int rt_stage(dev_rt *rt, void **dev, const void *host, size_t bytes, ds_err *err
         return rt_work_place(rt, dev, host, bytes, err);
     if (!whole)
         return stage(rt, dev, host, bytes, err);
-    TRY_RT(stage(rt, dev, whole->p, whole->bytes, err));
+    TRY(stage(rt, dev, whole->p, whole->bytes, err));
     *dev = static_cast<char *>(*dev) +
            (static_cast<const char *>(host) - static_cast<const char *>(whole->p));
     return 0;

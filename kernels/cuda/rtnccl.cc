@@ -65,13 +65,6 @@ struct rt_peers {
     char name[64];
 };
 
-#define TRY_RT(x)                                                                                  \
-    do {                                                                                           \
-        const int rc_ = (x);                                                                       \
-        if (rc_)                                                                                   \
-            return rc_;                                                                            \
-    } while (0)
-
 static int nccl(const rt_peers *p, int status, const char *what, ds_err *err)
 {
     return status == SUCCESS ? 0
@@ -125,10 +118,10 @@ int rt_peers_id(dev_rt *rt, char id[DS_KPEERS_ID], ds_err *err)
     unique_id u;
     rt_peers *p = NULL;
 
-    TRY_RT(find(rt, &p, err));
+    TRY(find(rt, &p, err));
     if (!id)
         return 0;
-    TRY_RT(nccl(p, p->lib.make_id(&u), "a group's id", err));
+    TRY(nccl(p, p->lib.make_id(&u), "a group's id", err));
     memcpy(id, u.word, sizeof u.word);
     return 0;
 }
@@ -138,7 +131,7 @@ int rt_peers_join(dev_rt *rt, const char id[DS_KPEERS_ID], int rank, int size, d
     unique_id u;
     rt_peers *p = NULL;
 
-    TRY_RT(find(rt, &p, err));
+    TRY(find(rt, &p, err));
     memcpy(u.word, id, sizeof u.word);
     p->size = size;
     return nccl(p, p->lib.join(&p->comm, size, u, rank), "joining the other devices", err);
@@ -172,7 +165,7 @@ int rt_peers_exchange(dev_rt *rt, void *all, const void *mine, size_t bytes, ds_
     const cudaStream_t stream = rt_stream(rt);
     int rc;
 
-    TRY_RT(nccl(p, p->lib.begin(), "exchanging", err));
+    TRY(nccl(p, p->lib.begin(), "exchanging", err));
     rc = SUCCESS;
     for (int i = 0; i < p->size && rc == SUCCESS; i++) {
         rc = p->lib.send(static_cast<const char *>(mine) + (size_t)i * bytes, bytes, BYTES, i,
