@@ -1,5 +1,6 @@
 /* fuzz_colstat.c - statistics of columns as a cache may give them: what is taken in is written
- * again, and that is taken in and says the same. The first byte of the input is the column's type. */
+ * again, and that is taken in and says the same. The first byte of the input is the column's type.
+ */
 #include <stdlib.h>
 #include <string.h>
 

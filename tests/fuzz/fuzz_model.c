@@ -1,5 +1,6 @@
 /* fuzz_model.c - models of strangers: safetensors files and config.json. The first byte of the
- * input says which the rest is, and whether the length before a safetensors header is made right. */
+ * input says which the rest is, and whether the length before a safetensors header is made right.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
