@@ -6,7 +6,7 @@
 BASE is a Hugging Face folder that dstrain init made, DATA.dsr a stream with tokens. Needs torch, transformers and peft; DS_BIN_DIR says
 where dstrain is. Each side trains in a process of its own; the first step is left out. Memory is the process's, on a GPU the device's.
 In bf16 there are two peers: one whose weights and moments are bf16 too, and for full fine-tuning one that keeps them in f32 as dstrain does
-and computes in bf16 (autocast). On a GPU only bf16 is measured, and adapters beside a compiled model too. A peer that fails or is not there
+and computes in bf16 (autocast). On a GPU only bf16 is, and adapters beside a compiled model too; f16 stands alone there. A peer that fails or is not there
 says so, and the rest goes on.
 """
 import argparse
@@ -90,6 +90,8 @@ def peer(a, method, dtype):
 def peers_of(device, method, dtype):
     if dtype == "f32":
         return ["float32"]
+    if dtype == "f16":
+        return []
     if method == "full":
         return ["bfloat16", "mixed"]
     return ["bfloat16", "compiled"] if device == "cuda" else ["bfloat16"]
@@ -127,7 +129,7 @@ def main():
     binary = os.path.join(os.environ.get("DS_BIN_DIR", "build/release/bin"), "dstrain")
     with tempfile.TemporaryDirectory() as out:
         for method in ("lora", "full"):
-            for dtype in ("bf16",) if a.device == "cuda" else ("f32", "bf16"):
+            for dtype in ("bf16", "f16") if a.device == "cuda" else ("f32", "bf16"):
                 try:
                     compare(a, binary, method, dtype, out)
                 except subprocess.CalledProcessError as e:
