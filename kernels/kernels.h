@@ -286,6 +286,13 @@ struct ds_kernels {
     int (*dropout_rows)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
                         int64_t t, int64_t d, float p, const ds_kstep *at, uint32_t module,
                         ds_err *err);
+    /* Y[T,N] = alpha D B', D what dropout (rows NULL) or dropout_rows make of X[T,K], which is not
+     * written; p 0: X itself. So of D with p 0 it has the same bits. f is of two bytes, K a
+     * multiple of 8, x and b lie at multiples of 16. NULL where a backend has none: dropout and
+     * matmul are as good. 2TNK FLOPs. */
+    int (*dropout_matmul)(ds_kernels *k, void *y, const void *x, const void *b, enum ds_kfmt f,
+                          const int32_t *rows, int64_t t, int64_t n, int64_t kk, float alpha,
+                          float p, const ds_kstep *at, uint32_t module, ds_err *err);
 
     /* dst[t*dstride + i] = (or +=) src[t*sstride + i] for i < n: columns of one matrix to columns
      * of another. */

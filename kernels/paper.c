@@ -277,6 +277,13 @@ static int idle_dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt
     return 0;
 }
 
+static int idle_dropout_matmul(ds_kernels *k, void *y, const void *x, const void *b, enum ds_kfmt f,
+                               const int32_t *rows, int64_t t, int64_t n, int64_t kk, float alpha,
+                               float p, const ds_kstep *at, uint32_t module, ds_err *err)
+{
+    return 0;
+}
+
 static int idle_copy_cols(ds_kernels *k, void *dst, int64_t dstride, const void *src,
                           int64_t sstride, enum ds_kfmt f, int64_t t, int64_t n, bool accumulate,
                           ds_err *err)
@@ -397,6 +404,7 @@ static const ds_kernels TABLE = {
     .convert = idle_convert,
     .dropout = idle_dropout,
     .dropout_rows = idle_dropout_rows,
+    .dropout_matmul = idle_dropout_matmul,
     .copy_cols = idle_copy_cols,
     .row_dot = idle_row_dot,
     .scale_cols = idle_scale_cols,

@@ -120,6 +120,18 @@ __device__ __forceinline__ void philox(uint32_t out[4], uint64_t seed, uint64_t 
     out[3] = c3;
 }
 
+/* What is dropped, and by how much the rest grows. */
+struct drop {
+    uint32_t below;
+    float up;
+    const ds_kstep *at;
+    uint32_t module;
+    int64_t d;
+};
+
+int ds_cuda_drop_of(dev_rt *rt, drop *to, float p, const ds_kstep *at, uint32_t module, int64_t d,
+                    ds_err *err);
+
 /* A product that cuBLASLt has nothing for; operands have one format. */
 int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err);
 
@@ -138,6 +150,7 @@ int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n
 void ds_cuda_rows(ds_kernels *k);      /* rows.cu: norm, bias, rope, rows by number, factors */
 void ds_cuda_groups(ds_kernels *k);    /* groups.cu: products of all experts at once */
 void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by element */
+void ds_cuda_dropdown(ds_kernels *k);  /* dropdown.cu: dropout and a product at once */
 void ds_cuda_attention(ds_kernels *k); /* attn.cu */
 void ds_cuda_loss(ds_kernels *k);      /* loss.cu: cross entropy, experts */
 void ds_cuda_optim(ds_kernels *k);     /* optim.cu */

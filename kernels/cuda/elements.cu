@@ -66,15 +66,6 @@ template <class D, class S, int N> __global__ void convert_kernel(D *dst, const 
 
 /* ---- dropout ---- */
 
-/* What is dropped, and by how much the rest grows. */
-struct drop {
-    uint32_t below;
-    float up;
-    const ds_kstep *at;
-    uint32_t module;
-    int64_t d;
-};
-
 /* Elements i .. i + 3 (or n - 1), of which i has number `first` in the micro-batch, together or one
  * by one. */
 template <class E, bool WIDE>
@@ -176,8 +167,8 @@ static int convert(ds_kernels *k, void *dst, enum ds_kfmt fd, const void *src, e
     return rt_launched(rt_of(k), "convert", err);
 }
 
-static int drop_of(dev_rt *rt, drop *to, float p, const ds_kstep *at, uint32_t module, int64_t d,
-                   ds_err *err)
+int ds_cuda_drop_of(dev_rt *rt, drop *to, float p, const ds_kstep *at, uint32_t module, int64_t d,
+                    ds_err *err)
 {
     const double edge = (double)p * 4294967296.0;
     const uint64_t base = at->first * (uint64_t)d;
@@ -200,7 +191,7 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
     const int64_t n = t * d;
     drop by;
 
-    TRY(drop_of(rt_of(k), &by, p, at, module, d, err));
+    TRY(ds_cuda_drop_of(rt_of(k), &by, p, at, module, d, err));
     if (n > 0)
         BY_WIDTH(f, n % 4 == 0 && fits16(y) && fits16(x),
                  LAUNCH((dropout_kernel<E, (N > 1)>), dim3(blocks_of(n, THREADS * 4)),
@@ -218,7 +209,7 @@ static int dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, c
     if (d & 3)
         return ds_fail(err, DS_FAIL, "dropout of rows of %lld elements: a multiple of 4",
                        (long long)d);
-    TRY(drop_of(rt_of(k), &by, p, at, module, d, err));
+    TRY(ds_cuda_drop_of(rt_of(k), &by, p, at, module, d, err));
     if (t <= 0)
         return 0;
     TRY(rt_stage(rt_of(k), &places, rows, (size_t)t * sizeof *rows, err));

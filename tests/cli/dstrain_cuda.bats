@@ -106,7 +106,7 @@ of_device() {
 
 @test "what is planned for a device is asked for once, and is all that a run takes of it" {
     setup_device
-    for how in "lora --rank 4 --dtype bf16 --recompute layer" "lora --dora --recompute none" "full --dtype bf16 --optim adamw8bit" \
+    for how in "lora --rank 4 --dtype bf16 --dropout 0.1 --recompute layer" "lora --dora --recompute none" "full --dtype bf16 --optim adamw8bit" \
         "full --dtype bf16 --rounding stochastic" "full --dtype f16"; do
         dstrain plan --json --model "$F/base" --batch 1 --seq-len 24 --device cuda --rank 4 ${how#* } >plans
         on_device run --method $how

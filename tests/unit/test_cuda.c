@@ -197,6 +197,44 @@ static void elements(void **state)
     }
 }
 
+/* Dropout on the way into a product: the bits of one after the other, and near the CPU's. */
+static void dropout_products(void **state)
+{
+    static const int64_t shapes[][3] = {{1, 4, 8}, {70, 16, 72}, {130, 24, 136}, {65, 70, 64}};
+    static const int32_t places[] = {5, 900, 0, 17};
+    const ds_kstep at = {.seed = 0x123456789abcdefu, .step = 3, .first = 1000};
+
+    (void)state;
+    for (int i = 0; i < 16; i++) {
+        const enum ds_kfmt f = ALL_F[1 + i % 2];
+        const int64_t *z = shapes[i / 4], t = z[0], n = z[1], d = z[2];
+        const bool some = i / 2 % 2;
+        int32_t rows[130];
+        for (int j = 0; j < 130; j++)
+            rows[j] = places[j % 4] + j;
+        twin x = twin_of(f, t * d, 1, 2.0f), b = twin_of(f, n * d, 2, 0.3f);
+        twin xd = twin_new(f, t * d), want = twin_new(f, t * n), got = twin_new(f, t * n);
+        BOTH("dropout",
+             some ? k->dropout_rows(k, xd.at[s], x.at[s], f, rows, t, d, 0.4f, &at, 9, &err)
+                  : k->dropout(k, xd.at[s], x.at[s], f, t, d, 0.4f, &at, 9, &err));
+        BOTH("dropout, then a product",
+             s ? k->dropout_matmul(k, want.at[s], xd.at[s], b.at[s], f, some ? rows : NULL, t, n, d,
+                                   0.5f, 0.0f, &at, 9, &err)
+               : k->matmul(k, want.at[s], f, xd.at[s], f, false, b.at[s], f, true, t, n, d, 0.5f,
+                           false, &err));
+        agree(&want, 1e-4, "a product of what was dropped");
+        BOTH("dropout_matmul",
+             s ? k->dropout_matmul(k, got.at[s], x.at[s], b.at[s], f, some ? rows : NULL, t, n, d,
+                                   0.5f, 0.4f, &at, 9, &err)
+               : k->matmul(k, got.at[s], f, xd.at[s], f, false, b.at[s], f, true, t, n, d, 0.5f,
+                           false, &err));
+        same(&got, &want, "dropout_matmul");
+        twin *all[] = {&x, &b, &xd, &want, &got};
+        for (int j = 0; j < 5; j++)
+            twin_free(all[j]);
+    }
+}
+
 /* ---- row by row ---- */
 
 static void norms(void **state)
@@ -885,6 +923,7 @@ int main(void)
         return 77;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(elements),
+        cmocka_unit_test(dropout_products),
         cmocka_unit_test(norms),
         cmocka_unit_test(columns),
         cmocka_unit_test(rows_by_number),

@@ -114,16 +114,17 @@ static void adapters(void **state)
     fixture f;
 
     (void)state;
-    for (int i = 0; i < 6; i += SOME) {
-        const enum ds_arch arch = (enum ds_arch)(i / 2);
+    for (int i = 0; i < 9; i += SOME) {
+        const enum ds_arch arch = (enum ds_arch)(i / 3);
+        const bool half = i % 3 == 2;
         const ds_lora_conf c = {.r = 4,
                                 .alpha = 8,
-                                .dropout = i % 2 ? 0 : 0.1,
-                                .dora = i % 2,
+                                .dropout = i % 3 == 1 ? 0 : 0.1,
+                                .dora = i % 3 == 1,
                                 .targets = arch == DS_DEEPSEEK_V2 ? mla : gqa};
         ds_net *n[2];
         fill(&f, 53);
-        make_both(n, arch, DS_KF32);
+        make_both(n, arch, half ? DS_KF16 : DS_KF32);
         for (int s = 0; s < 2; s++) {
             ds_params *all = ds_net_params(n[s]);
             ok(ds_net_add_lora(n[s], &c, 9, &err), &err, "lora");
@@ -136,7 +137,7 @@ static void adapters(void **state)
         f.ids[0] = 53;
         f.ids[1] = 54;
         f.ids[9] = 53;
-        both_step(n, &f, false, 2e-5);
+        both_step(n, &f, false, half ? 0.004 : 2e-5);
         free_both(n);
     }
 }

@@ -123,12 +123,25 @@ static int dropped(ds_net *n, const linear *l, const void *x, int64_t t, const v
     return drop(n, l, y, x, t, err);
 }
 
-/* s * A x, rounded to the adapter's format. */
-static int lora_down(ds_net *n, const linear *l, const void *xd, int64_t t, void **xa, ds_err *err)
+/* Is dropout made on the way into the product with A? DoRA needs dropout(x) for W too. */
+static bool drops_there(const ds_net *n, const linear *l)
 {
-    TRY(arena_get(n, xa, (size_t)(t * l->la->rows) * ds_kfmt_size(l->la->f), err));
-    return n->k->matmul(n->k, *xa, l->la->f, xd, n->f, false, l->la->w, l->la->f, true, t,
-                        l->la->rows, l->w->cols, l->s, false, err);
+    return n->k->dropout_matmul && n->dropout && l->drop > 0.0f && !l->mag && n->f != DS_KF32 &&
+           l->w->cols % 8 == 0;
+}
+
+/* s * A x, rounded to the adapter's format; drop: of dropout(x), where drops_there. */
+static int lora_down(ds_net *n, const linear *l, const void *x, bool drop, int64_t t, void **xa,
+                     ds_err *err)
+{
+    const int64_t r = l->la->rows, in = l->w->cols;
+
+    TRY(arena_get(n, xa, (size_t)(t * r) * ds_kfmt_size(l->la->f), err));
+    if (drops_there(n, l))
+        return n->k->dropout_matmul(n->k, *xa, x, l->la->w, n->f, n->drop_rows, t, r, in, l->s,
+                                    drop ? l->drop : 0.0f, &n->step, l->id, err);
+    return n->k->matmul(n->k, *xa, l->la->f, x, n->f, false, l->la->w, l->la->f, true, t, r, in,
+                        l->s, false, err);
 }
 
 /* y = W xd + B xa (+ b) in one chain. */
@@ -167,14 +180,16 @@ int lin_fwd(ds_net *n, const linear *l, const void *x, int64_t t, void *y, ds_er
     const int64_t out = l->w->rows;
     size_t block, used = arena_mark(n, &block);
     ds_kernels *k = n->k;
-    const void *xd;
+    const bool there = drops_there(n, l);
+    const void *xd = x;
     void *xa;
 
     if (!l->la)
         return k->linear(k, y, n->f, plain, l->b ? l->b->w : NULL, t, out, err);
-    TRY(dropped(n, l, x, t, &xd, err));
+    if (!there)
+        TRY(dropped(n, l, x, t, &xd, err));
     k->hold(k, xd);
-    TRY(lora_down(n, l, xd, t, &xa, err));
+    TRY(lora_down(n, l, xd, there, t, &xa, err));
     TRY(l->mag ? dora_fwd(n, l, x, xd, xa, t, y, err) : lora_up(n, l, x, xa, l->b, t, y, err));
     k->release(k, xd);
     arena_back(n, block, used);
@@ -234,7 +249,7 @@ static int lora_back(ds_net *n, const linear *l, const void *dy, const void *x, 
     void *xa, *da, *scaled;
 
     TRY(dropped(n, l, x, t, &xd, err));
-    TRY(lora_down(n, l, xd, t, &xa, err));
+    TRY(lora_down(n, l, xd, false, t, &xa, err));
     if (l->mag) {
         TRY(dora_back(n, l, dy, xd, xa, t, &scaled, err));
         dz = scaled;

@@ -1,0 +1,190 @@
+/* dropdown.cu - the down projection of an adapter, of what dropout leaves of its input: read once,
+ * and never written without what was dropped. On tensor cores, for rows at multiples of 16 bytes.
+ *
+ * Four warps, each with 16 of a block's 64 rows and all of its columns, which are few; operands in
+ * steps of 64 through three stages of shared memory. Elements are dropped and rounded between
+ * ldmatrix and mma, so a product has the bits that it has of an input that was dropped before.
+ * 2TNK FLOPs; x and the projection are read once for each 64 of N.
+ */
+#include "tile.h"
+
+#include "cudak.h"
+
+#define THREADS 128
+#define ROWS 64
+#define DEEP 64
+#define PITCH (DEEP + 8)
+#define STAGES 3
+
+/* COUNT lines from first on, of which `lines` are there, columns k0.. of k; zeros past their ends.
+ */
+template <int COUNT, class E>
+__device__ __forceinline__ void fetch(E *to, const E *from, int64_t first, int64_t lines,
+                                      int64_t k0, int64_t k)
+{
+    constexpr int PARTS = DEEP / 8;
+
+    for (int i = (int)threadIdx.x; i < COUNT * PARTS; i += THREADS) {
+        const int r = i / PARTS, c = i % PARTS * 8;
+        E *dst = to + r * PITCH + c;
+        if (first + r < lines && k0 + c < k)
+            copy16(dst, from + (first + r) * k + k0 + c);
+        else
+            *reinterpret_cast<together<E, 8> *>(dst) = together<E, 8>{};
+    }
+}
+
+/* Two neighbours, of which the first lies in the low half. */
+template <class E>
+__device__ __forceinline__ uint32_t thinned(uint32_t two, uint32_t r0, uint32_t r1, const drop &p)
+{
+    const float lo = to_f32(E{(uint16_t)two}), hi = to_f32(E{(uint16_t)(two >> 16)});
+
+    return pack2<E>(lo * (r0 >= p.below ? p.up : 0.0f), hi * (r1 >= p.below ? p.up : 0.0f));
+}
+
+/* A left operand's fragment of columns col..col+15; the row whose words this lane draws begins with
+ * element `begin`. Two lanes have four neighbours of both; the even one draws the words of the
+ * first row, the odd one those of the second, and each gives away the half that it does not have.
+ */
+template <class E>
+__device__ __forceinline__ void thin(uint32_t (&a)[4], uint64_t begin, int64_t col, const drop &p)
+{
+    const uint32_t lane = threadIdx.x % WARP;
+    const bool odd = lane & 1;
+
+#pragma unroll
+    for (int half = 0; half < 2; half++) {
+        const uint64_t at = begin + (uint64_t)col + (unsigned)half * 8 + lane % 4 / 2 * 4;
+        uint32_t w[4];
+        philox(w, p.at->seed, p.at->step << 16 | p.module, at >> 2);
+        const uint32_t r0 = __shfl_xor_sync(ALL_LANES, odd ? w[0] : w[2], 1),
+                       r1 = __shfl_xor_sync(ALL_LANES, odd ? w[1] : w[3], 1);
+        a[2 * half] = thinned<E>(a[2 * half], odd ? r0 : w[0], odd ? r1 : w[1], p);
+        a[2 * half + 1] = thinned<E>(a[2 * half + 1], odd ? w[2] : r0, odd ? w[3] : r1, p);
+    }
+}
+
+/* The first element of a row, by its place; of one that is not there zeros are dropped, or not. */
+__device__ __forceinline__ uint64_t begins(const drop &p, const int32_t *rows, int64_t row,
+                                           int64_t t)
+{
+    const int64_t place = row >= t ? 0 : rows ? rows[row] : row;
+
+    return (p.at->first + (uint64_t)place) * (uint64_t)p.d;
+}
+
+template <class E, int COLS, bool DROP>
+__global__ void __launch_bounds__(THREADS, 4)
+    dropdown_kernel(E *y, const E *x, const E *a, const int32_t *rows, int64_t t, int64_t n,
+                    int64_t kk, float alpha, drop p)
+{
+    DYNAMIC_SHARED(memory);
+    E *shared = reinterpret_cast<E *>(memory);
+    const int64_t row0 = (int64_t)blockIdx.x * ROWS, col0 = (int64_t)blockIdx.y * COLS;
+    const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x / WARP) * 16;
+    const int64_t steps = (kk + DEEP - 1) / DEEP, row = row0 + r0 + lane / 4;
+    const uint64_t begin = DROP ? begins(p, rows, row + lane % 2 * 8, t) : 0;
+    float c[COLS / 8][4] = {};
+
+    auto start = [&](int64_t step) {
+        E *to = shared + step % STAGES * (ROWS + COLS) * PITCH;
+        if (step < steps) {
+            fetch<ROWS>(to, x, row0, t, step * DEEP, kk);
+            fetch<COLS>(to + ROWS * PITCH, a, col0, n, step * DEEP, kk);
+        }
+        copy_commit();
+    };
+    for (int64_t s = 0; s + 1 < STAGES; s++)
+        start(s);
+    for (int64_t s = 0; s < steps; s++) {
+        copy_wait<STAGES - 2>();
+        __syncthreads(); /* this step's operands are there, and the last one's are used up */
+        start(s + STAGES - 1);
+        const E *xs = shared + s % STAGES * (ROWS + COLS) * PITCH, *as = xs + ROWS * PITCH;
+        for (int k = 0; k < DEEP; k += 16) {
+            uint32_t left[4], right[4];
+            left16(left, xs, PITCH, r0, k);
+            if (DROP)
+                thin<E>(left, begin, s * DEEP + k, p);
+#pragma unroll
+            for (int j = 0; j < COLS / 8; j += 2) {
+                right16(right, as, PITCH, j * 8, k);
+                mma<E>(c[j], left, right[0], right[1]);
+                mma<E>(c[j + 1], left, right[2], right[3]);
+            }
+        }
+    }
+#pragma unroll
+    for (int j = 0; j < COLS / 8; j++)
+#pragma unroll
+        for (int i = 0; i < 4; i++) {
+            const int64_t r = row + i / 2 * 8, col = col0 + j * 8 + lane % 4 * 2 + i % 2;
+            if (r < t && col < n)
+                y[r * n + col] = from_f32<E>(alpha * c[j][i]);
+        }
+}
+
+/* What is asked for, but for the format and how many columns a block has. */
+struct asked {
+    void *y;
+    const void *x, *a;
+    const int32_t *rows;
+    int64_t t, n, kk;
+    float alpha;
+};
+
+template <class E, int COLS, bool DROP>
+static void start_kernel(dev_stream st, const asked *q, const drop &p)
+{
+    LAUNCH((dropdown_kernel<E, COLS, DROP>), dim3(blocks_of(q->t, ROWS), blocks_of(q->n, COLS)),
+           dim3(THREADS), STAGES * (ROWS + COLS) * PITCH * sizeof(E), st, (E *)q->y,
+           (const E *)q->x, (const E *)q->a, q->rows, q->t, q->n, q->kk, q->alpha, p);
+}
+
+template <class E, bool DROP> static void by_columns(dev_stream st, const asked *q, const drop &p)
+{
+    if (q->n <= 16)
+        start_kernel<E, 16, DROP>(st, q, p);
+    else if (q->n <= 32)
+        start_kernel<E, 32, DROP>(st, q, p);
+    else
+        start_kernel<E, 64, DROP>(st, q, p);
+}
+
+template <class E> static void start_any(dev_stream st, const asked *q, float p, const drop &by)
+{
+    if (p > 0)
+        by_columns<E, true>(st, q, by);
+    else
+        by_columns<E, false>(st, q, by);
+}
+
+static int dropout_matmul(ds_kernels *k, void *y, const void *x, const void *a, enum ds_kfmt f,
+                          const int32_t *rows, int64_t t, int64_t n, int64_t kk, float alpha,
+                          float p, const ds_kstep *at, uint32_t module, ds_err *err)
+{
+    dev_rt *rt = rt_of(k);
+    void *places = NULL;
+    drop by;
+
+    if (f == DS_KF32 || kk % 8 || !fits16(x) || !fits16(a))
+        return ds_fail(err, DS_FAIL, "cuda: dropout and a product of rows of %lld elements at once",
+                       (long long)kk);
+    TRY(ds_cuda_drop_of(rt, &by, p, at, module, kk, err));
+    if (t <= 0 || n <= 0)
+        return 0;
+    if (rows)
+        TRY(rt_stage(rt, &places, rows, (size_t)t * sizeof *rows, err));
+    const asked q = {y, x, a, static_cast<const int32_t *>(places), t, n, kk, alpha};
+    if (f == DS_KBF16)
+        start_any<bf16>(rt_stream(rt), &q, p, by);
+    else
+        start_any<f16>(rt_stream(rt), &q, p, by);
+    return rt_launched(rt, "dropout_matmul", err);
+}
+
+void ds_cuda_dropdown(ds_kernels *k)
+{
+    k->dropout_matmul = dropout_matmul;
+}
