@@ -71,12 +71,32 @@ static bool is_avoided(const ds_objtx *tx, const ds_objloc *v, size_t n)
     return false;
 }
 
+/* A piece that is stored anew is in the store and in the transaction. Until its object is made, what
+ * it will be built on is no part of what can be seen: it may be the very piece that asks, and is one
+ * that is built on that. So neither it nor what is built on it may be a base: bases would form a
+ * ring. (`limit`: as in collect_votes, so that threads change nothing.) */
+typedef struct asking {
+    ds_objtx *tx;
+    uint32_t limit;
+} asking;
+
+static int look_up(void *ctx, const ds_sha *id, ds_objloc *out, ds_err *err)
+{
+    const asking *a = ctx;
+    const uint32_t row = ds_tx_find(a->tx, id);
+
+    return row != DS_TX_NONE && row >= a->limit && a->tx->rows[row].anew
+               ? 0
+               : ds_tx_lookup(a->tx, id, out, err);
+}
+
 /* 1 taken, 0 not known or to be avoided. */
-static int add_candidate(ds_objtx *tx, ds_txbases *c, const ds_sha *id, ds_err *err)
+static int add_candidate(ds_objtx *tx, ds_txbases *c, const ds_sha *id, uint32_t limit, ds_err *err)
 {
     bool overflow;
     size_t first = c->n;
-    int rc = ds_objcore_closure(ds_tx_lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err);
+    asking a = {tx, limit};
+    int rc = ds_objcore_closure(look_up, &a, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err);
     if (rc == 1 && is_avoided(tx, c->v + first, c->n - first)) {
         c->n = first;
         return 0;
@@ -107,7 +127,7 @@ static int voted(ds_objtx *tx, ds_txbases *c, const ds_sketch *s, uint32_t limit
         if (c->like.n == 0 && key >= TX_KEY && (unsigned)__builtin_popcount(mask) * 4 < s->n)
             break;
         if (rc == 1)
-            rc = add_candidate(tx, c, &found.id, err);
+            rc = add_candidate(tx, c, &found.id, limit, err);
         if (rc == 0 && tx->navoid) { /* others may share as much */
             ds_votes_drop(&votes, key);
             continue;
@@ -128,14 +148,14 @@ static int hinted(ds_objtx *tx, ds_txbases *c, const ds_piece *p, uint32_t limit
     for (size_t i = 0; rc == 0 && c->n == 0 && i < p->n_hints; i++) {
         uint32_t row = ds_tx_find(tx, &p->hints[i]);
         if (row == DS_TX_NONE || row < limit)
-            rc = add_candidate(tx, c, &p->hints[i], err);
+            rc = add_candidate(tx, c, &p->hints[i], limit, err);
         rc = rc < 0 ? rc : 0;
     }
     if (c->n > 0 || tx->last[p->stream].fresh == 0)
         return rc;
     tx->last[p->stream].fresh--;
     for (int i = 0; rc >= 0 && i < tx->last[p->stream].like.n; i++)
-        rc = add_candidate(tx, c, &tx->last[p->stream].like.id[i], err);
+        rc = add_candidate(tx, c, &tx->last[p->stream].like.id[i], limit, err);
     return rc < 0 ? rc : 0;
 }
 
@@ -168,8 +188,8 @@ static bool take_base(ds_txjob *j, ds_txbases *c, const ds_objloc *base)
 static const ds_objloc *down_from(const ds_txbases *c, const ds_sha *id, unsigned room)
 {
     const ds_objloc *l = ds_objcore_in(c->v, c->n, id);
-    while (l && l->bases.n && c->depth[l - c->v] > room)
-        l = ds_objcore_in(c->v, c->n, &l->bases.id[0]);
+    for (size_t i = 0; l && l->bases.n && c->depth[l - c->v] > room; i++) /* a ring has no end */
+        l = i < c->n ? ds_objcore_in(c->v, c->n, &l->bases.id[0]) : NULL;
     return l;
 }
 
@@ -186,7 +206,8 @@ static void take_like(ds_txjob *j, ds_txbases *c, const ds_bases *like, size_t l
 
 /* What the piece before was like may have a tail that this one begins with: too short to share a
  * hash with us. */
-static int neighbours(ds_objtx *tx, ds_txjob *j, ds_txbases *c, const ds_piece *p, ds_err *err)
+static int neighbours(ds_objtx *tx, ds_txjob *j, ds_txbases *c, const ds_piece *p, uint32_t limit,
+                      ds_err *err)
 {
     uint64_t raw = 0;
     int rc = 0;
@@ -197,7 +218,7 @@ static int neighbours(ds_objtx *tx, ds_txjob *j, ds_txbases *c, const ds_piece *
         return 0;
     ds_bases like = tx->last[p->stream].like;
     for (int i = 0; rc >= 0 && i < like.n; i++)
-        rc = add_candidate(tx, c, &like.id[i], err);
+        rc = add_candidate(tx, c, &like.id[i], limit, err);
     if (rc >= 0) {
         ds_delta_depths(c->v, c->n, c->depth);
         take_like(j, c, &like, p->len / 16);
@@ -257,7 +278,7 @@ static int find_bases(ds_objtx *tx, ds_txjob *j, const ds_piece *p, uint32_t lim
         return rc;
     set_number(tx, c, p->stream);
     choose(j, c, &p->sketch);
-    rc = neighbours(tx, j, c, p, err);
+    rc = neighbours(tx, j, c, p, limit, err);
     if (c->stored) {
         tx->last[p->stream].like = like;
         tx->last[p->stream].fresh = 8;

@@ -256,6 +256,69 @@ static void purging_leaves_nothing_dead(void **state)
     ds_objstore_close(s);
 }
 
+/* Piece i of a chain, half of it like the one before, or of what else there is, half like the
+ * first. */
+static void chained(ds_buf *b, unsigned i, unsigned every)
+{
+    const unsigned like = i % every ? 0 : i / every, own = i % every ? 1000 + i : i / every + 1;
+
+    ds_buf_reset(b);
+    for (unsigned k = 0; k < 6; k++)
+        obj_line(b, 6 * like + k, 90);
+    for (unsigned k = 0; k < 6; k++)
+        obj_line(b, 6 * own + k, 90);
+}
+
+/* What is stored anew, one piece after the other, is never built on itself: not directly, and not by
+ * way of pieces that are still to be stored anew. The first piece goes, on which all are built. When
+ * a piece of the chain has its turn, those before it are stored anew already, so that nothing that
+ * goes is below it; it is the one most like itself, and then the one after it. */
+static void renewing_makes_no_rings(void **state)
+{
+    (void)state;
+    enum { EVERY = 70, ALL = 12 * EVERY };
+    for (int threads = 1; threads <= 2; threads++) {
+        char path[512], name[16];
+        ds_sha ids[ALL];
+        ds_buf b = {0};
+        ds_objgc *gc = NULL;
+        ds_objtx *tx = NULL;
+        ds_gcstats st;
+        uint64_t stored;
+        snprintf(name, sizeof name, "rings-%d", threads);
+        ds_objstore *s = obj_store(name, path);
+        for (unsigned i = 0; i < ALL; i++) {
+            if (i % EVERY < 2) { /* may be built on all before */
+                OK(tx ? ds_objtx_finish(tx, NULL, err) : 0);
+                OK(ds_objtx_begin(&tx, s, 1, err));
+            }
+            chained(&b, i, EVERY);
+            ids[i] = obj_put(tx, b.data, b.len);
+        }
+        OK(ds_objtx_finish(tx, NULL, err));
+        OK(ds_objgc_begin(&gc, s, false, err));
+        ds_objgc_purge(gc);
+        OK(ds_objgc_shut(gc, false, err));
+        for (unsigned i = 1; i < ALL; i++)
+            OK(ds_objgc_mark(gc, &ids[i], NULL, err));
+        OK(ds_objgc_detach(gc, threads, &stored, err));
+        assert_in_range(stored, ALL / 2, ALL - 1);
+        OK(ds_objgc_condemn(gc, false, err));
+        OK(ds_objgc_sweep(gc, false, &st, err));
+        ds_objgc_end(gc);
+        ds_objstore_close(s); /* with all that it knew of pieces */
+        OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
+        assert_false(ds_objstore_has(s, &ids[0]));
+        assert_int_equal(obj_scrub(s, true, NULL), 0);
+        for (unsigned i = 1; i < ALL; i++) {
+            chained(&b, i, EVERY);
+            obj_expect(s, &ids[i], b.data, b.len);
+        }
+        ds_buf_fini(&b);
+        ds_objstore_close(s);
+    }
+}
+
 static void locks(void **state)
 {
     (void)state;
@@ -543,6 +606,7 @@ int main(void)
         cmocka_unit_test(small_packs_are_gathered),
         cmocka_unit_test(what_becomes_needed_meanwhile_stays),
         cmocka_unit_test(purging_leaves_nothing_dead),
+        cmocka_unit_test(renewing_makes_no_rings),
         cmocka_unit_test(locks),
         cmocka_unit_test(processes_at_once),
         cmocka_unit_test(killed_at_every_call),
