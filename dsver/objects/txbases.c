@@ -71,10 +71,10 @@ static bool is_avoided(const ds_objtx *tx, const ds_objloc *v, size_t n)
     return false;
 }
 
-/* A piece that is stored anew is in the store and in the transaction. Until its object is made, what
- * it will be built on is no part of what can be seen: it may be the very piece that asks, and is one
- * that is built on that. So neither it nor what is built on it may be a base: bases would form a
- * ring. (`limit`: as in collect_votes, so that threads change nothing.) */
+/* A piece that is stored anew is in the store and in the transaction. Until its object is made,
+ * what it will be built on is no part of what can be seen: it may be the very piece that asks, and
+ * is one that is built on that. So neither it nor what is built on it may be a base: bases would
+ * form a ring. (`limit`: as in collect_votes, so that threads change nothing.) */
 typedef struct asking {
     ds_objtx *tx;
     uint32_t limit;

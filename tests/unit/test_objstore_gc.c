@@ -269,10 +269,10 @@ static void chained(ds_buf *b, unsigned i, unsigned every)
         obj_line(b, 6 * own + k, 90);
 }
 
-/* What is stored anew, one piece after the other, is never built on itself: not directly, and not by
- * way of pieces that are still to be stored anew. The first piece goes, on which all are built. When
- * a piece of the chain has its turn, those before it are stored anew already, so that nothing that
- * goes is below it; it is the one most like itself, and then the one after it. */
+/* What is stored anew, one piece after the other, is never built on itself: not directly, and not
+ * by way of pieces that are still to be stored anew. The first piece goes, on which all are built.
+ * When a piece of the chain has its turn, those before it are stored anew already, so that nothing
+ * that goes is below it; it is the one most like itself, and then the one after it. */
 static void renewing_makes_no_rings(void **state)
 {
     (void)state;
