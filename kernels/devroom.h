@@ -1,8 +1,8 @@
 /* devroom.h - what functions of a device's backend take for themselves beside their operands: bytes
  * in each place of DS_KSLOTS. The backend asks for them, and the one of paper counts them.
  *
- * Place 0 is of sums whose parts are added later, 1 and 2 of operands of a product in f32, 3 of its
- * result.
+ * Place 0 is of sums whose parts are added later and of what is counted and laid out, 1 and 2 of
+ * operands of a product in f32, 3 of its result.
  */
 #ifndef DS_DEVROOM_H
 #define DS_DEVROOM_H
@@ -35,10 +35,18 @@ static inline size_t ds_scratch_delta(int64_t t, int32_t heads)
     return (size_t)(t * heads) * sizeof(float);
 }
 
-/* Of topk: the choices, before the host has them. */
-static inline size_t ds_scratch_choices(int64_t t, int32_t kk)
+/* Of sort_choices: how many choices of each block each expert has. */
+#define DS_SORT_BLOCK 256
+static inline size_t ds_scratch_sort(const ds_kchoices *c)
 {
-    return (size_t)(t * kk) * sizeof(int32_t);
+    return (size_t)((c->t * c->kk + DS_SORT_BLOCK - 1) / DS_SORT_BLOCK * c->e) * sizeof(int32_t);
+}
+
+/* Of matmul_groups: each group as it is over its expert's rows. */
+#define DS_DEVICE_GROUP 88
+static inline size_t ds_scratch_groups(int64_t n)
+{
+    return (size_t)n * DS_DEVICE_GROUP;
 }
 
 /* Of norm2: the sum of each block. */

@@ -60,19 +60,46 @@ typedef struct ds_kterm {
     int64_t k; /* what is summed over */
 } ds_kterm;
 
-/* One of several products that are asked for at once: C[M,N] =
- * alpha op(A0) op(B0) + op(A1) op(B1) (+ C). */
+/* Which kk of e experts each of t tokens goes to, and these t * kk choices sorted by expert, then
+ * by token, then by place among the token's. The backend's memory, one piece; t * kk < 2^31. */
+typedef struct ds_kchoices {
+    int64_t t;
+    int32_t e, kk;
+    int32_t *expert; /* [t,kk] */
+    int32_t *sorted; /* [t,kk]: where a choice was sorted to */
+    int32_t *slots;  /* [t*kk]: the place in [t,kk] of a sorted one; its token is that / kk */
+    int32_t *first;  /* [e+1]: of the sorted ones expert x has [first[x], first[x+1]) */
+} ds_kchoices;
+static inline size_t ds_kchoices_bytes(int64_t t, int32_t e, int32_t kk)
+{
+    return (size_t)(3 * t * kk + e + 1) * sizeof(int32_t);
+}
+/* In that many bytes at p. */
+static inline ds_kchoices ds_kchoices_at(void *p, int64_t t, int32_t e, int32_t kk)
+{
+    int32_t *at = (int32_t *)p;
+    const int64_t n = t * kk;
+
+    return (ds_kchoices){t, e, kk, at, at + n, at + 2 * n, at + 3 * n};
+}
+
+/* One of several products that are asked for at once, each over an expert's rows of matrices of all
+ * chosen rows: of C, A0 and A1 in C[rows,N] = alpha A0[rows] op(B0) + A1[rows] op(B1) (+ C); where
+ * A is transposed, of A and B in C[M,N] = alpha A[rows]' B[rows] (+ C). */
 typedef struct ds_kgroup {
     void *c;
-    ds_kterm term[2]; /* term[1].k 0: there is one */
-    int64_t m, n;
+    ds_kterm term[2]; /* term[1].k 0: there is one. A transposed: k is not looked at */
+    int64_t m, n;     /* m: where A is transposed */
+    int32_t expert;
 } ds_kgroup;
 typedef struct ds_kgroups {
-    const ds_kgroup *g;
+    const ds_kgroup *g; /* host memory; those of one expert lie together */
     int64_t n;
-    enum ds_kfmt fc, f; /* of results, and of all operands */
-    bool ta, tb, accumulate;
-    float alpha; /* of a single term; 1 where there are two */
+    const int32_t *first;    /* of the choices; the backend's memory */
+    int64_t rows;            /* of all experts */
+    enum ds_kfmt fc, f;      /* of results, and of all operands */
+    bool ta, tb, accumulate; /* ta: single terms alone, and no tb */
+    float alpha;             /* of a single term; 1 where there are two */
 } ds_kgroups;
 
 /* Host memory, as numbers of a step are. */
@@ -230,8 +257,7 @@ struct ds_kernels {
     int (*linear_back)(ds_kernels *k, float *dw, float *db, const void *dy, const void *x,
                        enum ds_kfmt f, int64_t t, int64_t n, int64_t kk, ds_err *err);
 
-    /* As matmul and matmul2 of each, in one go; results lie apart. The groups are host memory. ta
-     * with single terms alone. */
+    /* As matmul and matmul2 of each, in one go; results lie apart. */
     int (*matmul_groups)(ds_kernels *k, const ds_kgroups *p, ds_err *err);
 
     /* ---- rows ---- */
@@ -280,19 +306,19 @@ struct ds_kernels {
      * call on a gradient is the backward pass. first * d is a multiple of 4. */
     int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t t, int64_t d,
                    float p, const ds_kstep *at, uint32_t module, ds_err *err);
-    /* The same for x[t,d] that are some rows of a larger matrix: row r is its row rows[r], so
-     * element i of it has number (first + rows[r]) * d + i. d is a multiple of 4, rows is host
-     * memory. */
-    int (*dropout_rows)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                        int64_t t, int64_t d, float p, const ds_kstep *at, uint32_t module,
-                        ds_err *err);
-    /* Y[T,N] = alpha D B', D what dropout (rows NULL) or dropout_rows make of X[T,K], which is not
-     * written; p 0: X itself. So of D with p 0 it has the same bits. f is of two bytes, K a
-     * multiple of 8, x and b lie at multiples of 16. NULL where a backend has none: dropout and
-     * matmul are as good. 2TNK FLOPs. */
+    /* The same for rows [from, from + n) of the sorted choices, x[n,d]: element i of one has number
+     * (first + its token) * d + i, and module + each * its expert is its module. d is a multiple of
+     * 4. */
+    int (*dropout_chosen)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
+                          const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
+                          const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err);
+    /* Y[T,N] = alpha D B', D what dropout makes of X[T,K], which is not written; p 0: X itself. So
+     * of D with p 0 it has the same bits. f is of two bytes, K a multiple of 8, x and b lie at
+     * multiples of 16. NULL where a backend has none: dropout and matmul are as good. 2TNK FLOPs.
+     */
     int (*dropout_matmul)(ds_kernels *k, void *y, const void *x, const void *b, enum ds_kfmt f,
-                          const int32_t *rows, int64_t t, int64_t n, int64_t kk, float alpha,
-                          float p, const ds_kstep *at, uint32_t module, ds_err *err);
+                          int64_t t, int64_t n, int64_t kk, float alpha, float p,
+                          const ds_kstep *at, uint32_t module, ds_err *err);
 
     /* dst[t*dstride + i] = (or +=) src[t*sstride + i] for i < n: columns of one matrix to columns
      * of another. */
@@ -340,22 +366,23 @@ struct ds_kernels {
                         int64_t v, const ds_kstep *at, ds_err *err);
 
     /* ---- mixture of experts ---- */
-    /* prob[T,E] = softmax(logits) in f32; the k largest (ties: lower index first) give idx[T,k] and
-     * w[T,k] = prob * scale, divided by their sum first when normalise. idx is host memory. */
-    int (*topk)(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits,
-                enum ds_kfmt f, int64_t t, int32_t e, int32_t kk, float scale, bool normalise,
-                ds_err *err);
-    /* Gradient of the gate: dlogits[T,E] of the softmax from dw[T,k], undoing scale and
-     * normalisation; w and idx as topk gave them. */
+    /* prob[T,E] = softmax(logits) in f32; the kk largest (ties: lower index first) are c->expert,
+     * and w[T,kk] = prob * scale, divided by their sum first when normalise. */
+    int (*topk)(ds_kernels *k, float *prob, const ds_kchoices *c, float *w, const void *logits,
+                enum ds_kfmt f, float scale, bool normalise, ds_err *err);
+    /* Stable counting sort of c->expert: the rest of c. */
+    int (*sort_choices)(ds_kernels *k, const ds_kchoices *c, ds_err *err);
+    /* Gradient of the gate: dlogits[T,E] of the softmax from dw[T*kk] of the sorted choices,
+     * undoing scale and normalisation. */
     int (*topk_back)(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
-                     const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk,
-                     float scale, bool normalise, ds_err *err);
-    /* out[i] = x[rows[i]];  y[rows[i]] += w[i] * x[i] (i ascending). rows is host memory, w may be
-     * NULL (1). */
-    int (*gather)(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
-                  int64_t n, int64_t d, ds_err *err);
-    int (*scatter_add)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                       const float *w, int64_t n, int64_t d, ds_err *err);
+                     const ds_kchoices *c, const float *dw, float scale, bool normalise,
+                     ds_err *err);
+    /* Rows of tokens to the sorted choices and back: out[i] = w x[token of i]; y[token] += the sum
+     * of w x[i] over its choices i, ascending. w[T,kk]; NULL: 1. */
+    int (*dispatch)(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const ds_kchoices *c,
+                    const float *w, int64_t d, ds_err *err);
+    int (*combine)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const ds_kchoices *c,
+                   const float *w, int64_t d, ds_err *err);
 
     /* ---- images ---- */
     /* out = the image by its table, in its new size and type, in patches: ds_kimage_bytes of it.

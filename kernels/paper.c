@@ -132,9 +132,9 @@ static int paper_linear_back(ds_kernels *k, float *dw, float *db, const void *dy
     return take(k, 0, ds_scratch_sums(t, n));
 }
 
-static int idle_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
+static int paper_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
 {
-    return 0;
+    return take(k, 0, ds_scratch_groups(p->n));
 }
 
 static int paper_rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
@@ -171,13 +171,9 @@ static int paper_norm2(ds_kernels *k, double *sum, const float *const *x, const 
     return take(k, 0, (size_t)ds_norm_blocks(n, count) * sizeof(double));
 }
 
-static int paper_topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits,
-                      enum ds_kfmt f, int64_t t, int32_t e, int32_t kk, float scale, bool normalise,
-                      ds_err *err)
+static int paper_sort(ds_kernels *k, const ds_kchoices *c, ds_err *err)
 {
-    for (int64_t i = 0; i < t * kk; i++)
-        idx[i] = (int32_t)(i % e);
-    return take(k, 0, ds_scratch_choices(t, kk));
+    return take(k, 0, ds_scratch_sort(c));
 }
 
 /* ---- what takes nothing for itself, and does nothing ---- */
@@ -270,16 +266,16 @@ static int idle_dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, i
     return 0;
 }
 
-static int idle_dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
-                             const int32_t *rows, int64_t t, int64_t d, float p, const ds_kstep *at,
-                             uint32_t module, ds_err *err)
+static int idle_dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
+                               const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
+                               const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err)
 {
     return 0;
 }
 
 static int idle_dropout_matmul(ds_kernels *k, void *y, const void *x, const void *b, enum ds_kfmt f,
-                               const int32_t *rows, int64_t t, int64_t n, int64_t kk, float alpha,
-                               float p, const ds_kstep *at, uint32_t module, ds_err *err)
+                               int64_t t, int64_t n, int64_t kk, float alpha, float p,
+                               const ds_kstep *at, uint32_t module, ds_err *err)
 {
     return 0;
 }
@@ -330,21 +326,22 @@ static int idle_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, vo
     return 0;
 }
 
+static int idle_topk(ds_kernels *k, float *prob, const ds_kchoices *c, float *w, const void *logits,
+                     enum ds_kfmt f, float scale, bool normalise, ds_err *err)
+{
+    return 0;
+}
+
 static int idle_topk_back(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
-                          const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk,
-                          float scale, bool normalise, ds_err *err)
+                          const ds_kchoices *c, const float *dw, float scale, bool normalise,
+                          ds_err *err)
 {
     return 0;
 }
 
-static int idle_gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
-                       int64_t n, int64_t d, ds_err *err)
-{
-    return 0;
-}
-
-static int idle_scatter(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                        const float *w, int64_t n, int64_t d, ds_err *err)
+/* dispatch and combine */
+static int idle_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const ds_kchoices *c,
+                     const float *w, int64_t d, ds_err *err)
 {
     return 0;
 }
@@ -387,7 +384,7 @@ static const ds_kernels TABLE = {
     .close = paper_close,
     .matmul = paper_matmul,
     .matmul2 = paper_matmul2,
-    .matmul_groups = idle_groups,
+    .matmul_groups = paper_groups,
     .linear = paper_linear,
     .linear_back = paper_linear_back,
     .embed = idle_embed,
@@ -403,7 +400,7 @@ static const ds_kernels TABLE = {
     .add = idle_add,
     .convert = idle_convert,
     .dropout = idle_dropout,
-    .dropout_rows = idle_dropout_rows,
+    .dropout_chosen = idle_dropout_chosen,
     .dropout_matmul = idle_dropout_matmul,
     .copy_cols = idle_copy_cols,
     .row_dot = idle_row_dot,
@@ -414,10 +411,11 @@ static const ds_kernels TABLE = {
     .attention_past = idle_attention_past,
     .attention_back = paper_attention_back,
     .softmax_xent = idle_xent,
-    .topk = paper_topk,
+    .topk = idle_topk,
+    .sort_choices = paper_sort,
     .topk_back = idle_topk_back,
-    .gather = idle_gather,
-    .scatter_add = idle_scatter,
+    .dispatch = idle_rows,
+    .combine = idle_rows,
     .image = idle_image,
     .norm2 = paper_norm2,
     .adamw = idle_adamw,

@@ -49,7 +49,7 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_LIBS) $(B)/stamp/tests.objs
 .SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS)) $(UNIT_HELP) $(FUZZ_MAIN)
 
 # On a machine with a device: the plugin beside the CPU, function by function, as a network and as whole runs.
-check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(B)/tests/test_cuda_net $(B)/tests/test_cuda_graph
+check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(B)/tests/test_cuda_choices $(B)/tests/test_cuda_net $(B)/tests/test_cuda_graph
 	@bash tests/gpu/check.sh $(B)
 
 # BASE: a model's folder, DATA: a stream with its tokens; without them both are made.

@@ -215,6 +215,7 @@ int ds_kernels_cpu(ds_kernels **out, int threads, const char *isa, ds_err *err)
     ds_cpu_elements(k);
     ds_cpu_attention(k);
     ds_cpu_loss(k);
+    ds_cpu_choices(k);
     ds_cpu_factors(k);
     ds_cpu_optim(k);
     ds_cpu_image(k);

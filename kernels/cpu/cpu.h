@@ -71,7 +71,8 @@ int ds_cpu_linear_back(ds_kernels *k, float *dw, float *db, const void *dy, cons
 void ds_cpu_rows(ds_kernels *k);      /* rows.c: embed, norm, bias, rope, columns */
 void ds_cpu_elements(ds_kernels *k);  /* elements.c */
 void ds_cpu_attention(ds_kernels *k); /* attention.c */
-void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy, experts */
+void ds_cpu_loss(ds_kernels *k);      /* loss.c: cross entropy */
+void ds_cpu_choices(ds_kernels *k);   /* choices.c: experts */
 void ds_cpu_factors(ds_kernels *k);   /* factors.c */
 void ds_cpu_optim(ds_kernels *k);     /* adamw.c */
 void ds_cpu_image(ds_kernels *k);     /* image.c */

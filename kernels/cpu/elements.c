@@ -12,8 +12,10 @@ typedef struct elemjob {
     enum ds_kfmt f, f2;
     void *y, *y2;
     const void *a, *b, *x;
-    const int32_t *rows; /* dropout: of each row, where it stands */
-    int64_t n;           /* elements, or those of a row */
+    const ds_kchoices *c; /* dropout: whose rows they are, from this one on */
+    int64_t from;
+    uint32_t each;
+    int64_t n; /* elements, or those of a row */
     float s;
     uint64_t seed, stream, base;
 } elemjob;
@@ -190,11 +192,13 @@ static void dropout_job(void *arg, int64_t i)
     drop_some(j, at, end, j->base + (uint64_t)at);
 }
 
-static void dropout_rows_job(void *arg, int64_t i)
+static void dropout_chosen_job(void *arg, int64_t i)
 {
-    const elemjob *j = arg;
+    elemjob j = *(const elemjob *)arg;
+    const int32_t slot = j.c->slots[j.from + i];
 
-    drop_some(j, i * j->n, (i + 1) * j->n, j->base + (uint64_t)(j->rows[i] * j->n));
+    j.stream += (uint64_t)j.each * (uint32_t)j.c->expert[slot];
+    drop_some(&j, i * j.n, (i + 1) * j.n, j.base + (uint64_t)(slot / j.c->kk * j.n));
 }
 
 static int dropout_of(elemjob *j, float p, const ds_kstep *at, uint32_t module, int64_t d,
@@ -223,18 +227,18 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
     return 0;
 }
 
-static int dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                        int64_t t, int64_t d, float p, const ds_kstep *at, uint32_t module,
-                        ds_err *err)
+static int dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
+                          const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
+                          const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err)
 {
-    elemjob j = {.f = f, .y = y, .a = x, .rows = rows, .n = d};
+    elemjob j = {.f = f, .y = y, .a = x, .c = c, .from = from, .each = each, .n = d};
 
     if (d & 3)
         return ds_fail(err, DS_FAIL, "dropout of rows of %lld elements: a multiple of 4",
                        (long long)d);
     if (dropout_of(&j, p, at, module, d, err))
         return DS_FAIL;
-    ds_workers_run(ds_cpu_of(k)->workers, t, dropout_rows_job, &j);
+    ds_workers_run(ds_cpu_of(k)->workers, n, dropout_chosen_job, &j);
     return 0;
 }
 
@@ -245,5 +249,5 @@ void ds_cpu_elements(ds_kernels *k)
     k->add = add;
     k->convert = convert;
     k->dropout = dropout;
-    k->dropout_rows = dropout_rows;
+    k->dropout_chosen = dropout_chosen;
 }

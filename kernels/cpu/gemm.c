@@ -401,6 +401,25 @@ int ds_cpu_linear_back(ds_kernels *k, float *dw, float *db, const void *dy, cons
     return rc ? rc : k->bias_back(k, db, dy, f, t, n, err);
 }
 
+/* What p's group i is of its expert's rows. */
+static ds_kgroup group_of(const ds_kgroups *p, int64_t i)
+{
+    ds_kgroup g = p->g[i];
+    const int64_t from = p->first[g.expert], rows = p->first[g.expert + 1] - from;
+    const size_t in = ds_kfmt_size(p->f);
+
+    for (int e = 0; e < (p->ta || g.term[1].k == 0 ? 1 : 2); e++)
+        g.term[e].a = (const char *)g.term[e].a + (size_t)(from * (p->ta ? g.m : g.term[e].k)) * in;
+    if (p->ta) {
+        g.term[0].b = (const char *)g.term[0].b + (size_t)(from * g.n) * in;
+        g.term[0].k = rows;
+    } else {
+        g.c = (char *)g.c + (size_t)(from * g.n) * ds_kfmt_size(p->fc);
+        g.m = rows;
+    }
+    return g;
+}
+
 /* One after the other; the left operand of neighbours is packed once. */
 int ds_cpu_matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
 {
@@ -408,17 +427,17 @@ int ds_cpu_matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
     int rc = 0;
 
     for (int64_t i = 0; !rc && i < p->n; i++) {
-        const ds_kgroup *g = &p->g[i];
-        const ds_kterm *t = g->term;
+        const ds_kgroup g = group_of(p, i);
+        const ds_kterm *t = g.term;
         if (held && held != t->a) {
             k->release(k, held);
             held = NULL;
         }
-        if (!held && i + 1 < p->n && g[1].term[0].a == t->a && g->m > 0)
+        if (!held && i + 1 < p->n && group_of(p, i + 1).term[0].a == t->a && g.m > 0)
             k->hold(k, held = t->a);
         rc = t[1].k > 0
-                 ? ds_cpu_matmul2(k, g->c, p->fc, p->f, p->tb, t, g->m, g->n, p->accumulate, err)
-                 : ds_cpu_matmul(k, g->c, p->fc, t->a, p->f, p->ta, t->b, p->f, p->tb, g->m, g->n,
+                 ? ds_cpu_matmul2(k, g.c, p->fc, p->f, p->tb, t, g.m, g.n, p->accumulate, err)
+                 : ds_cpu_matmul(k, g.c, p->fc, t->a, p->f, p->ta, t->b, p->f, p->tb, g.m, g.n,
                                  t->k, p->alpha, p->accumulate, err);
     }
     if (held)

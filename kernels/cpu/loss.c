@@ -1,5 +1,4 @@
-/* loss.c - cross entropy fused with its gradient, and the gate of a mixture of experts. Each row is
- * one worker's. */
+/* loss.c - cross entropy fused with its gradient. Each row is one worker's. */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,16 +9,12 @@ typedef struct lossjob {
     const ds_vec *v;
     enum ds_kfmt f, fg;
     void *logits, *grad;
-    const void *gate;
-    float *loss, *prob, *w;
+    float *loss;
     const int32_t *target;
-    const float *weight, *prob_in;
-    const int32_t *idx_in;
-    int32_t *idx;
+    const float *weight;
     int64_t t, n;
-    int32_t k;
     float scale;
-    bool normalise, failed;
+    bool failed;
 } lossjob;
 
 float ds_logf_exact(float x)
@@ -107,127 +102,7 @@ static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss,
     return j.failed ? ds_fail_nomem(err) : 0;
 }
 
-static void topk_row(const lossjob *j, int64_t t)
-{
-    float *p = j->prob + t * j->n, *w = j->w + t * j->k;
-    int32_t *idx = j->idx + t * j->k;
-    float total = 0.0f;
-
-    if (j->f == DS_KF32)
-        memcpy(p, (const float *)j->gate + t * j->n, (size_t)j->n * sizeof *p);
-    else
-        j->v->to_f32(p, (const uint16_t *)j->gate + t * j->n, j->f, j->n);
-    j->v->scale(p, 1.0f / j->v->expsum(p, p, j->v->max(p, j->n), j->n), j->n);
-    for (int32_t s = 0; s < j->k; s++) {
-        int32_t best = -1;
-        for (int32_t e = 0; e < j->n; e++) {
-            bool taken = false;
-            for (int32_t q = 0; q < s; q++)
-                taken |= idx[q] == e;
-            if (!taken && (best < 0 || p[e] > p[best]))
-                best = e;
-        }
-        idx[s] = best;
-        w[s] = p[best];
-        total += w[s];
-    }
-    for (int32_t s = 0; s < j->k; s++)
-        w[s] = (j->normalise ? w[s] / total : w[s]) * j->scale;
-}
-
-static void topk_job(void *arg, int64_t i)
-{
-    lossjob *j = arg;
-    const int64_t end = (i + 1) * DS_ROW_BLOCK < j->t ? (i + 1) * DS_ROW_BLOCK : j->t;
-
-    for (int64_t t = i * DS_ROW_BLOCK; t < end; t++)
-        topk_row(j, t);
-}
-
-static int topk(ds_kernels *k, float *prob, int32_t *idx, float *w, const void *logits,
-                enum ds_kfmt f, int64_t t, int32_t e, int32_t kk, float scale, bool normalise,
-                ds_err *err)
-{
-    lossjob j = {.v = ds_cpu_of(k)->vec,
-                 .f = f,
-                 .gate = logits,
-                 .prob = prob,
-                 .idx = idx,
-                 .w = w,
-                 .t = t,
-                 .n = e,
-                 .k = kk,
-                 .scale = scale,
-                 .normalise = normalise};
-
-    if (kk < 1 || kk > e)
-        return ds_fail(err, DS_FAIL, "%d experts of %d cannot be chosen", (int)kk, (int)e);
-    ds_workers_run(ds_cpu_of(k)->workers, (t + DS_ROW_BLOCK - 1) / DS_ROW_BLOCK, topk_job, &j);
-    return 0;
-}
-
-/* w_s = c p_s or, normalised, c p_s / sum; then the softmax: dz_i = p_i (dp_i - sum_j dp_j p_j). */
-static void topk_back_row(const lossjob *j, int64_t t, float *dp)
-{
-    const float *p = j->prob_in + t * j->n, *dw = j->weight + t * j->k;
-    const int32_t *idx = j->idx_in + t * j->k;
-    float total = 0.0f, mean = 0.0f, dot = 0.0f;
-
-    memset(dp, 0, (size_t)j->n * sizeof *dp);
-    for (int32_t s = 0; s < j->k; s++) {
-        total += p[idx[s]];
-        mean += dw[s] * p[idx[s]];
-    }
-    for (int32_t s = 0; s < j->k; s++)
-        dp[idx[s]] = j->normalise ? j->scale * (dw[s] - mean / total) / total : j->scale * dw[s];
-    for (int32_t s = 0; s < j->k; s++)
-        dot += dp[idx[s]] * p[idx[s]];
-    for (int64_t i = 0; i < j->n; i++)
-        dp[i] = p[i] * (dp[i] - dot);
-    if (j->f == DS_KF32)
-        memcpy((float *)j->logits + t * j->n, dp, (size_t)j->n * sizeof *dp);
-    else
-        j->v->to_half((uint16_t *)j->logits + t * j->n, j->f, dp, j->n);
-}
-
-static void topk_back_job(void *arg, int64_t i)
-{
-    lossjob *j = arg;
-    const int64_t end = (i + 1) * DS_ROW_BLOCK < j->t ? (i + 1) * DS_ROW_BLOCK : j->t;
-    float *dp = ds_cpu_scratch((size_t)j->n);
-
-    if (!dp) {
-        __atomic_store_n(&j->failed, true, __ATOMIC_RELAXED);
-        return;
-    }
-    for (int64_t t = i * DS_ROW_BLOCK; t < end; t++)
-        topk_back_row(j, t, dp);
-    free(dp);
-}
-
-static int topk_back(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *prob,
-                     const int32_t *idx, const float *dw, int64_t t, int32_t e, int32_t kk,
-                     float scale, bool normalise, ds_err *err)
-{
-    lossjob j = {.v = ds_cpu_of(k)->vec,
-                 .f = f,
-                 .logits = dlogits,
-                 .weight = dw,
-                 .prob_in = prob,
-                 .idx_in = idx,
-                 .t = t,
-                 .n = e,
-                 .k = kk,
-                 .scale = scale,
-                 .normalise = normalise};
-
-    ds_workers_run(ds_cpu_of(k)->workers, (t + DS_ROW_BLOCK - 1) / DS_ROW_BLOCK, topk_back_job, &j);
-    return j.failed ? ds_fail_nomem(err) : 0;
-}
-
 void ds_cpu_loss(ds_kernels *k)
 {
     k->softmax_xent = softmax_xent;
-    k->topk = topk;
-    k->topk_back = topk_back;
 }

@@ -46,7 +46,27 @@ static void fail(rowjob *j)
     const int64_t row0 = (i)*DS_ROW_BLOCK;                                                         \
     const int64_t row1 = row0 + DS_ROW_BLOCK < (j)->t ? row0 + DS_ROW_BLOCK : (j)->t
 
-/* ---- gradient of the embedding ---- */
+/* ---- the embedding ---- */
+
+static void embed_job(void *arg, int64_t i)
+{
+    rowjob *j = arg;
+    ROWS(j, i);
+    const size_t w = (size_t)j->d * ds_kfmt_size(j->f);
+
+    for (int64_t t = row0; t < row1; t++)
+        memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
+}
+
+static int embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
+                 int64_t t, int64_t d, ds_err *err)
+{
+    rowjob j = {.f = f, .y = out, .a = table, .ids = ids, .t = t, .d = d};
+
+    (void)err;
+    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(t, DS_ROW_BLOCK), embed_job, &j);
+    return 0;
+}
 
 static void embed_back_job(void *arg, int64_t i)
 {
@@ -407,58 +427,9 @@ static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum
     return finish(&j, err);
 }
 
-/* ---- rows by number: of a table, or of an expert ---- */
-
-static void gather_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    ROWS(j, i);
-    const size_t w = (size_t)j->d * ds_kfmt_size(j->f);
-
-    for (int64_t t = row0; t < row1; t++)
-        memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
-}
-
-static int gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
-                  int64_t n, int64_t d, ds_err *err)
-{
-    rowjob j = {.f = f, .y = out, .a = x, .ids = rows, .t = n, .d = d};
-
-    (void)err;
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(n, DS_ROW_BLOCK), gather_job, &j);
-    return 0;
-}
-
-static void scatter_job(void *arg, int64_t i)
-{
-    rowjob *j = arg;
-    const int64_t c0 = i * COLS, w = j->d - c0 < COLS ? j->d - c0 : COLS;
-    float tmp[COLS], out[COLS];
-
-    for (int64_t t = 0; t < j->t; t++) {
-        const int64_t at = (int64_t)j->ids[t] * j->d + c0;
-        const float *x = ds_row_get(j->v, j->a, j->f, t * j->d + c0, w, tmp);
-        const float *old = ds_row_get(j->v, j->y, j->f, at, w, out);
-        float *y = ds_row_out(j->y, j->f, at, out);
-        j->v->add_scaled(y, old, x, j->stat ? j->stat[t] : 1.0f, w);
-        ds_row_put(j->v, j->y, j->f, at, w, y);
-    }
-}
-
-static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                       const float *w, int64_t n, int64_t d, ds_err *err)
-{
-    rowjob j = {
-        .v = ds_cpu_of(k)->vec, .f = f, .y = y, .a = x, .ids = rows, .stat = w, .t = n, .d = d};
-
-    (void)err;
-    ds_workers_run(ds_cpu_of(k)->workers, blocks_of(d, COLS), scatter_job, &j);
-    return 0;
-}
-
 void ds_cpu_rows(ds_kernels *k)
 {
-    k->embed = gather; /* a look-up in the table of the vocabulary */
+    k->embed = embed;
     k->embed_back = embed_back;
     k->rmsnorm = rmsnorm;
     k->add_rmsnorm = add_rmsnorm;
@@ -468,6 +439,4 @@ void ds_cpu_rows(ds_kernels *k)
     k->rope = rope;
     k->copy_cols = copy_cols;
     k->row_dot = row_dot;
-    k->gather = gather;
-    k->scatter_add = scatter_add;
 }

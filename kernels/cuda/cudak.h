@@ -139,20 +139,13 @@ int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err);
 int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
                       ds_err *err);
 
-/* n rows of the host grouped by where they go: group g holds order[first[g] .. first[g+1]),
- * ascending, all of which go to row to[g]; -1: it is no group. All three lie on the device, with
- * room for n groups. */
-typedef struct row_groups {
-    const int32_t *to, *first, *order;
-} row_groups;
-int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err);
-
-void ds_cuda_rows(ds_kernels *k);      /* rows.cu: norm, bias, rope, rows by number, factors */
+void ds_cuda_rows(ds_kernels *k);      /* rows.cu: embed, norm, bias, rope, factors */
 void ds_cuda_groups(ds_kernels *k);    /* groups.cu: products of all experts at once */
 void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by element */
 void ds_cuda_dropdown(ds_kernels *k);  /* dropdown.cu: dropout and a product at once */
 void ds_cuda_attention(ds_kernels *k); /* attn.cu */
-void ds_cuda_loss(ds_kernels *k);      /* loss.cu: cross entropy, experts */
+void ds_cuda_loss(ds_kernels *k);      /* loss.cu: cross entropy */
+void ds_cuda_choices(ds_kernels *k);   /* choices.cu: experts */
 void ds_cuda_optim(ds_kernels *k);     /* optim.cu */
 void ds_cuda_image(ds_kernels *k);     /* image.cu */
 

@@ -66,25 +66,22 @@ __device__ __forceinline__ void thin(uint32_t (&a)[4], uint64_t begin, int64_t c
 }
 
 /* The first element of a row, by its place; of one that is not there zeros are dropped, or not. */
-__device__ __forceinline__ uint64_t begins(const drop &p, const int32_t *rows, int64_t row,
-                                           int64_t t)
+__device__ __forceinline__ uint64_t begins(const drop &p, int64_t row, int64_t t)
 {
-    const int64_t place = row >= t ? 0 : rows ? rows[row] : row;
-
-    return (p.at->first + (uint64_t)place) * (uint64_t)p.d;
+    return (p.at->first + (uint64_t)(row < t ? row : 0)) * (uint64_t)p.d;
 }
 
 template <class E, int COLS, bool DROP>
 __global__ void __launch_bounds__(THREADS, 4)
-    dropdown_kernel(E *y, const E *x, const E *a, const int32_t *rows, int64_t t, int64_t n,
-                    int64_t kk, float alpha, drop p)
+    dropdown_kernel(E *y, const E *x, const E *a, int64_t t, int64_t n, int64_t kk, float alpha,
+                    drop p)
 {
     DYNAMIC_SHARED(memory);
     E *shared = reinterpret_cast<E *>(memory);
     const int64_t row0 = (int64_t)blockIdx.x * ROWS, col0 = (int64_t)blockIdx.y * COLS;
     const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x / WARP) * 16;
     const int64_t steps = (kk + DEEP - 1) / DEEP, row = row0 + r0 + lane / 4;
-    const uint64_t begin = DROP ? begins(p, rows, row + lane % 2 * 8, t) : 0;
+    const uint64_t begin = DROP ? begins(p, row + lane % 2 * 8, t) : 0;
     float c[COLS / 8][4] = {};
 
     auto start = [&](int64_t step) {
@@ -129,7 +126,6 @@ __global__ void __launch_bounds__(THREADS, 4)
 struct asked {
     void *y;
     const void *x, *a;
-    const int32_t *rows;
     int64_t t, n, kk;
     float alpha;
 };
@@ -139,7 +135,7 @@ static void start_kernel(dev_stream st, const asked *q, const drop &p)
 {
     LAUNCH((dropdown_kernel<E, COLS, DROP>), dim3(blocks_of(q->t, ROWS), blocks_of(q->n, COLS)),
            dim3(THREADS), STAGES * (ROWS + COLS) * PITCH * sizeof(E), st, (E *)q->y,
-           (const E *)q->x, (const E *)q->a, q->rows, q->t, q->n, q->kk, q->alpha, p);
+           (const E *)q->x, (const E *)q->a, q->t, q->n, q->kk, q->alpha, p);
 }
 
 template <class E, bool DROP> static void by_columns(dev_stream st, const asked *q, const drop &p)
@@ -161,11 +157,10 @@ template <class E> static void start_any(dev_stream st, const asked *q, float p,
 }
 
 static int dropout_matmul(ds_kernels *k, void *y, const void *x, const void *a, enum ds_kfmt f,
-                          const int32_t *rows, int64_t t, int64_t n, int64_t kk, float alpha,
-                          float p, const ds_kstep *at, uint32_t module, ds_err *err)
+                          int64_t t, int64_t n, int64_t kk, float alpha, float p,
+                          const ds_kstep *at, uint32_t module, ds_err *err)
 {
     dev_rt *rt = rt_of(k);
-    void *places = NULL;
     drop by;
 
     if (f == DS_KF32 || kk % 8 || !fits16(x) || !fits16(a))
@@ -174,9 +169,7 @@ static int dropout_matmul(ds_kernels *k, void *y, const void *x, const void *a, 
     TRY(ds_cuda_drop_of(rt, &by, p, at, module, kk, err));
     if (t <= 0 || n <= 0)
         return 0;
-    if (rows)
-        TRY(rt_stage(rt, &places, rows, (size_t)t * sizeof *rows, err));
-    const asked q = {y, x, a, static_cast<const int32_t *>(places), t, n, kk, alpha};
+    const asked q = {y, x, a, t, n, kk, alpha};
     if (f == DS_KBF16)
         start_any<bf16>(rt_stream(rt), &q, p, by);
     else

@@ -96,13 +96,18 @@ template <class E, bool WIDE> __global__ void dropout_kernel(E *y, const E *x, i
         drop_four<E, WIDE>(y, x, i, n, (uint64_t)i, p);
 }
 
+/* Rows of sorted choices, of which slots begin at the first: `each` more to the module an expert.
+ */
 template <class E, bool WIDE>
-__global__ void dropout_rows_kernel(E *y, const E *x, const int32_t *rows, drop p)
+__global__ void dropout_chosen_kernel(E *y, const E *x, const int32_t *slots, const int32_t *expert,
+                                      int32_t kk, uint32_t each, drop p)
 {
     const int64_t row = blockIdx.x, d = p.d;
+    const int32_t slot = slots[row];
 
+    p.module += each * (uint32_t)expert[slot];
     for (int64_t i = (int64_t)threadIdx.x * 4; i < d; i += THREADS * 4)
-        drop_four<E, WIDE>(y, x, row * d + i, (row + 1) * d, (uint64_t)(rows[row] * d + i), p);
+        drop_four<E, WIDE>(y, x, row * d + i, (row + 1) * d, (uint64_t)(slot / kk * d + i), p);
 }
 
 /* ---- the table ---- */
@@ -199,24 +204,22 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
     return rt_launched(rt_of(k), "dropout", err);
 }
 
-static int dropout_rows(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                        int64_t t, int64_t d, float p, const ds_kstep *at, uint32_t module,
-                        ds_err *err)
+static int dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
+                          const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
+                          const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err)
 {
-    void *places;
     drop by;
 
     if (d & 3)
         return ds_fail(err, DS_FAIL, "dropout of rows of %lld elements: a multiple of 4",
                        (long long)d);
     TRY(ds_cuda_drop_of(rt_of(k), &by, p, at, module, d, err));
-    if (t <= 0)
-        return 0;
-    TRY(rt_stage(rt_of(k), &places, rows, (size_t)t * sizeof *rows, err));
-    BY_WIDTH(f, fits16(y) && fits16(x),
-             LAUNCH((dropout_rows_kernel<E, (N > 1)>), dim3((unsigned)t), dim3(THREADS), 0,
-                    rt_stream(rt_of(k)), (E *)y, (const E *)x, (const int32_t *)places, by));
-    return rt_launched(rt_of(k), "dropout_rows", err);
+    if (n > 0)
+        BY_WIDTH(f, fits16(y) && fits16(x),
+                 LAUNCH((dropout_chosen_kernel<E, (N > 1)>), dim3((unsigned)n), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)y, (const E *)x, c->slots + from, c->expert,
+                        c->kk, each, by));
+    return rt_launched(rt_of(k), "dropout_chosen", err);
 }
 
 void ds_cuda_elements(ds_kernels *k)
@@ -226,5 +229,5 @@ void ds_cuda_elements(ds_kernels *k)
     k->add = add;
     k->convert = convert;
     k->dropout = dropout;
-    k->dropout_rows = dropout_rows;
+    k->dropout_chosen = dropout_chosen;
 }

@@ -1,26 +1,32 @@
 /* groups.cu - many products of one form in one launch: those of all experts of a layer.
  *
- * Blocks are numbered through the tiles of all groups; each finds its own by bisection. In bf16
- * and f16, where rows lie at multiples of 16 bytes, on tensor cores: 128 x 128 of a result by eight
- * warps, operands in steps of 32 through three stages of shared memory. Else a thread an element,
- * through tiles of 16 x 16 in f32. Sums of both terms are made in registers, in ascending order of
- * what is summed over, and rounded once.
+ * How many rows an expert has only the device knows: there groups are laid out first, over their
+ * rows. Blocks are numbered through the tiles of all; each finds its own by bisection, and there
+ * are as many as could be needed: those left over end at once. In bf16 and f16, where rows lie at
+ * multiples of 16 bytes, on tensor cores: 128 x 128 of a result by eight warps, operands in steps
+ * of 32 through three stages of shared memory. Else a thread an element, through tiles of 16 x 16
+ * in f32. Sums of both terms are made in registers, in ascending order of what is summed over, and
+ * rounded once.
  */
 #include "tile.h"
 
 #include "cudak.h"
 
-#include <cstdlib>
-
-/* A group, as the device sees it. */
+/* A group over its expert's rows. */
 struct group {
     void *c;
     const void *a[2], *b[2];
     int64_t k[2], m, n;
-    int64_t first; /* number of its first tile */
+    int64_t first, tiles; /* number of its first tile, and how many */
 };
+static_assert(sizeof(group) <= DS_DEVICE_GROUP, "devroom.h has room for it");
 
-/* That of a tile; groups without a tile are not among them. By value: in registers. */
+__host__ __device__ static inline int64_t tiles_in(int64_t n, int64_t side)
+{
+    return (n + side - 1) / side;
+}
+
+/* That of a tile, or one without it: then the tile is left over. By value: in registers. */
 __device__ __forceinline__ group group_of(const group *all, int32_t n, int64_t tile)
 {
     int32_t lo = 0, hi = n;
@@ -105,13 +111,15 @@ __global__ void __launch_bounds__(THREADS)
     DYNAMIC_SHARED(memory);
     E *shared = reinterpret_cast<E *>(memory);
     const group g = group_of(all, n, blockIdx.x);
-    const int64_t across = (g.n + TILE - 1) / TILE, tile = blockIdx.x - g.first;
+    const int64_t across = tiles_in(g.n, TILE), tile = blockIdx.x - g.first;
     const int64_t row0 = tile / across * TILE, col0 = tile % across * TILE;
     const int64_t steps0 = (g.k[0] + DEEP - 1) / DEEP, steps = steps0 + (g.k[1] + DEEP - 1) / DEEP;
     const int lane = (int)(threadIdx.x % WARP), warp = (int)(threadIdx.x / WARP);
     const int r0 = warp / 4 * 64, c0 = warp % 4 * 32;
     float c[4][4][4] = {};
 
+    if (tile >= g.tiles)
+        return;
     auto begin = [&](int64_t step) {
         if (step < steps) {
             const bool e = step >= steps0;
@@ -157,9 +165,7 @@ static void start_tiles(dev_stream st, const group *all, int32_t n, int64_t tile
 template <class E, class C>
 static void tiles_of(dev_stream st, const group *all, int32_t n, int64_t tiles, const ds_kgroups *p)
 {
-    if (p->ta && p->tb)
-        start_tiles<E, C, true, true>(st, all, n, tiles, p);
-    else if (p->ta)
+    if (p->ta)
         start_tiles<E, C, true, false>(st, all, n, tiles, p);
     else if (p->tb)
         start_tiles<E, C, false, true>(st, all, n, tiles, p);
@@ -187,11 +193,13 @@ __global__ void group_any_kernel(const group *all, int32_t n, bool ta, bool tb, 
 {
     __shared__ float left[SIDE][SIDE + 1], right[SIDE][SIDE + 1];
     const group g = group_of(all, n, blockIdx.x);
-    const int64_t across = (g.n + SIDE - 1) / SIDE, tile = blockIdx.x - g.first;
+    const int64_t across = tiles_in(g.n, SIDE), tile = blockIdx.x - g.first;
     const int64_t row0 = tile / across * SIDE, col0 = tile % across * SIDE;
     const int x = (int)(threadIdx.x % SIDE), y = (int)(threadIdx.x / SIDE);
     float sum = 0.0f;
 
+    if (tile >= g.tiles)
+        return;
     for (int e = 0; e < 2; e++) {
         const E *a = static_cast<const E *>(e ? g.a[1] : g.a[0]),
                 *b = static_cast<const E *>(e ? g.b[1] : g.b[0]);
@@ -223,51 +231,135 @@ static void start_any(dev_stream st, const group *all, int32_t n, int64_t tiles,
            p->tb, p->accumulate, p->alpha);
 }
 
+/* ---- the layout ---- */
+
+/* What the host knows of groups goes to the device as arguments of a launch, which captured work
+ * keeps; so many at once. */
+#define FORMS 48
+
+struct forms {
+    struct {
+        void *c;
+        const void *a[2], *b[2];
+        int64_t k[2], m, n;
+        int32_t expert;
+    } at[FORMS];
+};
+
+/* How they are laid out, and bytes of elements. */
+struct layout {
+    bool ta;
+    int64_t side, in, out;
+};
+
+/* Of one block: groups at + i, of n. Those before `at` were laid out by launches before. */
+__global__ void lay_out_kernel(group *all, int32_t at, int32_t n, const int32_t *first, layout l,
+                               const __grid_constant__ forms f)
+{
+    __shared__ int64_t tiles[FORMS];
+    const int32_t i = (int32_t)threadIdx.x;
+    group g = {};
+
+    if (i < n) {
+        const int64_t from = first[f.at[i].expert], rows = first[f.at[i].expert + 1] - from;
+        const bool two = !l.ta && f.at[i].k[1] > 0;
+        g.m = l.ta ? f.at[i].m : rows;
+        g.n = f.at[i].n;
+        g.k[0] = l.ta ? rows : f.at[i].k[0];
+        g.k[1] = two ? f.at[i].k[1] : 0;
+        g.c = static_cast<char *>(f.at[i].c) + (l.ta ? 0 : from * g.n * l.out);
+        for (int e = 0; e < 1 + two; e++) {
+            g.a[e] = static_cast<const char *>(f.at[i].a[e]) + from * (l.ta ? g.m : g.k[e]) * l.in;
+            g.b[e] = static_cast<const char *>(f.at[i].b[e]) + (l.ta ? from * g.n * l.in : 0);
+        }
+        g.tiles = tiles_in(g.m, l.side) * tiles_in(g.n, l.side);
+        tiles[i] = g.tiles;
+    }
+    __syncthreads();
+    if (i >= n)
+        return;
+    g.first = at > 0 ? all[at - 1].first + all[at - 1].tiles : 0;
+    for (int32_t j = 0; j < i; j++)
+        g.first += tiles[j];
+    all[at + i] = g;
+}
+
+static int lay_out(dev_rt *rt, group **all, const ds_kgroups *p, int64_t side, ds_err *err)
+{
+    const layout l = {p->ta, side, (int64_t)ds_kfmt_size(p->f), (int64_t)ds_kfmt_size(p->fc)};
+    void *room;
+
+    TRY(rt_scratch(rt, 0, &room, ds_scratch_groups(p->n), err));
+    *all = static_cast<group *>(room);
+    for (int64_t at = 0; at < p->n; at += FORMS) {
+        const int32_t n = (int32_t)(p->n - at < FORMS ? p->n - at : FORMS);
+        forms f = {};
+        for (int32_t i = 0; i < n; i++) {
+            const ds_kgroup *g = &p->g[at + i];
+            const ds_kterm *t = g->term;
+            f.at[i] = {g->c, {t[0].a, t[1].a}, {t[0].b, t[1].b}, {t[0].k, t[1].k}, g->m,
+                       g->n, g->expert};
+        }
+        LAUNCH(lay_out_kernel, dim3(1), dim3(tiles_in(FORMS, WARP) * WARP), 0, rt_stream(rt), *all,
+               (int32_t)at, n, p->first, l, f);
+    }
+    return rt_launched(rt, "layout of groups", err);
+}
+
+/* As many tiles as there can be. Sums of m over experts are p->rows, and each may leave a tile that
+ * is not full, in each of its groups. */
+static int64_t tiles_at_most(const ds_kgroups *p, int64_t side)
+{
+    int64_t sum = 0, across = 0, most = 0, experts = 0;
+
+    for (int64_t i = 0; i < p->n; i++) {
+        const ds_kgroup *g = &p->g[i];
+        const int64_t wide = tiles_in(g->n, side);
+        if (i == 0 || g->expert != g[-1].expert) {
+            across = 0;
+            experts++;
+        }
+        across += wide;
+        most = across > most ? across : most;
+        sum += tiles_in(g->m, side) * wide;
+    }
+    if (p->ta)
+        return sum;
+    experts = experts < p->rows ? experts : p->rows;
+    return (p->rows + experts * (side - 1)) / side * most;
+}
+
 /* ---- the host's part ---- */
 
-/* May rows of this one be read 16 bytes at a time? */
+/* May rows of this one be read 16 bytes at a time, whichever they are? */
 static bool is_wide(const ds_kgroup *g, const ds_kgroups *p)
 {
     for (int e = 0; e < 2; e++) {
         const ds_kterm *t = &g->term[e];
-        if (t->k > 0 && (!fits16(t->a) || !fits16(t->b) || (p->ta ? g->m : t->k) % 8 != 0 ||
-                         (p->tb ? t->k : g->n) % 8 != 0))
+        if ((e == 0 || t->k > 0) &&
+            (!fits16(t->a) || !fits16(t->b) || (p->ta ? g->m : t->k) % 8 != 0 ||
+             (p->tb ? t->k : g->n) % 8 != 0))
             return false;
     }
     return true;
 }
 
-static int64_t lay_out(group *all, int32_t *n, const ds_kgroups *p, int64_t side)
+static int matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
 {
-    int64_t tiles = 0;
+    dev_rt *rt = rt_of(k);
+    bool wide = p->f != DS_KF32 && (p->fc == DS_KF32 || p->fc == p->f);
+    group *all;
 
-    *n = 0;
-    for (int64_t i = 0; i < p->n; i++) {
-        const ds_kgroup *g = &p->g[i];
-        if (g->m <= 0 || g->n <= 0)
-            continue;
-        all[(*n)++] = group{g->c,
-                            {g->term[0].a, g->term[1].a},
-                            {g->term[0].b, g->term[1].b},
-                            {g->term[0].k, g->term[1].k},
-                            g->m,
-                            g->n,
-                            tiles};
-        tiles += (g->m + side - 1) / side * ((g->n + side - 1) / side);
-    }
-    return tiles;
-}
-
-static int launch(dev_rt *rt, const group *host, int32_t n, int64_t tiles, bool wide,
-                  const ds_kgroups *p, ds_err *err)
-{
-    const dev_stream st = rt_stream(rt);
-    void *dev;
-
+    for (int64_t i = 0; i < p->n; i++)
+        wide = wide && is_wide(&p->g[i], p);
+    const int64_t side = wide ? TILE : SIDE, tiles = tiles_at_most(p, side);
+    if (tiles <= 0)
+        return 0;
     if (tiles > INT32_MAX)
         return ds_fail(err, DS_FAIL, "cuda: %lld tiles of products in one call", (long long)tiles);
-    TRY(rt_stage(rt, &dev, host, (size_t)n * sizeof *host, err));
-    const group *all = static_cast<const group *>(dev);
+    TRY(lay_out(rt, &all, p, side, err));
+    const dev_stream st = rt_stream(rt);
+    const int32_t n = (int32_t)p->n;
     if (wide && p->f == DS_KBF16)
         tiles_for<bf16>(st, all, n, tiles, p);
     else if (wide)
@@ -275,22 +367,6 @@ static int launch(dev_rt *rt, const group *host, int32_t n, int64_t tiles, bool 
     else
         BY_FORMAT(p->f, E, BY_FORMAT(p->fc, C, start_any<E, C>(st, all, n, tiles, p)));
     return rt_launched(rt, "products of groups", err);
-}
-
-static int matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
-{
-    bool wide = p->f != DS_KF32 && (p->fc == DS_KF32 || p->fc == p->f);
-    int32_t n;
-
-    for (int64_t i = 0; i < p->n; i++)
-        wide = wide && is_wide(&p->g[i], p);
-    group *host = static_cast<group *>(calloc((size_t)p->n + 1, sizeof *host));
-    if (!host)
-        return ds_fail_nomem(err);
-    const int64_t tiles = lay_out(host, &n, p, wide ? TILE : SIDE);
-    const int rc = tiles > 0 ? launch(rt_of(k), host, n, tiles, wide, p, err) : 0;
-    free(host);
-    return rc;
 }
 
 void ds_cuda_groups(ds_kernels *k)

@@ -1,4 +1,4 @@
-/* rows.cu - what works row by row: RMSNorm, bias, rotary positions, rows by number, columns with
+/* rows.cu - what works row by row: RMSNorm, bias, rotary positions, the embedding, columns with
  * factors. A block takes a row, or a chunk of rows where rows are summed. */
 #include "cudak.h"
 
@@ -444,12 +444,12 @@ static int row_norm(ds_kernels *k, float *norm, float *gain, const float *m, con
     return rt_launched(rt_of(k), "row_norm", err);
 }
 
-/* ---- rows by number ---- */
+/* ---- the embedding ---- */
 
 template <class E, int N>
-__global__ void gather_kernel(E *out, const E *x, const int32_t *rows, int64_t d)
+__global__ void embed_kernel(E *out, const E *table, const int32_t *ids, int64_t d)
 {
-    const E *from = x + (int64_t)rows[blockIdx.x] * d;
+    const E *from = table + (int64_t)ids[blockIdx.x] * d;
     E *to = out + (int64_t)blockIdx.x * d;
     float v[N];
 
@@ -459,33 +459,19 @@ __global__ void gather_kernel(E *out, const E *x, const int32_t *rows, int64_t d
     }
 }
 
-/* A row of one element is a number: one thread each. */
-__global__ void pick_kernel(float *out, const float *x, const int32_t *rows, int64_t n)
+static int embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
+                 int64_t t, int64_t d, ds_err *err)
 {
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-
-    if (i < n)
-        out[i] = x[rows[i]];
-}
-
-static int gather(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const int32_t *rows,
-                  int64_t n, int64_t d, ds_err *err)
-{
-    const bool wide = wide_rows(f, d) && fits16(out) && fits16(x);
-    const dev_stream st = rt_stream(rt_of(k));
+    const bool wide = wide_rows(f, d) && fits16(out) && fits16(table);
     void *at;
 
-    if (n <= 0)
+    if (t <= 0)
         return 0;
-    TRY(rt_stage(rt_of(k), &at, rows, (size_t)n * sizeof *rows, err));
-    if (f == DS_KF32 && d == 1)
-        LAUNCH(pick_kernel, dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, st, (float *)out,
-               (const float *)x, (const int32_t *)at, n);
-    else
-        BY_WIDTH(f, wide,
-                 LAUNCH((gather_kernel<E, N>), dim3((unsigned)n), dim3(128), 0, st, (E *)out,
-                        (const E *)x, (const int32_t *)at, d));
-    return rt_launched(rt_of(k), "gather", err);
+    TRY(rt_stage(rt_of(k), &at, ids, (size_t)t * sizeof *ids, err));
+    BY_WIDTH(f, wide,
+             LAUNCH((embed_kernel<E, N>), dim3((unsigned)t), dim3(128), 0, rt_stream(rt_of(k)),
+                    (E *)out, (const E *)table, (const int32_t *)at, d));
+    return rt_launched(rt_of(k), "embed", err);
 }
 
 /* Stable counting sort on the host: n is a few thousand. */
@@ -523,7 +509,13 @@ static int make_groups(void *made, const rt_made *m, ds_err *err)
     return 0;
 }
 
-int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err)
+/* n rows of the host grouped by where they go: group g holds order[first[g] .. first[g+1]),
+ * ascending, all of which go to row to[g]; -1: it is no group. All three lie on the device, with
+ * room for n groups. */
+typedef struct row_groups {
+    const int32_t *to, *first, *order;
+} row_groups;
+static int group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n, ds_err *err)
 {
     const rt_made m = {
         make_groups, rows, (size_t)n * sizeof *rows, ((size_t)n * 3 + 1) * sizeof *rows, {0, 0}};
@@ -536,63 +528,46 @@ int ds_cuda_group_rows(dev_rt *rt, row_groups *g, const int32_t *rows, int64_t n
     return 0;
 }
 
-/* y[to[g]] += sum over the group, ascending, of w[i] x[i]; rounded once at the end. */
-template <class Y, class X, int N>
-__global__ void scatter_kernel(Y *y, const X *x, const int32_t *to, const int32_t *first,
-                               const int32_t *order, const float *w, int64_t d)
+/* table[to[g]] += sum over the group, ascending, of x[i]. */
+template <class E, int N>
+__global__ void embed_back_kernel(float *table, const E *x, const int32_t *to, const int32_t *first,
+                                  const int32_t *order, int64_t d)
 {
     const int32_t g = (int32_t)blockIdx.x;
-    Y *row = y + (int64_t)to[g] * d;
+    float *row = table + (int64_t)to[g] * d;
     float s[N], v[N];
 
     if (to[g] < 0)
         return;
     for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += (int64_t)blockDim.x * N) {
-        get<Y, N>(s, row + i);
+        get<float, N>(s, row + i);
         for (int32_t r = first[g]; r < first[g + 1]; r++) {
-            const float f = w ? w[order[r]] : 1.0f;
-            get<X, N>(v, x + (int64_t)order[r] * d + i);
+            get<E, N>(v, x + (int64_t)order[r] * d + i);
             for (int j = 0; j < N; j++)
-                s[j] = fmaf(f, v[j], s[j]);
+                s[j] += v[j];
         }
-        put<Y, N>(row + i, s);
+        put<float, N>(row + i, s);
     }
-}
-
-static int scatter_add(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, const int32_t *rows,
-                       const float *w, int64_t n, int64_t d, ds_err *err)
-{
-    const bool wide = wide_rows(f, d) && fits16(x) && fits16(y);
-    row_groups g;
-
-    if (n <= 0)
-        return 0;
-    TRY(ds_cuda_group_rows(rt_of(k), &g, rows, n, err));
-    BY_WIDTH(f, wide,
-             LAUNCH((scatter_kernel<E, E, N>), dim3((unsigned)n), dim3(128), 0, rt_stream(rt_of(k)),
-                    (E *)y, (const E *)x, g.to, g.first, g.order, w, d));
-    return rt_launched(rt_of(k), "scatter_add", err);
 }
 
 static int embed_back(ds_kernels *k, float *dtable, const void *dout, enum ds_kfmt f,
                       const int32_t *ids, int64_t t, int64_t d, ds_err *err)
 {
     const bool wide = wide_rows(f, d) && fits16(dout) && fits16(dtable);
-    const float *none = NULL;
     row_groups g;
 
     if (t <= 0)
         return 0;
-    TRY(ds_cuda_group_rows(rt_of(k), &g, ids, t, err));
+    TRY(group_rows(rt_of(k), &g, ids, t, err));
     BY_WIDTH(f, wide,
-             LAUNCH((scatter_kernel<float, E, N>), dim3((unsigned)t), dim3(128), 0,
-                    rt_stream(rt_of(k)), dtable, (const E *)dout, g.to, g.first, g.order, none, d));
+             LAUNCH((embed_back_kernel<E, N>), dim3((unsigned)t), dim3(128), 0, rt_stream(rt_of(k)),
+                    dtable, (const E *)dout, g.to, g.first, g.order, d));
     return rt_launched(rt_of(k), "embed_back", err);
 }
 
 void ds_cuda_rows(ds_kernels *k)
 {
-    k->embed = gather; /* a look-up in the table of the vocabulary */
+    k->embed = embed;
     k->embed_back = embed_back;
     k->rmsnorm = rmsnorm;
     k->add_rmsnorm = add_rmsnorm;
@@ -602,8 +577,6 @@ void ds_cuda_rows(ds_kernels *k)
     k->rope = rope;
     k->copy_cols = copy_cols;
     k->row_dot = row_dot;
-    k->gather = gather;
-    k->scatter_add = scatter_add;
     k->scale_cols = scale_cols;
     k->col_dot = col_dot;
     k->row_norm = row_norm;

@@ -161,6 +161,7 @@ say "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
 ! command -v nvidia-smi >/dev/null ||
     say "$(timeout 30 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1)"
 count 120 "functions" "$B/tests/test_cuda"
+count 120 "functions of experts" "$B/tests/test_cuda_choices"
 count 120 "network" "$B/tests/test_cuda_net"
 count 90 "steps as graphs" "$B/tests/test_cuda_graph"
 if command -v bats >/dev/null; then
@@ -187,10 +188,12 @@ fi
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 if [ -n "$sanitizer" ]; then
     for tool in memcheck racecheck; do
-        count 150 "functions under $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$B/tests/test_cuda"
+        for part in "" _choices; do
+            count 150 "functions under $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$B/tests/test_cuda$part"
+        done
     done
 else
-    skipped=$((skipped + 2))
+    skipped=$((skipped + 4))
     say "compute-sanitizer: skipped, it is not installed"
 fi
 [ "$failed" -eq 0 ]

@@ -7,156 +7,7 @@
  * order. What works element by element must have the CPU's bits; where sums are made in another
  * order there is a tolerance.
  */
-#include <math.h>
-
-#include "cuda_help.h"
-
-/* The same memory on both sides. */
-typedef struct twin {
-    void *at[2];
-    int64_t n;
-    enum ds_kfmt f;
-} twin;
-
-static size_t bytes_of(const twin *b)
-{
-    return (size_t)b->n * ds_kfmt_size(b->f);
-}
-
-static void load(twin *b, const void *host)
-{
-    ds_err err = {0};
-
-    for (int s = 0; s < 2; s++)
-        ok(K[s]->upload(K[s], b->at[s], host, bytes_of(b), &err), &err, "upload");
-}
-
-/* Fewer bytes than it has room for. */
-static void twin_put(twin *b, const void *host, size_t bytes)
-{
-    ds_err err = {0};
-
-    for (int s = 0; s < 2; s++)
-        ok(K[s]->upload(K[s], b->at[s], host, bytes, &err), &err, "upload");
-}
-
-static twin twin_new(enum ds_kfmt f, int64_t n)
-{
-    twin b = {.n = n, .f = f};
-    ds_err err = {0};
-    void *nan = malloc(bytes_of(&b) + 1);
-
-    assert_non_null(nan);
-    memset(nan, 0xff, bytes_of(&b));
-    for (int s = 0; s < 2; s++)
-        ok(K[s]->alloc(K[s], &b.at[s], bytes_of(&b), &err), &err, "alloc");
-    load(&b, nan);
-    free(nan);
-    return b;
-}
-
-/* Numbers in [-size, size). */
-static twin twin_of(enum ds_kfmt f, int64_t n, uint64_t seed, float size)
-{
-    twin b = twin_new(f, n);
-    float *x = kh_fill(seed, n);
-
-    for (int64_t i = 0; i < n; i++)
-        x[i] *= size;
-    uint16_t *half = kh_half(f, x, n);
-    load(&b, f == DS_KF32 ? (const void *)x : half);
-    free(half);
-    free(x);
-    return b;
-}
-
-static twin twin_zero(int64_t n)
-{
-    twin b = twin_new(DS_KF32, n);
-    float *x = kh_zeros(n);
-
-    load(&b, x);
-    free(x);
-    return b;
-}
-
-static void *fetch(const twin *b, int s)
-{
-    ds_err err = {0};
-    void *p = malloc(bytes_of(b) + 1);
-
-    assert_non_null(p);
-    ok(K[s]->download(K[s], p, b->at[s], bytes_of(b), &err), &err, "download");
-    return p;
-}
-
-static float value(const twin *b, const void *p, int64_t i)
-{
-    return b->f == DS_KF32 ? ((const float *)p)[i] : ds_half_to(b->f, ((const uint16_t *)p)[i]);
-}
-
-static const enum ds_kfmt ALL_F[] = {DS_KF32, DS_KBF16, DS_KF16};
-static const char *const NAME_OF[] = {"f32", "bf16", "f16"};
-
-/* tol 0: the same bits. Results of two bytes may differ by one rounding more. */
-static void agree(const twin *b, double tol, const char *what)
-{
-    void *want = fetch(b, 0), *got = fetch(b, 1);
-
-    if (tol > 0 && b->f != DS_KF32)
-        tol = fmax(tol, b->f == DS_KBF16 ? 0.01 : 0.002);
-    for (int64_t i = 0; i < b->n; i++) {
-        const double x = (double)value(b, want, i), y = (double)value(b, got, i);
-        if (tol == 0 ? memcmp(&(float){(float)x}, &(float){(float)y}, 4) != 0
-                     : !(fabs(x - y) <= tol * (1 + fabs(x))))
-            fail_msg("%s, %s[%lld]: %.9g, the CPU has %.9g", what, NAME_OF[b->f], (long long)i, y,
-                     x);
-    }
-    free(want);
-    free(got);
-}
-
-/* Two of one side have the same bits, on both sides. */
-static void same(const twin *a, const twin *b, const char *what)
-{
-    for (int s = 0; s < 2; s++) {
-        void *x = fetch(a, s), *y = fetch(b, s);
-        if (memcmp(x, y, bytes_of(a)) != 0)
-            fail_msg("%s: not the bits of its parts, side %d", what, s);
-        free(x);
-        free(y);
-    }
-}
-
-static void twin_free(twin *b)
-{
-    for (int s = 0; s < 2; s++)
-        K[s]->free(K[s], b->at[s]);
-}
-
-/* Runs CALL for both, with k the backend and s its side. */
-#define BOTH(what, call)                                                                           \
-    do {                                                                                           \
-        ds_err err = {0};                                                                          \
-        for (int s = 0; s < 2; s++) {                                                              \
-            ds_kernels *k = K[s];                                                                  \
-            ok(call, &err, what);                                                                  \
-        }                                                                                          \
-    } while (0)
-
-/* The device once more: the same bits. */
-#define AGAIN(what, out, call)                                                                     \
-    do {                                                                                           \
-        ds_err err = {0};                                                                          \
-        const int s = 1;                                                                           \
-        ds_kernels *k = K[1];                                                                      \
-        void *first = fetch(&(out), 1);                                                            \
-        ok(call, &err, what);                                                                      \
-        void *second = fetch(&(out), 1);                                                           \
-        assert_memory_equal(first, second, bytes_of(&(out)));                                      \
-        free(first);                                                                               \
-        free(second);                                                                              \
-    } while (0)
+#include "cuda_twin.h"
 
 /* ---- element by element ---- */
 
@@ -201,33 +52,24 @@ static void elements(void **state)
 static void dropout_products(void **state)
 {
     static const int64_t shapes[][3] = {{1, 4, 8}, {70, 16, 72}, {130, 24, 136}, {65, 70, 64}};
-    static const int32_t places[] = {5, 900, 0, 17};
     const ds_kstep at = {.seed = 0x123456789abcdefu, .step = 3, .first = 1000};
 
     (void)state;
-    for (int i = 0; i < 16; i++) {
+    for (int i = 0; i < 8; i++) {
         const enum ds_kfmt f = ALL_F[1 + i % 2];
-        const int64_t *z = shapes[i / 4], t = z[0], n = z[1], d = z[2];
-        const bool some = i / 2 % 2;
-        int32_t rows[130];
-        for (int j = 0; j < 130; j++)
-            rows[j] = places[j % 4] + j;
+        const int64_t *z = shapes[i / 2], t = z[0], n = z[1], d = z[2];
         twin x = twin_of(f, t * d, 1, 2.0f), b = twin_of(f, n * d, 2, 0.3f);
         twin xd = twin_new(f, t * d), want = twin_new(f, t * n), got = twin_new(f, t * n);
-        BOTH("dropout",
-             some ? k->dropout_rows(k, xd.at[s], x.at[s], f, rows, t, d, 0.4f, &at, 9, &err)
-                  : k->dropout(k, xd.at[s], x.at[s], f, t, d, 0.4f, &at, 9, &err));
-        BOTH("dropout, then a product",
-             s ? k->dropout_matmul(k, want.at[s], xd.at[s], b.at[s], f, some ? rows : NULL, t, n, d,
-                                   0.5f, 0.0f, &at, 9, &err)
-               : k->matmul(k, want.at[s], f, xd.at[s], f, false, b.at[s], f, true, t, n, d, 0.5f,
-                           false, &err));
+        BOTH("dropout", k->dropout(k, xd.at[s], x.at[s], f, t, d, 0.4f, &at, 9, &err));
+        BOTH("dropout, then a product", s ? k->dropout_matmul(k, want.at[s], xd.at[s], b.at[s], f,
+                                                              t, n, d, 0.5f, 0.0f, &at, 9, &err)
+                                          : k->matmul(k, want.at[s], f, xd.at[s], f, false, b.at[s],
+                                                      f, true, t, n, d, 0.5f, false, &err));
         agree(&want, 1e-4, "a product of what was dropped");
-        BOTH("dropout_matmul",
-             s ? k->dropout_matmul(k, got.at[s], x.at[s], b.at[s], f, some ? rows : NULL, t, n, d,
-                                   0.5f, 0.4f, &at, 9, &err)
-               : k->matmul(k, got.at[s], f, xd.at[s], f, false, b.at[s], f, true, t, n, d, 0.5f,
-                           false, &err));
+        BOTH("dropout_matmul", s ? k->dropout_matmul(k, got.at[s], x.at[s], b.at[s], f, t, n, d,
+                                                     0.5f, 0.4f, &at, 9, &err)
+                                 : k->matmul(k, got.at[s], f, xd.at[s], f, false, b.at[s], f, true,
+                                             t, n, d, 0.5f, false, &err));
         same(&got, &want, "dropout_matmul");
         twin *all[] = {&x, &b, &xd, &want, &got};
         for (int j = 0; j < 5; j++)
@@ -336,61 +178,18 @@ static void rows_by_number(void **state)
     const int64_t n = 11;
 
     (void)state;
-    for (int i = 0; i < 6; i++) {
+    for (int i = 0; i < 9; i++) {
         const enum ds_kfmt f = ALL_F[i % 3];
-        const int64_t d = i / 3 ? 264 : 37;
+        const int64_t d = i < 3 ? 37 : i < 6 ? 264 : 1;
         twin table = twin_of(f, 10 * d, 1, 2.0f), x = twin_of(f, n * d, 2, 1.0f);
         twin out = twin_new(f, n * d), sum = twin_of(DS_KF32, 10 * d, 3, 1.0f);
-        twin w = twin_of(DS_KF32, n, 4, 1.0f), one = twin_new(DS_KF32, n);
-        BOTH("gather", k->gather(k, out.at[s], table.at[s], f, rows, n, d, &err));
-        agree(&out, 0, "gather");
-        BOTH("gather of numbers", k->gather(k, one.at[s], w.at[s], DS_KF32, rows, n, 1, &err));
-        agree(&one, 0, "gather of numbers");
+        BOTH("embed", k->embed(k, out.at[s], table.at[s], f, rows, n, d, &err));
+        agree(&out, 0, "embed");
         BOTH("embed_back", k->embed_back(k, sum.at[s], x.at[s], f, rows, n, d, &err));
         agree(&sum, 0, "embed_back");
-        BOTH("scatter_add", k->scatter_add(k, table.at[s], x.at[s], f, rows, w.at[s], n, d, &err));
-        BOTH("scatter_add", k->scatter_add(k, table.at[s], x.at[s], f, rows, NULL, n, d, &err));
-        agree(&table, f ? 0.02 : 0, "scatter_add");
-        twin *all[] = {&table, &x, &out, &sum, &w, &one};
-        for (int j = 0; j < 6; j++)
+        twin *all[] = {&table, &x, &out, &sum};
+        for (int j = 0; j < 4; j++)
             twin_free(all[j]);
-    }
-}
-
-/* Rows of a larger matrix lose what they would lose in it. */
-static void dropped_rows(void **state)
-{
-    static const int32_t rows[] = {4, 0, 3, 9};
-    static const ds_kstep at = {.seed = 7, .step = 1, .first = 16};
-    enum { ALL = 10, D = 12 };
-
-    (void)state;
-    for (int i = 0; i < 3; i++) {
-        const enum ds_kfmt f = ALL_F[i];
-        const size_t row = D * ds_kfmt_size(f);
-        twin x = twin_of(f, ALL * D, 1, 2.0f), all = twin_new(f, ALL * D);
-        twin some = twin_new(f, 4 * D), out = twin_new(f, 4 * D), want = twin_new(f, 4 * D);
-        BOTH("dropout", k->dropout(k, all.at[s], x.at[s], f, ALL, D, 0.4f, &at, 9, &err));
-        BOTH("gather", k->gather(k, some.at[s], x.at[s], f, rows, 4, D, &err));
-        BOTH("gather", k->gather(k, want.at[s], all.at[s], f, rows, 4, D, &err));
-        BOTH("dropout_rows",
-             k->dropout_rows(k, out.at[s], some.at[s], f, rows, 4, D, 0.4f, &at, 9, &err));
-        same(&out, &want, "dropout_rows");
-        agree(&out, 0, "dropout_rows");
-        BOTH("dropout_rows, elsewhere", /* at no multiple of 16 bytes */
-             k->dropout_rows(k, (char *)all.at[s] + row + row / 6, (char *)x.at[s] + row + row / 6,
-                             f, rows, 4, D, 0.4f, &at, 9, &err));
-        agree(&all, 0, "dropout_rows elsewhere");
-        ds_err err = {0};
-        for (int s = 0; s < 2; s++) {
-            assert_int_equal(
-                K[s]->dropout_rows(K[s], out.at[s], some.at[s], f, rows, 4, 6, 0.4f, &at, 9, &err),
-                DS_FAIL);
-            ds_err_clear(&err);
-        }
-        twin *made[] = {&x, &all, &some, &out, &want};
-        for (int j = 0; j < 5; j++)
-            twin_free(made[j]);
     }
 }
 
@@ -501,63 +300,6 @@ static void projections(void **state)
     }
 }
 
-/* Groups of one form, of unlike lengths, some of them empty: on tensor cores and not. */
-static void groups(void **state)
-{
-    static const int64_t length[] = {5, 0, 1, 140, 24};
-    enum { N = 5, ALL = 170, WIDE = 136, DEEP = 72, R = 8 };
-
-    (void)state;
-    for (int i = 0; i < 9 * 8; i++) {
-        const enum ds_kfmt f = ALL_F[i % 3], fc = ALL_F[i / 3 % 3];
-        const bool add = i / 9 & 1, odd = i / 9 & 2, two = i / 9 & 4;
-        const int64_t n = odd ? 13 : WIDE, kk = odd ? 11 : DEEP, r = odd ? 3 : R;
-        const size_t in = ds_kfmt_size(f), to = ds_kfmt_size(fc);
-        /* rows of x times weights of each group; gradients of weights from the same rows */
-        twin x = twin_of(f, ALL * kk, 1, 1.0f), w = twin_of(f, N * n * kk, 2, 1.0f),
-             xa = twin_of(f, ALL * r, 3, 1.0f), wa = twin_of(f, N * n * r, 4, 1.0f),
-             y = twin_of(fc, ALL * n, 5, 1.0f), dx = twin_of(fc, ALL * kk, 6, 1.0f),
-             dy = twin_of(f, ALL * n, 7, 1.0f), dw = twin_of(DS_KF32, N * n * kk, 8, 1.0f);
-        ds_kgroup g[3][2][N];
-        for (int s = 0; s < 2; s++)
-            for (int64_t e = 0, at = 0; e < N; at += length[e++]) {
-#define AT(b, i, size) ((char *)(b).at[s] + (size_t)(i) * (size))
-                const ds_kterm extra = {AT(xa, at * r, in), AT(wa, e * n * r, in), two ? r : 0};
-                g[0][s][e] = (ds_kgroup){AT(y, at * n, to),
-                                         {{AT(x, at * kk, in), AT(w, e * n * kk, in), kk}, extra},
-                                         length[e],
-                                         n};
-                g[1][s][e] = (ds_kgroup){AT(dx, at * kk, to),
-                                         {{AT(dy, at * n, in), AT(w, e * n * kk, in), n}, {.k = 0}},
-                                         length[e],
-                                         kk};
-                g[2][s][e] =
-                    (ds_kgroup){AT(dw, e * n * kk, 4),
-                                {{AT(dy, at * n, in), AT(x, at * kk, in), length[e]}, {.k = 0}},
-                                n,
-                                kk};
-#undef AT
-            }
-        BOTH("groups",
-             k->matmul_groups(k, &(ds_kgroups){g[0][s], N, fc, f, false, true, add, 1.0f}, &err));
-        agree(&y, 5e-5, "products of groups");
-        if (!add)
-            AGAIN("groups", y,
-                  k->matmul_groups(k, &(ds_kgroups){g[0][s], N, fc, f, false, true, add, 1.0f},
-                                   &err));
-        BOTH("groups, back",
-             k->matmul_groups(k, &(ds_kgroups){g[1][s], N, fc, f, false, false, add, 0.5f}, &err));
-        agree(&dx, 5e-5, "products of groups, back");
-        BOTH("groups, weights",
-             k->matmul_groups(k, &(ds_kgroups){g[2][s], N, DS_KF32, f, true, false, add, 0.5f},
-                              &err));
-        agree(&dw, 1e-4, "products of groups, weights");
-        twin *all[] = {&x, &w, &xa, &wa, &y, &dx, &dy, &dw};
-        for (int j = 0; j < 8; j++)
-            twin_free(all[j]);
-    }
-}
-
 /* ---- attention ---- */
 
 static void attention_of(enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *seqs)
@@ -657,32 +399,6 @@ static void losses(void **state)
         agree(&same, 1e-5, "loss alone");
         twin *all[] = {&z, &loss, &alone, &other, &grad, &same};
         for (int j = 0; j < 6; j++)
-            twin_free(all[j]);
-    }
-}
-
-static void experts(void **state)
-{
-    (void)state;
-    for (int i = 0; i < 12; i++) {
-        const enum ds_kfmt f = ALL_F[i % 3];
-        const int64_t t = 9;
-        const int32_t e = i / 3 & 1 ? 64 : 5, kk = i / 3 & 1 ? 6 : 2;
-        const bool normalise = i / 6;
-        twin z = twin_of(f, t * e, 1, 3.0f), prob = twin_new(DS_KF32, t * e),
-             w = twin_new(DS_KF32, t * kk), dw = twin_of(DS_KF32, t * kk, 2, 1.0f),
-             dz = twin_new(f, t * e);
-        int32_t idx[2][9 * 6];
-        BOTH("topk",
-             k->topk(k, prob.at[s], idx[s], w.at[s], z.at[s], f, t, e, kk, 1.5f, normalise, &err));
-        assert_memory_equal(idx[0], idx[1], (size_t)(t * kk) * sizeof **idx);
-        agree(&prob, 1e-6, "prob");
-        agree(&w, 1e-6, "weights of experts");
-        BOTH("topk_back", k->topk_back(k, dz.at[s], f, prob.at[s], idx[s], dw.at[s], t, e, kk, 1.5f,
-                                       normalise, &err));
-        agree(&dz, 1e-5, "gradient of the gate");
-        twin *all[] = {&z, &prob, &w, &dw, &dz};
-        for (int j = 0; j < 5; j++)
             twin_free(all[j]);
     }
 }
@@ -831,8 +547,8 @@ static void numbers_come_again_and_again(void **state)
     for (int r = 0; r < rounds; r++) {
         for (int i = 0; i < N; i++)
             rows[i] = (int32_t)(ds_philox(3, (uint64_t)(r / 2), (uint64_t)i) % M);
-        BOTH("gather",
-             k->gather(k, r % 2 ? out.at[s] : keep.at[s], x.at[s], DS_KF32, rows, N, 1, &err));
+        BOTH("embed",
+             k->embed(k, r % 2 ? out.at[s] : keep.at[s], x.at[s], DS_KF32, rows, N, 1, &err));
         agree(r % 2 ? &out : &keep, 0, "what numbers chose");
     }
     free(rows);
@@ -927,17 +643,14 @@ int main(void)
         cmocka_unit_test(norms),
         cmocka_unit_test(columns),
         cmocka_unit_test(rows_by_number),
-        cmocka_unit_test(dropped_rows),
         cmocka_unit_test(rotations),
         cmocka_unit_test(products),
         cmocka_unit_test(products_anywhere),
         cmocka_unit_test(projections),
-        cmocka_unit_test(groups),
         cmocka_unit_test(a_block_holds_wide_rows),
         cmocka_unit_test(attentions),
         cmocka_unit_test(attention_goes_on),
         cmocka_unit_test(losses),
-        cmocka_unit_test(experts),
         cmocka_unit_test(optimizers),
         cmocka_unit_test(images),
         cmocka_unit_test(numbers_come_again_and_again),

@@ -11,7 +11,7 @@ enum { T = 6, D = 64, V = 11, HEADS = 2 };
 /* Of one backend: what a step does, in small. */
 typedef struct step {
     ds_kernels *k;
-    void *table, *x, *y, *g, *w, *grads, *m8, *v8, *scales, *lse;
+    void *table, *x, *y, *g, *w, *grads, *m8, *v8, *scales, *lse, *chosen;
 } step;
 
 static int take(step *s, void **p, size_t n, ds_err *err)
@@ -27,9 +27,9 @@ static int prepare(step *s, ds_err *err)
     struct {
         void **p;
         size_t n;
-    } all[] = {{&s->table, V * D}, {&s->x, T * D},     {&s->y, T * D},  {&s->g, D},
-               {&s->w, D * D},     {&s->grads, D * D}, {&s->m8, D * D}, {&s->v8, D * D},
-               {&s->scales, D},    {&s->lse, T * D}};
+    } all[] = {{&s->table, V * D}, {&s->x, T * D},     {&s->y, T * D},         {&s->g, D},
+               {&s->w, D * D},     {&s->grads, D * D}, {&s->m8, D * D},        {&s->v8, D * D},
+               {&s->scales, D},    {&s->lse, T * D},   {&s->chosen, 3 * T + 3}};
     float *host = kh_fill(1, V * D);
     int rc = s->k->reserve(s->k, 1 << 18, scratch, err);
 
@@ -58,9 +58,16 @@ static int run(step *s, ds_err *err)
     const ds_kseqs seqs = {cu, 2};
     const int64_t n = D * D;
     const ds_kterm terms[2] = {{s->x, s->w, D}, {.k = 0}};
-    const ds_kgroup group = {s->y, {terms[0], terms[1]}, T, D};
-    const ds_kgroups groups = {
-        .g = &group, .n = 1, .fc = DS_KF32, .f = DS_KF32, .tb = true, .alpha = 1};
+    const ds_kchoices chosen = ds_kchoices_at(s->chosen, T, 2, 1);
+    const ds_kgroup group = {.c = s->y, .term = {terms[0], terms[1]}, .n = D};
+    const ds_kgroups groups = {.g = &group,
+                               .n = 1,
+                               .first = chosen.first,
+                               .rows = T,
+                               .fc = DS_KF32,
+                               .f = DS_KF32,
+                               .tb = true,
+                               .alpha = 1};
     ds_kernels *k = s->k;
     float out[D];
     double norm;
@@ -76,7 +83,10 @@ static int run(step *s, ds_err *err)
                         false, err)) != 0 ||
         (rc = k->linear(k, s->y, DS_KF32, terms, s->g, T, D, err)) != 0 ||
         (rc = k->linear_back(k, s->grads, s->scales, s->y, s->x, DS_KF32, T, D, D, err)) != 0 ||
+        (rc = k->topk(k, s->y, &chosen, s->lse, s->x, DS_KF32, 1, false, err)) != 0 ||
+        (rc = k->sort_choices(k, &chosen, err)) != 0 ||
         (rc = k->matmul_groups(k, &groups, err)) != 0 ||
+        (rc = k->combine(k, s->y, s->x, DS_KF32, &chosen, NULL, D, err)) != 0 ||
         (rc = k->attention(k, s->y, s->lse, s->x, s->x, s->x, DS_KF32, &heads, &seqs, err)) != 0 ||
         (rc = k->rmsnorm_back(k, s->y, s->scales, s->x, s->x, s->g, s->lse, DS_KF32, T, D, false,
                               err)) != 0 ||
@@ -199,7 +209,7 @@ static void the_hosts_memory_is_free_at_once(void **state)
         ok(k->alloc(k, &out[r], N * sizeof *got, &err), &err, "alloc");
         for (int i = 0; i < N; i++)
             rows[i] = (int32_t)(ds_philox(3, (uint64_t)r, (uint64_t)i) % V);
-        ok(k->gather(k, out[r], table, DS_KF32, rows, N, 1, &err), &err, "gather");
+        ok(k->embed(k, out[r], table, DS_KF32, rows, N, 1, &err), &err, "embed");
         memset(rows, 0, N * sizeof *rows);
     }
     for (int r = 0; r < ROUNDS; r++) {
@@ -298,7 +308,7 @@ static void what_is_sent_ahead_arrives(void **state)
         ok(k->alloc(k, &out[r], N * sizeof *got, &err), &err, "alloc");
     send(k, rows[0], sizeof rows[0]);
     for (int r = 0; r < ROUNDS; r++) {
-        ok(k->gather(k, out[r], table, DS_KF32, rows[r], N, 1, &err), &err, "gather");
+        ok(k->embed(k, out[r], table, DS_KF32, rows[r], N, 1, &err), &err, "embed");
         send(k, rows[r + 1], sizeof rows[0]);
         if (r % 3 == 0)
             send(k, rows[r / 2], sizeof rows[0] - 4);

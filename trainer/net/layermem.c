@@ -1,7 +1,5 @@
 /* layermem.c - the memory of layers in a step: what each keeps for the way back, and the one place
  * of what none keeps. */
-#include <stdlib.h>
-
 #include "net_priv.h"
 
 static const char *const NAMES[] = {"none", "attention", "mlp", "layer"};
@@ -19,24 +17,6 @@ bool ds_recompute_attention(enum ds_recompute r)
 bool ds_recompute_mlp(enum ds_recompute r)
 {
     return r == DS_AGAIN_MLP || r == DS_AGAIN_LAYER;
-}
-
-static int choices_get(choices *c, int64_t total, int32_t experts, ds_err *err)
-{
-    const size_t need = 4 * (size_t)total + (size_t)experts + 1;
-
-    if (c->room < need) {
-        int32_t *p = realloc(c->idx, need * sizeof *p);
-        if (!p)
-            return ds_fail_nomem(err);
-        c->idx = p;
-        c->room = need;
-    }
-    c->rows = c->idx + total;
-    c->slot = c->rows + total;
-    c->sorted = c->slot + total;
-    c->first = c->sorted + total;
-    return 0;
 }
 
 static int attention_get(ds_net *n, acts *a, int64_t t, ds_err *err)
@@ -64,6 +44,7 @@ static int mlp_get(ds_net *n, acts *a, const layer *l, int64_t t, ds_err *err)
 {
     const ds_modelconf *c = &n->c;
     const int64_t total = t * c->experts_used;
+    void *chosen;
 
     TRY(arena_get(n, (void **)&a->r2, (size_t)t * 4, err));
     if (l->has_dense) {
@@ -72,6 +53,8 @@ static int mlp_get(ds_net *n, acts *a, const layer *l, int64_t t, ds_err *err)
     }
     if (!l->moe)
         return 0;
+    TRY(arena_get(n, &chosen, ds_kchoices_bytes(t, c->experts, c->experts_used), err));
+    a->chosen = ds_kchoices_at(chosen, t, c->experts, c->experts_used);
     TRY(arena_get(n, (void **)&a->prob, (size_t)(t * c->experts) * 4, err));
     TRY(arena_get(n, (void **)&a->topw, (size_t)total * 4, err));
     TRY(act_get(n, &a->xgate, total, c->moe_ffn, err));
@@ -86,6 +69,7 @@ static void mlp_share(acts *a, const acts *from)
     a->up = from->up;
     a->prob = from->prob;
     a->topw = from->topw;
+    a->chosen = from->chosen;
     a->xgate = from->xgate;
     a->xup = from->xup;
     a->xout = from->xout;
@@ -94,7 +78,7 @@ static void mlp_share(acts *a, const acts *from)
 int layer_room(ds_net *n, int32_t i, int64_t t, bool keep, enum ds_recompute r, places *s,
                ds_err *err)
 {
-    layer *l = &n->layers[i];
+    const layer *l = &n->layers[i];
     acts *a = &n->acts[i], *shared = &s->mlp[l->moe];
     void *h = a->h;
 
@@ -119,8 +103,5 @@ int layer_room(ds_net *n, int32_t i, int64_t t, bool keep, enum ds_recompute r, 
             TRY(mlp_get(n, shared, l, t, err));
         mlp_share(a, shared);
     }
-    if (!l->moe)
-        return 0;
-    a->chosen = &l->chosen;
-    return choices_get(a->chosen, t * n->c.experts_used, n->c.experts, err);
+    return 0;
 }

@@ -104,9 +104,9 @@ static int drop(ds_net *n, const linear *l, void *y, const void *x, int64_t t, d
 {
     const int64_t in = l->w->cols;
 
-    return n->drop_rows ? n->k->dropout_rows(n->k, y, x, n->f, n->drop_rows, t, in, l->drop,
-                                             &n->step, l->id, err)
-                        : n->k->dropout(n->k, y, x, n->f, t, in, l->drop, &n->step, l->id, err);
+    return n->chosen ? n->k->dropout_chosen(n->k, y, x, n->f, n->chosen, n->chosen_from, t, in,
+                                            l->drop, &n->step, l->id, 0, err)
+                     : n->k->dropout(n->k, y, x, n->f, t, in, l->drop, &n->step, l->id, err);
 }
 
 /* dropout(x), or x itself where there is none. */
@@ -138,7 +138,7 @@ static int lora_down(ds_net *n, const linear *l, const void *x, bool drop, int64
 
     TRY(arena_get(n, xa, (size_t)(t * r) * ds_kfmt_size(l->la->f), err));
     if (drops_there(n, l))
-        return n->k->dropout_matmul(n->k, *xa, x, l->la->w, n->f, n->drop_rows, t, r, in, l->s,
+        return n->k->dropout_matmul(n->k, *xa, x, l->la->w, n->f, t, r, in, l->s,
                                     drop ? l->drop : 0.0f, &n->step, l->id, err);
     return n->k->matmul(n->k, *xa, l->la->f, x, n->f, false, l->la->w, l->la->f, true, t, r, in,
                         l->s, false, err);

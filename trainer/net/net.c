@@ -180,12 +180,11 @@ void ds_net_free(ds_net *n)
         return;
     if (n->layers)
         dora_fini(n);
-    for (int32_t i = 0; n->layers && i < n->c.layers; i++) {
+    for (int32_t i = 0; n->layers && i < n->c.layers; i++)
         free(n->layers[i].experts);
-        free(n->layers[i].chosen.idx);
-    }
     ds_params_fini(&n->params);
     arena_fini(n);
+    free(n->first);
     free(n->groups);
     if (n->cs)
         n->k->free(n->k, n->cs);

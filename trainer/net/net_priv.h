@@ -17,15 +17,6 @@ typedef struct linear {
     bool target; /* is to have an adapter */
 } linear;
 
-/* Which experts the tokens of a layer go to. Host memory: the products are sized by it. */
-typedef struct choices {
-    int32_t *idx;         /* [T,k]; one allocation with all that follows */
-    int32_t *rows, *slot; /* of T*k places sorted by (expert, token): token, and place in [T,k] */
-    int32_t *sorted;      /* of a place in [T,k]: where it was sorted to */
-    int32_t *first;       /* E + 1 */
-    size_t room;          /* elements at idx */
-} choices;
-
 typedef struct layer {
     ds_param *norm1, *norm2;
     linear q, k, v, o;
@@ -37,7 +28,6 @@ typedef struct layer {
     bool moe, has_dense;
     ds_param *router;
     linear *experts; /* 3 an expert: gate, up, down */
-    choices chosen;  /* of the pass under way */
 } layer;
 
 /* What a layer keeps for its backward pass. */
@@ -54,7 +44,7 @@ typedef struct acts {
     /* experts */
     float *prob, *topw;
     void *xgate, *xup, *xout; /* of the sorted rows */
-    choices *chosen;          /* the layer's */
+    ds_kchoices chosen;
 } acts;
 
 /* What is not kept lies in one place for all layers; experts need another than a dense layer. */
@@ -99,13 +89,15 @@ struct ds_net {
     arena mem;
     uint32_t modules;
     const ds_netbatch *b;
-    ds_kstep step;            /* b's */
-    void *x;                  /* of a pass, t x hidden: what a half of a layer works on, normed */
-    bool dora;                /* some projection has a magnitude */
-    bool dropout;             /* on while training */
-    ds_kvcache *cache;        /* while a text goes on */
-    const int32_t *drop_rows; /* while experts work: the token of each row */
-    ds_kgroup *groups;        /* room for a product of each projection of all experts */
+    ds_kstep step;             /* b's */
+    void *x;                   /* of a pass, t x hidden: what a half of a layer works on, normed */
+    bool dora;                 /* some projection has a magnitude */
+    bool dropout;              /* on while training */
+    ds_kvcache *cache;         /* while a text goes on */
+    const ds_kchoices *chosen; /* while experts work one by one: whose rows these are, */
+    int64_t chosen_from;       /* from this one of the sorted ones on */
+    int32_t *first;            /* of the chosen ones; room for it */
+    ds_kgroup *groups;         /* room for a product of each projection of all experts */
 };
 
 int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err);
@@ -174,6 +166,8 @@ int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const 
 int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
              const void *x, int64_t t, const void *gate, const void *up, void *dx, bool accumulate,
              ds_err *err);
+/* Do a layer's experts work one by one, so that the host must know their rows? */
+bool moe_apart(const ds_net *n, const layer *l);
 /* out (+)= the experts' part; NULL: only what the way back needs. */
 int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out, ds_err *err);
 /* dx += theirs and the gate's. */

@@ -14,7 +14,7 @@ void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
     n->b = b;
     n->step = (ds_kstep){.seed = b->seed, .step = b->step, .first = b->first_token};
     n->dropout = dropout;
-    n->drop_rows = NULL;
+    n->chosen = NULL;
     arena_back(n, 0, 0);
     n->k->release(n->k, NULL);
 }
@@ -301,18 +301,23 @@ static void numbers_of(ds_kpiece p[NUMBERS], const ds_netbatch *b, const int32_t
     p[STEP] = (ds_kpiece){step, sizeof *step};
 }
 
-/* A step is the same work whatever its batch holds, unless experts are chosen, which the host does,
- * or there are virtual tokens, which are embedded one by one. */
+/* A step is the same work whatever its batch holds, unless experts work one by one, each on as many
+ * rows as chose it, or there are virtual tokens, which are embedded one by one. */
+static bool step_varies(const ds_net *n)
+{
+    for (int32_t i = 0; i < n->c.layers; i++)
+        if (moe_apart(n, &n->layers[i]))
+            return true;
+    return n->prompt;
+}
+
 static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum ds_recompute r)
 {
     const uint32_t how = (uint32_t)r << 4 | (uint32_t)(b->first_token % 4) << 2 |
                          (uint32_t)n->k->unlisted << 1 | (uint32_t)grads;
 
-    return (ds_kwork){.of = &n->params,
-                      .t = b->t,
-                      .seqs = b->seqs.n,
-                      .how = how,
-                      .varies = n->prompt || n->c.experts > 0};
+    return (ds_kwork){
+        .of = &n->params, .t = b->t, .seqs = b->seqs.n, .how = how, .varies = step_varies(n)};
 }
 
 /* What the next batch will ask for, but for the numbers of its step. Ids of virtual tokens become
@@ -376,7 +381,7 @@ int ds_net_logits(ds_net *n, const ds_netbatch *b, const int32_t *tokens, int64_
     rc = rc ? rc : act_get(n, &y, count, d, err);
     rc = rc ? rc : arena_get(n, &r, (size_t)count * 4, err);
     rc = rc ? rc : arena_get(n, &logits, (size_t)(count * n->c.vocab) * 4, err);
-    rc = rc ? rc : n->k->gather(n->k, x, last, n->f, tokens, count, d, err);
+    rc = rc ? rc : n->k->embed(n->k, x, last, n->f, tokens, count, d, err);
     rc = rc ? rc : n->k->rmsnorm(n->k, y, r, x, n->norm->w, n->f, count, d, n->c.eps, err);
     rc = rc ? rc
             : n->k->matmul(n->k, logits, DS_KF32, y, n->f, false, n->head->w, n->f, true, count,

@@ -76,6 +76,7 @@ void device_fill(void *dst, int value, size_t bytes);
 #define __forceinline__ inline
 #define __restrict__ __restrict
 #define __launch_bounds__(...)
+#define __grid_constant__
 /* Blocks run one after the other, so one copy of a block's static shared memory will do. */
 #define __shared__ static
 #define DYNAMIC_SHARED(name) unsigned char *const name = emu::dynamic
