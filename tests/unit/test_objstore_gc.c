@@ -278,15 +278,14 @@ static void renewing_makes_no_rings(void **state)
     (void)state;
     enum { EVERY = 70, ALL = 12 * EVERY };
     for (int threads = 1; threads <= 2; threads++) {
-        char path[512], name[16];
+        char path[512];
         ds_sha ids[ALL];
         ds_buf b = {0};
         ds_objgc *gc = NULL;
         ds_objtx *tx = NULL;
         ds_gcstats st;
         uint64_t stored;
-        snprintf(name, sizeof name, "rings-%d", threads);
-        ds_objstore *s = obj_store(name, path);
+        ds_objstore *s = obj_store(threads == 1 ? "rings" : "rings of two", path);
         for (unsigned i = 0; i < ALL; i++) {
             if (i % EVERY < 2) { /* may be built on all before */
                 OK(tx ? ds_objtx_finish(tx, NULL, err) : 0);
