@@ -67,4 +67,28 @@ static inline int close_both(void **state)
     return real ? 0 : ds_emu_left();
 }
 
+/* Runs all of something as often as it makes calls, one of which fails each time: it is told of,
+ * and nothing is left behind. *before: calls that were made before the backend was closed. */
+static inline void fail_each_call(int (*whole)(long *before, ds_err *err), long least)
+{
+    long failed = 0, before;
+    bool over = false;
+
+    for (long at = 1; !over; at++) {
+        ds_err err = {0};
+        ds_emu_fail(at);
+        const int rc = whole(&before, &err);
+        over = ds_emu_calls() < at;
+        if (rc == 0 && !over && at <= before)
+            fail_msg("call %ld failed, and nobody heard of it", at);
+        if (rc != 0 && (!err.msg[0] || !strstr(err.msg, "cuda")))
+            fail_msg("call %ld: '%s'", at, err.msg);
+        if (ds_emu_left())
+            fail_msg("call %ld failed, and something was left behind", at);
+        failed += rc != 0;
+    }
+    ds_emu_fail(0);
+    assert_true(failed > least);
+}
+
 #endif

@@ -521,25 +521,8 @@ static int whole(long *before, ds_err *err)
 
 static void every_call_may_fail(void **state)
 {
-    long failed = 0, before;
-    bool over = false;
-
     (void)state;
-    for (long at = 1; !over; at++) {
-        ds_err err = {0};
-        ds_emu_fail(at);
-        const int rc = whole(&before, &err);
-        over = ds_emu_calls() < at;
-        if (rc == 0 && !over && at <= before)
-            fail_msg("call %ld failed, and nobody heard of it", at);
-        if (rc != 0 && (!err.msg[0] || !strstr(err.msg, "cuda")))
-            fail_msg("call %ld: '%s'", at, err.msg);
-        if (ds_emu_left())
-            fail_msg("call %ld failed, and something was left behind", at);
-        failed += rc != 0;
-    }
-    ds_emu_fail(0);
-    assert_true(failed > 60);
+    fail_each_call(whole, 60);
 }
 
 int main(void)

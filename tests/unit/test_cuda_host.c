@@ -99,7 +99,6 @@ static int run(step *s, ds_err *err)
     return k->sync(k, err);
 }
 
-/* *before: calls that were made before the backend was closed. */
 static int whole(long *before, ds_err *err)
 {
     step s = {0};
@@ -118,26 +117,8 @@ static int whole(long *before, ds_err *err)
 
 static void every_call_may_fail(void **state)
 {
-    long at = 1, before, failed = 0;
-
     (void)state;
-    for (;; at++) {
-        ds_err err = {0};
-        ds_emu_fail(at);
-        const int rc = whole(&before, &err);
-        const bool over = ds_emu_calls() < at;
-        if (rc == 0 && !over && at <= before)
-            fail_msg("call %ld failed, and nobody heard of it", at);
-        if (rc != 0 && (!err.msg[0] || !strstr(err.msg, "cuda")))
-            fail_msg("call %ld: '%s'", at, err.msg);
-        if (ds_emu_left())
-            fail_msg("call %ld failed, and something was left behind", at);
-        failed += rc != 0;
-        if (over)
-            break;
-    }
-    ds_emu_fail(0);
-    assert_true(failed > 60);
+    fail_each_call(whole, 60);
 }
 
 /* ---- threads ---- */
