@@ -290,7 +290,7 @@ static int keep_extra(ds_modelconf *c, json_t *o, ds_err *err)
     return 0;
 }
 
-static int parse_conf(ds_modelconf *c, const void *json, size_t len, const char *what, ds_err *err)
+int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char *what, ds_err *err)
 {
     json_t *o = NULL;
     int rc = ds_json_parse(&o, json, len, what, err);
@@ -353,7 +353,7 @@ int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err)
     memset(c, 0, sizeof *c);
     TRY(ds_path_join(path, dir, "config.json", err));
     rc = ds_read_file(&b, path, 16u << 20, err);
-    rc = rc ? rc : parse_conf(c, b.data, b.len, path, err);
+    rc = rc ? rc : ds_modelconf_parse(c, b.data, b.len, path, err);
     ds_buf_fini(&b);
     return rc;
 }

@@ -45,6 +45,8 @@ typedef struct ds_modelconf {
 void ds_modelconf_fini(ds_modelconf *c);
 bool ds_modelconf_ends(const ds_modelconf *c, int32_t id);            /* does a text end with it? */
 int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err); /* DIR/config.json */
+int ds_modelconf_parse(ds_modelconf *c, const void *json, size_t len, const char *what,
+                       ds_err *err);
 int ds_modelconf_dump(ds_buf *out, const ds_modelconf *c,
                       ds_err *err); /* a config.json that transformers reads */
 int ds_modelconf_check(const ds_modelconf *c, ds_err *err);
