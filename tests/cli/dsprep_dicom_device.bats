@@ -45,7 +45,7 @@ both() { # KIND OPTION...: with a device and without, the same stream
 @test "dicom device: values come from it, and an object that it has no room for fails by name" {
     setup_device
     [ -z "${DS_TEST_DEVICE:-}" ] || skip "of the emulated device"
-    DS_EMU_MEMORY=$(((64 << 20) + (32 << 20))) exits 3 dsprep dicom --json --key-file key --values window --device cuda -o out one
+    DS_EMU_MEMORY=$(((64 << 20) + (36 << 20))) exits 3 dsprep dicom --json --key-file key --values window --device cuda -o out one
     [[ "$output" == *'"device":1'* ]] || { echo "$output" && return 1; }
     DS_EMU_MEMORY=1000 exits 1 dsprep dicom --key-file key --values window --device cuda -o out one
     [[ "$output" == *"MB are not there"* ]]
