@@ -83,8 +83,8 @@ def statistics(path):
         for t in ("utf8", "json", "i64"):
             seed("colstat", "%s-%d" % (t, i), TYPES.index(t), row)
     # One row, whose value is empty; a length that was there no times.
-    seed("colstat", "empty", TYPES.index("utf8"), bytes([1, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0]))
-    seed("colstat", "no-times", TYPES.index("utf8"), bytes([1, 1, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
+    seed("colstat", "empty", TYPES.index("utf8"), bytes([2, 1, 0, 0, 0, 0, 1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 1, 0, 0]))
+    seed("colstat", "no-times", TYPES.index("utf8"), bytes([2, 1, 0, 0, 0, 2, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]))
 
 
 # ---- what servers say ----
