@@ -337,10 +337,18 @@ static void close_two(job j[2])
     assert_int_equal(ds_emu_left(), 0);
 }
 
+static void expect_worked(const job *j, int64_t captured, int64_t launched)
+{
+    int64_t c, l;
+
+    j->k->worked(j->k, &c, &l);
+    assert_int_equal(c, captured);
+    assert_int_equal(l, launched);
+}
+
 /* More shapes than are kept, in turns; later only one, and another takes a place that is stale. */
 static void as_many_are_kept_as_have_room(void **state)
 {
-    int64_t captured, launched;
     ds_err err = {0};
     job j[2];
 
@@ -351,24 +359,18 @@ static void as_many_are_kept_as_have_room(void **state)
             for (int i = 0; i < 2; i++)
                 ok(work(&j[i], t, turn * MOST + (uint64_t)t, &err), &err, "work");
     same_results(&j[0], &j[1], "many shapes");
-    j[0].k->worked(j[0].k, &captured, &launched);
-    assert_int_equal(captured, 8);
-    assert_int_equal(launched, 3 * 8);
+    expect_worked(&j[0], 8, 3 * 8);
     for (uint64_t turn = 100; turn < 180; turn++)
         for (int i = 0; i < 2; i++)
             ok(work(&j[i], turn < 170 ? 2 : MOST, turn, &err), &err, "work");
     same_results(&j[0], &j[1], "one shape, then another");
-    j[0].k->worked(j[0].k, &captured, &launched);
-    assert_int_equal(captured, 9);
-    assert_int_equal(launched, 3 * 8 + 80);
-    j[1].k->worked(j[1].k, &captured, &launched);
-    assert_int_equal(captured + launched, 0);
+    expect_worked(&j[0], 9, 3 * 8 + 80);
+    expect_worked(&j[1], 0, 0);
     close_two(j);
 }
 
 static void sequences_lie_in_buckets(void **state)
 {
-    int64_t captured, launched;
     ds_err err = {0};
     job j[2];
 
@@ -379,16 +381,13 @@ static void sequences_lie_in_buckets(void **state)
             for (int i = 0; i < 2; i++)
                 ok(work_of(&j[i], MOST, n, turn * MOST + (uint64_t)n, &err), &err, "work");
     same_results(&j[0], &j[1], "sequences");
-    j[0].k->worked(j[0].k, &captured, &launched);
-    assert_int_equal(captured, 5); /* of up to 1, 2, 4, 8 and 16 */
-    assert_int_equal(launched, 4 * MOST - 5);
+    expect_worked(&j[0], 5, 4 * MOST - 5); /* of up to 1, 2, 4, 8 and 16 */
     close_two(j);
 }
 
 /* What a buffer's owner takes back is not launched again. */
 static void what_is_forgotten_is_captured_anew(void **state)
 {
-    int64_t captured, launched;
     ds_err err = {0};
     job j[2];
 
@@ -407,9 +406,7 @@ static void what_is_forgotten_is_captured_anew(void **state)
             ok(work(&j[i], 6, turn, &err), &err, "work");
         }
     same_results(&j[0], &j[1], "forgotten");
-    j[0].k->worked(j[0].k, &captured, &launched);
-    assert_int_equal(captured, 2);
-    assert_int_equal(launched, 4 + 3);
+    expect_worked(&j[0], 2, 4 + 3);
     close_two(j);
 }
 
