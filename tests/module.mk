@@ -44,7 +44,15 @@ $(B)/bench/%: $(B)/obj/tests/bench/%.o $(BENCH_LIBS) $(B)/stamp/tests.objs
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< -Wl,--start-group $(BENCH_LIBS) -Wl,--end-group $(call pkglibs,$(sort $(call pkgs_of,tokenizer converters common) libopenjp2)) -lm
 
--include $(BENCH_SRCS:%.c=$(B)/obj/%.d)
+# Of a backend's kernels: the plugin is loaded, and nothing else lies beside the program.
+KERNBENCH_OBJS := $(call objs_of,$(sort $(wildcard tests/gpu/*.c)))
+$(B)/bench/bench_kernels: $(KERNBENCH_OBJS) $(call libs_of,kernels common) $(B)/stamp/tests.objs
+	$(call say,LD,$(@F))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(KERNBENCH_OBJS) -Wl,--start-group $(call libs_of,kernels common) -Wl,--end-group \
+	    $(call pkglibs,$(call pkgs_of,kernels common)) -lm
+
+-include $(BENCH_SRCS:%.c=$(B)/obj/%.d) $(KERNBENCH_OBJS:%.o=%.d)
 -include $(UNIT_SRCS:%.c=$(B)/obj/%.d) $(UNIT_HELP:%.o=%.d) $(FUZZ_SRCS:%.c=$(B)/obj/%.d)
 .SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS)) $(UNIT_HELP) $(FUZZ_MAIN)
 
@@ -53,12 +61,12 @@ check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(B)/tests/test_cuda_choices 
 	@bash tests/gpu/check.sh $(B)
 
 # BASE: a model's folder, DATA: a stream with its tokens; without them both are made.
-bench-gpu: all $(CUDA_PLUGIN)
+bench-gpu: all $(CUDA_PLUGIN) $(B)/bench/bench_kernels
 	@bash tests/gpu/bench.sh $(B) $(if $(BASE),'$(BASE)' '$(DATA)')
 
 .PHONY: check-gpu bench-gpu test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
         fuzz-replay tsan fuzz bench
-test-programs: $(UNIT_BINS) $(CUDA_EMU_SO)
+test-programs: $(UNIT_BINS) $(CUDA_EMU_SO) $(B)/bench/bench_kernels
 fuzz-programs: $(FUZZ_BINS)
 
 RUN = bash tests/run.sh -j $(J) -t '$(T)'

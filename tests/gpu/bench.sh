@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
-# bench.sh BUILD [BASE DATA] - training on a GPU beside transformers and peft, where a python has them (DS_BENCH_PYTHON, python3).
+# bench.sh BUILD [BASE DATA] - single kernels on a GPU beside torch's, then training beside transformers and peft, where a python has
+# them (DS_BENCH_PYTHON, python3).
 #
 # BASE: a model's folder, DATA: a stream with its tokens. Without them a model of Qwen2-1.5B's shape with random weights is made, which
-# needs that python too; where it is missing, the largest that dstrain init makes. Results stay in BUILD/bench-gpu.txt as they come.
+# needs that python too; where it is missing, the largest that dstrain init makes. Results stay in BUILD/bench-gpu.txt as they come, of
+# kernels in BUILD/bench-kernels.jsonl and BUILD/bench-peers.jsonl too.
 # DS_BENCH_ROW: tokens of a row (4096); DS_BENCH_BATCH: rows (4).
 set -u -o pipefail
 B=$(cd "$1" && pwd) base=${2:-} data=${3:-}
@@ -32,6 +34,11 @@ EOF
     dstrain init --preset 100m --dtype bf16 -t "$work/tok.json" -o "$work/base"
 }
 
+bench_kernels() {
+    "$B/bench/bench_kernels" cuda >"$B/bench-kernels.jsonl"
+    "$python" "$ROOT/tests/gpu/kernelpeers.py" "$B/bench-kernels.jsonl" "$B/bench-peers.jsonl" || cat "$B/bench-kernels.jsonl"
+}
+
 command -v "$python" >/dev/null || { echo "bench-gpu: $python is not there (DS_BENCH_PYTHON names another): it runs both sides" >&2; exit 1; }
 [ -e "$DS_CUDA_PLUGIN" ] || { echo "bench-gpu: no plugin was built: is nvcc there?" >&2; exit 1; }
 if [ -z "$base" ]; then
@@ -45,6 +52,7 @@ row=${DS_BENCH_ROW:-$((context < 4096 ? context : 4096))}
 {
     echo "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
     ! command -v nvidia-smi >/dev/null || timeout 30 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
+    bench_kernels
     timeout -k 10 540 "$python" "$ROOT/tests/bench/train.py" --device cuda --peer-time 120 --batch "${DS_BENCH_BATCH:-4}" \
         --seq-len "$row" "$base" "$data"
 } 2>&1 | tee "$B/bench-gpu.txt"
