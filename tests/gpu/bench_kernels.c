@@ -18,7 +18,7 @@
 #include "plugin.h"
 
 #define RUNS 5
-#define SECONDS 0.015 /* of a run */
+#define SECONDS 0.01 /* of a run */
 #define WARM 3
 #define RANDOM ((size_t)64 << 20)
 
@@ -133,7 +133,7 @@ static void bench_one(bench *b, const ds_kernkind *kind, const char *format, ...
         fprintf(stderr, "bench_kernels: %s %s: %s\n", kind->name, j.shape, err.msg);
         b->failed++;
     } else {
-        printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"us\":%.2f,\"gbs\":%.1f,\"tflops\":%.2f}\n",
+        printf("{\"kernel\":\"%s\",\"shape\":\"%s\",\"us\":%.6g,\"gbs\":%.4g,\"tflops\":%.4g}\n",
                kind->name, j.shape, seconds * 1e6, j.bytes / seconds * 1e-9,
                j.flops / seconds * 1e-12);
         fflush(stdout);

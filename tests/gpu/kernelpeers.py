@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-RUNS, SECONDS, WARM = 5, 0.015, 3
+RUNS, SECONDS, WARM = 5, 0.01, 3
 PRODUCTS = ("matmul", "matmul2", "linear", "linear_back", "dropout_matmul")
 BACKENDS = {"cudnn": SDPBackend.CUDNN_ATTENTION, "flash": SDPBackend.FLASH_ATTENTION}
 
