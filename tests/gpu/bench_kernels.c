@@ -5,7 +5,8 @@
  * DEVICE is cuda or as dstrain takes it, KERNEL a name of kernels.h; none: all. Prints a line of
  * JSON for each kernel and shape: time of a call, bytes it has to move (what it reads once, what it
  * writes once) a second, FLOPs a second. Calls follow one another without waiting; of five such
- * runs the median counts. Operands are random numbers in bf16, larger than a device's cache.
+ * runs the median counts. Operands are random numbers in bf16; what is larger than the device's
+ * cache comes from memory.
  * --small: small shapes, each called once, for the CPU and for the emulated device.
  */
 #include <stdarg.h>
@@ -38,20 +39,21 @@ typedef struct sizes {
 } sizes;
 
 /* Llama 3 8B and Qwen2 7B; DeepSeek V2 Lite. */
-static const sizes REAL = {{{4096, 14336, 32, 8, 128, false}, {3584, 18944, 28, 4, 128, true}},
-                           16384,
-                           4096,
-                           128256,
-                           64 << 20,
-                           {2048, 1408, 64, 6},
-                           (size_t)3 << 30};
-static const sizes SMALL = {{{64, 128, 4, 2, 16, false}, {32, 96, 4, 1, 16, true}},
-                            64,
-                            32,
-                            256,
-                            1 << 14,
-                            {32, 48, 8, 2},
-                            (size_t)4 << 20};
+static const sizes REAL = {
+    .model = {{4096, 14336, 32, 8, 128, false}, {3584, 18944, 28, 4, 128, true}},
+    .t = 16384,
+    .l = 4096,
+    .vocab = 128256,
+    .params = 64 << 20,
+    .moe = {2048, 1408, 64, 6},
+    .room = (size_t)3 << 30};
+static const sizes SMALL = {.model = {{64, 128, 4, 2, 16, false}, {32, 96, 4, 1, 16, true}},
+                            .t = 64,
+                            .l = 32,
+                            .vocab = 256,
+                            .params = 1 << 14,
+                            .moe = {32, 48, 8, 2},
+                            .room = (size_t)4 << 20};
 
 typedef struct bench {
     ds_kernels *k;
@@ -210,8 +212,9 @@ static void bench_head(bench *b, const model *m)
 {
     const long long d = L(m->d), v = L(b->s.vocab), t = L(b->small ? 64 : b->k->logits / v);
 
-    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb", t, v, d);
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb f32", t, v, d);
     bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld", t, d, v);
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld ta acc f32", v, d, t);
     bench_one(b, &ds_kern_xent, "t%lld v%lld", t, v);
     bench_one(b, &ds_kern_embed, "t%lld d%lld v%lld", L(b->s.t), d, v);
     bench_one(b, &ds_kern_embed_back, "t%lld d%lld v%lld", L(b->s.t), d, v);
@@ -270,6 +273,8 @@ static void bench_experts(bench *b)
     const long long t = L(b->s.t), d = L(b->s.moe.d), ff = L(b->s.moe.ff), e = L(b->s.moe.e),
                     c = L(b->s.moe.c), r = t * c;
 
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb f32", t, e, d);
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld acc a32", t, d, e);
     bench_one(b, &ds_kern_topk, "t%lld e%lld c%lld", t, e, c);
     bench_one(b, &ds_kern_sort, "t%lld e%lld c%lld", t, e, c);
     bench_one(b, &ds_kern_topk_back, "t%lld e%lld c%lld", t, e, c);
@@ -280,6 +285,17 @@ static void bench_experts(bench *b)
     bench_one(b, &ds_kern_groups, "r%lld e%lld n%lld k%lld", r, e, d, ff);
     bench_one(b, &ds_kern_groups, "r%lld e%lld n%lld k%lld", r, e, ff, d);
     bench_one(b, &ds_kern_groups_ta, "r%lld e%lld m%lld n%lld ta acc f32", r, e, ff, d);
+}
+
+static void bench_optimizer(bench *b)
+{
+    const long long n = L(b->s.params), blocks = n / DS_BLOCK8;
+
+    bench_one(b, &ds_kern_norm2, "n%lld", n);
+    bench_one(b, &ds_kern_adamw, "n%lld", n);
+    bench_one(b, &ds_kern_adamw_alone, "n%lld alone", n);
+    bench_one(b, &ds_kern_adamw8, "n%lld b%lld", n, blocks);
+    bench_one(b, &ds_kern_adamw8_alone, "n%lld b%lld alone", n, blocks);
 }
 
 static void bench_all(bench *b)
@@ -293,9 +309,7 @@ static void bench_all(bench *b)
     bench_head(b, &b->s.model[0]);
     bench_attention(b);
     bench_experts(b);
-    bench_one(b, &ds_kern_norm2, "n%lld", L(b->s.params));
-    bench_one(b, &ds_kern_adamw, "n%lld", L(b->s.params));
-    bench_one(b, &ds_kern_adamw8, "n%lld b%lld", L(b->s.params), L(b->s.params / DS_BLOCK8));
+    bench_optimizer(b);
 }
 
 /* ---- memory ---- */

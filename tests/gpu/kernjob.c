@@ -70,41 +70,46 @@ int ds_job_take(ds_kernjob *j, void **p, size_t bytes, ds_err *err)
     return take(p, j->room->work, &j->used[1], j->room->bytes, bytes, err);
 }
 
-static size_t width_of(const ds_kernjob *j, const char **at)
+/* Bytes of a number of the format at *at. */
+static double width_of(const ds_kernjob *j, const char **at)
 {
     const char f = **at;
+    const bool wide =
+        f == 'F' || (f == 'C' && ds_job_says(j, "f32")) || (f == 'A' && ds_job_says(j, "a32"));
 
-    *at += f == 'F' || f == 'B' || f == 'C';
-    return f == 'B' ? 1 : f == 'F' || (f == 'C' && ds_job_says(j, "f32")) ? 4 : 2;
+    *at += f >= 'A' && f <= 'Z';
+    return f == 'B' ? 1 : wide ? 4 : 2;
+}
+
+/* What is changed in place begins as random numbers. */
+static int copy_random(const ds_kernjob *j, void *to, size_t bytes, ds_err *err)
+{
+    const int64_t row = 128, rows = (int64_t)(ds_device_room(bytes) / 256);
+
+    return j->k->copy_cols(j->k, to, row, j->room->random, row, DS_KBF16, rows, row, false, err);
 }
 
 /* Reads one operand at *at, and leaves it behind. */
 static int place(ds_kernjob *j, int i, const char **at, ds_err *err)
 {
-    const char role = **at;
-    *at += role == '=' || role == '+';
-    const double width = (double)width_of(j, at), moved = product(j, at) * width;
+    const char role = **at == '=' || **at == '+' || **at == '~' ? *(*at)++ : ' ';
+    const double width = width_of(j, at), moved = product(j, at) * width;
+    const bool read = role != '=' || (i == 0 && ds_job_says(j, "acc"));
     double held = moved;
-    int rc = 0;
 
     if (**at == ':') {
         ++*at;
         held = product(j, at) * width;
     }
     *at += **at == ' ';
-    const bool written = role == '=' || role == '+';
-    const bool read = role != '=' || (i == 0 && ds_job_says(j, "acc"));
-    j->bytes += moved * (written + read);
-    if (held == 0)
-        return 0;
+    j->bytes += moved * (read + (role == '=' || role == '+'));
     const size_t bytes = (size_t)held;
-    rc = written ? ds_job_take(j, &j->p[i], bytes, err)
-                 : take(&j->p[i], j->room->random, &j->used[0], j->room->bytes, bytes, err);
-    /* What is changed in place begins as random numbers: rows of 256 bytes of them. */
-    if (!rc && written && read)
-        rc = j->k->copy_cols(j->k, j->p[i], 128, j->room->random, 128, DS_KBF16,
-                             (int64_t)(ds_device_room(bytes) / 256), 128, false, err);
-    return rc;
+    if (bytes == 0)
+        return 0;
+    if (role == ' ')
+        return take(&j->p[i], j->room->random, &j->used[0], j->room->bytes, bytes, err);
+    const int rc = ds_job_take(j, &j->p[i], bytes, err);
+    return rc || !read ? rc : copy_random(j, j->p[i], bytes, err);
 }
 
 static int host_numbers(ds_kernjob *j, ds_err *err)

@@ -13,10 +13,10 @@
 
 typedef struct ds_kernjob ds_kernjob;
 
-/* `operands`: words, each a matrix: '=' written, '+' read and written, else read; 'F' f32, 'B'
- * bytes, 'C' f32 where the shape says so and bf16 elsewhere, else bf16; then its dimensions. "a:b"
- * is the part a of a matrix of b. The first is read too where the shape says "acc". `flops`: a sum
- * of products, as "2mnk 2mnr". */
+/* `operands`: words, each a matrix: '=' written, '+' read and written, '~' read and spoilt, else
+ * read; 'F' f32, 'B' bytes, 'C' f32 where the shape says "f32", 'A' where it says "a32", else bf16;
+ * then its dimensions. "a:b" is the part a of a matrix of b. The first is read too where the shape
+ * says "acc". `flops`: a sum of products, as "2mnk 2mnr". */
 typedef struct ds_kernkind {
     const char *name, *operands, *flops;
     int (*ready)(ds_kernjob *j, ds_err *err); /* what more it needs; NULL: nothing */
@@ -52,7 +52,7 @@ extern const ds_kernkind ds_kern_matmul, ds_kern_matmul2, ds_kern_linear, ds_ker
     ds_kern_dropout, ds_kern_copy_cols, ds_kern_row_dot, ds_kern_scale_cols, ds_kern_col_dot,
     ds_kern_row_norm, ds_kern_attention, ds_kern_attention_back, ds_kern_xent, ds_kern_topk,
     ds_kern_sort, ds_kern_topk_back, ds_kern_dispatch, ds_kern_combine, ds_kern_norm2,
-    ds_kern_adamw, ds_kern_adamw8;
+    ds_kern_adamw, ds_kern_adamw8, ds_kern_adamw_alone, ds_kern_adamw8_alone;
 
 static inline int64_t ds_job_dim(const ds_kernjob *j, char letter)
 {

@@ -18,10 +18,10 @@ static enum ds_kfmt result(const ds_kernjob *j)
 
 static int matmul(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->matmul(j->k, j->p[0], result(j), j->p[1], F, SAYS("ta"), j->p[2], F, SAYS("tb"),
-                        D('m'), D('n'), D('k'), 1, SAYS("acc"), err);
+    return j->k->matmul(j->k, j->p[0], result(j), j->p[1], SAYS("a32") ? DS_KF32 : F, SAYS("ta"),
+                        j->p[2], F, SAYS("tb"), D('m'), D('n'), D('k'), 1, SAYS("acc"), err);
 }
-const ds_kernkind ds_kern_matmul = {"matmul", "=Cmn mk kn", "2mnk", NULL, matmul};
+const ds_kernkind ds_kern_matmul = {"matmul", "=Cmn Amk kn", "2mnk", NULL, matmul};
 
 static int matmul2(const ds_kernjob *j, ds_err *err)
 {
@@ -217,16 +217,16 @@ const ds_kernkind ds_kern_attention_back = {"attention_back",
 
 static int xent(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->softmax_xent(j->k, j->p[0], F, j->p[1], j->p[0], F, j->ids, j->ones, D('t'),
+    return j->k->softmax_xent(j->k, j->p[0], F, j->p[1], j->p[2], DS_KF32, j->ids, j->ones, D('t'),
                               D('v'), &STEP, err);
 }
-const ds_kernkind ds_kern_xent = {"softmax_xent", "+tv =Ft", "", NULL, xent};
+const ds_kernkind ds_kern_xent = {"softmax_xent", "=tv =Ft ~Ftv", "", NULL, xent};
 
 /* ---- mixture of experts: c of e experts for each of t tokens, r = t * c ---- */
 
 static int choose(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->topk(j->k, j->p[0], &j->choices, j->p[1], j->p[2], F, 1, false, err);
+    return j->k->topk(j->k, j->p[0], &j->choices, j->p[1], j->p[2], DS_KF32, 1, false, err);
 }
 static int sort(const ds_kernjob *j, ds_err *err)
 {
@@ -250,17 +250,17 @@ static int choices_made(ds_kernjob *j, ds_err *err)
 
     rc = rc ? rc : ds_job_take(j, &prob, (size_t)(D('t') * D('e')) * sizeof(float), err);
     rc = rc ? rc : ds_job_take(j, &w, (size_t)(D('t') * D('c')) * sizeof(float), err);
-    rc = rc ? rc : j->k->topk(j->k, prob, &j->choices, w, j->room->random, F, 1, false, err);
+    rc = rc ? rc : j->k->topk(j->k, prob, &j->choices, w, j->room->random, DS_KF32, 1, false, err);
     return rc ? rc : sort(j, err);
 }
-const ds_kernkind ds_kern_topk = {"topk", "=Fte =Ftc te", "", choices_at, choose};
+const ds_kernkind ds_kern_topk = {"topk", "=Fte =Ftc Fte", "", choices_at, choose};
 const ds_kernkind ds_kern_sort = {"sort_choices", "", "", choices_made, sort};
 
 static int topk_back(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->topk_back(j->k, j->p[0], F, j->p[1], &j->choices, j->p[2], 1, false, err);
+    return j->k->topk_back(j->k, j->p[0], DS_KF32, j->p[1], &j->choices, j->p[2], 1, false, err);
 }
-const ds_kernkind ds_kern_topk_back = {"topk_back", "=te Fte Ftc", "", choices_made, topk_back};
+const ds_kernkind ds_kern_topk_back = {"topk_back", "=Fte Fte Ftc", "", choices_made, topk_back};
 
 static int dispatch(const ds_kernjob *j, ds_err *err)
 {
@@ -335,38 +335,56 @@ static int norm2(const ds_kernjob *j, ds_err *err)
 }
 const ds_kernkind ds_kern_norm2 = {"norm2", "Fn", "", NULL, norm2};
 
-static const ds_kadamw ADAM = {.lr = 1e-5f,
-                               .beta1 = 0.9f,
-                               .beta2 = 0.999f,
-                               .eps = 1e-8f,
-                               .corr1 = 0.1f,
-                               .corr2 = 0.001f,
-                               .gscale = 1};
+/* Without a master, weights are rounded by chance. */
+static ds_kadamw adam(const ds_kernjob *j)
+{
+    return (ds_kadamw){.lr = 1e-5f,
+                       .beta1 = 0.9f,
+                       .beta2 = 0.999f,
+                       .eps = 1e-8f,
+                       .corr1 = 0.1f,
+                       .corr2 = 0.001f,
+                       .gscale = 1,
+                       .stochastic = !j->p[4],
+                       .seed = 1};
+}
 
-/* Moments begin as zeros: they follow the master's weights, and the gradient is the last. */
+/* Moments begin as zeros. */
 static int moments_ready(ds_kernjob *j, ds_err *err)
 {
-    const int64_t n = D('n');
-    const bool eight = D('b') > 0;
-    int rc = j->k->zero(j->k, j->p[2], (size_t)n * (eight ? 1 : 4), err);
+    const size_t bytes = (size_t)D('n') * (D('b') > 0 ? 1 : sizeof(float));
+    const int rc = j->k->zero(j->k, j->p[1], bytes, err);
 
-    rc = rc ? rc : j->k->zero(j->k, j->p[3], (size_t)(eight ? D('b') : n) * 4, err);
-    if (!rc && eight)
-        rc = j->k->zero(j->k, j->p[4], (size_t)n, err);
-    return rc || !eight ? rc : j->k->zero(j->k, j->p[5], (size_t)D('b') * 4, err);
+    return rc ? rc : j->k->zero(j->k, j->p[2], bytes, err);
+}
+static int moments8_ready(ds_kernjob *j, ds_err *err)
+{
+    const size_t bytes = (size_t)D('b') * sizeof(float);
+    int rc = moments_ready(j, err);
+
+    rc = rc ? rc : j->k->zero(j->k, j->p[5], bytes, err);
+    return rc ? rc : j->k->zero(j->k, j->p[6], bytes, err);
 }
 
 static int adamw(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->adamw(j->k, j->p[0], F, j->p[1], j->p[2], j->p[3], j->p[4], D('n'), &ADAM, err);
+    const ds_kadamw p = adam(j);
+
+    return j->k->adamw(j->k, j->p[0], F, j->p[4], j->p[1], j->p[2], j->p[3], D('n'), &p, err);
 }
-const ds_kernkind ds_kern_adamw = {"adamw", "=n +Fn +Fn +Fn Fn", "", moments_ready, adamw};
+const ds_kernkind ds_kern_adamw = {"adamw", "=n +Fn +Fn Fn +Fn", "", moments_ready, adamw};
+const ds_kernkind ds_kern_adamw_alone = {"adamw", "+n +Fn +Fn Fn", "", moments_ready, adamw};
 
 /* b: blocks of DS_BLOCK8. */
 static int adamw8(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->adamw8(j->k, j->p[0], F, j->p[1], j->p[2], j->p[3], j->p[4], j->p[5], j->p[6],
-                        D('n'), &ADAM, err);
+    const ds_kadamw p = adam(j);
+
+    return j->k->adamw8(j->k, j->p[0], F, j->p[4], j->p[1], j->p[5], j->p[2], j->p[6], j->p[3],
+                        D('n'), &p, err);
 }
-const ds_kernkind ds_kern_adamw8 = {"adamw8", "=n +Fn +Bn +Fb +Bn +Fb Fn", "", moments_ready,
+const ds_kernkind ds_kern_adamw8 = {"adamw8", "=n +Bn +Bn Fn +Fn +Fb +Fb", "", moments8_ready,
                                     adamw8};
+/* No elements of a master: m is no dimension of the shape. */
+const ds_kernkind ds_kern_adamw8_alone = {"adamw8", "+n +Bn +Bn Fn Fm +Fb +Fb", "", moments8_ready,
+                                          adamw8};
