@@ -35,8 +35,9 @@ EOF
 }
 
 bench_kernels() {
-    "$B/bench/bench_kernels" cuda >"$B/bench-kernels.jsonl"
-    "$python" "$ROOT/tests/gpu/kernelpeers.py" "$B/bench-kernels.jsonl" "$B/bench-peers.jsonl" || cat "$B/bench-kernels.jsonl"
+    timeout -k 10 120 "$B/bench/bench_kernels" cuda >"$B/bench-kernels.jsonl"
+    timeout -k 10 240 "$python" "$ROOT/tests/gpu/kernelpeers.py" "$B/bench-kernels.jsonl" "$B/bench-peers.jsonl" ||
+        cat "$B/bench-kernels.jsonl"
 }
 
 command -v "$python" >/dev/null || { echo "bench-gpu: $python is not there (DS_BENCH_PYTHON names another): it runs both sides" >&2; exit 1; }

@@ -61,7 +61,7 @@ typedef struct bench {
     sizes s;
     bool small;
     char **only; /* names, up to NULL */
-    int failed;
+    int measured, failed;
 } bench;
 
 /* ---- time ---- */
@@ -87,7 +87,7 @@ static int by_value(const void *a, const void *b)
 /* Seconds of a call. */
 static int measure(const bench *b, const ds_kernjob *j, double *seconds, ds_err *err)
 {
-    double run[RUNS], once;
+    double run[RUNS], once = 0;
     int rc = j->k->sync(j->k, err);
 
     rc = rc ? rc : calls(j, b->small ? 1 : WARM, &once, err);
@@ -115,8 +115,7 @@ static bool wanted(const bench *b, const char *name)
     return found;
 }
 
-static void bench_one(bench *b, const ds_kernkind *kind, const char *format, ...)
-    __attribute__((format(printf, 3, 4)));
+static void bench_one(bench *b, const ds_kernkind *kind, const char *format, ...) DS_PRINTF(3, 4);
 static void bench_one(bench *b, const ds_kernkind *kind, const char *format, ...)
 {
     ds_kernjob j = {.k = b->k, .kind = kind, .room = &b->room};
@@ -139,6 +138,7 @@ static void bench_one(bench *b, const ds_kernkind *kind, const char *format, ...
                kind->name, j.shape, seconds * 1e6, j.bytes / seconds * 1e-9,
                j.flops / seconds * 1e-12);
         fflush(stdout);
+        b->measured++;
     }
     ds_job_fini(&j);
 }
@@ -369,10 +369,12 @@ int main(int argc, char **argv)
         rc = open_room(&b, &err);
         if (!rc)
             bench_all(&b);
+        if (!rc && b.measured + b.failed == 0)
+            rc = ds_fail(&err, DS_USAGE, "no kernel has such a name");
         close_room(&b);
         b.k->close(b.k);
     }
     if (rc)
         fprintf(stderr, "bench_kernels: %s\n", err.msg);
-    return rc || b.failed ? 1 : 0;
+    return rc || b.failed || fflush(stdout) || ferror(stdout) ? 1 : 0;
 }
