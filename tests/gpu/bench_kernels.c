@@ -179,7 +179,7 @@ static void bench_products(bench *b, const model *m)
         const long long out = L(p[i].n), in = L(p[i].k);
         bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb", t, out, in);
         bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld", t, in, out);
-        bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld ta acc f32", out, in, t);
+        bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld ta acc to_f32", out, in, t);
         bench_one(b, &ds_kern_linear, "m%lld n%lld k%lld r16%s", t, out, in,
                   p[i].bias ? " bias" : "");
         bench_one(b, &ds_kern_matmul2, "m%lld n%lld k%lld r16", t, in, out);
@@ -201,8 +201,8 @@ static void bench_adapters(bench *b, const model *m)
         bench_one(b, &ds_kern_matmul, "m%lld n16 k%lld tb", t, w);
         bench_one(b, &ds_kern_matmul, "m%lld n16 k%lld", t, w);
         bench_one(b, &ds_kern_matmul, "m%lld n%lld k16 tb", t, w);
-        bench_one(b, &ds_kern_matmul, "m16 n%lld k%lld ta acc f32", w, t);
-        bench_one(b, &ds_kern_matmul, "m%lld n16 k%lld ta acc f32", w, t);
+        bench_one(b, &ds_kern_matmul, "m16 n%lld k%lld ta acc to_f32", w, t);
+        bench_one(b, &ds_kern_matmul, "m%lld n16 k%lld ta acc to_f32", w, t);
         if (b->k->dropout_matmul)
             bench_one(b, &ds_kern_dropout_matmul, "m%lld n16 k%lld", t, w);
     }
@@ -212,9 +212,9 @@ static void bench_head(bench *b, const model *m)
 {
     const long long d = L(m->d), v = L(b->s.vocab), t = L(b->small ? 64 : b->k->logits / v);
 
-    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb f32", t, v, d);
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb to_f32", t, v, d);
     bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld", t, d, v);
-    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld ta acc f32", v, d, t);
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld ta acc to_f32", v, d, t);
     bench_one(b, &ds_kern_xent, "t%lld v%lld", t, v);
     bench_one(b, &ds_kern_embed, "t%lld d%lld v%lld", L(b->s.t), d, v);
     bench_one(b, &ds_kern_embed_back, "t%lld d%lld v%lld", L(b->s.t), d, v);
@@ -239,8 +239,8 @@ static void bench_rows(bench *b, const model *m)
     bench_one(b, &ds_kern_bias_back, "t%lld n%lld", t, d);
     bench_one(b, &ds_kern_bias_back, "t%lld n%lld", t, kv);
     bench_one(b, &ds_kern_convert, "t%lld n%lld", t, ff);
-    bench_one(b, &ds_kern_convert, "t%lld n%lld f32", t, ff);
-    bench_one(b, &ds_kern_narrow, "t%lld n%lld from_f32", t, ff);
+    bench_one(b, &ds_kern_convert, "t%lld n%lld to_f32", t, ff);
+    bench_one(b, &ds_kern_convert, "t%lld n%lld from_f32", t, ff);
     bench_one(b, &ds_kern_copy_cols, "t%lld n%lld s%lld", t, d, d + 2 * kv);
     bench_one(b, &ds_kern_copy_cols, "t%lld n%lld s%lld acc", t, d, d + 2 * kv);
     bench_one(b, &ds_kern_row_dot, "t%lld n%lld", t, d);
@@ -273,8 +273,8 @@ static void bench_experts(bench *b)
     const long long t = L(b->s.t), d = L(b->s.moe.d), ff = L(b->s.moe.ff), e = L(b->s.moe.e),
                     c = L(b->s.moe.c), r = t * c;
 
-    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb f32", t, e, d);
-    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld acc a32", t, d, e);
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb to_f32", t, e, d);
+    bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld acc from_f32", t, d, e);
     bench_one(b, &ds_kern_topk, "t%lld e%lld c%lld", t, e, c);
     bench_one(b, &ds_kern_sort, "t%lld e%lld c%lld", t, e, c);
     bench_one(b, &ds_kern_topk_back, "t%lld e%lld c%lld", t, e, c);
@@ -284,7 +284,7 @@ static void bench_experts(bench *b)
     bench_one(b, &ds_kern_groups, "r%lld e%lld n%lld k%lld tb", r, e, d, ff);
     bench_one(b, &ds_kern_groups, "r%lld e%lld n%lld k%lld", r, e, d, ff);
     bench_one(b, &ds_kern_groups, "r%lld e%lld n%lld k%lld", r, e, ff, d);
-    bench_one(b, &ds_kern_groups_ta, "r%lld e%lld m%lld n%lld ta acc f32", r, e, ff, d);
+    bench_one(b, &ds_kern_groups_ta, "r%lld e%lld m%lld n%lld ta acc to_f32", r, e, ff, d);
 }
 
 static void bench_optimizer(bench *b)

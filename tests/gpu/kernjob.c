@@ -74,8 +74,8 @@ int ds_job_take(ds_kernjob *j, void **p, size_t bytes, ds_err *err)
 static double width_of(const ds_kernjob *j, const char **at)
 {
     const char f = **at;
-    const bool wide =
-        f == 'F' || (f == 'C' && ds_job_says(j, "f32")) || (f == 'A' && ds_job_says(j, "a32"));
+    const bool wide = f == 'F' || (f == 'C' && ds_job_says(j, "to_f32")) ||
+                      (f == 'A' && ds_job_says(j, "from_f32"));
 
     *at += f >= 'A' && f <= 'Z';
     return f == 'B' ? 1 : wide ? 4 : 2;

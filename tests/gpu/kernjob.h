@@ -14,9 +14,9 @@
 typedef struct ds_kernjob ds_kernjob;
 
 /* `operands`: words, each a matrix: '=' written, '+' read and written, '~' read and spoilt, else
- * read; 'F' f32, 'B' bytes, 'C' f32 where the shape says "f32", 'A' where it says "a32", else bf16;
- * then its dimensions. "a:b" is the part a of a matrix of b. The first is read too where the shape
- * says "acc". `flops`: a sum of products, as "2mnk 2mnr". */
+ * read; 'F' f32, 'B' bytes, 'C' f32 where the shape says "to_f32", 'A' where it says "from_f32",
+ * else bf16; then its dimensions. "a:b" is the part a of a matrix of b. The first is read too where
+ * the shape says "acc". `flops`: a sum of products, as "2mnk 2mnr". */
 typedef struct ds_kernkind {
     const char *name, *operands, *flops;
     int (*ready)(ds_kernjob *j, ds_err *err); /* what more it needs; NULL: nothing */
@@ -48,7 +48,7 @@ struct ds_kernjob {
 extern const ds_kernkind ds_kern_matmul, ds_kern_matmul2, ds_kern_linear, ds_kern_linear_back,
     ds_kern_dropout_matmul, ds_kern_groups, ds_kern_groups_ta, ds_kern_embed, ds_kern_embed_back,
     ds_kern_rmsnorm, ds_kern_add_rmsnorm, ds_kern_rmsnorm_back, ds_kern_bias, ds_kern_bias_back,
-    ds_kern_rope, ds_kern_swiglu, ds_kern_swiglu_back, ds_kern_add, ds_kern_convert, ds_kern_narrow,
+    ds_kern_rope, ds_kern_swiglu, ds_kern_swiglu_back, ds_kern_add, ds_kern_convert,
     ds_kern_dropout, ds_kern_copy_cols, ds_kern_row_dot, ds_kern_scale_cols, ds_kern_col_dot,
     ds_kern_row_norm, ds_kern_attention, ds_kern_attention_back, ds_kern_xent, ds_kern_topk,
     ds_kern_sort, ds_kern_topk_back, ds_kern_dispatch, ds_kern_combine, ds_kern_norm2,

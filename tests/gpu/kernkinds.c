@@ -11,15 +11,19 @@ static const ds_kstep STEP = {.seed = 1, .step = 1, .scale = 1};
 
 static enum ds_kfmt result(const ds_kernjob *j)
 {
-    return SAYS("f32") ? DS_KF32 : F;
+    return SAYS("to_f32") ? DS_KF32 : F;
+}
+static enum ds_kfmt source(const ds_kernjob *j)
+{
+    return SAYS("from_f32") ? DS_KF32 : F;
 }
 
 /* ---- products ---- */
 
 static int matmul(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->matmul(j->k, j->p[0], result(j), j->p[1], SAYS("a32") ? DS_KF32 : F, SAYS("ta"),
-                        j->p[2], F, SAYS("tb"), D('m'), D('n'), D('k'), 1, SAYS("acc"), err);
+    return j->k->matmul(j->k, j->p[0], result(j), j->p[1], source(j), SAYS("ta"), j->p[2], F,
+                        SAYS("tb"), D('m'), D('n'), D('k'), 1, SAYS("acc"), err);
 }
 const ds_kernkind ds_kern_matmul = {"matmul", "=Cmn Amk kn", "2mnk", NULL, matmul};
 
@@ -134,15 +138,9 @@ const ds_kernkind ds_kern_add = {"add", "=tn tn tn", "", NULL, add};
 
 static int convert(const ds_kernjob *j, ds_err *err)
 {
-    return j->k->convert(j->k, j->p[0], result(j), j->p[1], F, D('t') * D('n'), err);
+    return j->k->convert(j->k, j->p[0], result(j), j->p[1], source(j), D('t') * D('n'), err);
 }
-const ds_kernkind ds_kern_convert = {"convert", "=Ctn tn", "", NULL, convert};
-
-static int narrow(const ds_kernjob *j, ds_err *err)
-{
-    return j->k->convert(j->k, j->p[0], F, j->p[1], DS_KF32, D('t') * D('n'), err);
-}
-const ds_kernkind ds_kern_narrow = {"convert", "=tn Ftn", "", NULL, narrow};
+const ds_kernkind ds_kern_convert = {"convert", "=Ctn Atn", "", NULL, convert};
 
 static int dropout(const ds_kernjob *j, ds_err *err)
 {
@@ -278,7 +276,8 @@ const ds_kernkind ds_kern_combine = {"combine", "+td tcd Ftc", "", choices_made,
  * their rows; else their rows are multiplied by a matrix [k,n] of their own. */
 static int groups_ready(ds_kernjob *j, ds_err *err)
 {
-    const int64_t e = D('e'), c = D('m') * D('n') * (SAYS("f32") ? 4 : 2), b = D('k') * D('n') * 2;
+    const int64_t e = D('e'), c = D('m') * D('n') * (int64_t)ds_kfmt_size(result(j)),
+                  b = D('k') * D('n') * 2;
     void *first;
 
     j->groups = calloc((size_t)e, sizeof *j->groups);
