@@ -27,12 +27,13 @@ static int ask(dev_rt *rt, void **p, size_t bytes, ds_err *err)
     return 0;
 }
 
-/* What is given back was most often asked for late. */
+/* What is given back was most often asked for late. What lies in the arena stays, and so does the
+ * arena, whose address is that of what lies first in it. */
 static void give_back(dev_rt *rt, void *p)
 {
     rt_mem *m = rt_mem_of(rt);
 
-    for (size_t i = p ? m->n : 0; i-- > 0;)
+    for (size_t i = p && p != m->arena ? m->n : 0; i-- > 0;)
         if (m->pieces[i].p == p) {
             m->about.held -= (int64_t)m->pieces[i].bytes;
             rt_system_free(rt, p);
@@ -60,6 +61,7 @@ void rt_mem_close(dev_rt *rt)
 {
     rt_mem *m = rt_mem_of(rt);
 
+    m->arena = NULL;
     while (m->n > 0)
         give_back(rt, m->pieces[m->n - 1].p);
     free(m->pieces);
@@ -88,7 +90,7 @@ int rt_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
 
 void rt_free(dev_rt *rt, void *p)
 {
-    give_back(rt, p); /* what lies in the arena is no piece, and stays */
+    give_back(rt, p);
 }
 
 int rt_reserve(dev_rt *rt, size_t bytes, const size_t scratch[DS_KSLOTS], ds_err *err)

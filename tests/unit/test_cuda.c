@@ -571,7 +571,7 @@ static void what_is_reserved_is_asked_for_once(void **state)
     const size_t scratch[DS_KSLOTS] = {5000, 0, 700, 0};
     const float ones[4] = {1, 2, 3, 4};
     float got[4];
-    void *p[5];
+    void *p[7];
     ds_kernels *k;
     ds_err err = {0};
 
@@ -591,7 +591,15 @@ static void what_is_reserved_is_asked_for_once(void **state)
     assert_int_equal(asked(k), before + 1);
     ok(k->alloc(k, &p[4], 1, &err), &err, "alloc past it");
     assert_int_equal(asked(k), before + 2);
-    for (int i = 0; i < 5; i++)
+    for (int i = 5; i < 7; i++)
+        ok(k->alloc(k, &p[i], 2000 * sizeof(float), &err), &err, "alloc");
+    ok(k->bias_back(k, p[5], p[6], DS_KF32, 1, 2000, &err), &err, "more scratch than was reserved");
+    assert_int_equal(asked(k), before + 5);
+    for (int i = 0; i < 4; i++) {
+        ok(k->download(k, got, p[i], sizeof got, &err), &err, "what was reserved stays");
+        assert_memory_equal(got, ones, sizeof ones);
+    }
+    for (int i = 0; i < 7; i++)
         k->free(k, p[i]);
     assert_int_equal(k->reserve(k, 1, scratch, &err), DS_FAIL);
     ds_err_clear(&err);
