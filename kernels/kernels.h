@@ -229,8 +229,8 @@ struct ds_kernels {
     /* What was chosen for the products so far, in the order in which they were first computed while
      * not `unlisted`; valid until the next product. NULL where there is nothing to choose. */
     size_t (*plans)(ds_kernels *k, const ds_kplan **list);
-    /* Before the first product: these are to be computed as they were. One that the library does
-     * not take is an error, of the product. */
+    /* These are to be computed as they were, and are listed. One that is computed by another
+     * algorithm already is an error; one that the library does not take is one of the product. */
     int (*plans_again)(ds_kernels *k, const ds_kplan *list, size_t n, ds_err *err);
     /* C[M,N] = op(A) op(B) (+ C when accumulate). op(A) is [M,K]: A is stored [M,K], or [K,M] when
      * ta; op(B) is [K,N]: stored [K,N], or [N,K] when tb (a weight [out,in]). Formats of A, B and C

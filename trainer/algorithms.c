@@ -42,19 +42,45 @@ static json_t *plan_json(const ds_kplan *p)
     return o;
 }
 
+/* By shape, whoever computed them in which order. */
+static int by_shape(const void *one, const void *other)
+{
+    const ds_kplan *p = one, *q = other;
+    const int64_t a[] = {p->m,  p->n,  p->k,          p->in,    p->out,
+                         p->ta, p->tb, p->accumulate, p->align, p->extra};
+    const int64_t b[] = {q->m,  q->n,  q->k,          q->in,    q->out,
+                         q->ta, q->tb, q->accumulate, q->align, q->extra};
+
+    for (size_t i = 0; i < sizeof a / sizeof *a; i++)
+        if (a[i] != b[i])
+            return a[i] < b[i] ? -1 : 1;
+    return 0;
+}
+
+static size_t products_of(ds_kernels *k, const ds_kplan **list)
+{
+    return k->plans ? k->plans(k, list) : 0;
+}
+
 int ds_algorithms_write(const char *dir, ds_kernels *k, ds_err *err)
 {
     const ds_kplan *list;
-    const size_t n = k->plans ? k->plans(k, &list) : 0;
+    const size_t n = products_of(k, &list);
+    ds_kplan *sorted = malloc((n + 1) * sizeof *sorted);
     json_t *all = json_array(), *o = json_object();
-    int rc = 0;
+    int rc = sorted ? 0 : -1;
 
+    if (sorted && n > 0) {
+        memcpy(sorted, list, n * sizeof *sorted);
+        qsort(sorted, n, sizeof *sorted, by_shape);
+    }
     for (size_t i = 0; !rc && i < n; i++)
-        rc = json_array_append_new(all, plan_json(&list[i]));
+        rc = json_array_append_new(all, plan_json(&sorted[i]));
     rc = rc || json_object_set_new(o, "by", made_by(k)) || json_object_set(o, "products", all);
     rc = rc ? ds_fail_nomem(err) : n ? ds_jsonfile_write(dir, NAME, o, err) : 0;
     json_decref(all);
     json_decref(o);
+    free(sorted);
     return rc;
 }
 
@@ -123,4 +149,45 @@ int ds_algorithms_read(const char *dir, ds_kernels *k, ds_err *err)
     json_decref(o);
     json_decref(by);
     return rc;
+}
+
+/* ---- of several processes ---- */
+
+/* The first n products of rank `from`, by as many at a time as fit on their way. What is asked for
+ * is asked of everybody, whatever fails here. */
+static int take_from(const ds_ranks *r, ds_kernels *k, int from, size_t n, ds_err *err)
+{
+    const size_t most = (size_t)DS_RANKS_PART / sizeof(ds_kplan);
+    const ds_kplan *mine;
+    int rc = 0;
+
+    for (size_t at = 0; at < n; at += most) {
+        const size_t part = n - at < most ? n - at : most;
+        if (r->rank == from) {
+            products_of(k, &mine);
+            memcpy(r->part, mine + at, part * sizeof *mine);
+        }
+        r->spread(r, r->part, (int)(part * sizeof *mine), from);
+        if (r->rank != from && !rc)
+            rc = k->plans_again(k, (const ds_kplan *)(const void *)r->part, part, err);
+    }
+    return rc;
+}
+
+int ds_algorithms_share(const ds_ranks *r, ds_kernels *k, ds_err *err)
+{
+    const ds_kplan *list;
+    const uint64_t own = products_of(k, &list);
+    int rc = 0;
+
+    for (int i = 0; r->size > 1 && i < r->size; i++) {
+        uint64_t n = own;
+        ds_err unlike = {0};
+        r->spread(r, &n, sizeof n, i);
+        const int failed = take_from(r, k, i, n, &unlike);
+        if (failed && !rc)
+            rc = ds_fail(err, failed, "process %d has other products than this one: %s", i,
+                         unlike.msg);
+    }
+    return ds_ranks_agree(r, rc, err);
 }

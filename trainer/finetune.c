@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "algorithms.h"
 #include "clock.h"
 #include "consumed.h"
 #include "evaluate.h"
@@ -342,6 +343,7 @@ static int publish(stepping *s, ds_ckpt_state *state, uint64_t step, double loss
 {
     int rc;
 
+    TRY(ds_algorithms_share(s->t->ranks, s->t->k, err));
     if (s->lead) {
         rc = write_checkpoint(s, state, step, loss, err);
         ds_keepers_done(ds_net_params(s->t->net));

@@ -376,6 +376,23 @@ static int open_kernels(ds_trainer *t, ds_err *err)
     return 0;
 }
 
+/* A checkpoint says what computed it: one kind of device, or CPUs. */
+static int check_alike(const ds_trainer *t, ds_err *err)
+{
+    const ds_kernels *k = t->k;
+    char mine[sizeof(ds_where)], first[sizeof mine];
+
+    snprintf(mine, sizeof mine, "%s%s%.*s", k->name, splits_freely(k) ? "" : ", ",
+             splits_freely(k) ? 0 : (int)strcspn(k->detail, ";"), k->detail);
+    memcpy(first, mine, sizeof mine);
+    t->ranks->spread(t->ranks, first, sizeof first, 0);
+    return strcmp(mine, first) == 0
+               ? 0
+               : ds_fail(err, DS_FAIL,
+                         "this computes by %s, and process 0 by %s: each has bits of its own", mine,
+                         first);
+}
+
 /* Devices of several processes give each other gradients and weights themselves where all of them
  * can; else their hosts do, by MPI. The bits are the same. */
 static int join_devices(ds_trainer *t, int opened, ds_err *err)
@@ -386,6 +403,7 @@ static int join_devices(ds_trainer *t, int opened, ds_err *err)
     if (r->size == 1)
         return opened;
     TRY(ds_ranks_agree(r, opened, err));
+    TRY(ds_ranks_agree(r, check_alike(t, err), err));
     int rc = t->k->peers_id ? t->k->peers_id(t->k, r->rank ? NULL : id, &t->apart) : DS_FAIL;
     if (ds_ranks_agree(r, rc, &t->apart))
         return 0;

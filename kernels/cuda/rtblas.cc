@@ -160,18 +160,28 @@ static void list(rt_blas *b, plan *p)
     p->listed = true;
 }
 
+/* Are two of one shape computed alike? */
+static bool same_algorithm(const ds_kplan *p, const ds_kplan *q)
+{
+    return p->none == q->none && memcmp(p->algorithm, q->algorithm, sizeof p->algorithm) == 0;
+}
+
 int rt_plans_again(dev_rt *rt, const ds_kplan *told, size_t n, ds_err *err)
 {
     rt_blas *b = *rt_blas_of(rt);
     plan *p;
 
     for (size_t i = 0; i < n; i++) {
-        TRY(plan_at(b, &p, &told[i], err));
-        if (p->op)
-            return ds_fail(err, DS_FAIL, "cuda: products were computed already");
-        p->is = told[i];
+        const ds_kplan *t = &told[i];
+        TRY(plan_at(b, &p, t, err));
+        if ((p->op || p->told) && !same_algorithm(&p->is, t))
+            return ds_fail(err, DS_FAIL,
+                           "cuda: a product of %lld x %lld x %lld is computed by another algorithm "
+                           "already",
+                           (long long)t->m, (long long)t->n, (long long)t->k);
+        p->is = *t;
         p->told = true;
-        memcpy(&p->algo, told[i].algorithm, sizeof p->algo);
+        memcpy(&p->algo, t->algorithm, sizeof p->algo);
         list(b, p);
     }
     return 0;

@@ -131,6 +131,32 @@ joined() { # RUN: have its devices joined?
     [ "$(sum_of one)" = "$(sum_of three)" ]
 }
 
+@test "a checkpoint of several processes has the products of all, and bytes that do not depend on who computed which" {
+    setup_devices
+    virtual() { tuned "$@" --device cuda --method prompt --prompt-tokens 4 --accumulate 4 --slices 4 --steps 2 --checkpoint-every 1; }
+    export -f virtual
+    virtual one
+    mpi 2 bash -c 'virtual two'
+    tcp 4 virtual four
+    [ "$(grep -c '"m": ' one/step-000001/algorithms.json)" -lt "$(grep -c '"m": ' one/step-000002/algorithms.json)" ]
+    for run in two four; do
+        cmp one/step-000001/algorithms.json $run/step-000001/algorithms.json
+        cmp one/step-000002/algorithms.json $run/step-000002/algorithms.json
+        [ "$(sum_of one)" = "$(sum_of $run)" ]
+    done
+    DS_EMU_RANKING=1 dstrain replay two/step-000002 --store "$F" --model "$F/base" --device cuda
+    run mpi 2 bash -c 'DS_EMU_RANKING=$OMPI_COMM_WORLD_RANK virtual unlike'
+    [ "$status" -ne 0 ]
+    [[ "$output" == *" has other products than this one: cuda: a product of "*" is computed by another algorithm already"* ]]
+}
+
+@test "several processes compute by devices of one kind" {
+    setup_devices
+    run mpi 2 bash -c 'd=cuda; [ "$OMPI_COMM_WORLD_RANK" = 0 ] || d=cpu; tuned mixed --device $d --accumulate 2 --steps 1'
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"process 1 of 2: this computes by cpu, and process 0 by cuda, emulated, sm_90, "*": each has bits of its own"* ]]
+}
+
 @test "a device that fails among others ends all processes by name" {
     setup_devices
     DS_EMU_PEERS=3 run mpi 2 bash -c 'tuned failed --device cuda --accumulate 2 --steps 2'

@@ -234,7 +234,12 @@ static void product_of(float c[4], ds_kplan *chosen, const char *ranking, const 
         assert_int_equal(k->plans(k, &list), i > 0 || told ? 1 : 0);
     }
     *chosen = list[0];
-    assert_int_equal(k->plans_again(k, list, 1, &err), DS_FAIL);
+    ds_kplan same = list[0], unlike = same;
+    ok(k->plans_again(k, &same, 1, &err), &err, "the same once more");
+    unlike.algorithm[0] ^= 1;
+    assert_int_equal(k->plans_again(k, &unlike, 1, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "2 x 2 x "));
+    assert_int_equal(k->plans(k, &list), 1);
     ok(k->download(k, c, to, 4 * sizeof *c, &err), &err, "download");
     k->close(k);
     free(x);
