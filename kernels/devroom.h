@@ -35,7 +35,7 @@ static inline size_t ds_scratch_delta(int64_t t, int32_t heads)
     return (size_t)(t * heads) * sizeof(float);
 }
 
-/* Of sort_choices: how many choices of each block each expert has. */
+/* Of sort_choices: how many choices each expert has of each block. */
 #define DS_SORT_BLOCK 256
 static inline size_t ds_scratch_sort(const ds_kchoices *c)
 {

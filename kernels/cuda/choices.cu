@@ -1,9 +1,9 @@
 /* choices.cu - a mixture of experts: the gate, the sort of what it chose, rows to the experts and
  * back. Nothing of it is known to the host.
  *
- * The sort is a counting sort in three launches: blocks of DS_SORT_BLOCK choices count how many
- * each expert has of theirs, sums over blocks and experts are made, and each block places its own
- * in order. Nothing is added by two threads.
+ * The sort is a counting sort in four launches: blocks of DS_SORT_BLOCK choices count how many each
+ * expert has of theirs, an expert's counts are summed by a block, those sums by one, and each block
+ * of choices places its own in order. Nothing is added by two threads.
  */
 #include "cudak.h"
 
@@ -130,7 +130,7 @@ static int topk_back(ds_kernels *k, void *dlogits, enum ds_kfmt f, const float *
 
 /* ---- the sort ---- */
 
-/* count[block][expert]. A thread counts an expert's. */
+/* count[expert][block]. A thread counts an expert's. */
 __global__ void count_kernel(int32_t *count, const int32_t *expert, int64_t n, int32_t e)
 {
     __shared__ int32_t mine[DS_SORT_BLOCK];
@@ -142,40 +142,58 @@ __global__ void count_kernel(int32_t *count, const int32_t *expert, int64_t n, i
         int32_t sum = 0;
         for (int j = 0; j < DS_SORT_BLOCK; j++)
             sum += mine[j] == x;
-        count[(int64_t)blockIdx.x * e + x] = sum;
+        count[(int64_t)x * gridDim.x + blockIdx.x] = sum;
     }
 }
 
-/* Of one block: counts become those of the blocks before, and first their sums over experts. */
-__global__ void sum_kernel(int32_t *first, int32_t *count, int64_t blocks, int32_t e)
+/* By a block: n numbers at p become sums of those before each. Returns the sum of all. */
+__device__ __forceinline__ int32_t sums_before(int32_t *p, int64_t n)
 {
-    __shared__ int32_t room[DS_SORT_BLOCK];
-    int32_t before = 0; /* of experts below those at hand */
+    __shared__ int32_t room[DS_SORT_BLOCK / WARP];
+    const unsigned lane = threadIdx.x % WARP, warp = threadIdx.x / WARP;
+    int32_t all = 0; /* of the numbers before those at hand */
 
-    if (threadIdx.x == 0)
-        first[0] = 0;
-    for (int32_t x0 = 0; x0 < e; x0 += DS_SORT_BLOCK) {
-        const int32_t x = x0 + (int32_t)threadIdx.x;
-        int32_t sum = 0;
-        for (int64_t b = 0; x < e && b < blocks; b++) {
-            const int32_t c = count[b * e + x];
-            count[b * e + x] = sum;
-            sum += c;
+    for (int64_t i = threadIdx.x; i - threadIdx.x < n; i += DS_SORT_BLOCK) {
+        int32_t sum = i < n ? p[i] : 0, before = all;
+        for (unsigned m = 1; m < WARP; m *= 2) { /* sum: of the 2m lanes that differ in low bits */
+            const int32_t other = __shfl_xor_sync(ALL_LANES, sum, (int)m);
+            before += lane & m ? other : 0;
+            sum += other;
         }
-        room[threadIdx.x] = sum;
+        if (lane == 0)
+            room[warp] = sum;
         __syncthreads();
-        for (unsigned j = 0; j < threadIdx.x; j++)
-            sum += room[j];
-        if (x < e)
-            first[x + 1] = before + sum;
-        for (int j = 0; j < DS_SORT_BLOCK; j++)
-            before += room[j];
+        for (unsigned w = 0; w < DS_SORT_BLOCK / WARP; w++) {
+            before += w < warp ? room[w] : 0;
+            all += room[w];
+        }
+        if (i < n)
+            p[i] = before;
         __syncthreads();
     }
+    return all;
+}
+
+/* A block an expert: its counts become those of the blocks before, and first its choices. */
+__global__ void sum_kernel(int32_t *first, int32_t *count, int64_t blocks)
+{
+    const int32_t sum = sums_before(count + (int64_t)blockIdx.x * blocks, blocks);
+
+    if (threadIdx.x == 0)
+        first[blockIdx.x] = sum;
+}
+
+/* Of one block. */
+__global__ void first_kernel(int32_t *first, int32_t e)
+{
+    const int32_t sum = sums_before(first, e);
+
+    if (threadIdx.x == 0)
+        first[e] = sum;
 }
 
 __global__ void place_kernel(int32_t *sorted, int32_t *slots, const int32_t *first,
-                             const int32_t *count, const int32_t *expert, int64_t n, int32_t e)
+                             const int32_t *count, const int32_t *expert, int64_t n)
 {
     __shared__ int32_t mine[DS_SORT_BLOCK];
     const int64_t i = (int64_t)blockIdx.x * DS_SORT_BLOCK + threadIdx.x;
@@ -185,7 +203,7 @@ __global__ void place_kernel(int32_t *sorted, int32_t *slots, const int32_t *fir
     __syncthreads();
     if (i >= n)
         return;
-    int32_t to = first[x] + count[(int64_t)blockIdx.x * e + x];
+    int32_t to = first[x] + count[(int64_t)x * gridDim.x + blockIdx.x];
     for (unsigned j = 0; j < threadIdx.x; j++)
         to += mine[j] == x;
     sorted[i] = to;
@@ -195,6 +213,7 @@ __global__ void place_kernel(int32_t *sorted, int32_t *slots, const int32_t *fir
 static int sort_choices(ds_kernels *k, const ds_kchoices *c, ds_err *err)
 {
     dev_rt *rt = rt_of(k);
+    const dev_stream st = rt_stream(rt);
     const int64_t n = c->t * c->kk;
     const dim3 grid(blocks_of(n, DS_SORT_BLOCK)), block(DS_SORT_BLOCK);
     void *count;
@@ -203,10 +222,10 @@ static int sort_choices(ds_kernels *k, const ds_kchoices *c, ds_err *err)
         return rt_zero(rt, c->first, ((size_t)c->e + 1) * sizeof *c->first, err);
     TRY(rt_scratch(rt, 0, &count, ds_scratch_sort(c), err));
     int32_t *counts = static_cast<int32_t *>(count);
-    LAUNCH(count_kernel, grid, block, 0, rt_stream(rt), counts, c->expert, n, c->e);
-    LAUNCH(sum_kernel, dim3(1), block, 0, rt_stream(rt), c->first, counts, (int64_t)grid.x, c->e);
-    LAUNCH(place_kernel, grid, block, 0, rt_stream(rt), c->sorted, c->slots, c->first, counts,
-           c->expert, n, c->e);
+    LAUNCH(count_kernel, grid, block, 0, st, counts, c->expert, n, c->e);
+    LAUNCH(sum_kernel, dim3((unsigned)c->e), block, 0, st, c->first, counts, (int64_t)grid.x);
+    LAUNCH(first_kernel, dim3(1), block, 0, st, c->first, c->e);
+    LAUNCH(place_kernel, grid, block, 0, st, c->sorted, c->slots, c->first, counts, c->expert, n);
     return rt_launched(rt, "sort_choices", err);
 }
 

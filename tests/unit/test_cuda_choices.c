@@ -196,6 +196,17 @@ static void groups(void **state)
         groups_of(length[i % 5 == 4], i % 9 ? 2 : TIMES, i);
 }
 
+/* More blocks of choices than a block sums at a time. */
+static void many_choices(void **state)
+{
+    static const int64_t length[] = {40001, 0, 300, 27000};
+    ds_kchoices c[2];
+
+    (void)state;
+    choices_new(c, choices_of(length, 4));
+    choices_free(c);
+}
+
 static void gates(void **state)
 {
     (void)state;
@@ -234,6 +245,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gates),
         cmocka_unit_test(choices),
+        cmocka_unit_test(many_choices),
         cmocka_unit_test(dropped_rows),
         cmocka_unit_test(groups),
     };
