@@ -73,20 +73,34 @@ static bool aligned(const attn_args *a)
            fits16(a->dq) && fits16(a->dk) && fits16(a->dv);
 }
 
+typedef struct attn_form {
+    int tile;
+    void (*forward)(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
+    void (*back)(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
+} attn_form;
+
+static const attn_form *form_of(const dev_rt *rt, enum ds_kfmt f, const attn_args *a)
+{
+    static const attn_form any = {ANY_TILE, ds_attn_any, ds_attn_any_back},
+                           tiles = {TILE, ds_attn_tile, ds_attn_tile_back},
+                           groups = {WG_TILE, ds_attn_wg, ds_attn_wg_back};
+
+    return !ds_attn_tiles(f, a->qk, a->vd) || !aligned(a) ? &any
+           : rt_warpgroups(rt)                            ? &groups
+                                                          : &tiles;
+}
+
 static int forward(ds_kernels *k, attn_args *a, enum ds_kfmt f, const ds_kseqs *s, int64_t past,
                    ds_err *err)
 {
     dev_rt *rt = rt_of(k);
-    const bool tiles = ds_attn_tiles(f, a->qk, a->vd) && aligned(a);
+    const attn_form *form = form_of(rt, f, a);
     unsigned items;
 
-    TRY(items_of(rt, a, &items, s, past, tiles ? TILE : ANY_TILE, err));
+    TRY(items_of(rt, a, &items, s, past, form->tile, err));
     if (items == 0)
         return 0;
-    if (tiles)
-        ds_attn_tile(rt_stream(rt), f, a, items);
-    else
-        ds_attn_any(rt_stream(rt), f, a, items);
+    form->forward(rt_stream(rt), f, a, items);
     return rt_launched(rt, "attention", err);
 }
 
@@ -156,20 +170,17 @@ static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const voi
     a.dk = dk;
     a.dv = dv;
     a.lse = const_cast<float *>(lse);
-    const bool tiles = ds_attn_tiles(f, a.qk, a.vd) && aligned(&a);
+    const attn_form *form = form_of(rt, f, &a);
     TRY(rt_scratch(rt, 0, &delta, ds_scratch_delta(s->cu[s->n], p->heads), err));
     BY_WIDTH(f, false,
              LAUNCH((delta_kernel<E>), dim3(blocks_of(n, 8)), dim3(8 * WARP), 0, rt_stream(rt),
                     (float *)delta, (const E *)dout, (const E *)o, n, p->v_dim));
     TRY(rt_launched(rt, "attention_back", err));
     a.delta = static_cast<const float *>(delta);
-    TRY(items_of(rt, &a, &items, s, 0, tiles ? TILE : ANY_TILE, err));
+    TRY(items_of(rt, &a, &items, s, 0, form->tile, err));
     if (items == 0)
         return 0;
-    if (tiles)
-        ds_attn_tile_back(rt_stream(rt), f, &a, items);
-    else
-        ds_attn_any_back(rt_stream(rt), f, &a, items);
+    form->back(rt_stream(rt), f, &a, items);
     return rt_launched(rt, "attention_back", err);
 }
 

@@ -1,6 +1,6 @@
-/* attn.h - causal attention over packed sequences: what the two forms of it share. attnany.cu works
- * for f32 and any widths of heads up to ATTN_WIDEST, attntile.cu on tensor cores for bf16, f16 and
- * the usual widths.
+/* attn.h - causal attention over packed sequences: what the three forms of it share. attnany.cu
+ * works for f32 and any widths of heads up to ATTN_WIDEST, attntile.cu on tensor cores for bf16,
+ * f16 and the usual widths, attnwg.cu the same where warpgroups have products of their own.
  *
  * A block takes an item: a tile of queries (forward, dQ) or of keys (dK, dV) of one sequence, and
  * one head. dQ has a pass of its own, so nothing is added from two blocks (Dao 2023 needs atomics
@@ -33,9 +33,10 @@ typedef struct attn_args {
 
 #define LOG2E 1.44269504088896341f
 
-/* Tiles of the two forms. */
+/* Tiles of the three forms. */
 #define ANY_TILE 32
 #define TILE 64
+#define WG_TILE 128
 
 bool ds_attn_tiles(enum ds_kfmt f, int32_t qk, int32_t vd);
 void ds_attn_any(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
@@ -43,5 +44,9 @@ void ds_attn_any_back(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigne
 /* Where ds_attn_tiles says so. */
 void ds_attn_tile(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
 void ds_attn_tile_back(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
+
+/* Where rt_warpgroups does so too. */
+void ds_attn_wg(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
+void ds_attn_wg_back(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items);
 
 #endif

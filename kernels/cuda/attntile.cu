@@ -2,8 +2,7 @@
  * columns (q and k / v). Four warps, each with 16 rows of the block's 64; the other side comes in
  * tiles. Scores stay in registers: the sums of one product are the left operand of the next.
  */
-#include "attn.h"
-#include "tile.h"
+#include "attnrows.h"
 
 #define THREADS 128
 #define ROWS 16 /* of a warp */
@@ -61,47 +60,6 @@ __device__ __forceinline__ void scores_by_rows(float (&c)[WIDTH / 8][4], const f
             mma<E>(c[n], a, b[0], b[1]);
             mma<E>(c[n + 1], a, b[2], b[3]);
         }
-    }
-}
-
-template <int N> __device__ __forceinline__ void clear(float (&c)[N][4])
-{
-#pragma unroll
-    for (int i = 0; i < N; i++)
-        for (int j = 0; j < 4; j++)
-            c[i][j] = 0.0f;
-}
-
-/* Of the four lanes that share a row. */
-__device__ __forceinline__ float quad_sum(float x)
-{
-    x += __shfl_xor_sync(ALL_LANES, x, 1);
-    return x + __shfl_xor_sync(ALL_LANES, x, 2);
-}
-__device__ __forceinline__ float quad_max(float x)
-{
-    float y = __shfl_xor_sync(ALL_LANES, x, 1);
-    x = y > x ? y : x;
-    y = __shfl_xor_sync(ALL_LANES, x, 2);
-    return y > x ? y : x;
-}
-
-/* Writes a warp's 16 x WIDTH sums, times f0 (rows 0-7) and f1, as rows of a matrix. */
-template <int WIDTH, class E>
-__device__ __forceinline__ void store(void *dst, const float (&c)[WIDTH / 8][4], int64_t row0,
-                                      int64_t stride, int64_t col0, int32_t first, int32_t end,
-                                      float f0, float f1)
-{
-    const int lane = (int)(threadIdx.x % WARP), r = lane / 4, q = lane % 4 * 2;
-    E *to = static_cast<E *>(dst) + (row0 + first + r) * stride + col0 + q;
-
-#pragma unroll
-    for (int n = 0; n < WIDTH / 8; n++) {
-        if (first + r < end)
-            *reinterpret_cast<uint32_t *>(to + n * 8) = pack2<E>(c[n][0] * f0, c[n][1] * f0);
-        if (first + r + 8 < end)
-            *reinterpret_cast<uint32_t *>(to + 8 * stride + n * 8) =
-                pack2<E>(c[n][2] * f1, c[n][3] * f1);
     }
 }
 
@@ -187,19 +145,6 @@ __global__ void __launch_bounds__(THREADS) tile_forward(attn_args a)
                 top[i] * a.scale + logf(sum[i]);
 }
 
-/* lse (in units of log 2) and delta of queries first..first+N-1 to shared memory. */
-template <int N>
-__device__ __forceinline__ void fetch_rows(float *lse, float *delta, const attn_args &a,
-                                           const attn_item &w, int32_t h, int32_t first)
-{
-    for (int i = (int)threadIdx.x; i < N; i += THREADS) {
-        const bool here = first + i < w.len;
-        const int64_t at = (int64_t)(w.qrow + (here ? first + i : 0)) * a.heads + h;
-        lse[i] = here ? a.lse[at] * LOG2E : 0.0f;
-        delta[i] = here ? a.delta[at] : 0.0f;
-    }
-}
-
 /* Queries at a time: so many that registers hold them beside both sums. */
 template <int QK> constexpr int QUERIES = QK > 128 ? BACK / 2 : BACK;
 
@@ -230,7 +175,7 @@ __global__ void __launch_bounds__(THREADS, QK > 64 ? 1 : 3) tile_back_keys(attn_
             float p[COLS][4], d[COLS][4];
             fetch<QK, SOME>(qs, a.q, w.qrow, a.heads * QK, h * QK, q0, w.len);
             fetch<VD, SOME>(ds, a.dout, w.qrow, a.heads * VD, h * VD, q0, w.len);
-            fetch_rows<SOME>(lse, delta, a, w, h, q0);
+            fetch_rows<SOME, THREADS>(lse, delta, a, w, h, q0);
             copy_commit();
             copy_wait<0>();
             __syncthreads();
@@ -279,7 +224,7 @@ __global__ void __launch_bounds__(THREADS) tile_back_queries(attn_args a)
     clear(dq);
     fetch<QK, TILE>(qs, a.q, w.qrow, a.heads * QK, h * QK, w.first, w.len);
     fetch<VD, TILE>(ds, a.dout, w.qrow, a.heads * VD, h * VD, w.first, w.len);
-    fetch_rows<TILE>(lse, delta, a, w, h, w.first);
+    fetch_rows<TILE, THREADS>(lse, delta, a, w, h, w.first);
     for (int32_t k0 = 0; k0 < last; k0 += BACK) {
         float p[COLS][4], d[COLS][4];
         fetch<QK, BACK>(ks, a.k, w.krow, a.kv_heads * QK, g * QK, k0, w.len);
@@ -338,38 +283,12 @@ bool ds_attn_tiles(enum ds_kfmt f, int32_t qk, int32_t vd)
            ((qk == 64 && vd == 64) || (qk == 128 && vd == 128) || (qk == 192 && vd == 128));
 }
 
-template <class E> static void forward_of(dev_stream st, const attn_args *a, unsigned items)
-{
-    if (a->qk == 64)
-        forward<E, 64, 64>(st, a, items);
-    else if (a->qk == 128)
-        forward<E, 128, 128>(st, a, items);
-    else
-        forward<E, 192, 128>(st, a, items);
-}
-
-template <class E> static void backward_of(dev_stream st, const attn_args *a, unsigned items)
-{
-    if (a->qk == 64)
-        backward<E, 64, 64>(st, a, items);
-    else if (a->qk == 128)
-        backward<E, 128, 128>(st, a, items);
-    else
-        backward<E, 192, 128>(st, a, items);
-}
-
 void ds_attn_tile(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items)
 {
-    if (f == DS_KBF16)
-        forward_of<bf16>(st, a, items);
-    else
-        forward_of<f16>(st, a, items);
+    BY_HEADS(f, a, (forward<E, QK, VD>(st, a, items)));
 }
 
 void ds_attn_tile_back(dev_stream st, enum ds_kfmt f, const attn_args *a, unsigned items)
 {
-    if (f == DS_KBF16)
-        backward_of<bf16>(st, a, items);
-    else
-        backward_of<f16>(st, a, items);
+    BY_HEADS(f, a, (backward<E, QK, VD>(st, a, items)));
 }

@@ -58,22 +58,24 @@ ifneq ($(and $(CUBLASLT),$(filter release,$(MODE))),)
 CUDA_PLUGIN := $(B)/lib/libds-cuda.so
 CUDA_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/cuda/%.o) $(CUDA_RTS:kernels/cuda/%.cc=$(B)/obj/kernels/cuda/%.o)
 CUDA_LAST := $(lastword $(CUDA_ARCHS))
-NVCCFLAGS := -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fPIC,-fvisibility=hidden,-Wall \
-    $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
-    -gencode arch=compute_$(CUDA_LAST),code=compute_$(CUDA_LAST) -ccbin $(CXX) \
+CUDA_GENCODE := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
+    -gencode arch=compute_$(CUDA_LAST),code=compute_$(CUDA_LAST)
+# What only one architecture has is compiled for that alone.
+$(B)/obj/kernels/cuda/attnwg.o: CUDA_GENCODE := -gencode arch=compute_90a,code=sm_90a
+NVCCFLAGS := -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fPIC,-fvisibility=hidden,-Wall -ccbin $(CXX) \
     -Xptxas --warn-on-spills -Xptxas --warn-on-local-memory-usage $(if $(filter 1,$(WERROR)),-Xptxas --warning-as-error)
 
-$(call stamp,$(B)/stamp/cuda.flags,$(NVCC) $(NVCCFLAGS))
+$(call stamp,$(B)/stamp/cuda.flags,$(NVCC) $(CUDA_GENCODE) $(NVCCFLAGS))
 
 $(B)/obj/kernels/cuda/%.o: kernels/cuda/%.cu $(CUDA_HDRS) $(B)/stamp/cuda.flags
 	$(call say,NVCC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(NVCC) $(CUDA_INC) $(NVCCFLAGS) -c -o $@ $<
+	$(Q)$(NVCC) $(CUDA_INC) $(CUDA_GENCODE) $(NVCCFLAGS) -c -o $@ $<
 
 $(B)/obj/kernels/cuda/%.o: kernels/cuda/%.cc $(CUDA_HDRS) $(B)/stamp/cuda.flags
 	$(call say,NVCC,$<)
 	@mkdir -p $(@D)
-	$(Q)$(NVCC) $(CUDA_INC) $(NVCCFLAGS) -x cu -c -o $@ $<
+	$(Q)$(NVCC) $(CUDA_INC) $(CUDA_GENCODE) $(NVCCFLAGS) -x cu -c -o $@ $<
 
 $(CUDA_PLUGIN): $(CUDA_OBJS) $(call libs_of,kernels common)
 	$(call say,LD,$(@F))

@@ -15,7 +15,7 @@ extern "C" {
 }
 
 #ifndef DS_EMU
-#define DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#define DYNAMIC_SHARED(name) extern __shared__ __align__(1024) unsigned char name[]
 #define START(kernel, grid, block, shared, stream, ...)                                            \
     kernel<<<(grid), (block), (shared), (stream)>>>(__VA_ARGS__)
 #endif
@@ -34,8 +34,7 @@ extern "C" {
 #define WARP 32u
 #define ALL_LANES 0xffffffffu
 
-/* bf16: the upper half of an f32, rounded to nearest even (as ds_bf16_from). f16: as ds_f16_from,
- * but for the bits of a NaN. */
+/* As ds_bf16_from and ds_f16_from, but for the bits of a NaN. */
 struct bf16 {
     uint16_t u;
 };
@@ -81,13 +80,13 @@ template <> __device__ __forceinline__ float from_f32<float>(float x)
 }
 template <> __device__ __forceinline__ bf16 from_f32<bf16>(float x)
 {
-    const uint32_t u = f32_bits(x);
     bf16 h;
 
-    if ((u & 0x7fffffffu) > 0x7f800000u)
-        h.u = (uint16_t)(u >> 16 | 0x40);
-    else
-        h.u = (uint16_t)((u + 0x7fffu + (u >> 16 & 1)) >> 16);
+#ifdef DS_EMU
+    h.u = ds_bf16_from(x);
+#else
+    asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(h.u) : "f"(x));
+#endif
     return h;
 }
 template <> __device__ __forceinline__ f16 from_f32<f16>(float x)

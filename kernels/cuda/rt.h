@@ -29,6 +29,7 @@ void rt_close(dev_rt *rt);
 const char *rt_name(const dev_rt *rt); /* "NVIDIA H200, sm_90, driver 13.0, cuBLASLt 13.1" */
 int rt_processors(const dev_rt *rt);
 size_t rt_shared(const dev_rt *rt); /* bytes of shared memory that a block may ask for */
+bool rt_warpgroups(const dev_rt *rt); /* compute capability 9.0: what wgmma.h needs */
 dev_stream rt_stream(const dev_rt *rt);
 
 int rt_zero(dev_rt *rt, void *p, size_t bytes, ds_err *err);

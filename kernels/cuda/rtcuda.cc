@@ -13,6 +13,7 @@
 struct dev_rt {
     int index;
     size_t shared; /* that a block may have */
+    bool warpgroups;
     cudaStream_t stream, copies;
     cudaEvent_t arrived;
     rt_blas *blas;
@@ -39,6 +40,15 @@ static void here(const dev_rt *rt)
         current = rt->index;
 }
 
+/* DS_CUDA_SM=80: as if the device were an older one. What is chosen by it is part of its name. */
+static int capability_of(const cudaDeviceProp *prop)
+{
+    const char *asked = getenv("DS_CUDA_SM");
+    const int has = prop->major * 10 + prop->minor, wanted = asked ? atoi(asked) : 0;
+
+    return wanted >= 80 && wanted < has ? wanted : has;
+}
+
 static int start(dev_rt *rt, int index, ds_err *err)
 {
     cudaDeviceProp prop;
@@ -58,8 +68,10 @@ static int start(dev_rt *rt, int index, ds_err *err)
     CUDA(cudaDriverGetVersion(&driver), "version of the driver");
     rt->processors = prop.multiProcessorCount;
     rt->shared = prop.sharedMemPerBlockOptin;
-    snprintf(rt->name, sizeof rt->name, "%s, sm_%d%d, %d processors, cuBLASLt %zu; driver %d.%d",
-             prop.name, prop.major, prop.minor, rt->processors, cublasLtGetVersion(), driver / 1000,
+    const int sm = capability_of(&prop);
+    rt->warpgroups = sm == 90;
+    snprintf(rt->name, sizeof rt->name, "%s, sm_%d, %d processors, cuBLASLt %zu; driver %d.%d",
+             prop.name, sm, rt->processors, cublasLtGetVersion(), driver / 1000,
              driver % 1000 / 10);
     CUDA(cudaStreamCreateWithFlags(&rt->stream, cudaStreamNonBlocking), "a stream");
     CUDA(cudaStreamCreateWithFlags(&rt->copies, cudaStreamNonBlocking), "a stream");
@@ -114,6 +126,11 @@ size_t rt_shared(const dev_rt *rt)
 {
     return rt->shared;
 }
+bool rt_warpgroups(const dev_rt *rt)
+{
+    return rt->warpgroups;
+}
+
 dev_stream rt_stream(const dev_rt *rt)
 {
     here(rt);

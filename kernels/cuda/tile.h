@@ -20,6 +20,12 @@ template <> __device__ __forceinline__ uint32_t pack2<f16>(float lo, float hi)
     asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(hi), "f"(lo));
     return two;
 }
+template <> __device__ __forceinline__ uint32_t pack2<bf16>(float lo, float hi)
+{
+    uint32_t two;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(hi), "f"(lo));
+    return two;
+}
 #endif
 
 #ifdef DS_EMU
@@ -72,6 +78,13 @@ template <class E> static inline void load4_across(uint32_t (&r)[4], const E *ro
 static inline void copy16(void *shared, const void *global)
 {
     emu::copy_later(shared, global);
+}
+static inline void copy16_or_zeros(void *shared, const void *global, bool copy)
+{
+    if (copy)
+        emu::copy_later(shared, global);
+    else
+        std::memset(shared, 0, 16);
 }
 static inline void copy_commit()
 {
@@ -126,6 +139,13 @@ template <class E> __device__ __forceinline__ void load4_across(uint32_t (&r)[4]
 __device__ __forceinline__ void copy16(void *shared, const void *global)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_at(shared)), "l"(global)
+                 : "memory");
+}
+/* Of what is not copied nothing is read. */
+__device__ __forceinline__ void copy16_or_zeros(void *shared, const void *global, bool copy)
+{
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(shared_at(shared)),
+                 "l"(global), "r"(copy ? 16 : 0)
                  : "memory");
 }
 __device__ __forceinline__ void copy_commit()

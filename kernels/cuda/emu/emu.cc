@@ -277,7 +277,7 @@ void close_memory()
 
 void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel)
 {
-    std::vector<unsigned char> memory(shared + 64);
+    std::vector<unsigned char> memory(shared + 1024);
 
     if (grid.x == 0 || grid.y == 0 || grid.z == 0)
         die("an empty grid");
@@ -285,7 +285,7 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
         die("a block is up to 1024 threads, whole warps");
     if (shared > 227 << 10)
         die("more shared memory than a device has");
-    dynamic = memory.data() + (64 - (uintptr_t)memory.data() % 64);
+    dynamic = memory.data() + (1024 - (uintptr_t)memory.data() % 1024);
     body = &kernel;
     grid_dim = grid;
     block_dim = block;

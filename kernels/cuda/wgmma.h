@@ -1,0 +1,238 @@
+/* wgmma.h - products of tiles by a warpgroup (four warps): wgmma.mma_async.m64nNk16 of bf16 or f16
+ * with f32 sums, which compute capability 9.0 has (PTX ISA, "Asynchronous Warpgroup Level Matrix
+ * Instructions"). On the host, the same from the descriptors' bytes and by exchange between lanes.
+ *
+ * Tiles in shared memory are [row][column] in panels of 64 columns, a panel after the other, each
+ * row of a panel 128 bytes long, its pieces of 16 bytes swizzled: piece c of row r lies at place
+ * c ^ r % 8. Panels begin at multiples of 1024 bytes, and have a multiple of 8 rows.
+ *
+ * Fragments are those of mma.m16n8k16 (tile.h): warp w of the four has rows 16w..16w+15, and c[j]
+ * is the 16 x 8 part of columns 8j..8j+7.
+ */
+#ifndef DS_WGMMA_H
+#define DS_WGMMA_H
+
+#include "tile.h"
+
+#define GROUP 128u        /* threads */
+#define GROUP_ROWS 64     /* of a product */
+#define PANEL 64          /* columns */
+#define PANEL_ROW 128     /* bytes */
+#define WGMMA_ALIGN 1024u /* bytes */
+
+/* Where piece `part` of row r lies in a tile of ROWS rows, in bytes. */
+template <int ROWS> __device__ __forceinline__ int swizzled(int r, int part)
+{
+    return part / 8 * (ROWS * PANEL_ROW) + r * PANEL_ROW + ((part ^ r) & 7) * 16;
+}
+
+#ifdef DS_EMU
+static inline uint32_t wg_address(const void *p)
+{
+    return (uint32_t)(static_cast<const unsigned char *>(p) - emu::dynamic);
+}
+#else
+__device__ __forceinline__ uint32_t wg_address(const void *p)
+{
+    return shared_at(p);
+}
+#endif
+
+/* Matrix descriptor, swizzled by 128 bytes. `panels`: bytes from a panel to the next, of a matrix
+ * whose rows are what is summed over; others do not look at it. Eight rows are 1024 bytes. */
+__device__ __forceinline__ uint64_t wg_matrix(const void *p, uint32_t panels)
+{
+    return (uint64_t)(wg_address(p) >> 4 & 0x3fffu) | (uint64_t)(panels >> 4) << 16 |
+           (uint64_t)(8 * PANEL_ROW >> 4) << 32 | (uint64_t)1 << 62;
+}
+
+#ifdef DS_EMU
+
+/* Row r, column c of what a descriptor tells of: c is summed over, or r is (`across`). */
+template <class E> static inline float wg_at(uint64_t desc, int r, int c, bool across)
+{
+    const uint32_t base = (uint32_t)(desc & 0x3fffu) << 4,
+                   panels = (uint32_t)(desc >> 16 & 0x3fffu) << 4,
+                   eight = (uint32_t)(desc >> 32 & 0x3fffu) << 4;
+    uint32_t at = base + (uint32_t)r / 8 * eight + (uint32_t)r % 8 * PANEL_ROW;
+    E x;
+
+    at += across ? (uint32_t)c / PANEL * panels + (uint32_t)c % PANEL * 2 : (uint32_t)c * 2;
+    at ^= (at >> 7 & 7u) << 4;
+    std::memcpy(&x, emu::dynamic + at, sizeof x);
+    return to_f32(x);
+}
+
+/* c (+)= a b': a is [64][16], b [N][16]. */
+template <class E, int N>
+static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
+{
+    const int lane = (int)emu::self->lane, row = (int)(threadIdx.x % GROUP / WARP) * 16 + lane / 4;
+
+    for (int j = 0; j < N / 8; j++)
+        for (int i = 0; i < 4; i++) {
+            float s = add ? c[j][i] : 0.0f;
+            for (int k = 0; k < 16; k++)
+                s = std::fma(wg_at<E>(a, row + i / 2 * 8, k, false),
+                             wg_at<E>(b, j * 8 + lane % 4 * 2 + i % 2, k, false), s);
+            c[j][i] = s;
+        }
+}
+
+/* c += a b: a's fragments are in registers, b is [16][N]. */
+template <class E, int N>
+static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint64_t b)
+{
+    const unsigned char *all = emu::exchange(a, sizeof a);
+    const int lane = (int)emu::self->lane;
+    E left[2][16];
+
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 16; k++)
+            std::memcpy(&left[i][k],
+                        all + 64 * (lane / 4 * 4 + k % 8 / 2) + 4 * (i + 2 * (k / 8)) + k % 2 * 2,
+                        2);
+    for (int j = 0; j < N / 8; j++)
+        for (int i = 0; i < 4; i++)
+            for (int k = 0; k < 16; k++)
+                c[j][i] =
+                    std::fma(to_f32(left[i / 2][k]),
+                             wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
+    __syncwarp();
+}
+static inline void wg_begin() {}
+static inline void wg_commit() {}
+template <int LEFT> static inline void wg_wait() {}
+static inline void wg_visible() {}
+
+#else
+
+#define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
+#define WG_LIST32                                                                                  \
+    WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define WG_LIST64                                                                                  \
+    WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"                   \
+              ",%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
+#define WG_LIST96                                                                                  \
+    WG_LIST64 ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79"                   \
+              ",%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
+#define WG_C1(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3])
+#define WG_C4(i) WG_C1(i), WG_C1(i + 1), WG_C1(i + 2), WG_C1(i + 3)
+#define WG_C16 WG_C4(0)
+#define WG_C32 WG_C16, WG_C4(4)
+#define WG_C64 WG_C32, WG_C4(8), WG_C4(12)
+#define WG_C96 WG_C64, WG_C4(16), WG_C4(20)
+
+/* N columns, R sums of a lane. */
+#define WG_ROWS(E, TYPE, N, R, A, B, P)                                                            \
+    template <>                                                                                    \
+    __device__ __forceinline__ void wg_rows<E, N>(float (&c)[N / 8][4], uint64_t a, uint64_t b,    \
+                                                  bool add)                                        \
+    {                                                                                              \
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" P ", 0;\n"                               \
+                     "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE               \
+                     " {" WG_LIST##R "}, %" A ", %" B ", p, 1, 1, 0, 0;\n}\n"                      \
+                     : WG_C##R                                                                     \
+                     : "l"(a), "l"(b), "r"((int)add));                                             \
+    }
+#define WG_ACROSS(E, TYPE, N, R, A0, A1, A2, A3, B)                                                \
+    template <>                                                                                    \
+    __device__ __forceinline__ void wg_across<E, N>(float (&c)[N / 8][4], const uint32_t (&a)[4],  \
+                                                    uint64_t b)                                    \
+    {                                                                                              \
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\n"                                   \
+                     "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE               \
+                     " {" WG_LIST##R "}, {%" A0 ", %" A1 ", %" A2 ", %" A3 "}, %" B                \
+                     ", p, 1, 1, 1;\n}\n"                                                          \
+                     : WG_C##R                                                                     \
+                     : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                        \
+    }
+#define WG_ALL(E, TYPE)                                                                            \
+    WG_ROWS(E, TYPE, 32, 16, "16", "17", "18")                                                     \
+    WG_ROWS(E, TYPE, 64, 32, "32", "33", "34")                                                     \
+    WG_ROWS(E, TYPE, 128, 64, "64", "65", "66")                                                    \
+    WG_ACROSS(E, TYPE, 64, 32, "32", "33", "34", "35", "36")                                       \
+    WG_ACROSS(E, TYPE, 128, 64, "64", "65", "66", "67", "68")                                      \
+    WG_ACROSS(E, TYPE, 192, 96, "96", "97", "98", "99", "100")
+
+template <class E, int N>
+__device__ __forceinline__ void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add);
+template <class E, int N>
+__device__ __forceinline__ void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4],
+                                          uint64_t b);
+WG_ALL(bf16, "bf16")
+WG_ALL(f16, "f16")
+
+/* Before the first product, and where registers of one were touched; products up to here are a
+ * group; until all but LEFT groups are done. */
+__device__ __forceinline__ void wg_begin()
+{
+    asm volatile("wgmma.fence.sync.aligned;" ::: "memory");
+}
+__device__ __forceinline__ void wg_commit()
+{
+    asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory");
+}
+template <int LEFT> __device__ __forceinline__ void wg_wait()
+{
+    asm volatile("wgmma.wait_group.sync.aligned %0;" ::"n"(LEFT) : "memory");
+}
+/* What this thread wrote to shared memory is to be seen by products, after the next barrier. */
+__device__ __forceinline__ void wg_visible()
+{
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+}
+
+#endif
+
+/* Rows first..first+ROWS-1 of one head to a tile, by THREADS; zeros past `end`. */
+template <int WIDTH, int ROWS, int THREADS, class E>
+__device__ __forceinline__ void wg_fetch(unsigned char *dst, const void *src, int32_t row0,
+                                         int32_t stride, int32_t col0, int32_t first, int32_t end)
+{
+    constexpr int PARTS = WIDTH / 8;
+    const E *from = static_cast<const E *>(src) + (int64_t)(row0 + first) * stride + col0;
+
+    for (int i = (int)threadIdx.x; i < ROWS * PARTS; i += THREADS) {
+        const int r = i / PARTS, c = i % PARTS;
+        copy16_or_zeros(dst + swizzled<ROWS>(r, c), from + (int64_t)r * stride + c * 8,
+                        first + r < end);
+    }
+}
+
+/* c = rows r0..r0+63 of `left` times the N rows of `right`, both WIDTH columns wide: LEFT and N
+ * rows. Queued: nothing waits for it. */
+template <int WIDTH, int LEFT, int N, class E>
+__device__ __forceinline__ void wg_rows_by_rows(float (&c)[N / 8][4], const unsigned char *left,
+                                                int r0, const unsigned char *right)
+{
+#pragma unroll
+    for (int k = 0; k < WIDTH; k += 16)
+        wg_rows<E, N>(c,
+                      wg_matrix(left + k / PANEL * (LEFT * PANEL_ROW) + r0 * PANEL_ROW +
+                                    k % PANEL * 2,
+                                0),
+                      wg_matrix(right + k / PANEL * (N * PANEL_ROW) + k % PANEL * 2, 0), k > 0);
+}
+
+/* c[64 x WIDTH] += p[64 x ROWS], as left_of makes it, times the rows of `right`. Queued. */
+template <int WIDTH, int ROWS, class E>
+__device__ __forceinline__ void wg_scores_by_rows(float (&c)[WIDTH / 8][4],
+                                                  const uint32_t (&p)[ROWS / 16][4],
+                                                  const unsigned char *right)
+{
+#pragma unroll
+    for (int k = 0; k < ROWS / 16; k++)
+        wg_across<E, WIDTH>(c, p[k], wg_matrix(right + k * 16 * PANEL_ROW, ROWS * PANEL_ROW));
+}
+
+/* Sums of a product as the left operand of the next. */
+template <int N, class E>
+__device__ __forceinline__ void wg_pack(uint32_t (&p)[N / 16][4], const float (&c)[N / 8][4])
+{
+#pragma unroll
+    for (int k = 0; k < N / 16; k++)
+        left_of<E>(p[k], c[2 * k], c[2 * k + 1]);
+}
+
+#endif
