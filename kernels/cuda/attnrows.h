@@ -53,6 +53,18 @@ __device__ __forceinline__ float quad_max(float x)
     return y > x ? y : x;
 }
 
+__device__ __forceinline__ bool warp_any(bool x)
+{
+#ifdef DS_EMU
+    int any = x;
+    for (int m = 1; m < 32; m *= 2)
+        any |= __shfl_xor_sync(ALL_LANES, any, m);
+    return any;
+#else
+    return __any_sync(ALL_LANES, x);
+#endif
+}
+
 /* Writes a warp's 16 x WIDTH sums, times f0 (rows 0-7) and f1, as rows of a matrix. */
 template <int WIDTH, class E>
 __device__ __forceinline__ void store(void *dst, const float (&c)[WIDTH / 8][4], int64_t row0,
@@ -90,7 +102,10 @@ template <int N, int THREADS>
 __device__ __forceinline__ void fetch_rows(float *lse, float *delta, const attn_args &a,
                                            const attn_item &w, int32_t h, int32_t first)
 {
-    for (int i = (int)threadIdx.x; i < N; i += THREADS) {
+    static_assert(N <= THREADS, "one each");
+    const int i = (int)threadIdx.x;
+
+    if (i < N) {
         const bool here = first + i < w.len;
         const int64_t at = (int64_t)(w.qrow + (here ? first + i : 0)) * a.heads + h;
         lse[i] = here ? a.lse[at] * LOG2E : INFINITY;

@@ -29,9 +29,9 @@ typedef struct soft {
 /* Scores of keys k0.. become their part of the softmax, as a left operand; what was summed with
  * another maximum fades. */
 template <class E, int VD, int KEYS>
-__device__ __forceinline__ void soften(soft *st, uint32_t (&p)[KEYS / 16][4], float (&s)[KEYS / 8][4],
-                                       float (&out)[VD / 8][4], int32_t k0, int32_t query,
-                                       bool masked, float factor)
+__device__ __forceinline__ void soften(soft *st, uint32_t (&p)[KEYS / 16][4],
+                                       float (&s)[KEYS / 8][4], float (&out)[VD / 8][4], int32_t k0,
+                                       int32_t query, bool masked, float factor)
 {
     const int32_t col = k0 + (int32_t)(threadIdx.x % 4) * 2;
     float most[2] = {st->top[0], st->top[1]};
@@ -55,11 +55,12 @@ __device__ __forceinline__ void soften(soft *st, uint32_t (&p)[KEYS / 16][4], fl
         st->sum[i] *= fade;
         st->top[i] = most[i];
         most[i] *= factor;
+        if (warp_any(fade != 1.0f)) /* after the first tiles it seldom is */
 #pragma unroll
-        for (int n = 0; n < VD / 8; n++) {
-            out[n][2 * i] *= fade;
-            out[n][2 * i + 1] *= fade;
-        }
+            for (int n = 0; n < VD / 8; n++) {
+                out[n][2 * i] *= fade;
+                out[n][2 * i + 1] *= fade;
+            }
     }
 #pragma unroll
     for (int n = 0; n < KEYS / 8; n++)
@@ -106,40 +107,45 @@ __global__ void __launch_bounds__(THREADS, 1) wg_forward(attn_args a)
     wg_rows_by_rows<QK, WG_TILE, KEYS, E>(s, qs, group_row(), ks);
     wg_commit();
     wg_wait<0>();
-    int at = 0;
-    for (int32_t k0 = 0; k0 < last; k0 += KEYS, at ^= 1) {
-        const bool more = k0 + KEYS < last;
+    const auto arrived = [&] {
         copy_wait<0>();
         wg_visible();
         __syncthreads(); /* nobody reads keys of this tile or values of the one before any more */
-        if (k0 + 2 * KEYS < last)
-            wg_fetch<QK, KEYS, THREADS, E>(ks + at * KTILE, a.k, w.krow, kstride, g * QK,
-                                           k0 + 2 * KEYS, w.len);
-        if (more) {
-            wg_fetch<VD, KEYS, THREADS, E>(vs + (at ^ 1) * VTILE, a.v, w.krow, vstride, g * VD,
-                                           k0 + KEYS, w.len);
-            copy_commit();
-            wg_begin();
-            wg_rows_by_rows<QK, WG_TILE, KEYS, E>(ahead, qs, group_row(), ks + (at ^ 1) * KTILE);
-            wg_commit();
-        }
+    };
+    const auto finish = [&](int at, int32_t k0) {
         soften<E, VD, KEYS>(&st, p, s, out, k0, query, k0 + KEYS > w.first + group_row(), factor);
         wg_begin();
         wg_scores_by_rows<VD, KEYS, E>(out, p, vs + at * VTILE);
         wg_commit();
         wg_wait<0>();
-        if (more)
+    };
+    int at = 0;
+    int32_t k0 = 0;
+    for (; k0 + KEYS < last; k0 += KEYS, at ^= 1) {
+        arrived();
+        if (k0 + 2 * KEYS < last)
+            wg_fetch<QK, KEYS, THREADS, E>(ks + at * KTILE, a.k, w.krow, kstride, g * QK,
+                                           k0 + 2 * KEYS, w.len);
+        wg_fetch<VD, KEYS, THREADS, E>(vs + (at ^ 1) * VTILE, a.v, w.krow, vstride, g * VD,
+                                       k0 + KEYS, w.len);
+        copy_commit();
+        wg_begin();
+        wg_rows_by_rows<QK, WG_TILE, KEYS, E>(ahead, qs, group_row(), ks + (at ^ 1) * KTILE);
+        wg_commit();
+        finish(at, k0);
 #pragma unroll
-            for (int n = 0; n < KEYS / 8; n++)
+        for (int n = 0; n < KEYS / 8; n++)
 #pragma unroll
-                for (int i = 0; i < 4; i++)
-                    s[n][i] = ahead[n][i];
+            for (int i = 0; i < 4; i++)
+                s[n][i] = ahead[n][i];
     }
-    for (int i = 0; i < 2; i++) {
-        st.sum[i] = quad_sum(st.sum[i]);
-        if (a.lse && threadIdx.x % 4 == 0 && query + 8 * i < w.len)
-            a.lse[(int64_t)(w.qrow + query + 8 * i) * a.heads + h] =
-                st.top[i] * a.scale + logf(st.sum[i]);
+    arrived();
+    finish(at, k0);
+    for (int j = 0; j < 2; j++) {
+        st.sum[j] = quad_sum(st.sum[j]);
+        if (a.lse && threadIdx.x % 4 == 0 && query + 8 * j < w.len)
+            a.lse[(int64_t)(w.qrow + query + 8 * j) * a.heads + h] =
+                st.top[j] * a.scale + logf(st.sum[j]);
     }
     store<VD, E>(a.o, out, w.qrow, (int64_t)a.heads * VD, (int64_t)h * VD,
                  query - (int32_t)(threadIdx.x % WARP) / 4, w.len, 1.0f / st.sum[0],
@@ -186,9 +192,9 @@ __global__ void __launch_bounds__(THREADS, 1) wg_back_keys(attn_args a)
     const int32_t g = (int32_t)blockIdx.y, group = a.heads / a.kv_heads;
     const int32_t key = w.first + lane_row(), each = (w.len - w.first + N - 1) / N;
     unsigned char *ks = memory, *vs = ks + WG_TILE * QK * 2;
-    const side<QK, VD, N> s = {vs + WG_TILE * VD * 2,
-                               reinterpret_cast<float *>(vs + WG_TILE * VD * 2 +
-                                                         2 * side<QK, VD, N>::BYTES)};
+    const side<QK, VD, N> s = {
+        vs + WG_TILE * VD * 2,
+        reinterpret_cast<float *>(vs + WG_TILE * VD * 2 + 2 * side<QK, VD, N>::BYTES)};
     const float factor = a.scale * LOG2E;
     float dk[QK / 8][4], dv[VD / 8][4], p[COLS][4], d[COLS][4];
     uint32_t left[N / 16][4], right[N / 16][4];

@@ -41,18 +41,26 @@ static void here(const dev_rt *rt)
 }
 
 /* DS_CUDA_SM=80: as if the device were an older one. What is chosen by it is part of its name. */
-static int capability_of(const cudaDeviceProp *prop)
+static int capability_of(int *sm, const cudaDeviceProp *prop, ds_err *err)
 {
     const char *asked = getenv("DS_CUDA_SM");
-    const int has = prop->major * 10 + prop->minor, wanted = asked ? atoi(asked) : 0;
+    char *end = NULL;
 
-    return wanted >= 80 && wanted < has ? wanted : has;
+    *sm = prop->major * 10 + prop->minor;
+    if (!asked || !*asked)
+        return 0;
+    const long as = strtol(asked, &end, 10);
+    if (*end || as < 80 || as > *sm)
+        return ds_fail(err, DS_USAGE, "cuda: DS_CUDA_SM=%s: %s can be as 80 to %d", asked,
+                       prop->name, *sm);
+    *sm = (int)as;
+    return 0;
 }
 
 static int start(dev_rt *rt, int index, ds_err *err)
 {
     cudaDeviceProp prop;
-    int count = 0, driver = 0;
+    int count = 0, driver = 0, sm;
     void *workspace;
 
     CUDA(cudaGetDeviceCount(&count), "no device can be used");
@@ -68,7 +76,7 @@ static int start(dev_rt *rt, int index, ds_err *err)
     CUDA(cudaDriverGetVersion(&driver), "version of the driver");
     rt->processors = prop.multiProcessorCount;
     rt->shared = prop.sharedMemPerBlockOptin;
-    const int sm = capability_of(&prop);
+    TRY(capability_of(&sm, &prop, err));
     rt->warpgroups = sm == 90;
     snprintf(rt->name, sizeof rt->name, "%s, sm_%d, %d processors, cuBLASLt %zu; driver %d.%d",
              prop.name, sm, rt->processors, cublasLtGetVersion(), driver / 1000,

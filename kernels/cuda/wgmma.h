@@ -95,9 +95,8 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
     for (int j = 0; j < N / 8; j++)
         for (int i = 0; i < 4; i++)
             for (int k = 0; k < 16; k++)
-                c[j][i] =
-                    std::fma(to_f32(left[i / 2][k]),
-                             wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
+                c[j][i] = std::fma(to_f32(left[i / 2][k]),
+                                   wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
     __syncwarp();
 }
 static inline void wg_begin() {}
@@ -108,8 +107,7 @@ static inline void wg_visible() {}
 #else
 
 #define WG_LIST16 "%0,%1,%2,%3,%4,%5,%6,%7,%8,%9,%10,%11,%12,%13,%14,%15"
-#define WG_LIST32                                                                                  \
-    WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
+#define WG_LIST32 WG_LIST16 ",%16,%17,%18,%19,%20,%21,%22,%23,%24,%25,%26,%27,%28,%29,%30,%31"
 #define WG_LIST64                                                                                  \
     WG_LIST32 ",%32,%33,%34,%35,%36,%37,%38,%39,%40,%41,%42,%43,%44,%45,%46,%47"                   \
               ",%48,%49,%50,%51,%52,%53,%54,%55,%56,%57,%58,%59,%60,%61,%62,%63"
@@ -126,7 +124,7 @@ static inline void wg_visible() {}
 /* N columns, R sums of a lane. */
 #define WG_ROWS(E, TYPE, N, R, A, B, P)                                                            \
     template <>                                                                                    \
-    __device__ __forceinline__ void wg_rows<E, N>(float (&c)[N / 8][4], uint64_t a, uint64_t b,    \
+    __device__ __forceinline__ void wg_rows<E, N>(float(&c)[N / 8][4], uint64_t a, uint64_t b,     \
                                                   bool add)                                        \
     {                                                                                              \
         asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" P ", 0;\n"                               \
@@ -137,13 +135,13 @@ static inline void wg_visible() {}
     }
 #define WG_ACROSS(E, TYPE, N, R, A0, A1, A2, A3, B)                                                \
     template <>                                                                                    \
-    __device__ __forceinline__ void wg_across<E, N>(float (&c)[N / 8][4], const uint32_t (&a)[4],  \
+    __device__ __forceinline__ void wg_across<E, N>(float(&c)[N / 8][4], const uint32_t(&a)[4],    \
                                                     uint64_t b)                                    \
     {                                                                                              \
-        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\n"                                   \
+        asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, 1, 0;\n"                                    \
                      "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE               \
                      " {" WG_LIST##R "}, {%" A0 ", %" A1 ", %" A2 ", %" A3 "}, %" B                \
-                     ", p, 1, 1, 1;\n}\n"                                                          \
+                                     ", p, 1, 1, 1;\n}\n"                                          \
                      : WG_C##R                                                                     \
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                        \
     }
@@ -158,8 +156,7 @@ static inline void wg_visible() {}
 template <class E, int N>
 __device__ __forceinline__ void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add);
 template <class E, int N>
-__device__ __forceinline__ void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4],
-                                          uint64_t b);
+__device__ __forceinline__ void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint64_t b);
 WG_ALL(bf16, "bf16")
 WG_ALL(f16, "f16")
 
@@ -190,13 +187,21 @@ template <int WIDTH, int ROWS, int THREADS, class E>
 __device__ __forceinline__ void wg_fetch(unsigned char *dst, const void *src, int32_t row0,
                                          int32_t stride, int32_t col0, int32_t first, int32_t end)
 {
-    constexpr int PARTS = WIDTH / 8;
-    const E *from = static_cast<const E *>(src) + (int64_t)(row0 + first) * stride + col0;
+    constexpr int PARTS = PANEL / 8, STEP = THREADS / PARTS;
+    static_assert(STEP % 8 == 0 && ROWS % STEP == 0, "a thread's pieces lie at one place of a row");
+    const int r = (int)threadIdx.x / PARTS, c = (int)threadIdx.x % PARTS;
+    const int32_t left = end - first - r;
+    const E *from =
+        static_cast<const E *>(src) + (int64_t)(row0 + first + r) * stride + col0 + c * 8;
 
-    for (int i = (int)threadIdx.x; i < ROWS * PARTS; i += THREADS) {
-        const int r = i / PARTS, c = i % PARTS;
-        copy16_or_zeros(dst + swizzled<ROWS>(r, c), from + (int64_t)r * stride + c * 8,
-                        first + r < end);
+    dst += swizzled<ROWS>(r, c);
+#pragma unroll
+    for (int i = 0; i < ROWS; i += STEP) {
+#pragma unroll
+        for (int p = 0; p < WIDTH / PANEL; p++)
+            copy16_or_zeros(dst + p * (ROWS * PANEL_ROW) + i * PANEL_ROW, from + p * PANEL,
+                            i < left);
+        from += (int64_t)STEP * stride;
     }
 }
 
@@ -208,11 +213,9 @@ __device__ __forceinline__ void wg_rows_by_rows(float (&c)[N / 8][4], const unsi
 {
 #pragma unroll
     for (int k = 0; k < WIDTH; k += 16)
-        wg_rows<E, N>(c,
-                      wg_matrix(left + k / PANEL * (LEFT * PANEL_ROW) + r0 * PANEL_ROW +
-                                    k % PANEL * 2,
-                                0),
-                      wg_matrix(right + k / PANEL * (N * PANEL_ROW) + k % PANEL * 2, 0), k > 0);
+        wg_rows<E, N>(
+            c, wg_matrix(left + k / PANEL * (LEFT * PANEL_ROW) + r0 * PANEL_ROW + k % PANEL * 2, 0),
+            wg_matrix(right + k / PANEL * (N * PANEL_ROW) + k % PANEL * 2, 0), k > 0);
 }
 
 /* c[64 x WIDTH] += p[64 x ROWS], as left_of makes it, times the rows of `right`. Queued. */
