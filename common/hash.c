@@ -1,4 +1,5 @@
-/* hash.c - see hash.h. SHA-256 is FIPS 180-4, by libcrypto; XXH3 is by libxxhash. */
+/* hash.c - see hash.h. SHA-256 is FIPS 180-4: of messages that are there as a whole by shalanes.h
+ * where the processor can, else by libcrypto; XXH3 is by libxxhash. */
 #include "hash.h"
 
 #include <fcntl.h>
@@ -10,6 +11,7 @@
 
 #include "buf.h"
 #include "io.h"
+#include "shalanes.h"
 
 struct ds_hasher {
     EVP_MD_CTX *ctx;
@@ -18,9 +20,11 @@ struct ds_hasher {
 /* Finding the algorithm costs more than hashing a small piece, so it is found once and kept. */
 static pthread_once_t sha_once = PTHREAD_ONCE_INIT;
 static const EVP_MD *sha_md;
+static bool sha_lanes;
 
 static void sha_find(void)
 {
+    sha_lanes = ds_shalanes_here();
     sha_md = EVP_MD_fetch(NULL, "SHA256", NULL);
     if (!sha_md)
         sha_md = EVP_sha256();
@@ -90,18 +94,34 @@ void ds_hasher_free(ds_hasher *h)
     }
 }
 
-int ds_sha_tagged(ds_sha *out, const char *tag, const void *data, size_t len, ds_err *err)
+static int each_by_crypto(ds_sha *out, const void *tag, size_t tag_len, const ds_bytes *v, size_t n,
+                          ds_err *err)
 {
     ds_hasher h = {.ctx = EVP_MD_CTX_new()};
-    int rc = h.ctx ? ds_hasher_reset(&h, err) : ds_fail_nomem(err);
-    if (!rc && tag)
-        rc = ds_hasher_put(&h, tag, strlen(tag) + 1, err);
-    if (!rc)
-        rc = ds_hasher_put(&h, data, len, err);
-    if (!rc)
-        rc = ds_hasher_end(&h, out, err);
+    int rc = h.ctx ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; i < n && !rc; i++) {
+        rc = ds_hasher_reset(&h, err);
+        rc = rc ? rc : ds_hasher_put(&h, tag, tag_len, err);
+        rc = rc ? rc : ds_hasher_put(&h, v[i].p, v[i].len, err);
+        rc = rc ? rc : ds_hasher_end(&h, &out[i], err);
+    }
     EVP_MD_CTX_free(h.ctx);
     return rc;
+}
+
+int ds_sha_each(ds_sha *out, const char *tag, const ds_bytes *v, size_t n, ds_err *err)
+{
+    const size_t tag_len = tag ? strlen(tag) + 1 : 0;
+    pthread_once(&sha_once, sha_find);
+    if (!sha_lanes || tag_len > DS_SHALANES_TAG)
+        return each_by_crypto(out, tag, tag_len, v, n, err);
+    ds_shalanes(out, tag, tag_len, v, n);
+    return 0;
+}
+
+int ds_sha_tagged(ds_sha *out, const char *tag, const void *data, size_t len, ds_err *err)
+{
+    return ds_sha_each(out, tag, &(ds_bytes){data, len}, 1, err);
 }
 
 int ds_sha_bytes(ds_sha *out, const void *data, size_t len, ds_err *err)

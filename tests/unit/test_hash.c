@@ -55,6 +55,114 @@ static void tags_separate(void **state)
     assert_true(ds_sha_eq(&a, &c));
 }
 
+/* By the running digest, which is libcrypto's alone. */
+static ds_sha by_parts(const char *tag, const ds_bytes *v)
+{
+    ds_hasher *h;
+    ds_sha s;
+    assert_int_equal(ds_hasher_new(&h, NULL), 0);
+    if (tag)
+        assert_int_equal(ds_hasher_put(h, tag, strlen(tag) + 1, NULL), 0);
+    assert_int_equal(ds_hasher_put(h, v->p, v->len, NULL), 0);
+    assert_int_equal(ds_hasher_end(h, &s, NULL), 0);
+    ds_hasher_free(h);
+    return s;
+}
+
+/* Tags of 63 bytes with their NUL are the longest that two lanes take; longer ones go to libcrypto.
+ */
+static const char *const each_tags[] = {
+    NULL,
+    "",
+    "ds.piece",
+    "a tag that with its NUL is of fifty-six bytes, not more",
+    "a tag that with its NUL is of sixty-three bytes, as few as it.",
+    "a tag that with its NUL is of sixty-four bytes, one too many it",
+    "a tag of more bytes than there are in a block of the digest, which is sixty-four of them: ",
+};
+
+static void each_is(const ds_bytes *v, size_t n)
+{
+    ds_sha got[8];
+    assert_true(n <= 8);
+    for (size_t t = 0; t < sizeof each_tags / sizeof *each_tags; t++) {
+        assert_int_equal(ds_sha_each(got, each_tags[t], v, n, NULL), 0);
+        for (size_t i = 0; i < n; i++) {
+            ds_sha want = by_parts(each_tags[t], &v[i]);
+            assert_memory_equal(&got[i], &want, sizeof want);
+        }
+    }
+}
+
+/* All lengths around the ends of blocks, beside each other, so that either lane ends first. */
+static void messages_side_by_side(void **state)
+{
+    (void)state;
+    enum { MOST = 200 };
+    uint8_t data[2 * MOST];
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * 37 + i / 256);
+    assert_int_equal(ds_sha_each(NULL, "ds.piece", NULL, 0, NULL), 0);
+    for (size_t a = 0; a <= MOST; a++)
+        for (size_t b = a % 5; b <= MOST; b += 5) {
+            const ds_bytes v[2] = {{data + 1, a}, {data + MOST, b}};
+            each_is(v, 2);
+        }
+    ds_bytes many[70]; /* more than one group */
+    ds_sha got[70];
+    for (size_t i = 0; i < 70; i++)
+        many[i] = (ds_bytes){data + i, i * 31 % 211};
+    assert_int_equal(ds_sha_each(got, "ds.piece", many, 70, NULL), 0);
+    for (size_t i = 0; i < 70; i++) {
+        ds_sha want = by_parts("ds.piece", &many[i]);
+        assert_memory_equal(&got[i], &want, sizeof want);
+    }
+    const ds_bytes none[3] = {{NULL, 0}, {data, 64}, {NULL, 0}};
+    each_is(none, 3);
+}
+
+/* Of many lengths: a lane that ends goes on with the next message. */
+static void messages_one_after_the_other(void **state)
+{
+    (void)state;
+    enum { BYTES = 100000 };
+    uint8_t *data = malloc(BYTES);
+    uint32_t seed = 7;
+    assert_non_null(data);
+    for (size_t i = 0; i < BYTES; i++) {
+        seed = seed * 1664525 + 1013904223;
+        data[i] = (uint8_t)(seed >> 24);
+    }
+    for (int round = 0; round < 200; round++) {
+        ds_bytes v[8];
+        for (int i = 0; i < 8; i++) {
+            seed = seed * 1664525 + 1013904223;
+            v[i].len = (seed >> 8) % (1u << (seed >> 4) % 16);
+            v[i].p = data + (seed >> 3) % (BYTES - v[i].len);
+        }
+        each_is(v, 1 + (size_t)round % 8);
+    }
+    free(data);
+}
+
+static void published_side_by_side(void **state)
+{
+    (void)state;
+    static const char two[] = "abcdbcdecdefdefgefghfghighijhijkijkljklmklmnlmnomnopnopq";
+    const ds_bytes v[3] = {{"abc", 3}, {two, 56}, {"", 0}};
+    static const char *const want[3] = {
+        "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1",
+        "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"};
+    ds_sha got[3];
+    assert_int_equal(ds_sha_each(got, NULL, v, 3, NULL), 0);
+    for (int i = 0; i < 3; i++) {
+        char hex[65];
+        ds_sha_hex(hex, &got[i]);
+        assert_string_equal(hex, want[i]);
+    }
+}
+
 static void numbers_are_little_endian(void **state)
 {
     (void)state;
@@ -137,6 +245,9 @@ int main(void)
         cmocka_unit_test(published_digests),
         cmocka_unit_test(million_a_in_pieces),
         cmocka_unit_test(tags_separate),
+        cmocka_unit_test(published_side_by_side),
+        cmocka_unit_test(messages_side_by_side),
+        cmocka_unit_test(messages_one_after_the_other),
         cmocka_unit_test(numbers_are_little_endian),
         cmocka_unit_test(files),
         cmocka_unit_test(parse),
