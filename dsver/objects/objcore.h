@@ -15,9 +15,20 @@
  * below (delta.h). */
 #define DS_CLOSURE_CAP 64
 
+/* A base that was decoded on the way and is to be proven. */
+typedef struct ds_unproven {
+    ds_shared *piece; /* a reference of its own */
+    ds_sha id;
+    int64_t row;
+} ds_unproven;
+#define DS_UNPROVEN_MAX 8
+
 typedef struct ds_codecs { /* one thread's scratch space; those not in use form a list */
     ds_codec *c;
     ds_buf object, joined;
+    ds_buf places;                         /* ds_objloc: of the pieces that are read together */
+    ds_unproven unproven[DS_UNPROVEN_MAX]; /* hashed together: when it is full, or given back */
+    size_t n_unproven;
     struct ds_codecs *next;
 } ds_codecs;
 
@@ -49,6 +60,9 @@ typedef int (*ds_lookup_fn)(void *ctx, const ds_sha *id, ds_objloc *out, ds_err 
  * base is not known or there are more than `max`: *n is then as it was, *overflow says which. */
 int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *v, size_t max,
                        size_t *n, bool *overflow, ds_err *err);
+/* The same of the store's index, for a piece alone. */
+int ds_objcore_places(ds_objstore *s, const ds_sha *id, ds_objloc v[DS_CLOSURE_CAP], size_t *n,
+                      bool *overflow, ds_err *err);
 const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n,
                                const ds_sha *id); /* NULL when not there */
 /* Decodes a piece whose closure is v: 1, or 0 when a pack is gone, or an error. */
@@ -64,8 +78,9 @@ typedef struct ds_prefix {
 int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                       const ds_bases *bases, ds_prefix *out, ds_err *err);
 void ds_objcore_prefix_drop(ds_prefix *p);
-/* Recomputes the address: DS_CORRUPT when it is another. */
+/* Recomputes the address: DS_CORRUPT when it is another. match: `got` is what was recomputed. */
 int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *err);
+int ds_objcore_match(const ds_sha *id, const ds_sha *got, ds_err *err);
 
 /* Takes packs that the index does not know into it. Damage in them is passed to `bad` (may be
  * NULL): file, offset... */

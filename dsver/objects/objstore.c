@@ -148,6 +148,7 @@ void ds_objstore_close(ds_objstore *s)
         ds_codec_free(c->c);
         ds_buf_fini(&c->object);
         ds_buf_fini(&c->joined);
+        ds_buf_fini(&c->places);
         free(c);
     }
     ds_piececache_free(s->cache);
@@ -202,10 +203,39 @@ int ds_objcore_codec(ds_objstore *s, ds_codecs **out, ds_err *err)
     return 0;
 }
 
+/* One that is not what its address says is told of when it is read itself. */
+static void prove(ds_objstore *s, ds_codecs *c)
+{
+    ds_bytes v[DS_UNPROVEN_MAX] = {{NULL, 0}};
+    ds_sha got[DS_UNPROVEN_MAX];
+    const size_t n = c->n_unproven;
+    for (size_t i = 0; i < n; i++)
+        v[i].p = ds_shared_data(c->unproven[i].piece, &v[i].len);
+    const bool made = ds_sha_each(got, DS_PIECE_TAG, v, n, NULL) == 0;
+    for (size_t i = 0; i < n; i++) {
+        if (made && ds_sha_eq(&got[i], &c->unproven[i].id))
+            ds_proven_add(s->proven, c->unproven[i].row);
+        ds_shared_unref(c->unproven[i].piece);
+    }
+    c->n_unproven = 0;
+}
+
+static void prove_later(ds_objstore *s, ds_codecs *c, const ds_objloc *loc, ds_shared *piece)
+{
+    if (ds_proven_has(s->proven, loc->row))
+        return;
+    c->unproven[c->n_unproven++] =
+        (ds_unproven){.piece = ds_shared_ref(piece), .id = loc->id, .row = loc->row};
+    if (c->n_unproven == DS_UNPROVEN_MAX)
+        prove(s, c);
+}
+
 void ds_objcore_codec_back(ds_objstore *s, ds_codecs *c)
 {
     if (!c)
         return;
+    if (c->n_unproven)
+        prove(s, c);
     pthread_mutex_lock(&s->lock);
     c->next = s->idle;
     s->idle = c;
@@ -287,6 +317,13 @@ int ds_objcore_closure(ds_lookup_fn fn, void *ctx, const ds_sha *id, ds_objloc *
     return 1;
 }
 
+int ds_objcore_places(ds_objstore *s, const ds_sha *id, ds_objloc v[DS_CLOSURE_CAP], size_t *n,
+                      bool *overflow, ds_err *err)
+{
+    *n = 0;
+    return ds_objcore_closure(lookup, s, id, v, DS_CLOSURE_CAP, n, overflow, err);
+}
+
 static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                         const ds_sha *id, unsigned depth, ds_shared **out, ds_err *err);
 
@@ -364,15 +401,6 @@ static int decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
     return rc;
 }
 
-/* One that is not what its address says is told of when it is read itself. */
-static void prove(ds_objstore *s, const ds_objloc *loc, const ds_buf *b)
-{
-    ds_err mine = {0};
-    if (!ds_proven_has(s->proven, loc->row) &&
-        ds_objcore_verify(&loc->id, b->data, b->len, &mine) == 0)
-        ds_proven_add(s->proven, loc->row);
-}
-
 static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                         const ds_sha *id, unsigned depth, ds_shared **out, ds_err *err)
 {
@@ -386,10 +414,10 @@ static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t
     int rc = ds_piececache_buf(s->cache, &b, loc->raw, err);
     if (rc == 0)
         rc = decode(s, c, v, n, loc, depth, &b, err);
-    if (rc == 1 && s->proven)
-        prove(s, loc, &b);
     if (rc == 1 && !(*out = ds_piececache_take(s->cache, &b)))
         rc = ds_fail_nomem(err);
+    if (rc == 1 && s->proven)
+        prove_later(s, c, loc, *out);
     if (rc == 1)
         ds_piececache_put(s->cache, id, *out);
     ds_buf_fini(&b);
@@ -402,16 +430,21 @@ int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n
     return decode(s, c, v, n, piece, 0, out, err);
 }
 
+int ds_objcore_match(const ds_sha *id, const ds_sha *got, ds_err *err)
+{
+    char want[65], have[65];
+    if (ds_sha_eq(got, id))
+        return 0;
+    ds_sha_hex(want, id);
+    ds_sha_hex(have, got);
+    return ds_fail(err, DS_CORRUPT, "piece %s: its bytes have the address %s", want, have);
+}
+
 int ds_objcore_verify(const ds_sha *id, const void *data, size_t len, ds_err *err)
 {
     ds_sha got;
     int rc = ds_sha_tagged(&got, DS_PIECE_TAG, data, len, err);
-    if (rc || ds_sha_eq(&got, id))
-        return rc;
-    char want[65], have[65];
-    ds_sha_hex(want, id);
-    ds_sha_hex(have, &got);
-    return ds_fail(err, DS_CORRUPT, "piece %s: its bytes have the address %s", want, have);
+    return rc ? rc : ds_objcore_match(id, &got, err);
 }
 
 /* Looks up and decodes: 1, 0 when the piece is not known (*known) or a pack is gone, or an error.
@@ -424,7 +457,7 @@ static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v
     bool overflow = false;
     int rc = ds_objindex_freeze(s->ix, err);
     if (rc == 0) {
-        rc = ds_objcore_closure(lookup, s, id, v, DS_CLOSURE_CAP, &n, &overflow, err);
+        rc = ds_objcore_places(s, id, v, &n, &overflow, err);
         ds_objindex_thaw(s->ix);
     }
     *known = true;

@@ -27,7 +27,7 @@ const uint8_t *ds_shared_data(const ds_shared *s, size_t *len)
     return s->bytes.data;
 }
 
-static ds_shared *ref(ds_shared *s)
+ds_shared *ds_shared_ref(ds_shared *s)
 {
     atomic_fetch_add(&s->refs, 1);
     return s;
@@ -185,7 +185,7 @@ ds_shared *ds_piececache_get(ds_piececache *c, const ds_sha *id)
     if (i >= 0) {
         list_out(c, i);
         list_front(c, i);
-        s = ref(c->v[i].s);
+        s = ds_shared_ref(c->v[i].s);
     }
     pthread_mutex_unlock(&c->lock);
     return s;
@@ -208,7 +208,7 @@ void ds_piececache_put(ds_piececache *c, const ds_sha *id, ds_shared *s)
             (void)evict(c);
         int i = free_slot(c), *b = bucket_of(c, id);
         c->v[i].id = *id;
-        c->v[i].s = ref(s);
+        c->v[i].s = ds_shared_ref(s);
         c->v[i].chain = *b;
         *b = i;
         list_front(c, i);

@@ -9,7 +9,8 @@
 /* A decoded piece shared by reference. Lives no longer than its cache. */
 typedef struct ds_shared ds_shared;
 const uint8_t *ds_shared_data(const ds_shared *s, size_t *len);
-void ds_shared_unref(ds_shared *s); /* NULL is fine */
+ds_shared *ds_shared_ref(ds_shared *s); /* one reference more */
+void ds_shared_unref(ds_shared *s);     /* NULL is fine */
 
 typedef struct ds_piececache ds_piececache;
 int ds_piececache_new(ds_piececache **out, size_t bytes, ds_err *err);

@@ -20,7 +20,7 @@ typedef struct place {
     int64_t row;
 } place;
 
-/* The SHA-256 of a pack, made by a thread of its own while the pack's pieces are decoded. */
+/* The SHA-256 of a pack, made by a thread of its own while the rest of it is checked. */
 typedef struct naming {
     const char *path;
     pthread_t thread;
@@ -152,26 +152,15 @@ static void *make_name(void *arg)
     return NULL;
 }
 
-static int check_name(scrub *k, const naming *m, const ds_sha *name, ds_err *err)
+static int check_name(scrub *k, naming *m, const ds_sha *name, ds_err *err)
 {
+    if (!m->threaded)
+        (void)make_name(m);
     if (m->rc)
         return ds_fail(err, m->rc, "%s", m->err.msg);
     if (!ds_sha_eq(&m->got, name))
         (void)tell(k, 0, NULL, "the pack's SHA-256 is not its name");
     return 0;
-}
-
-/* All that is in the pack. */
-static int check_data(scrub *k, const char *path, const ds_sha *name, ds_err *err)
-{
-    naming m = {.path = path};
-    m.threaded = k->threads > 1 && ds_thread_begin(&m.thread, make_name, &m);
-    if (!m.threaded)
-        (void)make_name(&m);
-    int rc = decode_all(k, err);
-    if (m.threaded)
-        pthread_join(m.thread, NULL);
-    return rc ? rc : check_name(k, &m, name, err);
 }
 
 static int count_row(void *ctx, const ds_objloc *loc)
@@ -194,40 +183,64 @@ static known_pack *pack_row(const scrub *k, const ds_sha *name)
     return n ? bsearch(&want, k->packs.data, n, sizeof want, by_name) : NULL;
 }
 
+/* The index is asked for each object: held still it is opened and locked once for all of them. */
+static int scan_still(scrub *k, ds_packscan *scan, ds_err *err)
+{
+    if (k->blind)
+        return ds_pack_scan(scan, err);
+    int rc = ds_objindex_freeze(k->s->ix, err);
+    if (rc)
+        return rc;
+    rc = ds_pack_scan(scan, err);
+    ds_objindex_thaw(k->s->ix);
+    return rc;
+}
+
+/* Objects, each by itself and beside the index. */
+static int check_objects(scrub *k, const char *path, known_pack *row, ds_err *err)
+{
+    const uint64_t before = k->stats.problems;
+    uint64_t rows = 0;
+    ds_packscan scan = {
+        .path = path, .full = k->full, .object = on_object, .bad = on_bad, .ctx = k};
+    if (!row && !k->blind)
+        (void)tell(k, 0, NULL, "not in the index: run `dsver reindex`");
+    int rc = scan_still(k, &scan, err);
+    if (rc || !row)
+        return rc;
+    row->seen = true;
+    rc = ds_objindex_pieces(k->s->ix, row->n, count_row, &rows, err);
+    if (rc == 0 && k->stats.problems == before &&
+        (rows != k->indexed || row->size != scan.size || row->objects != scan.objects))
+        (void)tell(k, 0, NULL, "the index says something else of this pack: run `dsver reindex`");
+    return rc;
+}
+
 static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
 {
+    known_pack *row = pack_row(k, name);
+    if (!row && k->busy)
+        return 0;
     size_t cap = strlen(k->s->dir) + 80;
     char *path = malloc(cap);
-    uint64_t rows = 0, before = k->stats.problems;
     if (!path)
         return ds_fail_nomem(err);
     ds_pack_path(path, cap, k->s->dir, name);
     name_file(k, name);
-    known_pack *row = pack_row(k, name);
-    if (!row && k->busy) {
-        free(path);
-        return 0;
-    }
     k->pack = name;
     k->full = k->read_data && (!k->parts || ds_get_u32(name->b) % k->parts == k->part);
     k->indexed = 0;
     k->stats.packs++;
     ds_buf_reset(&k->places);
-    ds_packscan scan = {
-        .path = path, .full = k->full, .object = on_object, .bad = on_bad, .ctx = k};
-    if (!row && !k->blind)
-        (void)tell(k, 0, NULL, "not in the index: run `dsver reindex`");
-    int rc = ds_pack_scan(&scan, err);
-    if (rc == 0 && row) {
-        row->seen = true;
-        rc = ds_objindex_pieces(k->s->ix, row->n, count_row, &rows, err);
-        if (rc == 0 && k->stats.problems == before &&
-            (rows != k->indexed || row->size != scan.size || row->objects != scan.objects))
-            (void)tell(k, 0, NULL,
-                       "the index says something else of this pack: run `dsver reindex`");
-    }
+    naming m = {.path = path};
+    m.threaded = k->full && k->threads > 1 && ds_thread_begin(&m.thread, make_name, &m);
+    int rc = check_objects(k, path, row, err);
     if (rc == 0 && k->full && !k->stop)
-        rc = check_data(k, path, name, err);
+        rc = decode_all(k, err);
+    if (m.threaded)
+        pthread_join(m.thread, NULL);
+    if (rc == 0 && k->full && !k->stop)
+        rc = check_name(k, &m, name, err);
     free(path);
     return k->stop ? 0 : rc;
 }

@@ -246,6 +246,54 @@ static void reader_keeps_the_order(void **state)
     ds_objstore_close(s);
 }
 
+/* Pieces are read several at a time: what is wrong with one is said of it, and of no other. */
+static void reader_tells_bad_from_good(void **state)
+{
+    (void)state;
+    enum { N = 45 };
+    char path[512];
+    ds_objstore *s = obj_store("mixed", path);
+    ds_sha ids[N];
+    ds_buf b = {0};
+    ds_objtx *tx = NULL;
+    ds_objreader *r = NULL;
+    OK(ds_objtx_begin(&tx, s, 1, err));
+    for (size_t i = 0; i < N; i++) {
+        ds_buf_reset(&b);
+        obj_line(&b, i, 500 + 37 * i);
+        ids[i] = (ds_sha){{1, (uint8_t)i}};
+        const ds_piece wrong = {.id = ids[i], .data = b.data, .len = b.len};
+        if (i % 5 == 2)
+            OK(ds_objtx_put(tx, &wrong, NULL, err)); /* under an address that is not its own */
+        else if (i % 7 != 3)                         /* else nobody has it */
+            ids[i] = obj_put(tx, b.data, b.len);
+    }
+    OK(ds_objtx_finish(tx, NULL, err));
+    for (int threads = 1; threads <= 3; threads++)
+        for (int verify = 0; verify < 2; verify++) {
+            size_t put = 0;
+            OK(ds_objreader_new(&r, s, threads, verify, err));
+            for (size_t i = 0; i < N; i++) {
+                ds_objread got;
+                for (; put < N && !ds_objreader_full(r); put++)
+                    OK(ds_objreader_put(r, &ids[put], &ids[put], err));
+                const int want = i % 5 == 2 ? (verify ? DS_CORRUPT : 1) : i % 7 == 3 ? DS_FAIL : 1;
+                assert_int_equal(ds_objreader_next(r, &got, NULL), want);
+                assert_ptr_equal(got.tag, &ids[i]);
+                assert_memory_equal(&got.id, &ids[i], sizeof got.id);
+                ds_buf_reset(&b);
+                obj_line(&b, i, 500 + 37 * i);
+                if (want == 1) {
+                    assert_int_equal(got.len, b.len);
+                    assert_memory_equal(got.data, b.data, b.len);
+                }
+            }
+            ds_objreader_free(r);
+        }
+    ds_buf_fini(&b);
+    ds_objstore_close(s);
+}
+
 static void filters_turn_back(void **state)
 {
     (void)state;
@@ -310,6 +358,7 @@ int main(void)
         cmocka_unit_test(abort_leaves_nothing),
         cmocka_unit_test(refusals),
         cmocka_unit_test(reader_keeps_the_order),
+        cmocka_unit_test(reader_tells_bad_from_good),
         cmocka_unit_test(filters_turn_back),
         cmocka_unit_test(filters_win_on_words),
     };
