@@ -60,14 +60,44 @@ static inline int64_t ds_norm_blocks(const int64_t *n, int64_t count)
     return blocks;
 }
 
-/* Of C[m,n] = A[m,k] B[k,n]: operands of two formats become f32, and so does a result that is
- * not in theirs before it is rounded. */
-static inline void ds_scratch_product(size_t slot[DS_KSLOTS], enum ds_kfmt fc, enum ds_kfmt fa,
-                                      enum ds_kfmt fb, int64_t m, int64_t n, int64_t k)
+/* Thin products: C[m,n] = A[k,m]' B[k,n] with a long sum and a narrow side, as the gradients of
+ * adapters are. Blocks of DS_THIN_COLS columns of the wide side sum chunks of rows. */
+#define DS_THIN_NARROW 64
+#define DS_THIN_COLS 128
+#define DS_THIN_STEP 32 /* rows at a time */
+static inline bool ds_thin_product(enum ds_kfmt fc, enum ds_kfmt fa, enum ds_kfmt fb, bool ta,
+                                   bool tb, int64_t m, int64_t n, int64_t k)
 {
-    const bool mixed = fa != fb;
+    const int64_t narrow = m < n ? m : n, wide = m < n ? n : m;
 
-    slot[0] = 0;
+    return ta && !tb && fa == fb && fa != DS_KF32 && fc == DS_KF32 && m % 8 == 0 && n % 8 == 0 &&
+           narrow <= DS_THIN_NARROW && wide >= DS_THIN_NARROW && k >= 1024;
+}
+
+/* Rows of a chunk: as many as leave about 512 blocks, from 256 to 1024 of them. */
+static inline int64_t ds_thin_rows(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t tiles = ((m < n ? n : m) + DS_THIN_COLS - 1) / DS_THIN_COLS;
+    const int64_t rows = (k * tiles / 512 + DS_THIN_STEP - 1) / DS_THIN_STEP * DS_THIN_STEP;
+
+    return rows < 256 ? 256 : rows > 1024 ? 1024 : rows;
+}
+static inline int64_t ds_thin_chunks(int64_t m, int64_t n, int64_t k)
+{
+    const int64_t rows = ds_thin_rows(m, n, k);
+
+    return (k + rows - 1) / rows;
+}
+
+/* Of C[m,n] = op(A)[m,k] op(B)[k,n]: operands of two formats become f32, and so does a result that
+ * is not in theirs before it is rounded; a thin one has the sums of its chunks. */
+static inline void ds_scratch_product(size_t slot[DS_KSLOTS], enum ds_kfmt fc, enum ds_kfmt fa,
+                                      enum ds_kfmt fb, bool ta, bool tb, int64_t m, int64_t n,
+                                      int64_t k)
+{
+    const bool mixed = fa != fb, thin = ds_thin_product(fc, fa, fb, ta, tb, m, n, k);
+
+    slot[0] = thin ? (size_t)(ds_thin_chunks(m, n, k) * m * n) * sizeof(float) : 0;
     slot[1] = mixed && fa != DS_KF32 ? (size_t)(m * k) * sizeof(float) : 0;
     slot[2] = mixed && fb != DS_KF32 ? (size_t)(k * n) * sizeof(float) : 0;
     slot[3] = (mixed || fa != fc) && fc != DS_KF32 ? (size_t)(m * n) * sizeof(float) : 0;

@@ -107,7 +107,7 @@ static int paper_matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, 
 {
     size_t slot[DS_KSLOTS];
 
-    ds_scratch_product(slot, fc, fa, fb, m, n, kk);
+    ds_scratch_product(slot, fc, fa, fb, ta, tb, m, n, kk);
     for (int i = 0; i < DS_KSLOTS; i++)
         take(k, i, slot[i]);
     return 0;

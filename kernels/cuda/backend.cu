@@ -146,7 +146,8 @@ static int product(ds_kernels *k, const rt_product *p, ds_err *err)
 }
 
 /* The library multiplies operands of one format, into f32 or into theirs: the rest goes through
- * conversions. */
+ * conversions. It splits no sum, so thin products are not its own; those that it once computed in a
+ * run stay. */
 static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum ds_kfmt fa, bool ta,
                   const void *b, enum ds_kfmt fb, bool tb, int64_t m, int64_t n, int64_t kk,
                   float alpha, bool accumulate, ds_err *err)
@@ -160,7 +161,9 @@ static int matmul(ds_kernels *k, void *c, enum ds_kfmt fc, const void *a, enum d
         return 0;
     if (kk <= 0)
         return accumulate ? 0 : rt_zero(rt_of(k), c, (size_t)(m * n) * ds_kfmt_size(fc), err);
-    ds_scratch_product(room, fc, fa, fb, m, n, kk);
+    ds_scratch_product(room, fc, fa, fb, ta, tb, m, n, kk);
+    if (room[0] && fits16(a) && fits16(b) && !rt_told(rt_of(k), &p))
+        return ds_cuda_thin(rt_of(k), &p, room[0], err);
     if (fa != fb) {
         TRY(as_f32(k, 1, room, &p.a, &p.fa, err));
         TRY(as_f32(k, 2, room, &p.b, &p.fb, err));

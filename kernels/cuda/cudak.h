@@ -49,12 +49,7 @@ static inline bool fits16(const void *p)
             __VA_ARGS__;                                                                           \
         })
 
-/* N elements that are moved together, 16 bytes at a time at most. */
-template <class E, int N> struct alignas(N * sizeof(E) < 16 ? N * sizeof(E) : 16) together {
-    E at[N];
-};
-
-/* N elements at p as f32, and back. */
+/* N elements at p as f32, and back; they are moved together. */
 template <class E, int N> __device__ __forceinline__ void get(float *x, const E *p)
 {
     const together<E, N> v = *reinterpret_cast<const together<E, N> *>(p);
@@ -134,6 +129,10 @@ int ds_cuda_drop_of(dev_rt *rt, drop *to, float p, const ds_kstep *at, uint32_t 
 
 /* A product that cuBLASLt has nothing for; operands have one format. */
 int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err);
+
+/* A product as ds_thin_product (devroom.h) has it, operands at multiples of 16: `room` bytes of
+ * scratch. */
+int ds_cuda_thin(dev_rt *rt, const rt_product *p, size_t room, ds_err *err);
 
 /* out[i] += the sum of part[c][i] over c ascending: the second half of a sum over rows. */
 int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,

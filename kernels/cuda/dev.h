@@ -101,6 +101,11 @@ template <> __device__ __forceinline__ f16 from_f32<f16>(float x)
     return h;
 }
 
+/* N elements that are moved together, 16 bytes at a time at most. */
+template <class E, int N> struct alignas(N * sizeof(E) < 16 ? N * sizeof(E) : 16) together {
+    E at[N];
+};
+
 /* ---- reductions: the same order for the same shape ---- */
 
 __device__ __forceinline__ float warp_sum(float x)

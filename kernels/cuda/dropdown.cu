@@ -16,24 +16,6 @@
 #define PITCH (DEEP + 8)
 #define STAGES 3
 
-/* COUNT lines from first on, of which `lines` are there, columns k0.. of k; zeros past their ends.
- */
-template <int COUNT, class E>
-__device__ __forceinline__ void fetch(E *to, const E *from, int64_t first, int64_t lines,
-                                      int64_t k0, int64_t k)
-{
-    constexpr int PARTS = DEEP / 8;
-
-    for (int i = (int)threadIdx.x; i < COUNT * PARTS; i += THREADS) {
-        const int r = i / PARTS, c = i % PARTS * 8;
-        E *dst = to + r * PITCH + c;
-        if (first + r < lines && k0 + c < k)
-            copy16(dst, from + (first + r) * k + k0 + c);
-        else
-            *reinterpret_cast<together<E, 8> *>(dst) = together<E, 8>{};
-    }
-}
-
 /* Two neighbours, of which the first lies in the low half. */
 template <class E>
 __device__ __forceinline__ uint32_t thinned(uint32_t two, uint32_t r0, uint32_t r1, const drop &p)
@@ -87,8 +69,8 @@ __global__ void __launch_bounds__(THREADS, 4)
     auto start = [&](int64_t step) {
         E *to = shared + step % STAGES * (ROWS + COLS) * PITCH;
         if (step < steps) {
-            fetch<ROWS>(to, x, row0, t, step * DEEP, kk);
-            fetch<COLS>(to + ROWS * PITCH, a, col0, n, step * DEEP, kk);
+            fetch<ROWS, DEEP, THREADS>(to, x, row0, t, step * DEEP, kk);
+            fetch<COLS, DEEP, THREADS>(to + ROWS * PITCH, a, col0, n, step * DEEP, kk);
         }
         copy_commit();
     };

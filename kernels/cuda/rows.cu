@@ -16,6 +16,7 @@ __global__ void add_parts_kernel(float *out, const float *part, int64_t parts, i
     if (i >= n)
         return;
     float s = out[i];
+#pragma unroll 16 /* so many loads are under way at a time */
     for (int64_t c = 0; c < parts; c++)
         s += part[c * n + i];
     out[i] = s;

@@ -58,6 +58,8 @@ typedef struct rt_product {
 } rt_product;
 /* *none: nothing was done, the library has no algorithm for it. */
 int rt_matmul(dev_rt *rt, const rt_product *p, bool *none, ds_err *err);
+/* Was rt_plans_again told how to compute it? */
+bool rt_told(dev_rt *rt, const rt_product *p);
 /* As kernels.h has them. */
 size_t rt_plans(dev_rt *rt, const ds_kplan **list);
 int rt_plans_again(dev_rt *rt, const ds_kplan *list, size_t n, ds_err *err);

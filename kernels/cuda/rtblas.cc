@@ -293,11 +293,9 @@ static int32_t alignment_of(const rt_product *p)
     return (int32_t)(all & (~all + 1));
 }
 
-static int plan_of(rt_blas *b, const plan **out, const rt_product *p, const void *extra,
-                   ds_err *err)
+static ds_kplan shape_of(const rt_product *p)
 {
     ds_kplan shape = {};
-    plan *pl;
 
     shape.m = p->m;
     shape.n = p->n;
@@ -309,6 +307,24 @@ static int plan_of(rt_blas *b, const plan **out, const rt_product *p, const void
     shape.accumulate = p->accumulate;
     shape.align = alignment_of(p);
     shape.extra = p->bias ? DS_KPLAN_BIAS : p->bias_back ? DS_KPLAN_BIAS_BACK : DS_KPLAN_PRODUCT;
+    return shape;
+}
+
+bool rt_told(dev_rt *rt, const rt_product *p)
+{
+    rt_blas *b = *rt_blas_of(rt);
+    const ds_kplan shape = shape_of(p);
+    const uint32_t at = b->cap ? *slot_of(b, &shape) : 0;
+
+    return at && b->plans[at - 1].told;
+}
+
+static int plan_of(rt_blas *b, const plan **out, const rt_product *p, const void *extra,
+                   ds_err *err)
+{
+    const ds_kplan shape = shape_of(p);
+    plan *pl;
+
     TRY(plan_at(b, &pl, &shape, err));
     *out = pl;
     if (!pl->op) {

@@ -159,6 +159,25 @@ template <int LEFT> __device__ __forceinline__ void copy_wait()
 
 #endif
 
+/* Into shared memory, by THREADS threads: LINES lines of COLS columns, from line `first` and column
+ * c0 of a matrix of `lines` x `cols`; zeros past its ends. Lines there are COLS + 8 apart, so that
+ * ldmatrix meets every bank once. */
+template <int LINES, int COLS, int THREADS, class E>
+__device__ __forceinline__ void fetch(E *to, const E *from, int64_t first, int64_t lines,
+                                      int64_t c0, int64_t cols)
+{
+    constexpr int PARTS = COLS / 8;
+
+    for (int i = (int)threadIdx.x; i < LINES * PARTS; i += THREADS) {
+        const int r = i / PARTS, c = i % PARTS * 8;
+        E *dst = to + r * (COLS + 8) + c;
+        if (first + r < lines && c0 + c < cols)
+            copy16(dst, from + (first + r) * cols + c0 + c);
+        else
+            *reinterpret_cast<together<E, 8> *>(dst) = together<E, 8>{};
+    }
+}
+
 /* The left operand's fragment: rows r0..r0+15, columns c0..c0+15 of a matrix in shared memory. */
 template <class E>
 __device__ __forceinline__ void left16(uint32_t (&a)[4], const E *m, int pitch, int r0, int c0)

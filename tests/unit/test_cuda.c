@@ -249,6 +249,31 @@ static void products(void **state)
     }
 }
 
+/* Gradients of adapters: sums over many rows with a narrow side, in chunks. Operands at an odd
+ * address are as good. */
+static void products_of_many_rows(void **state)
+{
+    static const int64_t shapes[][4] = {{16, 72, 1100, 0},  {136, 8, 1024, 0},  {64, 64, 1025, 0},
+                                        {24, 264, 1031, 0}, {200, 40, 1056, 0}, {8, 64, 1024, 1}};
+
+    (void)state;
+    for (int i = 0; i < 6 * 4; i++) {
+        const enum ds_kfmt f = ALL_F[1 + i % 2];
+        const bool add = i / 2 & 1;
+        const int64_t *z = shapes[i / 4], m = z[0], n = z[1], kk = z[2], odd = z[3];
+        twin a = twin_of(f, m * kk + odd, 1, 1.0f), b = twin_of(f, kk * n, 2, 1.0f),
+             c = twin_of(DS_KF32, m * n, 3, 1.0f);
+        for (int again = 0; again < 2; again++) {
+            BOTH("matmul", k->matmul(k, c.at[s], DS_KF32, (uint16_t *)a.at[s] + odd, f, true,
+                                     b.at[s], f, false, m, n, kk, add ? 1.0f : 0.5f, add, &err));
+            agree(&c, 1e-4, "matmul of many rows");
+        }
+        twin_free(&a);
+        twin_free(&b);
+        twin_free(&c);
+    }
+}
+
 /* Operands at any address, as columns of a checkpoint may lie: 2 bytes are all that bf16 and f16
  * have. */
 static void products_anywhere(void **state)
@@ -670,6 +695,7 @@ int main(void)
         cmocka_unit_test(rows_by_number),
         cmocka_unit_test(rotations),
         cmocka_unit_test(products),
+        cmocka_unit_test(products_of_many_rows),
         cmocka_unit_test(products_anywhere),
         cmocka_unit_test(projections),
         cmocka_unit_test(a_block_holds_wide_rows),

@@ -5,6 +5,7 @@
 #include <pthread.h>
 
 #include "cuda_help.h"
+#include "paper.h"
 
 enum { T = 6, D = 64, V = 11, HEADS = 2 };
 
@@ -262,6 +263,75 @@ static void an_algorithm_is_told_and_taken_again(void **state)
     assert_int_equal(ds_emu_left(), 0);
 }
 
+/* A sum over many rows with a narrow side, of bf16; as `told`, if at all. What it takes was
+ * reserved: as much as the backend of paper says. */
+static void thin_product_of(float *c, size_t chosen, const ds_kplan *told)
+{
+    enum { M = 16, N = 72, ROWS = 1100 };
+    size_t scratch[DS_KSLOTS];
+    void *at[3];
+    float *x = kh_fill(5, ROWS * N);
+    uint16_t *half = kh_half(DS_KBF16, x, ROWS * N);
+    const ds_kplan *list;
+    ds_kernels *k, *paper;
+    ds_kmem before, after;
+    ds_err err = {0};
+
+    ok(ds_kernels_paper(&paper, &err), &err, "paper");
+    ok(ds_cuda_open(&k, DS_KERNELS_ABI, 0, &err), &err, "device");
+    for (int i = 0; i < 3; i++)
+        ok(paper->alloc(paper, &at[i], ROWS * N * 2, &err), &err, "alloc");
+    ok(paper->matmul(paper, at[2], DS_KF32, at[0], DS_KBF16, true, at[1], DS_KBF16, false, M, N,
+                     ROWS, 1.0f, false, &err),
+       &err, "on paper");
+    const size_t bytes = (size_t)ds_paper_room(paper, scratch);
+    assert_true(scratch[0] > 0);
+    ok(k->reserve(k, bytes, scratch, &err), &err, "reserve");
+    k->memory(k, &before);
+    if (told)
+        ok(k->plans_again(k, told, 1, &err), &err, "told");
+    for (int i = 0; i < 3; i++)
+        ok(k->alloc(k, &at[i], ROWS * N * 2, &err), &err, "alloc");
+    for (int i = 0; i < 2; i++)
+        ok(k->upload(k, at[i], half, ROWS * N * 2, &err), &err, "upload");
+    ok(k->matmul(k, at[2], DS_KF32, at[0], DS_KBF16, true, at[1], DS_KBF16, false, M, N, ROWS, 1.0f,
+                 false, &err),
+       &err, "product");
+    assert_int_equal(k->plans(k, &list), chosen);
+    k->memory(k, &after);
+    assert_int_equal(after.peak, before.peak);
+    ok(k->download(k, c, at[2], M * N * sizeof *c, &err), &err, "download");
+    k->close(k);
+    paper->close(paper);
+    free(half);
+    free(x);
+}
+
+/* It is the backend's own, and none of the library's; but a run that once had it from the library
+ * has it from there. */
+static void a_thin_product_is_told_of(void **state)
+{
+    const ds_kplan told = {.m = 16,
+                           .n = 72,
+                           .k = 1100,
+                           .in = DS_KBF16,
+                           .out = DS_KF32,
+                           .ta = true,
+                           .align = 256,
+                           .none = true};
+    float own[16 * 72], again[16 * 72], library[16 * 72];
+
+    (void)state;
+    thin_product_of(own, 0, NULL);
+    thin_product_of(again, 0, NULL);
+    thin_product_of(library, 1, &told);
+    assert_memory_equal(own, again, sizeof own);
+    assert_memory_not_equal(own, library, sizeof own);
+    for (int i = 0; i < 16 * 72; i++)
+        assert_float_equal(own[i], library[i], 1e-3f);
+    assert_int_equal(ds_emu_left(), 0);
+}
+
 static void send(ds_kernels *k, const int32_t *rows, size_t bytes)
 {
     const ds_kpiece piece = {rows, bytes};
@@ -319,6 +389,7 @@ int main(void)
         cmocka_unit_test(a_backend_goes_from_thread_to_thread),
         cmocka_unit_test(the_hosts_memory_is_free_at_once),
         cmocka_unit_test(an_algorithm_is_told_and_taken_again),
+        cmocka_unit_test(a_thin_product_is_told_of),
         cmocka_unit_test(what_is_sent_ahead_arrives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
