@@ -15,6 +15,7 @@ import os
 import subprocess
 import sys
 import tempfile
+import time
 
 PEER = r"""
 import json, resource, sys, time
@@ -53,11 +54,26 @@ print(json.dumps({"rate": batch * seq / min(times[1:]), "peak": peak}))
 """
 
 
+def wait_for_step(child, metrics):
+    """When the first step was done, or the child."""
+    while os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None:
+        try:
+            with open(metrics) as f:
+                if '"type":"step"' in f.read():
+                    break
+        except FileNotFoundError:
+            pass
+        time.sleep(0.01)
+    return time.time()
+
+
 def ours(binary, a, method, dtype, out, *more):
     run = os.path.join(out, "".join((method, dtype) + more))
+    begun = time.time()
     child = subprocess.Popen([binary, "finetune", "--model", a.base, "--data", a.data, "--method", method, "--batch", str(a.batch),
                               "--seq-len", str(a.seq_len), "--steps", str(a.steps + 1), "--dtype", dtype, "--device", a.device,
                               "-j", str(a.threads), "-q", "-o", run, *more], stdout=subprocess.DEVNULL)
+    first = wait_for_step(child, run + "/metrics.jsonl") - begun
     _, status, used = os.wait4(child.pid, 0)
     child.returncode = os.waitstatus_to_exitcode(status)
     if child.returncode:
@@ -71,7 +87,7 @@ def ours(binary, a, method, dtype, out, *more):
     for x in lines:
         if x["type"] == "device":
             peak = x["peak_bytes"]
-    return a.batch * a.seq_len / min(seconds), peak, parts
+    return a.batch * a.seq_len / min(seconds), peak, parts, first
 
 
 def peer(a, method, dtype):
@@ -98,14 +114,15 @@ def peers_of(device, method, dtype):
 
 
 def compare(a, binary, method, dtype, out):
-    rate, peak, parts = ours(binary, a, method, dtype, out)
-    print("%-5s %-5s tokens/s %8.0f   peak memory %6.0f MB" % (method, dtype, rate, peak / 1e6), flush=True)
+    rate, peak, parts, first = ours(binary, a, method, dtype, out)
+    print("%-5s %-5s tokens/s %8.0f   peak memory %6.0f MB   first step done after %.1f s" % (
+        method, dtype, rate, peak / 1e6, first), flush=True)
     print("            of a step: forward and back %.1f %%, optimizer %.1f, waiting for data %.2f, ledger %.3f" % (
         100 * parts["compute"], 100 * parts["optimizer"], 100 * parts["waited"], 100 * parts["ledger"]), flush=True)
-    if a.device == "cuda":
+    if a.device == "cuda" and not a.quick:
         apart = ours(binary, a, method, dtype, out, "--graphs", "off")[0]
         print("            without graphs %8.0f: %.2f x" % (apart, rate / apart), flush=True)
-    for name in peers_of(a.device, method, dtype):
+    for name in peers_of(a.device, method, dtype) if a.peers is None else a.peers.split(",") if a.peers else []:
         theirs, why = peer(a, method, name)
         if why:
             print("            %-8s: %s" % (name, why), flush=True)
@@ -124,12 +141,14 @@ def main():
     p.add_argument("--threads", type=int, default=2)
     p.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
     p.add_argument("--peer-time", type=int, default=0, help="seconds for one peer; 0: as many as it takes")
+    p.add_argument("--quick", action="store_true", help="adapters in bf16 alone, with graphs")
+    p.add_argument("--peers", help="which peers, by commas: bfloat16, compiled, mixed; nothing: none")
     a = p.parse_args()
     failed = False
     binary = os.path.join(os.environ.get("DS_BIN_DIR", "build/release/bin"), "dstrain")
     with tempfile.TemporaryDirectory() as out:
-        for method in ("lora", "full"):
-            for dtype in ("bf16", "f16") if a.device == "cuda" else ("f32", "bf16"):
+        for method in ("lora",) if a.quick else ("lora", "full"):
+            for dtype in ("bf16",) if a.quick else ("bf16", "f16") if a.device == "cuda" else ("f32", "bf16"):
                 try:
                     compare(a, binary, method, dtype, out)
                 except subprocess.CalledProcessError as e:

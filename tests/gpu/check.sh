@@ -11,6 +11,7 @@
 # DS_CUDA_PLUGIN   which plugin (BUILD/lib/libds-cuda.so)
 # DS_CHECK_PRESET  size of the larger run's model (100m)
 # DS_CHECK_ROWS    tokens of a row of it (1024)
+# DS_CHECK_SANITIZE seconds for each run under a sanitizer (150)
 # DS_CHECK_DEVICES how many devices there are (what nvidia-smi lists)
 set -u
 B=$(cd "$1" && pwd)
@@ -114,7 +115,7 @@ fi
 out=$B/check-gpu
 rm -rf "$out"
 mkdir -p "$out/work" || exit 1
-passed=0 failed=0 skipped=0 number=0
+passed=0 failed=0 skipped=0
 
 say() { printf '%s\n' "$*" | tee -a "$out/results.txt"; }
 
@@ -127,15 +128,19 @@ end() {
 trap end EXIT
 trap 'exit 1' INT TERM
 
-# count SECONDS NAME COMMAND...: adds up its TAP lines; a command without any counts by its exit status. What is skipped is named and
-# neither of them; nor is what a sanitizer, which is slow, has not come to in its time.
-count() {
-    local limit=$1 name=$2 ok bad not rc log begun=$SECONDS
+# perform LOG SECONDS COMMAND...: what it prints goes to LOG, its exit status and how long it took to LOG.end.
+perform() {
+    local log=$1 limit=$2 begun=$SECONDS
     shift 2
-    number=$((number + 1))
-    log=$out/$(printf '%02d-%s.log' "$number" "${name//[^a-z0-9]/-}")
     (cd "$out/work" && exec timeout -k 10 "$limit" "$@") >"$log" 2>&1 </dev/null
-    rc=$?
+    echo "$? $((SECONDS - begun))" >"$log.end"
+}
+
+# tally NAME LOG: adds up its TAP lines; a command without any counts by its exit status. What is skipped is named and neither of
+# them; nor is what a sanitizer, which is slow, has not come to in its time.
+tally() {
+    local name=$1 log=$2 rc seconds ok bad not
+    read -r rc seconds <"$log.end"
     not=$(grep -c '^ok .*# skip' "$log")
     ok=$(($(grep -c '^ok ' "$log") - not))
     bad=$(grep -c '^not ok ' "$log")
@@ -148,10 +153,20 @@ count() {
         bad=1
     fi
     passed=$((passed + ok)) failed=$((failed + bad)) skipped=$((skipped + not))
-    say "$(printf '%-42s %3d passed, %d failed, %d s%s' "$name" "$ok" "$bad" $((SECONDS - begun)) \
+    say "$(printf '%-42s %3d passed, %d failed, %d s%s' "$name" "$ok" "$bad" "$seconds" \
         "$([[ "$rc" != 124 && "$rc" != 137 ]] || echo ', out of time')")"
     sed -n 's/^ok .*# skip/    skipped:/p' "$log" | tee -a "$out/results.txt"
     [ "$bad" -eq 0 ] || grep -v '^ok ' "$log" | tail -n 15 | sed 's/^/    /' | tee -a "$out/results.txt"
+}
+
+log_of() { printf '%s/%s.log' "$out" "${1//[^a-z0-9]/-}"; }
+
+# count SECONDS NAME COMMAND...
+count() {
+    local limit=$1 name=$2
+    shift 2
+    perform "$(log_of "$name")" "$limit" "$@"
+    tally "$name" "$(log_of "$name")"
 }
 
 own() { count "$1" "$2" bash "$ROOT/tests/gpu/check.sh" "$B" "$3"; }
@@ -160,6 +175,15 @@ own() { count "$1" "$2" bash "$ROOT/tests/gpu/check.sh" "$B" "$3"; }
 say "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
 ! command -v nvidia-smi >/dev/null ||
     say "$(timeout 30 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1)"
+# Sanitizers are slow: they run beside the rest.
+sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
+watched=()
+for tool in ${sanitizer:+memcheck racecheck}; do
+    for part in "" _choices; do
+        watched+=("functions$part under $tool")
+        perform "$(log_of "${watched[-1]}")" "${DS_CHECK_SANITIZE:-150}" "$sanitizer" --tool "$tool" --error-exitcode 9 "$B/tests/test_cuda$part" &
+    done
+done
 count 120 "functions" "$B/tests/test_cuda"
 count 120 "functions of experts" "$B/tests/test_cuda_choices"
 count 120 "network" "$B/tests/test_cuda_net"
@@ -185,13 +209,9 @@ else
     skipped=$((skipped + 1))
     say "two devices by NCCL: skipped, there is $devices"
 fi
-sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
-if [ -n "$sanitizer" ]; then
-    for tool in memcheck racecheck; do
-        for part in "" _choices; do
-            count 150 "functions under $tool" "$sanitizer" --tool "$tool" --error-exitcode 9 "$B/tests/test_cuda$part"
-        done
-    done
+if [ ${#watched[@]} -gt 0 ]; then
+    wait
+    for name in "${watched[@]}"; do tally "$name" "$(log_of "$name")"; done
 else
     skipped=$((skipped + 4))
     say "compute-sanitizer: skipped, it is not installed"

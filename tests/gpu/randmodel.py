@@ -1,13 +1,14 @@
 #!/usr/bin/env python3
 """randmodel.py SHAPE DIR - a Hugging Face folder with random bf16 weights of a known model's shape, in shards of some GB.
 
-SHAPE: qwen2-1.5b, qwen2-7b, llama-8b, or tiny. Numbers are made by torch where it is there (on a GPU, where there is one), else by numpy.
+SHAPE: qwen2-1.5b, qwen2-7b, llama-8b, or tiny. The config.json alone with a third argument. Numbers are made by torch or numpy.
 """
 import json
 import math
 import os
 import struct
 import sys
+import zlib
 
 SHAPES = {
     "qwen2-1.5b": ("qwen2", 28, 1536, 8960, 12, 2, 128, 151936),
@@ -37,27 +38,30 @@ def tensors_of(arch, layers, d, ff, heads, kv, hd, vocab):
     yield "lm_head.weight", (vocab, d)
 
 
-def maker():
-    """A function that gives the bytes of n random bf16 numbers of a deviation, or ones for 0."""
+POOL = 1 << 24
+
+
+def pool():
+    """Bytes of POOL random bf16 numbers of deviation 0.02: files are made of stretches of them."""
     try:
         import torch
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-        g = torch.Generator(device).manual_seed(1)
-
-        def make(n, deviation):
-            x = torch.ones(n, device=device) if deviation == 0 else torch.randn(n, device=device, generator=g) * deviation
-            return memoryview(x.to(torch.bfloat16).view(torch.int16).cpu().numpy()).cast("B")
+        x = torch.randn(POOL, generator=torch.Generator().manual_seed(1)) * 0.02
+        return memoryview(x.to(torch.bfloat16).view(torch.int16).numpy()).cast("B")
     except ImportError:
         import numpy
-        g = numpy.random.default_rng(1)
-
-        def make(n, deviation):
-            x = numpy.ones(n, numpy.float32) if deviation == 0 else g.standard_normal(n, numpy.float32) * numpy.float32(deviation)
-            return memoryview((x.view(numpy.uint32) >> 16).astype(numpy.uint16)).cast("B")
-    return make
+        x = numpy.random.default_rng(1).standard_normal(POOL, numpy.float32) * numpy.float32(0.02)
+        return memoryview((x.view(numpy.uint32) >> 16).astype(numpy.uint16)).cast("B")
 
 
-def write(shape, out):
+def numbers(f, pool, n, at):
+    """Writes n of them, from place `at`, round and round."""
+    while n:
+        some = min(n, POOL - at)
+        f.write(pool[2 * at:2 * (at + some)])
+        n, at = n - some, 0
+
+
+def write(shape, out, whole):
     arch, layers, d, ff, heads, kv, hd, vocab = SHAPES[shape]
     os.makedirs(out, exist_ok=True)
     shards, size = [[]], 0
@@ -68,7 +72,9 @@ def write(shape, out):
             size = 0
         shards[-1].append((name, dims, n))
         size += 2 * n
-    make, where, total = maker(), {}, 0
+    if not whole:
+        shards = []
+    made, where, total = pool(), {}, 0
     for i, shard in enumerate(shards):
         file = "model-%05d-of-%05d.safetensors" % (i + 1, len(shards)) if len(shards) > 1 else "model.safetensors"
         head, at = {}, 0
@@ -81,7 +87,10 @@ def write(shape, out):
         with open(os.path.join(out, file), "wb") as f:
             f.write(struct.pack("<Q", len(text)) + text)
             for name, dims, n in shard:
-                f.write(make(n, 0 if "norm" in name else 0.02))
+                if "norm" in name:
+                    f.write(b"\x80\x3f" * n)
+                else:
+                    numbers(f, made, n, zlib.crc32(name.encode()) % POOL)
         total += at
     if len(shards) > 1:
         with open(os.path.join(out, "model.safetensors.index.json"), "w") as f:
@@ -95,6 +104,6 @@ def write(shape, out):
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3 or sys.argv[1] not in SHAPES:
+    if len(sys.argv) not in (3, 4) or sys.argv[1] not in SHAPES:
         sys.exit(__doc__.strip())
-    write(sys.argv[1], sys.argv[2])
+    write(sys.argv[1], sys.argv[2], len(sys.argv) == 3)
