@@ -261,7 +261,8 @@ struct ds_kernels {
     int (*matmul_groups)(ds_kernels *k, const ds_kgroups *p, ds_err *err);
 
     /* ---- rows ---- */
-    /* out[T,d] = table[ids[t]]; ids are host memory and were checked against the table's rows. */
+    /* out[T,d] = table[ids[t]]; ids are host memory and were checked against the table's rows. Of
+     * those below 0 out stays, and nothing goes back. */
     int (*embed)(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
                  int64_t t, int64_t d, ds_err *err);
     /* dtable[ids[t]] += dout[t], in ascending t for each row; dtable is f32. */

@@ -504,7 +504,8 @@ static int begin(stepping *s, ds_ckpt_state *state, ds_err *err)
                                .virtual_tokens =
                                    c->method == DS_METHOD_PROMPT ? c->prompt_tokens : 0,
                                .depth = (int)(2 * c->accumulate + 1),
-                               .threads = c->data_threads};
+                               .threads = c->data_threads,
+                               .even = s->t->k->work_begin};
     char dir[DS_PATH];
 
     s->lead = s->t->ranks->rank == 0;

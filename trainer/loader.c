@@ -221,6 +221,26 @@ static int fetch_row(ds_loader *l, ds_minibatch *m, uint64_t i, const ds_span *s
     return l->c.virtual_tokens ? 0 : add_padding(m, l->c.run->seq_len - used, err);
 }
 
+/* The next of the few lengths, from n up. */
+static int64_t even_length(int64_t n)
+{
+    int64_t step = 8;
+
+    while (step * 16 <= n)
+        step *= 2;
+    return (n + step - 1) / step * step;
+}
+
+/* By sequences that are no longer than a row. */
+static int pad_evenly(ds_minibatch *m, int64_t seq_len, ds_err *err)
+{
+    const int64_t to = even_length(m->t);
+
+    while (m->t < to)
+        TRY(add_padding(m, to - m->t < seq_len ? to - m->t : seq_len, err));
+    return 0;
+}
+
 /* The tokens of what was planned. */
 static int fetch(ds_loader *l, place *p, ds_err *err)
 {
@@ -236,7 +256,7 @@ static int fetch(ds_loader *l, place *p, ds_err *err)
         TRY(fetch_row(l, m, i, spans, p->counts[i], err));
         spans += p->counts[i];
     }
-    return 0;
+    return l->c.even && l->c.virtual_tokens ? pad_evenly(m, l->c.run->seq_len, err) : 0;
 }
 
 /* The rows of the next micro-batch; by one thread at a time. */

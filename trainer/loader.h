@@ -6,7 +6,7 @@
  * and one less when the queue has been full for long. Micro-batches come in order, whatever thread
  * fetched them. A row is padded to seq_len with tokens that nothing learns from, except for
  * prompt tuning, where every piece is preceded by the virtual tokens and rows are as long as they
- * are.
+ * are; their micro-batches are padded, where that is asked for, to one of few lengths.
  */
 #ifndef DS_LOADER_H
 #define DS_LOADER_H
@@ -39,6 +39,8 @@ typedef struct ds_loader_conf {
     int32_t vocab, virtual_tokens;
     int depth;   /* micro-batches prepared ahead */
     int threads; /* that fetch at most; 0: as many as there are processors, up to 8 */
+    bool even;   /* micro-batches of prompt tuning have few lengths: eight from one power of two to
+                    the next, and multiples of 8, so that shapes of work come again */
 } ds_loader_conf;
 int ds_loader_new(ds_loader **l, const ds_loader_conf *c,
                   ds_err *err); /* conf's pointers are borrowed */

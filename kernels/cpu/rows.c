@@ -55,7 +55,8 @@ static void embed_job(void *arg, int64_t i)
     const size_t w = (size_t)j->d * ds_kfmt_size(j->f);
 
     for (int64_t t = row0; t < row1; t++)
-        memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
+        if (j->ids[t] >= 0)
+            memcpy((char *)j->y + (size_t)t * w, (const char *)j->a + (size_t)j->ids[t] * w, w);
 }
 
 static int embed(ds_kernels *k, void *out, const void *table, enum ds_kfmt f, const int32_t *ids,
@@ -75,6 +76,8 @@ static void embed_back_job(void *arg, int64_t i)
     float tmp[COLS];
 
     for (int64_t t = 0; t < j->t; t++) {
+        if (j->ids[t] < 0)
+            continue;
         const float *g = ds_row_get(j->v, j->a, j->f, t * j->d + c0, n, tmp);
         j->v->add_scaled(j->fy + j->ids[t] * j->d + c0, j->fy + j->ids[t] * j->d + c0, g, 1.0f, n);
     }

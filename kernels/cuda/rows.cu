@@ -450,10 +450,13 @@ static int row_norm(ds_kernels *k, float *norm, float *gain, const float *m, con
 template <class E, int N>
 __global__ void embed_kernel(E *out, const E *table, const int32_t *ids, int64_t d)
 {
-    const E *from = table + (int64_t)ids[blockIdx.x] * d;
+    const int32_t id = ids[blockIdx.x];
+    const E *from = table + (int64_t)id * d;
     E *to = out + (int64_t)blockIdx.x * d;
     float v[N];
 
+    if (id < 0)
+        return;
     for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += (int64_t)blockDim.x * N) {
         get<E, N>(v, from + i);
         put<E, N>(to + i, v);
@@ -481,7 +484,7 @@ static int make_groups(void *made, const rt_made *m, ds_err *err)
     const int32_t *rows = static_cast<const int32_t *>(m->from);
     const int64_t n = (int64_t)(m->from_bytes / sizeof *rows);
     int32_t *to = static_cast<int32_t *>(made), *first = to + n, *order = to + 2 * n + 1;
-    int32_t most = 0, groups = 0, total = 0;
+    int32_t most = -1, groups = 0, total = 0;
 
     for (int64_t i = 0; i < n; i++)
         most = rows[i] > most ? rows[i] : most;
@@ -489,7 +492,8 @@ static int make_groups(void *made, const rt_made *m, ds_err *err)
     if (!at)
         return ds_fail_nomem(err);
     for (int64_t i = 0; i < n; i++)
-        at[rows[i]]++;
+        if (rows[i] >= 0)
+            at[rows[i]]++;
     for (int32_t r = 0; r <= most; r++) {
         const int32_t c = at[r];
         at[r] = total;
@@ -505,14 +509,17 @@ static int make_groups(void *made, const rt_made *m, ds_err *err)
     }
     first[n] = total;
     for (int64_t i = 0; i < n; i++)
-        order[at[rows[i]]++] = (int32_t)i;
+        if (rows[i] >= 0)
+            order[at[rows[i]]++] = (int32_t)i;
+    for (int64_t i = total; i < n; i++)
+        order[i] = -1;
     free(at);
     return 0;
 }
 
-/* n rows of the host grouped by where they go: group g holds order[first[g] .. first[g+1]),
- * ascending, all of which go to row to[g]; -1: it is no group. All three lie on the device, with
- * room for n groups. */
+/* n rows of the host grouped by where they go, those below 0 nowhere: group g holds
+ * order[first[g] .. first[g+1]), ascending, all of which go to row to[g]; -1: it is no group. All
+ * three lie on the device, with room for n groups. */
 typedef struct row_groups {
     const int32_t *to, *first, *order;
 } row_groups;

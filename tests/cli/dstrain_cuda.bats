@@ -122,7 +122,7 @@ of_device() {
 
 @test "a run has the same bits with graphs and without, and tells how often steps were captured and launched" {
     setup_device
-    for how in "lora --dropout 0.1 --recompute mlp" "full --dtype bf16 --optim adamw8bit"; do
+    for how in "lora --dropout 0.1 --recompute mlp" "full --dtype bf16 --optim adamw8bit" "prompt --prompt-tokens 4 --dtype bf16"; do
         on_device one --method $how --graphs on --eval-data "$F/test.dsr" --eval-every 2 --eval-batches 1
         on_device two --method $how --graphs off --eval-data "$F/test.dsr" --eval-every 2 --eval-batches 1
         [ "$(sum_of one)" = "$(sum_of two)" ]

@@ -176,15 +176,15 @@ static void columns(void **state)
 
 static void rows_by_number(void **state)
 {
-    static const int32_t rows[] = {4, 0, 4, 4, 2, 0, 9, 4, 1, 9, 9};
-    const int64_t n = 11;
+    static const int32_t rows[] = {4, 0, -1, 4, 4, 2, 0, 9, 4, -1, 1, 9, 9};
+    const int64_t n = 13;
 
     (void)state;
     for (int i = 0; i < 9; i++) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t d = i < 3 ? 37 : i < 6 ? 264 : 1;
         twin table = twin_of(f, 10 * d, 1, 2.0f), x = twin_of(f, n * d, 2, 1.0f);
-        twin out = twin_new(f, n * d), sum = twin_of(DS_KF32, 10 * d, 3, 1.0f);
+        twin out = twin_of(f, n * d, 4, 1.0f), sum = twin_of(DS_KF32, 10 * d, 3, 1.0f);
         BOTH("embed", k->embed(k, out.at[s], table.at[s], f, rows, n, d, &err));
         agree(&out, 0, "embed");
         BOTH("embed_back", k->embed_back(k, sum.at[s], x.at[s], f, rows, n, d, &err));

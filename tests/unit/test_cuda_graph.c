@@ -8,7 +8,7 @@
 
 /* ---- whole steps ---- */
 
-enum { ROW = 12, STEPS = 4, VOCAB = 23 };
+enum { ROW = 12, STEPS = 4, VOCAB = 23, PROMPT = 2 };
 
 /* A batch of one row: another one for each (step, micro), cut into sequences in its own way. */
 typedef struct row {
@@ -22,8 +22,8 @@ static int32_t drawn(uint64_t step, uint64_t micro, uint64_t i, uint32_t below)
     return (int32_t)(ds_philox(step, micro, i) % below);
 }
 
-/* 3 or 4 sequences: the same launches. */
-static void make_row(row *r, uint64_t step, uint64_t micro)
+/* 3 or 4 sequences: the same launches. Each begins with some of the virtual tokens. */
+static void make_row(row *r, uint64_t step, uint64_t micro, int32_t virtual)
 {
     int32_t n = 3 + drawn(step, micro, 0, 2), s = 0;
 
@@ -36,6 +36,8 @@ static void make_row(row *r, uint64_t step, uint64_t micro)
         r->target[i] = drawn(step, micro, 200 + (uint64_t)i, VOCAB);
         r->weight[i] = drawn(step, micro, 300 + (uint64_t)i, 3) ? 1.0f : 0.0f;
         r->pos[i] = i - r->cu[s];
+        if (r->pos[i] < virtual)
+            r->ids[i] = VOCAB + drawn(step, micro, 400 + (uint64_t)i, (uint32_t)virtual);
     }
     r->b = (ds_netbatch){.t = ROW,
                          .ids = r->ids,
@@ -90,7 +92,7 @@ static ds_net *make_net(ds_kernels *k, const training *t)
     ok(t->lora ? ds_net_add_lora(n, &lora, 9, &err) : ds_net_train_full(n, NULL, &err), &err,
        "trained");
     if (t->prompt)
-        ok(ds_net_add_prompt(n, 2, &err), &err, "prompt");
+        ok(ds_net_add_prompt(n, PROMPT, &err), &err, "prompt");
     ok(ds_optim_prepare(ds_net_params(n), t->kind, &err), &err, "optimizer");
     return n;
 }
@@ -133,7 +135,7 @@ static void run(const training *t, bool eager, ds_buf *out, int64_t *captured, i
         float loss[ROW];
         double norm;
         for (uint64_t m = 0; m < 2; m++)
-            make_row(&r[m], step, m);
+            make_row(&r[m], step, m, t->prompt ? PROMPT : 0);
         r[0].b.next = &r[1].b;
         for (int m = 0; m < 2; m++) {
             ok(ds_net_step(n, &r[m].b, 0.5f / (float)step, true, t->recompute, loss, &err), &err,
@@ -185,7 +187,8 @@ static void a_step_has_the_bits_of_its_launches(void **state)
          .dora = true,
          .recompute = DS_AGAIN_MLP,
          .fixed = true},
-        {.arch = DS_LLAMA, .lora = true, .prompt = true},
+        {.arch = DS_LLAMA, .lora = true, .prompt = true, .fixed = true},
+        {.arch = DS_QWEN2, .f = DS_KBF16, .prompt = true, .fixed = true},
         {.arch = DS_DEEPSEEK_V2, .fixed = true},
         {.arch = DS_DEEPSEEK_V2, .f = DS_KBF16, .recompute = DS_AGAIN_LAYER, .fixed = true},
         {.arch = DS_DEEPSEEK_V2, .lora = true, .recompute = DS_AGAIN_MLP, .fixed = true},
@@ -205,7 +208,7 @@ static void a_step_has_the_bits_of_its_launches(void **state)
                 fail_msg("training %zu: byte %zu of %zu is another", i, b, want.len);
         /* Training, looking on, the optimizer, looking on again: once as it comes, captured the
          * second time, and launched from then on. */
-        const bool fixed = all[i].fixed, merged = all[i].lora && !all[i].prompt;
+        const bool fixed = all[i].fixed, merged = all[i].lora;
         assert_int_equal(captured, (fixed ? 3 : 1) + merged);
         assert_int_equal(launched, (fixed ? 4 * STEPS - 3 : STEPS - 1) + 2 * merged);
         ds_buf_fini(&want);

@@ -100,10 +100,18 @@ static void open_data(fixture *f, const char *mask, uint32_t bad)
                       .longer = DS_LONG_SPLIT};
 }
 
-static ds_loader *start(const fixture *f, uint64_t first, uint64_t rows, int threads)
+static ds_loader *start_with(const ds_loader_conf *c)
 {
     ds_loader *l = NULL;
     ds_err err = {0};
+
+    if (ds_loader_new(&l, c, &err))
+        fail_msg("%s", err.msg);
+    return l;
+}
+
+static ds_loader *start(const fixture *f, uint64_t first, uint64_t rows, int threads)
+{
     const ds_loader_conf c = {.run = &f->run,
                               .datasets = (ds_dataset **)(uintptr_t)f->data,
                               .first = first,
@@ -113,9 +121,7 @@ static ds_loader *start(const fixture *f, uint64_t first, uint64_t rows, int thr
                               .depth = 3,
                               .threads = threads};
 
-    if (ds_loader_new(&l, &c, &err))
-        fail_msg("%s", err.msg);
-    return l;
+    return start_with(&c);
 }
 
 /* Everything that comes, from row `first` on, as bytes. */
@@ -220,6 +226,56 @@ static void targets_under_a_mask(void **state)
     }
 }
 
+/* Micro-batches of prompt tuning with few lengths are those without, and padding behind them. */
+static void few_lengths(void **state)
+{
+    enum { TOKENS = 3, TOGETHER = 4 };
+    ds_loader_conf c = {.rows = TOGETHER,
+                        .count = ROWS,
+                        .vocab = VOCAB,
+                        .virtual_tokens = TOKENS,
+                        .depth = 3,
+                        .threads = 1};
+    ds_minibatch *m[2];
+    bool padded = false;
+    fixture f;
+    ds_err err = {0};
+
+    (void)state;
+    open_data(&f, NULL, RECORDS);
+    c.run = &f.run;
+    c.datasets = f.data;
+    ds_loader *plain = start_with(&c);
+    c.even = true;
+    ds_loader *even = start_with(&c);
+    while (ds_loader_next(plain, &m[0], &err) > 0) {
+        assert_int_equal(ds_loader_next(even, &m[1], &err), 1);
+        const int64_t t = m[0]->t, all = m[1]->t;
+        int64_t step = 8;
+        while (step * 16 <= t)
+            step *= 2;
+        assert_true(all % step == 0 && all >= t && all < t + step);
+        assert_memory_equal(m[0]->ids, m[1]->ids, (size_t)t * 4);
+        assert_memory_equal(m[0]->pos, m[1]->pos, (size_t)t * 4);
+        assert_memory_equal(m[0]->target, m[1]->target, (size_t)t * 4);
+        assert_memory_equal(m[0]->weight, m[1]->weight, (size_t)t * 4);
+        assert_memory_equal(m[0]->cu, m[1]->cu, ((size_t)m[0]->nseqs + 1) * 4);
+        assert_int_equal(m[1]->cu[m[1]->nseqs], all);
+        for (int64_t i = t; i < all; i++)
+            assert_true(m[1]->weight[i] == 0 && m[1]->ids[i] == 0 && m[1]->pos[i] < SEQ_LEN);
+        for (int32_t s = m[0]->nseqs; s < m[1]->nseqs; s++)
+            assert_in_range(m[1]->cu[s + 1] - m[1]->cu[s], 1, SEQ_LEN);
+        padded = padded || all > t;
+        ds_loader_give_back(plain, m[0]);
+        ds_loader_give_back(even, m[1]);
+    }
+    assert_int_equal(err.code, 0);
+    assert_true(padded);
+    ds_loader_free(plain);
+    ds_loader_free(even);
+    ds_dataset_close(f.data[0]);
+}
+
 /* The record that row `row` begins with. */
 static uint32_t record_in(uint64_t row)
 {
@@ -275,6 +331,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(any_number_of_threads),
         cmocka_unit_test(targets_under_a_mask),
+        cmocka_unit_test(few_lengths),
         cmocka_unit_test(an_error_comes_in_its_place),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);

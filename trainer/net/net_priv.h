@@ -113,7 +113,8 @@ static inline int act_get(ds_net *n, void **p, int64_t t, int64_t d, ds_err *err
 /* A pass begins: nothing of the last one is left in the memory of a step, or held by the backend.
  */
 void net_begin(ds_net *n, const ds_netbatch *b, bool dropout);
-/* Checks a batch; *out = its ids with virtual tokens replaced by 0 (malloc'd). */
+/* Checks a batch; *out (malloc'd) = its 2 t rows: of the embedding, then of the prompt; -1: it is
+ * of the other. */
 int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err);
 int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err);
 /* All layers; acts[0].h is the input. What the layers keep for the way back: those below `from`

@@ -21,74 +21,68 @@ void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
 
 /* ---- embedding ---- */
 
-static bool is_virtual(const ds_net *n, int32_t id)
-{
-    return id >= n->c.vocab;
-}
-
-/* Ids with virtual tokens replaced by 0, and a check of all. */
-int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err)
+static int check(const ds_net *n, const ds_netbatch *b, ds_err *err)
 {
     const int32_t top = n->c.vocab + (n->prompt ? (int32_t)n->prompt->rows : 0);
-    int32_t *ids = malloc((size_t)(b->t ? b->t : 1) * sizeof *ids);
 
-    if (!ids)
-        return ds_fail_nomem(err);
     for (int64_t i = 0; i < b->t; i++) {
-        if (b->ids[i] < 0 || b->ids[i] >= top || b->target[i] < 0 || b->target[i] >= n->c.vocab) {
-            const int32_t id = b->ids[i], target = b->target[i];
-            free(ids);
+        if (b->ids[i] < 0 || b->ids[i] >= top || b->target[i] < 0 || b->target[i] >= n->c.vocab)
             return ds_fail(err, DS_FAIL,
                            "token %lld: id %d or target %d is not in the vocabulary of %d",
-                           (long long)i, (int)id, (int)target, (int)n->c.vocab);
-        }
-        if (b->pos[i] < 0 || b->pos[i] >= n->positions) {
-            free(ids);
+                           (long long)i, (int)b->ids[i], (int)b->target[i], (int)n->c.vocab);
+        if (b->pos[i] < 0 || b->pos[i] >= n->positions)
             return ds_fail(err, DS_FAIL, "token %lld: position %d of a context of %d", (long long)i,
                            (int)b->pos[i], (int)n->positions);
-        }
-        ids[i] = is_virtual(n, b->ids[i]) ? 0 : b->ids[i];
     }
-    *out = ids;
     return 0;
 }
 
-static int embed_prompt(ds_net *n, const ds_netbatch *b, char *h, bool back, ds_err *err)
+/* Rows of the table, and behind them those of the prompt; -1: of the other. */
+static int split_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err)
 {
-    const int64_t d = n->c.hidden;
+    const int64_t t = b->t;
+    int32_t *ids = malloc((size_t)(2 * t + 1) * sizeof *ids);
 
-    for (int64_t i = 0; i < b->t; i++) {
-        if (!is_virtual(n, b->ids[i]))
-            continue;
-        const int64_t row = b->ids[i] - n->c.vocab;
-        char *at = h + (size_t)(i * d) * ds_kfmt_size(n->f);
-        if (!back) {
-            TRY(n->k->convert(n->k, at, n->f, (float *)n->prompt->w + row * d, DS_KF32, d, err));
-        } else {
-            const int32_t to = (int32_t)row;
-            TRY(n->k->embed_back(n->k, n->prompt->g, at, n->f, &to, 1, d, err));
-        }
+    *out = ids;
+    if (!ids)
+        return ds_fail_nomem(err);
+    for (int64_t i = 0; i < t; i++) {
+        const int32_t row = b->ids[i] - n->c.vocab;
+        ids[i] = row < 0 ? b->ids[i] : -1;
+        ids[t + i] = row < 0 ? -1 : row;
     }
     return 0;
+}
+
+int net_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_err *err)
+{
+    *out = NULL;
+    TRY(check(n, b, err));
+    return split_ids(n, b, out, err);
 }
 
 int net_embed(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *h, ds_err *err)
 {
-    TRY(n->k->embed(n->k, h, n->embed->w, n->f, ids, b->t, n->c.hidden, err));
-    return n->prompt ? embed_prompt(n, b, h, false, err) : 0;
+    const int64_t d = n->c.hidden;
+    size_t block, used = arena_mark(n, &block);
+    void *rows;
+
+    TRY(n->k->embed(n->k, h, n->embed->w, n->f, ids, b->t, d, err));
+    if (!n->prompt)
+        return 0;
+    TRY(act_get(n, &rows, n->prompt->rows, d, err));
+    TRY(n->k->convert(n->k, rows, n->f, n->prompt->w, DS_KF32, n->prompt->rows * d, err));
+    TRY(n->k->embed(n->k, h, rows, n->f, ids + b->t, b->t, d, err));
+    arena_back(n, block, used);
+    return 0;
 }
 
 static int embed_back(ds_net *n, const ds_netbatch *b, const int32_t *ids, void *dh, ds_err *err)
 {
     if (n->prompt && n->prompt->train)
-        TRY(embed_prompt(n, b, dh, true, err));
+        TRY(n->k->embed_back(n->k, n->prompt->g, dh, n->f, ids + b->t, b->t, n->c.hidden, err));
     if (!n->embed->train)
         return 0;
-    if (n->prompt) /* virtual tokens have no row in the table */
-        for (int64_t i = 0; i < b->t; i++)
-            if (is_virtual(n, b->ids[i]))
-                TRY(n->k->zero(n->k, (char *)dh + (size_t)(i * n->c.hidden) * ds_kfmt_size(n->f),
-                               (size_t)n->c.hidden * ds_kfmt_size(n->f), err));
     if (n->head == n->embed && !n->embed_g)
         TRY(n->k->alloc(n->k, (void **)&n->embed_g, (size_t)ds_param_count(n->embed) * 4, err));
     return n->k->embed_back(n->k, n->embed_g ? n->embed_g : n->embed->g, dh, n->f, ids, b->t,
@@ -286,29 +280,30 @@ static int queue_step(void *ctx, ds_err *err)
 }
 
 /* The numbers of a batch, in this order in every step. */
-enum { IDS, POS, TARGET, WEIGHT, CU, STEP, NUMBERS };
+enum { IDS, VIRTUAL, POS, TARGET, WEIGHT, CU, STEP, NUMBERS };
 
-static void numbers_of(ds_kpiece p[NUMBERS], const ds_netbatch *b, const int32_t *ids,
-                       const ds_kstep *step)
+static void numbers_of(ds_kpiece p[NUMBERS], const ds_net *n, const ds_netbatch *b,
+                       const int32_t *ids)
 {
     const size_t t = (size_t)b->t;
 
     p[IDS] = (ds_kpiece){ids, t * sizeof *ids};
+    p[VIRTUAL] = (ds_kpiece){n->prompt ? ids + t : NULL, n->prompt ? t * sizeof *ids : 0};
     p[POS] = (ds_kpiece){b->pos, t * sizeof *b->pos};
     p[TARGET] = (ds_kpiece){b->target, t * sizeof *b->target};
     p[WEIGHT] = (ds_kpiece){b->weight, t * sizeof *b->weight};
     p[CU] = (ds_kpiece){b->seqs.cu, ((size_t)b->seqs.n + 1) * sizeof *b->seqs.cu};
-    p[STEP] = (ds_kpiece){step, sizeof *step};
+    p[STEP] = (ds_kpiece){&n->step, sizeof n->step};
 }
 
 /* A step is the same work whatever its batch holds, unless experts work one by one, each on as many
- * rows as chose it, or there are virtual tokens, which are embedded one by one. */
+ * rows as chose it. */
 static bool step_varies(const ds_net *n)
 {
     for (int32_t i = 0; i < n->c.layers; i++)
         if (moe_apart(n, &n->layers[i]))
             return true;
-    return n->prompt;
+    return false;
 }
 
 static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum ds_recompute r)
@@ -320,21 +315,23 @@ static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum 
         .of = &n->params, .t = b->t, .seqs = b->seqs.n, .how = how, .varies = step_varies(n)};
 }
 
-/* What the next batch will ask for, but for the numbers of its step. Ids of virtual tokens become
- * others first. */
+/* What the next batch will ask for, but for the numbers of its step. */
 static int send_ahead(const ds_net *n, const pass *s, ds_err *err)
 {
     const ds_netbatch *b = s->b->next;
     ds_kpiece numbers[NUMBERS];
+    int32_t *ids;
 
     if (!n->k->work_ahead || !b || b->t <= 0)
         return 0;
     ds_kwork w = work_of(n, b, s->grads, s->r);
-    numbers_of(numbers, b, b->ids, &n->step);
-    numbers[IDS].bytes = n->prompt ? 0 : numbers[IDS].bytes;
+    TRY(split_ids(n, b, &ids, err));
+    numbers_of(numbers, n, b, ids);
     w.numbers = numbers;
     w.n = STEP;
-    return n->k->work_ahead(n->k, &w, err);
+    const int rc = n->k->work_ahead(n->k, &w, err);
+    free(ids);
+    return rc;
 }
 
 int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum ds_recompute r,
@@ -350,7 +347,7 @@ int ds_net_step(ds_net *n, const ds_netbatch *b, float scale, bool grads, enum d
     net_begin(n, b, grads);
     n->step.scale = (double)scale;
     rc = net_ids(n, b, &s.ids, err);
-    numbers_of(numbers, b, s.ids, &n->step);
+    numbers_of(numbers, n, b, s.ids);
     w.numbers = numbers;
     w.n = NUMBERS;
     rc = rc ? rc : arena_get(n, &s.loss, (size_t)b->t * 4, err);
