@@ -135,14 +135,18 @@ static int attention_past(ds_kernels *k, void *o, const void *q, const void *kk,
 }
 
 /* delta[t,h] = rowsum(dO . O): a warp each. */
-template <class E>
+template <class E, int N>
 __global__ void delta_kernel(float *delta, const E *dout, const E *o, int64_t n, int32_t vd)
 {
     const int64_t i = (int64_t)blockIdx.x * (blockDim.x / WARP) + threadIdx.x / WARP;
-    float s = 0.0f;
+    float x[N], y[N], s = 0.0f;
 
-    for (int32_t c = (int32_t)(threadIdx.x % WARP); i < n && c < vd; c += (int32_t)WARP)
-        s = fmaf(to_f32(dout[i * vd + c]), to_f32(o[i * vd + c]), s);
+    for (int32_t c = (int32_t)(threadIdx.x % WARP) * N; i < n && c < vd; c += (int32_t)WARP * N) {
+        get<E, N>(x, dout + i * vd + c);
+        get<E, N>(y, o + i * vd + c);
+        for (int j = 0; j < N; j++)
+            s = fmaf(x[j], y[j], s);
+    }
     s = warp_sum(s);
     if (i < n && threadIdx.x % WARP == 0)
         delta[i] = s;
@@ -172,8 +176,9 @@ static int attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const voi
     a.lse = const_cast<float *>(lse);
     const attn_form *form = form_of(rt, f, &a);
     TRY(rt_scratch(rt, 0, &delta, ds_scratch_delta(s->cu[s->n], p->heads), err));
-    BY_WIDTH(f, false,
-             LAUNCH((delta_kernel<E>), dim3(blocks_of(n, 8)), dim3(8 * WARP), 0, rt_stream(rt),
+    const bool wide = wide_rows(f, p->v_dim) && fits16(dout) && fits16(o);
+    BY_WIDTH(f, wide,
+             LAUNCH((delta_kernel<E, N>), dim3(blocks_of(n, 8)), dim3(8 * WARP), 0, rt_stream(rt),
                     (float *)delta, (const E *)dout, (const E *)o, n, p->v_dim));
     TRY(rt_launched(rt, "attention_back", err));
     a.delta = static_cast<const float *>(delta);

@@ -281,7 +281,7 @@ __global__ void combine_kernel(E *y, const E *x, const int32_t *sorted, const fl
 
 static bool wide_rows(enum ds_kfmt f, int64_t d, const void *a, const void *b)
 {
-    return d % (int64_t)(16 / ds_kfmt_size(f)) == 0 && fits16(a) && fits16(b);
+    return wide_rows(f, d) && fits16(a) && fits16(b);
 }
 
 static int dispatch(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const ds_kchoices *c,

@@ -22,6 +22,12 @@ static inline bool fits16(const void *p)
     return (uintptr_t)p % 16 == 0;
 }
 
+/* Rows of n elements are whole pieces of 16 bytes. */
+static inline bool wide_rows(enum ds_kfmt f, int64_t n)
+{
+    return n % (16 / (int64_t)ds_kfmt_size(f)) == 0;
+}
+
 /* Runs the statement with E the type of elements of format f. */
 #define BY_FORMAT(f, E, ...)                                                                       \
     do {                                                                                           \

@@ -151,11 +151,6 @@ __global__ void norm_back_kernel(E *dx, float *part, const E *dy, const E *x, co
     }
 }
 
-static bool wide_rows(enum ds_kfmt f, int64_t d)
-{
-    return d % (int64_t)(16 / ds_kfmt_size(f)) == 0;
-}
-
 static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
                    enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
 {
