@@ -135,6 +135,8 @@ typedef struct ds_kmem {
     int64_t total, free; /* of the device, whoever uses it */
     int64_t held, peak;  /* of it this backend's, now and at most */
     int64_t allocations; /* how often it asked the device so far */
+    int64_t graphs;      /* what the driver took for captured work, by what was free before and
+                            after; not in held */
 } ds_kmem;
 
 /* How a device computes products of one shape, so that it can be asked for the same again. What

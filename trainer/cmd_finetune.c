@@ -244,7 +244,7 @@ static void say_times(shown *s, const ds_run_times *t)
 static void say_device(shown *s, const ds_trainer *t)
 {
     int64_t captured, launched;
-    char line[320];
+    char line[384];
     ds_kmem m;
 
     t->k->memory(t->k, &m);
@@ -254,9 +254,10 @@ static void say_device(shown *s, const ds_trainer *t)
     snprintf(line, sizeof line,
              "{\"type\":\"device\",\"peak_bytes\":%" PRId64 ",\"planned_bytes\":%" PRId64
              ",\"asked_in_steps\":%" PRId64 ",\"total_bytes\":%" PRId64 ",\"joined\":%s"
-             ",\"graphs\":%" PRId64 ",\"graph_launches\":%" PRId64 "}\n",
+             ",\"graphs\":%" PRId64 ",\"graph_launches\":%" PRId64 ",\"graph_bytes\":%" PRId64
+             "}\n",
              m.peak, t->planned, m.allocations - t->asked, m.total, t->peers ? "true" : "false",
-             captured, launched);
+             captured, launched, m.graphs);
     put_line(s, line);
     ds_info("at most %.1f MB of the device's %.1f", (double)m.peak / 1e6, (double)m.total / 1e6);
 }

@@ -340,18 +340,31 @@ int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool *done, ds_err *err)
     return rc;
 }
 
+static int free_memory(size_t *bytes, ds_err *err)
+{
+    size_t total;
+
+    CUDA(cudaMemGetInfo(bytes, &total), "free memory");
+    return 0;
+}
+
+/* The driver's part of memory is taken when a graph is made, or first launched; it does not say how
+ * much. */
 static int keep(dev_rt *rt, cudaGraph_t captured, const ds_kwork *w, ds_err *err)
 {
     rt_graphs *g = *rt_graphs_of(rt);
     graph *k = place_for_one(g);
-    cudaGraphExec_t exec;
+    size_t before, after;
 
-    CUDA(cudaGraphInstantiate(&exec, captured, 0), "captured work (--graphs off)");
     drop(k);
+    TRY(free_memory(&before, err));
+    CUDA(cudaGraphInstantiate(&g->fresh.exec, captured, 0), "captured work (--graphs off)");
     *k = g->fresh;
-    k->exec = exec;
     g->captured++;
-    return launch(rt, k, w, err);
+    TRY(launch(rt, k, w, err));
+    TRY(free_memory(&after, err));
+    rt_mem_of(rt)->about.graphs += before > after ? (int64_t)(before - after) : 0;
+    return 0;
 }
 
 int rt_work_end(dev_rt *rt, bool whole, ds_err *err)

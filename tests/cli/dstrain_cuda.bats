@@ -129,7 +129,8 @@ of_device() {
         grep '"type":"device"' one/metrics.jsonl two/metrics.jsonl
         [ "$(of_device one graphs)" -ge 1 ]
         [ "$(of_device one graph_launches)" -ge 4 ]
-        [ "$(of_device two graphs) $(of_device two graph_launches)" = "0 0" ]
+        [ "$(of_device one graph_bytes)" -ge 5120 ]
+        [ "$(of_device two graphs) $(of_device two graph_launches) $(of_device two graph_bytes)" = "0 0 0" ]
         grep -q '"graphs":true' one/step-000003/lineage.json
         grep -q '"graphs":false' two/step-000003/lineage.json
         dstrain replay one/step-000003 --store "$F" --model "$F/base" --device cuda --graphs off

@@ -26,6 +26,7 @@ constexpr int DEVICES = 16; /* each process takes one, by a number of its own */
 constexpr size_t SMALL_SHARED = 48 << 10, LARGE_SHARED = 227 << 10;
 constexpr size_t STATIC_SHARED = 256; /* a block's arrays of fixed size, at most */
 constexpr size_t SPOILED = 64 << 10;  /* of new memory, from its beginning */
+constexpr size_t GRAPH_NODE = 512;    /* that an executable graph takes for each launch in it */
 
 struct reached { /* an event's records are numbered */
     uint64_t last = 0, done = 0;
@@ -542,6 +543,7 @@ cudaError_t cudaGraphInstantiate(cudaGraphExec_t *exec, cudaGraph_t graph, unsig
     if (!graph || flags != 0)
         return ended(cudaErrorInvalidValue);
     *exec = new CUgraphExec_st{graph->nodes};
+    all_state()->taken += GRAPH_NODE * graph->nodes.size();
     emu::counted("executable graphs", 1);
     return cudaSuccess;
 }
@@ -562,6 +564,7 @@ cudaError_t cudaGraphDestroy(cudaGraph_t graph)
 }
 cudaError_t cudaGraphExecDestroy(cudaGraphExec_t exec)
 {
+    all_state()->taken -= GRAPH_NODE * exec->nodes.size();
     delete exec;
     emu::counted("executable graphs", -1);
     return cudaSuccess;
