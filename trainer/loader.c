@@ -241,6 +241,36 @@ static int pad_evenly(ds_minibatch *m, int64_t seq_len, ds_err *err)
     return 0;
 }
 
+int ds_loader_longest(int64_t *tokens, const ds_loader_conf *c, ds_err *err)
+{
+    const int64_t lead = c->virtual_tokens;
+    ds_packing *p = NULL;
+    uint32_t *lengths = NULL;
+    const ds_span *s;
+    int64_t t = 0;
+    uint64_t row;
+    size_t n;
+    int rc = gather_lengths(&lengths, c->run, c->datasets, err);
+
+    *tokens = 0;
+    rc = rc ? rc : ds_run_packing(&p, c->run, lengths, err);
+    for (uint64_t i = 0; !rc && i < c->first + c->count; i++) {
+        rc = ds_packing_next(p, &row, &s, &n, err);
+        if (rc || i < c->first)
+            continue;
+        t = (i - c->first) % c->rows ? t : 0;
+        for (size_t j = 0; j < n && lead; j++)
+            t += s[j].len + lead;
+        t += lead ? 0 : c->run->seq_len;
+        *tokens = t > *tokens ? t : *tokens;
+    }
+    if (c->even && lead)
+        *tokens = even_length(*tokens);
+    ds_packing_free(p);
+    free(lengths);
+    return rc;
+}
+
 /* The tokens of what was planned. */
 static int fetch(ds_loader *l, place *p, ds_err *err)
 {

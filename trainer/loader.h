@@ -63,6 +63,8 @@ ds_loader_stats ds_loader_about(ds_loader *l);
 /* Can the run's data be trained on? DS_FAIL names a record that is too long for a row when the run
  * refuses those, or has a token that is not in the vocabulary: before anything is computed. */
 int ds_loader_check(const ds_run *run, ds_dataset **datasets, int32_t vocab, ds_err *err);
+/* Tokens of the longest micro-batch that a loader would give out; none is fetched. */
+int ds_loader_longest(int64_t *tokens, const ds_loader_conf *c, ds_err *err);
 /* Rows of `epochs` whole epochs of the run. */
 int ds_loader_count(uint64_t *rows, const ds_run *run, ds_dataset **datasets, uint32_t epochs,
                     ds_err *err);

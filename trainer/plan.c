@@ -15,11 +15,13 @@
 
 /* ---- counting ---- */
 
-/* Full rows, each a sequence. The arrays are one allocation, at ids. */
+/* Full rows, or as many tokens as there are, in sequences of a row's length. The arrays are one
+ * allocation, at ids. */
 static int full_rows(ds_netbatch *b, int32_t **mem, const ds_plan_conf *c, ds_err *err)
 {
-    const int64_t t = c->rows * c->seq_len;
-    int32_t *ids = calloc((size_t)(3 * t + c->rows + 1), sizeof *ids), *pos, *cu;
+    const int64_t t = c->tokens ? c->tokens : c->rows * c->seq_len;
+    const int64_t n = (t + c->seq_len - 1) / c->seq_len;
+    int32_t *ids = calloc((size_t)(3 * t + n + 1), sizeof *ids), *pos, *cu;
 
     *mem = ids;
     if (!ids)
@@ -28,13 +30,13 @@ static int full_rows(ds_netbatch *b, int32_t **mem, const ds_plan_conf *c, ds_er
     cu = ids + 3 * t;
     for (int64_t i = 0; i < t; i++)
         pos[i] = (int32_t)(i % c->seq_len);
-    for (int64_t i = 0; i <= c->rows; i++)
-        cu[i] = (int32_t)(i * c->seq_len);
+    for (int64_t i = 0; i <= n; i++)
+        cu[i] = (int32_t)(i < n ? i * c->seq_len : t);
     *b = (ds_netbatch){.t = t,
                        .ids = ids,
                        .pos = pos,
                        .target = ids + 2 * t,
-                       .seqs = {cu, (int32_t)c->rows},
+                       .seqs = {cu, (int32_t)n},
                        .step = 1};
     return 0;
 }
@@ -128,7 +130,8 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
     int rc;
 
     *out = (ds_plan_need){.trained = 0};
-    if (c->seq_len > m->max_pos || c->rows > DS_PLAN_TOKENS_MAX / c->seq_len)
+    if (c->seq_len > m->max_pos || c->rows > DS_PLAN_TOKENS_MAX / c->seq_len ||
+        c->tokens > DS_PLAN_TOKENS_MAX)
         return ds_fail(err, DS_USAGE,
                        "a batch of %" PRId64 " x %" PRId64
                        " tokens: the model's context is %d, and %" PRId64 " are the most",

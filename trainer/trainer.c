@@ -111,6 +111,7 @@ static ds_plan_conf plan_of(const ds_trainer *t)
 
     return (ds_plan_conf){.rows = (int64_t)c->batch,
                           .seq_len = c->seq_len,
+                          .tokens = t->longest,
                           .format = c->format,
                           .optim = c->optim.kind,
                           .stochastic = c->optim.stochastic,
@@ -227,20 +228,18 @@ ds_where ds_where_of(const ds_lineage *l)
     return w;
 }
 
-static int describe(ds_trainer *t, ds_err *err)
+static int describe_rows(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
     ds_run *r = &t->lineage.run;
-    const char *slash = strrchr(c->model, '/');
-    ds_buf training = {0}, env = {0};
+    const bool prompt = c->method == DS_METHOD_PROMPT;
 
     r->seed = c->seed;
     r->rows = c->batch * c->accumulate;
     r->steps = c->steps;
-    r->seq_len = c->seq_len - (c->method == DS_METHOD_PROMPT ? (uint32_t)c->prompt_tokens : 0);
+    r->seq_len = c->seq_len - (prompt ? (uint32_t)c->prompt_tokens : 0);
     r->window = c->window;
     r->longer = c->longer;
-    TRY(ds_model_sum(&r->model, c->model, err));
     if (!c->steps) {
         uint64_t rows;
         TRY(ds_loader_count(&rows, r, t->data, (uint32_t)c->epochs, err));
@@ -248,6 +247,25 @@ static int describe(ds_trainer *t, ds_err *err)
         t->c.steps = r->steps;
     }
     t->c.optim.steps = r->steps;
+    if (!prompt || splits_freely(t->k))
+        return 0;
+    const ds_loader_conf rows = {.run = r,
+                                 .datasets = t->data,
+                                 .rows = c->batch,
+                                 .count = r->rows * r->steps,
+                                 .virtual_tokens = c->prompt_tokens,
+                                 .even = t->k->work_begin};
+    return ds_loader_longest(&t->longest, &rows, err);
+}
+
+static int describe(ds_trainer *t, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+    ds_run *r = &t->lineage.run;
+    const char *slash = strrchr(c->model, '/');
+    ds_buf training = {0}, env = {0};
+
+    TRY(ds_model_sum(&r->model, c->model, err));
     int rc = ds_trainconf_dump(&training, &t->c, err);
     if (!rc &&
         ds_buf_printf(&env,
@@ -441,6 +459,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : choose_method(t, &m, err);
     rc = rc ? rc : complete(t, err);
     rc = rc ? rc : check_conf(&t->c, &m, err);
+    rc = rc ? rc : describe_rows(t, err);
     rc = rc ? rc : choose_recompute(t, &m, err);
     rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
     rc = rc ? rc : describe(t, err);

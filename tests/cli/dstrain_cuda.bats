@@ -120,6 +120,14 @@ of_device() {
     done
 }
 
+@test "prompt tuning, whose rows are as long as their records make them, asks a device once too" {
+    setup_device
+    on_device run --method prompt --prompt-tokens 4 --seq-len 64 --recompute mlp
+    grep '"type":"device"' run/metrics.jsonl
+    [ "$(of_device run planned_bytes)" = "$(of_device run peak_bytes)" ]
+    [ "$(of_device run asked_in_steps)" = 0 ]
+}
+
 @test "a run has the same bits with graphs and without, and tells how often steps were captured and launched" {
     setup_device
     for how in "lora --dropout 0.1 --recompute mlp" "full --dtype bf16 --optim adamw8bit" "prompt --prompt-tokens 4 --dtype bf16"; do

@@ -237,6 +237,7 @@ static void few_lengths(void **state)
                         .depth = 3,
                         .threads = 1};
     ds_minibatch *m[2];
+    int64_t longest, most = 0;
     bool padded = false;
     fixture f;
     ds_err err = {0};
@@ -248,6 +249,7 @@ static void few_lengths(void **state)
     ds_loader *plain = start_with(&c);
     c.even = true;
     ds_loader *even = start_with(&c);
+    assert_int_equal(ds_loader_longest(&longest, &c, &err), 0);
     while (ds_loader_next(plain, &m[0], &err) > 0) {
         assert_int_equal(ds_loader_next(even, &m[1], &err), 1);
         const int64_t t = m[0]->t, all = m[1]->t;
@@ -266,11 +268,12 @@ static void few_lengths(void **state)
         for (int32_t s = m[0]->nseqs; s < m[1]->nseqs; s++)
             assert_in_range(m[1]->cu[s + 1] - m[1]->cu[s], 1, SEQ_LEN);
         padded = padded || all > t;
+        most = all > most ? all : most;
         ds_loader_give_back(plain, m[0]);
         ds_loader_give_back(even, m[1]);
     }
     assert_int_equal(err.code, 0);
-    assert_true(padded);
+    assert_true(padded && longest == most);
     ds_loader_free(plain);
     ds_loader_free(even);
     ds_dataset_close(f.data[0]);
