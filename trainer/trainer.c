@@ -289,8 +289,14 @@ static int describe(ds_trainer *t, ds_err *err)
     t->lineage.model_name = strdup(slash && slash[1] ? slash + 1 : c->model);
     if (!rc && (!r->trainer || !t->lineage.model_name))
         rc = ds_fail_nomem(err);
-    rc = rc ? rc : ds_sha_file(&t->lineage.binary, NULL, "/proc/self/exe", err);
-    return rc ? rc : ds_run_digest(&t->run, r, err);
+    return rc ? rc : ds_sha_file(&t->lineage.binary, NULL, "/proc/self/exe", err);
+}
+
+/* The model's digest is what the description still lacks. */
+static int describe_model(ds_trainer *t, ds_model_job *sum, ds_err *err)
+{
+    TRY(ds_model_sum_end(sum, &t->lineage.run.model, err));
+    return ds_run_digest(&t->run, &t->lineage.run, err);
 }
 
 static int prepare_method(ds_trainer *t, ds_err *err)
@@ -443,6 +449,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
 {
     static const ds_ranks alone = {.size = 1};
     ds_modelconf m = {0};
+    ds_model_job *sum = NULL;
     int rc;
 
     memset(t, 0, sizeof *t);
@@ -463,9 +470,11 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : choose_recompute(t, &m, err);
     rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
     rc = rc ? rc : describe(t, err);
+    rc = rc ? rc : ds_model_sum_begin(&sum, c->model, err); /* while it is loaded */
     rc = rc ? rc : open_net(t, &m, err);
     rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
     rc = rc ? rc : prepare_method(t, err);
+    rc = rc ? ds_model_sum_end(sum, NULL, NULL), rc : describe_model(t, sum, err);
     rc = ds_ranks_agree(t->ranks, rc, err);
     ds_modelconf_fini(&m);
     if (rc)

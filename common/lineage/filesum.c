@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "buf.h"
+#include "pool.h"
 #include "strlist.h"
 
 #define DEPTH 16
@@ -47,24 +48,68 @@ static int collect(ds_strlist *l, const char *dir, const char *at, const char *e
     return rc;
 }
 
+typedef struct file_job {
+    char path[8192];
+    ds_sha sum;
+    uint64_t size;
+    int rc;
+    ds_err err;
+} file_job;
+
+static void sum_file(void *job, void *ctx)
+{
+    file_job *f = job;
+
+    (void)ctx;
+    f->rc = ds_sha_file(&f->sum, &f->size, f->path, &f->err);
+}
+
+/* The oldest file's line. */
+static int take_line(ds_pool *pool, ds_buf *text, const char *name, ds_err *err)
+{
+    file_job *f = ds_pool_next(pool);
+    char hex[65];
+    int rc = f->rc;
+
+    if (rc)
+        *err = f->err;
+    ds_sha_hex(hex, &f->sum);
+    if (!rc && ds_buf_printf(text, "%s %" PRIu64 " %s\n", hex, f->size, name))
+        rc = ds_fail_nomem(err);
+    free(f);
+    return rc;
+}
+
 /* Paths relative to dir, in byte order. */
 static int sum_files(ds_sha *out, const char *dir, char *const *list, size_t n, ds_err *err)
 {
+    const int threads = n < (size_t)ds_cpu_count() ? (int)n : ds_cpu_count();
+    ds_pool *pool = NULL;
     ds_buf text = {0};
-    int rc = 0;
+    size_t taken = 0;
+    int rc = ds_pool_new(&pool, threads, 2 * threads + 1, sum_file, NULL, err);
 
     for (size_t i = 0; !rc && i < n; i++) {
-        char full[8192], hex[65];
-        uint64_t size;
-        ds_sha sum;
-        snprintf(full, sizeof full, "%s/%s", dir, list[i]);
-        rc = ds_sha_file(&sum, &size, full, err);
-        if (rc)
+        file_job *f = calloc(1, sizeof *f);
+        if (!f) {
+            rc = ds_fail_nomem(err);
             break;
-        ds_sha_hex(hex, &sum);
-        rc = ds_buf_printf(&text, "%s %" PRIu64 " %s\n", hex, size, list[i]) ? ds_fail_nomem(err)
-                                                                             : 0;
+        }
+        snprintf(f->path, sizeof f->path, "%s/%s", dir, list[i]);
+        rc = ds_pool_submit(pool, f, err);
+        if (rc)
+            free(f);
+        while (!rc && ds_pool_full(pool))
+            rc = take_line(pool, &text, list[taken++], err);
     }
+    while (pool && !ds_pool_empty(pool)) {
+        if (rc)
+            free(ds_pool_next(pool));
+        else
+            rc = take_line(pool, &text, list[taken++], err);
+    }
+    if (pool)
+        ds_pool_free(pool);
     rc = rc ? rc : ds_sha_bytes(out, text.data ? text.data : (const uint8_t *)"", text.len, err);
     ds_buf_fini(&text);
     return rc;
@@ -110,5 +155,51 @@ int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
     rc = rc ? rc : sum_files(out, dir, files.v, files.n, err);
     ds_strlist_fini(&there);
     ds_strlist_fini(&files);
+    return rc;
+}
+
+struct ds_model_job {
+    pthread_t thread;
+    bool begun;
+    ds_sha sum;
+    int rc;
+    ds_err err;
+    char dir[];
+};
+
+static void *sum_model(void *arg)
+{
+    ds_model_job *job = arg;
+
+    job->rc = ds_model_sum(&job->sum, job->dir, &job->err);
+    return NULL;
+}
+
+int ds_model_sum_begin(ds_model_job **job, const char *dir, ds_err *err)
+{
+    const size_t n = strlen(dir) + 1;
+
+    *job = calloc(1, sizeof **job + n);
+    if (!*job)
+        return ds_fail_nomem(err);
+    memcpy((*job)->dir, dir, n);
+    (*job)->begun = ds_thread_begin(&(*job)->thread, sum_model, *job);
+    if (!(*job)->begun)
+        sum_model(*job);
+    return 0;
+}
+
+int ds_model_sum_end(ds_model_job *job, ds_sha *out, ds_err *err)
+{
+    if (!job)
+        return 0;
+    if (job->begun)
+        pthread_join(job->thread, NULL);
+    const int rc = out ? job->rc : 0;
+    if (rc)
+        *err = job->err;
+    else if (out)
+        *out = job->sum;
+    free(job);
     return rc;
 }

@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "try.h"
+
 int64_t ds_param_count(const ds_param *p)
 {
     return p->rows * p->cols;
@@ -119,25 +121,37 @@ void ds_params_fini(ds_params *s)
     memset(s, 0, sizeof *s);
 }
 
+/* Numbers that are converted together. */
+#define PART ((int64_t)1 << 20)
+
+/* Of n weights from place `at` on. `half` has room for them. */
+static int put(ds_params *s, ds_param *p, int64_t at, const float *from, int64_t n, uint16_t *half,
+               ds_err *err)
+{
+    const size_t size = ds_kfmt_size(p->f);
+    const void *as = from;
+
+    for (int64_t i = 0; p->f != DS_KF32 && i < n; i++)
+        half[i] = ds_half_from(p->f, from[i]);
+    if (p->f != DS_KF32)
+        as = half;
+    TRY(s->k->upload(s->k, (char *)p->w + (size_t)at * size, as, (size_t)n * size, err));
+    return p->master ? s->k->upload(s->k, (float *)p->master + at, from, (size_t)n * 4, err) : 0;
+}
+
 int ds_param_set(ds_params *s, ds_param *p, const float *from, ds_err *err)
 {
     const int64_t n = ds_param_count(p);
-    uint16_t *half;
-    int rc;
+    uint16_t *half = s->k->paper ? NULL : malloc((size_t)PART * 2);
+    int rc = 0;
 
     if (s->k->paper)
         return 0;
-    if (p->f == DS_KF32)
-        return s->k->upload(s->k, p->w, from, (size_t)n * 4, err);
-    half = malloc((size_t)n * 2);
     if (!half)
         return ds_fail_nomem(err);
-    for (int64_t i = 0; i < n; i++)
-        half[i] = ds_half_from(p->f, from[i]);
-    rc = s->k->upload(s->k, p->w, half, (size_t)n * 2, err);
+    for (int64_t at = 0; !rc && at < n; at += PART)
+        rc = put(s, p, at, from + at, n - at < PART ? n - at : PART, half, err);
     free(half);
-    if (!rc && p->master)
-        rc = s->k->upload(s->k, p->master, from, (size_t)n * 4, err);
     return rc;
 }
 
@@ -165,13 +179,81 @@ int ds_param_get(const ds_params *s, const ds_param *p, float **out, ds_err *err
     return rc;
 }
 
+/* Eight bytes of numbers whose exponents have all bits set, and no others, carry into a sign's
+ * place when one is added to their exponents: whether there is an infinite one or a NaN among n. */
+static bool all_finite(const uint8_t *p, int64_t n, enum ds_kfmt f)
+{
+    const uint64_t each = f == DS_KF32 ? 0x0000000100000001u : 0x0001000100010001u,
+                   exponent = each * (f == DS_KF32    ? 0x7f800000u
+                                      : f == DS_KBF16 ? 0x7f80
+                                                      : 0x7c00),
+                   one = each * (f == DS_KF32    ? 0x00800000u
+                                 : f == DS_KBF16 ? 0x0080
+                                                 : 0x0400),
+                   sign = each * (f == DS_KF32 ? 0x80000000u : 0x8000);
+    const size_t bytes = (size_t)n * ds_kfmt_size(f);
+    uint64_t x, some = 0;
+    size_t i = 0;
+
+    for (; i + 8 <= bytes; i += 8) {
+        memcpy(&x, p + i, 8);
+        some |= (x & exponent) + one;
+    }
+    x = 0;
+    memcpy(&x, p + i, bytes - i);
+    return ((some | ((x & exponent) + one)) & sign) == 0;
+}
+
+/* Whether a file's numbers are such as the parameter's memory has them. */
+static bool same_format(const ds_param *p, const ds_st_tensor *t)
+{
+    return !p->master && t->dtype == (p->f == DS_KF32    ? DS_ST_F32
+                                      : p->f == DS_KBF16 ? DS_ST_BF16
+                                                         : DS_ST_F16);
+}
+
+/* What is not finite, or too large for the parameter's format, among n from place `at` on. */
+static int check_numbers(const ds_param *p, const float *x, int64_t at, int64_t n, const char *name,
+                         const char *file, ds_err *err)
+{
+    for (int64_t i = 0; i < n; i++)
+        if (!isfinite(x[i]))
+            return ds_fail(err, DS_CORRUPT, "%s: tensor '%s': element %lld is not a finite number",
+                           file, name, (long long)(at + i));
+        else if (p->f == DS_KF16 && fabsf(x[i]) >= DS_F16_INFINITE)
+            return ds_fail(err, DS_FAIL,
+                           "%s: tensor '%s': element %lld is %g, and f16 ends at 65504 (--dtype "
+                           "bf16 does not)",
+                           file, name, (long long)(at + i), (double)x[i]);
+    return 0;
+}
+
+static int load_converted(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *file,
+                          ds_err *err)
+{
+    const int64_t n = ds_param_count(p);
+    float *x = malloc((size_t)PART * 4);
+    uint16_t *half = malloc((size_t)PART * 2);
+    int rc = x && half ? 0 : ds_fail_nomem(err);
+
+    for (int64_t at = 0; !rc && at < n; at += PART) {
+        const int64_t some = n - at < PART ? n - at : PART;
+        rc = ds_st_to_f32(x, t, (size_t)at, (size_t)some, err);
+        if (rc)
+            ds_err_prefix(err, "%s", file);
+        rc = rc ? rc : check_numbers(p, x, at, some, t->name, file, err);
+        rc = rc || s->k->paper ? rc : put(s, p, at, x, some, half, err);
+    }
+    free(x);
+    free(half);
+    return rc;
+}
+
 int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *file, ds_err *err)
 {
     const int64_t n = ds_param_count(p);
     const bool fits = p->vector ? t->ndim == 1 && t->dims[0] == p->cols
                                 : t->ndim == 2 && t->dims[0] == p->rows && t->dims[1] == p->cols;
-    float *x;
-    int rc;
 
     if (!fits)
         return ds_fail(
@@ -179,24 +261,9 @@ int ds_param_load(ds_params *s, ds_param *p, const ds_st_tensor *t, const char *
             "%s: tensor '%s' has %d dimensions of %lld x %lld; the configuration wants %lld x %lld",
             file, t->name, t->ndim, (long long)(t->ndim > 0 ? t->dims[0] : 1),
             (long long)(t->ndim > 1 ? t->dims[1] : 1), (long long)p->rows, (long long)p->cols);
-    x = malloc((size_t)n * 4);
-    if (!x)
-        return ds_fail_nomem(err);
-    rc = ds_st_to_f32(x, t, 0, (size_t)n, err);
-    if (rc)
-        ds_err_prefix(err, "%s", file);
-    for (int64_t i = 0; !rc && i < n; i++)
-        if (!isfinite(x[i]))
-            rc = ds_fail(err, DS_CORRUPT, "%s: tensor '%s': element %lld is not a finite number",
-                         file, t->name, (long long)i);
-        else if (p->f == DS_KF16 && fabsf(x[i]) >= DS_F16_INFINITE)
-            rc = ds_fail(err, DS_FAIL,
-                         "%s: tensor '%s': element %lld is %g, and f16 ends at 65504 (--dtype bf16 "
-                         "does not)",
-                         file, t->name, (long long)i, (double)x[i]);
-    rc = rc ? rc : ds_param_set(s, p, x, err);
-    free(x);
-    return rc;
+    if (!s->k->paper && same_format(p, t) && all_finite(t->data, n, p->f))
+        return s->k->upload(s->k, p->w, t->data, t->bytes, err);
+    return load_converted(s, p, t, file, err); /* which says what is not finite */
 }
 
 /* ---- random weights ---- */
