@@ -97,6 +97,18 @@ __device__ __forceinline__ float sigmoid_exact(float x)
     return 1.0f / (1.0f + exp_exact(-x));
 }
 
+/* One instruction, which the compiler does not always find. */
+__device__ __forceinline__ uint64_t product64(uint32_t a, uint32_t b)
+{
+#ifdef DS_EMU
+    return (uint64_t)a * b;
+#else
+    uint64_t p;
+    asm("mul.wide.u32 %0, %1, %2;" : "=l"(p) : "r"(a), "r"(b));
+    return p;
+#endif
+}
+
 /* Philox 4x32-10 (Salmon et al. 2011): four words of a stream. */
 __device__ __forceinline__ void philox(uint32_t out[4], uint64_t seed, uint64_t stream,
                                        uint64_t block)
@@ -106,12 +118,11 @@ __device__ __forceinline__ void philox(uint32_t out[4], uint64_t seed, uint64_t 
              c3 = (uint32_t)(stream >> 32);
 
     for (int i = 0; i < 10; i++) {
-        const uint32_t h0 = __umulhi(0xD2511F53u, c0), l0 = 0xD2511F53u * c0;
-        const uint32_t h1 = __umulhi(0xCD9E8D57u, c2), l1 = 0xCD9E8D57u * c2;
-        c0 = h1 ^ c1 ^ k0;
-        c1 = l1;
-        c2 = h0 ^ c3 ^ k1;
-        c3 = l0;
+        const uint64_t p0 = product64(0xD2511F53u, c0), p1 = product64(0xCD9E8D57u, c2);
+        c0 = (uint32_t)(p1 >> 32) ^ c1 ^ k0;
+        c1 = (uint32_t)p1;
+        c2 = (uint32_t)(p0 >> 32) ^ c3 ^ k1;
+        c3 = (uint32_t)p0;
         k0 += 0x9E3779B9u;
         k1 += 0xBB67AE85u;
     }

@@ -1,8 +1,9 @@
 /* dropdown.cu - the down projection of an adapter, of what dropout leaves of its input: read once,
  * and never written without what was dropped. On tensor cores, for rows at multiples of 16 bytes.
  *
- * Four warps, each with 16 of a block's 64 rows and all of its columns, which are few; operands in
- * steps of 64 through three stages of shared memory. Elements are dropped and rounded between
+ * Eight warps, each with 16 of a block's 64 rows and all of its columns, which are few; operands in
+ * steps of 64 through three stages of shared memory, of which four warps take the first half and
+ * four the second, since words of chance keep them busy. Elements are dropped and rounded between
  * ldmatrix and mma, so a product has the bits that it has of an input that was dropped before.
  * 2TNK FLOPs; x and the projection are read once for each 64 of N.
  */
@@ -10,7 +11,8 @@
 
 #include "cudak.h"
 
-#define THREADS 128
+#define THREADS 256
+#define HALF (THREADS / 2)
 #define ROWS 64
 #define DEEP 64
 #define PITCH (DEEP + 8)
@@ -30,7 +32,8 @@ __device__ __forceinline__ uint32_t thinned(uint32_t two, uint32_t r0, uint32_t 
  * first row, the odd one those of the second, and each gives away the half that it does not have.
  */
 template <class E>
-__device__ __forceinline__ void thin(uint32_t (&a)[4], uint64_t begin, int64_t col, const drop &p)
+__device__ __forceinline__ void thin(uint32_t (&a)[4], uint64_t begin, int64_t col, const drop &p,
+                                     uint64_t seed, uint64_t stream)
 {
     const uint32_t lane = threadIdx.x % WARP;
     const bool odd = lane & 1;
@@ -39,7 +42,7 @@ __device__ __forceinline__ void thin(uint32_t (&a)[4], uint64_t begin, int64_t c
     for (int half = 0; half < 2; half++) {
         const uint64_t at = begin + (uint64_t)col + (unsigned)half * 8 + lane % 4 / 2 * 4;
         uint32_t w[4];
-        philox(w, p.at->seed, p.at->step << 16 | p.module, at >> 2);
+        philox(w, seed, stream, at >> 2);
         const uint32_t r0 = __shfl_xor_sync(ALL_LANES, odd ? w[0] : w[2], 1),
                        r1 = __shfl_xor_sync(ALL_LANES, odd ? w[1] : w[3], 1);
         a[2 * half] = thinned<E>(a[2 * half], odd ? r0 : w[0], odd ? r1 : w[1], p);
@@ -53,17 +56,35 @@ __device__ __forceinline__ uint64_t begins(const drop &p, int64_t row, int64_t t
     return (p.at->first + (uint64_t)(row < t ? row : 0)) * (uint64_t)p.d;
 }
 
+/* The first half of the threads adds what the second has to it, through memory that is used up. */
+template <int TILES>
+__device__ __forceinline__ void halves_of(float (&c)[TILES][4], float *memory)
+{
+    float *at = memory + threadIdx.x % HALF;
+
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; threadIdx.x >= HALF && i < TILES * 4; i++)
+        at[i * HALF] = c[i / 4][i % 4];
+    __syncthreads();
+#pragma unroll
+    for (int i = 0; threadIdx.x < HALF && i < TILES * 4; i++)
+        c[i / 4][i % 4] += at[i * HALF];
+}
+
 template <class E, int COLS, bool DROP>
-__global__ void __launch_bounds__(THREADS, 4)
+__global__ void __launch_bounds__(THREADS, 2)
     dropdown_kernel(E *y, const E *x, const E *a, int64_t t, int64_t n, int64_t kk, float alpha,
                     drop p)
 {
     DYNAMIC_SHARED(memory);
     E *shared = reinterpret_cast<E *>(memory);
     const int64_t row0 = (int64_t)blockIdx.x * ROWS, col0 = (int64_t)blockIdx.y * COLS;
-    const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x / WARP) * 16;
+    const int lane = (int)(threadIdx.x % WARP), r0 = (int)(threadIdx.x % HALF / WARP) * 16;
+    const int half = (int)(threadIdx.x / HALF);
     const int64_t steps = (kk + DEEP - 1) / DEEP, row = row0 + r0 + lane / 4;
     const uint64_t begin = DROP ? begins(p, row + lane % 2 * 8, t) : 0;
+    const uint64_t seed = DROP ? p.at->seed : 0, stream = DROP ? p.at->step << 16 | p.module : 0;
     float c[COLS / 8][4] = {};
 
     auto start = [&](int64_t step) {
@@ -81,11 +102,13 @@ __global__ void __launch_bounds__(THREADS, 4)
         __syncthreads(); /* this step's operands are there, and the last one's are used up */
         start(s + STAGES - 1);
         const E *xs = shared + s % STAGES * (ROWS + COLS) * PITCH, *as = xs + ROWS * PITCH;
-        for (int k = 0; k < DEEP; k += 16) {
+#pragma unroll
+        for (int i = 0; i < DEEP / 2; i += 16) {
+            const int k = half * (DEEP / 2) + i;
             uint32_t left[4], right[4];
             left16(left, xs, PITCH, r0, k);
             if (DROP)
-                thin<E>(left, begin, s * DEEP + k, p);
+                thin<E>(left, begin, s * DEEP + k, p, seed, stream);
 #pragma unroll
             for (int j = 0; j < COLS / 8; j += 2) {
                 right16(right, as, PITCH, j * 8, k);
@@ -94,14 +117,13 @@ __global__ void __launch_bounds__(THREADS, 4)
             }
         }
     }
+    halves_of<COLS / 8>(c, reinterpret_cast<float *>(memory));
 #pragma unroll
-    for (int j = 0; j < COLS / 8; j++)
-#pragma unroll
-        for (int i = 0; i < 4; i++) {
-            const int64_t r = row + i / 2 * 8, col = col0 + j * 8 + lane % 4 * 2 + i % 2;
-            if (r < t && col < n)
-                y[r * n + col] = from_f32<E>(alpha * c[j][i]);
-        }
+    for (int i = 0; half == 0 && i < COLS / 2; i++) {
+        const int64_t r = row + i % 4 / 2 * 8, col = col0 + i / 4 * 8 + lane % 4 * 2 + i % 2;
+        if (r < t && col < n)
+            y[r * n + col] = from_f32<E>(alpha * c[i / 4][i % 4]);
+    }
 }
 
 /* What is asked for, but for the format and how many columns a block has. */

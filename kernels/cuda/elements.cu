@@ -66,39 +66,47 @@ template <class D, class S, int N> __global__ void convert_kernel(D *dst, const 
 
 /* ---- dropout ---- */
 
-/* Elements i .. i + 3 (or n - 1), of which i has number `first` in the micro-batch, together or one
- * by one. */
-template <class E, bool WIDE>
-__device__ __forceinline__ void drop_four(E *y, const E *x, int64_t i, int64_t n, uint64_t first,
+/* What a thread draws words for: whole blocks of four, N elements that lie together or four that
+ * are taken one by one. */
+constexpr int drawn(int n)
+{
+    return n > 4 ? n : 4;
+}
+
+/* So many elements from i on (or to n - 1), of which i has number `first` in the micro-batch. */
+template <class E, int N>
+__device__ __forceinline__ void drop_some(E *y, const E *x, int64_t i, int64_t n, uint64_t first,
                                           const drop &p)
 {
-    uint32_t r[4];
+    const uint64_t seed = p.at->seed, stream = p.at->step << 16 | p.module;
+    const uint64_t block = (p.at->first * (uint64_t)p.d + first) >> 2;
+    uint32_t r[drawn(N)];
 
-    philox(r, p.at->seed, p.at->step << 16 | p.module, (p.at->first * (uint64_t)p.d + first) >> 2);
-    if constexpr (WIDE) {
-        float v[4];
-        get<E, 4>(v, x + i);
-        for (int j = 0; j < 4; j++)
+    for (int j = 0; j < drawn(N); j += 4)
+        philox(r + j, seed, stream, block + (unsigned)j / 4);
+    if constexpr (N > 1) {
+        float v[N];
+        get<E, N>(v, x + i);
+        for (int j = 0; j < N; j++)
             v[j] *= r[j] >= p.below ? p.up : 0.0f;
-        put<E, 4>(y + i, v);
+        put<E, N>(y + i, v);
     } else {
         for (int j = 0; j < 4 && i + j < n; j++)
             y[i + j] = from_f32<E>(to_f32(x[i + j]) * (r[j] >= p.below ? p.up : 0.0f));
     }
 }
 
-/* A thread takes the four elements of one word block. */
-template <class E, bool WIDE> __global__ void dropout_kernel(E *y, const E *x, int64_t n, drop p)
+template <class E, int N> __global__ void dropout_kernel(E *y, const E *x, int64_t n, drop p)
 {
-    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * 4;
+    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * drawn(N);
 
     if (i < n)
-        drop_four<E, WIDE>(y, x, i, n, (uint64_t)i, p);
+        drop_some<E, N>(y, x, i, n, (uint64_t)i, p);
 }
 
 /* Rows of sorted choices, of which slots begin at the first: `each` more to the module an expert.
  */
-template <class E, bool WIDE>
+template <class E, int N>
 __global__ void dropout_chosen_kernel(E *y, const E *x, const int32_t *slots, const int32_t *expert,
                                       int32_t kk, uint32_t each, drop p)
 {
@@ -106,8 +114,8 @@ __global__ void dropout_chosen_kernel(E *y, const E *x, const int32_t *slots, co
     const int32_t slot = slots[row];
 
     p.module += each * (uint32_t)expert[slot];
-    for (int64_t i = (int64_t)threadIdx.x * 4; i < d; i += THREADS * 4)
-        drop_four<E, WIDE>(y, x, row * d + i, (row + 1) * d, (uint64_t)(slot / kk * d + i), p);
+    for (int64_t i = (int64_t)threadIdx.x * drawn(N); i < d; i += THREADS * drawn(N))
+        drop_some<E, N>(y, x, row * d + i, (row + 1) * d, (uint64_t)(slot / kk * d + i), p);
 }
 
 /* ---- the table ---- */
@@ -198,8 +206,8 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
 
     TRY(ds_cuda_drop_of(rt_of(k), &by, p, at, module, d, err));
     if (n > 0)
-        BY_WIDTH(f, n % 4 == 0 && fits16(y) && fits16(x),
-                 LAUNCH((dropout_kernel<E, (N > 1)>), dim3(blocks_of(n, THREADS * 4)),
+        BY_WIDTH(f, wide_of(f, n, y, x, x),
+                 LAUNCH((dropout_kernel<E, N>), dim3(blocks_of(n, THREADS * drawn(N))),
                         dim3(THREADS), 0, rt_stream(rt_of(k)), (E *)y, (const E *)x, n, by));
     return rt_launched(rt_of(k), "dropout", err);
 }
@@ -215,8 +223,8 @@ static int dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
                        (long long)d);
     TRY(ds_cuda_drop_of(rt_of(k), &by, p, at, module, d, err));
     if (n > 0)
-        BY_WIDTH(f, fits16(y) && fits16(x),
-                 LAUNCH((dropout_chosen_kernel<E, (N > 1)>), dim3((unsigned)n), dim3(THREADS), 0,
+        BY_WIDTH(f, wide_of(f, d, y, x, x),
+                 LAUNCH((dropout_chosen_kernel<E, N>), dim3((unsigned)n), dim3(THREADS), 0,
                         rt_stream(rt_of(k)), (E *)y, (const E *)x, c->slots + from, c->expert,
                         c->kk, each, by));
     return rt_launched(rt_of(k), "dropout_chosen", err);
