@@ -84,18 +84,6 @@ __device__ __forceinline__ void store(void *dst, const float (&c)[WIDTH / 8][4],
     }
 }
 
-/* 2^x, of what is too small for a normal number 0. */
-__device__ __forceinline__ float power_of_2(float x)
-{
-#ifdef DS_EMU
-    return exp2f(x);
-#else
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-#endif
-}
-
 /* lse (in units of log 2) and delta of queries first..first+N-1 to shared memory; so that scores
  * of those past the end become 0. */
 template <int N, int THREADS>

@@ -101,6 +101,18 @@ template <> __device__ __forceinline__ f16 from_f32<f16>(float x)
     return h;
 }
 
+/* 2^x, of what is too small for a normal number 0. */
+__device__ __forceinline__ float power_of_2(float x)
+{
+#ifdef DS_EMU
+    return exp2f(x);
+#else
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#endif
+}
+
 /* N elements that are moved together, 16 bytes at a time at most. */
 template <class E, int N> struct alignas(N * sizeof(E) < 16 ? N * sizeof(E) : 16) together {
     E at[N];

@@ -57,8 +57,7 @@ __device__ __forceinline__ uint64_t begins(const drop &p, int64_t row, int64_t t
 }
 
 /* The first half of the threads adds what the second has to it, through memory that is used up. */
-template <int TILES>
-__device__ __forceinline__ void halves_of(float (&c)[TILES][4], float *memory)
+template <int TILES> __device__ __forceinline__ void halves_of(float (&c)[TILES][4], float *memory)
 {
     float *at = memory + threadIdx.x % HALF;
 

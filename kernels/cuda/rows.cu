@@ -102,16 +102,17 @@ __global__ void norm_kernel(E *y, float *rstd, E *sum, const E *x, const E *add,
     }
 }
 
-/* A block takes CHUNK rows and keeps the sums of its columns for dg, each column with one thread.
+/* A block takes some rows and keeps the sums of its columns for dg, each column with one thread.
  * part is NULL when dg is not asked for. */
 template <class E, int N>
 __global__ void norm_back_kernel(E *dx, float *part, const E *dy, const E *x, const E *g,
-                                 const float *rstd, int64_t t, int64_t d, bool accumulate)
+                                 const float *rstd, int64_t t, int64_t d, int64_t rows,
+                                 bool accumulate)
 {
     DYNAMIC_SHARED(memory);
     __shared__ float room[32];
     float *sums = reinterpret_cast<float *>(memory);
-    const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
+    const int64_t t0 = (int64_t)blockIdx.x * rows, t1 = t0 + rows < t ? t0 + rows : t;
     float v[N], u[N], w[N], old[N];
 
     for (int64_t i = (int64_t)threadIdx.x * N; part && i < d; i += THREADS * N)
@@ -184,7 +185,7 @@ static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, cons
 {
     dev_rt *rt = rt_of(k);
     const bool wide = wide_rows(f, d) && fits16(dx) && fits16(dy) && fits16(x) && fits16(g);
-    const int64_t chunks = (t + CHUNK - 1) / CHUNK;
+    const int64_t rows = dg ? CHUNK : 1, chunks = (t + rows - 1) / rows;
     const size_t shared = dg ? (size_t)d * 4 : 0;
     void *part = NULL;
 
@@ -198,7 +199,7 @@ static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, cons
     BY_WIDTH(f, wide,
              LAUNCH((norm_back_kernel<E, N>), dim3((unsigned)chunks), dim3(THREADS), shared,
                     rt_stream(rt), (E *)dx, (float *)part, (const E *)dy, (const E *)x,
-                    (const E *)g, rstd, t, d, accumulate));
+                    (const E *)g, rstd, t, d, rows, accumulate));
     TRY(rt_launched(rt, "rmsnorm_back", err));
     return dg ? ds_cuda_add_parts(rt, dg, (const float *)part, chunks, d, err) : 0;
 }
