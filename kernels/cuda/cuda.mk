@@ -61,7 +61,7 @@ CUDA_LAST := $(lastword $(CUDA_ARCHS))
 CUDA_GENCODE := $(foreach a,$(CUDA_ARCHS),-gencode arch=compute_$(a),code=sm_$(a)) \
     -gencode arch=compute_$(CUDA_LAST),code=compute_$(CUDA_LAST)
 # What only one architecture has is compiled for that alone.
-$(B)/obj/kernels/cuda/attnwg.o: CUDA_GENCODE := -gencode arch=compute_90a,code=sm_90a
+$(B)/obj/kernels/cuda/attnwg.o $(B)/obj/kernels/cuda/groupswg.o: CUDA_GENCODE := -gencode arch=compute_90a,code=sm_90a
 NVCCFLAGS := -std=c++20 -O3 -fmad=false --expt-relaxed-constexpr -Xcompiler -fPIC,-fvisibility=hidden,-Wall -ccbin $(CXX) \
     -Xptxas --warn-on-spills -Xptxas --warn-on-local-memory-usage $(if $(filter 1,$(WERROR)),-Xptxas --warning-as-error)
 

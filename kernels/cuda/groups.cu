@@ -3,50 +3,13 @@
  * How many rows an expert has only the device knows: there groups are laid out first, over their
  * rows. Blocks are numbered through the tiles of all; each finds its own by bisection, and there
  * are as many as could be needed: those left over end at once. In bf16 and f16, where rows lie at
- * multiples of 16 bytes, on tensor cores: 128 x 128 of a result by eight warps, operands in steps
- * of 32 through three stages of shared memory. Else a thread an element, through tiles of 16 x 16
- * in f32. Sums of both terms are made in registers, in ascending order of what is summed over, and
- * rounded once.
+ * multiples of 16 bytes, on tensor cores: by groupswg.cu, or 128 x 128 of a result by eight warps,
+ * operands in steps of 32 through three stages of shared memory. Else a thread an element, through
+ * tiles of 16 x 16 in f32. Sums of both terms are made in registers, in ascending order of what is
+ * summed over, and rounded once.
  */
+#include "groups.h"
 #include "tile.h"
-
-#include "cudak.h"
-
-/* A group over its expert's rows. */
-struct group {
-    void *c;
-    const void *a[2], *b[2];
-    int64_t k[2], m, n;
-    int64_t first, tiles; /* number of its first tile, and how many */
-};
-static_assert(sizeof(group) <= DS_DEVICE_GROUP, "devroom.h has room for it");
-
-__host__ __device__ static inline int64_t tiles_in(int64_t n, int64_t side)
-{
-    return (n + side - 1) / side;
-}
-
-/* That of a tile, or one without it: then the tile is left over. By value: in registers. */
-__device__ __forceinline__ group group_of(const group *all, int32_t n, int64_t tile)
-{
-    int32_t lo = 0, hi = n;
-
-    while (hi - lo > 1) {
-        const int32_t mid = (lo + hi) / 2;
-        if (all[mid].first <= tile)
-            lo = mid;
-        else
-            hi = mid;
-    }
-    return all[lo];
-}
-
-template <class C>
-__device__ __forceinline__ void finish(C *c, float sum, bool accumulate, float alpha)
-{
-    sum *= alpha;
-    *c = from_f32<C>(accumulate ? to_f32(*c) + sum : sum);
-}
 
 /* ---- on tensor cores ---- */
 
@@ -110,7 +73,7 @@ __global__ void __launch_bounds__(THREADS)
 {
     DYNAMIC_SHARED(memory);
     E *shared = reinterpret_cast<E *>(memory);
-    const group g = group_of(all, n, blockIdx.x);
+    const group g = *group_of(all, n, blockIdx.x);
     const int64_t across = tiles_in(g.n, TILE), tile = blockIdx.x - g.first;
     const int64_t row0 = tile / across * TILE, col0 = tile % across * TILE;
     const int64_t steps0 = (g.k[0] + DEEP - 1) / DEEP, steps = steps0 + (g.k[1] + DEEP - 1) / DEEP;
@@ -192,7 +155,7 @@ __global__ void group_any_kernel(const group *all, int32_t n, bool ta, bool tb, 
                                  float alpha)
 {
     __shared__ float left[SIDE][SIDE + 1], right[SIDE][SIDE + 1];
-    const group g = group_of(all, n, blockIdx.x);
+    const group g = *group_of(all, n, blockIdx.x);
     const int64_t across = tiles_in(g.n, SIDE), tile = blockIdx.x - g.first;
     const int64_t row0 = tile / across * SIDE, col0 = tile % across * SIDE;
     const int x = (int)(threadIdx.x % SIDE), y = (int)(threadIdx.x / SIDE);
@@ -246,10 +209,16 @@ struct forms {
     } at[FORMS];
 };
 
+/* Rows and columns of a tile. */
+struct tile_size {
+    int64_t m, n;
+};
+
 /* How they are laid out, and bytes of elements. */
 struct layout {
     bool ta;
-    int64_t side, in, out;
+    tile_size tile;
+    int64_t in, out;
 };
 
 /* Of one block: groups at + i, of n. Those before `at` were laid out by launches before. */
@@ -272,7 +241,7 @@ __global__ void lay_out_kernel(group *all, int32_t at, int32_t n, const int32_t 
             g.a[e] = static_cast<const char *>(f.at[i].a[e]) + from * (l.ta ? g.m : g.k[e]) * l.in;
             g.b[e] = static_cast<const char *>(f.at[i].b[e]) + (l.ta ? from * g.n * l.in : 0);
         }
-        g.tiles = tiles_in(g.m, l.side) * tiles_in(g.n, l.side);
+        g.tiles = tiles_in(g.m, l.tile.m) * tiles_in(g.n, l.tile.n);
         tiles[i] = g.tiles;
     }
     __syncthreads();
@@ -284,9 +253,9 @@ __global__ void lay_out_kernel(group *all, int32_t at, int32_t n, const int32_t 
     all[at + i] = g;
 }
 
-static int lay_out(dev_rt *rt, group **all, const ds_kgroups *p, int64_t side, ds_err *err)
+static int lay_out(dev_rt *rt, group **all, const ds_kgroups *p, tile_size tile, ds_err *err)
 {
-    const layout l = {p->ta, side, (int64_t)ds_kfmt_size(p->f), (int64_t)ds_kfmt_size(p->fc)};
+    const layout l = {p->ta, tile, (int64_t)ds_kfmt_size(p->f), (int64_t)ds_kfmt_size(p->fc)};
     void *room;
 
     TRY(rt_scratch(rt, 0, &room, ds_scratch_groups(p->n), err));
@@ -308,25 +277,25 @@ static int lay_out(dev_rt *rt, group **all, const ds_kgroups *p, int64_t side, d
 
 /* As many tiles as there can be. Sums of m over experts are p->rows, and each may leave a tile that
  * is not full, in each of its groups. */
-static int64_t tiles_at_most(const ds_kgroups *p, int64_t side)
+static int64_t tiles_at_most(const ds_kgroups *p, tile_size tile)
 {
     int64_t sum = 0, across = 0, most = 0, experts = 0;
 
     for (int64_t i = 0; i < p->n; i++) {
         const ds_kgroup *g = &p->g[i];
-        const int64_t wide = tiles_in(g->n, side);
+        const int64_t wide = tiles_in(g->n, tile.n);
         if (i == 0 || g->expert != g[-1].expert) {
             across = 0;
             experts++;
         }
         across += wide;
         most = across > most ? across : most;
-        sum += tiles_in(g->m, side) * wide;
+        sum += tiles_in(g->m, tile.m) * wide;
     }
     if (p->ta)
         return sum;
     experts = experts < p->rows ? experts : p->rows;
-    return (p->rows + experts * (side - 1)) / side * most;
+    return (p->rows + experts * (tile.m - 1)) / tile.m * most;
 }
 
 /* ---- the host's part ---- */
@@ -344,25 +313,45 @@ static bool is_wide(const ds_kgroup *g, const ds_kgroups *p)
     return true;
 }
 
+/* May its results be written so? */
+static bool is_whole(const ds_kgroup *g)
+{
+    return fits16(g->c) && g->n % 8 == 0;
+}
+
+enum form { ANY, TILES, GROUPS };
+
+static enum form form_of(const dev_rt *rt, const ds_kgroups *p)
+{
+    bool wide = p->f != DS_KF32 && (p->fc == DS_KF32 || p->fc == p->f), whole = rt_warpgroups(rt);
+
+    for (int64_t i = 0; i < p->n; i++) {
+        wide = wide && is_wide(&p->g[i], p);
+        whole = whole && is_whole(&p->g[i]);
+    }
+    return !wide ? ANY : whole ? GROUPS : TILES;
+}
+
 static int matmul_groups(ds_kernels *k, const ds_kgroups *p, ds_err *err)
 {
+    static const tile_size size[] = {{SIDE, SIDE}, {TILE, TILE}, {WG_TILE_ROWS, WG_TILE_COLS}};
     dev_rt *rt = rt_of(k);
-    bool wide = p->f != DS_KF32 && (p->fc == DS_KF32 || p->fc == p->f);
+    const enum form form = form_of(rt, p);
+    const int64_t tiles = tiles_at_most(p, size[form]), processors = rt_processors(rt);
     group *all;
 
-    for (int64_t i = 0; i < p->n; i++)
-        wide = wide && is_wide(&p->g[i], p);
-    const int64_t side = wide ? TILE : SIDE, tiles = tiles_at_most(p, side);
     if (tiles <= 0)
         return 0;
     if (tiles > INT32_MAX)
         return ds_fail(err, DS_FAIL, "cuda: %lld tiles of products in one call", (long long)tiles);
-    TRY(lay_out(rt, &all, p, side, err));
+    TRY(lay_out(rt, &all, p, size[form], err));
     const dev_stream st = rt_stream(rt);
     const int32_t n = (int32_t)p->n;
-    if (wide && p->f == DS_KBF16)
+    if (form == GROUPS)
+        ds_groups_wg(st, all, n, (unsigned)(tiles < processors ? tiles : processors), p);
+    else if (form == TILES && p->f == DS_KBF16)
         tiles_for<bf16>(st, all, n, tiles, p);
-    else if (wide)
+    else if (form == TILES)
         tiles_for<f16>(st, all, n, tiles, p);
     else
         BY_FORMAT(p->f, E, BY_FORMAT(p->fc, C, start_any<E, C>(st, all, n, tiles, p)));

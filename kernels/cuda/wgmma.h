@@ -39,7 +39,8 @@ __device__ __forceinline__ uint32_t wg_address(const void *p)
 #endif
 
 /* Matrix descriptor, swizzled by 128 bytes. `panels`: bytes from a panel to the next, of a matrix
- * whose rows are what is summed over; others do not look at it. Eight rows are 1024 bytes. */
+ * that lies across: its rows are what is summed over; others do not look at it. Eight rows are
+ * 1024 bytes. */
 __device__ __forceinline__ uint64_t wg_matrix(const void *p, uint32_t panels)
 {
     return (uint64_t)(wg_address(p) >> 4 & 0x3fffu) | (uint64_t)(panels >> 4) << 16 |
@@ -63,20 +64,26 @@ template <class E> static inline float wg_at(uint64_t desc, int r, int c, bool a
     return to_f32(x);
 }
 
-/* c (+)= a b': a is [64][16], b [N][16]. */
-template <class E, int N>
+/* c (+)= a b': a is [64][16], b [N][16]; or [16][64] and [16][N] where they lie ACROSS. */
+template <class E, int N, bool A_ACROSS = false, bool B_ACROSS = false>
 static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
 {
     const int lane = (int)emu::self->lane, row = (int)(threadIdx.x % GROUP / WARP) * 16 + lane / 4;
+    float left[2][16];
 
-    for (int j = 0; j < N / 8; j++)
-        for (int i = 0; i < 4; i++) {
-            float s = add ? c[j][i] : 0.0f;
-            for (int k = 0; k < 16; k++)
-                s = std::fma(wg_at<E>(a, row + i / 2 * 8, k, false),
-                             wg_at<E>(b, j * 8 + lane % 4 * 2 + i % 2, k, false), s);
-            c[j][i] = s;
+    for (int i = 0; i < 2; i++)
+        for (int k = 0; k < 16; k++)
+            left[i][k] =
+                A_ACROSS ? wg_at<E>(a, k, row + i * 8, true) : wg_at<E>(a, row + i * 8, k, false);
+    for (int j = 0; j < N / 4; j++) {
+        const int col = j / 2 * 8 + lane % 4 * 2 + j % 2;
+        float *s[2] = {&c[j / 2][j % 2], &c[j / 2][j % 2 + 2]};
+        for (int k = 0; k < 16; k++) {
+            const float right = B_ACROSS ? wg_at<E>(b, k, col, true) : wg_at<E>(b, col, k, false);
+            for (int i = 0; i < 2; i++)
+                *s[i] = std::fma(left[i][k], right, k > 0 || add ? *s[i] : 0.0f);
         }
+    }
 }
 
 /* c += a b: a's fragments are in registers, b is [16][N]. */
@@ -114,22 +121,26 @@ static inline void wg_visible() {}
 #define WG_LIST96                                                                                  \
     WG_LIST64 ",%64,%65,%66,%67,%68,%69,%70,%71,%72,%73,%74,%75,%76,%77,%78,%79"                   \
               ",%80,%81,%82,%83,%84,%85,%86,%87,%88,%89,%90,%91,%92,%93,%94,%95"
+#define WG_LIST128                                                                                 \
+    WG_LIST96 ",%96,%97,%98,%99,%100,%101,%102,%103,%104,%105,%106,%107,%108,%109,%110,%111"       \
+              ",%112,%113,%114,%115,%116,%117,%118,%119,%120,%121,%122,%123,%124,%125,%126,%127"
 #define WG_C1(i) "+f"(c[i][0]), "+f"(c[i][1]), "+f"(c[i][2]), "+f"(c[i][3])
 #define WG_C4(i) WG_C1(i), WG_C1(i + 1), WG_C1(i + 2), WG_C1(i + 3)
 #define WG_C16 WG_C4(0)
 #define WG_C32 WG_C16, WG_C4(4)
 #define WG_C64 WG_C32, WG_C4(8), WG_C4(12)
 #define WG_C96 WG_C64, WG_C4(16), WG_C4(20)
+#define WG_C128 WG_C96, WG_C4(24), WG_C4(28)
 
-/* N columns, R sums of a lane. */
-#define WG_ROWS(E, TYPE, N, R, A, B, P)                                                            \
+/* N columns, R sums of a lane; TA and TB: 1 where A and B lie across. */
+#define WG_ROWS(E, TYPE, N, R, TA, TB, A, B, P)                                                    \
     template <>                                                                                    \
-    __device__ __forceinline__ void wg_rows<E, N>(float(&c)[N / 8][4], uint64_t a, uint64_t b,     \
-                                                  bool add)                                        \
+    __device__ __forceinline__ void wg_rows<E, N, TA, TB>(float(&c)[N / 8][4], uint64_t a,         \
+                                                          uint64_t b, bool add)                    \
     {                                                                                              \
         asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" P ", 0;\n"                               \
                      "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE               \
-                     " {" WG_LIST##R "}, %" A ", %" B ", p, 1, 1, 0, 0;\n}\n"                      \
+                     " {" WG_LIST##R "}, %" A ", %" B ", p, 1, 1, " #TA ", " #TB ";\n}\n"          \
                      : WG_C##R                                                                     \
                      : "l"(a), "l"(b), "r"((int)add));                                             \
     }
@@ -146,14 +157,19 @@ static inline void wg_visible() {}
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                        \
     }
 #define WG_ALL(E, TYPE)                                                                            \
-    WG_ROWS(E, TYPE, 32, 16, "16", "17", "18")                                                     \
-    WG_ROWS(E, TYPE, 64, 32, "32", "33", "34")                                                     \
-    WG_ROWS(E, TYPE, 128, 64, "64", "65", "66")                                                    \
+    WG_ROWS(E, TYPE, 32, 16, 0, 0, "16", "17", "18")                                               \
+    WG_ROWS(E, TYPE, 64, 32, 0, 0, "32", "33", "34")                                               \
+    WG_ROWS(E, TYPE, 128, 64, 0, 0, "64", "65", "66")                                              \
+    WG_ROWS(E, TYPE, 128, 64, 0, 1, "64", "65", "66")                                              \
+    WG_ROWS(E, TYPE, 128, 64, 1, 1, "64", "65", "66")                                              \
+    WG_ROWS(E, TYPE, 256, 128, 0, 0, "128", "129", "130")                                          \
+    WG_ROWS(E, TYPE, 256, 128, 0, 1, "128", "129", "130")                                          \
+    WG_ROWS(E, TYPE, 256, 128, 1, 1, "128", "129", "130")                                          \
     WG_ACROSS(E, TYPE, 64, 32, "32", "33", "34", "35", "36")                                       \
     WG_ACROSS(E, TYPE, 128, 64, "64", "65", "66", "67", "68")                                      \
     WG_ACROSS(E, TYPE, 192, 96, "96", "97", "98", "99", "100")
 
-template <class E, int N>
+template <class E, int N, bool A_ACROSS = false, bool B_ACROSS = false>
 __device__ __forceinline__ void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add);
 template <class E, int N>
 __device__ __forceinline__ void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint64_t b);
@@ -182,27 +198,36 @@ __device__ __forceinline__ void wg_visible()
 
 #endif
 
-/* Rows first..first+ROWS-1 of one head to a tile, by THREADS; zeros past `end`. */
+/* What begins at `from`, `rows` x `cols`, to a tile of ROWS x WIDTH, by THREADS; zeros past its
+ * ends. */
 template <int WIDTH, int ROWS, int THREADS, class E>
-__device__ __forceinline__ void wg_fetch(unsigned char *dst, const void *src, int32_t row0,
-                                         int32_t stride, int32_t col0, int32_t first, int32_t end)
+__device__ __forceinline__ void wg_fetch_part(unsigned char *dst, const E *from, int64_t stride,
+                                              int32_t rows, int32_t cols)
 {
     constexpr int PARTS = PANEL / 8, STEP = THREADS / PARTS;
     static_assert(STEP % 8 == 0 && ROWS % STEP == 0, "a thread's pieces lie at one place of a row");
     const int r = (int)threadIdx.x / PARTS, c = (int)threadIdx.x % PARTS;
-    const int32_t left = end - first - r;
-    const E *from =
-        static_cast<const E *>(src) + (int64_t)(row0 + first + r) * stride + col0 + c * 8;
 
     dst += swizzled<ROWS>(r, c);
+    from += r * stride + c * 8;
 #pragma unroll
     for (int i = 0; i < ROWS; i += STEP) {
 #pragma unroll
         for (int p = 0; p < WIDTH / PANEL; p++)
             copy16_or_zeros(dst + p * (ROWS * PANEL_ROW) + i * PANEL_ROW, from + p * PANEL,
-                            i < left);
-        from += (int64_t)STEP * stride;
+                            i < rows - r && p * PANEL + c * 8 < cols);
+        from += STEP * stride;
     }
+}
+
+/* Rows first.. of one head, of a sequence of `end`. */
+template <int WIDTH, int ROWS, int THREADS, class E>
+__device__ __forceinline__ void wg_fetch(unsigned char *dst, const void *src, int32_t row0,
+                                         int32_t stride, int32_t col0, int32_t first, int32_t end)
+{
+    wg_fetch_part<WIDTH, ROWS, THREADS>(
+        dst, static_cast<const E *>(src) + (int64_t)(row0 + first) * stride + col0, stride,
+        end - first, WIDTH);
 }
 
 /* c = rows r0..r0+63 of `left` times the N rows of `right`, both WIDTH columns wide: LEFT and N

@@ -4,6 +4,8 @@
 #ifndef DS_CUDA_HELP_H
 #define DS_CUDA_HELP_H
 
+#include <errno.h>
+
 #include "emuhooks.h"
 #include "kern_help.h"
 #include "plugin.h"
@@ -57,6 +59,24 @@ static inline int open_both(void **state)
     ok(ds_kernels_cpu(&K[0], 2, NULL, &err), &err, "the CPU's backend");
     K[1] = open_device();
     return 0;
+}
+
+/* A device taken for one before compute capability 9.0 in K[1]'s place, which is returned; and
+ * back.
+ */
+static inline ds_kernels *older_begin(void)
+{
+    ds_kernels *newer = K[1];
+
+    assert_return_code(setenv("DS_CUDA_SM", "80", 1), errno);
+    K[1] = open_device();
+    assert_return_code(unsetenv("DS_CUDA_SM"), errno);
+    return newer;
+}
+static inline void older_end(ds_kernels *newer)
+{
+    K[1]->close(K[1]);
+    K[1] = newer;
 }
 
 static inline int close_both(void **state)

@@ -7,8 +7,6 @@
  * order. What works element by element must have the CPU's bits; where sums are made in another
  * order there is a tolerance.
  */
-#include <errno.h>
-
 #include "cuda_twin.h"
 
 /* ---- element by element ---- */
@@ -363,15 +361,10 @@ static void attention_of(enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *seqs
 /* By products of a warp, as devices before 9.0 have them; elsewhere of a warpgroup. */
 static void attention_both(enum ds_kfmt f, const ds_kattn *p, const ds_kseqs *seqs)
 {
-    ds_kernels *newer = K[1];
-
     attention_of(f, p, seqs);
-    assert_return_code(setenv("DS_CUDA_SM", "80", 1), errno);
-    K[1] = open_device();
+    ds_kernels *newer = older_begin();
     attention_of(f, p, seqs);
-    K[1]->close(K[1]);
-    K[1] = newer;
-    assert_return_code(unsetenv("DS_CUDA_SM"), errno);
+    older_end(newer);
 }
 
 static void attentions(void **state)

@@ -134,14 +134,16 @@ static void dropped_rows(void **state)
 
 /* Products over experts' rows, of unlike lengths, several an expert: on tensor cores and not. With
  * TIMES of them there are more groups than one launch lays out. */
-enum { EXPERTS = 5, TIMES = 11, GROUPS = EXPERTS * TIMES, ALL_ROWS = 170 };
+enum { EXPERTS = 5, TIMES = 11, GROUPS = EXPERTS * TIMES, ALL_ROWS = 170, FORMS = 9 * 4 };
+typedef struct group_size {
+    int64_t n, k, r;
+} group_size;
 
-static void groups_of(const int64_t *length, int32_t times, int i)
+static void groups_of(const int64_t *length, int32_t times, int i, const group_size *size)
 {
-    enum { WIDE = 136, DEEP = 72, R = 8 };
     const enum ds_kfmt f = ALL_F[i % 3], fc = ALL_F[i / 3 % 3];
-    const bool add = i / 9 & 1, odd = i / 9 & 2, two = i / 9 & 4;
-    const int64_t n = odd ? 13 : WIDE, kk = odd ? 11 : DEEP, r = odd ? 3 : R, all = ALL_ROWS;
+    const bool add = i / 9 & 1, two = i / 9 & 2;
+    const int64_t n = size->n, kk = size->k, r = size->r, all = ALL_ROWS;
     const size_t in = ds_kfmt_size(f), to = ds_kfmt_size(fc);
     /* rows of x times weights of each expert; gradients of weights from the same rows */
     twin x = twin_of(f, all * kk, 1, 1.0f), w = twin_of(f, EXPERTS * n * kk, 2, 1.0f),
@@ -154,7 +156,7 @@ static void groups_of(const int64_t *length, int32_t times, int i)
     choices_new(c, choices_of(length, EXPERTS));
     for (int s = 0; s < 2; s++)
         for (int32_t j = 0; j < EXPERTS * times; j++) {
-#define AT(b, i, size) ((char *)(b).at[s] + (size_t)(i) * (size))
+#define AT(b, i, bytes) ((char *)(b).at[s] + (size_t)(i) * (bytes))
             const int32_t e = j / times, time = j % times;
             const ds_kterm extra = {xa.at[s], AT(wa, e * n * r, in), two ? r : 0};
             g[0][s][j] = (ds_kgroup){
@@ -190,10 +192,24 @@ static void groups_of(const int64_t *length, int32_t times, int i)
 static void groups(void **state)
 {
     static const int64_t length[][EXPERTS] = {{5, 0, 1, 140, 24}, {0, 0, ALL_ROWS, 0, 0}};
+    static const group_size wide = {136, 72, 8}, odd = {13, 11, 3}, uneven = {141, 72, 8},
+                            many = {336, 328, 24}; /* tiles abreast, and steps */
 
     (void)state;
-    for (int i = 0; i < 9 * 8; i++)
-        groups_of(length[i % 5 == 4], i % 9 ? 2 : TIMES, i);
+    for (int i = 0; i < FORMS; i++) {
+        const int32_t times = i % 9 ? 2 : TIMES;
+        groups_of(length[i % 5 == 4], times, i, &wide);
+        groups_of(length[i % 5 == 4], times, i, &odd);
+        if (ALL_F[i % 3] == DS_KF32 || i < FORMS / 2)
+            continue;
+        ds_kernels *newer = older_begin();
+        groups_of(length[i % 5 == 4], times, i, &wide);
+        older_end(newer);
+    }
+    for (int i = 1; i < FORMS; i += 7 * SOME) { /* of all pairs of formats */
+        groups_of(length[0], 1, i, &many);
+        groups_of(length[0], 1, i, &uneven);
+    }
 }
 
 /* More blocks of choices than a block sums at a time. */
@@ -243,11 +259,8 @@ int main(void)
     if (threads_are_watched())
         return 77;
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(gates),
-        cmocka_unit_test(choices),
-        cmocka_unit_test(many_choices),
-        cmocka_unit_test(dropped_rows),
-        cmocka_unit_test(groups),
+        cmocka_unit_test(gates),        cmocka_unit_test(choices), cmocka_unit_test(many_choices),
+        cmocka_unit_test(dropped_rows), cmocka_unit_test(groups),
     };
     return cmocka_run_group_tests(tests, open_both, close_both);
 }
