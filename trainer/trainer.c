@@ -228,6 +228,7 @@ ds_where ds_where_of(const ds_lineage *l)
     return w;
 }
 
+/* How rows are made of the data, and how many; so how long the longest batch of them is. */
 static int describe_rows(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;

@@ -47,9 +47,9 @@ static int split_ids(const ds_net *n, const ds_netbatch *b, int32_t **out, ds_er
     if (!ids)
         return ds_fail_nomem(err);
     for (int64_t i = 0; i < t; i++) {
-        const int32_t row = b->ids[i] - n->c.vocab;
-        ids[i] = row < 0 ? b->ids[i] : -1;
-        ids[t + i] = row < 0 ? -1 : row;
+        const bool virtual = b->ids[i] >= n->c.vocab;
+        ids[i] = virtual ? -1 : b->ids[i];
+        ids[t + i] = virtual ? b->ids[i] - n->c.vocab : -1;
     }
     return 0;
 }
