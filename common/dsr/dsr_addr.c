@@ -4,9 +4,14 @@
 #include "dsr_io.h"
 #include "dsr_sources.h"
 
+int ds_addr_pieces(ds_sha *out, const ds_bytes *v, size_t n, ds_err *err)
+{
+    return ds_sha_each(out, "ds.piece", v, n, err);
+}
+
 int ds_addr_piece(ds_sha *out, const void *p, size_t len, ds_err *err)
 {
-    return ds_sha_tagged(out, "ds.piece", p, len, err);
+    return ds_addr_pieces(out, &(ds_bytes){p, len}, 1, err);
 }
 
 /* tag || a || n || addresses */

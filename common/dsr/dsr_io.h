@@ -137,6 +137,7 @@ void ds_blockcheck_free(ds_blockcheck *c);
 
 /* ---- addresses (docs/dsr-format.md, "Addresses") ---- */
 int ds_addr_piece(ds_sha *out, const void *p, size_t len, ds_err *err);
+int ds_addr_pieces(ds_sha *out, const ds_bytes *v, size_t n, ds_err *err); /* faster (hash.h) */
 int ds_addr_chunk(ds_sha *out, uint64_t len, const ds_sha *pieces, size_t n, ds_err *err);
 /* Without the origin chunk. */
 int ds_addr_block(ds_sha *out, uint64_t rows, const ds_sha *chunks, size_t n, ds_err *err);

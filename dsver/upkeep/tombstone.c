@@ -150,7 +150,7 @@ static int put_block(tomb *t, ds_manline *line, ds_objtx *tx, ds_err *err)
     int rc = ds_blockctx_init(&ctx, &t->v->schema, t->v->store->objs, err);
     rc = rc ? rc : ds_blockjob_block(&job, &b, NULL, err);
     if (!rc) {
-        ds_blockjob_run(&job, &ctx);
+        ds_blockjob_run(&job, 1, &ctx);
         rc = job.err.code ? ds_fail(err, job.err.code, "%s", job.err.msg) : 0;
     }
     rc = rc ? rc : ds_blockjob_put(&job, &ctx, tx, err);
@@ -302,7 +302,7 @@ static int put_page(ds_manline *line, ds_buf *fresh, uint64_t sources, ds_objsto
     ds_blockctx ctx = {.objs = objs};
     int rc = ds_blockjob_page(&job, fresh, sources, err);
     if (!rc) {
-        ds_blockjob_run(&job, &ctx);
+        ds_blockjob_run(&job, 1, &ctx);
         rc = job.err.code ? ds_fail(err, job.err.code, "%s", job.err.msg) : 0;
     }
     rc = rc ? rc : ds_blockjob_put(&job, &ctx, tx, err);

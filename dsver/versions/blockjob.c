@@ -11,6 +11,7 @@
 enum { SMALL = 8 << 10, SMALL_HASHES = 3 }; /* a short piece's sketch would outweigh it */
 enum { LONG_ROW = 16 << 10 };               /* a longer record is looked into */
 enum { DELTA_MIN = 512 };                   /* the store makes no deltas of shorter pieces */
+enum { GATHER = 32, FEW = 8 }; /* pieces hashed together, at most; those of a value in a file */
 
 /* ---- what jobs share
  * ----------------------------------------------------------------------------------- */
@@ -171,37 +172,86 @@ static int address_refs(ds_blockjob *j, const ds_refs *r)
     return 0;
 }
 
-/* Addresses of all pieces, and whether the store has them. *fresh = it lacks some. */
-static int address(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
+/* Room for the address of each piece that is here, and those of others. */
+static int lay_out(ds_blockjob *j)
 {
-    const size_t *end = ends_of(j);
+    static const ds_sha later;
     int rc = 0;
     for (size_t i = 0; !rc && i < j->nchunks; i++) {
-        size_t at = 0;
         if (j->chunks[i].refs) {
             rc = address_refs(j, j->chunks[i].refs);
-            end += ds_manline_npieces(&j->line, i);
             continue;
         }
-        for (size_t k = 0; !rc && k < ds_manline_npieces(&j->line, i); k++, at = *end++) {
-            ds_sha id;
-            rc = ds_addr_piece(&id, j->chunks[i].body + at, *end - at, &j->err);
-            if (!rc && (ds_buf_put(&j->line.pieces, &id, sizeof id) ||
-                        ds_buf_putc(&j->known, DS_PIECE_NEW)))
+        for (size_t k = 0; !rc && k < ds_manline_npieces(&j->line, i); k++)
+            if (ds_buf_put(&j->line.pieces, &later, sizeof later) ||
+                ds_buf_putc(&j->known, DS_PIECE_NEW))
                 rc = ds_fail_nomem(&j->err);
-            if (j->chunks[i].spool)
-                ds_spool_release(j->chunks[i].spool, *end);
-        }
     }
-    if (rc)
-        return rc;
-    ds_objstore_has_each(c->objs, ds_manline_pieces(&j->line), j->known.len, j->known.data);
-    *fresh = memchr(j->known.data, DS_PIECE_NEW, j->known.len) != NULL;
-    return 0;
+    return rc;
 }
 
-/* Data that came again after something was erased from them: what was, stays so. *fresh as in
- * address. */
+/* Pieces whose addresses are computed together, whosever they are. */
+typedef struct gather {
+    ds_bytes v[GATHER];
+    uint8_t *to[GATHER]; /* where the address goes */
+    size_t n;
+    int rc;
+    ds_err err;
+} gather;
+
+static void address_gathered(gather *g)
+{
+    ds_sha got[GATHER];
+    if (!g->rc && g->n)
+        g->rc = ds_addr_pieces(got, g->v, g->n, &g->err);
+    for (size_t i = 0; !g->rc && i < g->n; i++)
+        memcpy(g->to[i], got[i].b, sizeof got[i].b);
+    g->n = 0;
+}
+
+/* The pieces of one job. Of a value in a file no more is looked at than is hashed together. */
+static void gather_pieces(gather *g, ds_blockjob *j)
+{
+    const size_t *end = ends_of(j);
+    uint8_t *to = j->line.pieces.data;
+    for (size_t i = 0; i < j->nchunks; i++) {
+        const ds_chunk *c = &j->chunks[i];
+        const size_t n = ds_manline_npieces(&j->line, i);
+        for (size_t k = 0, at = 0; k < n && !c->refs; at = end[k++]) {
+            g->v[g->n] = (ds_bytes){c->body + at, end[k] - at};
+            g->to[g->n++] = to + k * sizeof(ds_sha);
+            const bool release = c->spool && (g->n >= FEW || k + 1 == n);
+            if (release || g->n == GATHER)
+                address_gathered(g);
+            if (release)
+                ds_spool_release(c->spool, end[k]);
+        }
+        end += n;
+        to += n * sizeof(ds_sha);
+    }
+}
+
+/* Addresses of all pieces of the jobs that are sound. */
+static void address(ds_blockjob *v, size_t n)
+{
+    gather g = {.n = 0};
+    for (size_t i = 0; i < n; i++)
+        if (!lay_out(&v[i]))
+            gather_pieces(&g, &v[i]);
+    address_gathered(&g);
+    for (size_t i = 0; i < n && g.rc; i++)
+        (void)ds_fail(&v[i].err, g.rc, "%s", g.err.msg);
+}
+
+/* True when the store lacks some pieces. */
+static bool look_up(ds_blockjob *j, const ds_blockctx *c)
+{
+    ds_objstore_has_each(c->objs, ds_manline_pieces(&j->line), j->known.len, j->known.data);
+    return memchr(j->known.data, DS_PIECE_NEW, j->known.len) != NULL;
+}
+
+/* Data that came again after something was erased from them: what was, stays so. *fresh as
+ * look_up has it. */
 static void leave_erased(ds_blockjob *j, const ds_blockctx *c, bool *fresh)
 {
     const ds_sha *ids = ds_manline_pieces(&j->line);
@@ -392,14 +442,10 @@ static int count(ds_blockjob *j, const ds_blockctx *c)
     return rc;
 }
 
-void ds_blockjob_run(void *job, void *ctx)
+static void run_addressed(ds_blockjob *j, const ds_blockctx *c)
 {
-    ds_blockjob *j = job;
-    const ds_blockctx *c = ctx;
-    bool fresh;
-    int rc = address(j, c, &fresh);
-    if (!rc && !j->page)
-        rc = ds_manline_addr(&j->line, &j->addr, &j->origin, &j->err);
+    bool fresh = look_up(j, c);
+    int rc = j->page ? 0 : ds_manline_addr(&j->line, &j->addr, &j->origin, &j->err);
     if (!rc && c->erased)
         leave_erased(j, c, &fresh);
     if (!rc && fresh)
@@ -408,6 +454,14 @@ void ds_blockjob_run(void *job, void *ctx)
         rc = count(j, c);
     if (!rc && !j->page && c->schema->explicit_key)
         rc = hash_keys(j, c);
+}
+
+void ds_blockjob_run(ds_blockjob *v, size_t n, const ds_blockctx *c)
+{
+    address(v, n);
+    for (size_t i = 0; i < n; i++)
+        if (!v[i].err.code)
+            run_addressed(&v[i], c);
 }
 
 /* ---- putting

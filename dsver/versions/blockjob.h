@@ -1,5 +1,5 @@
 /* blockjob.h - what a commit computes about one block (or one page of sources), apart from all
- * others: a pool's job.
+ * others.
  *
  * Filled by ds_blockjob_block or _page (main thread), computed by ds_blockjob_run (any thread; its
  * error is in job->err), then put into the store by ds_blockjob_put (main thread, in stream order).
@@ -54,8 +54,10 @@ typedef struct ds_blockjob {
  * copied. A large block is lent. */
 int ds_blockjob_block(ds_blockjob *j, const ds_block *b, ds_reader *from, ds_err *err);
 int ds_blockjob_page(ds_blockjob *j, ds_buf *page, uint64_t rows,
-                     ds_err *err);          /* takes the bytes by exchange */
-void ds_blockjob_run(void *job, void *ctx); /* ds_job_fn; ctx: ds_blockctx */
+                     ds_err *err); /* takes the bytes by exchange */
+/* Of n jobs: their pieces are hashed together, which is faster than one after the other (hash.h).
+ */
+void ds_blockjob_run(ds_blockjob *v, size_t n, const ds_blockctx *c);
 int ds_blockjob_put(ds_blockjob *j, const ds_blockctx *c, ds_objtx *tx, ds_err *err);
 void ds_blockjob_fini(ds_blockjob *j);
 

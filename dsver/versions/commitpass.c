@@ -16,6 +16,16 @@
 #include "sourcescan.h"
 #include "term.h"
 
+/* Blocks and pages that follow each other, computed by one thread: a pool's job. Of two, the long
+ * pieces are too unlike in length to be hashed side by side all the way; more take more memory for
+ * little. */
+enum { GROUP = 3, GROUP_BYTES = 1 << 20 };
+typedef struct group {
+    ds_blockjob v[GROUP];
+    size_t n;
+    uint64_t bytes; /* no block is added to more than GROUP_BYTES */
+} group;
+
 typedef struct pass {
     ds_store *store;
     ds_objtx *tx;
@@ -24,9 +34,10 @@ typedef struct pass {
     ds_refcheck *refs;
     ds_blockctx ctx;
     ds_pool *pool;
-    ds_blockjob *jobs;
-    ds_blockjob **idle;
-    size_t njobs, nidle;
+    group *groups;
+    group **idle;
+    size_t ngroups, nidle;
+    group *filling; /* NULL, or has room for one more */
     ds_manwriter *man;
     ds_rootsum *sum;
     ds_keycheck *keys; /* NULL when keys are derived */
@@ -87,36 +98,64 @@ static int take(pass *p, ds_blockjob *j, ds_err *err)
 
 static int take_next(pass *p, ds_err *err)
 {
-    ds_blockjob *j = ds_pool_next(p->pool);
-    int rc = take(p, j, err);
-    p->idle[p->nidle++] = j;
+    group *g = ds_pool_next(p->pool);
+    int rc = 0;
+    for (size_t i = 0; !rc && i < g->n; i++)
+        rc = take(p, &g->v[i], err);
+    g->n = g->bytes = 0;
+    p->idle[p->nidle++] = g;
+    return rc;
+}
+
+static int submit(pass *p, ds_err *err)
+{
+    int rc = 0;
+    while (!rc && ds_pool_full(p->pool))
+        rc = take_next(p, err);
+    rc = rc ? rc : ds_pool_submit(p->pool, p->filling, err);
+    if (!rc)
+        p->filling = NULL;
     return rc;
 }
 
 static int take_all(pass *p, ds_err *err)
 {
-    int rc = 0;
+    int rc = p->filling ? submit(p, err) : 0;
     while (!rc && !ds_pool_empty(p->pool))
         rc = take_next(p, err);
     return rc;
 }
 
+/* One to be filled; it counts once it is added. */
 static int free_job(pass *p, ds_blockjob **j, ds_err *err)
 {
-    int rc = 0;
-    while (!rc && (p->nidle == 0 || ds_pool_full(p->pool)))
-        rc = take_next(p, err);
-    if (!rc)
-        *j = p->idle[--p->nidle];
-    return rc;
+    while (!p->filling && p->nidle == 0) {
+        int rc = take_next(p, err);
+        if (rc)
+            return rc;
+    }
+    if (!p->filling)
+        p->filling = p->idle[--p->nidle];
+    *j = &p->filling->v[p->filling->n];
+    return 0;
 }
 
-static int submit(pass *p, ds_blockjob *j, ds_err *err)
+static int add(pass *p, const ds_blockjob *j, ds_err *err)
 {
-    int rc = ds_pool_submit(p->pool, j, err);
-    if (rc)
-        p->idle[p->nidle++] = j;
-    return rc;
+    group *g = p->filling;
+    g->n++;
+    for (size_t i = 0; i < j->nchunks; i++)
+        g->bytes += ds_manline_len(&j->line, i);
+    /* A large block is not copied: done with before the reader goes on. */
+    if (j->large)
+        return take_all(p, err);
+    return g->n == GROUP || g->bytes >= GROUP_BYTES ? submit(p, err) : 0;
+}
+
+static void run_group(void *job, void *ctx)
+{
+    group *g = job;
+    ds_blockjob_run(g->v, g->n, ctx);
 }
 
 /* ---- events
@@ -136,13 +175,7 @@ static int on_block(pass *p, ds_err *err)
         return rc;
     p->blocks++;
     rc = ds_blockjob_block(j, b, b == ds_reader_block(p->reader) ? p->reader : NULL, err);
-    if (rc) {
-        p->idle[p->nidle++] = j;
-        return rc;
-    }
-    rc = submit(p, j, err);
-    /* A large block is not copied: done with before the reader goes on. */
-    return !rc && j->large ? take_all(p, err) : rc;
+    return rc ? rc : add(p, j, err);
 }
 
 static int end_page(pass *p, ds_err *err)
@@ -155,11 +188,7 @@ static int end_page(pass *p, ds_err *err)
         return rc;
     rc = ds_blockjob_page(j, &p->page.bytes, p->page.rows, err);
     p->page.rows = 0;
-    if (rc) {
-        p->idle[p->nidle++] = j;
-        return rc;
-    }
-    return submit(p, j, err);
+    return rc ? rc : add(p, j, err);
 }
 
 /* blocks: how many came before it. */
@@ -236,18 +265,19 @@ static int start(pass *p, const ds_pass_opts *o, ds_gitpack *pack, ds_err *err)
     const int threads = o->threads;
     char *tmp = NULL;
     ds_storeid id;
-    p->njobs = (size_t)(threads > 1 ? threads * 2 + 2 : 1);
-    p->jobs = calloc(p->njobs, sizeof *p->jobs);
-    p->idle = calloc(p->njobs, sizeof *p->idle);
-    int rc = p->jobs && p->idle ? 0 : ds_fail_nomem(err);
-    for (size_t i = 0; !rc && i < p->njobs; i++)
-        p->idle[p->nidle++] = &p->jobs[i];
+    const int window = threads > 1 ? threads + 1 : 1;
+    p->ngroups = (size_t)window + 1; /* one is filled */
+    p->groups = calloc(p->ngroups, sizeof *p->groups);
+    p->idle = calloc(p->ngroups, sizeof *p->idle);
+    int rc = p->groups && p->idle ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; !rc && i < p->ngroups; i++)
+        p->idle[p->nidle++] = &p->groups[i];
     if (!rc)
         rc = ds_blockctx_init(&p->ctx, schema, p->store->objs, err);
     if (!rc)
         rc = ds_catalog_overlay(&p->ctx.erased, p->store->cat, false, err);
     if (!rc)
-        rc = ds_pool_new(&p->pool, threads, (int)p->njobs, ds_blockjob_run, &p->ctx, err);
+        rc = ds_pool_new(&p->pool, threads, window, run_group, &p->ctx, err);
     if (!rc)
         rc = ds_blockcheck_new(&p->check, schema, err);
     if (!rc)
@@ -335,9 +365,10 @@ static int put_before(pass *p, const ds_tail *t, ds_err *err)
 static void stop(pass *p)
 {
     ds_pool_free(p->pool); /* before the jobs that it borrows */
-    for (size_t i = 0; p->jobs && i < p->njobs; i++)
-        ds_blockjob_fini(&p->jobs[i]);
-    free(p->jobs);
+    for (size_t i = 0; p->groups && i < p->ngroups; i++)
+        for (size_t k = 0; k < GROUP; k++)
+            ds_blockjob_fini(&p->groups[i].v[k]);
+    free(p->groups);
     free(p->idle);
     ds_blockctx_fini(&p->ctx);
     ds_blockcheck_free(p->check);
