@@ -6,6 +6,8 @@
 
 #define THREADS 256
 #define CHUNK DS_SUM_ROWS
+#define COLUMNS 128 /* threads, of N columns each, where a block sums its rows */
+#define AT_ONCE 32  /* parts of a sum that are loaded together */
 
 /* ---- sums over rows ---- */
 
@@ -16,9 +18,15 @@ __global__ void add_parts_kernel(float *out, const float *part, int64_t parts, i
     if (i >= n)
         return;
     float s = out[i];
-#pragma unroll 16 /* so many loads are under way at a time */
-    for (int64_t c = 0; c < parts; c++)
-        s += part[c * n + i];
+    for (int64_t c = 0; c < parts; c += AT_ONCE) {
+        float x[AT_ONCE];
+#pragma unroll
+        for (int u = 0; u < AT_ONCE; u++)
+            x[u] = c + u < parts ? part[(c + u) * n + i] : 0.0f;
+#pragma unroll
+        for (int u = 0; u < AT_ONCE; u++)
+            s = c + u < parts ? s + x[u] : s;
+    }
     out[i] = s;
 }
 
@@ -35,12 +43,13 @@ int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, 
 template <class E, int N>
 __global__ void bias_part_kernel(float *part, const E *dy, int64_t t, int64_t n)
 {
-    const int64_t i = ((int64_t)blockIdx.y * THREADS + threadIdx.x) * N;
+    const int64_t i = ((int64_t)blockIdx.y * COLUMNS + threadIdx.x) * N;
     const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
     float s[N] = {0}, x[N];
 
     if (i >= n)
         return;
+#pragma unroll 8
     for (int64_t r = t0; r < t1; r++) {
         get<E, N>(x, dy + r * n + i);
         for (int j = 0; j < N; j++)
@@ -53,17 +62,20 @@ template <class E, int N>
 __global__ void col_dot_part_kernel(float *part, const E *a, const E *b, const float *c, int64_t t,
                                     int64_t n)
 {
-    const int64_t i = ((int64_t)blockIdx.y * THREADS + threadIdx.x) * N;
+    const int64_t i = ((int64_t)blockIdx.y * COLUMNS + threadIdx.x) * N;
     const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
-    float s[N] = {0}, x[N], y[N];
+    float s[N] = {0}, x[N], y[N], z[N];
 
     if (i >= n)
         return;
+    for (int j = 0; j < N; j++)
+        z[j] = c[i + j];
+#pragma unroll 4
     for (int64_t r = t0; r < t1; r++) {
         get<E, N>(x, a + r * n + i);
         get<E, N>(y, b + r * n + i);
         for (int j = 0; j < N; j++)
-            s[j] = fmaf(x[j] / c[i + j], y[j], s[j]);
+            s[j] = fmaf(x[j] / z[j], y[j], s[j]);
     }
     put<float, N>(part + (int64_t)blockIdx.x * n + i, s);
 }
@@ -249,8 +261,8 @@ static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, i
         return 0;
     TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide,
-             LAUNCH((bias_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, THREADS * N)),
-                    dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)dy, t, n));
+             LAUNCH((bias_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, COLUMNS * N)),
+                    dim3(COLUMNS), 0, rt_stream(rt), (float *)part, (const E *)dy, t, n));
     TRY(rt_launched(rt, "bias_back", err));
     return ds_cuda_add_parts(rt, db, (const float *)part, chunks, n, err);
 }
@@ -408,8 +420,8 @@ static int col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const
         return 0;
     TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide,
-             LAUNCH((col_dot_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, THREADS * N)),
-                    dim3(THREADS), 0, rt_stream(rt), (float *)part, (const E *)a, (const E *)b, c,
+             LAUNCH((col_dot_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, COLUMNS * N)),
+                    dim3(COLUMNS), 0, rt_stream(rt), (float *)part, (const E *)a, (const E *)b, c,
                     t, n));
     TRY(rt_launched(rt, "col_dot", err));
     return ds_cuda_add_parts(rt, dg, (const float *)part, chunks, n, err);
