@@ -150,22 +150,36 @@ static int each_part(const char *path, uint64_t *size,
     return rc;
 }
 
+typedef struct summing {
+    ds_hasher *h;
+    const int *stop;
+} summing;
+
 static int put_sha(void *ctx, const void *p, size_t n, ds_err *err)
 {
-    return ds_hasher_put(ctx, p, n, err);
+    const summing *s = ctx;
+
+    if (s->stop && __atomic_load_n(s->stop, __ATOMIC_RELAXED))
+        return ds_fail(err, DS_FAIL, "stopped");
+    return ds_hasher_put(s->h, p, n, err);
+}
+
+int ds_sha_file_until(ds_sha *out, uint64_t *size, const char *path, const int *stop, ds_err *err)
+{
+    summing s = {.stop = stop};
+    uint64_t total;
+    int rc = ds_hasher_new(&s.h, err);
+    rc = rc ? rc : each_part(path, &total, put_sha, &s, err);
+    rc = rc ? rc : ds_hasher_end(s.h, out, err);
+    if (!rc && size)
+        *size = total;
+    ds_hasher_free(s.h);
+    return rc;
 }
 
 int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err)
 {
-    ds_hasher *h = NULL;
-    uint64_t total;
-    int rc = ds_hasher_new(&h, err);
-    rc = rc ? rc : each_part(path, &total, put_sha, h, err);
-    rc = rc ? rc : ds_hasher_end(h, out, err);
-    if (!rc && size)
-        *size = total;
-    ds_hasher_free(h);
-    return rc;
+    return ds_sha_file_until(out, size, path, NULL, err);
 }
 
 void ds_sha_hex(char out[65], const ds_sha *s)

@@ -43,6 +43,8 @@ typedef struct ds_bytes {
 } ds_bytes;
 int ds_sha_each(ds_sha *out, const char *tag, const ds_bytes *v, size_t n, ds_err *err);
 int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err);
+/* The same; once another thread has set *stop (__atomic_store_n) it ends soon, and fails. */
+int ds_sha_file_until(ds_sha *out, uint64_t *size, const char *path, const int *stop, ds_err *err);
 int ds_xxh128_file(ds_x128 *out, const char *path, ds_err *err);
 void ds_sha_hex(char out[65], const ds_sha *s);
 bool ds_sha_parse(ds_sha *out, const char *hex, size_t len); /* 64 hex digits */

@@ -157,6 +157,9 @@ typedef struct ds_kplan {
  * are to be read for many rows. */
 #define DS_CPU_LOGITS ((int64_t)16 << 20)
 #define DS_DEVICE_LOGITS ((int64_t)128 << 20)
+/* Elements of a product's result that give each multiprocessor of a large device a tile of 128 x
+ * 256. */
+#define DS_DEVICE_RESULT ((int64_t)132 * 128 * 256)
 
 /* Places of scratch: what a function takes beside its operands (devroom.h). */
 #define DS_KSLOTS 4
@@ -186,7 +189,8 @@ struct ds_kernels {
     const char *name;   /* "cpu" */
     const char *detail; /* "avx512, 2 threads": goes into the lineage */
     bool paper;         /* nothing is behind its buffers: paper.h */
-    int64_t logits;     /* elements of logits that are best made at once */
+    int64_t logits;     /* elements of logits that are best made at once... */
+    int64_t result;     /* ... if their gradient's product has as many, where that matters, or 0 */
     bool unlisted;      /* set by the user: products from here on only look on; see plans */
     bool eager;         /* set by the user: no work is captured */
     void *ctx;
@@ -426,6 +430,16 @@ struct ds_kernels {
                   uint8_t *v, float *vscale, const float *g, int64_t n, const ds_kadamw *p,
                   ds_err *err);
 };
+
+/* Rows of logits that are best made at once: their number follows from the shapes alone. What the
+ * product with `hidden` columns leaves a device idle for is worth up to four times the memory. */
+static inline int64_t ds_logit_rows(const ds_kernels *k, int64_t vocab, int64_t hidden)
+{
+    const int64_t most = k->logits / vocab, want = k->result / hidden;
+    const int64_t rows = most >= want ? most : want < 4 * most ? want : 4 * most;
+
+    return rows < 16 ? 16 : k->result && rows >= 128 ? rows / 128 * 128 : rows;
+}
 
 /* A work: `ask` asks for its functions, where they have to be asked for. */
 int ds_kwork_do(ds_kernels *k, const ds_kwork *w, int (*ask)(void *ctx, ds_err *err), void *ctx,

@@ -137,10 +137,12 @@ int ds_plan_count(ds_plan_need *out, const ds_modelconf *m, enum ds_method metho
                        " tokens: the model's context is %d, and %" PRId64 " are the most",
                        c->rows, c->seq_len, (int)m->max_pos, DS_PLAN_TOKENS_MAX);
     rc = ds_kernels_paper(&k, err);
-    if (!rc && c->device)
+    if (!rc && c->device) {
         k->logits = DS_DEVICE_LOGITS;
-    else if (!rc)
+        k->result = DS_DEVICE_RESULT;
+    } else if (!rc) {
         k->dropout_matmul = NULL;
+    }
     rc = rc ? rc : ds_net_new(&n, k, m, c->format, (int32_t)c->seq_len, err);
     rc = rc ? rc : prepare(n, method, c, err);
     rc = rc ? rc : count_steps(n, out->acts, c, err);

@@ -266,7 +266,6 @@ static int describe(ds_trainer *t, ds_err *err)
     const char *slash = strrchr(c->model, '/');
     ds_buf training = {0}, env = {0};
 
-    TRY(ds_model_sum(&r->model, c->model, err));
     int rc = ds_trainconf_dump(&training, &t->c, err);
     if (!rc &&
         ds_buf_printf(&env,
@@ -458,7 +457,8 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     t->ranks = c->ranks ? c->ranks : &alone;
     t->c.optim.seed = c->seed;
     t->c.slices = c->slices ? c->slices : (uint32_t)t->ranks->size;
-    rc = join_devices(t, open_kernels(t, err), err);
+    rc = ds_model_sum_begin(&sum, c->model, err); /* beside all that comes */
+    rc = join_devices(t, rc ? rc : open_kernels(t, err), err);
     t->memory = least_memory(t); /* of all ranks, whatever became of this one */
     rc = rc ? rc : follow(t, err);
     rc = rc ? rc : ds_modelconf_read(&m, c->model, err);
@@ -471,7 +471,6 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : choose_recompute(t, &m, err);
     rc = rc ? rc : ds_spike_init(&t->spike, &c->spike, err);
     rc = rc ? rc : describe(t, err);
-    rc = rc ? rc : ds_model_sum_begin(&sum, c->model, err); /* while it is loaded */
     rc = rc ? rc : open_net(t, &m, err);
     rc = rc ? rc : ds_loader_check(&t->lineage.run, t->data, m.vocab, err);
     rc = rc ? rc : prepare_method(t, err);

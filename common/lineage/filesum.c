@@ -60,8 +60,7 @@ static void sum_file(void *job, void *ctx)
 {
     file_job *f = job;
 
-    (void)ctx;
-    f->rc = ds_sha_file(&f->sum, &f->size, f->path, &f->err);
+    f->rc = ds_sha_file_until(&f->sum, &f->size, f->path, ctx, &f->err);
 }
 
 /* The oldest file's line. */
@@ -81,13 +80,14 @@ static int take_line(ds_pool *pool, ds_buf *text, const char *name, ds_err *err)
 }
 
 /* Paths relative to dir, in byte order. */
-static int sum_files(ds_sha *out, const char *dir, char *const *list, size_t n, ds_err *err)
+static int sum_files(ds_sha *out, const char *dir, char *const *list, size_t n, int *stop,
+                     ds_err *err)
 {
     const int threads = n < (size_t)ds_cpu_count() ? (int)n : ds_cpu_count();
     ds_pool *pool = NULL;
     ds_buf text = {0};
     size_t taken = 0;
-    int rc = ds_pool_new(&pool, threads, 2 * threads + 1, sum_file, NULL, err);
+    int rc = ds_pool_new(&pool, threads, 2 * threads + 1, sum_file, stop, err);
 
     for (size_t i = 0; !rc && i < n; i++) {
         file_job *f = calloc(1, sizeof *f);
@@ -121,7 +121,7 @@ int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err
     int rc = collect(&l, dir, "", except, 0, err);
 
     ds_strlist_sort(&l);
-    rc = rc ? rc : sum_files(out, dir, l.v, l.n, err);
+    rc = rc ? rc : sum_files(out, dir, l.v, l.n, NULL, err);
     ds_strlist_fini(&l);
     return rc;
 }
@@ -136,7 +136,7 @@ static bool is_weights(const char *name)
     return n > k && !strcmp(name + n - k, ext);
 }
 
-int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
+static int sum_until(ds_sha *out, const char *dir, int *stop, ds_err *err)
 {
     ds_strlist there = {0}, files = {0};
     bool conf = false, weights = false;
@@ -152,15 +152,21 @@ int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
     }
     if (!rc && (!conf || !weights))
         rc = ds_fail(err, DS_FAIL, "%s: no model: config.json and *.safetensors belong there", dir);
-    rc = rc ? rc : sum_files(out, dir, files.v, files.n, err);
+    rc = rc ? rc : sum_files(out, dir, files.v, files.n, stop, err);
     ds_strlist_fini(&there);
     ds_strlist_fini(&files);
     return rc;
 }
 
+int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
+{
+    return sum_until(out, dir, NULL, err);
+}
+
 struct ds_model_job {
     pthread_t thread;
     bool begun;
+    int stop;
     ds_sha sum;
     int rc;
     ds_err err;
@@ -171,7 +177,7 @@ static void *sum_model(void *arg)
 {
     ds_model_job *job = arg;
 
-    job->rc = ds_model_sum(&job->sum, job->dir, &job->err);
+    job->rc = sum_until(&job->sum, job->dir, &job->stop, &job->err);
     return NULL;
 }
 
@@ -193,6 +199,8 @@ int ds_model_sum_end(ds_model_job *job, ds_sha *out, ds_err *err)
 {
     if (!job)
         return 0;
+    if (!out)
+        __atomic_store_n(&job->stop, 1, __ATOMIC_RELAXED);
     if (job->begun)
         pthread_join(job->thread, NULL);
     const int rc = out ? job->rc : 0;

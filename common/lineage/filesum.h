@@ -14,7 +14,7 @@ int ds_filesum_dir(ds_sha *out, const char *dir, const char *except, ds_err *err
  * alone. */
 int ds_model_sum(ds_sha *out, const char *dir, ds_err *err);
 /* The same beside other work, by a thread of its own. End waits for it, and must be called; out
- * NULL: nobody asks. */
+ * NULL: nobody asks any more, and it ends soon. */
 typedef struct ds_model_job ds_model_job;
 int ds_model_sum_begin(ds_model_job **job, const char *dir, ds_err *err);
 int ds_model_sum_end(ds_model_job *job, ds_sha *out, ds_err *err);

@@ -253,6 +253,7 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->name = "cuda";
     k->detail = b->detail;
     k->logits = DS_DEVICE_LOGITS;
+    k->result = DS_DEVICE_RESULT;
     k->alloc = dev_alloc;
     k->free = dev_free;
     k->upload = dev_upload;

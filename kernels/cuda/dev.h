@@ -21,14 +21,15 @@ extern "C" {
 #endif
 
 /* More than 48 KiB of shared memory, a block's arrays of fixed size among them, has to be asked
- * for; those take up to DEV_FIXED_SHARED. What goes wrong surfaces in rt_launched. */
+ * for; those take up to DEV_FIXED_SHARED. It is a multiple of 16 bytes: what lies aligned may be
+ * read so many at a time, whatever is looked at. What goes wrong surfaces in rt_launched. */
 #define DEV_FIXED_SHARED 1024u
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
     do {                                                                                           \
         if ((shared) > (48u << 10) - DEV_FIXED_SHARED)                                             \
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,              \
                                  (int)(shared));                                                   \
-        START(kernel, grid, block, shared, stream, __VA_ARGS__);                                   \
+        START(kernel, grid, block, ((shared) + 15) / 16 * 16, stream, __VA_ARGS__);                \
     } while (0)
 
 #define WARP 32u

@@ -323,7 +323,8 @@ enum form { ANY, TILES, GROUPS };
 
 static enum form form_of(const dev_rt *rt, const ds_kgroups *p)
 {
-    bool wide = p->f != DS_KF32 && (p->fc == DS_KF32 || p->fc == p->f), whole = rt_warpgroups(rt);
+    bool wide = p->f != DS_KF32 && (p->fc == DS_KF32 || p->fc == p->f);
+    bool whole = rt_warpgroups(rt) && !p->ta; /* where both lie across, warps alone are faster */
 
     for (int64_t i = 0; i < p->n; i++) {
         wide = wide && is_wide(&p->g[i], p);

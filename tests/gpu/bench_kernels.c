@@ -210,7 +210,8 @@ static void bench_adapters(bench *b, const model *m)
 
 static void bench_head(bench *b, const model *m)
 {
-    const long long d = L(m->d), v = L(b->s.vocab), t = L(b->small ? 64 : b->k->logits / v);
+    const long long d = L(m->d), v = L(b->s.vocab),
+                    t = L(b->small ? 64 : ds_logit_rows(b->k, v, d));
 
     bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld tb to_f32", t, v, d);
     bench_one(b, &ds_kern_matmul, "m%lld n%lld k%lld", t, d, v);

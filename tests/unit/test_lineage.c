@@ -352,6 +352,41 @@ static void model_digest(void **state)
     assert_int_equal(ds_model_sum(&b, unit_path("absent"), &err), DS_IO);
 }
 
+static void model_digest_beside(void **state)
+{
+    ds_model_job *job;
+    ds_sha a, b;
+    ds_err err = {0};
+
+    (void)state;
+    for (int i = 0; i < 12; i++) { /* more files than threads */
+        char name[32];
+        snprintf(name, sizeof name, "model-%d.safetensors", i);
+        unit_write(unit_path(name), name, strlen(name));
+    }
+    assert_int_equal(ds_model_sum(&a, unit_dir(), &err), 0);
+    assert_int_equal(ds_model_sum_begin(&job, unit_dir(), &err), 0);
+    assert_int_equal(ds_model_sum_end(job, &b, &err), 0);
+    assert_true(ds_sha_eq(&a, &b));
+    assert_int_equal(ds_model_sum_begin(&job, unit_dir(), &err), 0);
+    assert_int_equal(ds_model_sum_end(job, NULL, NULL), 0);
+    assert_int_equal(ds_model_sum_begin(&job, unit_path("absent"), &err), 0);
+    assert_int_equal(ds_model_sum_end(job, &b, &err), DS_IO);
+    assert_non_null(strstr(err.msg, "absent"));
+}
+
+static void a_digest_can_be_stopped(void **state)
+{
+    const int stop = 1;
+    ds_sha sum;
+    ds_err err = {0};
+
+    (void)state;
+    unit_write(unit_path("large"), "x", 1);
+    assert_int_equal(ds_sha_file_until(&sum, NULL, unit_path("large"), &stop, &err), DS_FAIL);
+    assert_string_equal(err.msg, "stopped");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -364,6 +399,8 @@ int main(void)
         cmocka_unit_test(what_cannot_be_written),
         cmocka_unit_test(packing_and_firsts),
         cmocka_unit_test(model_digest),
+        cmocka_unit_test(model_digest_beside),
+        cmocka_unit_test(a_digest_can_be_stopped),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }

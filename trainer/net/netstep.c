@@ -101,21 +101,13 @@ int ds_net_finish_grads(ds_net *n, ds_err *err)
 
 /* ---- loss ---- */
 
-/* Of the logits that are made at once. */
-static int64_t loss_rows(const ds_net *n)
-{
-    const int64_t rows = n->k->logits / n->c.vocab;
-
-    return rows < 16 ? 16 : rows;
-}
-
 /* x: the last layer's output, whose norm is n->x, with rstd. dx: its gradient, or NULL for the loss
  * alone. loss: the backend's. */
 static int loss_pass(ds_net *n, const ds_netbatch *b, const void *x, const float *rstd, void *dx,
                      float *loss, ds_err *err)
 {
     ds_kernels *k = n->k;
-    const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t, rows = loss_rows(n);
+    const int64_t d = n->c.hidden, v = n->c.vocab, t = b->t, rows = ds_logit_rows(k, v, d);
     size_t block, used = arena_mark(n, &block);
     void *dy = NULL, *logits, *dlogits;
 
