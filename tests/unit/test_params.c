@@ -29,7 +29,7 @@ static int set_up(void **state)
     assert_int_equal(ds_kernels_cpu(&F->k, 1, NULL, &err), 0);
     F->s.k = F->k;
     for (int i = 0; i < 3; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "w%d", i);
         assert_int_equal(ds_params_add(&F->s, &F->p[i], name, 1, N, true, FORMATS[i], &err), 0);
     }
