@@ -168,6 +168,20 @@ template <int QK, int VD, int N> struct side {
     {
         return at + i * BYTES + N * QK * 2;
     }
+    /* Of a warpgroup's rows of what has that width: the products with place i. The first is there
+     * on return, the second is queued. */
+    template <class E>
+    __device__ __forceinline__ void times(float (&p)[N / 8][4], float (&d)[N / 8][4],
+                                          const unsigned char *qk, const unsigned char *vd,
+                                          int i) const
+    {
+        wg_begin();
+        wg_rows_by_rows<QK, WG_TILE, N, E>(p, qk, group_row(), first(i));
+        wg_commit();
+        wg_rows_by_rows<VD, WG_TILE, N, E>(d, vd, group_row(), second(i));
+        wg_commit();
+        wg_wait<1>();
+    }
     __device__ __forceinline__ float *lse(int i) const { return rows + i * 2 * N; }
     __device__ __forceinline__ float *delta(int i) const { return rows + i * 2 * N + N; }
 };
@@ -224,12 +238,7 @@ __global__ void __launch_bounds__(THREADS, 1) wg_back_keys(attn_args a)
             fetch_queries<E>(s, at ^ 1, a, w, h, q0);
             copy_commit();
         }
-        wg_begin();
-        wg_rows_by_rows<QK, WG_TILE, N, E>(p, ks, group_row(), s.first(at));
-        wg_commit();
-        wg_rows_by_rows<VD, WG_TILE, N, E>(d, vs, group_row(), s.second(at));
-        wg_commit();
-        wg_wait<1>();
+        s.template times<E>(p, d, ks, vs, at);
 #pragma unroll
         for (int n = 0; n < COLS; n++)
 #pragma unroll
@@ -316,12 +325,7 @@ __global__ void __launch_bounds__(THREADS, 1) wg_back_queries(attn_args a)
             fetch_keys<E>(s, at ^ 1, a, w, g, k0 + N);
             copy_commit();
         }
-        wg_begin();
-        wg_rows_by_rows<QK, WG_TILE, N, E>(p, qs, group_row(), s.first(at));
-        wg_commit();
-        wg_rows_by_rows<VD, WG_TILE, N, E>(d, ds, group_row(), s.second(at));
-        wg_commit();
-        wg_wait<1>();
+        s.template times<E>(p, d, qs, ds, at);
 #pragma unroll
         for (int n = 0; n < COLS; n++)
 #pragma unroll
