@@ -86,20 +86,12 @@ __global__ void __launch_bounds__(THREADS, 2)
     const uint64_t seed = DROP ? p.at->seed : 0, stream = DROP ? p.at->step << 16 | p.module : 0;
     float c[COLS / 8][4] = {};
 
-    auto start = [&](int64_t step) {
+    const auto start = [&](int64_t step) {
         E *to = shared + step % STAGES * (ROWS + COLS) * PITCH;
-        if (step < steps) {
-            fetch<ROWS, DEEP, THREADS>(to, x, row0, t, step * DEEP, kk);
-            fetch<COLS, DEEP, THREADS>(to + ROWS * PITCH, a, col0, n, step * DEEP, kk);
-        }
-        copy_commit();
+        fetch<ROWS, DEEP, THREADS>(to, x, row0, t, step * DEEP, kk);
+        fetch<COLS, DEEP, THREADS>(to + ROWS * PITCH, a, col0, n, step * DEEP, kk);
     };
-    for (int64_t s = 0; s + 1 < STAGES; s++)
-        start(s);
-    for (int64_t s = 0; s < steps; s++) {
-        copy_wait<STAGES - 2>();
-        __syncthreads(); /* this step's operands are there, and the last one's are used up */
-        start(s + STAGES - 1);
+    pipeline<STAGES>(steps, start, [&](int64_t s) {
         const E *xs = shared + s % STAGES * (ROWS + COLS) * PITCH, *as = xs + ROWS * PITCH;
 #pragma unroll
         for (int i = 0; i < DEEP / 2; i += 16) {
@@ -115,7 +107,7 @@ __global__ void __launch_bounds__(THREADS, 2)
                 mma<E>(c[j + 1], left, right[2], right[3]);
             }
         }
-    }
+    });
     halves_of<COLS / 8>(c, reinterpret_cast<float *>(memory));
 #pragma unroll
     for (int i = 0; half == 0 && i < COLS / 2; i++) {

@@ -83,25 +83,17 @@ __global__ void __launch_bounds__(THREADS)
 
     if (tile >= g.tiles)
         return;
-    auto begin = [&](int64_t step) {
-        if (step < steps) {
-            const bool e = step >= steps0;
-            const int64_t k0 = (e ? step - steps0 : step) * DEEP, k = e ? g.k[1] : g.k[0];
-            E *to = shared + step % STAGES * 2 * ROOM;
-            fetch<E, TA>(to, e ? g.a[1] : g.a[0], row0, g.m, k0, k);
-            fetch<E, !TB>(to + ROOM, e ? g.b[1] : g.b[0], col0, g.n, k0, k);
-        }
-        copy_commit();
+    const auto start = [&](int64_t step) {
+        const bool e = step >= steps0;
+        const int64_t k0 = (e ? step - steps0 : step) * DEEP, k = e ? g.k[1] : g.k[0];
+        E *to = shared + step % STAGES * 2 * ROOM;
+        fetch<E, TA>(to, e ? g.a[1] : g.a[0], row0, g.m, k0, k);
+        fetch<E, !TB>(to + ROOM, e ? g.b[1] : g.b[0], col0, g.n, k0, k);
     };
-    for (int64_t s = 0; s + 1 < STAGES; s++)
-        begin(s);
-    for (int64_t s = 0; s < steps; s++) {
-        copy_wait<STAGES - 2>();
-        __syncthreads(); /* this step's operands are there, and the last one's are used up */
-        begin(s + STAGES - 1);
+    pipeline<STAGES>(steps, start, [&](int64_t s) {
         const E *at = shared + s % STAGES * 2 * ROOM;
         multiply<E, TA, TB>(c, at, at + ROOM, r0, c0);
-    }
+    });
     const int64_t col = col0 + c0 + lane % 4 * 2, left = g.n - col;
 #pragma unroll
     for (int i = 0; i < 8; i++) {

@@ -36,21 +36,13 @@ __global__ void __launch_bounds__(THREADS, 4) thin_kernel(float *part, const sid
     const int lane = (int)(threadIdx.x % WARP), own = (int)(threadIdx.x / WARP) * 32;
     float c[2][NARROW / 8][4] = {};
 
-    auto start = [&](int64_t step) {
+    const auto start = [&](int64_t step) {
         E *to = shared + step % STAGES * STAGE;
         const int64_t row = k0 + step * DEEP;
-        if (step < steps) {
-            fetch<DEEP, COLS, THREADS>(to, (const E *)q.wide, row, k1, w0, q.w);
-            fetch<DEEP, NARROW, THREADS>(to + DEEP * PITCH, (const E *)q.narrow, row, k1, 0, q.n);
-        }
-        copy_commit();
+        fetch<DEEP, COLS, THREADS>(to, (const E *)q.wide, row, k1, w0, q.w);
+        fetch<DEEP, NARROW, THREADS>(to + DEEP * PITCH, (const E *)q.narrow, row, k1, 0, q.n);
     };
-    for (int64_t s = 0; s + 1 < STAGES; s++)
-        start(s);
-    for (int64_t s = 0; s < steps; s++) {
-        copy_wait<STAGES - 2>();
-        __syncthreads(); /* this step's operands are there, and the last one's are used up */
-        start(s + STAGES - 1);
+    pipeline<STAGES>(steps, start, [&](int64_t s) {
         const E *wide = shared + s % STAGES * STAGE, *narrow = wide + DEEP * PITCH;
 #pragma unroll
         for (int k = 0; k < DEEP; k += 16) {
@@ -67,7 +59,7 @@ __global__ void __launch_bounds__(THREADS, 4) thin_kernel(float *part, const sid
                 }
             }
         }
-    }
+    });
     part += chunk * q.w * q.n;
 #pragma unroll
     for (int j = 0; j < NARROW / 8; j++)

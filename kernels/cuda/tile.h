@@ -224,4 +224,24 @@ __device__ __forceinline__ void left_of(uint32_t (&a)[4], const float (&c0)[4],
     a[3] = pack2<E>(c1[2], c1[3]);
 }
 
+/* A block's steps through STAGES places of shared memory: `start` begins a step's copies to its
+ * place, step % STAGES; `use` finds them there, while those of the next ones come. */
+template <int STAGES, class Start, class Use>
+__device__ __forceinline__ void pipeline(int64_t steps, const Start &start, const Use &use)
+{
+    for (int64_t s = 0; s + 1 < STAGES; s++) {
+        if (s < steps)
+            start(s);
+        copy_commit();
+    }
+    for (int64_t s = 0; s < steps; s++) {
+        copy_wait<STAGES - 2>();
+        __syncthreads(); /* this step's operands are there, and the last one's are used up */
+        if (s + STAGES - 1 < steps)
+            start(s + STAGES - 1);
+        copy_commit();
+        use(s);
+    }
+}
+
 #endif
