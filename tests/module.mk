@@ -108,9 +108,5 @@ fuzz:
 bench: all $(BENCH_BINS)
 	@DS_BIN_DIR="$(abspath $(B))/bin" DS_BENCH_PROGS="$(abspath $(B))/bench" PATH="$(abspath $(B))/bin:$$PATH" bash tests/bench/bench.sh $(L)
 
-lint:
-	@bash tests/check/style.test
-	@bash tests/check/layering.test
-	@if command -v shellcheck >/dev/null; then \
-	    git ls-files '*.sh' '*.test' .ci | xargs -r shellcheck -S warning; fi
-	@if command -v mandoc >/dev/null; then $(MAKE) man && mandoc -T lint -W warning $(B)/man/*.1; fi
+lint: all
+	@set -e; for t in style layering shell manual; do DS_BIN_DIR="$(abspath $(B))/bin" tests/check/$$t.test; done

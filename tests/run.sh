@@ -30,7 +30,7 @@ tally() {
             } else {
                 if (planned && seen < plan && rc != 77) f++
                 if (rc != 0 && rc != 77 && f == 0) f = 1
-                if (planned && plan == 0 && rc == 0 && seen == 0) s = 1
+                if (planned && plan == 0 && (rc == 0 || rc == 77) && seen == 0) s = 1
             }
             printf "%d %d %d\n", p, f, s
         }' "$1"
@@ -90,7 +90,7 @@ if [ "${1:-}" = --one ]; then
     exit 0
 fi
 
-jobs=2 word= again=0
+jobs=2 word="" again=0
 while getopts j:rt: c; do
     case $c in
     j) jobs=$OPTARG ;;

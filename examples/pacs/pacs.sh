@@ -56,8 +56,8 @@ ready() {
 
 # serve NAME START READY: starts a server by two functions; another port when somebody took the first.
 serve() {
-    local try
-    for try in 1 2 3 4 5; do
+    local _
+    for _ in 1 2 3 4 5; do
         "$2"
         ready "$!" "$3" && pids+=("$!") && return
         kill "$!" 2>/dev/null || true

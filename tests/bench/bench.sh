@@ -159,7 +159,7 @@ bench_column() {
 }
 
 bench_line() {
-    local kind v1 before after
+    local kind
     for kind in plain logs; do
         python3 "$here/makelines.py" $kind 100000 1 > line1.jsonl
         { echo '{"text":"one more line on top of all"}'; cat line1.jsonl; } > line2.jsonl
