@@ -180,7 +180,6 @@ typedef struct ds_kwork {
     int64_t t;
     int32_t seqs;
     uint32_t how;
-    bool varies; /* it is not the same: what is asked for depends on the numbers too */
     const ds_kpiece *numbers;
     int n;
 } ds_kwork;
@@ -218,9 +217,9 @@ struct ds_kernels {
     /* From work_begin to work_end functions are asked for a work. What they were asked for may be
      * done once more when the same work comes again: then *done says that it is queued, with the
      * numbers of now; nothing is asked for, and work_end is left out. In between nothing may be
-     * asked for that waits for the device, nor memory, except the first time, or where the work
-     * `varies`. whole false: something failed, and what was begun goes. Results do not depend on
-     * any of it. NULL where nothing would come of it. */
+     * asked for that waits for the device, nor memory, except the first time. whole false:
+     * something failed, and what was begun goes. Results do not depend on any of it. NULL where
+     * nothing would come of it. */
     int (*work_begin)(ds_kernels *k, const ds_kwork *w, bool *done, ds_err *err);
     int (*work_end)(ds_kernels *k, bool whole, ds_err *err);
     /* Work that will soon be begun, of whose numbers the first n are known already: they, and what
@@ -313,12 +312,11 @@ struct ds_kernels {
      * call on a gradient is the backward pass. first * d is a multiple of 4. */
     int (*dropout)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_t t, int64_t d,
                    float p, const ds_kstep *at, uint32_t module, ds_err *err);
-    /* The same for rows [from, from + n) of the sorted choices, x[n,d]: element i of one has number
-     * (first + its token) * d + i, and module + each * its expert is its module. d is a multiple of
-     * 4. */
+    /* The same for rows of choices, x[t * kk, d]: element i of one has number (first + its token) *
+     * d + i, and module + each * its expert is its module. d is a multiple of 4. */
     int (*dropout_chosen)(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
-                          const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
-                          const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err);
+                          const ds_kchoices *c, int64_t d, float p, const ds_kstep *at,
+                          uint32_t module, uint32_t each, ds_err *err);
     /* Y[T,N] = alpha D B', D what dropout makes of X[T,K], which is not written; p 0: X itself. So
      * of D with p 0 it has the same bits. f is of two bytes, K a multiple of 8, x and b lie at
      * multiples of 16. NULL where a backend has none: dropout and matmul are as good. 2TNK FLOPs.
@@ -341,6 +339,15 @@ struct ds_kernels {
     /* dg[i] += sum over t of (a[t,i] / c[i]) * b[t,i], in ascending t; dg and c f32. */
     int (*col_dot)(ds_kernels *k, float *dg, const void *a, const void *b, const float *c,
                    enum ds_kfmt f, int64_t t, int64_t n, ds_err *err);
+    /* The same for rows of choices, a and so on [t * kk, n]: those of expert e by g[e], or with
+     * c[e] into dg[e]. The arrays are the host's, of pointers to the backend's memory; NULL: rows
+     * of that expert are left alone, or not summed. */
+    int (*scale_cols_chosen)(ds_kernels *k, void *y, const void *x, const float *const *g,
+                             enum ds_kfmt f, const ds_kchoices *ch, int64_t n, bool accumulate,
+                             ds_err *err);
+    int (*col_dot_chosen)(ds_kernels *k, float *const *dg, const void *a, const void *b,
+                          const float *const *c, enum ds_kfmt f, const ds_kchoices *ch, int64_t n,
+                          ds_err *err);
     /* norm[i] = length of row i of v[rows, cols]; gain[i] = m[i] / norm[i] (gain NULL: not asked
      * for). All f32. */
     int (*row_norm)(ds_kernels *k, float *norm, float *gain, const float *m, const float *v,

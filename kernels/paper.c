@@ -156,6 +156,13 @@ static int paper_col_dot(ds_kernels *k, float *dg, const void *a, const void *b,
     return take(k, 0, ds_scratch_sums(t, n));
 }
 
+static int paper_col_dot_chosen(ds_kernels *k, float *const *dg, const void *a, const void *b,
+                                const float *const *c, enum ds_kfmt f, const ds_kchoices *ch,
+                                int64_t n, ds_err *err)
+{
+    return take(k, 0, ds_scratch_chosen(ch, n));
+}
+
 static int paper_attention_back(ds_kernels *k, void *dq, void *dk, void *dv, const void *dout,
                                 const void *q, const void *kk, const void *v, const void *o,
                                 const float *lse, enum ds_kfmt f, const ds_kattn *p,
@@ -267,8 +274,8 @@ static int idle_dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, i
 }
 
 static int idle_dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
-                               const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
-                               const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err)
+                               const ds_kchoices *c, int64_t d, float p, const ds_kstep *at,
+                               uint32_t module, uint32_t each, ds_err *err)
 {
     return 0;
 }
@@ -295,6 +302,13 @@ static int idle_row_dot(ds_kernels *k, float *out, const void *a, const void *b,
 
 static int idle_scale_cols(ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
                            int64_t t, int64_t n, bool accumulate, ds_err *err)
+{
+    return 0;
+}
+
+static int idle_scale_cols_chosen(ds_kernels *k, void *y, const void *x, const float *const *g,
+                                  enum ds_kfmt f, const ds_kchoices *ch, int64_t n, bool accumulate,
+                                  ds_err *err)
 {
     return 0;
 }
@@ -406,6 +420,8 @@ static const ds_kernels TABLE = {
     .row_dot = idle_row_dot,
     .scale_cols = idle_scale_cols,
     .col_dot = paper_col_dot,
+    .scale_cols_chosen = idle_scale_cols_chosen,
+    .col_dot_chosen = paper_col_dot_chosen,
     .row_norm = idle_row_norm,
     .attention = idle_attention,
     .attention_past = idle_attention_past,

@@ -12,7 +12,7 @@ extern "C" {
 #include "kernels.h"
 
 /* Counts changes of struct ds_kernels: program and plugin must agree. */
-#define DS_KERNELS_ABI 11
+#define DS_KERNELS_ABI 12
 
 /* What a plugin gives under the name ds_cuda_open. */
 typedef int ds_kernels_opener(ds_kernels **k, int abi, int device, ds_err *err);

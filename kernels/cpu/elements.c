@@ -12,8 +12,7 @@ typedef struct elemjob {
     enum ds_kfmt f, f2;
     void *y, *y2;
     const void *a, *b, *x;
-    const ds_kchoices *c; /* dropout: whose rows they are, from this one on */
-    int64_t from;
+    const ds_kchoices *c; /* dropout: whose rows they are */
     uint32_t each;
     int64_t n; /* elements, or those of a row */
     float s;
@@ -195,7 +194,7 @@ static void dropout_job(void *arg, int64_t i)
 static void dropout_chosen_job(void *arg, int64_t i)
 {
     elemjob j = *(const elemjob *)arg;
-    const int32_t slot = j.c->slots[j.from + i];
+    const int32_t slot = j.c->slots[i];
 
     j.stream += (uint64_t)j.each * (uint32_t)j.c->expert[slot];
     drop_some(&j, i * j.n, (i + 1) * j.n, j.base + (uint64_t)(slot / j.c->kk * j.n));
@@ -228,17 +227,17 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
 }
 
 static int dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
-                          const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
-                          const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err)
+                          const ds_kchoices *c, int64_t d, float p, const ds_kstep *at,
+                          uint32_t module, uint32_t each, ds_err *err)
 {
-    elemjob j = {.f = f, .y = y, .a = x, .c = c, .from = from, .each = each, .n = d};
+    elemjob j = {.f = f, .y = y, .a = x, .c = c, .each = each, .n = d};
 
     if (d & 3)
         return ds_fail(err, DS_FAIL, "dropout of rows of %lld elements: a multiple of 4",
                        (long long)d);
     if (dropout_of(&j, p, at, module, d, err))
         return DS_FAIL;
-    ds_workers_run(ds_cpu_of(k)->workers, n, dropout_chosen_job, &j);
+    ds_workers_run(ds_cpu_of(k)->workers, c->t * c->kk, dropout_chosen_job, &j);
     return 0;
 }
 

@@ -72,6 +72,36 @@ static int col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const
     return 0;
 }
 
+static int scale_cols_chosen(ds_kernels *k, void *y, const void *x, const float *const *g,
+                             enum ds_kfmt f, const ds_kchoices *ch, int64_t n, bool accumulate,
+                             ds_err *err)
+{
+    int rc = 0;
+
+    for (int32_t e = 0; e < ch->e && !rc; e++) {
+        const size_t at = (size_t)(ch->first[e] * n) * ds_kfmt_size(f);
+        if (g[e])
+            rc = scale_cols(k, (char *)y + at, (const char *)x + at, g[e], f,
+                            ch->first[e + 1] - ch->first[e], n, accumulate, err);
+    }
+    return rc;
+}
+
+static int col_dot_chosen(ds_kernels *k, float *const *dg, const void *a, const void *b,
+                          const float *const *c, enum ds_kfmt f, const ds_kchoices *ch, int64_t n,
+                          ds_err *err)
+{
+    int rc = 0;
+
+    for (int32_t e = 0; e < ch->e && !rc; e++) {
+        const size_t at = (size_t)(ch->first[e] * n) * ds_kfmt_size(f);
+        if (dg[e])
+            rc = col_dot(k, dg[e], (const char *)a + at, (const char *)b + at, c[e], f,
+                         ch->first[e + 1] - ch->first[e], n, err);
+    }
+    return rc;
+}
+
 static void norm_job(void *arg, int64_t i)
 {
     const colsjob *j = arg;
@@ -96,5 +126,7 @@ void ds_cpu_factors(ds_kernels *k)
 {
     k->scale_cols = scale_cols;
     k->col_dot = col_dot;
+    k->scale_cols_chosen = scale_cols_chosen;
+    k->col_dot_chosen = col_dot_chosen;
     k->row_norm = row_norm;
 }

@@ -49,10 +49,7 @@ static void dev_keep(ds_kernels *, const void *) /* nothing is made of operands 
 }
 static int work_begin(ds_kernels *k, const ds_kwork *w, bool *done, ds_err *err)
 {
-    ds_kwork own = *w;
-
-    own.varies = w->varies || k->eager;
-    return rt_work_begin(rt_of(k), &own, done, err);
+    return rt_work_begin(rt_of(k), w, !k->eager, done, err);
 }
 static int work_end(ds_kernels *k, bool whole, ds_err *err)
 {
@@ -281,6 +278,7 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->matmul2 = matmul2;
     k->linear = linear;
     k->linear_back = linear_back;
+    ds_cuda_factors(k);
     ds_cuda_groups(k);
     ds_cuda_rows(k);
     ds_cuda_elements(k);

@@ -156,6 +156,7 @@ int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, 
                       ds_err *err);
 
 void ds_cuda_rows(ds_kernels *k);      /* rows.cu: embed, norm, bias, rope, factors */
+void ds_cuda_factors(ds_kernels *k);   /* factors.cu: of columns, by expert */
 void ds_cuda_groups(ds_kernels *k);    /* groups.cu: products of all experts at once */
 void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by element */
 void ds_cuda_dropdown(ds_kernels *k);  /* dropdown.cu: dropout and a product at once */

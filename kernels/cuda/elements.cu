@@ -104,8 +104,7 @@ template <class E, int N> __global__ void dropout_kernel(E *y, const E *x, int64
         drop_some<E, N>(y, x, i, n, (uint64_t)i, p);
 }
 
-/* Rows of sorted choices, of which slots begin at the first: `each` more to the module an expert.
- */
+/* Rows of sorted choices: `each` more to the module an expert. */
 template <class E, int N>
 __global__ void dropout_chosen_kernel(E *y, const E *x, const int32_t *slots, const int32_t *expert,
                                       int32_t kk, uint32_t each, drop p)
@@ -213,9 +212,10 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
 }
 
 static int dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
-                          const ds_kchoices *c, int64_t from, int64_t n, int64_t d, float p,
-                          const ds_kstep *at, uint32_t module, uint32_t each, ds_err *err)
+                          const ds_kchoices *c, int64_t d, float p, const ds_kstep *at,
+                          uint32_t module, uint32_t each, ds_err *err)
 {
+    const int64_t n = c->t * c->kk;
     drop by;
 
     if (d & 3)
@@ -225,8 +225,8 @@ static int dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
     if (n > 0)
         BY_WIDTH(f, wide_of(f, d, y, x, x),
                  LAUNCH((dropout_chosen_kernel<E, N>), dim3((unsigned)n), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)y, (const E *)x, c->slots + from, c->expert,
-                        c->kk, each, by));
+                        rt_stream(rt_of(k)), (E *)y, (const E *)x, c->slots, c->expert, c->kk,
+                        each, by));
     return rt_launched(rt_of(k), "dropout_chosen", err);
 }
 

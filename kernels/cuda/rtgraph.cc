@@ -272,7 +272,7 @@ static int launch(dev_rt *rt, graph *k, const ds_kwork *w, ds_err *err)
 /* Before there is a graph it is not known what of the pieces is read, nor what is made of them. */
 int rt_work_ahead(dev_rt *rt, const ds_kwork *w, ds_err *err)
 {
-    const graph *k = w->varies ? NULL : find(*rt_graphs_of(rt), shape_of(w));
+    const graph *k = find(*rt_graphs_of(rt), shape_of(w));
 
     for (int i = 0; i < w->n; i++)
         if (w->numbers[i].bytes && (!k || k->read[i]))
@@ -312,7 +312,7 @@ static bool too_large(const ds_kwork *w)
     return bytes > DS_DEVICE_NUMBERS / ROOM;
 }
 
-int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool *done, ds_err *err)
+int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool capture, bool *done, ds_err *err)
 {
     rt_graphs *g = *rt_graphs_of(rt);
     const shape s = shape_of(w);
@@ -322,7 +322,7 @@ int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool *done, ds_err *err)
     g->works++;
     if (w->n > PIECES)
         return ds_fail(err, DS_FAIL, "cuda: %d pieces of numbers of work", w->n);
-    if (w->varies || too_large(w)) {
+    if (!capture || too_large(w)) {
         g->work = *w;
         return 0;
     }

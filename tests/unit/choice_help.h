@@ -5,6 +5,14 @@
 
 #include "kern_help.h"
 
+static inline ds_kchoices choice_room(int64_t t, int32_t e, int32_t kk)
+{
+    void *room = malloc(ds_kchoices_bytes(t, e, kk));
+
+    assert_non_null(room);
+    return ds_kchoices_at(room, t, e, kk);
+}
+
 /* Of one token to more than a block of the sort; of one expert to more than one. Every third one
  * leaves experts without a token, and of every fifth one expert has all that it can have. */
 #define CHOICE_SHAPES 20
@@ -15,10 +23,8 @@ static inline ds_kchoices choices_drawn(uint64_t i)
     const int32_t kk = 1 + (int32_t)(ds_philox(8, i, 0) % (uint32_t)most);
     const int64_t t = i < 5 ? 1 : 1 + (int64_t)(ds_philox(8, i, 1) % 400);
     const int32_t used = i % 3 == 0 && e > 2 * kk ? e / 2 : e;
-    void *room = malloc(ds_kchoices_bytes(t, e, kk));
+    ds_kchoices c = choice_room(t, e, kk);
 
-    assert_non_null(room);
-    ds_kchoices c = ds_kchoices_at(room, t, e, kk);
     for (int64_t j = 0; j < t * kk; j++) { /* those of a token are neighbours, in some order */
         const uint32_t at = ds_philox(9, i, (uint64_t)(j / kk)), turn = at >> 16;
         const int32_t s = (int32_t)((uint32_t)(j % kk + turn) % (uint32_t)kk);

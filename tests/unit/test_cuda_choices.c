@@ -37,12 +37,10 @@ static void choices_free(ds_kchoices c[2])
 static ds_kchoices choices_of(const int64_t *length, int32_t e)
 {
     int64_t all = 0, left[8];
-    void *room;
 
     for (int32_t x = 0; x < e; x++)
         all += left[x] = length[x];
-    assert_non_null(room = malloc(ds_kchoices_bytes(all, e, 1)));
-    ds_kchoices c = ds_kchoices_at(room, all, e, 1);
+    ds_kchoices c = choice_room(all, e, 1);
     for (int64_t i = 0, x = 0; i < all; i++) { /* in turns */
         while (left[x % e] == 0)
             x++;
@@ -88,44 +86,78 @@ static void dropped_rows(void **state)
     for (int i = 0; i < 3; i++) {
         const enum ds_kfmt f = ALL_F[i];
         const size_t row = D * ds_kfmt_size(f);
-        twin x = twin_of(f, ALL * D, 1, 2.0f), rows = twin_new(f, ALL * D),
-             whole = twin_new(f, ALL * D), out = twin_new(f, ALL * D), want = twin_new(f, ALL * D);
+        twin x = twin_of(f, (ALL + 1) * D, 1, 2.0f), rows = twin_new(f, ALL * D),
+             whole = twin_new(f, (ALL + 1) * D), out = twin_new(f, ALL * D),
+             want = twin_new(f, ALL * D);
         ds_kchoices c[2];
         choices_new(c, choices_of(length, 3));
         BOTH("dispatch", k->dispatch(k, rows.at[s], x.at[s], f, &c[s], NULL, D, &err));
         for (uint32_t e = 0; e < 3; e += 2) { /* module 9 and 13: rows 0..3, and 4..6 */
             const int64_t from = e ? 4 : 0, n = length[e];
-            twin part = twin_new(f, ALL * D), own = twin_new(f, n * D);
+            twin part = twin_new(f, ALL * D);
             BOTH("dropout",
-                 k->dropout(k, whole.at[s], x.at[s], f, ALL, D, 0.4f, &at, 9 + 2 * e, &err));
+                 k->dropout(k, whole.at[s], x.at[s], f, ALL + 1, D, 0.4f, &at, 9 + 2 * e, &err));
             BOTH("dispatch", k->dispatch(k, part.at[s], whole.at[s], f, &c[s], NULL, D, &err));
             BOTH("convert", k->convert(k, (char *)want.at[s] + (size_t)from * row, f,
                                        (char *)part.at[s] + (size_t)from * row, f, n * D, &err));
-            BOTH("dropout_chosen of one",
-                 k->dropout_chosen(k, own.at[s], (char *)rows.at[s] + (size_t)from * row, f, &c[s],
-                                   from, n, D, 0.4f, &at, 9 + 2 * e, 0, &err));
-            BOTH("convert", k->convert(k, (char *)out.at[s] + (size_t)from * row, f, own.at[s], f,
-                                       n * D, &err));
             twin_free(&part);
-            twin_free(&own);
         }
-        same(&out, &want, "dropout_chosen of one");
-        BOTH("dropout_chosen", k->dropout_chosen(k, out.at[s], rows.at[s], f, &c[s], 0, ALL, D,
-                                                 0.4f, &at, 9, 2, &err));
+        BOTH("dropout_chosen", k->dropout_chosen(k, out.at[s], rows.at[s], f, &c[s], D, 0.4f, &at,
+                                                 9, 2, &err));
         same(&out, &want, "dropout_chosen");
         agree(&out, 0, "dropout_chosen");
         BOTH("dropout_chosen, elsewhere", /* at no multiple of 16 bytes */
              k->dropout_chosen(k, (char *)whole.at[s] + row / 6, (char *)x.at[s] + row / 6, f,
-                               &c[s], 0, ALL - 1, D, 0.4f, &at, 9, 2, &err));
+                               &c[s], D, 0.4f, &at, 9, 2, &err));
         agree(&whole, 0, "dropout_chosen elsewhere");
         ds_err err = {0};
         for (int s = 0; s < 2; s++) {
-            assert_int_equal(K[s]->dropout_chosen(K[s], out.at[s], rows.at[s], f, &c[s], 0, 4, 6,
-                                                  0.4f, &at, 9, 2, &err),
+            assert_int_equal(K[s]->dropout_chosen(K[s], out.at[s], rows.at[s], f, &c[s], 6, 0.4f,
+                                                  &at, 9, 2, &err),
                              DS_FAIL);
             ds_err_clear(&err);
         }
         twin *made[] = {&x, &rows, &whole, &out, &want};
+        for (int j = 0; j < 5; j++)
+            twin_free(made[j]);
+        choices_free(c);
+    }
+}
+
+/* Factors of columns by expert are those of the expert's rows alone; one has none. */
+static void factors_by_expert(void **state)
+{
+    enum { FEW = 5, MANY = 300, ROWS = 400, WIDE = 264 };
+
+    (void)state;
+    for (int i = 0; i < 3 * 4; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int32_t e = i < 6 ? FEW : MANY;
+        const int64_t n = i % 2 ? WIDE : 37;
+        ds_kchoices c[2], drawn = choice_room(ROWS, e, 1);
+        for (int64_t j = 0; j < ROWS; j++) /* most rows are the second one's */
+            drawn.expert[j] = j % 3 ? 1 : (int32_t)(j % e);
+        choices_new(c, drawn);
+        twin x = twin_of(f, ROWS * n, 1, 2.0f), y = twin_of(f, ROWS * n, 2, 2.0f);
+        twin z = twin_of(f, ROWS * n, 2, 2.0f), g = twin_of(DS_KF32, e * n, 3, 2.0f);
+        twin sum = twin_of(DS_KF32, e * n, 4, 1.0f);
+        const float *by[2][MANY];
+        float *to[2][MANY];
+        for (int s = 0; s < 2; s++)
+            for (int32_t j = 0; j < e; j++) {
+                by[s][j] = j == 3 ? NULL : (float *)g.at[s] + j * n;
+                to[s][j] = j == 3 ? NULL : (float *)sum.at[s] + j * n;
+            }
+        BOTH("scale_cols_chosen",
+             k->scale_cols_chosen(k, y.at[s], x.at[s], by[s], f, &c[s], n, false, &err));
+        BOTH("scale_cols_chosen, added",
+             k->scale_cols_chosen(k, z.at[s], x.at[s], by[s], f, &c[s], n, true, &err));
+        agree(&y, 0, "scale_cols_chosen");
+        agree(&z, 0, "scale_cols_chosen, added");
+        BOTH("col_dot_chosen",
+             k->col_dot_chosen(k, to[s], x.at[s], y.at[s], by[s], f, &c[s], n, &err));
+        agree(&sum, 2e-3, "col_dot_chosen");
+        twin *made[] = {&x, &y, &z, &g, &sum};
         for (int j = 0; j < 5; j++)
             twin_free(made[j]);
         choices_free(c);
@@ -260,7 +292,8 @@ int main(void)
         return 77;
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(gates),        cmocka_unit_test(choices), cmocka_unit_test(many_choices),
-        cmocka_unit_test(dropped_rows), cmocka_unit_test(groups),
+        cmocka_unit_test(dropped_rows),
+        cmocka_unit_test(factors_by_expert), cmocka_unit_test(groups),
     };
     return cmocka_run_group_tests(tests, open_both, close_both);
 }

@@ -98,15 +98,10 @@ void arena_fini(ds_net *n)
 
 /* ---- the projection ---- */
 
-/* y = dropout(x) of t rows. Elements are keyed by their place in the global batch, which for an
- * expert's rows is that of their tokens. */
+/* y = dropout(x) of t rows. Elements are keyed by their place in the global batch. */
 static int drop(ds_net *n, const linear *l, void *y, const void *x, int64_t t, ds_err *err)
 {
-    const int64_t in = l->w->cols;
-
-    return n->chosen ? n->k->dropout_chosen(n->k, y, x, n->f, n->chosen, n->chosen_from, t, in,
-                                            l->drop, &n->step, l->id, 0, err)
-                     : n->k->dropout(n->k, y, x, n->f, t, in, l->drop, &n->step, l->id, err);
+    return n->k->dropout(n->k, y, x, n->f, t, l->w->cols, l->drop, &n->step, l->id, err);
 }
 
 /* dropout(x), or x itself where there is none. */

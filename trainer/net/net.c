@@ -184,8 +184,9 @@ void ds_net_free(ds_net *n)
         free(n->layers[i].experts);
     ds_params_fini(&n->params);
     arena_fini(n);
-    free(n->first);
     free(n->groups);
+    free(n->factors);
+    free(n->sums);
     if (n->cs)
         n->k->free(n->k, n->cs);
     if (n->embed_g)

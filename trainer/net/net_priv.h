@@ -94,10 +94,9 @@ struct ds_net {
     bool dora;                 /* some projection has a magnitude */
     bool dropout;              /* on while training */
     ds_kvcache *cache;         /* while a text goes on */
-    const ds_kchoices *chosen; /* while experts work one by one: whose rows these are, */
-    int64_t chosen_from;       /* from this one of the sorted ones on */
-    int32_t *first;            /* of the chosen ones; room for it */
-    ds_kgroup *groups;         /* room for a product of each projection of all experts */
+    ds_kgroup *groups;         /* room for two products of each projection of all experts, */
+    const float **factors;     /* for factors of a projection's columns, an expert each, */
+    float **sums;              /* and for sums over them */
 };
 
 int arena_get(ds_net *n, void **p, size_t bytes, ds_err *err);
@@ -167,8 +166,6 @@ int glu_fwd(ds_net *n, const linear *g, const linear *u, const linear *d, const 
 int glu_back(ds_net *n, const linear *g, const linear *u, const linear *d, const void *dout,
              const void *x, int64_t t, const void *gate, const void *up, void *dx, bool accumulate,
              ds_err *err);
-/* Do a layer's experts work one by one, so that the host must know their rows? */
-bool moe_apart(const ds_net *n, const layer *l);
 /* out (+)= the experts' part; NULL: only what the way back needs. */
 int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out, ds_err *err);
 /* dx += theirs and the gate's. */

@@ -14,7 +14,6 @@ void net_begin(ds_net *n, const ds_netbatch *b, bool dropout)
     n->b = b;
     n->step = (ds_kstep){.seed = b->seed, .step = b->step, .first = b->first_token};
     n->dropout = dropout;
-    n->chosen = NULL;
     arena_back(n, 0, 0);
     n->k->release(n->k, NULL);
 }
@@ -288,23 +287,12 @@ static void numbers_of(ds_kpiece p[NUMBERS], const ds_net *n, const ds_netbatch 
     p[STEP] = (ds_kpiece){&n->step, sizeof n->step};
 }
 
-/* A step is the same work whatever its batch holds, unless experts work one by one, each on as many
- * rows as chose it. */
-static bool step_varies(const ds_net *n)
-{
-    for (int32_t i = 0; i < n->c.layers; i++)
-        if (moe_apart(n, &n->layers[i]))
-            return true;
-    return false;
-}
-
 static ds_kwork work_of(const ds_net *n, const ds_netbatch *b, bool grads, enum ds_recompute r)
 {
     const uint32_t how = (uint32_t)r << 4 | (uint32_t)(b->first_token % 4) << 2 |
                          (uint32_t)n->k->unlisted << 1 | (uint32_t)grads;
 
-    return (ds_kwork){
-        .of = &n->params, .t = b->t, .seqs = b->seqs.n, .how = how, .varies = step_varies(n)};
+    return (ds_kwork){.of = &n->params, .t = b->t, .seqs = b->seqs.n, .how = how};
 }
 
 /* What the next batch will ask for, but for the numbers of its step. */
