@@ -7,11 +7,11 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "buf.h"
 #include "io.h"
 #include "shalanes.h"
+#include "xxh.h"
 
 struct ds_hasher {
     EVP_MD_CTX *ctx;
@@ -227,7 +227,7 @@ int ds_xxhasher_new(ds_xxhasher **out, ds_err *err)
 void ds_xxhasher_put(ds_xxhasher *h, const void *data, size_t len)
 {
     if (len)
-        XXH3_128bits_update(h->x, data, len);
+        ds_xxh3_128_put(h->x, data, len);
 }
 
 static ds_x128 canonical(XXH128_hash_t x)
@@ -272,10 +272,10 @@ int ds_xxh128_file(ds_x128 *out, const char *path, ds_err *err)
 
 ds_x128 ds_xxh128(const void *data, size_t len)
 {
-    return canonical(XXH3_128bits(len ? data : "", len));
+    return canonical(ds_xxh3_128(len ? data : "", len));
 }
 
 uint64_t ds_xxh64(const void *data, size_t len)
 {
-    return XXH3_64bits(len ? data : "", len);
+    return ds_xxh3_64(len ? data : "", len);
 }

@@ -20,10 +20,10 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <xxhash.h>
 
 #include "io.h"
 #include "storefind.h"
+#include "xxh.h"
 
 #define MAGIC "DSFILES1"
 
@@ -278,7 +278,7 @@ int ds_filecache_chunk(ds_filecache *c, const ds_sha *contents, ds_refs *out, ds
 
 static int write(ds_filecache *c, const void *p, size_t n, ds_err *err)
 {
-    XXH3_128bits_update(c->sum, p, n);
+    ds_xxh3_128_put(c->sum, p, n);
     return ds_out_put(&c->out, p, n, err);
 }
 

@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <xxhash.h>
 
 #include "dsr_gear.h"
+#include "xxh.h"
 
 /* ---- blocks ---- */
 
@@ -27,7 +27,7 @@ bool ds_cutter_record(ds_cutter *c, uint64_t hash, uint64_t size)
         /* h < floor(size * 2^32 / target), without the division: target <= 2^30, so nothing
          * overflows. */
         cut = size >= c->target ||
-              ((XXH3_64bits(c->hashes + c->at - 8, 64) >> 32) + 1) * c->target <= size << 32;
+              ((ds_xxh3_64(c->hashes + c->at - 8, 64) >> 32) + 1) * c->target <= size << 32;
     }
     if (cut)
         c->size = 0;
@@ -94,10 +94,10 @@ static void put(state *s, const void *p, size_t len)
     }
     if (!s->running) {
         XXH3_64bits_reset(s->x);
-        XXH3_64bits_update(s->x, s->small, s->n);
+        ds_xxh3_64_put(s->x, s->small, s->n);
         s->running = true;
     }
-    XXH3_64bits_update(s->x, p, len);
+    ds_xxh3_64_put(s->x, p, len);
 }
 
 /* A value's bytes that the head is not part of, as the row hash and the derived key see them. */
@@ -139,7 +139,7 @@ uint64_t ds_rowhash_end(ds_rowhash *h, uint64_t *size)
 {
     state *s = h->state;
     *size = h->size;
-    return s->running ? XXH3_64bits_digest(s->x) : XXH3_64bits(s->small, s->n);
+    return s->running ? XXH3_64bits_digest(s->x) : ds_xxh3_64(s->small, s->n);
 }
 
 /* ---- pieces: FastCDC ---- */

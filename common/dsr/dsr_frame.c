@@ -42,11 +42,11 @@ ds_x128 ds_frame_sum(XXH3_state_t *x, const uint8_t head[16], const void *a, siz
                      const void *b, size_t blen)
 {
     XXH3_128bits_reset(x);
-    XXH3_128bits_update(x, head, 16);
+    ds_xxh3_128_put(x, head, 16);
     if (alen)
-        XXH3_128bits_update(x, a, alen);
+        ds_xxh3_128_put(x, a, alen);
     if (blen)
-        XXH3_128bits_update(x, b, blen);
+        ds_xxh3_128_put(x, b, blen);
     return ds_xxh128_digest(x);
 }
 

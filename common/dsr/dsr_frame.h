@@ -3,9 +3,8 @@
 #ifndef DS_DSR_FRAME_H
 #define DS_DSR_FRAME_H
 
-#include <xxhash.h>
-
 #include "dsr_io.h"
+#include "xxh.h"
 
 #define DS_MAGIC "DSR1\r\n\x1a\n"
 #define DS_MAGIC_LEN 8

@@ -151,7 +151,7 @@ int ds_reader_frame(ds_reader *r, ds_buf *into, ds_err *err)
     if (!rc && r->f.type == 'A' && r->seq > 2 && !r->ended)
         rc = fail_abort(r, err);
     if (!rc && r->f.type != 'E')
-        XXH3_128bits_update(r->sums, sum.b, sizeof sum.b);
+        ds_xxh3_128_put(r->sums, sum.b, sizeof sum.b);
     return rc;
 }
 

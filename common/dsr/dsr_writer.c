@@ -55,7 +55,7 @@ static int put_frame(ds_writer *w, int type, int codec, size_t column, size_t ra
     ds_frame_encode(head, &f);
     ds_x128 sum = ds_frame_sum(w->sum, head, a.p, a.len, b.p, b.len);
     memcpy(head + 16, sum.b, sizeof sum.b);
-    XXH3_128bits_update(w->sums, sum.b, sizeof sum.b);
+    ds_xxh3_128_put(w->sums, sum.b, sizeof sum.b);
     w->seq++;
     int rc = ds_out_put(w->out, head, sizeof head, err);
     if (!rc)

@@ -3,7 +3,8 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <xxhash.h>
+
+#include "xxh.h"
 
 const char *const ds_digest_names[] = {"sha256", "xxh128", "xxh3_64", "xxh64", NULL};
 
@@ -43,7 +44,7 @@ int ds_fmtdigest_put(ds_fmtdigest *d, const void *p, size_t len, ds_err *err)
     if (d->want & 1u << DS_DIGEST_XXH64)
         (void)XXH64_update(d->xxh, p, len);
     if (d->want & (1u << DS_DIGEST_XXH128 | 1u << DS_DIGEST_XXH3_64))
-        (void)XXH3_128bits_update(d->xxh3, p, len);
+        ds_xxh3_128_put(d->xxh3, p, len);
     return d->want & 1u << DS_DIGEST_SHA256 ? ds_hasher_put(d->sha, p, len, err) : 0;
 }
 

@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "hash.h"
+#include "xxh.h"
 
 static void sha_is(const char *data, size_t len, const char *want)
 {
@@ -239,6 +240,35 @@ static void xxh3(void **state)
     ds_xxhasher_free(h);
 }
 
+/* Whatever vectors are used: as by the library's own functions, at every length around those where
+ * its ways part, wherever the bytes lie. */
+static void xxh3_by_any_vectors(void **state)
+{
+    (void)state;
+    enum { MOST = 5000 };
+    static uint8_t data[MOST + 64];
+    XXH3_state_t *x = XXH3_createState(), *y = XXH3_createState();
+    assert_non_null(x);
+    assert_non_null(y);
+    for (size_t i = 0; i < sizeof data; i++)
+        data[i] = (uint8_t)(i * i >> 3 ^ i);
+    for (size_t n = 0; n <= MOST; n += n < 1100 ? 1 : 61) {
+        const uint8_t *p = data + n % 64;
+        assert_true(ds_xxh3_64(p, n) == XXH3_64bits(p, n));
+        assert_true(XXH128_isEqual(ds_xxh3_128(p, n), XXH3_128bits(p, n)));
+        XXH3_64bits_reset(x);
+        XXH3_128bits_reset(y);
+        ds_xxh3_64_put(x, p, n / 3);
+        ds_xxh3_64_put(x, p + n / 3, n - n / 3);
+        ds_xxh3_128_put(y, p, n / 3);
+        ds_xxh3_128_put(y, p + n / 3, n - n / 3);
+        assert_true(XXH3_64bits_digest(x) == XXH3_64bits(p, n));
+        assert_true(XXH128_isEqual(XXH3_128bits_digest(y), XXH3_128bits(p, n)));
+    }
+    XXH3_freeState(x);
+    XXH3_freeState(y);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -252,6 +282,7 @@ int main(void)
         cmocka_unit_test(files),
         cmocka_unit_test(parse),
         cmocka_unit_test(xxh3),
+        cmocka_unit_test(xxh3_by_any_vectors),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
 }
