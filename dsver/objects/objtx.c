@@ -13,6 +13,9 @@
 
 #define PUBLISH_BYTES ((uint64_t)2 << 30)
 #define PUBLISH_PIECES 100000u
+/* Shorter pieces are copied. Were they exchanged, too, buffers would go from column to column until
+ * each had room for the longest piece of any. */
+#define EXCHANGED ((size_t)32 << 10)
 
 int ds_objtx_begin(ds_objtx **out, ds_objstore *s, int threads, ds_err *err)
 {
@@ -86,15 +89,16 @@ static int submit(ds_objtx *tx, const ds_piece *p, ds_buf *own, ds_err *err)
     int rc = take_job(tx, &j, err);
     if (rc)
         return rc;
-    if (own) {
-        ds_buf empty = j->raw;
-        ds_buf_reset(&empty);
+    ds_buf_reset(&j->raw);
+    if (own && p->len >= EXCHANGED) {
+        const ds_buf empty = j->raw;
         j->raw = *own;
         *own = empty;
     } else {
-        ds_buf_reset(&j->raw);
         if (ds_buf_put(&j->raw, p->data, p->len))
             rc = ds_fail_nomem(err);
+        if (own)
+            ds_buf_reset(own);
     }
     j->head =
         (ds_objhead){.kind = p->kind, .raw = (uint32_t)p->len, .id = p->id, .sketch = p->sketch};
