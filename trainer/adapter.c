@@ -13,6 +13,7 @@
 #define WEIGHTS "adapter_model.safetensors"
 #define CONFIG "adapter_config.json"
 #define A_MARK ".lora_A.weight"
+#define PROMPT "prompt_embeddings"
 
 static bool is_adapter(const ds_param *p)
 {
@@ -21,7 +22,7 @@ static bool is_adapter(const ds_param *p)
 
 static bool is_prompt(const ds_param *p)
 {
-    return !strcmp(p->name, "prompt_embeddings");
+    return !strcmp(p->name, PROMPT);
 }
 
 /* ---- writing ---- */
@@ -206,35 +207,56 @@ static bool is_set(const json_t *o, const char *name)
 
 /* Which modules have an adapter: the listed ones, all of them; where the list is a regular
  * expression or is cut down in another way, those that the file has tensors of. */
-static int lora_modules(char ***out, const char *dir, const json_t *o, ds_err *err)
+static int lora_modules(char ***out, const char *dir, const json_t *o, const ds_st_file *f,
+                        ds_err *err)
 {
     const json_t *list = json_object_get(o, "target_modules");
-    char path[DS_PATH];
-    ds_st_file f = {0};
-    int rc = ds_path_join(path, dir, WEIGHTS, err);
+    int rc;
 
-    rc = rc ? rc : ds_st_open(&f, path, err);
-    *out = rc ? NULL : calloc(f.n + json_array_size(list) + 1, sizeof **out);
-    if (!rc && !*out)
-        rc = ds_fail_nomem(err);
-    if (!rc)
-        rc = json_is_array(list) && !is_set(o, "layers_to_transform") &&
-                     !is_set(o, "exclude_modules")
-                 ? listed(*out, list, err)
-                 : present(*out, &f, err);
+    *out = calloc(f->n + json_array_size(list) + 1, sizeof **out);
+    if (!*out)
+        return ds_fail_nomem(err);
+    rc = json_is_array(list) && !is_set(o, "layers_to_transform") && !is_set(o, "exclude_modules")
+             ? listed(*out, list, err)
+             : present(*out, f, err);
     if (!rc && !**out)
         rc = ds_fail(err, DS_FAIL, "%s/" CONFIG ": target_modules names no module", dir);
-    ds_st_close(&f);
     return rc;
 }
 
-static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
+/* A number of the config that is the rows of all tensors whose names end so. They must have them
+ * before memory is taken for what the config says. */
+static int rows_of(int32_t *rows, const json_t *o, const char *name, const ds_st_file *f,
+                   const char *end, ds_err *err)
+{
+    const json_int_t n = json_integer_value(json_object_get(o, name));
+    size_t found = 0;
+
+    for (size_t i = 0; i < f->n; i++) {
+        const ds_st_tensor *t = &f->t[i];
+        const size_t len = strlen(t->name), m = strlen(end);
+        if (len < m || strcmp(t->name + len - m, end) != 0)
+            continue;
+        if (t->ndim != 2 || t->dims[0] != n || n < 1 || n > INT32_MAX)
+            return ds_fail(err, DS_FAIL,
+                           "%s: tensor '%s' does not have the %lld rows of " CONFIG "'s %s",
+                           f->path, t->name, (long long)n, name);
+        found++;
+    }
+    *rows = (int32_t)n;
+    return found ? 0 : ds_fail(err, DS_FAIL, "%s: no tensor of its adapter (*%s)", f->path, end);
+}
+
+static int load_lora(ds_net *net, const char *dir, const json_t *o, const ds_st_file *f,
+                     ds_err *err)
 {
     char **modules = NULL;
+    int32_t r = 0;
     int rc = refuse_options(o, dir, err);
 
-    rc = rc ? rc : lora_modules(&modules, dir, o, err);
-    const ds_lora_conf c = {.r = (int32_t)json_integer_value(json_object_get(o, "r")),
+    rc = rc ? rc : rows_of(&r, o, "r", f, A_MARK, err);
+    rc = rc ? rc : lora_modules(&modules, dir, o, f, err);
+    const ds_lora_conf c = {.r = r,
                             .alpha = json_number_value(json_object_get(o, "lora_alpha")),
                             .rslora = json_is_true(json_object_get(o, "use_rslora")),
                             .dora = json_is_true(json_object_get(o, "use_dora")),
@@ -246,21 +268,34 @@ static int load_lora(ds_net *net, const char *dir, const json_t *o, ds_err *err)
     return rc ? rc : ds_adapter_read(net, dir, true, err);
 }
 
+static int load_prompt(ds_net *net, const char *dir, const json_t *o, const ds_st_file *f,
+                       ds_err *err)
+{
+    int32_t n;
+
+    TRY(rows_of(&n, o, "num_virtual_tokens", f, PROMPT, err));
+    TRY(ds_net_add_prompt(net, n, err));
+    return ds_adapter_read(net, dir, false, err);
+}
+
 int ds_adapter_load(ds_net *net, const char *dir, ds_err *err)
 {
     json_t *o = NULL;
+    char path[DS_PATH];
+    ds_st_file f = {0};
     int rc = ds_jsonfile_read(&o, dir, CONFIG, err);
     const char *type = json_string_value(json_object_get(o, "peft_type"));
+    const bool lora = type && !strcmp(type, "LORA"),
+               prompt = type && !strcmp(type, "PROMPT_TUNING");
 
-    if (!rc && type && !strcmp(type, "LORA"))
-        rc = load_lora(net, dir, o, err);
-    else if (!rc && type && !strcmp(type, "PROMPT_TUNING")) {
-        rc = ds_net_add_prompt(
-            net, (int32_t)json_integer_value(json_object_get(o, "num_virtual_tokens")), err);
-        rc = rc ? rc : ds_adapter_read(net, dir, false, err);
-    } else if (!rc)
+    if (!rc && !lora && !prompt)
         rc = ds_fail(err, DS_FAIL, "%s: an adapter of type '%s' is not supported", dir,
                      type ? type : "(none)");
+    rc = rc ? rc : ds_path_join(path, dir, WEIGHTS, err);
+    rc = rc ? rc : ds_st_open(&f, path, err);
+    if (!rc)
+        rc = (lora ? load_lora : load_prompt)(net, dir, o, &f, err);
+    ds_st_close(&f);
     json_decref(o);
     return rc;
 }

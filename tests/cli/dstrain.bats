@@ -230,6 +230,15 @@ load dstrain_common
     jq '.init_lora_weights = "pissa"' plain/step-000001/adapter_config.json >x/adapter_config.json
     fails dstrain eval --model "$F/base" --adapter x --data "$F/test.dsr"
     has "init_lora_weights 'pissa'"
+    # no memory is taken for ranks and tokens that the tensors do not have
+    for r in 2147483647 4294967312 0 null; do
+        jq ".r = $r" plain/step-000001/adapter_config.json >x/adapter_config.json
+        fails dstrain eval --model "$F/base" --adapter x --data "$F/test.dsr"
+        has "lora_A.weight' does not have the" "rows of adapter_config.json's r"
+    done
+    jq '{peft_type: "PROMPT_TUNING", num_virtual_tokens: 2147483647}' plain/step-000001/adapter_config.json >x/adapter_config.json
+    fails dstrain eval --model "$F/base" --adapter x --data "$F/test.dsr"
+    has "no tensor of its adapter (*prompt_embeddings)"
     # peft's other ways to say which modules: those that have tensors
     dstrain eval --json --model "$F/base" --adapter plain/step-000001 --data "$F/test.dsr" | loss_of >listed
     jq '.target_modules = ".*\\.(q|down)_proj"' plain/step-000001/adapter_config.json >x/adapter_config.json

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Writes the corpora of fuzz_pack, fuzz_answers, fuzz_model, fuzz_unpack and fuzz_colstat: corpus_store.py [DIR].
+"""Writes corpora, by default all that it has: corpus_store.py [DIR [PART...]].
 
-Packs and statistics are made by the programs in DS_BIN_DIR, so seeds follow the format; what the first byte of each means
-stands in the targets."""
+Packs, catalogs, logs and statistics are made by the programs in DS_BIN_DIR, so seeds follow the format; what the first byte of
+each means stands in the targets."""
 import gzip
+import hashlib
 import io
 import json
 import lzma
@@ -41,19 +42,19 @@ def lines(n, word):
                    for i in range(n))
 
 
-def store(home):
+def run_in(home, command):
     env = dict(os.environ, PATH=os.path.abspath(BIN) + os.pathsep + os.environ["PATH"], HOME=home)
+    subprocess.run(["bash", "-ec", "set -o pipefail; " + command], cwd=home, env=env, check=True, stdout=subprocess.DEVNULL,
+                   stderr=subprocess.DEVNULL)
 
-    def run(command):
-        subprocess.run(["bash", "-ec", "set -o pipefail; " + command], cwd=home, env=env, check=True, stdout=subprocess.DEVNULL,
-                       stderr=subprocess.DEVNULL)
 
-    run("dsver init")
+def store(home):
+    run_in(home, "dsver init")
     for word in ("one", "two"):
         with open(os.path.join(home, "v.jsonl"), "w") as f:
             f.write(lines(60, word))
-        run("dsprep text -q --key-field id v.jsonl | dsver commit texts")
-    run("dsver diff --stats texts || true; mkdir r; dsver remote add origin r; dsver push origin")
+        run_in(home, "dsprep text -q --key-field id v.jsonl | dsver commit texts")
+    run_in(home, "dsver diff --stats texts || true; mkdir r; dsver remote add origin r; dsver push origin")
 
 
 def packs():
@@ -188,7 +189,99 @@ def archives():
     seed("unpack", "xz", 2, lzma.compress(b"one line\n"))
 
 
-packs()
-answers()
-models()
-archives()
+# ---- what a catalog says, and the log beside it ----
+
+def catalog():
+    with tempfile.TemporaryDirectory() as home:
+        store(home)
+        git = ["git", "-C", os.path.join(home, ".dsver", "catalog.git")]
+
+        def show(what):
+            return subprocess.run(git + ["cat-file", "blob", what], check=True, stdout=subprocess.PIPE).stdout
+
+        head = "refs/heads/texts/main"
+        blocks, pages, meta = (show("%s:%s" % (head, f)) for f in ("blocks/0000/0000", "sources/0000/0000", "meta.json"))
+        run_in(home, "dsver forget --reason r --dataset texts k7")
+        names = subprocess.run(git + ["ls-tree", "-r", "--name-only", "refs/dsver/erased"], check=True, stdout=subprocess.PIPE).stdout
+        texts = [b"".join(show("refs/dsver/erased:" + n) for n in names.decode().split() if n.startswith(folder))
+                 for folder in ("lines/", "gone/")]
+        assert all(texts)
+        seed("catalog", "blocks", 0, blocks)
+        seed("catalog", "sources", 1, pages)
+        seed("catalog", "meta", 2, meta)
+        seed("catalog", "erasure", 3, b"\0".join(texts + [blocks]))
+        log = read(os.path.join(home, ".dsver", "oplog"))
+        seed("oplog", "log", 0, log)
+        seed("oplog", "mended", 1, log)
+        seed("oplog", "cut", 0, log[:-9])
+    seed("catalog", "reasons", 2, json.dumps(dict(json.loads(meta), held={"short": 7}, failed={"a \u00e4": 1, "b": 2**63 - 1})).encode())
+    seed("catalog", "long-chunk", 0, b"9 2097153:%s,%s,%s 1:%s\n" % tuple(b"%02x" % i * 32 for i in range(4)))
+    # Trees that lead to the file of one line that the target has.
+    file = git_id("blob", b"1 1:" + b"0" * 64 + b"\n")
+    inner = git_entry("100644", "0000", file)
+    outer = git_entry("40000", "0000", git_id("tree", inner))
+    blocks_at = git_id("tree", outer)
+    seed("catalog", "tree", 4, git_entry("40000", "blocks", blocks_at) + git_entry("40000", "sources", blocks_at))
+    seed("catalog", "tree-file", 4, git_entry("40000", "blocks", file) + git_entry("100644", "meta.json", file))
+    seed("catalog", "tree-flat", 4, git_entry("40000", "blocks", git_id("tree", inner)) + git_entry("100644", "schema.json", file))
+
+
+def git_id(kind, data):
+    return hashlib.sha1(b"%s %d\0" % (kind.encode(), len(data)) + data).digest()
+
+
+def git_entry(mode, name, oid):
+    return ("%s %s\0" % (mode, name)).encode() + oid
+
+
+# ---- what is known of files ----
+
+def filecache():
+    def file(number, name, word=4, content=b"c"):
+        return bytes([1, number, len(name)]) + name + struct.pack("<6Q", 1, 2, 3, word, 5, 6) + content * 32
+
+    block = b"the content of a block of files\0"
+    chunk = bytes([2]) + block + bytes([2, 9]) + b"p" * 32 + b"\x80\x08" + b"q" * 32
+    head, tail = b"DSFILES1" + b"\7" + bytes(15), bytes(17)
+    names = file(1, b"a") + file(1, b"a/b", 7) + file(1, b"a b")
+    for name, records in (("none", b""), ("files", names), ("chunk", names + chunk + file(2, b"")), ("order", file(2, b"") + names),
+                          ("many", (file(1, b"a") + chunk) * 70), ("long", bytes([1, 1, 255, 255, 255, 255, 15]) + b"x"),
+                          ("pieces", bytes([2]) + block + b"\xff" * 9 + b"\1"), ("other", b"\3" + names)):
+        seed("filecache", name, 1, head + records + tail)
+    seed("filecache", "sum", 0, head + names + tail)
+
+
+# ---- adapters ----
+
+def adapters():
+    def both(name, arch, config, tensors):
+        text = json.dumps(config).encode()
+        seed("adapter", name, arch | 4, struct.pack("<H", len(text)) + text + safetensors(tensors))
+
+    def lora(r, module="self_attn.o_proj", dora=False):
+        at = "base_model.model.model.layers.0.%s." % module
+        t = [(at + "lora_A.weight", "F32", [r, 8], struct.pack("<f", 0.5) * (8 * r)),
+             (at + "lora_B.weight", "BF16", [8, r], b"\x80\x3f" * (8 * r))]
+        return t + ([(at + "lora_magnitude_vector", "F32", [8], struct.pack("<f", 2) * 8)] if dora else [])
+
+    base = {"peft_type": "LORA", "task_type": "CAUSAL_LM", "r": 2, "lora_alpha": 4, "lora_dropout": 0.0, "bias": "none",
+            "target_modules": ["o_proj"], "fan_in_fan_out": False, "init_lora_weights": True, "modules_to_save": None}
+    for arch in range(3):
+        both("lora-%d" % arch, arch, base, lora(2))
+    both("dora", 0, dict(base, use_dora=True, use_rslora=True), lora(2, dora=True))
+    both("expression", 1, dict(base, target_modules=".*o_proj", layers_to_transform=[0]), lora(2))
+    both("pattern", 0, dict(base, target_modules=["*o_pr?j", "q_proj"]), lora(2) + lora(2, "self_attn.q_proj"))
+    both("rank", 0, dict(base, r=3), lora(2))
+    both("rank-long", 0, dict(base, r=2**32 + 2), lora(2))
+    both("rank-huge", 0, dict(base, r=2**31 - 1), lora(2))
+    both("expert", 2, dict(base, target_modules=["gate_proj"]), [])
+    prompt = {"peft_type": "PROMPT_TUNING", "num_virtual_tokens": 3, "token_dim": 8}
+    both("prompt", 0, prompt, [("prompt_embeddings", "F32", [3, 8], bytes(96))])
+    both("prompt-huge", 0, dict(prompt, num_virtual_tokens=2**31 - 1), [("prompt_embeddings", "F32", [3, 8], bytes(96))])
+    both("no-type", 0, {}, [])
+
+
+ALL = (packs, answers, models, archives, catalog, filecache, adapters)
+for part in ALL:
+    if part.__name__ in sys.argv[2:] or not sys.argv[2:]:
+        part()
