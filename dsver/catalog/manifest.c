@@ -296,12 +296,13 @@ int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree, ds_err *err)
     ds_buf text = {0};
     json_t *o = NULL;
     uint64_t format = 0;
+    ds_err why = {0};
     *m = (ds_meta){0};
     int rc = ds_catalog_file(&text, c, tree, "meta.json", err);
     if (!rc && text.len > META_MAX)
         rc = ds_fail(err, DS_CORRUPT, "meta.json of tree %s is too long", git_oid_tostr_s(tree));
-    if (!rc && ds_json_parse(&o, text.data, text.len, "meta.json", err))
-        rc = DS_CORRUPT;
+    if (!rc && ds_json_parse(&o, text.data, text.len, "meta.json", &why))
+        rc = ds_fail(err, why.code == DS_NOMEM ? DS_NOMEM : DS_CORRUPT, "%s", why.msg);
     if (!rc)
         rc = get_count(o, "format", &format, err);
     if (!rc && format != 1)
@@ -361,6 +362,15 @@ static bool get_number(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
     return *pos > start && (p[start] != '0' || *pos == start + 1);
 }
 
+/* In lower case, as it is written: a line has one form. */
+static bool get_address(ds_sha *s, const uint8_t *p)
+{
+    for (size_t i = 0; i < 64; i++)
+        if (p[i] >= 'A' && p[i] <= 'F')
+            return false;
+    return ds_sha_parse(s, (const char *)p, 64);
+}
+
 /* LEN:HEX[,HEX...] */
 static const char *get_chunk(const uint8_t *p, size_t len, size_t *pos, ds_manline *l, bool *nomem)
 {
@@ -370,7 +380,7 @@ static const char *get_chunk(const uint8_t *p, size_t len, size_t *pos, ds_manli
     while (*pos < len && p[*pos] == (n ? ',' : ':')) {
         ds_sha s;
         ++*pos;
-        if (len - *pos < 64 || !ds_sha_parse(&s, (const char *)p + *pos, 64))
+        if (len - *pos < 64 || !get_address(&s, p + *pos))
             return "bad address";
         *pos += 64;
         n++;

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes the corpus of fuzz_dsr: corpus_dsr.py [DIR].
 
-Byte 0 of each file is the mode: 1 = checksums are put right first, 2 = the reader has the store of the references."""
+Byte 0 of each file is the mode: 1 = checksums are put right first, 2 = the reader has the store of the references, 4 = a ledger."""
 import os
 import sys
 
@@ -24,6 +24,10 @@ def main():
                 data = f.read()
             with open(os.path.join(out, "good-" + name[:-4]), "wb") as f:
                 f.write(b"\x01" + data)
+    with open(os.path.join(v1, "run", "step-000004", "ledger", "ledger-000003-000004.dsr"), "rb") as f:
+        data = f.read()
+    with open(os.path.join(out, "ledger-good"), "wb") as f:
+        f.write(b"\x05" + data)
     with open(os.path.join(out, "refs-good"), "wb") as f:
         f.write(b"\x03" + dsr.serialise(badstreams.refers()[2]))
     for name, _, data in badstreams.references():

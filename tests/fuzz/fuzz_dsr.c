@@ -2,8 +2,9 @@
  *
  * Byte 0 of the input says how the rest is taken: odd = checksums, frame numbers and the end
  * frame's digest are put right first, so that what lies behind them is reached; bit 1 = the reader
- * has a store, the one of the corpus' references, and takes them. Nothing may crash; what the
- * checks accept must be readable value by value, and what a reference tells must fit its block.
+ * has a store, the one of the corpus' references, and takes them; bit 2 = it is the ledger of a
+ * run. Nothing may crash; what the checks accept must be readable value by value, and what a
+ * reference tells must fit its block.
  */
 #include <stdint.h>
 #include <stdlib.h>
@@ -13,6 +14,7 @@
 
 #include "dsr_frame.h"
 #include "dsr_origin.h"
+#include "ledger.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len);
 
@@ -139,6 +141,23 @@ static void read_all(int fd, bool has_store)
     ds_reader_free(r);
 }
 
+static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+{
+    uint64_t *sum = ctx;
+    ds_sha chain;
+    memcpy(&chain, r->chain, sizeof chain);
+    *sum += touch(r->pieces, r->pieces_len);
+    return ds_ledger_next(&chain, r, err);
+}
+
+static void read_ledger(int fd)
+{
+    ds_err err = {0};
+    uint64_t sum = 0;
+    const int rc = ds_ledger_scan(fd, "fuzz", on_row, &sum, &err);
+    must(rc == 0 || (rc == err.code && *err.msg));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
 {
     if (len < 1)
@@ -151,7 +170,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
         resum(copy, len - 1);
     must(write(fd, copy, len - 1) == (ssize_t)(len - 1));
     must(lseek(fd, 0, SEEK_SET) == 0);
-    read_all(fd, data[0] & 2);
+    if (data[0] & 4)
+        read_ledger(fd);
+    else
+        read_all(fd, data[0] & 2);
     close(fd);
     free(copy);
     return 0;

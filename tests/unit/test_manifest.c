@@ -187,6 +187,7 @@ static void malformed_lines_are_refused(void **state)
         "-1 5:" HEX64 "\n",
         "1 5:" HEX64 "\n\n",
         "1 5:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeg\n",
+        "1 5:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdeF\n",
     };
     ds_catalog *c = open_catalog("bad");
     static const char good[] =
