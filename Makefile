@@ -201,6 +201,7 @@ help:
 	@echo 'make fuzz          libFuzzer on every target, FUZZ_TIME=60 seconds each'
 	@echo 'make bench         ratios against a peer or a limit measured in the same run; L="diff peers" picks lanes'
 	@echo 'make check-gpu     the CUDA backend beside the CPU on a real device; make bench-gpu BASE= DATA= its speed'
+	@echo 'make gpu-bundle    both as one archive, for a machine with a device and without packages'
 	@echo 'make lint          style, layers, shell scripts, manual pages: tests/check'
 	@echo 'make format        clang-format on every source that git knows'
 	@echo 'make man           manual pages into $(B)/man'

@@ -64,7 +64,11 @@ check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(B)/tests/test_cuda_choices 
 bench-gpu: all $(CUDA_PLUGIN) $(B)/bench/bench_kernels
 	@bash tests/gpu/bench.sh $(B) $(if $(BASE),'$(BASE)' '$(DATA)')
 
-.PHONY: check-gpu bench-gpu test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
+# Both for a machine that has none of the packages: build/release/gpu-bundle.tgz.
+gpu-bundle: all test-programs $(CUDA_PLUGIN)
+	@bash tests/gpu/bundle.sh $(B) $(B)/gpu-bundle.tgz
+
+.PHONY: check-gpu bench-gpu gpu-bundle test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
         fuzz-replay tsan fuzz bench
 test-programs: $(UNIT_BINS) $(CUDA_EMU_SO) $(B)/bench/bench_kernels
 fuzz-programs: $(FUZZ_BINS)

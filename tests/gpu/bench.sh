@@ -35,12 +35,12 @@ train() { # BASE DATA
     context=$(sed -n 's/.*"max_position_embeddings": *\([0-9]*\).*/\1/p' "$1/config.json")
     [ -n "$context" ] || { echo "bench-gpu: $1/config.json says no max_position_embeddings" >&2; return 1; }
     row=${DS_BENCH_ROW:-$((context < 4096 ? context : 4096))}
-    timeout -k 10 540 "$python" "$ROOT/tests/bench/train.py" --device cuda --peer-time 120 --batch "${DS_BENCH_BATCH:-4}" \
+    timeout -k 10 900 "$python" "$ROOT/tests/bench/train.py" --device cuda --peer-time 300 --batch "${DS_BENCH_BATCH:-4}" \
         --seq-len "$row" "$1" "$2"
 }
 
 {
-    echo "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
+    echo "commit $(cat "$ROOT/COMMIT" 2>/dev/null || git -C "$ROOT" describe --always --dirty 2>/dev/null)"
     ! command -v nvidia-smi >/dev/null || timeout 30 nvidia-smi --query-gpu=name,driver_version --format=csv,noheader
     bench_kernels
     if [ -n "$base" ]; then

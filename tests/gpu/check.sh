@@ -172,7 +172,7 @@ count() {
 own() { count "$1" "$2" bash "$ROOT/tests/gpu/check.sh" "$B" "$3"; }
 
 [ -e "$DS_CUDA_PLUGIN" ] || { echo "check-gpu: no plugin was built: is nvcc there?" >&2; failed=1; exit 1; }
-say "commit $(git -C "$ROOT" describe --always --dirty 2>/dev/null)"
+say "commit $(cat "$ROOT/COMMIT" 2>/dev/null || git -C "$ROOT" describe --always --dirty 2>/dev/null)"
 ! command -v nvidia-smi >/dev/null ||
     say "$(timeout 30 nvidia-smi --query-gpu=name,driver_version,memory.total --format=csv,noheader 2>&1)"
 # Sanitizers are slow: they run beside the rest.
