@@ -185,7 +185,7 @@ demo:
 
 # Tables that a program wrote say "generated" in their first line and are left alone.
 format:
-	@git ls-files '*.c' '*.h' '*.cc' | while read -r f; do \
+	@git ls-files '*.c' '*.h' '*.cc' '*.hh' | while read -r f; do \
 	    head -n 1 "$$f" | grep -q generated || clang-format -i "$$f"; done
 
 clean:

@@ -8,11 +8,9 @@
 #include <new>
 #include <string>
 #include <sys/stat.h>
-#include <unistd.h>
 #include <vector>
 
 #include <dcmtk/dcmdata/dcfcache.h>
-#include <dcmtk/dcmdata/dcistrma.h>
 #include <dcmtk/dcmdata/dcpxitem.h>
 #include <dcmtk/dcmdata/dctk.h>
 #include <dcmtk/dcmjpeg/djdecode.h>
@@ -22,139 +20,14 @@
 extern "C" {
 #include "dcmraw.h"
 }
+#include "dcmsource.hh"
 
 namespace {
 
-// Parsing recurses for every sequence in a sequence, and the file says how many there are. Each
-// level reads from the producer, which looks at how much of the stack is gone.
-constexpr size_t STACK_MAX = 3u << 20;
-constexpr size_t READ_AHEAD = 64u << 10;
 // Longer values of other elements than pixel data stay out of the tree.
 constexpr Uint32 VALUE_MAX = 16u << 20;
 // Values that DCMTK leaves in the file until they are asked for.
 constexpr Uint32 DEFER = 4096;
-
-struct Source {
-    int fd;
-    const char *mem; // all of the file, or null: it is read as needed
-    Uint64 size;
-    off_t at;                 // where it begins in fd
-    const char *stack;        // where it was when parsing began
-    bool deep;                // the stack came to its limit
-    std::vector<Uint64> left; // where values stand that were left in the file
-};
-
-// Bytes of a descriptor from an offset on. `guard`: whether this is the one that parsing reads.
-class FdProducer : public DcmProducer {
-  public:
-    FdProducer(Source *s, offile_off_t at, bool guard) : src(s), pos(at), guarded(guard) {}
-    ~FdProducer() override { free(buf); }
-    OFBool good() const override { return cond.good(); }
-    OFCondition status() const override { return cond; }
-    OFBool eos() override { return (Uint64)pos >= src->size; }
-    offile_off_t avail() override { return (offile_off_t)src->size - pos; }
-    offile_off_t read(void *to, offile_off_t n) override
-    {
-        char here;
-        if (guarded && src->stack - &here > (ptrdiff_t)STACK_MAX) {
-            src->deep = true;
-            cond = EC_InvalidStream;
-        }
-        offile_off_t done = 0;
-        while (cond.good() && done < n && !eos()) {
-            if (src->mem) {
-                offile_off_t k = avail() < n - done ? avail() : n - done;
-                memcpy(static_cast<char *>(to) + done, src->mem + pos, (size_t)k);
-                pos += k;
-                done += k;
-            } else if (pos >= base && pos < base + (offile_off_t)have) {
-                offile_off_t k = base + (offile_off_t)have - pos;
-                k = k < n - done ? k : n - done;
-                memcpy(static_cast<char *>(to) + done, buf + (pos - base), (size_t)k);
-                pos += k;
-                done += k;
-            } else if (n - done >= (offile_off_t)READ_AHEAD) {
-                ssize_t k = take(static_cast<char *>(to) + done, (size_t)(n - done));
-                pos += k;
-                done += k;
-            } else if (!buf && !(buf = static_cast<char *>(malloc(READ_AHEAD)))) {
-                cond = EC_MemoryExhausted;
-            } else {
-                base = pos;
-                have = (size_t)take(buf, READ_AHEAD);
-            }
-        }
-        return done;
-    }
-    offile_off_t skip(offile_off_t n) override
-    {
-        offile_off_t k = avail() < n ? avail() : n;
-        pos += k;
-        return k;
-    }
-    void putback(offile_off_t n) override { pos -= n < pos ? n : pos; }
-
-  private:
-    ssize_t take(char *to, size_t n)
-    {
-        ssize_t k;
-        do
-            k = pread(src->fd, to, n, src->at + pos);
-        while (k < 0 && errno == EINTR);
-        if (k <= 0) { // shorter than it was
-            cond = EC_InvalidStream;
-            k = 0;
-        }
-        return k;
-    }
-    Source *src;
-    offile_off_t pos, base = 0;
-    char *buf = nullptr;
-    size_t have = 0;
-    bool guarded;
-    OFCondition cond = EC_Normal;
-};
-
-class FdStream;
-class FdFactory : public DcmInputStreamFactory {
-  public:
-    FdFactory(Source *s, offile_off_t at) : src(s), pos(at) {}
-    DcmInputStream *create() const override;
-    DcmInputStreamFactory *clone() const override { return new FdFactory(src, pos); }
-    DcmInputStreamFactoryType ident() const override { return DFT_DcmInputFileStreamFactory; }
-
-  private:
-    Source *src;
-    offile_off_t pos;
-};
-
-class FdStream : public DcmInputStream {
-  public:
-    FdStream(Source *s, offile_off_t at, bool guard)
-        : DcmInputStream(&producer), src(s), start(at), first(guard), producer(s, at, guard)
-    {
-    }
-    DcmInputStreamFactory *newFactory() const override
-    {
-        // Inflated bytes have no place in the file.
-        if (currentProducer() != &producer)
-            return nullptr;
-        if (first)
-            src->left.push_back((Uint64)(start + tell()));
-        return new FdFactory(src, start + tell());
-    }
-
-  private:
-    Source *src;
-    offile_off_t start;
-    bool first; // what parsing reads
-    FdProducer producer;
-};
-
-DcmInputStream *FdFactory::create() const
-{
-    return new FdStream(src, pos, false);
-}
 
 // The value of any element as bytes, in a byte order that is asked for.
 struct Bare : DcmElement {
@@ -169,7 +42,7 @@ struct Failure {
 } // namespace
 
 struct dcm_raw {
-    Source src;
+    dcm_source src;
     std::string name, syntax;
     DcmFileFormat ff;
     DcmElement *pixels = nullptr;
@@ -299,15 +172,11 @@ int copy_items(const Walk &w, DcmSequenceOfItems *sq, uint32_t tag, dcm_set *to,
 // ---- the file ----
 
 // Something that begins like a data set: preamble and magic, or a first tag of a low group.
-bool plausible(const Source &src)
+bool plausible(const dcm_source &src)
 {
     unsigned char b[132];
-    ssize_t n = (ssize_t)(src.size < sizeof b ? src.size : sizeof b);
-    if (src.mem)
-        memcpy(b, src.mem, (size_t)n);
-    else
-        n = pread(src.fd, b, (size_t)n, src.at);
-    if (n == (ssize_t)sizeof b && memcmp(b + 128, "DICM", 4) == 0)
+    const size_t n = dcm_source_peek(src, 0, b, sizeof b);
+    if (n == sizeof b && memcmp(b + 128, "DICM", 4) == 0)
         return true;
     if (n >= 4 && memcmp(b, "DICM", 4) == 0)
         return true; // without the preamble alone
@@ -324,7 +193,7 @@ struct OtherForm {
 
 // Elements without a VR where the file meta says that they have one, or with one where it says that
 // they have none: they would be read as others than they are.
-OtherForm other_form(const Source &src, DcmFileFormat &ff)
+OtherForm other_form(const dcm_source &src, DcmFileFormat &ff)
 {
     unsigned char b[8] = {0};
     Uint32 len = 0;
@@ -335,11 +204,7 @@ OtherForm other_form(const Source &src, DcmFileFormat &ff)
         syntax == UID_DeflatedExplicitVRLittleEndianTransferSyntax)
         return {0, EXS_Unknown};
     Uint64 at = 128 + 4 + 12 + (Uint64)len;
-    if (at + sizeof b > src.size)
-        return {0, EXS_Unknown};
-    if (src.mem)
-        memcpy(b, src.mem + at, sizeof b);
-    else if (pread(src.fd, b, sizeof b, src.at + (off_t)at) != (ssize_t)sizeof b)
+    if (dcm_source_peek(src, at, b, sizeof b) != sizeof b)
         return {0, EXS_Unknown};
     bool vr = b[4] >= 'A' && b[4] <= 'Z' && b[5] >= 'A' && b[5] <= 'Z';
     if (syntax != UID_LittleEndianImplicitTransferSyntax)
@@ -349,27 +214,16 @@ OtherForm other_form(const Source &src, DcmFileFormat &ff)
     return {vr ? (offile_off_t)at : 0, EXS_LittleEndianExplicit};
 }
 
-size_t read_some(const Source &src, Uint64 at, unsigned char *b, size_t n)
-{
-    n = at >= src.size ? 0 : n < src.size - at ? n : (size_t)(src.size - at);
-    if (src.mem) {
-        memcpy(b, src.mem + at, n);
-        return n;
-    }
-    ssize_t got = n ? pread(src.fd, b, n, src.at + (off_t)at) : 0;
-    return got > 0 ? (size_t)got : 0;
-}
-
 // A file meta whose length is another than it says: where it ends is told by its tags.
-OtherForm meta_form(const Source &src)
+OtherForm meta_form(const dcm_source &src)
 {
     unsigned char b[12 + 64];
     char syntax[65] = "";
     Uint64 at = 132, says = 0;
-    if (read_some(src, 128, b, 4) != 4 || memcmp(b, "DICM", 4) != 0)
+    if (dcm_source_peek(src, 128, b, 4) != 4 || memcmp(b, "DICM", 4) != 0)
         return {0, EXS_Unknown};
     for (int i = 0; i < 64; i++) {
-        size_t n = read_some(src, at, b, sizeof b);
+        size_t n = dcm_source_peek(src, at, b, sizeof b);
         if (n < 12 || (b[0] | b[1] << 8) != 2)
             break;
         const unsigned elem = b[2] | b[3] << 8;
@@ -398,12 +252,10 @@ OFCondition parse_as(dcm_raw *r, const OtherForm &other)
 {
     char here;
     DcmDataset *d = r->ff.getDataset();
-    r->src.stack = &here;
     d->clear();
-    r->src.left.clear();
-    FdStream in(&r->src, other.at, true);
+    const std::unique_ptr<DcmInputStream> in = dcm_source_parse(&r->src, other.at, &here);
     d->transferInit();
-    OFCondition c = d->read(in, other.form, EGL_noChange, DEFER);
+    OFCondition c = d->read(*in, other.form, EGL_noChange, DEFER);
     d->transferEnd();
     return c;
 }
@@ -411,14 +263,11 @@ OFCondition parse_as(dcm_raw *r, const OtherForm &other)
 OFCondition parse(dcm_raw *r, bool lenient)
 {
     char here;
-    r->src.stack = &here;
-    r->src.deep = false;
     dcmIgnoreParsingErrors.set(lenient ? OFTrue : OFFalse);
     r->ff.clear();
-    r->src.left.clear();
-    FdStream in(&r->src, 0, true);
+    const std::unique_ptr<DcmInputStream> in = dcm_source_parse(&r->src, 0, &here);
     r->ff.transferInit();
-    OFCondition c = r->ff.read(in, EXS_Unknown, EGL_noChange, DEFER);
+    OFCondition c = r->ff.read(*in, EXS_Unknown, EGL_noChange, DEFER);
     r->ff.transferEnd();
     dcmIgnoreParsingErrors.set(OFFalse);
     return c;
@@ -454,7 +303,7 @@ void find_pixels(dcm_raw *r)
 }
 
 // Is what stands before `at` the head of this element? With a VR its length has a place of 4 bytes.
-bool is_value_of(const Source &src, Uint64 at, uint32_t tag, Uint32 len)
+bool is_value_of(const dcm_source &src, Uint64 at, uint32_t tag, Uint32 len)
 {
     const unsigned char *p = reinterpret_cast<const unsigned char *>(src.mem) + at;
     if (at < 12 || at > src.size || len > src.size - at)

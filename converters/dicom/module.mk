@@ -1,4 +1,4 @@
-# converters/dicom: DICOM files as trees, frames and records. DCMTK and OpenJPEG stand behind dcmshim.cc alone.
+# converters/dicom: DICOM files as trees, frames and records. DCMTK and OpenJPEG stand behind the .cc files alone.
 converters/dicom_LIB  := dsdicom
 converters/dicom_SEES := converters/dicom converters common
 converters/dicom_PKG  := libopenjp2
