@@ -89,11 +89,6 @@ void ds_extsort_free(ds_extsort *s)
     free(s);
 }
 
-uint64_t ds_extsort_count(const ds_extsort *s)
-{
-    return s->count;
-}
-
 static int sort_memory(ds_extsort *s, ds_err *err)
 {
     int rc = s->ready ? s->ready(s->ctx, err) : 0;

@@ -22,7 +22,6 @@ int ds_extsort_put(ds_extsort *s, const void *entry, ds_err *err);
  * may look into what `ready` gets ready, which is called each time before entries are compared. */
 void ds_extsort_by(ds_extsort *s, int (*compare)(const void *a, const void *b, void *ctx),
                    int (*ready)(void *ctx, ds_err *err), void *ctx);
-uint64_t ds_extsort_count(const ds_extsort *s);
 /* After the last put, once. */
 int ds_extsort_sort(ds_extsort *s, ds_err *err);
 /* 1 and the next entry, lent until the next call; 0 at the end; < 0 error. */

@@ -89,7 +89,7 @@ static int collect(dcm_set *s, const dcm_policy *p, dcm_ids *ids, ds_err *err)
         unsigned count = kind && rc == 0 ? dcm_get_count(s, e->tag) : 0;
         for (unsigned k = 0; k < count && rc == 0; k++)
             if (dcm_elem_text(e, k, &v, &n) && !(kind == DCM_ID_UID && standard_uid(v, n)))
-                rc = dcm_ids_add_as(ids, e->tag, (enum dcm_id_kind)kind, v, n, err);
+                rc = dcm_ids_add(ids, e->tag, (enum dcm_id_kind)kind, v, n, err);
     }
     return rc;
 }
@@ -102,7 +102,7 @@ int dcm_ident_collect(dcm_tree *t, const dcm_policy *p, dcm_ids *ids, ds_err *er
     int rc = 0;
     if (e && !(dcm_policy_options(p) & DCM_OPT_UIDS) && dcm_elem_text(e, 0, &v, &n) &&
         !standard_uid(v, n))
-        rc = dcm_ids_add_as(ids, 0x00080018, DCM_ID_UID, v, n, err);
+        rc = dcm_ids_add(ids, 0x00080018, DCM_ID_UID, v, n, err);
     return rc == 0 ? collect(dcm_tree_main(t), p, ids, err) : rc;
 }
 

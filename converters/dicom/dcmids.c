@@ -371,8 +371,8 @@ static int add_name(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_e
     return rc;
 }
 
-int dcm_ids_add_as(dcm_ids *s, uint32_t tag, enum dcm_id_kind kind, const void *data, size_t len,
-                   ds_err *err)
+int dcm_ids_add(dcm_ids *s, uint32_t tag, enum dcm_id_kind kind, const void *data, size_t len,
+                ds_err *err)
 {
     const uint8_t *p = data;
     while (len > 0 && (p[len - 1] == ' ' || p[len - 1] == 0))
@@ -395,32 +395,6 @@ int dcm_ids_add_as(dcm_ids *s, uint32_t tag, enum dcm_id_kind kind, const void *
     default:
         return add_code(s, tag, p, len, err);
     }
-}
-
-int dcm_ids_add(dcm_ids *s, uint32_t tag, const void *p, size_t len, ds_err *err)
-{
-    enum dcm_id_kind kind = DCM_ID_CODE;
-    switch (dcm_dict_vr(tag)) {
-    case DCM_VR('P', 'N'):
-        kind = DCM_ID_NAME;
-        break;
-    case DCM_VR('D', 'A'):
-    case DCM_VR('D', 'T'):
-        kind = DCM_ID_DATE;
-        break;
-    case DCM_VR('U', 'I'):
-        kind = DCM_ID_UID;
-        break;
-    case DCM_VR('S', 'T'):
-    case DCM_VR('L', 'T'):
-    case DCM_VR('U', 'T'):
-        kind = DCM_ID_PLACE;
-        break;
-    default:
-        if (tag == 0x00080080 || tag == 0x00081040)
-            kind = DCM_ID_PLACE;
-    }
-    return dcm_ids_add_as(s, tag, kind, p, len, err);
 }
 
 void dcm_ids_allow_date(dcm_ids *s, const char *yyyymmdd)

@@ -313,9 +313,9 @@ static int also_line(void *ctx, const char *line, const char *path, unsigned n, 
 {
     dcm_policy *p = ctx;
     size_t before = dcm_ids_count(p->also);
-    int rc = dcm_ids_add_as(p->also, 0x00080080, DCM_ID_PLACE, line, strlen(line), err);
+    int rc = dcm_ids_add(p->also, 0x00080080, DCM_ID_PLACE, line, strlen(line), err);
     if (rc == 0 && dcm_ids_count(p->also) == before) /* a short name */
-        rc = dcm_ids_add_as(p->also, 0x00100010, DCM_ID_NAME, line, strlen(line), err);
+        rc = dcm_ids_add(p->also, 0x00100010, DCM_ID_NAME, line, strlen(line), err);
     if (rc == 0 && dcm_ids_count(p->also) == before)
         rc = ds_fail(err, DS_USAGE, "%s: line %u: too short, too common, or there twice", path, n);
     return rc;

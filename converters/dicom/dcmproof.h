@@ -29,10 +29,9 @@ typedef struct dcm_ids dcm_ids;
 int dcm_ids_new(dcm_ids **s, ds_err *err);
 /* Adds a value in UTF-8 (one, not several between backslashes) and the variants under which it may
  * turn up: components of a name and their orders, other forms of a date. tag: the attribute that
- * held it; its VR says what kind it is. */
-int dcm_ids_add(dcm_ids *s, uint32_t tag, const void *p, size_t len, ds_err *err);
-int dcm_ids_add_as(dcm_ids *s, uint32_t tag, enum dcm_id_kind kind, const void *p, size_t len,
-                   ds_err *err);
+ * held it. */
+int dcm_ids_add(dcm_ids *s, uint32_t tag, enum dcm_id_kind kind, const void *p, size_t len,
+                ds_err *err);
 /* Takes out a date (YYYYMMDD) that the output holds rightly: another one was shifted to it. */
 void dcm_ids_allow_date(dcm_ids *s, const char *yyyymmdd);
 int dcm_ids_merge(dcm_ids *into, const dcm_ids *from,

@@ -121,7 +121,7 @@ int dcm_search_own(dcm_search *s, const dcm_ids *ids, ds_err *err)
 int dcm_search_spare(dcm_search *s, const void *word, size_t len, ds_err *err)
 {
     int rc = s->spared ? 0 : dcm_ids_new(&s->spared, err);
-    return rc == 0 ? dcm_ids_add_as(s->spared, 0, DCM_ID_NAME, word, len, err) : rc;
+    return rc == 0 ? dcm_ids_add(s->spared, 0, DCM_ID_NAME, word, len, err) : rc;
 }
 
 size_t dcm_search_count(const dcm_search *s)

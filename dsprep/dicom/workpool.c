@@ -287,11 +287,6 @@ bool ds_workpool_full(const ds_workpool *p)
     return p->used == p->nslots;
 }
 
-bool ds_workpool_empty(const ds_workpool *p)
-{
-    return p->used == (p->lent ? 1u : 0u);
-}
-
 /* One that has died is found out about when its answer is waited for. */
 static void give_job(ds_workpool *p, worker *w, size_t at)
 {

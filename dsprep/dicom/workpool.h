@@ -46,7 +46,6 @@ enum ds_work_end { DS_WORK_DONE, DS_WORK_FAILED, DS_WORK_CRASHED, DS_WORK_TIMEOU
 typedef struct ds_workpool ds_workpool;
 int ds_workpool_new(ds_workpool **p, const ds_work_opts *o, ds_err *err);
 bool ds_workpool_full(const ds_workpool *p);
-bool ds_workpool_empty(const ds_workpool *p);
 /* Borrows descriptor and name until the job has come back. Not when full. */
 int ds_workpool_submit(ds_workpool *p, const ds_work_job *job, ds_err *err);
 /* Waits for the oldest job. *out is lent until the next call, and makes sense after DS_WORK_DONE

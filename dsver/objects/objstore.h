@@ -187,15 +187,11 @@ typedef struct ds_scrubstats {
 
 /* Structure: names, sizes, every object's header, index against packs, index pages. With read_data
  * also every checksum, every piece decoded and its address recomputed, every pack's name: any
- * flipped byte is found. Returns 0 when the check itself ran (see stats->problems). threads as for
- * transactions. */
-int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report,
-                      void *ctx, ds_scrubstats *stats, ds_err *err);
-
-/* The same with the data of every `parts`-th pack only, by its name; of all with parts 0. */
-int ds_objstore_scrub_part(ds_objstore *s, bool read_data, unsigned part, unsigned parts,
-                           int threads, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
-                           ds_err *err);
+ * flipped byte is found; of every `parts`-th pack only, by its name, from `part` on; of all with
+ * parts 0. Returns 0 when the check itself ran (see stats->problems). threads as for transactions.
+ */
+int ds_objstore_scrub(ds_objstore *s, bool read_data, unsigned part, unsigned parts, int threads,
+                      ds_objproblem_fn report, void *ctx, ds_scrubstats *stats, ds_err *err);
 
 /* Builds index.db anew from the packs alone (the store need not be openable, nothing may hold it
  * open in this process). Damaged objects are skipped and reported; what can be read before and
@@ -229,9 +225,6 @@ typedef struct ds_gcstats {
 } ds_gcstats;
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
 int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err); /* known may be NULL */
-int ds_objgc_mark_all(
-    ds_objgc *gc,
-    ds_err *err); /* nothing is garbage: only leftovers go and small packs are gathered */
 /* Nothing but what is marked is to stay, not even as a base. Order then: begin, purge, shut, mark,
  * detach, condemn, sweep. detach stores pieces anew that are stored against what goes. */
 void ds_objgc_purge(ds_objgc *gc);

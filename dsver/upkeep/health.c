@@ -439,7 +439,7 @@ int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_tro
     health h = {
         .store = s, .out = out, .read_data = o->read_data, .fn = fn, .ctx = ctx, .err = err};
     *out = (ds_health){0};
-    int rc = ds_objstore_scrub_part(s->objs, o->read_data, o->part, o->parts, o->threads, on_piece,
+    int rc = ds_objstore_scrub(s->objs, o->read_data, o->part, o->parts, o->threads, on_piece,
                                     &h, &out->objs, err);
     if (!rc && h.nkept)
         qsort(h.kept, h.nkept, sizeof *h.kept, by_piece);

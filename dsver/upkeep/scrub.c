@@ -367,15 +367,8 @@ static int scrub_all(scrub *k, ds_err *err)
     return rc;
 }
 
-int ds_objstore_scrub(ds_objstore *s, bool read_data, int threads, ds_objproblem_fn report,
-                      void *ctx, ds_scrubstats *stats, ds_err *err)
-{
-    return ds_objstore_scrub_part(s, read_data, 0, 0, threads, report, ctx, stats, err);
-}
-
-int ds_objstore_scrub_part(ds_objstore *s, bool read_data, unsigned part, unsigned parts,
-                           int threads, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
-                           ds_err *err)
+int ds_objstore_scrub(ds_objstore *s, bool read_data, unsigned part, unsigned parts, int threads,
+                      ds_objproblem_fn report, void *ctx, ds_scrubstats *stats, ds_err *err)
 {
     scrub k = {.s = s,
                .read_data = read_data,

@@ -91,13 +91,6 @@ int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
-int ds_objgc_mark_all(ds_objgc *gc, ds_err *err)
-{
-    (void)err;
-    memset(gc->bits, 0xff, (size_t)(gc->rows / 8) + 1);
-    return 0;
-}
-
 void ds_objgc_purge(ds_objgc *gc)
 {
     gc->purge = true;

@@ -127,7 +127,7 @@ static inline unsigned obj_scrub(ds_objstore *s, bool full, obj_problems *last)
     obj_problems mine = {0}, *p = last ? last : &mine;
     ds_scrubstats st = {0};
     memset(p, 0, sizeof *p);
-    OK(ds_objstore_scrub(s, full, 1, obj_problem, p, &st, err));
+    OK(ds_objstore_scrub(s, full, 0, 0, 1, obj_problem, p, &st, err));
     assert_int_equal(st.problems, p->n);
     return p->n;
 }

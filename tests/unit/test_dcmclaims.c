@@ -5,6 +5,7 @@
 #include "unit.h"
 
 #include "dcmdeid.h"
+#include "ids_help.h"
 
 static const dcm_key key = {{7}, "0123456789abcdef"};
 
@@ -249,7 +250,7 @@ static void dates_in_uids(void **state)
     dcm_hit hit;
     ds_err err = {0};
     assert_int_equal(dcm_ids_new(&ids, &err), 0);
-    assert_int_equal(dcm_ids_add(ids, 0x00080020, "20040119", 8, &err), 0);
+    assert_int_equal(ids_add(ids, 0x00080020, "20040119", 8), 0);
     assert_int_equal(dcm_search_new(&search, ids, &err), 0);
     assert_int_equal(dcm_search_text(search, uid, sizeof uid - 1, 0, &hit), 0);
     assert_int_equal(dcm_search_text(search, date, sizeof date - 1, 0, &hit), 1);

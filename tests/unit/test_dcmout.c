@@ -10,6 +10,7 @@
 #include "deidreport.h"
 #include "dicomfiles.h"
 #include "dsr_make.h"
+#include "ids_help.h"
 #include "json.h"
 
 #define VR(s) DCM_VR((s)[0], (s)[1])
@@ -18,8 +19,8 @@ static dcm_ids *ids_of(const char *name, const char *born)
 {
     dcm_ids *ids;
     assert_int_equal(dcm_ids_new(&ids, NULL), 0);
-    assert_int_equal(dcm_ids_add(ids, 0x00100010, name, strlen(name), NULL), 0);
-    assert_int_equal(dcm_ids_add(ids, 0x00100030, born, strlen(born), NULL), 0);
+    assert_int_equal(ids_add(ids, 0x00100010, name, strlen(name)), 0);
+    assert_int_equal(ids_add(ids, 0x00100030, born, strlen(born)), 0);
     return ids;
 }
 

@@ -3,7 +3,7 @@
 
 #include "unit.h"
 
-#include "dcmproof.h"
+#include "ids_help.h"
 
 enum {
     NAME = 0x00100010,
@@ -19,7 +19,7 @@ static int found(uint32_t tag, const char *value, const char *text, bool scrub)
     dcm_search *s;
     dcm_hit hit = {0};
     assert_int_equal(dcm_ids_new(&ids, NULL), 0);
-    assert_int_equal(dcm_ids_add(ids, tag, value, strlen(value), NULL), 0);
+    assert_int_equal(ids_add(ids, tag, value, strlen(value)), 0);
     assert_int_equal(scrub ? dcm_search_new_scrub(&s, ids, NULL) : dcm_search_new(&s, ids, NULL),
                      0);
     dcm_ids_free(ids);
@@ -119,9 +119,9 @@ static void escapes_and_tensors(void **state)
     ds_buf scratch = {0};
     static const char json[] = "{\"t\":\"a\\nDoe\"}", wide[] = "{\"t\":\"M\\u00fcller\"}";
     dcm_ids_new(&ids, NULL);
-    dcm_ids_add(ids, NAME, "Doe^Jane", 8, NULL);
-    dcm_ids_add(ids, NAME, "Müller", 7, NULL);
-    dcm_ids_add(ids, UID, "1.2.276.0.7230010", 17, NULL);
+    ids_add(ids, NAME, "Doe^Jane", 8);
+    ids_add(ids, NAME, "Müller", 7);
+    ids_add(ids, UID, "1.2.276.0.7230010", 17);
     assert_int_equal(dcm_search_new(&s, ids, NULL), 0);
     assert_int_equal(dcm_search_json(s, json, sizeof json - 1, &scratch, &hit, NULL), 1);
     assert_int_equal(dcm_search_json(s, wide, sizeof wide - 1, &scratch, &hit, NULL), 1);
@@ -156,9 +156,9 @@ static void goes_over_a_pipe(void **state)
     dcm_ids_new(&a, NULL);
     dcm_ids_new(&b, NULL);
     dcm_ids_new(&c, NULL);
-    dcm_ids_add(a, NAME, "Doe^Jane", 8, NULL);
-    dcm_ids_add(a, BORN, "19700203", 8, NULL);
-    dcm_ids_add(a, ID, "12345", 5, NULL);
+    ids_add(a, NAME, "Doe^Jane", 8);
+    ids_add(a, BORN, "19700203", 8);
+    ids_add(a, ID, "12345", 5);
     dcm_ids_allow_date(a, "19700203");
     assert_int_equal(dcm_ids_write(a, &out, NULL), 0);
     assert_int_equal(dcm_ids_read(b, out.data, out.len, NULL), 0);
@@ -205,9 +205,9 @@ static void grows(void **state)
     for (unsigned i = 0; i < 3000; i++) {
         dcm_ids_new(&one, NULL);
         int n = snprintf(value, sizeof value, "1.2.276.77.%u.%u", i, i * 31u);
-        dcm_ids_add(one, UID, value, (size_t)n, NULL);
+        ids_add(one, UID, value, (size_t)n);
         n = snprintf(value, sizeof value, "Fam%u^Giv%u", i % 500, i);
-        dcm_ids_add(one, NAME, value, (size_t)n, NULL);
+        ids_add(one, NAME, value, (size_t)n);
         dcm_ids_merge(all, one, NULL);
         assert_int_equal(dcm_search_grow(grown, one, NULL), 0);
         dcm_ids_free(one);
@@ -247,11 +247,7 @@ static void tensors_against_memmem(void **state)
         dcm_search *s;
         dcm_ids_new(&ids, NULL);
         for (size_t i = 0; i < upto; i++)
-            dcm_ids_add(ids,
-                        i == 0   ? UID
-                        : i >= 4 ? NAME
-                                 : PLACE,
-                        value[i], strlen(value[i]), NULL);
+            ids_add(ids, i == 0 ? UID : i >= 4 ? NAME : PLACE, value[i], strlen(value[i]));
         assert_int_equal(dcm_ids_count(ids) >= upto, 1);
         assert_int_equal(dcm_search_new(&s, ids, NULL), 0);
         for (unsigned round = 0; round < 4000; round++) {
@@ -293,8 +289,8 @@ static void spellings_and_dates(void **state)
     assert_int_equal(dcm_search_new(&s, none, NULL), 0);
     for (size_t i = 0; i < 2; i++) {
         dcm_ids_new(&one, NULL);
-        dcm_ids_add(one, NAME, spelt[i], 13, NULL);
-        dcm_ids_add(one, BORN, i == 0 ? "19700203" : "19810405", 8, NULL);
+        ids_add(one, NAME, spelt[i], 13);
+        ids_add(one, BORN, i == 0 ? "19700203" : "19810405", 8);
         assert_int_equal(dcm_search_own(s, one, NULL), 0);
         assert_int_equal(dcm_search_grow(s, one, NULL), 0);
         dcm_ids_free(one);

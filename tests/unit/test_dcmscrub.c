@@ -2,6 +2,7 @@
 #include "unit.h"
 
 #include "dcmscrub.h"
+#include "ids_help.h"
 
 static void vectors(void **state)
 {
@@ -62,8 +63,8 @@ static void known_names_go(void **state)
     unsigned found;
     static const char text[] = "DOE, JANE was seen at Lakeshore General; doe again. 1970-02-03.";
     dcm_ids_new(&ids, NULL);
-    dcm_ids_add(ids, 0x00100010, "Doe^Jane", 8, NULL);
-    dcm_ids_add(ids, 0x00080080, "Lakeshore General", 17, NULL);
+    ids_add(ids, 0x00100010, "Doe^Jane", 8);
+    ids_add(ids, 0x00080080, "Lakeshore General", 17);
     assert_int_equal(dcm_search_new_scrub(&s, ids, NULL), 0);
     assert_int_equal(dcm_scrub(s, text, sizeof text - 1, true, &out, &found, NULL), 0);
     assert_string_equal(ds_buf_cstr(&out), "[NAME] was seen at [PLACE]; [NAME] again. 1970-02-03.");

@@ -168,20 +168,13 @@ static void small_packs_are_gathered(void **state)
     (void)state;
     char path[512];
     ds_sha ids[70];
-    ds_objgc *gc = NULL;
-    ds_gcstats st;
     ds_objstore *s = obj_store("small", path), *reader = NULL;
     for (unsigned i = 0; i < 70; i++)
         put_range(s, i, i + 1, ids);
     assert_int_equal(count_files(path, "packs"), 70);
     OK(ds_objstore_open(&reader, path, DS_OBJ_READ, err));
     expect_range(reader, 0, 70, ids);
-    OK(ds_objgc_begin(&gc, s, false, err));
-    OK(ds_objgc_mark_all(gc, err));
-    OK(ds_objgc_condemn(gc, false, err));
-    OK(ds_objgc_shut(gc, false, err));
-    OK(ds_objgc_sweep(gc, false, &st, err));
-    ds_objgc_end(gc);
+    const ds_gcstats st = collect(s, ids, 0, 70, false);
     assert_int_equal(st.packs_rewritten, 70);
     assert_int_equal(st.packs_written, 1);
     assert_int_equal(st.dead, 0);
@@ -385,6 +378,26 @@ static int child_puts(const char *path, unsigned from, unsigned to, unsigned ste
     return rc ? 1 : 0;
 }
 
+/* A collection that keeps these, as far as they are there. */
+static int child_collects(const char *path, const ds_sha *ids, unsigned n)
+{
+    ds_objstore *s = NULL;
+    ds_objgc *gc = NULL;
+    ds_err err = {0};
+    int rc = ds_objstore_open(&s, path, DS_OBJ_WRITE, &err);
+    rc = rc ? rc : ds_objgc_begin(&gc, s, true, &err);
+    for (unsigned i = 0; !rc && i < n; i++)
+        rc = ds_objgc_mark(gc, &ids[i], NULL, &err);
+    rc = rc ? rc : ds_objgc_condemn(gc, false, &err);
+    rc = rc ? rc : ds_objgc_shut(gc, true, &err);
+    rc = rc ? rc : ds_objgc_sweep(gc, false, NULL, &err);
+    ds_objgc_end(gc);
+    ds_objstore_close(s);
+    if (rc)
+        fprintf(stderr, "gc: %s\n", err.msg);
+    return rc ? 1 : 0;
+}
+
 /* Four processes put overlapping pieces, a fifth collects garbage meanwhile (all is live). */
 static void processes_at_once(void **state)
 {
@@ -393,6 +406,11 @@ static void processes_at_once(void **state)
     char path[512];
     ds_sha ids[N];
     pid_t pid[5];
+    ds_buf b = {0};
+    for (unsigned i = 0; i < N; i++) {
+        piece_text(&b, i);
+        ids[i] = obj_piece(b.data, b.len).id;
+    }
     ds_objstore_close(obj_store("procs", path));
     for (unsigned c = 0; c < 5; c++) {
         pid[c] = fork();
@@ -400,20 +418,9 @@ static void processes_at_once(void **state)
         if (pid[c] == 0 && c < 4)
             _exit(child_puts(path, c * 20, c * 20 + 60, 10));
         if (pid[c] == 0) {
-            ds_err why = {0};
             int bad = 0;
-            for (int i = 0; i < 5 && !bad; i++) {
-                ds_objstore *s = NULL;
-                ds_objgc *gc = NULL;
-                bad = ds_objstore_open(&s, path, DS_OBJ_WRITE, &why) ||
-                      ds_objgc_begin(&gc, s, true, &why) || ds_objgc_mark_all(gc, &why) ||
-                      ds_objgc_condemn(gc, false, &why) || ds_objgc_shut(gc, true, &why) ||
-                      ds_objgc_sweep(gc, false, NULL, &why);
-                ds_objgc_end(gc);
-                ds_objstore_close(s);
-            }
-            if (bad)
-                fprintf(stderr, "gc: %s\n", why.msg);
+            for (int i = 0; i < 5 && !bad; i++)
+                bad = child_collects(path, ids, N);
             _exit(bad);
         }
     }
@@ -421,11 +428,6 @@ static void processes_at_once(void **state)
         assert_int_equal(wait_for(pid[c]), 0);
     ds_objstore *s = NULL;
     OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
-    ds_buf b = {0};
-    for (unsigned i = 0; i < N; i++) {
-        piece_text(&b, i);
-        ids[i] = obj_piece(b.data, b.len).id;
-    }
     expect_range(s, 0, N, ids);
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     char *live = obj_dump(s, false);
