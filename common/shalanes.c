@@ -12,7 +12,7 @@
 #define SHA __attribute__((target("sha,sse4.1")))
 #define WITHIN SHA static inline __attribute__((always_inline))
 enum { BLOCK = 64, PARTS = 3, LENGTH = 8 };
-enum { GROUP = 32 }; /* messages that are put in order */
+enum { GROUP = 128 }; /* messages that are put in order */
 
 /* One message on its way: its blocks lie in up to three places. */
 typedef struct lane {

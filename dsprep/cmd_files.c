@@ -75,7 +75,14 @@ static int told(files *f, const ds_treeentry *e, const char *reason, const char 
     return ds_badlog_add(&f->bad, &p, err);
 }
 
-/* The content into the open row and the hasher. 1: this file failed, and *why says so. */
+/* Whether the digest of a content of this size is made with its block: all of it came at once. */
+static bool summed_later(const files *f, uint64_t size)
+{
+    return f->unchanged && size < PART;
+}
+
+/* The content into the open row and, unless that is done later, the hasher. 1: this file failed,
+ * and *why says so. */
 static int content(files *f, ds_treewalk *w, ds_colbuild *b, uint64_t *size, ds_err *why,
                    ds_err *err)
 {
@@ -88,8 +95,9 @@ static int content(files *f, ds_treewalk *w, ds_colbuild *b, uint64_t *size, ds_
         if (ds_treewalk_read(w, f->part, PART, &got, why) != 0)
             return why->code == DS_NOMEM ? ds_fail_nomem(err) : 1;
         rc = ds_colbuild_part(b, f->part, got, err);
-        rc = rc ? rc : ds_hasher_put(f->hasher, f->part, got, err);
         *size += got;
+        if (!rc && !summed_later(f, *size))
+            rc = ds_hasher_put(f->hasher, f->part, got, err);
         f->bytes += got;
         ds_progress_at(&f->progress, f->bytes);
     }
@@ -122,18 +130,21 @@ static int failed(files *f, const ds_treeentry *e, ds_rows *rows, const ds_err *
     return rc ? rc : told(f, e, "unreadable", why->msg, err);
 }
 
-/* The record that has ended was made of this. */
-static int told_source(files *f, ds_source *s, ds_err *err)
+/* The record whose content was put ends; it was made of this. */
+static int end_record(files *f, const ds_treeentry *e, ds_source *s, ds_err *err)
 {
-    s->name = (const char *)f->key.data;
-    s->len = f->key.len;
-    f->records++;
-    return ds_shardout_source(f->out, s, err);
+    const bool later = summed_later(f, s->size);
+    int rc = later ? 0 : ds_hasher_end(f->hasher, &s->sha, err);
+
+    if (!rc && f->unchanged)
+        return ds_unchanged_read(f->unchanged, e, s, !later, err);
+    rc = rc ? rc : ds_shardout_row(f->out, 0, s->size, err);
+    return rc ? rc : ds_shardout_source(f->out, s, err);
 }
 
 static int record(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)
 {
-    ds_source s = {0};
+    ds_source s = {.name = (const char *)f->key.data, .len = f->key.len};
     ds_err why = {0};
     ds_rows *rows;
     int rc = ds_shardout_rows(f->out, &rows, err);
@@ -141,8 +152,10 @@ static int record(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)
     rc = rc ? rc : ds_hasher_reset(f->hasher, err);
     rc = rc ? rc : ds_rows_begin(rows, err);
     rc = rc ? rc : columns(f, rows, e, err);
-    if (!rc && f->unchanged && (rc = ds_unchanged_row(f->unchanged, e, &s, err)) == 1)
-        return told_source(f, &s, err);
+    if (!rc && f->unchanged && (rc = ds_unchanged_row(f->unchanged, e, &s, err)) == 1) {
+        f->records++;
+        return ds_shardout_source(f->out, &s, err);
+    }
     if (!rc && e->kind == DS_FILE_PLAIN) {
         rc = content(f, w, ds_rows_col(rows, f->col.content), &s.size, &why, err);
         if (rc == 1)
@@ -150,11 +163,9 @@ static int record(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)
     } else if (!rc) {
         rc = ds_colbuild_bytes(ds_rows_col(rows, f->col.content), "", 0, err);
     }
-    rc = rc ? rc : ds_hasher_end(f->hasher, &s.sha, err);
-    if (!rc && f->unchanged)
-        rc = ds_unchanged_read(f->unchanged, e, &s.sha, err);
-    rc = rc ? rc : ds_shardout_row(f->out, 0, s.size, err);
-    return rc ? rc : told_source(f, &s, err);
+    rc = rc ? rc : end_record(f, e, &s, err);
+    f->records += rc == 0;
+    return rc;
 }
 
 static int entry(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)

@@ -19,6 +19,16 @@ typedef struct late {
     ds_sha sha;
 } late;
 
+/* A record whose content was put. */
+typedef struct fresh {
+    size_t key, key_len; /* in names */
+    size_t name;         /* there, too, when it is to be remembered */
+    uint64_t input, size, hash;
+    bool named, summed; /* summed: sha is known; else it is made when the block is whole */
+    ds_filestamp stamp;
+    ds_sha sha;
+} fresh;
+
 struct ds_unchanged {
     ds_objstore *objs;
     bool held;
@@ -41,12 +51,10 @@ struct ds_unchanged {
     ds_refs claims; /* of the late ones */
     ds_refs refs;
     ds_buf window;
-    /* the file that was read last, whose record has no hash before it has ended */
-    bool pending;
-    ds_buf name;
-    ds_filestamp stamp;
-    ds_sha sha;
-    uint64_t count, bytes; /* records not read; bytes read after all */
+    ds_buf fresh; /* behind the late ones */
+    size_t nfresh;
+    ds_buf messages, sums, sources; /* of these, when the block is whole */
+    uint64_t count, bytes;          /* records not read; bytes read after all */
 };
 
 void ds_unchanged_free(ds_unchanged *u)
@@ -64,7 +72,10 @@ void ds_unchanged_free(ds_unchanged *u)
     ds_buf_fini(&u->late);
     ds_buf_fini(&u->names);
     ds_buf_fini(&u->window);
-    ds_buf_fini(&u->name);
+    ds_buf_fini(&u->fresh);
+    ds_buf_fini(&u->messages);
+    ds_buf_fini(&u->sums);
+    ds_buf_fini(&u->sources);
     free(u->part);
     free(u);
 }
@@ -96,61 +107,42 @@ int ds_unchanged_open(ds_unchanged **out, const char *store, char *const *inputs
     return rc;
 }
 
-/* ---- what was seen ---- */
-
-/* Into the cache: the file that was read last, now that its record's hash is known. */
-static int settle(ds_unchanged *u, ds_err *err)
-{
-    ds_filefact fact = {.sha = u->sha};
-    uint64_t size;
-    ds_rows *rows;
-
-    if (!u->pending)
-        return 0;
-    u->pending = false;
-    int rc = ds_shardout_rows(u->out, &rows, err);
-    if (rc)
-        return rc;
-    ds_rows_last(rows, &fact.hash, &size);
-    return ds_filecache_put(u->cache, u->inputs, (const char *)u->name.data, &u->stamp, &fact, err);
-}
-
 /* One digest for the contents of the block's records. */
 static int contents(ds_unchanged *u, ds_sha *out, ds_err *err)
 {
     return ds_sha_tagged(out, "ds.files", u->shas.data, u->shas.len, err);
 }
 
-/* ---- pieces of a chunk ---- */
+/* ---- digests of a block: pieces of its chunk, files ---- */
 
-/* [at, at + n) of the chunk in one place. */
-static const uint8_t *bytes(ds_unchanged *u, const ds_chunk *c, size_t at, size_t n)
+/* before || [at, at + n) of the chunk, in one place. */
+static const uint8_t *bytes(ds_unchanged *u, const void *before, size_t len, const ds_chunk *c,
+                            size_t at, size_t n)
 {
-    const size_t head = at < c->head_len ? c->head_len - at : 0;
+    const size_t head = at >= c->head_len ? 0 : c->head_len - at < n ? c->head_len - at : n;
 
-    if (head == 0)
+    if (len == 0 && head == 0)
         return c->body + (at - c->head_len);
-    if (n <= head)
-        return c->head + at;
     ds_buf_reset(&u->window);
-    if (ds_buf_put(&u->window, c->head + at, head) || ds_buf_put(&u->window, c->body, n - head))
+    if (ds_buf_put(&u->window, before, len) || ds_buf_put(&u->window, c->head + at, head) ||
+        (n > head && ds_buf_put(&u->window, c->body + (at + head - c->head_len), n - head)))
         return NULL;
     return u->window.data;
 }
 
+/* Addresses of the pieces of a chunk that has more than one. */
 static int pieces(ds_unchanged *u, const ds_chunk *c, ds_err *err)
 {
     const size_t len = c->head_len + c->body_len;
     ds_sha id;
     int rc = 0;
 
-    ds_refs_reset(&u->refs);
     for (size_t at = 0, n; !rc && at < len; at += n) {
         const size_t left = len - at, most = left < DS_PIECE_MAX ? left : DS_PIECE_MAX;
-        const uint8_t *p = bytes(u, c, at, most);
+        const uint8_t *p = bytes(u, "", 0, c, at, most);
         if (!p)
             return ds_fail_nomem(err);
-        n = len > DS_PIECE_MAX ? ds_piece_len(p, left) : left;
+        n = ds_piece_len(p, left);
         rc = ds_addr_piece(&id, p, n, err);
         if (!rc && ds_refs_piece(&u->refs, &id, (uint32_t)n))
             rc = ds_fail_nomem(err);
@@ -158,6 +150,54 @@ static int pieces(ds_unchanged *u, const ds_chunk *c, ds_err *err)
             ds_spool_release(c->spool, at + n - c->head_len);
     }
     return rc;
+}
+
+/* What is hashed together, since two messages side by side take little longer than one: the chunk
+ * as one piece, and the files in it, which are about as many bytes. */
+static int gather(ds_unchanged *u, const ds_chunk *c, bool one, ds_err *err)
+{
+    const fresh *v = (const fresh *)(const void *)u->fresh.data;
+    const size_t len = c->head_len + c->body_len;
+    size_t at = c->body_len;
+    int rc = 0;
+
+    ds_buf_reset(&u->messages);
+    if (one) {
+        const ds_bytes piece = {.p = bytes(u, DS_PIECE_TAG, sizeof DS_PIECE_TAG, c, 0, len),
+                                .len = sizeof DS_PIECE_TAG + len};
+        rc = !piece.p || ds_buf_put(&u->messages, &piece, sizeof piece);
+    }
+    for (size_t i = 0; i < u->nfresh; i++)
+        at -= (size_t)v[i].size;
+    for (size_t i = 0; !rc && i < u->nfresh; at += (size_t)v[i++].size) {
+        const ds_bytes file = {.p = c->body + at, .len = (size_t)v[i].size};
+        rc = !v[i].summed && ds_buf_put(&u->messages, &file, sizeof file);
+    }
+    return rc ? ds_fail_nomem(err) : 0;
+}
+
+static int sum(ds_unchanged *u, const ds_chunk *c, ds_err *err)
+{
+    const size_t len = c->head_len + c->body_len;
+    const bool one = len <= DS_PIECE_MAX;
+    fresh *v = (fresh *)(void *)u->fresh.data;
+    int rc = gather(u, c, one, err);
+    const size_t n = u->messages.len / sizeof(ds_bytes);
+
+    ds_buf_reset(&u->sums);
+    if (!rc && ds_buf_reserve(&u->sums, n * sizeof(ds_sha)))
+        rc = ds_fail_nomem(err);
+    ds_sha *sums = (ds_sha *)(void *)u->sums.data;
+    rc = rc ? rc : ds_sha_each(sums, NULL, (const ds_bytes *)(void *)u->messages.data, n, err);
+    if (rc)
+        return rc;
+    ds_refs_reset(&u->refs);
+    if (one && ds_refs_piece(&u->refs, sums++, (uint32_t)len))
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < u->nfresh; i++)
+        if (!v[i].summed)
+            v[i].sha = *sums++;
+    return one ? 0 : pieces(u, c, err);
 }
 
 /* ---- the block ---- */
@@ -237,23 +277,63 @@ static int fill(void *ctx, ds_colbuild *b, uint64_t rows, const ds_refs **refs, 
     return rc ? rc : reread_all(u, b, err);
 }
 
+/* The record that ended last, when its block is not written yet. */
+static int note_hash(ds_unchanged *u, ds_err *err)
+{
+    uint64_t size;
+    ds_rows *rows;
+    fresh *v = (fresh *)(void *)u->fresh.data;
+
+    if (u->nfresh == 0)
+        return 0;
+    int rc = ds_shardout_rows(u->out, &rows, err);
+    if (!rc)
+        ds_rows_last(rows, &v[u->nfresh - 1].hash, &size);
+    return rc;
+}
+
+/* The records whose content was put: into the cache, and told of as sources. */
+static int remember(ds_unchanged *u, ds_err *err)
+{
+    const fresh *v = (const fresh *)(const void *)u->fresh.data;
+    const char *names = (const char *)u->names.data;
+    int rc = 0;
+
+    ds_buf_reset(&u->sources);
+    for (size_t i = 0; !rc && i < u->nfresh; i++) {
+        const ds_filefact fact = {.sha = v[i].sha, .hash = v[i].hash};
+        const ds_source s = {
+            .name = names + v[i].key, .len = v[i].key_len, .size = v[i].size, .sha = v[i].sha};
+        if (ds_buf_put(&u->shas, &v[i].sha, sizeof v[i].sha) ||
+            ds_buf_put(&u->sources, &s, sizeof s))
+            rc = ds_fail_nomem(err);
+        if (!rc && v[i].named)
+            rc = ds_filecache_put(u->cache, v[i].input, names + v[i].name, &v[i].stamp, &fact, err);
+    }
+    return rc ? rc
+              : ds_shardout_sources(u->out, (const ds_source *)(const void *)u->sources.data,
+                                    u->nfresh, err);
+}
+
 /* ds_rows_late.wrote */
 static int wrote(void *ctx, uint64_t rows, const ds_chunk *chunk, ds_err *err)
 {
     ds_unchanged *u = ctx;
     ds_sha id;
-    int rc = settle(u, err);
+    int rc = note_hash(u, err);
 
     (void)rows;
     if (!rc && !chunk->refs)
-        rc = pieces(u, chunk, err);
+        rc = sum(u, chunk, err);
+    rc = rc ? rc : remember(u, err);
     rc = rc ? rc : contents(u, &id, err);
     rc = rc ? rc : ds_filecache_put_chunk(u->cache, &id, &u->refs, err);
     ds_buf_reset(&u->shas);
     ds_buf_reset(&u->late);
+    ds_buf_reset(&u->fresh);
     ds_buf_reset(&u->names);
     ds_buf_reset(&u->claims.claims);
-    u->nlate = 0;
+    u->nlate = u->nfresh = 0;
     u->direct = false;
     return rc;
 }
@@ -280,9 +360,8 @@ int ds_unchanged_input(ds_unchanged *u, ds_treewalk *w, ds_err *err)
 int ds_unchanged_input_end(ds_unchanged *u, ds_err *err)
 {
     ds_rows *rows;
-    int rc = settle(u, err);
+    int rc = ds_shardout_rows(u->out, &rows, err);
 
-    rc = rc ? rc : ds_shardout_rows(u->out, &rows, err);
     return rc || u->nlate == 0 ? rc : reread_all(u, ds_rows_col(rows, u->column), err);
 }
 
@@ -320,10 +399,6 @@ int ds_unchanged_row(ds_unchanged *u, const ds_treeentry *e, ds_source *s, ds_er
 {
     ds_filefact fact = {.sha = u->empty, .hash = u->empty_hash};
     ds_rows *rows;
-    int rc = settle(u, err);
-
-    if (rc)
-        return rc;
     const bool known =
         e->kind != DS_FILE_PLAIN ||
         (e->stamped && ds_filecache_find(u->cache, u->inputs, e->name, &e->stamp, &fact));
@@ -332,30 +407,37 @@ int ds_unchanged_row(ds_unchanged *u, const ds_treeentry *e, ds_source *s, ds_er
     u->now = clock_now();
     if (u->direct)
         return 0;
-    rc = ds_shardout_rows(u->out, &rows, err);
+    int rc = ds_shardout_rows(u->out, &rows, err);
     return rc ? rc : reread_all(u, ds_rows_col(rows, u->column), err);
 }
 
-int ds_unchanged_read(ds_unchanged *u, const ds_treeentry *e, const ds_sha *sha, ds_err *err)
+int ds_unchanged_read(ds_unchanged *u, const ds_treeentry *e, const ds_source *s, bool summed,
+                      ds_err *err)
 {
-    if (ds_buf_put(&u->shas, sha, sizeof *sha))
+    const uint64_t nth = u->nfresh;
+    const fresh r = {.key = u->names.len,
+                     .key_len = s->len,
+                     .name = u->names.len + s->len,
+                     .named = e->kind == DS_FILE_PLAIN && e->stamped &&
+                              ds_filestamp_settled(&e->stamp, u->now),
+                     .input = u->inputs,
+                     .size = s->size,
+                     .summed = summed,
+                     .stamp = e->stamp,
+                     .sha = s->sha};
+
+    if (ds_buf_put(&u->names, s->name, s->len) ||
+        (r.named && ds_buf_put(&u->names, e->name, strlen(e->name) + 1)) ||
+        ds_buf_put(&u->fresh, &r, sizeof r))
         return ds_fail_nomem(err);
-    if (e->kind != DS_FILE_PLAIN || !e->stamped || !ds_filestamp_settled(&e->stamp, u->now))
-        return 0;
-    ds_buf_reset(&u->name);
-    if (ds_buf_put(&u->name, e->name, strlen(e->name) + 1))
-        return ds_fail_nomem(err);
-    u->pending = true;
-    u->stamp = e->stamp;
-    u->sha = *sha;
-    return 0;
+    u->nfresh++;
+    const int rc = ds_shardout_joined(u->out, &nth, &r.size, 1, err);
+    return rc ? rc : note_hash(u, err);
 }
 
 int ds_unchanged_keep(ds_unchanged *u, ds_err *err)
 {
-    const int rc = settle(u, err);
-
-    return rc ? rc : ds_filecache_keep(u->cache, err);
+    return ds_filecache_keep(u->cache, err);
 }
 
 uint64_t ds_unchanged_count(const ds_unchanged *u)

@@ -22,9 +22,12 @@ int ds_unchanged_stream(ds_unchanged *u, ds_shardout *out, size_t column, ds_err
 int ds_unchanged_input(ds_unchanged *u, ds_treewalk *w, ds_err *err);
 int ds_unchanged_input_end(ds_unchanged *u, ds_err *err);
 /* The open record, all of whose other columns are put, is of this entry. 1: it has ended, and *s
- * has size and digest of its content. 0: put the content, call _read, end the record. */
+ * has size and digest of its content; tell of it. 0: put the content, and call _read. */
 int ds_unchanged_row(ds_unchanged *u, const ds_treeentry *e, ds_source *s, ds_err *err);
-int ds_unchanged_read(ds_unchanged *u, const ds_treeentry *e, const ds_sha *sha, ds_err *err);
+/* Ends the record whose content was put. Its source has name and size, and when it is `summed` its
+ * digest, which otherwise is made with those of all of the block; then it is told of. */
+int ds_unchanged_read(ds_unchanged *u, const ds_treeentry *e, const ds_source *s, bool summed,
+                      ds_err *err);
 /* When the stream has ended: remembers what was seen. */
 int ds_unchanged_keep(ds_unchanged *u, ds_err *err);
 uint64_t ds_unchanged_count(const ds_unchanged *u); /* records whose content was not read */

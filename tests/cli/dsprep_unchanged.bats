@@ -2,13 +2,14 @@
 # dsprep files --store: what a store has of files that did not change is referred to, not read.
 load dsver_common
 
-# Files of many sizes, several blocks of them, one of several pieces, links and empty ones.
+# Files of many sizes, several blocks of them, one of several pieces, some of one read and a byte, links and empty ones.
 make_tree() {
     mkdir -p t/d/sub t/empty
     lines 9000 >l.txt
     (cd t/d && split -l 15 -a 3 ../../l.txt f)
     (cd t/d/sub && split -l 60 -a 3 ../../../l.txt g)
     cat l.txt l.txt l.txt >t/large
+    for i in 262143 262144 262145; do head -c $i l.txt >t/of$i; done
     : >t/zero
     ln -s nowhere t/link
     ln t/d/faaa t/hard
@@ -33,6 +34,10 @@ root_is_right() {
 @test "unchanged files are not read; edits, renames and new files are seen; the root is that of reading all" {
     make_tree
     settled t
+    # with an empty cache, and with one that the store knows nothing of: the same stream, digests of files and all
+    for i in 1 2; do
+        dsprep files -q --store . t | cmp - <(dsprep files -q t)
+    done
     store_it
     grep -q ' bytes read, 0 records unchanged$' said
     root_is_right
