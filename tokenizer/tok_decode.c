@@ -4,6 +4,7 @@
  * as nearly all tokenizers have it, needs no such list.
  */
 #include "tok_json.h"
+#include "tok_parts.h"
 #include "utf8.h"
 
 #include <stdlib.h>
@@ -266,8 +267,9 @@ static int read_metaspace(tok_decoder *d, const json_t *o, ds_err *err)
     return rc;
 }
 
-static int read_one(ds_tok *t, const json_t *o, const char *type, ds_err *err)
+static int read_one(void *ctx, const json_t *o, const char *type, ds_err *err)
 {
+    ds_tok *t = ctx;
     if (t->n_decoders == TOK_DECODERS)
         return ds_fail(err, DS_FAIL, "decoder: more than %d steps", TOK_DECODERS);
     tok_decoder *d = &t->decoder[t->n_decoders++];
@@ -294,30 +296,9 @@ static int read_one(ds_tok *t, const json_t *o, const char *type, ds_err *err)
     return 0;
 }
 
-static int read_any(ds_tok *t, const json_t *o, int depth, ds_err *err)
-{
-    if (o == NULL || json_is_null(o))
-        return 0;
-    const char *type = json_string_value(json_object_get(o, "type"));
-    if (type == NULL)
-        return ds_fail(err, DS_FAIL, "decoder %s",
-                       json_is_object(o) ? "has no type" : "is not an object");
-    if (strcmp(type, "Sequence") != 0)
-        return read_one(t, o, type, err);
-    const json_t *list = json_object_get(o, "decoders");
-    if (!json_is_array(list))
-        return ds_fail(err, DS_FAIL, "decoder: Sequence without a list of decoders");
-    if (depth > 8)
-        return ds_fail(err, DS_FAIL, "decoder: Sequences nest too deeply");
-    int rc = 0;
-    for (size_t i = 0; i < json_array_size(list) && rc == 0; i++)
-        rc = read_any(t, json_array_get(list, i), depth + 1, err);
-    return rc;
-}
-
 int ds_tok_read_decoder(ds_tok *t, const json_t *o, ds_err *err)
 {
-    return read_any(t, o, 0, err);
+    return ds_tok_parts_each(o, "decoder", "decoders", read_one, t, err);
 }
 
 void ds_tok_decoders_fini(ds_tok *t)

@@ -3,6 +3,7 @@
  * Known patterns are recognised by their exact text and get a hand-written scanner.
  */
 #include "tok_json.h"
+#include "tok_parts.h"
 #include "tok_window.h"
 
 #include <stdlib.h>
@@ -144,34 +145,6 @@ void ds_tok_steps_fini(ds_tok *t)
         step_fini(&t->step[k]);
 }
 
-static const char *type_of(const json_t *o)
-{
-    return json_string_value(json_object_get(o, "type"));
-}
-
-/* The parts of a Sequence under `member`; depth guards against a file made to nest. */
-static int each(ds_tok *t, const json_t *o, const char *what, const char *member, int depth,
-                int (*fn)(ds_tok *, const json_t *, int, ds_err *), ds_err *err)
-{
-    const json_t *list = json_object_get(o, member);
-    if (!json_is_array(list))
-        return ds_fail(err, DS_FAIL, "%s: Sequence without a list of %s", what, member);
-    if (depth > 8)
-        return ds_fail(err, DS_FAIL, "%s: Sequences nest too deeply", what);
-    int rc = 0;
-    for (size_t i = 0; i < json_array_size(list) && rc == 0; i++)
-        rc = fn(t, json_array_get(list, i), depth + 1, err);
-    return rc;
-}
-
-static int need_object(const json_t *o, const char *what, const char **type, ds_err *err)
-{
-    if (!json_is_object(o))
-        return ds_fail(err, DS_FAIL, "%s is not an object", what);
-    *type = type_of(o);
-    return *type != NULL ? 0 : ds_fail(err, DS_FAIL, "%s has no type", what);
-}
-
 int ds_tok_read_normalizer(ds_tok *t, const json_t *o, ds_err *err)
 {
     return ds_tok_norms_read(&t->norms, o, err);
@@ -298,14 +271,10 @@ static int byte_level_step(ds_tok *t, const json_t *o, ds_err *err)
     return rc;
 }
 
-static int pre_tokenizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
+static int pre_tokenizer(void *ctx, const json_t *o, const char *type, ds_err *err)
 {
-    const char *type;
-    int rc = need_object(o, "pre_tokenizer", &type, err);
-    if (rc != 0)
-        return rc;
-    if (strcmp(type, "Sequence") == 0)
-        return each(t, o, "pre_tokenizer", "pretokenizers", depth, pre_tokenizer, err);
+    ds_tok *t = ctx;
+    int rc;
     if (t->byte_level)
         return ds_fail(err, DS_FAIL, "pre_tokenizer %s after ByteLevel is not supported", type);
     if (strcmp(type, "Split") == 0)
@@ -340,7 +309,7 @@ static int pre_tokenizer(ds_tok *t, const json_t *o, int depth, ds_err *err)
 
 int ds_tok_read_pre_tokenizer(ds_tok *t, const json_t *o, ds_err *err)
 {
-    return o == NULL || json_is_null(o) ? 0 : pre_tokenizer(t, o, 0, err);
+    return ds_tok_parts_each(o, "pre_tokenizer", "pretokenizers", pre_tokenizer, t, err);
 }
 
 static int put_special(ds_tok *t, const json_t *map, const json_t *part, uint32_t **v, size_t *n,
@@ -399,25 +368,17 @@ static int template(ds_tok *t, const json_t *o, ds_err *err)
     return rc;
 }
 
-static int post_processor(ds_tok *t, const json_t *o, int depth, ds_err *err)
+static int post_processor(void *ctx, const json_t *o, const char *type, ds_err *err)
 {
-    const char *type;
-    if (o == NULL || json_is_null(o))
-        return 0;
-    int rc = need_object(o, "post_processor", &type, err);
-    if (rc != 0)
-        return rc;
-    if (strcmp(type, "Sequence") == 0)
-        return each(t, o, "post_processor", "processors", depth, post_processor, err);
     if (strcmp(type, "ByteLevel") == 0)
         return 0; /* moves offsets only */
     if (strcmp(type, "TemplateProcessing") == 0)
-        return template(t, o, err);
+        return template(ctx, o, err);
     return ds_fail(err, DS_FAIL,
                    "post_processor %s is not supported (TemplateProcessing, ByteLevel are)", type);
 }
 
 int ds_tok_read_post_processor(ds_tok *t, const json_t *o, ds_err *err)
 {
-    return post_processor(t, o, 0, err);
+    return ds_tok_parts_each(o, "post_processor", "processors", post_processor, t, err);
 }

@@ -115,6 +115,8 @@ static void pipelines_by_name(void **state)
     refused_with("normalizer", "{\"type\":\"Strip\",\"strip_left\":7}", "strip_left");
     refused_with("normalizer", "{}", "normalizer");
     refused_with("normalizer", "{\"type\":\"Sequence\"}", "normalizers");
+    refused_with("normalizer", "{\"type\":\"Sequence\",\"normalizers\":[null]}", "not an object");
+    refused_with("post", "{\"type\":\"Sequence\",\"processors\":[{}]}", "has no type");
     refused_with("pre", "{\"type\":\"Metaspace\"}", "Metaspace");
     refused_with("pre", "{\"type\":\"Metaspace\",\"replacement\":\"ab\"}", "one character");
     refused_with("pre", "{\"type\":\"Metaspace\",\"replacement\":\"_\",\"prepend_scheme\":\"x\"}",

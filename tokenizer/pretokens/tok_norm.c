@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tok_parts.h"
 #include "utf8.h"
 
 void ds_tok_norms_fini(tok_norms *n)
@@ -64,8 +65,9 @@ static int read_kind(tok_norm *s, const json_t *o, const char *type, ds_err *err
                    type);
 }
 
-static int read_one(tok_norms *out, const json_t *o, const char *type, ds_err *err)
+static int read_one(void *ctx, const json_t *o, const char *type, ds_err *err)
 {
+    tok_norms *out = ctx;
     if (out->n == TOK_NORMS)
         return ds_fail(err, DS_FAIL, "normalizer: more than %d steps", TOK_NORMS);
     int rc = read_kind(&out->v[out->n++], o, type, err);
@@ -75,30 +77,9 @@ static int read_one(tok_norms *out, const json_t *o, const char *type, ds_err *e
     return rc;
 }
 
-static int read_any(tok_norms *out, const json_t *o, int depth, ds_err *err)
-{
-    if (o == NULL || json_is_null(o))
-        return 0;
-    const char *type = json_string_value(json_object_get(o, "type"));
-    if (type == NULL)
-        return ds_fail(err, DS_FAIL, "normalizer %s",
-                       json_is_object(o) ? "has no type" : "is not an object");
-    if (strcmp(type, "Sequence") != 0)
-        return read_one(out, o, type, err);
-    const json_t *list = json_object_get(o, "normalizers");
-    if (!json_is_array(list))
-        return ds_fail(err, DS_FAIL, "normalizer: Sequence without a list of normalizers");
-    if (depth > 8)
-        return ds_fail(err, DS_FAIL, "normalizer: Sequences nest too deeply");
-    int rc = 0;
-    for (size_t i = 0; i < json_array_size(list) && rc == 0; i++)
-        rc = read_any(out, json_array_get(list, i), depth + 1, err);
-    return rc;
-}
-
 int ds_tok_norms_read(tok_norms *out, const json_t *normalizer, ds_err *err)
 {
-    int rc = read_any(out, normalizer, 0, err);
+    int rc = ds_tok_parts_each(normalizer, "normalizer", "normalizers", read_one, out, err);
     if (out->n == 0)
         snprintf(out->name, sizeof out->name, "none");
     return rc;
