@@ -21,12 +21,24 @@ static inline size_t ds_device_room(size_t bytes)
     return bytes == 0 ? 256 : (bytes + 255) / 256 * 256;
 }
 
-#define DS_SUM_ROWS 32 /* rows that are summed before anything else is added */
+/* Sums over t rows: how many rows are summed before anything else is added. There are as many parts
+ * as keep a large device busy and no more, of a row for each warp of a block at least. */
+#define DS_SUM_PARTS 256
+#define DS_SUM_LEAST 8
+static inline int64_t ds_sum_rows(int64_t t)
+{
+    const int64_t rows = (t + DS_SUM_PARTS - 1) / DS_SUM_PARTS;
 
-/* Of n columns, the sums of chunks of t rows. */
+    return rows < DS_SUM_LEAST ? DS_SUM_LEAST : rows;
+}
+static inline int64_t ds_sum_parts(int64_t t)
+{
+    return (t + ds_sum_rows(t) - 1) / ds_sum_rows(t);
+}
+/* Of n columns, the sums of the parts. */
 static inline size_t ds_scratch_sums(int64_t t, int64_t n)
 {
-    return (size_t)((t + DS_SUM_ROWS - 1) / DS_SUM_ROWS * n) * sizeof(float);
+    return t > 0 ? (size_t)(ds_sum_parts(t) * n) * sizeof(float) : 0;
 }
 
 /* Of n columns, the sums of parts of each expert's rows: a part that is not full for each. */

@@ -220,7 +220,8 @@ static int linear_back(ds_kernels *k, float *dw, float *db, const void *dy, cons
     TRY(rt_scratch(rt_of(k), 0, &p.bias_back, ds_scratch_sums(t, n), err));
     TRY(rt_matmul(rt_of(k), &p, &none, err));
     if (!none)
-        return ds_cuda_add_parts(rt_of(k), db, static_cast<const float *>(p.bias_back), 1, n, err);
+        return ds_cuda_add_parts(rt_of(k), db, static_cast<const float *>(p.bias_back), 1, n, true,
+                                 err);
     p.bias_back = NULL;
     TRY(product(k, &p, err));
     return k->bias_back(k, db, dy, f, t, n, err);
@@ -281,6 +282,8 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     ds_cuda_factors(k);
     ds_cuda_groups(k);
     ds_cuda_rows(k);
+    ds_cuda_norm(k);
+    ds_cuda_sums(k);
     ds_cuda_elements(k);
     ds_cuda_dropdown(k);
     ds_cuda_attention(k);

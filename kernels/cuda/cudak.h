@@ -1,7 +1,7 @@
 /* cudak.h - what the files of the CUDA backend share. Each file defines functions of the table in
  * kernels.h, whose contract holds here too: the same bits for the same shapes on the same device.
- * Sums over rows are made in chunks of fixed length, whose results are added in ascending order;
- * nothing is added by atomics.
+ * Sums over rows are made in chunks whose length is a function of the shape, and their results are
+ * added in an order that is one too; nothing is added by atomics.
  */
 #ifndef DS_CUDAK_H
 #define DS_CUDAK_H
@@ -58,18 +58,11 @@ static inline bool wide_rows(enum ds_kfmt f, int64_t n)
 /* N elements at p as f32, and back; they are moved together. */
 template <class E, int N> __device__ __forceinline__ void get(float *x, const E *p)
 {
-    const together<E, N> v = *reinterpret_cast<const together<E, N> *>(p);
-
-    for (int i = 0; i < N; i++)
-        x[i] = to_f32(v.at[i]);
+    apart(x, *reinterpret_cast<const together<E, N> *>(p));
 }
 template <class E, int N> __device__ __forceinline__ void put(E *p, const float *x)
 {
-    together<E, N> v;
-
-    for (int i = 0; i < N; i++)
-        v.at[i] = from_f32<E>(x[i]);
-    *reinterpret_cast<together<E, N> *>(p) = v;
+    *reinterpret_cast<together<E, N> *>(p) = as_one<E, N>(x);
 }
 
 /* exp(x) for x <= 88 by the steps of the CPU's vec_exp, so with its bits. */
@@ -151,11 +144,14 @@ int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err);
  * scratch. */
 int ds_cuda_thin(dev_rt *rt, const rt_product *p, size_t room, ds_err *err);
 
-/* out[i] += the sum of part[c][i] over c ascending: the second half of a sum over rows. */
+/* out[i] (+)= the sum of part[c][i] over c: the second half of a sum over rows. Up to eight runs of
+ * parts are added ascending, then their sums. */
 int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
-                      ds_err *err);
+                      bool accumulate, ds_err *err);
 
-void ds_cuda_rows(ds_kernels *k);      /* rows.cu: embed, norm, bias, rope, factors */
+void ds_cuda_rows(ds_kernels *k);      /* rows.cu: embed, bias, rope, factors */
+void ds_cuda_norm(ds_kernels *k);      /* norm.cu: RMSNorm */
+void ds_cuda_sums(ds_kernels *k);      /* sums.cu: sums over rows */
 void ds_cuda_factors(ds_kernels *k);   /* factors.cu: of columns, by expert */
 void ds_cuda_groups(ds_kernels *k);    /* groups.cu: products of all experts at once */
 void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by element */

@@ -102,6 +102,38 @@ template <> __device__ __forceinline__ f16 from_f32<f16>(float x)
     return h;
 }
 
+/* Two numbers as E, the first one in the low half. */
+template <class E> __device__ __forceinline__ uint32_t pack2(float lo, float hi)
+{
+    return (uint32_t)from_f32<E>(lo).u | (uint32_t)from_f32<E>(hi).u << 16;
+}
+#ifndef DS_EMU
+template <> __device__ __forceinline__ uint32_t pack2<f16>(float lo, float hi)
+{
+    uint32_t two;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(hi), "f"(lo));
+    return two;
+}
+template <> __device__ __forceinline__ uint32_t pack2<bf16>(float lo, float hi)
+{
+    uint32_t two;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(hi), "f"(lo));
+    return two;
+}
+#endif
+
+/* Back: a word's two numbers. */
+template <class E> __device__ __forceinline__ void unpack2(float *x, uint32_t two)
+{
+    x[0] = to_f32(E{(uint16_t)two});
+    x[1] = to_f32(E{(uint16_t)(two >> 16)});
+}
+template <> __device__ __forceinline__ void unpack2<bf16>(float *x, uint32_t two)
+{
+    x[0] = bits_f32(two << 16);
+    x[1] = bits_f32(two & 0xffff0000u);
+}
+
 /* 2^x, of what is too small for a normal number 0. */
 __device__ __forceinline__ float power_of_2(float x)
 {
@@ -118,6 +150,35 @@ __device__ __forceinline__ float power_of_2(float x)
 template <class E, int N> struct alignas(N * sizeof(E) < 16 ? N * sizeof(E) : 16) together {
     E at[N];
 };
+
+/* They as f32, and back; two of two bytes at once. */
+template <class E, int N> __device__ __forceinline__ void apart(float *x, const together<E, N> &v)
+{
+    if constexpr (sizeof(E) == 2 && N % 2 == 0) {
+        together<uint32_t, N / 2> w;
+        memcpy(&w, &v, sizeof w);
+        for (int i = 0; i < N; i += 2)
+            unpack2<E>(x + i, w.at[i / 2]);
+    } else {
+        for (int i = 0; i < N; i++)
+            x[i] = to_f32(v.at[i]);
+    }
+}
+template <class E, int N> __device__ __forceinline__ together<E, N> as_one(const float *x)
+{
+    together<E, N> v;
+
+    if constexpr (sizeof(E) == 2 && N % 2 == 0) {
+        together<uint32_t, N / 2> w;
+        for (int i = 0; i < N; i += 2)
+            w.at[i / 2] = pack2<E>(x[i], x[i + 1]);
+        memcpy(&v, &w, sizeof v);
+    } else {
+        for (int i = 0; i < N; i++)
+            v.at[i] = from_f32<E>(x[i]);
+    }
+    return v;
+}
 
 /* ---- reductions: the same order for the same shape ---- */
 

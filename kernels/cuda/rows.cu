@@ -1,220 +1,10 @@
-/* rows.cu - what works row by row: RMSNorm, bias, rotary positions, the embedding, columns with
- * factors. A block takes a row, or a chunk of rows where rows are summed. */
+/* rows.cu - what works row by row: bias, rotary positions, the embedding, columns with factors. A
+ * block takes a row. */
 #include "cudak.h"
 
 #include <cstdlib>
 
 #define THREADS 256
-#define CHUNK DS_SUM_ROWS
-#define COLUMNS 128 /* threads, of N columns each, where a block sums its rows */
-#define AT_ONCE 32  /* parts of a sum that are loaded together */
-
-/* ---- sums over rows ---- */
-
-__global__ void add_parts_kernel(float *out, const float *part, int64_t parts, int64_t n)
-{
-    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
-
-    if (i >= n)
-        return;
-    float s = out[i];
-    for (int64_t c = 0; c < parts; c += AT_ONCE) {
-        float x[AT_ONCE];
-#pragma unroll
-        for (int u = 0; u < AT_ONCE; u++)
-            x[u] = c + u < parts ? part[(c + u) * n + i] : 0.0f;
-#pragma unroll
-        for (int u = 0; u < AT_ONCE; u++)
-            s = c + u < parts ? s + x[u] : s;
-    }
-    out[i] = s;
-}
-
-int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
-                      ds_err *err)
-{
-    LAUNCH(add_parts_kernel, dim3(blocks_of(n, THREADS)), dim3(THREADS), 0, rt_stream(rt), out,
-           part, parts, n);
-    return rt_launched(rt, "add_parts", err);
-}
-
-/* part[chunk][i] = sum over the chunk's rows of term(t, i). Chunks are the grid's first dimension,
- * which has no limit that matters. */
-template <class E, int N>
-__global__ void bias_part_kernel(float *part, const E *dy, int64_t t, int64_t n)
-{
-    const int64_t i = ((int64_t)blockIdx.y * COLUMNS + threadIdx.x) * N;
-    const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
-    float s[N] = {0}, x[N];
-
-    if (i >= n)
-        return;
-#pragma unroll 8
-    for (int64_t r = t0; r < t1; r++) {
-        get<E, N>(x, dy + r * n + i);
-        for (int j = 0; j < N; j++)
-            s[j] += x[j];
-    }
-    put<float, N>(part + (int64_t)blockIdx.x * n + i, s);
-}
-
-template <class E, int N>
-__global__ void col_dot_part_kernel(float *part, const E *a, const E *b, const float *c, int64_t t,
-                                    int64_t n)
-{
-    const int64_t i = ((int64_t)blockIdx.y * COLUMNS + threadIdx.x) * N;
-    const int64_t t0 = (int64_t)blockIdx.x * CHUNK, t1 = t0 + CHUNK < t ? t0 + CHUNK : t;
-    float s[N] = {0}, x[N], y[N], z[N];
-
-    if (i >= n)
-        return;
-    for (int j = 0; j < N; j++)
-        z[j] = c[i + j];
-#pragma unroll 4
-    for (int64_t r = t0; r < t1; r++) {
-        get<E, N>(x, a + r * n + i);
-        get<E, N>(y, b + r * n + i);
-        for (int j = 0; j < N; j++)
-            s[j] = fmaf(x[j] / z[j], y[j], s[j]);
-    }
-    put<float, N>(part + (int64_t)blockIdx.x * n + i, s);
-}
-
-/* ---- RMSNorm ---- */
-
-/* ADD: of x + add, which is written to sum; each thread reads there what it wrote itself. */
-template <class E, int N, bool ADD>
-__global__ void norm_kernel(E *y, float *rstd, E *sum, const E *x, const E *add, const E *g,
-                            int64_t d, float eps)
-{
-    __shared__ float room[32];
-    const int64_t row = (int64_t)blockIdx.x * d;
-    float v[N], w[N], s = 0.0f;
-
-    for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
-        get<E, N>(v, x + row + i);
-        if (ADD) {
-            get<E, N>(w, add + row + i);
-            for (int j = 0; j < N; j++)
-                v[j] = to_f32(from_f32<E>(v[j] + w[j]));
-            put<E, N>(sum + row + i, v);
-        }
-        for (int j = 0; j < N; j++)
-            s = fmaf(v[j], v[j], s);
-    }
-    const float r = 1.0f / sqrtf(block_sum(s, room) / (float)d + eps);
-    if (threadIdx.x == 0)
-        rstd[blockIdx.x] = r;
-    for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
-        get<E, N>(v, (ADD ? sum : x) + row + i);
-        get<E, N>(w, g + i);
-        for (int j = 0; j < N; j++)
-            v[j] = v[j] * r * w[j];
-        put<E, N>(y + row + i, v);
-    }
-}
-
-/* A block takes some rows and keeps the sums of its columns for dg, each column with one thread.
- * part is NULL when dg is not asked for. */
-template <class E, int N>
-__global__ void norm_back_kernel(E *dx, float *part, const E *dy, const E *x, const E *g,
-                                 const float *rstd, int64_t t, int64_t d, int64_t rows,
-                                 bool accumulate)
-{
-    DYNAMIC_SHARED(memory);
-    __shared__ float room[32];
-    float *sums = reinterpret_cast<float *>(memory);
-    const int64_t t0 = (int64_t)blockIdx.x * rows, t1 = t0 + rows < t ? t0 + rows : t;
-    float v[N], u[N], w[N], old[N];
-
-    for (int64_t i = (int64_t)threadIdx.x * N; part && i < d; i += THREADS * N)
-        for (int j = 0; j < N; j++)
-            sums[i + j] = 0.0f;
-    for (int64_t row = t0; row < t1; row++) {
-        const int64_t at = row * d;
-        const float r = rstd[row];
-        float s = 0.0f;
-        for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
-            get<E, N>(v, x + at + i);
-            get<E, N>(u, dy + at + i);
-            get<E, N>(w, g + i);
-            for (int j = 0; j < N; j++) {
-                s = fmaf(w[j] * u[j], v[j], s);
-                if (part)
-                    sums[i + j] = fmaf(v[j] * r, u[j], sums[i + j]);
-            }
-        }
-        const float c = block_sum(s, room) * r * r * r / (float)d;
-        for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
-            get<E, N>(v, x + at + i);
-            get<E, N>(u, dy + at + i);
-            get<E, N>(w, g + i);
-            if (accumulate)
-                get<E, N>(old, dx + at + i);
-            for (int j = 0; j < N; j++) {
-                const float z = fmaf(-c, v[j], r * (w[j] * u[j]));
-                v[j] = accumulate ? old[j] + z : z;
-            }
-            put<E, N>(dx + at + i, v);
-        }
-    }
-    for (int64_t i = (int64_t)threadIdx.x * N; part && i < d; i += THREADS * N) {
-        get<float, N>(v, sums + i);
-        put<float, N>(part + (int64_t)blockIdx.x * d + i, v);
-    }
-}
-
-static int rmsnorm(ds_kernels *k, void *y, float *rstd, const void *x, const void *g,
-                   enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
-{
-    const bool wide = wide_rows(f, d) && fits16(y) && fits16(x) && fits16(g);
-
-    if (t > 0)
-        BY_WIDTH(f, wide,
-                 LAUNCH((norm_kernel<E, N, false>), dim3((unsigned)t), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)y, rstd, (E *)NULL, (const E *)x, (const E *)NULL,
-                        (const E *)g, d, eps));
-    return rt_launched(rt_of(k), "rmsnorm", err);
-}
-
-static int add_rmsnorm(ds_kernels *k, void *sum, void *y, float *rstd, const void *x, const void *r,
-                       const void *g, enum ds_kfmt f, int64_t t, int64_t d, float eps, ds_err *err)
-{
-    const bool wide =
-        wide_rows(f, d) && fits16(sum) && fits16(y) && fits16(x) && fits16(r) && fits16(g);
-
-    if (t > 0)
-        BY_WIDTH(f, wide,
-                 LAUNCH((norm_kernel<E, N, true>), dim3((unsigned)t), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)y, rstd, (E *)sum, (const E *)x, (const E *)r,
-                        (const E *)g, d, eps));
-    return rt_launched(rt_of(k), "add_rmsnorm", err);
-}
-
-static int rmsnorm_back(ds_kernels *k, void *dx, float *dg, const void *dy, const void *x,
-                        const void *g, const float *rstd, enum ds_kfmt f, int64_t t, int64_t d,
-                        bool accumulate, ds_err *err)
-{
-    dev_rt *rt = rt_of(k);
-    const bool wide = wide_rows(f, d) && fits16(dx) && fits16(dy) && fits16(x) && fits16(g);
-    const int64_t rows = dg ? CHUNK : 1, chunks = (t + rows - 1) / rows;
-    const size_t shared = dg ? (size_t)d * 4 : 0;
-    void *part = NULL;
-
-    if (t <= 0)
-        return 0;
-    if (shared + DEV_FIXED_SHARED > rt_shared(rt))
-        return ds_fail(err, DS_FAIL, "cuda: a hidden width of %lld is more than a block holds",
-                       (long long)d);
-    if (dg)
-        TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, d), err));
-    BY_WIDTH(f, wide,
-             LAUNCH((norm_back_kernel<E, N>), dim3((unsigned)chunks), dim3(THREADS), shared,
-                    rt_stream(rt), (E *)dx, (float *)part, (const E *)dy, (const E *)x,
-                    (const E *)g, rstd, t, d, rows, accumulate));
-    TRY(rt_launched(rt, "rmsnorm_back", err));
-    return dg ? ds_cuda_add_parts(rt, dg, (const float *)part, chunks, d, err) : 0;
-}
 
 /* ---- bias ---- */
 
@@ -247,24 +37,6 @@ static int bias(ds_kernels *k, void *y, const void *b, enum ds_kfmt f, int64_t t
                         0, rt_stream(rt_of(k)), (E *)y + r * n, (const E *)b, n));
     }
     return rt_launched(rt_of(k), "bias", err);
-}
-
-static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n,
-                     ds_err *err)
-{
-    dev_rt *rt = rt_of(k);
-    const int64_t chunks = (t + CHUNK - 1) / CHUNK;
-    const bool wide = wide_rows(f, n) && fits16(dy);
-    void *part;
-
-    if (t <= 0)
-        return 0;
-    TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
-    BY_WIDTH(f, wide,
-             LAUNCH((bias_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, COLUMNS * N)),
-                    dim3(COLUMNS), 0, rt_stream(rt), (float *)part, (const E *)dy, t, n));
-    TRY(rt_launched(rt, "bias_back", err));
-    return ds_cuda_add_parts(rt, db, (const float *)part, chunks, n, err);
 }
 
 /* ---- rotary positions ---- */
@@ -406,25 +178,6 @@ static int scale_cols(ds_kernels *k, void *y, const void *x, const float *g, enu
                  LAUNCH((scale_cols_kernel<E, N>), dim3((unsigned)t), dim3(THREADS), 0,
                         rt_stream(rt_of(k)), (E *)y, (const E *)x, g, n, accumulate));
     return rt_launched(rt_of(k), "scale_cols", err);
-}
-
-static int col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const float *c,
-                   enum ds_kfmt f, int64_t t, int64_t n, ds_err *err)
-{
-    dev_rt *rt = rt_of(k);
-    const int64_t chunks = (t + CHUNK - 1) / CHUNK;
-    const bool wide = wide_rows(f, n) && fits16(a) && fits16(b);
-    void *part;
-
-    if (t <= 0)
-        return 0;
-    TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
-    BY_WIDTH(f, wide,
-             LAUNCH((col_dot_part_kernel<E, N>), dim3((unsigned)chunks, blocks_of(n, COLUMNS * N)),
-                    dim3(COLUMNS), 0, rt_stream(rt), (float *)part, (const E *)a, (const E *)b, c,
-                    t, n));
-    TRY(rt_launched(rt, "col_dot", err));
-    return ds_cuda_add_parts(rt, dg, (const float *)part, chunks, n, err);
 }
 
 __global__ void row_norm_kernel(float *norm, float *gain, const float *m, const float *v,
@@ -585,15 +338,10 @@ void ds_cuda_rows(ds_kernels *k)
 {
     k->embed = embed;
     k->embed_back = embed_back;
-    k->rmsnorm = rmsnorm;
-    k->add_rmsnorm = add_rmsnorm;
-    k->rmsnorm_back = rmsnorm_back;
     k->bias = bias;
-    k->bias_back = bias_back;
     k->rope = rope;
     k->copy_cols = copy_cols;
     k->row_dot = row_dot;
     k->scale_cols = scale_cols;
-    k->col_dot = col_dot;
     k->row_norm = row_norm;
 }

@@ -4,7 +4,7 @@
  *
  * A block takes DS_THIN_COLS columns of the wide side, all of the narrow one, and a chunk of rows,
  * whose length is a function of the shape; sums of chunks are added in ascending order. Four warps,
- * each with 32 of the columns; rows in steps of 32 through three stages of shared memory. 2MNK
+ * each with 32 of the columns; rows in steps of 32 through four stages of shared memory. 2MNK
  * FLOPs; the wide side is read once, the narrow one comes from the cache.
  */
 #include "tile.h"
@@ -14,7 +14,7 @@
 #define THREADS 128
 #define COLS DS_THIN_COLS
 #define DEEP DS_THIN_STEP
-#define STAGES 3
+#define STAGES 4
 #define PITCH (COLS + 8)
 
 /* Two matrices of k rows, and how far apart the columns of either lie in the result. */
@@ -37,7 +37,7 @@ __global__ void __launch_bounds__(THREADS, 4) thin_kernel(float *part, const sid
     float c[2][NARROW / 8][4] = {};
 
     const auto start = [&](int64_t step) {
-        E *to = shared + step % STAGES * STAGE;
+        E *to = shared + (unsigned)step % STAGES * STAGE;
         const int64_t row = k0 + step * DEEP;
         fetch<DEEP, COLS, THREADS>(to, (const E *)q.wide, row, k1, w0, q.w);
         fetch<DEEP, NARROW, THREADS>(to + DEEP * PITCH, (const E *)q.narrow, row, k1, 0, q.n);
@@ -113,8 +113,6 @@ int ds_cuda_thin(dev_rt *rt, const rt_product *p, size_t room, ds_err *err)
     else
         by_narrow<f16>(rt_stream(rt), (float *)part, &q, (unsigned)(chunks * q.tiles));
     TRY(rt_launched(rt, "a thin product", err));
-    if (!p->accumulate)
-        TRY(rt_zero(rt, p->c, (size_t)size * sizeof(float), err));
     return ds_cuda_add_parts(rt, static_cast<float *>(p->c), (const float *)part, chunks, size,
-                             err);
+                             p->accumulate, err);
 }

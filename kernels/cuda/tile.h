@@ -8,26 +8,6 @@
 
 #include "dev.h"
 
-/* Two numbers as E, the first one in the low half. */
-template <class E> __device__ __forceinline__ uint32_t pack2(float lo, float hi)
-{
-    return (uint32_t)from_f32<E>(lo).u | (uint32_t)from_f32<E>(hi).u << 16;
-}
-#ifndef DS_EMU
-template <> __device__ __forceinline__ uint32_t pack2<f16>(float lo, float hi)
-{
-    uint32_t two;
-    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(hi), "f"(lo));
-    return two;
-}
-template <> __device__ __forceinline__ uint32_t pack2<bf16>(float lo, float hi)
-{
-    uint32_t two;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(two) : "f"(hi), "f"(lo));
-    return two;
-}
-#endif
-
 #ifdef DS_EMU
 
 /* c[16 x 8] += a[16 x 16] b[16 x 8]: a lane's registers of each. */
@@ -160,22 +140,24 @@ template <int LEFT> __device__ __forceinline__ void copy_wait()
 #endif
 
 /* Into shared memory, by THREADS threads: LINES lines of COLS columns, from line `first` and column
- * c0 of a matrix of `lines` x `cols`; zeros past its ends. Lines there are COLS + 8 apart, so that
- * ldmatrix meets every bank once. */
-template <int LINES, int COLS, int THREADS, class E>
+ * c0 of a matrix of `lines` x `cols`; zeros past its ends. Lines there are PITCH apart: COLS + 8,
+ * so that ldmatrix meets every bank once. */
+template <int LINES, int COLS, int THREADS, int PITCH = COLS + 8, class E>
 __device__ __forceinline__ void fetch(E *to, const E *from, int64_t first, int64_t lines,
                                       int64_t c0, int64_t cols)
 {
-    constexpr int PARTS = COLS / 8;
+    constexpr int PARTS = COLS / 8, STEP = THREADS / PARTS;
+    static_assert(THREADS % PARTS == 0, "a thread has the same columns of every line");
+    const int r0 = (int)threadIdx.x / PARTS, c = (int)threadIdx.x % PARTS * 8;
+    const int left = lines - first < LINES ? (int)(lines - first) : LINES;
+    const int end = c0 + c < cols ? left : 0;
+    const E *at = from + (first + r0) * cols + c0 + c;
 
-    for (int i = (int)threadIdx.x; i < LINES * PARTS; i += THREADS) {
-        const int r = i / PARTS, c = i % PARTS * 8;
-        E *dst = to + r * (COLS + 8) + c;
-        if (first + r < lines && c0 + c < cols)
-            copy16(dst, from + (first + r) * cols + c0 + c);
-        else
-            *reinterpret_cast<together<E, 8> *>(dst) = together<E, 8>{};
-    }
+#pragma unroll
+    for (int i = 0; i < LINES; i += STEP)
+        if (LINES % STEP == 0 || r0 + i < LINES)
+            copy16_or_zeros(to + (r0 + i) * PITCH + c, r0 + i < end ? at + i * cols : from,
+                            r0 + i < end);
 }
 
 /* The left operand's fragment: rows r0..r0+15, columns c0..c0+15 of a matrix in shared memory. */

@@ -13,10 +13,10 @@
 
 static void elements(void **state)
 {
-    static const int64_t sizes[] = {1, 37, 1024, 2056};
+    static const int64_t sizes[] = {1, 37, 1024, 2056, 9000};
 
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 15; i++) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t n = sizes[i / 3];
         twin a = twin_of(f, n, 1, 12.0f), b = twin_of(f, n, 2, 3.0f), dy = twin_of(f, n, 3, 1.0f);
@@ -51,11 +51,12 @@ static void elements(void **state)
 /* Dropout on the way into a product: the bits of one after the other, and near the CPU's. */
 static void dropout_products(void **state)
 {
-    static const int64_t shapes[][3] = {{1, 4, 8}, {70, 16, 72}, {130, 24, 136}, {65, 70, 64}};
+    static const int64_t shapes[][3] = {
+        {1, 4, 8}, {70, 16, 72}, {130, 24, 136}, {65, 70, 64}, {67, 33, 648}};
     const ds_kstep at = {.seed = 0x123456789abcdefu, .step = 3, .first = 1000};
 
     (void)state;
-    for (int i = 0; i < 8; i++) {
+    for (int i = 0; i < 10; i++) {
         const enum ds_kfmt f = ALL_F[1 + i % 2];
         const int64_t *z = shapes[i / 2], t = z[0], n = z[1], d = z[2];
         twin x = twin_of(f, t * d, 1, 2.0f), b = twin_of(f, n * d, 2, 0.3f);
@@ -168,6 +169,39 @@ static void columns(void **state)
         agree(&gain, 1e-4, "row_norm's gain");
         twin *all[] = {&x, &y, &b, &db, &dg, &g, &part, &norm, &gain, &v, &m};
         for (int j = 0; j < 11; j++)
+            twin_free(all[j]);
+    }
+}
+
+/* So many that a part of a sum has several rows, and a warp or a block's shared memory more than it
+ * takes at once. */
+static void sums_of_many_rows(void **state)
+{
+    static const int64_t shapes[][2] = {{519, 11}, {2306, 24}, {16650, 8}};
+
+    (void)state;
+    for (int i = 0; i < 9; i++) {
+        const enum ds_kfmt f = ALL_F[i % 3];
+        const int64_t t = shapes[i / 3][0], d = shapes[i / 3][1];
+        twin x = twin_of(f, t * d, 1, 2.0f), y = twin_of(f, t * d, 2, 1.0f),
+             g = twin_of(f, d, 3, 1.0f), c = twin_of(DS_KF32, d, 4, 1.0f),
+             r = twin_of(DS_KF32, t, 5, 1.0f);
+        twin dx = twin_of(f, t * d, 6, 1.0f), dg = twin_zero(d), db = twin_zero(d),
+             dot = twin_zero(d);
+        for (int again = 0; again < 2; again++) {
+            BOTH("bias_back", k->bias_back(k, db.at[s], x.at[s], f, t, d, &err));
+            BOTH("col_dot", k->col_dot(k, dot.at[s], x.at[s], y.at[s], c.at[s], f, t, d, &err));
+        }
+        agree(&db, 1e-3, "bias_back of many rows");
+        agree(&dot, 1e-3, "col_dot of many rows");
+        for (int add = 0; add < 2 && t < 3000; add++) {
+            BOTH("rmsnorm_back", k->rmsnorm_back(k, dx.at[s], dg.at[s], y.at[s], x.at[s], g.at[s],
+                                                 r.at[s], f, t, d, add, &err));
+            agree(&dx, 5e-5, "rmsnorm_back of many rows");
+            agree(&dg, 1e-3, "gain of rmsnorm_back of many rows");
+        }
+        twin *all[] = {&x, &y, &g, &c, &r, &dx, &dg, &db, &dot};
+        for (int j = 0; j < 9; j++)
             twin_free(all[j]);
     }
 }
@@ -410,27 +444,30 @@ static void attention_goes_on(void **state)
 
 static void losses(void **state)
 {
-    static const int32_t target[] = {3, 0, 40, 12, 36};
-    static const float weight[] = {1.0f, 0.0f, 0.5f, 1.0f, 2.0f};
+    enum { T = 19 }; /* more than blocks under way */
+    static const int32_t target[T] = {3, 0, 40, 12, 36, 1,  2,  3,  4, 5,
+                                      6, 7, 0,  9,  10, 11, 39, 13, 8};
+    static const float weight[T] = {1.0f, 0.0f, 0.5f, 1.0f, 2.0f, 1.0f, 1.0f, 0.0f, 0.0f, 0.0f,
+                                    1.0f, 1.0f, 3.0f, 1.0f, 1.0f, 0.0f, 1.0f, 1.0f, 1.0f};
     static const ds_kstep at = {.scale = 0.25};
 
     (void)state;
     for (int i = 0; i < 19; i++) { /* the last row is longer than what a block keeps of it */
         const enum ds_kfmt f = ALL_F[i % 3], fg = ALL_F[i / 3 % 3];
         const int64_t v = i == 18 ? 60004 : i / 9 ? 4104 : i % 2 ? 41 : 64;
-        twin z = twin_of(f, 5 * v, 1, 20.0f), loss = twin_new(DS_KF32, 5);
-        twin alone = twin_of(f, 5 * v, 1, 20.0f), other = twin_of(f, 5 * v, 1, 20.0f);
-        twin grad = twin_new(fg, 5 * v), same = twin_new(DS_KF32, 5);
+        twin z = twin_of(f, T * v, 1, 20.0f), loss = twin_new(DS_KF32, T);
+        twin alone = twin_of(f, T * v, 1, 20.0f), other = twin_of(f, T * v, 1, 20.0f);
+        twin grad = twin_new(fg, T * v), same = twin_new(DS_KF32, T);
         BOTH("softmax_xent", k->softmax_xent(k, z.at[s], f, loss.at[s], z.at[s], f, target, weight,
-                                             5, v, &at, &err));
+                                             T, v, &at, &err));
         agree(&loss, 1e-5, "loss");
         agree(&z, 1e-6, "gradient of logits");
         BOTH("softmax_xent elsewhere", k->softmax_xent(k, grad.at[s], fg, same.at[s], other.at[s],
-                                                       f, target, weight, 5, v, &at, &err));
+                                                       f, target, weight, T, v, &at, &err));
         agree(&grad, 1e-6, "gradient of logits elsewhere");
         agree(&same, 1e-5, "loss elsewhere");
         BOTH("softmax_xent alone", k->softmax_xent(k, NULL, f, same.at[s], alone.at[s], f, target,
-                                                   weight, 5, v, &at, &err));
+                                                   weight, T, v, &at, &err));
         agree(&same, 1e-5, "loss alone");
         twin *all[] = {&z, &loss, &alone, &other, &grad, &same};
         for (int j = 0; j < 6; j++)
@@ -548,14 +585,15 @@ static void images(void **state)
 
 /* ---- memory ---- */
 
-/* Shared memory up to what needs no asking, and beyond it. */
+/* Shared memory up to what needs no asking, and beyond it; rows that are copied ahead of those a
+ * block works on. */
 static void a_block_holds_wide_rows(void **state)
 {
-    static const int64_t widths[] = {12032, 12288, 16384};
+    static const int64_t shapes[][2] = {{2, 12032}, {2, 12288}, {2, 16384}, {1030, 2304}};
 
     (void)state;
-    for (int i = 0; i < 3; i++) {
-        const int64_t t = 2, d = widths[i];
+    for (int i = 0; i < 4; i++) {
+        const int64_t t = shapes[i][0], d = shapes[i][1];
         twin x = twin_of(DS_KF32, t * d, 1, 2.0f), g = twin_of(DS_KF32, d, 2, 1.0f),
              dy = twin_of(DS_KF32, t * d, 3, 1.0f), r = twin_of(DS_KF32, t, 4, 1.0f);
         twin dx = twin_new(DS_KF32, t * d), dg = twin_zero(d);
@@ -685,6 +723,7 @@ int main(void)
         cmocka_unit_test(dropout_products),
         cmocka_unit_test(norms),
         cmocka_unit_test(columns),
+        cmocka_unit_test(sums_of_many_rows),
         cmocka_unit_test(rows_by_number),
         cmocka_unit_test(rotations),
         cmocka_unit_test(products),
