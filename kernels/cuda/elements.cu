@@ -3,6 +3,7 @@
 #include "cudak.h"
 
 #define THREADS 256
+#define DROPS 4 /* of each thread of dropout */
 
 template <class E, int N> __global__ void swiglu_kernel(E *y, const E *a, const E *b, int64_t n)
 {
@@ -73,35 +74,65 @@ constexpr int drawn(int n)
     return n > 4 ? n : 4;
 }
 
-/* So many elements from i on (or to n - 1), of which i has number `first` in the micro-batch. */
-template <class E, int N>
-__device__ __forceinline__ void drop_some(E *y, const E *x, int64_t i, int64_t n, uint64_t first,
-                                          const drop &p)
+/* The words of a call: those of element i are of block `base` / 4 + i / 4. */
+struct chance {
+    uint64_t seed, stream, base;
+};
+__device__ __forceinline__ chance chance_of(const drop &p)
 {
-    const uint64_t seed = p.at->seed, stream = p.at->step << 16 | p.module;
-    const uint64_t block = (p.at->first * (uint64_t)p.d + first) >> 2;
-    uint32_t r[drawn(N)];
-
-    for (int j = 0; j < drawn(N); j += 4)
-        philox(r + j, seed, stream, block + (unsigned)j / 4);
-    if constexpr (N > 1) {
-        float v[N];
-        get<E, N>(v, x + i);
-        for (int j = 0; j < N; j++)
-            v[j] *= r[j] >= p.below ? p.up : 0.0f;
-        put<E, N>(y + i, v);
-    } else {
-        for (int j = 0; j < 4 && i + j < n; j++)
-            y[i + j] = from_f32<E>(to_f32(x[i + j]) * (r[j] >= p.below ? p.up : 0.0f));
-    }
+    return {p.at->seed, p.at->step << 16 | p.module, p.at->first * (uint64_t)p.d};
 }
 
+template <class E, int N> struct few {
+    static constexpr int MANY = drawn(N) / N;
+    together<E, N> at[MANY];
+
+    /* Those from i on; in place of what is past n - 1, the first. */
+    __device__ __forceinline__ void load(const E *x, int64_t i, int64_t n)
+    {
+        for (int k = 0; k < MANY; k++)
+            at[k] = *reinterpret_cast<const together<E, N> *>(x + (i + k < n ? i + k : 0));
+    }
+    /* The first has number `first` in the micro-batch. */
+    __device__ __forceinline__ void thin(uint64_t first, const drop &p, const chance &c)
+    {
+        uint32_t r[drawn(N)];
+
+        for (int j = 0; j < drawn(N); j += 4)
+            philox(r + j, c.seed, c.stream, ((c.base + first) >> 2) + (unsigned)j / 4);
+        for (int k = 0; k < MANY; k++) {
+            float v[N];
+            apart(v, at[k]);
+            for (int j = 0; j < N; j++)
+                v[j] *= r[k + j] >= p.below ? p.up : 0.0f;
+            at[k] = as_one<E, N>(v);
+        }
+    }
+    __device__ __forceinline__ void store(E *y, int64_t i, int64_t n) const
+    {
+        for (int k = 0; k < MANY; k++)
+            if (i + k < n)
+                *reinterpret_cast<together<E, N> *>(y + i + k) = at[k];
+    }
+};
+
+/* A thread takes several, whose loads come at once and whose words have their keys in common. */
 template <class E, int N> __global__ void dropout_kernel(E *y, const E *x, int64_t n, drop p)
 {
-    const int64_t i = ((int64_t)blockIdx.x * THREADS + threadIdx.x) * drawn(N);
+    constexpr int EACH = THREADS * drawn(N);
+    const int64_t i = (int64_t)blockIdx.x * EACH * DROPS + threadIdx.x * drawn(N);
+    const chance c = chance_of(p);
+    few<E, N> some[DROPS];
 
-    if (i < n)
-        drop_some<E, N>(y, x, i, n, (uint64_t)i, p);
+#pragma unroll
+    for (int u = 0; u < DROPS; u++)
+        some[u].load(x, i + u * EACH, n);
+#pragma unroll
+    for (int u = 0; u < DROPS; u++)
+        some[u].thin((uint64_t)(i + u * EACH), p, c);
+#pragma unroll
+    for (int u = 0; u < DROPS; u++)
+        some[u].store(y, i + u * EACH, n);
 }
 
 /* Rows of sorted choices: `each` more to the module an expert. */
@@ -111,10 +142,15 @@ __global__ void dropout_chosen_kernel(E *y, const E *x, const int32_t *slots, co
 {
     const int64_t row = blockIdx.x, d = p.d;
     const int32_t slot = slots[row];
+    few<E, N> some;
 
     p.module += each * (uint32_t)expert[slot];
-    for (int64_t i = (int64_t)threadIdx.x * drawn(N); i < d; i += THREADS * drawn(N))
-        drop_some<E, N>(y, x, row * d + i, (row + 1) * d, (uint64_t)(slot / kk * d + i), p);
+    const chance c = chance_of(p);
+    for (int64_t i = (int64_t)threadIdx.x * drawn(N); i < d; i += THREADS * drawn(N)) {
+        some.load(x, row * d + i, (row + 1) * d);
+        some.thin((uint64_t)(slot / kk * d + i), p, c);
+        some.store(y, row * d + i, (row + 1) * d);
+    }
 }
 
 /* ---- the table ---- */
@@ -206,7 +242,7 @@ static int dropout(ds_kernels *k, void *y, const void *x, enum ds_kfmt f, int64_
     TRY(ds_cuda_drop_of(rt_of(k), &by, p, at, module, d, err));
     if (n > 0)
         BY_WIDTH(f, wide_of(f, n, y, x, x),
-                 LAUNCH((dropout_kernel<E, N>), dim3(blocks_of(n, THREADS * drawn(N))),
+                 LAUNCH((dropout_kernel<E, N>), dim3(blocks_of(n, THREADS * DROPS * drawn(N))),
                         dim3(THREADS), 0, rt_stream(rt_of(k)), (E *)y, (const E *)x, n, by));
     return rt_launched(rt_of(k), "dropout", err);
 }
@@ -225,8 +261,8 @@ static int dropout_chosen(ds_kernels *k, void *y, const void *x, enum ds_kfmt f,
     if (n > 0)
         BY_WIDTH(f, wide_of(f, d, y, x, x),
                  LAUNCH((dropout_chosen_kernel<E, N>), dim3((unsigned)n), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)y, (const E *)x, c->slots, c->expert, c->kk,
-                        each, by));
+                        rt_stream(rt_of(k)), (E *)y, (const E *)x, c->slots, c->expert, c->kk, each,
+                        by));
     return rt_launched(rt_of(k), "dropout_chosen", err);
 }
 
