@@ -65,6 +65,28 @@ template <class E, int N> __device__ __forceinline__ void put(E *p, const float 
     *reinterpret_cast<together<E, N> *>(p) = as_one<E, N>(x);
 }
 
+/* The same of what nobody reads soon: the first to go when the cache is full. */
+template <class E, int N> __device__ __forceinline__ void put_once(E *p, const float *x)
+{
+    const together<E, N> v = as_one<E, N>(x);
+
+#ifndef DS_EMU
+    if constexpr (sizeof v % 16 == 0) {
+        uint4 w[sizeof v / 16];
+        memcpy(w, &v, sizeof v);
+        for (size_t i = 0; i < sizeof v / 16; i++)
+            __stcs(reinterpret_cast<uint4 *>(p) + i, w[i]);
+        return;
+    } else if constexpr (sizeof v == 8) {
+        uint2 w;
+        memcpy(&w, &v, sizeof v);
+        __stcs(reinterpret_cast<uint2 *>(p), w);
+        return;
+    }
+#endif
+    *reinterpret_cast<together<E, N> *>(p) = v;
+}
+
 /* exp(x) for x <= 88 by the steps of the CPU's vec_exp, so with its bits. */
 __device__ __forceinline__ float exp_exact(float x)
 {

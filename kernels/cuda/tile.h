@@ -59,6 +59,10 @@ static inline void copy16(void *shared, const void *global)
 {
     emu::copy_later(shared, global);
 }
+static inline void copy16_once(void *shared, const void *global)
+{
+    emu::copy_later(shared, global);
+}
 static inline void copy16_or_zeros(void *shared, const void *global, bool copy)
 {
     if (copy)
@@ -119,6 +123,16 @@ template <class E> __device__ __forceinline__ void load4_across(uint32_t (&r)[4]
 __device__ __forceinline__ void copy16(void *shared, const void *global)
 {
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"(shared_at(shared)), "l"(global)
+                 : "memory");
+}
+/* Of what nobody reads again: the first to go when the cache is full. */
+__device__ __forceinline__ void copy16_once(void *shared, const void *global)
+{
+    asm volatile("{ .reg .b64 first;\n"
+                 "createpolicy.fractional.L2::evict_first.b64 first, 1.0;\n"
+                 "cp.async.cg.shared.global.L2::cache_hint [%0], [%1], 16, first; }" ::"r"(
+                     shared_at(shared)),
+                 "l"(global)
                  : "memory");
 }
 /* Of what is not copied nothing is read. */
