@@ -221,8 +221,11 @@ static int rule(ds_zone *z, const char *p, size_t len, ds_err *err)
         return 0;
     bool good = name(&c) && hours(&c, 24, &off[0]);
     off[0] = good ? -off[0] : 0; /* POSIX counts to the west */
-    if (good && c.p == c.end)
-        return z->v[z->n - 1].offset == off[0] ? 0 : add(z, z->v[z->n - 1].since + 1, off[0], err);
+    const change last = z->v[z->n - 1];
+    if (good && c.p == c.end) /* nothing is behind the end of time */
+        return last.offset == off[0] || last.since == INT64_MAX
+                   ? 0
+                   : add(z, last.since + 1, off[0], err);
     off[1] = off[0] + 3600;
     good = good && name(&c);
     if (good && c.p < c.end && *c.p != ',') {

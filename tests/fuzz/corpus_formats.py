@@ -98,6 +98,9 @@ def transforms():
     two_ = head + struct.pack(">6I", 0, 0, 0, 2, 2, 4) + struct.pack(">2q", -2**31, 2**33) + b"\1\0" + struct.pack(">ibBibB", 0, 0, 0, 3600, 1, 0) + b"LMT\0"
     for rule in b"CET-1CEST,M3.5.0,M10.5.0/3", b"<-03>3", b"AAA1BBB,J60,59/-1", b"XXX3EDT4,0/0,J365/23":
         yield "zone", 5, 0, one + two_ + b"\n" + rule + b"\n"
+    last = head + struct.pack(">6I", 0, 0, 0, 1, 1, 4) + struct.pack(">q", 2**63 - 1) + b"\0" + struct.pack(">ibB", 0, 0, 0) + b"LMT\0"
+    for rule in b"AAA5", b"AAA5BBB,0/0,J365/23":
+        yield "zone", 5, 0, one + last + b"\n" + rule + b"\n"
 
 
 def main():
