@@ -57,7 +57,7 @@ $(B)/bench/bench_kernels: $(KERNBENCH_OBJS) $(call libs_of,kernels common) $(B)/
 .SECONDARY: $(call objs_of,$(UNIT_SRCS) $(FUZZ_SRCS) $(BENCH_SRCS)) $(UNIT_HELP) $(FUZZ_MAIN)
 
 # On a machine with a device: the plugin beside the CPU, function by function, as a network and as whole runs.
-check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(B)/tests/test_cuda_choices $(B)/tests/test_cuda_net $(B)/tests/test_cuda_graph
+check-gpu: all $(CUDA_PLUGIN) $(B)/tests/test_cuda $(addprefix $(B)/tests/test_cuda,_choices _optim _net _graph)
 	@bash tests/gpu/check.sh $(B)
 
 # BASE: a model's folder, DATA: a stream with its tokens; without them both are made.

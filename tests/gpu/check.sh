@@ -179,7 +179,7 @@ say "commit $(cat "$ROOT/COMMIT" 2>/dev/null || git -C "$ROOT" describe --always
 sanitizer=$(command -v compute-sanitizer || ls /usr/local/cuda/bin/compute-sanitizer 2>/dev/null)
 watched=()
 for tool in ${sanitizer:+memcheck racecheck}; do
-    for part in "" _choices; do
+    for part in "" _choices _optim; do
         watched+=("functions$part under $tool")
         # calls that fail are part of the tests: only what kernels do is reported
         options=(--tool "$tool" --target-processes all --error-exitcode 9)
@@ -189,6 +189,7 @@ for tool in ${sanitizer:+memcheck racecheck}; do
 done
 count 120 "functions" "$B/tests/test_cuda"
 count 120 "functions of experts" "$B/tests/test_cuda_choices"
+count 60 "functions of the optimizer" "$B/tests/test_cuda_optim"
 count 120 "network" "$B/tests/test_cuda_net"
 count 90 "steps as graphs" "$B/tests/test_cuda_graph"
 if command -v bats >/dev/null; then

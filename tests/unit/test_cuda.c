@@ -214,7 +214,7 @@ static void rows_by_number(void **state)
     (void)state;
     for (int i = 0; i < 9; i++) {
         const enum ds_kfmt f = ALL_F[i % 3];
-        const int64_t d = i < 3 ? 37 : i < 6 ? 264 : 1;
+        const int64_t d = i < 3 ? 37 : i < 6 ? 2064 : 1;
         twin table = twin_of(f, 10 * d, 1, 2.0f), x = twin_of(f, n * d, 2, 1.0f);
         twin out = twin_of(f, n * d, 4, 1.0f), sum = twin_of(DS_KF32, 10 * d, 3, 1.0f);
         BOTH("embed", k->embed(k, out.at[s], table.at[s], f, rows, n, d, &err));
@@ -224,6 +224,28 @@ static void rows_by_number(void **state)
         twin *all[] = {&table, &x, &out, &sum};
         for (int j = 0; j < 4; j++)
             twin_free(all[j]);
+    }
+}
+
+/* Numbers of one to three digits of the sort, and one that comes again and again. */
+static void rows_of_large_tables(void **state)
+{
+    static const int32_t most[] = {1, 2048, 5000, 4300000};
+    enum { COUNT = 700 };
+    int32_t rows[COUNT];
+
+    (void)state;
+    for (int i = 0; i < 4; i++) {
+        for (int j = 0; j < COUNT; j++)
+            rows[j] = (int32_t)(ds_philox(3, 1, (uint64_t)j) % (uint32_t)most[i]);
+        for (int j = 0; j < COUNT; j += 3)
+            rows[j] = most[i] / 2 - j % 2;
+        rows[COUNT / 2] = most[i] - 1;
+        twin x = twin_of(DS_KBF16, COUNT, 2, 1.0f), sum = twin_zero(most[i]);
+        BOTH("embed_back", k->embed_back(k, sum.at[s], x.at[s], DS_KBF16, rows, COUNT, 1, &err));
+        agree(&sum, 0, "embed_back");
+        twin_free(&x);
+        twin_free(&sum);
     }
 }
 
@@ -475,63 +497,6 @@ static void losses(void **state)
     }
 }
 
-/* ---- optimizer ---- */
-
-static void optimizers(void **state)
-{
-    static const int64_t sizes[] = {3, 700, 9001};
-
-    (void)state;
-    for (int i = 0; i < 9; i++) {
-        const enum ds_kfmt f = ALL_F[i % 3];
-        const int64_t n = sizes[i / 3], blocks = (n + DS_BLOCK8 - 1) / DS_BLOCK8;
-        twin g = twin_of(DS_KF32, n, 1, 0.1f), master = twin_of(DS_KF32, n, 2, 1.0f),
-             w = twin_of(f, n, 2, 1.0f), m = twin_zero(n), v = twin_zero(n);
-        twin m8 = twin_zero((n + 3) / 4), v8 = twin_zero((n + 3) / 4), ms = twin_zero(blocks),
-             vs = twin_zero(blocks);
-        double sum[2];
-        BOTH("norm2",
-             k->norm2(k, &sum[s], (const float *[]){g.at[s], master.at[s], g.at[s], v.at[s]},
-                      (const int64_t[]){n, 0, n / 2, n}, 4, &err));
-        assert_memory_equal(&sum[0], &sum[1], sizeof *sum);
-        for (int step = 1; step <= 3; step++) {
-            const ds_kadamw p = {.lr = 1e-2f,
-                                 .beta1 = 0.9f,
-                                 .beta2 = 0.95f,
-                                 .eps = 1e-8f,
-                                 .decay = 0.1f,
-                                 .corr1 = 1 - powf(0.9f, (float)step),
-                                 .corr2 = 1 - powf(0.95f, (float)step),
-                                 .gscale = 0.7f};
-            BOTH("adamw", k->adamw(k, w.at[s], f, f ? master.at[s] : NULL, m.at[s], v.at[s],
-                                   g.at[s], n, &p, &err));
-            BOTH("adamw8", k->adamw8(k, w.at[s], f, f ? master.at[s] : NULL, m8.at[s], ms.at[s],
-                                     v8.at[s], vs.at[s], g.at[s], n, &p, &err));
-        }
-        const ds_kadamw drawn = {.lr = 1e-2f,
-                                 .beta1 = 0.9f,
-                                 .beta2 = 0.95f,
-                                 .eps = 1e-8f,
-                                 .corr1 = 1,
-                                 .corr2 = 1,
-                                 .gscale = 1,
-                                 .stochastic = true,
-                                 .seed = 0x123456789abcdefu,
-                                 .stream = UINT64_C(1) << 63 | 7};
-        if (f == DS_KBF16) {
-            BOTH("adamw by chance",
-                 k->adamw(k, w.at[s], f, NULL, m.at[s], v.at[s], g.at[s], n, &drawn, &err));
-            BOTH("adamw8 by chance", k->adamw8(k, w.at[s], f, NULL, m8.at[s], ms.at[s], v8.at[s],
-                                               vs.at[s], g.at[s], n, &drawn, &err));
-        }
-        twin *all[] = {&w, &master, &m, &v, &m8, &v8, &ms, &vs, &g};
-        for (int j = 0; j < 8; j++)
-            agree(all[j], 0, "adamw");
-        for (int j = 0; j < 9; j++)
-            twin_free(all[j]);
-    }
-}
-
 /* ---- images ---- */
 
 /* Values of samples 1 .. 200 that no simple function has, NaN among them. */
@@ -725,6 +690,7 @@ int main(void)
         cmocka_unit_test(columns),
         cmocka_unit_test(sums_of_many_rows),
         cmocka_unit_test(rows_by_number),
+        cmocka_unit_test(rows_of_large_tables),
         cmocka_unit_test(rotations),
         cmocka_unit_test(products),
         cmocka_unit_test(products_of_many_rows),
@@ -734,7 +700,6 @@ int main(void)
         cmocka_unit_test(attentions),
         cmocka_unit_test(attention_goes_on),
         cmocka_unit_test(losses),
-        cmocka_unit_test(optimizers),
         cmocka_unit_test(images),
         cmocka_unit_test(numbers_come_again_and_again),
         cmocka_unit_test(what_is_reserved_is_asked_for_once),

@@ -125,6 +125,21 @@ template <class T> static inline T __shfl_sync(unsigned, T v, int lane)
     std::memcpy(&got, emu::exchange(&v, sizeof v) + 64 * (lane & 31), sizeof got);
     return got;
 }
+static inline uint32_t __reduce_max_sync(unsigned, uint32_t v)
+{
+    const unsigned char *all = emu::exchange(&v, sizeof v);
+
+    for (unsigned i = 0; i < 32; i++) {
+        uint32_t other;
+        std::memcpy(&other, all + 64 * i, sizeof other);
+        v = other > v ? other : v;
+    }
+    return v;
+}
+static inline float __saturatef(float x) /* NaN: 0 */
+{
+    return x > 0.0f ? x < 1.0f ? x : 1.0f : 0.0f;
+}
 static inline float __fmaf_rn(float a, float b, float c)
 {
     return std::fma(a, b, c);
