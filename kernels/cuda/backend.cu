@@ -281,6 +281,7 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     k->linear_back = linear_back;
     ds_cuda_factors(k);
     ds_cuda_groups(k);
+    ds_cuda_embed(k);
     ds_cuda_rows(k);
     ds_cuda_norm(k);
     ds_cuda_sums(k);

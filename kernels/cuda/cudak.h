@@ -171,7 +171,8 @@ int ds_cuda_thin(dev_rt *rt, const rt_product *p, size_t room, ds_err *err);
 int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, int64_t n,
                       bool accumulate, ds_err *err);
 
-void ds_cuda_rows(ds_kernels *k);      /* rows.cu: embed, bias, rope, factors */
+void ds_cuda_embed(ds_kernels *k);     /* embed.cu */
+void ds_cuda_rows(ds_kernels *k);      /* rows.cu: bias, rope, factors */
 void ds_cuda_norm(ds_kernels *k);      /* norm.cu: RMSNorm */
 void ds_cuda_sums(ds_kernels *k);      /* sums.cu: sums over rows */
 void ds_cuda_factors(ds_kernels *k);   /* factors.cu: of columns, by expert */
