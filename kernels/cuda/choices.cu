@@ -231,20 +231,22 @@ static int sort_choices(ds_kernels *k, const ds_kchoices *c, ds_err *err)
 
 /* ---- rows ---- */
 
+/* A block has a token's row, which is read once, for all its choices. */
 template <class E, int N>
-__global__ void dispatch_kernel(E *out, const E *x, const int32_t *slots, const float *w,
+__global__ void dispatch_kernel(E *out, const E *x, const int32_t *sorted, const float *w,
                                 int32_t kk, int64_t d)
 {
-    const int32_t slot = slots[blockIdx.x];
-    const E *from = x + (int64_t)(slot / kk) * d;
-    E *to = out + (int64_t)blockIdx.x * d;
-    float v[N];
+    const int64_t first = (int64_t)blockIdx.x * kk;
+    const E *from = x + (int64_t)blockIdx.x * d;
+    float v[N], to[N];
 
     for (int64_t i = (int64_t)threadIdx.x * N; i < d; i += THREADS * N) {
         get<E, N>(v, from + i);
-        for (int j = 0; w && j < N; j++)
-            v[j] = fmaf(w[slot], v[j], 0.0f);
-        put<E, N>(to + i, v);
+        for (int32_t r = 0; r < kk; r++) {
+            for (int j = 0; j < N; j++)
+                to[j] = w ? fmaf(w[first + r], v[j], 0.0f) : v[j];
+            put<E, N>(out + (int64_t)sorted[first + r] * d + i, to);
+        }
     }
 }
 
@@ -287,12 +289,10 @@ static bool wide_rows(enum ds_kfmt f, int64_t d, const void *a, const void *b)
 static int dispatch(ds_kernels *k, void *out, const void *x, enum ds_kfmt f, const ds_kchoices *c,
                     const float *w, int64_t d, ds_err *err)
 {
-    const int64_t n = c->t * c->kk;
-
-    if (n > 0)
+    if (c->t > 0)
         BY_WIDTH(f, wide_rows(f, d, out, x),
-                 LAUNCH((dispatch_kernel<E, N>), dim3((unsigned)n), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)out, (const E *)x, c->slots, w, c->kk, d));
+                 LAUNCH((dispatch_kernel<E, N>), dim3((unsigned)c->t), dim3(THREADS), 0,
+                        rt_stream(rt_of(k)), (E *)out, (const E *)x, c->sorted, w, c->kk, d));
     return rt_launched(rt_of(k), "dispatch", err);
 }
 
