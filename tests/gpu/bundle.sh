@@ -17,7 +17,7 @@ cd "$ROOT"
 git archive HEAD README.md docs tests/gpu tests/bench tests/cli | tar x -C "$to/tree"
 git describe --always --dirty >"$to/tree/COMMIT"
 find "$B/lib" -name "*.so" ! -name "*-emu.so" -exec cp {} "$to/build/lib/" \;
-for f in "$B"/bin/* "$B"/tests/test_cuda{,_choices,_net,_graph} "$B/bench/bench_kernels"; do
+for f in "$B"/bin/* "$B"/tests/test_cuda{,_choices,_optim,_net,_graph} "$B/bench/bench_kernels"; do
     name=$(basename "$f") at=$(basename "$(dirname "$f")")
     cp "$f" "$to/build/real/"
     # Each stands where it is looked for, and finds its libraries wherever the folder lies.
