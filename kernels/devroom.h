@@ -43,13 +43,13 @@ static inline size_t ds_scratch_sums(int64_t t, int64_t n)
 
 /* Of n columns, the sums of parts of each expert's rows: a part that is not full for each. */
 #define DS_CHOSEN_ROWS 64
-static inline int64_t ds_chosen_slots(const ds_kchoices *c)
+static inline int64_t ds_chosen_parts(const ds_kchoices *c)
 {
     return c->t * c->kk / DS_CHOSEN_ROWS + c->e;
 }
 static inline size_t ds_scratch_chosen(const ds_kchoices *c, int64_t n)
 {
-    return (size_t)(ds_chosen_slots(c) * n) * sizeof(float);
+    return (size_t)(ds_chosen_parts(c) * n) * sizeof(float);
 }
 
 /* Of attention_back: a number for each token and head. */

@@ -159,6 +159,25 @@ struct drop {
 int ds_cuda_drop_of(dev_rt *rt, drop *to, float p, const ds_kstep *at, uint32_t module, int64_t d,
                     ds_err *err);
 
+/* What the host has a pointer to for each expert, as an argument of a launch, DS_AT_ONCE of them:
+ * captured work keeps it. */
+#define DS_AT_ONCE 128
+template <class T> struct by_expert {
+    int32_t from, n;
+    T *at[DS_AT_ONCE];
+};
+template <class T>
+static inline by_expert<T> experts_from(T *const *all, int32_t from, int32_t experts)
+{
+    by_expert<T> some = {};
+
+    some.from = from;
+    some.n = experts - from < DS_AT_ONCE ? experts - from : DS_AT_ONCE;
+    for (int32_t i = 0; i < some.n; i++)
+        some.at[i] = all[from + i];
+    return some;
+}
+
 /* A product that cuBLASLt has nothing for; operands have one format. */
 int ds_cuda_product(dev_rt *rt, const rt_product *p, ds_err *err);
 
@@ -172,10 +191,10 @@ int ds_cuda_add_parts(dev_rt *rt, float *out, const float *part, int64_t parts, 
                       bool accumulate, ds_err *err);
 
 void ds_cuda_embed(ds_kernels *k);     /* embed.cu */
-void ds_cuda_rows(ds_kernels *k);      /* rows.cu: bias, rope, factors */
+void ds_cuda_rows(ds_kernels *k);      /* rows.cu: bias, rope, columns */
 void ds_cuda_norm(ds_kernels *k);      /* norm.cu: RMSNorm */
 void ds_cuda_sums(ds_kernels *k);      /* sums.cu: sums over rows */
-void ds_cuda_factors(ds_kernels *k);   /* factors.cu: of columns, by expert */
+void ds_cuda_factors(ds_kernels *k);   /* factors.cu: of columns; lengths of rows */
 void ds_cuda_groups(ds_kernels *k);    /* groups.cu: products of all experts at once */
 void ds_cuda_elements(ds_kernels *k);  /* elements.cu: what works element by element */
 void ds_cuda_dropdown(ds_kernels *k);  /* dropdown.cu: dropout and a product at once */

@@ -1,5 +1,4 @@
-/* rows.cu - what works row by row: bias, rotary positions, columns with factors. A block takes a
- * row. */
+/* rows.cu - what works row by row: bias, rotary positions, columns. A block takes a row. */
 #include "cudak.h"
 
 #define THREADS 256
@@ -149,69 +148,10 @@ static int row_dot(ds_kernels *k, float *out, const void *a, const void *b, enum
     return rt_launched(rt_of(k), "row_dot", err);
 }
 
-template <class E, int N>
-__global__ void scale_cols_kernel(E *y, const E *x, const float *g, int64_t n, bool accumulate)
-{
-    const int64_t row = (int64_t)blockIdx.x * n;
-    float v[N], w[N], old[N];
-
-    for (int64_t i = (int64_t)threadIdx.x * N; i < n; i += THREADS * N) {
-        get<E, N>(v, x + row + i);
-        get<float, N>(w, g + i);
-        if (accumulate)
-            get<E, N>(old, y + row + i);
-        for (int j = 0; j < N; j++)
-            v[j] = accumulate ? fmaf(w[j], v[j], old[j]) : w[j] * v[j];
-        put<E, N>(y + row + i, v);
-    }
-}
-
-static int scale_cols(ds_kernels *k, void *y, const void *x, const float *g, enum ds_kfmt f,
-                      int64_t t, int64_t n, bool accumulate, ds_err *err)
-{
-    const bool wide = wide_rows(f, n) && fits16(y) && fits16(x) && fits16(g);
-
-    if (t > 0)
-        BY_WIDTH(f, wide,
-                 LAUNCH((scale_cols_kernel<E, N>), dim3((unsigned)t), dim3(THREADS), 0,
-                        rt_stream(rt_of(k)), (E *)y, (const E *)x, g, n, accumulate));
-    return rt_launched(rt_of(k), "scale_cols", err);
-}
-
-__global__ void row_norm_kernel(float *norm, float *gain, const float *m, const float *v,
-                                int64_t cols)
-{
-    __shared__ float room[32];
-    const float *row = v + (int64_t)blockIdx.x * cols;
-    float s = 0.0f;
-
-    for (int64_t i = threadIdx.x; i < cols; i += THREADS)
-        s = fmaf(row[i], row[i], s);
-    s = sqrtf(block_sum(s, room));
-    if (threadIdx.x == 0) {
-        norm[blockIdx.x] = s;
-        if (gain)
-            gain[blockIdx.x] = m[blockIdx.x] / s;
-    }
-}
-
-static int row_norm(ds_kernels *k, float *norm, float *gain, const float *m, const float *v,
-                    int64_t rows, int64_t cols, ds_err *err)
-{
-    if (rows > 0)
-        LAUNCH(row_norm_kernel, dim3((unsigned)rows), dim3(THREADS), 0, rt_stream(rt_of(k)), norm,
-               gain, m, v, cols);
-    return rt_launched(rt_of(k), "row_norm", err);
-}
-
 void ds_cuda_rows(ds_kernels *k)
 {
-/* rows.cu - what works row by row: bias, rotary positions, columns with factors. A block takes a
- * row. */
     k->bias = bias;
     k->rope = rope;
     k->copy_cols = copy_cols;
     k->row_dot = row_dot;
-    k->scale_cols = scale_cols;
-    k->row_norm = row_norm;
 }

@@ -1,6 +1,7 @@
-/* sums.cu - sums over rows, a column each: gradients of biases and of columns' factors, and the
- * second half of every such sum. Parts are the sums of ds_sum_rows rows each (devroom.h), so the
- * order depends on the shape alone.
+/* sums.cu - sums over rows, a column each: gradients of biases and of columns' factors, those of
+ * experts too, and the second half of every such sum. Parts are the sums of ds_sum_rows rows each
+ * (devroom.h), so the order depends on the shape alone; or of DS_CHOSEN_ROWS of an expert's, so it
+ * depends on how many the expert has.
  */
 #include "cudak.h"
 
@@ -74,14 +75,12 @@ template <class E, int N> struct plain {
     __device__ __forceinline__ float last(float s, int64_t) const { return s; }
 };
 
-/* (a / c) b, divided when the products are summed. */
-template <class E, int N> struct scaled_dot {
+template <class E, int N> struct dot {
     struct loaded {
         together<E, N> a, b;
     };
     static constexpr int AT_ONCE_OF = 4;
     const E *a, *b;
-    const float *c;
 
     __device__ __forceinline__ loaded load(int64_t at) const
     {
@@ -97,7 +96,55 @@ template <class E, int N> struct scaled_dot {
         for (int j = 0; j < N; j++)
             s[j] = fmaf(x[j], y[j], s[j]);
     }
+    __device__ __forceinline__ float last(float s, int64_t) const { return s; }
+};
+
+/* (a / c) b, divided when the products are summed. */
+template <class E, int N> struct scaled_dot : dot<E, N> {
+    const float *c;
+
     __device__ __forceinline__ float last(float s, int64_t col) const { return s / c[col]; }
+};
+
+/* Rows [t0, t1) of a part. */
+struct part_rows {
+    int64_t t0, t1;
+};
+struct all_rows {
+    int64_t t, rows;
+
+    __device__ __forceinline__ part_rows of(int64_t part) const
+    {
+        const int64_t t0 = part * rows;
+        return {t0, t0 + rows < t ? t0 + rows : t};
+    }
+};
+
+/* An expert's parts begin at number first[e] / DS_CHOSEN_ROWS + e, which leaves each expert as many
+ * numbers as it may need; those left over have no rows. */
+__device__ __forceinline__ int64_t part_of(const int32_t *first, int32_t e)
+{
+    return first[e] / DS_CHOSEN_ROWS + e;
+}
+struct experts_rows {
+    const int32_t *first;
+    int32_t experts;
+
+    __device__ __forceinline__ part_rows of(int64_t part) const
+    {
+        int32_t lo = 0, hi = experts;
+
+        while (hi - lo > 1) {
+            const int32_t mid = (lo + hi) / 2;
+            if (part_of(first, mid) <= part)
+                lo = mid;
+            else
+                hi = mid;
+        }
+        const int64_t t0 = first[lo] + (part - part_of(first, lo)) * DS_CHOSEN_ROWS;
+        const int64_t end = first[lo + 1];
+        return {t0, t0 + DS_CHOSEN_ROWS < end ? t0 + DS_CHOSEN_ROWS : end};
+    }
 };
 
 /* Floats of a line of sums that a warp's lanes have, so that lanes meet every bank once when they
@@ -107,29 +154,32 @@ constexpr int line_of(int n)
     return (int)WARP + (int)WARP / n;
 }
 
-/* part[chunk][i] of N columns a lane; a chunk's rows go to the warps in turn, whose sums are added
- * in their order. */
-template <class E, int N, class Term>
+/* sums[part][i] of N columns a lane; a part's rows go to the warps in turn, whose sums are added in
+ * their order. A block for each part of so many columns, which come first. */
+template <class E, int N, class Term, class Rows>
 __global__ void __launch_bounds__(THREADS)
-    sum_rows_kernel(float *part, const Term term, int64_t t, int64_t n, int64_t rows)
+    sum_rows_kernel(float *part, const Term term, const Rows rows, int64_t n, int64_t across)
 {
     constexpr int LINE = line_of(N), MANY = Term::AT_ONCE_OF;
     DYNAMIC_SHARED(memory);
     float *sums = reinterpret_cast<float *>(memory);
     const int warp = (int)(threadIdx.x / WARP), lane = (int)(threadIdx.x % WARP);
-    const int64_t col0 = (int64_t)blockIdx.x * (int)WARP * N, i = col0 + lane * N;
-    const int64_t t0 = (int64_t)blockIdx.y * rows, t1 = t0 + rows < t ? t0 + rows : t;
+    const int64_t number = blockIdx.x / across, col0 = blockIdx.x % across * (int)WARP * N;
+    const int64_t i = col0 + lane * N;
+    const part_rows of = rows.of(number);
     float s[N] = {0};
 
-    for (int64_t r = t0 + warp; i < n && r < t1; r += WARPS * MANY) {
+    if (of.t0 >= of.t1)
+        return;
+    for (int64_t r = of.t0 + warp; i < n && r < of.t1; r += WARPS * MANY) {
         typename Term::loaded v[MANY];
 #pragma unroll
         for (int u = 0; u < MANY; u++)
-            if (r + u * WARPS < t1)
+            if (r + u * WARPS < of.t1)
                 v[u] = term.load((r + u * WARPS) * n + i);
 #pragma unroll
         for (int u = 0; u < MANY; u++)
-            if (r + u * WARPS < t1)
+            if (r + u * WARPS < of.t1)
                 term.add(s, v[u]);
     }
     for (int j = 0; j < N; j++)
@@ -141,16 +191,17 @@ __global__ void __launch_bounds__(THREADS)
     float all = 0.0f;
     for (int w = 0; w < WARPS; w++)
         all += sums[(w * N + col % N) * LINE + col / N];
-    part[blockIdx.y * n + col0 + col] = term.last(all, col0 + col);
+    part[number * n + col0 + col] = term.last(all, col0 + col);
 }
 
-template <class E, int N, class Term>
-static void start_sums(dev_stream st, float *part, const Term &term, int64_t t, int64_t n)
+template <class E, int N, class Term, class Rows>
+static void start_sums(dev_stream st, float *part, const Term &term, const Rows &rows,
+                       int64_t parts, int64_t n)
 {
-    const int64_t rows = ds_sum_rows(t);
+    const unsigned across = blocks_of(n, WARP * N);
 
-    LAUNCH((sum_rows_kernel<E, N, Term>), dim3(blocks_of(n, WARP * N), blocks_of(t, rows)),
-           dim3(THREADS), WARPS * N * line_of(N) * sizeof(float), st, part, term, t, n, rows);
+    LAUNCH((sum_rows_kernel<E, N, Term, Rows>), dim3((unsigned)parts * across), dim3(THREADS),
+           WARPS * N * line_of(N) * sizeof(float), st, part, term, rows, n, (int64_t)across);
 }
 
 static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, int64_t t, int64_t n,
@@ -163,7 +214,8 @@ static int bias_back(ds_kernels *k, float *db, const void *dy, enum ds_kfmt f, i
         return 0;
     TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide_rows(f, n) && fits16(dy),
-             start_sums<E, N>(rt_stream(rt), (float *)part, plain<E, N>{(const E *)dy}, t, n));
+             start_sums<E, N>(rt_stream(rt), (float *)part, plain<E, N>{(const E *)dy},
+                              all_rows{t, ds_sum_rows(t)}, ds_sum_parts(t), n));
     TRY(rt_launched(rt, "bias_back", err));
     return ds_cuda_add_parts(rt, db, (const float *)part, ds_sum_parts(t), n, true, err);
 }
@@ -179,13 +231,57 @@ static int col_dot(ds_kernels *k, float *dg, const void *a, const void *b, const
     TRY(rt_scratch(rt, 0, &part, ds_scratch_sums(t, n), err));
     BY_WIDTH(f, wide_rows(f, n) && fits16(a) && fits16(b),
              start_sums<E, N>(rt_stream(rt), (float *)part,
-                              scaled_dot<E, N>{(const E *)a, (const E *)b, c}, t, n));
+                              scaled_dot<E, N>{{(const E *)a, (const E *)b}, c},
+                              all_rows{t, ds_sum_rows(t)}, ds_sum_parts(t), n));
     TRY(rt_launched(rt, "col_dot", err));
     return ds_cuda_add_parts(rt, dg, (const float *)part, ds_sum_parts(t), n, true, err);
+}
+
+/* dg[e] += each expert's parts in their order, divided by c[e]. */
+__global__ void add_chosen_kernel(const float *part, const int32_t *first, int64_t n,
+                                  const __grid_constant__ by_expert<float> dg,
+                                  const __grid_constant__ by_expert<const float> c)
+{
+    const int64_t i = (int64_t)blockIdx.x * THREADS + threadIdx.x;
+    const int32_t e = dg.from + (int32_t)blockIdx.y, rows = first[e + 1] - first[e];
+    const int64_t from = part_of(first, e), parts = (rows + DS_CHOSEN_ROWS - 1) / DS_CHOSEN_ROWS;
+    float *to = dg.at[blockIdx.y];
+    float s = 0.0f;
+
+    if (i >= n || !to)
+        return;
+#pragma unroll 8
+    for (int64_t p = from; p < from + parts; p++)
+        s += part[p * n + i];
+    to[i] += s / c.at[blockIdx.y][i];
+}
+
+static int col_dot_chosen(ds_kernels *k, float *const *dg, const void *a, const void *b,
+                          const float *const *c, enum ds_kfmt f, const ds_kchoices *ch, int64_t n,
+                          ds_err *err)
+{
+    dev_rt *rt = rt_of(k);
+    void *part;
+
+    if (ch->t * ch->kk <= 0 || n <= 0)
+        return 0;
+    TRY(rt_scratch(rt, 0, &part, ds_scratch_chosen(ch, n), err));
+    BY_WIDTH(f, wide_rows(f, n) && fits16(a) && fits16(b),
+             start_sums<E, N>(rt_stream(rt), (float *)part, dot<E, N>{(const E *)a, (const E *)b},
+                              experts_rows{ch->first, ch->e}, ds_chosen_parts(ch), n));
+    TRY(rt_launched(rt, "col_dot_chosen", err));
+    for (int32_t e = 0; e < ch->e; e += DS_AT_ONCE) {
+        const auto to = experts_from(dg, e, ch->e);
+        const auto by = experts_from(c, e, ch->e);
+        LAUNCH(add_chosen_kernel, dim3(blocks_of(n, THREADS), (unsigned)to.n), dim3(THREADS), 0,
+               rt_stream(rt), (const float *)part, ch->first, n, to, by);
+    }
+    return rt_launched(rt, "col_dot_chosen", err);
 }
 
 void ds_cuda_sums(ds_kernels *k)
 {
     k->bias_back = bias_back;
     k->col_dot = col_dot;
+    k->col_dot_chosen = col_dot_chosen;
 }
