@@ -345,8 +345,7 @@ int ds_version_schema(ds_schema *out, ds_catalog *c, const git_oid *tree, ds_err
     return rc;
 }
 
-/* ---- reading: lines
- * ------------------------------------------------------------------------------------ */
+/* ---- reading: lines ---- */
 
 static bool get_number(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
 {
@@ -395,8 +394,10 @@ static const char *get_chunk(const uint8_t *p, size_t len, size_t *pos, ds_manli
     return NULL;
 }
 
-/* The line at *pos, up to its newline or the end; NULL or what is wrong. */
-static const char *parse_line(const uint8_t *p, size_t len, size_t *pos, ds_manline *l, bool *nomem)
+/* The line at *pos, up to its newline or the end; NULL or what is wrong. A page of sources is one
+ * chunk of one piece. */
+static const char *parse_line(const uint8_t *p, size_t len, size_t *pos, bool page, ds_manline *l,
+                              bool *nomem)
 {
     const char *bad = NULL;
     ds_manline_reset(l);
@@ -408,6 +409,8 @@ static const char *parse_line(const uint8_t *p, size_t len, size_t *pos, ds_manl
     }
     if (!bad && l->nchunks == 0)
         bad = "no chunks";
+    if (!bad && page && (l->nchunks != 1 || ds_manline_npieces(l, 0) != 1))
+        bad = "a page of sources is not one piece";
     return bad;
 }
 
@@ -424,7 +427,7 @@ static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
     const uint8_t *p = rc ? NULL : ds_overlay_find(s->overlay, &s->was, &len);
     if (!p)
         return rc ? rc : 1;
-    const char *bad = parse_line(p, len, &pos, l, &nomem);
+    const char *bad = parse_line(p, len, &pos, s->pages, l, &nomem);
     if (nomem)
         return ds_fail_nomem(err);
     if (bad || pos != len || l->rows != rows)
@@ -439,7 +442,7 @@ static int get_line(ds_manscan *s, ds_manline *l, ds_err *err)
     const size_t len = s->text.len;
     bool nomem = false;
     s->line++;
-    const char *bad = parse_line(s->text.data, len, &s->pos, l, &nomem);
+    const char *bad = parse_line(s->text.data, len, &s->pos, s->pages, l, &nomem);
     if (!bad && (s->pos == len || s->text.data[s->pos] != '\n'))
         bad = "not the end of a line";
     if (nomem)

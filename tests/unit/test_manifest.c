@@ -132,8 +132,8 @@ static void an_edit_costs_little_and_history_does_not_matter(void **state)
     ds_catalog_close(fresh);
 }
 
-/* A tree blocks/0000/0000 of this text. */
-static int read_text(ds_catalog *c, const char *text, size_t len, ds_err *why)
+/* A tree WHAT/0000/0000 of this text. */
+static int read_text(ds_catalog *c, const char *what, const char *text, size_t len, ds_err *why)
 {
     ds_gitpack *pack = NULL;
     ds_buf t = {0};
@@ -142,14 +142,14 @@ static int read_text(ds_catalog *c, const char *text, size_t len, ds_err *why)
     ds_manline l = {0};
     OK(ds_catalog_pack(&pack, c, err));
     OK(ds_gitpack_put(pack, &id, GIT_OBJECT_BLOB, text, len, err));
-    static const char *const names[] = {"0000", "0000", "blocks"};
+    const char *const names[] = {"0000", "0000", what};
     for (int i = 0; i < 3; i++) {
         ds_buf_reset(&t);
         assert_int_equal(ds_gittree_put(&t, i > 0, names[i], &id), 0);
         OK(ds_gitpack_put(pack, &id, GIT_OBJECT_TREE, t.data, t.len, err));
     }
     OK(ds_gitpack_publish(pack, err));
-    OK(ds_manscan_open(&s, c, &id, "blocks", err));
+    OK(ds_manscan_open(&s, c, &id, what, err));
     int rc;
     while ((rc = ds_manscan_next(&s, &l, why)) > 0)
         ;
@@ -193,15 +193,33 @@ static void malformed_lines_are_refused(void **state)
     static const char good[] =
         "1 5:" HEX64 " 1048577:" HEX64 "," HEX64 "\n18446744073709551615 1:" HEX64 "\n";
     ds_err err = {0};
-    assert_int_equal(read_text(c, good, sizeof good - 1, &err), 0);
+    assert_int_equal(read_text(c, "blocks", good, sizeof good - 1, &err), 0);
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         ds_err_clear(&err);
-        if (read_text(c, bad[i], strlen(bad[i]), &err) != DS_CORRUPT)
+        if (read_text(c, "blocks", bad[i], strlen(bad[i]), &err) != DS_CORRUPT)
             fail_msg("accepted: %s", bad[i]);
         assert_non_null(strstr(err.msg, "line "));
     }
     ds_err_clear(&err);
-    assert_int_equal(read_text(c, "1 5:" HEX64 "\0\n", 70, &err), DS_CORRUPT);
+    assert_int_equal(read_text(c, "blocks", "1 5:" HEX64 "\0\n", 70, &err), DS_CORRUPT);
+    ds_catalog_close(c);
+}
+
+/* A page of sources is one chunk of one piece. */
+static void pages_are_one_piece(void **state)
+{
+    static const char *const bad[] = {"1 5:" HEX64 "," HEX64 "\n", "1 5:" HEX64 " 5:" HEX64 "\n"};
+    ds_catalog *c = open_catalog("pages");
+    static const char good[] = "1 5:" HEX64 "\n";
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(read_text(c, "sources", good, sizeof good - 1, &err), 0);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_equal(read_text(c, "blocks", bad[i], strlen(bad[i]), &err), 0);
+        assert_int_equal(read_text(c, "sources", bad[i], strlen(bad[i]), &err), DS_CORRUPT);
+        ds_err_clear(&err);
+    }
     ds_catalog_close(c);
 }
 
@@ -229,6 +247,7 @@ int main(void)
         cmocka_unit_test(lines_come_back),
         cmocka_unit_test(an_edit_costs_little_and_history_does_not_matter),
         cmocka_unit_test(malformed_lines_are_refused),
+        cmocka_unit_test(pages_are_one_piece),
         cmocka_unit_test(packs_are_gits_own),
     };
     return cmocka_run_group_tests_name("manifest", tests, NULL, unit_dir_remove);
