@@ -159,12 +159,12 @@ struct drop {
 int ds_cuda_drop_of(dev_rt *rt, drop *to, float p, const ds_kstep *at, uint32_t module, int64_t d,
                     ds_err *err);
 
-/* What the host has a pointer to for each expert, as an argument of a launch, DS_AT_ONCE of them:
+/* What the host has a pointer to for each expert, so many at once, as an argument of a launch:
  * captured work keeps it. */
-#define DS_AT_ONCE 128
+#define DS_EXPERTS_AT_ONCE 128
 template <class T> struct by_expert {
     int32_t from, n;
-    T *at[DS_AT_ONCE];
+    T *at[DS_EXPERTS_AT_ONCE];
 };
 template <class T>
 static inline by_expert<T> experts_from(T *const *all, int32_t from, int32_t experts)
@@ -172,7 +172,7 @@ static inline by_expert<T> experts_from(T *const *all, int32_t from, int32_t exp
     by_expert<T> some = {};
 
     some.from = from;
-    some.n = experts - from < DS_AT_ONCE ? experts - from : DS_AT_ONCE;
+    some.n = experts - from < DS_EXPERTS_AT_ONCE ? experts - from : DS_EXPERTS_AT_ONCE;
     for (int32_t i = 0; i < some.n; i++)
         some.at[i] = all[from + i];
     return some;

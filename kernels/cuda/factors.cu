@@ -63,7 +63,7 @@ static int scale_cols_chosen(ds_kernels *k, void *y, const void *x, const float 
 
     for (int32_t e = 0; e < ch->e; e++)
         wide = wide && fits16(g[e]);
-    for (int32_t e = 0; rows > 0 && e < ch->e; e += DS_AT_ONCE) {
+    for (int32_t e = 0; rows > 0 && e < ch->e; e += DS_EXPERTS_AT_ONCE) {
         const auto some = experts_from(g, e, ch->e);
         BY_WIDTH(f, wide,
                  LAUNCH((scale_chosen_kernel<E, N>), dim3((unsigned)rows), dim3(THREADS), 0,

@@ -5,8 +5,6 @@
 
 #define THREADS 256
 
-/* ---- RMSNorm ---- */
-
 /* ADD: of x + add, which is written to sum; each thread reads there what it wrote itself. */
 template <class E, int N, bool ADD>
 __global__ void norm_kernel(E *y, float *rstd, E *sum, const E *x, const E *add, const E *g,

@@ -270,7 +270,7 @@ static int col_dot_chosen(ds_kernels *k, float *const *dg, const void *a, const 
              start_sums<E, N>(rt_stream(rt), (float *)part, dot<E, N>{(const E *)a, (const E *)b},
                               experts_rows{ch->first, ch->e}, ds_chosen_parts(ch), n));
     TRY(rt_launched(rt, "col_dot_chosen", err));
-    for (int32_t e = 0; e < ch->e; e += DS_AT_ONCE) {
+    for (int32_t e = 0; e < ch->e; e += DS_EXPERTS_AT_ONCE) {
         const auto to = experts_from(dg, e, ch->e);
         const auto by = experts_from(c, e, ch->e);
         LAUNCH(add_chosen_kernel, dim3(blocks_of(n, THREADS), (unsigned)to.n), dim3(THREADS), 0,
