@@ -10,7 +10,7 @@
 #                  there (see README, "Figures"); otherwise about 300 MB are made.
 # DS_BENCH_PYTHON  the python whose modules are the peers of `tok` and `toktrain` (tokenizers, tiktoken, gigatoken) and `logs` (drain3; default python3)
 # DS_SHARED        where data/tokenizers/deepseek-v3/tokenizer.json is, which `tok` uses (default: ../shared beside the tree)
-# DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3)
+# DS_BENCH_RUNS    runs of each timed thing, the best counts (default 3; `peers`: 2)
 # DS_BENCH_RECORDS records of `diff` (default 10000000)
 # DS_BENCH_SCANS   DICOM files of `peers` (default 5000, of 206 KB)
 # DS_BENCH_OBJECTS objects of `dicom` in one folder (default 100000)

@@ -7,6 +7,7 @@
 # restored, and everything verified. With --jsonl the folders hold JSON lines with FIELD as their key, which dsver versions as
 # records; without it, it versions files. Peers encrypt nothing where that can be said. A table of seconds and of bytes added to
 # the store (below the seconds: processor seconds, which a busy machine hardly changes), and how many times as much each peer takes.
+# Each in turn, $DS_BENCH_RUNS times over (default 2): of a thing timed several times the least counts.
 # --goals lines, scans or small: then what is to be reached with such data, a line each.
 # $DS_BIN_DIR: where dsprep and dsver are. $TMPDIR: where stores and restored files go, and go again.
 set -eu -o pipefail
@@ -17,7 +18,7 @@ PATH=$(cd "$bin" && pwd):$PATH
 field='' goals=none
 [ "${1:-}" != --goals ] || { goals=$2 && shift 2; }
 [ "${1:-}" != --jsonl ] || { field=$2 && shift 2; }
-[ $# -ge 2 ] || { sed -n '2,13p' "$0" >&2; exit 2; }
+[ $# -ge 2 ] || { sed -n '2,14p' "$0" >&2; exit 2; }
 versions=()
 while [ $# -gt 0 ] && [ "$1" != -- ]; do
     versions+=("$(cd "$1" && pwd)")
@@ -38,17 +39,21 @@ columns=(first again v2)
 [ ${#versions[@]} -lt 3 ] || columns+=(v3)
 columns+=(restore verify)
 # shellcheck disable=SC2034 # by name, in line and ratios
-declare -A secs cpu bytes
+declare -A secs cpu bytes all limit
+# least A B: the lesser of two numbers, of which B may be missing.
+least() { awk -v a="$1" -v b="${2:-1e9}" 'BEGIN { print a < b ? a : b }'; }
 size() { du -sb --apparent-size "$1" | cut -f1; }
-# timed WHO WHAT COMMAND...: seconds of the command; bytes that WHO's store grew by.
+# timed WHO WHAT COMMAND...: least seconds of the command; bytes that WHO's store grew by.
 timed() {
-    local who=$1 what=$2 before
+    local who=$1 what=$2 before real busy
     shift 2
     before=$(size "$who")
     local TIMEFORMAT='%R %U %S'
     { time "$@" >"$work/said" 2>"$work/err"; } 2>"$work/time" ||
         { echo "peers: $who $what: $(tail -n 1 "$work/err")" >&2; return 1; }
-    read -r secs["$who,$what"] cpu["$who,$what"] < <(awk '{ print $1, $2 + $3 }' "$work/time")
+    read -r real busy < <(awk '{ print $1, $2 + $3 }' "$work/time")
+    secs[$who,$what]=$(least "$real" "${secs[$who,$what]:-}")
+    cpu[$who,$what]=$(least "$busy" "${cpu[$who,$what]:-}")
     bytes[$who,$what]=$(($(size "$who") - before))
 }
 
@@ -128,7 +133,7 @@ drop() {
 
 run() { # WHO
     local f=${1//-/_} n=0 i
-    drop out
+    drop out "$1"
     "${f}_init" || return 1
     timed "$1" first "${f}_commit" "$one" || return 1
     timed "$1" again "${f}_commit" "$one" || return 1
@@ -143,6 +148,8 @@ run() { # WHO
     if [ "$(type -t "${f}_verify")" = function ]; then
         timed "$1" verify "${f}_verify" || return 1
     fi
+    all[$1]=$(size "$1")
+    drop "$1" cache borgbase
 }
 
 # line NAME ARRAY: one of seconds.
@@ -166,7 +173,7 @@ report() {
     for c in "${columns[@]}"; do
         case $c in first | v2 | v3) awk -v b="${bytes[$who,$c]}" 'BEGIN { printf " %9.2f", b / 1e6 }' ;; esac
     done
-    awk -v b="$(size "$who")" 'BEGIN { printf " %9.2f\n", b / 1e6 }'
+    awk -v b="${all[$who]}" 'BEGIN { printf " %9.2f\n", b / 1e6 }'
     line '  cpu' cpu
     echo
     [ "$who" != dsver ] || return 0
@@ -174,30 +181,16 @@ report() {
     for c in "${columns[@]}"; do
         case $c in first | v2 | v3) awk -v a="${bytes[$who,$c]}" -v b="${bytes[dsver,$c]}" 'BEGIN { printf " %8.2fx", a / b }' ;; esac
     done
-    awk -v a="$(size "$who")" -v b="$(size dsver)" 'BEGIN { printf " %8.2fx\n", a / b }'
+    awk -v a="${all[$who]}" -v b="${all[dsver]}" 'BEGIN { printf " %8.2fx\n", a / b }'
     ratios '  cpu/our' cpu
     echo
 }
 
-printf '%-9s' ''
-for c in "${columns[@]}"; do printf ' %8s' "$c"; done
-for c in "${columns[@]}"; do case $c in first | v2 | v3) printf ' %9s' "MB $c" ;; esac; done
-printf ' %9s\n' 'MB all'
-for who in dsver $peers; do
-    if [ "$who" != dsver ] && ! command -v "$who" >"$work/said"; then
-        echo "$who: not installed"
-        continue
-    fi
-    if run "$who"; then report; fi
-    [ "$who" = dsver ] || drop "$who" cache borgbase
-done
-
 # ---- limits of the same run ----
 
-# since NAME: seconds from then on.
+# since NAME: seconds from then on, the least.
 began() { t0=$(date +%s.%N); }
-since() { limit[$1]=$(awk -v a="$t0" -v b="$(date +%s.%N)" 'BEGIN { print b - a }'); }
-declare -A limit
+since() { limit[$1]=$(least "$(awk -v a="$t0" -v b="$(date +%s.%N)" 'BEGIN { print b - a }')" "${limit[$1]:-}"); }
 all_files() { find "$one" -type f -print0 | sort -z | xargs -0 cat; }
 # What nobody can do without, on two processors: decode, and SHA-256 of what comes out.
 decode_and_sum() {
@@ -210,15 +203,40 @@ decode_and_sum() {
     since decode
     rm -f half.*
 }
-began
-if [ -n "$field" ]; then
-    all_files | zstd -q -3 -T2 >"$work/said"
-    since zstd
-    decode_and_sum
-else
-    find "$one" -printf '%s %T@ %C@ %i %p\n' >"$work/said"
-    since find
-fi
+limits() {
+    began
+    if [ -n "$field" ]; then
+        all_files | zstd -q -3 -T2 >"$work/said"
+        since zstd
+        decode_and_sum
+    else
+        find "$one" -printf '%s %T@ %C@ %i %p\n' >"$work/said"
+        since find
+    fi
+}
+
+# ---- all of them, in turn ----
+
+absent() { [ "$1" != dsver ] && ! command -v "$1" >"$work/said"; }
+for ((round = 0; round < ${DS_BENCH_RUNS:-2}; round++)); do
+    for who in dsver $peers; do
+        absent "$who" || run "$who" || all[$who]=''
+        [ -n "${all[dsver]}" ] || exit 1
+    done
+    limits
+done
+
+printf '%-9s' ''
+for c in "${columns[@]}"; do printf ' %8s' "$c"; done
+for c in "${columns[@]}"; do case $c in first | v2 | v3) printf ' %9s' "MB $c" ;; esac; done
+printf ' %9s\n' 'MB all'
+for who in dsver $peers; do
+    if absent "$who"; then
+        echo "$who: not installed"
+    elif [ -n "${all[$who]}" ]; then
+        report
+    fi
+done
 
 # ---- goals ----
 
@@ -226,20 +244,19 @@ say() { printf '%-58s %10s   goal %s\n' "$1" "$2" "$3"; }
 over() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
 # fastest WHAT PEER...: the least seconds of those that ran.
 fastest() {
-    local what=$1 who least=
+    local what=$1 who best=
     shift
     for who; do
-        [ -z "${secs[$who,$what]:-}" ] ||
-            least=$(awk -v a="${secs[$who,$what]}" -v b="${least:-1e9}" 'BEGIN { print a < b ? a : b }')
+        [ -z "${secs[$who,$what]:-}" ] || best=$(least "${secs[$who,$what]}" "$best")
     done
-    echo "${least:-0}"
+    echo "${best:-0}"
 }
 # faster NAME WHAT GOAL PEER...: how many times as long the fastest of them takes.
 faster() {
-    local name=$1 what=$2 goal=$3 least
+    local name=$1 what=$2 goal=$3 best
     shift 3
-    least=$(fastest "$what" "$@")
-    [ "$least" = 0 ] || say "$name" "$(over "$least" "${secs[dsver,$what]}")" "$goal"
+    best=$(fastest "$what" "$@")
+    [ "$best" = 0 ] || say "$name" "$(over "$best" "${secs[dsver,$what]}")" "$goal"
 }
 all_bytes() { # WHO
     local c n=0
