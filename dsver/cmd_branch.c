@@ -19,7 +19,7 @@ const ds_command ds_ver_branch = {
     .prog = "dsver",
     .name = "branch",
     .summary = "list, make or delete branches of a dataset",
-    .operands = "[DATASET[@REV]] [NAME]",
+    .operands = "[DATASET | DATASET[@REV] NAME]",
     .max_operands = 2,
     .example = "dsver branch docs@main~2 trial",
     .description = "With NAME a branch is made that begins at the version given; one that is there "
@@ -33,7 +33,7 @@ const ds_command ds_ver_tag = {
     .prog = "dsver",
     .name = "tag",
     .summary = "list, make or delete tags: names that stay with their version",
-    .operands = "[DATASET[@REV]] [NAME]",
+    .operands = "[DATASET | DATASET[@REV] NAME]",
     .max_operands = 2,
     .example = "dsver tag -m \"as delivered to the ward\" docs@main v3",
     .description =
@@ -64,8 +64,12 @@ typedef struct names {
     ds_store s;
     ds_revision rev;
     char *ref;
-    uint64_t n;
 } names;
+
+static const char *what(const names *c)
+{
+    return c->tag ? "tag" : "branch";
+}
 
 static void names_fini(names *c)
 {
@@ -81,20 +85,16 @@ static int list_one(void *ctx, const char *name, const git_oid *id, ds_err *err)
     names *c = ctx;
     const size_t len = strlen(c->ref);
     ds_version v = {0};
-    char date[32];
     if (strncmp(name, c->ref, len) != 0)
         return 0;
     int rc = ds_version_get(&v, c->s.cat, id, err);
     if (rc)
         return rc;
-    ds_date_text(date, v.time);
-    c->n++;
     if (c->json) {
-        printf("{\"type\":\"%s\",\"name\":", c->tag ? "tag" : "branch");
-        verb_json(stdout, name + len);
-        printf(",\"commit\":\"%s\",\"date\":\"%s\",\"records\":%" PRIu64 "}\n", git_oid_tostr_s(id),
-               date, v.records);
+        verb_json_named(what(c), c->rev.dataset, strlen(c->rev.dataset), name + len, &v);
     } else {
+        char date[32];
+        ds_date_text(date, v.time);
         verb_text(stdout, name + len, strlen(name + len));
         printf("  %.10s  %s  %" PRIu64 "  %.*s\n", git_oid_tostr_s(id), date, v.records,
                (int)strcspn(v.message, "\n"), v.message);
@@ -114,9 +114,9 @@ static int make_ref(names *c, const char *dataset, const char *name, ds_err *err
     return 0;
 }
 
-static int list(names *c, const char *what, ds_err *err)
+static int list(names *c, const char *dataset, ds_err *err)
 {
-    int rc = ds_revision_find(&c->rev, &c->s, what, err);
+    int rc = ds_dataset_find(&c->rev.dataset, &c->s, dataset, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, "", err);
     return rc ? rc : ds_ref_each(c->s.cat, list_one, c, err);
 }
@@ -126,9 +126,9 @@ static int list(names *c, const char *what, ds_err *err)
 static void say_made(const names *c, const char *did, const char *name)
 {
     if (c->json) {
-        printf("{\"type\":\"%s\",\"did\":\"%s\",\"dataset\":", c->tag ? "tag" : "branch", did);
+        printf("{\"type\":\"%s\",\"did\":\"%s\",\"dataset\":", what(c), did);
         verb_json(stdout, c->rev.dataset);
-        printf(",\"name\":");
+        printf(",\"%s\":", what(c));
         verb_json(stdout, name);
         printf(",\"commit\":\"%s\"}\n", git_oid_tostr_s(&c->rev.id));
         return;
@@ -164,11 +164,11 @@ static int put_tag(names *c, const char *name, git_oid *id, ds_err *err)
     return rc;
 }
 
-static int make(names *c, const char *what, const char *name, ds_err *err)
+static int make(names *c, const char *at, const char *name, ds_err *err)
 {
     git_oid to;
     int rc = ds_branch_check(name, err);
-    rc = rc ? rc : ds_revision_find(&c->rev, &c->s, what, err);
+    rc = rc ? rc : ds_revision_find(&c->rev, &c->s, at, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, name, err);
     rc = rc ? rc : ds_objstore_hold(c->s.objs, err); /* gc keeps out until the name is there */
     if (rc)
@@ -179,27 +179,20 @@ static int make(names *c, const char *what, const char *name, ds_err *err)
     rc = rc ? rc : ds_ref_move(c->s.cat, c->ref, NULL, &to, err);
     ds_objstore_release(c->s.objs);
     if (rc == 0)
-        return ds_fail(err, DS_FAIL, "'%s' has a %s '%s' already", c->rev.dataset,
-                       c->tag ? "tag" : "branch", name);
+        return ds_fail(err, DS_FAIL, "'%s' has a %s '%s' already", c->rev.dataset, what(c), name);
     if (rc > 0)
         say_made(c, "made", name);
     return rc < 0 ? rc : 0;
 }
 
-static int drop(names *c, const char *what, const char *name, ds_err *err)
+static int drop(names *c, const char *dataset, const char *name, ds_err *err)
 {
-    char *rev = NULL;
-    uint64_t back = 0;
     int rc = ds_branch_check(name, err);
-    rc = rc ? rc : ds_revision_split(&c->rev.dataset, &rev, &back, what, err);
-    if (!rc && (rev || back))
-        rc = ds_fail(err, DS_USAGE, "'%s': a dataset without a revision is wanted", what);
-    free(rev);
+    rc = rc ? rc : ds_dataset_find(&c->rev.dataset, &c->s, dataset, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, name, err);
     rc = rc ? rc : ds_ref_get(c->s.cat, c->ref, &c->rev.id, err);
     if (rc == 0)
-        return ds_fail(err, DS_FAIL, "'%s' has no %s '%s'", c->rev.dataset,
-                       c->tag ? "tag" : "branch", name);
+        return ds_fail(err, DS_FAIL, "'%s' has no %s '%s'", c->rev.dataset, what(c), name);
     if (rc > 0)
         rc = ds_ref_keep(c->s.cat, c->ref, &c->rev.id, err);
     if (!rc)
@@ -221,9 +214,7 @@ static int work(names *c, char **operands, int n, ds_err *err)
     if (!rc && c->message && n < 2)
         rc = ds_fail(err, DS_USAGE, "--message wants a version and a name");
     rc = rc ? rc : ds_store_open(&c->s, c->store, n > 1 ? DS_OBJ_WRITE : DS_OBJ_READ, err);
-    rc = rc ? rc
-            : ds_store_act(&c->s, c->tag ? "tag" : "branch", c->author,
-                           c->reason ? c->reason : c->message, err);
+    rc = rc ? rc : ds_store_act(&c->s, what(c), c->author, c->reason ? c->reason : c->message, err);
     if (rc)
         return rc;
     return n < 2    ? list(c, n > 0 ? operands[0] : NULL, err)

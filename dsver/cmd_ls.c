@@ -1,5 +1,6 @@
 /* cmd_ls.c - dsver ls: datasets and their branches. */
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "cmd_verb.h"
@@ -23,31 +24,20 @@ const ds_command ds_ver_ls = {
 
 typedef struct ls {
     ds_store *store;
-    const char *dataset;
+    char *dataset; /* NULL: all */
     bool json;
-    uint64_t n;
 } ls;
 
 static void say(const ls *l, const char *dataset, int len, const char *branch, const ds_version *v)
 {
-    char date[32], root[65];
-    ds_date_text(date, v->time);
-    ds_sha_hex(root, &v->root);
-    int subject = (int)strcspn(v->message, "\n");
-    if (!l->json) {
-        printf("%.*s@%s  %.10s  %s  %" PRIu64 "  %.*s\n", len, dataset, branch,
-               git_oid_tostr_s(&v->id), date, v->records, subject, v->message);
+    char date[32];
+    if (l->json) {
+        verb_json_named("branch", dataset, (size_t)len, branch, v);
         return;
     }
-    printf("{\"type\":\"branch\",\"dataset\":");
-    verb_json_buf(stdout, dataset, (size_t)len);
-    printf(",\"branch\":");
-    verb_json(stdout, branch);
-    printf(",\"commit\":\"%s\",\"date\":\"%s\",\"records\":%" PRIu64
-           ",\"root\":\"sha256:%s\",\"message\":",
-           git_oid_tostr_s(&v->id), date, v->records, root);
-    verb_json(stdout, v->message);
-    printf("}\n");
+    ds_date_text(date, v->time);
+    printf("%.*s@%s  %.10s  %s  %" PRIu64 "  %.*s\n", len, dataset, branch, git_oid_tostr_s(&v->id),
+           date, v->records, (int)strcspn(v->message, "\n"), v->message);
 }
 
 static int on_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
@@ -64,7 +54,6 @@ static int on_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
     int rc = ds_version_get(&v, l->store->cat, id, err);
     if (!rc)
         say(l, name + pre, (int)len, slash + 1, &v);
-    l->n++;
     ds_version_fini(&v);
     return rc;
 }
@@ -80,12 +69,13 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     ds_store s = {0};
-    ls l = {.store = &s, .dataset = n > 0 ? operands[0] : NULL, .json = json};
+    ls l = {.store = &s, .json = json};
     int rc = ds_store_open(&s, store, DS_OBJ_READ, &err);
+    if (!rc && n > 0)
+        rc = ds_dataset_find(&l.dataset, &s, operands[0], &err);
     if (!rc)
-        rc = ds_ref_each(s.cat, on_ref, &l, &err);
-    if (!rc && l.dataset && l.n == 0)
-        ds_fail(&err, DS_FAIL, "no dataset '%s' here", l.dataset);
+        ds_ref_each(s.cat, on_ref, &l, &err);
+    free(l.dataset);
     ds_store_close(&s);
     return ds_command_end(&ds_ver_ls, &err, json);
 }

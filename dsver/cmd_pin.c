@@ -53,13 +53,15 @@ static void say_pin(const pins *c, const char *dataset, size_t len, const git_ta
     const char *why = git_tag_message(t) ? git_tag_message(t) : "";
     const size_t n = strcspn(why, "\n");
     const char *id = git_oid_tostr_s(git_tag_target_id(t));
-    char date[32];
+    char date[32], by[600] = "";
     ds_date_text(date, who ? who->when.time : 0);
+    if (who)
+        snprintf(by, sizeof by, "%.290s <%.290s>", who->name, who->email);
     if (c->json) {
         printf("{\"type\":\"pin\",\"dataset\":");
         verb_json_buf(stdout, dataset, len);
         printf(",\"commit\":\"%s\",\"date\":\"%s\",\"actor\":", id, date);
-        verb_json(stdout, who ? who->name : "");
+        verb_json(stdout, by);
         printf(",\"reason\":");
         verb_json_buf(stdout, why, n);
         printf("}\n");
@@ -67,7 +69,7 @@ static void say_pin(const pins *c, const char *dataset, size_t len, const git_ta
     }
     verb_text(stdout, dataset, len);
     printf("@%s  %s  ", id, date);
-    verb_text(stdout, who ? who->name : "", who ? strlen(who->name) : 0);
+    verb_text(stdout, by, strlen(by));
     printf("  ");
     verb_text(stdout, why, n);
     printf("\n");

@@ -6,6 +6,7 @@
 
 #include "json.h"
 #include "pool.h"
+#include "revision.h"
 #include "utf8.h"
 
 int verb_threads(int64_t asked)
@@ -65,4 +66,21 @@ void verb_json_buf(FILE *f, const void *p, size_t n)
 void verb_json(FILE *f, const char *s)
 {
     verb_json_buf(f, s, strlen(s));
+}
+
+void verb_json_named(const char *what, const char *dataset, size_t len, const char *name,
+                     const ds_version *v)
+{
+    char date[32], root[65];
+    ds_date_text(date, v->time);
+    ds_sha_hex(root, &v->root);
+    printf("{\"type\":\"%s\",\"dataset\":", what);
+    verb_json_buf(stdout, dataset, len);
+    printf(",\"%s\":", what);
+    verb_json(stdout, name);
+    printf(",\"commit\":\"%s\",\"date\":\"%s\",\"records\":%" PRIu64
+           ",\"root\":\"sha256:%s\",\"message\":",
+           git_oid_tostr_s(&v->id), date, v->records, root);
+    verb_json(stdout, v->message);
+    printf("}\n");
 }

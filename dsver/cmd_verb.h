@@ -34,5 +34,8 @@ const char *verb_bytes(char out[32], uint64_t n); /* "3.1 MB" */
 void verb_json(FILE *f, const char *s);           /* a JSON string */
 void verb_text(FILE *f, const void *p, size_t n); /* for a terminal: control bytes become '?' */
 void verb_json_buf(FILE *f, const void *p, size_t n);
+/* A line of JSON about a name of a dataset's version. what: "branch" or "tag". */
+void verb_json_named(const char *what, const char *dataset, size_t len, const char *name,
+                     const ds_version *v);
 
 #endif

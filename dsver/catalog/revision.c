@@ -281,10 +281,11 @@ static int find_rev(ds_revision *out, ds_store *s, const char *rev, ds_err *err)
     return rc ? rc : by_prefix(s, out->dataset, rev, &out->id, err);
 }
 
-/* A word where a dataset's name belongs that is a branch or tag of one. */
+/* What a word that stands for a dataset may mean. */
 typedef struct likely {
     const char *word;
-    char set[160]; /* the dataset */
+    char own[160]; /* a branch or tag of the dataset with this name; "": there is no such dataset */
+    char set[160]; /* another dataset, of which it is a branch or tag */
 } likely;
 
 static int is_name_of(void *ctx, const char *name, const git_oid *id, ds_err *err)
@@ -295,31 +296,63 @@ static int is_name_of(void *ctx, const char *name, const git_oid *id, ds_err *er
                       : strncmp(name, DS_REF_TAGS, tags) == 0  ? name + tags
                                                                : NULL;
     const char *slash = set ? strchr(set, '/') : NULL;
+    const size_t len = slash ? (size_t)(slash - set) : 0;
     (void)id;
     (void)err;
-    if (!slash || strcmp(slash + 1, l->word) != 0)
-        return 0;
-    snprintf(l->set, sizeof l->set, "%.*s", (int)(slash - set), set);
-    return 1;
+    if (slash && !*l->own && strlen(l->word) == len && memcmp(l->word, set, len) == 0)
+        snprintf(l->own, sizeof l->own, "%.*s", (int)sizeof l->own - 1, slash + 1);
+    if (slash && !*l->set && strcmp(slash + 1, l->word) == 0)
+        snprintf(l->set, sizeof l->set, "%.*s", (int)len, set);
+    return 0;
+}
+
+static int no_dataset(const likely *l, ds_err *err)
+{
+    return ds_fail(err, DS_FAIL, "no dataset '%s' here (dsver ls lists them)%s%s%s%s", l->word,
+                   *l->set ? "; a version is named with its dataset: " : "", l->set,
+                   *l->set ? "@" : "", *l->set ? l->word : "");
 }
 
 static int no_version(ds_store *s, const char *dataset, const char *rev, ds_err *err)
 {
     likely l = {.word = dataset};
     const char *dots = rev ? strstr(rev, "..") : NULL;
-    int rc = rev ? 0 : ds_ref_each(s->cat, is_name_of, &l, err);
+    int rc = ds_ref_each(s->cat, is_name_of, &l, err);
     if (rc < 0)
         return rc;
+    if (!*l.own && !rev)
+        return no_dataset(&l, err);
     if (!rev)
-        return ds_fail(err, DS_FAIL, "no dataset '%s' here (dsver ls lists them)%s%s%s%s", dataset,
-                       rc ? "; a version is named with its dataset: " : "", l.set, rc ? "@" : "",
-                       rc ? dataset : "");
+        return ds_fail(err, DS_FAIL, "'%s' has no branch '%s': name a version, such as %s@%s",
+                       dataset, DS_BRANCH, dataset, l.own);
     if (dots && dots > rev && dots[2])
         return ds_fail(err, DS_FAIL, "two versions are two words: %s@%.*s %s@%s", dataset,
                        (int)(dots - rev), rev, dataset, dots + 2);
     return ds_fail(err, DS_FAIL,
                    "'%s' has no version '%s' (a branch, tag, date or commit id; see dsver log)",
                    dataset, rev);
+}
+
+int ds_dataset_find(char **name, ds_store *s, const char *text, ds_err *err)
+{
+    char *rev = NULL;
+    uint64_t back = 0;
+    *name = NULL;
+    if (!text || !*text)
+        return ds_dataset_default(name, s, err);
+    int rc = ds_revision_split(name, &rev, &back, text, err);
+    if (!rc && (rev || back))
+        rc = ds_fail(err, DS_USAGE, "'%s': a dataset without a revision is wanted", text);
+    likely l = {.word = *name};
+    rc = rc ? rc : ds_ref_each(s->cat, is_name_of, &l, err);
+    if (!rc && !*l.own)
+        rc = no_dataset(&l, err);
+    free(rev);
+    if (rc) {
+        free(*name);
+        *name = NULL;
+    }
+    return rc;
 }
 
 int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *err)

@@ -17,7 +17,8 @@ id() {
     grep -Eq '^d@trial made at [0-9a-f]{40}$' out
     [ "$(id refs/heads/d/trial)" = "$(id refs/heads/d/main~1)" ]
     [ "$(dsver branch d | awk '{print $1}' | xargs)" = "main trial" ]
-    dsver branch --json d | grep -q '"type":"branch","name":"trial"'
+    dsver branch --json d | grep -q '"type":"branch","dataset":"d","branch":"trial"'
+    [ "$(dsver branch --json d)" = "$(dsver ls --json d)" ]
     exits 1 dsver branch d trial
     has "has a branch 'trial' already"
     put three d -b trial
@@ -32,6 +33,32 @@ id() {
     exits 2 dsver branch -d d
     exits 2 dsver branch -d d@main trial
     dsver fsck --read-data
+}
+
+@test "a dataset without a branch main: its branches and tags are listed, and named where one is wanted" {
+    put one d
+    put two d -b trial
+    dsver tag d v1
+    dsver branch -d d main >/dev/null
+    [ "$(dsver branch d | awk '{print $1}')" = trial ]
+    [ "$(dsver tag d | awk '{print $1}')" = v1 ]
+    [ "$(dsver tag | awk '{print $1}')" = v1 ]
+    exits 1 dsver log d
+    has "'d' has no branch 'main': name a version, such as d@trial"
+    exits 1 dsver cat d~1
+    has "such as d@trial"
+    dsver branch -d d trial >/dev/null
+    [ -z "$(dsver branch d)" ]
+    [ -z "$(dsver ls d)" ]
+    exits 1 dsver show d
+    has "such as d@v1"
+    dsver tag -d d v1 >/dev/null
+    for verb in branch tag ls log; do
+        exits 1 dsver $verb d
+        has "no dataset 'd' here"
+    done
+    exits 2 dsver branch d@main
+    has "a dataset without a revision is wanted"
 }
 
 @test "tag: plain and annotated, never moved" {
@@ -110,8 +137,9 @@ id() {
     has "d@$two pinned"
     exits 0 dsver pin d
     has "already"
-    dsver pin --list | grep -Eq "^d@$two  20[0-9TZ:-]+  A B  trial 7\$"
+    dsver pin --list | grep -Eq "^d@$two  20[0-9TZ:-]+  A B <a@b.c>  trial 7\$"
     dsver pin --json | grep -q "\"dataset\":\"d\",\"commit\":\"$two\".*\"reason\":\"trial 7\""
+    dsver pin --json | grep -q '"actor":"[^"]* <[^"]*>"'
     dsver reset d main~1 >/dev/null
     dsver gc --grace 0 >/dev/null
     dsver cat "d@$two" | dsprep cat | grep -q two
