@@ -26,7 +26,20 @@ const ds_command ds_ver_blame = {
     .run = run,
 };
 
-static int say(void *ctx, const ds_version *v, const char *columns, ds_err *err)
+static void say_columns(const ds_strlist *l, bool json)
+{
+    fputs(json ? "[" : "  (", stdout);
+    for (size_t i = 0; i < l->n; i++) {
+        fputs(i == 0 ? "" : json ? "," : ", ", stdout);
+        if (json)
+            verb_json(stdout, l->v[i]);
+        else
+            verb_text(stdout, l->v[i], strlen(l->v[i]));
+    }
+    putchar(json ? ']' : ')');
+}
+
+static int say(void *ctx, const ds_version *v, const ds_strlist *columns, ds_err *err)
 {
     const bool *json = ctx;
     char date[32];
@@ -39,7 +52,7 @@ static int say(void *ctx, const ds_version *v, const char *columns, ds_err *err)
         verb_json(stdout, v->author);
         printf(",\"columns\":");
         if (columns)
-            verb_json(stdout, columns);
+            say_columns(columns, true);
         else
             printf("null");
         printf(",\"message\":");
@@ -49,11 +62,8 @@ static int say(void *ctx, const ds_version *v, const char *columns, ds_err *err)
     }
     printf("%c %.10s  %s  %.*s", columns ? '~' : '+', git_oid_tostr_s(&v->id), date,
            (int)strcspn(v->message, "\n"), v->message);
-    if (columns) {
-        printf("  (");
-        verb_text(stdout, columns, strlen(columns));
-        putchar(')');
-    }
+    if (columns)
+        say_columns(columns, false);
     putchar('\n');
     return 0;
 }

@@ -188,26 +188,23 @@ static int look_back(const blame *b, const sight *now, const git_oid *commit, si
     return rc;
 }
 
-/* Names of the columns that differ; empty when the record is the same. */
-static int differing(ds_buf *out, const sight *then, const sight *now, ds_err *err)
+/* The columns that differ; none when the record is the same. */
+static int differing(ds_strlist *out, const sight *then, const sight *now, ds_err *err)
 {
     const ds_x128 *a = (const ds_x128 *)(const void *)then->digests.data,
                   *b = (const ds_x128 *)(const void *)now->digests.data;
-    bool bad = false;
-    ds_buf_reset(out);
-    for (size_t i = 0; i < now->schema.n; i++) {
+    int rc = 0;
+    for (size_t i = 0; !rc && i < now->schema.n; i++) {
         const long j = ds_schema_find(&then->schema, now->schema.cols[i].name);
         if (j >= 0 && then->schema.cols[j].type == now->schema.cols[i].type &&
             memcmp(a[j].b, b[i].b, sizeof a->b) == 0)
             continue;
-        bad = bad || (out->len && ds_buf_puts(out, ", ")) ||
-              ds_buf_puts(out, now->schema.cols[i].name);
+        rc = ds_strlist_add(out, now->schema.cols[i].name, err);
     }
-    for (size_t j = 0; j < then->schema.n; j++)
+    for (size_t j = 0; !rc && j < then->schema.n; j++)
         if (ds_schema_find(&now->schema, then->schema.cols[j].name) < 0)
-            bad = bad || (out->len && ds_buf_puts(out, ", ")) ||
-                  ds_buf_puts(out, then->schema.cols[j].name);
-    return bad || !ds_buf_cstr(out) ? ds_fail_nomem(err) : 0;
+            rc = ds_strlist_add(out, then->schema.cols[j].name, err);
+    return rc;
 }
 
 static void move_sight(sight *to, sight *from)
@@ -220,7 +217,7 @@ static void move_sight(sight *to, sight *from)
 /* Looks at one parent. 1: the record is the same there, and *now goes on from it. 0: it is not;
  * *then holds it when it has the record at all (`there`), and `columns` what differs. */
 static int try_parent(const blame *b, sight *now, const git_oid *parent, sight *then, bool *there,
-                      ds_buf *columns, ds_err *err)
+                      ds_strlist *columns, ds_err *err)
 {
     bool same;
     int rc = look_back(b, now, parent, then, &same, err);
@@ -235,7 +232,7 @@ static int try_parent(const blame *b, sight *now, const git_oid *parent, sight *
         return 1;
     }
     rc = differing(columns, then, now, err);
-    if (rc || columns->len)
+    if (rc || columns->n)
         return rc;
     move_sight(now, then);
     return 1;
@@ -246,7 +243,7 @@ static int step(const blame *b, sight *now, ds_blame_fn fn, void *ctx, ds_err *e
 {
     ds_version v = {0};
     sight then = {0}, other = {0};
-    ds_buf columns = {0}, more = {0};
+    ds_strlist columns = {0}, more = {0};
     bool there = false, there_too = false;
     int rc = ds_version_get(&v, b->store->cat, &now->commit, err);
     if (!rc && v.has_parent)
@@ -254,7 +251,7 @@ static int step(const blame *b, sight *now, ds_blame_fn fn, void *ctx, ds_err *e
     if (!rc && v.has_merged)
         rc = try_parent(b, now, &v.merged, &other, &there_too, &more, err);
     if (rc == 0) {
-        rc = fn(ctx, &v, there ? (const char *)columns.data : NULL, err);
+        rc = fn(ctx, &v, there ? &columns : NULL, err);
         if (!rc && there) {
             move_sight(now, &then);
             rc = 1;
@@ -262,8 +259,8 @@ static int step(const blame *b, sight *now, ds_blame_fn fn, void *ctx, ds_err *e
     }
     sight_fini(&then);
     sight_fini(&other);
-    ds_buf_fini(&columns);
-    ds_buf_fini(&more);
+    ds_strlist_fini(&columns);
+    ds_strlist_fini(&more);
     ds_version_fini(&v);
     return rc;
 }

@@ -10,10 +10,11 @@
 #define DS_BLAME_H
 
 #include "recblock.h"
+#include "strlist.h"
 
-/* A version that introduced the record (`columns` NULL) or changed it (names of the columns that
- * differ from the version before, separated by ", "). Non-zero stops and is returned. */
-typedef int (*ds_blame_fn)(void *ctx, const ds_version *v, const char *columns, ds_err *err);
+/* A version that introduced the record (`columns` NULL) or changed it (the columns that differ from
+ * the version before). Non-zero stops and is returned. */
+typedef int (*ds_blame_fn)(void *ctx, const ds_version *v, const ds_strlist *columns, ds_err *err);
 
 /* 1 when the version has a record with that key (for a derived key its 32 hex digits), 0 not, < 0
  * error. */

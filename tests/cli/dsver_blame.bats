@@ -32,7 +32,7 @@ subjects() {
     exits 1 dsver blame d k15000
     has "no record with the key 'k15000'"
     [ "$(subjects -j1 d k5000)" = "$(subjects -j4 d k5000)" ]
-    dsver blame --json d k5000 | sed -n 1p | grep -q '"change":"changed",.*"columns":"meta","message":"v4"'
+    dsver blame --json d k5000 | sed -n 1p | grep -q '"change":"changed",.*"columns":\["meta"\],"message":"v4"'
 }
 
 @test "blame: a record that was removed and came back was introduced twice, of which the last counts" {
