@@ -31,8 +31,8 @@ const ds_command ds_ver_merge = {
         "it came after.\n\n"
         "Records that both changed, each in its own way, are conflicts: they are listed, nothing "
         "is changed, and it exits with 1. --ours or --theirs decides all of them, --take-ours KEY "
-        "and --take-theirs KEY single ones. A branch that did nothing itself is only moved "
-        "forward.",
+        "and --take-theirs KEY single ones, over which there must be a conflict. A branch that "
+        "did nothing itself is only moved forward.",
     .run = run_merge,
 };
 const ds_command ds_ver_revert = {
@@ -49,12 +49,21 @@ const ds_command ds_ver_revert = {
     .run = run_revert,
 };
 
+typedef struct choice {
+    const char *key;
+    enum ds_favour who;
+    bool met; /* there was a conflict over it */
+} choice;
+
 typedef struct merging {
+    const char *verb; /* "merge" or "revert" */
     bool json, ours, theirs;
     verb_signing sign;
     const char *store, *message, *author;
     int64_t threads;
     ds_opt_list take_ours, take_theirs;
+    choice *choices; /* what the two say */
+    size_t nchoices;
     ds_store s;
     ds_revision into, from;
     char *text; /* the default message */
@@ -68,20 +77,56 @@ static int find_both(merging *c, char **operands, ds_err *err)
     return rc ? rc : ds_revision_find_in(&c->from, &c->s, c->into.dataset, operands[1], err);
 }
 
-static bool lists(const ds_opt_list *l, const void *key, size_t len)
+/* ---- decisions about single keys ---- */
+
+static choice *choice_of(const merging *c, const void *key, size_t len)
 {
-    for (size_t i = 0; i < l->n; i++)
-        if (strlen(l->v[i]) == len && memcmp(l->v[i], key, len) == 0)
-            return true;
-    return false;
+    for (size_t i = 0; i < c->nchoices; i++)
+        if (strlen(c->choices[i].key) == len && memcmp(c->choices[i].key, key, len) == 0)
+            return &c->choices[i];
+    return NULL;
+}
+
+static int add_choices(merging *c, const ds_opt_list *l, enum ds_favour who, ds_err *err)
+{
+    for (size_t i = 0; i < l->n; i++) {
+        const choice *k = choice_of(c, l->v[i], strlen(l->v[i]));
+        if (k && k->who != who)
+            return ds_fail(err, DS_USAGE, "'%s' stands in --take-ours and in --take-theirs",
+                           k->key);
+        if (!k)
+            c->choices[c->nchoices++] = (choice){.key = l->v[i], .who = who};
+    }
+    return 0;
+}
+
+static int read_choices(merging *c, ds_err *err)
+{
+    c->choices = calloc(c->take_ours.n + c->take_theirs.n + 1, sizeof *c->choices);
+    int rc = c->choices ? 0 : ds_fail_nomem(err);
+    rc = rc ? rc : add_choices(c, &c->take_ours, DS_FAVOUR_OURS, err);
+    return rc ? rc : add_choices(c, &c->take_theirs, DS_FAVOUR_THEIRS, err);
 }
 
 static enum ds_favour choose(void *ctx, const void *key, size_t len)
 {
-    const merging *c = ctx;
-    return lists(&c->take_ours, key, len)     ? DS_FAVOUR_OURS
-           : lists(&c->take_theirs, key, len) ? DS_FAVOUR_THEIRS
-                                              : DS_FAVOUR_NONE;
+    choice *k = choice_of(ctx, key, len);
+    if (!k)
+        return DS_FAVOUR_NONE;
+    k->met = true;
+    return k->who;
+}
+
+/* A decision about a key that needs none is a slip: another key was meant. */
+static int check_met(const merging *c, ds_err *err)
+{
+    for (size_t i = 0; i < c->nchoices; i++)
+        if (!c->choices[i].met)
+            return ds_fail(
+                err, DS_FAIL,
+                "--take-%s '%s': there is no conflict over this key; nothing was changed",
+                c->choices[i].who == DS_FAVOUR_OURS ? "ours" : "theirs", c->choices[i].key);
+    return 0;
 }
 
 /* ---- conflicts ---- */
@@ -129,18 +174,25 @@ static int publish(merging *c, ds_merge *m, bool merge, ds_published *done, ds_e
     return rc;
 }
 
+/* An object that is left open. */
+static void begin_json(const merging *c, const git_oid *head, bool forward, bool unchanged)
+{
+    printf("{\"type\":\"%s\",\"commit\":\"%s\",\"dataset\":", c->verb, git_oid_tostr_s(head));
+    verb_json(stdout, c->into.dataset);
+    printf(",\"branch\":");
+    verb_json(stdout, c->into.branch);
+    printf(",\"forward\":%s,\"unchanged\":%s", forward ? "true" : "false",
+           unchanged ? "true" : "false");
+}
+
 static void say(const merging *c, const ds_merge *m, const ds_published *done)
 {
     const ds_merge_stats *t = ds_merge_about(m);
     if (c->json) {
-        printf("{\"type\":\"merge\",\"commit\":\"%s\",\"dataset\":", git_oid_tostr_s(&done->id));
-        verb_json(stdout, c->into.dataset);
-        printf(",\"branch\":");
-        verb_json(stdout, c->into.branch);
+        begin_json(c, &done->id, false, done->unchanged);
         printf(",\"removed\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"added\":%" PRIu64
-               ",\"resolved\":%" PRIu64 ",\"records\":%" PRIu64 ",\"unchanged\":%s}\n",
-               t->removed, t->changed, t->added, t->resolved, done->pass.meta.records,
-               done->unchanged ? "true" : "false");
+               ",\"resolved\":%" PRIu64 ",\"records\":%" PRIu64 "}\n",
+               t->removed, t->changed, t->added, t->resolved, done->pass.meta.records);
         return;
     }
     printf("%s %s@%s%s\n", git_oid_tostr_s(&done->id), c->into.dataset, c->into.branch,
@@ -165,6 +217,7 @@ static int three_way(merging *c, const git_oid *base, const git_oid *theirs, boo
     int rc = ds_merge_plan(&m, &c->s, base, &c->into.id, theirs, &o, err);
     if (!rc && ds_merge_about(m)->conflicts)
         rc = say_conflicts(c, m, err);
+    rc = rc ? rc : check_met(c, err);
     if (!rc) {
         rc = publish(c, m, merge, &done, err);
         if (!rc)
@@ -192,11 +245,8 @@ static int forward(merging *c, ds_err *err)
     if (rc < 0)
         return rc;
     if (c->json) {
-        printf("{\"type\":\"merge\",\"commit\":\"%s\",\"dataset\":", git_oid_tostr_s(&c->from.id));
-        verb_json(stdout, c->into.dataset);
-        printf(",\"branch\":");
-        verb_json(stdout, c->into.branch);
-        printf(",\"forward\":true,\"unchanged\":%s}\n", moves ? "false" : "true");
+        begin_json(c, &c->from.id, moves, !moves);
+        printf("}\n");
     } else {
         printf("%s %s@%s %s\n", git_oid_tostr_s(&c->from.id), c->into.dataset, c->into.branch,
                moves ? "moved forward" : "has it already");
@@ -251,7 +301,7 @@ static int revert(merging *c, char **operands, ds_err *err)
 static int run(const ds_command *cmd, int (*work)(merging *, char **, ds_err *), int argc,
                char **argv)
 {
-    merging c = {0};
+    merging c = {.verb = cmd->name};
     const ds_opt opts[] = {
         VERB_MESSAGE(c.message, "what the new version is"),
         VERB_AUTHOR(c.author),
@@ -273,11 +323,13 @@ static int run(const ds_command *cmd, int (*work)(merging *, char **, ds_err *),
     ds_err err = {0};
     ds_sig_setup();
     int rc = c.ours && c.theirs ? ds_fail(&err, DS_USAGE, "--ours and --theirs exclude each other")
-                                : ds_store_open(&c.s, c.store, DS_OBJ_WRITE, &err);
+                                : read_choices(&c, &err);
+    rc = rc ? rc : ds_store_open(&c.s, c.store, DS_OBJ_WRITE, &err);
     rc = rc ? rc : ds_store_act(&c.s, cmd->name, c.author, c.message, &err);
     if (!rc)
         work(&c, operands, &err);
     free(c.text);
+    free(c.choices);
     ds_revision_fini(&c.into);
     ds_revision_fini(&c.from);
     ds_store_close(&c.s);

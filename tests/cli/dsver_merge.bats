@@ -53,6 +53,7 @@ fork() {
     dsver merge d@side main | grep -q 'records$'
     dsver merge d@main side | grep -q 'moved forward$'
     dsver merge d@main side | grep -q 'has it already$'
+    dsver merge --json d@main side | grep -q '"type":"merge",.*"forward":false,"unchanged":true}'
 }
 
 @test "merge: conflicts are listed and change nothing, and are decided by option" {
@@ -71,6 +72,11 @@ fork() {
     exits 1 dsver merge --take-ours k2 d side
     has "1 conflict: "
     exits 2 dsver merge --ours --theirs d side
+    exits 2 dsver merge --take-ours k2 --take-theirs k2 d side
+    has "'k2' stands in --take-ours and in --take-theirs"
+    exits 1 dsver merge --take-ours k2 --take-theirs k3 --take-ours k6 d side
+    has "--take-ours 'k6': there is no conflict over this key; nothing was changed"
+    [ "$before" = "$(git -C .dsver/catalog.git for-each-ref)" ]
     dsver merge --take-ours k2 --theirs d side >out
     grep -q '2 conflicts decided: 8 records$' out
     texts d | grep -q '^OURS 2 '
@@ -103,7 +109,7 @@ fork() {
     sed -e 's/line 2 /WRONG 2 /' -e '/k5/d' -e '$a {"id":"bad","text":"x"}' 1.jsonl >2.jsonl
     sed -e 's/line 8 /LINE 8 /' 2.jsonl >3.jsonl
     for i in 1 2 3; do put "$i.jsonl"; done
-    dsver revert d main~1 >/dev/null
+    dsver revert --json d main~1 | grep -q '"type":"revert",.*"branch":"main","forward":false,"unchanged":false,'
     [ "$(keys d)" = "k1 k2 k3 k4 k5 k6 k7 k8 k9" ]
     texts d | grep -q '^line 2 '
     texts d | grep -q '^LINE 8 '
