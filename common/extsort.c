@@ -11,6 +11,7 @@
 #include "io.h"
 
 enum { READ_BYTES = 64 << 10, RUNS_MAX = 4096, SIZE_LARGEST = 4096 };
+enum { FEW = 4096, BUCKETS = 1 << 16 }; /* entries that are sorted as they are; see dealt */
 
 /* A sorted run, on disk; `buf` is what is read of it during the merge. */
 typedef struct run {
@@ -89,12 +90,60 @@ void ds_extsort_free(ds_extsort *s)
     free(s);
 }
 
+/* Bytes that all entries begin with. */
+static size_t in_common(const ds_extsort *s)
+{
+    size_t same = s->size;
+
+    for (size_t i = 1; i < s->n; i++)
+        while (same && memcmp(s->e, s->e + i * s->size, same) != 0)
+            same--;
+    return same;
+}
+
+static unsigned bucket(const uint8_t *p)
+{
+    return (unsigned)p[0] << 8 | p[1];
+}
+
+/* Bytewise, by dealing the entries out into buckets, by the first two bytes in which they differ,
+ * and sorting each of these: of hashes a few to a bucket. False: no memory, and nothing is done. */
+static bool dealt(ds_extsort *s)
+{
+    const size_t same = in_common(s), skip = same + 2 <= s->size ? same : s->size - 2;
+    uint8_t *to = malloc(s->cap * s->size);
+    size_t *end = calloc(BUCKETS + 1, sizeof *end);
+
+    if (!to || !end) {
+        free(to);
+        free(end);
+        return false;
+    }
+    for (size_t i = 0; i < s->n; i++)
+        end[bucket(s->e + i * s->size + skip) + 1]++;
+    for (size_t b = 0; b < BUCKETS; b++)
+        end[b + 1] += end[b];
+    for (size_t i = 0; i < s->n; i++) { /* end[b] goes from the bucket's begin to its end */
+        const uint8_t *e = s->e + i * s->size;
+        memcpy(to + end[bucket(e + skip)]++ * s->size, e, s->size);
+    }
+    for (size_t b = 0, from = 0; b < BUCKETS; from = end[b++])
+        if (end[b] - from > 1)
+            qsort_r(to + from * s->size, end[b] - from, s->size, s->compare, s->ctx);
+    free(end);
+    free(s->e);
+    s->e = to;
+    return true;
+}
+
 static int sort_memory(ds_extsort *s, ds_err *err)
 {
     int rc = s->ready ? s->ready(s->ctx, err) : 0;
-    if (rc == 0)
+    if (rc)
+        return rc;
+    if (s->compare != bytewise || s->n < FEW || s->size < 2 || !dealt(s))
         qsort_r(s->e, s->n, s->size, s->compare, s->ctx);
-    return rc;
+    return 0;
 }
 
 static int open_file(ds_extsort *s, ds_err *err)

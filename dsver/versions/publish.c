@@ -8,9 +8,10 @@
 #include <time.h>
 
 #include "person.h"
+#include "plural.h"
+#include "pool.h"
 #include "refs.h"
 #include "statcache.h"
-#include "plural.h"
 
 enum { MOVES_MAX = 1000 }; /* only commands from outside can win more than once */
 
@@ -91,27 +92,59 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
     return rc ? rc : ds_ref_move(s->cat, b->ref, b->exists ? &b->id : NULL, &out->id, err);
 }
 
-/* Into the cache. When others keep it to themselves for too long, whoever wants the statistics
- * makes them. */
-static int keep_stats(ds_pass *p, ds_store *s, ds_err *err)
+/* ---- statistics, into their cache ---- */
+
+/* Beside the packs' way to the disk and into the index. */
+typedef struct keeping {
+    ds_pass *pass;
+    const char *dir;
+    pthread_t thread;
+    bool started;
+    int rc;
+    ds_err err;
+} keeping;
+
+/* When others keep the cache to themselves for too long, whoever wants the statistics makes them.
+ */
+static void *keep(void *arg)
 {
+    keeping *k = arg;
     ds_statcache *cache = NULL;
-    ds_err why = {0};
     const uint8_t *data;
     size_t len;
-    int rc = ds_spool_view(&p->stats, &data, &len, err);
-    if (rc || !len)
-        return rc;
-    rc = ds_statcache_open(&cache, s->dir, &why);
-    rc = rc ? rc : ds_statcache_store(cache, data, len, &why);
+
+    k->rc = ds_spool_view(&k->pass->stats, &data, &len, &k->err);
+    if (k->rc || !len)
+        return NULL;
+    k->rc = ds_statcache_open(&cache, k->dir, &k->err);
+    k->rc = k->rc ? k->rc : ds_statcache_store(cache, data, len, &k->err);
     ds_statcache_close(cache);
-    return rc && rc != DS_LOCKED ? ds_fail(err, rc, "%s", why.msg) : 0;
+    if (k->rc == DS_LOCKED)
+        k->rc = 0;
+    return NULL;
+}
+
+static void keep_begin(keeping *k, ds_pass *pass, const char *dir, int threads)
+{
+    *k = (keeping){.pass = pass, .dir = dir};
+    k->started = threads > 1 && ds_thread_begin(&k->thread, keep, k);
+}
+
+/* `rc`: of what went on beside it, and of both. */
+static int keep_end(keeping *k, int rc, ds_err *err)
+{
+    if (k->started)
+        pthread_join(k->thread, NULL);
+    else if (!rc)
+        keep(k);
+    return rc || !k->rc ? rc : ds_fail(err, k->rc, "%s", k->err.msg);
 }
 
 static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pack,
                    const ds_person *p, const ds_publish_opts *o, ds_err *err)
 {
     branch b = {0};
+    keeping stats;
     char *who = NULL;
     int rc =
         asprintf(&b.ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0 ? ds_fail_nomem(err) : 0;
@@ -120,10 +153,11 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
     /* Before anything that leads to its pieces. When nothing is new this writes nothing; in a store
      * that had lost pieces of this very version it brings them back. */
     if (!rc) {
+        keep_begin(&stats, &out->pass, s->dir, o->pass.threads);
         rc = ds_objtx_finish(*tx, &out->objs, err);
         *tx = NULL;
+        rc = keep_end(&stats, rc, err);
     }
-    rc = rc ? rc : keep_stats(&out->pass, s, err);
     for (int tries = 0; !rc; tries++) {
         rc = look(&b, s, o, &out->pass.meta, err);
         if (rc)

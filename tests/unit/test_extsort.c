@@ -7,11 +7,12 @@
 
 enum { SIZE = 12 };
 
-static void fill(uint8_t e[SIZE], uint64_t i)
+/* `same`: bytes that all begin with. */
+static void fill(uint8_t e[SIZE], uint64_t i, unsigned same)
 {
     const uint64_t x = (i % 900) * 0x9e3779b97f4a7c15u; /* each value comes up again */
     for (unsigned k = 0; k < SIZE; k++)
-        e[k] = (uint8_t)(x >> 8 * (k % 8));
+        e[k] = k < same ? 7 : (uint8_t)(x >> 8 * (k % 8));
 }
 
 static int by_bytes(const void *a, const void *b)
@@ -19,7 +20,7 @@ static int by_bytes(const void *a, const void *b)
     return memcmp(a, b, SIZE);
 }
 
-static void sorts_with_limit(size_t limit, size_t n)
+static void sorts_with_limit(size_t limit, size_t n, unsigned same)
 {
     ds_extsort *s = NULL;
     ds_err err = {0};
@@ -28,7 +29,7 @@ static void sorts_with_limit(size_t limit, size_t n)
     assert_non_null(want);
     assert_int_equal(ds_extsort_new(&s, SIZE, limit, unit_dir(), &err), 0);
     for (size_t i = 0; i < n; i++) {
-        fill(want + i * SIZE, i);
+        fill(want + i * SIZE, i, same);
         assert_int_equal(ds_extsort_put(s, want + i * SIZE, &err), 0);
     }
     qsort(want, n, SIZE, by_bytes);
@@ -48,7 +49,14 @@ static void the_order_does_not_depend_on_memory(void **state)
     (void)state;
     static const size_t limits[] = {0, SIZE, SIZE * 7, SIZE * 1000, SIZE * 4096};
     for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        sorts_with_limit(limits[i], limits[i] == SIZE ? 300 : 4096);
+        sorts_with_limit(limits[i], limits[i] == SIZE ? 300 : 4096, 0);
+}
+
+static void entries_may_begin_alike(void **state)
+{
+    (void)state;
+    for (unsigned same = 1; same <= SIZE; same++)
+        sorts_with_limit(SIZE * 5000, 12000, same);
 }
 
 /* The other way round, and by a table that is there only when entries are compared. */
@@ -79,7 +87,7 @@ static void the_order_can_be_another(void **state)
         assert_int_equal(ds_extsort_new(&s, SIZE, limit, unit_dir(), &err), 0);
         ds_extsort_by(s, backwards, make_ready, &table);
         for (size_t i = 0; i < 2000; i++) {
-            fill(e, i);
+            fill(e, i, 0);
             assert_int_equal(ds_extsort_put(s, e, &err), 0);
         }
         assert_int_equal(ds_extsort_sort(s, &err), 0);
@@ -97,8 +105,8 @@ static void few_entries(void **state)
 {
     (void)state;
     for (size_t n = 0; n < 4; n++) {
-        sorts_with_limit(0, n);
-        sorts_with_limit(SIZE, n);
+        sorts_with_limit(0, n, 0);
+        sorts_with_limit(SIZE, n, 0);
     }
 }
 
@@ -122,6 +130,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_order_does_not_depend_on_memory),
+        cmocka_unit_test(entries_may_begin_alike),
         cmocka_unit_test(the_order_can_be_another),
         cmocka_unit_test(few_entries),
         cmocka_unit_test(what_cannot_be_sorted_is_refused),
