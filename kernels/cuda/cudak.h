@@ -58,33 +58,15 @@ static inline bool wide_rows(enum ds_kfmt f, int64_t n)
 /* N elements at p as f32, and back; they are moved together. */
 template <class E, int N> __device__ __forceinline__ void get(float *x, const E *p)
 {
-    apart(x, *reinterpret_cast<const together<E, N> *>(p));
+    apart(x, load_together<E, N>(p));
 }
 template <class E, int N> __device__ __forceinline__ void put(E *p, const float *x)
 {
-    *reinterpret_cast<together<E, N> *>(p) = as_one<E, N>(x);
+    store_together(p, as_one<E, N>(x));
 }
-
-/* The same of what nobody reads soon: the first to go when the cache is full. */
 template <class E, int N> __device__ __forceinline__ void put_once(E *p, const float *x)
 {
-    const together<E, N> v = as_one<E, N>(x);
-
-#ifndef DS_EMU
-    if constexpr (sizeof v % 16 == 0) {
-        uint4 w[sizeof v / 16];
-        memcpy(w, &v, sizeof v);
-        for (size_t i = 0; i < sizeof v / 16; i++)
-            __stcs(reinterpret_cast<uint4 *>(p) + i, w[i]);
-        return;
-    } else if constexpr (sizeof v == 8) {
-        uint2 w;
-        memcpy(&w, &v, sizeof v);
-        __stcs(reinterpret_cast<uint2 *>(p), w);
-        return;
-    }
-#endif
-    *reinterpret_cast<together<E, N> *>(p) = v;
+    store_together<true>(p, as_one<E, N>(x));
 }
 
 /* exp(x) for x <= 88 by the steps of the CPU's vec_exp, so with its bits. */

@@ -151,6 +151,80 @@ template <class E, int N> struct alignas(N * sizeof(E) < 16 ? N * sizeof(E) : 16
     E at[N];
 };
 
+/* Their bytes as words, so that one instruction moves 16 of them. Where a struct is copied, the
+ * compiler may as well move its members or, where a reference leads to it, its bytes. */
+template <size_t BYTES> struct word;
+template <> struct word<1> {
+    using type = uint8_t;
+};
+template <> struct word<2> {
+    using type = uint16_t;
+};
+template <> struct word<4> {
+    using type = uint32_t;
+};
+template <> struct word<8> {
+    using type = uint2;
+};
+template <> struct word<16> {
+    using type = uint4;
+};
+template <class E, int N> struct words {
+    using type = typename word<alignof(together<E, N>)>::type;
+    static constexpr size_t MANY = sizeof(together<E, N>) / sizeof(type);
+    type at[MANY];
+};
+
+template <class E, int N> __device__ __forceinline__ together<E, N> load_together(const E *p)
+{
+    words<E, N> w;
+    together<E, N> v;
+
+    for (size_t i = 0; i < w.MANY; i++)
+        w.at[i] = reinterpret_cast<const typename words<E, N>::type *>(p)[i];
+    memcpy(&v, &w, sizeof v);
+    return v;
+}
+template <class T> __device__ __forceinline__ void store_word(T *p, T x)
+{
+    *p = x;
+}
+#ifndef DS_EMU
+template <> __device__ __forceinline__ void store_word(uint2 *p, uint2 x)
+{
+    asm volatile("st.global.v2.u32 [%0], {%1, %2};" ::"l"(__cvta_generic_to_global(p)), "r"(x.x),
+                 "r"(x.y)
+                 : "memory");
+}
+template <> __device__ __forceinline__ void store_word(uint4 *p, uint4 x)
+{
+    asm volatile("st.global.v4.u32 [%0], {%1, %2, %3, %4};" ::"l"(__cvta_generic_to_global(p)),
+                 "r"(x.x), "r"(x.y), "r"(x.z), "r"(x.w)
+                 : "memory");
+}
+#endif
+
+/* To global memory. ONCE: nobody reads them soon, so they are the first to go when the cache is
+ * full. */
+template <bool ONCE = false, class E, int N>
+__device__ __forceinline__ void store_together(E *p, const together<E, N> &v)
+{
+    words<E, N> w;
+
+    memcpy(&w, &v, sizeof v);
+    for (size_t i = 0; i < w.MANY; i++)
+        if (ONCE)
+            __stcs(reinterpret_cast<typename words<E, N>::type *>(p) + i, w.at[i]);
+        else
+            store_word(reinterpret_cast<typename words<E, N>::type *>(p) + i, w.at[i]);
+}
+/* To shared memory. */
+template <class E, int N>
+__device__ __forceinline__ void store_shared(E *p, const together<E, N> &v)
+{
+    *reinterpret_cast<together<E, N> *>(p) = v;
+}
+
 /* They as f32, and back; two of two bytes at once. */
 template <class E, int N> __device__ __forceinline__ void apart(float *x, const together<E, N> &v)
 {

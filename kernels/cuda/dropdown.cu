@@ -117,8 +117,8 @@ __global__ void __launch_bounds__(THREADS, 2)
                            next[4] = {v[0].at[2], v[1].at[2], v[0].at[3], v[1].at[3]};
 #pragma unroll
             for (int j = 0; j < COLS / 8; j++) {
-                const together<uint32_t, 4> b = *reinterpret_cast<const together<uint32_t, 4> *>(
-                    from.a + (j * 8 + lane / 4) * PITCH + k);
+                const together<uint32_t, 4> b = load_together<uint32_t, 4>(
+                    reinterpret_cast<const uint32_t *>(from.a + (j * 8 + lane / 4) * PITCH + k));
                 mma<E>(c[j], first, b.at[0], b.at[1]);
                 mma<E>(c[j], next, b.at[2], b.at[3]);
             }

@@ -91,7 +91,7 @@ template <class E, int N> struct few {
     __device__ __forceinline__ void load(const E *x, int64_t i, int64_t n)
     {
         for (int k = 0; k < MANY; k++)
-            at[k] = *reinterpret_cast<const together<E, N> *>(x + (i + k < n ? i + k : 0));
+            at[k] = load_together<E, N>(x + (i + k < n ? i + k : 0));
     }
     /* The first has number `first` in the micro-batch. */
     __device__ __forceinline__ void thin(uint64_t first, const drop &p, const chance &c)
@@ -112,7 +112,7 @@ template <class E, int N> struct few {
     {
         for (int k = 0; k < MANY; k++)
             if (i + k < n)
-                *reinterpret_cast<together<E, N> *>(y + i + k) = at[k];
+                store_together(y + i + k, at[k]);
     }
 };
 

@@ -35,7 +35,7 @@ __device__ __forceinline__ void fetch(E *to, const void *from, int64_t first, in
         if (line < lines && at < k)
             copy16(dst, x + (ACROSS ? at * lines + line : line * k + at));
         else
-            *reinterpret_cast<together<E, 8> *>(dst) = together<E, 8>{};
+            store_shared(dst, together<E, 8>{});
     }
 }
 

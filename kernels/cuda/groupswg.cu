@@ -162,8 +162,8 @@ __device__ __forceinline__ void write(const float (&c)[N / 8][4], const place &a
             if constexpr (sizeof(C) == 2) {
                 quad_transpose(w);
                 if (here && (j + q) * 8 < left)
-                    *reinterpret_cast<together<uint32_t, 4> *>(to + (j + q) * 8) = {
-                        {w[0], w[1], w[2], w[3]}};
+                    store_together(reinterpret_cast<uint32_t *>(to + (j + q) * 8),
+                                   together<uint32_t, 4>{{w[0], w[1], w[2], w[3]}});
             }
         }
     }

@@ -47,7 +47,7 @@ template <class E, int N> struct logits {
             for (int u = 0; u < AT_ONCE; u++) {
                 const uint32_t i = i0 + u * THREADS * N;
                 if (i < rest)
-                    some[u] = *reinterpret_cast<const together<E, N> *>(row + nkept + i);
+                    some[u] = load_together<E, N>(row + nkept + i);
             }
 #pragma unroll
             for (int u = 0; u < AT_ONCE; u++) {

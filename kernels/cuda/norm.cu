@@ -108,6 +108,7 @@ __global__ void __launch_bounds__(THREADS)
         const row_back<E, N, STAGES> row = all.at(t0 + s, s);
         const float r = rstd[t0 + s];
         float dot = 0.0f;
+#pragma unroll 2
         for (int64_t i = i0; i < d; i += THREADS * N) {
             get<E, N>(v, row.x + i);
             get<E, N>(u, row.dy + i);
@@ -119,10 +120,11 @@ __global__ void __launch_bounds__(THREADS)
                     get<float, V>(old, at);
                     for (int j = 0; j < V; j++)
                         old[j] = fmaf(v[j0 + j] * r, u[j0 + j], old[j]);
-                    put<float, V>(at, old);
+                    store_shared(at, as_one<float, V>(old));
                 });
         }
         const float c = block_sum(dot, room) * r * r * r / (float)d;
+#pragma unroll 2
         for (int64_t i = i0; i < d; i += THREADS * N) {
             get<E, N>(v, row.x + i);
             get<E, N>(u, row.dy + i);

@@ -57,7 +57,7 @@ __device__ __forceinline__ void norm_fetch(float *to, const normpiece &p, int32_
     }
     for (int j = 0; j < 4; j++)
         some.at[j] = e + j < p.n ? p.x[e + j] : 0.0f;
-    *reinterpret_cast<together<float, 4> *>(to) = some;
+    store_shared(to, some);
 }
 
 __global__ void __launch_bounds__(NORM_THREADS)
@@ -233,7 +233,7 @@ __device__ __forceinline__ void weights_put(float *w, H *half, int64_t i, const 
     philox(r, p->seed, p->stream, (uint64_t)i >> 2);
     for (int j = 0; j < N; j++)
         to.at[j] = stochastic<H>(x[j], N == 4 ? r[j] : word_of(r, i));
-    *reinterpret_cast<together<H, N> *>(half + i) = to;
+    store_together(half + i, to);
 }
 
 template <class H, int N>
@@ -342,7 +342,7 @@ __device__ __forceinline__ uint32_t code_v(float x, const tables8 &t) /* 0 <= x 
 /* N codes, the first one lowest. */
 template <int N> __device__ __forceinline__ uint32_t codes_get(const uint8_t *p)
 {
-    const together<uint8_t, N> c = *reinterpret_cast<const together<uint8_t, N> *>(p);
+    const together<uint8_t, N> c = load_together<uint8_t, N>(p);
     uint32_t word = 0;
 
     memcpy(&word, &c, N);
@@ -353,7 +353,7 @@ template <int N> __device__ __forceinline__ void codes_put(uint8_t *p, uint32_t 
     together<uint8_t, N> c;
 
     memcpy(&c, &word, N);
-    *reinterpret_cast<together<uint8_t, N> *>(p) = c;
+    store_together(p, c);
 }
 
 template <class H> struct adam8 {
@@ -435,9 +435,9 @@ __global__ void __launch_bounds__(THREADS, N == 1 ? BLOCKS8 / 2 : BLOCKS8)
     __shared__ tables8 t;
     const int64_t blocks = (s.n + DS_BLOCK8 - 1) / DS_BLOCK8, warps = THREADS / WARP;
 
-    for (unsigned i = threadIdx.x; i < sizeof t / 16; i += THREADS)
-        reinterpret_cast<together<uint32_t, 4> *>(&t)[i] =
-            reinterpret_cast<const together<uint32_t, 4> *>(tables)[i];
+    for (unsigned i = threadIdx.x * 4; i < sizeof t / 4; i += THREADS * 4)
+        store_shared(reinterpret_cast<uint32_t *>(&t) + i,
+                     load_together<uint32_t, 4>(reinterpret_cast<const uint32_t *>(tables) + i));
     __syncthreads();
     const adam a = adam_of(p);
     for (int64_t b = (int64_t)blockIdx.x * warps + threadIdx.x / WARP; b < blocks;

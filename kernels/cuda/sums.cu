@@ -62,7 +62,7 @@ template <class E, int N> struct plain {
 
     __device__ __forceinline__ loaded load(int64_t at) const
     {
-        return *reinterpret_cast<const loaded *>(from + at);
+        return load_together<E, N>(from + at);
     }
     __device__ __forceinline__ void add(float *s, const loaded &v) const
     {
@@ -84,8 +84,7 @@ template <class E, int N> struct dot {
 
     __device__ __forceinline__ loaded load(int64_t at) const
     {
-        return {*reinterpret_cast<const together<E, N> *>(a + at),
-                *reinterpret_cast<const together<E, N> *>(b + at)};
+        return {load_together<E, N>(a + at), load_together<E, N>(b + at)};
     }
     __device__ __forceinline__ void add(float *s, const loaded &v) const
     {

@@ -27,6 +27,18 @@ struct dim3 {
     constexpr dim3(unsigned a = 1, unsigned b = 1, unsigned c = 1) : x(a), y(b), z(c) {}
 };
 
+/* Words that are moved together, whatever they are words of. */
+struct [[gnu::may_alias]] alignas(8) uint2 {
+    uint32_t x, y;
+};
+struct [[gnu::may_alias]] alignas(16) uint4 {
+    uint32_t x, y, z, w;
+};
+template <class T> static inline void __stcs(T *p, T v)
+{
+    *p = v;
+}
+
 namespace emu {
 /* A copy to shared memory that does not wait, of a group. */
 struct copy {
