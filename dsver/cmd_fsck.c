@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd_verb.h"
 #include "health.h"
@@ -26,10 +27,25 @@ const ds_command ds_ver_fsck = {
         "part "
         "of the packs, chosen by their names, so that a check a night reaches all of them.\n\n"
         "For each problem one line names the file, the offset, the reason, and the versions that "
-        "it touches. The "
-        "exit status is 12 when there was one. A damaged index is rebuilt by dsver reindex.",
+        "it touches, eight at most; of a pack that is missing or cut off there is a line for each "
+        "piece that it held. The exit status is 12 when there was one. A damaged index is rebuilt "
+        "by dsver reindex. Lines about refs that something other than dsver moved are notes.",
     .run = run,
 };
+
+/* Words as a list. */
+static void json_versions(const char *words)
+{
+    putchar('[');
+    for (const char *s = words; *s;) {
+        const size_t n = strcspn(s, " ");
+        if (s > words)
+            putchar(',');
+        verb_json_buf(stdout, s, n);
+        s += n + (s[n] == ' ');
+    }
+    putchar(']');
+}
 
 static void on_trouble(void *ctx, const ds_trouble *t)
 {
@@ -38,12 +54,15 @@ static void on_trouble(void *ctx, const ds_trouble *t)
         printf("{\"type\":\"%s\",\"file\":", t->note ? "note" : "problem");
         verb_json(stdout, t->file);
         printf(",\"offset\":%" PRIu64 ",\"id\":", t->offset);
-        verb_json(stdout, t->id);
+        if (*t->id)
+            verb_json(stdout, t->id);
+        else
+            printf("null");
         printf(",\"reason\":");
         verb_json(stdout, t->reason);
         printf(",\"versions\":");
-        verb_json(stdout, t->datasets);
-        printf("}\n");
+        json_versions(t->versions);
+        printf(",\"more_versions\":%" PRIu64 "}\n", t->more);
         return;
     }
     printf("%s", t->file);
@@ -51,7 +70,10 @@ static void on_trouble(void *ctx, const ds_trouble *t)
         printf(" offset %" PRIu64, t->offset);
     if (*t->id)
         printf(" %.16s", t->id);
-    printf(": %s%s%s\n", t->reason, *t->datasets ? "; touches " : "", t->datasets);
+    printf(": %s%s%s", t->reason, *t->versions ? "; touches " : "", t->versions);
+    if (t->more)
+        printf(" and %" PRIu64 " more", t->more);
+    putchar('\n');
 }
 
 /* Opened for writing the store first takes in packs that a killed writer left without index rows:
@@ -101,20 +123,25 @@ static int run(int argc, char **argv)
     ds_health h = {0};
     ds_health_opts o = {.read_data = read_data || subset, .threads = verb_threads(threads)};
     ds_sig_setup();
-    int rc = subset ? parse_subset(&o, subset, &err) : 0;
+    int rc = !subset ? 0
+             : read_data
+                 ? ds_fail(&err, DS_USAGE, "--read-data and --read-data-subset exclude each other")
+                 : parse_subset(&o, subset, &err);
     rc = rc ? rc : open_store(&s, store, &err);
     if (!rc)
         rc = ds_health_check(&h, &s, &o, on_trouble, &json, &err);
     if (!rc && json)
-        printf("{\"type\":\"fsck\",\"read_data\":%s,\"versions\":%" PRIu64
+        printf("{\"type\":\"fsck\",\"read_data\":%s,\"part\":%u,\"parts\":%u,\"versions\":%" PRIu64
                ",\"git_objects\":%" PRIu64 ",\"packs\":%" PRIu64 ",\"objects\":%" PRIu64
                ",\"bytes\":%" PRIu64 ",\"afar\":%" PRIu64 ",\"erased\":%" PRIu64
-               ",\"operations\":%" PRIu64 ",\"unlogged\":%" PRIu64 ",\"problems\":%" PRIu64 "}\n",
-               o.read_data && !o.parts ? "true" : "false", h.versions, h.git_objects, h.objs.packs,
-               h.objs.objects, h.objs.bytes, h.afar, h.erased, h.operations, h.unlogged,
-               h.problems);
+               ",\"operations\":%" PRIu64 ",\"undone\":%" PRIu64 ",\"unlogged\":%" PRIu64
+               ",\"problems\":%" PRIu64 "}\n",
+               o.read_data && !o.parts ? "true" : "false", o.parts ? o.part + 1 : 0, o.parts,
+               h.versions, h.git_objects, h.objs.packs, h.objs.objects, h.objs.bytes, h.afar,
+               h.erased, h.operations, h.undone, h.unlogged, h.problems);
     else if (!rc && h.erased)
-        printf("verified, %" PRIu64 " blocks and pages with something erased\n", h.erased);
+        printf("verified, %" PRIu64 " block%s or page%s with something erased\n", h.erased,
+               ds_s(h.erased), ds_s(h.erased));
     if (!rc && !json)
         printf("%" PRIu64 " version%s, %" PRIu64 " git object%s, %" PRIu64 " piece%s in %" PRIu64
                " pack%s%s: %" PRIu64 " problem%s\n",
@@ -125,7 +152,8 @@ static int run(int argc, char **argv)
                              : "",
                h.problems, ds_s(h.problems));
     if (!rc && !json && h.afar)
-        printf("%" PRIu64 " pieces are at the remote and not here\n", h.afar);
+        printf("%" PRIu64 " piece%s at the remote and not here\n", h.afar,
+               h.afar == 1 ? " is" : "s are");
     if (!rc && h.problems)
         ds_fail(&err, DS_CORRUPT, "%" PRIu64 " problem%s found", h.problems, ds_s(h.problems));
     ds_store_close(&s);

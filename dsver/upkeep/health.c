@@ -11,21 +11,23 @@
 #include "overlay.h"
 #include "refs.h"
 #include "sig.h"
+#include "shaset.h"
 #include "sourcescan.h"
 #include "strlist.h"
 
 enum {
-    KEPT_MAX = 10000,
-    NAMED_MAX = 8
-}; /* troubles kept until their datasets are known; datasets named for each */
+    KEPT_MAX = 10000, /* troubles kept until it is known which versions they touch */
+    NAMED_MAX = 8     /* versions named for each */
+};
 
 /* A damaged piece: told of only after the manifests were read, with the versions that need it. */
 typedef struct kept {
     ds_sha id;
     char *file, *reason;
     uint64_t offset;
-    ds_buf datasets;
-    size_t named;
+    ds_buf versions; /* as in ds_trouble */
+    uint64_t touched;
+    git_oid last; /* of those */
 } kept;
 
 typedef struct health {
@@ -37,16 +39,17 @@ typedef struct health {
     kept *kept;
     size_t nkept, cap;
     ds_oidset files;
+    ds_shaset gone; /* pieces that versions need and no pack here holds */
     ds_manline line;
     bool pages_erased; /* of the version at hand */
     ds_err *err;       /* for callbacks that have none */
 } health;
 
 static void tell(health *h, const char *file, uint64_t offset, const char *id, const char *reason,
-                 const char *datasets)
+                 const char *versions)
 {
     ds_trouble t = {
-        .file = file, .offset = offset, .id = id, .reason = reason, .datasets = datasets};
+        .file = file, .offset = offset, .id = id, .reason = reason, .versions = versions};
     h->out->problems++;
     h->fn(h->ctx, &t);
 }
@@ -57,8 +60,11 @@ static void tell(health *h, const char *file, uint64_t offset, const char *id, c
 static int on_piece(void *ctx, const ds_objproblem *p)
 {
     health *h = ctx;
+    char hex[65] = "";
     if (!p->id || h->nkept == KEPT_MAX) {
-        tell(h, p->file, p->offset, "", p->reason, "");
+        if (p->id)
+            ds_sha_hex(hex, p->id);
+        tell(h, p->file, p->offset, hex, p->reason, "");
         return 0;
     }
     if (ds_grow(&h->kept, &h->cap, h->nkept, sizeof *h->kept))
@@ -84,17 +90,13 @@ static void touch(health *h, const ds_sha *id, const ds_version *v)
         return;
     while (k > h->kept && by_piece(k - 1, &want) == 0)
         k--;
-    char name[300];
-    int n = snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(&v->id));
     for (; k < h->kept + h->nkept && by_piece(k, &want) == 0; k++) {
-        bool again = k->datasets.len >= (size_t)n &&
-                     memcmp(k->datasets.data + k->datasets.len - (size_t)n, name, (size_t)n) == 0;
-        if (again || k->named == NAMED_MAX)
+        if (k->touched && git_oid_equal(&k->last, &v->id))
             continue;
-        k->named++;
-        if (k->datasets.len)
-            ds_buf_putc(&k->datasets, ' ');
-        ds_buf_put(&k->datasets, name, (size_t)n); /* out of memory: one name less */
+        k->last = v->id;
+        if (k->touched++ < NAMED_MAX) /* out of memory: one name less */
+            (void)ds_buf_printf(&k->versions, "%s%.128s@%.12s", k->versions.len ? " " : "",
+                                v->dataset, git_oid_tostr_s(&v->id));
     }
 }
 
@@ -104,8 +106,15 @@ static void tell_kept(health *h)
         kept *k = &h->kept[i];
         char hex[65];
         ds_sha_hex(hex, &k->id);
-        const char *names = k->datasets.len ? ds_buf_cstr(&k->datasets) : "";
-        tell(h, k->file, k->offset, hex, k->reason, names ? names : "");
+        const char *names = k->versions.len ? ds_buf_cstr(&k->versions) : "";
+        const ds_trouble t = {.file = k->file,
+                              .offset = k->offset,
+                              .id = hex,
+                              .reason = k->reason,
+                              .versions = names ? names : "",
+                              .more = k->touched > NAMED_MAX ? k->touched - NAMED_MAX : 0};
+        h->out->problems++;
+        h->fn(h->ctx, &t);
     }
 }
 
@@ -114,7 +123,7 @@ static void free_kept(health *h)
     for (size_t i = 0; i < h->nkept; i++) {
         free(h->kept[i].file);
         free(h->kept[i].reason);
-        ds_buf_fini(&h->kept[i].datasets);
+        ds_buf_fini(&h->kept[i].versions);
     }
     free(h->kept);
 }
@@ -215,13 +224,12 @@ static int check_entry(void *ctx, const ds_opentry *e, ds_err *err)
     return ds_oprefs_add(&o->refs, e, err);
 }
 
-static void tell_moved(health *h, const char *ref, const char *what)
+static void tell_ref(health *h, const char *ref, const char *what)
 {
     char reason[800];
-    snprintf(reason, sizeof reason, "%.600s was %s by something other than dsver", ref, what);
+    snprintf(reason, sizeof reason, "%.600s %s", ref, what);
     const ds_trouble t = {
-        .note = true, .file = "catalog.git", .id = "", .reason = reason, .datasets = ""};
-    h->out->unlogged++;
+        .note = true, .file = "catalog.git", .id = "", .reason = reason, .versions = ""};
     h->fn(h->ctx, &t);
 }
 
@@ -231,9 +239,17 @@ static int check_logged(void *ctx, const char *name, const git_oid *id, ds_err *
     opscan *o = ctx;
     const ds_opref *r = ds_oprefs_find(&o->refs, name);
     (void)err;
-    if (!r || !((r->has_after && git_oid_equal(&r->after, id)) ||
-                (r->has_before && git_oid_equal(&r->before, id))))
-        tell_moved(o->h, name, "moved");
+    if (r && r->has_after && git_oid_equal(&r->after, id))
+        return 0;
+    if (r && r->has_before && git_oid_equal(&r->before, id)) {
+        o->h->out->undone++;
+        tell_ref(o->h, name,
+                 "is where it was before its last operation in the log: the command "
+                 "died, or something other than dsver put it back");
+        return 0;
+    }
+    o->h->out->unlogged++;
+    tell_ref(o->h, name, "was moved by something other than dsver");
     return 0;
 }
 
@@ -244,10 +260,13 @@ static int check_deleted(const opscan *o, ds_err *err)
         git_reference *ref = NULL;
         const int rc = git_reference_lookup(&ref, ds_catalog_repo(o->h->store->cat), r->name);
         git_reference_free(ref);
-        if (rc == GIT_ENOTFOUND && r->has_after)
-            tell_moved(o->h, r->name,
-                       r->has_before ? "deleted"
-                                     : "not made by a command that died, or was deleted");
+        if (rc != GIT_ENOTFOUND || !r->has_after)
+            continue;
+        o->h->out->unlogged++;
+        tell_ref(o->h, r->name,
+                 r->has_before ? "was deleted by something other than dsver"
+                               : "was not made by a command that died, or was deleted by something "
+                                 "other than dsver");
     }
     return ds_check_interrupt(err);
 }
@@ -289,30 +308,30 @@ static bool seen(void *ctx, const git_oid *file)
     return ds_oidset_has(&h->files, file);
 }
 
-static int check_pieces(health *h, const ds_version *v, bool fresh, ds_err *err)
+static int check_pieces(health *h, ds_err *err)
 {
     const ds_sha *p = ds_manline_pieces(&h->line);
-    for (size_t i = 0; i < h->line.pieces.len / sizeof *p; i++) {
+    const size_t n = h->line.pieces.len / sizeof *p;
+    int rc = 0;
+    h->out->pieces += n;
+    for (size_t i = 0; rc >= 0 && i < n; i++) {
         uint32_t raw;
-        int rc = ds_objstore_stat(h->store->objs, &p[i], &raw, NULL, NULL, err);
-        h->out->pieces++;
-        if (rc < 0)
-            return rc;
-        touch(h, &p[i], v);
-        if (rc == 0 && fresh && h->store->lazy) {
+        bool first = false;
+        rc = ds_objstore_stat(h->store->objs, &p[i], &raw, NULL, NULL, err);
+        if (rc == 0)
+            rc = ds_shaset_add(&h->gone, &p[i], &first, err);
+        if (rc == 0 && first && h->store->lazy)
             h->out->afar++;
-        } else if (rc == 0 && fresh) {
-            char hex[65], name[300];
-            ds_sha_hex(hex, &p[i]);
-            snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(&v->id));
-            tell(h, "packs", 0, hex, "missing: no pack holds this piece", name);
-        }
+        else if (rc == 0 && first)
+            rc = on_piece(h, &(ds_objproblem){.file = "packs",
+                                              .id = &p[i],
+                                              .reason = "missing: no pack holds this piece"});
     }
-    return 0;
+    return rc < 0 ? rc : 0;
 }
 
 /* Lines of "blocks" or "sources"; sum: NULL, or the roots to add to. Files that another version had
- * are looked into again only for the roots, and to name the versions that need damaged pieces. */
+ * are looked into again only for the roots. */
 static int check_lines(health *h, const ds_version *v, const char *what, ds_rootsum *sum,
                        uint64_t *rows, uint64_t *lines, ds_err *err)
 {
@@ -320,7 +339,7 @@ static int check_lines(health *h, const ds_version *v, const char *what, ds_root
     git_oid last = {{0}};
     bool fresh = false;
     int rc = ds_manscan_open(&s, h->store->cat, &v->tree, what, err);
-    if (!sum && !h->nkept) {
+    if (!sum) {
         s.skip = seen;
         s.skip_ctx = h;
     }
@@ -339,8 +358,8 @@ static int check_lines(health *h, const ds_version *v, const char *what, ds_root
         *rows += h->line.rows;
         ++*lines;
         h->out->blocks++;
-        if (!rc && (fresh || h->nkept))
-            rc = check_pieces(h, v, fresh, err);
+        if (!rc && fresh)
+            rc = check_pieces(h, err);
         if (!rc && sum && strcmp(what, "blocks") == 0) {
             rc = ds_manscan_addr(&s, &h->line, &block, &origin, err);
             if (!rc)
@@ -430,6 +449,43 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     return ds_check_interrupt(err);
 }
 
+/* ---- which versions need damaged pieces ---- */
+
+static void name_lines(health *h, const ds_version *v, const char *what, ds_err *err)
+{
+    ds_manscan s;
+    int rc = ds_manscan_open(&s, h->store->cat, &v->tree, what, err);
+    while (!rc && ds_manscan_next(&s, &h->line, err) > 0) {
+        const ds_sha *p = ds_manline_pieces(&h->line);
+        for (size_t i = 0; i < h->line.pieces.len / sizeof *p; i++)
+            touch(h, &p[i], v);
+    }
+    ds_manscan_close(&s);
+}
+
+/* What cannot be read was told of. */
+static int name_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                        ds_err *err)
+{
+    ds_err what = {0};
+    (void)id;
+    (void)why;
+    if (v && *v->dataset) {
+        name_lines(ctx, v, "blocks", &what);
+        name_lines(ctx, v, "sources", &what);
+    }
+    return what.code == DS_NOMEM ? ds_fail_nomem(err) : ds_check_interrupt(err);
+}
+
+static int each_version(health *h, ds_history_fn fn, ds_err *err)
+{
+    ds_err why = {0};
+    const int rc = ds_history_each(h->store->cat, fn, h, &why);
+    if (rc == 0 || rc == DS_CORRUPT) /* a ref: told of already */
+        return 0;
+    return ds_fail(err, rc, "%s", why.msg);
+}
+
 int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_trouble_fn fn,
                     void *ctx, ds_err *err)
 {
@@ -439,24 +495,20 @@ int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_tro
     health h = {
         .store = s, .out = out, .read_data = o->read_data, .fn = fn, .ctx = ctx, .err = err};
     *out = (ds_health){0};
-    int rc = ds_objstore_scrub(s->objs, o->read_data, o->part, o->parts, o->threads, on_piece,
-                                    &h, &out->objs, err);
-    if (!rc && h.nkept)
-        qsort(h.kept, h.nkept, sizeof *h.kept, by_piece);
+    int rc = ds_objstore_scrub(s->objs, o->read_data, o->part, o->parts, o->threads, on_piece, &h,
+                               &out->objs, err);
     if (!rc)
         rc = check_catalog(&h, err);
     rc = rc ? rc : check_oplog(&h, err);
-    if (!rc) {
-        ds_err why = {0};
-        rc = ds_history_each(s->cat, on_version, &h, &why);
-        if (rc == DS_CORRUPT) /* a ref: told of already */
-            rc = 0;
-        if (rc)
-            ds_fail(err, rc, "%s", why.msg);
+    rc = rc ? rc : each_version(&h, on_version, err);
+    if (!rc && h.nkept) {
+        qsort(h.kept, h.nkept, sizeof *h.kept, by_piece);
+        rc = each_version(&h, name_version, err);
     }
     if (!rc)
         tell_kept(&h);
     free_kept(&h);
+    ds_shaset_fini(&h.gone);
     ds_oidset_fini(&h.files);
     ds_manline_fini(&h.line);
     return rc;

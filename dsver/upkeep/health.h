@@ -16,8 +16,9 @@ typedef struct ds_trouble {
     uint64_t offset;  /* in the file; 0 for files as a whole */
     const char *id;   /* of a piece or git object, hex, or "" */
     const char *reason;
-    const char *datasets; /* the versions that it touches, as "name@commit", separated by blanks; ""
-                             when none is known */
+    const char *versions; /* that it touches, as "name@commit", separated by blanks; "" when none is
+                             known */
+    uint64_t more;        /* versions that it touches too */
 } ds_trouble;
 typedef void (*ds_trouble_fn)(void *ctx, const ds_trouble *t);
 
@@ -29,6 +30,7 @@ typedef struct ds_health {
     uint64_t afar;       /* pieces that are not here, of a store that fetches what it reads */
     uint64_t operations; /* entries of the log */
     uint64_t unlogged;   /* refs that are not where the log leaves them */
+    uint64_t undone;     /* refs that are where they were before the last entry about them */
     uint64_t erased;     /* blocks, and pages of sources, that something was erased from */
 } ds_health;
 

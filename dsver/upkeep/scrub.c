@@ -6,6 +6,7 @@
 
 #include "objcore.h"
 #include "pool.h"
+#include "shaset.h"
 
 typedef struct known_pack {
     ds_sha name;
@@ -19,6 +20,11 @@ typedef struct place {
     uint64_t off;
     int64_t row;
 } place;
+
+typedef struct found {
+    uint64_t off;
+    bool bad; /* and told of */
+} found;
 
 /* The SHA-256 of a pack, made by a thread of its own while the rest of it is checked. */
 typedef struct naming {
@@ -44,6 +50,8 @@ typedef struct scrub {
     const ds_sha *pack; /* at hand */
     char file[96];
     uint64_t indexed; /* pieces that the index has in the pack at hand */
+    ds_buf met;       /* found: pieces met in it, in order of offset */
+    ds_shaset lost;   /* pieces that no pack holds any more */
     bool busy;        /* a writer is at work: packs not in the index yet are no problem */
     bool blind;       /* the index is damaged: packs are checked without it */
     int stop;         /* what report returned */
@@ -68,7 +76,11 @@ static void name_file(scrub *k, const ds_sha *name)
 
 static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
 {
-    return tell(ctx, off, id, reason);
+    scrub *k = ctx;
+    const found f = {.off = off, .bad = true};
+    if (id && ds_buf_put(&k->met, &f, sizeof f))
+        return ds_fail_nomem(k->err);
+    return tell(k, off, id, reason);
 }
 
 /* An object of a pack: the index must know the piece, here or (stored twice) elsewhere. */
@@ -97,6 +109,9 @@ static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t
     if (!ds_sha_eq(&loc.pack, k->pack) || loc.off != off)
         return 0;
     k->indexed++;
+    const found f = {.off = off};
+    if (ds_buf_put(&k->met, &f, sizeof f))
+        return ds_fail_nomem(k->err);
     if (loc.size != n || loc.raw != h->raw || loc.chain != h->chain || loc.kind != h->kind ||
         !ds_bases_eq(&loc.bases, &h->bases))
         return tell(k, off, &h->id, "the index says something else of it: run `dsver reindex`");
@@ -163,11 +178,33 @@ static int check_name(scrub *k, naming *m, const ds_sha *name, ds_err *err)
     return 0;
 }
 
-static int count_row(void *ctx, const ds_objloc *loc)
+/* Rows that the index has for a pack; of a damaged one the pieces that were not met are lost. */
+typedef struct rowscan {
+    scrub *k;
+    bool damaged;
+    uint64_t rows;
+} rowscan;
+
+static int by_offset(const void *a, const void *b)
 {
-    (void)loc;
-    ++*(uint64_t *)ctx;
-    return 0;
+    const found *x = a, *y = b;
+    return x->off < y->off ? -1 : x->off > y->off;
+}
+
+static int on_row(void *ctx, const ds_objloc *loc)
+{
+    rowscan *s = ctx;
+    const ds_buf *met = &s->k->met;
+    const found want = {.off = loc->off};
+    const found *f = NULL;
+    s->rows++;
+    if (s->damaged && met->len)
+        f = bsearch(&want, met->data, met->len / sizeof want, sizeof want, by_offset);
+    if (!s->damaged || (f && !f->bad))
+        return 0;
+    if (ds_shaset_add(&s->k->lost, &loc->id, NULL, NULL))
+        return ds_fail_nomem(s->k->err);
+    return f ? 0 : tell(s->k, loc->off, &loc->id, "the piece is lost with this part of the pack");
 }
 
 static int by_name(const void *a, const void *b)
@@ -200,7 +237,7 @@ static int scan_still(scrub *k, ds_packscan *scan, ds_err *err)
 static int check_objects(scrub *k, const char *path, known_pack *row, ds_err *err)
 {
     const uint64_t before = k->stats.problems;
-    uint64_t rows = 0;
+    rowscan rows = {.k = k};
     ds_packscan scan = {
         .path = path, .full = k->full, .object = on_object, .bad = on_bad, .ctx = k};
     if (!row && !k->blind)
@@ -209,9 +246,10 @@ static int check_objects(scrub *k, const char *path, known_pack *row, ds_err *er
     if (rc || !row)
         return rc;
     row->seen = true;
-    rc = ds_objindex_pieces(k->s->ix, row->n, count_row, &rows, err);
-    if (rc == 0 && k->stats.problems == before &&
-        (rows != k->indexed || row->size != scan.size || row->objects != scan.objects))
+    rows.damaged = k->stats.problems != before;
+    rc = ds_objindex_pieces(k->s->ix, row->n, on_row, &rows, err);
+    if (rc == 0 && !rows.damaged &&
+        (rows.rows != k->indexed || row->size != scan.size || row->objects != scan.objects))
         (void)tell(k, 0, NULL, "the index says something else of this pack: run `dsver reindex`");
     return rc;
 }
@@ -232,6 +270,7 @@ static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
     k->indexed = 0;
     k->stats.packs++;
     ds_buf_reset(&k->places);
+    ds_buf_reset(&k->met);
     naming m = {.path = path};
     m.threaded = k->full && k->threads > 1 && ds_thread_begin(&m.thread, make_name, &m);
     int rc = check_objects(k, path, row, err);
@@ -251,11 +290,38 @@ static int collect(void *ctx, int64_t n, const ds_packrow *p)
     return ds_buf_put(ctx, &k, sizeof k);
 }
 
+#define NO_BASE "a piece that it is a delta against is lost"
+
 static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off)
 {
     scrub *k = ctx;
     name_file(k, pack);
-    (void)tell(k, off, id, "a piece that it is a delta against is lost");
+    (void)tell(k, off, id, NO_BASE);
+}
+
+static int on_dependant(void *ctx, const ds_objloc *loc)
+{
+    scrub *k = ctx;
+    bool needs = false;
+    for (unsigned i = 0; i < loc->bases.n; i++)
+        needs = needs || ds_shaset_has(&k->lost, &loc->bases.id[i]);
+    if (!needs || ds_shaset_has(&k->lost, &loc->id))
+        return 0;
+    if (ds_shaset_add(&k->lost, &loc->id, NULL, NULL))
+        return ds_fail_nomem(k->err);
+    name_file(k, &loc->pack);
+    return tell(k, loc->off, &loc->id, NO_BASE);
+}
+
+/* What was stored against lost pieces, and against that. Who reads all data finds it by himself. */
+static int tell_dependants(scrub *k, ds_err *err)
+{
+    int rc = 0;
+    for (size_t n = 0; rc == 0 && !k->stop && !k->read_data && n != k->lost.n;) {
+        n = k->lost.n;
+        rc = ds_objindex_pieces(k->s->ix, 0, on_dependant, k, err);
+    }
+    return rc;
 }
 
 static int scrub_index(scrub *k, ds_err *err)
@@ -340,6 +406,23 @@ static int get_ready(scrub *k, ds_sha *names, size_t n, ds_err *err)
     return rc ? rc : sort_packs(k, names, n, err);
 }
 
+static int tell_missing(scrub *k, ds_err *err)
+{
+    int rc = 0;
+    ds_buf_reset(&k->met);
+    for (size_t i = 0; rc == 0 && !k->stop && i < k->packs.len / sizeof(known_pack); i++) {
+        known_pack p;
+        rowscan rows = {.k = k, .damaged = true};
+        memcpy(&p, k->packs.data + i * sizeof p, sizeof p);
+        if (p.seen)
+            continue;
+        name_file(k, &p.name);
+        (void)tell(k, 0, NULL, "the pack is missing");
+        rc = ds_objindex_pieces(k->s->ix, p.n, on_row, &rows, err);
+    }
+    return rc;
+}
+
 static int scrub_all(scrub *k, ds_err *err)
 {
     ds_sha *names = NULL;
@@ -355,13 +438,10 @@ static int scrub_all(scrub *k, ds_err *err)
         rc = scrub_pack(k, &names[i], err);
     ds_proven_free(k->s->proven);
     k->s->proven = NULL;
-    for (size_t i = 0; rc == 0 && !k->stop && i < k->packs.len / sizeof(known_pack); i++) {
-        known_pack p;
-        memcpy(&p, k->packs.data + i * sizeof p, sizeof p);
-        name_file(k, &p.name);
-        if (!p.seen)
-            (void)tell(k, 0, NULL, "the pack is missing");
-    }
+    if (rc == 0 && !k->blind)
+        rc = tell_missing(k, err);
+    if (rc == 0 && !k->blind)
+        rc = tell_dependants(k, err);
     (void)ds_close(&fd, k->s->dir, NULL);
     free(names);
     return rc;
@@ -383,5 +463,7 @@ int ds_objstore_scrub(ds_objstore *s, bool read_data, unsigned part, unsigned pa
         *stats = k.stats;
     ds_buf_fini(&k.packs);
     ds_buf_fini(&k.places);
+    ds_buf_fini(&k.met);
+    ds_shaset_fini(&k.lost);
     return k.stop ? k.stop : rc;
 }

@@ -30,11 +30,55 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     fails dsprep check out.dsr
 }
 
-@test "fsck finds a pack that is gone" {
+@test "fsck finds a pack that is gone or cut off, and names what lay there and the versions that need it" {
+    need_jq
     versions 1000
     dsver commit d v1.dsr
-    rm -f "$(pack)"
+    dsver commit e "$GOLDEN/types.dsr"
+    dsver commit d v2.dsr
+    one="d@$(git -C .dsver/catalog.git rev-parse --short=12 refs/heads/d/main~1)"
+    two="d@$(git -C .dsver/catalog.git rev-parse --short=12 refs/heads/d/main)"
+    p=$(ls -S .dsver/packs/*.pack | head -n 1)
+    dsver reindex --dump >dump
+    name=$(basename "$p" .pack)
+    n=$(sed -n "s/^pack $name .*objects=//p" dump)
+    mv "$p" kept
     exits 12 dsver fsck
+    has "$name.pack: the pack is missing" "touches $two $one"
+    # Every piece of it, and each piece of the second version that was stored against one.
+    dsver fsck --json >j 2>/dev/null || true
+    jq -es "map(select(.type == \"problem\" and .file == \"packs/$name.pack\" and .id)) | length == $n" j
+    jq -es 'map(select(.type == "problem" and .id)) | length > 0 and all(.versions | length > 0 and all(startswith("d@")))' j
+    jq -es "map(select(.type == \"problem\" and .file != \"packs/$name.pack\")) | length > 0 and all(.versions == [\"$two\"])" j
+    for size in $(($(wc -c <kept) / 2)) 5 0; do
+        head -c $size kept >"$p"
+        exits 12 dsver fsck
+        has "$name.pack" "touches $two $one"
+        rm "$p"
+    done
+    mv kept "$p"
+    exits 0 dsver fsck --read-data
+}
+
+@test "fsck --read-data-subset: N of T, and not all beside it" {
+    versions 1000
+    dsver commit d v1.dsr
+    exits 0 dsver fsck --read-data-subset 1/1 --json
+    has '"read_data":false,"part":1,"parts":1,'
+    exits 2 dsver fsck --read-data-subset 3/2
+    exits 2 dsver fsck --read-data --read-data-subset 1/2
+    has "exclude each other"
+}
+
+@test "fsck names all versions that need a piece that no pack holds" {
+    versions 1000
+    dsver commit d v1.dsr
+    printf 'x\n' | dsprep text -q --split line - | dsver commit -b side d -
+    dsver commit -m again e v1.dsr
+    rm -f .dsver/packs/*.pack
+    exits 0 dsver reindex
+    exits 12 dsver fsck
+    [[ "$output" == *"no pack holds this piece; touches "*"d@"*"e@"* || "$output" == *"no pack holds this piece; touches "*"e@"*"d@"* ]]
 }
 
 @test "a stream committed again brings lost pieces back" {

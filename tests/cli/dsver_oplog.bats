@@ -112,6 +112,13 @@ id() {
     git -C .dsver/catalog.git update-ref -d refs/tags/d/v1
     dsver fsck >out
     grep -q 'refs/tags/d/v1 was .*deleted' out
+    put two d
+    put three d
+    git -C .dsver/catalog.git update-ref refs/heads/d/main refs/heads/d/main~1
+    dsver fsck | grep -q 'refs/heads/d/main is where it was before its last operation in the log'
+    dsver fsck --json | grep -q '"undone":1,"unlogged":1,"problems":0'
+    git -C .dsver/catalog.git update-ref refs/heads/d/main refs/heads/d/main~1
+    dsver fsck | grep -q 'refs/heads/d/main was moved by something other than dsver'
 }
 
 @test "a half line of a writer that died is cut by the next one; a store from before the log begins one" {

@@ -256,8 +256,10 @@ static void lost_bases_are_reported(void **state)
     ds_pack_path(pack, sizeof pack, path, &loc.pack);
     assert_int_equal(unlink(pack), 0);
     OK(ds_objstore_open(&s, path, DS_OBJ_READ, err));
-    assert_true(obj_scrub(s, false, &p) >= 1);
-    assert_string_equal(p.reason, "the pack is missing");
+    /* The pack, each piece that lay in it, and each of the second version that was stored against
+     * one. */
+    assert_int_equal(obj_scrub(s, false, &p), 1 + PIECES);
+    assert_string_equal(p.reason, "a piece that it is a delta against is lost");
     ds_err why = {0};
     assert_int_equal(ds_objstore_get(s, &ids[0], true, &b, &why), DS_CORRUPT);
     assert_non_null(strstr(why.msg, "missing"));
