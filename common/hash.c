@@ -194,6 +194,9 @@ void ds_sha_hex(char out[65], const ds_sha *s)
 
 bool ds_sha_parse(ds_sha *out, const char *hex, size_t len)
 {
+    for (size_t i = 0; i < len; i++)
+        if (hex[i] >= 'A' && hex[i] <= 'F')
+            return false;
     return ds_hex_decode(hex, len, out->b, sizeof out->b);
 }
 

@@ -47,7 +47,8 @@ int ds_sha_file(ds_sha *out, uint64_t *size, const char *path, ds_err *err);
 int ds_sha_file_until(ds_sha *out, uint64_t *size, const char *path, const int *stop, ds_err *err);
 int ds_xxh128_file(ds_x128 *out, const char *path, ds_err *err);
 void ds_sha_hex(char out[65], const ds_sha *s);
-bool ds_sha_parse(ds_sha *out, const char *hex, size_t len); /* 64 hex digits */
+/* 64 hex digits in lower case: what is written has one form. */
+bool ds_sha_parse(ds_sha *out, const char *hex, size_t len);
 bool ds_sha_eq(const ds_sha *a, const ds_sha *b);
 int ds_sha_cmp(const void *a, const void *b); /* for qsort and bsearch: of what begins with one */
 

@@ -113,7 +113,7 @@ static int work(listing *l, const char *store, const char *contains, ds_err *err
     int rc = 0;
     l->wanted = contains != NULL;
     if (contains && !ds_sha_parse(&l->want, contains, strlen(contains)))
-        rc = ds_fail(err, DS_USAGE, "--contains wants a hash of 64 hex digits");
+        rc = ds_fail(err, DS_USAGE, "--contains wants a hash: 64 hex digits in lower case");
     rc = rc ? rc : ds_store_find(&dir, store, err);
     rc = rc ? rc : ds_oplog_each(dir, on_entry, l, err);
     ds_sha_hex(hex, &l->head);

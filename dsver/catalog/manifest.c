@@ -361,15 +361,6 @@ static bool get_number(const uint8_t *p, size_t len, size_t *pos, uint64_t *v)
     return *pos > start && (p[start] != '0' || *pos == start + 1);
 }
 
-/* In lower case, as it is written: a line has one form. */
-static bool get_address(ds_sha *s, const uint8_t *p)
-{
-    for (size_t i = 0; i < 64; i++)
-        if (p[i] >= 'A' && p[i] <= 'F')
-            return false;
-    return ds_sha_parse(s, (const char *)p, 64);
-}
-
 /* LEN:HEX[,HEX...] */
 static const char *get_chunk(const uint8_t *p, size_t len, size_t *pos, ds_manline *l, bool *nomem)
 {
@@ -379,7 +370,7 @@ static const char *get_chunk(const uint8_t *p, size_t len, size_t *pos, ds_manli
     while (*pos < len && p[*pos] == (n ? ',' : ':')) {
         ds_sha s;
         ++*pos;
-        if (len - *pos < 64 || !get_address(&s, p + *pos))
+        if (len - *pos < 64 || !ds_sha_parse(&s, (const char *)p + *pos, 64))
             return "bad address";
         *pos += 64;
         n++;

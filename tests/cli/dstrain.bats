@@ -491,6 +491,10 @@ open(path, "wb").write(struct.pack("<Q", len(j)) + j + d)' "$1" "$2"
     truncate -s 100000 cut/model.safetensors
     fails train r --model cut
     has "cut/model.safetensors"
+    cp -r "$F/base" text
+    printf '{,' | dd of=text/model.safetensors bs=1 seek=8 conv=notrunc status=none
+    exits 12 train r --model text
+    has "text/model.safetensors" "line 1"
     broken nan 'a = t["data_offsets"][0]; d[a : a + 4] = struct.pack("<f", float("nan"))'
     fails train r --model nan
     has "nan/model.safetensors" "q_proj"

@@ -212,8 +212,10 @@ static void parse(void **state)
     assert_true(ds_sha_eq(&a, &b));
     assert_false(ds_sha_parse(&b, hex, 63));
     assert_false(ds_sha_parse(&b, hex, 65));
-    hex[10] = 'g';
-    assert_false(ds_sha_parse(&b, hex, 64));
+    for (const char *p = "gGA /"; *p; p++) {
+        hex[10] = *p;
+        assert_false(ds_sha_parse(&b, hex, 64));
+    }
 }
 
 static void xxh3(void **state)

@@ -135,6 +135,7 @@ static int parse_header(ds_st_file *f, ds_err *err)
 {
     const uint8_t *p = f->map;
     json_t *head = NULL;
+    ds_err why = {0};
     const char *key;
     json_t *v;
     int rc;
@@ -148,9 +149,9 @@ static int parse_header(ds_st_file *f, ds_err *err)
             err, DS_CORRUPT,
             "%s: its header of %llu bytes does not fit: not a safetensors file, or cut short",
             f->path, (unsigned long long)n);
-    rc = ds_json_parse(&head, p + 8, n, f->path, err);
+    rc = ds_json_parse(&head, p + 8, n, f->path, &why);
     if (rc)
-        return rc;
+        return ds_fail(err, rc == DS_FAIL ? DS_CORRUPT : rc, "%s", why.msg);
     const uint8_t *data = p + 8 + n;
     const size_t len = f->map_len - 8 - n;
     f->t = calloc(json_object_size(head) + 1, sizeof *f->t);
