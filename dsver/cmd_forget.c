@@ -34,7 +34,8 @@ const ds_command ds_ver_forget = {
         "dsver fsck counts what was erased. A statement with who, when, why and what is added "
         "under "
         "refs/dsver/erased in the catalog; it names no key.\n\n"
-        "Versions, and the checkpoints that consumed a record, are listed. The next dsver "
+        "Versions, checkpoints that consumed a record, and keys that no version has are listed; "
+        "where there are such keys it exits with 3. The next dsver "
         "push takes the erasure to the remote and its packs; a clone takes it up with its "
         "next fetch or pull, and cannot push before. Versions at a remote that were never "
         "fetched are not searched: fetch first. Not reached are checkouts and streams that "
@@ -70,8 +71,16 @@ static void say_json(const ds_forgotten *f, bool dry_run)
     char hex[65];
     const git_oid *v = (const git_oid *)(const void *)f->touched.data;
     ds_sha_hex(hex, &f->statement);
-    for (size_t i = 0; i < f->touched.len / sizeof *v; i++)
-        printf("{\"type\":\"version\",\"commit\":\"%s\"}\n", git_oid_tostr_s(&v[i]));
+    for (size_t i = 0; i < f->touched.len / sizeof *v; i++) {
+        printf("{\"type\":\"version\",\"commit\":\"%s\",\"dataset\":", git_oid_tostr_s(&v[i]));
+        verb_json(stdout, f->datasets.v[i]);
+        printf("}\n");
+    }
+    for (size_t i = 0; i < f->unmet.n; i++) {
+        printf("{\"type\":\"unknown\",\"key\":");
+        verb_json(stdout, f->unmet.v[i]);
+        printf("}\n");
+    }
     for (size_t i = 0; i < f->ntaints; i++) {
         const ds_taint *t = &f->taints[i];
         printf("{\"type\":\"run\",\"run\":");
@@ -100,7 +109,12 @@ static void say(const ds_forgotten *f, bool dry_run)
            dry_run ? "would erase" : "erased", f->records, ds_s(f->records), f->rows, ds_s(f->rows),
            f->versions, ds_s(f->versions), f->sources, ds_s(f->sources));
     for (size_t i = 0; i < f->touched.len / sizeof *v; i++)
-        printf("version %s\n", git_oid_tostr_s(&v[i]));
+        printf("version %s@%s\n", f->datasets.v[i], git_oid_tostr_s(&v[i]));
+    for (size_t i = 0; i < f->unmet.n; i++) {
+        printf("unknown ");
+        verb_text(stdout, f->unmet.v[i], strlen(f->unmet.v[i]));
+        putchar('\n');
+    }
     for (size_t i = 0; i < f->ntaints; i++) {
         const ds_taint *t = &f->taints[i];
         const uint64_t *c = (const uint64_t *)(const void *)t->checkpoints.data;
@@ -163,6 +177,8 @@ static int work(ds_forget_opts *o, const char *store, const char *file, const ch
         say_json(&f, o->dry_run);
     else if (!rc)
         say(&f, o->dry_run);
+    if (!rc && f.unmet.n)
+        rc = ds_fail(err, DS_PARTIAL, "no version holds %zu of the keys", f.unmet.n);
     ds_forgotten_fini(&f);
     ds_store_close(&s);
     ds_buf_fini(&keys);

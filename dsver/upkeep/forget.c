@@ -52,16 +52,19 @@ int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_er
 {
     ds_forgetting f = {.store = s, .o = o, .out = out};
     ds_objgc *gc = NULL;
+    ds_objtotals before = {0};
     *out = (ds_forgotten){0};
     int rc = read_keys(&f, err);
     rc = rc ? rc : ds_collect_alone(&gc, s, o->wait, err);
     rc = rc ? rc : ds_forget_find(&f, err);
     rc = rc ? rc : ds_taint_find(out, s, ds_forget_ordinals, &f, err);
     if (!rc && !o->dry_run) {
-        rc = ds_forget_replace(&f, err);
+        rc = ds_objstore_totals(s->objs, &before, err);
+        rc = rc ? rc : ds_forget_replace(&f, err);
         rc = rc ? rc : ds_forget_publish(&f, err);
         rc = rc ? rc : drop_files(s, err);
         rc = rc ? rc : ds_collect_purge(&out->gone, s, gc, o->threads, err);
+        out->gone.objs.bytes_before = before.pack_bytes;
     }
     forget_fini(&f);
     ds_objgc_end(gc);
@@ -77,5 +80,7 @@ void ds_forgotten_fini(ds_forgotten *f)
     }
     free(f->taints);
     ds_buf_fini(&f->touched);
+    ds_strlist_fini(&f->datasets);
+    ds_strlist_fini(&f->unmet);
     *f = (ds_forgotten){0};
 }

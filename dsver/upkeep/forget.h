@@ -12,6 +12,7 @@
 
 #include "collect.h"
 #include "sign.h"
+#include "strlist.h"
 
 typedef struct ds_forget_opts {
     const ds_buf *keys;          /* NUL-terminated, one after the other; or: */
@@ -35,13 +36,16 @@ typedef struct ds_forgotten {
     uint64_t versions;        /* that held one */
     uint64_t blocks, sources; /* rewritten; emptied */
     ds_buf touched;           /* git_oid: of those versions */
+    ds_strlist datasets;      /* whose version each of them is */
+    ds_strlist unmet;         /* keys that no version has */
     ds_taint *taints;
     size_t ntaints, cap_taints;
     ds_sha statement; /* SHA-256 of its text */
     ds_collected gone;
 } ds_forgotten;
 
-/* DS_FAIL when no version holds such a record. The store is open for writing. */
+/* DS_FAIL when no version holds such a record. The store is open for writing.
+ * gone.objs.bytes_before is what the packs took before anything was stored for it. */
 int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_err *err);
 void ds_forgotten_fini(ds_forgotten *f);
 

@@ -39,6 +39,7 @@ typedef struct ds_forgetting {
     ds_buf names;      /* keys found, varint length and bytes: to know sources by */
     ds_forgetin *versions;
     size_t nversions, versions_cap;
+    bool met_dataset, met_field; /* there is one of that name */
     /* the version at hand */
     ds_verside side;
     ds_sha schema;

@@ -184,6 +184,7 @@ static int search_side(ds_forgetting *f, ds_err *err)
         q.field = field_of(&q, err);
         if (q.field < 0)
             return q.field == -1 && !(err && err->code) ? 0 : DS_USAGE;
+        f->met_field = true;
         only[q.field] = true;
     }
     for (size_t i = 0; i < s->n; i++)
@@ -231,6 +232,7 @@ static int find_in(void *ctx, const git_oid *id, const ds_version *v, const ds_e
                        git_oid_tostr_s(id), why->msg);
     if (!meant(f, v))
         return 0;
+    f->met_dataset = true;
     ds_schema_init(&schema);
     int rc = ds_version_schema(&schema, f->store->cat, &v->tree, err);
     rc = rc ? rc : ds_schema_digest(&f->schema, &schema, err);
@@ -299,7 +301,8 @@ static int touch(ds_forgetting *f, const ds_verside *v, ds_err *err)
     }
     if (!bad && t.ordinals.len) {
         bad = ds_grow(&f->versions, &f->versions_cap, f->nversions, sizeof *f->versions) ||
-              ds_buf_put(&f->out->touched, &t.commit, sizeof t.commit);
+              ds_buf_put(&f->out->touched, &t.commit, sizeof t.commit) ||
+              ds_strlist_add(&f->out->datasets, v->version.dataset, NULL);
         if (!bad) {
             f->versions[f->nversions++] = t;
             f->out->rows += t.ordinals.len / sizeof(uint64_t);
@@ -331,6 +334,30 @@ static int touch_pin(void *ctx, const git_oid *commit, ds_err *err)
     return ds_history_from(f->store->cat, commit, &f->commits, touch_version, f, err);
 }
 
+static int find_nothing(const ds_forgetting *f, ds_err *err)
+{
+    if (f->o->dataset && !f->met_dataset)
+        return ds_fail(err, DS_FAIL, "no dataset '%s' here (dsver ls lists them)", f->o->dataset);
+    if (f->o->field && !f->met_field)
+        return ds_fail(err, DS_FAIL, "no version has a column '%s'", f->o->field);
+    return ds_fail(err, DS_FAIL, "no version holds such a record");
+}
+
+static int list_unmet(ds_forgetting *f, ds_err *err)
+{
+    const ds_buf *b = f->o->keys;
+    int rc = 0;
+    for (size_t at = 0; !rc && b && at < b->len;) {
+        const char *key = (const char *)b->data + at;
+        ds_sha sum;
+        rc = ds_sha_bytes(&sum, key, strlen(key), err);
+        if (!rc && !ds_shaset_has(&f->erased, &sum))
+            rc = ds_strlist_add(&f->out->unmet, key, err);
+        at += strlen(key) + 1;
+    }
+    return rc;
+}
+
 int ds_forget_find(ds_forgetting *f, ds_err *err)
 {
     int rc = ds_history_more(f->store->cat, &f->commits, find_in, f, err);
@@ -339,7 +366,8 @@ int ds_forget_find(ds_forgetting *f, ds_err *err)
     f->out->records = f->erased.n;
     f->out->blocks = f->hits.len / sizeof(ds_forgethit);
     if (!rc && !f->hits.len)
-        rc = ds_fail(err, DS_FAIL, "no version holds such a record");
+        rc = find_nothing(f, err);
+    rc = rc ? rc : list_unmet(f, err);
     ds_oidset_fini(&f->commits);
     rc = rc ? rc : ds_history_more(f->store->cat, &f->commits, touch_version, f, err);
     return rc ? rc : ds_pin_each(f->store, touch_pin, f, err);
