@@ -27,7 +27,9 @@ const ds_command ds_ver_push = {
         "What dsver forget erased here goes along, and its bytes leave the remote's packs. When "
         "records were erased there that this store has not heard of, nothing is sent: dsver fetch "
         "first.\n\n"
-        "REMOTE is a name of dsver remote; without one it is origin, or the only one there is. A "
+        "REMOTE is a name of dsver remote; without one it is origin, or the only one there is. The "
+        "first push makes what is not there yet; a remote in a folder that was there before and is "
+        "gone, as when a disk is not mounted, is made anew by --force only. A "
         "push that was killed goes on where it was when it is begun again.",
     .run = run_push,
 };
@@ -99,6 +101,7 @@ static int run(const ds_command *cmd, sync_args *a, const ds_opt *opts, int argc
     a->o.ctx = &a->words;
     a->o.what = operands + 1;
     a->o.n = n > 1 ? (size_t)(n - 1) : 0;
+    a->words.dry_run = a->o.dry_run;
     int rc = ds_store_open(&s, a->store, DS_OBJ_WRITE, &err);
     rc = rc ? rc : ds_store_act(&s, cmd->name, NULL, a->reason, &err);
     rc = rc ? rc : sync_check_remote(cmd, &s, n > 0 ? operands[0] : NULL, &err);

@@ -71,11 +71,11 @@ void sync_say_end(const sync_words *w, const ds_synced *d)
 {
     char bytes[32];
     if (w->json) {
-        printf("{\"type\":\"%s\",\"refs\":%" PRIu64 ",\"rejected\":%" PRIu64
+        printf("{\"type\":\"%s\",%s\"refs\":%" PRIu64 ",\"rejected\":%" PRIu64
                ",\"versions\":%" PRIu64 ",\"pieces\":%" PRIu64 ",\"packs\":%" PRIu64
                ",\"bytes\":%" PRIu64 "}\n",
-               w->what, d->refs, d->rejected, d->versions, d->moved.pieces, d->moved.packs,
-               d->moved.bytes);
+               w->what, w->dry_run ? "\"dry_run\":true," : "", d->refs, d->rejected, d->versions,
+               d->moved.pieces, d->moved.packs, d->moved.bytes);
     } else if (!w->quiet && d->moved.pieces) {
         printf("%" PRIu64 " piece%s, %s\n", d->moved.pieces, ds_s(d->moved.pieces),
                verb_bytes(bytes, d->moved.bytes));

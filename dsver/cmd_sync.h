@@ -6,7 +6,7 @@
 #include "remotesync.h"
 
 typedef struct sync_words {
-    bool json, quiet;
+    bool json, quiet, dry_run;
     const char *what; /* "push" */
 } sync_words;
 

@@ -203,19 +203,29 @@ static const char config[] = "[core]\n\trepositoryformatversion = 0\n\tfilemode 
                              "true\n\tfsync = all\n[receive]\n\tunpackLimit = 1\n\tfsckObjects = "
                              "true\n[gc]\n\tauto = 0\n";
 
-int ds_git_make(const char *url, ds_err *err)
+static const char *local_path(const char *url)
 {
-    const char *path = strncmp(url, "file://", 7) == 0 ? url + 7 : url;
-    git_repository *repo = NULL;
+    return strncmp(url, "file://", 7) == 0 ? url + 7 : url;
+}
+
+int ds_git_lacks(const char *url, ds_err *err)
+{
+    const char *path = local_path(url);
     char *file = NULL;
     if (*path != '/')
         return 0;
     if (asprintf(&file, "%s/HEAD", path) < 0)
         return ds_fail_nomem(err);
-    bool there = ds_path_exists(file);
+    const bool there = ds_path_exists(file);
     free(file);
-    if (there)
-        return 0;
+    return !there;
+}
+
+int ds_git_make(const char *url, ds_err *err)
+{
+    const char *path = local_path(url);
+    git_repository *repo = NULL;
+    char *file = NULL;
     git_libgit2_init();
     git_repository_init_options o;
     git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);

@@ -39,7 +39,9 @@ typedef struct ds_gitmove {
 } ds_gitmove;
 /* All of them or none, each only from where it must be. DS_FAIL when one is not there any more. */
 int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n, ds_err *err);
-/* A bare repository at a path of this machine, made when there is none. Nothing for other URLs. */
+/* Whether there is no repository at a path of this machine: 1, or 0, also for other URLs; < 0. */
+int ds_git_lacks(const char *url, ds_err *err);
+/* Makes a bare one there. */
 int ds_git_make(const char *url, ds_err *err);
 
 #endif

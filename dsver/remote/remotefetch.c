@@ -182,7 +182,7 @@ static int fetch(fetching *f, ds_err *err)
     if (f->o->anew && !f->o->lazy)
         ds_link_look(f->l);
     int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
-    rc = rc ? rc : ds_sync_check_names(f->o, &f->there, err);
+    rc = rc ? rc : ds_sync_check_names(f->o, &f->there, "there", err);
     rc = rc ? rc : fetch_objects(f, err);
     f->looked = ds_link_looked(f->l, &f->state);
     rc = rc ? rc : fetch_erasures(f, err);

@@ -242,18 +242,47 @@ static int purge_there(pushing *p, ds_err *err)
     ds_remotestate state;
     int rc = ds_remoteindex_refresh(p->l->index, &state, err);
     rc = rc ? rc : ds_remotegc_purge(&p->out->purged, p->l, err);
-    return rc ? ds_err_prefix(err, "the refs are pushed, but the remote's packs still hold what "
-                                   "was erased (push again, or dsver gc --remote)")
+    return rc ? ds_err_prefix(err, "the refs are pushed, but the remote's packs may still hold "
+                                   "what was erased (push again, or dsver gc --remote)")
               : 0;
+}
+
+static int is_tracked(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    const char *remote = ctx;
+    const size_t pre = sizeof DS_REF_REMOTES - 1, n = strlen(remote);
+    (void)id;
+    (void)err;
+    return strncmp(name, DS_REF_REMOTES, pre) == 0 && strncmp(name + pre, remote, n) == 0 &&
+           name[pre + n] == '/';
+}
+
+/* The first push makes the remote. One that was there and is not is rather on a disk that is not
+ * mounted, and another in its place would hide that. */
+static int look_there(pushing *p, ds_err *err)
+{
+    const ds_remoteconf *c = &p->l->conf;
+    const int lacks = ds_git_lacks(c->catalog, err);
+    int rc =
+        lacks > 0 && !p->o->force ? ds_ref_each(p->l->store->cat, is_tracked, c->name, err) : 0;
+    if (rc > 0)
+        return ds_fail(err, DS_FAIL,
+                       "%s: remote '%s' is gone, which was there when it was last seen: is a disk "
+                       "not mounted? (push --force makes it anew)",
+                       c->catalog, c->name);
+    rc = lacks < 0 ? lacks : rc;
+    if (rc || (lacks && p->o->dry_run)) /* nothing is there */
+        return rc;
+    rc = lacks ? ds_git_make(c->catalog, err) : 0;
+    return rc ? rc : ds_git_refs(&p->there, c->catalog, err);
 }
 
 static int push(pushing *p, ds_err *err)
 {
     ds_link *l = p->l;
     int rc = ds_ref_each(l->store->cat, add_here, p, err);
-    rc = rc ? rc : ds_sync_check_names(p->o, &p->here, err);
-    rc = rc ? rc : ds_git_make(l->conf.catalog, err);
-    rc = rc ? rc : ds_git_refs(&p->there, l->conf.catalog, err);
+    rc = rc ? rc : ds_sync_check_names(p->o, &p->here, "here", err);
+    rc = rc ? rc : look_there(p, err);
     rc = rc ? rc : decide(p, err);
     if (!rc && p->out->rejected)
         rc = ds_fail(err, DS_FAIL,
@@ -268,8 +297,10 @@ static int push(pushing *p, ds_err *err)
                                  .did = p->erased.exists ? DS_SYNC_MOVED : DS_SYNC_NEW};
         p->o->fn(p->o->ctx, &said);
     }
-    if (rc || p->o->dry_run)
+    if (rc || p->o->dry_run) {
+        p->out->refs = p->moves.len / sizeof(ds_gitmove) + erasing_news(p);
         return rc;
+    }
     rc = add_same(p, err);
     if (!rc && (p->tips.len || p->want.n))
         rc = send_pieces(p, err);

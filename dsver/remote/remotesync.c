@@ -143,7 +143,8 @@ bool ds_sync_picks(const ds_sync_opts *o, const char *ref)
     return yes;
 }
 
-int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, ds_err *err)
+int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, const char *where,
+                        ds_err *err)
 {
     for (size_t i = 0; i < o->n; i++) {
         bool found = false;
@@ -154,7 +155,7 @@ int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, ds_err *e
             found = kind == 'h' && picks(o->what[i], kind, set, len, rest);
         }
         if (!found)
-            return ds_fail(err, DS_FAIL, "no branch of '%s' there", o->what[i]);
+            return ds_fail(err, DS_FAIL, "no branch of '%s' %s", o->what[i], where);
     }
     return 0;
 }

@@ -65,7 +65,7 @@ typedef struct ds_sync_opts {
 typedef struct ds_synced {
     ds_moved moved;
     uint64_t versions; /* whose pieces were looked at */
-    uint64_t refs;     /* that were moved */
+    uint64_t refs;     /* that were moved; would be, of a dry run */
     uint64_t rejected;
     uint64_t purged; /* packs of the remote that held what was erased, and are gone */
 } ds_synced;
@@ -86,7 +86,9 @@ int ds_sync_pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err
 
 /* ---- shared by its files ---- */
 bool ds_sync_picks(const ds_sync_opts *o, const char *ref);
-int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, ds_err *err);
+/* DS_FAIL when one that was asked for is not among refs. where: "here" or "there". */
+int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, const char *where,
+                        ds_err *err);
 /* 1 when `b` is `a` or leads to it through its parents. */
 int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err);
 bool ds_sync_has_object(ds_store *s, const git_oid *id);

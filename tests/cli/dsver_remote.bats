@@ -17,6 +17,30 @@ setup() {
     exits 0 git -C far/catalog.git fsck
 }
 
+@test "a push that only tells makes nothing, and a remote that is gone is not made anew unasked" {
+    exits 0 in_a push --dry-run
+    [[ $output == "docs@main  new "* && $output != *$'\n'* ]]
+    exits 0 in_a push --dry-run --json
+    [[ $output == *'{"type":"push","dry_run":true,"refs":1,'* ]]
+    [ ! -e far ]
+    exits 1 in_a push origin none
+    [[ $output == *"no branch of 'none' here"* ]]
+    in_a push
+    exits 0 in_a push --dry-run
+    [ "$output" = "nothing new" ]
+    mv far away
+    mkdir far # as where a disk is mounted
+    two
+    exits 1 in_a push
+    [[ $output == *"far/catalog.git: remote 'origin' is gone, which was there when it was last seen"* ]]
+    [ -z "$(ls far)" ]
+    exits 0 in_a push --force -q
+    exits 0 dsver clone far b
+    same b
+    (cd a && dsver remote remove origin && dsver remote add origin ../new)
+    exits 0 in_a push -q
+}
+
 @test "only what is missing moves" {
     in_a push
     two
