@@ -97,7 +97,10 @@ static int run(int argc, char **argv)
                           .threads = verb_threads(threads),
                           .level = (int)level};
     ds_sig_setup();
-    work(store, operands, &o, json, &err);
+    if (!*operands[1])
+        ds_fail(&err, DS_USAGE, "the name of the folder is empty");
+    else
+        work(store, operands, &o, json, &err);
     status = ds_command_end(&ds_ver_checkout, &err, json);
     ds_sig_reraise();
     return status;

@@ -303,7 +303,7 @@ static int diff_stats(diff *c, ds_store *s, const git_oid *before, const git_oid
     int rc = ds_verstats_read(&a, s, before, &o, err);
     rc = rc ? rc : ds_verstats_read(&b, s, after, &o, err);
     rc = rc ? rc : statsay_drift(&a, &b, &c->columns, &c->limits, c->json, &crossed, err);
-    c->exit_code = c->differs = crossed != 0;
+    c->differs = crossed != 0;
     ds_verstats_fini(&a);
     ds_verstats_fini(&b);
     return rc;
@@ -339,6 +339,24 @@ static int diff_versions(diff *c, char **operands, int n, ds_err *err)
     return rc;
 }
 
+/* Options that say nothing beside the others are refused, not passed over. */
+static int check_options(const diff *c, ds_err *err)
+{
+    const char *const numbers = c->threshold ? "threshold" : c->columns.n ? "column" : NULL;
+    const char *const records = c->stat        ? "stat"
+                                : c->data      ? "data"
+                                : c->exit_code ? "exit-code"
+                                               : NULL;
+    if (!c->stats && numbers)
+        return ds_fail(err, DS_USAGE, "--%s goes with --stats", numbers);
+    if (c->stats && records)
+        return ds_fail(err, DS_USAGE, "--%s is about records, and does not go with --stats%s",
+                       records, c->exit_code ? " (--threshold makes the exit status)" : "");
+    if (c->data && !c->json)
+        return ds_fail(err, DS_USAGE, "--data goes with --json");
+    return 0;
+}
+
 static int run(int argc, char **argv)
 {
     diff c = {0};
@@ -363,12 +381,10 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     ds_sig_setup();
     int rc = statsay_limits(&c.limits, c.threshold, &err);
-    if (!rc && !c.stats && (c.threshold || c.columns.n))
-        rc =
-            ds_fail(&err, DS_USAGE, "--%s goes with --stats", c.threshold ? "threshold" : "column");
+    rc = rc ? rc : check_options(&c, &err);
     rc = rc ? rc : diff_versions(&c, operands, n, &err);
     ds_opt_list_fini(&c.columns);
     status = ds_command_end(&ds_ver_diff, &err, c.json);
     ds_sig_reraise();
-    return !rc && status == 0 && c.exit_code && c.differs ? 1 : status;
+    return !rc && status == 0 && (c.exit_code || c.stats) && c.differs ? 1 : status;
 }

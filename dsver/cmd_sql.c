@@ -221,7 +221,10 @@ static int run(int argc, char **argv)
         return status;
     ds_err err = {0};
     ds_sig_setup();
-    (void)ask(store, operands, n, json ? AS_JSON : as_csv ? AS_CSV : AS_TEXT, &o, &err);
+    if (as_csv && json)
+        ds_fail(&err, DS_USAGE, "--csv and --json exclude each other");
+    else
+        ask(store, operands, n, json ? AS_JSON : as_csv ? AS_CSV : AS_TEXT, &o, &err);
     status = ds_command_end(&ds_ver_sql, &err, json);
     ds_sig_reraise();
     return status;

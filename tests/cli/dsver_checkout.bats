@@ -14,6 +14,8 @@ load dsver_common
     cmp lines/records.jsonl <(records v2.dsr)
     [ "$(ls -A lines | wc -l)" -eq 2 ]
     [ "$(stat -c %h out/shard-00000.dsr)" -eq 1 ]
+    exits 2 dsver checkout docs ""
+    has "the name of the folder is empty"
 }
 
 @test "checkout: its own folder is replaced, anything else is left alone" {

@@ -66,6 +66,7 @@ for l in sys.stdin:
 }
 
 @test "sql: values come out exactly" {
+    exits 2 dsver sql --csv --json docs "SELECT 1"
     exits 0 dsver sql --csv docs "SELECT 9223372036854775807 AS i, 0.1 AS f, x'00ff' AS b, 'a,\"b' AS t, NULL AS n"
     [ "$(echo "$output" | tr -d '\r' | tail -1)" = "9223372036854775807,0.1,X'00ff',\"a,\"\"b\"," ]
     exits 0 dsver sql --json docs "SELECT -9223372036854775807-1 AS i, 1e308*10 AS inf, x'00ff' AS b, 'a'||char(0)||'b' AS t, NULL AS n"

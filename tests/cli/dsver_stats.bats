@@ -100,6 +100,13 @@ assert abs(cols["key"]["distinct"] - 3000) < 300 and cols["meta.label"]["distinc
     exits 2 dsver diff --stats --threshold psi=x d~1 d
     exits 2 dsver diff --threshold psi=1 d~1 d
     exits 2 dsver diff --column x d~1 d
+    for about in --stat --exit-code "--data --json"; do
+        # shellcheck disable=SC2086
+        exits 2 dsver diff --stats $about d~1 d
+        has "is about records, and does not go with --stats"
+    done
+    exits 2 dsver diff --data d~1 d
+    has "--data goes with --json"
     exits 1 dsver diff --stats -c none d~1 d
     has "neither version has a column 'none'"
     exits 0 dsver diff --stats --column text --threshold psi=0.2 d~1 d
