@@ -44,6 +44,7 @@ static int eval(const asked *a, ds_err *err)
     double start;
     int rc = ds_dataset_open(&d, a->data, a->store, a->column, a->mask, err);
 
+    rc = rc ? rc : ds_dataset_tokenizer(d, a->use.model, err);
     rc = rc ? rc : train_open_model(&k, &net, &a->use, (int32_t)a->seq_len, err);
     start = ds_seconds();
     if (!rc) {

@@ -8,7 +8,6 @@
 #include "cmd_train.h"
 #include "rerun.h"
 #include "rmtree.h"
-#include "runbase.h"
 #include "sig.h"
 #include "term.h"
 
@@ -124,12 +123,7 @@ static int run(int argc, char **argv)
     c.threads = (int)threads;
     c.data = data.v;
     c.ndata = data.n;
-    char *base = NULL;
-    if (c.model || ds_runbase_find(&base, checkpoint, &err) == 0) {
-        c.model = c.model ? c.model : base;
-        replay(&c, json, &err);
-    }
-    free(base);
+    replay(&c, json, &err);
     ds_opt_list_fini(&data);
     return ds_command_end(&ds_train_replay, &err, json);
 }

@@ -398,6 +398,24 @@ const ds_dataset_info *ds_dataset_about(const ds_dataset *d)
     return &d->info;
 }
 
+int ds_dataset_tokenizer(const ds_dataset *d, const char *model, ds_err *err)
+{
+    const char *was = d->info.tokenizer;
+    char path[DS_PATH], is[80] = "sha256:";
+    ds_sha sum;
+
+    TRY(ds_path_join(path, model, "tokenizer.json", err));
+    if (!*was || !ds_path_exists(path))
+        return 0;
+    TRY(ds_sha_file(&sum, NULL, path, err));
+    ds_sha_hex(is + strlen(is), &sum);
+    return strcmp(is, was) == 0
+               ? 0
+               : ds_fail(err, DS_FAIL,
+                         "dataset '%s' was tokenized with %s, the model's tokenizer.json is %s",
+                         d->info.name, was, is);
+}
+
 static void widen(int32_t *out, const uint8_t *p, uint32_t n, bool wide)
 {
     for (uint32_t i = 0; i < n; i++)

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "net_priv.h"
+#include "runbase.h"
 #include "strlist.h"
 
 typedef struct recorded {
@@ -284,11 +285,15 @@ static int replay_run(replay *p, ds_err *err)
 
 int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, void *ctx, ds_err *err)
 {
-    replay p = {.c = c, .out = out, .fn = fn, .ctx = ctx};
+    ds_replay_conf own = *c;
+    replay p = {.c = &own, .out = out, .fn = fn, .ctx = ctx};
+    char *base = NULL;
     ds_sha run;
     int rc = ds_lineage_read(&p.lineage, c->checkpoint, err);
 
     memset(out, 0, sizeof *out);
+    rc = rc || c->model ? rc : ds_runbase_find(&base, c->checkpoint, err);
+    own.model = c->model ? c->model : base;
     rc = rc ? rc : run_folder(p.was_dir, c->checkpoint, err);
     p.from = rc ? 0 : ds_checkpoint_last(p.was_dir, c->from);
     out->first = p.from + 1;
@@ -302,5 +307,6 @@ int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, voi
     rc = rc ? rc : replay_run(&p, err);
     ds_lineage_fini(&p.lineage);
     ds_buf_fini(&p.steps);
+    free(base);
     return rc;
 }

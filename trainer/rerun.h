@@ -7,7 +7,8 @@
 typedef struct ds_replay_conf {
     const char *checkpoint; /* RUN/step-NNNNNN: the end of the stretch */
     uint64_t from; /* start at the run's last checkpoint at or before this step; 0: the beginning */
-    const char *model, *store;
+    const char *model; /* NULL: what the run's `base` leads to */
+    const char *store;
     const char *const
         *data; /* instead of the datasets that the lineage names, in their order; may be NULL */
     size_t ndata;

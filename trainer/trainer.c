@@ -21,36 +21,11 @@
 
 /* ---- opening ---- */
 
-static int tokenizer_digest(char out[80], const char *model, ds_err *err)
-{
-    char path[DS_PATH], hex[65];
-    ds_sha sum;
-
-    out[0] = '\0';
-    if (snprintf(path, sizeof path, "%s/tokenizer.json", model) >= DS_PATH || !ds_path_exists(path))
-        return 0;
-    TRY(ds_sha_file(&sum, NULL, path, err));
-    ds_sha_hex(hex, &sum);
-    snprintf(out, 80, "sha256:%s", hex);
-    return 0;
-}
-
-static int check_tokenizer(const ds_dataset_info *d, const char *tokenizer, ds_err *err)
-{
-    return tokenizer[0] && d->tokenizer[0] && strcmp(tokenizer, d->tokenizer)
-               ? ds_fail(err, DS_FAIL,
-                         "dataset '%s' was tokenized with %s, the model's tokenizer.json is %s",
-                         d->name, d->tokenizer, tokenizer)
-               : 0;
-}
-
 static int open_data(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
     ds_run *r = &t->lineage.run;
-    char tokenizer[80];
 
-    TRY(tokenizer_digest(tokenizer, c->model, err));
     t->data = calloc(c->ndata + 1, sizeof *t->data);
     r->datasets = calloc(c->ndata + 1, sizeof *r->datasets);
     if (!t->data || !r->datasets)
@@ -70,11 +45,11 @@ static int open_data(ds_trainer *t, ds_err *err)
         to->root = d->root;
         to->records = d->records;
         snprintf(to->commit, sizeof to->commit, "%s", d->commit);
-        TRY(check_tokenizer(d, tokenizer, err));
+        TRY(ds_dataset_tokenizer(t->data[i], c->model, err));
     }
     if (c->eval_data) {
         TRY(ds_dataset_open(&t->eval, c->eval_data, c->store, c->column, c->mask, err));
-        TRY(check_tokenizer(ds_dataset_about(t->eval), tokenizer, err));
+        TRY(ds_dataset_tokenizer(t->eval, c->model, err));
     }
     return 0;
 }

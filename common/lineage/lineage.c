@@ -398,6 +398,8 @@ int ds_lineage_read(ds_lineage *l, const char *dir, ds_err *err)
     int rc = asprintf(&path, "%s/lineage.json", dir) < 0 ? ds_fail_nomem(err) : 0;
 
     *l = (ds_lineage){0};
+    if (!rc && !ds_path_exists(path))
+        rc = ds_fail(err, DS_IO, "%s is no checkpoint: no lineage.json lies in it", dir);
     rc = rc ? rc : ds_read_file(&b, path, DOCUMENT_MAX, err);
     rc = rc ? rc : ds_lineage_parse(l, b.data, b.len, path, err);
     ds_buf_fini(&b);

@@ -36,6 +36,14 @@ load dstrain_common
     below "$(sed -n 3p losses)" "$(sed -n 2p losses)"
     fails dstrain eval --model "$F/base" --adapter prompt/step-000010 --data "$F/test.dsr" --seq-len 5
     has "virtual tokens"
+    # what is no model, and no checkpoint, is said to be none
+    exits 1 dstrain eval --model lora/step-000010 --data "$F/test.dsr"
+    has "lora/step-000010 is an adapter"
+    for c in "dstrain replay" "dsver audit --store $F"; do
+        # shellcheck disable=SC2086
+        exits 13 $c lora
+        has "lora is no checkpoint"
+    done
 }
 
 @test "other architectures learn too" {
@@ -416,6 +424,8 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     dsprep tokenize -q -t other.json -o other.dsr plain.dsr
     fails train r --data other.dsr
     has "other.dsr" "was tokenized with" "tokenizer.json is"
+    fails dstrain eval --model "$F/base" --data other.dsr
+    has "other.dsr" "was tokenized with" "tokenizer.json is"
     fails train r --data none@main
     has "none"
     fails train r --data none.dsr
@@ -433,6 +443,10 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
 }
 
 @test "settings that cannot be" {
+    exits 2 train r --steps 0
+    has "--steps: '0'"
+    exits 2 dstrain finetune --model "$F/base" --data "$F/test.dsr" --epochs 0 -o r
+    has "--epochs: '0'"
     exits 2 train r --seq-len 4096
     has "--seq-len 4096" "2048"
     exits 2 train r --seq-len 30

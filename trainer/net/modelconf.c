@@ -139,8 +139,8 @@ static void read_rope(conf *r, ds_modelconf *c)
     if (orig >= 1 && orig <= INT32_MAX && orig == floor(orig))
         c->rope_orig = (int32_t)orig;
     else if (!r->rc)
-        r->rc = ds_fail(r->err, DS_FAIL, "%s: original_max_position_embeddings of %g", r->what,
-                        orig);
+        r->rc =
+            ds_fail(r->err, DS_FAIL, "%s: original_max_position_embeddings of %g", r->what, orig);
     if (type && !strcmp(type, "default")) {
         c->rope = DS_ROPE_PLAIN;
     } else if (type && !strcmp(type, "linear")) {
@@ -351,7 +351,11 @@ int ds_modelconf_read(ds_modelconf *c, const char *dir, ds_err *err)
     int rc;
 
     memset(c, 0, sizeof *c);
+    TRY(ds_path_join(path, dir, "adapter_config.json", err));
+    const bool adapter = ds_path_exists(path);
     TRY(ds_path_join(path, dir, "config.json", err));
+    if (adapter && !ds_path_exists(path))
+        return ds_fail(err, DS_FAIL, "%s is an adapter: --model names what it is trained on", dir);
     rc = ds_read_file(&b, path, 16u << 20, err);
     rc = rc ? rc : ds_modelconf_parse(c, b.data, b.len, path, err);
     ds_buf_fini(&b);
