@@ -48,7 +48,7 @@ static int add_key(ds_buf *keys, const char *p, size_t len, ds_err *err)
 {
     if (memchr(p, 0, len))
         return ds_fail(err, DS_USAGE, "a key with a NUL byte cannot be named here: use --where");
-    return len && (ds_buf_put(keys, p, len) || ds_buf_putc(keys, 0)) ? ds_fail_nomem(err) : 0;
+    return ds_buf_put(keys, p, len) || ds_buf_putc(keys, 0) ? ds_fail_nomem(err) : 0;
 }
 
 static int read_file(ds_buf *keys, const char *file, ds_err *err)
@@ -59,7 +59,8 @@ static int read_file(ds_buf *keys, const char *file, ds_err *err)
     for (size_t at = 0; !rc && at < text.len;) {
         const char *p = (const char *)text.data + at, *nl = memchr(p, '\n', text.len - at);
         const size_t n = nl ? (size_t)(nl - p) : text.len - at;
-        rc = add_key(keys, p, n && p[n - 1] == '\r' ? n - 1 : n, err);
+        const size_t len = n && p[n - 1] == '\r' ? n - 1 : n;
+        rc = len ? add_key(keys, p, len, err) : 0;
         at += n + 1;
     }
     ds_buf_fini(&text);

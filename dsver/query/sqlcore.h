@@ -16,9 +16,10 @@ struct ds_sqlview {
     sqlite3 *db;
     double end; /* ds_seconds */
     bool limited;
-    ds_schema all; /* the columns of records: those of all versions, by name */
-    bool wanted[DS_SQL_TABLES];
-    bool columns[3 + 1 + 256]; /* of records */
+    ds_schema all;              /* the columns of records: those of all versions, by name */
+    bool read[DS_SQL_TABLES];   /* by the statement */
+    bool wanted[DS_SQL_TABLES]; /* to be filled */
+    bool columns[3 + 1 + 256];  /* of records */
 };
 
 typedef struct ds_sqlput { /* rows into a table */

@@ -35,22 +35,23 @@ static int exec(ds_sqlview *v, const char *sql, ds_err *err)
 static const struct {
     const char *name, *columns;
     int n;
+    bool of_versions; /* of those that are named; else of the store */
     int (*fill)(ds_sqlput *p, ds_err *err);
 } tables[DS_SQL_TABLES] = {
-    {"commits", "dataset,version,parent,merged,date,author,message,records,root", 9,
+    {"commits", "dataset,version,parent,merged,date,author,message,records,root", 9, false,
      ds_sqlfill_commits},
-    {"refs", "name,version", 2, ds_sqlfill_refs},
-    {"columns", "dataset,version,n,name,type,item,nullable,keyed,\"primary\"", 9,
+    {"refs", "name,version", 2, false, ds_sqlfill_refs},
+    {"columns", "dataset,version,n,name,type,item,nullable,keyed,\"primary\"", 9, true,
      ds_sqlfill_columns},
-    {"blocks", "dataset,version,block,shard,first,records,bytes,address,erased", 9,
+    {"blocks", "dataset,version,block,shard,first,records,bytes,address,erased", 9, true,
      ds_sqlfill_blocks},
-    {"sources", "dataset,version,source,name,size,sha256", 6, ds_sqlfill_sources},
-    {"origins", "dataset,version,record,source,offset,length", 6, ds_sqlfill_origins},
-    {"runs", "run,digest,steps,\"rows\",seq_len,seed,model,trainer", 8, ds_sqlfill_runs},
-    {"checkpoints", "run,digest,step", 3, ds_sqlfill_checkpoints},
-    {"consumed", "run,digest,step,\"row\",dataset,version,record,offset,length", 9,
+    {"sources", "dataset,version,source,name,size,sha256", 6, true, ds_sqlfill_sources},
+    {"origins", "dataset,version,record,source,offset,length", 6, true, ds_sqlfill_origins},
+    {"runs", "run,digest,steps,\"rows\",seq_len,seed,model,trainer", 8, false, ds_sqlfill_runs},
+    {"checkpoints", "run,digest,step", 3, false, ds_sqlfill_checkpoints},
+    {"consumed", "run,digest,step,\"row\",dataset,version,record,offset,length", 9, false,
      ds_sqlfill_consumed},
-    {"records", "dataset,version,record,key", 4, ds_sqlfill_records},
+    {"records", "dataset,version,record,key", 4, true, ds_sqlfill_records},
 };
 enum { RECORDS = DS_SQL_TABLES - 1 };
 
@@ -166,7 +167,7 @@ static int allow(void *ctx, int action, const char *a, const char *b, const char
         return b && !sqlite3_stricmp(b, "load_extension") ? SQLITE_DENY : SQLITE_OK;
     if (action == SQLITE_READ) {
         for (size_t i = 0; i < DS_SQL_TABLES; i++)
-            v->wanted[i] |= !sqlite3_stricmp(a, tables[i].name);
+            v->read[i] |= !sqlite3_stricmp(a, tables[i].name);
         if (b && !sqlite3_stricmp(a, tables[RECORDS].name))
             note_column(v, b);
         return SQLITE_OK;
@@ -190,7 +191,7 @@ static void note_text(ds_sqlview *v, const char *sql)
     const bool natural = mentions(sql, "natural");
     const bool lineage = mentions(sql, "lineage");
     for (size_t i = 0; i < DS_SQL_TABLES; i++)
-        v->wanted[i] |= mentions(sql, tables[i].name) ||
+        v->wanted[i] |= v->read[i] || mentions(sql, tables[i].name) ||
                         (lineage && (tables[i].fill == ds_sqlfill_consumed ||
                                      tables[i].fill == ds_sqlfill_checkpoints)) ||
                         (tables[i].fill == ds_sqlfill_blocks && mentions(sql, "shards"));
@@ -199,6 +200,18 @@ static void note_text(ds_sqlview *v, const char *sql)
         const char *c = v->all.cols[i].name;
         v->columns[4 + i] |= natural || strchr(c, '"') || mentions(sql, c);
     }
+}
+
+/* Empty tables would look like an answer. */
+static int check_versions(const ds_sqlview *v, ds_err *err)
+{
+    for (size_t i = 0; v->n == 0 && i < DS_SQL_TABLES; i++)
+        if (v->read[i] && tables[i].of_versions)
+            return ds_fail(err, DS_USAGE,
+                           "SQL: %s is a table of versions: name one, or more (dsver ls lists the "
+                           "datasets)",
+                           tables[i].name);
+    return 0;
 }
 
 static int watch(void *ctx)
@@ -261,6 +274,7 @@ int ds_sqlview_prepare(sqlite3_stmt **st, ds_sqlview *v, const char *sql, ds_err
         rc = ds_fail(err, DS_USAGE, "SQL: a SELECT is wanted");
     if (!rc && rest[strspn(rest, " \t\r\n;")])
         rc = ds_fail(err, DS_USAGE, "SQL: one statement is wanted, and more follows");
+    rc = rc ? rc : check_versions(v, err);
     note_text(v, sql);
     for (size_t i = 0; !rc && i < DS_SQL_TABLES; i++)
         if (v->wanted[i])

@@ -18,8 +18,8 @@ typedef struct ds_sqlview_opts {
     int64_t memory;  /* bytes that SQLite may take; 0: no limit */
 } ds_sqlview_opts;
 
-/* versions: those whose records, blocks, columns, sources and origins are the tables'. Borrowed, as
- * the store is. */
+/* versions: those whose records, blocks, columns, sources and origins are the tables'; of none, who
+ * asks for these is refused. Borrowed, as the store is. */
 int ds_sqlview_open(ds_sqlview **out, ds_store *s, const git_oid *versions, size_t n,
                     const ds_sqlview_opts *o, ds_err *err);
 /* One statement, and the tables that it reads. DS_USAGE for one that is wrong or does more than

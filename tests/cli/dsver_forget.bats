@@ -106,6 +106,10 @@ without() { # FILE: records without the one that is to go
     [ "$(dsver cat docs~2 | records - | grep erased: | sort -u | wc -l)" -eq 3 ]
     dsver fsck --read-data
     [ "$(git -C .dsver/catalog.git ls-tree refs/dsver/erased:statements | wc -l)" -eq 2 ]
+    echo '{"id":"","text":"of the empty key"}' >empty.jsonl
+    dsprep import -q --key-field id empty.jsonl | dsver commit e >/dev/null
+    exits 0 dsver forget --reason r ""
+    has "erased 1 record, "
     full=$(cat .dsver/packs/*.pack | wc -c)
     dsver forget --reason r --json patient-003 | grep -q "\"bytes_before\":$full,"
     exits 0 other erased .dsver docs

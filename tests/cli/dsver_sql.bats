@@ -67,6 +67,13 @@ for l in sys.stdin:
 
 @test "sql: values come out exactly" {
     exits 2 dsver sql --csv --json docs "SELECT 1"
+    dsver cat docs | dsver commit more >/dev/null
+    for table in records blocks shards columns sources origins; do # of which version?
+        exits 2 dsver sql "SELECT count(*) FROM $table"
+        has "is a table of versions: name one"
+    done
+    exits 0 dsver sql "SELECT sum(records) > 0 AS blocks FROM commits"
+    has 1
     exits 0 dsver sql --csv docs "SELECT 9223372036854775807 AS i, 0.1 AS f, x'00ff' AS b, 'a,\"b' AS t, NULL AS n"
     [ "$(echo "$output" | tr -d '\r' | tail -1)" = "9223372036854775807,0.1,X'00ff',\"a,\"\"b\"," ]
     exits 0 dsver sql --json docs "SELECT -9223372036854775807-1 AS i, 1e308*10 AS inf, x'00ff' AS b, 'a'||char(0)||'b' AS t, NULL AS n"
