@@ -34,7 +34,7 @@ static void say_columns(const ds_strlist *l, bool json)
         if (json)
             verb_json(stdout, l->v[i]);
         else
-            verb_text(stdout, l->v[i], strlen(l->v[i]));
+            verb_words(l->v[i]);
     }
     putchar(json ? ']' : ')');
 }
@@ -60,8 +60,8 @@ static int say(void *ctx, const ds_version *v, const ds_strlist *columns, ds_err
         printf("}\n");
         return 0;
     }
-    printf("%c %.10s  %s  %.*s", columns ? '~' : '+', git_oid_tostr_s(&v->id), date,
-           (int)strcspn(v->message, "\n"), v->message);
+    printf("%c %.10s  %s  ", columns ? '~' : '+', git_oid_tostr_s(&v->id), date);
+    verb_subject(v);
     if (columns)
         say_columns(columns, false);
     putchar('\n');

@@ -95,9 +95,10 @@ static int list_one(void *ctx, const char *name, const git_oid *id, ds_err *err)
     } else {
         char date[32];
         ds_date_text(date, v.time);
-        verb_text(stdout, name + len, strlen(name + len));
-        printf("  %.10s  %s  %" PRIu64 "  %.*s\n", git_oid_tostr_s(id), date, v.records,
-               (int)strcspn(v.message, "\n"), v.message);
+        verb_words(name + len);
+        printf("  %.10s  %s  %" PRIu64 "  ", git_oid_tostr_s(id), date, v.records);
+        verb_subject(&v);
+        printf("\n");
     }
     ds_version_fini(&v);
     return 0;

@@ -35,22 +35,7 @@ static const char *verdict_word(const ds_verdict *sig)
 /* sig: NULL when it was not asked for. So below. */
 static void say_json(const ds_version *v, const ds_verdict *sig)
 {
-    char root[65], date[32];
-    ds_sha_hex(root, &v->root);
-    ds_date_text(date, v->time);
-    printf("{\"type\":\"version\",\"commit\":\"%s\"", git_oid_tostr_s(&v->id));
-    if (v->has_parent)
-        printf(",\"parent\":\"%s\"", git_oid_tostr_s(&v->parent));
-    else
-        printf(",\"parent\":null");
-    if (v->has_merged)
-        printf(",\"merged\":\"%s\"", git_oid_tostr_s(&v->merged));
-    printf(",\"dataset\":");
-    verb_json(stdout, v->dataset);
-    printf(",\"date\":\"%s\",\"author\":", date);
-    verb_json(stdout, v->author);
-    printf(",\"records\":%" PRIu64 ",\"root\":\"sha256:%s\",\"message\":", v->records, root);
-    verb_json(stdout, v->message);
+    verb_json_version(v);
     if (sig) {
         printf(",\"signature\":\"%s\",\"signature_said\":", verdict_word(sig));
         verb_json(stdout, (const char *)sig->said.data);
@@ -72,11 +57,14 @@ static void say(const ds_version *v, const ds_verdict *sig)
         verb_text(stdout, sig->said.data, sig->is_signed ? sig->said.len : 0);
         printf("\n");
     }
-    printf("author  %s\ndate    %s\nrecords %" PRIu64 "\nroot    sha256:%s\n\n", v->author, date,
-           v->records, root);
+    printf("author  ");
+    verb_words(v->author);
+    printf("\ndate    %s\nrecords %" PRIu64 "\nroot    sha256:%s\n\n", date, v->records, root);
     for (const char *s = v->message; *s;) {
         size_t len = strcspn(s, "\n");
-        printf("    %.*s\n", (int)len, s);
+        printf("    ");
+        verb_text(stdout, s, len);
+        printf("\n");
         s += len + (s[len] == '\n');
     }
     printf("\n");
@@ -86,8 +74,9 @@ static void say_short(const ds_version *v)
 {
     char date[32];
     ds_date_text(date, v->time);
-    printf("%.10s  %s  %10" PRIu64 "  %.*s\n", git_oid_tostr_s(&v->id), date, v->records,
-           (int)strcspn(v->message, "\n"), v->message);
+    printf("%.10s  %s  %10" PRIu64 "  ", git_oid_tostr_s(&v->id), date, v->records);
+    verb_subject(v);
+    printf("\n");
 }
 
 /* ---- graph ---- */
@@ -157,7 +146,7 @@ static int say_graph(const tips *t, ds_store *s, const git_oid *from, size_t n, 
             break;
         printf("%s%.10s  ", before, git_oid_tostr_s(&id));
         say_names(t, &id);
-        verb_text(stdout, v.message, strcspn(v.message, "\n"));
+        verb_subject(&v);
         printf("\n");
         const char *after = ds_graph_after(&g, &v);
         rc = after ? 0 : ds_fail_nomem(err);

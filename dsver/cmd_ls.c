@@ -36,8 +36,12 @@ static void say(const ls *l, const char *dataset, int len, const char *branch, c
         return;
     }
     ds_date_text(date, v->time);
-    printf("%.*s@%s  %.10s  %s  %" PRIu64 "  %.*s\n", len, dataset, branch, git_oid_tostr_s(&v->id),
-           date, v->records, (int)strcspn(v->message, "\n"), v->message);
+    verb_text(stdout, dataset, (size_t)len);
+    printf("@");
+    verb_words(branch);
+    printf("  %.10s  %s  %" PRIu64 "  ", git_oid_tostr_s(&v->id), date, v->records);
+    verb_subject(v);
+    printf("\n");
 }
 
 static int on_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)

@@ -69,7 +69,7 @@ static void say_pin(const pins *c, const char *dataset, size_t len, const git_ta
     }
     verb_text(stdout, dataset, len);
     printf("@%s  %s  ", id, date);
-    verb_text(stdout, by, strlen(by));
+    verb_words(by);
     printf("  ");
     verb_text(stdout, why, n);
     printf("\n");

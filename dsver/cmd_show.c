@@ -42,23 +42,12 @@ static void reasons_json(const char *name, const ds_reason *r, size_t n)
 
 static void say_json(const shown *x)
 {
-    char root[65], origin[65], date[32];
-    ds_sha_hex(root, &x->m.root);
+    char origin[65];
     ds_sha_hex(origin, &x->m.origin_root);
-    ds_date_text(date, x->v.time);
-    printf("{\"type\":\"version\",\"commit\":\"%s\",\"dataset\":", git_oid_tostr_s(&x->v.id));
-    verb_json(stdout, x->v.dataset);
-    printf(",\"date\":\"%s\",\"author\":", date);
-    verb_json(stdout, x->v.author);
-    printf(",\"message\":");
-    verb_json(stdout, x->v.message);
-    if (x->v.has_parent)
-        printf(",\"parent\":\"%s\"", git_oid_tostr_s(&x->v.parent));
-    else
-        printf(",\"parent\":null");
-    printf(",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64
-           ",\"bytes\":%" PRIu64 ",\"root\":\"sha256:%s\",\"origin_root\":\"sha256:%s\"",
-           x->m.records, x->m.blocks, x->m.sources, x->m.bytes, root, origin);
+    verb_json_version(&x->v);
+    printf(",\"blocks\":%" PRIu64 ",\"sources\":%" PRIu64 ",\"bytes\":%" PRIu64
+           ",\"origin_root\":\"sha256:%s\"",
+           x->m.blocks, x->m.sources, x->m.bytes, origin);
     reasons_json("held", x->m.counts.held, x->m.counts.nheld);
     reasons_json("failed", x->m.counts.failed, x->m.counts.nfailed);
     printf(",\"schema\":");
@@ -73,15 +62,28 @@ static int say_columns(const shown *x, ds_err *err)
     ds_schema s;
     ds_schema_init(&s);
     int rc = ds_schema_parse(&s, x->schema.data, x->schema.len, err);
-    for (size_t i = 0; !rc && i < s.n; i++)
-        printf("column  %s %s%s%s%s\n", s.cols[i].name, ds_type_name(s.cols[i].type),
-               s.cols[i].type == DS_LIST ? " of " : "",
-               s.cols[i].type == DS_LIST ? ds_type_name(s.cols[i].item) : "",
-               s.cols[i].nullable ? ", may be null" : "");
+    for (size_t i = 0; !rc && i < s.n; i++) {
+        const ds_column *c = &s.cols[i];
+        printf("column  ");
+        verb_words(c->name);
+        printf(" %s%s%s%s\n", ds_type_name(c->type), c->type == DS_LIST ? " of " : "",
+               c->type == DS_LIST ? ds_type_name(c->item) : "", c->nullable ? ", may be null" : "");
+    }
     if (!rc)
         printf("keys    %s\n", s.explicit_key ? "explicit" : "derived from content");
     ds_schema_fini(&s);
     return rc;
+}
+
+static void say_step(const char *tool, const char *version, const ds_buf *options)
+{
+    printf("step    ");
+    verb_words(tool);
+    printf(" ");
+    verb_words(version);
+    printf(" ");
+    verb_text(stdout, options->data, options->len);
+    printf("\n");
 }
 
 static int say_steps(const shown *x, ds_err *err)
@@ -98,12 +100,20 @@ static int say_steps(const shown *x, ds_err *err)
         const char *tool = json_string_value(json_object_get(step, "tool"));
         const char *version = json_string_value(json_object_get(step, "version"));
         if (options && ds_json_dump(&b, options, NULL) == 0)
-            printf("step    %s %s %.*s\n", tool ? tool : "?", version ? version : "", (int)b.len,
-                   (const char *)b.data);
+            say_step(tool ? tool : "?", version ? version : "", &b);
         ds_buf_fini(&b);
     }
     json_decref(steps);
     return 0;
+}
+
+static void say_reasons(const char *what, const ds_reason *r, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        printf("%s  %" PRIu64 " ", what, r[i].count);
+        verb_words(r[i].reason);
+        printf("\n");
+    }
 }
 
 static int say(const shown *x, ds_err *err)
@@ -112,17 +122,21 @@ static int say(const shown *x, ds_err *err)
     ds_sha_hex(root, &x->m.root);
     ds_sha_hex(origin, &x->m.origin_root);
     ds_date_text(date, x->v.time);
-    printf("commit  %s\ndataset %s\nauthor  %s\ndate    %s\n", git_oid_tostr_s(&x->v.id),
-           x->v.dataset, x->v.author, date);
-    printf("message %.*s\n", (int)strcspn(x->v.message, "\n"), x->v.message);
+    printf("commit  %s\n", git_oid_tostr_s(&x->v.id));
+    if (x->v.has_parent)
+        printf("parent  %s\n", git_oid_tostr_s(&x->v.parent));
+    if (x->v.has_merged)
+        printf("merged  %s\n", git_oid_tostr_s(&x->v.merged));
+    printf("dataset %s\nauthor  ", x->v.dataset);
+    verb_words(x->v.author);
+    printf("\ndate    %s\nmessage ", date);
+    verb_subject(&x->v);
+    printf("\n");
     printf("records %" PRIu64 " in %" PRIu64 " block%s, %s, from %" PRIu64 " source%s\n",
            x->m.records, x->m.blocks, ds_s(x->m.blocks), verb_bytes(bytes, x->m.bytes),
            x->m.sources, ds_s(x->m.sources));
-    for (size_t i = 0; i < x->m.counts.nheld; i++)
-        printf("held    %" PRIu64 " %s\n", x->m.counts.held[i].count, x->m.counts.held[i].reason);
-    for (size_t i = 0; i < x->m.counts.nfailed; i++)
-        printf("failed  %" PRIu64 " %s\n", x->m.counts.failed[i].count,
-               x->m.counts.failed[i].reason);
+    say_reasons("held  ", x->m.counts.held, x->m.counts.nheld);
+    say_reasons("failed", x->m.counts.failed, x->m.counts.nfailed);
     printf("root    sha256:%s\norigins sha256:%s\n", root, origin);
     int rc = say_columns(x, err);
     return rc ? rc : say_steps(x, err);

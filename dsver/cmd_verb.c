@@ -41,6 +41,40 @@ void verb_text(FILE *f, const void *p, size_t n)
         fputc(s[i] < 0x20 || s[i] == 0x7f ? '?' : s[i], f);
 }
 
+void verb_words(const char *s)
+{
+    verb_text(stdout, s, strlen(s));
+}
+
+void verb_subject(const ds_version *v)
+{
+    verb_text(stdout, v->message, strcspn(v->message, "\n"));
+}
+
+static void json_oid(const char *name, const git_oid *id)
+{
+    if (id)
+        printf(",\"%s\":\"%s\"", name, git_oid_tostr_s(id));
+    else
+        printf(",\"%s\":null", name);
+}
+
+void verb_json_version(const ds_version *v)
+{
+    char date[32], root[65];
+    ds_date_text(date, v->time);
+    ds_sha_hex(root, &v->root);
+    printf("{\"type\":\"version\",\"commit\":\"%s\"", git_oid_tostr_s(&v->id));
+    json_oid("parent", v->has_parent ? &v->parent : NULL);
+    json_oid("merged", v->has_merged ? &v->merged : NULL);
+    printf(",\"dataset\":");
+    verb_json(stdout, v->dataset);
+    printf(",\"date\":\"%s\",\"author\":", date);
+    verb_json(stdout, v->author);
+    printf(",\"records\":%" PRIu64 ",\"root\":\"sha256:%s\",\"message\":", v->records, root);
+    verb_json(stdout, v->message);
+}
+
 void verb_json_buf(FILE *f, const void *p, size_t n)
 {
     ds_buf b = {0}, clean = {0};

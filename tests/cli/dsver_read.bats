@@ -161,3 +161,24 @@ unprivileged() {
     done
     chmod -R u+w .dsver
 }
+
+@test "what people wrote does not steer the terminal, and a version is the same JSON everywhere" {
+    need_jq
+    esc=$(printf '\033')
+    printf '{"id":"a","text":"1","c\\u001b[31m":"x"}\n' | dsprep text -q --format jsonl --key-field id - |
+        dsver commit -m "red ${esc}[31m
+and ${esc}[1m more" --author "A${esc}[2m <a@b>" d >/dev/null
+    printf '{"id":"a","text":"2"}\n' | dsprep text -q --format jsonl --key-field id - |
+        dsver commit -m "${esc}[3m" -b side d >/dev/null
+    for cmd in "log d" "log --oneline d" "log --graph d" "show d" "ls" "branch d" "blame d a" "oplog" "stats d"; do
+        # shellcheck disable=SC2086
+        dsver $cmd >out
+        [ -s out ]
+        fails grep -q "$esc" out
+    done
+    dsver log d | grep -q '^    red ?\[31m$'
+    dsver log --json d@side | sed -n 1p | jq -c 'to_entries | map(.key)[:10]' >log
+    dsver show --json d@side | jq -c 'to_entries | map(.key)[:10]' | cmp - log
+    [ "$(cat log)" = '["type","commit","parent","merged","dataset","date","author","records","root","message"]' ]
+    dsver show d@side | grep -q "^parent  $(git -C .dsver/catalog.git rev-parse refs/heads/d/main)"
+}
