@@ -118,52 +118,51 @@ __device__ __forceinline__ void quad_transpose(uint32_t (&w)[4])
             }
 }
 
-/* Two neighbouring results. */
-template <class C>
-__device__ __forceinline__ void finish2(float (&x)[2], float c0, float c1, const C *at,
-                                        bool accumulate, float alpha)
-{
-    float old[2] = {0.0f, 0.0f};
-
-    if (accumulate)
-        get<C, 2>(old, at);
-    x[0] = accumulate ? old[0] + c0 * alpha : c0 * alpha;
-    x[1] = accumulate ? old[1] + c1 * alpha : c1 * alpha;
-}
-
-/* A lane's sums of N columns to where they belong, 32 bytes of a row at a time or more. */
+/* A lane's sums of N columns to where they belong, 32 bytes of a row at a time or more. What is to
+ * be added to comes first, as much of a row as eight registers hold. */
 template <class C, int N>
 __device__ __forceinline__ void write(const float (&c)[N / 8][4], const place &at, bool accumulate,
                                       float alpha)
 {
+    constexpr int MANY = 16 / sizeof(C);
     const int lane = (int)(threadIdx.x % WARP), warp = (int)(threadIdx.x / WARP), q = lane % 4;
-    const int32_t left = (int32_t)at.g->n - at.col;
 
 #pragma unroll
     for (int i = 0; i < 2; i++) {
         const int32_t row = at.row + warp * 16 + i * 8 + lane / 4;
-        const bool here = row < at.g->m;
+        const int32_t end = row < at.g->m ? (int32_t)at.g->n - at.col : 0;
         C *to = static_cast<C *>(at.g->c) + row * at.g->n + at.col;
 #pragma unroll
-        for (int j = 0; j < N / 8; j += 4) {
-            uint32_t w[4] = {};
+        for (int j0 = 0; j0 < N / 8; j0 += MANY) {
+            together<C, 2> old[MANY] = {};
 #pragma unroll
-            for (int k = 0; k < 4; k++) {
-                C *two = to + (j + k) * 8 + q * 2;
-                float x[2];
-                if (!here || (j + k) * 8 >= left)
-                    continue;
-                finish2(x, c[j + k][2 * i], c[j + k][2 * i + 1], two, accumulate, alpha);
-                if constexpr (sizeof(C) == 4)
-                    put<C, 2>(two, x);
-                else
-                    w[k] = pack2<C>(x[0], x[1]);
-            }
-            if constexpr (sizeof(C) == 2) {
-                quad_transpose(w);
-                if (here && (j + q) * 8 < left)
-                    store_together(reinterpret_cast<uint32_t *>(to + (j + q) * 8),
-                                   together<uint32_t, 4>{{w[0], w[1], w[2], w[3]}});
+            for (int k = 0; accumulate && k < MANY; k++)
+                if ((j0 + k) * 8 < end)
+                    old[k] = load_together<C, 2>(to + (j0 + k) * 8 + q * 2);
+            __syncwarp(); /* others write there */
+#pragma unroll
+            for (int j = j0; j < j0 + MANY; j += 4) {
+                uint32_t w[4];
+#pragma unroll
+                for (int k = 0; k < 4; k++) {
+                    float x[2];
+                    apart(x, old[j - j0 + k]);
+#pragma unroll
+                    for (int h = 0; h < 2; h++) {
+                        const float sum = c[j + k][2 * i + h] * alpha;
+                        x[h] = accumulate ? x[h] + sum : sum;
+                    }
+                    if constexpr (sizeof(C) == 2)
+                        w[k] = pack2<C>(x[0], x[1]);
+                    else if ((j + k) * 8 < end)
+                        put<C, 2>(to + (j + k) * 8 + q * 2, x);
+                }
+                if constexpr (sizeof(C) == 2) {
+                    quad_transpose(w);
+                    if ((j + q) * 8 < end)
+                        store_together(reinterpret_cast<uint32_t *>(to + (j + q) * 8),
+                                       together<uint32_t, 4>{{w[0], w[1], w[2], w[3]}});
+                }
             }
         }
     }
