@@ -29,6 +29,13 @@ $(B)/tests/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBS) $(CUDA_EMU) $(B)/stam
 	@mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_HELP) $(call test_libs,$(CUDA_EMU)) -lcmocka
 
+# What of the kernels' tests runs on the device that is watched.
+WATCHED_BINS := $(if $(CUDA_WATCHED),$(addprefix $(B)/watched/,test_cuda test_cuda_choices test_cuda_optim))
+$(B)/watched/%: $(B)/obj/tests/unit/%.o $(UNIT_HELP) $(LIBS) $(CUDA_WATCHED) $(B)/stamp/tests.objs
+	$(call say,LD,$(@F))
+	@mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $< $(UNIT_HELP) $(call test_libs,$(CUDA_WATCHED)) -lcmocka
+
 # A fuzz target is a libFuzzer program under MODE=fuzz (by clang, which the emulated device is not for); elsewhere its corpus is replayed by tests/fuzz/replaymain.c.
 FUZZ_MAIN := $(if $(filter fuzz,$(MODE)),,$(B)/obj/tests/fuzz/replaymain.o)
 $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(FUZZ_MAIN) $(LIBS) $(B)/stamp/tests.objs
@@ -70,7 +77,7 @@ gpu-bundle: all test-programs $(CUDA_PLUGIN)
 
 .PHONY: check-gpu bench-gpu gpu-bundle test-programs fuzz-programs test run-tests test-long run-long unit cli extra asan asan-build \
         fuzz-replay tsan fuzz bench
-test-programs: $(UNIT_BINS) $(CUDA_EMU_SO) $(B)/bench/bench_kernels
+test-programs: $(UNIT_BINS) $(WATCHED_BINS) $(CUDA_EMU_SO) $(B)/bench/bench_kernels
 fuzz-programs: $(FUZZ_BINS)
 
 RUN = bash tests/run.sh -j $(J) -t '$(T)'
@@ -98,7 +105,7 @@ fuzz-replay: asan-build
 
 test-long:
 	@.ci/deps
-	@$(MAKE) run-tests
+	@DS_LONG=1 $(MAKE) run-tests
 	@$(MAKE) tsan
 	@$(MAKE) fuzz
 tsan:

@@ -7,10 +7,11 @@ CUDA_HDRS := $(wildcard kernels/cuda/*.h) kernels/kernels.h kernels/plugin.h com
 CUDA_INC := -Ikernels/cuda -Ikernels -Icommon
 CUDA_EMU := $(B)/lib/libdscudaemu.a
 CUDA_EMU_NCCL := kernels/cuda/emu/nccl.cc
+CUDA_EMU_WATCH := kernels/cuda/emu/watch.cc
 CUDA_RTS := $(sort $(wildcard kernels/cuda/*.cc))
 CUDA_EMU_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o) \
     $(patsubst kernels/cuda/%.cc,$(B)/obj/kernels/emu/%.o, \
-    $(CUDA_RTS) $(filter-out $(CUDA_EMU_NCCL),$(sort $(wildcard kernels/cuda/emu/*.cc))))
+    $(CUDA_RTS) $(filter-out $(CUDA_EMU_NCCL) $(CUDA_EMU_WATCH),$(sort $(wildcard kernels/cuda/emu/*.cc))))
 EMU_INC := -Ikernels/cuda/emu $(CUDA_INC)
 EMU_CXXFLAGS := -std=c++20 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror) \
     $(OPT_$(MODE)) -fPIC -fvisibility=hidden -ffp-contract=off $(REPRO) -DDS_EMU
@@ -49,7 +50,22 @@ $(B)/lib/libds-cuda-emu.so: $(CUDA_EMU_OBJS) $(call libs_of,kernels common)
 	    $(call pkglibs,$(call pkgs_of,kernels common)) -ldl -lm
 endif
 
--include $(CUDA_EMU_OBJS:%.o=%.d)
+# The same with kernels that are watched (watch.cc): they are compiled as for the sanitizer of threads, without its library.
+ifeq ($(MODE),release)
+CUDA_WATCHED := $(B)/lib/libdscudawatched.a
+CUDA_WATCHED_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/watched/%.o)
+$(B)/obj/kernels/watched/%.o: kernels/cuda/%.cu $(B)/stamp/emu.flags
+	$(call say,EMU,$<)
+	@mkdir -p $(@D)
+	$(Q)$(CXX) $(EMU_INC) $(EMU_CXXFLAGS) -fsanitize=thread --param tsan-instrument-func-entry-exit=0 -x c++ -MMD -MP -c -o $@ $<
+
+$(CUDA_WATCHED): $(CUDA_WATCHED_OBJS) $(CUDA_EMU_OBJS) $(CUDA_EMU_WATCH:kernels/cuda/%.cc=$(B)/obj/kernels/emu/%.o)
+	$(call say,AR,$(@F))
+	@rm -f $@
+	$(Q)$(AR) rcsD $@ $(filter-out $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o),$^)
+endif
+
+-include $(CUDA_EMU_OBJS:%.o=%.d) $(CUDA_WATCHED_OBJS:%.o=%.d)
 
 # ---- the plugin ----
 

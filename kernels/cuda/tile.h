@@ -31,9 +31,11 @@ static inline void mma(float (&c)[4], const uint32_t (&a)[4], uint32_t b0, uint3
 }
 
 /* Four 8 x 8 parts; lane l gives the address of row l%8 of part l/8. */
-template <class E> static inline void load4_as(uint32_t (&r)[4], const E *row, bool across)
+template <class E>
+UNWATCHED static inline void load4_as(uint32_t (&r)[4], const E *row, bool across)
 {
     emu::aligned16(row);
+    emu::read16(row);
     const unsigned char *all = emu::exchange(&row, sizeof row);
     const unsigned g = emu::self->lane / 4, q = emu::self->lane % 4;
 
@@ -45,7 +47,7 @@ template <class E> static inline void load4_as(uint32_t (&r)[4], const E *row, b
         const E hi = across ? at[2 * q + 1][g] : at[g][2 * q + 1];
         r[j] = (uint32_t)lo.u | (uint32_t)hi.u << 16;
     }
-    __syncwarp();
+    emu::lockstep();
 }
 template <class E> static inline void load4(uint32_t (&r)[4], const E *row)
 {
@@ -65,10 +67,7 @@ static inline void copy16_once(void *shared, const void *global)
 }
 static inline void copy16_or_zeros(void *shared, const void *global, bool copy)
 {
-    if (copy)
-        emu::copy_later(shared, global);
-    else
-        std::memset(shared, 0, 16);
+    emu::copy_later(shared, copy ? global : emu::zeros);
 }
 static inline void copy_commit()
 {

@@ -49,19 +49,30 @@ __device__ __forceinline__ uint64_t wg_matrix(const void *p, uint32_t panels)
 
 #ifdef DS_EMU
 
-/* Row r, column c of what a descriptor tells of: c is summed over, or r is (`across`). */
-template <class E> static inline float wg_at(uint64_t desc, int r, int c, bool across)
+/* Where row r, column c of what a descriptor tells of lies: c is summed over, or r (`across`). */
+static inline uint32_t wg_place(uint64_t desc, int r, int c, bool across)
 {
     const uint32_t base = (uint32_t)(desc & 0x3fffu) << 4,
                    panels = (uint32_t)(desc >> 16 & 0x3fffu) << 4,
                    eight = (uint32_t)(desc >> 32 & 0x3fffu) << 4;
     uint32_t at = base + (uint32_t)r / 8 * eight + (uint32_t)r % 8 * PANEL_ROW;
-    E x;
 
     at += across ? (uint32_t)c / PANEL * panels + (uint32_t)c % PANEL * 2 : (uint32_t)c * 2;
-    at ^= (at >> 7 & 7u) << 4;
-    std::memcpy(&x, emu::dynamic + at, sizeof x);
+    return at ^ (at >> 7 & 7u) << 4;
+}
+template <class E> UNWATCHED static inline float wg_at(uint64_t desc, int r, int c, bool across)
+{
+    E x;
+
+    std::memcpy(&x, emu::dynamic + wg_place(desc, r, c, across), sizeof x);
     return to_f32(x);
+}
+/* LINES lines of 16 that are summed over are read, each piece of them by one of the warpgroup. */
+template <int LINES> static inline void wg_read(uint64_t desc, bool across)
+{
+    for (int p = (int)(threadIdx.x % GROUP); emu::watching && p < LINES * 2; p += (int)GROUP)
+        emu::read16(emu::dynamic + (across ? wg_place(desc, p % 16, p / 16 * 8, true)
+                                           : wg_place(desc, p / 2, p % 2 * 8, false)));
 }
 
 /* c (+)= a b': a is [64][16], b [N][16]; or [16][64] and [16][N] where they lie ACROSS. */
@@ -71,6 +82,8 @@ static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool ad
     const int lane = (int)emu::self->lane, row = (int)(threadIdx.x % GROUP / WARP) * 16 + lane / 4;
     float left[2][16];
 
+    wg_read<GROUP_ROWS>(a, A_ACROSS);
+    wg_read<N>(b, B_ACROSS);
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 16; k++)
             left[i][k] =
@@ -94,6 +107,7 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
     const int lane = (int)emu::self->lane;
     E left[2][16];
 
+    wg_read<N>(b, true);
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 16; k++)
             std::memcpy(&left[i][k],
@@ -104,7 +118,7 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
             for (int k = 0; k < 16; k++)
                 c[j][i] = std::fma(to_f32(left[i / 2][k]),
                                    wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
-    __syncwarp();
+    emu::lockstep();
 }
 static inline void wg_begin() {}
 static inline void wg_commit() {}

@@ -21,6 +21,7 @@ namespace emu {
 thread_state *self;
 dim3 block_at, block_dim, grid_dim;
 unsigned char *dynamic;
+const watcher *watching;
 
 namespace {
 constexpr size_t STACK = 128 << 10;
@@ -228,7 +229,7 @@ void set_fibers(unsigned n)
             dim3(i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y);
         f->state.lane = i % 32;
         f->state.warp = i / 32;
-        f->state.groups = 0;
+        f->state.groups = f->state.block_syncs = f->state.warp_syncs = 0;
         f->waits = nullptr;
         f->done = false;
         warps[i / 32].met.members++;
@@ -237,7 +238,7 @@ void set_fibers(unsigned n)
 
 /* ---- device memory: one reservation, unreadable between launches ---- */
 
-constexpr size_t SPACE = (size_t)4 << 30, PAGE = 4096;
+constexpr size_t PAGE = 4096;
 
 struct span {
     size_t at, bytes;
@@ -277,7 +278,7 @@ void close_memory()
 
 void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel)
 {
-    std::vector<unsigned char> memory(shared + 1024);
+    std::vector<unsigned char> memory(shared + 2048);
 
     if (grid.x == 0 || grid.y == 0 || grid.z == 0)
         die("an empty grid");
@@ -290,12 +291,16 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
     grid_dim = grid;
     block_dim = block;
     open_memory();
+    if (watching)
+        watching->launch(shared);
     for (unsigned z = 0; z < grid.z; z++)
         for (unsigned y = 0; y < grid.y; y++)
             for (unsigned x = 0; x < grid.x; x++) {
                 block_at = dim3(x, y, z);
                 std::memset(memory.data(), 0xff, memory.size());
                 set_fibers(block.x * block.y * block.z);
+                if (watching)
+                    watching->block();
                 run_block();
             }
     close_memory();
@@ -305,11 +310,18 @@ void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &k
 void barrier()
 {
     meet(&everyone);
+    self->block_syncs++;
+}
+
+void lockstep()
+{
+    meet(&warps[self->warp].met);
 }
 
 void warp_barrier()
 {
-    meet(&warps[self->warp].met);
+    lockstep();
+    self->warp_syncs++;
 }
 
 const unsigned char *exchange(const void *mine, size_t bytes)
@@ -330,10 +342,14 @@ void aligned16(const void *p)
         die("an address that is no multiple of 16");
 }
 
+alignas(16) const unsigned char zeros[16] = {};
+
 void copy_later(void *to, const void *from)
 {
     aligned16(to);
     aligned16(from);
+    if (watching)
+        watching->touch(to, 16, true);
     std::memset(to, 0xff, 16);
     self->copies.push_back(copy{to, from, self->groups});
 }
@@ -348,6 +364,10 @@ void copies_wait(unsigned left)
     std::erase_if(self->copies, [left](const copy &c) {
         if (c.group + left >= self->groups)
             return false;
+        if (watching) {
+            watching->touch(c.from, 16, false);
+            watching->touch(c.to, 16, true);
+        }
         std::memcpy(c.to, c.from, 16);
         return true;
     });
@@ -359,15 +379,15 @@ void *device_alloc(size_t bytes)
     size_t at = 0, i = 0;
 
     if (!space) {
-        void *p =
-            mmap(nullptr, SPACE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        void *p = mmap(nullptr, DEVICE_SPACE, PROT_NONE,
+                       MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
         if (p == MAP_FAILED)
             return nullptr;
         space = static_cast<unsigned char *>(p);
     }
     for (; i < spans.size() && spans[i].at - at < size + PAGE; i++)
         at = spans[i].at + spans[i].bytes + PAGE;
-    if (bytes > SPACE || at + size + PAGE > SPACE)
+    if (bytes > DEVICE_SPACE || at + size + PAGE > DEVICE_SPACE)
         return nullptr;
     spans.insert(spans.begin() + (long)i, span{at, size});
     if (is_open)
@@ -390,6 +410,11 @@ void device_free(void *p)
         }
     if (p)
         die("memory is freed that was not allocated");
+}
+
+const unsigned char *device_space()
+{
+    return space;
 }
 
 void device_copy(void *dst, const void *src, size_t bytes)

@@ -5,7 +5,8 @@
  * pages, and the host cannot touch it between launches), a missing barrier (fibers run in an order
  * drawn anew at each barrier; the seed is DS_EMU_SEED), what is read before it is written (shared
  * memory and scratch begin as NaN), barriers that not all threads reach (the run ends with a
- * message). What it cannot: races inside a warp that real lockstep would show otherwise, and speed.
+ * message). watch.cc finds races whatever the order is. What it cannot find: products of warpgroups
+ * that are not waited for, and speed.
  * Streams, memory and launches are cuda_runtime.h's, products cublasLt.h's.
  *
  * Not for several host threads at a time.
@@ -51,6 +52,7 @@ struct thread_state {
     unsigned lane, warp;
     std::vector<copy> copies; /* on their way */
     unsigned groups;          /* committed so far */
+    unsigned block_syncs, warp_syncs;
 };
 extern thread_state *self;       /* the thread that runs */
 extern dim3 block_at, block_dim; /* blockIdx, blockDim */
@@ -60,6 +62,7 @@ extern unsigned char *dynamic; /* the block's dynamic shared memory */
 void launch(dim3 grid, dim3 block, size_t shared, const std::function<void()> &kernel);
 void barrier();      /* __syncthreads */
 void warp_barrier(); /* __syncwarp, of all 32 lanes */
+void lockstep();     /* the same, but nothing that memory is ordered by */
 /* Each lane puts `bytes` (at most 64) down and, when all have, sees those of all: lane i's at
  * 64 * i. Valid until the lane's next exchange. */
 const unsigned char *exchange(const void *mine, size_t bytes);
@@ -67,9 +70,29 @@ const unsigned char *exchange(const void *mine, size_t bytes);
 /* cp.async of 16 bytes, commit_group and wait_group: until a thread waits for a group its copies
  * are NaN; copies that nobody waits for end the run with a message. */
 void copy_later(void *to, const void *from);
+extern const unsigned char zeros[16]; /* to be copied */
 void copies_commit();
 void copies_wait(unsigned left);
 void aligned16(const void *p); /* or the run ends with a message */
+
+/* What watch.cc is told, where it is there: kernels that are compiled for it tell it the rest. */
+struct watcher {
+    void (*touch)(const void *p, size_t bytes, bool write);
+    void (*launch)(size_t shared); /* begins */
+    void (*block)();
+};
+extern const watcher *watching; /* NULL: nobody */
+/* A piece of 16 bytes is read by a product; so its elements need not be watched one by one. */
+static inline void read16(const void *p)
+{
+    if (watching)
+        watching->touch(p, 16, false);
+}
+#ifdef __SANITIZE_THREAD__
+#define UNWATCHED __attribute__((no_sanitize("thread")))
+#else
+#define UNWATCHED
+#endif
 
 /* Of what is to be drawn: the next 31 bits. */
 uint32_t draw();
@@ -80,6 +103,8 @@ void *device_alloc(size_t bytes); /* NULL when out of memory; zeros, not touched
 void device_free(void *p);
 void device_copy(void *dst, const void *src, size_t bytes);
 void device_fill(void *dst, int value, size_t bytes);
+constexpr size_t DEVICE_SPACE = (size_t)4 << 30;
+const unsigned char *device_space(); /* NULL before anything was allocated */
 } // namespace emu
 
 #define __global__
