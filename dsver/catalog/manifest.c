@@ -405,7 +405,30 @@ static const char *parse_line(const uint8_t *p, size_t len, size_t *pos, bool pa
     return bad;
 }
 
-/* What is read in place of a line that something was erased from. */
+/* The last chunk of a line, its origins, taken from it and put behind the others of another. */
+static int take_origins(ds_manscan *s, const ds_manline *l, uint64_t *len, ds_err *err)
+{
+    const size_t last = l->nchunks - 1, n = ds_manline_npieces(l, last);
+    *len = ds_manline_len(l, last);
+    ds_buf_reset(&s->origins);
+    return ds_buf_put(&s->origins, l->pieces.data + l->pieces.len - n * sizeof(ds_sha),
+                      n * sizeof(ds_sha))
+               ? ds_fail_nomem(err)
+               : 0;
+}
+
+static int give_origins(const ds_manscan *s, ds_manline *l, uint64_t len, ds_err *err)
+{
+    const size_t n = ds_manline_npieces(l, --l->nchunks);
+    l->pieces.len -= n * sizeof(ds_sha);
+    l->lens.len -= sizeof(uint64_t);
+    l->npieces.len -= sizeof(uint64_t);
+    return ds_manline_chunk(l, len, (const ds_sha *)(const void *)s->origins.data,
+                            s->origins.len / sizeof(ds_sha), err);
+}
+
+/* What is read in place of a line that something was erased from. Blocks of one address may have
+ * come from different places, so that their origins are the line's own. */
 static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
 {
     size_t len = 0, pos = 0;
@@ -418,6 +441,10 @@ static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
     const uint8_t *p = rc ? NULL : ds_overlay_find(s->overlay, &s->was, &len);
     if (!p)
         return rc ? rc : 1;
+    uint64_t own = 0;
+    rc = s->pages ? 0 : take_origins(s, l, &own, err);
+    if (rc)
+        return rc;
     const char *bad = parse_line(p, len, &pos, s->pages, l, &nomem);
     if (nomem)
         return ds_fail_nomem(err);
@@ -425,7 +452,8 @@ static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
         return ds_fail(err, DS_CORRUPT, "%s: what replaces a line of manifest file %s: %s",
                        DS_REF_ERASED, git_oid_tostr_s(&s->file), bad ? bad : "not of as many rows");
     s->erased = true;
-    return 1;
+    rc = s->pages ? 0 : give_origins(s, l, own, err);
+    return rc ? rc : 1;
 }
 
 static int get_line(ds_manscan *s, ds_manline *l, ds_err *err)
@@ -518,5 +546,6 @@ void ds_manscan_close(ds_manscan *s)
     git_tree_free(s->inner);
     git_tree_free(s->outer);
     ds_buf_fini(&s->text);
+    ds_buf_fini(&s->origins);
     *s = (ds_manscan){0};
 }

@@ -86,6 +86,7 @@ typedef struct ds_manscan {
      * that whose addresses these are. */
     bool erased;
     ds_sha was, was_origin;
+    ds_buf origins; /* its last chunk, which stays: ds_sha */
     /* Asked for every file: true = leave it out. May be NULL. */
     bool (*skip)(void *ctx, const git_oid *file);
     void *skip_ctx;

@@ -115,6 +115,34 @@ without() { # FILE: records without the one that is to go
     exits 0 other erased .dsver docs
 }
 
+@test "forget: blocks that versions share keep the origins that each version has" {
+    echo '{"id":"r1","text":"one"}' >a.jsonl
+    echo '{"id":"r2","text":"two"}' >b.jsonl
+    cat a.jsonl b.jsonl >both.jsonl
+    dsprep text -q --key-field id a.jsonl b.jsonl | dsver commit two >/dev/null
+    dsprep text -q --key-field id both.jsonl | dsver commit one >/dev/null
+    dsver branch one side >/dev/null
+    echo '{"id":"r3","text":"three"}' | cat both.jsonl - >more.jsonl
+    dsprep text -q --key-field id more.jsonl | dsver commit -b side one >/dev/null
+    [ "$(dsver sql one two "SELECT count(DISTINCT address) FROM blocks")" = "$(printf 'count(DISTINCT address)\n1')" ]
+    for v in one two one@side; do dsver cat $v | dsprep cat --origin | grep '"r2"' >>before; done
+    exits 0 dsver forget --reason r r1
+    for v in one two one@side; do dsver cat $v | dsprep cat --origin | grep '"r2"' >>after; done
+    cmp before after
+    exits 0 dsver fsck --read-data
+    exits 0 dsver merge one side
+    dsver cat one@side | dsprep cat --origin | cmp - <(dsver cat one | dsprep cat --origin)
+    exits 0 dsver gc --grace 0
+    exits 0 dsver fsck --read-data
+    for v in one two; do exits 0 other erased .dsver $v; done
+    # Not even when the version whose line it was goes.
+    git -C .dsver/catalog.git update-ref -d refs/heads/two/main
+    exits 0 dsver gc --grace 0
+    exits 0 dsver fsck --read-data
+    exits 0 other erased .dsver one
+    dsver cat one | dsprep cat --origin | grep '"r2"' | cmp - <(sed -n 1p before)
+}
+
 @test "forget: what changes nothing" {
     patients
     find .dsver -type f ! -name '*.lock' ! -name 'index.db-*' -exec sha256sum {} + | sort >before

@@ -354,7 +354,7 @@ def erased(path, name):
                 counts[i] += 1
                 if instead[a][0] != line[0]:
                     raise Bad("overlay", "what replaces a line is not of as many rows")
-                line = instead[a]
+                line = (line[0], instead[a][1] if i else instead[a][1][:-1] + line[1][-1:])
             for length, pieces in line[1]:
                 chunk_of(store, length, pieces)
     schema = dsr.tagged(b"schema", catalog.blob(tree["schema.json"][1]))
