@@ -5,6 +5,7 @@
 #include "cmd_sync.h"
 #include "cmd_verb.h"
 #include "io.h"
+#include "refs.h"
 #include "sig.h"
 
 static int run(int argc, char **argv);
@@ -81,7 +82,18 @@ static int make_store(cloning *c, ds_store *s, ds_err *err)
         ds_remoteconf_fini(&there);
     }
     rc = rc ? rc : ds_remoteconf_add(s->dir, "origin", c->url, c->catalog, c->credentials, err);
+    if (rc == DS_FAIL && !made)
+        return ds_err_prefix(err, "%s: another store is there", c->dir);
     return !rc && c->lazy ? ds_remoteconf_lazy(s->dir, "origin", true, err) : rc;
+}
+
+static int is_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    (void)ctx;
+    (void)name;
+    (void)id;
+    (void)err;
+    return 1;
 }
 
 static int clone(cloning *c, ds_err *err)
@@ -95,7 +107,9 @@ static int clone(cloning *c, ds_err *err)
     rc = rc ? rc : ds_link_open(&l, &s, "origin", err);
     rc = rc ? rc : ds_sync_fetch(&done, &l, &o, err);
     rc = rc ? rc : ds_sync_branches(&branches, &l, &b, err);
-    if (!rc)
+    if (!rc && !c->words.json && !c->words.quiet && !ds_ref_each(s.cat, is_ref, NULL, NULL))
+        printf("nothing lies there yet\n");
+    else if (!rc)
         sync_say_end(&c->words, &done);
     ds_link_close(&l);
     ds_store_close(&s);
@@ -121,7 +135,9 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     c.url = operands[0];
     int rc = 0;
-    if (n > 1 && !(c.dir = strdup(operands[1])))
+    if (n > 1 && !*operands[1])
+        rc = ds_fail(&err, DS_USAGE, "the name of the folder is empty");
+    else if (n > 1 && !(c.dir = strdup(operands[1])))
         rc = ds_fail_nomem(&err);
     else if (n == 1)
         rc = default_dir(&c.dir, c.url, &err);

@@ -183,6 +183,8 @@ int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n,
     rc = rc ? rc : ds_child_run(argv, NULL, 0, &text, &bad, &status, err);
     if (!rc && status) {
         const char *why = rejected(&text);
+        if (why && strstr(why, "(unpacker error)")) /* the other side could not write */
+            why = NULL;
         rc = why ? ds_fail(err, DS_FAIL,
                            "%s: rejected: %s (somebody pushed meanwhile? run dsver fetch and try "
                            "again)",

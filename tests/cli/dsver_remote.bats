@@ -41,6 +41,27 @@ setup() {
     exits 0 in_a push -q
 }
 
+@test "a clone of a remote without versions says so, and one of another remote is not gone on with" {
+    in_a push -q
+    mkdir none && git init -q --bare none/catalog.git
+    exits 0 dsver clone none b
+    [ "$output" = "nothing lies there yet" ]
+    exits 1 dsver clone far b
+    [[ $output == *"b: another store is there: remote 'origin' is there already: "*"/none"* ]]
+    exits 2 dsver clone far ""
+    [[ $output == *"the name of the folder is empty"* ]]
+}
+
+@test "a remote that cannot take a push says why" {
+    in_a push -q
+    git -C far/catalog.git config receive.maxInputSize 1
+    two
+    exits 13 in_a push
+    [[ $output == *"pack exceeds maximum allowed size"* && $output != *"somebody pushed"* ]]
+    git -C far/catalog.git config --unset receive.maxInputSize
+    exits 0 in_a push
+}
+
 @test "only what is missing moves" {
     in_a push
     two
