@@ -1,6 +1,7 @@
 /* gitrun.c - see gitrun.h. */
 #include "gitrun.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +9,7 @@
 #include "child.h"
 #include "io.h"
 #include "remoteurl.h"
+#include "rmtree.h"
 
 /* ---- refs of another repository ---- */
 
@@ -223,26 +225,59 @@ int ds_git_lacks(const char *url, ds_err *err)
     return !there;
 }
 
-int ds_git_make(const char *url, ds_err *err)
+static int make_bare(const char *dir, ds_err *err)
 {
-    const char *path = local_path(url);
     git_repository *repo = NULL;
     char *file = NULL;
+    int rc = 0;
     git_libgit2_init();
     git_repository_init_options o;
     git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
-    o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
+    o.flags = GIT_REPOSITORY_INIT_BARE;
     o.initial_head = "main";
-    int rc = 0;
-    if (git_repository_init_ext(&repo, path, &o) < 0)
-        rc = ds_fail(err, DS_IO, "%s: cannot be made: %s", path, git_error_last()->message);
+    if (git_repository_init_ext(&repo, dir, &o) < 0)
+        rc = ds_fail(err, DS_IO, "%s: cannot be made: %s", dir, git_error_last()->message);
     git_repository_free(repo);
     git_libgit2_shutdown();
-    if (!rc && asprintf(&file, "%s/config", path) < 0)
+    if (!rc && asprintf(&file, "%s/config", dir) < 0)
         return ds_fail_nomem(err);
-    if (!rc) {
-        rc = ds_atomic_write(file, 0666, config, sizeof config - 1, err);
-        free(file);
-    }
+    rc = rc ? rc : ds_atomic_write(file, 0666, config, sizeof config - 1, err);
+    free(file);
+    return rc;
+}
+
+/* Without slashes at its end; the folders that it is to lie in are made. */
+static int place_for(char **dir, const char *path, ds_err *err)
+{
+    size_t n = strlen(path);
+    while (n > 1 && path[n - 1] == '/')
+        n--;
+    if (!(*dir = strndup(path, n)))
+        return ds_fail_nomem(err);
+    char *slash = strrchr(*dir, '/');
+    if (!slash || slash == *dir)
+        return 0;
+    *slash = '\0';
+    const int rc = ds_mkdirs(*dir, err);
+    *slash = '/';
+    return rc;
+}
+
+int ds_git_make(const char *url, ds_err *err)
+{
+    char *dir = NULL, *tmp = NULL;
+    int lock = -1, rc = place_for(&dir, local_path(url), err);
+    rc = rc ? rc : ds_beside_folder(&tmp, &lock, dir, err);
+    rc = rc ? rc : make_bare(tmp, err);
+    const bool mine = !rc && rename(tmp, dir) == 0;
+    const int why = errno;
+    if (!rc && !mine && ds_git_lacks(url, NULL) != 0) /* else another push made it */
+        rc = ds_fail_errno(err, why, "%s: cannot be made", dir);
+    rc = rc ? rc : ds_fsync_parent(dir, err);
+    if (tmp && !mine)
+        ds_remove_tree(tmp);
+    (void)ds_close(&lock, dir, NULL);
+    free(dir);
+    free(tmp);
     return rc;
 }

@@ -41,7 +41,7 @@ typedef struct ds_gitmove {
 int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n, ds_err *err);
 /* Whether there is no repository at a path of this machine: 1, or 0, also for other URLs; < 0. */
 int ds_git_lacks(const char *url, ds_err *err);
-/* Makes a bare one there. */
+/* Makes a bare one there, whole or not at all. */
 int ds_git_make(const char *url, ds_err *err);
 
 #endif
