@@ -26,10 +26,11 @@ extern "C" {
 #define DEV_FIXED_SHARED 1024u
 #define LAUNCH(kernel, grid, block, shared, stream, ...)                                           \
     do {                                                                                           \
-        if ((shared) > (48u << 10) - DEV_FIXED_SHARED)                                             \
+        const size_t whole_ = ((shared) + 15) / 16 * 16;                                           \
+        if (whole_ > (48u << 10) - DEV_FIXED_SHARED)                                               \
             cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,              \
-                                 (int)(shared));                                                   \
-        START(kernel, grid, block, ((shared) + 15) / 16 * 16, stream, __VA_ARGS__);                \
+                                 (int)whole_);                                                     \
+        START(kernel, grid, block, whole_, stream, __VA_ARGS__);                                   \
     } while (0)
 
 #define WARP 32u

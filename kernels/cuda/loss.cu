@@ -177,12 +177,6 @@ static uint32_t kept_of(const dev_rt *rt, int64_t v, enum ds_kfmt f)
     return (uint32_t)((row < room ? row : room) / ds_kfmt_size(f));
 }
 
-/* Blocks under way, each with so much shared memory. */
-static int64_t blocks_at_once(const dev_rt *rt, size_t shared)
-{
-    return (int64_t)rt_processors(rt) * (2 * (shared + DEV_FIXED_SHARED) <= rt_shared(rt) ? 2 : 1);
-}
-
 static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss, void *logits,
                         enum ds_kfmt f, const int32_t *target, const float *weight, int64_t t,
                         int64_t v, const ds_kstep *at, ds_err *err)
@@ -197,7 +191,7 @@ static int softmax_xent(ds_kernels *k, void *grad, enum ds_kfmt fg, float *loss,
     TRY(rt_stage(rt, &w, weight, (size_t)t * sizeof *weight, err));
     TRY(rt_stage(rt, &step, at, sizeof *at, err));
     const uint32_t nkept = kept_of(rt, v, f);
-    const int64_t blocks = blocks_at_once(rt, (size_t)nkept * ds_kfmt_size(f));
+    const int64_t blocks = rt_processors(rt); /* registers leave room for one on each */
     const dim3 grid((unsigned)(t < blocks ? t : blocks));
     BY_FORMAT(fg, G,
               BY_WIDTH(f, wide,
