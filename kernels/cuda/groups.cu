@@ -67,8 +67,59 @@ __device__ __forceinline__ void multiply(float (&c)[4][4][4], const E *a, const 
     }
 }
 
+/* A lane's sums to their places, of which (row, col) is the first; one by one. */
+template <class C>
+__device__ __forceinline__ void write_singly(const float (&c)[4][4][4], const group &g, int64_t row,
+                                             int64_t col, bool accumulate, float alpha)
+{
+    const int64_t left = g.n - col;
+    C *to = static_cast<C *>(g.c) + row * g.n + col;
+
+#pragma unroll
+    for (int i = 0; i < 8; i++)
+#pragma unroll
+        for (int j = 0; j < 8; j++)
+            if (row + i * 8 < g.m && j / 2 * 8 + j % 2 < left)
+                finish(to + i * 8 * g.n + j / 2 * 8 + j % 2, c[i / 2][j / 2][i % 2 * 2 + j % 2],
+                       accumulate, alpha);
+}
+
+/* The same in f32 by pairs of columns, which lie at multiples of their size. Half of what is to be
+ * added to comes at once. */
+__device__ __forceinline__ void write_pairs(const float (&c)[4][4][4], const group &g, int64_t row,
+                                            int64_t col, bool accumulate, float alpha)
+{
+    constexpr int ROWS = 4;
+    const int64_t left = g.n - col;
+    float *to = static_cast<float *>(g.c) + row * g.n + col;
+
+#pragma unroll
+    for (int i0 = 0; i0 < 8; i0 += ROWS) {
+        float old[ROWS][4][2] = {};
+#pragma unroll
+        for (int i = 0; i < ROWS; i++)
+#pragma unroll
+            for (int j = 0; j < 4; j++)
+                if (accumulate && row + (i0 + i) * 8 < g.m && j * 8 < left)
+                    get<float, 2>(old[i][j], to + (i0 + i) * 8 * g.n + j * 8);
+#pragma unroll
+        for (int i = i0; i < i0 + ROWS; i++)
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                float *x = old[i - i0][j];
+#pragma unroll
+                for (int h = 0; h < 2; h++) {
+                    const float sum = c[i / 2][j][i % 2 * 2 + h] * alpha;
+                    x[h] = accumulate ? x[h] + sum : sum;
+                }
+                if (row + i * 8 < g.m && j * 8 < left)
+                    put<float, 2>(to + i * 8 * g.n + j * 8, x);
+            }
+    }
+}
+
 template <class E, class C, bool TA, bool TB>
-__global__ void __launch_bounds__(THREADS)
+__global__ void __launch_bounds__(THREADS, 2)
     group_tile_kernel(const group *all, int32_t n, bool accumulate, float alpha)
 {
     DYNAMIC_SHARED(memory);
@@ -94,19 +145,13 @@ __global__ void __launch_bounds__(THREADS)
         const E *at = shared + s % STAGES * 2 * ROOM;
         multiply<E, TA, TB>(c, at, at + ROOM, r0, c0);
     });
-    const int64_t col = col0 + c0 + lane % 4 * 2, left = g.n - col;
-#pragma unroll
-    for (int i = 0; i < 8; i++) {
-        const int64_t row = row0 + r0 + i * 8 + lane / 4;
-        C *to = static_cast<C *>(g.c) + row * g.n + col;
-        if (row >= g.m)
-            break;
-#pragma unroll
-        for (int j = 0; j < 8; j++)
-            if (j / 2 * 8 + j % 2 < left)
-                finish(to + j / 2 * 8 + j % 2, c[i / 2][j / 2][i % 2 * 2 + j % 2], accumulate,
-                       alpha);
-    }
+    const int64_t row = row0 + r0 + lane / 4, col = col0 + c0 + lane % 4 * 2;
+    if constexpr (sizeof(C) == 4)
+        if (g.n % 2 == 0 && (uintptr_t)g.c % (2 * sizeof(C)) == 0) {
+            write_pairs(c, g, row, col, accumulate, alpha);
+            return;
+        }
+    write_singly<C>(c, g, row, col, accumulate, alpha);
 }
 
 template <class E, class C, bool TA, bool TB>
