@@ -290,7 +290,9 @@ extern "C" int ds_cuda_open(ds_kernels **out, int abi, int device, ds_err *err)
     ds_cuda_attention(k);
     ds_cuda_loss(k);
     ds_cuda_choices(k);
-    ds_cuda_optim(k);
+    ds_cuda_norm2(k);
+    ds_cuda_adamw(k);
+    ds_cuda_adamw8(k);
     ds_cuda_image(k);
     *out = k;
     return 0;

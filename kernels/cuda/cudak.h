@@ -183,7 +183,9 @@ void ds_cuda_dropdown(ds_kernels *k);  /* dropdown.cu: dropout and a product at 
 void ds_cuda_attention(ds_kernels *k); /* attn.cu */
 void ds_cuda_loss(ds_kernels *k);      /* loss.cu: cross entropy */
 void ds_cuda_choices(ds_kernels *k);   /* choices.cu: experts */
-void ds_cuda_optim(ds_kernels *k);     /* optim.cu */
+void ds_cuda_norm2(ds_kernels *k);     /* norm2.cu: of all gradients */
+void ds_cuda_adamw(ds_kernels *k);     /* adamw.cu */
+void ds_cuda_adamw8(ds_kernels *k);    /* adamw8.cu: moments of 8 bits */
 void ds_cuda_image(ds_kernels *k);     /* image.cu */
 
 #endif
