@@ -135,9 +135,7 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     c.url = operands[0];
     int rc = 0;
-    if (n > 1 && !*operands[1])
-        rc = ds_fail(&err, DS_USAGE, "the name of the folder is empty");
-    else if (n > 1 && !(c.dir = strdup(operands[1])))
+    if (n > 1 && !(c.dir = strdup(operands[1])))
         rc = ds_fail_nomem(&err);
     else if (n == 1)
         rc = default_dir(&c.dir, c.url, &err);

@@ -30,6 +30,8 @@ static void drop_locks(const char *catalog)
 int ds_store_init(const char *dir, bool *made, ds_err *err)
 {
     char *store = NULL, *cat = NULL, *config = NULL;
+    if (!*dir) /* it would be the root of the file system */
+        return ds_fail(err, DS_USAGE, "the name of the folder is empty");
     int rc = ds_store_path(&store, dir, DS_STORE_DIR, err);
     if (!rc && made)
         *made = !ds_store_is(store);

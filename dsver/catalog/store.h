@@ -24,7 +24,7 @@ typedef struct ds_store {
 } ds_store;
 
 /* Makes DIR/.dsver. *made (may be NULL) = false when it was there already; what a dead init left is
- * completed. */
+ * completed. DS_USAGE for an empty name. */
 int ds_store_init(const char *dir, bool *made, ds_err *err);
 /* Finds and opens. Caller closes; a zeroed object may be closed. */
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err);

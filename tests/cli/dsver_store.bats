@@ -73,3 +73,9 @@ load dsver_common
     [ "$(dsver config --json user.name | jq -r .value)" = 'quote " and \ back' ]
     dsver config --json | jq -es 'length == 2'
 }
+
+@test "an empty name is no folder for a store" {
+    exits 2 dsver init ""
+    has "the name of the folder is empty"
+    [ ! -e /.dsver ]
+}
