@@ -128,8 +128,13 @@ static void say(const commit *c, const ds_published *p)
 static int when(int64_t *t, const char *date, ds_err *err)
 {
     char *end;
-    if (!date || ds_date_parse(t, date))
+    if (!date)
         return 0;
+    if (ds_date_parse(t, date)) {
+        if (!strchr(date, ':')) /* a day alone: where it begins, not where it ends */
+            *t -= 86400 - 1;
+        return 0;
+    }
     if (*date == '@' && date[1] >= '0' && date[1] <= '9') {
         long long v = strtoll(date + 1, &end, 10);
         if (!*end && v > 0) {
@@ -235,7 +240,7 @@ static int run(int argc, char **argv)
         VERB_MESSAGE(c.message, "what this version is"),
         OPT_STR('b', "branch", c.branch, "NAME", "the branch to move (default: main)"),
         VERB_AUTHOR(c.author),
-        OPT_STR(0, "date", c.date, "DATE", "the version's date (default: now)"),
+        OPT_STR(0, "date", c.date, "DATE", "the version's date, in UTC (default: now)"),
         OPT_FLAG(0, "strict", c.strict, "refuse a stream that counts failed records"),
         OPT_FLAG(0, "append", c.append, "the records follow those of the newest version"),
         OPT_FLAG(0, "gapless", c.gapless,

@@ -78,7 +78,7 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
 {
     char all[32], going[32], gone[32], waiting[32];
     if (json) {
-        printf("{\"type\":\"gc-remote\",\"dry_run\":%s,\"versions\":%" PRIu64 ",\"packs\":%" PRIu64
+        printf("{\"type\":\"gc_remote\",\"dry_run\":%s,\"versions\":%" PRIu64 ",\"packs\":%" PRIu64
                ",\"bytes\":%" PRIu64 ",\"condemned\":%" PRIu64 ",\"condemned_bytes\":%" PRIu64,
                dry_run ? "true" : "false", g->versions, g->packs, g->bytes, g->condemned,
                g->condemned_bytes);
