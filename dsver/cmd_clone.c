@@ -1,11 +1,13 @@
 /* cmd_clone.c - dsver clone. */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd_sync.h"
 #include "cmd_verb.h"
 #include "io.h"
 #include "refs.h"
+#include "rmtree.h"
 #include "sig.h"
 
 static int run(int argc, char **argv);
@@ -29,7 +31,8 @@ const ds_command ds_ver_clone = {
         "it reads in order, the next ones meanwhile), checked and kept; dsver prefetch brings "
         "those "
         "of a version, or of some keys, shards or columns, before they are read. A clone that was "
-        "killed goes on when the same command is given again.",
+        "killed goes on when the same command is given again; one that nothing came of leaves "
+        "nothing.",
     .run = run,
 };
 
@@ -38,6 +41,7 @@ typedef struct cloning {
     bool lazy;
     const char *url, *catalog, *credentials;
     char *dir;
+    bool made; /* the store, by this run */
 } cloning;
 
 /* The last part of the URL that is a name. */
@@ -65,12 +69,11 @@ static int default_dir(char **dir, const char *url, ds_err *err)
 /* The store: a new one, or one that an earlier clone of the same remote began. */
 static int make_store(cloning *c, ds_store *s, ds_err *err)
 {
-    bool made = false;
     int rc = ds_mkdirs(c->dir, err);
-    rc = rc ? rc : ds_store_init(c->dir, &made, err);
+    rc = rc ? rc : ds_store_init(c->dir, &c->made, err);
     rc = rc ? rc : ds_store_open(s, c->dir, DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_store_act(s, "clone", NULL, NULL, err);
-    if (!rc && !made) {
+    if (!rc && !c->made) {
         ds_remoteconf there;
         ds_err none = {0};
         if (ds_remoteconf_get(&there, s->dir, "origin", &none) != 0) {
@@ -82,7 +85,7 @@ static int make_store(cloning *c, ds_store *s, ds_err *err)
         ds_remoteconf_fini(&there);
     }
     rc = rc ? rc : ds_remoteconf_add(s->dir, "origin", c->url, c->catalog, c->credentials, err);
-    if (rc == DS_FAIL && !made)
+    if (rc == DS_FAIL && !c->made)
         return ds_err_prefix(err, "%s: another store is there", c->dir);
     return !rc && c->lazy ? ds_remoteconf_lazy(s->dir, "origin", true, err) : rc;
 }
@@ -94,6 +97,22 @@ static int is_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
     (void)id;
     (void)err;
     return 1;
+}
+
+/* A wrong URL, say: what this run made and nothing has come into is in nobody's way. */
+static void unmake(const cloning *c, ds_store *s)
+{
+    ds_objtotals t = {.pieces = 1};
+    char *dir = NULL;
+    if (c->made && s->dir && !ds_ref_each(s->cat, is_ref, NULL, NULL) &&
+        ds_objstore_totals(s->objs, &t, NULL) == 0 && t.pieces == 0)
+        dir = strdup(s->dir);
+    ds_store_close(s);
+    if (dir) {
+        ds_remove_tree(dir);
+        (void)rmdir(c->dir); /* which there may be more in */
+    }
+    free(dir);
 }
 
 static int clone(cloning *c, ds_err *err)
@@ -112,7 +131,10 @@ static int clone(cloning *c, ds_err *err)
     else if (!rc)
         sync_say_end(&c->words, &done);
     ds_link_close(&l);
-    ds_store_close(&s);
+    if (rc)
+        unmake(c, &s);
+    else
+        ds_store_close(&s);
     return rc;
 }
 
