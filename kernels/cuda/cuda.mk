@@ -53,13 +53,14 @@ endif
 # The same with kernels that are watched (watch.cc): they are compiled as for the sanitizer of threads, without its library.
 ifeq ($(MODE),release)
 CUDA_WATCHED := $(B)/lib/libdscudawatched.a
-CUDA_WATCHED_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/watched/%.o)
+CUDA_WATCHED_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/watched/%.o) \
+    $(CUDA_EMU_WATCH:kernels/cuda/%.cc=$(B)/obj/kernels/emu/%.o)
 $(B)/obj/kernels/watched/%.o: kernels/cuda/%.cu $(B)/stamp/emu.flags
 	$(call say,EMU,$<)
 	@mkdir -p $(@D)
 	$(Q)$(CXX) $(EMU_INC) $(EMU_CXXFLAGS) -fsanitize=thread --param tsan-instrument-func-entry-exit=0 -x c++ -MMD -MP -c -o $@ $<
 
-$(CUDA_WATCHED): $(CUDA_WATCHED_OBJS) $(CUDA_EMU_OBJS) $(CUDA_EMU_WATCH:kernels/cuda/%.cc=$(B)/obj/kernels/emu/%.o)
+$(CUDA_WATCHED): $(CUDA_WATCHED_OBJS) $(CUDA_EMU_OBJS)
 	$(call say,AR,$(@F))
 	@rm -f $@
 	$(Q)$(AR) rcsD $@ $(filter-out $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o),$^)

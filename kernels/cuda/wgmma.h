@@ -76,14 +76,12 @@ template <int LINES> static inline void wg_read(uint64_t desc, bool across)
 }
 
 /* c (+)= a b': a is [64][16], b [N][16]; or [16][64] and [16][N] where they lie ACROSS. */
-template <class E, int N, bool A_ACROSS = false, bool B_ACROSS = false>
-static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
+template <class E, int N, bool A_ACROSS, bool B_ACROSS>
+static inline void wg_rows_now(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
 {
     const int lane = (int)emu::self->lane, row = (int)(threadIdx.x % GROUP / WARP) * 16 + lane / 4;
     float left[2][16];
 
-    wg_read<GROUP_ROWS>(a, A_ACROSS);
-    wg_read<N>(b, B_ACROSS);
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 16; k++)
             left[i][k] =
@@ -98,6 +96,15 @@ static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool ad
         }
     }
 }
+template <class E, int N, bool A_ACROSS = false, bool B_ACROSS = false>
+static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
+{
+    wg_read<GROUP_ROWS>(a, A_ACROSS);
+    wg_read<N>(b, B_ACROSS);
+    for (int i = 0; !add && i < N / 2; i++)
+        c[i / 4][i % 4] = NAN;
+    emu::product_later([&c, a, b, add] { wg_rows_now<E, N, A_ACROSS, B_ACROSS>(c, a, b, add); });
+}
 
 /* c += a b: a's fragments are in registers, b is [16][N]. */
 template <class E, int N>
@@ -105,24 +112,34 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
 {
     const unsigned char *all = emu::exchange(a, sizeof a);
     const int lane = (int)emu::self->lane;
-    E left[2][16];
+    struct {
+        E at[2][16];
+    } left;
 
     wg_read<N>(b, true);
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 16; k++)
-            std::memcpy(&left[i][k],
+            std::memcpy(&left.at[i][k],
                         all + 64 * (lane / 4 * 4 + k % 8 / 2) + 4 * (i + 2 * (k / 8)) + k % 2 * 2,
                         2);
-    for (int j = 0; j < N / 8; j++)
-        for (int i = 0; i < 4; i++)
-            for (int k = 0; k < 16; k++)
-                c[j][i] = std::fma(to_f32(left[i / 2][k]),
-                                   wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
     emu::lockstep();
+    emu::product_later([&c, left, b, lane] {
+        for (int j = 0; j < N / 8; j++)
+            for (int i = 0; i < 4; i++)
+                for (int k = 0; k < 16; k++)
+                    c[j][i] = std::fma(to_f32(left.at[i / 2][k]),
+                                       wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
+    });
 }
 static inline void wg_begin() {}
-static inline void wg_commit() {}
-template <int LEFT> static inline void wg_wait() {}
+static inline void wg_commit()
+{
+    emu::products_commit();
+}
+template <int LEFT> static inline void wg_wait()
+{
+    emu::products_wait(LEFT);
+}
 static inline void wg_visible() {}
 
 #else

@@ -133,6 +133,8 @@ void enter()
         (*body)();
         if (!self->copies.empty())
             die("a thread ends before its copies to shared memory do");
+        if (!self->products.empty())
+            die("a thread ends before its products do");
         running()->done = true;
         go_home();
     }
@@ -229,7 +231,7 @@ void set_fibers(unsigned n)
             dim3(i % block_dim.x, i / block_dim.x % block_dim.y, i / block_dim.x / block_dim.y);
         f->state.lane = i % 32;
         f->state.warp = i / 32;
-        f->state.groups = f->state.block_syncs = f->state.warp_syncs = 0;
+        f->state.groups = f->state.product_groups = f->state.block_syncs = f->state.warp_syncs = 0;
         f->waits = nullptr;
         f->done = false;
         warps[i / 32].met.members++;
@@ -371,6 +373,26 @@ void copies_wait(unsigned left)
         std::memcpy(c.to, c.from, 16);
         return true;
     });
+}
+
+void product_later(std::function<void()> make)
+{
+    self->products.push_back(product{std::move(make), self->product_groups});
+}
+
+void products_commit()
+{
+    self->product_groups++;
+}
+
+void products_wait(unsigned left)
+{
+    std::vector<product> *all = &self->products;
+    size_t done = 0;
+
+    for (; done < all->size() && (*all)[done].group + left < self->product_groups; done++)
+        (*all)[done].make();
+    all->erase(all->begin(), all->begin() + (long)done);
 }
 
 void *device_alloc(size_t bytes)

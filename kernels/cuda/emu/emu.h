@@ -5,9 +5,9 @@
  * pages, and the host cannot touch it between launches), a missing barrier (fibers run in an order
  * drawn anew at each barrier; the seed is DS_EMU_SEED), what is read before it is written (shared
  * memory and scratch begin as NaN), barriers that not all threads reach (the run ends with a
- * message). watch.cc finds races whatever the order is. What it cannot find: products of warpgroups
- * that are not waited for, and speed.
- * Streams, memory and launches are cuda_runtime.h's, products cublasLt.h's.
+ * message). watch.cc finds races whatever the order is. What it cannot find: a fence that is
+ * missing before a product of a warpgroup, and speed. Streams, memory and launches are
+ * cuda_runtime.h's, products cublasLt.h's.
  *
  * Not for several host threads at a time.
  */
@@ -47,11 +47,18 @@ struct copy {
     const void *from;
     unsigned group;
 };
+/* A thread's part of a product of a warpgroup that does not wait, of a group. */
+struct product {
+    std::function<void()> make;
+    unsigned group;
+};
 struct thread_state {
     dim3 tid;
     unsigned lane, warp;
-    std::vector<copy> copies; /* on their way */
-    unsigned groups;          /* committed so far */
+    std::vector<copy> copies;      /* on their way */
+    unsigned groups;               /* committed so far */
+    std::vector<product> products; /* on their way */
+    unsigned product_groups;
     unsigned block_syncs, warp_syncs;
 };
 extern thread_state *self;       /* the thread that runs */
@@ -73,6 +80,11 @@ void copy_later(void *to, const void *from);
 extern const unsigned char zeros[16]; /* to be copied */
 void copies_commit();
 void copies_wait(unsigned left);
+/* wgmma.mma_async, commit_group and wait_group in the same way: sums and operands in shared memory
+ * are not touched before the thread waits. */
+void product_later(std::function<void()> make);
+void products_commit();
+void products_wait(unsigned left);
 void aligned16(const void *p); /* or the run ends with a message */
 
 /* What watch.cc is told, where it is there: kernels that are compiled for it tell it the rest. */
