@@ -20,9 +20,13 @@ const ds_command ds_ver_blame = {
     .example = "dsver blame reports p2",
     .description =
         "Newest first: a line for each version that changed the record (~, and the columns that "
-        "it changed) and for the one that introduced it (+). KEY is the record's key as dsprep "
-        "cat shows it; a record without an id has a new key when its content changes, so that it "
-        "is only introduced. Exit 1 when the version has no such record.",
+        "it changed) and for the one that introduced it (+). Of a record that the version no "
+        "longer has, the first line is the version that removed it (-), and the others tell how "
+        "it had come to be. KEY is the record's key as dsprep cat shows it; a record without an "
+        "id has a new key when its content changes, so that it is only introduced and removed.\n\n"
+        "Exit 1 when neither the version nor any before it has such a record. One that was erased "
+        "is none: dsver forget leaves no key behind. Who erased records, when and why: the "
+        "statements under refs/dsver/erased in the catalog.",
     .run = run,
 };
 
@@ -39,8 +43,10 @@ static void say_columns(const ds_strlist *l, bool json)
     putchar(json ? ']' : ')');
 }
 
-static int say(void *ctx, const ds_version *v, const ds_strlist *columns, ds_err *err)
+static int say(void *ctx, const ds_version *v, enum ds_change change, const ds_strlist *columns,
+               ds_err *err)
 {
+    static const char *const names[] = {"removed", "changed", "added"};
     const bool *json = ctx;
     char date[32];
     (void)err;
@@ -48,7 +54,7 @@ static int say(void *ctx, const ds_version *v, const ds_strlist *columns, ds_err
     if (*json) {
         printf(
             "{\"type\":\"blame\",\"change\":\"%s\",\"commit\":\"%s\",\"date\":\"%s\",\"author\":",
-            columns ? "changed" : "added", git_oid_tostr_s(&v->id), date);
+            names[change], git_oid_tostr_s(&v->id), date);
         verb_json(stdout, v->author);
         printf(",\"columns\":");
         if (columns)
@@ -60,7 +66,7 @@ static int say(void *ctx, const ds_version *v, const ds_strlist *columns, ds_err
         printf("}\n");
         return 0;
     }
-    printf("%c %.10s  %s  ", columns ? '~' : '+', git_oid_tostr_s(&v->id), date);
+    printf("%c %.10s  %s  ", "-~+"[change], git_oid_tostr_s(&v->id), date);
     verb_subject(v);
     if (columns)
         say_columns(columns, false);
@@ -70,7 +76,7 @@ static int say(void *ctx, const ds_version *v, const ds_strlist *columns, ds_err
 
 static int run(int argc, char **argv)
 {
-    bool json = false;
+    bool json = false, erased = false;
     const char *store = NULL;
     int64_t threads = 0;
     const ds_opt opts[] = {VERB_THREADS(threads), VERB_STORE(store), VERB_JSON(json), OPT_END};
@@ -84,11 +90,17 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     int rc = ds_store_open(&s, store, DS_OBJ_READ, &err);
     rc = rc ? rc : ds_revision_find(&rev, &s, operands[0], &err);
-    rc = rc ? rc
-            : ds_blame_run(&s, &rev.id, operands[1], strlen(operands[1]), verb_threads(threads),
-                           say, &json, &err);
+    const ds_blame_opts o = {.key = operands[1],
+                             .len = strlen(operands[1]),
+                             .threads = verb_threads(threads),
+                             .fn = say,
+                             .ctx = &json};
+    rc = rc ? rc : ds_blame_run(&erased, &s, &rev.id, &o, &err);
     if (rc == 0)
-        ds_fail(&err, DS_FAIL, "'%s' has no record with the key '%s'", operands[0], operands[1]);
+        ds_fail(&err, DS_FAIL,
+                "'%s' has no record with the key '%s', nor has any version before it%s",
+                operands[0], operands[1],
+                erased ? " (records were erased from them, which leaves no key)" : "");
     ds_revision_fini(&rev);
     ds_store_close(&s);
     status = ds_command_end(&ds_ver_blame, &err, json);

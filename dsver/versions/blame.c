@@ -6,11 +6,11 @@
 #include <sys/random.h>
 
 #include "blockwalk.h"
+#include "oidset.h"
 #include "sidepair.h"
 #include "sig.h"
-#include "verdiff.h"
 
-/* The record as one version has it. */
+/* The record as one version has it; of one that lacks it, `commit` alone. */
 typedef struct sight {
     git_oid commit;
     ds_schema schema;
@@ -22,10 +22,9 @@ typedef struct sight {
 
 typedef struct blame {
     ds_store *store;
-    const void *key;
-    size_t len;
-    int threads;
+    const ds_blame_opts *o;
     uint64_t seed;
+    bool erased; /* something was, from a version that was looked at */
 } blame;
 
 static void sight_fini(sight *s)
@@ -60,9 +59,10 @@ static bool is_it(const blame *b, job *j, int *rc)
     const ds_schema *s = &rec->side->schema;
     char hex[33];
     if (s->explicit_key)
-        return rec->values[0].len == b->len && memcmp(rec->values[0].p, b->key, b->len) == 0;
+        return rec->values[0].len == b->o->len &&
+               memcmp(rec->values[0].p, b->o->key, b->o->len) == 0;
     *rc = ds_key_derive(hex, j->hasher, s, rec->views, rec->values, &j->look.err);
-    return !*rc && b->len == 32 && memcmp(hex, b->key, 32) == 0;
+    return !*rc && b->o->len == 32 && memcmp(hex, b->o->key, 32) == 0;
 }
 
 static bool next_block(void *ctx, ds_blocklook *l)
@@ -122,7 +122,7 @@ static int search(const blame *b, const ds_verside *v, const bool *skip, double 
     q.lo = q.hi = (size_t)((double)v->n * from);
     for (size_t i = 0; i < v->schema.n; i++)
         only[i] = v->schema.explicit_key ? i == 0 : v->schema.keyed[i];
-    int rc = ds_blockwalk_run(&w, b->threads, err);
+    int rc = ds_blockwalk_run(&w, b->o->threads, err);
     *block = q.block;
     *row = q.row;
     return rc;
@@ -154,8 +154,8 @@ static int look(const blame *b, sight *out, const ds_verside *v, size_t block, u
 /* The record in another version, given how the later one has it: 1 and *out, 0 it has none. *same:
  * it is in a block that both have; then *out differs from `now` in its commit alone, and is left
  * empty but for that. */
-static int look_back(const blame *b, const sight *now, const git_oid *commit, sight *out,
-                     bool *same, ds_err *err)
+static int look_back(blame *b, const sight *now, const git_oid *commit, sight *out, bool *same,
+                     ds_err *err)
 {
     const git_oid *const ids[2] = {commit, &now->commit};
     ds_sidepair p = {0};
@@ -180,6 +180,7 @@ static int look_back(const blame *b, const sight *now, const git_oid *commit, si
     }
     if (!rc)
         rc = search(b, &p.side[0], p.both[0], now->at, &block, &row, err);
+    b->erased = b->erased || p.side[0].erased;
     if (rc > 0 && !*same) {
         rc = look(b, out, &p.side[0], block, row, err);
         rc = rc ? rc : 1;
@@ -216,7 +217,7 @@ static void move_sight(sight *to, sight *from)
 
 /* Looks at one parent. 1: the record is the same there, and *now goes on from it. 0: it is not;
  * *then holds it when it has the record at all (`there`), and `columns` what differs. */
-static int try_parent(const blame *b, sight *now, const git_oid *parent, sight *then, bool *there,
+static int try_parent(blame *b, sight *now, const git_oid *parent, sight *then, bool *there,
                       ds_strlist *columns, ds_err *err)
 {
     bool same;
@@ -239,7 +240,7 @@ static int try_parent(const blame *b, sight *now, const git_oid *parent, sight *
 }
 
 /* 1: goes on, *now being the record in an older version; 0: that was all. */
-static int step(const blame *b, sight *now, ds_blame_fn fn, void *ctx, ds_err *err)
+static int step(blame *b, sight *now, ds_err *err)
 {
     ds_version v = {0};
     sight then = {0}, other = {0};
@@ -251,7 +252,7 @@ static int step(const blame *b, sight *now, ds_blame_fn fn, void *ctx, ds_err *e
     if (!rc && v.has_merged)
         rc = try_parent(b, now, &v.merged, &other, &there_too, &more, err);
     if (rc == 0) {
-        rc = fn(ctx, &v, there ? &columns : NULL, err);
+        rc = b->o->fn(b->o->ctx, &v, there ? DS_CHANGED : DS_ADDED, there ? &columns : NULL, err);
         if (!rc && there) {
             move_sight(now, &then);
             rc = 1;
@@ -265,28 +266,118 @@ static int step(const blame *b, sight *now, ds_blame_fn fn, void *ctx, ds_err *e
     return rc;
 }
 
-int ds_blame_run(ds_store *s, const git_oid *commit, const void *key, size_t len, int threads,
-                 ds_blame_fn fn, void *ctx, ds_err *err)
+/* ---- who removed it ---- */
+
+typedef struct hunt {
+    ds_buf todo; /* git_oid: versions that lack it, whose parents were not looked at; last first */
+    ds_oidset met;
+    git_oid by; /* the last one found that lacks what a parent has, */
+    sight had;  /* and how that has it */
+    bool found, done;
+} hunt;
+
+static int hunt_add(hunt *h, const git_oid *lacking, ds_err *err)
 {
-    blame b = {.store = s, .key = key, .len = len, .threads = threads};
+    bool fresh;
+    int rc = ds_oidset_add(&h->met, lacking, &fresh, err);
+    if (!rc && fresh && ds_buf_put(&h->todo, lacking, sizeof *lacking))
+        rc = ds_fail_nomem(err);
+    return rc;
+}
+
+/* Looks at the parents of a version that lacks the record: the first one last, so that it is gone
+ * on from at once, and counts where both have it. */
+static int hunt_step(blame *b, hunt *h, const git_oid *id, ds_err *err)
+{
+    const sight gone = {.commit = *id};
+    ds_version v = {0};
+    bool lacking = false, had = false, same;
+    int rc = ds_version_get(&v, b->store->cat, id, err);
+    const git_oid *const parents[2] = {v.has_merged ? &v.merged : NULL,
+                                       v.has_parent ? &v.parent : NULL};
+    for (int i = 0; !rc && i < 2; i++) {
+        sight then = {0};
+        rc = parents[i] ? look_back(b, &gone, parents[i], &then, &same, err) : 0;
+        if (rc > 0) {
+            move_sight(&h->had, &then);
+            h->by = *id;
+            had = true;
+            rc = 0;
+        } else if (!rc && parents[i]) {
+            lacking = true;
+            rc = hunt_add(h, parents[i], err);
+        }
+        sight_fini(&then);
+    }
+    h->found = h->found || had;
+    h->done = had && !lacking;
+    ds_version_fini(&v);
+    return rc;
+}
+
+/* From a version that lacks the record to the one that removed it, which is told; *now is then the
+ * record as it was. 1 found, 0 no version before it had it. */
+static int find_removal(blame *b, const git_oid *commit, sight *now, ds_err *err)
+{
+    hunt h = {.found = false};
+    ds_version v = {0};
+    int rc = hunt_add(&h, commit, err);
+    while (!rc && !h.done && h.todo.len) {
+        git_oid id;
+        h.todo.len -= sizeof id;
+        memcpy(&id, h.todo.data + h.todo.len, sizeof id);
+        rc = hunt_step(b, &h, &id, err);
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    if (!rc && h.found) {
+        rc = ds_version_get(&v, b->store->cat, &h.by, err);
+        rc = rc ? rc : b->o->fn(b->o->ctx, &v, DS_REMOVED, NULL, err);
+        move_sight(now, &h.had);
+        rc = rc ? rc : 1;
+    }
+    sight_fini(&h.had);
+    ds_buf_fini(&h.todo);
+    ds_oidset_fini(&h.met);
+    ds_version_fini(&v);
+    return rc;
+}
+
+/* ---- all of it ---- */
+
+/* The record as the version has it: 1 and *now, 0 it has none. */
+static int begin(blame *b, const git_oid *commit, sight *now, ds_err *err)
+{
     ds_verside v = {0};
-    sight now = {0};
     size_t block = 0;
     uint64_t row = 0;
+    int rc = ds_verside_open(&v, b->store, commit, NULL, NULL, err);
+    b->erased = v.erased;
+    rc = rc ? rc : search(b, &v, NULL, 0, &block, &row, err);
+    if (rc > 0) {
+        rc = look(b, now, &v, block, row, err);
+        rc = rc ? rc : 1;
+    }
+    ds_verside_fini(&v);
+    return rc;
+}
+
+int ds_blame_run(bool *erased, ds_store *s, const git_oid *commit, const ds_blame_opts *o,
+                 ds_err *err)
+{
+    blame b = {.store = s, .o = o};
+    sight now = {0};
     if (getrandom(&b.seed, sizeof b.seed, 0) != (ssize_t)sizeof b.seed)
         return ds_fail(err, DS_IO, "no random bytes from the system");
-    int rc = ds_verside_open(&v, s, commit, NULL, NULL, err);
-    rc = rc ? rc : search(&b, &v, NULL, 0, &block, &row, err);
+    int rc = begin(&b, commit, &now, err);
+    rc = rc ? rc : find_removal(&b, commit, &now, err);
     const bool found = rc > 0;
-    if (found)
-        rc = look(&b, &now, &v, block, row, err);
-    ds_verside_fini(&v);
-    while (!rc && found) {
-        rc = step(&b, &now, fn, ctx, err);
-        if (rc <= 0)
-            break;
-        rc = ds_check_interrupt(err);
+    bool more = found;
+    while (rc >= 0 && more) {
+        rc = step(&b, &now, err);
+        more = rc > 0;
+        rc = more ? ds_check_interrupt(err) : rc;
     }
     sight_fini(&now);
+    *erased = b.erased;
     return rc ? rc : found;
 }
