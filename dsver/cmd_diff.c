@@ -3,10 +3,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_recsay.h"
 #include "cmd_statsay.h"
 #include "cmd_verb.h"
-#include "json.h"
-#include "jsonrow.h"
 #include "revision.h"
 #include "sig.h"
 #include "verdiff.h"
@@ -54,52 +53,17 @@ typedef struct diff {
     ds_verdiff *d;
     ds_opt_list columns; /* that --stats looks at; none: all */
     const ds_diffstats *st;
-    ds_recblock rec[2];
-    ds_jsonform form[2];
-    ds_jsonrow row[2];
+    recsay rec[2];
     bool differs;
 } diff;
 
 /* ---- one record ---- */
 
-static int seek(diff *c, int side, ds_recplace at, ds_err *err)
-{
-    ds_recblock *b = &c->rec[side];
-    ds_jsonrow *r = &c->row[side];
-    const ds_verside *v = ds_verdiff_side(c->d, side);
-    const bool fresh = !b->loaded || b->block != at.block || b->side != v || b->at > at.row;
-    int rc = 0;
-    if (fresh)
-        rc = ds_recblock_load(b, v, at.block, false, err);
-    if (!rc && fresh)
-        rc = ds_jsonrow_open(r, &c->form[side], &b->lent, err);
-    ds_buf_reset(&r->out);
-    while (!rc && b->at <= at.row) {
-        ds_recblock_next(b);
-        rc = ds_jsonrow_step(r, &c->form[side], err);
-    }
-    return rc;
-}
-
-static int put_key(diff *c, int side, ds_err *err)
-{
-    ds_jsonform only = c->form[side];
-    bool none[256] = {false};
-    only.want = none; /* the key alone */
-    ds_jsonrow *r = &c->row[side];
-    ds_buf_reset(&r->out);
-    return ds_jsonrow_members(r, &only, &c->rec[side].lent, err);
-}
-
 /* Whether a column of the version after differs in the two records. */
 static bool column_differs(const diff *c, size_t i)
 {
     const long j = ds_verdiff_columns(c->d)[i];
-    if (j < 0)
-        return false;
-    const ds_x128 a = ds_value_digest(&c->rec[0].views[j], &c->rec[0].values[j], 0);
-    const ds_x128 b = ds_value_digest(&c->rec[1].views[i], &c->rec[1].values[i], 0);
-    return memcmp(a.b, b.b, sizeof a.b) != 0;
+    return j >= 0 && recsay_differs(&c->rec[0], (size_t)j, &c->rec[1], i);
 }
 
 static int say_fields(diff *c, ds_err *err)
@@ -118,14 +82,8 @@ static int say_fields(diff *c, ds_err *err)
         }
         verb_json(stdout, s->cols[i].name);
         for (int side = 0; !rc && side < 2; side++) {
-            const size_t col = side ? i : (size_t)ds_verdiff_columns(c->d)[i];
-            ds_buf *out = &c->row[side].out;
-            ds_buf_reset(out);
-            rc = ds_jsonrow_value(&c->row[side], &c->form[side], &c->rec[side].lent, col, err);
-            if (!rc) {
-                fputs(side ? ",\"after\":" : ":{\"before\":", stdout);
-                fwrite(out->data, 1, out->len, stdout);
-            }
+            fputs(side ? ",\"after\":" : ":{\"before\":", stdout);
+            rc = recsay_value(&c->rec[side], side ? i : (size_t)ds_verdiff_columns(c->d)[i], err);
         }
         if (!rc)
             putchar('}');
@@ -136,31 +94,14 @@ static int say_fields(diff *c, ds_err *err)
 static int say_json(diff *c, const ds_diffitem *it, int side, ds_err *err)
 {
     static const char *const names[] = {"removed", "changed", "added"};
-    ds_buf *out = &c->row[side].out;
-    int rc;
-    printf("{\"type\":\"record\",\"change\":\"%s\",", names[it->change]);
-    if (it->change == DS_CHANGED) {
-        rc = put_key(c, side, err);
-        if (!rc) {
-            fwrite(out->data, 1, out->len, stdout);
-            printf(",\"fields\":{");
-        }
-        rc = rc ? rc : say_fields(c, err);
-        if (!rc)
-            printf("}}\n");
+    const ds_buf *key;
+    int rc = recsay_key(&c->rec[side], &key, err);
+    if (rc)
         return rc;
-    }
-    rc = put_key(c, side, err);
-    if (!rc) {
-        fwrite(out->data, 1, out->len, stdout);
-        printf(",\"record\":{");
-    }
-    ds_buf_reset(out);
-    ds_jsonform values = c->form[side];
-    values.key = false;
-    rc = rc ? rc : ds_jsonrow_members(&c->row[side], &values, &c->rec[side].lent, err);
-    if (!rc)
-        fwrite(out->data, 1, out->len, stdout);
+    printf("{\"type\":\"record\",\"change\":\"%s\",", names[it->change]);
+    fwrite(key->data, 1, key->len, stdout);
+    fputs(it->change == DS_CHANGED ? ",\"fields\":{" : ",\"record\":{", stdout);
+    rc = it->change == DS_CHANGED ? say_fields(c, err) : recsay_values(&c->rec[side], err);
     if (!rc)
         printf("}}\n");
     return rc;
@@ -168,13 +109,13 @@ static int say_json(diff *c, const ds_diffitem *it, int side, ds_err *err)
 
 static int say_line(diff *c, const ds_diffitem *it, int side, ds_err *err)
 {
-    ds_buf *out = &c->row[side].out;
     const size_t pre = sizeof "\"key\":" - 1;
-    int rc = put_key(c, side, err);
+    const ds_buf *key;
+    int rc = recsay_key(&c->rec[side], &key, err);
     if (rc)
         return rc;
     printf("%c ", "-~+"[it->change]);
-    verb_text(stdout, out->data + pre, out->len - pre);
+    verb_text(stdout, key->data + pre, key->len - pre);
     if (it->change == DS_CHANGED)
         rc = say_fields(c, err);
     putchar('\n');
@@ -186,9 +127,9 @@ static int say_item(diff *c, const ds_diffitem *it, ds_err *err)
     const int side = it->change != DS_REMOVED;
     int rc = 0;
     if (it->change != DS_ADDED)
-        rc = seek(c, 0, it->a, err);
+        rc = recsay_seek(&c->rec[0], it->a, err);
     if (!rc && it->change != DS_REMOVED)
-        rc = seek(c, 1, it->b, err);
+        rc = recsay_seek(&c->rec[1], it->b, err);
     if (rc)
         return rc;
     return c->json ? say_json(c, it, side, err) : say_line(c, it, side, err);
@@ -260,8 +201,7 @@ static int say(diff *c, ds_err *err)
     c->differs =
         say_columns(c) || c->st->removed || c->st->changed || c->st->added || c->st->reordered;
     for (int i = 0; !rc && i < 2; i++)
-        rc = ds_jsonform_init(&c->form[i], &ds_verdiff_side(c->d, i)->schema, NULL, true, c->data,
-                              false, err);
+        rc = recsay_open(&c->rec[i], ds_verdiff_side(c->d, i), c->data, err);
     while (!rc && !c->stat) {
         rc = ds_verdiff_next(c->d, &it, err);
         if (rc <= 0)
@@ -271,12 +211,8 @@ static int say(diff *c, ds_err *err)
     }
     if (!rc)
         say_sum(c);
-    for (int i = 0; i < 2; i++) {
-        ds_jsonrow_fini(&c->row[i]);
-        ds_recblock_fini(&c->rec[i]);
-        if (c->form[i].schema)
-            ds_jsonform_fini(&c->form[i]);
-    }
+    for (int i = 0; i < 2; i++)
+        recsay_fini(&c->rec[i]);
     return rc;
 }
 

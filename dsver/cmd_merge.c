@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cmd_recsay.h"
 #include "cmd_verb.h"
 #include "merge.h"
 #include "publish.h"
@@ -29,10 +30,12 @@ const ds_command ds_ver_merge = {
         "their keys. The order stays that of the branch; what was added comes after the record "
         "that "
         "it came after.\n\n"
-        "Records that both changed, each in its own way, are conflicts: they are listed, nothing "
-        "is changed, and it exits with 1. --ours or --theirs decides all of them, --take-ours KEY "
-        "and --take-theirs KEY single ones, over which there must be a conflict. A branch that "
-        "did nothing itself is only moved forward.",
+        "Records that both changed, each in its own way, are conflicts: they are listed with the "
+        "columns in which the two differ, nothing is changed, and it exits with 1. With --json "
+        "there are the values too, as in dsver diff: of base (the version in common), ours (the "
+        "branch) and theirs, of those that have the record. --ours or --theirs decides all of "
+        "them, --take-ours KEY and --take-theirs KEY single ones, over which there must be a "
+        "conflict. A branch that did nothing itself is only moved forward.",
     .run = run_merge,
 };
 const ds_command ds_ver_revert = {
@@ -45,7 +48,8 @@ const ds_command ds_ver_revert = {
     .example = "dsver revert docs@main main~1",
     .description = "The records that REV added, changed or removed are taken out, set back and put "
                    "in again; what came after it stays. Records that were changed again since are "
-                   "conflicts, as in dsver merge; --ours leaves them, --theirs sets them back.",
+                   "conflicts, as in dsver merge (base is REV, theirs the version before it); "
+                   "--ours leaves them, --theirs sets them back.",
     .run = run_revert,
 };
 
@@ -131,26 +135,82 @@ static int check_met(const merging *c, ds_err *err)
 
 /* ---- conflicts ---- */
 
-static int say_conflicts(const merging *c, const ds_merge *m, ds_err *err)
+/* The columns in which ours and theirs differ; one that has removed the record counts as base. */
+static int say_fields(const merging *c, recsay rec[3], const ds_conflict *k, ds_err *err)
+{
+    static const char *const names[] = {"base", "ours", "theirs"};
+    const recsay *ours = &rec[k->has[DS_MERGE_OURS] ? DS_MERGE_OURS : DS_MERGE_BASE],
+                 *theirs = &rec[k->has[DS_MERGE_THEIRS] ? DS_MERGE_THEIRS : DS_MERGE_BASE];
+    const ds_schema *s = &ours->side->schema;
+    const char *sep = c->json ? "" : ": ";
+    int rc = 0;
+    for (size_t i = 0; !rc && i < s->n; i++) {
+        if (!recsay_differs(ours, i, theirs, i))
+            continue;
+        fputs(sep, stdout);
+        sep = c->json ? "," : ", ";
+        if (!c->json) {
+            verb_words(s->cols[i].name);
+            continue;
+        }
+        verb_json(stdout, s->cols[i].name);
+        fputs(":{", stdout);
+        const char *comma = "";
+        for (int side = 0; !rc && side < 3; side++) {
+            if (!k->has[side])
+                continue;
+            printf("%s\"%s\":", comma, names[side]);
+            comma = ",";
+            rc = recsay_value(&rec[side], i, err);
+        }
+        if (!rc)
+            putchar('}');
+    }
+    return rc;
+}
+
+static int say_conflict(const merging *c, recsay rec[3], const ds_conflict *k, ds_err *err)
 {
     static const char *const did[] = {"removed", "changed", "added"};
-    const uint64_t n = ds_merge_about(m)->conflicts;
-    for (uint64_t i = 0; i < n; i++) {
-        const ds_conflict *k = ds_merge_conflict(m, i);
-        if (c->json) {
-            printf("{\"type\":\"conflict\",\"key\":");
-            verb_json_buf(stdout, k->key, k->len);
-            printf(",\"ours\":\"%s\",\"theirs\":\"%s\"}\n", did[k->ours], did[k->theirs]);
-        } else {
-            printf("! ");
-            verb_text(stdout, k->key, k->len);
-            printf(": ours %s, theirs %s\n", did[k->ours], did[k->theirs]);
-        }
+    int rc = 0;
+    for (int side = 0; !rc && side < 3; side++)
+        if (k->has[side])
+            rc = recsay_seek(&rec[side], k->at[side], err);
+    if (rc)
+        return rc;
+    if (c->json) {
+        printf("{\"type\":\"conflict\",\"key\":");
+        verb_json_buf(stdout, k->key, k->len);
+        printf(",\"ours\":\"%s\",\"theirs\":\"%s\",\"fields\":{", did[k->ours], did[k->theirs]);
+    } else {
+        printf("! ");
+        verb_text(stdout, k->key, k->len);
+        printf(": ours %s, theirs %s", did[k->ours], did[k->theirs]);
     }
-    return ds_fail(err, DS_FAIL,
-                   "%" PRIu64 " conflict%s: nothing was changed (--ours, --theirs, --take-ours "
-                   "KEY and --take-theirs KEY decide)",
-                   n, ds_s(n));
+    rc = say_fields(c, rec, k, err);
+    if (!rc)
+        puts(c->json ? "}}" : "");
+    return rc;
+}
+
+static int say_conflicts(const merging *c, const ds_merge *m, ds_err *err)
+{
+    const uint64_t n = ds_merge_about(m)->conflicts;
+    recsay rec[3] = {0};
+    int rc = 0;
+    for (int side = 0; !rc && side < 3; side++)
+        rc = recsay_open(&rec[side], ds_merge_side(m, (enum ds_mergeside)side), false, err);
+    for (uint64_t i = 0; !rc && i < n; i++) {
+        rc = say_conflict(c, rec, ds_merge_conflict(m, i), err);
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    for (int side = 0; side < 3; side++)
+        recsay_fini(&rec[side]);
+    return rc ? rc
+              : ds_fail(err, DS_FAIL,
+                        "%" PRIu64 " conflict%s: nothing was changed (--ours, --theirs, "
+                        "--take-ours KEY and --take-theirs KEY decide)",
+                        n, ds_s(n));
 }
 
 /* ---- the merged stream becomes a version ---- */

@@ -81,18 +81,19 @@ ds_mergechange *ds_mergechange_find(const ds_mergechanges *c, const uint8_t key[
 static int key_text(ds_merge *m, const ds_verside *v, ds_recplace at, char **key, size_t *len,
                     ds_err *err)
 {
-    ds_recblock rec = {0};
+    ds_recblock *rec = &m->rec;
     char hex[33];
     const void *p = hex;
     *key = NULL;
-    int rc = ds_recblock_load(&rec, v, at.block, false, err);
-    rc = rc ? rc : ds_recblock_seek(&rec, at.row, err);
+    const bool there = rec->loaded && rec->side == v && rec->block == at.block;
+    int rc = there ? 0 : ds_recblock_load(rec, v, at.block, false, err); /* that begins anew */
+    rc = rc ? rc : ds_recblock_seek(rec, at.row, err);
     if (!rc && v->schema.explicit_key) {
-        p = rec.values[0].p;
-        *len = rec.values[0].len;
+        p = rec->values[0].p;
+        *len = rec->values[0].len;
     } else if (!rc) {
         rc = m->hasher ? 0 : ds_hasher_new(&m->hasher, err);
-        rc = rc ? rc : ds_key_derive(hex, m->hasher, &v->schema, rec.views, rec.values, err);
+        rc = rc ? rc : ds_key_derive(hex, m->hasher, &v->schema, rec->views, rec->values, err);
         *len = 32;
     }
     if (!rc && !(*key = malloc(*len + 1)))
@@ -101,7 +102,6 @@ static int key_text(ds_merge *m, const ds_verside *v, ds_recplace at, char **key
         memcpy(*key, p, *len);
         (*key)[*len] = '\0';
     }
-    ds_recblock_fini(&rec);
     return rc;
 }
 
@@ -117,10 +117,16 @@ static enum ds_favour decided_there(ds_merge *m, const uint8_t key[16])
 static int conflict(ds_merge *m, const ds_mergechange *ours, const ds_mergechange *theirs,
                     enum ds_favour *who, ds_err *err)
 {
-    ds_conflict c = {.ours = ours->it.change, .theirs = theirs->it.change};
-    const bool removed = theirs->it.change == DS_REMOVED;
-    int rc = key_text(m, ds_verdiff_side(m->theirs.diff, !removed),
-                      removed ? theirs->it.a : theirs->it.b, &c.key, &c.len, err);
+    const ds_diffitem *o = &ours->it, *t = &theirs->it;
+    ds_conflict c = {
+        .ours = o->change,
+        .theirs = t->change,
+        .has = {o->change != DS_ADDED || t->change != DS_ADDED, o->change != DS_REMOVED,
+                t->change != DS_REMOVED},
+        .at = {o->change != DS_ADDED ? o->a : t->a, o->b, t->b},
+    };
+    const enum ds_mergeside from = c.has[DS_MERGE_THEIRS] ? DS_MERGE_THEIRS : DS_MERGE_BASE;
+    int rc = key_text(m, ds_merge_side(m, from), c.at[from], &c.key, &c.len, err);
     if (rc)
         return rc;
     *who = m->o.choose ? m->o.choose(m->o.choose_ctx, c.key, c.len) : DS_FAVOUR_NONE;
@@ -173,11 +179,18 @@ static int decide(ds_merge *m, ds_mergechange *t, ds_err *err)
     return 0;
 }
 
+/* As they came: by digest the order of conflicts would be another in every run, and blocks would be
+ * read for each. */
 static int decide_all(ds_merge *m, ds_err *err)
 {
-    int rc = 0;
+    ds_mergechange **came = malloc((m->theirs.n + 1) * sizeof(ds_mergechange *));
+    int rc = came ? 0 : ds_fail_nomem(err);
     for (size_t i = 0; !rc && i < m->theirs.n; i++)
-        rc = decide(m, &m->theirs.v[i], err);
+        came[m->theirs.v[i].order] = &m->theirs.v[i];
+    for (size_t i = 0; !rc && i < m->theirs.n; i++)
+        rc = decide(m, came[i], err);
+    free(came);
+    ds_recblock_fini(&m->rec);
     for (size_t i = 0; i < m->ours.n; i++)
         m->ours.v[i].used = false;
     return rc;
@@ -404,6 +417,12 @@ const ds_merge_stats *ds_merge_about(const ds_merge *m)
 const ds_conflict *ds_merge_conflict(const ds_merge *m, size_t i)
 {
     return &m->conflicts[i];
+}
+
+const ds_verside *ds_merge_side(const ds_merge *m, enum ds_mergeside which)
+{
+    return ds_verdiff_side(which == DS_MERGE_THEIRS ? m->theirs.diff : m->ours.diff,
+                           which != DS_MERGE_BASE);
 }
 
 static void changes_fini(ds_mergechanges *c)

@@ -26,10 +26,14 @@ typedef struct ds_merge_opts {
     const git_oid *as; /* what is open after that is decided as this version has it; NULL: not */
 } ds_merge_opts;
 
+enum ds_mergeside { DS_MERGE_BASE, DS_MERGE_OURS, DS_MERGE_THEIRS };
+
 typedef struct ds_conflict {
     char *key; /* NUL-terminated; len bytes without it */
     size_t len;
     enum ds_change ours, theirs;
+    bool has[3];       /* by side: it has the record, */
+    ds_recplace at[3]; /* here */
 } ds_conflict;
 
 typedef struct ds_merge_stats {
@@ -42,7 +46,10 @@ typedef struct ds_merge ds_merge;
 int ds_merge_plan(ds_merge **out, ds_store *s, const git_oid *base, const git_oid *ours,
                   const git_oid *theirs, const ds_merge_opts *o, ds_err *err);
 const ds_merge_stats *ds_merge_about(const ds_merge *m);
-const ds_conflict *ds_merge_conflict(const ds_merge *m, size_t i); /* those left open */
+/* Those left open, in the order of theirs' version: first what theirs removed, in that of base. */
+const ds_conflict *ds_merge_conflict(const ds_merge *m, size_t i);
+/* All have the same columns. */
+const ds_verside *ds_merge_side(const ds_merge *m, enum ds_mergeside which);
 /* A thread begins to write the merged stream, to be read from feed->fd. It touches no git object: a
  * commit may read what it writes. */
 int ds_merge_feed(ds_feed *feed, ds_merge *m, ds_err *err);

@@ -47,7 +47,8 @@ struct ds_merge {
     uint8_t *anchors; /* bits as in changes */
     ds_mergeorigin *want;
     size_t nwant;
-    ds_buf ranges; /* ds_range */
+    ds_buf ranges;   /* ds_range */
+    ds_recblock rec; /* of the conflict at hand */
     ds_conflict *conflicts;
     size_t nconflicts, cap_conflicts;
     ds_merge_stats stats;

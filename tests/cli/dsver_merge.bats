@@ -67,8 +67,8 @@ fork() {
     has "2 conflicts: nothing was changed"
     [ "$before" = "$(git -C .dsver/catalog.git for-each-ref)" ]
     run dsver merge --json d side
-    echo "$output" | grep -qx '{"type":"conflict","key":"k2","ours":"changed","theirs":"changed"}'
-    echo "$output" | grep -qx '{"type":"conflict","key":"k3","ours":"removed","theirs":"changed"}'
+    echo "$output" | grep -qx '{"type":"conflict","key":"k2","ours":"changed","theirs":"changed","fields":{"text":{"base":"line 2 of a log","ours":"OURS 2 of a log","theirs":"THEIRS 2 of a log"}}}'
+    echo "$output" | grep -qx '{"type":"conflict","key":"k3","ours":"removed","theirs":"changed","fields":{"text":{"base":"line 3 of a log","theirs":"THEIRS 3 of a log"}}}'
     exits 1 dsver merge --take-ours k2 d side
     has "1 conflict: "
     exits 2 dsver merge --ours --theirs d side
@@ -85,6 +85,40 @@ fork() {
     dsver reset d main~1 >/dev/null
     dsver merge --ours d side >/dev/null
     [ "$(keys d)" = "k1 k2 k4 k5 k6 k8 k9" ]
+}
+
+@test "merge: conflicts are told with the columns that differ, in the order of the other branch" {
+    rows() { # FIRST LAST
+        for i in $(seq "$1" "$2"); do
+            echo "{\"id\":\"k$i\",\"text\":\"line $i\",\"n\":$i,\"same\":0}"
+        done
+    }
+    rows 1 3000 >base.jsonl
+    put base.jsonl
+    dsver branch d side >/dev/null
+    sed -e '1,2900s/line/OURS/' -e '2950s/"n":2950/"n":1/' -e '2960s/line/both/' -e '2970d' -e '2980s/line/OURS/' \
+        -e '$a {"id":"new","text":"same","n":1}' base.jsonl >ours.jsonl
+    sed -e '1,2900s/line/THEIRS/' -e '2950s/line/THEIRS/' -e '2960s/line/both/' -e '2970s/:2970,/:0,/' -e '2980d' \
+        -e '$a {"id":"new","text":"same","n":null}' base.jsonl >theirs.jsonl
+    put ours.jsonl
+    put theirs.jsonl -b side
+    dsver merge d side >out 2>err || [ $? = 1 ]
+    grep -q '^dsver: merge: 2904 conflicts: ' err
+    {
+        echo '! k2980: ours changed, theirs removed: text'
+        seq 1 2900 | sed 's/.*/! k&: ours changed, theirs changed: text/'
+        echo '! k2950: ours changed, theirs changed: text, meta'
+        echo '! k2970: ours removed, theirs changed: meta'
+        echo '! new: ours added, theirs added: meta'
+    } | cmp - out
+    dsver merge --json d side >json 2>/dev/null || [ $? = 1 ]
+    [ "$(grep -c '^{"type":"conflict"' json)" -eq 2904 ]
+    sed -n -e 1p -e 2902,2904p json | cmp - <<'END'
+{"type":"conflict","key":"k2980","ours":"changed","theirs":"removed","fields":{"text":{"base":"line 2980","ours":"OURS 2980"}}}
+{"type":"conflict","key":"k2950","ours":"changed","theirs":"changed","fields":{"text":{"base":"line 2950","ours":"line 2950","theirs":"THEIRS 2950"},"meta":{"base":{"n":2950,"same":0},"ours":{"n":1,"same":0},"theirs":{"n":2950,"same":0}}}}
+{"type":"conflict","key":"k2970","ours":"removed","theirs":"changed","fields":{"meta":{"base":{"n":2970,"same":0},"theirs":{"n":0,"same":0}}}}
+{"type":"conflict","key":"new","ours":"added","theirs":"added","fields":{"meta":{"ours":{"n":1},"theirs":{"n":null}}}}
+END
 }
 
 @test "merge: origins and sources of both stay true" {
