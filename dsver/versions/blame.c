@@ -134,8 +134,7 @@ static int look(const blame *b, sight *out, const ds_verside *v, size_t block, u
 {
     ds_recblock rec = {0};
     int rc = ds_schema_copy(&out->schema, &v->schema, err);
-    rc = rc ? rc : ds_recblock_load(&rec, v, block, false, err);
-    rc = rc ? rc : ds_recblock_seek(&rec, row, err);
+    rc = rc ? rc : ds_recblock_at(&rec, v, block, row, err);
     for (size_t i = 0; !rc && i < v->schema.n; i++) {
         const ds_x128 x = ds_value_digest(&rec.views[i], &rec.values[i], b->seed);
         if (ds_buf_put(&out->digests, x.b, sizeof x.b))

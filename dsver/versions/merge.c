@@ -85,9 +85,7 @@ static int key_text(ds_merge *m, const ds_verside *v, ds_recplace at, char **key
     char hex[33];
     const void *p = hex;
     *key = NULL;
-    const bool there = rec->loaded && rec->side == v && rec->block == at.block;
-    int rc = there ? 0 : ds_recblock_load(rec, v, at.block, false, err); /* that begins anew */
-    rc = rc ? rc : ds_recblock_seek(rec, at.row, err);
+    int rc = ds_recblock_at(rec, v, at.block, at.row, err);
     if (!rc && v->schema.explicit_key) {
         p = rec->values[0].p;
         *len = rec->values[0].len;
@@ -206,29 +204,72 @@ static bool stays(const ds_merge *m, const uint8_t key[16])
            !(o && o->it.change == DS_REMOVED);
 }
 
-/* Goes back from a record of theirs to the nearest one before it that ours has. */
-static int anchor(ds_merge *m, ds_recblock *rec, ds_buf *scratch, ds_recplace at, uint8_t after[16],
-                  ds_err *err)
+/* For one place of theirs after another: the nearest record before it that stays. Of `block` the
+ * records before `row` have been looked at, and what stays of these and of all before is known. */
+typedef struct seeking {
+    ds_merge *m;
+    const ds_verside *side;
+    ds_recblock rec;
+    bool *only; /* columns of keys */
+    ds_buf scratch;
+    size_t block;
+    uint64_t row;
+    uint8_t after[16]; /* zeros: none */
+} seeking;
+
+static int seeking_begin(seeking *k, ds_merge *m, ds_err *err)
 {
-    const ds_verside *v = ds_verdiff_side(m->theirs.diff, true);
-    ds_recdigest d;
-    memset(after, 0, 16);
-    while (at.row > 0 || at.block > 0) {
-        if (at.row == 0)
-            at.row = (uint32_t)v->lines[--at.block].rows;
-        at.row--;
-        int rc = ds_recblock_load(rec, v, at.block, false, err);
-        rc = rc ? rc : ds_recblock_seek(rec, at.row, err);
-        if (!rc && ds_verdiff_digest(&d, m->theirs.diff, true, rec, scratch))
+    *k = (seeking){.m = m, .side = ds_verdiff_side(m->theirs.diff, true)};
+    const ds_schema *s = &k->side->schema;
+    k->only = calloc(s->n + 1, sizeof *k->only);
+    for (size_t i = 0; k->only && i < s->n; i++)
+        k->only[i] = ds_verdiff_keyed(s, i);
+    k->rec.only = k->only;
+    return k->only ? 0 : ds_fail_nomem(err);
+}
+
+static void seeking_fini(seeking *k)
+{
+    ds_recblock_fini(&k->rec);
+    free(k->only);
+    ds_buf_fini(&k->scratch);
+}
+
+/* The last of the records from..to-1 of a block that stays: 1 and its key; 0: none does. */
+static int last_of(seeking *k, size_t block, uint64_t from, uint64_t to, uint8_t key[16],
+                   ds_err *err)
+{
+    int found = 0, rc = 0;
+    for (uint64_t row = from; !rc && row < to; row++) {
+        uint8_t at[16];
+        rc = ds_recblock_at(&k->rec, k->side, block, row, err);
+        if (!rc && ds_verdiff_key(at, k->m->theirs.diff, true, &k->rec, &k->scratch))
             rc = ds_fail_nomem(err);
-        if (rc)
-            return rc;
-        if (stays(m, d.key)) {
-            memcpy(after, d.key, 16);
-            return 0;
+        if (!rc && stays(k->m, at)) {
+            memcpy(key, at, sizeof at);
+            found = 1;
         }
     }
-    return 0;
+    return rc ? rc : found;
+}
+
+/* Mostly the record just before it stays. Else no record is looked at twice, however many there are
+ * that do not: those of the block, then those of the blocks before, back to what is known. */
+static int anchor(seeking *k, ds_recplace at, uint8_t after[16], ds_err *err)
+{
+    int found = at.row ? last_of(k, at.block, at.row - 1, at.row, k->after, err) : 0;
+    if (!found && k->block == at.block)
+        found = last_of(k, at.block, k->row, at.row, k->after, err);
+    else if (!found) {
+        found = last_of(k, at.block, 0, at.row, k->after, err);
+        for (size_t b = at.block; !found && b-- > k->block;)
+            found =
+                last_of(k, b, b == k->block ? k->row : 0, k->side->lines[b].rows, k->after, err);
+    }
+    k->block = at.block;
+    k->row = at.row;
+    memcpy(after, k->after, sizeof k->after);
+    return found < 0 ? found : 0;
 }
 
 static int by_order(const void *x, const void *y)
@@ -246,30 +287,32 @@ static int by_anchor(const void *x, const void *y)
 
 static int place_insertions(ds_merge *m, ds_err *err)
 {
-    ds_recblock rec = {0};
-    ds_buf scratch = {0};
-    int rc = 0;
+    seeking k;
+    int rc = seeking_begin(&k, m, err);
     m->ins = calloc((size_t)m->stats.added + 1, sizeof *m->ins);
     m->anchors = calloc(BITS / 8, 1);
     if (!m->ins || !m->anchors)
-        return ds_fail_nomem(err);
-    for (size_t i = 0; i < m->theirs.n; i++)
+        rc = ds_fail_nomem(err);
+    for (size_t i = 0; !rc && i < m->theirs.n; i++)
         if (m->theirs.v[i].what == DS_MERGE_INSERT)
             m->ins[m->nins++] =
                 (ds_insertion){.order = m->theirs.v[i].order, .at = m->theirs.v[i].it.b};
-    qsort(m->ins, m->nins, sizeof *m->ins, by_order);
+    if (!rc)
+        qsort(m->ins, m->nins, sizeof *m->ins, by_order);
     for (size_t i = 0; !rc && i < m->nins; i++) {
         ds_insertion *n = &m->ins[i];
         const ds_insertion *p = i ? n - 1 : NULL;
-        if (p && p->at.block == n->at.block && p->at.row + 1 == n->at.row)
-            memcpy(n->after, p->after, sizeof n->after); /* a row of additions */
-        else
-            rc = anchor(m, &rec, &scratch, n->at, n->after, err);
+        if (p && p->at.block == n->at.block &&
+            p->at.row + 1 == n->at.row) { /* one behind another */
+            memcpy(n->after, p->after, sizeof n->after);
+            k.row = n->at.row;
+        } else
+            rc = anchor(&k, n->at, n->after, err);
         set_bit(m->anchors, n->after);
     }
-    qsort(m->ins, m->nins, sizeof *m->ins, by_anchor);
-    ds_recblock_fini(&rec);
-    ds_buf_fini(&scratch);
+    if (!rc)
+        qsort(m->ins, m->nins, sizeof *m->ins, by_anchor);
+    seeking_fini(&k);
     return rc;
 }
 

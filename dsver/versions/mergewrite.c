@@ -47,8 +47,7 @@ static int put_theirs(pen *p, ds_recplace at, ds_err *err)
     const ds_mergeorigin key = {.at = at}, *w = bsearch(&key, p->m->want, p->m->nwant, sizeof key,
                                                         ds_mergeorigin_cmp);
     int rc = w ? 0 : ds_fail(err, DS_FAIL, "a record's origin was not read");
-    rc = rc ? rc : ds_recblock_load(&p->theirs, v, at.block, false, err);
-    rc = rc ? rc : ds_recblock_seek(&p->theirs, at.row, err);
+    rc = rc ? rc : ds_recblock_at(&p->theirs, v, at.block, at.row, err);
     rc = rc ? rc : ds_rows_begin(p->rows, err);
     rc = rc ? rc : ds_rows_copy(p->rows, &v->schema, p->theirs.views, p->theirs.values, err);
     rc = rc ? rc

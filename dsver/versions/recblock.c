@@ -176,12 +176,16 @@ bool ds_recblock_next(ds_recblock *b)
     return true;
 }
 
-int ds_recblock_seek(ds_recblock *b, uint64_t row, ds_err *err)
+int ds_recblock_at(ds_recblock *b, const ds_verside *v, size_t block, uint64_t row, ds_err *err)
 {
+    const bool there = b->side == v && b->loaded && b->block == block;
+    const int rc = there ? 0 : ds_recblock_load(b, v, block, false, err);
+    if (rc)
+        return rc;
     if (row >= b->lent.rows)
         return ds_fail(err, DS_FAIL, "there is no record %llu in the block",
                        (unsigned long long)row);
-    if (b->at > row)
+    if (b->at > row + 1)
         rewind_views(b);
     while (b->at <= row)
         ds_recblock_next(b);

@@ -44,8 +44,8 @@ int ds_recblock_load(ds_recblock *b, const ds_verside *v, size_t block, bool ori
 void ds_recblock_expect(const bool *only, const ds_verside *v, size_t block, bool origin);
 /* The next record's values; false past the last. */
 bool ds_recblock_next(ds_recblock *b);
-/* The loaded block's record `row` (from 0). */
-int ds_recblock_seek(ds_recblock *b, uint64_t row, ds_err *err);
+/* The values of one record of a block, `row` from 0; whoever asks in order passes each once. */
+int ds_recblock_at(ds_recblock *b, const ds_verside *v, size_t block, uint64_t row, ds_err *err);
 void ds_recblock_fini(ds_recblock *b);
 
 #endif

@@ -179,20 +179,35 @@ static int open_sides(ds_verdiff *d, ds_store *s, const git_oid *const ids[2], b
 
 /* ---- a block's records ---- */
 
-int ds_verdiff_digest(ds_recdigest *out, const ds_verdiff *d, bool after, const ds_recblock *rec,
-                      ds_buf *scratch)
+bool ds_verdiff_keyed(const ds_schema *s, size_t column)
 {
-    const ds_schema *s = &d->pair.side[after].schema, *columns = &d->pair.side[1].schema;
+    return s->explicit_key ? column == 0 : s->keyed[column];
+}
+
+int ds_verdiff_key(uint8_t out[16], const ds_verdiff *d, bool after, const ds_recblock *rec,
+                   ds_buf *scratch)
+{
+    const ds_schema *s = &d->pair.side[after].schema;
     ds_x128 x;
     ds_buf_reset(scratch);
     for (size_t i = 0; i < s->n; i++)
-        if (s->explicit_key ? i == 0 : s->keyed[i]) {
+        if (ds_verdiff_keyed(s, i)) {
             x = ds_value_digest(&rec->views[i], &rec->values[i], d->seed);
             if (ds_buf_put(scratch, x.b, sizeof x.b))
                 return DS_NOMEM;
         }
     x = digest(scratch->data, scratch->len, d->seed);
-    memcpy(out->key, x.b, sizeof out->key);
+    memcpy(out, x.b, 16);
+    return 0;
+}
+
+int ds_verdiff_digest(ds_recdigest *out, const ds_verdiff *d, bool after, const ds_recblock *rec,
+                      ds_buf *scratch)
+{
+    const ds_schema *columns = &d->pair.side[1].schema;
+    ds_x128 x;
+    if (ds_verdiff_key(out->key, d, after, rec, scratch))
+        return DS_NOMEM;
     ds_buf_reset(scratch);
     for (size_t i = 0; i < columns->n; i++) {
         const long c = d->columns[i] < 0 ? -1 : after ? (long)i : d->columns[i];

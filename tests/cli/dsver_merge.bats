@@ -251,3 +251,43 @@ END
     [ "$(dsver log --graph -n 2 docs@trial | wc -l)" -eq 2 ]
     exits 2 dsver log --graph --json docs
 }
+
+@test "additions stand behind the nearest record before them that stays, in every block" {
+    command -v python3 >/dev/null || skip "python3 is not installed"
+    python3 - <<'PY'
+base = ["k%05d" % i for i in range(9000)]
+theirs = ["first"]
+for i, k in enumerate(base):
+    theirs += [k] if i % 50 else []
+    theirs += ["s%d" % i] if i % 9 == 4 else []
+    theirs += ["t%d" % i] if i % 27 == 4 else []
+    theirs += ["run%d.%d" % (i, n) for n in range(1500)] if i in (1000, 4000) else []
+ours = [x for i, k in enumerate(base) for x in ([] if 500 <= i < 4200 and i % 3900 else [k]) + (["o%d" % i] if i % 1300 == 7 else [])]
+here, there, known = set(ours), set(theirs), set(base)
+behind, last = {}, None
+for k in theirs:
+    if k not in known:
+        behind.setdefault(last, []).append(k)
+    elif k in here:
+        last = k
+want = list(behind.get(None, []))
+for k in ours:
+    if k not in known or k in there:
+        want.append(k)
+    want += behind.get(k, [])
+for name, keys in ("base", base), ("theirs", theirs), ("ours", ours):
+    with open(name + ".jsonl", "w") as f:
+        f.writelines('{"id":"%s","text":"%s has words enough to fill more than one block %s"}\n' % (k, k, k * 9) for k in keys)
+open("want", "w").writelines(k + "\n" for k in want)
+PY
+    dsver init m
+    for v in base theirs ours; do
+        on=main
+        [ $v != theirs ] || { on=side && dsver branch --store m docs side; }
+        dsprep text -q --key-field id $v.jsonl | dsver commit --store m -m $v -b $on docs
+    done
+    dsver cat --store m docs@side >side.dsr
+    [ "$(dsprep info --json side.dsr | sed -n 's/.*"blocks":\([0-9]*\).*/\1/p')" -ge 3 ]
+    exits 0 dsver merge --store m docs side
+    dsver cat --store m docs | dsprep cat --data -c key | sed 's/.*"key":"\([^"]*\)".*/\1/' | cmp - want
+}

@@ -90,8 +90,7 @@ static char *items(ds_store *s, const git_oid *a, const git_oid *b, const ds_ver
     while ((rc = ds_verdiff_next(d, &it, NULL)) > 0) {
         const bool after = it.change != DS_REMOVED;
         const ds_recplace at = after ? it.b : it.a;
-        OK(ds_recblock_load(&rec[after], ds_verdiff_side(d, after), at.block, false, err));
-        OK(ds_recblock_seek(&rec[after], at.row, err));
+        OK(ds_recblock_at(&rec[after], ds_verdiff_side(d, after), at.block, at.row, err));
         const ds_value *x = rec[after].values;
         assert_int_equal(ds_buf_printf(&text, "%d %.*s %.*s\n", it.change, (int)x[0].len,
                                        (const char *)x[0].p, (int)x[1].len, (const char *)x[1].p),
