@@ -48,6 +48,7 @@ timed() {
     local who=$1 what=$2 before real busy
     shift 2
     before=$(size "$who")
+    sync # who syncs at its end is not to write what others left in memory
     local TIMEFORMAT='%R %U %S'
     { time "$@" >"$work/said" 2>"$work/err"; } 2>"$work/time" ||
         { echo "peers: $who $what: $(tail -n 1 "$work/err")" >&2; return 1; }
