@@ -41,10 +41,12 @@ static int eval(const asked *a, ds_err *err)
     ds_dataset *d = NULL;
     struct rusage use;
     ds_eval_result r = {0};
+    char tokenizer[DS_DIGEST_TEXT];
     double start;
     int rc = ds_dataset_open(&d, a->data, a->store, a->column, a->mask, err);
 
-    rc = rc ? rc : ds_dataset_tokenizer(d, a->use.model, err);
+    rc = rc ? rc : ds_tokenizer_digest(tokenizer, a->use.model, err);
+    rc = rc ? rc : ds_dataset_tokenizer(d, tokenizer, err);
     rc = rc ? rc : train_open_model(&k, &net, &a->use, (int32_t)a->seq_len, err);
     start = ds_seconds();
     if (!rc) {

@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -398,22 +399,30 @@ const ds_dataset_info *ds_dataset_about(const ds_dataset *d)
     return &d->info;
 }
 
-int ds_dataset_tokenizer(const ds_dataset *d, const char *model, ds_err *err)
+int ds_tokenizer_digest(char out[DS_DIGEST_TEXT], const char *model, ds_err *err)
 {
-    const char *was = d->info.tokenizer;
-    char path[DS_PATH], is[80] = "sha256:";
+    char path[DS_PATH], hex[65];
     ds_sha sum;
 
+    *out = '\0';
     TRY(ds_path_join(path, model, "tokenizer.json", err));
-    if (!*was || !ds_path_exists(path))
+    if (!ds_path_exists(path))
         return 0;
     TRY(ds_sha_file(&sum, NULL, path, err));
-    ds_sha_hex(is + strlen(is), &sum);
-    return strcmp(is, was) == 0
-               ? 0
-               : ds_fail(err, DS_FAIL,
+    ds_sha_hex(hex, &sum);
+    snprintf(out, DS_DIGEST_TEXT, "sha256:%s", hex);
+    return 0;
+}
+
+int ds_dataset_tokenizer(const ds_dataset *d, const char *tokenizer, ds_err *err)
+{
+    const char *was = d->info.tokenizer;
+
+    return *was && *tokenizer && strcmp(tokenizer, was) != 0
+               ? ds_fail(err, DS_FAIL,
                          "dataset '%s' was tokenized with %s, the model's tokenizer.json is %s",
-                         d->info.name, was, is);
+                         d->info.name, was, tokenizer)
+               : 0;
 }
 
 static void widen(int32_t *out, const uint8_t *p, uint32_t n, bool wide)

@@ -35,8 +35,11 @@ typedef struct ds_dataset_info {
 int ds_dataset_open(ds_dataset **d, const char *spec, const char *store, const char *column,
                     const char *mask, ds_err *err);
 const ds_dataset_info *ds_dataset_about(const ds_dataset *d);
-/* Refuses tokens of another tokenizer than the folder `model` has, where both are known. */
-int ds_dataset_tokenizer(const ds_dataset *d, const char *model, ds_err *err);
+enum { DS_DIGEST_TEXT = 7 + 64 + 1 }; /* "sha256:..." */
+/* Of tokenizer.json in a model's folder; "" where there is none. */
+int ds_tokenizer_digest(char out[DS_DIGEST_TEXT], const char *model, ds_err *err);
+/* Refuses tokens of another tokenizer, where both are known. */
+int ds_dataset_tokenizer(const ds_dataset *d, const char *tokenizer, ds_err *err);
 /* Tokens [offset, offset + n) of a record. */
 int ds_dataset_tokens(ds_dataset *d, uint64_t record, uint32_t offset, uint32_t n, int32_t *out,
                       ds_err *err);

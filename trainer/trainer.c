@@ -25,7 +25,9 @@ static int open_data(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
     ds_run *r = &t->lineage.run;
+    char tokenizer[DS_DIGEST_TEXT];
 
+    TRY(ds_tokenizer_digest(tokenizer, c->model, err));
     t->data = calloc(c->ndata + 1, sizeof *t->data);
     r->datasets = calloc(c->ndata + 1, sizeof *r->datasets);
     if (!t->data || !r->datasets)
@@ -45,11 +47,11 @@ static int open_data(ds_trainer *t, ds_err *err)
         to->root = d->root;
         to->records = d->records;
         snprintf(to->commit, sizeof to->commit, "%s", d->commit);
-        TRY(ds_dataset_tokenizer(t->data[i], c->model, err));
+        TRY(ds_dataset_tokenizer(t->data[i], tokenizer, err));
     }
     if (c->eval_data) {
         TRY(ds_dataset_open(&t->eval, c->eval_data, c->store, c->column, c->mask, err));
-        TRY(ds_dataset_tokenizer(t->eval, c->model, err));
+        TRY(ds_dataset_tokenizer(t->eval, tokenizer, err));
     }
     return 0;
 }
