@@ -181,6 +181,11 @@ long ds_schema_find(const ds_schema *s, const char *name)
     return -1;
 }
 
+bool ds_schema_is_key(const ds_schema *s, size_t column)
+{
+    return s->explicit_key ? column == 0 : s->keyed[column];
+}
+
 /* ---- rules ---- */
 
 /* Writes the canonical text of an attribute object, or says what is wrong with it. */

@@ -79,6 +79,8 @@ void ds_schema_drop(ds_schema *s, size_t i);
 int ds_schema_rename(ds_schema *s, size_t i, const char *name, ds_err *err);
 /* Column number by name, or -1. */
 long ds_schema_find(const ds_schema *s, const char *name);
+/* Whether records are told apart by this column: the explicit key, or one that keys are made of. */
+bool ds_schema_is_key(const ds_schema *s, size_t column);
 int ds_schema_check(const ds_schema *s, ds_err *err);
 int ds_schema_dump(ds_buf *out, const ds_schema *s, ds_err *err);
 int ds_schema_parse(ds_schema *s, const void *json, size_t len, ds_err *err);

@@ -28,9 +28,8 @@ int ds_revision_find_in(ds_revision *out, ds_store *s, const char *dataset, cons
 void ds_revision_fini(ds_revision *r);
 /* The dataset of a command that was given none: caller frees. DS_USAGE when it cannot be told. */
 int ds_dataset_default(char **name, ds_store *s, ds_err *err);
-/* The dataset that a command is about as a whole: `text` without a revision (else DS_USAGE), NULL
- * or
- * "" the default one; whichever branches and tags it has (none: DS_FAIL). Caller frees. */
+/* The dataset that a command is about as a whole: `text` without a revision (else DS_USAGE), "" or
+ * NULL the default one; whichever branches and tags it has (none: DS_FAIL). Caller frees. */
 int ds_dataset_find(char **name, ds_store *s, const char *text, ds_err *err);
 
 /* A date as above; false when the text is none. Seconds since 1970; a day alone gives its last

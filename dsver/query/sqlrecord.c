@@ -80,7 +80,7 @@ static int ready(reading *r, ds_sqlput *p, const ds_verside *s, ds_err *err)
     if (rc)
         return rc;
     for (size_t i = 0; i < s->schema.n; i++)
-        r->only[i] = p->v->columns[3] && (s->schema.explicit_key ? i == 0 : s->schema.keyed[i]);
+        r->only[i] = p->v->columns[3] && ds_schema_is_key(&s->schema, i);
     for (size_t i = 0; i < p->v->all.n; i++) {
         const long c = ds_schema_find(&s->schema, p->v->all.cols[i].name);
         r->from[i] = c;

@@ -188,7 +188,7 @@ static int search_side(ds_forgetting *f, ds_err *err)
         only[q.field] = true;
     }
     for (size_t i = 0; i < s->n; i++)
-        only[i] |= s->explicit_key ? i == 0 : s->keyed[i];
+        only[i] |= ds_schema_is_key(s, i);
     return ds_blockwalk_run(&w, f->o->threads, err);
 }
 

@@ -121,7 +121,7 @@ static int search(const blame *b, const ds_verside *v, const bool *skip, double 
                             .ctx = &q};
     q.lo = q.hi = (size_t)((double)v->n * from);
     for (size_t i = 0; i < v->schema.n; i++)
-        only[i] = v->schema.explicit_key ? i == 0 : v->schema.keyed[i];
+        only[i] = ds_schema_is_key(&v->schema, i);
     int rc = ds_blockwalk_run(&w, b->o->threads, err);
     *block = q.block;
     *row = q.row;

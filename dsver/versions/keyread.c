@@ -55,7 +55,7 @@ static int open_columns(ds_keyread *k, ds_store *s, const git_oid *commit, const
         return ds_fail_nomem(err);
     k->n = schema->n;
     for (size_t i = 0; !rc && i < schema->n; i++) {
-        if (schema->explicit_key ? i > 0 : !schema->keyed[i])
+        if (!ds_schema_is_key(schema, i))
             continue;
         rc = ds_colread_open(&k->cols[i], s, commit, schema->cols[i].name, err);
         if (!rc && !k->any) {

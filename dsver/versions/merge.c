@@ -223,7 +223,7 @@ static int seeking_begin(seeking *k, ds_merge *m, ds_err *err)
     const ds_schema *s = &k->side->schema;
     k->only = calloc(s->n + 1, sizeof *k->only);
     for (size_t i = 0; k->only && i < s->n; i++)
-        k->only[i] = ds_verdiff_keyed(s, i);
+        k->only[i] = ds_schema_is_key(s, i);
     k->rec.only = k->only;
     return k->only ? 0 : ds_fail_nomem(err);
 }

@@ -179,11 +179,6 @@ static int open_sides(ds_verdiff *d, ds_store *s, const git_oid *const ids[2], b
 
 /* ---- a block's records ---- */
 
-bool ds_verdiff_keyed(const ds_schema *s, size_t column)
-{
-    return s->explicit_key ? column == 0 : s->keyed[column];
-}
-
 int ds_verdiff_key(uint8_t out[16], const ds_verdiff *d, bool after, const ds_recblock *rec,
                    ds_buf *scratch)
 {
@@ -191,7 +186,7 @@ int ds_verdiff_key(uint8_t out[16], const ds_verdiff *d, bool after, const ds_re
     ds_x128 x;
     ds_buf_reset(scratch);
     for (size_t i = 0; i < s->n; i++)
-        if (ds_verdiff_keyed(s, i)) {
+        if (ds_schema_is_key(s, i)) {
             x = ds_value_digest(&rec->views[i], &rec->values[i], d->seed);
             if (ds_buf_put(scratch, x.b, sizeof x.b))
                 return DS_NOMEM;

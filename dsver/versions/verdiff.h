@@ -58,8 +58,6 @@ int ds_verdiff_next(ds_verdiff *d, ds_diffitem *item, ds_err *err);
 void ds_verdiff_free(ds_verdiff *d); /* NULL is fine */
 
 uint64_t ds_verdiff_seed(const ds_verdiff *d);
-/* Whether a column of the schema is part of a record's key. */
-bool ds_verdiff_keyed(const ds_schema *s, size_t column);
 /* The digests of a record of one side, or of its key alone; scratch is the caller's. DS_NOMEM. */
 int ds_verdiff_key(uint8_t out[16], const ds_verdiff *d, bool after, const ds_recblock *rec,
                    ds_buf *scratch);
