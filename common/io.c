@@ -259,40 +259,39 @@ bool ds_path_exists(const char *path)
 
 /* ---- files that appear whole ------------------------------ */
 
-static int random_u64(uint64_t *v, ds_err *err)
+int ds_random(void *out, size_t n, ds_err *err)
 {
-    uint8_t b[8];
-    ssize_t n;
+    ssize_t got;
     do
-        n = getrandom(b, sizeof b, 0);
-    while (n < 0 && errno == EINTR);
-    if (n != (ssize_t)sizeof b)
-        return ds_fail_errno(err, n < 0 ? errno : EIO, "getrandom");
-    *v = ds_get_u64(b);
+        got = getrandom(out, n, 0);
+    while (got < 0 && errno == EINTR);
+    if (got != (ssize_t)n)
+        return ds_fail_errno(err, got < 0 ? errno : EIO, "no random bytes from the system");
     return 0;
 }
 
-/* Opens a new file whose name is `base` and 16 random digits; *tmp is the caller's. */
-static int open_unique(int *fd, char **tmp, const char *base, int flags, mode_t mode, ds_err *err)
+int ds_open_unique(int *fd, char **path, const char *before, const char *after, int flags,
+                   mode_t mode, ds_err *err)
 {
-    size_t size = strlen(base) + 32;
+    size_t size = strlen(before) + strlen(after) + 17;
     char *name = malloc(size);
     *fd = -1;
+    *path = NULL;
     if (!name)
         return ds_fail_nomem(err);
     for (int tries = 0; tries < 100; tries++) {
         uint64_t r = 0;
-        int rc = random_u64(&r, err);
+        int rc = ds_random(&r, sizeof r, err);
         if (rc) {
             free(name);
             return rc;
         }
-        snprintf(name, size, "%s.tmp-%016" PRIx64, base, r);
+        snprintf(name, size, "%s%016" PRIx64 "%s", before, r, after);
         do
             *fd = ds_io_active->open(name, flags | O_CREAT | O_EXCL | O_CLOEXEC, mode);
         while (*fd < 0 && errno == EINTR);
         if (*fd >= 0) {
-            *tmp = name;
+            *path = name;
             return 0;
         }
         if (errno != EEXIST)
@@ -311,10 +310,13 @@ int ds_atomic_open(ds_atomic *a, const char *path, mode_t mode, ds_err *err)
     if (stat(path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
         return ds_fail(err, DS_FAIL, "%s: a device or a pipe, which a file would take the place of",
                        path);
-    a->path = strdup(path);
-    if (!a->path)
+    char *before = NULL;
+    if (!(a->path = strdup(path)) || asprintf(&before, "%s.tmp-", path) < 0) {
+        ds_atomic_abort(a);
         return ds_fail_nomem(err);
-    int rc = open_unique(&a->fd, &a->tmp, path, O_WRONLY, mode, err);
+    }
+    int rc = ds_open_unique(&a->fd, &a->tmp, before, "", O_WRONLY, mode, err);
+    free(before);
     if (rc)
         ds_atomic_abort(a);
     return rc;

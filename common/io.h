@@ -33,6 +33,11 @@ extern const ds_io_ops ds_io_system;
 extern const ds_io_ops *ds_io_active;
 
 int ds_open(int *fd, const char *path, int flags, mode_t mode, ds_err *err); /* adds O_CLOEXEC */
+/* Opens a new file that is nobody else's: 16 random digits between `before` and `after`. Process
+ * numbers would not do: containers that share a folder have the same ones. *path is malloc'd. */
+int ds_open_unique(int *fd, char **path, const char *before, const char *after, int flags,
+                   mode_t mode, ds_err *err); /* adds O_CREAT | O_EXCL | O_CLOEXEC */
+int ds_random(void *out, size_t n, ds_err *err); /* n up to 256 */
 int ds_close(int *fd, const char *path, ds_err *err); /* sets *fd = -1; fd < 0 is fine */
 /* Reads up to n bytes, *got < n only at the end of the file. */
 int ds_read_full(int fd, const char *path, void *buf, size_t n, size_t *got, ds_err *err);

@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -34,8 +33,8 @@ static int open_temp(int *fd, ds_err *err)
     char path[4096];
     for (int tries = 0; tries < 100; tries++) {
         uint64_t r = 0;
-        if (getrandom(&r, sizeof r, 0) != (ssize_t)sizeof r)
-            continue;
+        if (ds_random(&r, sizeof r, err))
+            return DS_IO;
         int n = snprintf(path, sizeof path, "%s/ds-spool-%016" PRIx64, dir, r);
         if (n < 0 || (size_t)n >= sizeof path)
             return ds_fail_errno(err, ENAMETOOLONG, "%s: " WHAT, dir);

@@ -10,13 +10,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "buf.h"
 #include "clock.h"
 #include "hash.h"
+#include "io.h"
 #include "sig.h"
 #include "try.h"
 
@@ -297,8 +297,9 @@ static int let_in(meeting *m, ds_err *err)
     }
     caller *c = &m->callers[m->n++];
     *c = (caller){.fd = fd, .until = ds_seconds() + PATIENCE};
-    if (getrandom(c->random, RANDOM, 0) != RANDOM)
-        return ds_fail_errno(err, errno, "random bytes");
+    int rc = ds_random(c->random, RANDOM, err);
+    if (rc)
+        return rc;
     memcpy(greeting + WORD, m->version, VERSION_AT);
     memcpy(greeting + WORD + VERSION_AT, c->random, RANDOM);
     if (send(fd, greeting, GREETING, MSG_NOSIGNAL | MSG_DONTWAIT) != GREETING)

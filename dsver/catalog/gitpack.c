@@ -7,7 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 #include <zlib.h>
 
 #include "io.h"
@@ -185,18 +184,16 @@ static void hashfile_fini(hashfile *f)
 
 static int hashfile_open(hashfile *f, const char *dir, const char *kind, ds_err *err)
 {
+    char *before = NULL;
     *f = (hashfile){.fd = -1};
-    static unsigned serial;
-    unsigned nr = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
-    if (asprintf(&f->tmp, "%s/tmp_%s_%ld_%u", dir, kind, (long)getpid(), nr) < 0) {
-        f->tmp = NULL;
-        return ds_fail_nomem(err);
-    }
     f->sha1 = EVP_MD_CTX_new();
     if (!f->sha1 || EVP_DigestInit_ex(f->sha1, EVP_sha1(), NULL) != 1)
         return ds_fail(err, DS_FAIL, "SHA-1 is not to be had from libcrypto");
-    ds_io_active->unlink(f->tmp); /* of a dead process that had our number */
-    return ds_open(&f->fd, f->tmp, O_WRONLY | O_CREAT | O_EXCL, 0444, err);
+    if (asprintf(&before, "%s/tmp_%s_", dir, kind) < 0)
+        return ds_fail_nomem(err);
+    int rc = ds_open_unique(&f->fd, &f->tmp, before, "", O_WRONLY, 0444, err);
+    free(before);
+    return rc;
 }
 
 static int hashfile_put(hashfile *f, const void *p, size_t len, ds_err *err)

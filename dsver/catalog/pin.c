@@ -11,6 +11,7 @@
 
 #include "io.h"
 #include "objcore.h"
+#include "sig.h"
 #include "strlist.h"
 
 enum { TRIES = 10 };
@@ -27,14 +28,24 @@ int ds_pin_begin(ds_pin *p, ds_store *s, ds_err *err)
     return rc;
 }
 
+static int lock(int fd)
+{
+    int rc;
+    do
+        rc = flock(fd, LOCK_EX);
+    while (rc != 0 && errno == EINTR && !ds_interrupted());
+    return rc;
+}
+
 /* 1 with the file made and locked; 0 when gc took it for a dead reader's in between. */
-static int make(ds_pin *p, const git_oid *commit, ds_err *err)
+static int make(ds_pin *p, const char *before, const git_oid *commit, ds_err *err)
 {
     struct stat st;
-    int rc = ds_open(&p->fd, p->path, O_RDWR | O_CREAT, 0666, err);
+    free(p->path);
+    int rc = ds_open_unique(&p->fd, &p->path, before, "", O_RDWR, 0666, err);
     if (rc)
         return rc;
-    if (flock(p->fd, LOCK_EX) != 0)
+    if (lock(p->fd) != 0)
         return ds_fail_errno(err, errno, "%s: cannot be locked", p->path);
     if (fstat(p->fd, &st) == 0 && st.st_nlink > 0) {
         const char *hex = git_oid_tostr_s(commit);
@@ -47,19 +58,15 @@ static int make(ds_pin *p, const git_oid *commit, ds_err *err)
 
 static int leave_file(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
 {
-    static unsigned serial;
-    char *dir = NULL;
+    char *dir = NULL, *before = NULL;
     int rc = ds_store_path(&dir, s->dir, "locks/readers", err);
     rc = rc ? rc : ds_mkdirs(dir, err);
-    const unsigned nr = __atomic_add_fetch(&serial, 1, __ATOMIC_RELAXED);
-    if (!rc && asprintf(&p->path, "%s/%ld-%u", dir, (long)getpid(), nr) < 0) {
-        p->path = NULL;
-        rc = ds_fail_nomem(err);
-    }
+    rc = rc ? rc : ds_store_path(&before, dir, "", err);
     for (int i = 0; !rc && i < TRIES; i++)
-        rc = make(p, commit, err);
+        rc = make(p, before, commit, err);
     if (!rc)
         rc = ds_fail(err, DS_LOCKED, "%s: removed again and again", p->path);
+    free(before);
     free(dir);
     return rc < 0 ? rc : 0;
 }

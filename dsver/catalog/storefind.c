@@ -6,7 +6,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -95,17 +94,16 @@ static int read_id(ds_storeid *id, const char *path, ds_err *err)
     return rc ? rc : 1;
 }
 
-/* Appears whole, and only where there is none: of two who draw one, both get the first. */
+/* Appears whole, and only where there is none: of two who draw one, both get the first. What was
+ * drawn names the temporary as well: a process number may be another container's process's. */
 static int draw_id(const char *path, ds_err *err)
 {
     uint8_t raw[sizeof(ds_storeid)];
     ds_buf text = {0};
     char *tmp = NULL;
-    int rc = getrandom(raw, sizeof raw, 0) == (ssize_t)sizeof raw
-                 ? 0
-                 : ds_fail_errno(err, errno, "no random bytes");
+    int rc = ds_random(raw, sizeof raw, err);
     if (!rc && (ds_buf_hex(&text, raw, sizeof raw) || ds_buf_putc(&text, '\n') ||
-                asprintf(&tmp, "%s.%ld", path, (long)getpid()) < 0)) {
+                asprintf(&tmp, "%s.%.16s", path, text.data) < 0)) {
         tmp = NULL;
         rc = ds_fail_nomem(err);
     }

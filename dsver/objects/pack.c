@@ -3,11 +3,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
 const uint8_t ds_objmagic[4] = {0xf5, 'd', 's', 'o'};
@@ -125,20 +123,24 @@ void ds_pack_path(char *out, size_t cap, const char *dir, const ds_sha *name)
     snprintf(out, cap, "%s/packs/%s.pack", dir, hex);
 }
 
+int ds_pack_new(int *fd, char **path, const char *dir, ds_err *err)
+{
+    char *before = NULL;
+    *path = NULL;
+    if (asprintf(&before, "%s/tmp/", dir) < 0)
+        return ds_fail_nomem(err);
+    /* Read as well: a piece put early may be the base of a later one. 0444: nobody edits a pack. */
+    int rc = ds_open_unique(fd, path, before, ".pack", O_RDWR, 0444, err);
+    free(before);
+    return rc;
+}
+
 int ds_packw_open(ds_packw *w, const char *dir, ds_err *err)
 {
     uint8_t header[DS_PACK_HEADER];
-    size_t cap = strlen(dir) + 64;
     memset(w, 0, sizeof *w);
     w->fd = -1;
-    if (!(w->path = malloc(cap)))
-        return ds_fail_nomem(err);
-    uint64_t r = 0;
-    if (getrandom(&r, sizeof r, 0) != sizeof r)
-        return ds_fail_errno(err, errno, "%s: cannot name a temporary", dir);
-    snprintf(w->path, cap, "%s/tmp/%016" PRIx64 ".pack", dir, r);
-    /* Read as well: a piece put early may be the base of a later one. 0444: nobody edits a pack. */
-    int rc = ds_open(&w->fd, w->path, O_RDWR | O_CREAT | O_EXCL, 0444, err);
+    int rc = ds_pack_new(&w->fd, &w->path, dir, err);
     if (rc == 0) {
         w->open = true;
         rc = ds_out_init(&w->out, w->fd, w->path, err);

@@ -82,6 +82,7 @@ typedef struct ds_packw {
     int fd;
     bool open, published;
 } ds_packw;
+int ds_pack_new(int *fd, char **path, const char *dir, ds_err *err); /* in tmp/, empty */
 int ds_packw_open(ds_packw *w, const char *dir, ds_err *err);
 int ds_packw_put(ds_packw *w, const void *object, size_t n, uint64_t *off, ds_err *err);
 int ds_packw_flush(ds_packw *w, ds_err *err);

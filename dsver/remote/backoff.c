@@ -2,9 +2,9 @@
 #include "backoff.h"
 
 #include <stdint.h>
-#include <sys/random.h>
 #include <time.h>
 
+#include "io.h"
 #include "sig.h"
 
 enum { FIRST_MS = 100, MOST_MS = 10000, LEAST_MAX = 60 };
@@ -16,7 +16,7 @@ bool ds_backoff_wait(ds_backoff *b, unsigned least)
         return false;
     uint32_t cap = b->made < 8 ? (uint32_t)FIRST_MS << (b->made - 1) : MOST_MS;
     cap = cap < MOST_MS ? cap : MOST_MS;
-    if (getrandom(&r, sizeof r, 0) != sizeof r)
+    if (ds_random(&r, sizeof r, NULL))
         r = b->made * 2654435761u;
     /* half of it fixed, half random: all who were turned away together do not come back together */
     uint32_t ms = cap / 2 + r % (cap / 2 + 1);

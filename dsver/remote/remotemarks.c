@@ -1,12 +1,12 @@
 /* remotemarks.c - see remotemarks.h. */
 #include "remotemarks.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
+
+#include "io.h"
 
 #define FOLDER "gc/"
 #define CONDEMNED ".condemned"
@@ -15,10 +15,10 @@
 
 int ds_marks_me(ds_marks *m, ds_err *err)
 {
-    while (!m->me)
-        if (getrandom(&m->me, sizeof m->me, 0) != sizeof m->me)
-            return ds_fail_errno(err, errno, "no random bytes from the system");
-    return 0;
+    int rc = 0;
+    while (!rc && !m->me)
+        rc = ds_random(&m->me, sizeof m->me, err);
+    return rc;
 }
 
 /* Whose it is stands behind it; those of other times have no number. */
@@ -155,11 +155,12 @@ int ds_marks_now(int64_t *now, ds_remote *r, ds_err *err)
 {
     char name[64];
     uint64_t salt = 0;
-    if (getrandom(&salt, sizeof salt, 0) != sizeof salt)
-        return ds_fail_errno(err, errno, "no random bytes from the system");
+    int rc = ds_random(&salt, sizeof salt, err);
+    if (rc)
+        return rc;
     snprintf(name, sizeof name, FOLDER NOW "%016" PRIx64, salt);
     watch w = {.name = name + sizeof FOLDER - 1, .time = INT64_MAX};
-    int rc = put(r, name, err);
+    rc = put(r, name, err);
     rc = rc ? rc : ds_remote_list(r, FOLDER, on_watch, &w, err);
     (void)ds_remote_delete(r, name, NULL);
     if (!rc && w.time == INT64_MAX)

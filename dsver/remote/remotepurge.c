@@ -3,8 +3,8 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/random.h>
 
+#include "io.h"
 #include "objcore.h"
 #include "overlay.h"
 #include "remotegc.h"
@@ -33,13 +33,14 @@ static int scratch_open(ds_objstore **out, char **path, const char *dir, ds_err 
 {
     uint64_t r = 0;
     *out = NULL;
-    if (getrandom(&r, sizeof r, 0) != sizeof r)
-        return ds_fail(err, DS_IO, "no random bytes from the system");
+    int rc = ds_random(&r, sizeof r, err);
+    if (rc)
+        return rc;
     if (asprintf(path, "%s/tmp/" DS_OBJ_SCRATCH "%016llx", dir, (unsigned long long)r) < 0) {
         *path = NULL;
         return ds_fail_nomem(err);
     }
-    int rc = ds_objstore_create(*path, err);
+    rc = ds_objstore_create(*path, err);
     return rc ? rc : ds_objstore_open(out, *path, DS_OBJ_WRITE, err);
 }
 

@@ -3,12 +3,11 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
+#include "io.h"
 #include "remoteindex.h"
 
 /* Connections give a few kilobytes at a time: they are summed and written by the megabyte, and sent
@@ -47,15 +46,8 @@ static int on_bytes(void *ctx, const void *data, size_t len, ds_err *err)
 
 static int open_incoming(incoming *in, const ds_wholepack *w, ds_err *err)
 {
-    uint64_t r = 0;
     *in = (incoming){.w = w, .fd = -1};
-    if (getrandom(&r, sizeof r, 0) != sizeof r)
-        return ds_fail_errno(err, errno, "%s: cannot name a temporary", w->dir);
-    if (asprintf(&in->path, "%s/tmp/%016" PRIx64 ".pack", w->dir, r) < 0) {
-        in->path = NULL;
-        return ds_fail_nomem(err);
-    }
-    int rc = ds_open(&in->fd, in->path, O_RDWR | O_CREAT | O_EXCL, 0444, err);
+    int rc = ds_pack_new(&in->fd, &in->path, w->dir, err);
     return rc ? rc : ds_hasher_new(&in->hash, err);
 }
 

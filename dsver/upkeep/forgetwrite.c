@@ -1,10 +1,10 @@
 /* forgetwrite.c - see forgetcore.h. */
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "forgetcore.h"
 #include "history.h"
+#include "io.h"
 #include "pin.h"
 #include "sig.h"
 #include "tombstone.h"
@@ -101,10 +101,11 @@ static int replace_pages(ds_forgetting *f, ds_err *err)
 
 int ds_forget_replace(ds_forgetting *f, ds_err *err)
 {
-    if (getrandom(f->salt, sizeof f->salt, 0) != (ssize_t)sizeof f->salt)
-        return ds_fail(err, DS_IO, "no random bytes from the system");
+    int rc = ds_random(f->salt, sizeof f->salt, err);
+    if (rc)
+        return rc;
     ds_shaset_fini(&f->keys);
-    int rc = renew_tx(f, err);
+    rc = renew_tx(f, err);
     ds_oidset_fini(&f->commits);
     rc = rc ? rc : ds_history_more(f->store->cat, &f->commits, replace_blocks, f, err);
     rc = rc ? rc : ds_pin_each(f->store, replace_pin, f, err);

@@ -5,7 +5,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <errno.h>
-#include <sys/random.h>
 
 #include "objcore.h"
 
@@ -155,9 +154,9 @@ int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_
     ds_buf tmp = {0}, index = {0}, folder = {0};
     ds_scrubstats mine = {0};
     uint64_t r = 0;
-    int fd = -1, alone = -1, rc = 0;
-    if (getrandom(&r, sizeof r, 0) != sizeof r)
-        return ds_fail_errno(err, errno, "%s: cannot name a temporary", dir);
+    int fd = -1, alone = -1, rc = ds_random(&r, sizeof r, err);
+    if (rc)
+        return rc;
     if (ds_buf_printf(&tmp, "%s/tmp/index-%016" PRIx64 ".db", dir, r) || !ds_buf_cstr(&tmp) ||
         ds_buf_printf(&index, "%s/index.db", dir) || !ds_buf_cstr(&index) ||
         ds_buf_printf(&folder, "%s/packs", dir) || !ds_buf_cstr(&folder)) {

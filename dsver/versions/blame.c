@@ -3,9 +3,9 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 
 #include "blockwalk.h"
+#include "io.h"
 #include "oidset.h"
 #include "sidepair.h"
 #include "sig.h"
@@ -365,9 +365,8 @@ int ds_blame_run(bool *erased, ds_store *s, const git_oid *commit, const ds_blam
 {
     blame b = {.store = s, .o = o};
     sight now = {0};
-    if (getrandom(&b.seed, sizeof b.seed, 0) != (ssize_t)sizeof b.seed)
-        return ds_fail(err, DS_IO, "no random bytes from the system");
-    int rc = begin(&b, commit, &now, err);
+    int rc = ds_random(&b.seed, sizeof b.seed, err);
+    rc = rc ? rc : begin(&b, commit, &now, err);
     rc = rc ? rc : find_removal(&b, commit, &now, err);
     const bool found = rc > 0;
     bool more = found;

@@ -3,12 +3,12 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
 #include "blockwalk.h"
 #include "extsort.h"
+#include "io.h"
 #include "sidepair.h"
 
 enum { LIMIT = 1 << 20, TWINS = 32 };
@@ -486,10 +486,9 @@ static int prepare(ds_verdiff *d, const ds_verdiff_opts *o, ds_err *err)
 {
     d->limit = o->limit ? o->limit : LIMIT;
     d->seed = o->seed;
-    if (!d->seed && getrandom(&d->seed, sizeof d->seed, 0) != (ssize_t)sizeof d->seed)
-        return ds_fail(err, DS_IO, "no random bytes from the system");
+    int rc = d->seed ? 0 : ds_random(&d->seed, sizeof d->seed, err);
     d->seed |= 1; /* 0 asks for one to be drawn */
-    int rc = grow(d, err);
+    rc = rc ? rc : grow(d, err);
     rc = rc ? rc : ds_extsort_new(&d->rest, sizeof(entry), 0, NULL, err);
     return rc ? rc : ds_extsort_new(&d->out, sizeof(outcome), 0, NULL, err);
 }

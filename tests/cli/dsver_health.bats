@@ -242,6 +242,25 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     [ -z "$(ls .dsver/locks/readers)" ]
 }
 
+@test "a reader does not wait for one of another container that has its process number" {
+    unshare --pid --fork true 2>/dev/null || skip "no process number spaces here"
+    versions 40000
+    dsver commit docs v1.dsr >/dev/null
+    mkfifo slow
+    unshare --pid --fork dsver cat docs >slow & # process 1 there
+    first=$!
+    exec 7<slow
+    head -c 8 <&7 >begin
+    ls .dsver/locks/readers >one
+    timeout 20 unshare --pid --fork dsver cat docs >read.dsr # and process 1 here
+    ls .dsver/locks/readers | cmp - one
+    cat begin - <&7 >first.dsr
+    exec 7<&-
+    wait "$first"
+    cmp first.dsr read.dsr
+    [ -z "$(ls .dsver/locks/readers)" ]
+}
+
 @test "gc: objects of the catalog that nothing leads to go, those of annotated tags stay" {
     versions 300
     dsver commit docs v1.dsr >/dev/null
