@@ -61,6 +61,28 @@ bool ds_thread_begin(pthread_t *thread, void *(*fn)(void *), void *arg)
     return begun;
 }
 
+static void *run_beside(void *arg)
+{
+    const ds_beside *b = arg;
+    b->fn(b->arg);
+    return NULL;
+}
+
+void ds_beside_begin(ds_beside *b, bool thread, void (*fn)(void *arg), void *arg)
+{
+    *b = (ds_beside){.fn = fn, .arg = arg};
+    b->begun = thread && ds_thread_begin(&b->thread, run_beside, b);
+}
+
+void ds_beside_end(ds_beside *b, bool still)
+{
+    if (b->begun)
+        pthread_join(b->thread, NULL);
+    else if (b->fn && still)
+        b->fn(b->arg);
+    *b = (ds_beside){.fn = NULL};
+}
+
 /* Starts as many workers as the system gives; with none, jobs run in the producer. */
 static void start(ds_pool *p, int threads)
 {

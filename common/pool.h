@@ -28,6 +28,20 @@ void ds_pool_free(ds_pool *p);        /* waits for all; jobs not taken stay the 
  * system gives none. */
 bool ds_thread_begin(pthread_t *thread, void *(*fn)(void *), void *arg);
 
+/* One thing done beside another: on a thread where one is wanted and to be had, or else here, when
+ * its end is waited for. fn keeps its own error. The struct stays where it is until then. */
+typedef struct ds_beside {
+    pthread_t thread;
+    bool begun; /* by a thread */
+    void (*fn)(void *arg);
+    void *arg;
+} ds_beside;
+
+void ds_beside_begin(ds_beside *b, bool thread, void (*fn)(void *arg), void *arg);
+/* Waits for it. What no thread began is done now if `still` and left undone otherwise; a second
+ * call, and one with a zeroed struct, does nothing. */
+void ds_beside_end(ds_beside *b, bool still);
+
 int ds_cpu_count(void); /* processors this process may run on, at least 1 */
 
 #endif

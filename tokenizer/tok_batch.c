@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "pool.h"
+
 #define THREADS 1024
 
 typedef struct batch {
@@ -72,7 +74,7 @@ int ds_tok_encode_batch(const ds_tok *tok, const ds_tok_span *texts, size_t n, u
     unsigned started = 1;
     for (unsigned i = 0; i < threads; i++)
         w[i].b = &b;
-    while (started < threads && pthread_create(&w[started].thread, NULL, run, &w[started]) == 0)
+    while (started < threads && ds_thread_begin(&w[started].thread, run, &w[started]))
         started++; /* with fewer threads than asked for it takes longer */
     run(&w[0]);
     for (unsigned i = 1; i < started; i++)

@@ -4,12 +4,12 @@
  * file is refused, because a model's rows belong to the ids of the file. */
 #include "io.h"
 #include "json.h"
+#include "pool.h"
 #include "tok_json.h"
 #include "tok_model.h"
 #include "tok_table.h"
 #include "utf8.h"
 
-#include <pthread.h>
 
 #include <stdlib.h>
 #include <string.h>
@@ -352,11 +352,10 @@ typedef struct digest {
     int rc;
 } digest;
 
-static void *digest_run(void *arg)
+static void digest_run(void *arg)
 {
     digest *d = arg;
     d->rc = ds_sha_bytes(d->out, d->data, d->len, &d->err);
-    return NULL;
 }
 
 static void alphabet(ds_tok *t)
@@ -396,18 +395,15 @@ static int read_file(ds_tok *t, const void *json, size_t len, const char *name, 
 int ds_tok_parse(ds_tok **out, const void *json, size_t len, const char *name, ds_err *err)
 {
     ds_tok *t = ds_tok_table(sizeof *t);
-    pthread_t beside;
+    ds_beside beside;
     *out = NULL;
     if (t == NULL)
         return ds_fail_nomem(err);
     memset(t, 0, sizeof *t);
     digest d = {.data = json, .len = len, .out = &t->digest};
-    bool started = len > 65536 && pthread_create(&beside, NULL, digest_run, &d) == 0;
+    ds_beside_begin(&beside, len > 65536, digest_run, &d);
     int rc = read_file(t, json, len, name, err);
-    if (started)
-        (void)pthread_join(beside, NULL);
-    else
-        digest_run(&d);
+    ds_beside_end(&beside, rc == 0);
     if (rc == 0 && d.rc != 0) {
         rc = d.rc;
         if (err != NULL)

@@ -5,10 +5,10 @@
  */
 #include "tok_model.h"
 
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "pool.h"
 #include "tok_table.h"
 #include "tok_walk.h"
 #include "utf8.h"
@@ -44,8 +44,7 @@ typedef struct merge_list {
     size_t n, cap;
     const uint8_t *from; /* its bracket */
     int rc;
-    pthread_t thread;
-    bool started;
+    ds_beside beside;
 } merge_list;
 
 typedef struct reader {
@@ -306,18 +305,17 @@ static int list_read(merge_list *l)
     return rc;
 }
 
-static void *list_run(void *arg)
+static void list_run(void *arg)
 {
     merge_list *l = arg;
     tok_walk *w = &l->w;
     const char name[] = "\"merges\"";
     const uint8_t *p = ds_tok_walk_find(w, name, sizeof name - 1);
     if (p == NULL)
-        return NULL;
+        return;
     w->p = p + sizeof name - 1;
     if (tok_walk_take(w, ':') && tok_walk_at(w, '['))
         l->rc = list_read(l);
-    return NULL;
 }
 
 static void list_start(merge_list *l, const reader *r)
@@ -325,14 +323,7 @@ static void list_start(merge_list *l, const reader *r)
     l->w = r->w;
     l->w.err = &l->err;
     l->t = r->t;
-    l->started = r->w.end - r->w.p > MANY && pthread_create(&l->thread, NULL, list_run, l) == 0;
-}
-
-static void list_wait(merge_list *l)
-{
-    if (l->started)
-        (void)pthread_join(l->thread, NULL);
-    l->started = false;
+    ds_beside_begin(&l->beside, r->w.end - r->w.p > MANY, list_run, l);
 }
 
 static uint32_t find(const ds_tok *t, const uint8_t *p, size_t len)
@@ -426,33 +417,27 @@ static int resolve(lookup *u, pending *v, size_t n)
     return rc;
 }
 
-static void *lookup_run(void *arg)
+static void lookup_run(void *arg)
 {
     lookup *u = arg;
     for (size_t i = u->from; i < u->to && u->rc == 0; i += BATCH)
         u->rc = resolve(u, u->l->v + i, u->to - i < BATCH ? u->to - i : BATCH);
     ds_buf_fini(&u->merged);
-    return NULL;
 }
 
 /* All merges, by two threads when they are many; of errors that of the first merge counts. */
 static int look_up(const merge_list *l, ds_err *err)
 {
-    pthread_t beside;
+    ds_beside beside;
     size_t half = l->n > MANY / 64 ? l->n / 2 : l->n;
     lookup a = {.l = l, .join = l->t->join, .to = half};
     lookup b = {.l = l, .join = l->t->join, .from = half, .to = l->n};
     tok_join *own = half < l->n ? calloc(1, sizeof *own) : NULL;
-    bool started = false;
-    if (own != NULL) {
+    if (own != NULL)
         b.join = own;
-        started = pthread_create(&beside, NULL, lookup_run, &b) == 0;
-    }
+    ds_beside_begin(&beside, own != NULL, lookup_run, &b);
     lookup_run(&a);
-    if (started)
-        (void)pthread_join(beside, NULL);
-    else if (a.rc == 0)
-        lookup_run(&b);
+    ds_beside_end(&beside, a.rc == 0);
     if (own != NULL)
         ds_tok_join_merge(l->t->join, own);
     free(own);
@@ -464,7 +449,7 @@ static int look_up(const merge_list *l, ds_err *err)
 static int read_merges(reader *r)
 {
     merge_list *l = r->list;
-    list_wait(l);
+    ds_beside_end(&l->beside, false);
     if (l->from != r->w.p) {
         l->n = 0;
         l->w = r->w;
@@ -579,7 +564,7 @@ int ds_tok_model_read(ds_tok *t, const uint8_t *json, size_t len, ds_buf *rest, 
         rc = ds_fail_nomem(err);
     if (rc == 0 && !put_rest(rest, kept, r.w.end))
         rc = ds_fail_nomem(err);
-    list_wait(&list);
+    ds_beside_end(&list.beside, false);
     ds_buf_fini(&list.text);
     free(list.v);
     return rc;

@@ -164,8 +164,7 @@ int ds_model_sum(ds_sha *out, const char *dir, ds_err *err)
 }
 
 struct ds_model_job {
-    pthread_t thread;
-    bool begun;
+    ds_beside beside;
     int stop;
     ds_sha sum;
     int rc;
@@ -173,12 +172,11 @@ struct ds_model_job {
     char dir[];
 };
 
-static void *sum_model(void *arg)
+static void sum_model(void *arg)
 {
     ds_model_job *job = arg;
 
     job->rc = sum_until(&job->sum, job->dir, &job->stop, &job->err);
-    return NULL;
 }
 
 int ds_model_sum_begin(ds_model_job **job, const char *dir, ds_err *err)
@@ -189,9 +187,7 @@ int ds_model_sum_begin(ds_model_job **job, const char *dir, ds_err *err)
     if (!*job)
         return ds_fail_nomem(err);
     memcpy((*job)->dir, dir, n);
-    (*job)->begun = ds_thread_begin(&(*job)->thread, sum_model, *job);
-    if (!(*job)->begun)
-        sum_model(*job);
+    ds_beside_begin(&(*job)->beside, true, sum_model, *job);
     return 0;
 }
 
@@ -201,8 +197,7 @@ int ds_model_sum_end(ds_model_job *job, ds_sha *out, ds_err *err)
         return 0;
     if (!out)
         __atomic_store_n(&job->stop, 1, __ATOMIC_RELAXED);
-    if (job->begun)
-        pthread_join(job->thread, NULL);
+    ds_beside_end(&job->beside, out != NULL);
     const int rc = out ? job->rc : 0;
     if (rc)
         *err = job->err;

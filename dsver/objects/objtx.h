@@ -29,8 +29,7 @@ typedef struct ds_txjob {
 
 typedef struct ds_txpack { /* a pack whole but not named yet */
     ds_packw w;
-    pthread_t thread;
-    bool threaded;
+    ds_beside sync;
     int rc;
     ds_err err;
 } ds_txpack;

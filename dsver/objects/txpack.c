@@ -5,26 +5,15 @@
 
 #include "objtx.h"
 
-static void *sync_pack(void *arg)
+static void sync_pack(void *arg)
 {
     ds_txpack *p = arg;
     p->rc = ds_packw_sync(&p->w, &p->err);
-    return NULL;
-}
-
-/* Syncs on a thread of its own: the disk works while the next pack fills. */
-static void start_sync(ds_txpack *p)
-{
-    p->threaded = ds_thread_begin(&p->thread, sync_pack, p);
-    if (!p->threaded)
-        (void)sync_pack(p);
 }
 
 static int end_sync(ds_txpack *p, ds_err *err)
 {
-    if (p->threaded)
-        pthread_join(p->thread, NULL);
-    p->threaded = false;
+    ds_beside_end(&p->sync, true);
     return p->rc ? ds_fail(err, p->rc, "%s", p->err.msg) : 0;
 }
 
@@ -53,8 +42,8 @@ static int close_pack(ds_objtx *tx, ds_err *err)
     ds_txpack *p = tx->packs[tx->npacks - 1];
     tx->writing = false;
     int rc = ds_packw_end(&p->w, err);
-    if (rc == 0)
-        start_sync(p);
+    if (rc == 0) /* the disk works while the next pack fills */
+        ds_beside_begin(&p->sync, true, sync_pack, p);
     return rc;
 }
 
@@ -110,7 +99,7 @@ void ds_tx_forget(ds_objtx *tx)
     tx->nrows = tx->nslots = 0;
     tx->raw_since = 0;
     for (uint32_t i = 0; i < tx->npacks; i++) {
-        (void)end_sync(tx->packs[i], NULL);
+        ds_beside_end(&tx->packs[i]->sync, false);
         ds_packw_fini(&tx->packs[i]->w);
         free(tx->packs[i]);
     }

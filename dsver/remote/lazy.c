@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "objcore.h"
+#include "pool.h"
 #include "remotesync.h"
 
 /* Pieces that are fetched together: few at first, so that who waits for the first goes on soon. */
@@ -45,7 +46,7 @@ static void expect(void *ctx, const ds_sha *id)
         (void)ds_shaset_add(&z->expected, id, NULL, NULL);
     /* without a thread, readers fetch what was named along with what they miss */
     if (!z->started)
-        z->started = pthread_create(&z->thread, NULL, go_ahead, z) == 0;
+        z->started = ds_thread_begin(&z->thread, go_ahead, z);
     pthread_cond_broadcast(&z->change);
     pthread_mutex_unlock(&z->lock);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "io.h"
+#include "pool.h"
 #include "refs.h"
 #include "runs.h"
 
@@ -73,7 +74,7 @@ void ds_link_look(ds_link *l)
     if (!g)
         return;
     g->l = l;
-    if (pthread_create(&g->thread, NULL, look, g) == 0)
+    if (ds_thread_begin(&g->thread, look, g))
         l->glance = g;
     else
         free(g);

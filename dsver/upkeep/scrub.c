@@ -26,11 +26,9 @@ typedef struct found {
     bool bad; /* and told of */
 } found;
 
-/* The SHA-256 of a pack, made by a thread of its own while the rest of it is checked. */
+/* The SHA-256 of a pack, made while the rest of it is checked. */
 typedef struct naming {
     const char *path;
-    pthread_t thread;
-    bool threaded;
     ds_sha got;
     int rc;
     ds_err err;
@@ -159,18 +157,15 @@ static int decode_all(scrub *k, ds_err *err)
     return rc;
 }
 
-static void *make_name(void *arg)
+static void make_name(void *arg)
 {
     naming *m = arg;
     uint64_t size;
     m->rc = ds_sha_file(&m->got, &size, m->path, &m->err);
-    return NULL;
 }
 
-static int check_name(scrub *k, naming *m, const ds_sha *name, ds_err *err)
+static int check_name(scrub *k, const naming *m, const ds_sha *name, ds_err *err)
 {
-    if (!m->threaded)
-        (void)make_name(m);
     if (m->rc)
         return ds_fail(err, m->rc, "%s", m->err.msg);
     if (!ds_sha_eq(&m->got, name))
@@ -272,12 +267,13 @@ static int scrub_pack(scrub *k, const ds_sha *name, ds_err *err)
     ds_buf_reset(&k->places);
     ds_buf_reset(&k->met);
     naming m = {.path = path};
-    m.threaded = k->full && k->threads > 1 && ds_thread_begin(&m.thread, make_name, &m);
+    ds_beside beside = {.begun = false};
+    if (k->full)
+        ds_beside_begin(&beside, k->threads > 1, make_name, &m);
     int rc = check_objects(k, path, row, err);
     if (rc == 0 && k->full && !k->stop)
         rc = decode_all(k, err);
-    if (m.threaded)
-        pthread_join(m.thread, NULL);
+    ds_beside_end(&beside, rc == 0 && !k->stop);
     if (rc == 0 && k->full && !k->stop)
         rc = check_name(k, &m, name, err);
     free(path);

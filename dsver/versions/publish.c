@@ -98,15 +98,14 @@ static int move(ds_published *out, ds_store *s, ds_gitpack *pack, const branch *
 typedef struct keeping {
     ds_pass *pass;
     const char *dir;
-    pthread_t thread;
-    bool started;
+    ds_beside beside;
     int rc;
     ds_err err;
 } keeping;
 
 /* When others keep the cache to themselves for too long, whoever wants the statistics makes them.
  */
-static void *keep(void *arg)
+static void keep(void *arg)
 {
     keeping *k = arg;
     ds_statcache *cache = NULL;
@@ -115,28 +114,18 @@ static void *keep(void *arg)
 
     k->rc = ds_spool_view(&k->pass->stats, &data, &len, &k->err);
     if (k->rc || !len)
-        return NULL;
+        return;
     k->rc = ds_statcache_open(&cache, k->dir, &k->err);
     k->rc = k->rc ? k->rc : ds_statcache_store(cache, data, len, &k->err);
     ds_statcache_close(cache);
     if (k->rc == DS_LOCKED)
         k->rc = 0;
-    return NULL;
-}
-
-static void keep_begin(keeping *k, ds_pass *pass, const char *dir, int threads)
-{
-    *k = (keeping){.pass = pass, .dir = dir};
-    k->started = threads > 1 && ds_thread_begin(&k->thread, keep, k);
 }
 
 /* `rc`: of what went on beside it, and of both. */
 static int keep_end(keeping *k, int rc, ds_err *err)
 {
-    if (k->started)
-        pthread_join(k->thread, NULL);
-    else if (!rc)
-        keep(k);
+    ds_beside_end(&k->beside, !rc);
     return rc || !k->rc ? rc : ds_fail(err, k->rc, "%s", k->err.msg);
 }
 
@@ -144,7 +133,7 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
                    const ds_person *p, const ds_publish_opts *o, ds_err *err)
 {
     branch b = {0};
-    keeping stats;
+    keeping stats = {.pass = &out->pass, .dir = s->dir};
     char *who = NULL;
     int rc =
         asprintf(&b.ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0 ? ds_fail_nomem(err) : 0;
@@ -153,7 +142,7 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
     /* Before anything that leads to its pieces. When nothing is new this writes nothing; in a store
      * that had lost pieces of this very version it brings them back. */
     if (!rc) {
-        keep_begin(&stats, &out->pass, s->dir, o->pass.threads);
+        ds_beside_begin(&stats.beside, o->pass.threads > 1, keep, &stats);
         rc = ds_objtx_finish(*tx, &out->objs, err);
         *tx = NULL;
         rc = keep_end(&stats, rc, err);

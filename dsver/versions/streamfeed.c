@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "pool.h"
 
 static void *write_it(void *p)
 {
@@ -29,7 +30,7 @@ int ds_feed_begin(ds_feed *f, ds_feed_fn fn, void *ctx, ds_err *err)
         return ds_fail_errno(err, errno, "pipe");
     f->fd = ends[0];
     f->to = ends[1];
-    if (pthread_create(&f->thread, NULL, write_it, f) == 0)
+    if (ds_thread_begin(&f->thread, write_it, f))
         return 0;
     (void)ds_close(&f->fd, "pipe", NULL);
     (void)ds_close(&f->to, "pipe", NULL);

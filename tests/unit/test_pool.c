@@ -104,6 +104,35 @@ static void free_runs_what_was_submitted(void **state)
         assert_int_equal(jobs[i].out, 1);
 }
 
+struct beside_job {
+    int runs;
+    pthread_t by;
+};
+
+static void beside_work(void *arg)
+{
+    struct beside_job *j = arg;
+    j->runs++;
+    j->by = pthread_self();
+}
+
+static void beside_is_done_once_by_a_thread_or_at_its_end(void **state)
+{
+    (void)state;
+    ds_beside b = {.begun = false};
+    ds_beside_end(&b, true); /* nothing was begun */
+    for (int thread = 0; thread < 2; thread++)
+        for (int still = 0; still < 2; still++) {
+            struct beside_job j = {.runs = 0};
+            ds_beside_begin(&b, thread, beside_work, &j);
+            assert_int_equal(b.begun, thread);
+            ds_beside_end(&b, still);
+            ds_beside_end(&b, true);
+            assert_int_equal(j.runs, thread || still);
+            assert_true(!j.runs || pthread_equal(j.by, pthread_self()) == !thread);
+        }
+}
+
 static void processors(void **state)
 {
     (void)state;
@@ -116,6 +145,7 @@ int main(void)
         cmocka_unit_test(same_for_any_thread_count),
         cmocka_unit_test(full_window_refuses),
         cmocka_unit_test(free_runs_what_was_submitted),
+        cmocka_unit_test(beside_is_done_once_by_a_thread_or_at_its_end),
         cmocka_unit_test(processors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
