@@ -161,7 +161,7 @@ static int run(int argc, char **argv)
     if (!rc)
         rc = ds_version_get(&x.v, s.cat, &rev.id, &err);
     if (!rc)
-        rc = ds_meta_read(&x.m, s.cat, &x.v.tree, &err);
+        rc = ds_version_meta(&x.m, s.cat, &x.v, &err);
     if (!rc)
         rc = ds_catalog_file(&x.schema, s.cat, &x.v.tree, "schema.json", &err);
     if (!rc)

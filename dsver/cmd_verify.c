@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd_verb.h"
+#include "history.h"
 #include "manifest.h"
 #include "overlay.h"
 #include "refs.h"
@@ -85,45 +86,44 @@ static int verify_version(verifying *c, const char *what, ds_err *err)
 {
     ds_revision r = {0};
     ds_version v = {0};
-    ds_meta m = {0};
     git_oid tag;
     int rc = ds_revision_find(&r, &c->s, what, err);
     rc = rc ? rc : ds_version_get(&v, c->s.cat, &r.id, err);
-    rc = rc ? rc : ds_meta_read(&m, c->s.cat, &v.tree, err);
-    if (!rc && !ds_sha_eq(&m.root, &v.root))
-        rc = ds_fail(err, DS_CORRUPT, "version %s: the root in its message is not its manifest's",
-                     git_oid_tostr_s(&v.id));
+    rc = rc ? rc : ds_version_meta(NULL, c->s.cat, &v, err);
     if (!rc && find_tag(&tag, c, &r, what))
         rc = verify_one(c, "tag", &tag, err);
     else if (!rc)
         rc = verify_one(c, "version", &r.id, err);
-    ds_meta_fini(&m);
     ds_version_fini(&v);
     ds_revision_fini(&r);
     return rc;
 }
 
-/* Commits of statements; the others say that one was carried through. */
+/* Commits of statements; the others say that one was carried through, or join those of two stores.
+ */
+static int verify_erasure(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
+                          ds_err *err)
+{
+    verifying *c = ctx;
+    git_tree *t = NULL;
+    if (!v)
+        return ds_fail(err, why->code, "%s", why->msg);
+    if (git_tree_lookup(&t, ds_catalog_repo(c->s.cat), &v->tree) < 0)
+        return ds_fail(err, DS_CORRUPT, "catalog tree of %s cannot be read", git_oid_tostr_s(id));
+    int rc = git_tree_entry_byname(t, "pending") ? verify_one(c, "erasure", id, err) : 0;
+    git_tree_free(t);
+    return rc;
+}
+
 static int verify_erasures(verifying *c, ds_err *err)
 {
-    ds_version v = {0};
+    ds_oidset seen = {0};
     git_oid id;
     int rc = ds_ref_get(c->s.cat, DS_REF_ERASED, &id, err);
     if (rc == 0)
         return ds_fail(err, DS_FAIL, "nothing was erased from this store");
-    while (rc > 0) {
-        git_tree *t = NULL;
-        rc = ds_version_get(&v, c->s.cat, &id, err);
-        if (!rc && git_tree_lookup(&t, ds_catalog_repo(c->s.cat), &v.tree) < 0)
-            rc =
-                ds_fail(err, DS_CORRUPT, "catalog tree of %s cannot be read", git_oid_tostr_s(&id));
-        if (!rc && git_tree_entry_byname(t, "pending"))
-            rc = verify_one(c, "erasure", &id, err);
-        git_tree_free(t);
-        id = v.parent;
-        rc = rc ? rc : v.has_parent;
-    }
-    ds_version_fini(&v);
+    rc = rc < 0 ? rc : ds_history_from(c->s.cat, &id, &seen, verify_erasure, c, err);
+    ds_oidset_fini(&seen);
     return rc;
 }
 

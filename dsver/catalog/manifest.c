@@ -335,6 +335,23 @@ int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree, ds_err *err)
     return rc;
 }
 
+int ds_version_meta(ds_meta *m, ds_catalog *c, const ds_version *v, ds_err *err)
+{
+    ds_meta own = {0}, *at = m ? m : &own;
+    int rc = ds_meta_read(at, c, &v->tree, err);
+    if (!rc && !ds_sha_eq(&at->root, &v->root))
+        rc =
+            ds_fail(err, DS_CORRUPT, "version %s: the root in its message is not that in meta.json",
+                    git_oid_tostr_s(&v->id));
+    if (!rc && at->records != v->records)
+        rc = ds_fail(err, DS_CORRUPT,
+                     "version %s: %" PRIu64 " records in its message, %" PRIu64 " in meta.json",
+                     git_oid_tostr_s(&v->id), v->records, at->records);
+    if (rc || !m)
+        ds_meta_fini(at);
+    return rc;
+}
+
 int ds_version_schema(ds_schema *out, ds_catalog *c, const git_oid *tree, ds_err *err)
 {
     ds_buf text = {0};

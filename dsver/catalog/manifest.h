@@ -71,6 +71,9 @@ void ds_manwriter_free(ds_manwriter *w);
 int ds_version_schema(ds_schema *out, ds_catalog *c, const git_oid *tree, ds_err *err);
 int ds_meta_read(ds_meta *m, ds_catalog *c, const git_oid *tree,
                  ds_err *err); /* zeroed or fini'd before */
+/* The same of a version, held against its message, which is what is signed and shown: DS_CORRUPT
+ * when that tells of another root or number of records. m NULL: only that. */
+int ds_version_meta(ds_meta *m, ds_catalog *c, const ds_version *v, ds_err *err);
 
 /* Walks the lines of "blocks" or "sources". */
 typedef struct ds_manscan {

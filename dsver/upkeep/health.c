@@ -393,9 +393,7 @@ static int check_version(health *h, const ds_version *v, ds_err *err)
     uint64_t rows = 0, blocks = 0, sources = 0, pages = 0;
     h->pages_erased = false; /* then what remains of them does not give their digest */
     ds_schema_init(&schema);
-    int rc = ds_meta_read(&m, h->store->cat, &v->tree, err);
-    if (!rc && !ds_sha_eq(&m.root, &v->root))
-        rc = ds_fail(err, DS_CORRUPT, "the root in the message is not that of meta.json");
+    int rc = ds_version_meta(&m, h->store->cat, v, err);
     if (!rc)
         rc = ds_version_schema(&schema, h->store->cat, &v->tree, err);
     if (!rc && h->read_data)

@@ -85,6 +85,7 @@ static int open_chunks(ds_colread **out, ds_store *s, const git_oid *commit, con
     pthread_mutex_init(&c->lock, NULL);
     ds_schema_init(&c->schema);
     rc = ds_version_get(&c->version, s->cat, commit, err);
+    rc = rc ? rc : ds_version_meta(NULL, s->cat, &c->version, err);
     rc = rc ? rc : ds_version_schema(&c->schema, s->cat, &c->version.tree, err);
     if (!rc) {
         const long i = column ? ds_schema_find(&c->schema, column) : (long)c->schema.n;

@@ -409,7 +409,7 @@ static int make_provenance(ds_merge *m, ds_err *err)
     rc = rc ? rc : ds_prov_union(&both, a.data, a.len, b.data, b.len, err);
     rc = rc ? rc
             : ds_prov_append(&m->prov, both.data, both.len, DS_MERGE_TOOL, options, digests, err);
-    rc = rc ? rc : ds_meta_read(&m->meta, m->store->cat, &ours->tree, err);
+    rc = rc ? rc : ds_version_meta(&m->meta, m->store->cat, ours, err);
     json_decref(options);
     json_decref(digests);
     ds_buf_fini(&a);

@@ -48,7 +48,7 @@ static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta 
     if (rc > 0) {
         rc = ds_version_get(&v, s->cat, &b->id, err);
         if (!rc)
-            rc = ds_meta_read(&old, s->cat, &v.tree, err);
+            rc = ds_version_meta(&old, s->cat, &v, err);
         if (!rc)
             b->same = !o->merged && ds_sha_eq(&old.root, &m->root) &&
                       ds_sha_eq(&old.origin_root, &m->origin_root);

@@ -45,7 +45,7 @@ static int load(back *b, const git_oid *commit, ds_err *err)
 {
     int rc = ds_version_get(&b->version, b->store->cat, commit, err);
     if (!rc)
-        rc = ds_meta_read(&b->meta, b->store->cat, &b->version.tree, err);
+        rc = ds_version_meta(&b->meta, b->store->cat, &b->version, err);
     if (!rc)
         rc = ds_version_schema(&b->schema, b->store->cat, &b->version.tree, err);
     if (!rc)

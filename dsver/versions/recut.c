@@ -119,7 +119,7 @@ int ds_recut_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_wri
     ds_buf prov = {0};
     ds_writer *w = NULL;
     int rc = ds_verside_open(&p.side, s, commit, NULL, NULL, err);
-    rc = rc ? rc : ds_meta_read(&meta, s->cat, &p.side.version.tree, err);
+    rc = rc ? rc : ds_version_meta(&meta, s->cat, &p.side.version, err);
     rc = rc ? rc : ds_catalog_file(&prov, s->cat, &p.side.version.tree, "provenance.json", err);
     rc = rc ? rc : ds_sourcescan_open(&p.sources, s, &p.side.version.tree, err);
     rc = rc ? rc : check_root(&p, &meta, err);

@@ -84,7 +84,7 @@ int ds_tail_open(ds_tail *t, ds_store *s, const git_oid *commit, const ds_tail *
     *t = (ds_tail){0};
     int rc = ds_recut_needed(&erased, s, commit, err);
     rc = rc ? rc : ds_verside_open(&t->side, s, commit, NULL, NULL, err);
-    rc = rc ? rc : ds_meta_read(&t->meta, s->cat, &t->side.version.tree, err);
+    rc = rc ? rc : ds_version_meta(&t->meta, s->cat, &t->side.version, err);
     rc =
         rc ? rc
            : ds_catalog_file(&t->provenance, s->cat, &t->side.version.tree, "provenance.json", err);

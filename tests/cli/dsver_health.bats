@@ -119,6 +119,23 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     exits 12 dsver fsck
 }
 
+@test "a version whose message tells of another root or count than its manifest is not read" {
+    versions 300
+    dsver commit d v1.dsr
+    git() { command git --git-dir=.dsver/catalog.git "$@"; }
+    for sed in 's/sha256:./sha256:/; s/^Dsver-Root: .*/&0/' 's/^Dsver-Records: /&1/'; do
+        id=$(git cat-file commit d/main | sed "$sed" | git hash-object -t commit -w --stdin)
+        git update-ref refs/heads/d/false "$id"
+        for cmd in cat show verify; do
+            exits 12 dsver $cmd d@false
+            has "in its message"
+        done
+        exits 12 dsver checkout d@false out
+        exits 12 dsver fsck
+        dsver cat d >/dev/null
+    done
+}
+
 @test "reindex: the same index as before, from nothing" {
     versions 3000
     dsver commit d v1.dsr

@@ -64,6 +64,27 @@ git_says() { # VERB OBJECT: git's own verdict, without dsver
     dsver fsck --read-data
 }
 
+@test "verify --erasures: statements of two stores that were joined are all looked at" {
+    ssh_key
+    for i in a b c; do printf '{"id":"%s","text":"x"}\n' $i; done >r.jsonl
+    dsprep text -q --key-field id r.jsonl | dsver commit d >/dev/null
+    dsver remote add origin "$PWD/far"
+    dsver push -q
+    dsver clone -q far b
+    dsver forget -S --reason one a >/dev/null
+    dsver push -q
+    dsver forget --store b --no-sign --reason two b >/dev/null
+    dsver fetch --store b -q
+    exits 1 dsver verify --store b --erasures
+    [ "$(grep -c unsigned <<<"$output")" -eq 1 ]
+    [ "$(grep -c '^erasure' <<<"$output")" -eq 2 ]
+    dsver push --store b -q
+    dsver fetch -q
+    exits 1 dsver verify --json --erasures
+    [ "$(grep -c '"good":true' <<<"$output")" -eq 1 ]
+    [ "$(grep -c '"signed":false' <<<"$output")" -eq 1 ]
+}
+
 @test "a signature of a stranger, or over something else, is not good" {
     ssh_key
     put one d -S
