@@ -145,11 +145,7 @@ static int refuse_used(const char *dir, ds_err *err)
 
 static int find_paths(ds_filesink *k, const char *dir, ds_err *err)
 {
-    size_t len = strlen(dir);
-
-    while (len > 1 && dir[len - 1] == '/')
-        len--;
-    k->dir = strndup(dir, len);
+    k->dir = strndup(dir, ds_path_len(dir));
     if (!k->dir)
         return ds_fail_nomem(err);
     const int rc = refuse_used(dir, err);

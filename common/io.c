@@ -143,9 +143,7 @@ int ds_fsync(int fd, const char *path, ds_err *err)
 /* The folder that holds path; the caller frees. NULL: out of memory. */
 static char *parent_of(const char *path)
 {
-    size_t len = strlen(path);
-    while (len > 1 && path[len - 1] == '/')
-        len--;
+    size_t len = ds_path_len(path);
     while (len > 0 && path[len - 1] != '/')
         len--;
     while (len > 1 && path[len - 1] == '/')
@@ -242,6 +240,14 @@ int ds_mkdirs(const char *path, ds_err *err)
     }
     free(p);
     return rc;
+}
+
+size_t ds_path_len(const char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/')
+        len--;
+    return len;
 }
 
 int ds_path_join(char out[DS_PATH], const char *dir, const char *name, ds_err *err)

@@ -55,6 +55,7 @@ int ds_mkdirs(const char *path, ds_err *err); /* mkdir -p */
 bool ds_path_exists(const char *path);
 /* "DIR/NAME"; DS_FAIL where that is longer than any path. */
 #define DS_PATH 4096
+size_t ds_path_len(const char *path); /* without the slashes at its end; "/" is 1 long */
 int ds_path_join(char out[DS_PATH], const char *dir, const char *name, ds_err *err);
 
 /* A file that appears whole or not at all: written to a temporary beside `path`, then fsync,

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "dsverask.h"
+#include "io.h"
 #include "json.h"
 
 /* ---- versions ---- */
@@ -92,9 +93,7 @@ int ds_operand_name(char **name, const ds_operand *o, ds_err *err)
     } else if (o->version) {
         *name = strndup(o->text, strcspn(o->text, "@~"));
     } else {
-        size_t n = strlen(o->text);
-        while (n > 1 && o->text[n - 1] == '/')
-            n--;
+        size_t n = ds_path_len(o->text);
         const char *slash = memrchr(o->text, '/', n), *from = slash ? slash + 1 : o->text;
         n -= (size_t)(from - o->text);
         *name = strndup(from, n > 4 && memcmp(from + n - 4, ".dsr", 4) == 0 ? n - 4 : n);

@@ -52,9 +52,7 @@ static int default_dir(char **dir, const char *url, ds_err *err)
     if (rc)
         return rc;
     const char *s = !u.s3 ? u.path : *u.prefix ? u.prefix : u.bucket;
-    size_t n = strlen(s);
-    while (n && s[n - 1] == '/')
-        n--;
+    const size_t n = ds_path_len(s);
     size_t at = n;
     while (at && s[at - 1] != '/')
         at--;

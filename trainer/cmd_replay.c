@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "cmd_train.h"
+#include "io.h"
 #include "rerun.h"
 #include "rmtree.h"
 #include "sig.h"
@@ -114,9 +115,7 @@ static int run(int argc, char **argv)
         return begun;
     ds_sig_setup();
     char checkpoint[4096];
-    snprintf(checkpoint, sizeof checkpoint, "%s", operands[0]);
-    for (size_t len = strlen(checkpoint); len > 1 && checkpoint[len - 1] == '/'; len--)
-        checkpoint[len - 1] = '\0';
+    snprintf(checkpoint, sizeof checkpoint, "%.*s", (int)ds_path_len(operands[0]), operands[0]);
     c.checkpoint = checkpoint;
     c.from = (uint64_t)from;
     c.eager = graphs;

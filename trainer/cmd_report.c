@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "cmd_train.h"
+#include "io.h"
 #include "report.h"
 
 static int run(int argc, char **argv);
@@ -47,8 +48,7 @@ static int run(int argc, char **argv)
 
     if (begun >= 0)
         return begun;
-    for (size_t len = strlen(operands[0]); len > 1 && operands[0][len - 1] == '/'; len--)
-        operands[0][len - 1] = '\0';
+    operands[0][ds_path_len(operands[0])] = '\0';
     report(operands[0], out, &err);
     return ds_command_end(&ds_train_report, &err, false);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "rmtree.h"
 #include "strlist.h"
 #include "term.h"
@@ -26,13 +27,10 @@ static int refuse_used(const char *path, ds_err *err)
 
 int ds_fmtdir_open(ds_fmtdir *d, const char *path, ds_err *err)
 {
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
     int rc = refuse_used(path, err);
     if (rc)
         return rc;
-    d->path = strndup(path, n);
+    d->path = strndup(path, ds_path_len(path));
     if (!d->path || asprintf(&d->tmp, "%s.tmp-XXXXXX", d->path) < 0) {
         d->tmp = NULL;
         return ds_fail_nomem(err);

@@ -249,10 +249,7 @@ static int make_bare(const char *dir, ds_err *err)
 /* Without slashes at its end; the folders that it is to lie in are made. */
 static int place_for(char **dir, const char *path, ds_err *err)
 {
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/')
-        n--;
-    if (!(*dir = strndup(path, n)))
+    if (!(*dir = strndup(path, ds_path_len(path))))
         return ds_fail_nomem(err);
     char *slash = strrchr(*dir, '/');
     if (!slash || slash == *dir)

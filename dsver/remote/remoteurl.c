@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "buf.h"
+#include "io.h"
 
 void ds_remote_url_fini(ds_remote_url *u)
 {
@@ -64,8 +65,8 @@ static int parse_folder(ds_remote_url *u, const char *text, ds_err *err)
             return ds_fail(err, DS_USAGE, "'file://%s': a path follows, beginning with '/'", text);
     }
     int rc = absolute(&u->path, text, err);
-    for (size_t n = rc ? 0 : strlen(u->path); n > 1 && u->path[n - 1] == '/'; n--)
-        u->path[n - 1] = '\0';
+    if (!rc)
+        u->path[ds_path_len(u->path)] = '\0';
     return rc;
 }
 

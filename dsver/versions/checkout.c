@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "io.h"
 #include "streamfeed.h"
 #include "filerec.h"
 #include "filesink.h"
@@ -317,9 +318,7 @@ static int find_form(enum ds_checkout_form *form, ds_store *s, const git_oid *co
 static int checkout_shard(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
                           const ds_checkout_opts *o, ds_err *err)
 {
-    char *tmp = NULL, *path = NULL, *bare = strdup(dir);
-    for (size_t n = bare ? strlen(bare) : 0; n > 1 && bare[n - 1] == '/'; n--)
-        bare[n - 1] = '\0';
+    char *tmp = NULL, *path = NULL, *bare = strndup(dir, ds_path_len(dir));
     ds_x128 sum;
     int lock = -1, rc = bare ? check_old(bare, &out->replaced, err) : ds_fail_nomem(err);
     rc = rc ? rc : ds_beside_folder(&tmp, &lock, bare, err);

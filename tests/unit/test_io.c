@@ -362,6 +362,16 @@ static void folders(void **state)
     assert_int_equal(ds_fsync_parent("/", NULL), 0);
 }
 
+static void slashes_at_the_end_do_not_count(void **state)
+{
+    (void)state;
+    assert_int_equal(ds_path_len("a/b//"), 3);
+    assert_int_equal(ds_path_len("a"), 1);
+    assert_int_equal(ds_path_len("/"), 1);
+    assert_int_equal(ds_path_len("///"), 1);
+    assert_int_equal(ds_path_len(""), 0);
+}
+
 static void pipes_cannot_be_synced_and_that_is_fine(void **state)
 {
     (void)state;
@@ -386,6 +396,7 @@ int main(void)
         T(copies_whole_or_not_at_all),
         T(atomic_abort),
         T(folders),
+        T(slashes_at_the_end_do_not_count),
         T(pipes_cannot_be_synced_and_that_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
