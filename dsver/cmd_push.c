@@ -29,8 +29,9 @@ const ds_command ds_ver_push = {
         "first.\n\n"
         "REMOTE is a name of dsver remote; without one it is origin, or the only one there is. The "
         "first push makes what is not there yet; a remote in a folder that was there before and is "
-        "gone, as when a disk is not mounted, is made anew by --force only. A "
-        "push that was killed goes on where it was when it is begun again.",
+        "gone, as when a disk is not mounted, is made anew by --force only, and packs that are "
+        "gone while the catalog is there are sent anew by --all only. A push that was killed goes "
+        "on where it was when it is begun again.",
     .run = run_push,
 };
 const ds_command ds_ver_fetch = {

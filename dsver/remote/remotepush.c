@@ -15,6 +15,9 @@ typedef struct pushing {
     const ds_sync_opts *o;
     ds_synced *out;
     ds_gitrefs there, here; /* here: of those that are picked */
+    ds_buf said;            /* ds_syncref: what became of each of `here` */
+    bool known;             /* the remote has had one of `here` before */
+    bool marked;            /* its place says that it is one of ours */
     ds_buf moves;           /* ds_gitmove */
     ds_buf tips, haves;     /* git_oid: commits */
     ds_gitmove erased;      /* of what was erased, when `erasing` */
@@ -85,15 +88,25 @@ static int decide(pushing *p, ds_err *err)
         const git_oid *from = ds_gitrefs_find(&p->there, r->name);
         enum ds_syncdid did = DS_SYNC_SAME;
         rc = judge(p, r->name, from, &r->id, &did, err);
-        ds_syncref said = {.ref = r->name, .from = from, .to = &r->id, .did = did};
-        if (!rc && p->o->fn)
-            p->o->fn(p->o->ctx, &said);
+        const ds_syncref said = {.ref = r->name, .from = from, .to = &r->id, .did = did};
+        if (!rc && ds_buf_put(&p->said, &said, sizeof said))
+            rc = ds_fail_nomem(err);
+        p->known = p->known || from;
         if (did == DS_SYNC_REJECTED && p->out->rejected++ == 0)
             snprintf(p->first, sizeof p->first, "%.300s", r->name);
         if (!rc && did != DS_SYNC_SAME && did != DS_SYNC_BEHIND && did != DS_SYNC_REJECTED)
             rc = add_move(p, r, from, err);
     }
     return rc;
+}
+
+/* What became of the refs, once that is so; of a push that is refused, why. */
+static void tell(const pushing *p)
+{
+    const ds_syncref *said = (const ds_syncref *)(const void *)p->said.data;
+    for (size_t i = 0; p->o->fn && i < p->said.len / sizeof *said; i++)
+        if (!p->out->rejected || said[i].did == DS_SYNC_REJECTED)
+            p->o->fn(p->o->ctx, &said[i]);
 }
 
 /* Versions whose pieces the remote has: those that its refs lead to, as far as they are known here.
@@ -127,27 +140,39 @@ static int add_same(pushing *p, ds_err *err)
 
 static const char format[] = "[dsver]\n\tremote = 1\n";
 
-/* Whoever comes first says what this place is. */
-static int mark_remote(ds_link *l, ds_err *err)
+/* Is the place for packs one of ours? One that is not, though versions were pushed before, is
+ * rather another one, or was emptied; a push that moved only refs would hide that. */
+static int look_place(pushing *p, ds_err *err)
 {
+    ds_remote *r = p->l->remote;
     uint64_t size = 0;
-    ds_remote_body b = {.data = format, .fd = -1, .n = sizeof format - 1};
-    int rc = ds_remote_stat(l->remote, "format", &size, err);
-    if (rc < 0)
+    int rc = ds_remote_stat(r, "format", &size, err);
+    if (rc == 0 && p->known && !p->o->all)
+        return ds_fail(err, DS_FAIL,
+                       "%s: none of the packs are there that versions in %s need: is it another "
+                       "place, was it emptied, is a disk not mounted? (push --all sends all anew)",
+                       ds_remote_place(r), p->l->conf.catalog);
+    if (rc <= 0)
         return rc;
-    if (rc == 0) {
-        rc = ds_sha_bytes(&b.sum, format, b.n, err);
-        rc = rc ? rc : ds_remote_put(l->remote, "format", &b, err);
-        return rc < 0 ? rc : 0;
-    }
     ds_buf text = {0};
-    rc = size > 4096 ? DS_CORRUPT : ds_remote_get_buf(l->remote, "format", 0, size, &text, err);
+    rc = size > 4096 ? DS_CORRUPT : ds_remote_get_buf(r, "format", 0, size, &text, err);
     if (rc == DS_CORRUPT ||
         (!rc && (text.len != sizeof format - 1 || memcmp(text.data, format, text.len) != 0)))
         rc = ds_fail(err, DS_FAIL, "%sformat: not a remote of this version of dsver",
-                     ds_remote_place(l->remote));
+                     ds_remote_place(r));
     ds_buf_fini(&text);
+    p->marked = rc == 0;
     return rc;
+}
+
+/* Whoever comes first says what this place is. */
+static int mark_place(pushing *p, ds_err *err)
+{
+    ds_remote_body b = {.data = format, .fd = -1, .n = sizeof format - 1};
+    int rc = p->marked ? 0 : ds_sha_bytes(&b.sum, format, b.n, err);
+    if (!rc && !p->marked)
+        rc = ds_remote_put(p->l->remote, "format", &b, err);
+    return rc < 0 ? rc : 0;
 }
 
 static int send_pieces(pushing *p, ds_err *err)
@@ -155,7 +180,7 @@ static int send_pieces(pushing *p, ds_err *err)
     ds_link *l = p->l;
     ds_remotestate state;
     ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index};
-    int rc = mark_remote(l, err);
+    int rc = mark_place(p, err);
     rc = rc ? rc : find_haves(p, err);
     rc = rc ? rc
             : ds_needed_find(&p->want, &p->out->versions, l->store,
@@ -284,27 +309,34 @@ static int push(pushing *p, ds_err *err)
     rc = rc ? rc : ds_sync_check_names(p->o, &p->here, "here", err);
     rc = rc ? rc : look_there(p, err);
     rc = rc ? rc : decide(p, err);
-    if (!rc && p->out->rejected)
+    if (!rc && p->out->rejected) {
+        tell(p);
         rc = ds_fail(err, DS_FAIL,
                      "%s: the remote has gone on in another way (%llu rejected, nothing was sent): "
                      "dsver pull first, or push --force to leave behind what is there",
                      p->first, (unsigned long long)p->out->rejected);
+    }
+    rc = rc ? rc : look_place(p, err);
     rc = rc ? rc : ds_erasure_push(&p->erased, &p->erasing, &p->want, l, &p->there, err);
-    if (!rc && erasing_news(p) && p->o->fn) {
+    if (!rc && erasing_news(p)) {
         const ds_syncref said = {.ref = DS_REF_ERASED,
                                  .from = p->erased.exists ? &p->erased.from : NULL,
                                  .to = &p->erased.to,
                                  .did = p->erased.exists ? DS_SYNC_MOVED : DS_SYNC_NEW};
-        p->o->fn(p->o->ctx, &said);
+        rc = ds_buf_put(&p->said, &said, sizeof said) ? ds_fail_nomem(err) : 0;
     }
     if (rc || p->o->dry_run) {
         p->out->refs = p->moves.len / sizeof(ds_gitmove) + erasing_news(p);
+        if (!rc)
+            tell(p);
         return rc;
     }
     rc = add_same(p, err);
     if (!rc && (p->tips.len || p->want.n))
         rc = send_pieces(p, err);
     rc = rc ? rc : move_there(p, err);
+    if (!rc || p->out->refs)
+        tell(p);
     rc = rc ? rc : keep_there(p, err);
     return rc || !p->erasing ? rc : purge_there(p, err);
 }
@@ -321,6 +353,7 @@ int ds_sync_push(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err)
     ds_objstore_release(l->store->objs);
     ds_gitrefs_fini(&p.there);
     ds_gitrefs_fini(&p.here);
+    ds_buf_fini(&p.said);
     ds_buf_fini(&p.moves);
     ds_buf_fini(&p.tips);
     ds_buf_fini(&p.haves);

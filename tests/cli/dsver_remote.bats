@@ -72,8 +72,30 @@ setup() {
     two
     exits 13 in_a push
     [[ $output == *"pack exceeds maximum allowed size"* && $output != *"somebody pushed"* ]]
+    [[ $output != *moved* ]]
     git -C far/catalog.git config --unset receive.maxInputSize
     exits 0 in_a push
+}
+
+@test "packs that are gone, or a place that is another, are not taken for what was pushed" {
+    in_a push -q
+    git init -q --bare cat.git
+    (cd a && dsver remote add apart "$PWD/../packs" --catalog ../cat.git)
+    exits 0 in_a push apart
+    exits 0 in_a push apart
+    [ "$output" = "nothing new" ]
+    mv packs elsewhere
+    for what in "" docs -f -n; do
+        exits 1 in_a push apart $what
+        [[ $output == *"/packs/: none of the packs are there"*"push --all"* && $output != *nothing* ]]
+    done
+    two
+    exits 1 in_a push apart
+    [[ $output != *moved* ]]
+    [ ! -e packs ]
+    exits 0 in_a push apart --all
+    exits 0 dsver clone packs --catalog "$PWD/cat.git" b
+    same b
 }
 
 @test "only what is missing moves" {
