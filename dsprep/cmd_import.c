@@ -39,7 +39,8 @@ const ds_command ds_cmd_import = {
         "otherwise a field that is called key is, and where there is none keys are derived from "
         "the records.\n\n"
         "Values are converted exactly or not at all: a number that does not fit its column, text "
-        "that is not UTF-8, a damaged record are bad input, told of with file, offset and reason; "
+        "that is not UTF-8, a key that is empty, longer than 4096 bytes or holds a NUL, a damaged "
+        "record are bad input, told of with file, offset and reason; "
         "--on-error says what happens then. Nothing in a file is run or unpickled. Hashes and "
         "checksums that the format has are checked.\n\n"
         "The records do not depend on how the input is packed, on locale or machine.",
@@ -100,7 +101,9 @@ static int on_row(void *ctx, const ds_fval *values, uint64_t offset, uint64_t le
     int rc = ds_shardout_rows(m->out, &rows, err);
     if (rc == 0)
         rc = ds_rows_begin(rows, err);
-    for (; rc == 0 && i < s->n; i++)
+    if (rc == 0 && s->explicit_key)
+        rc = ds_fval_key(&m->work, ds_rows_col(rows, 0), &s->cols[0], &values[0], &why, err);
+    for (i = rc == 0 && s->explicit_key; rc == 0 && i < s->n; i++)
         if ((rc = ds_fval_put(&m->work, ds_rows_col(rows, i), &s->cols[i], &values[i], &why,
                               err)) != 0)
             break;

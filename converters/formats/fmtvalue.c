@@ -8,6 +8,7 @@
 #include "fmtjson.h"
 #include "json.h"
 #include "logtime.h"
+#include "textrow.h"
 #include "utf8.h"
 
 /* What a conversion works with; `why` is set when the value does not fit. */
@@ -552,6 +553,11 @@ static int put_list(conv *k, const ds_fval *v)
     return rc ? rc : ds_colbuild_list_end(k->b, k->err);
 }
 
+static bool is_json_null(const ds_fval *v)
+{
+    return v->kind == DS_FV_JSON && v->len == 4 && memcmp(v->p, "null", 4) == 0;
+}
+
 int ds_fval_put(ds_fvalwork *w, ds_colbuild *b, const ds_column *c, const ds_fval *v,
                 const char **why, ds_err *err)
 {
@@ -562,7 +568,7 @@ int ds_fval_put(ds_fvalwork *w, ds_colbuild *b, const ds_column *c, const ds_fva
         [DS_TOKENS32] = put_tokens, [DS_RUNS] = put_runs,     [DS_LIST] = put_list,
     };
     conv k = {.w = w, .b = b, .c = c, .err = err};
-    const bool json_null = v->kind == DS_FV_JSON && v->len == 4 && memcmp(v->p, "null", 4) == 0;
+    const bool json_null = is_json_null(v);
     int rc;
     /* A column of JSON that may be null takes null for no value. */
     if (json_null && c->type == DS_F64 && !c->nullable)
@@ -573,6 +579,25 @@ int ds_fval_put(ds_fvalwork *w, ds_colbuild *b, const ds_column *c, const ds_fva
         rc = put[c->type](&k, v);
     *why = k.why;
     return rc;
+}
+
+int ds_fval_key(ds_fvalwork *w, ds_colbuild *b, const ds_column *c, const ds_fval *v,
+                const char **why, ds_err *err)
+{
+    conv k = {.w = w, .b = b, .c = c, .err = err};
+    const uint8_t *p;
+    size_t len;
+    if (v->kind == DS_FV_NULL || is_json_null(v)) {
+        *why = "it is missing";
+        return 1;
+    }
+    int rc = as_text(&k, v, &p, &len);
+    if (!rc && !is_utf8(p, len))
+        rc = unfit(&k, "it is not UTF-8");
+    if (!rc && (k.why = ds_key_unfit(p, len)))
+        rc = 1;
+    *why = k.why;
+    return rc ? rc : ds_colbuild_bytes(b, p, len, err);
 }
 
 void ds_fvalwork_fini(ds_fvalwork *w)

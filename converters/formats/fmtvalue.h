@@ -16,6 +16,8 @@
  *   runs        arrays of pairs; JSON lists of pairs
  *   list        arrays of one dimension; lists of values; JSON lists
  *
+ * A key is utf8 of 1 to 4096 bytes without a NUL.
+ *
  * Text that is no utf8 or bytes is read as JSON. Where a number must be, JSON's null is NaN, since
  * writers of JSON write NaN so.
  */
@@ -57,6 +59,9 @@ typedef struct ds_fvalwork {
 /* The value becomes the builder's next row. 1: it does not fit, and *why (static) says so; the row
  * must be dropped. */
 int ds_fval_put(ds_fvalwork *w, ds_colbuild *b, const ds_column *c, const ds_fval *v,
+                const char **why, ds_err *err);
+/* The same for the explicit key, which is not NULL. */
+int ds_fval_key(ds_fvalwork *w, ds_colbuild *b, const ds_column *c, const ds_fval *v,
                 const char **why, ds_err *err);
 void ds_fvalwork_fini(ds_fvalwork *w);
 

@@ -195,13 +195,17 @@ bool ds_text_clean(const uint8_t *p, size_t len)
     return len == 0 || (ds_utf8_check(p, len) == len && !memchr(p, 0, len));
 }
 
+const char *ds_key_unfit(const uint8_t *key, size_t len)
+{
+    return len == 0              ? "the key is empty"
+           : len > KEY_MAX       ? "the key is longer than 4096 bytes"
+           : memchr(key, 0, len) ? "the key holds a NUL"
+                                 : NULL;
+}
+
 static int check_key(ds_textbatch *b, const record *r, const uint8_t *key, size_t len)
 {
-    const char *why = len == 0        ? "the key is empty"
-                      : len > KEY_MAX ? "the key is longer than 4096 bytes"
-                                      : NULL;
-    if (!why && memchr(key, 0, len))
-        why = "the key holds a NUL";
+    const char *why = ds_key_unfit(key, len);
     if (!why)
         return 0;
     int rc = refuse(b, r, "bad key", 0, why);

@@ -32,6 +32,9 @@ enum ds_textformat ds_textformat_of(const char *name);
 /* True where one file holds many records: JSON lines, tables, what a parser reads. */
 bool ds_textformat_rows(enum ds_textformat f);
 
+/* Why a record's key cannot be one that an input says, or NULL. */
+const char *ds_key_unfit(const uint8_t *key, size_t len);
+
 struct ds_textbatch;
 /* Records of formats that this module does not know, by who does. A state belongs to one source and
  * is read only once opened, so that threads may share it; the same bytes must give the same rows

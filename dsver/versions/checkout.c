@@ -343,6 +343,12 @@ int ds_checkout_run(ds_checkedout *out, ds_store *s, const git_oid *commit, cons
     ds_checkout_opts how = *o;
     *out = (ds_checkedout){0};
     int rc = o->form == DS_CHECKOUT_AUTO ? find_form(&how.form, s, commit, err) : 0;
+    if (!rc && o->level && how.form != DS_CHECKOUT_DSR)
+        rc = ds_fail(err, DS_USAGE, "--level: only DSR is compressed; this is written as %s",
+                     how.form == DS_CHECKOUT_FILES ? "files" : "JSON lines");
+    if (!rc && o->setuid && how.form != DS_CHECKOUT_FILES)
+        rc = ds_fail(err, DS_USAGE, "--setuid: only files have those bits; this is written as %s",
+                     how.form == DS_CHECKOUT_DSR ? "DSR" : "JSON lines");
     return rc                              ? rc
            : how.form == DS_CHECKOUT_FILES ? checkout_files(out, s, commit, dir, &how, err)
                                            : checkout_shard(out, s, commit, dir, &how, err);

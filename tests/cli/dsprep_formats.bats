@@ -157,6 +157,26 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     [ "$(jq -r .type <<<"$output")" = exit ]
 }
 
+@test "import: a key is what dsprep text takes for one" {
+    {
+        echo '{"id":"a","text":"1"}'
+        echo '{"id":"","text":"2"}'
+        echo '{"id":"x\u0000y","text":"3"}'
+        jq -nc '{id:("k"*4097),text:"4"}'
+        echo '{"id":null,"text":"5"}'
+        jq -nc '{id:("k"*4096),text:"6"}'
+    } >k.jsonl
+    for what in "import --key-field id" "text --field text --key-field id"; do
+        exits 1 dsprep $what k.jsonl -o none
+        exits 3 dsprep $what --on-error skip k.jsonl -o "s-${what%% *}"
+        has '6 input = 2 output + 4 held + 0 failed'
+        [ "$(dsprep cat "s-${what%% *}" | jq -r '.key | length' | tr '\n' ' ')" = '1 4096 ' ]
+    done
+    printf 'id,text\n,2\nb,3\n' >k.csv
+    exits 1 dsprep import --key-field id k.csv -o none
+    has 'the key is empty'
+}
+
 @test "import: MDS whose bytes are not those of the index" {
     dsprep export -q --format mds -o m "$GOLDEN/blocks.dsr"
     cp -r m n

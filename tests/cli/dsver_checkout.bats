@@ -113,7 +113,14 @@ listing() {
     [ -s shard/shard-00000.dsr ]
     printf 'x\n' | dsprep text -q --split line - | dsver commit docs >/dev/null
     exits 1 dsver checkout --format files docs none
+    # An option that the form has no use for is refused, whoever chose the form.
+    for args in "--level 3 raw" "--level 3 --format jsonl docs" "--setuid docs" \
+        "--setuid --format dsr raw"; do
+        exits 2 dsver checkout $args none
+        has "this is written as"
+    done
     [ ! -e none ]
+    exits 0 dsver checkout --level 3 docs small
 }
 
 @test "checkout of files: what was erased is left out; damage leaves no folder" {
