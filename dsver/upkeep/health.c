@@ -271,6 +271,30 @@ static int check_deleted(const opscan *o, ds_err *err)
     return ds_check_interrupt(err);
 }
 
+static int any_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    (void)ctx;
+    (void)name;
+    (void)id;
+    (void)err;
+    return 1;
+}
+
+/* A log that is not there, or empty, as it is of a store that is older than logs. */
+static int check_begun(health *h, ds_err *err)
+{
+    const int rc = ds_ref_each_raw(h->store->cat, any_ref, NULL, err);
+    const ds_trouble t = {.note = true,
+                          .file = "oplog",
+                          .id = "",
+                          .reason = "holds nothing, and there are refs: it was taken away, or the "
+                                    "store is older than operation logs",
+                          .versions = ""};
+    if (rc > 0)
+        h->fn(h->ctx, &t);
+    return rc < 0 ? rc : 0;
+}
+
 /* Writers move refs meanwhile: so refs.lock is held while log and refs are compared. */
 static int check_oplog(health *h, ds_err *err)
 {
@@ -285,8 +309,9 @@ static int check_oplog(health *h, ds_err *err)
         ds_fail(err, rc, "%s", why.msg);
     }
     ds_err_clear(&why);
-    if (!rc && h->out->operations)
-        rc = ds_ref_each_raw(h->store->cat, check_logged, &o, &why);
+    if (!rc)
+        rc = h->out->operations ? ds_ref_each_raw(h->store->cat, check_logged, &o, &why)
+                                : check_begun(h, &why);
     if (rc == DS_CORRUPT) /* a ref: told of already */
         rc = 0;
     else if (rc)

@@ -100,6 +100,14 @@ id() {
     dsver fsck --json >out
     grep -q '"type":"note".*refs/heads/d/main was moved by something other than dsver' out
     grep -q '"unlogged":1,"problems":0' out
+    rm .dsver/oplog
+    dsver fsck >out
+    grep -q '^oplog: holds nothing, and there are refs' out
+    : >.dsver/oplog
+    dsver fsck --json | grep -q '"type":"note","file":"oplog"'
+    dsver init none
+    dsver fsck --store none >out
+    ! grep oplog out
 }
 
 @test "refs that git moved are told of, and are no damage" {
