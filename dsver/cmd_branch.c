@@ -287,7 +287,7 @@ static int reset(names *c, const char *what, const char *to, ds_err *err)
             printf(",\"branch\":");
             verb_json(stdout, c->rev.branch);
             printf(",\"before\":\"%s\"", git_oid_tostr_s(&c->rev.id));
-            printf(",\"commit\":\"%s\"}\n", git_oid_tostr_s(&there.id));
+            printf(",\"after\":\"%s\"}\n", git_oid_tostr_s(&there.id));
         } else {
             printf("%s@%s is now at %.10s,", c->rev.dataset, c->rev.branch,
                    git_oid_tostr_s(&there.id));

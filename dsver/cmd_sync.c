@@ -54,9 +54,9 @@ void sync_say_ref(void *words, const ds_syncref *r)
     if (w->json) {
         printf("{\"type\":\"ref\",\"ref\":");
         verb_json(stdout, r->ref);
-        printf(",\"did\":\"%s\",\"from\":", ds_syncdid_name[r->did]);
+        printf(",\"did\":\"%s\",\"before\":", ds_syncdid_name[r->did]);
         printf(r->from ? "\"%s\"" : "null", from);
-        printf(",\"to\":\"%s\"}\n", git_oid_tostr_s(r->to));
+        printf(",\"after\":\"%s\"}\n", git_oid_tostr_s(r->to));
         return;
     }
     if (r->did == DS_SYNC_SAME)

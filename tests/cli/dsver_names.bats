@@ -91,7 +91,9 @@ id() {
     dsver cat d | dsprep cat | grep -q one
     dsver gc
     dsver cat "d@$left" | dsprep cat | grep -q two
-    dsver reset d "$left"
+    old=$(id refs/heads/d/main)
+    exits 0 dsver reset d "$left" --json
+    [ "$output" = '{"type":"reset","dataset":"d","branch":"main","before":"'"$old"'","after":"'"$left"'"}' ]
     dsver cat d | dsprep cat | grep -q two
     dsver reset d main~1
     dsver gc --dry-run --grace 0 --json | grep -Eq '"kept_expired":[1-9]'

@@ -99,9 +99,12 @@ setup() {
 }
 
 @test "only what is missing moves" {
-    in_a push
+    exits 0 in_a push --json
+    [[ $output == '{"type":"ref","ref":"refs/heads/docs/main","did":"new","before":null,"after":"'* ]]
+    old=$(git -C a/.dsver/catalog.git rev-parse refs/heads/docs/main)
     two
     exits 0 in_a push --json
+    [[ $output == *'"did":"moved","before":"'"$old"'","after":"'* ]]
     before=$(du -sb far/packs | cut -f1)
     need_jq
     [ "$(tail -n 1 <<<"$output" | jq .bytes)" -lt 100000 ]
