@@ -31,7 +31,6 @@ static void forget_fini(ds_forgetting *f)
     ds_buf_fini(&f->rows);
     ds_buf_fini(&f->lines);
     ds_buf_fini(&f->pages);
-    ds_buf_fini(&f->names);
     for (size_t i = 0; i < f->nversions; i++)
         ds_buf_fini(&f->versions[i].ordinals);
     free(f->versions);

@@ -36,7 +36,7 @@ typedef struct ds_forgetting {
     ds_buf hits, rows; /* ds_forgethit; uint64_t */
     ds_buf lines;      /* of the overlay */
     ds_buf pages;      /* ds_forgetpage */
-    ds_buf names;      /* keys found, varint length and bytes: to know sources by */
+    size_t shortest, longest; /* of those found, but for an empty one; longest 0: none is */
     ds_forgetin *versions;
     size_t nversions, versions_cap;
     bool met_dataset, met_field; /* there is one of that name */

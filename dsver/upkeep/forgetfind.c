@@ -90,19 +90,19 @@ static bool next_block(void *ctx, ds_blocklook *l)
 static int take_keys(ds_forgetting *f, const ds_buf *keys, ds_err *err)
 {
     for (size_t pos = 0; pos < keys->len;) {
-        const size_t from = pos;
         uint64_t len = 0;
-        bool fresh = false;
         ds_sha sum;
         if (!ds_varint_get(keys->data, keys->len, &pos, &len))
             return ds_fail(err, DS_FAIL, "a key was not kept whole");
         int rc = ds_sha_bytes(&sum, keys->data + pos, (size_t)len, err);
-        rc = rc ? rc : ds_shaset_add(&f->erased, &sum, &fresh, err);
-        pos += (size_t)len;
-        if (!rc && fresh && ds_buf_put(&f->names, keys->data + from, pos - from))
-            rc = ds_fail_nomem(err);
+        rc = rc ? rc : ds_shaset_add(&f->erased, &sum, NULL, err);
         if (rc)
             return rc;
+        pos += (size_t)len;
+        if (len && (!f->longest || len < f->shortest))
+            f->shortest = (size_t)len;
+        if (len > f->longest)
+            f->longest = (size_t)len;
     }
     return 0;
 }

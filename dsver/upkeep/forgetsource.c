@@ -14,14 +14,12 @@ typedef struct census { /* of a version's sources */
     size_t n;
 } census;
 
-static int count_range(census *c, const ds_range *r, bool gone, ds_err *err)
+static void count_range(census *c, const ds_range *r, bool gone)
 {
     if (r->source >= c->n) /* one that is not described: the head of a stream */
-        return 0;
-    (void)err;
+        return;
     c->all[r->source]++;
     c->gone[r->source] += gone;
-    return 0;
 }
 
 /* How many records of each source go, and how many it has. */
@@ -46,7 +44,7 @@ static int count_sources(const ds_forgetting *f, const ds_verside *v, census *c,
             k += gone;
             rc = ds_origin_get(body.data, body.len, &pos, &st, &one, err);
             for (size_t r = 0; !rc && r < one.len / sizeof(ds_range); r++)
-                rc = count_range(c, (const ds_range *)(const void *)one.data + r, gone, err);
+                count_range(c, (const ds_range *)(const void *)one.data + r, gone);
         }
     }
     ds_buf_fini(&body);
@@ -54,21 +52,23 @@ static int count_sources(const ds_forgetting *f, const ds_verside *v, census *c,
     return rc;
 }
 
-/* The name is a key, or has one between slashes, before a dot, or at its end. */
-static bool names_key(const ds_forgetting *f, const char *name, size_t len)
+/* 1 when the name is a key, or has one between slashes, before a dot, or at its end. */
+static int names_key(const ds_forgetting *f, const char *name, size_t len, ds_err *err)
 {
-    for (size_t pos = 0; pos < f->names.len;) {
-        uint64_t n = 0;
-        if (!ds_varint_get(f->names.data, f->names.len, &pos, &n))
-            return false;
-        const uint8_t *key = f->names.data + pos;
-        pos += (size_t)n;
-        for (size_t at = 0; n && n <= len && at <= len - n; at++)
-            if (memcmp(name + at, key, (size_t)n) == 0 && (at == 0 || name[at - 1] == '/') &&
-                (at + n == len || name[at + n] == '/' || name[at + n] == '.'))
-                return true;
+    for (size_t at = 0; f->longest && at < len; at++) {
+        const size_t most = len - at < f->longest ? len - at : f->longest;
+        if (at && name[at - 1] != '/')
+            continue;
+        for (size_t n = f->shortest; n <= most; n++) {
+            ds_sha sum;
+            if (at + n != len && name[at + n] != '/' && name[at + n] != '.')
+                continue;
+            int rc = ds_sha_bytes(&sum, name + at, n, err);
+            if (rc || ds_shaset_has(&f->erased, &sum))
+                return rc ? rc : 1;
+        }
     }
-    return false;
+    return 0;
 }
 
 static int note_sources(ds_forgetting *f, const git_oid *tree, const census *c, ds_err *err)
@@ -88,9 +88,9 @@ static int note_sources(ds_forgetting *f, const git_oid *tree, const census *c, 
             uint64_t blocks;
             rc = ds_page_next(page.data, page.len, &pos, &blocks, &src, err);
             const bool only = number < c->n && c->gone[number] && c->gone[number] == c->all[number];
-            if (!rc && (only || names_key(f, src.name, src.len)) &&
-                ds_buf_put(&f->pages, &h, sizeof h))
-                rc = ds_fail_nomem(err);
+            rc = rc || only ? rc : names_key(f, src.name, src.len, err);
+            if (rc == 1 || (!rc && only))
+                rc = ds_buf_put(&f->pages, &h, sizeof h) ? ds_fail_nomem(err) : 0;
         }
     }
     ds_manscan_close(&at);
