@@ -45,8 +45,10 @@ const ds_command ds_ver_fetch = {
         "Brings the branches of the datasets named, or of all, as DATASET@REMOTE/BRANCH, and tags "
         "and training runs under their own names, with what is missing here of their data. Every "
         "pack is checked against its name and every other piece against its address as it comes; "
-        "refs move last. Branches of this store stay where they are: see dsver pull. Records that "
-        "were erased at the remote are erased here, from all versions and packs.",
+        "refs move last. Branches of this store stay where they are: see dsver pull. A branch that "
+        "was put back or rewritten at the remote is warned of, and what it was at is kept here "
+        "until gc's time of grace is over. Records that were erased at the remote are erased here, "
+        "from all versions and packs.",
     .run = run_fetch,
 };
 const ds_command ds_ver_pull = {

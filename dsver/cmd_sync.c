@@ -11,6 +11,7 @@
 #include "refs.h"
 #include "runs.h"
 #include "plural.h"
+#include "term.h"
 
 /* "docs@main", "docs: tag v1", "docs: run 0123": what people call a ref. len: at least 600. */
 static void ref_words(char *out, size_t len, const char *ref)
@@ -47,10 +48,15 @@ void sync_say_ref(void *words, const ds_syncref *r)
 {
     const sync_words *w = words;
     char name[640], from[GIT_OID_HEXSZ + 1] = "";
-    if (w->quiet)
-        return;
     if (r->from)
         git_oid_tostr(from, sizeof from, r->from);
+    ref_words(name, sizeof name, r->ref);
+    if (r->did == DS_SYNC_FORCED && strncmp(r->ref, DS_REF_REMOTES, sizeof DS_REF_REMOTES - 1) == 0)
+        ds_warn("%s does not go on from where it was: history there was put back or rewritten "
+                "(%.10s is kept here until gc's time of grace is over; dsver tag keeps it longer)",
+                name, from);
+    if (w->quiet)
+        return;
     if (w->json) {
         printf("{\"type\":\"ref\",\"ref\":");
         verb_json(stdout, r->ref);
@@ -61,7 +67,6 @@ void sync_say_ref(void *words, const ds_syncref *r)
     }
     if (r->did == DS_SYNC_SAME)
         return;
-    ref_words(name, sizeof name, r->ref);
     verb_text(stdout, name, strlen(name));
     printf("  %-8s  %.10s", ds_syncdid_name[r->did], r->from ? from : "");
     printf("%s%.10s\n", r->from ? " -> " : "", git_oid_tostr_s(r->to));

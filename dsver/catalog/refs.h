@@ -2,9 +2,9 @@
  * behind.
  *
  * A ref is the only commit point of the store: moved by compare-and-swap, durable on return, one
- * process at a time. A head that a ref leaves behind other than by going on from it (reset, or a
- * branch that is deleted) is kept under refs/dsver/kept/ and so stays alive, until gc's time of
- * grace is over.
+ * process at a time. A head that a ref leaves behind other than by going on from it (reset, a
+ * branch that is deleted, one of a remote that was put back there) is kept under refs/dsver/kept/
+ * and so stays alive, until gc's time of grace is over.
  *
  * Errors as in catalog.h.
  */

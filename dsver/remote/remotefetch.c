@@ -110,6 +110,14 @@ static int fetch_pieces(fetching *f, ds_err *err)
 
 /* ---- refs ---- */
 
+/* What a ref of ours was at, before it goes where its remote did not go on from that. */
+static int keep(fetching *f, const char *name, const git_oid *at, ds_err *err)
+{
+    git_oid commit;
+    int rc = ds_sync_commit(f->l->store, at, &commit, err);
+    return rc > 0 ? ds_ref_keep(f->l->store->cat, name, &commit, err) : rc;
+}
+
 /* Moves a ref of ours. may_leave: it goes wherever the remote's is. */
 static int follow(fetching *f, const char *name, const git_oid *to, bool may_leave, bool may_go_on,
                   ds_err *err)
@@ -132,6 +140,8 @@ static int follow(fetching *f, const char *name, const git_oid *to, bool may_lea
             else if (may_leave)
                 did = DS_SYNC_FORCED;
         }
+        if (rc >= 0 && did == DS_SYNC_FORCED)
+            rc = keep(f, name, &at, err);
         if (rc >= 0 && (did == DS_SYNC_NEW || did == DS_SYNC_MOVED || did == DS_SYNC_FORCED))
             rc = ds_ref_move(c, name, there ? &at : NULL, to, err);
         else if (rc >= 0)

@@ -205,6 +205,31 @@ nothing_sent() {
     same b
 }
 
+@test "a branch that was put back or rewritten at the remote is warned of, and what it was at is kept" {
+    two
+    in_a push -q
+    dsver clone -q far b
+    was=$(git -C far/catalog.git rev-parse docs/main) g="git -C far/catalog.git"
+    (cd b && dsver reset docs main~1 >/dev/null && dsver gc --grace 0s >/dev/null)
+    $g update-ref refs/heads/docs/main docs/main~1
+    exits 0 in_b fetch -q
+    [[ $output == *"docs@origin/main does not go on from where it was"*"${was:0:10} is kept here"* ]]
+    (cd b && dsver gc >/dev/null)
+    exits 0 in_b cat docs@$was -o out.dsr
+    exits 0 in_b fetch
+    [ "$output" = "nothing new" ]
+    # another in its place
+    $g update-ref refs/heads/docs/main "$was"
+    in_b fetch -q
+    $g update-ref refs/heads/docs/main "$($g cat-file commit docs/main | sed 's/^two/2/' | $g hash-object -t commit -w --stdin)"
+    exits 0 in_b fetch -q
+    [[ $output == *"does not go on"* ]]
+    # a tag that is taken from the remote leaves the one that was here
+    (cd a && dsver tag docs@main~1 t && dsver push -q --force) >/dev/null
+    (cd b && dsver tag "docs@$was" t && dsver fetch -q --force) >/dev/null
+    git -C b/.dsver/catalog.git for-each-ref refs/dsver/kept | grep -q "$was.*tags/docs/t"
+}
+
 @test "a damaged pack at the remote is found and named" {
     in_a push
     pack=$(ls far/packs/*.pack)
