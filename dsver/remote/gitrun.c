@@ -187,11 +187,15 @@ int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n,
         const char *why = rejected(&text);
         if (why && strstr(why, "(unpacker error)")) /* the other side could not write */
             why = NULL;
-        rc = why ? ds_fail(err, DS_FAIL,
-                           "%s: rejected: %s (somebody pushed meanwhile? run dsver fetch and try "
-                           "again)",
-                           url, why)
-                 : ds_fail(err, DS_IO, "git cannot push to %s: %s", url, ds_child_said(&bad));
+        if (!why)
+            rc = ds_fail(err, DS_IO, "git cannot push to %s: %s", url, ds_child_said(&bad));
+        else if (strstr(why, "declined")) /* by a hook of theirs, which says why */
+            rc = ds_fail(err, DS_FAIL, "%s: rejected: %s: %s", url, why, ds_child_said(&bad));
+        else
+            rc = ds_fail(err, DS_FAIL,
+                         "%s: rejected: %s (somebody pushed meanwhile? run dsver fetch and try "
+                         "again)",
+                         url, why);
     }
     for (size_t i = 0; argv && argv[i]; i++)
         free(argv[i]);

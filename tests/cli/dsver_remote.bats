@@ -74,6 +74,11 @@ setup() {
     [[ $output == *"pack exceeds maximum allowed size"* && $output != *"somebody pushed"* ]]
     [[ $output != *moved* ]]
     git -C far/catalog.git config --unset receive.maxInputSize
+    printf '#!/bin/sh\necho main is for the night shift >&2\nexit 1\n' >far/catalog.git/hooks/pre-receive
+    chmod +x far/catalog.git/hooks/pre-receive
+    exits 1 in_a push
+    [[ $output == *"hook declined"*"main is for the night shift"* && $output != *"somebody pushed"* ]]
+    rm far/catalog.git/hooks/pre-receive
     exits 0 in_a push
 }
 
