@@ -67,12 +67,14 @@ template <class E> UNWATCHED static inline float wg_at(uint64_t desc, int r, int
     std::memcpy(&x, emu::dynamic + wg_place(desc, r, c, across), sizeof x);
     return to_f32(x);
 }
-/* LINES lines of 16 that are summed over are read, each piece of them by one of the warpgroup. */
+/* LINES lines of 16 that are summed over are read, each piece of them by one of the warpgroup: by
+ * the time that it is queued, and still when it is waited for. */
 template <int LINES> static inline void wg_read(uint64_t desc, bool across)
 {
     for (int p = (int)(threadIdx.x % GROUP); emu::watching && p < LINES * 2; p += (int)GROUP)
-        emu::read16(emu::dynamic + (across ? wg_place(desc, p % 16, p / 16 * 8, true)
-                                           : wg_place(desc, p / 2, p % 2 * 8, false)));
+        emu::watching->product(emu::dynamic + (across ? wg_place(desc, p % 16, p / 16 * 8, true)
+                                                      : wg_place(desc, p / 2, p % 2 * 8, false)),
+                               16);
 }
 
 /* c (+)= a b': a is [64][16], b [N][16]; or [16][64] and [16][N] where they lie ACROSS. */
@@ -99,11 +101,18 @@ static inline void wg_rows_now(float (&c)[N / 8][4], uint64_t a, uint64_t b, boo
 template <class E, int N, bool A_ACROSS = false, bool B_ACROSS = false>
 static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
 {
-    wg_read<GROUP_ROWS>(a, A_ACROSS);
-    wg_read<N>(b, B_ACROSS);
+    const auto read = [a, b] {
+        wg_read<GROUP_ROWS>(a, A_ACROSS);
+        wg_read<N>(b, B_ACROSS);
+    };
+
+    read();
     for (int i = 0; !add && i < N / 2; i++)
         c[i / 4][i % 4] = NAN;
-    emu::product_later([&c, a, b, add] { wg_rows_now<E, N, A_ACROSS, B_ACROSS>(c, a, b, add); });
+    emu::product_later([&c, a, b, add, read] {
+        read();
+        wg_rows_now<E, N, A_ACROSS, B_ACROSS>(c, a, b, add);
+    });
 }
 
 /* c += a b: a's fragments are in registers, b is [16][N]. */
@@ -124,6 +133,7 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
                         2);
     emu::lockstep();
     emu::product_later([&c, left, b, lane] {
+        wg_read<N>(b, true);
         for (int j = 0; j < N / 8; j++)
             for (int i = 0; i < 4; i++)
                 for (int k = 0; k < 16; k++)
@@ -131,7 +141,10 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
                                        wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
     });
 }
-static inline void wg_begin() {}
+static inline void wg_begin()
+{
+    emu::products_fence();
+}
 static inline void wg_commit()
 {
     emu::products_commit();
@@ -140,7 +153,11 @@ template <int LEFT> static inline void wg_wait()
 {
     emu::products_wait(LEFT);
 }
-static inline void wg_visible() {}
+static inline void wg_visible()
+{
+    if (emu::watching)
+        emu::watching->visible();
+}
 
 #else
 

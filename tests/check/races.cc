@@ -2,15 +2,31 @@
  *
  *   races CASE [right]
  */
-#include "tile.h"
+#include "wgmma.h"
 
 #include <cstdio>
 
 #define THREADS 64
 
-enum mistake { BARRIER, WARPS_OWN, BLOCKS, READER, UNWRITTEN, MISALIGNED, PAST, COPY, BYTES };
+enum mistake {
+    BARRIER,
+    WARPS_OWN,
+    BLOCKS,
+    READER,
+    UNWRITTEN,
+    MISALIGNED,
+    PAST,
+    COPY,
+    BYTES,
+    FENCE, /* from here on: of a product of a warpgroup */
+    PROXY,
+    LATE,
+    EARLY
+};
 static const char *const names[] = {"barrier",    "warp", "blocks", "reader", "unwritten",
-                                    "misaligned", "past", "copy",   "bytes"};
+                                    "misaligned", "past", "copy",   "bytes",  "fence",
+                                    "proxy",      "late", "early"};
+#define MISTAKES ((int)(sizeof names / sizeof *names))
 
 static __global__ void kernel(enum mistake m, bool right, float *out)
 {
@@ -66,8 +82,41 @@ static __global__ void kernel(enum mistake m, bool right, float *out)
     case BYTES:
         memory[right ? i : i / 2] = 1;
         break;
+    default:
+        break;
     }
     out[block * THREADS + i] = x;
+}
+
+#define COLS 32
+#define LEFT_BYTES (GROUP_ROWS * PANEL_ROW)
+#define RIGHT_BYTES (COLS * PANEL_ROW)
+
+static __global__ void product_kernel(enum mistake m, bool right, float *out)
+{
+    DYNAMIC_SHARED(memory);
+    uint32_t *const word = reinterpret_cast<uint32_t *>(memory);
+    float c[COLS / 8][4];
+    const bool late = m == LATE && !right;
+
+    for (unsigned i = threadIdx.x; i < (LEFT_BYTES + RIGHT_BYTES) / 4; i += GROUP)
+        word[i] = 0;
+    if (!late && (m != PROXY || right))
+        wg_visible();
+    __syncthreads();
+    if (late) /* the barrier that the others passed is behind */
+        wg_visible();
+    if (m != FENCE || right)
+        wg_begin();
+    wg_rows<bf16, COLS>(c, wg_matrix(memory, 0), wg_matrix(memory + LEFT_BYTES, 0), false);
+    wg_commit();
+    if (m == EARLY && !right) {
+        __syncthreads();
+        if (threadIdx.x >= GROUP - WARP)
+            word[threadIdx.x - (GROUP - WARP)] = 1;
+    }
+    wg_wait<0>();
+    out[threadIdx.x] = c[0][0];
 }
 
 int main(int argc, char **argv)
@@ -76,14 +125,18 @@ int main(int argc, char **argv)
     void *out;
     int m = 0;
 
-    while (argc > 1 && m < (int)(sizeof names / sizeof *names) && strcmp(argv[1], names[m]) != 0)
+    while (argc > 1 && m < MISTAKES && strcmp(argv[1], names[m]) != 0)
         m++;
-    if (argc < 2 || m == (int)(sizeof names / sizeof *names) || cudaSetDevice(0) ||
+    if (argc < 2 || m == MISTAKES || cudaSetDevice(0) ||
         cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking) ||
         cudaMalloc(&out, 8 * THREADS * sizeof(float)) ||
         cudaMemsetAsync(out, 0, 8 * THREADS * sizeof(float), stream))
         return 2;
-    LAUNCH(kernel, dim3(2), dim3(THREADS), THREADS * sizeof(float), stream, (enum mistake)m,
-           argc > 2, static_cast<float *>(out));
+    if (m >= FENCE)
+        LAUNCH(product_kernel, dim3(1), dim3(GROUP), LEFT_BYTES + RIGHT_BYTES, stream,
+               (enum mistake)m, argc > 2, static_cast<float *>(out));
+    else
+        LAUNCH(kernel, dim3(2), dim3(THREADS), THREADS * sizeof(float), stream, (enum mistake)m,
+               argc > 2, static_cast<float *>(out));
     return cudaStreamSynchronize(stream) == cudaSuccess ? 0 : 1;
 }

@@ -232,6 +232,7 @@ void set_fibers(unsigned n)
         f->state.lane = i % 32;
         f->state.warp = i / 32;
         f->state.groups = f->state.product_groups = f->state.block_syncs = f->state.warp_syncs = 0;
+        f->state.fenced = false;
         f->waits = nullptr;
         f->done = false;
         warps[i / 32].met.members++;
@@ -375,8 +376,15 @@ void copies_wait(unsigned left)
     });
 }
 
+void products_fence()
+{
+    self->fenced = true;
+}
+
 void product_later(std::function<void()> make)
 {
+    if (!self->fenced)
+        die("a product of a warpgroup without wgmma.fence before it");
     self->products.push_back(product{std::move(make), self->product_groups});
 }
 
@@ -393,6 +401,7 @@ void products_wait(unsigned left)
     for (; done < all->size() && (*all)[done].group + left < self->product_groups; done++)
         (*all)[done].make();
     all->erase(all->begin(), all->begin() + (long)done);
+    self->fenced = false;
 }
 
 void *device_alloc(size_t bytes)

@@ -5,9 +5,9 @@
  * pages, and the host cannot touch it between launches), a missing barrier (fibers run in an order
  * drawn anew at each barrier; the seed is DS_EMU_SEED), what is read before it is written (shared
  * memory and scratch begin as NaN), barriers that not all threads reach (the run ends with a
- * message). watch.cc finds races whatever the order is. What it cannot find: a fence that is
- * missing before a product of a warpgroup, and speed. Streams, memory and launches are
- * cuda_runtime.h's, products cublasLt.h's.
+ * message), products of a warpgroup without their fence. watch.cc finds races whatever the order
+ * is. What it cannot find is speed. Streams, memory and launches are cuda_runtime.h's, products
+ * cublasLt.h's.
  *
  * Not for several host threads at a time.
  */
@@ -59,6 +59,7 @@ struct thread_state {
     unsigned groups;               /* committed so far */
     std::vector<product> products; /* on their way */
     unsigned product_groups;
+    bool fenced; /* since it last waited for products, or began */
     unsigned block_syncs, warp_syncs;
 };
 extern thread_state *self;       /* the thread that runs */
@@ -81,7 +82,10 @@ extern const unsigned char zeros[16]; /* to be copied */
 void copies_commit();
 void copies_wait(unsigned left);
 /* wgmma.mma_async, commit_group and wait_group in the same way: sums and operands in shared memory
- * are not touched before the thread waits. */
+ * are not touched before the thread waits. After a wait, as at the beginning, wgmma.fence comes
+ * before a product, since registers of it may have been touched; else the run ends with a message.
+ */
+void products_fence();
 void product_later(std::function<void()> make);
 void products_commit();
 void products_wait(unsigned left);
@@ -90,7 +94,9 @@ void aligned16(const void *p); /* or the run ends with a message */
 /* What watch.cc is told, where it is there: kernels that are compiled for it tell it the rest. */
 struct watcher {
     void (*touch)(const void *p, size_t bytes, bool write);
-    void (*launch)(size_t shared); /* begins */
+    void (*product)(const void *p, size_t bytes); /* of a warpgroup reads shared memory */
+    void (*visible)();                            /* fence.proxy.async by this thread */
+    void (*launch)(size_t shared);                /* begins */
     void (*block)();
 };
 extern const watcher *watching; /* NULL: nobody */

@@ -5,8 +5,9 @@
  * What it finds, and ends the run for: two threads of a block, one of which writes, without a
  * barrier between them (__syncthreads, or __syncwarp inside a warp: neither shuffles nor products
  * order memory); two blocks, one of which writes; shared memory that is read before its block wrote
- * it; 2 to 16 bytes at an address that is no multiple of them, and shared memory past what was
- * asked for. It does so whatever order the threads ran in.
+ * it; shared memory that a product of a warpgroup reads without fence.proxy.async between its
+ * writing and the barrier; 2 to 16 bytes at an address that is no multiple of them, and shared
+ * memory past what was asked for. It does so whatever order the threads ran in.
  *
  * Memory is noted in fours of bytes, and by single bytes where less than four were touched.
  */
@@ -14,6 +15,8 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <vector>
+
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -28,6 +31,7 @@ struct note {
     uint32_t block;              /* by number, from 1 on; 0: nobody */
     uint32_t from;               /* the code, from the program's beginning on */
     uint16_t thread, syncs, own; /* its barriers of the block and of the warp before it */
+    uint16_t fences;             /* and its proxy fences */
     uint8_t warp;
     bool blocks; /* others of the launch did so before */
 };
@@ -45,6 +49,8 @@ struct stretch {
 
 stretch device, dynamic, fixed;
 uint32_t number, first; /* of the block that runs, and of the launch's first one */
+/* By thread of the block: at each of its proxy fences, the barriers of the block before it. */
+std::vector<unsigned> fences[1024];
 
 [[noreturn]] void die(const char *what, uintptr_t p, const note &was, uint32_t from)
 {
@@ -99,12 +105,14 @@ bool ordered(const stretch &s, const note &n)
 note mine(uint32_t from)
 {
     const emu::thread_state *t = emu::self;
+    const unsigned thread = t->warp * 32 + t->lane;
 
     return note{number,
                 from,
-                (uint16_t)(t->warp * 32 + t->lane),
+                (uint16_t)thread,
                 (uint16_t)t->block_syncs,
                 (uint16_t)t->warp_syncs,
+                (uint16_t)fences[thread].size(),
                 (uint8_t)t->warp,
                 false};
 }
@@ -145,6 +153,14 @@ void note_down(cell *c, bool write, uint32_t from)
         add_reader(&c->read, mine(from));
 }
 
+/* What single bytes were written and read for is over: a write of all four came after it. */
+void forget_parts(const stretch &s, size_t at)
+{
+    for (size_t i = 0; i < 4; i++)
+        s.single[at + i] = cell{};
+    s.fours[at / 4].parts = false;
+}
+
 void touch_part(const stretch &s, uintptr_t p, bool write, uint32_t from)
 {
     const size_t at = p - s.at;
@@ -178,6 +194,8 @@ void touch_four(const stretch &s, uintptr_t p, bool write, uint32_t from)
     if (!write && &s != &device && c->wrote.block != number &&
         (&s == &dynamic || c->wrote.block > 0) && !(c->parts && wrote_parts(s, at)))
         die("read before it is written", p, c->wrote, from);
+    if (write && c->parts)
+        forget_parts(s, at);
     note_down(c, write, from);
 }
 
@@ -214,6 +232,35 @@ void touch(const void *p, size_t bytes, bool write)
     touch_from((uintptr_t)p, bytes, write, 0);
 }
 
+/* Who wrote this made it visible to the other proxy before the barrier that the reader passed. */
+void check_visible(const note &wrote, uintptr_t p)
+{
+    if (wrote.block != number)
+        return;
+    const std::vector<unsigned> &after = fences[wrote.thread];
+    if (wrote.fences >= after.size() || after[wrote.fences] >= emu::self->block_syncs)
+        die("read by a product without a proxy fence behind its writing", p, wrote, 0);
+}
+
+void product(const void *p, size_t bytes)
+{
+    touch(p, bytes, false);
+    for (size_t i = 0; i < bytes; i += 4) {
+        const size_t at = (uintptr_t)p + i - dynamic.at;
+        const cell &c = dynamic.fours[at / 4];
+        check_visible(c.wrote, (uintptr_t)p + i);
+        for (size_t b = 0; c.parts && b < 4; b++)
+            check_visible(dynamic.single[at + b].wrote, (uintptr_t)p + i + b);
+    }
+}
+
+void visible()
+{
+    const emu::thread_state *t = emu::self;
+
+    fences[t->warp * 32 + t->lane].push_back(t->block_syncs);
+}
+
 void launch(size_t shared)
 {
     const size_t variables = (size_t)(_end - __data_start);
@@ -227,9 +274,11 @@ void launch(size_t shared)
 void block()
 {
     number++;
+    for (std::vector<unsigned> &f : fences)
+        f.clear();
 }
 
-const emu::watcher here = {touch, launch, block};
+const emu::watcher here = {touch, product, visible, launch, block};
 
 uint32_t code(const void *from)
 {
