@@ -6,6 +6,7 @@
 #include "cmd_verb.h"
 #include "revision.h"
 #include "sig.h"
+#include "statement.h"
 
 static int run(int argc, char **argv);
 
@@ -24,9 +25,10 @@ const ds_command ds_ver_blame = {
         "longer has, the first line is the version that removed it (-), and the others tell how "
         "it had come to be. KEY is the record's key as dsprep cat shows it; a record without an "
         "id has a new key when its content changes, so that it is only introduced and removed.\n\n"
-        "Exit 1 when neither the version nor any before it has such a record. One that was erased "
-        "is none: dsver forget leaves no key behind. Who erased records, when and why: the "
-        "statements under refs/dsver/erased in the catalog.",
+        "Of a record that dsver forget erased no key is left but the one that stands in its place, "
+        "erased:...; asked for that, the first line is the erasure (x): when, by whom and why, and "
+        "how the SHA-256 of its statement under refs/dsver/erased in the catalog begins.\n\n"
+        "Exit 1 when neither the version nor any before it has such a record.",
     .run = run,
 };
 
@@ -43,15 +45,48 @@ static void say_columns(const ds_strlist *l, bool json)
     putchar(json ? ']' : ')');
 }
 
+typedef struct saying {
+    bool json;
+    ds_statement erased; /* of the record; not said yet */
+} saying;
+
+static void say_erased(saying *s)
+{
+    const ds_statement *st = &s->erased;
+    char hex[65];
+    ds_sha_hex(hex, &st->sum);
+    if (s->json) {
+        printf("{\"type\":\"blame\",\"change\":\"erased\",\"statement\":\"sha256:%s\"", hex);
+        printf(",\"date\":");
+        verb_json(stdout, st->date);
+        printf(",\"author\":");
+        verb_json(stdout, st->actor);
+        printf(",\"columns\":null,\"message\":");
+        verb_json(stdout, st->reason);
+        printf("}\n");
+    } else {
+        printf("x %.10s  ", hex);
+        verb_words(st->date);
+        printf("  erased by ");
+        verb_words(st->actor);
+        printf(": ");
+        verb_words(st->reason);
+        putchar('\n');
+    }
+    ds_statement_fini(&s->erased);
+}
+
 static int say(void *ctx, const ds_version *v, enum ds_change change, const ds_strlist *columns,
                ds_err *err)
 {
     static const char *const names[] = {"removed", "changed", "added"};
-    const bool *json = ctx;
+    saying *s = ctx;
     char date[32];
     (void)err;
     ds_date_text(date, v->time);
-    if (*json) {
+    if (s->erased.actor)
+        say_erased(s);
+    if (s->json) {
         printf(
             "{\"type\":\"blame\",\"change\":\"%s\",\"commit\":\"%s\",\"date\":\"%s\",\"author\":",
             names[change], git_oid_tostr_s(&v->id), date);
@@ -87,6 +122,7 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     ds_store s = {0};
     ds_revision rev = {0};
+    saying how = {.json = json};
     ds_sig_setup();
     int rc = ds_store_open(&s, store, DS_OBJ_READ, &err);
     rc = rc ? rc : ds_revision_find(&rev, &s, operands[0], &err);
@@ -94,8 +130,11 @@ static int run(int argc, char **argv)
                              .len = strlen(operands[1]),
                              .threads = verb_threads(threads),
                              .fn = say,
-                             .ctx = &json};
+                             .ctx = &how};
+    if (!rc && (rc = ds_statement_of(&how.erased, s.cat, operands[1], &err)) > 0)
+        rc = 0;
     rc = rc ? rc : ds_blame_run(&erased, &s, &rev.id, &o, &err);
+    ds_statement_fini(&how.erased);
     if (rc == 0)
         ds_fail(&err, DS_FAIL,
                 "'%s' has no record with the key '%s', nor has any version before it%s",

@@ -9,6 +9,7 @@
 #include "overlay.h"
 #include "person.h"
 #include "revision.h"
+#include "tombstone.h"
 #include "plural.h"
 
 /* ---- the statement ---- */
@@ -46,11 +47,12 @@ static int make_statement(const ds_forgetting *f, ds_buf *b, const char *actor, 
                           ds_err *err)
 {
     ds_sha sum;
-    char hex[65];
+    char hex[65], mark[DS_TOMBSTONE_MARK + 1];
     int rc = ds_sha_bytes(&sum, f->lines.data, f->lines.len, err);
     if (rc)
         return rc;
     ds_sha_hex(hex, &sum);
+    ds_tombstone_mark(mark, f->salt);
     rc = ds_buf_puts(b, "{\"type\": \"dsver.erasure\", \"format\": 1,\n \"actor\": ");
     rc = rc ? rc : ds_json_str(b, actor, strlen(actor));
     rc = rc ? rc : ds_buf_puts(b, ",\n \"reason\": ");
@@ -59,9 +61,9 @@ static int make_statement(const ds_forgetting *f, ds_buf *b, const char *actor, 
             : ds_buf_printf(b,
                             ",\n \"date\": \"%s\",\n \"records\": %" PRIu64 ", \"rows\": %" PRIu64
                             ", \"blocks\": %" PRIu64 ", \"sources\": %" PRIu64
-                            ",\n \"overlay\": \"sha256:%s\"",
+                            ",\n \"overlay\": \"sha256:%s\",\n \"tombstones\": \"%s\"",
                             date, f->out->records, f->out->rows, f->out->blocks, f->out->sources,
-                            hex);
+                            hex, mark);
     rc = rc ? rc : put_versions(f, b);
     rc = rc ? rc : put_taints(f, b);
     rc = rc ? rc : ds_buf_puts(b, "}\n");

@@ -9,7 +9,14 @@
 #include "dsr_sources.h"
 #include "sourcepage.h"
 
-/* The name in place of a key: the same for equal keys under one salt, which is then thrown away. */
+void ds_tombstone_mark(char out[DS_TOMBSTONE_MARK + 1], const uint8_t salt[32])
+{
+    snprintf(out, DS_TOMBSTONE_MARK + 1, DS_TOMBSTONE "%02x%02x%02x%02x", salt[0], salt[1], salt[2],
+             salt[3]);
+}
+
+/* The name in place of a key: the same for equal keys under one salt, of which the mark is kept and
+ * the rest thrown away. */
 static int name_erased(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32], const void *key,
                        size_t len, ds_err *err)
 {
@@ -22,7 +29,8 @@ static int name_erased(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32
     if (rc)
         return rc;
     ds_sha_hex(hex, &sum);
-    snprintf(out, sizeof DS_TOMBSTONE + 32, DS_TOMBSTONE "%.32s", hex);
+    ds_tombstone_mark(out, salt);
+    snprintf(out + DS_TOMBSTONE_MARK, 25, "%.24s", hex);
     return 0;
 }
 
@@ -251,9 +259,8 @@ static bool is_empty(const ds_colview *v, const ds_value *x)
 bool ds_tombstone_is(const ds_recblock *r)
 {
     const ds_schema *s = &r->side->schema;
-    const size_t n = sizeof DS_TOMBSTONE - 1;
     if (s->explicit_key)
-        return r->values[0].len == n + 32 && memcmp(r->values[0].p, DS_TOMBSTONE, n) == 0;
+        return ds_tombstone_name(r->values[0].p, r->values[0].len);
     for (size_t i = 0; i < s->n; i++)
         if (!is_empty(&r->views[i], &r->values[i]))
             return false;

@@ -14,14 +14,22 @@
 #include "recblock.h"
 
 #define DS_TOMBSTONE "erased:" /* and 32 hex digits: what the key or name becomes */
+/* So long is its beginning that all of one erasure share, and no other has; its statement tells. */
+#define DS_TOMBSTONE_MARK (sizeof DS_TOMBSTONE - 1 + 8)
+
+static inline bool ds_tombstone_name(const void *name, size_t len)
+{
+    return len == sizeof DS_TOMBSTONE - 1 + 32 &&
+           memcmp(name, DS_TOMBSTONE, sizeof DS_TOMBSTONE - 1) == 0;
+}
+void ds_tombstone_mark(char out[DS_TOMBSTONE_MARK + 1], const uint8_t salt[32]);
 
 /* Of a record of a block from which something was erased (in others an empty one is a record). */
 bool ds_tombstone_is(const ds_recblock *r);
 /* Whether a source's name is one that an erasure left. */
 static inline bool ds_tombstone_source(const ds_source *s)
 {
-    return s->len == sizeof DS_TOMBSTONE - 1 + 32 &&
-           memcmp(s->name, DS_TOMBSTONE, sizeof DS_TOMBSTONE - 1) == 0;
+    return ds_tombstone_name(s->name, s->len);
 }
 /* rows: ascending. The new block's pieces go into tx, and *line is its line (zeroed or fini'd
  * before). */

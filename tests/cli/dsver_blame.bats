@@ -124,3 +124,30 @@ subjects() {
     exits 1 dsver blame d k50
     has "records were erased"
 }
+
+@test "blame: of what stands in place of an erased record, which erasure it was" {
+    need_jq
+    ids 1 500 >1.jsonl
+    put v1 1.jsonl
+    said=()
+    for k in 60 70; do # of one block, one after the other
+        said+=("$(dsver forget --author "Ada <ada@ward>" --reason "request $k" k$k | sed -n 's/.*statement sha256://p')")
+    done
+    for i in 0 1; do
+        key=$(dsver cat d | dsprep cat | sed -n "$((60 + 10 * i))p" | jq -r .key)
+        [[ $key == erased:* ]]
+        exits 0 dsver blame d "$key"
+        [[ $(head -n 1 <<<"$output") == "x ${said[i]:0:10}  "*"  erased by Ada <ada@ward>: request $((60 + 10 * i))" ]]
+        [[ $(tail -n 1 <<<"$output") == "+ "*" v1" ]]
+        exits 0 dsver blame --json d "$key"
+        [ "$(head -n 1 <<<"$output" | jq -r '[.change,.statement,.author,.message]|join(" ")')" = \
+            "erased sha256:${said[i]} Ada <ada@ward> request $((60 + 10 * i))" ]
+    done
+    exits 1 dsver blame d "erased:${key:7:8}000000000000000000000000" # none that it left
+    # A clone tells the same.
+    dsver remote add far "$PWD/far" && dsver push far >/dev/null
+    dsver clone far b >/dev/null
+    cd b
+    exits 0 dsver blame d "$key"
+    has "request 70"
+}
