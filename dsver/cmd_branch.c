@@ -37,7 +37,8 @@ const ds_command ds_ver_tag = {
     .max_operands = 2,
     .example = "dsver tag -m \"as delivered to the ward\" docs@main v3",
     .description =
-        "With NAME the version given gets that name, which is not given again; with -m "
+        "With NAME the version given gets that name, which is not given again, nor to a branch; "
+        "with -m "
         "an annotated tag of git, that says who named it, when and why. Without NAME the "
         "dataset's tags are listed.",
     .run = run_tag,
@@ -170,6 +171,7 @@ static int make(names *c, const char *at, const char *name, ds_err *err)
     git_oid to;
     int rc = ds_branch_check(name, err);
     rc = rc ? rc : ds_revision_find(&c->rev, &c->s, at, err);
+    rc = rc ? rc : ds_name_check(&c->s, c->rev.dataset, name, c->tag, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, name, err);
     rc = rc ? rc : ds_objstore_hold(c->s.objs, err); /* gc keeps out until the name is there */
     if (rc)

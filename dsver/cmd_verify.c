@@ -25,7 +25,9 @@ const ds_command ds_ver_verify = {
         "Asks git whether the version's signature is good, and by whom it is; where REV is an "
         "annotated tag that is signed, whether the tag's is. What is signed names the root of the "
         "data, which is compared with the manifest's: dsver fsck --read-data compares it with the "
-        "data itself. --erasures verifies the statements of dsver forget, newest first.\n\n"
+        "data itself. A tag that was signed under another name, and a version of another dataset, "
+        "are not taken for what they are called (exit 12). --erasures verifies the statements of "
+        "dsver forget, newest first.\n\n"
         "Which keys are trusted is git's business: gpg's trust, or gpg.ssh.allowedSignersFile. "
         "It exits with 1 for what is not signed, or not well.",
     .run = run,
@@ -37,66 +39,84 @@ typedef struct verifying {
     uint64_t n, bad;
 } verifying;
 
-static int verify_one(verifying *c, const char *kind, const git_oid *id, ds_err *err)
+static void say(verifying *c, const char *kind, const git_oid *id, const ds_verdict *v)
 {
-    ds_verdict v = {0};
-    int rc = ds_verify(&v, c->s.dir, ds_catalog_repo(c->s.cat), id, err);
-    if (rc)
-        return rc;
-    const char *said = (const char *)v.said.data;
+    const char *said = (const char *)v->said.data;
     c->n++;
-    c->bad += !v.good;
+    c->bad += !v->good;
     if (c->json) {
         printf("{\"type\":\"verify\",\"kind\":\"%s\",\"id\":\"%s\",\"signed\":%s,\"good\":%s,"
                "\"said\":",
-               kind, git_oid_tostr_s(id), v.is_signed ? "true" : "false",
-               v.good ? "true" : "false");
+               kind, git_oid_tostr_s(id), v->is_signed ? "true" : "false",
+               v->good ? "true" : "false");
         verb_json(stdout, said);
         printf("}\n");
     } else {
         printf("%s %s: %s: ", kind, git_oid_tostr_s(id),
-               v.good        ? "good"
-               : v.is_signed ? "BAD"
-                             : "unsigned");
+               v->good        ? "good"
+               : v->is_signed ? "BAD"
+                              : "unsigned");
         verb_text(stdout, said, strlen(said));
         printf("\n");
     }
-    ds_verdict_fini(&v);
-    return 0;
 }
 
-/* The tag's object when REV is an annotated tag: 1, 0 when not. */
-static int find_tag(git_oid *id, verifying *c, const ds_revision *r, const char *what)
+static int verify_one(verifying *c, const char *kind, const git_oid *id, ds_err *err)
 {
-    const char *at = what ? strchr(what, '@') : NULL;
+    ds_verdict v = {0};
+    const int rc = ds_verify(&v, c->s.dir, ds_catalog_repo(c->s.cat), id, err);
+    if (!rc)
+        say(c, kind, id, &v);
+    ds_verdict_fini(&v);
+    return rc;
+}
+
+/* Where REV is an annotated tag that is signed: 1 when it was looked at, 0, < 0. A tag that was
+ * signed under another name is not this one. */
+static int verify_tag(verifying *c, const ds_revision *r, const char *what, ds_err *err)
+{
+    git_repository *repo = ds_catalog_repo(c->s.cat);
+    const char *at = what && !r->branch ? strchr(what, '@') : NULL;
+    ds_verdict v = {0};
     char *ref = NULL;
-    git_object *o = NULL;
-    int found = 0;
-    if (!at || asprintf(&ref, DS_REF_TAGS "%s/%s", r->dataset, at + 1) < 0)
+    git_oid id;
+    git_tag *o = NULL;
+    int rc = 0;
+    if (!at)
         return 0;
-    if (git_reference_name_to_id(id, ds_catalog_repo(c->s.cat), ref) == 0 &&
-        git_object_lookup(&o, ds_catalog_repo(c->s.cat), id, GIT_OBJECT_TAG) == 0)
-        found = 1;
-    git_object_free(o);
+    if (asprintf(&ref, DS_REF_TAGS "%s/%s", r->dataset, at + 1) < 0)
+        return ds_fail_nomem(err);
+    const char *name = ref + sizeof DS_REF_TAGS - 1;
+    if (git_reference_name_to_id(&id, repo, ref) == 0 && git_tag_lookup(&o, repo, &id) == 0)
+        rc = ds_verify(&v, c->s.dir, repo, &id, err);
+    if (!rc && v.is_signed && strcmp(git_tag_name(o), name) != 0)
+        rc = ds_fail(err, DS_CORRUPT, "tag %s: what lies there was signed as '%s'", name,
+                     git_tag_name(o));
+    const bool yes = !rc && v.is_signed;
+    if (yes)
+        say(c, "tag", &id, &v);
+    ds_verdict_fini(&v);
+    git_tag_free(o);
     free(ref);
-    return found;
+    return rc ? rc : yes;
 }
 
 static int verify_version(verifying *c, const char *what, ds_err *err)
 {
     ds_revision r = {0};
     ds_version v = {0};
-    git_oid tag;
     int rc = ds_revision_find(&r, &c->s, what, err);
     rc = rc ? rc : ds_version_get(&v, c->s.cat, &r.id, err);
     rc = rc ? rc : ds_version_meta(NULL, c->s.cat, &v, err);
-    if (!rc && find_tag(&tag, c, &r, what))
-        rc = verify_one(c, "tag", &tag, err);
-    else if (!rc)
+    if (!rc && strcmp(v.dataset, r.dataset) != 0)
+        rc = ds_fail(err, DS_CORRUPT, "version %s was made as one of '%s', not of '%s'",
+                     git_oid_tostr_s(&r.id), v.dataset, r.dataset);
+    rc = rc ? rc : verify_tag(c, &r, what, err);
+    if (rc == 0)
         rc = verify_one(c, "version", &r.id, err);
     ds_version_fini(&v);
     ds_revision_fini(&r);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 /* Commits of statements; the others say that one was carried through, or join those of two stores.

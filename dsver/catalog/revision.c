@@ -199,6 +199,16 @@ static int ref_of(ds_store *s, git_oid *id, ds_err *err, const char *prefix, con
     return rc;
 }
 
+int ds_name_check(ds_store *s, const char *dataset, const char *name, bool tag, ds_err *err)
+{
+    git_oid id;
+    const int rc = ref_of(s, &id, err, tag ? DS_REF_PREFIX : DS_REF_TAGS, dataset, name);
+    return rc > 0
+               ? ds_fail(err, DS_FAIL, "'%s' has a %s '%s': %s@%s is to name one of the two only",
+                         dataset, tag ? "branch" : "tag", name, dataset, name)
+               : rc;
+}
+
 /* First parents back to the first that is not younger than t. */
 static int by_date(ds_store *s, const char *dataset, int64_t t, git_oid *id, ds_err *err)
 {
@@ -266,6 +276,9 @@ static int find_rev(ds_revision *out, ds_store *s, const char *rev, ds_err *err)
     const char *branch = rev ? rev : DS_BRANCH;
     int rc = ref_of(s, &out->id, err, DS_REF_PREFIX, out->dataset, branch);
     if (rc > 0) {
+        rc = rev ? ds_name_check(s, out->dataset, rev, false, err) : 0;
+        if (rc)
+            return rc;
         out->branch = strdup(branch);
         return out->branch ? 1 : ds_fail_nomem(err);
     }

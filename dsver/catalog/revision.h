@@ -5,6 +5,9 @@
  * newest version of the default branch not younger (a day alone means its end); a commit id of at
  * least 4 hex digits. Without REV: the default branch. ~N: N first parents back. An empty DATASET
  * (or NULL) is the store's configured one, dsver.dataset, or the only one there is.
+ *
+ * A branch and a tag of the dataset are not to have one name, and where they do (they came from two
+ * stores) it is refused: neither takes the other's place unseen.
  */
 #ifndef DS_REVISION_H
 #define DS_REVISION_H
@@ -26,6 +29,8 @@ int ds_revision_find(ds_revision *out, ds_store *s, const char *text, ds_err *er
 int ds_revision_find_in(ds_revision *out, ds_store *s, const char *dataset, const char *rev,
                         ds_err *err);
 void ds_revision_fini(ds_revision *r);
+/* DS_FAIL when a new branch (tag: a new tag) of that name would give DATASET@NAME two meanings. */
+int ds_name_check(ds_store *s, const char *dataset, const char *name, bool tag, ds_err *err);
 /* The dataset of a command that was given none: caller frees. DS_USAGE when it cannot be told. */
 int ds_dataset_default(char **name, ds_store *s, ds_err *err);
 /* The dataset that a command is about as a whole: `text` without a revision (else DS_USAGE), "" or

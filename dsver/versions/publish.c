@@ -11,6 +11,7 @@
 #include "plural.h"
 #include "pool.h"
 #include "refs.h"
+#include "revision.h"
 #include "statcache.h"
 
 enum { MOVES_MAX = 1000 }; /* only commands from outside can win more than once */
@@ -176,6 +177,7 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     ds_person p = {0};
     ds_pass_opts opts = o->pass;
     char *ref = NULL;
+    git_oid head;
     *out = (ds_published){0};
     int rc = ds_person_find(&p, s->dir, o->author, err);
     if (!rc && asprintf(&ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0) {
@@ -185,6 +187,11 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     if (rc)
         goto out;
     opts.ref = ref;
+    rc = ds_ref_get(s->cat, ref, &head, err);
+    if (rc == 0)
+        rc = ds_name_check(s, o->dataset, o->branch, false, err);
+    if (rc < 0)
+        goto out;
     rc = ds_objstore_hold(s->objs, err); /* gc keeps out until the ref has moved */
     if (rc)
         goto out;

@@ -64,6 +64,41 @@ git_says() { # VERB OBJECT: git's own verdict, without dsver
     dsver fsck --read-data
 }
 
+@test "verify: a signature counts for the name it was made for, and no name is a branch and a tag" {
+    ssh_key
+    put one d -S
+    dsver tag -s -m "first delivery" d v1 >/dev/null
+    put two d
+    exits 1 dsver verify d@main
+    exits 0 dsver verify d@v1
+    has "tag "
+    # another tag, another dataset in the place of what was signed
+    g="git --git-dir=.dsver/catalog.git"
+    $g update-ref refs/tags/d/v2 refs/tags/d/v1
+    exits 12 dsver verify d@v2
+    has "signed as 'd/v1'"
+    $g update-ref refs/heads/e/main refs/heads/d/main~1
+    exits 12 dsver verify e
+    has "one of 'd', not of 'e'"
+    # an annotated tag that is not signed: the version is
+    dsver tag -m note d~1 v3 >/dev/null
+    exits 0 dsver verify d@v3
+    has "version "
+    exits 1 dsver tag d~1 main
+    has "d@main is to name one of the two only"
+    exits 1 dsver branch d v1
+    printf 'x\n' | dsprep text -q --split line - >x.dsr
+    exits 1 dsver commit -b v1 d x.dsr
+    has "'d' has a tag 'v1'"
+    # as two stores may bring them together
+    $g update-ref refs/tags/d/main refs/tags/d/v1
+    for c in verify cat show; do exits 1 dsver $c d@main; done
+    dsver cat d | dsprep cat | grep -q two
+    dsver commit d x.dsr >/dev/null
+    dsver tag -d d main >/dev/null
+    dsver show d@main >/dev/null
+}
+
 @test "verify --erasures: statements of two stores that were joined are all looked at" {
     ssh_key
     for i in a b c; do printf '{"id":"%s","text":"x"}\n' $i; done >r.jsonl
