@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -61,25 +62,34 @@ int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...)
 /* ---- the repository
  * ---------------------------------------------------------------------------------- */
 
-static void git_begin(void)
+static int begun; /* or a negative error code */
+
+static void begin(void)
 {
-    git_libgit2_init();
-    git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1); /* off by default: a commit could vanish */
+    begun = git_libgit2_init();
+    if (begun >= 0) /* off by default: a commit could vanish */
+        begun = git_libgit2_opts(GIT_OPT_ENABLE_FSYNC_GITDIR, 1);
+}
+
+int ds_git_begin(ds_err *err)
+{
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+    (void)pthread_once(&once, begin);
+    return begun < 0 ? ds_fail(err, DS_FAIL, "libgit2 does not start") : 0;
 }
 
 int ds_catalog_create(const char *dir, ds_err *err)
 {
-    git_begin();
     git_repository *repo = NULL;
     git_repository_init_options o;
     git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
     o.flags = GIT_REPOSITORY_INIT_BARE | GIT_REPOSITORY_INIT_MKPATH;
     o.initial_head = DS_BRANCH;
-    int rc = git_repository_init_ext(&repo, dir, &o);
-    if (rc < 0)
+    int rc = ds_git_begin(err);
+    if (!rc && (rc = git_repository_init_ext(&repo, dir, &o)) < 0)
         rc = ds_fail_git(err, rc, "%s: cannot create the catalog", dir);
     git_repository_free(repo);
-    git_libgit2_shutdown();
     return rc;
 }
 
@@ -109,14 +119,12 @@ static int open_repo(ds_catalog *c, ds_err *err)
 
 int ds_catalog_open(ds_catalog **out, const char *store, ds_err *err)
 {
-    git_begin();
     ds_catalog *c = calloc(1, sizeof *c);
     int rc = c ? find_paths(c, store, err) : ds_fail_nomem(err);
+    rc = rc ? rc : ds_git_begin(err);
     rc = rc ? rc : ds_oplog_new(&c->log, store, err);
     rc = rc ? rc : open_repo(c, err);
     if (rc) {
-        if (!c)
-            git_libgit2_shutdown();
         ds_catalog_close(c);
         return rc;
     }
@@ -136,7 +144,6 @@ void ds_catalog_close(ds_catalog *c)
     free(c->pack_dir);
     free(c->lock);
     free(c);
-    git_libgit2_shutdown();
 }
 
 git_repository *ds_catalog_repo(ds_catalog *c)
@@ -207,10 +214,10 @@ static int name_check(const char *name, const char *what, const char *banned, ds
         return ds_fail(err, DS_USAGE, "a %s name must be UTF-8", what);
     int valid = 0;
     snprintf(ref, sizeof ref, "refs/heads/%s/x", name);
-    git_libgit2_init(); /* names are looked at before there is a repository */
-    int rc = git_reference_name_is_valid(&valid, ref);
-    git_libgit2_shutdown();
-    if (rc < 0 || !valid)
+    const int rc = ds_git_begin(err); /* names are looked at before there is a repository */
+    if (rc)
+        return rc;
+    if (git_reference_name_is_valid(&valid, ref) < 0 || !valid)
         return ds_fail(err, DS_USAGE,
                        "%s name '%s': git would refuse it (see git-check-ref-format(1))", what,
                        name);

@@ -42,6 +42,9 @@ int ds_catalog_overlay(const struct ds_overlay **out, ds_catalog *c, bool anew, 
 /* Another in its place, until it is loaded anew; takes it over. */
 void ds_catalog_use_overlay(ds_catalog *c, struct ds_overlay *o);
 
+/* libgit2 made ready, for as long as the process lives: each new start of it reads the system's
+ * certificates, which takes longer than most of what is done here. At any time, by any thread. */
+int ds_git_begin(ds_err *err);
 /* Sets an error from libgit2's: "what: its message". Returns the code. */
 int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...) DS_PRINTF(3, 4);
 

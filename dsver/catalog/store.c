@@ -119,8 +119,8 @@ static int config_open(git_config **out, const char *dir, bool inherit, ds_err *
     char *path = NULL;
     git_buf found = {0};
     *out = NULL;
-    git_libgit2_init();
-    int rc = ds_store_path(&path, dir, "config", err);
+    int rc = ds_git_begin(err);
+    rc = rc ? rc : ds_store_path(&path, dir, "config", err);
     if (!rc && git_config_new(out) < 0)
         rc = ds_fail_nomem(err);
     if (!rc && (rc = git_config_add_file_ondisk(*out, path, GIT_CONFIG_LEVEL_LOCAL, NULL, 0)) < 0)
@@ -134,12 +134,6 @@ static int config_open(git_config **out, const char *dir, bool inherit, ds_err *
     git_buf_dispose(&found);
     free(path);
     return rc;
-}
-
-static void config_close(git_config *c)
-{
-    git_config_free(c);
-    git_libgit2_shutdown();
 }
 
 int ds_config_get(ds_buf *value, const char *dir, const char *name, bool inherit, ds_err *err)
@@ -160,7 +154,7 @@ int ds_config_get(ds_buf *value, const char *dir, const char *name, bool inherit
     if (rc == 1 && ds_buf_put(value, v.ptr, v.size))
         rc = ds_fail_nomem(err);
     git_buf_dispose(&v);
-    config_close(c);
+    git_config_free(c);
     return rc;
 }
 
@@ -213,7 +207,7 @@ int ds_config_set(const char *dir, const char *name, const char *value, ds_err *
             rc = ds_fail_git(err, rc, "config %s", name);
     }
     if (locked)
-        config_close(c);
+        git_config_free(c);
     ds_notedlock_release(&fd, lock, rc == DS_LOCKED);
     free(lock);
     return rc;
@@ -230,6 +224,6 @@ int ds_config_each(const char *dir, ds_config_fn fn, void *ctx, ds_err *err)
     while (!rc && git_config_next(&e, it) == 0)
         rc = fn(ctx, e->name, e->value ? e->value : "");
     git_config_iterator_free(it);
-    config_close(c);
+    git_config_free(c);
     return rc;
 }

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "catalog.h"
 #include "child.h"
 #include "io.h"
 #include "remoteurl.h"
@@ -81,9 +82,8 @@ int ds_git_refs(ds_gitrefs *out, const char *url, ds_err *err)
     rc = rc ? rc : ds_child_run(argv, NULL, 0, &text, &bad, &status, err);
     if (!rc && status)
         rc = ds_fail(err, DS_IO, "git cannot read %s: %s", url, ds_child_said(&bad));
-    git_libgit2_init();
+    rc = rc ? rc : ds_git_begin(err);
     rc = rc ? rc : parse_refs(out, &text, err);
-    git_libgit2_shutdown();
     if (rc)
         ds_gitrefs_fini(out);
     ds_buf_fini(&text);
@@ -233,16 +233,14 @@ static int make_bare(const char *dir, ds_err *err)
 {
     git_repository *repo = NULL;
     char *file = NULL;
-    int rc = 0;
-    git_libgit2_init();
     git_repository_init_options o;
     git_repository_init_options_init(&o, GIT_REPOSITORY_INIT_OPTIONS_VERSION);
     o.flags = GIT_REPOSITORY_INIT_BARE;
     o.initial_head = "main";
-    if (git_repository_init_ext(&repo, dir, &o) < 0)
+    int rc = ds_git_begin(err);
+    if (!rc && git_repository_init_ext(&repo, dir, &o) < 0)
         rc = ds_fail(err, DS_IO, "%s: cannot be made: %s", dir, git_error_last()->message);
     git_repository_free(repo);
-    git_libgit2_shutdown();
     if (!rc && asprintf(&file, "%s/config", dir) < 0)
         return ds_fail_nomem(err);
     rc = rc ? rc : ds_atomic_write(file, 0666, config, sizeof config - 1, err);

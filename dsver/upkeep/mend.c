@@ -73,8 +73,8 @@ static bool is_repository(const char *dir)
 static int open_catalog(mend *m, ds_err *err)
 {
     char *dir = NULL, *objects = NULL;
-    git_libgit2_init();
-    int rc = ds_store_path(&dir, m->store, "catalog.git", err);
+    int rc = ds_git_begin(err);
+    rc = rc ? rc : ds_store_path(&dir, m->store, "catalog.git", err);
     rc = rc ? rc : ds_store_path(&objects, dir, "objects", err);
     m->out->made = !rc && !ds_path_exists(objects);
     if (!rc && !is_repository(dir)) {
@@ -86,7 +86,6 @@ static int open_catalog(mend *m, ds_err *err)
     rc = rc ? rc : ds_catalog_open(&m->cat, m->store, err);
     free(objects);
     free(dir);
-    git_libgit2_shutdown();
     return rc;
 }
 

@@ -257,7 +257,6 @@ static int setup(void **state)
     ds_err err = {0};
 
     (void)state;
-    git_libgit2_init();
     if (ds_store_init(unit_dir(), NULL, &err) ||
         ds_store_open(&store, unit_dir(), DS_OBJ_WRITE, &err)) {
         fprintf(stderr, "%s\n", err.msg);
@@ -269,7 +268,6 @@ static int setup(void **state)
 static int teardown(void **state)
 {
     ds_store_close(&store);
-    git_libgit2_shutdown();
     return unit_dir_remove(state);
 }
 
