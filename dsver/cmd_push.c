@@ -31,7 +31,10 @@ const ds_command ds_ver_push = {
         "first push makes what is not there yet; a remote in a folder that was there before and is "
         "gone, as when a disk is not mounted, is made anew by --force only, and packs that are "
         "gone while the catalog is there are sent anew by --all only. A push that was killed goes "
-        "on where it was when it is begun again.",
+        "on where it was when it is begun again.\n\n"
+        "A push compares what the remote says it has, and does not read it: bytes that rot there "
+        "are found by those who fetch. --read-data reads all packs back and heals them from here, "
+        "as long as all that versions there need of them is here.",
     .run = run_push,
 };
 const ds_command ds_ver_fetch = {
@@ -105,6 +108,7 @@ static int run(const ds_command *cmd, sync_args *a, const ds_opt *opts, int argc
     a->o.what = operands + 1;
     a->o.n = n > 1 ? (size_t)(n - 1) : 0;
     a->words.dry_run = a->o.dry_run;
+    a->o.all = a->o.all || a->o.reread;
     int rc = ds_store_open(&s, a->store, DS_OBJ_WRITE, &err);
     rc = rc ? rc : ds_store_act(&s, cmd->name, NULL, a->reason, &err);
     rc = rc ? rc : sync_check_remote(cmd, &s, n > 0 ? operands[0] : NULL, &err);
@@ -130,6 +134,9 @@ static int run_push(int argc, char **argv)
         SYNC_FORCE("move branches and tags of the remote also where that leaves versions behind"),
         OPT_FLAG('n', "dry-run", a.o.dry_run, "only tell which refs would move"),
         SYNC_ALL,
+        OPT_FLAG(0, "read-data", a.o.reread,
+                 "as --all, and read back every pack that lies there: what is damaged is sent anew "
+                 "(with -n only told of, exit 12)"),
         VERB_QUIET(a.words.quiet),
         VERB_REASON(a.reason),
         VERB_STORE(a.store),

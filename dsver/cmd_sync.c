@@ -78,10 +78,15 @@ void sync_say_end(const sync_words *w, const ds_synced *d)
     if (w->json) {
         printf("{\"type\":\"%s\",%s\"refs\":%" PRIu64 ",\"rejected\":%" PRIu64
                ",\"versions\":%" PRIu64 ",\"pieces\":%" PRIu64 ",\"packs\":%" PRIu64
-               ",\"bytes\":%" PRIu64 "}\n",
+               ",\"bytes\":%" PRIu64 ",\"reread\":%" PRIu64 ",\"damaged\":%" PRIu64 "}\n",
                w->what, w->dry_run ? "\"dry_run\":true," : "", d->refs, d->rejected, d->versions,
-               d->moved.pieces, d->moved.packs, d->moved.bytes);
-    } else if (!w->quiet && d->moved.pieces) {
+               d->moved.pieces, d->moved.packs, d->moved.bytes, d->reread, d->damaged);
+        return;
+    }
+    if (!w->quiet && d->reread)
+        printf("%" PRIu64 " pack%s read, %" PRIu64 " damaged%s\n", d->reread, ds_s(d->reread),
+               d->damaged, d->damaged ? " and sent anew" : "");
+    if (!w->quiet && d->moved.pieces) {
         printf("%" PRIu64 " piece%s, %s\n", d->moved.pieces, ds_s(d->moved.pieces),
                verb_bytes(bytes, d->moved.bytes));
     } else if (!w->quiet && d->refs == 0 && d->rejected == 0) {

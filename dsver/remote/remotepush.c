@@ -6,6 +6,7 @@
 #include "needed.h"
 #include "overlay.h"
 #include "refs.h"
+#include "remotecheck.h"
 #include "remoteerase.h"
 #include "remotegc.h"
 #include "remotesync.h"
@@ -165,6 +166,15 @@ static int look_place(pushing *p, ds_err *err)
     return rc;
 }
 
+static int reread(pushing *p, ds_err *err)
+{
+    ds_remotechecked c;
+    const int rc = ds_remotecheck(&c, &p->want, p->l, &p->there, p->o->dry_run, err);
+    p->out->reread = c.packs;
+    p->out->damaged = c.damaged;
+    return rc;
+}
+
 /* Whoever comes first says what this place is. */
 static int mark_place(pushing *p, ds_err *err)
 {
@@ -317,6 +327,8 @@ static int push(pushing *p, ds_err *err)
                      p->first, (unsigned long long)p->out->rejected);
     }
     rc = rc ? rc : look_place(p, err);
+    if (!rc && p->o->reread)
+        rc = reread(p, err);
     rc = rc ? rc : ds_erasure_push(&p->erased, &p->erasing, &p->want, l, &p->there, err);
     if (!rc && erasing_news(p)) {
         const ds_syncref said = {.ref = DS_REF_ERASED,

@@ -55,6 +55,7 @@ typedef struct ds_sync_opts {
     size_t n;
     bool force;
     bool dry_run; /* push: only tell */
+    bool reread;  /* push: read back what lies there, and send anew what is damaged; wants all */
     bool all;     /* look at every piece of every version, not only at those of new ones */
     bool lazy;    /* fetch: leave the pieces where they are */
     bool anew;    /* fetch: nothing is here yet, so that pieces will be wanted in any case */
@@ -67,7 +68,8 @@ typedef struct ds_synced {
     uint64_t versions; /* whose pieces were looked at */
     uint64_t refs;     /* that were moved; would be, of a dry run */
     uint64_t rejected;
-    uint64_t purged; /* packs of the remote that held what was erased, and are gone */
+    uint64_t reread, damaged; /* packs of the remote: read back; of these not what they were */
+    uint64_t purged;          /* packs of the remote that held what was erased, and are gone */
 } ds_synced;
 
 /* DS_FAIL, with nothing sent, when a ref would not go on from where it is there. */

@@ -88,7 +88,9 @@ int ds_wholepack_get(char **path, const ds_wholepack *w, ds_err *err)
         return rc;
     ds_remote_pack_name(name, &w->pack->name, "pack");
     ds_sha_hex(hex, &sum);
-    return ds_fail(err, DS_CORRUPT, "%s%s: damaged at the remote: its bytes have the SHA-256 %s",
+    return ds_fail(err, DS_CORRUPT,
+                   "%s%s: damaged at the remote: its bytes have the SHA-256 %s (dsver push "
+                   "--read-data sends it anew, from a store that has it)",
                    ds_remote_place(w->remote), name, hex);
 }
 

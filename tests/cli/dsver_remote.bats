@@ -249,6 +249,40 @@ nothing_sent() {
     same b
 }
 
+@test "push --read-data finds packs that rotted at the remote, and heals them from here" {
+    two
+    in_a push -q
+    exits 0 in_a push --read-data
+    [[ $output == *"2 packs read, 0 damaged"* ]]
+    hurt() { # PACK: one byte, of the same length
+        chmod u+w "$1"
+        cp "$1" was
+        printf X | dd of="$1" bs=1 seek=200 conv=notrunc status=none
+        ! cmp -s was "$1"
+    }
+    for pack in far/packs/*.pack; do hurt "$pack"; done
+    exits 0 in_a push --all
+    exits 12 in_a push --read-data -n
+    [ "$(grep -c 'damaged: its bytes have another SHA-256' <<<"$output")" -eq 2 ]
+    [[ $output == *"2 of 2 packs damaged"* ]]
+    exits 0 in_a push --read-data
+    [[ $output == *"2 packs read, 2 damaged and sent anew"* ]]
+    dsver clone -q far b
+    same b
+    [ "$(cd a && dsver push --read-data --json | tail -n 1 | grep -c '"pieces":0,.*"reread":2,"damaged":0')" -eq 1 ]
+    # from a store that has not all that versions there need, nothing goes
+    (cd b && seq 400 | dsprep text -q --split line - | dsver commit other - >/dev/null && dsver push -q)
+    only=$(ls -t far/packs/*.pack | head -n 1)
+    hurt "$only"
+    exits 12 in_a push --read-data
+    [[ $output == *"pieces lie in damaged packs only and are not here"*"nothing was removed"* ]]
+    [ -e "$only" ]
+    exits 0 in_b push --read-data
+    in_a pull -q
+    same b
+    exits 0 in_a fsck --read-data
+}
+
 @test "a pack that is cut short, or without heads, counts for nothing" {
     in_a push
     pack=$(ls far/packs/*.pack)
