@@ -286,6 +286,27 @@ int ds_erasure_fetch(enum ds_syncdid *did, ds_link *l, const ds_gitrefs *there, 
     return rc ? rc : again;
 }
 
+/* 1 when some are that no version needs, 0, < 0: the same records may have been committed again. */
+static int holds_dead(ds_store *s, const ds_overlay *o, ds_err *err)
+{
+    ds_buf heads = {0};
+    ds_shaset need = {0};
+    size_t n = 0;
+    bool dead = false;
+    if (!holds_gone(s, o))
+        return 0;
+    const ds_sha *gone = ds_overlay_gone(o, &n);
+    int rc = ds_sync_heads(&heads, s, err);
+    rc = rc ? rc
+            : ds_needed_find(&need, NULL, s, (const git_oid *)(const void *)heads.data,
+                             heads.len / sizeof(git_oid), NULL, 0, err);
+    for (size_t i = 0; !rc && !dead && i < n; i++)
+        dead = ds_objstore_has(s->objs, &gone[i]) && !ds_shaset_has(&need, &gone[i]);
+    ds_buf_fini(&heads);
+    ds_shaset_fini(&need);
+    return rc ? rc : dead;
+}
+
 int ds_erasure_settle(ds_store *s, ds_err *err)
 {
     const ds_overlay *o = NULL;
@@ -295,7 +316,7 @@ int ds_erasure_settle(ds_store *s, ds_err *err)
     if (rc || !o)
         return rc;
     /* what fetched pieces are built on may be a piece that was erased */
-    if (!ds_overlay_pending(o) && holds_gone(s, o)) {
+    if (!ds_overlay_pending(o) && (rc = holds_dead(s, o, err)) > 0) {
         rc = ds_ref_get(s->cat, DS_REF_ERASED, &at, err);
         rc = rc > 0 ? ds_ref_move(s->cat, DS_REF_ERASING, NULL, &at, err) : rc;
     }

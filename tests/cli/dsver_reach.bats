@@ -111,6 +111,25 @@ reaches_all() {
     sound b
 }
 
+@test "erased pieces that a version committed since needs again are nothing to be settled with each push and fetch" {
+    to_folder
+    in_a push -q
+    (cd a && dsver forget --reason r p-377 && dsver push) >/dev/null
+    sed 's/w7 /w8 /' p2.jsonl | dsprep text -q --format jsonl --field text --key-field id - | (cd a && dsver commit people -) >/dev/null
+    [ "$(holding a ZEBRAFINCH)" = ZEBRAFINCH ]
+    in_a push -q
+    n=$(wc -l <a/.dsver/oplog)
+    exits 0 in_a fetch
+    exits 0 in_a push
+    [ "$(wc -l <a/.dsver/oplog)" -eq "$n" ]
+    # no more than that: when the version is gone, so are they with the next one
+    (cd a && dsver reset people main~1 && dsver gc --grace 0s && dsver fetch) >/dev/null
+    in_a push -q --force
+    (cd a && git --git-dir=.dsver/catalog.git update-ref -d refs/remotes/origin/people/main && dsver gc --grace 0s && dsver fetch) >/dev/null
+    [ -z "$(holding a ZEBRAFINCH)" ]
+    sound a
+}
+
 @test "sources that two clones emptied on one page are joined" {
     to_folder
     mkdir files
