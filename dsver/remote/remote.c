@@ -83,3 +83,10 @@ int ds_remote_delete(ds_remote *r, const char *name, ds_err *err)
 {
     return r->ops->del(r->self, name, err);
 }
+
+int ds_remote_end_uploads(ds_remote *r, const char *folder, int64_t before, uint64_t *n,
+                          ds_err *err)
+{
+    *n = 0;
+    return r->ops->end_uploads ? r->ops->end_uploads(r->self, folder, before, n, err) : 0;
+}

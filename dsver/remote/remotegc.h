@@ -20,6 +20,7 @@ typedef struct ds_remoteswept {
     uint64_t spared;                     /* condemned before, and needed again */
     uint64_t deleted, deleted_bytes;
     uint64_t rewritten; /* what is needed of them lies in other packs now */
+    uint64_t uploads;   /* of packs, begun before the grace and never completed: ended */
     uint64_t erased;    /* packs that held erased pieces, and are gone */
 } ds_remoteswept;
 

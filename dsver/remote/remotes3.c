@@ -10,6 +10,8 @@
 #include "io.h"
 #include "remote.h"
 #include "s3client.h"
+#include "sig.h"
+#include "term.h"
 
 enum { PARTS_MAX = 10000 };
 #define ONE_MAX ((uint64_t)16 << 20)
@@ -230,6 +232,74 @@ static void abort_upload(ds_s3 *s, const char *name, const char *upload)
     ds_s3_call_fini(&c);
 }
 
+/* ---- uploads that nobody will complete ---- */
+
+typedef struct ending {
+    ds_s3 *s;
+    const char *prefix;
+    int64_t before;
+    ds_buf old; /* a key without the place's prefix and an id, each with its NUL, again and again */
+} ending;
+
+static int on_upload(void *ctx, const ds_s3_key *k, ds_err *err)
+{
+    ending *e = ctx;
+    const size_t all = strlen(e->prefix), own = strlen(s3_prefix(e->s));
+    if (!k->upload || k->time > e->before || strncmp(k->key, e->prefix, all) != 0)
+        return 0;
+    return ds_buf_put(&e->old, k->key + own, strlen(k->key + own) + 1) ||
+                   ds_buf_put(&e->old, k->upload, strlen(k->upload) + 1)
+               ? ds_fail_nomem(err)
+               : 0;
+}
+
+static int list_uploads(ending *e, bool *more, ds_err *err)
+{
+    ds_s3_pair p[] = {{"prefix", e->prefix}, {"uploads", ""}};
+    ds_s3_call c = {.method = "GET", .params = p, .nparams = 2};
+    ds_s3_answer a = {.truncated = false};
+    ds_buf_reset(&e->old);
+    int rc = ds_s3_do(e->s, &c, err);
+    rc = rc ? rc : ds_s3_answer_read(&a, c.body.data, c.body.len, on_upload, e, err);
+    if (!rc && strcmp(a.root, "ListMultipartUploadsResult") != 0)
+        rc = ds_fail(err, DS_CORRUPT, "the answer to a listing of uploads is <%s>", a.root);
+    *more = a.truncated;
+    ds_s3_call_fini(&c);
+    return rc;
+}
+
+static int s3_end_uploads(void *self, const char *folder, int64_t before, uint64_t *n, ds_err *err)
+{
+    ending e = {.s = self, .before = before};
+    ds_err why = {0};
+    char *prefix = NULL;
+    bool more = true;
+    if (asprintf(&prefix, "%s%s", s3_prefix(e.s), folder) < 0)
+        return ds_fail_nomem(err);
+    e.prefix = prefix;
+    int rc = 0;
+    for (size_t ended = 1; !rc && more && ended;) { /* those that are over leave the listing */
+        rc = list_uploads(&e, &more, &why);
+        ended = 0;
+        for (size_t at = 0; !rc && at < e.old.len; ended++) {
+            const char *key = (const char *)e.old.data + at, *id = key + strlen(key) + 1;
+            abort_upload(e.s, key, id);
+            at += strlen(key) + strlen(id) + 2;
+        }
+        *n += ended;
+        rc = rc ? rc : ds_check_interrupt(err);
+    }
+    if (why.code && why.code != DS_NOMEM) { /* not every server tells, and not everybody */
+        ds_warn("%s%s: uploads that died are left: %s", ds_s3_name(e.s), folder, why.msg);
+        rc = 0;
+    } else if (why.code) {
+        ds_fail(err, why.code, "%s", why.msg);
+    }
+    ds_buf_fini(&e.old);
+    free(prefix);
+    return rc;
+}
+
 static int begin_upload(ds_s3 *s, const char *name, ds_s3_answer *a, ds_err *err)
 {
     ds_s3_pair p[] = {{"uploads", ""}};
@@ -303,6 +373,7 @@ int ds_remotes3_open(ds_remote *r, const ds_remote_url *u, const ds_remote_opts 
                                       .stat = s3_stat,
                                       .put = s3_put,
                                       .del = s3_del,
+                                      .end_uploads = s3_end_uploads,
                                       .close = s3_close};
     ds_s3_cred cred = {.key = NULL};
     ds_s3 *s = NULL;

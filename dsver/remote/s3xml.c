@@ -48,9 +48,9 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
     snprintf(r->path[r->depth], sizeof r->path[0], "%s", name);
     if (r->depth == 0)
         snprintf(r->out->root, sizeof r->out->root, "%s", name);
-    if (r->depth == 1 && strcmp(name, "Contents") == 0) {
+    if (r->depth == 1 && (strcmp(name, "Contents") == 0 || strcmp(name, "Upload") == 0)) {
         r->has_key = r->has_size = false;
-        r->at.time = INT64_MAX;
+        r->at = (ds_s3_key){.key = r->key, .time = INT64_MAX};
     }
     r->depth++;
     ds_buf_reset(&r->text);
@@ -108,11 +108,28 @@ static void on_inner(reading *r, const char *name)
         o->truncated = r->text.len == 4 && memcmp(r->text.data, "true", 4) == 0;
     else if (strcmp(name, "Contents") == 0 && !(r->has_key && r->has_size))
         refuse(r, "an object without a key or a size");
-    else if (strcmp(name, "Contents") == 0 && r->fn) {
-        r->at.key = r->key;
+    else if (strcmp(name, "Upload") == 0 && !(r->has_key && r->at.upload && *r->at.upload))
+        refuse(r, "an upload without a key or an id");
+    else if ((strcmp(name, "Contents") == 0 || strcmp(name, "Upload") == 0) && r->fn) {
         int rc = r->fn(r->ctx, &r->at, r->err);
         if (rc)
             stop(r, rc);
+    }
+}
+
+/* Of an object or an upload in a listing. */
+static void on_entry(reading *r, const char *name, bool upload)
+{
+    if (strcmp(name, "Key") == 0) {
+        keep(r, r->key, sizeof r->key, false);
+        r->has_key = *r->key != '\0';
+    } else if (!upload && strcmp(name, "Size") == 0) {
+        on_size(r);
+    } else if (strcmp(name, upload ? "Initiated" : "LastModified") == 0) {
+        on_time(r);
+    } else if (upload && strcmp(name, "UploadId") == 0) {
+        keep(r, r->out->upload, sizeof r->out->upload, false);
+        r->at.upload = r->out->upload;
     }
 }
 
@@ -122,15 +139,10 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
     r->depth--;
     if (r->depth == 1) {
         on_inner(r, name);
-    } else if (r->depth == 2 && strcmp(r->path[1], "Contents") == 0) {
-        if (strcmp(name, "Key") == 0) {
-            keep(r, r->key, sizeof r->key, false);
-            r->has_key = true;
-        } else if (strcmp(name, "Size") == 0) {
-            on_size(r);
-        } else if (strcmp(name, "LastModified") == 0) {
-            on_time(r);
-        }
+    } else if (r->depth == 2) {
+        const bool upload = strcmp(r->path[1], "Upload") == 0;
+        if (upload || strcmp(r->path[1], "Contents") == 0)
+            on_entry(r, name, upload);
     }
     ds_buf_reset(&r->text);
 }

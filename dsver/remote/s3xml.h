@@ -21,11 +21,12 @@ typedef struct ds_s3_answer {
     bool truncated;    /* <IsTruncated> */
 } ds_s3_answer;
 
-/* A key of a listing; non-zero from fn stops and is returned. */
+/* A key of a listing, of objects or of uploads under way; non-zero from fn stops and is returned.
+ */
 typedef struct ds_s3_key {
-    const char *key;
+    const char *key, *upload; /* upload: the id of one; NULL for an object */
     uint64_t size;
-    int64_t time; /* <LastModified>: seconds since 1970; INT64_MAX when it is not said */
+    int64_t time; /* <LastModified> or <Initiated>: seconds since 1970; INT64_MAX: not said */
 } ds_s3_key;
 typedef int (*ds_s3_key_fn)(void *ctx, const ds_s3_key *k, ds_err *err);
 /* fn may be NULL. */

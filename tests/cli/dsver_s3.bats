@@ -146,6 +146,31 @@ teardown() { remote_teardown; }
     same c
 }
 
+@test "parts that a killed push left are ended by gc of the remote, those of one under way are not" {
+    head -c 18000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
+    (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
+    faults 'PUT partNumber=2 hold:held 1'
+    (cd a && exec dsver push) 3>&- &
+    await s3/held
+    kill -9 $!
+    rm s3/held s3/faults
+    exits 0 in_a gc --remote origin --json
+    [[ $output == *'"uploads":0}'* ]]
+    exits 0 in_a push
+    sleep 1
+    exits 0 in_a gc --remote origin --json --grace 0s
+    [[ $output == *'"uploads":1}'* ]]
+    [ "$(count '^DELETE .*packs/.*uploadId.* 204')" = 1 ]
+    exits 0 in_a gc --remote origin --json --grace 0s
+    [[ $output == *'"uploads":0}'* ]]
+    # who may not list them collects all the same
+    faults 'GET uploads 403 1'
+    exits 0 in_a gc --remote origin --grace 0s
+    [[ $output == *"uploads that died are left: "*403* ]]
+    exits 0 clone_s3 b
+    same b
+}
+
 @test "a clock that is wrong is put right" {
     touch s3/stop
     rm -r s3 cat.git

@@ -267,7 +267,7 @@ class Handler(BaseHTTPRequestHandler):
     def s3_POST(self, bucket, key, query, body, what):
         if "uploads" in query:
             name = "upload-%d" % (len(UPLOADS) + int(time.time() * 1e6))
-            UPLOADS[name] = {}
+            UPLOADS[name] = {"key": key, "began": time.time()}
             return self.answer(200, ("<InitiateMultipartUploadResult><UploadId>%s</UploadId>"
                                      "</InitiateMultipartUploadResult>" % name).encode())
         parts = UPLOADS.get(query.get("uploadId"))
@@ -285,8 +285,21 @@ class Handler(BaseHTTPRequestHandler):
         UPLOADS.pop(query["uploadId"])
         self.answer(200, b"<CompleteMultipartUploadResult><Key>k</Key></CompleteMultipartUploadResult>")
 
+    def uploads(self, prefix, what):
+        under_way = [(u["key"], name, u["began"]) for name, u in UPLOADS.items() if u["key"].startswith(prefix)]
+        out = ["<ListMultipartUploadsResult>",
+               "<IsTruncated>%s</IsTruncated>" % ("true" if len(under_way) > PAGE else "false")]
+        for key, name, began in sorted(under_way)[:PAGE]:
+            out.append("<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiator><ID>AK</ID></Initiator>"
+                       "<Initiated>%s</Initiated></Upload>"
+                       % (escape(key), name, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(began))))
+        out.append("</ListMultipartUploadsResult>")
+        self.answer(200, "".join(out).encode(), fault=what)
+
     def listing(self, bucket, query, what):
         prefix, keys = query.get("prefix", ""), []
+        if "uploads" in query:
+            return self.uploads(prefix, what)
         top = os.path.join(DATA, bucket)
         for folder, _, files in os.walk(top):
             for f in files:

@@ -162,7 +162,11 @@ static int add_key(void *ctx, const ds_s3_key *at, ds_err *err)
     keys *k = ctx;
     size_t n = strlen(k->text);
     (void)err;
-    snprintf(k->text + n, sizeof k->text - n, "%s=%llu;", at->key, (unsigned long long)at->size);
+    if (at->upload)
+        snprintf(k->text + n, sizeof k->text - n, "%s!%s;", at->key, at->upload);
+    else
+        snprintf(k->text + n, sizeof k->text - n, "%s=%llu;", at->key,
+                 (unsigned long long)at->size);
     if (at->time != INT64_MAX)
         snprintf(k->text + n, sizeof k->text - n, "%s=%llu@%lld;", at->key,
                  (unsigned long long)at->size, (long long)at->time);
@@ -200,6 +204,14 @@ static void reads_answers(void **state)
         0);
     assert_string_equal(a.code, "NoSuchKey");
     assert_string_equal(a.message, "gone");
+    assert_int_equal(
+        read_answer(&a, &k,
+                    "<ListMultipartUploadsResult><Upload><Key>x</Key><UploadId>2~a</UploadId>"
+                    "</Upload><Upload><UploadId>b</UploadId><Size>9</Size><Key>y</Key></Upload>"
+                    "</ListMultipartUploadsResult>",
+                    &err),
+        0);
+    assert_string_equal(k.text, "x!2~a;y!b;");
     assert_int_equal(read_answer(&a, &k,
                                  "<ListBucketResult><Contents><Key>stop</Key><Size>1</Size>"
                                  "</Contents></ListBucketResult>",
@@ -217,6 +229,12 @@ static void refuses_bad_answers(void **state)
         "<a><Contents><Key>k</Key><Size>-1</Size></Contents></a>",
         "<a><Contents><Key>k</Key><Size>99999999999999999999999</Size></Contents></a>",
         "<a><Contents><Key>k</Key><Size>1x</Size></Contents></a>",
+        "<a><Contents><Key></Key><Size>1</Size></Contents></a>",
+        "<a><Upload><Key>k</Key></Upload></a>",
+        "<a><Upload><UploadId>1</UploadId></Upload></a>",
+        "<a><Upload><Key>k</Key><UploadId></UploadId></Upload></a>",
+        "<a><Upload><Key>k</Key><UploadId>1</UploadId></Upload><Upload><Key>k</Key></Upload></a>",
+        "<a><Upload><Key>k</Key><UploadId>1</UploadId><Initiated>then</Initiated></Upload></a>",
         "<a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a>",
         "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
         "<!DOCTYPE a [<!ENTITY x '1111111111'><!ENTITY y '&x;&x;&x;&x;'>]><a>&y;</a>",
