@@ -123,8 +123,8 @@ static int collect_here(ds_store *s, const ds_collect_opts *o, bool json, ds_err
         say(&g, o->dry_run, json);
     return !rc && g.missing
                ? ds_fail(err, DS_CORRUPT,
-                         "%" PRIu64 " pieces that versions need are missing; run dsver fsck",
-                         g.missing)
+                         "%" PRIu64 " piece%s that versions need %s missing; run dsver fsck",
+                         g.missing, ds_s(g.missing), g.missing == 1 ? "is" : "are")
                : rc;
 }
 

@@ -87,6 +87,10 @@ int ds_objcore_match(const ds_sha *id, const ds_sha *got, ds_err *err);
 int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_fn bad, void *ctx,
                      ds_scrubstats *stats, ds_err *err);
 
+/* DS_LOCKED when reindex put another index in the place of ours: what we read there may no longer
+ * be so, and what we write nobody will see. Asked once reindex is kept out. */
+int ds_objcore_current(ds_objstore *s, ds_err *err);
+
 /* flock on locks/gc.lock: how = LOCK_SH or LOCK_EX, or'ed with LOCK_NB. DS_LOCKED when held and
  * LOCK_NB. */
 int ds_objcore_flock(int *fd, const char *dir, int how, ds_err *err);

@@ -228,6 +228,15 @@ void ds_objindex_close(ds_objindex *ix)
     free(ix);
 }
 
+bool ds_objindex_moved(ds_objindex *ix)
+{
+    int moved = 0;
+    pthread_mutex_lock(&ix->lock);
+    const int s = sqlite3_file_control(ix->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    pthread_mutex_unlock(&ix->lock);
+    return s == SQLITE_OK && moved;
+}
+
 void ds_objindex_settle(ds_objindex *ix)
 {
     pthread_mutex_lock(&ix->lock);

@@ -52,6 +52,8 @@ enum ds_indexmode {
 };
 int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err);
 void ds_objindex_close(ds_objindex *ix);
+/* Another file has its name: reindex put it there, and what is written here nobody will see. */
+bool ds_objindex_moved(ds_objindex *ix);
 /* Puts what was written into its place, as closing does: for who has more time now than then. */
 void ds_objindex_settle(ds_objindex *ix);
 /* The same, for who wants the file alone: no log is left beside it. */

@@ -14,6 +14,8 @@
 
 #define CACHE_BYTES ((size_t)8 << 20) /* more is slower: it outgrows the processor's caches */
 
+enum { REOPENED = 8 }; /* so often at most, for an index that another took the place of */
+
 /* ---- opening ---- */
 
 /* "<dir>/<name>", freed by the caller. */
@@ -67,6 +69,23 @@ static int adopt_leftovers(ds_objstore *s, ds_err *err)
     return 0;
 }
 
+/* *still: it cannot be had so, and a reader takes it as it stands. */
+static int open_shared(ds_objstore *s, const char *path, bool *still, ds_err *err)
+{
+    for (int tries = 0;; tries++) {
+        ds_err why = {0};
+        int rc = ds_objindex_open(&s->ix, path, DS_INDEX_SHARED, &why);
+        *still = rc == DS_IO && s->mode == DS_OBJ_READ; /* a full disk is no reason not to read */
+        if (rc)
+            return *still ? 0 : ds_fail(err, rc, "%s", why.msg);
+        rc = adopt_leftovers(s, err);
+        if (rc || !ds_objindex_moved(s->ix) || tries == REOPENED)
+            return rc;
+        ds_objindex_close(s->ix); /* it was waited for while another took its place */
+        s->ix = NULL;
+    }
+}
+
 /* The index of a store that this process may not write. SQLite would have to make files beside it;
  * so it is taken as it stands when it says all, and when it does not - a log stands beside it, or
  * packs are there that it does not know - a temporary one is made from the packs. */
@@ -112,22 +131,14 @@ int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, d
                     (ds_path_exists(path) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0));
     if (still && mode == DS_OBJ_WRITE)
         rc = ds_fail_errno(err, errno, "%s: this store is only to be read", dir);
-    if (rc == 0 && !still) {
-        ds_err why = {0};
-        rc = ds_objindex_open(&s->ix, path, DS_INDEX_SHARED, &why);
-        still = rc == DS_IO && mode == DS_OBJ_READ; /* a full disk is no reason not to read */
-        if (rc && !still)
-            ds_fail(err, rc, "%s", why.msg);
-        rc = still ? 0 : rc;
-    }
+    if (rc == 0 && !still)
+        rc = open_shared(s, path, &still, err);
     if (rc == 0 && still)
         rc = open_still(s, path, err);
     if (rc == 0)
         rc = ds_packset_new(&s->packs, dir, err);
     if (rc == 0)
         rc = ds_piececache_new(&s->cache, CACHE_BYTES, err);
-    if (rc == 0 && !still)
-        rc = adopt_leftovers(s, err);
     if (rc) {
         ds_objstore_close(s);
         s = NULL;
@@ -160,12 +171,21 @@ void ds_objstore_close(ds_objstore *s)
     free(s);
 }
 
+int ds_objcore_current(ds_objstore *s, ds_err *err)
+{
+    return ds_objindex_moved(s->ix)
+               ? ds_fail(err, DS_LOCKED, "%s: its index was made anew meanwhile: try again", s->dir)
+               : 0;
+}
+
 int ds_objstore_hold(ds_objstore *s, ds_err *err)
 {
     int rc = 0;
     pthread_mutex_lock(&s->lock);
     if (s->holds == 0)
         rc = ds_objcore_enter(&s->lock_fd, s->dir, err);
+    if (rc == 0 && s->holds == 0 && (rc = ds_objcore_current(s, err)) != 0)
+        (void)ds_close(&s->lock_fd, s->dir, NULL);
     if (rc == 0)
         s->holds++;
     pthread_mutex_unlock(&s->lock);

@@ -51,6 +51,7 @@ int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
         rc = ds_fail(err, DS_LOCKED, "%s: a transaction is open", s->dir);
     if (rc == 0)
         rc = ds_objcore_alone(&gc->alone, s->dir, wait, err);
+    rc = rc ? rc : ds_objcore_current(s, err);
     if (rc == 0)
         rc = ds_objcore_adopt(s->ix, s->dir, false, NULL, NULL, NULL, err);
     if (rc == 0)

@@ -104,6 +104,28 @@ static void reindex_equals_the_live_index(void **state)
 
 /* Each byte of a pack, one after the other: a full scrub finds it; a structural one finds those in
  * heads. */
+/* Who opened the store before has another file than the one that has the index's name now. */
+static void an_index_that_was_replaced_is_written_no_more(void **state)
+{
+    (void)state;
+    ds_sha ids[PIECES];
+    ds_scrubstats st = {0};
+    ds_objgc *gc = NULL;
+    char path[512];
+    ds_objstore *s = filled("replaced", path, ids);
+    OK(ds_objstore_hold(s, err));
+    ds_objstore_release(s);
+    OK(ds_objstore_reindex(path, NULL, NULL, &st, err));
+    assert_int_equal(ds_objstore_hold(s, NULL), DS_LOCKED);
+    assert_int_equal(ds_objgc_begin(&gc, s, true, NULL), DS_LOCKED);
+    expect_all(s, ids); /* what it has is read all the same */
+    ds_objstore_close(s);
+    OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
+    OK(ds_objstore_hold(s, err));
+    ds_objstore_release(s);
+    ds_objstore_close(s);
+}
+
 static void flipped_bytes_in_packs_are_found(void **state)
 {
     (void)state;
@@ -376,6 +398,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reindex_equals_the_live_index),
+        cmocka_unit_test(an_index_that_was_replaced_is_written_no_more),
         cmocka_unit_test(flipped_bytes_in_packs_are_found),
         cmocka_unit_test(flipped_bytes_in_the_index_are_found),
         cmocka_unit_test(reindex_goes_on_after_damage),
