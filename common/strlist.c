@@ -51,6 +51,24 @@ void ds_strlist_fini(ds_strlist *l)
 
 /* ---- folders ---- */
 
+/* The type stands behind the name's end. */
+static int add_name(ds_strlist *l, const struct dirent *e, ds_err *err)
+{
+    const size_t n = strlen(e->d_name) + 1;
+    char *s = malloc(n + 1);
+
+    if (s) {
+        memcpy(s, e->d_name, n);
+        s[n] = (char)e->d_type;
+    }
+    return ds_strlist_take(l, s, err);
+}
+
+unsigned char ds_strlist_type(const char *name)
+{
+    return (unsigned char)name[strlen(name) + 1];
+}
+
 /* Closes d. */
 static int read_names(ds_strlist *l, DIR *d, const char *dir, ds_err *err)
 {
@@ -63,7 +81,7 @@ static int read_names(ds_strlist *l, DIR *d, const char *dir, ds_err *err)
         if (!e)
             break;
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0)
-            rc = ds_strlist_add(l, e->d_name, err);
+            rc = add_name(l, e, err);
     }
     why = errno;
     closedir(d);

@@ -27,5 +27,8 @@ int ds_strlist_folder(ds_strlist *l, const char *dir, ds_err *err);
 int ds_strlist_folder_if_there(ds_strlist *l, const char *dir, ds_err *err);
 /* The same of an open folder, which stays open; `dir` is its name in messages. */
 int ds_strlist_folder_at(ds_strlist *l, int fd, const char *dir, ds_err *err);
+/* What readdir(3) said that a name in a folder, added by one of these, is: DT_REG and others;
+ * DT_UNKNOWN where the file system does not say. */
+unsigned char ds_strlist_type(const char *name);
 
 #endif

@@ -1,6 +1,7 @@
 /* treewalk.c - see treewalk.h. */
 #include "treewalk.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -90,15 +91,19 @@ uint64_t ds_treewalk_left_out(const ds_treewalk *w)
     return w->left_out;
 }
 
+static int unreadable(ds_treeentry *e, const char *why)
+{
+    e->reason = "unreadable";
+    e->why = why;
+    return 1;
+}
+
 static int problem(ds_treewalk *w, ds_treeentry *e, const char *words, int errnum)
 {
     char text[128];
 
-    snprintf(w->words, sizeof w->words, "%s: %s", words,
-             errnum ? strerror_r(errnum, text, sizeof text) : "nested too deep");
-    e->reason = "unreadable";
-    e->why = w->words;
-    return 1;
+    snprintf(w->words, sizeof w->words, "%s: %s", words, strerror_r(errnum, text, sizeof text));
+    return unreadable(e, w->words);
 }
 
 /* ---- folders ---- */
@@ -107,7 +112,7 @@ static int problem(ds_treewalk *w, ds_treeentry *e, const char *words, int errnu
 static int enter(ds_treewalk *w, int at, const char *last, ds_treeentry *e, ds_err *err)
 {
     if (w->depth == DEPTH_MAX)
-        return problem(w, e, "folders", 0);
+        return unreadable(e, "folders: nested too deep");
     const int fd =
         openat(at, last, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (w->depth ? O_NOFOLLOW : 0));
     if (fd < 0)
@@ -203,6 +208,7 @@ static int open_plain(const ds_treewalk *w, int at, const char *name, opened *o)
     return o->fd < 0 || fstat(o->fd, &o->st) != 0 ? -1 : 0;
 }
 
+/* `st`: of a lazy walk; of others, that of what is opened counts. */
 static int plain(ds_treewalk *w, int at, const char *last, const struct stat *st, ds_treeentry *e,
                  ds_err *err)
 {
@@ -213,6 +219,8 @@ static int plain(ds_treewalk *w, int at, const char *last, const struct stat *st
         w->unopened = last;
     } else if (open_plain(w, at, last, &w->now) != 0) {
         return problem(w, e, w->now.fd < 0 ? "cannot open" : "cannot look at it", errno);
+    } else if (!S_ISREG(w->now.st.st_mode)) {
+        return unreadable(e, "it is no file any more, as it was when its folder was read");
     } else {
         st = &w->now.st;
     }
@@ -265,6 +273,8 @@ static int next_below(ds_treewalk *w, ds_treeentry *e, ds_err *err)
             ds_buf_puts(&w->name, last) != 0 || !ds_buf_cstr(&w->name))
             return ds_fail_nomem(err);
         e->name = ds_buf_cstr(&w->name);
+        if (ds_strlist_type(last) == DT_REG && !w->lazy)
+            return plain(w, l->fd, last, NULL, e, err);
         if (fstatat(l->fd, last, &st, AT_SYMLINK_NOFOLLOW) != 0)
             return problem(w, e, "cannot look at it", errno);
         facts(e, &st);

@@ -208,6 +208,11 @@ void ds_filecache_free(ds_filecache *c)
     free(c);
 }
 
+bool ds_filecache_empty(const ds_filecache *c)
+{
+    return !c->old;
+}
+
 /* As names come in a walk: a folder's content before what comes behind the folder. */
 static int by_walk(const uint8_t *a, size_t an, const uint8_t *b, size_t bn)
 {

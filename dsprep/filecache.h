@@ -26,6 +26,7 @@ typedef struct ds_filecache ds_filecache;
 /* `dir` is the store's folder, which is written to. */
 int ds_filecache_open(ds_filecache **c, const char *dir, const ds_storeid *store,
                       char *const *inputs, size_t n, ds_err *err);
+bool ds_filecache_empty(const ds_filecache *c); /* nothing was known when it was opened */
 /* Whether the file `name` of input number `input` is known with this stamp. */
 bool ds_filecache_find(ds_filecache *c, uint64_t input, const char *name, const ds_filestamp *is,
                        ds_filefact *fact);

@@ -353,7 +353,7 @@ int ds_unchanged_input(ds_unchanged *u, ds_treewalk *w, ds_err *err)
 {
     u->walk = w;
     u->inputs++;
-    return ds_treewalk_lazy(w, err);
+    return ds_filecache_empty(u->cache) ? 0 : ds_treewalk_lazy(w, err);
 }
 
 /* What is late is of this input, and cannot be read when the next one has begun. */
