@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -19,28 +20,40 @@ int ds_store_path(char **path, const char *dir, const char *name, ds_err *err)
     return 0;
 }
 
-bool ds_store_is(const char *dir)
+/* 1 a store, 0 none; DS_IO: there may be one that is not ours to look into. */
+static int look(const char *dir, ds_err *err)
 {
     char *p = NULL;
-    bool yes = ds_store_path(&p, dir, "config", NULL) == 0 && ds_path_exists(p);
+    struct stat st;
+    int rc = ds_store_path(&p, dir, "config", err);
+    if (!rc && lstat(p, &st) == 0)
+        rc = 1;
+    else if (!rc && errno == EACCES)
+        rc = ds_fail_errno(err, errno, "%s", p);
     free(p);
-    return yes;
+    return rc;
+}
+
+bool ds_store_is(const char *dir)
+{
+    return look(dir, NULL) > 0;
 }
 
 /* `given` is a store, or holds one. */
 static int find_at(char **dir, const char *given, const char *from, ds_err *err)
 {
-    if (ds_store_is(given)) {
+    int rc = look(given, err);
+    if (rc > 0)
         *dir = strdup(given);
+    else if (rc == 0 && (rc = ds_store_path(dir, given, DS_STORE_DIR, err)) == 0)
+        rc = look(*dir, err);
+    if (rc > 0)
         return *dir ? 0 : ds_fail_nomem(err);
-    }
-    int rc = ds_store_path(dir, given, DS_STORE_DIR, err);
-    if (rc || ds_store_is(*dir))
-        return rc;
     free(*dir);
     *dir = NULL;
-    return ds_fail(err, DS_NOSTORE, "%s: no store there (from %s; make one with `dsver init`)",
-                   given, from);
+    return rc ? rc
+              : ds_fail(err, DS_NOSTORE, "%s: no store there (from %s; make one with `dsver init`)",
+                        given, from);
 }
 
 int ds_store_find(char **dir, const char *given, ds_err *err)
@@ -58,10 +71,13 @@ int ds_store_find(char **dir, const char *given, ds_err *err)
     int rc = at ? 0 : ds_fail_nomem(err);
     while (!rc) {
         rc = ds_store_path(dir, strcmp(at, "/") == 0 ? "" : at, DS_STORE_DIR, err);
-        if (rc || ds_store_is(*dir))
+        rc = rc ? rc : look(*dir, err);
+        if (rc > 0)
             break;
         free(*dir);
         *dir = NULL;
+        if (rc)
+            break;
         char *slash = strrchr(at, '/');
         if (!slash || strcmp(at, "/") == 0)
             rc = ds_fail(err, DS_NOSTORE, "no store in %s or above it; make one with `dsver init`",
@@ -71,7 +87,7 @@ int ds_store_find(char **dir, const char *given, ds_err *err)
     }
     free(at);
     free(cwd);
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 /* ---- its number ---- */

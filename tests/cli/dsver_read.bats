@@ -162,6 +162,28 @@ unprivileged() {
     chmod -R u+w .dsver
 }
 
+@test "a store that may not be looked into is not said to be none" {
+    cd "$BATS_TEST_TMPDIR"
+    mkdir s
+    dsver init s >/dev/null
+    chmod 0 s/.dsver
+    if ! unprivileged true 2>/dev/null || unprivileged ls s/.dsver 2>/dev/null; then
+        chmod 700 s/.dsver
+        skip "this user may read everything"
+    fi
+    for at in s s/.dsver; do
+        run unprivileged dsver ls --store $at
+        [ "$status" -eq 13 ]
+        [[ "$output" == *"s/.dsver/config: Permission denied" ]]
+    done
+    cd s
+    run unprivileged dsver ls
+    [ "$status" -eq 13 ]
+    chmod 700 .dsver
+    run unprivileged dsver ls --store nowhere
+    [ "$status" -eq 10 ]
+}
+
 @test "what people wrote does not steer the terminal, and a version is the same JSON everywhere" {
     need_jq
     esc=$(printf '\033')
