@@ -224,11 +224,8 @@ int ds_prov_union(ds_buf *out, const void *a, size_t alen, const void *b, size_t
     for (size_t i = 0; !rc && i < json_array_size(steps); i++) {
         const json_t *step = json_array_get(steps, i);
         const char *id = json_string_value(json_object_get(step, "id"));
-        if (json_object_get(known, id))
-            continue;
-        if (text.len > 1 && ds_buf_putc(&text, ','))
-            rc = ds_fail_nomem(err);
-        rc = rc ? rc : check_step(&text, known, step, 0, err);
+        if (!json_object_get(known, id)) /* by its number here: several may share a parent */
+            rc = check_step(&text, known, step, json_object_size(known), err);
     }
     if (!rc && (ds_buf_putc(&text, ']') || ds_buf_put(out, text.data, text.len)))
         rc = ds_fail_nomem(err);

@@ -56,6 +56,24 @@ fork() {
     dsver merge --json d@main side | grep -q '"type":"merge",.*"forward":false,"unchanged":true}'
 }
 
+@test "merge: branches that were merged from others, with one beginning" {
+    fork
+    for i in 1 3 5 7; do
+        dsver branch d "s$i"
+        sed "${i}s/log/book/" base.jsonl >e.jsonl
+        put e.jsonl -b "s$i"
+    done
+    sed '9s/log/book/' base.jsonl >e.jsonl
+    put e.jsonl
+    dsver merge d@s1 s3
+    dsver merge d@s5 s7
+    dsver merge d@s1 s5
+    exits 0 dsver merge d s1
+    [ "$(texts d | grep -c book)" -eq 5 ]
+    exits 0 dsver merge d@s7 main
+    dsver fsck --read-data
+}
+
 @test "merge: conflicts are listed and change nothing, and are decided by option" {
     fork
     sed -e 's/line 2 /OURS 2 /' -e '/k3/d' -e 's/line 5 /both 5 /' -e '/k7/d' base.jsonl >ours.jsonl

@@ -71,6 +71,33 @@ static void test_join(void **state)
     ds_buf_fini(&both);
 }
 
+/* What both have stands once; steps that only the second has may share a parent, as merges do. */
+static void test_union(void **state)
+{
+    (void)state;
+    ds_err err = {0};
+    ds_buf a = {0}, b = {0}, c = {0}, two = {0}, all = {0}, same = {0};
+    append(&a, "text", NULL);
+    assert_int_equal(ds_buf_put(&b, a.data, a.len) || ds_buf_put(&c, a.data, a.len), 0);
+    append(&a, "one", NULL);
+    append(&b, "two", NULL);
+    append(&c, "three", NULL);
+    assert_int_equal(ds_prov_union(&two, b.data, b.len, c.data, c.len, &err), 0);
+    append(&two, "join", NULL);
+    assert_int_equal(ds_prov_union(&all, a.data, a.len, two.data, two.len, &err), 0);
+    assert_int_equal(ds_prov_check(all.data, all.len, &err), 0);
+    assert_int_equal(all.len,
+                     a.len - 1 + two.len - (strchr(ds_buf_cstr(&two), '}') - (char *)two.data) - 2);
+    assert_int_equal(ds_prov_union(&same, all.data, all.len, two.data, two.len, &err), 0);
+    assert_true(same.len == all.len && memcmp(same.data, all.data, all.len) == 0);
+    ds_buf_fini(&a);
+    ds_buf_fini(&b);
+    ds_buf_fini(&c);
+    ds_buf_fini(&two);
+    ds_buf_fini(&all);
+    ds_buf_fini(&same);
+}
+
 static void test_refused(void **state)
 {
     (void)state;
@@ -142,9 +169,8 @@ static void test_origins(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_append),
-        cmocka_unit_test(test_join),
-        cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_append),  cmocka_unit_test(test_join),
+        cmocka_unit_test(test_union),   cmocka_unit_test(test_refused),
         cmocka_unit_test(test_origins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
