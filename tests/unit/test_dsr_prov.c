@@ -86,8 +86,10 @@ static void test_union(void **state)
     append(&two, "join", NULL);
     assert_int_equal(ds_prov_union(&all, a.data, a.len, two.data, two.len, &err), 0);
     assert_int_equal(ds_prov_check(all.data, all.len, &err), 0);
-    assert_int_equal(all.len,
-                     a.len - 1 + two.len - (strchr(ds_buf_cstr(&two), '}') - (char *)two.data) - 2);
+    size_t steps = 0;
+    for (const char *at = ds_buf_cstr(&all); (at = strstr(at, "{\"id\":")); at++)
+        steps++;
+    assert_int_equal(steps, 5);
     assert_int_equal(ds_prov_union(&same, all.data, all.len, two.data, two.len, &err), 0);
     assert_true(same.len == all.len && memcmp(same.data, all.data, all.len) == 0);
     ds_buf_fini(&a);
