@@ -1,14 +1,14 @@
 /* remotedir.c - a remote in a folder, also of a network file system: no locks, only renames.
  *
  * A file is written beside its place as NAME.tmp-XXXX, synced, and linked or renamed; what killed
- * writers left is removed a day later by the next who lists the folder.
+ * writers left is removed by who lists the folder, once a file there is a day younger: of clocks
+ * only the folder's is asked, for whoever lists may have one that is wrong, and others be writing.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -31,14 +31,27 @@ static int join(char **out, const folder *f, const char *name, ds_err *err)
     return 0;
 }
 
-static void drop_stale(const char *path, const struct stat *st)
+static bool is_temporary(const char *name)
 {
-    if (st->st_mtime + STALE_SECONDS < time(NULL))
-        ds_io_active->unlink(path);
+    return strstr(name, ".tmp-") != NULL;
 }
 
-static int list_entry(const char *dir, const char *name, ds_remote_list_fn fn, void *ctx,
-                      ds_err *err)
+/* newest: the time of the youngest file there. */
+static void drop_stale(const char *dir, const ds_strlist *names, int64_t newest)
+{
+    for (size_t i = 0; i < names->n; i++) {
+        char *path = NULL;
+        struct stat st;
+        if (!is_temporary(names->v[i]) || asprintf(&path, "%s/%s", dir, names->v[i]) < 0)
+            continue;
+        if (stat(path, &st) == 0 && (int64_t)st.st_mtime + STALE_SECONDS < newest)
+            ds_io_active->unlink(path);
+        free(path);
+    }
+}
+
+static int list_entry(const char *dir, const char *name, int64_t *newest, ds_remote_list_fn fn,
+                      void *ctx, ds_err *err)
 {
     char *path = NULL;
     struct stat st;
@@ -47,9 +60,8 @@ static int list_entry(const char *dir, const char *name, ds_remote_list_fn fn, v
         return ds_fail_nomem(err);
     if (stat(path, &st) != 0)
         rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
-    else if (strstr(name, ".tmp-"))
-        drop_stale(path, &st);
-    else if (S_ISREG(st.st_mode)) {
+    else if (S_ISREG(st.st_mode) && !is_temporary(name)) {
+        *newest = st.st_mtime > *newest ? st.st_mtime : *newest;
         const ds_remote_file f = {.name = name, .size = (uint64_t)st.st_size, .time = st.st_mtime};
         rc = fn(ctx, &f, err);
     }
@@ -58,28 +70,29 @@ static int list_entry(const char *dir, const char *name, ds_remote_list_fn fn, v
 }
 
 /* Temporary files of `format` and the like, which nobody lists. */
-static void drop_stale_above(const folder *f)
+static void drop_stale_above(const folder *f, int64_t newest)
 {
     ds_strlist names = {0};
-    const int rc = ds_strlist_folder_if_there(&names, f->path, NULL);
-    for (size_t i = 0; !rc && i < names.n; i++)
-        if (strstr(names.v[i], ".tmp-"))
-            (void)list_entry(f->path, names.v[i], NULL, NULL, NULL);
+    if (ds_strlist_folder_if_there(&names, f->path, NULL) == 0)
+        drop_stale(f->path, &names, newest);
     ds_strlist_fini(&names);
 }
 
 static int dir_list(void *self, const char *name, ds_remote_list_fn fn, void *ctx, ds_err *err)
 {
     char *path = NULL;
+    int64_t newest = 0;
     int rc = join(&path, self, name, err);
     ds_strlist names = {0};
     rc = rc ? rc : ds_strlist_folder_if_there(&names, path, err);
     for (size_t i = 0; !rc && i < names.n; i++)
         if (*names.v[i] != '.')
-            rc = list_entry(path, names.v[i], fn, ctx, err);
+            rc = list_entry(path, names.v[i], &newest, fn, ctx, err);
+    if (!rc)
+        drop_stale(path, &names, newest);
     ds_strlist_fini(&names);
     if (!rc && strcmp(name, "packs/") == 0)
-        drop_stale_above(self);
+        drop_stale_above(self, newest);
     free(path);
     return rc;
 }

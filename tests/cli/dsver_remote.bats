@@ -82,6 +82,21 @@ setup() {
     exits 0 in_a push
 }
 
+@test "what killed pushes left in a folder goes by the folder's clock: a push under way loses nothing" {
+    in_a push -q
+    : >far/packs/new.pack.tmp-1
+    : >far/packs/old.pack.tmp-1
+    : >far/format.tmp-1
+    find far -type f -exec touch -d '40 days ago' {} +
+    exits 0 in_a push --all
+    [ -e far/packs/new.pack.tmp-1 ]
+    touch -d '42 days ago' far/packs/old.pack.tmp-1 far/format.tmp-1
+    exits 0 in_a push --all
+    [ -e far/packs/new.pack.tmp-1 ]
+    [ ! -e far/packs/old.pack.tmp-1 ]
+    [ ! -e far/format.tmp-1 ]
+}
+
 @test "packs that are gone, or a place that is another, are not taken for what was pushed" {
     in_a push -q
     git init -q --bare cat.git
