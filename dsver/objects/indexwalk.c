@@ -3,6 +3,12 @@
 
 #include "indexcore.h"
 
+/* What a function that has no place for words gives back, with them. */
+static int in_words(int rc, ds_err *err)
+{
+    return rc == DS_NOMEM ? ds_fail_nomem(err) : rc;
+}
+
 static int walk_packs(ds_objindex *ix, const char *sql, ds_packrow_fn fn, void *ctx, ds_err *err)
 {
     sqlite3_stmt *st = NULL;
@@ -13,7 +19,7 @@ static int walk_packs(ds_objindex *ix, const char *sql, ds_packrow_fn fn, void *
         ds_packrow p = {.size = (uint64_t)sqlite3_column_int64(st, 2),
                         .objects = (uint64_t)sqlite3_column_int64(st, 3)};
         s = SQLITE_OK;
-        rc = ds_index_sha(st, 1, &p.name) ? fn(ctx, sqlite3_column_int64(st, 0), &p)
+        rc = ds_index_sha(st, 1, &p.name) ? in_words(fn(ctx, sqlite3_column_int64(st, 0), &p), err)
                                           : ds_index_bad_row(ix, err);
     }
     if (rc == 0 && s != SQLITE_DONE)
@@ -47,7 +53,7 @@ static int walk(ds_objindex *ix, const char *sql, int64_t arg, ds_piecerow_fn fn
         s = sqlite3_bind_int64(st, 1, arg);
     while (rc == 0 && s == SQLITE_OK && (s = sqlite3_step(st)) == SQLITE_ROW) {
         s = SQLITE_OK;
-        rc = ds_index_loc(st, &loc) ? fn(ctx, &loc) : ds_index_bad_row(ix, err);
+        rc = ds_index_loc(st, &loc) ? in_words(fn(ctx, &loc), err) : ds_index_bad_row(ix, err);
     }
     if (rc == 0 && s != SQLITE_DONE)
         rc = ds_index_fail(ix, s, "reading", err);

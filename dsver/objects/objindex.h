@@ -95,8 +95,8 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
 int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds_err *err);
 void ds_objindex_adopt_cancel(ds_objindex *ix);
 
-/* Walks: fn returns non-zero to stop, which is returned. The index is locked meanwhile: fn must not
- * call it. */
+/* Walks: fn returns non-zero to stop, which is returned, DS_NOMEM with words. The index is locked
+ * meanwhile: fn must not call it. */
 typedef int (*ds_packrow_fn)(void *ctx, int64_t n, const ds_packrow *pack);
 int ds_objindex_packs(ds_objindex *ix, ds_packrow_fn fn, void *ctx, ds_err *err);
 /* Of an index of packs elsewhere: those of which rows were left out, as a base is in no pack that

@@ -195,6 +195,7 @@ static int take_job(ds_objreader *r, ds_err *err)
 int ds_objreader_next(ds_objreader *r, ds_objread *out, ds_err *err)
 {
     int rc = 0;
+    *out = (ds_objread){.tag = NULL};
     if (!r->lent || ++r->at == r->lent->n)
         rc = take_job(r, err);
     if (rc || !r->lent)

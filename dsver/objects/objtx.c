@@ -177,11 +177,8 @@ int ds_objtx_get(ds_objtx *tx, const ds_sha *id, ds_buf *out, ds_err *err)
     c->n = 0;
     int rc = ds_tx_drain(tx, err);
     if (rc == 0)
-        rc = ds_objcore_closure(ds_tx_lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err) <
-                     0
-                 ? DS_FAIL
-                 : 0;
-    if (rc == 0)
+        rc = ds_objcore_closure(ds_tx_lookup, tx, id, c->v, DS_CLOSURE_CAP, &c->n, &overflow, err);
+    if (rc >= 0)
         rc = ds_tx_flush(tx, c->v, c->n, err);
     if (rc == 0)
         rc = ds_objcore_codec(tx->s, &scratch, err);

@@ -58,7 +58,7 @@ static int mark_version(void *ctx, const git_oid *id, const ds_version *v, const
                         ds_err *err)
 {
     mark *m = ctx;
-    int rc = v ? ds_check_interrupt(err) : ds_fail(err, DS_CORRUPT, "%s", why->msg);
+    int rc = v ? ds_check_interrupt(err) : ds_fail(err, why->code, "%s", why->msg);
     if (!rc)
         rc = mark_lines(m, &v->tree, "blocks", err);
     if (!rc)

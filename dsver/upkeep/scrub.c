@@ -148,7 +148,7 @@ static int decode_all(scrub *k, ds_err *err)
         if (one == 0)
             break;
         const place *p = got.tag;
-        if (one == DS_CORRUPT || one == DS_FAIL)
+        if (p && (one == DS_CORRUPT || one == DS_FAIL))
             (void)tell(k, p->off, &p->id, bad.msg);
         else if (one < 0)
             rc = ds_fail(err, bad.code, "%s", bad.msg);
@@ -335,8 +335,6 @@ static int scrub_index(scrub *k, ds_err *err)
         rc = ds_objindex_orphans(k->s->ix, tell_orphan, k, &mine);
     if (rc == 0)
         rc = ds_objindex_packs(k->s->ix, collect, &k->packs, &mine);
-    if (rc == DS_NOMEM)
-        (void)ds_fail_nomem(&mine);
     if (rc == DS_CORRUPT) {
         k->blind = true;
         (void)tell(k, 0, NULL, mine.msg);
