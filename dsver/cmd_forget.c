@@ -109,8 +109,11 @@ static void say(const ds_forgotten *f, bool dry_run)
            " source%s\n",
            dry_run ? "would erase" : "erased", f->records, ds_s(f->records), f->rows, ds_s(f->rows),
            f->versions, ds_s(f->versions), f->sources, ds_s(f->sources));
-    for (size_t i = 0; i < f->touched.len / sizeof *v; i++)
-        printf("version %s@%s\n", f->datasets.v[i], git_oid_tostr_s(&v[i]));
+    for (size_t i = 0; i < f->touched.len / sizeof *v; i++) {
+        printf("version ");
+        verb_words(f->datasets.v[i]);
+        printf("@%s\n", git_oid_tostr_s(&v[i]));
+    }
     for (size_t i = 0; i < f->unmet.n; i++) {
         printf("unknown ");
         verb_text(stdout, f->unmet.v[i], strlen(f->unmet.v[i]));

@@ -127,7 +127,9 @@ static int say(const shown *x, ds_err *err)
         printf("parent  %s\n", git_oid_tostr_s(&x->v.parent));
     if (x->v.has_merged)
         printf("merged  %s\n", git_oid_tostr_s(&x->v.merged));
-    printf("dataset %s\nauthor  ", x->v.dataset);
+    printf("dataset ");
+    verb_words(x->v.dataset);
+    printf("\nauthor  ");
     verb_words(x->v.author);
     printf("\ndate    %s\nmessage ", date);
     verb_subject(&x->v);

@@ -36,7 +36,7 @@ static int stats_of(const char *store, const char *text, const ds_statread_opts 
     ds_store s = {0};
     ds_revision rev = {0};
     ds_verstats v = {0};
-    ds_pin pin = {0};
+    ds_pin pin = {.gate = -1, .fd = -1};
     int rc = ds_store_open(&s, store, DS_OBJ_READ, err);
     rc = rc ? rc : ds_pin_begin(&pin, &s, err);
     rc = rc ? rc : ds_revision_find(&rev, &s, text, err);

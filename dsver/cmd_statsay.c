@@ -359,7 +359,8 @@ int statsay_all(const ds_verstats *v, const char *column, bool json, ds_err *err
         printf(",\"records\":%" PRIu64 ",\"blocks\":%" PRIu64 ",\"chunks_read\":%" PRIu64 "}\n",
                v->version.records, v->blocks, v->read);
     } else if (!column) {
-        printf("%s %.10s: %" PRIu64 " record%s in %" PRIu64 " block%s\n", v->version.dataset,
+        verb_words(v->version.dataset);
+        printf(" %.10s: %" PRIu64 " record%s in %" PRIu64 " block%s\n",
                git_oid_tostr_s(&v->version.id), v->version.records, ds_s(v->version.records),
                v->blocks, ds_s(v->blocks));
         say_head();

@@ -203,4 +203,14 @@ and ${esc}[1m more" --author "A${esc}[2m <a@b>" d >/dev/null
     dsver show --json d@side | jq -c 'to_entries | map(.key)[:10]' | cmp - log
     [ "$(cat log)" = '["type","commit","parent","merged","dataset","date","author","records","root","message"]' ]
     dsver show d@side | grep -q "^parent  $(git -C .dsver/catalog.git rev-parse refs/heads/d/main)"
+    # Nor does a commit that another program wrote.
+    forged=$(git -C .dsver/catalog.git cat-file commit refs/heads/d/main | sed "s/^Dsver-Dataset: d$/&${esc}[31m/" |
+        git -C .dsver/catalog.git hash-object -t commit -w --stdin)
+    git -C .dsver/catalog.git update-ref refs/heads/d/forged "$forged"
+    for cmd in "show d@forged" "stats d@forged" "log d@forged" "forget --dry-run a"; do
+        # shellcheck disable=SC2086
+        dsver $cmd >out
+        [ -s out ]
+        fails grep -q "$esc" out
+    done
 }
