@@ -27,7 +27,8 @@ const ds_command ds_ver_verify = {
         "data, which is compared with the manifest's: dsver fsck --read-data compares it with the "
         "data itself. A tag that was signed under another name, and a version of another dataset, "
         "are not taken for what they are called (exit 12). --erasures verifies the statements of "
-        "dsver forget, newest first.\n\n"
+        "dsver forget, newest first; who states none may change nothing of what is read in their "
+        "place (exit 12).\n\n"
         "Which keys are trusted is git's business: gpg's trust, or gpg.ssh.allowedSignersFile. "
         "It exits with 1 for what is not signed, or not well.",
     .run = run,
@@ -119,6 +120,56 @@ static int verify_version(verifying *c, const char *what, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
+static bool same_line(const uint8_t *a, size_t alen, const uint8_t *b, size_t blen)
+{
+    return a && b && alen == blen && memcmp(a, b, alen) == 0;
+}
+
+/* Is everything that `o` replaces replaced so by `a` or `b`, the overlays of its parents (NULL: it
+ * has none), and all that they replace? A block that the two replace differently has a third line
+ * in a join of them. */
+static bool holds_to(const ds_overlay *o, const ds_overlay *a, const ds_overlay *b, ds_sha *at)
+{
+    const ds_overlay *const parents[] = {a, b};
+    const uint8_t *text;
+    size_t len, alen = 0, blen = 0;
+    for (size_t i = 0; ds_overlay_line(o, i, at, &text, &len); i++) {
+        const uint8_t *pa = ds_overlay_find(a, at, &alen), *pb = ds_overlay_find(b, at, &blen);
+        if (!same_line(text, len, pa, alen) && !same_line(text, len, pb, blen) &&
+            (!pa || !pb || same_line(pa, alen, pb, blen)))
+            return false;
+    }
+    for (size_t k = 0; k < 2; k++)
+        for (size_t i = 0; parents[k] && ds_overlay_line(parents[k], i, at, &text, &len); i++)
+            if (!ds_overlay_find(o, at, &alen))
+                return false;
+    return true;
+}
+
+/* Who states no erasure changes nothing: no signature would cover it. */
+static int verify_carried(verifying *c, const ds_version *v, ds_err *err)
+{
+    ds_overlay *o = NULL, *a = NULL, *b = NULL;
+    ds_sha at;
+    char hex[65];
+    int rc = ds_overlay_load_at(&o, c->s.cat, &v->id, err);
+    if (!rc && v->has_parent)
+        rc = ds_overlay_load_at(&a, c->s.cat, &v->parent, err);
+    if (!rc && v->has_merged)
+        rc = ds_overlay_load_at(&b, c->s.cat, &v->merged, err);
+    if (!rc && !holds_to(o, a, b, &at)) {
+        ds_sha_hex(hex, &at);
+        rc = ds_fail(err, DS_CORRUPT,
+                     "erasure %s: reads block %s otherwise than those before it, and states none "
+                     "of its own",
+                     git_oid_tostr_s(&v->id), hex);
+    }
+    ds_overlay_free(o);
+    ds_overlay_free(a);
+    ds_overlay_free(b);
+    return rc;
+}
+
 /* Commits of statements; the others say that one was carried through, or join those of two stores.
  */
 static int verify_erasure(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
@@ -130,7 +181,8 @@ static int verify_erasure(void *ctx, const git_oid *id, const ds_version *v, con
         return ds_fail(err, why->code, "%s", why->msg);
     if (git_tree_lookup(&t, ds_catalog_repo(c->s.cat), &v->tree) < 0)
         return ds_fail(err, DS_CORRUPT, "catalog tree of %s cannot be read", git_oid_tostr_s(id));
-    int rc = git_tree_entry_byname(t, "pending") ? verify_one(c, "erasure", id, err) : 0;
+    int rc = git_tree_entry_byname(t, "pending") ? verify_one(c, "erasure", id, err)
+                                                 : verify_carried(c, v, err);
     git_tree_free(t);
     return rc;
 }

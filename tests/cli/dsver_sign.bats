@@ -120,6 +120,29 @@ git_says() { # VERB OBJECT: git's own verdict, without dsver
     [ "$(grep -c '"signed":false' <<<"$output")" -eq 1 ]
 }
 
+@test "verify --erasures: what is read in place of a block cannot be changed without a statement" {
+    ssh_key
+    for i in a b c; do printf '{"id":"%s","text":"x"}\n' $i; done >r.jsonl
+    dsprep text -q --key-field id r.jsonl | dsver commit d >/dev/null
+    dsver forget -S --reason one a >/dev/null
+    exits 0 dsver verify --erasures
+    g="git --git-dir=.dsver/catalog.git -c user.name=Eve -c user.email=eve@x"
+    was=$($g rev-parse refs/dsver/erased)
+    export GIT_INDEX_FILE=$PWD/ix
+    for how in other none; do
+        $g read-tree "$was"
+        f=$($g ls-tree -r --name-only "$was" lines | head -n 1)
+        $g show "$was:$f" >lines
+        if [ $how = other ]; then sed -i '1{s/0$/1/;t;s/.$/0/}' lines; else : >lines; fi
+        $g update-index --cacheinfo "100644,$($g hash-object -w lines),$f"
+        $g update-ref refs/dsver/erased "$($g commit-tree -p "$was" -m "the packs hold no more of it" "$($g write-tree)")"
+        exits 12 dsver verify --erasures
+        has "states none of its own"
+    done
+    $g update-ref refs/dsver/erased "$was"
+    exits 0 dsver verify --erasures
+}
+
 @test "a signature of a stranger, or over something else, is not good" {
     ssh_key
     put one d -S
