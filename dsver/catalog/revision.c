@@ -203,10 +203,16 @@ int ds_name_check(ds_store *s, const char *dataset, const char *name, bool tag, 
 {
     git_oid id;
     const int rc = ref_of(s, &id, err, tag ? DS_REF_PREFIX : DS_REF_TAGS, dataset, name);
-    return rc > 0
-               ? ds_fail(err, DS_FAIL, "'%s' has a %s '%s': %s@%s is to name one of the two only",
-                         dataset, tag ? "branch" : "tag", name, dataset, name)
-               : rc;
+    if (rc <= 0)
+        return rc;
+    return tag ? ds_fail(err, DS_FAIL,
+                         "'%s' has a branch '%s', and %s@%s is to name one of the two only",
+                         dataset, name, dataset, name)
+               : ds_fail(
+                     err, DS_FAIL,
+                     "'%s' has a tag '%s' (dsver tag -d %s %s deletes it), and %s@%s is to name "
+                     "one of the two only",
+                     dataset, name, dataset, name, dataset, name);
 }
 
 /* First parents back to the first that is not younger than t. */
