@@ -27,17 +27,12 @@ const ds_command ds_ver_log = {
     .run = run,
 };
 
-static const char *verdict_word(const ds_verdict *sig)
-{
-    return sig->good ? "good" : sig->is_signed ? "bad" : "none";
-}
-
 /* sig: NULL when it was not asked for. So below. */
 static void say_json(const ds_version *v, const ds_verdict *sig)
 {
     verb_json_version(v);
     if (sig) {
-        printf(",\"signature\":\"%s\",\"signature_said\":", verdict_word(sig));
+        printf(",\"signature\":\"%s\",\"signature_said\":", ds_verdict_word(sig));
         verb_json(stdout, (const char *)sig->said.data);
     }
     printf("}\n");
@@ -52,7 +47,7 @@ static void say(const ds_version *v, const ds_verdict *sig)
     if (v->has_merged)
         printf("merged  %s\n", git_oid_tostr_s(&v->merged));
     if (sig) {
-        printf("signed  %s", verdict_word(sig));
+        printf("signed  %s", ds_verdict_word(sig));
         printf(sig->is_signed ? ": " : "");
         verb_text(stdout, sig->said.data, sig->is_signed ? sig->said.len : 0);
         printf("\n");

@@ -30,7 +30,9 @@ const ds_command ds_ver_verify = {
         "dsver forget, newest first; who states none may change nothing of what is read in their "
         "place (exit 12).\n\n"
         "Which keys are trusted is git's business: gpg's trust, or gpg.ssh.allowedSignersFile. "
-        "It exits with 1 for what is not signed, or not well.",
+        "It exits with 1 for what is not signed, or not well: BAD where what was signed is "
+        "another, "
+        "NOT TRUSTED where the key is unknown, expired or revoked.",
     .run = run,
 };
 
@@ -47,14 +49,15 @@ static void say(verifying *c, const char *kind, const git_oid *id, const ds_verd
     c->bad += !v->good;
     if (c->json) {
         printf("{\"type\":\"verify\",\"kind\":\"%s\",\"id\":\"%s\",\"signed\":%s,\"good\":%s,"
-               "\"said\":",
+               "\"verdict\":\"%s\",\"said\":",
                kind, git_oid_tostr_s(id), v->is_signed ? "true" : "false",
-               v->good ? "true" : "false");
+               v->good ? "true" : "false", ds_verdict_word(v));
         verb_json(stdout, said);
         printf("}\n");
     } else {
         printf("%s %s: %s: ", kind, git_oid_tostr_s(id),
                v->good        ? "good"
+               : v->untrusted ? "NOT TRUSTED"
                : v->is_signed ? "BAD"
                               : "unsigned");
         verb_text(stdout, said, strlen(said));

@@ -254,6 +254,18 @@ static int look(const char **verb, git_repository *repo, const git_oid *id, ds_e
     return rc;
 }
 
+/* Of what gpg and ssh-keygen say in C's language: is it the key that they do not like? */
+static bool blames_key(ds_buf *said)
+{
+    static const char *const words[] = {"No public key", "key has expired", "key has been revoked",
+                                        "No principal matched"};
+    const char *s = ds_buf_cstr(said);
+    bool key = false;
+    for (size_t i = 0; s && i < sizeof words / sizeof *words; i++)
+        key = key || strstr(s, words[i]);
+    return key && !strstr(s, "BAD signature") && !strstr(s, "incorrect signature");
+}
+
 int ds_verify(ds_verdict *v, const char *store, git_repository *repo, const git_oid *id,
               ds_err *err)
 {
@@ -270,6 +282,7 @@ int ds_verify(ds_verdict *v, const char *store, git_repository *repo, const git_
                 : ds_child_run((char *const *)(void *)s.args.data, NULL, 0, &out, &bad, &status,
                                err);
         v->good = !rc && status == 0;
+        v->untrusted = !rc && !v->good && blames_key(&bad);
     }
     const char *said = v->is_signed ? ds_child_said(&bad) : "not signed";
     if (!rc && (ds_buf_puts(&v->said, said) || !ds_buf_cstr(&v->said)))
@@ -281,6 +294,11 @@ int ds_verify(ds_verdict *v, const char *store, git_repository *repo, const git_
     ds_buf_fini(&out);
     ds_buf_fini(&bad);
     return rc < 0 ? rc : 0;
+}
+
+const char *ds_verdict_word(const ds_verdict *v)
+{
+    return v->good ? "good" : v->untrusted ? "untrusted" : v->is_signed ? "bad" : "none";
 }
 
 void ds_verdict_fini(ds_verdict *v)

@@ -33,11 +33,14 @@ int ds_sign(ds_buf *out, const ds_signer *s, const void *data, size_t len, ds_er
 
 typedef struct ds_verdict {
     bool is_signed, good;
-    ds_buf said; /* NUL-terminated: who, by which key, or what is wrong */
+    bool untrusted; /* not good, as the key is unknown, expired or revoked: not as what was signed
+                       is another */
+    ds_buf said;    /* NUL-terminated: who, by which key, or what is wrong */
 } ds_verdict;
 /* A commit or a tag's object of the catalog in `dir`. 0 also when it is not signed, or badly. */
 int ds_verify(ds_verdict *v, const char *store, git_repository *repo, const git_oid *id,
               ds_err *err);
+const char *ds_verdict_word(const ds_verdict *v); /* "good", "untrusted", "bad", "none" */
 void ds_verdict_fini(ds_verdict *v);
 
 #endif

@@ -150,12 +150,17 @@ git_says() { # VERB OBJECT: git's own verdict, without dsver
     dsver config user.signingkey "$PWD/stranger"
     put two d -S
     exits 1 dsver verify d
+    has "NOT TRUSTED"
     # The first one's signature under another message.
     git -C .dsver/catalog.git cat-file commit refs/heads/d/main~1 | sed 's/1 record/9 records/' >forged
     id=$(git -C .dsver/catalog.git hash-object -t commit -w "$PWD/forged")
     git -C .dsver/catalog.git update-ref refs/heads/d/forged "$id"
     exits 1 dsver verify d@forged
     has BAD
+    exits 1 dsver verify --json d@forged
+    has '"verdict":"bad"'
+    exits 0 dsver log --show-signature --json d
+    has '"signature":"untrusted"'
 }
 
 @test "no key, no program, a key that cannot be had: told, and nothing is committed" {
