@@ -70,13 +70,32 @@ static int list_root(ds_sourcefind *f, size_t root, ds_err *err)
     return rc;
 }
 
+static int by_name_in_order(const void *a, const void *b)
+{
+    const ds_foundfile *x = *(ds_foundfile *const *)a, *y = *(ds_foundfile *const *)b;
+    const int c = strcmp(x->name, y->name);
+    return c ? c : (x > y) - (x < y);
+}
+
+static int list_top(ds_sourcefind *f, ds_err *err)
+{
+    f->top = calloc(f->n + 1, sizeof(ds_foundfile *));
+    if (!f->top)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < f->n; i++)
+        if (!strchr(f->v[i].name, '/'))
+            f->top[f->ntop++] = &f->v[i];
+    qsort(f->top, f->ntop, sizeof(ds_foundfile *), by_name_in_order);
+    return 0;
+}
+
 int ds_sourcefind_open(ds_sourcefind *f, const char *const *roots, size_t n, ds_err *err)
 {
     *f = (ds_sourcefind){.roots = roots, .nroots = n, .folder = calloc(n + 1, sizeof(bool))};
     int rc = f->folder ? 0 : ds_fail_nomem(err);
     for (size_t i = 0; !rc && i < n; i++)
         rc = list_root(f, i, err);
-    return rc;
+    return rc ? rc : list_top(f, err);
 }
 
 void ds_sourcefind_close(ds_sourcefind *f)
@@ -84,6 +103,7 @@ void ds_sourcefind_close(ds_sourcefind *f)
     for (size_t i = 0; i < f->n; i++)
         free(f->v[i].path);
     free(f->v);
+    free(f->top);
     free(f->folder);
     *f = (ds_sourcefind){0};
 }
@@ -155,7 +175,7 @@ static int whole(ds_sourcefind *f, ds_argv *out, const ds_sourcelist *want, bool
                  ds_err *err)
 {
     ds_source s;
-    size_t pos = 0;
+    size_t pos = 0, at = 0; /* at: where the next one is, once that was looked for */
     bool have = ds_sourcelist_next(want, &pos, &s), member = false;
     int rc = 0;
     for (size_t i = 0; !rc && i < f->n; i++) {
@@ -167,10 +187,9 @@ static int whole(ds_sourcefind *f, ds_argv *out, const ds_sourcelist *want, bool
                 have = ds_sourcelist_next(want, &pos, &s);
             continue;
         }
-        bool later = !have;
-        for (size_t k = i + 1; have && k < f->n && !later; k++)
-            later = is_of(&s, &f->v[k], &member);
-        if (!later)
+        for (size_t k = i + 1; have && k < f->n && at <= i; k++)
+            at = is_of(&s, &f->v[k], &member) ? k : at;
+        if (have && at <= i)
             rc = missing(&s, err);
         else if (!extras)
             rc = ds_fail(err, DS_FAIL,
@@ -185,13 +204,29 @@ static int whole(ds_sourcefind *f, ds_argv *out, const ds_sourcelist *want, bool
     return rc;
 }
 
-/* The file at the top of a folder, or named itself, that a source is, or is a member of. */
-static ds_foundfile *at_top(ds_sourcefind *f, const ds_source *s, bool *member)
+/* Against the name of the file that a source is, or is a member of, when that lies at a top. */
+static int against_first(const char *name, const char *source, size_t n)
 {
-    for (size_t i = 0; i < f->n; i++)
-        if (!strchr(f->v[i].name, '/') && is_of(s, &f->v[i], member))
-            return &f->v[i];
-    return NULL;
+    const size_t len = strlen(name);
+    const int c = memcmp(name, source, len < n ? len : n);
+    return c ? c : (len > n) - (len < n);
+}
+
+/* The file at the top of a folder, or named itself, that a source is, or is a member of. */
+static ds_foundfile *at_top(const ds_sourcefind *f, const ds_source *s, bool *member)
+{
+    const char *slash = memchr(s->name, '/', s->len);
+    const size_t n = slash ? (size_t)(slash - s->name) : s->len;
+    size_t lo = 0, hi = f->ntop;
+    *member = slash != NULL;
+    while (lo < hi) {
+        const size_t mid = lo + (hi - lo) / 2;
+        if (against_first(f->top[mid]->name, s->name, n) < 0)
+            lo = mid + 1;
+        else
+            hi = mid;
+    }
+    return lo < f->ntop && against_first(f->top[lo]->name, s->name, n) == 0 ? f->top[lo] : NULL;
 }
 
 /* Inputs that were files: each is one operand. 1: these sources cannot have come so. */

@@ -25,6 +25,8 @@ typedef struct ds_sourcefind {
     bool *folder;    /* of each root */
     ds_foundfile *v; /* of one root after the other, in byte order of the names */
     size_t n, cap;
+    ds_foundfile **top; /* those of them at the top of a root, by name and then in that order */
+    size_t ntop;
     uint64_t packed; /* sources that only reading can compare */
     bool lenient;    /* sources may differ: something was erased from them */
 } ds_sourcefind;

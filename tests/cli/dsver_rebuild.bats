@@ -88,6 +88,28 @@ rebuilt() {
     exits 2 dsver rebuild docs
     fails dsver rebuild docs --source nowhere
     rebuilt docs --source corpus
+    # Files that were named each are found beside others, and the first of two folders counts.
+    mkdir top twin
+    for f in b a.txt a aa c.tar.x; do echo "text of $f" >top/$f; done
+    tar -cf top/m.tar -C corpus a.txt sub
+    dsprep text -q top/b top/m.tar top/a top/c.tar.x | dsver commit top >/dev/null
+    rebuilt top --source top
+    echo other >twin/a
+    rebuilt top --source top --source twin
+    exits 1 dsver rebuild top --source twin --source top
+    has "source 'a' differs" "twin/a"
+    rm top/a
+    exits 1 dsver rebuild top --source top
+    has "source 'a' is not found"
+    # Files that an import leaves out may lie between those that it reads.
+    mkdir -p imp/x
+    for f in b x/d x/y; do echo "{\"id\":\"$f\",\"text\":\"of $f\"}" >imp/$f.jsonl; done
+    touch imp/a.md imp/c.md imp/x/a.md imp/x/e.md imp/z.md
+    dsprep import -q --format jsonl --key-field id imp | dsver commit imp >/dev/null
+    rebuilt imp --source imp
+    rm imp/x/d.jsonl
+    exits 1 dsver rebuild imp --source imp
+    has "source 'x/d.jsonl' is not found"
 }
 
 @test "rebuild: a secret that is another gives another record, and is named when it is not given" {
