@@ -13,7 +13,7 @@
 #include "sig.h"
 #include "term.h"
 
-enum { PARTS_MAX = 10000 };
+enum { PARTS_MAX = 10000, PAGES_MAX = 1000 };
 #define ONE_MAX ((uint64_t)16 << 20)
 #define PART_MIN ((uint64_t)16 << 20)
 
@@ -224,12 +224,15 @@ static int complete(ds_s3 *s, const char *name, const char *upload, const ds_buf
     return rc ? rc : done(&c);
 }
 
-static void abort_upload(ds_s3 *s, const char *name, const char *upload)
+static int abort_upload(ds_s3 *s, const char *name, const char *upload, ds_err *err)
 {
     ds_s3_pair p[] = {{"uploadId", upload}};
     ds_s3_call c = {.method = "DELETE", .key = name, .params = p, .nparams = 1};
-    (void)ds_s3_do(s, &c, NULL);
+    int rc = ds_s3_do(s, &c, err);
+    if (!rc && !done(&c) && c.status != 404)
+        rc = refused(s, &c, err);
     ds_s3_call_fini(&c);
+    return rc;
 }
 
 /* ---- uploads that nobody will complete ---- */
@@ -278,15 +281,15 @@ static int s3_end_uploads(void *self, const char *folder, int64_t before, uint64
         return ds_fail_nomem(err);
     e.prefix = prefix;
     int rc = 0;
-    for (size_t ended = 1; !rc && more && ended;) { /* those that are over leave the listing */
+    /* Those that are over leave the listing, so that its first page is all that is asked for. */
+    for (int page = 0; !rc && more && page < PAGES_MAX; page++) {
         rc = list_uploads(&e, &more, &why);
-        ended = 0;
-        for (size_t at = 0; !rc && at < e.old.len; ended++) {
+        more = more && e.old.len;
+        for (size_t at = 0; !rc && at < e.old.len; *n += rc == 0) {
             const char *key = (const char *)e.old.data + at, *id = key + strlen(key) + 1;
-            abort_upload(e.s, key, id);
+            rc = abort_upload(e.s, key, id, &why);
             at += strlen(key) + strlen(id) + 2;
         }
-        *n += ended;
         rc = rc ? rc : ds_check_interrupt(err);
     }
     if (why.code && why.code != DS_NOMEM) { /* not every server tells, and not everybody */
@@ -335,7 +338,7 @@ static int put_parts(ds_s3 *s, const char *name, const ds_remote_body *b, ds_err
         rc = ds_fail_nomem(err);
     rc = rc ? rc : complete(s, name, a.upload, &list, err);
     if (rc <= 0)
-        abort_upload(s, name, a.upload);
+        (void)abort_upload(s, name, a.upload, NULL);
     ds_buf_fini(&list);
     return rc;
 }

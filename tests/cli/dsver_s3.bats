@@ -158,6 +158,9 @@ teardown() { remote_teardown; }
     [[ $output == *'"uploads":0}'* ]]
     exits 0 in_a push
     sleep 1
+    faults 'DELETE uploadId 403 1'
+    exits 0 in_a gc --remote origin --json --grace 0s
+    [[ $output == *"uploads that died are left: "*403* && $output == *'"uploads":0}'* ]]
     exits 0 in_a gc --remote origin --json --grace 0s
     [[ $output == *'"uploads":1}'* ]]
     [ "$(count '^DELETE .*packs/.*uploadId.* 204')" = 1 ]
