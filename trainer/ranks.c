@@ -9,15 +9,6 @@
 #include "tcpranks.h"
 #include "try.h"
 
-static void drop(ds_ranks *r)
-{
-    free(r->room);
-    free(r->part);
-    if (r->leave)
-        r->leave(r);
-    *r = (ds_ranks){.size = 1};
-}
-
 /* By MPI, which may be missing: *there says whether it is. */
 static int by_mpi(ds_ranks *r, const ds_launch *l, bool *there, ds_err *err)
 {
@@ -34,12 +25,14 @@ static int by_mpi(ds_ranks *r, const ds_launch *l, bool *there, ds_err *err)
 
     *there = rc == 0;
     rc = rc ? rc : ((ds_ranks_joiner *)fn)(r, DS_RANKS_ABI, err);
-    if (!rc && r->size != l->size)
+    if (!rc && r->size != l->size) {
         rc = ds_fail(err, DS_FAIL,
                      "%d processes were launched, and MPI sees %d: by another MPI's mpirun, or by "
                      "a launcher that is none (DS_RANKS=tcp, MASTER_ADDR and MASTER_PORT do "
                      "without MPI)",
                      l->size, r->size);
+        ds_ranks_leave(r);
+    }
     return rc;
 }
 
@@ -69,21 +62,26 @@ int ds_ranks_join(ds_ranks *r, ds_err *err)
     TRY(ds_launch_read(&l, err));
     if (l.size == 1)
         return 0;
-    int rc = join(r, &l, err);
-    if (!rc) {
-        r->room = calloc((size_t)r->size, sizeof(ds_err));
-        r->part = malloc(DS_RANKS_PART);
-        rc = r->room && r->part ? 0 : ds_fail_nomem(err);
+    void *room = calloc((size_t)l.size, sizeof(ds_err));
+    char *part = malloc(DS_RANKS_PART);
+    int rc = room && part ? join(r, &l, err) : ds_fail_nomem(err);
+    if (rc) {
+        free(room);
+        free(part);
+        return rc;
     }
-    if (rc) /* the others are not waited for */
-        drop(r);
-    return rc;
+    r->room = room;
+    r->part = part;
+    return 0;
 }
 
 void ds_ranks_leave(ds_ranks *r)
 {
-    ds_ranks_any(r, false);
-    drop(r);
+    if (r->leave)
+        r->leave(r);
+    free(r->room);
+    free(r->part);
+    *r = (ds_ranks){.size = 1};
 }
 
 int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err)

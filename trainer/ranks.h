@@ -29,7 +29,7 @@ typedef struct ds_ranks {
     /* root's data goes to all; from's to one, and only the two call it. */
     void (*spread)(const struct ds_ranks *r, void *data, int bytes, int root);
     void (*pass)(const struct ds_ranks *r, void *data, int bytes, int from, int to);
-    void (*leave)(const struct ds_ranks *r);
+    void (*leave)(const struct ds_ranks *r); /* none goes before all are here */
     /* The end of all processes, for who cannot go on and cannot say so any more: the others wait
      * for its device. Does not return. */
     void (*quit)(const struct ds_ranks *r, const char *why);
@@ -42,7 +42,7 @@ typedef struct ds_ranks {
 /* Alone unless a launcher's environment says that there are several. r stays where it is until all
  * leave. */
 int ds_ranks_join(ds_ranks *r, ds_err *err);
-void ds_ranks_leave(ds_ranks *r); /* none goes before all are here */
+void ds_ranks_leave(ds_ranks *r); /* alone: nothing */
 /* rc and err of the first rank that failed, everywhere; 0 when none did. Who is not the first says
  * so in the message. */
 int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err);
@@ -51,7 +51,7 @@ bool ds_ranks_any(const ds_ranks *r, bool mine);
 
 /* What the plugin gives under the name ds_mpi_join: fills in all of *r but room and part. abi
  * counts its changes. */
-#define DS_RANKS_ABI 3
+#define DS_RANKS_ABI 4
 #define DS_RANKS_PART ((int64_t)1 << 22)
 typedef int ds_ranks_joiner(ds_ranks *r, int abi, ds_err *err);
 

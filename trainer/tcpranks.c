@@ -3,10 +3,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include "clock.h"
 #include "hash.h"
 #include "io.h"
+#include "pool.h"
 #include "tcpmeet.h"
 #include "try.h"
 
@@ -37,6 +40,13 @@ typedef struct group {
     wire *links;
     struct pollfd *polls;
     int *fd;
+    /* Who watches whether the others are there while nothing is passed. */
+    pthread_t watcher;
+    bool watched;
+    int wake; /* eventfd: the end of watching */
+    struct pollfd *watch;
+    pthread_mutex_t lock; /* of all else here: held by a call, or by the watcher that ends all */
+    bool leaves;          /* from here on the others may go */
 } group;
 
 /* ---- the end ---- */
@@ -205,8 +215,7 @@ static void await_reason(wire *l)
     }
 }
 
-/* What is set up in the links goes, and comes. */
-static void pass_all(group *g)
+static void pass_all_locked(group *g)
 {
     for (;;) {
         int n = 0;
@@ -227,6 +236,14 @@ static void pass_all(group *g)
         if (poll(g->polls, (nfds_t)n, -1) < 0 && errno != EINTR)
             fail(g, "poll: %s", strerror(errno));
     }
+}
+
+/* What is set up in the links goes, and comes. */
+static void pass_all(group *g)
+{
+    pthread_mutex_lock(&g->lock);
+    pass_all_locked(g);
+    pthread_mutex_unlock(&g->lock);
 }
 
 static void will_send(group *g, int i, const void *p, int bytes)
@@ -309,11 +326,107 @@ static void pass(const ds_ranks *r, void *data, int bytes, int from, int to)
     pass_all(g);
 }
 
+/* ---- between calls ---- */
+
+/* All of it, of what has come. */
+static bool take_now(int fd, void *to, size_t n)
+{
+    for (size_t at = 0; at < n;) {
+        const ssize_t got = recv(fd, (char *)to + at, n - at, MSG_DONTWAIT);
+        if (got <= 0 && (got == 0 || errno != EINTR))
+            return false;
+        at += got > 0 ? (size_t)got : 0;
+    }
+    return true;
+}
+
+/* Process i went, and nothing more comes from it. What it gave for calls to come stands before the
+ * reason, if there is one. */
+__attribute__((noreturn)) static void lost(group *g, int i)
+{
+    const int fd = g->links[i].fd;
+    char given[4096];
+    uint8_t head[HEAD];
+
+    g->links[i].deaf = true;
+    while (take_now(fd, head, HEAD) && ds_get_u32(head) == MAGIC) {
+        size_t n = ds_get_u32(head + 12), part = 1;
+        if (ds_get_u32(head + 4) == END)
+            hear_end(g, i, n);
+        for (; n > 0 && part > 0; n -= part) {
+            part = n < sizeof given ? n : sizeof given;
+            part = take_now(fd, given, part) ? part : 0;
+        }
+    }
+    fail(g, "process %d is gone", i);
+}
+
+/* While this process computes, or waits for a device that may wait for another's: a call would
+ * notice, but may never come. */
+static void *watch(void *arg)
+{
+    group *g = arg;
+    const int n = g->r->size;
+
+    for (;;) {
+        const int ready = poll(g->watch, (nfds_t)n + 1, -1);
+        if (ready < 0 && errno != EINTR)
+            return NULL; /* calls still notice */
+        for (int i = 0; ready > 0 && i < n; i++) {
+            if (!g->watch[i].revents)
+                continue;
+            pthread_mutex_lock(&g->lock);
+            if (!g->leaves)
+                lost(g, i);
+            pthread_mutex_unlock(&g->lock);
+            return NULL;
+        }
+        if (ready > 0 && g->watch[n].revents)
+            return NULL;
+    }
+}
+
+static int begin_watch(group *g, ds_err *err)
+{
+    const int n = g->r->size;
+
+    g->wake = eventfd(0, EFD_CLOEXEC);
+    if (g->wake < 0)
+        return ds_fail_errno(err, errno, "an eventfd");
+    g->watch = calloc((size_t)n + 1, sizeof *g->watch);
+    if (!g->watch)
+        return ds_fail_nomem(err);
+    for (int i = 0; i < n; i++)
+        g->watch[i] = (struct pollfd){.fd = g->fd[i], .events = POLLRDHUP};
+    g->watch[n] = (struct pollfd){.fd = g->wake, .events = POLLIN};
+    g->watched = ds_thread_begin(&g->watcher, watch, g);
+    return g->watched ? 0 : ds_fail(err, DS_FAIL, "the system gives no thread");
+}
+
+static void end_watch(group *g)
+{
+    const uint64_t one = 1;
+
+    pthread_mutex_lock(&g->lock);
+    g->leaves = true;
+    pthread_mutex_unlock(&g->lock);
+    if (!g->watched)
+        return;
+    while (write(g->wake, &one, sizeof one) < 0 && errno == EINTR) {
+    }
+    pthread_join(g->watcher, NULL);
+    g->watched = false;
+}
+
 static void drop(group *g, int size)
 {
     for (int i = 0; g->fd && i < size; i++)
         if (g->fd[i] >= 0)
             close(g->fd[i]);
+    if (g->wake >= 0)
+        close(g->wake);
+    pthread_mutex_destroy(&g->lock);
+    free(g->watch);
     free(g->links);
     free(g->polls);
     free(g->fd);
@@ -322,12 +435,24 @@ static void drop(group *g, int size)
 
 static void leave(const ds_ranks *r)
 {
-    drop(r->ctx, r->size);
+    group *g = r->ctx;
+    char nothing;
+
+    end_watch(g);
+    for (int i = 0; i < r->size; i++) {
+        will_send(g, i, "", 0);
+        will_receive(g, i, &nothing, 0);
+    }
+    pass_all(g);
+    drop(g, r->size);
 }
 
 static void quit(const ds_ranks *r, const char *why)
 {
-    fail(r->ctx, "%s", why);
+    group *g = r->ctx;
+
+    pthread_mutex_lock(&g->lock);
+    fail(g, "%s", why);
 }
 
 /* Of how many with a lower number is the machine the same? */
@@ -359,6 +484,8 @@ int ds_tcp_join(ds_ranks *r, const ds_launch *l, ds_err *err)
     if (!g)
         return ds_fail_nomem(err);
     g->r = r;
+    g->wake = -1;
+    pthread_mutex_init(&g->lock, NULL);
     g->links = calloc((size_t)l->size, sizeof *g->links);
     g->polls = calloc((size_t)l->size, sizeof *g->polls);
     g->fd = malloc((size_t)l->size * sizeof *g->fd);
@@ -383,5 +510,10 @@ int ds_tcp_join(ds_ranks *r, const ds_launch *l, ds_err *err)
                     .quit = quit};
     const int counted = count_local(r, err); /* by all, or the others would wait */
     r->local = l->local >= 0 ? l->local : counted;
-    return r->local < 0 ? err->code : 0;
+    rc = r->local < 0 ? err->code : begin_watch(g, err);
+    if (rc) {
+        drop(g, l->size);
+        *r = (ds_ranks){.size = 1};
+    }
+    return rc;
 }

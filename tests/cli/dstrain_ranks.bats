@@ -164,6 +164,23 @@ joined() { # RUN: have its devices joined?
     [[ "$output" == *"process 1 of 2: NCCL: "*": the emulated device was told to fail"* ]]
 }
 
+@test "without MPI: a device that fails among others ends all, and so does a process whose device others wait for" {
+    setup_emulated
+    DS_EMU_PEERS=3 run tcp 2 tuned failed --device cuda --accumulate 2 --steps 2
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"process 0 of 2: process 1 ends all: NCCL: "*": the emulated device was told to fail"* ]]
+    dies() {
+        [ "$RANK" = 1 ] || { tuned killed --device cuda --accumulate 2 --steps 100000 --checkpoint-every 50000; return; }
+        EXEC=exec tuned killed --device cuda --accumulate 2 --steps 100000 --checkpoint-every 50000 & local pid=$!
+        until [ -s killed/metrics.jsonl ]; do :; done
+        kill -KILL $pid
+        wait $pid
+    }
+    run tcp 2 dies
+    [ "$status" -eq 137 ]
+    [[ "$output" == *"dstrain: process 0 of 2: process 1 is gone"* ]]
+}
+
 @test "an error of one process is told once and ends all" {
     setup_ranks
     export F

@@ -84,8 +84,6 @@ static void start(process *p, ds_launch l, work *w)
         _exit(3);
     }
     w(&r);
-    char all[MOST], mine = 1;
-    r.gather(&r, all, &mine, 1); /* as those do who leave */
     r.leave(&r);
     _exit(0);
 }
@@ -285,7 +283,7 @@ static void test_strangers(void **state)
 {
     static const char *const SAID[] = {"", "GET / HTTP/1.0\r\n\r\n", "DSRANKS", "DSRANKS1",
                                        "DSRANKS2 and more"};
-    static char much[100000];
+    static char much[5000]; /* fits on its way: nobody takes it */
     process p[2];
     int fd[120];
 
@@ -382,6 +380,60 @@ static void test_one_gives_up(void **state)
     says(&p[1], 1, "process 1 of 2: the device has no more memory");
 }
 
+/* The others compute, as if a device kept them waiting. */
+static void others_wait(ds_ranks *r, void (*go)(ds_ranks *r))
+{
+    char all[MOST], mine = 0;
+
+    r->gather(r, all, &mine, 1);
+    if (r->rank == 1)
+        go(r);
+    for (;;)
+        pause();
+}
+
+static void die(ds_ranks *r)
+{
+    (void)r;
+    kill(getpid(), SIGKILL);
+}
+
+static void one_dies_meanwhile(ds_ranks *r)
+{
+    others_wait(r, die);
+}
+
+/* It is calls ahead: what it gives stands before what it says. */
+static void give_up(ds_ranks *r)
+{
+    static char much[5000]; /* fits on its way: nobody takes it */
+
+    for (int i = 0; i < 3; i++)
+        r->spread(r, much, sizeof much, 1);
+    r->quit(r, "the device fell off the bus");
+}
+
+static void one_gives_up_meanwhile(ds_ranks *r)
+{
+    others_wait(r, give_up);
+}
+
+static void test_meanwhile(void **state)
+{
+    process p[3];
+
+    (void)state;
+    run_all(p, 3, one_dies_meanwhile);
+    assert_true(WIFSIGNALED(p[1].status));
+    for (int i = 0; i < 3; i += 2)
+        assert_int_equal(p[i].status, 1 << 8);
+    assert_non_null(strstr(p[0].said, "process 1 is gone")); /* or process 2 says so */
+    run_all(p, 3, one_gives_up_meanwhile);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(p[i].status, 1 << 8);
+    says(&p[0], 1, "process 1 ends all: the device fell off the bus");
+}
+
 static void one_does_other_things(ds_ranks *r)
 {
     char all[MOST * 8], mine[8] = "";
@@ -410,6 +462,7 @@ int main(void)
         cmocka_unit_test(test_another_run),     cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_another_program), cmocka_unit_test(test_one_dies),
         cmocka_unit_test(test_one_gives_up),    cmocka_unit_test(test_not_the_same),
+        cmocka_unit_test(test_meanwhile),
     };
 
     signal(SIGPIPE, SIG_IGN);

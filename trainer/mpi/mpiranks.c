@@ -35,6 +35,7 @@ static void pass(const ds_ranks *r, void *data, int bytes, int from, int to)
 static void leave(const ds_ranks *r)
 {
     (void)r;
+    MPI_Barrier(MPI_COMM_WORLD);
     MPI_Finalize();
 }
 
