@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "algorithms.h"
+#include "alike.h"
 #include "clock.h"
 #include "consumed.h"
 #include "evaluate.h"
@@ -538,6 +539,7 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, const ds_run_events *ev,
     sigaction(SIGUSR1, &usr1, NULL);
     rc = rc ? rc : begin(&s, state, err);
     rc = ds_ranks_agree(t->ranks, rc, err);
+    rc = rc ? rc : ds_alike_state(t->ranks, state, err);
     rc = rc ? rc : steps_loop(&s, state, end, err);
     if (rc)
         leave_rows(&s, state);

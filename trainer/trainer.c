@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "algorithms.h"
+#include "alike.h"
 #include "loader.h"
 #include "memlimit.h"
 #include "net_priv.h"
@@ -453,6 +454,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = rc ? rc : prepare_method(t, err);
     rc = rc ? ds_model_sum_end(sum, NULL, NULL), rc : describe_model(t, sum, err);
     rc = ds_ranks_agree(t->ranks, rc, err);
+    rc = rc ? rc : ds_alike_run(t, err);
     ds_modelconf_fini(&m);
     if (rc)
         ds_trainer_close(t);

@@ -269,6 +269,37 @@ joined() { # RUN: have its devices joined?
     [[ "$output" == *"dstrain: process 0 of 2: process 1 is gone"* ]]
 }
 
+@test "all processes have the same data, model, program and options, or none begins" {
+    export F
+    export DS_RANKS_TIMEOUT=60
+    local unlike='this has another %s than process 0: all compute one run' what
+    unlike_option() { # WHAT OPTION OF_0 OF_1: the run is refused, and nothing is there
+        other() { local v=("$2" "$3"); tuned unlike --accumulate 2 --steps 2 "$1" "${v[$RANK]}"; }
+        run tcp 2 other "$2" "$3" "$4"
+        echo "$output"
+        [ "$status" -eq 1 ]
+        # shellcheck disable=SC2059
+        what=$(printf "$unlike" "$1")
+        [ "$(grep -cF "process 1 of 2: $what" <<<"$output")" -eq 1 ]
+        [ -z "$(find unlike -name 'step-*' 2>/dev/null)" ]
+    }
+    unlike_option 'seed or setting of the training' --seed 1 2
+    unlike_option 'seed or setting of the training' --steps 2 3
+    unlike_option 'seed or setting of the training' --lr 1e-3 2e-3
+    unlike_option --checkpoint-every --checkpoint-every 1 2
+    unlike_option 'version of the data' --data "$F/text.dsr" "$F/test.dsr"
+    cp -r "$F/base" model && cp -r "$F/base" longer
+    sed -i 's/"rms_norm_eps": *[0-9.e-]*/"rms_norm_eps": 1e-4/' longer/config.json
+    ! cmp -s model/config.json longer/config.json
+    unlike_option 'base model' --model model longer
+    tuned from --accumulate 2 --slices 2 --steps 4 --checkpoint-every 1
+    for i in 0 1; do cp -r from "from$i" && rm -r "from$i"/step-00000[34]; done
+    resumes() { tuned "from$RANK" --accumulate 2 --steps 4 --checkpoint-every 1 --resume "from$RANK/step-00000$((2 - RANK))" --abandon; }
+    run tcp 2 resumes
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"process 1 of 2: this has another step in the checkpoint that it resumes than process 0"* ]]
+}
+
 @test "without MPI: a process that does not come is named, and so is one that is not there to meet" {
     export F
     RANK=0 WORLD_SIZE=3 MASTER_ADDR=localhost MASTER_PORT=$(free_port) DS_RANKS_TIMEOUT=1 run tuned none --accumulate 3 --steps 1
