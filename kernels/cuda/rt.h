@@ -182,6 +182,7 @@ static inline int32_t rt_seqs_room(int32_t n)
 rt_graphs **rt_graphs_of(dev_rt *rt);
 int rt_graphs_open(dev_rt *rt, ds_err *err);
 void rt_graphs_close(dev_rt *rt); /* once nothing is queued */
+void rt_graphs_drop(dev_rt *rt);  /* scratch that they know of goes; once nothing is queued */
 int rt_work_begin(dev_rt *rt, const ds_kwork *w, bool capture, bool *done, ds_err *err);
 int rt_work_end(dev_rt *rt, bool whole, ds_err *err);
 int rt_work_ahead(dev_rt *rt, const ds_kwork *w, ds_err *err);

@@ -69,6 +69,12 @@ static void drop(graph *g)
     *g = graph();
 }
 
+void rt_graphs_drop(dev_rt *rt)
+{
+    for (graph &k : (*rt_graphs_of(rt))->kept)
+        drop(&k);
+}
+
 void rt_graphs_close(dev_rt *rt)
 {
     if (*rt_graphs_of(rt))

@@ -120,6 +120,7 @@ int rt_scratch(dev_rt *rt, int slot, void **p, size_t bytes, ds_err *err)
 
     if (m->room[slot] < bytes) {
         TRY(rt_sync(rt, err));
+        rt_graphs_drop(rt);
         give_back(rt, m->scratch[slot]);
         m->scratch[slot] = NULL;
         m->room[slot] = 0;

@@ -409,6 +409,45 @@ static void what_is_forgotten_is_captured_anew(void **state)
     close_two(j);
 }
 
+static int sum_rows(const job *j, int64_t t, bool *done, ds_err *err)
+{
+    const ds_kwork w = {.of = j->table, .t = t};
+    ds_kernels *k = j->k;
+    int rc = k->work_begin(k, &w, done, err);
+
+    if (rc || *done)
+        return rc;
+    rc = k->bias_back(k, j->sums, j->table, DS_KF32, t, D, err);
+    const int end = k->work_end(k, rc == 0, err);
+    return rc ? rc : end;
+}
+
+/* Where nothing was reserved scratch grows, and captured work has the place where it was. */
+static void scratch_that_grows_takes_what_was_captured_along(void **state)
+{
+    enum { MANY = 5000 };
+    ds_err err = {0};
+    bool done;
+    float *many;
+    job j[2];
+
+    (void)state;
+    open_two(j);
+    for (uint64_t turn = 0; turn < 8; turn++)
+        for (int i = 0; i < 2; i++) {
+            ds_kernels *k = j[i].k;
+            if (turn == 4) {
+                ok(k->alloc(k, (void **)&many, MANY * D * sizeof *many, &err), &err, "alloc");
+                ok(k->bias_back(k, j[i].attended, many, DS_KF32, MANY, D, &err), &err, "grows");
+            }
+            ok(sum_rows(&j[i], ROWS, &done, &err), &err, "work");
+            assert_int_equal(done, i == 0 && turn > 1 && turn != 4);
+        }
+    same_results(&j[0], &j[1], "scratch");
+    expect_worked(&j[0], 2, 3 + 4);
+    close_two(j);
+}
+
 /* What is sent ahead, and what is made of it, has not to be sent at the launch: but for the step's
  * numbers it makes no call for them. */
 static void numbers_are_sent_ahead(void **state)
@@ -532,6 +571,7 @@ int main(void)
         cmocka_unit_test(as_many_are_kept_as_have_room),
         cmocka_unit_test(sequences_lie_in_buckets),
         cmocka_unit_test(what_is_forgotten_is_captured_anew),
+        cmocka_unit_test(scratch_that_grows_takes_what_was_captured_along),
         cmocka_unit_test(numbers_are_sent_ahead),
         cmocka_unit_test(what_does_not_hold_is_an_error),
         cmocka_unit_test(every_call_may_fail),
