@@ -192,8 +192,18 @@ static int put_part(ds_s3 *s, const char *name, const char *upload, unsigned no,
     return rc;
 }
 
-/* The end of a multipart upload: 1 stored, 0 there already. The answer may be 200 and an error. */
-static int complete(ds_s3 *s, const char *name, const char *upload, const ds_buf *list, ds_err *err)
+/* Asked again after an answer that was lost, a server knows the upload no more: 1 when that is so
+ * and the file lies there whole, else what it was asked for failed. */
+static int stored_unheard(ds_s3 *s, const ds_s3_call *c, uint64_t n)
+{
+    uint64_t size = 0;
+    return c->status == 404 && s3_stat(s, c->key, &size, NULL) == 1 && size == n;
+}
+
+/* The end of a multipart upload of n bytes: 1 stored, 0 there already. The answer may be 200 and an
+ * error. */
+static int complete(ds_s3 *s, const char *name, const char *upload, const ds_buf *list, uint64_t n,
+                    ds_err *err)
 {
     ds_s3_pair p[] = {{"uploadId", upload}};
     ds_sha sum;
@@ -211,6 +221,10 @@ static int complete(ds_s3 *s, const char *name, const char *upload, const ds_buf
     if (!rc && c.status == 501) {
         c.condition = (ds_s3_pair){NULL, NULL};
         rc = ds_s3_do(s, &c, err);
+    }
+    if (rc && stored_unheard(s, &c, n)) {
+        ds_s3_call_fini(&c);
+        return 1;
     }
     if (!rc && !done(&c) && c.status != 412)
         rc = refused(s, &c, err);
@@ -336,7 +350,7 @@ static int put_parts(ds_s3 *s, const char *name, const ds_remote_body *b, ds_err
                       err);
     if (!rc && ds_buf_puts(&list, "</CompleteMultipartUpload>"))
         rc = ds_fail_nomem(err);
-    rc = rc ? rc : complete(s, name, a.upload, &list, err);
+    rc = rc ? rc : complete(s, name, a.upload, &list, b->n, err);
     if (rc <= 0)
         (void)abort_upload(s, name, a.upload, NULL);
     ds_buf_fini(&list);

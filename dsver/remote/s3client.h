@@ -45,7 +45,8 @@ typedef struct ds_s3_call {
     ds_s3_sink_fn sink;
     void *ctx;
     /* results */
-    long status;     /* 2xx, 404 of a key, 412; with a condition also 409 and 501 */
+    long status;     /* 2xx, 404 of a key, 412; with a condition also 409 and 501; of a request that
+                        failed, the last answer's, 0 when there was none */
     uint64_t length; /* Content-Length of the answer */
     char etag[128];
     ds_buf body; /* fini'd by ds_s3_call_fini */

@@ -146,6 +146,38 @@ teardown() { remote_teardown; }
     same c
 }
 
+@test "the answer to the end of an upload is lost: what is stored is taken for that, what is not is not" {
+    head -c 18000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
+    (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
+    faults 'POST uploadId lost 1'
+    exits 0 in_a push
+    [ "$(count '^POST .*uploadId.* lost')" = 1 ]
+    [ "$(count '^POST .*uploadId.* 404')" = 1 ]
+    [ "$(count '^PUT .*partNumber=1&.* 200')" = 1 ]
+    exits 0 clone_s3 b
+    same b
+    # the upload is not known, and nothing, or something shorter, lies there
+    rm s3/data/bucket/some/where/packs/*
+    git -C cat.git update-ref -d refs/heads/docs/main
+    faults 'POST uploadId 404 1'
+    exits 1 in_a push
+    has '404 Fault404'
+    [ -z "$(find s3/data/bucket/some/where/packs -size +15000k)" ]
+    faults 'POST uploadId 404 1 0 again' 'PUT partNumber=2 hold:held 1'
+    (cd a && dsver push >../push.out 2>&1 || echo $? >../push.rc) 3>&- &
+    await s3/held
+    pack=$(ls -S a/.dsver/packs/*.pack | head -n 1)
+    echo other >"s3/data/bucket/some/where/packs/${pack##*/}"
+    rm s3/held
+    await push.rc
+    [ "$(cat push.rc)" = 1 ]
+    grep -q '404 Fault404' push.out
+    rm s3/faults
+    exits 0 in_a push
+    exits 0 clone_s3 c
+    same c
+}
+
 @test "parts that a killed push left are ended by gc of the remote, those of one under way are not" {
     head -c 18000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
     (cd a && dsver commit -m big docs ../big.dsr >/dev/null)

@@ -10,7 +10,7 @@ PAGE keys a page (environment, default 1000). The clock is SKEW seconds ahead (e
 DIR/faults: a line a rule, METHOD REGEX WHAT TIMES [SKIP [NAME]]; the regular expression is looked for in PATH?QUERY. It works TIMES times after
 it would have SKIP times, counted for each line of its own (NAME makes two differ). WHAT:
     500 503 403 ...   that status, with an <Error>
-    drop              the connection is closed without an answer
+    drop              the connection is closed without an answer; lost: the same after it was done
     truncate          half of the body, then the connection is closed
     reset             half of the body, and then a reset; without a body it comes at once
     flip              a byte of the body is another
@@ -63,6 +63,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     wbufsize = 1 << 16
     late = None
+    lost = False
 
     def log_message(self, *args):
         pass
@@ -87,6 +88,11 @@ class Handler(BaseHTTPRequestHandler):
         if self.late:
             self.wait(self.late)
             self.late = None
+        if self.lost:
+            self.note("lost")
+            self.lost = False
+            self.close_connection = True
+            return
         self.note(status)
         if fault == "flip" and body:
             at = len(body) // 2
@@ -169,7 +175,8 @@ class Handler(BaseHTTPRequestHandler):
             self.wait(name)
         if word in ("late", "around"):
             self.late = name
-        if word in ("hold", "late", "around"):
+        self.lost = what == "lost"
+        if word in ("hold", "late", "around", "lost"):
             what = None
         if what == "die":
             os._exit(0)
