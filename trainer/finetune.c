@@ -221,7 +221,7 @@ static int one_step(stepping *s, uint64_t step, ds_step_report *r, bool *stop, d
     *stop = spike && t->spike.c.policy == DS_SPIKE_STOP;
     at = ds_seconds();
     if (spike && !*stop)
-        TRY(skip(t->net, r, err));
+        TRY(ds_ranks_agree(t->ranks, skip(t->net, r, err), err));
     else if (!*stop)
         TRY(update(s, step, r, err));
     r->times.optimizer = ds_seconds() - at;

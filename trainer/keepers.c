@@ -74,12 +74,11 @@ static int spread_there(ds_params *s, ds_err *err)
     return rc;
 }
 
-int ds_keepers_spread(ds_params *s, ds_err *err)
+int ds_keepers_spread(ds_params *s, int rc, ds_err *err)
 {
-    int rc = 0;
-
     if (!several(s))
-        return 0;
+        return rc;
+    TRY(ds_ranks_agree(s->ranks, rc, err));
     if (s->peers)
         return spread_there(s, err);
     for (size_t i = 0; i < s->n; i++)

@@ -15,8 +15,10 @@
 /* Says who keeps what of the parameters that are trained. */
 void ds_keepers_deal(ds_params *s);
 bool ds_keepers_mine(const ds_params *s, const ds_param *p);
-/* After a step: the weights of every parameter come from who took it. Collective. */
-int ds_keepers_spread(ds_params *s, ds_err *err);
+/* After a step: the weights of every parameter come from who took it. `rc` tells what became of
+ * this rank's part of the step; where one is not 0, that of the first such rank is returned by all.
+ * Collective. */
+int ds_keepers_spread(ds_params *s, int rc, ds_err *err);
 
 /* A part of what somebody keeps, of DS_RANKS_PART bytes at most; of a list that all make alike. */
 typedef struct ds_keepers_part {

@@ -312,8 +312,9 @@ static int queue_update(void *ctx, ds_err *err)
     return ds_params_zero(u->s, err);
 }
 
-int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, const ds_lossscale *scale,
-                  double *norm, ds_err *err)
+/* Of the parameters that this rank keeps. */
+static int step_of_mine(ds_params *s, const ds_optim_conf *c, uint64_t step,
+                        const ds_lossscale *scale, double *norm, ds_err *err)
 {
     const double whole = scale ? (double)scale->scale : 1.0;
     const uint64_t updates = step - (scale ? scale->overflows : 0);
@@ -340,7 +341,11 @@ int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, const ds_
     const ds_kwork w = {.of = s, .numbers = &numbers, .n = 1};
     const int rc = ds_kwork_do(s->k, &w, queue_update, &u, err);
     free(u.a);
-    TRY(rc);
-    TRY(s->k->sync(s->k, err));
-    return ds_keepers_spread(s, err);
+    return rc ? rc : s->k->sync(s->k, err);
+}
+
+int ds_optim_step(ds_params *s, const ds_optim_conf *c, uint64_t step, const ds_lossscale *scale,
+                  double *norm, ds_err *err)
+{
+    return ds_keepers_spread(s, step_of_mine(s, c, step, scale, norm, err), err);
 }

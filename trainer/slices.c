@@ -256,6 +256,7 @@ int ds_slices_sum(ds_slices *s, int rc, double *loss, ds_err *err)
         *loss += s->losses[i];
     if (s->n == 1 || s->params->peers)
         return 0;
-    return s->params->k->upload(s->params->k, s->params->grads, s->kept,
-                                s->params->ngrads * sizeof *s->kept, err);
+    rc = s->params->k->upload(s->params->k, s->params->grads, s->kept,
+                              s->params->ngrads * sizeof *s->kept, err);
+    return ds_ranks_agree(s->ranks, rc, err);
 }

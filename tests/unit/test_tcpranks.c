@@ -17,6 +17,7 @@
 
 #include <cmocka.h>
 
+#include "keepers.h"
 #include "tcpranks.h"
 
 #define MOST 4
@@ -434,6 +435,32 @@ static void test_meanwhile(void **state)
     says(&p[0], 1, "process 1 ends all: the device fell off the bus");
 }
 
+/* Its part of a step: nobody is left waiting for what it should have given. */
+static void a_step_fails(ds_ranks *r)
+{
+    ds_params s = {.ranks = r};
+    ds_err err = {0};
+    int rc = 0;
+
+    need((r->room = calloc(MOST, sizeof(ds_err))) != NULL, "memory");
+    need(ds_keepers_spread(&s, 0, &err) == 0, "a good step");
+    if (r->rank == 1)
+        rc = ds_fail(&err, DS_NOMEM, "the device has no more memory");
+    rc = ds_keepers_spread(&s, rc, &err);
+    need(rc == DS_NOMEM && strstr(err.msg, "process 1 of 3: the device has"), "everybody fails");
+    free(r->room);
+}
+
+static void test_step_fails(void **state)
+{
+    process p[3];
+
+    (void)state;
+    run_all(p, 3, a_step_fails);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(p[i].status, 0);
+}
+
 static void one_does_other_things(ds_ranks *r)
 {
     char all[MOST * 8], mine[8] = "";
@@ -462,7 +489,7 @@ int main(void)
         cmocka_unit_test(test_another_run),     cmocka_unit_test(test_strangers),
         cmocka_unit_test(test_another_program), cmocka_unit_test(test_one_dies),
         cmocka_unit_test(test_one_gives_up),    cmocka_unit_test(test_not_the_same),
-        cmocka_unit_test(test_meanwhile),
+        cmocka_unit_test(test_meanwhile),       cmocka_unit_test(test_step_fails),
     };
 
     signal(SIGPIPE, SIG_IGN);
