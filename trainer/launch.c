@@ -57,16 +57,23 @@ static const naming *launcher(void)
 
 int ds_launch_first_node(char out[256], const char *list, ds_err *err)
 {
-    const size_t plain = strcspn(list, ",[");
-    const char *in = list[plain] == '[' ? list + plain + 1 : NULL;
-    const size_t digits = in ? strspn(in, "0123456789") : 0;
-    const char *after = in ? strchr(in, ']') : NULL;
-    const size_t rest = after ? strcspn(after + 1, ",[") : 0;
+    const char *p = list;
+    size_t n = 0, len;
+    bool good = *p && *p != ',';
 
-    if (plain + digits == 0 || (in && (!digits || !after)) || plain + digits + rest >= 256)
+    for (; good && *p && *p != ','; n += len) {
+        const bool range = *p == '[';
+        const char *end = range ? strchr(p, ']') : p + strcspn(p, ",[");
+        len = range ? strspn(++p, "0123456789") : (size_t)(end - p);
+        good = end && len && n + len < 256;
+        if (good) {
+            memcpy(out + n, p, len);
+            p = end + range;
+        }
+    }
+    if (!good)
         return ds_fail(err, DS_FAIL, "a list of nodes without a first one: '%.200s'", list);
-    snprintf(out, 256, "%.*s%.*s%.*s", (int)plain, list, (int)digits, in ? in : "", (int)rest,
-             after ? after + 1 : "");
+    out[n] = '\0';
     return 0;
 }
 
@@ -146,6 +153,20 @@ static void name_run(ds_launch *l)
     }
 }
 
+/* Who runs alone is not called the second of anything: several that take themselves for the only
+ * one would write the same run. */
+static int alone(const naming *names, ds_err *err)
+{
+    const char *rank = said(names->rank), *size = said(names->size);
+
+    if (!rank || strspn(rank, "0123456789") != strlen(rank) || strspn(rank, "0") == strlen(rank))
+        return 0;
+    return size ? ds_fail(err, DS_USAGE, "%s=%s: not a number below %s=%s", names->rank, rank,
+                          names->size, size)
+                : ds_fail(err, DS_USAGE, "%s=%s, and %s does not say of how many processes",
+                          names->rank, rank, names->size);
+}
+
 int ds_launch_read(ds_launch *l, ds_err *err)
 {
     const naming *names = launcher();
@@ -153,7 +174,7 @@ int ds_launch_read(ds_launch *l, ds_err *err)
     *l = (ds_launch){.size = 1, .local = -1, .timeout = TIMEOUT};
     TRY(number(&l->size, names->size, 1, DS_LAUNCH_MOST, err));
     if (l->size == 1)
-        return 0;
+        return alone(names, err);
     l->rank = -1;
     TRY(number(&l->rank, names->rank, 0, l->size - 1, err));
     TRY(number(&l->local, names->local, 0, l->size - 1, err));

@@ -129,8 +129,13 @@ static void test_slurm(void **state)
 static void test_first_node(void **state)
 {
     static const char *const LISTS[][2] = {
-        {"node1", "node1"},     {"a,b,c", "a"},    {"n[3-5]", "n3"}, {"n[007,9-12],login", "n007"},
-        {"r[1-2]c4,x", "r1c4"}, {"[10-11]", "10"},
+        {"node1", "node1"},
+        {"a,b,c", "a"},
+        {"n[3-5]", "n3"},
+        {"a[0-1]b[2-3],c", "a0b2"},
+        {"n[007,9-12],login", "n007"},
+        {"r[1-2]c4,x", "r1c4"},
+        {"[10-11]", "10"},
     };
     static const char *const WRONG[] = {"", ",a", "n[", "n[]", "n[a]", "n[1-2"};
     char out[256];
@@ -166,6 +171,11 @@ static void test_nonsense(void **state)
     assert_int_equal(READS("RANK=1", "WORLD_SIZE=3", "MASTER_ADDR=a", "MASTER_PORT=70000"),
                      DS_USAGE);
     assert_int_equal(READS("RANK=1", "WORLD_SIZE=99999999999999999999"), DS_USAGE);
+    assert_int_equal(READS("RANK=1"), DS_USAGE);
+    assert_non_null(strstr(err.msg, "RANK=1, and WORLD_SIZE does not say"));
+    assert_int_equal(READS("RANK=1", "WORLD_SIZE=1"), DS_USAGE);
+    assert_int_equal(READS("RANK=0", "WORLD_SIZE=1"), 0);
+    assert_int_equal(READS("RANK=general"), 0);
     assert_int_equal(
         READS("RANK=1", "WORLD_SIZE=3", "MASTER_ADDR=a", "MASTER_PORT=1", "DS_RANKS=udp"),
         DS_USAGE);
