@@ -197,9 +197,7 @@ static int drop(names *c, const char *dataset, const char *name, ds_err *err)
     if (rc == 0)
         return ds_fail(err, DS_FAIL, "'%s' has no %s '%s'", c->rev.dataset, what(c), name);
     if (rc > 0)
-        rc = ds_ref_keep(c->s.cat, c->ref, &c->rev.id, err);
-    if (!rc)
-        rc = ds_ref_delete(c->s.cat, c->ref, &c->rev.id, err);
+        rc = ds_ref_drop(c->s.cat, c->ref, &c->rev.id, err);
     if (rc == 0)
         return ds_fail(err, DS_FAIL, "'%s' moved meanwhile", name);
     if (rc > 0)

@@ -1,5 +1,6 @@
 /* cmd_push.c - dsver push, fetch and pull. */
 #include <stdlib.h>
+#include <string.h>
 
 #include "cmd_sync.h"
 #include "cmd_verb.h"
@@ -32,6 +33,13 @@ const ds_command ds_ver_push = {
         "gone, as when a disk is not mounted, is made anew by --force only, and packs that are "
         "gone while the catalog is there are sent anew by --all only. A push that was killed goes "
         "on where it was when it is begun again.\n\n"
+        "--delete deletes branches and tags there, those named, all or none. A branch that is not "
+        "where this store last saw it is refused, as is a tag that is another here, one of which "
+        "nothing is known here, and the last branch of a dataset; --force deletes these too. What "
+        "is here stays: a branch of this store goes there again with the next push of its dataset "
+        "unless dsver branch -d deletes it here too. Data stays there until dsver gc --remote, and "
+        "what DATASET@REMOTE/BRANCH was at stays here until the time of grace of dsver gc is "
+        "over.\n\n"
         "A push compares what the remote says it has, and does not read it: bytes that rot there "
         "are found by those who fetch. --read-data reads all packs back and heals them from here, "
         "as long as all that versions there need of them is here.",
@@ -51,7 +59,10 @@ const ds_command ds_ver_fetch = {
         "refs move last. Branches of this store stay where they are: see dsver pull. A branch that "
         "was put back or rewritten at the remote is warned of, and what it was at is kept here "
         "until gc's time of grace is over. Records that were erased at the remote are erased here, "
-        "from all versions and packs.",
+        "from all versions and packs.\n\n"
+        "--prune forgets each DATASET@REMOTE/BRANCH, of the datasets named or of all, that the "
+        "remote has no more, and keeps what it was at until gc's time of grace is over; "
+        "branches of this store and tags stay.",
     .run = run_fetch,
 };
 const ds_command ds_ver_pull = {
@@ -63,15 +74,33 @@ const ds_command ds_ver_pull = {
     .example = "dsver pull origin docs",
     .description = "As dsver fetch; then branches of this store go on to where the remote's are, "
                    "and those that are not here yet are made. A branch that has gone on here in "
-                   "another way stays, and it exits with 1: dsver merge joins the two.",
+                   "another way stays, and it exits with 1: dsver merge joins the two. A branch "
+                   "that the remote has no more is made anew here from where it was last seen, "
+                   "unless --prune forgets it; branches of this store stay in any case.",
     .run = run_pull,
 };
 
 typedef struct sync_args {
     sync_words words;
     const char *store, *reason;
+    bool del;
     ds_sync_opts o;
 } sync_args;
+
+static int check_delete(const sync_args *a, ds_err *err)
+{
+    if (a->o.n == 0)
+        return ds_fail(err, DS_USAGE, "--delete wants a remote and what is to be deleted there");
+    if (a->o.all)
+        return ds_fail(err, DS_USAGE, "--delete sends nothing: without --all and --read-data");
+    for (size_t i = 0; i < a->o.n; i++) {
+        const char *at = strchr(a->o.what[i], '@');
+        if (!at || at == a->o.what[i] || !at[1])
+            return ds_fail(err, DS_USAGE, "--delete wants DATASET@BRANCH or DATASET@TAG, not '%s'",
+                           a->o.what[i]);
+    }
+    return 0;
+}
 
 static int pull(ds_link *l, sync_args *a, ds_synced *out, ds_err *err)
 {
@@ -86,6 +115,8 @@ static int pull(ds_link *l, sync_args *a, ds_synced *out, ds_err *err)
 static int act(const ds_command *cmd, ds_link *l, sync_args *a, ds_synced *out, ds_err *err)
 {
     a->o.lazy = l->conf.lazy && !a->o.all;
+    if (a->del)
+        return ds_sync_delete(out, l, &a->o, err);
     if (cmd == &ds_ver_push)
         return ds_sync_push(out, l, &a->o, err);
     return cmd == &ds_ver_fetch ? ds_sync_fetch(out, l, &a->o, err) : pull(l, a, out, err);
@@ -111,6 +142,7 @@ static int run(const ds_command *cmd, sync_args *a, const ds_opt *opts, int argc
     a->o.all = a->o.all || a->o.reread;
     int rc = ds_store_open(&s, a->store, DS_OBJ_WRITE, &err);
     rc = rc ? rc : ds_store_act(&s, cmd->name, NULL, a->reason, &err);
+    rc = rc || !a->del ? rc : check_delete(a, &err);
     rc = rc ? rc : sync_check_remote(cmd, &s, n > 0 ? operands[0] : NULL, &err);
     rc = rc ? rc : ds_link_open(&l, &s, n > 0 ? operands[0] : NULL, &err);
     rc = rc ? rc : act(cmd, &l, a, &done, &err);
@@ -131,7 +163,9 @@ static int run_push(int argc, char **argv)
 {
     sync_args a = {.store = NULL};
     const ds_opt opts[] = {
-        SYNC_FORCE("move branches and tags of the remote also where that leaves versions behind"),
+        SYNC_FORCE("move branches and tags of the remote also where that leaves versions behind; "
+                   "with --delete, also those that were moved meanwhile and a dataset's last"),
+        OPT_FLAG('d', "delete", a.del, "delete the branches and tags named, at the remote"),
         OPT_FLAG('n', "dry-run", a.o.dry_run, "only tell which refs would move"),
         SYNC_ALL,
         OPT_FLAG(0, "read-data", a.o.reread,
@@ -152,6 +186,8 @@ static int run_bring(const ds_command *command, int argc, char **argv)
     sync_args a = {.store = NULL};
     const ds_opt opts[] = {
         SYNC_FORCE("take the remote's tags and runs where they are others"),
+        OPT_FLAG('p', "prune", a.o.prune,
+                 "forget DATASET@REMOTE/BRANCH where the remote has that branch no more"),
         SYNC_ALL,
         VERB_QUIET(a.words.quiet),
         VERB_REASON(a.reason),

@@ -47,9 +47,11 @@ static void ref_words(char *out, size_t len, const char *ref)
 void sync_say_ref(void *words, const ds_syncref *r)
 {
     const sync_words *w = words;
-    char name[640], from[GIT_OID_HEXSZ + 1] = "";
+    char name[640], from[GIT_OID_HEXSZ + 1] = "", to[GIT_OID_HEXSZ + 1] = "";
     if (r->from)
         git_oid_tostr(from, sizeof from, r->from);
+    if (r->to)
+        git_oid_tostr(to, sizeof to, r->to);
     ref_words(name, sizeof name, r->ref);
     if (r->did == DS_SYNC_FORCED && strncmp(r->ref, DS_REF_REMOTES, sizeof DS_REF_REMOTES - 1) == 0)
         ds_warn("%s does not go on from where it was: history there was put back or rewritten "
@@ -62,14 +64,14 @@ void sync_say_ref(void *words, const ds_syncref *r)
         verb_json(stdout, r->ref);
         printf(",\"did\":\"%s\",\"before\":", ds_syncdid_name[r->did]);
         printf(r->from ? "\"%s\"" : "null", from);
-        printf(",\"after\":\"%s\"}\n", git_oid_tostr_s(r->to));
+        printf(r->to ? ",\"after\":\"%s\"}\n" : ",\"after\":null}\n", to);
         return;
     }
     if (r->did == DS_SYNC_SAME)
         return;
     verb_text(stdout, name, strlen(name));
     printf("  %-8s  %.10s", ds_syncdid_name[r->did], r->from ? from : "");
-    printf("%s%.10s\n", r->from ? " -> " : "", git_oid_tostr_s(r->to));
+    printf("%s%.10s\n", r->from && r->to ? " -> " : "", to);
 }
 
 void sync_say_end(const sync_words *w, const ds_synced *d)

@@ -376,6 +376,12 @@ int ds_ref_keep(ds_catalog *c, const char *name, const git_oid *id, ds_err *err)
     return rc < 0 ? rc : 0; /* there already: the same head in the same second */
 }
 
+int ds_ref_drop(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err)
+{
+    const int rc = ds_ref_keep(c, name, expected, err);
+    return rc ? rc : ds_ref_delete(c, name, expected, err);
+}
+
 typedef struct expiry {
     ds_catalog *cat;
     int64_t until;

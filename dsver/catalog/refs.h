@@ -43,6 +43,8 @@ int ds_ref_note(ds_catalog *c, const char *detail, ds_err *err);
 
 /* Keeps what `name` led to. */
 int ds_ref_keep(ds_catalog *c, const char *name, const git_oid *id, ds_err *err);
+/* Keeps what `name` led to, and deletes it. 1 deleted, 0 it is not at *expected, < 0 error. */
+int ds_ref_drop(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err);
 /* Deletes what was kept at that time (seconds since 1970) or before; *n: how many, or would be. */
 int ds_ref_expire(ds_catalog *c, int64_t until, bool dry_run, uint64_t *n, ds_err *err);
 

@@ -22,6 +22,16 @@ void ds_gitrefs_fini(ds_gitrefs *r)
     *r = (ds_gitrefs){0};
 }
 
+int ds_gitrefs_add(ds_gitrefs *r, char *name, const git_oid *id, ds_err *err)
+{
+    if (!name || ds_grow(&r->v, &r->cap, r->n, sizeof *r->v)) {
+        free(name);
+        return ds_fail_nomem(err);
+    }
+    r->v[r->n++] = (ds_gitref){.name = name, .id = *id};
+    return 0;
+}
+
 static int by_name(const void *a, const void *b)
 {
     return strcmp(((const ds_gitref *)a)->name, ((const ds_gitref *)b)->name);
@@ -60,11 +70,8 @@ static int parse_refs(ds_gitrefs *r, const ds_buf *text, ds_err *err)
             free(one.name);
             continue;
         }
-        if (ds_grow(&r->v, &r->cap, r->n, sizeof *r->v)) {
-            free(one.name);
-            return ds_fail_nomem(err);
-        }
-        r->v[r->n++] = one;
+        if (ds_gitrefs_add(r, one.name, &one.id, err))
+            return DS_NOMEM;
     }
     if (r->n)
         qsort(r->v, r->n, sizeof *r->v, by_name);
@@ -156,7 +163,8 @@ static int push_args(char ***out, const char *dir, const char *url, const ds_git
                       m[i].exists ? git_oid_tostr_s(&m[i].from) : "") >= 0;
     ok = ok && (v[k++] = strdup("--")) && (v[k++] = strdup(url));
     for (size_t i = 0; ok && i < n; i++)
-        ok = asprintf(&v[k++], "%s:%s", git_oid_tostr_s(&m[i].to), m[i].name) >= 0;
+        ok = asprintf(&v[k++], "%s:%s", git_oid_is_zero(&m[i].to) ? "" : git_oid_tostr_s(&m[i].to),
+                      m[i].name) >= 0;
     if (!ok)
         v[k - 1] = NULL;
     return ok ? 0 : ds_fail_nomem(err);
@@ -191,6 +199,8 @@ int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n,
             rc = ds_fail(err, DS_IO, "git cannot push to %s: %s", url, ds_child_said(&bad));
         else if (strstr(why, "declined")) /* by a hook of theirs, which says why */
             rc = ds_fail(err, DS_FAIL, "%s: rejected: %s: %s", url, why, ds_child_said(&bad));
+        else if (strstr(why, "prohibited")) /* by its configuration */
+            rc = ds_fail(err, DS_FAIL, "%s: rejected: %s", url, why);
         else
             rc = ds_fail(err, DS_FAIL,
                          "%s: rejected: %s (somebody pushed meanwhile? run dsver fetch and try "

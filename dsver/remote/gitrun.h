@@ -23,6 +23,8 @@ typedef struct ds_gitrefs {
     size_t n, cap;
 } ds_gitrefs;
 void ds_gitrefs_fini(ds_gitrefs *r);
+/* Takes over name, also when it fails; the caller keeps the order. */
+int ds_gitrefs_add(ds_gitrefs *r, char *name, const git_oid *id, ds_err *err);
 const git_oid *ds_gitrefs_find(const ds_gitrefs *r, const char *name); /* NULL: not there */
 
 /* The refs of the repository at url: heads, tags, runs, and what was erased. */
@@ -33,7 +35,7 @@ int ds_git_fetch(const char *dir, const char *url, const git_oid *ids, size_t n,
 /* A ref that is to be moved there. */
 typedef struct ds_gitmove {
     const char *name;
-    git_oid to;
+    git_oid to;   /* all zeros: it is to be deleted */
     git_oid from; /* where it must be now */
     bool exists;  /* false: it must not be there */
 } ds_gitmove;

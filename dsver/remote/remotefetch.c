@@ -18,7 +18,8 @@ typedef struct fetching {
     const ds_sync_opts *o;
     ds_synced *out;
     ds_gitrefs there;
-    ds_buf tips; /* git_oid: commits of what is picked */
+    ds_gitrefs seen; /* the picked of its branches, where they were when last seen */
+    ds_buf tips;     /* git_oid: commits of what is picked */
     char first[320];
     bool looked; /* the remote was looked at, before its refs were */
     ds_remotestate state;
@@ -30,7 +31,8 @@ static void say(fetching *f, const char *ref, const git_oid *from, const git_oid
     ds_syncref r = {.ref = ref, .from = from, .to = to, .did = did};
     if (f->o->fn)
         f->o->fn(f->o->ctx, &r);
-    f->out->refs += did == DS_SYNC_NEW || did == DS_SYNC_MOVED || did == DS_SYNC_FORCED;
+    f->out->refs += did == DS_SYNC_NEW || did == DS_SYNC_MOVED || did == DS_SYNC_FORCED ||
+                    did == DS_SYNC_DELETED;
     if (did == DS_SYNC_REJECTED && f->out->rejected++ == 0)
         snprintf(f->first, sizeof f->first, "%.300s", ref);
 }
@@ -156,17 +158,47 @@ static int follow(fetching *f, const char *name, const git_oid *to, bool may_lea
     return ds_fail(err, DS_LOCKED, "%s: others keep moving it", name);
 }
 
+static int add_seen(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    fetching *f = ctx;
+    const char *branch = ds_sync_tracked(f->l, name);
+    char *ref = NULL;
+    if (!branch || !strchr(branch, '/')) /* git's own "HEAD" is of no dataset */
+        return 0;
+    if (asprintf(&ref, DS_REF_PREFIX "%s", branch) < 0)
+        return ds_fail_nomem(err);
+    if (ds_sync_picks(f->o, ref))
+        return ds_gitrefs_add(&f->seen, ref, id, err);
+    free(ref);
+    return 0;
+}
+
+/* Before others move: a branch that is gone may be in the way of one below its name. */
+static int prune(fetching *f, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < f->seen.n; i++) {
+        const ds_gitref *r = &f->seen.v[i];
+        char name[DS_SYNC_TRACKING_MAX];
+        if (ds_gitrefs_find(&f->there, r->name) || !ds_sync_tracking(name, f->l, r->name))
+            continue;
+        rc = ds_ref_drop(f->l->store->cat, name, &r->id, err);
+        if (rc > 0)
+            say(f, name, &r->id, NULL, DS_SYNC_DELETED);
+        rc = rc < 0 ? rc : 0; /* one that moved meanwhile is there again */
+    }
+    return rc;
+}
+
 static int move_refs(fetching *f, ds_err *err)
 {
-    const size_t heads = sizeof DS_REF_PREFIX - 1;
     int rc = 0;
     for (size_t i = 0; !rc && i < f->there.n; i++) {
         const ds_gitref *r = &f->there.v[i];
-        char name[640];
+        char name[DS_SYNC_TRACKING_MAX];
         if (!ds_sync_picks(f->o, r->name))
             continue;
-        if (strncmp(r->name, DS_REF_PREFIX, heads) == 0) {
-            snprintf(name, sizeof name, DS_REF_REMOTES "%s/%s", f->l->conf.name, r->name + heads);
+        if (ds_sync_tracking(name, f->l, r->name)) {
             rc = follow(f, name, &r->id, true, true, err);
         } else {
             bool tag = strncmp(r->name, DS_REF_TAGS, sizeof DS_REF_TAGS - 1) == 0;
@@ -192,13 +224,17 @@ static int fetch(fetching *f, ds_err *err)
     if (f->o->anew && !f->o->lazy)
         ds_link_look(f->l);
     int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
-    rc = rc ? rc : ds_sync_check_names(f->o, &f->there, "there", err);
+    if (!rc && f->o->prune)
+        rc = ds_ref_each(f->l->store->cat, add_seen, f, err);
+    rc = rc ? rc : ds_sync_check_names(f->o, &f->there, &f->seen, "there", err);
     rc = rc ? rc : fetch_objects(f, err);
     f->looked = ds_link_looked(f->l, &f->state);
     rc = rc ? rc : fetch_erasures(f, err);
     rc = rc ? rc : find_tips(f, err);
     if (!rc && !f->o->lazy)
         rc = fetch_pieces(f, err);
+    if (!rc && f->o->prune)
+        rc = prune(f, err);
     rc = rc ? rc : move_refs(f, err);
     if (!rc && f->out->rejected)
         rc = ds_fail(err, DS_FAIL,
@@ -217,6 +253,7 @@ static int with_hold(int (*fn)(fetching *f, ds_err *err), fetching *f, ds_err *e
     rc = fn(f, err);
     ds_objstore_release(f->l->store->objs);
     ds_gitrefs_fini(&f->there);
+    ds_gitrefs_fini(&f->seen);
     ds_buf_fini(&f->tips);
     return rc;
 }
@@ -252,44 +289,11 @@ int ds_sync_erasures(ds_link *l, ds_err *err)
 
 /* ---- local branches ---- */
 
-typedef struct remote_branch {
-    char *name; /* DATASET/BRANCH */
-    git_oid id;
-} remote_branch;
-
-typedef struct collecting {
-    char prefix[128];
-    ds_buf list; /* remote_branch */
-} collecting;
-
-static int collect(void *ctx, const char *name, const git_oid *id, ds_err *err)
-{
-    collecting *c = ctx;
-    size_t n = strlen(c->prefix);
-    if (strncmp(name, c->prefix, n) != 0)
-        return 0;
-    remote_branch b = {.name = strdup(name + n), .id = *id};
-    if (b.name && ds_buf_put(&c->list, &b, sizeof b) == 0)
-        return 0;
-    free(b.name);
-    return ds_fail_nomem(err);
-}
-
 static int branches(fetching *f, ds_err *err)
 {
-    collecting c = {.list = {0}};
-    snprintf(c.prefix, sizeof c.prefix, DS_REF_REMOTES "%s/", f->l->conf.name);
-    int rc = ds_ref_each(f->l->store->cat, collect, &c, err);
-    remote_branch *b = (remote_branch *)(void *)c.list.data;
-    size_t n = c.list.len / sizeof *b;
-    for (size_t i = 0; i < n; i++) {
-        char ref[640];
-        snprintf(ref, sizeof ref, DS_REF_PREFIX "%s", b[i].name);
-        if (!rc && ds_sync_picks(f->o, ref))
-            rc = follow(f, ref, &b[i].id, false, true, err);
-        free(b[i].name);
-    }
-    ds_buf_fini(&c.list);
+    int rc = ds_ref_each(f->l->store->cat, add_seen, f, err);
+    for (size_t i = 0; !rc && i < f->seen.n; i++)
+        rc = follow(f, f->seen.v[i].name, &f->seen.v[i].id, false, true, err);
     if (!rc && f->out->rejected) {
         const char *set = f->first + sizeof DS_REF_PREFIX - 1, *slash = strchr(set, '/');
         const char *branch = slash ? slash + 1 : "";

@@ -5,6 +5,7 @@
 
 #include "needed.h"
 #include "overlay.h"
+#include "plural.h"
 #include "refs.h"
 #include "remotecheck.h"
 #include "remoteerase.h"
@@ -36,11 +37,7 @@ static int add_here(void *ctx, const char *name, const git_oid *id, ds_err *err)
         return 0;
     if (git_reference_name_to_id(&raw, ds_catalog_repo(p->l->store->cat), name) < 0)
         return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
-    ds_gitrefs *v = &p->here;
-    if (ds_grow(&v->v, &v->cap, v->n, sizeof *v->v))
-        return ds_fail_nomem(err);
-    v->v[v->n] = (ds_gitref){.name = strdup(name), .id = raw};
-    return v->v[v->n].name ? (v->n++, 0) : ds_fail_nomem(err);
+    return ds_gitrefs_add(&p->here, strdup(name), &raw, err);
 }
 
 /* May `to` take the place of `from`? Only branches and runs go on; tags stay. */
@@ -206,14 +203,12 @@ static int send_pieces(pushing *p, ds_err *err)
 static int note_moved(pushing *p, ds_err *err)
 {
     const ds_gitmove *m = (const ds_gitmove *)(const void *)p->moves.data;
-    const size_t pre = sizeof DS_REF_PREFIX - 1;
     int rc = 0;
     for (size_t i = 0; !rc && i < p->moves.len / sizeof *m; i++) {
-        char name[640];
+        char name[DS_SYNC_TRACKING_MAX];
         git_oid at;
-        if (strncmp(m[i].name, DS_REF_PREFIX, pre) != 0)
+        if (!ds_sync_tracking(name, p->l, m[i].name))
             continue;
-        snprintf(name, sizeof name, DS_REF_REMOTES "%s/%s", p->l->conf.name, m[i].name + pre);
         rc = ds_ref_get(p->l->store->cat, name, &at, err);
         if (rc >= 0)
             rc = ds_ref_move(p->l->store->cat, name, rc ? &at : NULL, &m[i].to, err);
@@ -225,7 +220,7 @@ static int note_moved(pushing *p, ds_err *err)
 static int note_push(pushing *p, size_t n, ds_err *err)
 {
     char text[160];
-    snprintf(text, sizeof text, "%zu refs of %.100s", n, p->l->conf.name);
+    snprintf(text, sizeof text, "%zu ref%s of %.100s", n, ds_s(n), p->l->conf.name);
     return ds_ref_note(p->l->store->cat, text, err);
 }
 
@@ -284,12 +279,9 @@ static int purge_there(pushing *p, ds_err *err)
 
 static int is_tracked(void *ctx, const char *name, const git_oid *id, ds_err *err)
 {
-    const char *remote = ctx;
-    const size_t pre = sizeof DS_REF_REMOTES - 1, n = strlen(remote);
     (void)id;
     (void)err;
-    return strncmp(name, DS_REF_REMOTES, pre) == 0 && strncmp(name + pre, remote, n) == 0 &&
-           name[pre + n] == '/';
+    return ds_sync_tracked(ctx, name) != NULL;
 }
 
 /* The first push makes the remote. One that was there and is not is rather on a disk that is not
@@ -298,8 +290,7 @@ static int look_there(pushing *p, ds_err *err)
 {
     const ds_remoteconf *c = &p->l->conf;
     const int lacks = ds_git_lacks(c->catalog, err);
-    int rc =
-        lacks > 0 && !p->o->force ? ds_ref_each(p->l->store->cat, is_tracked, c->name, err) : 0;
+    int rc = lacks > 0 && !p->o->force ? ds_ref_each(p->l->store->cat, is_tracked, p->l, err) : 0;
     if (rc > 0)
         return ds_fail(err, DS_FAIL,
                        "%s: remote '%s' is gone, which was there when it was last seen: is a disk "
@@ -316,7 +307,7 @@ static int push(pushing *p, ds_err *err)
 {
     ds_link *l = p->l;
     int rc = ds_ref_each(l->store->cat, add_here, p, err);
-    rc = rc ? rc : ds_sync_check_names(p->o, &p->here, "here", err);
+    rc = rc ? rc : ds_sync_check_names(p->o, &p->here, NULL, "here", err);
     rc = rc ? rc : look_there(p, err);
     rc = rc ? rc : decide(p, err);
     if (!rc && p->out->rejected) {

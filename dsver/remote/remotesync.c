@@ -2,6 +2,7 @@
 #include "remotesync.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,8 +12,9 @@
 #include "runs.h"
 
 const char *const ds_syncdid_name[] = {
-    [DS_SYNC_SAME] = "same",     [DS_SYNC_NEW] = "new",       [DS_SYNC_MOVED] = "moved",
-    [DS_SYNC_FORCED] = "forced", [DS_SYNC_BEHIND] = "behind", [DS_SYNC_REJECTED] = "rejected",
+    [DS_SYNC_SAME] = "same",       [DS_SYNC_NEW] = "new",       [DS_SYNC_MOVED] = "moved",
+    [DS_SYNC_FORCED] = "forced",   [DS_SYNC_BEHIND] = "behind", [DS_SYNC_REJECTED] = "rejected",
+    [DS_SYNC_DELETED] = "deleted",
 };
 
 int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err)
@@ -144,21 +146,43 @@ bool ds_sync_picks(const ds_sync_opts *o, const char *ref)
     return yes;
 }
 
-int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, const char *where,
-                        ds_err *err)
+static bool has_branch(const ds_gitrefs *refs, const char *what)
 {
-    for (size_t i = 0; i < o->n; i++) {
-        bool found = false;
-        for (size_t k = 0; !found && k < refs->n; k++) {
-            const char *set, *rest;
-            size_t len;
-            char kind = split(refs->v[k].name, &set, &len, &rest);
-            found = kind == 'h' && picks(o->what[i], kind, set, len, rest);
-        }
-        if (!found)
-            return ds_fail(err, DS_FAIL, "no branch of '%s' %s", o->what[i], where);
+    bool found = false;
+    for (size_t i = 0; !found && i < refs->n; i++) {
+        const char *set, *rest;
+        size_t len;
+        char kind = split(refs->v[i].name, &set, &len, &rest);
+        found = kind == 'h' && picks(what, kind, set, len, rest);
     }
+    return found;
+}
+
+int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, const ds_gitrefs *more,
+                        const char *where, ds_err *err)
+{
+    for (size_t i = 0; i < o->n; i++)
+        if (!has_branch(refs, o->what[i]) && !(more && has_branch(more, o->what[i])))
+            return ds_fail(err, DS_FAIL, "no branch of '%s' %s", o->what[i], where);
     return 0;
+}
+
+bool ds_sync_tracking(char out[DS_SYNC_TRACKING_MAX], const ds_link *l, const char *ref)
+{
+    const size_t pre = sizeof DS_REF_PREFIX - 1;
+    if (strncmp(ref, DS_REF_PREFIX, pre) != 0)
+        return false;
+    snprintf(out, DS_SYNC_TRACKING_MAX, DS_REF_REMOTES "%s/%s", l->conf.name, ref + pre);
+    return true;
+}
+
+const char *ds_sync_tracked(const ds_link *l, const char *ref)
+{
+    const size_t pre = sizeof DS_REF_REMOTES - 1, n = strlen(l->conf.name);
+    return strncmp(ref, DS_REF_REMOTES, pre) == 0 && strncmp(ref + pre, l->conf.name, n) == 0 &&
+                   ref[pre + n] == '/'
+               ? ref + pre + n + 1
+               : NULL;
 }
 
 bool ds_sync_has_object(ds_store *s, const git_oid *id)

@@ -40,12 +40,13 @@ enum ds_syncdid {
     DS_SYNC_FORCED,
     DS_SYNC_BEHIND,   /* the other side is further: nothing to do */
     DS_SYNC_REJECTED, /* both have gone on */
+    DS_SYNC_DELETED,
 };
 extern const char *const ds_syncdid_name[];
 typedef struct ds_syncref {
     const char *ref;     /* "refs/heads/docs/main" */
     const git_oid *from; /* NULL: it was not there */
-    const git_oid *to;
+    const git_oid *to;   /* NULL: it is not there any more */
     enum ds_syncdid did;
 } ds_syncref;
 typedef void (*ds_sync_fn)(void *ctx, const ds_syncref *r);
@@ -54,7 +55,8 @@ typedef struct ds_sync_opts {
     char *const *what; /* DATASET or DATASET@BRANCH; n = 0: all */
     size_t n;
     bool force;
-    bool dry_run; /* push: only tell */
+    bool dry_run; /* push, delete: only tell */
+    bool prune;   /* fetch: forget branches that the remote has no more */
     bool reread;  /* push: read back what lies there, and send anew what is damaged; wants all */
     bool all;     /* look at every piece of every version, not only at those of new ones */
     bool lazy;    /* fetch: leave the pieces where they are */
@@ -74,6 +76,10 @@ typedef struct ds_synced {
 
 /* DS_FAIL, with nothing sent, when a ref would not go on from where it is there. */
 int ds_sync_push(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
+/* Deletes the branches and tags at the remote that o->what names (DATASET@NAME), all or none, each
+ * only from where it was last seen, and not the last branch of a dataset, unless o->force. DS_FAIL
+ * when one is not there. */
+int ds_sync_delete(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
 /* Branches come to refs/remotes/NAME/, tags and runs to their own places. DS_FAIL after all else is
  * done when one of these is another here. */
 int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
@@ -88,9 +94,16 @@ int ds_sync_pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err
 
 /* ---- shared by its files ---- */
 bool ds_sync_picks(const ds_sync_opts *o, const char *ref);
-/* DS_FAIL when one that was asked for is not among refs. where: "here" or "there". */
-int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, const char *where,
-                        ds_err *err);
+/* DS_FAIL when one that was asked for is not among refs, nor among more (NULL: none). where: "here"
+ * or "there". */
+int ds_sync_check_names(const ds_sync_opts *o, const ds_gitrefs *refs, const ds_gitrefs *more,
+                        const char *where, ds_err *err);
+/* Where a branch of the remote ("refs/heads/docs/main") stands here: "refs/remotes/NAME/docs/main";
+ * false for other refs. */
+enum { DS_SYNC_TRACKING_MAX = 640 };
+bool ds_sync_tracking(char out[DS_SYNC_TRACKING_MAX], const ds_link *l, const char *ref);
+/* The other way round: its "docs/main"; NULL for other refs. */
+const char *ds_sync_tracked(const ds_link *l, const char *ref);
 /* 1 when `b` is `a` or leads to it through its parents. */
 int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err);
 bool ds_sync_has_object(ds_store *s, const git_oid *id);

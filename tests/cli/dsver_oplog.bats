@@ -156,7 +156,7 @@ id() {
     put one d
     dsver remote add origin "$PWD/there"
     dsver push --reason backup >/dev/null
-    dsver oplog --command push | grep -q '1 refs of origin.*backup'
+    dsver oplog --command push | grep -q '1 ref of origin.*backup'
     dsver clone -q there other
     dsver oplog --store other --command clone | grep -q refs/heads/d/main
     put two d
