@@ -5,6 +5,7 @@
 
 #include "cmd_verb.h"
 #include "oplog.h"
+#include "plural.h"
 
 static int run(int argc, char **argv);
 
@@ -122,11 +123,11 @@ static int work(listing *l, const char *store, const char *contains, ds_err *err
                "}\n",
                l->n, l->n ? hex : "", l->broken);
     else if (!rc && l->quiet)
-        printf("%" PRIu64 " operations, last %s\n", l->n, l->n ? hex : "none");
+        printf("%" PRIu64 " operation%s, last %s\n", l->n, ds_s(l->n), l->n ? hex : "none");
     if (!rc && l->broken)
         rc = ds_fail(err, DS_CORRUPT,
-                     "%s/oplog: the chain is broken in %" PRIu64 " places, first in line %" PRIu64,
-                     dir, l->broken, l->first);
+                     "%s/oplog: the chain is broken in %" PRIu64 " place%s, first in line %" PRIu64,
+                     dir, l->broken, ds_s(l->broken), l->first);
     if (!rc && l->wanted && !l->found)
         rc = ds_fail(err, DS_FAIL, "%s/oplog: no entry has that hash", dir);
     free(dir);

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "cmd_verb.h"
+#include "plural.h"
 #include "mend.h"
 #include "repair.h"
 #include "secondstore.h"
@@ -45,18 +46,21 @@ static void say_mended(const ds_mended *m, bool json)
                m->index ? "true" : "false", m->made ? "true" : "false", m->files, m->objects,
                m->refs, m->lost);
     else if (m->index || m->made || m->files || m->objects || m->refs || m->lost)
-        printf("catalog%s%s: %" PRIu64 " files replaced, %" PRIu64 " objects taken, %" PRIu64
-               " refs put back, %" PRIu64 " lost\n",
+        printf("catalog%s%s: %" PRIu64 " file%s replaced, %" PRIu64 " object%s taken, %" PRIu64
+               " ref%s put back, %" PRIu64 " lost\n",
                m->made ? " begun anew" : "", m->index ? ", index made anew" : "", m->files,
-               m->objects, m->refs, m->lost);
+               ds_s(m->files), m->objects, ds_s(m->objects), m->refs, ds_s(m->refs), m->lost);
 }
 
 static void say_pieces(const ds_repaired *r, bool json)
 {
-    printf(json ? "{\"type\":\"repair\",\"pieces\":%" PRIu64 ",\"bad\":%" PRIu64
-                  ",\"healed\":%" PRIu64 "}\n"
-                : "%" PRIu64 " pieces, %" PRIu64 " bad, %" PRIu64 " healed\n",
-           r->pieces, r->bad, r->healed);
+    if (json)
+        printf("{\"type\":\"repair\",\"pieces\":%" PRIu64 ",\"bad\":%" PRIu64 ",\"healed\":%" PRIu64
+               "}\n",
+               r->pieces, r->bad, r->healed);
+    else
+        printf("%" PRIu64 " piece%s, %" PRIu64 " bad, %" PRIu64 " healed\n", r->pieces,
+               ds_s(r->pieces), r->bad, r->healed);
 }
 
 typedef struct wishes {
@@ -79,9 +83,10 @@ static int work(const wishes *w, ds_err *err)
     if (!rc)
         say_mended(&m, w->json);
     if (!rc && m.lost)
-        rc = ds_fail(err, DS_CORRUPT,
-                     "%" PRIu64 " objects and refs of the catalog could not be had from %s: %s ...",
-                     m.lost, w->from, m.what);
+        rc =
+            ds_fail(err, DS_CORRUPT,
+                    "%" PRIu64 " object%s or ref%s of the catalog could not be had from %s: %s ...",
+                    m.lost, ds_s(m.lost), ds_s(m.lost), w->from, m.what);
     rc = rc ? rc : ds_store_open(&s, dir, DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_store_act(&s, "repair", NULL, w->reason, err);
     if (!rc) {
