@@ -169,7 +169,7 @@ static int put_tag(names *c, const char *name, git_oid *id, ds_err *err)
 static int make(names *c, const char *at, const char *name, ds_err *err)
 {
     git_oid to;
-    int rc = ds_branch_check(name, err);
+    int rc = c->tag ? ds_tag_check(name, err) : ds_branch_check(name, err);
     rc = rc ? rc : ds_revision_find(&c->rev, &c->s, at, err);
     rc = rc ? rc : ds_name_check(&c->s, c->rev.dataset, name, c->tag, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, name, err);
@@ -190,7 +190,7 @@ static int make(names *c, const char *at, const char *name, ds_err *err)
 
 static int drop(names *c, const char *dataset, const char *name, ds_err *err)
 {
-    int rc = ds_branch_check(name, err);
+    int rc = c->tag ? ds_tag_check(name, err) : ds_branch_check(name, err);
     rc = rc ? rc : ds_dataset_find(&c->rev.dataset, &c->s, dataset, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, name, err);
     rc = rc ? rc : ds_ref_get(c->s.cat, c->ref, &c->rev.id, err);

@@ -199,15 +199,31 @@ int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)
 /* ---- names
  * ------------------------------------------------------------------------------------------- */
 
+/* The length of what is before a byte that is banned, here or by git. */
+static size_t allowed(const char *name, const char *banned)
+{
+    size_t n = strcspn(name, "^:?*[\\ \x7f");
+    const size_t other = strcspn(name, banned);
+    n = other < n ? other : n;
+    for (size_t i = 0; i < n; i++)
+        if ((unsigned char)name[i] < ' ')
+            return i;
+    return n;
+}
+
 static int name_check(const char *name, const char *what, const char *banned, ds_err *err)
 {
     size_t len = strlen(name);
     char ref[NAME_MAX_LEN + 64];
     if (len == 0 || len > NAME_MAX_LEN)
         return ds_fail(err, DS_USAGE, "a %s name has 1 to %d bytes", what, NAME_MAX_LEN);
-    const char *bad = strpbrk(name, banned);
+    const size_t at = allowed(name, banned);
+    const unsigned char bad = (unsigned char)name[at];
+    if (bad > ' ' && bad < 0x7f)
+        return ds_fail(err, DS_USAGE, "%s name '%s': '%c' is not allowed", what, name, bad);
     if (bad)
-        return ds_fail(err, DS_USAGE, "%s name '%s': '%c' is not allowed", what, name, *bad);
+        return ds_fail(err, DS_USAGE, "%s name '%s': byte %zu, %s (0x%02x), is not allowed", what,
+                       name, at + 1, bad == ' ' ? "a blank" : "a control byte", bad);
     if (*name == '-')
         return ds_fail(err, DS_USAGE, "%s name '%s' begins with '-'", what, name);
     if (ds_utf8_check((const uint8_t *)name, len) != len)
@@ -219,8 +235,9 @@ static int name_check(const char *name, const char *what, const char *banned, ds
         return rc;
     if (git_reference_name_is_valid(&valid, ref) < 0 || !valid)
         return ds_fail(err, DS_USAGE,
-                       "%s name '%s': git would refuse it (see git-check-ref-format(1))", what,
-                       name);
+                       "%s name '%s': git would refuse it ('..', '//', a '.' or '/' at either end, "
+                       "'.lock' at the end; see git-check-ref-format(1))",
+                       what, name);
     return 0;
 }
 
@@ -232,6 +249,11 @@ int ds_dataset_check(const char *name, ds_err *err)
 int ds_branch_check(const char *name, ds_err *err)
 {
     return name_check(name, "branch", "@~", err);
+}
+
+int ds_tag_check(const char *name, ds_err *err)
+{
+    return name_check(name, "tag", "@~", err);
 }
 
 /* ---- objects

@@ -50,9 +50,10 @@ int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...) DS_PRINTF(3, 4);
 
 /* ---- names ---- */
 /* DS_USAGE when it cannot be a dataset's name: empty, longer than 128 bytes, with '/', '@', '~',
- * control bytes, or what git refuses in a ref; a branch or tag name may have '/'. */
+ * blanks and control bytes, or what git refuses in a ref; a branch or tag name may have '/'. */
 int ds_dataset_check(const char *name, ds_err *err);
 int ds_branch_check(const char *name, ds_err *err);
+int ds_tag_check(const char *name, ds_err *err);
 
 /* ---- objects ---- */
 int ds_catalog_blob(ds_buf *out, ds_catalog *c, const git_oid *id, ds_err *err);

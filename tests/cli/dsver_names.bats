@@ -32,6 +32,18 @@ id() {
     has "has no branch 'trial'"
     exits 2 dsver branch -d d
     exits 2 dsver branch -d d@main trial
+    exits 2 dsver branch d 'a:b'
+    has "branch name 'a:b': ':' is not allowed"
+    exits 2 dsver tag d 'a b'
+    has "tag name 'a b': byte 2, a blank (0x20), is not allowed"
+    exits 2 dsver tag -d d a~b
+    has "tag name 'a~b': '~' is not allowed"
+    exits 2 dsver commit 'my data' /dev/null
+    has "dataset name 'my data': byte 3, a blank (0x20), is not allowed"
+    exits 2 dsver commit $'d\td' /dev/null
+    has "byte 2, a control byte (0x09), is not allowed"
+    exits 2 dsver branch d a..b
+    has "branch name 'a..b': git would refuse it ('..'"
     dsver fsck --read-data
 }
 
