@@ -297,6 +297,18 @@ static const char trailer_root[] = "Dsver-Root: sha256:";
 static const char trailer_records[] = "Dsver-Records: ";
 static const char trailer_dataset[] = "Dsver-Dataset: ";
 
+bool ds_version_claimed(const char *message)
+{
+    static const char *const all[] = {trailer_root, trailer_records, trailer_dataset};
+    for (const char *line = message; line; line = strchr(line, '\n')) {
+        line += *line == '\n';
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            if (strncmp(line, all[i], strcspn(all[i], " ")) == 0)
+                return true;
+    }
+    return false;
+}
+
 /* Trailers are the last lines of the message, each of a known form, so that a message cannot forge
  * them. */
 static void read_trailers(ds_version *v, char *msg)

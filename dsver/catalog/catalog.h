@@ -89,6 +89,8 @@ typedef struct ds_version_new {
     uint64_t records;
     const struct ds_signer *signer; /* sign.h; NULL: not signed. So below */
 } ds_version_new;
+/* Whether a message has a line that begins as one of those that make a commit a version. */
+bool ds_version_claimed(const char *message);
 /* Puts the commit object into the pack. */
 int ds_version_put(ds_gitpack *p, git_oid *id, const ds_version_new *v, ds_err *err);
 

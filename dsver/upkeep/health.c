@@ -446,6 +446,41 @@ static int check_version(health *h, const ds_version *v, ds_err *err)
     return rc;
 }
 
+/* A version of ours whose message was damaged or rewritten: no other command would miss it. What is
+ * neither that nor a version is somebody's own, or a run, and left alone. */
+static bool was_version(const health *h, const ds_version *v, ds_err *why)
+{
+    ds_buf meta = {0};
+    const bool was = ds_version_claimed(v->message) ||
+                     ds_catalog_file(&meta, h->store->cat, &v->tree, "meta.json", why) == 0;
+    ds_buf_fini(&meta);
+    return was;
+}
+
+static void tell_no_version(health *h, const ds_version *v)
+{
+    tell(h, "catalog.git", 0, git_oid_tostr_s(&v->id),
+         "counts as no version: its message does not end with the lines Dsver-Root, Dsver-Records "
+         "and Dsver-Dataset",
+         "");
+}
+
+/* A branch of a dataset that somebody went on with by other means. */
+static int on_branch(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    health *h = ctx;
+    ds_version v = {0}, parent = {0};
+    ds_err why = {0};
+    if (strncmp(name, DS_REF_PREFIX, sizeof DS_REF_PREFIX - 1) == 0 &&
+        ds_version_get(&v, h->store->cat, id, &why) == 0 && !*v.dataset && v.has_parent &&
+        !was_version(h, &v, &why) && why.code != DS_NOMEM &&
+        ds_version_get(&parent, h->store->cat, &v.parent, &why) == 0 && *parent.dataset)
+        tell_no_version(h, &v);
+    ds_version_fini(&v);
+    ds_version_fini(&parent);
+    return why.code == DS_NOMEM ? ds_fail_nomem(err) : ds_check_interrupt(err);
+}
+
 static int on_version(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
                       ds_err *err)
 {
@@ -458,8 +493,11 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
         tell(h, "catalog.git", 0, git_oid_tostr_s(id), why->msg, "");
         return 0;
     }
-    if (!*v->dataset) /* somebody's own git history beside ours */
-        return 0;
+    if (!*v->dataset) {
+        if (was_version(h, v, &what))
+            tell_no_version(h, v);
+        return what.code == DS_NOMEM ? ds_fail_nomem(err) : 0;
+    }
     h->out->versions++;
     int rc = check_version(h, v, &what);
     if (rc == DS_NOMEM || rc == DS_IO)
@@ -500,13 +538,22 @@ static int name_version(void *ctx, const git_oid *id, const ds_version *v, const
     return what.code == DS_NOMEM ? ds_fail_nomem(err) : ds_check_interrupt(err);
 }
 
+/* What a walk over refs ends with: one that is damaged was told of already. */
+static int walked(int rc, const ds_err *why, ds_err *err)
+{
+    return rc == 0 || rc == DS_CORRUPT ? 0 : ds_fail(err, rc, "%s", why->msg);
+}
+
 static int each_version(health *h, ds_history_fn fn, ds_err *err)
 {
     ds_err why = {0};
-    const int rc = ds_history_each(h->store->cat, fn, h, &why);
-    if (rc == 0 || rc == DS_CORRUPT) /* a ref: told of already */
-        return 0;
-    return ds_fail(err, rc, "%s", why.msg);
+    return walked(ds_history_each(h->store->cat, fn, h, &why), &why, err);
+}
+
+static int check_branches(health *h, ds_err *err)
+{
+    ds_err why = {0};
+    return walked(ds_ref_each(h->store->cat, on_branch, h, &why), &why, err);
 }
 
 int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_trouble_fn fn,
@@ -524,6 +571,7 @@ int ds_health_check(ds_health *out, ds_store *s, const ds_health_opts *o, ds_tro
         rc = check_catalog(&h, err);
     rc = rc ? rc : check_oplog(&h, err);
     rc = rc ? rc : each_version(&h, on_version, err);
+    rc = rc ? rc : check_branches(&h, err);
     if (!rc && h.nkept) {
         qsort(h.kept, h.nkept, sizeof *h.kept, by_piece);
         rc = each_version(&h, name_version, err);

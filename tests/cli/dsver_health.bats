@@ -136,6 +136,33 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     done
 }
 
+@test "fsck tells of a commit that is a version but for its message, and leaves others alone" {
+    versions 300
+    dsver commit d v1.dsr
+    dsver commit d v2.dsr
+    git() { command git -c user.name=a -c user.email=a@b --git-dir=.dsver/catalog.git "$@"; }
+    main=$(git rev-parse d/main)
+    for sed in 's/^Dsver-Dataset: .*/Dsver-Dataset d/' '/^Dsver-Records/d' 's/^Dsver-Root: sha256:./&x/' '/^Dsver-/d' '$s/$/\n\nSigned-off-by: A <a@b>/'; do
+        id=$(git cat-file commit d/main | sed "$sed" | git hash-object -t commit -w --stdin)
+        git update-ref refs/heads/d/false "$id"
+        exits 12 dsver fsck
+        [ "$(grep -c "^catalog.git ${id:0:16}: counts as no version" <<<"$output")" = 1 ]
+        exits 12 dsver fsck --json
+        has "\"id\":\"$id\""
+    done
+    # nothing of ours is in its tree and its message, but it stands on a version
+    id=$(echo notes | git commit-tree -p "$main" "$(git hash-object -t tree -w --stdin </dev/null)")
+    git update-ref refs/heads/d/false "$id"
+    exits 12 dsver fsck
+    [ "$(grep -c "counts as no version" <<<"$output")" = 1 ]
+    # where no ref leads to it, and for somebody's own history, nothing is said
+    id=$(echo notes | git commit-tree "$(git hash-object -t tree -w --stdin </dev/null)")
+    git update-ref refs/heads/d/false "$(echo 'more, of Dsver-Root: x' | git commit-tree -p "$id" "$id^{tree}")"
+    exits 0 dsver fsck
+    git update-ref -d refs/heads/d/false
+    exits 0 dsver fsck
+}
+
 @test "reindex: the same index as before, from nothing" {
     versions 3000
     dsver commit d v1.dsr
