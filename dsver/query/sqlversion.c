@@ -152,6 +152,7 @@ int ds_sqlfill_sources(ds_sqlput *p, ds_err *err)
     for (size_t i = 0; !rc && i < p->v->n; i++) {
         ds_version v = {0};
         rc = ds_version_get(&v, p->v->store->cat, &p->v->versions[i], err);
+        rc = rc ? rc : ds_version_meta(NULL, p->v->store->cat, &v, err);
         rc = rc ? rc : version_sources(p, &v, err);
         ds_version_fini(&v);
     }

@@ -63,14 +63,14 @@ static int join_blocks(join *j, const git_oid *id, ds_err *err)
 {
     ds_verside a = {0}, b = {0};
     int rc = use(j, false, err);
-    rc = rc ? rc : ds_verside_open(&a, j->store, id, NULL, NULL, err);
+    rc = rc ? rc : ds_verside_open_raw(&a, j->store, id, NULL, NULL, err);
     for (size_t i = 0; !rc && i < a.n; i++) {
         ds_manline line = {0};
         if (!ds_shaset_has(&j->open, &a.was[i]) || ds_shaset_has(&j->done, &a.was[i]))
             continue;
         if (!b.store) {
             rc = use(j, true, err);
-            rc = rc ? rc : ds_verside_open(&b, j->store, id, NULL, NULL, err);
+            rc = rc ? rc : ds_verside_open_raw(&b, j->store, id, NULL, NULL, err);
         }
         rc = rc ? rc : ds_tombstone_join(&line, &a, i, &b, i, j->tx, err);
         rc = rc ? rc : put_line(j, &a.was[i], &line, err);

@@ -337,7 +337,7 @@ static int keep_head(void *ctx, const char *name, const git_oid *id, ds_err *err
     ds_version_fini(&version);
     if (rc || !mine)
         return rc;
-    rc = ds_verside_open(&v, k->store, id, NULL, NULL, err);
+    rc = ds_verside_open_raw(&v, k->store, id, NULL, NULL, err);
     for (size_t b = 0; !rc && b < v.n; b++)
         for (size_t i = 0; !rc && i < v.schema.n; i++) {
             ds_sha e;

@@ -236,7 +236,7 @@ static int find_in(void *ctx, const git_oid *id, const ds_version *v, const ds_e
     ds_schema_init(&schema);
     int rc = ds_version_schema(&schema, f->store->cat, &v->tree, err);
     rc = rc ? rc : ds_schema_digest(&f->schema, &schema, err);
-    rc = rc ? rc : ds_verside_open(&f->side, f->store, id, seen_file, f, err);
+    rc = rc ? rc : ds_verside_open_raw(&f->side, f->store, id, seen_file, f, err);
     ds_schema_fini(&schema);
     if (rc)
         return rc;
@@ -322,7 +322,7 @@ static int touch_version(void *ctx, const git_oid *id, const ds_version *v, cons
     (void)why;
     if (!v || !*v->dataset) /* other datasets share blocks */
         return 0;
-    int rc = ds_verside_open(&side, f->store, id, NULL, NULL, err);
+    int rc = ds_verside_open_raw(&side, f->store, id, NULL, NULL, err);
     rc = rc ? rc : touch(f, &side, err);
     ds_verside_fini(&side);
     return rc ? rc : ds_check_interrupt(err);

@@ -40,7 +40,7 @@ static int replace_blocks(void *ctx, const git_oid *id, const ds_version *v, con
     (void)why;
     if (!v || !ds_forget_ordinals(f, id))
         return 0;
-    int rc = ds_verside_open(&side, f->store, id, NULL, NULL, err);
+    int rc = ds_verside_open_raw(&side, f->store, id, NULL, NULL, err);
     for (size_t i = 0; !rc && i < side.n; i++) {
         const ds_forgethit *h = ds_forget_hit(f, &side.was[i]);
         bool fresh = false;

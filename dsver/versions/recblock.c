@@ -41,14 +41,24 @@ static int read_lines(ds_verside *v, bool (*skip)(void *, const git_oid *), void
     return rc;
 }
 
-int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,
-                    bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err)
+int ds_verside_open_raw(ds_verside *v, ds_store *s, const git_oid *commit,
+                        bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err)
 {
     *v = (ds_verside){.store = s};
     ds_schema_init(&v->schema);
     int rc = ds_version_get(&v->version, s->cat, commit, err);
     rc = rc ? rc : ds_version_schema(&v->schema, s->cat, &v->version.tree, err);
     rc = rc ? rc : read_lines(v, skip, ctx, err);
+    if (rc)
+        ds_verside_fini(v);
+    return rc;
+}
+
+int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,
+                    bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err)
+{
+    int rc = ds_verside_open_raw(v, s, commit, skip, ctx, err);
+    rc = rc ? rc : ds_version_meta(NULL, s->cat, &v->version, err);
     if (rc)
         ds_verside_fini(v);
     return rc;

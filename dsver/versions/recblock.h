@@ -19,9 +19,14 @@ typedef struct ds_verside {
     ds_sha *was;       /* the address that each was committed with */
     size_t erased;     /* blocks that something was erased from */
 } ds_verside;
-/* Whether a file of the manifest is left out; skip may be NULL. Zeroed or fini'd before. */
+/* For whoever hands out what the version holds: DS_CORRUPT when its message, which is what is
+ * signed, tells of another root or number of records (ds_version_meta). skip: whether a file of the
+ * manifest is left out; may be NULL. Zeroed or fini'd before. */
 int ds_verside_open(ds_verside *v, ds_store *s, const git_oid *commit,
                     bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err);
+/* For whoever tidies up, which a false message is not to stop: it is not looked at. */
+int ds_verside_open_raw(ds_verside *v, ds_store *s, const git_oid *commit,
+                        bool (*skip)(void *ctx, const git_oid *file), void *ctx, ds_err *err);
 void ds_verside_fini(ds_verside *v);
 
 typedef struct ds_recblock {

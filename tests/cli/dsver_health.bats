@@ -122,6 +122,7 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
 @test "a version whose message tells of another root or count than its manifest is not read" {
     versions 300
     dsver commit d v1.dsr
+    key=$(records v1.dsr | sed -n '1s/.*"key":"\([^"]*\)".*/\1/p')
     git() { command git --git-dir=.dsver/catalog.git "$@"; }
     for sed in 's/sha256:./sha256:/; s/^Dsver-Root: .*/&0/' 's/^Dsver-Records: /&1/'; do
         id=$(git cat-file commit d/main | sed "$sed" | git hash-object -t commit -w --stdin)
@@ -131,8 +132,18 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
             has "in its message"
         done
         exits 12 dsver checkout d@false out
+        for cmd in "diff d d@false" "diff --stats d d@false" "blame d@false $key" "stats d@false"; do
+            exits 12 dsver $cmd
+            has "in its message"
+        done
+        for table in records blocks sources origins; do
+            exits 12 dsver sql d@false "SELECT count(*) FROM $table"
+            has "in its message"
+        done
         exits 12 dsver fsck
         dsver cat d >/dev/null
+        exits 0 dsver diff d d
+        exits 0 dsver forget --dry-run --reason "a false message keeps no record" "$key"
     done
 }
 
