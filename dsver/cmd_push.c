@@ -59,7 +59,10 @@ const ds_command ds_ver_fetch = {
         "refs move last. Branches of this store stay where they are: see dsver pull. A branch that "
         "was put back or rewritten at the remote is warned of, and what it was at is kept here "
         "until gc's time of grace is over. Records that were erased at the remote are erased here, "
-        "from all versions and packs.\n\n"
+        "from all versions and packs; first, what is to be read then is compared with what is "
+        "here. An erasure that changes anything else is refused, with exit 12 and nothing taken "
+        "over: put the remote's refs/dsver/erased back. A new or lazy clone has nothing to compare "
+        "with, see dsver verify --erasures.\n\n"
         "--prune forgets each DATASET@REMOTE/BRANCH, of the datasets named or of all, that the "
         "remote has no more, and keeps what it was at until gc's time of grace is over; "
         "branches of this store and tags stay.",

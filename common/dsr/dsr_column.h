@@ -88,7 +88,7 @@ struct ds_refs;
 typedef struct ds_chunk {
     const uint8_t *head, *body;
     size_t head_len, body_len;
-    ds_spool *spool; /* that body lies in, for ds_spool_release; may be NULL */
+    ds_spool *spool;            /* that body lies in, for ds_spool_release; may be NULL */
     const struct ds_refs *refs; /* not NULL: the bytes are not here but in a store (dsr_refs.h) */
 } ds_chunk;
 /* Writes the head into `head` (reset first) and lends both. */
@@ -154,6 +154,9 @@ typedef struct ds_items {
 } ds_items;
 void ds_value_items(ds_items *it, const ds_colview *v, const ds_value *list);
 bool ds_items_next(ds_items *it, ds_value *out);
+/* The same value to the byte; both columns are of one type. */
+bool ds_value_same(const ds_colview *va, const ds_value *a, const ds_colview *vb,
+                   const ds_value *b);
 static inline uint32_t ds_value_token(const ds_colview *v, const ds_value *x, uint64_t i)
 {
     enum ds_type t = v->type == DS_LIST ? v->item : v->type;

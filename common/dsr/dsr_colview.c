@@ -419,3 +419,24 @@ bool ds_items_next(ds_items *it, ds_value *out)
     leaf(it->v, it->v->item, &it->lens_at, &it->data_at, &it->bit_at, out);
     return true;
 }
+
+static bool same_leaf(const ds_value *a, const ds_value *b)
+{
+    return a->null == b->null && a->count == b->count && a->i == b->i && a->len == b->len &&
+           a->head_len == b->head_len && (!a->p || !a->len || memcmp(a->p, b->p, a->len) == 0) &&
+           (!a->head_len || memcmp(a->head, b->head, a->head_len) == 0);
+}
+
+bool ds_value_same(const ds_colview *va, const ds_value *a, const ds_colview *vb, const ds_value *b)
+{
+    ds_items x, y;
+    ds_value p, q;
+    bool same = same_leaf(a, b);
+    if (!same || a->null || va->type != DS_LIST)
+        return same;
+    ds_value_items(&x, va, a);
+    ds_value_items(&y, vb, b);
+    while (same && ds_items_next(&x, &p) && ds_items_next(&y, &q))
+        same = same_leaf(&p, &q);
+    return same;
+}

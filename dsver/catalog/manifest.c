@@ -444,22 +444,19 @@ static int give_origins(const ds_manscan *s, ds_manline *l, uint64_t len, ds_err
                             s->origins.len / sizeof(ds_sha), err);
 }
 
-/* What is read in place of a line that something was erased from. Blocks of one address may have
- * come from different places, so that their origins are the line's own. */
-static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
+/* Blocks of one address may have come from different places, so that their origins are the line's
+ * own. */
+int ds_manscan_instead(ds_manscan *s, const struct ds_overlay *o, const ds_sha *was,
+                       const ds_manline *own, ds_manline *l, ds_err *err)
 {
     size_t len = 0, pos = 0;
     bool nomem = false;
-    const uint64_t rows = l->rows;
-    s->erased = false;
-    if (!s->overlay)
-        return 1;
-    int rc = ds_manscan_addr(s, l, &s->was, &s->was_origin, err);
-    const uint8_t *p = rc ? NULL : ds_overlay_find(s->overlay, &s->was, &len);
+    const uint64_t rows = own->rows;
+    uint64_t origins = 0;
+    const uint8_t *p = ds_overlay_find(o, was, &len);
     if (!p)
-        return rc ? rc : 1;
-    uint64_t own = 0;
-    rc = s->pages ? 0 : take_origins(s, l, &own, err);
+        return 0;
+    int rc = s->pages ? 0 : take_origins(s, own, &origins, err);
     if (rc)
         return rc;
     const char *bad = parse_line(p, len, &pos, s->pages, l, &nomem);
@@ -468,9 +465,19 @@ static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
     if (bad || pos != len || l->rows != rows)
         return ds_fail(err, DS_CORRUPT, "%s: what replaces a line of manifest file %s: %s",
                        DS_REF_ERASED, git_oid_tostr_s(&s->file), bad ? bad : "not of as many rows");
-    s->erased = true;
-    rc = s->pages ? 0 : give_origins(s, l, own, err);
+    rc = s->pages ? 0 : give_origins(s, l, origins, err);
     return rc ? rc : 1;
+}
+
+static int replace_line(ds_manscan *s, ds_manline *l, ds_err *err)
+{
+    s->erased = false;
+    if (!s->overlay)
+        return 1;
+    int rc = ds_manscan_addr(s, l, &s->was, &s->was_origin, err);
+    rc = rc ? rc : ds_manscan_instead(s, s->overlay, &s->was, l, l, err);
+    s->erased = rc > 0;
+    return rc < 0 ? rc : 1;
 }
 
 static int get_line(ds_manscan *s, ds_manline *l, ds_err *err)

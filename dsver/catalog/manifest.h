@@ -101,6 +101,10 @@ int ds_manscan_next(ds_manscan *s, ds_manline *l, ds_err *err); /* 1 a line, 0 t
  * committed. Pages: block is the page's. */
 int ds_manscan_addr(const ds_manscan *s, const ds_manline *l, ds_sha *block, ds_sha *origin,
                     ds_err *err);
+/* What `o` has in place of the line that came last, `own`, which was committed as `was`: 1 with it
+ * in *l (may be `own`), the origins of a block being its own; 0 nothing, < 0. */
+int ds_manscan_instead(ds_manscan *s, const struct ds_overlay *o, const ds_sha *was,
+                       const ds_manline *own, ds_manline *l, ds_err *err);
 void ds_manscan_close(ds_manscan *s);
 /* A line as it stands in a file, with its newline. DS_NOMEM. */
 int ds_manline_text(ds_buf *b, const ds_manline *l);

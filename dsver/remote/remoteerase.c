@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "collect.h"
+#include "erasecheck.h"
 #include "history.h"
 #include "overlay.h"
 #include "person.h"
@@ -173,28 +174,58 @@ static int join_lines(join *j, ds_err *err)
 /* ---- fetching ---- */
 
 /* Pieces that are read instead, of all versions here. */
-static int fetch_instead(ds_link *l, ds_err *err)
+static int want_instead(ds_shaset *want, ds_store *s, ds_err *err)
 {
     ds_buf heads = {0};
-    ds_shaset want = {0};
+    int rc = ds_sync_heads(&heads, s, err);
+    rc = rc ? rc
+            : ds_needed_erased(want, s, (const git_oid *)(const void *)heads.data,
+                               heads.len / sizeof(git_oid), err);
+    ds_buf_fini(&heads);
+    return rc;
+}
+
+static int fetch_instead(ds_link *l, const ds_shaset *want, ds_err *err)
+{
     ds_remotestate state;
     ds_moved moved = {.pieces = 0};
     char hex[65];
     ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index, .quiet = true};
-    int rc = ds_sync_heads(&heads, l->store, err);
-    rc = rc ? rc
-            : ds_needed_erased(&want, l->store, (const git_oid *)(const void *)heads.data,
-                               heads.len / sizeof(git_oid), err);
-    if (!rc && want.n) {
+    int rc = 0;
+    if (want->n) {
         rc = ds_remoteindex_refresh(l->index, &state, err);
-        rc = rc ? rc : ds_transfer_fetch(&moved, &t, &want, err);
+        rc = rc ? rc : ds_transfer_fetch(&moved, &t, want, err);
     }
     if (!rc && moved.missing) {
         ds_sha_hex(hex, &moved.first_missing);
         rc = ds_fail(err, DS_CORRUPT, "%s: lacks what is read in place of erased records: piece %s",
                      ds_remote_place(l->remote), hex);
     }
-    ds_buf_fini(&heads);
+    return rc;
+}
+
+/* Brings what is read instead, but of a lazy store only what is to be compared, and compares what
+ * is here of what it replaces. `fresh` is in use. */
+static int take_instead(ds_link *l, const git_oid *here, const ds_overlay *fresh, bool lazy,
+                        ds_err *err)
+{
+    ds_store *s = l->store;
+    ds_overlay *old = NULL;
+    ds_shaset want = {0};
+    ds_err why = {0};
+    int rc = here ? ds_overlay_load_at(&old, s->cat, here, err) : 0;
+    if (!rc)
+        rc = lazy ? ds_erasecheck_want(&want, s, old, fresh, err) : want_instead(&want, s, err);
+    rc = rc ? rc : fetch_instead(l, &want, err);
+    if (!rc && (rc = ds_erasecheck(s, old, fresh, &why)) == DS_CORRUPT)
+        rc = ds_fail(
+            err, rc,
+            "%s: its erasure is refused, as it changes more than it erases: %s (nothing was "
+            "taken over; see there who made it, git log " DS_REF_ERASED ", and put that ref back)",
+            l->conf.name, why.msg);
+    else if (rc && why.code)
+        rc = ds_fail(err, rc, "%s", why.msg);
+    ds_overlay_free(old);
     ds_shaset_fini(&want);
     return rc;
 }
@@ -205,11 +236,13 @@ static int join_both(git_oid *id, ds_link *l, const git_oid *ours, const git_oid
 {
     ds_store *s = l->store;
     join j = {.store = s, .our_id = *ours, .their_id = *theirs};
+    ds_shaset want = {0};
     ds_person who = {0};
     int rc = ds_overlay_load_at(&j.ours, s->cat, ours, err);
     rc = rc ? rc : ds_overlay_load_at(&j.theirs, s->cat, theirs, err);
     rc = rc ? rc : use(&j, true, err);
-    rc = rc || lazy ? rc : fetch_instead(l, err);
+    rc = rc || lazy ? rc : want_instead(&want, s, err);
+    rc = rc ? rc : fetch_instead(l, &want, err);
     rc = rc ? rc : join_lines(&j, err);
     rc = rc ? rc : ds_person_find(&who, s->dir, NULL, err);
     const ds_note_new by = {.message = "erasures of two stores joined",
@@ -220,6 +253,7 @@ static int join_both(git_oid *id, ds_link *l, const git_oid *ours, const git_oid
     ds_person_fini(&who);
     ds_overlay_free(j.ours);
     ds_overlay_free(j.theirs);
+    ds_shaset_fini(&want);
     ds_shaset_fini(&j.open);
     ds_shaset_fini(&j.done);
     ds_buf_fini(&j.lines);
@@ -274,7 +308,7 @@ int ds_erasure_fetch(enum ds_syncdid *did, ds_link *l, const ds_gitrefs *there, 
     if (rc)
         return rc;
     ds_catalog_use_overlay(c, o);
-    rc = lazy ? 0 : fetch_instead(l, err);
+    rc = take_instead(l, has ? &here : NULL, o, lazy, err);
     if (!rc && holds_gone(l->store, o))
         rc = ds_overlay_adopt(c, has ? &here : NULL, &to, err);
     else if (!rc && (rc = ds_ref_move(c, DS_REF_ERASED, has ? &here : NULL, &to, err)) == 0)

@@ -11,9 +11,10 @@
 
 #include "remotesync.h"
 
-/* Takes in what was erased at the remote, with the pieces that are read instead (not when lazy).
- * *did: DS_SYNC_SAME, or what became of the ref. Its bytes are still in the packs: see
- * ds_erasure_settle. The caller holds the gc lock. */
+/* Takes in what was erased at the remote, with the pieces that are read instead (when lazy: of what
+ * is here whole). DS_CORRUPT, with nothing taken in, when these differ from what they replace in
+ * more than tombstones (erasecheck.h). *did: DS_SYNC_SAME, or what became of the ref. Its bytes are
+ * still in the packs: see ds_erasure_settle. The caller holds the gc lock. */
 int ds_erasure_fetch(enum ds_syncdid *did, ds_link *l, const ds_gitrefs *there, bool lazy,
                      ds_err *err);
 /* Takes the bytes of what was erased out of this store's packs, when there are some. The caller

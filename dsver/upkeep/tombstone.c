@@ -267,6 +267,15 @@ bool ds_tombstone_is(const ds_recblock *r)
     return true;
 }
 
+bool ds_tombstone_left(const ds_colview *v, const ds_value *was, const ds_value *now)
+{
+    if (v->type == DS_RUNS)
+        return ds_value_same(v, was, v, now);
+    if (v->type == DS_TOKENS16 || v->type == DS_TOKENS32)
+        return now->null == was->null && now->count == was->count && is_zero(now);
+    return is_empty(v, now);
+}
+
 /* Of two tombstones the one whose name comes first, so that it does not matter who joins them. */
 static bool takes_second(const ds_recblock *a, const ds_recblock *b)
 {

@@ -26,6 +26,8 @@ void ds_tombstone_mark(char out[DS_TOMBSTONE_MARK + 1], const uint8_t salt[32]);
 
 /* Of a record of a block from which something was erased (in others an empty one is a record). */
 bool ds_tombstone_is(const ds_recblock *r);
+/* Whether a record's column `now` (no explicit key) is what an erasure leaves of `was`. */
+bool ds_tombstone_left(const ds_colview *v, const ds_value *was, const ds_value *now);
 /* Whether a source's name is one that an erasure left. */
 static inline bool ds_tombstone_source(const ds_source *s)
 {

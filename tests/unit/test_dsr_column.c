@@ -9,6 +9,7 @@
 #include <cmocka.h>
 
 #include "dsr_make.h"
+#include "dsr_rowcopy.h"
 
 /* The builder's chunk in one piece. */
 static void take(ds_buf *out, ds_colbuild *b)
@@ -232,6 +233,73 @@ static void test_round_trips(void **state)
         round_trip(DS_LIST, DS_BYTES, rows[i]);
         round_trip(DS_LIST, DS_TOKENS32, rows[i]);
     }
+}
+
+/* A value as a chunk of its own. */
+static void alone(ds_buf *out, const ds_colview *v, const ds_value *x)
+{
+    ds_colbuild b;
+    ds_colbuild_init(&b, v->type, v->item, true);
+    assert_int_equal(ds_colbuild_value(&b, v, x, NULL), 0);
+    take(out, &b);
+    ds_colbuild_fini(&b);
+}
+
+/* Each of the first rows against each: the same exactly when a chunk of it alone is the same. */
+static void same_or_not(ds_colbuild *b, unsigned *same, unsigned *other)
+{
+    ds_buf chunk = {0}, p = {0}, q = {0};
+    ds_colview v, w;
+    ds_value x, y;
+    ds_column c = column(b->type, b->item, true);
+    take(&chunk, b);
+    assert_int_equal(ds_colview_open(&v, &c, chunk.data, chunk.len, b->rows, NULL), 0);
+    w = v;
+    while (ds_colview_next(&v, &x)) {
+        alone(&p, &v, &x);
+        ds_colview_rewind(&w);
+        while (ds_colview_next(&w, &y)) {
+            alone(&q, &w, &y);
+            const bool is = p.len == q.len && memcmp(p.data, q.data, p.len) == 0;
+            assert_int_equal(ds_value_same(&v, &x, &w, &y), is);
+            ++*(is ? same : other);
+        }
+    }
+    ds_buf_fini(&chunk);
+    ds_buf_fini(&p);
+    ds_buf_fini(&q);
+    ds_colbuild_fini(b);
+}
+
+static void test_same(void **state)
+{
+    (void)state;
+    static const enum ds_type types[][2] = {
+        {DS_BYTES, 0},      {DS_BOOL, 0},      {DS_TIMESTAMP, 0},   {DS_TOKENS16, 0},
+        {DS_LIST, DS_BOOL}, {DS_LIST, DS_I64}, {DS_LIST, DS_BYTES}, {DS_LIST, DS_TOKENS32}};
+    unsigned same = 0, other = 0;
+    ds_colbuild b;
+    for (size_t t = 0; t < sizeof types / sizeof *types; t++) {
+        uint64_t seed = t + 1;
+        ds_colbuild_init(&b, types[t][0], types[t][1], true);
+        for (int i = 0; i < 40; i++)
+            assert_int_equal(put_row(&b, types[t][0], types[t][1], make_random(&seed)), 0);
+        same_or_not(&b, &same, &other);
+    }
+    static const uint64_t dims[3][2] = {{2, 1}, {1, 2}, {2, 1}};
+    ds_colbuild_init(&b, DS_TENSOR, 0, true);
+    for (int i = 0; i < 3; i++)
+        assert_int_equal(
+            ds_colbuild_tensor(&b, i < 2 ? DS_I16 : DS_F16, 2, dims[i], "abcd", 4, NULL), 0);
+    same_or_not(&b, &same, &other);
+    ds_colbuild_init(&b, DS_F64, 0, true);
+    assert_int_equal(ds_colbuild_f64(&b, 0.0, NULL) | ds_colbuild_f64(&b, -0.0, NULL), 0);
+    same_or_not(&b, &same, &other);
+    static const uint64_t runs[] = {2, 1, 3, 0};
+    ds_colbuild_init(&b, DS_RUNS, 0, true);
+    assert_int_equal(ds_colbuild_runs(&b, runs, 2, NULL) | ds_colbuild_runs(&b, runs, 1, NULL), 0);
+    same_or_not(&b, &same, &other);
+    assert_true(same > 300 && other > 300);
 }
 
 /* Dropping a row, whole or half made, leaves the bytes as if it had never been. */
@@ -540,9 +608,9 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_exact_bytes), cmocka_unit_test(test_exact_bytes_of_many),
-        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_drop),
-        cmocka_unit_test(test_wrong_calls), cmocka_unit_test(test_bad_chunks),
-        cmocka_unit_test(test_large),
+        cmocka_unit_test(test_round_trips), cmocka_unit_test(test_same),
+        cmocka_unit_test(test_drop),        cmocka_unit_test(test_wrong_calls),
+        cmocka_unit_test(test_bad_chunks),  cmocka_unit_test(test_large),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
