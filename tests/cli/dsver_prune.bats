@@ -86,7 +86,8 @@ gone_at() {
     exits 0 in_a push -q --delete origin docs@side
     [ -z "$output" ]
     [ "$(ls far/packs/*.pack | wc -l)" = "$n" ]
-    for i in 1 2; do in_a gc --remote origin --grace 0 >/dev/null; done
+    in_a gc --remote origin --grace 0 >/dev/null
+    in_a gc --remote origin --grace 0 >/dev/null
     [ "$(ls far/packs/*.pack | wc -l)" -lt "$n" ]
     dsver clone -q far b
     same b
