@@ -10,6 +10,7 @@
 #define DS_OVERLAY_H
 
 #include "catalog.h"
+#include "erasedrows.h"
 
 #define DS_REF_ERASED "refs/dsver/erased"
 /* There while an erasure that came from another store is not carried through here. */
@@ -27,6 +28,13 @@ const uint8_t *ds_overlay_find(const ds_overlay *o, const ds_sha *address, size_
 /* The i-th of all, by address; false past the last. */
 bool ds_overlay_line(const ds_overlay *o, size_t i, ds_sha *address, const uint8_t **text,
                      size_t *len);
+/* Appends the rows of this block, or sources of this page, that are tombstones in its line
+ * (ds_erasedrow): 1; 0: not known, as in erasures of old; < 0. */
+int ds_overlay_rows(const ds_overlay *o, const ds_sha *address, ds_buf *rows, ds_err *err);
+/* Those that are tombstones when two erasures are joined, each under the name that it has then; as
+ * above. */
+int ds_overlay_joined_rows(const ds_overlay *a, const ds_overlay *b, const ds_sha *address,
+                           ds_buf *rows, ds_err *err);
 /* Pieces that held something of what was erased, sorted. A version may need one all the same: one
  * that was committed since, or a block beside that shares it. */
 const ds_sha *ds_overlay_gone(const ds_overlay *o, size_t *n);
@@ -40,6 +48,7 @@ bool ds_overlay_pending(const ds_overlay *o);
 /* One erasure. */
 typedef struct ds_erasure {
     const ds_buf *lines; /* "ADDRESS LINE\n" in any order: beside those before, or in their place */
+    const ds_buf *rows;  /* "ADDRESS", ds_erasedrows_put, "\n": of each line, what it erases */
     const ds_buf *gone;  /* ds_sha: pieces of the lines that are replaced */
     const ds_buf *statement; /* JSON */
 } ds_erasure;

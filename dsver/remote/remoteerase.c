@@ -1,6 +1,7 @@
 /* remoteerase.c - see remoteerase.h. */
 #include "remoteerase.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -60,6 +61,28 @@ static int use(join *j, bool theirs, ds_err *err)
     return rc;
 }
 
+/* Our block with what both erased, where that is known; else, of erasures of old, from both blocks,
+ * of which theirs is in *b, opened when first needed. */
+static int join_block(join *j, ds_manline *line, const ds_verside *a, size_t i, ds_verside *b,
+                      ds_err *err)
+{
+    ds_buf rows = {0}; /* ds_erasedrow */
+    const int known = ds_overlay_joined_rows(j->ours, j->theirs, &a->was[i], &rows, err);
+    int rc = known < 0 ? known : 0;
+    if (known > 0) {
+        rc = ds_tombstone_block(line, a, i, (ds_erasedrow *)(void *)rows.data,
+                                rows.len / sizeof(ds_erasedrow), NULL, j->tx, err);
+    } else if (known == 0) {
+        if (!b->store) {
+            rc = use(j, true, err);
+            rc = rc ? rc : ds_verside_open_raw(b, j->store, &a->version.id, NULL, NULL, err);
+        }
+        rc = rc ? rc : ds_tombstone_join(line, a, i, b, i, j->tx, err);
+    }
+    ds_buf_fini(&rows);
+    return rc;
+}
+
 static int join_blocks(join *j, const git_oid *id, ds_err *err)
 {
     ds_verside a = {0}, b = {0};
@@ -69,11 +92,7 @@ static int join_blocks(join *j, const git_oid *id, ds_err *err)
         ds_manline line = {0};
         if (!ds_shaset_has(&j->open, &a.was[i]) || ds_shaset_has(&j->done, &a.was[i]))
             continue;
-        if (!b.store) {
-            rc = use(j, true, err);
-            rc = rc ? rc : ds_verside_open_raw(&b, j->store, id, NULL, NULL, err);
-        }
-        rc = rc ? rc : ds_tombstone_join(&line, &a, i, &b, i, j->tx, err);
+        rc = join_block(j, &line, &a, i, &b, err);
         rc = rc ? rc : put_line(j, &a.was[i], &line, err);
     }
     ds_verside_fini(&a);
@@ -104,14 +123,23 @@ static int read_page(join *j, bool theirs, const git_oid *tree, const ds_sha *wa
 
 static int join_page(join *j, const git_oid *tree, const ds_sha *was, uint64_t rows, ds_err *err)
 {
-    ds_buf a = {0}, b = {0};
+    ds_buf a = {0}, b = {0}, erased = {0}; /* ds_erasedrow */
     ds_manline line = {0};
+    ds_objstore *objs = j->store->objs;
     int rc = read_page(j, false, tree, was, &a, err);
-    rc = rc ? rc : read_page(j, true, tree, was, &b, err);
-    rc = rc ? rc : ds_tombstone_join_page(&line, &a, &b, rows, j->store->objs, j->tx, err);
+    const int known = rc ? rc : ds_overlay_joined_rows(j->ours, j->theirs, was, &erased, err);
+    rc = known < 0 ? known : 0;
+    if (known > 0) {
+        rc = ds_tombstone_page(&line, &a, rows, (ds_erasedrow *)(void *)erased.data,
+                               erased.len / sizeof(ds_erasedrow), NULL, objs, j->tx, err);
+    } else if (known == 0) {
+        rc = read_page(j, true, tree, was, &b, err);
+        rc = rc ? rc : ds_tombstone_join_page(&line, &a, &b, rows, objs, j->tx, err);
+    }
     rc = rc ? rc : put_line(j, was, &line, err);
     ds_buf_fini(&a);
     ds_buf_fini(&b);
+    ds_buf_fini(&erased);
     return rc;
 }
 
@@ -185,22 +213,61 @@ static int want_instead(ds_shaset *want, ds_store *s, ds_err *err)
     return rc;
 }
 
-static int fetch_instead(ds_link *l, const ds_shaset *want, ds_err *err)
+typedef struct lacking {
+    ds_store *store;
+    const ds_sha *piece;
+    char name[256];
+} lacking;
+
+static int find_lacking(void *ctx, const char *name, const git_oid *id, ds_err *err)
 {
+    lacking *k = ctx;
+    ds_shaset needs = {0};
+    int rc = ds_needed_erased(&needs, k->store, id, 1, err);
+    if (!rc && ds_shaset_has(&needs, k->piece)) {
+        snprintf(k->name, sizeof k->name, "%.200s", name);
+        rc = 1;
+    }
+    ds_shaset_fini(&needs);
+    return rc;
+}
+
+/* The remote has only what its own versions need. */
+static int say_lacking(ds_link *l, const ds_sha *piece, ds_err *err)
+{
+    lacking k = {.store = l->store, .piece = piece, .name = "a version here"};
+    char hex[65];
+    const int rc = ds_ref_each(l->store->cat, find_lacking, &k, err);
+    if (rc < 0)
+        return rc;
+    ds_sha_hex(hex, piece);
+    return ds_fail(
+        err, DS_CORRUPT,
+        "%s: lacks what is read in place of erased records: piece %s, of %s (who erased "
+        "them has it: dsver push there brings the branch back, and this store up to "
+        "date; or give that version up here: dsver branch -d, fetch --prune, gc --grace 0)",
+        ds_remote_place(l->remote), hex, k.name);
+}
+
+/* `old` is read by here, `fresh` is to be, and in use. may_lack: what is still not here then may
+ * not be needed. */
+static int fetch_instead(ds_link *l, const ds_overlay *old, const ds_overlay *fresh,
+                         const ds_shaset *want, bool may_lack, ds_err *err)
+{
+    ds_objstore *objs = l->store->objs;
     ds_remotestate state;
     ds_moved moved = {.pieces = 0};
-    char hex[65];
-    ds_transfer t = {.objs = l->store->objs, .remote = l->remote, .index = l->index, .quiet = true};
-    int rc = 0;
-    if (want->n) {
-        rc = ds_remoteindex_refresh(l->index, &state, err);
-        rc = rc ? rc : ds_transfer_fetch(&moved, &t, want, err);
-    }
-    if (!rc && moved.missing) {
-        ds_sha_hex(hex, &moved.first_missing);
-        rc = ds_fail(err, DS_CORRUPT, "%s: lacks what is read in place of erased records: piece %s",
-                     ds_remote_place(l->remote), hex);
-    }
+    ds_transfer t = {.objs = objs, .remote = l->remote, .index = l->index, .quiet = true};
+    if (!want->n)
+        return 0;
+    int rc = ds_remoteindex_refresh(l->index, &state, err);
+    rc = rc ? rc : ds_transfer_fetch(&moved, &t, want, err);
+    if (rc || !moved.missing)
+        return rc;
+    rc = ds_erasecheck_make(l->store, old, fresh, err);
+    for (size_t i = 0; !rc && !may_lack && i < want->n; i++)
+        if (!ds_objstore_has(objs, &want->ids[i]))
+            rc = say_lacking(l, &want->ids[i], err);
     return rc;
 }
 
@@ -216,7 +283,7 @@ static int take_instead(ds_link *l, const git_oid *here, const ds_overlay *fresh
     int rc = here ? ds_overlay_load_at(&old, s->cat, here, err) : 0;
     if (!rc)
         rc = lazy ? ds_erasecheck_want(&want, s, old, fresh, err) : want_instead(&want, s, err);
-    rc = rc ? rc : fetch_instead(l, &want, err);
+    rc = rc ? rc : fetch_instead(l, old, fresh, &want, false, err);
     if (!rc && (rc = ds_erasecheck(s, old, fresh, &why)) == DS_CORRUPT)
         rc = ds_fail(
             err, rc,
@@ -242,7 +309,7 @@ static int join_both(git_oid *id, ds_link *l, const git_oid *ours, const git_oid
     rc = rc ? rc : ds_overlay_load_at(&j.theirs, s->cat, theirs, err);
     rc = rc ? rc : use(&j, true, err);
     rc = rc || lazy ? rc : want_instead(&want, s, err);
-    rc = rc ? rc : fetch_instead(l, &want, err);
+    rc = rc ? rc : fetch_instead(l, j.ours, j.theirs, &want, true, err);
     rc = rc ? rc : join_lines(&j, err);
     rc = rc ? rc : ds_person_find(&who, s->dir, NULL, err);
     const ds_note_new by = {.message = "erasures of two stores joined",

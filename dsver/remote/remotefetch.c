@@ -229,12 +229,12 @@ static int fetch(fetching *f, ds_err *err)
     rc = rc ? rc : ds_sync_check_names(f->o, &f->there, &f->seen, "there", err);
     rc = rc ? rc : fetch_objects(f, err);
     f->looked = ds_link_looked(f->l, &f->state);
+    if (!rc && f->o->prune)
+        rc = prune(f, err);
     rc = rc ? rc : fetch_erasures(f, err);
     rc = rc ? rc : find_tips(f, err);
     if (!rc && !f->o->lazy)
         rc = fetch_pieces(f, err);
-    if (!rc && f->o->prune)
-        rc = prune(f, err);
     rc = rc ? rc : move_refs(f, err);
     if (!rc && f->out->rejected)
         rc = ds_fail(err, DS_FAIL,

@@ -16,7 +16,8 @@ typedef struct check {
     ds_shaset open;  /* blocks and pages that are to be read otherwise than now */
     ds_shaset done;  /* of these, looked at */
     ds_oidset files; /* of manifests, seen already */
-    ds_shaset *want; /* NULL: compare */
+    ds_shaset *want; /* when only that is asked */
+    ds_objtx *make;  /* when they are to be made */
     const ds_version *version;
     ds_schema schema; /* of it */
     ds_err *err;
@@ -203,6 +204,50 @@ static int compare_page(const check *c, const pair *p, ds_err *err)
     return damaged ? 0 : rc;
 }
 
+/* ---- what is lacking ---- */
+
+/* rows: ds_erasedrow. */
+static int make_block(const check *c, const pair *p, ds_manline *made, const ds_buf *rows,
+                      ds_err *err)
+{
+    ds_manline was = *p->now;
+    const ds_verside side = {
+        .store = c->store, .version = *c->version, .schema = c->schema, .n = 1, .lines = &was};
+    return ds_tombstone_block(made, &side, 0, (ds_erasedrow *)(void *)rows->data,
+                              rows->len / sizeof(ds_erasedrow), NULL, c->make, err);
+}
+
+static int make_page(const check *c, const pair *p, ds_manline *made, const ds_buf *rows,
+                     ds_err *err)
+{
+    ds_buf page = {0};
+    int rc = ds_objstore_get(c->store->objs, ds_manline_pieces(p->now), true, &page, err);
+    rc = rc ? rc
+            : ds_tombstone_page(made, &page, p->now->rows, (ds_erasedrow *)(void *)rows->data,
+                                rows->len / sizeof(ds_erasedrow), NULL, c->store->objs, c->make,
+                                err);
+    ds_buf_fini(&page);
+    return rc;
+}
+
+static int make(const check *c, const ds_manscan *at, const pair *p, ds_err *err)
+{
+    ds_manline made = {0};
+    ds_buf rows = {0};
+    ds_err why = {0};
+    int rc = ds_overlay_rows(c->fresh, &p->was, &rows, err);
+    if (rc > 0) {
+        rc = at->pages ? make_page(c, p, &made, &rows, &why) : make_block(c, p, &made, &rows, &why);
+        if (rc && !is_damage(rc))
+            rc = ds_fail(err, why.code, "%s", why.msg);
+        else
+            rc = 0;
+    }
+    ds_manline_fini(&made);
+    ds_buf_fini(&rows);
+    return rc;
+}
+
 /* ---- all ---- */
 
 /* How many pieces of a line are read: a block's origins are not replaced. */
@@ -224,7 +269,7 @@ static int look(check *c, ds_manscan *at, const pair *p, ds_err *err)
 {
     const ds_manline *l = p->then;
     int rc = 0;
-    if (!is_here(c, at, p->now))
+    if (!is_here(c, at, p->now) || (c->make && is_here(c, at, l)))
         return 0;
     if (!at->pages && (p->now->nchunks != c->schema.n + 1 || l->nchunks != c->schema.n + 1))
         return ds_fail(err, DS_CORRUPT, "%s, version %.12s: a block of %zu chunks for %zu columns",
@@ -234,6 +279,8 @@ static int look(check *c, ds_manscan *at, const pair *p, ds_err *err)
         rc = ds_shaset_add(c->want, &ds_manline_pieces(l)[i], NULL, err);
     if (rc || c->want)
         return rc;
+    if (c->make)
+        return make(c, at, p, err);
     return at->pages ? compare_page(c, p, err) : compare_block(c, p, err);
 }
 
@@ -294,6 +341,22 @@ int ds_erasecheck_want(ds_shaset *want, ds_store *s, const ds_overlay *old, cons
 {
     check c = {.store = s, .old = old, .fresh = fresh, .want = want};
     return run(&c, err);
+}
+
+int ds_erasecheck_make(ds_store *s, const ds_overlay *old, const ds_overlay *fresh, ds_err *err)
+{
+    check c = {.store = s, .old = old, .fresh = fresh};
+    size_t n;
+    int rc = ds_objtx_begin(&c.make, s->objs, 1, err);
+    if (rc)
+        return rc;
+    const ds_sha *gone = ds_overlay_gone(fresh, &n); /* nothing is stored against what is to go */
+    ds_objtx_avoid(c.make, gone, n);
+    rc = run(&c, err);
+    if (!rc)
+        return ds_objtx_finish(c.make, NULL, err);
+    ds_objtx_abort(c.make);
+    return rc;
 }
 
 int ds_erasecheck(ds_store *s, const ds_overlay *old, const ds_overlay *fresh, ds_err *err)

@@ -19,6 +19,10 @@
 /* Adds the pieces that the comparison will read of `fresh`. */
 int ds_erasecheck_want(ds_shaset *want, ds_store *s, const ds_overlay *old, const ds_overlay *fresh,
                        ds_err *err);
+/* Makes pieces of `fresh` that are not here, from what they replace, as far as that is here whole
+ * and the erasure says which rows are tombstones: nobody may have them to give any more. What comes
+ * out otherwise than `fresh` says stays missing. */
+int ds_erasecheck_make(ds_store *s, const ds_overlay *old, const ds_overlay *fresh, ds_err *err);
 /* DS_CORRUPT when something else was changed, or would be read again that was erased before; the
  * message names dataset, version, block, record and column, or page and source. Pieces of `fresh`
  * that are not here are errors too. */

@@ -30,6 +30,7 @@ static void forget_fini(ds_forgetting *f)
     ds_buf_fini(&f->hits);
     ds_buf_fini(&f->rows);
     ds_buf_fini(&f->lines);
+    ds_buf_fini(&f->told);
     ds_buf_fini(&f->pages);
     for (size_t i = 0; i < f->nversions; i++)
         ds_buf_fini(&f->versions[i].ordinals);

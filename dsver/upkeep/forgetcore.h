@@ -32,10 +32,10 @@ typedef struct ds_forgetting {
     ds_shaset keys;   /* SHA-256 of the keys that are looked for */
     ds_shaset erased; /* the same, of those found */
     ds_oidset commits, files;
-    ds_buf avoid;      /* ds_sha: pieces of the lines that are replaced */
-    ds_buf hits, rows; /* ds_forgethit; uint64_t */
-    ds_buf lines;      /* of the overlay */
-    ds_buf pages;      /* ds_forgetpage */
+    ds_buf avoid;             /* ds_sha: pieces of the lines that are replaced */
+    ds_buf hits, rows;        /* ds_forgethit; uint64_t */
+    ds_buf lines, told;       /* of the overlay: lines, and rows */
+    ds_buf pages;             /* ds_forgetpage */
     size_t shortest, longest; /* of those found, but for an empty one; longest 0: none is */
     ds_forgetin *versions;
     size_t nversions, versions_cap;

@@ -91,7 +91,7 @@ int ds_forget_publish(ds_forgetting *f, ds_err *err)
                             .mail = (const char *)who.mail.data,
                             .time = now,
                             .signer = signer};
-    const ds_erasure e = {.lines = &f->lines, .gone = &gone, .statement = &text};
+    const ds_erasure e = {.lines = &f->lines, .rows = &f->told, .gone = &gone, .statement = &text};
     const ds_forgetpage *pages = (const ds_forgetpage *)(const void *)f->pages.data;
     bool bad = ds_buf_put(&gone, f->avoid.data, f->avoid.len) != 0;
     for (size_t i = 0; i < f->pages.len / sizeof *pages; i++)

@@ -11,13 +11,38 @@
 
 /* ---- replacing ---- */
 
-static int put_line(ds_forgetting *f, const ds_sha *was, ds_manline *line, ds_err *err)
+static int put_line(ds_forgetting *f, const ds_sha *was, ds_manline *line, const ds_buf *rows,
+                    ds_err *err)
 {
     int rc = ds_buf_hex(&f->lines, was->b, sizeof was->b);
     rc = rc ? rc : ds_buf_putc(&f->lines, ' ');
     rc = rc ? rc : ds_manline_text(&f->lines, line);
+    rc = rc ? rc : ds_buf_hex(&f->told, was->b, sizeof was->b);
+    rc = rc ? rc
+            : ds_erasedrows_put(&f->told, (const ds_erasedrow *)(const void *)rows->data,
+                                rows->len / sizeof(ds_erasedrow));
+    rc = rc ? rc : ds_buf_putc(&f->told, '\n');
     ds_manline_fini(line);
     return rc ? ds_fail_nomem(err) : 0;
+}
+
+static int replace_block(ds_forgetting *f, const ds_verside *side, size_t i, const ds_forgethit *h,
+                         ds_err *err)
+{
+    const uint64_t *rows = ds_forget_rows(f, h);
+    ds_manline line = {0};
+    ds_buf erased = {0}; /* ds_erasedrow */
+    int rc = 0;
+    for (size_t k = 0; !rc && k < h->n; k++) {
+        const ds_erasedrow r = {.row = rows[k]};
+        rc = ds_buf_put(&erased, &r, sizeof r) ? ds_fail_nomem(err) : 0;
+    }
+    rc = rc ? rc
+            : ds_tombstone_block(&line, side, i, (ds_erasedrow *)(void *)erased.data, h->n, f->salt,
+                                 f->tx, err);
+    rc = rc ? rc : put_line(f, &h->was, &line, &erased, err);
+    ds_buf_fini(&erased);
+    return rc;
 }
 
 /* Everything put so far is published. */
@@ -44,14 +69,12 @@ static int replace_blocks(void *ctx, const git_oid *id, const ds_version *v, con
     for (size_t i = 0; !rc && i < side.n; i++) {
         const ds_forgethit *h = ds_forget_hit(f, &side.was[i]);
         bool fresh = false;
-        ds_manline line = {0};
         if (!h)
             continue;
         rc = ds_shaset_add(&f->keys, &h->was, &fresh, err); /* each block once */
         if (rc || !fresh)
             continue;
-        rc = ds_tombstone_block(&line, &side, i, ds_forget_rows(f, h), h->n, f->salt, f->tx, err);
-        rc = rc ? rc : put_line(f, &h->was, &line, err);
+        rc = replace_block(f, &side, i, h, err);
         rc = rc ? rc : ds_check_interrupt(err);
     }
     ds_verside_fini(&side);
@@ -83,16 +106,18 @@ static int replace_pages(ds_forgetting *f, ds_err *err)
     for (size_t i = 0, end; !rc && i < n; i = end) {
         ds_manline line = {0};
         ds_buf_reset(&rows);
-        for (end = i; !rc && end < n && ds_sha_eq(&h[end].was, &h[i].was); end++)
+        for (end = i; !rc && end < n && ds_sha_eq(&h[end].was, &h[i].was); end++) {
+            const ds_erasedrow r = {.row = h[end].row};
             if (end == i || h[end].row != h[end - 1].row)
-                rc = ds_buf_put(&rows, &h[end].row, sizeof h->row) ? ds_fail_nomem(err) : 0;
-        f->out->sources += rows.len / sizeof(uint64_t);
+                rc = ds_buf_put(&rows, &r, sizeof r) ? ds_fail_nomem(err) : 0;
+        }
+        f->out->sources += rows.len / sizeof(ds_erasedrow);
         rc = rc ? rc : ds_objstore_get(f->store->objs, &h[i].piece, true, &page, err);
         rc = rc ? rc
-                : ds_tombstone_page(
-                      &line, &page, h[i].rows, (const uint64_t *)(const void *)rows.data,
-                      rows.len / sizeof(uint64_t), f->salt, f->store->objs, f->tx, err);
-        rc = rc ? rc : put_line(f, &h[i].was, &line, err);
+                : ds_tombstone_page(&line, &page, h[i].rows, (ds_erasedrow *)(void *)rows.data,
+                                    rows.len / sizeof(ds_erasedrow), f->salt, f->store->objs, f->tx,
+                                    err);
+        rc = rc ? rc : put_line(f, &h[i].was, &line, &rows, err);
     }
     ds_buf_fini(&page);
     ds_buf_fini(&rows);

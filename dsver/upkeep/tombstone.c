@@ -17,21 +17,28 @@ void ds_tombstone_mark(char out[DS_TOMBSTONE_MARK + 1], const uint8_t salt[32])
 
 /* The name in place of a key: the same for equal keys under one salt, of which the mark is kept and
  * the rest thrown away. */
-static int name_erased(char out[sizeof DS_TOMBSTONE + 32], const uint8_t salt[32], const void *key,
-                       size_t len, ds_err *err)
+static int name_erased(ds_erasedrow *r, const uint8_t salt[32], const void *key, size_t len,
+                       ds_err *err)
 {
     ds_buf b = {0};
     ds_sha sum;
-    char hex[65];
+    char hex[65], mark[DS_TOMBSTONE_MARK + 1];
     int rc = ds_buf_put(&b, salt, 32) || ds_buf_put(&b, key, len) ? ds_fail_nomem(err) : 0;
     rc = rc ? rc : ds_sha_bytes(&sum, b.data, b.len, err);
     ds_buf_fini(&b);
     if (rc)
         return rc;
     ds_sha_hex(hex, &sum);
-    ds_tombstone_mark(out, salt);
-    snprintf(out + DS_TOMBSTONE_MARK, 25, "%.24s", hex);
+    ds_tombstone_mark(mark, salt);
+    snprintf(r->name, sizeof r->name, "%s%.24s", mark + sizeof DS_TOMBSTONE - 1, hex);
     return 0;
+}
+
+/* The whole of it, for which out has room. */
+static const char *whole_name(char out[sizeof DS_TOMBSTONE + 32], const ds_erasedrow *r)
+{
+    snprintf(out, sizeof DS_TOMBSTONE + 32, DS_TOMBSTONE "%s", r->name);
+    return out;
 }
 
 /* ---- a block ---- */
@@ -88,7 +95,8 @@ typedef struct tomb {
     size_t *npieces, **piece_ends;
 } tomb;
 
-static int put_row(tomb *t, bool erase, const uint8_t salt[32], ds_err *err)
+/* erase: what it is called; NULL: it stays. */
+static int put_row(tomb *t, const ds_erasedrow *erase, ds_err *err)
 {
     const ds_schema *s = &t->v->schema;
     int rc = 0;
@@ -98,8 +106,8 @@ static int put_row(tomb *t, bool erase, const uint8_t salt[32], ds_err *err)
         if (!erase) {
             rc = ds_colbuild_value(&t->cols[i], &t->rec.views[i], x, err);
         } else if (i == 0 && s->explicit_key) {
-            rc = name_erased(name, salt, x->p, x->len, err);
-            rc = rc ? rc : ds_colbuild_bytes(&t->cols[i], name, strlen(name), err);
+            whole_name(name, erase);
+            rc = ds_colbuild_bytes(&t->cols[i], name, strlen(name), err);
         } else {
             rc = put_empty(&t->cols[i], &t->rec.views[i], x, err);
         }
@@ -204,17 +212,18 @@ static void tomb_fini(tomb *t)
     ds_recblock_fini(&t->rec);
 }
 
-int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, const uint64_t *rows,
-                       size_t n, const uint8_t salt[32], ds_objtx *tx, ds_err *err)
+int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, ds_erasedrow *rows,
+                       size_t n, const uint8_t *salt, ds_objtx *tx, ds_err *err)
 {
     tomb t;
     size_t k = 0;
     int rc = tomb_init(&t, v, err);
     rc = rc ? rc : ds_recblock_load(&t.rec, v, block, true, err);
     for (uint64_t row = 0; !rc && ds_recblock_next(&t.rec); row++) {
-        const bool erase = k < n && rows[k] == row;
-        k += erase;
-        rc = put_row(&t, erase, salt, err);
+        ds_erasedrow *erase = k < n && rows[k].row == row ? &rows[k++] : NULL;
+        if (erase && salt && v->schema.explicit_key)
+            rc = name_erased(erase, salt, t.rec.values[0].p, t.rec.values[0].len, err);
+        rc = rc ? rc : put_row(&t, erase, err);
     }
     rc = rc ? rc : seal(&t, err);
     rc = rc ? rc : put_block(&t, line, tx, err);
@@ -352,9 +361,8 @@ int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, u
     return rc;
 }
 
-int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, const uint64_t *rows,
-                      size_t n, const uint8_t salt[32], ds_objstore *objs, ds_objtx *tx,
-                      ds_err *err)
+int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, ds_erasedrow *rows,
+                      size_t n, const uint8_t *salt, ds_objstore *objs, ds_objtx *tx, ds_err *err)
 {
     ds_buf fresh = {0};
     size_t k = 0;
@@ -366,10 +374,9 @@ int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, co
         size_t at = (size_t)pos;
         rc = ds_page_next(page->data, page->len, &at, &blocks, &src, err);
         pos = at;
-        if (!rc && k < n && rows[k] == row) {
-            k++;
-            rc = name_erased(name, salt, src.name, src.len, err);
-            src = (ds_source){.name = name, .len = strlen(name)};
+        if (!rc && k < n && rows[k].row == row) {
+            rc = salt ? name_erased(&rows[k], salt, src.name, src.len, err) : 0;
+            src = (ds_source){.name = whole_name(name, &rows[k++]), .len = sizeof name - 1};
         }
         if (!rc && (ds_buf_varint(&fresh, blocks) || ds_source_put(&fresh, &src)))
             rc = ds_fail_nomem(err);

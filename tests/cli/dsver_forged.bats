@@ -122,7 +122,17 @@ tomb=erased:0123456789abcdef0123456789abcdef
     dsver cat --store b d >before.dsr
     exits 0 dsver fetch --store b
     dsver cat --store b d | cmp - before.dsr
+    cp -a b b2
     forge blocks erased:00000000000000000000000000000000=more b=xb c=xc
+    # what both erased is made of what is here, whatever the other says that it looks like
+    exits 0 dsver fetch --store b
+    dsver cat --store b d | cmp - before.dsr
+    # but of erasures of old it is not known what they erased
+    rm -rf b && mv b2 b
+    tree=$($g ls-tree refs/dsver/erased | grep -v rows | $g mktree)
+    $g update-ref refs/dsver/erased "$($g commit-tree -p refs/dsver/erased~1 -m "erased 1 record" "$tree")"
+    git --git-dir=far/catalog.git update-ref -d refs/dsver/erased
+    dsver push -q
     refused "block 0, record 0, column text: is not what is left of an erased record"
 }
 

@@ -130,6 +130,71 @@ reaches_all() {
     sound a
 }
 
+# apart: beside people a branch `side` that shares no block with it, cloned as b, and deleted at the remote.
+apart() {
+    to_folder
+    sed 's/seen/side/' p1.jsonl | dsprep text -q --format jsonl --field text --key-field id - | (cd a && dsver commit -b side people >/dev/null)
+    in_a push -q
+    clone_it b
+    in_a push -q --delete origin people@side
+}
+side() { (cd "$1" && dsver cat people@side | dsprep cat | sha256sum); }
+
+@test "an erasure reaches versions that a clone has and the remote has no more" {
+    apart
+    (cd a && dsver forget --reason r1 p-377 && dsver forget --reason r2 p-010 p-378 && dsver push origin people@main) >/dev/null
+    exits 0 in_b fetch
+    sound a b
+    for x in a b; do
+        [ "$(holding $x ZEBRAFINCH AXOLOTL side)" = side ]
+        [ "$(cd $x && dsver cat people@side | dsprep cat | grep -c erased:)" = 3 ]
+    done
+    [ "$(side a)" = "$(side b)" ]
+    exits 0 in_b fetch
+    [ "$output" = "nothing new" ]
+    # and the branch goes back to the remote from there
+    exits 0 in_b push origin people@side
+    [ "$(holding far ZEBRAFINCH AXOLOTL side)" = side ]
+    clone_it c
+    sound c
+}
+
+@test "erasures of two clones are joined for versions that the remote has no more" {
+    apart
+    (cd a && dsver forget --reason r1 p-377 && dsver push origin people@main) >/dev/null
+    (cd b && dsver forget --reason r2 p-377 p-010) >/dev/null
+    exits 0 in_b fetch
+    exits 0 in_b push origin people@main
+    exits 0 in_a fetch
+    [ "$(side a)" = "$(side b)" ]
+    # what is known of both goes on to who has heard of neither
+    git -C far/catalog.git update-ref -d refs/heads/people/side
+    clone_it c
+    sound a b c
+}
+
+@test "an erasure of old, which does not tell rows, says of which branch the remote lacks what is read instead" {
+    apart
+    (cd a && dsver forget --reason r1 p-377) >/dev/null
+    g() { git -C a/.dsver/catalog.git -c user.name=x -c user.email=x "$@"; }
+    tree=$(g ls-tree refs/dsver/erased | grep -v rows | g mktree)
+    g update-ref refs/dsver/erased "$(g commit-tree -m old -p "$(g rev-parse refs/dsver/erased^)" "$tree")"
+    (cd a && dsver push origin people@main) >/dev/null
+    cp -a b b2
+    exits 12 in_b fetch
+    [[ $output == *"lacks what is read in place of erased records"*"refs/heads/people/side"*"dsver push there"* ]]
+    sound b
+    # either way out
+    (cd b && dsver branch -d people side) >/dev/null
+    exits 12 in_b fetch --prune
+    [[ $output == *refs/dsver/kept/* ]]
+    (cd b && dsver gc --grace 0s && dsver fetch) >/dev/null
+    (cd a && dsver push) >/dev/null
+    (cd b2 && dsver fetch) >/dev/null
+    sound b b2
+    [ -z "$(holding b ZEBRAFINCH)$(holding b2 ZEBRAFINCH)" ]
+}
+
 @test "sources that two clones emptied on one page are joined" {
     to_folder
     mkdir files

@@ -204,12 +204,12 @@ def catalog():
         run_in(home, "dsver forget --reason r --dataset texts k7")
         names = subprocess.run(git + ["ls-tree", "-r", "--name-only", "refs/dsver/erased"], check=True, stdout=subprocess.PIPE).stdout
         texts = [b"".join(show("refs/dsver/erased:" + n) for n in names.decode().split() if n.startswith(folder))
-                 for folder in ("lines/", "gone/")]
+                 for folder in ("lines/", "gone/", "rows/")]
         assert all(texts)
         seed("catalog", "blocks", 0, blocks)
         seed("catalog", "sources", 1, pages)
         seed("catalog", "meta", 2, meta)
-        seed("catalog", "erasure", 3, b"\0".join(texts + [blocks]))
+        seed("catalog", "erasure", 3, b"\0".join(texts[:2] + [blocks, texts[2]]))
         log = read(os.path.join(home, ".dsver", "oplog"))
         seed("oplog", "log", 0, log)
         seed("oplog", "mended", 1, log)

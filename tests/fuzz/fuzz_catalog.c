@@ -127,8 +127,8 @@ static void meta_of(const git_oid *tree)
         ds_schema_fini(&s);
 }
 
-/* ---- erasures: lines, a NUL, addresses that are gone, a NUL, lines that some of them replace ----
- */
+/* ---- erasures: lines, a NUL, addresses that are gone, a NUL, lines that some of them replace, a
+ * NUL, rows ---- */
 
 static size_t part(const uint8_t *p, size_t n)
 {
@@ -137,14 +137,17 @@ static size_t part(const uint8_t *p, size_t n)
     return nul ? (size_t)(nul - p) : n;
 }
 
-static git_oid put_erasure(const uint8_t *p, size_t n, const uint8_t *gone, size_t ngone)
+static git_oid put_erasure(const uint8_t *p, size_t n, const uint8_t *gone, size_t ngone,
+                           const uint8_t *rows, size_t nrows)
 {
     const git_oid file = put_blob(p, n), dir = put_in(false, "00", &file);
     const git_oid other = put_blob(gone, ngone), others = put_in(false, "00", &other);
+    const git_oid third = put_blob(rows, nrows), told = put_in(false, "00", &third);
     ds_buf b = {0};
 
     require(ds_gittree_put(&b, true, "gone", &others) == 0);
     require(ds_gittree_put(&b, true, "lines", &dir) == 0);
+    require(ds_gittree_put(&b, true, "rows", &told) == 0);
     const git_oid tree = put(GIT_OBJECT_TREE, b.data, b.len);
     ds_buf_reset(&b);
     require(ds_buf_printf(&b, "tree %s\nauthor a <a> 0 +0000\ncommitter a <a> 0 +0000\n\nerased\n",
@@ -154,14 +157,32 @@ static git_oid put_erasure(const uint8_t *p, size_t n, const uint8_t *gone, size
     return commit;
 }
 
+/* Joined with themselves they are the same. */
+static void look_rows(const ds_overlay *o, const ds_sha *address)
+{
+    ds_buf rows = {0}, same = {0};
+    ds_err err = {0};
+    const int rc = ds_overlay_rows(o, address, &rows, &err);
+
+    require(rc == 0 || rc == 1 || (rc == DS_CORRUPT && *err.msg));
+    if (rc == 1) {
+        require(ds_overlay_joined_rows(o, o, address, &same, &err) == 1);
+        require(same.len == rows.len && (!rows.len || !memcmp(same.data, rows.data, rows.len)));
+    }
+    ds_buf_fini(&rows);
+    ds_buf_fini(&same);
+}
+
 static void look_up(const ds_overlay *o)
 {
     const uint8_t *text;
     size_t len, n;
     ds_sha address;
 
-    for (size_t i = 0; ds_overlay_line(o, i, &address, &text, &len); i++)
+    for (size_t i = 0; ds_overlay_line(o, i, &address, &text, &len); i++) {
         require(len > 0 && !memchr(text, '\n', len) && ds_overlay_find(o, &address, &n) && n > 0);
+        look_rows(o, &address);
+    }
     const ds_sha *gone = ds_overlay_gone(o, &n);
     for (size_t i = 0; i < n; i++)
         require(ds_overlay_is_gone(o, &gone[i]) && (!i || ds_sha_cmp(&gone[i - 1], &gone[i]) < 0));
@@ -171,7 +192,8 @@ static void erasure(const uint8_t *p, size_t n)
 {
     const size_t a = part(p, n), from = a < n ? a + 1 : n, b = part(p + from, n - from);
     const size_t rest = from + b < n ? from + b + 1 : n;
-    const git_oid commit = put_erasure(p, a, p + from, b);
+    const size_t c = part(p + rest, n - rest), last = rest + c < n ? rest + c + 1 : n;
+    const git_oid commit = put_erasure(p, a, p + from, b, p + last, n - last);
     ds_overlay *o = NULL;
     ds_buf text = {0};
     ds_err err = {0};
@@ -182,7 +204,7 @@ static void erasure(const uint8_t *p, size_t n)
     }
     look_up(o);
     ds_catalog_use_overlay(cat, o);
-    const git_oid tree = put_lines("blocks", p + rest, n - rest);
+    const git_oid tree = put_lines("blocks", p + rest, c);
     (void)scan(&tree, "blocks", &text);
     ds_catalog_use_overlay(cat, NULL);
     ds_buf_fini(&text);
