@@ -1,7 +1,9 @@
 /* repair.c - see repair.h. */
 #include "repair.h"
 
+#include "erasecheck.h"
 #include "needed.h"
+#include "overlay.h"
 #include "refs.h"
 #include "sig.h"
 
@@ -93,6 +95,34 @@ static int heal_all(ds_repaired *out, ds_store *s, ds_store *from, const ds_buf 
     return rc;
 }
 
+/* Before what erasures replace goes for good: one that came from the other store, as nobody here
+ * knew any more what had been erased, may say anything. Where it changes what it does not erase, it
+ * goes again. */
+static int check_erasure(ds_store *s, ds_store *from, const char *name, ds_err *err)
+{
+    const ds_overlay *o = NULL;
+    git_oid here, there;
+    ds_err why = {0};
+    int rc = ds_catalog_overlay(&o, s->cat, true, err);
+    if (rc || !o)
+        return rc;
+    rc = ds_erasecheck(s, NULL, o, &why);
+    if (rc != DS_CORRUPT)
+        return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+    int same = ds_ref_get(s->cat, DS_REF_ERASED, &here, err);
+    same = same > 0 ? ds_ref_get(from->cat, DS_REF_ERASED, &there, err) : same;
+    if (same > 0 && git_oid_equal(&here, &there))
+        same = ds_ref_delete(s->cat, DS_REF_ERASED, &here, err);
+    else if (same > 0)
+        same = 0;
+    return same < 0 ? same
+                    : ds_fail(err, DS_CORRUPT,
+                              "%s: its erasure is refused%s, as it changes more than it erases: %s "
+                              "(no piece was dropped; see there who made it, git log "
+                              "" DS_REF_ERASED ")",
+                              name, same ? ", and " DS_REF_ERASED " gone again here" : "", why.msg);
+}
+
 int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, const char *name, int threads,
                   bool wait, ds_err *err)
 {
@@ -115,7 +145,8 @@ int ds_repair_run(ds_repaired *out, ds_store *s, ds_store *from, const char *nam
                      "%llu pieces could not be had from %s, which has them not or damaged: %s ...",
                      (unsigned long long)(out->bad - out->healed), name, hex);
     } else if (!rc) { /* damage that is left is in what nobody needs */
-        rc = ds_collect_purge(&gone, s, gc, threads, err);
+        rc = check_erasure(s, from, name, err);
+        rc = rc ? rc : ds_collect_purge(&gone, s, gc, threads, err);
     }
     ds_objgc_end(gc);
     ds_shaset_fini(&needed);

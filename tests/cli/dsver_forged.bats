@@ -181,3 +181,25 @@ tomb=erased:0123456789abcdef0123456789abcdef
     has "block 0, record 1, column text"
     dsver cat --store read d | cmp - before.dsr
 }
+
+@test "repair does not take over an erasure that changes more than it erases" {
+    three
+    dsver forget --reason one a >/dev/null
+    cp -a . ../honest
+    forge blocks $tomb= b=other c=xc
+    dsver cat --store b d >before.dsr
+    # of the catalog nothing is left, of the packs everything
+    cp -a b b2
+    rm -rf b/.dsver/catalog.git b/.dsver/oplog
+    exits 12 dsver repair --store b --from "$PWD"
+    has "its erasure is refused" "block 0, record 1, column text: is another than it was" "no piece was dropped"
+    exits 0 dsver fsck --store b --read-data
+    dsver cat --store b d | cmp - before.dsr
+    exits 0 dsver gc --store b --grace 0
+    dsver cat --store b d | cmp - before.dsr
+    # an honest one is
+    rm -rf b2/.dsver/catalog.git b2/.dsver/oplog
+    exits 0 dsver repair --store b2 --from "$BATS_TEST_TMPDIR/../honest"
+    dsver cat --store b2 d | cmp - <(dsver cat --store ../honest d)
+    exits 0 dsver fsck --store b2 --read-data
+}
