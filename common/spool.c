@@ -3,8 +3,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -30,23 +28,17 @@ static int open_temp(int *fd, ds_err *err)
         return 0;
     if (errno == ENOSPC || errno == EIO || errno == EMFILE || errno == ENFILE)
         return ds_fail_errno(err, errno, "%s: " WHAT, dir);
-    char path[4096];
-    for (int tries = 0; tries < 100; tries++) {
-        uint64_t r = 0;
-        if (ds_random(&r, sizeof r, err))
-            return DS_IO;
-        int n = snprintf(path, sizeof path, "%s/ds-spool-%016" PRIx64, dir, r);
-        if (n < 0 || (size_t)n >= sizeof path)
-            return ds_fail_errno(err, ENAMETOOLONG, "%s: " WHAT, dir);
-        *fd = ds_io_active->open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC, 0600);
-        if (*fd >= 0) {
-            ds_io_active->unlink(path);
-            return 0;
-        }
-        if (errno != EEXIST && errno != EINTR)
-            break;
-    }
-    return ds_fail_errno(err, errno, "%s: " WHAT, dir);
+    char before[DS_PATH], *path = NULL;
+    ds_err why = {0};
+    int rc = ds_path_join(before, dir, "ds-spool-", err);
+    if (rc)
+        return rc;
+    rc = ds_open_unique(fd, &path, before, "", O_RDWR, 0600, &why);
+    if (rc)
+        return ds_fail(err, rc, "%s: " WHAT ": %s", dir, why.msg);
+    ds_io_active->unlink(path);
+    free(path);
+    return 0;
 }
 
 static void unmap(ds_spool *s)

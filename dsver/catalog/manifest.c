@@ -536,11 +536,13 @@ static int next_file(ds_manscan *s, ds_err *err)
 {
     for (;;) {
         if (s->inner && s->inner_at < git_tree_entrycount(s->inner)) {
+            bool first = true;
             s->file = *git_tree_entry_id(git_tree_entry_byindex(s->inner, s->inner_at++));
-            if (s->skip && s->skip(s->skip_ctx, &s->file))
+            int rc = s->once ? ds_oidset_add(s->once, &s->file, &first, err) : 0;
+            if (!rc && (!first || (s->skip && s->skip(s->skip_ctx, &s->file))))
                 continue;
             s->pos = s->line = 0;
-            int rc = ds_catalog_blob(&s->text, s->cat, &s->file, err);
+            rc = rc ? rc : ds_catalog_blob(&s->text, s->cat, &s->file, err);
             return rc ? rc : 1;
         }
         git_tree_free(s->inner);

@@ -18,6 +18,7 @@
 
 #include "catalog.h"
 #include "dsr_io.h"
+#include "oidset.h"
 
 typedef struct ds_meta {
     uint64_t records, blocks, sources;
@@ -90,7 +91,8 @@ typedef struct ds_manscan {
     bool erased;
     ds_sha was, was_origin;
     ds_buf origins; /* its last chunk, which stays: ds_sha */
-    /* Asked for every file: true = leave it out. May be NULL. */
+    ds_oidset *once; /* files of these are left out, others are added. May be NULL. */
+    /* Asked for every other file: true = leave it out. May be NULL. */
     bool (*skip)(void *ctx, const git_oid *file);
     void *skip_ctx;
 } ds_manscan;

@@ -2,7 +2,6 @@
 #include "needed.h"
 
 #include "manifest.h"
-#include "oidset.h"
 #include "sig.h"
 
 typedef struct finding {
@@ -11,32 +10,21 @@ typedef struct finding {
     ds_oidset files; /* of manifests, seen already */
     ds_manline line;
     bool only_erased;
-    ds_err *err;
-    int rc;
 } finding;
 
-static bool note_file(void *ctx, const git_oid *file)
+static bool every(void *ctx, const git_oid *file)
 {
-    finding *f = ctx;
-    bool fresh;
-    f->rc = f->rc ? f->rc : ds_oidset_add(&f->files, file, &fresh, f->err);
+    (void)ctx;
+    (void)file;
     return true;
-}
-
-static bool skip_file(void *ctx, const git_oid *file)
-{
-    finding *f = ctx;
-    bool fresh = true;
-    f->rc = f->rc ? f->rc : ds_oidset_add(&f->files, file, &fresh, f->err);
-    return !fresh;
 }
 
 static int scan(finding *f, const git_oid *tree, const char *what, bool only_note, ds_err *err)
 {
     ds_manscan s;
     int rc = ds_manscan_open(&s, f->store->cat, tree, what, err);
-    s.skip = only_note ? note_file : skip_file;
-    s.skip_ctx = f;
+    s.once = &f->files;
+    s.skip = only_note ? every : NULL;
     while (!rc && (rc = ds_manscan_next(&s, &f->line, err)) > 0) {
         const ds_sha *p = ds_manline_pieces(&f->line);
         rc = 0;
@@ -46,7 +34,7 @@ static int scan(finding *f, const git_oid *tree, const char *what, bool only_not
             rc = ds_shaset_add(f->out, &p[i], NULL, err);
     }
     ds_manscan_close(&s);
-    return rc ? rc : f->rc;
+    return rc;
 }
 
 static int scan_commit(finding *f, const git_oid *id, bool only_note, ds_err *err)
@@ -102,12 +90,12 @@ static int find(finding *f, uint64_t *versions, const git_oid *tips, size_t ntip
 int ds_needed_find(ds_shaset *out, uint64_t *versions, ds_store *s, const git_oid *tips,
                    size_t ntips, const git_oid *haves, size_t nhaves, ds_err *err)
 {
-    finding f = {.store = s, .out = out, .err = err};
+    finding f = {.store = s, .out = out};
     return find(&f, versions, tips, ntips, haves, nhaves, err);
 }
 
 int ds_needed_erased(ds_shaset *out, ds_store *s, const git_oid *tips, size_t ntips, ds_err *err)
 {
-    finding f = {.store = s, .out = out, .only_erased = true, .err = err};
+    finding f = {.store = s, .out = out, .only_erased = true};
     return find(&f, NULL, tips, ntips, NULL, 0, err);
 }

@@ -20,8 +20,6 @@ typedef struct check {
     ds_objtx *make;  /* when they are to be made */
     const ds_version *version;
     ds_schema schema; /* of it */
-    ds_err *err;
-    int rc;
 } check;
 
 /* A line that is replaced, and what is to be in its place. */
@@ -52,14 +50,6 @@ static int find_open(check *c, ds_err *err)
 }
 
 /* ---- where ---- */
-
-static bool skip_file(void *ctx, const git_oid *file)
-{
-    check *c = ctx;
-    bool fresh = true;
-    c->rc = c->rc ? c->rc : ds_oidset_add(&c->files, file, &fresh, c->err);
-    return !fresh;
-}
 
 static int open_scan(ds_manscan *at, const check *c, const char *what, ds_err *err)
 {
@@ -290,8 +280,7 @@ static int scan(check *c, const char *what, ds_err *err)
     ds_manline now = {0}, then = {0};
     pair p = {.now = &now, .then = &then};
     int rc = open_scan(&at, c, what, err);
-    at.skip = skip_file;
-    at.skip_ctx = c;
+    at.once = &c->files;
     while (!rc && c->done.n < c->open.n && (rc = ds_manscan_next(&at, &now, err)) > 0) {
         ds_sha origin;
         bool first = false;
@@ -305,7 +294,7 @@ static int scan(check *c, const char *what, ds_err *err)
     ds_manscan_close(&at);
     ds_manline_fini(&now);
     ds_manline_fini(&then);
-    return rc ? rc : c->rc;
+    return rc;
 }
 
 static int look_at(void *ctx, const git_oid *id, const ds_version *v, const ds_err *why,
@@ -327,7 +316,6 @@ static int look_at(void *ctx, const git_oid *id, const ds_version *v, const ds_e
 
 static int run(check *c, ds_err *err)
 {
-    c->err = err;
     int rc = find_open(c, err);
     rc = rc || !c->open.n ? rc : ds_history_each(c->store->cat, look_at, c, err);
     ds_shaset_fini(&c->open);
