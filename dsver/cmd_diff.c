@@ -37,10 +37,13 @@ const ds_command ds_ver_diff = {
         "tenths of the numbers or lengths before and what is outside of them, over values, and "
         "over "
         "128 buckets of words or tokens, p before and q after. KS is the largest distance of the "
-        "cumulative distributions. Then nulls, how much of the values is in common (+- 6 %), and "
-        "values that are new or vanished. --threshold makes the exit status 1 when a limit is "
-        "passed: psi, kl, js and ks, the change of the share of nulls, or a similarity that is "
-        "lower; a column that only one version has passes it too. A PSI, KL or JS whose PSI is "
+        "cumulative distributions. Of what only one version has any values of, all four are about "
+        "the "
+        "records that have one and those that have not. Then nulls and NaN, how much of the "
+        "values is in common (+- 6 %), and values that are new or vanished. --threshold makes the "
+        "exit status 1 when a limit is passed: psi, kl, js and ks, the change of the share of "
+        "nulls or of NaN, or a similarity that is lower; a column that only one version has "
+        "passes it too. A PSI, KL or JS whose PSI is "
         "less than twice what chance brings between samples so small passes none.",
     .run = run,
 };

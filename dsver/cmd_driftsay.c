@@ -89,6 +89,8 @@ static int check_all(say *s, const ds_drift *d)
             rc = check_part(s, ds_driftpart_name(k), &d->parts[k], k <= DS_DRIFT_NUMBERS);
     if (!rc && s->l->nulls >= 0 && fabs(d->nulls[1] - d->nulls[0]) > s->l->nulls)
         rc = cross(s, "", "nulls", fabs(d->nulls[1] - d->nulls[0]), s->l->nulls);
+    if (!rc && s->l->nulls >= 0 && fabs(d->nans[1] - d->nans[0]) > s->l->nulls)
+        rc = cross(s, "", "NaN", fabs(d->nans[1] - d->nans[0]), s->l->nulls);
     if (!rc && s->l->similarity >= 0 && d->profiled && d->similarity < s->l->similarity)
         rc = cross(s, "", "similarity", d->similarity, s->l->similarity);
     return rc;
@@ -148,6 +150,12 @@ static int json_column(say *s, const char *name, const ds_drift *d, const ds_col
     rc = rc ? rc : measure(s, "nulls_before", d->nulls[0]);
     rc = rc ? rc : ds_buf_puts(&s->out, ",");
     rc = rc ? rc : measure(s, "nulls_after", d->nulls[1]);
+    if (!rc && a->type == DS_F64) {
+        rc = ds_buf_puts(&s->out, ",");
+        rc = rc ? rc : measure(s, "nans_before", d->nans[0]);
+        rc = rc ? rc : ds_buf_puts(&s->out, ",");
+        rc = rc ? rc : measure(s, "nans_after", d->nans[1]);
+    }
     for (int k = 0; !rc && k < DS_DRIFT_PARTS; k++)
         if (d->parts[k].there)
             rc = json_part(s, k, &d->parts[k]);
@@ -169,6 +177,14 @@ static void say_name(const char *name)
         putchar(' ');
 }
 
+static void say_shares(const char *name, const char *what, const double share[2])
+{
+    if (share[0] <= 0 && share[1] <= 0)
+        return;
+    say_name(name);
+    printf(" %-8s %.4g%% -> %.4g%%\n", what, 100 * share[0], 100 * share[1]);
+}
+
 static int text_column(say *s, const char *name, const ds_drift *d, const ds_colstat *a,
                        const ds_colstat *b)
 {
@@ -183,10 +199,8 @@ static int text_column(say *s, const char *name, const ds_drift *d, const ds_col
         else
             printf(" %9s\n", "");
     }
-    if (d->nulls[0] > 0 || d->nulls[1] > 0) {
-        say_name(name);
-        printf(" nulls    %.4g%% -> %.4g%%\n", 100 * d->nulls[0], 100 * d->nulls[1]);
-    }
+    say_shares(name, "nulls", d->nulls);
+    say_shares(name, "NaN", d->nans);
     if (d->profiled) {
         say_name(name);
         printf(" values   %.0f%% in common\n", 100 * d->similarity);

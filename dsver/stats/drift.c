@@ -43,6 +43,18 @@ void ds_drift_bins(ds_driftpart *part, const double *before, const double *after
     part->noise = (double)(n - 1) * (1 / a + 1 / b);
 }
 
+/* Only one side has any: of its rows and the other's, those that have one and those that have not.
+ * A version without records is like one of which nothing is known but a record that has none. */
+static void presence(ds_driftpart *part, double in_a, uint64_t rows_a, double in_b, uint64_t rows_b)
+{
+    const double all_a = rows_a ? (double)rows_a : 1, all_b = rows_b ? (double)rows_b : 1;
+    const double a = in_a < all_a ? in_a : all_a, b = in_b < all_b ? in_b : all_b;
+    const double before[] = {a, all_a - a}, after[] = {b, all_b - b};
+
+    ds_drift_bins(part, before, after, 2);
+    part->ks = fabs(a / all_a - b / all_b);
+}
+
 /* ---- numbers and lengths ---- */
 
 typedef struct bins {
@@ -101,15 +113,20 @@ static void walk(ds_driftpart *part, bins *k, const ds_buf *before, const ds_buf
     k->n += k->a[k->n] > 0 || k->b[k->n] > 0;
 }
 
-static int spread(ds_driftpart *part, const ds_tally *before, const ds_tally *after)
+static int spread(ds_driftpart *part, const ds_tally *before, uint64_t rows_a,
+                  const ds_tally *after, uint64_t rows_b)
 {
     ds_buf a = {0}, b = {0};
+    size_t na, nb;
     bins k;
     int rc = ds_tally_sorted(&a, before);
     rc = rc ? rc : ds_tally_sorted(&b, after);
     if (!rc && before->used && after->used) {
         walk(part, &k, &a, &b);
         ds_drift_bins(part, k.a, k.b, k.n);
+    } else if (!rc && (before->used || after->used)) {
+        const ds_tallied *x = sorted_of(&a, &na), *y = sorted_of(&b, &nb);
+        presence(part, total(x, na), rows_a, total(y, nb), rows_b);
     }
     ds_buf_fini(&a);
     ds_buf_fini(&b);
@@ -128,7 +145,16 @@ static const ds_named *named(const ds_buf *b, size_t i)
     return ((const ds_named *const *)(const void *)b->data)[i];
 }
 
-static int values(ds_drift *d, const ds_names *a, const ds_names *b)
+static double sum(const double *v, size_t n)
+{
+    double all = 0;
+    for (size_t i = 0; i < n; i++)
+        all += v[i];
+    return all;
+}
+
+static int values(ds_drift *d, const ds_names *a, uint64_t rows_a, const ds_names *b,
+                  uint64_t rows_b)
 {
     ds_buf x = {0}, y = {0};
     double *count = calloc(2 * (a->used + b->used) + 1, sizeof *count);
@@ -151,7 +177,9 @@ static int values(ds_drift *d, const ds_names *a, const ds_names *b)
         q[n++] = (double)s->n;
         rc = ds_buf_put(&d->fresh, &s, sizeof s);
     }
-    if (!rc)
+    if (!rc && n && (!a->used || !b->used))
+        presence(&d->parts[DS_DRIFT_VALUES], sum(p, n), rows_a, sum(q, n), rows_b);
+    else if (!rc)
         ds_drift_bins(&d->parts[DS_DRIFT_VALUES], p, q, n);
     free(count);
     ds_buf_fini(&x);
@@ -171,7 +199,7 @@ static void similar(ds_drift *d, const ds_colstat *a, const ds_colstat *b)
         j += y;
         n++;
     }
-    d->profiled = a->nlow && b->nlow;
+    d->profiled = a->nlow || b->nlow;
     d->similarity = n ? (double)both / (double)n : 0;
 }
 
@@ -195,10 +223,14 @@ static double share(uint64_t n, uint64_t of)
 int ds_drift_make(ds_drift *d, const ds_colstat *a, const ds_colstat *b, ds_err *err)
 {
     *d = (ds_drift){.nulls = {share(a->nulls, a->rows), share(b->nulls, b->rows)}};
-    int rc = spread(&d->parts[DS_DRIFT_LENGTHS], &a->lens, &b->lens);
-    rc = rc ? rc : spread(&d->parts[DS_DRIFT_NUMBERS], &a->nums, &b->nums);
+    if (a->type == DS_F64) {
+        d->nans[0] = share(a->nans, a->rows);
+        d->nans[1] = share(b->nans, b->rows);
+    }
+    int rc = spread(&d->parts[DS_DRIFT_LENGTHS], &a->lens, a->rows, &b->lens, b->rows);
+    rc = rc ? rc : spread(&d->parts[DS_DRIFT_NUMBERS], &a->nums, a->rows, &b->nums, b->rows);
     if (!rc && !a->values.full && !b->values.full)
-        rc = values(d, &a->values, &b->values);
+        rc = values(d, &a->values, a->rows, &b->values, b->rows);
     if (!rc && a->looked && b->looked)
         words(&d->parts[DS_DRIFT_WORDS], a, b);
     similar(d, a, b);

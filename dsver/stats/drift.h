@@ -10,6 +10,7 @@
  *
  * Bins of numbers and lengths: the ten tenths of the column before, and one for what is below and
  * one for what is above all of it; of values: each value; of words and tokens: 128 hashed buckets.
+ * Where one side has none at all, two bins: the records that have one, and those that have not.
  * Noise is what PSI is expected to be between two samples of one distribution, (k - 1) (1/A + 1/B)
  * of A and B counted (Yurdakul, "Statistical Properties of Population Stability Index", 2018).
  */
@@ -27,7 +28,7 @@ enum ds_driftpart_kind {
 };
 
 typedef struct ds_driftpart {
-    bool there; /* both sides have something to compare */
+    bool there; /* a side has something to compare */
     size_t bins;
     double psi, kl, js, ks, noise;
 } ds_driftpart;
@@ -35,6 +36,7 @@ typedef struct ds_driftpart {
 typedef struct ds_drift {
     ds_driftpart parts[DS_DRIFT_PARTS];
     double nulls[2]; /* shares of rows, before and after */
+    double nans[2];  /* the same, of numbers that are none */
     bool profiled;
     double similarity;  /* of the sets of values: |both| / |either|, from the min-hashes; +- 6 % */
     ds_buf fresh, gone; /* const ds_named *: values that only after, only before has; most frequent

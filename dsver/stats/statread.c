@@ -258,8 +258,8 @@ static int begin(reading *r, const ds_statread_opts *o, ds_err *err)
         rc = ds_fail_nomem(err);
     for (size_t i = 0; !rc && i < sc->n; i++) {
         ds_colstat_init(&r->out->cols[i], &sc->cols[i]);
-        if (o->column && i != (size_t)only)
-            continue;
+        if ((o->column && i != (size_t)only) || !r->side.n)
+            continue; /* columns of no blocks would all have one name */
         rc = name_column(r, i, err);
         rc = rc ? rc : take_whole(r, i, &sc->cols[i], &data, err);
         r->cols[i].want = rc == 0;

@@ -134,6 +134,45 @@ assert cols["meta.label"]["new"] == [["d", lb.count("d")]]
 ' <out
 }
 
+@test "diff --stats: what one version has no values of is as far away as can be" {
+    gen() { # EXPRESSION: of i
+        python3 -c "
+import json
+for i in range(2000): print(json.dumps({'id': 'k%d' % i, 'text': 't%d' % (i % 7), **($1)}))" >g.jsonl
+        put g.jsonl
+    }
+    need_python
+    gen "{'x': i, 'rare': 'r' if i == 7 else None}"
+    gen "{'x': None, 'rare': None}"
+    exits 1 dsver diff --stats -c meta.x --threshold psi=0.25 d~1 d
+    has "numbers PSI"
+    for limit in kl=0.5 js=0.5 ks=0.9 similarity=0.1; do
+        exits 1 dsver diff --stats -c meta.x --threshold $limit d~1 d
+        exits 1 dsver diff --stats -c meta.x --threshold $limit d d~1
+    done
+    # One value of 2,000 that is gone is chance.
+    exits 0 dsver diff --stats -c meta.rare --threshold psi=0.01,kl=0.01,js=0.01,ks=0.01 d~1 d
+    # Numbers that became texts, beyond what is counted one by one.
+    gen "{'x': i, 'rare': None}"
+    gen "{'x': str(i), 'rare': None}"
+    exits 1 dsver diff --stats -c meta.x --threshold psi=0.25 d~1 d
+    has "numbers PSI" "lengths PSI"
+    dsver diff --stats --json -c meta.x d~1 d | head -1 | py '
+n = rows[0]["numbers"]
+p, q = [2000.5 / 2001, .5 / 2001], [.5 / 2001, 2000.5 / 2001]
+assert n["bins"] == 2 and n["ks"] == 1, n
+assert abs(n["psi"] - sum((b - a) * math.log(b / a) for a, b in zip(p, q))) < 1e-9, n'
+    # A day on which nothing came.
+    : >none.jsonl
+    put none.jsonl
+    exits 0 dsver stats d
+    has ": 0 records in 0 blocks"
+    exits 0 dsver stats --json d
+    exits 1 dsver stats -c nothing d
+    exits 1 dsver diff --stats -c text --threshold psi=0.25 d~1 d
+    exits 0 dsver diff --stats --threshold psi=0.25,similarity=0.5 d d
+}
+
 @test "stats: what was erased is in them no more" {
     rows 5 0 >a.jsonl
     sed -i '1500s/"label":"."/"label":"ZEBRAFINCH"/; 1500s/"text":"/"text":"quagga quagga quagga /' a.jsonl

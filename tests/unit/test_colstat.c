@@ -348,6 +348,45 @@ static void distances_are_those_of_the_books(void **state)
     ds_colbuild_fini(&b);
 }
 
+/* Both without any on one side, and partly no numbers: neither is alike. */
+static void nothing_is_not_alike(void **state)
+{
+    const double x[] = {1, 2, 3, NAN}, none[] = {NAN, NAN, NAN, NAN};
+    const double p[] = {3.5 / 5, 1.5 / 5}, q[] = {0.5 / 5, 4.5 / 5};
+    ds_colbuild b = {0};
+    ds_colstat s = {0}, t = {0}, empty = {.type = DS_F64, .item = DS_F64};
+    ds_drift d = {0};
+    ds_err err = {0};
+
+    (void)state;
+    ds_colbuild_init(&b, DS_F64, DS_F64, false);
+    numbers_of(&s, &b, x, 4);
+    numbers_of(&t, &b, none, 4);
+    assert_int_equal(ds_drift_make(&d, &s, &t, &err), 0);
+    near(d.nans[0], 0.25);
+    near(d.nans[1], 1);
+    assert_true(d.parts[DS_DRIFT_NUMBERS].there);
+    assert_int_equal(d.parts[DS_DRIFT_NUMBERS].bins, 2);
+    near(d.parts[DS_DRIFT_NUMBERS].ks, 0.75);
+    near(d.parts[DS_DRIFT_NUMBERS].psi,
+         (q[0] - p[0]) * log(q[0] / p[0]) + (q[1] - p[1]) * log(q[1] / p[1]));
+    ds_drift_fini(&d);
+    for (int turn = 0; turn < 2; turn++) {
+        assert_int_equal(ds_drift_make(&d, turn ? &empty : &s, turn ? &s : &empty, &err), 0);
+        assert_true(d.parts[DS_DRIFT_NUMBERS].there && d.parts[DS_DRIFT_VALUES].there);
+        near(d.parts[DS_DRIFT_NUMBERS].ks, 0.75);
+        assert_true(d.profiled);
+        near(d.similarity, 0);
+        ds_drift_fini(&d);
+    }
+    assert_int_equal(ds_drift_make(&d, &empty, &empty, &err), 0);
+    assert_false(d.profiled || d.parts[DS_DRIFT_NUMBERS].there || d.parts[DS_DRIFT_VALUES].there);
+    ds_drift_fini(&d);
+    ds_colstat_fini(&s);
+    ds_colstat_fini(&t);
+    ds_colbuild_fini(&b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,6 +397,7 @@ int main(void)
         cmocka_unit_test(broken_json_is_survived),
         cmocka_unit_test(quantiles_are_near),
         cmocka_unit_test(distances_are_those_of_the_books),
+        cmocka_unit_test(nothing_is_not_alike),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
