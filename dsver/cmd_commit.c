@@ -36,7 +36,10 @@ const ds_command ds_ver_commit = {
         "records from the same places as the newest version: the command says so and "
         "succeeds. Records with explicit "
         "keys must have different ones.\n\n"
-        "A version is the whole dataset. With --append the stream's records follow those "
+        "A version is the whole dataset: of two who commit at once, the later one's stands, on top "
+        "of the other. --parent REV refuses (exit 11) unless the branch is still at REV, the "
+        "version that the stream was made from, so that nobody's work is undone unseen.\n\n"
+        "With --append the stream's records follow those "
         "of the newest version, and only what is new is read and stored: the root is "
         "that of one stream of all of them, counts of held and failed records add up.\n\n"
         "A producer that does not end (dsprep logs --follow) writes streams that follow "
@@ -58,7 +61,7 @@ typedef struct commit {
     bool json, strict, append, gapless;
     int64_t every, records, bytes;
     verb_signing sign;
-    const char *store, *message, *branch, *author, *date;
+    const char *store, *message, *branch, *author, *date, *parent;
     int64_t threads;
     char *dataset;
     int fd;
@@ -200,17 +203,28 @@ static int check_words(char **w, int n, ds_err *err)
     return 0;
 }
 
+static int check_options(const commit *c, ds_err *err)
+{
+    if (c->gapless && !c->append)
+        return ds_fail(err, DS_USAGE, "--gapless wants --append");
+    if (c->parent && (c->append || c->every || c->records || c->bytes))
+        return ds_fail(err, DS_USAGE,
+                       "--parent is for one stream that is a whole version: it does not go with "
+                       "--append or --every");
+    return ds_branch_check(c->branch, err);
+}
+
 static int commit_stream(commit *c, char **operands, int n, ds_err *err)
 {
     ds_store s = {0};
+    ds_revision parent = {0};
     const char *file = n > 1 ? operands[1] : "-";
     ds_publish_opts o = {.branch = c->branch,
                          .message = c->message,
                          .author = c->author,
                          .sign = verb_sign(&c->sign),
                          .pass = {.threads = verb_threads(c->threads), .strict = c->strict}};
-    int rc = c->gapless && !c->append ? ds_fail(err, DS_USAGE, "--gapless wants --append")
-                                      : ds_branch_check(c->branch, err);
+    int rc = check_options(c, err);
     rc = rc ? rc : check_words(operands, n, err);
     if (!rc && n > 0)
         rc = ds_dataset_check(operands[0], err);
@@ -225,8 +239,13 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
     else if (!rc)
         rc = ds_dataset_default(&c->dataset, &s, err);
     o.dataset = c->dataset;
+    if (!rc && c->parent) {
+        rc = ds_revision_find_in(&parent, &s, c->dataset, c->parent, err);
+        o.head = &parent.id;
+    }
     rc = rc ? rc : ds_store_act(&s, "commit", c->author, c->message, err);
     rc = rc ? rc : publish(c, &s, file, &o, err);
+    ds_revision_fini(&parent);
     ds_store_close(&s);
     if (c->fd != STDIN_FILENO)
         ds_close(&c->fd, file, NULL);
@@ -239,6 +258,7 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         VERB_MESSAGE(c.message, "what this version is"),
         OPT_STR('b', "branch", c.branch, "NAME", "the branch to move (default: main)"),
+        OPT_STR(0, "parent", c.parent, "REV", "fail unless the branch is still at this version"),
         VERB_AUTHOR(c.author),
         OPT_STR(0, "date", c.date, "DATE", "the version's date, in UTC (default: now)"),
         OPT_FLAG(0, "strict", c.strict, "refuse a stream that counts failed records"),

@@ -34,6 +34,19 @@ typedef struct branch {
     bool same; /* its version holds the same records from the same places */
 } branch;
 
+/* found: the branch is at `id`; else it is not there. */
+static int check_head(const ds_publish_opts *o, const char *ref, bool found, const git_oid *id,
+                      ds_err *err)
+{
+    char is[11] = "";
+    if (!o->head || (found && git_oid_equal(id, o->head)))
+        return 0;
+    if (found)
+        git_oid_tostr(is, sizeof is, id);
+    return ds_fail(err, DS_LOCKED, "%s %s%s, not at %.10s: nothing was changed", ref,
+                   found ? "has moved: it is at " : "is not there", is, git_oid_tostr_s(o->head));
+}
+
 static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta *m, ds_err *err)
 {
     ds_version v = {0};
@@ -42,8 +55,8 @@ static int look(branch *b, ds_store *s, const ds_publish_opts *o, const ds_meta 
     int rc = ds_ref_get(s->cat, b->ref, &b->id, err);
     if (rc < 0)
         return rc;
-    if (o->head && (rc == 0 || !git_oid_equal(&b->id, o->head)))
-        return ds_fail(err, DS_LOCKED, "%s moved meanwhile: try again", b->ref);
+    if (check_head(o, b->ref, rc > 0, &b->id, err))
+        return DS_LOCKED;
     b->exists = b->has_parent = rc > 0;
     b->parent = b->id;
     if (rc > 0) {
@@ -188,6 +201,8 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
         goto out;
     opts.ref = ref;
     rc = ds_ref_get(s->cat, ref, &head, err);
+    if (rc >= 0 && check_head(o, ref, rc > 0, &head, err))
+        rc = DS_LOCKED;
     if (rc == 0)
         rc = ds_name_check(s, o->dataset, o->branch, false, err);
     if (rc < 0)

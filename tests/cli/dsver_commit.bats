@@ -232,3 +232,35 @@ second line" --author "Ann B <a@b.c>" --date 2020-05-06T07:08:09Z d v1.dsr
     run bash -c "dsver commit --json d $GOLDEN/aborted.dsr 2>/dev/null | jq -e '.type == \"exit\" and .code == 1'"
     [ "$status" -eq 0 ]
 }
+
+@test "--parent: refused where the branch has moved on since" {
+    versions 300
+    exits 1 dsver commit --parent main docs v1.dsr
+    has "'docs' has no version 'main'"
+    dsver commit docs v1.dsr >/dev/null
+    v1=$(git -C .dsver/catalog.git rev-parse docs/main)
+    exits 0 dsver commit --parent "${v1:0:12}" docs v2.dsr
+    before=$(state docs)
+    exits 11 dsver commit --parent "$v1" docs v1.dsr
+    has "refs/heads/docs/main has moved: it is at $(git -C .dsver/catalog.git rev-parse docs/main | cut -c1-10), not at ${v1:0:10}: nothing was changed"
+    exits 11 dsver commit --parent main~1 docs v1.dsr
+    exits 11 dsver commit --parent main -b trial docs v1.dsr
+    has "refs/heads/docs/trial is not there, not at" || has "is not there"
+    [ "$(state docs)" = "$before" ]
+    # Somebody is faster, while the stream comes: once the first one is at work, for gc.lock is held.
+    mkfifo p
+    dsver commit --parent main docs p >said 2>&1 &
+    exec 9>p
+    head -c 100 v1.dsr >&9
+    while flock -n -x .dsver/locks/gc.lock true; do sleep 0.02; done
+    dsver commit -m faster docs v1.dsr >/dev/null
+    tail -c +101 v1.dsr >&9
+    exec 9>&-
+    rc=0
+    wait $! || rc=$?
+    [ "$rc" -eq 11 ]
+    grep -q "has moved" said
+    exits 2 dsver commit --parent main --append docs v1.dsr
+    exits 0 dsver commit --parent docs@main docs v2.dsr --json
+    has '"unchanged":false'
+}
