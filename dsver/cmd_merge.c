@@ -35,7 +35,9 @@ const ds_command ds_ver_merge = {
         "there are the values too, as in dsver diff: of base (the version in common), ours (the "
         "branch) and theirs, of those that have the record. --ours or --theirs decides all of "
         "them, --take-ours KEY and --take-theirs KEY single ones, over which there must be a "
-        "conflict. A branch that did nothing itself is only moved forward.",
+        "conflict. A branch that did nothing itself is only moved forward. Files (dsprep files) "
+        "that could not lie in one folder, as one below what is no folder any more, are "
+        "refused.",
     .run = run_merge,
 };
 const ds_command ds_ver_revert = {

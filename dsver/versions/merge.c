@@ -441,6 +441,7 @@ int ds_merge_plan(ds_merge **out, ds_store *s, const git_oid *base, const git_oi
     if (!rc && o->as)
         rc = read_changes(&m->as, s, ours, o->as, ds_verdiff_seed(m->ours.diff), o->threads, err);
     rc = rc ? rc : decide_all(m, err);
+    rc = rc ? rc : ds_merge_check_tree(m, err);
     rc = rc ? rc : place_insertions(m, err);
     rc = rc ? rc : read_origins(m, err);
     rc = rc ? rc : read_sources(m, err);

@@ -3,7 +3,8 @@
  * What theirs did to base since is done to ours. The order is that of ours; a record that theirs
  * added comes after the record before it in theirs, the nearest that ours has (the first with that
  * key), or at the beginning. A record that both removed, added or changed to the same values is no
- * conflict; all else that both touched is one. All three have the same columns. Memory follows what
+ * conflict; all else that both touched is one. All three have the same columns. Of files the names
+ * must be those of a folder that can be made. Memory follows what
  * changed: some 100 bytes a record. The step in the result's provenance has the roots of all three,
  * and how many conflicts were decided for whom.
  */

@@ -1,5 +1,5 @@
-/* mergecore.h - what the files of a merge share behind merge.h: what is to be done (merge.c), and
- * the stream that comes of it (mergewrite.c).
+/* mergecore.h - what the files of a merge share behind merge.h: what is to be done (merge.c),
+ * whether files that come of it can be (mergetree.c), and the stream (mergewrite.c).
  */
 #ifndef DS_MERGECORE_H
 #define DS_MERGECORE_H
@@ -63,5 +63,8 @@ struct ds_merge {
 ds_mergechange *ds_mergechange_find(const ds_mergechanges *c, const uint8_t key[16]);
 bool ds_mergebits_has(const uint8_t *bits, const uint8_t key[16]);
 int ds_mergeorigin_cmp(const void *a, const void *b); /* for bsearch in `want` */
+/* DS_FAIL where records are files, and a name would lie in what is no folder, or be a hard link to
+ * what is no file. Once all is decided. */
+int ds_merge_check_tree(ds_merge *m, ds_err *err);
 
 #endif

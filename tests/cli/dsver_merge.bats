@@ -309,3 +309,61 @@ PY
     exits 0 dsver merge --store m docs side
     dsver cat --store m docs | dsprep cat --data -c key | sed 's/.*"key":"\([^"]*\)".*/\1/' | cmp - want
 }
+
+files() { # [COMMIT OPTIONS]: of the folder w
+    dsprep files -q w | dsver commit raw "$@" >/dev/null
+}
+
+@test "merge of files: one that would lie in what is no folder is refused, in either order, and by revert" {
+    mkdir w && echo 1 >w/a && echo x >w/z
+    files
+    dsver branch raw side
+    rm w/a && mkdir w/a && echo 2 >w/a/in
+    files
+    rm -r w/a && echo 3 >w/a
+    files -b side
+    before=$(state)
+    exits 1 dsver merge raw side
+    has "! \"a\"" || has "! a"
+    exits 1 dsver merge raw --theirs side
+    has "'a/in' of one version would lie in 'a', which is no folder in the other" "nothing was changed"
+    exits 1 dsver merge raw@side --ours main
+    has "'a/in' of one version would lie in 'a'"
+    [ "$(state)" = "$before" ]
+    exits 0 dsver merge raw@side --theirs main
+    dsver checkout raw@side out >/dev/null
+    [ "$(cat out/a/in)" = 2 ]
+    rm -r w/a && mkdir w/a && echo 2 >w/a/in && echo 4 >w/a/more
+    files
+    exits 1 dsver revert raw main~1 # the file again, and what came into the folder since
+    has "would lie in 'a'" || has "! "
+    exits 1 dsver revert raw main~1 --theirs
+    has "'a/more' of one version would lie in 'a'"
+    # Names that only begin alike, and a file that became a folder on both sides, are no matter.
+    echo 5 >w/z.txt && echo 6 >w/zz
+    files -b side
+    exits 0 dsver merge raw --ours side
+    dsver fsck
+}
+
+@test "merge of files: a hard link to what the other one removed is refused" {
+    mkdir w && echo 1 >w/a && echo 2 >w/b
+    files
+    dsver branch raw side >/dev/null
+    ln w/a w/c
+    files
+    rm w/a w/c
+    files -b side
+    exits 1 dsver merge raw side
+    has "'c' of one version is another name of 'a' (a hard link), which is no file of its own any more"
+    exits 1 dsver merge raw@side main
+    has "is another name of 'a'"
+    # A link to a file that the other one changed is to that.
+    dsver branch raw~1 other >/dev/null
+    echo 1 >w/a && echo 3 >>w/b
+    files -b other
+    exits 0 dsver merge raw other
+    dsver checkout raw out >/dev/null
+    [ "$(stat -c %i out/a)" = "$(stat -c %i out/c)" ]
+    [ "$(tail -1 out/b)" = 3 ]
+}
