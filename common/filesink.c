@@ -27,7 +27,7 @@ struct ds_filesink {
     ds_value *values; /* of a row */
     ds_treeput *tree;
     ds_buf name, target;
-    bool ended;
+    bool ended, erased; /* erased: there was a tombstone */
     uint64_t files, bytes;
 };
 
@@ -90,10 +90,19 @@ static bool is_tombstone(const ds_value *key, const ds_value *kind)
            memcmp(key->p, mark, sizeof mark - 1) == 0;
 }
 
+/* Another name of a file that was erased goes with it. */
+static bool is_erased(ds_filesink *k, const ds_treefile *f)
+{
+    return k->erased && f->kind == DS_FILE_HARDLINK && f->target &&
+           ds_treeput_has(k->tree, f->target, NULL) == 0;
+}
+
 static int one_file(ds_filesink *k, const ds_value *v, const ds_chunk *c, ds_err *err)
 {
-    if (is_tombstone(&v[k->col.key], &v[k->col.kind]))
+    if (is_tombstone(&v[k->col.key], &v[k->col.kind])) {
+        k->erased = true;
         return 0;
+    }
     ds_treefile f = {.mode = v[k->col.mode].i};
     int rc = name_of(&k->name, &v[k->col.key], err);
 
@@ -102,7 +111,7 @@ static int one_file(ds_filesink *k, const ds_value *v, const ds_chunk *c, ds_err
         rc = name_of(&k->target, &v[k->col.target], err);
         f.target = (const char *)k->target.data;
     }
-    if (rc)
+    if (rc || is_erased(k, &f))
         return rc;
     f.name = (const char *)k->name.data;
     if (k->col.mtime >= 0) {

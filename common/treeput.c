@@ -271,23 +271,41 @@ static int remember_folder(ds_treeput *t, const ds_treefile *f, ds_err *err)
     return 0;
 }
 
+/* Enters the folder of `name` and looks; *last = its name there. */
+static int look(ds_treeput *t, const char *name, const char **last, ds_err *err)
+{
+    struct stat st;
+    int rc = check_name(t, name, err);
+
+    rc = rc ? rc : wait_for(t, name, err);
+    rc = rc ? rc : enter(t, name, last, err);
+    return rc ? rc
+              : fstatat(t->at, *last, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+                    (S_ISREG(st.st_mode) || S_ISLNK(st.st_mode));
+}
+
+int ds_treeput_has(ds_treeput *t, const char *name, ds_err *err)
+{
+    const char *last;
+
+    return look(t, name, &last, err);
+}
+
 static int hardlink(ds_treeput *t, const ds_treefile *f, const char *last, ds_err *err)
 {
-    int rc = check_name(t, f->target, err), to;
-    const char *from;
+    const char *from = NULL;
+    int to = fcntl(t->at, F_DUPFD_CLOEXEC, 0);
+    int rc = to < 0 ? ds_fail_errno(err, errno, "%s/%s", t->path, f->name)
+                    : look(t, f->target, &from, err);
 
-    if (rc)
-        return rc;
-    if ((to = fcntl(t->at, F_DUPFD_CLOEXEC, 0)) < 0)
-        return ds_fail_errno(err, errno, "%s/%s", t->path, f->name);
-    rc = wait_for(t, f->target, err);
-    rc = rc ? rc : enter(t, f->target, &from, err);
-    struct stat st;
-    if (!rc && (fstatat(t->at, from, &st, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(st.st_mode)))
+    if (rc == 0)
         rc = refuse(t, f->name, "the file that it is another name of is not there", err);
-    if (!rc && linkat(t->at, from, to, last, 0) != 0)
-        rc = ds_fail_errno(err, errno, "%s/%s", t->path, f->name);
-    close(to);
+    else if (rc > 0)
+        rc = linkat(t->at, from, to, last, 0) == 0
+                 ? 0
+                 : ds_fail_errno(err, errno, "%s/%s", t->path, f->name);
+    if (to >= 0)
+        close(to);
     return rc;
 }
 

@@ -26,6 +26,8 @@ typedef struct ds_treefile {
     bool has_mtime;
     int64_t mtime; /* ns */
 } ds_treefile;
+/* Whether a file or symbolic link of this name has been made. Negative: it cannot be told. */
+int ds_treeput_has(ds_treeput *t, const char *name, ds_err *err);
 /* Makes it. Of a plain file, the content follows in ds_treeput_write calls, then ds_treeput_close.
  */
 int ds_treeput_add(ds_treeput *t, const ds_treefile *f, ds_err *err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "blockwalk.h"
+#include "filerec.h"
 #include "forgetcore.h"
 #include "history.h"
 #include "pin.h"
@@ -16,12 +17,17 @@ typedef struct look {
     ds_hasher *hasher;
     ds_buf rows; /* uint64_t */
     ds_buf keys; /* of them: varint length, bytes */
+    char hex[33];
+    const void *key; /* of the record at hand */
+    size_t len;
 } look;
 
 typedef struct search {
     ds_forgetting *f;
     long field; /* its column; -1: by key */
     int64_t number;
+    ds_filecols files; /* where its records are files */
+    bool is_files;
     size_t next;
 } search;
 
@@ -49,32 +55,52 @@ static bool has_value(const search *q, const ds_value *x, enum ds_type type)
     return x->len == strlen(q->f->o->value) && memcmp(x->p, q->f->o->value, x->len) == 0;
 }
 
+/* Another name of a file that goes has no bytes but that one's, and tells its key. */
+static int names_file(const search *q, const ds_value *v, ds_err *err)
+{
+    const ds_value *kind = &v[q->files.kind], *target = &v[q->files.target];
+    const char *link = ds_filekind_names[DS_FILE_HARDLINK];
+    ds_sha sum;
+    if (target->null || kind->len != strlen(link) || memcmp(kind->p, link, kind->len) != 0)
+        return 0;
+    const int rc = ds_sha_bytes(&sum, target->p, target->len, err);
+    return rc ? rc : ds_shaset_has(&q->f->keys, &sum);
+}
+
+/* Whether the record at hand goes: 1 and its key, or 0. */
+static int is_meant(const search *q, look *k, ds_err *err)
+{
+    const ds_recblock *rec = &k->look.rec;
+    const bool by_value = q->field >= 0;
+    ds_sha sum;
+    int rc =
+        by_value && has_value(q, &rec->values[q->field], rec->side->schema.cols[q->field].type);
+    if (!rc && q->is_files)
+        rc = names_file(q, rec->values, err);
+    if (rc < 0 || (!rc && by_value))
+        return rc;
+    const bool found = rc > 0;
+    rc = key_of(rec, k->hasher, k->hex, &k->key, &k->len, err);
+    if (rc || found)
+        return rc ? rc : 1;
+    rc = ds_sha_bytes(&sum, k->key, k->len, err);
+    return rc ? rc : ds_shaset_has(&q->f->keys, &sum);
+}
+
 static int look_through(void *ctx, ds_blocklook *l)
 {
     const search *q = ctx;
     look *k = (look *)l;
-    const ds_schema *s = &l->side->schema;
     int rc = k->hasher ? 0 : ds_hasher_new(&k->hasher, &l->err);
     ds_buf_reset(&k->rows);
     ds_buf_reset(&k->keys);
-    for (uint64_t row = 0; !rc && ds_recblock_next(&l->rec); row++) {
-        char hex[33];
-        const void *p;
-        size_t len;
-        ds_sha sum;
-        if (q->field >= 0 && !has_value(q, &l->rec.values[q->field], s->cols[q->field].type))
-            continue;
-        rc = key_of(&l->rec, k->hasher, hex, &p, &len, &l->err);
-        if (!rc && q->field < 0) {
-            rc = ds_sha_bytes(&sum, p, len, &l->err);
-            if (rc || !ds_shaset_has(&q->f->keys, &sum))
-                continue;
-        }
-        if (!rc && (ds_buf_put(&k->rows, &row, sizeof row) || ds_buf_varint(&k->keys, len) ||
-                    ds_buf_put(&k->keys, p, len)))
+    for (uint64_t row = 0; rc >= 0 && ds_recblock_next(&l->rec); row++) {
+        rc = is_meant(q, k, &l->err);
+        if (rc > 0 && (ds_buf_put(&k->rows, &row, sizeof row) || ds_buf_varint(&k->keys, k->len) ||
+                       ds_buf_put(&k->keys, k->key, k->len)))
             rc = ds_fail_nomem(&l->err);
     }
-    return rc;
+    return rc < 0 ? rc : 0;
 }
 
 static bool next_block(void *ctx, ds_blocklook *l)
@@ -189,6 +215,9 @@ static int search_side(ds_forgetting *f, ds_err *err)
     }
     for (size_t i = 0; i < s->n; i++)
         only[i] |= ds_schema_is_key(s, i);
+    q.is_files = ds_filerec_find(&q.files, s, NULL) == 0;
+    if (q.is_files)
+        only[q.files.kind] = only[q.files.target] = f->met_files = true;
     return ds_blockwalk_run(&w, f->o->threads, err);
 }
 
@@ -358,10 +387,30 @@ static int list_unmet(ds_forgetting *f, ds_err *err)
     return rc;
 }
 
+static int find_all(ds_forgetting *f, ds_err *err)
+{
+    const int rc = ds_history_more(f->store->cat, &f->commits, find_in, f, err);
+    return rc ? rc : ds_pin_each(f->store, from_pin, f, err);
+}
+
+/* Files that are meant by a value: their other names can be told once their keys are known. */
+static int find_names(ds_forgetting *f, ds_err *err)
+{
+    f->keys = f->erased;
+    f->erased = (ds_shaset){0};
+    ds_oidset_fini(&f->commits);
+    ds_oidset_fini(&f->files);
+    ds_buf_reset(&f->hits);
+    ds_buf_reset(&f->rows);
+    ds_buf_reset(&f->avoid);
+    return find_all(f, err);
+}
+
 int ds_forget_find(ds_forgetting *f, ds_err *err)
 {
-    int rc = ds_history_more(f->store->cat, &f->commits, find_in, f, err);
-    rc = rc ? rc : ds_pin_each(f->store, from_pin, f, err);
+    int rc = find_all(f, err);
+    if (!rc && f->o->field && f->met_files && f->erased.n)
+        rc = find_names(f, err);
     sort_hits(f);
     f->out->records = f->erased.n;
     f->out->blocks = f->hits.len / sizeof(ds_forgethit);

@@ -140,3 +140,34 @@ listing() {
     [ ! -e broken ]
     [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
 }
+
+@test "checkout of files: other names of a file that was erased are left out with it" {
+    mkdir a
+    echo secret >a/first
+    ln a/first a/second
+    ln a/first a/third
+    echo x >a/x
+    ln a/x a/y
+    dsprep files -q a | dsver commit raw >/dev/null
+    ln a/first a/zfourth
+    dsprep files -q a | dsver commit raw >/dev/null
+    exits 0 dsver forget --reason test first
+    has "erased 4 records"
+    for rev in raw raw~1; do
+        dsver checkout $rev out >/dev/null
+        [ "$(ls out | tr '\n' ' ')" = "x y " ]
+        rm -r out
+    done
+    [ -z "$(dsver cat raw | dsprep cat | grep -e first -e second -e zfourth)" ]
+    dsver fsck --read-data
+    # By a value: the same.
+    exits 0 dsver forget --reason test --where key=x
+    has "erased 2 records"
+    # A version in which the first name alone was erased.
+    dsprep files -q a | dsprep filter -q --where 'kind == "file"' | dsver commit again >/dev/null
+    dsver forget --reason test --dataset again first >/dev/null
+    dsver cat again | dsver commit again >/dev/null
+    dsprep files -q a | dsprep filter -q --where 'kind == "hardlink"' | dsver commit --append again >/dev/null
+    dsver checkout again out >/dev/null
+    [ "$(ls out | tr '\n' ' ')" = "x y " ]
+}
