@@ -11,8 +11,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "hash.h"
 #include "io.h"
 #include "strlist.h"
+#include "walk.h"
 
 #define DEPTH_MAX 256
 
@@ -23,12 +25,20 @@ typedef struct level {
     size_t path_len; /* of this folder's name */
 } level;
 
-/* A file with several names, by its first one. */
+/* A file with several names, by its first one that has a record. */
 typedef struct seen {
     dev_t dev;
     ino_t ino;
     char *name;
+    bool passed_over; /* that name has none: the next one is the first */
 } seen;
+
+/* Hashes of the names that an archive had files and symbolic links of so far. Of two with one hash
+ * a link to what is not there may be let through, which who restores it refuses. */
+typedef struct names {
+    uint64_t *v; /* open addressing; 0: free */
+    size_t n, slots;
+} names;
 
 /* A file that is read. */
 typedef struct opened {
@@ -45,17 +55,20 @@ struct ds_treewalk {
     ds_buf name, target;
     seen *seen; /* open addressing; nslots a power of two */
     size_t nseen, nslots;
-    int fd;     /* the archive's */
-    opened now; /* the plain file that was told of last */
+    names named;
+    uint64_t member; /* the hash of the name that was told of last, when a link may be to it; 0 */
+    size_t told;     /* of which the file is that was told of last, + 1; 0: it has one name */
+    int fd;          /* the archive's */
+    opened now;      /* the plain file that was told of last */
     opened again;
     bool single; /* one file, still to be told of */
     bool alone;  /* it was one file */
     bool lazy;
-    int root;             /* lazy: the folder that is walked */
-    int unopened_in;      /* lazy: where the file that was told of last is, */
-    const char *unopened; /* and its name there; NULL: it is open */
-    ds_filestamp stamp;   /* of that */
-    uint64_t left_out;
+    int root;                 /* lazy: the folder that is walked */
+    int unopened_in;          /* lazy: where the file that was told of last is, */
+    const char *unopened;     /* and its name there; NULL: it is open */
+    ds_filestamp stamp;       /* of that */
+    uint64_t special, stores; /* left out */
     char words[256];
 };
 
@@ -76,6 +89,7 @@ void ds_treewalk_free(ds_treewalk *w)
     for (size_t i = 0; i < w->nslots; i++)
         free(w->seen[i].name);
     free(w->seen);
+    free(w->named.v);
     ds_unpack_free(w->unpack);
     ds_buf_fini(&w->name);
     ds_buf_fini(&w->target);
@@ -86,9 +100,17 @@ void ds_treewalk_free(ds_treewalk *w)
     free(w);
 }
 
-uint64_t ds_treewalk_left_out(const ds_treewalk *w)
+void ds_treewalk_left_out(const ds_treewalk *w, uint64_t *special, uint64_t *stores)
 {
-    return w->left_out;
+    *special = w->special;
+    *stores = w->stores;
+}
+
+void ds_treewalk_pass_over(ds_treewalk *w)
+{
+    w->member = 0;
+    if (w->told)
+        w->seen[w->told - 1].passed_over = true;
 }
 
 static int unreadable(ds_treeentry *e, const char *why)
@@ -140,7 +162,7 @@ static size_t slot_of(const ds_treewalk *w, const struct stat *st)
     return i;
 }
 
-/* *first = the name under which this file was told of, or NULL when it is new. */
+/* *first = the name under which this file was told of, or NULL when this name is the first. */
 static int look_up(ds_treewalk *w, const struct stat *st, const char **first, ds_err *err)
 {
     if (2 * (w->nseen + 1) > w->nslots) {
@@ -158,20 +180,25 @@ static int look_up(ds_treewalk *w, const struct stat *st, const char **first, ds
             }
         free(old);
     }
-    seen *s = &w->seen[slot_of(w, st)];
-    *first = s->name;
-    if (!s->name) {
-        *s = (seen){st->st_dev, st->st_ino, strdup((char *)w->name.data)};
-        if (!s->name)
-            return ds_fail_nomem(err);
-        w->nseen++;
-    }
+    const size_t at = slot_of(w, st);
+    seen *s = &w->seen[at];
+    *first = s->passed_over ? NULL : s->name;
+    if (*first)
+        return 0;
+    char *name = strdup((char *)w->name.data);
+    if (!name)
+        return ds_fail_nomem(err);
+    w->nseen += !s->name;
+    free(s->name);
+    *s = (seen){st->st_dev, st->st_ino, name, false};
+    w->told = at + 1;
     return 0;
 }
 
+/* Modulo 2^64: to see whether a time is another. */
 static int64_t nanoseconds(struct timespec t)
 {
-    return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    return (int64_t)((uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec);
 }
 
 static ds_filestamp stamp_of(const struct stat *st)
@@ -192,7 +219,7 @@ bool ds_filestamp_eq(const ds_filestamp *a, const ds_filestamp *b)
 static void facts(ds_treeentry *e, const struct stat *st)
 {
     e->mode = st->st_mode & 07777;
-    e->mtime = nanoseconds(st->st_mtim);
+    e->untimely = !ds_unpack_time(&e->mtime, st->st_mtim.tv_sec, st->st_mtim.tv_nsec);
     e->size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0;
 }
 
@@ -283,7 +310,11 @@ static int next_below(ds_treewalk *w, ds_treeentry *e, ds_err *err)
         if (S_ISLNK(st.st_mode))
             return symbolic(w, l->fd, last, (size_t)st.st_size, e, err);
         if (!S_ISDIR(st.st_mode)) {
-            w->left_out++;
+            w->special++;
+            continue;
+        }
+        if (ds_walk_is_store(l->fd, last)) {
+            w->stores++;
             continue;
         }
         e->kind = DS_FILE_FOLDER;
@@ -295,11 +326,70 @@ static int next_below(ds_treewalk *w, ds_treeentry *e, ds_err *err)
 
 /* ---- archives ---- */
 
+static uint64_t *place_of(const names *s, uint64_t hash)
+{
+    size_t i = (size_t)hash & (s->slots - 1);
+
+    while (s->v[i] && s->v[i] != hash)
+        i = (i + 1) & (s->slots - 1);
+    return &s->v[i];
+}
+
+static uint64_t hash_of(const char *name)
+{
+    const uint64_t h = ds_xxh64(name, strlen(name));
+
+    return h ? h : 1;
+}
+
+static int add_name(names *s, uint64_t hash, ds_err *err)
+{
+    if (2 * (s->n + 1) > s->slots) {
+        const names old = *s;
+        s->slots = old.slots ? 2 * old.slots : 256;
+        s->v = calloc(s->slots, sizeof *s->v);
+        if (!s->v) {
+            *s = old;
+            return ds_fail_nomem(err);
+        }
+        for (size_t i = 0; i < old.slots; i++)
+            if (old.v[i])
+                *place_of(s, old.v[i]) = old.v[i];
+        free(old.v);
+    }
+    uint64_t *at = place_of(s, hash);
+    s->n += !*at;
+    *at = hash;
+    return 0;
+}
+
+/* A hard link must be another name of what came before it: otherwise nobody could make it again. */
+static void check_link(ds_treewalk *w, ds_treeentry *e)
+{
+    const names *s = &w->named;
+
+    if (e->reason || e->kind == DS_FILE_FOLDER)
+        return;
+    if (e->kind != DS_FILE_HARDLINK) {
+        w->member = hash_of(e->name);
+        return;
+    }
+    if (s->n && *place_of(s, hash_of(e->target)))
+        return;
+    snprintf(w->words, sizeof w->words, "a hard link to '%.200s', which no file before it is",
+             e->target);
+    e->reason = "bad link";
+    e->why = w->words;
+}
+
 static int next_member(ds_treewalk *w, ds_treeentry *e, ds_err *err)
 {
     ds_member m;
     ds_err why = {0};
 
+    if (w->member && add_name(&w->named, w->member, err))
+        return DS_NOMEM;
+    w->member = 0;
     for (;;) {
         const int rc = ds_unpack_next(w->unpack, &m, &why);
         if (rc < 0) {
@@ -315,7 +405,7 @@ static int next_member(ds_treewalk *w, ds_treeentry *e, ds_err *err)
         if (rc == 0)
             return 0;
         if (m.kind == DS_MEMBER_SPECIAL) {
-            w->left_out++;
+            w->special++;
             continue;
         }
         if (m.name && m.name[strspn(m.name, "./")] == '\0' && !strstr(m.name, ".."))
@@ -327,11 +417,13 @@ static int next_member(ds_treewalk *w, ds_treeentry *e, ds_err *err)
                                                                : DS_FILE_SYMLINK,
                             .target = m.target,
                             .mode = m.mode,
-                            .mtime = m.mtime};
+                            .mtime = m.mtime,
+                            .untimely = m.untimely};
         if (m.kind == DS_MEMBER_REFUSED) {
             e->reason = "bad name";
             e->why = m.why;
         }
+        check_link(w, e);
         return 1;
     }
 }
@@ -349,6 +441,7 @@ int ds_treewalk_next(ds_treewalk *w, ds_treeentry *e, ds_err *err)
         close(w->now.fd);
     w->now.fd = -1;
     w->unopened = NULL;
+    w->told = 0;
     if (!w->alone)
         return next_below(w, e, err);
     if (!w->single)

@@ -4,7 +4,7 @@
  * Below a folder the order is that of the names' bytes, a folder before what is in it, and nothing
  * is followed; of a file with several names the first is the file and the others are hard links to
  * it. Of an archive (tar, zip, 7z, by its first bytes) the order is its own. Pipes, sockets and
- * devices are left out and counted. One thread.
+ * devices are left out and counted, and so is a store of dsver below a folder. One thread.
  */
 #ifndef DS_TREEWALK_H
 #define DS_TREEWALK_H
@@ -25,6 +25,7 @@ typedef struct ds_treeentry {
     const char *name;   /* lent until the next call, as all of this; any bytes but NUL */
     const char *target; /* of a link: what it says; of a hard link the other name */
     int64_t mode, mtime;
+    bool untimely;      /* mtime is 0: ns since 1970 cannot tell it in 64 bits */
     uint64_t size;      /* of a plain file in a folder; 0 in an archive, where it is not known */
     ds_filestamp stamp; /* of a plain file in a folder, or of one that is all of the input */
     bool stamped;
@@ -49,7 +50,9 @@ int ds_treewalk_lazy(ds_treewalk *w, ds_err *err);
  * this one any more. Does not disturb the reading of the present one. */
 int ds_treewalk_again(ds_treewalk *w, const char *name, const ds_filestamp *was, ds_err *err);
 int ds_treewalk_reread(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err *err);
-uint64_t ds_treewalk_left_out(const ds_treewalk *w);
+/* The plain file that was told of last gets no record: another of its names is to be the file. */
+void ds_treewalk_pass_over(ds_treewalk *w);
+void ds_treewalk_left_out(const ds_treewalk *w, uint64_t *special, uint64_t *stores);
 void ds_treewalk_free(ds_treewalk *w);
 
 #endif

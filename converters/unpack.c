@@ -434,13 +434,22 @@ static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
     return broken(u, err);
 }
 
+bool ds_unpack_time(int64_t *ns, int64_t seconds, long rest)
+{
+    const bool good = !__builtin_mul_overflow(seconds, INT64_C(1000000000), ns) &&
+                      !__builtin_add_overflow(*ns, (int64_t)rest, ns);
+
+    *ns = good ? *ns : 0;
+    return good;
+}
+
 /* What a whole archive's member has beside its name and kind. */
 static void describe_whole(ds_unpack *u, struct archive_entry *e, ds_member *m)
 {
     const char *hard = archive_entry_hardlink(e);
 
     m->mode = archive_entry_perm(e) & 07777;
-    m->mtime = archive_entry_mtime(e) * 1000000000 + archive_entry_mtime_nsec(e);
+    m->untimely = !ds_unpack_time(&m->mtime, archive_entry_mtime(e), archive_entry_mtime_nsec(e));
     if (archive_entry_filetype(e) == AE_IFDIR && m->kind != DS_MEMBER_REFUSED)
         m->kind = DS_MEMBER_FOLDER;
     if (m->kind != DS_MEMBER_LINK)

@@ -62,7 +62,11 @@ typedef struct ds_member {
     const char *target; /* of a link: what it says, or the name of the file it is another name of */
     bool hard;
     int64_t mode, mtime; /* ns */
+    bool untimely;       /* mtime is 0: its time cannot be told so */
 } ds_member;
+
+/* Nanoseconds since 1970; false, and 0, where they are more than 64 bits hold (1677 to 2262). */
+bool ds_unpack_time(int64_t *ns, int64_t seconds, long rest);
 
 typedef struct ds_unpack ds_unpack;
 /* Reads from fd (borrowed). `head`: bytes already read from a pipe, to be seen first (copied); a

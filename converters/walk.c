@@ -33,7 +33,7 @@ struct ds_walk {
     size_t depth;
     ds_buf path;      /* of the entry */
     size_t name_from; /* where the relative name begins in it */
-    uint64_t links, special;
+    uint64_t links, special, stores;
     char words[256];
 };
 
@@ -66,8 +66,9 @@ void ds_walk_free(ds_walk *w)
     free(w);
 }
 
-void ds_walk_left_out(const ds_walk *w, uint64_t *links, uint64_t *special)
+void ds_walk_left_out(const ds_walk *w, uint64_t *links, uint64_t *special, uint64_t *stores)
 {
+    *stores = w->stores;
     *links = w->links;
     *special = w->special;
 }
@@ -103,6 +104,12 @@ static unsigned char type_of(DIR *dir, const struct dirent *d)
                                  : DT_FIFO;
 }
 
+bool ds_walk_is_store(int at, const char *name)
+{
+    return strcmp(name, ".dsver") == 0 && faccessat(at, ".dsver/config", F_OK, 0) == 0 &&
+           faccessat(at, ".dsver/catalog.git", F_OK, 0) == 0;
+}
+
 /* Reads and sorts the names of a level. 1 = the system would not read it: errno says why. */
 static int level_fill(ds_walk *w, level *l, ds_err *err)
 {
@@ -118,6 +125,8 @@ static int level_fill(ds_walk *w, level *l, ds_err *err)
             w->links++;
         } else if (type != DT_REG && type != DT_DIR) {
             w->special++;
+        } else if (type == DT_DIR && ds_walk_is_store(dirfd(l->dir), d->d_name)) {
+            w->stores++;
         } else {
             int rc = level_add(l, d->d_name, type == DT_DIR, err);
             if (rc != 0)

@@ -3,9 +3,10 @@
  *
  * Hidden files are included. Symbolic links are followed when they are operands and never below
  * one, so that no loop can be walked; they are counted, as are devices, pipes and sockets below a
- * folder. Names are relative to the operand: for a folder the path below it, for a file its last
- * component. What cannot be read, or has a name that is not UTF-8, is handed on as a problem. The
- * order depends on names alone. Memory: the names of the folders that are open. One thread.
+ * folder, and stores of dsver, which are not entered. Names are relative to the operand: for a
+ * folder the path below it, for a file its last component. What cannot be read, or has a name that
+ * is not UTF-8, is handed on as a problem. The order depends on names alone. Memory: the names of
+ * the folders that are open. One thread.
  */
 #ifndef DS_WALK_H
 #define DS_WALK_H
@@ -34,8 +35,12 @@ typedef struct ds_walk ds_walk;
 int ds_walk_new(ds_walk **w, char *const *operands, size_t n, ds_err *err);
 /* 1 and the next entry; 0 at the end; negative when memory or the system fails. */
 int ds_walk_next(ds_walk *w, ds_walk_entry *e, ds_err *err);
-/* Links, and things that are neither file nor folder, left out so far. */
-void ds_walk_left_out(const ds_walk *w, uint64_t *links, uint64_t *special);
+/* Links, things that are neither file nor folder, and stores, left out so far. */
+void ds_walk_left_out(const ds_walk *w, uint64_t *links, uint64_t *special, uint64_t *stores);
 void ds_walk_free(ds_walk *w);
+
+/* Whether `name` in the open folder `at` is a store of dsver: what was made of the files beside it,
+ * and grows with each version of them. */
+bool ds_walk_is_store(int at, const char *name);
 
 #endif

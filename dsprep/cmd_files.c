@@ -9,6 +9,7 @@
 #include "cmd_transform.h"
 #include "dsr_prov.h"
 #include "options.h"
+#include "plural.h"
 #include "sig.h"
 #include "term.h"
 #include "treewalk.h"
@@ -34,10 +35,12 @@ const ds_command ds_cmd_files = {
         "their bytes, folders, also empty ones, symbolic links as what they say, hard links as "
         "names of the file that came first, and permissions. An INPUT that is another file is one "
         "record. Names may be any bytes: in the key, what is not UTF-8 is written as U+FFFD and "
-        "two hexadecimal digits, and can be had back. Owners are not kept, times only with "
+        "two hexadecimal digits, and can be had back. Owners, access control lists and other "
+        "extended attributes are not kept, holes are zeros, and times are kept only with "
         "--mtime: without them, a copy of a folder has the same root as the folder.\n\n"
         "Nothing is followed, nothing is written to. Devices, pipes and sockets are left out and "
-        "counted. A file that changes while it is read, or that cannot be read, is an error: "
+        "counted, and so is a store of dsver (.dsver) below a folder. A file that changes while it "
+        "is read, or that cannot be read, is an error: "
         "--on-error=skip leaves it out, and the exit status is 3. A file passes in constant "
         "memory; one of more than 4 MB takes its size in $TMPDIR meanwhile.\n\n"
         "With --store the stream is for `dsver commit` into that very store, and nothing else. "
@@ -64,7 +67,7 @@ typedef struct files {
     ds_treewalk *last;
     ds_progress progress;
     uint8_t *part;
-    uint64_t records, bytes, left_out;
+    uint64_t records, bytes, special, stores; /* the last two: left out */
 } files;
 
 static int told(files *f, const ds_treeentry *e, const char *reason, const char *why, ds_err *err)
@@ -123,10 +126,12 @@ static int columns(files *f, ds_rows *rows, const ds_treeentry *e, ds_err *err)
 }
 
 /* Whether a file that failed half way lets the run go on. */
-static int failed(files *f, const ds_treeentry *e, ds_rows *rows, const ds_err *why, ds_err *err)
+static int failed(files *f, ds_treewalk *w, const ds_treeentry *e, ds_rows *rows, const ds_err *why,
+                  ds_err *err)
 {
     const int rc = ds_rows_drop(rows, err);
 
+    ds_treewalk_pass_over(w);
     return rc ? rc : told(f, e, "unreadable", why->msg, err);
 }
 
@@ -159,7 +164,7 @@ static int record(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)
     if (!rc && e->kind == DS_FILE_PLAIN) {
         rc = content(f, w, ds_rows_col(rows, f->col.content), &s.size, &why, err);
         if (rc == 1)
-            return failed(f, e, rows, &why, err);
+            return failed(f, w, e, rows, &why, err);
     } else if (!rc) {
         rc = ds_colbuild_bytes(ds_rows_col(rows, f->col.content), "", 0, err);
     }
@@ -176,9 +181,13 @@ static int entry(files *f, ds_treewalk *w, const ds_treeentry *e, ds_err *err)
         rc = ds_fail_nomem(err);
     if (!rc && e->target)
         rc = ds_filename_key(&f->target, e->target, strlen(e->target), err);
-    if (rc)
-        return rc;
-    return e->reason ? told(f, e, e->reason, e->why, err) : record(f, w, e, err);
+    if (rc || e->reason)
+        return rc ? rc : told(f, e, e->reason, e->why, err);
+    if (e->untimely && f->col.mtime >= 0) {
+        ds_treewalk_pass_over(w);
+        return told(f, e, "bad time", "its time is before 1677 or after 2262", err);
+    }
+    return record(f, w, e, err);
 }
 
 static int one_input(files *f, const char *path, bool last, ds_err *err)
@@ -186,6 +195,7 @@ static int one_input(files *f, const char *path, bool last, ds_err *err)
     const ds_unpack_limits limits = {.max_ratio = (uint64_t)f->max_ratio, .max_members = 100000000};
     ds_treewalk *w;
     ds_treeentry e;
+    uint64_t special = 0, stores = 0;
     int more = 0, rc = ds_treewalk_new(&w, path, f->as_is, &limits, err);
 
     if (rc)
@@ -200,7 +210,9 @@ static int one_input(files *f, const char *path, bool last, ds_err *err)
     rc = rc ? rc : more < 0 ? more : 0;
     if (!rc && f->unchanged && !last)
         rc = ds_unchanged_input_end(f->unchanged, err);
-    f->left_out += ds_treewalk_left_out(w);
+    ds_treewalk_left_out(w, &special, &stores);
+    f->special += special;
+    f->stores += stores;
     if (last)
         f->last = w; /* its files may be read once more */
     else
@@ -265,16 +277,18 @@ static void say(const files *f)
     fprintf(stderr, "; %" PRIu64 " bytes", bytes_of(f));
     if (f->unchanged)
         fprintf(stderr, " read, %" PRIu64 " records unchanged", ds_unchanged_count(f->unchanged));
-    if (f->left_out)
-        fprintf(stderr, "; %" PRIu64 " devices, pipes and sockets left out", f->left_out);
+    if (f->special)
+        fprintf(stderr, "; %" PRIu64 " devices, pipes and sockets left out", f->special);
+    if (f->stores)
+        fprintf(stderr, "; %" PRIu64 " store%s (.dsver) left out", f->stores, ds_s(f->stores));
     fputc('\n', stderr);
 }
 
 static void say_json(const files *f)
 {
     json_t *all = ds_accounts_json("dsprep files", f->records, &f->bad, &f->bad.counts);
-    json_t *more = json_pack("{s:I,s:{s:I}}", "bytes", (json_int_t)bytes_of(f), "left_out",
-                             "special", (json_int_t)f->left_out);
+    json_t *more = json_pack("{s:I,s:{s:I,s:I}}", "bytes", (json_int_t)bytes_of(f), "left_out",
+                             "special", (json_int_t)f->special, "stores", (json_int_t)f->stores);
     if (more && f->unchanged &&
         json_object_set_new(more, "unchanged",
                             json_integer((json_int_t)ds_unchanged_count(f->unchanged))) != 0) {

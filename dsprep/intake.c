@@ -9,6 +9,7 @@
 
 #include "accounts.h"
 #include "charset.h"
+#include "plural.h"
 #include "pool.h"
 
 int ds_intake_limits(const ds_intake_args *a, ds_textopts *o, ds_err *err)
@@ -115,12 +116,13 @@ int ds_intake_run(ds_intake *in, const ds_textopts *o, const ds_textsink *sink, 
 }
 
 static void say_json(ds_intake *in, const char *command, uint64_t links, uint64_t special,
-                     const json_t *more)
+                     uint64_t stores, const json_t *more)
 {
     (void)ds_counts_join(&in->before, &in->bad.counts, NULL);
     json_t *all = ds_accounts_json(command, in->records, &in->bad, &in->before);
-    json_t *left_out = json_pack("{s:I,s:I,s:I}", "links", (json_int_t)links, "special",
-                                 (json_int_t)special, "of_another_kind", (json_int_t)in->nforeign);
+    json_t *left_out =
+        json_pack("{s:I,s:I,s:I,s:I}", "links", (json_int_t)links, "special", (json_int_t)special,
+                  "stores", (json_int_t)stores, "of_another_kind", (json_int_t)in->nforeign);
     if (json_object_set_new(all, "left_out", left_out) != 0 ||
         (more && json_object_update(all, (json_t *)(uintptr_t)more) != 0)) {
         json_decref(all);
@@ -131,11 +133,11 @@ static void say_json(ds_intake *in, const char *command, uint64_t links, uint64_
 
 void ds_intake_say(ds_intake *in, const char *command, const json_t *more)
 {
-    uint64_t links = 0, special = 0;
+    uint64_t links = 0, special = 0, stores = 0;
     if (in->read)
-        ds_textread_left_out(in->read, &links, &special);
+        ds_textread_left_out(in->read, &links, &special, &stores);
     if (in->a && in->a->json) {
-        say_json(in, command, links, special, more);
+        say_json(in, command, links, special, stores, more);
         return;
     }
     if (ds_log_level == 0)
@@ -145,6 +147,8 @@ void ds_intake_say(ds_intake *in, const char *command, const json_t *more)
         fprintf(stderr, "; %" PRIu64 " symbolic or hard links left out", links);
     if (special > 0)
         fprintf(stderr, "; %" PRIu64 " special files left out", special);
+    if (stores > 0)
+        fprintf(stderr, "; %" PRIu64 " store%s (.dsver) left out", stores, ds_s(stores));
     if (in->nforeign > 0)
         fprintf(stderr, "; %" PRIu64 " files of another kind left out", in->nforeign);
     fputc('\n', stderr);

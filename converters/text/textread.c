@@ -108,9 +108,10 @@ enum ds_textformat ds_textread_first(const ds_textread *r)
     return r->first;
 }
 
-void ds_textread_left_out(const ds_textread *r, uint64_t *links, uint64_t *special)
+void ds_textread_left_out(const ds_textread *r, uint64_t *links, uint64_t *special,
+                          uint64_t *stores)
 {
-    ds_walk_left_out(r->walk, links, special);
+    ds_walk_left_out(r->walk, links, special, stores);
     *links += r->run.links;
     *special += r->run.special;
 }

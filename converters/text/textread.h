@@ -53,8 +53,10 @@ int ds_textread_new(ds_textread **r, const ds_textopts *o, char *const *operands
 enum ds_textformat ds_textread_first(const ds_textread *r);
 /* Runs to the end. `o` is what ds_textread_new got, with explicit_key and meta decided. */
 int ds_textread_run(ds_textread *r, const ds_textopts *o, const ds_textsink *sink, ds_err *err);
-/* Symbolic links and special files left out so far, in folders and archives. */
-void ds_textread_left_out(const ds_textread *r, uint64_t *links, uint64_t *special);
+/* Symbolic links and special files left out so far, in folders and archives, and stores of dsver.
+ */
+void ds_textread_left_out(const ds_textread *r, uint64_t *links, uint64_t *special,
+                          uint64_t *stores);
 void ds_textread_free(ds_textread *r);
 
 #endif

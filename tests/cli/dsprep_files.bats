@@ -78,6 +78,67 @@ listing() {
     [ -e old/b/empty ]
 }
 
+@test "a hard link is to a file or a symbolic link that came before it, or is none" {
+    mkdir a && echo x >a/f && ln -s f a/l
+    ln -P a/l a/m # GNU tar stores it as a hard link
+    tar cf a.tar --sort=name -C a .
+    dsprep files -q a.tar | dsprep cat -c kind,target >got
+    grep -q '"key":"m","kind":"hardlink","target":"l"' got
+    dsprep files -q a.tar | dsprep restore -q out
+    [ "$(readlink out/m)" = f ]
+    [ "$(stat -c %i out/l)" = "$(stat -c %i out/m)" ]
+    python3 - <<'P'
+import tarfile
+with tarfile.open('bad.tar', 'w') as t:
+    for name, kind, to in ('p', tarfile.FIFOTYPE, ''), ('q', tarfile.LNKTYPE, 'p'), ('r', tarfile.LNKTYPE, 's'), ('s', tarfile.REGTYPE, ''):
+        i = tarfile.TarInfo(name)
+        i.type, i.linkname = kind, to
+        t.addfile(i)
+P
+    exits 1 dsprep files bad.tar -o none
+    has "files: q: a hard link to 'p', which no file before it is"
+    exits 3 bash -c 'dsprep files --on-error=skip bad.tar >bad.dsr'
+    has "3 input = 1 output + 2 held + 0 failed" "1 devices, pipes and sockets left out"
+    dsprep restore -q good bad.dsr
+    [ "$(ls good)" = s ]
+}
+
+@test "a store that lies in the folder is left out, and told of; it can be named itself" {
+    mkdir a && echo x >a/f && dsver init a >/dev/null
+    (cd a && dsprep files . 2>../said | dsver commit raw >/dev/null)
+    grep -q '1 input = 1 output .*; 1 store (.dsver) left out$' said
+    dsver checkout --store a raw out >/dev/null
+    [ "$(ls -A out)" = f ]
+    dsprep files --json a 2>said >/dev/null
+    [ "$(jq -c .left_out said)" = '{"special":0,"stores":1}' ]
+    dsprep files -q a/.dsver | dsprep cat -c kind | grep -q '"key":"config"'
+    dsprep text a 2>said | dsprep cat | grep -c . | grep -qx 1
+    grep -q '1 store (.dsver) left out$' said
+}
+
+@test "times: before 1970, with nanoseconds, and those that cannot be kept" {
+    python3 - <<'P'
+import tarfile, io
+with tarfile.open('t.tar', 'w', format=tarfile.PAX_FORMAT) as t:
+    for name, when in ('old', -5000000), ('far', 1e11), ('new', 2208988800.25):
+        i = tarfile.TarInfo(name)
+        i.mtime = when
+        t.addfile(i, io.BytesIO())
+P
+    dsprep files -q t.tar | dsprep check
+    exits 1 dsprep files --mtime t.tar -o none
+    has "files: far: its time is before 1677 or after 2262"
+    exits 3 bash -c 'dsprep files --mtime --on-error=skip t.tar >t.dsr'
+    dsprep restore -q out t.dsr
+    [ "$(stat -c %Y out/old)" = -5000000 ]
+    [ "$(stat -c %.9Y out/new)" = 2208988800.250000000 ]
+    [ ! -e out/far ]
+    mkdir d && echo x >d/f && touch -d 2400-01-01 d/f 2>/dev/null
+    [ "$(stat -c %Y d/f)" = 13569465600 ] || return 0 # the file system has no such time
+    exits 1 dsprep files --mtime d -o none
+    has "files: f: its time is"
+}
+
 @test "an archive that is to be one file is one file" {
     mkdir d && echo x >d/f
     tar cf d.tar d
@@ -125,9 +186,11 @@ def tar(name, *members):
 tar('through.tar', ('l', 'link', '..'), ('l/out.txt', 'file', b'bad'))
 tar('twice.tar', ('a', 'file', b'1'), ('a', 'file', b'2'))
 tar('up.tar', ('../up.txt', 'file', b'bad'))
-tar('hard.tar', ('h', 'hard', 'nothing'))
+tar('hardlinks.tar', ('a', 'file', b'1'), ('h', 'hard', 'a'))
 P
+    dsprep files -q hardlinks.tar | dsprep filter -q --where 'key != "a"' >hard.dsr
     for t in through twice hard; do
+        [ $t = hard ] ||
         dsprep files -q $t.tar >$t.dsr
         run dsprep restore "$t" $t.dsr
         [ "$status" -ne 0 ]
@@ -156,7 +219,7 @@ P
     printf one >a/x
     mkfifo a/pipe
     dsprep files --json a 2>said | dsprep check
-    [ "$(jq -c . said)" = '{"command":"dsprep files","input":1,"output":1,"held":{},"failed":{},"bytes":3,"left_out":{"special":1}}' ]
+    [ "$(jq -c . said)" = '{"command":"dsprep files","input":1,"output":1,"held":{},"failed":{},"bytes":3,"left_out":{"special":1,"stores":0}}' ]
     exits 13 bash -c 'dsprep files --json nowhere >/dev/null'
     [ "$(jq -r .type <<<"$output")" = exit ]
 }

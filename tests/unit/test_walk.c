@@ -8,8 +8,11 @@
 #include "buf.h"
 #include "walk.h"
 
-static const char *walk(ds_buf *out, const char *const *operands, size_t n, uint64_t *links,
-                        uint64_t *special)
+typedef struct left_out {
+    uint64_t links, special, stores;
+} left_out;
+
+static const char *walk(ds_buf *out, const char *const *operands, size_t n, left_out *l)
 {
     ds_walk *w;
     ds_walk_entry e;
@@ -26,7 +29,7 @@ static const char *walk(ds_buf *out, const char *const *operands, size_t n, uint
         ds_buf_printf(out, "%s%s|", e.name, e.operand ? "*" : "");
     }
     assert_int_equal(rc, 0);
-    ds_walk_left_out(w, links, special);
+    ds_walk_left_out(w, &l->links, &l->special, &l->stores);
     ds_walk_free(w);
     for (size_t i = 0; i < n; i++)
         free(list[i]);
@@ -41,7 +44,7 @@ static void put(const char *name)
 static void order_and_links(void **state)
 {
     (void)state;
-    uint64_t links, special;
+    left_out l;
     ds_buf b = {0};
     assert_int_equal(mkdir(unit_path("d"), 0777), 0);
     assert_int_equal(mkdir(unit_path("d/a"), 0777), 0);
@@ -56,35 +59,37 @@ static void order_and_links(void **state)
     assert_int_equal(symlink("a.txt", unit_path("d/a/link")), 0);
     assert_int_equal(symlink("nowhere", unit_path("d/dangling")), 0);
     assert_int_equal(mkfifo(unit_path("d/pipe"), 0666), 0);
+    assert_int_equal(mkdir(unit_path("d/.dsver"), 0777), 0);
+    assert_int_equal(mkdir(unit_path("d/.dsver/catalog.git"), 0777), 0);
+    put("d/.dsver/config");
     const char *operands[] = {unit_path("d"), unit_path("d/a0")};
-    assert_string_equal(walk(&b, operands, 1, &links, &special),
-                        ".hidden|B|a-b|a.txt|a/1|a/z/f|a0|\xc3\xa9|");
-    assert_int_equal(links, 3);
-    assert_int_equal(special, 1);
-    assert_string_equal(walk(&b, operands + 1, 1, &links, &special), "a0*|");
+    assert_string_equal(walk(&b, operands, 1, &l), ".hidden|B|a-b|a.txt|a/1|a/z/f|a0|\xc3\xa9|");
+    assert_int_equal(l.links, 3);
+    assert_int_equal(l.special, 1);
+    assert_int_equal(l.stores, 1);
+    assert_string_equal(walk(&b, operands + 1, 1, &l), "a0*|");
     /* A slash at its end changes nothing. */
     char slashed[8300];
     snprintf(slashed, sizeof slashed, "%s/", operands[0]);
     const char *again[] = {slashed};
-    assert_string_equal(walk(&b, again, 1, &links, &special),
-                        ".hidden|B|a-b|a.txt|a/1|a/z/f|a0|\xc3\xa9|");
+    assert_string_equal(walk(&b, again, 1, &l), ".hidden|B|a-b|a.txt|a/1|a/z/f|a0|\xc3\xa9|");
     ds_buf_fini(&b);
 }
 
 static void operands_and_problems(void **state)
 {
     (void)state;
-    uint64_t links, special;
+    left_out l;
     ds_buf b = {0};
     assert_int_equal(mkdir(unit_path("p"), 0777), 0);
     put("p/ok");
     put("p/bad\xff");
     assert_int_equal(symlink("p", unit_path("to-p")), 0);
     const char *first[] = {unit_path("p")};
-    assert_string_equal(walk(&b, first, 1, &links, &special), "!bad name:bad\xff|ok|");
+    assert_string_equal(walk(&b, first, 1, &l), "!bad name:bad\xff|ok|");
     /* A link that is named is followed. */
     const char *second[] = {unit_path("to-p"), "-", unit_path("missing"), unit_path("p/ok")};
-    assert_string_equal(walk(&b, second, 4, &links, &special),
+    assert_string_equal(walk(&b, second, 4, &l),
                         "!bad name:bad\xff|ok|stdin*|!unreadable:missing*|ok*|");
     ds_buf_fini(&b);
 }
@@ -92,7 +97,7 @@ static void operands_and_problems(void **state)
 static void depth_is_limited(void **state)
 {
     (void)state;
-    uint64_t links, special;
+    left_out l;
     ds_buf b = {0};
     char path[4096];
     size_t n = (size_t)snprintf(path, sizeof path, "%s", unit_path("deep"));
@@ -102,7 +107,7 @@ static void depth_is_limited(void **state)
         n += (size_t)snprintf(path + n, sizeof path - n, "/d");
         assert_int_equal(mkdir(path, 0777), 0);
     }
-    const char *found = walk(&b, operands, 1, &links, &special);
+    const char *found = walk(&b, operands, 1, &l);
     assert_memory_equal(found, "!unreadable:d/d/", 16);
     ds_buf_fini(&b);
 }
