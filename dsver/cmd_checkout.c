@@ -29,8 +29,10 @@ const ds_command ds_ver_checkout = {
         "tensors are base64; a DIR that an earlier checkout made so and that nobody changed is "
         "replaced, anything else is left alone.\n\n"
         "It appears whole, with the roots of the version verified, or not at all. The files share "
-        "nothing with the store: to change or to delete them does it no harm. See dsver log -h "
-        "for REV.",
+        "nothing with the store: to change or to delete them does it no harm. It ends when "
+        "everything is on disk; with --no-sync it does not wait for that, as other programs that "
+        "restore files do not, and what a crash of the machine in the seconds after leaves may be "
+        "less than the whole. See dsver log -h for REV.",
     .run = run,
 };
 
@@ -73,7 +75,7 @@ static int work(const char *store, char **operands, ds_checkout_opts *o, bool js
 static int run(int argc, char **argv)
 {
     static const char *const forms[] = {"dsr", "jsonl", "files", NULL};
-    bool json = false, setuid = false;
+    bool json = false, setuid = false, sync = true;
     const char *store = NULL;
     int form = DS_CHECKOUT_AUTO;
     int64_t threads = 0, level = 0;
@@ -82,6 +84,7 @@ static int run(int argc, char **argv)
                    "dsr, jsonl or files (default: files where the records are files, else dsr)"),
         OPT_INT(0, "level", level, "N", 0, 19, "compress DSR with zstd (default: 0, not)"),
         OPT_FLAG(0, "setuid", setuid, "files: restore set-user-id and set-group-id bits too"),
+        OPT_SWITCH(0, "sync", sync, "end when everything is on disk (the default)"),
         VERB_THREADS(threads),
         VERB_STORE(store),
         VERB_JSON(json),
@@ -94,6 +97,7 @@ static int run(int argc, char **argv)
     ds_err err = {0};
     ds_checkout_opts o = {.form = (enum ds_checkout_form)form,
                           .setuid = setuid,
+                          .lax = !sync,
                           .threads = verb_threads(threads),
                           .level = (int)level};
     ds_sig_setup();

@@ -147,6 +147,7 @@ static int check_old(const char *dir, bool *there, ds_err *err)
 typedef struct written {
     ds_xxhasher *sum;
     int fd;
+    bool lax;
     uint64_t bytes, sent; /* before what is about to be written; of that to the disk */
 } written;
 
@@ -155,7 +156,8 @@ static int on_write(void *ctx, const void *p, size_t n, ds_err *err)
 {
     written *w = ctx;
     (void)err;
-    ds_write_behind(w->fd, &w->sent, w->bytes);
+    if (!w->lax)
+        ds_write_behind(w->fd, &w->sent, w->bytes);
     ds_xxhasher_put(w->sum, p, n);
     w->bytes += n;
     return 0;
@@ -167,7 +169,7 @@ static int write_file(ds_x128 *sum, const char *path, ds_store *s, const git_oid
     const ds_readback_opts back = {.threads = o->threads,
                                    .writer = {.level = o->level, .index = true}};
     ds_out out = {0};
-    written w = {.fd = -1};
+    written w = {.fd = -1, .lax = o->lax};
     int rc = ds_xxhasher_new(&w.sum, err);
     rc = rc ? rc : ds_open(&w.fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
     rc = rc ? rc : ds_out_init(&out, w.fd, path, err);
@@ -177,7 +179,7 @@ static int write_file(ds_x128 *sum, const char *path, ds_store *s, const git_oid
         rc = o->form == DS_CHECKOUT_DSR ? ds_readback_write(&out, s, commit, &back, err)
                                         : ds_lineout_write(&out, s, commit, o->threads, err);
     rc = rc ? rc : ds_out_flush(&out, err);
-    rc = rc ? rc : ds_fsync(w.fd, path, err);
+    rc = rc || o->lax ? rc : ds_fsync(w.fd, path, err);
     if (!rc)
         *sum = ds_xxhasher_end(w.sum);
     *bytes = w.bytes;
@@ -188,14 +190,23 @@ static int write_file(ds_x128 *sum, const char *path, ds_store *s, const git_oid
     return rc;
 }
 
-static int write_mark(const char *dir, const char *name, const ds_x128 *sum, ds_err *err)
+static int write_lax(const char *path, const ds_buf *b, ds_err *err)
+{
+    int fd = -1, rc = ds_open(&fd, path, O_WRONLY | O_CREAT | O_EXCL, 0666, err);
+    rc = rc ? rc : ds_write_full(fd, path, b->data, b->len, err);
+    const int closed = ds_close(&fd, path, rc ? NULL : err);
+    return rc ? rc : closed;
+}
+
+static int write_mark(const char *dir, const char *name, const ds_x128 *sum, bool lax, ds_err *err)
 {
     ds_buf b = {0};
     char *mark = NULL;
     int rc = ds_store_path(&mark, dir, DS_CHECKOUT_MARK, err);
     if (!rc && (ds_buf_hex(&b, sum->b, sizeof sum->b) || ds_buf_printf(&b, " %s\n", name)))
         rc = ds_fail_nomem(err);
-    rc = rc ? rc : ds_atomic_write(mark, 0666, b.data, b.len, err);
+    if (!rc)
+        rc = lax ? write_lax(mark, &b, err) : ds_atomic_write(mark, 0666, b.data, b.len, err);
     ds_buf_fini(&b);
     free(mark);
     return rc;
@@ -216,12 +227,12 @@ static void drop(const char *dir)
 
 /* The new folder under its name; where there is one they change places, in one step if the file
  * system can. */
-static int put_in_place(const char *tmp, const char *dir, bool there, ds_err *err)
+static int put_in_place(const char *tmp, const char *dir, bool there, bool lax, ds_err *err)
 {
     char *aside = NULL;
     int rc = 0;
     if (there && renameat2(AT_FDCWD, tmp, AT_FDCWD, dir, RENAME_EXCHANGE) == 0) {
-        rc = ds_fsync_parent(dir, err);
+        rc = lax ? 0 : ds_fsync_parent(dir, err);
         if (!rc)
             drop(tmp);
         return rc;
@@ -236,7 +247,7 @@ static int put_in_place(const char *tmp, const char *dir, bool there, ds_err *er
             rc = ds_fail(err, DS_IO, "the old folder is %s", aside);
         there = false;
     }
-    rc = rc ? rc : ds_fsync_parent(dir, err);
+    rc = rc || lax ? rc : ds_fsync_parent(dir, err);
     if (!rc && there)
         drop(aside);
     free(aside);
@@ -281,7 +292,7 @@ static int checkout_files(ds_checkedout *out, ds_store *s, const git_oid *commit
                           const ds_checkout_opts *o, ds_err *err)
 {
     reading r = {.store = s, .commit = commit, .threads = o->threads};
-    const ds_filesink_opts how = {.setuid = o->setuid, .sync = true, .threads = o->threads};
+    const ds_filesink_opts how = {.setuid = o->setuid, .sync = !o->lax, .threads = o->threads};
     ds_feed feed;
     ds_reader *in = NULL;
     ds_filesink *k = NULL;
@@ -324,8 +335,8 @@ static int checkout_shard(ds_checkedout *out, ds_store *s, const git_oid *commit
     rc = rc ? rc : ds_beside_folder(&tmp, &lock, bare, err);
     rc = rc ? rc : ds_store_path(&path, tmp, names[o->form], err);
     rc = rc ? rc : write_file(&sum, path, s, commit, o, &out->bytes, err);
-    rc = rc ? rc : write_mark(tmp, names[o->form], &sum, err);
-    rc = rc ? rc : put_in_place(tmp, bare, out->replaced, err);
+    rc = rc ? rc : write_mark(tmp, names[o->form], &sum, o->lax, err);
+    rc = rc ? rc : put_in_place(tmp, bare, out->replaced, o->lax, err);
     if (!rc && !(out->file = strdup(names[o->form])))
         rc = ds_fail_nomem(err);
     if (rc && tmp)

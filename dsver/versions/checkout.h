@@ -18,6 +18,7 @@ enum ds_checkout_form { DS_CHECKOUT_DSR, DS_CHECKOUT_JSONL, DS_CHECKOUT_FILES, D
 typedef struct ds_checkout_opts {
     enum ds_checkout_form form;
     bool setuid;        /* files: keep set-user-id and set-group-id bits */
+    bool lax;           /* ends before the disk has it: after a crash it may be there in part */
     int threads, level; /* level: of zstd, DSR only */
 } ds_checkout_opts;
 

@@ -66,8 +66,9 @@ dsver_commit() {
         dsprep files -q --store dsver "$1" | dsver commit --store dsver raw
     fi
 }
-# The newest version is ~0; that of the unchanged commit is V1 itself.
-dsver_restore() { dsver checkout --store dsver ${field:+--format jsonl} "raw~$((${#versions[@]} - 1))" out; }
+# The newest version is ~0; that of the unchanged commit is V1 itself. No peer waits for the disk when it restores.
+dsver_restore() { dsver checkout --no-sync --store dsver ${field:+--format jsonl} "raw~$((${#versions[@]} - 1))" out; }
+dsver_synced() { dsver checkout --store dsver ${field:+--format jsonl} "raw~$((${#versions[@]} - 1))" out; }
 dsver_verify() { dsver fsck --store dsver --read-data; }
 
 restic_init() { restic -q init -r restic >/dev/null; }
@@ -146,6 +147,10 @@ run() { # WHO
         diff -rq --no-dereference "$one" out >/dev/null || echo "peers: $1: what it restored differs" >&2
     fi
     drop out
+    if [ "$(type -t "${f}_synced")" = function ]; then
+        timed "$1" synced "${f}_synced" || return 1
+        drop out
+    fi
     if [ "$(type -t "${f}_verify")" = function ]; then
         timed "$1" verify "${f}_verify" || return 1
     fi
@@ -266,12 +271,17 @@ all_bytes() { # WHO
 }
 smaller() { [ -z "${secs[$1,first]:-}" ] || say "all versions stored / $1's" "$(over "$(all_bytes dsver)" "$(all_bytes "$1")")" "$2"; }
 
+restored() {
+    faster 'restore, fastest peer / ours' restore '>= 2' casync restic borg git git-lfs
+    say '  seconds until the disk has it / until it is there' "$(over "${secs[dsver,synced]}" "${secs[dsver,restore]}")" '-'
+}
+
 goals_none() { :; }
 goals_lines() {
     say 'first commit / zstd -3 -T2 alone' "$(over "${secs[dsver,first]}" "${limit[zstd]}")" '<= 1.3'
     faster 'first commit, fastest compressing peer / ours' first '>= 1.3' casync restic borg git
     faster 'version 2, fastest compressing peer / ours' v2 '>= 3' casync restic borg git
-    faster 'restore, fastest peer / ours' restore '>= 2' casync restic borg git git-lfs
+    restored
     faster 'verify, faster of restic and borg / ours' verify '>= 3' restic borg
     say '  verify / decode and SHA-256 of version 1 alone' "$(over "${secs[dsver,verify]}" "${limit[decode]}")" '<= 1.3'
     smaller casync '<= 0.8'
@@ -282,7 +292,7 @@ goals_scans() {
 }
 goals_small() {
     faster 'first commit, fastest peer / ours' first '>= 2' casync restic borg git git-lfs
-    faster 'restore, fastest peer / ours' restore '>= 2' casync restic borg git git-lfs
+    restored
     say 'unchanged commit / find -printf' "$(over "${secs[dsver,again]}" "${limit[find]}")" '<= 3'
 }
 "goals_$goals"

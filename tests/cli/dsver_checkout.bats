@@ -123,6 +123,29 @@ listing() {
     exits 0 dsver checkout --level 3 docs small
 }
 
+# syncs FILE: calls that wait for the disk.
+syncs() { grep -cE 'sync[a-z_]*\(' "$1" || :; }
+
+@test "checkout --no-sync writes the same and does not wait for the disk" {
+    strace -o /dev/null true 2>/dev/null || skip "strace is not installed, or may not trace here"
+    mkdir tree && echo one >tree/a && echo two >tree/b
+    dsprep files -q tree | dsver commit raw >/dev/null
+    versions 300
+    dsver commit docs v1.dsr >/dev/null
+    local traced="strace -f -qq -e trace=fsync,fdatasync,syncfs,sync_file_range -o"
+    $traced t1 dsver checkout docs out >/dev/null
+    $traced t2 dsver checkout raw copy >/dev/null
+    [ "$(syncs t1)" -ge 3 ]
+    [ "$(syncs t2)" -ge 2 ]
+    $traced t3 dsver checkout --no-sync docs out2 >/dev/null
+    $traced t4 dsver checkout --no-sync raw copy2 >/dev/null
+    [ "$(syncs t3) $(syncs t4)" = "0 0" ]
+    diff -r out out2
+    diff -r tree copy2
+    exits 0 dsver checkout --no-sync docs out2 --json
+    has '"replaced":true'
+}
+
 @test "checkout of files: what was erased is left out; damage leaves no folder" {
     make_folder
     chmod u+w a/c
