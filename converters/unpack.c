@@ -419,6 +419,21 @@ static int discard(ds_unpack *u, ds_err *err)
     return 0;
 }
 
+/* A tar ends with blocks of zeros. One that was cut off between two members has none, and
+ * libarchive says nothing of it. */
+static int check_end(const ds_unpack *u, ds_err *err)
+{
+    const bool tar = (archive_format(u->a) & ARCHIVE_FORMAT_BASE_MASK) == ARCHIVE_FORMAT_TAR;
+    const int64_t at = archive_read_header_position(u->a);
+
+    return !tar || archive_filter_bytes(u->a, 0) > at
+               ? 0
+               : ds_fail(err, DS_FAIL,
+                         "%s: damaged archive near byte %" PRIu64
+                         ": it ends without its end mark, as one that was cut off",
+                         u->name, (uint64_t)at);
+}
+
 static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
 {
     uint64_t want = u->next;
@@ -428,7 +443,7 @@ static int header(ds_unpack *u, struct archive_entry **e, ds_err *err)
     if (u->now && want && archive_read_header_position(u->a) != (int64_t)want)
         return ds_fail(err, DS_FAIL, "%s: damaged archive near byte %" PRIu64, u->name, want);
     if (rc == ARCHIVE_EOF && !u->inner.code)
-        return 0;
+        return check_end(u, err);
     if (rc == ARCHIVE_OK || (rc == ARCHIVE_WARN && !u->inner.code))
         return 1;
     return broken(u, err);
