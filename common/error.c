@@ -66,7 +66,9 @@ int ds_fail(ds_err *err, int code, const char *fmt, ...)
 
 int ds_fail_errno(ds_err *err, int errnum, const char *fmt, ...)
 {
-    int code = errnum == ENOMEM ? DS_NOMEM : DS_IO;
+    int code = errnum == ENOMEM                       ? DS_NOMEM
+               : errnum == ENOSPC || errnum == EDQUOT ? DS_NOROOM
+                                                      : DS_IO;
     if (!err)
         return code;
     if (err->code)
@@ -118,6 +120,11 @@ void ds_err_clear(ds_err *err)
     }
 }
 
+bool ds_is_io(int code)
+{
+    return code == DS_IO || code == DS_NOROOM;
+}
+
 int ds_exit_code(int code)
 {
     switch (code) {
@@ -134,6 +141,7 @@ int ds_exit_code(int code)
     case DS_CORRUPT:
         return 12;
     case DS_IO:
+    case DS_NOROOM:
         return 13;
     default:
         return 1;

@@ -9,6 +9,7 @@
 #ifndef DS_ERROR_H
 #define DS_ERROR_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #ifdef __cplusplus
@@ -23,8 +24,9 @@ enum ds_code {
     DS_NOSTORE = -10, /* no dsver store where one is needed                         exit 10 */
     DS_LOCKED = -11,  /* somebody else holds the lock                               exit 11 */
     DS_CORRUPT = -12, /* bytes are not what they were when written                  exit 12 */
-    DS_IO = -13,      /* the system refused to read or write (EIO, ENOSPC, ...)     exit 13 */
-    DS_NOMEM = -14    /* allocation failed                                          exit 1  */
+    DS_IO = -13,      /* the system refused to read or write (EIO, ENOENT, ...)     exit 13 */
+    DS_NOMEM = -14,   /* allocation failed                                          exit 1  */
+    DS_NOROOM = -15   /* so it did for the disk is full, or the quota used up       exit 13 */
 };
 
 #define DS_ERR_MAX 1024
@@ -43,7 +45,7 @@ typedef struct ds_err {
 int ds_fail(ds_err *err, int code, const char *fmt, ...) DS_PRINTF(3, 4);
 
 /* The same for a failed system call: appends ": " and the text of errnum; ENOMEM gives DS_NOMEM,
- * everything else DS_IO. */
+ * ENOSPC and EDQUOT give DS_NOROOM, everything else DS_IO. */
 int ds_fail_errno(ds_err *err, int errnum, const char *fmt, ...) DS_PRINTF(3, 4);
 
 /* DS_NOMEM with a fixed message. */
@@ -54,6 +56,9 @@ int ds_fail_nomem(ds_err *err);
 int ds_err_prefix(ds_err *err, const char *fmt, ...) DS_PRINTF(2, 3);
 
 void ds_err_clear(ds_err *err);
+
+/* DS_IO or DS_NOROOM: the system refused. */
+bool ds_is_io(int code);
 
 /* The exit status for a code: see the table above and exit codes in docs/architecture.md. */
 int ds_exit_code(int code);

@@ -23,7 +23,7 @@ static int look_up(ds_operand *o, ds_err *err)
     ds_err why = {0};
     int rc = ds_ask_text(&text, words, 4, o->text, &why);
     if (rc)
-        rc = rc == DS_IO
+        rc = ds_is_io(rc)
                  ? ds_fail(err, rc, "%s: no such file, and %s", o->text, why.msg)
                  : ds_fail(err, DS_FAIL, "no such file, and dsver finds no version of that name");
     if (rc == 0)

@@ -25,6 +25,12 @@ struct ds_catalog {
     bool erased_known;
 };
 
+/* Git's library puts the system's words behind its own, and keeps no number. */
+static bool lacks_room(const char *words)
+{
+    return words && (strstr(words, strerror(ENOSPC)) || strstr(words, strerror(EDQUOT)));
+}
+
 static int code_of(int rc, const git_error *e)
 {
     if (rc == GIT_ELOCKED)
@@ -33,7 +39,7 @@ static int code_of(int rc, const git_error *e)
     case GIT_ERROR_NOMEMORY:
         return DS_NOMEM;
     case GIT_ERROR_OS:
-        return DS_IO;
+        return lacks_room(e->message) ? DS_NOROOM : DS_IO;
     case GIT_ERROR_ODB:
     case GIT_ERROR_OBJECT:
     case GIT_ERROR_ZLIB:

@@ -77,7 +77,7 @@ int ds_pin_set(ds_pin *p, ds_store *s, const git_oid *commit, ds_err *err)
     if (p->gate < 0)
         return 0;
     int rc = leave_file(p, s, commit, &why);
-    if (rc == DS_IO) { /* a full disk: gc stays out all the while */
+    if (ds_is_io(rc)) { /* a full disk: gc stays out all the while */
         if (p->fd >= 0)
             ds_io_active->unlink(p->path);
         (void)ds_close(&p->fd, p->path, NULL);

@@ -53,7 +53,7 @@ static int found(audit *a, const char *check, const ds_err *why, int rc, ds_err 
 {
     if (rc == DS_NOMEM || rc == DS_LOCKED)
         return ds_fail(err, rc, "%s", why->msg);
-    a->out->corrupt |= rc == DS_CORRUPT || rc == DS_IO;
+    a->out->corrupt |= rc == DS_CORRUPT || ds_is_io(rc);
     say(a, check, DS_AUDIT_FAILED, "%s", why->msg);
     return 0;
 }
@@ -305,7 +305,7 @@ static int say_ledger(pass *p, const ds_segments *l, ds_err *why, int rc, ds_err
 
     if (rc == DS_NOMEM || (rc && rc != DS_FAIL && !p->chain_why.code))
         return found(a, "ledger", why, rc, err);
-    a->out->corrupt |= rc == DS_CORRUPT || rc == DS_IO;
+    a->out->corrupt |= rc == DS_CORRUPT || ds_is_io(rc);
     ds_sha_hex(got, &p->chain.value);
     ds_sha_hex(head, &want->head);
     if (p->chain_why.code)

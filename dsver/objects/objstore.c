@@ -75,7 +75,7 @@ static int open_shared(ds_objstore *s, const char *path, bool *still, ds_err *er
     for (int tries = 0;; tries++) {
         ds_err why = {0};
         int rc = ds_objindex_open(&s->ix, path, DS_INDEX_SHARED, &why);
-        *still = rc == DS_IO && s->mode == DS_OBJ_READ; /* a full disk is no reason not to read */
+        *still = ds_is_io(rc) && s->mode == DS_OBJ_READ; /* a full disk is no reason not to read */
         if (rc)
             return *still ? 0 : ds_fail(err, rc, "%s", why.msg);
         rc = adopt_leftovers(s, err);

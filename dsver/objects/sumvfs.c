@@ -241,9 +241,10 @@ int ds_sumdb_fail(sqlite3 *db, int rc, const char *path, const char *doing, ds_e
                        "%s: a page's checksum is wrong (while %s): run `dsver reindex`", path,
                        doing);
     const int why = db ? sqlite3_system_errno(db) : 0;
+    if ((rc & 0xff) == SQLITE_FULL)
+        return ds_fail(err, DS_NOROOM, "%s: %s: %s", path, doing, sqlite3_errstr(rc));
     if (why)
-        return ds_fail(err, DS_IO, "%s: %s: %s: %s", path, doing, sqlite3_errstr(rc),
-                       strerror(why));
+        return ds_fail_errno(err, why, "%s: %s: %s", path, doing, sqlite3_errstr(rc));
     return ds_fail(err, DS_IO, "%s: %s: %s", path, doing,
                    db ? sqlite3_errmsg(db) : sqlite3_errstr(rc));
 }

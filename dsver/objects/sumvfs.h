@@ -24,8 +24,8 @@
  * nobody may write meanwhile. The path "" makes a temporary database. */
 int ds_sumdb_open(sqlite3 **db, const char *path, int flags, ds_err *err);
 
-/* The error for a failed SQLite call: DS_CORRUPT for damage, DS_LOCKED for busy, DS_NOMEM, else
- * DS_IO; the message names `path` and, for damage, tells to run `dsver reindex`. */
+/* The error for a failed SQLite call: DS_CORRUPT for damage, DS_LOCKED for busy, DS_NOMEM,
+ * DS_NOROOM, else DS_IO; the message names `path` and, for damage, tells to run `dsver reindex`. */
 int ds_sumdb_fail(sqlite3 *db, int rc, const char *path, const char *doing, ds_err *err);
 
 /* Reads every page of the open database's main file. *bad = offset of the first page whose checksum

@@ -18,7 +18,9 @@ int ds_sqlview_fail(ds_sqlview *v, const char *doing, ds_err *err)
     if (rc == SQLITE_NOMEM)
         return ds_fail(err, DS_NOMEM, "%s: it needs more memory than it may take (--memory)",
                        doing);
-    if (rc == SQLITE_FULL || rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN)
+    if (rc == SQLITE_FULL)
+        return ds_fail(err, DS_NOROOM, "%s: %s", doing, sqlite3_errmsg(v->db));
+    if (rc == SQLITE_IOERR || rc == SQLITE_CANTOPEN)
         return ds_fail(err, DS_IO, "%s: %s", doing, sqlite3_errmsg(v->db));
     return ds_fail(err, DS_USAGE, "%s: %s", doing, sqlite3_errmsg(v->db));
 }

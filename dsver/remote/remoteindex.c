@@ -39,7 +39,7 @@ static int open_cache(ds_remoteindex *x, ds_err *err)
     static const char *const endings[] = {"", "-wal", "-shm"};
     ds_err why = {0};
     int rc = ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, &why);
-    if (rc == 0 || rc == DS_IO || rc == DS_NOMEM || rc == DS_LOCKED)
+    if (rc == 0 || ds_is_io(rc) || rc == DS_NOMEM || rc == DS_LOCKED)
         return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
     for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
         char *p = NULL;

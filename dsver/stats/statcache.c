@@ -298,7 +298,7 @@ int ds_statcache_prune(ds_statcache *c, const ds_shaset *keep, bool wholes, ds_e
 {
     ds_err why = {0};
     int rc = c->brief ? DS_IO : prune(c, keep, wholes, &why);
-    if (rc == DS_IO)
+    if (ds_is_io(rc))
         rc = remove_all(c, &why);
     else if (bad(rc))
         rc = anew(c, &why);

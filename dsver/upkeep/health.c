@@ -488,7 +488,7 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     ds_err what = {0};
     char name[300], reason[DS_ERR_MAX + 64];
     if (!v) {
-        if (why->code == DS_NOMEM || why->code == DS_IO)
+        if (why->code == DS_NOMEM || ds_is_io(why->code))
             return ds_fail(err, why->code, "%s", why->msg);
         tell(h, "catalog.git", 0, git_oid_tostr_s(id), why->msg, "");
         return 0;
@@ -500,7 +500,7 @@ static int on_version(void *ctx, const git_oid *id, const ds_version *v, const d
     }
     h->out->versions++;
     int rc = check_version(h, v, &what);
-    if (rc == DS_NOMEM || rc == DS_IO)
+    if (rc == DS_NOMEM || ds_is_io(rc))
         return ds_fail(err, rc, "%s", what.msg);
     if (rc) {
         snprintf(name, sizeof name, "%.128s@%.12s", v->dataset, git_oid_tostr_s(id));

@@ -491,7 +491,7 @@ static void test_full_disk(void **state)
         rc = ds_rows_begin(r, &err) |
              ds_colbuild_bytes(ds_rows_col(r, 0), "some text to fill a disk with", 29, &err) |
              ds_rows_end(r, &err);
-    assert_int_equal(rc, DS_IO);
+    assert_int_equal(rc, DS_NOROOM);
     assert_non_null(strstr(err.msg, "/dev/full"));
     ds_writer_abort(w, "x");
     ds_rows_free(r);

@@ -38,6 +38,10 @@ static void errno_gives_code_and_text(void **state)
     assert_string_equal(e.msg, "a/b: No such file or directory");
     ds_err_clear(&e);
     assert_int_equal(ds_fail_errno(&e, ENOMEM, "map"), DS_NOMEM);
+    ds_err_clear(&e);
+    assert_int_equal(ds_fail_errno(&e, EDQUOT, "f"), DS_NOROOM);
+    assert_int_equal(ds_fail_errno(NULL, ENOSPC, "f"), DS_NOROOM);
+    assert_true(ds_is_io(DS_NOROOM) && ds_is_io(DS_IO) && !ds_is_io(DS_NOMEM) && !ds_is_io(0));
 }
 
 static void control_characters_are_replaced(void **state)
@@ -101,9 +105,10 @@ static void prefix(void **state)
 static void exit_codes(void **state)
 {
     (void)state;
-    static const int want[][2] = {
-        {0, 0},          {DS_FAIL, 1},     {DS_USAGE, 2}, {DS_PARTIAL, 3}, {DS_NOSTORE, 10},
-        {DS_LOCKED, 11}, {DS_CORRUPT, 12}, {DS_IO, 13},   {DS_NOMEM, 1},   {-999, 1}};
+    static const int want[][2] = {{0, 0},           {DS_FAIL, 1},     {DS_USAGE, 2},
+                                  {DS_PARTIAL, 3},  {DS_NOSTORE, 10}, {DS_LOCKED, 11},
+                                  {DS_CORRUPT, 12}, {DS_IO, 13},      {DS_NOMEM, 1},
+                                  {DS_NOROOM, 13},  {-999, 1}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++)
         assert_int_equal(ds_exit_code(want[i][0]), want[i][1]);
 }

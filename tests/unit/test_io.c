@@ -167,7 +167,7 @@ static void a_full_disk_is_an_io_error(void **state)
     int rc = 0, n = 0;
     while (!rc && n++ < 2000)
         rc = ds_out_put(&o, block, sizeof block, &e);
-    assert_int_equal(rc, DS_IO);
+    assert_int_equal(rc, DS_NOROOM);
     assert_string_equal(e.msg, "full: write: No space left on device");
     assert_int_equal(fault.writes, 2);
     ds_out_fini(&o);
@@ -284,7 +284,7 @@ static void atomic_write_or_nothing(void **state)
         fault.error = ENOSPC;
         fault.most = 2;
         *at[i] = 1;
-        assert_int_equal(ds_atomic_write(unit_path("atomic/f"), 0644, "newer", 5, &e), DS_IO);
+        assert_int_equal(ds_atomic_write(unit_path("atomic/f"), 0644, "newer", 5, &e), DS_NOROOM);
         assert_non_null(strstr(e.msg, "No space left on device"));
         char *s = unit_read(unit_path("atomic/f"), NULL);
         assert_string_equal(s, "old");
@@ -320,7 +320,7 @@ static void copies_whole_or_not_at_all(void **state)
     install(NULL);
     fault.error = ENOSPC;
     fault.write_at = 2;
-    assert_int_equal(ds_copy_file(unit_path("big"), unit_path("copies/two"), 0644, &e), DS_IO);
+    assert_int_equal(ds_copy_file(unit_path("big"), unit_path("copies/two"), 0644, &e), DS_NOROOM);
     assert_int_equal(files_in(unit_path("copies")), 1);
     ds_err_clear(&e);
     assert_int_equal(ds_copy_file(unit_path("none"), unit_path("copies/two"), 0644, &e), DS_IO);

@@ -104,7 +104,7 @@ static void full_disk_and_no_folder(void **state)
     assert_int_equal(ds_spool_put(&s, "12345", 5, &e), 0); /* the tail is still in memory */
     const uint8_t *p;
     size_t len;
-    assert_int_equal(ds_spool_view(&s, &p, &len, &e), DS_IO);
+    assert_int_equal(ds_spool_view(&s, &p, &len, &e), DS_NOROOM);
     assert_non_null(strstr(e.msg, "No space left on device"));
     ds_io_active = &ds_io_system;
     ds_spool_fini(&s);

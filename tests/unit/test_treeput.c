@@ -258,7 +258,7 @@ static void first_failure_in_order(void **state)
         rc = rc ? rc : small(t, "a/late", "bad", &err);
         rc = rc ? rc : fill(t, "b", 100, 0, "bad", &err);
         rc = rc ? rc : fill(t, "c", 100, 0, "bad", &err);
-        fails(t, rc ? rc : small(t, "../up", "", &err), &err, DS_IO, "d/a/late: No space");
+        fails(t, rc ? rc : small(t, "../up", "", &err), &err, DS_NOROOM, "d/a/late: No space");
         t = begin(threads[i]); /* much more than can be in flight */
         rc = fill(t, "a", 100, 99, "bad", &err);
         for (int d = 0; d < 10 && !rc; d++) {
@@ -266,10 +266,10 @@ static void first_failure_in_order(void **state)
             snprintf(name, sizeof name, "x%d", d);
             rc = fill(t, name, 100, 0, "bad", &err);
         }
-        fails(t, rc, &err, DS_IO, "d/a/99: No space");
+        fails(t, rc, &err, DS_NOROOM, "d/a/99: No space");
         t = begin(threads[i]); /* nothing of what it was to hold is written behind it */
         rc = fill(t, "a", 100, 50, "bad", &err);
-        fails(t, rc, &err, DS_IO, "d/a/50: No space");
+        fails(t, rc, &err, DS_NOROOM, "d/a/50: No space");
         assert_int_not_equal(access(unit_path("d/a/51"), F_OK), 0);
     }
 }
