@@ -205,6 +205,14 @@ static int drop(names *c, const char *dataset, const char *name, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
+/* What goes needs no look at the pieces, and so works where their index cannot be opened: to let go
+ * of a version is how a full disk gets room. */
+static int open_for(names *c, int n, ds_err *err)
+{
+    return c->del ? ds_store_open_bare(&c->s, c->store, err)
+                  : ds_store_open(&c->s, c->store, n > 1 ? DS_OBJ_WRITE : DS_OBJ_READ, err);
+}
+
 static int work(names *c, char **operands, int n, ds_err *err)
 {
     int rc = 0;
@@ -214,7 +222,7 @@ static int work(names *c, char **operands, int n, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "--sign wants --message: only an annotated tag can be signed");
     if (!rc && c->message && n < 2)
         rc = ds_fail(err, DS_USAGE, "--message wants a version and a name");
-    rc = rc ? rc : ds_store_open(&c->s, c->store, n > 1 ? DS_OBJ_WRITE : DS_OBJ_READ, err);
+    rc = rc ? rc : open_for(c, n, err);
     rc = rc ? rc : ds_store_act(&c->s, what(c), c->author, c->reason ? c->reason : c->message, err);
     if (rc)
         return rc;
@@ -266,7 +274,7 @@ static int run_tag(int argc, char **argv)
 static int reset(names *c, const char *what, const char *to, ds_err *err)
 {
     ds_revision there = {0};
-    int rc = ds_store_open(&c->s, c->store, DS_OBJ_WRITE, err);
+    int rc = ds_store_open_bare(&c->s, c->store, err);
     rc = rc ? rc : ds_store_act(&c->s, "reset", NULL, c->reason, err);
     rc = rc ? rc : ds_revision_find(&c->rev, &c->s, what, err);
     if (!rc && !c->rev.branch)

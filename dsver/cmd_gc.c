@@ -1,5 +1,6 @@
 /* cmd_gc.c - dsver gc. */
 #include <inttypes.h>
+#include <stdlib.h>
 
 #include "cmd_verb.h"
 #include "collect.h"
@@ -31,8 +32,10 @@ const ds_command ds_ver_gc = {
         "What dsver reset and branches or tags that were deleted left behind lives until --grace "
         "is "
         "over; --dry-run counts these heads, but not what they alone keep alive. When a version "
-        "cannot be read nothing is removed. On a disk without any room left it cannot begin: "
-        "stats.db and the folder files in the store are caches, which may be removed first.\n\n"
+        "cannot be read nothing is removed.\n\n"
+        "On a disk without any room left packs in which nothing is needed go first, and what "
+        "writers left; then the index is made anew, and the rest goes as above. Where no pack is "
+        "of that kind the caches go (stats.db and the folder files), to make room for it.\n\n"
         "--remote REMOTE collects what lies there instead, while others push to it and fetch from "
         "it: packs that no ref of its catalog needs are condemned, and deleted by the first run "
         "that comes more than --grace later (by the remote's clock), unless somebody needs them "
@@ -100,28 +103,101 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
         printf("%" PRIu64 " upload%s that died ended\n", g->uploads, ds_s(g->uploads));
 }
 
-static int collect_remote(ds_store *s, const char *name, const ds_collect_opts *o, bool json,
-                          ds_err *err)
+typedef struct gc {
+    const char *store, *reason; /* as given */
+    ds_collect_opts o;
+    bool json;
+} gc;
+
+static int collect_remote(const gc *c, const char *name, ds_err *err)
 {
+    ds_store s = {0};
     ds_link l = {.store = NULL};
     ds_remoteswept g;
-    int rc = ds_link_open(&l, s, name, err);
-    rc = rc || o->dry_run ? rc : note(s, o->grace, name, err);
-    rc = rc || o->dry_run ? rc : ds_sync_erasures(&l, err);
-    rc = rc ? rc : ds_remotegc_run(&g, &l, o->grace, o->dry_run, err);
+    int rc = ds_store_open(&s, c->store, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_act(&s, "gc", NULL, c->reason, err);
+    rc = rc ? rc : ds_link_open(&l, &s, name, err);
+    rc = rc || c->o.dry_run ? rc : note(&s, c->o.grace, name, err);
+    rc = rc || c->o.dry_run ? rc : ds_sync_erasures(&l, err);
+    rc = rc ? rc : ds_remotegc_run(&g, &l, c->o.grace, c->o.dry_run, err);
     if (!rc)
-        say_remote(&g, o->dry_run, json);
+        say_remote(&g, c->o.dry_run, c->json);
     ds_link_close(&l);
+    ds_store_close(&s);
     return rc;
 }
 
-static int collect_here(ds_store *s, const ds_collect_opts *o, bool json, ds_err *err)
+static int collect_once(ds_collected *g, const gc *c, ds_err *err)
+{
+    ds_store s = {0};
+    int rc = ds_store_open(&s, c->store, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_act(&s, "gc", NULL, c->reason, err);
+    rc = rc || c->o.dry_run ? rc : note(&s, c->o.grace, NULL, err);
+    rc = rc ? rc : ds_collect_run(g, &s, &c->o, err);
+    ds_store_close(&s);
+    return rc;
+}
+
+/* A gc that died without room may have left it so. */
+static bool lacks_index(const char *given)
+{
+    char *dir = NULL, *path = NULL;
+    const bool lacks = ds_store_find(&dir, given, NULL) == 0 &&
+                       ds_store_path(&path, dir, "index.db", NULL) == 0 && !ds_path_exists(path);
+    free(path);
+    free(dir);
+    return lacks;
+}
+
+static void add(ds_collected *g, const ds_collected *before)
+{
+    g->objs.pieces += before->objs.dead;
+    g->objs.dead += before->objs.dead;
+    g->objs.packs_deleted += before->objs.packs_deleted;
+    g->objs.bytes_before += before->objs.bytes_before - before->objs.bytes_after;
+    g->objs.tmp_removed += before->objs.tmp_removed;
+    g->kept_expired += before->kept_expired;
+}
+
+/* First what needs no room, then all. */
+static int collect_cramped(ds_collected *g, const gc *c, ds_err *err)
+{
+    ds_collected first = {0};
+    ds_store s = {0};
+    char size[32];
+    int rc = ds_store_open_bare(&s, c->store, err);
+    rc = rc ? rc : ds_store_act(&s, "gc", NULL, c->reason, err);
+    rc = rc ? rc : ds_collect_cramped(&first, &s, &c->o, err);
+    ds_store_close(&s);
+    if (rc || c->o.dry_run) {
+        *g = first;
+        return rc;
+    }
+    verb_bytes(size, first.objs.bytes_before - first.objs.bytes_after);
+    if (first.objs.packs_deleted)
+        ds_warn("removed %" PRIu64 " pack%s (%s)", first.objs.packs_deleted,
+                ds_s(first.objs.packs_deleted), size);
+    rc = collect_once(g, c, err);
+    add(g, &first);
+    if (rc == DS_NOROOM)
+        ds_err_prefix(err,
+                      "every pack that is left (%s) holds something that a version needs, and for "
+                      "more than removing packs there is no room",
+                      verb_bytes(size, first.objs.bytes_after));
+    return rc;
+}
+
+static int collect_here(const gc *c, ds_err *err)
 {
     ds_collected g = {0};
-    int rc = o->dry_run ? 0 : note(s, o->grace, NULL, err);
-    rc = rc ? rc : ds_collect_run(&g, s, o, err);
+    int rc = lacks_index(c->store) ? DS_NOROOM : collect_once(&g, c, err);
+    if (rc == DS_NOROOM) {
+        ds_warn("%s: what needs no room goes first", err->code ? err->msg : "index.db is missing");
+        ds_err_clear(err);
+        rc = collect_cramped(&g, c, err);
+    }
     if (!rc)
-        say(&g, o->dry_run, json);
+        say(&g, c->o.dry_run, c->json);
     return !rc && g.missing
                ? ds_fail(err, DS_CORRUPT,
                          "%" PRIu64 " piece%s that versions need %s missing; run dsver fsck",
@@ -131,19 +207,18 @@ static int collect_here(ds_store *s, const ds_collect_opts *o, bool json, ds_err
 
 static int run(int argc, char **argv)
 {
-    bool json = false;
-    ds_collect_opts o = {.wait = true, .grace = (int64_t)14 * 86400};
-    const char *store = NULL, *reason = NULL, *remote = NULL;
+    gc c = {.o = {.wait = true, .grace = (int64_t)14 * 86400}};
+    const char *remote = NULL;
     const ds_opt opts[] = {
-        OPT_FLAG('n', "dry-run", o.dry_run, "only tell what would be removed"),
-        VERB_WAIT(o.wait),
-        OPT_TIME(0, "grace", o.grace, "TIME",
+        OPT_FLAG('n', "dry-run", c.o.dry_run, "only tell what would be removed"),
+        VERB_WAIT(c.o.wait),
+        OPT_TIME(0, "grace", c.o.grace, "TIME",
                  "how long versions live that a reset or a deleted branch left behind, such as 12h "
                  "or 30d; of a remote: how long condemned packs stay (default: 14d)"),
         OPT_STR(0, "remote", remote, "REMOTE", "collect at this remote, not here"),
-        VERB_REASON(reason),
-        VERB_STORE(store),
-        VERB_JSON(json),
+        VERB_REASON(c.reason),
+        VERB_STORE(c.store),
+        VERB_JSON(c.json),
         OPT_END,
     };
     char **operands;
@@ -151,16 +226,12 @@ static int run(int argc, char **argv)
     if (status >= 0)
         return status;
     ds_err err = {0};
-    ds_store s = {0};
     ds_sig_setup();
-    int rc = ds_store_open(&s, store, DS_OBJ_WRITE, &err);
-    rc = rc ? rc : ds_store_act(&s, "gc", NULL, reason, &err);
-    if (!rc && remote)
-        collect_remote(&s, remote, &o, json, &err);
-    else if (!rc)
-        collect_here(&s, &o, json, &err);
-    ds_store_close(&s);
-    status = ds_command_end(&ds_ver_gc, &err, json);
+    if (remote)
+        collect_remote(&c, remote, &err);
+    else
+        collect_here(&c, &err);
+    status = ds_command_end(&ds_ver_gc, &err, c.json);
     ds_sig_reraise();
     return status;
 }

@@ -400,8 +400,8 @@ static int expire(void *ctx, const char *name, const git_oid *id, ds_err *err)
     const long long t = strtoll(name + pre, &end, 10);
     if (errno || end == name + pre || *end != '-' || t > x->until)
         return 0; /* not one of ours, or young */
-    x->n++;
     int rc = x->dry_run ? 0 : ds_ref_delete(x->cat, name, id, err);
+    x->n += rc >= 0;
     return rc < 0 ? rc : 0;
 }
 

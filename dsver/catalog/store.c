@@ -77,14 +77,26 @@ static int explain(void *ctx, const ds_sha *piece, ds_err *err)
     return ds_overlay_explain(ctx, piece, err);
 }
 
-int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err)
+static int open_history(ds_store *s, const char *given, ds_err *err)
 {
     *s = (ds_store){0};
     int rc = ds_store_find(&s->dir, given, err);
-    if (!rc)
-        rc = check_format(s->dir, err);
-    if (!rc)
-        rc = ds_catalog_open(&s->cat, s->dir, err);
+    rc = rc ? rc : check_format(s->dir, err);
+    return rc ? rc : ds_catalog_open(&s->cat, s->dir, err);
+}
+
+int ds_store_open_bare(ds_store *s, const char *given, ds_err *err)
+{
+    int rc = open_history(s, given, err);
+    rc = rc ? rc : ds_lazy_attach(s, err);
+    if (rc)
+        ds_store_close(s);
+    return rc;
+}
+
+int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err)
+{
+    int rc = open_history(s, given, err);
     if (!rc)
         rc = ds_objstore_open(&s->objs, s->dir, mode, err);
     if (!rc)

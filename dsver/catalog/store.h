@@ -28,6 +28,8 @@ typedef struct ds_store {
 int ds_store_init(const char *dir, bool *made, ds_err *err);
 /* Finds and opens. Caller closes; a zeroed object may be closed. */
 int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *err);
+/* The same without its objects, which cannot be opened just now: objs is NULL. */
+int ds_store_open_bare(ds_store *s, const char *given, ds_err *err);
 void ds_store_close(ds_store *s);
 /* Who does what to the store from now on, and why, for its operation log (oplog.h). */
 int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,

@@ -1,22 +1,24 @@
 /* Taking packs into the index, any number of them, in any order. */
 #include "indexcore.h"
 
+/* In a file of its own when it grows: memory stays bounded however many packs there are. */
+static int make_room_aside(ds_objindex *ix, ds_err *err)
+{
+    static const char table[] =
+        "CREATE TEMP TABLE cand(id BLOB, pack INTEGER, off INTEGER, stored INTEGER, raw INTEGER,"
+        " kind INTEGER, base BLOB, chain INTEGER, sketch BLOB)";
+    const char *where = ix->in_memory ? "PRAGMA temp_store=MEMORY" : "PRAGMA temp_store=FILE";
+    int rc = ds_index_exec(ix, where, "adopting packs", err);
+    rc = rc ? rc : ds_index_exec(ix, table, "adopting packs", err);
+    ix->cand = rc == 0;
+    return rc;
+}
+
 int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    int rc = 0;
     ds_index_wait(ix); /* the table is none of another's transaction */
-    if (!ix->cand) {
-        /* In a file of its own when it grows: memory stays bounded however many packs there are. */
-        rc = ds_index_exec(
-            ix,
-            "PRAGMA temp_store=FILE;"
-            "CREATE TEMP TABLE cand(id BLOB, pack INTEGER, off INTEGER, stored INTEGER, raw "
-            "INTEGER,"
-            " kind INTEGER, base BLOB, chain INTEGER, sketch BLOB)",
-            "adopting packs", err);
-        ix->cand = rc == 0;
-    }
+    int rc = ix->cand ? 0 : make_room_aside(ix, err);
     if (rc == 0)
         rc = ds_index_begin(ix, err);
     pthread_mutex_unlock(&ix->lock);

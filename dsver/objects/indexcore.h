@@ -42,8 +42,10 @@ struct ds_objindex {
     pthread_t writer;
     pthread_cond_t written;
     sqlite3_stmt *st[DS_IX_STATEMENTS];
-    bool cand; /* the temporary table exists */
-    bool afar; /* no sketches */
+    bool cand;      /* the temporary table exists */
+    bool afar;      /* no sketches */
+    bool building;  /* without a log so far */
+    bool in_memory; /* temporary tables are */
 };
 
 int ds_index_fail(ds_objindex *ix, int rc, const char *doing, ds_err *err);

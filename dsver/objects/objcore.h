@@ -87,6 +87,10 @@ int ds_objcore_match(const ds_sha *id, const ds_sha *got, ds_err *err);
 int ds_objcore_adopt(ds_objindex *ix, const char *dir, bool all, ds_objproblem_fn bad, void *ctx,
                      ds_scrubstats *stats, ds_err *err);
 
+/* ds_objstore_reindex for who holds both locks alone. in_memory: no temporary file is written. */
+int ds_objcore_reindex(const char *dir, bool in_memory, ds_objproblem_fn report, void *ctx,
+                       ds_scrubstats *stats, ds_err *err);
+
 /* DS_LOCKED when reindex put another index in the place of ours: what we read there may no longer
  * be so, and what we write nobody will see. Asked once reindex is kept out. */
 int ds_objcore_current(ds_objstore *s, ds_err *err);

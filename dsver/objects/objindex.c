@@ -165,14 +165,22 @@ static void init_lock(pthread_mutex_t *lock)
 static const int open_flags[] = {
     [DS_INDEX_SHARED] = SQLITE_OPEN_READWRITE,
     [DS_INDEX_CREATE] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+    [DS_INDEX_BUILD] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
     [DS_INDEX_STILL] = SQLITE_OPEN_READONLY,
     [DS_INDEX_TEMP] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
+    [DS_INDEX_MEMORY] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
     [DS_INDEX_AFAR] = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE,
 };
 
+static const char *file_of(const char *path, enum ds_indexmode mode)
+{
+    return mode == DS_INDEX_TEMP ? "" : mode == DS_INDEX_MEMORY ? ":memory:" : path;
+}
+
 int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode, ds_err *err)
 {
-    bool create = mode == DS_INDEX_CREATE || mode == DS_INDEX_TEMP || mode == DS_INDEX_AFAR;
+    const int flags = open_flags[mode] | SQLITE_OPEN_NOMUTEX;
+    const bool create = flags & SQLITE_OPEN_CREATE;
     ds_objindex *ix = calloc(1, sizeof *ix);
     *out = NULL;
     if (!ix)
@@ -180,14 +188,17 @@ int ds_objindex_open(ds_objindex **out, const char *path, enum ds_indexmode mode
     init_lock(&ix->lock);
     pthread_cond_init(&ix->written, NULL);
     ix->afar = mode == DS_INDEX_AFAR;
+    ix->building = mode == DS_INDEX_BUILD;
+    ix->in_memory = mode == DS_INDEX_MEMORY;
     int rc = 0;
     if (!(ix->path = strdup(path)))
         rc = ds_fail_nomem(err);
-    int flags = open_flags[mode] | SQLITE_OPEN_NOMUTEX;
     if (rc == 0 && !create && !ds_path_exists(path))
         rc = ds_fail(err, DS_CORRUPT, "%s: the index is missing: run `dsver reindex`", path);
     if (rc == 0)
-        rc = ds_sumdb_open(&ix->db, mode == DS_INDEX_TEMP ? "" : path, flags, err);
+        rc = ds_sumdb_open(&ix->db, file_of(path, mode), flags, err);
+    if (rc == 0 && ix->building)
+        rc = ds_index_exec(ix, "PRAGMA journal_mode=OFF", "creating", err);
     if (rc == 0 && create)
         rc = ds_index_exec(ix, schema, "creating", err);
     if (rc == 0 && ix->afar)
@@ -237,6 +248,11 @@ bool ds_objindex_moved(ds_objindex *ix)
     return s == SQLITE_OK && moved;
 }
 
+void ds_objindex_in_memory(ds_objindex *ix)
+{
+    ix->in_memory = true;
+}
+
 void ds_objindex_settle(ds_objindex *ix)
 {
     pthread_mutex_lock(&ix->lock);
@@ -247,9 +263,13 @@ void ds_objindex_settle(ds_objindex *ix)
 int ds_objindex_flush(ds_objindex *ix, ds_err *err)
 {
     pthread_mutex_lock(&ix->lock);
-    const int st =
-        sqlite3_wal_checkpoint_v2(ix->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
-    const int rc = st == SQLITE_OK ? 0 : ds_index_fail(ix, st, "writing", err);
+    int rc = ix->building ? ds_index_exec(ix, "PRAGMA journal_mode=WAL", "writing", err) : 0;
+    int st = SQLITE_OK;
+    if (rc == 0)
+        st = sqlite3_wal_checkpoint_v2(ix->db, "main", SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    if (st != SQLITE_OK)
+        rc = ds_index_fail(ix, st, "writing", err);
+    ix->building = ix->building && rc;
     pthread_mutex_unlock(&ix->lock);
     return rc;
 }

@@ -45,8 +45,10 @@ typedef struct ds_objindex ds_objindex;
 enum ds_indexmode {
     DS_INDEX_SHARED, /* it is there; others may write it meanwhile */
     DS_INDEX_CREATE, /* and is made when it is not */
+    DS_INDEX_BUILD,  /* a new one that nobody sees before it was flushed: it keeps no log */
     DS_INDEX_STILL,  /* only to be read, and nobody writes it: nothing appears beside the file */
     DS_INDEX_TEMP,   /* a new one in a temporary file; path is what messages say */
+    DS_INDEX_MEMORY, /* the same without a file */
     DS_INDEX_AFAR, /* as CREATE, of packs that lie elsewhere: packs taken in leave no sketches, and
                       it is known of which of them rows were left out */
 };
@@ -56,7 +58,8 @@ void ds_objindex_close(ds_objindex *ix);
 bool ds_objindex_moved(ds_objindex *ix);
 /* Puts what was written into its place, as closing does: for who has more time now than then. */
 void ds_objindex_settle(ds_objindex *ix);
-/* The same, for who wants the file alone: no log is left beside it. */
+/* The same, for who wants the file alone: no log is left beside it. From then on others may open
+ * one that was built. */
 int ds_objindex_flush(ds_objindex *ix, ds_err *err);
 
 /* 1 found, 0 not, < 0 error */
@@ -86,6 +89,9 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
  * everywhere. Rows with a base that is in no pack are left out and reported. One SQLite
  * transaction; cancel rolls it back. */
 typedef void (*ds_objorphan_fn)(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off);
+/* Before begin: what is set aside stays in memory, some 200 bytes a piece that has bases. Else it
+ * may go to a temporary file. */
+void ds_objindex_in_memory(ds_objindex *ix);
 int ds_objindex_adopt_begin(ds_objindex *ix, ds_err *err);
 int ds_objindex_adopt_pack(ds_objindex *ix, const ds_packrow *pack, int64_t *n, ds_err *err);
 int ds_objindex_adopt_sized(ds_objindex *ix, int64_t pack, uint64_t size, uint64_t objects,

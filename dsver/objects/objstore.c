@@ -86,16 +86,32 @@ static int open_shared(ds_objstore *s, const char *path, bool *still, ds_err *er
     }
 }
 
-/* The index of a store that this process may not write. SQLite would have to make files beside it;
- * so it is taken as it stands when it says all, and when it does not - a log stands beside it, or
- * packs are there that it does not know - a temporary one is made from the packs. */
+/* One of our own, made from the packs: in a temporary file, or where there is no room for that
+ * either in memory. */
+static int open_own(ds_objstore *s, const char *path, ds_err *err)
+{
+    ds_err why = {0};
+    int rc = ds_objindex_open(&s->ix, path, DS_INDEX_TEMP, &why);
+    rc = rc ? rc : ds_objcore_adopt(s->ix, s->dir, true, NULL, NULL, NULL, &why);
+    if (!ds_is_io(rc))
+        return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
+    ds_objindex_close(s->ix);
+    rc = ds_objindex_open(&s->ix, path, DS_INDEX_MEMORY, err);
+    return rc ? rc : ds_objcore_adopt(s->ix, s->dir, true, NULL, NULL, NULL, err);
+}
+
+/* The index of a store that this process does not write: it may not, or there is no room. SQLite
+ * would have to make files beside it; so it is taken as it stands when it says all, and when it
+ * does not - a log stands beside it, packs are there that it does not know, or it is not there for
+ * one who would write it - one of our own is made. */
 static int open_still(ds_objstore *s, const char *path, ds_err *err)
 {
     char *log = join(s->dir, "index.db-wal");
     struct stat st;
     if (!log)
         return ds_fail_nomem(err);
-    bool whole = stat(log, &st) != 0 || st.st_size == 0;
+    bool whole = (stat(log, &st) != 0 || st.st_size == 0) &&
+                 (s->mode != DS_OBJ_STILL || ds_path_exists(path));
     free(log);
     if (whole) {
         ds_err unknown = {0};
@@ -105,8 +121,7 @@ static int open_still(ds_objstore *s, const char *path, ds_err *err)
         ds_objindex_close(s->ix);
         s->ix = NULL;
     }
-    int rc = ds_objindex_open(&s->ix, path, DS_INDEX_TEMP, err);
-    return rc ? rc : ds_objcore_adopt(s->ix, s->dir, true, NULL, NULL, NULL, err);
+    return open_own(s, path, err);
 }
 
 int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, ds_err *err)
@@ -127,7 +142,7 @@ int ds_objstore_open(ds_objstore **out, const char *dir, enum ds_objmode mode, d
     if (!ds_path_exists(packs))
         rc = ds_fail(err, DS_NOSTORE, "%s: no store here", dir);
     bool still =
-        rc == 0 && (faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) != 0 ||
+        rc == 0 && (mode == DS_OBJ_STILL || faccessat(AT_FDCWD, dir, W_OK, AT_EACCESS) != 0 ||
                     (ds_path_exists(path) && faccessat(AT_FDCWD, path, W_OK, AT_EACCESS) != 0));
     if (still && mode == DS_OBJ_WRITE)
         rc = ds_fail_errno(err, errno, "%s: this store is only to be read", dir);

@@ -56,6 +56,7 @@ typedef struct ds_objstore ds_objstore;
 
 enum ds_objmode {
     DS_OBJ_READ,  /* get, has, scrub; also of a store that this process may not write */
+    DS_OBJ_STILL, /* the same without a byte written, for who keeps all writers out himself */
     DS_OBJ_WRITE, /* and transactions, gc; adopts whole packs that a crash left out of the index */
 };
 
@@ -234,6 +235,20 @@ int ds_objgc_detach(ds_objgc *gc, int threads, uint64_t *stored, ds_err *err);
 int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err);
 int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err);
 int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err);
+
+/* On a disk without room, of a store that need not be openable: packs that are wholly dead go, and
+ * nothing is written before they are gone. Order then: cramped, which shuts writers out; mark;
+ * dead, which tells what would go; unindex, when something would; drop; renew; end. From unindex to
+ * the end of renew whoever opens the store is told that its index is missing; who has it open reads
+ * on. */
+int ds_objgc_cramped(ds_objgc **out, const char *dir, bool wait, ds_err *err);
+int ds_objgc_dead(ds_objgc *gc, ds_gcstats *stats, ds_err *err); /* dead: of what would go */
+int ds_objgc_unindex(ds_objgc *gc, ds_err *err);
+/* Packs, and what dead writers left. */
+int ds_objgc_drop(ds_objgc *gc, ds_gcstats *stats, ds_err *err);
+/* An index of what is there now, where there is none. Where that fails the store waits for
+ * ds_objstore_reindex. */
+int ds_objgc_renew(ds_objgc *gc, ds_err *err);
 void ds_objgc_end(ds_objgc *gc); /* NULL is fine */
 
 #endif

@@ -7,6 +7,7 @@
 
 #include "buf.h"
 #include "hash.h"
+#include "io.h"
 
 #define SUM_BYTES 8
 #define PAGE DS_SUMVFS_PAGE
@@ -328,6 +329,18 @@ int ds_sumdb_open(sqlite3 **out, const char *path, int flags, ds_err *err)
     }
     *out = db;
     return 0;
+}
+
+void ds_sumdb_remove(const char *path)
+{
+    static const char *const ends[] = {"", "-wal", "-shm"};
+    ds_buf b = {0};
+    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
+        ds_buf_reset(&b);
+        if (ds_buf_printf(&b, "%s%s", path, ends[i]) == 0 && ds_buf_cstr(&b))
+            (void)ds_io_active->unlink(ds_buf_cstr(&b));
+    }
+    ds_buf_fini(&b);
 }
 
 /* A checkpoint may be writing the page just now: a wrong sum counts when it stays. */

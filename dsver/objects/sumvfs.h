@@ -28,6 +28,10 @@ int ds_sumdb_open(sqlite3 **db, const char *path, int flags, ds_err *err);
  * DS_NOROOM, else DS_IO; the message names `path` and, for damage, tells to run `dsver reindex`. */
 int ds_sumdb_fail(sqlite3 *db, int rc, const char *path, const char *doing, ds_err *err);
 
+/* Removes a database, with its log: one that is a cache, or that nobody sees yet. As far as it can.
+ */
+void ds_sumdb_remove(const char *path);
+
 /* Reads every page of the open database's main file. *bad = offset of the first page whose checksum
  * is wrong, or UINT64_MAX. Reads through the connection's own handle: opening the file a second
  * time in one process would drop SQLite's locks on it. */

@@ -195,7 +195,8 @@ int ds_lazy_attach(ds_store *s, ds_err *err)
     pthread_cond_init(&z->change, NULL);
     z->batch = BATCH_FIRST;
     s->lazy = z;
-    ds_objstore_on_miss(s->objs, miss, expect, z);
+    if (s->objs)
+        ds_objstore_on_miss(s->objs, miss, expect, z);
     return 0;
 }
 

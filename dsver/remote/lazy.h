@@ -10,7 +10,8 @@
 
 #include "store.h"
 
-/* When a remote of the store is lazy, connects the store's objects to it: s->lazy is set then. */
+/* When a remote of the store is lazy, connects the store's objects, if it has any open, to it:
+ * s->lazy is set then. */
 int ds_lazy_attach(ds_store *s, ds_err *err);
 const char *ds_lazy_name(const ds_lazy *z); /* the remote's */
 /* When nobody reads any more, and before the objects are closed; NULL is fine. */

@@ -11,6 +11,7 @@
 #include "pool.h"
 #include "sig.h"
 #include "store.h"
+#include "sumvfs.h"
 
 enum { FETCHERS = 8 };
 
@@ -36,18 +37,11 @@ void ds_remote_pack_name(char out[80], const ds_sha *pack, const char *ending)
 /* A cache that cannot be read is made anew. */
 static int open_cache(ds_remoteindex *x, ds_err *err)
 {
-    static const char *const endings[] = {"", "-wal", "-shm"};
     ds_err why = {0};
     int rc = ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, &why);
     if (rc == 0 || ds_is_io(rc) || rc == DS_NOMEM || rc == DS_LOCKED)
         return rc ? ds_fail(err, rc, "%s", why.msg) : 0;
-    for (size_t i = 0; i < sizeof endings / sizeof *endings; i++) {
-        char *p = NULL;
-        if (asprintf(&p, "%s%s", x->path, endings[i]) < 0)
-            return ds_fail_nomem(err);
-        ds_io_active->unlink(p);
-        free(p);
-    }
+    ds_sumdb_remove(x->path);
     return ds_objindex_open(&x->ix, x->path, DS_INDEX_AFAR, err);
 }
 

@@ -81,18 +81,6 @@ static int check_form(ds_statcache *c, ds_err *err)
     return fail(c, rc == SQLITE_OK && end != SQLITE_OK ? end : SQLITE_CORRUPT, "opening", err);
 }
 
-static void unlink_all(const ds_statcache *c)
-{
-    static const char *const ends[] = {"", "-wal", "-shm"};
-    for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
-        char *p = NULL;
-        if (asprintf(&p, "%s%s", c->path, ends[i]) < 0)
-            continue;
-        ds_io_active->unlink(p);
-        free(p);
-    }
-}
-
 static int begin_file(ds_statcache *c, ds_err *err)
 {
     int rc = begin(c, c->path, err);
@@ -106,7 +94,7 @@ static int begin_file(ds_statcache *c, ds_err *err)
 static int anew(ds_statcache *c, ds_err *err)
 {
     shut(c);
-    unlink_all(c);
+    ds_sumdb_remove(c->path);
     ds_err_clear(err);
     return begin_file(c, err);
 }
@@ -132,12 +120,18 @@ static int mend(ds_statcache *c, int rc, ds_err *err)
     return rc == 0 || rc == DS_NOMEM || c->brief ? rc : without(c, err);
 }
 
+static char *path_of(const char *dir)
+{
+    char *path = NULL;
+    return asprintf(&path, "%s/stats.db", dir) < 0 ? NULL : path;
+}
+
 int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err)
 {
     ds_statcache *c = calloc(1, sizeof *c);
     ds_err why = {0};
     *out = NULL;
-    if (!c || asprintf(&c->path, "%s/stats.db", dir) < 0) {
+    if (!c || !(c->path = path_of(dir))) {
         free(c);
         return ds_fail_nomem(err);
     }
@@ -149,6 +143,24 @@ int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err)
         return ds_fail(err, rc, "%s", why.msg);
     }
     *out = c;
+    return 0;
+}
+
+bool ds_statcache_there(const char *dir)
+{
+    char *path = path_of(dir);
+    const bool there = !path || ds_path_exists(path);
+    free(path);
+    return there;
+}
+
+int ds_statcache_drop(const char *dir, ds_err *err)
+{
+    char *path = path_of(dir);
+    if (!path)
+        return ds_fail_nomem(err);
+    ds_sumdb_remove(path);
+    free(path);
     return 0;
 }
 
@@ -289,7 +301,7 @@ static int prune(ds_statcache *c, const ds_shaset *keep, bool wholes, ds_err *er
 static int remove_all(ds_statcache *c, ds_err *err)
 {
     shut(c);
-    unlink_all(c);
+    ds_sumdb_remove(c->path);
     return ds_path_exists(c->path) ? ds_fail(err, DS_IO, "%s: cannot be removed", c->path)
                                    : without(c, err);
 }

@@ -19,6 +19,9 @@ enum { DS_STATCACHE_ID = 16 }; /* bytes of a name that count */
 
 /* Of the store in `dir`. */
 int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err);
+bool ds_statcache_there(const char *dir);
+/* Removes it, and what one that died while it did so left. */
+int ds_statcache_drop(const char *dir, ds_err *err);
 void ds_statcache_close(ds_statcache *c); /* NULL is fine */
 
 /* The name of a chunk's entry: of what kind of column, and the chunk's address. */

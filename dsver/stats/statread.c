@@ -353,6 +353,8 @@ int ds_stats_prune(ds_store *s, bool wholes, ds_err *err)
 {
     keep k = {.store = s};
     ds_statcache *c = NULL;
+    if (!ds_statcache_there(s->dir)) /* none is made for it: the disk may be full */
+        return ds_statcache_drop(s->dir, err);
     int rc = ds_ref_each(s->cat, keep_head, &k, err);
     rc = rc ? rc : ds_statcache_open(&c, s->dir, err);
     rc = rc ? rc : ds_statcache_prune(c, &k.ids, wholes, err);

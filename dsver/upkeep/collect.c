@@ -10,7 +10,9 @@
 #include "person.h"
 #include "pin.h"
 #include "refs.h"
+#include "rmtree.h"
 #include "sig.h"
+#include "statcache.h"
 #include "statread.h"
 
 typedef struct mark {
@@ -189,6 +191,95 @@ int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_
     if (!rc && !o->dry_run)
         rc = ds_stats_prune(s, false, err);
     ds_tidy_free(tidy);
+    ds_objgc_end(m.gc);
+    mark_fini(&m);
+    return rc;
+}
+
+/* ---- on a disk without room ---- */
+
+/* They cost time to make anew, and hold nothing else. */
+static int drop_caches(const ds_store *s, ds_err *err)
+{
+    char *files = NULL;
+    int rc = ds_statcache_drop(s->dir, err);
+    rc = rc ? rc : ds_store_path(&files, s->dir, DS_STORE_FILES, err);
+    if (!rc)
+        ds_remove_tree(files);
+    free(files);
+    return rc;
+}
+
+/* 1 done, 0 when there is no room for it, or an error. */
+static int try_expire(mark *m, const ds_collect_opts *o, ds_err *err)
+{
+    ds_err why = {0};
+    uint64_t n = 0;
+    const int64_t until = (int64_t)time(NULL) - o->grace;
+    int rc = ds_ref_expire(m->store->cat, until, o->dry_run, &n, &why);
+    m->out->kept_expired += n;
+    return rc == 0 ? 1 : rc == DS_NOROOM ? 0 : ds_fail(err, rc, "%s", why.msg);
+}
+
+/* A ref that goes takes an entry in the log. Room for that can be had: of the caches, or of the
+ * index, which is made anew later. Where even that is not enough the refs stay, with what they lead
+ * to. */
+static int expire(mark *m, const ds_collect_opts *o, ds_err *err)
+{
+    int rc = try_expire(m, o, err);
+    if (rc == 0) {
+        rc = drop_caches(m->store, err);
+        rc = rc ? rc : try_expire(m, o, err);
+    }
+    if (rc == 0) {
+        rc = ds_objgc_unindex(m->gc, err);
+        rc = rc ? rc : try_expire(m, o, err);
+        ds_objgc_end(m->gc);
+        m->gc = NULL;
+        rc = rc < 0 ? rc : ds_objgc_cramped(&m->gc, m->store->dir, o->wait, err);
+    }
+    return rc < 0 ? rc : 0;
+}
+
+static int drop(mark *m, ds_err *err)
+{
+    const bool some = m->out->objs.packs_deleted > 0;
+    int rc = some ? ds_objgc_unindex(m->gc, err) : 0;
+    rc = rc ? rc : ds_objgc_drop(m->gc, &m->out->objs, err);
+    return rc || some ? rc : drop_caches(m->store, err);
+}
+
+static int renew(mark *m, ds_err *err)
+{
+    ds_err why = {0};
+    int rc = ds_objgc_renew(m->gc, &why);
+    if (rc == DS_NOROOM && (rc = drop_caches(m->store, err)) == 0) {
+        why = (ds_err){0};
+        rc = ds_objgc_renew(m->gc, &why);
+    }
+    return rc ? ds_fail(err, rc, "the index could not be made anew (%s): run `dsver reindex`",
+                        why.msg)
+              : 0;
+}
+
+int ds_collect_cramped(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err)
+{
+    mark m = {.store = s, .out = out};
+    *out = (ds_collected){0};
+    int rc = ds_objgc_cramped(&m.gc, s->dir, o->wait, err);
+    rc = rc ? rc : expire(&m, o, err);
+    rc = rc ? rc : mark_all(&m, err);
+    if (!rc && out->missing)
+        rc = ds_fail(err, DS_CORRUPT,
+                     "nothing was collected, %llu of the pieces that versions need are missing: "
+                     "run dsver fsck",
+                     (unsigned long long)out->missing);
+    rc = rc ? rc : ds_objgc_dead(m.gc, &out->objs, err);
+    if (!o->dry_run && m.gc) {
+        rc = rc ? rc : drop(&m, err);
+        const int anew = renew(&m, err); /* whatever failed */
+        rc = rc ? rc : anew;
+    }
     ds_objgc_end(m.gc);
     mark_fini(&m);
     return rc;

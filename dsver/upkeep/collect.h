@@ -28,6 +28,13 @@ typedef struct ds_collect_opts {
 /* After an erasure that was not carried through it purges as below. */
 int ds_collect_run(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err);
 
+/* When that ends with DS_NOROOM: what can go without any room does. Packs in which nothing is live,
+ * what dead writers left; caches where that is not enough. *s is opened bare. The rest is for
+ * ds_collect_run, once there is room. Nothing goes when a piece that a version needs is missing;
+ * out->objs.dead counts what went. DS_NOROOM: there was no room to make the index anew, and the
+ * store waits for `dsver reindex`. */
+int ds_collect_cramped(ds_collected *out, ds_store *s, const ds_collect_opts *o, ds_err *err);
+
 /* All but what versions need goes, down to the last dead piece of a pack. alone: from now on nobody
  * else writes or collects. purge: afterwards the catalog says that erasures are carried through. */
 int ds_collect_alone(ds_objgc **gc, ds_store *s, bool wait, ds_err *err);

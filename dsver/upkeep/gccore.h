@@ -25,7 +25,9 @@ struct ds_objgc {
     int alone; /* on locks/collect.lock */
     int fd;    /* on locks/gc.lock, once writers are shut out */
     bool purge, shut, condemned;
-    ds_buf late; /* ds_objloc: marked after packs were condemned */
+    bool cramped;   /* the store is our own, and only read: dead packs go, and that is all */
+    bool unindexed; /* and its index is not in its place */
+    ds_buf late;    /* ds_objloc: marked after packs were condemned */
     ds_gcstats st;
     uint8_t *bits;
     int64_t rows; /* highest row */
@@ -39,5 +41,11 @@ struct ds_objgc {
 
 /* What came after the beginning is live. */
 bool ds_objgc_marked(const ds_objgc *gc, int64_t row);
+/* Counts what there is; nothing of it is marked. */
+int ds_objgc_rows(ds_objgc *gc, ds_err *err);
+/* Packs that are to go do so. */
+int ds_objgc_unlink(ds_objgc *gc, ds_gcstats *st, ds_err *err);
+/* And so does what dead writers left. */
+void ds_objgc_clean(ds_objgc *gc, bool dry_run, ds_gcstats *st);
 
 #endif

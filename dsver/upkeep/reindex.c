@@ -7,6 +7,7 @@
 #include <errno.h>
 
 #include "objcore.h"
+#include "sumvfs.h"
 
 typedef struct adoption {
     ds_objindex *ix;
@@ -118,15 +119,19 @@ static void remove_file(const char *path, const char *suffix)
     ds_buf_fini(&b);
 }
 
-static int build(const char *dir, const char *path, ds_objproblem_fn report, void *ctx,
-                 ds_scrubstats *stats, ds_err *err)
+static int build(const char *dir, const char *path, bool in_memory, ds_objproblem_fn report,
+                 void *ctx, ds_scrubstats *stats, ds_err *err)
 {
     ds_objindex *ix = NULL;
-    int rc = ds_objindex_open(&ix, path, DS_INDEX_CREATE, err);
+    int rc = ds_objindex_open(&ix, path, DS_INDEX_BUILD, err);
+    if (rc == 0 && in_memory)
+        ds_objindex_in_memory(ix);
     if (rc == 0)
         rc = ds_objcore_adopt(ix, dir, true, report, ctx, stats, err);
     rc = rc ? rc : ds_objindex_flush(ix, err);
     ds_objindex_close(ix);
+    if (rc)
+        ds_sumdb_remove(path);
     return rc;
 }
 
@@ -148,44 +153,42 @@ static int replace_index(const char *from, const char *to, ds_err *err)
     return ds_fsync_parent(to, err);
 }
 
+int ds_objcore_reindex(const char *dir, bool in_memory, ds_objproblem_fn report, void *ctx,
+                       ds_scrubstats *stats, ds_err *err)
+{
+    ds_buf tmp = {0}, index = {0};
+    uint64_t r = 0;
+    int rc = ds_random(&r, sizeof r, err);
+    if (rc == 0 &&
+        (ds_buf_printf(&tmp, "%s/tmp/index-%016" PRIx64 ".db", dir, r) || !ds_buf_cstr(&tmp) ||
+         ds_buf_printf(&index, "%s/index.db", dir) || !ds_buf_cstr(&index)))
+        rc = ds_fail_nomem(err);
+    if (rc == 0)
+        rc = build(dir, ds_buf_cstr(&tmp), in_memory, report, ctx, stats, err);
+    if (rc == 0 && (rc = replace_index(ds_buf_cstr(&tmp), ds_buf_cstr(&index), err)) != 0)
+        ds_sumdb_remove(ds_buf_cstr(&tmp));
+    ds_buf_fini(&tmp);
+    ds_buf_fini(&index);
+    return rc;
+}
+
 int ds_objstore_reindex(const char *dir, ds_objproblem_fn report, void *ctx, ds_scrubstats *stats,
                         ds_err *err)
 {
-    ds_buf tmp = {0}, index = {0}, folder = {0};
+    ds_buf folder = {0};
     ds_scrubstats mine = {0};
-    uint64_t r = 0;
-    int fd = -1, alone = -1, rc = ds_random(&r, sizeof r, err);
-    if (rc)
-        return rc;
-    if (ds_buf_printf(&tmp, "%s/tmp/index-%016" PRIx64 ".db", dir, r) || !ds_buf_cstr(&tmp) ||
-        ds_buf_printf(&index, "%s/index.db", dir) || !ds_buf_cstr(&index) ||
-        ds_buf_printf(&folder, "%s/packs", dir) || !ds_buf_cstr(&folder)) {
+    int fd = -1, alone = -1, rc = 0;
+    if (ds_buf_printf(&folder, "%s/packs", dir) || !ds_buf_cstr(&folder))
         rc = ds_fail_nomem(err);
-        goto out;
-    }
-    if (!ds_path_exists(ds_buf_cstr(&folder))) {
+    else if (!ds_path_exists(ds_buf_cstr(&folder)))
         rc = ds_fail(err, DS_NOSTORE, "%s: no store here", dir);
-        goto out;
-    }
-    rc = ds_objcore_alone(&alone, dir, true, err);
-    if (rc == 0)
-        rc = ds_objcore_shut(&fd, dir, true, err);
-    if (rc == 0)
-        rc = build(dir, ds_buf_cstr(&tmp), report, ctx, &mine, err);
-    if (rc == 0)
-        rc = replace_index(ds_buf_cstr(&tmp), ds_buf_cstr(&index), err);
-    if (rc) {
-        remove_file(ds_buf_cstr(&tmp), "");
-        remove_file(ds_buf_cstr(&tmp), "-wal");
-        remove_file(ds_buf_cstr(&tmp), "-shm");
-    }
+    rc = rc ? rc : ds_objcore_alone(&alone, dir, true, err);
+    rc = rc ? rc : ds_objcore_shut(&fd, dir, true, err);
+    rc = rc ? rc : ds_objcore_reindex(dir, false, report, ctx, &mine, err);
     if (stats)
         *stats = mine;
-out:
     (void)ds_close(&fd, dir, NULL);
     (void)ds_close(&alone, dir, NULL);
-    ds_buf_fini(&tmp);
-    ds_buf_fini(&index);
     ds_buf_fini(&folder);
     return rc;
 }

@@ -33,6 +33,16 @@ static void set_mark(ds_objgc *gc, int64_t row)
 
 /* ---- marking ---- */
 
+int ds_objgc_rows(ds_objgc *gc, ds_err *err)
+{
+    int rc = ds_objindex_last_row(gc->s->ix, &gc->rows, err);
+    free(gc->bits);
+    gc->bits = NULL;
+    if (rc == 0 && !(gc->bits = calloc((size_t)(gc->rows / 8) + 1, 1)))
+        rc = ds_fail_nomem(err);
+    return rc;
+}
+
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
 {
     ds_objgc *gc = calloc(1, sizeof *gc);
@@ -54,10 +64,7 @@ int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
     rc = rc ? rc : ds_objcore_current(s, err);
     if (rc == 0)
         rc = ds_objcore_adopt(s->ix, s->dir, false, NULL, NULL, NULL, err);
-    if (rc == 0)
-        rc = ds_objindex_last_row(s->ix, &gc->rows, err);
-    if (rc == 0 && !(gc->bits = calloc((size_t)(gc->rows / 8) + 1, 1)))
-        rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_objgc_rows(gc, err);
     if (rc) {
         ds_objgc_end(gc);
         return rc;
@@ -106,12 +113,7 @@ static int take_bases(void *ctx, const ds_objloc *loc)
 static int begin_again(ds_objgc *gc, ds_err *err)
 {
     int rc = ds_objcore_adopt(gc->s->ix, gc->s->dir, false, NULL, NULL, NULL, err);
-    rc = rc ? rc : ds_objindex_last_row(gc->s->ix, &gc->rows, err);
-    free(gc->bits);
-    gc->bits = NULL;
-    if (rc == 0 && !(gc->bits = calloc((size_t)(gc->rows / 8) + 1, 1)))
-        rc = ds_fail_nomem(err);
-    return rc;
+    return rc ? rc : ds_objgc_rows(gc, err);
 }
 
 static int mark_newer(ds_objgc *gc, ds_err *err)
@@ -196,12 +198,13 @@ static void decide(ds_objgc *gc)
         ds_gcpack *p = &gc->packs[i];
         p->fate = p->stuck       ? DS_FATE_KEEP
                   : p->live == 0 ? DS_FATE_DELETE
+                  : gc->cramped  ? DS_FATE_KEEP
                   : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects)
                       ? DS_FATE_REWRITE
                       : DS_FATE_KEEP;
         small += p->fate != DS_FATE_DELETE && p->size < SMALL_PACK;
     }
-    for (size_t i = 0; small > SMALL_PACKS_MAX && i < gc->npacks; i++)
+    for (size_t i = 0; small > SMALL_PACKS_MAX && !gc->cramped && i < gc->npacks; i++)
         if (gc->packs[i].fate == DS_FATE_KEEP && gc->packs[i].size < SMALL_PACK &&
             !gc->packs[i].stuck)
             gc->packs[i].fate = DS_FATE_REWRITE;
@@ -403,7 +406,7 @@ static int publish(ds_objgc *gc, ds_err *err)
     return rc;
 }
 
-static int unlink_old(ds_objgc *gc, ds_gcstats *st, ds_err *err)
+int ds_objgc_unlink(ds_objgc *gc, ds_gcstats *st, ds_err *err)
 {
     size_t cap = strlen(gc->s->dir) + 80;
     char *path = malloc(cap);
@@ -472,7 +475,7 @@ static void clean_folder(ds_objgc *gc, const char *folder, bool dry_run, ds_gcst
 }
 
 /* Writers hold the lock shared, so with it held alone what lies there belongs to nobody. */
-static void clean_tmp(ds_objgc *gc, bool dry_run, ds_gcstats *st)
+void ds_objgc_clean(ds_objgc *gc, bool dry_run, ds_gcstats *st)
 {
     static const char *const folders[] = {"tmp", "files", "."};
     for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
@@ -492,6 +495,7 @@ static void forget_out(ds_objgc *gc)
 
 int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err)
 {
+    gc->st = (ds_gcstats){0};
     int rc = plan(gc, &gc->st, err);
     for (size_t i = 0; rc == 0 && !dry_run && i < gc->npacks; i++)
         if (gc->packs[i].fate == DS_FATE_REWRITE)
@@ -542,7 +546,7 @@ int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err)
     if (rc == 0 && !dry_run)
         rc = publish(gc, err);
     if (rc == 0 && !dry_run)
-        rc = unlink_old(gc, &gc->st, err);
+        rc = ds_objgc_unlink(gc, &gc->st, err);
     for (size_t i = 0; rc == 0 && i < gc->nout; i++) {
         gc->st.packs_written++;
         gc->st.bytes_after += gc->out[i].size;
@@ -550,7 +554,7 @@ int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err)
     if (dry_run)
         foretell(gc, &gc->st);
     if (rc == 0)
-        clean_tmp(gc, dry_run, &gc->st);
+        ds_objgc_clean(gc, dry_run, &gc->st);
     forget_out(gc);
     if (stats)
         *stats = gc->st;
@@ -564,8 +568,10 @@ void ds_objgc_end(ds_objgc *gc)
     forget_out(gc);
     if (gc->shut)
         ds_objstore_release(gc->s);
-    (void)ds_close(&gc->fd, gc->s->dir, NULL);
-    (void)ds_close(&gc->alone, gc->s->dir, NULL);
+    if (gc->cramped)
+        ds_objstore_close(gc->s);
+    (void)ds_close(&gc->fd, "gc.lock", NULL);
+    (void)ds_close(&gc->alone, "collect.lock", NULL);
     ds_buf_fini(&gc->late);
     free(gc->bits);
     free(gc->packs);
