@@ -93,6 +93,53 @@ static inline void obj_expect(ds_objstore *s, const ds_sha *id, const void *p, s
     ds_buf_fini(&b);
 }
 
+/* Piece i of a long row: those 20 apart resemble each other. */
+static inline void obj_text(ds_buf *b, unsigned i)
+{
+    ds_buf_reset(b);
+    for (unsigned k = 0; k < 12; k++) /* 20 apart: mostly the same lines */
+        obj_line(b, k == i % 12 ? 5000 + i : (i % 20) * 12 + k, 90);
+}
+
+/* Pieces from..to - 1 in one transaction. */
+static inline void obj_put_range(ds_objstore *s, unsigned from, unsigned to, ds_sha *ids)
+{
+    ds_objtx *tx = NULL;
+    ds_buf b = {0};
+    OK(ds_objtx_begin(&tx, s, 1, err));
+    for (unsigned i = from; i < to; i++) {
+        obj_text(&b, i);
+        ids[i] = obj_put(tx, b.data, b.len);
+    }
+    OK(ds_objtx_finish(tx, NULL, err));
+    ds_buf_fini(&b);
+}
+
+/* 20 pieces that resemble nothing. */
+static inline void obj_put_other(ds_objstore *s, ds_sha *ids)
+{
+    ds_objtx *tx = NULL;
+    ds_buf b = {0};
+    OK(ds_objtx_begin(&tx, s, 1, err));
+    for (unsigned i = 0; i < 20; i++) {
+        ds_buf_reset(&b);
+        obj_line(&b, 900000 + i, 1000);
+        ids[i] = obj_put(tx, b.data, b.len);
+    }
+    OK(ds_objtx_finish(tx, NULL, err));
+    ds_buf_fini(&b);
+}
+
+static inline void obj_expect_range(ds_objstore *s, unsigned from, unsigned to, const ds_sha *ids)
+{
+    ds_buf b = {0};
+    for (unsigned i = from; i < to; i++) {
+        obj_text(&b, i);
+        obj_expect(s, &ids[i], b.data, b.len);
+    }
+    ds_buf_fini(&b);
+}
+
 /* The dump, NUL-terminated; the caller frees. */
 static inline char *obj_dump(ds_objstore *s, bool places)
 {

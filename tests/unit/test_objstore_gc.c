@@ -11,51 +11,6 @@
 
 #include "io.h"
 
-static void piece_text(ds_buf *b, unsigned i)
-{
-    ds_buf_reset(b);
-    for (unsigned k = 0; k < 12; k++) /* 20 apart: mostly the same lines */
-        obj_line(b, k == i % 12 ? 5000 + i : (i % 20) * 12 + k, 90);
-}
-
-static void put_range(ds_objstore *s, unsigned from, unsigned to, ds_sha *ids)
-{
-    ds_objtx *tx = NULL;
-    ds_buf b = {0};
-    OK(ds_objtx_begin(&tx, s, 1, err));
-    for (unsigned i = from; i < to; i++) {
-        piece_text(&b, i);
-        ids[i] = obj_put(tx, b.data, b.len);
-    }
-    OK(ds_objtx_finish(tx, NULL, err));
-    ds_buf_fini(&b);
-}
-
-/* 20 pieces that resemble nothing. */
-static void put_other(ds_objstore *s, ds_sha *ids)
-{
-    ds_objtx *tx = NULL;
-    ds_buf b = {0};
-    OK(ds_objtx_begin(&tx, s, 1, err));
-    for (unsigned i = 0; i < 20; i++) {
-        ds_buf_reset(&b);
-        obj_line(&b, 900000 + i, 1000);
-        ids[i] = obj_put(tx, b.data, b.len);
-    }
-    OK(ds_objtx_finish(tx, NULL, err));
-    ds_buf_fini(&b);
-}
-
-static void expect_range(ds_objstore *s, unsigned from, unsigned to, const ds_sha *ids)
-{
-    ds_buf b = {0};
-    for (unsigned i = from; i < to; i++) {
-        piece_text(&b, i);
-        obj_expect(s, &ids[i], b.data, b.len);
-    }
-    ds_buf_fini(&b);
-}
-
 static unsigned count_files(const char *store, const char *folder)
 {
     char p[1024];
@@ -96,8 +51,8 @@ static void dead_packs_go_live_bases_stay(void **state)
     ds_sha ids[80];
     ds_objstore *s = obj_store("gc", path);
     for (unsigned v = 0; v < 3; v++)
-        put_range(s, v * 20, v * 20 + 20, ids);
-    put_other(s, ids + 60);
+        obj_put_range(s, v * 20, v * 20 + 20, ids);
+    obj_put_other(s, ids + 60);
     char *before = obj_dump(s, true);
     ds_gcstats st = collect(s, ids, 0, 80, false); /* all live */
     assert_int_equal(st.dead, 0);
@@ -113,7 +68,7 @@ static void dead_packs_go_live_bases_stay(void **state)
     free(after);
     free(before);
     st = collect(s, ids, 40, 60, false);
-    expect_range(s, 40, 60, ids);
+    obj_expect_range(s, 40, 60, ids);
     assert_true(st.bytes_after < st.bytes_before);
     assert_false(ds_objstore_has(s, &ids[70]));
     assert_int_equal(obj_scrub(s, true, NULL), 0);
@@ -121,15 +76,15 @@ static void dead_packs_go_live_bases_stay(void **state)
                            err)); /* a second store handle's view is not used here */
     ds_objstore_close(s);
     OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
-    expect_range(s, 40, 60, ids);
+    obj_expect_range(s, 40, 60, ids);
     st = collect(s, ids, 0, 0, false); /* nothing is live */
     assert_int_equal(st.live, 0);
     assert_int_equal(st.bytes_after, 0);
     assert_int_equal(count_files(path, "packs"), 0);
     assert_false(ds_objstore_has(s, &ids[50]));
     assert_int_equal(obj_scrub(s, true, NULL), 0);
-    put_range(s, 0, 20, ids); /* and it can be used again */
-    expect_range(s, 0, 20, ids);
+    obj_put_range(s, 0, 20, ids); /* and it can be used again */
+    obj_expect_range(s, 0, 20, ids);
     ds_objstore_close(s);
 }
 
@@ -139,16 +94,16 @@ static void half_dead_packs_are_rewritten(void **state)
     char path[512];
     ds_sha ids[40];
     ds_objstore *s = obj_store("half", path), *reader = NULL;
-    put_range(s, 0, 20, ids);
+    obj_put_range(s, 0, 20, ids);
     OK(ds_objstore_open(&reader, path, DS_OBJ_READ, err));
-    expect_range(reader, 0, 1, ids);
+    obj_expect_range(reader, 0, 1, ids);
     ds_gcstats st = collect(s, ids, 15, 20, false);
     assert_int_equal(st.packs_rewritten, 1);
     assert_int_equal(st.packs_written, 1);
     assert_int_equal(st.dead, 15);
     assert_int_equal(count_files(path, "packs"), 1);
-    expect_range(s, 15, 20, ids);
-    expect_range(reader, 15, 20, ids); /* finds them at their new place */
+    obj_expect_range(s, 15, 20, ids);
+    obj_expect_range(reader, 15, 20, ids); /* finds them at their new place */
     assert_false(ds_objstore_has(reader, &ids[0]));
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     char *live = obj_dump(s, true);
@@ -170,17 +125,17 @@ static void small_packs_are_gathered(void **state)
     ds_sha ids[70];
     ds_objstore *s = obj_store("small", path), *reader = NULL;
     for (unsigned i = 0; i < 70; i++)
-        put_range(s, i, i + 1, ids);
+        obj_put_range(s, i, i + 1, ids);
     assert_int_equal(count_files(path, "packs"), 70);
     OK(ds_objstore_open(&reader, path, DS_OBJ_READ, err));
-    expect_range(reader, 0, 70, ids);
+    obj_expect_range(reader, 0, 70, ids);
     const ds_gcstats st = collect(s, ids, 0, 70, false);
     assert_int_equal(st.packs_rewritten, 70);
     assert_int_equal(st.packs_written, 1);
     assert_int_equal(st.dead, 0);
     assert_int_equal(count_files(path, "packs"), 1);
-    expect_range(s, 0, 70, ids);
-    expect_range(reader, 0, 70, ids);
+    obj_expect_range(s, 0, 70, ids);
+    obj_expect_range(reader, 0, 70, ids);
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     ds_objstore_close(reader);
     ds_objstore_close(s);
@@ -196,16 +151,16 @@ static void what_becomes_needed_meanwhile_stays(void **state)
     ds_objgc *gc = NULL;
     ds_gcstats st;
     ds_objstore *s = obj_store("revive", path);
-    put_range(s, 0, 20, ids);
-    put_other(s, ids + 60);
+    obj_put_range(s, 0, 20, ids);
+    obj_put_other(s, ids + 60);
     OK(ds_objgc_begin(&gc, s, false, err));
     OK(ds_objgc_condemn(gc, false, err)); /* all of it */
-    put_range(s, 20, 40, ids);            /* deltas against what was condemned */
+    obj_put_range(s, 20, 40, ids);        /* deltas against what was condemned */
     OK(ds_objgc_shut(gc, false, err));
     OK(ds_objgc_mark(gc, &ids[65], NULL, err));
     OK(ds_objgc_sweep(gc, false, &st, err));
     ds_objgc_end(gc);
-    expect_range(s, 20, 40, ids);
+    obj_expect_range(s, 20, 40, ids);
     assert_true(ds_objstore_has(s, &ids[65]));
     assert_false(ds_objstore_has(s, &ids[66]));
     assert_in_range(st.revived, 2, 21);
@@ -230,7 +185,7 @@ static void purging_leaves_nothing_dead(void **state)
     ds_objgc *gc = NULL;
     ds_gcstats st;
     ds_objstore *s = obj_store("purge", path);
-    put_other(s, ids);
+    obj_put_other(s, ids);
     uint64_t stored;
     OK(ds_objgc_begin(&gc, s, false, err));
     ds_objgc_purge(gc);
@@ -358,7 +313,7 @@ static int child_puts(const char *path, unsigned from, unsigned to, unsigned ste
         rc = ds_objtx_begin(&tx, s, 2, &err);
         for (unsigned k = i; rc == 0 && k < i + step; k++) {
             ds_piece p = {.kind = 1};
-            piece_text(&b, k);
+            obj_text(&b, k);
             p.data = b.data;
             p.len = b.len;
             p.sketch = obj_sketch(b.data, b.len);
@@ -408,7 +363,7 @@ static void processes_at_once(void **state)
     pid_t pid[5];
     ds_buf b = {0};
     for (unsigned i = 0; i < N; i++) {
-        piece_text(&b, i);
+        obj_text(&b, i);
         ids[i] = obj_piece(b.data, b.len).id;
     }
     ds_objstore_close(obj_store("procs", path));
@@ -428,7 +383,7 @@ static void processes_at_once(void **state)
         assert_int_equal(wait_for(pid[c]), 0);
     ds_objstore *s = NULL;
     OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
-    expect_range(s, 0, N, ids);
+    obj_expect_range(s, 0, N, ids);
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     char *live = obj_dump(s, false);
     ds_objstore_close(s);
@@ -436,10 +391,10 @@ static void processes_at_once(void **state)
     OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
     char *again = obj_dump(s, false);
     assert_string_equal(live, again);
-    expect_range(s, 0, N, ids);
+    obj_expect_range(s, 0, N, ids);
     ds_gcstats st = collect(s, ids, 0, N, false);
     assert_int_equal(st.dead, 0);
-    expect_range(s, 0, N, ids);
+    obj_expect_range(s, 0, N, ids);
     free(live);
     free(again);
     ds_buf_fini(&b);
@@ -514,17 +469,17 @@ static void must_recover(const char *path, const ds_sha *ids)
     ds_objstore *s = NULL;
     ds_sha more[40];
     OK(ds_objstore_open(&s, path, DS_OBJ_READ, err));
-    expect_range(s, 0, 20, ids);
+    obj_expect_range(s, 0, 20, ids);
     assert_int_equal(obj_scrub(s, true, NULL), 0);
     ds_objstore_close(s);
     OK(ds_objstore_open(&s, path, DS_OBJ_WRITE, err));
     memcpy(more, ids, 20 * sizeof *ids);
-    put_range(s, 20, 40, more);
-    expect_range(s, 0, 40, more);
+    obj_put_range(s, 20, 40, more);
+    obj_expect_range(s, 0, 40, more);
     (void)collect(s, more, 0, 20, false);
     assert_int_equal(count_files(path, "tmp"), 0);
     assert_int_equal(obj_scrub(s, true, NULL), 0);
-    expect_range(s, 0, 20, more);
+    obj_expect_range(s, 0, 20, more);
     ds_objstore_close(s);
 }
 
@@ -534,7 +489,7 @@ static void killed_at_every_call(void **state)
     char path[512];
     ds_sha ids[20];
     ds_objstore *s = obj_store("kill", path);
-    put_range(s, 0, 20, ids);
+    obj_put_range(s, 0, 20, ids);
     ds_objstore_close(s);
     for (int n = 1;; n++) {
         assert_true(n < 200);
@@ -565,7 +520,7 @@ static void every_call_fails(void **state)
         ds_sha ids[20];
         ds_objstore *s = obj_store(h ? "short" : "eio", path);
         ds_buf b = {0};
-        put_range(s, 0, 20, ids);
+        obj_put_range(s, 0, 20, ids);
         ds_objstore_close(s);
         for (int n = 1, left = 0; left <= 0; n++) {
             ds_io_ops ops;
@@ -576,7 +531,7 @@ static void every_call_fails(void **state)
             with_faults(&ops, hows[h], n);
             int rc = ds_objtx_begin(&tx, s, 1, &why);
             for (unsigned i = 20; rc == 0 && i < 40; i++) {
-                piece_text(&b, i);
+                obj_text(&b, i);
                 ds_piece p = obj_piece(b.data, b.len);
                 rc = ds_objtx_put(tx, &p, NULL, &why);
             }
