@@ -32,13 +32,17 @@ int rt_failed(cudaError_t status, const char *what, ds_err *err)
 
 /* Which device a thread's calls go to is the thread's: that of the one that opened it need not be
  * that of the one that uses it now. */
-static void here(const dev_rt *rt)
+static cudaError_t here(const dev_rt *rt)
 {
     static thread_local int current = -1;
 
-    if (current != rt->index && cudaSetDevice(rt->index) == cudaSuccess)
-        current = rt->index;
+    if (current == rt->index)
+        return cudaSuccess;
+    const cudaError_t status = cudaSetDevice(rt->index);
+    current = status == cudaSuccess ? rt->index : -1;
+    return status;
 }
+#define HERE(rt) CUDA(here(rt), "the device cannot be used")
 
 /* DS_CUDA_SM=80: as if the device were an older one. What is chosen by it is part of its name. */
 static int capability_of(int *sm, const cudaDeviceProp *prop, ds_err *err)
@@ -67,7 +71,7 @@ static int start(dev_rt *rt, int index, ds_err *err)
     if (index >= count)
         return ds_fail(err, DS_FAIL, "cuda: device %d: there are %d", index, count);
     rt->index = index;
-    CUDA(cudaSetDevice(index), "the device cannot be used");
+    HERE(rt);
     CUDA(cudaGetDeviceProperties(&prop, index), "properties of the device");
     if (prop.major < 8)
         return ds_fail(err, DS_FAIL,
@@ -139,6 +143,7 @@ bool rt_warpgroups(const dev_rt *rt)
     return rt->warpgroups;
 }
 
+/* A stream of a device that is not the thread's refuses all work, and rt_launched tells why. */
 dev_stream rt_stream(const dev_rt *rt)
 {
     here(rt);
@@ -171,8 +176,7 @@ void rt_system_memory(dev_rt *rt, int64_t *free, int64_t *total)
 {
     size_t f = 0, t = 0;
 
-    here(rt);
-    if (cudaMemGetInfo(&f, &t) != cudaSuccess)
+    if (here(rt) != cudaSuccess || cudaMemGetInfo(&f, &t) != cudaSuccess)
         cudaGetLastError();
     *free = (int64_t)f;
     *total = (int64_t)t;
@@ -182,7 +186,7 @@ int rt_system_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
 {
     int64_t free, total;
 
-    here(rt);
+    HERE(rt);
     const cudaError_t status = cudaMalloc(p, bytes);
     if (status == cudaSuccess)
         return 0;
@@ -204,20 +208,21 @@ void rt_system_free(dev_rt *rt, void *p)
 
 int rt_host_alloc(dev_rt *rt, void **p, size_t bytes, ds_err *err)
 {
-    here(rt);
+    HERE(rt);
     CUDA(cudaMallocHost(p, bytes), "pinned memory");
     return 0;
 }
 
-void rt_host_free(dev_rt *, void *p)
+void rt_host_free(dev_rt *rt, void *p)
 {
+    here(rt);
     if (p)
         cudaFreeHost(p);
 }
 
 int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
 {
-    here(rt);
+    HERE(rt);
     CUDA(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, rt->copies),
          "indices to the device");
     CUDA(cudaEventRecord(rt->arrived, rt->copies), "indices to the device");
@@ -227,7 +232,7 @@ int rt_send(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
 /* The event is that of the piece sent last, and copies arrive in order. */
 int rt_await(dev_rt *rt, ds_err *err)
 {
-    here(rt);
+    HERE(rt);
     CUDA(cudaStreamWaitEvent(rt->stream, rt->arrived, 0), "indices to the device");
     return 0;
 }
@@ -248,14 +253,14 @@ void rt_spoil([[maybe_unused]] dev_rt *rt, [[maybe_unused]] void *p, [[maybe_unu
 
 int rt_zero(dev_rt *rt, void *p, size_t bytes, ds_err *err)
 {
-    here(rt);
+    HERE(rt);
     CUDA(cudaMemsetAsync(p, 0, bytes, rt->stream), "memory set to zero");
     return 0;
 }
 
 int rt_upload(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err)
 {
-    here(rt);
+    HERE(rt);
     CUDA(cudaMemcpyAsync(dst, host, bytes, cudaMemcpyHostToDevice, rt->stream),
          "a copy to the device");
     CUDA(cudaStreamSynchronize(rt->stream), "a copy to the device");
@@ -264,7 +269,7 @@ int rt_upload(dev_rt *rt, void *dst, const void *host, size_t bytes, ds_err *err
 
 int rt_download(dev_rt *rt, void *host, const void *src, size_t bytes, ds_err *err)
 {
-    here(rt);
+    HERE(rt);
     CUDA(cudaMemcpyAsync(host, src, bytes, cudaMemcpyDeviceToHost, rt->stream),
          "a copy from the device");
     CUDA(cudaStreamSynchronize(rt->stream), "a copy from the device");
@@ -273,13 +278,14 @@ int rt_download(dev_rt *rt, void *host, const void *src, size_t bytes, ds_err *e
 
 int rt_sync(dev_rt *rt, ds_err *err)
 {
-    here(rt);
+    HERE(rt);
     CUDA(cudaStreamSynchronize(rt->stream), "work on the device");
     return 0;
 }
 
 int rt_launched(dev_rt *rt, const char *what, ds_err *err)
 {
+    HERE(rt);
     const cudaError_t status = cudaGetLastError();
 
     if (status == cudaErrorInvalidValue || status == cudaErrorInvalidConfiguration)

@@ -99,12 +99,13 @@ static int find(dev_rt *rt, rt_peers **out, ds_err *err)
         rt_peers *fresh = new (std::nothrow) rt_peers();
         if (!fresh)
             return ds_fail_nomem(err);
-        const int rc = load(&fresh->lib, err);
+        int rc = load(&fresh->lib, err);
+        rc = rc ? rc : nccl(fresh, fresh->lib.version(&version), "its version", err);
         if (rc) {
             delete fresh;
             return rc;
         }
-        fresh->lib.version(&version); /* 2.28.3 is 22803 */
+        /* 2.28.3 is 22803 */
         snprintf(fresh->name, sizeof fresh->name, "NCCL %d.%d.%d", version / 10000,
                  version / 100 % 100, version % 100);
         *p = fresh;
@@ -132,6 +133,7 @@ int rt_peers_join(dev_rt *rt, const char id[DS_KPEERS_ID], int rank, int size, d
     rt_peers *p = NULL;
 
     TRY(find(rt, &p, err));
+    TRY(rt_sync(rt, err)); /* a group is joined by the thread's device: now that is this one */
     memcpy(u.word, id, sizeof u.word);
     p->size = size;
     return nccl(p, p->lib.join(&p->comm, size, u, rank), "joining the other devices", err);

@@ -170,6 +170,36 @@ static void a_backend_goes_from_thread_to_thread(void **state)
     assert_non_null(strstr(err.msg, "device 99"));
 }
 
+/* Memory that is asked for where the device cannot be chosen would be another one's. */
+static void *where_it_cannot_be_chosen(void *p)
+{
+    visit *v = p;
+    ds_err err = {0};
+    void *piece;
+
+    ds_emu_fail(1);
+    v->rc = v->k->alloc(v->k, &piece, 4, &err);
+    ds_emu_fail(0);
+    if (v->rc && !strstr(err.msg, "the device cannot be used"))
+        v->rc = 0;
+    return NULL;
+}
+
+static void a_device_that_cannot_be_chosen_is_told_of(void **state)
+{
+    visit v = {.rc = 0};
+    ds_err err = {0};
+    pthread_t id;
+
+    (void)state;
+    ok(ds_cuda_open(&v.k, DS_KERNELS_ABI, 3, &err), &err, "device");
+    assert_int_equal(pthread_create(&id, NULL, where_it_cannot_be_chosen, &v), 0);
+    assert_int_equal(pthread_join(id, NULL), 0);
+    assert_int_not_equal(v.rc, 0);
+    v.k->close(v.k);
+    assert_int_equal(ds_emu_left(), 0);
+}
+
 /* ---- what is on its way ---- */
 
 /* Rows that are asked for are written over at once; the device has not looked at them yet. */
@@ -387,6 +417,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_call_may_fail),
         cmocka_unit_test(a_backend_goes_from_thread_to_thread),
+        cmocka_unit_test(a_device_that_cannot_be_chosen_is_told_of),
         cmocka_unit_test(the_hosts_memory_is_free_at_once),
         cmocka_unit_test(an_algorithm_is_told_and_taken_again),
         cmocka_unit_test(a_thin_product_is_told_of),
