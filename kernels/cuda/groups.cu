@@ -146,11 +146,17 @@ __global__ void __launch_bounds__(THREADS, 2)
         multiply<E, TA, TB>(c, at, at + ROOM, r0, c0);
     });
     const int64_t row = row0 + r0 + lane / 4, col = col0 + c0 + lane % 4 * 2;
-    if constexpr (sizeof(C) == 4)
+    if constexpr (sizeof(C) == 4) {
         if (g.n % 2 == 0 && (uintptr_t)g.c % (2 * sizeof(C)) == 0) {
             write_pairs(c, g, row, col, accumulate, alpha);
             return;
         }
+    } else if (g.n % 8 == 0 && (uintptr_t)g.c % 16 == 0) {
+#pragma unroll
+        for (int i = 0; i < 4; i++)
+            write_rows<C, 32>(c[i], g, row0 + r0 + i * 16, col0 + c0, accumulate, alpha);
+        return;
+    }
     write_singly<C>(c, g, row, col, accumulate, alpha);
 }
 

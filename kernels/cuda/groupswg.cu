@@ -103,71 +103,6 @@ __device__ __forceinline__ void multiply(float (&c)[N / 8][4], const unsigned ch
                                add || k > 0);
 }
 
-/* Word i of the quad's lane j goes to word j of its lane i. */
-__device__ __forceinline__ void quad_transpose(uint32_t (&w)[4])
-{
-#pragma unroll
-    for (int bit = 1; bit < 4; bit *= 2)
-#pragma unroll
-        for (int i = 0; i < 4; i++)
-            if (!(i & bit)) {
-                const bool upper = threadIdx.x & (unsigned)bit;
-                const uint32_t got = __shfl_xor_sync(ALL_LANES, upper ? w[i] : w[i + bit], bit);
-                w[i] = upper ? got : w[i];
-                w[i + bit] = upper ? w[i + bit] : got;
-            }
-}
-
-/* A lane's sums of N columns to where they belong, 32 bytes of a row at a time or more. What is to
- * be added to comes first, as much of a row as eight registers hold. */
-template <class C, int N>
-__device__ __forceinline__ void write(const float (&c)[N / 8][4], const place &at, bool accumulate,
-                                      float alpha)
-{
-    constexpr int MANY = 16 / sizeof(C);
-    const int lane = (int)(threadIdx.x % WARP), warp = (int)(threadIdx.x / WARP), q = lane % 4;
-
-#pragma unroll
-    for (int i = 0; i < 2; i++) {
-        const int32_t row = at.row + warp * 16 + i * 8 + lane / 4;
-        const int32_t end = row < at.g->m ? (int32_t)at.g->n - at.col : 0;
-        C *to = static_cast<C *>(at.g->c) + row * at.g->n + at.col;
-#pragma unroll
-        for (int j0 = 0; j0 < N / 8; j0 += MANY) {
-            together<C, 2> old[MANY] = {};
-#pragma unroll
-            for (int k = 0; accumulate && k < MANY; k++)
-                if ((j0 + k) * 8 < end)
-                    old[k] = load_together<C, 2>(to + (j0 + k) * 8 + q * 2);
-            __syncwarp(); /* others write there */
-#pragma unroll
-            for (int j = j0; j < j0 + MANY; j += 4) {
-                uint32_t w[4];
-#pragma unroll
-                for (int k = 0; k < 4; k++) {
-                    float x[2];
-                    apart(x, old[j - j0 + k]);
-#pragma unroll
-                    for (int h = 0; h < 2; h++) {
-                        const float sum = c[j + k][2 * i + h] * alpha;
-                        x[h] = accumulate ? x[h] + sum : sum;
-                    }
-                    if constexpr (sizeof(C) == 2)
-                        w[k] = pack2<C>(x[0], x[1]);
-                    else if ((j + k) * 8 < end)
-                        put<C, 2>(to + (j + k) * 8 + q * 2, x);
-                }
-                if constexpr (sizeof(C) == 2) {
-                    quad_transpose(w);
-                    if ((j + q) * 8 < end)
-                        store_together(reinterpret_cast<uint32_t *>(to + (j + q) * 8),
-                                       together<uint32_t, 4>{{w[0], w[1], w[2], w[3]}});
-                }
-            }
-        }
-    }
-}
-
 /* One tile, of which N columns are looked at. `stage` has its first step. */
 template <class E, class C, int N, bool TA, bool TB>
 __device__ __forceinline__ void one_tile(const place &at, cursor<E, TA, TB> *next, int *stage,
@@ -188,7 +123,7 @@ __device__ __forceinline__ void one_tile(const place &at, cursor<E, TA, TB> *nex
         wg_wait<1>();
     }
     wg_wait<0>();
-    write<C, N>(c, at, accumulate, alpha);
+    write_rows<C, N>(c, *at.g, at.row + (int)(threadIdx.x / WARP) * 16, at.col, accumulate, alpha);
 }
 
 template <class E, class C, bool TA, bool TB>
