@@ -485,6 +485,28 @@ static void saved_and_loaded(void **state)
     k->close(k);
 }
 
+/* Shapes that the arithmetic has no room for, and scalings without a frequency. */
+static void configurations_that_are_refused(void **state)
+{
+    ds_modelconf c = small(DS_DEEPSEEK_V2);
+    float cs[8];
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_modelconf_check(&c, &err), 0);
+    c.kv_heads = 1;
+    assert_int_equal(ds_modelconf_check(&c, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "1 kv heads of 4: latent attention"));
+    c = small(DS_LLAMA);
+    c.rope = DS_ROPE_LINEAR;
+    c.rope_factor = 4;
+    err.code = 0;
+    assert_int_equal(ds_rope_table(cs, &c, 4, 2, &err), 0);
+    c.rope_factor = 1e-40; /* of which no f32 has the inverse */
+    assert_int_equal(ds_rope_table(cs, &c, 4, 2, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "leave no frequency for pair 0"));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -498,6 +520,7 @@ int main(void)
         cmocka_unit_test(a_text_goes_on),
         cmocka_unit_test(a_loss_scale_changes_no_bit),
         cmocka_unit_test(saved_and_loaded),
+        cmocka_unit_test(configurations_that_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

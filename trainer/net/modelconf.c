@@ -370,6 +370,10 @@ int ds_modelconf_check(const ds_modelconf *c, ds_err *err)
     if (c->arch != DS_DEEPSEEK_V2 && c->head_dim % 2)
         return ds_fail(err, DS_FAIL, "a head of %d columns cannot be rotated in pairs",
                        (int)c->head_dim);
+    if (c->arch == DS_DEEPSEEK_V2 && c->kv_heads != c->heads)
+        return ds_fail(err, DS_FAIL,
+                       "%d kv heads of %d: latent attention has keys and values for every head",
+                       (int)c->kv_heads, (int)c->heads);
     if (c->arch == DS_DEEPSEEK_V2 && c->qk_rope % 2)
         return ds_fail(err, DS_FAIL, "qk_rope_head_dim of %d cannot be rotated in pairs",
                        (int)c->qk_rope);
@@ -618,6 +622,10 @@ int ds_rope_table(float *cs, const ds_modelconf *c, int32_t rot, int32_t positio
                      : yarn_m(c->rope_factor, 1.0);
     for (int32_t i = 0; i < rot / 2; i++) {
         const float f = (float)frequency(c, rot, i); /* transformers multiplies f32 by f32 */
+        if (!isfinite(f))
+            return ds_fail(err, DS_FAIL,
+                           "rope_theta %g and the rotary scaling leave no frequency for pair %d",
+                           c->theta, (int)i);
         for (int32_t p = 0; p < positions; p++) {
             const double angle = (double)((float)p * f);
             cs[((int64_t)p * (rot / 2) + i) * 2] = (float)(cos(angle) * factor);
