@@ -125,8 +125,9 @@ static int add_record(ds_packing *p, uint64_t record, ds_err *err)
             (unsigned long long)record, len, size);
     if (p->c.longer == DS_LONG_TRUNCATE)
         return add_piece(p, record, 0, size, err);
-    for (uint32_t off = 0; !rc && off < len; off += size)
-        rc = add_piece(p, record, off, len - off < size ? len - off : size, err);
+    for (uint64_t off = 0; !rc && off < len; off += size)
+        rc =
+            add_piece(p, record, (uint32_t)off, len - off < size ? len - (uint32_t)off : size, err);
     return rc;
 }
 

@@ -138,6 +138,31 @@ static void best_fit_as_documented(void **state)
     ds_packing_free(p);
 }
 
+/* Where the last of its pieces begins, less than a row is left of what 32 bits count. */
+static void the_longest_record_is_split(void **state)
+{
+    static const uint32_t most[] = {UINT32_MAX};
+    const uint32_t row = 1u << 24, rows = 256;
+    const ds_packing_conf c = {
+        .records = 1, .lengths = most, .seq_len = row, .window = 1, .longer = DS_LONG_SPLIT};
+    uint64_t number, tokens = 0;
+    ds_packing *p;
+    const ds_span *s;
+    size_t n;
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_packing_new(&p, &c, &err), 0);
+    for (uint32_t i = 0; i < rows; i++) {
+        assert_int_equal(ds_packing_next(p, &number, &s, &n, &err), 0);
+        assert_int_equal(n, 1);
+        assert_int_equal(s->len, s->offset == (rows - 1) * row ? row - 1 : row);
+        tokens += s->len;
+    }
+    assert_true(tokens == UINT32_MAX && ds_packing_epoch(p) == 0);
+    ds_packing_free(p);
+}
+
 static void refusals(void **state)
 {
     static const uint32_t big[] = {1, 100}, none[] = {0, 0};
@@ -195,6 +220,7 @@ int main(void)
         cmocka_unit_test(order_depends_on_seed_and_epoch),
         cmocka_unit_test(every_token_has_one_place),
         cmocka_unit_test(best_fit_as_documented),
+        cmocka_unit_test(the_longest_record_is_split),
         cmocka_unit_test(refusals),
         cmocka_unit_test(spans_in_the_ledger),
     };
