@@ -62,6 +62,7 @@ static int spread_there(ds_params *s, ds_err *err)
 {
     int rc = 0;
 
+    s->ranks->wait(s->ranks, DS_RANKS_DEVICES, false);
     for (size_t i = 0; !rc && i < s->n; i++) {
         const ds_param *p = s->p[i];
         if (is_dealt(p))
@@ -71,6 +72,7 @@ static int spread_there(ds_params *s, ds_err *err)
     rc = rc ? rc : s->k->sync(s->k, err);
     if (rc)
         s->ranks->quit(s->ranks, err->msg);
+    s->ranks->wait(s->ranks, NULL, false);
     return rc;
 }
 

@@ -9,6 +9,7 @@
 #include "try.h"
 
 #define TIMEOUT 300
+#define PATIENCE 1800    /* a checkpoint on a slow disk takes its time */
 #define PORT_FIRST 15000 /* of Slurm's jobs */
 #define PORTS 15000      /* below those that systems give to connections */
 
@@ -171,7 +172,7 @@ int ds_launch_read(ds_launch *l, ds_err *err)
 {
     const naming *names = launcher();
 
-    *l = (ds_launch){.size = 1, .local = -1, .timeout = TIMEOUT};
+    *l = (ds_launch){.size = 1, .local = -1, .timeout = TIMEOUT, .patience = PATIENCE};
     TRY(number(&l->size, names->size, 1, DS_LAUNCH_MOST, err));
     if (l->size == 1)
         return alone(names, err);
@@ -179,6 +180,7 @@ int ds_launch_read(ds_launch *l, ds_err *err)
     TRY(number(&l->rank, names->rank, 0, l->size - 1, err));
     TRY(number(&l->local, names->local, 0, l->size - 1, err));
     TRY(number(&l->timeout, "DS_RANKS_TIMEOUT", 1, 86400, err));
+    TRY(number(&l->patience, "DS_RANKS_WAIT", 1, 604800, err));
     TRY(place(l, names == &SLURM, err));
     TRY(by_what(l, names, err));
     name_run(l);

@@ -7,8 +7,9 @@
  * counts: torchrun's before the one that started torchrun.
  *
  * DS_RANKS=mpi or tcp says by what they talk, where both would do; DS_RANKS_PORT names another
- * port, DS_RANKS_TIMEOUT the seconds in which all have to come, DS_RANKS_TOKEN a word that all must
- * know. Nothing is allocated; the environment is only read.
+ * port, DS_RANKS_TIMEOUT the seconds in which all have to come, DS_RANKS_WAIT those in which one
+ * that others wait for later has to do something, DS_RANKS_TOKEN a word that all must know. Nothing
+ * is allocated; the environment is only read.
  */
 #ifndef DS_LAUNCH_H
 #define DS_LAUNCH_H
@@ -27,8 +28,8 @@ typedef struct ds_launch {
     bool here;      /* all are on this machine */
     char host[256]; /* of process 0 */
     int port;
-    int timeout;   /* seconds */
-    char run[512]; /* what tells this run from others that meet there */
+    int timeout, patience; /* seconds: to come, and for a sign of life after that */
+    char run[512];         /* what tells this run from others that meet there */
 } ds_launch;
 
 int ds_launch_read(ds_launch *l, ds_err *err);

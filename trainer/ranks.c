@@ -1,10 +1,15 @@
 /* ranks.c - see ranks.h. */
 #include "ranks.h"
 
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "hash.h"
+#include "io.h"
 #include "launch.h"
+#include "pool.h"
+#include "rankguard.h"
 #include "sharedobj.h"
 #include "tcpranks.h"
 #include "try.h"
@@ -31,7 +36,7 @@ static int by_mpi(ds_ranks *r, const ds_launch *l, bool *there, ds_err *err)
                      "a launcher that is none (DS_RANKS=tcp, MASTER_ADDR and MASTER_PORT do "
                      "without MPI)",
                      l->size, r->size);
-        ds_ranks_leave(r);
+        r->leave(r);
     }
     return rc;
 }
@@ -54,35 +59,105 @@ static int join(ds_ranks *r, const ds_launch *l, ds_err *err)
     return ds_tcp_join(r, l, err);
 }
 
+/* ---- who is where ---- */
+
+typedef struct seat {
+    ds_x128 machine; /* of its boot's number */
+    cpu_set_t cpus;  /* empty: more than there is room for */
+} seat;
+
+_Static_assert(sizeof(seat) <= sizeof(ds_err), "r->room is of errors");
+
+static seat my_seat(void)
+{
+    seat s;
+    ds_buf id = {0};
+
+    (void)ds_read_file(&id, "/proc/sys/kernel/random/boot_id", 256, NULL);
+    s.machine = ds_xxh128(id.data ? (const void *)id.data : "", id.len);
+    ds_buf_fini(&id);
+    if (sched_getaffinity(0, sizeof s.cpus, &s.cpus))
+        CPU_ZERO(&s.cpus);
+    return s;
+}
+
+static bool same_machine(const seat *a, const seat *b)
+{
+    return memcmp(&a->machine, &b->machine, sizeof a->machine) == 0;
+}
+
+/* A processor that several may run on is shared by them. */
+static int share_of(const ds_ranks *r, const seat *all)
+{
+    const seat *mine = &all[r->rank];
+    double share = 0;
+
+    for (int c = 0; c < CPU_SETSIZE; c++) {
+        int users = 0;
+        for (int i = 0; CPU_ISSET(c, &mine->cpus) && i < r->size; i++)
+            users += same_machine(&all[i], mine) && CPU_ISSET(c, &all[i].cpus);
+        share += users ? 1.0 / users : 0;
+    }
+    if (CPU_COUNT(&mine->cpus) == 0)
+        share = (double)ds_cpu_count() / r->here;
+    return share < 2 ? 1 : (int)(share + 1e-9);
+}
+
+void ds_ranks_place(ds_ranks *r, int local)
+{
+    const seat mine = my_seat(), *all = r->room;
+    int before = 0;
+
+    r->gather(r, r->room, &mine, (int)sizeof mine);
+    r->here = 0;
+    for (int i = 0; i < r->size; i++)
+        if (same_machine(&all[i], &mine)) {
+            r->here++;
+            before += i < r->rank;
+        }
+    r->local = local >= 0 ? local : before;
+    r->processors = share_of(r, all);
+}
+
+/* ---- coming and going ---- */
+
+static void alone(ds_ranks *r)
+{
+    ds_rankguard_end(r);
+    free(r->room);
+    free(r->part);
+    *r = (ds_ranks){.size = 1, .here = 1};
+}
+
 int ds_ranks_join(ds_ranks *r, ds_err *err)
 {
     ds_launch l;
 
-    *r = (ds_ranks){.size = 1};
+    *r = (ds_ranks){.size = 1, .here = 1};
     TRY(ds_launch_read(&l, err));
     if (l.size == 1)
         return 0;
-    void *room = calloc((size_t)l.size, sizeof(ds_err));
-    char *part = malloc(DS_RANKS_PART);
-    int rc = room && part ? join(r, &l, err) : ds_fail_nomem(err);
-    if (rc) {
-        free(room);
-        free(part);
-        return rc;
-    }
-    r->room = room;
-    r->part = part;
-    return 0;
+    r->timeout = l.timeout;
+    r->patience = l.patience;
+    r->room = calloc((size_t)l.size, sizeof(ds_err));
+    r->part = malloc(DS_RANKS_PART);
+    int rc = r->room && r->part ? ds_rankguard_begin(r, err) : ds_fail_nomem(err);
+    rc = rc ? rc : join(r, &l, err);
+    if (rc)
+        alone(r);
+    else
+        ds_ranks_place(r, l.local);
+    return rc;
 }
 
 void ds_ranks_leave(ds_ranks *r)
 {
     if (r->leave)
         r->leave(r);
-    free(r->room);
-    free(r->part);
-    *r = (ds_ranks){.size = 1};
+    alone(r);
 }
+
+/* ---- what all say ---- */
 
 int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err)
 {

@@ -8,7 +8,8 @@
  * needs none of it.
  *
  * All functions but the first are collective: every rank calls the same ones in the same order. A
- * rank that dies takes the others with it, as MPI has it. One thread calls them.
+ * rank that dies takes the others with it, as MPI has it, and so does one that stands still: who
+ * waits for it does so for a time. One thread calls them.
  */
 #ifndef DS_RANKS_H
 #define DS_RANKS_H
@@ -20,8 +21,10 @@
 #include "error.h"
 
 typedef struct ds_ranks {
-    int rank, size; /* 0 of 1: alone */
-    int local;      /* number among those on this machine: whose device is whose */
+    int rank, size;  /* 0 of 1: alone */
+    int local, here; /* of ds_ranks_place: number among those on this machine, whose device is
+                        whose; and how many they are */
+    int processors;  /* this one's share of the machine's; 0: all are its own */
     /* all[i] is what rank i gives: `bytes` of it, as much as everybody gives. */
     void (*gather)(const struct ds_ranks *r, void *all, const void *mine, int bytes);
     /* all[i] is what rank i has for this one: piece number `rank` of its `mine`. */
@@ -37,11 +40,23 @@ typedef struct ds_ranks {
     /* of ds_ranks_join, when there are several */
     void *room; /* for what all of them say */
     char *part; /* DS_RANKS_PART bytes on their way, for whoever calls */
+    /* Seconds in which all have to come together, and in which one that others wait for has to give
+     * or take something (launch.h): all end when they are over. */
+    int timeout, patience;
+    /* From here on this process waits, for others' devices or in a function that knows no time:
+     * `what` does not come, of those who come together or of what they give. NULL: no longer. */
+    void (*wait)(const struct ds_ranks *r, const char *what, bool together);
+    void *guard; /* who looks at the time then */
 } ds_ranks;
+
+#define DS_RANKS_DEVICES "what other processes' devices give" /* to wait for */
 
 /* Alone unless a launcher's environment says that there are several. r stays where it is until all
  * leave. */
 int ds_ranks_join(ds_ranks *r, ds_err *err);
+/* Of those that have joined: who is on this machine, and what is whose there. local: the number
+ * that the launcher says, or -1. Needs room. */
+void ds_ranks_place(ds_ranks *r, int local);
 void ds_ranks_leave(ds_ranks *r); /* alone: nothing */
 /* rc and err of the first rank that failed, everywhere; 0 when none did. Who is not the first says
  * so in the message. */
@@ -49,9 +64,9 @@ int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err);
 /* Does any of them say so? */
 bool ds_ranks_any(const ds_ranks *r, bool mine);
 
-/* What the plugin gives under the name ds_mpi_join: fills in all of *r but room and part. abi
- * counts its changes. */
-#define DS_RANKS_ABI 4
+/* What the plugin gives under the name ds_mpi_join: fills in rank, size, the functions but wait,
+ * which is there, and ctx. abi counts its changes. */
+#define DS_RANKS_ABI 5
 #define DS_RANKS_PART ((int64_t)1 << 22)
 typedef int ds_ranks_joiner(ds_ranks *r, int abi, ds_err *err);
 

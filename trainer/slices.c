@@ -220,6 +220,7 @@ static int add_there(ds_slices *s, ds_err *err)
     const float *from = s->mine > 1 ? s->dev_kept : s->params->grads;
     float *g = s->params->grads;
 
+    s->ranks->wait(s->ranks, DS_RANKS_DEVICES, false);
     for (size_t at = 0, part; at < n - rest; at += part * ranks) {
         part = least(share(n - at, ranks), s->dev_part);
         for (size_t i = 0; i < s->mine; i++)
@@ -235,7 +236,9 @@ static int add_there(ds_slices *s, ds_err *err)
         TRY(add_up(s, rest, err));
         TRY(k->convert(k, g + n - rest, DS_KF32, s->bucket, DS_KF32, (int64_t)rest, err));
     }
-    return k->sync(k, err);
+    TRY(k->sync(k, err));
+    s->ranks->wait(s->ranks, NULL, false);
+    return 0;
 }
 
 int ds_slices_sum(ds_slices *s, int rc, double *loss, ds_err *err)

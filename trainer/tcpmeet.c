@@ -54,6 +54,7 @@ typedef struct meeting {
     caller *callers;
     size_t n, cap;
     int strangers; /* connections that were none of the run's */
+    bool full;     /* there is no room for another connection */
     uint8_t *places;
 } meeting;
 
@@ -279,14 +280,27 @@ static void drop_caller(meeting *m, size_t i)
         m->strangers++;
     shut(&m->callers[i].fd);
     m->callers[i] = m->callers[--m->n];
+    m->full = false;
 }
 
-/* Whoever it is; when too many wait, the one that has said nothing for longest goes. */
+/* Of a call that wanted a descriptor: there will be none unless another goes. */
+static bool no_more(int e)
+{
+    return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
+}
+
+/* Whoever it is; when too many wait, the one that has said nothing for longest goes. Where this
+ * process can have no more of them, nobody comes in until one of those that wait is done with. */
 static int let_in(meeting *m, ds_err *err)
 {
     uint8_t greeting[GREETING] = MAGIC;
     const int fd = accept4(m->listens, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+    if (fd < 0 && no_more(errno) && m->n == 0)
+        return ds_fail_errno(err, errno,
+                             "process %d: a connection for each of the other %d (ulimit -n)",
+                             m->l->rank, m->l->size - 1);
+    m->full = fd < 0 && no_more(errno);
     if (fd < 0)
         return 0; /* gone again */
     if (m->n == m->cap) {
@@ -357,7 +371,7 @@ static int receive_all(meeting *m, ds_err *err)
 
     while (!rc && is_missing(m)) {
         double until = m->until;
-        p[0] = (struct pollfd){.fd = m->listens, .events = POLLIN};
+        p[0] = (struct pollfd){.fd = m->full ? -1 : m->listens, .events = POLLIN};
         for (size_t i = 0; i < m->n; i++) {
             p[i + 1] = (struct pollfd){.fd = m->callers[i].fd, .events = POLLIN};
             until = m->callers[i].until < until ? m->callers[i].until : until;
@@ -402,7 +416,7 @@ static int try_address(int *fd, const struct sockaddr *a, socklen_t n, double un
     *fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (*fd < 0) {
         *why = errno;
-        return 0;
+        return no_more(errno) ? ds_fail_errno(err, errno, "a socket (ulimit -n)") : 0;
     }
     if (connect(*fd, a, n) && errno != EINPROGRESS) {
         *why = errno;
@@ -514,7 +528,8 @@ static int call_first(meeting *m, ds_err *err)
     return rc;
 }
 
-/* Process i listens at its place; zeros are the address that leads to process 0. */
+/* Process i listens at its place; zeros are the address that leads to process 0. A link-local
+ * address means something on a link only: the one on which process 0 was reached at such. */
 static int call_other(meeting *m, int i, ds_err *err)
 {
     struct sockaddr_in6 six = {.sin6_family = AF_INET6};
@@ -526,19 +541,21 @@ static int call_other(meeting *m, int i, ds_err *err)
     const uint32_t port = ds_get_u32(place + 16);
     socklen_t n = sizeof first;
 
+    if (getpeername(m->fd[0], (struct sockaddr *)&first, &n))
+        return ds_fail_errno(err, errno, "process 0");
     if (memcmp(place, none, 16) == 0) {
-        if (getpeername(m->fd[0], (struct sockaddr *)&first, &n))
-            return ds_fail_errno(err, errno, "process 0");
         one.ai_addr = (struct sockaddr *)&first;
         one.ai_addrlen = n;
     } else if (is_v4(place)) {
         struct sockaddr_in *four = (struct sockaddr_in *)&first;
-        four->sin_family = AF_INET;
+        *four = (struct sockaddr_in){.sin_family = AF_INET};
         memcpy(&four->sin_addr, place + 12, 4);
         one.ai_addr = (struct sockaddr *)&first;
         one.ai_addrlen = sizeof *four;
     } else {
         memcpy(&six.sin6_addr, place, 16);
+        if (IN6_IS_ADDR_LINKLOCAL(&six.sin6_addr) && first.ss_family == AF_INET6)
+            six.sin6_scope_id = ((const struct sockaddr_in6 *)&first)->sin6_scope_id;
     }
     /* at the same place in both kinds */
     ((struct sockaddr_in *)(void *)one.ai_addr)->sin_port = htons((uint16_t)port);

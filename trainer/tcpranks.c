@@ -15,8 +15,6 @@
 
 #include "buf.h"
 #include "clock.h"
-#include "hash.h"
-#include "io.h"
 #include "pool.h"
 #include "tcpmeet.h"
 #include "try.h"
@@ -40,6 +38,7 @@ typedef struct group {
     wire *links;
     struct pollfd *polls;
     int *fd;
+    int patience; /* seconds for a sign of life of who is waited for */
     /* Who watches whether the others are there while nothing is passed. */
     pthread_t watcher;
     bool watched;
@@ -145,7 +144,8 @@ static bool may_again(void)
     return errno == EAGAIN || errno == EINTR;
 }
 
-static void send_some(wire *l)
+/* Whether anything went. */
+static bool send_some(wire *l)
 {
     struct iovec v[2];
     struct msghdr m = {.msg_iov = v};
@@ -163,6 +163,7 @@ static void send_some(wire *l)
         l->deaf = true;
     if (l->out_at == l->out_len || l->deaf)
         l->out_len = l->out_at = 0;
+    return n > 0;
 }
 
 static void check_head(group *g, int i)
@@ -184,25 +185,29 @@ static void check_head(group *g, int i)
              i, n, turn, l->in_len - HEAD, l->received);
 }
 
-static void receive_some(group *g, int i)
+/* Whether anything came. */
+static bool receive_some(group *g, int i)
 {
     wire *l = &g->links[i];
+    bool came = false;
 
     while (l->in_at < l->in_len) {
         const bool head = l->in_at < HEAD;
         void *to = head ? (void *)(l->head_in + l->in_at) : (void *)(l->in + (l->in_at - HEAD));
         const ssize_t n = recv(l->fd, to, (head ? HEAD : l->in_len) - l->in_at, MSG_DONTWAIT);
         if (n < 0 && may_again())
-            return;
+            return came;
         if (n <= 0) {
             l->deaf = true;
             fail(g, "process %d is gone%s%s", i, n ? ": " : "", n ? strerror(errno) : "");
         }
+        came = true;
         l->in_at += (size_t)n;
         if (head && l->in_at == HEAD)
             check_head(g, i);
     }
     l->in_len = l->in_at = 0;
+    return came;
 }
 
 /* One that takes nothing says why, if it still could. */
@@ -215,25 +220,44 @@ static void await_reason(wire *l)
     }
 }
 
+/* Some are there and do nothing. */
+__attribute__((noreturn)) static void stuck(group *g)
+{
+    char who[128] = "";
+    size_t n = 0;
+
+    for (int i = 0; i < g->r->size && n + 24 < sizeof who; i++)
+        if (g->links[i].in_len || g->links[i].out_len)
+            n += (size_t)snprintf(who + n, sizeof who - n, "%s%d", n ? ", " : "", i);
+    fail(g, "process %s gave or took nothing for %d s (DS_RANKS_WAIT)", who, g->patience);
+}
+
 static void pass_all_locked(group *g)
 {
+    double until = 0;
+
     for (;;) {
+        bool moved = until == 0;
         int n = 0;
         for (int i = 0; i < g->r->size; i++) {
             wire *l = &g->links[i];
             if (l->out_len)
-                send_some(l);
+                moved |= send_some(l);
             if (l->deaf)
                 await_reason(l);
             if (l->in_len)
-                receive_some(g, i);
+                moved |= receive_some(g, i);
             const int what = (l->out_len ? POLLOUT : 0) | (l->in_len ? POLLIN : 0);
             if (what)
                 g->polls[n++] = (struct pollfd){.fd = l->fd, .events = (short)what};
         }
         if (n == 0)
             return;
-        if (poll(g->polls, (nfds_t)n, -1) < 0 && errno != EINTR)
+        const double now = ds_seconds();
+        until = moved ? now + g->patience : until;
+        if (now >= until)
+            stuck(g);
+        if (poll(g->polls, (nfds_t)n, (int)((until - now) * 1e3) + 1) < 0 && errno != EINTR)
             fail(g, "poll: %s", strerror(errno));
     }
 }
@@ -455,28 +479,6 @@ static void quit(const ds_ranks *r, const char *why)
     fail(g, "%s", why);
 }
 
-/* Of how many with a lower number is the machine the same? */
-static int count_local(const ds_ranks *r, ds_err *err)
-{
-    ds_x128 *all = calloc((size_t)r->size, sizeof *all), mine;
-    ds_buf id = {0};
-    ds_err none = {0};
-    int n = 0;
-
-    if (!all) {
-        ds_fail_nomem(err);
-        return -1;
-    }
-    ds_read_file(&id, "/proc/sys/kernel/random/boot_id", 256, &none);
-    mine = ds_xxh128(id.data ? (const void *)id.data : "", id.len);
-    ds_buf_fini(&id);
-    r->gather(r, all, &mine, (int)sizeof mine);
-    for (int i = 0; i < r->rank; i++)
-        n += memcmp(&all[i], &mine, sizeof mine) == 0;
-    free(all);
-    return n;
-}
-
 int ds_tcp_join(ds_ranks *r, const ds_launch *l, ds_err *err)
 {
     group *g = calloc(1, sizeof *g);
@@ -484,6 +486,7 @@ int ds_tcp_join(ds_ranks *r, const ds_launch *l, ds_err *err)
     if (!g)
         return ds_fail_nomem(err);
     g->r = r;
+    g->patience = l->patience;
     g->wake = -1;
     pthread_mutex_init(&g->lock, NULL);
     g->links = calloc((size_t)l->size, sizeof *g->links);
@@ -498,22 +501,19 @@ int ds_tcp_join(ds_ranks *r, const ds_launch *l, ds_err *err)
     }
     for (int i = 0; i < l->size; i++)
         g->links[i].fd = g->fd[i];
-    *r = (ds_ranks){.rank = l->rank,
-                    .size = l->size,
-                    .local = l->local,
-                    .ctx = g,
-                    .gather = gather,
-                    .exchange = exchange,
-                    .spread = spread,
-                    .pass = pass,
-                    .leave = leave,
-                    .quit = quit};
-    const int counted = count_local(r, err); /* by all, or the others would wait */
-    r->local = l->local >= 0 ? l->local : counted;
-    rc = r->local < 0 ? err->code : begin_watch(g, err);
+    r->rank = l->rank;
+    r->size = l->size;
+    rc = begin_watch(g, err);
     if (rc) {
         drop(g, l->size);
-        *r = (ds_ranks){.size = 1};
+        return rc;
     }
-    return rc;
+    r->ctx = g;
+    r->gather = gather;
+    r->exchange = exchange;
+    r->spread = spread;
+    r->pass = pass;
+    r->leave = leave;
+    r->quit = quit;
+    return 0;
 }

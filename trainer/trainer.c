@@ -104,14 +104,15 @@ static ds_plan_conf plan_of(const ds_trainer *t)
                           .device = !splits_freely(t->k)};
 }
 
-/* What there is for the run, --memory aside: of a device what nobody else has. */
+/* What there is for the run, --memory aside: of a device what nobody else has, of the machine's
+ * this process's share. */
 static int64_t memory_there(const ds_trainer *t)
 {
     ds_kmem m = {.total = 0};
 
     if (t->k)
         t->k->memory(t->k, &m);
-    return m.total ? m.free + m.held : ds_memory_limit();
+    return m.total ? m.free + m.held : ds_memory_limit() / t->ranks->here;
 }
 
 /* Ranks on unlike machines must choose the same. */
@@ -363,17 +364,19 @@ static bool shown_one(void)
     return v && *v && !strchr(v, ',');
 }
 
-/* Each of several processes on a machine has a device of its own. */
+/* Each of several processes on a machine has a device of its own, or its share of the processors.
+ */
 static int open_kernels(ds_trainer *t, ds_err *err)
 {
     const char *device = t->c.device ? t->c.device : "cpu";
+    const int threads = t->c.threads ? t->c.threads : t->ranks->processors;
     char own[32];
 
     if (t->ranks->size > 1 && strcmp(device, "cuda") == 0) {
         snprintf(own, sizeof own, "cuda:%d", shown_one() ? 0 : t->ranks->local);
         device = own;
     }
-    TRY(ds_kernels_open(&t->k, device, t->c.threads, err));
+    TRY(ds_kernels_open(&t->k, device, threads, err));
     t->k->eager = t->c.eager;
     return 0;
 }
@@ -410,7 +413,9 @@ static int join_devices(ds_trainer *t, int opened, ds_err *err)
     if (ds_ranks_agree(r, rc, &t->apart))
         return 0;
     r->spread(r, id, sizeof id, 0);
+    r->wait(r, "the other processes' devices", true); /* whose processes may have failed to join */
     rc = t->k->peers_join(t->k, id, r->rank, r->size, &t->apart);
+    r->wait(r, NULL, true);
     t->peers = ds_ranks_agree(r, rc, &t->apart) == 0;
     return 0;
 }
@@ -425,7 +430,7 @@ static int follow(ds_trainer *t, ds_err *err)
 
 int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
 {
-    static const ds_ranks alone = {.size = 1};
+    static const ds_ranks alone = {.size = 1, .here = 1};
     ds_modelconf m = {0};
     ds_model_job *sum = NULL;
     int rc;

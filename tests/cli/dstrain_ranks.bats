@@ -181,6 +181,44 @@ joined() { # RUN: have its devices joined?
     [[ "$output" == *"dstrain: process 0 of 2: process 1 is gone"* ]]
 }
 
+@test "without MPI: devices that wait for one that does not join, or gives nothing, end in time" {
+    setup_emulated
+    DS_EMU_PEERS_HANG=0 DS_RANKS_TIMEOUT=10 run tcp 2 tuned stuck --device cuda --accumulate 2 --steps 2
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"the other processes' devices did not come within 10 s (DS_RANKS_TIMEOUT)"* ]]
+    DS_EMU_PEERS_HANG=3 DS_RANKS_WAIT=10 run tcp 2 tuned stuck --device cuda --accumulate 2 --steps 2
+    [ "$status" -eq 1 ]
+    [[ "$output" == *"what other processes' devices give did not come within 10 s (DS_RANKS_WAIT)"* ]]
+}
+
+@test "a process that stands still ends all by MPI" {
+    setup_ranks
+    export F
+    DS_RANKS_WAIT=5 run mpi 2 bash -c 'EXEC=exec tuned still --accumulate 2 --steps 100000 --checkpoint-every 50000 & pid=$!
+        trap "kill -KILL $pid" TERM EXIT
+        [ "$OMPI_COMM_WORLD_RANK" = 0 ] || { until [ -s still/metrics.jsonl ]; do :; done; kill -STOP $pid; }
+        wait $pid'
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"process 0 of 2: what other processes give did not come within 5 s (DS_RANKS_WAIT)"* ]]
+}
+
+@test "processes of a machine share its processors and its memory" {
+    export F DS_RANKS_TIMEOUT=60
+    shares() { # OUT: memory that --method auto was told to fill, and threads
+        local out=$1
+        dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 24 --batch 1 --method auto --steps 1 --accumulate 2 \
+            --slices 2 -o "$out" 2>"$out.err" >"$out.out"
+    }
+    threads() { sed -n 's/.*"detail":"[^"]* \([0-9]*\) thread.*/\1/p' "$1/step-000001/lineage.json"; }
+    megabytes() { sed -n 's/.* MB of \([0-9]*\)\.[0-9]* MB.*/\1/p' "$1"; }
+    shares one
+    each() { if [ "$RANK" = 0 ]; then shares two; else shares two-1; fi; }
+    tcp 2 each
+    [ "$(threads two)" -eq $(($(threads one) > 1 ? $(threads one) / 2 : 1)) ]
+    [ "$(megabytes two.err)" -eq $(($(megabytes one.err) / 2)) ]
+    [ "$(sum_of one)" = "$(sum_of two)" ]
+}
+
 @test "an error of one process is told once and ends all" {
     setup_ranks
     export F

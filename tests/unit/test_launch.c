@@ -65,11 +65,12 @@ static void test_torchrun(void **state)
     assert_int_equal(l.port, 29500);
     assert_int_equal(READS("RANK=1", "WORLD_SIZE=2", "LOCAL_WORLD_SIZE=2", "MASTER_ADDR=node1",
                            "MASTER_PORT=29500", "TORCHELASTIC_USE_AGENT_STORE=True",
-                           "DS_RANKS_TIMEOUT=9"),
+                           "DS_RANKS_TIMEOUT=9", "DS_RANKS_WAIT=7"),
                      0);
     assert_int_equal(l.port, 29501); /* torchrun's own is the other */
     assert_int_equal(l.local, -1);
     assert_int_equal(l.timeout, 9);
+    assert_int_equal(l.patience, 7);
     assert_true(l.here);
     assert_int_equal(READS("RANK=1", "WORLD_SIZE=2", "MASTER_ADDR=localhost", "MASTER_PORT=29500",
                            "DS_RANKS_PORT=3000"),

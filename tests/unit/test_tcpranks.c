@@ -11,6 +11,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sched.h>
+#include <ifaddrs.h>
+#include <netdb.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -18,6 +22,8 @@
 #include <cmocka.h>
 
 #include "keepers.h"
+#include "pool.h"
+#include "rankguard.h"
 #include "tcpranks.h"
 
 #define MOST 4
@@ -59,9 +65,22 @@ static ds_launch of_test(int rank, int size)
         port = free_port();
     l.port = port;
     l.timeout = 60;
+    l.patience = 60;
     memcpy(l.host, "localhost", 10);
     memcpy(l.run, "a test", 7);
     return l;
+}
+
+static rlim_t files; /* that a process may still open; 0: as many as it likes */
+
+static void limit_files(void)
+{
+    const int next = dup(0);
+    const struct rlimit l = {(rlim_t)next + files, (rlim_t)next + files};
+
+    close(next);
+    if (next < 0 || setrlimit(RLIMIT_NOFILE, &l))
+        _exit(5);
 }
 
 static void start(process *p, ds_launch l, work *w)
@@ -76,11 +95,13 @@ static void start(process *p, ds_launch l, work *w)
         close(fds[1]);
         return;
     }
-    ds_ranks r;
+    ds_ranks r = {.room = calloc(MOST, sizeof(ds_err))};
     ds_err err = {0};
     dup2(fds[1], 2);
     alarm(120);
-    if (ds_tcp_join(&r, &l, &err)) {
+    if (files)
+        limit_files();
+    if (!r.room || ds_tcp_join(&r, &l, &err)) {
         fprintf(stderr, "%s\n", err.msg);
         _exit(3);
     }
@@ -137,7 +158,6 @@ static void give_and_take(ds_ranks *r)
     unsigned char *mine = malloc((size_t)MOST * (3 << 20)), *all = malloc((size_t)MOST * (3 << 20));
 
     need(mine && all, "memory");
-    need(r->local == r->rank, "its number on this machine");
     for (size_t s = 0; s < sizeof SIZES / sizeof *SIZES; s++) {
         const int n = SIZES[s];
         for (int j = 0; j < r->size; j++)
@@ -442,13 +462,11 @@ static void a_step_fails(ds_ranks *r)
     ds_err err = {0};
     int rc = 0;
 
-    need((r->room = calloc(MOST, sizeof(ds_err))) != NULL, "memory");
     need(ds_keepers_spread(&s, 0, &err) == 0, "a good step");
     if (r->rank == 1)
         rc = ds_fail(&err, DS_NOMEM, "the device has no more memory");
     rc = ds_keepers_spread(&s, rc, &err);
     need(rc == DS_NOMEM && strstr(err.msg, "process 1 of 3: the device has"), "everybody fails");
-    free(r->room);
 }
 
 static void test_step_fails(void **state)
@@ -481,15 +499,200 @@ static void test_not_the_same(void **state)
         strstr(p[0].said[0] ? p[0].said : p[1].said, "the processes do not do the same"));
 }
 
+/* ---- who stands still ---- */
+
+static void start_impatient(process *p, int n, work *w)
+{
+    for (int i = n - 1; i >= 0; i--) {
+        ds_launch l = of_test(i, n);
+        l.patience = 1;
+        start(&p[i], l, w);
+    }
+}
+
+static void one_stands_still(ds_ranks *r)
+{
+    char all[MOST], mine = 0;
+
+    r->gather(r, all, &mine, 1);
+    if (r->rank == 1)
+        kill(getpid(), SIGSTOP);
+    r->gather(r, all, &mine, 1);
+}
+
+static void test_one_stands_still(void **state)
+{
+    process p[3];
+
+    (void)state;
+    start_impatient(p, 3, one_stands_still);
+    finish(&p[0]);
+    finish(&p[2]);
+    says(&p[0], 1, "process 1 gave or took nothing for 1 s (DS_RANKS_WAIT)");
+    assert_int_equal(p[2].status, 1 << 8);
+    kill(p[1].pid, SIGCONT); /* it finds what the others told it */
+    finish(&p[1]);
+    assert_int_equal(p[1].status, 1 << 8);
+}
+
+/* Something long that comes all the while may take longer. */
+static void one_is_slow(ds_ranks *r)
+{
+    char part[1] = "";
+
+    for (int i = 0; i < 5; i++) {
+        if (r->rank == 1)
+            usleep(500000);
+        r->spread(r, part, 1, 1);
+    }
+}
+
+static void test_one_is_slow(void **state)
+{
+    process p[2];
+
+    (void)state;
+    start_impatient(p, 2, one_is_slow);
+    for (int i = 0; i < 2; i++) {
+        finish(&p[i]);
+        says(&p[i], 0, "");
+    }
+}
+
+/* In what no call knows of: a device that waits for another's. */
+static void devices_wait(ds_ranks *r)
+{
+    ds_err err = {0};
+
+    r->timeout = 1;
+    r->patience = 60;
+    need(ds_rankguard_begin(r, &err) == 0, err.msg);
+    r->wait(r, DS_RANKS_DEVICES, false);
+    r->wait(r, NULL, false);
+    if (r->rank == 1)
+        r->wait(r, "a device", true);
+    for (;;)
+        pause();
+}
+
+static void test_devices_wait(void **state)
+{
+    process p[2];
+
+    (void)state;
+    run_all(p, 2, devices_wait);
+    says(&p[1], 1, "process 1 of 2: a device did not come within 1 s (DS_RANKS_TIMEOUT)");
+    says(&p[0], 1, "process 0 of 2: process 1 ends all: a device did not come within 1 s");
+}
+
+/* ---- what they share ---- */
+
+static void all_share(ds_ranks *r)
+{
+    const int cpus = ds_cpu_count();
+    cpu_set_t all, one;
+
+    ds_ranks_place(r, -1);
+    need(r->local == r->rank && r->here == r->size, "its number on this machine, of all");
+    need(r->processors == (cpus > r->size ? cpus / r->size : 1), "a share of all processors");
+    need(sched_getaffinity(0, sizeof all, &all) == 0, "its processors");
+    CPU_ZERO(&one);
+    for (int c = 0, n = 0; c < CPU_SETSIZE && CPU_COUNT(&one) == 0; c++)
+        if (CPU_ISSET(c, &all) && n++ == r->rank % cpus)
+            CPU_SET(c, &one);
+    if (r->rank) /* the first may run on all: on its own, and on half of each other's */
+        need(sched_setaffinity(0, sizeof one, &one) == 0, "one processor");
+    ds_ranks_place(r, 7);
+    need(r->local == 7, "the number that the launcher says");
+    need(r->processors == (r->rank || cpus < 3 ? 1 : cpus - 1), "a share of what it may run on");
+}
+
+static void test_all_share(void **state)
+{
+    process p[2];
+
+    (void)state;
+    run_all(p, 2, all_share);
+    for (int i = 0; i < 2; i++)
+        says(&p[i], 0, "");
+}
+
+/* ---- what the system does not give ---- */
+
+/* One file for the port, and one connection. */
+static void test_no_more_files(void **state)
+{
+    process p[3];
+
+    (void)state;
+    files = 2;
+    start(&p[0], of_test(0, 3), nothing);
+    files = 0;
+    for (int i = 1; i < 3; i++) {
+        ds_launch l = of_test(i, 3);
+        l.timeout = 5;
+        start(&p[i], l, nothing);
+    }
+    for (int i = 0; i < 3; i++)
+        finish(&p[i]);
+    says(&p[0], 3, "process 0: a connection for each of the other 2 (ulimit -n): Too many");
+    files = 1; /* for the port; none to call */
+    start(&p[0], of_test(1, 2), nothing);
+    files = 0;
+    finish(&p[0]);
+    says(&p[0], 3, "process 0 at 127.0.0.1:");
+    says(&p[0], 3, "a socket (ulimit -n): Too many open files");
+}
+
+/* An address of this machine that says nothing without its link; false: there is none. */
+static bool link_local(char host[256])
+{
+    struct ifaddrs *all = NULL;
+    bool found = false;
+
+    assert_int_equal(getifaddrs(&all), 0);
+    for (const struct ifaddrs *a = all; a && !found; a = a->ifa_next)
+        found = a->ifa_addr && a->ifa_addr->sa_family == AF_INET6 &&
+                IN6_IS_ADDR_LINKLOCAL(
+                    &((const struct sockaddr_in6 *)(const void *)a->ifa_addr)->sin6_addr) &&
+                getnameinfo(a->ifa_addr, sizeof(struct sockaddr_in6), host, 256, NULL, 0,
+                            NI_NUMERICHOST) == 0;
+    freeifaddrs(all);
+    return found;
+}
+
+static void test_on_a_link(void **state)
+{
+    char host[256];
+    process p[3];
+
+    (void)state;
+    if (!link_local(host))
+        skip();
+    for (int i = 2; i >= 0; i--) {
+        ds_launch l = of_test(i, 3);
+        l.here = false;
+        memcpy(l.host, host, sizeof l.host);
+        start(&p[i], l, give_and_take);
+    }
+    for (int i = 0; i < 3; i++) {
+        finish(&p[i]);
+        says(&p[i], 0, "");
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_all_of_it),       cmocka_unit_test(test_one_missing),
-        cmocka_unit_test(test_first_missing),   cmocka_unit_test(test_unlike),
-        cmocka_unit_test(test_another_run),     cmocka_unit_test(test_strangers),
-        cmocka_unit_test(test_another_program), cmocka_unit_test(test_one_dies),
-        cmocka_unit_test(test_one_gives_up),    cmocka_unit_test(test_not_the_same),
-        cmocka_unit_test(test_meanwhile),       cmocka_unit_test(test_step_fails),
+        cmocka_unit_test(test_all_of_it),        cmocka_unit_test(test_one_missing),
+        cmocka_unit_test(test_first_missing),    cmocka_unit_test(test_unlike),
+        cmocka_unit_test(test_another_run),      cmocka_unit_test(test_strangers),
+        cmocka_unit_test(test_another_program),  cmocka_unit_test(test_one_dies),
+        cmocka_unit_test(test_one_gives_up),     cmocka_unit_test(test_not_the_same),
+        cmocka_unit_test(test_meanwhile),        cmocka_unit_test(test_step_fails),
+        cmocka_unit_test(test_one_stands_still), cmocka_unit_test(test_one_is_slow),
+        cmocka_unit_test(test_devices_wait),     cmocka_unit_test(test_all_share),
+        cmocka_unit_test(test_no_more_files),    cmocka_unit_test(test_on_a_link),
     };
 
     signal(SIGPIPE, SIG_IGN);

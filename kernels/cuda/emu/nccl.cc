@@ -3,7 +3,8 @@
  * a file that all of them have mapped, a part at a time. A call returns when all have made it,
  * where NCCL's would go on on the device: its stream moves when the host lets it only.
  *
- * DS_EMU_PEERS=N: call number N fails, in the process of rank 1.
+ * DS_EMU_PEERS=N: call number N fails, in the process of rank 1. DS_EMU_PEERS_HANG=N: it does not
+ * come back; 0 is that of joining.
  */
 #include <cuda_runtime.h>
 
@@ -37,7 +38,7 @@ struct unique_id {
 
 struct group_of { /* one of those that are joined */
     common_room *room;
-    int rank, size, calls, fails_at;
+    int rank, size, calls, fails_at, hangs_at;
 };
 
 struct message {
@@ -84,10 +85,25 @@ void pass(group_of *g, const std::vector<message> &all)
     }
 }
 
+/* The number that rank 1 is told of; -1: none. */
+int number_of(const char *name, int rank)
+{
+    const char *v = rank == 1 ? std::getenv(name) : NULL;
+
+    return v && *v ? (int)std::strtol(v, NULL, 10) : -1;
+}
+
+void may_hang(const group_of *g)
+{
+    while (g->calls == g->hangs_at)
+        pause();
+}
+
 int passed(group_of *g, std::vector<message> all, cudaStream_t stream)
 {
     if (++g->calls == g->fails_at)
         return INTERNAL_ERROR;
+    may_hang(g);
     for (const message &m : all)
         if (m.peer < 0 || m.peer >= g->size || m.bytes != all[0].bytes)
             return INVALID_ARGUMENT;
@@ -127,7 +143,6 @@ SHOWN int ncclGetUniqueId(unique_id *id)
 
 SHOWN int ncclCommInitRank(void **comm, int size, unique_id id, int rank)
 {
-    const char *fails = std::getenv("DS_EMU_PEERS");
     const int fd = open(id.path, O_RDWR | O_CLOEXEC);
 
     *comm = NULL;
@@ -146,7 +161,9 @@ SHOWN int ncclCommInitRank(void **comm, int size, unique_id id, int rank)
     g->room = static_cast<common_room *>(at);
     g->rank = rank;
     g->size = size;
-    g->fails_at = rank == 1 && fails ? (int)std::strtol(fails, NULL, 10) : -1;
+    g->fails_at = number_of("DS_EMU_PEERS", rank);
+    g->hangs_at = number_of("DS_EMU_PEERS_HANG", rank);
+    may_hang(g);
     meet(g);
     if (rank == 0)
         unlink(id.path);
