@@ -11,7 +11,7 @@
 
 #include "net_priv.h"
 #include "runbase.h"
-#include "strlist.h"
+#include "segments.h"
 
 typedef struct recorded {
     uint64_t step, lr, loss, norm;
@@ -24,7 +24,6 @@ typedef struct replay {
     ds_sha head;
     ds_buf steps;  /* recorded, step 1 on */
     uint64_t from; /* the checkpoint that is left, at or before the one asked for; 0: none */
-    uint64_t every;
     ds_step_fn fn;
     void *ctx;
     char was_dir[DS_PATH], run_dir[DS_PATH]; /* the run's, and that of the one now */
@@ -47,27 +46,17 @@ static int take_row(void *ctx, const ds_ledger_row *r, ds_err *err)
     return ds_buf_put(&p->steps, &s, sizeof s) ? ds_fail_nomem(err) : 0;
 }
 
-/* Reads every segment in order. The first that begins after `from` tells how far apart checkpoints
- * were. */
 static int read_ledger(replay *p, ds_err *err)
 {
-    char dir[DS_PATH], path[DS_PATH];
-    ds_strlist names = {0};
+    char dir[DS_PATH];
+    ds_segments l;
 
     TRY(ds_path_join(dir, p->c->checkpoint, "ledger", err));
-    int rc = ds_strlist_folder(&names, dir, err);
-    for (size_t i = 0; !rc && i < names.n; i++) {
-        uint64_t first, last;
-        if (strncmp(names.v[i], "ledger-", 7) != 0)
-            continue;
-        if (!ds_ledger_parse_name(names.v[i], &first, &last))
-            rc = ds_fail(err, DS_CORRUPT, "%s: '%s' is no segment's name", dir, names.v[i]);
-        rc = rc ? rc : ds_path_join(path, dir, names.v[i], err);
-        rc = rc ? rc : ds_ledger_read(path, &p->head, take_row, p, err);
-        if (!rc && first == p->from + 1)
-            p->every = last - first + 1;
-    }
-    ds_strlist_fini(&names);
+    TRY(ds_segments_dir(&l, dir, err));
+    int rc = 0;
+    for (size_t i = 0; !rc && i < l.n; i++)
+        rc = ds_ledger_read(l.v[i].path, &p->head, take_row, p, err);
+    ds_segments_fini(&l);
     return rc;
 }
 
@@ -244,7 +233,7 @@ static int replay_run(replay *p, ds_err *err)
                       .device = p->c->device,
                       .eager = p->c->eager,
                       .threads = p->c->threads,
-                      .checkpoint_every = p->every ? p->every : r->steps};
+                      .checkpoint_every = r->steps}; /* the end is all that is compared */
     const char **targets = NULL, **masks = NULL;
     uint64_t *weights = NULL;
     char **specs = NULL;

@@ -157,6 +157,11 @@ load dstrain_common
     # the run left a link to its model
     exits 0 dstrain replay r/step-000006/ --from 3 --store "$F"
     (cd r && exits 0 dstrain replay step-000006 --from 3 --store "$F")
+    # segments go by their numbers, which have more digits from some step on
+    cp -r r many
+    mv many/step-000006/ledger/ledger-000001-000003.dsr many/step-000006/ledger/ledger-999998-1000000.dsr
+    mv many/step-000006/ledger/ledger-000004-000006.dsr many/step-000006/ledger/ledger-1000001-1000003.dsr
+    exits 0 dstrain replay many/step-000006 --model "$F/base" --store "$F"
     # no checkpoint of that step: the last before it, or the beginning
     exits 0 dstrain replay r/step-000006 --from 5 --store "$F"
     has "no checkpoint of step 5 is there: from step 3" "steps 4 to 6"
