@@ -75,7 +75,6 @@ static int add(stretches *s, const ds_net *net, ds_dataset *d, uint64_t record, 
 
     TRY(ds_dataset_tokens(d, record, from, len, s->ids + at + s->lead, err));
     ds_dataset_targets(d, record, from, len, s->learn);
-    ds_dataset_targets(d, record, from, len, s->learn);
     for (int32_t i = 0; i < n; i++) {
         int32_t *id = s->ids + at + i;
         const bool learn = i + 1 < n && i >= s->lead && s->learn[i + 1 - s->lead];
