@@ -26,9 +26,9 @@ static struct {
     uint64_t *shares;
 } o = {.s = TRAIN_SHAPE,
        .accumulate = 1,
-       .seed = 1,
+       .seed = TRAIN_SEED,
        .every = NOT_SAID,
-       .window = 4096,
+       .window = TRAIN_WINDOW,
        .lr = 1e-4,
        .lr_ratio = 1,
        .beta1 = 0.9,

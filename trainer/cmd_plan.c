@@ -1,11 +1,13 @@
 /* cmd_plan.c - dstrain plan: the memory that a run will take, before it. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "cmd_train.h"
 #include "memlimit.h"
 #include "plan.h"
 #include "plugin.h"
+#include "try.h"
 
 static int run(int argc, char **argv);
 
@@ -24,8 +26,10 @@ const ds_command ds_train_plan = {
         "or, with --optim adamw8bit, in 8 bits, and a f32 copy of bf16 or f16 weights that are "
         "trained, but for --method full with --rounding stochastic; activations: the most that a "
         "step has at once. Each is exact to the byte, but for experts, whose tokens are taken to "
-        "be shared out alike. The program "
-        "itself, some 20 MB, comes on top.\n\n"
+        "be shared out alike. Of --method prompt a row is longer by the virtual tokens of each "
+        "record in it but the first: the longest batch is looked for in --data, over its first "
+        "epoch with the seed and window that finetune has by default; without --data rows hold one "
+        "record each. The program itself, some 20 MB, comes on top.\n\n"
         "Activations depend on what is computed again on the way back (--recompute, which changes "
         "no bit): nothing; attention with its queries, keys and values; the inner products of the "
         "mlp; or whole layers from their inputs. Without --recompute all levels are shown.\n\n"
@@ -135,31 +139,61 @@ static bool has_data(void)
     return o.s.data.n || o.tokens;
 }
 
-/* All tokens of what is to be trained on. */
-static int count_data(uint64_t *tokens, ds_err *err)
+/* Of the first epoch, in the order that a run has by default. */
+static int find_longest(int64_t *longest, ds_run *run, ds_dataset **d, const ds_plan_conf *c,
+                        ds_err *err)
 {
-    int rc = 0;
+    uint64_t rows;
 
-    *tokens = (uint64_t)o.tokens;
-    for (size_t i = 0; !rc && i < o.s.data.n; i++) {
-        ds_dataset *d = NULL;
-        rc = ds_dataset_open(&d, o.s.data.v[i], o.s.store, o.s.column, NULL, err);
-        *tokens += rc ? 0 : ds_dataset_about(d)->tokens;
-        ds_dataset_close(d);
+    if (c->seq_len < c->prompt + 4)
+        return 0; /* no such run */
+    run->seed = TRAIN_SEED;
+    run->window = TRAIN_WINDOW;
+    run->longer = DS_LONG_SPLIT;
+    run->seq_len = (uint32_t)(c->seq_len - c->prompt);
+    TRY(ds_loader_count(&rows, run, d, 1, err));
+    const ds_loader_conf l = {.run = run,
+                              .datasets = d,
+                              .rows = (uint64_t)c->rows,
+                              .count = (rows + (uint64_t)c->rows - 1) / (uint64_t)c->rows *
+                                       (uint64_t)c->rows,
+                              .virtual_tokens = (int32_t)c->prompt,
+                              .even = c->device};
+    return ds_loader_longest(longest, &l, err);
+}
+
+/* What is to be trained on: all its tokens, and those of the longest batch of prompt tuning. */
+static int look_at_data(uint64_t *tokens, ds_plan_conf *c, ds_err *err)
+{
+    const size_t n = o.s.data.n;
+    ds_dataset **d = calloc(n + 1, sizeof *d);
+    ds_run run = {.datasets = calloc(n + 1, sizeof *run.datasets)};
+    int rc = d && run.datasets ? 0 : ds_fail_nomem(err);
+
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = ds_dataset_open(&d[i], o.s.data.v[i], o.s.store, o.s.column, NULL, err);
+        if (rc)
+            break;
+        run.datasets[run.ndatasets++].records = ds_dataset_about(d[i])->records;
+        *tokens += ds_dataset_about(d[i])->tokens;
     }
+    if (!rc && *tokens)
+        rc = find_longest(&c->tokens, &run, d, c, err);
+    for (size_t i = 0; d && i < n; i++)
+        ds_dataset_close(d[i]);
+    free(d);
+    free(run.datasets);
     return rc;
 }
 
-static int advise(const ds_modelconf *m, const ds_plan_conf *planned, ds_err *err)
+static int advise(const ds_modelconf *m, const ds_plan_conf *planned, uint64_t tokens, ds_err *err)
 {
     ds_plan_conf c = *planned;
     ds_plan_advice v;
-    uint64_t tokens;
-    int rc = count_data(&tokens, err);
+    int rc;
 
     c.lora.r = (int32_t)o.s.rank; /* 0: any */
-    rc = rc ? rc
-            : ds_plan_advise(&v, m, &c, tokens, o.s.memory ? o.s.memory : ds_memory_limit(), err);
+    rc = ds_plan_advise(&v, m, &c, tokens, o.s.memory ? o.s.memory : ds_memory_limit(), err);
     if (!rc)
         say_advice(&v);
     return rc;
@@ -177,13 +211,15 @@ static void say_fit(const ds_plan_need *n, enum ds_method method, const ds_plan_
                r ? ", with --recompute " : "", r ? ds_recompute_name(r) : "");
 }
 
-static int make_plan(const ds_plan_conf *c, ds_err *err)
+static int make_plan(ds_plan_conf *c, ds_err *err)
 {
+    uint64_t tokens = (uint64_t)o.tokens;
     ds_plan_need need[3];
     ds_modelconf m = {0};
     bool fits = false;
     int rc = ds_modelconf_read(&m, o.s.model, err);
 
+    rc = rc || !o.s.data.n ? rc : look_at_data(&tokens, c, err);
     for (size_t i = 0; !rc && i < 3; i++)
         rc = ds_plan_count(&need[i], &m, METHODS[i], c, err);
     if (!rc && !o.json)
@@ -195,7 +231,7 @@ static int make_plan(const ds_plan_conf *c, ds_err *err)
     if (!rc && o.s.memory && !fits)
         rc = ds_plan_nothing_fits(c, o.s.memory, err);
     if (!rc && has_data())
-        rc = advise(&m, c, err);
+        rc = advise(&m, c, tokens, err);
     ds_modelconf_fini(&m);
     return rc;
 }
@@ -207,21 +243,21 @@ static int planned(ds_err *err)
 
     if (train_shape_end(&o.s, err) || (o.s.device && ds_device_parse(&device, o.s.device, err)))
         return err->code;
-    const ds_plan_conf c = {.rows = o.s.batch,
-                            .seq_len = o.s.seq_len,
-                            .format = (enum ds_kfmt)o.s.format,
-                            .optim = (enum ds_optim_kind)o.s.optim,
-                            .stochastic = o.s.rounding && o.s.format == DS_KBF16,
-                            .lora = {.r = (int32_t)(o.s.rank ? o.s.rank : DS_LORA_RANK),
-                                     .dropout = o.s.dropout,
-                                     .dora = o.s.dora,
-                                     .targets = o.s.targets.n ? o.s.target_names : NULL},
-                            .only = o.s.only_names,
-                            .prompt = o.s.prompt ? o.s.prompt : DS_PROMPT_TOKENS,
-                            .sums = o.s.slices > 1,
-                            .auto_recompute = again < 0,
-                            .recompute = again < 0 ? DS_AGAIN_NONE : (enum ds_recompute)again,
-                            .device = device >= 0};
+    ds_plan_conf c = {.rows = o.s.batch,
+                      .seq_len = o.s.seq_len,
+                      .format = (enum ds_kfmt)o.s.format,
+                      .optim = (enum ds_optim_kind)o.s.optim,
+                      .stochastic = o.s.rounding && o.s.format == DS_KBF16,
+                      .lora = {.r = (int32_t)(o.s.rank ? o.s.rank : DS_LORA_RANK),
+                               .dropout = o.s.dropout,
+                               .dora = o.s.dora,
+                               .targets = o.s.targets.n ? o.s.target_names : NULL},
+                      .only = o.s.only_names,
+                      .prompt = o.s.prompt ? o.s.prompt : DS_PROMPT_TOKENS,
+                      .sums = o.s.slices > 1,
+                      .auto_recompute = again < 0,
+                      .recompute = again < 0 ? DS_AGAIN_NONE : (enum ds_recompute)again,
+                      .device = device >= 0};
     return make_plan(&c, err);
 }
 

@@ -66,6 +66,7 @@ typedef struct train_shape {
 } train_shape;
 
 /* What is not said. */
+enum { TRAIN_SEED = 1, TRAIN_WINDOW = 4096 };
 #define TRAIN_SHAPE                                                                                \
     {                                                                                              \
         .column = "tokens", .batch = 8, .seq_len = 512                                             \

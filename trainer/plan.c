@@ -15,11 +15,11 @@
 
 /* ---- counting ---- */
 
-/* Full rows, or as many tokens as there are, in sequences of a row's length. The arrays are one
- * allocation, at ids. */
-static int full_rows(ds_netbatch *b, int32_t **mem, const ds_plan_conf *c, ds_err *err)
+/* Full rows, or of prompt tuning as many tokens as there are, in sequences of a row's length. The
+ * arrays are one allocation, at ids. */
+static int full_rows(ds_netbatch *b, int32_t **mem, bool prompt, const ds_plan_conf *c, ds_err *err)
 {
-    const int64_t t = c->tokens ? c->tokens : c->rows * c->seq_len;
+    const int64_t t = prompt && c->tokens ? c->tokens : c->rows * c->seq_len;
     const int64_t n = (t + c->seq_len - 1) / c->seq_len;
     int32_t *ids = calloc((size_t)(3 * t + n + 1), sizeof *ids), *pos, *cu;
 
@@ -32,12 +32,8 @@ static int full_rows(ds_netbatch *b, int32_t **mem, const ds_plan_conf *c, ds_er
         pos[i] = (int32_t)(i % c->seq_len);
     for (int64_t i = 0; i <= n; i++)
         cu[i] = (int32_t)(i < n ? i * c->seq_len : t);
-    *b = (ds_netbatch){.t = t,
-                       .ids = ids,
-                       .pos = pos,
-                       .target = ids + 2 * t,
-                       .seqs = {cu, (int32_t)n},
-                       .step = 1};
+    *b = (ds_netbatch){
+        .t = t, .ids = ids, .pos = pos, .target = ids + 2 * t, .seqs = {cu, (int32_t)n}, .step = 1};
     return 0;
 }
 
@@ -46,7 +42,7 @@ static int count_steps(ds_net *n, int64_t most[DS_RECOMPUTES], const ds_plan_con
 {
     ds_netbatch b;
     int32_t *mem;
-    int rc = full_rows(&b, &mem, c, err);
+    int rc = full_rows(&b, &mem, n->prompt, c, err);
     float *loss = rc ? NULL : calloc((size_t)b.t, sizeof *loss);
 
     if (!rc && !loss)

@@ -4,9 +4,9 @@
  * on paper (kernels' paper.h): weights in the number format; gradients in f32 for what is trained,
  * both moments of AdamW in f32 or in 8 bits, and a f32 copy of bf16 or f16 weights that are
  * trained; and the most that a step over full rows has at once, at each level of recomputation. Of
- * prompt tuning a row that holds several records is longer, by the virtual tokens of each: a run on
- * a device looks at its data for the longest, dstrain plan has none to look at. All are exact to
- * the byte, but for experts, whose tokens are taken to be shared out alike.
+ * prompt tuning a row that holds several records is longer, by the virtual tokens of each but one:
+ * how long the longest batch is, only the data says. All are exact to the byte, but for experts,
+ * whose tokens are taken to be shared out alike.
  *
  * On a device there is more, which is counted too: what its backend takes for products and for what
  * is on its way, what functions take beside their operands, and that each buffer there takes up a
@@ -32,7 +32,7 @@
 
 typedef struct ds_plan_conf {
     int64_t rows, seq_len; /* of a batch */
-    int64_t tokens;          /* of the longest; 0: rows x seq_len */
+    int64_t tokens;        /* of the longest of prompt tuning; 0: rows x seq_len */
     enum ds_kfmt format;
     enum ds_optim_kind optim;
     bool stochastic;         /* as ds_optim_conf's, where everything is trained */

@@ -227,7 +227,7 @@ static int describe_rows(ds_trainer *t, ds_err *err)
         t->c.steps = r->steps;
     }
     t->c.optim.steps = r->steps;
-    if (!prompt || splits_freely(t->k))
+    if (!prompt)
         return 0;
     const ds_loader_conf rows = {.run = r,
                                  .datasets = t->data,

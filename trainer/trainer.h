@@ -24,7 +24,7 @@ typedef struct ds_trainer {
     bool peers;       /* its device has joined the others' */
     ds_err apart;     /* why it has not, where there are others */
     int64_t memory;   /* what may be filled, the least of all ranks' */
-    int64_t longest;  /* tokens of a micro-batch of prompt tuning on a device; 0: all are full */
+    int64_t longest;  /* tokens of a micro-batch of prompt tuning; 0: all are full */
     int64_t planned;  /* bytes that were reserved on a device for all of it; 0: none were */
     int64_t asked;    /* how often the device had been asked for memory by then */
     char advice[512]; /* how --method auto chose, "" when it was not asked */

@@ -122,10 +122,14 @@ of_device() {
 
 @test "prompt tuning, whose rows are as long as their records make them, asks a device once too" {
     setup_device
-    on_device run --method prompt --prompt-tokens 4 --seq-len 64 --recompute mlp
+    local shape=(--model "$F/base" --batch 1 --seq-len 64 --prompt-tokens 4 --device cuda --recompute mlp)
+    dstrain finetune "${shape[@]}" --store "$F" --data docs --method prompt --epochs 1 -q -o run >run.out
     grep '"type":"device"' run/metrics.jsonl
     [ "$(of_device run planned_bytes)" = "$(of_device run peak_bytes)" ]
     [ "$(of_device run asked_in_steps)" = 0 ]
+    bytes() { dstrain plan --json "$@" | sed -n 's/.*"method":"prompt".*"bytes":\([0-9]*\).*/\1/p'; }
+    [ "$(bytes "${shape[@]}" --store "$F" --data docs)" = "$(of_device run planned_bytes)" ]
+    [ "$(bytes "${shape[@]}")" -lt "$(of_device run planned_bytes)" ] # of rows that hold one record each
 }
 
 @test "a run has the same bits with graphs and without, and tells how often steps were captured and launched" {

@@ -171,6 +171,22 @@ flat() {
     has "bare/tokenizer.json"
 }
 
+@test "prompt tuning: what fits is decided, and planned, by rows as long as their records make them" {
+    need_jq
+    local shape=(--model "$F/base" --store "$F" --data docs --batch 4 --seq-len 64 --prompt-tokens 8)
+    dstrain plan --json "${shape[@]}" >long
+    dstrain plan --json --model "$F/base" --batch 4 --seq-len 64 --prompt-tokens 8 >full
+    of() { jq -s "map(select(.method == \"prompt\" and .recompute == \"none\")) | .[0].bytes" "$1"; }
+    [ "$(of full)" -lt "$(of long)" ]
+    lora() { jq -s 'map(select(.type == "plan" and .method == "lora"))' "$1"; }
+    [ "$(lora long)" = "$(lora full)" ]
+    for more in 1 -1; do # a tenth is left free
+        rm -rf r
+        dstrain finetune "${shape[@]}" --method prompt --epochs 1 -o r --memory $((($(of long) + more * 16) * 10 / 9)) 2>err >out
+        if [ $more = 1 ]; then ! grep -- --recompute err; else grep -q -- '--recompute attention' err; fi
+    done
+}
+
 @test "--method auto does what plan advises, and records what it chose" {
     exits 0 dstrain plan --model "$F/base" --batch 4 --seq-len 32 --store "$F" --data docs
     has "advised: lora of rank 8" "tokens of data"
