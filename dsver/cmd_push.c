@@ -21,7 +21,8 @@ const ds_command ds_ver_push = {
     .description =
         "Sends the branches, tags and training runs of the datasets named, or of all, with what "
         "the remote lacks of their data: pieces are compared by their addresses, so that a store "
-        "that was repacked sends nothing twice. Data goes first, then the refs, all or none, each "
+        "that was repacked sends nothing twice. Data goes first, then the refs, all or none (of "
+        "more than 2,000, so many at a time), each "
         "only when it is still where it was: two who push at the same time lose nothing. A branch "
         "that the remote has moved on in another way is refused; --force leaves behind what is "
         "there.\n\n"

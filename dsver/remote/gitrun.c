@@ -170,18 +170,27 @@ static int push_args(char ***out, const char *dir, const char *url, const ds_git
     return ok ? 0 : ds_fail_nomem(err);
 }
 
-/* Of --porcelain's lines the first that says that a ref was rejected. */
+/* Of --porcelain's lines the first that says that a ref was rejected, rather one for itself than as
+ * others were. */
 static const char *rejected(ds_buf *text)
 {
-    const char *s = ds_buf_cstr(text), *at = s ? strstr(s, "!\t") : NULL;
-    if (at) {
-        text->data[strcspn(at, "\n") + (size_t)(at - s)] = '\0';
-        for (char *p = (char *)text->data + (at - s); *p; p++)
-            if (*p == '\t')
-                *p = ' ';
-        return at + 2;
+    char *found = NULL, *rest = NULL;
+    if (!ds_buf_cstr(text))
+        return NULL;
+    for (char *line = strtok_r((char *)text->data, "\n", &rest); line;
+         line = strtok_r(NULL, "\n", &rest)) {
+        const bool others = strstr(line, "(atomic push fail") != NULL;
+        if (strncmp(line, "!\t", 2) != 0)
+            continue;
+        if (!found || !others)
+            found = line + 2;
+        if (!others)
+            break;
     }
-    return NULL;
+    for (char *p = found; p && *p; p++)
+        if (*p == '\t')
+            *p = ' ';
+    return found;
 }
 
 int ds_git_push(const char *dir, const char *url, const ds_gitmove *m, size_t n, ds_err *err)

@@ -12,6 +12,9 @@
 #include "remotegc.h"
 #include "remotesync.h"
 
+/* Refs that one git push moves: each is two of its arguments, of which the system takes 2 MB. */
+enum { AT_ONCE = 2000 };
+
 typedef struct pushing {
     ds_link *l;
     const ds_sync_opts *o;
@@ -200,11 +203,10 @@ static int send_pieces(pushing *p, ds_err *err)
 }
 
 /* refs/remotes/NAME/... follow what is there now. */
-static int note_moved(pushing *p, ds_err *err)
+static int note_moved(pushing *p, const ds_gitmove *m, size_t n, ds_err *err)
 {
-    const ds_gitmove *m = (const ds_gitmove *)(const void *)p->moves.data;
     int rc = 0;
-    for (size_t i = 0; !rc && i < p->moves.len / sizeof *m; i++) {
+    for (size_t i = 0; !rc && i < n; i++) {
         char name[DS_SYNC_TRACKING_MAX];
         git_oid at;
         if (!ds_sync_tracking(name, p->l, m[i].name))
@@ -230,23 +232,42 @@ static bool erasing_news(const pushing *p)
 }
 
 /* What was erased goes along in any case: when it moved there meanwhile, nothing else may. */
-static int move_there(pushing *p, ds_err *err)
+static int move_part(pushing *p, const ds_gitmove *m, size_t n, ds_err *err)
 {
     ds_link *l = p->l;
-    const size_t n = p->moves.len / sizeof(ds_gitmove), all = n + erasing_news(p);
     ds_buf moves = {0};
-    int rc = all ? note_push(p, all, err) : 0;
-    if (rc || !all)
-        return rc;
-    if (ds_buf_put(&moves, p->moves.data, p->moves.len) ||
+    int rc = 0;
+    if (ds_buf_put(&moves, m, n * sizeof *m) ||
         (p->erasing && ds_buf_put(&moves, &p->erased, sizeof p->erased)))
         rc = ds_fail_nomem(err);
     rc = rc ? rc
             : ds_git_push(ds_catalog_dir(l->store->cat), l->conf.catalog,
                           (const ds_gitmove *)(const void *)moves.data, n + p->erasing, err);
     ds_buf_fini(&moves);
+    if (!rc && p->erasing) {
+        p->erased.from = p->erased.to;
+        p->erased.exists = true;
+    }
+    return rc ? rc : note_moved(p, m, n, err);
+}
+
+/* All or none, as long as git can be told of all at once. */
+static int move_there(pushing *p, ds_err *err)
+{
+    const ds_gitmove *m = (const ds_gitmove *)(const void *)p->moves.data;
+    const size_t n = p->moves.len / sizeof *m, all = n + erasing_news(p);
+    size_t at = 0;
+    int rc = all ? note_push(p, all, err) : 0;
+    if (rc || !all)
+        return rc;
+    do {
+        const size_t part = n - at < AT_ONCE ? n - at : AT_ONCE;
+        rc = move_part(p, m + at, part, err);
+        at += rc ? 0 : part;
+    } while (!rc && at < n);
     p->out->refs = rc ? 0 : all;
-    return rc ? rc : note_moved(p, err);
+    return rc && at ? ds_err_prefix(err, "%zu of %zu refs are pushed, the next is refused", at, n)
+                    : rc;
 }
 
 /* A gc whose grace was shorter than this push may have removed what the refs lead to now: as long

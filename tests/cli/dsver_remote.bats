@@ -378,6 +378,23 @@ nothing_sent() {
     exits 1 in_a show docs@origin/main
 }
 
+@test "more refs than git can be told of at once go in parts" {
+    in_a push -q
+    c=$(git -C a/.dsver/catalog.git rev-parse docs/main)
+    seq 2001 | awk -v c="$c" '{ printf "create refs/tags/docs/a-tag-with-a-name-of-some-length-so-that-they-are-long-together-%05d %s\n", $1, c }' |
+        git -C a/.dsver/catalog.git update-ref --stdin
+    printf '#!/bin/sh\nif grep -q -e -02001; then echo not this one >&2; exit 1; fi\n' >far/catalog.git/hooks/pre-receive
+    chmod +x far/catalog.git/hooks/pre-receive
+    exits 1 in_a push -q
+    [[ $output == *"2000 of 2001 refs are pushed, the next is refused"*"-02001"*"not this one"* ]]
+    [ "$(git -C far/catalog.git tag | wc -l)" -eq 2000 ]
+    rm far/catalog.git/hooks/pre-receive
+    exits 0 in_a push
+    [ "$(git -C far/catalog.git tag | wc -l)" -eq 2001 ]
+    exits 0 in_a push
+    [ "$output" = "nothing new" ]
+}
+
 @test "a folder that cannot be reached or is none of ours" {
     (cd a && dsver remote add gone /nonexistent/x && dsver remote add other ../other)
     exits 13 in_a fetch gone
