@@ -87,18 +87,25 @@ static void check_gradients(ds_net *n, const ds_netbatch *b)
     assert_true(trained > 0);
 }
 
+static ds_net *make_of(ds_kernels *k, const ds_modelconf *c)
+{
+    ds_net *n;
+    ds_err err = {0};
+
+    if (ds_modelconf_check(c, &err) || ds_net_new(&n, k, c, DS_KF32, 64, &err) ||
+        ds_net_init(n, 3, &err))
+        fail_msg("%s", err.msg);
+    return n;
+}
+
 /* used: experts of a token. All of them where differences are taken: a choice that tips over is a
  * jump. */
 static ds_net *make_used(ds_kernels *k, enum ds_arch arch, int32_t used)
 {
     ds_modelconf c = small(arch);
-    ds_net *n;
-    ds_err err = {0};
 
     c.experts_used = used;
-    if (ds_net_new(&n, k, &c, DS_KF32, 64, &err) || ds_net_init(n, 3, &err))
-        fail_msg("%s", err.msg);
-    return n;
+    return make_of(k, &c);
 }
 
 static ds_net *make(ds_kernels *k, enum ds_arch arch)
@@ -124,6 +131,53 @@ static void full_gradients(void **state)
     fill(&f, 53);
     for (int arch = 0; arch < 3; arch++) {
         ds_net *n = make_used(k, (enum ds_arch)arch, 5);
+        assert_int_equal(ds_net_train_full(n, NULL, &err), 0);
+        check_gradients(n, &f.b);
+        ds_net_free(n);
+    }
+    k->close(k);
+}
+
+/* Shapes at the edge of what configurations may say. */
+enum { ONE_KV_HEAD, ALL_EXPERTS, EVERY_OTHER, NO_LORA, NO_SHARED, NORMALISED, SHAPES };
+
+static ds_modelconf edge_shape(int i)
+{
+    ds_modelconf c = small(i == ONE_KV_HEAD ? DS_LLAMA : DS_DEEPSEEK_V2);
+
+    c.experts_used = c.experts;
+    if (i == ONE_KV_HEAD) {
+        c.kv_heads = 1;
+        c.qkv_bias = c.o_bias = c.mlp_bias = true;
+    } else if (i == ALL_EXPERTS) {
+        c.first_dense = 0;
+    } else if (i == EVERY_OTHER) {
+        c.first_dense = 0;
+        c.moe_every = 2;
+    } else if (i == NO_LORA) {
+        c.q_lora = 0;
+        c.tied = true;
+    } else if (i == NO_SHARED) {
+        c.shared_experts = 0;
+    } else {
+        c.norm_topk = true;
+        c.experts = 1 + c.experts % 2;
+        c.experts_used = c.experts;
+    }
+    return c;
+}
+
+static void gradients_of_edge_shapes(void **state)
+{
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    (void)state;
+    fill(&f, 53);
+    for (int i = 0; i < SHAPES; i++) {
+        const ds_modelconf c = edge_shape(i);
+        ds_net *n = make_of(k, &c);
         assert_int_equal(ds_net_train_full(n, NULL, &err), 0);
         check_gradients(n, &f.b);
         ds_net_free(n);
@@ -511,6 +565,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_gradients),
+        cmocka_unit_test(gradients_of_edge_shapes),
         cmocka_unit_test(lora_and_prompt_gradients),
         cmocka_unit_test(magnitude_gradients),
         cmocka_unit_test(merging_keeps_the_function),
