@@ -34,7 +34,8 @@ struct ds_dataset {
     char *mask;
     ds_recfacts facts;
     ds_buf lengths;
-    bool wide; /* u32 tokens */
+    bool wide;  /* u32 tokens */
+    bool pairs; /* some record has two tokens: one can be predicted */
     /* a store */
     ds_store store;
     ds_pin pin; /* gc leaves the version alone while it is open */
@@ -83,6 +84,7 @@ static int add_record(ds_dataset *d, const ds_value *x, ds_err *err)
         d->info.largest = most;
         d->info.largest_at = d->info.records;
     }
+    d->pairs = d->pairs || n > 1;
     d->info.records++;
     d->info.tokens += n;
     return 0;
@@ -376,6 +378,10 @@ int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const
         rc = open_file(d, spec, column, err);
     else
         rc = open_store(d, spec, store, column, err);
+    if (!rc && d->info.tokens && !d->pairs)
+        rc = ds_fail(err, DS_FAIL,
+                     "'%s': no record has two tokens, so there is none that others tell of",
+                     d->name);
     if (!rc && d->facts.masked && d->info.tokens && !d->facts.mask.targets)
         rc = ds_fail(err, DS_FAIL,
                      "'%s': its loss mask '%s' leaves no token to learn from (--mask none takes "

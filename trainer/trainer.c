@@ -52,6 +52,8 @@ static int open_data(ds_trainer *t, ds_err *err)
     }
     if (c->eval_data) {
         TRY(ds_dataset_open(&t->eval, c->eval_data, c->store, c->column, c->mask, err));
+        if (!ds_dataset_about(t->eval)->tokens)
+            return ds_fail(err, DS_FAIL, "'%s' has no token to evaluate on", c->eval_data);
         TRY(ds_dataset_tokenizer(t->eval, tokenizer, err));
     }
     return 0;

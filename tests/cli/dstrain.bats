@@ -444,6 +444,18 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     head -c 2000 "$F/text.dsr" >cut.dsr
     fails train r --data cut.dsr
     has "cut.dsr"
+    printf '%s\n' a . | dsprep text -q --split line - | dsprep tokenize -q -t "$F/tok.json" -o letters.dsr
+    : | dsprep text -q --split line - | dsprep tokenize -q -t "$F/tok.json" -o empty.dsr
+    fails dstrain finetune --model "$F/base" --data letters.dsr -o r
+    has "letters.dsr" "no record has two tokens"
+    fails train r --eval-data letters.dsr --eval-every 1
+    has "letters.dsr" "no record has two tokens"
+    fails train r --eval-data empty.dsr --eval-every 1
+    has "empty.dsr" "no token to evaluate on"
+    fails dstrain finetune --model "$F/base" --data empty.dsr -o r
+    has "there are no records"
+    fails dstrain eval --model "$F/base" --data empty.dsr
+    has "empty.dsr" "no token to predict"
     [ ! -e r/step-000006 ]
 }
 

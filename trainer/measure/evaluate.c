@@ -116,8 +116,9 @@ int ds_evaluate(ds_eval_result *out, ds_net *net, ds_dataset *d, const ds_eval_c
         }
 enough:
     rc = rc ? rc : compute(&s, net, err);
-    *out =
-        (ds_eval_result){.loss = s.targets ? s.sum / (double)s.targets : 0.0, .targets = s.targets};
+    if (!rc && !s.targets)
+        rc = ds_fail(err, DS_FAIL, "'%s' has no token to predict", info->name);
+    *out = (ds_eval_result){.loss = rc ? 0.0 : s.sum / (double)s.targets, .targets = s.targets};
     fini(&s);
     return rc;
 }

@@ -18,10 +18,11 @@ typedef struct ds_eval_conf {
 } ds_eval_conf;
 
 typedef struct ds_eval_result {
-    double loss; /* mean over the targets; 0 without any */
+    double loss; /* mean over the targets */
     uint64_t targets;
 } ds_eval_result;
 
+/* DS_FAIL where there is no target. */
 int ds_evaluate(ds_eval_result *out, ds_net *net, ds_dataset *d, const ds_eval_conf *c,
                 ds_err *err);
 
