@@ -225,6 +225,10 @@ static void say_begin(const ds_trainer *t)
             ds_method_name(t->c.method), trained, all, 100.0 * (double)trained / (double)all,
             t->c.steps, ds_s(t->c.steps), t->c.batch * t->c.accumulate,
             ds_s(t->c.batch * t->c.accumulate), digest);
+    if (t->c.optim.warmup >= t->c.steps)
+        ds_warn("--warmup %" PRIu64 " of %" PRIu64
+                " step%s: the learning rate does nothing but rise",
+                t->c.optim.warmup, t->c.steps, ds_s(t->c.steps));
 }
 
 static void say_times(shown *s, const ds_run_times *t)

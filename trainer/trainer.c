@@ -514,9 +514,15 @@ int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *sta
     int rc = ds_lineage_read(&was, checkpoint, err);
 
     rc = rc ? rc : ds_trainer_same_device(t, &was, err);
+    rc = rc ? rc : ds_checkpoint_read(checkpoint, t->net, &t->c, true, state, err);
+    if (!rc &&
+        (state->step != was.step || state->rows != was.rows || !ds_sha_eq(&state->head, &was.head)))
+        rc = ds_fail(err, DS_CORRUPT,
+                     "%s: state.json tells of step %" PRIu64 " and another ledger than "
+                     "lineage.json, which is of step %" PRIu64,
+                     checkpoint, state->step, was.step);
     ds_lineage_fini(&was);
     TRY(rc);
-    TRY(ds_checkpoint_read(checkpoint, t->net, &t->c, true, state, err));
     return ds_spike_recall(&t->spike, checkpoint, state->step, err);
 }
 

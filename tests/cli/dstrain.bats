@@ -121,6 +121,10 @@ load dstrain_common
     has "another run"
     fails train other --resume part/step-000006
     has "over already"
+    # and so is one whose documents do not tell the same
+    cp -r part/step-000002 bent && sed -i 's/"step": *2/"step": 1/' bent/state.json
+    fails train other --checkpoint-every 2 --resume bent
+    has "bent: state.json tells of step 1" "lineage.json, which is of step 2"
     # into another folder: the checkpoint is whole there too
     train moved --checkpoint-every 2 --resume part/step-000004
     diff -r whole/step-000006 moved/step-000006
@@ -457,6 +461,13 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     fails dstrain eval --model "$F/base" --data empty.dsr
     has "empty.dsr" "no token to predict"
     [ ! -e r/step-000006 ]
+}
+
+@test "a warm-up that never ends is told of" {
+    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 2 -o r
+    has "--warmup 2 of 2 steps: the learning rate does nothing but rise"
+    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 1 -o s
+    ! has "--warmup"
 }
 
 @test "settings that cannot be" {
