@@ -388,7 +388,7 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     ! grep -aq __asan_init "$(command -v dstrain)" || skip "a sanitizer is in it"
     peak() { sed -n 's/.*"peak_bytes":\([0-9]*\).*/\1/p' "$1/metrics.jsonl"; }
     for level in none layer; do
-        train $level --recompute $level --seq-len 256 --batch 32 --steps 1
+        train $level --recompute $level --seq-len 256 --batch 32 --steps 1 -j 1 --data-threads 1
         dstrain plan --json --model "$F/base" --rank 4 --seq-len 256 --batch 32 --recompute $level | jq -s '.[1].bytes' >p$level
         # Counted is the network. Beside it are the program with its libraries, rows that wait, and what the
         # backend packs of the operands of a batch, here of 8192 rows.
