@@ -280,12 +280,16 @@ static int three_way(merging *c, const git_oid *base, const git_oid *theirs, boo
     if (!rc && ds_merge_about(m)->conflicts)
         rc = say_conflicts(c, m, err);
     rc = rc ? rc : check_met(c, err);
-    if (!rc) {
+    const ds_merge_stats *t = rc ? NULL : ds_merge_about(m);
+    if (!rc && !merge && !t->removed && !t->changed && !t->added) { /* it is undone already */
+        done = (ds_published){.id = c->into.id, .unchanged = true};
+        done.pass.meta.records = ds_merge_side(m, DS_MERGE_OURS)->version.records;
+    } else if (!rc) {
         rc = publish(c, m, merge, &done, err);
-        if (!rc)
-            say(c, m, &done);
-        ds_published_fini(&done);
     }
+    if (!rc)
+        say(c, m, &done);
+    ds_published_fini(&done);
     ds_merge_free(m);
     return rc;
 }

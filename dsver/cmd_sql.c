@@ -46,7 +46,8 @@ const ds_command ds_ver_sql = {
         "blobs, timestamps nanoseconds since 1970, NaN is NULL; tokens, runs, tensors and lists "
         "are "
         "JSON as dsprep cat prints it. A column named dataset, version or record is "
-        "column_dataset, ... here. Only tables and columns that are asked for are read, into a "
+        "column_dataset, ... here, and so is one whose name another one has in other case (SQL "
+        "does not tell them apart). Only tables and columns that are asked for are read, into a "
         "temporary database below $TMPDIR.",
     .run = run,
 };

@@ -6,6 +6,7 @@
 
 #include "recblock.h"
 #include "sqlview.h"
+#include "strlist.h"
 
 enum { DS_SQL_TABLES = 10 };
 
@@ -17,6 +18,7 @@ struct ds_sqlview {
     double end; /* ds_seconds */
     bool limited;
     ds_schema all;              /* the columns of records: those of all versions, by name */
+    ds_strlist names;           /* what they are called in SQL */
     bool read[DS_SQL_TABLES];   /* by the statement */
     bool wanted[DS_SQL_TABLES]; /* to be filled */
     bool columns[3 + 1 + 256];  /* of records */

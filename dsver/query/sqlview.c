@@ -56,6 +56,7 @@ static const struct {
     {"records", "dataset,version,record,key", 4, true, ds_sqlfill_records},
 };
 enum { RECORDS = DS_SQL_TABLES - 1 };
+static const char *const own[] = {"dataset", "version", "record", "key"}; /* of a record */
 
 static const char views[] =
     "CREATE VIEW shards AS SELECT dataset, version, shard, min(first) AS first, sum(records) AS"
@@ -84,20 +85,49 @@ static int join_schemas(ds_sqlview *v, ds_err *err)
     return rc;
 }
 
-static bool taken(const char *name)
+/* SQL's names are the same in upper and lower case; a record's own, and columns before `n`. */
+static bool taken(const ds_sqlview *v, const char *name, size_t n)
 {
-    return !sqlite3_stricmp(name, "dataset") || !sqlite3_stricmp(name, "version") ||
-           !sqlite3_stricmp(name, "record");
+    bool is = false;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        is |= !sqlite3_stricmp(name, own[i]);
+    for (size_t i = 0; i < n; i++)
+        is |= !sqlite3_stricmp(name, v->names.v[i]);
+    return is;
+}
+
+static int name_columns(ds_sqlview *v, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; !rc && i < v->all.n; i++) {
+        ds_buf name = {0};
+        rc =
+            ds_buf_puts(&name, v->all.cols[i].name) || !ds_buf_cstr(&name) ? ds_fail_nomem(err) : 0;
+        while (!rc && taken(v, (const char *)name.data, i)) {
+            const char *was = (const char *)name.data;
+            ds_buf longer = {0};
+            rc = ds_buf_printf(&longer, "column_%s", was) || !ds_buf_cstr(&longer)
+                     ? ds_fail_nomem(err)
+                     : 0;
+            ds_buf_fini(&name);
+            name = longer;
+        }
+        rc = rc ? rc : ds_strlist_add(&v->names, (const char *)name.data, err);
+        ds_buf_fini(&name);
+    }
+    return rc;
 }
 
 static int create_records(ds_sqlview *v, ds_err *err)
 {
     ds_buf sql = {0};
-    int rc = ds_buf_printf(&sql, "CREATE TABLE records(%s", tables[RECORDS].columns);
+    int rc = name_columns(v, err);
+    if (rc)
+        return rc;
+    rc = ds_buf_printf(&sql, "CREATE TABLE records(%s", tables[RECORDS].columns);
     for (size_t i = 0; !rc && i < v->all.n; i++) {
-        const char *name = v->all.cols[i].name;
-        rc = ds_buf_printf(&sql, ",\"%s", taken(name) ? "column_" : "");
-        for (const char *c = name; !rc && *c; c++)
+        rc = ds_buf_puts(&sql, ",\"");
+        for (const char *c = v->names.v[i]; !rc && *c; c++)
             rc = *c == '"' ? ds_buf_puts(&sql, "\"\"") : ds_buf_putc(&sql, (uint8_t)*c);
         rc = rc ? rc : ds_buf_putc(&sql, '"');
     }
@@ -147,16 +177,10 @@ static int fill(ds_sqlview *v, size_t table, ds_err *err)
 
 static void note_column(ds_sqlview *v, const char *name)
 {
-    static const char *const own[] = {"dataset", "version", "record", "key"};
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
         v->columns[i] |= !sqlite3_stricmp(own[i], name);
-    for (size_t i = 0; i < v->all.n; i++) {
-        const char *c = v->all.cols[i].name;
-        const bool mine =
-            taken(c) ? !sqlite3_strnicmp(name, "column_", 7) && !sqlite3_stricmp(name + 7, c)
-                     : !sqlite3_stricmp(name, c);
-        v->columns[4 + i] |= mine;
-    }
+    for (size_t i = 0; i < v->all.n; i++)
+        v->columns[4 + i] |= !sqlite3_stricmp(name, v->names.v[i]);
 }
 
 static int allow(void *ctx, int action, const char *a, const char *b, const char *db,
@@ -260,6 +284,7 @@ void ds_sqlview_close(ds_sqlview *v)
         return;
     sqlite3_close(v->db);
     ds_schema_fini(&v->all);
+    ds_strlist_fini(&v->names);
     free(v);
 }
 

@@ -509,8 +509,9 @@ int ds_verdiff_new(ds_verdiff **out, ds_store *s, const git_oid *a, const git_oi
     rc = rc ? rc : settle_rest(d, err);
     free(d->table);
     d->table = NULL;
+    /* Roots are those that were committed: of records that were erased since they tell nothing. */
     d->stats.reordered = d->stats.same_schema && !d->stats.removed && !d->stats.changed &&
-                         !d->stats.added &&
+                         !d->stats.added && !d->pair.side[0].erased && !d->pair.side[1].erased &&
                          !ds_sha_eq(&d->pair.side[0].version.root, &d->pair.side[1].version.root);
     if (rc)
         ds_verdiff_free(d);

@@ -367,3 +367,19 @@ files() { # [COMMIT OPTIONS]: of the folder w
     [ "$(stat -c %i out/a)" = "$(stat -c %i out/c)" ]
     [ "$(tail -1 out/b)" = 3 ]
 }
+
+@test "revert of what is undone already makes no version, also where records were erased" {
+    fork
+    sed 's/line 2 /LINE 2 /' base.jsonl >e.jsonl
+    put e.jsonl
+    dsver forget --reason test k5 >/dev/null
+    exits 0 dsver revert d main
+    has "0 removed, 1 changed, 0 added"
+    before=$(state)
+    exits 0 dsver revert d main~1
+    has " unchanged" "0 removed, 0 changed, 0 added"
+    [ "$(state)" = "$before" ]
+    # Its tombstones are records now: that is no other order.
+    exits 0 dsver diff d~2 d
+    [ "$output" = "0 removed, 0 changed, 0 added: 9 records before, 9 after" ]
+}

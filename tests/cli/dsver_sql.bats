@@ -79,3 +79,12 @@ for l in sys.stdin:
     exits 0 dsver sql --json docs "SELECT -9223372036854775807-1 AS i, 1e308*10 AS inf, x'00ff' AS b, 'a'||char(0)||'b' AS t, NULL AS n"
     [ "$output" = '{"i":-9223372036854775808,"inf":null,"b":"AP8=","t":"a\u0000b","n":null}' ]
 }
+
+@test "sql: columns whose names differ in case only, or are a record's own, are all there" {
+    printf 'Name,name,NAME,KEY,Version,column_name\na,b,c,d,e,f\n' >t.csv
+    dsprep import -q --infer t.csv | dsver commit twins >/dev/null
+    exits 0 dsver sql --csv twins "SELECT * FROM records"
+    [[ "${lines[0]}" == "dataset,version,record,key,Name,column_name,column_column_NAME,column_KEY,column_Version,column_column_column_name"* ]]
+    exits 0 dsver sql --csv twins "SELECT name, column_name, column_column_name, column_key, column_version FROM records"
+    [[ "${lines[1]}" == "a,b,c,d,e"* ]]
+}
