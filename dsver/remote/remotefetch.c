@@ -17,7 +17,6 @@ typedef struct fetching {
     ds_link *l;
     const ds_sync_opts *o;
     ds_synced *out;
-    ds_gitrefs there;
     ds_gitrefs seen; /* the picked of its branches, where they were when last seen */
     ds_buf tips;     /* git_oid: commits of what is picked */
     char first[320];
@@ -44,11 +43,11 @@ static int fetch_objects(fetching *f, ds_err *err)
     ds_store *s = f->l->store;
     ds_buf lack = {0};
     int rc = 0;
-    for (size_t i = 0; !rc && i < f->there.n; i++)
-        if ((ds_sync_picks(f->o, f->there.v[i].name) ||
-             strcmp(f->there.v[i].name, DS_REF_ERASED) == 0) &&
-            !ds_sync_has_object(s, &f->there.v[i].id) &&
-            ds_buf_put(&lack, &f->there.v[i].id, sizeof(git_oid)))
+    for (size_t i = 0; !rc && i < f->l->there.n; i++)
+        if ((ds_sync_picks(f->o, f->l->there.v[i].name) ||
+             strcmp(f->l->there.v[i].name, DS_REF_ERASED) == 0) &&
+            !ds_sync_has_object(s, &f->l->there.v[i].id) &&
+            ds_buf_put(&lack, &f->l->there.v[i].id, sizeof(git_oid)))
             rc = ds_fail_nomem(err);
     rc = rc ? rc : ds_sync_objects(f->l, &lack, err);
     ds_buf_fini(&lack);
@@ -58,11 +57,11 @@ static int fetch_objects(fetching *f, ds_err *err)
 static int find_tips(fetching *f, ds_err *err)
 {
     int rc = 0;
-    for (size_t i = 0; !rc && i < f->there.n; i++) {
+    for (size_t i = 0; !rc && i < f->l->there.n; i++) {
         git_oid commit;
-        if (!ds_sync_picks(f->o, f->there.v[i].name))
+        if (!ds_sync_picks(f->o, f->l->there.v[i].name))
             continue;
-        rc = ds_sync_commit(f->l->store, &f->there.v[i].id, &commit, err);
+        rc = ds_sync_commit(f->l->store, &f->l->there.v[i].id, &commit, err);
         if (rc > 0)
             rc = ds_buf_put(&f->tips, &commit, sizeof commit) ? ds_fail_nomem(err) : 0;
     }
@@ -180,7 +179,7 @@ static int prune(fetching *f, ds_err *err)
     for (size_t i = 0; !rc && i < f->seen.n; i++) {
         const ds_gitref *r = &f->seen.v[i];
         char name[DS_SYNC_TRACKING_MAX];
-        if (ds_gitrefs_find(&f->there, r->name) || !ds_sync_tracking(name, f->l, r->name))
+        if (ds_gitrefs_find(&f->l->there, r->name) || !ds_sync_tracking(name, f->l, r->name))
             continue;
         rc = ds_ref_drop(f->l->store->cat, name, &r->id, err);
         if (rc > 0)
@@ -193,8 +192,8 @@ static int prune(fetching *f, ds_err *err)
 static int move_refs(fetching *f, ds_err *err)
 {
     int rc = 0;
-    for (size_t i = 0; !rc && i < f->there.n; i++) {
-        const ds_gitref *r = &f->there.v[i];
+    for (size_t i = 0; !rc && i < f->l->there.n; i++) {
+        const ds_gitref *r = &f->l->there.v[i];
         char name[DS_SYNC_TRACKING_MAX];
         if (!ds_sync_picks(f->o, r->name))
             continue;
@@ -212,21 +211,27 @@ static int move_refs(fetching *f, ds_err *err)
 static int fetch_erasures(fetching *f, ds_err *err)
 {
     enum ds_syncdid did;
-    const git_oid *to = ds_gitrefs_find(&f->there, DS_REF_ERASED);
-    int rc = ds_erasure_fetch(&did, f->l, &f->there, f->o->lazy, err);
+    const git_oid *to = ds_gitrefs_find(&f->l->there, DS_REF_ERASED);
+    int rc = ds_erasure_fetch(&did, f->l, &f->l->there, f->o->lazy, err);
     if (!rc && to && did != DS_SYNC_SAME)
         say(f, DS_REF_ERASED, NULL, to, did);
     return rc;
+}
+
+static int look_there(ds_link *l, ds_err *err)
+{
+    ds_gitrefs_fini(&l->there);
+    return ds_git_refs(&l->there, l->conf.catalog, err);
 }
 
 static int fetch(fetching *f, ds_err *err)
 {
     if (f->o->anew && !f->o->lazy)
         ds_link_look(f->l);
-    int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
+    int rc = look_there(f->l, err);
     if (!rc && f->o->prune)
         rc = ds_ref_each(f->l->store->cat, add_seen, f, err);
-    rc = rc ? rc : ds_sync_check_names(f->o, &f->there, &f->seen, "there", err);
+    rc = rc ? rc : ds_sync_check_names(f->o, &f->l->there, &f->seen, "there", err);
     rc = rc ? rc : fetch_objects(f, err);
     f->looked = ds_link_looked(f->l, &f->state);
     if (!rc && f->o->prune)
@@ -252,7 +257,6 @@ static int with_hold(int (*fn)(fetching *f, ds_err *err), fetching *f, ds_err *e
         return rc;
     rc = fn(f, err);
     ds_objstore_release(f->l->store->objs);
-    ds_gitrefs_fini(&f->there);
     ds_gitrefs_fini(&f->seen);
     ds_buf_fini(&f->tips);
     return rc;
@@ -274,7 +278,7 @@ static int fetch_only_erasures(fetching *f, ds_err *err)
     none.what = nothing;
     none.n = 1;
     f->o = &none;
-    int rc = ds_git_refs(&f->there, f->l->conf.catalog, err);
+    int rc = look_there(f->l, err);
     rc = rc ? rc : fetch_objects(f, err);
     return rc ? rc : fetch_erasures(f, err);
 }
@@ -291,9 +295,13 @@ int ds_sync_erasures(ds_link *l, ds_err *err)
 
 static int branches(fetching *f, ds_err *err)
 {
-    int rc = ds_ref_each(f->l->store->cat, add_seen, f, err);
-    for (size_t i = 0; !rc && i < f->seen.n; i++)
-        rc = follow(f, f->seen.v[i].name, &f->seen.v[i].id, false, true, err);
+    int rc = 0;
+    for (size_t i = 0; !rc && i < f->l->there.n; i++) {
+        const ds_gitref *r = &f->l->there.v[i];
+        char name[DS_SYNC_TRACKING_MAX];
+        if (ds_sync_picks(f->o, r->name) && ds_sync_tracking(name, f->l, r->name))
+            rc = follow(f, r->name, &r->id, false, true, err);
+    }
     if (!rc && f->out->rejected) {
         const char *set = f->first + sizeof DS_REF_PREFIX - 1, *slash = strchr(set, '/');
         const char *branch = slash ? slash + 1 : "";

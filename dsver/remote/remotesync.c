@@ -103,6 +103,7 @@ void ds_link_close(ds_link *l)
     ds_remoteindex_close(l->index);
     ds_remote_close(l->remote);
     ds_remoteconf_fini(&l->conf);
+    ds_gitrefs_fini(&l->there);
     *l = (ds_link){.store = NULL};
 }
 

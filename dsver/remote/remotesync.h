@@ -18,7 +18,8 @@ typedef struct ds_link {
     ds_remote *remote;
     ds_remoteindex *index;
     struct ds_glance *glance;
-    ds_ahead *ahead; /* packs that are on their way; NULL: none */
+    ds_ahead *ahead;  /* packs that are on their way; NULL: none */
+    ds_gitrefs there; /* its refs, as the last fetch found them */
 } ds_link;
 /* name NULL: as in ds_remoteconf_get. Zeroed may be closed. */
 int ds_link_open(ds_link *l, ds_store *s, const char *name, ds_err *err);
@@ -83,8 +84,8 @@ int ds_sync_delete(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *er
 /* Branches come to refs/remotes/NAME/, tags and runs to their own places. DS_FAIL after all else is
  * done when one of these is another here. */
 int ds_sync_fetch(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
-/* Moves local branches on to where the remote's were when last fetched; makes those that are not
- * here. DS_FAIL after all others are moved when one has gone on in another way. */
+/* Moves local branches on to where the remote's were when this link fetched; makes those that are
+ * not here. DS_FAIL after all others are moved when one has gone on in another way. */
 int ds_sync_branches(ds_synced *out, ds_link *l, const ds_sync_opts *o, ds_err *err);
 /* Takes in what was erased at the remote, and nothing else. */
 int ds_sync_erasures(ds_link *l, ds_err *err);

@@ -197,6 +197,10 @@ EOF
     exits 0 in_b fetch
     [ "$output" = "nothing new" ]
     [ "$(here b refs/remotes/origin/docs/side)" = "$alone" ]
+    # a pull does not make anew what was deleted here and there
+    exits 0 in_b pull
+    [ "$output" = "nothing new" ]
+    fails here b refs/heads/docs/side
     # of one branch, of what is not there and was not, of a dataset that is gone
     exits 1 in_b fetch --prune origin docs@none
     has "no branch of 'docs@none' there"
