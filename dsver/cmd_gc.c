@@ -181,9 +181,10 @@ static int collect_cramped(ds_collected *g, const gc *c, ds_err *err)
     add(g, &first);
     if (rc == DS_NOROOM)
         ds_err_prefix(err,
-                      "every pack that is left (%s) holds something that a version needs, and for "
-                      "more than removing packs there is no room",
-                      verb_bytes(size, first.objs.bytes_after));
+                      "every pack that is left (%s) holds something that a version needs%s, and "
+                      "for more than removing packs there is no room",
+                      verb_bytes(size, first.objs.bytes_after),
+                      first.kept ? " (some let go of: see --grace)" : "");
     return rc;
 }
 

@@ -1,6 +1,7 @@
 /* collect.c - see collect.h. */
 #include "collect.h"
 
+#include <string.h>
 #include <time.h>
 
 #include "history.h"
@@ -241,6 +242,15 @@ static int expire(mark *m, const ds_collect_opts *o, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
+static int look_for_kept(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    mark *m = ctx;
+    (void)id;
+    (void)err;
+    m->out->kept |= strncmp(name, DS_REF_KEPT, sizeof DS_REF_KEPT - 1) == 0;
+    return 0;
+}
+
 static int drop(mark *m, ds_err *err)
 {
     const bool some = m->out->objs.packs_deleted > 0;
@@ -268,6 +278,7 @@ int ds_collect_cramped(ds_collected *out, ds_store *s, const ds_collect_opts *o,
     *out = (ds_collected){0};
     int rc = ds_objgc_cramped(&m.gc, s->dir, o->wait, err);
     rc = rc ? rc : expire(&m, o, err);
+    rc = rc ? rc : ds_ref_each(s->cat, look_for_kept, &m, err);
     rc = rc ? rc : mark_all(&m, err);
     if (!rc && out->missing)
         rc = ds_fail(err, DS_CORRUPT,

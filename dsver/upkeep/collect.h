@@ -17,6 +17,7 @@ typedef struct ds_collected {
     uint64_t detached; /* pieces stored anew, since what they were stored against went */
     ds_tidied catalog;
     uint64_t kept_expired; /* heads that a reset or a deleted branch left, let go */
+    bool kept;             /* there are such heads that stay; ds_collect_cramped alone tells */
 } ds_collected;
 
 /* DS_LOCKED when `wait` is false and a writer is at work. DS_CORRUPT, with nothing removed, when a
