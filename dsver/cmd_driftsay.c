@@ -170,18 +170,11 @@ static int json_column(say *s, const char *name, const ds_drift *d, const ds_col
     return rc ? rc : ds_buf_puts(&s->out, "]}\n");
 }
 
-static void say_name(const char *name)
-{
-    verb_text(stdout, name, strlen(name));
-    for (size_t i = strlen(name); i < 16; i++)
-        putchar(' ');
-}
-
 static void say_shares(const char *name, const char *what, const double share[2])
 {
     if (share[0] <= 0 && share[1] <= 0)
         return;
-    say_name(name);
+    verb_cell(name, 16);
     printf(" %-8s %.4g%% -> %.4g%%\n", what, 100 * share[0], 100 * share[1]);
 }
 
@@ -192,7 +185,7 @@ static int text_column(say *s, const char *name, const ds_drift *d, const ds_col
         const ds_driftpart *p = &d->parts[k];
         if (!p->there)
             continue;
-        say_name(name);
+        verb_cell(name, 16);
         printf(" %-8s %9.4f %9.4f %9.4f", ds_driftpart_name(k), p->psi, p->kl, p->js);
         if (k <= DS_DRIFT_NUMBERS)
             printf(" %9.4f\n", p->ks);
@@ -202,7 +195,7 @@ static int text_column(say *s, const char *name, const ds_drift *d, const ds_col
     say_shares(name, "nulls", d->nulls);
     say_shares(name, "NaN", d->nans);
     if (d->profiled) {
-        say_name(name);
+        verb_cell(name, 16);
         printf(" values   %.0f%% in common\n", 100 * d->similarity);
     }
     int rc = put_names(s, "new", &d->fresh, b);
@@ -262,7 +255,7 @@ static void alone(say *s, const char *name, const char *type, bool before)
         verb_json(stdout, name);
         printf(",\"only\":\"%s\",\"column_type\":\"%s\"}\n", before ? "before" : "after", type);
     } else {
-        say_name(name);
+        verb_cell(name, 16);
         printf(" only in the version %s (%s)\n", before ? "before" : "after", type);
     }
 }

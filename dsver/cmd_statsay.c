@@ -214,9 +214,7 @@ static int say_line(const char *name, const ds_colstat *c, const span *len, cons
     ds_buf b = {0};
     const bool lengths = !num->there;
     int rc = 0;
-    verb_text(stdout, name, strlen(name));
-    for (size_t i = strlen(name); i < 16; i++)
-        putchar(' ');
+    verb_cell(name, 16);
     printf(" %-9s %8" PRIu64 " %10.0f", type_name(c), c->nulls, ds_colstat_distinct(c));
     rc = say_cells(c, lengths ? len : num, lengths);
     if (!rc && !c->values.full && c->values.used < (c->rows + 1) / 2)

@@ -41,6 +41,17 @@ void verb_text(FILE *f, const void *p, size_t n)
         fputc(s[i] < 0x20 || s[i] == 0x7f ? '?' : s[i], f);
 }
 
+/* Of UTF-8: East Asian characters, and those past U+FFFF, are two columns wide. */
+void verb_cell(const char *s, unsigned width)
+{
+    unsigned at = 0;
+    verb_text(stdout, s, strlen(s));
+    for (const unsigned char *p = (const unsigned char *)s; *p; p++)
+        at += (*p & 0xc0) == 0x80 ? 0 : (*p >= 0xe3 && *p <= 0xed) || *p >= 0xf0 ? 2 : 1;
+    for (; at < width; at++)
+        putchar(' ');
+}
+
 void verb_words(const char *s)
 {
     verb_text(stdout, s, strlen(s));

@@ -33,6 +33,7 @@ int verb_threads(int64_t asked);                  /* 0: as many as there are pro
 const char *verb_bytes(char out[32], uint64_t n); /* "3.1 MB" */
 void verb_json(FILE *f, const char *s);           /* a JSON string */
 void verb_text(FILE *f, const void *p, size_t n); /* for a terminal: control bytes become '?' */
+void verb_cell(const char *s, unsigned width); /* the same to stdout, with blanks behind it */
 void verb_words(const char *s);                   /* the same of a string, to standard output */
 void verb_subject(const ds_version *v);           /* the first line of its message, so too */
 /* An object about a version, left open; "parent" and "merged" are null where there is none. */

@@ -56,6 +56,15 @@ assert abs(cols["key"]["distinct"] - 3000) < 300 and cols["meta.label"]["distinc
     has "values"
 }
 
+@test "stats: columns of the table stand under each other, whatever their names are made of" {
+    printf '{"id":"a","text":"x","alter":1,"gr\xc3\xb6\xc3\x9fe":2,"\xe5\xb9\xb4\xe9\xbe\x84":3}\n' >a.jsonl
+    put a.jsonl
+    dsver stats d >out
+    grep -q '^meta.alter       member ' out
+    grep -q $'^meta.gr\xc3\xb6\xc3\x9fe       member ' out
+    grep -q $'^meta.\xe5\xb9\xb4\xe9\xbe\x84        member ' out
+}
+
 @test "stats: the same whatever was stored, with any number of threads, and in a clone" {
     rows 5 0 >a.jsonl
     rows 6 0 >>a.jsonl
