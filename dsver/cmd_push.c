@@ -76,11 +76,12 @@ const ds_command ds_ver_pull = {
     .operands = "[REMOTE [DATASET[@BRANCH]...]]",
     .max_operands = -1,
     .example = "dsver pull origin docs",
-    .description = "As dsver fetch; then branches of this store go on to where the remote's are, "
-                   "and those that are not here yet are made. A branch that has gone on here in "
-                   "another way stays, and it exits with 1: dsver merge joins the two. A branch "
-                   "that the remote has no more stays here as it is, if it is here; --prune forgets "
-                   "where it was there.",
+    .description =
+        "As dsver fetch; then branches of this store go on to where the remote's are, "
+        "and those that are not here yet are made. A branch that has gone on here in "
+        "another way stays, and it exits with 1: dsver merge joins the two. A branch "
+        "that the remote has no more stays here as it is, if it is here; --prune forgets "
+        "where it was there.",
     .run = run_pull,
 };
 
