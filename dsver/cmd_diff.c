@@ -3,7 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "cmd_recsay.h"
+#include "cmd_changed.h"
 #include "cmd_statsay.h"
 #include "cmd_verb.h"
 #include "revision.h"
@@ -48,6 +48,8 @@ const ds_command ds_ver_diff = {
     .run = run,
 };
 
+#define ITEMS_BYTES ((size_t)16 << 20) /* of changes that are looked at together */
+
 typedef struct diff {
     bool json, stat, exit_code, data, stats;
     const char *store, *threshold;
@@ -57,46 +59,46 @@ typedef struct diff {
     ds_opt_list columns; /* that --stats looks at; none: all */
     const ds_diffstats *st;
     recsay rec[2];
+    ds_diffitem *items; /* at hand */
+    size_t nitems;
+    changed changed; /* of these, those that changed */
     bool differs;
 } diff;
 
 /* ---- one record ---- */
 
-/* Whether a column of the version after differs in the two records. */
-static bool column_differs(const diff *c, size_t i)
-{
-    const long j = ds_verdiff_columns(c->d)[i];
-    return j >= 0 && recsay_differs(&c->rec[0], (size_t)j, &c->rec[1], i);
-}
-
-static int say_fields(diff *c, ds_err *err)
+static int say_fields(diff *c, size_t item, ds_err *err)
 {
     const ds_schema *s = &ds_verdiff_side(c->d, true)->schema;
+    const changed_column *k;
+    const size_t n = changed_of(&c->changed, item, &k);
     const char *sep = c->json ? "" : ": ";
     int rc = 0;
-    for (size_t i = 0; !rc && i < s->n; i++) {
-        if (!column_differs(c, i))
-            continue;
+    for (const changed_column *end = k + n; !rc && k < end; k++) {
+        const char *name = s->cols[k->column].name;
         fputs(sep, stdout);
         sep = c->json ? "," : ", ";
         if (!c->json) {
-            verb_text(stdout, s->cols[i].name, strlen(s->cols[i].name));
+            verb_text(stdout, name, strlen(name));
             continue;
         }
-        verb_json(stdout, s->cols[i].name);
-        for (int side = 0; !rc && side < 2; side++) {
-            fputs(side ? ",\"after\":" : ":{\"before\":", stdout);
-            rc = recsay_value(&c->rec[side], side ? i : (size_t)ds_verdiff_columns(c->d)[i], err);
-        }
+        verb_json(stdout, name);
+        fputs(":{\"before\":", stdout);
+        rc = changed_say(&c->changed, k, err);
+        if (rc)
+            break;
+        fputs(",\"after\":", stdout);
+        rc = recsay_value(&c->rec[1], k->column, err);
         if (!rc)
             putchar('}');
     }
     return rc;
 }
 
-static int say_json(diff *c, const ds_diffitem *it, int side, ds_err *err)
+static int say_json(diff *c, size_t item, int side, ds_err *err)
 {
     static const char *const names[] = {"removed", "changed", "added"};
+    const ds_diffitem *it = &c->items[item];
     const ds_buf *key;
     int rc = recsay_key(&c->rec[side], &key, err);
     if (rc)
@@ -104,15 +106,16 @@ static int say_json(diff *c, const ds_diffitem *it, int side, ds_err *err)
     printf("{\"type\":\"record\",\"change\":\"%s\",", names[it->change]);
     fwrite(key->data, 1, key->len, stdout);
     fputs(it->change == DS_CHANGED ? ",\"fields\":{" : ",\"record\":{", stdout);
-    rc = it->change == DS_CHANGED ? say_fields(c, err) : recsay_values(&c->rec[side], err);
+    rc = it->change == DS_CHANGED ? say_fields(c, item, err) : recsay_values(&c->rec[side], err);
     if (!rc)
         printf("}}\n");
     return rc;
 }
 
-static int say_line(diff *c, const ds_diffitem *it, int side, ds_err *err)
+static int say_line(diff *c, size_t item, int side, ds_err *err)
 {
     const size_t pre = sizeof "\"key\":" - 1;
+    const ds_diffitem *it = &c->items[item];
     const ds_buf *key;
     int rc = recsay_key(&c->rec[side], &key, err);
     if (rc)
@@ -120,22 +123,56 @@ static int say_line(diff *c, const ds_diffitem *it, int side, ds_err *err)
     printf("%c ", "-~+"[it->change]);
     verb_text(stdout, key->data + pre, key->len - pre);
     if (it->change == DS_CHANGED)
-        rc = say_fields(c, err);
+        rc = say_fields(c, item, err);
     putchar('\n');
     return rc;
 }
 
-static int say_item(diff *c, const ds_diffitem *it, ds_err *err)
+static int say_item(diff *c, size_t item, ds_err *err)
 {
+    const ds_diffitem *it = &c->items[item];
     const int side = it->change != DS_REMOVED;
-    int rc = 0;
-    if (it->change != DS_ADDED)
-        rc = recsay_seek(&c->rec[0], it->a, err);
-    if (!rc && it->change != DS_REMOVED)
-        rc = recsay_seek(&c->rec[1], it->b, err);
+    const int rc = recsay_seek(&c->rec[side], side ? it->b : it->a, err);
     if (rc)
         return rc;
-    return c->json ? say_json(c, it, side, err) : say_line(c, it, side, err);
+    return c->json ? say_json(c, item, side, err) : say_line(c, item, side, err);
+}
+
+/* ---- many ---- */
+
+/* So many that a block before is not read for each, and as many as memory is to take. */
+static size_t items_at_once(const diff *c)
+{
+    const size_t columns = ds_verdiff_side(c->d, true)->schema.n;
+    return ITEMS_BYTES / (sizeof *c->items + columns * sizeof(ds_x128));
+}
+
+/* The next of them; 0: there are no more. */
+static int next_items(diff *c, size_t most, ds_err *err)
+{
+    int rc = 1;
+    for (c->nitems = 0; rc > 0 && c->nitems<most; c->nitems += rc> 0)
+        rc = ds_verdiff_next(c->d, &c->items[c->nitems], err);
+    rc = rc < 0 ? rc
+                : changed_read(&c->changed, c->rec, ds_verdiff_columns(c->d), c->items, c->nitems,
+                               c->json, err);
+    return rc ? rc : c->nitems > 0;
+}
+
+static int say_items(diff *c, ds_err *err)
+{
+    const size_t most = items_at_once(c);
+    int rc = (c->items = malloc(most * sizeof *c->items)) ? 0 : ds_fail_nomem(err);
+    while (!rc && (rc = next_items(c, most, err)) > 0) {
+        rc = 0;
+        for (size_t i = 0; !rc && i < c->nitems; i++) {
+            rc = say_item(c, i, err);
+            rc = rc ? rc : ds_check_interrupt(err);
+        }
+    }
+    free(c->items);
+    changed_fini(&c->changed);
+    return rc;
 }
 
 /* ---- columns, and the sum ---- */
@@ -198,20 +235,14 @@ static void say_sum(const diff *c)
 
 static int say(diff *c, ds_err *err)
 {
-    ds_diffitem it;
     int rc = 0;
     c->st = ds_verdiff_stats(c->d);
     c->differs =
         say_columns(c) || c->st->removed || c->st->changed || c->st->added || c->st->reordered;
     for (int i = 0; !rc && i < 2; i++)
         rc = recsay_open(&c->rec[i], ds_verdiff_side(c->d, i), c->data, err);
-    while (!rc && !c->stat) {
-        rc = ds_verdiff_next(c->d, &it, err);
-        if (rc <= 0)
-            break;
-        rc = say_item(c, &it, err);
-        rc = rc ? rc : ds_check_interrupt(err);
-    }
+    if (!rc && !c->stat)
+        rc = say_items(c, err);
     if (!rc)
         say_sum(c);
     for (int i = 0; i < 2; i++)

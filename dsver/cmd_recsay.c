@@ -48,19 +48,30 @@ int recsay_values(recsay *r, ds_err *err)
     return rc;
 }
 
+int recsay_text(recsay *r, size_t column, const ds_buf **out, ds_err *err)
+{
+    *out = &r->row.out;
+    ds_buf_reset(&r->row.out);
+    return ds_jsonrow_value(&r->row, &r->form, &r->rec.lent, column, err);
+}
+
 int recsay_value(recsay *r, size_t column, ds_err *err)
 {
-    ds_buf_reset(&r->row.out);
-    int rc = ds_jsonrow_value(&r->row, &r->form, &r->rec.lent, column, err);
+    const ds_buf *text;
+    const int rc = recsay_text(r, column, &text, err);
     if (!rc)
-        fwrite(r->row.out.data, 1, r->row.out.len, stdout);
+        fwrite(text->data, 1, text->len, stdout);
     return rc;
+}
+
+ds_x128 recsay_digest(const recsay *r, size_t column)
+{
+    return ds_value_digest(&r->rec.views[column], &r->rec.values[column], 0);
 }
 
 bool recsay_differs(const recsay *a, size_t column_a, const recsay *b, size_t column_b)
 {
-    const ds_x128 x = ds_value_digest(&a->rec.views[column_a], &a->rec.values[column_a], 0);
-    const ds_x128 y = ds_value_digest(&b->rec.views[column_b], &b->rec.values[column_b], 0);
+    const ds_x128 x = recsay_digest(a, column_a), y = recsay_digest(b, column_b);
     return memcmp(x.b, y.b, sizeof x.b) != 0;
 }
 

@@ -105,3 +105,21 @@ put() { # FILE DATASET
     run dsver diff a b c
     [ "$status" = 2 ]
 }
+
+@test "diff: all records changed and in another order, more than are looked at together" {
+    need_jq
+    # 180,000 records; the second time from the last to the first, each with another text.
+    seq 180000 | awk '{ print "{\"id\":\"" $1 "\",\"text\":\"t" $1 "\"}" }' >a.jsonl
+    seq 180000 -1 1 | awk '{ print "{\"id\":\"" $1 "\",\"text\":\"u" $1 "\"}" }' >b.jsonl
+    sed -i '$d' b.jsonl # without the first one
+    for f in a b; do
+        dsprep text -q --key-field id $f.jsonl | dsver commit d >/dev/null
+    done
+    dsver diff d >said
+    seq 180000 -1 2 | awk 'BEGIN { print "- \"1\"" } { print "~ \"" $1 "\": text" }' >want
+    sed '$d' said | cmp - want
+    tail -1 said | grep -qx '1 removed, 179999 changed, 0 added: 180000 records before, 179999 after'
+    dsver diff --json d >said
+    seq 180000 -1 2 | awk '{ print "{\"type\":\"record\",\"change\":\"changed\",\"key\":\"" $1 "\",\"fields\":{\"text\":{\"before\":\"t" $1 "\",\"after\":\"u" $1 "\"}}}" }' >want
+    sed '1d; $d' said | cmp - want
+}
