@@ -226,6 +226,8 @@ typedef struct ds_gcstats {
 } ds_gcstats;
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
 int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err); /* known may be NULL */
+/* Something that is needed is in no pack: packs of which objects are damaged are not rewritten. */
+void ds_objgc_lacks(ds_objgc *gc);
 /* Nothing but what is marked is to stay, not even as a base. Order then: begin, purge, shut, mark,
  * detach, condemn, sweep. detach stores pieces anew that are stored against what goes. */
 void ds_objgc_purge(ds_objgc *gc);

@@ -50,7 +50,10 @@ static int mark_lines(mark *m, const git_oid *tree, const char *what, ds_err *er
         for (size_t i = 0; !rc && i < m->line.pieces.len / sizeof *p; i++) {
             bool known = true;
             rc = ds_objgc_mark(m->gc, &p[i], &known, err);
-            m->out->missing += !known && !m->store->lazy;
+            if (!known && !m->store->lazy) {
+                m->out->missing++;
+                ds_objgc_lacks(m->gc);
+            }
         }
     }
     ds_manscan_close(&s);

@@ -25,6 +25,7 @@ struct ds_objgc {
     int alone; /* on locks/collect.lock */
     int fd;    /* on locks/gc.lock, once writers are shut out */
     bool purge, shut, condemned;
+    bool lacks; /* a piece that is needed is nowhere: what is damaged stays, whatever use that is */
     bool cramped;   /* the store is our own, and only read: dead packs go, and that is all */
     bool unindexed; /* and its index is not in its place */
     ds_buf late;    /* ds_objloc: marked after packs were condemned */

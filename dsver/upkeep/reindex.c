@@ -61,11 +61,14 @@ static int adopt_pack(adoption *a, const char *dir, const ds_sha *name, ds_err *
     ds_pack_path(path, cap, dir, name);
     name_file(a, name);
     ds_packscan scan = {.path = path, .full = true, .object = take_object, .bad = tell, .ctx = a};
+    const uint64_t before = a->stats.problems;
     int rc = ds_objindex_adopt_pack(a->ix, &row, &a->pack, err);
     if (rc == 0)
         rc = ds_pack_scan(&scan, err);
+    /* more than it has rows, where something is damaged: gc knows by that */
+    const uint64_t objects = scan.objects + a->stats.problems - before;
     if (rc == 0)
-        rc = ds_objindex_adopt_sized(a->ix, a->pack, scan.size, scan.objects, err);
+        rc = ds_objindex_adopt_sized(a->ix, a->pack, scan.size, objects, err);
     a->stats.packs++;
     free(path);
     return rc;

@@ -76,6 +76,11 @@ static int on_bad(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
 {
     scrub *k = ctx;
     const found f = {.off = off, .bad = true};
+    ds_objloc loc;
+    if (id && !k->blind && ds_objindex_find(k->s->ix, id, &loc, NULL) == 1 &&
+        (!ds_sha_eq(&loc.pack, k->pack) || loc.off != off))
+        return tell(k, off, NULL,
+                    "a damaged copy of a piece that lies elsewhere too: dsver gc removes this one");
     if (id && ds_buf_put(&k->met, &f, sizeof f))
         return ds_fail_nomem(k->err);
     return tell(k, off, id, reason);
@@ -102,7 +107,8 @@ static int on_object(void *ctx, const ds_objhead *h, uint64_t off, const uint8_t
             if (rc <= 0)
                 return rc;
         }
-        return tell(k, off, &h->id, "the piece is not in the index: run `dsver reindex`");
+        return tell(k, off, &h->id,
+                    "the piece is not in the index: it is damaged, or run `dsver reindex`");
     }
     if (!ds_sha_eq(&loc.pack, k->pack) || loc.off != off)
         return 0;

@@ -99,6 +99,11 @@ int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err)
     return rc < 0 ? rc : 0;
 }
 
+void ds_objgc_lacks(ds_objgc *gc)
+{
+    gc->lacks = true;
+}
+
 void ds_objgc_purge(ds_objgc *gc)
 {
     gc->purge = true;
@@ -199,7 +204,8 @@ static void decide(ds_objgc *gc)
         p->fate = p->stuck       ? DS_FATE_KEEP
                   : p->live == 0 ? DS_FATE_DELETE
                   : gc->cramped  ? DS_FATE_KEEP
-                  : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects)
+                  : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects) ||
+                          (!gc->lacks && p->rows != p->objects)
                       ? DS_FATE_REWRITE
                       : DS_FATE_KEEP;
         small += p->fate != DS_FATE_DELETE && p->size < SMALL_PACK;

@@ -394,7 +394,21 @@ damage() {
     damage "$(ls .dsver/packs/*.pack)" 400
     exits 12 dsver fsck --read-data
     dsver reindex >/dev/null || true
+    # what is lacking keeps the damaged pack, for what it may be good for
+    exits 12 dsver fsck
+    has "the piece is not in the index: it is damaged, or" "no pack holds this piece"
+    packs=$(ls .dsver/packs)
+    exits 12 dsver gc --grace 0
+    [ "$(ls .dsver/packs)" = "$packs" ]
     dsver commit docs v1.dsr >/dev/null
+    [ "$(dsver cat docs | records - | sha256sum)" = "$(records v1.dsr | sha256sum)" ]
+    # then it is of no use, and hurts nobody
+    exits 0 dsver fsck
+    exits 12 dsver fsck --read-data
+    has "a damaged copy of a piece that lies elsewhere too: dsver gc removes this one"
+    [[ $output != *touches* ]]
+    dsver gc --grace 0 >/dev/null
+    exits 0 dsver fsck --read-data
     [ "$(dsver cat docs | records - | sha256sum)" = "$(records v1.dsr | sha256sum)" ]
 }
 
