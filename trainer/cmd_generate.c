@@ -298,6 +298,19 @@ static int show_json(const writer *w, size_t old, bool ended, ds_err *err)
 
 /* ---- a text ---- */
 
+/* Before any of it is shown. */
+static int check_ids(const writer *w, ds_err *err)
+{
+    const int32_t *v = (const int32_t *)(const void *)w->ids.data,
+                  vocab = ds_net_conf(w->net)->vocab;
+
+    for (size_t i = 0; i < w->ids.len / 4; i++)
+        if (v[i] >= vocab)
+            return ds_fail(err, DS_USAGE, "a prompt with token %d: the model's vocabulary has %d",
+                           (int)v[i], (int)vocab);
+    return 0;
+}
+
 static int read_prompt(writer *w, const char *prompt, size_t len, ds_err *err)
 {
     const int64_t most = ds_net_conf(w->net)->max_pos - lead_of(w->net);
@@ -311,7 +324,7 @@ static int read_prompt(writer *w, const char *prompt, size_t len, ds_err *err)
     if (!rc && (int64_t)(w->ids.len / 4) > most)
         rc = ds_fail(err, DS_USAGE, "a prompt of %zu tokens: the model has room for %lld",
                      w->ids.len / 4, (long long)most);
-    return rc;
+    return rc ? rc : check_ids(w, err);
 }
 
 static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)

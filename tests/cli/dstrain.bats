@@ -310,7 +310,8 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     fails dstrain generate --model $m --ids '1 x'
     has "no token id"
     fails dstrain generate --model $m --ids '1 300'
-    has "not in the vocabulary"
+    has "a prompt with token 300: the model's vocabulary has 300"
+    [ "${#lines[@]}" -eq 1 ] # nothing of it is shown before
     fails dstrain generate --model $m ''
     has "empty prompt"
 }
