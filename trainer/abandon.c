@@ -126,6 +126,16 @@ static int new_stretch(aside *a, ds_err *err)
     return ds_fsync_parent(final, err);
 }
 
+static int sync_folder(const char *dir, ds_err *err)
+{
+    char in[DS_PATH];
+
+    TRY(ds_path_join(in, dir, ".", err));
+    return ds_fsync_parent(in, err);
+}
+
+/* Segments are what says that there is something to set aside: they go when the rest has gone for
+ * good. */
 int ds_abandon(const char *run_dir, uint64_t step, ds_err *err)
 {
     aside a = {.run = run_dir, .step = step};
@@ -142,6 +152,8 @@ int ds_abandon(const char *run_dir, uint64_t step, ds_err *err)
     if (!a.there)
         TRY(new_stretch(&a, err));
     TRY(each(&a, run_dir, move_checkpoint, err));
+    TRY(sync_folder(a.dir, err));
+    TRY(sync_folder(run_dir, err));
     TRY(each(&a, a.ledger, drop_segment, err));
-    return ds_fsync_parent(a.ledger, err);
+    return sync_folder(a.ledger, err);
 }
