@@ -195,24 +195,35 @@ static int collect_base(void *ctx, const ds_objloc *loc)
     return ds_buf_put(&c->bases, loc->bases.id, 32u * loc->bases.n);
 }
 
+/* Objects of it are not in the index: damaged, or in another pack too. */
+static bool is_in_part(const ds_gcpack *p)
+{
+    return p->rows != p->objects;
+}
+
+static bool is_left(const ds_objgc *gc, const ds_gcpack *p)
+{
+    return p->stuck || (is_in_part(p) && gc->lacks && !gc->purge);
+}
+
 /* Decides by what is marked. */
 static void decide(ds_objgc *gc)
 {
     size_t small = 0;
     for (size_t i = 0; i < gc->npacks; i++) {
         ds_gcpack *p = &gc->packs[i];
-        p->fate = p->stuck       ? DS_FATE_KEEP
-                  : p->live == 0 ? DS_FATE_DELETE
-                  : gc->cramped  ? DS_FATE_KEEP
-                  : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects) ||
-                          (!gc->lacks && p->rows != p->objects)
-                      ? DS_FATE_REWRITE
-                      : DS_FATE_KEEP;
+        p->fate =
+            is_left(gc, p) ? DS_FATE_KEEP
+            : p->live == 0 ? DS_FATE_DELETE
+            : gc->cramped  ? DS_FATE_KEEP
+            : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects) || is_in_part(p)
+                ? DS_FATE_REWRITE
+                : DS_FATE_KEEP;
         small += p->fate != DS_FATE_DELETE && p->size < SMALL_PACK;
     }
     for (size_t i = 0; small > SMALL_PACKS_MAX && !gc->cramped && i < gc->npacks; i++)
         if (gc->packs[i].fate == DS_FATE_KEEP && gc->packs[i].size < SMALL_PACK &&
-            !gc->packs[i].stuck)
+            !is_left(gc, &gc->packs[i]))
             gc->packs[i].fate = DS_FATE_REWRITE;
 }
 
