@@ -5,8 +5,9 @@
  * key), or at the beginning. A record that both removed, added or changed to the same values is no
  * conflict; all else that both touched is one. All three have the same columns. Of files the names
  * must be those of a folder that can be made. Memory follows what
- * changed: some 100 bytes a record. The step in the result's provenance has the roots of all three,
- * and how many conflicts were decided for whom.
+ * changed: some 100 bytes a record; where theirs are in another order, so does disk, below $TMPDIR.
+ * The step in the result's provenance has the roots of all three, and how many conflicts were
+ * decided for whom.
  */
 #ifndef DS_MERGE_H
 #define DS_MERGE_H

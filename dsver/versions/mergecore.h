@@ -1,11 +1,12 @@
 /* mergecore.h - what the files of a merge share behind merge.h: what is to be done (merge.c),
- * whether files that come of it can be (mergetree.c), and the stream (mergewrite.c).
+ * whether files that come of it can be (mergetree.c), and the stream (mergewrite.c, mergekept.c).
  */
 #ifndef DS_MERGECORE_H
 #define DS_MERGECORE_H
 
 #include "merge.h"
 #include "sourcelist.h"
+#include "spool.h"
 
 enum ds_mergewhat { DS_MERGE_KEEP, DS_MERGE_DROP, DS_MERGE_REPLACE, DS_MERGE_INSERT };
 
@@ -66,5 +67,18 @@ int ds_mergeorigin_cmp(const void *a, const void *b); /* for bsearch in `want` *
 /* DS_FAIL where records are files, and a name would lie in what is no folder, or be a hard link to
  * what is no file. Once all is decided. */
 int ds_merge_check_tree(ds_merge *m, ds_err *err);
+
+/* Records of `want` that are asked for in another order than theirs: read once in that order, and
+ * kept in a spool, lest a block be read for each. */
+typedef struct ds_mergekept {
+    ds_spool bytes;
+    uint64_t *at; /* by number in `want`: where it is; NULL: nothing is kept */
+    ds_colview *views;
+    ds_value *values; /* of the record that was asked for last */
+} ds_mergekept;       /* a zeroed object is valid */
+int ds_mergekept_open(ds_mergekept *k, const ds_merge *m, ds_err *err);
+/* 1 and views and values; 0: it is not kept. */
+int ds_mergekept_get(ds_mergekept *k, const ds_merge *m, size_t want, ds_err *err);
+void ds_mergekept_fini(ds_mergekept *k);
 
 #endif

@@ -8,10 +8,14 @@
 #include "dsr_rowcopy.h"
 #include "sig.h"
 
+enum { JUMPS = 4 }; /* for each block of theirs: with more the order is another one */
+
 typedef struct pen {
     ds_merge *m;
     ds_rows *rows;
     ds_recblock ours, theirs;
+    size_t jumps; /* from one block of theirs to another */
+    ds_mergekept kept;
     ds_buf scratch, one;
     ds_origin_state st;
 } pen;
@@ -41,15 +45,29 @@ static int put_ours(pen *p, ds_err *err)
     return rc ? rc : ds_rows_end(p->rows, err);
 }
 
-static int put_theirs(pen *p, ds_recplace at, ds_err *err)
+/* Their record as it is; where ours are in another order, no block of theirs is read for each. */
+static int copy_theirs(pen *p, const ds_mergeorigin *w, ds_err *err)
 {
     const ds_verside *v = ds_verdiff_side(p->m->theirs.diff, true);
+    int rc = 0;
+    p->jumps += !p->theirs.loaded || p->theirs.block != w->at.block;
+    if (!p->kept.at && p->jumps > JUMPS * (v->n + 1))
+        rc = ds_mergekept_open(&p->kept, p->m, err);
+    if (!rc && p->kept.at)
+        rc = ds_mergekept_get(&p->kept, p->m, (size_t)(w - p->m->want), err);
+    if (rc > 0)
+        return ds_rows_copy(p->rows, &v->schema, p->kept.views, p->kept.values, err);
+    rc = rc ? rc : ds_recblock_at(&p->theirs, v, w->at.block, w->at.row, err);
+    return rc ? rc : ds_rows_copy(p->rows, &v->schema, p->theirs.views, p->theirs.values, err);
+}
+
+static int put_theirs(pen *p, ds_recplace at, ds_err *err)
+{
     const ds_mergeorigin key = {.at = at}, *w = bsearch(&key, p->m->want, p->m->nwant, sizeof key,
                                                         ds_mergeorigin_cmp);
     int rc = w ? 0 : ds_fail(err, DS_FAIL, "a record's origin was not read");
-    rc = rc ? rc : ds_recblock_at(&p->theirs, v, at.block, at.row, err);
     rc = rc ? rc : ds_rows_begin(p->rows, err);
-    rc = rc ? rc : ds_rows_copy(p->rows, &v->schema, p->theirs.views, p->theirs.values, err);
+    rc = rc ? rc : copy_theirs(p, w, err);
     rc = rc ? rc
             : put_ranges(p, (const ds_range *)(const void *)p->m->ranges.data + w->first, w->n,
                          &p->m->map, err);
@@ -156,6 +174,7 @@ static int write_stream(void *ctx, int fd, ds_err *err)
     ds_out_fini(&out);
     ds_recblock_fini(&p.ours);
     ds_recblock_fini(&p.theirs);
+    ds_mergekept_fini(&p.kept);
     ds_buf_fini(&p.scratch);
     ds_buf_fini(&p.one);
     return rc;

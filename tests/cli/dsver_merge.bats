@@ -383,3 +383,27 @@ files() { # [COMMIT OPTIONS]: of the folder w
     exits 0 dsver diff d~2 d
     [ "$output" = "0 removed, 0 changed, 0 added: 9 records before, 9 after" ]
 }
+
+@test "merge: theirs are in another order, and all changed" {
+    # Several blocks: the first read of theirs is in theirs' order, and not one for each record.
+    lines_of() { # WORD: 20,000 records with members of several kinds
+        seq 20000 | awk -v w="$1" '{ print "{\"id\":\"k" $1 "\",\"text\":\"" w " " $1 " " $1 * 7919 % 100003 "\",\"n\":" $1 ",\"l\":[" $1 ",null]}" }'
+    }
+    lines_of base >base.jsonl
+    put base.jsonl
+    dsver branch d side >/dev/null
+    sed -e '5s/base/ours/' -e '7d' base.jsonl >ours.jsonl
+    put ours.jsonl
+    lines_of theirs | sed '9s/.*/{"id":"k9","text":""}/' >theirs.jsonl
+    { sed -n '10001,$p' theirs.jsonl; sed -n '1,10000p' theirs.jsonl | sort -t '"' -k 8; echo '{"id":"new","text":"n"}'; } >shuffled.jsonl
+    put shuffled.jsonl -b side
+    exits 1 dsver merge d side
+    exits 0 dsver merge --ours d side
+    has "0 removed, 19998 changed, 1 added, 2 conflicts decided: 20000 records"
+    dsver cat d | dsprep cat | grep -v '"key":"new"' >got
+    { sed -n '1,4p' theirs.jsonl; sed -n 5p ours.jsonl; sed -n '6p; 8,$p' theirs.jsonl; } >want.jsonl
+    dsprep text -q --key-field id want.jsonl | dsprep cat >model
+    cmp got model
+    dsver rebuild d | grep -q '^rebuilt: '
+    dsver cat d | dsprep check
+}
