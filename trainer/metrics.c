@@ -13,16 +13,29 @@ static int put_double(ds_buf *b, double d, ds_err *err)
     return ds_buf_put(b, &d, sizeof d) ? ds_fail_nomem(err) : 0;
 }
 
+/* Steps that were gone back from. */
+static void drop_steps(ds_buf *steps, double from)
+{
+    const double *s = (const double *)(const void *)steps->data;
+    size_t n = steps->len / sizeof *s;
+
+    while (n > 0 && s[n - 1] >= from)
+        n--;
+    steps->len = n * sizeof *s;
+}
+
 static void drop_from(ds_series *m, double step)
 {
-    const double *s = (const double *)(const void *)m->steps.data;
-    size_t n = m->steps.len / sizeof *s;
-
-    while (n > 0 && s[n - 1] >= step)
-        n--;
-    m->steps.len = n * sizeof *s;
+    drop_steps(&m->steps, step);
     for (int c = 0; c < DS_CURVES; c++)
-        m->values[c].len = n * sizeof *s;
+        m->values[c].len = m->steps.len;
+}
+
+/* A step that is marked as without an update, or is not. */
+static int mark(ds_buf *steps, double at, const json_t *marked, ds_err *err)
+{
+    drop_steps(steps, at);
+    return json_is_true(marked) ? put_double(steps, at, err) : 0;
 }
 
 static double number(const json_t *o, const char *name)
@@ -45,11 +58,12 @@ static int take_line(ds_metrics *m, const char *line, size_t len, const char *pa
 
     if (!rc && (eval || step)) {
         drop_from(to, at);
-        if (step) /* evaluations after an earlier step are of what was gone back from */
+        if (step) { /* evaluations after an earlier step are of what was gone back from */
             drop_from(&m->evals, at);
-        m->skipped += json_is_true(json_object_get(o, "skipped"));
-        m->overflows += json_is_true(json_object_get(o, "overflow"));
-        rc = put_double(&to->steps, at, err);
+            rc = mark(&m->skipped, at, json_object_get(o, "skipped"), err);
+            rc = rc ? rc : mark(&m->overflows, at, json_object_get(o, "overflow"), err);
+        }
+        rc = rc ? rc : put_double(&to->steps, at, err);
         for (int c = 0; !rc && c < DS_CURVES; c++)
             rc = put_double(&to->values[c], v[c], err);
     }
@@ -89,6 +103,8 @@ void ds_metrics_fini(ds_metrics *m)
 {
     fini_series(&m->steps);
     fini_series(&m->evals);
+    ds_buf_fini(&m->skipped);
+    ds_buf_fini(&m->overflows);
 }
 
 int ds_metrics_best(ds_watch *w, const char *run_dir, uint64_t step, ds_err *err)

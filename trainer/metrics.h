@@ -18,8 +18,8 @@ typedef struct ds_series {
 
 typedef struct ds_metrics {
     ds_series steps;
-    ds_series evals; /* loss and speed only; norm: 1 where it was the best so far */
-    uint64_t skipped, overflows;
+    ds_series evals;           /* loss and speed only; norm: 1 where it was the best so far */
+    ds_buf skipped, overflows; /* doubles: steps without an update */
 } ds_metrics;
 
 int ds_metrics_read(ds_metrics *m, const char *run_dir, ds_err *err); /* zeroed before */

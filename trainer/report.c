@@ -180,14 +180,20 @@ static int put_checkpoint(ds_buf *h, const ds_lineage *l, ds_err *err)
     return 0;
 }
 
-static int by_name(const struct dirent **a, const struct dirent **b)
-{
-    return strcmp((*a)->d_name, (*b)->d_name);
-}
-
 static int is_step(const struct dirent *e)
 {
-    return strncmp(e->d_name, "step-", 5) == 0;
+    uint64_t step;
+
+    return ds_checkpoint_parse_name(e->d_name, &step);
+}
+
+static int by_step(const struct dirent **a, const struct dirent **b)
+{
+    uint64_t x = 0, y = 0;
+
+    ds_checkpoint_parse_name((*a)->d_name, &x);
+    ds_checkpoint_parse_name((*b)->d_name, &y);
+    return (x > y) - (x < y);
 }
 
 static int put_lineage(ds_buf *h, const char *run_dir, ds_err *err)
@@ -195,7 +201,7 @@ static int put_lineage(ds_buf *h, const char *run_dir, ds_err *err)
     struct dirent **e = NULL;
     ds_buf consumed = {0};
     char path[DS_PATH];
-    const int n = scandir(run_dir, &e, is_step, by_name);
+    const int n = scandir(run_dir, &e, is_step, by_step);
     int rc = n < 0 ? ds_fail_errno(err, errno, "%s", run_dir) : 0;
 
     if (!rc && !n)
@@ -248,7 +254,9 @@ static const double *values_of(const ds_buf *b)
 static int put_summary(ds_buf *h, const ds_metrics *m, ds_err *err)
 {
     const size_t n = m->steps.steps.len / sizeof(double),
-                 evals = m->evals.steps.len / sizeof(double);
+                 evals = m->evals.steps.len / sizeof(double),
+                 skipped = m->skipped.len / sizeof(double),
+                 overflows = m->overflows.len / sizeof(double);
     const double *loss = values_of(&m->steps.values[DS_CURVE_LOSS]),
                  *eval = values_of(&m->evals.values[DS_CURVE_LOSS]),
                  *at = values_of(&m->evals.steps);
@@ -258,11 +266,10 @@ static int put_summary(ds_buf *h, const ds_metrics *m, ds_err *err)
         return 0;
     PUT(ds_buf_printf(h, "<p>%zu steps; loss %.6g at first, %.6g at last.", n, loss[0],
                       loss[n - 1]));
-    if (m->skipped)
-        PUT(ds_buf_printf(h, " %" PRIu64 " spikes skipped.", m->skipped));
-    if (m->overflows)
-        PUT(ds_buf_printf(h, " %" PRIu64 " without an update: gradients too large for f16.",
-                          m->overflows));
+    if (skipped)
+        PUT(ds_buf_printf(h, " %zu spikes skipped.", skipped));
+    if (overflows)
+        PUT(ds_buf_printf(h, " %zu without an update: gradients too large for f16.", overflows));
     for (size_t i = 1; i < evals; i++)
         best = eval[i] < eval[best] ? i : best;
     if (evals)
