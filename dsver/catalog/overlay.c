@@ -128,12 +128,12 @@ void ds_overlay_sort_shas(ds_buf *b)
     b->len = to * sizeof *v;
 }
 
-static int load_tree(ds_overlay *o, ds_catalog *c, const git_tree *root, ds_err *err)
+static int load_tree(ds_overlay *o, ds_catalog *c, const git_tree *root, bool rows, ds_err *err)
 {
     int rc = each_file(o, c, root, "lines", add_lines, err);
     if (!rc && git_tree_entry_byname(root, "gone")) /* erasures of old have none */
         rc = each_file(o, c, root, "gone", add_gone, err);
-    if (!rc && git_tree_entry_byname(root, "rows"))
+    if (!rc && rows && git_tree_entry_byname(root, "rows"))
         rc = each_file(o, c, root, "rows", add_rows, err);
     if (rc)
         return rc;
@@ -144,7 +144,7 @@ static int load_tree(ds_overlay *o, ds_catalog *c, const git_tree *root, ds_err 
     return 0;
 }
 
-int ds_overlay_load_at(ds_overlay **out, ds_catalog *c, const git_oid *id, ds_err *err)
+static int load(ds_overlay **out, ds_catalog *c, const git_oid *id, bool rows, ds_err *err)
 {
     git_commit *k = NULL;
     git_tree *root = NULL;
@@ -153,7 +153,7 @@ int ds_overlay_load_at(ds_overlay **out, ds_catalog *c, const git_oid *id, ds_er
     *out = NULL;
     if (!rc && (git_commit_lookup(&k, ds_catalog_repo(c), id) < 0 || git_commit_tree(&root, k) < 0))
         rc = ds_fail(err, DS_CORRUPT, "%s: %s", DS_REF_ERASED, git_error_last()->message);
-    rc = rc ? rc : load_tree(o, c, root, err);
+    rc = rc ? rc : load_tree(o, c, root, rows, err);
     git_tree_free(root);
     git_commit_free(k);
     if (rc) {
@@ -165,6 +165,11 @@ int ds_overlay_load_at(ds_overlay **out, ds_catalog *c, const git_oid *id, ds_er
     return 0;
 }
 
+int ds_overlay_load_at(ds_overlay **out, ds_catalog *c, const git_oid *id, ds_err *err)
+{
+    return load(out, c, id, true, err);
+}
+
 int ds_overlay_load(ds_overlay **out, ds_catalog *c, ds_err *err)
 {
     git_oid id, from;
@@ -172,7 +177,7 @@ int ds_overlay_load(ds_overlay **out, ds_catalog *c, ds_err *err)
     int rc = ds_ref_get(c, DS_REF_ERASED, &id, err);
     if (rc <= 0)
         return rc;
-    rc = ds_overlay_load_at(out, c, &id, err);
+    rc = load(out, c, &id, false, err);
     if (rc)
         return rc;
     rc = ds_ref_get(c, DS_REF_ERASING, &from, err);

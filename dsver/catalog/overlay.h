@@ -18,7 +18,7 @@
 
 typedef struct ds_overlay ds_overlay;
 
-/* *out = NULL when nothing was erased. */
+/* To read by: without rows. *out = NULL when nothing was erased. */
 int ds_overlay_load(ds_overlay **out, ds_catalog *c, ds_err *err);
 /* That of a commit, whatever the ref says. */
 int ds_overlay_load_at(ds_overlay **out, ds_catalog *c, const git_oid *commit, ds_err *err);
@@ -28,8 +28,8 @@ const uint8_t *ds_overlay_find(const ds_overlay *o, const ds_sha *address, size_
 /* The i-th of all, by address; false past the last. */
 bool ds_overlay_line(const ds_overlay *o, size_t i, ds_sha *address, const uint8_t **text,
                      size_t *len);
-/* Appends the rows of this block, or sources of this page, that are tombstones in its line
- * (ds_erasedrow): 1; 0: not known, as in erasures of old; < 0. */
+/* Of one that was loaded by its commit. Appends the rows of this block, or sources of this page,
+ * that are tombstones in its line (ds_erasedrow): 1; 0: not known, as in erasures of old; < 0. */
 int ds_overlay_rows(const ds_overlay *o, const ds_sha *address, ds_buf *rows, ds_err *err);
 /* Those that are tombstones when two erasures are joined, each under the name that it has then; as
  * above. */

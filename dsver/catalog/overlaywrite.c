@@ -292,8 +292,9 @@ int ds_overlay_publish(ds_catalog *c, const ds_erasure *e, const ds_note_new *by
     ds_overlay *old = NULL, fresh = {0};
     statements st = {.n = 0};
     parts k;
-    git_oid blob;
-    int rc = ds_overlay_load(&old, c, err);
+    git_oid blob, at;
+    int rc = ds_ref_get(c, DS_REF_ERASED, &at, err);
+    rc = rc > 0 ? ds_overlay_load_at(&old, c, &at, err) : rc;
     p.old = old;
     if (!rc && ds_buf_put(&fresh.gone, e->gone->data, e->gone->len))
         rc = ds_fail_nomem(err);
