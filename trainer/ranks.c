@@ -100,7 +100,8 @@ static int share_of(const ds_ranks *r, const seat *all)
     }
     if (CPU_COUNT(&mine->cpus) == 0)
         share = (double)ds_cpu_count() / r->here;
-    return share < 2 ? 1 : (int)(share + 1e-9);
+    const int whole = (int)(share + 1e-6); /* three thirds are one */
+    return whole < 1 ? 1 : whole;
 }
 
 void ds_ranks_place(ds_ranks *r, int local)

@@ -607,13 +607,39 @@ static void all_share(ds_ranks *r)
     need(r->processors == (r->rank || cpus < 3 ? 1 : cpus - 1), "a share of what it may run on");
 }
 
+/* What was seen of each: three of one machine that may run on the same six processors, a set that
+ * stands last. */
+static void six_processors(const ds_ranks *r, void *all, const void *mine, int bytes)
+{
+    cpu_set_t *cpus;
+
+    for (int i = 0; i < r->size; i++) {
+        memcpy((char *)all + i * bytes, mine, (size_t)bytes);
+        cpus = (cpu_set_t *)(void *)((char *)all + (i + 1) * bytes - (int)sizeof *cpus);
+        CPU_ZERO(cpus);
+        for (int c = 0; c < 6; c++)
+            CPU_SET(c, cpus);
+    }
+}
+
+static void thirds(ds_ranks *r)
+{
+    ds_ranks six = {.rank = r->rank, .size = 3, .room = r->room, .gather = six_processors};
+
+    ds_ranks_place(&six, -1);
+    need(six.processors == 2 && six.here == 3 && six.local == r->rank, "a third of six");
+}
+
 static void test_all_share(void **state)
 {
-    process p[2];
+    process p[3];
 
     (void)state;
     run_all(p, 2, all_share);
     for (int i = 0; i < 2; i++)
+        says(&p[i], 0, "");
+    run_all(p, 3, thirds);
+    for (int i = 0; i < 3; i++)
         says(&p[i], 0, "");
 }
 
