@@ -93,6 +93,82 @@ static int raw_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     return to != NULL;
 }
 
+/* libgit2's own listing leaves out, without a word, what it cannot read - and what is not listed,
+ * gc removes. So refs are listed here: loose ones, then packed ones; any error is one. */
+
+static int list_loose(ds_catalog *c, ds_strlist *l, const char *rel, unsigned depth, ds_err *err);
+
+/* One entry of the folder `rel`: a folder, or a ref. */
+static int loose_entry(ds_catalog *c, ds_strlist *l, const char *rel, const char *name,
+                       unsigned depth, ds_err *err)
+{
+    char *sub = NULL, *path = NULL;
+    struct stat st;
+    size_t len = strlen(name);
+    int rc = 0, valid = 0;
+    if (len > 5 && strcmp(name + len - 5, ".lock") == 0)
+        return 0;
+    if (asprintf(&sub, "%s/%s", rel, name) < 0 ||
+        asprintf(&path, "%s/%s", ds_catalog_dir(c), sub) < 0)
+        rc = ds_fail_nomem(err);
+    else if (lstat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else if (S_ISDIR(st.st_mode))
+        rc = list_loose(c, l, sub, depth + 1, err);
+    else if (git_reference_name_is_valid(&valid, sub) == 0 && valid)
+        rc = ds_strlist_add(l, sub, err);
+    free(path);
+    free(sub);
+    return rc;
+}
+
+static int list_loose(ds_catalog *c, ds_strlist *l, const char *rel, unsigned depth, ds_err *err)
+{
+    ds_strlist names = {0};
+    char *path = NULL;
+    int rc = 0;
+    if (depth > REF_DEPTH)
+        return ds_fail(err, DS_CORRUPT, "catalog: %s: folders too deep", rel);
+    if (asprintf(&path, "%s/%s", ds_catalog_dir(c), rel) < 0)
+        return ds_fail_nomem(err);
+    rc = depth == 0 ? ds_strlist_folder(&names, path, err)
+                    : ds_strlist_folder_if_there(&names, path, err);
+    for (size_t i = 0; !rc && i < names.n; i++)
+        rc = loose_entry(c, l, rel, names.v[i], depth, err);
+    ds_strlist_fini(&names);
+    free(path);
+    return rc;
+}
+
+/* packed-refs: "#" comments, "^" what a tag leads to, else 40 hex digits, a blank, the name. */
+static int list_packed(ds_catalog *c, ds_strlist *l, ds_err *err)
+{
+    ds_buf b = {0};
+    char *path = NULL;
+    struct stat st;
+    int rc = 0;
+    if (asprintf(&path, "%s/packed-refs", ds_catalog_dir(c)) < 0)
+        return ds_fail_nomem(err);
+    if (stat(path, &st) != 0)
+        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
+    else
+        rc = ds_read_file(&b, path, PACKED_MAX, err);
+    for (size_t at = 0; !rc && at < b.len;) {
+        const uint8_t *line = b.data + at, *nl = memchr(line, '\n', b.len - at);
+        size_t len = nl ? (size_t)(nl - line) : b.len - at;
+        at += len + 1;
+        if (len == 0 || *line == '#' || *line == '^')
+            continue;
+        rc = len > GIT_OID_HEXSZ + 1 && line[GIT_OID_HEXSZ] == ' '
+                 ? ds_strlist_add_part(l, (const char *)line + GIT_OID_HEXSZ + 1,
+                                       len - GIT_OID_HEXSZ - 1, err)
+                 : ds_fail(err, DS_CORRUPT, "%s: malformed at byte %zu", path, at - len - 1);
+    }
+    ds_buf_fini(&b);
+    free(path);
+    return rc;
+}
+
 typedef struct found {
     ds_buf names, ids; /* char *, git_oid */
 } found;
@@ -180,6 +256,34 @@ static int set_ref(ds_catalog *c, const char *name, const git_oid *expected, con
     return rc == 0 ? 1 : ds_fail_git(err, rc, "cannot move %s", name);
 }
 
+static int clash(const char *name, const char *other, ds_err *err)
+{
+    return ds_fail(err, DS_FAIL,
+                   "%s cannot be made beside %s: git keeps names like files, and one of the two "
+                   "would be a folder",
+                   name, other);
+}
+
+/* A name that begins with that of another ref and a slash, or the other way round. Of packed refs
+ * the latter is git's library to find. */
+static int check_beside(ds_catalog *c, const char *name, ds_err *err)
+{
+    char part[REF_NAME_MAX];
+    ds_strlist below = {0};
+    git_oid id;
+    int rc = 0;
+    for (const char *s = strchr(name, '/'); !rc && s; s = strchr(s + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(s - name), name);
+        rc = git_reference_name_to_id(&id, ds_catalog_repo(c), part) == 0 ? clash(name, part, err)
+                                                                          : 0;
+    }
+    /* What is no folder has nothing below it. */
+    if (!rc && list_loose(c, &below, name, 1, NULL) == 0 && below.n)
+        rc = clash(name, below.v[0], err);
+    ds_strlist_fini(&below);
+    return rc;
+}
+
 int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
                 ds_err *err)
 {
@@ -196,86 +300,11 @@ int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const 
         rc = 0;
         goto out;
     }
-    rc = log_move(c, &m, NULL, err);
+    rc = expected ? 0 : check_beside(c, name, err);
+    rc = rc ? rc : log_move(c, &m, NULL, err);
     rc = rc ? rc : set_ref(c, name, expected, to, err);
 out:
     ref_unlock(c, &fd, name);
-    return rc;
-}
-
-/* libgit2's own listing leaves out, without a word, what it cannot read - and what is not listed,
- * gc removes. So refs are listed here: loose ones, then packed ones; any error is one. */
-
-static int list_loose(ds_catalog *c, ds_strlist *l, const char *rel, unsigned depth, ds_err *err);
-
-/* One entry of the folder `rel`: a folder, or a ref. */
-static int loose_entry(ds_catalog *c, ds_strlist *l, const char *rel, const char *name,
-                       unsigned depth, ds_err *err)
-{
-    char *sub = NULL, *path = NULL;
-    struct stat st;
-    size_t len = strlen(name);
-    int rc = 0, valid = 0;
-    if (len > 5 && strcmp(name + len - 5, ".lock") == 0)
-        return 0;
-    if (asprintf(&sub, "%s/%s", rel, name) < 0 ||
-        asprintf(&path, "%s/%s", ds_catalog_dir(c), sub) < 0)
-        rc = ds_fail_nomem(err);
-    else if (lstat(path, &st) != 0)
-        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
-    else if (S_ISDIR(st.st_mode))
-        rc = list_loose(c, l, sub, depth + 1, err);
-    else if (git_reference_name_is_valid(&valid, sub) == 0 && valid)
-        rc = ds_strlist_add(l, sub, err);
-    free(path);
-    free(sub);
-    return rc;
-}
-
-static int list_loose(ds_catalog *c, ds_strlist *l, const char *rel, unsigned depth, ds_err *err)
-{
-    ds_strlist names = {0};
-    char *path = NULL;
-    int rc = 0;
-    if (depth > REF_DEPTH)
-        return ds_fail(err, DS_CORRUPT, "catalog: %s: folders too deep", rel);
-    if (asprintf(&path, "%s/%s", ds_catalog_dir(c), rel) < 0)
-        return ds_fail_nomem(err);
-    rc = depth == 0 ? ds_strlist_folder(&names, path, err)
-                    : ds_strlist_folder_if_there(&names, path, err);
-    for (size_t i = 0; !rc && i < names.n; i++)
-        rc = loose_entry(c, l, rel, names.v[i], depth, err);
-    ds_strlist_fini(&names);
-    free(path);
-    return rc;
-}
-
-/* packed-refs: "#" comments, "^" what a tag leads to, else 40 hex digits, a blank, the name. */
-static int list_packed(ds_catalog *c, ds_strlist *l, ds_err *err)
-{
-    ds_buf b = {0};
-    char *path = NULL;
-    struct stat st;
-    int rc = 0;
-    if (asprintf(&path, "%s/packed-refs", ds_catalog_dir(c)) < 0)
-        return ds_fail_nomem(err);
-    if (stat(path, &st) != 0)
-        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
-    else
-        rc = ds_read_file(&b, path, PACKED_MAX, err);
-    for (size_t at = 0; !rc && at < b.len;) {
-        const uint8_t *line = b.data + at, *nl = memchr(line, '\n', b.len - at);
-        size_t len = nl ? (size_t)(nl - line) : b.len - at;
-        at += len + 1;
-        if (len == 0 || *line == '#' || *line == '^')
-            continue;
-        rc = len > GIT_OID_HEXSZ + 1 && line[GIT_OID_HEXSZ] == ' '
-                 ? ds_strlist_add_part(l, (const char *)line + GIT_OID_HEXSZ + 1,
-                                       len - GIT_OID_HEXSZ - 1, err)
-                 : ds_fail(err, DS_CORRUPT, "%s: malformed at byte %zu", path, at - len - 1);
-    }
-    ds_buf_fini(&b);
-    free(path);
     return rc;
 }
 

@@ -206,3 +206,29 @@ told() {
     told 2 "dsver config user.name 'A Name'" config "user.name=A Name"
     [ "$(git -C .dsver/catalog.git for-each-ref; dsver config)" = "$state" ]
 }
+
+@test "a name that would be a folder of another one's is refused, with both, and nothing is logged" {
+    versions 20
+    dsver commit docs v1.dsr >/dev/null
+    dsver branch docs a/b >/dev/null
+    dsver tag docs v1 >/dev/null
+    dsver oplog -q >before
+    exits 1 dsver branch docs main/x
+    has "refs/heads/docs/main/x cannot be made beside refs/heads/docs/main:"
+    exits 1 dsver branch docs a
+    has "refs/heads/docs/a cannot be made beside refs/heads/docs/a/b:"
+    exits 1 dsver branch docs a/b/c/d
+    exits 1 dsver tag docs v1/x
+    has "refs/tags/docs/v1/x cannot be made beside refs/tags/docs/v1:"
+    exits 1 dsver commit -b a docs v2.dsr
+    has "cannot be made beside"
+    dsver oplog -q | cmp - before
+    git -C .dsver/catalog.git pack-refs --all
+    exits 1 dsver branch docs main/x
+    fails dsver branch docs a
+    has "collides"
+    # Once the other one is gone it is free.
+    dsver branch -d docs a/b >/dev/null
+    exits 0 dsver branch docs a
+    exits 0 dsver branch docs ab
+}
