@@ -35,7 +35,8 @@ const ds_command ds_ver_gc = {
         "cannot be read nothing is removed.\n\n"
         "On a disk without any room left packs in which nothing is needed go first, and what "
         "writers left; then the index is made anew, and the rest goes as above. Where no pack is "
-        "of that kind the caches go (stats.db and the folder files), to make room for it.\n\n"
+        "of that kind the caches go (stats.db and the folder files), to make room for it. Packs "
+        "that there is no room to write anew stay for the next gc, and it says so.\n\n"
         "--remote REMOTE collects what lies there instead, while others push to it and fetch from "
         "it: packs that no ref of its catalog needs are condemned, and deleted by the first run "
         "that comes more than --grace later (by the remote's clock), unless somebody needs them "
@@ -56,10 +57,11 @@ static void say(const ds_collected *g, bool dry_run, bool json)
                ",\"packs_written\":%" PRIu64 ",\"bytes_before\":%" PRIu64
                ",\"bytes_after\":%" PRIu64 ",\"tmp_removed\":%" PRIu64
                ",\"catalog_packs_joined\":%" PRIu64 ",\"catalog_objects_pruned\":%" PRIu64
-               ",\"missing\":%" PRIu64 ",\"kept_expired\":%" PRIu64 ",\"revived\":%" PRIu64 "}\n",
+               ",\"missing\":%" PRIu64 ",\"kept_expired\":%" PRIu64 ",\"revived\":%" PRIu64
+               ",\"packs_left\":%" PRIu64 "}\n",
                o->packs_deleted, o->packs_rewritten, o->packs_written, o->bytes_before,
                o->bytes_after, o->tmp_removed + g->catalog.leftovers, g->catalog.joined,
-               g->catalog.pruned, g->missing, g->kept_expired, o->revived);
+               g->catalog.pruned, g->missing, g->kept_expired, o->revived, o->packs_left);
         return;
     }
     const uint64_t leftovers = o->tmp_removed + g->catalog.leftovers;
@@ -199,6 +201,9 @@ static int collect_here(const gc *c, ds_err *err)
     }
     if (!rc)
         say(&g, c->o.dry_run, c->json);
+    if (!rc && g.objs.packs_left)
+        ds_warn("no room to write %" PRIu64 " pack%s anew: left for the next gc", g.objs.packs_left,
+                ds_s(g.objs.packs_left));
     return !rc && g.missing
                ? ds_fail(err, DS_CORRUPT,
                          "%" PRIu64 " piece%s that versions need %s missing; run dsver fsck",

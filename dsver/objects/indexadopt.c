@@ -1,7 +1,8 @@
 /* Taking packs into the index, any number of them, in any order. */
 #include "indexcore.h"
 
-/* In a file of its own when it grows: memory stays bounded however many packs there are. */
+/* In a file of its own when it grows: memory stays bounded however many packs there are, unless
+ * there is no room for files. */
 static int make_room_aside(ds_objindex *ix, ds_err *err)
 {
     static const char table[] =

@@ -56,7 +56,7 @@ typedef struct ds_objstore ds_objstore;
 
 enum ds_objmode {
     DS_OBJ_READ,  /* get, has, scrub; also of a store that this process may not write */
-    DS_OBJ_STILL, /* the same without a byte written, for who keeps all writers out himself */
+    DS_OBJ_STILL, /* the same without a byte written to it, for who keeps all writers out */
     DS_OBJ_WRITE, /* and transactions, gc; adopts whole packs that a crash left out of the index */
 };
 
@@ -222,6 +222,7 @@ typedef struct ds_gcstats {
     uint64_t bytes_before, bytes_after; /* of packs/ */
     uint64_t tmp_removed;               /* leftovers of dead writers */
     uint64_t stuck;                     /* damaged packs that were left as they are */
+    uint64_t packs_left;                /* there was no room to rewrite them */
     uint64_t revived;                   /* pieces that became needed after they were condemned */
 } ds_gcstats;
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
@@ -233,7 +234,7 @@ void ds_objgc_lacks(ds_objgc *gc);
 void ds_objgc_purge(ds_objgc *gc);
 int ds_objgc_detach(ds_objgc *gc, int threads, uint64_t *stored, ds_err *err);
 /* Decides, and copies what is to stay: dead packs go, those more than half dead are rewritten,
- * small ones gathered when there are more than 64. */
+ * small ones gathered when there are more than 64. Without the room to copy they stay. */
 int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err);
 int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err);
 int ds_objgc_sweep(ds_objgc *gc, bool dry_run, ds_gcstats *stats, ds_err *err);

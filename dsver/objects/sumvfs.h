@@ -21,7 +21,8 @@
 /* Opens (flags as for sqlite3_open_v2) with page checksums, busy timeout of 60 s, WAL, synchronous
  * NORMAL. A new database gets page size and reserved bytes; one made without them is refused with
  * DS_CORRUPT. SQLITE_OPEN_READONLY: without locks, log or anything written beside the file, which
- * nobody may write meanwhile. The path "" makes a temporary database. */
+ * nobody may write meanwhile. The path "" makes a temporary database, ":memory:" one without a
+ * file. */
 int ds_sumdb_open(sqlite3 **db, const char *path, int flags, ds_err *err);
 
 /* The error for a failed SQLite call: DS_CORRUPT for damage, DS_LOCKED for busy, DS_NOMEM,

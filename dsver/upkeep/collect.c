@@ -238,9 +238,10 @@ static int expire(mark *m, const ds_collect_opts *o, ds_err *err)
     if (rc == 0) {
         rc = ds_objgc_unindex(m->gc, err);
         rc = rc ? rc : try_expire(m, o, err);
-        ds_objgc_end(m->gc);
-        m->gc = NULL;
-        rc = rc < 0 ? rc : ds_objgc_cramped(&m->gc, m->store->dir, o->wait, err);
+        if (rc < 0)
+            return rc;
+        ds_objgc_end(m->gc); /* begun anew it makes an index of its own */
+        rc = ds_objgc_cramped(&m->gc, m->store->dir, o->wait, err);
     }
     return rc < 0 ? rc : 0;
 }

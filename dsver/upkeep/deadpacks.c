@@ -28,7 +28,7 @@ int ds_objgc_cramped(ds_objgc **out, const char *dir, bool wait, ds_err *err)
     *out = NULL;
     if (!gc)
         return ds_fail_nomem(err);
-    gc->cramped = true;
+    gc->cramped = gc->whole = true;
     gc->fd = gc->alone = -1;
     int rc = index_path(&path, dir, err);
     rc = rc ? rc : ds_objcore_alone(&gc->alone, dir, wait, err);

@@ -26,7 +26,8 @@ struct ds_objgc {
     int fd;    /* on locks/gc.lock, once writers are shut out */
     bool purge, shut, condemned;
     bool lacks; /* a piece that is needed is nowhere: what is damaged stays, whatever use that is */
-    bool cramped;   /* the store is our own, and only read: dead packs go, and that is all */
+    bool whole; /* packs go whole or stay: no other is written in their place */
+    bool cramped;   /* so it is, and the store is our own, and only read */
     bool unindexed; /* and its index is not in its place */
     ds_buf late;    /* ds_objloc: marked after packs were condemned */
     ds_gcstats st;

@@ -9,13 +9,11 @@
  * nothing changes. Order: new packs synced and named, index in one transaction, old packs unlinked.
  * A crash in between leaves packs that the next opening adopts and the next gc deletes.
  */
-#include <dirent.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "gccore.h"
-#include "rmtree.h"
 
 #define SMALL_PACK (DS_PACK_TARGET / 4)
 #define SMALL_PACKS_MAX 64
@@ -215,13 +213,13 @@ static void decide(ds_objgc *gc)
         p->fate =
             is_left(gc, p) ? DS_FATE_KEEP
             : p->live == 0 ? DS_FATE_DELETE
-            : gc->cramped  ? DS_FATE_KEEP
+            : gc->whole    ? DS_FATE_KEEP
             : p->live_bytes * 2 < p->size || (gc->purge && p->live != p->objects) || is_in_part(p)
                 ? DS_FATE_REWRITE
                 : DS_FATE_KEEP;
         small += p->fate != DS_FATE_DELETE && p->size < SMALL_PACK;
     }
-    for (size_t i = 0; small > SMALL_PACKS_MAX && !gc->cramped && i < gc->npacks; i++)
+    for (size_t i = 0; small > SMALL_PACKS_MAX && !gc->whole && i < gc->npacks; i++)
         if (gc->packs[i].fate == DS_FATE_KEEP && gc->packs[i].size < SMALL_PACK &&
             !is_left(gc, &gc->packs[i]))
             gc->packs[i].fate = DS_FATE_REWRITE;
@@ -448,57 +446,6 @@ int ds_objgc_unlink(ds_objgc *gc, ds_gcstats *st, ds_err *err)
     return rc;
 }
 
-static bool ends(const char *name, const char *with)
-{
-    const size_t n = strlen(name), k = strlen(with);
-    return n > k && strcmp(name + n - k, with) == 0;
-}
-
-static bool begins(const char *name, const char *with)
-{
-    return strncmp(name, with, strlen(with)) == 0;
-}
-
-/* A file that a process left which was killed, or a store of its own (scratch-). */
-static bool is_leftover(const char *folder, const char *name)
-{
-    if (strcmp(folder, "tmp") == 0)
-        return ends(name, ".pack") || begins(name, "index-") || begins(name, "gather-") ||
-               begins(name, DS_OBJ_SCRATCH);
-    if (strcmp(folder, "files") == 0)
-        return strstr(name, ".tmp-") != NULL;
-    return begins(name, "id.");
-}
-
-static void clean_folder(ds_objgc *gc, const char *folder, bool dry_run, ds_gcstats *st)
-{
-    ds_buf path = {0};
-    DIR *d = NULL;
-    if (ds_buf_printf(&path, "%s/%s", gc->s->dir, folder) == 0 && ds_buf_cstr(&path))
-        d = opendir(ds_buf_cstr(&path));
-    for (struct dirent *e; d && (e = readdir(d));) {
-        if (!is_leftover(folder, e->d_name))
-            continue;
-        ds_buf_reset(&path);
-        if (ds_buf_printf(&path, "%s/%s/%s", gc->s->dir, folder, e->d_name) || !ds_buf_cstr(&path))
-            break;
-        if (!dry_run)
-            ds_remove_tree(ds_buf_cstr(&path));
-        st->tmp_removed += dry_run || !ds_path_exists(ds_buf_cstr(&path));
-    }
-    if (d)
-        closedir(d);
-    ds_buf_fini(&path);
-}
-
-/* Writers hold the lock shared, so with it held alone what lies there belongs to nobody. */
-void ds_objgc_clean(ds_objgc *gc, bool dry_run, ds_gcstats *st)
-{
-    static const char *const folders[] = {"tmp", "files", "."};
-    for (size_t i = 0; i < sizeof folders / sizeof *folders; i++)
-        clean_folder(gc, folders[i], dry_run, st);
-}
-
 static void forget_out(ds_objgc *gc)
 {
     for (size_t i = 0; i < gc->nout; i++)
@@ -510,13 +457,34 @@ static void forget_out(ds_objgc *gc)
     ds_buf_fini(&gc->moves);
 }
 
-int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err)
+static int rewrite(ds_objgc *gc, ds_err *err)
 {
-    gc->st = (ds_gcstats){0};
-    int rc = plan(gc, &gc->st, err);
-    for (size_t i = 0; rc == 0 && !dry_run && i < gc->npacks; i++)
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < gc->npacks; i++)
         if (gc->packs[i].fate == DS_FATE_REWRITE)
             rc = rewrite_pack(gc, &gc->packs[i], err);
+    return rc == 0 && gc->writing ? end_out(gc, err) : rc; /* while writers are not shut out yet */
+}
+
+/* Without the room to copy: what was to be rewritten stays, with what its dead pieces are stored
+ * against. */
+static int leave(ds_objgc *gc, ds_err *err)
+{
+    ds_gcstats ignored = {0};
+    forget_out(gc);
+    for (size_t i = 0; i < gc->npacks; i++)
+        gc->st.packs_left += gc->packs[i].fate == DS_FATE_REWRITE;
+    gc->whole = true;
+    return plan(gc, &ignored, err);
+}
+
+int ds_objgc_condemn(ds_objgc *gc, bool dry_run, ds_err *err)
+{
+    ds_err why = {0};
+    gc->st = (ds_gcstats){0};
+    int rc = plan(gc, &gc->st, err);
+    if (rc == 0 && !dry_run && (rc = rewrite(gc, &why)) != 0)
+        rc = rc == DS_NOROOM && !gc->purge ? leave(gc, err) : ds_fail(err, rc, "%s", why.msg);
     gc->condemned = true;
     return rc;
 }
