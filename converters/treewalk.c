@@ -33,7 +33,7 @@ typedef struct seen {
     bool passed_over; /* that name has none: the next one is the first */
 } seen;
 
-/* Hashes of the names that an archive had files and symbolic links of so far. Of two with one hash
+/* Hashes of the names that an archive had files and links of so far. Of two with one hash
  * a link to what is not there may be let through, which who restores it refuses. */
 typedef struct names {
     uint64_t *v; /* open addressing; 0: free */
@@ -370,12 +370,10 @@ static void check_link(ds_treewalk *w, ds_treeentry *e)
 
     if (e->reason || e->kind == DS_FILE_FOLDER)
         return;
-    if (e->kind != DS_FILE_HARDLINK) {
+    if (e->kind != DS_FILE_HARDLINK || (s->n && *place_of(s, hash_of(e->target)))) {
         w->member = hash_of(e->name);
         return;
     }
-    if (s->n && *place_of(s, hash_of(e->target)))
-        return;
     snprintf(w->words, sizeof w->words, "a hard link to '%.200s', which no file before it is",
              e->target);
     e->reason = "bad link";

@@ -93,7 +93,7 @@ static int note(tree *t, const ds_recblock *rec, bool there)
     const bool folder = is_kind(kind, DS_FILE_FOLDER), link = is_kind(kind, DS_FILE_HARDLINK);
     if (there && !folder && ds_buf_put(&t->places, &hash, sizeof hash))
         return DS_NOMEM;
-    if ((!there || folder || link) && ds_buf_put(&t->nofiles, &hash, sizeof hash))
+    if ((!there || folder) && ds_buf_put(&t->nofiles, &hash, sizeof hash))
         return DS_NOMEM;
     if (!there)
         return 0;
@@ -141,7 +141,7 @@ static int check(const tree *t, const char *key, const char *target, ds_err *err
     if (*target && has(&t->nofiles, target, strlen(target)))
         return ds_fail(err, DS_FAIL,
                        "'%s' of one version is another name of '%s' (a hard link), which is no "
-                       "file of its own any more in the other: %s",
+                       "file any more in the other: %s",
                        key, target, hint);
     return 0;
 }

@@ -101,6 +101,17 @@ P
     has "3 input = 1 output + 2 held + 0 failed" "1 devices, pipes and sockets left out"
     dsprep restore -q good bad.dsr
     [ "$(ls good)" = s ]
+    # A link to another name of a file is one to the file.
+    python3 - <<'P'
+import tarfile
+with tarfile.open('chain.tar', 'w') as t:
+    for name, to in ('a', ''), ('b', 'a'), ('c', 'b'):
+        i = tarfile.TarInfo(name)
+        i.type, i.linkname = tarfile.LNKTYPE if to else tarfile.REGTYPE, to
+        t.addfile(i)
+P
+    dsprep files -q chain.tar | dsprep restore -q chain
+    [ "$(stat -c %h chain/c)" = 3 ]
 }
 
 @test "a store that lies in the folder is left out, and told of; it can be named itself" {

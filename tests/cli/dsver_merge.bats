@@ -355,7 +355,7 @@ files() { # [COMMIT OPTIONS]: of the folder w
     rm w/a w/c
     files -b side
     exits 1 dsver merge raw side
-    has "'c' of one version is another name of 'a' (a hard link), which is no file of its own any more"
+    has "'c' of one version is another name of 'a' (a hard link), which is no file any more"
     exits 1 dsver merge raw@side main
     has "is another name of 'a'"
     # A link to a file that the other one changed is to that.
