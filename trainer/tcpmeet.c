@@ -5,7 +5,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,6 +17,7 @@
 #include "hash.h"
 #include "io.h"
 #include "sig.h"
+#include "tcpsock.h"
 #include "try.h"
 
 #define MAGIC "DSRANKS1"
@@ -58,77 +58,6 @@ typedef struct meeting {
     uint8_t *places;
 } meeting;
 
-static int left(double until)
-{
-    const double ms = (until - ds_seconds()) * 1e3;
-
-    return ms < 0 ? 0 : ms > 60000 ? 60000 : (int)ms + 1;
-}
-
-static void shut(int *fd)
-{
-    if (*fd >= 0)
-        close(*fd);
-    *fd = -1;
-}
-
-/* ---- bytes within a time ---- */
-
-/* 1 when something can be read or written, 0 when the time is over. */
-static int wait_for(int fd, short what, double until, ds_err *err)
-{
-    for (;;) {
-        struct pollfd p = {.fd = fd, .events = what};
-        const int n = poll(&p, 1, left(until));
-        TRY(ds_check_interrupt(err));
-        if (n > 0)
-            return 1;
-        if (n == 0 && ds_seconds() >= until)
-            return 0;
-        if (n < 0 && errno != EINTR)
-            return ds_fail_errno(err, errno, "poll");
-    }
-}
-
-/* 1: all of it; 0: the other end went, or the time is over. */
-static int receive(int fd, void *to, size_t n, double until, ds_err *err)
-{
-    size_t at = 0;
-
-    while (at < n) {
-        const ssize_t got = recv(fd, (char *)to + at, n - at, MSG_DONTWAIT);
-        if (got > 0) {
-            at += (size_t)got;
-            continue;
-        }
-        if (got == 0 || (errno != EAGAIN && errno != EINTR))
-            return 0;
-        const int rc = wait_for(fd, POLLIN, until, err);
-        if (rc <= 0)
-            return rc;
-    }
-    return 1;
-}
-
-static int give(int fd, const void *from, size_t n, double until, ds_err *err)
-{
-    size_t at = 0;
-
-    while (at < n) {
-        const ssize_t put = send(fd, (const char *)from + at, n - at, MSG_DONTWAIT | MSG_NOSIGNAL);
-        if (put > 0) {
-            at += (size_t)put;
-            continue;
-        }
-        if (errno != EAGAIN && errno != EINTR)
-            return 0;
-        const int rc = wait_for(fd, POLLOUT, until, err);
-        if (rc <= 0)
-            return rc;
-    }
-    return 1;
-}
-
 /* ---- who is who ---- */
 
 static int prove(ds_sha *out, const meeting *m, const uint8_t random[RANDOM],
@@ -149,7 +78,7 @@ static void answer(int fd, double until, bool refused, const char *why)
 
     ds_set_u32(a, refused);
     snprintf((char *)a + 4, ANSWER - 4, "%s", why);
-    give(fd, a, sizeof a, until < ds_seconds() + 1 ? ds_seconds() + 1 : until, &ignored);
+    ds_sock_give(fd, a, sizeof a, until < ds_seconds() + 1 ? ds_seconds() + 1 : until, &ignored);
 }
 
 static void list_missing(char *out, size_t room, const meeting *m)
@@ -187,31 +116,6 @@ static int check_hello(const meeting *m, const uint8_t *h, ds_err *err)
     return 0;
 }
 
-static bool is_v4(const uint8_t address[16])
-{
-    static const uint8_t before[12] = {[10] = 0xff, [11] = 0xff};
-
-    return memcmp(address, before, sizeof before) == 0;
-}
-
-/* Of the other end, as an IPv6 address; zeros where it is this machine's own. */
-static void address_of(uint8_t address[16], int fd)
-{
-    struct sockaddr_storage a = {0};
-    socklen_t n = sizeof a;
-
-    memset(address, 0, 16);
-    getpeername(fd, (struct sockaddr *)&a, &n);
-    if (a.ss_family == AF_INET) {
-        memset(address + 10, 0xff, 2);
-        memcpy(address + 12, &((const struct sockaddr_in *)&a)->sin_addr, 4);
-    } else {
-        memcpy(address, &((const struct sockaddr_in6 *)&a)->sin6_addr, 16);
-    }
-    if (memcmp(address, &in6addr_loopback, 16) == 0 || (is_v4(address) && address[12] == 127))
-        memset(address, 0, 16);
-}
-
 /* A hello is complete. */
 static int greeted(meeting *m, caller *c, ds_err *err)
 {
@@ -224,7 +128,7 @@ static int greeted(meeting *m, caller *c, ds_err *err)
     if (differs) {
         m->strangers++;
         answer(c->fd, 0, true, "another run's processes meet here (DS_RANKS_TOKEN, or the port)");
-        shut(&c->fd);
+        ds_sock_shut(&c->fd);
         return 0;
     }
     if (check_hello(m, c->hello, err)) {
@@ -233,7 +137,7 @@ static int greeted(meeting *m, caller *c, ds_err *err)
     }
     const uint32_t rank = ds_get_u32(c->hello + WORD + VERSION_AT);
     uint8_t *place = m->places + rank * PLACE;
-    address_of(place, c->fd);
+    ds_sock_far(place, c->fd);
     memcpy(place + 16, c->hello + WORD + VERSION_AT + 8, 4);
     m->fd[rank] = c->fd;
     c->fd = -1;
@@ -278,15 +182,9 @@ static void drop_caller(meeting *m, size_t i)
 {
     if (m->callers[i].fd >= 0)
         m->strangers++;
-    shut(&m->callers[i].fd);
+    ds_sock_shut(&m->callers[i].fd);
     m->callers[i] = m->callers[--m->n];
     m->full = false;
-}
-
-/* Of a call that wanted a descriptor: there will be none unless another goes. */
-static bool no_more(int e)
-{
-    return e == EMFILE || e == ENFILE || e == ENOBUFS || e == ENOMEM;
 }
 
 /* Whoever it is; when too many wait, the one that has said nothing for longest goes. Where this
@@ -296,11 +194,11 @@ static int let_in(meeting *m, ds_err *err)
     uint8_t greeting[GREETING] = MAGIC;
     const int fd = accept4(m->listens, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
-    if (fd < 0 && no_more(errno) && m->n == 0)
+    if (fd < 0 && ds_sock_no_more(errno) && m->n == 0)
         return ds_fail_errno(err, errno,
                              "process %d: a connection for each of the other %d (ulimit -n)",
                              m->l->rank, m->l->size - 1);
-    m->full = fd < 0 && no_more(errno);
+    m->full = fd < 0 && ds_sock_no_more(errno);
     if (fd < 0)
         return 0; /* gone again */
     if (m->n == m->cap) {
@@ -376,7 +274,7 @@ static int receive_all(meeting *m, ds_err *err)
             p[i + 1] = (struct pollfd){.fd = m->callers[i].fd, .events = POLLIN};
             until = m->callers[i].until < until ? m->callers[i].until : until;
         }
-        if (poll(p, m->n + 1, left(until)) < 0 && errno != EINTR)
+        if (poll(p, m->n + 1, ds_sock_left(until)) < 0 && errno != EINTR)
             rc = ds_fail_errno(err, errno, "poll");
         rc = rc ? rc : ds_check_interrupt(err);
         for (size_t i = m->n; !rc && i-- > 0;) {
@@ -394,62 +292,20 @@ static int receive_all(meeting *m, ds_err *err)
 
 /* ---- calling ---- */
 
-/* A connection to oneself can come about where nobody listens on a port that the system gives out.
- */
-static bool is_own(int fd)
-{
-    struct sockaddr_storage a = {0}, b = {0};
-    socklen_t na = sizeof a, nb = sizeof b;
-
-    return getsockname(fd, (struct sockaddr *)&a, &na) == 0 &&
-           getpeername(fd, (struct sockaddr *)&b, &nb) == 0 && na == nb && memcmp(&a, &b, na) == 0;
-}
-
-/* 1, or 0 with why it is not there yet. */
-static int try_address(int *fd, const struct sockaddr *a, socklen_t n, double until, int *why,
-                       ds_err *err)
-{
-    const double soon = ds_seconds() + PATIENCE;
-    socklen_t size = sizeof *why;
-
-    *why = 0;
-    *fd = socket(a->sa_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (*fd < 0) {
-        *why = errno;
-        return no_more(errno) ? ds_fail_errno(err, errno, "a socket (ulimit -n)") : 0;
-    }
-    if (connect(*fd, a, n) && errno != EINPROGRESS) {
-        *why = errno;
-    } else {
-        const int rc = wait_for(*fd, POLLOUT, soon < until ? soon : until, err);
-        if (rc < 0)
-            return rc;
-        *why = ETIMEDOUT;
-        if (rc > 0)
-            getsockopt(*fd, SOL_SOCKET, SO_ERROR, why, &size);
-        if (!*why && is_own(*fd))
-            *why = ECONNREFUSED;
-    }
-    if (!*why)
-        return 1;
-    shut(fd);
-    return 0;
-}
-
 /* Says hello on a connection to process `to`; 0: nobody answers there yet. */
 static int introduce(meeting *m, int fd, int to, ds_err *err)
 {
     uint8_t greeting[GREETING], hello[HELLO] = MAGIC;
     const double soon = ds_seconds() + PATIENCE, until = soon < m->until ? soon : m->until;
     ds_sha proof;
-    int rc = receive(fd, greeting, WORD, until, err);
+    int rc = ds_sock_receive(fd, greeting, WORD, until, err);
 
     if (rc > 0 && memcmp(greeting, MAGIC, WORD) != 0)
         return ds_fail(err, DS_FAIL,
                        "what answers is no process of dstrain: another program has that port "
                        "(MASTER_PORT, DS_RANKS_PORT)");
     if (rc > 0)
-        rc = receive(fd, greeting + WORD, GREETING - WORD, until, err);
+        rc = ds_sock_receive(fd, greeting + WORD, GREETING - WORD, until, err);
     if (rc <= 0)
         return rc;
     memcpy(hello + WORD, m->version, VERSION_AT);
@@ -458,7 +314,7 @@ static int introduce(meeting *m, int fd, int to, ds_err *err)
     ds_set_u32(hello + WORD + VERSION_AT + 8, (uint32_t)m->port);
     TRY(prove(&proof, m, greeting + WORD + VERSION_AT, hello, err));
     memcpy(hello + SAID, proof.b, 32);
-    rc = give(fd, hello, HELLO, until, err);
+    rc = ds_sock_give(fd, hello, HELLO, until, err);
     if (rc > 0)
         m->fd[to] = fd;
     return rc;
@@ -472,13 +328,14 @@ static int call_up(meeting *m, int to, const char *host, const struct addrinfo *
 
     for (;;) {
         for (const struct addrinfo *a = all; a; a = a->ai_next) {
-            int fd;
-            int rc = try_address(&fd, a->ai_addr, a->ai_addrlen, m->until, &why, err);
+            const double soon = ds_seconds() + PATIENCE;
+            int fd, rc = ds_sock_connect(&fd, a->ai_addr, a->ai_addrlen,
+                                         soon < m->until ? soon : m->until, &why, err);
             if (rc > 0) {
                 rc = introduce(m, fd, to, err);
                 why = rc ? 0 : ECONNRESET;
                 if (rc <= 0)
-                    shut(&fd);
+                    ds_sock_shut(&fd);
             }
             if (rc)
                 return rc < 0 ? ds_err_prefix(err, "process %d at %s:%d", to, host, port) : 0;
@@ -488,7 +345,7 @@ static int call_up(meeting *m, int to, const char *host, const struct addrinfo *
                            "process %d of %d cannot be reached at %s:%d within %d s "
                            "(DS_RANKS_TIMEOUT): %s",
                            to, m->l->size, host, port, m->l->timeout, strerror(why));
-        poll(NULL, 0, left(m->until) < pause ? left(m->until) : pause);
+        poll(NULL, 0, ds_sock_left(m->until) < pause ? ds_sock_left(m->until) : pause);
         TRY(ds_check_interrupt(err));
         pause = pause * 2 < PAUSE_MOST ? pause * 2 : PAUSE_MOST;
     }
@@ -497,7 +354,7 @@ static int call_up(meeting *m, int to, const char *host, const struct addrinfo *
 static int read_answer(meeting *m, int from, double until, ds_err *err)
 {
     uint8_t a[ANSWER + 1] = {0};
-    const int rc = receive(m->fd[from], a, ANSWER, until, err);
+    const int rc = ds_sock_receive(m->fd[from], a, ANSWER, until, err);
 
     if (rc <= 0)
         return rc ? rc
@@ -546,7 +403,7 @@ static int call_other(meeting *m, int i, ds_err *err)
     if (memcmp(place, none, 16) == 0) {
         one.ai_addr = (struct sockaddr *)&first;
         one.ai_addrlen = n;
-    } else if (is_v4(place)) {
+    } else if (ds_sock_is_v4(place)) {
         struct sockaddr_in *four = (struct sockaddr_in *)&first;
         *four = (struct sockaddr_in){.sin_family = AF_INET};
         memcpy(&four->sin_addr, place + 12, 4);
@@ -572,8 +429,8 @@ static int begin_first(meeting *m, ds_err *err)
     TRY(receive_all(m, err));
     for (int i = 1; i < m->l->size; i++) {
         answer(m->fd[i], m->until, false, "");
-        const int rc =
-            give(m->fd[i], m->places, (size_t)m->l->size * PLACE, ds_seconds() + PATIENCE, err);
+        const int rc = ds_sock_give(m->fd[i], m->places, (size_t)m->l->size * PLACE,
+                                    ds_seconds() + PATIENCE, err);
         if (rc <= 0)
             return rc ? rc : ds_fail(err, DS_FAIL, "process %d of %d is gone", i, m->l->size);
     }
@@ -586,7 +443,7 @@ static int begin_other(meeting *m, ds_err *err)
     TRY(call_first(m, err));
     const double until = m->until + GRACE;
     TRY(read_answer(m, 0, until, err));
-    const int rc = receive(m->fd[0], m->places, (size_t)m->l->size * PLACE, until, err);
+    const int rc = ds_sock_receive(m->fd[0], m->places, (size_t)m->l->size * PLACE, until, err);
     if (rc <= 0)
         return rc ? rc : ds_fail(err, DS_FAIL, "process 0 went before all had come");
     m->until += GRACE;
@@ -595,31 +452,18 @@ static int begin_other(meeting *m, ds_err *err)
     return receive_all(m, err);
 }
 
-/* What goes out goes at once, and a machine that is no more is noticed. */
-static void settle(int fd)
-{
-    const int one = 1, idle = 60, every = 10, times = 6, most = 120000;
-
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
-    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &every, sizeof every);
-    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &times, sizeof times);
-    setsockopt(fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &most, sizeof most);
-}
-
 static void end_meeting(meeting *m, int rc, const ds_err *err)
 {
-    shut(&m->listens);
+    ds_sock_shut(&m->listens);
     for (size_t i = 0; i < m->n; i++)
-        shut(&m->callers[i].fd);
+        ds_sock_shut(&m->callers[i].fd);
     for (int i = 0; i < m->l->size; i++) {
         if (rc && m->fd[i] >= 0 && m->l->rank == 0)
             answer(m->fd[i], 0, true, err->msg);
         if (rc)
-            shut(&m->fd[i]);
+            ds_sock_shut(&m->fd[i]);
         else if (m->fd[i] >= 0)
-            settle(m->fd[i]);
+            ds_sock_settle(m->fd[i]);
     }
     free(m->callers);
     free(m->places);
