@@ -410,6 +410,19 @@ static int fetch_all(fetching *f, ds_err *err)
     return rc;
 }
 
+/* Where pieces are missing: is it a remote at all? A folder that a disk is to be mounted on, or a
+ * bucket of that name made anew, lacks nothing: it is another place. */
+static int check_marked(ds_remote *r, ds_err *err)
+{
+    uint64_t size;
+    const int rc = ds_remote_stat(r, "format", &size, err);
+    if (rc == 0)
+        return ds_fail(err, DS_IO,
+                       "%s: no remote is there: was it moved or emptied, is a disk not mounted?",
+                       ds_remote_place(r));
+    return rc < 0 ? rc : 0;
+}
+
 int ds_transfer_fetch(ds_moved *out, const ds_transfer *t, const ds_shaset *want, ds_err *err)
 {
     ds_hauls h = {.places = {0}};
@@ -424,6 +437,8 @@ int ds_transfer_fetch(ds_moved *out, const ds_transfer *t, const ds_shaset *want
         rc = rc ? rc : adopted;
         rc = rc ? rc : verify_ranged(&f, err);
     }
+    if (!rc && out->missing)
+        rc = check_marked(t->remote, err);
     ds_hauls_fini(&h);
     ds_buf_fini(&f.packs);
     ds_buf_fini(&f.ours);

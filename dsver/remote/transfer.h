@@ -37,8 +37,9 @@ typedef struct ds_transfer {
  * DS_CORRUPT when this store lacks some. */
 int ds_transfer_send(ds_moved *out, const ds_transfer *t, const ds_shaset *want, ds_err *err);
 /* Fetches `want` and what they are built on, as far as this store lacks them. Those that the remote
- * lacks too are counted in out->missing: the rest is fetched all the same. Every pack is checked
- * against its name, every piece that came by a range against its address. */
+ * lacks too are counted in out->missing: the rest is fetched all the same. DS_IO when some are
+ * missing and no remote is there at all. Every pack is checked against its name, every piece that
+ * came by a range against its address. */
 int ds_transfer_fetch(ds_moved *out, const ds_transfer *t, const ds_shaset *want, ds_err *err);
 
 /* ---- what both sides of it share (transfer.c) ---- */

@@ -42,6 +42,25 @@ number() { sed -n "s/.*\"$1\":\([0-9]*\).*/\1/p" <<<"$output"; }
     exits 0 in_b fsck --read-data
 }
 
+@test "a remote that is not there is said to be so, not to lack pieces, and all goes on when it is back" {
+    two
+    in_a push
+    dsver clone --lazy far b
+    mv far off
+    for how in gone empty; do
+        for c in "cat docs" "diff docs@main~1 docs" "stats docs" "checkout docs ../out" "prefetch docs"; do
+            exits 13 in_b $c
+            [[ $output == *"/far/: no remote is there: was it moved or emptied, is a disk not mounted?"* ]]
+        done
+        [ ! -e out ]
+        mkdir -p far # what a disk is mounted on
+    done
+    rmdir far
+    mv off far
+    same b
+    exits 0 in_b checkout docs ../out
+}
+
 @test "a lazy clone commits and pushes, and can be made whole" {
     in_a push
     dsver clone --lazy far b
