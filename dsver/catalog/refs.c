@@ -264,9 +264,8 @@ static int clash(const char *name, const char *other, ds_err *err)
                    name, other);
 }
 
-/* A name that begins with that of another ref and a slash, or the other way round. Of packed refs
- * the latter is git's library to find. */
-static int check_beside(ds_catalog *c, const char *name, ds_err *err)
+/* Of packed refs below the name git's library is to find the clash. */
+int ds_ref_check_new(ds_catalog *c, const char *name, ds_err *err)
 {
     char part[REF_NAME_MAX];
     ds_strlist below = {0};
@@ -300,7 +299,7 @@ int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const 
         rc = 0;
         goto out;
     }
-    rc = expected ? 0 : check_beside(c, name, err);
+    rc = expected ? 0 : ds_ref_check_new(c, name, err);
     rc = rc ? rc : log_move(c, &m, NULL, err);
     rc = rc ? rc : set_ref(c, name, expected, to, err);
 out:

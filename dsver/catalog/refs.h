@@ -21,6 +21,9 @@
 
 /* 1 found, 0 not, < 0 error. Annotated tags are followed to their commit. */
 int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err);
+/* Can `name`, which is not there, be made? DS_FAIL when it begins with that of another ref and a
+ * slash, or the other way round: git keeps names like files. */
+int ds_ref_check_new(ds_catalog *c, const char *name, ds_err *err);
 /* Moves `name` from *expected (NULL: not there yet) to *to. 1 moved, 0 it is not at *expected, < 0
  * error. Durable on return. */
 int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,

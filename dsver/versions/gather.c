@@ -129,7 +129,8 @@ int ds_gather_run(ds_store *s, int fd, const char *path, const ds_publish_opts *
     gather x = {.store = s, .o = *o, .tell = tell, .ctx = ctx};
     const bool limits = g->seconds || g->records || g->bytes;
     x.a = (ds_append){.seconds = g->seconds, .records = g->records, .bytes = g->bytes};
-    int rc = ds_append_open(&x.a, fd, path, err);
+    int rc = ds_publish_check(s, o, err);
+    rc = rc ? rc : ds_append_open(&x.a, fd, path, err);
     if (!rc && g->append)
         rc = find_head(&x, err);
     if (!rc && g->gapless && x.on)

@@ -182,6 +182,23 @@ static int publish(ds_published *out, ds_store *s, ds_objtx **tx, ds_gitpack *pa
     return rc > 0 ? 0 : rc;
 }
 
+int ds_publish_check(ds_store *s, const ds_publish_opts *o, ds_err *err)
+{
+    char *ref = NULL;
+    git_oid head;
+    if (asprintf(&ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0)
+        return ds_fail_nomem(err);
+    int rc = ds_ref_get(s->cat, ref, &head, err);
+    if (rc >= 0 && check_head(o, ref, rc > 0, &head, err))
+        rc = DS_LOCKED;
+    else if (rc == 0) {
+        rc = ds_name_check(s, o->dataset, o->branch, false, err);
+        rc = rc ? rc : ds_ref_check_new(s->cat, ref, err);
+    }
+    free(ref);
+    return rc < 0 ? rc : 0;
+}
+
 int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
                       const ds_publish_opts *o, ds_err *err)
 {
@@ -190,7 +207,6 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     ds_person p = {0};
     ds_pass_opts opts = o->pass;
     char *ref = NULL;
-    git_oid head;
     *out = (ds_published){0};
     int rc = ds_person_find(&p, s->dir, o->author, err);
     if (!rc && asprintf(&ref, DS_REF_PREFIX "%s/%s", o->dataset, o->branch) < 0) {
@@ -200,12 +216,8 @@ int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
     if (rc)
         goto out;
     opts.ref = ref;
-    rc = ds_ref_get(s->cat, ref, &head, err);
-    if (rc >= 0 && check_head(o, ref, rc > 0, &head, err))
-        rc = DS_LOCKED;
-    if (rc == 0)
-        rc = ds_name_check(s, o->dataset, o->branch, false, err);
-    if (rc < 0)
+    rc = ds_publish_check(s, o, err);
+    if (rc)
         goto out;
     rc = ds_objstore_hold(s->objs, err); /* gc keeps out until the ref has moved */
     if (rc)

@@ -31,7 +31,10 @@ typedef struct ds_published {
     ds_pass pass;
 } ds_published;
 
-/* Reads fd to its end. The store is open for writing. */
+/* Refuses, before a stream is read, what no stream mends: a branch that is not at o->head
+ * (DS_LOCKED), or a new one of a name that it cannot have. */
+int ds_publish_check(ds_store *s, const ds_publish_opts *o, ds_err *err);
+/* Reads fd to its end, once it is checked. The store is open for writing. */
 int ds_publish_stream(ds_published *out, ds_store *s, int fd, const char *path,
                       const ds_publish_opts *o, ds_err *err);
 void ds_published_fini(ds_published *p);

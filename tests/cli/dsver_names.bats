@@ -232,3 +232,17 @@ told() {
     exits 0 dsver branch docs a
     exits 0 dsver branch docs ab
 }
+
+@test "a branch that cannot be made is refused before the stream is read" {
+    versions 20
+    dsver commit docs v1.dsr >/dev/null
+    mkfifo never # open at both ends: who reads it waits for good
+    exec 9<>never
+    for how in "" --append "--every 60s"; do
+        exits 1 timeout 60 dsver commit $how -b main/q docs <&9
+        has "refs/heads/docs/main/q cannot be made beside refs/heads/docs/main:"
+    done
+    dsver tag docs t1 >/dev/null
+    exits 1 timeout 60 dsver commit --every 60s -b t1 docs <&9
+    exec 9>&-
+}
