@@ -158,13 +158,14 @@ typedef struct attempt {
     ds_s3 *s;
     ds_s3_call *c;
     CURL *curl;
-    uint64_t done;  /* bytes of the body that the sink has */
-    uint64_t sent;  /* of this attempt */
-    uint64_t begun; /* done when this attempt began */
-    ds_buf error;   /* the body of an answer that is no 2xx */
-    int64_t date;   /* the answer's Date, 0: none */
-    unsigned after; /* Retry-After, seconds */
-    int rc;         /* of the sink or of reading */
+    uint64_t done;   /* bytes of the body that the sink has */
+    uint64_t sent;   /* of this attempt */
+    uint64_t begun;  /* done when this attempt began */
+    ds_buf error;    /* the body of an answer that is no 2xx */
+    int64_t date;    /* the answer's Date, 0: none */
+    unsigned after;  /* Retry-After, seconds */
+    unsigned unread; /* answers that were no document */
+    int rc;          /* of the sink or of reading */
     ds_err err;
 } attempt;
 
@@ -491,6 +492,22 @@ static enum verdict judge_status(attempt *a, long status, ds_err *why)
     return FAILED;
 }
 
+/* Of what lies in no pack nothing tells whether it is what was sent, but that it can be read. */
+static enum verdict judge_document(attempt *a, ds_err *why)
+{
+    const ds_s3_call *c = a->c;
+    ds_s3_answer *read = calloc(1, sizeof *read);
+    int rc = read ? ds_s3_answer_read(read, c->body.data, c->body.len, NULL, NULL, why)
+                  : ds_fail_nomem(why);
+    if (!rc && strcmp(read->root, c->root) != 0)
+        rc = ds_fail(why, DS_CORRUPT, "answer of the server: <%s> instead of <%s>", read->root,
+                     c->root);
+    free(read);
+    if (rc == 0)
+        return DONE;
+    return rc == DS_CORRUPT && a->unread++ == 0 ? AGAIN : FAILED;
+}
+
 static enum verdict judge(attempt *a, CURLcode code, const char *errbuf, ds_err *why)
 {
     const ds_s3_call *c = a->c;
@@ -525,7 +542,7 @@ static enum verdict judge(attempt *a, CURLcode code, const char *errbuf, ds_err 
                 (unsigned long long)a->done, (unsigned long long)c->range_n);
         return AGAIN;
     }
-    return DONE;
+    return good(status) && c->root ? judge_document(a, why) : DONE;
 }
 
 static enum verdict try_once(attempt *a, ds_err *why)

@@ -41,6 +41,9 @@ typedef struct ds_s3_call {
     int fd;
     uint64_t off, n;
     const ds_sha *sum;
+    /* What the document of an answer of 2xx is called; one that is none, or another, is asked for
+     * once more. NULL: it is not looked at. */
+    const char *root;
     /* where an answer of 2xx goes; NULL: into body */
     ds_s3_sink_fn sink;
     void *ctx;
