@@ -101,3 +101,31 @@ int ds_filename_of(ds_buf *out, const void *key, size_t len, ds_err *err)
     }
     return 0;
 }
+
+int ds_filerec_kind(enum ds_filekind *kind, const ds_value *v, ds_err *err)
+{
+    for (int i = 0; ds_filekind_names[i]; i++)
+        if (v->len == strlen(ds_filekind_names[i]) &&
+            memcmp(v->p, ds_filekind_names[i], v->len) == 0) {
+            *kind = (enum ds_filekind)i;
+            return 0;
+        }
+    return ds_fail(err, DS_FAIL, "a record of the kind '%.*s', which is none", (int)v->len,
+                   (const char *)v->p);
+}
+
+int ds_filerec_name(ds_buf *out, const ds_value *v, ds_err *err)
+{
+    out->len = 0;
+    int rc = ds_filename_of(out, v->p, v->len, err);
+    if (!rc && out->len && memchr(out->data, 0, out->len))
+        rc = ds_fail(err, DS_FAIL, "a name with a NUL byte in it");
+    return rc || ds_buf_cstr(out) ? rc : ds_fail_nomem(err);
+}
+
+bool ds_filerec_erased(const ds_value *key, const ds_value *kind)
+{
+    static const char mark[] = "erased:";
+    return kind->len == 0 && key->len == sizeof mark - 1 + 32 &&
+           memcmp(key->p, mark, sizeof mark - 1) == 0;
+}

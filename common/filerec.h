@@ -16,6 +16,7 @@
 #define DS_FILEREC_H
 
 #include "buf.h"
+#include "dsr_column.h"
 #include "dsr_schema.h"
 
 enum ds_filekind { DS_FILE_PLAIN, DS_FILE_FOLDER, DS_FILE_SYMLINK, DS_FILE_HARDLINK };
@@ -34,5 +35,12 @@ int ds_filerec_find(ds_filecols *c, const ds_schema *s, ds_err *err);
 /* Appends. */
 int ds_filename_key(ds_buf *out, const void *name, size_t len, ds_err *err);
 int ds_filename_of(ds_buf *out, const void *key, size_t len, ds_err *err);
+
+/* Of a record's values. Kind: DS_FAIL when it is none. Name: what `out` held before goes, a NUL
+ * stands behind, and one with a NUL in it is DS_FAIL. Erased: a tombstone stands where a record
+ * was erased. */
+int ds_filerec_kind(enum ds_filekind *kind, const ds_value *v, ds_err *err);
+int ds_filerec_name(ds_buf *out, const ds_value *v, ds_err *err);
+bool ds_filerec_erased(const ds_value *key, const ds_value *kind);
 
 #endif

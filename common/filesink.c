@@ -13,7 +13,6 @@
 #include "rmtree.h"
 #include "sig.h"
 #include "strlist.h"
-#include "treeput.h"
 
 #define PART ((size_t)4 << 20)
 
@@ -30,28 +29,6 @@ struct ds_filesink {
     bool ended, erased; /* erased: there was a tombstone */
     uint64_t files, bytes;
 };
-
-static int kind_of(enum ds_filekind *kind, const ds_value *v, ds_err *err)
-{
-    for (int i = 0; ds_filekind_names[i]; i++)
-        if (v->len == strlen(ds_filekind_names[i]) &&
-            memcmp(v->p, ds_filekind_names[i], v->len) == 0) {
-            *kind = (enum ds_filekind)i;
-            return 0;
-        }
-    return ds_fail(err, DS_FAIL, "a record of the kind '%.*s', which is none", (int)v->len,
-                   (const char *)v->p);
-}
-
-/* The value as the bytes of a name, NUL behind; one with a NUL in it is no name. */
-static int name_of(ds_buf *b, const ds_value *v, ds_err *err)
-{
-    b->len = 0;
-    int rc = ds_filename_of(b, v->p, v->len, err);
-    if (!rc && memchr(b->data, 0, b->len))
-        rc = ds_fail(err, DS_FAIL, "a name with a NUL byte in it");
-    return rc || ds_buf_cstr(b) ? rc : ds_fail_nomem(err);
-}
 
 static void count(ds_filesink *k, size_t bytes)
 {
@@ -82,14 +59,6 @@ static int plain_file(ds_filesink *k, const ds_treefile *f, const ds_value *v, c
     return rc ? rc : ds_treeput_close(k->tree, err);
 }
 
-/* What stands where a record was erased: it is no file. */
-static bool is_tombstone(const ds_value *key, const ds_value *kind)
-{
-    static const char mark[] = "erased:";
-    return kind->len == 0 && key->len == sizeof mark - 1 + 32 &&
-           memcmp(key->p, mark, sizeof mark - 1) == 0;
-}
-
 /* Another name of a file that was erased goes with it. */
 static bool is_erased(ds_filesink *k, const ds_treefile *f)
 {
@@ -99,21 +68,22 @@ static bool is_erased(ds_filesink *k, const ds_treefile *f)
 
 static int one_file(ds_filesink *k, const ds_value *v, const ds_chunk *c, ds_err *err)
 {
-    if (is_tombstone(&v[k->col.key], &v[k->col.kind])) {
+    if (ds_filerec_erased(&v[k->col.key], &v[k->col.kind])) {
         k->erased = true;
         return 0;
     }
     ds_treefile f = {.mode = v[k->col.mode].i};
-    int rc = name_of(&k->name, &v[k->col.key], err);
+    int rc = ds_filerec_name(&k->name, &v[k->col.key], err);
 
-    rc = rc ? rc : kind_of(&f.kind, &v[k->col.kind], err);
+    rc = rc ? rc : ds_filerec_kind(&f.kind, &v[k->col.kind], err);
     if (!rc && !v[k->col.target].null) {
-        rc = name_of(&k->target, &v[k->col.target], err);
+        rc = ds_filerec_name(&k->target, &v[k->col.target], err);
         f.target = (const char *)k->target.data;
     }
-    if (rc || is_erased(k, &f))
-        return rc;
     f.name = (const char *)k->name.data;
+    const int picked = rc || !k->o.pick ? 1 : k->o.pick(k->o.pick_ctx, &f, err);
+    if (rc || picked <= 0 || is_erased(k, &f))
+        return rc ? rc : picked < 0 ? picked : 0;
     if (k->col.mtime >= 0) {
         f.has_mtime = true;
         f.mtime = v[k->col.mtime].i;
@@ -122,6 +92,11 @@ static int one_file(ds_filesink *k, const ds_value *v, const ds_chunk *c, ds_err
                                  : ds_treeput_add(k->tree, &f, err);
     k->files += !rc;
     return rc;
+}
+
+int ds_filesink_bare(ds_filesink *k, const ds_value *v, ds_err *err)
+{
+    return one_file(k, v, NULL, err);
 }
 
 int ds_filesink_block(ds_filesink *k, const ds_block *b, ds_err *err)
@@ -170,6 +145,7 @@ int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema
     if (!k)
         return ds_fail_nomem(err);
     k->o = *o;
+    k->erased = o->erased;
     k->schema = schema;
     k->lock = -1;
     int rc = ds_filerec_find(&k->col, schema, err);

@@ -7,6 +7,7 @@
 #define DS_FILESINK_H
 
 #include "dsr_io.h"
+#include "treeput.h"
 
 typedef struct ds_filesink ds_filesink;
 
@@ -15,6 +16,11 @@ typedef struct ds_filesink_opts {
     int threads;
     void (*progress)(void *ctx, uint64_t bytes); /* of content so far; may be NULL */
     void *ctx;
+    /* 1: the file, folder or link is made, by the name and target that f says then, which stay
+     * its own; 0: it is not. May be NULL: all are made. */
+    int (*pick)(void *pick_ctx, ds_treefile *f, ds_err *err);
+    void *pick_ctx;
+    bool erased; /* records were erased that are not told of here */
 } ds_filesink_opts;
 
 /* DS_FAIL when records of the schema are no files, or when dir is there and is no empty folder. The
@@ -22,6 +28,8 @@ typedef struct ds_filesink_opts {
 int ds_filesink_open(ds_filesink **out, const char *dir, const ds_schema *schema,
                      const ds_filesink_opts *o, ds_err *err);
 int ds_filesink_block(ds_filesink *k, const ds_block *b, ds_err *err);
+/* One record that has no content. v: of all columns; that of the content is not looked at. */
+int ds_filesink_bare(ds_filesink *k, const ds_value *v, ds_err *err);
 /* rc, and what stands in err: how the stream ended. 0: the folder gets its name. Else a file that
  * could not be made is what is told, if there was one before. */
 int ds_filesink_end(ds_filesink *k, int rc, ds_err *err);

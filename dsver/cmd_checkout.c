@@ -20,7 +20,8 @@ const ds_command ds_ver_checkout = {
     .min_operands = 2,
     .max_operands = 2,
     .example = "dsver checkout docs@v3 /data/docs-v3\n"
-               "dsprep files photos/ | dsver commit raw && dsver checkout raw copy/",
+               "dsprep files photos/ | dsver commit raw && dsver checkout raw copy/\n"
+               "dsver checkout raw~1 march --only scans/march --only '*.txt'",
     .description =
         "A version that dsprep files made is restored: DIR, which must not be there or be empty, "
         "then holds its files, folders and links as they were, with permissions, and times where "
@@ -28,6 +29,15 @@ const ds_command ds_ver_checkout = {
         "other version is written as a DSR shard with a block index, or as JSON lines, in which "
         "tensors are base64; a DIR that an earlier checkout made so and that nobody changed is "
         "replaced, anything else is left alone.\n\n"
+        "With --only, of files those alone are restored that a PATTERN chooses: a path, a folder, "
+        "which is restored with all below it, or a glob in which '*' and '?' match a '/' too. "
+        "Quote a glob, so that the shell leaves it alone. The folders that they lie in come with "
+        "the permissions and times on record, and a hard link to a file that is not chosen becomes "
+        "that file. A pattern that matches nothing is an error, and nothing is restored then. Keys "
+        "are read to find the files, and then only the blocks that hold them: in a store that "
+        "dsver clone --lazy made, nothing else is fetched. The root of the version is verified "
+        "from the addresses of its blocks, and what is read by its own address; what is not read "
+        "is not looked at.\n\n"
         "It appears whole, with the roots of the version verified, or not at all. The files share "
         "nothing with the store: to change or to delete them does it no harm. It ends when "
         "everything is on disk; with --no-sync it does not wait for that, as other programs that "
@@ -79,10 +89,12 @@ static int run(int argc, char **argv)
     const char *store = NULL;
     int form = DS_CHECKOUT_AUTO;
     int64_t threads = 0, level = 0;
+    ds_opt_list only = {0};
     const ds_opt opts[] = {
         OPT_CHOICE(0, "format", form, "FORM", forms,
                    "dsr, jsonl or files (default: files where the records are files, else dsr)"),
         OPT_INT(0, "level", level, "N", 0, 19, "compress DSR with zstd (default: 0, not)"),
+        OPT_LIST(0, "only", only, "PATTERN", "files: restore these alone; may be given again"),
         OPT_FLAG(0, "setuid", setuid, "files: restore set-user-id and set-group-id bits too"),
         OPT_SWITCH(0, "sync", sync, "end when everything is on disk (the default)"),
         VERB_THREADS(threads),
@@ -92,19 +104,24 @@ static int run(int argc, char **argv)
     };
     char **operands;
     int n, status = ds_opt_begin(&ds_ver_checkout, opts, argc, argv, &operands, &n);
-    if (status >= 0)
+    if (status >= 0) {
+        ds_opt_list_fini(&only);
         return status;
+    }
     ds_err err = {0};
     ds_checkout_opts o = {.form = (enum ds_checkout_form)form,
                           .setuid = setuid,
                           .lax = !sync,
                           .threads = verb_threads(threads),
-                          .level = (int)level};
+                          .level = (int)level,
+                          .only = only.v,
+                          .nonly = only.n};
     ds_sig_setup();
     if (!*operands[1])
         ds_fail(&err, DS_USAGE, "the name of the folder is empty");
     else
         work(store, operands, &o, json, &err);
+    ds_opt_list_fini(&only);
     status = ds_command_end(&ds_ver_checkout, &err, json);
     ds_sig_reraise();
     return status;

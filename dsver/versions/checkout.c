@@ -12,6 +12,7 @@
 #include "io.h"
 #include "streamfeed.h"
 #include "filerec.h"
+#include "filepart.h"
 #include "filesink.h"
 #include "lineout.h"
 #include "readback.h"
@@ -259,13 +260,14 @@ static int put_in_place(const char *tmp, const char *dir, bool there, bool lax, 
 typedef struct reading {
     ds_store *store;
     const git_oid *commit;
+    const bool *only; /* blocks; NULL: all */
     int threads;
 } reading;
 
 static int write_stream(void *ctx, int fd, ds_err *err)
 {
     const reading *r = ctx;
-    const ds_readback_opts back = {.threads = r->threads};
+    const ds_readback_opts back = {.threads = r->threads, .only = r->only};
     ds_out out = {0};
     int rc = ds_out_init(&out, fd, "the version's stream", err);
     rc = rc ? rc : ds_readback_write(&out, r->store, r->commit, &back, err);
@@ -287,20 +289,27 @@ static int take_blocks(ds_filesink *k, ds_reader *in, ds_err *err)
     return ds_filesink_end(k, rc, err);
 }
 
-/* The stream's end says that its roots are the version's: before that the folder has no name. */
-static int checkout_files(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
-                          const ds_checkout_opts *o, ds_err *err)
+/* The stream's end says that its roots are the version's: before that the folder has no name.
+ * part: NULL for all files. */
+static int write_files(ds_checkedout *out, const reading *from, ds_filepart *part, const char *dir,
+                       const ds_checkout_opts *o, ds_err *err)
 {
-    reading r = {.store = s, .commit = commit, .threads = o->threads};
-    const ds_filesink_opts how = {.setuid = o->setuid, .sync = !o->lax, .threads = o->threads};
+    ds_filesink_opts how = {.setuid = o->setuid, .sync = !o->lax, .threads = o->threads};
+    reading r = *from;
     ds_feed feed;
     ds_reader *in = NULL;
     ds_filesink *k = NULL;
+    if (part) {
+        r.only = ds_filepart_blocks(part);
+        ds_filepart_pick(part, &how);
+    }
     int rc = ds_feed_begin(&feed, write_stream, &r, err);
     if (rc)
         return rc;
     rc = ds_reader_new(&in, feed.fd, "the version's stream", err);
     rc = rc ? rc : ds_filesink_open(&k, dir, ds_reader_schema(in), &how, err);
+    if (!rc && part)
+        rc = ds_filepart_bare(part, k, err);
     rc = rc ? rc : take_blocks(k, in, err);
     if (!rc) {
         out->files = ds_filesink_files(k);
@@ -309,6 +318,17 @@ static int checkout_files(ds_checkedout *out, ds_store *s, const git_oid *commit
     ds_filesink_free(k);
     ds_reader_free(in);
     return ds_feed_end(&feed, rc, err);
+}
+
+static int checkout_files(ds_checkedout *out, ds_store *s, const git_oid *commit, const char *dir,
+                          const ds_checkout_opts *o, ds_err *err)
+{
+    const reading r = {.store = s, .commit = commit, .threads = o->threads};
+    ds_filepart *part = NULL;
+    int rc = o->nonly ? ds_filepart_open(&part, s, commit, o->only, o->nonly, err) : 0;
+    rc = rc ? rc : write_files(out, &r, part, dir, o, err);
+    ds_filepart_close(part);
+    return rc;
 }
 
 /* Whether its records are files. */
@@ -359,6 +379,9 @@ int ds_checkout_run(ds_checkedout *out, ds_store *s, const git_oid *commit, cons
                      how.form == DS_CHECKOUT_FILES ? "files" : "JSON lines");
     if (!rc && o->setuid && how.form != DS_CHECKOUT_FILES)
         rc = ds_fail(err, DS_USAGE, "--setuid: only files have those bits; this is written as %s",
+                     how.form == DS_CHECKOUT_DSR ? "DSR" : "JSON lines");
+    if (!rc && o->nonly && how.form != DS_CHECKOUT_FILES)
+        rc = ds_fail(err, DS_USAGE, "--only: only files have paths; this is written as %s",
                      how.form == DS_CHECKOUT_DSR ? "DSR" : "JSON lines");
     return rc                              ? rc
            : how.form == DS_CHECKOUT_FILES ? checkout_files(out, s, commit, dir, &how, err)

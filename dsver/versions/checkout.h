@@ -20,6 +20,8 @@ typedef struct ds_checkout_opts {
     bool setuid;        /* files: keep set-user-id and set-group-id bits */
     bool lax;           /* ends before the disk has it: after a crash it may be there in part */
     int threads, level; /* level: of zstd, DSR only */
+    const char *const *only; /* files: these patterns (filepart.h) alone; borrowed */
+    size_t nonly;            /* 0: all */
 } ds_checkout_opts;
 
 typedef struct ds_checkedout {

@@ -14,8 +14,8 @@
 #include "sourcescan.h"
 #include "term.h"
 
-#define AHEAD ((uint64_t)32 << 20) /* bytes of blocks that are told of before they are asked for   \
-                                    */
+/* Bytes of blocks that are told of before they are asked for. */
+#define AHEAD ((uint64_t)32 << 20)
 
 typedef struct back {
     ds_store *store;
@@ -28,6 +28,8 @@ typedef struct back {
     ds_objreader *reader;
     ds_manscan ahead, at;
     ds_manline ahead_line, line;
+    const bool *only;      /* of each block; NULL: all */
+    uint64_t ahead_blocks; /* that the first cursor passed */
     ds_buf queue;          /* ds_sha: of blocks that the first cursor passed */
     size_t asked;          /* of the queue */
     uint64_t told, passed; /* bytes of blocks: by the first cursor, by the second */
@@ -97,6 +99,11 @@ static size_t queued(const back *b)
     return b->queue.len / sizeof(ds_sha);
 }
 
+static bool wanted(const back *b, uint64_t block)
+{
+    return !b->only || b->only[block];
+}
+
 static uint64_t bytes_of(const ds_manline *l)
 {
     uint64_t n = 0;
@@ -120,13 +127,15 @@ static int go_on(back *b, ds_err *err)
         b->ahead_end = rc == 0;
         if (rc == 0)
             break;
+        if (!wanted(b, b->ahead_blocks++))
+            continue;
         const ds_buf *pieces = &b->ahead_line.pieces;
         b->told += bytes_of(&b->ahead_line);
         b->afar = ds_objstore_expect(b->store->objs, ds_manline_pieces(&b->ahead_line),
                                      pieces->len / sizeof(ds_sha));
         if (ds_buf_put(&b->queue, pieces->data, pieces->len))
             return ds_fail_nomem(err);
-    } while (b->afar && b->told - b->passed < AHEAD);
+    } while (b->queue.len == 0 || (b->afar && b->told - b->passed < AHEAD));
     return 0;
 }
 
@@ -213,52 +222,56 @@ static int write_sources(back *b, bool all, ds_err *err)
 /* ---- the stream
  * --------------------------------------------------------------------------------------------- */
 
-static int write_block(back *b, ds_err *err)
+static int write_chunks(back *b, ds_err *err)
 {
-    ds_sha block, origin;
     const ds_sha *pieces = ds_manline_pieces(&b->line);
     int rc = 0;
-    if (b->line.nchunks != b->schema.n + 1)
-        return ds_fail(err, DS_CORRUPT,
-                       "manifest file %s line %zu: %zu chunks, the schema has %zu columns",
-                       git_oid_tostr_s(&b->at.file), b->at.line, b->line.nchunks, b->schema.n);
     for (size_t i = 0; !rc && i < b->line.nchunks; i++) {
         rc = get_chunk(b, i, pieces, err);
         pieces += ds_manline_npieces(&b->line, i);
     }
-    if (!rc)
-        rc = ds_manscan_addr(&b->at, &b->line, &block, &origin, err);
+    b->passed += bytes_of(&b->line);
+    return rc ? rc : ds_writer_block(b->w, b->line.rows, b->chunks, &b->chunks[b->schema.n], err);
+}
+
+static int write_block(back *b, ds_err *err)
+{
+    ds_sha block, origin;
+    if (b->line.nchunks != b->schema.n + 1)
+        return ds_fail(err, DS_CORRUPT,
+                       "manifest file %s line %zu: %zu chunks, the schema has %zu columns",
+                       git_oid_tostr_s(&b->at.file), b->at.line, b->line.nchunks, b->schema.n);
+    int rc = ds_manscan_addr(&b->at, &b->line, &block, &origin, err);
     if (!rc)
         rc = ds_rootsum_block(b->sum, &block, &origin, err);
-    if (!rc)
-        rc = ds_writer_block(b->w, b->line.rows, b->chunks, &b->chunks[b->schema.n], err);
+    if (!rc && wanted(b, b->blocks))
+        rc = write_chunks(b, err);
     b->blocks++;
     b->records += b->line.rows;
-    b->passed += bytes_of(&b->line);
     return rc;
 }
 
 static int write_end(back *b, ds_err *err)
 {
-    ds_sha digest, root, origin;
+    ds_sha digest, root = {0}, origin = {0};
     int rc = write_sources(b, true, err);
     if (!rc)
         rc = ds_schema_digest(&digest, &b->schema, err);
     if (!rc)
         rc = ds_rootsum_end(b->sum, &digest, &root, &origin, err);
-    if (!rc && (!ds_sha_eq(&root, &b->meta.root) || !ds_sha_eq(&origin, &b->meta.origin_root) ||
-                b->records != b->meta.records || b->blocks != b->meta.blocks ||
-                b->sources != b->meta.sources))
+    const bool whole = ds_sha_eq(&origin, &b->meta.origin_root) && b->sources == b->meta.sources;
+    if (!rc && (!ds_sha_eq(&root, &b->meta.root) || (!b->only && !whole) ||
+                b->records != b->meta.records || b->blocks != b->meta.blocks))
         rc = ds_fail(err, DS_CORRUPT,
                      "version %s: its blocks do not give the root and counts in its meta.json",
                      git_oid_tostr_s(&b->version.id));
-    return rc ? rc : ds_writer_end(b->w, &b->meta.counts, &b->meta.root, err);
+    return rc ? rc : ds_writer_end(b->w, &b->meta.counts, b->only ? NULL : &b->meta.root, err);
 }
 
 static int write_stream(back *b, ds_err *err)
 {
     ds_progress bar = {0};
-    int rc = next_source(b, err);
+    int rc = b->only ? 0 : next_source(b, err); /* a part has none */
     ds_progress_begin(&bar, "writing", b->meta.records, false);
     while (!rc) {
         rc = write_sources(b, false, err);
@@ -279,11 +292,11 @@ static int write_stream(back *b, ds_err *err)
 int ds_readback_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_readback_opts *o,
                       ds_err *err)
 {
-    back b = {.store = s};
+    back b = {.store = s, .only = o->only};
     bool erased = false;
     int rc = ds_recut_needed(&erased, s, commit, err);
     if (rc || erased)
-        return rc ? rc : ds_recut_write(out, s, commit, &o->writer, err);
+        return rc ? rc : ds_recut_write(out, s, commit, o, err);
     ds_schema_init(&b.schema);
     rc = load(&b, commit, err);
     if (!rc)

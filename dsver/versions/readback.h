@@ -13,6 +13,9 @@
 
 typedef struct ds_readback_opts {
     int threads;
+    /* Of each block, whether it is written; NULL: all. The version's root is checked all the same,
+     * from the blocks' addresses; the stream is without sources and has a root of its own. */
+    const bool *only;
     ds_writer_opts writer;
 } ds_readback_opts;
 

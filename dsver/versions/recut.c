@@ -37,6 +37,7 @@ int ds_recut_needed(bool *erased, ds_store *s, const git_oid *commit, ds_err *er
 }
 
 typedef struct pen {
+    const bool *only; /* of each block; NULL: all, and sources */
     ds_verside side;
     ds_recblock rec;
     ds_rows *rows;
@@ -86,7 +87,7 @@ static int put_record(pen *p, const ds_chunk *origin, size_t *pos, ds_err *err)
     int rc = ds_origin_get(origin->body, origin->body_len, pos, &p->st, &p->ranges, err);
     rc = rc ? rc : ds_rows_begin(p->rows, err);
     rc = rc ? rc : ds_rows_copy(p->rows, &p->side.schema, p->rec.views, p->rec.values, err);
-    for (size_t i = 0; !rc && i < p->ranges.len / sizeof(ds_range); i++) {
+    for (size_t i = 0; !rc && !p->only && i < p->ranges.len / sizeof(ds_range); i++) {
         const ds_range *r = (const ds_range *)(const void *)p->ranges.data + i;
         rc = ds_rows_origin(p->rows, r->source, r->offset, r->len, err);
     }
@@ -95,8 +96,10 @@ static int put_record(pen *p, const ds_chunk *origin, size_t *pos, ds_err *err)
 
 static int put_blocks(pen *p, ds_err *err)
 {
-    int rc = next_source(p, err);
+    int rc = p->only ? 0 : next_source(p, err);
     for (size_t i = 0; !rc && i < p->side.n; i++) {
+        if (p->only && !p->only[i])
+            continue;
         uint64_t rows = 0;
         size_t pos = 0;
         rc = put_sources(p, i, false, err);
@@ -111,10 +114,10 @@ static int put_blocks(pen *p, ds_err *err)
     return rc ? rc : put_sources(p, 0, true, err);
 }
 
-int ds_recut_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_writer_opts *o,
+int ds_recut_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_readback_opts *o,
                    ds_err *err)
 {
-    pen p = {0};
+    pen p = {.only = o->only};
     ds_meta meta = {0};
     ds_buf prov = {0};
     ds_writer *w = NULL;
@@ -123,7 +126,7 @@ int ds_recut_write(ds_out *out, ds_store *s, const git_oid *commit, const ds_wri
     rc = rc ? rc : ds_catalog_file(&prov, s->cat, &p.side.version.tree, "provenance.json", err);
     rc = rc ? rc : ds_sourcescan_open(&p.sources, s, &p.side.version.tree, err);
     rc = rc ? rc : check_root(&p, &meta, err);
-    rc = rc ? rc : ds_writer_new(&w, out, &p.side.schema, prov.data, prov.len, o, err);
+    rc = rc ? rc : ds_writer_new(&w, out, &p.side.schema, prov.data, prov.len, &o->writer, err);
     rc = rc ? rc : ds_rows_new(&p.rows, w, &p.side.schema, err);
     rc = rc ? rc : put_blocks(&p, err);
     rc = rc ? rc : ds_rows_finish(p.rows, err);

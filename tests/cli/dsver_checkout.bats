@@ -194,3 +194,152 @@ syncs() { grep -cE 'sync[a-z_]*\(' "$1" || :; }
     dsver checkout again out >/dev/null
     [ "$(ls out | tr '\n' ' ')" = "x y " ]
 }
+
+@test "checkout --only restores paths, folders and what globs match, with the folders around" {
+    mkdir -p raw/scans/march/deep raw/scans/april raw/empty
+    echo 1 >raw/scans/march/1.txt
+    echo 2 >raw/scans/march/deep/2.bin
+    echo 3 >raw/scans/april/3.txt
+    echo n >raw/notes.txt
+    echo o >'raw/odd[1].txt'
+    ln -s ../april raw/scans/march/link
+    chmod 0750 raw/scans && chmod 0700 raw/scans/march/deep
+    touch -d 2001-02-03 raw/scans/march/deep raw/scans/march
+    touch -d 2002-03-04 raw/scans
+    dsprep files -q --mtime raw | dsver commit raw >/dev/null
+    listing() { (cd "$1" && find . -mindepth 1 -printf '%P %M %T@ %l\n' | sort); }
+    only() { listing raw | grep -E "^($1) " >want && listing out | diff want - && rm -r out; }
+    exits 0 dsver checkout raw out --only scans/march --only ./notes.txt
+    only 'scans|scans/march|scans/march/.*|notes.txt'
+    exits 0 dsver checkout raw out --only 'scans/march/*'
+    only 'scans|scans/march|scans/march/.*'
+    exits 0 dsver checkout raw out --only '*/march/deep/'
+    only 'scans|scans/march|scans/march/deep|scans/march/deep/2.bin'
+    exits 0 dsver checkout raw out --only '*.txt' --json
+    has '"files":7,"bytes":8'
+    only 'scans|scans/march|scans/april|.*\.txt'
+    exits 0 dsver checkout raw out --only empty
+    only empty
+    exits 0 dsver checkout raw out --only 'odd[1].txt' # a name is itself, whatever is in it
+    only 'odd\[1\]\.txt'
+    exits 0 dsver checkout raw out --only '*'
+    only '.*'
+    # A part of a name is no path; what matches nothing is said, and nothing is restored.
+    for none in scan march scans/march/1 /notes.txt ''; do
+        exits 1 dsver checkout raw out --only notes.txt --only "$none"
+        has "--only '$none': the version has no such file or folder"
+        [ ! -e out ]
+    done
+    [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
+    printf 'x\n' | dsprep text -q --split line - | dsver commit docs >/dev/null
+    for args in docs "--format dsr raw" "--format jsonl docs"; do
+        exits 2 dsver checkout $args none --only x
+        has "only files have paths; this is written as"
+    done
+    [ ! -e none ]
+}
+
+@test "checkout --only: a hard link without its file becomes the file; names of any bytes" {
+    mkdir -p raw/a raw/b raw/c
+    echo content >raw/a/first
+    for name in b/second b/third c/fourth; do ln raw/a/first "raw/$name"; done
+    ln -s nowhere raw/a/sym && ln raw/a/sym raw/b/sym
+    chmod 0640 raw/a/first
+    printf 'bin' >$'raw/c/n\377ame'
+    dsprep files -q raw | dsver commit raw >/dev/null
+    exits 0 dsver checkout raw out --only b --json
+    has '"files":4,"bytes":8'
+    [ "$(cd out && find . -type f | sort | tr '\n' ' ')" = "./b/second ./b/third " ]
+    [ "$(cat out/b/third)" = content ]
+    [ "$(stat -c '%h %a' out/b/second)" = "2 640" ]
+    [ "$(readlink out/b/sym)" = nowhere ]
+    rm -r out
+    dsver checkout raw out --only a --only c/fourth >/dev/null
+    [ out/a/first -ef out/c/fourth ]
+    rm -r out
+    dsver checkout raw out --only $'c/n\377*' >/dev/null
+    cmp $'out/c/n\377ame' $'raw/c/n\377ame'
+    [ "$(find out -type f | wc -l)" = 1 ]
+}
+
+@test "checkout --only: links to other names of a file that is not chosen" {
+    python3 - <<'P'
+import io, tarfile
+with tarfile.open('chain.tar', 'w') as t:
+    for name, to in ('a', ''), ('b', 'a'), ('c', 'b'), ('d', 'c'), ('e', 'b'):
+        i = tarfile.TarInfo(name)
+        i.type, i.linkname, i.size = tarfile.LNKTYPE if to else tarfile.REGTYPE, to, 0 if to else 4
+        t.addfile(i, None if to else io.BytesIO(b'text'))
+P
+    dsprep files -q chain.tar | dsver commit raw >/dev/null
+    for names in b c d "b d" "c e" "d e" "a d" "c d" "b c d e"; do
+        local only=() one
+        for one in $names; do only+=(--only "$one"); done
+        exits 0 dsver checkout raw out "${only[@]}"
+        [ "$(cd out && echo *)" = "$names" ]
+        for one in $names; do
+            [ "$(cat out/$one)" = text ]
+            [ "$(stat -c %h out/$one)" = "$(wc -w <<<"$names")" ]
+        done
+        rm -r out
+    done
+}
+
+@test "checkout --only: what was erased is left out, and its other names with it" {
+    mkdir -p raw/a raw/b
+    echo secret >raw/a/first && ln raw/a/first raw/b/second
+    echo x >raw/a/x && ln raw/a/x raw/b/y && echo z >raw/b/z
+    dsprep files -q raw | dsver commit raw >/dev/null
+    dsver forget --reason test a/first >/dev/null
+    exits 0 dsver checkout raw out --only b
+    [ "$(cat out/b/y out/b/z | tr '\n' ' ')$(ls out/b | wc -l)" = "x z 2" ]
+    exits 1 dsver checkout raw none --only a/first
+    # A version in which the first name alone was erased.
+    dsprep files -q raw | dsprep filter -q --where 'kind == "file"' | dsver commit again >/dev/null
+    dsver forget --reason test --dataset again a/first >/dev/null
+    dsver cat again | dsver commit again >/dev/null
+    dsprep files -q raw | dsprep filter -q --where 'kind == "hardlink"' |
+        dsver commit --append again >/dev/null
+    rm -r out && exits 0 dsver checkout again out --only b
+    [ "$(ls out/b | tr '\n' ' ')" = "y z " ]
+}
+
+@test "checkout --only reads what it restores, and nothing else" {
+    mkdir -p raw/a raw/b raw/c
+    for f in a/1 b/2 c/3; do head -c 9000000 /dev/urandom >raw/$f; done
+    ln raw/a/1 raw/c/4
+    dsprep files -q raw | dsver commit raw >/dev/null
+    dsver remote add origin far && dsver push >/dev/null
+    exits 0 dsver clone --lazy far lazy
+    cd lazy
+    exits 0 dsver checkout raw out --only b
+    cmp out/b/2 ../raw/b/2
+    [ "$(find out | wc -l)" = 3 ]
+    here=$(cat .dsver/packs/* | wc -c)
+    [ "$here" -gt 9000000 ] && [ "$here" -lt 12000000 ]
+    mv ../far/packs ../off
+    exits 0 dsver checkout raw again --only 'b/*'
+    diff -r out again
+    exits 12 dsver checkout raw none --only a
+    [ ! -e none ] && [ -z "$(ls -d ./*.dsver-* 2>/dev/null)" ]
+    mv ../off ../far/packs
+    # Of a hard link, that is the file that it is another name of.
+    exits 0 dsver checkout raw link --only c/4
+    cmp link/c/4 ../raw/a/1
+    [ "$(find link -type f | wc -l)" = 1 ]
+    here=$(cat .dsver/packs/* | wc -c)
+    [ "$here" -gt 18000000 ] && [ "$here" -lt 21000000 ]
+}
+
+@test "checkout --only: a folder whose record comes after what lies in it" {
+    mkdir -p raw/a/b && echo 1 >raw/a/b/1 && echo 2 >raw/a/2
+    chmod 0700 raw/a && chmod 0750 raw/a/b
+    for kind in file folder; do
+        dsprep files -q raw | dsprep filter -q --where "kind == \"$kind\"" |
+            dsver commit --append late >/dev/null
+    done
+    exits 0 dsver checkout late out --only a/b/1 --json
+    has '"files":3,"bytes":2'
+    [ "$(stat -c %a out/a out/a/b | tr '\n' ' ')" = "700 750 " ]
+    [ "$(find out -type f)" = out/a/b/1 ]
+}
