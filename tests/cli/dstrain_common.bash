@@ -90,3 +90,9 @@ interrupt() {
 need_jq() {
     command -v jq >/dev/null || skip "jq is not installed"
 }
+
+# but_long: for the setup of files that are slow with a sanitizer, under which unit tests run the same code.
+but_long() {
+    cd "$BATS_TEST_TMPDIR" || return 1
+    [ "${DS_LONG:-0}" = 1 ] || ! grep -aq __asan_init "$(command -v dstrain)" || skip "DS_LONG=1 runs it with a sanitizer"
+}

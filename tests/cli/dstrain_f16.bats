@@ -2,6 +2,8 @@
 # Training in f16: what the loss is multiplied with, steps that overflow, and weights that stay what they were.
 load dstrain_common
 
+setup() { but_long; }
+
 # f16 RUN OPTION...: its first steps overflow, and every second update doubles the scale, until one overflows again.
 f16() {
     local run=$1

@@ -3,6 +3,8 @@
 # begin as a text, a method that is chosen.
 load dstrain_common
 
+setup() { but_long; }
+
 evals() {
     sed -n 's/.*"type":"eval","step":\([0-9]*\),"loss":\([0-9.]*\),.*/\1 \2/p' "$1/metrics.jsonl"
 }

@@ -137,9 +137,13 @@ joined() { # RUN: have its devices joined?
     export -f virtual
     virtual one
     mpi 2 bash -c 'virtual two'
-    tcp 4 virtual four
+    local runs=(two)
+    if [ "${DS_LONG:-0}" = 1 ]; then
+        tcp 4 virtual four
+        runs+=(four)
+    fi
     [ "$(grep -c '"m": ' one/step-000001/algorithms.json)" -lt "$(grep -c '"m": ' one/step-000002/algorithms.json)" ]
-    for run in two four; do
+    for run in "${runs[@]}"; do
         cmp one/step-000001/algorithms.json $run/step-000001/algorithms.json
         cmp one/step-000002/algorithms.json $run/step-000002/algorithms.json
         [ "$(sum_of one)" = "$(sum_of $run)" ]
@@ -183,12 +187,12 @@ joined() { # RUN: have its devices joined?
 
 @test "without MPI: devices that wait for one that does not join, or gives nothing, end in time" {
     setup_emulated
-    DS_EMU_PEERS_HANG=0 DS_RANKS_TIMEOUT=10 run tcp 2 tuned stuck --device cuda --accumulate 2 --steps 2
+    DS_EMU_PEERS_HANG=0 DS_RANKS_TIMEOUT=4 run tcp 2 tuned stuck --device cuda --accumulate 2 --steps 2
     [ "$status" -eq 1 ]
-    [[ "$output" == *"the other processes' devices did not come within 10 s (DS_RANKS_TIMEOUT)"* ]]
-    DS_EMU_PEERS_HANG=3 DS_RANKS_WAIT=10 run tcp 2 tuned stuck --device cuda --accumulate 2 --steps 2
+    [[ "$output" == *"the other processes' devices did not come within 4 s (DS_RANKS_TIMEOUT)"* ]]
+    DS_EMU_PEERS_HANG=3 DS_RANKS_WAIT=4 run tcp 2 tuned stuck --device cuda --accumulate 2 --steps 2
     [ "$status" -eq 1 ]
-    [[ "$output" == *"what other processes' devices give did not come within 10 s (DS_RANKS_WAIT)"* ]]
+    [[ "$output" == *"what other processes' devices give did not come within 4 s (DS_RANKS_WAIT)"* ]]
 }
 
 @test "a process that stands still ends all by MPI" {

@@ -16,7 +16,7 @@ static void elements(void **state)
     static const int64_t sizes[] = {1, 37, 1024, 2056, 9000};
 
     (void)state;
-    for (int i = 0; i < 15; i++) {
+    for (int i = 0; i < 15; i += SOME) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t n = sizes[i / 3];
         twin a = twin_of(f, n, 1, 12.0f), b = twin_of(f, n, 2, 3.0f), dy = twin_of(f, n, 3, 1.0f);
@@ -56,7 +56,7 @@ static void dropout_products(void **state)
     const ds_kstep at = {.seed = 0x123456789abcdefu, .step = 3, .first = 1000};
 
     (void)state;
-    for (int i = 0; i < 10; i++) {
+    for (int i = 0; i < 10; i += SOME) {
         const enum ds_kfmt f = ALL_F[1 + i % 2];
         const int64_t *z = shapes[i / 2], t = z[0], n = z[1], d = z[2];
         twin x = twin_of(f, t * d, 1, 2.0f), b = twin_of(f, n * d, 2, 0.3f);
@@ -85,7 +85,7 @@ static void norms(void **state)
     static const int64_t shapes[][2] = {{1, 5}, {67, 37}, {40, 64}, {5, 2304}};
 
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 12; i += SOME) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t t = shapes[i / 3][0], d = shapes[i / 3][1];
         twin x = twin_of(f, t * d, 1, 2.0f), g = twin_of(f, d, 2, 1.0f),
@@ -137,7 +137,7 @@ static void columns(void **state)
     static const int64_t shapes[][2] = {{1, 3}, {70, 37}, {33, 64}, {65, 520}};
 
     (void)state;
-    for (int i = 0; i < 12; i++) {
+    for (int i = 0; i < 12; i += SOME) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t t = shapes[i / 3][0], n = shapes[i / 3][1];
         twin x = twin_of(f, t * n, 1, 2.0f), y = twin_of(f, t * n, 2, 2.0f),
@@ -180,7 +180,8 @@ static void sums_of_many_rows(void **state)
     static const int64_t shapes[][2] = {{519, 11}, {2306, 24}, {16650, 8}};
 
     (void)state;
-    for (int i = 0; i < 5; i++) { /* in all formats what is short, for emulation is slow */
+    /* in all formats what is short, for emulation is slow */
+    for (int i = 0; i < (SOME > 1 ? 4 : 5); i++) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t *shape = shapes[i < 3 ? 0 : i - 2], t = shape[0], d = shape[1];
         twin x = twin_of(f, t * d, 1, 2.0f), y = twin_of(f, t * d, 2, 1.0f),
@@ -212,7 +213,7 @@ static void rows_by_number(void **state)
     const int64_t n = 13;
 
     (void)state;
-    for (int i = 0; i < 9; i++) {
+    for (int i = 0; i < 9; i += SOME) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int64_t d = i < 3 ? 37 : i < 6 ? 2064 : 1;
         twin table = twin_of(f, 10 * d, 1, 2.0f), x = twin_of(f, n * d, 2, 1.0f);
@@ -255,7 +256,7 @@ static void rotations(void **state)
     float cs[16 * 32] = {0};
 
     (void)state;
-    for (int i = 0; i < 36; i++) {
+    for (int i = 0; i < 36; i += SOME) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const int32_t rot = i / 12 == 0 ? 24 : i / 12 == 1 ? 32 : 10;
         for (int p = 0; p < 16; p++)
@@ -281,7 +282,7 @@ static void products(void **state)
     static const int64_t shapes[][3] = {{1, 1, 1}, {7, 33, 19}, {32, 24, 40}};
 
     (void)state;
-    for (int i = 0; i < 3 * 8 * 27; i++) {
+    for (int i = 0; i < 3 * 8 * 27; i += SOME) {
         const enum ds_kfmt fa = ALL_F[i % 3], fb = ALL_F[i / 3 % 3], fc = ALL_F[i / 9 % 3];
         const int form = i / 27;
         const bool ta = form & 1, tb = form & 2, add = form & 4;
@@ -311,7 +312,7 @@ static void products_of_many_rows(void **state)
                                         {24, 264, 1031, 0}, {200, 40, 1056, 0}, {8, 64, 1024, 1}};
 
     (void)state;
-    for (int i = 0; i < 6 * 4; i++) {
+    for (int i = 0; i < 6 * 4; i += SOME) {
         const enum ds_kfmt f = ALL_F[1 + i % 2];
         const bool add = i / 2 & 1;
         const int64_t *z = shapes[i / 4], m = z[0], n = z[1], kk = z[2], odd = z[3];
@@ -335,7 +336,7 @@ static void products_anywhere(void **state)
     enum { M = 9, N = 7, KK = 5 };
 
     (void)state;
-    for (int i = 0; i < 18; i++) {
+    for (int i = 0; i < 18; i += SOME) {
         const enum ds_kfmt f = ALL_F[i % 3], fc = ALL_F[i / 3 % 3];
         const bool add = i / 9;
         const size_t one = ds_kfmt_size(f);
@@ -358,7 +359,7 @@ static void projections(void **state)
     static const int64_t shapes[][4] = {{1, 1, 1, 1}, {7, 33, 19, 3}, {32, 24, 40, 8}};
 
     (void)state;
-    for (int i = 0; i < 3 * 12; i++) {
+    for (int i = 0; i < 3 * 12; i += SOME) {
         const enum ds_kfmt f = ALL_F[i % 3];
         const bool two = i / 3 & 1, bias = i / 6 & 1;
         const int64_t *z = shapes[i / 12], t = z[0], n = z[1], kk = z[2], r = two ? z[3] : 0;
@@ -434,9 +435,9 @@ static void attentions(void **state)
         {2, 1, 64, 64, 0.125f}, {2, 2, 128, 128, 0.088f}, {1, 1, 192, 128, 0.072f}};
 
     (void)state;
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i += SOME)
         attention_of(ALL_F[i % 3], &any[i / 3], &seqs);
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 6; i += SOME)
         attention_both(ALL_F[1 + i % 2], &tile[i / 2], i / 2 == 0 ? &longer : &seqs);
 }
 

@@ -239,7 +239,7 @@ static void groups(void **state)
                             many = {336, 328, 24}; /* tiles abreast, and steps */
 
     (void)state;
-    for (int i = 0; i < FORMS; i += SOME) {
+    for (int i = 0; i<FORMS; i += SOME> 1 ? 7 : 1) {
         const int32_t times = i % 9 ? 2 : TIMES;
         groups_of(length[i % 5 == 4], times, i, &wide);
         groups_of(length[i % 5 == 4], times, i, &odd);

@@ -37,7 +37,7 @@ static void make_row(row *r, uint64_t step, uint64_t micro, int32_t virtual)
         r->weight[i] = drawn(step, micro, 300 + (uint64_t)i, 3) ? 1.0f : 0.0f;
         r->pos[i] = i - r->cu[s];
         if (r->pos[i] < virtual)
-            r->ids[i] = VOCAB + drawn(step, micro, 400 + (uint64_t)i, (uint32_t)virtual);
+            r->ids[i] = VOCAB + drawn(step, micro, 400 + (uint64_t)i, (uint32_t) virtual);
     }
     r->b = (ds_netbatch){.t = ROW,
                          .ids = r->ids,
@@ -174,21 +174,14 @@ static void a_step_has_the_bits_of_its_launches(void **state)
          .recompute = DS_AGAIN_LAYER,
          .kind = DS_ADAMW8,
          .stochastic = true},
-        {.arch = DS_QWEN2,
-         .f = DS_KF16,
-         .lora = true,
-         .recompute = DS_AGAIN_ATTENTION},
-        {.arch = DS_LLAMA,
-         .f = DS_KBF16,
-         .lora = true,
-         .dora = true,
-         .recompute = DS_AGAIN_MLP},
+        {.arch = DS_QWEN2, .f = DS_KF16, .lora = true, .recompute = DS_AGAIN_ATTENTION},
+        {.arch = DS_LLAMA, .f = DS_KBF16, .lora = true, .dora = true, .recompute = DS_AGAIN_MLP},
         {.arch = DS_LLAMA, .lora = true, .prompt = true},
-        {.arch = DS_QWEN2, .f = DS_KBF16, .prompt = true},
+        {.arch = DS_DEEPSEEK_V2, .lora = true, .dora = true}, /* of experts too */
         {.arch = DS_DEEPSEEK_V2},
         {.arch = DS_DEEPSEEK_V2, .f = DS_KBF16, .recompute = DS_AGAIN_LAYER},
         {.arch = DS_DEEPSEEK_V2, .lora = true, .recompute = DS_AGAIN_MLP},
-        {.arch = DS_DEEPSEEK_V2, .lora = true, .dora = true}, /* of experts too */
+        {.arch = DS_QWEN2, .f = DS_KBF16, .prompt = true},
     };
 
     (void)state;
