@@ -70,8 +70,7 @@ static int join_block(join *j, ds_manline *line, const ds_verside *a, size_t i, 
     const int known = ds_overlay_joined_rows(j->ours, j->theirs, &a->was[i], &rows, err);
     int rc = known < 0 ? known : 0;
     if (known > 0) {
-        rc = ds_tombstone_block(line, a, i, (ds_erasedrow *)(void *)rows.data,
-                                rows.len / sizeof(ds_erasedrow), NULL, j->tx, err);
+        rc = ds_tombstone_block(line, a, i, &rows, NULL, j->tx, err);
     } else if (known == 0) {
         if (!b->store) {
             rc = use(j, true, err);
@@ -130,8 +129,7 @@ static int join_page(join *j, const git_oid *tree, const ds_sha *was, uint64_t r
     const int known = rc ? rc : ds_overlay_joined_rows(j->ours, j->theirs, was, &erased, err);
     rc = known < 0 ? known : 0;
     if (known > 0) {
-        rc = ds_tombstone_page(&line, &a, rows, (ds_erasedrow *)(void *)erased.data,
-                               erased.len / sizeof(ds_erasedrow), NULL, objs, j->tx, err);
+        rc = ds_tombstone_page(&line, &a, rows, &erased, NULL, objs, j->tx, err);
     } else if (known == 0) {
         rc = read_page(j, true, tree, was, &b, err);
         rc = rc ? rc : ds_tombstone_join_page(&line, &a, &b, rows, objs, j->tx, err);

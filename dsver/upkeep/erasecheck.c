@@ -197,25 +197,21 @@ static int compare_page(const check *c, const pair *p, ds_err *err)
 /* ---- what is lacking ---- */
 
 /* rows: ds_erasedrow. */
-static int make_block(const check *c, const pair *p, ds_manline *made, const ds_buf *rows,
-                      ds_err *err)
+static int make_block(const check *c, const pair *p, ds_manline *made, ds_buf *rows, ds_err *err)
 {
     ds_manline was = *p->now;
     const ds_verside side = {
         .store = c->store, .version = *c->version, .schema = c->schema, .n = 1, .lines = &was};
-    return ds_tombstone_block(made, &side, 0, (ds_erasedrow *)(void *)rows->data,
-                              rows->len / sizeof(ds_erasedrow), NULL, c->make, err);
+    return ds_tombstone_block(made, &side, 0, rows, NULL, c->make, err);
 }
 
-static int make_page(const check *c, const pair *p, ds_manline *made, const ds_buf *rows,
-                     ds_err *err)
+static int make_page(const check *c, const pair *p, ds_manline *made, ds_buf *rows, ds_err *err)
 {
     ds_buf page = {0};
     int rc = ds_objstore_get(c->store->objs, ds_manline_pieces(p->now), true, &page, err);
-    rc = rc ? rc
-            : ds_tombstone_page(made, &page, p->now->rows, (ds_erasedrow *)(void *)rows->data,
-                                rows->len / sizeof(ds_erasedrow), NULL, c->store->objs, c->make,
-                                err);
+    rc =
+        rc ? rc
+           : ds_tombstone_page(made, &page, p->now->rows, rows, NULL, c->store->objs, c->make, err);
     ds_buf_fini(&page);
     return rc;
 }

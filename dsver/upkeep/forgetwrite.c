@@ -37,9 +37,7 @@ static int replace_block(ds_forgetting *f, const ds_verside *side, size_t i, con
         const ds_erasedrow r = {.row = rows[k]};
         rc = ds_buf_put(&erased, &r, sizeof r) ? ds_fail_nomem(err) : 0;
     }
-    rc = rc ? rc
-            : ds_tombstone_block(&line, side, i, (ds_erasedrow *)(void *)erased.data, h->n, f->salt,
-                                 f->tx, err);
+    rc = rc ? rc : ds_tombstone_block(&line, side, i, &erased, f->salt, f->tx, err);
     rc = rc ? rc : put_line(f, &h->was, &line, &erased, err);
     ds_buf_fini(&erased);
     return rc;
@@ -114,8 +112,7 @@ static int replace_pages(ds_forgetting *f, ds_err *err)
         f->out->sources += rows.len / sizeof(ds_erasedrow);
         rc = rc ? rc : ds_objstore_get(f->store->objs, &h[i].piece, true, &page, err);
         rc = rc ? rc
-                : ds_tombstone_page(&line, &page, h[i].rows, (ds_erasedrow *)(void *)rows.data,
-                                    rows.len / sizeof(ds_erasedrow), f->salt, f->store->objs, f->tx,
+                : ds_tombstone_page(&line, &page, h[i].rows, &rows, f->salt, f->store->objs, f->tx,
                                     err);
         rc = rc ? rc : put_line(f, &h[i].was, &line, &rows, err);
     }

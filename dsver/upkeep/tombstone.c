@@ -35,10 +35,9 @@ static int name_erased(ds_erasedrow *r, const uint8_t salt[32], const void *key,
 }
 
 /* The whole of it, for which out has room. */
-static const char *whole_name(char out[sizeof DS_TOMBSTONE + 32], const ds_erasedrow *r)
+static void whole_name(char out[sizeof DS_TOMBSTONE + 32], const ds_erasedrow *r)
 {
     snprintf(out, sizeof DS_TOMBSTONE + 32, DS_TOMBSTONE "%s", r->name);
-    return out;
 }
 
 /* ---- a block ---- */
@@ -212,15 +211,17 @@ static void tomb_fini(tomb *t)
     ds_recblock_fini(&t->rec);
 }
 
-int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, ds_erasedrow *rows,
-                       size_t n, const uint8_t *salt, ds_objtx *tx, ds_err *err)
+int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, ds_buf *rows,
+                       const uint8_t *salt, ds_objtx *tx, ds_err *err)
 {
     tomb t;
+    ds_erasedrow *erased = (ds_erasedrow *)(void *)rows->data;
+    const size_t n = rows->len / sizeof *erased;
     size_t k = 0;
     int rc = tomb_init(&t, v, err);
     rc = rc ? rc : ds_recblock_load(&t.rec, v, block, true, err);
     for (uint64_t row = 0; !rc && ds_recblock_next(&t.rec); row++) {
-        ds_erasedrow *erase = k < n && rows[k].row == row ? &rows[k++] : NULL;
+        ds_erasedrow *erase = k < n && erased[k].row == row ? &erased[k++] : NULL;
         if (erase && salt && v->schema.explicit_key)
             rc = name_erased(erase, salt, t.rec.values[0].p, t.rec.values[0].len, err);
         rc = rc ? rc : put_row(&t, erase, err);
@@ -361,9 +362,11 @@ int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, u
     return rc;
 }
 
-int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, ds_erasedrow *rows,
-                      size_t n, const uint8_t *salt, ds_objstore *objs, ds_objtx *tx, ds_err *err)
+int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, ds_buf *rows,
+                      const uint8_t *salt, ds_objstore *objs, ds_objtx *tx, ds_err *err)
 {
+    ds_erasedrow *erase = (ds_erasedrow *)(void *)rows->data;
+    const size_t n = rows->len / sizeof *erase;
     ds_buf fresh = {0};
     size_t k = 0;
     int rc = 0;
@@ -374,9 +377,10 @@ int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, ds
         size_t at = (size_t)pos;
         rc = ds_page_next(page->data, page->len, &at, &blocks, &src, err);
         pos = at;
-        if (!rc && k < n && rows[k].row == row) {
-            rc = salt ? name_erased(&rows[k], salt, src.name, src.len, err) : 0;
-            src = (ds_source){.name = whole_name(name, &rows[k++]), .len = sizeof name - 1};
+        if (!rc && k < n && erase[k].row == row) {
+            rc = salt ? name_erased(&erase[k], salt, src.name, src.len, err) : 0;
+            whole_name(name, &erase[k++]);
+            src = (ds_source){.name = name, .len = strlen(name)};
         }
         if (!rc && (ds_buf_varint(&fresh, blocks) || ds_source_put(&fresh, &src)))
             rc = ds_fail_nomem(err);

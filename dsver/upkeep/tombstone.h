@@ -34,10 +34,11 @@ static inline bool ds_tombstone_source(const ds_source *s)
 {
     return ds_tombstone_name(s->name, s->len);
 }
-/* rows: ascending. The new block's pieces go into tx, and *line is its line (zeroed or fini'd
- * before). salt: 32 bytes, by which the rows' names are made and told; NULL: they have theirs. */
-int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, ds_erasedrow *rows,
-                       size_t n, const uint8_t *salt, ds_objtx *tx, ds_err *err);
+/* rows: ds_erasedrow, ascending. The new block's pieces go into tx, and *line is its line (zeroed
+ * or fini'd before). salt: 32 bytes, by which the rows' names are made and told; NULL: they have
+ * theirs. */
+int ds_tombstone_block(ds_manline *line, const ds_verside *v, size_t block, ds_buf *rows,
+                       const uint8_t *salt, ds_objtx *tx, ds_err *err);
 /* A block as two erasures left it, with the tombstones of both. */
 int ds_tombstone_join(ds_manline *line, const ds_verside *a, size_t block_a, const ds_verside *b,
                       size_t block_b, ds_objtx *tx, ds_err *err);
@@ -45,7 +46,7 @@ int ds_tombstone_join(ds_manline *line, const ds_verside *a, size_t block_a, con
 int ds_tombstone_join_page(ds_manline *line, const ds_buf *a, const ds_buf *b, uint64_t sources,
                            ds_objstore *objs, ds_objtx *tx, ds_err *err);
 /* The page, with its sources numbered `rows` (in the page, ascending) emptied. salt: as above. */
-int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, ds_erasedrow *rows,
-                      size_t n, const uint8_t *salt, ds_objstore *objs, ds_objtx *tx, ds_err *err);
+int ds_tombstone_page(ds_manline *line, const ds_buf *page, uint64_t sources, ds_buf *rows,
+                      const uint8_t *salt, ds_objstore *objs, ds_objtx *tx, ds_err *err);
 
 #endif
