@@ -67,18 +67,6 @@ typedef struct commit {
     int fd;
 } commit;
 
-static int open_input(commit *c, const char *file, ds_err *err)
-{
-    c->fd = STDIN_FILENO;
-    if (strcmp(file, "-") != 0)
-        return ds_open(&c->fd, file, O_RDONLY, 0, err);
-    if (isatty(STDIN_FILENO))
-        return ds_fail(err, DS_USAGE,
-                       "standard input is a terminal: pipe a record stream in, or name a file "
-                       "(dsver commit -m MSG DATASET FILE)");
-    return 0;
-}
-
 static void say_json(const commit *c, const ds_published *p)
 {
     const ds_meta *m = &p->pass.meta;
@@ -231,7 +219,7 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
     if (!rc)
         rc = when(&o.time, c->date, err);
     if (!rc)
-        rc = open_input(c, file, err);
+        rc = verb_open_stream(&c->fd, file, "dsver commit -m MSG DATASET FILE", err);
     if (!rc)
         rc = ds_store_open(&s, c->store, DS_OBJ_WRITE, err);
     if (!rc && n > 0)
@@ -247,8 +235,7 @@ static int commit_stream(commit *c, char **operands, int n, ds_err *err)
     rc = rc ? rc : publish(c, &s, file, &o, err);
     ds_revision_fini(&parent);
     ds_store_close(&s);
-    if (c->fd != STDIN_FILENO)
-        ds_close(&c->fd, file, NULL);
+    verb_close_stream(&c->fd, file);
     return rc;
 }
 

@@ -2,11 +2,12 @@
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd_changed.h"
 #include "cmd_statsay.h"
 #include "cmd_verb.h"
-#include "revision.h"
+#include "draft.h"
 #include "sig.h"
 #include "verdiff.h"
 
@@ -17,13 +18,18 @@ const ds_command ds_ver_diff = {
     .prog = "dsver",
     .name = "diff",
     .summary = "tell which records were added, removed or changed between two versions",
-    .operands = "[DATASET[@REV]] [DATASET[@REV]]",
+    .operands = "[DATASET[@REV]] [DATASET[@REV]|FILE]",
     .max_operands = 2,
     .example = "dsver diff docs~1 docs\ndsver diff --stats --threshold psi=0.2,nulls=0.01 docs@v1 "
-               "docs",
+               "docs\ndsprep text corpus/ | dsver diff --exit-code docs -",
     .description =
         "With one operand: from the version before it; with none: from the newest version's "
-        "predecessor. A record is the same when it has the same key and the same values in all "
+        "predecessor.\n\n"
+        "The second may be a record stream: - is standard input, and what has a / in its name or "
+        "ends in .dsr is a file. It is checked and compared as the version that dsver commit would "
+        "make of it, and nothing is written to the store; what the store lacks lies in $TMPDIR "
+        "meanwhile. With a stream alone: from the newest version of the default dataset.\n\n"
+        "A record is the same when it has the same key and the same values in all "
         "columns that both versions have; columns that only one has are told of first. Records "
         "with a derived key are the same content, so that of these a changed one is one that keeps "
         "its keyed columns.\n\n"
@@ -52,6 +58,7 @@ const ds_command ds_ver_diff = {
 
 typedef struct diff {
     bool json, stat, exit_code, data, stats;
+    bool draft; /* the version after is none yet: its number means nothing */
     const char *store, *threshold;
     ds_limits limits;
     int64_t threads;
@@ -219,12 +226,15 @@ static void say_sum(const diff *c)
                      *b = &ds_verdiff_side(c->d, true)->version;
     if (c->json) {
         printf("{\"type\":\"diff\",\"before\":\"%s\"", git_oid_tostr_s(&a->id));
-        printf(",\"after\":\"%s\",\"records_before\":%" PRIu64 ",\"records_after\":%" PRIu64
-               ",\"removed\":%" PRIu64 ",\"changed\":%" PRIu64 ",\"added\":%" PRIu64
+        if (c->draft)
+            printf(",\"after\":null");
+        else
+            printf(",\"after\":\"%s\"", git_oid_tostr_s(&b->id));
+        printf(",\"records_before\":%" PRIu64 ",\"records_after\":%" PRIu64 ",\"removed\":%" PRIu64
+               ",\"changed\":%" PRIu64 ",\"added\":%" PRIu64
                ",\"same_schema\":%s,\"reordered\":%s,\"blocks_read\":%" PRIu64 "}\n",
-               git_oid_tostr_s(&b->id), t->records_a, t->records_b, t->removed, t->changed,
-               t->added, t->same_schema ? "true" : "false", t->reordered ? "true" : "false",
-               t->blocks_read);
+               t->records_a, t->records_b, t->removed, t->changed, t->added,
+               t->same_schema ? "true" : "false", t->reordered ? "true" : "false", t->blocks_read);
         return;
     }
     printf("%" PRIu64 " removed, %" PRIu64 " changed, %" PRIu64 " added: %" PRIu64
@@ -289,22 +299,62 @@ static int diff_records(diff *c, ds_store *s, const git_oid *before, const git_o
     return rc;
 }
 
-static int diff_versions(diff *c, char **operands, int n, ds_err *err)
+static int diff_both(diff *c, ds_store *s, const git_oid *before, const git_oid *after, ds_err *err)
 {
-    ds_store s = {0};
+    return c->stats ? diff_stats(c, s, before, after, err) : diff_records(c, s, before, after, err);
+}
+
+static int diff_versions(diff *c, ds_store *s, char **operands, int n, ds_err *err)
+{
     ds_revision before = {0}, after = {0};
-    int rc = ds_store_open(&s, c->store, DS_OBJ_READ, err);
-    if (!rc)
-        rc = ds_revision_find(&after, &s, n > 0 ? operands[n - 1] : NULL, err);
+    int rc = ds_revision_find(&after, s, n > 0 ? operands[n - 1] : NULL, err);
     if (!rc && n > 1)
-        rc = ds_revision_find(&before, &s, operands[0], err);
+        rc = ds_revision_find(&before, s, operands[0], err);
     else if (!rc)
-        rc = predecessor(&s, &after, &before.id, err);
-    if (!rc)
-        rc = c->stats ? diff_stats(c, &s, &before.id, &after.id, err)
-                      : diff_records(c, &s, &before.id, &after.id, err);
+        rc = predecessor(s, &after, &before.id, err);
+    rc = rc ? rc : diff_both(c, s, &before.id, &after.id, err);
     ds_revision_fini(&before);
     ds_revision_fini(&after);
+    return rc;
+}
+
+/* No dataset's name has a slash. */
+static bool is_stream(const char *operand)
+{
+    const size_t n = strlen(operand), dsr = sizeof ".dsr" - 1;
+    return strcmp(operand, "-") == 0 || strchr(operand, '/') ||
+           (n > dsr && strcmp(operand + n - dsr, ".dsr") == 0);
+}
+
+static int diff_stream(diff *c, ds_store *s, const char *before, const char *file, ds_err *err)
+{
+    ds_revision on = {0};
+    ds_draft d = {.dir = NULL};
+    int fd = STDIN_FILENO, rc = ds_revision_find(&on, s, before, err);
+    if (!rc)
+        rc = verb_open_stream(&fd, file, "dsver diff DATASET FILE", err);
+    rc = rc ? rc : ds_draft_make(&d, s, &on, fd, file, verb_threads(c->threads), err);
+    c->draft = true;
+    rc = rc ? rc : diff_both(c, &d.store, &on.id, &d.id, err);
+    ds_draft_close(&d);
+    ds_revision_fini(&on);
+    verb_close_stream(&fd, file);
+    return rc;
+}
+
+static int diff_operands(diff *c, char **operands, int n, ds_err *err)
+{
+    ds_store s = {0};
+    if (n > 1 && is_stream(operands[0]))
+        return ds_fail(err, DS_USAGE,
+                       "'%s': a stream is compared with the version before it, and "
+                       "stands behind it",
+                       operands[0]);
+    int rc = ds_store_open(&s, c->store, DS_OBJ_READ, err);
+    if (!rc && n > 0 && is_stream(operands[n - 1]))
+        rc = diff_stream(c, &s, n > 1 ? operands[0] : NULL, operands[n - 1], err);
+    else if (!rc)
+        rc = diff_versions(c, &s, operands, n, err);
     ds_store_close(&s);
     return rc;
 }
@@ -352,7 +402,7 @@ static int run(int argc, char **argv)
     ds_sig_setup();
     int rc = statsay_limits(&c.limits, c.threshold, &err);
     rc = rc ? rc : check_options(&c, &err);
-    rc = rc ? rc : diff_versions(&c, operands, n, &err);
+    rc = rc ? rc : diff_operands(&c, operands, n, &err);
     ds_opt_list_fini(&c.columns);
     status = ds_command_end(&ds_ver_diff, &err, c.json);
     ds_sig_reraise();

@@ -1,13 +1,33 @@
 /* cmd_verb.c - see cmd_verb.h. */
 #include "cmd_verb.h"
 
+#include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <unistd.h>
 
+#include "io.h"
 #include "json.h"
 #include "pool.h"
 #include "revision.h"
 #include "utf8.h"
+
+int verb_open_stream(int *fd, const char *file, const char *usage, ds_err *err)
+{
+    if (strcmp(file, "-") != 0)
+        return ds_open(fd, file, O_RDONLY, 0, err);
+    if (isatty(*fd))
+        return ds_fail(err, DS_USAGE,
+                       "standard input is a terminal: pipe a record stream in, or name a file (%s)",
+                       usage);
+    return 0;
+}
+
+void verb_close_stream(int *fd, const char *file)
+{
+    if (*fd != STDIN_FILENO)
+        ds_close(fd, file, NULL);
+}
 
 int verb_threads(int64_t asked)
 {

@@ -29,11 +29,16 @@ typedef struct verb_signing {
 } verb_signing;
 enum ds_signing verb_sign(const verb_signing *v);
 
+/* A record stream from a file, or with "-" from standard input, which is not to be a terminal;
+ * usage: the command with a file. *fd: STDIN_FILENO before. */
+int verb_open_stream(int *fd, const char *file, const char *usage, ds_err *err);
+void verb_close_stream(int *fd, const char *file);
+
 int verb_threads(int64_t asked);                  /* 0: as many as there are processors */
 const char *verb_bytes(char out[32], uint64_t n); /* "3.1 MB" */
 void verb_json(FILE *f, const char *s);           /* a JSON string */
 void verb_text(FILE *f, const void *p, size_t n); /* for a terminal: control bytes become '?' */
-void verb_cell(const char *s, unsigned width); /* the same to stdout, with blanks behind it */
+void verb_cell(const char *s, unsigned width);    /* the same to stdout, with blanks behind it */
 void verb_words(const char *s);                   /* the same of a string, to standard output */
 void verb_subject(const ds_version *v);           /* the first line of its message, so too */
 /* An object about a version, left open; "parent" and "merged" are null where there is none. */

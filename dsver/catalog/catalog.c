@@ -11,6 +11,7 @@
 
 #include "io.h"
 #include "overlay.h"
+#include "refs.h"
 #include "sign.h"
 #include "utf8.h"
 
@@ -195,6 +196,21 @@ void ds_catalog_use_overlay(ds_catalog *c, ds_overlay *o)
     ds_overlay_free(c->erased);
     c->erased = o;
     c->erased_known = true;
+}
+
+int ds_catalog_lay_over(ds_catalog *c, ds_catalog *under, ds_err *err)
+{
+    char *objects = NULL;
+    git_oid erased;
+    if (asprintf(&objects, "%s/objects", under->dir) < 0)
+        return ds_fail_nomem(err);
+    int rc = git_odb_add_disk_alternate(c->odb, objects);
+    rc = rc < 0 ? ds_fail_git(err, rc, "%s", objects)
+                : ds_ref_get(under, DS_REF_ERASED, &erased, err);
+    if (rc > 0)
+        rc = ds_ref_move(c, DS_REF_ERASED, NULL, &erased, err);
+    free(objects);
+    return rc < 0 ? rc : 0;
 }
 
 int ds_catalog_pack(ds_gitpack **out, ds_catalog *c, ds_err *err)

@@ -42,6 +42,10 @@ int ds_catalog_overlay(const struct ds_overlay **out, ds_catalog *c, bool anew, 
 /* Another in its place, until it is loaded anew; takes it over. */
 void ds_catalog_use_overlay(ds_catalog *c, struct ds_overlay *o);
 
+/* All objects of `under`, and what was erased there, are read as if they were here. c has nothing
+ * yet; `under` stays as it is. */
+int ds_catalog_lay_over(ds_catalog *c, ds_catalog *under, ds_err *err);
+
 /* libgit2 made ready, for as long as the process lives: each new start of it reads the system's
  * certificates, which takes longer than most of what is done here. At any time, by any thread. */
 int ds_git_begin(ds_err *err);

@@ -117,6 +117,19 @@ void ds_store_close(ds_store *s)
     *s = (ds_store){0};
 }
 
+int ds_store_lay_over(ds_store *s, ds_store *under, ds_err *err)
+{
+    ds_storeid id;
+    int rc = ds_catalog_lay_over(s->cat, under->cat, err);
+    rc = rc ? rc : ds_store_id(&id, under->dir, false, err);
+    rc = rc ? rc : ds_store_id_set(s->dir, &id, err);
+    if (!rc) {
+        ds_objstore_lay_over(s->objs, under->objs);
+        s->under = under;
+    }
+    return rc;
+}
+
 int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
                  ds_err *err)
 {

@@ -21,6 +21,7 @@ typedef struct ds_store {
     ds_catalog *cat;
     ds_objstore *objs;
     ds_lazy *lazy; /* pieces that are not here are fetched when they are read (lazy.h); NULL: no */
+    struct ds_store *under; /* what is not here is read there; NULL: nowhere */
 } ds_store;
 
 /* Makes DIR/.dsver. *made (may be NULL) = false when it was there already; what a dead init left is
@@ -31,6 +32,9 @@ int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *
 /* The same without its objects, which cannot be opened just now: objs is NULL. */
 int ds_store_open_bare(ds_store *s, const char *given, ds_err *err);
 void ds_store_close(ds_store *s);
+/* Makes an empty store, open for writing, read as if all that `under` holds were in it: versions,
+ * pieces, what was erased, statistics. `under` is borrowed, and nothing is written to it. */
+int ds_store_lay_over(ds_store *s, ds_store *under, ds_err *err);
 /* Who does what to the store from now on, and why, for its operation log (oplog.h). */
 int ds_store_act(ds_store *s, const char *command, const char *author, const char *reason,
                  ds_err *err);

@@ -112,14 +112,13 @@ static int read_id(ds_storeid *id, const char *path, ds_err *err)
 
 /* Appears whole, and only where there is none: of two who draw one, both get the first. What was
  * drawn names the temporary as well: a process number may be another container's process's. */
-static int draw_id(const char *path, ds_err *err)
+static int write_id(const char *path, const ds_storeid *id, ds_err *err)
 {
-    uint8_t raw[sizeof(ds_storeid)];
     ds_buf text = {0};
     char *tmp = NULL;
-    int rc = ds_random(raw, sizeof raw, err);
-    if (!rc && (ds_buf_hex(&text, raw, sizeof raw) || ds_buf_putc(&text, '\n') ||
-                asprintf(&tmp, "%s.%.16s", path, text.data) < 0)) {
+    int rc = 0;
+    if (ds_buf_hex(&text, id->b, sizeof id->b) || ds_buf_putc(&text, '\n') ||
+        asprintf(&tmp, "%s.%.16s", path, text.data) < 0) {
         tmp = NULL;
         rc = ds_fail_nomem(err);
     }
@@ -141,11 +140,25 @@ int ds_store_id(ds_storeid *id, const char *dir, bool draw, ds_err *err)
     int rc = ds_store_path(&path, dir, "id", err);
     rc = rc ? rc : read_id(id, path, err);
     if (rc == 0 && path && draw) {
-        rc = draw_id(path, err);
+        ds_storeid drawn;
+        rc = ds_random(drawn.b, sizeof drawn.b, err);
+        rc = rc ? rc : write_id(path, &drawn, err);
         rc = rc ? rc : read_id(id, path, err);
         if (rc == 0)
             rc = ds_fail(err, DS_IO, "%s: it is gone again", path);
     }
     free(path);
     return rc > 0 ? 0 : rc;
+}
+
+int ds_store_id_set(const char *dir, const ds_storeid *id, ds_err *err)
+{
+    static const ds_storeid none;
+    char *path = NULL;
+    if (memcmp(id, &none, sizeof none) == 0)
+        return 0;
+    int rc = ds_store_path(&path, dir, "id", err);
+    rc = rc ? rc : write_id(path, id, err);
+    free(path);
+    return rc;
 }

@@ -18,5 +18,7 @@ int ds_store_find(char **dir, const char *given, ds_err *err);
 /* A store's own number, in the file `id`, which references to its pieces name. Where it has none
  * yet one is drawn, or, without `draw`, it is all zeros. */
 int ds_store_id(ds_storeid *id, const char *dir, bool draw, ds_err *err);
+/* For a store that has none yet. All zeros: it keeps none. */
+int ds_store_id_set(const char *dir, const ds_storeid *id, ds_err *err);
 
 #endif

@@ -43,6 +43,7 @@ struct ds_objstore {
     void *miss_ctx;
     ds_objexplain_fn explain;
     void *explain_ctx;
+    ds_objstore *under; /* asked for what is not here; NULL: nobody */
     ds_proven
         *proven; /* bases that are decoded are proven too, and noted here; NULL: they are not */
     pthread_mutex_t lock; /* of what follows */

@@ -282,17 +282,21 @@ void ds_objcore_codec_back(ds_objstore *s, ds_codecs *c)
 bool ds_objstore_has(ds_objstore *s, const ds_sha *id)
 {
     int64_t row;
-    return ds_objindex_row(s->ix, id, &row, NULL) == 1;
+    return ds_objindex_row(s->ix, id, &row, NULL) == 1 ||
+           (s->under && ds_objstore_has(s->under, id));
 }
 
 void ds_objstore_has_each(ds_objstore *s, const ds_sha *ids, size_t n, uint8_t *has)
 {
+    int64_t row;
     const bool frozen = ds_objindex_freeze(s->ix, NULL) == 0;
     for (size_t i = 0; i < n; i++)
-        if (ds_objstore_has(s, &ids[i]))
+        if (ds_objindex_row(s->ix, &ids[i], &row, NULL) == 1)
             has[i] = 1;
     if (frozen)
         ds_objindex_thaw(s->ix);
+    if (s->under)
+        ds_objstore_has_each(s->under, ids, n, has);
 }
 
 int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *kind,
@@ -300,6 +304,8 @@ int ds_objstore_stat(ds_objstore *s, const ds_sha *id, uint32_t *raw, uint8_t *k
 {
     ds_objloc loc;
     int rc = ds_objindex_find(s->ix, id, &loc, err);
+    if (rc == 0 && s->under)
+        return ds_objstore_stat(s->under, id, raw, kind, stored, err);
     if (rc == 1 && raw)
         *raw = loc.raw;
     if (rc == 1 && kind)
@@ -514,8 +520,15 @@ void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn exp
     s->miss_ctx = ctx;
 }
 
+void ds_objstore_lay_over(ds_objstore *s, ds_objstore *under)
+{
+    s->under = under;
+}
+
 bool ds_objstore_expect(ds_objstore *s, const ds_sha *ids, size_t n)
 {
+    if (s->under)
+        return ds_objstore_expect(s->under, ids, n);
     for (size_t i = 0; s->expect && i < n; i++)
         s->expect(s->miss_ctx, &ids[i]);
     return s->expect != NULL;
@@ -549,6 +562,8 @@ int ds_objstore_get(ds_objstore *s, const ds_sha *id, bool verify, ds_buf *out, 
     ds_objloc v[DS_CLOSURE_CAP];
     bool known = true;
     int rc = get_here(s, id, v, &known, out, err);
+    if (rc == 0 && !known && s->under)
+        return ds_objstore_get(s->under, id, verify, out, err);
     if (rc == 0 && !known && s->miss) {
         rc = s->miss(s->miss_ctx, id, err);
         if (rc > 0)

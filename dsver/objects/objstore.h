@@ -153,6 +153,10 @@ bool ds_objstore_expect(ds_objstore *s, const ds_sha *ids, size_t n);
 typedef int (*ds_objexplain_fn)(void *ctx, const ds_sha *id, ds_err *err);
 void ds_objstore_on_unknown(ds_objstore *s, ds_objexplain_fn explain, void *ctx);
 
+/* What s lacks is read from `under`, which is borrowed and not written to; before anything is read.
+ * Deltas are made against pieces of s alone, so that its packs can be read without the other. */
+void ds_objstore_lay_over(ds_objstore *s, ds_objstore *under);
+
 /* Ordered read-ahead: put ids until full, take pieces in the same order.
  *     while (more && !ds_objreader_full(r)) ds_objreader_put(r, &id, tag, err);
  *     rc = ds_objreader_next(r, &got, err);   1 = a piece, 0 = none in flight, < 0 = error with

@@ -64,7 +64,8 @@ static int known(ds_objtx *tx, const ds_piece *p, ds_err *err)
         return 1;
     if (p->anew || p->known)
         return p->known;
-    return tx->store_empty ? 0 : ds_objindex_row(tx->s->ix, &p->id, &row, err);
+    const int rc = tx->store_empty ? 0 : ds_objindex_row(tx->s->ix, &p->id, &row, err);
+    return rc == 0 && tx->s->under ? ds_objstore_has(tx->s->under, &p->id) : rc;
 }
 
 static int take_job(ds_objtx *tx, ds_txjob **out, ds_err *err)

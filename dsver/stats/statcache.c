@@ -14,7 +14,8 @@ struct ds_statcache {
     sqlite3 *db;
     char *path;
     sqlite3_stmt *find, *add;
-    bool brief; /* a temporary one */
+    bool brief;          /* a temporary one */
+    ds_statcache *under; /* of the store below; NULL: there is none */
 };
 
 static const char schema[] =
@@ -146,6 +147,11 @@ int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err)
     return 0;
 }
 
+int ds_statcache_lay_over(ds_statcache *c, const char *dir, ds_err *err)
+{
+    return dir ? ds_statcache_open(&c->under, dir, err) : 0;
+}
+
 bool ds_statcache_there(const char *dir)
 {
     char *path = path_of(dir);
@@ -168,6 +174,7 @@ void ds_statcache_close(ds_statcache *c)
 {
     if (!c)
         return;
+    ds_statcache_close(c->under);
     shut(c);
     free(c->path);
     free(c);
@@ -198,6 +205,8 @@ int ds_statcache_get(ds_statcache *c, const ds_sha *id, ds_buf *out, ds_err *err
     sqlite3_reset(c->find);
     if (rc < 0)
         rc = mend(c, rc, &why);
+    if (rc == 0 && c->under)
+        return ds_statcache_get(c->under, id, out, err);
     return rc < 0 ? ds_fail(err, rc, "%s", why.msg) : rc;
 }
 

@@ -19,6 +19,8 @@ enum { DS_STATCACHE_ID = 16 }; /* bytes of a name that count */
 
 /* Of the store in `dir`. */
 int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err);
+/* What is not in c is looked up in that of another store; NULL: nowhere. */
+int ds_statcache_lay_over(ds_statcache *c, const char *dir, ds_err *err);
 bool ds_statcache_there(const char *dir);
 /* Removes it, and what one that died while it did so left. */
 int ds_statcache_drop(const char *dir, ds_err *err);

@@ -297,6 +297,7 @@ int ds_verstats_read(ds_verstats *out, ds_store *s, const git_oid *commit,
     r->out = out;
     int rc = ds_verside_open(&r->side, s, commit, NULL, NULL, err);
     rc = rc ? rc : ds_statcache_open(&r->cache, s->dir, err);
+    rc = rc ? rc : ds_statcache_lay_over(r->cache, s->under ? s->under->dir : NULL, err);
     rc = rc ? rc : begin(r, o, err);
     rc = rc ? rc : fill(r, o->threads, err);
     rc = rc ? rc : merge_all(r, err);

@@ -1,0 +1,129 @@
+#!/usr/bin/env bats
+# dsver diff with a record stream: what a commit would change, while nothing is written.
+
+load dsver_common
+
+ids() { # FIRST LAST
+    for i in $(seq "$1" "$2"); do
+        echo "{\"id\":\"k$i\",\"text\":\"line $i of a log\",\"n\":$i}"
+    done
+}
+
+stream() { # FILE
+    dsprep text -q --key-field id "$1"
+}
+
+# Every file of a store with its bytes, and when each was last changed. Which files SQLite keeps
+# beside a database it opens to read is its own affair.
+snapshot() { # STORE
+    find "$1" -type f ! -name '*-shm' ! -name '*-wal' -printf '%P %T@ ' -exec sha256sum {} \; | sort
+}
+
+setup_data() {
+    ids 1 3000 >a.jsonl
+    sed -e 17d -e '2000s/log/LOG/' -e '2500a {"id":"new","text":"hi","n":0}' a.jsonl >b.jsonl
+    stream a.jsonl | dsver commit d >/dev/null
+    mkdir tmp
+    export TMPDIR=$PWD/tmp
+}
+
+@test "a stream is compared as the version that it would become; nothing is written, and nothing left" {
+    setup_data
+    snapshot .dsver >before
+    stream b.jsonl >b.dsr
+    dsver diff d b.dsr >file
+    stream b.jsonl | dsver diff d - >pipe
+    stream b.jsonl | dsver diff - >default
+    dsver diff d /dev/fd/3 3<b.dsr >fd
+    snapshot .dsver >after
+    cmp before after
+    [ -z "$(ls tmp)" ]
+    dsver commit d b.dsr >/dev/null
+    dsver diff d >want
+    for f in file pipe default fd; do
+        cmp want "$f"
+    done
+    [ "$(sed -n 1,3p want)" = $'- "k17"\n~ "k2000": text\n+ "new"' ]
+    dsver diff --json d~1 d | sed 's/"after":"[0-9a-f]*"/"after":null/' >want
+    dsver diff --json d~1 b.dsr >json
+    cmp want json
+    exits 0 dsver diff --exit-code d b.dsr
+    [ "$output" = "0 removed, 0 changed, 0 added: 3000 records before, 3000 after" ]
+    exits 1 dsver diff --stat --exit-code d~1 b.dsr
+}
+
+@test "--stats of a stream: what they are of its version, and --threshold stops a pipe before the commit" {
+    setup_data
+    sed 's/line/other words/' a.jsonl >c.jsonl
+    stream c.jsonl >c.dsr
+    exits 1 dsver diff --stats --threshold psi=0.2 d c.dsr
+    stats=$output
+    dsver commit d c.dsr >/dev/null
+    exits 1 dsver diff --stats --threshold psi=0.2 d~1 d
+    [ "$output" = "$stats" ]
+    exits 0 dsver diff --stats --threshold psi=0.2 d c.dsr
+}
+
+@test "a stream that no commit takes is no draft either" {
+    setup_data
+    stream b.jsonl >b.dsr
+    head -c 4000 b.dsr >cut.dsr
+    exits 12 dsver diff d cut.dsr
+    { cat a.jsonl && head -n 1 a.jsonl; } >twice.jsonl
+    stream twice.jsonl >twice.dsr
+    exits 1 dsver diff d twice.dsr
+    [[ $output == *'k1'* ]]
+    exits 2 dsver diff b.dsr d
+    exits 13 dsver diff d none.dsr
+    [ -z "$(ls tmp)" ]
+}
+
+@test "records that were erased stay so in a draft" {
+    setup_data
+    stream a.jsonl >a.dsr
+    dsver forget --reason asked k5 >/dev/null
+    dsver commit d a.dsr >/dev/null
+    exits 0 dsver diff --exit-code d a.dsr
+    [ "${lines[0]}" = "0 removed, 0 changed, 0 added: 3000 records before, 3000 after" ]
+}
+
+@test "references of dsprep files into the store are followed from a draft" {
+    mkdir in tmp
+    for i in $(seq 1 300); do
+        head -c 3000 /dev/urandom >"in/$i"
+    done
+    until [ -z "$(find in -newermt '-2.2 seconds' -o -newerct '-2.2 seconds')" ]; do
+        sleep 0.1 # what is younger is read again
+    done
+    dsprep files -q --store . in | dsver commit raw >/dev/null
+    export TMPDIR=$PWD/tmp
+    echo more >>in/7
+    snapshot .dsver/packs >before
+    dsprep files -q --store . in >refs.dsr
+    [ "$(stat -c %s refs.dsr)" -lt 700000 ]
+    exits 0 dsver diff raw refs.dsr
+    [ "${lines[0]}" = '~ "7": content' ]
+    [ "${lines[1]}" = "0 removed, 1 changed, 0 added: 300 records before, 300 after" ]
+    snapshot .dsver/packs >after
+    cmp before after
+}
+
+@test "a draft over a lazy clone, and over a store that is only to be read" {
+    setup_data
+    stream b.jsonl >b.dsr
+    dsver diff d b.dsr >want
+    mkdir far
+    dsver remote add origin far >/dev/null
+    dsver push -q origin
+    dsver clone -q --lazy far lazy
+    [ -z "$(ls lazy/.dsver/packs)" ]
+    dsver diff --store lazy d b.dsr >got
+    cmp want got
+    chmod -R a-w .dsver
+    local as=()
+    [ "$(id -u)" != 0 ] || as=(setpriv --inh-caps=-all --bounding-set=-dac_override,-dac_read_search,-fowner)
+    run "${as[@]}" dsver diff d b.dsr
+    chmod -R u+w .dsver
+    [ "$status" = 0 ]
+    [ "$output" = "$(cat want)" ]
+}
