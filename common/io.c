@@ -250,6 +250,35 @@ size_t ds_path_len(const char *path)
     return len;
 }
 
+/* The slashes at its end are not in *len. */
+static const char *last_part(const char *path, size_t *len)
+{
+    const size_t end = ds_path_len(path);
+    size_t at = end;
+
+    while (at && path[at - 1] != '/')
+        at--;
+    *len = end - at;
+    return path + at;
+}
+
+int ds_path_name(char **out, const char *path, ds_err *err)
+{
+    size_t len;
+    const char *part = last_part(path, &len);
+    char *real = NULL;
+
+    *out = NULL;
+    if (len <= 2 && strspn(part, ".") >= len) {
+        if (!(real = realpath(path, NULL)))
+            return ds_fail_errno(err, errno, "%s", path);
+        part = last_part(real, &len);
+    }
+    *out = strndup(part, len);
+    free(real);
+    return *out ? 0 : ds_fail_nomem(err);
+}
+
 int ds_path_join(char out[DS_PATH], const char *dir, const char *name, ds_err *err)
 {
     return snprintf(out, DS_PATH, "%s/%s", dir, name) >= DS_PATH

@@ -36,8 +36,8 @@ int ds_open(int *fd, const char *path, int flags, mode_t mode, ds_err *err); /* 
 /* Opens a new file that is nobody else's: 16 random digits between `before` and `after`. Process
  * numbers would not do: containers that share a folder have the same ones. *path is malloc'd. */
 int ds_open_unique(int *fd, char **path, const char *before, const char *after, int flags,
-                   mode_t mode, ds_err *err); /* adds O_CREAT | O_EXCL | O_CLOEXEC */
-int ds_random(void *out, size_t n, ds_err *err); /* n up to 256 */
+                   mode_t mode, ds_err *err);         /* adds O_CREAT | O_EXCL | O_CLOEXEC */
+int ds_random(void *out, size_t n, ds_err *err);      /* n up to 256 */
 int ds_close(int *fd, const char *path, ds_err *err); /* sets *fd = -1; fd < 0 is fine */
 /* Reads up to n bytes, *got < n only at the end of the file. */
 int ds_read_full(int fd, const char *path, void *buf, size_t n, size_t *got, ds_err *err);
@@ -56,6 +56,9 @@ bool ds_path_exists(const char *path);
 /* "DIR/NAME"; DS_FAIL where that is longer than any path. */
 #define DS_PATH 4096
 size_t ds_path_len(const char *path); /* without the slashes at its end; "/" is 1 long */
+/* What one calls it: of "runs/7/" it is "7", of "." the name of the folder that this is. malloc'd.
+ */
+int ds_path_name(char **out, const char *path, ds_err *err);
 int ds_path_join(char out[DS_PATH], const char *dir, const char *name, ds_err *err);
 
 /* A file that appears whole or not at all: written to a temporary beside `path`, then fsync,

@@ -53,16 +53,16 @@ int ds_tokenizer_copy(const char *model, const char *dir, ds_err *err)
 
 /* ---- writing ---- */
 
-static const char *last_part(const char *path)
-{
-    const char *s = strrchr(path, '/');
-    return s && s[1] ? s + 1 : path;
-}
-
 static int write_weights(const char *dir, ds_net *net, const ds_trainconf *c, ds_err *err)
 {
-    return c->method == DS_METHOD_FULL ? ds_net_save(net, dir, err)
-                                       : ds_adapter_write(net, dir, c, last_part(c->model), err);
+    char *base;
+
+    if (c->method == DS_METHOD_FULL)
+        return ds_net_save(net, dir, err);
+    TRY(ds_path_name(&base, c->model, err));
+    const int rc = ds_adapter_write(net, dir, c, base, err);
+    free(base);
+    return rc;
 }
 
 static json_t *watch_json(const ds_watch *w)

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +12,8 @@
 #include "io.h"
 #include "metrics.h"
 #include "retain.h"
+#include "rundiff.h"
+#include "runs.h"
 #include "runbase.h"
 #include "sig.h"
 #include "term.h"
@@ -179,10 +182,10 @@ static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err 
     int rc = ds_lineage_read(&l, from, err);
 
     rc = rc ? rc : ds_run_digest(&run, &l.run, err);
-    if (!rc && !ds_sha_eq(&run, &t->run))
-        rc = ds_fail(err, DS_FAIL,
-                     "%s is a checkpoint of another run: data, model and settings must be its own",
-                     from);
+    if (!rc && !ds_sha_eq(&run, &t->run)) {
+        rc = ds_rundiff(&l.run, &t->lineage.run, err);
+        ds_err_prefix(err, "%s is a checkpoint of another run", from);
+    }
     ds_lineage_fini(&l);
     rc = rc ? rc : ds_trainer_restore(t, from, state, err);
     /* Where nothing depends on it, the log alone knows which was the best. */
@@ -301,10 +304,14 @@ static void say_end(const ds_trainer *t, const ds_ckpt_state *state, enum ds_run
 static int prepare(ds_trainer *t, ds_ckpt_state *state, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
+    char *name = NULL;
 
     if (t->ranks->rank)
         return c->resume ? resume(t, c->resume, state, err) : 0;
-    if (ds_mkdirs(c->out, err) || (c->resume && resume(t, c->resume, state, err)) ||
+    TRY(ds_mkdirs(c->out, err));
+    TRY(ds_run_name(&name, c->out, err)); /* rather than with the first checkpoint */
+    free(name);
+    if ((c->resume && resume(t, c->resume, state, err)) ||
         ds_checkpoint_begin(c->out, c->resume, state->step, c->abandon, err) ||
         ds_runbase_write(c->out, c->model, err))
         return err->code;

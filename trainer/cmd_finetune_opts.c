@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "cmd_finetune.h"
+#include "io.h"
 #include "mixture.h"
 
 static const char *const METHODS[] = {"lora", "full", "prompt", "auto", NULL};
@@ -24,12 +25,14 @@ static struct {
     int method, schedule, longer, on_spike, graphs;
     bool rslora, abandon, json, quiet;
     uint64_t *shares;
+    char *folder; /* out, without slashes at its end */
 } o = {.s = TRAIN_SHAPE,
        .accumulate = 1,
        .seed = TRAIN_SEED,
        .every = NOT_SAID,
        .window = TRAIN_WINDOW,
        .lr = 1e-4,
+       .alpha = (double)NAN, /* not said */
        .lr_ratio = 1,
        .beta1 = 0.9,
        .beta2 = 0.999,
@@ -79,7 +82,7 @@ static const ds_opt OPTIONS[] = {
     OPT_REAL(0, "beta2", o.beta2, "X", "AdamW; default 0.999"),
     OPT_REAL(0, "eps", o.eps, "X", "AdamW; default 1e-8"),
     TRAIN_RANK(o.s),
-    OPT_REAL(0, "alpha", o.alpha, "X", "of LoRA; default 32"),
+    OPT_REAL(0, "alpha", o.alpha, "X", "of LoRA; default 32, or twice the rank that auto chose"),
     TRAIN_DROPOUT(o.s),
     TRAIN_TARGET(o.s),
     TRAIN_DORA(o.s),
@@ -173,7 +176,7 @@ static int ranges(ds_err *err)
                {"beta1", o.beta1, 0, 1},
                {"beta2", o.beta2, 0, 1},
                {"eps", o.eps, DBL_MIN, INFINITY},
-               {"alpha", o.alpha, 0, INFINITY},
+               {"alpha", isnan(o.alpha) ? 1 : o.alpha, DBL_MIN, INFINITY},
                {"dropout", o.s.dropout, 0, 1},
                {"lora-plus", o.lr_ratio, DBL_MIN, INFINITY},
                {"min-delta", o.min_delta, 0, INFINITY},
@@ -226,11 +229,13 @@ static int scaling(ds_trainconf *c, ds_err *err)
 
 static int settings(ds_trainconf *c, ds_err *err)
 {
-    if (!c->model || !c->out || !c->ndata)
+    const bool model = c->model && *c->model, out = c->out && *c->out;
+
+    if (!model || !out || !c->ndata)
         return ds_fail(err, DS_USAGE, "%s is missing (dstrain finetune -h)",
-                       !c->model ? "--model DIR"
-                       : !c->out ? "-o RUN"
-                                 : "--data DATASET");
+                       !model ? "--model DIR"
+                       : !out ? "-o RUN"
+                              : "--data DATASET");
     if (o.weights && ds_weights_parse(o.shares, c->ndata, o.weights, err))
         return DS_USAGE;
     if (o.keep_every && !o.keep)
@@ -254,7 +259,7 @@ static ds_trainconf told(void)
         .mask = o.mask,
         .weights = o.weights ? o.shares : NULL,
         .store = o.s.store,
-        .out = o.out,
+        .out = o.folder,
         .resume = o.resume,
         .method = (enum ds_method)o.method,
         .memory = o.s.memory,
@@ -291,7 +296,7 @@ static ds_trainconf told(void)
                   o.beta2, o.eps, o.decay, o.clip, (enum ds_optim_kind)o.s.optim, o.s.rounding,
                   (uint64_t)o.seed},
         .lora = {.r = (int32_t)o.s.rank,
-                 .alpha = o.alpha,
+                 .alpha = isnan(o.alpha) ? 0 : o.alpha,
                  .dropout = o.s.dropout,
                  .rslora = o.rslora,
                  .dora = o.s.dora,
@@ -312,7 +317,8 @@ int finetune_options(ds_trainconf *c, const ds_command *cmd, int argc, char **ar
     if (begun >= 0)
         return begun;
     o.shares = calloc(o.s.data.n + 1, sizeof *o.shares);
-    if (train_shape_end(&o.s, err) || !o.shares) {
+    o.folder = o.out ? strndup(o.out, ds_path_len(o.out)) : NULL;
+    if (train_shape_end(&o.s, err) || !o.shares || (o.out && !o.folder)) {
         ds_fail_nomem(err);
         return -1;
     }
@@ -324,5 +330,6 @@ int finetune_options(ds_trainconf *c, const ds_command *cmd, int argc, char **ar
 void finetune_options_fini(void)
 {
     free(o.shares);
+    free(o.folder);
     train_shape_fini(&o.s);
 }

@@ -93,15 +93,17 @@ extern const char *const TRAIN_RECOMPUTES[]; /* auto, and as enum ds_recompute *
     OPT_INT(0, "seq-len", (s).seq_len, "N", 8, 1 << 20, "tokens of a row; default 512")
 #define TRAIN_RANK(s) OPT_INT('r', "rank", (s).rank, "N", 1, 4096, "of LoRA; default 16")
 #define TRAIN_TARGET(s)                                                                            \
-    OPT_LIST(0, "target", (s).targets, "NAME",                                                     \
-             "projection that gets an adapter (q_proj), or pattern; default all")
+    OPT_LIST(                                                                                      \
+        0, "target", (s).targets, "NAME",                                                          \
+        "projection that gets an adapter (q_proj), or a pattern of such names ([qv]_proj) or "     \
+        "of whole ones (*.3.mlp.*); may be repeated; default all")
 #define TRAIN_DROPOUT(s) OPT_REAL(0, "dropout", (s).dropout, "X", "of LoRA's input; default 0")
 #define TRAIN_DORA(s)                                                                              \
     OPT_FLAG(0, "dora", (s).dora,                                                                  \
              "adapters that also learn the length of every row of the weights (DoRA)")
 #define TRAIN_ONLY(s)                                                                              \
     OPT_LIST(0, "only", (s).only, "PATTERN",                                                       \
-             "with --method full: train the parameters whose names match")
+             "with --method full: train the parameters whose names match; may be repeated")
 #define TRAIN_PROMPT(s)                                                                            \
     OPT_INT(0, "prompt-tokens", (s).prompt, "N", 1, 4096,                                          \
             "virtual tokens of --method prompt; default 32, or as many as its text has")

@@ -11,6 +11,7 @@
 
 #include "net_priv.h"
 #include "runbase.h"
+#include "rundiff.h"
 #include "segments.h"
 
 typedef struct recorded {
@@ -211,8 +212,7 @@ static int compare_description(replay *p, const ds_trainer *t, ds_err *err)
     if (strcmp(was->trainer, now->trainer))
         return ds_fail(err, DS_FAIL, "the run was made by dstrain %s, this is %s", was->trainer,
                        now->trainer);
-    return ds_fail(err, DS_FAIL, "the run cannot be described as it was: %s, then %s",
-                   now->training, was->training);
+    return ds_rundiff(was, now, err);
 }
 
 static int replay_run(replay *p, ds_err *err)

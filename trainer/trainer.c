@@ -244,7 +244,6 @@ static int describe(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
     ds_run *r = &t->lineage.run;
-    const char *slash = strrchr(c->model, '/');
     ds_buf training = {0}, env = {0};
 
     int rc = ds_trainconf_dump(&training, &t->c, err);
@@ -267,9 +266,9 @@ static int describe(ds_trainer *t, ds_err *err)
     r->training = (char *)training.data;
     t->lineage.environment = (char *)env.data;
     r->trainer = strdup(DS_VERSION);
-    t->lineage.model_name = strdup(slash && slash[1] ? slash + 1 : c->model);
-    if (!rc && (!r->trainer || !t->lineage.model_name))
+    if (!rc && !r->trainer)
         rc = ds_fail_nomem(err);
+    rc = rc ? rc : ds_path_name(&t->lineage.model_name, c->model, err);
     return rc ? rc : ds_sha_file(&t->lineage.binary, NULL, "/proc/self/exe", err);
 }
 
@@ -530,8 +529,7 @@ int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *sta
 
 int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err)
 {
-    const char *slash = strrchr(t->c.out, '/');
-    char path[DS_PATH];
+    char path[DS_PATH], *name = NULL;
     ds_store store = {0};
     ds_buf b = {0};
     int rc;
@@ -539,12 +537,12 @@ int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err
     if (t->c.scratch || !t->lineage.run.datasets[0].commit[0])
         return 0;
     TRY(ds_path_join(path, checkpoint, "lineage.json", err));
-    rc = ds_read_file(&b, path, 1u << 26, err);
+    rc = ds_run_name(&name, t->c.out, err);
+    rc = rc ? rc : ds_read_file(&b, path, 1u << 26, err);
     rc = rc ? rc : ds_store_open(&store, t->c.store, DS_OBJ_WRITE, err);
-    rc = rc ? rc
-            : ds_run_register(&store, &t->lineage, b.data, b.len,
-                              slash && slash[1] ? slash + 1 : t->c.out, checkpoint, err);
+    rc = rc ? rc : ds_run_register(&store, &t->lineage, b.data, b.len, name, checkpoint, err);
     ds_store_close(&store);
+    free(name);
     ds_buf_fini(&b);
     return rc;
 }

@@ -320,6 +320,18 @@ static int check_name(const char *name, ds_err *err)
     return 0;
 }
 
+int ds_run_name(char **out, const char *folder, ds_err *err)
+{
+    int rc = ds_path_name(out, folder, err);
+
+    rc = rc ? rc : check_name(*out, err);
+    if (rc) {
+        free(*out);
+        *out = NULL;
+    }
+    return rc;
+}
+
 static int prepare(job *j, const char *checkpoint, ds_err *err)
 {
     const ds_lineage *l = j->lineage;

@@ -19,6 +19,9 @@
 int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, size_t len,
                     const char *run_name, const char *checkpoint, ds_err *err);
 
+/* What a run in this folder is called; DS_USAGE where no run can be called so. malloc'd. */
+int ds_run_name(char **out, const char *folder, ds_err *err);
+
 /* A registered run. */
 typedef struct ds_run_ref {
     const char *name;   /* of the ref */

@@ -108,6 +108,30 @@ load dstrain_common
     weights new/step-000002 | cmp - w
 }
 
+@test "folders by whatever name one has for them: the same bytes, and a run by its own" {
+    train plain --steps 2
+    want=$(sum_of plain)
+    mkdir within
+    cd within
+    for m in "$F/base/" "$F//base/."; do
+        rm -rf ./run
+        dstrain finetune --model "$m" --store "$F" --data docs --seq-len 32 --batch 4 --steps 2 --lr 1e-3 --rank 4 -q -o run/ >out
+        grep -qx run/step-000002 out
+        grep -q "sha256:$want" out
+        diff -r ../plain/step-000002 run/step-000002
+        dsver sql --store "$F" "select run from runs where steps = 2" | grep -qx run
+    done
+    mkdir named && cd named
+    train . --steps 2 --seed 3
+    dsver sql --store "$F" "select run from runs where seed = 3" | grep -qx named
+    cd ..
+    fails train '' --steps 2
+    has "-o RUN is missing"
+    fails train $'a\nb' --steps 2
+    has "cannot be a run's name"
+    [ ! -e $'a\nb/ledger' ]
+}
+
 @test "resumed is uninterrupted" {
     train whole --checkpoint-every 2
     train part --checkpoint-every 2
@@ -118,7 +142,9 @@ load dstrain_common
     diff -r whole/step-000006 part/step-000006
     # a checkpoint of another run is refused
     fails train other --checkpoint-every 2 --lr 2e-3 --resume part/step-000002
-    has "another run"
+    has "another run: training.optimizer.lr was 0.001 and is 0.002"
+    fails train other --checkpoint-every 2 --data docs --resume part/step-000002
+    has "another run: datasets[1] was nothing and is {\"name\":\"docs\""
     fails train other --resume part/step-000006
     has "over already"
     # and so is one whose documents do not tell the same
@@ -234,6 +260,8 @@ load dstrain_common
     [ "$(grep -c '"model.layers.[0-3].self_attn.q_proj"' p/step-000001/adapter_config.json)" -eq 4 ]
     [ "$(grep -c '"model.layers.[02].mlp.down_proj"' p/step-000001/adapter_config.json)" -eq 2 ]
     dstrain eval --model "$F/base" --adapter p/step-000001 --data "$F/test.dsr" >/dev/null
+    train short --steps 1 --target '[qk]_*' # of the last part of a name
+    [ "$(jq -c '[.target_modules[] | split(".")[-1]] | unique' short/step-000001/adapter_config.json)" = '["k_proj","q_proj"]' ]
     exits 0 dstrain replay p/step-000001 --model "$F/base" --store "$F"
     # an adapter that does what is not done here
     cp -r plain/step-000001 x
@@ -503,7 +531,7 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     has "--prompt-init is for --method prompt"
     exits 2 train r --epochs 1
     has "--steps and --epochs"
-    for o in '--lr -1' '--beta2 1' '--eps 0' '--clip -1' '--dropout 1' '--lora-plus 0' '--spike-factor 0'; do
+    for o in '--lr -1' '--beta2 1' '--eps 0' '--clip -1' '--dropout 1' '--alpha 0' '--lora-plus 0' '--spike-factor 0'; do
         # shellcheck disable=SC2086 # an option and its value
         exits 2 train r $o
         has "$o: "

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -372,6 +373,26 @@ static void slashes_at_the_end_do_not_count(void **state)
     assert_int_equal(ds_path_len(""), 0);
 }
 
+static void a_folder_is_called_as_one_calls_it(void **state)
+{
+    static const char *const paths[][2] = {{"runs/7", "7"},   {"runs/7//", "7"}, {"7/", "7"},
+                                           {"/a/..b", "..b"}, {"...", "..."},    {"/", ""}};
+    char *name, *here, real[PATH_MAX];
+
+    (void)state;
+    for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
+        assert_int_equal(ds_path_name(&name, paths[i][0], NULL), 0);
+        assert_string_equal(name, paths[i][1]);
+        free(name);
+    }
+    assert_non_null(realpath(".", real));
+    assert_int_equal(ds_path_name(&here, "./", NULL), 0);
+    assert_string_equal(here, strrchr(real, '/') + 1);
+    free(here);
+    assert_int_equal(ds_path_name(&name, "", NULL), DS_IO);
+    assert_null(name);
+}
+
 static void pipes_cannot_be_synced_and_that_is_fine(void **state)
 {
     (void)state;
@@ -397,6 +418,7 @@ int main(void)
         T(atomic_abort),
         T(folders),
         T(slashes_at_the_end_do_not_count),
+        T(a_folder_is_called_as_one_calls_it),
         T(pipes_cannot_be_synced_and_that_is_fine),
     };
     return cmocka_run_group_tests(tests, NULL, unit_dir_remove);

@@ -330,8 +330,8 @@ linear *net_linear(ds_net *n, layer *l, int32_t i)
     return l->moe && i < 3 * n->c.experts ? &l->experts[i] : NULL;
 }
 
-/* Does "model.layers.0.self_attn.q_proj.weight" end in the target "q_proj", or match it as a
- * pattern? */
+/* Does "model.layers.0.self_attn.q_proj.weight" end in the target "q_proj", or do the name without
+ * ".weight" or the last part of it match the target as a pattern? */
 static bool targeted(const char *name, const char *target)
 {
     char module[192];
@@ -342,7 +342,8 @@ static bool targeted(const char *name, const char *target)
     const size_t at = strlen(module);
     if (at >= m && !strcmp(module + at - m, target) && (at == m || module[at - m - 1] == '.'))
         return true;
-    return fnmatch(target, module, 0) == 0;
+    const char *dot = strrchr(module, '.');
+    return fnmatch(target, module, 0) == 0 || (dot && fnmatch(target, dot + 1, 0) == 0);
 }
 
 static bool is_projection(const char *name)
