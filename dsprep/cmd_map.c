@@ -50,22 +50,20 @@ typedef struct args {
     int on_error;
 } args;
 
-enum { MADE_MAX = 16 }; /* what a plan takes */
-
 typedef struct map {
     const args *a;
     ds_colnames names;
     const ds_schema *in; /* names.schema */
-    ds_mapcol *made[MADE_MAX];
-    const char *name[MADE_MAX]; /* in the result */
-    char *reason[MADE_MAX];
-    uint64_t nulls[MADE_MAX]; /* what could not be converted */
+    ds_mapcol *made[DS_ROWPLAN_MADE];
+    const char *name[DS_ROWPLAN_MADE]; /* in the result */
+    char *reason[DS_ROWPLAN_MADE];
+    uint64_t nulls[DS_ROWPLAN_MADE]; /* what could not be converted */
     size_t n;
 } map;
 
 typedef struct work {
-    ds_mapwork made[MADE_MAX];
-    uint64_t nulls[MADE_MAX]; /* of this block */
+    ds_mapwork made[DS_ROWPLAN_MADE];
+    uint64_t nulls[DS_ROWPLAN_MADE]; /* of this block */
     ds_value *values;
 } work;
 
@@ -119,7 +117,7 @@ static int map_done(void *ctx, void *state, ds_rowblock *b, ds_err *err)
 static void map_fini(void *state)
 {
     work *w = state;
-    for (size_t i = 0; i < MADE_MAX; i++)
+    for (size_t i = 0; i < DS_ROWPLAN_MADE; i++)
         ds_mapwork_fini(&w->made[i]);
     free(w->values);
 }

@@ -5,6 +5,7 @@
 
 #include "cmd_transform.h"
 #include "json.h"
+#include "jsonrow.h"
 #include "redact.h"
 #include "sig.h"
 #include "term.h"
@@ -34,6 +35,8 @@ const ds_command ds_cmd_redact = {
         "or rules hold; secret (keys and tokens of AWS, GitHub, GitLab, Slack, Google, Stripe, "
         "OpenAI, Hugging Face, npm, PyPI, Alibaba, JWTs, private keys in PEM); name (with --names: "
         "one a line). --kinds picks some. docs/transforms.md has the forms.\n\n"
+        "Other columns are not changed. Whole numbers and lists are looked at, and a warning says "
+        "what they hold: dsprep map --cast makes text of them. So redact before you tokenize.\n\n"
         "--report writes how many of which kind were found in which column. --mark adds a column "
         "redacted with the counts of each record. Where keys are derived from a text that "
         "changes, they are derived anew: a digest of what was removed would give it away. Explicit "
@@ -43,7 +46,7 @@ const ds_command ds_cmd_redact = {
     .run = run,
 };
 
-enum { COLUMNS_MAX = 15 };
+enum { COLUMNS_MAX = DS_ROWPLAN_MADE };
 
 typedef struct redact_opts {
     ds_rowopts row;
@@ -59,7 +62,8 @@ typedef struct redact {
     ds_piinames *names;
     ds_sha names_sha;
     ds_buf key;
-    size_t column[COLUMNS_MAX], ncolumns;
+    size_t column[COLUMNS_MAX], ncolumns; /* that are changed */
+    size_t nall;                          /* and behind them those that are only looked at */
     bool check_key;
     size_t made_mark;
     uint64_t found[COLUMNS_MAX][DS_NPII], records, changed;
@@ -128,6 +132,40 @@ static int look_at_key(work *w, const redact *d, ds_err *err)
     return rc;
 }
 
+static int look_at_number(work *w, const redact *d, int64_t v, ds_err *err)
+{
+    ds_buf_reset(&w->text);
+    if (v < 100000000) /* fewer digits than any has */
+        return 0;
+    if (ds_decimal(&w->text, (uint64_t)v))
+        return ds_fail_nomem(err);
+    return ds_redact_text(&d->r, &w->w, w->text.data, w->text.len, &w->scratch, err);
+}
+
+/* A value that is not changed, whatever it holds. */
+static int look_at_value(work *w, const redact *d, const ds_rowblock *b, size_t k, ds_err *err)
+{
+    const ds_value *x = &w->values[d->column[k]];
+    const ds_colview *v = &b->views[d->column[k]];
+    ds_items items;
+    ds_value item;
+    int rc = 0;
+    memset(w->w.counts, 0, sizeof w->w.counts);
+    ds_spool_reset(&w->scratch);
+    if (!x->null && v->type == DS_I64)
+        rc = look_at_number(w, d, x->i, err);
+    if (!x->null && v->type == DS_LIST) {
+        ds_value_items(&items, v, x);
+        while (rc == 0 && ds_items_next(&items, &item))
+            rc = v->item == DS_I64
+                     ? look_at_number(w, d, item.i, err)
+                     : ds_redact_text(&d->r, &w->w, item.p, item.len, &w->scratch, err);
+    }
+    for (unsigned i = 0; i < DS_NPII; i++)
+        w->found[k][i] += w->w.counts[i];
+    return rc;
+}
+
 static int redact_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err)
 {
     const redact *d = ctx;
@@ -145,6 +183,8 @@ static int redact_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err
             rc = look_at_key(w, d, err);
         for (size_t k = 0; rc == 0 && k < d->ncolumns; k++)
             rc = redact_value(w, d, b, k, n, err);
+        for (size_t k = d->ncolumns; rc == 0 && k < d->nall; k++)
+            rc = look_at_value(w, d, b, k, err);
         for (unsigned i = 0; i < DS_NPII; i++)
             sum += n[i];
         w->changed += sum > 0;
@@ -161,7 +201,7 @@ static int redact_done(void *ctx, void *state, ds_rowblock *b, ds_err *err)
     redact *d = ctx;
     const work *w = state;
     (void)err;
-    for (size_t k = 0; k < d->ncolumns; k++)
+    for (size_t k = 0; k < d->nall; k++)
         for (unsigned i = 0; i < DS_NPII; i++)
             d->found[k][i] += w->found[k][i];
     d->records += b->block->rows;
@@ -219,25 +259,36 @@ static int read_key(redact *d, const char *path, ds_err *err)
     return rc;
 }
 
+/* Whole numbers, and lists of these and of texts: not changed, but told of. */
+static bool is_looked_at(const ds_column *c)
+{
+    return c->type == DS_I64 ||
+           (c->type == DS_LIST && (c->item == DS_I64 || c->item == DS_UTF8 || c->item == DS_JSON));
+}
+
 static int pick_columns(redact *d, const redact_opts *o, ds_instream *in, ds_err *err)
 {
     const ds_schema *s = ds_instream_schema(in);
     const unsigned types = 1u << DS_UTF8 | 1u << DS_JSON;
     const size_t first = s->explicit_key ? 1 : 0;
     int rc = 0;
-    for (size_t i = 0; rc == 0 && i < o->columns.n && d->ncolumns < COLUMNS_MAX; i++) {
+    if (o->columns.n > COLUMNS_MAX)
+        return ds_fail(err, DS_USAGE, "-c is there more often than there can be columns");
+    for (size_t i = 0; rc == 0 && i < o->columns.n; i++) {
         rc = ds_rowcolumn_find(&d->column[d->ncolumns], in, o->columns.v[i], types, err);
         if (rc == 0 && d->column[d->ncolumns] < first)
             rc = ds_fail(err, DS_USAGE, "-c key: keys are not changed");
         d->ncolumns++;
     }
-    for (size_t i = first; o->columns.n == 0 && i < s->n && d->ncolumns < COLUMNS_MAX; i++)
+    for (size_t i = first; o->columns.n == 0 && i < s->n; i++)
         if (types >> s->cols[i].type & 1)
             d->column[d->ncolumns++] = i;
+    d->nall = d->ncolumns;
+    for (size_t i = first; o->columns.n == 0 && i < s->n; i++)
+        if (is_looked_at(&s->cols[i]))
+            d->column[d->nall++] = i;
     if (rc == 0 && d->ncolumns == 0)
         rc = ds_fail(err, DS_FAIL, "no column of text or JSON in the stream");
-    if (rc == 0 && d->ncolumns == COLUMNS_MAX)
-        rc = ds_fail(err, DS_FAIL, "%d or more columns at once: name some with -c", COLUMNS_MAX);
     d->check_key = s->explicit_key && o->keys == 0;
     return rc;
 }
@@ -292,20 +343,30 @@ static json_t *counts_json(const uint64_t n[DS_NPII])
     return j;
 }
 
+/* What was found, by column. */
+static json_t *columns_json(const redact *d, const ds_schema *s, size_t from, size_t to)
+{
+    json_t *j = json_object();
+    for (size_t k = from; j && k < to; k++)
+        if (json_object_set_new(j, s->cols[d->column[k]].name, counts_json(d->found[k]))) {
+            json_decref(j);
+            return NULL;
+        }
+    return j;
+}
+
 static int write_report(const redact *d, const ds_schema *s, ds_err *err)
 {
     uint64_t all[DS_NPII] = {0};
-    json_t *columns = json_object();
     ds_buf text = {0};
-    int rc = columns ? 0 : -1;
-    for (size_t k = 0; rc == 0 && k < d->ncolumns; k++) {
+    for (size_t k = 0; k < d->ncolumns; k++)
         for (unsigned i = 0; i < DS_NPII; i++)
             all[i] += d->found[k][i];
-        rc = json_object_set_new(columns, s->cols[d->column[k]].name, counts_json(d->found[k]));
-    }
-    json_t *j = json_pack("{s:I,s:I,s:o,s:o}", "records", (json_int_t)d->records, "changed",
-                          (json_int_t)d->changed, "found", counts_json(all), "columns", columns);
-    rc = rc == 0 && j ? ds_json_dump(&text, j, err) : ds_fail_nomem(err);
+    json_t *j = json_pack("{s:I,s:I,s:o,s:o,s:o}", "records", (json_int_t)d->records, "changed",
+                          (json_int_t)d->changed, "found", counts_json(all), "columns",
+                          columns_json(d, s, 0, d->ncolumns), "left",
+                          columns_json(d, s, d->ncolumns, d->nall));
+    int rc = j ? ds_json_dump(&text, j, err) : ds_fail_nomem(err);
     if (rc == 0 && ds_buf_putc(&text, '\n'))
         rc = ds_fail_nomem(err);
     if (rc == 0)
@@ -315,15 +376,41 @@ static int write_report(const redact *d, const ds_schema *s, ds_err *err)
     return rc;
 }
 
-static void say(const redact *d, const ds_rowresult *res, const ds_rowplan *plan)
+/* What stays in columns that are not changed. */
+static void warn_of_left(const redact *d, const ds_schema *s)
+{
+    for (size_t k = d->ncolumns; k < d->nall; k++) {
+        const ds_column *c = &s->cols[d->column[k]];
+        uint64_t sum = 0;
+        unsigned kind = 0;
+        for (unsigned i = DS_NPII; i-- > 0;)
+            if (d->found[k][i])
+                sum += d->found[k][i], kind = i;
+        if (sum)
+            ds_warn(
+                "column '%s' (%s) holds %llu that were found (%s) and stay: it is not text%s%s%s",
+                c->name, ds_type_name(c->type), (unsigned long long)sum, ds_pii_names[kind],
+                c->type == DS_I64 ? " (dsprep map --cast " : "", c->type == DS_I64 ? c->name : "",
+                c->type == DS_I64 ? "=utf8 makes text of it)" : "");
+    }
+    for (size_t i = 0; d->changed && i < s->n; i++)
+        if (s->cols[i].type == DS_TOKENS16 || s->cols[i].type == DS_TOKENS32)
+            ds_warn("column '%s' has the tokens of what was there before: redact, then tokenize",
+                    s->cols[i].name);
+}
+
+static void say(const redact *d, const ds_schema *s, const ds_rowresult *res,
+                const ds_rowplan *plan)
 {
     uint64_t all[DS_NPII] = {0}, sum = 0;
     for (size_t k = 0; k < d->ncolumns; k++)
         for (unsigned i = 0; i < DS_NPII; i++)
             all[i] += d->found[k][i], sum += d->found[k][i];
+    warn_of_left(d, s);
     if (d->o->row.json) {
         json_t *more =
-            json_pack("{s:I,s:o}", "changed", (json_int_t)d->changed, "found", counts_json(all));
+            json_pack("{s:I,s:o,s:o}", "changed", (json_int_t)d->changed, "found", counts_json(all),
+                      "left", columns_json(d, s, d->ncolumns, d->nall));
         ds_transform_say(&d->o->row, res, plan, more);
         json_decref(more);
     }
@@ -372,7 +459,7 @@ static int redact_stream(redact *d, char **operands, int n, ds_err *err)
     if (rc == 0 && o->report)
         rc = write_report(d, s, err);
     if (rc == 0)
-        say(d, &job.result, &job.plan);
+        say(d, s, &job.result, &job.plan);
     ds_rowjob_fini(&job);
     return rc;
 }

@@ -5,43 +5,13 @@
 #include <string.h>
 
 #include "piicheck.h"
+#include "piitext.h"
 
 const char *const ds_pii_names[] = {"email",  "phone",  "card",   "iban",   "ip",
                                     "cn_id",  "us_ssn", "es_dni", "de_tax", "fr_nir",
                                     "uk_nhs", "secret", "name",   NULL};
 
-static bool digit(uint8_t c)
-{
-    return c >= '0' && c <= '9';
-}
-
-static bool upper(uint8_t c)
-{
-    return c >= 'A' && c <= 'Z';
-}
-
-static bool letter(uint8_t c)
-{
-    return upper((uint8_t)(c & ~0x20));
-}
-
-static bool wordly(uint8_t c)
-{
-    return digit(c) || letter(c) || c == '_';
-}
-
-typedef struct text {
-    const uint8_t *p;
-    size_t len;
-    unsigned kinds;
-} text;
-
-static uint8_t peek(const text *t, size_t at)
-{
-    return at < t->len ? t->p[at] : 0;
-}
-
-static bool on(const text *t, enum ds_pii kind)
+static bool on(const ds_piitext *t, enum ds_pii kind)
 {
     return t->kinds >> kind & 1;
 }
@@ -56,36 +26,66 @@ static bool may_begin(const uint8_t *p, size_t at)
 
 enum { DIGITS_MAX = 24, GROUPS_MAX = 10 };
 
-/* Digits in groups, with one separator between (a space, hyphen, dot or slash). */
+/* What may stand between digits of one number: ' ' and '-' of any width, '.', '/'; 0: nothing does.
+ * *n = its bytes. */
+static char separator(const ds_piitext *t, size_t at, size_t *n)
+{
+    static const struct {
+        const char *p;
+        char as;
+    } wide[] = {{"\xc2\xa0", ' '},     {"\xe2\x80\x87", ' '}, {"\xe2\x80\xaf", ' '},
+                {"\xe2\x80\x90", '-'}, {"\xe2\x80\x91", '-'}, {"\xe2\x80\x93", '-'}};
+    const char c = (char)peek(t, at);
+    *n = 1;
+    if (c && strchr(" -./", c))
+        return c;
+    for (size_t i = 0; (c & 0x80) && i < sizeof wide / sizeof *wide; i++)
+        if (stands(t, at, wide[i].p))
+            return *n = strlen(wide[i].p), wide[i].as;
+    return 0;
+}
+
+/* Digits in groups, with one separator between. */
 typedef struct groups {
     char d[DIGITS_MAX + 1];
     size_t n, groups;
     size_t size[GROUPS_MAX], upto[GROUPS_MAX], end[GROUPS_MAX]; /* digits so far; end in the text */
-    char sep; /* the one separator; 0: there is none; 1: several kinds */
+    char sep[GROUPS_MAX]; /* up to there, the one separator; 0: there is none; 1: several kinds */
 } groups;
 
-static void read_groups(const text *t, size_t at, groups *g)
+static void read_groups(const ds_piitext *t, size_t at, groups *g)
 {
+    char sep = 0;
     *g = (groups){0};
     while (g->groups < GROUPS_MAX && digit(peek(t, at))) {
         const size_t from = g->n;
+        size_t width;
         while (digit(peek(t, at)) && g->n < DIGITS_MAX)
             g->d[g->n++] = (char)t->p[at++];
         if (digit(peek(t, at)))
             return; /* too long for anything: this group is left out */
         g->size[g->groups] = g->n - from;
         g->upto[g->groups] = g->n;
+        g->sep[g->groups] = sep;
         g->end[g->groups++] = at;
-        const char c = (char)peek(t, at);
-        if (!c || !strchr(" -./", c) || !digit(peek(t, at + 1)))
+        const char c = separator(t, at, &width);
+        if (!c || !digit(peek(t, at + width)))
             return;
-        g->sep = g->sep == 0 || g->sep == c ? c : 1;
-        at++;
+        sep = sep == 0 || sep == c ? c : 1;
+        at += width;
     }
 }
 
+/* Is it in the midst of a number, or of an address, that one of `marks` holds together? Not behind
+ * the match before. */
+static bool inside(const ds_piitext *t, size_t at, const char *marks)
+{
+    return at >= 2 && t->p[at - 1] && strchr(marks, t->p[at - 1]) && digit(t->p[at - 2]) &&
+           at - 1 != t->from;
+}
+
 /* Nothing goes on behind: no letter, and no further digits after a hyphen or dot. */
-static bool ends(const text *t, size_t end)
+static bool ends(const ds_piitext *t, size_t end)
 {
     const uint8_t c = peek(t, end);
     return !wordly(c) && !((c == '-' || c == '.') && digit(peek(t, end + 1)));
@@ -104,24 +104,29 @@ static bool shaped(const groups *g, size_t k, const char *sizes)
 
 static bool card_shape(const groups *g, size_t k)
 {
-    return k == 1 ||
-           ((g->sep == ' ' || g->sep == '-') && (shaped(g, k, "4444") || shaped(g, k, "465") ||
-                                                 shaped(g, k, "464") || shaped(g, k, "44443")));
+    const char sep = g->sep[k - 1];
+    return k == 1 || ((sep == ' ' || sep == '-') && (shaped(g, k, "4444") || shaped(g, k, "465") ||
+                                                     shaped(g, k, "464") || shaped(g, k, "44443")));
 }
 
-static bool said_before(const text *t, size_t at, const char *word)
+/* The first k groups are a card's number. So many digits in one piece are one beside a hyphen, too,
+ * as of an expiry; those of a UUID's last part are fewer. */
+static bool card(const ds_piitext *t, size_t at, const groups *g, size_t k)
 {
-    const size_t n = strlen(word), from = at > 24 ? at - 24 : 0;
-    return at - from >= n && memmem(t->p + from, at - from, word, n) != NULL;
+    const size_t n = g->upto[k - 1], end = g->end[k - 1];
+    const bool piece = k == 1 && n > 12;
+    return n >= 12 && n <= 19 && card_shape(g, k) && !inside(t, at, piece ? "." : ".-") &&
+           (ends(t, end) || (piece && peek(t, end) == '-')) && ds_check_card(g->d, n);
 }
 
 /* ---- numbers of persons ---- */
 
 /* The longest row of first groups that is a number of some kind; its end, or 0. */
-static size_t national(const text *t, size_t at, const groups *g, size_t k, enum ds_pii *kind)
+static size_t national(const ds_piitext *t, size_t at, const groups *g, size_t k, enum ds_pii *kind)
 {
     const size_t n = g->upto[k - 1], end = g->end[k - 1];
-    const bool spaced = g->sep == ' ' || g->sep == '-';
+    const char sep = g->sep[k - 1];
+    const bool spaced = sep == ' ' || sep == '-';
     const uint8_t c = peek(t, end);
     if (k == 1 && n == 17 && (c | 0x20) == 'x' && on(t, DS_PII_CN_ID) &&
         !wordly(peek(t, end + 1))) {
@@ -144,10 +149,10 @@ static size_t national(const text *t, size_t at, const groups *g, size_t k, enum
         return *kind = DS_PII_CN_ID, end;
     if (k == 3 && spaced && shaped(g, k, "324") && on(t, DS_PII_US_SSN) && ds_check_ssn(g->d))
         return *kind = DS_PII_US_SSN, end;
-    if ((k == 1 || (g->sep == ' ' && shaped(g, k, "2333"))) && n == 11 && on(t, DS_PII_DE_TAX) &&
+    if ((k == 1 || (sep == ' ' && shaped(g, k, "2333"))) && n == 11 && on(t, DS_PII_DE_TAX) &&
         ds_check_steuer(g->d))
         return *kind = DS_PII_DE_TAX, end;
-    if ((k == 1 || (g->sep == ' ' && shaped(g, k, "1222332"))) && n == 15 && on(t, DS_PII_FR_NIR) &&
+    if ((k == 1 || (sep == ' ' && shaped(g, k, "1222332"))) && n == 15 && on(t, DS_PII_FR_NIR) &&
         ds_check_nir(g->d))
         return *kind = DS_PII_FR_NIR, end;
     if (((k == 3 && spaced && shaped(g, k, "334")) ||
@@ -160,9 +165,9 @@ static size_t national(const text *t, size_t at, const groups *g, size_t k, enum
 /* ---- telephone numbers ---- */
 
 /* +49 (0)30 1234-567: digits with single separators, 8 to 15 of them. */
-static size_t international(const text *t, size_t at)
+static size_t international(const ds_piitext *t, size_t at)
 {
-    size_t n = 0, i = at + 1, end = 0;
+    size_t n = 0, i = at + 1, end = 0, width;
     bool gap = true;
     if (!(peek(t, i) >= '1' && peek(t, i) <= '9'))
         return 0;
@@ -174,8 +179,9 @@ static size_t international(const text *t, size_t at)
             end = i + 1;
         } else if ((c == '(' || c == ')') && n > 0) {
             gap = true;
-        } else if (c && strchr(" -./", (char)c) && (!gap || peek(t, i - 1) == ')')) {
+        } else if ((!gap || peek(t, i - 1) == ')') && separator(t, i, &width)) {
             gap = true;
+            i += width - 1;
         } else {
             break;
         }
@@ -184,7 +190,7 @@ static size_t international(const text *t, size_t at)
 }
 
 /* (212) 555-0123 */
-static size_t in_parentheses(const text *t, size_t at)
+static size_t in_parentheses(const ds_piitext *t, size_t at)
 {
     groups g;
     size_t i = at + 1;
@@ -196,34 +202,46 @@ static size_t in_parentheses(const text *t, size_t at)
     i += peek(t, i) == ' ';
     read_groups(t, i, &g);
     return shaped(&g, 2, "34") && g.groups == 2 && g.d[0] >= '2' &&
-                   (g.sep == '-' || g.sep == ' ') && ends(t, g.end[1])
+                   (g.sep[1] == '-' || g.sep[1] == ' ') && ends(t, g.end[1])
                ? g.end[1]
                : 0;
 }
 
-static size_t phone(const text *t, const groups *g)
+/* A minus stands before it. */
+static bool negative(const ds_piitext *t, size_t at)
 {
-    const size_t k = g->groups, end = k ? g->end[k - 1] : 0;
-    if (k == 0 || !ends(t, end) || g->sep == 1)
-        return 0;
-    const bool cn = g->n == 11 && g->d[0] == '1' && g->d[1] >= '3' &&
-                    (k == 1 || shaped(g, k, "344")),
-               nanp = k == 3 && shaped(g, k, "334") && g->d[0] >= '2' && g->d[3] >= '2' &&
-                      g->sep != '/',
+    return at > 0 && t->p[at - 1] == '-' && (at == 1 || t->p[at - 2] == ' ');
+}
+
+static bool phone_shape(const groups *g, size_t k)
+{
+    const char sep = g->sep[k - 1];
+    const size_t n = g->upto[k - 1];
+    const bool cn = n == 11 && g->d[0] == '1' && g->d[1] >= '3' && (k == 1 || shaped(g, k, "344")),
+               nanp =
+                   k == 3 && shaped(g, k, "334") && g->d[0] >= '2' && g->d[3] >= '2' && sep != '/',
                one = k == 4 && shaped(g, k, "1334") && g->d[0] == '1' && g->d[1] >= '2' &&
-                     g->d[4] >= '2' && g->sep != '/',
+                     g->d[4] >= '2' && sep != '/',
                fr = k == 5 && shaped(g, k, "22222") && g->d[0] == '0' && g->d[1] >= '1',
                trunk = k == 2 && g->d[0] == '0' && g->d[1] >= '1' && g->size[0] >= 3 &&
-                       g->size[0] <= 6 && g->size[1] >= 5 && g->n >= 9 && g->n <= 12 &&
-                       g->sep != '.';
-    return cn || nanp || one || fr || trunk ? end : 0;
+                       g->size[0] <= 6 && g->size[1] >= 5 && n >= 9 && n <= 12 && sep != '.';
+    return sep != 1 && (cn || nanp || one || fr || trunk);
+}
+
+/* All groups, or those before another separator, where a number of something else begins. */
+static size_t phone(const ds_piitext *t, const groups *g)
+{
+    for (size_t k = g->groups; k > 0; k--)
+        if ((k == g->groups || k == 1 || g->sep[k] == 1) && ends(t, g->end[k - 1]) &&
+            phone_shape(g, k))
+            return g->end[k - 1];
+    return 0;
 }
 
 /* ---- addresses ---- */
 
-static size_t ipv4(const text *t, size_t at)
+static size_t dotted(const ds_piitext *t, size_t at, uint8_t a[4])
 {
-    uint8_t a[4];
     size_t i = at;
     for (unsigned k = 0; k < 4; k++) {
         unsigned v = 0, n = 0;
@@ -235,16 +253,26 @@ static size_t ipv4(const text *t, size_t at)
         if (k < 3 && peek(t, i++) != '.')
             return 0;
     }
-    if (!ends(t, i))
+    return i;
+}
+
+/* A hyphen and digits behind make a version of it (1.2.3.4-5), another address a range. */
+static size_t ipv4(const ds_piitext *t, size_t at)
+{
+    uint8_t a[4], upto[4];
+    const size_t i = inside(t, at, ".-") ? 0 : dotted(t, at, a);
+    if (!i || !(ends(t, i) || (peek(t, i) == '-' && dotted(t, i + 1, upto))))
         return 0;
     return (t->kinds & DS_PII_ALL_IPS) || ds_ipv4_public(a) ? i : 0;
 }
 
-static size_t ipv6(const text *t, size_t at)
+static size_t ipv6(const ds_piitext *t, size_t at)
 {
     char s[INET6_ADDRSTRLEN];
     uint8_t a[16];
     size_t n = 0, colons = 0, sets = 0;
+    if (inside(t, at, ".-:"))
+        return 0;
     for (; n < sizeof s - 1; n++) {
         const uint8_t c = peek(t, at + n);
         const bool hex = digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
@@ -262,24 +290,42 @@ static size_t ipv6(const text *t, size_t at)
     return (t->kinds & DS_PII_ALL_IPS) || ds_ipv6_public(a) ? at + n : 0;
 }
 
-static bool local_part(uint8_t c)
+/* Bytes of a letter of the alphabets below U+0800 but ASCII's: Latin, Greek, Cyrillic, Hebrew,
+ * Arabic. Scripts without spaces between words lie above: there it cannot be told where an address
+ * begins. */
+static size_t other_letter(const ds_piitext *t, size_t at)
 {
-    return c < 0x80 && (wordly(c) || (c && strchr(".!#$%&'*+/=?^`{|}~-", c)));
+    const uint8_t c = peek(t, at), next = peek(t, at + 1);
+    return c >= 0xc3 && c <= 0xdf && !(c == 0xc3 && (next == 0x97 || next == 0xb7)) ? 2 : 0;
+}
+
+static size_t letter_at(const ds_piitext *t, size_t at)
+{
+    return letter(peek(t, at)) ? 1 : other_letter(t, at);
+}
+
+static size_t local_part(const ds_piitext *t, size_t at)
+{
+    const uint8_t c = peek(t, at);
+    return wordly(c) || (c && strchr(".!#$%&'*+/=?^`{|}~-", c)) ? 1 : other_letter(t, at);
 }
 
 /* Where an address of mail ends whose @ stands at `at`; 0 = it is none. */
-static size_t domain(const text *t, size_t at)
+static size_t domain(const ds_piitext *t, size_t at)
 {
-    size_t i = at + 1, label = i, dots = 0, alpha = 0;
-    for (; i - at < 255; i++) {
+    size_t i = at + 1, label = i, dots = 0, alpha = 0, n;
+    for (; i - at < 255; i += n) {
         const uint8_t c = peek(t, i);
-        if (c == '.' && i > label && (digit(peek(t, i + 1)) || letter(peek(t, i + 1)))) {
+        n = letter_at(t, i);
+        alpha += n;
+        if (n)
+            continue;
+        n = 1;
+        if (c == '.' && i > label && (digit(peek(t, i + 1)) || letter_at(t, i + 1))) {
             dots++;
             label = i + 1;
             alpha = 0;
-        } else if (digit(c) || letter(c) || (c == '-' && i > label)) {
-            alpha += letter(c);
-        } else {
+        } else if (!digit(c) && !(c == '-' && i > label)) {
             break;
         }
     }
@@ -288,143 +334,49 @@ static size_t domain(const text *t, size_t at)
     return dots && i - label >= 2 && alpha == i - label && peek(t, i) != '@' ? i : 0;
 }
 
-static size_t email(const text *t, size_t at)
+static size_t email(const ds_piitext *t, size_t at)
 {
-    size_t i = at;
-    while (i - at <= 64 && local_part(peek(t, i)))
-        i++;
+    size_t i = at, n;
+    while (i - at <= 64 && (n = local_part(t, i)))
+        i += n;
     if (i == at || i - at > 64 || peek(t, i) != '@' || t->p[i - 1] == '.')
         return 0;
     return domain(t, i);
 }
 
-/* ---- accounts, keys ---- */
+/* ---- accounts ---- */
 
-static size_t iban(const text *t, size_t at)
+/* In one piece or in groups of four. In small letters only where it is in groups, or has none
+ * behind its country: else too many names of other things would be. */
+static size_t iban(const ds_piitext *t, size_t at)
 {
     char s[40];
-    const char country[] = {(char)t->p[at], (char)peek(t, at + 1), 0};
+    const char country[] = {(char)(t->p[at] & ~0x20), (char)(peek(t, at + 1) & ~0x20), 0};
     const size_t want = ds_iban_length(country);
-    size_t n = 0, i = at;
+    size_t n = 0, i = at, width, parts = 0, small = 0;
     while (n < want) {
         const uint8_t c = peek(t, i);
-        if (c == ' ' && n && n % 4 == 0 && peek(t, i - 1) != ' ') {
+        if (digit(c) || letter(c)) {
+            small += n >= 2 && letter(c) && !upper(c);
+            s[n++] = (char)(letter(c) ? c & ~0x20 : c);
             i++;
             continue;
         }
-        if (!digit(c) && !upper(c))
+        const char between = separator(t, i, &width);
+        if (n == 0 || n % 4 != 0 || n / 4 == parts || (between != ' ' && between != '-'))
             return 0;
-        s[n++] = (char)c;
-        i++;
+        parts = n / 4;
+        i += width;
     }
     return want && digit((uint8_t)s[2]) && digit((uint8_t)s[3]) && !wordly(peek(t, i)) &&
-                   ds_check_iban(s, n)
+                   (parts || !small) && ds_check_iban(s, n)
                ? i
                : 0;
 }
 
-enum { UPPER = 1, LOWER = 2, DIGIT = 4, UNDER = 8, HYPHEN = 16, ALNUM = 7, URL = 31 };
-
-static const struct {
-    const char *prefix;
-    unsigned set;
-    size_t min, max;
-} tokens[] = {
-    {"AKIA", UPPER | DIGIT, 16, 16},
-    {"ASIA", UPPER | DIGIT, 16, 16},
-    {"ABIA", UPPER | DIGIT, 16, 16},
-    {"ACCA", UPPER | DIGIT, 16, 16},
-    {"ghp_", ALNUM, 36, 255},
-    {"gho_", ALNUM, 36, 255},
-    {"ghu_", ALNUM, 36, 255},
-    {"ghs_", ALNUM, 36, 255},
-    {"ghr_", ALNUM, 36, 255},
-    {"github_pat_", ALNUM | UNDER, 22, 255},
-    {"glpat-", URL, 20, 255},
-    {"xoxb-", ALNUM | HYPHEN, 20, 255},
-    {"xoxp-", ALNUM | HYPHEN, 20, 255},
-    {"xoxa-", ALNUM | HYPHEN, 20, 255},
-    {"xoxr-", ALNUM | HYPHEN, 20, 255},
-    {"xoxs-", ALNUM | HYPHEN, 20, 255},
-    {"AIza", URL, 35, 35},
-    {"sk_live_", ALNUM, 16, 255},
-    {"rk_live_", ALNUM, 16, 255},
-    {"sk_test_", ALNUM, 16, 255},
-    {"sk-", URL, 32, 255},
-    {"hf_", ALNUM, 34, 34},
-    {"npm_", ALNUM, 36, 36},
-    {"pypi-", URL, 60, 255},
-    {"SG.", URL, 60, 80},
-    {"LTAI", ALNUM, 12, 26},
-};
-
-static bool in_set(uint8_t c, unsigned set)
-{
-    return (upper(c) && (set & UPPER)) || (c >= 'a' && c <= 'z' && (set & LOWER)) ||
-           (digit(c) && (set & DIGIT)) || (c == '_' && (set & UNDER)) ||
-           (c == '-' && (set & HYPHEN));
-}
-
-static size_t run_of(const text *t, size_t at, unsigned set, size_t most)
-{
-    size_t n = 0;
-    while (n <= most && in_set(peek(t, at + n), set))
-        n++;
-    return n;
-}
-
-static bool stands(const text *t, size_t at, const char *w)
-{
-    const size_t n = strlen(w);
-    return t->len - at >= n && memcmp(t->p + at, w, n) == 0;
-}
-
-/* Three parts of base64url; the first two are JSON objects, which begin with {" */
-static size_t jwt(const text *t, size_t at)
-{
-    size_t i = at;
-    for (unsigned part = 0; part < 3; part++) {
-        const size_t n = run_of(t, i, URL, 8192);
-        if (n > 8192 || (part < 2 && (n < 10 || !stands(t, i, "eyJ"))))
-            return 0;
-        i += n;
-        if (part < 2 && peek(t, i++) != '.')
-            return 0;
-    }
-    return i;
-}
-
-static size_t token(const text *t, size_t at)
-{
-    if (stands(t, at, "eyJ"))
-        return jwt(t, at);
-    for (size_t k = 0; k < sizeof tokens / sizeof *tokens; k++) {
-        if (tokens[k].prefix[0] != (char)t->p[at] || !stands(t, at, tokens[k].prefix))
-            continue;
-        const size_t from = at + strlen(tokens[k].prefix);
-        const size_t n = run_of(t, from, tokens[k].set, tokens[k].max);
-        if (n >= tokens[k].min && n <= tokens[k].max && !wordly(peek(t, from + n)))
-            return from + n;
-    }
-    return 0;
-}
-
-static size_t pem(const text *t, size_t at)
-{
-    static const char begin[] = "-----BEGIN ", end[] = "-----END ";
-    if (!stands(t, at, begin))
-        return 0;
-    const uint8_t *p = t->p + at,
-                  *label = memmem(p, t->len - at < 80 ? t->len - at : 80, "PRIVATE KEY-----", 16);
-    const uint8_t *e =
-        label ? memmem(label, t->len - (size_t)(label - t->p), end, strlen(end)) : NULL;
-    const uint8_t *close = e ? memmem(e + 9, t->len - (size_t)(e + 9 - t->p), "-----", 5) : NULL;
-    return close ? (size_t)(close - t->p) + 5 : 0;
-}
-
 /* ---- all of it ---- */
 
-static size_t at_digit(const text *t, size_t at, enum ds_pii *kind)
+static size_t at_digit(const ds_piitext *t, size_t at, enum ds_pii *kind)
 {
     groups g;
     size_t end;
@@ -434,23 +386,19 @@ static size_t at_digit(const text *t, size_t at, enum ds_pii *kind)
         return end;
     read_groups(t, at, &g);
     for (size_t k = g.groups; k > 0; k--) {
-        if ((end = national(t, at, &g, k, kind)))
+        if (!inside(t, at, ".-") && (end = national(t, at, &g, k, kind)))
             return end;
-        const size_t n = g.upto[k - 1];
-        if (on(t, DS_PII_CARD) && n >= 12 && n <= 19 && card_shape(&g, k) &&
-            ends(t, g.end[k - 1]) && ds_check_card(g.d, n))
+        if (on(t, DS_PII_CARD) && card(t, at, &g, k))
             return *kind = DS_PII_CARD, g.end[k - 1];
     }
     *kind = DS_PII_PHONE;
-    return on(t, DS_PII_PHONE) ? phone(t, &g) : 0;
+    return on(t, DS_PII_PHONE) && !inside(t, at, ".-:/") && !negative(t, at) ? phone(t, &g) : 0;
 }
 
-static size_t at_letter(const text *t, size_t at, enum ds_pii *kind)
+static size_t at_letter(const ds_piitext *t, size_t at, enum ds_pii *kind)
 {
     size_t end;
-    if (on(t, DS_PII_SECRET) && (*kind = DS_PII_SECRET, end = token(t, at)))
-        return end;
-    if (on(t, DS_PII_IBAN) && upper(t->p[at]) && upper(peek(t, at + 1)) && digit(peek(t, at + 2)) &&
+    if (on(t, DS_PII_IBAN) && letter(peek(t, at + 1)) && digit(peek(t, at + 2)) &&
         (*kind = DS_PII_IBAN, end = iban(t, at)))
         return end;
     if (on(t, DS_PII_ES_DNI) && t->p[at] >= 'X' && t->p[at] <= 'Z' && digit(peek(t, at + 1))) {
@@ -468,18 +416,12 @@ static size_t at_letter(const text *t, size_t at, enum ds_pii *kind)
     return on(t, DS_PII_IP) && (t->p[at] | 0x20) <= 'f' ? ipv6(t, at) : 0;
 }
 
-/* Is it in the midst of a number with separators, or of an address? */
-static bool inside_number(const text *t, size_t at)
-{
-    return at >= 2 && strchr(".-:/,", t->p[at - 1]) && digit(t->p[at - 2]);
-}
-
-static size_t match_at(const text *t, size_t at, enum ds_pii *kind)
+static size_t match_at(const ds_piitext *t, size_t at, enum ds_pii *kind)
 {
     const uint8_t c = t->p[at];
     size_t end;
     if (c == '-')
-        return *kind = DS_PII_SECRET, on(t, DS_PII_SECRET) ? pem(t, at) : 0;
+        return *kind = DS_PII_SECRET, on(t, DS_PII_SECRET) ? ds_pii_secret(t, at) : 0;
     if (!may_begin(t->p, at))
         return 0;
     if (c == '+' || c == '(') {
@@ -488,19 +430,22 @@ static size_t match_at(const text *t, size_t at, enum ds_pii *kind)
     }
     if (on(t, DS_PII_EMAIL) && (*kind = DS_PII_EMAIL, end = email(t, at)))
         return end;
+    if (wordly(c) && on(t, DS_PII_SECRET) && (*kind = DS_PII_SECRET, end = ds_pii_secret(t, at)))
+        return end;
     if (digit(c))
-        return inside_number(t, at) ? 0 : at_digit(t, at, kind);
+        return at_digit(t, at, kind);
     return letter(c) ? at_letter(t, at, kind) : 0;
 }
 
 bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_piimatch *m)
 {
-    const text t = {.p = p, .len = len, .kinds = kinds};
+    const ds_piitext t = {.p = p, .len = len, .from = from, .kinds = kinds};
     bool word = from > 0 && wordly(p[from - 1]); /* what is before is part of a word */
+    bool other = false;                          /* or of one in another alphabet */
     for (size_t at = from; at < len; at++) {
         const uint8_t c = p[at];
-        const bool part = wordly(c);
-        if ((part && !word) || c == '+' || c == '(' || c == '-') {
+        const bool part = wordly(c), lead = other_letter(&t, at);
+        if ((part && !word) || (lead && !word && !other) || c == '+' || c == '(' || c == '-') {
             enum ds_pii kind = DS_PII_EMAIL;
             const size_t end = match_at(&t, at, &kind);
             if (end) {
@@ -509,6 +454,7 @@ bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_p
             }
         }
         word = part;
+        other = lead || (other && (c & 0xc0) == 0x80);
     }
     return false;
 }

@@ -71,9 +71,8 @@ int ds_rowplan_init(ds_rowplan *p, const ds_schema *in, ds_err *err)
 
 static int next_made(ds_rowplan *p, enum ds_type type, int *from, ds_err *err)
 {
-    if (p->nmade == sizeof p->made / sizeof *p->made)
-        return ds_fail(err, DS_USAGE, "more than %zu columns are made at once",
-                       sizeof p->made / sizeof *p->made);
+    if (p->nmade == DS_ROWPLAN_MADE)
+        return ds_fail(err, DS_USAGE, "more than %d columns are made at once", DS_ROWPLAN_MADE);
     *from = -1 - (int)p->nmade;
     p->made[p->nmade++] = type;
     return 0;
@@ -414,7 +413,7 @@ void ds_block_release(const ds_block *b, const ds_colview *views, const ds_value
 
 static int put_rows(run *r, ds_rowblock *rb, const ds_block *b, ds_err *err)
 {
-    const uint8_t *data[sizeof r->p->made / sizeof *r->p->made];
+    const uint8_t *data[DS_ROWPLAN_MADE];
     const ds_chunk *o = &b->chunks[b->nchunks - 1];
     size_t pos = 0, note = 0;
     uint64_t rows;

@@ -85,13 +85,15 @@ typedef struct ds_rowops {
     void (*fini)(void *state);
 } ds_rowops;
 
+enum { DS_ROWPLAN_MADE = 256 }; /* as many as a schema has */
+
 /* Where a column of an output comes from: column i of the input, or made column -1 - k. */
 typedef struct ds_rowplan {
     const char *tool; /* "dsprep filter" */
     ds_schema schema; /* of the outputs */
     int *from;
     size_t nmade;
-    enum ds_type made[16];
+    enum ds_type made[DS_ROWPLAN_MADE];
     const char *const *reasons; /* by number */
     size_t nreasons;
     json_t *options, *digests;  /* of the provenance step; owned, may be NULL */

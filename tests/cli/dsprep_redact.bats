@@ -5,7 +5,7 @@ load dsprep_common
 
 # Each line: text|what must come out. Numbers are the published examples of their schemes.
 known() {
-    cat <<'END'
+    sed 's/\\u00a0/\xc2\xa0/g; s/\\u202f/\xe2\x80\xaf/g' <<'END'
 Write to Jane.Doe+news@mail.example.co.uk, please.|Write to [EMAIL], please.
 <a@b.io>;c_d@e-f.org|<[EMAIL]>;[EMAIL]
 card 4111 1111 1111 1111 exp 12/27|card [CARD] exp 12/27
@@ -31,6 +31,19 @@ tel 01 42 68 53 00; 030/1234567|tel [PHONE]; [PHONE]
 key=AKIAIOSFODNN7EXAMPLE;|key=[SECRET];
 token ghp_0123456789abcdefghijABCDEFGHIJ012345.|token [SECRET].
 eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9PlFUP0THsR8U!|[SECRET]!
+7,4111111111111111,12/27,13800138000|7,[CARD],12/27,[PHONE]
+4111111111111111,4012888888881881;5555555555554444-1227|[CARD],[CARD];[CARD]-1227
+/v2/4111111111111111/x 10:4111111111111111|/v2/[CARD]/x 10:[CARD]
+4111 1111 1111 1111 4111–1111–1111–1111 +49 30 901820|[CARD] [CARD] [PHONE]
+de89370400440532013000 DE89-3704-0044-0532-0130-00 gb29 nwbk 6016 1331 9268 19|[IBAN] [IBAN] [IBAN]
+8.8.8.1-8.8.8.9 8.8.8.8,8.8.4.4 if0/8.8.8.8|[IP]-[IP] [IP],[IP] if0/[IP]
+2001:4860:4860::8888,2001:4860:4860::8844|[IP],[IP]
+jürgen@müller.de иван@пример.рф ünal@a.io 联系user@example.com谢谢|[EMAIL] [EMAIL] [EMAIL] 联系[EMAIL]谢谢
+aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY|aws_secret_access_key = [SECRET]
+-----BEGIN RSA PRIVATE KEY-----MIIEowIBAAKCAQEAwJalrXUtnFEMIK7MDENGbPxRfiCY cut off|[SECRET] cut off
+4111 1111 1111 1111 2027-01 SSN 123-45-6789 12 30|[CARD] 2027-01 SSN [US_SSN] 12 30
+13800138000 200 0.5; 212-555-0123 12 30 and 030/1234567 2024|[PHONE] 200 0.5; [PHONE] 12 30 and [PHONE] 2024
+-----BEGIN PGP PRIVATE KEY BLOCK-----abc-----END PGP PRIVATE KEY BLOCK-----.|[SECRET].
 END
 }
 
@@ -54,6 +67,9 @@ AKIAIOSFODNN7EXAMPL ghp_short sk-short eyJhbGciOi.abc
 3.14159265358979 -13800138000 123,456,789,012
 550e8400-e29b-41d4-a716-446655440000
 d41d8cd98f00b204e9800998ecf8427e
+da39a3ee5e6b4b0d3255bfef95601890afd80709 wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
+1.2.3.4-5 0.4111111111111111 gb29nwbk60161331926819 10:05:13800138000
+begins with -----BEGIN RSA PRIVATE KEY----- and so on, 3×5@a ÷@b.io
 END
 }
 
@@ -117,7 +133,7 @@ END
     [ "$(dsprep cat r.dsr)" = '{"key":"a","text":"x","meta":{"from":"[EMAIL]","n":"[PHONE]","m":12.5,"big":123456789012345,"l":["say \"[IP]\"",{"a@b.io":null}],"e":"tab\there"},"redacted":{"email":1,"phone":1,"ip":1}}' ]
     exits 0 bash -c 'dsprep text -q --key-field id j.jsonl | dsprep redact -c text --report rep.json >r.dsr'
     has 'dsprep redact: 0 found in 0 of 1 record'
-    [ "$(cat rep.json)" = '{"records":1,"changed":0,"found":{},"columns":{"text":{}}}' ]
+    [ "$(cat rep.json)" = '{"records":1,"changed":0,"found":{},"columns":{"text":{}},"left":{}}' ]
 }
 
 @test "redact: keys that would give it away" {
@@ -142,4 +158,32 @@ END
     [ "$(jq .changed r1.json)" -eq "$(known | wc -l)" ]
     dsprep cat --origin --no-key s.dsr | grep -o '"origin".*' >a
     dsprep cat --origin --no-key one.dsr | grep -o '"origin".*' | cmp - a
+}
+
+@test "redact: what stays in columns that are not changed is told of" {
+    printf '%s\n' '{"key":"a","text":"a@b.io","card":4111111111111111,"n":7}' \
+        '{"key":"b","text":"x","card":-4111111111111111,"n":99999999}' >n.jsonl
+    dsprep import -q n.jsonl >n.dsr
+    exits 0 dsprep redact --report rep.json -o r.dsr n.dsr
+    has "column 'card' (i64) holds 1 that were found (card) and stay"
+    has 'dsprep map --cast card=utf8'
+    [ "$(jq -c .left rep.json)" = '{"card":{"card":1},"n":{}}' ]
+    [ "$(jq -c .found rep.json)" = '{"email":1}' ]
+    exits 0 dsprep redact -c text -o r.dsr n.dsr
+    [[ $output != *'and stay'* ]]
+    dsprep map -q --cast card=utf8 n.dsr | dsprep redact -q | dsprep cat -c card >got
+    [ "$(sed -n 1p got)" = '{"key":"a","card":"[CARD]"}' ]
+    printf '%s' '{"columns":[{"name":"text","type":"utf8"},{"name":"l","type":"list","item":"utf8"},{"name":"m","type":"list","item":"i64"}],"key":"derived","keyed":["text"],"primary":["text"],"block":[65536,262144,1048576]}' |
+        sed 's/^/{"dsr_schema":/; s/$/}/' >l.json
+    printf '%s\n' '{"text":"x","l":["a@b.io","c"],"m":[1,13800138000]}' >l.jsonl
+    exits 0 bash -c 'dsprep import -q --schema l.json l.jsonl | dsprep redact -o r.dsr'
+    has "column 'l' (list) holds 1 that were found (email)"
+    has "column 'm' (list) holds 1 that were found (phone)"
+}
+
+@test "redact: as many columns as there can be" {
+    awk 'BEGIN { printf "{\"key\":\"a\""; for (i = 0; i < 250; i++) printf ",\"c%d\":\"a%d@b.io\"", i, i; print "}" }' >w.jsonl
+    dsprep import -q w.jsonl | dsprep redact -q --mark >r.dsr
+    [ "$(dsprep cat r.dsr | grep -o '\[EMAIL\]' | wc -l)" -eq 250 ]
+    dsprep cat -c redacted r.dsr | grep -F '"redacted":{"email":250}'
 }
