@@ -1,9 +1,4 @@
-/* filepart.h - the part of a version of files (filerec.h) that patterns choose.
- *
- * A pattern is a path, a folder, which stands for all below it, or a glob of fnmatch(3) in which
- * '*' and '?' match a '/' too. With what is chosen come the records of the folders that it lies in.
- * A hard link whose target is not chosen becomes what it names; several of one file are links to
- * the first of them.
+/* filepart.h - the part of a version of files that patterns choose (filechoice.h).
  *
  * To find it, keys are read; of blocks with a record that is chosen also the columns beside them,
  * and the content only where a file or hard link is. Memory: the chosen files' folders and links.
@@ -16,7 +11,7 @@
 #include "store.h"
 
 typedef struct ds_filepart ds_filepart;
-/* DS_FAIL when a pattern matches nothing. A '/' at its end and './' before it mean nothing. */
+/* DS_FAIL when a pattern matches nothing. */
 int ds_filepart_open(ds_filepart **out, ds_store *s, const git_oid *commit,
                      const char *const *patterns, size_t n, ds_err *err);
 /* Of each block whether its content is needed: for ds_readback_opts. */

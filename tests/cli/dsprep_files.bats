@@ -243,3 +243,70 @@ P
     exits 13 bash -c 'dsprep files --json nowhere >/dev/null'
     [ "$(jq -r .type <<<"$output")" = exit ]
 }
+
+@test "restore --only restores what dsver checkout --only does, from files and pipes" {
+    mkdir -p raw/a/deep raw/b raw/c raw/empty
+    echo first >raw/a/first
+    for name in b/second b/third c/fourth; do ln raw/a/first "raw/$name"; done
+    ln -s nowhere raw/a/sym && ln raw/a/sym raw/b/sym
+    echo 2 >raw/a/deep/2.txt && echo n >raw/notes.txt && echo o >'raw/odd[1].txt'
+    printf bin >$'raw/c/n\377ame'
+    head -c 600000 /dev/urandom >raw/c/large
+    chmod 0750 raw/a && chmod 0700 raw/a/deep
+    touch -d 2001-02-03 raw/a raw/a/deep
+    dsprep files -q --mtime raw >raw.dsr
+    dsprep files -q --mtime -o shards --shard-size 1M raw
+    dsver init >/dev/null && dsver commit raw <raw.dsr >/dev/null
+    listing() { (cd "$1" && find . -mindepth 1 -printf '%P %y %M %n %s %T@ %l\n' | sort); }
+    for only in a a/first b b/third 'c/*' '*.txt' ./notes.txt empty/ 'odd[1].txt' '*' \
+        'a/deep b/second' 'b c' 'a c/fourth' '*/deep/*'; do
+        local args=() one
+        set -f && for one in $only; do args+=(--only "$one"); done && set +f
+        dsver checkout raw want "${args[@]}" >/dev/null
+        dsprep restore -q "${args[@]}" got raw.dsr
+        diff <(listing want) <(listing got)
+        diff -r --no-dereference want got
+        rm -rf got && dsprep restore -q -j 7 "${args[@]}" got <raw.dsr
+        diff <(listing want) <(listing got)
+        rm -rf got && dsprep restore -q "${args[@]}" got shards
+        diff <(listing want) <(listing got)
+        rm -rf want got
+    done
+    for none in a/fir /notes.txt nosuch ''; do
+        exits 1 dsprep restore --only a --only "$none" none raw.dsr
+        has "--only '$none': the stream has no such file or folder"
+        [ ! -e none ] && [ -z "$(ls -d ./none.* 2>/dev/null)" ]
+    done
+    exits 1 dsprep restore --only a raw raw.dsr
+    has 'is no empty folder'
+    # A link whose file is in no record, and one whose file was erased.
+    dsprep filter -q --where "key != 'a/first'" raw.dsr >lost.dsr
+    exits 1 dsprep restore --only b none lost.dsr
+    has 'the file that it is another name of is not there'
+    exits 1 dsprep restore --only b/second none lost.dsr
+    has "'b/second': the file that it is another name of is not there"
+    [ ! -e none ]
+    dsver forget --reason test --dataset raw a/first >/dev/null
+    dsver cat raw | dsprep restore -q --only b --only a/deep got
+    [ "$(cd got && find . -type f | sort | tr '\n' ' ')" = "./a/deep/2.txt " ]
+    # What folders say may come behind what lies in them; a chain of links.
+    for kind in file folder; do dsprep filter -q --where "kind == '$kind'" raw.dsr >$kind.dsr; done
+    dsprep mix -q --when-dry rest file.dsr=1000 folder.dsr -o late.dsr
+    rm -rf got && dsprep restore -q --only a/deep/2.txt got late.dsr
+    [ "$(stat -c %a got/a got/a/deep | tr '\n' ' ')" = "750 700 " ]
+    python3 - <<'P'
+import io, tarfile
+with tarfile.open('chain.tar', 'w') as t:
+    for name, to in ('a', ''), ('b', 'a'), ('c', 'b'), ('d', 'c'), ('e', 'b'):
+        i = tarfile.TarInfo(name)
+        i.type, i.linkname, i.size = tarfile.LNKTYPE if to else tarfile.REGTYPE, to, 0 if to else 4
+        t.addfile(i, None if to else io.BytesIO(b'text'))
+P
+    dsprep files -q chain.tar >chain.dsr
+    for names in b d "b d" "d e" "a d" "c d"; do
+        args=() && for one in $names; do args+=(--only "$one"); done
+        rm -rf got && dsprep restore -q "${args[@]}" got chain.dsr
+        [ "$(cd got && echo *)" = "$names" ]
+        for one in $names; do [ "$(stat -c '%h %s' got/$one)" = "$(wc -w <<<"$names") 4" ]; done
+    done
+}
