@@ -54,23 +54,36 @@ static void hold(dcm_verdict *v, const char *reason)
     v->reason = reason;
 }
 
+/* A box that ends outside of the image belongs to one of another size; one that is all of it leaves
+ * nothing to zero. Many machines give a width where the last column belongs. */
+static bool is_within(const dcm_box *b, int64_t rows, int64_t cols)
+{
+    bool all = b->x0 == 0 && b->y0 == 0 && b->x1 >= cols - 1 && b->y1 >= rows - 1;
+    return b->x1 <= cols && b->y1 <= rows && !all;
+}
+
 /* Boxes of the ultrasound regions (both ends belong to them); what lies outside of them is where
  * machines write. */
 static void ultrasound(const dcm_set *s, dcm_verdict *v)
 {
     const dcm_elem *e = dcm_set_find(s, 0x00186011);
+    int64_t rows = UINT32_MAX, cols = UINT32_MAX;
+    dcm_get_int(s, 0x00280010, 0, &rows);
+    dcm_get_int(s, 0x00280011, 0, &cols);
     for (uint32_t i = 0; e && i < e->nitems; i++) {
         int64_t b[4];
         static const uint32_t tags[] = {0x00186018, 0x0018601a, 0x0018601c, 0x0018601e};
         bool ok = v->nboxes < sizeof v->boxes / sizeof *v->boxes;
         for (int k = 0; k < 4 && ok; k++)
             ok = dcm_get_int(e->items[i], tags[k], 0, &b[k]) && b[k] >= 0 && b[k] <= UINT32_MAX;
-        if (!ok || b[2] < b[0] || b[3] < b[1]) {
+        if (ok)
+            v->boxes[v->nboxes] =
+                (dcm_box){(uint32_t)b[0], (uint32_t)b[1], (uint32_t)b[2], (uint32_t)b[3]};
+        if (!ok || b[2] < b[0] || b[3] < b[1] || !is_within(&v->boxes[v->nboxes], rows, cols)) {
             hold(v, "ultrasound-bad-regions");
             return;
         }
-        v->boxes[v->nboxes++] =
-            (dcm_box){(uint32_t)b[0], (uint32_t)b[1], (uint32_t)b[2], (uint32_t)b[3]};
+        v->nboxes++;
     }
     if (v->nboxes == 0) {
         hold(v, "ultrasound-without-regions");
@@ -84,6 +97,14 @@ static void ultrasound(const dcm_set *s, dcm_verdict *v)
 static bool no_geometry(const dcm_set *s)
 {
     return !dcm_set_find(s, 0x00200032) && !dcm_set_find(s, 0x52009230);
+}
+
+/* The label of a slide has the name and the number of the patient; a view of all of the slide has
+ * the label in it, unless it is said to have not. */
+static bool shows_label(const dcm_set *s)
+{
+    return text_is(s, 0x00480010, 0, "YES") || text_is(s, 0x00080008, 2, "LABEL") ||
+           (text_is(s, 0x00080008, 2, "OVERVIEW") && !text_is(s, 0x00480010, 0, "NO"));
 }
 
 void dcm_burned_in(const dcm_tree *t, dcm_verdict *v)
@@ -109,6 +130,8 @@ void dcm_burned_in(const dcm_tree *t, dcm_verdict *v)
         hold(v, "screen-save");
     else if (starts(s, 0x00080016, sc) || dcm_set_find(s, 0x00080064))
         hold(v, "secondary-capture");
+    else if (shows_label(s))
+        hold(v, "slide-label");
     for (size_t i = 0; i < 4 && v->pixels == DCM_PIX_PASS; i++)
         if (dcm_get_count(s, digitised[i]) > 0)
             hold(v, "digitised-film");
@@ -118,6 +141,8 @@ void dcm_burned_in(const dcm_tree *t, dcm_verdict *v)
         ultrasound(s, v);
     else if (text_is(s, 0x00080008, 1, "SECONDARY") && no_geometry(s))
         hold(v, "derived-secondary");
+    else if (text_is(s, 0x00080060, 0, "ES"))
+        hold(v, "endoscopy");
     else if (text_is(s, 0x00080060, 0, "OT") || text_is(s, 0x00080060, 0, "DOC"))
         hold(v, "modality-other");
 }

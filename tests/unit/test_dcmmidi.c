@@ -486,6 +486,10 @@ static void held(void **state)
         {0x00181016, "LO", "Grabber Inc", "digitised-film"},
         {0x00080060, "CS", "US", "ultrasound-without-regions"},
         {0x00080008, "CS", "DERIVED\\SECONDARY", "derived-secondary"},
+        {0x00080008, "CS", "ORIGINAL\\PRIMARY\\LABEL\\NONE", "slide-label"},
+        {0x00080008, "CS", "DERIVED\\PRIMARY\\OVERVIEW\\NONE", "slide-label"},
+        {0x00480010, "CS", "YES", "slide-label"},
+        {0x00080060, "CS", "ES", "endoscopy"},
         {0x00080060, "CS", "OT", "modality-other"},
         {0x00420011, "OB", "%PDF", "encapsulated-document"},
         {0x00080008, "CS", "ORIGINAL\\PRIMARY\\AXIAL", NULL},
@@ -502,6 +506,41 @@ static void held(void **state)
         if (v[i].reason)
             assert_string_equal(got.reason, v[i].reason);
         assert_int_equal(got.pixels == DCM_PIX_HOLD || got.hold, v[i].reason != NULL);
+        dcm_tree_free(t);
+    }
+}
+
+/* Regions that the image does not hold are those of another image; one that is all of it says
+ * nothing. */
+static void regions(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned box[4];
+        bool fine;
+    } v[] = {
+        {{5, 10, 24, 30}, true},  {{0, 1, 49, 39}, true},   {{0, 10, 50, 40}, true},
+        {{0, 0, 49, 39}, false},  {{0, 0, 50, 40}, false},  {{5, 10, 99, 30}, false},
+        {{5, 10, 24, 41}, false}, {{24, 10, 5, 30}, false}, {{60, 60, 70, 70}, false},
+    };
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        dcm_tree *t;
+        dcm_set *region;
+        dcm_elem *e;
+        dcm_verdict got = {0};
+        assert_int_equal(dcm_tree_new(&t, NULL), 0);
+        put(t, 0x00080060, "CS", "US");
+        us_number(t, dcm_tree_main(t), 0x00280010, 40);
+        us_number(t, dcm_tree_main(t), 0x00280011, 50);
+        assert_int_equal(dcm_set_item(t, dcm_tree_main(t), 0x00186011, &region, NULL), 0);
+        for (unsigned k = 0; k < 4; k++)
+            us_number(t, region, 0x00186018 + 2 * k, v[i].box[k]);
+        dcm_set_put(t, dcm_tree_main(t), 0x7fe00010, VR("OB"), "", 0, &e, NULL);
+        e->bulk = true;
+        dcm_burned_in(t, &got);
+        assert_string_equal(got.reason,
+                            v[i].fine ? "ultrasound-regions" : "ultrasound-bad-regions");
+        assert_int_equal(got.pixels, v[i].fine ? DCM_PIX_MASK : DCM_PIX_HOLD);
         dcm_tree_free(t);
     }
 }
@@ -527,7 +566,7 @@ int main(void)
         cmocka_unit_test(made_objects), cmocka_unit_test(real_objects),
         cmocka_unit_test(consistent),   cmocka_unit_test(not_shifted_twice),
         cmocka_unit_test(pixels),       cmocka_unit_test(held),
-        cmocka_unit_test(the_table),
+        cmocka_unit_test(regions),      cmocka_unit_test(the_table),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
