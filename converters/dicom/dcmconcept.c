@@ -1,6 +1,7 @@
 /* dcmconcept.c - see dcmconcept.h. */
 #include "dcmconcept.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef struct concept {
@@ -81,6 +82,41 @@ enum dcm_concept_act dcm_concept_act(const dcm_set *item, unsigned options)
     if (!c || (c->keep & options))
         return DCM_CONCEPT_KEEP;
     return c->kind ? DCM_CONCEPT_HIDE : DCM_CONCEPT_DROP;
+}
+
+/* Years in a unit of UCUM. */
+static double years_in(const dcm_set *unit)
+{
+    const char *p;
+    size_t n;
+    if (!unit || !dcm_get_text(unit, 0x00080100, 0, &p, &n) || (n == 1 && *p == 'a'))
+        return 1;
+    return *p == 'd' ? 1 / 366.0 : *p == 'w' ? 1 / 53.0 : *p == 'm' ? 1 / 12.0 : 0;
+}
+
+int dcm_concept_cap_age(dcm_tree *t, dcm_set *item, bool *capped, ds_err *err)
+{
+    const concept *c = find(item);
+    dcm_elem *m = c && strcmp(c->code, "121033") == 0 ? dcm_set_find(item, 0x0040a300) : NULL;
+    double v, as_float;
+    char text[16];
+    int rc = 0;
+    *capped = false;
+    for (uint32_t i = 0; m && i < m->nitems && rc == 0; i++) {
+        dcm_set *s = m->items[i];
+        double years = years_in(dcm_set_first(s, 0x004008ea));
+        v = dcm_get_real(s, 0x0040a30a, 0, &v) ? v : 0;
+        v = dcm_get_real(s, 0x0040a161, 0, &as_float) && as_float > v ? as_float : v;
+        if (v * years < 90)
+            continue;
+        dcm_set_drop(s, 0x0040a161); /* the same as a float, and as a fraction */
+        dcm_set_drop(s, 0x0040a162);
+        dcm_set_drop(s, 0x0040a163);
+        snprintf(text, sizeof text, "%.0f", 90 / years);
+        rc = dcm_set_put(t, s, 0x0040a30a, DCM_VR('D', 'S'), text, strlen(text), NULL, err);
+        *capped = true;
+    }
+    return rc;
 }
 
 int dcm_concept_kind(const dcm_set *item, unsigned options)

@@ -15,5 +15,7 @@ enum dcm_concept_act dcm_concept_act(const dcm_set *item, unsigned options);
 /* What kind of identifier the text value of the item is; 0 for none, or where an option keeps it.
  */
 int dcm_concept_kind(const dcm_set *item, unsigned options);
+/* An age of 90 years or more that an option keeps is 90 afterwards. *capped: it was so. */
+int dcm_concept_cap_age(dcm_tree *t, dcm_set *item, bool *capped, ds_err *err);
 
 #endif

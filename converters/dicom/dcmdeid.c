@@ -122,21 +122,47 @@ static int clean_text(walk *w, dcm_elem *e, bool known)
 /* Defined terms say what the rest of the file means, and nothing about anybody. */
 static bool is_term(uint32_t tag)
 {
-    return GROUP(tag) == 0x0028 || tag == 0x00080005 || tag == 0x00080008 || tag == 0x00080060 ||
-           tag == 0x0040a040 || tag == 0x0040a010 || tag == 0x0040a050 || tag == 0x00180015;
+    return GROUP(tag) == 0x0028 || tag == 0x00080005 || tag == 0x00080060 || tag == 0x0040a040 ||
+           tag == 0x0040a010 || tag == 0x0040a050;
+}
+
+static bool long_hit(void *ctx, const dcm_hit *hit)
+{
+    return hit->len >= DCM_RAW_MIN && one_hit(ctx, hit);
+}
+
+/* Bytes may hold a text as it stood, or in other case, or of two bytes a character; what is shorter
+ * than 8 characters is met by chance. */
+static int check_bytes(walk *w, const dcm_elem *e, bool *bad)
+{
+    dcm_hit hit;
+    *bad = dcm_search_raw(w->scrub, e->val, e->len, 0, &hit) > 0;
+    ds_buf_reset(&w->text);
+    if (ds_buf_reserve(&w->text, e->len) != 0)
+        return ds_fail_nomem(w->err);
+    for (size_t i = 0; i < e->len; i++)
+        if (e->val[i])
+            w->text.data[w->text.len++] = e->val[i];
+    *bad = *bad || dcm_search_each(w->scrub, w->text.data, w->text.len, 0, long_hit, w);
+    return 0;
 }
 
 /* Short strings that are no free text, and bytes: kept unless something known stands in them. */
 static int check_value(walk *w, dcm_elem *e)
 {
-    dcm_hit hit;
-    bool text = dcm_vr_is_string(e->vr), bad = false;
-    if (e->val && e->len && !is_term(e->tag))
-        bad = text ? dcm_search_each(w->scrub, e->val, e->len, 0, one_hit, w)
-                   : dcm_search_raw(w->scrub, e->val, e->len, 0, &hit) > 0;
+    bool bad = false;
+    int rc = 0;
+    if (e->val && e->len && !is_term(e->tag)) {
+        if (dcm_vr_is_string(e->vr))
+            bad = dcm_search_each(w->scrub, e->val, e->len, 0, one_hit, w);
+        else
+            rc = check_bytes(w, e, &bad);
+    }
+    if (rc != 0)
+        return rc;
     if (!bad)
         return count(w, e, DCM_ACT_KEEP);
-    int rc = replace(w, e, NULL, 0);
+    rc = replace(w, e, NULL, 0);
     return rc == 0 ? count(w, e, DCM_ACT_EMPTY) : rc;
 }
 
@@ -174,7 +200,9 @@ static int map_uids(walk *w, dcm_elem *e)
 static int shift_dates(walk *w, dcm_elem *e)
 {
     bool gone = false;
-    if (w->id.dates_changed || e->vr == DCM_VR('T', 'M') || e->len == 0)
+    if (e->vr == DCM_VR('T', 'M'))
+        return check_value(w, e);
+    if (w->id.dates_changed || e->len == 0)
         return count(w, e, DCM_ACT_KEEP);
     ds_buf_reset(&w->value);
     int rc = dcm_dummy_shift(e, w->id.shift, w->ids, &w->value, &gone, w->err);
@@ -246,7 +274,12 @@ static int walk_items(walk *w, dcm_elem *e, bool dummy, enum dcm_action act)
             rc = count(w, e, DCM_ACT_REMOVE);
             continue;
         }
-        rc = walk_set(w, item, dummy || what == DCM_CONCEPT_HIDE);
+        bool capped;
+        rc = dcm_concept_cap_age(w->t, item, &capped, w->err);
+        if (rc == 0 && capped)
+            rc = count(w, e, DCM_ACT_CLEAN);
+        if (rc == 0)
+            rc = walk_set(w, item, dummy || what == DCM_CONCEPT_HIDE);
         e->items[kept++] = item;
     }
     e->nitems = rc == 0 ? kept : e->nitems;
@@ -287,26 +320,52 @@ static int apply(walk *w, dcm_elem *e, int act, bool dummy)
         /* An option keeps a place or a device, not the person in its name. */
         if (dcm_vr_is_text(e->vr) && e->vr != DCM_VR('P', 'N') && !(GROUP(e->tag) & 1))
             return clean_text(w, e, true);
-        return count(w, e, DCM_ACT_KEEP);
+        return dcm_vr_is_text(e->vr) || e->bulk ? count(w, e, DCM_ACT_KEEP) : check_value(w, e);
     }
 }
 
-/* A NUL before the end of a string: bytes of other elements, under a length that is wrong; and a
- * class of objects is known by digits. What is in them, nobody can tell. */
+/* The characters that numbers, dates and times are written with, those of older forms and of other
+ * countries included; NULL for what is no such thing. */
+static const char *characters(uint16_t vr)
+{
+    switch (vr) {
+    case DCM_VR('A', 'S'):
+        return "0123456789DWMYdwmy \\";
+    case DCM_VR('D', 'A'):
+    case DCM_VR('D', 'T'):
+    case DCM_VR('T', 'M'):
+        return "0123456789.+-:/TZ \\";
+    case DCM_VR('D', 'S'):
+    case DCM_VR('I', 'S'):
+        return "0123456789.,+-eE \\";
+    default:
+        return NULL;
+    }
+}
+
+/* A NUL before the end of a string: bytes of other elements, under a length that is wrong; words
+ * where a number or a time belongs; and a class of objects is known by digits. What is in them,
+ * nobody can tell. */
 static bool is_broken(const dcm_elem *e)
 {
     size_t n = e->len;
     if (!dcm_vr_is_string(e->vr) || n == 0)
         return false;
-    if (e->vr == DCM_VR('U', 'I')) {
-        bool fine = true;
-        for (size_t i = 0; i < n; i++) /* a NUL ends each value of some writers */
-            fine = fine && strchr("0123456789.\\ ", e->val[i]);
-        return dcm_ident_is_class(e->tag) && !fine;
+    const char *fine = characters(e->vr);
+    if (e->vr == DCM_VR('U', 'I')) { /* a NUL ends each value of some writers */
+        if (!dcm_ident_is_class(e->tag))
+            return false;
+        fine = "0123456789.\\ ";
+    } else {
+        while (n > 0 && (e->val[n - 1] == 0 || e->val[n - 1] == ' '))
+            n--;
+        if (memchr(e->val, 0, n))
+            return true;
     }
-    while (n > 0 && (e->val[n - 1] == 0 || e->val[n - 1] == ' '))
-        n--;
-    return memchr(e->val, 0, n) != NULL;
+    for (size_t i = 0; fine && i < n; i++)
+        if (!strchr(fine, e->val[i]))
+            return true;
+    return false;
 }
 
 /* Does a block of private elements hold anything that is kept? */

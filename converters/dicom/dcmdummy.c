@@ -78,6 +78,22 @@ int dcm_dummy_keyed(const dcm_elem *e, const dcm_ident *id, const dcm_key *k, ds
     return rc == 0 && ds_buf_puts(out, hex) ? ds_fail_nomem(err) : rc;
 }
 
+/* What may stand behind the day in a DT: a time, a fraction, an offset from UTC. */
+static bool is_time_of_day(const char *p, size_t n)
+{
+    size_t at = 0, digits = 0;
+    for (; at < n && at < 6 && p[at] >= '0' && p[at] <= '9'; at++)
+        ;
+    if (at < n && p[at] == '.')
+        for (at++; at < n && digits < 6 && p[at] >= '0' && p[at] <= '9'; at++)
+            digits++;
+    if (n - at != 5 || (p[at] != '+' && p[at] != '-'))
+        return at == n;
+    for (at++; at < n && p[at] >= '0' && p[at] <= '9'; at++)
+        ;
+    return at == n;
+}
+
 int dcm_dummy_shift(const dcm_elem *e, int days, dcm_ids *ids, ds_buf *out, bool *gone, ds_err *err)
 {
     size_t n;
@@ -94,14 +110,15 @@ int dcm_dummy_shift(const dcm_elem *e, int days, dcm_ids *ids, ds_buf *out, bool
         bool split = m >= 10 && (p[4] == '.' || p[4] == '-');
         if (at > 0 && ds_buf_putc(out, '\\') != 0)
             return ds_fail_nomem(err);
-        bool ok = dcm_date_parse(&d, p, m) && (e->vr == DCM_VR('D', 'T') || m == (split ? 10 : 8));
+        const size_t day = split ? 10 : 8;
+        bool ok = dcm_date_parse(&d, p, m) &&
+                  (m == day || (e->vr == DCM_VR('D', 'T') && is_time_of_day(p + day, m - day)));
         if (ok && !dcm_date_is_dummy(&d))
             ok = dcm_date_shift(&d, days);
         if (ok) {
             snprintf(text, sizeof text, "%04d%02d%02d", d.year, d.month, d.day);
             dcm_ids_allow_date(ids, text);
-            size_t rest = split ? 10 : 8;
-            if (ds_buf_puts(out, text) != 0 || ds_buf_put(out, p + rest, m - rest) != 0)
+            if (ds_buf_puts(out, text) != 0 || ds_buf_put(out, p + day, m - day) != 0)
                 return ds_fail_nomem(err);
         }
         *gone = *gone || (!ok && m > 0);

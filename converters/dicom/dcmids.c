@@ -152,6 +152,25 @@ static int put_folded(dcm_ids *s, uint32_t tag, enum dcm_id_kind kind, bool weak
     return put(s, &like, f->text.data, f->text.len, raw, nraw, err);
 }
 
+/* The number in a code of letters and one number (MRN5530917), as it stands without its letters:
+ * for its own object alone. */
+static int add_number(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_err *err)
+{
+    folded f = {{0}, 0, 0, 0, 0, false};
+    size_t pos = 0;
+    dcm_word w;
+    int rc = 0;
+    while (rc == 0 && dcm_word_next(p, len, &pos, &w)) {
+        if (w.kind != DCM_WORD_DIGITS)
+            continue;
+        rc = fold(&f, p + w.at, w.len, err);
+        if (rc == 0)
+            rc = put_folded(s, tag, DCM_ID_CODE, true, &f, NULL, 0, err);
+    }
+    ds_buf_fini(&f.text);
+    return rc;
+}
+
 /* Numbers and codes. */
 static int add_code(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_err *err)
 {
@@ -162,6 +181,8 @@ static int add_code(dcm_ids *s, uint32_t tag, const uint8_t *p, size_t len, ds_e
         rc = put_folded(s, tag, DCM_ID_CODE, f.one_number && f.digits < 6, &f, p, len, err);
     else if (rc == 0 && n > 0)
         s->left_out++;
+    if (rc == 0 && f.words == 2 && f.letters > 0 && f.digits >= 6)
+        rc = add_number(s, tag, p, len, err);
     ds_buf_fini(&f.text);
     return rc;
 }

@@ -90,7 +90,10 @@ int dcm_uid_map(char out[65], const dcm_key *k, const char *uid, size_t len, ds_
     ds_sha mac;
     if (len > 64)
         len = 64;
-    if (len >= sizeof std - 1 && memcmp(uid, std, sizeof std - 1) == 0) {
+    bool is_std = len >= sizeof std - 1 && memcmp(uid, std, sizeof std - 1) == 0;
+    for (size_t i = 0; i < len && is_std; i++)
+        is_std = uid[i] == '.' || (uid[i] >= '0' && uid[i] <= '9');
+    if (is_std) {
         memcpy(out, uid, len);
         out[len] = 0;
         return 0;

@@ -239,6 +239,109 @@ static void swallowed(void **state)
     }
 }
 
+/* What is kept of numbers, dates and times is written with their characters, and holds no number of
+ * the patient. */
+static void no_words_in_numbers(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t tag;
+        const char *vr, *text;
+        bool kept;
+    } v[] = {
+        {0x00080030, "TM", "101112Quillfeather", false},
+        {0x00080030, "TM", "101112.5", true},
+        {0x00080030, "TM", "5530917", false},
+        {0x0008002a, "DT", "20190102101112Quillfeather", false},
+        {0x0008002a, "DT", "20190102101112.123456+0100", true},
+        {0x00080022, "DA", "Quillfeather", false},
+        {0x00180050, "DS", "Quillfeather", false},
+        {0x00180050, "DS", "1,5", true},
+        {0x00180050, "DS", "-1.5E+1\\2 ", true},
+        {0x00180050, "DS", "5530917", false},
+        {0x00200013, "IS", "12 Quillfeather", false},
+        {0x00101010, "AS", "Quill", false},
+        {0x00101010, "AS", "042Y", true},
+        {0x00080008, "CS", "ORIGINAL\\PRIMARY\\DOE^JANE", false},
+        {0x00080008, "CS", "ORIGINAL\\PRIMARY\\AXIAL", true},
+        {0x00221531, "OF", "..DOE^JANE..", false},
+    };
+    static const char *const policies[] = {
+        "basic,retain-patient-characteristics,retain-full-dates",
+        "basic,retain-patient-characteristics,retain-modified-dates"};
+    for (size_t i = 0; i < 2 * (sizeof v / sizeof *v); i++) {
+        dcm_tree *t = base();
+        dcm_set *s = dcm_tree_main(t);
+        put(t, s, v[i / 2].tag, v[i / 2].vr, v[i / 2].text);
+        run(t, policies[i % 2], NULL);
+        if ((dcm_set_find(s, v[i / 2].tag)->len > 0) != v[i / 2].kept)
+            fail_msg("%s: %s", policies[i % 2], v[i / 2].text);
+        dcm_tree_free(t);
+    }
+}
+
+/* In bytes that nobody reads a name may be of two bytes a character. */
+static void wide_characters(void **state)
+{
+    (void)state;
+    static const char wide[] = "\1\2D\0O\0E\0,\0 \0J\0A\0N\0E\0\3\4";
+    for (size_t n = sizeof wide - 1; n > 8; n -= 14) {
+        dcm_tree *t = base();
+        dcm_set *s = dcm_tree_main(t);
+        ds_err err = {0};
+        assert_int_equal(dcm_set_put(t, s, 0x54001010, DCM_VR('O', 'W'), wide, n, NULL, &err), 0);
+        run(t, "basic", NULL);
+        assert_int_equal(dcm_set_find(s, 0x54001010)->len, n > 20 ? 0 : n);
+        dcm_tree_free(t);
+    }
+}
+
+/* Instances, of whatever name, get another UID; so does what only looks like one of the standard.
+ */
+static void uids_of_things(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t tag;
+        const char *uid;
+        bool kept;
+    } v[] = {
+        {0x00081167, "1.3.6.1.55.77", false},
+        {0x00081155, "1.3.6.1.55.77", false},
+        {0x00081150, "1.3.6.1.55.77", true},
+        {0x00081155, "1.2.840.10008.5.1.4.1.1.2", true},
+        {0x00081155, "1.2.840.10008.Quillfeather", false},
+    };
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        dcm_tree *t = base();
+        dcm_set *s = dcm_tree_main(t), *ref = item(t, s, 0x00081140);
+        put(t, ref, v[i].tag, "UI", v[i].uid);
+        run(t, "basic", NULL);
+        assert_int_equal(has(ref, v[i].tag, v[i].uid), v[i].kept);
+        assert_true(dcm_set_find(ref, v[i].tag)->len > 0);
+        dcm_tree_free(t);
+    }
+}
+
+/* An age above 89 is 90 in structured content too. */
+static void old_subjects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *value, *unit, *after;
+    } v[] = {{"97", "a", "90"}, {"89", "a", "89"},   {"1164", "mo", "1080"},
+             {"90", "a", "90"}, {"400", "d", "400"}, {"40000", "d", "32940"}};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        dcm_tree *t = base();
+        dcm_set *n = node(t, dcm_tree_main(t), "121033", NULL), *m = item(t, n, 0x0040a300);
+        put(t, m, 0x0040a30a, "DS", v[i].value);
+        put(t, item(t, m, 0x004008ea), 0x00080100, "SH", v[i].unit);
+        run(t, SR ",retain-patient-characteristics", NULL);
+        assert_true(has(m, 0x0040a30a, v[i].after));
+        dcm_tree_free(t);
+    }
+}
+
 /* Dates are in the UIDs that many machines make; where UIDs are kept, these are no dates. */
 static void dates_in_uids(void **state)
 {
@@ -267,6 +370,10 @@ int main(void)
         cmocka_unit_test(codes_of_methods),
         cmocka_unit_test(masked),
         cmocka_unit_test(swallowed),
+        cmocka_unit_test(no_words_in_numbers),
+        cmocka_unit_test(wide_characters),
+        cmocka_unit_test(uids_of_things),
+        cmocka_unit_test(old_subjects),
         cmocka_unit_test(dates_in_uids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
