@@ -81,7 +81,21 @@ static int read_palette(lut *l, const dcm_set *s, uint32_t k, bool is_signed, co
 /* ---- a frame's numbers --------------------------------------------------------------------------
  */
 
-static void real_world(const dcm_set *main, uint32_t frame, frame_steps *f)
+/* A number of a scale: `missing` where there is none. False where what is there is no number, or
+ * none that one can compute with: values without their scale would look like values all the same.
+ */
+static bool scale_number(const dcm_set *s, uint32_t tag, double missing, double *v)
+{
+    const dcm_elem *e = dcm_set_find(s, tag);
+    const char *p;
+    size_t n;
+    *v = missing;
+    if (!e || e->len == 0 || (dcm_vr_is_string(e->vr) && !dcm_elem_text(e, 0, &p, &n)))
+        return true;
+    return dcm_get_real(s, tag, 0, v) && isfinite(*v);
+}
+
+static bool real_world(const dcm_set *main, uint32_t frame, frame_steps *f)
 {
     const dcm_set *m = dcm_group_find(main, frame, 0x00409096);
     double slope, intercept;
@@ -89,24 +103,28 @@ static void real_world(const dcm_set *main, uint32_t frame, frame_steps *f)
         m = dcm_set_first(main, 0x00409096);
     if (!m || !dcm_get_real(m, 0x00409225, 0, &slope) ||
         !dcm_get_real(m, 0x00409224, 0, &intercept))
-        return;
+        return true;
     f->slope = slope;
     f->intercept = intercept;
     f->rescaled = f->mapped = true;
+    return isfinite(slope) && isfinite(intercept);
 }
 
-static void rescale(const dcm_set *main, uint32_t frame, frame_steps *f)
+static bool rescale(const dcm_set *main, uint32_t frame, frame_steps *f)
 {
     const dcm_set *g = dcm_group_find(main, frame, 0x00289145);
     const dcm_set *s = g ? g : main;
     double slope, intercept;
-    /* A slope of 0 is no scale: it would leave one value of all. */
-    if (dcm_get_real(s, 0x00281053, 0, &slope) && dcm_get_real(s, 0x00281052, 0, &intercept) &&
-        slope != 0) {
-        f->slope = slope;
-        f->intercept = intercept;
-        f->rescaled = true;
-    }
+    if (!scale_number(s, 0x00281053, NAN, &slope) || !scale_number(s, 0x00281052, NAN, &intercept))
+        return false;
+    /* A slope of 0 is no scale: it would leave one value of all. One without the other is one that
+     * does nothing beside it. */
+    if ((isnan(slope) && isnan(intercept)) || (slope <= 0 && slope >= 0))
+        return true;
+    f->slope = isnan(slope) ? 1 : slope;
+    f->intercept = isnan(intercept) ? 0 : intercept;
+    f->rescaled = true;
+    return true;
 }
 
 static void window(const dcm_chain *c, const dcm_set *main, uint32_t frame, frame_steps *f)
@@ -122,7 +140,8 @@ static void window(const dcm_chain *c, const dcm_set *main, uint32_t frame, fram
     f->windowed = c->o.has_window;
     if (!f->windowed)
         f->windowed = dcm_get_real(s, 0x00281050, 0, &f->center) &&
-                      dcm_get_real(s, 0x00281051, 0, &f->width) && f->width > 0;
+                      dcm_get_real(s, 0x00281051, 0, &f->width) && f->width > 0 &&
+                      isfinite(f->center) && isfinite(f->width);
     if (dcm_get_text(s, 0x00281056, 0, &p, &n) && !c->o.has_window) {
         if (n == 12 && memcmp(p, "LINEAR_EXACT", n) == 0)
             f->function = FUNCTION_EXACT;
@@ -131,7 +150,7 @@ static void window(const dcm_chain *c, const dcm_set *main, uint32_t frame, fram
     }
 }
 
-static int read_frames(dcm_chain *c, const dcm_set *main, ds_err *err)
+static int read_frames(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
 {
     const dcm_elem *own = dcm_set_find(main, 0x52009230);
     c->nframes = own && own->nitems ? own->nitems : 1;
@@ -142,13 +161,18 @@ static int read_frames(dcm_chain *c, const dcm_set *main, ds_err *err)
         return ds_fail_nomem(err);
     for (uint32_t i = 0; i < c->nframes; i++) {
         frame_steps *f = &c->frames[i];
+        bool fine = true;
         f->slope = 1;
+        if (c->o.values == DCM_VALUES_STORED)
+            continue;
         if (c->o.real_world)
-            real_world(main, i, f);
-        if (!f->rescaled && !c->modality.v)
-            rescale(main, i, f);
-        if (!f->rescaled && !c->modality.v)
-            real_world(main, i, f);
+            fine = real_world(main, i, f);
+        if (fine && !f->rescaled && !c->modality.v)
+            fine = rescale(main, i, f);
+        if (fine && !f->rescaled && !c->modality.v)
+            fine = real_world(main, i, f);
+        if (!fine)
+            return no(reason, "bad-values", err, "its slope or intercept is no number");
         window(c, main, i, f);
     }
     return 0;
@@ -220,7 +244,7 @@ static enum dcm_sample own_type(const dcm_chain *c)
 
 static int read_tables(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
 {
-    const dcm_set *m = dcm_set_first(main, 0x00283000), *v = dcm_set_first(main, 0x00283010);
+    const dcm_set *m = dcm_set_first(main, 0x00283000);
     int rc = 0;
     if (c->o.values == DCM_VALUES_STORED)
         return 0;
@@ -229,15 +253,23 @@ static int read_tables(dcm_chain *c, const dcm_set *main, const char **reason, d
             rc = read_palette(&c->palette[i], main, i, c->im.is_signed, reason, err);
         return rc;
     }
-    if (c->im.samples != 1)
-        return 0;
-    if (m && c->im.dtype < DCM_F32)
+    if (m && c->im.samples == 1 && c->im.dtype < DCM_F32)
         rc = read_lut(&c->modality, m, 0x00283002, 0x00283006, c->im.is_signed, reason, err);
-    if (rc == 0 && v && c->o.values == DCM_VALUES_WINDOW && !c->o.has_window && !c->o.auto_window &&
-        !dcm_set_find(main, 0x00281050))
-        rc = read_lut(&c->voi, v, 0x00283002, 0x00283006, c->im.is_signed && !c->modality.v, reason,
-                      err);
     return rc;
+}
+
+/* Its first value has a sign where the values that come to it may have one (PS3.3 C.11.2.1.1). */
+static int read_voi(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
+{
+    const dcm_set *v = dcm_set_first(main, 0x00283010);
+    const dcm_elem *d = v ? dcm_set_find(v, 0x00283002) : NULL;
+    double lo, hi;
+    if (!v || c->o.values != DCM_VALUES_WINDOW || c->im.samples != 1 || c->palette[0].v ||
+        c->o.has_window || c->o.auto_window || dcm_set_find(main, 0x00281050))
+        return 0;
+    dcm_chain_range(c, &c->frames[0], &lo, &hi);
+    return read_lut(&c->voi, v, 0x00283002, 0x00283006, lo < 0 || (d && d->vr == DCM_VR('S', 'S')),
+                    reason, err);
 }
 
 static void read_padding(dcm_chain *c, const dcm_set *main)
@@ -273,7 +305,9 @@ int dcm_chain_new(dcm_chain **out, const dcm_set *main, const dcm_image *im,
     read_padding(c, main);
     int rc = read_tables(c, main, reason, err);
     if (rc == 0)
-        rc = read_frames(c, main, err);
+        rc = read_frames(c, main, reason, err);
+    if (rc == 0)
+        rc = read_voi(c, main, reason, err);
     if (rc != 0) {
         dcm_chain_free(c);
         *out = NULL;

@@ -198,8 +198,7 @@ static int map_fragments(dcm_file *f, const char **reason, ds_err *err)
 /* ---- one frame ----------------------------------------------------------------------------------
  */
 
-/* What a decoder gave, of `bytes` a value, in the width that the image says; values are in the low
- * bits. */
+/* What a decoder gave, of `bytes` a value, in the width that the image says. */
 static int to_width(dcm_file *f, ds_buf *out, unsigned bytes, ds_err *err)
 {
     const unsigned size = size_of(f->im.dtype);
@@ -221,11 +220,14 @@ static int to_width(dcm_file *f, ds_buf *out, unsigned bytes, ds_err *err)
     return 0;
 }
 
-static int coded_frame(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
+/* *low: values are in the low bits, wherever the image says that they are. Encoders take cells as
+ * they are, with precision up to the high bit, or values. */
+static int coded_frame(dcm_file *f, uint32_t frame, ds_buf *out, bool *low, ds_err *err)
 {
     dcm_image *im = &f->im;
     dcm_coded is = {0};
     int rc = 0;
+    *low = false;
     ds_buf_reset(&f->in);
     for (uint32_t i = f->first[frame]; i < f->first[frame + 1] && rc == 0; i++)
         rc = dcm_raw_fragment(f->raw, i, &f->in, err);
@@ -248,6 +250,7 @@ static int coded_frame(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
         return rc;
     if (is.rgb && im->samples == 3)
         snprintf(im->photometric, sizeof im->photometric, "RGB");
+    *low = is.bits <= im->high;
     return to_width(f, out, is.bytes, err);
 }
 
@@ -393,11 +396,12 @@ int dcm_file_frame(dcm_file *f, uint32_t frame, ds_buf *out, const char **reason
             clean_bits(&f->im, out->data, out->len, false);
         return rc;
     }
-    int rc = coded_frame(f, frame, out, err);
+    bool low;
+    int rc = coded_frame(f, frame, out, &low, err);
     if (rc == 0 && f->im.allocated == 1)
         return unpack_bits(f, out, err);
     if (rc == 0)
-        clean_bits(&f->im, out->data, out->len, f->codec != DCM_CODEC_RLE);
+        clean_bits(&f->im, out->data, out->len, low);
     return rc;
 }
 

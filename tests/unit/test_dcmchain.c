@@ -145,6 +145,42 @@ static void a_slope_of_zero_is_none(void **state)
     drop(&m);
 }
 
+/* A scale that cannot be read is no reason to pass values as if they had none; half of one is one.
+ */
+static void scales_of_all_kinds(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *slope, *intercept;
+        int want; /* of 100; -1: refused */
+    } v[] = {{"2", "-50", 150}, {"2", NULL, 200},   {NULL, "-50", 50}, {NULL, NULL, 100},
+             {" ", " ", 100},   {"1,5", "0", -1},   {"abc", "0", -1},  {"1e999", "0", -1},
+             {"1", "nan", -1},  {"2\\3", "1", 201}, {"0", "5", 100}};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        const uint16_t in[1] = {100};
+        made m = make(1, DCM_U16, "MONOCHROME2");
+        const char *reason = "";
+        ds_err err = {0};
+        dcm_chain *c;
+        if (v[i].slope)
+            text(&m, m.s, 0x00281053, "DS", v[i].slope);
+        if (v[i].intercept)
+            text(&m, m.s, 0x00281052, "DS", v[i].intercept);
+        m.o.dtype = DCM_F32;
+        if (v[i].want < 0) {
+            assert_int_equal(dcm_chain_new(&c, m.s, &m.im, &m.o, &reason, &err), DS_FAIL);
+            assert_string_equal(reason, "bad-values");
+            m.o.values = DCM_VALUES_STORED; /* asks for none */
+            apply(&m, 0, in, sizeof in);
+            assert_true(f32(&m, 0) == 100.0f);
+        } else {
+            apply(&m, 0, in, sizeof in);
+            assert_true(f32(&m, 0) == (float)v[i].want);
+        }
+        drop(&m);
+    }
+}
+
 static void integers_stay_integers(void **state)
 {
     (void)state;
@@ -272,6 +308,28 @@ static void tables(void **state)
     drop(&m);
 }
 
+/* The first value of a VOI LUT is that of an image in its units, which may be negative. */
+static void voi_from_below_zero(void **state)
+{
+    (void)state;
+    static const char *const vrs[] = {"US", "SS", "OW"};
+    const uint16_t in[4] = {0, 1024, 1025, 1026}; /* -1024, 0, 1, 2 */
+    const uint16_t desc[3] = {4, (uint16_t)-2, 8}, data[4] = {0, 51, 102, 255};
+    for (size_t i = 0; i < 3; i++) {
+        dcm_set *item;
+        made m = make(4, DCM_U16, "MONOCHROME2");
+        m.o.values = DCM_VALUES_WINDOW;
+        text(&m, m.s, 0x00281053, "DS", "1");
+        text(&m, m.s, 0x00281052, "DS", "-1024");
+        assert_int_equal(dcm_set_item(m.t, m.s, 0x00283010, &item, NULL), 0);
+        words(&m, item, 0x00283002, vrs[i], desc, 3);
+        words(&m, item, 0x00283006, "OW", data, 4);
+        apply(&m, 0, in, sizeof in);
+        assert_true(f32(&m, 0) == 0.0f && f32(&m, 1) == 102 / 255.0f && f32(&m, 2) == 1.0f);
+        drop(&m);
+    }
+}
+
 static void ybr(void **state)
 {
     (void)state;
@@ -331,12 +389,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rescales_exactly),
         cmocka_unit_test(a_slope_of_zero_is_none),
+        cmocka_unit_test(scales_of_all_kinds),
         cmocka_unit_test(integers_stay_integers),
         cmocka_unit_test(frames_have_their_own),
         cmocka_unit_test(windows),
         cmocka_unit_test(inversion_is_last),
         cmocka_unit_test(padding_is_told_before),
         cmocka_unit_test(tables),
+        cmocka_unit_test(voi_from_below_zero),
         cmocka_unit_test(ybr),
         cmocka_unit_test(sizes),
         cmocka_unit_test(rle),

@@ -85,7 +85,7 @@ def rle(frame):
     return struct.pack("<16I", len(segs), *(offsets + [0] * (15 - len(segs)))) + b"".join(segs)
 
 
-def dataset(a, ts, pixels, frames=1, photometric=None, stored=None, more=b"", planar=0, float_=False):
+def dataset(a, ts, pixels, frames=1, photometric=None, stored=None, more=b"", planar=0, float_=False, high=None):
     one = a[0] if frames > 1 else a
     samples = one.shape[2] if one.ndim == 3 else 1
     bits = a.dtype.itemsize * 8
@@ -101,7 +101,7 @@ def dataset(a, ts, pixels, frames=1, photometric=None, stored=None, more=b"", pl
         out.append(E(0x00280008, "IS", str(frames)))
     out += [E(0x00280010, "US", one.shape[0]), E(0x00280011, "US", one.shape[1]), E(0x00280100, "US", bits)]
     if not float_:
-        out += [E(0x00280101, "US", stored or bits), E(0x00280102, "US", (stored or bits) - 1),
+        out += [E(0x00280101, "US", stored or bits), E(0x00280102, "US", high or (stored or bits) - 1),
                 E(0x00280103, "US", int(a.dtype.kind == "i"))]
     return b"".join(out) + more + pixels
 
@@ -141,9 +141,9 @@ def native(out, name, a, ts, **kw):
 
 
 def dcmtk(out, name, a, tool, *args, **kw):
-    """Through Debian's encoders."""
+    """Through Debian's encoders. high: the values are not in the low bits."""
     src, dst = os.path.join(out, "tmp-src.dcm"), os.path.join(out, name + ".dcm")
-    raw = a.tobytes()
+    raw = (a << (kw["high"] + 1 - kw["stored"]) if "high" in kw else a).tobytes()
     with open(src, "wb") as f:
         f.write(part10(dataset(a, EXPLICIT, el(0x7fe00010, "OB" if a.dtype.itemsize == 1 else "OW", raw), **kw), EXPLICIT))
     subprocess.run([tool, *args, src, dst], check=True)
@@ -228,6 +228,8 @@ def main(out):
         struct.pack("<HHI", 0xfffe, 0xe00d, 0) + struct.pack("<HHI", 0xfffe, 0xe0dd, 0)
     un = el(0x00290010, "LO", "ACME") + struct.pack("<HH", 0x29, 0x1010) + b"UN\0\0" + b"\xff" * 4 + nested
     put(out, "odd_un_sequence", g16, part10(dataset(g16, EXPLICIT, el(0x7fe00010, "OW", g16.tobytes()), more=un), EXPLICIT))
+    dcmtk(out, "jpeg_lossless_high", g12, "dcmcjpeg", "+e1", stored=12, high=15)
+    dcmtk(out, "jpegls_high", g12, "dcmcjpls", "+el", stored=12, high=13)
     with open(os.path.join(out, "expected.tsv"), "w") as f:
         f.write("\n".join(expected) + "\n")
 
