@@ -214,10 +214,10 @@ bool ds_dicom_jobs_full(const ds_dicom_jobs *j)
     return ds_workpool_full(j->pool);
 }
 
-int ds_dicom_jobs_submit(ds_dicom_jobs *j, const ds_dicom_in *in, bool headers, ds_err *err)
+int ds_dicom_jobs_submit(ds_dicom_jobs *j, const ds_dicom_in *in, uint8_t ask, ds_err *err)
 {
     const ds_work_job job = {
-        .in = in->fd, .at = in->at, .size = in->size, .name = in->name, .flag = headers};
+        .in = in->fd, .at = in->at, .size = in->size, .name = in->name, .ask = ask};
     return ds_workpool_submit(j->pool, &job, err);
 }
 

@@ -51,9 +51,11 @@ typedef struct ds_dicom_jobs ds_dicom_jobs;
 /* Starts the processes; borrows what the options point to. */
 int ds_dicom_jobs_new(ds_dicom_jobs **j, const ds_dicom_opts *o, unsigned workers, ds_err *err);
 bool ds_dicom_jobs_full(const ds_dicom_jobs *j);
-/* Borrows its descriptor and name until the job's result was taken. headers: all but the frames. */
+#define DS_DICOM_HEADERS 255 /* all but the frames */
+/* Borrows its descriptor and name until the job's result was taken. ask: DS_DICOM_HEADERS, or the
+ * type that values are to have (enum dcm_sample; 0: that of the options). */
 struct ds_dicom_in;
-int ds_dicom_jobs_submit(ds_dicom_jobs *j, const struct ds_dicom_in *in, bool headers, ds_err *err);
+int ds_dicom_jobs_submit(ds_dicom_jobs *j, const struct ds_dicom_in *in, uint8_t ask, ds_err *err);
 /* The oldest job's result; frames are read from *out, which is lent until the next call. Held and
  * failed objects are results, not errors. */
 int ds_dicom_jobs_next(ds_dicom_jobs *j, ds_dicom_result *r, int *out, ds_err *err);

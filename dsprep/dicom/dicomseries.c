@@ -89,7 +89,10 @@ static int make_slices(run *u)
                                         .shape = e->shape,
                                         .whole = !each};
     }
-    return ds_volumes_plan(&u->v, &u->nv, u->slices, n, u->err);
+    int rc = ds_volumes_plan(&u->v, &u->nv, u->slices, n, u->err);
+    for (size_t i = 0; i < n && rc == 0; i++) /* what its volume has */
+        u->x.v[u->slices[i].object].shape.dtype = u->slices[i].shape.dtype;
+    return rc;
 }
 
 /* Frames of one object are of one reading. */
@@ -121,7 +124,8 @@ static int send_ahead(run *u)
         if (rc == 0)
             u->sent++;
         if (rc == 0 && !in->reason)
-            rc = ds_dicom_jobs_submit(s->jobs, in, false, u->err);
+            rc = ds_dicom_jobs_submit(s->jobs, in,
+                                      (uint8_t)u->x.v[u->steps[u->sent - 1]].shape.dtype, u->err);
     }
     return rc;
 }

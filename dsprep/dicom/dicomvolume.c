@@ -47,10 +47,10 @@ static bool alone(const ds_slice *s)
 
 static int compare_shape(const ds_slice *a, const ds_slice *b)
 {
-    const int64_t x[] = {a->shape.rows, a->shape.cols, a->shape.samples, a->shape.dtype};
-    const int64_t y[] = {b->shape.rows, b->shape.cols, b->shape.samples, b->shape.dtype};
+    const int64_t x[] = {a->shape.rows, a->shape.cols, a->shape.samples};
+    const int64_t y[] = {b->shape.rows, b->shape.cols, b->shape.samples};
     int c = 0;
-    for (size_t i = 0; i < 4 && c == 0; i++)
+    for (size_t i = 0; i < 3 && c == 0; i++)
         c = compare_int(x[i], y[i]);
     return c;
 }
@@ -217,6 +217,37 @@ int ds_volume_json(const ds_volume *v, ds_buf *out, size_t *gaps, ds_err *err)
     return bad | ds_buf_puts(out, "]}") ? ds_fail_nomem(err) : 0;
 }
 
+/* ---- types --------------------------------------------------------------------------------------
+ */
+
+static void range_of(enum dcm_sample d, double *lo, double *hi)
+{
+    const double top = d == DCM_U8 || d == DCM_I8     ? 256.0
+                       : d == DCM_U16 || d == DCM_I16 ? 65536.0
+                                                      : 4294967296.0;
+    const bool is_signed = d == DCM_I8 || d == DCM_I16 || d == DCM_I32;
+    *lo = is_signed ? -top / 2 : 0;
+    *hi = (is_signed ? top / 2 : top) - 1;
+}
+
+static enum dcm_sample wider(enum dcm_sample a, enum dcm_sample b)
+{
+    static const enum dcm_sample types[] = {DCM_U8, DCM_I8, DCM_U16, DCM_I16, DCM_I32, DCM_U32};
+    double alo, ahi, blo, bhi, lo, hi;
+    if (a == b)
+        return a;
+    if (a >= DCM_F32 || b >= DCM_F32)
+        return a == DCM_F64 || b == DCM_F64 ? DCM_F64 : DCM_F32;
+    range_of(a, &alo, &ahi);
+    range_of(b, &blo, &bhi);
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
+        range_of(types[i], &lo, &hi);
+        if (lo <= fmin(alo, blo) && hi >= fmax(ahi, bhi))
+            return types[i];
+    }
+    return DCM_F64;
+}
+
 /* ---- the plan -----------------------------------------------------------------------------------
  */
 
@@ -230,6 +261,11 @@ static int add(plan *p, ds_volume v)
 {
     if (ds_grow(&p->v, &p->cap, p->n, sizeof *p->v))
         return ds_fail_nomem(p->err);
+    enum dcm_sample type = v.slices->shape.dtype;
+    for (size_t i = 1; i < v.n; i++)
+        type = wider(type, v.slices[i].shape.dtype);
+    for (size_t i = 0; i < v.n; i++)
+        v.slices[i].shape.dtype = type;
     p->v[p->n] = v;
     return ds_volume_measure(&p->v[p->n++], p->err);
 }

@@ -1,14 +1,17 @@
 /* dicomvolume.h - slices into volumes: which belong together, in which order, how far apart.
  *
  * Pure: from places to an order, no pixels. Slices of one series (or frames of one multi-frame
- * object) make a volume when they agree in frame of reference, rows, columns, samples, type, in
- * pixel spacing and orientation (to 1e-4), and in what tells stacks apart (ds_dicom_place.split:
+ * object) make a volume when they agree in frame of reference, rows, columns, samples, in pixel
+ * spacing and orientation (to 1e-4), and in what tells stacks apart (ds_dicom_place.split:
  * image type, echo, temporal position, b value, segment ...). Within a volume they lie in ascending
  * order of their position along the normal of the first.
  *
  * Where several lie at one place (to 0.01 mm): the acquisition number splits them if that leaves no
  * two at one place; otherwise the k-th at each place, by trigger time, acquisition, instance number
  * and key, is in the k-th volume. Nothing is left out.
+ *
+ * The type of a volume is the narrowest that holds the values of all its slices: where each has its
+ * own scale (PET), an empty one may have no fractions.
  *
  * A volume is regular when every slice lies where equal steps from the first to the last put it, to
  * 1 % of a step and at least 0.01 mm: in all three coordinates, so that a tilted gantry's shear is
@@ -25,7 +28,7 @@ typedef struct ds_slice {
     const ds_dicom_facts *facts;
     const ds_dicom_place *place; /* NULL: stands by itself */
     const char *key;             /* of the object */
-    dcm_shape shape;             /* of the object */
+    dcm_shape shape;             /* of the object; the plan gives it the type of its volume */
     bool whole;                  /* all frames of the object, not one */
     double along;                /* from here on set by the plan */
     size_t layer;

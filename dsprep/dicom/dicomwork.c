@@ -31,6 +31,7 @@ typedef struct work {
     dcm_chain *chain;
     ds_dicom_file copy;
     bool copying, headers;
+    int dtype; /* of the values; 0: as the options say */
     int *out;
 } work;
 
@@ -161,7 +162,9 @@ static int describe(work *w, ds_err *err)
     }
     if (rc != 0)
         return give_up(w, reason, rc, err);
-    rc = dcm_chain_new(&w->chain, dcm_tree_main(w->t), &w->im, &w->o->chain, &reason, err);
+    dcm_chain_opts steps = w->o->chain;
+    steps.dtype = w->dtype ? w->dtype : steps.dtype;
+    rc = dcm_chain_new(&w->chain, dcm_tree_main(w->t), &w->im, &steps, &reason, err);
     if (rc != 0)
         return give_up(w, reason, rc, err);
     w->r.has_image = true;
@@ -337,7 +340,8 @@ static void forget_long(void)
 
 int ds_dicom_work(const ds_dicom_opts *o, const ds_work_job *job, int *out)
 {
-    work w = {.o = o, .out = out, .headers = job->flag};
+    work w = {.o = o, .out = out, .headers = job->ask == DS_DICOM_HEADERS};
+    w.dtype = w.headers ? 0 : job->ask;
     ds_err err = {0};
     int rc = lseek(*out, 0, SEEK_SET) == 0 ? 0 : ds_fail_errno(&err, errno, "an answer");
     if (rc == 0)

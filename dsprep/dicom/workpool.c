@@ -23,7 +23,7 @@
 
 #define DEPTH 2                         /* jobs that a worker has at once */
 #define NAME_MAX_LEN ((size_t)32 << 10) /* of a job; what is longer is cut: it is for messages */
-#define FRONT 17                        /* of a message, before the name: flag, offset, length */
+#define FRONT 17                        /* of a message, before the name: ask, offset, length */
 #define KEEP ((off_t)4 << 20)           /* memory that an answer may leave allocated */
 #define SLACK 10                        /* of the clock, against the processor's */
 
@@ -164,7 +164,7 @@ static void serve(const ds_work_opts *o, int parent)
                                  .at = ds_get_u64(p + 1),
                                  .size = ds_get_u64(p + 9),
                                  .name = name + FRONT,
-                                 .flag = name[0] != 0};
+                                 .ask = p[0]};
         uint8_t says = o->fn(o->ctx, &job, &out) == 0 ? SAYS_DONE : SAYS_FAILED;
         if ((o->jobs && done >= o->jobs) || (o->growth && resident(statm) > before + o->growth))
             says |= SAYS_LAST;
@@ -294,7 +294,7 @@ static void give_job(ds_workpool *p, worker *w, size_t at)
     uint8_t text[NAME_MAX_LEN];
     const int fds[2] = {s->job.in, s->memory};
     size_t n = strnlen(s->job.name, sizeof text - FRONT);
-    text[0] = s->job.flag;
+    text[0] = s->job.ask;
     ds_set_u64(text + 1, s->job.at);
     ds_set_u64(text + 9, s->job.size);
     memcpy(text + FRONT, s->job.name, n);

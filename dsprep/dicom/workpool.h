@@ -24,7 +24,7 @@ typedef struct ds_work_job {
     int in;            /* to read with pread: what it stands at is shared */
     uint64_t at, size; /* the bytes of it that are meant */
     const char *name;
-    bool flag; /* means what the work says */
+    uint8_t ask; /* means what the work says */
 } ds_work_job;
 
 /* Runs in the worker: reads `in`, writes what came of it to *out from the start. It may put another

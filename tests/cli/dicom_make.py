@@ -174,6 +174,9 @@ def make(kind, where):
         plain_report(where)
     elif kind == "surplus":
         surplus(where)
+    elif kind == "pet":  # every slice has its own scale, an empty one a scale of 1 or 0
+        for k, slope in enumerate((0.5, 0.25, 1, 3, 0)):
+            slice_of(where, k, (-10, -20, 10 + 2.5 * k), slope=(slope, 0))
     elif kind == "one":
         slice_of(where, 3, (-10, -20, 30), slope=(2, -10))
     elif kind == "mapped":  # a real world value map beside slope and intercept

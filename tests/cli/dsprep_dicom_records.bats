@@ -47,6 +47,20 @@ is() { # is WANTED N MEMBER...
     for c in laterality view volume members findings content; do is null 1 $c; done
 }
 
+@test "dicom records: slices with scales of their own are one volume, of a type that holds all" {
+    records pet --record volume --values modality
+    [ "$(wc -l <out)" -eq 1 ]
+    is '"f32"' 1 image dtype
+    is '[2.5,0.8,0.7]' 1 spacing
+    is true 1 volume regular
+    is "\"$(make sha f $(for k in 0 1 2 3 4; do for i in $(seq $((100 * k)) $((100 * k + 29))); do
+        python3 -c "print($i * (0.5, 0.25, 1, 3, 1)[$k])"
+    done; done))\"" 1 image sha256
+    is '"f32"' 1 chain 2 -1 dtype
+    records pet --record volume --values stored
+    is '"u16"' 1 image dtype
+}
+
 @test "dicom records: an affine holds for the pixels that come out" {
     records one --resize 3x10
     is '[1.6,0.35]' 1 spacing

@@ -176,7 +176,32 @@ static void doubled(void **state)
     free(m.v);
 }
 
-enum { BY_ORIENTATION, BY_SPACING, BY_ECHO, BY_SHAPE, BY_TYPE, BY_SPACE, BY_SERIES, WAYS };
+/* Slices of several types are one volume, of a type that holds all of them. */
+static void types(void **state)
+{
+    static const struct {
+        enum dcm_sample one, other, want;
+    } v[] = {{DCM_I16, DCM_I16, DCM_I16}, {DCM_U16, DCM_F32, DCM_F32}, {DCM_I32, DCM_F32, DCM_F32},
+             {DCM_F32, DCM_F64, DCM_F64}, {DCM_U16, DCM_I16, DCM_I32}, {DCM_U8, DCM_I16, DCM_I16},
+             {DCM_U8, DCM_U16, DCM_U16},  {DCM_U8, DCM_I8, DCM_I16},   {DCM_U32, DCM_U16, DCM_U32},
+             {DCM_U32, DCM_I8, DCM_F64}};
+    made m = {0};
+    (void)state;
+    for (size_t k = 0; k < 2 * (sizeof v / sizeof *v); k++) {
+        free(m.v);
+        make(&m, 6);
+        for (size_t i = 0; i < 6; i++)
+            m.slices[i].shape.dtype = (i == 3) == (k & 1) ? v[k / 2].one : v[k / 2].other;
+        plan(&m);
+        assert_int_equal(m.nv, 1);
+        assert_true(m.v[0].regular);
+        for (size_t i = 0; i < 6; i++)
+            assert_int_equal(m.slices[i].shape.dtype, v[k / 2].want);
+    }
+    free(m.v);
+}
+
+enum { BY_ORIENTATION, BY_SPACING, BY_ECHO, BY_SHAPE, BY_SPACE, BY_SERIES, WAYS };
 
 /* What is not alike in two halves makes two volumes. */
 static void splits(void **state)
@@ -206,9 +231,6 @@ static void splits(void **state)
                 break;
             case BY_SHAPE:
                 m.slices[i].shape.cols = 5;
-                break;
-            case BY_TYPE:
-                m.slices[i].shape.dtype = DCM_U16;
                 break;
             case BY_SPACE:
                 m.facts[i].text[DS_FACT_SPACE] = "other";
@@ -320,9 +342,9 @@ static void measured_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(order),     cmocka_unit_test(gaps),           cmocka_unit_test(doubled),
-        cmocka_unit_test(splits),    cmocka_unit_test(tilt),           cmocka_unit_test(no_places),
-        cmocka_unit_test(any_order), cmocka_unit_test(measured_again),
+        cmocka_unit_test(order),     cmocka_unit_test(gaps),      cmocka_unit_test(doubled),
+        cmocka_unit_test(types),     cmocka_unit_test(splits),    cmocka_unit_test(tilt),
+        cmocka_unit_test(no_places), cmocka_unit_test(any_order), cmocka_unit_test(measured_again),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -33,7 +33,7 @@ static int work(void *ctx, const ds_work_job *job, int *out)
     char c = 0;
     if (pread(job->in, &c, 1, 0) != 1)
         return -1;
-    int n = snprintf(text, sizeof text, "%s %c %d %d %c", job->name, c, job->flag,
+    int n = snprintf(text, sizeof text, "%s %c %d %d %c", job->name, c, job->ask,
                      fcntl(20, F_GETFD) >= 0, before < 10 ? (char)('0' + before) : '+');
     return pwrite(*out, text, (size_t)n + 1, 0) == n + 1 ? 0 : -1;
 }
@@ -57,7 +57,7 @@ static void run_all(const char *const *names, size_t n, const ds_work_opts *o, c
         char text[256];
         int out;
         for (; sent < n && !ds_workpool_full(p); sent++) {
-            const ds_work_job job = {.in = in, .name = names[sent], .flag = sent == 0};
+            const ds_work_job job = {.in = in, .name = names[sent], .ask = sent == 0};
             assert_int_equal(ds_workpool_submit(p, &job, &err), 0);
         }
         assert_int_equal(ds_workpool_next(p, &how, &out, &err), 0);
