@@ -164,7 +164,7 @@ static int pump(ctx *c, bool headers,
                              .jobs = c->jobs,
                              .ins = c->ins,
                              .nins = c->nins,
-                             .headers = headers,
+                             .ask = headers ? DS_DICOM_HEADERS : 0,
                              .take = take,
                              .ctx = c};
     return ds_dicom_pump_run(&p, err);

@@ -150,7 +150,7 @@ int ds_dicom_index_make(ds_dicom_index *x, ds_dicominput *input, ds_dicom_jobs *
                                 .jobs = jobs,
                                 .ins = ins,
                                 .nins = nins,
-                                .headers = true,
+                                .ask = DS_DICOM_HEADERS,
                                 .take = take,
                                 .ctx = &p};
     int rc = ds_dicom_pump_run(&pump, err);

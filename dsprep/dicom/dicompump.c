@@ -29,7 +29,7 @@ int ds_dicom_pump_run(const ds_dicom_pump *p, ds_err *err)
             more = rc == 1;
             if (rc == 1) {
                 used++;
-                rc = in->reason ? 0 : ds_dicom_jobs_submit(p->jobs, in, p->headers ? DS_DICOM_HEADERS : 0, err);
+                rc = in->reason ? 0 : ds_dicom_jobs_submit(p->jobs, in, p->ask, err);
             }
         }
         if (rc == 0 && used > 0) {
