@@ -26,11 +26,14 @@ MAKEFLAGS += --no-print-directory
 WARN := -std=c11 -Wall -Wextra -Wpedantic -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla \
         -Wwrite-strings -Wpointer-arith -Wformat=2 -Wundef -Wcast-qual -Wnull-dereference \
         -Wimplicit-fallthrough $(if $(filter 1,$(WERROR)),-Werror)
-ARCHF := $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full)
+# What the compiler builds for, which need not be this machine.
+TARGET := $(shell $(CC) -dumpmachine 2>/dev/null)
+ARCHF := $(if $(filter x86_64%,$(TARGET)),-fcf-protection=full)
 HARD := -O2 -g -D_FORTIFY_SOURCE=3 -fstack-protector-strong -fPIE -fno-common -fstack-clash-protection \
         $(ARCHF) -fvisibility=hidden
 HARDLD := -pie -Wl,-z,relro,-z,now,-z,noexecstack
-REPRO := -ffile-prefix-map=$(CURDIR)=.
+# The same bits on processors that multiply and add in one go.
+REPRO := -ffile-prefix-map=$(CURDIR)=. -ffp-contract=off
 SANB := -O1 -g -fPIE -fno-common -fno-omit-frame-pointer -fno-sanitize-recover=all
 # Under a sanitizer these two warn about paths that its own instrumentation made.
 SANW := -Wno-null-dereference $(if $(findstring clang,$(CC)),,-Wno-maybe-uninitialized)

@@ -5,8 +5,8 @@ kernels_SEES := kernels common
 kernels_DIRS := kernels kernels/cpu
 kernels_OPEN := kernels
 kernels_PKG  :=
-kernels_CFLAGS := -ffp-contract=off -Wno-psabi
-ifeq ($(shell uname -m),x86_64)
+kernels_CFLAGS := -Wno-psabi
+ifneq ($(filter x86_64%,$(TARGET)),)
 CFLAGS_kernels/cpu/vec_avx2.c := -O3 -mavx2 -mfma -mf16c
 CFLAGS_kernels/cpu/vec_avx512.c := -O3 -mavx512f -mavx512bw -mavx512vl -mavx512dq -mfma -mprefer-vector-width=512
 CFLAGS_kernels/cpu/vec_avx512bf16.c := $(CFLAGS_kernels/cpu/vec_avx512.c) -mavx512bf16

@@ -14,7 +14,7 @@ CUDA_EMU_OBJS := $(CUDA_SRCS:kernels/cuda/%.cu=$(B)/obj/kernels/emu/%.o) \
     $(CUDA_RTS) $(filter-out $(CUDA_EMU_NCCL) $(CUDA_EMU_WATCH),$(sort $(wildcard kernels/cuda/emu/*.cc))))
 EMU_INC := -Ikernels/cuda/emu $(CUDA_INC)
 EMU_CXXFLAGS := -std=c++20 -Wall -Wextra -Wshadow -Wno-unknown-pragmas -Wno-psabi $(if $(filter 1,$(WERROR)),-Werror) \
-    $(OPT_$(MODE)) -fPIC -fvisibility=hidden -ffp-contract=off $(REPRO) -DDS_EMU
+    $(OPT_$(MODE)) -fPIC -fvisibility=hidden $(REPRO) -DDS_EMU
 
 ifdef CCID
 $(call stamp,$(B)/stamp/emu.flags,$(CXX) $(CCID) $(EMU_CXXFLAGS))
