@@ -1,10 +1,12 @@
 /* cmd_import.c - dsprep import: records out of a format of other tools. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "accounts.h"
 #include "cmd_format.h"
 #include "cmd_transform.h"
+#include "csv.h"
 #include "dsr_prov.h"
 #include "options.h"
 #include "sidecar.h"
@@ -48,7 +50,7 @@ const ds_command ds_cmd_import = {
 };
 
 typedef struct importing {
-    const char *format, *schema_file, *key, *quarantine;
+    const char *format, *schema_file, *key, *quarantine, *delimiter;
     ds_shardopts shards;
     bool infer, quiet, json;
     int on_error;
@@ -135,6 +137,8 @@ static int provenance(importing *m, ds_err *err)
     int rc = o ? 0 : ds_fail_nomem(err);
     if (rc == 0 && m->key && json_object_set_new(o, "key_field", json_string(m->key)))
         rc = ds_fail(err, DS_USAGE, "--key-field is not UTF-8");
+    if (rc == 0 && m->delimiter && json_object_set_new(o, "delimiter", json_string(m->delimiter)))
+        rc = ds_fail_nomem(err);
     if (rc == 0 && m->separator >= 0 &&
         json_object_set_new(o, "separator", json_integer(m->separator)))
         rc = ds_fail_nomem(err);
@@ -171,7 +175,8 @@ static int one_file(importing *m, const char *path, const char *name, ds_err *er
                            .max_record = (size_t)m->max_record,
                            .max_ratio = (uint64_t)m->max_ratio,
                            .key = m->key,
-                           .separator = m->separator};
+                           .separator = m->separator,
+                           .delimiter = m->read.delimiter};
     int rc = m->f->read_open(&reader, &m->read, err);
     if (rc == 0 && !m->known)
         rc = start(m, reader, err);
@@ -223,6 +228,10 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
     int rc = ds_format_named(&m->f, m->format, operands[0], err);
     if (rc == 0 && !m->f->read_open)
         rc = ds_fail(err, DS_USAGE, "--format %s: it can be written only", m->f->name);
+    if (rc == 0 && m->delimiter && strcmp(m->f->name, "csv") != 0)
+        rc = ds_fail(err, DS_USAGE, "--delimiter is of csv, and this is %s", m->f->name);
+    if (rc == 0)
+        rc = ds_csv_delimiter(&m->read.delimiter, m->delimiter, err);
     if (rc == 0 && !m->shards.dir)
         rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
@@ -276,6 +285,7 @@ static int run(int argc, char **argv)
                 "columns and types, as dsprep export writes them in dsr-schema.json"),
         OPT_FLAG(0, "infer", m.infer, "do not look for dsr-schema.json"),
         OPT_STR(0, "key-field", m.key, "NAME", "field that is the key; default key"),
+        DSPREP_DELIMITER(m.delimiter),
         OPT_INT(0, "separator", m.separator, "ID", 0, UINT32_MAX,
                 "llmc, npy: the id that stands before each record"),
         DSPREP_BAD_INPUT(m.on_error, m.quarantine),

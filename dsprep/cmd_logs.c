@@ -107,7 +107,8 @@ static int read_options(logs_ctx *c, const logs_args *a, ds_err *err)
                           .year = (int)a->year,
                           .whole_line = a->line,
                           .max_record = c->o.max_record,
-                          .max_depth = c->o.max_depth};
+                          .max_depth = c->o.max_depth,
+                          .delimiter = c->o.delimiter};
     if (c->log.format == DS_LOG_APACHE || c->log.format == DS_LOG_NGINX)
         c->log.format = DS_LOG_COMBINED;
     c->sink.year = c->log.year;
@@ -197,7 +198,9 @@ static int make_provenance(logs_ctx *c, const logs_args *a, ds_err *err)
     if (rc == 0 &&
         ((a->year && json_object_set_new(j, "year", json_integer(a->year)) != 0) ||
          (a->line && json_object_set_new(j, "line", json_true()) != 0) ||
-         (a->pattern && json_object_set_new(j, "pattern", json_string(a->pattern)) != 0)))
+         (a->pattern && json_object_set_new(j, "pattern", json_string(a->pattern)) != 0) ||
+         (a->in.delimiter &&
+          json_object_set_new(j, "delimiter", json_string(a->in.delimiter)) != 0)))
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0 && c->zone) {
         char text[8 + 65] = "sha256:";

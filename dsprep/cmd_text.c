@@ -225,7 +225,9 @@ static int make_provenance(text_ctx *c, const text_args *a, ds_err *err)
                    json_object_set_new(j, "max_depth", json_integer(a->in.max_depth)) != 0)) ||
          (a->json_text && json_object_set_new(j, "json_text", json_true()) != 0) ||
          (a->key_field && json_object_set_new(j, "key_field", json_string(a->key_field)) != 0) ||
-         (a->split && json_object_set_new(j, "split", json_string(a->split)) != 0)))
+         (a->split && json_object_set_new(j, "split", json_string(a->split)) != 0) ||
+         (a->in.delimiter &&
+          json_object_set_new(j, "delimiter", json_string(a->in.delimiter)) != 0)))
         rc = ds_fail(err, DS_USAGE, "an option is not valid UTF-8");
     if (rc == 0)
         rc = ds_prov_append(&c->in.prov, NULL, 0, "dsprep text", j, NULL, err);

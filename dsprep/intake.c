@@ -9,6 +9,7 @@
 
 #include "accounts.h"
 #include "charset.h"
+#include "csv.h"
 #include "plural.h"
 #include "pool.h"
 
@@ -22,7 +23,8 @@ int ds_intake_limits(const ds_intake_args *a, ds_textopts *o, ds_err *err)
     o->limits = (ds_unpack_limits){.max_ratio = (uint64_t)a->max_ratio,
                                    .max_bytes = (uint64_t)a->max_unpacked,
                                    .max_members = 100000000};
-    return a->encoding ? ds_charset_check(a->encoding, err) : 0;
+    const int rc = ds_csv_delimiter(&o->delimiter, a->delimiter, err);
+    return rc || !a->encoding ? rc : ds_charset_check(a->encoding, err);
 }
 
 int ds_intake_open(ds_intake *in, const ds_intake_args *a, const ds_textopts *o,

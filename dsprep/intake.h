@@ -16,7 +16,7 @@
 
 typedef struct ds_intake_args {
     int on_error;
-    const char *encoding, *quarantine;
+    const char *encoding, *quarantine, *delimiter;
     ds_shardopts shards;
     bool quiet, json;
     int64_t max_record, max_depth, max_ratio, max_unpacked, threads;
@@ -32,7 +32,8 @@ typedef struct ds_intake_args {
 #define DS_INTAKE_OPTIONS(a)                                                                       \
     OPT_STR(0, "encoding", (a).encoding, "NAME",                                                   \
             "encoding of the text, such as GB18030; default UTF-8"),                               \
-        DSPREP_BAD_INPUT((a).on_error, (a).quarantine), DSPREP_SHARDS((a).shards),                 \
+        DSPREP_DELIMITER((a).delimiter), DSPREP_BAD_INPUT((a).on_error, (a).quarantine),           \
+        DSPREP_SHARDS((a).shards),                                                                 \
         OPT_SIZE(0, "max-record", (a).max_record, "SIZE",                                          \
                  "longest line, table record or page; default 64M"),                               \
         OPT_INT(0, "max-depth", (a).max_depth, "N", 1, DS_JSCAN_DEPTH_MAX,                         \

@@ -20,6 +20,9 @@
     OPT_CHOICE(0, "on-error", what, "WHAT", ds_onerror_names, "what to do with bad input"),        \
         OPT_STR(0, "quarantine", file, "FILE",                                                     \
                 "where --on-error=quarantine puts it, as JSON lines")
+#define DSPREP_DELIMITER(v)                                                                        \
+    OPT_STR(0, "delimiter", v, "CHAR",                                                             \
+            "what separates the fields of a table: a character, or tab; default a comma")
 #define DSPREP_MAX_RATIO(v)                                                                        \
     OPT_INT(0, "max-ratio", v, "N", 0, INT64_MAX,                                                  \
             "how many times its size an archive may unpack to; default 200, 0 = any")

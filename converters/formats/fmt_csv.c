@@ -1,4 +1,5 @@
-/* fmt_csv.c - comma-separated values (RFC 4180), with a header, lines ended by LF.
+/* fmt_csv.c - comma-separated values (RFC 4180), with a header, lines ended by LF; read with other
+ * delimiters, too.
  *
  * Fields are texts: utf8 and json as they are, bytes in base64, numbers in decimal (also NaN and
  * Infinity), times as RFC 3339 has them, all else as JSON. No value is an empty field, empty text
@@ -166,7 +167,8 @@ static int next(reader *r, size_t *used, bool *good, ds_err *err)
         const size_t have = ds_fmtin_have(&r->in);
         if (have == 0)
             return 1;
-        rc = ds_csv_record(&r->rec, ds_fmtin_at(&r->in), have, r->in.eof, ',', used);
+        rc = ds_csv_record(&r->rec, ds_fmtin_at(&r->in), have, r->in.eof,
+                           r->o.delimiter ? r->o.delimiter : ',', used);
         *good = rc == 0;
         if (rc == DS_NOMEM)
             return ds_fail_nomem(err);
@@ -178,6 +180,19 @@ static int next(reader *r, size_t *used, bool *good, ds_err *err)
     }
 }
 
+/* A header of one field with what separates fields elsewhere in it. */
+static int check_comma(const ds_csvfield *f, const ds_fmtread *o, ds_err *err)
+{
+    static const char *const others[] = {";", "\t", "|"}, *const words[] = {"';'", "tab", "'|'"};
+    for (size_t i = 0; i < 3; i++)
+        if (f->len && memchr(f->p, *others[i], f->len))
+            return ds_fail(err, DS_FAIL,
+                           "%s: the header is one field with a %s in it: --delimiter %s, or "
+                           "--delimiter ',' where that is its name",
+                           o->name, words[i], words[i]);
+    return 0;
+}
+
 static int read_open(void **out, const ds_fmtread *o, ds_err *err)
 {
     reader *r = *out = calloc(1, sizeof *r);
@@ -187,14 +202,15 @@ static int read_open(void **out, const ds_fmtread *o, ds_err *err)
         return ds_fail_nomem(err);
     r->o = *o;
     int rc = ds_fmtin_open(&r->in, o, err);
-    if (rc == 0)
-        rc = ds_fmtin_want(&r->in, 3, err);
-    if (rc == 0 && ds_fmtin_have(&r->in) >= 3 &&
-        memcmp(ds_fmtin_at(&r->in), "\xef\xbb\xbf", 3) == 0)
-        ds_fmtin_skip(&r->in, 3);
+    rc = rc ? rc : ds_fmtin_skip_mark(&r->in, err);
     rc = rc ? rc : next(r, &used, &good, err);
-    if (rc == 1 || (rc == 0 && !good))
-        rc = ds_fail(err, DS_FAIL, "%s: no header", o->name);
+    if (rc == 1)
+        rc = ds_fail(err, DS_FAIL, "%s: it is empty: there is no header", o->name);
+    if (rc == 0 && !good)
+        rc = ds_fail(err, DS_FAIL, "%s: offset %llu: the header is not one: %s", o->name,
+                     (unsigned long long)(r->in.pos + r->rec.at), r->rec.why);
+    if (rc == 0 && !o->delimiter && r->rec.n == 1)
+        rc = check_comma(&r->rec.v[0], o, err);
     for (size_t i = 0; rc == 0 && i < r->rec.n; i++) {
         const ds_csvfield *f = &r->rec.v[i];
         if (ds_buf_reserve(&r->names, f->len + 1))

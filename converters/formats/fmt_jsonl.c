@@ -98,7 +98,8 @@ static int read_open(void **out, const ds_fmtread *o, ds_err *err)
     if (!r)
         return ds_fail_nomem(err);
     r->o = *o;
-    return ds_fmtin_open(&r->in, o, err);
+    const int rc = ds_fmtin_open(&r->in, o, err);
+    return rc ? rc : ds_fmtin_skip_mark(&r->in, err);
 }
 
 /* The next line, without its end; *whole with it. False: not all of it is in the window. */
@@ -139,30 +140,90 @@ static int name_of(reader *r, const ds_jmember *m, const char **p, size_t *len)
     return 0;
 }
 
+/* Why a line is none, and where; reason NULL: it is one, and scanned. */
+typedef struct fault {
+    const char *reason, *why;
+    size_t at;
+} fault;
+
+static int find_fault(reader *r, const uint8_t *p, size_t len, fault *f, ds_err *err)
+{
+    const size_t good = ds_utf8_check(p, len);
+    *f = (fault){"utf8", "it is not UTF-8", good};
+    if (good < len)
+        return 0;
+    const int rc = ds_jscan_text(&r->scan, p, len, DS_JSCAN_DEPTH_RECORD);
+    if (rc == DS_NOMEM)
+        return ds_fail_nomem(err);
+    *f = (fault){0};
+    if (rc)
+        *f = (fault){"json", r->scan.why, r->scan.at};
+    else if (r->scan.kind != DS_J_OBJECT)
+        *f = (fault){"no_object", "it is no object", 0};
+    return 0;
+}
+
+static int see_members(reader *r, ds_fguess *g, ds_err *err)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < r->scan.n; i++) {
+        const ds_fval x = ds_fval_json(&r->scan.v[i]);
+        const char *name;
+        size_t len;
+        rc = name_of(r, &r->scan.v[i], &name, &len) ? ds_fail_nomem(err) : 0;
+        if (rc == 0)
+            rc = ds_fguess_see(g, name, len, &x, err);
+    }
+    return rc;
+}
+
+/* The first megabyte, or the first line where that is longer. */
+static int want_lines(reader *r, ds_err *err)
+{
+    size_t len, whole, want = DS_FMTIN_PEEK;
+    int rc = ds_fmtin_want(&r->in, want, err);
+    while (rc == 0 && !r->in.eof && want <= r->o.max_record && !line_in(&r->in, 0, &len, &whole))
+        rc = ds_fmtin_want(&r->in, want *= 2, err);
+    return rc;
+}
+
+/* No line was an object that columns could be taken from. first: the fault of the first one. */
+static int no_object(const reader *r, const fault *first, ds_err *err)
+{
+    if (first->reason)
+        return ds_fail(err, DS_FAIL,
+                       "%s: offset %llu: %s; columns are taken from lines that are objects, and no "
+                       "line at the beginning is one",
+                       r->o.name, (unsigned long long)(r->in.pos + first->at), first->why);
+    if (ds_fmtin_have(&r->in) && !r->in.eof)
+        return ds_fail(err, DS_FAIL, "%s: its first line is longer than --max-record", r->o.name);
+    return ds_fail(err, DS_FAIL,
+                   "%s: it has no records with members, so its columns are not known "
+                   "(--schema says them)",
+                   r->o.name);
+}
+
 static int schema(void *v, ds_schema *s, ds_err *err)
 {
     reader *r = v;
     ds_fguess g;
+    fault first = {0}, f;
     size_t at = 0, len, whole;
-    const char *name;
     ds_fguess_init(&g);
-    int rc = ds_fmtin_want(&r->in, DS_FMTIN_PEEK, err);
-    for (int n = 0; rc == 0 && n < PEEK_LINES && line_in(&r->in, at, &len, &whole); n++) {
+    int rc = want_lines(r, err);
+    for (int n = 0; rc == 0 && n < PEEK_LINES && line_in(&r->in, at, &len, &whole);
+         n++, at += whole) {
         const uint8_t *p = ds_fmtin_at(&r->in) + at;
-        at += whole;
-        if (ds_utf8_check(p, len) != len ||
-            ds_jscan_text(&r->scan, p, len, DS_JSCAN_DEPTH_RECORD) || r->scan.kind != DS_J_OBJECT)
-            continue; /* read will say what is wrong */
-        for (size_t i = 0; rc == 0 && i < r->scan.n; i++) {
-            const ds_fval x = ds_fval_json(&r->scan.v[i]);
-            size_t nlen;
-            rc = name_of(r, &r->scan.v[i], &name, &nlen) ? ds_fail_nomem(err) : 0;
-            if (rc == 0)
-                rc = ds_fguess_see(&g, name, nlen, &x, err);
-        }
+        if (blank(p, len))
+            continue;
+        rc = find_fault(r, p, len, &f, err);
+        if (rc == 0 && !f.reason)
+            rc = see_members(r, &g, err);
+        else if (rc == 0 && !first.reason)
+            first = (fault){f.reason, f.why, at + f.at};
     }
     if (rc == 0 && g.names.n == 0)
-        rc = ds_fail(err, DS_FAIL, "%s: no JSON object in the first megabyte", r->o.name);
+        rc = no_object(r, &first, err);
     if (rc == 0 && ds_schema_find(&g.names, "rest") < 0 && g.names.n < 255) {
         const ds_fval any = {.kind = DS_FV_JSON, .p = (const uint8_t *)"{}", .len = 2};
         rc = ds_fguess_see(&g, "rest", 4, &any, err);
@@ -223,18 +284,14 @@ static int one_line(reader *r, const ds_fmtsink *sink, long rest, size_t len, si
     const uint8_t *p = ds_fmtin_at(&r->in);
     const uint64_t at = r->in.pos;
     const char *why = NULL;
+    fault f;
     if (blank(p, len))
         return 0;
-    const size_t good = ds_utf8_check(p, len);
-    if (good < len)
-        return sink->bad(sink->ctx, "utf8", at + good, at, p, len, false, "it is not UTF-8", err);
-    int rc = ds_jscan_text(&r->scan, p, len, DS_JSCAN_DEPTH_RECORD);
-    if (rc == DS_NOMEM)
-        return ds_fail_nomem(err);
+    int rc = find_fault(r, p, len, &f, err);
     if (rc)
-        return sink->bad(sink->ctx, "json", at + r->scan.at, at, p, len, false, r->scan.why, err);
-    if (r->scan.kind != DS_J_OBJECT)
-        return sink->bad(sink->ctx, "no_object", at, at, p, len, false, "it is no object", err);
+        return rc;
+    if (f.reason)
+        return sink->bad(sink->ctx, f.reason, at + f.at, at, p, len, false, f.why, err);
     rc = distribute(r, sink->schema, rest, &why, err);
     if (rc == 1)
         return sink->bad(sink->ctx, "member", at, at, p, len, false, why, err);

@@ -83,6 +83,14 @@ void ds_fmtin_skip(ds_fmtin *in, size_t n)
     in->pos += n;
 }
 
+int ds_fmtin_skip_mark(ds_fmtin *in, ds_err *err)
+{
+    const int rc = ds_fmtin_want(in, 3, err);
+    if (rc == 0 && ds_fmtin_have(in) >= 3 && memcmp(ds_fmtin_at(in), "\xef\xbb\xbf", 3) == 0)
+        ds_fmtin_skip(in, 3);
+    return rc;
+}
+
 int ds_fmtin_pass(ds_fmtin *in, uint64_t n, uint64_t *got, ds_err *err)
 {
     *got = 0;

@@ -34,7 +34,8 @@ static inline size_t ds_fmtin_have(const ds_fmtin *in)
 {
     return in->buf.len - in->at;
 }
-void ds_fmtin_skip(ds_fmtin *in, size_t n); /* of those that are there */
+void ds_fmtin_skip(ds_fmtin *in, size_t n);        /* of those that are there */
+int ds_fmtin_skip_mark(ds_fmtin *in, ds_err *err); /* UTF-8's byte order mark, if it is there */
 /* Skips any number of bytes; *got < n only at the end. */
 int ds_fmtin_pass(ds_fmtin *in, uint64_t n, uint64_t *got, ds_err *err);
 /* Tells the sink of the source, whose end must have been reached (the rest is read). */

@@ -54,6 +54,7 @@ typedef struct ds_fmtread {
     uint64_t max_ratio; /* of compressed inputs */
     const char *key;    /* field that is the key, or NULL */
     int64_t separator;  /* id that stands before each record; -1 = none */
+    uint8_t delimiter;  /* of csv; 0 = a comma */
 } ds_fmtread;
 
 /* Where records go. Each returns 0 to go on. */

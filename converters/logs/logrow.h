@@ -88,6 +88,7 @@ typedef struct ds_logopts {
     bool whole_line;   /* the text is the record as it stands */
     size_t max_record; /* as in ds_textopts */
     unsigned max_depth;
+    uint8_t delimiter; /* of tables; 0 = a comma, or else a tab */
 } ds_logopts;
 
 /* What is known of one source. */

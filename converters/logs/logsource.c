@@ -50,7 +50,8 @@ static int read_table(ds_logsource *s, const uint8_t *p, size_t len, size_t *use
     uint32_t mask = 0;
     const uint8_t *lf = memchr(p, '\n', len);
     size_t line = lf ? (size_t)(lf - p) : len;
-    s->delimiter = memchr(p, '\t', line) && !memchr(p, ',', line) ? '\t' : ',';
+    const bool tabs = memchr(p, '\t', line) && !memchr(p, ',', line);
+    s->delimiter = s->o->delimiter ? s->o->delimiter : tabs ? '\t' : ',';
     int rc = ds_csv_record(&r, p, len, true, s->delimiter, used);
     if (rc == 0 && (r.n < 2 || r.n > 4096 || !ds_text_clean(p, *used)))
         rc = DS_FAIL;

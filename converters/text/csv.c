@@ -84,7 +84,8 @@ static void unquoted(csvscan *s, ds_csvfield *f)
     f->p = s->p;
     f->doubled = false;
     s->p = find_end(s->p, s->end, s->delimiter);
-    while (s->delimiter != ',' && s->p < s->end && *s->p == '"')
+    const bool strict = s->delimiter == ',' || s->delimiter == ';';
+    while (!strict && s->p < s->end && *s->p == '"')
         s->p = find_end(s->p + 1, s->end, s->delimiter);
     f->len = (size_t)(s->p - f->p);
 }
@@ -154,6 +155,19 @@ size_t ds_csv_whole(ds_csvrec *scratch, const uint8_t *p, size_t len, uint8_t de
         whole += used;
     }
     return whole;
+}
+
+int ds_csv_delimiter(uint8_t *out, const char *word, ds_err *err)
+{
+    const uint8_t c = word ? (uint8_t)word[0] : 0;
+    const bool tab = word && (!strcmp(word, "tab") || !strcmp(word, "\\t") || !strcmp(word, "\t")),
+               wordly = (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z'),
+               one = c > ' ' && c < 0x7f && c != '"' && !wordly && !word[1];
+    *out = tab ? '\t' : one ? c : 0;
+    return *out || !word
+               ? 0
+               : ds_fail(err, DS_USAGE,
+                         "--delimiter %.20s: tab, or one character such as ';' is wanted", word);
 }
 
 size_t ds_csv_unquote(uint8_t *out, const ds_csvfield *f)

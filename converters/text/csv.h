@@ -1,10 +1,12 @@
-/* csv.h - comma- and tab-separated records, one at a time (RFC 4180).
+/* csv.h - records of fields that commas, tabs or another character separate, one at a time
+ * (RFC 4180).
  *
- * A record ends with LF or CRLF outside quotes, or with the input. Strict for commas: a quote
- * inside an unquoted field, text after a closing quote and a lone CR are errors. With tabs a quote
- * counts only at the beginning of a field, since text in such files is rarely quoted. After an
- * error `used` names where the next line begins, so that one bad record costs one line. Fields are
- * slices of the input. UTF-8 is not checked here. No global state.
+ * A record ends with LF or CRLF outside quotes, or with the input. Strict for commas and
+ * semicolons: a quote inside an unquoted field, text after a closing quote and a lone CR are
+ * errors. With other delimiters a quote counts only at the beginning of a field, since text in such
+ * files is rarely quoted. After an error `used` names where the next line begins, so that one bad
+ * record costs one line. Fields are slices of the input. UTF-8 is not checked here. No global
+ * state.
  */
 #ifndef DS_CSV_H
 #define DS_CSV_H
@@ -40,6 +42,10 @@ void ds_csv_fini(ds_csvrec *r);
 /* Length of the longest prefix that holds whole records only (good and bad ones); 0 when there is
  * none. */
 size_t ds_csv_whole(ds_csvrec *scratch, const uint8_t *p, size_t len, uint8_t delimiter);
+
+/* The delimiter that --delimiter means: "tab", or one character of ASCII that is neither letter,
+ * digit, quote nor space. NULL: *out = 0. DS_USAGE: it is none. */
+int ds_csv_delimiter(uint8_t *out, const char *word, ds_err *err);
 
 /* Copies a field with doubled quotes made single; out has room for f->len. Returns the length. */
 size_t ds_csv_unquote(uint8_t *out, const ds_csvfield *f);

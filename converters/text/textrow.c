@@ -46,9 +46,9 @@ bool ds_textformat_headed(enum ds_textformat f)
     return f == DS_TEXT_CSV || f == DS_TEXT_TSV || f == DS_TEXT_PARSED;
 }
 
-static uint8_t delimiter_of(enum ds_textformat f)
+static uint8_t delimiter_of(const ds_textopts *o, enum ds_textformat f)
 {
-    return f == DS_TEXT_TSV ? '\t' : ',';
+    return o->delimiter ? o->delimiter : f == DS_TEXT_TSV ? '\t' : ',';
 }
 
 /* ---- the batch's memory: chunks that never move; the newest first ---- */
@@ -416,6 +416,16 @@ static bool raw_is(const ds_buf *raw, const char *name)
     return name && raw->len == strlen(name) && memcmp(raw->data, name, raw->len) == 0;
 }
 
+static int no_field(const ds_csvrec *rec, const ds_textopts *o, ds_err *err)
+{
+    const ds_csvfield *f = &rec->v[0];
+    const bool one = rec->n == 1 && !o->delimiter;
+    return ds_fail(err, DS_FAIL, "the header has no column \"%.100s\", but %s\"%.*s\" (--field%s)",
+                   o->field, rec->n > 1 ? "others, such as " : "only ",
+                   (int)(f->len < 100 ? f->len : 100), (const char *)f->p,
+                   one ? "; --delimiter, where it is no comma" : "");
+}
+
 static int head_columns(ds_texthead *h, const ds_csvrec *rec, const ds_textopts *o, ds_err *err)
 {
     ds_buf raw = {0};
@@ -433,7 +443,7 @@ static int head_columns(ds_texthead *h, const ds_csvrec *rec, const ds_textopts 
     }
     ds_buf_fini(&raw);
     if (rc == 0 && h->field < 0)
-        rc = ds_fail(err, DS_FAIL, "the header has no column \"%.100s\" (--field)", o->field);
+        rc = no_field(rec, o, err);
     if (rc == 0 && h->key < 0 && o->key_field && o->explicit_key)
         rc = ds_fail(err, DS_FAIL, "the header has no column \"%.100s\" (--key-field)",
                      o->key_field);
@@ -457,7 +467,7 @@ int ds_texthead_read(ds_texthead *h, ds_csvrec *scratch, const ds_textopts *o, e
         return parser_open(h, o->parser, name, p, len, used, err);
     h->field = h->key = -1;
     h->reason = "invalid table";
-    int rc = ds_csv_record(scratch, p, len, true, delimiter_of(f), used);
+    int rc = ds_csv_record(scratch, p, len, true, delimiter_of(o, f), used);
     if (rc == DS_FAIL)
         return ds_fail(err, DS_FAIL, "the header is not one: %s", scratch->why);
     if (rc != 0)
@@ -541,7 +551,7 @@ static int table_rows(ds_textbatch *b, const ds_textopts *o, enum ds_textformat 
 {
     bool clean = ds_text_clean(p, len);
     for (size_t at = 0, used = 0; at < len; at += used) {
-        int rc = ds_csv_record(&b->csv, p + at, len - at, true, delimiter_of(f), &used);
+        int rc = ds_csv_record(&b->csv, p + at, len - at, true, delimiter_of(o, f), &used);
         record r = {o, p + at, ds_text_without_end(p + at, used), base + at};
         if (rc != 0 && rc != DS_FAIL)
             return DS_NOMEM;
@@ -586,7 +596,7 @@ size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textforma
     if (f == DS_TEXT_PARSED)
         return head->parser->whole(head->state, p, len);
     if (f == DS_TEXT_CSV || f == DS_TEXT_TSV)
-        return ds_csv_whole(scratch, p, len, delimiter_of(f));
+        return ds_csv_whole(scratch, p, len, delimiter_of(o, f));
     return ds_textcut_whole(f == DS_TEXT_JSONL ? DS_SPLIT_LINE : o->split, o->split_bytes, p, len);
 }
 

@@ -60,6 +60,7 @@ typedef struct ds_textopts {
     enum ds_split split;       /* of documents */
     size_t split_bytes;
     const char *encoding; /* NULL = UTF-8, or what a byte order mark says */
+    uint8_t delimiter;    /* of tables; 0 = a comma, a tab for TSV */
     size_t max_record;  /* bytes of a line, of a table's record, of a page; plain documents have no
                            limit */
     unsigned max_depth; /* of JSON */

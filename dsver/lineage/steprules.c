@@ -8,6 +8,7 @@
     {"encoding", RULE_TEXT, "encoding"}, {"format", RULE_TEXT, "format"},                          \
         {"on_error", RULE_ON_ERROR, "on-error"}, {"max_record", RULE_NUMBER, "max-record"},        \
         {"max_depth", RULE_NUMBER, "max-depth"}, {"max_ratio", RULE_TEXT, "max-ratio"},            \
+        {"delimiter", RULE_TEXT, "delimiter"},                                                     \
     {                                                                                              \
         "max_unpacked", RULE_NUMBER, "max-unpacked"                                                \
     }
@@ -56,13 +57,10 @@ static const ds_steprule files_rules[] = {
     {0},
 };
 static const ds_steprule import_rules[] = {
-    {"format", RULE_TEXT, "format"},
-    {"on_error", RULE_ON_ERROR, "on-error"},
-    {"max_record", RULE_NUMBER, "max-record"},
-    {"columns", RULE_COLUMNS, "schema"},
-    {"key_field", RULE_TEXT, "key-field"},
-    {"separator", RULE_TEXT, "separator"},
-    {0},
+    {"format", RULE_TEXT, "format"},           {"on_error", RULE_ON_ERROR, "on-error"},
+    {"max_record", RULE_NUMBER, "max-record"}, {"columns", RULE_COLUMNS, "schema"},
+    {"key_field", RULE_TEXT, "key-field"},     {"separator", RULE_TEXT, "separator"},
+    {"delimiter", RULE_TEXT, "delimiter"},     {0},
 };
 static const ds_steprule tokenize_rules[] = {
     {"name", RULE_TEXT, "name"},

@@ -215,3 +215,65 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     mkdir none
     exits 2 dsprep import none
 }
+
+@test "tables with other delimiters: text, logs and import read them, and say so when one is wanted" {
+    printf 'id;text;n\r\n1;"a;b";2\r\n2;"multi\r\nline ""q""";\r\n3;x"y;4\r\n' >semi.csv
+    exits 1 dsprep import semi.csv
+    has "the header is one field with a ';' in it: --delimiter ';'"
+    exits 1 dsprep text semi.csv
+    has 'the header has no column "text", but only "id;text;n" (--field; --delimiter, where it is no comma)'
+    exits 3 bash -c "dsprep import --on-error skip --delimiter ';' semi.csv >i.dsr"
+    has 'offset 49: a quote in a field that is not quoted'
+    dsprep cat --no-key i.dsr >got
+    printf '%s\n' '{"id":"1","text":"a;b","n":"2"}' '{"id":"2","text":"multi\r\nline \"q\"","n":null}' | diff - got
+    exits 3 bash -c "dsprep text --on-error skip --delimiter ';' --key-field id semi.csv >t.dsr"
+    dsprep cat t.dsr >got
+    printf '%s\n' '{"key":"1","text":"a;b","meta":{"n":"2"}}' '{"key":"2","text":"multi\r\nline \"q\"","meta":{"n":""}}' | diff - got
+    dsprep info --json t.dsr | grep -F '"delimiter":";"'
+    printf 'time|level|msg|n\n2024-01-02T03:04:05Z|warn|say "x"|1\n' >bar.csv
+    dsprep logs -q --delimiter '|' bar.csv | dsprep cat -c text,level,fields --no-key >got
+    printf '%s\n' '{"text":"say \"x\"","level":"warn","fields":{"n":"1"}}' | diff - got
+    exits 1 dsprep import bar.csv
+    has "with a '|' in it"
+    printf 'a\tb\n1\t2\n' >tab.csv
+    [ "$(dsprep import -q --delimiter tab tab.csv | dsprep cat --no-key)" = '{"a":"1","b":"2"}' ]
+    printf 'a;b\n1\n' >name.csv
+    [ "$(dsprep import -q --delimiter , name.csv | dsprep cat --no-key)" = '{"a;b":"1"}' ]
+    for wrong in '' 'x' ';;' '"' ' ' 7; do
+        exits 2 dsprep import --delimiter "$wrong" semi.csv
+        has 'tab, or one character'
+        exits 2 dsprep text --delimiter "$wrong" semi.csv
+    done
+    printf '{"a":1}\n' >a.jsonl
+    exits 2 dsprep import --delimiter ';' a.jsonl
+    has '--delimiter is of csv'
+    printf '"a' >open.csv
+    exits 1 dsprep import open.csv
+    has 'open.csv: offset 0: the header is not one: the quoted field does not end'
+    : >empty.csv
+    exits 1 dsprep import empty.csv
+    has 'empty.csv: it is empty'
+}
+
+@test "import jsonl: a beginning without an object is told as it is; marks and long first lines are read" {
+    python3 - <<'P'
+open('deep.jsonl', 'w').write('{"d":' + '[' * 200 + ']' * 200 + '}\n')
+open('long.jsonl', 'w').write('{"text":"' + 'x' * 3000000 + '"}\n{"n":1}\n')
+open('bad.jsonl', 'wb').write(b'\n{"text":"\xff"}\n[1]\n')
+open('mark.jsonl', 'wb').write(b'\xef\xbb\xbf{"text":"a"}\n')
+open('none.jsonl', 'w').write('\n{}\n')
+P
+    for mode in fail skip; do
+        exits 1 dsprep import --on-error $mode deep.jsonl
+        has 'deep.jsonl: offset 134: nested deeper than the limit; columns are taken from lines'
+        exits 1 dsprep import --on-error $mode bad.jsonl
+        has 'bad.jsonl: offset 10: it is not UTF-8; columns are'
+        exits 1 dsprep import --on-error $mode none.jsonl
+        has 'none.jsonl: it has no records with members'
+        exits 1 dsprep import --on-error $mode --max-record 1M long.jsonl
+        has 'long.jsonl: its first line is longer than --max-record'
+    done
+    dsprep import -q long.jsonl | dsprep map -q --set 'len=len(text)' --drop text | dsprep cat --no-key >got
+    printf '%s\n' '{"n":null,"rest":null,"len":3000000}' '{"n":1,"rest":null,"len":null}' | diff - got
+    [ "$(dsprep import -q mark.jsonl | dsprep cat --no-key --origin)" = '{"text":"a","rest":null,"origin":[[0,3,13]]}' ]
+}
