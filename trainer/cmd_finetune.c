@@ -188,6 +188,8 @@ static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err 
     }
     ds_lineage_fini(&l);
     rc = rc ? rc : ds_trainer_restore(t, from, state, err);
+    if (!rc && t->ranks->rank == 0)
+        rc = ds_trainer_register(t, from, true, err);
     /* Where nothing depends on it, the log alone knows which was the best. */
     if (!rc && t->c.eval_data && !t->c.patience)
         rc = ds_metrics_best(&state->watch, t->c.out, state->step, err);

@@ -328,7 +328,7 @@ static int write_checkpoint(stepping *s, ds_ckpt_state *state, uint64_t step, do
     TRY(ds_checkpoint_write(c->out, s->t->net, c, state, &s->t->lineage, err));
     ds_checkpoint_name(name, step);
     TRY(ds_path_join(path, c->out, name, err));
-    TRY(ds_trainer_register(s->t, path, err));
+    TRY(ds_trainer_register(s->t, path, false, err));
     if (state->watch.best_step == step)
         TRY(ds_retain_best(c->out, step, err));
     const double time = ds_seconds() - start;

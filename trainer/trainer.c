@@ -9,6 +9,7 @@
 
 #include "algorithms.h"
 #include "alike.h"
+#include "filesum.h"
 #include "loader.h"
 #include "memlimit.h"
 #include "net_priv.h"
@@ -507,12 +508,27 @@ int ds_trainer_same_device(const ds_trainer *t, const ds_lineage *l, ds_err *err
     return rc;
 }
 
+/* What goes on from altered bytes is nobody's run, and no audit of it would say so. */
+static int check_files(const char *checkpoint, const ds_lineage *l, ds_err *err)
+{
+    ds_sha sum;
+
+    TRY(ds_filesum_dir(&sum, checkpoint, "lineage.json", err));
+    return ds_sha_eq(&sum, &l->files)
+               ? 0
+               : ds_fail(err, DS_CORRUPT,
+                         "%s: its files are not those that its lineage.json was written for "
+                         "(dsver audit tells more)",
+                         checkpoint);
+}
+
 int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *state, ds_err *err)
 {
     ds_lineage was = {0};
     int rc = ds_lineage_read(&was, checkpoint, err);
 
     rc = rc ? rc : ds_trainer_same_device(t, &was, err);
+    rc = rc ? rc : check_files(checkpoint, &was, err);
     rc = rc ? rc : ds_checkpoint_read(checkpoint, t->net, &t->c, true, state, err);
     if (!rc &&
         (state->step != was.step || state->rows != was.rows || !ds_sha_eq(&state->head, &was.head)))
@@ -527,22 +543,36 @@ int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *sta
 
 /* ---- the catalog ---- */
 
-int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err)
+/* lineage.json as it stands, and as it reads. */
+static int read_both(ds_lineage *l, ds_buf *json, const char *checkpoint, ds_err *err)
 {
-    char path[DS_PATH], *name = NULL;
+    char path[DS_PATH];
+
+    TRY(ds_path_join(path, checkpoint, "lineage.json", err));
+    TRY(ds_read_file(json, path, 1u << 26, err));
+    return ds_lineage_parse(l, json->data, json->len, path, err);
+}
+
+int ds_trainer_register(const ds_trainer *t, const char *checkpoint, bool left, ds_err *err)
+{
+    enum ds_run_standing is;
     ds_store store = {0};
+    ds_lineage l = {0};
     ds_buf b = {0};
+    char *name = NULL;
     int rc;
 
     if (t->c.scratch || !t->lineage.run.datasets[0].commit[0])
         return 0;
-    TRY(ds_path_join(path, checkpoint, "lineage.json", err));
     rc = ds_run_name(&name, t->c.out, err);
-    rc = rc ? rc : ds_read_file(&b, path, 1u << 26, err);
+    rc = rc ? rc : read_both(&l, &b, checkpoint, err);
     rc = rc ? rc : ds_store_open(&store, t->c.store, DS_OBJ_WRITE, err);
-    rc = rc ? rc : ds_run_register(&store, &t->lineage, b.data, b.len, name, checkpoint, err);
+    rc = rc ? rc : ds_run_standing(&is, &store, &l, err);
+    if (!rc && (is == DS_RUN_NEW || (is == DS_RUN_OTHER && !left)))
+        rc = ds_run_register(&store, &l, b.data, b.len, name, checkpoint, err);
     ds_store_close(&store);
-    free(name);
+    ds_lineage_fini(&l);
     ds_buf_fini(&b);
+    free(name);
     return rc;
 }

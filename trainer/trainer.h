@@ -46,7 +46,9 @@ int ds_trainer_same_device(const ds_trainer *t, const ds_lineage *l, ds_err *err
 /* Weights, moments and all else that the run had after a checkpoint of it; it refuses one of
  * another device. */
 int ds_trainer_restore(ds_trainer *t, const char *checkpoint, ds_ckpt_state *state, ds_err *err);
-/* Registers a checkpoint's run in the store that the first dataset came from; nothing for files. */
-int ds_trainer_register(const ds_trainer *t, const char *checkpoint, ds_err *err);
+/* Registers a checkpoint's run in the store that the first dataset came from; nothing for files.
+ * One that was left, by a process that ended between writing and registering it, is no reason to
+ * give up what the catalog has of the same step. */
+int ds_trainer_register(const ds_trainer *t, const char *checkpoint, bool left, ds_err *err);
 
 #endif

@@ -2,6 +2,7 @@
  * same bytes when it is written again, so nothing in it goes unchecked. */
 #include "lineagecore.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -329,6 +330,18 @@ static int read_ledger(const doc *d, ds_lineage *l, const json_t *details)
     return rc ? rc : get_u64(d, &l->step, notes, "annotations", "steps", 0, INT64_MAX);
 }
 
+/* The folder is called by its step. */
+static int check_name(const doc *d, const ds_lineage *l)
+{
+    char want[32];
+
+    snprintf(want, sizeof want, "step-%06" PRIu64, l->step);
+    return strcmp(l->name, want) == 0
+               ? 0
+               : ds_fail(d->err, DS_CORRUPT, "%s: subject.name is not '%s', and the ledger is",
+                         d->what, want);
+}
+
 static int read_statement(const doc *d, ds_lineage *l, const json_t *v)
 {
     const json_t *o = NULL, *def = NULL, *predicate = NULL, *details = NULL, *run = NULL;
@@ -348,7 +361,8 @@ static int read_statement(const doc *d, ds_lineage *l, const json_t *v)
     rc = rc ? rc : read_dependencies(d, l, def);
     rc = rc ? rc : get_object(d, &details, predicate, "predicate", "runDetails");
     rc = rc ? rc : get_object(d, &o, details, "runDetails", "metadata");
-    return rc ? rc : read_ledger(d, l, details);
+    rc = rc ? rc : read_ledger(d, l, details);
+    return rc ? rc : check_name(d, l);
 }
 
 /* The document says again what was read from it, byte for byte. */

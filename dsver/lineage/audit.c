@@ -10,6 +10,7 @@
 
 #include "consumed.h"
 #include "erasedgap.h"
+#include "runs.h"
 #include "segments.h"
 #include "sig.h"
 #include "skipcheck.h"
@@ -81,6 +82,30 @@ static int check_files(audit *a, ds_err *err)
     else
         say(a, "files", DS_AUDIT_FAILED,
             "the checkpoint's files give sha256:%s, lineage.json says sha256:%s", hex, want);
+    return 0;
+}
+
+/* What no other check holds against anything, such as what computed it, is what the catalog was
+ * told when the checkpoint was made. The same run may have been made elsewhere, from versions with
+ * the same records; that one is not this store's. */
+static int check_registered(audit *a, ds_err *err)
+{
+    enum ds_run_standing is;
+    ds_err why = {0};
+
+    for (size_t i = 0; i < a->out->lineage.run.ndatasets; i++)
+        if (*a->set.parts[i].want->commit && a->set.parts[i].where != DS_SET_COMMIT)
+            return 0;
+    if (!a->o->store)
+        return 0;
+    const int rc = ds_run_standing(&is, a->o->store, &a->out->lineage, &why);
+    if (rc)
+        return found(a, "registered", &why, rc, err);
+    if (is == DS_RUN_KNOWN)
+        say(a, "registered", DS_AUDIT_OK, "the catalog has this lineage.json");
+    else if (is == DS_RUN_OTHER)
+        say(a, "registered", DS_AUDIT_FAILED, "the catalog has another lineage.json of %s",
+            a->out->lineage.name);
     return 0;
 }
 
@@ -587,6 +612,7 @@ int ds_audit_run(ds_audit *out, const ds_audit_opts *o, ds_audit_fn fn, void *ct
     for (size_t i = 0; !rc && i < out->lineage.run.ndatasets; i++)
         rc = check_dataset(&a, i, err);
     rc = rc ? rc : check_ledger(&a, err);
+    rc = rc ? rc : check_registered(&a, err);
     rc = rc ? rc : check_model(&a, err);
     if (a.set.run)
         ds_runset_fini(&a.set);

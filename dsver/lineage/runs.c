@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "refs.h"
+#include "try.h"
 
 enum { MOVES_MAX = 1000, NAME_MAX_LEN = 255 };
 #define SEGMENT_MAX ((size_t)1 << 30)
@@ -141,6 +142,20 @@ typedef struct job {
     ds_gitpack *pack;
     git_oid ledger_tree;
 } job;
+
+/* The ref of a checkpoint's run, and the run's digest. */
+static int ref_of(char **ref, ds_sha *digest, const ds_lineage *l, ds_err *err)
+{
+    char hex[65];
+
+    *ref = NULL;
+    TRY(ds_run_digest(digest, &l->run, err));
+    TRY(ds_dataset_check(l->run.datasets[0].name, err));
+    ds_sha_hex(hex, digest);
+    if (asprintf(ref, DS_RUN_REFS "%s/%.16s", l->run.datasets[0].name, hex) < 0)
+        return *ref = NULL, ds_fail_nomem(err);
+    return 0;
+}
 
 /* What a tree has under a name: 1, or 0. */
 static int tree_entry(git_oid *id, ds_catalog *c, const git_oid *tree, const char *path)
@@ -335,20 +350,10 @@ int ds_run_name(char **out, const char *folder, ds_err *err)
 static int prepare(job *j, const char *checkpoint, ds_err *err)
 {
     const ds_lineage *l = j->lineage;
-    char hex[65], name[64], *ledger = NULL;
+    char *ledger = NULL;
     int rc = check_name(j->name, err);
 
-    snprintf(name, sizeof name, "step-%06" PRIu64, l->step);
-    if (!rc && strcmp(l->name, name) != 0)
-        rc = ds_fail(err, DS_FAIL, "checkpoint '%s' cannot be registered: step %" PRIu64 " is '%s'",
-                     l->name, l->step, name);
-    rc = rc ? rc : ds_run_digest(&j->digest, &l->run, err);
-    rc = rc ? rc : ds_dataset_check(l->run.datasets[0].name, err);
-    ds_sha_hex(hex, &j->digest);
-    if (!rc && asprintf(&j->ref, DS_RUN_REFS "%s/%.16s", l->run.datasets[0].name, hex) < 0) {
-        j->ref = NULL;
-        rc = ds_fail_nomem(err);
-    }
+    rc = rc ? rc : ref_of(&j->ref, &j->digest, l, err);
     if (!rc && asprintf(&ledger, "%s/ledger", checkpoint) < 0)
         rc = (ledger = NULL, ds_fail_nomem(err));
     rc = rc ? rc : ds_segments_dir(&j->ledger, ledger, err);
@@ -387,6 +392,46 @@ int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, 
 }
 
 /* ---- reading ---- */
+
+/* The blob that the catalog has of a lineage.json, if it has it. */
+static int blob_of(git_oid *id, const ds_lineage *l, ds_err *err)
+{
+    ds_buf b = {0};
+    int rc = ds_lineage_dump(&b, l, err);
+
+    if (!rc && git_odb_hash(id, b.data, b.len, GIT_OBJECT_BLOB) < 0)
+        rc = ds_fail_nomem(err);
+    ds_buf_fini(&b);
+    return rc;
+}
+
+/* A checkpoint that was registered again, of a run made twice, takes the place of the first: so all
+ * that the ref ever led to is looked through, back to a commit that is no run's. */
+int ds_run_standing(enum ds_run_standing *out, ds_store *s, const ds_lineage *l, ds_err *err)
+{
+    git_oid at, blob, there;
+    ds_version v = {.has_parent = true};
+    char *ref, path[64];
+    ds_sha digest;
+    int rc = ref_of(&ref, &digest, l, err);
+
+    *out = DS_RUN_NEW;
+    rc = rc ? rc : blob_of(&blob, l, err);
+    rc = rc ? rc : ds_ref_get(s->cat, ref, &at, err);
+    snprintf(path, sizeof path, "lineage/%s.json", l->name);
+    while (rc > 0 && *out != DS_RUN_KNOWN && v.has_parent) {
+        rc = ds_version_get(&v, s->cat, &at, err);
+        if (rc || !tree_entry(&there, s->cat, &v.tree, "lineage"))
+            break;
+        if (tree_entry(&there, s->cat, &v.tree, path))
+            *out = git_oid_equal(&there, &blob) ? DS_RUN_KNOWN : DS_RUN_OTHER;
+        at = v.parent;
+        rc = 1;
+    }
+    ds_version_fini(&v);
+    free(ref);
+    return rc > 0 ? 0 : rc;
+}
 
 typedef struct each {
     ds_store *store;

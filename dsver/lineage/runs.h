@@ -19,6 +19,11 @@
 int ds_run_register(ds_store *s, const ds_lineage *l, const void *lineage_json, size_t len,
                     const char *run_name, const char *checkpoint, ds_err *err);
 
+/* Has the catalog this very lineage.json? Not that of a step that it has none of (new), nor where
+ * all that it ever had of the step are others. */
+enum ds_run_standing { DS_RUN_NEW, DS_RUN_KNOWN, DS_RUN_OTHER };
+int ds_run_standing(enum ds_run_standing *out, ds_store *s, const ds_lineage *l, ds_err *err);
+
 /* What a run in this folder is called; DS_USAGE where no run can be called so. malloc'd. */
 int ds_run_name(char **out, const char *folder, ds_err *err);
 

@@ -149,8 +149,18 @@ load dstrain_common
     has "over already"
     # and so is one whose documents do not tell the same
     cp -r part/step-000002 bent && sed -i 's/"step": *2/"step": 1/' bent/state.json
+    exits 12 train other --checkpoint-every 2 --resume bent
+    has "bent: its files are not those that its lineage.json was written for"
+    resum bent
     fails train other --checkpoint-every 2 --resume bent
     has "bent: state.json tells of step 1" "lineage.json, which is of step 2"
+    # a process that ended between writing the last checkpoint and registering it
+    id=$(dsver audit --json --store "$F" whole/step-000006 | sed -n 's/.*"run":"sha256:\([0-9a-f]\{16\}\).*/\1/p')
+    git -C "$F/.dsver/catalog.git" update-ref -d "refs/dsver/runs/docs/$id"
+    fails dsver batch --store "$F" "$id" 1
+    fails train other --checkpoint-every 2 --resume part/step-000006
+    has "over already"
+    exits 0 dsver batch --store "$F" "$id" 1
     # into another folder: the checkpoint is whole there too
     train moved --checkpoint-every 2 --resume part/step-000004
     diff -r whole/step-000006 moved/step-000006

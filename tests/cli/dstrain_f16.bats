@@ -178,6 +178,7 @@ P
         cp -r run bad
         rm -rf bad/step-000002
         sed -i "s/${state%:*}: [0-9]*/$state/" bad/step-000001/state.json
+        resum bad/step-000001
         exits 12 f16 bad --steps 2 --checkpoint-every 1 --abandon --resume bad/step-000001
         grep -q "no loss scale that the run can have" bad.err
     done

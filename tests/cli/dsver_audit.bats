@@ -28,7 +28,7 @@ failed() {
 @test "audit: all is good" {
     for c in run/step-000003 run/step-000006 run/step-000006/; do
         exits 0 dsver audit $c
-        [ "$(echo "$output" | grep -c '^ok ')" -eq 7 ]
+        [ "$(echo "$output" | grep -c '^ok ')" -eq 8 ]
         ! [[ $output == *FAILED* || $output == *unchecked* ]] || return 1
     done
     exits 0 dsver audit --json run/step-000006
@@ -51,7 +51,7 @@ failed() {
     new=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main)
     sed -i "s/$new/$old/" run/step-000006/lineage.json
     exits 1 dsver audit run/step-000006
-    failed "dataset docs"
+    failed "dataset docs" registered
     has "the run says sha256:" "unchecked order"
 }
 
@@ -86,14 +86,14 @@ failed() {
     mkrun .dsver docs lie "tokenizer=$TOKENIZER" pieces=11
     exits 0 dsver audit lie/step-000003
     exits 1 dsver audit lie/step-000006
-    failed order
+    failed order registered
     has "FAILED order: step 4, row 11: docs:" "expected, the ledger has docs:"
 }
 
 @test "audit: a row was edited, and the chain not" {
     mkrun .dsver docs lie "tokenizer=$TOKENIZER" targets=1
     exits 1 dsver audit lie/step-000006
-    failed targets
+    failed targets registered
     has "step 1, row 1: "
     # the other run's second segment behind the first of this one
     cp lie/step-000006/ledger/ledger-000004-000006.dsr run/step-000006/ledger/
@@ -109,6 +109,35 @@ failed() {
     exits 1 dsver audit run/step-000006
     failed files ledger order consumed
     has "step 1, row 0: the row does not follow" "FAILED order: step 1, row 0:"
+}
+
+@test "audit: what fits together, and is not what was registered" {
+    cp -r run was
+    # other weights, and a digest that is theirs
+    printf x >>run/step-000006/adapter_model.safetensors
+    resum run/step-000006
+    exits 1 dsver audit run/step-000006
+    failed registered
+    has "the catalog has another lineage.json of step-000006"
+    # what computed it, by what program
+    for change in 's/"backend":"./&x/' 's/\("name":"dstrain","digest":{"sha256":"\)../\100/' 's/"name":"model:/&x/'; do
+        sed "$change" was/step-000003/lineage.json >run/step-000003/lineage.json
+        ! cmp -s {was,run}/step-000003/lineage.json || return 1
+        exits 1 dsver audit run/step-000003
+        failed registered
+    done
+    # a folder's name is its step's
+    sed 's/"subject":\[{"name":"step-000003"/"subject":[{"name":"step-000006"/' was/step-000003/lineage.json >run/step-000003/lineage.json
+    exits 12 dsver audit run/step-000003
+    has "subject.name is not 'step-000003'"
+    # the same run once more, computed by something else, is registered, too; the first one stays what it was
+    git -C .dsver/catalog.git for-each-ref --format='%(refname)' refs/dsver/runs >ref
+    mkrun .dsver docs again "tokenizer=$TOKENIZER" register=1 backend=other
+    git -C .dsver/catalog.git for-each-ref --format='%(refname)' refs/dsver/runs | cmp - ref
+    for c in was/step-00000[36] again/step-00000[36]; do
+        exits 0 dsver audit "$c"
+        has "ok registered: "
+    done
 }
 
 @test "audit: the tokenizer was swapped" {

@@ -104,7 +104,7 @@ def checkpoint(path, run, commits, segments, rows, step, told, o):
         shutil.copyfile(o["tokenizer"], os.path.join(path, "tokenizer.json"))
     for name, b in segments:
         write(os.path.join(path, "ledger", name), b)
-    text = dslineage.statement(os.path.basename(path), dslineage.folder_digest(path), run, {"backend": "none"}, commits, "base",
+    text = dslineage.statement(os.path.basename(path), dslineage.folder_digest(path), run, {"backend": o["backend"]}, commits, "base",
                                "6" * 64, rows[-1][7].hex(), len(rows), step, told)
     write(os.path.join(path, "lineage.json"), text)
     return text
@@ -135,9 +135,11 @@ def register(store, name, run, commits, segments, texts):
     ledger = git.tree([(n, "blob", git.blob(b)) for n, b in segments])
     lineage = git.tree([(n + ".json", "blob", git.blob(b)) for n, b in texts])
     tree = git.tree([("ledger", "tree", ledger), ("lineage", "tree", lineage), ("name", "blob", git.blob(name.encode() + b"\n"))])
-    parents = [a for c in dict.fromkeys(commits) for a in ("-p", c)]
+    ref = "refs/dsver/runs/%s/%s" % (run["datasets"][0]["name"], dslineage.run_digest(run).hex()[:16])
+    before = git.run("for-each-ref", "--format=%(objectname)", ref).split()
+    parents = [a for c in dict.fromkeys(before + commits) for a in ("-p", c)]
     commit = git.run("commit-tree", tree, *parents, data=b"a run\n")
-    git.run("update-ref", "refs/dsver/runs/%s/%s" % (run["datasets"][0]["name"], dslineage.run_digest(run).hex()[:16]), commit)
+    git.run("update-ref", ref, commit)
 
 
 def main(argv):
@@ -146,10 +148,10 @@ def main(argv):
         return 2
     o = {"seed": 7, "steps": 6, "rows": 3, "seq_len": 64, "window": 50, "long": "split", "every": 3, "tokenizer": None, "model": None,
          "register": 0, "pieces": None, "targets": None, "mask": "loss", "weights": "", "tell": 1, "tokens": 0,
-         "spike": 0, "skip": 0, "scale": 0, "overflow": 0}
+         "backend": "none", "spike": 0, "skip": 0, "scale": 0, "overflow": 0}
     for a in argv[3:]:
         k, _, v = a.partition("=")
-        o[k] = v if k in ("long", "tokenizer", "model", "mask", "weights") else int(v)
+        o[k] = v if k in ("long", "tokenizer", "model", "mask", "weights", "backend") else int(v)
     store, catalog = dsstore.Store(argv[0]), dsstore.Catalog(os.path.join(argv[0], "catalog.git"))
     run, commits, lengths, masks, facets = describe(store, catalog, argv[1].split(","), o)
     rows, segments, texts, start = list(ledger_rows(run, lengths, masks, o)), [], [], 0
