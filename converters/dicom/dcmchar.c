@@ -378,6 +378,12 @@ static int put_2022(dcm_char *c, uint16_t vr, const uint8_t *p, size_t len, ds_b
     return 0;
 }
 
+/* Sets whose bytes from 0x80 to 0xbf are signs, not letters. */
+static bool is_latin1(int g1)
+{
+    return g1 < SINGLES && (singles[g1].ir == 100 || singles[g1].ir == 148);
+}
+
 int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf *out,
                   unsigned *flags, ds_err *err)
 {
@@ -398,6 +404,10 @@ int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf
     } else if (c->mode == M_UTF8) {
         bool good = ds_utf8_check(p, len) == len;
         rc = good ? ds_buf_put(out, p, len) : put_unknown(c, p, len, out, flags);
+    } else if (high && !esc && is_latin1(c->g1) && ds_utf8_check(p, len) == len) {
+        /* Nobody writes what UTF-8 looks like in Latin-1, and many declare the one for the other.
+         */
+        rc = put_unknown(c, p, len, out, flags);
     } else if (high && !esc && c->g1 == NOTHING) {
         if (c->implied != NOTHING && ds_utf8_check(p, len) != len) {
             int which = c->implied == KSX ? EUCKR : EUCCN;

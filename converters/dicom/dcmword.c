@@ -7,11 +7,19 @@
 
 #define HASH_SEED UINT64_C(0x9e3779b97f4a7c15)
 
-/* Base letters of U+00C0 to U+017F, which are those of Latin-1 and Latin Extended-A; a space where
- * there is none. */
+/* Base letters of U+00C0 to U+024F, which are those of Latin-1, Latin Extended-A and -B, and of
+ * U+1E00 to U+1EFF, with which Vietnamese is written; a space where there is none. */
 static const char base[] = "aaaaaaaceeeeiiiidnooooo ouuuuytsaaaaaaaceeeeiiiidnooooo ouuuuyty"
                            "aaaaaaccccccccddddeeeeeeeeeegggggggghhhhiiiiiiiiiiiijjkkklllllll"
-                           "lllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs";
+                           "lllnnnnnnnnnoooooooorrrrrrssssssssttttttuuuuuuuuuuuuwwyyyzzzzzzs"
+                           "b        dd      ff    i        oo             uu    zz         "
+                           "             aaiioouuuuuuuuuu aaaa  ggggkkoooo  j   gg  nnaa    "
+                           "aaaaeeeeiiiioooorrrruuuusstt  hh      aaeeooooooooyy      acclt "
+                           "   bu eejj  rryy";
+static const char base_more[] = "aabbbbbbccddddddddddeeeeeeeeeeffgghhhhhhhhhhiiiikkkkkkllllllllmm"
+                                "mmmmnnnnnnnnoooooooopppprrrrrrrrssssssssssttttttttuuuuuuuuuuvvvv"
+                                "wwwwwwwwwwxxxxyyzzzzzzhtwy    s aaaaaaaaaaaaaaaaaaaaaaaaeeeeeeee"
+                                "eeeeeeeeiiiioooooooooooooooooooooooouuuuuuuuuuuuuuyyyyyyyy      ";
 
 /* A code point and its length; 0 where it is no UTF-8. */
 static unsigned decode(const uint8_t *p, size_t len, uint32_t *u)
@@ -30,12 +38,52 @@ static unsigned decode(const uint8_t *p, size_t len, uint32_t *u)
 
 static bool is_mark(uint32_t u)
 {
-    return (u >= 0x300 && u < 0x370) || u == 0x200d || u == 0xad;
+    return (u >= 0x300 && u < 0x370) || u == 0x200d || u == 0xad || u == 0x3099 || u == 0x309a ||
+           u == 0xff9e || u == 0xff9f;
 }
 
-/* Greek and Cyrillic to lower case. */
+static uint8_t base_of(uint32_t u)
+{
+    if (u >= 0xc0 && u - 0xc0 < sizeof base - 1)
+        return (uint8_t)base[u - 0xc0];
+    return u >= 0x1e00 && u - 0x1e00 < sizeof base_more - 1 ? (uint8_t)base_more[u - 0x1e00] : ' ';
+}
+
+/* Kana of either kind and width to one, without the marks of voice, which stand apart where the
+ * width is half. */
+static uint32_t kana(uint32_t u)
+{
+    static const uint8_t half[] = {
+        /* U+FF66 to U+FF9D; from U+3000 on */
+        0x92, 0x41, 0x43, 0x45, 0x47, 0x49, 0x83, 0x85, 0x87, 0x63, 0xfc, 0x42, 0x44, 0x46,
+        0x48, 0x4a, 0x4b, 0x4d, 0x4f, 0x51, 0x53, 0x55, 0x57, 0x59, 0x5b, 0x5d, 0x5f, 0x61,
+        0x64, 0x66, 0x68, 0x6a, 0x6b, 0x6c, 0x6d, 0x6e, 0x6f, 0x72, 0x75, 0x78, 0x7b, 0x7e,
+        0x7f, 0x80, 0x81, 0x82, 0x84, 0x86, 0x88, 0x89, 0x8a, 0x8b, 0x8c, 0x8d, 0x8f, 0x93};
+    if (u >= 0xff66 && u <= 0xff9d)
+        return 0x3000u + half[u - 0xff66];
+    if (u >= 0x30a1 && u <= 0x30f6)
+        u -= 0x60;
+    if ((u >= 0x304c && u <= 0x3062 && u % 2 == 0) || u == 0x3065 || u == 0x3067 || u == 0x3069)
+        return u - 1;
+    if (u >= 0x3070 && u <= 0x307d)
+        return u - (u - 0x306f) % 3;
+    return u == 0x3094 ? 0x3046 : u;
+}
+
+/* Greek and Cyrillic to lower case, without accents. */
 static uint32_t lower(uint32_t u)
 {
+    static const uint16_t accents[][2] = {
+        {0x386, 0x3b1}, {0x388, 0x3b5}, {0x389, 0x3b7}, {0x38a, 0x3b9}, {0x38c, 0x3bf},
+        {0x38e, 0x3c5}, {0x38f, 0x3c9}, {0x390, 0x3b9}, {0x3aa, 0x3b9}, {0x3ab, 0x3c5},
+        {0x3ac, 0x3b1}, {0x3ad, 0x3b5}, {0x3ae, 0x3b7}, {0x3af, 0x3b9}, {0x3b0, 0x3c5},
+        {0x3ca, 0x3b9}, {0x3cb, 0x3c5}, {0x3cc, 0x3bf}, {0x3cd, 0x3c5}, {0x3ce, 0x3c9},
+        {0x401, 0x435}, {0x451, 0x435}};
+    if (u >= 0x3041)
+        return kana(u);
+    for (size_t i = 0; u >= 0x386 && u <= 0x451 && i < sizeof accents / sizeof *accents; i++)
+        if (accents[i][0] == u)
+            return accents[i][1];
     if ((u >= 0x391 && u <= 0x3a9) || (u >= 0x410 && u <= 0x42f))
         return u + 0x20;
     if (u >= 0x400 && u <= 0x40f)
@@ -68,8 +116,8 @@ static int one(const uint8_t *p, size_t len, unsigned *used, uint8_t out[4], uns
         return DCM_WORD_LETTERS;
     }
     if (u < 0xc0 || u == 0xd7 || u == 0xf7 || (u >= 0x2000 && u < 0x2c00) ||
-        (u >= 0x3000 && u < 0x3005) || (u >= 0x3008 && u < 0x3020) || u == 0x30fb || u == 0xfffd ||
-        (u >= 0xff00 && u < 0xff10) || (u >= 0xff1a && u < 0xff21))
+        (u >= 0x3000 && u < 0x3005) || (u >= 0x3008 && u < 0x3020) || u == 0x30fb || u == 0xff65 ||
+        u == 0xfffd || (u >= 0xff00 && u < 0xff10) || (u >= 0xff1a && u < 0xff21))
         return 0;
     if (u >= 0xff10 && u <= 0xff19) { /* full width */
         out[0] = (uint8_t)('0' + (u - 0xff10));
@@ -79,8 +127,8 @@ static int one(const uint8_t *p, size_t len, unsigned *used, uint8_t out[4], uns
         out[0] = (uint8_t)('a' + (u - 0xff21) % 32);
         return DCM_WORD_LETTERS;
     }
-    if (u < 0x180 && u - 0xc0 < sizeof base - 1 && base[u - 0xc0] != ' ') {
-        out[0] = (uint8_t)base[u - 0xc0];
+    if (base_of(u) != ' ') {
+        out[0] = base_of(u);
         return DCM_WORD_LETTERS;
     }
     *n = ds_utf8_put(out, lower(u));

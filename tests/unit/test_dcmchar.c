@@ -83,6 +83,10 @@ static const struct {
      DCM_CHAR_REPLACED | DCM_CHAR_UNKNOWN_SET | DCM_CHAR_UNDECLARED},
     {NULL, "LO", "é", "é", DCM_CHAR_UNDECLARED},
     {NULL, "LO", "\xe9", "\xef\xbf\xbd", DCM_CHAR_REPLACED | DCM_CHAR_UNDECLARED},
+    /* UTF-8 under another name; letters of Latin-2 are no reason to think so */
+    {"ISO_IR 100", "PN", "M\xc3\xbcller", "Müller", DCM_CHAR_UNDECLARED},
+    {"ISO_IR 100", "LO", "M\xfcller \xc3\xbc", "Müller Ã¼", 0},
+    {"ISO_IR 101", "LO", "SZK\xd3\xa3", "SZKÓŁ", 0},
     {"ISO_IR 100", "CS", "\xc3\xa9", "é", DCM_CHAR_UNDECLARED}, /* no set holds for CS */
 };
 
