@@ -82,13 +82,12 @@ static int collect(dcm_set *s, const dcm_policy *p, dcm_ids *ids, ds_err *err)
     for (uint32_t i = 0; i < s->n && rc == 0; i++) {
         const dcm_elem *e = &s->elems[i];
         const char *v;
-        size_t n;
+        size_t n, next = 0;
         for (uint32_t k = 0; k < e->nitems && rc == 0; k++)
             rc = collect(e->items[k], p, ids, err);
         int kind = e->tag == 0x0040a160 && said ? said : kind_of(p, e);
-        unsigned count = kind && rc == 0 ? dcm_get_count(s, e->tag) : 0;
-        for (unsigned k = 0; k < count && rc == 0; k++)
-            if (dcm_elem_text(e, k, &v, &n) && !(kind == DCM_ID_UID && standard_uid(v, n)))
+        while (kind && rc == 0 && dcm_elem_next(e, &next, &v, &n))
+            if (n > 0 && !(kind == DCM_ID_UID && standard_uid(v, n)))
                 rc = dcm_ids_add(ids, e->tag, (enum dcm_id_kind)kind, v, n, err);
     }
     return rc;

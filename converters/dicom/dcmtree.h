@@ -61,12 +61,16 @@ bool dcm_set_drop(dcm_set *s, uint32_t tag);
  * bytes, no character set applied (dcmchar.h). False when absent or empty. */
 bool dcm_get_text(const dcm_set *s, uint32_t tag, unsigned k, const char **p, size_t *len);
 bool dcm_elem_text(const dcm_elem *e, unsigned k, const char **p, size_t *len);
+/* All values of a string one after the other, empty ones too, in one pass: the one that begins at
+ * *next, which is 0 at first and moves on. False behind the last. */
+bool dcm_elem_next(const dcm_elem *e, size_t *next, const char **p, size_t *len);
 bool dcm_get_int(const dcm_set *s, uint32_t tag, unsigned k, int64_t *v); /* IS US SS UL SL UV SV */
 bool dcm_get_real(const dcm_set *s, uint32_t tag, unsigned k,
                   double *v); /* DS FL FD and the above; correctly rounded */
 unsigned dcm_get_count(const dcm_set *s, uint32_t tag);
-/* A decimal string, in any locale. */
+/* A decimal string, in any locale; digits and a sign. */
 bool dcm_parse_real(const char *p, size_t n, double *v);
+bool dcm_parse_int(const char *p, size_t n, int64_t *v);
 bool dcm_vr_is_text(uint16_t vr);   /* (0008,0005) holds for it: SH LO ST LT UC UT PN */
 bool dcm_vr_is_string(uint16_t vr); /* characters, padded with spaces or (UI) a NUL */
 /* Keyword and VR of the standard ("PatientName", PN); NULL where the dictionary has none. */

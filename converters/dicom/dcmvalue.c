@@ -72,30 +72,31 @@ static bool is_pad(uint8_t c)
     return c == ' ' || c == 0;
 }
 
-bool dcm_elem_text(const dcm_elem *e, unsigned k, const char **p, size_t *len)
+bool dcm_elem_next(const dcm_elem *e, size_t *next, const char **p, size_t *len)
 {
-    size_t at = 0, end = e->len;
-    if (!e->val || !dcm_vr_is_string(e->vr))
+    size_t at = *next, end = e->len;
+    if (!e->val || !dcm_vr_is_string(e->vr) || at > e->len)
         return false;
-    if (is_whole(e->vr)) {
-        if (k > 0)
-            return false;
-    } else {
-        end = value_end(e->val, e->len, 0);
-        for (unsigned i = 0; i < k; i++) {
-            if (end >= e->len)
-                return false;
-            at = end + 1;
-            end = value_end(e->val, e->len, at);
-        }
+    if (!is_whole(e->vr)) {
+        end = value_end(e->val, e->len, at);
         while (at < end && is_pad(e->val[at]))
             at++;
     }
+    *next = end + 1;
     while (end > at && is_pad(e->val[end - 1]))
         end--;
     *p = (const char *)e->val + at;
     *len = end - at;
-    return end > at;
+    return true;
+}
+
+bool dcm_elem_text(const dcm_elem *e, unsigned k, const char **p, size_t *len)
+{
+    size_t at = 0;
+    for (unsigned i = 0; i <= k; i++)
+        if (!dcm_elem_next(e, &at, p, len))
+            return false;
+    return *len > 0;
 }
 
 bool dcm_get_text(const dcm_set *s, uint32_t tag, unsigned k, const char **p, size_t *len)
@@ -173,7 +174,7 @@ static bool get_binary(const dcm_elem *e, unsigned k, int64_t *v)
     return true;
 }
 
-static bool parse_int(const char *p, size_t n, int64_t *v)
+bool dcm_parse_int(const char *p, size_t n, int64_t *v)
 {
     size_t i = 0;
     bool minus = n > 0 && p[0] == '-';
@@ -210,7 +211,7 @@ bool dcm_get_int(const dcm_set *s, uint32_t tag, unsigned k, int64_t *v)
     case DCM_VR('U', 'V'):
         return get_binary(e, k, v) && *v >= 0; /* else above what an int64_t holds */
     case DCM_VR('I', 'S'):
-        return dcm_elem_text(e, k, &p, &n) && parse_int(p, n, v);
+        return dcm_elem_text(e, k, &p, &n) && dcm_parse_int(p, n, v);
     default:
         return false;
     }

@@ -28,41 +28,45 @@ static bool is_number(uint16_t vr)
     }
 }
 
-static int put_text(ds_buf *out, const dcm_elem *e, unsigned k)
+/* A string, or the number that it is one of; what is none stands there as it is. */
+static int put_text(ds_buf *out, const dcm_elem *e, size_t *next)
 {
     const char *p = "";
     size_t n = 0;
-    dcm_elem_text(e, k, &p, &n);
+    int64_t i;
+    double d;
+    dcm_elem_next(e, next, &p, &n);
+    if (e->vr == DCM_VR('I', 'S') && dcm_parse_int(p, n, &i))
+        return ds_buf_printf(out, "%" PRId64, i);
+    if (is_number(e->vr) && dcm_parse_real(p, n, &d))
+        return ds_json_real(out, d);
     return ds_json_str(out, p, n);
 }
 
-/* A number, or what stands there when it is none. */
 static int put_number(ds_buf *out, const dcm_set *s, const dcm_elem *e, unsigned k)
 {
     int64_t i;
     double d;
     if (dcm_get_int(s, e->tag, k, &i))
         return ds_buf_printf(out, "%" PRId64, i);
-    if (dcm_get_real(s, e->tag, k, &d))
-        return ds_json_real(out, d);
-    return dcm_vr_is_string(e->vr) ? put_text(out, e, k) : ds_buf_puts(out, "null");
+    return dcm_get_real(s, e->tag, k, &d) ? ds_json_real(out, d) : ds_buf_puts(out, "null");
 }
 
 static int put_values(ds_buf *out, const dcm_set *s, const dcm_elem *e)
 {
     unsigned n = dcm_get_count(s, e->tag);
-    bool number = is_number(e->vr);
+    size_t next = 0;
     int bad = n > 1 ? ds_buf_putc(out, '[') : 0;
     for (unsigned k = 0; k < n && !bad; k++) {
         if (k)
             bad = ds_buf_putc(out, ',');
-        if (number)
-            bad |= put_number(out, s, e, k);
+        if (dcm_vr_is_string(e->vr))
+            bad |= put_text(out, e, &next);
         else if (e->vr == DCM_VR('A', 'T'))
             bad |= ds_buf_printf(out, "\"%02x%02x,%02x%02x\"", e->val[4 * k + 1], e->val[4 * k],
                                  e->val[4 * k + 3], e->val[4 * k + 2]);
         else
-            bad |= put_text(out, e, k);
+            bad |= put_number(out, s, e, k);
     }
     if (n == 0)
         bad = ds_buf_puts(out, "null");

@@ -85,6 +85,16 @@ static void splits_and_trims(void **state)
     assert_false(dcm_get_text(s, 0x00080008, 4, &p, &n));
     put(t, 0x00102000, "LT", " a\\b ");
     assert_int_equal(dcm_get_count(s, 0x00102000), 1);
+    size_t next = 0;
+    unsigned k = 0;
+    for (const dcm_elem *e = dcm_set_find(s, 0x00080008); dcm_elem_next(e, &next, &p, &n); k++) {
+        const char *q = NULL;
+        size_t m = 0;
+        assert_int_equal(dcm_elem_text(e, k, &q, &m), n > 0);
+        assert_true(n == 0 || (q == p && m == n));
+    }
+    assert_int_equal(k, 4);
+    assert_int_equal(dcm_get_count(s, 0x00080008), 4);
     assert_true(dcm_get_text(s, 0x00102000, 0, &p, &n));
     assert_int_equal(n, 4);
     assert_false(dcm_get_text(s, 0x00102000, 1, &p, &n));
