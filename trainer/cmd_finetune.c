@@ -209,6 +209,20 @@ static int open_log(shown *s, ds_err *err)
     return 0;
 }
 
+/* A schedule that ends where the run does ends at its lowest rate; where that is its only step's,
+ * nothing is learnt. */
+static void warn_of_rate(const ds_optim_conf *o)
+{
+    if (o->warmup >= o->steps)
+        ds_warn("--warmup %" PRIu64 " of %" PRIu64
+                " step%s: the learning rate does nothing but rise",
+                o->warmup, o->steps, ds_s(o->steps));
+    else if (o->lr > 0 && o->steps == 1 && ds_optim_lr(o, 1) == 0)
+        ds_warn(
+            "the only step of the run has a learning rate of 0, where the schedule ends: nothing "
+            "changes (--schedule constant, or --min-lr)");
+}
+
 static void say_begin(const ds_trainer *t)
 {
     char digest[65];
@@ -230,10 +244,7 @@ static void say_begin(const ds_trainer *t)
             ds_method_name(t->c.method), trained, all, 100.0 * (double)trained / (double)all,
             t->c.steps, ds_s(t->c.steps), t->c.batch * t->c.accumulate,
             ds_s(t->c.batch * t->c.accumulate), digest);
-    if (t->c.optim.warmup >= t->c.steps)
-        ds_warn("--warmup %" PRIu64 " of %" PRIu64
-                " step%s: the learning rate does nothing but rise",
-                t->c.optim.warmup, t->c.steps, ds_s(t->c.steps));
+    warn_of_rate(&t->c.optim);
 }
 
 static void say_times(shown *s, const ds_run_times *t)

@@ -229,7 +229,7 @@ static int scaling(ds_trainconf *c, ds_err *err)
 
 static int settings(ds_trainconf *c, ds_err *err)
 {
-    const bool model = c->model && *c->model, out = c->out && *c->out;
+    const bool model = train_named(c->model), out = train_named(c->out);
 
     if (!model || !out || !c->ndata)
         return ds_fail(err, DS_USAGE, "%s is missing (dstrain finetune -h)",

@@ -464,6 +464,11 @@ static int run(int argc, char **argv)
     else if (!(o.temperature >= 0 && o.top_p > 0 && o.top_p <= 1))
         ds_fail(&err, DS_USAGE, "--temperature %g, --top-p %g: at least 0; more than 0, at most 1",
                 o.temperature, o.top_p);
+    else if (o.temperature == 0 && (o.top_k || o.top_p < 1))
+        ds_fail(
+            &err, DS_USAGE,
+            "--top-k and --top-p are for sampling (--temperature): the likeliest token is among "
+            "all");
     else
         generate(&o, &err);
     return ds_command_end(&ds_train_generate, &err, o.json);

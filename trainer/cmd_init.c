@@ -79,9 +79,9 @@ static int run(int argc, char **argv)
 
     if (begun >= 0)
         return begun;
-    if (!tokenizer || !out)
+    if (!train_named(tokenizer) || !train_named(out))
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain init -h)",
-                tokenizer ? "-o DIR" : "--tokenizer FILE");
+                train_named(tokenizer) ? "-o DIR" : "--tokenizer FILE");
     else
         make((enum ds_arch)arch, preset, tokenizer, (uint64_t)seed, out, (enum ds_kfmt)format,
              &err);

@@ -2,7 +2,11 @@
 #include <stdio.h>
 
 #include "cmd_train.h"
+#include "filesum.h"
 #include "io.h"
+#include "lineage.h"
+#include "term.h"
+#include "try.h"
 
 static int run(int argc, char **argv);
 
@@ -20,6 +24,26 @@ const ds_command ds_train_merge = {
     .run = run,
 };
 
+/* An adapter goes on any model of the same shapes, and is of use on one. That which a checkpoint
+ * was trained on is told by its lineage.json; other adapters tell nothing. */
+static int check_base(const train_use *u, ds_err *err)
+{
+    char path[DS_PATH];
+    ds_lineage l = {0};
+    ds_sha sum;
+
+    TRY(ds_path_join(path, u->adapter, "lineage.json", err));
+    if (!ds_path_exists(path))
+        return 0;
+    int rc = ds_lineage_read(&l, u->adapter, err);
+    rc = rc ? rc : ds_model_sum(&sum, u->model, err);
+    if (!rc && !ds_sha_eq(&sum, &l.run.model))
+        ds_warn("%s is not the model that %s was trained on, '%s': their digests differ", u->model,
+                u->adapter, l.model_name);
+    ds_lineage_fini(&l);
+    return rc;
+}
+
 static int merge(const train_use *u, const char *out, ds_err *err)
 {
     char path[DS_PATH];
@@ -29,6 +53,7 @@ static int merge(const train_use *u, const char *out, ds_err *err)
 
     if (!rc && ds_path_exists(path))
         rc = ds_fail(err, DS_FAIL, "%s: there is a model already", out);
+    rc = rc ? rc : check_base(u, err);
     rc = rc ? rc : train_open_model(&k, &net, u, 8, err);
     if (!rc && ds_params_find(ds_net_params(net), "prompt_embeddings"))
         rc = ds_fail(err, DS_FAIL, "%s: a prompt cannot be folded into weights", u->adapter);
@@ -57,11 +82,11 @@ static int run(int argc, char **argv)
 
     if (begun >= 0)
         return begun;
-    if (!u.model || !u.adapter || !out)
+    if (!train_named(u.model) || !train_named(u.adapter) || !train_named(out))
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain merge -h)",
-                !u.model     ? "--model DIR"
-                : !u.adapter ? "--adapter DIR"
-                             : "-o DIR");
+                !train_named(u.model)     ? "--model DIR"
+                : !train_named(u.adapter) ? "--adapter DIR"
+                                          : "-o DIR");
     else
         merge(&u, out, &err);
     return ds_command_end(&ds_train_merge, &err, false);

@@ -65,6 +65,12 @@ typedef struct train_shape {
     const char **target_names, **only_names; /* the lists ended by NULL, after train_shape_end */
 } train_shape;
 
+/* An empty name is none: it would be the root's. */
+static inline bool train_named(const char *path)
+{
+    return path && *path;
+}
+
 /* What is not said. */
 enum { TRAIN_SEED = 1, TRAIN_WINDOW = 4096 };
 #define TRAIN_SHAPE                                                                                \

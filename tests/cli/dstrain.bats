@@ -256,6 +256,17 @@ load dstrain_common
         END { d = a - m; if (d < 0) d = -d; if (NR != 3 || d > 1e-4 || b - a < 0.01) { print a, b, m; exit 1 } }' losses
     dstrain generate --model "$F/base" --adapter r/step-000008 -n 8 --ids "40 41 42" >g1
     dstrain generate --model merged -n 8 --ids "40 41 42" | cmp - g1
+    # into another model of the same shapes
+    exits 0 dstrain merge --model "$F/base" --adapter r/step-000008 -o again
+    ! has "is not the model" || return 1
+    cmp merged/model.safetensors again/model.safetensors
+    dstrain init --tokenizer "$F/tok.json" --seed 2 -o other >/dev/null
+    exits 0 dstrain merge --model other --adapter r/step-000008 -o wrong
+    has "other is not the model that r/step-000008 was trained on, 'base': their digests differ"
+    exits 2 dstrain merge --model other --adapter r/step-000008 -o ''
+    has "-o DIR is missing"
+    exits 2 dstrain init --tokenizer "$F/tok.json" -o ''
+    has "-o DIR is missing"
     train p --method prompt --prompt-tokens 4 --steps 1
     fails dstrain merge --model "$F/base" --adapter p/step-000001 -o no
     has "cannot be folded"
@@ -343,6 +354,8 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     [ "$(jq -s length lines)" = 2 ]
     : | dstrain generate --model $m - >none
     [ ! -s none ]
+    exits 2 dstrain generate --model $m --top-k 5 x
+    has "--top-k and --top-p are for sampling (--temperature)"
     fails dstrain generate --model $m --top-p 0 x
     [ "$(dstrain generate --model $m -n 5 --ids '1 2 3' | wc -w)" -le 8 ]
     fails dstrain generate --model $m --ids '1 x'
@@ -506,7 +519,12 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 2 -o r
     has "--warmup 2 of 2 steps: the learning rate does nothing but rise"
     exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 1 -o s
-    ! has "--warmup"
+    ! has "--warmup" || return 1
+    # one step, at the end of its schedule
+    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --epochs 1 --batch 64 -o one
+    has "the only step of the run has a learning rate of 0"
+    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 1 --schedule constant -o const
+    ! has "learning rate of 0"
 }
 
 @test "settings that cannot be" {
