@@ -39,7 +39,9 @@ struct ds_unpack {
     bool z_on, z_over, z_eof, seekable;
     uint64_t out, members;
     bool open_member, first, at_end;
-    bool placed;               /* places of members are asked for */
+    bool placed;          /* places of members are asked for */
+    const uint8_t *block; /* of a file that is only compressed: what waits to be read */
+    size_t nblock;
     uint64_t next;             /* where the header behind such a member is; 0: anywhere */
     struct archive_entry *now; /* the current member */
     ds_buf clean;              /* the member's name */
@@ -203,7 +205,7 @@ static ssize_t gz_read(ds_unpack *u, const void **buf)
             u->z_over = true;
         else if (rc == Z_BUF_ERROR && u->z_eof)
             return gz_broken(u, "the file ends too early");
-        else if (rc != Z_OK && rc != Z_BUF_ERROR)
+        else if (rc != Z_OK && rc != Z_BUF_ERROR && u->z.avail_out == OUT_SIZE)
             return gz_broken(u, u->z.msg ? u->z.msg : "it cannot be read");
     }
     ssize_t n = (ssize_t)(OUT_SIZE - u->z.avail_out);
@@ -488,6 +490,8 @@ static int describe(ds_unpack *u, struct archive_entry *e, ds_member *m)
     if (!name)
         name = archive_entry_pathname(e);
     m->why = name ? clean_name(u, &u->clean, name) : "its name is not UTF-8";
+    if (!m->why && archive_entry_is_data_encrypted(e))
+        m->why = "it is encrypted";
     m->name = m->why ? (name ? name : "?") : ds_buf_cstr(&u->clean);
     if (!m->name) {
         m->name = "?";
@@ -561,11 +565,31 @@ bool ds_unpack_place(ds_unpack *u, uint64_t *offset, uint64_t *size)
     return true;
 }
 
+/* As archive_read_data, which would forget what it has when what follows is damaged. */
+static la_ssize_t read_block(ds_unpack *u, uint8_t *to, size_t n)
+{
+    const void *p = NULL;
+    la_int64_t at;
+    while (u->nblock == 0) {
+        const int rc = archive_read_data_block(u->a, &p, &u->nblock, &at);
+        if (rc != ARCHIVE_OK)
+            return rc == ARCHIVE_EOF ? 0 : rc;
+        u->block = p;
+    }
+    n = n < u->nblock ? n : u->nblock;
+    memcpy(to, u->block, n);
+    u->block += n;
+    u->nblock -= n;
+    return (la_ssize_t)n;
+}
+
 int ds_unpack_read(ds_unpack *u, void *buf, size_t n, size_t *got, ds_err *err)
 {
+    const bool bare = archive_format(u->a) == ARCHIVE_FORMAT_RAW;
     *got = 0;
     while (u->open_member && *got < n) {
-        la_ssize_t k = archive_read_data(u->a, (uint8_t *)buf + *got, n - *got);
+        uint8_t *to = (uint8_t *)buf + *got;
+        la_ssize_t k = bare ? read_block(u, to, n - *got) : archive_read_data(u->a, to, n - *got);
         if (k < 0 || u->inner.code)
             return broken(u, err);
         if (k == 0) {

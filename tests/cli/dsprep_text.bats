@@ -381,3 +381,37 @@ END
     exits 2 dsprep text --split word x
     exits 2 dsprep text - -
 }
+
+@test "what a damaged compressed file has before the damage is read, and the file counted as failed" {
+    lines 60000 >full.txt
+    gzip -c full.txt >full.gz && xz -c full.txt >full.xz && bzip2 -c full.txt >full.bz2
+    zstd -qc full.txt >full.zst
+    size=$(wc -c <full.gz)
+    head -c $((size * 2 / 3)) full.gz >cut.gz
+    { cat full.gz && echo junk; } >more.gz
+    for f in xz bz2 zst; do head -c $(($(wc -c <full.$f) * 2 / 3)) full.$f >cut.$f; done
+    for f in cut.gz more.gz cut.xz cut.bz2 cut.zst; do
+        exits 3 bash -c "dsprep text --split line --on-error skip $f >o.dsr"
+        has "$f: damaged" '+ 1 failed'
+        dsprep cat -c text o.dsr | jq -r .text >got
+        n=$(wc -l <got)
+        head -n "$n" full.txt | cmp - got
+        case $f in
+        cut.gz) [ "$n" -eq "$(gzip -dc cut.gz 2>/dev/null | wc -l)" ] ;;
+        more.gz) [ "$n" -eq 60000 ] ;;
+        *) [ "$n" -gt 10000 ] ;;
+        esac
+        exits 1 bash -c "dsprep text --split line $f >o.dsr"
+    done
+}
+
+@test "a member that is encrypted is told to be, and the others are read" {
+    command -v zip >/dev/null || skip "no zip"
+    echo secret >a.txt && echo plain >b.txt
+    zip -q -P key x.zip a.txt && zip -q x.zip b.txt
+    exits 3 bash -c 'dsprep text --on-error skip x.zip >o.dsr'
+    has 'x.zip/a.txt: it is encrypted'
+    dsprep cat o.dsr | grep -F '{"key":"x.zip/b.txt","text":"plain\n"}'
+    exits 1 bash -c 'dsprep files x.zip >o.dsr'
+    has 'a.txt: it is encrypted'
+}
