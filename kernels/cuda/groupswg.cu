@@ -38,7 +38,7 @@ __device__ __forceinline__ int32_t steps_of(const group *g)
 }
 
 /* What is fetched next: a step of a tile of this block's. */
-template <class E, bool TA, bool TB> struct cursor {
+template <class E, bool TB> struct cursor {
     const group *all;
     int32_t n, tile, end;
     place at;
@@ -51,7 +51,7 @@ template <class E, bool TA, bool TB> struct cursor {
     {
         second = e > 0;
         k = deep = (int32_t)at.g->k[e];
-        a = static_cast<const E *>(at.g->a[e]) + (TA ? at.row : (int64_t)at.row * k);
+        a = static_cast<const E *>(at.g->a[e]) + (int64_t)at.row * k;
         b = static_cast<const E *>(at.g->b[e]) + (TB ? (int64_t)at.col * k : at.col);
     }
     __device__ __forceinline__ void to_tile(int32_t t)
@@ -67,17 +67,14 @@ template <class E, bool TA, bool TB> struct cursor {
     __device__ __forceinline__ void fetch(unsigned char *to)
     {
         if (tile < end) {
-            if (TA)
-                wg_fetch_part<WG_TILE_ROWS, DEEP, THREADS>(to, a, rows + at.row, deep, rows);
-            else
-                wg_fetch_part<DEEP, WG_TILE_ROWS, THREADS>(to, a, k, rows, deep);
+            wg_fetch_part<DEEP, WG_TILE_ROWS, THREADS>(to, a, k, rows, deep);
             if (TB)
                 wg_fetch_part<DEEP, WG_TILE_COLS, THREADS>(to + LEFT_BYTES, b, k, cols, deep);
             else
                 wg_fetch_part<WG_TILE_COLS, DEEP, THREADS>(to + LEFT_BYTES, b, cols + at.col, deep,
                                                            cols);
             deep -= DEEP;
-            a += TA ? (int64_t)DEEP * (rows + at.row) : DEEP;
+            a += DEEP;
             b += TB ? DEEP : (int64_t)DEEP * (cols + at.col);
             if (deep <= 0 && !second && at.g->k[1] > 0)
                 to_term(1);
@@ -89,23 +86,21 @@ template <class E, bool TA, bool TB> struct cursor {
 };
 
 /* c (+)= a warpgroup's rows of a step, N columns. Queued. */
-template <class E, int N, bool TA, bool TB>
+template <class E, int N, bool TB>
 __device__ __forceinline__ void multiply(float (&c)[N / 8][4], const unsigned char *from, bool add)
 {
     const int group = (int)(threadIdx.x / GROUP);
-    const unsigned char *a = from + group * (TA ? DEEP : GROUP_ROWS) * PANEL_ROW,
-                        *b = from + LEFT_BYTES;
+    const unsigned char *a = from + group * GROUP_ROWS * PANEL_ROW, *b = from + LEFT_BYTES;
 
 #pragma unroll
     for (int k = 0; k < DEEP; k += 16)
-        wg_rows<E, N, TA, !TB>(c, wg_matrix(a + k * (TA ? PANEL_ROW : 2), 0),
-                               wg_matrix(b + k * (TB ? 2 : PANEL_ROW), DEEP * PANEL_ROW),
-                               add || k > 0);
+        wg_rows<E, N, !TB>(c, wg_matrix(a + k * 2, 0),
+                           wg_matrix(b + k * (TB ? 2 : PANEL_ROW), DEEP * PANEL_ROW), add || k > 0);
 }
 
 /* One tile, of which N columns are looked at. `stage` has its first step. */
-template <class E, class C, int N, bool TA, bool TB>
-__device__ __forceinline__ void one_tile(const place &at, cursor<E, TA, TB> *next, int *stage,
+template <class E, class C, int N, bool TB>
+__device__ __forceinline__ void one_tile(const place &at, cursor<E, TB> *next, int *stage,
                                          unsigned char *memory, bool accumulate, float alpha)
 {
     const int32_t steps = steps_of(at.g);
@@ -116,7 +111,7 @@ __device__ __forceinline__ void one_tile(const place &at, cursor<E, TA, TB> *nex
         wg_visible();
         __syncthreads(); /* this step's operands are there, and those before the last are used up */
         wg_begin();
-        multiply<E, N, TA, TB>(c, memory + *stage * STAGE_BYTES, s > 0);
+        multiply<E, N, TB>(c, memory + *stage * STAGE_BYTES, s > 0);
         wg_commit();
         next->fetch(memory + (*stage + AHEAD) % STAGES * STAGE_BYTES);
         *stage = (*stage + 1) % STAGES;
@@ -126,13 +121,13 @@ __device__ __forceinline__ void one_tile(const place &at, cursor<E, TA, TB> *nex
     write_rows<C, N>(c, *at.g, at.row + (int)(threadIdx.x / WARP) * 16, at.col, accumulate, alpha);
 }
 
-template <class E, class C, bool TA, bool TB>
+template <class E, class C, bool TB>
 __global__ void __launch_bounds__(THREADS, 1)
     wg_groups(const group *all, int32_t n, bool accumulate, float alpha)
 {
     DYNAMIC_SHARED(memory);
     const int32_t end = (int32_t)(all[n - 1].first + all[n - 1].tiles);
-    cursor<E, TA, TB> next = {};
+    cursor<E, TB> next = {};
     int stage = 0;
 
     next.all = all;
@@ -144,9 +139,9 @@ __global__ void __launch_bounds__(THREADS, 1)
     for (int32_t tile = (int32_t)blockIdx.x; tile < end; tile += (int32_t)gridDim.x) {
         const place at = place_of(all, n, tile);
         if (at.g->n - at.col > WG_TILE_COLS / 2)
-            one_tile<E, C, WG_TILE_COLS, TA, TB>(at, &next, &stage, memory, accumulate, alpha);
+            one_tile<E, C, WG_TILE_COLS, TB>(at, &next, &stage, memory, accumulate, alpha);
         else
-            one_tile<E, C, WG_TILE_COLS / 2, TA, TB>(at, &next, &stage, memory, accumulate, alpha);
+            one_tile<E, C, WG_TILE_COLS / 2, TB>(at, &next, &stage, memory, accumulate, alpha);
     }
 }
 
@@ -157,14 +152,10 @@ static void by_form(dev_stream st, const group *all, int32_t n, unsigned blocks,
     const size_t shared = STAGES * STAGE_BYTES;
     const dim3 grid(blocks), threads(THREADS);
 
-    if (p->ta)
-        LAUNCH((wg_groups<E, C, true, false>), grid, threads, shared, st, all, n, p->accumulate,
-               p->alpha);
-    else if (p->tb)
-        LAUNCH((wg_groups<E, C, false, true>), grid, threads, shared, st, all, n, p->accumulate,
-               p->alpha);
+    if (p->tb)
+        LAUNCH((wg_groups<E, C, true>), grid, threads, shared, st, all, n, p->accumulate, p->alpha);
     else
-        LAUNCH((wg_groups<E, C, false, false>), grid, threads, shared, st, all, n, p->accumulate,
+        LAUNCH((wg_groups<E, C, false>), grid, threads, shared, st, all, n, p->accumulate,
                p->alpha);
 }
 

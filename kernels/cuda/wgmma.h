@@ -67,8 +67,7 @@ template <class E> UNWATCHED static inline float wg_at(uint64_t desc, int r, int
     std::memcpy(&x, emu::dynamic + wg_place(desc, r, c, across), sizeof x);
     return to_f32(x);
 }
-/* LINES lines of 16 that are summed over are read, each piece of them by one of the warpgroup: by
- * the time that it is queued, and still when it is waited for. */
+/* LINES lines of 16 that are summed over are read, each piece of them by one of the warpgroup. */
 template <int LINES> static inline void wg_read(uint64_t desc, bool across)
 {
     for (int p = (int)(threadIdx.x % GROUP); emu::watching && p < LINES * 2; p += (int)GROUP)
@@ -77,42 +76,36 @@ template <int LINES> static inline void wg_read(uint64_t desc, bool across)
                                16);
 }
 
-/* c (+)= a b': a is [64][16], b [N][16]; or [16][64] and [16][N] where they lie ACROSS. */
-template <class E, int N, bool A_ACROSS, bool B_ACROSS>
-static inline void wg_rows_now(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
+/* c (+)= a b': a is [64][16], b [N][16], or [16][N] where it lies ACROSS. */
+template <class E, int N, bool ACROSS>
+static inline void wg_rows_now(float *c, uint64_t a, uint64_t b, bool add)
 {
     const int lane = (int)emu::self->lane, row = (int)(threadIdx.x % GROUP / WARP) * 16 + lane / 4;
     float left[2][16];
 
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 16; k++)
-            left[i][k] =
-                A_ACROSS ? wg_at<E>(a, k, row + i * 8, true) : wg_at<E>(a, row + i * 8, k, false);
+            left[i][k] = wg_at<E>(a, row + i * 8, k, false);
     for (int j = 0; j < N / 4; j++) {
         const int col = j / 2 * 8 + lane % 4 * 2 + j % 2;
-        float *s[2] = {&c[j / 2][j % 2], &c[j / 2][j % 2 + 2]};
+        float *s[2] = {c + j / 2 * 4 + j % 2, c + j / 2 * 4 + j % 2 + 2};
         for (int k = 0; k < 16; k++) {
-            const float right = B_ACROSS ? wg_at<E>(b, k, col, true) : wg_at<E>(b, col, k, false);
+            const float right = ACROSS ? wg_at<E>(b, k, col, true) : wg_at<E>(b, col, k, false);
             for (int i = 0; i < 2; i++)
                 *s[i] = std::fma(left[i][k], right, k > 0 || add ? *s[i] : 0.0f);
         }
     }
 }
-template <class E, int N, bool A_ACROSS = false, bool B_ACROSS = false>
+template <class E, int N, bool ACROSS = false>
 static inline void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add)
 {
     const auto read = [a, b] {
-        wg_read<GROUP_ROWS>(a, A_ACROSS);
-        wg_read<N>(b, B_ACROSS);
+        wg_read<GROUP_ROWS>(a, false);
+        wg_read<N>(b, ACROSS);
     };
 
-    read();
-    for (int i = 0; !add && i < N / 2; i++)
-        c[i / 4][i % 4] = NAN;
-    emu::product_later([&c, a, b, add, read] {
-        read();
-        wg_rows_now<E, N, A_ACROSS, B_ACROSS>(c, a, b, add);
-    });
+    emu::product_later(&c[0][0], N / 2, nullptr, read,
+                       [a, b, add](float *sums) { wg_rows_now<E, N, ACROSS>(sums, a, b, add); });
 }
 
 /* c += a b: a's fragments are in registers, b is [16][N]. */
@@ -125,20 +118,20 @@ static inline void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint6
         E at[2][16];
     } left;
 
-    wg_read<N>(b, true);
     for (int i = 0; i < 2; i++)
         for (int k = 0; k < 16; k++)
             std::memcpy(&left.at[i][k],
                         all + 64 * (lane / 4 * 4 + k % 8 / 2) + 4 * (i + 2 * (k / 8)) + k % 2 * 2,
                         2);
     emu::lockstep();
-    emu::product_later([&c, left, b, lane] {
-        wg_read<N>(b, true);
+    const auto read = [b] { wg_read<N>(b, true); };
+    emu::product_later(&c[0][0], N / 2, a, read, [left, b, lane](float *sums) {
         for (int j = 0; j < N / 8; j++)
             for (int i = 0; i < 4; i++)
                 for (int k = 0; k < 16; k++)
-                    c[j][i] = std::fma(to_f32(left.at[i / 2][k]),
-                                       wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true), c[j][i]);
+                    sums[j * 4 + i] = std::fma(to_f32(left.at[i / 2][k]),
+                                               wg_at<E>(b, k, j * 8 + lane % 4 * 2 + i % 2, true),
+                                               sums[j * 4 + i]);
     });
 }
 static inline void wg_begin()
@@ -180,15 +173,15 @@ static inline void wg_visible()
 #define WG_C96 WG_C64, WG_C4(16), WG_C4(20)
 #define WG_C128 WG_C96, WG_C4(24), WG_C4(28)
 
-/* N columns, R sums of a lane; TA and TB: 1 where A and B lie across. */
-#define WG_ROWS(E, TYPE, N, R, TA, TB, A, B, P)                                                    \
+/* N columns, R sums of a lane; ACROSS: 1 where B lies so. */
+#define WG_ROWS(E, TYPE, N, R, ACROSS, A, B, P)                                                    \
     template <>                                                                                    \
-    __device__ __forceinline__ void wg_rows<E, N, TA, TB>(float(&c)[N / 8][4], uint64_t a,         \
+    __device__ __forceinline__ void wg_rows<E, N, ACROSS>(float(&c)[N / 8][4], uint64_t a,         \
                                                           uint64_t b, bool add)                    \
     {                                                                                              \
         asm volatile("{\n.reg .pred p;\nsetp.ne.b32 p, %" P ", 0;\n"                               \
                      "wgmma.mma_async.sync.aligned.m64n" #N "k16.f32." TYPE "." TYPE               \
-                     " {" WG_LIST##R "}, %" A ", %" B ", p, 1, 1, " #TA ", " #TB ";\n}\n"          \
+                     " {" WG_LIST##R "}, %" A ", %" B ", p, 1, 1, 0, " #ACROSS ";\n}\n"            \
                      : WG_C##R                                                                     \
                      : "l"(a), "l"(b), "r"((int)add));                                             \
     }
@@ -205,19 +198,17 @@ static inline void wg_visible()
                      : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b));                        \
     }
 #define WG_ALL(E, TYPE)                                                                            \
-    WG_ROWS(E, TYPE, 32, 16, 0, 0, "16", "17", "18")                                               \
-    WG_ROWS(E, TYPE, 64, 32, 0, 0, "32", "33", "34")                                               \
-    WG_ROWS(E, TYPE, 128, 64, 0, 0, "64", "65", "66")                                              \
-    WG_ROWS(E, TYPE, 128, 64, 0, 1, "64", "65", "66")                                              \
-    WG_ROWS(E, TYPE, 128, 64, 1, 1, "64", "65", "66")                                              \
-    WG_ROWS(E, TYPE, 256, 128, 0, 0, "128", "129", "130")                                          \
-    WG_ROWS(E, TYPE, 256, 128, 0, 1, "128", "129", "130")                                          \
-    WG_ROWS(E, TYPE, 256, 128, 1, 1, "128", "129", "130")                                          \
+    WG_ROWS(E, TYPE, 32, 16, 0, "16", "17", "18")                                                  \
+    WG_ROWS(E, TYPE, 64, 32, 0, "32", "33", "34")                                                  \
+    WG_ROWS(E, TYPE, 128, 64, 0, "64", "65", "66")                                                 \
+    WG_ROWS(E, TYPE, 128, 64, 1, "64", "65", "66")                                                 \
+    WG_ROWS(E, TYPE, 256, 128, 0, "128", "129", "130")                                             \
+    WG_ROWS(E, TYPE, 256, 128, 1, "128", "129", "130")                                             \
     WG_ACROSS(E, TYPE, 64, 32, "32", "33", "34", "35", "36")                                       \
     WG_ACROSS(E, TYPE, 128, 64, "64", "65", "66", "67", "68")                                      \
     WG_ACROSS(E, TYPE, 192, 96, "96", "97", "98", "99", "100")
 
-template <class E, int N, bool A_ACROSS = false, bool B_ACROSS = false>
+template <class E, int N, bool ACROSS = false>
 __device__ __forceinline__ void wg_rows(float (&c)[N / 8][4], uint64_t a, uint64_t b, bool add);
 template <class E, int N>
 __device__ __forceinline__ void wg_across(float (&c)[N / 8][4], const uint32_t (&a)[4], uint64_t b);

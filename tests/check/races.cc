@@ -1,4 +1,5 @@
-/* races.cc - kernels with a mistake each, and without it: what kernels/cuda/emu/watch.cc finds.
+/* races.cc - kernels with a mistake each, and without it: what kernels/cuda/emu/watch.cc finds, and
+ * what emu.cc does of products of warpgroups.
  *
  *   races CASE [right]
  */
@@ -21,11 +22,14 @@ enum mistake {
     FENCE, /* from here on: of a product of a warpgroup */
     PROXY,
     LATE,
-    EARLY
+    EARLY,
+    STALE,
+    SUMS,
+    LEFT
 };
-static const char *const names[] = {"barrier",    "warp", "blocks", "reader", "unwritten",
-                                    "misaligned", "past", "copy",   "bytes",  "fence",
-                                    "proxy",      "late", "early"};
+static const char *const names[] = {
+    "barrier", "warp",  "blocks", "reader", "unwritten", "misaligned", "past", "copy",
+    "bytes",   "fence", "proxy",  "late",   "early",     "stale",      "sums", "left"};
 #define MISTAKES ((int)(sizeof names / sizeof *names))
 
 static __global__ void kernel(enum mistake m, bool right, float *out)
@@ -88,7 +92,7 @@ static __global__ void kernel(enum mistake m, bool right, float *out)
     out[block * THREADS + i] = x;
 }
 
-#define COLS 32
+#define COLS 64
 #define LEFT_BYTES (GROUP_ROWS * PANEL_ROW)
 #define RIGHT_BYTES (COLS * PANEL_ROW)
 
@@ -96,11 +100,19 @@ static __global__ void product_kernel(enum mistake m, bool right, float *out)
 {
     DYNAMIC_SHARED(memory);
     uint32_t *const word = reinterpret_cast<uint32_t *>(memory);
-    float c[COLS / 8][4];
+    float c[COLS / 8][4] = {};
+    uint32_t left[4] = {};
     const bool late = m == LATE && !right;
 
     for (unsigned i = threadIdx.x; i < (LEFT_BYTES + RIGHT_BYTES) / 4; i += GROUP)
         word[i] = 0;
+    if (m == STALE) {
+        __syncthreads();
+        copy16(word + threadIdx.x * 4, out);
+        copy_commit();
+        if (right)
+            copy_wait<0>();
+    }
     if (!late && (m != PROXY || right))
         wg_visible();
     __syncthreads();
@@ -108,15 +120,47 @@ static __global__ void product_kernel(enum mistake m, bool right, float *out)
         wg_visible();
     if (m != FENCE || right)
         wg_begin();
-    wg_rows<bf16, COLS>(c, wg_matrix(memory, 0), wg_matrix(memory + LEFT_BYTES, 0), false);
+    if (m == LEFT)
+        wg_across<bf16, COLS>(c, left, wg_matrix(memory, 0));
+    else
+        wg_rows<bf16, COLS>(c, wg_matrix(memory, 0), wg_matrix(memory + LEFT_BYTES, 0), false);
     wg_commit();
     if (m == EARLY && !right) {
         __syncthreads();
         if (threadIdx.x >= GROUP - WARP)
             word[threadIdx.x - (GROUP - WARP)] = 1;
     }
-    wg_wait<0>();
-    out[threadIdx.x] = c[0][0];
+    if (m == STALE && !right) { /* what comes now comes too late, though all wait for it */
+        __syncthreads();
+        copy_wait<0>();
+        wg_visible();
+        __syncthreads();
+    }
+    if (right)
+        wg_wait<0>();
+    if (m == SUMS)
+        c[0][0] += 1.0f;
+    if (m == LEFT)
+        left[0]++;
+    if (!right)
+        wg_wait<0>();
+    out[threadIdx.x] = c[0][0] - (m == SUMS ? 1.0f : 0.0f);
+}
+
+/* What products are of, and come to, is zeros. */
+static int check_zeros(const void *out, cudaStream_t stream)
+{
+    float c[GROUP];
+
+    if (cudaMemcpyAsync(c, out, sizeof c, cudaMemcpyDeviceToHost, stream) ||
+        cudaStreamSynchronize(stream))
+        return 1;
+    for (float x : c)
+        if (x != 0.0f) {
+            fprintf(stderr, "a product of zeros is %g\n", (double)x);
+            return 1;
+        }
+    return 0;
 }
 
 int main(int argc, char **argv)
@@ -138,5 +182,7 @@ int main(int argc, char **argv)
     else
         LAUNCH(kernel, dim3(2), dim3(THREADS), THREADS * sizeof(float), stream, (enum mistake)m,
                argc > 2, static_cast<float *>(out));
-    return cudaStreamSynchronize(stream) == cudaSuccess ? 0 : 1;
+    if (cudaStreamSynchronize(stream))
+        return 1;
+    return m >= FENCE ? check_zeros(out, stream) : 0;
 }

@@ -381,11 +381,73 @@ void products_fence()
     self->fenced = true;
 }
 
-void product_later(std::function<void()> make)
+namespace {
+constexpr uint32_t AWAY = 0x7fa5a5a5; /* of sums that are elsewhere: a signalling NaN, which turns
+                                       * into a quiet one when something is made of it */
+
+sums *sums_at(const float *at)
 {
+    for (sums &s : self->sums_of)
+        if (s.at == at)
+            return &s;
+    return nullptr;
+}
+
+/* What has products on their way is as it was left. */
+void check_away(const sums &s)
+{
+    for (size_t i = 0; i < s.of.size(); i++)
+        if (std::memcmp(s.at + i, &AWAY, sizeof AWAY) != 0)
+            die("sums of a product were touched before it was waited for");
+}
+
+void make_product(product *p)
+{
+    if (!p->made)
+        p->make(sums_at(p->at)->of.data());
+    p->made = true;
+}
+
+void end_product(product *p)
+{
+    sums *s = sums_at(p->at);
+
+    p->read();
+    make_product(p);
+    check_away(*s);
+    if (p->left && std::memcmp(p->left, p->was, sizeof p->was) != 0)
+        die("a product's left operand was touched before it was waited for");
+    if (--s->products > 0)
+        return;
+    std::memcpy(s->at, s->of.data(), s->of.size() * sizeof(float));
+    self->sums_of.erase(self->sums_of.begin() + (s - self->sums_of.data()));
+}
+} // namespace
+
+void product_later(float *at, unsigned n, const uint32_t *left, std::function<void()> read,
+                   std::function<void(float *)> make)
+{
+    product p = {at, std::move(read), std::move(make), false, self->product_groups, left, {}};
+    sums *s = sums_at(at);
+
     if (!self->fenced)
         die("a product of a warpgroup without wgmma.fence before it");
-    self->products.push_back(product{std::move(make), self->product_groups});
+    p.read();
+    if (s) {
+        check_away(*s);
+    } else {
+        self->sums_of.push_back(sums{at, std::vector<float>(at, at + n), 0});
+        s = &self->sums_of.back();
+        for (unsigned i = 0; i < n; i++)
+            std::memcpy(at + i, &AWAY, sizeof AWAY);
+    }
+    s->products++;
+    if (left)
+        std::memcpy(p.was, left, sizeof p.was);
+    self->products.push_back(std::move(p));
+    if (draw() % 2)
+        for (product &q : self->products)
+            make_product(&q);
 }
 
 void products_commit()
@@ -399,7 +461,7 @@ void products_wait(unsigned left)
     size_t done = 0;
 
     for (; done < all->size() && (*all)[done].group + left < self->product_groups; done++)
-        (*all)[done].make();
+        end_product(&(*all)[done]);
     all->erase(all->begin(), all->begin() + (long)done);
     self->fenced = false;
 }

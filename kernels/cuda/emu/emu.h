@@ -47,10 +47,23 @@ struct copy {
     const void *from;
     unsigned group;
 };
-/* A thread's part of a product of a warpgroup that does not wait, of a group. */
+/* A thread's sums of products of a warpgroup that are not done: `of` has them, and `at`, where they
+ * are to lie, is NaN. */
+struct sums {
+    float *at;
+    std::vector<float> of;
+    unsigned products;
+};
+/* Its part of such a product, of a group. `left`: four words of its left operand, if they are in
+ * registers, and what they were. */
 struct product {
-    std::function<void()> make;
+    float *at;
+    std::function<void()> read;
+    std::function<void(float *)> make;
+    bool made;
     unsigned group;
+    const uint32_t *left;
+    uint32_t was[4];
 };
 struct thread_state {
     dim3 tid;
@@ -58,6 +71,7 @@ struct thread_state {
     std::vector<copy> copies;      /* on their way */
     unsigned groups;               /* committed so far */
     std::vector<product> products; /* on their way */
+    std::vector<sums> sums_of;     /* theirs */
     unsigned product_groups;
     bool fenced; /* since it last waited for products, or began */
     unsigned block_syncs, warp_syncs;
@@ -81,12 +95,15 @@ void copy_later(void *to, const void *from);
 extern const unsigned char zeros[16]; /* to be copied */
 void copies_commit();
 void copies_wait(unsigned left);
-/* wgmma.mma_async, commit_group and wait_group in the same way: sums and operands in shared memory
- * are not touched before the thread waits. After a wait, as at the beginning, wgmma.fence comes
- * before a product, since registers of it may have been touched; else the run ends with a message.
- */
+/* wgmma.mma_async, commit_group and wait_group in the same way: a product is made at once or when
+ * it is waited for, as is drawn; `read`, which tells what is read of shared memory, is called both
+ * times. Until then the n sums at `at` are NaN; whoever touches them, or a left operand in
+ * registers (NULL: there is none), ends the run with a message. After a wait, as at the beginning,
+ * wgmma.fence comes before a product, since registers of it may have been touched; else the run
+ * ends, too. */
 void products_fence();
-void product_later(std::function<void()> make);
+void product_later(float *at, unsigned n, const uint32_t *left, std::function<void()> read,
+                   std::function<void(float *)> make);
 void products_commit();
 void products_wait(unsigned left);
 void aligned16(const void *p); /* or the run ends with a message */
