@@ -185,6 +185,45 @@ static void gradients_of_edge_shapes(void **state)
     k->close(k);
 }
 
+/* Losses of a model with so many experts a token. */
+static void routed_losses(float loss[T], int32_t used, bool norm, float scale)
+{
+    ds_modelconf c = small(DS_DEEPSEEK_V2);
+    ds_kernels *k = cpu();
+    ds_err err = {0};
+    fixture f;
+
+    c.experts_used = used;
+    c.norm_topk = norm;
+    c.routed_scale = scale;
+    fill(&f, 53);
+    ds_net *n = make_of(k, &c);
+    assert_int_equal(ds_net_step(n, &f.b, 1.0f, false, DS_AGAIN_NONE, loss, &err), 0);
+    ds_net_free(n);
+    k->close(k);
+}
+
+/* As DeepSeek-V2 has it: what is normalised is not scaled, and one expert's weight is scaled. */
+static void weights_are_normalised_or_scaled(void **state)
+{
+    float both[T], norm[T], scale[T], neither[T];
+
+    (void)state;
+    for (int32_t used = 1; used < 4; used++) {
+        routed_losses(both, used, true, 1.5f);
+        routed_losses(norm, used, true, 1.0f);
+        routed_losses(scale, used, false, 1.5f);
+        routed_losses(neither, used, false, 1.0f);
+        assert_memory_equal(both, used > 1 ? norm : scale, sizeof both);
+        assert_memory_not_equal(norm, scale, sizeof norm);
+        assert_memory_not_equal(scale, neither, sizeof scale);
+        if (used == 1)
+            assert_memory_equal(norm, neither, sizeof norm);
+        else
+            assert_memory_not_equal(norm, neither, sizeof norm);
+    }
+}
+
 static void lora_and_prompt_gradients(void **state)
 {
     static const char *const gqa[] = {"q_proj", "v_proj", "*mlp.down_proj", NULL};
@@ -566,6 +605,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(full_gradients),
         cmocka_unit_test(gradients_of_edge_shapes),
+        cmocka_unit_test(weights_are_normalised_or_scaled),
         cmocka_unit_test(lora_and_prompt_gradients),
         cmocka_unit_test(magnitude_gradients),
         cmocka_unit_test(merging_keeps_the_function),

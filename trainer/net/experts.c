@@ -1,5 +1,5 @@
 /* experts.c - the mixture of experts of DeepSeek-V2: softmax gate in f32, the k largest, weights
- * times routed_scaling_factor; y = sum_s w_s E_s(x) + shared(x).
+ * times routed_scaling_factor or normalised; y = sum_s w_s E_s(x) + shared(x).
  *
  * The backend sorts choices by (expert, token), each expert works on its own rows, and results are
  * added in that order: nothing races, and how many rows an expert has the host need not know.
@@ -397,6 +397,17 @@ static int experts_back(ds_net *n, const layer *l, acts *a, const void *dout, co
 /* ---- the mixture ---- */
 
 /* out (+)= the experts' part; NULL: only what the way back needs. */
+/* Weights of several experts are made to sum to 1, or they are scaled; not both, in DeepSeek-V2's
+ * own modeling_deepseek.py (V3 does both; transformers' class for V2 never normalises). */
+static bool normalised(const ds_modelconf *c)
+{
+    return c->norm_topk && c->experts_used > 1;
+}
+static float scale_of(const ds_modelconf *c)
+{
+    return normalised(c) ? 1.0f : c->routed_scale;
+}
+
 int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *out, ds_err *err)
 {
     const ds_modelconf *c = &n->c;
@@ -408,8 +419,7 @@ int moe_fwd(ds_net *n, const layer *l, acts *a, int64_t t, const void *x, void *
     TRY(arena_get(n, &logits, (size_t)(t * c->experts) * 4, err));
     TRY(n->k->matmul(n->k, logits, DS_KF32, x, n->f, false, l->router->w, l->router->f, true, t,
                      c->experts, d, 1.0f, false, err));
-    TRY(n->k->topk(n->k, a->prob, ch, a->topw, logits, DS_KF32, c->routed_scale, c->norm_topk,
-                   err));
+    TRY(n->k->topk(n->k, a->prob, ch, a->topw, logits, DS_KF32, scale_of(c), normalised(c), err));
     TRY(n->k->sort_choices(n->k, ch, err));
     TRY(act_get(n, &xs, rows_of(ch), d, err));
     TRY(n->k->dispatch(n->k, xs, x, n->f, ch, NULL, d, err));
@@ -432,7 +442,7 @@ static int router_back(ds_net *n, const layer *l, acts *a, int64_t t, const void
     TRY(arena_get(n, &dw, (size_t)rows_of(ch) * 4, err));
     TRY(arena_get(n, &dl, (size_t)(t * c->experts) * 4, err));
     TRY(n->k->row_dot(n->k, dw, douts, a->xout, n->f, rows_of(ch), d, err));
-    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, ch, dw, c->routed_scale, c->norm_topk, err));
+    TRY(n->k->topk_back(n->k, dl, DS_KF32, a->prob, ch, dw, scale_of(c), normalised(c), err));
     if (l->router->train)
         TRY(n->k->matmul(n->k, l->router->g, DS_KF32, dl, DS_KF32, true, x, n->f, false, c->experts,
                          d, t, 1.0f, true, err));
