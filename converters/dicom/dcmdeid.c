@@ -169,28 +169,20 @@ static int check_value(walk *w, dcm_elem *e)
 static int map_uids(walk *w, dcm_elem *e)
 {
     const char *p;
-    size_t n;
+    size_t n, next = 0;
     char uid[65];
     int rc = 0;
     bool changed = false;
     if (w->id.ours || e->len == 0 || dcm_ident_is_class(e->tag))
         return count(w, e, DCM_ACT_KEEP);
     ds_buf_reset(&w->value);
-    for (size_t at = 0; rc == 0 && at <= e->len; at += n + 1) {
-        p = (const char *)e->val + at;
-        const char *end = at < e->len ? memchr(p, '\\', e->len - at) : NULL;
-        n = end ? (size_t)(end - p) : e->len - at;
-        size_t m = n;
-        while (m > 0 && (p[m - 1] == 0 || p[m - 1] == ' '))
-            m--;
+    for (bool more = false; rc == 0 && dcm_elem_next(e, &next, &p, &n); more = true) {
         uid[0] = 0;
-        if (m > 0)
-            rc = dcm_uid_map(uid, w->k, p, m, w->err);
-        changed |= m > 0 && (strlen(uid) != m || memcmp(uid, p, m) != 0);
-        if (rc == 0 && ((at > 0 && ds_buf_putc(&w->value, '\\')) || ds_buf_puts(&w->value, uid)))
+        if (n > 0)
+            rc = dcm_uid_map(uid, w->k, p, n, w->err);
+        changed |= n > 0 && (strlen(uid) != n || memcmp(uid, p, n) != 0);
+        if (rc == 0 && ((more && ds_buf_putc(&w->value, '\\')) || ds_buf_puts(&w->value, uid)))
             rc = ds_fail_nomem(w->err);
-        if (!end)
-            break;
     }
     if (rc == 0 && changed)
         rc = replace(w, e, w->value.data, w->value.len);

@@ -63,6 +63,12 @@ static int value(const text *t, size_t at, size_t end)
     return v;
 }
 
+static bool follows(const text *t, size_t at, const char *w)
+{
+    size_t n = strlen(w);
+    return at <= t->len && t->len - at >= n && strncasecmp((const char *)t->p + at, w, n) == 0;
+}
+
 static bool is_word(const text *t, size_t at, size_t end, const char *w)
 {
     size_t n = strlen(w);
@@ -194,7 +200,7 @@ static size_t day_month(const text *t, size_t at, size_t e1)
     size_t w = skip(t, e1, " -./", 2);
     if (e1 - at > 2)
         return 0;
-    if (w == e1 && strncasecmp((const char *)t->p + e1, "th", 2) == 0)
+    if (w == e1 && follows(t, e1, "th"))
         w = skip(t, e1 + 2, " ", 1);
     size_t we = word_end(t, w);
     int m = month_of(t, w, we);
@@ -263,7 +269,7 @@ static size_t uid_at(const text *t, size_t at)
         dots += t->p[end] == '.';
         end++;
     }
-    if (dots < 4 || end - at < 12 || strncmp((const char *)t->p + at, std, sizeof std - 1) == 0)
+    if (dots < 4 || end - at < 12 || follows(t, at, std))
         return 0;
     return end;
 }
@@ -419,7 +425,7 @@ static size_t titled_at(const text *t, size_t at, size_t end, size_t *from)
         n = skip(t, n, " ", 2);
     } else if (IN(t, at, end, roles) && peek(t, skip(t, end, " ", 1)) == ':') {
         n = skip(t, end, " :", 3);
-    } else if (IN(t, at, end, verbs) && strncasecmp((const char *)t->p + end, " by ", 4) == 0) {
+    } else if (IN(t, at, end, verbs) && follows(t, end, " by ")) {
         n = skip(t, end + 3, " :", 2);
     } else {
         return 0;

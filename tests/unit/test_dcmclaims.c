@@ -323,6 +323,27 @@ static void uids_of_things(void **state)
     }
 }
 
+/* Spaces around a UID are none of it, so that references hold. */
+static void uids_with_spaces(void **state)
+{
+    (void)state;
+    dcm_tree *t = base();
+    dcm_set *s = dcm_tree_main(t);
+    const char *p, *q;
+    size_t n, m;
+    put(t, s, 0x0020000d, "UI", "1.3.6.1.55.8");
+    put(t, s, 0x00080058, "UI", "1.3.6.1.55.9\\ 1.3.6.1.55.8 \\1.2.840.10008.1.1");
+    run(t, "basic", NULL);
+    assert_true(dcm_get_text(s, 0x0020000d, 0, &p, &n));
+    assert_true(dcm_get_text(s, 0x00080058, 1, &q, &m));
+    assert_true(n == m && memcmp(p, q, n) == 0);
+    assert_true(dcm_get_text(s, 0x00080018, 0, &p, &n));
+    assert_true(dcm_get_text(s, 0x00080058, 0, &q, &m));
+    assert_true(n == m && memcmp(p, q, n) == 0);
+    assert_int_equal(dcm_get_count(s, 0x00080058), 3);
+    dcm_tree_free(t);
+}
+
 /* An age above 89 is 90 in structured content too. */
 static void old_subjects(void **state)
 {
@@ -373,6 +394,7 @@ int main(void)
         cmocka_unit_test(no_words_in_numbers),
         cmocka_unit_test(wide_characters),
         cmocka_unit_test(uids_of_things),
+        cmocka_unit_test(uids_with_spaces),
         cmocka_unit_test(old_subjects),
         cmocka_unit_test(dates_in_uids),
     };

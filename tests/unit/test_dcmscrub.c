@@ -73,8 +73,31 @@ static void known_names_go(void **state)
     ds_buf_fini(&out);
 }
 
+/* Whatever a text ends with, nothing behind its end is looked at: with a sanitizer that is seen. */
+static void ends_anywhere(void **state)
+{
+    (void)state;
+    static const char *const v[] = {
+        "read by J. Miller", "Dr. Smith",         "5th Jan 2020",
+        "MRN: 44A1",         "93 years",          "see https://a.example.org",
+        "a@b.example.org",   "12 Long Acre Road", "1.2.840.10008.5.1.4"};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++)
+        for (size_t n = 1; n <= strlen(v[i]); n++) {
+            char *exact = malloc(n);
+            ds_buf out = {0};
+            unsigned found;
+            assert_non_null(exact);
+            memcpy(exact, v[i], n);
+            assert_int_equal(dcm_scrub(NULL, exact, n, false, &out, &found, NULL), 0);
+            assert_true(found <= 1 && (found || out.len == n));
+            free(exact);
+            ds_buf_fini(&out);
+        }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(known_names_go)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(vectors), cmocka_unit_test(known_names_go),
+                                       cmocka_unit_test(ends_anywhere)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
