@@ -28,11 +28,22 @@ typedef struct walk {
     ds_err *err;
 } walk;
 
+static bool one_hit(void *ctx, const dcm_hit *hit)
+{
+    const walk *w = ctx;
+    return hit->kind != DCM_ID_DATE || !(w->opts & DCM_OPT_FULL_DATES);
+}
+
+/* Who a block of private elements is of may be anybody: a person is not counted by name. */
 static int count(walk *w, const dcm_elem *e, enum dcm_action act)
 {
+    const char *creator = e->creator;
     if (!w->acts)
         return 0;
-    return dcm_actions_add(w->acts, e->tag, e->creator, act, 1, w->err);
+    if (creator &&
+        dcm_search_each(w->scrub, (const uint8_t *)creator, strlen(creator), 0, one_hit, w))
+        creator = "[NAME]";
+    return dcm_actions_add(w->acts, e->tag, creator, act, 1, w->err);
 }
 
 static int replace(walk *w, dcm_elem *e, const void *p, size_t n)
@@ -69,12 +80,6 @@ static bool known_only(const dcm_elem *e)
 {
     return e->vr == DCM_VR('S', 'H') || e->tag == 0x00080119 || e->tag == 0x00080120 ||
            e->tag == 0x00181020 || GROUP(e->tag) == 0x0028;
-}
-
-static bool one_hit(void *ctx, const dcm_hit *hit)
-{
-    const walk *w = ctx;
-    return hit->kind != DCM_ID_DATE || !(w->opts & DCM_OPT_FULL_DATES);
 }
 
 static int scrub_one(walk *w, const dcm_elem *e, bool known, const char *p, size_t n,

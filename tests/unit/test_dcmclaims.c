@@ -344,6 +344,37 @@ static void uids_with_spaces(void **state)
     dcm_tree_free(t);
 }
 
+/* What is counted of private elements is counted under their creator, unless that is a person. */
+static void creators(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"ACME 1.0", "Doe Jane tools", "MRN 5530917"};
+    for (size_t i = 0; i < 3; i++) {
+        dcm_tree *t = base();
+        dcm_elem *e;
+        dcm_policy *p;
+        dcm_actions *acts;
+        dcm_verdict v;
+        ds_err err = {0};
+        ds_buf out = {0};
+        put(t, dcm_tree_main(t), 0x00090010, "LO", names[i]);
+        assert_int_equal(
+            dcm_set_put(t, dcm_tree_main(t), 0x00091001, DCM_VR('L', 'O'), "x", 1, &e, &err), 0);
+        e->creator = names[i];
+        assert_int_equal(dcm_policy_parse(&p, "basic", &err), 0);
+        assert_int_equal(dcm_actions_new(&acts, &err), 0);
+        assert_int_equal(dcm_deid_run(t, p, &key, NULL, acts, &v, &err), 0);
+        assert_int_equal(dcm_actions_json(acts, &out, &err), 0);
+        assert_non_null(ds_buf_cstr(&out));
+        assert_non_null(strstr((char *)out.data, "{\"tag\":\"0009,1001\",\"creator\":"));
+        assert_int_equal(strstr((char *)out.data, names[i]) != NULL, i == 0);
+        ds_buf_fini(&out);
+        dcm_actions_free(acts);
+        dcm_policy_free(p);
+        dcm_tree_free(t);
+    }
+}
+
 /* An age above 89 is 90 in structured content too. */
 static void old_subjects(void **state)
 {
@@ -395,6 +426,7 @@ int main(void)
         cmocka_unit_test(wide_characters),
         cmocka_unit_test(uids_of_things),
         cmocka_unit_test(uids_with_spaces),
+        cmocka_unit_test(creators),
         cmocka_unit_test(old_subjects),
         cmocka_unit_test(dates_in_uids),
     };
