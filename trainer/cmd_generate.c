@@ -5,12 +5,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "chatprompt.h"
 #include "clock.h"
 #include "cmd_train.h"
 #include "io.h"
 #include "json.h"
 #include "sig.h"
-#include "tok.h"
 
 static int run(int argc, char **argv);
 
@@ -31,6 +31,12 @@ const ds_command ds_train_generate = {
         "--max-new-tokens, or at the end of its context. PROMPT '-': every line of standard input "
         "is a prompt of its own. With --ids a prompt is a list of token ids and ids are "
         "printed.\n\n"
+        "With --chat a prompt is what a user says, or with --messages a conversation in JSON, a "
+        "list "
+        "of {role, content}. It is written by the chat template of the model's "
+        "tokenizer_config.json, as dsprep tokenize --chat writes what such a model is trained on, "
+        "up to where the answer begins; the answer is printed. It ends at the end token of "
+        "tokenizer_config.json, too. What looks like a special token in a prompt is text then.\n\n"
         "Keys and values of earlier tokens are kept (--no-cache computes the whole text again for "
         "every token, to the same bits).",
     .run = run,
@@ -38,11 +44,16 @@ const ds_command ds_train_generate = {
 
 typedef struct asked {
     train_use use;
-    const char *prompt, *logits;
+    const char *prompt, *logits, *chat, *template;
     int64_t tokens, seed, top_k;
     double temperature, top_p;
-    bool ids, json, quiet, no_cache;
+    bool ids, json, quiet, no_cache, messages;
 } asked;
+
+static bool is_chat(const asked *a)
+{
+    return a->chat || a->template;
+}
 
 /* What one text needs. */
 typedef struct writer {
@@ -50,11 +61,13 @@ typedef struct writer {
     ds_net *net;
     ds_tok *tok;
     ds_tok_state *state;
+    ds_chatprompt *chat; /* NULL: prompts are texts, or ids */
     ds_kvcache *cache;
     float *logits;
     struct candidate *order; /* of the vocabulary */
     ds_buf ids, text;
-    size_t shown;     /* bytes of the text, or ids, that are out */
+    size_t from;      /* bytes of the text, or ids, that are not to be seen */
+    size_t shown;     /* and those that are out */
     int64_t old, new; /* tokens of all prompts, and after them */
     double seconds;
 } writer;
@@ -86,6 +99,16 @@ static int parse_ids(ds_buf *ids, const char *text, ds_err *err)
         rc = add_id(ids, (int32_t)v, err);
         text = end + strspn(end, " ,");
     }
+    return rc;
+}
+
+static int parse_chat(writer *w, const char *text, size_t len, ds_err *err)
+{
+    ds_ids ids = {0};
+    int rc = ds_chatprompt_encode(w->chat, w->state, text, len, w->a->messages, &ids, err);
+
+    rc = rc ? rc : sink(&w->ids, ids.v, ids.n, 0, err);
+    ds_ids_fini(&ids);
     return rc;
 }
 
@@ -248,6 +271,14 @@ static size_t settled(const ds_buf *text, bool last)
     return n;
 }
 
+/* All ids as text. */
+static int to_text(writer *w, ds_err *err)
+{
+    w->text.len = 0;
+    return ds_tok_decode(w->tok, (const uint32_t *)(const void *)w->ids.data, w->ids.len / 4,
+                         DS_TOK_SKIP_SPECIAL | DS_TOK_LOSSY, &w->text, err);
+}
+
 static int show(writer *w, bool last, ds_err *err)
 {
     const int32_t *v = (const int32_t *)(const void *)w->ids.data;
@@ -258,9 +289,7 @@ static int show(writer *w, bool last, ds_err *err)
         for (; w->shown < n; w->shown++)
             printf(w->shown ? " %d" : "%d", (int)v[w->shown]);
     } else if (!w->a->ids && (!w->a->json || last)) {
-        w->text.len = 0;
-        rc = ds_tok_decode(w->tok, (const uint32_t *)(const void *)v, n,
-                           DS_TOK_SKIP_SPECIAL | DS_TOK_LOSSY, &w->text, err);
+        rc = to_text(w, err);
         const size_t whole = rc || w->a->json ? 0 : settled(&w->text, last);
         if (whole > w->shown) {
             fwrite(w->text.data + w->shown, 1, whole - w->shown, stdout);
@@ -282,8 +311,9 @@ static int show_json(const writer *w, size_t old, bool ended, ds_err *err)
         json_array_append_new(ids, json_integer(v[i]));
     json_object_set_new(o, "type", json_string("text"));
     if (!w->a->ids)
-        json_object_set_new(
-            o, "text", json_stringn(w->text.data ? (const char *)w->text.data : "", w->text.len));
+        json_object_set_new(o, "text",
+                            json_stringn(w->text.data ? (const char *)w->text.data + w->from : "",
+                                         w->text.len - w->from));
     json_object_set_new(o, "ids", ids);
     json_object_set_new(o, "prompt_tokens", json_integer((json_int_t)old));
     json_object_set_new(o, "new_tokens", json_integer((json_int_t)(w->ids.len / 4 - old)));
@@ -316,15 +346,31 @@ static int read_prompt(writer *w, const char *prompt, size_t len, ds_err *err)
     const int64_t most = ds_net_conf(w->net)->max_pos - lead_of(w->net);
     int rc;
 
-    w->ids.len = w->text.len = w->shown = 0;
-    rc = w->a->ids ? parse_ids(&w->ids, prompt, err)
-                   : ds_tok_encode_to(w->tok, w->state, prompt, len, 0, sink, &w->ids, err);
+    w->ids.len = w->text.len = w->shown = w->from = 0;
+    if (w->a->ids)
+        rc = parse_ids(&w->ids, prompt, err);
+    else if (w->chat)
+        rc = parse_chat(w, prompt, len, err);
+    else
+        rc = ds_tok_encode_to(w->tok, w->state, prompt, len, 0, sink, &w->ids, err);
     if (!rc && !w->ids.len)
         rc = ds_fail(err, DS_USAGE, "an empty prompt");
     if (!rc && (int64_t)(w->ids.len / 4) > most)
         rc = ds_fail(err, DS_USAGE, "a prompt of %zu tokens: the model has room for %lld",
                      w->ids.len / 4, (long long)most);
-    return rc ? rc : check_ids(w, err);
+    rc = rc ? rc : check_ids(w, err);
+    if (!rc && w->chat) {
+        rc = to_text(w, err);
+        w->shown = w->from = w->text.len;
+    }
+    return rc;
+}
+
+/* Is it the last of its text? */
+static bool ends(const writer *w, int32_t id)
+{
+    return ds_modelconf_ends(ds_net_conf(w->net), id) ||
+           (w->chat && (uint32_t)id == ds_chatprompt_end(w->chat));
 }
 
 static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)
@@ -345,8 +391,7 @@ static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)
         if (rc)
             break;
         const int32_t id = choose(w, (uint64_t)i);
-        ended = ds_modelconf_ends(ds_net_conf(w->net), id);
-        if (ended)
+        if ((ended = ends(w, id)))
             break;
         rc = add_id(&w->ids, id, err);
         rc = rc ? rc : show(w, false, err);
@@ -395,6 +440,9 @@ static int open_writer(writer *w, ds_err *err)
         rc = ds_path_join(path, a->use.model, "tokenizer.json", err);
         rc = rc ? rc : ds_tok_load(&w->tok, path, err);
         rc = rc ? rc : ds_tok_state_new(&w->state, w->tok, err);
+        if (!rc && is_chat(a))
+            rc = ds_chatprompt_new(&w->chat, w->tok, path, a->chat ? a->chat : "any", a->template,
+                                   err);
     }
     return rc;
 }
@@ -418,6 +466,7 @@ static int generate(const asked *a, ds_err *err)
     free(w.logits);
     free(w.order);
     ds_kvcache_free(w.cache);
+    ds_chatprompt_free(w.chat);
     ds_tok_state_free(w.state);
     ds_tok_free(w.tok);
     ds_net_free(w.net);
@@ -437,6 +486,11 @@ static const ds_opt OPTIONS[] = {
     OPT_REAL(0, "top-p", o.top_p, "X",
              "sample among the likeliest that make up X of the probability; default 1"),
     OPT_INT(0, "seed", o.seed, "N", 0, 0, "of the sampling; default 1"),
+    OPT_STR(0, "chat", o.chat, "NAME",
+            "prompts are what a user says: by the model's chat template: auto, any, or the name of "
+            "the one it is to be"),
+    OPT_STR(0, "chat-template", o.template, "FILE", "the same by the template in this file"),
+    OPT_FLAG(0, "messages", o.messages, "with --chat: prompts are conversations in JSON"),
     OPT_FLAG(0, "ids", o.ids, "token ids instead of text"),
     OPT_STR(0, "logits", o.logits, "FILE",
             "write the prompt's logits, f32, a row of the vocabulary for each token"),
@@ -469,6 +523,10 @@ static int run(int argc, char **argv)
             &err, DS_USAGE,
             "--top-k and --top-p are for sampling (--temperature): the likeliest token is among "
             "all");
+    else if (is_chat(&o) ? o.ids : o.messages)
+        ds_fail(&err, DS_USAGE,
+                is_chat(&o) ? "--chat and --ids: a prompt is one or the other"
+                            : "--messages goes with --chat");
     else
         generate(&o, &err);
     return ds_command_end(&ds_train_generate, &err, o.json);

@@ -367,6 +367,51 @@ loss_of() { sed 's/.*"loss":\([0-9.]*\).*/\1/'; }
     has "empty prompt"
 }
 
+@test "generate --chat: an answer is asked for where training learned to give it" {
+    need_jq
+    dstok train -q --vocab-size 300 --special '<|bos|>' --special '<|end|>' -o tok.json "$F/text.txt"
+    dstrain init --tokenizer tok.json -o chat >/dev/null
+    echo '{"bos_token": "<|bos|>", "eos_token": "<|end|>"}' >chat/tokenizer_config.json
+    cat >chat/chat_template.jinja <<'E'
+{{- bos_token }}
+{%- for m in messages %}
+    {{- m.role[:1] ~ ':' + m.content + ('<|end|>' if m.role == 'assistant' else '') + '\n' }}
+{%- endfor %}
+{%- if add_generation_prompt %}
+    {{- 'a:' }}
+{%- endif %}
+E
+    cat >chats.jsonl <<'E'
+{"m":[{"role":"user","content":"the cat"},{"role":"assistant","content":"red house"}]}
+{"m":[{"role":"user","content":"the <|end|>"},{"role":"assistant","content":"no"},{"role":"user","content":"old"},{"role":"assistant","content":"blue"}]}
+E
+    dsprep text -q --field m --json-text chats.jsonl | dsprep tokenize -q -t chat/tokenizer.json --chat any -o chats.dsr
+    dstrain finetune --model chat --data chats.dsr --method full --seq-len 64 --batch 2 --steps 60 --lr 3e-3 -q -o r >/dev/null
+    ask() { dstrain generate -q --model r/step-000060 --chat any "$@"; }
+    [ "$(ask 'the cat')" = 'red house' ]
+    [ "$(ask 'the <|end|>')" = no ]
+    [ "$(ask --messages "$(jq -c '.m[:3]' chats.jsonl | tail -n 1)")" = blue ]
+    printf 'the cat\nthe <|end|>\n' | ask - | cmp - <(printf 'red house\nno\n')
+    # the ids are those before the first target, and the end is that of tokenizer_config.json: config.json names none
+    ask --json 'the cat' | jq -e '.text == "red house" and .ended'
+    dsprep cat chats.dsr | head -n 1 | jq -c '.tokens[:.loss[0][0]]' >want
+    ask --json 'the cat' | jq -c '.ids[:.prompt_tokens]' | cmp - want
+    # a template of one's own
+    echo '{{ "the" }}' >t.jinja
+    dstrain generate -q --model r/step-000060 --chat-template t.jinja --json -n 0 x | jq -c '.ids' >a
+    dstrain generate -q --model r/step-000060 --json -n 0 the | jq -c '.ids' | cmp - a
+    fails ask --messages 'not JSON'
+    has "conversation: "
+    fails ask --messages '[{"role":"nobody","content":"x"}]'
+    has "nobody"
+    exits 2 ask --ids '1 2'
+    has "--chat and --ids"
+    exits 2 dstrain generate --model chat --messages '[]'
+    has "--messages goes with --chat"
+    fails dstrain generate --model "$F/base" --chat auto x
+    has "there is no chat template" "--chat-template"
+}
+
 @test "eval: numbers that fit each other" {
     need_jq
     dstrain eval --json --model "$F/base" --data "$F/test.dsr" --seq-len 16 >a

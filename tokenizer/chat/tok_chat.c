@@ -136,8 +136,7 @@ int ds_chat_new(ds_chat **out, const ds_chatopts *o, const ds_tokconf *conf, ds_
     int rc = o->template ? ds_read_file(&file, o->template, (size_t)16 << 20, err) : 0;
     if (rc == 0 && !o->template && !text)
         rc = ds_fail(err, DS_FAIL,
-                     "there is no chat template in %s (--tokenizer-config names the file that has "
-                     "one, --chat-template one itself)",
+                     "there is no chat template in %s (--chat-template names a file that is one)",
                      conf->path ? conf->path : "a tokenizer_config.json beside the tokenizer");
     size_t len = o->template ? file.len : rc ? 0 : strlen(text);
     if (rc == 0 && o->template)
@@ -345,8 +344,11 @@ int ds_chat_encode(const ds_chat *c, ds_chatwork *w, ds_tok_state *st, const voi
     turns t = {.c = c, .w = w};
     int rc = ds_turnset_parse(&set, json, len, err);
     if (rc == 0) {
-        const ds_tmplvars v = {
-            .messages = set.messages, .tools = set.tools, .bos = c->bos, .eos = c->eos};
+        const ds_tmplvars v = {.messages = set.messages,
+                               .tools = set.tools,
+                               .bos = c->bos,
+                               .eos = c->eos,
+                               .add_generation_prompt = c->o.ask};
         rc = ds_tmpl_render(c->tmpl, &v, &w->out, err);
     }
     if (rc == 0)

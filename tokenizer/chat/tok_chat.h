@@ -24,6 +24,7 @@ typedef struct ds_chatopts {
     const char *template; /* a file that takes the place of the configuration's template, or NULL */
     bool allow_special;
     enum ds_trainon train;
+    bool ask; /* the text ends with what a model's answer goes on from (add_generation_prompt) */
 } ds_chatopts;
 
 typedef struct ds_chat ds_chat;
