@@ -304,12 +304,6 @@ static size_t letter_at(const ds_piitext *t, size_t at)
     return letter(peek(t, at)) ? 1 : other_letter(t, at);
 }
 
-static size_t local_part(const ds_piitext *t, size_t at)
-{
-    const uint8_t c = peek(t, at);
-    return wordly(c) || (c && strchr(".!#$%&'*+/=?^`{|}~-", c)) ? 1 : other_letter(t, at);
-}
-
 /* Where an address of mail ends whose @ stands at `at`; 0 = it is none. */
 static size_t domain(const ds_piitext *t, size_t at)
 {
@@ -334,14 +328,27 @@ static size_t domain(const ds_piitext *t, size_t at)
     return dots && i - label >= 2 && alpha == i - label && peek(t, i) != '@' ? i : 0;
 }
 
+/* Of what RFC 5322 allows before the @ only what people have: "user=", "a|" and "/path/" belong to
+ * what stands around. A = is part of it behind a +, as in the senders of mailing lists. */
+static size_t local_part(const ds_piitext *t, size_t at, bool plus)
+{
+    const uint8_t c = peek(t, at);
+    return wordly(c) || (c && strchr(".%+-'", c)) || (c == '=' && plus) ? 1 : other_letter(t, at);
+}
+
 static size_t email(const ds_piitext *t, size_t at)
 {
-    size_t i = at, n;
-    while (i - at <= 64 && (n = local_part(t, i)))
-        i += n;
-    if (i == at || i - at > 64 || peek(t, i) != '@' || t->p[i - 1] == '.')
+    size_t i = at, n = 1;
+    bool plus = false;
+    for (; i - at <= 64 && n; i += n) {
+        if (i > at && stands(t, i, "%40")) /* of an URL */
+            break;
+        n = local_part(t, i, plus);
+        plus |= peek(t, i) == '+';
+    }
+    if (i == at || i - at > 64 || t->p[i - 1] == '.')
         return 0;
-    return domain(t, i);
+    return peek(t, i) == '@' ? domain(t, i) : stands(t, i, "%40") ? domain(t, i + 2) : 0;
 }
 
 /* ---- accounts ---- */
@@ -467,6 +474,8 @@ size_t ds_pii_plain(const uint8_t *p, size_t len, enum ds_pii kind, uint8_t *out
         const uint8_t c = p[i];
         if (exact)
             out[n++] = c;
+        else if (kind == DS_PII_EMAIL && len - i > 2 && memcmp(p + i, "%40", 3) == 0)
+            out[n++] = '@', i += 2;
         else if (kind == DS_PII_EMAIL || kind == DS_PII_IP)
             out[n++] = upper(c) ? c | 0x20 : c;
         else if (digit(c) || letter(c))

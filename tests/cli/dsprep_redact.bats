@@ -39,6 +39,8 @@ de89370400440532013000 DE89-3704-0044-0532-0130-00 gb29 nwbk 6016 1331 9268 19|[
 8.8.8.1-8.8.8.9 8.8.8.8,8.8.4.4 if0/8.8.8.8|[IP]-[IP] [IP],[IP] if0/[IP]
 2001:4860:4860::8888,2001:4860:4860::8844|[IP],[IP]
 jürgen@müller.de иван@пример.рф ünal@a.io 联系user@example.com谢谢|[EMAIL] [EMAIL] [EMAIL] 联系[EMAIL]谢谢
+user=john@a.io /u/john@a.io/x a*john@a.io*b {john@a.io}|user=[EMAIL] /u/[EMAIL]/x a*[EMAIL]*b {[EMAIL]}
+GET /x?email=o%2Bx%40a.io&y=1 bounce+john=a.io@list.org %40a.io 1%40|GET /x?email=[EMAIL]&y=1 [EMAIL] %40a.io 1%40
 aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY|aws_secret_access_key = [SECRET]
 -----BEGIN RSA PRIVATE KEY-----MIIEowIBAAKCAQEAwJalrXUtnFEMIK7MDENGbPxRfiCY cut off|[SECRET] cut off
 4111 1111 1111 1111 2027-01 SSN 123-45-6789 12 30|[CARD] 2027-01 SSN [US_SSN] 12 30
@@ -115,6 +117,11 @@ END
     [ "$(sed -n 1p a)" = "$(sed -n 2p a)" ]
     [ "$(sed -n 1p a)" != "$(sed -n 3p a)" ]
     [ "$(sed -n 4p a)" = "$(sed -n 5p a)" ]
+    printf '%s\n' jane@example.com to=jane@example.com /jane%40EXAMPLE.com '|jane@example.com|' >alike.txt
+    dsprep text -q --split line alike.txt | dsprep redact -q --key-file key | dsprep cat -c text |
+        grep -oE 'EMAIL_[0-9a-f]{12}' >alike
+    [ "$(wc -l <alike)" -eq 4 ] && [ "$(sort -u alike | wc -l)" -eq 1 ]
+    [ "$(sed -n 1p a)" = "{\"text\":\"$(sed -n 1p alike)\"}" ]
     [ "$(sed -n 1p a)" = "{\"text\":\"EMAIL_$(printf 'email\0jane@example.com' | openssl dgst -sha256 -mac hmac -macopt hexkey:"$(od -v -An -tx1 key | tr -d ' \n')" | sed 's/.*= //' | cut -c1-12)\"}" ]
     head -c 32 /dev/zero | tr '\0' x >key2
     chmod 600 key2
