@@ -5,53 +5,62 @@
 #include <string.h>
 
 typedef struct concept {
-    char code[7]; /* scheme DCM */
+    char code[9];
     uint8_t kind; /* enum dcm_id_kind; 0: characteristics of the subject */
     uint16_t keep;
+    char scheme[4];
 }
 concept;
 
 /* Sorted by code. */
 static const concept concepts[] = {
-    {"110190", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* issuer of identifier */
-    {"111700", DCM_ID_CODE, 0},                    /* specimen container */
-    {"111705", DCM_ID_CODE, 0},                    /* parent specimen */
-    {"111706", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* its issuer */
-    {"111724", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* issuer of a specimen's identifier */
-    {"113516", DCM_ID_CODE, 0},                    /* prescription */
-    {"113870", DCM_ID_NAME, 0},                    /* person name */
-    {"113871", DCM_ID_CODE, 0},                    /* person id */
-    {"113872", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* its issuer */
-    {"113873", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* organization name */
-    {"113877", DCM_ID_CODE, DCM_OPT_DEVICE},       /* device name */
-    {"113880", DCM_ID_CODE, DCM_OPT_DEVICE},       /* device serial number */
-    {"121008", DCM_ID_NAME, 0},                    /* person observer */
-    {"121009", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* his organization */
-    {"121013", DCM_ID_CODE, DCM_OPT_DEVICE},       /* device observer */
-    {"121016", DCM_ID_CODE, DCM_OPT_DEVICE},       /* its serial number */
-    {"121017", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* where it stands */
-    {"121020", DCM_ID_CODE, 0},                    /* placer number */
-    {"121021", DCM_ID_CODE, 0},                    /* filler number */
-    {"121022", DCM_ID_CODE, 0},                    /* accession number */
-    {"121029", DCM_ID_NAME, 0},                    /* subject */
-    {"121030", DCM_ID_CODE, 0},                    /* subject's id */
-    {"121031", 0, 0},                              /* birth date */
-    {"121032", 0, DCM_OPT_PATIENT},                /* sex */
-    {"121033", 0, DCM_OPT_PATIENT},                /* age */
-    {"121036", DCM_ID_NAME, 0},                    /* mother of fetus */
-    {"121040", DCM_ID_CODE, 0},                    /* specimen accession number */
-    {"121041", DCM_ID_CODE, 0},                    /* specimen */
-    {"121043", DCM_ID_CODE, 0},                    /* slide */
-    {"121114", DCM_ID_NAME, 0},                    /* performing physician */
-    {"121148", DCM_ID_CODE, DCM_OPT_DEVICE},       /* unit serial identifier */
-    {"121152", DCM_ID_NAME, 0},                    /* person administering a drug */
-    {"121193", DCM_ID_CODE, DCM_OPT_DEVICE},       /* device subject */
-    {"121196", DCM_ID_CODE, DCM_OPT_DEVICE},       /* its serial number */
-    {"121197", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* where it stands */
-    {"121434", DCM_ID_PLACE, DCM_OPT_INSTITUTION}, /* service delivery location */
-    {"121435", DCM_ID_NAME, 0},                    /* service performer */
-    {"128774", DCM_ID_CODE, 0},                    /* person observer's login name */
-    {"128775", DCM_ID_CODE, 0},                    /* identifier within his role */
+    {"110190", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* issuer of identifier */
+    {"111700", DCM_ID_CODE, 0, "DCM"},                    /* specimen container */
+    {"111705", DCM_ID_CODE, 0, "DCM"},                    /* parent specimen */
+    {"111706", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* its issuer */
+    {"111724", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* issuer of a specimen's identifier */
+    {"113516", DCM_ID_CODE, 0, "DCM"},                    /* prescription */
+    {"113870", DCM_ID_NAME, 0, "DCM"},                    /* person name */
+    {"113871", DCM_ID_CODE, 0, "DCM"},                    /* person id */
+    {"113872", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* its issuer */
+    {"113873", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* organization name */
+    {"113877", DCM_ID_CODE, DCM_OPT_DEVICE, "DCM"},       /* device name */
+    {"113880", DCM_ID_CODE, DCM_OPT_DEVICE, "DCM"},       /* device serial number */
+    {"121008", DCM_ID_NAME, 0, "DCM"},                    /* person observer */
+    {"121009", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* his organization */
+    {"121013", DCM_ID_CODE, DCM_OPT_DEVICE, "DCM"},       /* device observer */
+    {"121016", DCM_ID_CODE, DCM_OPT_DEVICE, "DCM"},       /* its serial number */
+    {"121017", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* where it stands */
+    {"121020", DCM_ID_CODE, 0, "DCM"},                    /* placer number */
+    {"121021", DCM_ID_CODE, 0, "DCM"},                    /* filler number */
+    {"121022", DCM_ID_CODE, 0, "DCM"},                    /* accession number */
+    {"121029", DCM_ID_NAME, 0, "DCM"},                    /* subject */
+    {"121030", DCM_ID_CODE, 0, "DCM"},                    /* subject's id */
+    {"121031", 0, 0, "DCM"},                              /* birth date */
+    {"121032", 0, DCM_OPT_PATIENT, "DCM"},                /* sex */
+    {"121033", 0, DCM_OPT_PATIENT, "DCM"},                /* age */
+    {"121036", DCM_ID_NAME, 0, "DCM"},                    /* mother of fetus */
+    {"121040", DCM_ID_CODE, 0, "DCM"},                    /* specimen accession number */
+    {"121041", DCM_ID_CODE, 0, "DCM"},                    /* specimen */
+    {"121043", DCM_ID_CODE, 0, "DCM"},                    /* slide */
+    {"121114", DCM_ID_NAME, 0, "DCM"},                    /* performing physician */
+    {"121148", DCM_ID_CODE, DCM_OPT_DEVICE, "DCM"},       /* unit serial identifier */
+    {"121152", DCM_ID_NAME, 0, "DCM"},                    /* person administering a drug */
+    {"121193", DCM_ID_CODE, DCM_OPT_DEVICE, "DCM"},       /* device subject */
+    {"121196", DCM_ID_CODE, DCM_OPT_DEVICE, "DCM"},       /* its serial number */
+    {"121197", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* where it stands */
+    {"121434", DCM_ID_PLACE, DCM_OPT_INSTITUTION, "DCM"}, /* service delivery location */
+    {"121435", DCM_ID_NAME, 0, "DCM"},                    /* service performer */
+    {"128774", DCM_ID_CODE, 0, "DCM"},                    /* person observer's login name */
+    {"128775", DCM_ID_CODE, 0, "DCM"},                    /* identifier within his role */
+    {"27113001", 0, DCM_OPT_PATIENT, "SCT"},              /* weight */
+    {"29463-7", 0, DCM_OPT_PATIENT, "LN"},                /* weight */
+    {"3137-7", 0, DCM_OPT_PATIENT, "LN"},                 /* height, measured */
+    {"3141-9", 0, DCM_OPT_PATIENT, "LN"},                 /* weight, measured */
+    {"39156-5", 0, DCM_OPT_PATIENT, "LN"},                /* body mass index */
+    {"50373000", 0, DCM_OPT_PATIENT, "SCT"},              /* height */
+    {"60621009", 0, DCM_OPT_PATIENT, "SCT"},              /* body mass index */
+    {"8302-2", 0, DCM_OPT_PATIENT, "LN"},                 /* height */
 };
 
 static const concept *find(const dcm_set *item)
@@ -60,14 +69,17 @@ static const concept *find(const dcm_set *item)
     const char *code, *scheme;
     size_t n, ns, lo = 0, hi = sizeof concepts / sizeof *concepts;
     if (!name || name->nitems == 0 || !dcm_get_text(name->items[0], 0x00080100, 0, &code, &n) ||
-        !dcm_get_text(name->items[0], 0x00080102, 0, &scheme, &ns) || n != 6 || ns != 3 ||
-        memcmp(scheme, "DCM", 3) != 0)
+        !dcm_get_text(name->items[0], 0x00080102, 0, &scheme, &ns) || n >= sizeof concepts->code)
         return NULL;
+    char want[sizeof concepts->code] = "";
+    memcpy(want, code, n);
     while (lo < hi) {
         size_t mid = lo + (hi - lo) / 2;
-        int c = memcmp(concepts[mid].code, code, 6);
-        if (c == 0)
-            return &concepts[mid];
+        int c = strcmp(concepts[mid].code, want);
+        if (c == 0) {
+            const char *of = concepts[mid].scheme;
+            return ns == strlen(of) && memcmp(scheme, of, ns) == 0 ? &concepts[mid] : NULL;
+        }
         if (c < 0)
             lo = mid + 1;
         else

@@ -9,7 +9,7 @@
 enum dcm_concept_act {
     DCM_CONCEPT_KEEP, /* of nobody, or kept by an option */
     DCM_CONCEPT_HIDE, /* texts in it become dummies */
-    DCM_CONCEPT_DROP  /* the item goes: age, sex and birth date of the subject */
+    DCM_CONCEPT_DROP  /* the item goes: age, sex, size, weight and birth date of the subject */
 };
 enum dcm_concept_act dcm_concept_act(const dcm_set *item, unsigned options);
 /* What kind of identifier the text value of the item is; 0 for none, or where an option keeps it.

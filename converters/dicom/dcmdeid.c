@@ -380,8 +380,9 @@ static bool block_kept(const walk *w, const dcm_set *s, const dcm_elem *creator)
 static int decide(const walk *w, const dcm_set *s, const dcm_elem *e, bool dummy)
 {
     uint32_t low = e->tag & 0xffff;
-    if (e->bulk)
-        return DCM_ACT_KEEP;
+    if (e->bulk) /* not pixel data: too long to be looked into */
+        return !s->parent && e->tag >= 0x7fe00008 && e->tag <= 0x7fe00010 ? DCM_ACT_KEEP
+                                                                          : DCM_ACT_REMOVE;
     if (low == 0 || GROUP(e->tag) >= 0xfffc)
         return DCM_ACT_REMOVE; /* group lengths, trailing padding; items out of their place */
     if (GROUP(e->tag) < 8 && GROUP(e->tag) != 2 && GROUP(e->tag) != 4)

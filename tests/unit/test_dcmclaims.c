@@ -344,6 +344,49 @@ static void uids_with_spaces(void **state)
     dcm_tree_free(t);
 }
 
+/* Size and weight of the subject, in the schemes that they are coded in. */
+static void sizes_of_subjects(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *code, *scheme;
+        bool subject;
+    } v[] = {{"8302-2", "LN", true},    {"29463-7", "LN", true},    {"50373000", "SCT", true},
+             {"27113001", "SCT", true}, {"39156-5", "LN", true},    {"8302-2", "99LOCAL", false},
+             {"8302-1", "LN", false},   {"410668003", "SCT", false}};
+    for (size_t i = 0; i < 2 * (sizeof v / sizeof *v); i++) {
+        dcm_tree *t = base();
+        dcm_set *n = node(t, dcm_tree_main(t), v[i / 2].code, NULL);
+        put(t, dcm_set_find(n, 0x0040a043)->items[0], 0x00080102, "SH", v[i / 2].scheme);
+        put(t, item(t, n, 0x0040a300), 0x0040a30a, "DS", "180");
+        run(t, i & 1 ? SR ",retain-patient-characteristics" : SR, NULL);
+        assert_int_equal(dcm_set_find(dcm_tree_main(t), 0x0040a730)->nitems,
+                         (i & 1) || !v[i / 2].subject);
+        dcm_tree_free(t);
+    }
+}
+
+/* What nobody looked into does not go out, nor is it counted as if it had. */
+static void too_long_to_look_into(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t tag;
+        bool kept;
+    } v[] = {{0x54001010, false}, {0x00281201, false}, {0x7fe00010, true}, {0x7fe00008, true}};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        dcm_tree *t = base();
+        dcm_elem *e;
+        ds_err err = {0};
+        assert_int_equal(
+            dcm_set_put(t, dcm_tree_main(t), v[i].tag, DCM_VR('O', 'W'), NULL, 0, &e, &err), 0);
+        e->bulk = true;
+        run(t, "basic", NULL);
+        assert_int_equal(dcm_set_find(dcm_tree_main(t), v[i].tag) != NULL, v[i].kept);
+        dcm_tree_free(t);
+    }
+}
+
 /* What is counted of private elements is counted under their creator, unless that is a person. */
 static void creators(void **state)
 {
@@ -426,6 +469,8 @@ int main(void)
         cmocka_unit_test(wide_characters),
         cmocka_unit_test(uids_of_things),
         cmocka_unit_test(uids_with_spaces),
+        cmocka_unit_test(sizes_of_subjects),
+        cmocka_unit_test(too_long_to_look_into),
         cmocka_unit_test(creators),
         cmocka_unit_test(old_subjects),
         cmocka_unit_test(dates_in_uids),
