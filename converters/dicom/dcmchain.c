@@ -127,6 +127,16 @@ static bool rescale(const dcm_set *main, uint32_t frame, frame_steps *f)
     return true;
 }
 
+/* A dose has a scale of its own (PS3.3 C.8.8.3). */
+static bool dose(const dcm_set *main, frame_steps *f)
+{
+    if (!scale_number(main, 0x3004000e, NAN, &f->slope))
+        return false;
+    f->rescaled = f->slope < 0 || f->slope > 0;
+    f->slope = f->rescaled ? f->slope : 1;
+    return true;
+}
+
 static void window(const dcm_chain *c, const dcm_set *main, uint32_t frame, frame_steps *f)
 {
     const dcm_set *g = dcm_group_find(main, frame, 0x00289132);
@@ -171,6 +181,8 @@ static int read_frames(dcm_chain *c, const dcm_set *main, const char **reason, d
             fine = rescale(main, i, f);
         if (fine && !f->rescaled && !c->modality.v)
             fine = real_world(main, i, f);
+        if (fine && !f->rescaled && !c->modality.v)
+            fine = dose(main, f);
         if (!fine)
             return no(reason, "bad-values", err, "its slope or intercept is no number");
         window(c, main, i, f);
@@ -217,6 +229,8 @@ static enum dcm_sample own_type(const dcm_chain *c)
     double low = 0, high = 0;
     if (c->o.values == DCM_VALUES_STORED)
         return c->im.dtype;
+    if (c->im.dtype == DCM_F64 && c->o.values == DCM_VALUES_MODALITY)
+        return DCM_F64;
     if (c->o.values == DCM_VALUES_WINDOW || c->im.dtype >= DCM_F32 || c->o.rows || c->o.cols)
         return DCM_F32;
     if (c->palette[0].v)

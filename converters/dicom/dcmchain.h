@@ -8,7 +8,8 @@
  *   3. colour      YBR_FULL and YBR_PARTIAL to RGB, PS3.3 C.7.6.3.1.2 (modality and window only)
  *   4. modality    Modality LUT, or slope * v + intercept: the frame's own (5200,9230), else the
  *                  shared ones (5200,9229), else those at the top; the real world value map where
- *                  there is neither, or before them when it is asked for
+ *                  there is neither, or before them when it is asked for; then the dose grid
+ *                  scaling
  *   5. window      VOI LUT, or LINEAR, LINEAR_EXACT, SIGMOID (PS3.3 C.11.2.1.2) to 0 .. 1
  *   6. inversion   MONOCHROME1: (lowest + highest possible value) - v
  *   7. padding     replaced as asked for; with a window it is 0
@@ -29,7 +30,7 @@ enum dcm_padding { DCM_PADDING_KEEP, DCM_PADDING_ZERO, DCM_PADDING_NAN };
 typedef struct dcm_chain_opts {
     enum dcm_values values;
     int dtype; /* enum dcm_sample; 0: stored as stored; modality i16, i32 when that is exact, else
-                * f32; window f32 */
+                * f32, of doubles f64; window f32 */
     uint32_t rows, cols; /* of the output; 0: as it is */
     bool real_world;
     bool has_window, auto_window; /* center and width given; auto: the frame's own range */

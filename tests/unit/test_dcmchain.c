@@ -181,6 +181,43 @@ static void scales_of_all_kinds(void **state)
     }
 }
 
+/* A dose is in its units by a scaling of its own; a rescale slope counts more. */
+static void doses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *scaling, *slope;
+        float want; /* of 400 */
+    } v[] = {
+        {"0.25", NULL, 100.0f}, {"0.25", "2", 800.0f}, {"0", NULL, 400.0f}, {"", NULL, 400.0f}};
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        const uint16_t in[1] = {400};
+        made m = make(1, DCM_U16, "MONOCHROME2");
+        text(&m, m.s, 0x3004000e, "DS", v[i].scaling);
+        if (v[i].slope)
+            text(&m, m.s, 0x00281053, "DS", v[i].slope);
+        m.o.dtype = DCM_F32;
+        apply(&m, 0, in, sizeof in);
+        assert_true(f32(&m, 0) == v[i].want);
+        drop(&m);
+    }
+}
+
+/* Doubles have more digits than a float holds. */
+static void doubles_stay_doubles(void **state)
+{
+    (void)state;
+    const double in[2] = {0.1, 16777217};
+    made m = make(2, DCM_F64, "MONOCHROME2");
+    assert_int_equal(apply(&m, 0, in, sizeof in).dtype, DCM_F64);
+    assert_memory_equal(m.out.data, in, sizeof in);
+    text(&m, m.s, 0x00281053, "DS", "2");
+    assert_int_equal(apply(&m, 0, in, sizeof in).dtype, DCM_F64);
+    const double twice[2] = {0.2, 33554434};
+    assert_memory_equal(m.out.data, twice, sizeof twice);
+    drop(&m);
+}
+
 static void integers_stay_integers(void **state)
 {
     (void)state;
@@ -390,6 +427,8 @@ int main(void)
         cmocka_unit_test(rescales_exactly),
         cmocka_unit_test(a_slope_of_zero_is_none),
         cmocka_unit_test(scales_of_all_kinds),
+        cmocka_unit_test(doses),
+        cmocka_unit_test(doubles_stay_doubles),
         cmocka_unit_test(integers_stay_integers),
         cmocka_unit_test(frames_have_their_own),
         cmocka_unit_test(windows),
