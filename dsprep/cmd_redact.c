@@ -27,7 +27,7 @@ const ds_command ds_cmd_redact = {
         "Reads a DSR stream (from FILEs, which are the shards of one stream, or standard input) "
         "and writes it with what it finds in columns of text and JSON replaced: [EMAIL], or with "
         "--key-file a pseudonym (EMAIL_1f0c2b7a9d3e) that is the same for the same address in "
-        "every run with this key. In JSON the values are looked at, not the names of members.\n\n"
+        "every run with this key.\n\n"
         "Kinds: email; phone (international, China, North America, France, and numbers with a "
         "leading 0 and a separator); card (with Luhn); iban (MOD 97); ip (public addresses; "
         "--all-ips private ones too); cn_id (China's resident identity number), us_ssn, es_dni "
@@ -35,8 +35,10 @@ const ds_command ds_cmd_redact = {
         "or rules hold; secret (keys and tokens of AWS, GitHub, GitLab, Slack, Google, Stripe, "
         "OpenAI, Hugging Face, npm, PyPI, Alibaba, JWTs, private keys in PEM); name (with --names: "
         "one a line). --kinds picks some. docs/transforms.md has the forms.\n\n"
-        "Other columns are not changed. Whole numbers and lists are looked at, and a warning says "
-        "what they hold: dsprep map --cast makes text of them. So redact before you tokenize.\n\n"
+        "Names of members and other columns are not changed. Names, whole numbers and lists are "
+        "looked "
+        "at, and a warning says what they hold: dsprep map --cast makes text of numbers. So redact "
+        "before you tokenize.\n\n"
         "--report writes how many of which kind were found in which column. --mark adds a column "
         "redacted with the counts of each record. Where keys are derived from a text that "
         "changes, they are derived anew: a digest of what was removed would give it away. Explicit "
@@ -67,6 +69,7 @@ typedef struct redact {
     bool check_key;
     size_t made_mark;
     uint64_t found[COLUMNS_MAX][DS_NPII], records, changed;
+    uint64_t named[COLUMNS_MAX][DS_NPII]; /* in names of members, which stay */
 } redact;
 
 typedef struct work {
@@ -74,7 +77,7 @@ typedef struct work {
     ds_spool scratch;
     ds_value *values;
     ds_buf text;
-    uint64_t found[COLUMNS_MAX][DS_NPII], changed; /* of the block */
+    uint64_t found[COLUMNS_MAX][DS_NPII], named[COLUMNS_MAX][DS_NPII], changed; /* of the block */
 } work;
 
 static int mark_row(work *w, const redact *d, ds_rowblock *b, const uint64_t n[DS_NPII],
@@ -106,10 +109,12 @@ static int redact_value(work *w, const redact *d, ds_rowblock *b, size_t k, uint
     if (x->null)
         return ds_made_null(m, err);
     memset(w->w.counts, 0, sizeof w->w.counts);
+    memset(w->w.named, 0, sizeof w->w.named);
     int rc = m->type == DS_JSON ? ds_redact_json(&d->r, &w->w, x->p, x->len, &m->data, err)
                                 : ds_redact_text(&d->r, &w->w, x->p, x->len, &m->data, err);
     for (unsigned i = 0; i < DS_NPII; i++) {
         w->found[k][i] += w->w.counts[i];
+        w->named[k][i] += w->w.named[i];
         n[i] += w->w.counts[i];
     }
     return rc ? rc : ds_made_end(m, began, err);
@@ -174,6 +179,7 @@ static int redact_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err
     if (!w->values && !(w->values = calloc(b->schema->n + 1, sizeof *w->values)))
         return ds_fail_nomem(err);
     memset(w->found, 0, sizeof w->found);
+    memset(w->named, 0, sizeof w->named);
     w->changed = 0;
     for (uint64_t row = 0; rc == 0 && row < b->block->rows; row++) {
         uint64_t n[DS_NPII] = {0}, sum = 0;
@@ -202,8 +208,10 @@ static int redact_done(void *ctx, void *state, ds_rowblock *b, ds_err *err)
     const work *w = state;
     (void)err;
     for (size_t k = 0; k < d->nall; k++)
-        for (unsigned i = 0; i < DS_NPII; i++)
+        for (unsigned i = 0; i < DS_NPII; i++) {
             d->found[k][i] += w->found[k][i];
+            d->named[k][i] += w->named[k][i];
+        }
     d->records += b->block->rows;
     d->changed += w->changed;
     return 0;
@@ -343,15 +351,27 @@ static json_t *counts_json(const uint64_t n[DS_NPII])
     return j;
 }
 
-/* What was found, by column. */
-static json_t *columns_json(const redact *d, const ds_schema *s, size_t from, size_t to)
+static bool any_found(const uint64_t n[DS_NPII])
+{
+    for (unsigned k = 0; k < DS_NPII; k++)
+        if (n[k])
+            return true;
+    return false;
+}
+
+/* What was found, by column: that was replaced, or that stays. */
+static json_t *columns_json(const redact *d, const ds_schema *s, bool left)
 {
     json_t *j = json_object();
-    for (size_t k = from; j && k < to; k++)
-        if (json_object_set_new(j, s->cols[d->column[k]].name, counts_json(d->found[k]))) {
+    for (size_t k = 0; j && k < d->nall; k++) {
+        const bool looked = k >= d->ncolumns, named = left && !looked && any_found(d->named[k]);
+        const uint64_t *n = named ? d->named[k] : d->found[k];
+        if ((looked == left || named) &&
+            json_object_set_new(j, s->cols[d->column[k]].name, counts_json(n))) {
             json_decref(j);
             return NULL;
         }
+    }
     return j;
 }
 
@@ -364,8 +384,7 @@ static int write_report(const redact *d, const ds_schema *s, ds_err *err)
             all[i] += d->found[k][i];
     json_t *j = json_pack("{s:I,s:I,s:o,s:o,s:o}", "records", (json_int_t)d->records, "changed",
                           (json_int_t)d->changed, "found", counts_json(all), "columns",
-                          columns_json(d, s, 0, d->ncolumns), "left",
-                          columns_json(d, s, d->ncolumns, d->nall));
+                          columns_json(d, s, false), "left", columns_json(d, s, true));
     int rc = j ? ds_json_dump(&text, j, err) : ds_fail_nomem(err);
     if (rc == 0 && ds_buf_putc(&text, '\n'))
         rc = ds_fail_nomem(err);
@@ -376,22 +395,32 @@ static int write_report(const redact *d, const ds_schema *s, ds_err *err)
     return rc;
 }
 
-/* What stays in columns that are not changed. */
+/* "3 that were found (email, ...) and stay", after the column's name; nothing when there are none.
+ */
+static void warn_of(const ds_column *c, const uint64_t n[DS_NPII], const char *where,
+                    const char *remedy)
+{
+    uint64_t sum = 0;
+    const char *kind = "";
+    for (unsigned i = DS_NPII; i-- > 0;)
+        if (n[i]) {
+            sum += n[i];
+            kind = ds_pii_names[i];
+        }
+    if (sum)
+        ds_warn("column '%s' (%s) holds %llu that were found (%s) and stay: %s%s", c->name,
+                ds_type_name(c->type), (unsigned long long)sum, kind, where, remedy);
+}
+
 static void warn_of_left(const redact *d, const ds_schema *s)
 {
-    for (size_t k = d->ncolumns; k < d->nall; k++) {
+    for (size_t k = 0; k < d->nall; k++) {
         const ds_column *c = &s->cols[d->column[k]];
-        uint64_t sum = 0;
-        unsigned kind = 0;
-        for (unsigned i = DS_NPII; i-- > 0;)
-            if (d->found[k][i])
-                sum += d->found[k][i], kind = i;
-        if (sum)
-            ds_warn(
-                "column '%s' (%s) holds %llu that were found (%s) and stay: it is not text%s%s%s",
-                c->name, ds_type_name(c->type), (unsigned long long)sum, ds_pii_names[kind],
-                c->type == DS_I64 ? " (dsprep map --cast " : "", c->type == DS_I64 ? c->name : "",
-                c->type == DS_I64 ? "=utf8 makes text of it)" : "");
+        if (k < d->ncolumns)
+            warn_of(c, d->named[k], "in names of members", "");
+        else
+            warn_of(c, d->found[k], "it is not text",
+                    c->type == DS_I64 ? " (dsprep map --cast makes text of it)" : "");
     }
     for (size_t i = 0; d->changed && i < s->n; i++)
         if (s->cols[i].type == DS_TOKENS16 || s->cols[i].type == DS_TOKENS32)
@@ -408,9 +437,8 @@ static void say(const redact *d, const ds_schema *s, const ds_rowresult *res,
             all[i] += d->found[k][i], sum += d->found[k][i];
     warn_of_left(d, s);
     if (d->o->row.json) {
-        json_t *more =
-            json_pack("{s:I,s:o,s:o}", "changed", (json_int_t)d->changed, "found", counts_json(all),
-                      "left", columns_json(d, s, d->ncolumns, d->nall));
+        json_t *more = json_pack("{s:I,s:o,s:o}", "changed", (json_int_t)d->changed, "found",
+                                 counts_json(all), "left", columns_json(d, s, true));
         ds_transform_say(&d->o->row, res, plan, more);
         json_decref(more);
     }

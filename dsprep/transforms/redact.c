@@ -136,14 +136,32 @@ static size_t string_end(const uint8_t *p, size_t len, size_t at)
     return at < len ? at + 1 : len;
 }
 
-static int json_string(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, size_t len,
-                       ds_spool *out, ds_err *err)
+static int unescape(ds_redactwork *w, const uint8_t *p, size_t len, ds_err *err)
 {
     ds_buf_reset(&w->text);
     if (ds_buf_reserve(&w->text, len + DS_JSTRING_SLACK))
         return ds_fail_nomem(err);
     w->text.len = ds_jstring_unescape(w->text.data, p + 1, len - 2);
-    return json_part(r, w, p, len, w->text.data, w->text.len, out, err);
+    return 0;
+}
+
+/* A member's name stays: two that are masked would be one. */
+static int json_name(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, size_t len,
+                     ds_spool *out, ds_err *err)
+{
+    finder f = {0};
+    ds_piimatch m;
+    int rc = unescape(w, p, len, err);
+    for (size_t at = 0; rc == 0 && next_match(r, &f, w->text.data, w->text.len, at, &m); at = m.end)
+        w->named[m.kind]++;
+    return rc ? rc : ds_spool_put(out, p, len, err);
+}
+
+static int json_string(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, size_t len,
+                       ds_spool *out, ds_err *err)
+{
+    const int rc = unescape(w, p, len, err);
+    return rc ? rc : json_part(r, w, p, len, w->text.data, w->text.len, out, err);
 }
 
 int ds_redact_json(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, size_t len,
@@ -155,7 +173,7 @@ int ds_redact_json(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, siz
         if (p[at] == '"') {
             end = string_end(p, len, at);
             if (end < len && p[end] == ':')
-                rc = ds_spool_put(out, p + at, end - at, err);
+                rc = json_name(r, w, p + at, end - at, out, err);
             else
                 rc = json_string(r, w, p + at, end - at, out, err);
         } else if (p[at] >= '0' && p[at] <= '9') {

@@ -4,7 +4,7 @@
  * kind and the match without its separators: the same person has the same one in every run with the
  * same key, and nobody finds the way back without it. In JSON the strings that are values are
  * looked at, unescaped, and numbers of 9 and more digits, which become strings when they match;
- * names of members stay.
+ * names of members are looked at and stay.
  *
  * A ds_redactor is read only once made and shared; a ds_redactwork (zeroed at first) belongs to one
  * thread.
@@ -26,6 +26,7 @@ typedef struct ds_redactor {
 
 typedef struct ds_redactwork {
     uint64_t counts[DS_NPII]; /* added to */
+    uint64_t named[DS_NPII];  /* the same, of what stays in names of members */
     ds_buf plain, text;
 } ds_redactwork;
 

@@ -173,9 +173,15 @@ END
     dsprep import -q n.jsonl >n.dsr
     exits 0 dsprep redact --report rep.json -o r.dsr n.dsr
     has "column 'card' (i64) holds 1 that were found (card) and stay"
-    has 'dsprep map --cast card=utf8'
+    has 'dsprep map --cast makes text of it'
     [ "$(jq -c .left rep.json)" = '{"card":{"card":1},"n":{}}' ]
     [ "$(jq -c .found rep.json)" = '{"email":1}' ]
+    printf '%s\n' '{"text":"x","m":{"a\u0040b.io":{"c@d.io":1},"e":"f@g.io"}}' >m.jsonl
+    dsprep import -q m.jsonl >m.dsr
+    exits 0 dsprep redact --report rep.json -o r.dsr m.dsr
+    has "column 'm' (json) holds 2 that were found (email) and stay: in names of members"
+    [ "$(jq -c '[.columns.m, .left]' rep.json)" = '[{"email":1},{"m":{"email":2}}]' ]
+    dsprep cat -c m r.dsr | grep -F '{"a\u0040b.io":{"c@d.io":1},"e":"[EMAIL]"}'
     exits 0 dsprep redact -c text -o r.dsr n.dsr
     [[ $output != *'and stay'* ]]
     dsprep map -q --cast card=utf8 n.dsr | dsprep redact -q | dsprep cat -c card >got
