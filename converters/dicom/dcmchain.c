@@ -81,15 +81,15 @@ static int read_palette(lut *l, const dcm_set *s, uint32_t k, bool is_signed, co
 /* ---- a frame's numbers --------------------------------------------------------------------------
  */
 
-/* A number of a scale: `missing` where there is none. False where what is there is no number, or
+/* A number of a scale; NAN where there is none. False where what is there is no number, or
  * none that one can compute with: values without their scale would look like values all the same.
  */
-static bool scale_number(const dcm_set *s, uint32_t tag, double missing, double *v)
+static bool scale_number(const dcm_set *s, uint32_t tag, double *v)
 {
     const dcm_elem *e = dcm_set_find(s, tag);
     const char *p;
     size_t n;
-    *v = missing;
+    *v = NAN;
     if (!e || e->len == 0 || (dcm_vr_is_string(e->vr) && !dcm_elem_text(e, 0, &p, &n)))
         return true;
     return dcm_get_real(s, tag, 0, v) && isfinite(*v);
@@ -115,7 +115,7 @@ static bool rescale(const dcm_set *main, uint32_t frame, frame_steps *f)
     const dcm_set *g = dcm_group_find(main, frame, 0x00289145);
     const dcm_set *s = g ? g : main;
     double slope, intercept;
-    if (!scale_number(s, 0x00281053, NAN, &slope) || !scale_number(s, 0x00281052, NAN, &intercept))
+    if (!scale_number(s, 0x00281053, &slope) || !scale_number(s, 0x00281052, &intercept))
         return false;
     /* A slope of 0 is no scale: it would leave one value of all. One without the other is one that
      * does nothing beside it. */
@@ -130,7 +130,7 @@ static bool rescale(const dcm_set *main, uint32_t frame, frame_steps *f)
 /* A dose has a scale of its own (PS3.3 C.8.8.3). */
 static bool dose(const dcm_set *main, frame_steps *f)
 {
-    if (!scale_number(main, 0x3004000e, NAN, &f->slope))
+    if (!scale_number(main, 0x3004000e, &f->slope))
         return false;
     f->rescaled = f->slope < 0 || f->slope > 0;
     f->slope = f->rescaled ? f->slope : 1;
