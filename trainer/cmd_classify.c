@@ -4,13 +4,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "classify.h"
 #include "clock.h"
 #include "cmd_train.h"
 #include "io.h"
 #include "json.h"
+#include "memlimit.h"
 #include "scores.h"
 #include "sig.h"
 #include "textnoise.h"
@@ -187,7 +187,6 @@ static int summarize(work *w, result *r, ds_err *err)
     const size_t n = (size_t)w->n, k = w->k;
     const uint64_t seed = (uint64_t)w->a->seed;
     double *times = (double *)(void *)w->times.data;
-    struct rusage use;
     int rc = ds_macro_auc(&r->auc, (const double *)(const void *)w->odds.data,
                           (const int32_t *)(const void *)w->truth.data, n, k, err);
 
@@ -203,8 +202,7 @@ static int summarize(work *w, result *r, ds_err *err)
         r->drop = r->accuracy - r->noisy;
         rc = ds_bootstrap(r->drop_ci, (const int8_t *)w->drop.data, n, RESAMPLES, seed, err);
     }
-    getrusage(RUSAGE_SELF, &use);
-    r->peak = (long long)use.ru_maxrss * 1024;
+    r->peak = ds_memory_peak();
     return rc;
 }
 

@@ -2,11 +2,11 @@
 #include <inttypes.h>
 #include <math.h>
 #include <stdio.h>
-#include <sys/resource.h>
 
 #include "clock.h"
 #include "cmd_train.h"
 #include "evaluate.h"
+#include "memlimit.h"
 #include "sig.h"
 
 #define TOGETHER 2048 /* tokens */
@@ -39,7 +39,6 @@ static int eval(const asked *a, ds_err *err)
     ds_kernels *k = NULL;
     ds_net *net = NULL;
     ds_dataset *d = NULL;
-    struct rusage use;
     ds_eval_result r = {0};
     char tokenizer[DS_DIGEST_TEXT];
     double start;
@@ -59,16 +58,16 @@ static int eval(const asked *a, ds_err *err)
     }
     if (!rc) {
         const double time = ds_seconds() - start;
-        getrusage(RUSAGE_SELF, &use);
+        const long long peak = ds_memory_peak();
+
         if (a->json)
             printf("{\"type\":\"eval\",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
                    ",\"seconds\":%.6f,\"peak_bytes\":%lld}\n",
-                   r.loss, exp(r.loss), r.targets, time, (long long)use.ru_maxrss * 1024);
+                   r.loss, exp(r.loss), r.targets, time, peak);
         else
             printf("loss %.6f  perplexity %.4f  %" PRIu64
                    " tokens, %.0f a second, %.0f MB at most\n",
-                   r.loss, exp(r.loss), r.targets, (double)r.targets / time,
-                   (double)use.ru_maxrss / 1024);
+                   r.loss, exp(r.loss), r.targets, (double)r.targets / time, (double)peak / 1e6);
     }
     ds_net_free(net);
     if (k)

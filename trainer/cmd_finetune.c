@@ -6,10 +6,10 @@
 #include <stdlib.h>
 #include <math.h>
 #include <string.h>
-#include <sys/resource.h>
 
 #include "cmd_finetune.h"
 #include "io.h"
+#include "memlimit.h"
 #include "metrics.h"
 #include "retain.h"
 #include "rundiff.h"
@@ -249,11 +249,9 @@ static void say_begin(const ds_trainer *t)
 
 static void say_times(shown *s, const ds_run_times *t)
 {
-    struct rusage use;
     char line[320];
 
-    getrusage(RUSAGE_SELF, &use);
-    const long long peak = (long long)use.ru_maxrss * 1024;
+    const long long peak = ds_memory_peak();
     snprintf(line, sizeof line,
              "{\"type\":\"time\",\"data\":%.6f,\"compute\":%.6f,\"optimizer\":%.6f,"
              "\"ledger\":%.6f,\"checkpoint\":%.6f,\"evaluation\":%.6f,\"peak_bytes\":%lld}\n",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "io.h"
@@ -76,4 +77,23 @@ int64_t ds_memory_limit(void)
     }
     ds_buf_fini(&b);
     return v == INT64_MAX ? 0 : v;
+}
+
+/* getrusage's number is no smaller than what the parent had when it forked: some hundred megabytes
+ * where a Python with libraries is the launcher. */
+int64_t ds_memory_peak(void)
+{
+    static const char name[] = "VmHWM:";
+    const char *text, *at;
+    struct rusage use;
+    ds_buf b = {0};
+    int64_t peak = 0;
+
+    if (ds_read_file(&b, "/proc/self/status", FILE_MAX, NULL) == 0 && (text = ds_buf_cstr(&b)) &&
+        (at = strstr(text, name)))
+        peak = strtoll(at + sizeof name - 1, NULL, 10);
+    ds_buf_fini(&b);
+    if (peak <= 0 && getrusage(RUSAGE_SELF, &use) == 0)
+        peak = use.ru_maxrss;
+    return peak * 1024; /* both count KiB */
 }

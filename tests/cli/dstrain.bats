@@ -497,6 +497,16 @@ E
         'BEGIN { x = (a - b) / (p - q); print x; exit !(x > 0.9 && x < 1.1) }'
 }
 
+@test "the peak is the program's own, whatever started it" {
+    ! grep -aq __asan_init "$(command -v dstrain)" || skip "a sanitizer is in it"
+    python3 -c '
+import json, subprocess, sys
+held = bytearray(b"x") * (600 << 20)
+out = subprocess.run(sys.argv[1:], stdout=subprocess.PIPE, check=True).stdout
+assert json.loads(out)["peak_bytes"] < 300 << 20, out
+' dstrain eval --json --model "$F/base" --data "$F/test.dsr"
+}
+
 @test "plan: bytes for every method" {
     need_jq
     dstrain plan --json --model "$F/base" --batch 4 --seq-len 32 >all
