@@ -16,10 +16,28 @@ static bool on(const ds_piitext *t, enum ds_pii kind)
     return t->kinds >> kind & 1;
 }
 
+static bool hex(uint8_t c)
+{
+    return digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* Are the bytes at `at` an escaped one of an URL (%3D)? */
+static bool escaped(const uint8_t *p, size_t at, size_t len)
+{
+    return len - at >= 3 && p[at] == '%' && hex(p[at + 1]) && hex(p[at + 2]);
+}
+
+/* Letters before `at` that are an escape of an URL, or of a string in a string (\\n). */
+static bool behind_escape(const uint8_t *p, size_t at)
+{
+    return (at >= 2 && p[at - 2] == '\\' && p[at - 1] && strchr("nrtbf", p[at - 1])) ||
+           (at >= 3 && escaped(p, at - 3, at));
+}
+
 /* May a word begin at `at`: is it no letter, digit or underscore that stands before it? */
 static bool may_begin(const uint8_t *p, size_t at)
 {
-    return at == 0 || !wordly(p[at - 1]);
+    return at == 0 || !wordly(p[at - 1]) || behind_escape(p, at);
 }
 
 /* ---- runs of digits ---- */
@@ -275,10 +293,9 @@ static size_t ipv6(const ds_piitext *t, size_t at)
         return 0;
     for (; n < sizeof s - 1; n++) {
         const uint8_t c = peek(t, at + n);
-        const bool hex = digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
-        if (!hex && c != ':' && c != '.')
+        if (!hex(c) && c != ':' && c != '.')
             break;
-        sets += hex && (n == 0 || s[n - 1] == ':');
+        sets += hex(c) && (n == 0 || s[n - 1] == ':');
         colons += c == ':';
         s[n] = (char)c;
     }
@@ -323,9 +340,13 @@ static size_t domain(const ds_piitext *t, size_t at)
             break;
         }
     }
-    while (i > label && t->p[i - 1] == '-')
-        i--;
-    return dots && i - label >= 2 && alpha == i - label && peek(t, i) != '@' ? i : 0;
+    if (alpha < i - label && !stands(t, label, "xn--")) { /* behind a hyphen is something else */
+        for (i = label; (n = letter_at(t, i));)
+            i += n;
+        if (peek(t, i) != '-')
+            return 0;
+    }
+    return dots && i - label >= 2 && peek(t, i) != '@' ? i : 0;
 }
 
 /* Of what RFC 5322 allows before the @ only what people have: "user=", "a|" and "/path/" belong to
@@ -340,6 +361,8 @@ static size_t email(const ds_piitext *t, size_t at)
 {
     size_t i = at, n = 1;
     bool plus = false;
+    if (at > 0 && escaped(t->p, at - 1, t->len))
+        return 0;
     for (; i - at <= 64 && n; i += n) {
         if (i > at && stands(t, i, "%40")) /* of an URL */
             break;
@@ -452,7 +475,8 @@ bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_p
     for (size_t at = from; at < len; at++) {
         const uint8_t c = p[at];
         const bool part = wordly(c), lead = other_letter(&t, at);
-        if ((part && !word) || (lead && !word && !other) || c == '+' || c == '(' || c == '-') {
+        if ((part && (!word || behind_escape(p, at))) || (lead && !word && !other) || c == '+' ||
+            c == '(' || c == '-') {
             enum ds_pii kind = DS_PII_EMAIL;
             const size_t end = match_at(&t, at, &kind);
             if (end) {

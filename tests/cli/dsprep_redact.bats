@@ -41,6 +41,8 @@ de89370400440532013000 DE89-3704-0044-0532-0130-00 gb29 nwbk 6016 1331 9268 19|[
 jürgen@müller.de иван@пример.рф ünal@a.io 联系user@example.com谢谢|[EMAIL] [EMAIL] [EMAIL] 联系[EMAIL]谢谢
 user=john@a.io /u/john@a.io/x a*john@a.io*b {john@a.io}|user=[EMAIL] /u/[EMAIL]/x a*[EMAIL]*b {[EMAIL]}
 GET /x?email=o%2Bx%40a.io&y=1 bounce+john=a.io@list.org %40a.io 1%40|GET /x?email=[EMAIL]&y=1 [EMAIL] %40a.io 1%40
+?c%3D4111111111111111&m=%22o%40a.io%22 a\n4111111111111111\tAKIAIOSFODNN7EXAMPLE|?c%3D[CARD]&m=%22[EMAIL]%22 a\n[CARD]\t[SECRET]
+o@a.io-x o@b.com- o@xn--e1afmkfd.xn--p1ai o@a.b1|[EMAIL]-x [EMAIL]- [EMAIL] o@a.b1
 aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY|aws_secret_access_key = [SECRET]
 -----BEGIN RSA PRIVATE KEY-----MIIEowIBAAKCAQEAwJalrXUtnFEMIK7MDENGbPxRfiCY cut off|[SECRET] cut off
 4111 1111 1111 1111 2027-01 SSN 123-45-6789 12 30|[CARD] 2027-01 SSN [US_SSN] 12 30
