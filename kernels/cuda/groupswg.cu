@@ -98,12 +98,14 @@ __device__ __forceinline__ void multiply(float (&c)[N / 8][4], const unsigned ch
                            wg_matrix(b + k * (TB ? 2 : PANEL_ROW), DEEP * PANEL_ROW), add || k > 0);
 }
 
-/* One tile, of which N columns are looked at. `stage` has its first step. */
+/* One tile, of which N columns are looked at. `stage` has its first step. The place becomes that of
+ * tile `after`, if there is one: it is looked up while the last products are made. */
 template <class E, class C, int N, bool TB>
-__device__ __forceinline__ void one_tile(const place &at, cursor<E, TB> *next, int *stage,
+__device__ __forceinline__ void one_tile(place *at, int32_t after, cursor<E, TB> *next, int *stage,
                                          unsigned char *memory, bool accumulate, float alpha)
 {
-    const int32_t steps = steps_of(at.g);
+    const place here = *at;
+    const int32_t steps = steps_of(here.g);
     float c[N / 8][4];
 
     for (int32_t s = 0; s < steps; s++) {
@@ -117,8 +119,11 @@ __device__ __forceinline__ void one_tile(const place &at, cursor<E, TB> *next, i
         *stage = (*stage + 1) % STAGES;
         wg_wait<1>();
     }
+    if (after < next->end)
+        *at = place_of(next->all, next->n, after);
     wg_wait<0>();
-    write_rows<C, N>(c, *at.g, at.row + (int)(threadIdx.x / WARP) * 16, at.col, accumulate, alpha);
+    write_rows<C, N>(c, *here.g, here.row + (int)(threadIdx.x / WARP) * 16, here.col, accumulate,
+                     alpha);
 }
 
 template <class E, class C, bool TB>
@@ -136,12 +141,15 @@ __global__ void __launch_bounds__(THREADS, 1)
     next.to_tile((int32_t)blockIdx.x);
     for (int i = 0; i < AHEAD; i++)
         next.fetch(memory + i * STAGE_BYTES);
-    for (int32_t tile = (int32_t)blockIdx.x; tile < end; tile += (int32_t)gridDim.x) {
-        const place at = place_of(all, n, tile);
+    int32_t tile = (int32_t)blockIdx.x;
+    place at = tile < end ? place_of(all, n, tile) : place{};
+    while (tile < end) {
+        tile += (int32_t)gridDim.x;
         if (at.g->n - at.col > WG_TILE_COLS / 2)
-            one_tile<E, C, WG_TILE_COLS, TB>(at, &next, &stage, memory, accumulate, alpha);
+            one_tile<E, C, WG_TILE_COLS, TB>(&at, tile, &next, &stage, memory, accumulate, alpha);
         else
-            one_tile<E, C, WG_TILE_COLS / 2, TB>(at, &next, &stage, memory, accumulate, alpha);
+            one_tile<E, C, WG_TILE_COLS / 2, TB>(&at, tile, &next, &stage, memory, accumulate,
+                                                 alpha);
     }
 }
 
