@@ -216,6 +216,9 @@ static int read_open(void **out, const ds_fmtread *o, ds_err *err)
         if (ds_buf_reserve(&r->names, f->len + 1))
             return ds_fail_nomem(err);
         const size_t n = ds_csv_unquote(r->names.data + r->names.len, f);
+        if (memchr(r->names.data + r->names.len, 0, n))
+            rc = ds_fail(err, DS_FAIL, "%s: header: field %zu has a NUL in its name", o->name,
+                         i + 1);
         r->names.data[r->names.len + n] = '\0';
         r->names.len += n + 1;
         r->nfields++;
@@ -234,7 +237,8 @@ static int schema(void *v, ds_schema *s, ds_err *err)
     int rc = 0;
     ds_fguess_init(&g);
     for (size_t i = 0; rc == 0 && i < r->nfields; i++, name += strlen(name) + 1)
-        rc = ds_fguess_see(&g, name, strlen(name), &text, err);
+        rc = !*name ? ds_fail(err, DS_FAIL, "field %zu has no name: give it one", i + 1)
+                    : ds_fguess_see(&g, name, strlen(name), &text, err);
     if (rc == 0)
         rc = ds_fguess_schema(&g, s, r->o.key, err);
     ds_fguess_fini(&g);

@@ -219,8 +219,8 @@ static size_t in_parentheses(const ds_piitext *t, size_t at)
         return 0;
     i += peek(t, i) == ' ';
     read_groups(t, i, &g);
-    return shaped(&g, 2, "34") && g.groups == 2 && g.d[0] >= '2' &&
-                   (g.sep[1] == '-' || g.sep[1] == ' ') && ends(t, g.end[1])
+    return shaped(&g, 2, "34") && g.d[0] >= '2' && (g.sep[1] == '-' || g.sep[1] == ' ') &&
+                   ends(t, g.end[1])
                ? g.end[1]
                : 0;
 }

@@ -250,6 +250,12 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     printf '"a' >open.csv
     exits 1 dsprep import open.csv
     has 'open.csv: offset 0: the header is not one: the quoted field does not end'
+    printf ',a\n0,x\n' >index.csv
+    exits 1 dsprep import index.csv
+    has 'index.csv: header: field 1 has no name: give it one'
+    printf 'a\0b,c\n1,2\n' >nul.csv
+    exits 1 dsprep import nul.csv
+    has 'nul.csv: header: field 1 has a NUL in its name'
     : >empty.csv
     exits 1 dsprep import empty.csv
     has 'empty.csv: it is empty'
