@@ -245,6 +245,14 @@ static void say_begin(const ds_trainer *t)
             t->c.steps, ds_s(t->c.steps), t->c.batch * t->c.accumulate,
             ds_s(t->c.batch * t->c.accumulate), digest);
     warn_of_rate(&t->c.optim);
+    for (size_t i = 0; i < t->c.ndata; i++) {
+        const ds_dataset_info *d = ds_dataset_about(t->data[i]);
+        if (d->erased)
+            ds_warn("'%s': records were erased from %" PRIu64
+                    " block%s of this version: where they stood, zeros are learnt, and what was "
+                    "trained before is not replayed to its bits",
+                    d->name, d->erased, ds_s(d->erased));
+    }
 }
 
 static void say_times(shown *s, const ds_run_times *t)

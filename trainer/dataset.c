@@ -177,6 +177,7 @@ static int open_store(ds_dataset *d, const char *spec, const char *store, const 
     if (!rc) {
         git_oid_tostr(d->info.commit, sizeof d->info.commit, &rev.id);
         d->info.root = ds_colread_version(d->col)->root;
+        d->info.erased = ds_colread_erased(d->col);
         d->cache = calloc(CACHE, sizeof *d->cache);
         rc = d->cache ? 0 : ds_fail_nomem(err);
     }

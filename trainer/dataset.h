@@ -27,6 +27,7 @@ typedef struct ds_dataset_info {
     uint64_t largest_at;      /* record that has it first */
     const char *mask;         /* column that says which tokens are targets, or "" */
     const ds_recfacts *facts; /* the mask, and what is counted */
+    uint64_t erased;          /* blocks of which records were erased: their tokens are zeros */
 } ds_dataset_info;
 
 /* spec: DATASET[@REV] of the store (found as dsver finds it; `store` may be NULL), or a path that

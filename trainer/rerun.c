@@ -215,6 +215,18 @@ static int compare_description(replay *p, const ds_trainer *t, ds_err *err)
     return ds_rundiff(was, now, err);
 }
 
+/* Erased records are zeros now. */
+static void explain(ds_replay_result *out, const ds_trainer *t)
+{
+    for (size_t i = 0; !out->same && i < t->c.ndata; i++) {
+        const ds_dataset_info *d = ds_dataset_about(t->data[i]);
+        const size_t n = strlen(out->why);
+        if (d->erased)
+            snprintf(out->why + n, sizeof out->why - n, "; records of '%s' were erased since",
+                     d->name);
+    }
+}
+
 static int replay_run(replay *p, ds_err *err)
 {
     const ds_run *r = &p->lineage.run;
@@ -260,6 +272,8 @@ static int replay_run(replay *p, ds_err *err)
         rc = ds_trainer_same_device(&t, &p->lineage, err);
         rc = rc ? rc : compare_description(p, &t, err);
         rc = rc ? rc : run_again(p, &t, err);
+        if (!rc)
+            explain(p->out, &t);
         ds_trainer_close(&t);
     }
     for (size_t i = 0; specs && i < r->ndatasets; i++)

@@ -22,7 +22,7 @@ struct ds_colread {
     ds_buf places; /* place; one more at the end */
     ds_buf pieces; /* ds_sha */
     size_t blocks;
-    uint64_t records;
+    uint64_t records, erased;
     pthread_mutex_t lock; /* of what follows */
     size_t next, told;    /* the block after the one that was read last; those before it are told */
 };
@@ -61,6 +61,7 @@ static int read_manifest(ds_colread *c, ds_err *err)
         rc = ds_manscan_next(&s, &l, err);
         if (rc <= 0)
             break;
+        c->erased += s.erased;
         rc = add_line(c, &l, err);
     }
     ds_manscan_close(&s);
@@ -143,6 +144,11 @@ const ds_version *ds_colread_version(const ds_colread *c)
 uint64_t ds_colread_records(const ds_colread *c)
 {
     return c->records;
+}
+
+uint64_t ds_colread_erased(const ds_colread *c)
+{
+    return c->erased;
 }
 
 size_t ds_colread_blocks(const ds_colread *c)

@@ -22,6 +22,8 @@ const ds_schema *ds_colread_schema(const ds_colread *c);
 const ds_column *ds_colread_column(const ds_colread *c);
 const ds_version *ds_colread_version(const ds_colread *c);
 uint64_t ds_colread_records(const ds_colread *c);
+/* Blocks that hold tombstones instead of records that were erased. */
+uint64_t ds_colread_erased(const ds_colread *c);
 size_t ds_colread_blocks(const ds_colread *c);
 uint64_t
 ds_colread_first(const ds_colread *c,

@@ -283,6 +283,21 @@ sys.exit(p.wait())' dstrain finetune --model "$F/base" --data a.dsr --seq-len 32
     [ ! -e r/ledger ]
 }
 
+@test "what was erased since is told of, by a run that reads zeros in its place and by a replay" {
+    dsver init e >/dev/null
+    dsver commit --store e -m m docs "$F/text.dsr" >/dev/null 2>&1
+    train r --store e --steps 2
+    exits 0 dstrain replay --store e r/step-000002
+    key=$(dsver batch --store e r 1 | sed -n 's/.* key \([^ ]*\) tokens.*/\1/p' | head -n 1)
+    dsver forget --store e --reason "request 7" "$key" >/dev/null
+    exits 1 dstrain replay --store e r/step-000002
+    has "r/step-000002: not the same: step 1: " "; records of 'docs' were erased since"
+    exits 0 dstrain finetune --model "$F/base" --store e --data docs --seq-len 32 --steps 1 -o s
+    has "'docs': records were erased from 1 block of this version: where they stood, zeros are learnt"
+    exits 0 dstrain finetune --model "$F/base" --store "$F" --data docs --seq-len 32 --steps 1 -o t
+    ! has "erased" || return 1
+}
+
 @test "gc beside a run leaves it the version that it reads" {
     mkdir s && cd s
     dsver init >/dev/null
