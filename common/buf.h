@@ -14,6 +14,10 @@
 
 #include "error.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || SIZE_MAX < UINT64_MAX
+#error "64 bits and little endian: what lies in files is read in place"
+#endif
+
 #ifdef __cplusplus
 extern "C" {
 #endif

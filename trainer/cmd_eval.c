@@ -1,10 +1,10 @@
 /* cmd_eval.c - dstrain eval: loss and perplexity of a model on a dataset. */
 #include <inttypes.h>
-#include <math.h>
 #include <stdio.h>
 
 #include "clock.h"
 #include "cmd_train.h"
+#include "elementary.h"
 #include "evaluate.h"
 #include "memlimit.h"
 #include "sig.h"
@@ -63,11 +63,11 @@ static int eval(const asked *a, ds_err *err)
         if (a->json)
             printf("{\"type\":\"eval\",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
                    ",\"seconds\":%.6f,\"peak_bytes\":%lld}\n",
-                   r.loss, exp(r.loss), r.targets, time, peak);
+                   r.loss, ds_exp(r.loss), r.targets, time, peak);
         else
             printf("loss %.6f  perplexity %.4f  %" PRIu64
                    " tokens, %.0f a second, %.0f MB at most\n",
-                   r.loss, exp(r.loss), r.targets, (double)r.targets / time, (double)peak / 1e6);
+                   r.loss, ds_exp(r.loss), r.targets, (double)r.targets / time, (double)peak / 1e6);
     }
     ds_net_free(net);
     if (k)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "cmd_finetune.h"
+#include "elementary.h"
 #include "io.h"
 #include "memlimit.h"
 #include "metrics.h"
@@ -147,11 +148,11 @@ static void show_eval(void *ctx, const ds_eval_report *r)
              "{\"type\":\"eval\",\"step\":%" PRIu64
              ",\"loss\":%.17g,\"perplexity\":%.9g,\"targets\":%" PRIu64
              ",\"best\":%s,\"seconds\":%.6f}\n",
-             r->step, r->loss, exp(r->loss), r->targets, r->best ? "true" : "false", r->seconds);
+             r->step, r->loss, ds_exp(r->loss), r->targets, r->best ? "true" : "false", r->seconds);
     put_line(s, line);
     if (!s->c->json && !s->c->quiet)
         printf("step %" PRIu64 ": evaluation: loss %.6f  perplexity %.4f%s\n", r->step, r->loss,
-               exp(r->loss), r->best ? "  the best so far" : "");
+               ds_exp(r->loss), r->best ? "  the best so far" : "");
 }
 
 static void show_written(void *ctx, const ds_ckpt_state *state, double seconds)

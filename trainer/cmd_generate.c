@@ -1,6 +1,5 @@
 /* cmd_generate.c - dstrain generate: text that goes on from a prompt, token by token; keys and
  * values of what is there already are kept. */
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,6 +7,7 @@
 #include "chatprompt.h"
 #include "clock.h"
 #include "cmd_train.h"
+#include "elementary.h"
 #include "io.h"
 #include "json.h"
 #include "sig.h"
@@ -126,22 +126,6 @@ static int by_logit(const void *a, const void *b)
     return x->z != y->z ? (x->z < y->z ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
 }
 
-/* exp(x) for x <= 0 from its series: the same bits with any C library. */
-static double exp_of(double x)
-{
-    const double n = floor(x * 1.4426950408889634 + 0.5);
-    const double r = x - n * 0.69314718055994531;
-    double term = 1.0, sum = 1.0;
-
-    if (n < -1000)
-        return 0.0;
-    for (int i = 1; i <= 16; i++) {
-        term *= r / i;
-        sum += term;
-    }
-    return ldexp(sum, (int)n);
-}
-
 static int32_t likeliest(const float *z, int32_t vocab)
 {
     int32_t best = 0;
@@ -167,9 +151,9 @@ static int32_t choose(writer *w, uint64_t i)
     qsort(w->order, (size_t)vocab, sizeof *w->order, by_logit);
     const double most = (double)w->order[0].z;
     for (int32_t v = 0; v < n; v++)
-        sum += exp_of(((double)w->order[v].z - most) / a->temperature);
+        sum += ds_exp(((double)w->order[v].z - most) / a->temperature);
     for (int32_t v = 0; v < n && a->top_p < 1; v++) {
-        kept += exp_of(((double)w->order[v].z - most) / a->temperature);
+        kept += ds_exp(((double)w->order[v].z - most) / a->temperature);
         if (kept >= a->top_p * sum) {
             n = v + 1;
             sum = kept;
@@ -177,7 +161,7 @@ static int32_t choose(writer *w, uint64_t i)
     }
     double at = (double)ds_philox((uint64_t)a->seed, UINT64_C(0x67656e), i) / 4294967296.0 * sum;
     for (int32_t v = 0; v < n; v++) {
-        at -= exp_of(((double)w->order[v].z - most) / a->temperature);
+        at -= ds_exp(((double)w->order[v].z - most) / a->temperature);
         if (at < 0)
             return w->order[v].id;
     }

@@ -4,12 +4,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "checkpoint.h"
 #include "consumedtable.h"
+#include "elementary.h"
 #include "htmltext.h"
 #include "io.h"
 #include "metrics.h"
@@ -276,7 +276,7 @@ static int put_summary(ds_buf *h, const ds_metrics *m, ds_err *err)
         PUT(ds_buf_printf(h,
                           " %zu evaluations; lowest loss %.6g (perplexity %.5g) after step %.0f, "
                           "%.6g at last.",
-                          evals, eval[best], exp(eval[best]), at[best], eval[evals - 1]));
+                          evals, eval[best], ds_exp(eval[best]), at[best], eval[evals - 1]));
     PUT(ds_buf_puts(h, "</p>\n"));
     return 0;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "dcmchainbits.h"
+#include "elementary.h"
 #include "pixels.h"
 
 _Static_assert(DCM_U8 == (int)DS_PX_U8 && DCM_I32 == (int)DS_PX_I32 && DCM_F32 == (int)DS_PX_F32 &&
@@ -79,7 +80,7 @@ static double windowed(const frame_steps *f, double v)
 {
     double c = f->center, w = f->width, x;
     if (f->function == FUNCTION_SIGMOID)
-        return 1 / (1 + exp(-4 * (v - c) / w));
+        return 1 / (1 + ds_exp(-4 * (v - c) / w));
     if (f->function == FUNCTION_EXACT || w <= 1) {
         x = (v - c) / w + 0.5;
         if (f->function != FUNCTION_EXACT) /* a width of 1 is a threshold */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elementary.h"
 #include "hash.h"
 #include "json.h"
 #include "statmember.h"
@@ -368,7 +369,7 @@ double ds_colstat_distinct(const ds_colstat *s)
     const double most = s->type == DS_LIST ? INFINITY : (double)(s->rows - s->nulls);
     double e = 0.7213 / (1 + 1.079 / m) * m * m / sum;
     if (e <= 2.5 * m && zeros)
-        e = m * log(m / (double)zeros);
+        e = m * ds_log(m / (double)zeros);
     return e < most ? e : most;
 }
 

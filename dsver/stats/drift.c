@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elementary.h"
+
 enum { TENTHS = 10 };
 
 const char *ds_driftpart_name(enum ds_driftpart_kind k)
@@ -36,9 +38,9 @@ void ds_drift_bins(ds_driftpart *part, const double *before, const double *after
     for (size_t i = 0; i < n; i++) {
         const double p = (before[i] + 0.5) / (a + 0.5 * (double)n),
                      q = (after[i] + 0.5) / (b + 0.5 * (double)n), m = (p + q) / 2;
-        part->psi += (q - p) * log(q / p);
-        part->kl += q * log(q / p);
-        part->js += (p * log2(p / m) + q * log2(q / m)) / 2;
+        part->psi += (q - p) * ds_log(q / p);
+        part->kl += q * ds_log(q / p);
+        part->js += (p * ds_log2(p / m) + q * ds_log2(q / m)) / 2;
     }
     part->noise = (double)(n - 1) * (1 / a + 1 / b);
 }

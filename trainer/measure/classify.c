@@ -5,6 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elementary.h"
+
 struct ds_classifier {
     ds_classify_conf c;
     ds_tok_state *st;
@@ -197,7 +199,7 @@ size_t ds_label_odds(double *odds, const double *log_likelihood, size_t k)
     for (size_t i = 1; i < k; i++)
         best = log_likelihood[i] > log_likelihood[best] ? i : best;
     for (size_t i = 0; i < k; i++)
-        sum += odds[i] = exp(log_likelihood[i] - log_likelihood[best]);
+        sum += odds[i] = ds_exp(log_likelihood[i] - log_likelihood[best]);
     for (size_t i = 0; i < k; i++)
         odds[i] /= sum;
     return best;

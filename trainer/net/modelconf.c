@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "elementary.h"
 #include "io.h"
 #include "json.h"
 #include "try.h"
@@ -565,7 +566,7 @@ bool ds_layer_is_moe(const ds_modelconf *c, int32_t layer)
 
 static double yarn_m(double factor, double a)
 {
-    return factor <= 1.0 ? 1.0 : 0.1 * a * log(factor) + 1.0;
+    return factor <= 1.0 ? 1.0 : 0.1 * a * ds_log(factor) + 1.0;
 }
 
 float ds_attn_scale(const ds_modelconf *c)
@@ -582,7 +583,7 @@ float ds_attn_scale(const ds_modelconf *c)
 /* Inverse frequency of pair i, scaled as the model says. */
 static double frequency(const ds_modelconf *c, int32_t rot, int32_t i)
 {
-    const double pi = 3.14159265358979323846, f = pow(c->theta, -2.0 * i / rot);
+    const double pi = 3.14159265358979323846, f = ds_pow(c->theta, -2.0 * i / rot);
 
     if (c->rope == DS_ROPE_LINEAR)
         return f / c->rope_factor;
@@ -596,9 +597,9 @@ static double frequency(const ds_modelconf *c, int32_t rot, int32_t i)
         return (1 - s) * f / c->rope_factor + s * f;
     }
     if (c->rope == DS_ROPE_YARN) {
-        const double span = 2 * log(c->theta);
-        double lo = floor(rot * log(c->rope_orig / (c->rope_high * 2 * pi)) / span);
-        double hi = ceil(rot * log(c->rope_orig / (c->rope_low * 2 * pi)) / span);
+        const double span = 2 * ds_log(c->theta);
+        double lo = floor(rot * ds_log(c->rope_orig / (c->rope_high * 2 * pi)) / span);
+        double hi = ceil(rot * ds_log(c->rope_orig / (c->rope_low * 2 * pi)) / span);
         lo = lo < 0 ? 0 : lo;
         hi = hi > rot - 1 ? rot - 1 : hi;
         hi = hi == lo ? hi + 0.001 : hi;
@@ -627,9 +628,10 @@ int ds_rope_table(float *cs, const ds_modelconf *c, int32_t rot, int32_t positio
                            "rope_theta %g and the rotary scaling leave no frequency for pair %d",
                            c->theta, (int)i);
         for (int32_t p = 0; p < positions; p++) {
-            const double angle = (double)((float)p * f);
-            cs[((int64_t)p * (rot / 2) + i) * 2] = (float)(cos(angle) * factor);
-            cs[((int64_t)p * (rot / 2) + i) * 2 + 1] = (float)(sin(angle) * factor);
+            double s, k;
+            ds_sincos((double)((float)p * f), &s, &k);
+            cs[((int64_t)p * (rot / 2) + i) * 2] = (float)(k * factor);
+            cs[((int64_t)p * (rot / 2) + i) * 2 + 1] = (float)(s * factor);
         }
     }
     return 0;
