@@ -113,7 +113,7 @@ __device__ __forceinline__ void write_rows(const float (&c)[N / 8][4], const gro
     }
 }
 
-/* Where rows lie at multiples of 16 bytes, rt_warpgroups says so and it is not ta. `blocks` share the
+/* Where rows lie at multiples of 16 bytes and rt_warpgroups says so; not for ta. `blocks` share the
  * tiles. */
 void ds_groups_wg(dev_stream st, const group *all, int32_t n, unsigned blocks, const ds_kgroups *p);
 
