@@ -6,10 +6,11 @@
 
 #include "json.h"
 
-const char *const ds_logformat_names[] = {
-    "auto",   "syslog", "syslog5424", "journal-export", "journal", "common", "combined", "json",
-    "logfmt", "csv",    "cri",        "docker",         "app",     "lines",  "pattern",  "apache",
-    "nginx",  NULL};
+const char *const ds_logformat_names[] = {"auto",    "syslog", "syslog5424", "journal-export",
+                                          "journal", "common", "combined",   "json",
+                                          "logfmt",  "csv",    "cri",        "docker",
+                                          "app",     "lines",  "pattern",    "cef",
+                                          "leef",    "apache", "nginx",      NULL};
 const char *const ds_logcol_names[] = {
     "text",   "time", "severity", "level",  "host",  "program", "pid",   "remote", "user",
     "method", "path", "protocol", "status", "bytes", "referer", "agent", "fields", "format"};
@@ -40,6 +41,9 @@ uint32_t ds_logformat_columns(enum ds_logformat f)
         return web & ~(BIT(REFERER) | BIT(AGENT));
     case DS_LOG_COMBINED:
         return web;
+    case DS_LOG_CEF:
+    case DS_LOG_LEEF:
+        return daemon | BIT(REMOTE) | BIT(USER) | BIT(METHOD) | BIT(PATH) | BIT(AGENT);
     case DS_LOG_CRI:
     case DS_LOG_DOCKER:
     case DS_LOG_LINES:

@@ -28,6 +28,8 @@ enum ds_logformat {
     DS_LOG_APP,    /* a time, a level, a message */
     DS_LOG_LINES,  /* of text, and nothing known of them */
     DS_LOG_PATTERN,
+    DS_LOG_CEF,    /* ArcSight's Common Event Format */
+    DS_LOG_LEEF,   /* QRadar's Log Event Extended Format */
     DS_LOG_APACHE, /* names that people give to combined */
     DS_LOG_NGINX,
     DS_LOG_NFORMATS
@@ -137,6 +139,8 @@ int ds_logparse_cri(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_app(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_lines(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_pattern(ds_logline *l, const uint8_t *p, size_t len);
+int ds_logparse_cef(ds_logline *l, const uint8_t *p, size_t len);
+int ds_logparse_leef(ds_logline *l, const uint8_t *p, size_t len);
 
 /* ---- for the parsers ---- */
 

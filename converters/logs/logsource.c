@@ -15,6 +15,7 @@ static const ds_logparser parsers[DS_LOG_NFORMATS] = {
     [DS_LOG_CSV] = ds_logparse_table,      [DS_LOG_CRI] = ds_logparse_cri,
     [DS_LOG_DOCKER] = ds_logparse_json,    [DS_LOG_APP] = ds_logparse_app,
     [DS_LOG_LINES] = ds_logparse_lines,    [DS_LOG_PATTERN] = ds_logparse_pattern,
+    [DS_LOG_CEF] = ds_logparse_cef,        [DS_LOG_LEEF] = ds_logparse_leef,
 };
 
 /* ---- one source ---- */

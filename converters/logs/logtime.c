@@ -306,15 +306,31 @@ static void maybe_year(cur *c, civil *v)
     }
 }
 
+/* "Oct 11 2026 22:14:15.5", with a year or without. */
+static bool bsd_time(cur *c, civil *v)
+{
+    if (!month_name(c, &v->month) || !eat(c, ' ') || !short_day(c, &v->day) || !eat(c, ' '))
+        return false;
+    maybe_year(c, v);
+    return clock_time(c, v);
+}
+
 size_t ds_logtime_bsd(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t)
 {
     cur c = {p, p + len};
     civil v = {0};
-    if (!month_name(&c, &v.month) || !eat(&c, ' ') || !short_day(&c, &v.day) || !eat(&c, ' '))
+    if (!bsd_time(&c, &v))
         return 0;
-    maybe_year(&c, &v);
-    if (!clock_time(&c, &v))
+    return finish(&v, zone, t) ? (size_t)(c.p - p) : 0;
+}
+
+size_t ds_logtime_event(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t)
+{
+    cur c = {p, p + len};
+    civil v = {0};
+    if (!bsd_time(&c, &v) || !v.year)
         return 0;
+    zone_of(&c, &v);
     return finish(&v, zone, t) ? (size_t)(c.p - p) : 0;
 }
 

@@ -30,6 +30,8 @@ size_t ds_logtime_iso(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t)
 size_t ds_logtime_clf(const uint8_t *p, size_t len, ds_logtime *t);
 size_t ds_logtime_bsd(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t);
 size_t ds_logtime_asc(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t);
+/* "Oct 11 2026 22:14:15.5 UTC": with a year, and perhaps a zone. */
+size_t ds_logtime_event(const uint8_t *p, size_t len, int32_t zone, ds_logtime *t);
 /* Decimal digits, with a fraction or without: all of (p, len). */
 bool ds_logtime_epoch(const uint8_t *p, size_t len, ds_logtime *t);
 /* Any of them but numbers. */

@@ -103,8 +103,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 2)
         return 0;
     ds_logpattern *pattern = NULL;
-    ds_logopts o = {.format = (enum ds_logformat)(data[0] % 16 % DS_LOG_APACHE),
-                    .join = (enum ds_logjoin)(data[0] / 16 % 3),
+    ds_logopts o = {.format = (enum ds_logformat)(data[0] % 32 % DS_LOG_APACHE),
+                    .join = (enum ds_logjoin)(data[0] / 32 % 3),
                     .max_record = 1 << 16,
                     .max_depth = 20};
     require(ds_logpattern_new(&pattern,

@@ -172,6 +172,52 @@ static void containers(void **state)
          "text=ab fields={\"stream\":\"stdout\"} @0+61\ntext=c @62+13\n!malformed@76\n");
 }
 
+/* Severities, escapes, values with spaces and with =, which time is the event's, what is no pair.
+ */
+static void events(void **state)
+{
+    (void)state;
+    same(DS_LOG_CEF,
+         "CEF:0|Security|threat|1.0|100|worm stopped|10|src=10.0.0.1 dst=2.1.2.2\n"
+         "<134>Nov 28 2026 19:00:00 fw1 CEF:0|V\\|X|P\\\\r|2|4:7|Name|Very-High|rt=1764356400123 "
+         "suser=Jane Doe msg=a\\nb with \\= and == c request=https://s/a?b=c act=x\n"
+         "<13>CEF:0|V|P|1|e|n|Unknown|\n<13>CEF:0|V|P|1|e|n|7|words only\n"
+         "Nov 28 2026 19:00:00 h q: CEF:1|V|P|1|e|n|3|end=Nov 28 2026 20:01:02 UTC rt=bogus rt=b\n"
+         "CEF:0|V|P|1|e|n\nCEF:x|V|P|1|e|n|3|\n x CEF:0|V|P|1|e|n|3|\n",
+         "text=worm stopped severity=2 level=10 program=threat remote=10.0.0.1 "
+         "fields={\"vendor\":\"Security\",\"version\":\"1.0\",\"event\":\"100\",\"dst\":\"2.1.2."
+         "2\"} @0+70\n"
+         "text=a\nb with = and == c severity=2 level=Very-High host=fw1 program=P\\r user=Jane Doe "
+         "path=https://s/a?b=c "
+         "fields={\"facility\":16,\"vendor\":\"V|X\",\"version\":\"2\",\"event\":\"4:7\","
+         "\"header\":\"<134>Nov 28 2026 19:00:00 fw1\",\"act\":\"x\",\"name\":\"Name\"} @71+154\n"
+         "text=n severity=5 level=Unknown program=P "
+         "fields={\"facility\":1,\"vendor\":\"V\",\"version\":\"1\",\"event\":\"e\"} @226+28\n"
+         "text=n severity=3 level=7 program=P "
+         "fields={\"facility\":1,\"vendor\":\"V\",\"version\":\"1\",\"event\":\"e\",\"extra\":"
+         "\"words only\"} @255+32\n"
+         "text=n severity=6 level=3 host=h program=q "
+         "fields={\"vendor\":\"V\",\"product\":\"P\",\"version\":\"1\",\"event\":\"e\",\"header\":"
+         "\"Nov 28 2026 19:00:00 h q:\",\"rt\":\"bogus\",\"rt\":\"b\"} @288+86\n"
+         "!malformed@389\n!malformed@395\n!malformed@410\n");
+    same(DS_LOG_LEEF,
+         "LEEF:1.0|V|P|4 SP1|15|src=192.0.2.0\tsev=5\t\tmsg=with spaces\tdevTime=1764356400\tlone\n"
+         "<13>1 2019-01-18T11:07:53.520000Z h - - - - LEEF:2.0|V|P|1.0|41|^|usrName=joe=x^sev=8\n"
+         "LEEF:2.0|V|P|1|E|0x09|a=b\tsev=1\nLEEF:2.0|V|P|1|E|a=b\tc=d\n"
+         "LEEF:2.0|V|P|1|E|xZZ|a=b\nLEEF:3.0|V|P|1|E|a=b\nLEEF:1.0|V|P|1\n",
+         "text=with spaces severity=4 level=5 program=P remote=192.0.2.0 "
+         "fields={\"vendor\":\"V\",\"version\":\"4 SP1\",\"event\":\"15\",\"lone\":\"\"} @0+82\n"
+         "text=LEEF:2.0|V|P|1.0|41|^|usrName=joe=x^sev=8 severity=3 level=8 host=h program=P "
+         "user=joe=x fields={\"facility\":1,\"vendor\":\"V\",\"version\":\"1.0\",\"event\":\"41\"} "
+         "@83+85\n"
+         "text=LEEF:2.0|V|P|1|E|0x09|a=b\tsev=1 severity=6 level=1 program=P "
+         "fields={\"vendor\":\"V\",\"version\":\"1\",\"event\":\"E\",\"a\":\"b\"} @169+31\n"
+         "text=LEEF:2.0|V|P|1|E|a=b\tc=d program=P "
+         "fields={\"vendor\":\"V\",\"version\":\"1\",\"event\":\"E\",\"a\":\"b\",\"c\":\"d\"} "
+         "@201+24\n"
+         "!malformed@247\n!malformed@256\n!malformed@285\n");
+}
+
 static void applications(void **state)
 {
     (void)state;
@@ -288,6 +334,8 @@ static void guesses(void **state)
         {DS_LOG_CRI, "2016-10-06T00:17:09.1Z stdout F b\n"},
         {DS_LOG_APP, "2024-01-15 10:11:12 ERROR main: failed\n\tat x\njava.lang.Error: y\n"},
         {DS_LOG_APP, "2024-01-15T10:11:12Z ERROR main: failed\n"},
+        {DS_LOG_CEF, "Oct 11 22:14:15 h CEF:0|a|b|c|d|e|5|x=y\nCEF:0|a|b|c|d|e|5|\n"},
+        {DS_LOG_LEEF, "<13>1 - h a - - - LEEF:1.0|a|b|c|d|x=y\n"},
         {DS_LOG_CSV, "time,level,msg\nx,INFO,y\n"},
         {DS_LOG_LINES, "Dear all,\nthe valve was replaced.\n"},
         {DS_LOG_LINES, "a=b\n"},
@@ -307,8 +355,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(rfc3164), cmocka_unit_test(rfc5424),    cmocka_unit_test(web),
         cmocka_unit_test(objects), cmocka_unit_test(containers), cmocka_unit_test(applications),
-        cmocka_unit_test(exports), cmocka_unit_test(patterns),   cmocka_unit_test(traces),
-        cmocka_unit_test(guesses),
+        cmocka_unit_test(events),  cmocka_unit_test(exports),    cmocka_unit_test(patterns),
+        cmocka_unit_test(traces),  cmocka_unit_test(guesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
