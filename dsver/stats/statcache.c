@@ -149,7 +149,7 @@ int ds_statcache_open(ds_statcache **out, const char *dir, ds_err *err)
 
 int ds_statcache_lay_over(ds_statcache *c, const char *dir, ds_err *err)
 {
-    return dir ? ds_statcache_open(&c->under, dir, err) : 0;
+    return dir && ds_statcache_there(dir) ? ds_statcache_open(&c->under, dir, err) : 0;
 }
 
 bool ds_statcache_there(const char *dir)

@@ -133,7 +133,7 @@ joined() { # RUN: have its devices joined?
 
 @test "a checkpoint of several processes has the products of all, and bytes that do not depend on who computed which" {
     setup_devices
-    virtual() { tuned "$@" --device cuda --seq-len 96 --method prompt --prompt-tokens 4 --accumulate 4 --slices 4 --steps 2 --checkpoint-every 1; }
+    virtual() { tuned "$@" --device cuda --seq-len 48 --method prompt --prompt-tokens 4 --accumulate 4 --slices 4 --steps 2 --checkpoint-every 1; }
     export -f virtual
     virtual one
     mpi 2 bash -c 'virtual two'

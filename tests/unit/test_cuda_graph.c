@@ -185,7 +185,7 @@ static void a_step_has_the_bits_of_its_launches(void **state)
     };
 
     (void)state;
-    for (size_t i = 0; i < sizeof all / sizeof *all; i += SOME) {
+    for (size_t i = 0; i < sizeof all / sizeof *all; i += SOME > 1 ? 10 : 1) {
         ds_buf want = {0}, got = {0};
         int64_t captured, launched;
         run(&all[i], true, &want, &captured, &launched);
