@@ -16,6 +16,29 @@ static bool on(const ds_piitext *t, enum ds_pii kind)
     return t->kinds >> kind & 1;
 }
 
+/* By byte; none of those above 0x7f has a class. */
+#define U DS_PII_UPPER
+#define L DS_PII_LOWER
+#define D DS_PII_DIGIT
+#define N DS_PII_UNDER
+#define H DS_PII_HYPHEN
+#define S DS_PII_SLASH
+#define M DS_PII_MAIL
+const uint8_t ds_pii_class[256] = {
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,     0, 0,     0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, M, 0, M, 0, 0, 0, S | M, 0, H | M, M, S, D, D, D, D,
+    D, D, D, D, D, D, 0, 0, 0, 0, 0, 0, 0, U, U, U, U, U,     U, U,     U, U, U, U, U, U,
+    U, U, U, U, U, U, U, U, U, U, U, U, U, 0, 0, 0, 0, N,     0, L,     L, L, L, L, L, L,
+    L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L, L,     L, 0,     0, 0, 0, 0,
+};
+#undef U
+#undef L
+#undef D
+#undef N
+#undef H
+#undef S
+#undef M
+
 static bool hex(uint8_t c)
 {
     return digit(c) || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
@@ -351,10 +374,27 @@ static size_t domain(const ds_piitext *t, size_t at)
 
 /* Of what RFC 5322 allows before the @ only what people have: "user=", "a|" and "/path/" belong to
  * what stands around. A = is part of it behind a +, as in the senders of mailing lists. */
-static size_t local_part(const ds_piitext *t, size_t at, bool plus)
+static size_t local_part(const ds_piitext *t, size_t at, uint8_t c, bool plus)
 {
-    const uint8_t c = peek(t, at);
-    return wordly(c) || (c && strchr(".%+-'", c)) || (c == '=' && plus) ? 1 : other_letter(t, at);
+    if (ds_pii_class[c] & (DS_PII_WORD | DS_PII_MAIL))
+        return 1;
+    return c < 0x80 ? c == '=' && plus : other_letter(t, at);
+}
+
+enum { LOCAL_MAX = 64, AHEAD = 1024 };
+
+/* May an address begin at `at`: is there an @ or % where it would stand? */
+static bool mail_near(ds_piitext *t, size_t at)
+{
+    if (t->clear < at || t->clear - at <= LOCAL_MAX) {
+        const bool mark = t->clear < t->len && (t->p[t->clear] == '@' || t->p[t->clear] == '%');
+        const size_t from = t->clear > at && !mark ? t->clear : at;
+        const size_t n = t->len - from < AHEAD ? t->len - from : AHEAD;
+        const uint8_t *mail = memchr(t->p + from, '@', n), *percent = memchr(t->p + from, '%', n);
+        const uint8_t *first = !mail || (percent && percent < mail) ? percent : mail;
+        t->clear = first ? (size_t)(first - t->p) : from + n;
+    }
+    return t->clear - at <= LOCAL_MAX && t->clear < t->len;
 }
 
 static size_t email(const ds_piitext *t, size_t at)
@@ -363,13 +403,14 @@ static size_t email(const ds_piitext *t, size_t at)
     bool plus = false;
     if (at > 0 && escaped(t->p, at - 1, t->len))
         return 0;
-    for (; i - at <= 64 && n; i += n) {
-        if (i > at && stands(t, i, "%40")) /* of an URL */
+    for (; i - at <= LOCAL_MAX && n; i += n) {
+        const uint8_t c = peek(t, i);
+        if (c == '%' && i > at && stands(t, i, "%40")) /* of an URL */
             break;
-        n = local_part(t, i, plus);
-        plus |= peek(t, i) == '+';
+        n = local_part(t, i, c, plus);
+        plus |= c == '+';
     }
-    if (i == at || i - at > 64 || t->p[i - 1] == '.')
+    if (i == at || i - at > LOCAL_MAX || t->p[i - 1] == '.')
         return 0;
     return peek(t, i) == '@' ? domain(t, i) : stands(t, i, "%40") ? domain(t, i + 2) : 0;
 }
@@ -446,7 +487,7 @@ static size_t at_letter(const ds_piitext *t, size_t at, enum ds_pii *kind)
     return on(t, DS_PII_IP) && (t->p[at] | 0x20) <= 'f' ? ipv6(t, at) : 0;
 }
 
-static size_t match_at(const ds_piitext *t, size_t at, enum ds_pii *kind)
+static size_t match_at(ds_piitext *t, size_t at, enum ds_pii *kind)
 {
     const uint8_t c = t->p[at];
     size_t end;
@@ -458,7 +499,7 @@ static size_t match_at(const ds_piitext *t, size_t at, enum ds_pii *kind)
         *kind = DS_PII_PHONE;
         return !on(t, DS_PII_PHONE) ? 0 : c == '+' ? international(t, at) : in_parentheses(t, at);
     }
-    if (on(t, DS_PII_EMAIL) && (*kind = DS_PII_EMAIL, end = email(t, at)))
+    if (on(t, DS_PII_EMAIL) && mail_near(t, at) && (*kind = DS_PII_EMAIL, end = email(t, at)))
         return end;
     if (wordly(c) && on(t, DS_PII_SECRET) && (*kind = DS_PII_SECRET, end = ds_pii_secret(t, at)))
         return end;
@@ -469,12 +510,12 @@ static size_t match_at(const ds_piitext *t, size_t at, enum ds_pii *kind)
 
 bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_piimatch *m)
 {
-    const ds_piitext t = {.p = p, .len = len, .from = from, .kinds = kinds};
+    ds_piitext t = {.p = p, .len = len, .from = from, .kinds = kinds};
     bool word = from > 0 && wordly(p[from - 1]); /* what is before is part of a word */
     bool other = false;                          /* or of one in another alphabet */
     for (size_t at = from; at < len; at++) {
         const uint8_t c = p[at];
-        const bool part = wordly(c), lead = other_letter(&t, at);
+        const bool part = wordly(c), lead = c >= 0x80 && other_letter(&t, at);
         if ((part && (!word || behind_escape(p, at))) || (lead && !word && !other) || c == '+' ||
             c == '(' || c == '-') {
             enum ds_pii kind = DS_PII_EMAIL;

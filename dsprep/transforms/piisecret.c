@@ -2,12 +2,10 @@
 #include "piitext.h"
 
 enum {
-    UPPER = 1,
-    LOWER = 2,
-    DIGIT = 4,
-    UNDER = 8,
-    HYPHEN = 16,
-    SLASH = 32,
+    UPPER = DS_PII_UPPER,
+    DIGIT = DS_PII_DIGIT,
+    UNDER = DS_PII_UNDER,
+    HYPHEN = DS_PII_HYPHEN,
     ALNUM = 7,
     URL = 31,
     BASE64 = 39
@@ -51,9 +49,7 @@ static const struct {
 
 static bool in_set(uint8_t c, unsigned set)
 {
-    return (upper(c) && (set & UPPER)) || (c >= 'a' && c <= 'z' && (set & LOWER)) ||
-           (digit(c) && (set & DIGIT)) || (c == '_' && (set & UNDER)) ||
-           (c == '-' && (set & HYPHEN)) || ((c == '/' || c == '+') && (set & SLASH));
+    return ds_pii_class[c] & set;
 }
 
 static size_t run_of(const ds_piitext *t, size_t at, unsigned set, size_t most)
@@ -81,10 +77,15 @@ static size_t jwt(const ds_piitext *t, size_t at)
 
 static size_t token(const ds_piitext *t, size_t at)
 {
+    const char a = (char)t->p[at], b = (char)peek(t, at + 1);
     if (stands(t, at, "eyJ"))
         return jwt(t, at);
+    for (size_t i = 7; i < 16; i += 4) /* none is shorter, and most words are */
+        if (!in_set(peek(t, at + i), URL))
+            return 0;
     for (size_t k = 0; k < sizeof tokens / sizeof *tokens; k++) {
-        if (tokens[k].prefix[0] != (char)t->p[at] || !stands(t, at, tokens[k].prefix))
+        if (tokens[k].prefix[0] != a || tokens[k].prefix[1] != b ||
+            !stands(t, at, tokens[k].prefix))
             continue;
         const size_t from = at + strlen(tokens[k].prefix);
         const size_t n = run_of(t, from, tokens[k].set, tokens[k].max);
@@ -97,7 +98,10 @@ static size_t token(const ds_piitext *t, size_t at)
 /* Of AWS: 40 characters that have no form of their own, behind a name that says what they are. */
 static size_t aws_secret(const ds_piitext *t, size_t at)
 {
-    if (!in_set(peek(t, at + 39), BASE64) || run_of(t, at, BASE64, 40) != 40)
+    for (size_t i = 9; i < 40; i += 10) /* most words are too short */
+        if (!in_set(peek(t, at + i), BASE64))
+            return 0;
+    if (run_of(t, at, BASE64, 40) != 40)
         return 0;
     return said_before(t, at, "ecret") || said_before(t, at, "SECRET") ? at + 40 : 0;
 }

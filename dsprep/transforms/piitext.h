@@ -10,8 +10,22 @@
 typedef struct ds_piitext {
     const uint8_t *p;
     size_t len, from; /* from: where the match before ended; 0: there was none */
+    size_t clear;     /* from where it is looked at up to there, there is no @ and no % */
     unsigned kinds;
 } ds_piitext;
+
+/* Classes of bytes. */
+enum {
+    DS_PII_UPPER = 1,
+    DS_PII_LOWER = 2,
+    DS_PII_DIGIT = 4,
+    DS_PII_UNDER = 8,
+    DS_PII_HYPHEN = 16,
+    DS_PII_SLASH = 32, /* and + */
+    DS_PII_MAIL = 64,  /* others that an address of mail may have before its @ */
+    DS_PII_WORD = 15
+};
+extern const uint8_t ds_pii_class[256];
 
 static inline bool digit(uint8_t c)
 {
@@ -30,7 +44,7 @@ static inline bool letter(uint8_t c)
 
 static inline bool wordly(uint8_t c)
 {
-    return digit(c) || letter(c) || c == '_';
+    return ds_pii_class[c] & DS_PII_WORD;
 }
 
 /* The byte there, or 0. */
