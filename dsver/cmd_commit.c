@@ -1,5 +1,4 @@
 /* cmd_commit.c - dsver commit. */
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#include "json.h"
-
 /* ---- what stands before ---- */
 
 enum { HEADER_MAX = 1024 };
@@ -106,24 +104,10 @@ static int best_time(const ds_logline *l, const pairs *e, next_fn next)
     return best;
 }
 
-/* CEF: \= \\ \| and \n \r; any other backslash stands for itself. */
+/* CEF: \= \\ \| and \n \r. */
 static int unescape(ds_logline *l, const uint8_t **p, size_t *len)
 {
-    static const char letters[] = "=\\|nr", meant[] = "=\\|\n\r";
-    if (*len == 0 || !memchr(*p, '\\', *len))
-        return 0;
-    uint8_t *out = ds_textbatch_alloc(l->b, *len), *o = out;
-    if (!out)
-        return DS_NOMEM;
-    for (size_t i = 0; i < *len; i++) {
-        const uint8_t c = (*p)[i];
-        const char *k = c == '\\' && i + 1 < *len ? memchr(letters, (*p)[i + 1], 5) : NULL;
-        *o++ = k ? (uint8_t)meant[k - letters] : c;
-        i += k != NULL;
-    }
-    *p = out;
-    *len = (size_t)(o - out);
-    return 0;
+    return *len && memchr(*p, '\\', *len) ? ds_logunescape(l, "=\\|nr", "=\\|\n\r", p, len) : 0;
 }
 
 /* -1: none. */
@@ -156,11 +140,7 @@ static void set_severity(ds_logline *l, const uint8_t *p, size_t len)
 
 static int field(ds_logline *l, const pair *k)
 {
-    ds_buf *name = &l->b->title;
-    name->len = 0;
-    if (ds_json_str(name, (const char *)k->key, k->key_len) != 0)
-        return DS_NOMEM;
-    return ds_logfield_raw(l, name->data, name->len, true, k->value, k->len);
+    return ds_logfield_named(l, k->key, k->key_len, true, k->value, k->len);
 }
 
 /* *rank: of the time that is wanted; NKNOWN once it is there. */

@@ -4,8 +4,6 @@
 
 #include <string.h>
 
-#include "json.h"
-
 /* ---- logfmt ---- */
 
 /* The quoted value behind *at: unescaped where it has to be. */
@@ -51,12 +49,8 @@ static int logfmt_quoted(ds_logline *l, const uint8_t *p, size_t len, size_t *at
 static int logfmt_field(ds_logline *l, const uint8_t *key, size_t key_len, const uint8_t *v,
                         size_t n)
 {
-    ds_buf *name = &l->b->title;
-    name->len = 0;
-    if (ds_json_str(name, (const char *)key, key_len) != 0)
-        return DS_NOMEM;
-    return ds_logfield_raw(l, name->data, name->len, v != NULL, v ? v : (const uint8_t *)"true",
-                           v ? n : 4);
+    return ds_logfield_named(l, key, key_len, v != NULL, v ? v : (const uint8_t *)"true",
+                             v ? n : 4);
 }
 
 typedef struct textcell {

@@ -254,6 +254,24 @@ bool ds_logtake(ds_logline *l, int col, const uint8_t *p, size_t len)
     }
 }
 
+int ds_logunescape(ds_logline *l, const char *letters, const char *meant, const uint8_t **p,
+                   size_t *len)
+{
+    const size_t n = strlen(letters);
+    uint8_t *out = ds_textbatch_alloc(l->b, *len), *o = out;
+    if (!out)
+        return DS_NOMEM;
+    for (size_t i = 0; i < *len; i++) {
+        const uint8_t c = (*p)[i];
+        const char *k = c == '\\' && i + 1 < *len ? memchr(letters, (*p)[i + 1], n) : NULL;
+        *o++ = k ? (uint8_t)meant[k - letters] : c;
+        i += k != NULL;
+    }
+    *p = out;
+    *len = (size_t)(o - out);
+    return 0;
+}
+
 /* ---- fields ---- */
 
 int ds_logfield_raw(ds_logline *l, const uint8_t *name, size_t name_len, bool string,
@@ -265,6 +283,16 @@ int ds_logfield_raw(ds_logline *l, const uint8_t *name, size_t name_len, bool st
         (string ? ds_json_str(f, (const char *)p, len) : ds_buf_put(f, p, len)) != 0)
         return DS_NOMEM;
     return 0;
+}
+
+int ds_logfield_named(ds_logline *l, const uint8_t *name, size_t name_len, bool string,
+                      const uint8_t *p, size_t len)
+{
+    ds_buf *quoted = &l->b->title;
+    quoted->len = 0;
+    if (ds_json_str(quoted, (const char *)name, name_len) != 0)
+        return DS_NOMEM;
+    return ds_logfield_raw(l, quoted->data, quoted->len, string, p, len);
 }
 
 static int field(ds_logline *l, const char *name, bool string, const uint8_t *p, size_t len)

@@ -171,6 +171,13 @@ int ds_logfield_json(ds_logline *l, const char *name, const char *json);
 /* The same under a name that is JSON already, with its quotes. */
 int ds_logfield_raw(ds_logline *l, const uint8_t *name, size_t name_len, bool string,
                     const uint8_t *p, size_t len);
+/* The same under a name that is text, and gets its quotes here. */
+int ds_logfield_named(ds_logline *l, const uint8_t *name, size_t name_len, bool string,
+                      const uint8_t *p, size_t len);
+/* Undoes escapes of a backslash and one of `letters`, which mean what stands in `meant` at the same
+ * place; any other backslash stays. What changes lies in the batch then. 0 or DS_NOMEM. */
+int ds_logunescape(ds_logline *l, const char *letters, const char *meant, const uint8_t **p,
+                   size_t *len);
 /* The column that a member named so goes to; -1 = none. Where several could be the text, the one of
  * the lowest rank is. The spellings are in docs/logs.md. */
 int ds_logcol_of(const uint8_t *name, size_t len, unsigned *rank);

@@ -35,25 +35,6 @@ static const uint8_t *find_quote(const uint8_t *p, const uint8_t *end, bool *sla
     }
 }
 
-/* Undoes the server's escapes \" \\ \n \r \t \v \b. \xhh stays as it is written: what it stands for
- * need not be text. */
-static int unescape(ds_logline *l, const uint8_t **p, size_t *len)
-{
-    static const char letters[] = "nrtvb\"\\", meant[] = "\n\r\t\v\b\"\\";
-    uint8_t *out = ds_textbatch_alloc(l->b, *len), *o = out;
-    if (!out)
-        return DS_NOMEM;
-    for (size_t i = 0; i < *len; i++) {
-        uint8_t c = (*p)[i];
-        const char *k = c == '\\' && i + 1 < *len ? memchr(letters, (*p)[i + 1], 7) : NULL;
-        *o++ = k ? (uint8_t)meant[k - letters] : c;
-        i += k != NULL;
-    }
-    *p = out;
-    *len = (size_t)(o - out);
-    return 0;
-}
-
 /* "..." at *at. */
 static int quoted(ds_logline *l, const uint8_t *p, size_t len, size_t *at, const uint8_t **v,
                   size_t *n)
@@ -67,7 +48,8 @@ static int quoted(ds_logline *l, const uint8_t *p, size_t len, size_t *at, const
     *v = p + *at + 1;
     *n = (size_t)(q - *v);
     *at = (size_t)(q + 1 - p);
-    return slash ? unescape(l, v, n) : 0;
+    /* \xhh stays as it is written: what it stands for need not be text. */
+    return slash ? ds_logunescape(l, "nrtvb\"\\", "\n\r\t\v\b\"\\", v, n) : 0;
 }
 
 /* Words before the bracket of the time: remote, ident and user, with a virtual host before them

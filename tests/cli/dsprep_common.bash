@@ -81,3 +81,15 @@ resum() {
     done | sha256sum)
     sed -i "s/\(\"subject\":[^}]*\"sha256\":\"\)[0-9a-f]*/\1${sum%% *}/" "$1/lineage.json"
 }
+
+# chain_tar: chain.tar, a file `a` of which b to e are other names, each by way of one before it.
+chain_tar() {
+    python3 - <<'P'
+import io, tarfile
+with tarfile.open('chain.tar', 'w') as t:
+    for name, to in ('a', ''), ('b', 'a'), ('c', 'b'), ('d', 'c'), ('e', 'b'):
+        i = tarfile.TarInfo(name)
+        i.type, i.linkname, i.size = tarfile.LNKTYPE if to else tarfile.REGTYPE, to, 0 if to else 4
+        t.addfile(i, None if to else io.BytesIO(b'text'))
+P
+}

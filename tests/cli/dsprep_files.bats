@@ -294,14 +294,7 @@ P
     dsprep mix -q --when-dry rest file.dsr=1000 folder.dsr -o late.dsr
     rm -rf got && dsprep restore -q --only a/deep/2.txt got late.dsr
     [ "$(stat -c %a got/a got/a/deep | tr '\n' ' ')" = "750 700 " ]
-    python3 - <<'P'
-import io, tarfile
-with tarfile.open('chain.tar', 'w') as t:
-    for name, to in ('a', ''), ('b', 'a'), ('c', 'b'), ('d', 'c'), ('e', 'b'):
-        i = tarfile.TarInfo(name)
-        i.type, i.linkname, i.size = tarfile.LNKTYPE if to else tarfile.REGTYPE, to, 0 if to else 4
-        t.addfile(i, None if to else io.BytesIO(b'text'))
-P
+    chain_tar
     dsprep files -q chain.tar >chain.dsr
     for names in b d "b d" "d e" "a d" "c d"; do
         args=() && for one in $names; do args+=(--only "$one"); done

@@ -263,14 +263,7 @@ syncs() { grep -cE 'sync[a-z_]*\(' "$1" || :; }
 }
 
 @test "checkout --only: links to other names of a file that is not chosen" {
-    python3 - <<'P'
-import io, tarfile
-with tarfile.open('chain.tar', 'w') as t:
-    for name, to in ('a', ''), ('b', 'a'), ('c', 'b'), ('d', 'c'), ('e', 'b'):
-        i = tarfile.TarInfo(name)
-        i.type, i.linkname, i.size = tarfile.LNKTYPE if to else tarfile.REGTYPE, to, 0 if to else 4
-        t.addfile(i, None if to else io.BytesIO(b'text'))
-P
+    chain_tar
     dsprep files -q chain.tar | dsver commit raw >/dev/null
     for names in b c d "b d" "c e" "d e" "a d" "c d" "b c d e"; do
         local only=() one
