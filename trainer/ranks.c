@@ -28,6 +28,8 @@ static int by_mpi(ds_ranks *r, const ds_launch *l, bool *there, ds_err *err)
     ds_so_fn *fn;
     int rc = ds_so_find(&fn, &part, err);
 
+    r->rank = l->rank < 0 ? 0 : l->rank;
+    r->size = l->size;
     *there = rc == 0;
     rc = rc ? rc : ((ds_ranks_joiner *)fn)(r, DS_RANKS_ABI, err);
     if (!rc && r->size != l->size) {

@@ -206,6 +206,14 @@ joined() { # RUN: have its devices joined?
     [[ "$output" == *"process 0 of 2: what other processes give did not come within 5 s (DS_RANKS_WAIT)"* ]]
 }
 
+@test "a process that MPI waits for and that is none ends all in time" {
+    setup_ranks
+    export F
+    DS_RANKS_TIMEOUT=2 run mpi 1 bash -c 'tuned alone --accumulate 2 --steps 1' : -n 1 sleep 30
+    [ "$status" -ne 0 ]
+    [[ "$output" == *"process 0 of 2: the other processes of mpirun did not come within 2 s (DS_RANKS_TIMEOUT)"* ]]
+}
+
 @test "processes of a machine share its processors and its memory" {
     export F DS_RANKS_TIMEOUT=60
     shares() { # OUT: memory that --method auto was told to fill, and threads

@@ -48,13 +48,16 @@ static void leave(const ds_ranks *r)
     r->wait(r, NULL, false);
 }
 
-/* MPI is the thread's that began it. When another one ends the process, mpirun ends the others. */
+/* MPI is the thread's that began it. When another one ends the process, or MPI has not begun,
+ * mpirun ends the others. */
 static void quit(const ds_ranks *r, const char *why)
 {
-    int mine = 0;
+    int begun = 0, mine = 0;
 
     fprintf(stderr, "dstrain: process %d of %d: %s\n", r->rank, r->size, why);
-    MPI_Is_thread_main(&mine);
+    MPI_Initialized(&begun);
+    if (begun)
+        MPI_Is_thread_main(&mine);
     if (mine)
         MPI_Abort(MPI_COMM_WORLD, 1);
     _exit(1);
@@ -68,13 +71,15 @@ int ds_mpi_join(ds_ranks *r, int abi, ds_err *err)
 
     if (abi != DS_RANKS_ABI)
         return ds_fail(err, DS_FAIL, "libds-mpi.so: of another version of dstrain");
+    r->quit = quit;
+    r->wait(r, "the other processes of mpirun", true);
     MPI_Init_thread(NULL, NULL, MPI_THREAD_FUNNELED, &threads);
+    r->wait(r, NULL, true);
     r->gather = gather;
     r->exchange = exchange;
     r->spread = spread;
     r->pass = pass;
     r->leave = leave;
-    r->quit = quit;
     MPI_Comm_rank(MPI_COMM_WORLD, &r->rank);
     MPI_Comm_size(MPI_COMM_WORLD, &r->size);
     return 0;
