@@ -215,7 +215,7 @@ static int open_log(shown *s, ds_err *err)
 static void warn_of_rate(const ds_optim_conf *o)
 {
     if (o->warmup >= o->steps)
-        ds_warn("--warmup %" PRIu64 " of %" PRIu64
+        ds_warn("a warm-up of %" PRIu64 " of %" PRIu64
                 " step%s: the learning rate does nothing but rise",
                 o->warmup, o->steps, ds_s(o->steps));
     else if (o->lr > 0 && o->steps == 1 && ds_optim_lr(o, 1) == 0)

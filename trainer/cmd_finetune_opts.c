@@ -9,11 +9,12 @@
 #include "mixture.h"
 
 static const char *const METHODS[] = {"lora", "full", "prompt", "auto", NULL};
-static const char *const SCHEDULES[] = {"constant", "linear", "cosine", NULL};
+static const char *const SCHEDULES[] = {"constant", "linear", "cosine", "wsd", NULL};
 static const char *const LONGER[] = {"error", "split", "truncate", NULL};
 static const char *const SPIKES[] = {"off", "stop", "skip", NULL};
 
 enum { NOT_SAID = -1 };
+#define WSD_DECAY 0.2 /* of all steps: Haegele et al. 2024 */
 
 /* What the command line says, before it becomes a ds_trainconf. */
 static struct {
@@ -21,7 +22,8 @@ static struct {
     const char *out, *resume, *mask, *weights, *prompt_init, *eval_data;
     int64_t steps, epochs, accumulate, seed, every, warmup, window, threads, data_threads, keep,
         keep_every, eval_every, eval_batches, patience, spike_window, loss_scale, scale_window;
-    double lr, min_lr, alpha, lr_ratio, beta1, beta2, eps, decay, clip, min_delta, spike_factor;
+    double lr, min_lr, warmup_share, decay_share, alpha, lr_ratio, beta1, beta2, eps, decay, clip,
+        min_delta, spike_factor;
     int method, schedule, longer, on_spike, graphs;
     bool rslora, abandon, json, quiet;
     uint64_t *shares;
@@ -32,6 +34,7 @@ static struct {
        .every = NOT_SAID,
        .window = TRAIN_WINDOW,
        .lr = 1e-4,
+       .decay_share = (double)NAN, /* not said */
        .alpha = (double)NAN, /* not said */
        .lr_ratio = 1,
        .beta1 = 0.9,
@@ -74,8 +77,12 @@ static const ds_opt OPTIONS[] = {
     OPT_REAL(0, "lr", o.lr, "X", "learning rate; default 1e-4"),
     OPT_REAL(0, "min-lr", o.min_lr, "X", "where the schedule ends; default 0"),
     OPT_CHOICE(0, "schedule", o.schedule, "NAME", SCHEDULES,
-               "constant, linear or cosine (default)"),
+               "constant, linear, cosine (default), or wsd: stays, then falls by 1 - sqrt"),
     OPT_INT(0, "warmup", o.warmup, "N", 0, INT32_MAX, "steps of linear warm-up; default 0"),
+    OPT_REAL(0, "warmup-share", o.warmup_share, "X", "those as a share of all steps: 0.03"),
+    OPT_REAL(0, "decay-share", o.decay_share, "X",
+             "share of the steps, at the end, in which the rate falls, of any schedule; default "
+             "all after the warm-up, 0.2 of wsd"),
     OPT_REAL(0, "clip", o.clip, "X", "largest gradient norm; default 1, 0 = any"),
     OPT_REAL(0, "weight-decay", o.decay, "X", "of matrices; default 0"),
     OPT_REAL(0, "beta1", o.beta1, "X", "AdamW; default 0.9"),
@@ -171,6 +178,8 @@ static int ranges(ds_err *err)
         double v, least, below;
     } all[] = {{"lr", o.lr, 0, INFINITY},
                {"min-lr", o.min_lr, 0, INFINITY},
+               {"warmup-share", o.warmup_share, 0, 1},
+               {"decay-share", isnan(o.decay_share) ? 0.5 : o.decay_share, DBL_MIN, 1},
                {"clip", o.clip, 0, INFINITY},
                {"weight-decay", o.decay, 0, INFINITY},
                {"beta1", o.beta1, 0, 1},
@@ -242,9 +251,29 @@ static int settings(ds_trainconf *c, ds_err *err)
         return ds_fail(err, DS_USAGE, "--keep-every is for --keep, without which all are kept");
     if (o.steps && o.epochs)
         return ds_fail(err, DS_USAGE, "--steps and --epochs: one of them says how long to train");
+    if (o.warmup && o.warmup_share > 0)
+        return ds_fail(err, DS_USAGE, "--warmup and --warmup-share: one of them says how long");
+    if (!isnan(o.decay_share) && o.schedule == DS_CONSTANT)
+        return ds_fail(err, DS_USAGE, "--decay-share: --schedule constant does not fall");
     if (ranges(err) || of_method(err) || scaling(c, err) || prompt_init(c, o.prompt_init, err))
         return DS_USAGE;
     return evaluation(c, err);
+}
+
+static ds_optim_conf optimizer(void)
+{
+    return (ds_optim_conf){.lr = o.lr,
+                           .min_lr = o.min_lr,
+                           .schedule = (enum ds_schedule)o.schedule,
+                           .warmup = (uint64_t)o.warmup,
+                           .beta1 = o.beta1,
+                           .beta2 = o.beta2,
+                           .eps = o.eps,
+                           .decay = o.decay,
+                           .clip = o.clip,
+                           .kind = (enum ds_optim_kind)o.s.optim,
+                           .stochastic = o.s.rounding,
+                           .seed = (uint64_t)o.seed};
 }
 
 static ds_trainconf told(void)
@@ -292,9 +321,11 @@ static ds_trainconf told(void)
         .eager = o.graphs,
         .threads = (int)o.threads,
         .data_threads = (int)o.data_threads,
-        .optim = {o.lr, o.min_lr, (enum ds_schedule)o.schedule, (uint64_t)o.warmup, 0, o.beta1,
-                  o.beta2, o.eps, o.decay, o.clip, (enum ds_optim_kind)o.s.optim, o.s.rounding,
-                  (uint64_t)o.seed},
+        .warmup_share = o.warmup_share,
+        .decay_share = !isnan(o.decay_share) ? o.decay_share
+                       : o.schedule == DS_WSD ? WSD_DECAY
+                                              : 0,
+        .optim = optimizer(),
         .lora = {.r = (int32_t)o.s.rank,
                  .alpha = isnan(o.alpha) ? 0 : o.alpha,
                  .dropout = o.s.dropout,

@@ -31,10 +31,15 @@ double ds_optim_lr(const ds_optim_conf *c, uint64_t step)
         return c->lr * (double)step / (double)c->warmup;
     if (c->schedule == DS_CONSTANT || c->steps <= c->warmup)
         return c->lr;
-    double x = (double)(step - c->warmup) / (double)(c->steps - c->warmup);
+    const uint64_t most = c->steps - c->warmup,
+                   falls = c->decay_steps && c->decay_steps < most ? c->decay_steps : most,
+                   stays = c->steps - falls;
+    if (step <= stays)
+        return c->lr;
+    double x = (double)(step - stays) / (double)falls;
     x = x > 1.0 ? 1.0 : x;
-    if (c->schedule == DS_LINEAR)
-        return c->lr + (c->min_lr - c->lr) * x;
+    if (c->schedule != DS_COSINE)
+        return c->lr + (c->min_lr - c->lr) * (c->schedule == DS_WSD ? sqrt(x) : x);
     return c->min_lr + (c->lr - c->min_lr) * 0.5 * (1.0 + cos_pi(x));
 }
 

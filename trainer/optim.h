@@ -8,12 +8,13 @@
 
 /* Moments in f32, or of 8 bits: large matrices but the embedding then, the rest as before. */
 enum ds_optim_kind { DS_ADAMW, DS_ADAMW8 };
-enum ds_schedule { DS_CONSTANT, DS_LINEAR, DS_COSINE };
+enum ds_schedule { DS_CONSTANT, DS_LINEAR, DS_COSINE, DS_WSD };
 
 typedef struct ds_optim_conf {
-    double lr, min_lr; /* min_lr: where linear and cosine end */
+    double lr, min_lr; /* min_lr: where the schedule ends, unless it is constant */
     enum ds_schedule schedule;
     uint64_t warmup, steps;
+    uint64_t decay_steps; /* the last steps, in which the rate falls; 0: all after the warm-up */
     double beta1, beta2, eps, decay, clip; /* clip 0: none */
     enum ds_optim_kind kind;
     bool stochastic; /* bf16 weights have no f32 masters and are rounded by chance (kernels.h), by a
@@ -21,8 +22,9 @@ typedef struct ds_optim_conf {
     uint64_t seed;   /* of that */
 } ds_optim_conf;
 
-/* Learning rate of step s (from 1): rises linearly over `warmup` steps, then follows the schedule
- * down to min_lr at the last. */
+/* Learning rate of step s (from 1): rises linearly over `warmup` steps, stays until the last
+ * decay_steps, and falls in these to min_lr at the last step: in a line, along a cosine, or (WSD:
+ * Haegele et al. 2024) by 1 - sqrt. Source: docs/architecture.md, "Learning rates". */
 double ds_optim_lr(const ds_optim_conf *c, uint64_t step);
 const char *ds_optim_name(enum ds_optim_kind k); /* "adamw", "adamw8bit" */
 /* Moments, zero, for every trained parameter of which this rank keeps them (keepers.h). */

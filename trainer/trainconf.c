@@ -6,7 +6,7 @@
 
 static const char *const METHODS[] = {"lora", "full", "prompt", "auto"};
 static const char *const INITS[] = {"vocab", "random", "text"};
-static const char *const SCHEDULES[] = {"constant", "linear", "cosine"};
+static const char *const SCHEDULES[] = {"constant", "linear", "cosine", "wsd"};
 static const char *const OPTIMS[] = {"adamw", "adamw8bit"};
 static const char *const ROUNDINGS[] = {"nearest", "stochastic"};
 const char *const DS_FORMAT_NAMES[DS_FORMATS + 1] = {"f32", "bf16", "f16", NULL};
@@ -66,6 +66,8 @@ int ds_trainconf_dump(ds_buf *out, const ds_trainconf *c, ds_err *err)
     json_object_set_new(p, "min_lr", json_real(q->min_lr));
     json_object_set_new(p, "schedule", json_string(SCHEDULES[q->schedule]));
     json_object_set_new(p, "warmup", json_integer((json_int_t)q->warmup));
+    if (q->decay_steps)
+        json_object_set_new(p, "decay_steps", json_integer((json_int_t)q->decay_steps));
     json_object_set_new(p, "beta1", json_real(q->beta1));
     json_object_set_new(p, "beta2", json_real(q->beta2));
     json_object_set_new(p, "eps", json_real(q->eps));
@@ -160,7 +162,7 @@ static int parse_optimizer(ds_optim_conf *q, const json_t *p, ds_err *err)
     if (rounding && choice(&way, rounding, ROUNDINGS, 2, "rounding", err))
         return DS_CORRUPT;
     if (choice(&kind, json_object_get(p, "name"), OPTIMS, 2, "optimizer", err) ||
-        choice(&schedule, json_object_get(p, "schedule"), SCHEDULES, 3, "schedule", err))
+        choice(&schedule, json_object_get(p, "schedule"), SCHEDULES, 4, "schedule", err))
         return DS_CORRUPT;
     *q = (ds_optim_conf){.kind = (enum ds_optim_kind)kind,
                          .stochastic = way,
@@ -169,6 +171,8 @@ static int parse_optimizer(ds_optim_conf *q, const json_t *p, ds_err *err)
                          .schedule = (enum ds_schedule)schedule,
                          .warmup = (uint64_t)json_integer_value(json_object_get(p, "warmup")),
                          .steps = q->steps,
+                         .decay_steps =
+                             (uint64_t)json_integer_value(json_object_get(p, "decay_steps")),
                          .beta1 = json_number_value(json_object_get(p, "beta1")),
                          .beta2 = json_number_value(json_object_get(p, "beta2")),
                          .eps = json_number_value(json_object_get(p, "eps")),

@@ -54,6 +54,8 @@ typedef struct ds_trainconf {
     bool eager;         /* on a device no step is captured */
     int threads;
     int data_threads; /* that fetch, at most; 0: as the loader has it */
+    double warmup_share, decay_share; /* of the steps, once these are known, into optim; 0: as it
+                                         has it */
     ds_optim_conf optim;
     ds_lora_conf lora;
     int32_t prompt_tokens; /* 0: as many as the text has, or 32 */

@@ -3,6 +3,7 @@
 #include "io.h"
 
 #include <inttypes.h>
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -210,6 +211,14 @@ ds_where ds_where_of(const ds_lineage *l)
     return w;
 }
 
+/* The nearest number of steps, at least one. */
+static uint64_t share_of(double share, uint64_t steps)
+{
+    const uint64_t n = (uint64_t)llround(share * (double)steps);
+
+    return n ? n : 1;
+}
+
 /* How rows are made of the data, and how many; so how long the longest batch of them is. */
 static int describe_rows(ds_trainer *t, ds_err *err)
 {
@@ -230,6 +239,10 @@ static int describe_rows(ds_trainer *t, ds_err *err)
         t->c.steps = r->steps;
     }
     t->c.optim.steps = r->steps;
+    if (c->warmup_share > 0)
+        t->c.optim.warmup = share_of(c->warmup_share, r->steps);
+    if (c->decay_share > 0)
+        t->c.optim.decay_steps = share_of(c->decay_share, r->steps);
     if (!prompt)
         return 0;
     const ds_loader_conf rows = {.run = r,

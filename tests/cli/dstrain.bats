@@ -570,11 +570,29 @@ assert json.loads(out)["peak_bytes"] < 300 << 20, out
     [ ! -e r/step-000006 ]
 }
 
-@test "a warm-up that never ends is told of" {
-    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 2 -o r
-    has "--warmup 2 of 2 steps: the learning rate does nothing but rise"
-    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 1 -o s
-    ! has "--warmup" || return 1
+@test "learning rates: shares of the steps, a rate that stays and then falls, one that never falls" {
+    local rates='s/.*"type":"step".*"lr":\([0-9.e-]*\),.*/\1/p'
+    train r --steps 8 --schedule wsd --warmup-share 0.25 --decay-share 0.5
+    [ "$(sed -n "$rates" r/metrics.jsonl | tr '\n' ' ')" = \
+        "0.0005 0.001 0.001 0.001 0.0005 0.000292893219 0.000133974596 0 " ]
+    grep -q '"schedule":"wsd","warmup":2,"decay_steps":4,' r/step-000008/lineage.json
+    exits 0 dstrain replay r/step-000008 --store "$F"
+    # of a schedule that otherwise falls all the time, by steps that are known when the data has been read
+    dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --batch 1 --epochs 1 --schedule linear --lr 1e-3 \
+        --min-lr 5e-4 --decay-share 0.1 -q -o s >/dev/null
+    [ "$(sed -n "$rates" s/metrics.jsonl | uniq -c | xargs)" = "10 0.001 1 0.0005" ]
+    exits 2 train t --schedule constant --decay-share 0.5
+    has "--decay-share: --schedule constant does not fall"
+    exits 2 train t --warmup 1 --warmup-share 0.5
+    has "--warmup and --warmup-share"
+    for o in '--decay-share 0' '--warmup-share 1'; do
+        exits 2 train t $o
+        has "${o%% *}"
+    done
+    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 2 -o never
+    has "a warm-up of 2 of 2 steps: the learning rate does nothing but rise"
+    exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --steps 2 --warmup 1 -o once
+    ! has "warm-up" || return 1
     # one step, at the end of its schedule
     exits 0 dstrain finetune --model "$F/base" --data "$F/test.dsr" --seq-len 32 --epochs 1 --batch 64 -o one
     has "the only step of the run has a learning rate of 0"
