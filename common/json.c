@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "utf8.h"
+
 #define DEPTH_MAX 512
 
 int ds_json_str(ds_buf *b, const char *s, size_t len)
@@ -56,6 +58,28 @@ int ds_json_str(ds_buf *b, const char *s, size_t len)
         rc = ds_buf_putc(b, '"');
     if (rc)
         b->len = before;
+    return rc;
+}
+
+int ds_json_text(ds_buf *b, const char *s)
+{
+    ds_buf clean = {0};
+    size_t len = strlen(s);
+    int rc = 0;
+    while (len > 0 && !rc) {
+        size_t ok = ds_utf8_check((const uint8_t *)s, len);
+        rc = ds_buf_put(&clean, s, ok);
+        if (ok < len) {
+            if (!rc)
+                rc = ds_buf_puts(&clean, "\xef\xbf\xbd");
+            ok++;
+        }
+        s += ok;
+        len -= ok;
+    }
+    if (!rc)
+        rc = ds_json_str(b, clean.len ? (const char *)clean.data : "", clean.len);
+    ds_buf_fini(&clean);
     return rc;
 }
 

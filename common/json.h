@@ -16,6 +16,9 @@
  * demands (quote, backslash, controls: \b \f \n \r \t or \u00xx in lower case); everything else is
  * copied. */
 int ds_json_str(ds_buf *b, const char *s, size_t len);
+/* The same of a C string that may hold the bytes of a file name: what is not UTF-8 becomes U+FFFD.
+ */
+int ds_json_text(ds_buf *b, const char *s);
 /* Shortest decimal text that reads back as the same double (tries %.15g, %.16g, %.17g); NaN and
  * infinities give null. */
 int ds_json_real(ds_buf *b, double v);

@@ -10,7 +10,6 @@
 #include "json.h"
 #include "opt_help.h"
 #include "term.h"
-#include "utf8.h"
 
 #define NAMES_MAX 256
 
@@ -324,29 +323,6 @@ int ds_opt_begin(const ds_command *cmd, const ds_opt *opts, int argc, char **arg
     return rc;
 }
 
-/* A message may hold the bytes of a file name: what is not UTF-8 becomes U+FFFD. */
-static int json_text(ds_buf *b, const char *s)
-{
-    ds_buf clean = {0};
-    size_t len = strlen(s);
-    int rc = 0;
-    while (len > 0 && !rc) {
-        size_t ok = ds_utf8_check((const uint8_t *)s, len);
-        rc = ds_buf_put(&clean, s, ok);
-        if (ok < len) {
-            if (!rc)
-                rc = ds_buf_puts(&clean, "\xef\xbf\xbd");
-            ok++;
-        }
-        s += ok;
-        len -= ok;
-    }
-    if (!rc)
-        rc = ds_json_str(b, clean.len ? (const char *)clean.data : "", clean.len);
-    ds_buf_fini(&clean);
-    return rc;
-}
-
 int ds_command_end(const ds_command *cmd, const ds_err *err, bool json)
 {
     if (!err || !err->code)
@@ -354,7 +330,7 @@ int ds_command_end(const ds_command *cmd, const ds_err *err, bool json)
     int status = ds_exit_code(err->code);
     if (json) {
         ds_buf b = {0};
-        int rc = json_text(&b, err->msg);
+        int rc = ds_json_text(&b, err->msg);
         printf("{\"type\":\"exit\",\"code\":%d,\"error\":%.*s}\n", status, rc ? 15 : (int)b.len,
                rc ? "\"out of memory\"" : (const char *)b.data);
         ds_buf_fini(&b);

@@ -49,12 +49,12 @@ static int compare(const ds_ranks *r, const facts *mine, int rc, ds_err *err)
 }
 
 /* The order of datasets counts. */
-static int sum_roots(ds_sha *out, const ds_run *run, ds_err *err)
+static int sum_roots(ds_sha *out, ds_dataset *const *data, size_t n, ds_err *err)
 {
     int rc = 0;
 
-    for (size_t i = 0; !rc && i < run->ndatasets; i++) {
-        const ds_sha both[2] = {*out, run->datasets[i].root};
+    for (size_t i = 0; !rc && i < n; i++) {
+        const ds_sha both[2] = {*out, ds_dataset_about(data[i])->root};
         rc = ds_sha_bytes(out, both, sizeof both, err);
     }
     return rc;
@@ -72,12 +72,13 @@ int ds_alike_run(const ds_trainer *t, ds_err *err)
 
     if (t->ranks->size == 1)
         return 0;
-    if (t->eval) {
-        f.eval = ds_dataset_about(t->eval)->root;
+    int rc = sum_roots(&f.roots, t->data, c->ndata, err);
+    rc = rc ? rc : sum_roots(&f.eval, t->eval, c->neval, err);
+    if (c->neval) {
         f.eval_every = c->eval_every;
         f.stretches = c->eval_stretches;
     }
-    return compare(t->ranks, &f, sum_roots(&f.roots, &t->lineage.run, err), err);
+    return compare(t->ranks, &f, rc, err);
 }
 
 int ds_alike_state(const ds_ranks *r, const ds_ckpt_state *state, ds_err *err)

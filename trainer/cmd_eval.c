@@ -1,13 +1,16 @@
-/* cmd_eval.c - dstrain eval: loss and perplexity of a model on a dataset. */
+/* cmd_eval.c - dstrain eval: loss and perplexity of a model on datasets. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "clock.h"
 #include "cmd_train.h"
 #include "elementary.h"
 #include "evaluate.h"
+#include "json.h"
 #include "memlimit.h"
 #include "sig.h"
+#include "try.h"
 
 #define TOGETHER 2048 /* tokens */
 
@@ -17,62 +20,106 @@ extern const ds_command ds_train_eval;
 const ds_command ds_train_eval = {
     .prog = "dstrain",
     .name = "eval",
-    .summary = "loss and perplexity on a dataset",
+    .summary = "loss and perplexity on datasets",
     .operands = "",
     .max_operands = 0,
     .example = "dstrain eval --model base/ --adapter runs/1/step-000300 --data docs-test",
     .description = "Every record by itself, in the order of the dataset, cut into stretches of "
-                   "--seq-len tokens; the first token of a stretch is not predicted.",
+                   "--seq-len tokens; the first token of a stretch is not predicted. Of several "
+                   "datasets each has its line, and the last is of the tokens of all.",
     .run = run,
 };
 
 typedef struct asked {
     train_use use;
-    const char *data, *store, *column, *mask;
+    ds_opt_list data;
+    const char *store, *column, *mask;
     int64_t seq_len, rows;
     int graphs;
     bool json;
 } asked;
 
+/* All are there and of the model's tokenizer, before anything is computed. */
+static int open_data(ds_dataset **d, const asked *a, ds_err *err)
+{
+    char tokenizer[DS_DIGEST_TEXT];
+
+    TRY(ds_tokenizer_digest(tokenizer, a->use.model, err));
+    for (size_t i = 0; i < a->data.n; i++) {
+        TRY(ds_dataset_open(&d[i], a->data.v[i], a->store, a->column, a->mask, err));
+        TRY(ds_dataset_tokenizer(d[i], tokenizer, err));
+    }
+    return 0;
+}
+
+/* data: as the command line has it; NULL: all of several. */
+static int say(const asked *a, const char *data, const ds_eval_result *r, double time, ds_err *err)
+{
+    const double loss = ds_eval_loss(r);
+    const long long peak = ds_memory_peak();
+    ds_buf name = {0};
+
+    if (data && (ds_json_text(&name, data) || !ds_buf_cstr(&name))) {
+        ds_buf_fini(&name);
+        return ds_fail_nomem(err);
+    }
+    if (a->json)
+        printf("{\"type\":\"%s\"%s%s,\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
+               ",\"seconds\":%.6f,\"peak_bytes\":%lld}\n",
+               data ? "eval" : "total", data ? ",\"data\":" : "",
+               data ? (const char *)name.data : "", loss, ds_exp(loss), r->targets, time, peak);
+    else
+        printf("%s%sloss %.6f  perplexity %.4f  %" PRIu64
+               " tokens, %.0f a second, %.0f MB at most\n",
+               a->data.n < 2 ? ""
+               : data        ? data
+                             : "all",
+               a->data.n < 2 ? "" : ": ", loss, ds_exp(loss), r->targets, (double)r->targets / time,
+               (double)peak / 1e6);
+    ds_buf_fini(&name);
+    return 0;
+}
+
+static int eval_all(const asked *a, ds_net *net, ds_dataset *const *d, ds_err *err)
+{
+    const int32_t most = ds_net_conf(net)->max_pos;
+    const ds_eval_conf c = {.seq_len = (uint32_t)(a->seq_len < most ? a->seq_len : most),
+                            .stretches = (uint64_t)a->rows,
+                            .together = TOGETHER};
+    ds_eval_result all = {.sum = 0};
+    double times = 0;
+
+    for (size_t i = 0; i < a->data.n; i++) {
+        const double start = ds_seconds();
+        ds_eval_result r;
+        TRY(ds_evaluate(&r, net, d[i], &c, err));
+        const double time = ds_seconds() - start;
+        TRY(say(a, a->data.v[i], &r, time, err));
+        all.sum += r.sum;
+        all.targets += r.targets;
+        times += time;
+    }
+    return a->data.n > 1 ? say(a, NULL, &all, times, err) : 0;
+}
+
 static int eval(const asked *a, ds_err *err)
 {
     ds_kernels *k = NULL;
     ds_net *net = NULL;
-    ds_dataset *d = NULL;
-    ds_eval_result r = {0};
-    char tokenizer[DS_DIGEST_TEXT];
-    double start;
-    int rc = ds_dataset_open(&d, a->data, a->store, a->column, a->mask, err);
+    ds_dataset **d = calloc(a->data.n, sizeof(ds_dataset *));
+    int rc = d ? open_data(d, a, err) : ds_fail_nomem(err);
 
-    rc = rc ? rc : ds_tokenizer_digest(tokenizer, a->use.model, err);
-    rc = rc ? rc : ds_dataset_tokenizer(d, tokenizer, err);
     rc = rc ? rc : train_open_model(&k, &net, &a->use, (int32_t)a->seq_len, err);
-    start = ds_seconds();
     if (!rc) {
-        const int32_t most = ds_net_conf(net)->max_pos;
         k->eager = a->graphs;
-        const ds_eval_conf c = {.seq_len = (uint32_t)(a->seq_len < most ? a->seq_len : most),
-                                .stretches = (uint64_t)a->rows,
-                                .together = TOGETHER};
-        rc = ds_evaluate(&r, net, d, &c, err);
-    }
-    if (!rc) {
-        const double time = ds_seconds() - start;
-        const long long peak = ds_memory_peak();
-
-        if (a->json)
-            printf("{\"type\":\"eval\",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
-                   ",\"seconds\":%.6f,\"peak_bytes\":%lld}\n",
-                   r.loss, ds_exp(r.loss), r.targets, time, peak);
-        else
-            printf("loss %.6f  perplexity %.4f  %" PRIu64
-                   " tokens, %.0f a second, %.0f MB at most\n",
-                   r.loss, ds_exp(r.loss), r.targets, (double)r.targets / time, (double)peak / 1e6);
+        rc = eval_all(a, net, d, err);
     }
     ds_net_free(net);
     if (k)
         k->close(k);
-    ds_dataset_close(d);
+    for (size_t i = 0; d && i < a->data.n; i++)
+        ds_dataset_close(d[i]);
+    free(d);
     return rc;
 }
 
@@ -82,12 +129,13 @@ static int run(int argc, char **argv)
     const ds_opt opts[] = {
         TRAIN_MODEL(a.use.model),
         TRAIN_ADAPTER(a.use.adapter),
-        OPT_STR(0, "data", a.data, TRAIN_DATA_ARG, "what to evaluate on"),
+        OPT_LIST(0, "data", a.data, TRAIN_DATA_ARG, "what to evaluate on; may be repeated"),
         TRAIN_COLUMN(a.column),
         TRAIN_MASK(a.mask),
         TRAIN_STORE(a.store),
         OPT_INT(0, "seq-len", a.seq_len, "N", 2, 1 << 20, "tokens of a stretch; default 512"),
-        OPT_INT(0, "stretches", a.rows, "N", 0, INT64_MAX, "look at the first N only; default all"),
+        OPT_INT(0, "stretches", a.rows, "N", 0, INT64_MAX,
+                "look at the first N of each only; default all"),
         TRAIN_DTYPE(a.use.format),
         TRAIN_DEVICE(a.use.device),
         TRAIN_GRAPHS(a.graphs),
@@ -102,10 +150,11 @@ static int run(int argc, char **argv)
     if (begun >= 0)
         return begun;
     ds_sig_setup();
-    if (!a.use.model || !a.data)
+    if (!a.use.model || !a.data.n)
         ds_fail(&err, DS_USAGE, "%s is missing (dstrain eval -h)",
                 a.use.model ? "--data DATASET" : "--model DIR");
     else
         eval(&a, &err);
+    ds_opt_list_fini(&a.data);
     return ds_command_end(&ds_train_eval, &err, a.json);
 }

@@ -67,7 +67,9 @@ const ds_command ds_train_finetune = {
         "device does not join theirs within DS_RANKS_TIMEOUT. With "
         "another program, model, version of the data or option than process 0 has, none begins.\n\n"
         "--eval-data is evaluated as dstrain eval does it, in the order of the data, after every "
-        "--eval-every steps and at the end; RUN/metrics.jsonl and dstrain report have the losses. "
+        "--eval-every steps and at the end; RUN/metrics.jsonl and dstrain report have the losses, "
+        "of "
+        "several datasets that of each and that of all their tokens, which decides. "
         "RUN/best leads to the checkpoint with the lowest. With --patience the run ends when "
         "evaluations are no better; checkpoints are then as far apart as evaluations, or "
         "closer.\n\n"
@@ -139,20 +141,42 @@ static int show_step(void *ctx, const ds_step_report *r)
     return 0;
 }
 
+/* Where there is more than one dataset: of each. The names are those of the command line. */
+static int put_sets(ds_buf *b, const ds_trainconf *c, const ds_eval_result *v)
+{
+    int rc = c->neval > 1 ? ds_buf_puts(b, ",\"sets\":[") : 0;
+
+    for (size_t i = 0; !rc && c->neval > 1 && i < c->neval; i++) {
+        const double loss = ds_eval_loss(&v[i]);
+        rc = ds_buf_puts(b, i ? ",{\"data\":" : "{\"data\":") || ds_json_text(b, c->eval_data[i]) ||
+             ds_buf_printf(b, ",\"loss\":%.17g,\"perplexity\":%.9g,\"targets\":%" PRIu64 "}", loss,
+                           ds_exp(loss), v[i].targets);
+    }
+    return rc ? rc : c->neval > 1 ? ds_buf_puts(b, "]") : 0;
+}
+
 static void show_eval(void *ctx, const ds_eval_report *r)
 {
     shown *s = ctx;
-    char line[320];
+    const ds_trainconf *c = s->c;
+    ds_buf line = {0};
 
-    snprintf(line, sizeof line,
-             "{\"type\":\"eval\",\"step\":%" PRIu64
-             ",\"loss\":%.17g,\"perplexity\":%.9g,\"targets\":%" PRIu64
-             ",\"best\":%s,\"seconds\":%.6f}\n",
-             r->step, r->loss, ds_exp(r->loss), r->targets, r->best ? "true" : "false", r->seconds);
-    put_line(s, line);
-    if (!s->c->json && !s->c->quiet)
-        printf("step %" PRIu64 ": evaluation: loss %.6f  perplexity %.4f%s\n", r->step, r->loss,
-               ds_exp(r->loss), r->best ? "  the best so far" : "");
+    if (ds_buf_printf(&line,
+                      "{\"type\":\"eval\",\"step\":%" PRIu64
+                      ",\"loss\":%.17g,\"perplexity\":%.9g,\"targets\":%" PRIu64
+                      ",\"best\":%s,\"seconds\":%.6f",
+                      r->step, r->loss, ds_exp(r->loss), r->all.targets, r->best ? "true" : "false",
+                      r->seconds) == 0 &&
+        put_sets(&line, c, r->sets) == 0 && ds_buf_puts(&line, "}\n") == 0 && ds_buf_cstr(&line))
+        put_line(s, (const char *)line.data);
+    ds_buf_fini(&line);
+    if (c->json || c->quiet)
+        return;
+    printf("step %" PRIu64 ": evaluation: loss %.6f  perplexity %.4f%s\n", r->step, r->loss,
+           ds_exp(r->loss), r->best ? "  the best so far" : "");
+    for (size_t i = 0; c->neval > 1 && i < c->neval; i++)
+        printf("  %s: loss %.6f  perplexity %.4f\n", c->eval_data[i], ds_eval_loss(&r->sets[i]),
+               ds_exp(ds_eval_loss(&r->sets[i])));
 }
 
 static void show_written(void *ctx, const ds_ckpt_state *state, double seconds)
@@ -192,7 +216,7 @@ static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err 
     if (!rc && t->ranks->rank == 0)
         rc = ds_trainer_register(t, from, true, err);
     /* Where nothing depends on it, the log alone knows which was the best. */
-    if (!rc && t->c.eval_data && !t->c.patience)
+    if (!rc && t->c.neval && !t->c.patience)
         rc = ds_metrics_best(&state->watch, t->c.out, state->step, err);
     return rc;
 }

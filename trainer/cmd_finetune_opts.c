@@ -19,7 +19,8 @@ enum { NOT_SAID = -1 };
 /* What the command line says, before it becomes a ds_trainconf. */
 static struct {
     train_shape s;
-    const char *out, *resume, *mask, *weights, *prompt_init, *eval_data;
+    const char *out, *resume, *mask, *weights, *prompt_init;
+    ds_opt_list eval_data;
     int64_t steps, epochs, accumulate, seed, every, warmup, window, threads, data_threads, keep,
         keep_every, eval_every, eval_batches, patience, spike_window, loss_scale, scale_window;
     double lr, min_lr, warmup_share, decay_share, alpha, lr_ratio, beta1, beta2, eps, decay, clip,
@@ -35,7 +36,7 @@ static struct {
        .window = TRAIN_WINDOW,
        .lr = 1e-4,
        .decay_share = (double)NAN, /* not said */
-       .alpha = (double)NAN, /* not said */
+       .alpha = (double)NAN,       /* not said */
        .lr_ratio = 1,
        .beta1 = 0.9,
        .beta2 = 0.999,
@@ -108,12 +109,12 @@ static const ds_opt OPTIONS[] = {
             "keep the last N checkpoints and the best; default all"),
     OPT_INT(0, "keep-every", o.keep_every, "N", 0, INT32_MAX,
             "with --keep: those of every N-th step, too"),
-    OPT_STR(0, "eval-data", o.eval_data, TRAIN_DATA_ARG,
-            "what to evaluate on during training; changes no bit of it"),
+    OPT_LIST(0, "eval-data", o.eval_data, TRAIN_DATA_ARG,
+             "what to evaluate on during training; changes no bit of it; may be repeated"),
     OPT_INT(0, "eval-every", o.eval_every, "N", 0, INT32_MAX,
             "steps; default --checkpoint-every, and at the end"),
     OPT_INT(0, "eval-batches", o.eval_batches, "N", 0, INT32_MAX,
-            "evaluate on as many stretches as N steps have rows; default all"),
+            "evaluate on as many stretches as N steps have rows, of each; default all"),
     OPT_INT(0, "patience", o.patience, "N", 0, INT32_MAX,
             "stop after N evaluations that are no better; default never"),
     OPT_REAL(0, "min-delta", o.min_delta, "X",
@@ -155,7 +156,7 @@ static int evaluation(ds_trainconf *c, ds_err *err)
 {
     const bool asked = o.eval_every || o.eval_batches || o.patience;
 
-    if (!c->eval_data && asked)
+    if (!c->neval && asked)
         return ds_fail(err, DS_USAGE,
                        "--eval-every, --eval-batches and --patience want --eval-data");
     if (!o.eval_every && o.every <= 0 && o.patience)
@@ -305,7 +306,8 @@ static ds_trainconf told(void)
                                                 : UINT64_MAX / 4,
         .keep = (uint64_t)o.keep,
         .keep_every = (uint64_t)o.keep_every,
-        .eval_data = o.eval_data,
+        .eval_data = o.eval_data.v,
+        .neval = o.eval_data.n,
         .eval_stretches = (uint64_t)(o.eval_batches * o.s.batch * o.accumulate),
         .patience = (uint64_t)o.patience,
         .min_delta = o.min_delta,
@@ -322,7 +324,7 @@ static ds_trainconf told(void)
         .threads = (int)o.threads,
         .data_threads = (int)o.data_threads,
         .warmup_share = o.warmup_share,
-        .decay_share = !isnan(o.decay_share) ? o.decay_share
+        .decay_share = !isnan(o.decay_share)  ? o.decay_share
                        : o.schedule == DS_WSD ? WSD_DECAY
                                               : 0,
         .optim = optimizer(),
@@ -362,5 +364,6 @@ void finetune_options_fini(void)
 {
     free(o.shares);
     free(o.folder);
+    ds_opt_list_fini(&o.eval_data);
     train_shape_fini(&o.s);
 }

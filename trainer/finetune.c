@@ -12,7 +12,6 @@
 #include "alike.h"
 #include "clock.h"
 #include "consumed.h"
-#include "evaluate.h"
 #include "io.h"
 #include "keepers.h"
 #include "net_priv.h"
@@ -32,6 +31,7 @@ typedef struct stepping {
     ds_slices *slices;
     ds_lossscale *scale;
     ds_consumed *consumed; /* since the last checkpoint */
+    ds_eval_result *evals; /* of each dataset, the last */
     uint64_t *firsts;
     ds_buf spans;
     float *loss;
@@ -364,34 +364,47 @@ static bool is_kept(const ds_trainconf *c, uint64_t step)
 
 static bool is_evaluated(const ds_trainconf *c, uint64_t step)
 {
-    return c->eval_data && (step % c->eval_every == 0 || step == c->steps);
+    return c->neval && (step % c->eval_every == 0 || step == c->steps);
+}
+
+/* Of each dataset, and together. */
+static int evaluate_all(stepping *s, ds_eval_result *all, ds_err *err)
+{
+    const ds_trainconf *c = &s->t->c;
+    const ds_eval_conf ec = {.seq_len = c->seq_len,
+                             .stretches = c->eval_stretches,
+                             .together = (uint32_t)c->batch * c->seq_len};
+
+    *all = (ds_eval_result){.sum = 0};
+    for (size_t i = 0; i < c->neval; i++) {
+        TRY(ds_evaluate(&s->evals[i], s->t->net, s->t->eval[i], &ec, err));
+        all->sum += s->evals[i].sum;
+        all->targets += s->evals[i].targets;
+    }
+    return 0;
 }
 
 /* Only a step that becomes a checkpoint can be the best. An evaluation that a signal cuts short is
  * as if it had not begun. All ranks evaluate the same, so that none has to be told what to do. */
 static int evaluate(stepping *s, ds_ckpt_state *state, uint64_t step, ds_err *err)
 {
-    const ds_trainconf *c = &s->t->c;
-    const ds_eval_conf ec = {.seq_len = c->seq_len,
-                             .stretches = c->eval_stretches,
-                             .together = (uint32_t)c->batch * c->seq_len};
     const double start = ds_seconds();
+    ds_eval_report r = {.step = step, .sets = s->evals};
     ds_err own = {0};
-    ds_eval_result v;
 
     s->t->k->unlisted = true; /* looking on changes no byte of a checkpoint */
-    int rc = ds_evaluate(&v, s->t->net, s->t->eval, &ec, &own);
+    int rc = evaluate_all(s, &r.all, &own);
     s->t->k->unlisted = false;
     if (ds_ranks_any(s->t->ranks, rc && ds_interrupted()))
         return 0;
     rc = rc ? ds_fail(err, own.code, "evaluation: %s", own.msg) : 0;
     TRY(ds_ranks_agree(s->t->ranks, rc, err));
-    if (!isfinite(v.loss))
+    r.loss = ds_eval_loss(&r.all);
+    if (!isfinite(r.loss))
         return ds_fail(err, DS_FAIL, "evaluation after step %llu: the loss is not a finite number",
                        (unsigned long long)step);
-    ds_eval_report r = {.step = step, .targets = v.targets, .loss = v.loss};
-    if (is_kept(c, step))
-        r.best = ds_watch_see(&state->watch, step, v.loss, c->min_delta);
+    if (is_kept(&s->t->c, step))
+        r.best = ds_watch_see(&state->watch, step, r.loss, s->t->c.min_delta);
     r.waited = state->watch.waited;
     r.seconds = ds_seconds() - start;
     s->times->evaluation += r.seconds;
@@ -519,7 +532,8 @@ static int begin(stepping *s, ds_ckpt_state *state, ds_err *err)
     if (s->lead)
         TRY(ds_mkdirs(dir, err));
     s->micro = calloc((size_t)c->accumulate, sizeof *s->micro);
-    if (!s->micro)
+    s->evals = calloc(c->neval + 1, sizeof *s->evals);
+    if (!s->micro || !s->evals)
         return ds_fail_nomem(err);
     TRY(begin_counting(s, err));
     TRY(ds_slices_new(&s->slices, s->t->ranks, ds_net_params(s->t->net), c->slices, err));
@@ -550,6 +564,7 @@ int ds_trainer_run(ds_trainer *t, ds_ckpt_state *state, const ds_run_events *ev,
     ds_buf_fini(&s.spans);
     free(s.firsts);
     free(s.micro);
+    free(s.evals);
     free(s.loss);
     return rc;
 }

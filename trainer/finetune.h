@@ -13,6 +13,7 @@
 #ifndef DS_FINETUNE_H
 #define DS_FINETUNE_H
 
+#include "evaluate.h"
 #include "loader.h"
 #include "trainer.h"
 
@@ -38,8 +39,10 @@ typedef struct ds_step_report {
 typedef int (*ds_step_fn)(void *ctx, const ds_step_report *r);
 
 typedef struct ds_eval_report {
-    uint64_t step, targets;
-    double loss, seconds;
+    uint64_t step;
+    const ds_eval_result *sets; /* of each dataset of the evaluation, in its order */
+    ds_eval_result all;
+    double loss, seconds; /* loss: over the targets of all */
     bool best;
     uint64_t waited; /* evaluations since the last that was better */
 } ds_eval_report;

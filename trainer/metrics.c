@@ -2,6 +2,7 @@
 #include "metrics.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io.h"
@@ -24,6 +25,14 @@ static void drop_steps(ds_buf *steps, double from)
     steps->len = n * sizeof *s;
 }
 
+static void drop_sets(ds_metrics *m, double step)
+{
+    for (size_t i = 0; i < m->nsets; i++) {
+        drop_steps(&m->sets[i].steps, step);
+        m->sets[i].loss.len = m->sets[i].steps.len;
+    }
+}
+
 static void drop_from(ds_series *m, double step)
 {
     drop_steps(&m->steps, step);
@@ -43,6 +52,41 @@ static double number(const json_t *o, const char *name)
     return json_number_value(json_object_get(o, name));
 }
 
+/* The dataset of that name, which may be new. */
+static int find_set(ds_evalset **out, ds_metrics *m, const char *name, ds_err *err)
+{
+    for (size_t i = 0; i < m->nsets; i++)
+        if (strcmp(m->sets[i].name, name) == 0) {
+            *out = &m->sets[i];
+            return 0;
+        }
+    ds_evalset *grown = realloc(m->sets, (m->nsets + 1) * sizeof *grown);
+    if (!grown)
+        return ds_fail_nomem(err);
+    m->sets = grown;
+    grown[m->nsets] = (ds_evalset){.name = strdup(name)};
+    if (!grown[m->nsets].name)
+        return ds_fail_nomem(err);
+    *out = &grown[m->nsets++];
+    return 0;
+}
+
+static int take_sets(ds_metrics *m, double at, const json_t *sets, ds_err *err)
+{
+    drop_sets(m, at);
+    for (size_t i = 0; i < json_array_size(sets); i++) {
+        const json_t *o = json_array_get(sets, i);
+        const char *name = json_string_value(json_object_get(o, "data"));
+        ds_evalset *s = NULL;
+        if (!name)
+            continue;
+        TRY(find_set(&s, m, name, err));
+        TRY(put_double(&s->steps, at, err));
+        TRY(put_double(&s->loss, number(o, "loss"), err));
+    }
+    return 0;
+}
+
 static int take_line(ds_metrics *m, const char *line, size_t len, const char *path, ds_err *err)
 {
     json_t *o = NULL;
@@ -60,12 +104,15 @@ static int take_line(ds_metrics *m, const char *line, size_t len, const char *pa
         drop_from(to, at);
         if (step) { /* evaluations after an earlier step are of what was gone back from */
             drop_from(&m->evals, at);
+            drop_sets(m, at);
             rc = mark(&m->skipped, at, json_object_get(o, "skipped"), err);
             rc = rc ? rc : mark(&m->overflows, at, json_object_get(o, "overflow"), err);
         }
         rc = rc ? rc : put_double(&to->steps, at, err);
         for (int c = 0; !rc && c < DS_CURVES; c++)
             rc = put_double(&to->values[c], v[c], err);
+        if (!rc && eval)
+            rc = take_sets(m, at, json_object_get(o, "sets"), err);
     }
     json_decref(o);
     return rc;
@@ -103,6 +150,12 @@ void ds_metrics_fini(ds_metrics *m)
 {
     fini_series(&m->steps);
     fini_series(&m->evals);
+    for (size_t i = 0; i < m->nsets; i++) {
+        free(m->sets[i].name);
+        ds_buf_fini(&m->sets[i].steps);
+        ds_buf_fini(&m->sets[i].loss);
+    }
+    free(m->sets);
     ds_buf_fini(&m->skipped);
     ds_buf_fini(&m->overflows);
 }

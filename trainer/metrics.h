@@ -16,9 +16,17 @@ typedef struct ds_series {
     ds_buf steps, values[DS_CURVES];
 } ds_series;
 
+/* One of the datasets of an evaluation of several. */
+typedef struct ds_evalset {
+    char *name;         /* as the command line had it */
+    ds_buf steps, loss; /* doubles */
+} ds_evalset;
+
 typedef struct ds_metrics {
     ds_series steps;
-    ds_series evals;           /* loss and speed only; norm: 1 where it was the best so far */
+    ds_series evals;  /* loss and speed only; norm: 1 where it was the best so far */
+    ds_evalset *sets; /* in the order of their first evaluation */
+    size_t nsets;
     ds_buf skipped, overflows; /* doubles: steps without an update */
 } ds_metrics;
 

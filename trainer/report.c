@@ -53,8 +53,8 @@ static int put_sha(ds_buf *h, const char *name, const ds_sha *s, ds_err *err)
 }
 
 /* One curve as an SVG: a polyline, its lowest and highest value, the first and last step. */
-static int put_curve(ds_buf *h, const char *title, const ds_buf *values, const ds_buf *steps,
-                     ds_err *err)
+static int put_curve(ds_buf *h, const char *title, const char *of, const ds_buf *values,
+                     const ds_buf *steps, ds_err *err)
 {
     const double *v = (const double *)(const void *)values->data,
                  *s = (const double *)(const void *)steps->data;
@@ -66,13 +66,15 @@ static int put_curve(ds_buf *h, const char *title, const ds_buf *values, const d
         high = v[i] > high ? v[i] : high;
     }
     const double span = high > low ? high - low : 1;
+    PUT(ds_buf_printf(h, "<figure><figcaption>%s", title));
+    TRY(put_text(h, of, err));
     PUT(ds_buf_printf(h,
-                      "<figure><figcaption>%s</figcaption><svg viewBox=\"0 0 %d %d\" role=\"img\">"
+                      "</figcaption><svg viewBox=\"0 0 %d %d\" role=\"img\">"
                       "<rect x=\"%d\" y=\"8\" width=\"%d\" height=\"%d\"/>"
                       "<text x=\"%d\" y=\"16\" text-anchor=\"end\">%.4g</text>"
                       "<text x=\"%d\" y=\"%d\" text-anchor=\"end\">%.4g</text><polyline points=\"",
-                      title, WIDTH, HEIGHT + 28, LEFT, WIDTH - LEFT - 8, HEIGHT, LEFT - 6, high,
-                      LEFT - 6, HEIGHT + 8, low));
+                      WIDTH, HEIGHT + 28, LEFT, WIDTH - LEFT - 8, HEIGHT, LEFT - 6, high, LEFT - 6,
+                      HEIGHT + 8, low));
     for (size_t i = 0; i < n; i += each) {
         const size_t to = i + each < n ? i + each : n;
         double sum = 0;
@@ -97,10 +99,13 @@ static int put_curves(ds_buf *h, const ds_metrics *m, ds_err *err)
 
     PUT(ds_buf_puts(h, "<h2>Curves</h2>\n<div class=\"curves\">\n"));
     for (int c = 0; c < DS_CURVES; c++)
-        TRY(put_curve(h, titles[c], &m->steps.values[c], &m->steps.steps, err));
+        TRY(put_curve(h, titles[c], NULL, &m->steps.values[c], &m->steps.steps, err));
     if (m->evals.steps.len)
-        TRY(put_curve(h, "Evaluation: loss", &m->evals.values[DS_CURVE_LOSS], &m->evals.steps,
+        TRY(put_curve(h, "Evaluation: loss", NULL, &m->evals.values[DS_CURVE_LOSS], &m->evals.steps,
                       err));
+    for (size_t i = 0; i < m->nsets; i++)
+        TRY(put_curve(h, "Evaluation: loss on ", m->sets[i].name, &m->sets[i].loss,
+                      &m->sets[i].steps, err));
     PUT(ds_buf_puts(h, "</div>\n"));
     return 0;
 }

@@ -37,7 +37,8 @@ typedef struct ds_trainconf {
     uint32_t slices;           /* slices.h; 0: one for each rank. accumulate is a multiple of it */
     const ds_ranks *ranks;     /* NULL: alone. Not described */
     uint64_t keep, keep_every; /* retain.h; keep 0: all */
-    const char *eval_data;     /* NULL: no evaluation */
+    const char *const *eval_data; /* each a loss of its own */
+    size_t neval;                 /* 0: no evaluation */
     uint64_t eval_every, eval_stretches;
     uint64_t patience; /* evaluations without a better one before the run stops; 0: it goes on */
     double min_delta;
@@ -53,7 +54,7 @@ typedef struct ds_trainconf {
     const char *device; /* kernels' plugin.h; NULL: the CPU. Not described: a checkpoint tells it */
     bool eager;         /* on a device no step is captured */
     int threads;
-    int data_threads; /* that fetch, at most; 0: as the loader has it */
+    int data_threads;                 /* that fetch, at most; 0: as the loader has it */
     double warmup_share, decay_share; /* of the steps, once these are known, into optim; 0: as it
                                          has it */
     ds_optim_conf optim;

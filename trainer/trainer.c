@@ -24,6 +24,22 @@
 
 /* ---- opening ---- */
 
+static int open_eval(ds_trainer *t, const char *tokenizer, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+
+    t->eval = calloc(c->neval + 1, sizeof(ds_dataset *));
+    if (!t->eval)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < c->neval; i++) {
+        TRY(ds_dataset_open(&t->eval[i], c->eval_data[i], c->store, c->column, c->mask, err));
+        if (!ds_dataset_about(t->eval[i])->tokens)
+            return ds_fail(err, DS_FAIL, "'%s' has no token to evaluate on", c->eval_data[i]);
+        TRY(ds_dataset_tokenizer(t->eval[i], tokenizer, err));
+    }
+    return 0;
+}
+
 static int open_data(ds_trainer *t, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
@@ -52,32 +68,42 @@ static int open_data(ds_trainer *t, ds_err *err)
         snprintf(to->commit, sizeof to->commit, "%s", d->commit);
         TRY(ds_dataset_tokenizer(t->data[i], tokenizer, err));
     }
-    if (c->eval_data) {
-        TRY(ds_dataset_open(&t->eval, c->eval_data, c->store, c->column, c->mask, err));
-        if (!ds_dataset_about(t->eval)->tokens)
-            return ds_fail(err, DS_FAIL, "'%s' has no token to evaluate on", c->eval_data);
-        TRY(ds_dataset_tokenizer(t->eval, tokenizer, err));
-    }
-    return 0;
+    return open_eval(t, tokenizer, err);
+}
+
+static json_t *describe_eval(const ds_dataset *data)
+{
+    const ds_dataset_info *d = ds_dataset_about(data);
+    char root[80] = "sha256:";
+
+    ds_sha_hex(root + strlen(root), &d->root);
+    return json_pack("{s:s, s:s, s:s}", "dataset", d->name, "root", root, "mask", d->mask);
 }
 
 /* Evaluation changes no weight, but where it may stop a run it is part of what came out: the rule,
- * and the root of the records that it looks at. */
+ * and the roots of the records that it looks at. */
 static int describe_early_stop(ds_trainer *t, ds_err *err)
 {
     ds_trainconf *c = &t->c;
-    const ds_dataset_info *d = c->patience && t->eval ? ds_dataset_about(t->eval) : NULL;
-    char root[80] = "sha256:";
+    json_t *o = NULL;
 
-    if (!d)
+    if (!c->patience || !c->neval)
         return 0;
-    ds_sha_hex(root + strlen(root), &d->root);
-    t->early_stop = json_pack("{s:s, s:s, s:s, s:I, s:I, s:I, s:f}", "dataset", d->name, "root",
-                              root, "mask", d->mask, "every", (json_int_t)c->eval_every,
-                              "stretches", (json_int_t)c->eval_stretches, "patience",
-                              (json_int_t)c->patience, "min_delta", c->min_delta);
-    c->early_stop = t->early_stop;
-    return t->early_stop ? 0 : ds_fail_nomem(err);
+    if (c->neval == 1) {
+        o = describe_eval(t->eval[0]);
+    } else {
+        json_t *sets = json_array();
+        for (size_t i = 0; i < c->neval; i++)
+            json_array_append_new(sets, describe_eval(t->eval[i]));
+        o = json_pack("{s:o}", "datasets", sets);
+    }
+    json_t *rule = json_pack("{s:I, s:I, s:I, s:f}", "every", (json_int_t)c->eval_every,
+                             "stretches", (json_int_t)c->eval_stretches, "patience",
+                             (json_int_t)c->patience, "min_delta", c->min_delta);
+    const bool whole = o && rule && json_object_update(o, rule) == 0;
+    json_decref(rule);
+    c->early_stop = t->early_stop = o;
+    return whole ? 0 : ds_fail_nomem(err);
 }
 
 /* The CPU's sums are chains over all tokens in order, however these are cut into micro-batches. */
@@ -489,7 +515,9 @@ void ds_trainer_close(ds_trainer *t)
     for (size_t i = 0; t->data && i < t->c.ndata; i++)
         ds_dataset_close(t->data[i]);
     free(t->data);
-    ds_dataset_close(t->eval);
+    for (size_t i = 0; t->eval && i < t->c.neval; i++)
+        ds_dataset_close(t->eval[i]);
+    free(t->eval);
     json_decref(t->early_stop);
     ds_ids_fini(&t->prompt);
     ds_spike_fini(&t->spike);

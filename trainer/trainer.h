@@ -15,7 +15,7 @@ typedef struct ds_trainer {
     ds_kernels *k;
     ds_net *net;
     ds_dataset **data;
-    ds_dataset *eval; /* NULL: none */
+    ds_dataset **eval; /* as many as c.neval */
     json_t *early_stop;
     ds_ids prompt;      /* tokens of its text */
     ds_lineage lineage; /* with the run description */

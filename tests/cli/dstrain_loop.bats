@@ -36,6 +36,31 @@ flat() {
     [ "$(grep -o '<polyline' r.html | wc -l)" -eq 5 ]
 }
 
+@test "evaluation on several datasets: the loss of each, and of all their tokens, which decides" {
+    need_jq
+    both() { train "$@" --eval-every 3 --checkpoint-every 3 --patience 9; }
+    both r --eval-data "$F/test.dsr" --eval-data "$F/text.dsr"
+    jq -c 'select(.type == "eval") | .loss, (.sets | (map(.loss * .targets) | add) / (map(.targets) | add)), .sets[].data' \
+        r/metrics.jsonl >told
+    awk -v f="$F" 'NR % 4 == 1 { all = $0 } NR % 4 == 2 && ($0 - all) ^ 2 > 1e-18 || NR % 4 == 3 && $0 != "\"" f "/test.dsr\"" { bad = 1 }
+        END { exit bad || NR != 8 }' told
+    # the command says the same, of each and of all
+    dstrain eval --json --model "$F/base" --adapter r/step-000006 --seq-len 32 --data "$F/test.dsr" --data "$F/text.dsr" >e
+    [ "$(jq -r .type e | xargs)" = "eval eval total" ]
+    jq -s -e --argjson told "$(jq -c 'select(.type == "eval" and .step == 6)' r/metrics.jsonl)" \
+        '[.[].loss] as $is | [$told.sets[].loss, $told.loss] | [., $is] | transpose | all(.[0] / .[1] - 1 | fabs < 1e-8)' e
+    dstrain eval --model "$F/base" --data "$F/test.dsr" --data "$F/text.dsr" --stretches 2 | grep -c perplexity | grep -qx 3
+    fails dstrain eval --model "$F/base" --data "$F/test.dsr" --data none.dsr
+    has none.dsr
+    # what a stop would depend on is described, so another evaluation is another run
+    grep -q '"early_stop":{"datasets":\[{"dataset":"test.dsr","root":"sha256:[0-9a-f]*","mask":""},{"dataset":"text.dsr"' \
+        r/step-000006/lineage.json
+    exits 0 dstrain replay r/step-000006 --store "$F"
+    fails both r --resume r/step-000003 --abandon --eval-data "$F/text.dsr" --eval-data "$F/test.dsr"
+    has "training.early_stop.datasets[0].dataset was \"test.dsr\""
+    dstrain report r | grep -c '<polyline' | grep -qx 7
+}
+
 @test "early stop: ends by its rule, resumes to the same bits, replays" {
     flat whole
     grep -q "^stopped after step 8 of 12: no better for 3 evaluations" whole.out

@@ -118,7 +118,7 @@ enough:
     rc = rc ? rc : compute(&s, net, err);
     if (!rc && !s.targets)
         rc = ds_fail(err, DS_FAIL, "'%s' has no token to predict", info->name);
-    *out = (ds_eval_result){.loss = rc ? 0.0 : s.sum / (double)s.targets, .targets = s.targets};
+    *out = (ds_eval_result){.sum = s.sum, .targets = s.targets};
     fini(&s);
     return rc;
 }

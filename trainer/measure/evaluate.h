@@ -1,4 +1,4 @@
-/* evaluate.h - loss of a model on a dataset.
+/* evaluate.h - loss of a model on datasets.
  *
  * Records in the order of the dataset, each by itself, cut into stretches of seq_len tokens; the
  * first token of a stretch is not predicted. A prompt's virtual tokens stand before every stretch
@@ -18,9 +18,15 @@ typedef struct ds_eval_conf {
 } ds_eval_conf;
 
 typedef struct ds_eval_result {
-    double loss; /* mean over the targets */
+    double sum; /* of the losses of all targets */
     uint64_t targets;
 } ds_eval_result;
+
+/* Mean over the targets; of several datasets over those of all. */
+static inline double ds_eval_loss(const ds_eval_result *r)
+{
+    return r->sum / (double)r->targets;
+}
 
 /* DS_FAIL where there is no target. */
 int ds_evaluate(ds_eval_result *out, ds_net *net, ds_dataset *d, const ds_eval_conf *c,
