@@ -392,6 +392,19 @@ int copy_tree(dcm_raw *r, dcm_tree *t, const dcm_limits *lim, ds_err *err)
     return rc ? rc : copy_item(w, r->ff.getDataset(), dcm_tree_main(t));
 }
 
+// What stands before the damage; nothing where that cannot be told.
+void copy_rest(dcm_raw *r, dcm_tree **t, const dcm_limits *lim)
+{
+    ds_err ignored = {};
+    try {
+        if (dcm_tree_new(t, &ignored) == 0 && copy_tree(r, *t, lim, &ignored) == 0)
+            return;
+    } catch (...) {
+    }
+    dcm_tree_free(*t);
+    *t = nullptr;
+}
+
 int failed(const char **reason, const char *slug, ds_err *err, const char *name, const char *words)
 {
     *reason = slug;
@@ -435,6 +448,7 @@ extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, const dcm_bytes *fro
     *out = nullptr;
     *tree = nullptr;
     *reason = "damaged";
+    bool damaged = false;
     try {
         r = new dcm_raw();
         r->src.fd = from->fd;
@@ -452,6 +466,7 @@ extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, const dcm_bytes *fro
         }
     } catch (const Failure &f) {
         failed(reason, f.reason, err, name, f.words.c_str());
+        damaged = strcmp(f.reason, "damaged") == 0;
     } catch (const std::bad_alloc &) {
         failed(reason, "out-of-memory", err, name, "more memory is wanted than there may be");
     } catch (const std::exception &e) {
@@ -465,6 +480,8 @@ extern "C" int dcm_raw_open(dcm_raw **out, dcm_tree **tree, const dcm_bytes *fro
         *reason = "too-deep";
     dcm_tree_free(*tree);
     *tree = nullptr;
+    if (damaged)
+        copy_rest(r, tree, lim);
     dcm_raw_close(r);
     return err->code;
 }

@@ -56,8 +56,8 @@ typedef struct dcm_bytes {
 
 typedef struct dcm_file dcm_file;
 /* Reads all but the pixel data into *tree (the caller's to free). Names in messages: `name`. When
- * it fails *reason is a slug of docs/dicom.md: "not-dicom", "damaged", "too-deep", "out-of-memory".
- */
+ * it fails *reason is a slug of docs/dicom.md: "not-dicom", "damaged", "too-deep", "out-of-memory";
+ * *tree is then NULL, or what was read before the damage: for what it says of people and places. */
 int dcm_file_open(dcm_file **f, dcm_tree **tree, const dcm_bytes *from, const char *name,
                   const dcm_limits *lim, const char **reason, ds_err *err);
 /* DS_FAIL with *reason (a slug of docs: "no-pixels", "unsupported-syntax", ...) when it has no

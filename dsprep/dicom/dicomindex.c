@@ -54,6 +54,7 @@ static char *copy_key(const ds_buf *key, uint64_t number)
 /* Takes name, path and facts over. */
 static int add(ds_dicom_index *x, ds_dicom_in *in, ds_dicom_result *r, uint64_t number, ds_err *err)
 {
+    const bool lost = r->outcome != DS_DICOM_RECORD;
     if (ds_grow(&x->v, &x->cap, x->n, sizeof *x->v))
         return ds_fail_nomem(err);
     ds_dicom_entry *e = &x->v[x->n];
@@ -64,12 +65,13 @@ static int add(ds_dicom_index *x, ds_dicom_in *in, ds_dicom_result *r, uint64_t 
                           .sha = r->sha,
                           .facts = r->facts,
                           .shape = r->shape,
-                          .has_image = r->has_image};
+                          .has_image = r->has_image,
+                          .lost = lost};
     in->path = NULL;
     memset(&r->facts, 0, sizeof r->facts);
     x->n++;
     int rc = e->key ? 0 : ds_fail_nomem(err);
-    if (rc == 0 && !e->path)
+    if (rc == 0 && !e->path && !lost)
         rc = spool(x, e, in, err);
     in->name = NULL;
     return rc;
@@ -93,14 +95,18 @@ static int take(void *ctx, ds_dicom_in *in, ds_dicom_result *r, int frames, ds_e
     if (rc != 0)
         return rc;
     if (r->outcome != DS_DICOM_RECORD)
-        return ds_dicom_account_left_out(p->acc, in, r->outcome == DS_DICOM_FAILED, r->reason, err);
-    return add(p->x, in, r, p->acc->inputs, err);
+        rc = ds_dicom_account_left_out(p->acc, in, r->outcome == DS_DICOM_FAILED, r->reason, err);
+    return rc == 0 && (r->outcome == DS_DICOM_RECORD || r->facts.nplaces)
+               ? add(p->x, in, r, p->acc->inputs, err)
+               : rc;
 }
 
 static int by_key(const void *x, const void *y)
 {
     const ds_dicom_entry *a = x, *b = y;
     int c = strcmp(a->key, b->key);
+    if (c == 0)
+        c = (int)a->lost - (int)b->lost;
     if (c == 0)
         c = memcmp(&a->sha, &b->sha, sizeof a->sha);
     return c ? c : strcmp(a->name, b->name);
@@ -114,7 +120,8 @@ static void entry_fini(ds_dicom_entry *e)
     ds_dicom_facts_fini(&e->facts);
 }
 
-/* Of one object several times the first by digest and name stays, whatever the order of input. */
+/* Of one object several times the first by digest and name stays, whatever the order of input. What
+ * was lost has been counted. */
 static int hold_doubles(ds_dicom_index *x, ds_dicom_account *acc, ds_err *err)
 {
     size_t k = 0;
@@ -127,9 +134,10 @@ static int hold_doubles(ds_dicom_index *x, ds_dicom_account *acc, ds_err *err)
             x->v[k++] = x->v[i];
             continue;
         }
-        if (rc == 0)
+        const bool again = rc == 0 && !x->v[i].lost;
+        if (again)
             rc = ds_dicom_index_open(x, i, &in, err);
-        if (rc == 0) {
+        if (rc == 0 && again) {
             rc = ds_dicom_account_left_out(
                 acc, &in, false,
                 ds_sha_eq(&x->v[k - 1].sha, &x->v[i].sha) ? DS_DICOM_AGAIN : DS_DICOM_DIFFERS, err);

@@ -19,6 +19,7 @@ typedef struct ds_dicom_entry {
     ds_dicom_facts facts;
     dcm_shape shape;
     bool has_image;
+    bool lost;        /* a slice that does not come out: a place for the plan alone */
     uint64_t ordinal; /* for the second pass */
 } ds_dicom_entry;
 

@@ -31,6 +31,8 @@ typedef struct ds_dicom_opts {
 
 enum ds_dicom_outcome { DS_DICOM_RECORD, DS_DICOM_HELD, DS_DICOM_FAILED };
 
+/* Of headers of one frame that are held or fail, key, shape and facts are there all the same where
+ * they could be read: for the gap that it leaves. */
 typedef struct ds_dicom_result {
     enum ds_dicom_outcome outcome;
     char reason[64];

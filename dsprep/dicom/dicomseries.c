@@ -68,11 +68,17 @@ static bool placed(const ds_dicom_entry *e)
     return is;
 }
 
+/* What was lost counts where it leaves a gap. */
+static size_t slices_of(const ds_dicom_entry *e)
+{
+    return placed(e) ? e->shape.frames : !e->lost;
+}
+
 static int make_slices(run *u)
 {
     size_t n = 0, k = 0;
     for (size_t i = 0; i < u->x.n; i++)
-        n += placed(&u->x.v[i]) ? u->x.v[i].shape.frames : 1;
+        n += slices_of(&u->x.v[i]);
     u->slices = calloc(n ? n : 1, sizeof *u->slices);
     u->nslices = n;
     if (!u->slices)
@@ -80,14 +86,15 @@ static int make_slices(run *u)
     for (size_t i = 0; i < u->x.n; i++) {
         const ds_dicom_entry *e = &u->x.v[i];
         bool each = placed(e);
-        for (uint32_t f = 0; f < (each ? e->shape.frames : 1); f++)
+        for (size_t f = 0, frames = slices_of(e); f < frames; f++)
             u->slices[k++] = (ds_slice){.object = i,
-                                        .frame = f,
+                                        .frame = (uint32_t)f,
                                         .facts = &e->facts,
                                         .place = each ? &e->facts.places[f] : NULL,
                                         .key = e->key,
                                         .shape = e->shape,
-                                        .whole = !each};
+                                        .whole = !each,
+                                        .lost = e->lost};
     }
     int rc = ds_volumes_plan(&u->v, &u->nv, u->slices, n, u->err);
     for (size_t i = 0; i < n && rc == 0; i++) /* what its volume has */
@@ -104,6 +111,8 @@ static int make_steps(run *u)
     for (size_t i = 0; i < u->nv; i++)
         for (size_t k = 0; k < u->v[i].n; k++) {
             size_t object = u->v[i].slices[k].object;
+            if (u->v[i].slices[k].lost)
+                continue;
             if (u->nsteps == 0 || u->steps[u->nsteps - 1] != object)
                 u->steps[u->nsteps++] = object;
         }
@@ -282,6 +291,8 @@ static int gather(run *u, ds_volume *v)
         rc = ds_fail_nomem(u->err);
     for (size_t i = 0; i < v->n && rc == 0; i++) {
         ds_slice s = v->slices[i];
+        if (s.lost)
+            continue;
         rc = use_object(u, s.object);
         if (rc != 0 || !u->good)
             continue;
@@ -290,6 +301,7 @@ static int gather(run *u, ds_volume *v)
     }
     if (rc == 0 && ds_buf_putc(&u->members, ']') != 0)
         rc = ds_fail_nomem(u->err);
+    v->lost = v->n - k;
     v->n = k;
     merge_chain(&u->chain);
     return rc == 0 && k > 0 ? ds_volume_measure(v, u->err) : rc;
@@ -348,9 +360,9 @@ static int put_volume(run *u, const ds_volume *v, ds_dicom_record *rec)
     int rc = ds_volume_json(v, &u->volume, &gaps, u->err);
     if (rc == 0)
         rc = ds_dicom_rows_chain(&chain, &u->chain, -1, u->err);
-    if (gaps || v->doubled)
-        ds_info("dicom: %.*s: %zu slices, %zu gaps, %zu places held twice", (int)u->key.len,
-                (const char *)u->key.data, v->n, gaps, v->doubled);
+    if (gaps || v->doubled || v->lost)
+        ds_info("dicom: %.*s: %zu slices, %zu lost, %zu gaps, %zu places held twice",
+                (int)u->key.len, (const char *)u->key.data, v->n, v->lost, gaps, v->doubled);
     rec->chain = ds_text_of(&chain);
     rec->volume = ds_text_of(&u->volume);
     if (rc == 0)

@@ -156,29 +156,43 @@ static int by_size(const void *a, const void *b)
     return order_of(*(const double *)a, *(const double *)b);
 }
 
-int ds_volume_measure(ds_volume *v, ds_err *err)
+/* Is a distance of two slices the typical one? */
+static bool is_typical(const ds_volume *v, double mm)
 {
-    const ds_slice *s = v->slices;
-    size_t n = v->n, steps = n - 1;
-    v->regular = false;
-    v->typical = 0;
-    if (!v->stack || n < 2)
-        return 0;
+    return fabs(mm - v->typical) <= fmax(SAME_PLACE, OFF_STEP * v->typical);
+}
+
+static int find_typical(ds_volume *v, ds_err *err)
+{
+    const size_t steps = v->n - 1;
     double *d = malloc(steps * sizeof *d);
     if (!d)
         return ds_fail_nomem(err);
     for (size_t i = 0; i < steps; i++)
-        d[i] = s[i + 1].along - s[i].along;
+        d[i] = v->slices[i + 1].along - v->slices[i].along;
     qsort(d, steps, sizeof *d, by_size);
     v->typical = d[(steps - 1) / 2];
     free(d);
+    return 0;
+}
+
+int ds_volume_measure(ds_volume *v, ds_err *err)
+{
+    const ds_slice *s = v->slices;
+    const size_t steps = v->n - 1;
+    v->regular = false;
+    if (!v->stack || v->n < 2)
+        return 0;
+    int rc = v->lost ? 0 : find_typical(v, err);
+    if (rc != 0)
+        return rc;
     double length = 0;
     for (int i = 0; i < 3; i++) {
         v->step[i] = (s[steps].place->position[i] - s[0].place->position[i]) / (double)steps;
         length += v->step[i] * v->step[i];
     }
     double most = fmax(SAME_PLACE, OFF_STEP * sqrt(length));
-    v->regular = true;
+    v->regular = !v->lost || is_typical(v, (s[steps].along - s[0].along) / (double)steps);
     for (size_t k = 1; k < steps && v->regular; k++)
         for (int i = 0; i < 3; i++)
             if (fabs(s[0].place->position[i] + (double)k * v->step[i] - s[k].place->position[i]) >
@@ -191,9 +205,12 @@ int ds_volume_json(const ds_volume *v, ds_buf *out, size_t *gaps, ds_err *err)
 {
     static const char *const names[] = {"none", "acquisition", "occurrence"};
     const ds_slice *s = v->slices;
-    int bad = ds_buf_printf(out, "{\"slices\":%zu,\"split\":", v->n) |
-              ds_buf_put(out, s->place->split, s->place->split_len);
+    int bad = ds_buf_printf(out, "{\"slices\":%zu", v->n);
     *gaps = 0;
+    if (v->lost)
+        bad |= ds_buf_printf(out, ",\"lost\":%zu", v->lost);
+    bad |= ds_buf_puts(out, ",\"split\":") |
+           ds_buf_put(out, s->place->split, s->place->split_len);
     if (v->layers > 1)
         bad |= ds_buf_printf(out, ",\"split_by\":\"%s\",\"layer\":%zu,\"layers\":%zu",
                              names[v->split], v->layer + 1, v->layers);
@@ -204,7 +221,7 @@ int ds_volume_json(const ds_volume *v, ds_buf *out, size_t *gaps, ds_err *err)
     bad |= ds_buf_puts(out, ",\"gaps\":[");
     for (size_t i = 0; i + 1 < v->n && !bad && !v->regular; i++) {
         double d = s[i + 1].along - s[i].along, steps = d / v->typical;
-        if (fabs(steps - 1) * v->typical <= fmax(SAME_PLACE, OFF_STEP * v->typical))
+        if (is_typical(v, d))
             continue;
         bad = ds_buf_printf(out, "%s{\"after\":%zu,\"mm\":", *gaps ? "," : "", i) |
               ds_json_real(out, d);
@@ -230,19 +247,29 @@ static void range_of(enum dcm_sample d, double *lo, double *hi)
     *hi = (is_signed ? top / 2 : top) - 1;
 }
 
-static enum dcm_sample wider(enum dcm_sample a, enum dcm_sample b)
+/* The narrowest type that holds the values of all. */
+static enum dcm_sample type_of(const ds_slice *s, size_t n)
 {
     static const enum dcm_sample types[] = {DCM_U8, DCM_I8, DCM_U16, DCM_I16, DCM_I32, DCM_U32};
-    double alo, ahi, blo, bhi, lo, hi;
-    if (a == b)
-        return a;
-    if (a >= DCM_F32 || b >= DCM_F32)
-        return a == DCM_F64 || b == DCM_F64 ? DCM_F64 : DCM_F32;
-    range_of(a, &alo, &ahi);
-    range_of(b, &blo, &bhi);
+    double low = INFINITY, high = -INFINITY, lo, hi;
+    bool real = false;
+    for (size_t i = 0; i < n; i++) {
+        if (s[i].lost)
+            continue;
+        if (s[i].shape.dtype == DCM_F64)
+            return DCM_F64;
+        real = real || s[i].shape.dtype == DCM_F32;
+        if (s[i].shape.dtype == DCM_F32)
+            continue;
+        range_of(s[i].shape.dtype, &lo, &hi);
+        low = fmin(low, lo);
+        high = fmax(high, hi);
+    }
+    if (real) /* it has all whole numbers of 24 bits */
+        return low >= -16777216 && high <= 16777216 ? DCM_F32 : DCM_F64;
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
         range_of(types[i], &lo, &hi);
-        if (lo <= fmin(alo, blo) && hi >= fmax(ahi, bhi))
+        if (lo <= low && hi >= high)
             return types[i];
     }
     return DCM_F64;
@@ -261,11 +288,11 @@ static int add(plan *p, ds_volume v)
 {
     if (ds_grow(&p->v, &p->cap, p->n, sizeof *p->v))
         return ds_fail_nomem(p->err);
-    enum dcm_sample type = v.slices->shape.dtype;
-    for (size_t i = 1; i < v.n; i++)
-        type = wider(type, v.slices[i].shape.dtype);
-    for (size_t i = 0; i < v.n; i++)
-        v.slices[i].shape.dtype = type;
+    if (v.stack) {
+        const enum dcm_sample type = type_of(v.slices, v.n);
+        for (size_t i = 0; i < v.n; i++)
+            v.slices[i].shape.dtype = type;
+    }
     p->v[p->n] = v;
     return ds_volume_measure(&p->v[p->n++], p->err);
 }

@@ -31,6 +31,7 @@ typedef struct work {
     dcm_chain *chain;
     ds_dicom_file copy;
     bool copying, headers;
+    bool touched, cleaned; /* de-identification has begun, has ended */
     int dtype; /* of the values; 0: as the options say */
     int *out;
 } work;
@@ -190,13 +191,21 @@ static bool is_dicomdir(const dcm_tree *t)
     return dcm_set_find(dcm_tree_main((dcm_tree *)(uintptr_t)t), 0x00041220) != NULL;
 }
 
-/* 1 when the object is not to come out. */
-static int deidentify(work *w, ds_err *err)
+static int clean(work *w, ds_err *err)
 {
     unsigned flags = 0;
+    w->touched = true;
     int rc = dcm_tree_utf8(w->t, w->o->encoding, &flags, err);
     if (rc == 0 && w->o->key)
         rc = dcm_deid_run(w->t, w->o->policy, w->o->key, w->r.ids, w->r.actions, &w->v, err);
+    w->cleaned = rc == 0;
+    return rc;
+}
+
+/* 1 when the object is not to come out. */
+static int deidentify(work *w, ds_err *err)
+{
+    int rc = clean(w, err);
     if (rc != 0)
         return rc;
     w->r.already = w->v.already;
@@ -208,19 +217,58 @@ static int deidentify(work *w, ds_err *err)
     return 0;
 }
 
-static int make_texts(work *w, ds_err *err)
+static int make_facts(work *w, ds_err *err)
 {
     const dcm_set *s = dcm_tree_main(w->t);
     const char *p;
     size_t n;
     if (dcm_get_text(s, 0x00080018, 0, &p, &n) && ds_buf_put(&w->r.key, p, n) != 0)
         return ds_fail_nomem(err);
+    return ds_dicom_facts_write(&w->r.facts.bytes, s, w->r.has_image ? &w->im : NULL, &w->r.shape,
+                                !w->headers, err);
+}
+
+static int make_texts(work *w, ds_err *err)
+{
+    const dcm_set *s = dcm_tree_main(w->t);
     int rc = ds_dicom_json(s, &w->r.meta, err);
     if (rc == 0)
         rc = ds_dicom_text(s, &w->r.text, err);
-    return rc == 0 ? ds_dicom_facts_write(&w->r.facts.bytes, s, w->r.has_image ? &w->im : NULL,
-                                          &w->r.shape, !w->headers, err)
-                   : rc;
+    return rc == 0 ? make_facts(w, err) : rc;
+}
+
+static void forget_texts(work *w)
+{
+    ds_buf_reset(&w->r.meta);
+    ds_buf_reset(&w->r.text);
+    ds_buf_reset(&w->r.key);
+    ds_buf_reset(&w->r.facts.bytes);
+    w->r.has_image = false;
+}
+
+/* Where a slice that does not come out lies: without it two of three would look like a volume of
+ * two. */
+static int place_lost(work *w, ds_err *err)
+{
+    const dcm_chain_opts *o = &w->o->chain;
+    int64_t rows = 0, cols = 0, samples = 1, frames = 1;
+    if (!w->headers || !w->t || w->touched != w->cleaned)
+        return 0;
+    const dcm_set *s = dcm_tree_main(w->t);
+    dcm_get_int(s, 0x00280010, 0, &rows);
+    dcm_get_int(s, 0x00280011, 0, &cols);
+    dcm_get_int(s, 0x00280002, 0, &samples);
+    dcm_get_int(s, 0x00280008, 0, &frames);
+    if (rows <= 0 || cols <= 0 || frames != 1)
+        return 0;
+    int rc = w->cleaned ? 0 : clean(w, err);
+    w->im = (dcm_image){.rows = (uint32_t)rows, .cols = (uint32_t)cols, .frames = 1};
+    w->r.has_image = true;
+    w->r.shape = (dcm_shape){.frames = 1,
+                             .rows = o->rows ? o->rows : w->im.rows,
+                             .cols = o->cols ? o->cols : w->im.cols,
+                             .samples = (uint32_t)samples};
+    return rc == 0 ? make_facts(w, err) : rc;
 }
 
 /* What is long goes to a file: memory is for the short. */
@@ -353,11 +401,10 @@ int ds_dicom_work(const ds_dicom_opts *o, const ds_work_job *job, int *out)
     if (rc != 0) { /* only what became of it, from the start */
         if (w.r.outcome == DS_DICOM_RECORD)
             outcome(&w, DS_DICOM_FAILED, "failed", err.msg);
-        ds_buf_reset(&w.r.meta);
-        ds_buf_reset(&w.r.text);
-        ds_buf_reset(&w.r.key);
-        ds_buf_reset(&w.r.facts.bytes);
-        w.r.has_image = false;
+        forget_texts(&w);
+        ds_err_clear(&err);
+        if (place_lost(&w, &err) != 0)
+            forget_texts(&w);
         dcm_actions_free(w.r.actions); /* of an object that does not come out */
         w.r.actions = NULL;
         ds_err_clear(&err);

@@ -150,6 +150,13 @@ def make(kind, where):
     elif kind == "gap":
         for k in (0, 1, 2, 5, 6):
             slice_of(where, k, (-10, -20, 10 + 2.5 * k))
+    elif kind == "torn":  # three slices; the pixels of the second are cut off, and writing is said to be in the fourth
+        for k in range(3):
+            slice_of(where, k, (0, 0, 4 * k))
+        path = os.path.join(where, hashlib.sha256(b"1.3.6.1.55.2.2").hexdigest()[:12])
+        os.truncate(path, os.path.getsize(path) - 40)
+        slice_of(where, 3, (0, 0, 12), more=[el(0x00280301, b"CS", "YES")])
+        slice_of(where, 4, (0, 0, 16))
     elif kind == "double":
         for k in range(6):
             slice_of(where, k, (0, 0, 4 * (k % 3)), turn=k + 1)

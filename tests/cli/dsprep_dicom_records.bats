@@ -50,13 +50,13 @@ is() { # is WANTED N MEMBER...
 @test "dicom records: slices with scales of their own are one volume, of a type that holds all" {
     records pet --record volume --values modality
     [ "$(wc -l <out)" -eq 1 ]
-    is '"f32"' 1 image dtype
+    is '"f64"' 1 image dtype # slices of whole numbers of 32 bits are among them
     is '[2.5,0.8,0.7]' 1 spacing
     is true 1 volume regular
-    is "\"$(make sha f $(for k in 0 1 2 3 4; do for i in $(seq $((100 * k)) $((100 * k + 29))); do
+    is "\"$(make sha d $(for k in 0 1 2 3 4; do for i in $(seq $((100 * k)) $((100 * k + 29))); do
         python3 -c "print($i * (0.5, 0.25, 1, 3, 1)[$k])"
     done; done))\"" 1 image sha256
-    is '"f32"' 1 chain 2 -1 dtype
+    is '"f64"' 1 chain 2 -1 dtype
     records pet --record volume --values stored
     is '"u16"' 1 image dtype
 }
@@ -176,6 +176,19 @@ is() { # is WANTED N MEMBER...
     dsprep head s.dsr >out
     is '[4,6,5]' 1 image shape
     is 5 1 volume gaps 0 mm
+    is 1 1 volume lost
+}
+
+@test "dicom volume: what is left of a stack is measured by all of it, whatever becomes of the rest" {
+    make torn torn
+    exits 3 bash -c 'dsprep dicom --record volume --key-file key torn 2>&1 >s.dsr'
+    has "5 input = 3 output + 1 held + 1 failed; 1 record"
+    dsprep head s.dsr >out
+    is "\"$(make slices 0 2 4)\"" 1 image sha256
+    is 2 1 volume lost
+    is false 1 volume regular
+    is '[{"after":0,"mm":8,"missing":1},{"after":1,"mm":8,"missing":1}]' 1 volume gaps
+    is null 1 affine
 }
 
 @test "dicom volume: nobody's name in it, and the search says so" {

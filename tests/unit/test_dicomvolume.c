@@ -181,10 +181,10 @@ static void types(void **state)
 {
     static const struct {
         enum dcm_sample one, other, want;
-    } v[] = {{DCM_I16, DCM_I16, DCM_I16}, {DCM_U16, DCM_F32, DCM_F32}, {DCM_I32, DCM_F32, DCM_F32},
+    } v[] = {{DCM_I16, DCM_I16, DCM_I16}, {DCM_U16, DCM_F32, DCM_F32}, {DCM_I32, DCM_F32, DCM_F64},
              {DCM_F32, DCM_F64, DCM_F64}, {DCM_U16, DCM_I16, DCM_I32}, {DCM_U8, DCM_I16, DCM_I16},
              {DCM_U8, DCM_U16, DCM_U16},  {DCM_U8, DCM_I8, DCM_I16},   {DCM_U32, DCM_U16, DCM_U32},
-             {DCM_U32, DCM_I8, DCM_F64}};
+             {DCM_U32, DCM_I8, DCM_F64},  {DCM_U32, DCM_F32, DCM_F64}};
     made m = {0};
     (void)state;
     for (size_t k = 0; k < 2 * (sizeof v / sizeof *v); k++) {
@@ -333,9 +333,28 @@ static void measured_again(void **state)
     ds_volume *v = &m.v[0];
     memmove(v->slices + 2, v->slices + 3, 3 * sizeof *v->slices);
     v->n = 5;
+    v->lost = 1;
     assert_int_equal(ds_volume_measure(v, &err), 0);
     assert_false(v->regular);
     json(&m, 0, 1, "\"missing\":1");
+    json(&m, 0, 1, "{\"slices\":5,\"lost\":1,");
+    /* Its ends alone: equal steps, but not those that it had. */
+    v->slices[1] = v->slices[4];
+    v->n = 2;
+    v->lost = 4;
+    assert_int_equal(ds_volume_measure(v, &err), 0);
+    assert_false(v->regular);
+    json(&m, 0, 1, "\"missing\":4");
+    free(m.v);
+    make(&m, 6); /* what is left in one piece is as regular as it was */
+    m.v = NULL;
+    plan(&m);
+    m.v[0].slices++;
+    m.v[0].n = 4;
+    m.v[0].lost = 2;
+    assert_int_equal(ds_volume_measure(&m.v[0], &err), 0);
+    assert_true(m.v[0].regular);
+    json(&m, 0, 0, "\"lost\":2");
     free(m.v);
 }
 
