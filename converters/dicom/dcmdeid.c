@@ -368,10 +368,9 @@ static bool is_broken(const dcm_elem *e)
 /* Does a block of private elements hold anything that is kept? */
 static bool block_kept(const walk *w, const dcm_set *s, const dcm_elem *creator)
 {
-    for (uint32_t i = 0; i < s->n; i++)
-        if (GROUP(s->elems[i].tag) == GROUP(creator->tag) &&
-            (s->elems[i].tag >> 8 & 0xff) == (creator->tag & 0xff) &&
-            dcm_policy_safe(w->p, s->elems[i].creator, s->elems[i].tag))
+    const uint32_t first = (creator->tag & 0xffff0000) | (creator->tag & 0xff) << 8;
+    for (const dcm_elem *e = creator; e < s->elems + s->n && e->tag <= (first | 0xff); e++)
+        if (e->tag >= first && dcm_policy_safe(w->p, e->creator, e->tag))
             return true;
     return false;
 }

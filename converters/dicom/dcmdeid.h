@@ -51,7 +51,10 @@ enum dcm_action {
     DCM_ACT_SHIFT,
     DCM_ACTS
 };
-/* How often each attribute met each action. */
+/* How often each attribute met each action. Attributes past the first so many, which no files hold
+ * but those that are made for it, are counted together under a tag that there is not. */
+#define DCM_ACTIONS_MAX 65536
+#define DCM_ACTIONS_MORE UINT32_MAX
 typedef struct dcm_actions dcm_actions;
 int dcm_actions_new(dcm_actions **a, ds_err *err);
 int dcm_actions_add(dcm_actions *a, uint32_t tag, const char *creator, enum dcm_action act,
@@ -59,7 +62,7 @@ int dcm_actions_add(dcm_actions *a, uint32_t tag, const char *creator, enum dcm_
 int dcm_actions_json(const dcm_actions *a, ds_buf *out, ds_err *err); /* sorted by tag */
 typedef void dcm_actions_fn(void *ctx, uint32_t tag, const char *creator, enum dcm_action act,
                             uint64_t n);
-void dcm_actions_each(const dcm_actions *a, dcm_actions_fn *fn, void *ctx); /* by tag */
+void dcm_actions_each(const dcm_actions *a, dcm_actions_fn *fn, void *ctx); /* in any order */
 void dcm_actions_free(dcm_actions *a);
 
 /* What is to become of the pixels. */

@@ -155,6 +155,38 @@ static void report(void **state)
     dcm_policy_free(policy);
 }
 
+typedef struct counted {
+    size_t rows;
+    uint64_t more;
+} counted;
+
+static void count_row(void *ctx, uint32_t tag, const char *creator, enum dcm_action act, uint64_t n)
+{
+    counted *c = ctx;
+    c->rows++;
+    if (tag == DCM_ACTIONS_MORE && !creator && act == DCM_ACT_REMOVE)
+        c->more += n;
+}
+
+/* Files that are made of private elements, each of a creator of its own, fill no report. */
+static void report_has_an_end(void **state)
+{
+    (void)state;
+    dcm_actions *acts;
+    char creator[16];
+    counted c = {0};
+    assert_int_equal(dcm_actions_new(&acts, NULL), 0);
+    for (unsigned turn = 0; turn < 2; turn++)
+        for (unsigned i = DCM_ACTIONS_MAX + 100; i > 0; i--) {
+            snprintf(creator, sizeof creator, "%u", i);
+            dcm_actions_add(acts, 0x00091001, creator, DCM_ACT_REMOVE, 1, NULL);
+        }
+    dcm_actions_each(acts, count_row, &c);
+    assert_int_equal(c.rows, DCM_ACTIONS_MAX + 1);
+    assert_int_equal(c.more, 200);
+    dcm_actions_free(acts);
+}
+
 static void source_map(void **state)
 {
     (void)state;
@@ -262,6 +294,7 @@ int main(void)
         cmocka_unit_test(shards),
         cmocka_unit_test(shards_with_a_leak),
         cmocka_unit_test(report),
+        cmocka_unit_test(report_has_an_end),
         cmocka_unit_test(source_map),
         cmocka_unit_test(dicom_files),
     };
