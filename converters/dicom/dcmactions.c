@@ -107,7 +107,8 @@ void dcm_actions_each(const dcm_actions *a, dcm_actions_fn *fn, void *ctx)
 static int by_tag(const void *x, const void *y)
 {
     const row *a = *(const row *const *)x, *b = *(const row *const *)y;
-    return a->tag != b->tag ? (a->tag > b->tag) - (a->tag < b->tag) : strcmp(name_of(a), name_of(b));
+    int c = (a->tag > b->tag) - (a->tag < b->tag);
+    return c ? c : strcmp(name_of(a), name_of(b));
 }
 
 static int put_row(ds_buf *out, const row *r)

@@ -102,7 +102,12 @@ int dcm_ident_collect(dcm_tree *t, const dcm_policy *p, dcm_ids *ids, ds_err *er
     if (e && !(dcm_policy_options(p) & DCM_OPT_UIDS) && dcm_elem_text(e, 0, &v, &n) &&
         !standard_uid(v, n))
         rc = dcm_ids_add(ids, 0x00080018, DCM_ID_UID, v, n, err);
-    return rc == 0 ? collect(dcm_tree_main(t), p, ids, err) : rc;
+    if (rc == 0)
+        rc = collect(dcm_tree_main(t), p, ids, err);
+    dcm_set *aside;
+    for (uint32_t i = 0; rc == 0 && (aside = dcm_tree_asides(t, i)) != NULL; i++)
+        rc = collect(aside, p, ids, err);
+    return rc;
 }
 
 /* ---- the patient --------------------------------------------------------------------------------

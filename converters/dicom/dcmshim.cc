@@ -21,6 +21,7 @@ extern "C" {
 #include "dcmraw.h"
 }
 #include "dcmsource.hh"
+#include "dcmtwice.hh"
 
 namespace {
 
@@ -141,7 +142,7 @@ int copy_item(const Walk &w, DcmItem *from, dcm_set *to)
          o = from->nextInContainer(o)) {
         uint32_t tag = DCM_TAG(o->getGTag(), o->getETag());
         dcm_elem *e = nullptr;
-        if ((tag & 0xffff) == 0 || dcm_set_find(to, tag)) // group lengths; what comes twice
+        if ((tag & 0xffff) == 0 || dcm_set_find(to, tag)) // group lengths; see dcmtwice.hh
             continue;
         if (o->ident() == EVR_SQ)
             rc = copy_items(w, static_cast<DcmSequenceOfItems *>(o), tag, to, &e);
@@ -389,7 +390,9 @@ int copy_tree(dcm_raw *r, dcm_tree *t, const dcm_limits *lim, ds_err *err)
     r->ff.getDataset()->findAndGetUint16(DCM_PixelRepresentation, pr);
     Walk w = {t, r, lim, pr == 1, r->order == EBO_LittleEndian, err};
     int rc = r->ff.getMetaInfo() ? copy_item(w, r->ff.getMetaInfo(), dcm_tree_meta(t)) : 0;
-    return rc ? rc : copy_item(w, r->ff.getDataset(), dcm_tree_main(t));
+    if (rc == 0)
+        rc = copy_item(w, r->ff.getDataset(), dcm_tree_main(t));
+    return rc ? rc : dcm_twice_find(t, r->src, r->ff.getDataset()->getOriginalXfer(), err);
 }
 
 // What stands before the damage; nothing where that cannot be told.

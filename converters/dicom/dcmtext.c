@@ -83,6 +83,9 @@ int dcm_tree_utf8(dcm_tree *t, const char *fallback, unsigned *flags, ds_err *er
     conv c = {.t = t, .fallback = fallback, .flags = flags, .err = err};
     dcm_set *s = dcm_tree_main(t);
     int rc = walk(&c, s, NULL);
+    dcm_set *aside;
+    for (uint32_t i = 0; rc == 0 && (aside = dcm_tree_asides(t, i)) != NULL; i++)
+        rc = walk(&c, aside, NULL);
     if (rc == 0 && c.high) {
         drop_below(s);
         rc = dcm_set_put(t, s, CHARSET_TAG, DCM_VR('C', 'S'), "ISO_IR 192", 10, NULL, err);

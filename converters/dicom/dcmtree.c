@@ -15,7 +15,10 @@ typedef struct chunk {
 struct dcm_tree {
     chunk *chunks;
     dcm_set meta, main;
+    dcm_set rest; /* one sequence: sets of elements that stood there once more */
 };
+
+#define REST DCM_TAG(0xfffe, 0xe000)
 
 int dcm_tree_new(dcm_tree **t, ds_err *err)
 {
@@ -194,6 +197,25 @@ int dcm_set_item(dcm_tree *t, dcm_set *s, uint32_t tag, dcm_set **item, ds_err *
     e->items[e->nitems++] = fresh;
     *item = fresh;
     return 0;
+}
+
+int dcm_tree_aside(dcm_tree *t, uint32_t tag, uint16_t vr, const void *val, size_t len, ds_err *err)
+{
+    const dcm_elem *e = dcm_set_find(&t->rest, REST);
+    dcm_set *s = e ? e->items[e->nitems - 1] : NULL;
+    int rc = 0;
+    if (!s || dcm_set_find(s, tag)) {
+        rc = dcm_set_item(t, &t->rest, REST, &s, err);
+        if (rc == 0)
+            s->parent = &t->main; /* whose character set it has */
+    }
+    return rc == 0 ? dcm_set_put(t, s, tag, vr, val, len, NULL, err) : rc;
+}
+
+dcm_set *dcm_tree_asides(const dcm_tree *t, uint32_t i)
+{
+    const dcm_elem *e = dcm_set_find(&t->rest, REST);
+    return e && i < e->nitems ? e->items[i] : NULL;
 }
 
 const dcm_set *dcm_set_first(const dcm_set *s, uint32_t tag)

@@ -46,6 +46,12 @@ void dcm_tree_free(dcm_tree *t);     /* NULL is fine */
 dcm_set *dcm_tree_meta(dcm_tree *t); /* group 0002 */
 dcm_set *dcm_tree_main(dcm_tree *t);
 void *dcm_tree_alloc(dcm_tree *t, size_t n, ds_err *err);
+/* Elements that stand in the file once more, wherever: no part of any set, but what they say of
+ * people counts. The value is copied. */
+int dcm_tree_aside(dcm_tree *t, uint32_t tag, uint16_t vr, const void *val, size_t len,
+                   ds_err *err);
+/* The i-th set of them, below the main one; NULL behind the last. */
+dcm_set *dcm_tree_asides(const dcm_tree *t, uint32_t i);
 
 dcm_elem *dcm_set_find(const dcm_set *s, uint32_t tag); /* NULL when absent */
 /* Puts or replaces; the value is copied. The element is lent until the set changes. */

@@ -182,8 +182,15 @@ def cases():
                                          el(0x00080050, "LO", "A7719283"), el(0x00280010, "SS", ROWS)))
     c["vr_blank"] = VALUES, part10(with_(raw(0x00102160, "  ", b"QUILLFEATHER")))
     c["vr_none_such"] = "damaged", part10(with_(raw(0x00102160, "ZZ", b"QUILLFEATHER")))
-    c["twice_name"] = VALUES, part10(with_().replace(el(0x00100010, "PN", NAME),
-                                                     el(0x00100010, "PN", "Nobody") + el(0x00100010, "PN", NAME)))
+    said = el(0x0008103e, "LO", "Quillfeather, abdomen")  # a name that the second alone tells
+    twice = el(0x00100010, "PN", "Nobody") + el(0x00100010, "PN", NAME)
+    c["twice_name"] = VALUES, part10(with_(said).replace(el(0x00100010, "PN", NAME), twice))
+    c["twice_big"] = VALUES, part10(swap(with_(said).replace(el(0x00100010, "PN", NAME), twice)), BIG)
+    c["twice_within"] = VALUES, part10(with_(said, open_sequence(0x00081140, el(0x00081155, "UI", "1.3.6.1.55.8") + twice),
+                                             without=[0x00100010]))
+    c["twice_implicit"] = "document", part10(
+        implicit(0x00080016, CT) + implicit(0x00080018, "1.3.6.1.55.60.1") + implicit(0x0008103e, "Quillfeather, abdomen") +
+        implicit(0x00100010, "Nobody") + implicit(0x00100010, NAME), IMPLICIT)
     c["twice_pixels"] = VALUES, part10(with_() + el(0x7fe00010, "OW", words([0] * len(PIXELS))))
     c["name_behind_pixels"] = VALUES, part10(with_(without=[0x00100010]) + el(0x00100010, "PN", NAME))
     c["text_behind"] = "damaged", part10(with_()) + b"\r\n--boundary\r\nPatient: Quillfeather\r\n"
