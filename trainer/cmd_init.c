@@ -4,7 +4,8 @@
 
 #include "cmd_train.h"
 #include "io.h"
-#include "tok.h"
+#include "tok_config.h"
+#include "try.h"
 
 static int run(int argc, char **argv);
 
@@ -18,9 +19,23 @@ const ds_command ds_train_init = {
     .example = "dstrain init --arch llama --preset tiny --tokenizer tok.json -o base/",
     .description = "Writes a Hugging Face model folder: config.json, model.safetensors and a copy "
                    "of the tokenizer. The vocabulary's size is the "
-                   "tokenizer's. The same seed gives the same weights on every machine.",
+                   "tokenizer's, and so is the token that ends a text, by what lies beside it or "
+                   "its usual names. The same seed gives the same weights on every machine.",
     .run = run,
 };
+
+/* The token that ends a text, as what lies beside the tokenizer names it, or by its usual names. */
+static int name_end(ds_modelconf *c, const ds_tok *tok, const char *tokenizer, ds_err *err)
+{
+    ds_tokconf conf = {0};
+
+    TRY(ds_tokconf_load(&conf, NULL, tokenizer, err));
+    const uint32_t end = ds_tokconf_eos(&conf, tok);
+    ds_tokconf_fini(&conf);
+    if (end != DS_TOK_NONE)
+        c->eos[c->neos++] = (int32_t)end;
+    return 0;
+}
 
 static int make(enum ds_arch a, const char *preset, const char *tokenizer, uint64_t seed,
                 const char *out, enum ds_kfmt f, ds_err *err)
@@ -37,6 +52,7 @@ static int make(enum ds_arch a, const char *preset, const char *tokenizer, uint6
         rc = ds_fail(err, DS_FAIL, "%s: there is a model already", out);
     rc = rc ? rc : ds_tok_load(&tok, tokenizer, err);
     rc = rc ? rc : ds_modelconf_preset(&c, a, preset, (int32_t)ds_tok_max_id(tok) + 1, err);
+    rc = rc ? rc : name_end(&c, tok, tokenizer, err);
     rc = rc ? rc : ds_kernels_cpu(&k, 0, NULL, err);
     rc = rc ? rc : ds_net_new(&net, k, &c, f, 8, err);
     rc = rc ? rc : ds_net_init(net, seed, err);

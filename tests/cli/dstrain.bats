@@ -11,6 +11,14 @@ load dstrain_common
     dstrain init --tokenizer "$F/tok.json" --seed 6 -o c >/dev/null
     fails cmp -s a-llama/model.safetensors c/model.safetensors
     cmp a-llama/tokenizer.json "$F/tok.json"
+    # the end of a text: by a usual name of it, by what lies beside the tokenizer, or by none
+    grep -qx '  "eos_token_id": 0,' a-llama/config.json
+    mkdir t && cp "$F/tok.json" t && echo '{"eos_token": "c"}' >t/tokenizer_config.json
+    dstrain init --tokenizer t/tok.json -o d >/dev/null
+    [ "$(printf c | dstok encode -t t/tok.json --no-special -)" = "$(sed -n 's/  "eos_token_id": \(.*\),/\1/p' d/config.json)" ]
+    echo '{"eos_token": "no such token"}' >t/tokenizer_config.json
+    dstrain init --tokenizer t/tok.json -o e >/dev/null
+    grep -qx '  "eos_token_id": null,' e/config.json
     fails dstrain init --tokenizer "$F/tok.json" -o a-llama
     has "there is a model already"
 }
