@@ -34,7 +34,8 @@ const ds_command ds_train_finetune = {
         "dstrain finetune --model base/ --data docs@main --method lora --steps 300 -o runs/1",
     .description =
         "Trains on DATASET[@REV] of a dsver store, or on .dsr files, that hold a tokens column "
-        "made by the model's tokenizer. Records are packed into rows of "
+        "made by the model's tokenizer. Records that dsver forget erased are left out. The others "
+        "are packed into rows of "
         "--seq-len tokens without seeing each other; the order is a function of the data and the "
         "seed. Checkpoints are RUN/step-NNNNNN; each holds "
         "weights or adapter (PEFT's format), optimizer state, the ledger of what was consumed, and "
@@ -272,11 +273,16 @@ static void say_begin(const ds_trainer *t)
     warn_of_rate(&t->c.optim);
     for (size_t i = 0; i < t->c.ndata; i++) {
         const ds_dataset_info *d = ds_dataset_about(t->data[i]);
-        if (d->erased)
-            ds_warn("'%s': records were erased from %" PRIu64
-                    " block%s of this version: where they stood, zeros are learnt, and what was "
-                    "trained before is not replayed to its bits",
-                    d->name, d->erased, ds_s(d->erased));
+        uint64_t left_out = 0;
+        for (size_t k = 0; k < d->nleft_out; k++)
+            left_out += d->left_out[k].n;
+        if (left_out)
+            fprintf(stderr, "dstrain finetune: '%s': %" PRIu64 " record%s erased, and left out\n",
+                    d->name, left_out, left_out == 1 ? " was" : "s were");
+        if (d->zeros)
+            ds_warn("'%s': %" PRIu64 " record%s erased since the run began: where they stood, "
+                    "zeros are learnt, and what was trained before is not replayed to its bits",
+                    d->name, d->zeros, d->zeros == 1 ? " was" : "s were");
     }
 }
 

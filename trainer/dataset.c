@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "erasedlist.h"
 #include "factread.h"
 #include "json.h"
 #include "pin.h"
@@ -33,9 +34,12 @@ struct ds_dataset {
     const char *want_mask; /* as ds_dataset_open was told; borrowed while it runs */
     char *mask;
     ds_recfacts facts;
-    ds_buf lengths;
-    bool wide;  /* u32 tokens */
-    bool pairs; /* some record has two tokens: one can be predicted */
+    ds_buf lengths;  /* of all records */
+    ds_buf erased;   /* ds_records: tombstones */
+    ds_buf left_out; /* ds_records */
+    ds_buf used;     /* lengths, where some are left out */
+    bool wide;       /* u32 tokens */
+    bool pairs;      /* some record has two tokens: one can be predicted */
     /* a store */
     ds_store store;
     ds_pin pin; /* gc leaves the version alone while it is open */
@@ -95,6 +99,37 @@ static int in_dataset(const ds_dataset *d, int rc, ds_err *err)
     if (rc)
         ds_err_prefix(err, "'%s'", d->name);
     return rc;
+}
+
+static const ds_records *records_of(const ds_buf *b)
+{
+    return (const ds_records *)(const void *)b->data;
+}
+
+int ds_dataset_leave_out(ds_dataset *d, const ds_records *v, size_t n, ds_err *err)
+{
+    ds_buf list = {0};
+    uint32_t *l;
+
+    if (ds_buf_put(&list, v, n * sizeof *v))
+        return ds_fail_nomem(err);
+    ds_buf_fini(&d->left_out);
+    d->left_out = list;
+    ds_buf_reset(&d->used);
+    if (n && ds_buf_put(&d->used, d->lengths.data, d->lengths.len))
+        return ds_fail_nomem(err);
+    l = (uint32_t *)(void *)d->used.data;
+    TRY(in_dataset(d, ds_run_leave_out(l, d->info.records, v, n, err), err));
+    d->info.lengths = n ? l : lengths_of(d);
+    d->info.left_out = records_of(&d->left_out);
+    d->info.nleft_out = n;
+    d->info.tokens = d->info.zeros = 0;
+    for (uint64_t i = 0; i < d->info.records; i++)
+        d->info.tokens += d->info.lengths[i];
+    for (size_t i = 0; i < d->erased.len / sizeof(ds_records); i++)
+        for (uint64_t k = 0; k < records_of(&d->erased)[i].n; k++)
+            d->info.zeros += d->info.lengths[records_of(&d->erased)[i].first + k] != 0;
+    return 0;
 }
 
 /* The column that the loss mask is taken from. */
@@ -174,10 +209,11 @@ static int open_store(ds_dataset *d, const char *spec, const char *store, const 
                         ds_factread(&d->facts, &d->store, &rev.id, ds_colread_schema(d->col),
                                     lengths_of(d), d->info.records, err),
                         err);
+    if (!rc && ds_colread_erased(d->col))
+        rc = in_dataset(d, ds_erasedlist(&d->erased, &d->store, &rev.id, err), err);
     if (!rc) {
         git_oid_tostr(d->info.commit, sizeof d->info.commit, &rev.id);
         d->info.root = ds_colread_version(d->col)->root;
-        d->info.erased = ds_colread_erased(d->col);
         d->cache = calloc(CACHE, sizeof *d->cache);
         rc = d->cache ? 0 : ds_fail_nomem(err);
     }
@@ -379,6 +415,9 @@ int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const
         rc = open_file(d, spec, column, err);
     else
         rc = open_store(d, spec, store, column, err);
+    rc = rc ? rc
+            : ds_dataset_leave_out(d, records_of(&d->erased), d->erased.len / sizeof(ds_records),
+                                   err);
     if (!rc && d->info.tokens && !d->pairs)
         rc = ds_fail(err, DS_FAIL,
                      "'%s': no record has two tokens, so there is none that others tell of",
@@ -394,7 +433,6 @@ int ds_dataset_open(ds_dataset **out, const char *spec, const char *store, const
     }
     d->info.name = d->name;
     d->info.tokenizer = d->tokenizer;
-    d->info.lengths = lengths_of(d);
     d->info.mask = d->mask;
     d->info.facts = &d->facts;
     *out = d;
@@ -486,6 +524,9 @@ void ds_dataset_close(ds_dataset *d)
     ds_spool_fini(&d->spool);
     ds_buf_fini(&d->starts);
     ds_buf_fini(&d->lengths);
+    ds_buf_fini(&d->erased);
+    ds_buf_fini(&d->left_out);
+    ds_buf_fini(&d->used);
     free(d->name);
     free(d->tokenizer);
     free(d->mask);

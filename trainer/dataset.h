@@ -12,6 +12,7 @@
 
 #include "error.h"
 #include "hash.h"
+#include "lineage.h"
 #include "recfacts.h"
 
 typedef struct ds_dataset ds_dataset;
@@ -22,19 +23,23 @@ typedef struct ds_dataset_info {
     ds_sha root;
     const char *tokenizer; /* "sha256:..." of the column, or "" */
     uint64_t records, tokens;
-    const uint32_t *lengths;
+    const uint32_t *lengths;    /* 0 of records that are left out; tokens is their sum */
+    const ds_records *left_out; /* since they were erased: ascending and apart */
+    size_t nleft_out;
+    uint64_t zeros;           /* records that were erased and are not left out */
     uint32_t largest;         /* token */
     uint64_t largest_at;      /* record that has it first */
     const char *mask;         /* column that says which tokens are targets, or "" */
     const ds_recfacts *facts; /* the mask, and what is counted */
-    uint64_t erased;          /* blocks of which records were erased: their tokens are zeros */
 } ds_dataset_info;
 
 /* spec: DATASET[@REV] of the store (found as dsver finds it; `store` may be NULL), or a path that
  * ends in .dsr. column: "tokens". mask: a column of runs, "none", or NULL: "loss" where there is
- * one. */
+ * one. Records that were erased from the store are left out. */
 int ds_dataset_open(ds_dataset **d, const char *spec, const char *store, const char *column,
                     const char *mask, ds_err *err);
+/* Leaves out these instead (copied): those that a run left out when it began. */
+int ds_dataset_leave_out(ds_dataset *d, const ds_records *v, size_t n, ds_err *err);
 const ds_dataset_info *ds_dataset_about(const ds_dataset *d);
 enum { DS_DIGEST_TEXT = 7 + 64 + 1 }; /* "sha256:..." */
 /* Of tokenizer.json in a model's folder; "" where there is none. */

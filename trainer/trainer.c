@@ -40,35 +40,57 @@ static int open_eval(ds_trainer *t, const char *tokenizer, ds_err *err)
     return 0;
 }
 
-static int open_data(ds_trainer *t, ds_err *err)
+/* Dataset i; was: the run that is gone on with or computed again, without datasets where there is
+ * none. It left out what had been erased when it began, and so it does now. */
+static int open_dataset(ds_trainer *t, size_t i, const ds_run *was, ds_err *err)
 {
     const ds_trainconf *c = &t->c;
     ds_run *r = &t->lineage.run;
-    char tokenizer[DS_DIGEST_TEXT];
 
-    TRY(ds_tokenizer_digest(tokenizer, c->model, err));
-    t->data = calloc(c->ndata + 1, sizeof *t->data);
-    r->datasets = calloc(c->ndata + 1, sizeof *r->datasets);
-    if (!t->data || !r->datasets)
+    TRY(ds_dataset_open(&t->data[i], c->data[i], c->store, c->column,
+                        c->masks ? c->masks[i] : c->mask, err));
+    const ds_dataset_info *d = ds_dataset_about(t->data[i]);
+    if (i < was->ndatasets && ds_sha_eq(&was->datasets[i].root, &d->root))
+        TRY(ds_dataset_leave_out(t->data[i], was->datasets[i].erased, was->datasets[i].nerased,
+                                 err));
+    ds_run_dataset *to = &r->datasets[r->ndatasets++];
+    to->name = strdup(d->name);
+    to->column = strdup(c->column);
+    to->tokenizer = strdup(d->tokenizer);
+    to->mask = *d->mask ? strdup(d->mask) : NULL;
+    to->erased = d->nleft_out ? calloc(d->nleft_out, sizeof *to->erased) : NULL;
+    if (!to->name || !to->column || !to->tokenizer || (*d->mask && !to->mask) ||
+        (d->nleft_out && !to->erased))
         return ds_fail_nomem(err);
-    for (size_t i = 0; i < c->ndata; i++) {
-        TRY(ds_dataset_open(&t->data[i], c->data[i], c->store, c->column,
-                            c->masks ? c->masks[i] : c->mask, err));
-        const ds_dataset_info *d = ds_dataset_about(t->data[i]);
-        ds_run_dataset *to = &r->datasets[r->ndatasets++];
-        to->name = strdup(d->name);
-        to->column = strdup(c->column);
-        to->tokenizer = strdup(d->tokenizer);
-        to->mask = *d->mask ? strdup(d->mask) : NULL;
-        if (!to->name || !to->column || !to->tokenizer || (*d->mask && !to->mask))
-            return ds_fail_nomem(err);
-        to->weight = c->weights ? c->weights[i] : 0;
-        to->root = d->root;
-        to->records = d->records;
-        snprintf(to->commit, sizeof to->commit, "%s", d->commit);
-        TRY(ds_dataset_tokenizer(t->data[i], tokenizer, err));
+    if (d->nleft_out)
+        memcpy(to->erased, d->left_out, d->nleft_out * sizeof *to->erased);
+    to->nerased = d->nleft_out;
+    to->weight = c->weights ? c->weights[i] : 0;
+    to->root = d->root;
+    to->records = d->records;
+    snprintf(to->commit, sizeof to->commit, "%s", d->commit);
+    return 0;
+}
+
+static int open_data(ds_trainer *t, ds_err *err)
+{
+    const ds_trainconf *c = &t->c;
+    const char *from = c->again ? c->again : c->resume;
+    char tokenizer[DS_DIGEST_TEXT];
+    ds_lineage was = {0};
+    int rc = ds_tokenizer_digest(tokenizer, c->model, err);
+
+    t->data = calloc(c->ndata + 1, sizeof *t->data);
+    t->lineage.run.datasets = calloc(c->ndata + 1, sizeof *t->lineage.run.datasets);
+    if (!rc && (!t->data || !t->lineage.run.datasets))
+        rc = ds_fail_nomem(err);
+    rc = rc || !from ? rc : ds_lineage_read(&was, from, err);
+    for (size_t i = 0; !rc && i < c->ndata; i++) {
+        rc = open_dataset(t, i, &was.run, err);
+        rc = rc ? rc : ds_dataset_tokenizer(t->data[i], tokenizer, err);
     }
-    return open_eval(t, tokenizer, err);
+    ds_lineage_fini(&was);
+    return rc ? rc : open_eval(t, tokenizer, err);
 }
 
 static json_t *describe_eval(const ds_dataset *data)

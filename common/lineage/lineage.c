@@ -26,6 +26,7 @@ static void run_fini(ds_run *r)
         free(r->datasets[i].column);
         free(r->datasets[i].tokenizer);
         free(r->datasets[i].mask);
+        free(r->datasets[i].erased);
     }
     free(r->datasets);
     free(r->training);
@@ -156,6 +157,33 @@ static int dup_json(const doc *d, char **out, const json_t *o, const char *at, c
     return rc;
 }
 
+/* Pairs of a record and a number. */
+static int read_erased(const doc *d, ds_run_dataset *to, const json_t *v, const char *at)
+{
+    const json_t *list = member(v, "erased");
+    const size_t n = json_array_size(list);
+    uint64_t end = 0;
+
+    if (n < 1 || n > DS_ERASED_MAX)
+        return bad(d, at, "erased", "a list of records");
+    to->erased = calloc(n, sizeof *to->erased);
+    if (!to->erased)
+        return ds_fail_nomem(d->err);
+    to->nerased = n;
+    for (size_t i = 0; i < n; i++) {
+        const json_t *pair = json_array_get(list, i), *a = json_array_get(pair, 0),
+                     *b = json_array_get(pair, 1);
+        const json_int_t first = json_integer_value(a), many = json_integer_value(b);
+        if (json_array_size(pair) != 2 || !json_is_integer(a) || !json_is_integer(b) || first < 0 ||
+            many < 1 || (uint64_t)first < end + (i > 0) || (uint64_t)first > to->records ||
+            (uint64_t)many > to->records - (uint64_t)first)
+            return bad(d, at, "erased", "a list of records in their order");
+        to->erased[i] = (ds_records){(uint64_t)first, (uint64_t)many};
+        end = (uint64_t)(first + many);
+    }
+    return 0;
+}
+
 static int read_dataset(const doc *d, ds_run_dataset *to, const json_t *v, const char *at)
 {
     size_t more = 0;
@@ -178,8 +206,12 @@ static int read_dataset(const doc *d, ds_run_dataset *to, const json_t *v, const
         more++;
         rc = get_u64(d, &to->weight, v, at, "weight", 1, DS_WEIGHT_MAX);
     }
+    if (!rc && member(v, "erased")) {
+        more++;
+        rc = read_erased(d, to, v, at);
+    }
     if (!rc && json_object_size(v) != 5 + more)
-        rc = bad(d, at, "", "of five members, mask and weight");
+        rc = bad(d, at, "", "of five members, mask, weight and erased");
     return rc;
 }
 
@@ -432,6 +464,20 @@ uint64_t ds_run_firsts(const ds_run *r, uint64_t *firsts)
         n += r->datasets[i].records;
     }
     return n;
+}
+
+int ds_run_leave_out(uint32_t *lengths, uint64_t records, const ds_records *left_out, size_t n,
+                     ds_err *err)
+{
+    for (size_t i = 0; i < n; i++) {
+        const ds_records *r = &left_out[i];
+        if (r->first > records || r->n > records - r->first)
+            return ds_fail(err, DS_FAIL,
+                           "record %" PRIu64 " is to be left out of %" PRIu64 " records", r->first,
+                           records);
+        memset(lengths + r->first, 0, (size_t)r->n * sizeof *lengths);
+    }
+    return 0;
 }
 
 int ds_run_packing(ds_packing **p, const ds_run *r, const uint32_t *lengths, ds_err *err)

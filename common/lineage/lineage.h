@@ -13,14 +13,22 @@
 
 extern const char *const ds_long_names[3]; /* by enum ds_long */
 
+/* Records of a dataset, by their place in it. */
+typedef struct ds_records {
+    uint64_t first, n;
+} ds_records;
+#define DS_ERASED_MAX 65536 /* in a description */
+
 typedef struct ds_run_dataset {
     char *name;      /* of the dataset, or of the file */
     char *column;    /* "tokens" */
     char *tokenizer; /* "sha256:..." or "" */
     ds_sha root;
     uint64_t records;
-    char *mask;      /* column of the loss mask; NULL or "": none */
-    uint64_t weight; /* share of the tokens, against the other datasets'; 0: they have none */
+    char *mask;         /* column of the loss mask; NULL or "": none */
+    uint64_t weight;    /* share of the tokens, against the other datasets'; 0: they have none */
+    ds_records *erased; /* before the run, so left out of it: ascending and apart */
+    size_t nerased;
     char commit[41]; /* "" for a file; in lineage.json only, not in the run description */
 } ds_run_dataset;
 
@@ -38,12 +46,16 @@ typedef struct ds_run {
     char *trainer; /* version */
 } ds_run;
 /* {"version":1,"trainer":..,"datasets":[{"name","column","tokenizer","root","records"[,"mask"]
- * [,"weight"]}..],"seed","steps","rows","seq_len","window","long","model","training"} */
+ * [,"weight"][,"erased"]}..],"seed","steps","rows","seq_len","window","long","model","training"} */
 int ds_run_dump(ds_buf *out, const ds_run *r, ds_err *err);
 int ds_run_digest(ds_sha *out, const ds_run *r, ds_err *err); /* SHA-256("ds.run\0" || dump) */
 /* The packing of the run's rows; lengths of all datasets' records, one after the other, borrowed.
  */
 int ds_run_packing(ds_packing **p, const ds_run *r, const uint32_t *lengths, ds_err *err);
+/* A dataset's lengths as its run packs them: records that it leaves out have none. DS_FAIL where
+ * there are no such records. */
+int ds_run_leave_out(uint32_t *lengths, uint64_t records, const ds_records *left_out, size_t n,
+                     ds_err *err);
 /* firsts[i] = number of dataset i's first record; returns the number of all. */
 uint64_t ds_run_firsts(const ds_run *r, uint64_t *firsts);
 

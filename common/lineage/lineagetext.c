@@ -66,6 +66,23 @@ static void put_sha(text *t, const char *before, const ds_sha *s)
     put(t, "\"");
 }
 
+static void put_erased(text *t, const ds_run_dataset *d)
+{
+    if (!t->rc && d->nerased > DS_ERASED_MAX)
+        t->rc = ds_fail(t->err, DS_FAIL,
+                        "'%s': records were erased in %zu places, %d can be told: commit it anew "
+                        "without them",
+                        d->name, d->nerased, DS_ERASED_MAX);
+    for (size_t i = 0; i < d->nerased; i++) {
+        put(t, i ? ",[" : ",\"erased\":[[");
+        put_u64(t, "a record", d->erased[i].first);
+        put(t, ",");
+        put_u64(t, "records", d->erased[i].n);
+        put(t, "]");
+    }
+    put(t, d->nerased ? "]" : "");
+}
+
 static void put_dataset(text *t, const ds_run_dataset *d)
 {
     put(t, "{\"name\":");
@@ -86,6 +103,7 @@ static void put_dataset(text *t, const ds_run_dataset *d)
         put(t, ",\"weight\":");
         put_u64(t, "a dataset's weight", d->weight);
     }
+    put_erased(t, d);
     put(t, "}");
 }
 

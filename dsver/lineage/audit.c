@@ -10,6 +10,7 @@
 
 #include "consumed.h"
 #include "erasedgap.h"
+#include "erasedlist.h"
 #include "runs.h"
 #include "segments.h"
 #include "sig.h"
@@ -203,6 +204,36 @@ static bool compare(audit *a, const ds_runset_part *p, const char *check)
     return ds_sha_eq(&p->root, &w->root) && p->records == w->records;
 }
 
+/* What was left out because it had been erased before the run is a tombstone ever since. */
+static int check_left_out(audit *a, const ds_runset_part *p, const char *check, ds_err *err)
+{
+    const ds_run_dataset *w = p->want;
+    ds_buf now = {0};
+    uint64_t n = 0;
+    int rc = 0;
+
+    for (size_t i = 0; i < w->nerased; i++)
+        n += w->erased[i].n;
+    if (n && p->where != DS_SET_FILE)
+        rc = ds_erasedlist(&now, a->set.store, &p->commit, err);
+    const uint64_t there = ds_erasedlist_lacks((const ds_records *)(const void *)now.data,
+                                               now.len / sizeof(ds_records), w->erased, w->nerased);
+    ds_buf_fini(&now);
+    if (rc || !n)
+        return rc;
+    if (p->where == DS_SET_FILE)
+        say(a, check, DS_AUDIT_UNCHECKED,
+            "%" PRIu64 " record%s left out as erased: a store tells which are", n, ds_s(n));
+    else if (there != UINT64_MAX)
+        say(a, check, DS_AUDIT_FAILED,
+            "record %" PRIu64 " was left out as erased before the run, and it is not erased here",
+            there);
+    else
+        say(a, check, DS_AUDIT_OK, "%" PRIu64 " record%s erased before the run and left out", n,
+            ds_s(n));
+    return 0;
+}
+
 static int check_dataset(audit *a, size_t i, ds_err *err)
 {
     ds_runset_part *p = &a->set.parts[i];
@@ -230,7 +261,7 @@ static int check_dataset(audit *a, size_t i, ds_err *err)
         return found(a, check, &why, rc, err);
     }
     a->absent |= !compare(a, p, check);
-    return 0;
+    return check_left_out(a, p, check, err);
 }
 
 /* ---- the ledger ---- */

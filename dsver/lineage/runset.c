@@ -327,6 +327,16 @@ int ds_runset_load(ds_runset *s, size_t part, ds_err *err)
     return rc;
 }
 
+static int add_lengths(const ds_runset_part *p, ds_buf *out, ds_err *err)
+{
+    const size_t at = out->len;
+
+    if (p->lengths.len && ds_buf_put(out, p->lengths.data, p->lengths.len))
+        return ds_fail_nomem(err);
+    return ds_run_leave_out((uint32_t *)(void *)(out->data + at), p->records, p->want->erased,
+                            p->want->nerased, err);
+}
+
 int ds_runset_lengths(ds_runset *s, ds_buf *out, ds_err *err)
 {
     int rc = 0;
@@ -340,8 +350,8 @@ int ds_runset_lengths(ds_runset *s, ds_buf *out, ds_err *err)
             rc =
                 ds_fail(err, DS_FAIL, "dataset '%s' has %" PRIu64 " records, the run says %" PRIu64,
                         p->want->name, p->records, p->want->records);
-        else if (p->lengths.len && ds_buf_put(out, p->lengths.data, p->lengths.len))
-            rc = ds_fail_nomem(err);
+        else
+            rc = add_lengths(p, out, err);
     }
     return rc;
 }

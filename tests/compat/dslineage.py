@@ -420,10 +420,16 @@ class Check:
         self.facets.append(facets_of(v.stream, rows))
         m = [c.name for c in v.stream.schema.columns].index(d["mask"]) if "mask" in d else None
         self.masks += [mask_of(None if m is None else r[m], len(r[i] or [])) for r in rows]
-        self.lengths = [len(t) for t in self.tokens]
+        self.lengths += [len(r[i] or []) for r in rows]
+        left_out = [k for first, n in d.get("erased", []) for k in range(first, first + n)]
+        for k in left_out:
+            self.lengths[len(self.lengths) - len(rows) + k] = 0
         tokenizer = attrs.get("tokenizer", "")
         if v.roots[0] != d["root"] or v.meta["records"] != d["records"]:
             return "root %s, %d records" % (v.roots[0], v.meta["records"])
+        there = [k for k in left_out if any(rows[k][i] or [])]
+        if there:
+            return "record %d was left out as erased, and is there" % there[0]
         if tokenizer != d["tokenizer"]:
             return "tokenizer %s" % tokenizer
         if tokenizer:

@@ -1,8 +1,9 @@
 /* What a run told of what it consumed, once records were erased: what may have changed, and what
- * may not. */
+ * may not; and what it left out as erased. */
 #include "unit.h"
 
 #include "erasedgap.h"
+#include "erasedlist.h"
 
 #define HEAD "{\"first\":1,\"last\":3,\"datasets\":["
 #define COUNTS "{\"sequences\":5,\"tokens\":50,\"targets\":45,\"lengths\":[0,5],\"facets\":["
@@ -71,6 +72,22 @@ static void no_json(void **state)
     assert_int_not_equal(ds_erasedgap_check("{", TOLD, &erased, 1, &err), 0);
 }
 
+static void left_out(void **state)
+{
+    static const ds_records all[] = {{3, 4}, {10, 1}, {20, 5}}, some[] = {{3, 1}, {5, 2}, {24, 1}},
+                            before[] = {{2, 2}}, behind[] = {{5, 3}}, between[] = {{11, 1}},
+                            after[] = {{10, 1}, {25, 1}};
+    (void)state;
+    assert_true(ds_erasedlist_lacks(all, 3, all, 3) == UINT64_MAX);
+    assert_true(ds_erasedlist_lacks(all, 3, some, 3) == UINT64_MAX);
+    assert_true(ds_erasedlist_lacks(all, 3, NULL, 0) == UINT64_MAX);
+    assert_true(ds_erasedlist_lacks(NULL, 0, some, 3) == 3);
+    assert_true(ds_erasedlist_lacks(all, 3, before, 1) == 2);
+    assert_true(ds_erasedlist_lacks(all, 3, behind, 1) == 7);
+    assert_true(ds_erasedlist_lacks(all, 3, between, 1) == 11);
+    assert_true(ds_erasedlist_lacks(all, 3, after, 2) == 25);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -78,6 +95,7 @@ int main(void)
         cmocka_unit_test(fewer_is_what_an_erasure_does),
         cmocka_unit_test(what_no_erasure_does),
         cmocka_unit_test(no_json),
+        cmocka_unit_test(left_out),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -120,11 +120,18 @@ static void description_as_documented(void **state)
 static void what_may_be_absent(void **state)
 {
     static char loss[] = "loss", consumed[] = "{\"first\":1,\"datasets\":[]}";
-    static const char *const lies[][2] = {{"\"weight\":3}", "\"weight\":0}"},
-                                          {",\"weight\":7}", "}"},
-                                          {"\"mask\":\"loss\"", "\"mask\":\"\""},
-                                          {"\"first\":1", "\"first\":2"},
-                                          {"\"consumed\"", "\"consumer\""}};
+    static const char *const lies[][3] = {{"\"weight\":3}", "\"weight\":0}", "weight"},
+                                          {",\"weight\":7", "", "weight"},
+                                          {"\"mask\":\"loss\"", "\"mask\":\"\"", "mask"},
+                                          {"\"first\":1", "\"first\":2", ""},
+                                          {"\"consumed\"", "\"consumer\"", ""},
+                                          {"[0,2]", "[0,0]", "[0].erased"},
+                                          {"[0,2]", "[-1,2]", "[0].erased"},
+                                          {"[0,2]", "[0,5]", "[0].erased"}, /* touches the next */
+                                          {"[998,2]", "[998,3]", "[0].erased"},
+                                          {"[998,2]", "[998]", "[0].erased"},
+                                          {"[[0,2],[5,1],[998,2]]", "[]", "[0].erased"}};
+    static ds_records erased[] = {{0, 2}, {5, 1}, {998, 2}};
     ds_lineage l = sample(), back;
     ds_buf b = {0}, again = {0};
     ds_err err = {0};
@@ -133,14 +140,19 @@ static void what_may_be_absent(void **state)
     datasets[0].mask = loss;
     datasets[0].weight = 7;
     datasets[1].weight = 3;
+    datasets[0].erased = erased;
+    datasets[0].nerased = 3;
     l.consumed = consumed;
     assert_int_equal(ds_lineage_dump(&b, &l, &err), 0);
-    assert_non_null(strstr(ds_buf_cstr(&b), "\"records\":1000,\"mask\":\"loss\",\"weight\":7},"));
+    assert_non_null(strstr(ds_buf_cstr(&b), "\"records\":1000,\"mask\":\"loss\",\"weight\":7,"
+                                            "\"erased\":[[0,2],[5,1],[998,2]]},"));
     assert_int_equal(ds_lineage_parse(&back, b.data, b.len, "x", &err), 0);
     assert_string_equal(back.run.datasets[0].mask, "loss");
     assert_null(back.run.datasets[1].mask);
     assert_true(back.run.datasets[0].weight == 7 && back.run.datasets[1].weight == 3);
     assert_string_equal(back.consumed, consumed);
+    assert_true(back.run.datasets[0].nerased == 3 && back.run.datasets[1].nerased == 0);
+    assert_memory_equal(back.run.datasets[0].erased, erased, sizeof erased);
     ds_lineage_fini(&back);
     for (size_t i = 0; i < sizeof lies / sizeof *lies; i++) {
         const char *text = ds_buf_cstr(&b), *at = strstr(text, lies[i][0]);
@@ -151,6 +163,7 @@ static void what_may_be_absent(void **state)
                                        at + strlen(lies[i][0])),
                          0);
         assert_int_equal(ds_lineage_parse(&back, again.data, again.len, "x", &err), DS_CORRUPT);
+        assert_non_null(strstr(err.msg, lies[i][2]));
     }
     ds_buf_fini(&b);
     ds_buf_fini(&again);
