@@ -21,7 +21,8 @@
 
 typedef struct feeder {
     ds_logtail tail;
-    ds_buf buf; /* bytes that were handed out and not taken */
+    ds_buf buf;    /* bytes that were handed out and not taken */
+    ds_buf before; /* as ds_rowparser has it, of these */
     ds_logsource *source;
     bool refused, skipping; /* no format reads it; within a line that is too long */
     uint64_t long_from;     /* where that begins */
@@ -88,6 +89,9 @@ static int open_source(follow *w, feeder *f, ds_err *err)
             rc = w->sink.note(w->sink.ctx, f->tail.path, words, err);
         if (rc == 0 && used && !again)
             rc = take(f, used, err);
+        f->before.len = 0;
+        if (rc == 0 && ds_logsource_pass(source, &f->before, f->tail.heads.data, f->tail.heads.len))
+            rc = ds_fail_nomem(err);
     }
     ds_buf_fini(&note);
     return rc;
@@ -148,9 +152,11 @@ static int parse(follow *w, feeder *f, bool all, bool settled, ds_err *err)
         rc = skip_long(w, f, all, err);
     if (!rc && n > 0) {
         ds_textbatch_reset(&w->batch);
-        rc = ds_logsource_records(f->source, &w->batch, f->buf.data, n, f->tail.taken)
-                 ? ds_fail_nomem(err)
-                 : ds_textrun_emit(&w->run, f->tail.path, &w->batch, 0, w->batch.n, err);
+        rc =
+            ds_logsource_records(f->source, &f->before, &w->batch, f->buf.data, n, f->tail.taken) ||
+                    ds_logsource_pass(f->source, &f->before, f->buf.data, n)
+                ? ds_fail_nomem(err)
+                : ds_textrun_emit(&w->run, f->tail.path, &w->batch, 0, w->batch.n, err);
         rc = rc ? rc : take(f, n, err);
     }
     f->place = w->s->at;
@@ -369,6 +375,7 @@ int ds_logfollow_run(ds_logsink *s, const ds_follow_opts *o, char *const *paths,
         ds_logtail_fini(&w.v[i].tail);
         ds_logsource_close(w.v[i].source);
         ds_buf_fini(&w.v[i].buf);
+        ds_buf_fini(&w.v[i].before);
         ds_buf_fini(&w.v[i].place.before);
     }
     if (w.notify >= 0)

@@ -2,14 +2,15 @@
 #include <string.h>
 
 #include "logsource.h"
+#include "logtable.h"
 #include "logtrace.h"
 
 /* From the most particular to the least: what an earlier one reads, a later one often reads, too.
  */
 static const enum ds_logformat order[] = {
-    DS_LOG_JEXPORT, DS_LOG_JJSON, DS_LOG_DOCKER,   DS_LOG_CEF,    DS_LOG_LEEF,
-    DS_LOG_SYSLOG5, DS_LOG_CRI,   DS_LOG_COMBINED, DS_LOG_COMMON, DS_LOG_JSON,
-    DS_LOG_SYSLOG,  DS_LOG_APP,   DS_LOG_LOGFMT,   DS_LOG_CSV};
+    DS_LOG_JEXPORT, DS_LOG_JJSON,  DS_LOG_DOCKER,  DS_LOG_CEF,    DS_LOG_LEEF,     DS_LOG_W3C,
+    DS_LOG_ZEEK,    DS_LOG_VPC,    DS_LOG_SYSLOG5, DS_LOG_CRI,    DS_LOG_COMBINED, DS_LOG_COMMON,
+    DS_LOG_JSON,    DS_LOG_SYSLOG, DS_LOG_APP,     DS_LOG_LOGFMT, DS_LOG_CSV};
 #define NORDER (sizeof order / sizeof *order)
 
 static bool has(const ds_buf *b, const char *s)
@@ -48,13 +49,20 @@ static int count_records(ds_logguess *g, ds_logline *l, enum ds_logformat f, con
         const uint8_t *q = p + pos + at;
         if (n == 0 || (!ended && pos > 0) || ds_logtrace_goes_on(q, n))
             continue; /* blank, cut off by the end of what is looked at, or of a trace */
-        int rc = ds_logline_parse(l, q, n);
+        bool head;
+        int rc = ds_logtable_line(&l->table, f, q, n, &head);
+        if (rc == 0 && head)
+            continue;
+        if (rc == 0)
+            rc = ds_logline_parse(l, q, n);
         if (rc == DS_NOMEM)
             return rc;
         g->seen[f]++;
         g->read[f] += rc == 0 && convinces(l, f, q);
         ds_textbatch_reset(l->b);
     }
+    if (g->seen[f] == 0 && l->table.n > 0) /* a head, and nothing behind it yet */
+        g->seen[f] = g->read[f] = 1;
     return 0;
 }
 

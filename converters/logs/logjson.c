@@ -1,5 +1,4 @@
-/* logjson.c - records that are JSON objects: loggers', journald's, Docker's json-file; and tables,
- * whose columns are members by another name. */
+/* logjson.c - records that are JSON objects: loggers', journald's, Docker's json-file. */
 #include "logrow.h"
 
 #include <string.h>
@@ -153,39 +152,4 @@ int ds_logparse_json(ds_logline *l, const uint8_t *p, size_t len)
             return rc;
     }
     return l->s->format == DS_LOG_DOCKER ? docker(l, text) : 0;
-}
-
-/* ---- tables ---- */
-
-int ds_logparse_table(ds_logline *l, const uint8_t *p, size_t len)
-{
-    const ds_logsource *s = l->s;
-    ds_csvrec *r = &l->b->csv;
-    size_t used;
-    int rc = ds_csv_record(r, p, len, true, s->delimiter, &used);
-    if (rc == DS_FAIL)
-        return ds_logfail(l, r->at, r->why);
-    if (rc != 0)
-        return DS_NOMEM;
-    if (r->n != s->ncolumns)
-        return ds_logfail(l, 0, "more or fewer fields than the header has");
-    for (size_t i = 0; i < r->n; i++) {
-        const ds_csvfield *f = &r->v[i];
-        const uint8_t *v = f->p;
-        size_t n = f->len, from = i ? s->ends[i - 1] : 0;
-        if (f->doubled) {
-            uint8_t *out = ds_textbatch_alloc(l->b, n);
-            if (!out)
-                return DS_NOMEM;
-            n = ds_csv_unquote(out, f);
-            v = out;
-        }
-        if ((n == 0 && s->columns[i] >= 0) || ds_logtake(l, s->columns[i], v, n))
-            continue;
-        if (ds_logfield_raw(l, s->names.data + from, s->ends[i] - from, true, v, n) != 0)
-            return DS_NOMEM;
-    }
-    if (!l->row->v[DS_LC_TEXT].p)
-        ds_logset(l, DS_LC_TEXT, p, len);
-    return 0;
 }

@@ -30,6 +30,9 @@ enum ds_logformat {
     DS_LOG_PATTERN,
     DS_LOG_CEF,    /* ArcSight's Common Event Format */
     DS_LOG_LEEF,   /* QRadar's Log Event Extended Format */
+    DS_LOG_W3C,    /* W3C extended log format: IIS, Exchange, CloudFront, the Windows firewall */
+    DS_LOG_ZEEK,   /* Zeek's (Bro's) tables */
+    DS_LOG_VPC,    /* AWS VPC flow logs */
     DS_LOG_APACHE, /* names that people give to combined */
     DS_LOG_NGINX,
     DS_LOG_NFORMATS
@@ -93,16 +96,25 @@ typedef struct ds_logopts {
     uint8_t delimiter; /* of tables; 0 = a comma, or else a tab */
 } ds_logopts;
 
+/* The names of a table's fields, and what else its head says (logtable.h). */
+typedef struct ds_logtable {
+    uint8_t delimiter; /* ' ': runs of blanks, or a tab where a line has one */
+    int8_t *columns;   /* of each field, -1 = fields */
+    ds_buf names;      /* its name as JSON, each with its end in ends */
+    size_t *ends, n, cap;
+    const char *why; /* no fields are known: the reason (static); NULL: none were named */
+    char date[10];   /* of times without one; "" = none */
+    ds_buf kind;     /* of Zeek's log */
+    ds_buf unset, empty;
+} ds_logtable;
+
 /* What is known of one source. */
 typedef struct ds_logsource {
     const ds_logopts *o;
     enum ds_logformat format;
     bool framed;                            /* RFC 6587: octet counts before the messages */
     int named_year, named_month, named_day; /* the date in its name; year 0 = none */
-    uint8_t delimiter;
-    int8_t *columns; /* of a table: the column of each field, -1 = fields */
-    ds_buf names;    /* and its name as JSON, each with its end in ends */
-    size_t *ends, ncolumns;
+    ds_logtable table;                      /* of DS_LOG_CSV */
 } ds_logsource;
 
 /* A record on its way. */
@@ -111,6 +123,7 @@ typedef struct ds_logline {
     ds_textbatch *b;
     ds_logrow *row;
     void *match;           /* of the pattern, a thread's own */
+    ds_logtable table;     /* of tables whose head may come again: what is in force */
     ds_buf fields;         /* the object so far, without its closing brace */
     ds_buf cols;           /* of the members of an object: the column of each, + 1 */
     const uint8_t *stream; /* of a container's line */
@@ -141,6 +154,7 @@ int ds_logparse_lines(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_pattern(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_cef(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_leef(ds_logline *l, const uint8_t *p, size_t len);
+int ds_logparse_named(ds_logline *l, const uint8_t *p, size_t len); /* w3c, zeek, vpc-flow */
 
 /* ---- for the parsers ---- */
 

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "json.h"
+#include "logtable.h"
 #include "logtrace.h"
 
 static const ds_logparser parsers[DS_LOG_NFORMATS] = {
@@ -16,6 +17,8 @@ static const ds_logparser parsers[DS_LOG_NFORMATS] = {
     [DS_LOG_DOCKER] = ds_logparse_json,    [DS_LOG_APP] = ds_logparse_app,
     [DS_LOG_LINES] = ds_logparse_lines,    [DS_LOG_PATTERN] = ds_logparse_pattern,
     [DS_LOG_CEF] = ds_logparse_cef,        [DS_LOG_LEEF] = ds_logparse_leef,
+    [DS_LOG_W3C] = ds_logparse_named,      [DS_LOG_ZEEK] = ds_logparse_named,
+    [DS_LOG_VPC] = ds_logparse_named,
 };
 
 /* ---- one source ---- */
@@ -29,49 +32,6 @@ static bool is_framed(const uint8_t *p, size_t len)
     return n > 0 && *p != '0' && len - n >= 2 && p[n] == ' ' && p[n + 1] == '<';
 }
 
-static int column_name(ds_logsource *s, size_t i, const ds_csvfield *f, ds_buf *raw)
-{
-    unsigned rank;
-    raw->len = 0;
-    if (ds_buf_reserve(raw, f->len + 1) != 0)
-        return DS_NOMEM;
-    raw->len = ds_csv_unquote(raw->data, f);
-    s->columns[i] = (int8_t)ds_logcol_of(raw->data, raw->len, &rank);
-    if (ds_json_str(&s->names, (const char *)raw->data, raw->len) != 0)
-        return DS_NOMEM;
-    s->ends[i] = s->names.len;
-    return 0;
-}
-
-/* A table's header has a time or a text among its columns. */
-static int read_table(ds_logsource *s, const uint8_t *p, size_t len, size_t *used)
-{
-    ds_csvrec r = {0};
-    ds_buf raw = {0};
-    uint32_t mask = 0;
-    const uint8_t *lf = memchr(p, '\n', len);
-    size_t line = lf ? (size_t)(lf - p) : len;
-    const bool tabs = memchr(p, '\t', line) && !memchr(p, ',', line);
-    s->delimiter = s->o->delimiter ? s->o->delimiter : tabs ? '\t' : ',';
-    int rc = ds_csv_record(&r, p, len, true, s->delimiter, used);
-    if (rc == 0 && (r.n < 2 || r.n > 4096 || !ds_text_clean(p, *used)))
-        rc = DS_FAIL;
-    if (rc == 0) {
-        s->ncolumns = r.n;
-        s->ends = calloc(r.n, sizeof *s->ends);
-        s->columns = calloc(r.n, sizeof *s->columns);
-        rc = s->ends && s->columns ? 0 : DS_NOMEM;
-    }
-    for (size_t i = 0; rc == 0 && i < r.n; i++) {
-        rc = column_name(s, i, &r.v[i], &raw);
-        if (rc == 0 && s->columns[i] >= 0)
-            mask |= 1u << s->columns[i];
-    }
-    ds_buf_fini(&raw);
-    ds_csv_fini(&r);
-    return rc ? rc : mask & (1u << DS_LC_TIME | 1u << DS_LC_TEXT) ? 0 : DS_FAIL;
-}
-
 int ds_logsource_make(ds_logsource **out, const ds_logopts *o, enum ds_logformat f,
                       const uint8_t *p, size_t len, size_t *used)
 {
@@ -82,7 +42,7 @@ int ds_logsource_make(ds_logsource **out, const ds_logopts *o, enum ds_logformat
         return DS_NOMEM;
     *s = (ds_logsource){.o = o, .format = f};
     s->framed = (f == DS_LOG_SYSLOG || f == DS_LOG_SYSLOG5) && is_framed(p, len);
-    int rc = f == DS_LOG_CSV ? read_table(s, p, len, used) : 0;
+    int rc = f == DS_LOG_CSV ? ds_logtable_csv(&s->table, o->delimiter, p, len, used) : 0;
     if (rc != 0)
         ds_logsource_close(s);
     else
@@ -95,9 +55,7 @@ void ds_logsource_close(void *source)
     ds_logsource *s = source;
     if (!s)
         return;
-    free(s->columns);
-    free(s->ends);
-    ds_buf_fini(&s->names);
+    ds_logtable_fini(&s->table);
     free(s);
 }
 
@@ -173,9 +131,9 @@ size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, si
         return next_frame(s, p, len, at, n, ended);
     if (s->format != DS_LOG_CSV)
         return next_line(p, len, n, ended);
-    int rc = ds_csv_record(&r, p, len, false, s->delimiter, &used);
+    int rc = ds_csv_record(&r, p, len, false, s->table.delimiter, &used);
     *ended = rc == 0 || rc == DS_FAIL;
-    if (!*ended && (rc = ds_csv_record(&r, p, len, true, s->delimiter, &used)) == DS_NOMEM)
+    if (!*ended && (rc = ds_csv_record(&r, p, len, true, s->table.delimiter, &used)) == DS_NOMEM)
         used = len;
     ds_csv_fini(&r);
     *n = ds_text_without_end(p, used);
@@ -197,6 +155,7 @@ void ds_logline_fini(ds_logline *l)
     ds_logpattern_match_free(l->match);
     ds_buf_fini(&l->fields);
     ds_buf_fini(&l->cols);
+    ds_logtable_fini(&l->table);
 }
 
 int ds_logline_parse(ds_logline *l, const uint8_t *p, size_t len)
@@ -318,7 +277,7 @@ size_t ds_logsource_whole(const void *source, const uint8_t *p, size_t len)
     const ds_logsource *s = source;
     if (s->format == DS_LOG_CSV) {
         ds_csvrec r = {0};
-        size_t n = ds_csv_whole(&r, p, len, s->delimiter);
+        size_t n = ds_csv_whole(&r, p, len, s->table.delimiter);
         ds_csv_fini(&r);
         return n;
     }
@@ -488,18 +447,28 @@ static int one_record(run *r, size_t at, size_t first, size_t end)
     return r->open ? close_open(r) : 0;
 }
 
-int ds_logsource_records(const void *source, ds_textbatch *b, const uint8_t *p, size_t len,
-                         uint64_t base)
+int ds_logsource_pass(const void *source, ds_buf *before, const uint8_t *p, size_t len)
+{
+    const ds_logsource *s = source;
+    return ds_logtable_headed(s->format) ? ds_logtable_pass(before, p, len) : 0;
+}
+
+int ds_logsource_records(const void *source, const ds_buf *before, ds_textbatch *b,
+                         const uint8_t *p, size_t len, uint64_t base)
 {
     const ds_logsource *s = source;
     run r = {.p = p, .len = len, .base = base};
     int rc = ds_logline_init(&r.l, s, b);
+    if (rc == 0 && before && ds_logtable_headed(s->format))
+        rc = ds_logtable_begin(&r.l.table, s->format, before);
     /* An entry's bytes are no text as a whole; a frame may end within a character. */
     r.clean = s->format == DS_LOG_JEXPORT || (!s->framed && ds_text_clean(p, len));
     for (size_t pos = 0, at, n; rc == 0 && pos < len;) {
         bool ended;
         size_t all = ds_logsource_next(s, p + pos, len - pos, &at, &n, &ended);
-        if (n > 0) {
+        bool head = false;
+        rc = ds_logtable_line(&r.l.table, s->format, p + pos + at, n, &head);
+        if (rc == 0 && n > 0 && !head) {
             size_t end = pos + at + n;
             if (joins(s)) {
                 end = extend(&r, end);
@@ -553,5 +522,6 @@ int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t
 
 const ds_rowparser ds_logsource_parser = {.open = ds_logsource_open,
                                           .whole = ds_logsource_whole,
+                                          .pass = ds_logsource_pass,
                                           .records = ds_logsource_records,
                                           .close = ds_logsource_close};

@@ -41,8 +41,9 @@ extern const ds_rowparser ds_logsource_parser; /* its ctx is to be set */
 int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t *p, size_t len,
                       size_t *used, ds_buf *note, const char **reason, ds_err *err);
 size_t ds_logsource_whole(const void *source, const uint8_t *p, size_t len);
-int ds_logsource_records(const void *source, ds_textbatch *b, const uint8_t *p, size_t len,
-                         uint64_t base);
+int ds_logsource_pass(const void *source, ds_buf *before, const uint8_t *p, size_t len);
+int ds_logsource_records(const void *source, const ds_buf *before, ds_textbatch *b,
+                         const uint8_t *p, size_t len, uint64_t base);
 void ds_logsource_close(void *source);
 
 #endif

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "io.h"
+#include "logtable.h"
 
 #define STEP ((size_t)256 << 10)
 #define HEAD ((size_t)64 << 10)
@@ -73,23 +74,43 @@ static int file_read(ds_logfile *f, const char *path, uint64_t at, uint8_t *p, s
     return k < 0 ? ds_fail_errno(err, errno, "%s: read", path) : 0;
 }
 
-/* Whether the file begins with what the part had taken; leaves it behind that, hashed into sum, the
- * beginning in head. */
-static bool file_continues(ds_logfile *f, const char *path, const ds_logpart *part, ds_hasher *sum,
-                           ds_buf *head)
+/* The lines of (p, n) that name fields, into heads. Returns what is kept of a line that goes on, to
+ * stand before what follows; a line too long to be such a one no longer begins as they do. */
+static size_t keep_heads(ds_buf *heads, uint8_t *p, size_t n, bool *good)
+{
+    const uint8_t *lf = memrchr(p, '\n', n);
+    const size_t whole = lf ? (size_t)(lf + 1 - p) : 0, rest = n - whole;
+    *good = ds_logtable_pass(heads, p, whole) == 0;
+    memmove(p, p + whole, rest);
+    if (rest <= STEP / 2)
+        return rest;
+    p[0] = 0;
+    return 1;
+}
+
+/* Whether the file begins with what the part had taken; leaves it behind that, hashed into sum, its
+ * beginning in t->head and the names of its fields in t->heads. */
+static bool file_continues(ds_logtail *t, ds_logfile *f, const char *path, const ds_logpart *part,
+                           ds_hasher *sum)
 {
     uint8_t *buf = malloc(STEP);
     uint64_t at = 0;
+    size_t kept = 0;
     ds_sha is;
     bool good = buf && (f->unpack || f->size >= part->taken) && ds_hasher_reset(sum, NULL) == 0;
-    ds_buf_reset(head);
+    ds_buf_reset(&t->head);
+    ds_buf_reset(&t->heads);
     while (good && at < part->taken) {
         uint64_t left = part->taken - at;
-        size_t n = left < STEP ? (size_t)left : STEP, got = 0;
-        good = file_read(f, path, at, buf, n, &got, NULL) == 0 && got > 0 &&
-               ds_hasher_put(sum, buf, got, NULL) == 0;
-        if (good && head->len < HEAD)
-            good = ds_buf_put(head, buf, got < HEAD - head->len ? got : HEAD - head->len) == 0;
+        size_t n = left < STEP - kept ? (size_t)left : STEP - kept, got = 0;
+        uint8_t *p = buf + kept;
+        good = file_read(f, path, at, p, n, &got, NULL) == 0 && got > 0 &&
+               ds_hasher_put(sum, p, got, NULL) == 0;
+        if (good && t->head.len < HEAD)
+            good =
+                ds_buf_put(&t->head, p, got < HEAD - t->head.len ? got : HEAD - t->head.len) == 0;
+        if (good)
+            kept = keep_heads(&t->heads, buf, kept + got, &good);
         at += got;
     }
     free(buf);
@@ -138,15 +159,14 @@ static size_t find_part(ds_logtail *t, ds_logfile *f, const char *path)
             continue;
         if (!file_open(&again, path))
             return NOBODY;
-        if (begins_alike(&again, p) && file_continues(&again, path, p, t->sum, &t->head))
+        if (begins_alike(&again, p) && file_continues(t, &again, path, p, t->sum))
             best = i;
         file_close(&again);
     }
     if (best == NOBODY)
         return best;
     file_close(f);
-    return file_open(f, path) && file_continues(f, path, &b->v[best], t->sum, &t->head) ? best
-                                                                                        : NOBODY;
+    return file_open(f, path) && file_continues(t, f, path, &b->v[best], t->sum) ? best : NOBODY;
 }
 
 /* ---- rotated files ---- */
@@ -249,6 +269,7 @@ static int start_part(ds_logtail *t, size_t part, ds_err *err)
             return ds_fail_nomem(err);
         b->n++;
         ds_buf_reset(&t->head);
+        ds_buf_reset(&t->heads);
         if (ds_hasher_reset(t->sum, err) != 0 || ds_hasher_peek(t->sum, &b->v[part].sha, err) != 0)
             return DS_FAIL;
     }
@@ -347,6 +368,7 @@ void ds_logtail_fini(ds_logtail *t)
         file_close(&t->file);
     ds_hasher_free(t->sum);
     ds_buf_fini(&t->head);
+    ds_buf_fini(&t->heads);
     drop_queue(t);
     *t = (ds_logtail){.file = {.fd = -1}};
 }
@@ -389,7 +411,7 @@ static int go_on_in_copy(ds_logtail *t, ds_err *err)
         ds_logfile f;
         if (!rc && !found && file_open(&f, v[i].path)) {
             found = !f.unpack && f.size >= t->at && is_same(t, f.fd) &&
-                    file_continues(&f, v[i].path, p, probe, &t->head);
+                    file_continues(t, &f, v[i].path, p, probe);
             if (found) {
                 file_close(&t->file);
                 t->file = f;

@@ -75,7 +75,9 @@ typedef struct ds_logtail {
     ds_hasher *sum;
     uint8_t ends[DS_TAIL_ENDS]; /* the bytes before `at` */
     size_t nends;
-    ds_buf head;  /* of a part that is gone on with: its beginning, up to 64 KiB */
+    /* Of a part that is gone on with: its beginning, up to 64 KiB, and what of it names the fields
+     * of a table (ds_logtable_pass). */
+    ds_buf head, heads;
     char **queue; /* rotated files that come first */
     size_t nqueue;
 } ds_logtail;

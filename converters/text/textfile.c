@@ -152,7 +152,7 @@ static int parse(ds_filejob *j, ds_fileitem *i, const ds_textopts *o, const uint
     else if (rc == 0)
         rc = add_note(&j->batch, &head.note);
     if (rc == 0 && len > mark && !why.code)
-        rc = ds_textbatch_records(&j->batch, o, i->format, &head, p + mark + used,
+        rc = ds_textbatch_records(&j->batch, o, i->format, &head, NULL, p + mark + used,
                                   len - mark - used, mark + used);
     ds_texthead_fini(&head);
     return rc;

@@ -601,12 +601,13 @@ size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textforma
 }
 
 int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
-                         const ds_texthead *head, const uint8_t *p, size_t len, uint64_t base)
+                         const ds_texthead *head, const ds_buf *before, const uint8_t *p,
+                         size_t len, uint64_t base)
 {
     if (len == 0)
         return 0;
     if (f == DS_TEXT_PARSED)
-        return head->parser->records(head->state, b, p, len, base);
+        return head->parser->records(head->state, before, b, p, len, base);
     if (f == DS_TEXT_JSONL)
         return json_lines(b, o, p, len, base);
     if (f == DS_TEXT_CSV || f == DS_TEXT_TSV)
@@ -646,7 +647,7 @@ int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textfor
     bool page = f == DS_TEXT_HTML;
     record r = {o, len ? p : nothing, len, base};
     if (!page && o->split != DS_SPLIT_NONE)
-        return ds_textbatch_records(b, o, f, NULL, p, len, base);
+        return ds_textbatch_records(b, o, f, NULL, NULL, p, len, base);
     ds_textopts unlimited = *o;
     if (!page) /* a plain document may be as long as it likes */
         unlimited.max_record = SIZE_MAX;

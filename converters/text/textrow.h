@@ -47,9 +47,13 @@ typedef struct ds_rowparser {
                 size_t *used, ds_buf *note, const char **reason, ds_err *err);
     /* As ds_text_whole. */
     size_t (*whole)(const void *state, const uint8_t *p, size_t len);
+    /* Brings `before`, what the bytes so far say of the records that follow, from the beginning of
+     * (p, len) to its end; empty at the beginning of a source. Called block by block, in order. 0
+     * or DS_NOMEM. */
+    int (*pass)(const void *state, ds_buf *before, const uint8_t *p, size_t len);
     /* As ds_textbatch_records. */
-    int (*records)(const void *state, struct ds_textbatch *b, const uint8_t *p, size_t len,
-                   uint64_t base);
+    int (*records)(const void *state, const ds_buf *before, struct ds_textbatch *b,
+                   const uint8_t *p, size_t len, uint64_t base);
     void (*close)(void *state);
 } ds_rowparser;
 
@@ -135,10 +139,11 @@ size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textforma
                      const ds_texthead *head, const uint8_t *p, size_t len);
 
 /* Appends the rows of (p, len), whose first byte is at `base` in the source. Formats with rows, and
- * split plain text. `head`: where the format has one. Returns 0 or DS_NOMEM; everything else is a
- * problem among the rows. */
+ * split plain text. `head`: where the format has one; `before`: of what a parser reads, NULL at the
+ * beginning. Returns 0 or DS_NOMEM; everything else is a problem among the rows. */
 int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
-                         const ds_texthead *head, const uint8_t *p, size_t len, uint64_t base);
+                         const ds_texthead *head, const ds_buf *before, const uint8_t *p,
+                         size_t len, uint64_t base);
 /* Appends the row (or, when split, the rows) of a whole document named `name`, whose bytes are at
  * [base, base + len) in the source. */
 int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,

@@ -16,8 +16,8 @@ static void parse_block(void *job, void *ctx)
     ds_blockjob *j = job;
     const ds_textrun *r = ctx;
     ds_textbatch_reset(&j->batch);
-    j->rc = ds_textbatch_records(&j->batch, r->o, j->format, j->head, j->in.data + j->skip, j->len,
-                                 j->base);
+    j->rc = ds_textbatch_records(&j->batch, r->o, j->format, j->head, &j->before,
+                                 j->in.data + j->skip, j->len, j->base);
 }
 
 int ds_textrun_init(ds_textrun *r, const ds_textopts *o, const ds_textsink *sink, int threads,
@@ -39,6 +39,7 @@ void ds_textrun_fini(ds_textrun *r)
     ds_pool_free(r->pool);
     for (size_t i = 0; r->jobs && i < r->njobs; i++) {
         ds_buf_fini(&r->jobs[i].in);
+        ds_buf_fini(&r->jobs[i].before);
         ds_textbatch_fini(&r->jobs[i].batch);
     }
     free(r->jobs);
@@ -111,6 +112,7 @@ typedef struct stream {
     bool begun, have_head;
     uint64_t at;    /* offset in the source of the next byte to be looked at */
     ds_buf carry;   /* the beginning of a record whose end has not been read */
+    ds_buf before;  /* the parser's: what was read says of what follows */
     ds_err failure; /* the feed's, once it failed */
 } stream;
 
@@ -296,6 +298,11 @@ static int submit(ds_textrun *r, stream *s, ds_blockjob *j, size_t whole, size_t
     j->head = &s->head;
     j->format = s->format;
     s->at += whole;
+    j->before.len = 0;
+    if (s->format == DS_TEXT_PARSED &&
+        (ds_buf_put(&j->before, s->before.data, s->before.len) != 0 ||
+         s->head.parser->pass(s->head.state, &s->before, j->in.data + used, j->len) != 0))
+        return ds_fail_nomem(err);
     if (ds_buf_put(&s->carry, j->in.data + whole, j->in.len - whole) != 0)
         return ds_fail_nomem(err);
     r->submitted++;
@@ -450,6 +457,7 @@ int ds_textrun_stream(ds_textrun *r, ds_feed *f, const char *name, enum ds_textf
     }
     ds_texthead_fini(&s.head);
     ds_buf_fini(&s.carry);
+    ds_buf_fini(&s.before);
     ds_feed_fini(f);
     return rc;
 }

@@ -8,8 +8,8 @@
 #include "textread.h"
 
 typedef struct ds_blockjob {
-    ds_buf in;
-    size_t skip, len; /* the part of `in` to parse */
+    ds_buf in, before; /* before: as ds_rowparser has it, of the part to parse */
+    size_t skip, len;  /* the part of `in` to parse */
     uint64_t base;
     ds_textbatch batch;
     const ds_texthead *head;

@@ -37,18 +37,21 @@ static size_t lines_of(const uint8_t *p, size_t n)
 static size_t parse(const ds_logsource *s, ds_textbatch *b, const uint8_t *p, size_t n)
 {
     size_t records = 0;
+    ds_buf before = {0};
     for (size_t at = 0, len; at < n; at += len) {
         len = n - at < STEP ? n - at : STEP;
         while (p[at + len - 1] != '\n')
             len--;
         ds_textbatch_reset(b);
-        if (ds_logsource_records(s, b, p + at, len, at))
-            return 0;
-        for (size_t i = 0; i < b->n; i++)
-            if (!b->v[i].cells)
-                return 0;
-        records += b->n;
+        bool good = ds_logsource_records(s, &before, b, p + at, len, at) == 0 &&
+                    ds_logsource_pass(s, &before, p + at, len) == 0;
+        for (size_t i = 0; good && i < b->n; i++)
+            good = b->v[i].cells != NULL;
+        records = good ? records + b->n : 0;
+        if (!good)
+            break;
     }
+    ds_buf_fini(&before);
     return records;
 }
 

@@ -14,7 +14,7 @@ line() { # line N...: lines of a log, each longer than a name could repeat by ac
 follow() {
     rm -f out && mkfifo out
     { dsprep logs -q --follow --every 0 --format app --state state "$@" 2>err & echo $! >pid; rc=0; wait $! || rc=$?; echo $rc >status; } 3>&- |
-        dsprep cat --data -c text 2>>err >out 3>&- &
+        dsprep cat --data -c "${column:-text}" 2>>err >out 3>&- &
     exec 4<out
 }
 
@@ -47,6 +47,21 @@ ends() { # ends N...: a signal ends it in order, and these come last
     want 4
     line 5 >>app.log
     want 5
+    ends
+}
+
+@test "the fields that a log has named hold after a restart" {
+    column=path
+    { printf '#Fields: date time cs-uri-stem\n2024-03-01 10:00:00 "message 1 of"\n'
+        printf '#Fields: cs-uri-stem sc-status date time\n"message 2 of" 200 2024-03-01 10:00:01\n'; } >app.log
+    follow --format w3c app.log
+    want 1 2
+    echo '"message 3 of" 200 2024-03-01 10:00:02' >>app.log
+    want 3
+    ends
+    echo '"message 4 of" 200 2024-03-01 10:00:03' >>app.log
+    follow --format w3c app.log
+    want 4
     ends
 }
 

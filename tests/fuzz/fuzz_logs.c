@@ -56,14 +56,15 @@ static void dump(ds_buf *out, ds_textbatch *b, uint64_t len)
 }
 
 /* Copies, so that a read past the end is seen. */
-static void records(ds_buf *out, const ds_logsource *s, const uint8_t *p, size_t len, size_t base,
-                    size_t total)
+static void records(ds_buf *out, const ds_logsource *s, ds_buf *before, const uint8_t *p,
+                    size_t len, size_t base, size_t total)
 {
     ds_textbatch b = {0};
     uint8_t *copy = malloc(len ? len : 1);
     require(copy != NULL);
     memcpy(copy, p, len);
-    require(ds_logsource_records(s, &b, copy, len, base) == 0);
+    require(ds_logsource_records(s, before, &b, copy, len, base) == 0);
+    require(ds_logsource_pass(s, before, copy, len) == 0);
     dump(out, &b, total);
     ds_textbatch_fini(&b);
     free(copy);
@@ -74,20 +75,21 @@ static void check_source(const ds_logopts *o, const uint8_t *p, size_t len, size
     void *s;
     size_t used;
     const char *reason;
-    ds_buf note = {0}, all = {0}, cut = {0};
+    ds_buf note = {0}, all = {0}, cut = {0}, before = {0};
     ds_err err = {0};
     int rc = ds_logsource_open((void *)(uintptr_t)o, &s, "x-20240131", p, len, &used, &note,
                                &reason, &err);
     require(rc == 0 || (rc == DS_FAIL && err.code));
     if (rc == 0) {
         require(used <= len);
-        records(&all, s, p + used, len - used, used, len);
+        records(&all, s, &before, p + used, len - used, used, len);
+        before.len = 0;
         for (size_t at = used, end = at; at < len;) {
             end = end + step < len ? end + step : len;
             size_t n = end == len ? len - at : ds_logsource_whole(s, p + at, end - at);
             require(n <= end - at);
             if (n > 0)
-                records(&cut, s, p + at, n, at, len);
+                records(&cut, s, &before, p + at, n, at, len);
             at += n;
         }
         require(all.len == cut.len && (all.len == 0 || memcmp(all.data, cut.data, all.len) == 0));
@@ -96,6 +98,7 @@ static void check_source(const ds_logopts *o, const uint8_t *p, size_t len, size
     ds_buf_fini(&note);
     ds_buf_fini(&all);
     ds_buf_fini(&cut);
+    ds_buf_fini(&before);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)

@@ -45,7 +45,8 @@ static void expect(ds_logopts o, const char *in, size_t len, const char *want)
                                &reason, &err);
     if (rc != 0)
         fail_msg("%s: %s", in, err.msg);
-    assert_int_equal(ds_logsource_records(s, &b, (const uint8_t *)in + used, len - used, used), 0);
+    assert_int_equal(
+        ds_logsource_records(s, NULL, &b, (const uint8_t *)in + used, len - used, used), 0);
     assert_string_equal(dump(&out, &b), want);
     ds_logsource_close(s);
     ds_textbatch_fini(&b);
@@ -174,6 +175,41 @@ static void containers(void **state)
 
 /* Severities, escapes, values with spaces and with =, which time is the event's, what is no pair.
  */
+static void tables(void **state)
+{
+    (void)state;
+    const enum ds_logformat w3c = DS_LOG_W3C;
+    same(w3c,
+         "#Date: 2024-01-15 00:00:03\n#Fields: time cs-method cs-uri-stem cs-uri-query c-ip "
+         "cs(User-Agent) sc-status s-port\n"
+         "00:00:04 GET /a x=1+2 10.0.0.9 Mozilla/5.0+(X11) 200 443\n"
+         "00:00:04 GET /a - - \"M \"\"q\"\" +\" - \"4\n00:00:04 GET\n0 1 2 3 4 5 6 7 8\n"
+         "#Fields: x\tcs-uri-query\n#Remark: none\n- 1\n#Fields: \xff\n- 1\n",
+         "text=00:00:04 GET /a x=1+2 10.0.0.9 Mozilla/5.0+(X11) 200 443 remote=10.0.0.9 "
+         "method=GET path=/a?x=1+2 status=200 agent=Mozilla/5.0 (X11) fields={\"s-port\":\"443\"} "
+         "@113+56\n"
+         "text=00:00:04 GET /a - - \"M \"\"q\"\" +\" - \"4 method=GET path=/a agent=M \"q\" + "
+         "fields={\"s-port\":\"\\\"4\"} @170+36\n!malformed@219\n!malformed@236\n"
+         "text=- 1 fields={\"cs-uri-query\":\"1\"} @276+3\n!malformed@291\n");
+    same(w3c, "#Fields: date cs(User-Agent) sc-status\n2024-01-15\tM%20(%\t20x\n",
+         "text=2024-01-15\tM%20(%\t20x agent=M (% "
+         "fields={\"sc-status\":\"20x\",\"date\":\"2024-01-15\"} @39+21\n");
+    same(w3c, "#Fields: date-time,cs(User-Agent)\r\n-,\"a,b \"\"c\"\" d+%20\"\r\n",
+         "text=-,\"a,b \"\"c\"\" d+%20\" agent=a,b \"c\" d+%20 @35+19\n");
+    same(DS_LOG_ZEEK,
+         "#separator \\x7c\n#unset_field|?\n#empty_field|(e)\n#path|http\n#fields|ts|a|b|method\n"
+         "#types|time|string|string|string\n1300000000.5||(e)|?\n?|\"|-|GET\n#separator "
+         ",\n1|2|3|4\n",
+         "text=1300000000.5||(e)|? program=http fields={\"a\":\"\",\"b\":\"\"} "
+         "@114+19\ntext=?|\"|-|GET program=http method=GET fields={\"a\":\"\\\"\",\"b\":\"-\"} "
+         "@134+9\n!malformed@157\n");
+    same(DS_LOG_VPC,
+         "interface-id srcaddr bytes start\neni-1 10.0.0.1 52 1418530010\neni-1 - - -\n",
+         "text=eni-1 10.0.0.1 52 1418530010 remote=10.0.0.1 bytes=52 "
+         "fields={\"interface-id\":\"eni-1\"} @33+28\n"
+         "text=eni-1 - - - fields={\"interface-id\":\"eni-1\"} @62+11\n");
+}
+
 static void events(void **state)
 {
     (void)state;
@@ -356,7 +392,7 @@ int main(void)
         cmocka_unit_test(rfc3164), cmocka_unit_test(rfc5424),    cmocka_unit_test(web),
         cmocka_unit_test(objects), cmocka_unit_test(containers), cmocka_unit_test(applications),
         cmocka_unit_test(events),  cmocka_unit_test(exports),    cmocka_unit_test(patterns),
-        cmocka_unit_test(traces),  cmocka_unit_test(guesses),
+        cmocka_unit_test(tables),  cmocka_unit_test(traces),     cmocka_unit_test(guesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
