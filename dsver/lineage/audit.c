@@ -88,15 +88,15 @@ static int check_files(audit *a, ds_err *err)
 
 /* What no other check holds against anything, such as what computed it, is what the catalog was
  * told when the checkpoint was made. The same run may have been made elsewhere, from versions with
- * the same records; that one is not this store's. */
+ * the same records, and an altered commit looks like that: this store cannot say which it is. */
 static int check_registered(audit *a, ds_err *err)
 {
     enum ds_run_standing is;
+    bool elsewhere = false;
     ds_err why = {0};
 
     for (size_t i = 0; i < a->out->lineage.run.ndatasets; i++)
-        if (*a->set.parts[i].want->commit && a->set.parts[i].where != DS_SET_COMMIT)
-            return 0;
+        elsewhere |= *a->set.parts[i].want->commit && a->set.parts[i].where != DS_SET_COMMIT;
     if (!a->o->store)
         return 0;
     const int rc = ds_run_standing(&is, a->o->store, &a->out->lineage, &why);
@@ -104,6 +104,11 @@ static int check_registered(audit *a, ds_err *err)
         return found(a, "registered", &why, rc, err);
     if (is == DS_RUN_KNOWN)
         say(a, "registered", DS_AUDIT_OK, "the catalog has this lineage.json");
+    else if (is == DS_RUN_OTHER && elsewhere)
+        say(a, "registered", DS_AUDIT_UNCHECKED,
+            "the catalog has another lineage.json of %s, and not a version that this one names: "
+            "it was made elsewhere (dsver fetch brings runs of there), or its commit was altered",
+            a->out->lineage.name);
     else if (is == DS_RUN_OTHER)
         say(a, "registered", DS_AUDIT_FAILED, "the catalog has another lineage.json of %s",
             a->out->lineage.name);

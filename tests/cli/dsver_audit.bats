@@ -17,7 +17,7 @@ setup() {
 failed() {
     local got want
     got=$(echo "$output" | sed -n 's/^FAILED \([^:]*\):.*/\1/p' | tr '\n' ' ')
-    want="$* "
+    want="$*${1:+ }"
     [ "$got" = "$want" ] || {
         echo "failed: $got, not $want"
         echo "$output"
@@ -57,9 +57,14 @@ failed() {
 
 @test "audit: the version is found by its root when its commit is another" {
     new=$(git -C .dsver/catalog.git rev-parse refs/heads/docs/main)
-    sed -i "s/$new/0123456789012345678901234567890123456789/" run/step-000006/lineage.json
-    exits 0 dsver audit run/step-000006
+    mkrun .dsver docs other "tokenizer=$TOKENIZER" seed=8
+    sed -i "s/$new/0123456789012345678901234567890123456789/" {run,other}/step-000006/lineage.json
+    exits 0 dsver audit other/step-000006
     has "commit 0123456789012345678901234567890123456789 is not in the store"
+    # of a run that was registered here the catalog knows another
+    exits 1 dsver audit run/step-000006
+    failed
+    has "unchecked registered: the catalog has another lineage.json of step-000006" "or its commit was altered"
 }
 
 @test "audit: two segments were swapped" {
