@@ -36,6 +36,7 @@ struct dcm_char {
     int implied;       /* a set of two bytes that is declared and may come without its escape */
     unsigned declared; /* bit per set of G1, and J0208, J0212 above */
     unsigned flags;    /* of the declaration itself */
+    bool no_latin1, no_utf8; /* though it says so, or looks so */
     char fallback[32];
     iconv_t cd[CONVERTERS];
     bool have[SINGLES];
@@ -143,7 +144,6 @@ static int declare(dcm_char *c, unsigned k, const char *p, size_t n, ds_err *err
         c->declared |= 1u << i;
         if (k == 0)
             c->g1 = i;
-        return load_single(c, i, err);
     }
     return 0;
 }
@@ -232,15 +232,24 @@ static int put_utf8(const uint8_t *p, size_t len, ds_buf *out, unsigned *flags)
     return rc;
 }
 
+/* Nobody can say what stands there; to let pass what looks like UTF-8 would let names pass. */
+static int put_blank(const uint8_t *p, size_t len, ds_buf *out, unsigned *flags)
+{
+    int rc = 0;
+    for (size_t i = 0; i < len && rc == 0; i++)
+        rc = p[i] < 0x80 ? ds_buf_putc(out, p[i]) : put_bad(out, flags);
+    return rc;
+}
+
 /* Bytes above 0x7f where nothing says what they are. */
 static int put_unknown(dcm_char *c, const uint8_t *p, size_t len, ds_buf *out, unsigned *flags)
 {
     *flags |= DCM_CHAR_UNDECLARED;
-    if (ds_utf8_check(p, len) == len)
+    if (!c->no_utf8 && ds_utf8_check(p, len) == len)
         return ds_buf_put(out, p, len);
     if (c->cd[FALLBACK] != (iconv_t)-1)
         return convert(c->cd[FALLBACK], p, len, out, flags);
-    return put_utf8(p, len, out, flags);
+    return c->no_utf8 ? put_blank(p, len, out, flags) : put_utf8(p, len, out, flags);
 }
 
 typedef struct state {
@@ -384,6 +393,19 @@ static bool is_latin1(int g1)
     return g1 < SINGLES && (singles[g1].ir == 100 || singles[g1].ir == 148);
 }
 
+void dcm_char_weigh(const dcm_char *c, uint16_t vr, const void *p, size_t len, dcm_doubt *d)
+{
+    if (dcm_vr_is_text(vr) && c->mode == M_2022 && (is_latin1(c->g1) || c->g1 == NOTHING) &&
+        c->implied == NOTHING && !memchr(p, ESC, len))
+        dcm_doubt_add(d, p, len, is_latin1(c->g1));
+}
+
+void dcm_char_believe(dcm_char *c, const dcm_doubt *d)
+{
+    c->no_latin1 = dcm_doubt_latin1(d);
+    c->no_utf8 = dcm_doubt_utf8(d);
+}
+
 int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf *out,
                   unsigned *flags, ds_err *err)
 {
@@ -404,7 +426,8 @@ int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf
     } else if (c->mode == M_UTF8) {
         bool good = ds_utf8_check(p, len) == len;
         rc = good ? ds_buf_put(out, p, len) : put_unknown(c, p, len, out, flags);
-    } else if (high && !esc && is_latin1(c->g1) && ds_utf8_check(p, len) == len) {
+    } else if (high && !esc && is_latin1(c->g1) &&
+               (c->no_latin1 || ds_utf8_check(p, len) == len)) {
         /* Nobody writes what UTF-8 looks like in Latin-1, and many declare the one for the other.
          */
         rc = put_unknown(c, p, len, out, flags);

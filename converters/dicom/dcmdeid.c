@@ -562,8 +562,9 @@ int dcm_deid_run(dcm_tree *t, const dcm_policy *p, const dcm_key *k, dcm_ids *id
                  dcm_actions *acts, dcm_verdict *v, ds_err *err)
 {
     walk w = {.t = t, .p = p, .k = k, .opts = dcm_policy_options(p), .acts = acts, .err = err};
+    unsigned flags = 0;
     memset(v, 0, sizeof *v);
-    int rc = dcm_tree_utf8(t, NULL, &v->char_flags, err);
+    int rc = dcm_tree_utf8(t, NULL, &flags, err);
     if (rc != 0 || dcm_policy_none(p))
         return rc;
     dcm_burned_in(t, v);

@@ -79,7 +79,6 @@ typedef struct dcm_verdict {
         *reason;  /* slug of HOLD and MASK: "burned-in-annotation", "secondary-capture", ... */
     bool already; /* the input says that it is de-identified (0012,0062 YES) */
     bool hold;    /* the whole object is held (encapsulated document, ...), reason says why */
-    unsigned char_flags; /* enum dcm_char_flag, of all texts of the file */
 } dcm_verdict;
 
 /* What the rules say of a file as it came; dcm_deid_run asks them too. */

@@ -10,7 +10,9 @@ typedef struct conv {
     const char *fallback;
     unsigned *flags;
     ds_buf out;
-    bool high; /* some text is not ASCII */
+    dcm_doubt doubt;
+    bool weighed; /* the first walk is over */
+    bool high;    /* some text is not ASCII */
     ds_err *err;
 } conv;
 
@@ -32,9 +34,14 @@ static void know(dcm_elem *e)
 
 static int convert(conv *c, dcm_char *set, dcm_elem *e)
 {
-    know(e);
+    if (!c->weighed)
+        know(e);
     if (!e->val || !dcm_vr_is_string(e->vr))
         return 0;
+    if (!c->weighed) {
+        dcm_char_weigh(set, e->vr, e->val, e->len, &c->doubt);
+        return 0;
+    }
     ds_buf_reset(&c->out);
     int rc = dcm_char_utf8(set, e->vr, e->val, e->len, &c->out, c->flags, c->err);
     if (rc != 0)
@@ -60,6 +67,8 @@ static int walk(conv *c, dcm_set *s, dcm_char *above)
     if (!above || dcm_set_find(s, CHARSET_TAG))
         rc = dcm_char_new(&own, s, c->fallback, c->err);
     dcm_char *use = own ? own : above;
+    if (own && c->weighed)
+        dcm_char_believe(own, &c->doubt);
     for (uint32_t i = 0; i < s->n && rc == 0; i++) {
         rc = convert(c, use, &s->elems[i]);
         for (uint32_t k = 0; k < s->elems[i].nitems && rc == 0; k++)
@@ -78,14 +87,23 @@ static void drop_below(dcm_set *s)
         }
 }
 
+static int walk_all(conv *c)
+{
+    dcm_set *aside;
+    int rc = walk(c, dcm_tree_main(c->t), NULL);
+    for (uint32_t i = 0; rc == 0 && (aside = dcm_tree_asides(c->t, i)) != NULL; i++)
+        rc = walk(c, aside, NULL);
+    return rc;
+}
+
 int dcm_tree_utf8(dcm_tree *t, const char *fallback, unsigned *flags, ds_err *err)
 {
     conv c = {.t = t, .fallback = fallback, .flags = flags, .err = err};
     dcm_set *s = dcm_tree_main(t);
-    int rc = walk(&c, s, NULL);
-    dcm_set *aside;
-    for (uint32_t i = 0; rc == 0 && (aside = dcm_tree_asides(t, i)) != NULL; i++)
-        rc = walk(&c, aside, NULL);
+    int rc = walk_all(&c);
+    c.weighed = true;
+    if (rc == 0)
+        rc = walk_all(&c);
     if (rc == 0 && c.high) {
         drop_below(s);
         rc = dcm_set_put(t, s, CHARSET_TAG, DCM_VR('C', 'S'), "ISO_IR 192", 10, NULL, err);

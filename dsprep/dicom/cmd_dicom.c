@@ -15,6 +15,7 @@
 #include "dicomrows.h"
 #include "dicomseries.h"
 #include "io.h"
+#include "plural.h"
 #include "pool.h"
 #include "sig.h"
 #include "term.h"
@@ -308,6 +309,7 @@ static int write_report(ctx *c, ds_err *err)
                               .masked = c->acc.masked,
                               .already = c->acc.already,
                               .surplus = c->acc.surplus,
+                              .unread = c->acc.unread,
                               .proof = c->rows.proof};
     return ds_deid_report_write(&r, c->a->report, err);
 }
@@ -363,6 +365,10 @@ static int say_accounts(const ctx *c, ds_err *err)
     ds_buf b = {0};
     const bool json = c->a->json;
     FILE *to = json && c->a->shards.dir ? stdout : stderr;
+    if (c->acc.unread)
+        ds_warn("dicom: %" PRIu64 " object%s with characters that no character set explains, "
+                "U+FFFD in the records: --encoding names their set",
+                c->acc.unread, ds_s(c->acc.unread));
     int rc = ds_dicom_account_say(&c->acc, c->rows.records, json, &b, err);
     if (rc == 0 && (fwrite(b.data, 1, b.len, to) != b.len || fflush(to) != 0))
         rc = ds_fail_errno(err, errno, "the summary");

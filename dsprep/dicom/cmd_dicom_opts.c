@@ -80,7 +80,8 @@ static const ds_opt OPTIONS[] = {
     OPT_STR(0, "preview", args.preview, "DIR",
             "write contact sheets of the images as they are in the records, as PNG"),
     OPT_STR(0, "encoding", args.encoding, "NAME",
-            "encoding of text whose character set is not declared and that is no UTF-8"),
+            "encoding of text whose character set is not declared, or is not Latin-1 as it "
+            "says, and that is no UTF-8"),
     DSPREP_SHARDS(args.shards),
     OPT_TIME_IN(0, "timeout", args.timeout, "TIME", 1, 86400,
                 "processor time for one object; default 60s"),

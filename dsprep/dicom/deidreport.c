@@ -26,10 +26,11 @@ int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err)
         bad |= ds_buf_printf(&b, "\"key\":\"%s\",", r->key->id);
     bad |= ds_buf_printf(&b,
                          "\"inputs\":%llu,\"records\":%llu,\"masked\":%llu,"
-                         "\"already_deidentified\":%llu,\"surplus_frames\":%llu,",
+                         "\"already_deidentified\":%llu,\"surplus_frames\":%llu,"
+                         "\"unread_characters\":%llu,",
                          (unsigned long long)r->inputs, (unsigned long long)r->counts->records,
                          (unsigned long long)r->masked, (unsigned long long)r->already,
-                         (unsigned long long)r->surplus);
+                         (unsigned long long)r->surplus, (unsigned long long)r->unread);
     bad |= put_reasons(&b, "held", r->counts->held, r->counts->nheld);
     bad |= put_reasons(&b, "failed", r->counts->failed, r->counts->nfailed);
     int rc = bad | ds_buf_puts(&b, "\"actions\":") ? ds_fail_nomem(err) : 0;

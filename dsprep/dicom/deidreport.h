@@ -16,6 +16,7 @@ typedef struct ds_deid_report {
     const ds_counts *counts;
     uint64_t inputs, masked, already; /* files */
     uint64_t surplus;                 /* frames that were left out: more than their files say */
+    uint64_t unread;                  /* objects with characters that no set explains */
     const ds_proof *proof;
 } ds_deid_report;
 int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err);

@@ -146,6 +146,7 @@ int ds_dicom_account_taken(ds_dicom_account *a, const ds_dicom_in *in, const ds_
     a->masked += r->masked;
     a->already += r->already;
     a->surplus += r->surplus;
+    a->unread += r->unread;
     if (r->surplus)
         ds_warn("dicom: %s: pixel data of %" PRIu32 " more frames than it says is left out",
                 in->name, r->surplus);

@@ -22,6 +22,7 @@ typedef struct ds_dicom_account {
     uint64_t inputs, masked, already, held, failed;
     uint64_t again;   /* of the held: the same bytes once more */
     uint64_t surplus; /* frames behind the last that their objects say they have */
+    uint64_t unread;  /* objects with characters that nobody can tell */
 } ds_dicom_account;
 
 void ds_dicom_account_fini(ds_dicom_account *a);

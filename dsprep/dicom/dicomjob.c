@@ -56,6 +56,7 @@ int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
     int bad =
         ds_buf_putc(out, (uint8_t)r->outcome) | ds_buf_putc(out, r->masked) |
         ds_buf_putc(out, r->already) | ds_buf_putc(out, r->has_image) |
+        ds_buf_putc(out, r->unread) |
         ds_buf_put(out, &r->sha, sizeof r->sha) | ds_buf_put(out, &r->shape, sizeof r->shape) |
         ds_buf_u64(out, r->frame_bytes) | ds_buf_u32(out, r->surplus) |
         put_block(out, r->reason, strlen(r->reason)) |
@@ -120,12 +121,13 @@ static int read_result(ds_dicom_result *r, const uint8_t *p, size_t len, ds_err 
 {
     cursor c = {p, len, 0, false};
     size_t n = 0;
-    const uint8_t *q = take(&c, 4);
+    const uint8_t *q = take(&c, 5);
     if (q && q[0] <= DS_DICOM_FAILED) {
         r->outcome = (enum ds_dicom_outcome)q[0];
         r->masked = q[1] == 1;
         r->already = q[2] == 1;
         r->has_image = q[3] == 1;
+        r->unread = q[4] == 1;
     } else {
         c.bad = true;
     }

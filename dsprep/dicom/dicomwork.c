@@ -198,6 +198,7 @@ static int clean(work *w, ds_err *err)
     int rc = dcm_tree_utf8(w->t, w->o->encoding, &flags, err);
     if (rc == 0 && w->o->key)
         rc = dcm_deid_run(w->t, w->o->policy, w->o->key, w->r.ids, w->r.actions, &w->v, err);
+    w->r.unread = flags & DCM_CHAR_REPLACED;
     w->cleaned = rc == 0;
     return rc;
 }

@@ -130,6 +130,15 @@ def said(path, name, body):
         sq(0x0040a730, node("TEXT", ("1", "99X", "Body"), text(body)))])
 
 
+def gbk(where):
+    """A report in GBK that calls itself Latin-1; neither part of the name is three letters of that."""
+    elems = [e for e in head(SR, "1.3.6.1.55.42.1", "1.3.6.1.55.42", "SR", 9) if e[:4] != struct.pack("<HH", 0x10, 0x10)]
+    body = "患者王五复查, 无异常。".encode("gbk")
+    write(where, "gbk", SR, elems + [
+        el(0x00080005, b"CS", "ISO_IR 100"), el(0x00100010, b"PN", "王^五".encode("gbk")),
+        el(0x0040a040, b"CS", "CONTAINER"), sq(0x0040a730, node("TEXT", ("1", "99X", "Body"), el(0x0040a160, b"UT", body)))])
+
+
 def surplus(where):
     """Pixel data of three frames, one of which it says."""
     values = [v for k in range(3) for v in pixels(k)]
@@ -179,6 +188,8 @@ def make(kind, where):
     elif kind == "report":
         report(where)
         plain_report(where)
+    elif kind == "gbk":
+        gbk(where)
     elif kind == "surplus":
         surplus(where)
     elif kind == "pet":  # every slice has its own scale, an empty one a scale of 1 or 0

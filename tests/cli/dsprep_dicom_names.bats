@@ -5,6 +5,17 @@ load dicom_common
 
 DEID=basic,clean-structured-content
 
+@test "dicom names: GBK that calls itself Latin-1 is read as the site says, or hidden" {
+    make gbk in
+    dsprep dicom -q --deid $DEID --encoding gbk --key-file key --report r.json in | dsprep head >out
+    grep -q '"text":"\\n  Body: 患者\[NAME\]复查, 无异常。' out
+    grep -q '"unread_characters":0' r.json
+    exits 0 bash -c "dsprep dicom --deid $DEID --key-file key --report r.json in 2>&1 >s.dsr"
+    has "1 object with characters" "--encoding"
+    grep -q '"unread_characters":1' r.json
+    ! dsprep head s.dsr | grep -aE '王|五|Íõ|Îå'
+}
+
 say() { # say FILE NAME BODY
     make said "$@"
 }
