@@ -41,7 +41,8 @@ const ds_command ds_ver_gc = {
         "it: packs that no ref of its catalog needs are condemned, and deleted by the first run "
         "that comes more than --grace later (by the remote's clock), unless somebody needs them "
         "again. So it takes two runs, and --grace must be longer than any push takes to its end. "
-        "Parts of packs whose push died before that time go, too. What was erased goes at once.",
+        "Parts of packs whose push died before that time and was not begun again go, too. What was "
+        "erased goes at once.",
     .run = run,
 };
 
@@ -90,9 +91,9 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
                g->condemned_bytes);
         printf(",\"waiting\":%" PRIu64 ",\"waiting_bytes\":%" PRIu64 ",\"spared\":%" PRIu64
                ",\"deleted\":%" PRIu64 ",\"deleted_bytes\":%" PRIu64 ",\"rewritten\":%" PRIu64
-               ",\"erased\":%" PRIu64 ",\"uploads\":%" PRIu64 "}\n",
+               ",\"erased\":%" PRIu64 ",\"uploads\":%" PRIu64 ",\"uploads_open\":%" PRIu64 "}\n",
                g->waiting, g->waiting_bytes, g->spared, g->deleted, g->deleted_bytes, g->rewritten,
-               g->erased, g->uploads);
+               g->erased, g->uploads.ended, g->uploads.open);
         return;
     }
     printf("%" PRIu64 " version%s, %" PRIu64 " pack%s, %s; %s%" PRIu64 " (%s), condemned %" PRIu64
@@ -101,8 +102,12 @@ static void say_remote(const ds_remoteswept *g, bool dry_run, bool json)
            dry_run ? "would delete " : "deleted ", g->deleted, verb_bytes(gone, g->deleted_bytes),
            g->condemned, verb_bytes(going, g->condemned_bytes), g->waiting,
            verb_bytes(waiting, g->waiting_bytes));
-    if (g->uploads)
-        printf("%" PRIu64 " upload%s that died ended\n", g->uploads, ds_s(g->uploads));
+    if (g->uploads.ended)
+        printf("%" PRIu64 " upload%s that died %s\n", g->uploads.ended, ds_s(g->uploads.ended),
+               dry_run ? "would end" : "ended");
+    if (g->uploads.open)
+        printf("%" PRIu64 " upload%s not completed: still in grace, a push goes on with it\n",
+               g->uploads.open, ds_s(g->uploads.open));
 }
 
 typedef struct gc {

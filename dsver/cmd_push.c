@@ -33,7 +33,7 @@ const ds_command ds_ver_push = {
         "first push makes what is not there yet; a remote in a folder that was there before and is "
         "gone, as when a disk is not mounted, is made anew by --force only, and packs that are "
         "gone while the catalog is there are sent anew by --all only. A push that was killed goes "
-        "on where it was when it is begun again.\n\n"
+        "on where it was when it is begun again, in an object store also within a pack.\n\n"
         "--delete deletes branches and tags there, those named, all or none. A branch that is not "
         "where this store last saw it is refused, as is a tag that is another here, one of which "
         "nothing is known here, and the last branch of a dataset; --force deletes these too. What "

@@ -84,9 +84,9 @@ int ds_remote_delete(ds_remote *r, const char *name, ds_err *err)
     return r->ops->del(r->self, name, err);
 }
 
-int ds_remote_end_uploads(ds_remote *r, const char *folder, int64_t before, uint64_t *n,
-                          ds_err *err)
+int ds_remote_end_uploads(ds_remote *r, const char *folder, int64_t before, bool dry_run,
+                          ds_remote_uploads *n, ds_err *err)
 {
-    *n = 0;
-    return r->ops->end_uploads ? r->ops->end_uploads(r->self, folder, before, n, err) : 0;
+    *n = (ds_remote_uploads){0};
+    return r->ops->end_uploads ? r->ops->end_uploads(r->self, folder, before, dry_run, n, err) : 0;
 }

@@ -59,10 +59,14 @@ int ds_remote_put(ds_remote *r, const char *name, const ds_remote_body *b, ds_er
 int ds_remote_delete(ds_remote *r, const char *name, ds_err *err); /* fine when it is not there */
 
 /* Ends what was begun in a folder ("packs/") at `before` or earlier, by the remote's clock, and has
- * no name yet: parts that a process left that died. *n: how many. What a server does not let us see
- * or end is warned of. */
-int ds_remote_end_uploads(ds_remote *r, const char *folder, int64_t before, uint64_t *n,
-                          ds_err *err);
+ * no name yet: parts that a process left that died. What a server does not let us see or end is
+ * warned of. */
+typedef struct ds_remote_uploads {
+    uint64_t ended; /* dry_run: that would be */
+    uint64_t open;  /* begun later: somebody may be at them, or go on with them */
+} ds_remote_uploads;
+int ds_remote_end_uploads(ds_remote *r, const char *folder, int64_t before, bool dry_run,
+                          ds_remote_uploads *n, ds_err *err);
 
 /* ---- for implementations ---- */
 typedef struct ds_remote_ops {
@@ -73,7 +77,8 @@ typedef struct ds_remote_ops {
     int (*put)(void *self, const char *name, const ds_remote_body *b, ds_err *err);
     int (*del)(void *self, const char *name, ds_err *err);
     /* NULL: it leaves nothing of the kind */
-    int (*end_uploads)(void *self, const char *folder, int64_t before, uint64_t *n, ds_err *err);
+    int (*end_uploads)(void *self, const char *folder, int64_t before, bool dry_run,
+                       ds_remote_uploads *n, ds_err *err);
     void (*close)(void *self);
 } ds_remote_ops;
 struct ds_remote {

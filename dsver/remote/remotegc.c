@@ -364,10 +364,10 @@ static int run(farsweep *s, ds_err *err)
         rc = look_and_delete(s, err);
     }
     rc = rc < 0 ? rc : condemn_dead(s, err);
-    if (rc || s->dry_run)
-        return rc;
-    rc = ds_remote_end_uploads(s->l->remote, "packs/", s->now - s->grace, &s->out->uploads, err);
-    return rc ? rc : ds_marks_bury(&dead, s->l->remote, s->now, err);
+    rc = rc ? rc
+            : ds_remote_end_uploads(s->l->remote, "packs/", s->now - s->grace, s->dry_run,
+                                    &s->out->uploads, err);
+    return rc || s->dry_run ? rc : ds_marks_bury(&dead, s->l->remote, s->now, err);
 }
 
 int ds_remotegc_run(ds_remoteswept *out, ds_link *l, int64_t grace, bool dry_run, ds_err *err)

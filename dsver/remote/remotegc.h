@@ -19,9 +19,9 @@ typedef struct ds_remoteswept {
     uint64_t waiting, waiting_bytes;     /* condemned before: their time is not over */
     uint64_t spared;                     /* condemned before, and needed again */
     uint64_t deleted, deleted_bytes;
-    uint64_t rewritten; /* what is needed of them lies in other packs now */
-    uint64_t uploads;   /* of packs, begun before the grace and never completed: ended */
-    uint64_t erased;    /* packs that held erased pieces, and are gone */
+    uint64_t rewritten;        /* what is needed of them lies in other packs now */
+    uint64_t erased;           /* packs that held erased pieces, and are gone */
+    ds_remote_uploads uploads; /* of packs: ended those begun before the grace */
 } ds_remoteswept;
 
 /* grace: seconds, by the remote's clock. DS_CORRUPT, with nothing removed, when the remote lacks

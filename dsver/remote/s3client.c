@@ -147,6 +147,11 @@ const char *ds_s3_name(const ds_s3 *s)
     return s->name;
 }
 
+const char *ds_s3_prefix(const ds_s3 *s)
+{
+    return s->prefix;
+}
+
 void ds_s3_call_fini(ds_s3_call *c)
 {
     ds_buf_fini(&c->body);
@@ -595,4 +600,23 @@ int ds_s3_do(ds_s3 *s, ds_s3_call *c, ds_err *err)
     }
     ds_buf_fini(&a.error);
     return rc;
+}
+
+int ds_s3_refused(const ds_s3 *s, const ds_s3_call *c, ds_err *err)
+{
+    return ds_fail(err, c->status == 404 ? DS_CORRUPT : DS_FAIL, "%s%s: %s (%ld)", s->name,
+                   c->key ? c->key : "",
+                   c->status == 404 ? "the remote lacks this file" : "the server refuses it",
+                   c->status);
+}
+
+int ds_s3_stat(ds_s3 *s, const char *key, uint64_t *size, ds_err *err)
+{
+    ds_s3_call c = {.method = "HEAD", .key = key};
+    int rc = ds_s3_do(s, &c, err);
+    if (!rc && !ds_s3_done(&c) && c.status != 404)
+        rc = ds_s3_refused(s, &c, err);
+    *size = c.length;
+    ds_s3_call_fini(&c);
+    return rc ? rc : c.status != 404;
 }

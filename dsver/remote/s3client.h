@@ -57,7 +57,18 @@ typedef struct ds_s3_call {
 
 int ds_s3_do(ds_s3 *s, ds_s3_call *c, ds_err *err);
 void ds_s3_call_fini(ds_s3_call *c);
+static inline bool ds_s3_done(const ds_s3_call *c)
+{
+    return c->status >= 200 && c->status < 300;
+}
+/* The error of an answer that is no 2xx: DS_CORRUPT where nothing is of that name, else DS_FAIL. */
+int ds_s3_refused(const ds_s3 *s, const ds_s3_call *c, ds_err *err);
+/* Length of a file: 1, 0 when it is not there, < 0. */
+int ds_s3_stat(ds_s3 *s, const char *key, uint64_t *size, ds_err *err);
 /* "s3://bucket/prefix": for messages. */
 const char *ds_s3_name(const ds_s3 *s);
+const char *ds_s3_prefix(const ds_s3 *s); /* "prefix/" or "" */
+/* Of what is to be there only when nothing is. */
+#define DS_S3_ONLY_NEW ((ds_s3_pair){"if-none-match", "*"})
 
 #endif

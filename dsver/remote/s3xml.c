@@ -8,7 +8,10 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEPTH_MAX = 8, KEY_MAX = 2048 };
+enum { DEPTH_MAX = 8, KEY_MAX = 2048, ETAG_MAX = 128 };
+
+/* What a listing lists. */
+enum entry { NONE, OBJECT, UPLOAD, PART };
 
 typedef struct reading {
     XML_Parser parser;
@@ -20,10 +23,18 @@ typedef struct reading {
     unsigned depth;
     char path[DEPTH_MAX][64];
     ds_buf text;
-    char key[KEY_MAX];
+    char key[KEY_MAX], etag[ETAG_MAX];
     ds_s3_key at;
-    bool has_key, has_size;
+    bool has_size;
 } reading;
+
+static enum entry entry_of(const char *name)
+{
+    return strcmp(name, "Contents") == 0 ? OBJECT
+           : strcmp(name, "Upload") == 0 ? UPLOAD
+           : strcmp(name, "Part") == 0   ? PART
+                                         : NONE;
+}
 
 static void stop(reading *r, int rc)
 {
@@ -48,9 +59,9 @@ static void XMLCALL on_start(void *ctx, const XML_Char *name, const XML_Char **a
     snprintf(r->path[r->depth], sizeof r->path[0], "%s", name);
     if (r->depth == 0)
         snprintf(r->out->root, sizeof r->out->root, "%s", name);
-    if (r->depth == 1 && (strcmp(name, "Contents") == 0 || strcmp(name, "Upload") == 0)) {
-        r->has_key = r->has_size = false;
-        r->at = (ds_s3_key){.key = r->key, .time = INT64_MAX};
+    if (r->depth == 1 && entry_of(name)) {
+        r->has_size = false;
+        r->at = (ds_s3_key){.time = INT64_MAX};
     }
     r->depth++;
     ds_buf_reset(&r->text);
@@ -68,15 +79,15 @@ static void keep(reading *r, char *to, size_t cap, bool cut)
                  r->text.data ? (const char *)r->text.data : "");
 }
 
-static void on_size(reading *r)
+static uint64_t number(reading *r, const char *what)
 {
     char text[32], *end;
     keep(r, text, sizeof text, false);
     errno = 0;
-    r->at.size = strtoull(text, &end, 10);
+    const uint64_t n = strtoull(text, &end, 10);
     if (r->rc == 0 && (errno || end == text || *end || *text == '-'))
-        refuse(r, "a size that is no number");
-    r->has_size = true;
+        refuse(r, what);
+    return n;
 }
 
 /* "2009-10-12T17:50:30.000Z" */
@@ -91,6 +102,21 @@ static void on_time(reading *r)
     r->at.time = (int64_t)timegm(&t);
 }
 
+static void on_listed(reading *r, enum entry what)
+{
+    if (what == OBJECT && !(r->at.key && r->has_size))
+        refuse(r, "an object without a key or a size");
+    else if (what == UPLOAD && !(r->at.key && r->at.upload))
+        refuse(r, "an upload without a key or an id");
+    else if (what == PART && !(r->at.number && r->at.etag && r->has_size))
+        refuse(r, "a part without a number, an ETag or a size");
+    else if (what && r->fn) {
+        int rc = r->fn(r->ctx, &r->at, r->err);
+        if (rc)
+            stop(r, rc);
+    }
+}
+
 static void on_inner(reading *r, const char *name)
 {
     ds_s3_answer *o = r->out;
@@ -102,34 +128,39 @@ static void on_inner(reading *r, const char *name)
         keep(r, o->region, sizeof o->region, true);
     else if (strcmp(name, "UploadId") == 0)
         keep(r, o->upload, sizeof o->upload, false);
-    else if (strcmp(name, "NextContinuationToken") == 0)
+    else if (strcmp(name, "NextContinuationToken") == 0 || strcmp(name, "NextKeyMarker") == 0 ||
+             strcmp(name, "NextPartNumberMarker") == 0)
         keep(r, o->next, sizeof o->next, false);
+    else if (strcmp(name, "NextUploadIdMarker") == 0)
+        keep(r, o->next_upload, sizeof o->next_upload, false);
     else if (strcmp(name, "IsTruncated") == 0)
         o->truncated = r->text.len == 4 && memcmp(r->text.data, "true", 4) == 0;
-    else if (strcmp(name, "Contents") == 0 && !(r->has_key && r->has_size))
-        refuse(r, "an object without a key or a size");
-    else if (strcmp(name, "Upload") == 0 && !(r->has_key && r->at.upload && *r->at.upload))
-        refuse(r, "an upload without a key or an id");
-    else if ((strcmp(name, "Contents") == 0 || strcmp(name, "Upload") == 0) && r->fn) {
-        int rc = r->fn(r->ctx, &r->at, r->err);
-        if (rc)
-            stop(r, rc);
-    }
+    else
+        on_listed(r, entry_of(name));
 }
 
-/* Of an object or an upload in a listing. */
-static void on_entry(reading *r, const char *name, bool upload)
+/* The text of an entry's member, NULL when it is empty. */
+static const char *member(reading *r, char *to, size_t cap)
 {
-    if (strcmp(name, "Key") == 0) {
-        keep(r, r->key, sizeof r->key, false);
-        r->has_key = *r->key != '\0';
-    } else if (!upload && strcmp(name, "Size") == 0) {
-        on_size(r);
-    } else if (strcmp(name, upload ? "Initiated" : "LastModified") == 0) {
+    keep(r, to, cap, false);
+    return *to ? to : NULL;
+}
+
+static void on_entry(reading *r, const char *name, enum entry what)
+{
+    if (what != PART && strcmp(name, "Key") == 0) {
+        r->at.key = member(r, r->key, sizeof r->key);
+    } else if (what != UPLOAD && strcmp(name, "Size") == 0) {
+        r->at.size = number(r, "a size that is no number");
+        r->has_size = true;
+    } else if (what == PART && strcmp(name, "PartNumber") == 0) {
+        r->at.number = number(r, "a part's number that is none");
+    } else if (what == PART && strcmp(name, "ETag") == 0) {
+        r->at.etag = member(r, r->etag, sizeof r->etag);
+    } else if (strcmp(name, what == UPLOAD ? "Initiated" : "LastModified") == 0) {
         on_time(r);
-    } else if (upload && strcmp(name, "UploadId") == 0) {
-        keep(r, r->out->upload, sizeof r->out->upload, false);
-        r->at.upload = r->out->upload;
+    } else if (what == UPLOAD && strcmp(name, "UploadId") == 0) {
+        r->at.upload = member(r, r->out->upload, sizeof r->out->upload);
     }
 }
 
@@ -139,10 +170,8 @@ static void XMLCALL on_end(void *ctx, const XML_Char *name)
     r->depth--;
     if (r->depth == 1) {
         on_inner(r, name);
-    } else if (r->depth == 2) {
-        const bool upload = strcmp(r->path[1], "Upload") == 0;
-        if (upload || strcmp(r->path[1], "Contents") == 0)
-            on_entry(r, name, upload);
+    } else if (r->depth == 2 && entry_of(r->path[1])) {
+        on_entry(r, name, entry_of(r->path[1]));
     }
     ds_buf_reset(&r->text);
 }

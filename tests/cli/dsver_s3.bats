@@ -7,6 +7,13 @@ setup() {
 }
 teardown() { remote_teardown; }
 
+# A version with a pack that goes in two parts.
+big() {
+    local big=$BATS_FILE_TMPDIR/big.dsr
+    [ -s "$big" ] || head -c 18000000 /dev/urandom | base64 -w 190 | dsprep text -q --split line - >"$big"
+    (cd a && dsver commit -m big docs "$big" >/dev/null)
+}
+
 @test "a clone from an object store is what was pushed" {
     two
     exits 0 in_a push
@@ -127,8 +134,7 @@ teardown() { remote_teardown; }
 }
 
 @test "large packs go in parts, and what fails is aborted" {
-    head -c 18000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
-    (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
+    big
     size=$(du -sb a/.dsver/packs | cut -f1)
     [ "$size" -gt 17000000 ]
     faults 'PUT partNumber=2 500 1' 'PUT partNumber=1 drop 1'
@@ -150,8 +156,7 @@ teardown() { remote_teardown; }
 }
 
 @test "the answer to the end of an upload is lost: what is stored is taken for that, what is not is not" {
-    head -c 18000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
-    (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
+    big
     faults 'POST uploadId lost 1'
     exits 0 in_a push
     [ "$(count '^POST .*uploadId.* lost')" = 1 ]
@@ -162,11 +167,11 @@ teardown() { remote_teardown; }
     # the upload is not known, and nothing, or something shorter, lies there
     rm s3/data/bucket/some/where/packs/*
     git -C cat.git update-ref -d refs/heads/docs/main
-    faults 'POST uploadId 404 1'
+    faults 'POST uploadId 404 2'
     exits 1 in_a push
     has '404 Fault404'
     [ -z "$(find s3/data/bucket/some/where/packs -size +15000k)" ]
-    faults 'POST uploadId 404 1 0 again' 'PUT partNumber=2 hold:held 1'
+    faults 'POST uploadId 404 2 0 again' 'PUT partNumber=2 hold:held 1'
     (cd a && dsver push >../push.out 2>&1 || echo $? >../push.rc) 3>&- &
     await s3/held
     pack=$(ls -S a/.dsver/packs/*.pack | head -n 1)
@@ -181,30 +186,53 @@ teardown() { remote_teardown; }
     same c
 }
 
-@test "parts that a killed push left are ended by gc of the remote, those of one under way are not" {
-    head -c 18000000 /dev/urandom | od -An -v -tx1 -w48 | dsprep text -q --split line - >big.dsr
-    (cd a && dsver commit -m big docs ../big.dsr >/dev/null)
+@test "a push goes on with the parts that one before left; gc of the remote ends those that nobody goes on with" {
+    big
     faults 'PUT partNumber=2 hold:held 1'
     (cd a && exec dsver push) 3>&- &
     await s3/held
     kill -9 $!
     rm s3/held s3/faults
     exits 0 in_a gc --remote origin --json
-    [[ $output == *'"uploads":0}'* ]]
-    exits 0 in_a push
-    sleep 1
+    has '"uploads":0,"uploads_open":1}'
+    exits 0 in_a gc --remote origin
+    has '1 upload not completed: still in grace'
+    exits 0 in_a gc --remote origin --grace 0s -n --json
+    has '"uploads":1,"uploads_open":0}'
     faults 'DELETE uploadId 403 1'
     exits 0 in_a gc --remote origin --json --grace 0s
-    [[ $output == *"uploads that died are left: "*403* && $output == *'"uploads":0}'* ]]
+    [[ $output == *"uploads that died are left: "*403* && $output == *'"uploads":0,"uploads_open":0}'* ]]
     exits 0 in_a gc --remote origin --json --grace 0s
-    [[ $output == *'"uploads":1}'* ]]
+    has '"uploads":1,"uploads_open":0}'
     [ "$(count '^DELETE .*packs/.*uploadId.* 204')" = 1 ]
-    exits 0 in_a gc --remote origin --json --grace 0s
-    [[ $output == *'"uploads":0}'* ]]
-    # who may not list them collects all the same
-    faults 'GET uploads 403 1'
-    exits 0 in_a gc --remote origin --grace 0s
+    # another's bytes are sent again, what is right is not
+    faults 'PUT partNumber=1 flip 1' 'PUT partNumber=2 503 3'
+    exits 13 in_a push
+    faults 'PUT partNumber=2 503 3 0 again'
+    exits 13 in_a push
+    [ "$(count '^PUT .*partNumber=1&.* 200')" = 3 ]
+    # who may not list them begins anew, and collects all the same
+    faults 'GET uploads 403 2'
+    exits 0 in_a gc --remote origin --grace 1h
     [[ $output == *"uploads that died are left: "*403* ]]
+    rm s3/faults
+    exits 0 in_a push
+    [ "$(count '^PUT .*partNumber=1&.* 200')" = 3 ]
+    [ "$(count '^POST .*uploads= 200')" = 2 ]
+    exits 0 in_a gc --remote origin --json --grace 0s
+    has '"uploads":0,"uploads_open":0}'
+    exits 0 clone_s3 b
+    same b
+}
+
+@test "an upload that is ended while one goes on with it begins anew" {
+    big
+    faults 'PUT partNumber=2 503 3'
+    exits 13 in_a push
+    faults 'GET uploads 403 1' 'PUT partNumber=2 404 1'
+    exits 0 in_a push
+    [ "$(count '^PUT .*partNumber=1&.* 200')" = 3 ]
+    [ "$(count '^POST .*uploads= 200')" = 3 ]
     exits 0 clone_s3 b
     same b
 }

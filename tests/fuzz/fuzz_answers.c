@@ -21,7 +21,7 @@ static int on_key(void *ctx, const ds_s3_key *k, ds_err *err)
     uint64_t *keys = ctx;
 
     (void)err;
-    require(k->key && *k->key);
+    require(k->etag ? !k->key && k->number && *k->etag : k->key && *k->key);
     ++*keys;
     return 0;
 }

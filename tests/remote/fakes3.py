@@ -19,7 +19,7 @@ it would have SKIP times, counted for each line of its own (NAME makes two diffe
     stale             a listing lacks what came last; ghost: it has a pack that is not there
     slow              503 and a time after which to come again
     lie               200, but nothing is stored
-    half              200, but half of it is stored
+    half              200, but half of it is stored; flip of a part: a byte of it is another
     xml:TEXT          200 and this text
     die               the server ends at once
     hold:NAME         DIR/NAME is made, and the request is looked at when that is gone
@@ -213,6 +213,8 @@ class Handler(BaseHTTPRequestHandler):
     def s3_GET(self, bucket, key, query, body, what):
         if not key:
             return self.listing(bucket, query, what)
+        if "uploadId" in query:
+            return self.parts(query)
         try:
             with open(self.file(bucket, key), "rb") as f:
                 data = f.read()
@@ -264,6 +266,8 @@ class Handler(BaseHTTPRequestHandler):
         if "partNumber" in query:
             if query["uploadId"] not in UPLOADS:
                 return self.error(404, "NoSuchUpload")
+            if what == "flip":
+                body = bytes([body[0] ^ 0x20]) + body[1:]
             UPLOADS[query["uploadId"]][int(query["partNumber"])] = body
             return self.answer(200, headers=etag)
         status = self.store(bucket, key, body, what)
@@ -292,21 +296,35 @@ class Handler(BaseHTTPRequestHandler):
         UPLOADS.pop(query["uploadId"])
         self.answer(200, b"<CompleteMultipartUploadResult><Key>k</Key></CompleteMultipartUploadResult>")
 
-    def uploads(self, prefix, what):
-        under_way = [(u["key"], name, u["began"]) for name, u in UPLOADS.items() if u["key"].startswith(prefix)]
-        out = ["<ListMultipartUploadsResult>",
-               "<IsTruncated>%s</IsTruncated>" % ("true" if len(under_way) > PAGE else "false")]
-        for key, name, began in sorted(under_way)[:PAGE]:
-            out.append("<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiator><ID>AK</ID></Initiator>"
-                       "<Initiated>%s</Initiated></Upload>"
-                       % (escape(key), name, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(began))))
-        out.append("</ListMultipartUploadsResult>")
-        self.answer(200, "".join(out).encode(), fault=what)
+    def pages(self, root, entries, names, at, what=None):
+        """One page of entries, (place, text), after the place `at`; names: those of the next one's."""
+        left = [e for e in sorted(entries) if e[0] > at]
+        out = ["<%s><IsTruncated>%s</IsTruncated>" % (root, "true" if len(left) > PAGE else "false")]
+        out += [text for _, text in left[:PAGE]]
+        if len(left) > PAGE:
+            out += ["<%s>%s</%s>" % (n, escape(str(v)), n) for n, v in zip(names, left[PAGE - 1][0])]
+        self.answer(200, ("".join(out) + "</%s>" % root).encode(), fault=what)
+
+    def uploads(self, query, what):
+        under_way = [((u["key"], name), "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiator><ID>AK</ID></Initiator>"
+                      "<Initiated>%s</Initiated></Upload>"
+                      % (escape(u["key"]), name, time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(u["began"]))))
+                     for name, u in UPLOADS.items() if u["key"].startswith(query.get("prefix", ""))]
+        self.pages("ListMultipartUploadsResult", under_way, ("NextKeyMarker", "NextUploadIdMarker"),
+                   (query.get("key-marker", ""), query.get("upload-id-marker", "")), what)
+
+    def parts(self, query):
+        if query["uploadId"] not in UPLOADS:
+            return self.error(404, "NoSuchUpload")
+        parts = [((n,), "<Part><PartNumber>%d</PartNumber><LastModified>2026-01-01T00:00:00.000Z</LastModified>"
+                  "<ETag>&quot;%s&quot;</ETag><Size>%d</Size></Part>" % (n, hashlib.md5(body).hexdigest(), len(body)))
+                 for n, body in UPLOADS[query["uploadId"]].items() if isinstance(n, int)]
+        self.pages("ListPartsResult", parts, ("NextPartNumberMarker",), (int(query.get("part-number-marker", 0)),))
 
     def listing(self, bucket, query, what):
         prefix, keys = query.get("prefix", ""), []
         if "uploads" in query:
-            return self.uploads(prefix, what)
+            return self.uploads(query, what)
         top = os.path.join(DATA, bucket)
         for folder, _, files in os.walk(top):
             for f in files:

@@ -162,6 +162,11 @@ static int add_key(void *ctx, const ds_s3_key *at, ds_err *err)
     keys *k = ctx;
     size_t n = strlen(k->text);
     (void)err;
+    if (at->etag) {
+        snprintf(k->text + n, sizeof k->text - n, "%llu:%s=%llu;", (unsigned long long)at->number,
+                 at->etag, (unsigned long long)at->size);
+        return 0;
+    }
     if (at->upload)
         snprintf(k->text + n, sizeof k->text - n, "%s!%s;", at->key, at->upload);
     else
@@ -212,6 +217,16 @@ static void reads_answers(void **state)
                     &err),
         0);
     assert_string_equal(k.text, "x!2~a;y!b;");
+    assert_int_equal(
+        read_answer(&a, &k,
+                    "<ListPartsResult><NextPartNumberMarker>2</NextPartNumberMarker><Part>"
+                    "<PartNumber>1</PartNumber><ETag>&quot;ab&quot;</ETag><Size>7</Size></Part>"
+                    "<Part><Key>x</Key><ETag>c</ETag><Size>0</Size><PartNumber>2</PartNumber>"
+                    "</Part></ListPartsResult>",
+                    &err),
+        0);
+    assert_string_equal(k.text, "1:\"ab\"=7;2:c=0;");
+    assert_string_equal(a.next, "2");
     assert_int_equal(read_answer(&a, &k,
                                  "<ListBucketResult><Contents><Key>stop</Key><Size>1</Size>"
                                  "</Contents></ListBucketResult>",
@@ -235,6 +250,10 @@ static void refuses_bad_answers(void **state)
         "<a><Upload><Key>k</Key><UploadId></UploadId></Upload></a>",
         "<a><Upload><Key>k</Key><UploadId>1</UploadId></Upload><Upload><Key>k</Key></Upload></a>",
         "<a><Upload><Key>k</Key><UploadId>1</UploadId><Initiated>then</Initiated></Upload></a>",
+        "<a><Part><PartNumber>1</PartNumber><ETag>e</ETag></Part></a>",
+        "<a><Part><PartNumber>0</PartNumber><ETag>e</ETag><Size>1</Size></Part></a>",
+        "<a><Part><PartNumber>x</PartNumber><ETag>e</ETag><Size>1</Size></Part></a>",
+        "<a><Part><PartNumber>1</PartNumber><ETag></ETag><Size>1</Size></Part></a>",
         "<a><a><a><a><a><a><a><a><a></a></a></a></a></a></a></a></a></a>",
         "<!DOCTYPE a [<!ENTITY x 'y'>]><a>&x;</a>",
         "<!DOCTYPE a [<!ENTITY x '1111111111'><!ENTITY y '&x;&x;&x;&x;'>]><a>&y;</a>",
