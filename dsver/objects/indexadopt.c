@@ -1,5 +1,6 @@
 /* Taking packs into the index, any number of them, in any order. */
 #include "indexcore.h"
+#include "sig.h"
 
 /* In a file of its own when it grows: memory stays bounded however many packs there are, unless
  * there is no room for files. */
@@ -101,11 +102,14 @@ int ds_objindex_adopt_object(ds_objindex *ix, int64_t pack, const ds_objhead *h,
 static int take_rounds(ds_objindex *ix, ds_err *err)
 {
     int rc = 0;
-    while (rc == 0) {
-        rc = ds_index_exec(ix,
-                           TAKE BASES_IN " AND c.id NOT IN (SELECT id FROM pieces)"
-                                         " ORDER BY c.chain, k.name, c.off",
-                           "adopting packs", err);
+    /* nobody could read what comes after that, and each round looks at all of them */
+    for (int round = 0; rc == 0 && round < DS_CLOSURE_CAP; round++) {
+        rc = ds_check_interrupt(err);
+        rc = rc ? rc
+                : ds_index_exec(ix,
+                                TAKE BASES_IN " AND c.id NOT IN (SELECT id FROM pieces)"
+                                              " ORDER BY c.chain, k.name, c.off",
+                                "adopting packs", err);
         if (rc == 0 && sqlite3_changes(ix->db) == 0)
             break;
     }
@@ -139,7 +143,8 @@ static int each_orphan(ds_objindex *ix, const char *sql, ds_objorphan_fn orphan,
     while (s == SQLITE_OK || s == SQLITE_ROW) {
         s = sqlite3_step(st);
         if (s == SQLITE_ROW && ds_index_sha(st, 0, &id) && ds_index_sha(st, 1, &pack))
-            orphan(ctx, &id, &pack, (uint64_t)sqlite3_column_int64(st, 2));
+            orphan(ctx, &id, &pack, (uint64_t)sqlite3_column_int64(st, 2),
+                   sqlite3_column_int(st, 3) ? DS_OBJ_TOO_DEEP : DS_OBJ_NO_BASE);
     }
     sqlite3_finalize(st);
     return s == SQLITE_DONE ? 0 : ds_index_fail(ix, s, "looking for bases", err);
@@ -149,7 +154,7 @@ int ds_objindex_orphans(ds_objindex *ix, ds_objorphan_fn fn, void *ctx, ds_err *
 {
     pthread_mutex_lock(&ix->lock);
     int rc = each_orphan(ix,
-                         "SELECT c.id, k.name, c.off FROM pieces c JOIN packs k ON k.n = c.pack"
+                         "SELECT c.id, k.name, c.off, 0 FROM pieces c JOIN packs k ON k.n = c.pack"
                          " WHERE c.base IS NOT NULL AND NOT (" BASES_IN ") ORDER BY k.name, c.off",
                          fn, ctx, err);
     pthread_mutex_unlock(&ix->lock);
@@ -183,8 +188,9 @@ int ds_objindex_adopt_end(ds_objindex *ix, ds_objorphan_fn orphan, void *ctx, ds
         rc = note_waiting(ix, err);
     if (rc == 0 && orphan)
         rc = each_orphan(ix,
-                         "SELECT c.id, k.name, c.off FROM temp.cand c JOIN packs k ON k.n = c.pack"
-                         " WHERE c.id NOT IN (SELECT id FROM pieces) ORDER BY k.name, c.off",
+                         "SELECT c.id, k.name, c.off, " BASES_IN
+                         " FROM temp.cand c JOIN packs k ON k.n = c.pack WHERE c.id NOT IN (SELECT "
+                         "id FROM pieces) ORDER BY k.name, c.off",
                          orphan, ctx, err);
     if (rc == 0)
         rc = ds_index_exec(ix, "DELETE FROM temp.cand", "committing", err);

@@ -11,10 +11,6 @@
 #include "piececache.h"
 #include "proven.h"
 
-/* Most pieces that one piece may be built on, directly or not: more is damage. New deltas stay far
- * below (delta.h). */
-#define DS_CLOSURE_CAP 64
-
 /* A base that was decoded on the way and is to be proven. */
 typedef struct ds_unproven {
     ds_shared *piece; /* a reference of its own */
@@ -26,7 +22,9 @@ typedef struct ds_unproven {
 typedef struct ds_codecs { /* one thread's scratch space; those not in use form a list */
     ds_codec *c;
     ds_buf object, joined;
-    ds_buf places;                         /* ds_objloc: of the pieces that are read together */
+    ds_shared
+        *below[DS_CLOSURE_CAP]; /* those of the pieces at work that are decoded: each is once */
+    ds_buf places;              /* ds_objloc: of the pieces that are read together */
     ds_unproven unproven[DS_UNPROVEN_MAX]; /* hashed together: when it is full, or given back */
     size_t n_unproven;
     struct ds_codecs *next;
@@ -66,7 +64,8 @@ int ds_objcore_places(ds_objstore *s, const ds_sha *id, ds_objloc v[DS_CLOSURE_C
                       bool *overflow, ds_err *err);
 const ds_objloc *ds_objcore_in(const ds_objloc *v, size_t n,
                                const ds_sha *id); /* NULL when not there */
-/* Decodes a piece whose closure is v: 1, or 0 when a pack is gone, or an error. */
+/* Decodes a piece whose closure is v, n at most DS_CLOSURE_CAP: 1, or 0 when a pack is gone, or an
+ * error. */
 int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                       const ds_objloc *piece, ds_buf *out, ds_err *err);
 /* The prefix that bases make: 1 with the bases held and *p, *len lent until drop or the next use of

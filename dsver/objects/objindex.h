@@ -84,11 +84,19 @@ int ds_objindex_check(ds_objindex *ix, uint64_t *bad, ds_err *err); /* ds_sumdb_
 int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
                         const ds_objrow *rows, size_t n, ds_err *err);
 
+/* Most pieces that one piece may be built on, directly or not: more is damage. New deltas stay far
+ * below (delta.h). */
+#define DS_CLOSURE_CAP 64
+/* What is wrong with a piece. */
+#define DS_OBJ_TOO_DEEP "it is built on more than 64 others"
+#define DS_OBJ_NO_BASE "a piece that it is a delta against is lost"
+
 /* Taking in packs from the folder, any number of them: begin, add every object of a pack, pack by
  * pack, end. The order of packs decides which copy of a piece is used: by name, to be the same
- * everywhere. Rows with a base that is in no pack are left out and reported. One SQLite
- * transaction; cancel rolls it back. */
-typedef void (*ds_objorphan_fn)(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off);
+ * everywhere. Rows with a base that is in no pack are left out and reported, as are those of bases
+ * upon bases, more than DS_CLOSURE_CAP deep. One SQLite transaction; cancel rolls it back. */
+typedef void (*ds_objorphan_fn)(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off,
+                                const char *why);
 /* Before begin: what is set aside stays in memory, some 200 bytes a piece that has bases. Else it
  * may go to a temporary file. */
 void ds_objindex_in_memory(ds_objindex *ix);

@@ -406,10 +406,20 @@ static int join_bases(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n
     return rc;
 }
 
+static void drop_below(ds_codecs *c, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        ds_shared_unref(c->below[i]);
+        c->below[i] = NULL;
+    }
+}
+
 int ds_objcore_prefix(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                       const ds_bases *bases, ds_prefix *out, ds_err *err)
 {
-    return join_bases(s, c, v, n, bases, 0, out, err);
+    const int rc = join_bases(s, c, v, n, bases, 0, out, err);
+    drop_below(c, n);
+    return rc;
 }
 
 static int damaged(ds_objstore *s, const ds_objloc *loc, const char *what, ds_err *err)
@@ -447,11 +457,16 @@ static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t
 {
     ds_buf b = {0};
     const ds_objloc *loc = ds_objcore_in(v, n, id);
-    if ((*out = ds_piececache_get(s->cache, id)))
-        return 1;
     if (!loc)
         return ds_fail(err, DS_CORRUPT, "%s: a base is not where it was: run `dsver reindex`",
                        s->dir);
+    ds_shared **below = &c->below[loc - v];
+    if (!*below) /* what is kept there may be dropped for others' any time */
+        *below = ds_piececache_get(s->cache, id);
+    if (*below) {
+        *out = ds_shared_ref(*below);
+        return 1;
+    }
     int rc = ds_piececache_buf(s->cache, &b, loc->raw, err);
     if (rc == 0)
         rc = decode(s, c, v, n, loc, depth, &b, err);
@@ -459,8 +474,10 @@ static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t
         rc = ds_fail_nomem(err);
     if (rc == 1 && s->proven)
         prove_later(s, c, loc, *out);
-    if (rc == 1)
+    if (rc == 1) {
         ds_piececache_put(s->cache, id, *out);
+        *below = ds_shared_ref(*out);
+    }
     ds_buf_fini(&b);
     return rc;
 }
@@ -468,7 +485,9 @@ static int shared_piece(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t
 int ds_objcore_decode(ds_objstore *s, ds_codecs *c, const ds_objloc *v, size_t n,
                       const ds_objloc *piece, ds_buf *out, ds_err *err)
 {
-    return decode(s, c, v, n, piece, 0, out, err);
+    const int rc = decode(s, c, v, n, piece, 0, out, err);
+    drop_below(c, n);
+    return rc;
 }
 
 int ds_objcore_match(const ds_sha *id, const ds_sha *got, ds_err *err)
@@ -509,8 +528,10 @@ static int get_once(ds_objstore *s, ds_codecs *c, const ds_sha *id, ds_objloc *v
     if (rc < 0 || !*known)
         return rc;
     ds_sha_hex(hex, id);
-    return ds_fail(err, DS_CORRUPT, "%s: piece %s: %s: run `dsver reindex`", s->dir, hex,
-                   overflow ? "it has too many bases" : "a base of it is not in the index");
+    return overflow ? ds_fail(err, DS_CORRUPT, "%s: piece %s: %s", s->dir, hex, DS_OBJ_TOO_DEEP)
+                    : ds_fail(err, DS_CORRUPT,
+                              "%s: piece %s: a base of it is not in the index: run `dsver reindex`",
+                              s->dir, hex);
 }
 
 void ds_objstore_on_miss(ds_objstore *s, ds_objmiss_fn miss, ds_objexpect_fn expect, void *ctx)

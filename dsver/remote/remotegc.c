@@ -148,7 +148,8 @@ static int on_waiting(void *ctx, const ds_objhead *h, uint64_t off, ds_err *err)
 static int miss_bases(farsweep *s, ds_err *err)
 {
     int rc = 0;
-    for (size_t before = 0; !rc && before != s->missing.n;) {
+    size_t before = 0;
+    for (int round = 0; !rc && round < DS_CLOSURE_CAP && before != s->missing.n; round++) {
         before = s->missing.n;
         rc = ds_remoteindex_waiting(s->l->index, on_waiting, s, err);
     }

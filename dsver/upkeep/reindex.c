@@ -44,11 +44,12 @@ static int tell(void *ctx, uint64_t off, const ds_sha *id, const char *reason)
     return a->bad ? a->bad(a->ctx, &p) : 0;
 }
 
-static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off)
+static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off,
+                        const char *why)
 {
     adoption *a = ctx;
     name_file(a, pack);
-    (void)tell(a, off, id, "a piece that it is a delta against is lost");
+    (void)tell(a, off, id, why);
 }
 
 static int adopt_pack(adoption *a, const char *dir, const ds_sha *name, ds_err *err)

@@ -292,13 +292,12 @@ static int collect(void *ctx, int64_t n, const ds_packrow *p)
     return ds_buf_put(ctx, &k, sizeof k);
 }
 
-#define NO_BASE "a piece that it is a delta against is lost"
-
-static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off)
+static void tell_orphan(void *ctx, const ds_sha *id, const ds_sha *pack, uint64_t off,
+                        const char *why)
 {
     scrub *k = ctx;
     name_file(k, pack);
-    (void)tell(k, off, id, NO_BASE);
+    (void)tell(k, off, id, why);
 }
 
 static int on_dependant(void *ctx, const ds_objloc *loc)
@@ -312,7 +311,7 @@ static int on_dependant(void *ctx, const ds_objloc *loc)
     if (ds_shaset_add(&k->lost, &loc->id, NULL, NULL))
         return ds_fail_nomem(k->err);
     name_file(k, &loc->pack);
-    return tell(k, loc->off, &loc->id, NO_BASE);
+    return tell(k, loc->off, &loc->id, DS_OBJ_NO_BASE);
 }
 
 /* What was stored against lost pieces, and against that. Who reads all data finds it by himself. */

@@ -1,0 +1,150 @@
+/* Packs that no writer of ours makes: bases without an end, and webs of them. */
+#include "obj_help.h"
+
+#include <stdatomic.h>
+#include <unistd.h>
+
+#include "codec.h"
+#include "io.h"
+#include "objcore.h"
+
+enum { SIZE = 1 << 20 };
+
+static uint8_t raw[SIZE], prefix[DS_BASES_MAX * SIZE];
+
+/* Piece number i: its number, and `n` bytes in all. */
+static ds_sha piece(unsigned i, size_t n)
+{
+    ds_sha id;
+    memset(raw, 0, n);
+    memcpy(raw, &i, sizeof i);
+    OK(ds_sha_tagged(&id, DS_PIECE_TAG, raw, n, err));
+    return id;
+}
+
+/* A pack of `pieces` pieces of n bytes; of[k] of piece i is i less back[k], as far as there is
+ * such. */
+static void web(const char *path, unsigned first, unsigned pieces, size_t n, const unsigned *back,
+                unsigned nback)
+{
+    ds_packw w = {.fd = -1};
+    ds_codec *c = NULL;
+    ds_buf out = {0};
+    OK(ds_codec_new(&c, err));
+    OK(ds_packw_open(&w, path, err));
+    for (unsigned i = first; i < first + pieces; i++) {
+        ds_objhead h = {.kind = 1, .codec = DS_CODEC_DELTA, .chain = 1, .raw = (uint32_t)n};
+        size_t len = 0;
+        for (unsigned k = 0; k < nback; k++)
+            if (i >= back[k])
+                h.bases.id[h.bases.n++] = piece(i - back[k], n);
+        for (unsigned k = h.bases.n; k-- > 0; len += n) { /* the first one last */
+            piece(i - back[k], n);
+            memcpy(prefix + len, raw, n);
+        }
+        h.id = piece(i, n);
+        bool got = false;
+        ds_buf_reset(&out);
+        if (h.bases.n == 0)
+            OK(ds_codec_pack(c, raw, n, 0, &out, &h, err));
+        else
+            OK(ds_codec_delta(c, raw, n, prefix, len, n, &out, &got, err));
+        assert_true(got == (h.bases.n > 0));
+        h.chain = h.bases.n > 0;
+        h.stored = (uint32_t)out.len;
+        uint8_t object[DS_OBJHEAD_MAX + 4096 + DS_OBJSUM];
+        const size_t head = ds_objhead_size(&h);
+        assert_true(out.len < 4096);
+        ds_objhead_put(object, &h);
+        memcpy(object + head, out.data, out.len);
+        const ds_x128 sum = ds_xxh128(object, head + out.len);
+        memcpy(object + head + out.len, sum.b, sizeof sum.b);
+        OK(ds_packw_put(&w, object, head + out.len + sizeof sum.b, NULL, err));
+    }
+    OK(ds_packw_end(&w, err));
+    OK(ds_packw_publish(&w, path, err));
+    ds_packw_fini(&w);
+    ds_codec_free(c);
+    ds_buf_fini(&out);
+}
+
+static char reasons[4096];
+
+static int note(void *ctx, const ds_objproblem *p)
+{
+    (void)ctx;
+    if (!strstr(reasons, p->reason))
+        snprintf(reasons + strlen(reasons), sizeof reasons - strlen(reasons), "%s;", p->reason);
+    return 0;
+}
+
+/* Each one is built on the one before: what is too deep is named, and nothing walks down there. */
+static void chains_end(void **state)
+{
+    (void)state;
+    enum { N = 300 };
+    static const unsigned back[] = {1};
+    char path[512];
+    ds_scrubstats st;
+    ds_buf b = {0};
+    ds_objstore *s = obj_store("chain", path);
+    ds_objstore_close(s);
+    web(path, 0, N, 64, back, 1);
+    OK(ds_objstore_reindex(path, note, NULL, &st, err));
+    assert_int_equal(st.problems, N - DS_CLOSURE_CAP - 1);
+    assert_string_equal(reasons, DS_OBJ_TOO_DEEP ";" DS_OBJ_NO_BASE ";");
+    OK(ds_objstore_open(&s, path, DS_OBJ_READ, err));
+    ds_sha id = piece(DS_CLOSURE_CAP - 1, 64);
+    OK(ds_objstore_get(s, &id, true, &b, err));
+    ds_err err = {0};
+    id = piece(DS_CLOSURE_CAP, 64); /* in the index: 64 rounds, and one without bases */
+    assert_int_equal(ds_objstore_get(s, &id, true, &b, &err), DS_CORRUPT);
+    assert_non_null(strstr(err.msg, DS_OBJ_TOO_DEEP));
+    ds_objstore_close(s);
+    ds_buf_fini(&b);
+}
+
+static atomic_uint reads;
+
+static ssize_t counted(int fd, void *buf, size_t n, off_t off)
+{
+    reads++;
+    return ds_io_system.pread(fd, buf, n, off);
+}
+
+/* More bases than the cache holds, asked for again and again from far above: each is decoded
+ * once. */
+static void webs_are_walked_once(void **state)
+{
+    (void)state;
+    static const unsigned back[] = {1, 15, 24, 33};
+    char path[512];
+    ds_scrubstats st;
+    ds_buf b = {0};
+    ds_objstore *s = obj_store("web", path);
+    ds_objstore_close(s);
+    web(path, 0, DS_CLOSURE_CAP, SIZE, back, 4);
+    OK(ds_objstore_reindex(path, NULL, NULL, &st, err));
+    assert_int_equal(st.problems, 0);
+    OK(ds_objstore_open(&s, path, DS_OBJ_READ, err));
+    ds_io_ops ops = ds_io_system;
+    ops.pread = counted;
+    ds_io_active = &ops;
+    ds_sha id = piece(DS_CLOSURE_CAP - 1, SIZE);
+    OK(ds_objstore_get(s, &id, true, &b, err));
+    ds_io_active = &ds_io_system;
+    assert_memory_equal(b.data, raw, SIZE);
+    if (reads > 2 * DS_CLOSURE_CAP)
+        fail_msg("%u reads of %d pieces", (unsigned)reads, DS_CLOSURE_CAP);
+    ds_objstore_close(s);
+    ds_buf_fini(&b);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(chains_end),
+        cmocka_unit_test(webs_are_walked_once),
+    };
+    return cmocka_run_group_tests(tests, NULL, unit_dir_remove);
+}
