@@ -175,7 +175,7 @@ static int work(ds_forget_opts *o, const char *store, const char *file, const ch
     if (!rc && o->dataset)
         rc = ds_dataset_check(o->dataset, err);
     o->keys = &keys;
-    rc = rc ? rc : ds_store_open(&s, store, DS_OBJ_WRITE, err);
+    rc = rc ? rc : ds_store_open(&s, store, o->dry_run ? DS_OBJ_READ : DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_store_act(&s, "forget", o->author, o->reason, err);
     rc = rc ? rc : ds_forget_run(&f, &s, o, err);
     if (!rc && json)

@@ -137,7 +137,7 @@ static int collect_remote(const gc *c, const char *name, ds_err *err)
 static int collect_once(ds_collected *g, const gc *c, ds_err *err)
 {
     ds_store s = {0};
-    int rc = ds_store_open(&s, c->store, DS_OBJ_WRITE, err);
+    int rc = ds_store_open(&s, c->store, c->o.dry_run ? DS_OBJ_READ : DS_OBJ_WRITE, err);
     rc = rc ? rc : ds_store_act(&s, "gc", NULL, c->reason, err);
     rc = rc || c->o.dry_run ? rc : note(&s, c->o.grace, NULL, err);
     rc = rc ? rc : ds_collect_run(g, &s, &c->o, err);

@@ -229,6 +229,7 @@ typedef struct ds_gcstats {
     uint64_t packs_left;                /* there was no room to rewrite them */
     uint64_t revived;                   /* pieces that became needed after they were condemned */
 } ds_gcstats;
+/* Of a store that is open for reading it only looks: it is never shut, all else is a dry run. */
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err);
 int ds_objgc_mark(ds_objgc *gc, const ds_sha *id, bool *known, ds_err *err); /* known may be NULL */
 /* Something that is needed is in no pack: packs of which objects are damaged are not rewritten. */

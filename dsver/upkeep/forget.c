@@ -55,7 +55,7 @@ int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_er
     ds_objtotals before = {0};
     *out = (ds_forgotten){0};
     int rc = read_keys(&f, err);
-    rc = rc ? rc : ds_collect_alone(&gc, s, o->wait, err);
+    rc = rc || o->dry_run ? rc : ds_collect_alone(&gc, s, o->wait, err);
     rc = rc ? rc : ds_forget_find(&f, err);
     rc = rc ? rc : ds_taint_find(out, s, ds_forget_ordinals, &f, err);
     if (!rc && !o->dry_run) {

@@ -41,6 +41,15 @@ int ds_objgc_rows(ds_objgc *gc, ds_err *err)
     return rc;
 }
 
+/* One at a time; who only looks at a store that he may not write does so without the lock. */
+static int alone(ds_objgc *gc, bool wait, ds_err *err)
+{
+    ds_err why = {0};
+    const int rc = ds_objcore_alone(&gc->alone, gc->s->dir, wait, &why);
+    return rc && !(gc->s->mode == DS_OBJ_READ && ds_is_io(rc)) ? ds_fail(err, rc, "%s", why.msg)
+                                                               : 0;
+}
+
 int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
 {
     ds_objgc *gc = calloc(1, sizeof *gc);
@@ -52,15 +61,11 @@ int ds_objgc_begin(ds_objgc **out, ds_objstore *s, bool wait, ds_err *err)
     pthread_mutex_lock(&s->lock);
     bool held = s->holds > 0;
     pthread_mutex_unlock(&s->lock);
-    int rc = 0;
-    if (s->mode != DS_OBJ_WRITE)
-        rc = ds_fail(err, DS_FAIL, "%s: opened for reading only", s->dir);
-    else if (held) /* waiting would be for ourselves */
-        rc = ds_fail(err, DS_LOCKED, "%s: a transaction is open", s->dir);
-    if (rc == 0)
-        rc = ds_objcore_alone(&gc->alone, s->dir, wait, err);
+    int rc = held /* waiting would be for ourselves */
+                 ? ds_fail(err, DS_LOCKED, "%s: a transaction is open", s->dir)
+                 : alone(gc, wait, err);
     rc = rc ? rc : ds_objcore_current(s, err);
-    if (rc == 0)
+    if (rc == 0 && s->mode == DS_OBJ_WRITE)
         rc = ds_objcore_adopt(s->ix, s->dir, false, NULL, NULL, NULL, err);
     rc = rc ? rc : ds_objgc_rows(gc, err);
     if (rc) {
@@ -134,7 +139,9 @@ static int mark_newer(ds_objgc *gc, ds_err *err)
 
 int ds_objgc_shut(ds_objgc *gc, bool wait, ds_err *err)
 {
-    int rc = ds_objcore_shut(&gc->fd, gc->s->dir, wait, err);
+    int rc = gc->s->mode != DS_OBJ_WRITE
+                 ? ds_fail(err, DS_FAIL, "%s: opened for reading only", gc->s->dir)
+                 : ds_objcore_shut(&gc->fd, gc->s->dir, wait, err);
     if (rc)
         return rc;
     gc->shut = true;

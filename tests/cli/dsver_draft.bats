@@ -112,7 +112,7 @@ setup_data() {
     cmp before after
 }
 
-@test "a draft over a lazy clone, and over a store that is only to be read" {
+@test "a draft over a lazy clone, and over a store that is only to be read; what gc and forget would do there" {
     setup_data
     stream b.jsonl >b.dsr
     dsver diff d b.dsr >want
@@ -127,7 +127,14 @@ setup_data() {
     local as=()
     [ "$(id -u)" != 0 ] || as=(setpriv --inh-caps=-all --bounding-set=-dac_override,-dac_read_search,-fowner)
     run "${as[@]}" dsver diff d b.dsr
+    local drafted=$status said=$output
+    run "${as[@]}" dsver gc -n --no-wait
+    local collected=$status$output
+    run "${as[@]}" dsver forget -n --dataset d k2
     chmod -R u+w .dsver
     [ "$status" = 0 ]
-    [ "$output" = "$(cat want)" ]
+    has "would erase 1 record"
+    [[ $collected == "0"*"would remove 0 dead"* ]]
+    [ "$drafted" = 0 ]
+    [ "$said" = "$(cat want)" ]
 }
