@@ -83,7 +83,7 @@ static int list_one(void *ctx, const char *name, const git_oid *id, ds_err *err)
     if (strncmp(name, DS_REF_PINS, pre) != 0)
         return 0;
     if (git_tag_lookup(&t, ds_catalog_repo(c->s.cat), id) < 0)
-        return ds_fail(err, DS_CORRUPT, "%s: leads to no tag", name);
+        return ds_fail_git_read(err, "%s: leads to no tag", name);
     say_pin(c, name + pre, strcspn(name + pre, "/"), t);
     git_tag_free(t);
     return 0;

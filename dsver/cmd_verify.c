@@ -183,7 +183,7 @@ static int verify_erasure(void *ctx, const git_oid *id, const ds_version *v, con
     if (!v)
         return ds_fail(err, why->code, "%s", why->msg);
     if (git_tree_lookup(&t, ds_catalog_repo(c->s.cat), &v->tree) < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog tree of %s cannot be read", git_oid_tostr_s(id));
+        return ds_fail_git_read(err, "catalog tree of %s", git_oid_tostr_s(id));
     int rc = git_tree_entry_byname(t, "pending") ? verify_one(c, "erasure", id, err)
                                                  : verify_carried(c, v, err);
     git_tree_free(t);

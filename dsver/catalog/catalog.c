@@ -27,9 +27,9 @@ struct ds_catalog {
 };
 
 /* Git's library puts the system's words behind its own, and keeps no number. */
-static bool lacks_room(const char *words)
+static bool says(const git_error *e, int errnum)
 {
-    return words && (strstr(words, strerror(ENOSPC)) || strstr(words, strerror(EDQUOT)));
+    return e && e->message && strstr(e->message, strerror(errnum));
 }
 
 static int code_of(int rc, const git_error *e)
@@ -40,7 +40,7 @@ static int code_of(int rc, const git_error *e)
     case GIT_ERROR_NOMEMORY:
         return DS_NOMEM;
     case GIT_ERROR_OS:
-        return lacks_room(e->message) ? DS_NOROOM : DS_IO;
+        return says(e, ENOSPC) || says(e, EDQUOT) ? DS_NOROOM : DS_IO;
     case GIT_ERROR_ODB:
     case GIT_ERROR_OBJECT:
     case GIT_ERROR_ZLIB:
@@ -52,18 +52,32 @@ static int code_of(int rc, const git_error *e)
     }
 }
 
+static int fail(ds_err *err, int code, const git_error *e, const char *fmt, va_list ap)
+{
+    char what[512];
+    vsnprintf(what, sizeof what, fmt, ap);
+    return ds_fail(err, code, "%s: %s", what, e && e->message ? e->message : "git error");
+}
+
 int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...)
 {
     const git_error *e = git_error_last();
-    int code = code_of(git_rc, e);
-    if (!err)
-        return code;
-    char what[512];
     va_list ap;
     va_start(ap, fmt);
-    vsnprintf(what, sizeof what, fmt, ap);
+    const int code = fail(err, code_of(git_rc, e), e, fmt, ap);
     va_end(ap);
-    return ds_fail(err, code, "%s: %s", what, e && e->message ? e->message : "git error");
+    return code;
+}
+
+int ds_fail_git_read(ds_err *err, const char *fmt, ...)
+{
+    const git_error *e = git_error_last();
+    int code = code_of(0, e);
+    va_list ap;
+    va_start(ap, fmt);
+    code = fail(err, code == DS_FAIL || says(e, ENOENT) ? DS_CORRUPT : code, e, fmt, ap);
+    va_end(ap);
+    return code;
 }
 
 /* ---- the repository
@@ -118,8 +132,7 @@ static int open_repo(ds_catalog *c, ds_err *err)
                        "git config --global --add safe.directory %s",
                        c->dir, c->dir);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "%s: cannot open the catalog: %s", c->dir,
-                       git_error_last() ? git_error_last()->message : "git error");
+        return ds_fail_git_read(err, "%s: cannot open the catalog", c->dir);
     rc = git_repository_odb(&c->odb, c->repo);
     return rc < 0 ? ds_fail_git(err, rc, "%s: cannot open the catalog's objects", c->dir) : 0;
 }
@@ -286,8 +299,7 @@ int ds_catalog_blob(ds_buf *out, ds_catalog *c, const git_oid *id, ds_err *err)
     git_odb_object *o = NULL;
     int rc = git_odb_read(&o, c->odb, id);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog object %s: %s", git_oid_tostr_s(id),
-                       git_error_last()->message);
+        return ds_fail_git_read(err, "catalog object %s", git_oid_tostr_s(id));
     if (git_odb_object_type(o) != GIT_OBJECT_BLOB) {
         rc = ds_fail(err, DS_CORRUPT, "catalog object %s is not a file", git_oid_tostr_s(id));
     } else {
@@ -299,13 +311,29 @@ int ds_catalog_blob(ds_buf *out, ds_catalog *c, const git_oid *id, ds_err *err)
     return rc;
 }
 
+int ds_catalog_entry(git_oid *id, ds_catalog *c, const git_oid *tree, const char *path, ds_err *err)
+{
+    git_tree *t = NULL;
+    git_tree_entry *e = NULL;
+    int rc = git_tree_lookup(&t, c->repo, tree);
+    rc = rc < 0 ? rc : git_tree_entry_bypath(&e, t, path);
+    if (rc == 0)
+        *id = *git_tree_entry_id(e);
+    const git_error *why = rc < 0 ? git_error_last() : NULL;
+    const bool absent = t && rc == GIT_ENOTFOUND && !(why && why->klass == GIT_ERROR_ODB);
+    if (rc < 0 && !absent)
+        rc = ds_fail_git_read(err, "catalog tree %s: %s", git_oid_tostr_s(tree), path);
+    git_tree_entry_free(e);
+    git_tree_free(t);
+    return absent ? 0 : rc < 0 ? rc : 1;
+}
+
 int ds_catalog_file(ds_buf *out, ds_catalog *c, const git_oid *tree, const char *path, ds_err *err)
 {
     git_tree *t = NULL;
     int rc = git_tree_lookup(&t, c->repo, tree);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree),
-                       git_error_last()->message);
+        return ds_fail_git_read(err, "catalog tree %s", git_oid_tostr_s(tree));
     const git_tree_entry *e = git_tree_entry_byname(t, path);
     if (!e)
         rc = ds_fail(err, DS_CORRUPT, "catalog tree %s has no %s", git_oid_tostr_s(tree), path);
@@ -367,8 +395,7 @@ int ds_version_get(ds_version *v, ds_catalog *c, const git_oid *id, ds_err *err)
     ds_version_fini(v);
     int rc = git_commit_lookup(&k, c->repo, id);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog commit %s: %s", git_oid_tostr_s(id),
-                       git_error_last()->message);
+        return ds_fail_git_read(err, "catalog commit %s", git_oid_tostr_s(id));
     v->id = *id;
     v->tree = *git_commit_tree_id(k);
     v->has_parent = git_commit_parentcount(k) > 0;

@@ -51,6 +51,9 @@ int ds_catalog_lay_over(ds_catalog *c, ds_catalog *under, ds_err *err);
 int ds_git_begin(ds_err *err);
 /* Sets an error from libgit2's: "what: its message". Returns the code. */
 int ds_fail_git(ds_err *err, int git_rc, const char *fmt, ...) DS_PRINTF(3, 4);
+/* The same when it could not read what is to be in the catalog: DS_CORRUPT, unless memory or the
+ * system failed. */
+int ds_fail_git_read(ds_err *err, const char *fmt, ...) DS_PRINTF(2, 3);
 
 /* ---- names ---- */
 /* DS_USAGE when it cannot be a dataset's name: empty, longer than 128 bytes, with '/', '@', '~',
@@ -61,6 +64,9 @@ int ds_tag_check(const char *name, ds_err *err);
 
 /* ---- objects ---- */
 int ds_catalog_blob(ds_buf *out, ds_catalog *c, const git_oid *id, ds_err *err);
+/* What the tree has under `path`: 1, 0 when it has nothing there, < 0. */
+int ds_catalog_entry(git_oid *id, ds_catalog *c, const git_oid *tree, const char *path,
+                     ds_err *err);
 /* The file `path` of the tree; DS_CORRUPT when it is not there. */
 int ds_catalog_file(ds_buf *out, ds_catalog *c, const git_oid *tree, const char *path, ds_err *err);
 

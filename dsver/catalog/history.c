@@ -27,7 +27,7 @@ static int push_parents(walk *w, const git_oid *id, ds_err *err)
     git_commit *c = NULL;
     int rc = 0;
     if (git_commit_lookup(&c, ds_catalog_repo(w->cat), id) < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog commit %s cannot be read", git_oid_tostr_s(id));
+        return ds_fail_git_read(err, "catalog commit %s", git_oid_tostr_s(id));
     for (unsigned i = git_commit_parentcount(c); !rc && i-- > 0;)
         rc = push(w, git_commit_parent_id(c, i), err);
     git_commit_free(c);

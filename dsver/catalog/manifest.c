@@ -521,12 +521,10 @@ int ds_manscan_open(ds_manscan *s, ds_catalog *c, const git_oid *tree, const cha
         return rc;
     rc = git_tree_lookup(&root, ds_catalog_repo(c), tree);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(tree),
-                       git_error_last()->message);
+        return ds_fail_git_read(err, "catalog tree %s", git_oid_tostr_s(tree));
     const git_tree_entry *e = git_tree_entry_byname(root, what);
     if (e && git_tree_lookup(&s->outer, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
-        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s, %s: %s", git_oid_tostr_s(tree), what,
-                     git_error_last()->message);
+        rc = ds_fail_git_read(err, "catalog tree %s, %s", git_oid_tostr_s(tree), what);
     git_tree_free(root);
     return rc;
 }
@@ -552,8 +550,7 @@ static int next_file(ds_manscan *s, ds_err *err)
         const git_oid *id = git_tree_entry_id(git_tree_entry_byindex(s->outer, s->outer_at++));
         s->inner_at = 0;
         if (git_tree_lookup(&s->inner, ds_catalog_repo(s->cat), id) < 0)
-            return ds_fail(err, DS_CORRUPT, "catalog tree %s: %s", git_oid_tostr_s(id),
-                           git_error_last()->message);
+            return ds_fail_git_read(err, "catalog tree %s", git_oid_tostr_s(id));
     }
 }
 

@@ -90,7 +90,7 @@ typedef struct ds_manscan {
      * that whose addresses these are. */
     bool erased;
     ds_sha was, was_origin;
-    ds_buf origins; /* its last chunk, which stays: ds_sha */
+    ds_buf origins;  /* its last chunk, which stays: ds_sha */
     ds_oidset *once; /* files of these are left out, others are added. May be NULL. */
     /* Asked for every other file: true = leave it out. May be NULL. */
     bool (*skip)(void *ctx, const git_oid *file);

@@ -82,8 +82,10 @@ static int each_file(ds_overlay *o, ds_catalog *c, const git_tree *root, const c
     git_tree *t = NULL;
     ds_buf b = {0};
     int rc = 0;
-    if (!e || git_tree_lookup(&t, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
+    if (!e)
         return ds_fail(err, DS_CORRUPT, "%s: no %s", DS_REF_ERASED, folder);
+    if (git_tree_lookup(&t, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
+        return ds_fail_git_read(err, "%s: %s", DS_REF_ERASED, folder);
     for (size_t i = 0; !rc && i < git_tree_entrycount(t); i++) {
         rc = ds_catalog_blob(&b, c, git_tree_entry_id(git_tree_entry_byindex(t, i)), err);
         rc = rc ? rc : fn(o, &b, err);
@@ -152,7 +154,7 @@ static int load(ds_overlay **out, ds_catalog *c, const git_oid *id, bool rows, d
     int rc = o ? 0 : ds_fail_nomem(err);
     *out = NULL;
     if (!rc && (git_commit_lookup(&k, ds_catalog_repo(c), id) < 0 || git_commit_tree(&root, k) < 0))
-        rc = ds_fail(err, DS_CORRUPT, "%s: %s", DS_REF_ERASED, git_error_last()->message);
+        rc = ds_fail_git_read(err, "%s", DS_REF_ERASED);
     rc = rc ? rc : load_tree(o, c, root, rows, err);
     git_tree_free(root);
     git_commit_free(k);

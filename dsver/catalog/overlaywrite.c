@@ -150,8 +150,9 @@ static int add_statements(statements *s, ds_catalog *c, const ds_overlay *of, ds
     if (!of)
         return 0;
     snprintf(spec, sizeof spec, "%s:statements", git_oid_tostr_s(&of->commit));
-    if (git_revparse_single(&o, ds_catalog_repo(c), spec) < 0 ||
-        git_object_type(o) != GIT_OBJECT_TREE)
+    if (git_revparse_single(&o, ds_catalog_repo(c), spec) < 0)
+        rc = ds_fail_git_read(err, "%s: no statements", DS_REF_ERASED);
+    else if (git_object_type(o) != GIT_OBJECT_TREE)
         rc = ds_fail(err, DS_CORRUPT, "%s: no statements", DS_REF_ERASED);
     const git_tree *t = (const git_tree *)o;
     for (size_t n = 0; !rc && n < git_tree_entrycount(t); n++)
@@ -327,9 +328,7 @@ static int entry_of(ds_catalog *c, const git_oid *commit, const char *name, git_
     snprintf(spec, sizeof spec, "%s:%s", git_oid_tostr_s(commit), name);
     const int rc = git_revparse_single(&o, ds_catalog_repo(c), spec);
     if (rc < 0)
-        return rc == GIT_ENOTFOUND
-                   ? 0
-                   : ds_fail(err, DS_CORRUPT, "%s: %s cannot be read", DS_REF_ERASED, name);
+        return rc == GIT_ENOTFOUND ? 0 : ds_fail_git_read(err, "%s: %s", DS_REF_ERASED, name);
     *id = *git_object_id(o);
     git_object_free(o);
     return 1;

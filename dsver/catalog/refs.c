@@ -33,10 +33,10 @@ int ds_ref_get(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     if (rc == GIT_ENOTFOUND || rc == GIT_EINVALIDSPEC)
         return 0;
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+        return ds_fail_git_read(err, "catalog ref %s", name);
     rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
     if (rc < 0)
-        rc = ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+        rc = ds_fail_git_read(err, "catalog ref %s", name);
     else
         *id = *git_object_id(o);
     git_object_free(o);
@@ -85,7 +85,7 @@ static int raw_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     if (rc == GIT_ENOTFOUND)
         return 0;
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+        return ds_fail_git_read(err, "catalog ref %s", name);
     const git_oid *to = git_reference_target(r);
     if (to)
         *id = *to;
@@ -316,13 +316,13 @@ static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
     if (rc == GIT_ENOTFOUND)
         return 0;
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+        return ds_fail_git_read(err, "catalog ref %s", name);
     rc = git_reference_peel(&o, r, GIT_OBJECT_COMMIT);
     git_reference_free(r);
     if (rc == GIT_EINVALIDSPEC || rc == GIT_EPEEL)
         return 0; /* a tag of something that is no commit */
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+        return ds_fail_git_read(err, "catalog ref %s", name);
     *id = *git_object_id(o);
     git_object_free(o);
     return 1;

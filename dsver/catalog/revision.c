@@ -249,9 +249,7 @@ static int by_prefix(ds_store *s, const char *dataset, const char *hex, git_oid 
     if (rc == GIT_EAMBIGUOUS)
         return ds_fail(err, DS_FAIL, "'%s' is the beginning of several commit ids", hex);
     if (rc < 0)
-        return rc == GIT_ENOTFOUND
-                   ? 0
-                   : ds_fail(err, DS_CORRUPT, "commit %s: %s", hex, git_error_last()->message);
+        return rc == GIT_ENOTFOUND ? 0 : ds_fail_git_read(err, "commit %s", hex);
     *id = *git_commit_id(c);
     git_commit_free(c);
     rc = ds_version_get(&v, s->cat, id, err);

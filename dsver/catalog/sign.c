@@ -237,7 +237,7 @@ static int look(const char **verb, git_repository *repo, const git_oid *id, ds_e
     git_buf sig = {0}, body = {0};
     int rc = git_object_lookup(&o, repo, id, GIT_OBJECT_ANY);
     if (rc < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog object %s cannot be read", git_oid_tostr_s(id));
+        return ds_fail_git_read(err, "catalog object %s", git_oid_tostr_s(id));
     const bool tag = git_object_type(o) == GIT_OBJECT_TAG;
     *verb = tag ? "verify-tag" : "verify-commit";
     if (tag) {

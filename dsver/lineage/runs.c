@@ -62,10 +62,12 @@ static int read_lineages(ds_buf *list, ds_catalog *c, const git_oid *tree, ds_er
     uint64_t step;
     int rc = 0;
 
-    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) < 0 ||
-        !(e = git_tree_entry_byname(t, "lineage")) ||
-        git_tree_lookup(&sub, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
+    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) < 0)
+        rc = ds_fail_git_read(err, "catalog tree %s", git_oid_tostr_s(tree));
+    else if (!(e = git_tree_entry_byname(t, "lineage")))
         rc = ds_fail(err, DS_CORRUPT, "catalog tree %s: no lineage", git_oid_tostr_s(tree));
+    else if (git_tree_lookup(&sub, ds_catalog_repo(c), git_tree_entry_id(e)) < 0)
+        rc = ds_fail_git_read(err, "catalog tree %s: lineage", git_oid_tostr_s(tree));
     for (size_t i = 0; !rc && i < git_tree_entrycount(sub); i++) {
         e = git_tree_entry_byindex(sub, i);
         if (parse_step(git_tree_entry_name(e), &step))
@@ -157,23 +159,6 @@ static int ref_of(char **ref, ds_sha *digest, const ds_lineage *l, ds_err *err)
     return 0;
 }
 
-/* What a tree has under a name: 1, or 0. */
-static int tree_entry(git_oid *id, ds_catalog *c, const git_oid *tree, const char *path)
-{
-    git_tree *t = NULL;
-    git_tree_entry *e = NULL;
-    int found = 0;
-
-    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) == 0 &&
-        git_tree_entry_bypath(&e, t, path) == 0) {
-        *id = *git_tree_entry_id(e);
-        found = 1;
-    }
-    git_tree_entry_free(e);
-    git_tree_free(t);
-    return found;
-}
-
 /* A stretch that the catalog does not have yet: lineages of checkpoints that were abandoned with it
  * move there. */
 static int put_stretch(ds_buf *list, job *j, const ds_stretch *s, const char *name,
@@ -211,8 +196,9 @@ static int put_abandoned(git_oid *id, job *j, const git_oid *old, ds_buf *lineag
         git_oid there;
         ds_stretch_name(name, s->number, s->from);
         snprintf(path, sizeof path, "abandoned/%s", name);
-        if (old && tree_entry(&there, j->store->cat, old, path))
-            rc = put_entry(&list, name, &there, s->number, err);
+        const int has = old ? ds_catalog_entry(&there, j->store->cat, old, path, err) : 0;
+        if (has)
+            rc = has < 0 ? has : put_entry(&list, name, &there, s->number, err);
         else
             rc = put_stretch(&list, j, s, name, lineages, err);
     }
@@ -238,8 +224,10 @@ static int make_tree(git_oid *id, job *j, const git_oid *old, ds_err *err)
     rc = rc > 0 ? 0 : rc;
     for (size_t i = 0; i < count(&list); i++)
         newest &= entries(&list)[i].step <= j->lineage->step;
-    if (!rc && !newest && !tree_entry(&ledger, j->store->cat, old, "ledger"))
-        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(old));
+    const int has = rc || newest ? 1 : ds_catalog_entry(&ledger, j->store->cat, old, "ledger", err);
+    if (has <= 0)
+        rc = has ? has
+                 : ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(old));
     snprintf(file, sizeof file, "step-%06" PRIu64 ".json", j->lineage->step);
     rc = rc ? rc : ds_gitpack_put(j->pack, &blob, GIT_OBJECT_BLOB, j->json, j->len, err);
     rc = rc ? rc : put_entry(&list, file, &blob, j->lineage->step, err);
@@ -260,7 +248,7 @@ static int make_tree(git_oid *id, job *j, const git_oid *old, ds_err *err)
 }
 
 /* Parents: the commit before, then each version consumed that the store has. */
-static int put_parents(ds_buf *b, const job *j, const git_oid *before)
+static int put_parents(ds_buf *b, const job *j, const git_oid *before, ds_err *err)
 {
     const ds_run *r = &j->lineage->run;
     int rc = before ? ds_buf_printf(b, "parent %s\n", git_oid_tostr_s(before)) : 0;
@@ -272,13 +260,17 @@ static int put_parents(ds_buf *b, const job *j, const git_oid *before)
         bool again = false;
         for (size_t n = 0; n < i; n++)
             again |= !strcmp(commit, r->datasets[n].commit);
-        if (again || !*commit || git_oid_fromstr(&id, commit) < 0 ||
-            git_commit_lookup(&k, ds_catalog_repo(j->store->cat), &id) < 0)
+        if (again || !*commit || git_oid_fromstr(&id, commit) < 0)
             continue;
+        const int there = git_commit_lookup(&k, ds_catalog_repo(j->store->cat), &id);
         git_commit_free(k);
+        if (there == GIT_ENOTFOUND)
+            continue;
+        if (there < 0) /* what is here is kept, or nothing is said of it */
+            return ds_fail_git_read(err, "catalog commit %s", commit);
         rc = ds_buf_printf(b, "parent %s\n", commit);
     }
-    return rc;
+    return rc ? ds_fail_nomem(err) : 0;
 }
 
 static int put_commit(git_oid *id, const job *j, const git_oid *tree, const git_oid *before,
@@ -291,10 +283,13 @@ static int put_commit(git_oid *id, const job *j, const git_oid *tree, const git_
     int rc = ds_buf_printf(&b, "tree %s\n", git_oid_tostr_s(tree));
 
     ds_sha_hex(hex, &j->digest);
-    rc = rc ? rc : put_parents(&b, j, before);
-    rc = rc ? rc
-            : ds_buf_printf(&b, "author %s %" PRId64 " +0000\ncommitter %s %" PRId64 " +0000\n\n",
-                            who, now, who, now);
+    rc = rc ? ds_fail_nomem(err) : put_parents(&b, j, before, err);
+    if (rc) {
+        ds_buf_fini(&b);
+        return rc;
+    }
+    rc = ds_buf_printf(&b, "author %s %" PRId64 " +0000\ncommitter %s %" PRId64 " +0000\n\n", who,
+                       now, who, now);
     rc = rc ? rc
             : ds_buf_printf(&b, "%s: step %" PRIu64 "\n\nDsver-Run: sha256:%s\n", j->name,
                             j->lineage->step, hex);
@@ -421,12 +416,14 @@ int ds_run_standing(enum ds_run_standing *out, ds_store *s, const ds_lineage *l,
     snprintf(path, sizeof path, "lineage/%s.json", l->name);
     while (rc > 0 && *out != DS_RUN_KNOWN && v.has_parent) {
         rc = ds_version_get(&v, s->cat, &at, err);
-        if (rc || !tree_entry(&there, s->cat, &v.tree, "lineage"))
+        rc = rc ? rc : ds_catalog_entry(&there, s->cat, &v.tree, "lineage", err);
+        if (rc <= 0)
             break;
-        if (tree_entry(&there, s->cat, &v.tree, path))
+        rc = ds_catalog_entry(&there, s->cat, &v.tree, path, err);
+        if (rc > 0)
             *out = git_oid_equal(&there, &blob) ? DS_RUN_KNOWN : DS_RUN_OTHER;
         at = v.parent;
-        rc = 1;
+        rc = rc < 0 ? rc : 1;
     }
     ds_version_fini(&v);
     free(ref);

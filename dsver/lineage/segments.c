@@ -69,13 +69,17 @@ int ds_segments_dir(ds_segments *l, const char *dir, ds_err *err)
     return sorted(l, rc);
 }
 
-/* The entry of a tree as a tree, or NULL. */
-static git_tree *subtree(ds_catalog *c, const git_tree *t, const char *name)
+/* What a tree has under a name, as a tree: 1, 0 when it has nothing, < 0. */
+static int subtree(git_tree **sub, ds_catalog *c, const git_oid *tree, const char *name,
+                   ds_err *err)
 {
-    const git_tree_entry *e = git_tree_entry_byname(t, name);
-    git_tree *sub = NULL;
+    git_oid id;
+    const int rc = ds_catalog_entry(&id, c, tree, name, err);
 
-    return e && git_tree_lookup(&sub, ds_catalog_repo(c), git_tree_entry_id(e)) == 0 ? sub : NULL;
+    *sub = NULL;
+    return rc > 0 && git_tree_lookup(sub, ds_catalog_repo(c), &id) < 0
+               ? ds_fail_git_read(err, "catalog tree %s: %s", git_oid_tostr_s(tree), name)
+               : rc;
 }
 
 /* Segments of a tree; lineages beside them are passed over. */
@@ -94,16 +98,14 @@ static int add_tree(ds_segments *l, const git_tree *t, const char *where, ds_err
 
 int ds_segments_tree(ds_segments *l, ds_catalog *c, const git_oid *tree, ds_err *err)
 {
-    git_tree *t = NULL, *sub = NULL;
-    int rc;
+    git_tree *sub = NULL;
 
     *l = (ds_segments){0};
-    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) == 0)
-        sub = subtree(c, t, "ledger");
-    rc = sub ? add_tree(l, sub, "ledger", err)
-             : ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(tree));
+    int rc = subtree(&sub, c, tree, "ledger", err);
+    if (rc == 0)
+        rc = ds_fail(err, DS_CORRUPT, "catalog tree %s: no ledger", git_oid_tostr_s(tree));
+    rc = rc < 0 ? rc : add_tree(l, sub, "ledger", err);
     git_tree_free(sub);
-    git_tree_free(t);
     return rc;
 }
 
@@ -180,24 +182,21 @@ int ds_stretches_dir(ds_stretches *s, const char *checkpoint, ds_err *err)
 
 int ds_stretches_tree(ds_stretches *s, ds_catalog *c, const git_oid *tree, ds_err *err)
 {
-    git_tree *t = NULL, *all = NULL, *one;
+    git_tree *all = NULL, *one = NULL;
     ds_stretch *to = NULL;
-    int rc = 0;
 
     *s = (ds_stretches){0};
-    if (git_tree_lookup(&t, ds_catalog_repo(c), tree) == 0)
-        all = subtree(c, t, "abandoned");
+    int rc = subtree(&all, c, tree, "abandoned", err);
+    rc = rc < 0 ? rc : 0;
     for (size_t i = 0; !rc && all && i < git_tree_entrycount(all); i++) {
         const char *name = git_tree_entry_name(git_tree_entry_byindex(all, i));
         rc = add_stretch(s, name, &to, err);
-        one = rc ? NULL : subtree(c, all, name);
-        if (!rc)
-            rc = one ? add_tree(&to->segments, one, name, err)
-                     : ds_fail(err, DS_CORRUPT, "abandoned/%s is no tree", name);
+        rc = rc ? rc : subtree(&one, c, git_tree_id(all), name, err);
+        rc = rc < 0 ? rc : add_tree(&to->segments, one, name, err);
         git_tree_free(one);
+        one = NULL;
     }
     git_tree_free(all);
-    git_tree_free(t);
     return check_stretches(s, rc, err);
 }
 

@@ -152,29 +152,35 @@ const char *ds_child_said(ds_buf *bad)
     return s && *s ? s : "no reason given";
 }
 
+int ds_child_feed(char *const argv[], int input, ds_buf *out, ds_buf *bad, int *status, ds_err *err)
+{
+    running r = {.pid = -1, .out = -1, .err = -1};
+    int st = 0, rc = spawn(&r, argv, input, err);
+    if (rc)
+        return rc;
+    rc = collect(&r, out, bad, err);
+    if (rc)
+        kill(r.pid, SIGTERM);
+    if (r.out >= 0)
+        close(r.out);
+    if (r.err >= 0)
+        close(r.err);
+    while (waitpid(r.pid, &st, 0) < 0 && errno == EINTR)
+        ;
+    *status = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
+    return rc;
+}
+
 int ds_child_run(char *const argv[], const void *input, size_t len, ds_buf *out, ds_buf *bad,
                  int *status, ds_err *err)
 {
-    running r = {.pid = -1, .out = -1, .err = -1};
-    int st = 0, in = memfd_create("input", MFD_CLOEXEC);
+    int in = memfd_create("input", MFD_CLOEXEC);
     int rc = in < 0 ? ds_fail_errno(err, errno, "%s cannot be started", argv[0]) : 0;
     if (!rc && len)
         rc = ds_write_full(in, "its input", input, len, err);
     if (!rc && lseek(in, 0, SEEK_SET) != 0)
         rc = ds_fail_errno(err, errno, "%s cannot be started", argv[0]);
-    rc = rc ? rc : spawn(&r, argv, in, err);
-    if (!rc) {
-        rc = collect(&r, out, bad, err);
-        if (rc)
-            kill(r.pid, SIGTERM);
-        if (r.out >= 0)
-            close(r.out);
-        if (r.err >= 0)
-            close(r.err);
-        while (waitpid(r.pid, &st, 0) < 0 && errno == EINTR)
-            ;
-        *status = WIFEXITED(st) ? WEXITSTATUS(st) : 128 + WTERMSIG(st);
-    }
+    rc = rc ? rc : ds_child_feed(argv, in, out, bad, status, err);
     if (in >= 0)
         close(in);
     return rc;

@@ -13,6 +13,9 @@
 /* out, bad: appended what it writes. *status: its exit status, or 128 and a signal. */
 int ds_child_run(char *const argv[], const void *input, size_t len, ds_buf *out, ds_buf *bad,
                  int *status, ds_err *err);
+/* The same, fed from a file, from where the descriptor stands. */
+int ds_child_feed(char *const argv[], int input, ds_buf *out, ds_buf *bad, int *status,
+                  ds_err *err);
 /* For argv, whose strings are not changed. */
 char *ds_child_arg(const char *s);
 /* What it said, in one line, its end; changes the buffer. */

@@ -257,8 +257,9 @@ static int make_bare(const char *dir, ds_err *err)
     o.flags = GIT_REPOSITORY_INIT_BARE;
     o.initial_head = "main";
     int rc = ds_git_begin(err);
-    if (!rc && git_repository_init_ext(&repo, dir, &o) < 0)
-        rc = ds_fail(err, DS_IO, "%s: cannot be made: %s", dir, git_error_last()->message);
+    const int made = rc ? rc : git_repository_init_ext(&repo, dir, &o);
+    if (!rc && made < 0)
+        rc = ds_fail_git(err, made, "%s: cannot be made", dir);
     git_repository_free(repo);
     if (!rc && asprintf(&file, "%s/config", dir) < 0)
         return ds_fail_nomem(err);

@@ -41,8 +41,7 @@ static int scan_commit(finding *f, const git_oid *id, bool only_note, ds_err *er
 {
     git_commit *c = NULL;
     if (git_commit_lookup(&c, ds_catalog_repo(f->store->cat), id) < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog commit %s: %s", git_oid_tostr_s(id),
-                       git_error_last()->message);
+        return ds_fail_git_read(err, "catalog commit %s", git_oid_tostr_s(id));
     git_oid tree = *git_commit_tree_id(c);
     git_commit_free(c);
     int rc = scan(f, &tree, "blocks", only_note, err);
@@ -60,8 +59,7 @@ static int walk(finding *f, git_revwalk *w, uint64_t *versions, ds_err *err)
             ++*versions;
     }
     if (!rc && g != GIT_ITEROVER)
-        rc = ds_fail(err, DS_CORRUPT, "catalog: its history cannot be followed: %s",
-                     git_error_last()->message);
+        rc = ds_fail_git_read(err, "catalog: its history cannot be followed");
     return rc;
 }
 
@@ -73,13 +71,11 @@ static int find(finding *f, uint64_t *versions, const git_oid *tips, size_t ntip
     for (size_t i = 0; !rc && i < nhaves; i++) {
         rc = scan_commit(f, &haves[i], true, err);
         if (!rc && git_revwalk_hide(w, &haves[i]) < 0)
-            rc = ds_fail(err, DS_CORRUPT, "catalog commit %s cannot be read",
-                         git_oid_tostr_s(&haves[i]));
+            rc = ds_fail_git_read(err, "catalog commit %s", git_oid_tostr_s(&haves[i]));
     }
     for (size_t i = 0; !rc && i < ntips; i++)
         if (git_revwalk_push(w, &tips[i]) < 0)
-            rc = ds_fail(err, DS_CORRUPT, "catalog commit %s cannot be read",
-                         git_oid_tostr_s(&tips[i]));
+            rc = ds_fail_git_read(err, "catalog commit %s", git_oid_tostr_s(&tips[i]));
     rc = rc ? rc : walk(f, w, versions, err);
     git_revwalk_free(w);
     ds_oidset_fini(&f->files);

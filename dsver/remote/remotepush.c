@@ -39,7 +39,7 @@ static int add_here(void *ctx, const char *name, const git_oid *id, ds_err *err)
     if (!ds_sync_picks(p->o, name))
         return 0;
     if (git_reference_name_to_id(&raw, ds_catalog_repo(p->l->store->cat), name) < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog ref %s: %s", name, git_error_last()->message);
+        return ds_fail_git_read(err, "catalog ref %s", name);
     return ds_gitrefs_add(&p->here, strdup(name), &raw, err);
 }
 

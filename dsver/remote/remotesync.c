@@ -206,8 +206,7 @@ int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err)
 {
     git_object *o = NULL, *c = NULL;
     if (git_object_lookup(&o, ds_catalog_repo(s->cat), id, GIT_OBJECT_ANY) < 0)
-        return ds_fail(err, DS_CORRUPT, "catalog object %s: %s", git_oid_tostr_s(id),
-                       git_error_last()->message);
+        return ds_fail_git_read(err, "catalog object %s", git_oid_tostr_s(id));
     int rc = git_object_peel(&c, o, GIT_OBJECT_COMMIT) == 0;
     if (rc)
         *commit = *git_object_id(c);
@@ -246,9 +245,7 @@ int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err
     if (git_oid_equal(&x, &y))
         return git_oid_equal(a, b);
     rc = git_graph_descendant_of(ds_catalog_repo(s->cat), &y, &x);
-    return rc < 0 ? ds_fail(err, DS_CORRUPT, "catalog: its history cannot be followed: %s",
-                            git_error_last()->message)
-                  : rc;
+    return rc < 0 ? ds_fail_git_read(err, "catalog: its history cannot be followed") : rc;
 }
 
 static int add_head(void *ctx, const char *name, const git_oid *id, ds_err *err)

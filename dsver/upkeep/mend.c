@@ -2,6 +2,7 @@
 #include "mend.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,7 +22,6 @@
 #define ASIDE                                                                                      \
     "damaged" /* folder in the catalog: packs that are being read as far as they can be            \
                */
-#define PACK_MAX ((size_t)2 << 30)
 
 typedef struct mend {
     const char *store, *reason;
@@ -112,18 +112,20 @@ static int is_whole(bool *whole, const ds_packdir *d, const char *name, const ch
     return rc == 0 || rc == DS_CORRUPT ? 0 : ds_fail(err, rc, "%s", why.msg);
 }
 
-/* Runs git with the catalog as its repository; what it says is an error when it fails, unless
- * `best`: it does what it can. */
-static int run_git(const mend *m, const char *verb, const char *arg, const ds_buf *input, bool best,
+/* Runs git with the catalog as its repository, fed from the file `input`; what it says is an error
+ * when it fails, unless `best`: it does what it can. */
+static int run_git(const mend *m, const char *verb, const char *arg, const char *input, bool best,
                    ds_err *err)
 {
     char *dir = NULL;
     ds_buf text = {0}, bad = {0};
-    int status = 0;
+    int status = 0, in = -1;
     if (asprintf(&dir, "--git-dir=%s", ds_catalog_dir(m->cat)) < 0)
         return ds_fail_nomem(err);
     char *argv[] = {ds_child_arg("git"), dir, ds_child_arg(verb), ds_child_arg(arg), NULL};
-    int rc = ds_child_run(argv, input->data, input->len, &text, &bad, &status, err);
+    int rc = ds_open(&in, input, O_RDONLY, 0, err);
+    rc = rc ? rc : ds_child_feed(argv, in, &text, &bad, &status, err);
+    (void)ds_close(&in, input, NULL);
     if (!rc && status && !best)
         rc = ds_fail(err, DS_CORRUPT, "git %s %s: %s", verb, arg, ds_child_said(&bad));
     free(dir);
@@ -134,14 +136,13 @@ static int run_git(const mend *m, const char *verb, const char *arg, const ds_bu
 
 static int index_anew(const mend *m, const ds_packdir *d, const char *name, ds_err *err)
 {
-    const ds_buf none = {0};
     char *path = NULL;
     int rc = ds_packdir_unlink(d, name, ".idx", err);
     if (!rc && asprintf(&path, "%s/%s.pack", d->path, name) < 0) {
         path = NULL;
         rc = ds_fail_nomem(err);
     }
-    rc = rc ? rc : run_git(m, "index-pack", path, &none, false, err);
+    rc = rc ? rc : run_git(m, "index-pack", path, "/dev/null", false, err);
     free(path);
     return rc;
 }
@@ -256,8 +257,7 @@ static int gather_loose(mend *m, ds_err *err)
         ds_gitpack_keep_all(m->pack);
         rc = git_odb_foreach(ds_catalog_odb(m->cat), gather, &g);
         if (rc && !err->code)
-            rc = ds_fail(err, DS_CORRUPT, "%s: its objects cannot be listed",
-                         ds_catalog_dir(m->cat));
+            rc = ds_fail_git_read(err, "%s: its objects cannot be listed", ds_catalog_dir(m->cat));
     }
     rc = rc ? rc : ds_gitpack_publish(m->pack, err);
     rc = rc ? rc : drop_loose(m, &g.ids, err);
@@ -277,14 +277,11 @@ static int rescue(mend *m, ds_err *err)
     rc = rc ? rc : ds_strlist_folder_if_there(&names, aside, err);
     for (size_t i = 0; !rc && i < names.n; i++) {
         char *path = NULL;
-        ds_buf b = {0};
         if (names.v[i][0] == '.')
             continue;
         rc = ds_store_path(&path, aside, names.v[i], err);
-        rc = rc ? rc : ds_read_file(&b, path, PACK_MAX, err);
-        rc = rc ? rc : run_git(m, "unpack-objects", "-r", &b, true, err);
+        rc = rc ? rc : run_git(m, "unpack-objects", "-r", path, true, err);
         free(path);
-        ds_buf_fini(&b);
     }
     ds_strlist_fini(&names);
     rc = rc ? rc : reopen(m, err);

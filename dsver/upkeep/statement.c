@@ -44,7 +44,7 @@ static int look_all(ds_statement *st, git_repository *repo, const git_tree *t, c
     for (size_t i = git_tree_entrycount(t); rc == 0 && i-- > 0;) { /* newest first */
         git_blob *blob = NULL;
         if (git_blob_lookup(&blob, repo, git_tree_entry_id(git_tree_entry_byindex(t, i))) < 0)
-            rc = ds_fail(err, DS_CORRUPT, "%s: a statement cannot be read", DS_REF_ERASED);
+            rc = ds_fail_git_read(err, "%s: a statement", DS_REF_ERASED);
         rc = rc ? rc : look(st, blob, mark, err);
         git_blob_free(blob);
     }

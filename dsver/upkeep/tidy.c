@@ -116,7 +116,7 @@ static int copy_object(const git_oid *id, void *ctx)
     if (!ds_oidset_has(&c->t->walk.needed, id))
         return 0;
     if (git_odb_read(&o, c->odb, id) < 0)
-        return ds_fail(c->err, DS_CORRUPT, "catalog object %s cannot be read", git_oid_tostr_s(id));
+        return ds_fail_git_read(c->err, "catalog object %s", git_oid_tostr_s(id));
     int rc = ds_gitpack_put(c->pack, &got, git_odb_object_type(o), git_odb_object_data(o),
                             git_odb_object_size(o), c->err);
     git_odb_object_free(o);
@@ -133,7 +133,7 @@ static int join_packs(const ds_tidy *t, const ds_packdir *d, ds_err *err)
         ds_gitpack_keep_all(k.pack);
         rc = git_odb_foreach(k.odb, copy_object, &k);
         if (rc && !err->code)
-            rc = ds_fail(err, DS_CORRUPT, "%s: its objects cannot be listed", d->path);
+            rc = ds_fail_git_read(err, "%s: its objects cannot be listed", d->path);
     }
     if (!rc)
         rc = ds_gitpack_publish(k.pack, err);
@@ -157,7 +157,7 @@ int ds_tidy_run(ds_tidy *t, bool dry_run, ds_tidied *out, ds_err *err)
     rc = rc ? rc : ds_packdir_read(&d, ds_catalog_dir(t->cat), err);
     rc = rc ? rc : need_young(t, &d, err);
     if (!rc && git_odb_foreach(ds_catalog_odb(t->cat), count, &c) < 0)
-        rc = ds_fail(err, DS_CORRUPT, "%s: its objects cannot be listed", d.path);
+        rc = ds_fail_git_read(err, "%s: its objects cannot be listed", d.path);
     out->leftovers = d.junk.n;
     for (size_t i = 0; !rc && !dry_run && i < d.junk.n; i++)
         rc = ds_packdir_unlink(&d, d.junk.v[i], "", err);

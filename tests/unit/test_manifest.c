@@ -247,6 +247,33 @@ static void packs_are_gits_own(void **state)
     ds_catalog_close(c);
 }
 
+/* Only what is not as it was written is called damaged. */
+static void what_git_says_has_a_code(void **state)
+{
+    (void)state;
+    static const struct {
+        int klass, code;
+        const char *says;
+    } v[] = {
+        {GIT_ERROR_NOMEMORY, DS_NOMEM, "out of memory"},
+        {GIT_ERROR_ODB, DS_CORRUPT, "object not found"},
+        {GIT_ERROR_REFERENCE, DS_CORRUPT, "corrupted loose reference file"},
+        {GIT_ERROR_OS, DS_CORRUPT, "failed to open pack: No such file or directory"},
+        {GIT_ERROR_OS, DS_IO, "failed to read pack: Input/output error"},
+        {GIT_ERROR_OS, DS_NOROOM, "failed to write: No space left on device"},
+    };
+    OK(ds_git_begin(err));
+    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+        ds_err err = {0};
+        git_error_set_str(v[i].klass, v[i].says);
+        assert_int_equal(ds_fail_git_read(&err, "commit %d", 7), v[i].code);
+        assert_ptr_equal(strstr(err.msg, "commit 7: "), err.msg);
+        assert_non_null(strstr(err.msg, v[i].says));
+    }
+    git_error_set_oom();
+    assert_int_equal(ds_fail_git_read(NULL, "commit"), DS_NOMEM);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +282,7 @@ int main(void)
         cmocka_unit_test(malformed_lines_are_refused),
         cmocka_unit_test(pages_are_one_piece),
         cmocka_unit_test(packs_are_gits_own),
+        cmocka_unit_test(what_git_says_has_a_code),
     };
     return cmocka_run_group_tests_name("manifest", tests, NULL, unit_dir_remove);
 }
