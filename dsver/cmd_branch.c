@@ -65,6 +65,7 @@ typedef struct names {
     ds_store s;
     ds_revision rev;
     char *ref;
+    ds_err first; /* of versions that tell of themselves what is not so */
 } names;
 
 static const char *what(const names *c)
@@ -89,8 +90,11 @@ static int list_one(void *ctx, const char *name, const git_oid *id, ds_err *err)
     if (strncmp(name, c->ref, len) != 0)
         return 0;
     int rc = ds_version_get(&v, c->s.cat, id, err);
-    if (rc)
+    rc = rc ? rc : verb_check_version(c->s.cat, &v, &c->first, err);
+    if (rc) {
+        ds_version_fini(&v);
         return rc;
+    }
     if (c->json) {
         verb_json_named(what(c), c->rev.dataset, strlen(c->rev.dataset), name + len, &v);
     } else {
@@ -120,7 +124,8 @@ static int list(names *c, const char *dataset, ds_err *err)
 {
     int rc = ds_dataset_find(&c->rev.dataset, &c->s, dataset, err);
     rc = rc ? rc : make_ref(c, c->rev.dataset, "", err);
-    return rc ? rc : ds_ref_each(c->s.cat, list_one, c, err);
+    rc = rc ? rc : ds_ref_each(c->s.cat, list_one, c, err);
+    return rc || !c->first.code ? rc : ds_fail(err, c->first.code, "%s", c->first.msg);
 }
 
 /* ---- making and deleting ---- */

@@ -183,7 +183,7 @@ static int run(int argc, char **argv)
     int n, status = ds_opt_begin(&ds_ver_log, opts, argc, argv, &operands, &n);
     if (status >= 0)
         return status;
-    ds_err err = {0};
+    ds_err err = {0}, first = {0};
     ds_store s = {0};
     ds_revision rev = {0};
     ds_version v = {0};
@@ -197,6 +197,7 @@ static int run(int argc, char **argv)
         rc = graph(&s, &rev, n > 0 ? operands[0] : NULL, limit, &err);
     for (int64_t i = 0; !rc && !draw && (limit == 0 || i < limit); i++) {
         rc = ds_version_get(&v, s.cat, &rev.id, &err);
+        rc = rc ? rc : verb_check_version(s.cat, &v, &first, &err);
         if (!rc && signature)
             rc = ds_verify(&sig, s.dir, ds_catalog_repo(s.cat), &v.id, &err);
         if (!rc && json)
@@ -209,6 +210,8 @@ static int run(int argc, char **argv)
             break;
         rev.id = v.parent;
     }
+    if (!rc && first.code)
+        ds_fail(&err, first.code, "%s", first.msg);
     ds_verdict_fini(&sig);
     ds_version_fini(&v);
     ds_revision_fini(&rev);

@@ -26,6 +26,7 @@ typedef struct ls {
     ds_store *store;
     char *dataset; /* NULL: all */
     bool json;
+    ds_err first; /* of versions that tell of themselves what is not so */
 } ls;
 
 static void say(const ls *l, const char *dataset, int len, const char *branch, const ds_version *v)
@@ -56,6 +57,7 @@ static int on_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
     if (l->dataset && (strlen(l->dataset) != len || memcmp(l->dataset, name + pre, len) != 0))
         return 0;
     int rc = ds_version_get(&v, l->store->cat, id, err);
+    rc = rc ? rc : verb_check_version(l->store->cat, &v, &l->first, err);
     if (!rc)
         say(l, name + pre, (int)len, slash + 1, &v);
     ds_version_fini(&v);
@@ -77,8 +79,8 @@ static int run(int argc, char **argv)
     int rc = ds_store_open(&s, store, DS_OBJ_READ, &err);
     if (!rc && n > 0)
         rc = ds_dataset_find(&l.dataset, &s, operands[0], &err);
-    if (!rc)
-        ds_ref_each(s.cat, on_ref, &l, &err);
+    if (!rc && ds_ref_each(s.cat, on_ref, &l, &err) == 0 && l.first.code)
+        ds_fail(&err, l.first.code, "%s", l.first.msg);
     free(l.dataset);
     ds_store_close(&s);
     return ds_command_end(&ds_ver_ls, &err, json);

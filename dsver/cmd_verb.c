@@ -8,8 +8,10 @@
 
 #include "io.h"
 #include "json.h"
+#include "manifest.h"
 #include "pool.h"
 #include "revision.h"
+#include "term.h"
 #include "utf8.h"
 
 int verb_open_stream(int *fd, const char *file, const char *usage, ds_err *err)
@@ -131,6 +133,19 @@ void verb_json_buf(FILE *f, const void *p, size_t n)
 void verb_json(FILE *f, const char *s)
 {
     verb_json_buf(f, s, strlen(s));
+}
+
+int verb_check_version(ds_catalog *c, const ds_version *v, ds_err *first, ds_err *err)
+{
+    ds_err why = {0};
+    const int rc = ds_version_meta(NULL, c, v, &why);
+    if (rc && rc != DS_CORRUPT)
+        return ds_fail(err, rc, "%s", why.msg);
+    if (rc && first->code)
+        ds_warn("%s", why.msg);
+    else if (rc)
+        *first = why;
+    return 0;
 }
 
 void verb_json_named(const char *what, const char *dataset, size_t len, const char *name,

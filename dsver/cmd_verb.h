@@ -44,6 +44,10 @@ void verb_subject(const ds_version *v);           /* the first line of its messa
 /* An object about a version, left open; "parent" and "merged" are null where there is none. */
 void verb_json_version(const ds_version *v);
 void verb_json_buf(FILE *f, const void *p, size_t n);
+/* What a version's message says of its root and number of records is what its manifest says, or
+ * DS_CORRUPT stands in *first; of others after that one a warning says so. So a list goes on, and
+ * ends with *first. < 0: it cannot be told. */
+int verb_check_version(ds_catalog *c, const ds_version *v, ds_err *first, ds_err *err);
 /* A line of JSON about a name of a dataset's version. what: "branch" or "tag". */
 void verb_json_named(const char *what, const char *dataset, size_t len, const char *name,
                      const ds_version *v);

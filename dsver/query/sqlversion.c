@@ -20,6 +20,9 @@ static int one_commit(void *ctx, const git_oid *id, const ds_version *v, const d
         return ds_fail(err, why->code, "version %s: %s", git_oid_tostr_s(id), why->msg);
     if (!*v->dataset)
         return 0;
+    int rc = ds_version_meta(NULL, p->v->store->cat, v, err);
+    if (rc)
+        return rc;
     ds_date_text(date, v->time);
     ds_sqlput_str(p, v->dataset);
     ds_sqlput_oid(p, id);

@@ -127,10 +127,11 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
     for sed in 's/sha256:./sha256:/; s/^Dsver-Root: .*/&0/' 's/^Dsver-Records: /&1/'; do
         id=$(git cat-file commit d/main | sed "$sed" | git hash-object -t commit -w --stdin)
         git update-ref refs/heads/d/false "$id"
-        for cmd in cat show verify; do
-            exits 12 dsver $cmd d@false
+        for cmd in "cat d@false" "show d@false" "verify d@false" "log d@false" "log --oneline d@false" "ls d" "branch d"; do
+            exits 12 dsver $cmd
             has "in its message"
         done
+        exits 12 dsver sql "SELECT max(records) FROM commits"
         exits 12 dsver checkout d@false out
         for cmd in "diff d d@false" "diff --stats d d@false" "blame d@false $key" "stats d@false"; do
             exits 12 dsver $cmd
