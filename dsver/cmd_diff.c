@@ -8,10 +8,13 @@
 #include "cmd_statsay.h"
 #include "cmd_verb.h"
 #include "draft.h"
+#include "io.h"
+#include "rebuild.h"
 #include "sig.h"
 #include "verdiff.h"
 
 static int run(int argc, char **argv);
+static int run_status(int argc, char **argv);
 
 extern const ds_command ds_ver_diff;
 const ds_command ds_ver_diff = {
@@ -52,6 +55,28 @@ const ds_command ds_ver_diff = {
         "passes it too. A PSI, KL or JS whose PSI is "
         "less than twice what chance brings between samples so small passes none.",
     .run = run,
+};
+
+extern const ds_command ds_ver_status;
+const ds_command ds_ver_status = {
+    .prog = "dsver",
+    .name = "status",
+    .summary = "tell what changed in the sources since a version was made of them",
+    .operands = "[DATASET[@REV]] PATH...",
+    .min_operands = 1,
+    .max_operands = -1,
+    .example = "dsver status raw scans/\ndsver status --exit-code corpus@v3 /data/corpus --file "
+               "tokenizer.json",
+    .description =
+        "Runs the steps that the version's provenance records on what PATH holds now (the folder, "
+        "archive or file that was read then; several in the same order) and compares the records, "
+        "as dsver diff does with a stream: what the next commit would change. Nothing is "
+        "committed. With PATH alone: the newest version of the default dataset.\n\n"
+        "Of a version that dsprep files made alone only files that changed are read, by their "
+        "size, times and inode, as with dsprep files --store. All else is read and made again. "
+        "--file and --key-file, and what can be made again: as in dsver rebuild, which also "
+        "compares the sources themselves.",
+    .run = run_status,
 };
 
 #define ITEMS_BYTES ((size_t)16 << 20) /* of changes that are looked at together */
@@ -342,6 +367,33 @@ static int diff_stream(diff *c, ds_store *s, const char *before, const char *fil
     return rc;
 }
 
+/* What the version's steps make of its sources now. */
+static int diff_sources(diff *c, ds_store *s, const char *version, const ds_rebuild_opts *o,
+                        ds_err *err)
+{
+    ds_revision on = {0};
+    ds_rebuild r = {0};
+    ds_pipeline p = {.out = -1};
+    ds_draft d = {.dir = NULL};
+    int rc = ds_revision_find(&on, s, version, err);
+    rc = rc ? rc : ds_rebuild_plan(&r, s, &on.id, o, err);
+    if (!rc && setenv("DSVER_STORE", s->dir, 1) != 0) /* steps may read versions of this store */
+        rc = ds_fail_nomem(err);
+    if (!rc) {
+        rc = ds_pipeline_begin(&p, r.stages, r.n, err);
+        rc = rc ? rc
+                : ds_draft_make(&d, s, &on, p.out, "what its steps make now",
+                                verb_threads(c->threads), err);
+        rc = ds_pipeline_end(&p, rc, err);
+    }
+    c->draft = true;
+    rc = rc ? rc : diff_records(c, &d.store, &on.id, &d.id, err);
+    ds_draft_close(&d);
+    ds_rebuild_fini(&r);
+    ds_revision_fini(&on);
+    return rc;
+}
+
 static int diff_operands(diff *c, char **operands, int n, ds_err *err)
 {
     ds_store s = {0};
@@ -407,4 +459,48 @@ static int run(int argc, char **argv)
     status = ds_command_end(&ds_ver_diff, &err, c.json);
     ds_sig_reraise();
     return !rc && status == 0 && (c.exit_code || c.stats) && c.differs ? 1 : status;
+}
+
+static int run_status(int argc, char **argv)
+{
+    diff c = {0};
+    ds_opt_list files = {0};
+    ds_rebuild_opts o = {.as_is = true};
+    const ds_opt opts[] = {
+        OPT_FLAG(0, "stat", c.stat, "only the numbers"),
+        OPT_FLAG(0, "exit-code", c.exit_code, "exit 1 when anything differs"),
+        OPT_LIST(0, "file", files, "FILE",
+                 "a file that a step read, such as a tokenizer.json, or WHAT=FILE; may be given "
+                 "repeatedly"),
+        OPT_STR(0, "key-file", o.key_file, "FILE",
+                "the key of dicom, or the secret of redact's pseudonyms"),
+        VERB_THREADS(c.threads),
+        VERB_STORE(c.store),
+        VERB_JSON(c.json),
+        OPT_END,
+    };
+    char **operands;
+    int n, status = ds_opt_begin(&ds_ver_status, opts, argc, argv, &operands, &n);
+    if (status >= 0)
+        return status;
+    ds_err err = {0};
+    ds_store s = {0};
+    const int named = n > 1 && !strchr(operands[0], '/');
+    o.sources = (const char *const *)(void *)(operands + named);
+    o.nsources = (size_t)(n - named);
+    o.files = files.v;
+    o.nfiles = files.n;
+    ds_sig_setup();
+    int rc = 0;
+    for (size_t i = 0; !rc && i < o.nsources; i++)
+        if (!ds_path_exists(o.sources[i]))
+            rc = ds_fail(&err, DS_USAGE, "'%s' is not there: name what the version was made of",
+                         o.sources[i]);
+    rc = rc ? rc : ds_store_open(&s, c.store, DS_OBJ_READ, &err);
+    rc = rc ? rc : diff_sources(&c, &s, named ? operands[0] : NULL, &o, &err);
+    ds_store_close(&s);
+    ds_opt_list_fini(&files);
+    status = ds_command_end(&ds_ver_status, &err, c.json);
+    ds_sig_reraise();
+    return !rc && status == 0 && c.exit_code && c.differs ? 1 : status;
 }

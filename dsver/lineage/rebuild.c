@@ -1,6 +1,7 @@
 /* rebuild.c - see rebuild.h. */
 #include "rebuild.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -143,7 +144,7 @@ static bool is_alone(const json_t *step, const ds_schema *schema)
            !(ds_schema_find(schema, "program") >= 0 && ds_schema_find(schema, "remote") >= 0);
 }
 
-static int make_operands(ds_rebuild *r, const ds_schema *schema, ds_err *err)
+static int make_operands(ds_rebuild *r, const ds_schema *schema, bool as_is, ds_err *err)
 {
     const json_t *first = json_array_get(r->steps, r->first);
     const char *on_error =
@@ -152,7 +153,7 @@ static int make_operands(ds_rebuild *r, const ds_schema *schema, ds_err *err)
                         strcmp(ds_step_tool(first), "dsprep import") == 0;
     int rc = r->map ? ds_argv_addf(&r->stages[0], err, "--source-map=%s", r->map) : 0;
     rc = rc ? rc : ds_argv_add(&r->stages[0], "--", err);
-    if (!rc && !ds_step_as_given(first))
+    if (!rc && !as_is && !ds_step_as_given(first))
         return ds_sourcefind_operands(&r->found, &r->stages[0], &r->sources, extras,
                                       is_alone(first, schema), err);
     for (size_t i = 0; !rc && i < r->found.nroots; i++)
@@ -170,8 +171,18 @@ static int make_map(ds_rebuild *r, const ds_rebuild_opts *o, ds_err *err)
     return ds_pseudonames_begin(&r->dir, &r->map, err);
 }
 
-static int make_stages(ds_rebuild *r, const ds_rebuild_opts *o, const ds_schema *schema,
-                       ds_err *err)
+/* Files that did not change since they were committed are referred to, and not read: in a store
+ * that is here, and of which this process may take the locks. */
+static int refer(ds_rebuild *r, const ds_store *s, ds_err *err)
+{
+    return r->n == 1 && !s->lazy && faccessat(AT_FDCWD, s->dir, W_OK, AT_EACCESS) == 0 &&
+                   strcmp(ds_step_tool(json_array_get(r->steps, r->first)), "dsprep files") == 0
+               ? ds_argv_addf(&r->stages[0], err, "--store=%s", s->dir)
+               : 0;
+}
+
+static int make_stages(ds_rebuild *r, const ds_store *s, const ds_rebuild_opts *o,
+                       const ds_schema *schema, ds_err *err)
 {
     char path[PATH_MAX];
     const ds_stepfiles files = {
@@ -187,7 +198,8 @@ static int make_stages(ds_rebuild *r, const ds_rebuild_opts *o, const ds_schema 
     }
     rc = rc ? rc : all_taken(r, err);
     rc = rc ? rc : make_map(r, o, err);
-    return rc ? rc : make_operands(r, schema, err);
+    rc = rc || !o->as_is ? rc : refer(r, s, err);
+    return rc ? rc : make_operands(r, schema, o->as_is, err);
 }
 
 /* Whether something was erased from the version. */
@@ -218,7 +230,7 @@ int ds_rebuild_plan(ds_rebuild *r, ds_store *s, const git_oid *commit, const ds_
     rc = rc ? rc : ds_sourcefind_open(&r->given, r->paths, r->npaths, err);
     rc = rc ? rc : ds_sourcefind_open(&r->found, o->sources, o->nsources, err);
     r->found.lenient = erased;
-    rc = rc ? rc : make_stages(r, o, &schema, err);
+    rc = rc ? rc : make_stages(r, s, o, &schema, err);
     ds_schema_fini(&schema);
     ds_version_fini(&v);
     return rc;

@@ -22,6 +22,7 @@ typedef struct ds_rebuild_opts {
     size_t nfiles;
     const char *key_file; /* NULL: none */
     bool dry_run;         /* nothing will be run */
+    bool as_is; /* the steps get the sources as they are now: nothing of them is compared */
 } ds_rebuild_opts;
 
 typedef struct ds_rebuild {

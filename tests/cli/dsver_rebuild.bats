@@ -336,3 +336,31 @@ sys.stdout.buffer.write(dsr.write(s.schema, rows, origins=[o for b in s.blocks f
     exits 1 dsver rebuild m
     has "not the same: record 4, key 'r003'" "'text'"
 }
+
+@test "status: what the sources are now beside what was committed; nothing is" {
+    corpus
+    dsprep files -q --store . corpus | dsver commit raw >/dev/null
+    dsprep text -q --split line corpus | dsprep tokenize -q -t "$TOKENIZER" --no-special | dsver commit toks >/dev/null
+    exits 0 dsver status --exit-code raw corpus
+    has "0 removed, 0 changed, 0 added"
+    rm corpus/sub/copy.txt
+    echo more >>corpus/a.txt
+    echo new >corpus/sub/new.txt
+    before=$(git --git-dir=.dsver/catalog.git for-each-ref)
+    packs=$(ls .dsver/packs)
+    exits 1 dsver status --exit-code raw corpus
+    has '~ "a.txt": content' '- "sub/copy.txt"' '+ "sub/new.txt"' "1 removed, 1 changed, 1 added"
+    dsver config dsver.dataset raw
+    [ "$(dsver status --stat ./corpus)" = "$(tail -n 1 <<<"$output")" ] # the default dataset
+    exits 0 dsver status --stat toks corpus --file "$TOKENIZER"
+    has "1 removed, 0 changed, 2 added"
+    exits 0 dsver status --json --stat toks corpus --file "$TOKENIZER"
+    has '"after":null' '"added":2'
+    exits 1 dsver status toks corpus
+    has "--file can name it"
+    exits 2 dsver status raw
+    has "'raw' is not there"
+    [ "$(git --git-dir=.dsver/catalog.git for-each-ref)$(ls .dsver/packs)" = "$before$packs" ]
+    dsprep files -q --store . corpus | dsver commit raw >/dev/null
+    exits 0 dsver status --exit-code raw corpus
+}
