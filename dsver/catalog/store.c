@@ -9,6 +9,7 @@
 #include "lazy.h"
 #include "notedlock.h"
 #include "overlay.h"
+#include "rmtree.h"
 
 enum { FORMAT = 1, CONFIG_TRIES = 200 };
 
@@ -115,6 +116,22 @@ void ds_store_close(ds_store *s)
     ds_catalog_close(s->cat);
     free(s->dir);
     *s = (ds_store){0};
+}
+
+int ds_store_open_temp(ds_store *s, char **dir, ds_err *err)
+{
+    int rc = ds_temp_folder(dir, "dsver", err);
+    rc = rc ? rc : ds_store_init(*dir, NULL, err);
+    return rc ? rc : ds_store_open(s, *dir, DS_OBJ_WRITE, err);
+}
+
+void ds_store_close_temp(ds_store *s, char **dir)
+{
+    ds_store_close(s);
+    if (*dir)
+        ds_remove_tree(*dir);
+    free(*dir);
+    *dir = NULL;
 }
 
 int ds_store_lay_over(ds_store *s, ds_store *under, ds_err *err)

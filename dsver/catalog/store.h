@@ -32,6 +32,9 @@ int ds_store_open(ds_store *s, const char *given, enum ds_objmode mode, ds_err *
 /* The same without its objects, which cannot be opened just now: objs is NULL. */
 int ds_store_open_bare(ds_store *s, const char *given, ds_err *err);
 void ds_store_close(ds_store *s);
+/* An empty one in a temporary folder, *dir; both go with close_temp, which takes NULL in *dir. */
+int ds_store_open_temp(ds_store *s, char **dir, ds_err *err);
+void ds_store_close_temp(ds_store *s, char **dir);
 /* Makes an empty store, open for writing, read as if all that `under` holds were in it: versions,
  * pieces, what was erased, statistics. `under` is borrowed, and nothing is written to it. */
 int ds_store_lay_over(ds_store *s, ds_store *under, ds_err *err);

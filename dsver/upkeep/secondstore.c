@@ -4,25 +4,20 @@
 #include <stdlib.h>
 
 #include "remotesync.h"
-#include "rmtree.h"
 
 /* All versions, and of their pieces those that are read. */
-static int clone_lazily(const char *dir, const ds_remoteconf *c, ds_err *err)
+static int clone_lazily(ds_store *s, const ds_remoteconf *c, ds_err *err)
 {
-    ds_store s = {0};
     ds_link l = {.store = NULL};
     const ds_sync_opts o = {.lazy = true};
     ds_synced done = {.refs = 0};
-    int rc = ds_store_init(dir, NULL, err);
-    rc = rc ? rc : ds_store_open(&s, dir, DS_OBJ_WRITE, err);
-    rc = rc ? rc : ds_store_act(&s, "clone", NULL, NULL, err);
-    rc = rc ? rc : ds_remoteconf_add(s.dir, "origin", c->url, c->catalog, c->credentials, err);
-    rc = rc ? rc : ds_remoteconf_lazy(s.dir, "origin", true, err);
-    rc = rc ? rc : ds_link_open(&l, &s, "origin", err);
+    int rc = ds_store_act(s, "clone", NULL, NULL, err);
+    rc = rc ? rc : ds_remoteconf_add(s->dir, "origin", c->url, c->catalog, c->credentials, err);
+    rc = rc ? rc : ds_remoteconf_lazy(s->dir, "origin", true, err);
+    rc = rc ? rc : ds_link_open(&l, s, "origin", err);
     rc = rc ? rc : ds_sync_fetch(&done, &l, &o, err);
     rc = rc ? rc : ds_sync_branches(&done, &l, &o, err);
     ds_link_close(&l);
-    ds_store_close(&s);
     return rc;
 }
 
@@ -39,8 +34,9 @@ int ds_secondstore_open(ds_secondstore *s, const char *store, const char *from, 
         return ds_store_open(&s->store, from, DS_OBJ_READ, err);
     const bool named = ds_remoteconf_get(&conf, store, from, &why) == 0;
     int rc = named ? 0 : ds_sync_check_url(from, NULL, err);
-    rc = rc ? rc : ds_temp_folder(&s->dir, "dsver", err);
-    rc = rc ? rc : clone_lazily(s->dir, named ? &conf : &given, err);
+    rc = rc ? rc : ds_store_open_temp(&s->store, &s->dir, err);
+    rc = rc ? rc : clone_lazily(&s->store, named ? &conf : &given, err);
+    ds_store_close(&s->store); /* what is lazy is known when it is opened */
     rc = rc ? rc : ds_store_open(&s->store, s->dir, DS_OBJ_WRITE, err);
     ds_remoteconf_fini(&conf);
     return rc;
@@ -48,9 +44,6 @@ int ds_secondstore_open(ds_secondstore *s, const char *store, const char *from, 
 
 void ds_secondstore_close(ds_secondstore *s)
 {
-    ds_store_close(&s->store);
-    if (s->dir)
-        ds_remove_tree(s->dir);
-    free(s->dir);
+    ds_store_close_temp(&s->store, &s->dir);
     *s = (ds_secondstore){.dir = NULL};
 }

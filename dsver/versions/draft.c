@@ -5,7 +5,6 @@
 #include <stdlib.h>
 
 #include "refs.h"
-#include "rmtree.h"
 
 /* The branch is where the draft's version is to begin, under whatever name it was given. */
 static int begin_branch(ds_draft *d, const ds_revision *on, ds_err *err)
@@ -20,9 +19,7 @@ static int begin_branch(ds_draft *d, const ds_revision *on, ds_err *err)
 
 static int begin(ds_draft *d, ds_store *s, const ds_revision *on, ds_err *err)
 {
-    int rc = ds_temp_folder(&d->dir, "dsver", err);
-    rc = rc ? rc : ds_store_init(d->dir, NULL, err);
-    rc = rc ? rc : ds_store_open(&d->store, d->dir, DS_OBJ_WRITE, err);
+    int rc = ds_store_open_temp(&d->store, &d->dir, err);
     rc = rc ? rc : ds_store_lay_over(&d->store, s, err);
     return rc ? rc : begin_branch(d, on, err);
 }
@@ -49,11 +46,8 @@ int ds_draft_make(ds_draft *d, ds_store *s, const ds_revision *on, int fd, const
 
 void ds_draft_close(ds_draft *d)
 {
-    ds_store_close(&d->store);
+    ds_store_close_temp(&d->store, &d->dir);
     if (d->held)
         ds_objstore_release(d->held->objs);
-    if (d->dir)
-        ds_remove_tree(d->dir);
-    free(d->dir);
     *d = (ds_draft){.dir = NULL};
 }
