@@ -243,6 +243,18 @@ uint64_t ds_checkpoint_last(const char *run_dir, uint64_t most)
     return last;
 }
 
+int ds_checkpoint_meant(const char *dir, ds_err *err)
+{
+    const uint64_t last = ds_checkpoint_last(dir, UINT64_MAX);
+    const int n = (int)ds_path_len(dir);
+    char name[32];
+
+    ds_checkpoint_name(name, last);
+    return last ? ds_err_prefix(err, "%.*s is the folder of a run, a checkpoint is %.*s/%s", n, dir,
+                                n, dir, name)
+                : err->code;
+}
+
 int ds_checkpoint_begin(const char *run_dir, const char *resume, uint64_t step, bool abandon,
                         ds_err *err)
 {

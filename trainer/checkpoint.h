@@ -40,5 +40,8 @@ void ds_checkpoint_name(char out[32], uint64_t step);
 bool ds_checkpoint_parse_name(const char *name, uint64_t *step);
 /* The last step up to `most` that the folder has a checkpoint of; 0: none. */
 uint64_t ds_checkpoint_last(const char *run_dir, uint64_t most);
+/* Of something that should have been a checkpoint and is none: where it is a run's folder, the
+ * message says so first, and names the last one. Returns err's code. */
+int ds_checkpoint_meant(const char *dir, ds_err *err);
 
 #endif

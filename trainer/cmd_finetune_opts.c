@@ -28,7 +28,8 @@ static struct {
     int method, schedule, longer, on_spike, graphs;
     bool rslora, abandon, json, quiet;
     uint64_t *shares;
-    char *folder; /* out, without slashes at its end */
+    char *folder;       /* out, without slashes at its end */
+    char last[DS_PATH]; /* its last checkpoint, where that is asked for */
 } o = {.s = TRAIN_SHAPE,
        .accumulate = 1,
        .seed = TRAIN_SEED,
@@ -50,31 +51,31 @@ static struct {
 static const ds_opt OPTIONS[] = {
     TRAIN_MODEL(o.s.model),
     TRAIN_DATA(o.s),
+    TRAIN_OUTPUT(o.out, "RUN", "folder of the run"),
+    OPT_STR(0, "resume", o.resume, "CHECKPOINT|auto",
+            "go on from a checkpoint of this run; auto: the last of RUN, or begin"),
+    OPT_FLAG(0, "abandon", o.abandon, "with --resume: set aside the run's later checkpoints"),
+    OPT_CHOICE(0, "method", o.method, "NAME", METHODS,
+               "lora (default), full, prompt, or auto: as dstrain plan suggests"),
+    OPT_HEADING("Data"),
+    TRAIN_STORE(o.s.store),
     TRAIN_COLUMN(o.s.column),
     TRAIN_MASK(o.mask),
     OPT_STR(0, "weights", o.weights, "X,X,...",
             "shares of the tokens, one for each --data: 0.7,0.3; default as they come"),
-    OPT_INT(0, "data-threads", o.data_threads, "N", 0, 64,
-            "threads that fetch data, at most; one, until training had to wait for it"),
-    TRAIN_STORE(o.s.store),
-    TRAIN_OUTPUT(o.out, "RUN", "folder of the run"),
-    OPT_STR(0, "resume", o.resume, "CHECKPOINT", "go on from a checkpoint of this run"),
-    OPT_FLAG(0, "abandon", o.abandon, "with --resume: set aside the run's later checkpoints"),
-    OPT_CHOICE(0, "method", o.method, "NAME", METHODS,
-               "lora (default), full, prompt, or auto: as dstrain plan suggests"),
-    TRAIN_MEMORY(o.s),
+    OPT_CHOICE(0, "long", o.longer, "HOW", LONGER,
+               "records longer than a row: error, split (default) or truncate"),
+    OPT_INT(0, "window", o.window, "N", 1, 1 << 24,
+            "records packed together; default 4096, 1 = a row each"),
+    OPT_INT(0, "seed", o.seed, "N", 0, 0, "of order, dropout and new weights; default 1"),
+    OPT_HEADING("Steps and rows"),
     OPT_INT(0, "steps", o.steps, "N", 1, INT32_MAX, "optimizer steps; default 100"),
     OPT_INT(0, "epochs", o.epochs, "N", 1, 100000, "passes over the data, instead of --steps"),
     TRAIN_BATCH(o.s),
     OPT_INT(0, "accumulate", o.accumulate, "N", 1, 65536, "batches of a step; default 1"),
     TRAIN_SLICES(o.s),
     TRAIN_SEQ_LEN(o.s),
-    OPT_CHOICE(0, "long", o.longer, "HOW", LONGER,
-               "records longer than a row: error, split (default) or truncate"),
-    OPT_INT(0, "window", o.window, "N", 1, 1 << 24, "records packed together; default 4096"),
-    OPT_INT(0, "seed", o.seed, "N", 0, 0, "of order, dropout and new weights; default 1"),
-    TRAIN_OPTIM(o.s),
-    TRAIN_ROUNDING(o.s),
+    OPT_HEADING("Optimizer and learning rate"),
     OPT_REAL(0, "lr", o.lr, "X", "learning rate; default 1e-4"),
     OPT_REAL(0, "min-lr", o.min_lr, "X", "where the schedule ends; default 0"),
     OPT_CHOICE(0, "schedule", o.schedule, "NAME", SCHEDULES,
@@ -86,9 +87,12 @@ static const ds_opt OPTIONS[] = {
              "all after the warm-up, 0.2 of wsd"),
     OPT_REAL(0, "clip", o.clip, "X", "largest gradient norm; default 1, 0 = any"),
     OPT_REAL(0, "weight-decay", o.decay, "X", "of matrices; default 0"),
+    TRAIN_OPTIM(o.s),
+    TRAIN_ROUNDING(o.s),
     OPT_REAL(0, "beta1", o.beta1, "X", "AdamW; default 0.9"),
     OPT_REAL(0, "beta2", o.beta2, "X", "AdamW; default 0.999"),
     OPT_REAL(0, "eps", o.eps, "X", "AdamW; default 1e-8"),
+    OPT_HEADING("Adapters (LoRA)"),
     TRAIN_RANK(o.s),
     OPT_REAL(0, "alpha", o.alpha, "X", "of LoRA; default 32, or twice the rank that auto chose"),
     TRAIN_DROPOUT(o.s),
@@ -97,12 +101,12 @@ static const ds_opt OPTIONS[] = {
     OPT_FLAG(0, "rslora", o.rslora, "scale by alpha over the square root of the rank"),
     OPT_REAL(0, "lora-plus", o.lr_ratio, "X",
              "LoRA+: learning rate of B over that of A; default 1"),
+    OPT_HEADING("Other methods"),
     TRAIN_PROMPT(o.s),
     OPT_STR(0, "prompt-init", o.prompt_init, "text:STRING|vocab|random",
             "what virtual tokens begin as: embeddings of a text, of the vocabulary (default)"),
     TRAIN_ONLY(o.s),
-    TRAIN_DTYPE(o.s.format),
-    TRAIN_RECOMPUTE(o.s),
+    OPT_HEADING("Checkpoints and evaluation"),
     OPT_INT(0, "checkpoint-every", o.every, "N", 0, INT32_MAX,
             "steps; default 500, 0 = only at the end; there is one at the end in any case"),
     OPT_INT(0, "keep", o.keep, "N", 0, INT32_MAX,
@@ -119,20 +123,28 @@ static const ds_opt OPTIONS[] = {
             "stop after N evaluations that are no better; default never"),
     OPT_REAL(0, "min-delta", o.min_delta, "X",
              "how much lower a loss must be to be better; default 0"),
-    OPT_INT(0, "loss-scale", o.loss_scale, "N", 1, DS_LOSSSCALE_MOST,
-            "with --dtype f16: what the loss is multiplied with at first, a power of two; default "
-            "65536"),
-    OPT_INT(0, "scale-window", o.scale_window, "N", 1, INT32_MAX,
-            "with --dtype f16: updates after which the loss scale is doubled; default 2000"),
+    OPT_HEADING("Losses that stand out, and f16"),
     OPT_CHOICE(0, "on-spike", o.on_spike, "WHAT", SPIKES,
                "a loss that stands out: off (default), stop before it, or skip its update"),
     OPT_INT(0, "spike-window", o.spike_window, "N", DS_SPIKE_WINDOW_MIN, DS_SPIKE_WINDOW_MAX,
             "steps that a loss is compared with; default 32"),
     OPT_REAL(0, "spike-factor", o.spike_factor, "X",
              "deviations above their median that make a spike; default 8"),
+    OPT_INT(0, "loss-scale", o.loss_scale, "N", 1, DS_LOSSSCALE_MOST,
+            "with --dtype f16: what the loss is multiplied with at first, a power of two; default "
+            "65536"),
+    OPT_INT(0, "scale-window", o.scale_window, "N", 1, INT32_MAX,
+            "with --dtype f16: updates after which the loss scale is doubled; default 2000"),
+    OPT_HEADING("Machine"),
+    TRAIN_DTYPE(o.s.format),
+    TRAIN_RECOMPUTE(o.s),
+    TRAIN_MEMORY(o.s),
     TRAIN_DEVICE(o.s.device),
     TRAIN_GRAPHS(o.graphs),
     TRAIN_THREADS(o.threads),
+    OPT_INT(0, "data-threads", o.data_threads, "N", 0, 64,
+            "threads that fetch data, at most; one, until training had to wait for it"),
+    OPT_HEADING("Messages"),
     TRAIN_JSON(o.json),
     TRAIN_QUIET(o.quiet),
     OPT_END};
@@ -261,6 +273,18 @@ static int settings(ds_trainconf *c, ds_err *err)
     return evaluation(c, err);
 }
 
+/* The checkpoint to go on from; NULL: the run begins. */
+static const char *resumed(void)
+{
+    char name[32];
+
+    if (!o.resume || !o.folder || strcmp(o.resume, "auto") != 0)
+        return o.resume;
+    const uint64_t last = ds_checkpoint_last(o.folder, UINT64_MAX);
+    ds_checkpoint_name(name, last);
+    return last && ds_path_join(o.last, o.folder, name, NULL) == 0 ? o.last : NULL;
+}
+
 static ds_optim_conf optimizer(void)
 {
     return (ds_optim_conf){.lr = o.lr,
@@ -290,7 +314,7 @@ static ds_trainconf told(void)
         .weights = o.weights ? o.shares : NULL,
         .store = o.s.store,
         .out = o.folder,
-        .resume = o.resume,
+        .resume = resumed(),
         .method = (enum ds_method)o.method,
         .memory = o.s.memory,
         .seed = (uint64_t)o.seed,

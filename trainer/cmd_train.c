@@ -18,6 +18,7 @@ int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t p
     ds_modelconf c = {0};
     int rc = ds_modelconf_read(&c, u->model, err);
 
+    rc = rc ? ds_checkpoint_meant(u->model, err) : 0;
     *k = NULL;
     *net = NULL;
     rc = rc ? rc : ds_kernels_open(k, u->device ? u->device : "cpu", (int)u->threads, err);
@@ -25,8 +26,8 @@ int train_open_model(ds_kernels **k, ds_net **net, const train_use *u, int32_t p
             : ds_net_new(net, *k, &c, (enum ds_kfmt)u->format,
                          positions > 0 && positions < c.max_pos ? positions : c.max_pos, err);
     rc = rc ? rc : ds_net_load(*net, u->model, err);
-    if (!rc && u->adapter)
-        rc = ds_adapter_load(*net, u->adapter, err);
+    if (!rc && u->adapter && ds_adapter_load(*net, u->adapter, err))
+        rc = ds_checkpoint_meant(u->adapter, err);
     ds_modelconf_fini(&c);
     if (rc) {
         ds_net_free(*net);

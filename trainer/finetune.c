@@ -170,6 +170,18 @@ static int run_slices(stepping *s, uint64_t step, float scale, ds_err *err)
     return 0;
 }
 
+/* The run ends here, since nothing that follows would be a number. */
+static int no_number(const stepping *s, uint64_t step, const char *what, ds_err *err)
+{
+    const char *why = s->t->c.format == DS_KF16 ? "f16 ends at 65504, bf16 does not"
+                      : step == 1               ? "the model that it begins from gives that"
+                                  : "most often --lr is too high, or --warmup too short";
+
+    return ds_fail(err, DS_FAIL, "step %llu: the %s is not a finite number; %s (%s)",
+                   (unsigned long long)step, what,
+                   s->first > 1 ? "the last checkpoint stands" : "there is no checkpoint yet", why);
+}
+
 static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
 {
     int rc = fetch(s, step, r, err);
@@ -181,10 +193,7 @@ static int compute(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
     TRY(ds_slices_sum(s->slices, rc, &loss, err));
     r->loss = r->targets ? loss / (double)r->targets : 0.0;
     if (!isfinite(r->loss))
-        return ds_fail(err, DS_FAIL,
-                       "step %llu: the loss is not a finite number; the last checkpoint stands%s",
-                       (unsigned long long)step,
-                       s->t->c.format == DS_KF16 ? " (f16 ends at 65504, bf16 does not)" : "");
+        return no_number(s, step, "loss", err);
     r->times.compute = ds_seconds() - start;
     return 0;
 }
@@ -203,8 +212,9 @@ static int update(stepping *s, uint64_t step, ds_step_report *r, ds_err *err)
     const ds_trainconf *c = &s->t->c;
 
     TRY(ds_optim_step(ds_net_params(s->t->net), &c->optim, step, s->scale, &r->norm, err));
-    ds_lossscale_see(s->scale, &c->scaling, isfinite(r->norm));
-    return 0;
+    return ds_lossscale_see(s->scale, &c->scaling, isfinite(r->norm))
+               ? 0
+               : no_number(s, step, "gradient", err);
 }
 
 /* *stop: the loss is a spike before which the run is to stop; nothing came of the step then. */

@@ -38,8 +38,7 @@ int ds_optim_read(ds_params *p, const char *path, ds_err *err);
 /* One step: *norm = global norm before clipping (sums in f64, parameter by parameter). Gradients
  * are zero afterwards. They are `scale` times what they are without one (NULL: none); bias
  * corrections count the updates, so not the steps that overflowed. Collective. When the norm is not
- * finite no weight and no moment changes: *norm is infinite then, or without a scale that could be
- * less DS_FAIL. */
+ * finite no weight and no moment changes, and *norm is infinite. */
 int ds_optim_step(ds_params *p, const ds_optim_conf *c, uint64_t step, const ds_lossscale *scale,
                   double *norm, ds_err *err);
 

@@ -294,6 +294,7 @@ int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, voi
     ds_sha run;
     int rc = ds_lineage_read(&p.lineage, c->checkpoint, err);
 
+    rc = rc ? ds_checkpoint_meant(c->checkpoint, err) : 0;
     memset(out, 0, sizeof *out);
     rc = rc || c->model ? rc : ds_runbase_find(&base, c->checkpoint, err);
     own.model = c->model ? c->model : base;

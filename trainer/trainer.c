@@ -84,7 +84,8 @@ static int open_data(ds_trainer *t, ds_err *err)
     t->lineage.run.datasets = calloc(c->ndata + 1, sizeof *t->lineage.run.datasets);
     if (!rc && (!t->data || !t->lineage.run.datasets))
         rc = ds_fail_nomem(err);
-    rc = rc || !from ? rc : ds_lineage_read(&was, from, err);
+    if (!rc && from && ds_lineage_read(&was, from, err))
+        rc = ds_checkpoint_meant(from, err);
     for (size_t i = 0; !rc && i < c->ndata; i++) {
         rc = open_dataset(t, i, &was.run, err);
         rc = rc ? rc : ds_dataset_tokenizer(t->data[i], tokenizer, err);
@@ -507,7 +508,8 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     rc = join_devices(t, rc ? rc : open_kernels(t, err), err);
     t->memory = least_memory(t); /* of all ranks, whatever became of this one */
     rc = rc ? rc : follow(t, err);
-    rc = rc ? rc : ds_modelconf_read(&m, c->model, err);
+    if (!rc && ds_modelconf_read(&m, c->model, err))
+        rc = ds_checkpoint_meant(c->model, err);
     rc = rc ? rc : check_slices(&t->c, t->ranks, err);
     rc = rc ? rc : open_data(t, err);
     rc = rc ? rc : choose_method(t, &m, err);

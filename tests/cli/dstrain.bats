@@ -52,6 +52,14 @@ load dstrain_common
         exits 13 $c lora
         has "lora is no checkpoint"
     done
+    meant="lora is the folder of a run, a checkpoint is lora/step-000010: "
+    for c in "eval --data $F/test.dsr --model $F/base --adapter lora/" "eval --data $F/test.dsr --model lora" "replay lora"; do
+        # shellcheck disable=SC2086
+        exits 13 dstrain $c
+        has "$meant"
+    done
+    exits 13 train x --resume lora
+    has "$meant"
 }
 
 @test "other architectures learn too" {
@@ -145,7 +153,7 @@ load dstrain_common
     train part --checkpoint-every 2
     want=$(sum_of whole)
     rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
-    train part --checkpoint-every 2 --resume part/step-000002
+    train part --checkpoint-every 2 --resume auto
     [ "$(sum_of part)" = "$want" ]
     diff -r whole/step-000006 part/step-000006
     # a checkpoint of another run is refused
@@ -154,6 +162,9 @@ load dstrain_common
     fails train other --checkpoint-every 2 --data docs --resume part/step-000002
     has "another run: datasets[1] was nothing and is {\"name\":\"docs\""
     fails train other --resume part/step-000006
+    has "over already"
+    train early --steps 1 --resume auto # there is none yet
+    fails train early --steps 1 --resume auto
     has "over already"
     # and so is one whose documents do not tell the same
     cp -r part/step-000002 bent && sed -i 's/"step": *2/"step": 1/' bent/state.json

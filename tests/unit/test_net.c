@@ -510,10 +510,10 @@ static int updated(ds_net *n, const ds_lossscale *scale, double *norm, ds_sha *s
 }
 
 /* Gradients of a loss times a power of two, divided by it, are those of the loss; in f32 to the
- * bit. Those that are no numbers change nothing, while it can be halved. */
+ * bit. Those that are no numbers change nothing. */
 static void a_loss_scale_changes_no_bit(void **state)
 {
-    const ds_lossscale much = {.scale = 65536}, least = {.scale = 1};
+    const ds_lossscale much = {.scale = 65536};
     ds_kernels *k = cpu();
     ds_err err = {0};
     ds_sha sum[4];
@@ -538,11 +538,12 @@ static void a_loss_scale_changes_no_bit(void **state)
         assert_true(norm[0] > 0.05 && norm[0] == norm[1]); /* it was clipped */
         assert_true(ds_sha_eq(&sum[0], &sum[1]));
         ds_params_zero(ds_net_params(n[0]), &err);
-        ds_net_params(n[0])->p[1]->g[5] = NAN;
-        assert_int_equal(updated(n[0], &least, &norm[2], &sum[2], &err), DS_FAIL);
-        assert_int_equal(updated(n[0], &much, &norm[3], &sum[3], &err), 0);
-        assert_true(isinf(norm[3]) && ds_sha_eq(&sum[0], &sum[2]) && ds_sha_eq(&sum[0], &sum[3]));
-        assert_true(ds_net_params(n[0])->p[1]->g[5] == 0.0f);
+        for (int i = 2; i < 4; i++) {
+            ds_net_params(n[0])->p[1]->g[5] = NAN;
+            assert_int_equal(updated(n[0], i > 2 ? &much : NULL, &norm[i], &sum[i], &err), 0);
+            assert_true(isinf(norm[i]) && ds_sha_eq(&sum[0], &sum[i]));
+            assert_true(ds_net_params(n[0])->p[1]->g[5] == 0.0f);
+        }
         for (int i = 0; i < 2; i++)
             ds_net_free(n[i]);
     }
