@@ -120,8 +120,7 @@ static int put_row(ds_buf *out, const row *r)
     if (keyword)
         bad |= ds_buf_printf(out, ",\"keyword\":\"%s\"", keyword);
     if (r->creator)
-        bad |=
-            ds_buf_puts(out, ",\"creator\":") | ds_json_str(out, r->creator, strlen(r->creator));
+        bad |= ds_buf_puts(out, ",\"creator\":") | ds_json_str(out, r->creator, strlen(r->creator));
     for (unsigned k = 0; k < DCM_ACTS; k++)
         if (r->n[k])
             bad |= ds_buf_printf(out, ",\"%s\":%llu", names[k], (unsigned long long)r->n[k]);

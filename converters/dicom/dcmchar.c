@@ -426,8 +426,7 @@ int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf
     } else if (c->mode == M_UTF8) {
         bool good = ds_utf8_check(p, len) == len;
         rc = good ? ds_buf_put(out, p, len) : put_unknown(c, p, len, out, flags);
-    } else if (high && !esc && is_latin1(c->g1) &&
-               (c->no_latin1 || ds_utf8_check(p, len) == len)) {
+    } else if (high && !esc && is_latin1(c->g1) && (c->no_latin1 || ds_utf8_check(p, len) == len)) {
         /* Nobody writes what UTF-8 looks like in Latin-1, and many declare the one for the other.
          */
         rc = put_unknown(c, p, len, out, flags);

@@ -48,8 +48,8 @@ static void weigh_run(dcm_doubt *d, const uint8_t *p, size_t n, bool within)
     for (size_t i = 0; i < n; i++) {
         letters += is_letter(p[i]);
         if (i > 0)
-            d->strange += (is_letter(p[i]) && is_apart(p[i - 1])) ||
-                          (is_apart(p[i]) && is_letter(p[i - 1]));
+            d->strange +=
+                (is_letter(p[i]) && is_apart(p[i - 1])) || (is_apart(p[i]) && is_letter(p[i - 1]));
     }
     if (n >= 4 && letters >= 2)
         d->strange += 2;

@@ -13,7 +13,7 @@
 
 typedef struct dcm_doubt {
     uint64_t strange, plain; /* what no Latin-1 text holds, what all of them do */
-    uint64_t utf8, other;    /* bytes above 0x7f of values that are UTF-8, and of those that are not */
+    uint64_t utf8, other; /* bytes above 0x7f of values that are UTF-8, and of those that are not */
 } dcm_doubt;
 
 /* Weighs a value whose set is Latin-1 (latin1), or is not declared. */

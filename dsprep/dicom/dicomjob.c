@@ -56,10 +56,9 @@ int ds_dicom_result_write(const ds_dicom_result *r, ds_buf *out, ds_err *err)
     int bad =
         ds_buf_putc(out, (uint8_t)r->outcome) | ds_buf_putc(out, r->masked) |
         ds_buf_putc(out, r->already) | ds_buf_putc(out, r->has_image) |
-        ds_buf_putc(out, r->unread) |
-        ds_buf_put(out, &r->sha, sizeof r->sha) | ds_buf_put(out, &r->shape, sizeof r->shape) |
-        ds_buf_u64(out, r->frame_bytes) | ds_buf_u32(out, r->surplus) |
-        put_block(out, r->reason, strlen(r->reason)) |
+        ds_buf_putc(out, r->unread) | ds_buf_put(out, &r->sha, sizeof r->sha) |
+        ds_buf_put(out, &r->shape, sizeof r->shape) | ds_buf_u64(out, r->frame_bytes) |
+        ds_buf_u32(out, r->surplus) | put_block(out, r->reason, strlen(r->reason)) |
         put_block(out, r->message.data, r->message.len) | put_block(out, r->key.data, r->key.len) |
         put_block(out, r->meta.data, r->meta.len) | put_block(out, r->text.data, r->text.len) |
         put_block(out, r->chain.data, r->chain.len) |

@@ -38,7 +38,7 @@ typedef struct ds_dicom_result {
     char reason[64];
     ds_buf message;
     bool masked, already, has_image;
-    bool unread; /* its texts hold characters that nobody can tell */
+    bool unread;                   /* its texts hold characters that nobody can tell */
     ds_sha sha;                    /* of the input's bytes */
     dcm_shape shape;               /* of the values in the record */
     uint32_t surplus;              /* frames that it has and does not say */

@@ -209,8 +209,7 @@ int ds_volume_json(const ds_volume *v, ds_buf *out, size_t *gaps, ds_err *err)
     *gaps = 0;
     if (v->lost)
         bad |= ds_buf_printf(out, ",\"lost\":%zu", v->lost);
-    bad |= ds_buf_puts(out, ",\"split\":") |
-           ds_buf_put(out, s->place->split, s->place->split_len);
+    bad |= ds_buf_puts(out, ",\"split\":") | ds_buf_put(out, s->place->split, s->place->split_len);
     if (v->layers > 1)
         bad |= ds_buf_printf(out, ",\"split_by\":\"%s\",\"layer\":%zu,\"layers\":%zu",
                              names[v->split], v->layer + 1, v->layers);

@@ -32,7 +32,7 @@ typedef struct work {
     ds_dicom_file copy;
     bool copying, headers;
     bool touched, cleaned; /* de-identification has begun, has ended */
-    int dtype; /* of the values; 0: as the options say */
+    int dtype;             /* of the values; 0: as the options say */
     int *out;
 } work;
 

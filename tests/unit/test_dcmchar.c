@@ -145,12 +145,18 @@ static void all_texts_of_an_object(void **state)
          "김^희중", "김 희중"},
         /* Latin-1 is Latin-1 all the same. */
         {"ISO_IR 100", "GBK", "M\xfcller^S\xf6ren",
-         "Gr\xf6\xdf" "e 3 \xb5m\xb2, s\xfc\xdf, \xab\xe9t\xe9\xbb, 3\xbd\xb0", "Müller^Sören",
-         "Größe 3 µm², süß, «été», 3½°"},
-        {"ISO_IR 100", "GBK", "P\xe4\xe4kk\xf6nen", "p\xe4\xe4 \xa1\xc9" "a! \xb1 5", "Pääkkönen",
-         "pää ¡Éa! ± 5"},
+         "Gr\xf6\xdf"
+         "e 3 \xb5m\xb2, s\xfc\xdf, \xab\xe9t\xe9\xbb, 3\xbd\xb0",
+         "Müller^Sören", "Größe 3 µm², süß, «été», 3½°"},
+        {"ISO_IR 100", "GBK", "P\xe4\xe4kk\xf6nen",
+         "p\xe4\xe4 \xa1\xc9"
+         "a! \xb1 5",
+         "Pääkkönen", "pää ¡Éa! ± 5"},
         /* UTF-8 that was cut is UTF-8. */
-        {NULL, "GBK", "M\xc3\xbcller", "Gr\xc3\xb6\xc3\x9f" "e", "Müller", "Größe"},
+        {NULL, "GBK", "M\xc3\xbcller",
+         "Gr\xc3\xb6\xc3\x9f"
+         "e",
+         "Müller", "Größe"},
     };
     for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
         dcm_tree *t;
