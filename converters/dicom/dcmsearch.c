@@ -1,11 +1,13 @@
 /* dcmsearch.c - see dcmproof.h.
  *
  * Text: each id hangs on its longest word; a word of the text is looked up by its hash behind a
- * bitmap, and what hangs there is compared from where the id would begin. Tensors: dcmneedle.h.
+ * bitmap, and what hangs there is compared from where the id would begin. What base64 in a text
+ * stands for is text as well. Tensors: dcmneedle.h.
  */
 #include <stdlib.h>
 #include <string.h>
 
+#include "dcmcoded.h"
 #include "dcmcontext.h"
 #include "dcmids.h"
 #include "dcmneedle.h"
@@ -14,6 +16,8 @@
 
 #define GAP 4     /* bytes that may stand between two words of an id */
 #define RECENT 64 /* words remembered; ids of more words than that hang on their first */
+#define FEW 16    /* bytes that may look like text by chance... */
+#define LONG 6    /* ...and an id that they hardly hold then */
 #define DIGEST                                                                                     \
     16 /* a run of so many hex digits is a digest or a pseudonym: numbers in it mean nothing */
 
@@ -261,14 +265,12 @@ static bool look_word(scan *c, const hung *h, const dcm_word *w)
                                w->folded == w->len && look_date(c, h, w)));
 }
 
-bool dcm_search_each(const dcm_search *s, const uint8_t *p, size_t len, size_t from, dcm_hit_fn *fn,
-                     void *ctx)
+static bool each_word(const dcm_search *s, const uint8_t *p, size_t len, size_t from,
+                      dcm_hit_fn *fn, void *ctx)
 {
     scan c = {.p = p, .len = len, .fn = fn, .ctx = ctx};
     size_t pos = from;
     dcm_word w;
-    if (s->all.words.n == 0 && s->own.words.n == 0)
-        return false;
     while (dcm_word_next(p, len, &pos, &w)) {
         if (w.folded == 0)
             continue;
@@ -277,6 +279,68 @@ bool dcm_search_each(const dcm_search *s, const uint8_t *p, size_t len, size_t f
             return true;
     }
     return false;
+}
+
+/* A hit in what a run stands for is one of the run. */
+typedef struct run_hit {
+    const dcm_coded *run;
+    size_t least; /* shorter ones are met by chance */
+    dcm_hit_fn *fn;
+    void *ctx;
+} run_hit;
+
+static bool on_run(void *ctx, const dcm_hit *hit)
+{
+    const run_hit *r = ctx;
+    dcm_hit whole = *hit;
+    whole.at = r->run->at;
+    whole.len = r->run->end - r->run->at;
+    return hit->len >= r->least && r->fn(r->ctx, &whole);
+}
+
+/* Text, but that a piece may begin or end within a character. */
+static bool is_text(const uint8_t *p, size_t len)
+{
+    size_t at = 0;
+    while (at < len && at < 3 && (p[at] & 0xc0) == 0x80)
+        at++;
+    for (size_t i = at; i < len; i++)
+        if (p[i] < 0x20 && p[i] != '\t' && p[i] != '\n' && p[i] != '\r')
+            return false;
+    return at + ds_utf8_check(p + at, len - at) + 4 > len;
+}
+
+/* Where it stands for no text it may hold one, as it was or of two bytes a character. */
+static bool each_coded(const dcm_search *s, const uint8_t *p, size_t len, size_t from,
+                       dcm_hit_fn *fn, void *ctx)
+{
+    dcm_coded c = {.end = from};
+    run_hit r = {.run = &c, .fn = fn, .ctx = ctx};
+    while (dcm_coded_next(&c, p, len)) {
+        dcm_hit hit;
+        r.least = c.n < FEW ? LONG : 0;
+        if (!is_text(c.bytes, c.n)) {
+            if (dcm_search_raw(s, c.bytes, c.n, 0, &hit) > 0 && on_run(&r, &hit))
+                return true;
+            size_t n = 0;
+            for (size_t i = 0; i < c.n; i++)
+                if (c.bytes[i])
+                    c.bytes[n++] = c.bytes[i];
+            c.n = n;
+            r.least = DCM_RAW_MIN;
+        }
+        if (each_word(s, c.bytes, c.n, 0, on_run, &r))
+            return true;
+    }
+    return false;
+}
+
+bool dcm_search_each(const dcm_search *s, const uint8_t *p, size_t len, size_t from, dcm_hit_fn *fn,
+                     void *ctx)
+{
+    if (s->all.words.n == 0 && s->own.words.n == 0)
+        return false;
+    return each_word(s, p, len, from, fn, ctx) || each_coded(s, p, len, from, fn, ctx);
 }
 
 static bool first(void *ctx, const dcm_hit *hit)

@@ -4,6 +4,7 @@
 #include "unit.h"
 
 #include "ids_help.h"
+#include "jsonrow.h"
 
 enum {
     NAME = 0x00100010,
@@ -108,7 +109,42 @@ static const struct {
     {UID, "1.2.276.0.7230010.3.1.4.1", "(1.2.276.0.7230010.3.1.4.1).", 1},
     {PLACE, "St. Mary's Hospital", "at ST MARY'S hospital", 1},
     {PLACE, "Hospital", "a hospital", 0},
+    /* base64: "Doe^John", of two bytes a character too; a document; words that are none */
+    {NAME, "Doe^John", "key=RG9lXkpvaG4=;", 1},
+    {NAME, "Kowalczyk^Jan", "SwBvAHcAYQBsAGMAegB5AGsA", 1},
+    {NAME, "Doe^John", "PHA+U2VlbiBvbiB3YXJkIDcuPC9wPjxuYW1lPkRvZTwvbmFtZT4=", 1},
+    {NAME, "Doe^John", "PHA+U2VlbiBvbiB3YXJkIDcuPC9wPjxuYW1lPlJvZTwvbmFtZT4=", 0},
+    {NAME, "Doe^John", "StudyInstanceUID PatientOrientation", 0},
 };
+
+/* Lines as in mail, and a run of several pieces: a name that lies across their seam. */
+static void coded_runs(void **state)
+{
+    (void)state;
+    ds_buf plain = {0}, coded = {0}, lines = {0};
+    for (int lead = 2280; lead < 2330; lead += 7) {
+        ds_buf_reset(&plain);
+        ds_buf_reset(&coded);
+        ds_buf_reset(&lines);
+        for (int i = 0; i < lead; i++)
+            ds_buf_putc(&plain, i % 9 ? 'x' : ' ');
+        ds_buf_puts(&plain, " Kowalczyk ");
+        for (int i = 0; i < 2500; i++)
+            ds_buf_putc(&plain, i % 9 ? 'y' : ' ');
+        assert_int_equal(ds_base64(&coded, plain.data, plain.len), 0);
+        for (size_t i = 0; i < coded.len; i++) {
+            ds_buf_putc(&lines, coded.data[i]);
+            if (i % 76 == 75)
+                ds_buf_puts(&lines, "\r\n");
+        }
+        assert_int_equal(found(NAME, "Kowalczyk^Jan", ds_buf_cstr(&coded), false), 1);
+        assert_int_equal(found(NAME, "Kowalczyk^Jan", ds_buf_cstr(&lines), false), 1);
+        assert_int_equal(found(NAME, "Nowak^Jan", ds_buf_cstr(&lines), false), 0);
+    }
+    ds_buf_fini(&plain);
+    ds_buf_fini(&coded);
+    ds_buf_fini(&lines);
+}
 
 static void text_vectors(void **state)
 {
@@ -319,9 +355,13 @@ static void spellings_and_dates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(text_vectors),           cmocka_unit_test(escapes_and_tensors),
-        cmocka_unit_test(goes_over_a_pipe),       cmocka_unit_test(grows),
-        cmocka_unit_test(tensors_against_memmem), cmocka_unit_test(spellings_and_dates),
+        cmocka_unit_test(coded_runs),
+        cmocka_unit_test(text_vectors),
+        cmocka_unit_test(escapes_and_tensors),
+        cmocka_unit_test(goes_over_a_pipe),
+        cmocka_unit_test(grows),
+        cmocka_unit_test(tensors_against_memmem),
+        cmocka_unit_test(spellings_and_dates),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -61,13 +61,15 @@ static void known_names_go(void **state)
     dcm_search *s;
     ds_buf out = {0};
     unsigned found;
-    static const char text[] = "DOE, JANE was seen at Lakeshore General; doe again. 1970-02-03.";
+    static const char text[] = "DOE, JANE was seen at Lakeshore General; doe again. 1970-02-03. "
+                               "<doc>U2VlbiBieSBEci4gWDogSmFuZSBEb2U=</doc>";
     dcm_ids_new(&ids, NULL);
     ids_add(ids, 0x00100010, "Doe^Jane", 8);
     ids_add(ids, 0x00080080, "Lakeshore General", 17);
     assert_int_equal(dcm_search_new_scrub(&s, ids, NULL), 0);
     assert_int_equal(dcm_scrub(s, text, sizeof text - 1, true, &out, &found, NULL), 0);
-    assert_string_equal(ds_buf_cstr(&out), "[NAME] was seen at [PLACE]; [NAME] again. 1970-02-03.");
+    assert_string_equal(ds_buf_cstr(&out),
+                        "[NAME] was seen at [PLACE]; [NAME] again. 1970-02-03. <doc>[NAME]</doc>");
     dcm_search_free(s);
     dcm_ids_free(ids);
     ds_buf_fini(&out);
