@@ -163,9 +163,8 @@ static void window(const dcm_chain *c, const dcm_set *main, uint32_t frame, fram
 static int read_frames(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
 {
     const dcm_elem *own = dcm_set_find(main, 0x52009230);
-    c->nframes = own && own->nitems ? own->nitems : 1;
-    if (c->nframes > c->im.frames)
-        c->nframes = c->im.frames;
+    c->nframes =
+        own && own->nitems ? c->im.frames : 1; /* those behind the last have what is shared */
     c->frames = calloc(c->nframes, sizeof *c->frames);
     if (!c->frames)
         return ds_fail_nomem(err);
@@ -256,13 +255,21 @@ static enum dcm_sample own_type(const dcm_chain *c)
     return whole && low >= -2147483648.0 && high <= 2147483647.0 ? DCM_I32 : DCM_F32;
 }
 
+/* The values of a label map are labels: its palette is for showing them (PS3.3 C.8.20.2). */
+static bool is_labels(const dcm_set *main)
+{
+    const char *p;
+    size_t n;
+    return dcm_get_text(main, 0x00620001, 0, &p, &n) && n == 8 && memcmp(p, "LABELMAP", n) == 0;
+}
+
 static int read_tables(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
 {
     const dcm_set *m = dcm_set_first(main, 0x00283000);
     int rc = 0;
     if (c->o.values == DCM_VALUES_STORED)
         return 0;
-    if (strcmp(c->im.photometric, "PALETTE COLOR") == 0 && c->im.samples == 1) {
+    if (strcmp(c->im.photometric, "PALETTE COLOR") == 0 && c->im.samples == 1 && !is_labels(main)) {
         for (uint32_t i = 0; i < 3 && rc == 0; i++)
             rc = read_palette(&c->palette[i], main, i, c->im.is_signed, reason, err);
         return rc;

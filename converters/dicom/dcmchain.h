@@ -4,7 +4,7 @@
  * and one rounding to the type of the output at the end:
  *
  *   1. padding     values from PixelPaddingValue to PixelPaddingRangeLimit are known, as stored
- *   2. palette     indices to RGB (modality and window only)
+ *   2. palette     indices to RGB (modality and window only; those of a label map stay)
  *   3. colour      YBR_FULL and YBR_PARTIAL to RGB, PS3.3 C.7.6.3.1.2 (modality and window only)
  *   4. modality    Modality LUT, or slope * v + intercept: the frame's own (5200,9230), else the
  *                  shared ones (5200,9229), else those at the top; the real world value map where

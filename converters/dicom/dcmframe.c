@@ -418,12 +418,26 @@ bool dcm_file_lend(dcm_file *f, uint32_t frame, const uint8_t **p, size_t *n)
     return true;
 }
 
+/* Whether two pixels share their colour. Some writers say so of values of full width. */
+static void find_422(dcm_file *f)
+{
+    dcm_image *im = &f->im;
+    const uint64_t len = dcm_raw_len(f->raw), values = (uint64_t)f->pixels * im->samples;
+    uint64_t full;
+    if (strcmp(im->photometric, "YBR_FULL_422") != 0 || im->samples != 3 || im->allocated != 8)
+        return;
+    const bool is_full = !__builtin_mul_overflow(values, im->frames, &full) &&
+                         (len == full || len == full + full % 2);
+    f->ybr422 = im->cols % 2 == 0 && !is_full;
+    im->recovered |= is_full;
+    snprintf(im->photometric, sizeof im->photometric, "YBR_FULL");
+}
+
 /* Native pixel data has to be there in full. */
 static int check_native(dcm_file *f, const char **reason, ds_err *err)
 {
     uint64_t values = (uint64_t)f->pixels * f->im.samples, all;
-    f->ybr422 = strcmp(f->im.photometric, "YBR_FULL_422") == 0 && f->im.samples == 3 &&
-                f->im.allocated == 8 && f->im.cols % 2 == 0;
+    find_422(f);
     uint64_t one = f->ybr422 ? (uint64_t)f->pixels * 2 : values * size_of(f->im.dtype);
     if (f->im.allocated == 1)
         one = values;
@@ -437,8 +451,6 @@ static int check_native(dcm_file *f, const char **reason, ds_err *err)
     over -= over > 0 && all % 2; /* padding */
     over = f->im.allocated == 1 ? over * 8 / one : over / one;
     f->im.surplus = over > UINT32_MAX ? UINT32_MAX : (uint32_t)over;
-    if (f->ybr422)
-        snprintf(f->im.photometric, sizeof f->im.photometric, "YBR_FULL");
     return 0;
 }
 

@@ -243,6 +243,15 @@ def cases():
     c["frames_surplus"] = VALUES, part10(with_(el(0x7fe00010, "OW", words(TWICE))))
     c["pixels_empty"] = "frames-missing", part10(with_(el(0x7fe00010, "OW", b"")))
     c["pixels_none"] = "document", part10(with_(without=[0x7fe00010]))
+    colour = image()
+    for tag, v in ((0x00280002, 3), (0x00280006, 0), (0x00280100, 8), (0x00280101, 8), (0x00280102, 7)):
+        colour[tag] = el(tag, "US", v)
+    colour[0x00280004] = el(0x00280004, "CS", "YBR_FULL_422")
+    full = bytes(7 * i % 251 for i in range(3 * ROWS * COLS))
+    c["ybr_full_width"] = full, part10(with_(el(0x7fe00010, "OB", full), base=colour))
+    pairs = bytes(v for i in range(0, len(full), 6) for v in (full[i], full[i + 3], full[i + 1], full[i + 2]))
+    c["ybr_422"] = bytes(full[i // 6 * 6 + k if k else i] for i in range(0, len(full), 3) for k in (0, 1, 2)), part10(
+        with_(el(0x7fe00010, "OB", pairs), base=colour))
     # encapsulated
     e = {t: v for t, v in image().items() if t != 0x7fe00010}
     two = with_(el(0x00280008, "IS", "2"), base=e)

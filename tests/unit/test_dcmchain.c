@@ -237,7 +237,7 @@ static void frames_have_their_own(void **state)
     const uint16_t in[1] = {10};
     made m = make(1, DCM_U16, "MONOCHROME2");
     dcm_set *item, *pvt;
-    m.im.frames = 2;
+    m.im.frames = 3;
     text(&m, m.s, 0x00281053, "DS", "100");
     text(&m, m.s, 0x00281052, "DS", "0");
     for (int i = 0; i < 2; i++) {
@@ -250,6 +250,8 @@ static void frames_have_their_own(void **state)
     assert_true(f32(&m, 0) == 20.0f);
     apply(&m, 1, in, sizeof in);
     assert_true(f32(&m, 0) == 6.0f);
+    apply(&m, 2, in, sizeof in); /* no group of its own: not that of the first */
+    assert_true(f32(&m, 0) == 1000.0f);
     drop(&m);
 }
 
@@ -341,6 +343,11 @@ static void tables(void **state)
     assert_memory_equal(m.out.data, want, 12);
     m.o.values = DCM_VALUES_STORED;
     assert_true(apply(&m, 0, in, sizeof in).samples == 1);
+    assert_memory_equal(m.out.data, in, 4);
+    m.o.values = DCM_VALUES_MODALITY; /* labels, which have colours to be shown in */
+    text(&m, m.s, 0x00620001, "CS", "LABELMAP");
+    s = apply(&m, 0, in, sizeof in);
+    assert_true(s.samples == 1 && s.dtype == DCM_U8);
     assert_memory_equal(m.out.data, in, 4);
     drop(&m);
 }
