@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <math.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "cmd_finetune.h"
 #include "elementary.h"
@@ -222,14 +223,27 @@ static int resume(ds_trainer *t, const char *from, ds_ckpt_state *state, ds_err 
     return rc;
 }
 
+/* A line that a full disk or the end of the machine cut short would spoil the one after it. */
+static int drop_half_line(FILE *log)
+{
+    long at;
+
+    if (fseek(log, 0, SEEK_END) || (at = ftell(log)) < 0)
+        return -1;
+    for (int last = 0; at > 0 && last != '\n'; at -= last != '\n')
+        if (fseek(log, at - 1, SEEK_SET) || (last = fgetc(log)) == EOF)
+            return -1;
+    return fseek(log, at, SEEK_SET) || ftruncate(fileno(log), at);
+}
+
 static int open_log(shown *s, ds_err *err)
 {
     const ds_trainconf *c = s->c;
     char path[DS_PATH];
 
     TRY(ds_path_join(path, c->out, "metrics.jsonl", err));
-    s->log = fopen(path, c->resume ? "a" : "w");
-    if (!s->log)
+    s->log = fopen(path, c->resume ? "a+" : "w");
+    if (!s->log || (c->resume && drop_half_line(s->log)))
         return ds_fail_errno(err, errno, "%s", path);
     setvbuf(s->log, NULL, _IOLBF, BUFSIZ);
     return 0;
@@ -405,7 +419,8 @@ static int train(const ds_trainconf *c, ds_err *err)
         say_times(&s, &times);
         say_device(&s, &t);
     }
-    if (s.log && fclose(s.log) && !rc)
+    const bool lost = s.log && ferror(s.log);
+    if (s.log && (fclose(s.log) || lost) && !rc)
         rc = ds_fail(err, DS_IO, "%s/metrics.jsonl: cannot write it", c->out);
     if (!rc) {
         if (lead)

@@ -168,12 +168,18 @@ static int32_t choose(writer *w, uint64_t i)
     return w->order[n - 1].id;
 }
 
+/* Virtual tokens that stand before a text. */
+static int32_t lead_of(ds_net *net)
+{
+    const ds_param *prompt = ds_params_find(ds_net_params(net), "prompt_embeddings");
+
+    return prompt ? (int32_t)prompt->rows : 0;
+}
+
 /* Logits of the last `count` positions of the text. */
 static int text_logits(ds_net *net, const ds_buf *text, int32_t count, float *logits, ds_err *err)
 {
-    const ds_modelconf *c = ds_net_conf(net);
-    const ds_param *prompt = ds_params_find(ds_net_params(net), "prompt_embeddings");
-    const int32_t lead = prompt ? (int32_t)prompt->rows : 0, n = (int32_t)(text->len / 4) + lead;
+    const int32_t lead = lead_of(net), n = (int32_t)(text->len / 4) + lead;
     int32_t *v = calloc((size_t)n * 3 + (size_t)count, sizeof *v), *which = v + (size_t)n * 3;
     float *w = calloc((size_t)n, sizeof *w);
     const int32_t cu[2] = {0, n};
@@ -181,7 +187,7 @@ static int text_logits(ds_net *net, const ds_buf *text, int32_t count, float *lo
 
     if (!rc) {
         for (int32_t j = 0; j < n; j++) {
-            v[j] = j < lead ? c->vocab + j : 0;
+            v[j] = j < lead ? ds_net_conf(net)->vocab + j : 0;
             v[n + j] = j;
         }
         memcpy(v + lead, text->data, text->len);
@@ -211,14 +217,6 @@ static int write_logits(ds_net *net, const ds_buf *ids, const char *path, ds_err
     rc = rc ? rc : ds_atomic_write(path, 0644, logits, bytes, err);
     free(logits);
     return rc;
-}
-
-/* Virtual tokens that stand before a text. */
-static int32_t lead_of(ds_net *net)
-{
-    const ds_param *prompt = ds_params_find(ds_net_params(net), "prompt_embeddings");
-
-    return prompt ? (int32_t)prompt->rows : 0;
 }
 
 /* Feeds what the cache has not seen of virtual tokens and text; logits of the last. */

@@ -161,17 +161,6 @@ static void compare_end(replay *p, const ds_ckpt_state *state, ds_err *err)
     }
 }
 
-/* The folder of the run, which the checkpoint lies in. */
-static int run_folder(char out[DS_PATH], const char *checkpoint, ds_err *err)
-{
-    const char *slash = strrchr(checkpoint, '/');
-
-    if (snprintf(out, DS_PATH, "%.*s", slash ? (int)(slash - checkpoint) : 1,
-                 slash ? checkpoint : ".") >= DS_PATH)
-        return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
-    return 0;
-}
-
 static int run_again(replay *p, ds_trainer *t, ds_err *err)
 {
     char from[DS_PATH], name[32];
@@ -298,7 +287,7 @@ int ds_replay(ds_replay_result *out, const ds_replay_conf *c, ds_step_fn fn, voi
     memset(out, 0, sizeof *out);
     rc = rc || c->model ? rc : ds_runbase_find(&base, c->checkpoint, err);
     own.model = c->model ? c->model : base;
-    rc = rc ? rc : run_folder(p.was_dir, c->checkpoint, err);
+    rc = rc ? rc : ds_runbase_folder(p.was_dir, c->checkpoint, err);
     p.from = rc ? 0 : ds_checkpoint_last(p.was_dir, c->from);
     out->first = p.from + 1;
     rc = rc ? rc : ds_path_join(p.run_dir, c->scratch, "run", err);

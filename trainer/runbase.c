@@ -29,20 +29,25 @@ int ds_runbase_write(const char *run_dir, const char *model, ds_err *err)
     return rc;
 }
 
-int ds_runbase_find(char **model, const char *checkpoint, ds_err *err)
+int ds_runbase_folder(char out[DS_PATH], const char *checkpoint, ds_err *err)
 {
     const char *slash = strrchr(checkpoint, '/');
-    const int n = slash ? (int)(slash - checkpoint) : 1;
+
+    if (snprintf(out, DS_PATH, "%.*s", slash ? (int)(slash - checkpoint) : 1,
+                 slash ? checkpoint : ".") >= DS_PATH)
+        return ds_fail(err, DS_FAIL, "%s: path too long", checkpoint);
+    return 0;
+}
+
+int ds_runbase_find(char **model, const char *checkpoint, ds_err *err)
+{
+    char run_dir[DS_PATH], path[DS_PATH];
 
     *model = NULL;
-    if (asprintf(model, "%.*s/%s", n, slash ? checkpoint : ".", name) < 0) {
-        *model = NULL;
-        return ds_fail_nomem(err);
-    }
-    if (access(*model, F_OK) == 0) /* of what the link leads to */
-        return 0;
-    ds_fail(err, DS_USAGE, "%s leads to no model: --model DIR says where it is", *model);
-    free(*model);
-    *model = NULL;
-    return DS_USAGE;
+    if (ds_runbase_folder(run_dir, checkpoint, err) || ds_path_join(path, run_dir, name, err))
+        return err->code;
+    if (access(path, F_OK) != 0) /* of what the link leads to */
+        return ds_fail(err, DS_USAGE, "%s leads to no model: --model DIR says where it is", path);
+    *model = strdup(path);
+    return *model ? 0 : ds_fail_nomem(err);
 }

@@ -153,8 +153,10 @@ load dstrain_common
     train part --checkpoint-every 2
     want=$(sum_of whole)
     rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
+    printf '{"type":"step","st' >>part/metrics.jsonl # the disk was full, or the machine went out
     train part --checkpoint-every 2 --resume auto
     [ "$(sum_of part)" = "$want" ]
+    dstrain report part >/dev/null
     diff -r whole/step-000006 part/step-000006
     # a checkpoint of another run is refused
     fails train other --checkpoint-every 2 --lr 2e-3 --resume part/step-000002
