@@ -69,5 +69,6 @@ int ds_base64(ds_buf *b, const uint8_t *p, size_t len); /* padded */
 int ds_base64_digit(uint8_t c);                         /* 0 to 63; -1: none */
 int ds_decimal(ds_buf *b, uint64_t v);
 int ds_time_text(ds_buf *b, int64_t ns); /* without quotes */
+int ds_day_text(ds_buf *b, int32_t days); /* since 1970-01-01: "2026-03-12" */
 
 #endif

@@ -197,6 +197,15 @@ static void civil(int64_t days, int *year, unsigned *month, unsigned *day)
     *year = (int)(yoe + era * 400) + (*month <= 2);
 }
 
+int ds_day_text(ds_buf *b, int32_t days)
+{
+    int year;
+    unsigned month, day;
+
+    civil(days, &year, &month, &day);
+    return ds_buf_printf(b, "%04d-%02u-%02u", year, month, day);
+}
+
 int ds_time_text(ds_buf *b, int64_t ns)
 {
     const int64_t day_ns = INT64_C(86400000000000);

@@ -9,6 +9,7 @@
     X(jsonl)                                                                                       \
     X(csv)                                                                                         \
     X(mds)                                                                                         \
+    X(parquet)                                                                                     \
     X(tfrecord)                                                                                    \
     X(webdataset)                                                                                  \
     X(megatron)                                                                                    \

@@ -2,12 +2,11 @@
 #include "npzread.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "fmtfile.h"
 #include "fmtguess.h"
 #include "io.h"
 #include "npy.h"
@@ -50,50 +49,6 @@ static int bad(const reader *r, const char *array_name, const char *why, ds_err 
 }
 
 /* ---- the zip ---- */
-
-/* A file's end is where a zip begins to be read: what comes from a pipe is copied to $TMPDIR. */
-static int open_file(reader *r, ds_err *err)
-{
-    const char *tmp = getenv("TMPDIR");
-    const bool standard = strcmp(r->o.path, "-") == 0;
-    struct stat st;
-    char *path = NULL;
-    size_t got = STEP;
-    int from = STDIN_FILENO, rc = 0;
-    uint8_t *buf;
-    if (!standard && (rc = ds_open(&from, r->o.path, O_RDONLY, 0, err)) != 0)
-        return rc;
-    if (!standard && ds_io_active->fstat(from, &st) == 0 && S_ISREG(st.st_mode)) {
-        r->fd = from;
-        return ds_sha_file(&r->sha, &r->size, r->o.path, err);
-    }
-    ds_hasher *h = NULL;
-    buf = malloc(STEP);
-    rc = buf ? ds_hasher_new(&h, err) : ds_fail_nomem(err);
-    if (rc == 0 && asprintf(&path, "%s/npz-XXXXXX", tmp && *tmp ? tmp : "/tmp") < 0) {
-        path = NULL;
-        rc = ds_fail_nomem(err);
-    }
-    if (rc == 0 && (r->fd = mkostemp(path, O_CLOEXEC)) < 0)
-        rc = ds_fail_errno(err, errno, "%s", path);
-    if (r->fd >= 0)
-        ds_io_active->unlink(path);
-    while (rc == 0 && got == STEP) {
-        rc = ds_read_full(from, r->o.name, buf, STEP, &got, err);
-        rc = rc ? rc : ds_write_full(r->fd, path, buf, got, err);
-        rc = rc ? rc : ds_hasher_put(h, buf, got, err);
-        r->size += got;
-    }
-    rc = rc ? rc : ds_hasher_end(h, &r->sha, err);
-    if (rc == 0 && lseek(r->fd, 0, SEEK_SET) != 0)
-        rc = ds_fail_errno(err, errno, "%s: seek", path);
-    if (!standard)
-        (void)ds_close(&from, r->o.path, NULL);
-    ds_hasher_free(h);
-    free(path);
-    free(buf);
-    return rc;
-}
 
 static int read_data(reader *r, ds_unpack *u, array *a, ds_err *err)
 {
@@ -268,7 +223,7 @@ int ds_npzread_open(void **out, const ds_fmtread *o, ds_err *err)
     r->o = *o;
     r->fd = -1;
     r->arrays = calloc(ARRAYS_MAX, sizeof *r->arrays);
-    int rc = r->arrays ? open_file(r, err) : ds_fail_nomem(err);
+    int rc = r->arrays ? ds_fmtfile_open(&r->fd, &r->size, &r->sha, o, err) : ds_fail_nomem(err);
     rc = rc ? rc : read_arrays(r, err);
     return rc ? rc : make_groups(r, err);
 }

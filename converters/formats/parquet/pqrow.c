@@ -1,0 +1,631 @@
+/* pqrow.c - see pqrow.h. */
+#include "pqrow.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "json.h"
+#include "pqvalue.h"
+#include "try.h"
+
+static const char APART[] = "the levels of columns do not go together";
+
+/* ---- which columns there are ---- */
+
+static const ds_pqnode *child(const ds_pqfile *f, const ds_pqnode *n, size_t i)
+{
+    size_t at = n->children;
+
+    while (i--)
+        at = f->nodes[at].next;
+    return &f->nodes[at];
+}
+
+static bool named(const ds_pqnode *n, const char *name)
+{
+    return strcmp(n->name, name) == 0;
+}
+
+/* What a list's items are: the repeated node itself where it is no group, or one that stands for
+ * the item (LogicalTypes.md, "Backward-compatibility rules"). NULL: it is no list. */
+static const ds_pqnode *item_of(const ds_pqfile *f, const ds_pqnode *list)
+{
+    if (list->repetition == DS_PQ_REPEATED && list->type != DS_PQ_GROUP)
+        return list;
+    if (list->meaning != DS_PQ_LIST || list->nchild != 1)
+        return NULL;
+    const ds_pqnode *r = child(f, list, 0);
+    const size_t n = strlen(list->name);
+    if (r->repetition != DS_PQ_REPEATED)
+        return NULL;
+    if (r->type != DS_PQ_GROUP || r->nchild != 1 || named(r, "array") ||
+        r->meaning != DS_PQ_PLAIN ||
+        (strncmp(r->name, list->name, n) == 0 && strcmp(r->name + n, "_tuple") == 0))
+        return r;
+    return child(f, r, 0);
+}
+
+static const ds_pqnode *repeated_of(const ds_pqfile *f, const ds_pqnode *list)
+{
+    return list->repetition == DS_PQ_REPEATED ? list : child(f, list, 0);
+}
+
+static bool is_leaf(const ds_pqnode *n)
+{
+    return n->type != DS_PQ_GROUP;
+}
+
+static bool is_tensor(const ds_pqfile *f, const ds_pqnode *n)
+{
+    if (n->type != DS_PQ_GROUP || n->nchild != 3)
+        return false;
+    const ds_pqnode *dtype = child(f, n, 0), *shape = child(f, n, 1), *data = child(f, n, 2);
+    const ds_pqnode *dim = item_of(f, shape);
+    return named(dtype, "dtype") && named(shape, "shape") && named(data, "data") &&
+           is_leaf(dtype) && ds_pq_type(dtype) == DS_UTF8 && dim && dim->type == DS_PQ_INT64 &&
+           is_leaf(data) && ds_pq_type(data) == DS_BYTES && data->rep == n->rep &&
+           dtype->rep == n->rep && dim->rep == n->rep + 1;
+}
+
+/* A group with a field of bytes, which JSON has no form for. */
+static bool holds_bytes(const ds_pqfile *f, const ds_pqnode *n)
+{
+    if (n->type != DS_PQ_GROUP || n->meaning != DS_PQ_PLAIN || n->repetition == DS_PQ_REPEATED)
+        return false;
+    for (size_t i = 0; i < n->nchild; i++) {
+        const ds_pqnode *c = child(f, n, i);
+        if (c->repetition != DS_PQ_REPEATED &&
+            (is_leaf(c) ? ds_pq_type(c) == DS_BYTES : holds_bytes(f, c)))
+            return true;
+    }
+    return false;
+}
+
+static int add_column(ds_pqrow *r, const ds_pqnode *n, const char *before, ds_err *err)
+{
+    const ds_pqfile *f = r->file;
+    const ds_pqnode *item = item_of(f, n);
+    char *name = NULL;
+    int rc = 0;
+
+    if (asprintf(&name, "%s%s%s", before, *before ? "." : "", n->name) < 0)
+        return ds_fail_nomem(err);
+    if (!is_tensor(f, n) && holds_bytes(f, n)) {
+        for (size_t i = 0; i < n->nchild && !rc; i++)
+            rc = add_column(r, child(f, n, i), name, err);
+        free(name);
+        return rc;
+    }
+    if (ds_grow(&r->cols, &r->cap_cols, r->ncols, sizeof *r->cols)) {
+        free(name);
+        return ds_fail_nomem(err);
+    }
+    ds_pqcolumn *c = &r->cols[r->ncols++];
+    *c = (ds_pqcolumn){.name = name,
+                       .node = n,
+                       .form = DS_PQ_AS_JSON,
+                       .nullable = n->def > (n->repetition == DS_PQ_REPEATED)};
+    if (is_tensor(f, n) && n->repetition != DS_PQ_REPEATED) {
+        c->form = DS_PQ_AS_TENSOR;
+    } else if (item && is_leaf(item) && item->rep == 1) {
+        c->form = DS_PQ_AS_LIST;
+        c->repeated = repeated_of(f, n);
+        c->item = item;
+    } else if (is_leaf(n)) {
+        c->form = DS_PQ_AS_VALUE;
+    }
+    return 0;
+}
+
+int ds_pqrow_init(ds_pqrow *r, const ds_pqfile *f, const ds_pqsource *from, ds_err *err)
+{
+    int rc = 0;
+
+    *r = (ds_pqrow){.file = f, .from = *from};
+    r->leaves = calloc(f->nleaves + 1, sizeof *r->leaves);
+    if (!r->leaves)
+        return ds_fail_nomem(err);
+    for (size_t i = 0; i < f->nodes[0].nchild && !rc; i++)
+        rc = add_column(r, child(f, &f->nodes[0], i), "", err);
+    return rc;
+}
+
+static void begin_leaf(ds_pqrow *r, const ds_pqgroup *g, size_t leaf)
+{
+    ds_pqleaf_begin(&r->leaves[leaf], &r->from, &r->file->nodes[r->file->leaves[leaf]],
+                    &r->file->chunks[g->chunks + leaf]);
+}
+
+void ds_pqrow_group(ds_pqrow *r, const ds_pqgroup *g)
+{
+    for (size_t i = 0; i < r->file->nleaves; i++)
+        begin_leaf(r, g, i);
+}
+
+void ds_pqrow_fini(ds_pqrow *r)
+{
+    for (size_t i = 0; r->leaves && i < r->file->nleaves; i++)
+        ds_pqleaf_fini(&r->leaves[i]);
+    for (size_t i = 0; i < r->ncols; i++) {
+        free(r->cols[i].name);
+        ds_buf_fini(&r->cols[i].text);
+        ds_buf_fini(&r->cols[i].items);
+    }
+    free(r->leaves);
+    free(r->cols);
+    *r = (ds_pqrow){0};
+}
+
+/* ---- types ---- */
+
+#define LOOK_BYTES ((uint64_t)1 << 20)
+enum { LOOK_VALUES = 1 << 16 };
+
+/* Has the beginning of a leaf what its type cannot hold? Damage is told of when it is read. */
+static int finds_unfit(ds_pqrow *r, const ds_pqcolumn *c, bool *unfit, ds_err *err)
+{
+    const ds_pqnode *n = c->item ? c->item : c->node;
+    ds_pqleaf *l = &r->leaves[n->leaf];
+    const char *why = NULL;
+    ds_pqvalue x;
+    bool there;
+    int rc = 0;
+
+    *unfit = false;
+    if (!r->file->ngroups)
+        return 0;
+    begin_leaf(r, &r->file->groups[0], n->leaf);
+    const uint64_t from = l->at;
+    for (int i = 0; i < LOOK_VALUES && l->at - from < LOOK_BYTES && !*unfit; i++) {
+        rc = ds_pqleaf_look(l, &why, err);
+        if (rc || !l->ready)
+            break;
+        const bool in_list = c->repeated && l->def >= c->repeated->def;
+        if ((rc = ds_pqleaf_take(l, &x, &there, &why, err)) != 0)
+            break;
+        *unfit =
+            (in_list && !there) || (there && n->is_unsigned && n->type == DS_PQ_INT64 && x.i < 0);
+    }
+    return rc == 1 ? 0 : rc;
+}
+
+int ds_pqrow_type(ds_pqrow *r, size_t column, enum ds_type *t, enum ds_type *item, ds_err *err)
+{
+    const ds_pqcolumn *c = &r->cols[column];
+    bool unfit = false;
+
+    *t = c->form == DS_PQ_AS_TENSOR ? DS_TENSOR : DS_JSON;
+    *item = DS_JSON;
+    if (c->form != DS_PQ_AS_VALUE && c->form != DS_PQ_AS_LIST)
+        return 0;
+    TRY(finds_unfit(r, c, &unfit, err));
+    if (unfit)
+        return 0;
+    *t = c->form == DS_PQ_AS_LIST ? DS_LIST : ds_pq_type(c->node);
+    *item = ds_pq_type(c->item ? c->item : c->node);
+    return 0;
+}
+
+/* ---- leaves, one value after the other ---- */
+
+static int look(ds_pqrow *r, const ds_pqnode *n, ds_pqleaf **l, const char **why, ds_err *err)
+{
+    *l = &r->leaves[n->leaf];
+    r->last = *l;
+    return ds_pqleaf_look(*l, why, err);
+}
+
+/* What is taken must come with this repetition level. */
+static int take(ds_pqrow *r, const ds_pqnode *n, int rep, ds_pqvalue *x, bool *there,
+                const char **why, ds_err *err)
+{
+    ds_pqleaf *l;
+
+    TRY(look(r, n, &l, why, err));
+    if (!l->ready || l->rep != rep) {
+        *why = l->ready ? APART : "a column has fewer values than its group has rows";
+        return 1;
+    }
+    return ds_pqleaf_take(l, x, there, why, err);
+}
+
+/* Of what is missing every leaf below says so. */
+static int pass_over(ds_pqrow *r, const ds_pqnode *n, int rep, const char **why, ds_err *err)
+{
+    for (size_t i = n->leaf; i < n->leaf_end; i++) {
+        const ds_pqnode *leaf = &r->file->nodes[r->file->leaves[i]];
+        ds_pqvalue x;
+        bool there;
+        TRY(take(r, leaf, rep, &x, &there, why, err));
+        if (r->leaves[i].def >= n->def) {
+            *why = APART;
+            return 1;
+        }
+    }
+    return 0;
+}
+
+/* A value that cannot be had leaves the record as it was not, and the file as good. */
+static int unfit(ds_pqrow *r, const ds_pqcolumn *c, int rc, const char *why, ds_err *err)
+{
+    if (rc == DS_NOMEM)
+        return ds_fail_nomem(err);
+    if (rc && !r->unfit) {
+        r->unfit = why;
+        r->of = c;
+    }
+    return 0;
+}
+
+/* ---- JSON ---- */
+
+typedef struct maker {
+    ds_pqrow *r;
+    ds_pqcolumn *c;
+    const char **why;
+    ds_err *err;
+} maker;
+
+static int put_node(maker *m, const ds_pqnode *n, int rep);
+
+static int puts_json(maker *m, const char *s)
+{
+    return ds_buf_puts(&m->c->text, s) ? ds_fail_nomem(m->err) : 0;
+}
+
+static int put_leaf(maker *m, const ds_pqnode *n, int rep)
+{
+    const size_t from = m->c->text.len;
+    const char *why = NULL;
+    ds_pqvalue x;
+    bool there;
+
+    TRY(take(m->r, n, rep, &x, &there, m->why, m->err));
+    if (!there)
+        return puts_json(m, "null");
+    const int rc = ds_pq_json(n, &x, &m->c->text, &why);
+    if (!rc && m->c->text.len > m->r->from.max_record) {
+        m->c->text.len = 0; /* what is not wanted need not be kept */
+        return unfit(m->r, m->c, 1, "it is longer than --max-record", m->err);
+    }
+    if (rc == 1)
+        m->c->text.len = from;
+    return unfit(m->r, m->c, rc, why, m->err);
+}
+
+/* What stands for one turn of a repeated node. */
+enum shape { ITEM, PAIR, MEMBER };
+
+static int put_turn(maker *m, const ds_pqnode *repeated, const ds_pqnode *item, enum shape shape,
+                    int rep);
+
+static int put_repeated(maker *m, const ds_pqnode *repeated, const ds_pqnode *item,
+                        enum shape shape, int rep)
+{
+    ds_pqleaf *l;
+
+    TRY(look(m->r, repeated, &l, m->why, m->err));
+    TRY(puts_json(m, shape == MEMBER ? "{" : "["));
+    if (!l->ready || l->def < repeated->def)
+        TRY(pass_over(m->r, repeated, rep, m->why, m->err));
+    else
+        for (;;) {
+            TRY(put_turn(m, repeated, item, shape, rep));
+            TRY(look(m->r, repeated, &l, m->why, m->err));
+            if (!l->ready || l->rep != repeated->rep)
+                break;
+            TRY(puts_json(m, ","));
+            rep = repeated->rep;
+        }
+    return puts_json(m, shape == MEMBER ? "}" : "]");
+}
+
+static int put_fields(maker *m, const ds_pqnode *n, int rep)
+{
+    TRY(puts_json(m, "{"));
+    for (size_t i = 0, at = n->children; i < n->nchild; i++, at = m->r->file->nodes[at].next) {
+        const ds_pqnode *c = &m->r->file->nodes[at];
+        TRY(puts_json(m, i ? "," : ""));
+        if (ds_json_str(&m->c->text, c->name, c->name_len))
+            return ds_fail_nomem(m->err);
+        TRY(puts_json(m, ":"));
+        TRY(put_node(m, c, rep));
+    }
+    return puts_json(m, "}");
+}
+
+/* The repeated node of a map's pairs; NULL: it is none. */
+static const ds_pqnode *pairs_of(const ds_pqfile *f, const ds_pqnode *n)
+{
+    const ds_pqnode *kv = n->meaning == DS_PQ_MAP && n->nchild == 1 ? child(f, n, 0) : NULL;
+
+    return kv && kv->repetition == DS_PQ_REPEATED && kv->nchild == 2 ? kv : NULL;
+}
+
+/* A node that is there. */
+static int put_present(maker *m, const ds_pqnode *n, int rep)
+{
+    const ds_pqfile *f = m->r->file;
+    const ds_pqnode *item = n->meaning == DS_PQ_LIST ? item_of(f, n) : NULL, *kv = pairs_of(f, n);
+
+    if (is_leaf(n))
+        return put_leaf(m, n, rep);
+    if (item)
+        return put_repeated(m, child(f, n, 0), item, ITEM, rep);
+    if (kv) {
+        const ds_pqnode *key = child(f, kv, 0);
+        const bool text =
+            is_leaf(key) && key->repetition == DS_PQ_REQUIRED && ds_pq_type(key) == DS_UTF8;
+        return put_repeated(m, kv, NULL, text ? MEMBER : PAIR, rep);
+    }
+    return put_fields(m, n, rep);
+}
+
+static int put_turn(maker *m, const ds_pqnode *repeated, const ds_pqnode *item, enum shape shape,
+                    int rep)
+{
+    const ds_pqfile *f = m->r->file;
+
+    if (shape == ITEM)
+        return item == repeated ? put_present(m, repeated, rep) : put_node(m, item, rep);
+    TRY(puts_json(m, shape == PAIR ? "[" : ""));
+    TRY(put_node(m, child(f, repeated, 0), rep));
+    TRY(puts_json(m, shape == PAIR ? "," : ":"));
+    TRY(put_node(m, child(f, repeated, 1), rep));
+    return puts_json(m, shape == PAIR ? "]" : "");
+}
+
+static int put_node(maker *m, const ds_pqnode *n, int rep)
+{
+    ds_pqleaf *l;
+
+    if (n->repetition == DS_PQ_REPEATED)
+        return put_repeated(m, n, n, ITEM, rep);
+    TRY(look(m->r, n, &l, m->why, m->err));
+    if (l->ready && n->repetition == DS_PQ_OPTIONAL && l->def < n->def) {
+        TRY(puts_json(m, "null"));
+        return pass_over(m->r, n, rep, m->why, m->err);
+    }
+    return put_present(m, n, rep);
+}
+
+static int as_json(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
+{
+    maker m = {r, c, why, err};
+    const bool repeated = c->node->repetition == DS_PQ_REPEATED;
+    ds_pqleaf *l;
+
+    TRY(look(r, c->node, &l, why, err));
+    /* Its own node, or a group that it is a field of. */
+    if (l->ready && l->def < c->node->def - repeated) {
+        *v = (ds_fval){.kind = DS_FV_NULL};
+        return pass_over(r, c->node, 0, why, err);
+    }
+    TRY(put_node(&m, c->node, 0));
+    *v = (ds_fval){.kind = DS_FV_JSON, .p = c->text.data, .len = c->text.len};
+    return 0;
+}
+
+/* ---- single values ---- */
+
+static void settle(const ds_buf *text, ds_fval *v)
+{
+    if (!v->p && (v->kind == DS_FV_TEXT || v->kind == DS_FV_JSON)) {
+        v->p = text->data + v->i;
+        v->i = 0;
+    }
+}
+
+static int as_value(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
+{
+    const char *no = NULL;
+    ds_pqvalue x;
+    bool there;
+
+    TRY(take(r, c->node, 0, &x, &there, why, err));
+    if (!there || c->node->meaning == DS_PQ_NOTHING) {
+        *v = (ds_fval){.kind = DS_FV_NULL};
+        return 0;
+    }
+    const int rc = ds_pq_fval(c->node, &x, &c->text, v, &no);
+    settle(&c->text, v);
+    return unfit(r, c, rc, no, err);
+}
+
+/* ---- lists ---- */
+
+/* Numbers as they lie: the narrowest dtype of the leaf's. 0: they are no numbers. */
+static int dtype_of(const ds_pqnode *n)
+{
+    static const int whole[2][4] = {{DS_I8, DS_I16, DS_I32, DS_I64T},
+                                    {DS_U8, DS_U16, DS_U32, DS_U64}};
+
+    switch (ds_pq_type(n)) {
+    case DS_F64:
+        return n->type == DS_PQ_DOUBLE ? DS_F64T : DS_F32;
+    case DS_BOOL:
+        return DS_U8;
+    case DS_TIMESTAMP:
+        return DS_I64T;
+    case DS_I64:
+        if (n->meaning == DS_PQ_INTEGER && n->bits >= 8 && n->bits <= 32)
+            return whole[n->is_unsigned][n->bits == 8 ? 0 : n->bits == 16 ? 1 : 2];
+        return n->type == DS_PQ_INT32 ? DS_I32 : whole[n->is_unsigned][3];
+    default:
+        return 0;
+    }
+}
+
+static int put_number(ds_buf *text, int dtype, const ds_fval *v, const ds_pqvalue *x)
+{
+    const float f = (float)v->f;
+    const int64_t i = v->kind == DS_FV_INT ? v->i : x->i; /* u64: all of its bits */
+
+    if (dtype == DS_F64T)
+        return ds_buf_put(text, &v->f, sizeof v->f);
+    if (dtype == DS_F32)
+        return ds_buf_put(text, &f, sizeof f);
+    return ds_buf_put(text, &i, ds_dtype_size(dtype)); /* little endian */
+}
+
+/* One item, there or not. */
+static int add_item(ds_pqrow *r, ds_pqcolumn *c, int dtype, const ds_pqvalue *x, bool there,
+                    ds_err *err)
+{
+    static const char null[] = "items of a list cannot be null";
+    const size_t from = c->text.len;
+    const char *no = NULL;
+    ds_fval v;
+
+    if (!there)
+        return unfit(r, c, 1, null, err);
+    int rc = ds_pq_fval(c->item, x, &c->text, &v, &no);
+    if (!rc && dtype) {
+        c->text.len = from;
+        rc = put_number(&c->text, dtype, &v, x);
+    } else if (!rc) {
+        if (v.p) { /* a page does not stay */
+            v.i = (int64_t)from;
+            rc = ds_buf_put(&c->text, v.p, v.len);
+            v.p = NULL;
+        }
+        rc = rc || ds_buf_put(&c->items, &v, sizeof v) ? DS_NOMEM : 0;
+    }
+    if (!rc && c->text.len + c->items.len > r->from.max_record) {
+        c->text.len = c->items.len = 0;
+        rc = unfit(r, c, 1, "it is longer than --max-record", err);
+    }
+    return unfit(r, c, rc, no, err);
+}
+
+static void list_value(ds_pqcolumn *c, int dtype, ds_fval *v)
+{
+    ds_fval *items = (ds_fval *)(void *)c->items.data;
+    const size_t n = c->items.len / sizeof *items;
+
+    if (dtype) {
+        *v = ds_fval_ids(dtype, c->text.data, c->text.len / ds_dtype_size(dtype));
+        return;
+    }
+    for (size_t i = 0; i < n; i++)
+        settle(&c->text, &items[i]);
+    *v = (ds_fval){.kind = DS_FV_LIST, .items = items, .n = n};
+}
+
+/* A list of leaves below `list`, of what is not repeated. *missing: there is none. */
+static int read_list(ds_pqrow *r, ds_pqcolumn *c, const ds_pqnode *list, const ds_pqnode *repeated,
+                     int dtype, bool *missing, const char **why, ds_err *err)
+{
+    const ds_pqnode *leaf = &r->file->nodes[r->file->leaves[repeated->leaf]];
+    ds_pqleaf *l;
+    ds_pqvalue x;
+    bool there;
+    int rep = 0;
+
+    TRY(look(r, leaf, &l, why, err));
+    *missing = l->ready && l->def < list->def - (list == repeated);
+    if (!l->ready || l->def < repeated->def)
+        return take(r, leaf, 0, &x, &there, why, err);
+    do {
+        TRY(take(r, leaf, rep, &x, &there, why, err));
+        TRY(add_item(r, c, dtype, &x, there, err));
+        TRY(look(r, leaf, &l, why, err));
+        rep = repeated->rep;
+    } while (l->ready && l->rep == rep);
+    return 0;
+}
+
+static int as_list(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
+{
+    const int dtype = dtype_of(c->item);
+    bool missing;
+
+    ds_buf_reset(&c->items);
+    TRY(read_list(r, c, c->node, c->repeated, dtype, &missing, why, err));
+    if (missing)
+        *v = (ds_fval){.kind = DS_FV_NULL};
+    else
+        list_value(c, dtype, v);
+    return 0;
+}
+
+/* ---- tensors ---- */
+
+static int tensor_dtype(const ds_pqvalue *x)
+{
+    for (int d = DS_U8; d <= DS_F64T; d++)
+        if (strlen(ds_dtype_name(d)) == x->len && memcmp(ds_dtype_name(d), x->p, x->len) == 0)
+            return d;
+    return 0;
+}
+
+static int tensor_shape(ds_fval *v, const ds_buf *dims)
+{
+    uint64_t bytes = ds_dtype_size(v->dtype);
+
+    v->ndim = (int)(dims->len / 8);
+    for (int i = 0; i < v->ndim; i++) {
+        v->dims[i] = ds_get_u64(dims->data + 8 * i);
+        if (v->dims[i] > INT64_MAX || __builtin_mul_overflow(bytes, v->dims[i], &bytes))
+            return 1;
+    }
+    return bytes != v->len;
+}
+
+static int as_tensor(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
+{
+    const ds_pqfile *f = r->file;
+    const ds_pqnode *dtype = child(f, c->node, 0), *shape = child(f, c->node, 1),
+                    *data = child(f, c->node, 2);
+    ds_pqvalue x, bytes;
+    bool named, shaped, there;
+
+    TRY(take(r, dtype, 0, &x, &named, why, err));
+    const bool missing = r->leaves[dtype->leaf].def < c->node->def;
+    *v = (ds_fval){.kind = DS_FV_ARRAY, .dtype = named ? tensor_dtype(&x) : 0};
+    c->item = item_of(f, shape);
+    TRY(read_list(r, c, shape, repeated_of(f, shape), DS_I64T, &shaped, why, err));
+    TRY(take(r, data, 0, &bytes, &there, why, err));
+    if (missing) {
+        *v = (ds_fval){.kind = DS_FV_NULL};
+        return 0;
+    }
+    if (there) {
+        v->p = bytes.len ? bytes.p : (const uint8_t *)"";
+        v->len = bytes.len;
+    }
+    const bool good =
+        there && v->dtype && !shaped && c->text.len <= sizeof v->dims && !tensor_shape(v, &c->text);
+    return good ? 0 : unfit(r, c, 1, "its dtype, shape and data are not those of a tensor", err);
+}
+
+/* ---- records ---- */
+
+int ds_pqrow_value(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
+{
+    static int (*const as[])(ds_pqrow *, ds_pqcolumn *, ds_fval *, const char **,
+                             ds_err *) = {[DS_PQ_AS_VALUE] = as_value,
+                                          [DS_PQ_AS_LIST] = as_list,
+                                          [DS_PQ_AS_TENSOR] = as_tensor,
+                                          [DS_PQ_AS_JSON] = as_json};
+
+    *why = NULL;
+    ds_buf_reset(&c->text);
+    if (ds_buf_reserve(&c->text, 1))
+        return ds_fail_nomem(err);
+    return as[c->form](r, c, v, why, err);
+}
+
+int ds_pqrow_end(ds_pqrow *r, const char **why, ds_err *err)
+{
+    for (size_t i = 0; i < r->file->nleaves; i++) {
+        ds_pqleaf *l;
+        TRY(look(r, &r->file->nodes[r->file->leaves[i]], &l, why, err));
+        if (l->ready) {
+            *why = "a column has more values than its group has rows";
+            return 1;
+        }
+    }
+    return 0;
+}
