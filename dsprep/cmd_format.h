@@ -4,7 +4,7 @@
 
 #include "format.h"
 
-#define DS_FORMAT_NAMES "jsonl, csv, mds, parquet, tfrecord, webdataset, megatron, llmc, npy or npz"
+#define DS_FORMAT_NAMES "jsonl, csv, mds, tfrecord, webdataset, megatron, llmc, npy, npz or parquet"
 
 /* name NULL: by the end of `path`'s name, or what is in that folder. DS_USAGE with the names there
  * are. */

@@ -453,7 +453,7 @@ static int put(void *v, const uint8_t *p, size_t len, ds_err *err)
     p += 8;
     for (size_t i = 0; i < w->file.nleaves; i++) {
         TRY(take_part(w, &w->streams[i], &p, err));
-        bytes += ds_spool_len(&w->streams[i].pages);
+        bytes += ds_spool_len(&w->streams[i].pages) + w->streams[i].waiting.values.len;
     }
     return bytes >= w->group_bytes || w->rows >= GROUP_ROWS ? end_group(w, err) : 0;
 }

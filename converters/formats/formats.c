@@ -9,13 +9,13 @@
     X(jsonl)                                                                                       \
     X(csv)                                                                                         \
     X(mds)                                                                                         \
-    X(parquet)                                                                                     \
     X(tfrecord)                                                                                    \
     X(webdataset)                                                                                  \
     X(megatron)                                                                                    \
     X(llmc)                                                                                        \
     X(npy)                                                                                         \
-    X(npz)
+    X(npz)                                                                                         \
+    X(parquet)
 
 #define DECLARE(name) extern const ds_format ds_format_##name;
 FORMATS(DECLARE)

@@ -4,6 +4,7 @@ descriptions, sharing nothing with the tools. Values come out as `dsprep cat --d
 import array
 import ast
 import base64
+import datetime
 import io
 import json
 import os
@@ -362,3 +363,9 @@ def read_llmc(path):
 
 def b64(data):
     return base64.b64encode(data).decode()
+
+
+def rfc3339(text):
+    """Nanoseconds since 1970 of "YYYY-MM-DDTHH:MM:SS.nnnnnnnnnZ"."""
+    day = datetime.date(int(text[:4]), int(text[5:7]), int(text[8:10])).toordinal() - datetime.date(1970, 1, 1).toordinal()
+    return ((day * 24 + int(text[11:13])) * 60 + int(text[14:16])) * 60 * 10**9 + int(text[17:19]) * 10**9 + int(text[20:29])

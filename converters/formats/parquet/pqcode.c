@@ -57,7 +57,7 @@ static const char *next_run(ds_pqrle *r)
         if (head < 2 || bytes > r->len - r->at)
             return head < 2 ? "a run of no values" : SHORT;
         r->left = head >> 1;
-        r->value = (uint32_t)bits_at(r->p + r->at, 0, r->bits);
+        r->value = (uint32_t)bits_at(r->p + r->at, 0, 8 * (int)bytes);
         r->at += bytes;
         return NULL;
     }
