@@ -64,8 +64,9 @@ int ds_ranks_agree(const ds_ranks *r, int rc, ds_err *err);
 /* Does any of them say so? */
 bool ds_ranks_any(const ds_ranks *r, bool mine);
 
-/* What the plugin gives under the name ds_mpi_join: fills in the functions but wait, which is there,
- * ctx, and rank and size as MPI has them, which are the launcher's before. abi counts its changes. */
+/* What the plugin gives under the name ds_mpi_join: fills in ctx, the functions but wait, which is
+ * there, and rank and size as MPI has them: before, they are the launcher's. abi counts its
+ * changes. */
 #define DS_RANKS_ABI 6
 #define DS_RANKS_PART ((int64_t)1 << 22)
 typedef int ds_ranks_joiner(ds_ranks *r, int abi, ds_err *err);

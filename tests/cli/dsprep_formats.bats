@@ -102,8 +102,8 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
 @test "export, import: wrong command lines say what is right" {
     exits 2 dsprep export "$GOLDEN/blocks.dsr"
     has '--format is needed' 'webdataset'
-    exits 2 dsprep export --format parquet "$GOLDEN/blocks.dsr"
-    has 'parquet: it is one of'
+    exits 2 dsprep export --format arrow "$GOLDEN/blocks.dsr"
+    has 'arrow: it is one of'
     exits 2 dsprep export --format mds "$GOLDEN/blocks.dsr"
     has 'needs -o OUT'
     exits 2 dsprep export --format megatron --shard-size 1M -o x "$GOLDEN/lineage.dsr"

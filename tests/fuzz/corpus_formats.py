@@ -15,8 +15,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(HERE, "..", "compat"))
 sys.dont_write_bytecode = True
 import formats as F  # noqa: E402
+import parquet as P  # noqa: E402
 
-NAMES = ("jsonl", "csv", "mds", "tfrecord", "webdataset", "megatron", "llmc", "npy", "npz")
+NAMES = ("jsonl", "csv", "mds", "tfrecord", "webdataset", "megatron", "llmc", "npy", "npz", "parquet")
 
 
 def file(path):
@@ -76,6 +77,19 @@ def importers():
               ("t.shape", F.npy("<i8", (2, 8), struct.pack("<16q", *[1] + [-1] * 7 + [3] + [-1] * 7)))]
     yield "npz", 1, npz(arrays)
     yield "npz", 9, npz(arrays, zipfile.ZIP_DEFLATED)
+    for name in "snappy", "plain", "v2", "delta":
+        yield "parquet", 1, file(os.path.join(HERE, "../golden/parquet", name + ".parquet"))
+    schema = [P.node("r", children=5), P.node("key", P.REQUIRED, P.BYTES, converted=0), P.node("list", P.OPTIONAL, children=1, converted=3),
+              P.node("array", P.REPEATED, P.INT32), P.node("meta", P.OPTIONAL, children=1, converted=1), P.node("kv", P.REPEATED, children=2),
+              P.node("key", P.REQUIRED, P.BYTES, converted=0), P.node("value", P.OPTIONAL, P.DOUBLES), P.node("label", P.OPTIONAL, P.INT64),
+              P.node("words", P.REPEATED, P.BYTES)]
+    le = struct.pack
+    pages = [(P.BYTES, [0, 0], [0, 0], (0, 0), P.strings([b"a", b"b"])), (P.INT32, [0, 1, 0], [2, 2, 0], (1, 2), le("<2i", 7, -8)),
+             (P.BYTES, [0, 1, 0], [2, 2, 1], (1, 2), P.strings([b"k", b"l"])), (P.DOUBLES, [0, 1, 0], [3, 2, 1], (1, 3), le("<d", 0.5)),
+             (P.INT64, [0, 0], [1, 0], (0, 1), le("<q", 5)), (P.BYTES, [0, 1, 0], [1, 1, 0], (1, 1), P.strings([b"x", b""]))]
+    P.write("p", schema, 2, [[(kind, len(d), P.put_page(r, d, most, body)) for kind, r, d, most, body in pages]])
+    for how in 1, 3, 9:
+        yield "parquet", how, file("p")
 
 
 def transforms():
