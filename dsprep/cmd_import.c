@@ -26,7 +26,7 @@ const ds_command ds_cmd_import = {
     .max_operands = -1,
     .example = "dsprep import corpus-mds/ | dsver commit -m 'theirs' corpus\n"
                "dsprep import --key-field id posts.jsonl.zst | dsprep head\n"
-               "dsprep import train-*.parquet | dsprep tokenize -t tok.json --chat auto -o sft.dsr\n"
+               "dsprep import sft-*.parquet | dsprep tokenize -t tok.json --chat auto -o sft.dsr\n"
                "dsprep import --format webdataset shards/*.tar | dsprep info",
     .description =
         "Reads files that other tools, or dsprep export, have written, and writes a DSR stream to "

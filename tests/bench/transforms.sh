@@ -85,6 +85,33 @@ if command -v zstd > /dev/null; then
     done | awk -v b="$bytes" 'NR == 1 || $1 < m { m = $1 } NR == 1 || $2 < z { z = $2 } END {
         printf "%-34s %8.0f MB/s\n%-34s %8.0f MB/s: %.2f times as long   goal <= 1.5\n", "cat, zstd -3", b / 1e6 / z, "export --format mds", b / 1e6 / m, m / z }'
 fi
+# Parquet, beside pyarrow reading and writing the same file, by one thread.
+cpu 'export --format parquet' '' dsprep export -q -j 1 --format parquet -o s.parquet s.dsr
+cpu 'import of Parquet' '' dsprep import -q s.parquet
+"${DS_BENCH_PYTHON:-python3}" - "$bytes" "$runs" <<'PY' || echo 'pyarrow: failed'
+import sys, time
+try:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+except ImportError:
+    print("pyarrow: not installed")
+    sys.exit(0)
+pa.set_cpu_count(1)
+pa.set_io_thread_count(1)
+
+def clock(name, run):
+    best = None
+    for _ in range(int(sys.argv[2])):
+        t = time.process_time()
+        table = run()
+        t = time.process_time() - t
+        best = t if best is None or t < best else best
+    print("%-34s %8.0f MB/s" % (name, float(sys.argv[1]) / 1e6 / best))
+    return table
+
+table = clock("pyarrow reading it", lambda: pq.read_table("s.parquet", use_threads=False))
+clock("pyarrow writing it, zstd -3", lambda: pq.write_table(table, "p.parquet", compression="zstd", compression_level=3))
+PY
 "${DS_BENCH_PYTHON:-python3}" - "$texts" "$(awk -v b="$bytes" -v t="$near" 'BEGIN { print b / 1e6 / t }')" <<'PY' || echo 'datatrove: failed'
 import json, sys, time
 try:
