@@ -9,6 +9,7 @@
 #include "runs.h"
 #include "runset.h"
 #include "sig.h"
+#include "term.h"
 
 static int run(int argc, char **argv);
 
@@ -26,6 +27,12 @@ const ds_command ds_ver_seen = {
         "which of its tokens, and the first checkpoint that had seen them. KEY is as dsprep cat "
         "prints it; one operand alone is a KEY, and --key-file names many, a line each. What a run "
         "went back from is told too, as abandoned.\n\n"
+        "A key that is a digest of the record's content is another one in a dataset that a step "
+        "made which changes the content (redact, map): what came from the same place is found by "
+        "its source, in dsver sql's tables origins and lineage. A record that was erased has no "
+        "key any more: which checkpoints consumed it dsver forget said, and the statement of that "
+        "erasure says (statements/ in refs/dsver/erased of the catalog). Of many keys it is told "
+        "how many no run's data holds.\n\n"
         "The exit status is 1 when no run consumed any of them.",
     .run = run,
 };
@@ -45,6 +52,7 @@ typedef struct hit {
 typedef struct scan {
     git_oid commit;
     size_t from, n;
+    bool erased; /* some of its records were */
 } scan;
 
 typedef struct seen {
@@ -58,6 +66,7 @@ typedef struct seen {
     ds_buf found;   /* hit, its record numbered within the version */
     ds_buf hits;    /* hit, sorted; of the run at hand */
     ds_buf shown;   /* uint64_t, one for each hit */
+    bool *met;      /* of each key: some run's data holds it */
     ds_buf spans;
     const ds_run_ref *ref;
     const ds_stretch *stretch; /* that is read; NULL: the ledger */
@@ -65,6 +74,8 @@ typedef struct seen {
     ds_runset set;
     uint64_t times, held; /* of all runs: consumed; records that have a key */
     uint64_t absent;      /* datasets that are not in the store */
+    uint64_t erased;      /* datasets of runs of which records were erased */
+    bool only_count;      /* held, and nothing is said of it */
 } seen;
 
 static key *keys_of(const seen *s)
@@ -110,6 +121,8 @@ static int read_keys(seen *s, const char *file, const char *one, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "no key is given");
     if (!rc)
         qsort(s->keys.data, s->keys.len / sizeof(key), sizeof(key), by_key);
+    if (!rc && !(s->met = calloc(s->keys.len / sizeof(key), sizeof *s->met)))
+        rc = ds_fail_nomem(err);
     return rc;
 }
 
@@ -131,6 +144,7 @@ static int scan_version(seen *s, const git_oid *commit, ds_err *err)
         }
         rc = rc ? rc : ds_check_interrupt(err);
     }
+    v.erased = !rc && ds_keyread_erased(k) > 0;
     ds_keyread_close(k);
     v.n = s->found.len / sizeof(hit) - v.from;
     return rc ? rc : ds_buf_put(&s->scans, &v, sizeof v) ? ds_fail_nomem(err) : 0;
@@ -150,9 +164,11 @@ static int find_records(seen *s, size_t part, ds_err *err)
             v = git_oid_equal(&one->commit, commit) ? one : NULL;
         }
     }
+    s->erased += v && v->erased;
     for (size_t i = 0; !rc && v && i < v->n; i++) {
         hit h = ((const hit *)(const void *)s->found.data)[v->from + i];
         h.record += s->set.firsts[part];
+        s->met[h.key] = true;
         rc = ds_buf_put(&s->hits, &h, sizeof h) ? ds_fail_nomem(err) : 0;
     }
     return rc;
@@ -298,8 +314,9 @@ static int look_into(seen *s, ds_err *err)
             continue;
         if (s->set.parts[i].where == DS_SET_ABSENT) {
             s->absent++;
-            fprintf(stderr, "dsver seen: run %s: dataset '%s' is not in the store\n", s->info.name,
-                    r->datasets[i].name);
+            if (!s->only_count)
+                fprintf(stderr, "dsver seen: run %s: dataset '%s' is not in the store\n",
+                        s->info.name, r->datasets[i].name);
         } else {
             rc = find_records(s, i, err);
         }
@@ -308,6 +325,8 @@ static int look_into(seen *s, ds_err *err)
     if (rc || !n)
         return rc;
     s->held += n;
+    if (s->only_count)
+        return 0;
     const uint64_t zero = 0;
     for (size_t i = 0; !rc && i < n; i++)
         rc = ds_buf_put(&s->shown, &zero, sizeof zero) ? ds_fail_nomem(err) : 0;
@@ -329,6 +348,44 @@ static int on_run(void *ctx, const ds_run_ref *ref, ds_err *err)
     return rc;
 }
 
+/* Why nothing was found, as far as it is known: "no" is said of what was looked through alone. */
+static int say_none(seen *s, ds_err *err)
+{
+    const char *named = s->dataset;
+    const bool held = s->held > 0, absent = s->absent > 0;
+    int rc = 0;
+    if (named && !held) {
+        s->dataset = NULL;
+        s->only_count = true;
+        rc = ds_run_each(&s->store, on_run, s, err);
+    }
+    const char *elsewhere = named && !held && s->held ? named : NULL;
+    return rc ? rc
+              : ds_fail(err, DS_FAIL, "%s%s%s%s%s",
+                        held     ? "the record is in a run's data, but no run has consumed it"
+                        : absent ? "not found in the data that is in the store"
+                        : named  ? "no run's data of this dataset holds it"
+                                 : "no run's data holds it",
+                        elsewhere ? "; a run's data of another dataset holds a record of this "
+                                    "key: leave out '"
+                                  : "",
+                        elsewhere ? elsewhere : "", elsewhere ? "'" : "",
+                        s->erased ? "; records were erased from runs' data, and what their keys "
+                                    "were is not known (the erasures' statements name the "
+                                    "checkpoints)"
+                                  : "");
+}
+
+static void say_unmet(const seen *s)
+{
+    const size_t n = s->keys.len / sizeof(key);
+    size_t unmet = 0;
+    for (size_t i = 0; i < n; i++)
+        unmet += !s->met[i];
+    if (unmet)
+        ds_warn("%zu of %zu keys: no run's data holds them", unmet, n);
+}
+
 static int look(seen *s, const char *store, const char *file, char **operands, int n, ds_err *err)
 {
     const char *one = n == 2 ? operands[1] : n == 1 && !file ? operands[0] : NULL;
@@ -340,12 +397,9 @@ static int look(seen *s, const char *store, const char *file, char **operands, i
     rc = rc ? rc : read_keys(s, file, one, err);
     rc = rc ? rc : ds_store_open(&s->store, store, DS_OBJ_READ, err);
     rc = rc ? rc : ds_run_each(&s->store, on_run, s, err);
-    if (!rc && !s->times)
-        rc = ds_fail(err, DS_FAIL, "%s",
-                     s->held     ? "the record is in a run's data, but no run has consumed it"
-                     : s->absent ? "not found in the data that is in the store"
-                                 : "no run's data holds it");
-    return rc;
+    if (!rc && s->times)
+        say_unmet(s);
+    return rc || s->times ? rc : say_none(s, err);
 }
 
 static int run(int argc, char **argv)
@@ -375,6 +429,7 @@ static int run(int argc, char **argv)
     ds_buf_fini(&s.found);
     ds_buf_fini(&s.hits);
     ds_buf_fini(&s.shown);
+    free(s.met);
     ds_buf_fini(&s.spans);
     status = ds_command_end(&ds_ver_seen, &err, s.json);
     ds_sig_reraise();

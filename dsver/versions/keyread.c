@@ -94,6 +94,11 @@ size_t ds_keyread_blocks(const ds_keyread *k)
     return ds_colread_blocks(k->any);
 }
 
+uint64_t ds_keyread_erased(const ds_keyread *k)
+{
+    return ds_colread_erased(k->any);
+}
+
 int ds_keyread_block(ds_keyread *k, size_t block, ds_err *err)
 {
     int rc = 0;

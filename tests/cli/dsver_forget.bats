@@ -215,6 +215,8 @@ EOF
     exits 0 dsver forget --reason r "$k"
     first=$(sed -n 's/.* step \([0-9]*\) row .*/\1/p' seen | sort -n | head -n 1)
     has "consumed at step $first; tainted:" "step-000006"
+    exits 1 dsver seen docs "$k"
+    has "records were erased from runs' data, and what their keys were is not known"
     exits 0 dsver audit run/step-000006
     has "erased"
     dsver fsck --read-data

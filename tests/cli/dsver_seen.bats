@@ -50,10 +50,11 @@ key_of() { # TEXT: the key of the record that is this text
     printf '%s\n\nnothing\n%s\n' "$k" "$(key_of "line 34")" >keys
     exits 0 dsver seen --key-file keys
     [ "$(echo "$output" | grep -c "$k")" -ge "$all" ]
-    has "$(key_of "line 34")"
+    has "$(key_of "line 34")" "1 of 3 keys: no run's data holds them"
     exits 1 dsver seen nothing
     has "no run's data holds it"
     exits 1 dsver seen other "$k"
+    has "no run's data of this dataset holds it; a run's data of another dataset holds a record of this key: leave out 'other'"
     exits 2 dsver seen
     exits 2 dsver seen a/b "$k"
 }
