@@ -6,7 +6,7 @@
 
 #include "cmd_verb.h"
 #include "keyread.h"
-#include "runs.h"
+#include "runrows.h"
 #include "runset.h"
 #include "sig.h"
 #include "term.h"
@@ -233,24 +233,14 @@ static void say_span(const seen *s, const hit *h, const ds_ledger_row *r, const 
     printf("\n");
 }
 
-typedef struct pass {
-    seen *s;
-    ds_chain chain;
-    ds_stretches stretches;
-} pass;
-
-static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+static int on_row(void *ctx, const ds_ledger_row *r, const ds_stretch *stretch, ds_err *err)
 {
-    pass *p = ctx;
-    seen *s = p->s;
-    int rc = ds_chain_row(&p->chain, r, err);
+    seen *s = ctx;
 
-    if (r->row % s->set.run->rows == s->set.run->rows - 1)
-        ds_stretches_step(&p->stretches, s->stretch, r->step, &p->chain);
+    s->stretch = stretch;
     ds_buf_reset(&s->spans);
-    rc = rc ? rc
-            : ds_spans_decode(&s->spans, r->pieces, r->pieces_len, s->set.firsts,
-                              s->set.run->ndatasets, err);
+    int rc = ds_spans_decode(&s->spans, r->pieces, r->pieces_len, s->set.firsts,
+                             s->set.run->ndatasets, err);
     for (size_t i = 0; !rc && i < s->spans.len / sizeof(ds_span); i++) {
         const ds_span *span = (const ds_span *)(const void *)s->spans.data + i;
         const hit want = {.record = span->record};
@@ -265,39 +255,6 @@ static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
         ++*shown;
     }
     return rc;
-}
-
-/* Rows that a resume went back from, the stretch abandoned last first. */
-static int read_abandoned(pass *p, ds_err *err)
-{
-    seen *s = p->s;
-    int rc = 0;
-
-    for (size_t i = 0; !rc && i < p->stretches.n; i++) {
-        s->stretch = &p->stretches.v[i];
-        rc = ds_stretch_begin(&p->chain, s->stretch, s->set.run, err);
-        rc = rc ? rc : ds_segments_scan(&s->stretch->segments, s->store.cat, on_row, p, err);
-    }
-    s->stretch = NULL;
-    return rc;
-}
-
-static int read_ledger(seen *s, ds_err *err)
-{
-    pass p = {.s = s};
-    ds_segments l = {0};
-    int rc = ds_chain_begin(&p.chain, s->set.run, err);
-
-    rc = rc ? rc : ds_segments_tree(&l, s->store.cat, &s->ref->tree, err);
-    rc = rc ? rc : ds_segments_check(&l, 0, s->info.last.step, err);
-    rc = rc ? rc : ds_stretches_tree(&p.stretches, s->store.cat, &s->ref->tree, err);
-    if (!rc)
-        ds_stretches_step(&p.stretches, NULL, 0, &p.chain);
-    rc = rc ? rc : ds_segments_scan(&l, s->store.cat, on_row, &p, err);
-    rc = rc ? rc : read_abandoned(&p, err);
-    ds_stretches_fini(&p.stretches);
-    ds_segments_fini(&l);
-    return rc ? ds_err_prefix(err, "%s", s->ref->name) : 0;
 }
 
 /* ---- runs ---- */
@@ -331,7 +288,7 @@ static int look_into(seen *s, ds_err *err)
     for (size_t i = 0; !rc && i < n; i++)
         rc = ds_buf_put(&s->shown, &zero, sizeof zero) ? ds_fail_nomem(err) : 0;
     qsort(s->hits.data, n, sizeof(hit), by_record);
-    return rc ? rc : read_ledger(s, err);
+    return rc ? rc : ds_runrows_each(&s->store, s->ref, &s->info.last, true, on_row, s, err);
 }
 
 static int on_run(void *ctx, const ds_run_ref *ref, ds_err *err)

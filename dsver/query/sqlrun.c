@@ -2,7 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "runs.h"
+#include "runrows.h"
 #include "runset.h"
 #include "sig.h"
 #include "sqlcore.h"
@@ -16,8 +16,9 @@ typedef struct runs {
     ds_buf spans;
 } runs;
 
-static int one_row(void *ctx, const ds_ledger_row *l, ds_err *err)
+static int one_row(void *ctx, const ds_ledger_row *l, const ds_stretch *stretch, ds_err *err)
 {
+    (void)stretch;
     runs *r = ctx;
     ds_sqlput *p = r->p;
     ds_buf_reset(&r->spans);
@@ -44,11 +45,8 @@ static int one_row(void *ctx, const ds_ledger_row *l, ds_err *err)
 
 static int consumed(runs *r, ds_err *err)
 {
-    ds_segments l = {0};
     int rc = ds_runset_open(&r->set, r->p->v->store, &r->info.last.run, NULL, 0, err);
-    rc = rc ? rc : ds_segments_tree(&l, r->p->v->store->cat, &r->ref->tree, err);
-    rc = rc ? rc : ds_segments_scan(&l, r->p->v->store->cat, one_row, r, err);
-    ds_segments_fini(&l);
+    rc = rc ? rc : ds_runrows_each(r->p->v->store, r->ref, &r->info.last, false, one_row, r, err);
     if (r->set.run)
         ds_runset_fini(&r->set);
     return rc;

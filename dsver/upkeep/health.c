@@ -10,6 +10,7 @@
 #include "oidset.h"
 #include "overlay.h"
 #include "refs.h"
+#include "runrows.h"
 #include "sig.h"
 #include "shaset.h"
 #include "sourcescan.h"
@@ -185,6 +186,18 @@ static int check_ref(void *ctx, const char *name, const git_oid *id, ds_err *err
     return 0;
 }
 
+static int check_run(void *ctx, const ds_run_ref *r, ds_err *err)
+{
+    health *h = ctx;
+    ds_err why = {0};
+    const int rc = ds_runrows_check(h->store, r, &why);
+    if (rc == DS_NOMEM || ds_interrupted())
+        return ds_fail(err, rc, "%s", why.msg);
+    if (rc)
+        tell(h, "catalog.git", 0, git_oid_tostr_s(&r->commit), why.msg, "");
+    return 0;
+}
+
 /* Refs that cannot be read end ds_ref_each: told of, and the rest of the check goes on with what
  * there is. */
 static int check_catalog(health *h, ds_err *err)
@@ -200,6 +213,8 @@ static int check_catalog(health *h, ds_err *err)
         rc = ds_fail_nomem(err);
     else if (!rc && why.code)
         tell(h, "catalog.git/refs", 0, "", why.msg, "");
+    else if (!rc)
+        rc = ds_run_each(h->store, check_run, h, err);
     ds_err_clear(&why);
     if (!rc && ds_catalog_overlay(&erased, h->store->cat, true, &why) == DS_CORRUPT)
         tell(h, "catalog.git", 0, "", why.msg, "");

@@ -1,8 +1,8 @@
 /* health.h - is everything there, and is it what it was? fsck's work.
  *
  * Always: the chain of the operation log, and refs against it; every git object re-hashed, every
- * git pack and index re-summed, every ref and version readable, the structure of data packs and
- * index, every piece of every version known. With read_data also every byte of every piece, and the
+ * git pack and index re-summed, every ref and version readable, every run's ledger followed to its
+ * head, the structure of data packs and index, every piece of every version known. With read_data also every byte of every piece, and the
  * roots of every version recomputed from its manifest.
  */
 #ifndef DS_HEALTH_H

@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "forget.h"
-#include "runs.h"
+#include "runrows.h"
 #include "runset.h"
 #include "sig.h"
 
@@ -24,9 +24,10 @@ static int by_number(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static int on_row(void *ctx, const ds_ledger_row *r, ds_err *err)
+static int on_row(void *ctx, const ds_ledger_row *r, const ds_stretch *stretch, ds_err *err)
 {
     tainting *t = ctx;
+    (void)stretch;
     if (r->step >= t->first)
         return 0;
     ds_buf_reset(&t->spans);
@@ -77,16 +78,13 @@ static int on_run(void *ctx, const ds_run_ref *ref, ds_err *err)
 {
     tainting *t = ctx;
     ds_run_info info = {0};
-    ds_segments l = {0};
     int rc = ds_run_info_read(&info, t->store, ref, err);
     rc = rc ? rc : ds_runset_open(&t->set, t->store, &info.last.run, NULL, 0, err);
     rc = rc ? rc : find_hits(t, err);
     if (!rc && t->hits.len) {
         t->first = UINT64_MAX;
-        rc = ds_segments_tree(&l, t->store->cat, &ref->tree, err);
-        rc = rc ? rc : ds_segments_scan(&l, t->store->cat, on_row, t, err);
+        rc = ds_runrows_each(t->store, ref, &info.last, false, on_row, t, err);
         rc = rc ? rc : add_taint(t, ref, &info, err);
-        ds_segments_fini(&l);
     }
     if (t->set.run)
         ds_runset_fini(&t->set);

@@ -100,3 +100,25 @@ key_of() { # TEXT: the key of the record that is this text
     exits 0 dsver gc
     exits 1 dsver audit run/step-000006
 }
+
+@test "a ledger in the catalog that is not the one that the checkpoint was registered with answers nothing" {
+    k=$(key_of "line 17")
+    mkrun .dsver docs lie "tokenizer=$TOKENIZER" pieces=11 # follows from row to row, and is another
+    g="git --git-dir=.dsver/catalog.git -c user.name=Eve -c user.email=eve@x"
+    ref=$($g for-each-ref --format='%(refname)' refs/dsver/runs | while read -r r; do
+        [ "$($g show "$r:name")" = run ] && echo "$r"
+    done)
+    seg=ledger/ledger-000004-000006.dsr
+    export GIT_INDEX_FILE=$PWD/ix
+    for blob in "100644 $($g hash-object -w lie/step-000006/$seg)" "0 0000000000000000000000000000000000000000"; do
+        $g read-tree "$ref"
+        printf '%s\t%s\n' "$blob" "$seg" | $g update-index --index-info
+        $g update-ref "$ref" "$($g cat-file commit "$ref" | sed "s/^tree .*/tree $($g write-tree)/" | $g hash-object -t commit -w --stdin)"
+        for cmd in "seen $k" "forget -n --dataset docs $k" "fsck"; do
+            exits 12 dsver $cmd
+            has "$ref: "
+        done
+        exits 12 dsver sql "SELECT count(*) FROM consumed"
+    done
+    exits 0 dsver audit run/step-000006 # which has its own
+}
