@@ -19,7 +19,8 @@ const ds_command ds_ver_fsck = {
     .max_operands = 0,
     .example = "dsver fsck --read-data",
     .description =
-        "Checks the catalog (every git object, ref and version), the structure of all packs, the "
+        "Checks the catalog (every git object, ref and version, the ledger of every run), the "
+        "structure of all packs, the "
         "index against them, and that "
         "every piece of every version is there. With --read-data also every byte of every piece, "
         "and the roots of "

@@ -2,8 +2,8 @@
  *
  * Always: the chain of the operation log, and refs against it; every git object re-hashed, every
  * git pack and index re-summed, every ref and version readable, every run's ledger followed to its
- * head, the structure of data packs and index, every piece of every version known. With read_data also every byte of every piece, and the
- * roots of every version recomputed from its manifest.
+ * head, the structure of data packs and index, every piece of every version known. With read_data
+ * also every byte of every piece, and the roots of every version recomputed from its manifest.
  */
 #ifndef DS_HEALTH_H
 #define DS_HEALTH_H
