@@ -62,7 +62,9 @@ static int number(tok_walk *w, const char *name, uint32_t *id)
     const uint8_t *from = w->p;
     while (w->p < w->end && (uint8_t)(*w->p - '0') < 10 && v <= TOK_ID_MAX)
         v = v * 10 + (*w->p++ - '0');
-    uint8_t c = w->p < w->end ? *w->p : 0;
+    if (w->p == w->end)
+        return ds_tok_walk_bad(w, "the text ends inside a value");
+    uint8_t c = *w->p;
     bool ends = c == ',' || c == '}' || c == ' ' || c == '\t' || c == '\r' || c == '\n';
     if (w->p == from || !ends || v > TOK_ID_MAX || (*from == '0' && w->p - from > 1))
         return ds_fail(w->err, DS_FAIL, "model.vocab: token %s has no id in 0..%u", name,

@@ -40,6 +40,8 @@ static void broken_files(void **state)
     refused("{}", "model is missing");
     refused("{\"model\":{\"type\":\"BPE\"}}", "model.vocab");
     refused("{\"model\":{\"type\":\"BPE\",\"vocab\":{}}}", "model.merges");
+    refused("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":", "the text ends inside a value");
+    refused("{\"model\":{\"type\":\"BPE\",\"vocab\":{\"a\":12", "the text ends inside a value");
     refused("{\"model\":{\"type\":\"BPE\",\"vocab\":{},\"merges\":[],\"merges\":[]}}",
             "merges stands");
     refused("{\"model\":{\"type\":\"BPE\",\"vocab\":[],\"merges\":[]}}", "model.vocab");
