@@ -105,9 +105,9 @@ static int check_registered(audit *a, ds_err *err)
     if (is == DS_RUN_KNOWN)
         say(a, "registered", DS_AUDIT_OK, "the catalog has this lineage.json");
     else if (is == DS_RUN_OTHER && elsewhere)
-        say(a, "registered", DS_AUDIT_UNCHECKED,
-            "the catalog has another lineage.json of %s, and not a version that this one names: "
-            "it was made elsewhere (dsver fetch brings runs of there), or its commit was altered",
+        say(a, "registered", DS_AUDIT_OK,
+            "as one made elsewhere: the catalog has another lineage.json of %s, and not a version "
+            "that this one names; its commit, program and environment are taken as told",
             a->out->lineage.name);
     else if (is == DS_RUN_OTHER)
         say(a, "registered", DS_AUDIT_FAILED, "the catalog has another lineage.json of %s",
