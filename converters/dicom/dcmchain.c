@@ -345,11 +345,6 @@ dcm_shape dcm_chain_shape(const dcm_chain *c)
     return c->shape;
 }
 
-unsigned dcm_sample_size(enum dcm_sample d)
-{
-    return d == DCM_U8 || d == DCM_I8 ? 1 : d == DCM_U16 || d == DCM_I16 ? 2 : d == DCM_F64 ? 8 : 4;
-}
-
 void dcm_chain_free(dcm_chain *c)
 {
     if (!c)

@@ -48,7 +48,6 @@ typedef struct dcm_chain dcm_chain;
 int dcm_chain_new(dcm_chain **c, const dcm_set *main, const dcm_image *im, const dcm_chain_opts *o,
                   const char **reason, ds_err *err);
 dcm_shape dcm_chain_shape(const dcm_chain *c);
-unsigned dcm_sample_size(enum dcm_sample d);
 /* True when the values of a frame go out as they came in. */
 bool dcm_chain_keeps(const dcm_chain *c, uint32_t frame);
 /* One frame: `in` is what dcm_file_frame gave. Replaces out. */

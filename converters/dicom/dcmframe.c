@@ -20,11 +20,6 @@ struct dcm_file {
     ds_buf in, tmp;
 };
 
-static unsigned size_of(enum dcm_sample d)
-{
-    return d == DCM_U8 || d == DCM_I8 ? 1 : d == DCM_U16 || d == DCM_I16 ? 2 : d == DCM_F64 ? 8 : 4;
-}
-
 static unsigned get_num(const dcm_set *s, uint32_t tag, unsigned missing)
 {
     int64_t v;
@@ -201,7 +196,7 @@ static int map_fragments(dcm_file *f, const char **reason, ds_err *err)
 /* What a decoder gave, of `bytes` a value, in the width that the image says. */
 static int to_width(dcm_file *f, ds_buf *out, unsigned bytes, ds_err *err)
 {
-    const unsigned size = size_of(f->im.dtype);
+    const unsigned size = dcm_sample_size(f->im.dtype);
     const size_t n = f->pixels * f->im.samples;
     if (bytes == 0 || out->len < n * bytes)
         return ds_fail(err, DS_FAIL, "the decoder gave too few values");
@@ -301,7 +296,7 @@ static int native_422(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
 
 static int native_frame(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
 {
-    unsigned size = size_of(f->im.dtype);
+    unsigned size = dcm_sample_size(f->im.dtype);
     size_t n = f->pixels * f->im.samples * size;
     if (f->im.allocated == 1)
         return native_bits(f, frame, out, err);
@@ -325,7 +320,7 @@ static int native_frame(dcm_file *f, uint32_t frame, ds_buf *out, ds_err *err)
 
 static int interleave(dcm_file *f, ds_buf *out, ds_err *err)
 {
-    unsigned size = size_of(f->im.dtype), samples = f->im.samples;
+    unsigned size = dcm_sample_size(f->im.dtype), samples = f->im.samples;
     ds_buf_reset(&f->tmp);
     if (ds_buf_put(&f->tmp, out->data, out->len) != 0)
         return ds_fail_nomem(err);
@@ -340,14 +335,14 @@ static int interleave(dcm_file *f, ds_buf *out, ds_err *err)
 static bool is_clean(const dcm_image *im, bool low)
 {
     return im->dtype == DCM_F32 || im->dtype == DCM_F64 || im->allocated == 1 ||
-           (im->stored == 8 * size_of(im->dtype) && (low || im->high + 1u == im->stored));
+           (im->stored == 8 * dcm_sample_size(im->dtype) && (low || im->high + 1u == im->stored));
 }
 
 /* Bits that are no part of the value away, the sign where it belongs: with the value's highest bit
  * as sign, (v ^ sign) - sign is v with that bit continued. */
 static void clean_bits(const dcm_image *im, uint8_t *p, size_t len, bool low)
 {
-    const unsigned size = size_of(im->dtype), drop = low ? 0 : im->high + 1u - im->stored;
+    const unsigned size = dcm_sample_size(im->dtype), drop = low ? 0 : im->high + 1u - im->stored;
     if (is_clean(im, low))
         return;
     const uint32_t mask = im->stored >= 32 ? UINT32_MAX : (UINT32_C(1) << im->stored) - 1;
@@ -413,7 +408,7 @@ bool dcm_file_lend(dcm_file *f, uint32_t frame, const uint8_t **p, size_t *n)
         im->allocated % 8 != 0 || f->ybr422 || (f->planar && im->samples > 1) || f->swap_pairs ||
         !is_clean(im, false))
         return false;
-    *n = f->pixels * im->samples * size_of(im->dtype);
+    *n = f->pixels * im->samples * dcm_sample_size(im->dtype);
     *p = all + (size_t)frame * *n; /* all frames are there: check_native */
     return true;
 }
@@ -438,7 +433,7 @@ static int check_native(dcm_file *f, const char **reason, ds_err *err)
 {
     uint64_t values = (uint64_t)f->pixels * f->im.samples, all;
     find_422(f);
-    uint64_t one = f->ybr422 ? (uint64_t)f->pixels * 2 : values * size_of(f->im.dtype);
+    uint64_t one = f->ybr422 ? (uint64_t)f->pixels * 2 : values * dcm_sample_size(f->im.dtype);
     if (f->im.allocated == 1)
         one = values;
     if (__builtin_mul_overflow(one, f->im.frames, &all))
@@ -470,7 +465,7 @@ int dcm_file_image(dcm_file *f, dcm_image *im, const char **reason, ds_err *err)
         return no(reason, "unsupported-bits", err, "its bits allocated and stored make no values");
     if (f->lim.max_frames && f->im.frames > f->lim.max_frames)
         return no(reason, "too-many-frames", err, "it has more frames than there may be");
-    bytes = f->pixels * f->im.samples * size_of(f->im.dtype);
+    bytes = f->pixels * f->im.samples * dcm_sample_size(f->im.dtype);
     if (f->lim.max_frame && bytes > f->lim.max_frame)
         return no(reason, "frame-too-large", err, "its frames are larger than they may be");
     if (kind == DCM_RAW_NATIVE) {

@@ -33,6 +33,11 @@ enum dcm_sample {
     DCM_F64 = 12
 }; /* dtypes of docs/dsr-format.md */
 
+static inline unsigned dcm_sample_size(enum dcm_sample d)
+{
+    return d == DCM_U8 || d == DCM_I8 ? 1 : d == DCM_U16 || d == DCM_I16 ? 2 : d == DCM_F64 ? 8 : 4;
+}
+
 /* What the image is, after decoding. */
 typedef struct dcm_image {
     char syntax[65]; /* transfer syntax UID as the file says */

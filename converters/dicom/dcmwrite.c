@@ -24,22 +24,6 @@ struct dcm_write {
     ds_buf out;
 };
 
-static unsigned size_of(enum dcm_sample d)
-{
-    switch (d) {
-    case DCM_U8:
-    case DCM_I8:
-        return 1;
-    case DCM_U16:
-    case DCM_I16:
-        return 2;
-    case DCM_F64:
-        return 8;
-    default:
-        return 4;
-    }
-}
-
 /* 32 bits of length, behind two bytes of nothing. */
 static bool long_form(uint16_t vr)
 {
@@ -144,7 +128,7 @@ static int put_str(dcm_tree *t, dcm_set *s, uint32_t tag, uint16_t vr, const cha
 static int describe(dcm_tree *t, const dcm_image *im, ds_err *err)
 {
     dcm_set *s = dcm_tree_main(t);
-    unsigned bits = im->allocated == 1 ? 1 : 8 * size_of(im->dtype);
+    unsigned bits = im->allocated == 1 ? 1 : 8 * dcm_sample_size(im->dtype);
     bool real = im->dtype == DCM_F32 || im->dtype == DCM_F64;
     bool is_signed = im->dtype == DCM_I8 || im->dtype == DCM_I16 || im->dtype == DCM_I32;
     unsigned stored = im->stored && im->stored <= bits ? im->stored : bits;
@@ -197,7 +181,7 @@ static int make_meta(dcm_write *w, ds_err *err)
 static int pixel_head(dcm_write *w, const dcm_image *im, ds_err *err)
 {
     uint64_t values = (uint64_t)im->rows * im->cols; /* both below 2^32 */
-    unsigned size = size_of(im->dtype);
+    unsigned size = dcm_sample_size(im->dtype);
     bool real = im->dtype == DCM_F32 || im->dtype == DCM_F64;
     uint16_t vr =
         real ? DCM_VR('O', im->dtype == DCM_F32 ? 'F' : 'D') : DCM_VR('O', size > 1 ? 'W' : 'B');

@@ -6,13 +6,13 @@
 
 #include "json.h"
 
-static int put_reasons(ds_buf *b, const char *name, const ds_reason *v, size_t n)
+int ds_deid_reasons(ds_buf *b, const char *name, const ds_reason *v, size_t n)
 {
-    int bad = ds_buf_printf(b, "\"%s\":{", name);
+    int bad = ds_buf_printf(b, ",\"%s\":{", name);
     for (size_t i = 0; i < n && !bad; i++)
         bad = (i ? ds_buf_putc(b, ',') : 0) | ds_json_str(b, v[i].reason, strlen(v[i].reason)) |
               ds_buf_printf(b, ":%llu", (unsigned long long)v[i].count);
-    return bad | ds_buf_puts(b, "},");
+    return bad | ds_buf_putc(b, '}');
 }
 
 int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err)
@@ -27,13 +27,13 @@ int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err)
     bad |= ds_buf_printf(&b,
                          "\"inputs\":%llu,\"records\":%llu,\"masked\":%llu,"
                          "\"already_deidentified\":%llu,\"surplus_frames\":%llu,"
-                         "\"unread_characters\":%llu,",
+                         "\"unread_characters\":%llu",
                          (unsigned long long)r->inputs, (unsigned long long)r->counts->records,
                          (unsigned long long)r->masked, (unsigned long long)r->already,
                          (unsigned long long)r->surplus, (unsigned long long)r->unread);
-    bad |= put_reasons(&b, "held", r->counts->held, r->counts->nheld);
-    bad |= put_reasons(&b, "failed", r->counts->failed, r->counts->nfailed);
-    int rc = bad | ds_buf_puts(&b, "\"actions\":") ? ds_fail_nomem(err) : 0;
+    bad |= ds_deid_reasons(&b, "held", r->counts->held, r->counts->nheld);
+    bad |= ds_deid_reasons(&b, "failed", r->counts->failed, r->counts->nfailed);
+    int rc = bad | ds_buf_puts(&b, ",\"actions\":") ? ds_fail_nomem(err) : 0;
     if (rc == 0)
         rc = dcm_actions_json(r->actions, &b, err);
     if (rc == 0 && r->proof) {

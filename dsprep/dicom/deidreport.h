@@ -20,6 +20,8 @@ typedef struct ds_deid_report {
     const ds_proof *proof;
 } ds_deid_report;
 int ds_deid_report_write(const ds_deid_report *r, const char *path, ds_err *err);
+/* Appends ,"name":{"reason":count,...}. */
+int ds_deid_reasons(ds_buf *b, const char *name, const ds_reason *v, size_t n);
 
 /* Lines of JSON {"source":pseudonym,"name":...,"sha256":...}, readable by the owner alone; the file
  * appears with _end. */

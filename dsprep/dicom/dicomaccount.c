@@ -97,15 +97,6 @@ int ds_dicom_account_before(ds_dicom_account *a, const ds_dicom_in *in, const ds
                : rc;
 }
 
-static int put_reasons(ds_buf *out, const char *name, const ds_reason *r, size_t n)
-{
-    int bad = ds_buf_printf(out, ",\"%s\":{", name);
-    for (size_t i = 0; i < n && !bad; i++)
-        bad = (i ? ds_buf_putc(out, ',') : 0) | ds_json_str(out, r[i].reason, strlen(r[i].reason)) |
-              ds_buf_printf(out, ":%" PRIu64, r[i].count);
-    return bad | ds_buf_putc(out, '}');
-}
-
 int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json, ds_buf *out,
                          ds_err *err)
 {
@@ -113,8 +104,8 @@ int ds_dicom_account_say(const ds_dicom_account *a, uint64_t records, bool json,
     int bad = json ? ds_buf_printf(
                          out, "{\"inputs\":%" PRIu64 ",\"output\":%" PRIu64 ",\"records\":%" PRIu64,
                          a->inputs, good, records) |
-                         put_reasons(out, "held", a->counts.held, a->counts.nheld) |
-                         put_reasons(out, "failed", a->counts.failed, a->counts.nfailed) |
+                         ds_deid_reasons(out, "held", a->counts.held, a->counts.nheld) |
+                         ds_deid_reasons(out, "failed", a->counts.failed, a->counts.nfailed) |
                          ds_buf_puts(out, "}\n")
                    : ds_buf_printf(out,
                                    "dsprep dicom: %" PRIu64 " input = %" PRIu64 " output + %" PRIu64
