@@ -51,7 +51,7 @@ const ds_command ds_cmd_import = {
 };
 
 typedef struct importing {
-    const char *format, *schema_file, *key, *quarantine, *delimiter;
+    const char *format, *schema_file, *key, *quarantine, *delimiter, *columns;
     ds_shardopts shards;
     bool infer, quiet, json;
     int on_error;
@@ -140,6 +140,8 @@ static int provenance(importing *m, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "--key-field is not UTF-8");
     if (rc == 0 && m->delimiter && json_object_set_new(o, "delimiter", json_string(m->delimiter)))
         rc = ds_fail_nomem(err);
+    if (rc == 0 && m->columns && json_object_set_new(o, "only", json_string(m->columns)))
+        rc = ds_fail(err, DS_USAGE, "--columns is not UTF-8");
     if (rc == 0 && m->separator >= 0 &&
         json_object_set_new(o, "separator", json_integer(m->separator)))
         rc = ds_fail_nomem(err);
@@ -177,7 +179,8 @@ static int one_file(importing *m, const char *path, const char *name, ds_err *er
                            .max_ratio = (uint64_t)m->max_ratio,
                            .key = m->key,
                            .separator = m->separator,
-                           .delimiter = m->read.delimiter};
+                           .delimiter = m->read.delimiter,
+                           .columns = m->columns};
     int rc = m->f->read_open(&reader, &m->read, err);
     if (rc == 0 && !m->known)
         rc = start(m, reader, err);
@@ -231,6 +234,8 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "--format %s: it can be written only", m->f->name);
     if (rc == 0 && m->delimiter && strcmp(m->f->name, "csv") != 0)
         rc = ds_fail(err, DS_USAGE, "--delimiter is of csv, and this is %s", m->f->name);
+    if (rc == 0 && m->columns && strcmp(m->f->name, "parquet") != 0)
+        rc = ds_fail(err, DS_USAGE, "--columns is of parquet, and this is %s", m->f->name);
     if (rc == 0)
         rc = ds_csv_delimiter(&m->read.delimiter, m->delimiter, err);
     if (rc == 0 && !m->shards.dir)
@@ -286,6 +291,8 @@ static int run(int argc, char **argv)
                 "columns and types, as dsprep export writes them in dsr-schema.json"),
         OPT_FLAG(0, "infer", m.infer, "do not look for dsr-schema.json"),
         OPT_STR(0, "key-field", m.key, "NAME", "field that is the key; default key"),
+        OPT_STR('c', "columns", m.columns, "A,B",
+                "parquet: read these columns only, and the key; of a struct, all that it becomes"),
         DSPREP_DELIMITER(m.delimiter),
         OPT_INT(0, "separator", m.separator, "ID", 0, UINT32_MAX,
                 "llmc, npy: the id that stands before each record"),

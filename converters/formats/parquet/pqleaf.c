@@ -117,7 +117,7 @@ static const char *check_head(const ds_pqleaf *l, const head *h, uint64_t left)
         return "a page passes the end of the file";
     if (size > INT32_MAX || h->values > INT32_MAX)
         return "a page is larger than any";
-    if (size > PAGE_FREE && size / l->from->max_ratio > packed)
+    if (size > PAGE_FREE && l->from->max_ratio && size / l->from->max_ratio > packed)
         return "a page unpacks to more than --max-ratio times its size";
     return NULL;
 }

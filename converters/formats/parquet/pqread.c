@@ -85,7 +85,7 @@ int ds_pqread_open(void **out, const ds_fmtread *o, ds_err *err)
                               .size = r->size,
                               .max_ratio = o->max_ratio,
                               .max_record = o->max_record};
-    return ds_pqrow_init(&r->row, &r->file, &from, err);
+    return ds_pqrow_init(&r->row, &r->file, &from, o->columns, o->key ? o->key : "key", err);
 }
 
 /* ---- columns ---- */

@@ -118,7 +118,43 @@ static int add_column(ds_pqrow *r, const ds_pqnode *n, const char *before, ds_er
     return 0;
 }
 
-int ds_pqrow_init(ds_pqrow *r, const ds_pqfile *f, const ds_pqsource *from, ds_err *err)
+static void drop_column(ds_pqrow *r, size_t i)
+{
+    free(r->cols[i].name);
+    memmove(&r->cols[i], &r->cols[i + 1], (r->ncols - i - 1) * sizeof *r->cols);
+    r->ncols--;
+}
+
+/* Is the column this one, or a field of the group? */
+static bool is_of(const char *column, const char *name, size_t len)
+{
+    return strncmp(column, name, len) == 0 && (column[len] == '\0' || column[len] == '.');
+}
+
+/* Leaves those that are wanted, each of which must be there. */
+static int choose(ds_pqrow *r, const char *only, const char *key, ds_err *err)
+{
+    for (size_t i = r->ncols; i-- > 0;) {
+        bool wanted = strcmp(r->cols[i].name, key) == 0;
+        for (const char *p = only; !wanted && *p; p += strcspn(p, ","), p += *p == ',')
+            wanted = is_of(r->cols[i].name, p, strcspn(p, ","));
+        if (!wanted)
+            drop_column(r, i);
+    }
+    for (const char *p = only; *p; p += strcspn(p, ","), p += *p == ',') {
+        const int len = (int)strcspn(p, ",");
+        bool there = false;
+        for (size_t i = 0; i < r->ncols; i++)
+            there |= is_of(r->cols[i].name, p, (size_t)len);
+        if (!there)
+            return ds_fail(err, DS_USAGE, "%s: no column '%.*s' for --columns", r->from.name, len,
+                           p);
+    }
+    return 0;
+}
+
+int ds_pqrow_init(ds_pqrow *r, const ds_pqfile *f, const ds_pqsource *from, const char *only,
+                  const char *key, ds_err *err)
 {
     int rc = 0;
 
@@ -128,7 +164,7 @@ int ds_pqrow_init(ds_pqrow *r, const ds_pqfile *f, const ds_pqsource *from, ds_e
         return ds_fail_nomem(err);
     for (size_t i = 0; i < f->nodes[0].nchild && !rc; i++)
         rc = add_column(r, child(f, &f->nodes[0], i), "", err);
-    return rc;
+    return rc || !only ? rc : choose(r, only, key, err);
 }
 
 static void begin_leaf(ds_pqrow *r, const ds_pqgroup *g, size_t leaf)
@@ -619,13 +655,14 @@ int ds_pqrow_value(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds
 
 int ds_pqrow_end(ds_pqrow *r, const char **why, ds_err *err)
 {
-    for (size_t i = 0; i < r->file->nleaves; i++) {
-        ds_pqleaf *l;
-        TRY(look(r, &r->file->nodes[r->file->leaves[i]], &l, why, err));
-        if (l->ready) {
-            *why = "a column has more values than its group has rows";
-            return 1;
+    for (size_t c = 0; c < r->ncols; c++)
+        for (size_t i = r->cols[c].node->leaf; i < r->cols[c].node->leaf_end; i++) {
+            ds_pqleaf *l;
+            TRY(look(r, &r->file->nodes[r->file->leaves[i]], &l, why, err));
+            if (l->ready) {
+                *why = "a column has more values than its group has rows";
+                return 1;
+            }
         }
-    }
     return 0;
 }

@@ -42,7 +42,10 @@ typedef struct ds_pqrow {
     const ds_pqleaf *last; /* the leaf that was read, for messages */
 } ds_pqrow;                /* a zeroed object is valid for _fini */
 
-int ds_pqrow_init(ds_pqrow *r, const ds_pqfile *f, const ds_pqsource *from, ds_err *err);
+/* only: names of the columns to read, separated by commas, or of groups that become several; NULL:
+ * all. `key` is read, too. */
+int ds_pqrow_init(ds_pqrow *r, const ds_pqfile *f, const ds_pqsource *from, const char *only,
+                  const char *key, ds_err *err);
 /* The column's type, having looked at the beginning of its first group: *item of a list. A list
  * with items that are null, and numbers that pass 63 bits, are JSON. DS_NOMEM, DS_IO. */
 int ds_pqrow_type(ds_pqrow *r, size_t column, enum ds_type *t, enum ds_type *item, ds_err *err);
