@@ -150,9 +150,8 @@ load dstrain_common
 
 @test "resumed is uninterrupted" {
     train whole --checkpoint-every 2
-    train part --checkpoint-every 2
     want=$(sum_of whole)
-    rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
+    cp -r whole part && rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
     printf '{"type":"step","st' >>part/metrics.jsonl # the disk was full, or the machine went out
     train part --checkpoint-every 2 --resume auto
     [ "$(sum_of part)" = "$want" ]
@@ -447,8 +446,7 @@ E
 @test "8-bit moments: resumed is uninterrupted, and replayed the same" {
     eight() { train "$@" --method full --optim adamw8bit --checkpoint-every 2; }
     eight whole
-    eight part --steps 6
-    rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
+    cp -r whole part && rm -r part/step-000004 part/step-000006 part/ledger/ledger-000003-* part/ledger/ledger-000005-*
     eight part --resume part/step-000002
     diff -r whole/step-000006 part/step-000006
     grep -aq 'm8.scale' whole/step-000006/optimizer.safetensors
@@ -473,7 +471,6 @@ E
     fails grep -aq '\.master' whole/step-000006/optimizer.safetensors
     grep -q '"clip":1.0,"rounding":"stochastic"}' whole/step-000006/lineage.json
     exits 0 dstrain replay whole/step-000006 --from 2 --model "$F/base" --store "$F"
-    drawn seeded --seed 2
     train nearest --method full --dtype bf16
     grep -aq '\.master' nearest/step-000006/optimizer.safetensors
     fails cmp -s nearest/step-000006/model.safetensors whole/step-000006/model.safetensors
