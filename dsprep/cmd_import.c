@@ -8,6 +8,7 @@
 #include "cmd_transform.h"
 #include "csv.h"
 #include "dsr_prov.h"
+#include "jitems.h"
 #include "options.h"
 #include "sidecar.h"
 #include "sig.h"
@@ -40,7 +41,8 @@ const ds_command ds_cmd_import = {
         "without one, those that the format itself says, and for jsonl, tfrecord and webdataset "
         "those found in the first megabyte. --key-field names the field that is the key; "
         "otherwise a field that is called key is, and where there is none keys are derived from "
-        "the records.\n\n"
+        "the records. A document of JSON that is an array of objects is read element by element, "
+        "and so is the array that --records-at names.\n\n"
         "Values are converted exactly or not at all: a number that does not fit its column, text "
         "that is not UTF-8, a key that is empty, longer than 4096 bytes or holds a NUL, a damaged "
         "record are bad input, told of with file, offset and reason; "
@@ -51,7 +53,7 @@ const ds_command ds_cmd_import = {
 };
 
 typedef struct importing {
-    const char *format, *schema_file, *key, *quarantine, *delimiter, *columns;
+    const char *format, *schema_file, *key, *quarantine, *delimiter, *columns, *records_at;
     ds_shardopts shards;
     bool infer, quiet, json;
     int on_error;
@@ -142,6 +144,9 @@ static int provenance(importing *m, ds_err *err)
         rc = ds_fail_nomem(err);
     if (rc == 0 && m->columns && json_object_set_new(o, "only", json_string(m->columns)))
         rc = ds_fail(err, DS_USAGE, "--columns is not UTF-8");
+    if (rc == 0 && m->records_at &&
+        json_object_set_new(o, "records_at", json_string(m->records_at)))
+        rc = ds_fail(err, DS_USAGE, "--records-at is not UTF-8");
     if (rc == 0 && m->separator >= 0 &&
         json_object_set_new(o, "separator", json_integer(m->separator)))
         rc = ds_fail_nomem(err);
@@ -180,7 +185,8 @@ static int one_file(importing *m, const char *path, const char *name, ds_err *er
                            .key = m->key,
                            .separator = m->separator,
                            .delimiter = m->read.delimiter,
-                           .columns = m->columns};
+                           .columns = m->columns,
+                           .records_at = m->read.records_at};
     int rc = m->f->read_open(&reader, &m->read, err);
     if (rc == 0 && !m->known)
         rc = start(m, reader, err);
@@ -193,6 +199,14 @@ static int one_file(importing *m, const char *path, const char *name, ds_err *er
 static bool ends_as(const ds_format *f, const char *name)
 {
     return ds_format_of(name) == f;
+}
+
+/* What --format says; a file that is called .json is read as jsonl, which may be a document, too.
+ */
+static const char *format_word(const importing *m, const char *path)
+{
+    const size_t n = ds_unpack_bare(path);
+    return !m->format && n > 5 && memcmp(path + n - 5, ".json", 5) == 0 ? "jsonl" : m->format;
 }
 
 /* Operands as files, in order; those below folders when they end as the format's files do. */
@@ -229,7 +243,7 @@ static int find_schema(importing *m, const char *first, ds_err *err)
 
 static int convert(importing *m, char **operands, int n, ds_err *err)
 {
-    int rc = ds_format_named(&m->f, m->format, operands[0], err);
+    int rc = ds_format_named(&m->f, format_word(m, operands[0]), operands[0], err);
     if (rc == 0 && !m->f->read_open)
         rc = ds_fail(err, DS_USAGE, "--format %s: it can be written only", m->f->name);
     if (rc == 0 && m->delimiter && strcmp(m->f->name, "csv") != 0)
@@ -238,6 +252,10 @@ static int convert(importing *m, char **operands, int n, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "--columns is of parquet, and this is %s", m->f->name);
     if (rc == 0)
         rc = ds_csv_delimiter(&m->read.delimiter, m->delimiter, err);
+    if (rc == 0 && m->records_at && strcmp(m->f->name, "jsonl") != 0)
+        rc = ds_fail(err, DS_USAGE, "--records-at is of jsonl, and this is %s", m->f->name);
+    if (rc == 0 && m->records_at)
+        rc = ds_jitems_path(&m->read.records_at, m->records_at, err);
     if (rc == 0 && !m->shards.dir)
         rc = ds_refuse_tty(1, "pipe it on, or give -o DIR", err);
     if (rc == 0)
@@ -294,6 +312,7 @@ static int run(int argc, char **argv)
         OPT_STR('c', "columns", m.columns, "A,B",
                 "parquet: read these columns only, and the key; of a struct, all that it becomes"),
         DSPREP_DELIMITER(m.delimiter),
+        DSPREP_RECORDS_AT(m.records_at),
         OPT_INT(0, "separator", m.separator, "ID", 0, UINT32_MAX,
                 "llmc, npy: the id that stands before each record"),
         DSPREP_BAD_INPUT(m.on_error, m.quarantine),

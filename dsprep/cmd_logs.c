@@ -6,6 +6,7 @@
 #include "cmd_transform.h"
 #include "dsr_prov.h"
 #include "feed.h"
+#include "jitems.h"
 #include "logfollow.h"
 #include "logsink.h"
 #include "logsource.h"
@@ -41,8 +42,9 @@ const ds_command ds_cmd_logs = {
         "names stand for "
         "combined), json (a "
         "JSON object a line), logfmt, csv (with a header), cri and docker (container runtimes), "
-        "cef and leef (security events), w3c (IIS, Exchange, CloudFront), zeek, vpc-flow, app (a "
-        "time, a level, a message), lines (of text, and "
+        "cef and leef (security events), w3c (IIS, Exchange, CloudFront), zeek, vpc-flow, "
+        "json-array (a document that holds an array of records: "
+        "CloudTrail, Azure, Elasticsearch), app (a time, a level, a message), lines (of text, and "
         "nothing more) and pattern. auto decides "
         "for each file by its first 64 KiB: "
         "the most particular format that reads the most records, and at least three quarters of "
@@ -79,7 +81,7 @@ const ds_command ds_cmd_logs = {
 typedef struct logs_args {
     ds_intake_args in;
     int format, join;
-    const char *pattern, *timezone, *report;
+    const char *pattern, *timezone, *report, *records_at;
     int64_t year, every;
     bool line, follow;
     const char *state, *from;
@@ -122,7 +124,13 @@ static int read_options(logs_ctx *c, const logs_args *a, ds_err *err)
         return ds_fail(err, DS_USAGE,
                        pattern ? "--format pattern wants --pattern"
                                : "--pattern wants --format pattern");
-    if (a->join == DS_LOGJOIN_ANY && a->format == DS_LOG_AUTO)
+    if (a->records_at && (rc = ds_jitems_path(&c->log.records_at, a->records_at, err)) != 0)
+        return rc;
+    if (a->records_at && a->format != DS_LOG_AUTO && a->format != DS_LOG_JARRAY)
+        return ds_fail(err, DS_USAGE, "--records-at wants --format json-array");
+    if (a->records_at)
+        c->log.format = DS_LOG_JARRAY;
+    if (a->join == DS_LOGJOIN_ANY && c->log.format == DS_LOG_AUTO)
         return ds_fail(err, DS_USAGE,
                        "--join any wants a --format: it is what lines are held against");
     if (pattern) {
@@ -199,6 +207,7 @@ static int make_provenance(logs_ctx *c, const logs_args *a, ds_err *err)
     if (rc == 0 &&
         ((a->year && json_object_set_new(j, "year", json_integer(a->year)) != 0) ||
          (a->line && json_object_set_new(j, "line", json_true()) != 0) ||
+         (a->records_at && json_object_set_new(j, "records_at", json_string(a->records_at)) != 0) ||
          (a->pattern && json_object_set_new(j, "pattern", json_string(a->pattern)) != 0) ||
          (a->in.delimiter &&
           json_object_set_new(j, "delimiter", json_string(a->in.delimiter)) != 0)))
@@ -280,6 +289,7 @@ static int run(int argc, char **argv)
                 "of --format pattern: a PCRE2 pattern whose named groups are columns (time, level, "
                 "message, "
                 "host, ...) and fields"),
+        DSPREP_RECORDS_AT(a.records_at),
         OPT_STR(0, "timezone", a.timezone, "ZONE",
                 "zone of times that say none: UTC (the default), an offset such as +01:00, or a "
                 "name such "

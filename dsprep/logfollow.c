@@ -125,9 +125,7 @@ static size_t whole(const feeder *f, bool all, bool settled)
         return f->buf.len;
     size_t n = ds_logsource_whole(f->source, f->buf.data, f->buf.len);
     const uint8_t *lf = memrchr(f->buf.data, '\n', f->buf.len);
-    const enum ds_logformat x = f->source->format;
-    const bool lines = x != DS_LOG_CSV && x != DS_LOG_JEXPORT && !f->source->framed;
-    if (settled && lines && lf)
+    if (settled && ds_logsource_lines(f->source) && lf)
         n = (size_t)(lf + 1 - f->buf.data);
     return n;
 }
@@ -151,12 +149,13 @@ static int parse(follow *w, feeder *f, bool all, bool settled, ds_err *err)
     if (!rc && n == 0 && f->buf.len > w->o->log->max_record + 2)
         rc = skip_long(w, f, all, err);
     if (!rc && n > 0) {
+        const ds_textblock k = {
+            .p = f->buf.data, .len = n, .base = f->tail.taken, .before = &f->before, .last = all};
         ds_textbatch_reset(&w->batch);
-        rc =
-            ds_logsource_records(f->source, &f->before, &w->batch, f->buf.data, n, f->tail.taken) ||
-                    ds_logsource_pass(f->source, &f->before, f->buf.data, n)
-                ? ds_fail_nomem(err)
-                : ds_textrun_emit(&w->run, f->tail.path, &w->batch, 0, w->batch.n, err);
+        rc = ds_logsource_records(f->source, &w->batch, &k) ||
+                     ds_logsource_pass(f->source, &f->before, f->buf.data, n)
+                 ? ds_fail_nomem(err)
+                 : ds_textrun_emit(&w->run, f->tail.path, &w->batch, 0, w->batch.n, err);
         rc = rc ? rc : take(f, n, err);
     }
     f->place = w->s->at;

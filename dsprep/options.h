@@ -20,6 +20,10 @@
     OPT_CHOICE(0, "on-error", what, "WHAT", ds_onerror_names, "what to do with bad input"),        \
         OPT_STR(0, "quarantine", file, "FILE",                                                     \
                 "where --on-error=quarantine puts it, as JSON lines")
+#define DSPREP_RECORDS_AT(at)                                                                      \
+    OPT_STR(0, "records-at", at, "PATH",                                                           \
+            "of a document of JSON: the array whose elements are the records, such as Records, "   \
+            "hits.hits, or . for the document itself")
 #define DSPREP_DELIMITER(v)                                                                        \
     OPT_STR(0, "delimiter", v, "CHAR",                                                             \
             "what separates the fields of a table: a character, or tab; default a comma")

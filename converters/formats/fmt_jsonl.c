@@ -1,4 +1,5 @@
-/* fmt_jsonl.c - JSON lines (RFC 8259, one object a line), in the form of `dsprep cat --data`.
+/* fmt_jsonl.c - JSON lines (RFC 8259, one object a line), in the form of `dsprep cat --data`; and,
+ * for reading, documents that hold an array of such objects (jitems.h).
  *
  * Every type has a form (jsonrow.h); what JSON cannot say is NaN and the infinities, which become
  * null, and a JSON value null beside no value. Read without a schema, columns come from the first
@@ -10,10 +11,12 @@
 #include "fmtguess.h"
 #include "fmtin.h"
 #include "fmtout.h"
+#include "jitems.h"
 #include "json.h"
 #include "utf8.h"
 
 #define PEEK_LINES 1000
+#define PEEK_BYTES ((size_t)64 << 10) /* what shows that it is a document */
 
 /* ---- writing ---- */
 
@@ -89,8 +92,15 @@ typedef struct reader {
     ds_jscan scan;
     ds_fval *values;
     ds_buf name, rest;
-    bool resting; /* a column "rest" was made for what fits nowhere */
+    const char *at; /* the path of an array; NULL: lines */
 } reader;
+
+/* A line, or an element of an array. */
+typedef struct unit {
+    size_t at, len, whole; /* whole: with what stands around it */
+    bool open;
+    const char *why; /* it is none */
+} unit;
 
 static int read_open(void **out, const ds_fmtread *o, ds_err *err)
 {
@@ -98,23 +108,39 @@ static int read_open(void **out, const ds_fmtread *o, ds_err *err)
     if (!r)
         return ds_fail_nomem(err);
     r->o = *o;
-    const int rc = ds_fmtin_open(&r->in, o, err);
-    return rc ? rc : ds_fmtin_skip_mark(&r->in, err);
+    int rc = ds_fmtin_open(&r->in, o, err);
+    rc = rc ? rc : ds_fmtin_skip_mark(&r->in, err);
+    r->at = o->records_at;
+    if (rc == 0 && !r->at && (rc = ds_fmtin_want(&r->in, PEEK_BYTES, err)) == 0)
+        r->at = ds_jitems_guess(ds_fmtin_at(&r->in), ds_fmtin_have(&r->in), false);
+    return rc;
 }
 
-/* The next line, without its end; *whole with it. False: not all of it is in the window. */
-static bool line_in(const ds_fmtin *in, size_t from, size_t *len, size_t *whole)
+/* The next line, without its end. False: not all of it is in the window. */
+static bool line_in(const uint8_t *p, size_t have, bool eof, unit *u)
 {
-    const uint8_t *p = ds_fmtin_at(in) + from;
-    const size_t have = ds_fmtin_have(in) - from;
     const uint8_t *end = have ? memchr(p, '\n', have) : NULL;
-    if (!end && !(in->eof && have))
+    if (!end && !(eof && have))
         return false;
-    *len = end ? (size_t)(end - p) : have;
-    *whole = *len + (end != NULL);
-    if (*len && p[*len - 1] == '\r')
-        --*len;
+    *u = (unit){.len = end ? (size_t)(end - p) : have};
+    u->whole = u->len + (end != NULL);
+    if (u->len && p[u->len - 1] == '\r')
+        --u->len;
     return true;
+}
+
+static bool unit_in(const reader *r, size_t from, unit *u)
+{
+    const uint8_t *p = ds_fmtin_at(&r->in) + from;
+    const size_t have = ds_fmtin_have(&r->in) - from;
+    ds_jitem i;
+    if (!r->at)
+        return line_in(p, have, r->in.eof, u);
+    if (have == 0)
+        return false;
+    const size_t whole = ds_jitems_next(r->at, p, have, &i);
+    *u = (unit){.at = i.at, .len = i.len, .whole = whole, .open = i.open, .why = i.why};
+    return i.ended || r->in.eof;
 }
 
 static bool blank(const uint8_t *p, size_t len)
@@ -146,13 +172,16 @@ typedef struct fault {
     size_t at;
 } fault;
 
-static int find_fault(reader *r, const uint8_t *p, size_t len, fault *f, ds_err *err)
+static int find_fault(reader *r, const uint8_t *p, const unit *u, fault *f, ds_err *err)
 {
-    const size_t good = ds_utf8_check(p, len);
-    *f = (fault){"utf8", "it is not UTF-8", good};
-    if (good < len)
+    const size_t good = ds_utf8_check(p, u->len);
+    *f = (fault){"json", u->why, 0};
+    if (u->why)
         return 0;
-    const int rc = ds_jscan_text(&r->scan, p, len, DS_JSCAN_DEPTH_RECORD);
+    *f = (fault){"utf8", "it is not UTF-8", good};
+    if (good < u->len)
+        return 0;
+    const int rc = ds_jscan_text(&r->scan, p, u->len, DS_JSCAN_DEPTH_RECORD);
     if (rc == DS_NOMEM)
         return ds_fail_nomem(err);
     *f = (fault){0};
@@ -180,9 +209,10 @@ static int see_members(reader *r, ds_fguess *g, ds_err *err)
 /* The first megabyte, or the first line where that is longer. */
 static int want_lines(reader *r, ds_err *err)
 {
-    size_t len, whole, want = DS_FMTIN_PEEK;
+    unit u;
+    size_t want = DS_FMTIN_PEEK;
     int rc = ds_fmtin_want(&r->in, want, err);
-    while (rc == 0 && !r->in.eof && want <= r->o.max_record && !line_in(&r->in, 0, &len, &whole))
+    while (rc == 0 && !r->in.eof && want <= r->o.max_record && !unit_in(r, 0, &u))
         rc = ds_fmtin_want(&r->in, want *= 2, err);
     return rc;
 }
@@ -208,19 +238,19 @@ static int schema(void *v, ds_schema *s, ds_err *err)
     reader *r = v;
     ds_fguess g;
     fault first = {0}, f;
-    size_t at = 0, len, whole;
+    size_t at = 0;
+    unit u;
     ds_fguess_init(&g);
     int rc = want_lines(r, err);
-    for (int n = 0; rc == 0 && n < PEEK_LINES && line_in(&r->in, at, &len, &whole);
-         n++, at += whole) {
-        const uint8_t *p = ds_fmtin_at(&r->in) + at;
-        if (blank(p, len))
+    for (int n = 0; rc == 0 && n < PEEK_LINES && unit_in(r, at, &u); n++, at += u.whole) {
+        const uint8_t *p = ds_fmtin_at(&r->in) + at + u.at;
+        if (blank(p, u.len))
             continue;
-        rc = find_fault(r, p, len, &f, err);
+        rc = find_fault(r, p, &u, &f, err);
         if (rc == 0 && !f.reason)
             rc = see_members(r, &g, err);
         else if (rc == 0 && !first.reason)
-            first = (fault){f.reason, f.why, at + f.at};
+            first = (fault){f.reason, f.why, at + u.at + f.at};
     }
     if (rc == 0 && g.names.n == 0)
         rc = no_object(r, &first, err);
@@ -278,24 +308,27 @@ static int distribute(reader *r, const ds_schema *s, long rest, const char **why
     return 0;
 }
 
-static int one_line(reader *r, const ds_fmtsink *sink, long rest, size_t len, size_t whole,
-                    ds_err *err)
+static int one_unit(reader *r, const ds_fmtsink *sink, long rest, const unit *u, ds_err *err)
 {
-    const uint8_t *p = ds_fmtin_at(&r->in);
-    const uint64_t at = r->in.pos;
+    const uint8_t *p = ds_fmtin_at(&r->in) + u->at;
+    const uint64_t at = r->in.pos + u->at;
     const char *why = NULL;
     fault f;
-    if (blank(p, len))
+    if (blank(p, u->len))
         return 0;
-    int rc = find_fault(r, p, len, &f, err);
+    int rc = find_fault(r, p, u, &f, err);
     if (rc)
         return rc;
     if (f.reason)
-        return sink->bad(sink->ctx, f.reason, at + f.at, at, p, len, false, f.why, err);
+        return sink->bad(sink->ctx, f.reason, at + f.at, at, p, u->len, false, f.why, err);
     rc = distribute(r, sink->schema, rest, &why, err);
     if (rc == 1)
-        return sink->bad(sink->ctx, "member", at, at, p, len, false, why, err);
-    return rc ? rc : sink->row(sink->ctx, r->values, at, whole, err);
+        return sink->bad(sink->ctx, "member", at, at, p, u->len, false, why, err);
+    rc = rc ? rc : sink->row(sink->ctx, r->values, at, r->at ? u->len : u->whole, err);
+    if (rc == 0 && u->open)
+        rc = sink->bad(sink->ctx, "json", at + u->len, at + u->len, NULL, 0, true, DS_JITEMS_OPEN,
+                       err);
+    return rc;
 }
 
 static int read_all(void *v, const ds_fmtsink *sink, ds_err *err)
@@ -303,29 +336,32 @@ static int read_all(void *v, const ds_fmtsink *sink, ds_err *err)
     reader *r = v;
     const long k = ds_schema_find(sink->schema, "rest");
     const long rest = k > 0 && sink->schema->cols[k].type == DS_JSON ? k : -1;
-    size_t len, whole, want = (size_t)64 << 10;
+    size_t want = (size_t)64 << 10;
+    unit u;
     r->values = calloc(sink->schema->n + 1, sizeof *r->values);
     int rc = r->values ? 0 : ds_fail_nomem(err);
     while (rc == 0) {
         rc = ds_fmtin_want(&r->in, want, err);
         if (rc || ds_fmtin_have(&r->in) == 0)
             break;
-        if (!line_in(&r->in, 0, &len, &whole)) {
+        if (!unit_in(r, 0, &u)) {
             if (want > r->o.max_record) {
                 rc = sink->bad(sink->ctx, "too_large", r->in.pos, r->in.pos, NULL, 0, true,
-                               "a line is longer than --max-record", err);
+                               r->at ? "an element is longer than --max-record"
+                                     : "a line is longer than --max-record",
+                               err);
                 break;
             }
             want *= 2;
             continue;
         }
-        rc = one_line(r, sink, rest, len, whole, err);
-        ds_fmtin_skip(&r->in, whole);
+        rc = one_unit(r, sink, rest, &u, err);
+        ds_fmtin_skip(&r->in, u.whole);
         want = (size_t)64 << 10;
         /* The window is used up before it is moved. */
-        while (rc == 0 && line_in(&r->in, 0, &len, &whole) && ds_fmtin_have(&r->in)) {
-            rc = one_line(r, sink, rest, len, whole, err);
-            ds_fmtin_skip(&r->in, whole);
+        while (rc == 0 && ds_fmtin_have(&r->in) && unit_in(r, 0, &u)) {
+            rc = one_unit(r, sink, rest, &u, err);
+            ds_fmtin_skip(&r->in, u.whole);
         }
     }
     return rc ? rc : ds_fmtin_end(&r->in, sink, err);

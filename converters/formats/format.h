@@ -48,14 +48,15 @@ typedef struct ds_fmtwritten {
 } ds_fmtwritten;
 
 typedef struct ds_fmtread {
-    const char *path;    /* to open; "-" is standard input */
-    const char *name;    /* for sources and messages: relative */
-    size_t max_record;   /* bytes of a record */
-    uint64_t max_ratio;  /* of compressed inputs */
-    const char *key;     /* field that is the key, or NULL */
-    int64_t separator;   /* id that stands before each record; -1 = none */
-    uint8_t delimiter;   /* of csv; 0 = a comma */
-    const char *columns; /* of parquet: names of those to read, separated by commas; NULL: all */
+    const char *path;       /* to open; "-" is standard input */
+    const char *name;       /* for sources and messages: relative */
+    size_t max_record;      /* bytes of a record */
+    uint64_t max_ratio;     /* of compressed inputs */
+    const char *key;        /* field that is the key, or NULL */
+    int64_t separator;      /* id that stands before each record; -1 = none */
+    uint8_t delimiter;      /* of csv; 0 = a comma */
+    const char *columns;    /* of parquet: names of those to read, separated by commas; NULL: all */
+    const char *records_at; /* of jsonl: a path (jitems.h); NULL = lines, or what is seen */
 } ds_fmtread;
 
 /* Where records go. Each returns 0 to go on. */

@@ -8,9 +8,9 @@
 /* From the most particular to the least: what an earlier one reads, a later one often reads, too.
  */
 static const enum ds_logformat order[] = {
-    DS_LOG_JEXPORT, DS_LOG_JJSON,  DS_LOG_DOCKER,  DS_LOG_CEF,    DS_LOG_LEEF,     DS_LOG_W3C,
-    DS_LOG_ZEEK,    DS_LOG_VPC,    DS_LOG_SYSLOG5, DS_LOG_CRI,    DS_LOG_COMBINED, DS_LOG_COMMON,
-    DS_LOG_JSON,    DS_LOG_SYSLOG, DS_LOG_APP,     DS_LOG_LOGFMT, DS_LOG_CSV};
+    DS_LOG_JEXPORT, DS_LOG_JJSON, DS_LOG_DOCKER, DS_LOG_CEF,     DS_LOG_LEEF,   DS_LOG_JARRAY,
+    DS_LOG_W3C,     DS_LOG_ZEEK,  DS_LOG_VPC,    DS_LOG_SYSLOG5, DS_LOG_CRI,    DS_LOG_COMBINED,
+    DS_LOG_COMMON,  DS_LOG_JSON,  DS_LOG_SYSLOG, DS_LOG_APP,     DS_LOG_LOGFMT, DS_LOG_CSV};
 #define NORDER (sizeof order / sizeof *order)
 
 static bool has(const ds_buf *b, const char *s)
@@ -43,25 +43,26 @@ static bool convinces(const ds_logline *l, enum ds_logformat f, const uint8_t *p
 static int count_records(ds_logguess *g, ds_logline *l, enum ds_logformat f, const uint8_t *p,
                          size_t len)
 {
-    for (size_t pos = 0, at, n, all; pos < len && g->seen[f] < DS_LOGGUESS_LINES; pos += all) {
-        bool ended;
-        all = ds_logsource_next(l->s, p + pos, len - pos, &at, &n, &ended);
-        const uint8_t *q = p + pos + at;
-        if (n == 0 || (!ended && pos > 0) || ds_logtrace_goes_on(q, n))
+    for (size_t pos = 0, all; pos < len && g->seen[f] < DS_LOGGUESS_LINES; pos += all) {
+        ds_logunit u;
+        all = ds_logsource_next(l->s, p + pos, len - pos, &u);
+        const uint8_t *q = p + pos + u.at;
+        if (u.n == 0 || (!u.ended && pos > 0) || ds_logtrace_goes_on(q, u.n))
             continue; /* blank, cut off by the end of what is looked at, or of a trace */
         bool head;
-        int rc = ds_logtable_line(&l->table, f, q, n, &head);
+        int rc = ds_logtable_line(&l->table, f, q, u.n, &head);
         if (rc == 0 && head)
             continue;
         if (rc == 0)
-            rc = ds_logline_parse(l, q, n);
+            rc = u.why ? DS_FAIL : ds_logline_parse(l, q, u.n);
         if (rc == DS_NOMEM)
             return rc;
         g->seen[f]++;
         g->read[f] += rc == 0 && convinces(l, f, q);
         ds_textbatch_reset(l->b);
     }
-    if (g->seen[f] == 0 && l->table.n > 0) /* a head, and nothing behind it yet */
+    /* A head and nothing behind it yet, an array of nothing. */
+    if (g->seen[f] == 0 && (l->table.n > 0 || f == DS_LOG_JARRAY))
         g->seen[f] = g->read[f] = 1;
     return 0;
 }
@@ -71,9 +72,10 @@ static int count_format(ds_logguess *g, const ds_logopts *o, enum ds_logformat f
 {
     ds_logsource *s;
     size_t used;
-    int rc = ds_logsource_make(&s, o, f, p, len, &used);
+    const char *why;
+    int rc = ds_logsource_make(&s, o, f, p, len, &used, &why);
     if (rc != 0)
-        return rc == DS_FAIL ? 0 : rc; /* a table without a header */
+        return rc == DS_FAIL ? 0 : rc; /* no header, no array */
     ds_textbatch b = {0};
     ds_logline l;
     ds_logrow row;

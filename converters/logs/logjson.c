@@ -131,7 +131,7 @@ int ds_logparse_json(ds_logline *l, const uint8_t *p, size_t len)
     if (rc != 0)
         return rc;
     if (j->kind != DS_J_OBJECT)
-        return ds_logfail(l, 0, "the line is not a JSON object");
+        return ds_logfail(l, 0, "it is not a JSON object");
     l->cols.len = 0;
     if (ds_buf_reserve(&l->cols, j->n + 1) != 0)
         return DS_NOMEM;

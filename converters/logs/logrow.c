@@ -7,9 +7,9 @@
 #include "json.h"
 
 const char *const ds_logformat_names[] = {
-    "auto",   "syslog", "syslog5424", "journal-export", "journal", "common", "combined", "json",
-    "logfmt", "csv",    "cri",        "docker",         "app",     "lines",  "pattern",  "cef",
-    "leef",   "w3c",    "zeek",       "vpc-flow",       "apache",  "nginx",  NULL};
+    "auto",   "syslog", "syslog5424", "journal-export", "journal",    "common", "combined", "json",
+    "logfmt", "csv",    "cri",        "docker",         "app",        "lines",  "pattern",  "cef",
+    "leef",   "w3c",    "zeek",       "vpc-flow",       "json-array", "apache", "nginx",    NULL};
 const char *const ds_logcol_names[] = {
     "text",   "time", "severity", "level",  "host",  "program", "pid",   "remote", "user",
     "method", "path", "protocol", "status", "bytes", "referer", "agent", "fields", "format"};

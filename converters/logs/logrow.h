@@ -33,6 +33,7 @@ enum ds_logformat {
     DS_LOG_W3C,    /* W3C extended log format: IIS, Exchange, CloudFront, the Windows firewall */
     DS_LOG_ZEEK,   /* Zeek's (Bro's) tables */
     DS_LOG_VPC,    /* AWS VPC flow logs */
+    DS_LOG_JARRAY, /* documents of JSON that hold an array of records */
     DS_LOG_APACHE, /* names that people give to combined */
     DS_LOG_NGINX,
     DS_LOG_NFORMATS
@@ -93,7 +94,8 @@ typedef struct ds_logopts {
     bool whole_line;   /* the text is the record as it stands */
     size_t max_record; /* as in ds_textopts */
     unsigned max_depth;
-    uint8_t delimiter; /* of tables; 0 = a comma, or else a tab */
+    uint8_t delimiter;      /* of tables; 0 = a comma, or else a tab */
+    const char *records_at; /* of DS_LOG_JARRAY: a path (jitems.h); NULL = what is seen */
 } ds_logopts;
 
 /* The names of a table's fields, and what else its head says (logtable.h). */
@@ -115,6 +117,7 @@ typedef struct ds_logsource {
     bool framed;                            /* RFC 6587: octet counts before the messages */
     int named_year, named_month, named_day; /* the date in its name; year 0 = none */
     ds_logtable table;                      /* of DS_LOG_CSV */
+    const char *path;                       /* of DS_LOG_JARRAY */
 } ds_logsource;
 
 /* A record on its way. */

@@ -4,7 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "json.h"
+#include "jitems.h"
 #include "logtable.h"
 #include "logtrace.h"
 
@@ -18,7 +18,7 @@ static const ds_logparser parsers[DS_LOG_NFORMATS] = {
     [DS_LOG_LINES] = ds_logparse_lines,    [DS_LOG_PATTERN] = ds_logparse_pattern,
     [DS_LOG_CEF] = ds_logparse_cef,        [DS_LOG_LEEF] = ds_logparse_leef,
     [DS_LOG_W3C] = ds_logparse_named,      [DS_LOG_ZEEK] = ds_logparse_named,
-    [DS_LOG_VPC] = ds_logparse_named,
+    [DS_LOG_VPC] = ds_logparse_named,      [DS_LOG_JARRAY] = ds_logparse_json,
 };
 
 /* ---- one source ---- */
@@ -32,17 +32,30 @@ static bool is_framed(const uint8_t *p, size_t len)
     return n > 0 && *p != '0' && len - n >= 2 && p[n] == ' ' && p[n + 1] == '<';
 }
 
+/* Where the elements are. */
+static int find_array(ds_logsource *s, const uint8_t *p, size_t len)
+{
+    s->path = s->o->records_at ? s->o->records_at : ds_jitems_guess(p, len, true);
+    return s->path ? 0 : DS_FAIL;
+}
+
 int ds_logsource_make(ds_logsource **out, const ds_logopts *o, enum ds_logformat f,
-                      const uint8_t *p, size_t len, size_t *used)
+                      const uint8_t *p, size_t len, size_t *used, const char **why)
 {
     ds_logsource *s = calloc(1, sizeof *s);
+    int rc = 0;
     *out = NULL;
     *used = 0;
     if (!s)
         return DS_NOMEM;
     *s = (ds_logsource){.o = o, .format = f};
     s->framed = (f == DS_LOG_SYSLOG || f == DS_LOG_SYSLOG5) && is_framed(p, len);
-    int rc = f == DS_LOG_CSV ? ds_logtable_csv(&s->table, o->delimiter, p, len, used) : 0;
+    if (f == DS_LOG_CSV)
+        rc = ds_logtable_csv(&s->table, o->delimiter, p, len, used);
+    if (f == DS_LOG_JARRAY)
+        rc = find_array(s, p, len);
+    *why = f == DS_LOG_CSV ? "its first line is not a header that names a time or a message"
+                           : "no array of records is seen at its beginning (--records-at)";
     if (rc != 0)
         ds_logsource_close(s);
     else
@@ -61,44 +74,39 @@ void ds_logsource_close(void *source)
 
 /* ---- units: lines, entries, frames ---- */
 
-static size_t next_line(const uint8_t *p, size_t len, size_t *n, bool *ended)
+static size_t next_line(const uint8_t *p, size_t len, ds_logunit *u)
 {
     const uint8_t *lf = memchr(p, '\n', len);
     size_t all = lf ? (size_t)(lf + 1 - p) : len;
-    *ended = lf != NULL;
-    *n = ds_text_without_end(p, all);
+    *u = (ds_logunit){.n = ds_text_without_end(p, all), .ended = lf != NULL};
     return all;
 }
 
-static size_t next_frame(const ds_logsource *s, const uint8_t *p, size_t len, size_t *at, size_t *n,
-                         bool *ended)
+static size_t next_frame(const ds_logsource *s, const uint8_t *p, size_t len, ds_logunit *u)
 {
     size_t i = 0, v = 0;
     while (i < len && (p[i] == '\n' || p[i] == '\r')) /* some senders end frames twice */
         i++;
-    size_t digits = i;
+    const size_t digits = i;
     while (i < len && i - digits < 9 && (uint8_t)(p[i] - '0') < 10)
         v = v * 10 + (size_t)(p[i++] - '0');
-    *at = digits;
-    *ended = i < len;
-    if (i == len) {
-        *n = i - digits;
+    *u = (ds_logunit){.at = digits, .n = i - digits};
+    if (i == len)
         return len;
-    }
     if (i == digits || p[i] != ' ' || v > s->o->max_record) { /* lost: a line is given up */
-        size_t all = next_line(p + digits, len - digits, n, ended);
+        size_t all = next_line(p + digits, len - digits, u);
+        u->at = digits;
         return digits + all;
     }
-    *at = ++i;
-    *ended = len - i >= v;
-    *n = *ended ? v : len - i;
-    return i + *n;
+    u->at = ++i;
+    u->ended = len - i >= v;
+    u->n = u->ended ? v : len - i;
+    return i + u->n;
 }
 
 /* An entry of journald's export ends with an empty line. Bytes of a field may hold anything; a
  * length that cannot be is taken for a line like others, so that the next entry is found. */
-static size_t next_entry(const ds_logsource *s, const uint8_t *p, size_t len, size_t *n,
-                         bool *ended)
+static size_t next_entry(const ds_logsource *s, const uint8_t *p, size_t len, ds_logunit *u)
 {
     size_t i = 0;
     bool sure = true; /* more bytes would not change where it ends */
@@ -114,30 +122,46 @@ static size_t next_entry(const ds_logsource *s, const uint8_t *p, size_t len, si
         }
         i = line + (line < len);
     }
-    *ended = sure && i < len;
-    *n = i;
+    *u = (ds_logunit){.n = i, .ended = sure && i < len};
     return i + (i < len);
 }
 
-size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, size_t *at, size_t *n,
-                         bool *ended)
+static size_t next_row(const ds_logsource *s, const uint8_t *p, size_t len, ds_logunit *u)
 {
     ds_csvrec r = {0};
     size_t used;
-    *at = 0;
-    if (s->format == DS_LOG_JEXPORT)
-        return next_entry(s, p, len, n, ended);
-    if (s->framed)
-        return next_frame(s, p, len, at, n, ended);
-    if (s->format != DS_LOG_CSV)
-        return next_line(p, len, n, ended);
     int rc = ds_csv_record(&r, p, len, false, s->table.delimiter, &used);
-    *ended = rc == 0 || rc == DS_FAIL;
-    if (!*ended && (rc = ds_csv_record(&r, p, len, true, s->table.delimiter, &used)) == DS_NOMEM)
+    const bool ended = rc == 0 || rc == DS_FAIL;
+    if (!ended && (rc = ds_csv_record(&r, p, len, true, s->table.delimiter, &used)) == DS_NOMEM)
         used = len;
     ds_csv_fini(&r);
-    *n = ds_text_without_end(p, used);
+    *u = (ds_logunit){.n = ds_text_without_end(p, used), .ended = ended};
     return used;
+}
+
+static size_t next_element(const ds_logsource *s, const uint8_t *p, size_t len, ds_logunit *u)
+{
+    ds_jitem i;
+    const size_t all = ds_jitems_next(s->path, p, len, &i);
+    *u = (ds_logunit){.at = i.at, .n = i.len, .ended = i.ended, .open = i.open, .why = i.why};
+    return all;
+}
+
+size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, ds_logunit *u)
+{
+    if (s->format == DS_LOG_JEXPORT)
+        return next_entry(s, p, len, u);
+    if (s->format == DS_LOG_JARRAY)
+        return next_element(s, p, len, u);
+    if (s->format == DS_LOG_CSV)
+        return next_row(s, p, len, u);
+    return s->framed ? next_frame(s, p, len, u) : next_line(p, len, u);
+}
+
+bool ds_logsource_lines(const ds_logsource *s)
+{
+    return !s->framed && s->format != DS_LOG_JEXPORT && s->format != DS_LOG_JARRAY &&
+           s->format != DS_LOG_CSV;
 }
 
 /* ---- a line ---- */
@@ -281,13 +305,13 @@ size_t ds_logsource_whole(const void *source, const uint8_t *p, size_t len)
         ds_csv_fini(&r);
         return n;
     }
-    if (s->format != DS_LOG_JEXPORT && !s->framed)
+    if (ds_logsource_lines(s))
         return whole_lines(s, p, len);
-    size_t whole = 0, at, n;
-    bool ended = true;
+    size_t whole = 0;
+    ds_logunit u = {.ended = true};
     while (whole < len) {
-        size_t all = ds_logsource_next(s, p + whole, len - whole, &at, &n, &ended);
-        if (!ended)
+        size_t all = ds_logsource_next(s, p + whole, len - whole, &u);
+        if (!u.ended)
             break;
         whole += all;
     }
@@ -313,16 +337,16 @@ typedef struct run {
 /* End of a record that begins with the line (at, end): the lines that go on it. */
 static size_t extend(run *r, size_t end)
 {
-    size_t pos = end, rec = end, n;
-    bool ended;
+    size_t pos = end, rec = end;
+    ds_logunit u;
     const uint8_t *lf = memchr(r->p + pos, '\n', r->len - pos);
     pos = lf ? (size_t)(lf + 1 - r->p) : r->len;
     while (pos < r->len) {
-        size_t all = next_line(r->p + pos, r->len - pos, &n, &ended);
-        if (n > 0 && !goes_on(&r->l, r->p + pos, n))
+        size_t all = next_line(r->p + pos, r->len - pos, &u);
+        if (u.n > 0 && !goes_on(&r->l, r->p + pos, u.n))
             break;
-        if (n > 0)
-            rec = pos + n;
+        if (u.n > 0)
+            rec = pos + u.n;
         pos += all;
     }
     return rec;
@@ -414,8 +438,8 @@ static int join_container(run *r, const uint8_t *p, size_t len)
     return 1;
 }
 
-/* One record: (at, first) its first line, (at, end) all of it. */
-static int one_record(run *r, size_t at, size_t first, size_t end)
+/* One record: (at, first) its first line, (at, end) all of it; or why it is none. */
+static int one_record(run *r, size_t at, size_t first, size_t end, const char *why)
 {
     ds_logline *l = &r->l;
     const uint8_t *p = r->p + at;
@@ -427,7 +451,7 @@ static int one_record(run *r, size_t at, size_t first, size_t end)
         if (!l->row)
             return DS_NOMEM;
         l->row = (ds_logrow *)(((uintptr_t)l->row + 15) & ~(uintptr_t)15);
-        rc = ds_logline_parse(l, p, first);
+        rc = why ? ds_logfail(l, 0, why) : ds_logline_parse(l, p, first);
         if (rc == 0 && l->row->when.yearless && l->s->o->year == 0 && l->s->named_year == 0)
             return ds_textbatch_problem(
                 l->b, "no year", offset, offset, p, len,
@@ -453,29 +477,33 @@ int ds_logsource_pass(const void *source, ds_buf *before, const uint8_t *p, size
     return ds_logtable_headed(s->format) ? ds_logtable_pass(before, p, len) : 0;
 }
 
-int ds_logsource_records(const void *source, const ds_buf *before, ds_textbatch *b,
-                         const uint8_t *p, size_t len, uint64_t base)
+int ds_logsource_records(const void *source, ds_textbatch *b, const ds_textblock *k)
 {
     const ds_logsource *s = source;
-    run r = {.p = p, .len = len, .base = base};
+    const uint8_t *p = k->p;
+    const size_t len = k->len;
+    run r = {.p = p, .len = len, .base = k->base};
     int rc = ds_logline_init(&r.l, s, b);
-    if (rc == 0 && before && ds_logtable_headed(s->format))
-        rc = ds_logtable_begin(&r.l.table, s->format, before);
+    if (rc == 0 && k->before && ds_logtable_headed(s->format))
+        rc = ds_logtable_begin(&r.l.table, s->format, k->before);
     /* An entry's bytes are no text as a whole; a frame may end within a character. */
     r.clean = s->format == DS_LOG_JEXPORT || (!s->framed && ds_text_clean(p, len));
-    for (size_t pos = 0, at, n; rc == 0 && pos < len;) {
-        bool ended;
-        size_t all = ds_logsource_next(s, p + pos, len - pos, &at, &n, &ended);
+    for (size_t pos = 0; rc == 0 && pos < len;) {
+        ds_logunit u;
+        size_t all = ds_logsource_next(s, p + pos, len - pos, &u);
         bool head = false;
-        rc = ds_logtable_line(&r.l.table, s->format, p + pos + at, n, &head);
-        if (rc == 0 && n > 0 && !head) {
-            size_t end = pos + at + n;
+        rc = ds_logtable_line(&r.l.table, s->format, p + pos + u.at, u.n, &head);
+        if (rc == 0 && u.n > 0 && !head) {
+            size_t end = pos + u.at + u.n;
             if (joins(s)) {
                 end = extend(&r, end);
                 if (end > pos + all)
                     all = end - pos;
             }
-            rc = one_record(&r, pos + at, n, end);
+            rc = one_record(&r, pos + u.at, u.n, end, u.why);
+            if (rc == 0 && u.open && k->last)
+                rc = ds_textbatch_problem(b, "malformed", k->base + end, k->base + end, p + end, 0,
+                                          "%s", DS_JITEMS_OPEN);
         }
         pos += all;
     }
@@ -509,15 +537,14 @@ int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t
         if (ds_logguess_say(&g, note) != 0)
             return DS_NOMEM;
     }
-    int rc = ds_logsource_make(&s, o, f, p, len, used);
+    const char *why;
+    int rc = ds_logsource_make(&s, o, f, p, len, used, &why);
     if (rc == 0) {
         ds_logtime_name(name, &s->named_year, &s->named_month, &s->named_day);
         *source = s;
     }
-    *reason = "invalid table";
-    return rc != DS_FAIL ? rc
-                         : ds_fail(err, DS_FAIL,
-                                   "its first line is not a header that names a time or a message");
+    *reason = f == DS_LOG_CSV ? "invalid table" : "no records";
+    return rc != DS_FAIL ? rc : ds_fail(err, DS_FAIL, "%s", why);
 }
 
 const ds_rowparser ds_logsource_parser = {.open = ds_logsource_open,

@@ -26,14 +26,21 @@ int ds_logguess_look(ds_logguess *g, const ds_logopts *o, const uint8_t *p, size
 /* Words for it: "combined: 200 of 200 records; json 0, ...". 0 or DS_NOMEM. */
 int ds_logguess_say(const ds_logguess *g, ds_buf *out);
 
-/* A source of a format that is known, by its beginning; *used bytes are a header. DS_FAIL: a table
- * without one. */
+/* A source of a format that is known, by its beginning; *used bytes are a header. DS_FAIL, with a
+ * static *why: a table without one, a document without an array. */
 int ds_logsource_make(ds_logsource **s, const ds_logopts *o, enum ds_logformat f, const uint8_t *p,
-                      size_t len, size_t *used);
-/* The line, entry or frame at p, of which nothing follows (p, len): its content, and how many bytes
- * it takes. *ended: it would end there whatever followed. */
-size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, size_t *at, size_t *n,
-                         bool *ended);
+                      size_t len, size_t *used, const char **why);
+/* A line, entry, frame or element. */
+typedef struct ds_logunit {
+    size_t at, n;    /* its content */
+    bool ended;      /* it would end there whatever followed */
+    bool open;       /* what it is an element of does not end */
+    const char *why; /* it is none: the reason (static) */
+} ds_logunit;
+/* Units are lines. */
+bool ds_logsource_lines(const ds_logsource *s);
+/* The unit at p, of which nothing follows (p, len); returns how many bytes it takes. */
+size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, ds_logunit *u);
 
 /* A source, opened by its name and beginning: as ds_rowparser has it, with a ds_logopts as ctx. */
 extern const char ds_logsource_no_text[];      /* the reason why a source was not opened */
@@ -42,8 +49,7 @@ int ds_logsource_open(void *opts, void **source, const char *name, const uint8_t
                       size_t *used, ds_buf *note, const char **reason, ds_err *err);
 size_t ds_logsource_whole(const void *source, const uint8_t *p, size_t len);
 int ds_logsource_pass(const void *source, ds_buf *before, const uint8_t *p, size_t len);
-int ds_logsource_records(const void *source, const ds_buf *before, ds_textbatch *b,
-                         const uint8_t *p, size_t len, uint64_t base);
+int ds_logsource_records(const void *source, ds_textbatch *b, const ds_textblock *k);
 void ds_logsource_close(void *source);
 
 #endif

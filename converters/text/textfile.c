@@ -151,9 +151,10 @@ static int parse(ds_filejob *j, ds_fileitem *i, const ds_textopts *o, const uint
                                   why.msg);
     else if (rc == 0)
         rc = add_note(&j->batch, &head.note);
+    const ds_textblock k = {
+        .p = p + mark + used, .len = len - mark - used, .base = mark + used, .last = true};
     if (rc == 0 && len > mark && !why.code)
-        rc = ds_textbatch_records(&j->batch, o, i->format, &head, NULL, p + mark + used,
-                                  len - mark - used, mark + used);
+        rc = ds_textbatch_records(&j->batch, o, i->format, &head, &k);
     ds_texthead_fini(&head);
     return rc;
 }

@@ -601,18 +601,17 @@ size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textforma
 }
 
 int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
-                         const ds_texthead *head, const ds_buf *before, const uint8_t *p,
-                         size_t len, uint64_t base)
+                         const ds_texthead *head, const ds_textblock *k)
 {
-    if (len == 0)
+    if (k->len == 0)
         return 0;
     if (f == DS_TEXT_PARSED)
-        return head->parser->records(head->state, before, b, p, len, base);
+        return head->parser->records(head->state, b, k);
     if (f == DS_TEXT_JSONL)
-        return json_lines(b, o, p, len, base);
+        return json_lines(b, o, k->p, k->len, k->base);
     if (f == DS_TEXT_CSV || f == DS_TEXT_TSV)
-        return table_rows(b, o, f, head, p, len, base);
-    return split_text(b, o, p, len, base);
+        return table_rows(b, o, f, head, k->p, k->len, k->base);
+    return split_text(b, o, k->p, k->len, k->base);
 }
 
 /* The title of a page, as {"title":...}. */
@@ -647,7 +646,7 @@ int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textfor
     bool page = f == DS_TEXT_HTML;
     record r = {o, len ? p : nothing, len, base};
     if (!page && o->split != DS_SPLIT_NONE)
-        return ds_textbatch_records(b, o, f, NULL, NULL, p, len, base);
+        return split_text(b, o, p, len, base);
     ds_textopts unlimited = *o;
     if (!page) /* a plain document may be as long as it likes */
         unlimited.max_record = SIZE_MAX;

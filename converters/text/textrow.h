@@ -35,6 +35,15 @@ bool ds_textformat_rows(enum ds_textformat f);
 /* Why a record's key cannot be one that an input says, or NULL. */
 const char *ds_key_unfit(const uint8_t *key, size_t len);
 
+/* A part of a source to parse: whole records. */
+typedef struct ds_textblock {
+    const uint8_t *p;
+    size_t len;
+    uint64_t base;        /* offset of p in the source */
+    const ds_buf *before; /* as ds_rowparser has it; NULL = nothing */
+    bool last;            /* nothing follows */
+} ds_textblock;
+
 struct ds_textbatch;
 /* Records of formats that this module does not know, by who does. A state belongs to one source and
  * is read only once opened, so that threads may share it; the same bytes must give the same rows
@@ -52,8 +61,7 @@ typedef struct ds_rowparser {
      * or DS_NOMEM. */
     int (*pass)(const void *state, ds_buf *before, const uint8_t *p, size_t len);
     /* As ds_textbatch_records. */
-    int (*records)(const void *state, const ds_buf *before, struct ds_textbatch *b,
-                   const uint8_t *p, size_t len, uint64_t base);
+    int (*records)(const void *state, struct ds_textbatch *b, const ds_textblock *k);
     void (*close)(void *state);
 } ds_rowparser;
 
@@ -138,12 +146,10 @@ void ds_texthead_fini(ds_texthead *h);
 size_t ds_text_whole(ds_csvrec *scratch, const ds_textopts *o, enum ds_textformat f,
                      const ds_texthead *head, const uint8_t *p, size_t len);
 
-/* Appends the rows of (p, len), whose first byte is at `base` in the source. Formats with rows, and
- * split plain text. `head`: where the format has one; `before`: of what a parser reads, NULL at the
- * beginning. Returns 0 or DS_NOMEM; everything else is a problem among the rows. */
+/* Appends the rows of a block. Formats with rows, and split plain text. `head`: where the format
+ * has one. Returns 0 or DS_NOMEM; everything else is a problem among the rows. */
 int ds_textbatch_records(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,
-                         const ds_texthead *head, const ds_buf *before, const uint8_t *p,
-                         size_t len, uint64_t base);
+                         const ds_texthead *head, const ds_textblock *k);
 /* Appends the row (or, when split, the rows) of a whole document named `name`, whose bytes are at
  * [base, base + len) in the source. */
 int ds_textbatch_document(ds_textbatch *b, const ds_textopts *o, enum ds_textformat f,

@@ -16,8 +16,7 @@ static void parse_block(void *job, void *ctx)
     ds_blockjob *j = job;
     const ds_textrun *r = ctx;
     ds_textbatch_reset(&j->batch);
-    j->rc = ds_textbatch_records(&j->batch, r->o, j->format, j->head, &j->before,
-                                 j->in.data + j->skip, j->len, j->base);
+    j->rc = ds_textbatch_records(&j->batch, r->o, j->format, j->head, &j->part);
 }
 
 int ds_textrun_init(ds_textrun *r, const ds_textopts *o, const ds_textsink *sink, int threads,
@@ -292,16 +291,18 @@ static int drop_long(ds_textrun *r, stream *s, ds_buf *in, ds_err *err)
 
 static int submit(ds_textrun *r, stream *s, ds_blockjob *j, size_t whole, size_t used, ds_err *err)
 {
-    j->skip = used;
-    j->len = whole - used;
-    j->base = s->at + used;
+    j->part = (ds_textblock){.p = j->in.data + used,
+                             .len = whole - used,
+                             .base = s->at + used,
+                             .before = &j->before,
+                             .last = s->f->eof && !s->failure.code};
     j->head = &s->head;
     j->format = s->format;
     s->at += whole;
     j->before.len = 0;
     if (s->format == DS_TEXT_PARSED &&
         (ds_buf_put(&j->before, s->before.data, s->before.len) != 0 ||
-         s->head.parser->pass(s->head.state, &s->before, j->in.data + used, j->len) != 0))
+         s->head.parser->pass(s->head.state, &s->before, j->part.p, j->part.len) != 0))
         return ds_fail_nomem(err);
     if (ds_buf_put(&s->carry, j->in.data + whole, j->in.len - whole) != 0)
         return ds_fail_nomem(err);

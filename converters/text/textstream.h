@@ -8,9 +8,8 @@
 #include "textread.h"
 
 typedef struct ds_blockjob {
-    ds_buf in, before; /* before: as ds_rowparser has it, of the part to parse */
-    size_t skip, len;  /* the part of `in` to parse */
-    uint64_t base;
+    ds_buf in, before;
+    ds_textblock part; /* of `in`: what is to be parsed */
     ds_textbatch batch;
     const ds_texthead *head;
     enum ds_textformat format;

@@ -32,6 +32,7 @@ static const ds_steprule logs_rules[] = {
     {"year", RULE_NUMBER, "year"},
     {"line", RULE_IF_SET, "line"},
     {"pattern", RULE_TEXT, "pattern"},
+    {"records_at", RULE_TEXT, "records-at"},
     {0},
 };
 static const ds_steprule dicom_rules[] = {
@@ -57,15 +58,11 @@ static const ds_steprule files_rules[] = {
     {0},
 };
 static const ds_steprule import_rules[] = {
-    {"format", RULE_TEXT, "format"},
-    {"on_error", RULE_ON_ERROR, "on-error"},
-    {"max_record", RULE_NUMBER, "max-record"},
-    {"columns", RULE_COLUMNS, "schema"},
-    {"key_field", RULE_TEXT, "key-field"},
-    {"separator", RULE_TEXT, "separator"},
-    {"delimiter", RULE_TEXT, "delimiter"},
-    {"only", RULE_TEXT, "columns"},
-    {0},
+    {"format", RULE_TEXT, "format"},           {"on_error", RULE_ON_ERROR, "on-error"},
+    {"max_record", RULE_NUMBER, "max-record"}, {"columns", RULE_COLUMNS, "schema"},
+    {"key_field", RULE_TEXT, "key-field"},     {"separator", RULE_TEXT, "separator"},
+    {"delimiter", RULE_TEXT, "delimiter"},     {"only", RULE_TEXT, "columns"},
+    {"records_at", RULE_TEXT, "records-at"},   {0},
 };
 static const ds_steprule tokenize_rules[] = {
     {"name", RULE_TEXT, "name"},

@@ -43,8 +43,9 @@ static size_t parse(const ds_logsource *s, ds_textbatch *b, const uint8_t *p, si
         while (p[at + len - 1] != '\n')
             len--;
         ds_textbatch_reset(b);
-        bool good = ds_logsource_records(s, &before, b, p + at, len, at) == 0 &&
-                    ds_logsource_pass(s, &before, p + at, len) == 0;
+        const ds_textblock k = {.p = p + at, .len = len, .base = at, .before = &before};
+        bool good =
+            ds_logsource_records(s, b, &k) == 0 && ds_logsource_pass(s, &before, p + at, len) == 0;
         for (size_t i = 0; good && i < b->n; i++)
             good = b->v[i].cells != NULL;
         records = good ? records + b->n : 0;
@@ -79,6 +80,7 @@ int main(int argc, char **argv)
     const ds_logopts o = {.max_record = 64 << 20, .max_depth = 100};
     const int format = argc > 2 ? format_of(argv[1]) : DS_LOG_AUTO;
     ds_logsource *s = NULL;
+    const char *why;
     ds_textbatch b = {0};
     double parsed = 0, found = 0;
     if (f)
@@ -86,7 +88,7 @@ int main(int argc, char **argv)
     while (n > 0 && p[n - 1] != '\n')
         n--;
     bool good = n > 0 && format != DS_LOG_AUTO &&
-                ds_logsource_make(&s, &o, (enum ds_logformat)format, p, n, &used) == 0;
+                ds_logsource_make(&s, &o, (enum ds_logformat)format, p, n, &used, &why) == 0;
     for (long i = 0; good && i < passes; i++) {
         double from = now();
         records = parse(s, &b, p, n);

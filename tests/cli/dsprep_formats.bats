@@ -20,6 +20,19 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     done
 }
 
+@test "import: documents of JSON that hold an array of records" {
+    printf '[{"text":"a ]","n":1},\n {"text":"b","n":12345678901234567890}\n]\n' >a.json
+    dsprep import -q a.json | dsprep cat --data >got
+    printf '{"text":"a ]","n":1}\n{"text":"b","n":12345678901234567890}\n' | dsprep import -q -f jsonl - | dsprep cat --data >want
+    cmp want got
+    printf '{"took":1,"hits":{"total":2,"hits":[{"text":"a ]","n":1},{"text":"b","n":12345678901234567890}]},"x":[]}' |
+        dsprep import -q -f jsonl --records-at .hits.hits - | dsprep cat --data | cmp want -
+    printf '[{"text":"a"},7,{"text":"b"}' >b.json
+    exits 3 dsprep import --on-error skip -o o b.json
+    has 'b.json: offset 14: it is no object' 'b.json: offset 28: the document ends within its array' '4 input = 2 output + 1 held + 1 failed'
+    exits 2 dsprep import --records-at x -f csv a.json
+}
+
 @test "npz: every type comes back; the same bytes from anywhere; deflated and from a pipe" {
     local z
     for z in 0 1 9; do

@@ -196,6 +196,27 @@ zone() {
     has 'offset 0: w3c: no line before it names the fields'
 }
 
+@test "logs: a document's array is records, element by element, as lines of them would be" {
+    awk 'BEGIN { for (i = 0; i < 12000; i++)
+        printf "{\"eventTime\":\"2024-01-15T%02d:%02d:%02dZ\",\"n\":%d.50,\"key\":\"a \\\\\\\"] of %d\",\"deep\":[{\"x\":{}},\"and a text that makes it long enough\"]}\n",
+            i / 3600, i / 60 % 60, i % 60, i, i }' >lines
+    { printf '{"Records": ['; paste -s -d, lines | sed 's/},{"eventTime/}\n ,{"eventTime/g' | tr -d '\r'; printf '], "after": {"k": [1]}}\n'; } >ct.json
+    dsprep logs -q -f json lines | dsprep cat --data >want
+    gzip -k ct.json
+    for f in "-j1 ct.json" "-j3 ct.json.gz" "--records-at Records -"; do
+        dsprep logs -q $f <ct.json | dsprep cat --data -c text,time,severity,level,host,program,pid,fields >got
+        cmp want got
+    done
+    head -c 1500000 ct.json >cut.json
+    logs --on-error skip cut.json
+    [ "$status" -eq 3 ]
+    has 'cut.json: json-array: 200 of 200 records' 'cut.json: offset 149' 'the document does not end' '+ 1 held'
+    logs --on-error skip --records-at Other ct.json
+    [ "$status" -eq 3 ]
+    has 'ct.json: offset 0: json-array: the document has no array where one was expected' '0 output + 1 held'
+    for a in "--records-at a..b" "--records-at" "--records-at x -f json"; do exits 2 dsprep logs $a ct.json; done
+}
+
 @test "logs: a pattern's groups are columns and fields" {
     printf '%s\n' '2024-01-15 10:00:00|WARN|disk|7|full' 'broken' >p.log
     logs -f pattern --pattern '^(?<time>[^|]+)\|(?<level>\w+)\|(?<unit>\w+)\|(?<pid>\d+)\|(?<message>.*)' \

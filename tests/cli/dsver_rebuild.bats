@@ -184,6 +184,11 @@ sys.stdout.buffer.write(dsr.write(schema, [[b"one"]], provenance=[dsr.step("dspr
     rebuilt table --source t.csv
     mkdir in && mv t.csv in/
     rebuilt table --source in
+    printf '{"x":[{"text":"a"},{"text":"b"}]}' >x.json
+    for c in import logs; do
+        dsprep $c -q --records-at x x.json | dsver commit doc$c >/dev/null
+        rebuilt doc$c --source x.json
+    done
     dsprep text -q --key-field id t.jsonl >t.dsr
     dsprep export -q --format mds -o mds t.dsr
     dsprep import -q --format mds mds | dsprep filter -q -w 'meta.n > 7' | dsver commit theirs >/dev/null

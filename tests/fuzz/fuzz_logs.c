@@ -63,7 +63,9 @@ static void records(ds_buf *out, const ds_logsource *s, ds_buf *before, const ui
     uint8_t *copy = malloc(len ? len : 1);
     require(copy != NULL);
     memcpy(copy, p, len);
-    require(ds_logsource_records(s, before, &b, copy, len, base) == 0);
+    const ds_textblock k = {
+        .p = copy, .len = len, .base = base, .before = before, .last = base + len == total};
+    require(ds_logsource_records(s, &b, &k) == 0);
     require(ds_logsource_pass(s, before, copy, len) == 0);
     dump(out, &b, total);
     ds_textbatch_fini(&b);

@@ -46,7 +46,8 @@ static void whole(ds_buf *out, const ds_textopts *o, const ds_texthead *h, const
                   size_t len)
 {
     ds_textbatch b = {0};
-    require(ds_textbatch_records(&b, o, o->format, h, NULL, p, len, 0) == 0);
+    const ds_textblock k = {.p = p, .len = len, .last = true};
+    require(ds_textbatch_records(&b, o, o->format, h, &k) == 0);
     record(out, &b);
     ds_textbatch_fini(&b);
 }
@@ -66,7 +67,8 @@ static void blocks(ds_buf *out, const ds_textopts *o, const ds_texthead *h, cons
                                : 0;
         require(n <= to - from);
         ds_textbatch_reset(&b);
-        require(ds_textbatch_records(&b, o, o->format, h, NULL, part, n, from) == 0);
+        const ds_textblock k = {.p = part, .len = n, .base = from, .last = from + n == len};
+        require(ds_textbatch_records(&b, o, o->format, h, &k) == 0);
         record(out, &b);
         free(part);
         from += n;

@@ -45,8 +45,9 @@ static void expect(ds_logopts o, const char *in, size_t len, const char *want)
                                &reason, &err);
     if (rc != 0)
         fail_msg("%s: %s", in, err.msg);
-    assert_int_equal(
-        ds_logsource_records(s, NULL, &b, (const uint8_t *)in + used, len - used, used), 0);
+    const ds_textblock k = {
+        .p = (const uint8_t *)in + used, .len = len - used, .base = used, .last = true};
+    assert_int_equal(ds_logsource_records(s, &b, &k), 0);
     assert_string_equal(dump(&out, &b), want);
     ds_logsource_close(s);
     ds_textbatch_fini(&b);
@@ -208,6 +209,33 @@ static void tables(void **state)
          "text=eni-1 10.0.0.1 52 1418530010 remote=10.0.0.1 bytes=52 "
          "fields={\"interface-id\":\"eni-1\"} @33+28\n"
          "text=eni-1 - - - fields={\"interface-id\":\"eni-1\"} @62+11\n");
+}
+
+static void arrays(void **state)
+{
+    (void)state;
+    const ds_logopts top = {.format = DS_LOG_JARRAY, .records_at = ""},
+                     deep = {.format = DS_LOG_JARRAY, .records_at = "a.b"};
+    const char *in =
+        "[{\"msg\":\"x]\\\"}\",\"n\":1.50},\n\n 7 , {\"a\":[{\"b\":[]}]}] []\n[{\"a\":tru}]";
+    expect(top, in, strlen(in),
+           "text=x]\"} fields={\"n\":1.50} @1+24\n!malformed@29\n"
+           "text={\"a\":[{\"b\":[]}]} fields={\"a\":[{\"b\":[]}]} @33+16\n!malformed@60\n");
+    in = "[{\"a\":1},{\"a\":2";
+    expect(top, in, strlen(in), "text={\"a\":1} fields={\"a\":1} @1+7\n!malformed@9\n");
+    expect(top, in, 8, "text={\"a\":1} fields={\"a\":1} @1+7\n!malformed@8\n");
+    in = "[{\"a\":1} {\"a\":2},\n{\"a\":3}\n, {\"a\":4},]\n[{}]";
+    expect(top, in, strlen(in),
+           "text={\"a\":1} fields={\"a\":1} @1+7\n!malformed@9\ntext={\"a\":3} fields={\"a\":3} "
+           "@18+7\n"
+           "text={\"a\":4} fields={\"a\":4} @28+7\n!malformed@35\ntext={} @39+2\n");
+    in = "{\"b\":[{\"x\":1}],\"a\":{\"c\":\"]\",\"b\":[{\"x\":2}],\"d\":{}},\"e\":0}\n"
+         "{\"a\":[1]}{\"a\":{\"b\":[]}}\n{\"a\":{\"b\":{}}}{\"a\":{\"b\":[{\"x\":3}]}x";
+    expect(deep, in, strlen(in),
+           "text={\"x\":2} fields={\"x\":2} @33+7\n!malformed@57\n!malformed@81\n"
+           "text={\"x\":3} fields={\"x\":3} @106+7\n!malformed@113\n");
+    in = "{\"Records\":[]}";
+    expect((ds_logopts){.format = DS_LOG_AUTO}, in, strlen(in), "");
 }
 
 static void events(void **state)
@@ -392,7 +420,8 @@ int main(void)
         cmocka_unit_test(rfc3164), cmocka_unit_test(rfc5424),    cmocka_unit_test(web),
         cmocka_unit_test(objects), cmocka_unit_test(containers), cmocka_unit_test(applications),
         cmocka_unit_test(events),  cmocka_unit_test(exports),    cmocka_unit_test(patterns),
-        cmocka_unit_test(tables),  cmocka_unit_test(traces),     cmocka_unit_test(guesses),
+        cmocka_unit_test(tables),  cmocka_unit_test(arrays),     cmocka_unit_test(traces),
+        cmocka_unit_test(guesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
