@@ -61,6 +61,18 @@ static bool offset(const dcm_set *main, uint32_t frame, ds_dicom_place *p)
     return true;
 }
 
+/* Slices side by side in one image, as Siemens writes time series: its position is that of an image
+ * of this size which there is not. */
+static bool is_mosaic(const dcm_set *main)
+{
+    const char *p;
+    size_t n;
+    for (unsigned k = 0, count = dcm_get_count(main, 0x00080008); k < count; k++)
+        if (dcm_get_text(main, 0x00080008, k, &p, &n) && n == 6 && memcmp(p, "MOSAIC", n) == 0)
+            return true;
+    return false;
+}
+
 static void read_place(ds_dicom_place *p, const dcm_set *main, uint32_t frame, uint32_t frames)
 {
     const dcm_set *pos = dcm_group_find(main, frame, 0x00209113);
@@ -72,7 +84,7 @@ static void read_place(ds_dicom_place *p, const dcm_set *main, uint32_t frame, u
     if (reals(dir, 0x00200037, 6, p->orientation) == 6 && unit_vectors(p->orientation))
         p->has |= DS_PLACE_ORIENTATION;
     if (reals(pos ? pos : main, 0x00200032, 3, p->position) == 3 &&
-        (pos || frames == 1 || offset(main, frame, p)))
+        (pos || frames == 1 || offset(main, frame, p)) && !is_mosaic(main))
         p->has |= DS_PLACE_POSITION; /* the top's is that of one frame */
     if (reals(main, 0x00181060, 1, &p->order) == 0)
         p->order = 0;

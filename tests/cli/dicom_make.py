@@ -175,6 +175,9 @@ def make(kind, where):
     elif kind == "echoes":
         for k in range(6):
             slice_of(where, k, (0, 0, 4 * (k % 3)), more=[el(0x00180086, b"IS", str(1 + k // 3))])
+    elif kind == "mosaic":
+        for k in range(2):
+            slice_of(where, k, (0, 0, 4), more=[el(0x00080008, b"CS", "ORIGINAL\\PRIMARY\\M\\ND\\MOSAIC")])
     elif kind == "tilt":  # the table moves along z while slices are tilted about x
         for k in range(4):
             slice_of(where, k, (0, 0, 5 * k), orientation=(1, 0, 0, 0, 0.8, -0.6))

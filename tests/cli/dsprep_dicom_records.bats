@@ -13,15 +13,24 @@ records() {
     dsprep head -n 1000 s.dsr >out
 }
 
-# field N MEMBER...: a member of record N (from 1), as JSON without spaces.
+# field N MEMBER...: a member of record N (from 1), as JSON without spaces. All of them are written down once, a line each.
 field() {
-    python3 - "$@" <<'EOF'
-import json, sys
-v = [json.loads(l) for l in open("out")][int(sys.argv[1]) - 1]
-for m in sys.argv[2:]:
-    v = v[int(m)] if isinstance(v, list) else v.get(m)
-print(json.dumps(v, separators=(",", ":")))
+    [ flat -nt out ] || python3 - >flat <<'EOF'
+import json
+def walk(path, v):
+    print(path, json.dumps(v, separators=(",", ":")), sep="\t")
+    for k, x in v.items() if isinstance(v, dict) else ():
+        walk(path + " " + k, x)
+    for i, x in enumerate(v) if isinstance(v, list) else ():
+        walk("%s %d" % (path, i), x)
+        walk("%s %d" % (path, i - len(v)), x)
+for n, line in enumerate(open("out"), 1):
+    walk(str(n), json.loads(line))
 EOF
+    WANT=$* ABOVE=${*:1:$#-1} awk -F '\t' '
+        $1 == ENVIRON["WANT"] { print $2; found = 1; exit }
+        $1 == ENVIRON["ABOVE"] { known = 1 }
+        END { if (!found && known) print "null"; exit !found && !known }' flat
 }
 
 is() { # is WANTED N MEMBER...
@@ -73,6 +82,11 @@ is() { # is WANTED N MEMBER...
     n=$(grep -n '"view":"PA"' out | cut -d: -f1)
     for c in spacing position orientation affine body_part; do is null "$n" $c; done
     is '"L"' "$n" laterality
+    records mosaic --record volume # slices side by side: the position is of none of them
+    [ "$(wc -l <out)" = 2 ]
+    is '"image"' 1 kind
+    is '[0.8,0.7]' 1 spacing
+    for c in position affine volume; do is null 1 $c; done
 }
 
 @test "dicom volume: sorted by position, whatever the names and numbers" {
