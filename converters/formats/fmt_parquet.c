@@ -1,8 +1,9 @@
 /* fmt_parquet.c - Apache Parquet, written. Reading is parquet/pqread.c's.
  *
- * A block of records becomes a page of each leaf (pqpage.h) on any thread; what is small waits for
- * more of its kind. Pages of a leaf lie in a spool until their group of rows is full, since columns
- * of a group stand one behind the other.
+ * A block of records becomes a page of each leaf (pqpage.h) on any thread; what is small, or comes
+ * again so often that a dictionary pays (pqdict.h), waits for more of its kind. Pages of a leaf lie
+ * in a spool until their group of rows is full, since columns of a group stand one behind the
+ * other.
  *
  *   type               leaf
  *   utf8, json, runs   BYTE_ARRAY: STRING, JSON, JSON
@@ -35,6 +36,8 @@ typedef struct stream {
     const ds_pqnode *leaf;
     ds_spool pages;
     ds_pqpart waiting;
+    ds_pqdict dictionary;
+    ds_buf numbers; /* of a page's values in it */
     ds_pqdone done;
 } stream;
 
@@ -302,11 +305,12 @@ static int send_part(const encoder *e, size_t leaf, ds_err *err)
     const ds_pqpart *p = &e->parts[leaf];
     ds_fmtblock *b = e->b;
     const ds_buf *bufs[PARTS] = {&p->reps, &p->defs, &p->values};
-    const bool alone = p->reps.len + p->defs.len + p->values.len >= PAGE_ALONE;
+    const ds_pqnode *node = e->w->streams[leaf].leaf;
+    const bool alone = p->reps.len + p->defs.len + p->values.len >= PAGE_ALONE &&
+                       !ds_pqdict_pays(node, &p->values);
     ds_buf page = {0};
     uint64_t raw = 0;
-    int rc =
-        alone ? ds_pqpage_put(&page, p, e->w->streams[leaf].leaf, e->w->o.level, &raw, err) : 0;
+    int rc = alone ? ds_pqpage_put(&page, p, node, NULL, e->w->o.level, &raw, err) : 0;
 
     const uint64_t head[] = {p->n, p->nulls, p->any, (uint64_t)p->least, (uint64_t)p->most, raw};
     for (size_t i = 0; i < sizeof head / sizeof *head && !rc; i++)
@@ -362,7 +366,13 @@ static int end_waiting(const writer *w, stream *s, ds_err *err)
 
     if (!s->waiting.n)
         return 0;
-    int rc = ds_pqpage_put(&page, &s->waiting, s->leaf, w->o.level, &raw, err);
+    int rc = ds_pqdict_take(&s->dictionary, s->leaf, &s->waiting.values, &s->numbers)
+                 ? ds_fail_nomem(err)
+                 : 0;
+    const bool plain = s->dictionary.given_up || !s->numbers.len;
+    rc = rc ? rc
+            : ds_pqpage_put(&page, &s->waiting, s->leaf, plain ? NULL : &s->numbers, w->o.level,
+                            &raw, err);
     rc = rc ? rc : add_page(s, page.data, page.len, raw, err);
     ds_pqpart_reset(&s->waiting);
     ds_buf_fini(&page);
@@ -401,6 +411,23 @@ static int take_part(const writer *w, stream *s, const uint8_t **at, ds_err *err
     return rc || s->waiting.values.len < PAGE_BYTES ? rc : end_waiting(w, s, err);
 }
 
+/* A leaf's dictionary, if it has one, before its pages. */
+static int put_dictionary(writer *w, stream *s, ds_err *err)
+{
+    ds_buf page = {0};
+    uint64_t raw = 0;
+
+    if (!ds_pqdict_size(&s->dictionary))
+        return 0;
+    int rc = ds_pqpage_put_dictionary(&page, &s->dictionary, w->o.level, &raw, err);
+    rc = rc ? rc : ds_spool_put(&w->group, page.data, page.len, err);
+    s->done.dictionary = page.len;
+    s->done.packed += page.len;
+    s->done.raw += raw;
+    ds_buf_fini(&page);
+    return rc;
+}
+
 static int gather(writer *w, ds_pqdone *leaves, ds_err *err)
 {
     const uint8_t *p;
@@ -410,6 +437,8 @@ static int gather(writer *w, ds_pqdone *leaves, ds_err *err)
         stream *s = &w->streams[i];
         TRY(end_waiting(w, s, err));
         s->done.at = ds_spool_len(&w->group);
+        TRY(put_dictionary(w, s, err));
+        ds_pqdict_reset(&s->dictionary);
         leaves[i] = s->done;
         s->done = (ds_pqdone){0};
         TRY(ds_spool_view(&s->pages, &p, &len, err));
@@ -515,6 +544,8 @@ static void free_writer(void *v)
     for (size_t i = 0; w->streams && i < w->file.nleaves; i++) {
         ds_spool_fini(&w->streams[i].pages);
         ds_pqpart_fini(&w->streams[i].waiting);
+        ds_pqdict_fini(&w->streams[i].dictionary);
+        ds_buf_fini(&w->streams[i].numbers);
     }
     forget_groups(w);
     free(w->groups);

@@ -101,7 +101,7 @@ class Thrift:
 
 
 def runs(data, bits, n):
-    """n values of the hybrid of runs and groups of eight."""
+    """n values of the hybrid of runs and groups of eight: all of the data."""
     out, t = [], Thrift(data)
     while len(out) < n:
         head = t.varint()
@@ -114,6 +114,7 @@ def runs(data, bits, n):
             size = (bits + 7) // 8
             out += [int.from_bytes(data[t.at:t.at + size], "little")] * (head >> 1)
             t.at += size
+    assert t.at == len(data) and len(out) < n + 8
     return out[:n]
 
 
@@ -170,8 +171,9 @@ def read(path):
     out = {".".join(c[0]): [] for c in columns}
     for group in footer[4]:
         for chunk, (name, kind, most_rep, most_def, _) in zip(group[1], columns):
-            meta, values, t = chunk[3], 0, Thrift(data, chunk[3][9])
-            assert [x.decode() for x in meta[3]] == name and meta[1] == kind
+            meta, values = chunk[3], 0
+            first = meta.get(11, meta[9])
+            t, dictionary = Thrift(data, first), None
             while values < meta[5]:
                 head = t.value(STRUCT)
                 body = data[t.at:t.at + head[3]]
@@ -179,14 +181,26 @@ def read(path):
                 t.at += head[3]
                 if meta[4]:
                     body = subprocess.run(["zstd", "-dc"], input=body, check=True, capture_output=True).stdout
-                n = head[5][1]
-                assert len(body) == head[2] and head[5][2] == 0
+                assert len(body) == head[2]
+                if head[1] == 2:
+                    assert dictionary is None and t.at == meta[9] and head[7][2] == 0
+                    dictionary = plain(kind, body, head[7][1])
+                    assert len({repr(v) for v in dictionary}) == len(dictionary)
+                    continue
+                n, encoding = head[5][1], head[5][2]
                 reps, at = levels(body, 0, most_rep, n)
                 defs, at = levels(body, at, most_def, n)
-                there = iter(plain(kind, body[at:], sum(d == most_def for d in defs)))
+                there = sum(d == most_def for d in defs)
+                if encoding == 8:
+                    there = [dictionary[i] for i in runs(body[at + 1:], body[at], there)]
+                else:
+                    assert encoding == 0
+                    there = plain(kind, body[at:], there)
+                there = iter(there)
                 out[".".join(name)] += [(r, d, next(there) if d == most_def else None) for r, d in zip(reps, defs)]
                 values += n
-            assert values == meta[5] and t.at == meta[9] + meta[7]
+            assert (dictionary is None) == (11 not in meta) and (8 in meta[2]) == (11 in meta)
+            assert values == meta[5] and t.at == first + meta[7]
             assert meta[12][3] == sum(v is None for _, _, v in out[".".join(name)][-values:])
     return out, [g[3] for g in footer[4]], footer
 

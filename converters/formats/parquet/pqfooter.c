@@ -158,15 +158,19 @@ static void put_chunk(ds_thriftout *t, const ds_pqfile *f, size_t leaf, const ds
     ds_thrift_put_int(t, 2, DS_THRIFT_I64, at);
     const int meta = ds_thrift_put_open(t, 3);
     ds_thrift_put_int(t, 1, DS_THRIFT_I32, (int)f->nodes[leaf].type);
-    ds_thrift_put_list(t, 2, DS_THRIFT_I32, 2);
+    ds_thrift_put_list(t, 2, DS_THRIFT_I32, d->dictionary ? 3 : 2);
     ds_thrift_put_item_int(t, DS_PQ_ENC_PLAIN);
     ds_thrift_put_item_int(t, DS_PQ_ENC_RLE);
+    if (d->dictionary)
+        ds_thrift_put_item_int(t, DS_PQ_ENC_DICTIONARY);
     put_path(t, f, leaf);
     ds_thrift_put_int(t, 4, DS_THRIFT_I32, codec);
     ds_thrift_put_int(t, 5, DS_THRIFT_I64, (int64_t)d->values);
     ds_thrift_put_int(t, 6, DS_THRIFT_I64, (int64_t)d->raw);
     ds_thrift_put_int(t, 7, DS_THRIFT_I64, (int64_t)d->packed);
-    ds_thrift_put_int(t, 9, DS_THRIFT_I64, at);
+    ds_thrift_put_int(t, 9, DS_THRIFT_I64, at + (int64_t)d->dictionary);
+    if (d->dictionary)
+        ds_thrift_put_int(t, 11, DS_THRIFT_I64, at);
     put_statistics(t, d);
     ds_thrift_put_end(t, meta);
     ds_thrift_put_end(t, before);

@@ -8,7 +8,8 @@
 
 /* A column of a group that was written. */
 typedef struct ds_pqdone {
-    uint64_t at; /* of its first page: from the group's beginning */
+    uint64_t at;         /* of its first page: from the group's beginning */
+    uint64_t dictionary; /* bytes of its dictionary's page, which stands first; 0: it has none */
     uint64_t values, nulls, raw, packed;
     bool any; /* the least and the most are known */
     int64_t least, most;

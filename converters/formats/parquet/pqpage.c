@@ -6,7 +6,7 @@
 
 #include "pqcode.h"
 
-enum { DATA_PAGE = 0, GROUP = 8 };
+enum { DATA_PAGE = 0, DICTIONARY_PAGE = 2, GROUP = 8 };
 
 int ds_pqpart_level(ds_pqpart *p, const ds_pqnode *leaf, int rep, int def)
 {
@@ -40,9 +40,9 @@ void ds_pqpart_fini(ds_pqpart *p)
     ds_buf_fini(&p->values);
 }
 
-/* ---- levels ---- */
+/* ---- runs ---- */
 
-static size_t run_at(const uint8_t *v, size_t n)
+static size_t run_at(const uint32_t *v, size_t n)
 {
     size_t i = 1;
 
@@ -52,33 +52,40 @@ static size_t run_at(const uint8_t *v, size_t n)
 }
 
 /* Groups of eight values, `bits` bits each; what the last one lacks is 0. */
-static int put_groups(ds_buf *out, const uint8_t *v, size_t n, int bits)
+static int put_groups(ds_buf *out, const uint32_t *v, size_t n, int bits)
 {
     const size_t groups = (n + GROUP - 1) / GROUP;
+    uint64_t word = 0;
+    int held = 0;
     int rc = ds_buf_varint(out, (uint64_t)groups << 1 | 1);
 
-    for (size_t g = 0; g < groups && !rc; g++) {
-        uint64_t word = 0;
-        for (size_t i = 0; i < GROUP && g * GROUP + i < n; i++)
-            word |= (uint64_t)v[g * GROUP + i] << (i * (unsigned)bits);
-        for (int k = 0; k < bits && !rc; k++)
-            rc = ds_buf_putc(out, (uint8_t)(word >> 8 * k));
+    for (size_t i = 0; i < groups * GROUP && !rc; i++) {
+        word |= (uint64_t)(i < n ? v[i] : 0) << held;
+        for (held += bits; held >= 8 && !rc; held -= 8, word >>= 8)
+            rc = ds_buf_putc(out, (uint8_t)word);
     }
     return rc;
 }
 
-/* With their length before them: runs of eight and more, and between them groups of eight. */
-static int put_levels(ds_buf *out, const uint8_t *v, size_t n, int most)
+static int put_run(ds_buf *out, uint32_t v, size_t n, int bits)
 {
-    const int bits = ds_pq_bits((uint32_t)most);
-    const size_t at = out->len;
-    int rc = most ? ds_buf_u32(out, 0) : 0;
+    int rc = ds_buf_varint(out, (uint64_t)n << 1);
 
-    for (size_t i = 0; most && i < n && !rc;) {
+    for (int k = 0; k < bits && !rc; k += 8)
+        rc = ds_buf_putc(out, (uint8_t)(v >> k));
+    return rc;
+}
+
+/* Runs of eight and more, and between them groups of eight. */
+static int put_runs(ds_buf *out, const uint32_t *v, size_t n, int bits)
+{
+    int rc = 0;
+
+    for (size_t i = 0; i < n && !rc;) {
         const size_t run = run_at(v + i, n - i);
         size_t end = i;
         if (run >= GROUP || run == n - i) {
-            rc = ds_buf_varint(out, (uint64_t)run << 1) || ds_buf_putc(out, v[i]);
+            rc = put_run(out, v[i], run, bits);
             i += run;
             continue;
         }
@@ -88,8 +95,26 @@ static int put_levels(ds_buf *out, const uint8_t *v, size_t n, int most)
         rc = put_groups(out, v + i, end - i, bits);
         i = end;
     }
-    if (!rc && most)
+    return rc;
+}
+
+/* With their length before them. */
+static int put_levels(ds_buf *out, const ds_buf *levels, int most)
+{
+    const size_t at = out->len;
+    ds_buf wide = {0};
+    int rc = 0;
+
+    if (!most)
+        return 0;
+    for (size_t i = 0; i < levels->len && !rc; i++)
+        rc = ds_buf_u32(&wide, levels->data[i]);
+    rc = rc || ds_buf_u32(out, 0) ||
+         put_runs(out, (const uint32_t *)(const void *)wide.data, levels->len,
+                  ds_pq_bits((uint32_t)most));
+    if (!rc)
         ds_set_u32(out->data + at, (uint32_t)(out->len - at - 4));
+    ds_buf_fini(&wide);
     return rc ? DS_NOMEM : 0;
 }
 
@@ -110,13 +135,26 @@ static int put_truths(ds_buf *out, const ds_buf *values)
     return rc;
 }
 
-static int put_body(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf)
+/* As many bits as the highest of them takes. */
+static int put_numbers(ds_buf *out, const ds_buf *numbers)
 {
-    int rc = put_levels(out, p->reps.data, p->reps.len, leaf->rep);
+    const uint32_t *v = (const uint32_t *)(const void *)numbers->data;
+    const size_t n = numbers->len / 4;
+    uint32_t most = 0;
 
-    rc = rc ? rc : put_levels(out, p->defs.data, p->defs.len, leaf->def);
-    if (rc)
-        return rc;
+    for (size_t i = 0; i < n; i++)
+        most = v[i] > most ? v[i] : most;
+    const int bits = ds_pq_bits(most);
+    return ds_buf_putc(out, (uint8_t)bits) || put_runs(out, v, n, bits) ? DS_NOMEM : 0;
+}
+
+static int put_body(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, const ds_buf *numbers)
+{
+    int rc = put_levels(out, &p->reps, leaf->rep);
+
+    rc = rc ? rc : put_levels(out, &p->defs, leaf->def);
+    if (rc || numbers)
+        return rc ? rc : put_numbers(out, numbers);
     return leaf->type == DS_PQ_BOOLEAN ? put_truths(out, &p->values)
                                        : ds_buf_put(out, p->values.data, p->values.len);
 }
@@ -132,47 +170,67 @@ static int pack(ds_buf *out, const ds_buf *body, int level)
     return ZSTD_isError(n) ? DS_NOMEM : 0;
 }
 
-/* PageHeader */
-static void put_head(ds_thriftout *t, const ds_pqpart *p, size_t size, const ds_buf *body)
+/* PageHeader, with that of its kind: a page of data says how levels are written, too. */
+static void put_head(ds_thriftout *t, int kind, uint64_t values, int encoding, size_t size,
+                     const ds_buf *body)
 {
     const uint32_t crc = (uint32_t)crc32_z(0, body->data, body->len);
 
-    ds_thrift_put_int(t, 1, DS_THRIFT_I32, DATA_PAGE);
+    ds_thrift_put_int(t, 1, DS_THRIFT_I32, kind);
     ds_thrift_put_int(t, 2, DS_THRIFT_I32, (int64_t)size);
     ds_thrift_put_int(t, 3, DS_THRIFT_I32, (int64_t)body->len);
     ds_thrift_put_int(t, 4, DS_THRIFT_I32, (int32_t)crc);
-    const int before = ds_thrift_put_open(t, 5);
-    ds_thrift_put_int(t, 1, DS_THRIFT_I32, (int64_t)p->n);
-    ds_thrift_put_int(t, 2, DS_THRIFT_I32, DS_PQ_ENC_PLAIN);
-    ds_thrift_put_int(t, 3, DS_THRIFT_I32, DS_PQ_ENC_RLE);
-    ds_thrift_put_int(t, 4, DS_THRIFT_I32, DS_PQ_ENC_RLE);
+    const int before = ds_thrift_put_open(t, kind == DATA_PAGE ? 5 : 7);
+    ds_thrift_put_int(t, 1, DS_THRIFT_I32, (int64_t)values);
+    ds_thrift_put_int(t, 2, DS_THRIFT_I32, encoding);
+    if (kind == DATA_PAGE) {
+        ds_thrift_put_int(t, 3, DS_THRIFT_I32, DS_PQ_ENC_RLE);
+        ds_thrift_put_int(t, 4, DS_THRIFT_I32, DS_PQ_ENC_RLE);
+    }
     ds_thrift_put_end(t, before);
     ds_thrift_put_end(t, 0);
 }
 
-int ds_pqpage_put(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, int level, uint64_t *raw,
-                  ds_err *err)
+static int put_page(ds_buf *out, int kind, uint64_t values, int encoding, const ds_buf *body,
+                    int level, uint64_t *raw, ds_err *err)
 {
-    ds_buf body = {0}, packed = {0};
+    ds_buf packed = {0};
     ds_thriftout head = {0};
-    int rc = put_body(&body, p, leaf) || ds_buf_reserve(&body, 1) ? ds_fail_nomem(err) : 0;
+    int rc = level && pack(&packed, body, level) ? ds_fail_nomem(err) : 0;
 
-    if (!rc && (body.len > INT32_MAX / 2 || p->n > INT32_MAX))
-        rc = ds_fail(err, DS_FAIL,
-                     "%s: %zu bytes in one value and what is with it: a page of "
-                     "Parquet holds 1 GiB",
-                     leaf->name, body.len);
-    if (!rc && level && pack(&packed, &body, level))
-        rc = ds_fail_nomem(err);
     if (!rc) {
-        put_head(&head, p, body.len, level ? &packed : &body);
-        *raw = head.b.len + body.len;
+        const ds_buf *b = level ? &packed : body;
+        put_head(&head, kind, values, encoding, body->len, b);
+        *raw = head.b.len + body->len;
         if (head.failed || ds_buf_put(out, head.b.data, head.b.len) ||
-            ds_buf_put(out, level ? packed.data : body.data, level ? packed.len : body.len))
+            ds_buf_put(out, b->data, b->len))
             rc = ds_fail_nomem(err);
     }
     ds_buf_fini(&head.b);
     ds_buf_fini(&packed);
+    return rc;
+}
+
+int ds_pqpage_put(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, const ds_buf *numbers,
+                  int level, uint64_t *raw, ds_err *err)
+{
+    ds_buf body = {0};
+    int rc = put_body(&body, p, leaf, numbers) || ds_buf_reserve(&body, 1) ? ds_fail_nomem(err) : 0;
+
+    if (!rc && (body.len > INT32_MAX / 2 || p->n > INT32_MAX))
+        rc =
+            ds_fail(err, DS_FAIL,
+                    "%s: %zu bytes in one value and what is with it: a page of Parquet holds 1 GiB",
+                    leaf->name, body.len);
+    rc = rc ? rc
+            : put_page(out, DATA_PAGE, p->n, numbers ? DS_PQ_ENC_DICTIONARY : DS_PQ_ENC_PLAIN,
+                       &body, level, raw, err);
     ds_buf_fini(&body);
     return rc;
+}
+
+int ds_pqpage_put_dictionary(ds_buf *out, const ds_pqdict *d, int level, uint64_t *raw, ds_err *err)
+{
+    return put_page(out, DICTIONARY_PAGE, ds_pqdict_size(d), DS_PQ_ENC_PLAIN, &d->values, level,
+                    raw, err);
 }

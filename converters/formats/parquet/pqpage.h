@@ -4,7 +4,7 @@
 #ifndef DS_PQPAGE_H
 #define DS_PQPAGE_H
 
-#include "pqfile.h"
+#include "pqdict.h"
 #include "thrift.h"
 
 /* Values of a leaf with their levels, on their way into a page. A zeroed object is valid. */
@@ -24,8 +24,12 @@ void ds_pqpart_reset(ds_pqpart *p);
 void ds_pqpart_fini(ds_pqpart *p);
 
 /* Appends the page, head first; level 0 leaves it unpacked. *raw: its bytes unpacked, with the
- * head. DS_FAIL where it is larger than any page can be. */
-int ds_pqpage_put(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, int level, uint64_t *raw,
-                  ds_err *err);
+ * head. numbers: u32, of a dictionary, which stand for the values; NULL: these are plain. DS_FAIL
+ * where it is larger than any page can be. */
+int ds_pqpage_put(ds_buf *out, const ds_pqpart *p, const ds_pqnode *leaf, const ds_buf *numbers,
+                  int level, uint64_t *raw, ds_err *err);
+/* Appends the page of a dictionary. */
+int ds_pqpage_put_dictionary(ds_buf *out, const ds_pqdict *d, int level, uint64_t *raw,
+                             ds_err *err);
 
 #endif
