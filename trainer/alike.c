@@ -48,14 +48,16 @@ static int compare(const ds_ranks *r, const facts *mine, int rc, ds_err *err)
     return ds_ranks_agree(r, rc, err);
 }
 
-/* The order of datasets counts. */
-static int sum_roots(ds_sha *out, ds_dataset *const *data, size_t n, ds_err *err)
+/* The order of datasets counts, and what had been erased from each. */
+static int sum_data(ds_sha *out, ds_dataset *const *data, size_t n, ds_err *err)
 {
     int rc = 0;
 
     for (size_t i = 0; !rc && i < n; i++) {
-        const ds_sha both[2] = {*out, ds_dataset_about(data[i])->root};
-        rc = ds_sha_bytes(out, both, sizeof both, err);
+        const ds_dataset_info *d = ds_dataset_about(data[i]);
+        ds_sha all[3] = {*out, d->root};
+        rc = ds_sha_bytes(&all[2], d->left_out, d->nleft_out * sizeof *d->left_out, err);
+        rc = rc ? rc : ds_sha_bytes(out, all, sizeof all, err);
     }
     return rc;
 }
@@ -72,8 +74,8 @@ int ds_alike_run(const ds_trainer *t, ds_err *err)
 
     if (t->ranks->size == 1)
         return 0;
-    int rc = sum_roots(&f.roots, t->data, c->ndata, err);
-    rc = rc ? rc : sum_roots(&f.eval, t->eval, c->neval, err);
+    int rc = sum_data(&f.roots, t->data, c->ndata, err);
+    rc = rc ? rc : sum_data(&f.eval, t->eval, c->neval, err);
     if (c->neval) {
         f.eval_every = c->eval_every;
         f.stretches = c->eval_stretches;

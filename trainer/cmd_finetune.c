@@ -32,10 +32,13 @@ const ds_command ds_train_finetune = {
     .operands = "",
     .max_operands = 0,
     .example =
+        "dsprep text docs.jsonl | dsprep tokenize -t base/tokenizer.json | dsver commit docs\n"
         "dstrain finetune --model base/ --data docs@main --method lora --steps 300 -o runs/1",
     .description =
         "Trains on DATASET[@REV] of a dsver store, or on .dsr files, that hold a tokens column "
-        "made by the model's tokenizer. Records that dsver forget erased are left out. The others "
+        "made by the model's tokenizer: dsprep tokenize adds it, and with --prompt or --chat the "
+        "mask by which answers alone are learnt. Records that dsver forget erased are left out. "
+        "The others "
         "are packed into rows of "
         "--seq-len tokens without seeing each other; the order is a function of the data and the "
         "seed. Checkpoints are RUN/step-NNNNNN; each holds "
@@ -82,13 +85,13 @@ const ds_command ds_train_finetune = {
         "f16, whose range is small, gradients are computed with a loss scale: where one is not "
         "finite, the step changes no weight and the scale is halved, and --scale-window updates "
         "later it is doubled. The ledger tells such steps apart.\n\n"
-        "--keep removes older checkpoints, each when a newer one is on disk. All ledger segments "
-        "stay in every checkpoint, and their lineage.json in the catalog, so audit, seen and batch "
-        "miss nothing; replay starts at any checkpoint that is left, or at the beginning.\n\n"
+        "--keep removes older checkpoints once a newer one is on disk. Their ledger segments stay, "
+        "and lineage.json in the catalog, so audit, seen and batch miss nothing; replay starts at "
+        "what is left.\n\n"
         "peft loads the adapters and gives the same logits, with one exception: of DeepSeek-V2 it "
         "sees only those of the attention (peft 0.21 with transformers 5, which keep all experts "
         "in one tensor; adapters of routed and shared experts are read as others, or not at all). "
-        "dstrain merge makes a model of them that every reader understands.\n\n"
+        "dstrain merge makes a model of them that all read.\n\n"
         "Exit status 3: stopped by a signal before the last step.",
     .run = run,
 };

@@ -45,6 +45,15 @@ ask() {
     fails grep -q '^accuracy  *1\.0000' untrained
 }
 
+@test "classify: records that were erased are not asked about" {
+    dsver init e >/dev/null
+    dsver commit --store e -m m asked "$F/asked.dsr" >/dev/null
+    dsver forget --store e --reason asked k1 >/dev/null
+    dsver forget --store e --reason asked k90 >/dev/null
+    exits 0 ask --store e
+    has "records                  88"
+}
+
 @test "classify: a file gives what a store gives, on any number of threads, and --records ends early" {
     need_jq
     keep='del(.seconds_p50, .seconds_p95, .peak_bytes)'

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "colread.h"
+#include "erasedlist.h"
 #include "json.h"
 #include "revision.h"
 
@@ -18,6 +19,8 @@ typedef struct reading {
     const char *member; /* in truth, or NULL */
     enum ds_type type;
     ds_buf answer;
+    ds_buf erased; /* ds_records: tombstones, which are no texts */
+    size_t passed; /* of them */
 } reading;
 
 static int no_column(const reading *r, const char *name, ds_err *err)
@@ -98,13 +101,25 @@ static int answer_of(reading *r, const ds_value *v, bool *there, ds_err *err)
     return rc && !err->code ? ds_fail_nomem(err) : rc;
 }
 
+static bool is_erased(reading *r)
+{
+    const ds_records *v = (const ds_records *)(const void *)r->erased.data;
+    const size_t n = r->erased.len / sizeof *v;
+
+    while (r->passed < n && v[r->passed].first + v[r->passed].n <= r->record)
+        r->passed++;
+    return r->passed < n && v[r->passed].first <= r->record;
+}
+
 static int each_row(reading *r, ds_colview *text, ds_colview *truth, ds_err *err)
 {
     ds_value t, v;
     bool there = false;
     int rc = 0;
 
-    while (!rc && ds_colview_next(text, &t) && ds_colview_next(truth, &v)) {
+    for (; !rc && ds_colview_next(text, &t) && ds_colview_next(truth, &v); r->record++) {
+        if (is_erased(r))
+            continue;
         if (t.null)
             return ds_fail(err, DS_FAIL, "'%s': record %llu has no text", r->spec,
                            (unsigned long long)r->record);
@@ -112,7 +127,6 @@ static int each_row(reading *r, ds_colview *text, ds_colview *truth, ds_err *err
         rc = rc ? rc
                 : r->fn(r->ctx, r->record, t.p, t.len, there ? ds_buf_cstr(&r->answer) : NULL,
                         r->answer.len, err);
-        r->record++;
     }
     return rc;
 }
@@ -130,6 +144,8 @@ static int each_of_store(reading *r, const char *store, ds_err *err)
     rc = rc ? rc : ds_colread_open(&text, &s, &rev.id, r->text_column, err);
     rc = rc ? rc : find_columns(r, ds_colread_schema(text), err);
     rc = rc ? rc : ds_colread_open(&truth, &s, &rev.id, r->column, err);
+    if (!rc && ds_colread_erased(text))
+        rc = ds_erasedlist(&r->erased, &s, &rev.id, err);
     for (size_t b = 0; !rc && b < ds_colread_blocks(text); b++) {
         rc = ds_colread_block(text, b, &tb, &tv, err);
         rc = rc ? rc : ds_colread_block(truth, b, &ab, &av, err);
@@ -189,6 +205,7 @@ int ds_texts_each(const char *spec, const char *store, const char *text_column, 
     const int rc = len > 4 && !strcmp(spec + len - 4, ".dsr") ? each_of_file(&r, err)
                                                               : each_of_store(&r, store, err);
     ds_buf_fini(&r.answer);
+    ds_buf_fini(&r.erased);
     free(r.column);
     return rc;
 }

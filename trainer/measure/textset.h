@@ -12,9 +12,9 @@
 typedef int (*ds_text_fn)(void *ctx, uint64_t record, const void *text, size_t len,
                           const void *answer, size_t answer_len, ds_err *err);
 
-/* spec and store as for ds_dataset_open. text_column must hold text. truth: a column of text, i64
- * or bool, or a member of a column of JSON, as COLUMN.MEMBER, that holds text, a whole number, true
- * or false. */
+/* spec and store as for ds_dataset_open; records that were erased are passed over. text_column must
+ * hold text. truth: a column of text, i64 or bool, or a member of a column of JSON, as
+ * COLUMN.MEMBER, that holds text, a whole number, true or false. */
 int ds_texts_each(const char *spec, const char *store, const char *text_column, const char *truth,
                   ds_text_fn fn, void *ctx, ds_err *err);
 
