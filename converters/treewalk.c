@@ -525,7 +525,7 @@ int ds_treewalk_reread(ds_treewalk *w, void *buf, size_t n, size_t *got, ds_err 
 static bool is_archive(const char *path, enum ds_packing packing)
 {
     static const char *const short_names[] = {".tgz", ".txz", ".tbz2", ".tzst"};
-    const size_t len = strlen(path), bare = ds_unpack_bare(path);
+    const size_t len = strlen(path), bare = ds_packmark_bare(path);
 
     if (packing == DS_PACK_TAR || packing == DS_PACK_ZIP || packing == DS_PACK_7Z)
         return true;
@@ -545,7 +545,7 @@ int ds_treewalk_new(ds_treewalk **out, const char *path, bool as_is, const ds_un
     ds_treewalk *w = calloc(1, sizeof *w);
     ds_unpack_limits whole = *limits;
     ds_treeentry e = {0};
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     struct stat st;
     int rc = w ? 0 : ds_fail_nomem(err);
 
@@ -567,7 +567,7 @@ int ds_treewalk_new(ds_treewalk **out, const char *path, bool as_is, const ds_un
         rc = as_is ? 0 : ds_open(&w->fd, path, O_RDONLY, 0, err);
         const ssize_t n = rc || as_is ? 0 : pread(w->fd, head, sizeof head, 0);
         if (n > 0)
-            packing = ds_unpack_sniff(head, (size_t)n);
+            packing = ds_packmark_sniff(head, (size_t)n);
         w->single = w->alone = !is_archive(path, packing);
         if (!rc && !w->single)
             rc = ds_unpack_new(&w->unpack, w->fd, path, NULL, 0, packing, &whole, err);

@@ -15,28 +15,7 @@
 #include <stdint.h>
 
 #include "error.h"
-
-enum ds_packing {
-    DS_PACK_NONE,
-    DS_PACK_GZ,
-    DS_PACK_XZ,
-    DS_PACK_ZST,
-    DS_PACK_BZ2,
-    DS_PACK_TAR,
-    DS_PACK_ZIP,
-    DS_PACK_7Z
-};
-
-#define DS_UNPACK_SNIFF 512 /* bytes that ds_unpack_sniff wants to see */
-enum ds_packing ds_unpack_sniff(const uint8_t *p, size_t len);
-/* Length of the name without ".gz", ".xz", ".zst", ".bz2". */
-size_t ds_unpack_bare(const char *name);
-/* True for names of compressed files and archives: what is not entered when it lies in another one.
- */
-bool ds_unpack_is_packed_name(const char *name);
-/* True for office documents and program archives, which are zip files but no collections of texts.
- */
-bool ds_unpack_is_document(const char *name);
+#include "packmark.h"
 
 typedef struct ds_unpack_limits {
     uint64_t max_ratio;   /* 0 = none */

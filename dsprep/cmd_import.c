@@ -205,7 +205,7 @@ static bool ends_as(const ds_format *f, const char *name)
  */
 static const char *format_word(const importing *m, const char *path)
 {
-    const size_t n = ds_unpack_bare(path);
+    const size_t n = ds_packmark_bare(path);
     return !m->format && n > 5 && memcmp(path + n - 5, ".json", 5) == 0 ? "jsonl" : m->format;
 }
 

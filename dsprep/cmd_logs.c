@@ -143,7 +143,7 @@ static int read_options(logs_ctx *c, const logs_args *a, ds_err *err)
 /* The beginning of a file that is the only input, through its packing: what its columns are. */
 static int peek(logs_ctx *c, const char *path, ds_buf *out, ds_err *err)
 {
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     size_t got = 0;
     ds_unpack *u = NULL;
     ds_member m;
@@ -152,7 +152,7 @@ static int peek(logs_ctx *c, const char *path, ds_buf *out, ds_err *err)
     int rc = ds_open(&f.fd, path, O_RDONLY, 0, NULL);
     if (rc == 0)
         rc = ds_read_full(f.fd, path, head, sizeof head, &got, NULL);
-    enum ds_packing packing = rc == 0 ? ds_unpack_sniff(head, got) : DS_PACK_NONE;
+    enum ds_packing packing = rc == 0 ? ds_packmark_sniff(head, got) : DS_PACK_NONE;
     if (rc == 0 && lseek(f.fd, 0, SEEK_SET) != 0)
         rc = DS_IO;
     if (rc == 0 && packing != DS_PACK_NONE) {

@@ -92,7 +92,7 @@ static uint64_t total_bytes(char *const *operands, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct stat st;
         if (stat(operands[i], &st) != 0 || !S_ISREG(st.st_mode) ||
-            ds_unpack_is_packed_name(operands[i]))
+            ds_packmark_is_packed(operands[i]))
             return 0;
         total += (uint64_t)st.st_size;
     }

@@ -9,14 +9,14 @@
 /* Bytes that were read to find out what the file is. */
 static int sniff(ds_fmtin *in, const ds_fmtread *o, ds_err *err)
 {
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     size_t got = 0;
     const ds_unpack_limits limits = {.max_ratio = o->max_ratio};
     ds_member m;
     int rc = ds_read_full(in->fd, in->name, head, sizeof head, &got, err);
     if (rc)
         return rc;
-    const enum ds_packing p = ds_unpack_sniff(head, got);
+    const enum ds_packing p = ds_packmark_sniff(head, got);
     if (p == DS_PACK_NONE || p == DS_PACK_TAR || p == DS_PACK_ZIP || p == DS_PACK_7Z) {
         rc = ds_hasher_put(in->hasher, head, got, err);
         return rc || !ds_buf_put(&in->buf, head, got) ? rc : ds_fail_nomem(err);

@@ -33,7 +33,7 @@ const ds_format *ds_format_find(const char *name)
 
 const ds_format *ds_format_of(const char *path)
 {
-    const size_t n = ds_unpack_bare(path);
+    const size_t n = ds_packmark_bare(path);
     for (size_t i = 0; ds_formats[i]; i++) {
         const size_t e = strlen(ds_formats[i]->ext);
         if (n > e && memcmp(path + n - e, ds_formats[i]->ext, e) == 0)

@@ -95,12 +95,12 @@ static int read_arrays(reader *r, ds_err *err)
 {
     const ds_unpack_limits limits = {
         .max_ratio = r->o.max_ratio, .max_members = ARRAYS_MAX, .whole = true};
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     size_t got = 0;
     ds_unpack *u = NULL;
     ds_member m;
     int more = 1, rc = ds_read_full(r->fd, r->o.name, head, sizeof head, &got, err);
-    if (rc == 0 && ds_unpack_sniff(head, got) != DS_PACK_ZIP)
+    if (rc == 0 && ds_packmark_sniff(head, got) != DS_PACK_ZIP)
         rc = ds_fail(err, DS_FAIL, "%s: it is no zip", r->o.name);
     if (rc == 0 && lseek(r->fd, 0, SEEK_SET) != 0)
         rc = ds_fail_errno(err, errno, "%s: seek", r->o.name);

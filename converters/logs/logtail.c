@@ -42,7 +42,7 @@ static void file_look(ds_logfile *f, const struct stat *st)
 static bool file_open(ds_logfile *f, const char *path)
 {
     struct stat st;
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     ds_member m;
     *f = (ds_logfile){.fd = -1};
     if (ds_open(&f->fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0, NULL) != 0)
@@ -51,7 +51,7 @@ static bool file_open(ds_logfile *f, const char *path)
     bool good = n >= 0 && fstat(f->fd, &st) == 0 && S_ISREG(st.st_mode);
     if (good) {
         file_look(f, &st);
-        enum ds_packing packing = ds_unpack_sniff(head, (size_t)n);
+        enum ds_packing packing = ds_packmark_sniff(head, (size_t)n);
         if (packing != DS_PACK_NONE)
             good = ds_unpack_new(&f->unpack, f->fd, path, NULL, 0, packing, &limits, NULL) == 0 &&
                    ds_unpack_next(f->unpack, &m, NULL) == 1 && !m.name;

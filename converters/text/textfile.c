@@ -169,7 +169,7 @@ static int look(ds_filejob *j, ds_fileitem *i, const ds_textopts *o)
     i->format = o->format ? o->format : ds_textformat_of(name);
     if (!charset)
         charset = o->encoding;
-    if (ds_unpack_sniff(p, len) != DS_PACK_NONE || (charset && !ds_charset_is_utf8(charset)) ||
+    if (ds_packmark_sniff(p, len) != DS_PACK_NONE || (charset && !ds_charset_is_utf8(charset)) ||
         (ds_textformat_rows(i->format) && o->explicit_key && !o->key_field)) {
         i->state = DS_FILE_STREAM; /* which says why, where that is called for */
         return 0;

@@ -49,7 +49,7 @@ static enum ds_textformat peek_inside(const ds_textread *r, int fd, enum ds_pack
 
 static enum ds_textformat peek(const ds_textread *r, const ds_walk_entry *e)
 {
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     enum ds_textformat f = ds_textformat_of(e->name);
     size_t got = 0;
     int fd;
@@ -59,7 +59,7 @@ static enum ds_textformat peek(const ds_textread *r, const ds_walk_entry *e)
         return f;
     enum ds_packing packing = DS_PACK_NONE;
     if (ds_read_full(fd, e->path, head, sizeof head, &got, NULL) == 0)
-        packing = ds_unpack_sniff(head, got);
+        packing = ds_packmark_sniff(head, got);
     if (packing != DS_PACK_NONE && lseek(fd, 0, SEEK_SET) == 0)
         f = peek_inside(r, fd, packing, e->name);
     ds_close(&fd, e->path, NULL);
@@ -137,7 +137,7 @@ void ds_textread_free(ds_textread *r)
 typedef struct opened {
     int fd;
     const char *path, *name;
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     size_t nhead; /* bytes read ahead from a pipe */
     enum ds_packing packing;
 } opened;
@@ -161,10 +161,10 @@ static int member(ds_textread *r, ds_unpack *u, const opened *in, const ds_membe
         run->links++;
     else if (m->kind == DS_MEMBER_SPECIAL)
         run->special++;
-    else if (m->name && ds_unpack_is_packed_name(m->name))
+    else if (m->name && ds_packmark_is_packed(m->name))
         rc = ds_textrun_refuse(run, full, "nested archive", true,
                                "packed inside an archive: not looked into", err);
-    else if (m->name && ds_unpack_is_document(m->name))
+    else if (m->name && ds_packmark_is_document(m->name))
         rc = ds_textrun_refuse(run, full, "not text", true,
                                "an office document or a program's archive, not text", err);
     else {
@@ -214,7 +214,7 @@ static int archive(ds_textread *r, const opened *in, ds_err *err)
 
 static int stream_opened(ds_textread *r, opened *in, ds_err *err)
 {
-    if (in->packing == DS_PACK_ZIP && ds_unpack_is_document(in->name))
+    if (in->packing == DS_PACK_ZIP && ds_packmark_is_document(in->name))
         return ds_textrun_refuse(&r->run, in->name, "not text", true,
                                  "an office document or a program's archive, not text", err);
     if (in->packing != DS_PACK_NONE)
@@ -239,7 +239,7 @@ static int stream_item(ds_textread *r, const ds_filejob *j, const ds_fileitem *i
     if (rc == 0)
         rc = ds_read_full(in.fd, in.name, in.head, sizeof in.head, &in.nhead, &why);
     if (rc == 0) {
-        in.packing = ds_unpack_sniff(in.head, in.nhead);
+        in.packing = ds_packmark_sniff(in.head, in.nhead);
         /* Zip and 7z are read from their ends: a file is better begun anew. */
         if (!i->pipe && lseek(in.fd, 0, SEEK_SET) == 0)
             in.nhead = 0;

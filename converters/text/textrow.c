@@ -27,7 +27,7 @@ enum ds_textformat ds_textformat_of(const char *name)
                 {".tab", DS_TEXT_TSV},     {".html", DS_TEXT_HTML},
                 {".htm", DS_TEXT_HTML},    {".xhtml", DS_TEXT_HTML},
                 {".md", DS_TEXT_MARKDOWN}, {".markdown", DS_TEXT_MARKDOWN}};
-    size_t n = ds_unpack_bare(name);
+    size_t n = ds_packmark_bare(name);
     for (size_t i = 0; i < sizeof ends / sizeof *ends; i++) {
         size_t k = strlen(ends[i].end);
         if (n > k && strncasecmp(name + n - k, ends[i].end, k) == 0)

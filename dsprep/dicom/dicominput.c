@@ -221,7 +221,7 @@ static int spool_pipe(int fd, const uint8_t *head, size_t n, ds_dicom_in *out, d
 /* Opens what was found; an archive is entered, and 2 says that its members come next. */
 static int open_entry(ds_dicominput *in, const ds_walk_entry *e, ds_dicom_in *out, ds_err *err)
 {
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     size_t n = 0;
     ds_err bad = {0};
     struct stat st;
@@ -237,7 +237,7 @@ static int open_entry(ds_dicominput *in, const ds_walk_entry *e, ds_dicom_in *ou
             close(fd);
         return problem(out, "unreadable", bad.msg, err);
     }
-    enum ds_packing packing = ds_unpack_sniff(head, n);
+    enum ds_packing packing = ds_packmark_sniff(head, n);
     if (packing != DS_PACK_NONE) {
         in->fd = fd;
         in->name = strdup(e->name);

@@ -65,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     if (len < 1)
         return 0;
     const uint8_t *p = data + 1;
-    const size_t n = len - 1, seen = data[0] & 2 ? n < DS_UNPACK_SNIFF ? n : DS_UNPACK_SNIFF : 0;
+    const size_t n = len - 1,
+                 seen = data[0] & 2 ? n < DS_PACKMARK_SNIFF ? n : DS_PACKMARK_SNIFF : 0;
     const ds_unpack_limits limits = {
         .max_ratio = 20, .max_bytes = MOST, .max_members = MEMBERS, .whole = data[0] & 1};
     ds_unpack *u = NULL;
@@ -73,7 +74,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t len)
     const int fd = memfd_create("archive", MFD_CLOEXEC);
 
     require(fd >= 0 && write(fd, p, n) == (ssize_t)n && lseek(fd, (off_t)seen, SEEK_SET) >= 0);
-    if (ds_unpack_new(&u, fd, "input", p, seen, ds_unpack_sniff(p, n), &limits, &err))
+    if (ds_unpack_new(&u, fd, "input", p, seen, ds_packmark_sniff(p, n), &limits, &err))
         require(*err.msg);
     else
         members(u, limits.whole);

@@ -60,7 +60,7 @@ static int open_at(const char *path, uint8_t *head, size_t *got)
 {
     int fd = open(path, O_RDONLY);
     assert_true(fd >= 0);
-    ssize_t n = read(fd, head, DS_UNPACK_SNIFF);
+    ssize_t n = read(fd, head, DS_PACKMARK_SNIFF);
     assert_true(n >= 0);
     *got = (size_t)n;
     return fd;
@@ -70,13 +70,13 @@ static int open_at(const char *path, uint8_t *head, size_t *got)
  * seeking. */
 static const char *dump(ds_buf *out, const char *path, const ds_unpack_limits *limits, bool piped)
 {
-    uint8_t head[DS_UNPACK_SNIFF];
+    uint8_t head[DS_PACKMARK_SNIFF];
     size_t nhead, got;
     int fd = open_at(path, head, &nhead), rc;
     ds_unpack *u = NULL;
     ds_member m;
     ds_err err = {0};
-    enum ds_packing packing = ds_unpack_sniff(head, nhead);
+    enum ds_packing packing = ds_packmark_sniff(head, nhead);
     assert_int_not_equal(packing, DS_PACK_NONE);
     if (!piped)
         assert_int_equal(lseek(fd, 0, SEEK_SET), 0);
@@ -249,14 +249,14 @@ static void bombs(void **state)
 static void names(void **state)
 {
     (void)state;
-    assert_int_equal(ds_unpack_bare("a.jsonl.gz"), 7);
-    assert_int_equal(ds_unpack_bare("a.jsonl"), 7);
-    assert_int_equal(ds_unpack_bare(".gz"), 3);
-    assert_true(ds_unpack_is_packed_name("x.TAR"));
-    assert_false(ds_unpack_is_packed_name("tar"));
-    assert_true(ds_unpack_is_document("Report.docx"));
-    assert_int_equal(ds_unpack_sniff((const uint8_t *)"plain text", 10), DS_PACK_NONE);
-    assert_int_equal(ds_unpack_sniff((const uint8_t *)"", 0), DS_PACK_NONE);
+    assert_int_equal(ds_packmark_bare("a.jsonl.gz"), 7);
+    assert_int_equal(ds_packmark_bare("a.jsonl"), 7);
+    assert_int_equal(ds_packmark_bare(".gz"), 3);
+    assert_true(ds_packmark_is_packed("x.TAR"));
+    assert_false(ds_packmark_is_packed("tar"));
+    assert_true(ds_packmark_is_document("Report.docx"));
+    assert_int_equal(ds_packmark_sniff((const uint8_t *)"plain text", 10), DS_PACK_NONE);
+    assert_int_equal(ds_packmark_sniff((const uint8_t *)"", 0), DS_PACK_NONE);
 }
 
 int main(void)
