@@ -8,6 +8,7 @@
 #include "colread.h"
 #include "erasedlist.h"
 #include "json.h"
+#include "pin.h"
 #include "revision.h"
 
 typedef struct reading {
@@ -134,13 +135,16 @@ static int each_row(reading *r, ds_colview *text, ds_colview *truth, ds_err *err
 static int each_of_store(reading *r, const char *store, ds_err *err)
 {
     ds_store s = {0};
+    ds_pin pin = {.gate = -1, .fd = -1}; /* gc leaves the version alone meanwhile */
     ds_revision rev = {0};
     ds_colread *text = NULL, *truth = NULL;
     ds_buf tb = {0}, ab = {0};
     ds_colview tv, av;
     int rc = ds_store_open(&s, store, DS_OBJ_READ, err);
 
+    rc = rc ? rc : ds_pin_begin(&pin, &s, err);
     rc = rc ? rc : ds_revision_find(&rev, &s, r->spec, err);
+    rc = rc ? rc : ds_pin_set(&pin, &s, &rev.id, err);
     rc = rc ? rc : ds_colread_open(&text, &s, &rev.id, r->text_column, err);
     rc = rc ? rc : find_columns(r, ds_colread_schema(text), err);
     rc = rc ? rc : ds_colread_open(&truth, &s, &rev.id, r->column, err);
@@ -156,6 +160,7 @@ static int each_of_store(reading *r, const char *store, ds_err *err)
     ds_colread_close(text);
     ds_colread_close(truth);
     ds_revision_fini(&rev);
+    ds_pin_end(&pin);
     ds_store_close(&s);
     return rc;
 }
