@@ -12,9 +12,10 @@
 
 #include "io.h"
 #include "notedlock.h"
+#include "packedrefs.h"
 #include "strlist.h"
 
-enum { REF_NAME_MAX = 512, REF_TRIES = 200, REF_DEPTH = 64, PACKED_MAX = 256 << 20 };
+enum { REF_NAME_MAX = 512, REF_TRIES = 200, REF_DEPTH = 64 };
 
 /* Lets other processes finish: 1 to 16 ms, different in each process. */
 static void short_wait(void)
@@ -136,35 +137,6 @@ static int list_loose(ds_catalog *c, ds_strlist *l, const char *rel, unsigned de
     for (size_t i = 0; !rc && i < names.n; i++)
         rc = loose_entry(c, l, rel, names.v[i], depth, err);
     ds_strlist_fini(&names);
-    free(path);
-    return rc;
-}
-
-/* packed-refs: "#" comments, "^" what a tag leads to, else 40 hex digits, a blank, the name. */
-static int list_packed(ds_catalog *c, ds_strlist *l, ds_err *err)
-{
-    ds_buf b = {0};
-    char *path = NULL;
-    struct stat st;
-    int rc = 0;
-    if (asprintf(&path, "%s/packed-refs", ds_catalog_dir(c)) < 0)
-        return ds_fail_nomem(err);
-    if (stat(path, &st) != 0)
-        rc = errno == ENOENT ? 0 : ds_fail_errno(err, errno, "%s", path);
-    else
-        rc = ds_read_file(&b, path, PACKED_MAX, err);
-    for (size_t at = 0; !rc && at < b.len;) {
-        const uint8_t *line = b.data + at, *nl = memchr(line, '\n', b.len - at);
-        size_t len = nl ? (size_t)(nl - line) : b.len - at;
-        at += len + 1;
-        if (len == 0 || *line == '#' || *line == '^')
-            continue;
-        rc = len > GIT_OID_HEXSZ + 1 && line[GIT_OID_HEXSZ] == ' '
-                 ? ds_strlist_add_part(l, (const char *)line + GIT_OID_HEXSZ + 1,
-                                       len - GIT_OID_HEXSZ - 1, err)
-                 : ds_fail(err, DS_CORRUPT, "%s: malformed at byte %zu", path, at - len - 1);
-    }
-    ds_buf_fini(&b);
     free(path);
     return rc;
 }
@@ -307,6 +279,73 @@ out:
     return rc;
 }
 
+/* ---- many new ones ---- */
+
+static int by_ref(const void *a, const void *b)
+{
+    return strcmp(((const ds_newref *)a)->name, ((const ds_newref *)b)->name);
+}
+
+/* One of them is where another wants a folder. */
+static bool in_the_way(const ds_newref *v, size_t n, const char *name)
+{
+    char part[REF_NAME_MAX];
+    bool is = false;
+    for (const char *s = strchr(name, '/'); !is && s; s = strchr(s + 1, '/')) {
+        snprintf(part, sizeof part, "%.*s", (int)(s - name), name);
+        const ds_newref key = {.name = part};
+        is = bsearch(&key, v, n, sizeof *v, by_ref) != NULL;
+    }
+    return is;
+}
+
+static int look_at_new(ds_catalog *c, ds_newref *r, ds_err *err)
+{
+    ds_err why = {0};
+    git_oid at;
+    int rc = raw_ref(c, r->name, &at, err);
+    if (rc == 0)
+        rc = ds_ref_check_new(c, r->name, &why);
+    r->made = rc == 0;
+    return rc < 0 && rc != DS_FAIL ? ds_fail(err, rc, "%s", why.msg) : 0;
+}
+
+static int log_new(ds_catalog *c, const ds_newref *v, size_t n, ds_err *err)
+{
+    ds_oplog *log = ds_catalog_oplog(c);
+    ds_opmove *m = calloc(n, sizeof *m);
+    size_t made = 0;
+    int rc = !m ? ds_fail_nomem(err) : ds_oplog_begun(log) ? 0 : begin_log(c, err);
+    for (size_t i = 0; !rc && i < n; i++)
+        if (v[i].made)
+            m[made++] = (ds_opmove){.ref = v[i].name, .after = &v[i].to};
+    rc = rc || !made ? rc : ds_oplog_append(log, m, made, NULL, err);
+    free(m);
+    return rc;
+}
+
+int ds_ref_make(ds_catalog *c, ds_newref *v, size_t n, ds_err *err)
+{
+    int fd = -1, rc = 0;
+    for (size_t i = 0; i < n; i++)
+        if (strlen(v[i].name) >= REF_NAME_MAX)
+            return 0;
+    if (n == 0)
+        return 0;
+    qsort(v, n, sizeof *v, by_ref);
+    rc = ref_lock(c, &fd, v[0].name, err);
+    for (size_t i = 0; !rc && i < n; i++) {
+        rc = look_at_new(c, &v[i], err);
+        v[i].made = v[i].made && !in_the_way(v, n, v[i].name);
+    }
+    rc = rc ? rc : log_new(c, v, n, err);
+    const int added = rc ? rc : ds_packedrefs_add(c, v, n, err);
+    ref_unlock(c, &fd, v[0].name);
+    for (size_t i = 0; added <= 0 && i < n; i++)
+        v[i].made = false;
+    return added < 0 ? added : 0;
+}
+
 /* The commit that a ref leads to: 1, or 0 when it is gone meanwhile or leads to something else. */
 static int peel_ref(ds_catalog *c, const char *name, git_oid *id, ds_err *err)
 {
@@ -334,7 +373,7 @@ static int each(ds_catalog *c, int (*look)(ds_catalog *, const char *, git_oid *
     ds_strlist l = {0};
     int rc = list_loose(c, &l, "refs", 0, err);
     if (!rc)
-        rc = list_packed(c, &l, err);
+        rc = ds_packedrefs_list(&l, ds_catalog_dir(c), err);
     ds_strlist_sort(&l);
     for (size_t i = 0; !rc && i < l.n; i++) {
         git_oid id;

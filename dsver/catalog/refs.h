@@ -28,6 +28,14 @@ int ds_ref_check_new(ds_catalog *c, const char *name, ds_err *err);
  * error. Durable on return. */
 int ds_ref_move(ds_catalog *c, const char *name, const git_oid *expected, const git_oid *to,
                 ds_err *err);
+/* Makes refs that are not there yet, with as many writes for many as for one; sorts v by name.
+ * Those that are not `made` on return can only be had by ds_ref_move, which may say why not. */
+typedef struct ds_newref {
+    const char *name;
+    git_oid to;
+    bool made;
+} ds_newref;
+int ds_ref_make(ds_catalog *c, ds_newref *v, size_t n, ds_err *err);
 /* No ref moves until it is let go; nothing is written. *fd -1 where nobody can move one: the store
  * cannot be written, or its disk is full. */
 int ds_ref_hold(ds_catalog *c, int *fd, ds_err *err);

@@ -13,6 +13,8 @@
 #include "remoteerase.h"
 #include "remotesync.h"
 
+enum { MANY = 32 }; /* new refs: to be made together */
+
 typedef struct fetching {
     ds_link *l;
     const ds_sync_opts *o;
@@ -189,21 +191,80 @@ static int prune(fetching *f, ds_err *err)
     return rc;
 }
 
-static int move_refs(fetching *f, ds_err *err)
+/* What a ref of the remote is here; NULL: it is not wanted. local: as a branch of ours. */
+static const char *name_here(const fetching *f, const char *ref, bool local,
+                             char name[DS_SYNC_TRACKING_MAX])
 {
-    int rc = 0;
+    if (!ds_sync_picks(f->o, ref))
+        return NULL;
+    const bool tracked = ds_sync_tracking(name, f->l, ref);
+    return local ? (tracked ? ref : NULL) : tracked ? name : ref;
+}
+
+typedef struct newrefs {
+    ds_newref *v; /* sorted by name */
+    size_t n;
+} newrefs;
+
+static void newrefs_fini(newrefs *r)
+{
+    for (size_t i = 0; i < r->n; i++)
+        free((char *)(uintptr_t)r->v[i].name);
+    free(r->v);
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const ds_newref *)a)->name, ((const ds_newref *)b)->name);
+}
+
+static bool was_made(const newrefs *r, const char *name)
+{
+    const ds_newref key = {.name = name};
+    const ds_newref *v = r->n ? bsearch(&key, r->v, r->n, sizeof key, by_name) : NULL;
+    return v && v->made;
+}
+
+/* Many that are new here are made together; what is not made is left to follow. */
+static int make_new(newrefs *r, fetching *f, bool local, ds_err *err)
+{
+    const size_t all = f->l->there.n;
+    *r = (newrefs){.v = calloc(all + 1, sizeof *r->v)};
+    int rc = r->v ? 0 : ds_fail_nomem(err);
+    for (size_t i = 0; !rc && i < all; i++) {
+        char buf[DS_SYNC_TRACKING_MAX];
+        git_oid at;
+        const char *name = name_here(f, f->l->there.v[i].name, local, buf);
+        if (!name ||
+            git_reference_name_to_id(&at, ds_catalog_repo(f->l->store->cat), name) != GIT_ENOTFOUND)
+            continue;
+        r->v[r->n] = (ds_newref){.name = strdup(name), .to = f->l->there.v[i].id};
+        rc = r->v[r->n++].name ? 0 : ds_fail_nomem(err);
+    }
+    if (!rc && r->n < MANY) {
+        newrefs_fini(r);
+        *r = (newrefs){0};
+    }
+    return rc ? rc : ds_ref_make(f->l->store->cat, r->v, r->n, err);
+}
+
+/* Every ref that is wanted, as it is called here; local: as a branch of ours. */
+static int each_wanted(fetching *f, bool local, ds_err *err)
+{
+    newrefs new;
+    int rc = make_new(&new, f, local, err);
     for (size_t i = 0; !rc && i < f->l->there.n; i++) {
         const ds_gitref *r = &f->l->there.v[i];
-        char name[DS_SYNC_TRACKING_MAX];
-        if (!ds_sync_picks(f->o, r->name))
-            continue;
-        if (ds_sync_tracking(name, f->l, r->name)) {
-            rc = follow(f, name, &r->id, true, true, err);
-        } else {
-            bool tag = strncmp(r->name, DS_REF_TAGS, sizeof DS_REF_TAGS - 1) == 0;
-            rc = follow(f, r->name, &r->id, f->o->force, !tag, err);
-        }
+        char buf[DS_SYNC_TRACKING_MAX];
+        const char *name = name_here(f, r->name, local, buf);
+        const bool tracked = name == buf,
+                   tag = strncmp(r->name, DS_REF_TAGS, sizeof DS_REF_TAGS - 1) == 0;
+        if (name && was_made(&new, name))
+            say(f, name, NULL, &r->id, DS_SYNC_NEW);
+        else if (name)
+            rc = follow(f, name, &r->id, tracked || (!local && f->o->force), !tag, err);
     }
+    newrefs_fini(&new);
     return rc;
 }
 
@@ -240,7 +301,7 @@ static int fetch(fetching *f, ds_err *err)
     rc = rc ? rc : find_tips(f, err);
     if (!rc && !f->o->lazy)
         rc = fetch_pieces(f, err);
-    rc = rc ? rc : move_refs(f, err);
+    rc = rc ? rc : each_wanted(f, false, err);
     if (!rc && f->out->rejected)
         rc = ds_fail(err, DS_FAIL,
                      "%s: is another here than at the remote (%llu such, left as they are; --force "
@@ -295,13 +356,7 @@ int ds_sync_erasures(ds_link *l, ds_err *err)
 
 static int branches(fetching *f, ds_err *err)
 {
-    int rc = 0;
-    for (size_t i = 0; !rc && i < f->l->there.n; i++) {
-        const ds_gitref *r = &f->l->there.v[i];
-        char name[DS_SYNC_TRACKING_MAX];
-        if (ds_sync_picks(f->o, r->name) && ds_sync_tracking(name, f->l, r->name))
-            rc = follow(f, r->name, &r->id, false, true, err);
-    }
+    int rc = each_wanted(f, true, err);
     if (!rc && f->out->rejected) {
         const char *set = f->first + sizeof DS_REF_PREFIX - 1, *slash = strchr(set, '/');
         const char *branch = slash ? slash + 1 : "";

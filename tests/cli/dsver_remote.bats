@@ -405,3 +405,40 @@ nothing_sent() {
     exits 1 in_a push
     [[ $output == *"not a remote of this version"* ]]
 }
+
+@test "many new refs come to be with one write; what is in the way of one is told of, and the others are made" {
+    in_a push
+    far="git --git-dir=far/catalog.git -c user.name=a -c user.email=a@x"
+    make() { # KIND FIRST LAST
+        for i in $(seq "$2" "$3"); do echo "create refs/$1/$i refs/heads/docs/main"; done | sed "s/refs.heads.docs.main/$id/" | $far update-ref --stdin
+    }
+    refs() { git --git-dir="$1" show-ref -d | grep -v ' refs/remotes' | sort -k 2; }
+    id=$($far rev-parse docs/main)
+    make heads/docs/b 1 40
+    $far tag -a -m t docs/v1 "$id"
+    $far tag -a -m t docs/v2 docs/v1 2>/dev/null
+    exits 0 dsver clone far b
+    [ "$(grep -c ' new ' <<<"$output")" = 41 ]
+    refs far/catalog.git >want
+    refs b/.dsver/catalog.git | cmp - want
+    [ -z "$(find b/.dsver/catalog.git/refs -type f)" ]
+    exits 0 in_b fsck
+    has "0 problems"
+    [ "$(in_b oplog | grep -c 'none -> ')" = 84 ] # its branches as its own and as ours, and two tags
+    # a lock of one that died, one of one that lives, and names that are taken
+    make heads/docs/c 1 40
+    echo refs/heads/docs/main >b/.dsver/locks/refs.lock
+    touch b/.dsver/catalog.git/packed-refs.lock
+    exits 0 in_b fetch
+    [ "$(git --git-dir=b/.dsver/catalog.git for-each-ref refs/remotes/origin/docs/c | wc -l)" = 40 ]
+    [ ! -e b/.dsver/catalog.git/packed-refs.lock ]
+    make tags/docs/d 1 40
+    in_b tag docs d >/dev/null
+    touch b/.dsver/catalog.git/packed-refs.lock
+    exits 1 in_b fetch
+    has "refs/tags/docs/d/1 cannot be made beside refs/tags/docs/d"
+    rm b/.dsver/catalog.git/packed-refs.lock
+    make heads/docs/e 1 40
+    exits 1 in_b fetch
+    [ "$(git --git-dir=b/.dsver/catalog.git for-each-ref refs/remotes/origin/docs/e | wc -l)" = 40 ]
+}
