@@ -190,7 +190,7 @@ static int run(int argc, char **argv)
         OPT_SIZE(0, "shard-size", a.shard_size, "SIZE",
                  "write a folder of files of about this many bytes; default for mds 64M"),
         OPT_INT('z', "level", a.level, "N", 0, 19,
-                "mds: zstd level, 0 = none; default 3. npz: deflate's; default 0"),
+                "mds, parquet: zstd level, 0 = none; default 3. npz: deflate's; default 0"),
         OPT_STR(
             0, "hash", a.w.hashes, "NAME,..",
             "mds: digests in the index: sha256, xxh128, xxh3_64, xxh64, or none; default xxh64"),
