@@ -5,9 +5,19 @@
 
 #define LINE_MIN 40 /* digits of a line that another one follows */
 
+/* Digits of base64 by kind; 0: none. Most bytes of a text are asked for it. */
+enum { SMALL = 1, CAPITAL, OTHER };
+#define FOUR(c, kind) [c] = kind, [(c) + 1] = kind, [(c) + 2] = kind, [(c) + 3] = kind
+#define LETTERS(a, kind)                                                                           \
+    FOUR(a, kind), FOUR((a) + 4, kind), FOUR((a) + 8, kind), FOUR((a) + 12, kind),                 \
+        FOUR((a) + 16, kind), FOUR((a) + 20, kind), [(a) + 24] = kind, [(a) + 25] = kind
+static const uint8_t kind_of[256] = {LETTERS('a', SMALL), LETTERS('A', CAPITAL), FOUR('0', OTHER),
+                                     FOUR('4', OTHER),    ['8'] = OTHER,         ['9'] = OTHER,
+                                     ['+'] = OTHER,       ['/'] = OTHER};
+
 static bool is_digit(uint8_t c)
 {
-    return ds_base64_digit(c) >= 0;
+    return kind_of[c] != 0;
 }
 
 /* Behind a line end that digits follow, or `at`. */
@@ -25,13 +35,13 @@ static size_t next_line(const uint8_t *p, size_t len, size_t at)
  * as in few words. */
 static size_t run_end(const uint8_t *p, size_t len, size_t at, bool *mixed)
 {
-    bool small = false;
+    uint8_t before = 0, kind;
     size_t line = at;
     *mixed = false;
     for (;;) {
-        for (; at < len && is_digit(p[at]); at++) {
-            *mixed |= small && p[at] >= 'A' && p[at] <= 'Z';
-            small = p[at] >= 'a' && p[at] <= 'z';
+        for (; at < len && (kind = kind_of[p[at]]) != 0; at++) {
+            *mixed |= before == SMALL && kind == CAPITAL;
+            before = kind;
         }
         const size_t next = at - line < LINE_MIN ? at : next_line(p, len, at);
         if (next == at)
@@ -39,6 +49,12 @@ static size_t run_end(const uint8_t *p, size_t len, size_t at, bool *mixed)
         at = line = next;
     }
     return at;
+}
+
+/* A name of a member of a JSON object, most of which are words that are written together. */
+static bool is_member(const uint8_t *p, size_t len, size_t at, size_t end)
+{
+    return at > 0 && p[at - 1] == '"' && len - end >= 2 && p[end] == '"' && p[end + 1] == ':';
 }
 
 /* Every run of so many digits has one at every so many-th place. */
@@ -53,7 +69,7 @@ static bool find_run(dcm_coded *c, const uint8_t *p, size_t len)
         while (at > from && is_digit(p[at - 1]))
             at--;
         end = run_end(p, len, at, &mixed);
-        if (mixed && end - at >= DCM_CODED_MIN) {
+        if (mixed && end - at >= DCM_CODED_MIN && !is_member(p, len, at, end)) {
             c->at = at;
             c->end = end;
             for (int k = 0; k < 2 && c->end < len && p[c->end] == '='; k++)

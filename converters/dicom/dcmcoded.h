@@ -16,7 +16,7 @@
 #define DCM_CODED_OVERLAP 768
 
 typedef struct dcm_coded {
-    size_t at, end; /* of the run in the text; set `end` to where to begin, the rest to 0 */
+    size_t at, end; /* of the run in the text; set `end` to where to begin, and `more` to 0 */
     size_t more;    /* where its next piece begins; 0: there is none */
     size_t n;
     uint8_t bytes[DCM_CODED_PIECE]; /* n of them: what this piece stands for */

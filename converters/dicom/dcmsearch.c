@@ -314,12 +314,17 @@ static bool is_text(const uint8_t *p, size_t len)
 static bool each_coded(const dcm_search *s, const uint8_t *p, size_t len, size_t from,
                        dcm_hit_fn *fn, void *ctx)
 {
-    dcm_coded c = {.end = from};
+    dcm_coded c;
+    c.end = from;
+    c.more = 0;
     run_hit r = {.run = &c, .fn = fn, .ctx = ctx};
     while (dcm_coded_next(&c, p, len)) {
         dcm_hit hit;
+        const bool text = is_text(c.bytes, c.n);
+        if (c.n < FEW && !text)
+            continue; /* a word */
         r.least = c.n < FEW ? LONG : 0;
-        if (!is_text(c.bytes, c.n)) {
+        if (!text) {
             if (dcm_search_raw(s, c.bytes, c.n, 0, &hit) > 0 && on_run(&r, &hit))
                 return true;
             size_t n = 0;
