@@ -52,32 +52,38 @@ static int open_data(ds_dataset **d, const asked *a, ds_err *err)
     return 0;
 }
 
-/* data: as the command line has it; NULL: all of several. */
+/* data: as the command line has it, which is told where there are several; NULL: all of them. */
 static int say(const asked *a, const char *data, const ds_eval_result *r, double time, ds_err *err)
 {
     const double loss = ds_eval_loss(r);
     const long long peak = ds_memory_peak();
-    ds_buf name = {0};
+    const bool several = a->data.n > 1;
+    ds_buf line = {0};
+    int rc = 0;
 
-    if (data && (ds_json_text(&name, data) || !ds_buf_cstr(&name))) {
-        ds_buf_fini(&name);
-        return ds_fail_nomem(err);
-    }
-    if (a->json)
-        printf("{\"type\":\"%s\"%s%s,\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
-               ",\"seconds\":%.6f,\"peak_bytes\":%lld}\n",
-               data ? "eval" : "total", data ? ",\"data\":" : "",
-               data ? (const char *)name.data : "", loss, ds_exp(loss), r->targets, time, peak);
+    if (a->json && several && data)
+        rc = ds_buf_puts(&line, ",\"data\":") || ds_json_text(&line, data);
+    else if (!a->json && several)
+        rc = ds_buf_printf(&line, "%s: ", data ? data : "all");
+    if (!rc && a->json)
+        rc = ds_buf_printf(&line,
+                           ",\"loss\":%.9g,\"perplexity\":%.9g,\"targets\":%" PRIu64
+                           ",\"seconds\":%.6f,\"peak_bytes\":%lld}",
+                           loss, ds_exp(loss), r->targets, time, peak);
+    else if (!rc)
+        rc = ds_buf_printf(
+            &line, "loss %.6f  perplexity %.4f  %" PRIu64 " tokens, %.0f a second, %.0f MB at most",
+            loss, ds_exp(loss), r->targets, (double)r->targets / time, (double)peak / 1e6);
+    if (rc || !ds_buf_cstr(&line))
+        rc = ds_fail_nomem(err);
     else
-        printf("%s%sloss %.6f  perplexity %.4f  %" PRIu64
-               " tokens, %.0f a second, %.0f MB at most\n",
-               a->data.n < 2 ? ""
-               : data        ? data
-                             : "all",
-               a->data.n < 2 ? "" : ": ", loss, ds_exp(loss), r->targets, (double)r->targets / time,
-               (double)peak / 1e6);
-    ds_buf_fini(&name);
-    return 0;
+        printf("%s%s\n",
+               !a->json ? ""
+               : data   ? "{\"type\":\"eval\""
+                        : "{\"type\":\"total\"",
+               ds_buf_cstr(&line));
+    ds_buf_fini(&line);
+    return rc;
 }
 
 static int eval_all(const asked *a, ds_net *net, ds_dataset *const *d, ds_err *err)
