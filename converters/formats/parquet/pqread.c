@@ -96,17 +96,17 @@ int ds_pqread_schema(void *v, ds_schema *s, ds_err *err)
     const char *key = r->o.key ? r->o.key : "key";
     bool keyed = false;
 
-    for (size_t i = 0; i < r->row.ncols; i++)
-        keyed |= strcmp(r->row.cols[i].name, key) == 0;
+    for (size_t i = 0; i < r->row.cols.n; i++)
+        keyed |= strcmp(r->row.cols.v[i].name, key) == 0;
     if (r->o.key && !keyed)
         return ds_fail(err, DS_FAIL, "%s: no column '%s' for --key-field", r->o.name, key);
     TRY(ds_fmtschema_begin(s, keyed, err));
-    for (size_t i = 0; i < r->row.ncols; i++) {
-        const ds_pqcolumn *c = &r->row.cols[i];
+    for (size_t i = 0; i < r->row.cols.n; i++) {
+        const ds_pqcolumn *c = &r->row.cols.v[i];
         enum ds_type t, item;
         if (keyed && strcmp(c->name, key) == 0)
             continue;
-        TRY(ds_pqrow_type(&r->row, i, &t, &item, err));
+        TRY(ds_pqcolumn_type(c, &r->file, &r->row.from, &t, &item, err));
         if (t == DS_LIST)
             TRY(ds_schema_add_list(s, NULL, c->name, item, c->nullable, err));
         else
@@ -132,14 +132,14 @@ static int map_columns(reader *r, const ds_schema *s, ds_err *err)
     r->values = calloc(s->n + 1, sizeof *r->values);
     if (!r->values)
         return ds_fail_nomem(err);
-    for (size_t i = 0; i < r->row.ncols; i++) {
-        ds_pqcolumn *c = &r->row.cols[i];
+    for (size_t i = 0; i < r->row.cols.n; i++) {
+        ds_pqcolumn *c = &r->row.cols.v[i];
         c->to = ds_fmtschema_column(s, r->o.key, c->name, strlen(c->name));
         if (c->to < 0)
             return ds_fail(err, DS_FAIL, "%s: '%s' is in no column of the schema", r->o.name,
                            c->name);
         for (size_t k = 0; k < i; k++)
-            if (r->row.cols[k].to == c->to)
+            if (r->row.cols.v[k].to == c->to)
                 return ds_fail(err, DS_FAIL, "%s: column '%s' is there twice", r->o.name, c->name);
         c->form = form_for(c, &s->cols[c->to]);
     }
@@ -170,8 +170,8 @@ static int one_record(reader *r, const ds_fmtsink *sink, uint64_t number, uint64
     for (size_t k = 0; k < sink->schema->n; k++)
         r->values[k] = (ds_fval){.kind = DS_FV_NULL};
     r->row.unfit = NULL;
-    for (size_t k = 0; k < r->row.ncols; k++) {
-        ds_pqcolumn *c = &r->row.cols[k];
+    for (size_t k = 0; k < r->row.cols.n; k++) {
+        ds_pqcolumn *c = &r->row.cols.v[k];
         TRY(ds_pqrow_value(&r->row, c, &r->values[c->to], why, err));
     }
     if (!r->row.unfit)

@@ -1,7 +1,6 @@
 /* pqrow.c - see pqrow.h. */
 #include "pqrow.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -11,236 +10,32 @@
 
 static const char APART[] = "the levels of columns do not go together";
 
-/* ---- which columns there are ---- */
-
-static const ds_pqnode *child(const ds_pqfile *f, const ds_pqnode *n, size_t i)
-{
-    size_t at = n->children;
-
-    while (i--)
-        at = f->nodes[at].next;
-    return &f->nodes[at];
-}
-
-static bool named(const ds_pqnode *n, const char *name)
-{
-    return strcmp(n->name, name) == 0;
-}
-
-/* What a list's items are: the repeated node itself where it is no group, or one that stands for
- * the item (LogicalTypes.md, "Backward-compatibility rules"). NULL: it is no list. */
-static const ds_pqnode *item_of(const ds_pqfile *f, const ds_pqnode *list)
-{
-    if (list->repetition == DS_PQ_REPEATED && list->type != DS_PQ_GROUP)
-        return list;
-    if (list->meaning != DS_PQ_LIST || list->nchild != 1)
-        return NULL;
-    const ds_pqnode *r = child(f, list, 0);
-    const size_t n = strlen(list->name);
-    if (r->repetition != DS_PQ_REPEATED)
-        return NULL;
-    if (r->type != DS_PQ_GROUP || r->nchild != 1 || named(r, "array") ||
-        r->meaning != DS_PQ_PLAIN ||
-        (strncmp(r->name, list->name, n) == 0 && strcmp(r->name + n, "_tuple") == 0))
-        return r;
-    return child(f, r, 0);
-}
-
-static const ds_pqnode *repeated_of(const ds_pqfile *f, const ds_pqnode *list)
-{
-    return list->repetition == DS_PQ_REPEATED ? list : child(f, list, 0);
-}
-
-static bool is_leaf(const ds_pqnode *n)
-{
-    return n->type != DS_PQ_GROUP;
-}
-
-static bool is_tensor(const ds_pqfile *f, const ds_pqnode *n)
-{
-    if (n->type != DS_PQ_GROUP || n->nchild != 3)
-        return false;
-    const ds_pqnode *dtype = child(f, n, 0), *shape = child(f, n, 1), *data = child(f, n, 2);
-    const ds_pqnode *dim = item_of(f, shape);
-    return named(dtype, "dtype") && named(shape, "shape") && named(data, "data") &&
-           is_leaf(dtype) && ds_pq_type(dtype) == DS_UTF8 && dim && dim->type == DS_PQ_INT64 &&
-           is_leaf(data) && ds_pq_type(data) == DS_BYTES && data->rep == n->rep &&
-           dtype->rep == n->rep && dim->rep == n->rep + 1;
-}
-
-/* A group with a field of bytes, which JSON has no form for. */
-static bool holds_bytes(const ds_pqfile *f, const ds_pqnode *n)
-{
-    if (n->type != DS_PQ_GROUP || n->meaning != DS_PQ_PLAIN || n->repetition == DS_PQ_REPEATED)
-        return false;
-    for (size_t i = 0; i < n->nchild; i++) {
-        const ds_pqnode *c = child(f, n, i);
-        if (c->repetition != DS_PQ_REPEATED &&
-            (is_leaf(c) ? ds_pq_type(c) == DS_BYTES : holds_bytes(f, c)))
-            return true;
-    }
-    return false;
-}
-
-static int add_column(ds_pqrow *r, const ds_pqnode *n, const char *before, ds_err *err)
-{
-    const ds_pqfile *f = r->file;
-    const ds_pqnode *item = item_of(f, n);
-    char *name = NULL;
-    int rc = 0;
-
-    if (asprintf(&name, "%s%s%s", before, *before ? "." : "", n->name) < 0)
-        return ds_fail_nomem(err);
-    if (!is_tensor(f, n) && holds_bytes(f, n)) {
-        for (size_t i = 0; i < n->nchild && !rc; i++)
-            rc = add_column(r, child(f, n, i), name, err);
-        free(name);
-        return rc;
-    }
-    if (ds_grow(&r->cols, &r->cap_cols, r->ncols, sizeof *r->cols)) {
-        free(name);
-        return ds_fail_nomem(err);
-    }
-    ds_pqcolumn *c = &r->cols[r->ncols++];
-    *c = (ds_pqcolumn){.name = name,
-                       .node = n,
-                       .form = DS_PQ_AS_JSON,
-                       .nullable = n->def > (n->repetition == DS_PQ_REPEATED)};
-    if (is_tensor(f, n) && n->repetition != DS_PQ_REPEATED) {
-        c->form = DS_PQ_AS_TENSOR;
-    } else if (item && is_leaf(item) && item->rep == 1) {
-        c->form = DS_PQ_AS_LIST;
-        c->repeated = repeated_of(f, n);
-        c->item = item;
-    } else if (is_leaf(n)) {
-        c->form = DS_PQ_AS_VALUE;
-    }
-    return 0;
-}
-
-static void drop_column(ds_pqrow *r, size_t i)
-{
-    free(r->cols[i].name);
-    memmove(&r->cols[i], &r->cols[i + 1], (r->ncols - i - 1) * sizeof *r->cols);
-    r->ncols--;
-}
-
-/* Is the column this one, or a field of the group? */
-static bool is_of(const char *column, const char *name, size_t len)
-{
-    return strncmp(column, name, len) == 0 && (column[len] == '\0' || column[len] == '.');
-}
-
-/* Leaves those that are wanted, each of which must be there. */
-static int choose(ds_pqrow *r, const char *only, const char *key, ds_err *err)
-{
-    for (size_t i = r->ncols; i-- > 0;) {
-        bool wanted = strcmp(r->cols[i].name, key) == 0;
-        for (const char *p = only; !wanted && *p; p += strcspn(p, ","), p += *p == ',')
-            wanted = is_of(r->cols[i].name, p, strcspn(p, ","));
-        if (!wanted)
-            drop_column(r, i);
-    }
-    for (const char *p = only; *p; p += strcspn(p, ","), p += *p == ',') {
-        const int len = (int)strcspn(p, ",");
-        bool there = false;
-        for (size_t i = 0; i < r->ncols; i++)
-            there |= is_of(r->cols[i].name, p, (size_t)len);
-        if (!there)
-            return ds_fail(err, DS_USAGE, "%s: no column '%.*s' for --columns", r->from.name, len,
-                           p);
-    }
-    return 0;
-}
-
 int ds_pqrow_init(ds_pqrow *r, const ds_pqfile *f, const ds_pqsource *from, const char *only,
                   const char *key, ds_err *err)
 {
-    int rc = 0;
-
     *r = (ds_pqrow){.file = f, .from = *from};
     r->leaves = calloc(f->nleaves + 1, sizeof *r->leaves);
     if (!r->leaves)
         return ds_fail_nomem(err);
-    for (size_t i = 0; i < f->nodes[0].nchild && !rc; i++)
-        rc = add_column(r, child(f, &f->nodes[0], i), "", err);
-    return rc || !only ? rc : choose(r, only, key, err);
-}
-
-static void begin_leaf(ds_pqrow *r, const ds_pqgroup *g, size_t leaf)
-{
-    ds_pqleaf_begin(&r->leaves[leaf], &r->from, &r->file->nodes[r->file->leaves[leaf]],
-                    &r->file->chunks[g->chunks + leaf]);
+    return ds_pqcolumns_of(&r->cols, f, from->name, only, key, err);
 }
 
 void ds_pqrow_group(ds_pqrow *r, const ds_pqgroup *g)
 {
-    for (size_t i = 0; i < r->file->nleaves; i++)
-        begin_leaf(r, g, i);
+    const ds_pqfile *f = r->file;
+
+    for (size_t i = 0; i < f->nleaves; i++)
+        ds_pqleaf_begin(&r->leaves[i], &r->from, &f->nodes[f->leaves[i]],
+                        &f->chunks[g->chunks + i]);
 }
 
 void ds_pqrow_fini(ds_pqrow *r)
 {
     for (size_t i = 0; r->leaves && i < r->file->nleaves; i++)
         ds_pqleaf_fini(&r->leaves[i]);
-    for (size_t i = 0; i < r->ncols; i++) {
-        free(r->cols[i].name);
-        ds_buf_fini(&r->cols[i].text);
-        ds_buf_fini(&r->cols[i].items);
-    }
+    ds_pqcolumns_fini(&r->cols);
     free(r->leaves);
-    free(r->cols);
     *r = (ds_pqrow){0};
-}
-
-/* ---- types ---- */
-
-#define LOOK_BYTES ((uint64_t)1 << 20)
-enum { LOOK_VALUES = 1 << 16 };
-
-/* Has the beginning of a leaf what its type cannot hold? Damage is told of when it is read. */
-static int finds_unfit(ds_pqrow *r, const ds_pqcolumn *c, bool *unfit, ds_err *err)
-{
-    const ds_pqnode *n = c->item ? c->item : c->node;
-    ds_pqleaf *l = &r->leaves[n->leaf];
-    const char *why = NULL;
-    ds_pqvalue x;
-    bool there;
-    int rc = 0;
-
-    *unfit = false;
-    if (!r->file->ngroups)
-        return 0;
-    begin_leaf(r, &r->file->groups[0], n->leaf);
-    const uint64_t from = l->at;
-    for (int i = 0; i < LOOK_VALUES && l->at - from < LOOK_BYTES && !*unfit; i++) {
-        rc = ds_pqleaf_look(l, &why, err);
-        if (rc || !l->ready)
-            break;
-        const bool in_list = c->repeated && l->def >= c->repeated->def;
-        if ((rc = ds_pqleaf_take(l, &x, &there, &why, err)) != 0)
-            break;
-        *unfit =
-            (in_list && !there) || (there && n->is_unsigned && n->type == DS_PQ_INT64 && x.i < 0);
-    }
-    return rc == 1 ? 0 : rc;
-}
-
-int ds_pqrow_type(ds_pqrow *r, size_t column, enum ds_type *t, enum ds_type *item, ds_err *err)
-{
-    const ds_pqcolumn *c = &r->cols[column];
-    bool unfit = false;
-
-    *t = c->form == DS_PQ_AS_TENSOR ? DS_TENSOR : DS_JSON;
-    *item = DS_JSON;
-    if (c->form != DS_PQ_AS_VALUE && c->form != DS_PQ_AS_LIST)
-        return 0;
-    TRY(finds_unfit(r, c, &unfit, err));
-    if (unfit)
-        return 0;
-    *t = c->form == DS_PQ_AS_LIST ? DS_LIST : ds_pq_type(c->node);
-    *item = ds_pq_type(c->item ? c->item : c->node);
-    return 0;
 }
 
 /* ---- leaves, one value after the other ---- */
@@ -374,7 +169,7 @@ static int put_fields(maker *m, const ds_pqnode *n, int rep)
 /* The repeated node of a map's pairs; NULL: it is none. */
 static const ds_pqnode *pairs_of(const ds_pqfile *f, const ds_pqnode *n)
 {
-    const ds_pqnode *kv = n->meaning == DS_PQ_MAP && n->nchild == 1 ? child(f, n, 0) : NULL;
+    const ds_pqnode *kv = n->meaning == DS_PQ_MAP && n->nchild == 1 ? ds_pq_child(f, n, 0) : NULL;
 
     return kv && kv->repetition == DS_PQ_REPEATED && kv->nchild == 2 ? kv : NULL;
 }
@@ -383,16 +178,17 @@ static const ds_pqnode *pairs_of(const ds_pqfile *f, const ds_pqnode *n)
 static int put_present(maker *m, const ds_pqnode *n, int rep)
 {
     const ds_pqfile *f = m->r->file;
-    const ds_pqnode *item = n->meaning == DS_PQ_LIST ? item_of(f, n) : NULL, *kv = pairs_of(f, n);
+    const ds_pqnode *item = n->meaning == DS_PQ_LIST ? ds_pq_item_of(f, n) : NULL,
+                    *kv = pairs_of(f, n);
 
-    if (is_leaf(n))
+    if (ds_pq_is_leaf(n))
         return put_leaf(m, n, rep);
     if (item)
-        return put_repeated(m, child(f, n, 0), item, ITEM, rep);
+        return put_repeated(m, ds_pq_child(f, n, 0), item, ITEM, rep);
     if (kv) {
-        const ds_pqnode *key = child(f, kv, 0);
+        const ds_pqnode *key = ds_pq_child(f, kv, 0);
         const bool text =
-            is_leaf(key) && key->repetition == DS_PQ_REQUIRED && ds_pq_type(key) == DS_UTF8;
+            ds_pq_is_leaf(key) && key->repetition == DS_PQ_REQUIRED && ds_pq_type(key) == DS_UTF8;
         return put_repeated(m, kv, NULL, text ? MEMBER : PAIR, rep);
     }
     return put_fields(m, n, rep);
@@ -406,9 +202,9 @@ static int put_turn(maker *m, const ds_pqnode *repeated, const ds_pqnode *item, 
     if (shape == ITEM)
         return item == repeated ? put_present(m, repeated, rep) : put_node(m, item, rep);
     TRY(puts_json(m, shape == PAIR ? "[" : ""));
-    TRY(put_node(m, child(f, repeated, 0), rep));
+    TRY(put_node(m, ds_pq_child(f, repeated, 0), rep));
     TRY(puts_json(m, shape == PAIR ? "," : ":"));
-    TRY(put_node(m, child(f, repeated, 1), rep));
+    TRY(put_node(m, ds_pq_child(f, repeated, 1), rep));
     return puts_json(m, shape == PAIR ? "]" : "");
 }
 
@@ -612,16 +408,16 @@ static int tensor_shape(ds_fval *v, const ds_buf *dims)
 static int as_tensor(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds_err *err)
 {
     const ds_pqfile *f = r->file;
-    const ds_pqnode *dtype = child(f, c->node, 0), *shape = child(f, c->node, 1),
-                    *data = child(f, c->node, 2);
+    const ds_pqnode *dtype = ds_pq_child(f, c->node, 0), *shape = ds_pq_child(f, c->node, 1),
+                    *data = ds_pq_child(f, c->node, 2);
     ds_pqvalue x, bytes;
     bool named, shaped, there;
 
     TRY(take(r, dtype, 0, &x, &named, why, err));
     const bool missing = r->leaves[dtype->leaf].def < c->node->def;
     *v = (ds_fval){.kind = DS_FV_ARRAY, .dtype = named ? tensor_dtype(&x) : 0};
-    c->item = item_of(f, shape);
-    TRY(read_list(r, c, shape, repeated_of(f, shape), DS_I64T, &shaped, why, err));
+    c->item = ds_pq_item_of(f, shape);
+    TRY(read_list(r, c, shape, ds_pq_repeated_of(f, shape), DS_I64T, &shaped, why, err));
     TRY(take(r, data, 0, &bytes, &there, why, err));
     if (missing) {
         *v = (ds_fval){.kind = DS_FV_NULL};
@@ -655,8 +451,8 @@ int ds_pqrow_value(ds_pqrow *r, ds_pqcolumn *c, ds_fval *v, const char **why, ds
 
 int ds_pqrow_end(ds_pqrow *r, const char **why, ds_err *err)
 {
-    for (size_t c = 0; c < r->ncols; c++)
-        for (size_t i = r->cols[c].node->leaf; i < r->cols[c].node->leaf_end; i++) {
+    for (size_t c = 0; c < r->cols.n; c++)
+        for (size_t i = r->cols.v[c].node->leaf; i < r->cols.v[c].node->leaf_end; i++) {
             ds_pqleaf *l;
             TRY(look(r, &r->file->nodes[r->file->leaves[i]], &l, why, err));
             if (l->ready) {
