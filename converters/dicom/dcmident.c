@@ -128,14 +128,15 @@ static int put_value(ds_buf *b, const dcm_set *s, uint32_t tag)
     return ds_buf_put(b, p, n) | ds_buf_putc(b, 0);
 }
 
-/* Issuer and id; without an id name and birth date; without those the study. */
+/* Issuer and id; without an id name and birth date; without those the study. A name whose
+ * characters nobody could read (U+FFFD) would be that of many. */
 static int patient_value(ds_buf *b, const dcm_set *s)
 {
     const char *p;
     size_t n;
     if (dcm_get_text(s, 0x00100020, 0, &p, &n))
         return put_value(b, s, 0x00100021) | put_value(b, s, 0x00100020);
-    if (dcm_get_text(s, 0x00100010, 0, &p, &n))
+    if (dcm_get_text(s, 0x00100010, 0, &p, &n) && !memmem(p, n, "\xef\xbf\xbd", 3))
         return ds_buf_puts(b, "name\n") | put_value(b, s, 0x00100010) | put_value(b, s, 0x00100030);
     return ds_buf_puts(b, "study\n") | put_value(b, s, 0x0020000d);
 }

@@ -419,6 +419,28 @@ static void creators(void **state)
 }
 
 /* An age above 89 is 90 in structured content too. */
+/* People without an id whose names nobody can read are not one person. */
+static void unread_names(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"\xcd\xf5", "\xd6\xec"};
+    char got[2][32] = {{0}};
+    for (int i = 0; i < 2; i++) {
+        dcm_tree *t = base();
+        dcm_set *s = dcm_tree_main(t);
+        const char *p;
+        size_t n;
+        dcm_set_drop(s, 0x00100020);
+        put(t, s, 0x00100010, "PN", names[i]);
+        put(t, s, 0x0020000d, "UI", i ? "1.3.6.1.55.92" : "1.3.6.1.55.91");
+        run(t, "basic", NULL);
+        assert_true(dcm_get_text(s, 0x00100020, 0, &p, &n) && n == 24);
+        memcpy(got[i], p, n);
+        dcm_tree_free(t);
+    }
+    assert_string_not_equal(got[0], got[1]);
+}
+
 static void old_subjects(void **state)
 {
     (void)state;
@@ -473,6 +495,7 @@ int main(void)
         cmocka_unit_test(too_long_to_look_into),
         cmocka_unit_test(creators),
         cmocka_unit_test(old_subjects),
+        cmocka_unit_test(unread_names),
         cmocka_unit_test(dates_in_uids),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
