@@ -252,7 +252,9 @@ static enum dcm_sample own_type(const dcm_chain *c)
         return DCM_U16;
     if (whole && low >= -32768 && high <= 32767)
         return DCM_I16;
-    return whole && low >= -2147483648.0 && high <= 2147483647.0 ? DCM_I32 : DCM_F32;
+    if (whole && low >= -2147483648.0 && high <= 2147483647.0)
+        return DCM_I32;
+    return whole ? DCM_F64 : DCM_F32;
 }
 
 /* The values of a label map are labels: its palette is for showing them (PS3.3 C.8.20.2). */

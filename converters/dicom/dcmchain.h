@@ -30,7 +30,7 @@ enum dcm_padding { DCM_PADDING_KEEP, DCM_PADDING_ZERO, DCM_PADDING_NAN };
 typedef struct dcm_chain_opts {
     enum dcm_values values;
     int dtype; /* enum dcm_sample; 0: stored as stored; modality i16, i32 when that is exact, else
-                * f32, of doubles f64; window f32 */
+                * f32, of doubles and of whole numbers of more bits f64; window f32 */
     uint32_t rows, cols; /* of the output; 0: as it is */
     bool real_world;
     bool has_window, auto_window; /* center and width given; auto: the frame's own range */

@@ -211,15 +211,22 @@ static int put_block(ds_buf *b, bool present, const void *p, size_t n)
     return ds_buf_putc(b, present) | ds_buf_varint(b, n) | ds_buf_put(b, p, n);
 }
 
+/* Of an image; else of the series, or of all frames of an object with functional groups. */
+static bool laterality(const dcm_set *main, const char **p, size_t *n)
+{
+    const dcm_set *anatomy = dcm_set_first(dcm_set_first(main, 0x52009229), 0x00209071);
+    return dcm_get_text(main, 0x00200062, 0, p, n) || dcm_get_text(main, 0x00200060, 0, p, n) ||
+           (anatomy && dcm_get_text(anatomy, 0x00209072, 0, p, n));
+}
+
 static int put_texts(ds_buf *out, const dcm_set *main)
 {
     const char *p;
     size_t n;
     int bad = 0;
     for (size_t i = 0; i < DS_FACT_CONTENT && !bad; i++) {
-        bool is = dcm_get_text(main, text_tags[i], 0, &p, &n);
-        if (!is && i == DS_FACT_LATERALITY) /* of the series, where the image says nothing */
-            is = dcm_get_text(main, 0x00200060, 0, &p, &n);
+        bool is = i == DS_FACT_LATERALITY ? laterality(main, &p, &n)
+                                          : dcm_get_text(main, text_tags[i], 0, &p, &n);
         bad = put_block(out, is, p, is ? n : 0);
     }
     return bad;

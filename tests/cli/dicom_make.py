@@ -91,7 +91,7 @@ def frames_of(where):
     groups = [sq(0x00209111, us(0x00209057, z + 1)[:0] + el(0x00209128, b"UL", struct.pack("<I", t))) +
               sq(0x00209113, el(0x00200032, b"DS", numbers((0, 0, 3 * z)))) for t, z in frames]
     shared = (sq(0x00209116, el(0x00200037, b"DS", "1\\0\\0\\0\\1\\0")) +
-              sq(0x00289110, el(0x00280030, b"DS", "0.5\\0.5")))
+              sq(0x00289110, el(0x00280030, b"DS", "0.5\\0.5")) + sq(0x00209071, el(0x00209072, b"CS", "R")))
     values = [v for t, z in frames for v in pixels(10 * t + z)]
     write(where, "enhanced", MR, head(MR, "1.3.6.1.55.8.1", "1.3.6.1.55.8", "MR") +
           [sq(0x52009229, shared), sq(0x52009230, *groups)] + raster(values, frames=len(frames)))

@@ -165,6 +165,7 @@ is() { # is WANTED N MEMBER...
     records enhanced --record frame
     is '[0,0,6]' 1 position
     is '[0.5,0.5]' 6 spacing
+    is '"R"' 6 laterality
 }
 
 @test "dicom volume: an object twice is held, a broken one leaves a gap" {

@@ -229,6 +229,16 @@ static void integers_stay_integers(void **state)
     assert_int_equal(apply(&m, 0, in, sizeof in).dtype, DCM_I16);
     assert_true(i16(&m, 0) == -1024 && i16(&m, 1) == 0 && i16(&m, 2) == 3071);
     drop(&m);
+
+    const uint32_t wide[2] = {0, UINT32_MAX}; /* no i32 holds them, and no f32 */
+    m = make(2, DCM_U32, "MONOCHROME2");
+    text(&m, m.s, 0x00281053, "DS", "1");
+    text(&m, m.s, 0x00281052, "DS", "-5");
+    assert_int_equal(apply(&m, 0, wide, sizeof wide).dtype, DCM_F64);
+    double d[2];
+    memcpy(d, m.out.data, sizeof d);
+    assert_true(d[0] == -5 && d[1] == 4294967290.0);
+    drop(&m);
 }
 
 static void frames_have_their_own(void **state)
