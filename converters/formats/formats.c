@@ -1,7 +1,9 @@
 /* formats.c - the table of formats. */
+#include <dirent.h>
 #include <string.h>
 
 #include "format.h"
+#include "io.h"
 #include "strlist.h"
 #include "unpack.h"
 
@@ -22,6 +24,8 @@ FORMATS(DECLARE)
 
 #define ENTRY(name) &ds_format_##name,
 const ds_format *const ds_formats[] = {FORMATS(ENTRY) NULL};
+
+enum { FOLDERS = 16 }; /* one in the other */
 
 const ds_format *ds_format_find(const char *name)
 {
@@ -51,24 +55,33 @@ static const ds_format *marked(const ds_strlist *names)
     return NULL;
 }
 
-static const ds_format *common_end(const ds_strlist *names)
+/* The one format that names below a folder end as: *one, unless *many. What lies at the top, or at
+ * what depth, makes no difference. */
+static void common_end(const char *dir, int depth, const ds_format **one, bool *many)
 {
-    const ds_format *one = NULL;
-    for (size_t k = 0; k < names->n; k++) {
-        const ds_format *f = ds_format_of(names->v[k]);
-        if (f && one && f != one)
-            return NULL;
-        one = f ? f : one;
-    }
-    return one;
+    ds_strlist names = {0};
+    char path[DS_PATH];
+
+    if (ds_strlist_folder(&names, dir, NULL) == 0)
+        for (size_t k = 0; k < names.n && !*many; k++) {
+            const unsigned char type = ds_strlist_type(names.v[k]);
+            const ds_format *f = type == DT_DIR ? NULL : ds_format_of(names.v[k]);
+            *many |= f && *one && f != *one;
+            *one = f ? f : *one;
+            if (type == DT_DIR && depth < FOLDERS && !ds_path_join(path, dir, names.v[k], NULL))
+                common_end(path, depth + 1, one, many);
+        }
+    ds_strlist_fini(&names);
 }
 
 const ds_format *ds_format_of_folder(const char *dir)
 {
     ds_strlist names = {0};
     const ds_format *f = NULL;
+    bool many = false;
+
     if (ds_strlist_folder(&names, dir, NULL) == 0 && !(f = marked(&names)))
-        f = common_end(&names);
+        common_end(dir, 0, &f, &many);
     ds_strlist_fini(&names);
-    return f;
+    return many ? NULL : f;
 }
