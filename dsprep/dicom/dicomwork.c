@@ -247,14 +247,17 @@ static void forget_texts(work *w)
     w->r.has_image = false;
 }
 
-/* Where a slice that does not come out lies: without it two of three would look like a volume of
- * two. */
-static int place_lost(work *w, ds_err *err)
+/* Whom an object that fails names, as far as it could be read; of headers, where its slice lies too:
+ * without it two of three would look like a volume of two. */
+static int tell_lost(work *w, ds_err *err)
 {
     const dcm_chain_opts *o = &w->o->chain;
     int64_t rows = 0, cols = 0, samples = 1, frames = 1;
-    if (!w->headers || !w->t || w->touched != w->cleaned)
+    if (!w->t || w->touched != w->cleaned)
         return 0;
+    int rc = w->cleaned ? 0 : clean(w, err);
+    if (rc != 0 || !w->headers)
+        return rc;
     const dcm_set *s = dcm_tree_main(w->t);
     dcm_get_int(s, 0x00280010, 0, &rows);
     dcm_get_int(s, 0x00280011, 0, &cols);
@@ -262,14 +265,13 @@ static int place_lost(work *w, ds_err *err)
     dcm_get_int(s, 0x00280008, 0, &frames);
     if (rows <= 0 || cols <= 0 || frames != 1)
         return 0;
-    int rc = w->cleaned ? 0 : clean(w, err);
     w->im = (dcm_image){.rows = (uint32_t)rows, .cols = (uint32_t)cols, .frames = 1};
     w->r.has_image = true;
     w->r.shape = (dcm_shape){.frames = 1,
                              .rows = o->rows ? o->rows : w->im.rows,
                              .cols = o->cols ? o->cols : w->im.cols,
                              .samples = (uint32_t)samples};
-    return rc == 0 ? make_facts(w, err) : rc;
+    return make_facts(w, err);
 }
 
 /* What is long goes to a file: memory is for the short. */
@@ -404,7 +406,7 @@ int ds_dicom_work(const ds_dicom_opts *o, const ds_work_job *job, int *out)
             outcome(&w, DS_DICOM_FAILED, "failed", err.msg);
         forget_texts(&w);
         ds_err_clear(&err);
-        if (place_lost(&w, &err) != 0)
+        if (tell_lost(&w, &err) != 0)
             forget_texts(&w);
         dcm_actions_free(w.r.actions); /* of an object that does not come out */
         w.r.actions = NULL;

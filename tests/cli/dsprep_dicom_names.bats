@@ -16,6 +16,14 @@ DEID=basic,clean-structured-content
     ! dsprep head s.dsr | grep -aE '王|五|Íõ|Îå'
 }
 
+@test "dicom names: who is named in a file that was cut is looked for in the others" {
+    make said in/a Kowalczyk^Jan "Nothing to say."
+    make said in/b Smith^Tom "Normal. Spoke to Kowalczyk."
+    head -c -30 in/a >cut && mv cut in/a
+    exits 1 bash -c "dsprep dicom --deid $DEID --key-file key in 2>&1 >s.dsr"
+    has "a: damaged" "PatientName in column text"
+}
+
 say() { # say FILE NAME BODY
     make said "$@"
 }
