@@ -10,6 +10,7 @@
 #include "dsr_prov.h"
 #include "jitems.h"
 #include "options.h"
+#include "plural.h"
 #include "sidecar.h"
 #include "sig.h"
 #include "term.h"
@@ -295,7 +296,8 @@ static void say(const importing *m)
 {
     ds_accounts_say("dsprep import", m->records, &m->bad);
     if (m->left_out)
-        fprintf(stderr, "; %" PRIu64 " files of other names left out", m->left_out);
+        fprintf(stderr, "; %" PRIu64 " file%s of other names left out", m->left_out,
+                ds_s(m->left_out));
     fputc('\n', stderr);
 }
 

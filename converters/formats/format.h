@@ -97,8 +97,8 @@ extern const ds_format *const ds_formats[];        /* NULL at the end */
 const ds_format *ds_format_find(const char *name); /* NULL: there is none */
 /* By the end of an input's name, seen through .gz and the like. */
 const ds_format *ds_format_of(const char *path);
-/* By what is in a folder: a mark, or else files, in it and below it, whose names all end as those of
- * one format do. NULL when neither is so, or it cannot be read. */
+/* By what is in a folder: a mark, or else files, in it and below it, whose names all end as those
+ * of one format do. NULL when neither is so, or it cannot be read. */
 const ds_format *ds_format_of_folder(const char *dir);
 
 #endif
