@@ -247,8 +247,8 @@ static void forget_texts(work *w)
     w->r.has_image = false;
 }
 
-/* Whom an object that fails names, as far as it could be read; of headers, where its slice lies too:
- * without it two of three would look like a volume of two. */
+/* Whom an object that fails names, as far as it could be read; of headers, where its slice lies
+ * too: without it two of three would look like a volume of two. */
 static int tell_lost(work *w, ds_err *err)
 {
     const dcm_chain_opts *o = &w->o->chain;
