@@ -35,6 +35,9 @@ const ds_command ds_ver_forget = {
         "dsver fsck counts what was erased. A statement with who, when, why and what is added "
         "under "
         "refs/dsver/erased in the catalog; it names no key.\n\n"
+        "A key that is a digest of the record's content is another one in a dataset that a step "
+        "made which changes the content (redact, map): such records are named by their own keys, "
+        "or by --where. "
         "Versions, checkpoints that consumed a record, and keys that no version has are listed; "
         "where there are such keys it exits with 3. The next dsver "
         "push takes the erasure to the remote and its packs; a clone takes it up with its "
@@ -87,7 +90,16 @@ static void say_json(const ds_forgotten *f, bool dry_run)
         const ds_taint *t = &f->taints[i];
         printf("{\"type\":\"run\",\"run\":");
         verb_json(stdout, t->run);
-        printf(",\"digest\":\"%s\",\"step\":%" PRIu64 ",\"checkpoints\":[", t->digest, t->step);
+        printf(",\"digest\":\"%s\"", t->digest);
+        if (t->absent) {
+            printf(",\"absent\":");
+            verb_json(stdout, t->absent);
+            printf("}\n");
+            continue;
+        }
+        if (t->abandoned)
+            printf(",\"abandoned\":%" PRIu64, t->abandoned);
+        printf(",\"step\":%" PRIu64 ",\"checkpoints\":[", t->step);
         for (size_t k = 0; k < t->checkpoints.len / sizeof(uint64_t); k++)
             printf("%s%" PRIu64, k ? "," : "",
                    ((const uint64_t *)(const void *)t->checkpoints.data)[k]);
@@ -124,6 +136,14 @@ static void say(const ds_forgotten *f, bool dry_run)
         const ds_taint *t = &f->taints[i];
         const uint64_t *c = (const uint64_t *)(const void *)t->checkpoints.data;
         printf("run     %s %s: ", t->run, t->digest);
+        if (t->absent) {
+            printf("its dataset '");
+            verb_words(t->absent);
+            printf("' is not in the store, so it is not known whether it consumed them\n");
+            continue;
+        }
+        if (t->abandoned)
+            printf("consumed at step %" PRIu64 " of what it went back from; ", t->abandoned);
         if (!t->step)
             printf("in its data, not consumed\n");
         else

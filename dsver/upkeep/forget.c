@@ -57,7 +57,7 @@ int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_er
     int rc = read_keys(&f, err);
     rc = rc || o->dry_run ? rc : ds_collect_alone(&gc, s, o->wait, err);
     rc = rc ? rc : ds_forget_find(&f, err);
-    rc = rc ? rc : ds_taint_find(out, s, ds_forget_ordinals, &f, err);
+    rc = rc ? rc : ds_taint_find(out, s, o->dataset, ds_forget_ordinals, &f, err);
     if (!rc && !o->dry_run) {
         rc = ds_objstore_totals(s->objs, &before, err);
         rc = rc ? rc : ds_forget_replace(&f, err);
@@ -76,6 +76,7 @@ void ds_forgotten_fini(ds_forgotten *f)
     for (size_t i = 0; i < f->ntaints; i++) {
         free(f->taints[i].run);
         free(f->taints[i].digest);
+        free(f->taints[i].absent);
         ds_buf_fini(&f->taints[i].checkpoints);
     }
     free(f->taints);

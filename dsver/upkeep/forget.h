@@ -26,7 +26,10 @@ typedef struct ds_forget_opts {
 
 typedef struct ds_taint { /* a run that consumed an erased record */
     char *run, *digest;
+    char *absent;       /* a dataset of the run that is not in the store: what it consumed of that
+                           is not known, and nothing below is said; NULL: none */
     uint64_t step;      /* at which it first did; 0: its data holds the record, but it did not */
+    uint64_t abandoned; /* the same of what the run went back from */
     ds_buf checkpoints; /* uint64_t: those that have seen it */
 } ds_taint;
 
@@ -49,8 +52,9 @@ typedef struct ds_forgotten {
 int ds_forget_run(ds_forgotten *out, ds_store *s, const ds_forget_opts *o, ds_err *err);
 void ds_forgotten_fini(ds_forgotten *f);
 
-/* Which runs consumed records of a version. ordinals: ascending (uint64_t). */
-int ds_taint_find(ds_forgotten *out, ds_store *s,
+/* Which runs consumed records of a version. dataset: that alone is looked at; NULL: all are.
+ * ordinals: ascending (uint64_t). */
+int ds_taint_find(ds_forgotten *out, ds_store *s, const char *dataset,
                   const ds_buf *(*ordinals)(void *ctx, const git_oid *version), void *ctx,
                   ds_err *err);
 

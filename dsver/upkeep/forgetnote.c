@@ -21,10 +21,16 @@ static int put_taints(const ds_forgetting *f, ds_buf *b)
         const ds_taint *t = &f->out->taints[i];
         rc = ds_buf_puts(b, i ? ",\n  {\"run\": " : "\n  {\"run\": ");
         rc = rc ? rc : ds_json_str(b, t->run, strlen(t->run));
-        rc =
-            rc ? rc
-               : ds_buf_printf(b, ", \"digest\": \"%s\", \"step\": %" PRIu64 ", \"checkpoints\": [",
-                               t->digest, t->step);
+        rc = rc ? rc : ds_buf_printf(b, ", \"digest\": \"%s\"", t->digest);
+        if (t->absent) {
+            rc = rc ? rc : ds_buf_puts(b, ", \"absent\": ");
+            rc = rc ? rc : ds_json_str(b, t->absent, strlen(t->absent));
+            rc = rc ? rc : ds_buf_putc(b, '}');
+            continue;
+        }
+        if (t->abandoned)
+            rc = rc ? rc : ds_buf_printf(b, ", \"abandoned\": %" PRIu64, t->abandoned);
+        rc = rc ? rc : ds_buf_printf(b, ", \"step\": %" PRIu64 ", \"checkpoints\": [", t->step);
         for (size_t k = 0; !rc && k < t->checkpoints.len / sizeof(uint64_t); k++)
             rc = ds_buf_printf(b, "%s%" PRIu64, k ? ", " : "",
                                ((const uint64_t *)(const void *)t->checkpoints.data)[k]);

@@ -231,6 +231,8 @@ checker() {
     has "first in step-" "abandoned after step 2"
     exits 0 dsver seen --json --store . a r007
     has '"abandoned":{"stretch":2,"from":2}'
+    exits 0 dsver forget -n --store . r007
+    has "of what it went back from; consumed at step" "tainted: step-"
     exits 0 dsver fsck --store .
     # an edited row of a stretch
     cp -r r/step-000008 lie

@@ -208,6 +208,16 @@ EOF
 @test "forget: checkpoints that consumed it are named, ordinals and ledgers hold" {
     a_store
     need_python
+    # a run whose data is not here any more
+    short 50 | tokens o.dsr
+    dsver commit -m gone elsewhere o.dsr >/dev/null
+    mkrun .dsver elsewhere away "tokenizer=$TOKENIZER" register=1 >/dev/null
+    g="git --git-dir=.dsver/catalog.git"
+    ref=$($g for-each-ref --format='%(refname)' refs/dsver/runs/elsewhere)
+    $g update-ref "$ref" "$($g cat-file commit "$ref" | sed '/^parent /d' | $g hash-object -t commit -w --stdin)"
+    $g update-ref -d refs/heads/elsewhere/main
+    dsver gc --grace 0 >/dev/null
+    $g gc -q --prune=now
     k=$(dsprep cat -c text t.dsr | sed -n 's/^{"key":"\([0-9a-f]*\)","text":"line 17"}$/\1/p')
     [ ${#k} -eq 32 ]
     dsver seen "$k" >seen
@@ -215,6 +225,8 @@ EOF
     exits 0 dsver forget --reason r "$k"
     first=$(sed -n 's/.* step \([0-9]*\) row .*/\1/p' seen | sort -n | head -n 1)
     has "consumed at step $first; tainted:" "step-000006"
+    has "run     away ${ref##*/}: its dataset 'elsewhere' is not in the store, so it is not known whether it consumed them"
+    $g show refs/dsver/erased:statements/000001.json | grep -q '"run": "away".*"absent": "elsewhere"}'
     exits 1 dsver seen docs "$k"
     has "records were erased from runs' data, and what their keys were is not known"
     exits 0 dsver audit run/step-000006
