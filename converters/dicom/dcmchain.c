@@ -295,6 +295,14 @@ static int read_voi(dcm_chain *c, const dcm_set *main, const char **reason, ds_e
                     reason, err);
 }
 
+/* Some writers say US where the values are signed, or SS where they are not. */
+static int64_t as_stored(const dcm_image *im, int64_t v)
+{
+    if (im->allocated != 16)
+        return v;
+    return im->is_signed && v > INT16_MAX ? (int16_t)v : !im->is_signed && v < 0 ? (uint16_t)v : v;
+}
+
 static void read_padding(dcm_chain *c, const dcm_set *main)
 {
     int64_t a, b;
@@ -302,11 +310,8 @@ static void read_padding(dcm_chain *c, const dcm_set *main)
         return;
     if (!dcm_get_int(main, 0x00280121, 0, &b))
         b = a;
-    /* Some writers say US where the values are signed. */
-    if (c->im.is_signed && a > 32767 && c->im.allocated == 16)
-        a = (int16_t)a;
-    if (c->im.is_signed && b > 32767 && c->im.allocated == 16)
-        b = (int16_t)b;
+    a = as_stored(&c->im, a);
+    b = as_stored(&c->im, b);
     c->padded = c->im.samples == 1;
     c->pad_low = a < b ? a : b;
     c->pad_high = a < b ? b : a;

@@ -324,6 +324,14 @@ static void padding_is_told_before(void **state)
     apply(&m, 0, in, sizeof in);
     assert_true(f32(&m, 0) == 0.0f && f32(&m, 1) == 0.0f && f32(&m, 2) == 1.0f);
     drop(&m);
+
+    const uint16_t plain[3] = {63536, 0, 1000}; /* and the other way around */
+    m = make(3, DCM_U16, "MONOCHROME2");
+    words(&m, m.s, 0x00280120, "SS", &pad, 1);
+    m.o = (dcm_chain_opts){.values = DCM_VALUES_WINDOW, .auto_window = true};
+    apply(&m, 0, plain, sizeof plain);
+    assert_true(f32(&m, 0) == 0.0f && f32(&m, 1) == 0.0f && f32(&m, 2) == 1.0f);
+    drop(&m);
 }
 
 static void tables(void **state)
