@@ -7,9 +7,9 @@
 #include "chatprompt.h"
 #include "clock.h"
 #include "cmd_train.h"
-#include "elementary.h"
 #include "io.h"
 #include "json.h"
+#include "sampler.h"
 #include "sig.h"
 
 static int run(int argc, char **argv);
@@ -64,7 +64,7 @@ typedef struct writer {
     ds_chatprompt *chat; /* NULL: prompts are texts, or ids */
     ds_kvcache *cache;
     float *logits;
-    struct candidate *order; /* of the vocabulary */
+    ds_sampler *sampler;
     ds_buf ids, text;
     size_t from;      /* bytes of the text, or ids, that are not to be seen */
     size_t shown;     /* and those that are out */
@@ -113,60 +113,6 @@ static int parse_chat(writer *w, const char *text, size_t len, ds_err *err)
 }
 
 /* ---- the next token ---- */
-
-typedef struct candidate {
-    float z;
-    int32_t id;
-} candidate;
-
-static int by_logit(const void *a, const void *b)
-{
-    const candidate *x = a, *y = b;
-
-    return x->z != y->z ? (x->z < y->z ? 1 : -1) : (x->id > y->id) - (x->id < y->id);
-}
-
-static int32_t likeliest(const float *z, int32_t vocab)
-{
-    int32_t best = 0;
-
-    for (int32_t v = 1; v < vocab; v++)
-        best = z[v] > z[best] ? v : best;
-    return best;
-}
-
-/* The likeliest id, or one drawn with softmax(logits / temperature) among the top_k likeliest and
- * of these among the fewest that make up top_p, by word i of the seed's stream. */
-static int32_t choose(writer *w, uint64_t i)
-{
-    const asked *a = w->a;
-    const int32_t vocab = ds_net_conf(w->net)->vocab;
-    int32_t n = a->top_k > 0 && a->top_k < vocab ? (int32_t)a->top_k : vocab;
-    double sum = 0, kept = 0;
-
-    if (a->temperature <= 0)
-        return likeliest(w->logits, vocab);
-    for (int32_t v = 0; v < vocab; v++)
-        w->order[v] = (candidate){w->logits[v], v};
-    qsort(w->order, (size_t)vocab, sizeof *w->order, by_logit);
-    const double most = (double)w->order[0].z;
-    for (int32_t v = 0; v < n; v++)
-        sum += ds_exp(((double)w->order[v].z - most) / a->temperature);
-    for (int32_t v = 0; v < n && a->top_p < 1; v++) {
-        kept += ds_exp(((double)w->order[v].z - most) / a->temperature);
-        if (kept >= a->top_p * sum) {
-            n = v + 1;
-            sum = kept;
-        }
-    }
-    double at = (double)ds_philox((uint64_t)a->seed, UINT64_C(0x67656e), i) / 4294967296.0 * sum;
-    for (int32_t v = 0; v < n; v++) {
-        at -= ds_exp(((double)w->order[v].z - most) / a->temperature);
-        if (at < 0)
-            return w->order[v].id;
-    }
-    return w->order[n - 1].id;
-}
 
 /* Virtual tokens that stand before a text. */
 static int32_t lead_of(ds_net *net)
@@ -372,7 +318,7 @@ static int go_on(writer *w, const char *prompt, size_t len, ds_err *err)
         rc = rc ? rc : ds_check_interrupt(err);
         if (rc)
             break;
-        const int32_t id = choose(w, (uint64_t)i);
+        const int32_t id = ds_sampler_next(w->sampler, w->logits, (uint64_t)i);
         if ((ended = ends(w, id)))
             break;
         rc = add_id(&w->ids, id, err);
@@ -411,13 +357,14 @@ static int open_writer(writer *w, ds_err *err)
 {
     const asked *a = w->a;
     const int32_t vocab = ds_net_conf(w->net)->vocab;
+    const ds_sampler_conf c = {a->temperature, a->top_k, a->top_p, (uint64_t)a->seed};
     char path[DS_PATH];
 
     w->logits = malloc((size_t)vocab * sizeof *w->logits);
-    w->order = malloc((size_t)vocab * sizeof *w->order);
-    if (!w->logits || !w->order)
+    if (!w->logits)
         return ds_fail_nomem(err);
-    int rc = ds_kvcache_new(&w->cache, w->net, ds_net_conf(w->net)->max_pos, err);
+    int rc = ds_sampler_new(&w->sampler, &c, vocab, err);
+    rc = rc ? rc : ds_kvcache_new(&w->cache, w->net, ds_net_conf(w->net)->max_pos, err);
     if (!rc && !a->ids) {
         rc = ds_path_join(path, a->use.model, "tokenizer.json", err);
         rc = rc ? rc : ds_tok_load(&w->tok, path, err);
@@ -446,7 +393,7 @@ static int generate(const asked *a, ds_err *err)
     ds_buf_fini(&w.ids);
     ds_buf_fini(&w.text);
     free(w.logits);
-    free(w.order);
+    ds_sampler_free(w.sampler);
     ds_kvcache_free(w.cache);
     ds_chatprompt_free(w.chat);
     ds_tok_state_free(w.state);
