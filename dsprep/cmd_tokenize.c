@@ -59,6 +59,11 @@ const ds_command ds_cmd_tokenize = {
         "the token that ends its turn (--train-on). Content cannot spell added tokens unless "
         "--allow-special is given; an assistant's may spell those that are not special, such as "
         "<think>. docs/chat-templates.md has the details.\n\n"
+        "Ids that are there (--ids): of a dataset that was tokenized elsewhere, such as "
+        "transformers' "
+        "input_ids, a column of lists, of tokens or of JSON. They must be those of the tokenizer. "
+        "--labels is the list beside them with -100 where nothing is learned: it becomes loss. "
+        "Where --attention-mask is 0 a token is left out.\n\n"
         "With --max-tokens, --truncate says what becomes of longer records: error; left or right: "
         "that end of the text is cut off; drop: the record stays, without tokens (null). What "
         "was cut or dropped is counted at the end.",
@@ -140,6 +145,7 @@ static const ds_blockpipe_ops tok_ops = {
 typedef struct tok_opts {
     const char *tokenizer, *config, *column, *name, *prompt, *response, *separator, *eos;
     const char *chat, *chat_template, *messages;
+    const char *ids, *labels, *mask;
     bool no_special, no_added, allow_special;
     int64_t max_tokens;
     int truncate, on_error, train_on;
@@ -167,6 +173,10 @@ static json_t *options_of(const tok_ctx *c, const tok_opts *from)
         rc = set(j, "chat", json_string(ds_chat_name(o->chat)), rc);
         rc = set(j, "messages", json_string(o->messages), rc);
         rc = set(j, "train_on", json_string(train_ons[from->train_on]), rc);
+    } else if (o->given[0]) {
+        static const char *const names[DS_GIVEN] = {"ids", "labels", "attention_mask"};
+        for (int i = 0; i < DS_GIVEN; i++)
+            rc = o->given[i] ? set(j, names[i], json_string(o->given[i]), rc) : rc;
     } else if (!o->prompt) {
         rc = set(j, "added", json_boolean(!(o->flags & DS_TOK_NO_ADDED)), rc);
         rc = set(j, "column", json_string(o->column), rc);
@@ -250,6 +260,12 @@ static int check_options(const tok_opts *o, ds_err *err)
                        : o->column   ? "--column"
                        : o->no_added ? "--no-added"
                                      : "--no-special");
+    if (o->ids && (chat || o->prompt || o->column || o->no_added || o->no_special))
+        return ds_fail(err, DS_USAGE,
+                       "--ids are tokens already: no other option says what becomes one");
+    if (!o->ids && (o->labels || o->mask))
+        return ds_fail(err, DS_USAGE, "%s goes with --ids",
+                       o->labels ? "--labels" : "--attention-mask");
     if (!chat && (o->messages || o->train_on))
         return ds_fail(err, DS_USAGE, "%s goes with --chat",
                        o->messages ? "--messages" : "--train-on");
@@ -290,6 +306,7 @@ static int tokenize(tok_ctx *c, const tok_opts *o, const ds_tok *tok, char **ope
                          .prompt = o->prompt,
                          .response = o->response,
                          .separator = o->separator,
+                         .given = {o->ids, o->labels, o->mask},
                          .allow_special = o->allow_special,
                          .max_tokens = (uint64_t)o->max_tokens,
                          .truncate = (enum ds_truncate)o->truncate,
@@ -390,6 +407,10 @@ static const ds_opt OPTIONS[] = {
     OPT_CHOICE(0, "train-on", o.train_on, "WHAT", train_ons,
                "what of a conversation is learned: the assistant's turns, the last of them, all "
                "(assistant)"),
+    OPT_HEADING("Ids that are there"),
+    OPT_STR(0, "ids", o.ids, "NAME", "the column of ids, such as input_ids"),
+    OPT_STR(0, "labels", o.labels, "NAME", "the column of labels: ids, or -100: not learned"),
+    OPT_STR(0, "attention-mask", o.mask, "NAME", "the column of ones, and zeros: left out"),
     OPT_HEADING("Content and length"),
     OPT_FLAG(0, "no-special", o.no_special, "put no BOS or EOS around a text"),
     OPT_FLAG(0, "allow-special", o.allow_special,

@@ -35,7 +35,9 @@ static json_t *token_attrs(const ds_tokenopts *o)
     char hex[65];
     ds_sha_hex(hex, ds_tok_digest(o->tok));
     json_t *source = o->prompt ? json_sprintf("%s, %s", o->prompt, o->response)
-                               : json_string(o->chat ? o->messages : o->column);
+                               : json_string(o->chat       ? o->messages
+                                             : o->given[0] ? o->given[0]
+                                                           : o->column);
     if (o->chat) {
         char tmpl[65];
         ds_sha_hex(tmpl, ds_chat_digest(o->chat));
@@ -53,12 +55,25 @@ static int add_columns(ds_tokenplan *p, bool nullable, ds_err *err)
     int rc = add_column(p, o->name, type, nullable, token_attrs(o), err);
     if (rc == 0 && p->ncols > 1)
         rc = add_column(p, "loss", DS_RUNS, nullable, json_pack("{s:s}", "of", o->name), err);
-    if (rc == 0 && p->ncols > 1)
+    if (rc == 0 && p->ncols == DS_TOKENCOLS)
         rc = add_column(
             p, "roles", DS_RUNS, nullable,
             json_pack("{s:s, s:s}", "names", "none,system,user,assistant,tool", "of", o->name),
             err);
     return rc ? rc : ds_schema_check(&p->schema, err);
+}
+
+static int find_given(ds_tokenplan *p, const ds_schema *in, ds_err *err)
+{
+    p->o.flags |= DS_TOK_NO_SPECIAL; /* who gave them put what is to stand around */
+    p->ncols = p->o.given[DS_GIVEN_LABELS] ? 2 : 1;
+    for (int i = 0; i < DS_GIVEN; i++)
+        if (p->o.given[i]) {
+            const int rc = ds_given_find(&p->text[p->ntexts++], in, p->o.given[i], err);
+            if (rc)
+                return rc;
+        }
+    return 0;
 }
 
 /* The texts that the new columns are made from. */
@@ -77,6 +92,8 @@ static int find_texts(ds_tokenplan *p, const ds_schema *in, ds_err *err)
             p->o.messages = ds_schema_find(in, "messages") >= 0 ? "messages" : "text";
         return ds_textref_init(&p->text[p->ntexts++], in, p->o.messages, err);
     }
+    if (o->given[0])
+        return find_given(p, in, err);
     p->ncols = 1;
     long text = ds_schema_find(in, o->column);
     if (text < 0)
@@ -310,6 +327,64 @@ static int chat_ids(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bo
     return rc;
 }
 
+/* The lists of a record, of one length. */
+static int get_given(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bool *null,
+                     ds_err *err)
+{
+    for (size_t i = 0, k = 0; i < DS_GIVEN; i++) {
+        if (!p->o.given[i])
+            continue;
+        const ds_textref *r = &p->text[k];
+        int rc = ds_given_get(r, &p->schema.cols[r->column], &c->views[k], &x[k], &c->scan,
+                              &c->given[i], null, err);
+        k++;
+        if (rc)
+            return ds_err_prefix(err, "%s", p->o.given[i]);
+        if (*null && i == DS_GIVEN_IDS)
+            return 0;
+        if (*null || c->given[i].len != c->given[0].len)
+            return ds_fail(err, DS_FAIL, "%s has %zu numbers and %s %zu", p->o.given[i],
+                           *null ? 0 : c->given[i].len / 8, p->o.given[0], c->given[0].len / 8);
+    }
+    return 0;
+}
+
+static int64_t given_at(const ds_tokencol *c, int list, size_t i)
+{
+    return (int64_t)ds_get_u64(c->given[list].data + 8 * i);
+}
+
+static int given_ids(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, bool *null,
+                     ds_err *err)
+{
+    const ds_tokenopts *o = &p->o;
+    const int64_t most = ds_tok_max_id(o->tok);
+    int rc = get_given(c, p, x, null, err);
+
+    for (size_t i = 0; !rc && !*null && i < c->given[0].len / 8; i++) {
+        const int64_t id = given_at(c, DS_GIVEN_IDS, i),
+                      label = o->given[DS_GIVEN_LABELS] ? given_at(c, DS_GIVEN_LABELS, i) : id,
+                      there = o->given[DS_GIVEN_MASK] ? given_at(c, DS_GIVEN_MASK, i) : 1;
+        const uint32_t u = (uint32_t)id;
+        if (there != 0 && there != 1)
+            return ds_fail(err, DS_FAIL, "%s: %lld: it is 0 or 1", o->given[DS_GIVEN_MASK],
+                           (long long)there);
+        if (!there)
+            continue;
+        if (id < 0 || id > most)
+            return ds_fail(err, DS_FAIL, "%s: %lld: ids of this tokenizer go up to %lld",
+                           o->given[0], (long long)id, (long long)most);
+        if (label != id && label != DS_GIVEN_IGNORED)
+            return ds_fail(err, DS_FAIL,
+                           "%s: %lld at %zu, where the token is %lld: a label is its token, or "
+                           "-100",
+                           o->given[DS_GIVEN_LABELS], (long long)label, i, (long long)id);
+        rc = ds_ids_put(&c->ids, &u, 1) ? ds_fail_nomem(err) : 0;
+        rc = rc ? rc : put_marks(c, 1, label == id ? MARK_TARGET : 0, err);
+    }
+    return rc;
+}
+
 static int put_runs(ds_tokencol *c, size_t col, const uint8_t *marks, size_t n, ds_err *err)
 {
     uint64_t pair[2] = {0, 0};
@@ -409,7 +484,9 @@ static int marked_row(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, 
     c->ids.n = 0;
     ds_buf_reset(&c->marks);
     ds_spantext_reset(&c->text);
-    int rc = p->o.chat ? chat_ids(c, p, x, &null, &own) : pair_ids(c, p, x, &null, &own);
+    int rc = p->o.chat       ? chat_ids(c, p, x, &null, &own)
+             : p->o.given[0] ? given_ids(c, p, x, &null, &own)
+                             : pair_ids(c, p, x, &null, &own);
     if (rc == 0 && null)
         return put_null(c, p, err);
     if (rc == 0)
@@ -427,7 +504,7 @@ static int marked_row(ds_tokencol *c, const ds_tokenplan *p, const ds_value *x, 
 static int row(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, const ds_value *x,
                uint64_t at, ds_err *err)
 {
-    if (p->ncols > 1)
+    if (p->ncols > 1 || p->o.given[0])
         return marked_row(c, p, x, at, err);
     int rc = x->null ? put_null(c, p, err) : plain_row(c, p, &b->chunks[p->text[0].column], x, err);
     if (rc)
@@ -452,8 +529,8 @@ static void begin(ds_tokencol *c, const ds_tokenplan *p)
 
 static int rows(ds_tokencol *c, const ds_tokenplan *p, const ds_block *b, ds_err *err)
 {
-    ds_colview v[2];
-    ds_value x[2];
+    ds_colview *v = c->views;
+    ds_value x[DS_GIVEN];
     int rc = 0;
     for (size_t i = 0; i < p->ntexts && rc == 0; i++) {
         const ds_chunk *chunk = &b->chunks[p->text[i].column];
@@ -495,6 +572,8 @@ void ds_tokencol_fini(ds_tokencol *c)
     ds_ids_fini(&c->ids);
     ds_places_fini(&c->at);
     ds_buf_fini(&c->marks);
+    for (int i = 0; i < DS_GIVEN; i++)
+        ds_buf_fini(&c->given[i]);
     ds_buf_fini(&c->runs);
     ds_jscan_fini(&c->scan);
     memset(c, 0, sizeof *c);

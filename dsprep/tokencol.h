@@ -1,6 +1,7 @@
 /* tokencol.h - columns of tokens made from a record's text, block by block.
  *
- * From plain text: one column of ids, null where the text is. From a prompt and its answer, or a
+ * From plain text, or from ids that somebody gave: one column of ids, null where the text is; with
+ * their labels `loss` beside it. From a prompt and its answer, or a
  * conversation: the ids, and beside them two columns of runs with a value for each token: `loss`, 1
  * where a model is to learn the token, and `roles`, whose words it belongs to (enum ds_role); all
  * three null where the record has none.
@@ -12,7 +13,7 @@
 #define DS_TOKENCOL_H
 
 #include "dsr_io.h"
-#include "textref.h"
+#include "givenids.h"
 #include "tok_chat.h"
 #include "tok_shelf.h"
 
@@ -30,9 +31,12 @@ typedef struct ds_tokenopts {
     /* or conversations, as tok_chat.h has them */
     const ds_chat *chat;
     const char *messages; /* NULL: the column messages, or text */
-    bool allow_special;   /* content may spell added tokens */
-    uint32_t eos;         /* put behind the answer; DS_TOK_NONE: nothing is */
-    uint64_t max_tokens;  /* 0 = any number; post-processor's tokens included */
+    /* or ids, their labels and mask (givenids.h), by name; the first is NULL where it is none of it
+     */
+    const char *given[DS_GIVEN];
+    bool allow_special;  /* content may spell added tokens */
+    uint32_t eos;        /* put behind the answer; DS_TOK_NONE: nothing is */
+    uint64_t max_tokens; /* 0 = any number; post-processor's tokens included */
     enum ds_truncate truncate;
     bool skip; /* a record that cannot be used has no tokens; else it is an error */
 } ds_tokenopts;
@@ -41,8 +45,8 @@ typedef struct ds_tokenopts {
 
 typedef struct ds_tokenplan {
     ds_tokenopts o;
-    size_t ncols; /* new columns: 1, or 3: tokens, loss, roles */
-    ds_textref text[2];
+    size_t ncols; /* new columns: 1, or 2, or 3: tokens, loss, roles */
+    ds_textref text[DS_GIVEN];
     size_t ntexts;
     bool closed;      /* the post-processor puts o.eos at the end itself */
     size_t room;      /* tokens that may stand between the post-processor's */
@@ -74,6 +78,8 @@ typedef struct ds_tokencol {
     ds_ids ids;
     ds_places at;
     ds_buf marks, runs; /* role and target of each id; a row of runs */
+    ds_buf given[DS_GIVEN];
+    ds_colview views[DS_GIVEN]; /* of the texts, while a block is worked on */
     ds_jscan scan;
     ds_chunk chunk[DS_TOKENCOLS]; /* of the last block; lent until the next */
     ds_tokencounts counts;        /* of the last block */

@@ -154,7 +154,13 @@ int ds_fmtschema_begin(ds_schema *s, bool explicit_key, ds_err *err)
 int ds_fmtschema_end(ds_schema *s, ds_err *err)
 {
     long primary = ds_schema_find(s, "text");
-    bool any = false;
+    bool any = s->explicit_key;
+    for (size_t i = 0; i < s->n; i++)
+        any |= s->cols[i].type != DS_RUNS && s->cols[i].type != DS_LIST;
+    for (size_t i = 0; i < s->n && !any; i++) /* keys are made of JSON, and not of lists */
+        if (s->cols[i].type == DS_LIST)
+            s->cols[i].type = DS_JSON;
+    any = false;
     for (size_t i = 0; i < s->n; i++) {
         const bool may = s->cols[i].type != DS_RUNS && s->cols[i].type != DS_LIST;
         const bool key = s->explicit_key && i == 0;

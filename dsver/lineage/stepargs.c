@@ -230,7 +230,8 @@ static int put_particular(const making *m, const ds_steprule *r, json_t *v)
     case RULE_CHAT:
         return put_chat(m, r, v);
     case RULE_SPECIAL:
-        return json_object_get(m->options, "chat") || json_is_true(v)
+        return json_object_get(m->options, "chat") || json_object_get(m->options, "ids") ||
+                       json_is_true(v)
                    ? 0
                    : ds_argv_addf(m->out, m->err, "--%s", r->option);
     case RULE_ON_ERROR:

@@ -126,3 +126,36 @@ E
     exits 0 dsprep info --json one.dsr
     has '"prompt":"meta.q"' '"allow_special":false' '"source":"meta.q, text"' '"of":"tokens"'
 }
+
+@test "ids that are there: input_ids, labels and attention_mask become tokens and loss" {
+    jq_or_skip
+    printf '%s\n' '{"input_ids":[5,6,7],"labels":[-100,6,7],"attention_mask":[1,1,1],"m":{"ids":[8]}}' \
+        '{"input_ids":[9,10,0,0],"labels":[-100,10,-100,-100],"attention_mask":[1,1,0,0],"m":{"ids":[]}}' \
+        '{"input_ids":null,"labels":null,"attention_mask":null,"m":{"ids":null}}' >ids.jsonl
+    dsprep import -q ids.jsonl >ids.dsr
+    tok --ids input_ids --labels labels --attention-mask attention_mask ids.dsr >t.dsr
+    dsprep cat --no-key -c tokens,loss t.dsr >got
+    printf '%s\n' '{"tokens":[5,6,7],"loss":[[1,0],[2,1]]}' '{"tokens":[9,10],"loss":[[1,0],[1,1]]}' '{"tokens":null,"loss":null}' | diff - got
+    tok --ids input_ids ids.dsr | dsprep cat --no-key -c tokens >got
+    printf '%s\n' '{"tokens":[5,6,7]}' '{"tokens":[9,10,0,0]}' '{"tokens":null}' | diff - got
+    tok --ids m.ids ids.dsr | dsprep cat --no-key -c tokens >got
+    printf '%s\n' '{"tokens":[8]}' '{"tokens":[]}' '{"tokens":null}' | diff - got
+    # A column of tokens, too: of a dataset whose tokenizer.json came later.
+    tok --ids tokens --name again t.dsr | dsprep cat --no-key -c again | head -n 1 | diff - <(echo '{"again":[5,6,7]}')
+    tok --ids input_ids --max-tokens 2 --truncate left ids.dsr | dsprep cat --no-key -c tokens >got
+    printf '%s\n' '{"tokens":[6,7]}' '{"tokens":[0,0]}' '{"tokens":null}' | diff - got
+    exits 3 bash -c "dsprep tokenize -t '$TOKENIZER' --on-error skip --ids input_ids --labels attention_mask ids.dsr >x.dsr"
+    has 'attention_mask: 1 at 0, where the token is 5: a label is its token, or -100' '2 of 3 records could not be used'
+    exits 1 dsprep tokenize -t "$TOKENIZER" --ids labels ids.dsr -o x.dsr
+    has 'labels: -100: ids of this tokenizer go up to 26'
+    exits 1 dsprep tokenize -t "$TOKENIZER" --ids input_ids --labels m.ids ids.dsr -o x.dsr
+    has 'm.ids has 1 numbers and input_ids 3'
+    exits 2 dsprep tokenize -t "$TOKENIZER" --ids input_ids --no-special ids.dsr
+    exits 2 dsprep tokenize -t "$TOKENIZER" --labels labels ids.dsr
+    # Lists alone are a dataset, too, and what was done is done again.
+    printf '{"input_ids":[%d,1]}\n' 3 4 >only.jsonl
+    dsver init >/dev/null
+    dsprep import -q only.jsonl | tok --ids input_ids | dsver commit -m m only
+    exits 0 dsver rebuild only --source . --file "$TOKENIZER"
+    has 'rebuilt: root sha256:'
+}
