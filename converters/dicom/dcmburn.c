@@ -16,10 +16,11 @@ static bool has(const char *p, size_t n, const char *word)
 
 static bool text_has(const dcm_set *s, uint32_t tag, const char *word)
 {
+    const dcm_elem *e = dcm_set_find(s, tag);
     const char *p;
-    size_t n;
-    for (unsigned k = 0, count = dcm_get_count(s, tag); k < count; k++)
-        if (dcm_get_text(s, tag, k, &p, &n) && has(p, n, word))
+    size_t n, next = 0;
+    while (e && dcm_elem_next(e, &next, &p, &n))
+        if (has(p, n, word))
             return true;
     return false;
 }

@@ -163,8 +163,8 @@ static void window(const dcm_chain *c, const dcm_set *main, uint32_t frame, fram
 static int read_frames(dcm_chain *c, const dcm_set *main, const char **reason, ds_err *err)
 {
     const dcm_elem *own = dcm_set_find(main, 0x52009230);
-    c->nframes =
-        own && own->nitems ? c->im.frames : 1; /* those behind the last have what is shared */
+    /* Frames behind the last group have what is shared. */
+    c->nframes = own && own->nitems ? c->im.frames : 1;
     c->frames = calloc(c->nframes, sizeof *c->frames);
     if (!c->frames)
         return ds_fail_nomem(err);

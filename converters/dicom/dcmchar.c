@@ -403,7 +403,7 @@ void dcm_char_weigh(const dcm_char *c, uint16_t vr, const void *p, size_t len, d
 void dcm_char_believe(dcm_char *c, const dcm_doubt *d)
 {
     c->no_latin1 = dcm_doubt_latin1(d);
-    c->no_utf8 = dcm_doubt_utf8(d);
+    c->no_utf8 = c->mode == M_2022 && dcm_doubt_utf8(d);
 }
 
 int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf *out,
@@ -426,10 +426,13 @@ int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf
     } else if (c->mode == M_UTF8) {
         bool good = ds_utf8_check(p, len) == len;
         rc = good ? ds_buf_put(out, p, len) : put_unknown(c, p, len, out, flags);
-    } else if (high && !esc && is_latin1(c->g1) && (c->no_latin1 || ds_utf8_check(p, len) == len)) {
+    } else if (high && !esc && is_latin1(c->g1) && c->no_latin1) {
+        rc = put_unknown(c, p, len, out, flags);
+    } else if (high && !esc && is_latin1(c->g1) && ds_utf8_check(p, len) == len) {
         /* Nobody writes what UTF-8 looks like in Latin-1, and many declare the one for the other.
          */
-        rc = put_unknown(c, p, len, out, flags);
+        *flags |= DCM_CHAR_UNDECLARED;
+        rc = ds_buf_put(out, p, len);
     } else if (high && !esc && c->g1 == NOTHING) {
         if (c->implied != NOTHING && ds_utf8_check(p, len) != len) {
             int which = c->implied == KSX ? EUCKR : EUCCN;

@@ -84,7 +84,7 @@ void dcm_doubt_add(dcm_doubt *d, const uint8_t *p, size_t len, bool latin1)
     const size_t good = ds_utf8_check(p, len);
     const uint64_t high = count_high(p, len);
     const bool utf8 = good == len || (count_high(p, good) && is_begun(p + good, len - good));
-    *(utf8 ? &d->utf8 : &d->other) += high;
+    (utf8 ? d->utf8 : d->other)[latin1] += high;
     if (utf8 || !latin1)
         return;
     for (size_t i = 0; i < len; i++) {
@@ -105,5 +105,6 @@ bool dcm_doubt_latin1(const dcm_doubt *d)
 
 bool dcm_doubt_utf8(const dcm_doubt *d)
 {
-    return d->other > d->utf8;
+    const bool both = dcm_doubt_latin1(d);
+    return d->other[0] + (both ? d->other[1] : 0) > d->utf8[0] + (both ? d->utf8[1] : 0);
 }

@@ -13,14 +13,16 @@
 
 typedef struct dcm_doubt {
     uint64_t strange, plain; /* what no Latin-1 text holds, what all of them do */
-    uint64_t utf8, other; /* bytes above 0x7f of values that are UTF-8, and of those that are not */
+    /* Bytes above 0x7f of values that are UTF-8, and of those that are not: [1] of what calls
+     * itself Latin-1, [0] of what is of no set. */
+    uint64_t utf8[2], other[2];
 } dcm_doubt;
 
 /* Weighs a value whose set is Latin-1 (latin1), or is not declared. */
 void dcm_doubt_add(dcm_doubt *d, const uint8_t *p, size_t len, bool latin1);
 /* What calls itself Latin-1 is not. */
 bool dcm_doubt_latin1(const dcm_doubt *d);
-/* What is of no known set is not UTF-8, though a value may look like it. */
+/* What is of no set, or of none that it says, is not UTF-8, though a value may look like it. */
 bool dcm_doubt_utf8(const dcm_doubt *d);
 
 #endif

@@ -65,10 +65,11 @@ static bool offset(const dcm_set *main, uint32_t frame, ds_dicom_place *p)
  * of this size which there is not. */
 static bool is_mosaic(const dcm_set *main)
 {
+    const dcm_elem *e = dcm_set_find(main, 0x00080008);
     const char *p;
-    size_t n;
-    for (unsigned k = 0, count = dcm_get_count(main, 0x00080008); k < count; k++)
-        if (dcm_get_text(main, 0x00080008, k, &p, &n) && n == 6 && memcmp(p, "MOSAIC", n) == 0)
+    size_t n, next = 0;
+    while (e && dcm_elem_next(e, &next, &p, &n))
+        if (n == 6 && memcmp(p, "MOSAIC", n) == 0)
             return true;
     return false;
 }

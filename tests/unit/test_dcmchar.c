@@ -152,6 +152,11 @@ static void all_texts_of_an_object(void **state)
          "p\xe4\xe4 \xa1\xc9"
          "a! \xb1 5",
          "Pääkkönen", "pää ¡Éa! ± 5"},
+        /* A name that was put in later, in UTF-8, among texts that are Latin-1. */
+        {"ISO_IR 100", "GBK", "M\xc3\xbcller",
+         "Gr\xf6\xdf"
+         "e f\xfcr M\xfcller, s\xfc\xdf",
+         "Müller", "Größe für Müller, süß"},
         /* UTF-8 that was cut is UTF-8. */
         {NULL, "GBK", "M\xc3\xbcller",
          "Gr\xc3\xb6\xc3\x9f"
