@@ -70,6 +70,7 @@ typedef struct redact {
     size_t made_mark;
     uint64_t found[COLUMNS_MAX][DS_NPII], records, changed;
     uint64_t named[COLUMNS_MAX][DS_NPII]; /* in names of members, which stay */
+    uint64_t open_keys;                   /* texts at whose end a private key begins */
 } redact;
 
 typedef struct work {
@@ -180,7 +181,7 @@ static int redact_work(const void *ctx, void *state, ds_rowblock *b, ds_err *err
         return ds_fail_nomem(err);
     memset(w->found, 0, sizeof w->found);
     memset(w->named, 0, sizeof w->named);
-    w->changed = 0;
+    w->changed = w->w.open_keys = 0;
     for (uint64_t row = 0; rc == 0 && row < b->block->rows; row++) {
         uint64_t n[DS_NPII] = {0}, sum = 0;
         for (size_t i = 0; i < b->schema->n; i++)
@@ -214,6 +215,7 @@ static int redact_done(void *ctx, void *state, ds_rowblock *b, ds_err *err)
         }
     d->records += b->block->rows;
     d->changed += w->changed;
+    d->open_keys += w->w.open_keys;
     return 0;
 }
 
@@ -382,9 +384,10 @@ static int write_report(const redact *d, const ds_schema *s, ds_err *err)
     for (size_t k = 0; k < d->ncolumns; k++)
         for (unsigned i = 0; i < DS_NPII; i++)
             all[i] += d->found[k][i];
-    json_t *j = json_pack("{s:I,s:I,s:o,s:o,s:o}", "records", (json_int_t)d->records, "changed",
+    json_t *j = json_pack("{s:I,s:I,s:o,s:o,s:o,s:I}", "records", (json_int_t)d->records, "changed",
                           (json_int_t)d->changed, "found", counts_json(all), "columns",
-                          columns_json(d, s, false), "left", columns_json(d, s, true));
+                          columns_json(d, s, false), "left", columns_json(d, s, true), "open_keys",
+                          (json_int_t)d->open_keys);
     int rc = j ? ds_json_dump(&text, j, err) : ds_fail_nomem(err);
     if (rc == 0 && ds_buf_putc(&text, '\n'))
         rc = ds_fail_nomem(err);
@@ -422,6 +425,11 @@ static void warn_of_left(const redact *d, const ds_schema *s)
             warn_of(c, d->found[k], "it is not text",
                     c->type == DS_I64 ? " (dsprep map --cast makes text of it)" : "");
     }
+    if (d->open_keys)
+        ds_warn(
+            "%llu text%s where a private key begins: if its lines are records of their own, they "
+            "stay (put them together: dsprep logs --join any, dsprep text without --split)",
+            (unsigned long long)d->open_keys, d->open_keys == 1 ? " ends" : "s end");
     for (size_t i = 0; d->changed && i < s->n; i++)
         if (s->cols[i].type == DS_TOKENS16 || s->cols[i].type == DS_TOKENS32)
             ds_warn("column '%s' has the tokens of what was there before: redact, then tokenize",
@@ -437,8 +445,9 @@ static void say(const redact *d, const ds_schema *s, const ds_rowresult *res,
             all[i] += d->found[k][i], sum += d->found[k][i];
     warn_of_left(d, s);
     if (d->o->row.json) {
-        json_t *more = json_pack("{s:I,s:o,s:o}", "changed", (json_int_t)d->changed, "found",
-                                 counts_json(all), "left", columns_json(d, s, true));
+        json_t *more = json_pack("{s:I,s:I,s:o,s:o}", "changed", (json_int_t)d->changed,
+                                 "open_keys", (json_int_t)d->open_keys, "found", counts_json(all),
+                                 "left", columns_json(d, s, true));
         ds_transform_say(&d->o->row, res, plan, more);
         json_decref(more);
     }

@@ -230,6 +230,22 @@ static size_t international(const ds_piitext *t, size_t at)
     return n >= 8 && n <= 15 && !wordly(peek(t, end)) ? end : 0;
 }
 
+/* 0049 30 901820, as +49. In one piece only of the length that such numbers have; with dots between
+ * it is an address of a network card. */
+static size_t dialled(const ds_piitext *t, size_t at)
+{
+    if (t->p[at] != '0' || peek(t, at + 1) != '0' || inside(t, at, " "))
+        return 0;
+    const size_t end = international(t, at + 1);
+    bool piece = true;
+    for (size_t i = at; i < end; i++) {
+        piece &= digit(t->p[i]);
+        if (t->p[i] == '.')
+            return 0;
+    }
+    return piece && (end - at < 13 || end - at > 15) ? 0 : end;
+}
+
 /* (212) 555-0123 */
 static size_t in_parentheses(const ds_piitext *t, size_t at)
 {
@@ -463,7 +479,10 @@ static size_t at_digit(const ds_piitext *t, size_t at, enum ds_pii *kind)
             return *kind = DS_PII_CARD, g.end[k - 1];
     }
     *kind = DS_PII_PHONE;
-    return on(t, DS_PII_PHONE) && !inside(t, at, ".-:/") && !negative(t, at) ? phone(t, &g) : 0;
+    if (!on(t, DS_PII_PHONE) || inside(t, at, ".-:/") || negative(t, at))
+        return 0;
+    end = phone(t, &g);
+    return end ? end : dialled(t, at);
 }
 
 static size_t at_letter(const ds_piitext *t, size_t at, enum ds_pii *kind)
@@ -487,14 +506,41 @@ static size_t at_letter(const ds_piitext *t, size_t at, enum ds_pii *kind)
     return on(t, DS_PII_IP) && (t->p[at] | 0x20) <= 'f' ? ipv6(t, at) : 0;
 }
 
+/* Within a word, may what is looked for there be at `at`? A number has 5 digits in the next 8
+ * bytes, an IBAN its check digits. */
+static bool may_begin_within(const ds_piitext *t, size_t at)
+{
+    size_t digits = 0;
+    if (t->len - at < 9)
+        return false;
+    if (!digit(t->p[at]))
+        return digit(t->p[at + 2]) && digit(t->p[at + 3]);
+    for (size_t i = 1; i < 9; i++)
+        digits += digit(t->p[at + i]);
+    return digits >= 5;
+}
+
+/* What begins there: user_4111..., tel+49..., acct_DE89... What has fewer digits, or a slash, is
+ * part of a name. */
+static size_t within_word(const ds_piitext *t, size_t at, enum ds_pii *kind)
+{
+    ds_piitext u = *t;
+    u.kinds &= ~(1u << DS_PII_IP | 1u << DS_PII_ES_DNI);
+    *kind = DS_PII_IBAN;
+    if (!digit(t->p[at]))
+        return on(t, DS_PII_IBAN) ? iban(t, at) : 0;
+    const size_t end = at_digit(&u, at, kind);
+    return end && memchr(t->p + at, '/', end - at) ? 0 : end;
+}
+
 static size_t match_at(ds_piitext *t, size_t at, enum ds_pii *kind)
 {
     const uint8_t c = t->p[at];
     size_t end;
     if (c == '-')
         return *kind = DS_PII_SECRET, on(t, DS_PII_SECRET) ? ds_pii_secret(t, at) : 0;
-    if (!may_begin(t->p, at))
-        return 0;
+    if (!may_begin(t->p, at) && (c != '+' || digit(t->p[at - 1])))
+        return wordly(c) ? within_word(t, at, kind) : 0;
     if (c == '+' || c == '(') {
         *kind = DS_PII_PHONE;
         return !on(t, DS_PII_PHONE) ? 0 : c == '+' ? international(t, at) : in_parentheses(t, at);
@@ -508,16 +554,28 @@ static size_t match_at(ds_piitext *t, size_t at, enum ds_pii *kind)
     return letter(c) ? at_letter(t, at, kind) : 0;
 }
 
+/* Which classes may begin a match behind a byte of class k, where `begins` might before it: all
+ * outside of words; within one digits, while there was none; letters behind an underscore. */
+static unsigned may_follow(unsigned begins, uint8_t k)
+{
+    if (!(k & DS_PII_WORD))
+        return DS_PII_WORD;
+    begins &= k & DS_PII_DIGIT ? 0 : DS_PII_DIGIT;
+    return k & DS_PII_UNDER ? begins | DS_PII_UPPER | DS_PII_LOWER : begins;
+}
+
 bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_piimatch *m)
 {
     ds_piitext t = {.p = p, .len = len, .from = from, .kinds = kinds};
-    bool word = from > 0 && wordly(p[from - 1]); /* what is before is part of a word */
-    bool other = false;                          /* or of one in another alphabet */
+    unsigned begins = from > 0 && wordly(p[from - 1]) ? 0 : DS_PII_WORD;
+    bool other = false;  /* what is before is part of a word in another alphabet */
+    size_t escape = len; /* where one that has begun would end */
     for (size_t at = from; at < len; at++) {
-        const uint8_t c = p[at];
-        const bool part = wordly(c), lead = c >= 0x80 && other_letter(&t, at);
-        if ((part && (!word || behind_escape(p, at))) || (lead && !word && !other) || c == '+' ||
-            c == '(' || c == '-') {
+        const uint8_t c = p[at], k = ds_pii_class[c];
+        const bool lead = c >= 0x80 && other_letter(&t, at);
+        if (((k & begins) && (begins == DS_PII_WORD || may_begin_within(&t, at))) ||
+            (at == escape && wordly(c) && behind_escape(p, at)) ||
+            (lead && begins == DS_PII_WORD && !other) || c == '+' || c == '(' || c == '-') {
             enum ds_pii kind = DS_PII_EMAIL;
             const size_t end = match_at(&t, at, &kind);
             if (end) {
@@ -525,7 +583,9 @@ bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_p
                 return true;
             }
         }
-        word = part;
+        begins = may_follow(begins, k);
+        if (c == '\\' || c == '%')
+            escape = at + (c == '%' ? 3 : 2);
         other = lead || (other && (c & 0xc0) == 0x80);
     }
     return false;

@@ -38,6 +38,8 @@ typedef struct ds_piimatch {
 
 /* The first match that begins at `from` or behind; false when there is none. */
 bool ds_pii_next(const uint8_t *p, size_t len, size_t from, unsigned kinds, ds_piimatch *m);
+/* The text ends where a private key begins: what follows it, the key, lies elsewhere. */
+bool ds_pii_opens_key(const uint8_t *p, size_t len);
 /* A match in the form in which equal ones are equal: without separators, in one case. At most
  * `cap` bytes, of which it has no more than the match; returns how many. */
 size_t ds_pii_plain(const uint8_t *p, size_t len, enum ds_pii kind, uint8_t *out, size_t cap);

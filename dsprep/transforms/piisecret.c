@@ -1,4 +1,5 @@
 /* piisecret.c - see piitext.h: keys and tokens (docs/transforms.md lists whose). */
+#include "piipattern.h"
 #include "piitext.h"
 
 enum {
@@ -143,6 +144,19 @@ static size_t pem(const ds_piitext *t, size_t at)
     const size_t end = body ? behind(t, body, PEM_BODY, "-----END ") : 0;
     const size_t close = end ? behind(t, end, PEM_LABEL, "-----") : 0;
     return close || !body ? close : cut_pem(t, body);
+}
+
+bool ds_pii_opens_key(const uint8_t *p, size_t len)
+{
+    while (len > 0 && p[len - 1] <= ' ')
+        len--;
+    if (len < 5 || p[len - 1] != '-')
+        return false;
+    const size_t from = len > PEM_LABEL ? len - PEM_LABEL : 0;
+    const ds_piitext t = {.p = p, .len = len};
+    const size_t begin = behind(&t, from, PEM_LABEL, "-----BEGIN ");
+    return begin && (behind(&t, begin, PEM_LABEL, "PRIVATE KEY-----") == len ||
+                     behind(&t, begin, PEM_LABEL, "PRIVATE KEY BLOCK-----") == len);
 }
 
 size_t ds_pii_secret(const ds_piitext *t, size_t at)

@@ -93,6 +93,8 @@ int ds_redact_text(const ds_redactor *r, ds_redactwork *w, const uint8_t *p, siz
         w->counts[m.kind]++;
         at = m.end;
     }
+    if (len - at > 20 && (r->kinds >> DS_PII_SECRET & 1) && ds_pii_opens_key(p + at, len - at))
+        w->open_keys++;
     return rc || at == len ? rc : ds_spool_put(out, p + at, len - at, err);
 }
 

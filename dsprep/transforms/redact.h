@@ -27,6 +27,7 @@ typedef struct ds_redactor {
 typedef struct ds_redactwork {
     uint64_t counts[DS_NPII]; /* added to */
     uint64_t named[DS_NPII];  /* the same, of what stays in names of members */
+    uint64_t open_keys;       /* texts at whose end a private key begins */
     ds_buf plain, text;
 } ds_redactwork;
 

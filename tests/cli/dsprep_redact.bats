@@ -46,6 +46,9 @@ o@a.io-x o@b.com- o@xn--e1afmkfd.xn--p1ai o@a.b1|[EMAIL]-x [EMAIL]- [EMAIL] o@a.
 aws_secret_access_key = wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY|aws_secret_access_key = [SECRET]
 -----BEGIN RSA PRIVATE KEY-----MIIEowIBAAKCAQEAwJalrXUtnFEMIK7MDENGbPxRfiCY cut off|[SECRET] cut off
 4111 1111 1111 1111 2027-01 SSN 123-45-6789 12 30|[CARD] 2027-01 SSN [US_SSN] 12 30
+user_4111111111111111 card4111-1111-1111-1111 tel13800138000 ssn_123-45-6789|user_[CARD] card[CARD] tel[PHONE] ssn_[US_SSN]
+tel+49 30 901820 call_+4930901820 tel01 42 68 53 00 acct_DE89370400440532013000|tel[PHONE] call_[PHONE] tel[PHONE] acct_[IBAN]
+0049 30 901820, 0049 (0)30/901820 und 0044-20-7946-0958; 00493012345678|[PHONE], [PHONE] und [PHONE]; [PHONE]
 13800138000 200 0.5; 212-555-0123 12 30 and 030/1234567 2024|[PHONE] 200 0.5; [PHONE] 12 30 and [PHONE] 2024
 -----BEGIN PGP PRIVATE KEY BLOCK-----abc-----END PGP PRIVATE KEY BLOCK-----.|[SECRET].
 END
@@ -73,6 +76,8 @@ AKIAIOSFODNN7EXAMPL ghp_short sk-short eyJhbGciOi.abc
 d41d8cd98f00b204e9800998ecf8427e
 da39a3ee5e6b4b0d3255bfef95601890afd80709 wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY
 1.2.3.4-5 0.4111111111111111 gb29nwbk60161331926819 10:05:13800138000
+a1b4111111111111111 sha4f_8_4111111111111112 id_12345678Z abc1234567 rev_10.20.30.40 x_8.8.8.8 andy0808/5342434
+0011.2233.4455 000049301234567 001234567890 0049301 2026-0049 30 901820123456789 1+49301234567
 begins with -----BEGIN RSA PRIVATE KEY----- and so on, 3×5@a ÷@b.io
 END
 }
@@ -142,7 +147,7 @@ END
     [ "$(dsprep cat r.dsr)" = '{"key":"a","text":"x","meta":{"from":"[EMAIL]","n":"[PHONE]","m":12.5,"big":123456789012345,"l":["say \"[IP]\"",{"a@b.io":null}],"e":"tab\there"},"redacted":{"email":1,"phone":1,"ip":1}}' ]
     exits 0 bash -c 'dsprep text -q --key-field id j.jsonl | dsprep redact -c text --report rep.json >r.dsr'
     has 'dsprep redact: 0 found in 0 of 1 record'
-    [ "$(cat rep.json)" = '{"records":1,"changed":0,"found":{},"columns":{"text":{}},"left":{}}' ]
+    [ "$(cat rep.json)" = '{"records":1,"changed":0,"found":{},"columns":{"text":{}},"left":{},"open_keys":0}' ]
 }
 
 @test "redact: keys that would give it away" {
@@ -186,6 +191,10 @@ END
     dsprep cat -c m r.dsr | grep -F '{"a\u0040b.io":{"c@d.io":1},"e":"[EMAIL]"}'
     exits 0 dsprep redact -c text -o r.dsr n.dsr
     [[ $output != *'and stay'* ]]
+    printf -- 'x\n-----BEGIN EC PRIVATE KEY-----\nMHcCAQEEIBwJalrXUtnFEMI\n-----END EC PRIVATE KEY-----\n-----BEGIN PUBLIC KEY-----\n' >k.txt
+    exits 0 bash -c 'dsprep text -q --split line k.txt | dsprep redact --report rep.json -o r.dsr'
+    has '1 text ends where a private key begins'
+    [ "$(jq .open_keys rep.json)" -eq 1 ]
     dsprep map -q --cast card=utf8 n.dsr | dsprep redact -q | dsprep cat -c card >got
     [ "$(sed -n 1p got)" = '{"key":"a","card":"[CARD]"}' ]
     printf '%s' '{"columns":[{"name":"text","type":"utf8"},{"name":"l","type":"list","item":"utf8"},{"name":"m","type":"list","item":"i64"}],"key":"derived","keyed":["text"],"primary":["text"],"block":[65536,262144,1048576]}' |
