@@ -100,6 +100,7 @@ typedef struct shown {
     const ds_trainconf *c;
     ds_progress bar;
     FILE *log; /* RUN/metrics.jsonl: times are here, never in a checkpoint */
+    bool lost; /* a line of it */
     uint64_t steps;
 } shown;
 
@@ -174,6 +175,8 @@ static void show_eval(void *ctx, const ds_eval_report *r)
                       r->seconds) == 0 &&
         put_sets(&line, c, r->sets) == 0 && ds_buf_puts(&line, "}\n") == 0 && ds_buf_cstr(&line))
         put_line(s, (const char *)line.data);
+    else
+        s->lost = true;
     ds_buf_fini(&line);
     if (c->json || c->quiet)
         return;
@@ -422,8 +425,8 @@ static int train(const ds_trainconf *c, ds_err *err)
         say_times(&s, &times);
         say_device(&s, &t);
     }
-    const bool lost = s.log && ferror(s.log);
-    if (s.log && (fclose(s.log) || lost) && !rc)
+    s.lost = s.lost || (s.log && ferror(s.log));
+    if (((s.log && fclose(s.log)) || s.lost) && !rc)
         rc = ds_fail(err, DS_IO, "%s/metrics.jsonl: cannot write it", c->out);
     if (!rc) {
         if (lead)

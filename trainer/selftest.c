@@ -3,6 +3,7 @@
  */
 #include "selftest.h"
 
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -157,6 +158,8 @@ static int one_step(ds_net *net, tokens *x, const trial *t, uint64_t step, ds_bu
         said[0] += (double)x->loss[i];
     TRY(ds_net_finish_grads(net, err));
     TRY(ds_optim_step(ds_net_params(net), &optim, step, NULL, &said[1], err));
+    if (!isfinite(said[1]))
+        return ds_fail(err, DS_FAIL, "the model's gradient is not a finite number");
     return ds_buf_put(log, said, sizeof said) ? ds_fail_nomem(err) : 0;
 }
 

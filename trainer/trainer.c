@@ -17,117 +17,13 @@
 #include "plan.h"
 #include "plugin.h"
 #include "recall.h"
+#include "rundata.h"
 #include "runs.h"
 
 #define LORA_ALPHA 32.0
 #define PROMPT_TOKENS_MAX 4096
 
 /* ---- opening ---- */
-
-static int open_eval(ds_trainer *t, const char *tokenizer, ds_err *err)
-{
-    const ds_trainconf *c = &t->c;
-
-    t->eval = calloc(c->neval + 1, sizeof(ds_dataset *));
-    if (!t->eval)
-        return ds_fail_nomem(err);
-    for (size_t i = 0; i < c->neval; i++) {
-        TRY(ds_dataset_open(&t->eval[i], c->eval_data[i], c->store, c->column, c->mask, err));
-        if (!ds_dataset_about(t->eval[i])->tokens)
-            return ds_fail(err, DS_FAIL, "'%s' has no token to evaluate on", c->eval_data[i]);
-        TRY(ds_dataset_tokenizer(t->eval[i], tokenizer, err));
-    }
-    return 0;
-}
-
-/* Dataset i; was: the run that is gone on with or computed again, without datasets where there is
- * none. It left out what had been erased when it began, and so it does now. */
-static int open_dataset(ds_trainer *t, size_t i, const ds_run *was, ds_err *err)
-{
-    const ds_trainconf *c = &t->c;
-    ds_run *r = &t->lineage.run;
-
-    TRY(ds_dataset_open(&t->data[i], c->data[i], c->store, c->column,
-                        c->masks ? c->masks[i] : c->mask, err));
-    const ds_dataset_info *d = ds_dataset_about(t->data[i]);
-    if (i < was->ndatasets && ds_sha_eq(&was->datasets[i].root, &d->root))
-        TRY(ds_dataset_leave_out(t->data[i], was->datasets[i].erased, was->datasets[i].nerased,
-                                 err));
-    ds_run_dataset *to = &r->datasets[r->ndatasets++];
-    to->name = strdup(d->name);
-    to->column = strdup(c->column);
-    to->tokenizer = strdup(d->tokenizer);
-    to->mask = *d->mask ? strdup(d->mask) : NULL;
-    to->erased = d->nleft_out ? calloc(d->nleft_out, sizeof *to->erased) : NULL;
-    if (!to->name || !to->column || !to->tokenizer || (*d->mask && !to->mask) ||
-        (d->nleft_out && !to->erased))
-        return ds_fail_nomem(err);
-    if (d->nleft_out)
-        memcpy(to->erased, d->left_out, d->nleft_out * sizeof *to->erased);
-    to->nerased = d->nleft_out;
-    to->weight = c->weights ? c->weights[i] : 0;
-    to->root = d->root;
-    to->records = d->records;
-    snprintf(to->commit, sizeof to->commit, "%s", d->commit);
-    return 0;
-}
-
-static int open_data(ds_trainer *t, ds_err *err)
-{
-    const ds_trainconf *c = &t->c;
-    const char *from = c->again ? c->again : c->resume;
-    char tokenizer[DS_DIGEST_TEXT];
-    ds_lineage was = {0};
-    int rc = ds_tokenizer_digest(tokenizer, c->model, err);
-
-    t->data = calloc(c->ndata + 1, sizeof *t->data);
-    t->lineage.run.datasets = calloc(c->ndata + 1, sizeof *t->lineage.run.datasets);
-    if (!rc && (!t->data || !t->lineage.run.datasets))
-        rc = ds_fail_nomem(err);
-    if (!rc && from && ds_lineage_read(&was, from, err))
-        rc = ds_checkpoint_meant(from, err);
-    for (size_t i = 0; !rc && i < c->ndata; i++) {
-        rc = open_dataset(t, i, &was.run, err);
-        rc = rc ? rc : ds_dataset_tokenizer(t->data[i], tokenizer, err);
-    }
-    ds_lineage_fini(&was);
-    return rc ? rc : open_eval(t, tokenizer, err);
-}
-
-static json_t *describe_eval(const ds_dataset *data)
-{
-    const ds_dataset_info *d = ds_dataset_about(data);
-    char root[80] = "sha256:";
-
-    ds_sha_hex(root + strlen(root), &d->root);
-    return json_pack("{s:s, s:s, s:s}", "dataset", d->name, "root", root, "mask", d->mask);
-}
-
-/* Evaluation changes no weight, but where it may stop a run it is part of what came out: the rule,
- * and the roots of the records that it looks at. */
-static int describe_early_stop(ds_trainer *t, ds_err *err)
-{
-    ds_trainconf *c = &t->c;
-    json_t *o = NULL;
-
-    if (!c->patience || !c->neval)
-        return 0;
-    if (c->neval == 1) {
-        o = describe_eval(t->eval[0]);
-    } else {
-        json_t *sets = json_array();
-        for (size_t i = 0; i < c->neval; i++)
-            json_array_append_new(sets, describe_eval(t->eval[i]));
-        o = json_pack("{s:o}", "datasets", sets);
-    }
-    json_t *rule = json_pack("{s:I, s:I, s:I, s:f}", "every", (json_int_t)c->eval_every,
-                             "stretches", (json_int_t)c->eval_stretches, "patience",
-                             (json_int_t)c->patience, "min_delta", c->min_delta);
-    const bool whole = o && rule && json_object_update(o, rule) == 0;
-    json_decref(rule);
-    c->early_stop = t->early_stop = o;
-    return whole ? 0 : ds_fail_nomem(err);
-}
 
 /* The CPU's sums are chains over all tokens in order, however these are cut into micro-batches. */
 static bool splits_freely(const ds_kernels *k)
@@ -239,7 +135,7 @@ static int complete(ds_trainer *t, ds_err *err)
     }
     if (!c->prompt_tokens)
         c->prompt_tokens = DS_PROMPT_TOKENS;
-    return describe_early_stop(t, err);
+    return ds_rundata_early_stop(t, err);
 }
 
 /* ---- where it is computed ---- */
@@ -511,7 +407,7 @@ int ds_trainer_open(ds_trainer *t, const ds_trainconf *c, ds_err *err)
     if (!rc && ds_modelconf_read(&m, c->model, err))
         rc = ds_checkpoint_meant(c->model, err);
     rc = rc ? rc : check_slices(&t->c, t->ranks, err);
-    rc = rc ? rc : open_data(t, err);
+    rc = rc ? rc : ds_rundata_open(t, err);
     rc = rc ? rc : choose_method(t, &m, err);
     rc = rc ? rc : complete(t, err);
     rc = rc ? rc : check_conf(&t->c, &m, err);
@@ -536,13 +432,7 @@ void ds_trainer_close(ds_trainer *t)
     ds_net_free(t->net);
     if (t->k)
         t->k->close(t->k);
-    for (size_t i = 0; t->data && i < t->c.ndata; i++)
-        ds_dataset_close(t->data[i]);
-    free(t->data);
-    for (size_t i = 0; t->eval && i < t->c.neval; i++)
-        ds_dataset_close(t->eval[i]);
-    free(t->eval);
-    json_decref(t->early_stop);
+    ds_rundata_close(t);
     ds_ids_fini(&t->prompt);
     ds_spike_fini(&t->spike);
     ds_lineage_fini(&t->lineage);
