@@ -5,7 +5,6 @@
 
 #include "cmd_verb.h"
 #include "forget.h"
-#include "io.h"
 #include "sig.h"
 #include "plural.h"
 
@@ -48,27 +47,12 @@ const ds_command ds_ver_forget = {
     .run = run,
 };
 
-static int add_key(ds_buf *keys, const char *p, size_t len, ds_err *err)
+static int add_key(void *ctx, const char *p, size_t len, ds_err *err)
 {
+    ds_buf *keys = ctx;
     if (memchr(p, 0, len))
         return ds_fail(err, DS_USAGE, "a key with a NUL byte cannot be named here: use --where");
     return ds_buf_put(keys, p, len) || ds_buf_putc(keys, 0) ? ds_fail_nomem(err) : 0;
-}
-
-static int read_file(ds_buf *keys, const char *file, ds_err *err)
-{
-    ds_buf text = {0};
-    int rc =
-        ds_read_file(&text, strcmp(file, "-") == 0 ? "/dev/stdin" : file, (size_t)1 << 30, err);
-    for (size_t at = 0; !rc && at < text.len;) {
-        const char *p = (const char *)text.data + at, *nl = memchr(p, '\n', text.len - at);
-        const size_t n = nl ? (size_t)(nl - p) : text.len - at;
-        const size_t len = n && p[n - 1] == '\r' ? n - 1 : n;
-        rc = len ? add_key(keys, p, len, err) : 0;
-        at += n + 1;
-    }
-    ds_buf_fini(&text);
-    return rc;
 }
 
 static void say_json(const ds_forgotten *f, bool dry_run)
@@ -177,7 +161,7 @@ static int split_where(ds_forget_opts *o, char *where, ds_err *err)
 static int work(ds_forget_opts *o, const char *store, const char *file, const char *where,
                 char **operands, int n, bool json, ds_err *err)
 {
-    ds_buf keys = {0};
+    ds_buf keys = {0}, text = {0};
     ds_store s = {0};
     ds_forgotten f = {0};
     char *copy = where ? strdup(where) : NULL;
@@ -187,7 +171,7 @@ static int work(ds_forget_opts *o, const char *store, const char *file, const ch
     for (int i = 0; !rc && i < n; i++)
         rc = add_key(&keys, operands[i], strlen(operands[i]), err);
     if (!rc && file)
-        rc = read_file(&keys, file, err);
+        rc = verb_key_file(&text, file, add_key, &keys, err);
     if (!rc && (keys.len > 0) == (where != NULL))
         rc = ds_fail(err, DS_USAGE, "name keys, or --where FIELD=VALUE");
     if (!rc && !o->dry_run && (!o->reason || !*o->reason))
@@ -207,6 +191,7 @@ static int work(ds_forget_opts *o, const char *store, const char *file, const ch
     ds_forgotten_fini(&f);
     ds_store_close(&s);
     ds_buf_fini(&keys);
+    ds_buf_fini(&text);
     free(copy);
     return rc;
 }

@@ -98,32 +98,34 @@ static int by_key(const void *a, const void *b)
     return c ? c : x->len < y->len ? -1 : x->len > y->len;
 }
 
-static int add_key(seen *s, const char *p, size_t len, ds_err *err)
+static int add_key(void *ctx, const char *p, size_t len, ds_err *err)
 {
+    seen *s = ctx;
     const key k = {p, len};
 
-    return len && ds_buf_put(&s->keys, &k, sizeof k) ? ds_fail_nomem(err) : 0;
+    return ds_buf_put(&s->keys, &k, sizeof k) ? ds_fail_nomem(err) : 0;
 }
 
+/* Sorted, each once. */
 static int read_keys(seen *s, const char *file, const char *one, ds_err *err)
 {
-    int rc = one ? add_key(s, one, strlen(one), err) : 0;
+    int rc = one && *one ? add_key(s, one, strlen(one), err) : 0;
+    size_t n = 0;
 
-    if (!rc && file)
-        rc = ds_read_file(&s->text, file, (size_t)1 << 30, err);
-    for (size_t at = 0; !rc && at < s->text.len;) {
-        const char *p = (const char *)s->text.data + at, *nl = memchr(p, '\n', s->text.len - at);
-        const size_t n = nl ? (size_t)(nl - p) : s->text.len - at;
-        rc = add_key(s, p, n && p[n - 1] == '\r' ? n - 1 : n, err);
-        at += n + 1;
-    }
+    rc = rc || !file ? rc : verb_key_file(&s->text, file, add_key, s, err);
     if (!rc && !s->keys.len)
         rc = ds_fail(err, DS_USAGE, "no key is given");
-    if (!rc)
-        qsort(s->keys.data, s->keys.len / sizeof(key), sizeof(key), by_key);
-    if (!rc && !(s->met = calloc(s->keys.len / sizeof(key), sizeof *s->met)))
-        rc = ds_fail_nomem(err);
-    return rc;
+    if (rc)
+        return rc;
+    key *v = keys_of(s);
+    const size_t all = s->keys.len / sizeof *v;
+    qsort(v, all, sizeof *v, by_key);
+    for (size_t i = 0; i < all; i++)
+        if (n == 0 || by_key(&v[i], &v[n - 1]) != 0)
+            v[n++] = v[i];
+    s->keys.len = n * sizeof *v;
+    s->met = calloc(n, sizeof *s->met);
+    return s->met ? 0 : ds_fail_nomem(err);
 }
 
 /* Appends to found all records of a version that have one of the keys. */
@@ -366,7 +368,7 @@ static int run(int argc, char **argv)
     int64_t limit = 0;
     const ds_opt opts[] = {
         OPT_INT('n', "max", limit, "N", 1, INT64_MAX, "at most N lines for each record and run"),
-        OPT_STR(0, "key-file", file, "FILE", "keys to look for, one a line"),
+        OPT_STR(0, "key-file", file, "FILE", "keys to look for, one a line; - is standard input"),
         VERB_STORE(store),
         VERB_JSON(s.json),
         OPT_END,

@@ -148,6 +148,22 @@ int verb_check_version(ds_catalog *c, const ds_version *v, ds_err *first, ds_err
     return 0;
 }
 
+int verb_key_file(ds_buf *text, const char *file,
+                  int (*fn)(void *ctx, const char *key, size_t len, ds_err *err), void *ctx,
+                  ds_err *err)
+{
+    const char *path = strcmp(file, "-") == 0 ? "/dev/stdin" : file;
+    int rc = ds_read_file(text, path, (size_t)1 << 30, err);
+    for (size_t at = 0; !rc && at < text->len;) {
+        const char *p = (const char *)text->data + at, *nl = memchr(p, '\n', text->len - at);
+        const size_t n = nl ? (size_t)(nl - p) : text->len - at;
+        const size_t len = n && p[n - 1] == '\r' ? n - 1 : n;
+        rc = len ? fn(ctx, p, len, err) : 0;
+        at += n + 1;
+    }
+    return rc;
+}
+
 void verb_json_named(const char *what, const char *dataset, size_t len, const char *name,
                      const ds_version *v)
 {

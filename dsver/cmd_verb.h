@@ -48,6 +48,11 @@ void verb_json_buf(FILE *f, const void *p, size_t n);
  * DS_CORRUPT stands in *first; of others after that one a warning says so. So a list goes on, and
  * ends with *first. < 0: it cannot be told. */
 int verb_check_version(ds_catalog *c, const ds_version *v, ds_err *first, ds_err *err);
+/* A file of keys, one a line, - for standard input: into text, and each that is not empty to fn,
+ * lent from there. */
+int verb_key_file(ds_buf *text, const char *file,
+                  int (*fn)(void *ctx, const char *key, size_t len, ds_err *err), void *ctx,
+                  ds_err *err);
 /* A line of JSON about a name of a dataset's version. what: "branch" or "tag". */
 void verb_json_named(const char *what, const char *dataset, size_t len, const char *name,
                      const ds_version *v);
