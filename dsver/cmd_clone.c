@@ -88,21 +88,12 @@ static int make_store(cloning *c, ds_store *s, ds_err *err)
     return !rc && c->lazy ? ds_remoteconf_lazy(s->dir, "origin", true, err) : rc;
 }
 
-static int is_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
-{
-    (void)ctx;
-    (void)name;
-    (void)id;
-    (void)err;
-    return 1;
-}
-
 /* A wrong URL, say: what this run made and nothing has come into is in nobody's way. */
 static void unmake(const cloning *c, ds_store *s)
 {
     ds_objtotals t = {.pieces = 1};
     char *dir = NULL;
-    if (c->made && s->dir && !ds_ref_each(s->cat, is_ref, NULL, NULL) &&
+    if (c->made && s->dir && !ds_ref_any(s->cat, NULL) &&
         ds_objstore_totals(s->objs, &t, NULL) == 0 && t.pieces == 0)
         dir = strdup(s->dir);
     ds_store_close(s);
@@ -124,7 +115,7 @@ static int clone(cloning *c, ds_err *err)
     rc = rc ? rc : ds_link_open(&l, &s, "origin", err);
     rc = rc ? rc : ds_sync_fetch(&done, &l, &o, err);
     rc = rc ? rc : ds_sync_branches(&branches, &l, &b, err);
-    if (!rc && !c->words.json && !c->words.quiet && !ds_ref_each(s.cat, is_ref, NULL, NULL))
+    if (!rc && !c->words.json && !c->words.quiet && !ds_ref_any(s.cat, NULL))
         printf("nothing lies there yet\n");
     else if (!rc)
         sync_say_end(&c->words, &done);

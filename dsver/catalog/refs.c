@@ -281,7 +281,7 @@ out:
 
 /* ---- many new ones ---- */
 
-static int by_ref(const void *a, const void *b)
+int ds_newref_cmp(const void *a, const void *b)
 {
     return strcmp(((const ds_newref *)a)->name, ((const ds_newref *)b)->name);
 }
@@ -294,7 +294,7 @@ static bool in_the_way(const ds_newref *v, size_t n, const char *name)
     for (const char *s = strchr(name, '/'); !is && s; s = strchr(s + 1, '/')) {
         snprintf(part, sizeof part, "%.*s", (int)(s - name), name);
         const ds_newref key = {.name = part};
-        is = bsearch(&key, v, n, sizeof *v, by_ref) != NULL;
+        is = bsearch(&key, v, n, sizeof *v, ds_newref_cmp) != NULL;
     }
     return is;
 }
@@ -332,7 +332,7 @@ int ds_ref_make(ds_catalog *c, ds_newref *v, size_t n, ds_err *err)
             return 0;
     if (n == 0)
         return 0;
-    qsort(v, n, sizeof *v, by_ref);
+    qsort(v, n, sizeof *v, ds_newref_cmp);
     rc = ref_lock(c, &fd, v[0].name, err);
     for (size_t i = 0; !rc && i < n; i++) {
         rc = look_at_new(c, &v[i], err);
@@ -395,6 +395,31 @@ int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
 int ds_ref_each_raw(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err)
 {
     return each(c, raw_ref, fn, ctx, err);
+}
+
+static int any_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    (void)ctx;
+    (void)name;
+    (void)id;
+    (void)err;
+    return 1;
+}
+
+static int add_commit(void *ctx, const char *name, const git_oid *id, ds_err *err)
+{
+    (void)name;
+    return ds_buf_put(ctx, id, sizeof *id) ? ds_fail_nomem(err) : 0;
+}
+
+int ds_ref_commits(ds_buf *commits, ds_catalog *c, ds_err *err)
+{
+    return ds_ref_each(c, add_commit, commits, err);
+}
+
+int ds_ref_any(ds_catalog *c, ds_err *err)
+{
+    return ds_ref_each_raw(c, any_ref, NULL, err);
 }
 
 static int delete_ref(ds_catalog *c, const char *name, ds_err *err)

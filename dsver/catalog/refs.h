@@ -36,6 +36,7 @@ typedef struct ds_newref {
     bool made;
 } ds_newref;
 int ds_ref_make(ds_catalog *c, ds_newref *v, size_t n, ds_err *err);
+int ds_newref_cmp(const void *a, const void *b); /* by name */
 /* No ref moves until it is let go; nothing is written. *fd -1 where nobody can move one: the store
  * cannot be written, or its disk is full. */
 int ds_ref_hold(ds_catalog *c, int *fd, ds_err *err);
@@ -46,6 +47,9 @@ typedef int (*ds_ref_fn)(void *ctx, const char *name, const git_oid *id, ds_err 
 int ds_ref_each(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
 /* The same with what the ref itself names, of whatever kind. */
 int ds_ref_each_raw(ds_catalog *c, ds_ref_fn fn, void *ctx, ds_err *err);
+/* Appends the commits of all refs (git_oid). */
+int ds_ref_commits(ds_buf *commits, ds_catalog *c, ds_err *err);
+int ds_ref_any(ds_catalog *c, ds_err *err); /* 1 there is one, 0 there is none, < 0 error */
 /* 1 deleted, 0 it is not at *expected, < 0 error. */
 int ds_ref_delete(ds_catalog *c, const char *name, const git_oid *expected, ds_err *err);
 

@@ -68,7 +68,6 @@ int ds_index_bad_row(ds_objindex *ix, ds_err *err);
 void ds_index_wait(ds_objindex *ix); /* until no other thread has one */
 int ds_index_begin(ds_objindex *ix, ds_err *err);
 int ds_index_commit(ds_objindex *ix, ds_err *err);
-void ds_index_rollback(ds_objindex *ix);
 /* With its min-hashes; a piece that is in stays as it is, unless r->anew. */
 int ds_index_add_piece(ds_objindex *ix, const ds_objrow *r, int64_t pack, ds_err *err);
 /* Min-hashes of a piece: k adds or deletes them. */

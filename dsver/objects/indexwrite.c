@@ -120,7 +120,7 @@ int ds_index_commit(ds_objindex *ix, ds_err *err)
     return rc;
 }
 
-void ds_index_rollback(ds_objindex *ix)
+static void roll_back(ds_objindex *ix)
 {
     if (!mine(ix))
         return;
@@ -147,7 +147,7 @@ int ds_objindex_publish(ds_objindex *ix, const ds_packrow *packs, size_t npacks,
     if (rc == 0)
         rc = ds_index_commit(ix, err);
     if (rc && begun)
-        ds_index_rollback(ix);
+        roll_back(ix);
     pthread_mutex_unlock(&ix->lock);
     free(at);
     return rc;
@@ -172,7 +172,7 @@ int ds_objindex_commit(ds_objindex *ix, ds_err *err)
 void ds_objindex_rollback(ds_objindex *ix)
 {
     pthread_mutex_lock(&ix->lock);
-    ds_index_rollback(ix);
+    roll_back(ix);
     pthread_mutex_unlock(&ix->lock);
 }
 

@@ -203,7 +203,7 @@ static int join_lines(join *j, ds_err *err)
 static int want_instead(ds_shaset *want, ds_store *s, ds_err *err)
 {
     ds_buf heads = {0};
-    int rc = ds_sync_heads(&heads, s, err);
+    int rc = ds_ref_commits(&heads, s->cat, err);
     rc = rc ? rc
             : ds_needed_erased(want, s, (const git_oid *)(const void *)heads.data,
                                heads.len / sizeof(git_oid), err);
@@ -395,7 +395,7 @@ static int holds_dead(ds_store *s, const ds_overlay *o, ds_err *err)
     if (!holds_gone(s, o))
         return 0;
     const ds_sha *gone = ds_overlay_gone(o, &n);
-    int rc = ds_sync_heads(&heads, s, err);
+    int rc = ds_ref_commits(&heads, s->cat, err);
     rc = rc ? rc
             : ds_needed_find(&need, NULL, s, (const git_oid *)(const void *)heads.data,
                              heads.len / sizeof(git_oid), NULL, 0, err);

@@ -80,7 +80,7 @@ static int fetch_pieces(fetching *f, ds_err *err)
     char hex[65];
     ds_transfer t = {
         .objs = l->store->objs, .remote = l->remote, .index = l->index, .ahead = l->ahead};
-    int rc = f->o->all ? 0 : ds_sync_heads(&haves, l->store, err);
+    int rc = f->o->all ? 0 : ds_ref_commits(&haves, l->store->cat, err);
     rc = rc ? rc
             : ds_needed_find(
                   &want, &f->out->versions, l->store, (const git_oid *)(const void *)f->tips.data,
@@ -213,15 +213,10 @@ static void newrefs_fini(newrefs *r)
     free(r->v);
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(((const ds_newref *)a)->name, ((const ds_newref *)b)->name);
-}
-
 static bool was_made(const newrefs *r, const char *name)
 {
     const ds_newref key = {.name = name};
-    const ds_newref *v = r->n ? bsearch(&key, r->v, r->n, sizeof key, by_name) : NULL;
+    const ds_newref *v = r->n ? bsearch(&key, r->v, r->n, sizeof key, ds_newref_cmp) : NULL;
     return v && v->made;
 }
 

@@ -248,17 +248,6 @@ int ds_sync_goes_on(ds_store *s, const git_oid *a, const git_oid *b, ds_err *err
     return rc < 0 ? ds_fail_git_read(err, "catalog: its history cannot be followed") : rc;
 }
 
-static int add_head(void *ctx, const char *name, const git_oid *id, ds_err *err)
-{
-    (void)name;
-    return ds_buf_put(ctx, id, sizeof *id) ? ds_fail_nomem(err) : 0;
-}
-
-int ds_sync_heads(ds_buf *commits, ds_store *s, ds_err *err)
-{
-    return ds_ref_each(s->cat, add_head, commits, err);
-}
-
 static int pieces(ds_moved *out, ds_link *l, const ds_shaset *want, ds_err *err)
 {
     ds_remotestate state;

@@ -114,7 +114,5 @@ int ds_sync_objects(ds_link *l, const ds_buf *ids, ds_err *err);
 int ds_sync_commits(ds_buf *commits, ds_link *l, const ds_gitrefs *there, ds_err *err);
 /* The commit that an object is or, for a tag, leads to: 1, 0 none, < 0. */
 int ds_sync_commit(ds_store *s, const git_oid *id, git_oid *commit, ds_err *err);
-/* Commits of every ref of the store. */
-int ds_sync_heads(ds_buf *commits, ds_store *s, ds_err *err);
 
 #endif

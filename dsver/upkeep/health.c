@@ -286,19 +286,10 @@ static int check_deleted(const opscan *o, ds_err *err)
     return ds_check_interrupt(err);
 }
 
-static int any_ref(void *ctx, const char *name, const git_oid *id, ds_err *err)
-{
-    (void)ctx;
-    (void)name;
-    (void)id;
-    (void)err;
-    return 1;
-}
-
 /* A log that is not there, or empty, as it is of a store that is older than logs. */
 static int check_begun(health *h, ds_err *err)
 {
-    const int rc = ds_ref_each_raw(h->store->cat, any_ref, NULL, err);
+    const int rc = ds_ref_any(h->store->cat, err);
     const ds_trouble t = {.note = true,
                           .file = "oplog",
                           .id = "",

@@ -10,17 +10,11 @@
 /* Pieces published at a time, so that those that follow can be stored against them. */
 enum { AT_ONCE = 64 };
 
-static int add_tip(void *ctx, const char *name, const git_oid *id, ds_err *err)
-{
-    (void)name;
-    return ds_buf_put(ctx, id, sizeof *id) ? ds_fail_nomem(err) : 0;
-}
-
 static int find_needed(ds_shaset *out, ds_store *s, ds_err *err)
 {
     ds_buf tips = {0};
     uint64_t versions = 0;
-    int rc = ds_ref_each(s->cat, add_tip, &tips, err);
+    int rc = ds_ref_commits(&tips, s->cat, err);
     rc = rc ? rc
             : ds_needed_find(out, &versions, s, (const git_oid *)(const void *)tips.data,
                              tips.len / sizeof(git_oid), NULL, 0, err);
