@@ -6,6 +6,7 @@
  * in head order.
  */
 #include "net_priv.h"
+#include "rotary.h"
 
 static ds_kattn shape_of(const ds_net *n)
 {

@@ -55,12 +55,6 @@ int ds_modelconf_preset(ds_modelconf *c, enum ds_arch arch, const char *preset, 
                         ds_err *err);
 const char *ds_arch_name(enum ds_arch a);
 
-/* cos and sin of every position: cs[pos][rot/2][2], with the model's scaling and attention factor.
- * rot: rotated width of a head. */
-int ds_rope_table(float *cs, const ds_modelconf *c, int32_t rot, int32_t positions, ds_err *err);
-/* The factor of the scores: 1/sqrt(qk width), times YaRN's m(mscale_all_dim)^2 where the model has
- * it. */
-float ds_attn_scale(const ds_modelconf *c);
 /* Width of a head of q and k, and of v. */
 int32_t ds_qk_dim(const ds_modelconf *c);
 int32_t ds_v_dim(const ds_modelconf *c);

@@ -10,6 +10,7 @@
 
 #include "io.h"
 #include "net_priv.h"
+#include "rotary.h"
 
 /* ---- building ---- */
 
