@@ -169,6 +169,31 @@ static void what_may_be_absent(void **state)
     ds_buf_fini(&again);
 }
 
+/* Records that were erased before a run have no length; what cannot be is refused. */
+static void what_is_left_out(void **state)
+{
+    static ds_records many[DS_ERASED_MAX + 1];
+    const ds_records some[] = {{0, 2}, {4, 1}}, beyond[] = {{4, 2}}, past[] = {{6, 1}};
+    uint32_t lengths[] = {1, 2, 3, 4, 5};
+    ds_lineage l = sample();
+    ds_buf b = {0};
+    ds_err err = {0};
+
+    (void)state;
+    assert_int_equal(ds_run_leave_out(lengths, 5, some, 2, &err), 0);
+    assert_true(!lengths[0] && !lengths[1] && lengths[2] == 3 && lengths[3] == 4 && !lengths[4]);
+    assert_int_equal(ds_run_leave_out(lengths, 5, beyond, 1, &err), DS_FAIL);
+    assert_int_equal(ds_run_leave_out(lengths, 5, past, 1, &err), DS_FAIL);
+    for (size_t i = 0; i <= DS_ERASED_MAX; i++)
+        many[i] = (ds_records){2 * i, 1};
+    datasets[0].erased = many;
+    datasets[0].nerased = DS_ERASED_MAX + 1;
+    err.code = 0;
+    assert_int_equal(ds_run_dump(&b, &l.run, &err), DS_FAIL);
+    assert_non_null(strstr(err.msg, "erased in 65537 places"));
+    ds_buf_fini(&b);
+}
+
 /* parse(mutated) must fail as corrupt, with a name. */
 static void refused(const json_t *root, const char *how)
 {
@@ -406,6 +431,7 @@ int main(void)
         cmocka_unit_test(round_trip),
         cmocka_unit_test(description_as_documented),
         cmocka_unit_test(what_may_be_absent),
+        cmocka_unit_test(what_is_left_out),
         cmocka_unit_test(every_member_is_checked),
         cmocka_unit_test(every_cut_is_refused),
         cmocka_unit_test(digests_agree),
