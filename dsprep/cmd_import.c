@@ -1,6 +1,7 @@
 /* cmd_import.c - dsprep import: records out of a format of other tools. */
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "accounts.h"
@@ -8,6 +9,7 @@
 #include "cmd_transform.h"
 #include "csv.h"
 #include "dsr_prov.h"
+#include "hivepath.h"
 #include "jitems.h"
 #include "options.h"
 #include "plural.h"
@@ -56,13 +58,16 @@ const ds_command ds_cmd_import = {
 typedef struct importing {
     const char *format, *schema_file, *key, *quarantine, *delimiter, *columns, *records_at;
     ds_shardopts shards;
-    bool infer, quiet, json;
+    bool infer, hive, quiet, json;
     int on_error;
     int64_t max_record, max_ratio, separator;
     /* what is open */
     const ds_format *f;
     ds_sidecar side;
-    bool known; /* the schema is */
+    bool known;       /* the schema is */
+    ds_hivepath path; /* of the file at hand, where folders name columns */
+    ds_fval *row;     /* its values, with those of the path */
+    bool warned;
     ds_shardout *out;
     ds_badlog bad;
     ds_fvalwork work;
@@ -96,10 +101,29 @@ static int on_bad(void *ctx, const char *reason, uint64_t at, uint64_t offset, c
     return problem(ctx, reason, at, offset, p, len, lost, why, err);
 }
 
-static int on_row(void *ctx, const ds_fval *values, uint64_t offset, uint64_t len, ds_err *err)
+/* The values with those that stand in the path: what the file itself has goes before. */
+static const ds_fval *with_path(importing *m, const ds_fval *values)
+{
+    const ds_schema *s = m->sink.schema;
+    if (!m->path.n)
+        return values;
+    memcpy(m->row, values, s->n * sizeof *values);
+    for (size_t i = 0; i < m->path.n; i++) {
+        const ds_hivepart *p = &m->path.v[i];
+        ds_fval *v = &m->row[ds_schema_find(s, p->name)];
+        if (v->kind == DS_FV_NULL && !p->null)
+            *v = (ds_fval){.kind = DS_FV_TEXT,
+                           .p = p->value.len ? p->value.data : (const uint8_t *)"",
+                           .len = p->value.len};
+    }
+    return m->row;
+}
+
+static int on_row(void *ctx, const ds_fval *row, uint64_t offset, uint64_t len, ds_err *err)
 {
     importing *m = ctx;
     const ds_schema *s = m->sink.schema;
+    const ds_fval *values = with_path(m, row);
     const char *why = NULL;
     char text[256];
     ds_rows *rows;
@@ -143,6 +167,8 @@ static int provenance(importing *m, ds_err *err)
         rc = ds_fail(err, DS_USAGE, "--key-field is not UTF-8");
     if (rc == 0 && m->delimiter && json_object_set_new(o, "delimiter", json_string(m->delimiter)))
         rc = ds_fail_nomem(err);
+    if (rc == 0 && m->hive && json_object_set_new(o, "hive", json_true()))
+        rc = ds_fail_nomem(err);
     if (rc == 0 && m->columns && json_object_set_new(o, "only", json_string(m->columns)))
         rc = ds_fail(err, DS_USAGE, "--columns is not UTF-8");
     if (rc == 0 && m->records_at &&
@@ -158,6 +184,44 @@ static int provenance(importing *m, ds_err *err)
     return rc;
 }
 
+/* Columns of the path go behind the file's. */
+static int add_path(importing *m, ds_schema *s, ds_err *err)
+{
+    for (size_t i = 0; i < m->path.n; i++)
+        if (ds_schema_find(s, m->path.v[i].name) < 0) {
+            const int rc = ds_schema_add(s, NULL, m->path.v[i].name, DS_UTF8, true, false,
+                                         !s->explicit_key, NULL, err);
+            if (rc)
+                return rc;
+        }
+    return 0;
+}
+
+/* What the folders of a file say. */
+static int take_path(importing *m, const char *name, ds_err *err)
+{
+    size_t at, len;
+    if (!m->hive && !m->warned && ds_hivepath_first(name, &at, &len)) {
+        ds_warn(
+            "%s: the folder '%.*s' is named as Hive names a column and its value, which is left "
+            "out (--hive takes it)",
+            name, (int)len, name + at);
+        m->warned = true;
+    }
+    return m->hive ? ds_hivepath_of(&m->path, name, err) : 0;
+}
+
+static int check_path(const importing *m, ds_err *err)
+{
+    for (size_t i = 0; i < m->path.n; i++)
+        if (ds_schema_find(&m->side.schema, m->path.v[i].name) < 0)
+            return ds_fail(err, DS_FAIL,
+                           "%s: its folders name '%s', which is in no column of the "
+                           "schema",
+                           m->read.name, m->path.v[i].name);
+    return 0;
+}
+
 /* Where the stream begins: with the first input, which says its columns when nothing else does. */
 static int start(importing *m, void *reader, ds_err *err)
 {
@@ -165,7 +229,10 @@ static int start(importing *m, void *reader, ds_err *err)
     if (rc == 0 && !m->side.schema.n) {
         ds_schema_init(&m->side.schema);
         rc = m->f->schema(reader, &m->side.schema, err);
+        rc = rc ? rc : add_path(m, &m->side.schema, err);
     }
+    if (rc == 0 && !(m->row = calloc(m->side.schema.n, sizeof *m->row)))
+        rc = ds_fail_nomem(err);
     if (rc == 0 && m->key && !m->side.schema.explicit_key)
         rc = ds_fail(err, DS_USAGE, "--key-field: the schema has derived keys");
     if (rc == 0)
@@ -188,9 +255,11 @@ static int one_file(importing *m, const char *path, const char *name, ds_err *er
                            .delimiter = m->read.delimiter,
                            .columns = m->columns,
                            .records_at = m->read.records_at};
-    int rc = m->f->read_open(&reader, &m->read, err);
+    int rc = take_path(m, name, err);
+    rc = rc ? rc : m->f->read_open(&reader, &m->read, err);
     if (rc == 0 && !m->known)
         rc = start(m, reader, err);
+    rc = rc ? rc : check_path(m, err);
     if (rc == 0)
         rc = m->f->read(reader, &m->sink, err);
     m->f->close(reader);
@@ -310,6 +379,8 @@ static int run(int argc, char **argv)
         OPT_STR(0, "schema", m.schema_file, "FILE",
                 "columns and types, as dsprep export writes them in dsr-schema.json"),
         OPT_FLAG(0, "infer", m.infer, "do not look for dsr-schema.json"),
+        OPT_FLAG(0, "hive", m.hive,
+                 "folders that are named NAME=VALUE below an INPUT are columns of text"),
         OPT_STR(0, "key-field", m.key, "NAME", "field that is the key; default key"),
         OPT_STR('c', "columns", m.columns, "A,B",
                 "parquet: read these columns only, and the key; of a struct, all that it becomes"),
@@ -346,6 +417,8 @@ static int run(int argc, char **argv)
     ds_badlog_fini(&m.bad);
     ds_fvalwork_fini(&m.work);
     ds_sidecar_fini(&m.side);
+    ds_hivepath_fini(&m.path);
+    free(m.row);
     ds_buf_fini(&m.prov);
     return ds_transform_end(&ds_cmd_import, &(ds_rowopts){.json = m.json}, &err, partial);
 }

@@ -58,11 +58,17 @@ static const ds_steprule files_rules[] = {
     {0},
 };
 static const ds_steprule import_rules[] = {
-    {"format", RULE_TEXT, "format"},           {"on_error", RULE_ON_ERROR, "on-error"},
-    {"max_record", RULE_NUMBER, "max-record"}, {"columns", RULE_COLUMNS, "schema"},
-    {"key_field", RULE_TEXT, "key-field"},     {"separator", RULE_TEXT, "separator"},
-    {"delimiter", RULE_TEXT, "delimiter"},     {"only", RULE_TEXT, "columns"},
-    {"records_at", RULE_TEXT, "records-at"},   {0},
+    {"format", RULE_TEXT, "format"},
+    {"on_error", RULE_ON_ERROR, "on-error"},
+    {"max_record", RULE_NUMBER, "max-record"},
+    {"columns", RULE_COLUMNS, "schema"},
+    {"key_field", RULE_TEXT, "key-field"},
+    {"separator", RULE_TEXT, "separator"},
+    {"delimiter", RULE_TEXT, "delimiter"},
+    {"only", RULE_TEXT, "columns"},
+    {"hive", RULE_IF_SET, "hive"},
+    {"records_at", RULE_TEXT, "records-at"},
+    {0},
 };
 static const ds_steprule tokenize_rules[] = {
     {"name", RULE_TEXT, "name"},

@@ -302,3 +302,32 @@ P
     printf '%s\n' '{"n":null,"rest":null,"len":3000000}' '{"n":1,"rest":null,"len":null}' | diff - got
     [ "$(dsprep import -q mark.jsonl | dsprep cat --no-key --origin)" = '{"text":"a","rest":null,"origin":[[0,3,13]]}' ]
 }
+
+@test "import --hive: folders that name columns" {
+    mkdir -p lake/dt=2026-01-01/country=DE lake/dt=2026-01-02/country=__HIVE_DEFAULT_PARTITION__ lake/dt=2026-01-03/country=a%20b lake/plain
+    for f in jsonl csv; do
+        rm -f lake/*/*/part* lake/plain/part*
+        for d in lake/dt=*/* lake/plain; do
+            [ $f = csv ] && printf 'key,text\n%s,hello\n' "$d" >"$d/part.csv" || printf '{"key":"%s","text":"hello"}\n' "$d" >"$d/part.jsonl"
+        done
+        exits 0 bash -c "dsprep import --hive lake | dsprep cat --no-key -c text,dt,country >got"
+        printf '%s\n' '{"text":"hello","dt":"2026-01-01","country":"DE"}' '{"text":"hello","dt":"2026-01-02","country":null}' \
+            '{"text":"hello","dt":"2026-01-03","country":"a b"}' '{"text":"hello","dt":null,"country":null}' | diff - got
+        # What is left out is told of, once.
+        exits 0 bash -c "dsprep import lake | dsprep cat --no-key -c text >got"
+        has "the folder 'dt=2026-01-01' is named as Hive names a column and its value, which is left out (--hive takes it)"
+        [ "$(grep -c 'named as Hive' <<<"$output")" -eq 1 ]
+    done
+    dsver init >/dev/null
+    dsprep import -q --hive lake | dsver commit -m m lake
+    exits 0 dsver rebuild lake --source lake
+    # A file's own column goes before; a folder whose column the first file had not is refused.
+    mkdir -p own/text=x && printf '{"key":"k","text":"mine"}\n' >own/text=x/a.jsonl
+    [ "$(dsprep import -q --hive own | dsprep cat --no-key -c text)" = '{"text":"mine"}' ]
+    mkdir -p own/z/new=1 && cp own/text=x/a.jsonl own/z/new=1/
+    exits 1 dsprep import --hive own
+    has "z/new=1/a.jsonl: its folders name 'new', which is in no column of the schema"
+    mkdir -p twice/a=1/a=2 && cp own/text=x/a.jsonl twice/a=1/a=2/
+    exits 1 dsprep import --hive twice
+    has "the folder 'a=2': the column is there twice"
+}
