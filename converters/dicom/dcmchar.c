@@ -393,16 +393,22 @@ static bool is_latin1(int g1)
     return g1 < SINGLES && (singles[g1].ir == 100 || singles[g1].ir == 148);
 }
 
+/* ISO_IR 100. Turkish, which 148 is for, has words that dcmdoubt.h would wonder at. */
+static bool says_latin1(const dcm_char *c)
+{
+    return c->mode == M_2022 && c->g1 < SINGLES && singles[c->g1].ir == 100;
+}
+
 void dcm_char_weigh(const dcm_char *c, uint16_t vr, const void *p, size_t len, dcm_doubt *d)
 {
-    if (dcm_vr_is_text(vr) && c->mode == M_2022 && (is_latin1(c->g1) || c->g1 == NOTHING) &&
-        c->implied == NOTHING && !memchr(p, ESC, len))
-        dcm_doubt_add(d, p, len, is_latin1(c->g1));
+    const bool none = c->mode == M_2022 && c->g1 == NOTHING && c->implied == NOTHING;
+    if (dcm_vr_is_text(vr) && (says_latin1(c) || none) && !memchr(p, ESC, len))
+        dcm_doubt_add(d, p, len, !none);
 }
 
 void dcm_char_believe(dcm_char *c, const dcm_doubt *d)
 {
-    c->no_latin1 = dcm_doubt_latin1(d);
+    c->no_latin1 = says_latin1(c) && dcm_doubt_latin1(d);
     c->no_utf8 = c->mode == M_2022 && dcm_doubt_utf8(d);
 }
 
@@ -426,7 +432,7 @@ int dcm_char_utf8(dcm_char *c, uint16_t vr, const void *data, size_t len, ds_buf
     } else if (c->mode == M_UTF8) {
         bool good = ds_utf8_check(p, len) == len;
         rc = good ? ds_buf_put(out, p, len) : put_unknown(c, p, len, out, flags);
-    } else if (high && !esc && is_latin1(c->g1) && c->no_latin1) {
+    } else if (high && !esc && c->no_latin1) {
         rc = put_unknown(c, p, len, out, flags);
     } else if (high && !esc && is_latin1(c->g1) && ds_utf8_check(p, len) == len) {
         /* Nobody writes what UTF-8 looks like in Latin-1, and many declare the one for the other.

@@ -3,6 +3,10 @@
  * Machines in China, Korea, Russia and Taiwan write their own bytes under ISO_IR 100, and sites
  * write them under nothing at all. One value may look like anything (of GBK every sixth ideograph
  * is UTF-8 as well); all texts of an object together tell. Pure: no state but the counts.
+ *
+ * Tried on messages of programs (gettext), one an object: of 240,000 in 24 languages of Latin-1 it
+ * doubts 10; in GBK, EUC-KR, EUC-JP, KOI8-R, CP1251, Greek and Thai it knows 98 of 100 as none, of
+ * Big5 77, of Shift-JIS 64; of three messages together 99, 97 and 77.
  */
 #ifndef DS_DCMDOUBT_H
 #define DS_DCMDOUBT_H

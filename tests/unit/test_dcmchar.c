@@ -157,6 +157,8 @@ static void all_texts_of_an_object(void **state)
          "Gr\xf6\xdf"
          "e f\xfcr M\xfcller, s\xfc\xdf",
          "Müller", "Größe für Müller, süß"},
+        {"ISO_IR 148", "GBK", "K\xfc\xe7\xfc\xf0^\xde\xfc", "\xf6l\xe7\xfc\xf0\xfc", "Küçüğ^Şü",
+         "ölçüğü"},
         /* UTF-8 that was cut is UTF-8. */
         {NULL, "GBK", "M\xc3\xbcller",
          "Gr\xc3\xb6\xc3\x9f"
