@@ -121,67 +121,71 @@ static void fallback_of_the_site(void **state)
 }
 
 /* What the texts of an object tell of its set together. */
+static const struct {
+    const char *set, *fallback, *name, *text, *want_name, *want_text;
+} objects[] = {
+    /* Names and "the patient ... comes again" in GBK; the second name is UTF-8 by chance. */
+    {"ISO_IR 100", "GBK", "\xcd\xf5^\xce\xe5", "\xbb\xbc\xd5\xdf\xcd\xf5\xce\xe5\xb8\xb4\xb2\xe9",
+     "王^五", "患者王五复查"},
+    {"ISO_IR 100", "GBK", "\xd6\xbd",
+     "\xbb\xbc\xd5\xdf\xd6\xbd \xb8\xb4\xb2\xe9. CT\xc6\xbd\xc9\xa8", "纸",
+     "患者纸 复查. CT平扫"},
+    {NULL, "GBK", "\xd6\xbd", "\xbb\xbc\xd5\xdf\xd6\xbd\r\n\xb8\xb4\xb2\xe9", "纸",
+     "患者纸\r\n复查"},
+    {"ISO_IR 100", NULL, "\xd6\xbd", "CT \xd6\xbd\xd5\xdf", "\xef\xbf\xbd\xef\xbf\xbd",
+     "CT \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
+    {"ISO_IR 100", "BIG5", "\xa4\xfd\xa4\x70\xa9\xfa", "\xa4\xfd\xa4\x70\xa9\xfa", "王小明",
+     "王小明"},
+    {"ISO_IR 100", "CP1251", "\xc8\xe2\xe0\xed\xee\xe2", "\xc8\xe2\xe0\xed\xee\xe2\xe0 OK",
+     "Иванов", "Иванова OK"},
+    {"ISO_IR 100", "EUC-KR", "\xb1\xe8^\xc8\xf1\xc1\xdf", "\xb1\xe8 \xc8\xf1\xc1\xdf", "김^희중",
+     "김 희중"},
+    /* Latin-1 is Latin-1 all the same. */
+    {"ISO_IR 100", "GBK", "M\xfcller^S\xf6ren",
+     "Gr\xf6\xdf"
+     "e 3 \xb5m\xb2, s\xfc\xdf, \xab\xe9t\xe9\xbb, 3\xbd\xb0",
+     "Müller^Sören", "Größe 3 µm², süß, «été», 3½°"},
+    {"ISO_IR 100", "GBK", "P\xe4\xe4kk\xf6nen",
+     "p\xe4\xe4 \xa1\xc9"
+     "a! \xb1 5",
+     "Pääkkönen", "pää ¡Éa! ± 5"},
+    /* A name that was put in later, in UTF-8, among texts that are Latin-1. */
+    {"ISO_IR 100", "GBK", "M\xc3\xbcller",
+     "Gr\xf6\xdf"
+     "e f\xfcr M\xfcller, s\xfc\xdf",
+     "Müller", "Größe für Müller, süß"},
+    {"ISO_IR 148", "GBK", "K\xfc\xe7\xfc\xf0^\xde\xfc", "\xf6l\xe7\xfc\xf0\xfc", "Küçüğ^Şü",
+     "ölçüğü"},
+    /* UTF-8 that nothing declares. */
+    {NULL, "GBK", "M\xc3\xbcller",
+     "Gr\xc3\xb6\xc3\x9f"
+     "e",
+     "Müller", "Größe"},
+};
+
 static void all_texts_of_an_object(void **state)
 {
     (void)state;
-    static const struct {
-        const char *set, *fallback, *name, *text, *want_name, *want_text;
-    } v[] = {
-        /* Names and "the patient ... comes again" in GBK; the second name is UTF-8 by chance. */
-        {"ISO_IR 100", "GBK", "\xcd\xf5^\xce\xe5",
-         "\xbb\xbc\xd5\xdf\xcd\xf5\xce\xe5\xb8\xb4\xb2\xe9", "王^五", "患者王五复查"},
-        {"ISO_IR 100", "GBK", "\xd6\xbd",
-         "\xbb\xbc\xd5\xdf\xd6\xbd \xb8\xb4\xb2\xe9. CT\xc6\xbd\xc9\xa8", "纸",
-         "患者纸 复查. CT平扫"},
-        {NULL, "GBK", "\xd6\xbd", "\xbb\xbc\xd5\xdf\xd6\xbd\r\n\xb8\xb4\xb2\xe9", "纸",
-         "患者纸\r\n复查"},
-        {"ISO_IR 100", NULL, "\xd6\xbd", "CT \xd6\xbd\xd5\xdf", "\xef\xbf\xbd\xef\xbf\xbd",
-         "CT \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"},
-        {"ISO_IR 100", "BIG5", "\xa4\xfd\xa4\x70\xa9\xfa", "\xa4\xfd\xa4\x70\xa9\xfa", "王小明",
-         "王小明"},
-        {"ISO_IR 100", "CP1251", "\xc8\xe2\xe0\xed\xee\xe2", "\xc8\xe2\xe0\xed\xee\xe2\xe0 OK",
-         "Иванов", "Иванова OK"},
-        {"ISO_IR 100", "EUC-KR", "\xb1\xe8^\xc8\xf1\xc1\xdf", "\xb1\xe8 \xc8\xf1\xc1\xdf",
-         "김^희중", "김 희중"},
-        /* Latin-1 is Latin-1 all the same. */
-        {"ISO_IR 100", "GBK", "M\xfcller^S\xf6ren",
-         "Gr\xf6\xdf"
-         "e 3 \xb5m\xb2, s\xfc\xdf, \xab\xe9t\xe9\xbb, 3\xbd\xb0",
-         "Müller^Sören", "Größe 3 µm², süß, «été», 3½°"},
-        {"ISO_IR 100", "GBK", "P\xe4\xe4kk\xf6nen",
-         "p\xe4\xe4 \xa1\xc9"
-         "a! \xb1 5",
-         "Pääkkönen", "pää ¡Éa! ± 5"},
-        /* A name that was put in later, in UTF-8, among texts that are Latin-1. */
-        {"ISO_IR 100", "GBK", "M\xc3\xbcller",
-         "Gr\xf6\xdf"
-         "e f\xfcr M\xfcller, s\xfc\xdf",
-         "Müller", "Größe für Müller, süß"},
-        {"ISO_IR 148", "GBK", "K\xfc\xe7\xfc\xf0^\xde\xfc", "\xf6l\xe7\xfc\xf0\xfc", "Küçüğ^Şü",
-         "ölçüğü"},
-        /* UTF-8 that was cut is UTF-8. */
-        {NULL, "GBK", "M\xc3\xbcller",
-         "Gr\xc3\xb6\xc3\x9f"
-         "e",
-         "Müller", "Größe"},
-    };
-    for (size_t i = 0; i < sizeof v / sizeof *v; i++) {
+    for (size_t i = 0; i < sizeof objects / sizeof *objects; i++) {
         dcm_tree *t;
         const char *p;
         size_t n;
         unsigned flags = 0;
         assert_int_equal(dcm_tree_new(&t, NULL), 0);
         dcm_set *s = dcm_tree_main(t);
-        if (v[i].set)
-            dcm_set_put(t, s, 0x00080005, DCM_VR('C', 'S'), v[i].set, strlen(v[i].set), NULL, NULL);
-        dcm_set_put(t, s, 0x00100010, DCM_VR('P', 'N'), v[i].name, strlen(v[i].name), NULL, NULL);
-        dcm_set_put(t, s, 0x00204000, DCM_VR('L', 'T'), v[i].text, strlen(v[i].text), NULL, NULL);
-        assert_int_equal(dcm_tree_utf8(t, v[i].fallback, &flags, NULL), 0);
+        if (objects[i].set)
+            dcm_set_put(t, s, 0x00080005, DCM_VR('C', 'S'), objects[i].set, strlen(objects[i].set),
+                        NULL, NULL);
+        dcm_set_put(t, s, 0x00100010, DCM_VR('P', 'N'), objects[i].name, strlen(objects[i].name),
+                    NULL, NULL);
+        dcm_set_put(t, s, 0x00204000, DCM_VR('L', 'T'), objects[i].text, strlen(objects[i].text),
+                    NULL, NULL);
+        assert_int_equal(dcm_tree_utf8(t, objects[i].fallback, &flags, NULL), 0);
         assert_true(dcm_get_text(s, 0x00100010, 0, &p, &n));
-        if (n != strlen(v[i].want_name) || memcmp(p, v[i].want_name, n) != 0)
+        if (n != strlen(objects[i].want_name) || memcmp(p, objects[i].want_name, n) != 0)
             fail_msg("object %zu: name \"%.*s\"", i, (int)n, p);
         assert_true(dcm_get_text(s, 0x00204000, 0, &p, &n));
-        if (n != strlen(v[i].want_text) || memcmp(p, v[i].want_text, n) != 0)
+        if (n != strlen(objects[i].want_text) || memcmp(p, objects[i].want_text, n) != 0)
             fail_msg("object %zu: text \"%.*s\"", i, (int)n, p);
         dcm_tree_free(t);
     }
