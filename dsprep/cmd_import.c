@@ -279,11 +279,39 @@ static const char *format_word(const importing *m, const char *path)
     return !m->format && n > 5 && memcmp(path + n - 5, ".json", 5) == 0 ? "jsonl" : m->format;
 }
 
+/* The log of a table whose folder holds more than its newest version; NULL: it is none. */
+static const char *table_of(const char *name)
+{
+    const size_t n = strlen(name);
+    const char *const iceberg = ".metadata.json", *const delta = strstr(name, "_delta_log/");
+    if (delta && (delta == name || delta[-1] == '/'))
+        return "Delta Lake";
+    return n > strlen(iceberg) && strcmp(name + n - strlen(iceberg), iceberg) == 0 ? "Iceberg"
+                                                                                   : NULL;
+}
+
+/* Is the file no data of a table's: below a folder, or itself, of such a name? */
+static int is_hidden(const importing *m, const ds_walk_entry *e, bool *hidden, ds_err *err)
+{
+    *hidden = false;
+    if (e->operand || !(m->f->flags & DS_FORMAT_LAKE))
+        return 0;
+    for (const char *p = e->name; *p; p += strcspn(p, "/"), p += *p == '/')
+        *hidden |= *p == '_' || *p == '.';
+    return table_of(e->name)
+               ? ds_fail(err, DS_FAIL,
+                         "%s: a table of %s: which files are of its newest version its log tells, "
+                         "which is not read (name the files, or export the table)",
+                         e->name, table_of(e->name))
+               : 0;
+}
+
 /* Operands as files, in order; those below folders when they end as the format's files do. */
 static int walk_files(importing *m, char **operands, int n, ds_err *err)
 {
     ds_walk *w;
     ds_walk_entry e;
+    bool hidden = false;
     int more, rc = ds_walk_new(&w, operands, (size_t)n, err);
     if (rc)
         return rc;
@@ -292,7 +320,9 @@ static int walk_files(importing *m, char **operands, int n, ds_err *err)
             rc = more;
         else if (e.kind == DS_WALK_PROBLEM)
             rc = ds_fail(err, DS_IO, "%s: %s", e.name, e.message);
-        else if (e.kind == DS_WALK_FILE && !e.operand && !ends_as(m->f, e.name))
+        else if ((rc = is_hidden(m, &e, &hidden, err)) != 0)
+            break;
+        else if (e.kind == DS_WALK_FILE && !e.operand && (hidden || !ends_as(m->f, e.name)))
             m->left_out += strcmp(e.name, DS_SIDECAR_NAME) != 0;
         else
             rc = one_file(m, e.kind == DS_WALK_STDIN ? "-" : e.path, e.name, err);

@@ -24,11 +24,12 @@
 #include "fmtvalue.h"
 
 enum {
-    DS_FORMAT_PIPE = 1,   /* one file, which may be a pipe */
-    DS_FORMAT_SHARDS = 2, /* or, with a shard size, a folder of such files */
-    DS_FORMAT_FOLDER = 4, /* always a folder */
-    DS_FORMAT_IDS = 8,    /* one column of tokens and nothing else */
-    DS_FORMAT_PREFIX = 16 /* several files whose names begin with OUT */
+    DS_FORMAT_PIPE = 1,    /* one file, which may be a pipe */
+    DS_FORMAT_SHARDS = 2,  /* or, with a shard size, a folder of such files */
+    DS_FORMAT_FOLDER = 4,  /* always a folder */
+    DS_FORMAT_IDS = 8,     /* one column of tokens and nothing else */
+    DS_FORMAT_PREFIX = 16, /* several files whose names begin with OUT */
+    DS_FORMAT_LAKE = 32 /* below a folder, what begins with _ or a dot is no data, as Hive has it */
 };
 
 typedef struct ds_fmtwrite {

@@ -227,6 +227,15 @@ root() { dsprep check "$@" | sed 's/.*root //'; }
     exits 0 bash -c "dsprep import hub >hub.dsr"
     has '; 1 file of other names left out'
     [ "$(dsprep cat hub.dsr | sha256sum)" = "$(dsprep cat "$GOLDEN/explicit.dsr" | sha256sum)" ]
+    # What Spark leaves beside is no data, and of a Delta Lake the log would have to be read.
+    mkdir -p hub/data/_temporary && cp hub/data/*.parquet hub/data/_temporary/ && cp hub/data/train*.parquet hub/data/.hidden.parquet
+    [ "$(dsprep import -q hub | dsprep cat | sha256sum)" = "$(dsprep cat hub.dsr | sha256sum)" ]
+    mkdir hub/_delta_log && echo '{}' >hub/_delta_log/00000.json
+    exits 1 dsprep import hub
+    has '_delta_log/00000.json: a table of Delta Lake: which files are of its newest version its log tells'
+    mkdir hub/metadata && mv hub/_delta_log/00000.json hub/metadata/v1.metadata.json && rmdir hub/_delta_log
+    exits 1 dsprep import hub
+    has 'metadata/v1.metadata.json: a table of Iceberg: '
     # Two formats in one folder, and none.
     printf '{"text":"a"}\n' >many/x.jsonl
     exits 2 dsprep import many
