@@ -4,9 +4,7 @@
 load dsver_common
 
 ids() { # FIRST LAST
-    for i in $(seq "$1" "$2"); do
-        echo "{\"id\":\"k$i\",\"text\":\"line $i of a log\",\"n\":$i}"
-    done
+    seq "$1" "$2" | sed 's/.*/{"id":"k&","text":"line & of a log","n":&}/'
 }
 
 stream() { # FILE
@@ -93,9 +91,12 @@ setup_data() {
 
 @test "references of dsprep files into the store are followed from a draft" {
     mkdir in tmp
-    for i in $(seq 1 600); do
-        seq $((i * 1000)) $((i * 1000 + 500)) >"in/$i"
-    done
+    awk 'BEGIN {
+        for (i = 1; i <= 600; i++) {
+            for (n = i * 1000; n <= i * 1000 + 500; n++) print n >"in/" i
+            close("in/" i)
+        }
+    }'
     until [ -z "$(find in -newermt '-2.2 seconds' -o -newerct '-2.2 seconds')" ]; do
         sleep 0.1 # what is younger is read again
     done
