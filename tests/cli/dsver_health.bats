@@ -232,9 +232,8 @@ pack() { ls .dsver/packs/*.pack | head -n 1; }
 }
 
 @test "gc joins the catalog's packs past 64, and drops leftovers" {
-    for i in $(seq 65); do
-        printf 'line %s\n' "$i" | dsprep text -q --split line - | dsver commit -m "$i" d >/dev/null
-    done
+    for i in 0 1; do printf 'line %s\n' "$i" | dsprep text -q --split line - >"$i.dsr"; done
+    for i in $(seq 65); do dsver commit -m "$i" d $((i % 2)).dsr >/dev/null; done
     touch .dsver/catalog.git/objects/pack/tmp_pack_1_1 .dsver/catalog.git/objects/pack/pack_git2_abc
     dsver log --json d >before
     exits 0 dsver gc
