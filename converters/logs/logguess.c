@@ -8,9 +8,10 @@
 /* From the most particular to the least: what an earlier one reads, a later one often reads, too.
  */
 static const enum ds_logformat order[] = {
-    DS_LOG_JEXPORT, DS_LOG_JJSON, DS_LOG_DOCKER, DS_LOG_CEF,     DS_LOG_LEEF,   DS_LOG_JARRAY,
-    DS_LOG_W3C,     DS_LOG_ZEEK,  DS_LOG_VPC,    DS_LOG_SYSLOG5, DS_LOG_CRI,    DS_LOG_COMBINED,
-    DS_LOG_COMMON,  DS_LOG_JSON,  DS_LOG_SYSLOG, DS_LOG_APP,     DS_LOG_LOGFMT, DS_LOG_CSV};
+    DS_LOG_JEXPORT, DS_LOG_JJSON,   DS_LOG_DOCKER, DS_LOG_CEF,      DS_LOG_LEEF,
+    DS_LOG_WINXML,  DS_LOG_JARRAY,  DS_LOG_W3C,    DS_LOG_ZEEK,     DS_LOG_VPC,
+    DS_LOG_ALB,     DS_LOG_SYSLOG5, DS_LOG_CRI,    DS_LOG_COMBINED, DS_LOG_COMMON,
+    DS_LOG_JSON,    DS_LOG_SYSLOG,  DS_LOG_APP,    DS_LOG_LOGFMT,   DS_LOG_CSV};
 #define NORDER (sizeof order / sizeof *order)
 
 static bool has(const ds_buf *b, const char *s)

@@ -7,9 +7,12 @@
 #include "json.h"
 
 const char *const ds_logformat_names[] = {
-    "auto",   "syslog", "syslog5424", "journal-export", "journal",    "common", "combined", "json",
-    "logfmt", "csv",    "cri",        "docker",         "app",        "lines",  "pattern",  "cef",
-    "leef",   "w3c",    "zeek",       "vpc-flow",       "json-array", "apache", "nginx",    NULL};
+    "auto",       "syslog",      "syslog5424", "journal-export", "journal",
+    "common",     "combined",    "json",       "logfmt",         "csv",
+    "cri",        "docker",      "app",        "lines",          "pattern",
+    "cef",        "leef",        "w3c",        "zeek",           "vpc-flow",
+    "json-array", "windows-xml", "aws-alb",    "apache",         "nginx",
+    NULL};
 const char *const ds_logcol_names[] = {
     "text",   "time", "severity", "level",  "host",  "program", "pid",   "remote", "user",
     "method", "path", "protocol", "status", "bytes", "referer", "agent", "fields", "format"};
@@ -44,6 +47,7 @@ uint32_t ds_logformat_columns(enum ds_logformat f)
     case DS_LOG_LEEF:
         return daemon | BIT(REMOTE) | BIT(USER) | BIT(METHOD) | BIT(PATH) | BIT(AGENT);
     case DS_LOG_W3C:
+    case DS_LOG_ALB:
         return web;
     case DS_LOG_ZEEK:
         return web | BIT(PROGRAM);

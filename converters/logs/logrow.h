@@ -34,6 +34,8 @@ enum ds_logformat {
     DS_LOG_ZEEK,   /* Zeek's (Bro's) tables */
     DS_LOG_VPC,    /* AWS VPC flow logs */
     DS_LOG_JARRAY, /* documents of JSON that hold an array of records */
+    DS_LOG_WINXML, /* Windows events as XML */
+    DS_LOG_ALB,    /* access logs of AWS application load balancers */
     DS_LOG_APACHE, /* names that people give to combined */
     DS_LOG_NGINX,
     DS_LOG_NFORMATS
@@ -157,7 +159,13 @@ int ds_logparse_lines(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_pattern(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_cef(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_leef(ds_logline *l, const uint8_t *p, size_t len);
+int ds_logparse_alb(ds_logline *l, const uint8_t *p, size_t len);
+int ds_logparse_winxml(ds_logline *l, const uint8_t *p, size_t len);
 int ds_logparse_named(ds_logline *l, const uint8_t *p, size_t len); /* w3c, zeek, vpc-flow */
+
+/* The unit at p, of which nothing follows: an event at (at, n), nothing (n 0), or (why) what is
+ * given up. Returns the bytes that it takes; 0: it does not end here. len > 0. */
+size_t ds_logwinxml_next(const uint8_t *p, size_t len, size_t *at, size_t *n, const char **why);
 
 /* ---- for the parsers ---- */
 
@@ -182,6 +190,8 @@ bool ds_logset_decimal(ds_logline *l, enum ds_logcol c, const uint8_t *p, size_t
 void ds_logset_level(ds_logline *l, const uint8_t *p, size_t len);
 /* RFC 5424's number for a word such as "WARN"; -1 = none. */
 int ds_logseverity(const uint8_t *p, size_t len);
+/* METHOD SP TARGET SP PROTOCOL, as columns and as the text; anything else is a text only. */
+void ds_logset_request(ds_logline *l, const uint8_t *p, size_t len);
 /* A member of `fields`: name as it is, value a string or JSON. 0 or DS_NOMEM. */
 int ds_logfield(ds_logline *l, const char *name, const uint8_t *p, size_t len);
 int ds_logfield_json(ds_logline *l, const char *name, const char *json);

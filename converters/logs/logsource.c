@@ -19,6 +19,7 @@ static const ds_logparser parsers[DS_LOG_NFORMATS] = {
     [DS_LOG_CEF] = ds_logparse_cef,        [DS_LOG_LEEF] = ds_logparse_leef,
     [DS_LOG_W3C] = ds_logparse_named,      [DS_LOG_ZEEK] = ds_logparse_named,
     [DS_LOG_VPC] = ds_logparse_named,      [DS_LOG_JARRAY] = ds_logparse_json,
+    [DS_LOG_WINXML] = ds_logparse_winxml,  [DS_LOG_ALB] = ds_logparse_alb,
 };
 
 /* ---- one source ---- */
@@ -147,12 +148,22 @@ static size_t next_element(const ds_logsource *s, const uint8_t *p, size_t len, 
     return all;
 }
 
+static size_t next_event(const uint8_t *p, size_t len, ds_logunit *u)
+{
+    *u = (ds_logunit){0};
+    const size_t all = ds_logwinxml_next(p, len, &u->at, &u->n, &u->why);
+    u->ended = all > 0;
+    return all ? all : len;
+}
+
 size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, ds_logunit *u)
 {
     if (s->format == DS_LOG_JEXPORT)
         return next_entry(s, p, len, u);
     if (s->format == DS_LOG_JARRAY)
         return next_element(s, p, len, u);
+    if (s->format == DS_LOG_WINXML)
+        return next_event(p, len, u);
     if (s->format == DS_LOG_CSV)
         return next_row(s, p, len, u);
     return s->framed ? next_frame(s, p, len, u) : next_line(p, len, u);
@@ -161,7 +172,7 @@ size_t ds_logsource_next(const ds_logsource *s, const uint8_t *p, size_t len, ds
 bool ds_logsource_lines(const ds_logsource *s)
 {
     return !s->framed && s->format != DS_LOG_JEXPORT && s->format != DS_LOG_JARRAY &&
-           s->format != DS_LOG_CSV;
+           s->format != DS_LOG_WINXML && s->format != DS_LOG_CSV;
 }
 
 /* ---- a line ---- */

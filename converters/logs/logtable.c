@@ -536,3 +536,94 @@ int ds_logparse_named(ds_logline *l, const uint8_t *p, size_t len)
         ds_logset(l, DS_LC_TEXT, p, len);
     return rc;
 }
+
+/* ---- AWS application load balancers, whose fields are always the same ---- */
+
+/* In their order, as the documentation of Elastic Load Balancing names them; newer ones stand
+ * behind those before. */
+static const struct {
+    const char *name;
+    int column;
+} alb_fields[] = {{"type", -1},
+                  {"time", DS_LC_TIME},
+                  {"elb", -1},
+                  {"client:port", DS_LC_REMOTE},
+                  {"target:port", -1},
+                  {"request_processing_time", -1},
+                  {"target_processing_time", -1},
+                  {"response_processing_time", -1},
+                  {"elb_status_code", DS_LC_STATUS},
+                  {"target_status_code", -1},
+                  {"received_bytes", -1},
+                  {"sent_bytes", DS_LC_BYTES},
+                  {"request", DS_LC_TEXT},
+                  {"user_agent", DS_LC_AGENT},
+                  {"ssl_cipher", -1},
+                  {"ssl_protocol", -1},
+                  {"target_group_arn", -1},
+                  {"trace_id", -1},
+                  {"domain_name", DS_LC_HOST},
+                  {"chosen_cert_arn", -1},
+                  {"matched_rule_priority", -1},
+                  {"request_creation_time", -1},
+                  {"actions_executed", -1},
+                  {"redirect_url", -1},
+                  {"error_reason", -1},
+                  {"target:port_list", -1},
+                  {"target_status_code_list", -1},
+                  {"classification", -1},
+                  {"classification_reason", -1},
+                  {"conn_trace_id", -1}};
+enum { ALB_LEAST = 14, ALB_MOST = sizeof alb_fields / sizeof *alb_fields };
+
+static int alb_field(ds_logline *l, size_t i, const ds_csvfield *f)
+{
+    const uint8_t *v, *port;
+    size_t n;
+    const int column = alb_fields[i].column;
+    if (f->len == 0 || (f->len == 1 && *f->p == '-'))
+        return 0;
+    if (field_text(l, f, &v, &n) != 0)
+        return DS_NOMEM;
+    if (column == DS_LC_TEXT) {
+        ds_logset_request(l, v, n);
+        return 0;
+    }
+    if (column == DS_LC_REMOTE && (port = memrchr(v, ':', n)) != NULL) {
+        if (ds_logfield(l, "client_port", port + 1, (size_t)(v + n - port) - 1) != 0)
+            return DS_NOMEM;
+        n = (size_t)(port - v);
+    }
+    return ds_logtake(l, column, v, n) ? 0 : ds_logfield(l, alb_fields[i].name, v, n);
+}
+
+static bool is_alb_type(const uint8_t *p, size_t n)
+{
+    static const char *const types[] = {"http", "https", "h2", "grpcs", "ws", "wss"};
+    for (size_t i = 0; i < sizeof types / sizeof *types; i++)
+        if (strlen(types[i]) == n && memcmp(p, types[i], n) == 0)
+            return true;
+    return false;
+}
+
+int ds_logparse_alb(ds_logline *l, const uint8_t *p, size_t len)
+{
+    fields s = {.p = p, .len = len, .delimiter = ' ', .blanks = true, .quotes = true, .more = true};
+    ds_csvfield f;
+    size_t i = 0;
+    int rc = 0;
+    for (; rc == 0 && i < ALB_MOST && next_field(&s, &f); i++) {
+        if (i == 0 && !is_alb_type(f.p, f.len))
+            return ds_logfail(l, 0, "http, https, h2, grpcs, ws or wss is expected here");
+        rc = alb_field(l, i, &f);
+        if (rc == 0 && i == 1 && !l->row->v[DS_LC_TIME].p)
+            return ds_logfail(l, (size_t)(f.p - p), "no time of RFC 3339 behind the type");
+    }
+    if (rc == 0 && i < ALB_LEAST)
+        return ds_logfail(l, len, "fewer fields than up to the user agent");
+    if (rc == 0 && s.at < len)
+        rc = ds_logfield(l, "extra", p + s.at, len - s.at);
+    if (!l->row->v[DS_LC_TEXT].p)
+        ds_logset(l, DS_LC_TEXT, p, len);
+    return rc;
+}

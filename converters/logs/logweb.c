@@ -88,8 +88,7 @@ static int names(ds_logline *l, const uint8_t *p, size_t len, size_t *at)
     return 0;
 }
 
-/* METHOD SP TARGET SP PROTOCOL; anything else is a text only. */
-static void request(ds_logline *l, const uint8_t *p, size_t len)
+void ds_logset_request(ds_logline *l, const uint8_t *p, size_t len)
 {
     ds_logset(l, DS_LC_TEXT, p, len);
     const uint8_t *a = memchr(p, ' ', len < 32 ? len : 32), *b = len ? p + len - 1 : p;
@@ -160,7 +159,7 @@ int ds_logparse_web(ds_logline *l, const uint8_t *p, size_t len)
         return rc;
     if (at == len || p[at] != ' ')
         return ds_logfail(l, at, "a space is expected behind the request");
-    request(l, v, n);
+    ds_logset_request(l, v, n);
     if ((rc = number(l, DS_LC_STATUS, p, len, &at)) != 0 ||
         (rc = number(l, DS_LC_BYTES, p, len, &at)) != 0)
         return rc;

@@ -238,6 +238,53 @@ static void arrays(void **state)
     expect((ds_logopts){.format = DS_LOG_AUTO}, in, strlen(in), "");
 }
 
+static void balancers(void **state)
+{
+    (void)state;
+    same(DS_LOG_ALB,
+         "h2 2018-07-02T22:23:00.186641Z app/lb/5 192.168.131.39:2817 - 0.000 -1 -1 200 - 34 366 "
+         "\"GET https://x:443/a?b HTTP/2.0\" \"curl/7 \\x22\" ECDHE TLSv1.2 - \"Root=1\" \"x\"\n"
+         "h2 2018-07-02 app/lb/5\n"
+         "ws 2018-07-02T22:23:00Z a b c d e f 101 h i - \"- - -\" \"-\" 1 2 3 4 5 6 7 8 9 10 11 12 "
+         "13 14 15 16 17 18\nweb 2018-07-02T22:23:00Z a b c d e f 1 2 3 4 5 6 7\n",
+         "text=GET https://x:443/a?b HTTP/2.0 host=x remote=192.168.131.39 method=GET "
+         "path=https://x:443/a?b protocol=HTTP/2.0 status=200 bytes=366 agent=curl/7 \\x22 "
+         "fields={\"type\":\"h2\",\"elb\":\"app/lb/5\",\"client_port\":\"2817\","
+         "\"request_processing_time\":\"0.000\",\"target_processing_time\":\"-1\","
+         "\"response_processing_time\":\"-1\",\"received_bytes\":\"34\",\"ssl_cipher\":\"ECDHE\","
+         "\"ssl_protocol\":\"TLSv1.2\",\"trace_id\":\"Root=1\"} @0+162\n!malformed@166\n"
+         "text=- - - host=5 remote=b status=101 fields={\"type\":\"ws\",\"elb\":\"a\","
+         "\"target:port\":\"c\",\"request_processing_time\":\"d\",\"target_processing_time\":"
+         "\"e\",\"response_processing_time\":\"f\",\"target_status_code\":\"h\","
+         "\"received_bytes\":\"i\",\"ssl_cipher\":\"1\",\"ssl_protocol\":\"2\","
+         "\"target_group_arn\":\"3\",\"trace_id\":\"4\",\"chosen_cert_arn\":\"6\","
+         "\"matched_rule_priority\":\"7\",\"request_creation_time\":\"8\",\"actions_executed\":"
+         "\"9\",\"redirect_url\":\"10\",\"error_reason\":\"11\",\"target:port_list\":\"12\","
+         "\"target_status_code_list\":\"13\",\"classification\":\"14\",\"classification_reason\":"
+         "\"15\",\"conn_trace_id\":\"16\",\"extra\":\"17 18\"} @186+102\n!malformed@289\n");
+}
+
+static void windows(void **state)
+{
+    (void)state;
+    const enum ds_logformat f = DS_LOG_WINXML;
+    same(f,
+         "<?xml version='1.0'?>\n<Events>\n<Event xmlns=\"x>y\"><System><Provider Name='P &amp; Q' "
+         "Guid='{1}'/><EventID Qualifiers='2'>7036</EventID><Level>3</Level><TimeCreated "
+         "SystemTime='2024-01-15T10:00:00.5Z'/><Execution ProcessID='7'/><Computer>C</Computer>\n"
+         "</System><EventData><Data Name='a'>1 &lt;\n2</Data><Data>x</Data><Data Name='b'/>\n"
+         "</EventData><RenderingInfo><Message>m&#10;n</Message><Task>t</Task></RenderingInfo>"
+         "</Event></Events>",
+         "text=m\nn severity=4 level=3 host=C program=P & Q pid=7 fields={\"Guid\":\"{1}\","
+         "\"EventID\":\"7036\",\"Qualifiers\":\"2\",\"data\":{\"a\":\"1 <\\n2\",\"param1\":\"x\","
+         "\"b\":\"\"},\"rendered\":{\"Task\":\"t\"}} @31+391\n");
+    same(f, "<Event><System></System><UserData><X><Y>v</Y></X></UserData></Event> <Ev\n <Event >",
+         "text=<Event><System></System><UserData><X><Y>v</Y></X></UserData></Event> "
+         "fields={\"data\":{\"Y\":\"v\"}} @0+68\n!malformed@69\n!malformed@74\n");
+    same(f, "<Event><System><Level>1</Event><Event><X/></Event><Event><System a='></Event>",
+         "!malformed@0\n!malformed@31\n!malformed@57\n");
+}
+
 static void events(void **state)
 {
     (void)state;
@@ -420,8 +467,8 @@ int main(void)
         cmocka_unit_test(rfc3164), cmocka_unit_test(rfc5424),    cmocka_unit_test(web),
         cmocka_unit_test(objects), cmocka_unit_test(containers), cmocka_unit_test(applications),
         cmocka_unit_test(events),  cmocka_unit_test(exports),    cmocka_unit_test(patterns),
-        cmocka_unit_test(tables),  cmocka_unit_test(arrays),     cmocka_unit_test(traces),
-        cmocka_unit_test(guesses),
+        cmocka_unit_test(tables),  cmocka_unit_test(windows),    cmocka_unit_test(balancers),
+        cmocka_unit_test(arrays),  cmocka_unit_test(traces),     cmocka_unit_test(guesses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
