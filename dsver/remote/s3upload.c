@@ -201,7 +201,7 @@ static int complete(upload *u, ds_err *err)
         c.condition = (ds_s3_pair){NULL, NULL};
         rc = ds_s3_do(u->s, &c, err);
     }
-    u->gone = rc && c.status == 404;
+    u->gone = rc ? c.status == 404 : c.status == 409; /* another is at its end this moment */
     if (!rc && !ds_s3_done(&c) && c.status != 412)
         rc = ds_s3_refused(u->s, &c, err);
     if (!rc && ds_s3_done(&c)) {
