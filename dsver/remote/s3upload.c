@@ -31,6 +31,15 @@ typedef struct upload {
     bool gone;     /* the server does not know it any more */
 } upload;
 
+/* Once more from its beginning. */
+static void renew(upload *u)
+{
+    u->gone = false;
+    *u->id = '\0';
+    memset(u->there, 0, u->n * sizeof *u->there);
+    ds_buf_reset(&u->list);
+}
+
 /* ---- what is there of it ---- */
 
 static int on_part(void *ctx, const ds_s3_key *k, ds_err *err)
@@ -74,14 +83,17 @@ static int find(upload *u, ds_err *err)
     int rc = ds_s3list_uploads(u->s, f->key, on_upload, f, &why);
     if (!rc && *f->id)
         rc = ds_s3list_parts(u->s, u->name, f->id, on_part, u, &why);
-    if (rc == DS_NOMEM || ds_interrupted())
-        rc = ds_fail(err, why.code, "%s", why.msg);
-    else if (rc)
-        ds_info("%s; the upload begins anew", why.msg);
-    else
+    if (!rc) {
         memcpy(u->id, f->id, sizeof u->id);
+    } else if (rc == DS_NOMEM || ds_interrupted()) {
+        ds_fail(err, rc, "%s", why.msg);
+    } else {
+        ds_info("%s; the upload begins anew", why.msg);
+        renew(u); /* some of its parts may be known already */
+        rc = 0;
+    }
     free(f);
-    return rc == DS_NOMEM || ds_interrupted() ? rc : 0;
+    return rc;
 }
 
 static int begin(upload *u, ds_err *err)
@@ -239,15 +251,6 @@ static int put_parts(upload *u, ds_err *err)
     if (*u->id && !u->gone && !ds_interrupted() && (rc == 0 || rc == DS_FAIL || rc == DS_CORRUPT))
         (void)abort_upload(u->s, u->name, u->id, NULL);
     return rc;
-}
-
-/* Once more from its beginning. */
-static void renew(upload *u)
-{
-    u->gone = false;
-    *u->id = '\0';
-    memset(u->there, 0, u->n * sizeof *u->there);
-    ds_buf_reset(&u->list);
 }
 
 /* An upload is gone when somebody else has completed it, or we have and the answer was lost: then
