@@ -85,13 +85,13 @@ def slice_of(where, k, pos, series="1.3.6.1.55.2", uid=None, turn=0, orientation
         raster(pixels(k), slope=slope))
 
 
-def frames_of(where):
+def frames_of(where, shared_more=b""):
     """An enhanced object: two temporal positions of three slices, in an order of its own."""
     frames = [(t, z) for z in (2, 0, 1) for t in (2, 1)]
     groups = [sq(0x00209111, us(0x00209057, z + 1)[:0] + el(0x00209128, b"UL", struct.pack("<I", t))) +
               sq(0x00209113, el(0x00200032, b"DS", numbers((0, 0, 3 * z)))) for t, z in frames]
     shared = (sq(0x00209116, el(0x00200037, b"DS", "1\\0\\0\\0\\1\\0")) +
-              sq(0x00289110, el(0x00280030, b"DS", "0.5\\0.5")) + sq(0x00209071, el(0x00209072, b"CS", "R")))
+              sq(0x00289110, el(0x00280030, b"DS", "0.5\\0.5")) + shared_more)
     values = [v for t, z in frames for v in pixels(10 * t + z)]
     write(where, "enhanced", MR, head(MR, "1.3.6.1.55.8.1", "1.3.6.1.55.8", "MR") +
           [sq(0x52009229, shared), sq(0x52009230, *groups)] + raster(values, frames=len(frames)))
@@ -183,6 +183,8 @@ def make(kind, where):
             slice_of(where, k, (0, 0, 5 * k), orientation=(1, 0, 0, 0, 0.8, -0.6))
     elif kind == "enhanced":
         frames_of(where)
+    elif kind == "sided":
+        frames_of(where, sq(0x00209071, el(0x00209072, b"CS", "R")))
     elif kind == "study":
         make("plain", where)
         report(where)

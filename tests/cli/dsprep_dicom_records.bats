@@ -162,7 +162,7 @@ is() { # is WANTED N MEMBER...
     is "\"$(make slices 10 11 12)\"" 1 image sha256
     is "\"$(make slices 20 21 22)\"" 2 image sha256
     is '{"key":'"$(field 2 members 0 key)"',"frame":3}' 2 members 0
-    records enhanced --record frame
+    records sided --record frame
     is '[0,0,6]' 1 position
     is '[0.5,0.5]' 6 spacing
     is '"R"' 6 laterality
