@@ -245,8 +245,8 @@ static int put_blank(const uint8_t *p, size_t len, ds_buf *out, unsigned *flags)
 static int put_unknown(dcm_char *c, const uint8_t *p, size_t len, ds_buf *out, unsigned *flags)
 {
     *flags |= DCM_CHAR_UNDECLARED;
-    if (!c->no_utf8 && ds_utf8_check(p, len) == len)
-        return ds_buf_put(out, p, len);
+    if (!c->no_utf8 && dcm_doubt_is_utf8(p, len))
+        return put_utf8(p, len, out, flags);
     if (c->cd[FALLBACK] != (iconv_t)-1)
         return convert(c->cd[FALLBACK], p, len, out, flags);
     return c->no_utf8 ? put_blank(p, len, out, flags) : put_utf8(p, len, out, flags);

@@ -77,14 +77,18 @@ static bool is_begun(const uint8_t *p, size_t n)
     return is;
 }
 
-void dcm_doubt_add(dcm_doubt *d, const uint8_t *p, size_t len, bool latin1)
+bool dcm_doubt_is_utf8(const uint8_t *p, size_t len)
 {
     while (len > 0 && (p[len - 1] == ' ' || p[len - 1] == 0))
         len--;
     const size_t good = ds_utf8_check(p, len);
-    const uint64_t high = count_high(p, len);
-    const bool utf8 = good == len || (count_high(p, good) && is_begun(p + good, len - good));
-    (utf8 ? d->utf8 : d->other)[latin1] += high;
+    return count_high(p, good) && (good == len || is_begun(p + good, len - good));
+}
+
+void dcm_doubt_add(dcm_doubt *d, const uint8_t *p, size_t len, bool latin1)
+{
+    const bool utf8 = dcm_doubt_is_utf8(p, len);
+    (utf8 ? d->utf8 : d->other)[latin1] += count_high(p, len);
     if (utf8 || !latin1)
         return;
     for (size_t i = 0; i < len; i++) {

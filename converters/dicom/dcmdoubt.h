@@ -22,6 +22,8 @@ typedef struct dcm_doubt {
     uint64_t utf8[2], other[2];
 } dcm_doubt;
 
+/* UTF-8 with characters beyond ASCII, the last of which may have been cut off with the value. */
+bool dcm_doubt_is_utf8(const uint8_t *p, size_t len);
 /* Weighs a value whose set is Latin-1 (latin1), or is not declared. */
 void dcm_doubt_add(dcm_doubt *d, const uint8_t *p, size_t len, bool latin1);
 /* What calls itself Latin-1 is not. */

@@ -127,9 +127,8 @@ static const struct {
     /* Names and "the patient ... comes again" in GBK; the second name is UTF-8 by chance. */
     {"ISO_IR 100", "GBK", "\xcd\xf5^\xce\xe5", "\xbb\xbc\xd5\xdf\xcd\xf5\xce\xe5\xb8\xb4\xb2\xe9",
      "王^五", "患者王五复查"},
-    {"ISO_IR 100", "GBK", "\xd6\xbd",
-     "\xbb\xbc\xd5\xdf\xd6\xbd \xb8\xb4\xb2\xe9. CT\xc6\xbd\xc9\xa8", "纸",
-     "患者纸 复查. CT平扫"},
+    {"ISO_IR 100", "GBK", "\xd6\xbd", "\xbb\xbc\xd5\xdf\xd6\xbd \xb8\xb4\xb2\xe9. CT\xc6\xbd", "纸",
+     "患者纸 复查. CT平"},
     {NULL, "GBK", "\xd6\xbd", "\xbb\xbc\xd5\xdf\xd6\xbd\r\n\xb8\xb4\xb2\xe9", "纸",
      "患者纸\r\n复查"},
     {"ISO_IR 100", NULL, "\xd6\xbd", "CT \xd6\xbd\xd5\xdf", "\xef\xbf\xbd\xef\xbf\xbd",
@@ -156,11 +155,11 @@ static const struct {
      "Müller", "Größe für Müller, süß"},
     {"ISO_IR 148", "GBK", "K\xfc\xe7\xfc\xf0^\xde\xfc", "\xf6l\xe7\xfc\xf0\xfc", "Küçüğ^Şü",
      "ölçüğü"},
-    /* UTF-8 that nothing declares. */
+    /* UTF-8 that nothing declares, with half a character at its end. */
     {NULL, "GBK", "M\xc3\xbcller",
      "Gr\xc3\xb6\xc3\x9f"
-     "e",
-     "Müller", "Größe"},
+     "e f\xc3",
+     "Müller", "Größe f\xef\xbf\xbd"},
 };
 
 static void all_texts_of_an_object(void **state)
