@@ -127,8 +127,8 @@ static const struct {
     /* Names and "the patient ... comes again" in GBK; the second name is UTF-8 by chance. */
     {"ISO_IR 100", "GBK", "\xcd\xf5^\xce\xe5", "\xbb\xbc\xd5\xdf\xcd\xf5\xce\xe5\xb8\xb4\xb2\xe9",
      "王^五", "患者王五复查"},
-    {"ISO_IR 100", "GBK", "\xd6\xbd", "\xbb\xbc\xd5\xdf\xd6\xbd \xb8\xb4\xb2\xe9. CT\xc6\xbd", "纸",
-     "患者纸 复查. CT平"},
+    {"ISO_IR 100", "GBK", "\xd6\xbd", "\xbb\xbc\xd5\xdf\xd6\xbd \xb8\xb4\xb2\xe9. \xc6\xbd", "纸",
+     "患者纸 复查. 平"},
     {NULL, "GBK", "\xd6\xbd", "\xbb\xbc\xd5\xdf\xd6\xbd\r\n\xb8\xb4\xb2\xe9", "纸",
      "患者纸\r\n复查"},
     {"ISO_IR 100", NULL, "\xd6\xbd", "CT \xd6\xbd\xd5\xdf", "\xef\xbf\xbd\xef\xbf\xbd",
