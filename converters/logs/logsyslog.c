@@ -148,7 +148,7 @@ static size_t sd_value(ds_buf *f, ds_buf *raw, const uint8_t *p, size_t len, int
     raw->len = 0;
     for (size_t i = 0; i < len; i++) {
         if (p[i] == '"') {
-            *rc = ds_json_str(f, (const char *)raw->data, raw->len);
+            *rc = ds_json_str(f, raw->len ? (const char *)raw->data : "", raw->len);
             return i + 1;
         }
         if (p[i] == ']')

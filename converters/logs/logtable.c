@@ -327,14 +327,29 @@ static int put_head(ds_buf *before, const uint8_t *p, size_t len, enum head h)
 
 int ds_logtable_pass(ds_buf *before, const uint8_t *p, size_t len)
 {
+    struct {
+        size_t at, len; /* len 0: there is none */
+    } last[NHEADS + 1] = {0}, *first;
     for (size_t at = 0, n; at < len; at += n) {
         const uint8_t *lf = memchr(p + at, '\n', len - at);
         n = lf ? (size_t)(lf + 1 - p) - at : len - at;
         const size_t line = ds_text_without_end(p + at, n);
         const enum head h = p[at] == '#' ? head_of(p + at, line) : NHEADS;
-        if ((h < NHEADS || is_vpc_head(p + at, line)) && put_head(before, p + at, line, h) != 0)
-            return DS_NOMEM;
+        if (h < NHEADS || is_vpc_head(p + at, line)) {
+            last[h].at = at;
+            last[h].len = line;
+        }
     }
+    do { /* in their order */
+        first = NULL;
+        for (size_t h = 0; h <= NHEADS; h++)
+            if (last[h].len && (!first || last[h].at < first->at))
+                first = &last[h];
+        if (first && put_head(before, p + first->at, first->len, (enum head)(first - last)) != 0)
+            return DS_NOMEM;
+        if (first)
+            first->len = 0;
+    } while (first);
     return 0;
 }
 

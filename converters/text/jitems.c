@@ -27,7 +27,7 @@ static const uint8_t *space(const reading *r, const uint8_t *p)
     return p;
 }
 
-/* The first byte behind white space and behind `skip`, where that is not 0. */
+/* The first byte behind white space, `skip` and white space again. */
 static const uint8_t *behind(reading *r, const uint8_t *p, uint8_t skip, const char *why)
 {
     p = space(r, p);
