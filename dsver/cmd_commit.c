@@ -57,7 +57,7 @@ const ds_command ds_ver_commit = {
 };
 
 typedef struct commit {
-    bool json, strict, append, gapless;
+    bool json, quiet, strict, append, gapless;
     int64_t every, records, bytes;
     verb_signing sign;
     const char *store, *message, *branch, *author, *date, *parent;
@@ -139,6 +139,8 @@ static int when(int64_t *t, const char *date, ds_err *err)
 static void tell(void *ctx, const ds_published *p)
 {
     const commit *c = ctx;
+    if (c->quiet)
+        return;
     if (c->json)
         say_json(c, p);
     else
@@ -261,6 +263,7 @@ static int run(int argc, char **argv)
         VERB_SIGN(c.sign, 'S'),
         VERB_THREADS(c.threads),
         VERB_STORE(c.store),
+        VERB_QUIET(c.quiet),
         VERB_JSON(c.json),
         OPT_END,
     };
