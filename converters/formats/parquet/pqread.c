@@ -12,7 +12,7 @@
 #include "try.h"
 
 #define FOOTER_MOST ((uint64_t)256 << 20)
-enum { MAGIC = 4, TAIL = 8 };
+enum { MAGIC = 4, TAIL = 8, COLUMNS_MOST = 256 };
 
 typedef struct reader {
     ds_fmtread o;
@@ -96,6 +96,11 @@ int ds_pqread_schema(void *v, ds_schema *s, ds_err *err)
     const char *key = r->o.key ? r->o.key : "key";
     bool keyed = false;
 
+    if (r->row.cols.n > COLUMNS_MOST)
+        return ds_fail(err, DS_FAIL,
+                       "%s: %zu columns, and a stream has at most %d: --columns A,B "
+                       "reads some of them",
+                       r->o.name, r->row.cols.n, COLUMNS_MOST);
     for (size_t i = 0; i < r->row.cols.n; i++)
         keyed |= strcmp(r->row.cols.v[i].name, key) == 0;
     if (r->o.key && !keyed)
