@@ -61,6 +61,7 @@ typedef struct text_args {
     bool no_meta, json_text;
 } text_args;
 
+#define FIELD "text" /* that is the text, where nothing else is said */
 enum { KEYS_AUTO, KEYS_EXPLICIT, KEYS_DERIVED };
 static const char *const keys_names[] = {"auto", "explicit", "derived", NULL};
 
@@ -237,6 +238,21 @@ static int make_provenance(text_ctx *c, const text_args *a, ds_err *err)
 
 /* ---- the command ---- */
 
+/* What has no name is read as plain text, which has no fields. */
+static int check_stdin(const text_args *a, char **operands, size_t n, ds_err *err)
+{
+    const char *given = a->key_field                   ? "--key-field"
+                        : strcmp(a->field, FIELD) != 0 ? "--field"
+                                                       : NULL;
+    for (size_t i = 0; given && i < n; i++)
+        if (a->format == DS_TEXT_AUTO && strcmp(operands[i], "-") == 0)
+            return ds_fail(err, DS_USAGE,
+                           "standard input has no name that tells its format, and %s is of those "
+                           "with fields: --format jsonl, csv or tsv",
+                           given);
+    return 0;
+}
+
 static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, ds_err *err)
 {
     ds_textsink sink = {.ctx = c,
@@ -247,6 +263,8 @@ static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, d
                         .drop = on_drop};
     ds_intake_sink(&sink);
     int rc = read_options(c, a, err);
+    if (rc == 0)
+        rc = check_stdin(a, operands, n, err);
     if (rc == 0)
         rc = ds_intake_open(&c->in, &a->in, &c->o, operands, n, err);
     if (rc != 0)
@@ -259,7 +277,7 @@ static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, d
 
 static int run(int argc, char **argv)
 {
-    text_args a = {.field = "text", .in = DS_INTAKE_DEFAULTS};
+    text_args a = {.field = FIELD, .in = DS_INTAKE_DEFAULTS};
     const ds_opt opts[] = {
         OPT_CHOICE('f', "format", a.format, "FORMAT", ds_textformat_names,
                    "format of all inputs; auto goes by the name's end"),

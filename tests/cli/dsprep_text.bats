@@ -380,6 +380,11 @@ END
     exits 2 dsprep text --split bytes=0 x
     exits 2 dsprep text --split word x
     exits 2 dsprep text - -
+    for o in --key-field --field; do
+        exits 2 bash -c "echo '{\"a\":\"b\"}' | dsprep text $o a -"
+        has "standard input has no name that tells its format, and $o is of those with fields: --format jsonl, csv or tsv"
+    done
+    [ "$(echo '{"a":"b"}' | dsprep text -q --field a --format jsonl - | dsprep cat --no-key -c text)" = '{"text":"b"}' ]
 }
 
 @test "what a damaged compressed file has before the damage is read, and the file counted as failed" {
