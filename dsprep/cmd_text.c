@@ -70,6 +70,7 @@ typedef struct text_ctx {
     ds_textopts o;
     size_t col_text, col_meta;
     ds_rows *rows; /* of the document that is being written in parts */
+    bool unnamed;  /* standard input is read as text, and its beginning has not been looked at */
 } text_ctx;
 
 /* ---- the sink ---- */
@@ -98,11 +99,23 @@ static int end_row(text_ctx *c, ds_rows *rows, const void *meta, size_t meta_len
     return rc;
 }
 
+/* What is taken for one text may be many records. */
+static void look(text_ctx *c, const uint8_t *p, size_t len)
+{
+    const uint8_t *nl = c->unnamed && len ? memchr(p, '\n', len) : NULL;
+    const size_t n = nl ? (size_t)(nl - p) : len;
+    if (c->unnamed && n > 1 && p[0] == '{' && p[n - 1 - (nl && p[n - 1] == '\r')] == '}')
+        ds_warn("standard input has no name that tells its format: it is read as one text, and "
+                "looks like JSON lines (--format jsonl)");
+    c->unnamed = false;
+}
+
 static int on_row(void *ctx, const ds_textrow *r, uint64_t source, ds_err *err)
 {
     text_ctx *c = ctx;
     ds_rows *rows;
     (void)source; /* shards count their own */
+    look(c, r->text, r->text_len);
     int rc = begin_row(c, r->key, r->key_len, &rows, err);
     if (rc == 0)
         rc = ds_colbuild_bytes(ds_rows_col(rows, c->col_text), r->text, r->text_len, err);
@@ -119,6 +132,7 @@ static int on_begin(void *ctx, const char *key, ds_err *err)
 static int on_part(void *ctx, const void *p, size_t len, ds_err *err)
 {
     text_ctx *c = ctx;
+    look(c, p, len);
     return ds_colbuild_part(ds_rows_col(c->rows, c->col_text), p, len, err);
 }
 
@@ -239,17 +253,19 @@ static int make_provenance(text_ctx *c, const text_args *a, ds_err *err)
 /* ---- the command ---- */
 
 /* What has no name is read as plain text, which has no fields. */
-static int check_stdin(const text_args *a, char **operands, size_t n, ds_err *err)
+static int check_stdin(text_ctx *c, const text_args *a, char **operands, size_t n, ds_err *err)
 {
     const char *given = a->key_field                   ? "--key-field"
                         : strcmp(a->field, FIELD) != 0 ? "--field"
                                                        : NULL;
-    for (size_t i = 0; given && i < n; i++)
-        if (a->format == DS_TEXT_AUTO && strcmp(operands[i], "-") == 0)
-            return ds_fail(err, DS_USAGE,
-                           "standard input has no name that tells its format, and %s is of those "
-                           "with fields: --format jsonl, csv or tsv",
-                           given);
+    for (size_t i = 0; i < n; i++)
+        c->unnamed |= a->format == DS_TEXT_AUTO && strcmp(operands[i], "-") == 0;
+    if (given && c->unnamed)
+        return ds_fail(err, DS_USAGE,
+                       "standard input has no name that tells its format, and %s is of those "
+                       "with fields: --format jsonl, csv or tsv",
+                       given);
+    c->unnamed &= n == 1; /* what is looked at is of it */
     return 0;
 }
 
@@ -264,7 +280,7 @@ static int convert(text_ctx *c, const text_args *a, char **operands, size_t n, d
     ds_intake_sink(&sink);
     int rc = read_options(c, a, err);
     if (rc == 0)
-        rc = check_stdin(a, operands, n, err);
+        rc = check_stdin(c, a, operands, n, err);
     if (rc == 0)
         rc = ds_intake_open(&c->in, &a->in, &c->o, operands, n, err);
     if (rc != 0)

@@ -384,6 +384,10 @@ END
         exits 2 bash -c "echo '{\"a\":\"b\"}' | dsprep text $o a -"
         has "standard input has no name that tells its format, and $o is of those with fields: --format jsonl, csv or tsv"
     done
+    exits 0 bash -c "printf '{\"text\":\"b\"}\r\n{\"text\":\"c\"}\r\n' | dsprep text - >one.dsr"
+    has 'it is read as one text, and looks like JSON lines (--format jsonl)'
+    exits 0 bash -c "printf '{x}, said she.\n' | dsprep text - >one.dsr"
+    [[ "$output" != *'looks like'* ]]
     [ "$(echo '{"a":"b"}' | dsprep text -q --field a --format jsonl - | dsprep cat --no-key -c text)" = '{"text":"b"}' ]
 }
 
