@@ -66,8 +66,8 @@ static bool holds_bytes(const ds_pqfile *f, const ds_pqnode *n)
 {
     if (n->type != DS_PQ_GROUP || n->meaning != DS_PQ_PLAIN || n->repetition == DS_PQ_REPEATED)
         return false;
-    for (size_t i = 0; i < n->nchild; i++) {
-        const ds_pqnode *c = ds_pq_child(f, n, i);
+    for (size_t i = 0, at = n->children; i < n->nchild; i++, at = f->nodes[at].next) {
+        const ds_pqnode *c = &f->nodes[at];
         if (c->repetition != DS_PQ_REPEATED &&
             (ds_pq_is_leaf(c) ? ds_pq_type(c) == DS_BYTES : holds_bytes(f, c)))
             return true;
@@ -85,8 +85,8 @@ static int add_column(ds_pqcolumns *cols, const ds_pqfile *f, const ds_pqnode *n
     if (asprintf(&name, "%s%s%s", before, *before ? "." : "", n->name) < 0)
         return ds_fail_nomem(err);
     if (!is_tensor(f, n) && holds_bytes(f, n)) {
-        for (size_t i = 0; i < n->nchild && !rc; i++)
-            rc = add_column(cols, f, ds_pq_child(f, n, i), name, err);
+        for (size_t i = 0, at = n->children; i < n->nchild && !rc; i++, at = f->nodes[at].next)
+            rc = add_column(cols, f, &f->nodes[at], name, err);
         free(name);
         return rc;
     }
@@ -150,8 +150,8 @@ int ds_pqcolumns_of(ds_pqcolumns *c, const ds_pqfile *f, const char *name, const
 {
     const ds_pqnode *root = &f->nodes[0];
 
-    for (size_t i = 0; i < root->nchild; i++)
-        TRY(add_column(c, f, ds_pq_child(f, root, i), "", err));
+    for (size_t i = 0, at = root->children; i < root->nchild; i++, at = f->nodes[at].next)
+        TRY(add_column(c, f, &f->nodes[at], "", err));
     return only ? choose(c, name, only, key, err) : 0;
 }
 
